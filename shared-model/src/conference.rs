@@ -1,0 +1,45 @@
+//! A conference as other services see it: who is in the call, and who is heard (RFC 4575 §5.6).
+
+use crate::{AccountId, BareJid, Pending, RoomAddress, Unavailable};
+
+/// What a participant of a call can do with sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Audio {
+    /// Hears and is heard.
+    SendReceive,
+    /// Hears; the mixer drops what they say.
+    Muted,
+    /// On hold: neither hears nor is heard.
+    OnHold,
+}
+
+/// One leg of a conference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Participant {
+    /// Whose leg it is, if the proxy proved it.
+    pub account: Option<AccountId>,
+    /// The JID bound to that account.
+    pub jid: Option<BareJid>,
+    /// The SIP URI of the leg, as shown in the conference document; anonymous callers have an opaque one.
+    pub uri: String,
+    /// The name to show, possibly empty.
+    pub display_name: String,
+    /// What they can do with sound.
+    pub audio: Audio,
+}
+
+/// A conference at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConferenceSnapshot {
+    /// The room whose call this is.
+    pub room: RoomAddress,
+    /// Everybody in the call, in the order of joining.
+    pub participants: Vec<Participant>,
+}
+
+/// Answers who is in a room's call now. The focus implements it; the chat server asks it.
+pub trait ConferenceDirectory: Send + Sync {
+    /// The room's call at this moment, or `None` if nobody is in it.
+    fn conference<'a>(&'a self, room: &'a RoomAddress)
+    -> Pending<'a, Result<Option<ConferenceSnapshot>, Unavailable>>;
+}

@@ -1,0 +1,25 @@
+//! The words that services share: addresses, typed ids, rooms, facts, and the specifications they claim.
+//!
+//! Nothing here does I/O, reads a clock or rolls dice. A service that must know something of another reads a
+//! [`Fact`] from the bus or asks one of the two directory traits ([`RoomDirectory`], [`ConferenceDirectory`]);
+//! `cusax` hands them over.
+
+mod address;
+mod conference;
+mod fact;
+mod ids;
+mod room;
+mod spec;
+
+pub use address::{Address, AddressError, Aor, BareJid, RoomAddress};
+pub use conference::{Audio, ConferenceDirectory, ConferenceSnapshot, Participant};
+pub use fact::{
+    AccountEvent, BindingEvent, CallEvent, CallOutcome, ConferenceEvent, Event, Fact, LeaveReason, LoginEvent, Protocol,
+    RoomEvent, SessionEvent,
+};
+pub use ids::{AccountId, Correlation};
+pub use room::{Affiliation, Occupant, Role, RoomAccess, RoomDirectory, RoomSnapshot, Unavailable};
+pub use spec::{Coverage, Document, Spec};
+
+/// An answer that is still being looked up; what the directory traits return, so that they stay object-safe.
+pub type Pending<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;
