@@ -229,7 +229,8 @@ fn prepare_domain(domain: &str) -> Result<String, AddressError> {
         && domain.ends_with(']')
         && domain[1..domain.len() - 1].parse::<std::net::Ipv6Addr>().is_ok();
     let is_label = |label: &str| {
-        !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_' || is_idn(c))
+        !label.is_empty()
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_' || is_idn(c))
     };
     if !is_literal && !domain.split('.').all(is_label) {
         return Err(AddressError::BadDomain);

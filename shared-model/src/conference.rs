@@ -40,6 +40,8 @@ pub struct ConferenceSnapshot {
 /// Answers who is in a room's call now. The focus implements it; the chat server asks it.
 pub trait ConferenceDirectory: Send + Sync {
     /// The room's call at this moment, or `None` if nobody is in it.
-    fn conference<'a>(&'a self, room: &'a RoomAddress)
-    -> Pending<'a, Result<Option<ConferenceSnapshot>, Unavailable>>;
+    fn conference<'a>(
+        &'a self,
+        room: &'a RoomAddress,
+    ) -> Pending<'a, Result<Option<ConferenceSnapshot>, Unavailable>>;
 }

@@ -81,9 +81,9 @@ impl Correlation {
 
 /// FNV-1a with 64 bits: stable between nodes and releases, which the standard library's hasher does not promise.
 fn fnv1a(kind: &[u8], name: &[u8]) -> u64 {
-    kind.iter().chain(name).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    kind.iter()
+        .chain(name)
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ mod spec;
 pub use address::{Address, AddressError, Aor, BareJid, RoomAddress};
 pub use conference::{Audio, ConferenceDirectory, ConferenceSnapshot, Participant};
 pub use fact::{
-    AccountEvent, BindingEvent, CallEvent, CallOutcome, ConferenceEvent, Event, Fact, LeaveReason, LoginEvent, Protocol,
-    RoomEvent, SessionEvent,
+    AccountEvent, BindingEvent, CallEvent, CallOutcome, ConferenceEvent, Event, Fact, LeaveReason,
+    LoginEvent, Protocol, RoomEvent, SessionEvent,
 };
 pub use ids::{AccountId, Correlation};
 pub use room::{Affiliation, Occupant, Role, RoomAccess, RoomDirectory, RoomSnapshot, Unavailable};

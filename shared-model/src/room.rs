@@ -115,7 +115,10 @@ pub struct RoomSnapshot {
 impl RoomSnapshot {
     /// What `jid` is to the room for good.
     pub fn affiliation(&self, jid: &BareJid) -> Affiliation {
-        self.affiliations.iter().find(|(who, _)| who == jid).map_or(Affiliation::None, |(_, affiliation)| *affiliation)
+        self.affiliations
+            .iter()
+            .find(|(who, _)| who == jid)
+            .map_or(Affiliation::None, |(_, affiliation)| *affiliation)
     }
 }
 

@@ -1,0 +1,73 @@
+//! Graceful shutdown: everything long-lived is spawned here, hears the call to stop, and is waited for.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The one handle by which a started process is stopped. Clones share it.
+#[derive(Clone, Default)]
+pub struct Shutdown {
+    token: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Shutdown {
+    /// A process that runs.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs `task` until it ends by itself; it should end soon after [`Shutdown::begun`] does.
+    pub fn spawn<F>(&self, task: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.tasks.spawn(task)
+    }
+
+    /// Ends when the process is told to stop. Cancel safe.
+    pub async fn begun(&self) {
+        self.token.cancelled().await;
+    }
+
+    /// Whether the process was told to stop.
+    pub fn is_begun(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// Tells the process to stop.
+    pub fn begin(&self) {
+        self.token.cancel();
+        self.tasks.close();
+    }
+
+    /// Tells the process to stop and waits for its tasks, at most `patience`. False if some were still running.
+    pub async fn finish(&self, patience: Duration) -> bool {
+        self.begin();
+        tokio::time::timeout(patience, self.tasks.wait()).await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn waits_for_tasks_that_hear_it() {
+        let shutdown = Shutdown::new();
+        let heard = shutdown.clone();
+        let task = shutdown.spawn(async move { heard.begun().await });
+        assert!(shutdown.finish(Duration::from_secs(5)).await);
+        assert!(task.await.is_ok() && shutdown.is_begun());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn gives_up_on_a_task_that_does_not_hear() {
+        let shutdown = Shutdown::new();
+        shutdown.spawn(std::future::pending::<()>());
+        assert!(!shutdown.finish(Duration::from_secs(5)).await);
+    }
+}

@@ -1,0 +1,85 @@
+//! The local CA: made once, kept in the data folder, so that clients trust it once.
+//!
+//! Out   `ca.pem`, `ca.key`, and `server.pem`, `server.key` of a certificate made anew at every start.
+
+use std::path::{Path, PathBuf};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+
+use super::{Files, TlsError};
+
+/// Certifies `names`, `localhost` and the loopback addresses by the CA in `folder`, making the CA if it is missing.
+pub(super) fn certify(folder: &Path, names: &[String]) -> Result<Files, TlsError> {
+    std::fs::create_dir_all(folder).map_err(|error| TlsError::File(folder.to_owned(), error))?;
+    let ca = folder.join("ca.pem");
+    let ca_key = folder.join("ca.key");
+    if !ca.exists() || !ca_key.exists() {
+        make_ca(&ca, &ca_key)?;
+        tracing::warn!(ca = %ca.display(), "no certificate is configured: made a local CA; clients must trust it");
+    }
+    let issuer_key = KeyPair::from_pem(&read(&ca_key)?)?;
+    let issuer = Issuer::from_ca_cert_pem(&read(&ca)?, issuer_key)?;
+
+    let mut all: Vec<String> = names.to_vec();
+    all.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+    all.dedup();
+    let mut params = CertificateParams::new(all)?;
+    params.distinguished_name.push(DnType::CommonName, names.first().map_or("localhost", String::as_str));
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.use_authority_key_identifier_extension = true;
+    (params.not_before, params.not_after) = validity(397);
+    let key = KeyPair::generate()?;
+    let certificate = params.signed_by(&key, &issuer)?;
+
+    let files = Files {
+        certificate: folder.join("server.pem"),
+        key: folder.join("server.key"),
+        local_ca: Some(ca.clone()),
+    };
+    write(&files.certificate, &(certificate.pem() + &read(&ca)?))?;
+    write(&files.key, &key.serialize_pem())?;
+    Ok(files)
+}
+
+fn make_ca(ca: &PathBuf, ca_key: &PathBuf) -> Result<(), TlsError> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.distinguished_name.push(DnType::CommonName, "cusax local CA");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    (params.not_before, params.not_after) = validity(3650);
+    let key = KeyPair::generate()?;
+    let certificate = params.self_signed(&key)?;
+    write(ca_key, &key.serialize_pem())?;
+    write(ca, &certificate.pem())
+}
+
+/// From yesterday, for clocks that are slow, for so many days.
+fn validity(days: i64) -> (time::OffsetDateTime, time::OffsetDateTime) {
+    let now = time::OffsetDateTime::now_utc();
+    (now - time::Duration::days(1), now + time::Duration::days(days))
+}
+
+fn read(path: &Path) -> Result<String, TlsError> {
+    std::fs::read_to_string(path).map_err(|error| TlsError::File(path.to_owned(), error))
+}
+
+/// Writes whole or not at all, readable by the owner alone.
+fn write(path: &Path, text: &str) -> Result<(), TlsError> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let failed = |error| TlsError::File(path.to_owned(), error);
+    let draft = path.with_extension("new");
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)
+        .map_err(failed)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    std::fs::rename(&draft, path).map_err(failed)
+}
