@@ -1,0 +1,219 @@
+//! Addresses of XMPP entities — RFC 7622 §3 (limits, syntax), prepared as RFC 6122 does.
+//!
+//! In    text from an attribute.
+//! Out   a [`Jid`] in its compared form: local part by Nodeprep, domain in lower case without a trailing dot,
+//!       resource by Resourceprep. These are the profiles that deployed servers compare by; for the characters that
+//!       people use they agree with the PRECIS profiles of RFC 7622.
+//! Errors [`JidError`] names the part.
+//! Not here: IDNA conversion; a domain in A-labels and the same one in U-labels are two domains.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// `local@domain/resource`, each but the domain optional. Cloning costs a counter.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Jid {
+    text: Arc<str>,
+    /// Bytes of the local part; 0 means none.
+    local: u16,
+    /// Bytes up to the end of the domain.
+    bare: u16,
+}
+
+/// Why a text is not a [`Jid`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JidError {
+    /// An `@` with nothing before it, or a forbidden character in the local part (RFC 7622 §3.3.1).
+    #[error("the local part of the address is empty or holds a forbidden character")]
+    BadLocal,
+    /// Empty, or neither a host name nor an IP address.
+    #[error("the domain of the address is not a host name")]
+    BadDomain,
+    /// A `/` with nothing behind it, or a forbidden character.
+    #[error("the resource of the address is empty or holds a forbidden character")]
+    BadResource,
+    /// A part is longer than 1023 bytes.
+    #[error("a part of the address is longer than 1023 bytes")]
+    TooLong,
+}
+
+impl Jid {
+    /// Prepares and joins the parts.
+    pub fn new(local: Option<&str>, domain: &str, resource: Option<&str>) -> Result<Self, JidError> {
+        let local = local.map(prepare_local).transpose()?;
+        let domain = prepare_domain(domain)?;
+        let resource = resource.map(prepare_resource).transpose()?;
+        let mut text = String::with_capacity(64);
+        if let Some(local) = &local {
+            text.push_str(local);
+            text.push('@');
+        }
+        text.push_str(&domain);
+        let bare = text.len();
+        if let Some(resource) = &resource {
+            text.push('/');
+            text.push_str(resource);
+        }
+        Ok(Self { text: text.into(), local: local.map_or(0, |l| short(l.len())), bare: short(bare) })
+    }
+
+    /// The local part, if there is one.
+    pub fn local(&self) -> Option<&str> {
+        (self.local > 0).then(|| &self.text[..usize::from(self.local)])
+    }
+
+    /// The domain.
+    pub fn domain(&self) -> &str {
+        let start = if self.local > 0 { usize::from(self.local) + 1 } else { 0 };
+        &self.text[start..usize::from(self.bare)]
+    }
+
+    /// The resource, if there is one.
+    pub fn resource(&self) -> Option<&str> {
+        self.text.get(usize::from(self.bare) + 1..)
+    }
+
+    /// `local@domain`, without the resource, as text.
+    pub fn bare_str(&self) -> &str {
+        &self.text[..usize::from(self.bare)]
+    }
+
+    /// The whole as text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether there is no resource.
+    pub fn is_bare(&self) -> bool {
+        self.text.len() == usize::from(self.bare)
+    }
+
+    /// The address without its resource.
+    pub fn to_bare(&self) -> Self {
+        if self.is_bare() {
+            return self.clone();
+        }
+        Self { text: self.bare_str().into(), local: self.local, bare: self.bare }
+    }
+
+    /// The bare address with this resource.
+    pub fn with_resource(&self, resource: &str) -> Result<Self, JidError> {
+        let resource = prepare_resource(resource)?;
+        Ok(Self { text: format!("{}/{resource}", self.bare_str()).into(), local: self.local, bare: self.bare })
+    }
+}
+
+impl FromStr for Jid {
+    type Err = JidError;
+
+    /// RFC 7622 §3.2: the first `/` begins the resource, the first `@` before it ends the local part.
+    fn from_str(text: &str) -> Result<Self, JidError> {
+        let (bare, resource) = match text.split_once('/') {
+            Some((bare, resource)) => (bare, Some(resource)),
+            None => (text, None),
+        };
+        match bare.split_once('@') {
+            Some((local, domain)) => Self::new(Some(local), domain, resource),
+            None => Self::new(None, bare, resource),
+        }
+    }
+}
+
+impl fmt::Display for Jid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Jid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn prepare_local(local: &str) -> Result<Cow<'_, str>, JidError> {
+    if local.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._+".contains(&b)) {
+        return bounded(Cow::Borrowed(local), JidError::BadLocal);
+    }
+    bounded(stringprep::nodeprep(local).map_err(|_| JidError::BadLocal)?, JidError::BadLocal)
+}
+
+fn prepare_resource(resource: &str) -> Result<Cow<'_, str>, JidError> {
+    if resource.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return bounded(Cow::Borrowed(resource), JidError::BadResource);
+    }
+    bounded(stringprep::resourceprep(resource).map_err(|_| JidError::BadResource)?, JidError::BadResource)
+}
+
+fn prepare_domain(domain: &str) -> Result<Cow<'_, str>, JidError> {
+    let domain = domain.strip_suffix('.').unwrap_or(domain);
+    let literal = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if let Some(literal) = literal {
+        literal.parse::<std::net::Ipv6Addr>().map_err(|_| JidError::BadDomain)?;
+    } else if !domain.split('.').all(is_label) {
+        return Err(JidError::BadDomain);
+    }
+    let is_lower = domain.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
+    bounded(if is_lower { Cow::Borrowed(domain) } else { Cow::Owned(domain.to_lowercase()) }, JidError::BadDomain)
+}
+
+fn is_label(label: &str) -> bool {
+    let is_fit = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || (!c.is_ascii() && c.is_alphanumeric());
+    !label.is_empty() && label.chars().all(is_fit)
+}
+
+fn bounded(part: Cow<'_, str>, empty: JidError) -> Result<Cow<'_, str>, JidError> {
+    match part.len() {
+        0 => Err(empty),
+        1..=LONGEST_PART => Ok(part),
+        _ => Err(JidError::TooLong),
+    }
+}
+
+fn short(length: usize) -> u16 {
+    u16::try_from(length).unwrap_or(u16::MAX) // three parts of at most 1023 bytes each
+}
+
+/// RFC 7622 §3.1: bytes a part.
+const LONGEST_PART: usize = 1023;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jid(text: &str) -> Result<Jid, JidError> {
+        text.parse()
+    }
+
+    #[test]
+    fn splits_at_the_first_slash_and_the_first_at_before_it() {
+        let it = jid("juliet@example.com/foo@bar/baz").unwrap();
+        assert_eq!((it.local(), it.domain(), it.resource()), (Some("juliet"), "example.com", Some("foo@bar/baz")));
+        let it = jid("example.com/a@b").unwrap();
+        assert_eq!((it.local(), it.domain(), it.resource()), (None, "example.com", Some("a@b")));
+        assert_eq!(it.to_bare().as_str(), "example.com");
+    }
+
+    #[test]
+    fn compares_prepared_forms() {
+        assert_eq!(jid("Juliet@Example.COM./Balcony").unwrap(), jid("juliet@example.com/Balcony").unwrap());
+        assert_ne!(jid("juliet@example.com/Balcony").unwrap(), jid("juliet@example.com/balcony").unwrap());
+        assert_eq!(jid("Σ@example.com").unwrap(), jid("σ@example.com").unwrap());
+    }
+
+    #[test]
+    fn refuses_what_rfc_7622_section_3_5_lists() {
+        assert_eq!(jid("\"juliet\"@example.com"), Err(JidError::BadLocal));
+        assert_eq!(jid("foo bar@example.com"), Err(JidError::BadLocal));
+        assert_eq!(jid("@example.com"), Err(JidError::BadLocal));
+        assert_eq!(jid("juliet@example.com/"), Err(JidError::BadResource));
+        assert_eq!(jid("juliet@"), Err(JidError::BadDomain));
+        assert_eq!(jid("a@b@c"), Err(JidError::BadDomain));
+        assert_eq!(jid(""), Err(JidError::BadDomain));
+        assert_eq!(jid(&format!("{}@example.com", "a".repeat(1024))), Err(JidError::TooLong));
+        assert_eq!(jid(&format!("a@example.com/{}", "é".repeat(512))), Err(JidError::TooLong));
+        assert!(jid(&format!("a@example.com/{}", "r".repeat(1023))).is_ok());
+    }
+}

@@ -1,0 +1,74 @@
+//! Names of XML namespaces, by the document that defines each.
+
+/// Stanzas between client and server (RFC 6120 §4.8.2).
+pub const CLIENT: &str = "jabber:client";
+/// The stream element, features and stream errors (RFC 6120 §4.8.1).
+pub const STREAM: &str = "http://etherx.jabber.org/streams";
+/// STARTTLS (RFC 6120 §5).
+pub const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
+/// SASL (RFC 6120 §6).
+pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+/// Channel bindings that a server takes (XEP-0440).
+pub const SASL_CB: &str = "urn:xmpp:sasl-cb:0";
+/// Resource binding (RFC 6120 §7).
+pub const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
+/// Session establishment, a no-op that old clients ask for (RFC 3921 §3).
+pub const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
+/// Conditions of stanza errors (RFC 6120 §8.3).
+pub const STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+/// Conditions of stream errors (RFC 6120 §4.9).
+pub const STREAMS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
+/// What the prefix `xml` is bound to, always.
+pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
+/// The roster (RFC 6121 §2).
+pub const ROSTER: &str = "jabber:iq:roster";
+/// Roster versioning as a stream feature (RFC 6121 §2.6.1).
+pub const ROSTER_VERSIONING: &str = "urn:xmpp:features:rosterver";
+/// Pre-approval of subscriptions as a stream feature (RFC 6121 §3.4).
+pub const PRE_APPROVAL: &str = "urn:xmpp:features:pre-approval";
+/// Data forms (XEP-0004).
+pub const FORM: &str = "jabber:x:data";
+/// Disco, what an entity is (XEP-0030).
+pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
+/// Disco, what an entity holds (XEP-0030).
+pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
+/// Rooms (XEP-0045).
+pub const MUC: &str = "http://jabber.org/protocol/muc";
+/// Rooms, what users see (XEP-0045).
+pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+/// Rooms, what admins do (XEP-0045).
+pub const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
+/// Rooms, what owners do (XEP-0045).
+pub const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
+/// Rooms, the form of their configuration (XEP-0045).
+pub const MUC_CONFIG: &str = "http://jabber.org/protocol/muc#roomconfig";
+/// Rooms, the form of what disco says of them (XEP-0045).
+pub const MUC_INFO: &str = "http://jabber.org/protocol/muc#roominfo";
+/// Invitations without the room's help (XEP-0249).
+pub const DIRECT_INVITE: &str = "jabber:x:conference";
+/// vcard-temp (XEP-0054).
+pub const VCARD_TEMP: &str = "vcard-temp";
+/// vCard4 over iq (XEP-0292, RFC 6351).
+pub const VCARD4: &str = "urn:ietf:params:xml:ns:vcard-4.0";
+/// Software version (XEP-0092).
+pub const VERSION: &str = "jabber:iq:version";
+/// Last activity (XEP-0012).
+pub const LAST: &str = "jabber:iq:last";
+/// Ping (XEP-0199).
+pub const PING: &str = "urn:xmpp:ping";
+/// Entity time (XEP-0202).
+pub const TIME: &str = "urn:xmpp:time";
+/// Delayed delivery (XEP-0203).
+pub const DELAY: &str = "urn:xmpp:delay";
+/// Occupant ids (XEP-0421).
+pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
+/// Stanza ids (XEP-0359).
+pub const STANZA_ID: &str = "urn:xmpp:sid:0";
+/// Hats (XEP-0317).
+pub const HATS: &str = "urn:xmpp:hats:0";
+/// Result sets (XEP-0059).
+pub const RSM: &str = "http://jabber.org/protocol/rsm";
+/// Chat states (XEP-0085).
+pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
+/// Message processing hints (XEP-0334).
+pub const HINTS: &str = "urn:xmpp:hints";
