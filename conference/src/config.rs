@@ -1,0 +1,45 @@
+//! `[conference]`: where calls of rooms live.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use serde::Deserialize;
+use shared_runtime::config::Key;
+
+/// `[conference]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// The host part of rooms and their calls. Default: `conference.` before the service's domain.
+    pub domain: Option<String>,
+    /// Where media of browsers will be taken; its address is the one that RTP ports are bound on. Default `0.0.0.0:10000`.
+    pub media: SocketAddr,
+    /// The range of RTP and RTCP ports, `first-last`. Default `20000-29999`.
+    pub rtp_ports: String,
+    /// The address that offers and answers name, when it is not the one that the system would use. Default: none.
+    pub advertised: Option<IpAddr>,
+    /// A leg that sends no RTP for so long is hung up. Default `60s`.
+    #[serde(with = "shared_runtime::config::duration")]
+    pub silence_timeout: Duration,
+}
+
+/// Every key of `[conference]`.
+pub const KEYS: &[Key] = &[
+    Key::new("conference.domain", "", "host of rooms and their calls; none: conference.<domain>"),
+    Key::new("conference.media", "\"0.0.0.0:10000\"", "address of media; RTP ports are bound on its IP"),
+    Key::new("conference.rtp_ports", "\"20000-29999\"", "range of RTP and RTCP ports, first-last"),
+    Key::new("conference.advertised", "", "address named in SDP when it is not the one the system would use"),
+    Key::new("conference.silence_timeout", "\"60s\"", "a leg that sends no RTP for so long is hung up"),
+];
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            domain: None,
+            media: SocketAddr::from(([0, 0, 0, 0], 10_000)),
+            rtp_ports: "20000-29999".to_owned(),
+            advertised: None,
+            silence_timeout: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Sound: frames, codecs, and the RTP legs that carry them.
+//!
+//! Inside the house sound is always one [`Frame`]: 20 ms of mono at 48 kHz, 16-bit. A leg turns packets of its codec
+//! into frames and back; the mixer sees frames alone.
+
+pub mod codec;
+pub mod g711;
+pub mod leg;
+pub mod opus;
+pub mod playout;
+pub mod ports;
+pub mod resample;
+
+/// Samples a second inside the house.
+pub const RATE: usize = 48_000;
+/// Samples in a frame.
+pub const SAMPLES: usize = RATE / 50;
+/// How long a frame lasts.
+pub const FRAME: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// 20 ms of mono at 48 kHz.
+pub type Frame = [i16; SAMPLES];
+
+/// 20 ms of nothing.
+pub const SILENCE: Frame = [0; SAMPLES];

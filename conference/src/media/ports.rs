@@ -1,0 +1,95 @@
+//! Ports for RTP: even for RTP, the odd one after it for RTCP (RFC 3550 §11), from a configured range.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The range `[conference] rtp_ports`, handed out round robin. The system knows which are taken.
+#[derive(Debug)]
+pub struct Ports {
+    first: u16,
+    pairs: u32,
+    next: AtomicU32,
+}
+
+/// A pair of sockets, RTP and RTCP, that do not block.
+#[derive(Debug)]
+pub struct PortPair {
+    /// On an even port.
+    pub rtp: UdpSocket,
+    /// On the port after it.
+    pub rtcp: UdpSocket,
+}
+
+/// Why there is no pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PortsError {
+    /// `rtp_ports` is not `first-last` with room for a pair.
+    #[error(
+        "rtp_ports is written first-last, such as \"20000-29999\", and holds at least one even and odd pair"
+    )]
+    NotARange,
+    /// Every pair was tried and is taken.
+    #[error("every RTP port of the range is taken")]
+    AllTaken,
+}
+
+impl FromStr for Ports {
+    type Err = PortsError;
+
+    fn from_str(text: &str) -> Result<Self, PortsError> {
+        let (first, last) = text.split_once('-').ok_or(PortsError::NotARange)?;
+        let parse = |port: &str| port.trim().parse::<u16>().map_err(|_| PortsError::NotARange);
+        let (first, last) = (parse(first)?, parse(last)?);
+        let first = first.checked_add(first % 2).ok_or(PortsError::NotARange)?;
+        if first == 0 || last <= first {
+            return Err(PortsError::NotARange);
+        }
+        Ok(Self { first, pairs: (u32::from(last - first) + 1) / 2, next: AtomicU32::new(0) })
+    }
+}
+
+impl Ports {
+    /// Binds the next free pair on `ip`.
+    pub fn bind(&self, ip: IpAddr) -> Result<PortPair, PortsError> {
+        for _ in 0..self.pairs {
+            let pair = self.next.fetch_add(1, Ordering::Relaxed) % self.pairs;
+            let port = self.first + (pair * 2) as u16;
+            if let (Ok(rtp), Ok(rtcp)) = (bind(ip, port), bind(ip, port + 1)) {
+                return Ok(PortPair { rtp, rtcp });
+            }
+        }
+        Err(PortsError::AllTaken)
+    }
+}
+
+fn bind(ip: IpAddr, port: u16) -> std::io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(SocketAddr::new(ip, port))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_has_a_pair() {
+        assert!("20000-29999".parse::<Ports>().is_ok());
+        for wrong in ["20000", "20000-20000", "29999-20000", "x-y", "65535-65535", "0-0"] {
+            assert_eq!(wrong.parse::<Ports>().unwrap_err(), PortsError::NotARange, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn hands_out_even_and_odd_until_all_are_taken() {
+        let ports: Ports = "34561-34566".parse().unwrap();
+        let ip = IpAddr::from([127, 0, 0, 1]);
+        let pairs: Vec<_> = std::iter::from_fn(|| ports.bind(ip).ok()).take(3).collect();
+        for pair in &pairs {
+            let port = pair.rtp.local_addr().unwrap().port();
+            assert_eq!((port % 2, pair.rtcp.local_addr().unwrap().port()), (0, port + 1));
+        }
+        assert_eq!(ports.bind(ip).unwrap_err(), PortsError::AllTaken);
+    }
+}
