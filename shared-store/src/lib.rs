@@ -1,0 +1,128 @@
+//! What survives a restart: four shapes of data, in SQLite, PostgreSQL or memory.
+//!
+//! In    typed values and the moment at which they are written; no shape reads a clock.
+//! Out   what was stored. Acknowledged means durable: a returned `Ok` survives `kill -9`.
+//! State all that the service must not forget, and nothing else.
+//! Errors [`StoreError`]; a refused write leaves nothing behind.
+//! Not here: credentials' meaning (`shared-auth`), caches (their owners), routing state (the bus).
+//!
+//! | shape | key → value |
+//! |---|---|
+//! | [`Accounts`] | id, AOR, JID, number → [`Account`] |
+//! | [`Bindings`] | AOR × contact → [`Binding`] |
+//! | [`Records`] | (owner, collection, key) → bytes and a version |
+//! | [`Archive`] | (owner, id) → an [`Entry`], paged as RSM pages |
+
+mod account;
+mod archive;
+mod binding;
+mod hex;
+mod lock;
+mod memory;
+mod record;
+
+use std::sync::Arc;
+
+pub use account::{
+    Account, AccountPage, Accounts, AppPassword, Credentials, DigestAlgorithm, ScramHash, ScramVerifier,
+    SealedHa1,
+};
+pub use archive::{Archive, Entry, Page, Position, Query};
+pub use binding::{Binding, BindingUpdate, Bindings, Committed};
+pub use lock::{DataFolderLock, LockError};
+pub use record::{Expected, Record, RecordChange, Records};
+
+/// The four shapes of one database. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    /// Who may log in, and how they prove it. For `shared-auth` alone.
+    pub accounts: Arc<dyn Accounts>,
+    /// Where devices are.
+    pub bindings: Arc<dyn Bindings>,
+    /// Small things under a key: rosters, vCards, room configurations.
+    pub records: Arc<dyn Records>,
+    /// What was said and who called, in order.
+    pub archive: Arc<dyn Archive>,
+}
+
+impl Store {
+    /// Opens the database that `url` names, and brings its schema up to date.
+    ///
+    /// `sqlite:///var/lib/cusax/cusax.db` (created if absent), `postgres://user@host/database`, or `memory:`, which
+    /// forgets everything with the process.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        match url.split_once(':').map_or(url, |(scheme, _)| scheme) {
+            "memory" => Ok(Self::in_memory()),
+            other => Err(StoreError::UnknownScheme(other.to_owned())),
+        }
+    }
+
+    /// An empty store that forgets everything with the process.
+    pub fn in_memory() -> Self {
+        memory::store()
+    }
+}
+
+/// Why the store did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Another account has the address or number already.
+    #[error("the {0} belongs to another account")]
+    Taken(Taken),
+    /// No account has this id.
+    #[error("there is no such account")]
+    NoSuchAccount,
+    /// What was to be replaced is no longer what the caller had read.
+    #[error("somebody else changed it meanwhile")]
+    Conflict,
+    /// RFC 3261 §10.3, step 7: the Call-ID is known and its CSeq is not higher.
+    #[error("a newer registration is there already")]
+    OutOfOrder,
+    /// The bound that the caller gave would be passed.
+    #[error("more than {0} are not allowed")]
+    TooMany(usize),
+    /// A page was asked for relative to an entry that is not there (XEP-0059 §2.4).
+    #[error("there is no such entry")]
+    NoSuchEntry,
+    /// More writers wait than the queue holds; try again later.
+    #[error("the store is overloaded")]
+    Overloaded,
+    /// The URL's scheme names no backend of this build.
+    #[error("no store is called `{0}`; known are sqlite, postgres and memory")]
+    UnknownScheme(String),
+    /// The database was written by a newer release.
+    #[error("the database has schema version {found}, and this release knows {known}")]
+    NewerSchema {
+        /// The database's version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// The database said no; its words.
+    #[error("the database refused: {0}")]
+    Backend(String),
+}
+
+/// Which of an account's names is not unique.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// The account's id.
+    Id,
+    /// The address of record.
+    Aor,
+    /// The JID.
+    Jid,
+    /// This number, E.164.
+    Number(String),
+}
+
+impl std::fmt::Display for Taken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Id => f.write_str("account id"),
+            Self::Aor => f.write_str("address of record"),
+            Self::Jid => f.write_str("JID"),
+            Self::Number(number) => write!(f, "number {number}"),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Records in memory, ordered by owner, collection and key.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Mutex;
+
+use super::lock;
+use crate::{Record, RecordChange, StoreError};
+
+type Key = (String, String, String);
+
+#[derive(Default)]
+pub(super) struct Records(Mutex<BTreeMap<Key, Record>>);
+
+#[async_trait::async_trait]
+impl crate::Records for Records {
+    async fn get(&self, owner: &str, collection: &str, key: &str) -> Result<Option<Record>, StoreError> {
+        Ok(lock(&self.0).get(&full(owner, collection, key)).cloned())
+    }
+
+    async fn list(
+        &self,
+        owner: &str,
+        collection: &str,
+        after: Option<&str>,
+        max: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let start = match after {
+            Some(after) => Bound::Excluded(full(owner, collection, after)),
+            None => Bound::Included(full(owner, collection, "")),
+        };
+        let records = lock(&self.0);
+        let rest = records.range((start, Bound::Unbounded));
+        let own = rest.take_while(|((o, c, _), _)| o == owner && c == collection);
+        Ok(own.take(max).map(|(_, record)| record.clone()).collect())
+    }
+
+    async fn commit(&self, owner: &str, changes: &[RecordChange]) -> Result<Vec<u64>, StoreError> {
+        let mut records = lock(&self.0);
+        let mut next = records.clone();
+        let mut versions = Vec::with_capacity(changes.len());
+        for change in changes {
+            let key = full(owner, &change.collection, &change.key);
+            let version = next.get(&key).map(|record| record.version);
+            if !change.expected.holds(version) {
+                return Err(StoreError::Conflict);
+            }
+            let version = version.unwrap_or_default() + 1;
+            match &change.value {
+                Some(value) => {
+                    next.insert(key, Record { key: change.key.clone(), value: value.clone(), version });
+                    versions.push(version);
+                }
+                None => {
+                    next.remove(&key);
+                    versions.push(0);
+                }
+            }
+        }
+        *records = next;
+        Ok(versions)
+    }
+
+    async fn take(&self, owner: &str, collection: &str, key: &str) -> Result<Option<Record>, StoreError> {
+        Ok(lock(&self.0).remove(&full(owner, collection, key)))
+    }
+
+    async fn remove_owner(&self, owner: &str) -> Result<u64, StoreError> {
+        let mut records = lock(&self.0);
+        let before = records.len();
+        records.retain(|(of, _, _), _| of != owner);
+        Ok((before - records.len()) as u64)
+    }
+}
+
+fn full(owner: &str, collection: &str, key: &str) -> Key {
+    (owner.to_owned(), collection.to_owned(), key.to_owned())
+}
