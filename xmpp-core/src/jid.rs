@@ -101,7 +101,11 @@ impl Jid {
     /// The bare address with this resource.
     pub fn with_resource(&self, resource: &str) -> Result<Self, JidError> {
         let resource = prepare_resource(resource)?;
-        Ok(Self { text: format!("{}/{resource}", self.bare_str()).into(), local: self.local, bare: self.bare })
+        Ok(Self {
+            text: format!("{}/{resource}", self.bare_str()).into(),
+            local: self.local,
+            bare: self.bare,
+        })
     }
 }
 
@@ -156,11 +160,15 @@ fn prepare_domain(domain: &str) -> Result<Cow<'_, str>, JidError> {
         return Err(JidError::BadDomain);
     }
     let is_lower = domain.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
-    bounded(if is_lower { Cow::Borrowed(domain) } else { Cow::Owned(domain.to_lowercase()) }, JidError::BadDomain)
+    bounded(
+        if is_lower { Cow::Borrowed(domain) } else { Cow::Owned(domain.to_lowercase()) },
+        JidError::BadDomain,
+    )
 }
 
 fn is_label(label: &str) -> bool {
-    let is_fit = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || (!c.is_ascii() && c.is_alphanumeric());
+    let is_fit =
+        |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || (!c.is_ascii() && c.is_alphanumeric());
     !label.is_empty() && label.chars().all(is_fit)
 }
 
@@ -190,7 +198,10 @@ mod tests {
     #[test]
     fn splits_at_the_first_slash_and_the_first_at_before_it() {
         let it = jid("juliet@example.com/foo@bar/baz").unwrap();
-        assert_eq!((it.local(), it.domain(), it.resource()), (Some("juliet"), "example.com", Some("foo@bar/baz")));
+        assert_eq!(
+            (it.local(), it.domain(), it.resource()),
+            (Some("juliet"), "example.com", Some("foo@bar/baz"))
+        );
         let it = jid("example.com/a@b").unwrap();
         assert_eq!((it.local(), it.domain(), it.resource()), (None, "example.com", Some("a@b")));
         assert_eq!(it.to_bare().as_str(), "example.com");

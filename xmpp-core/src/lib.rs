@@ -9,7 +9,9 @@
 
 pub mod jid;
 pub mod ns;
+pub mod payload;
 pub mod stanza;
+pub mod stream;
 pub mod xml;
 
 pub use jid::Jid;

@@ -118,7 +118,12 @@ impl Stanza {
     /// Reads one stanza from text that this type printed.
     pub fn parse(text: &str) -> Option<Self> {
         let element = Element::parse(text, ns::CLIENT).ok()?;
-        let head = Head { name: element.name, ns: element.ns, attributes: element.attributes, prefixes: String::new() };
+        let head = Head {
+            name: element.name,
+            ns: element.ns,
+            attributes: element.attributes,
+            prefixes: String::new(),
+        };
         let mut content = String::new();
         for node in &element.nodes {
             if let crate::xml::Node::Element(child) = node {
@@ -266,7 +271,10 @@ mod tests {
 
     #[test]
     fn prints_other_addresses_around_the_same_content() {
-        let it = Stanza::parse("<message to='b@x' id='1' xml:lang='de'><body>h&amp;i</body><x xmlns='u'/></message>").unwrap();
+        let it = Stanza::parse(
+            "<message to='b@x' id='1' xml:lang='de'><body>h&amp;i</body><x xmlns='u'/></message>",
+        )
+        .unwrap();
         let from = "a@x/r".parse().unwrap();
         let it = Stanza { from: Some(from), ..it };
         let text = String::from_utf8(it.to_bytes().to_vec()).unwrap();

@@ -115,7 +115,10 @@ impl Element {
 
     /// The text directly inside.
     pub fn text(&self) -> String {
-        self.nodes.iter().filter_map(|node| if let Node::Text(text) = node { Some(text.as_str()) } else { None }).collect()
+        self.nodes
+            .iter()
+            .filter_map(|node| if let Node::Text(text) = node { Some(text.as_str()) } else { None })
+            .collect()
     }
 
     /// The text of a child of the same namespace.
@@ -165,7 +168,11 @@ impl Element {
         wrapped.push_str(content);
         wrapped.push_str("</w>");
         let root = read(&wrapped)?;
-        Ok(root.nodes.into_iter().filter_map(|n| if let Node::Element(e) = n { Some(e) } else { None }).collect())
+        Ok(root
+            .nodes
+            .into_iter()
+            .filter_map(|n| if let Node::Element(e) = n { Some(e) } else { None })
+            .collect())
     }
 }
 
@@ -189,7 +196,8 @@ fn read(text: &str) -> Result<Element, XmlError> {
     let mut reader = NsReader::from_str(text);
     let mut open: Vec<Element> = Vec::new();
     loop {
-        let (resolved, event) = reader.read_resolved_event().map_err(|_| XmlError::NotWellFormed("a fragment"))?;
+        let (resolved, event) =
+            reader.read_resolved_event().map_err(|_| XmlError::NotWellFormed("a fragment"))?;
         let closed = match event {
             Event::Start(tag) => {
                 if open.len() == DEEPEST {

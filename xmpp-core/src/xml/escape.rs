@@ -58,7 +58,8 @@ pub fn unescape(raw: &str) -> Result<Cow<'_, str>, XmlError> {
     let (mut rest, mut at) = (raw, first);
     loop {
         out.push_str(&rest[..at]);
-        let end = rest[at..].find(';').ok_or(XmlError::NotWellFormed("a reference without its semicolon"))? + at;
+        let end =
+            rest[at..].find(';').ok_or(XmlError::NotWellFormed("a reference without its semicolon"))? + at;
         out.push(reference(&rest[at + 1..end])?);
         rest = &rest[end + 1..];
         match memchr::memchr(b'&', rest.as_bytes()) {
@@ -90,7 +91,8 @@ fn reference(name: &str) -> Result<char, XmlError> {
 
 /// Checks raw text without building its unescaped form: characters and references.
 pub(super) fn check(raw: &str) -> Result<(), XmlError> {
-    let is_plain = raw.bytes().all(|b| (b >= 0x20 && b != b'&' && b < 0x80) || matches!(b, b'\t' | b'\n' | b'\r'));
+    let is_plain =
+        raw.bytes().all(|b| (b >= 0x20 && b != b'&' && b < 0x80) || matches!(b, b'\t' | b'\n' | b'\r'));
     if is_plain {
         return Ok(());
     }

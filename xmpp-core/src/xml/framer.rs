@@ -241,7 +241,8 @@ impl Framer {
     fn declaration(&mut self) -> Result<Markup, XmlError> {
         let Some(end) = memchr::memmem::find(&self.buffer, b"?>") else { return Ok(Markup::Unfinished) };
         let text = utf8(&self.buffer[..end])?;
-        let Some(inner) = text.strip_prefix("<?xml").filter(|rest| rest.starts_with(super::tag::is_space)) else {
+        let Some(inner) = text.strip_prefix("<?xml").filter(|rest| rest.starts_with(super::tag::is_space))
+        else {
             return Err(XmlError::Restricted("a processing instruction"));
         };
         let tag = format!("<xml {}>", inner.trim());
@@ -357,7 +358,12 @@ fn utf8(bytes: &[u8]) -> Result<&str, XmlError> {
 }
 
 /// Binds the prefixes that a tag declares.
-fn bind(scope: &mut Vec<(usize, String, String)>, depth: usize, tag: &Tag<'_>, most: usize) -> Result<(), XmlError> {
+fn bind(
+    scope: &mut Vec<(usize, String, String)>,
+    depth: usize,
+    tag: &Tag<'_>,
+    most: usize,
+) -> Result<(), XmlError> {
     for (name, value) in &tag.attributes {
         let Some(prefix) = name.strip_prefix("xmlns:") else { continue };
         let uri = escape::unescape(value)?;
@@ -407,7 +413,8 @@ fn head(
     inherited: &str,
 ) -> Result<(Head, String), XmlError> {
     let (prefix, local) = split_name(tag.name);
-    let own = tag.attributes.iter().find(|(name, _)| *name == "xmlns").map(|(_, value)| escape::unescape(value));
+    let own =
+        tag.attributes.iter().find(|(name, _)| *name == "xmlns").map(|(_, value)| escape::unescape(value));
     let default = own.transpose()?.map_or_else(|| inherited.to_owned(), std::borrow::Cow::into_owned);
     let ns = if prefix.is_empty() { default.clone() } else { lookup(scope, prefix)?.to_owned() };
     let mut head = Head { name: local.to_owned(), ns, ..Head::default() };
@@ -463,7 +470,10 @@ mod tests {
             assert_eq!(frames(text.as_bytes(), step).unwrap(), whole, "{step}");
         }
         let Frame::Element(head, content) = &whole[1] else { panic!("{whole:?}") };
-        assert_eq!((head.name.as_str(), head.ns.as_str(), head.attribute("to")), ("message", ns::CLIENT, Some("b")));
+        assert_eq!(
+            (head.name.as_str(), head.ns.as_str(), head.attribute("to")),
+            ("message", ns::CLIENT, Some("b"))
+        );
         assert_eq!(&content[..], b"<body>x &amp; y</body><![CDATA[<]]>");
     }
 
@@ -492,7 +502,10 @@ mod tests {
             assert!(is_right(&error), "{text}: {error:?}");
         }
         assert_eq!(frames(b"<iq>\xff</iq>", 3), Err(UnsupportedEncoding));
-        assert!(matches!(frames(&[b'<'; 1].repeat(1).into_iter().chain([b'a'; 2000]).collect::<Vec<_>>(), 100), Err(OverLimit(_))));
+        assert!(matches!(
+            frames(&[b'<'; 1].repeat(1).into_iter().chain([b'a'; 2000]).collect::<Vec<_>>(), 100),
+            Err(OverLimit(_))
+        ));
     }
 
     #[test]
@@ -502,7 +515,10 @@ mod tests {
             framer.push(text.as_bytes());
             framer.next()
         };
-        assert_eq!(open("<stream xmlns='http://etherx.jabber.org/streams'>"), Err(XmlError::BadNamespacePrefix));
+        assert_eq!(
+            open("<stream xmlns='http://etherx.jabber.org/streams'>"),
+            Err(XmlError::BadNamespacePrefix)
+        );
         assert_eq!(open("<stream:stream xmlns:stream='wrong'>"), Err(XmlError::InvalidNamespace));
         assert_eq!(open("<?xml version='1.0' encoding='latin1'?><a>"), Err(XmlError::UnsupportedEncoding));
         assert!(open("GET / HTTP/1.1\r\n").is_err());

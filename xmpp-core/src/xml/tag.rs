@@ -62,15 +62,19 @@ impl<'a> Tag<'a> {
 }
 
 fn lex_attribute(text: &str) -> Result<((&str, &str), &str), XmlError> {
-    let end = text.find(|c| c == '=' || is_space(c)).ok_or(XmlError::NotWellFormed("an attribute without value"))?;
+    let end = text
+        .find(|c| c == '=' || is_space(c))
+        .ok_or(XmlError::NotWellFormed("an attribute without value"))?;
     let (name, rest) = text.split_at(end);
     check_name(name)?;
     let rest = rest.trim_start_matches(is_space).strip_prefix('=');
-    let rest = rest.ok_or(XmlError::NotWellFormed("an attribute without value"))?.trim_start_matches(is_space);
+    let rest =
+        rest.ok_or(XmlError::NotWellFormed("an attribute without value"))?.trim_start_matches(is_space);
     let quote = rest.chars().next().filter(|c| matches!(c, '\'' | '"'));
     let quote = quote.ok_or(XmlError::NotWellFormed("an attribute value without quotes"))?;
-    let (value, rest) =
-        rest[1..].split_once(quote).ok_or(XmlError::NotWellFormed("an attribute value without closing quote"))?;
+    let (value, rest) = rest[1..]
+        .split_once(quote)
+        .ok_or(XmlError::NotWellFormed("an attribute value without closing quote"))?;
     if memchr::memchr(b'<', value.as_bytes()).is_some() {
         return Err(XmlError::NotWellFormed("'<' in an attribute value"));
     }
@@ -95,11 +99,10 @@ fn check_name(name: &str) -> Result<(), XmlError> {
 /// Namespaces in XML production 4: a name without colon.
 fn is_nc_name(name: &str) -> bool {
     let mut chars = name.chars();
-    chars.next().is_some_and(is_name_start)
-        && chars.all(|c| {
-            is_name_start(c)
-                || matches!(c, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
-        })
+    chars.next().is_some_and(is_name_start) && chars.all(|c| {
+        is_name_start(c)
+            || matches!(c, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
+    })
 }
 
 /// XML 1.0 production 4, less the colon.
@@ -130,8 +133,21 @@ mod tests {
     #[test]
     fn refuses_each_way_of_being_ill_formed() {
         for bad in [
-            "<>", "< a>", "<1a>", "<a b>", "<a b=1>", "<a b='1>", "<a b='1'c='2'>", "<a b='1' b='2'>", "</a b='1'>",
-            "<a:>", "<:a>", "<a:b:c>", "<a b='&lt'>", "<a b='<'>", "<a//>",
+            "<>",
+            "< a>",
+            "<1a>",
+            "<a b>",
+            "<a b=1>",
+            "<a b='1>",
+            "<a b='1'c='2'>",
+            "<a b='1' b='2'>",
+            "</a b='1'>",
+            "<a:>",
+            "<:a>",
+            "<a:b:c>",
+            "<a b='&lt'>",
+            "<a b='<'>",
+            "<a//>",
         ] {
             assert!(matches!(Tag::lex(bad, 8), Err(XmlError::NotWellFormed(_))), "{bad}");
         }

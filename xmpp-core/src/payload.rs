@@ -1,0 +1,8 @@
+//! Payloads of stanzas, one document a file: pure parse and print, no opinion about what to do with them.
+
+pub mod delay;
+pub mod disco;
+pub mod form;
+pub mod muc;
+pub mod roster;
+pub mod vcard;

@@ -1,0 +1,116 @@
+//! Stream errors — RFC 6120 §4.9: always the last thing on a stream.
+
+use crate::ns;
+use crate::stanza::ParseError;
+use crate::xml::{Element, XmlError};
+
+macro_rules! conditions {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
+        /// A defined condition (§4.9.3).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum StreamCondition { $($(#[$doc])* $variant,)* }
+
+        impl StreamCondition {
+            /// The element's name.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+conditions! {
+    /// §4.9.3.1: XML that cannot be processed.
+    BadFormat = "bad-format";
+    /// §4.9.3.2: a prefix that is not supported.
+    BadNamespacePrefix = "bad-namespace-prefix";
+    /// §4.9.3.3: another stream of the same resource takes its place.
+    Conflict = "conflict";
+    /// §4.9.3.4: silent for too long.
+    ConnectionTimeout = "connection-timeout";
+    /// §4.9.3.6: a domain that is not served here.
+    HostUnknown = "host-unknown";
+    /// §4.9.3.8: our fault.
+    InternalServerError = "internal-server-error";
+    /// §4.9.3.9: `from` is not who was authenticated.
+    InvalidFrom = "invalid-from";
+    /// §4.9.3.10: a namespace other than it must be.
+    InvalidNamespace = "invalid-namespace";
+    /// §4.9.3.12: a stanza before the proof, or a proof that is no longer worth anything.
+    NotAuthorized = "not-authorized";
+    /// §4.9.3.13: not XML.
+    NotWellFormed = "not-well-formed";
+    /// §4.9.3.14: against a local policy.
+    PolicyViolation = "policy-violation";
+    /// §4.9.3.17: no room for the stream.
+    ResourceConstraint = "resource-constraint";
+    /// §4.9.3.18: XML that XMPP does not allow.
+    RestrictedXml = "restricted-xml";
+    /// §4.9.3.20: the server stops.
+    SystemShutdown = "system-shutdown";
+    /// §4.9.3.22: not UTF-8.
+    UnsupportedEncoding = "unsupported-encoding";
+    /// §4.9.3.24: a first-level element that is not understood.
+    UnsupportedStanzaType = "unsupported-stanza-type";
+    /// §4.9.3.25: a version below 1.0.
+    UnsupportedVersion = "unsupported-version";
+}
+
+/// Why a stream ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamError {
+    /// The condition.
+    pub condition: StreamCondition,
+    /// What a person may read; possibly empty.
+    pub text: String,
+}
+
+impl StreamError {
+    /// A condition that says why.
+    pub fn because(condition: StreamCondition, text: impl Into<String>) -> Self {
+        Self { condition, text: text.into() }
+    }
+
+    /// Prints `<stream:error/>`; the end of the stream follows ([`super::CLOSE`]).
+    pub fn print(&self) -> String {
+        let mut out = String::from("<stream:error>");
+        Element::new(self.condition.as_str(), ns::STREAMS).print(ns::CLIENT, &mut out);
+        if !self.text.is_empty() {
+            Element::new("text", ns::STREAMS).text_node(self.text.clone()).print(ns::CLIENT, &mut out);
+        }
+        out.push_str("</stream:error>");
+        out
+    }
+}
+
+impl From<StreamCondition> for StreamError {
+    fn from(condition: StreamCondition) -> Self {
+        Self { condition, text: String::new() }
+    }
+}
+
+impl From<XmlError> for StreamError {
+    fn from(error: XmlError) -> Self {
+        let condition = match error {
+            XmlError::NotWellFormed(_) => StreamCondition::NotWellFormed,
+            XmlError::Restricted(_) => StreamCondition::RestrictedXml,
+            XmlError::UnsupportedEncoding => StreamCondition::UnsupportedEncoding,
+            XmlError::OverLimit(_) => StreamCondition::PolicyViolation,
+            XmlError::BadNamespacePrefix => StreamCondition::BadNamespacePrefix,
+            XmlError::InvalidNamespace => StreamCondition::InvalidNamespace,
+            XmlError::BadFormat(_) => StreamCondition::BadFormat,
+        };
+        Self::because(condition, error.to_string())
+    }
+}
+
+impl From<ParseError> for StreamError {
+    fn from(error: ParseError) -> Self {
+        let condition = match error {
+            ParseError::InvalidNamespace => StreamCondition::InvalidNamespace,
+            ParseError::UnknownKind => StreamCondition::UnsupportedStanzaType,
+            ParseError::BadTo(_) | ParseError::BadFrom(_) => StreamCondition::InvalidFrom,
+        };
+        Self::because(condition, error.to_string())
+    }
+}

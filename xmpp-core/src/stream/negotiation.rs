@@ -1,0 +1,444 @@
+//! The receiving entity's side of a client's stream, up to the bound resource — RFC 6120 §4.3, §5, §6, §7.
+//!
+//! ```text
+//! Header ─▶ Choose ─starttls─▶ Header(secured) ─▶ Choose ─auth─▶ Proof ─success─▶ Header(proven) ─▶ Bind ─▶ Bound
+//! ```
+//!
+//! In    [`Frame`]s, and the answers to what was asked ([`Negotiation::proven`], [`Negotiation::refuse`], …).
+//! Out   text to send, appended to the caller's buffer, and a [`Request`] when the shell must do something.
+//! State the phase, what the shell offers, and how often a proof failed.
+//! Errors [`StreamError`] for everything out of order: a stanza before the proof is `not-authorized`.
+//! Not here: TLS, the mechanisms themselves, the choice of the resource.
+
+use super::{StreamCondition, StreamError, print_header};
+use crate::jid::Jid;
+use crate::ns;
+use crate::stanza::{ErrorKind, Kind, ParseError, Stanza, StanzaError};
+use crate::xml::{Element, Frame, Head};
+
+/// What the stream may offer now.
+#[derive(Debug, Clone, Default)]
+pub struct Offer {
+    /// The domain that is served.
+    pub domain: String,
+    /// STARTTLS is possible.
+    pub starttls: bool,
+    /// STARTTLS is demanded.
+    pub require_tls: bool,
+    /// SASL mechanisms, most wanted first; empty while TLS is demanded.
+    pub mechanisms: Vec<&'static str>,
+    /// Channel bindings by their SASL names (XEP-0440).
+    pub channel_bindings: Vec<&'static str>,
+}
+
+/// What the shell must do next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Send what was printed, then handshake, then [`Negotiation::secured`].
+    StartTls,
+    /// Begin a mechanism, with the initial response if one came; still in base64.
+    Auth {
+        /// One of those offered.
+        mechanism: &'static str,
+        /// `Some("")` if the client said that it is empty.
+        initial: Option<String>,
+    },
+    /// Go on with it.
+    Response(String),
+    /// Bind a resource for the iq of this id, then [`Negotiation::bound`].
+    Bind {
+        /// The iq to answer.
+        request: Box<Stanza>,
+        /// The resource that was asked for.
+        resource: Option<String>,
+    },
+    /// A stanza of a bound resource, or why it is to be answered with an error.
+    Stanza(Box<Stanza>, Option<StanzaError>),
+    /// The peer ends the stream.
+    Close,
+}
+
+/// Why a proof is refused (RFC 6120 §6.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SaslFailure {
+    /// §6.5.1: the client gave up.
+    Aborted,
+    /// §6.5.2: the account may not log in now.
+    AccountDisabled,
+    /// §6.5.4: TLS first.
+    EncryptionRequired,
+    /// §6.5.5: not base64.
+    IncorrectEncoding,
+    /// §6.5.6: acting for somebody else.
+    InvalidAuthzid,
+    /// §6.5.7: not offered.
+    InvalidMechanism,
+    /// §6.5.8: not what the mechanism asks.
+    MalformedRequest,
+    /// §6.5.10: wrong.
+    NotAuthorized,
+    /// §6.5.11: not now.
+    TemporaryAuthFailure,
+}
+
+impl SaslFailure {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Aborted => "aborted",
+            Self::AccountDisabled => "account-disabled",
+            Self::EncryptionRequired => "encryption-required",
+            Self::IncorrectEncoding => "incorrect-encoding",
+            Self::InvalidAuthzid => "invalid-authzid",
+            Self::InvalidMechanism => "invalid-mechanism",
+            Self::MalformedRequest => "malformed-request",
+            Self::NotAuthorized => "not-authorized",
+            Self::TemporaryAuthFailure => "temporary-auth-failure",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Header,
+    Choose,
+    Proof,
+    ProvenHeader,
+    Bind,
+    Binding,
+    Bound,
+}
+
+/// One stream's negotiation.
+#[derive(Debug)]
+pub struct Negotiation {
+    phase: Phase,
+    offer: Offer,
+    failures: u8,
+    /// Whether our header is out; errors before it send it first (§4.9.1.2).
+    pub has_header: bool,
+}
+
+impl Negotiation {
+    /// A stream that has said nothing yet.
+    pub fn new(offer: Offer) -> Self {
+        Self { phase: Phase::Header, offer, failures: 0, has_header: false }
+    }
+
+    /// Whether somebody proved who they are.
+    pub fn is_proven(&self) -> bool {
+        !matches!(self.phase, Phase::Header | Phase::Choose | Phase::Proof)
+    }
+
+    /// Takes one frame. `id` is a fresh stream id, used if the frame opens the stream.
+    pub fn handle(
+        &mut self,
+        frame: Frame,
+        id: &str,
+        out: &mut String,
+    ) -> Result<Option<Request>, StreamError> {
+        match frame {
+            Frame::Open(head) => self.open(&head, id, out).map(|()| None),
+            Frame::Close => Ok(Some(Request::Close)),
+            Frame::Element(head, content) => match self.phase {
+                Phase::Choose => self.choose(&head, &content, out),
+                Phase::Proof => self.proof(&head, &content, out),
+                Phase::Bind | Phase::Binding | Phase::Bound => self.stanza(&head, content, out),
+                Phase::Header | Phase::ProvenHeader => Err(StreamCondition::BadFormat.into()),
+            },
+        }
+    }
+
+    fn open(&mut self, head: &Head, id: &str, out: &mut String) -> Result<(), StreamError> {
+        if !matches!(self.phase, Phase::Header | Phase::ProvenHeader) {
+            return Err(StreamCondition::BadFormat.into());
+        }
+        print_header(&self.offer.domain, id, head.attribute("from"), out);
+        self.has_header = true;
+        let major =
+            head.attribute("version").and_then(|v| v.split('.').next()?.parse::<u32>().ok()).unwrap_or(0);
+        if major == 0 {
+            return Err(StreamCondition::UnsupportedVersion.into());
+        }
+        let to = head.attribute("to").map(str::parse::<Jid>);
+        match to {
+            Some(Ok(to)) if to.as_str() == self.offer.domain => {}
+            _ => return Err(StreamCondition::HostUnknown.into()),
+        }
+        self.phase = if self.phase == Phase::Header { Phase::Choose } else { Phase::Bind };
+        self.features(out);
+        Ok(())
+    }
+
+    fn features(&self, out: &mut String) {
+        let mut features = Vec::new();
+        if self.phase == Phase::Bind {
+            features.push(Element::new("bind", ns::BIND));
+            // RFC 6121 appendix E: old clients ask for a session; `optional` tells the others not to.
+            features.push(Element::new("session", ns::SESSION).child(Element::new("optional", ns::SESSION)));
+            features.push(Element::new("ver", ns::ROSTER_VERSIONING));
+            features.push(Element::new("sub", ns::PRE_APPROVAL));
+        } else {
+            if self.offer.starttls {
+                let starttls = Element::new("starttls", ns::TLS);
+                let required = self.offer.require_tls.then(|| Element::new("required", ns::TLS));
+                features.push(starttls.children_from(required));
+            }
+            if !self.offer.mechanisms.is_empty() {
+                let names = self.offer.mechanisms.iter();
+                features
+                    .push(names.fold(Element::new("mechanisms", ns::SASL), |all, m| {
+                        all.text_child("mechanism", *m)
+                    }));
+            }
+            if !self.offer.channel_bindings.is_empty() {
+                let types = self.offer.channel_bindings.iter();
+                features.push(types.fold(Element::new("sasl-channel-binding", ns::SASL_CB), |all, name| {
+                    all.child(Element::new("channel-binding", ns::SASL_CB).with("type", name))
+                }));
+            }
+        }
+        out.push_str("<stream:features>");
+        for feature in features {
+            feature.print(ns::CLIENT, out);
+        }
+        out.push_str("</stream:features>");
+    }
+
+    fn choose(
+        &mut self,
+        head: &Head,
+        content: &[u8],
+        out: &mut String,
+    ) -> Result<Option<Request>, StreamError> {
+        match (head.name.as_str(), head.ns.as_str()) {
+            ("starttls", ns::TLS) if self.offer.starttls => {
+                Element::new("proceed", ns::TLS).print(ns::CLIENT, out);
+                Ok(Some(Request::StartTls))
+            }
+            ("starttls", ns::TLS) => {
+                // §5.4.2.2: failure, and the stream ends.
+                Element::new("failure", ns::TLS).print(ns::CLIENT, out);
+                Ok(Some(Request::Close))
+            }
+            ("auth", ns::SASL) => self.auth(head, content, out),
+            ("abort" | "response", ns::SASL) => {
+                self.refuse(SaslFailure::MalformedRequest, out).map(|()| None)
+            }
+            // §4.9.3.12: nothing is served to whom nobody knows.
+            _ => Err(StreamCondition::NotAuthorized.into()),
+        }
+    }
+
+    fn auth(
+        &mut self,
+        head: &Head,
+        content: &[u8],
+        out: &mut String,
+    ) -> Result<Option<Request>, StreamError> {
+        let asked = head.attribute("mechanism").unwrap_or_default();
+        let Some(mechanism) = self.offer.mechanisms.iter().copied().find(|m| *m == asked) else {
+            let failure = if self.offer.require_tls {
+                SaslFailure::EncryptionRequired
+            } else {
+                SaslFailure::InvalidMechanism
+            };
+            return self.refuse(failure, out).map(|()| None);
+        };
+        let Some(text) = text_of(content) else {
+            return self.refuse(SaslFailure::MalformedRequest, out).map(|()| None);
+        };
+        self.phase = Phase::Proof;
+        let initial = match text.as_str() {
+            "" => None,
+            "=" => Some(String::new()), // §6.4.2: an empty initial response
+            _ => Some(text),
+        };
+        Ok(Some(Request::Auth { mechanism, initial }))
+    }
+
+    fn proof(
+        &mut self,
+        head: &Head,
+        content: &[u8],
+        out: &mut String,
+    ) -> Result<Option<Request>, StreamError> {
+        match (head.name.as_str(), head.ns.as_str()) {
+            ("response", ns::SASL) => match text_of(content) {
+                Some(text) => Ok(Some(Request::Response(if text == "=" { String::new() } else { text }))),
+                None => self.refuse(SaslFailure::MalformedRequest, out).map(|()| None),
+            },
+            ("abort", ns::SASL) => self.refuse(SaslFailure::Aborted, out).map(|()| None),
+            ("auth", ns::SASL) => self.refuse(SaslFailure::MalformedRequest, out).map(|()| None),
+            _ => Err(StreamCondition::NotAuthorized.into()),
+        }
+    }
+
+    fn stanza(
+        &mut self,
+        head: &Head,
+        content: bytes::Bytes,
+        out: &mut String,
+    ) -> Result<Option<Request>, StreamError> {
+        let (stanza, wrong) = match Stanza::from_frame(head, content) {
+            Ok(stanza) => (Box::new(stanza), None),
+            Err((ParseError::BadTo(error), Some(stanza))) => {
+                (stanza, Some(StanzaError::because(ErrorKind::JidMalformed, error.to_string())))
+            }
+            Err((error, _)) => return Err(error.into()),
+        };
+        if self.phase == Phase::Bound {
+            return Ok(Some(Request::Stanza(stanza, wrong)));
+        }
+        // §7.1: until a resource is bound, nothing but its request is served.
+        let bind = (stanza.kind == Kind::Iq && stanza.is_type("set"))
+            .then(|| stanza.find("bind", ns::BIND))
+            .flatten();
+        let Some(bind) = bind.filter(|_| self.phase == Phase::Bind) else {
+            if stanza.kind == Kind::Iq
+                && let Some(error) = stanza.error(&ErrorKind::NotAuthorized.into())
+            {
+                out.push_str(&String::from_utf8_lossy(&error.to_bytes()));
+                return Ok(None);
+            }
+            return Err(StreamCondition::NotAuthorized.into());
+        };
+        self.phase = Phase::Binding;
+        let resource = bind.text_of("resource").filter(|resource| !resource.is_empty());
+        Ok(Some(Request::Bind { request: stanza, resource }))
+    }
+
+    /// TLS holds: what is offered now is this, and a new header is expected.
+    pub fn secured(&mut self, offer: Offer) {
+        self.offer = offer;
+        self.phase = Phase::Header;
+    }
+
+    /// Prints a challenge, in base64.
+    pub fn challenge(&self, text: &str, out: &mut String) {
+        Element::new("challenge", ns::SASL).text_node(text).print(ns::CLIENT, out);
+    }
+
+    /// The proof held: prints success with what the mechanism adds, and expects a new header.
+    pub fn proven(&mut self, additional: Option<&str>, out: &mut String) {
+        let success = Element::new("success", ns::SASL);
+        let success = if let Some(text) = additional { success.text_node(text) } else { success };
+        success.print(ns::CLIENT, out);
+        self.phase = Phase::ProvenHeader;
+    }
+
+    /// The proof failed. After the third failure the stream ends (§6.4.5).
+    pub fn refuse(&mut self, failure: SaslFailure, out: &mut String) -> Result<(), StreamError> {
+        Element::new("failure", ns::SASL)
+            .child(Element::new(failure.as_str(), ns::SASL))
+            .print(ns::CLIENT, out);
+        self.phase = Phase::Choose;
+        self.failures += 1;
+        if self.failures >= TRIES {
+            return Err(StreamError::because(StreamCondition::PolicyViolation, "too many failed proofs"));
+        }
+        Ok(())
+    }
+
+    /// The resource is bound: prints the result (§7.6.1).
+    pub fn bound(&mut self, request: &Stanza, jid: &Jid, out: &mut String) {
+        let bind = Element::new("bind", ns::BIND).text_child("jid", jid.as_str());
+        let result = request.result(Some(&bind)).addressed(None, Some(jid));
+        out.push_str(&String::from_utf8_lossy(&result.to_bytes()));
+        self.phase = Phase::Bound;
+    }
+
+    /// The resource could not be bound: another may be asked for (§7.7.2).
+    pub fn unbound(&mut self, request: &Stanza, error: &StanzaError, out: &mut String) {
+        if let Some(error) = request.error(error) {
+            out.push_str(&String::from_utf8_lossy(&error.to_bytes()));
+        }
+        self.phase = Phase::Bind;
+    }
+}
+
+/// The text of an element that must hold nothing else.
+fn text_of(content: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(content).ok()?;
+    if text.contains('<') {
+        return None;
+    }
+    crate::xml::unescape(text).ok().map(|text| text.trim().to_owned())
+}
+
+/// RFC 6120 §6.4.5 asks for two to five.
+const TRIES: u8 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::{Framer, Limits};
+
+    const HEADER: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
+                          to='x' version='1.0'>";
+
+    fn offer() -> Offer {
+        Offer { domain: "x".into(), mechanisms: vec!["PLAIN"], starttls: true, ..Offer::default() }
+    }
+
+    fn run(machine: &mut Negotiation, text: &str) -> Result<(Option<Request>, String), StreamError> {
+        let mut framer = Framer::new(Limits::default());
+        if !text.starts_with("<stream") {
+            framer.push(HEADER.as_bytes());
+            framer.next().unwrap();
+        }
+        framer.push(text.as_bytes());
+        let mut out = String::new();
+        let frame = framer.next().unwrap().unwrap();
+        machine.handle(frame, "id", &mut out).map(|request| (request, out))
+    }
+
+    #[test]
+    fn goes_from_header_to_bound() {
+        let mut it = Negotiation::new(offer());
+        assert!(run(&mut it, HEADER).unwrap().1.contains("<mechanism>PLAIN</mechanism>"));
+        let (request, _) =
+            run(&mut it, "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AA==</auth>")
+                .unwrap();
+        assert_eq!(request, Some(Request::Auth { mechanism: "PLAIN", initial: Some("AA==".into()) }));
+        let mut out = String::new();
+        it.proven(None, &mut out);
+        assert!(run(&mut it, HEADER).unwrap().1.contains("xmpp-bind"));
+        let bind = "<iq type='set' id='1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>";
+        let (request, _) = run(&mut it, bind).unwrap();
+        let Some(Request::Bind { request, resource }) = request else { panic!() };
+        assert_eq!(resource.as_deref(), Some("r"));
+        it.bound(&request, &"a@x/r".parse().unwrap(), &mut out);
+        assert!(matches!(run(&mut it, "<message/>").unwrap().0, Some(Request::Stanza(..))));
+    }
+
+    #[test]
+    fn serves_nothing_before_the_proof() {
+        let mut it = Negotiation::new(offer());
+        run(&mut it, HEADER).unwrap();
+        assert_eq!(run(&mut it, "<message/>").unwrap_err().condition, StreamCondition::NotAuthorized);
+    }
+
+    #[test]
+    fn names_a_host_that_is_not_served_and_an_old_version() {
+        let wrong = HEADER.replace("to='x'", "to='y'");
+        assert_eq!(
+            run(&mut Negotiation::new(offer()), &wrong).unwrap_err().condition,
+            StreamCondition::HostUnknown
+        );
+        let old = HEADER.replace(" version='1.0'", "");
+        assert_eq!(
+            run(&mut Negotiation::new(offer()), &old).unwrap_err().condition,
+            StreamCondition::UnsupportedVersion
+        );
+    }
+
+    #[test]
+    fn ends_the_stream_after_the_last_try() {
+        let mut it = Negotiation::new(offer());
+        let mut out = String::new();
+        for _ in 1..TRIES {
+            it.refuse(SaslFailure::NotAuthorized, &mut out).unwrap();
+        }
+        assert!(it.refuse(SaslFailure::NotAuthorized, &mut out).is_err());
+    }
+}
