@@ -1,0 +1,290 @@
+//! Logins of every kind, against a store in memory.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use shared_model::{AccountId, Event};
+use shared_runtime::bus::Heard;
+use shared_store::{DigestAlgorithm, Store};
+
+use super::*;
+use crate::{Auth, Channel, NewAccount, OnWire, Plus, Profile, Qop};
+
+struct House {
+    auth: Auth,
+    bus: Bus<Fact>,
+    alice: AccountId,
+    folder: std::path::PathBuf,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        // A folder that stays behind in a temporary place harms nobody.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+const XMPP: Origin =
+    Origin { protocol: Protocol::Xmpp, ip: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST) };
+const SIP: Origin = Origin { protocol: Protocol::Sip, ..XMPP };
+
+/// A house where `sip:alice@phones.example.org` and `wonder@example.org` are one account with the password `pencil`.
+async fn house() -> House {
+    house_with(Config { iterations: 4096, ..Config::default() }).await
+}
+
+async fn house_with(config: Config) -> House {
+    let folder = std::env::temp_dir().join(format!("cusax-auth-{}", hash::hex(&hash::random::<8>())));
+    let bus = Bus::new();
+    let auth = Auth::open(&config, &Store::in_memory(), &folder, &bus, &prometheus::Registry::new()).unwrap();
+    let new = NewAccount {
+        aor: "alice@phones.example.org".parse().unwrap(),
+        jid: "wonder@example.org".parse().unwrap(),
+        profile: Profile::default(),
+    };
+    let alice = auth.book.create(new, "pencil").await.unwrap().account;
+    House { auth, bus, alice, folder }
+}
+
+fn plain(name: &str, password: &str) -> Proof {
+    Proof::Plain {
+        name: name.to_owned(),
+        domain: "example.org".to_owned(),
+        password: password.to_owned(),
+        authzid: String::new(),
+    }
+}
+
+/// What a client with this password sends for a challenge.
+fn answer(challenge: &Challenge, user: &str, password: &str, nc: u32) -> DigestProof {
+    let mut proof = DigestProof {
+        username: user.to_owned(),
+        realm: challenge.realm.clone(),
+        nonce: challenge.nonce.clone(),
+        uri: "sip:phones.example.org".to_owned(),
+        response: String::new(),
+        algorithm: challenge.algorithm,
+        qop: Some(Qop { cnonce: "c".to_owned(), nc: format!("{nc:08x}"), body: None }),
+        method: "REGISTER".to_owned(),
+    };
+    let parts = [user.as_bytes(), challenge.realm.as_bytes(), password.as_bytes()];
+    proof.response = proof.expected(&hash::digest_hash(proof.algorithm, &parts));
+    proof
+}
+
+/// Speaks SCRAM as a client with this password would.
+async fn scram(
+    house: &House,
+    name: &str,
+    password: &str,
+    hash: ScramHash,
+    channel: &Channel,
+) -> Result<Identity, Denied> {
+    let authenticator = &house.auth.authenticator;
+    let plus = if channel.bindings.is_empty() { Plus::No } else { Plus::Yes };
+    let gs2 = if plus == Plus::Yes { "p=tls-exporter,," } else { "n,," };
+    let bare = format!("n={name},r=clientnonce");
+    let start = ScramStart::parse(format!("{gs2}{bare}").as_bytes(), hash, plus, channel)?;
+    let exchange = authenticator.begin_scram(start, "example.org", XMPP).await?;
+    let first = exchange.server_first().to_owned();
+    let field = |index: usize| first.split(',').nth(index).unwrap()[2..].to_owned();
+    let salt = STANDARD.decode(field(1)).unwrap();
+    let salted = hash::scram_salted(hash, password.as_bytes(), &salt, field(2).parse().unwrap());
+    let client_key = hash::scram_hmac(hash, &salted, b"Client Key");
+    let data = channel.bindings.first().map_or(&[][..], |(_, data)| data);
+    let without_proof = format!("c={},r={}", STANDARD.encode([gs2.as_bytes(), data].concat()), field(0));
+    let signed = format!("{bare},{first},{without_proof}");
+    let signature = hash::scram_hmac(hash, &hash::scram_hash(hash, &client_key), signed.as_bytes());
+    let proof: Vec<u8> = client_key.iter().zip(signature).map(|(k, s)| k ^ s).collect();
+    let last = exchange.finish(format!("{without_proof},p={}", STANDARD.encode(proof)).as_bytes())?;
+    let server_key = hash::scram_hmac(hash, &salted, b"Server Key");
+    let expected = format!("v={}", STANDARD.encode(hash::scram_hmac(hash, &server_key, signed.as_bytes())));
+    let server_final = last.server_final().to_owned();
+    let identity = authenticator.verify(Proof::Scram(last), XMPP).await?;
+    assert_eq!(server_final, expected);
+    Ok(identity)
+}
+
+#[tokio::test]
+async fn one_password_opens_every_door() {
+    let house = house().await;
+    let authenticator = &house.auth.authenticator;
+    for hash in [ScramHash::Sha1, ScramHash::Sha256, ScramHash::Sha512] {
+        let identity = scram(&house, "wonder", "pencil", hash, &Channel::default()).await.unwrap();
+        assert_eq!((identity.account, identity.how), (house.alice, How::Scram(hash)));
+        let bound = Channel { bindings: vec![("tls-exporter", vec![9; 32])] };
+        let identity = scram(&house, "wonder", "pencil", hash, &bound).await.unwrap();
+        assert_eq!(identity.how, How::ScramPlus(hash));
+    }
+    for challenge in authenticator.challenges("phones.example.org", false) {
+        let proof = answer(&challenge, "alice", "pencil", 1);
+        let fresh = authenticator.verify(Proof::Digest(proof), SIP).await;
+        // All challenges share a nonce, so that the second algorithm repeats the first one's count.
+        assert!(matches!(fresh, Ok(_) | Err(Denied::Replayed)), "{fresh:?}");
+    }
+    let identity = authenticator.verify(plain("wonder", "pencil"), XMPP).await.unwrap();
+    assert_eq!(identity.aor.as_str(), "alice@phones.example.org");
+    let acts_as = |authzid: &str| Proof::Plain {
+        name: "wonder".into(),
+        domain: "example.org".into(),
+        password: "pencil".into(),
+        authzid: authzid.into(),
+    };
+    assert!(authenticator.verify(acts_as("wonder@example.org"), XMPP).await.is_ok());
+    assert_eq!(authenticator.verify(acts_as("bob@example.org"), XMPP).await, Err(Denied::ForeignAuthzid));
+}
+
+#[tokio::test]
+async fn every_digest_algorithm_is_verified() {
+    let house = house().await;
+    for wanted in [DigestAlgorithm::Md5, DigestAlgorithm::Sha256, DigestAlgorithm::Sha512_256] {
+        let challenges = house.auth.authenticator.challenges("phones.example.org", false);
+        let challenge = challenges.into_iter().find(|challenge| challenge.algorithm == wanted).unwrap();
+        let proof = Proof::Digest(answer(&challenge, "alice", "pencil", 1));
+        let identity = house.auth.authenticator.verify(proof, SIP).await.unwrap();
+        assert_eq!(identity.how, How::Digest(wanted));
+    }
+}
+
+#[tokio::test]
+async fn strangers_cannot_tell_unknown_from_wrong_from_disabled() {
+    let house = house().await;
+    let authenticator = &house.auth.authenticator;
+    assert_eq!(authenticator.verify(plain("nobody", "x"), XMPP).await, Err(Denied::UnknownAccount));
+    assert_eq!(authenticator.verify(plain("wonder", "x"), XMPP).await, Err(Denied::WrongProof));
+    let salt = async |name: &str| {
+        let start = ScramStart::parse(
+            format!("n,,n={name},r=x").as_bytes(),
+            ScramHash::Sha256,
+            Plus::No,
+            &Channel::default(),
+        );
+        let exchange = authenticator.begin_scram(start.unwrap(), "example.org", XMPP).await.unwrap();
+        exchange.server_first().split_once(",s=").unwrap().1.to_owned()
+    };
+    assert_eq!(salt("nobody").await, salt("nobody").await);
+    assert_ne!(salt("nobody").await, salt("somebody").await);
+    assert_eq!(salt("wonder").await.len(), salt("nobody").await.len());
+    house.auth.book.set_enabled(house.alice, false).await.unwrap();
+    assert_eq!(authenticator.verify(plain("wonder", "pencil"), XMPP).await, Err(Denied::Disabled));
+    assert_eq!(
+        scram(&house, "wonder", "pencil", ScramHash::Sha256, &Channel::default()).await,
+        Err(Denied::Disabled)
+    );
+    for denied in [Denied::UnknownAccount, Denied::WrongProof, Denied::Disabled, Denied::BadToken] {
+        assert_eq!(denied.on_wire(), OnWire::Refused);
+    }
+}
+
+#[tokio::test]
+async fn a_digest_is_good_once() {
+    let house = house().await;
+    let authenticator = &house.auth.authenticator;
+    let challenge = authenticator.challenges("phones.example.org", false).remove(0);
+    let verify = async |proof: DigestProof| authenticator.verify(Proof::Digest(proof), SIP).await.map(|_| ());
+    assert_eq!(verify(answer(&challenge, "alice", "pencil", 1)).await, Ok(()));
+    assert_eq!(verify(answer(&challenge, "alice", "pencil", 1)).await, Err(Denied::Replayed));
+    assert_eq!(verify(answer(&challenge, "alice", "pencil", 2)).await, Ok(()));
+    assert_eq!(verify(answer(&challenge, "alice", "wrong", 3)).await, Err(Denied::WrongProof));
+    let other_realm = authenticator.challenges("elsewhere.example.org", false).remove(0);
+    assert_eq!(verify(answer(&other_realm, "alice", "pencil", 1)).await, Err(Denied::UnknownAccount));
+    let forged = Challenge { nonce: "A".repeat(43), ..challenge.clone() };
+    assert_eq!(verify(answer(&forged, "alice", "pencil", 1)).await, Err(Denied::ForeignNonce));
+    let moved = DigestProof { method: "INVITE".to_owned(), ..answer(&challenge, "alice", "pencil", 4) };
+    assert_eq!(verify(moved).await, Err(Denied::WrongProof));
+}
+
+#[tokio::test]
+async fn an_old_nonce_is_stale_only_for_who_knows_the_password() {
+    let config = Config { iterations: 4096, nonce_lifetime: Duration::ZERO, ..Config::default() };
+    let house = house_with(config).await;
+    let authenticator = &house.auth.authenticator;
+    let old = Nonce { made: 1, random: [1; 8] }.to_text("phones.example.org", &authenticator.keys);
+    let challenge =
+        Challenge { nonce: old, ..authenticator.challenges("phones.example.org", false).remove(0) };
+    let verify = async |password| {
+        authenticator.verify(Proof::Digest(answer(&challenge, "alice", password, 1)), SIP).await.unwrap_err()
+    };
+    assert_eq!(verify("pencil").await.on_wire(), OnWire::ChallengeStale);
+    assert_eq!(verify("wrong").await, Denied::WrongProof);
+}
+
+#[tokio::test]
+async fn app_passwords_open_each_door_until_removed() {
+    let house = house().await;
+    let authenticator = &house.auth.authenticator;
+    let password = house.auth.book.add_app_password(house.alice, "PHONE", 0).await.unwrap();
+    assert!(authenticator.verify(plain("wonder", &password), XMPP).await.is_ok());
+    assert!(authenticator.verify(plain("wonder+PHONE", &password), XMPP).await.is_ok());
+    assert_eq!(authenticator.verify(plain("wonder+PHONE", "pencil"), XMPP).await, Err(Denied::WrongProof));
+    let by_scram = scram(&house, "wonder+PHONE", &password, ScramHash::Sha256, &Channel::default()).await;
+    assert!(by_scram.is_ok(), "{by_scram:?}");
+    let challenge = authenticator.challenges("phones.example.org", false).remove(0);
+    let proof = Proof::Digest(answer(&challenge, "alice", &password, 1));
+    assert!(authenticator.verify(proof, SIP).await.is_ok());
+    house.auth.book.remove_app_password(house.alice, "PHONE").await.unwrap();
+    assert_eq!(authenticator.verify(plain("wonder", &password), XMPP).await, Err(Denied::WrongProof));
+}
+
+#[tokio::test]
+async fn guesses_are_throttled_over_all_protocols_and_challenges_are_not_guesses() {
+    let house = house().await;
+    let authenticator = &house.auth.authenticator;
+    for _ in 0..50 {
+        authenticator.challenges("phones.example.org", false);
+    }
+    for _ in 0..12 {
+        let _ = authenticator.verify(plain("wonder", "wrong"), XMPP).await;
+    }
+    let challenge = authenticator.challenges("phones.example.org", false).remove(0);
+    let denied = authenticator.verify(Proof::Digest(answer(&challenge, "alice", "pencil", 1)), SIP).await;
+    assert!(matches!(denied, Err(Denied::Throttled(_))), "{denied:?}");
+}
+
+#[tokio::test]
+async fn logins_are_told_as_facts() {
+    let house = house().await;
+    let mut facts = house.bus.subscribe();
+    let _ = house.auth.authenticator.verify(plain("wonder", "wrong"), XMPP).await;
+    let Some(Heard::Fact(fact)) = facts.next().await else { panic!("no fact") };
+    let expected = LoginEvent::Denied {
+        account: Some(house.alice),
+        protocol: Protocol::Xmpp,
+        from: XMPP.ip,
+        reason: "wrong-proof",
+    };
+    assert_eq!(fact.event, Event::Login(expected));
+}
+
+#[tokio::test]
+async fn a_token_logs_in_once() {
+    let house = house().await;
+    let hour = Duration::from_secs(3600);
+    let text = house
+        .auth
+        .tokens
+        .issue("phone", Some(house.alice), "", hour, shared_runtime::unix_millis())
+        .await
+        .unwrap();
+    let proof = || Proof::Token { purpose: "phone".to_owned(), text: text.clone() };
+    let origin = Origin { protocol: Protocol::Provisioning, ..XMPP };
+    assert_eq!(house.auth.authenticator.verify(proof(), origin).await.unwrap().how, How::Token);
+    assert_eq!(house.auth.authenticator.verify(proof(), origin).await, Err(Denied::BadToken));
+}
+
+#[tokio::test]
+async fn a_password_change_changes_every_door() {
+    let house = house().await;
+    house.auth.book.set_password(house.alice, "new secret").await.unwrap();
+    let authenticator = &house.auth.authenticator;
+    assert_eq!(authenticator.verify(plain("wonder", "pencil"), XMPP).await, Err(Denied::WrongProof));
+    assert!(scram(&house, "wonder", "new secret", ScramHash::Sha1, &Channel::default()).await.is_ok());
+    let challenge = authenticator.challenges("phones.example.org", false).remove(0);
+    assert!(
+        authenticator.verify(Proof::Digest(answer(&challenge, "alice", "new secret", 1)), SIP).await.is_ok()
+    );
+    let ha1 = house.auth.book.ha1(house.alice, DigestAlgorithm::Md5).await.unwrap().unwrap();
+    let parts: [&[u8]; 3] = [b"alice", b"phones.example.org", b"new secret"];
+    assert_eq!(ha1, hash::hex(&hash::digest_hash(DigestAlgorithm::Md5, &parts)));
+}

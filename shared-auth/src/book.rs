@@ -1,0 +1,288 @@
+//! The book of accounts: everything that changes one.
+//!
+//! In    what an operator, a user or an invitation asks for.
+//! Out   the changed account, and an `AccountEvent` fact.
+//! Errors [`BookError`] names what is wrong with the request.
+//!
+//! A password change writes every verifier in one transaction. PBKDF2 runs beside the async tasks.
+
+use std::sync::Arc;
+
+use shared_model::{AccountEvent, AccountId, Aor, BareJid, Correlation, Fact};
+use shared_runtime::bus::Bus;
+use shared_store::{Account, AppPassword, Credentials, DigestAlgorithm, StoreError};
+
+use crate::cache::{AccountCache, Name};
+use crate::hash;
+use crate::keys::Keys;
+use crate::password::{self, Owner, PasswordError};
+use crate::{AccountCard, Config};
+
+/// Creates and changes accounts.
+pub struct AccountBook {
+    iterations: u32,
+    cache: Arc<AccountCache>,
+    keys: Arc<Keys>,
+    bus: Bus<Fact>,
+}
+
+/// An account to create; it is enabled at once.
+#[derive(Debug, Clone)]
+pub struct NewAccount {
+    /// What people dial.
+    pub aor: Aor,
+    /// What people chat with.
+    pub jid: BareJid,
+    /// What is not a name to log in with.
+    pub profile: Profile,
+}
+
+/// What may change about an account without a password.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// The name to show, possibly empty.
+    pub name: String,
+    /// Telephone numbers, E.164; spaces, hyphens and parentheses are removed.
+    pub numbers: Vec<String>,
+    /// Whether it may make video calls.
+    pub video: bool,
+    /// Whether it administers the service.
+    pub admin: bool,
+}
+
+/// Why an account was not changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BookError {
+    /// The password cannot be used.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// Not a number as E.164 writes it.
+    #[error("`{0}` is not a telephone number as E.164 writes it: a plus and 7 to 15 digits")]
+    BadNumber(String),
+    /// An app password's name is 1–32 letters, digits, hyphens and underscores.
+    #[error("an app password is named with 1 to 32 letters, digits, hyphens and underscores")]
+    BadAppName,
+    /// The account has an app password of this name.
+    #[error("there is an app password of this name")]
+    AppNameTaken,
+    /// The account has no app password of this name.
+    #[error("there is no app password of this name")]
+    NoSuchApp,
+    /// The account has as many app passwords as it may.
+    #[error("an account has at most {MOST_APP_PASSWORDS} app passwords")]
+    TooManyApps,
+    /// The name holds a plus, which separates the name of an app password.
+    #[error("the name of an account may not hold a plus")]
+    BadName,
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl AccountBook {
+    pub(crate) fn new(config: &Config, cache: Arc<AccountCache>, keys: Arc<Keys>, bus: Bus<Fact>) -> Self {
+        Self { iterations: config.iterations.max(LEAST_ITERATIONS), cache, keys, bus }
+    }
+
+    /// Creates an account with its main password.
+    pub async fn create(&self, new: NewAccount, password: &str) -> Result<AccountCard, BookError> {
+        // A leading plus is a number; any other separates an app password's name.
+        if [new.aor.local(), new.jid.local()]
+            .iter()
+            .any(|name| name.get(1..).is_some_and(|rest| rest.contains('+')))
+        {
+            return Err(BookError::BadName);
+        }
+        let id = AccountId(u128::from_be_bytes(hash::random()));
+        let account = Account {
+            id,
+            credentials: self.credentials(id, &new.aor, password).await?,
+            aor: new.aor,
+            jid: new.jid,
+            display_name: new.profile.name,
+            numbers: e164(&new.profile.numbers)?,
+            video: new.profile.video,
+            admin: new.profile.admin,
+            enabled: true,
+            app_passwords: Vec::new(),
+            version: 1,
+        };
+        self.cache.store().create(&account).await?;
+        self.tell(AccountEvent::Created { account: id });
+        Ok(AccountCard::from(&account))
+    }
+
+    /// Replaces the main password; app passwords stay.
+    pub async fn set_password(&self, id: AccountId, password: &str) -> Result<(), BookError> {
+        let account = self.read(id).await?;
+        let credentials = self.credentials(id, &account.aor, password).await?;
+        self.change(account, |account| account.credentials = credentials).await?;
+        self.tell(AccountEvent::Changed { account: id });
+        Ok(())
+    }
+
+    /// Allows or forbids logging in.
+    pub async fn set_enabled(&self, id: AccountId, enabled: bool) -> Result<(), BookError> {
+        let account = self.read(id).await?;
+        self.change(account, |account| account.enabled = enabled).await?;
+        self.tell(match enabled {
+            true => AccountEvent::Changed { account: id },
+            false => AccountEvent::Disabled { account: id },
+        });
+        Ok(())
+    }
+
+    /// Replaces name, numbers and rights.
+    pub async fn set_profile(&self, id: AccountId, profile: Profile) -> Result<(), BookError> {
+        let numbers = e164(&profile.numbers)?;
+        let account = self.read(id).await?;
+        self.change(account, |account| {
+            account.display_name = profile.name;
+            account.numbers = numbers;
+            account.video = profile.video;
+            account.admin = profile.admin;
+        })
+        .await?;
+        self.tell(AccountEvent::Changed { account: id });
+        Ok(())
+    }
+
+    /// Removes the account for good and frees its names.
+    pub async fn remove(&self, id: AccountId) -> Result<(), BookError> {
+        let removed = self.cache.store().remove(id).await?;
+        self.cache.clear();
+        if !removed {
+            return Err(StoreError::NoSuchAccount.into());
+        }
+        self.tell(AccountEvent::Removed { account: id });
+        Ok(())
+    }
+
+    /// Makes a further password for one device and answers it; it is shown this once. `now` is stored as its date.
+    pub async fn add_app_password(&self, id: AccountId, name: &str, now: i64) -> Result<String, BookError> {
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if !(1..=32).contains(&name.len()) || !name.chars().all(is_word) {
+            return Err(BookError::BadAppName);
+        }
+        let account = self.read(id).await?;
+        if account.app_passwords.len() >= MOST_APP_PASSWORDS {
+            return Err(BookError::TooManyApps);
+        }
+        if account.app_passwords.iter().any(|app| app.name.eq_ignore_ascii_case(name)) {
+            return Err(BookError::AppNameTaken);
+        }
+        let password = readable_password();
+        let credentials = self.credentials(id, &account.aor, &password).await?;
+        let app = AppPassword { name: name.to_owned(), credentials, created: now };
+        self.change(account, |account| account.app_passwords.push(app)).await?;
+        self.tell(AccountEvent::Changed { account: id });
+        Ok(password)
+    }
+
+    /// Removes a device's password.
+    pub async fn remove_app_password(&self, id: AccountId, name: &str) -> Result<(), BookError> {
+        let account = self.read(id).await?;
+        let kept: Vec<_> = account.app_passwords.iter().filter(|app| app.name != name).cloned().collect();
+        if kept.len() == account.app_passwords.len() {
+            return Err(BookError::NoSuchApp);
+        }
+        self.change(account, |account| account.app_passwords = kept).await?;
+        self.tell(AccountEvent::Changed { account: id });
+        Ok(())
+    }
+
+    /// Names and dates (milliseconds since 1970) of an account's app passwords.
+    pub async fn app_passwords(&self, id: AccountId) -> Result<Vec<(String, i64)>, BookError> {
+        Ok(self.read(id).await?.app_passwords.into_iter().map(|app| (app.name, app.created)).collect())
+    }
+
+    /// HA1 of the main password in hexadecimal, for a client's provisioning; as good as the password.
+    pub async fn ha1(&self, id: AccountId, algorithm: DigestAlgorithm) -> Result<Option<String>, BookError> {
+        let account = self.cache.find(Name::Id(id)).await?.ok_or(StoreError::NoSuchAccount)?;
+        let sealed = account.credentials.ha1.iter().find(|ha1| ha1.algorithm == algorithm);
+        let clear = sealed.and_then(|ha1| self.keys.open_sealed(id, &ha1.sealed));
+        Ok(clear.map(|clear| hash::hex(&clear)))
+    }
+
+    async fn read(&self, id: AccountId) -> Result<Account, BookError> {
+        Ok(self.cache.store().by_id(id).await?.ok_or(StoreError::NoSuchAccount)?)
+    }
+
+    async fn change(&self, mut account: Account, change: impl FnOnce(&mut Account)) -> Result<(), BookError> {
+        change(&mut account);
+        let updated = self.cache.store().update(&account).await;
+        self.cache.clear();
+        Ok(updated?)
+    }
+
+    async fn credentials(&self, id: AccountId, aor: &Aor, password: &str) -> Result<Credentials, BookError> {
+        let (keys, aor, iterations) = (Arc::clone(&self.keys), aor.clone(), self.iterations);
+        let password = zeroize::Zeroizing::new(password.to_owned());
+        let derived = tokio::task::spawn_blocking(move || {
+            let owner = Owner { account: id, user: aor.local(), realm: aor.domain() };
+            password::credentials(&password, &owner, iterations, &keys)
+        });
+        Ok(derived.await.map_err(|error| StoreError::Backend(error.to_string()))??)
+    }
+
+    fn tell(&self, event: AccountEvent) {
+        self.cache.clear();
+        let (AccountEvent::Created { account }
+        | AccountEvent::Changed { account }
+        | AccountEvent::Disabled { account }
+        | AccountEvent::Removed { account }) = event;
+        self.bus.publish(Fact::new(Correlation::of_account(account), event));
+    }
+}
+
+/// Normal forms of telephone numbers, each once.
+fn e164(numbers: &[String]) -> Result<Vec<String>, BookError> {
+    let mut normal: Vec<String> = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        let bare: String = number.chars().filter(|c| !" -()./".contains(*c)).collect();
+        let digits = bare.strip_prefix('+').unwrap_or_default();
+        if !(7..=15).contains(&digits.len())
+            || digits.starts_with('0')
+            || !digits.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            return Err(BookError::BadNumber(number.clone()));
+        }
+        if !normal.contains(&bare) {
+            normal.push(bare);
+        }
+    }
+    Ok(normal)
+}
+
+/// Twenty letters and digits in four groups, 100 bits, without those that look alike.
+fn readable_password() -> String {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let letters = hash::random::<20>().map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
+    letters.chunks(5).map(String::from_iter).collect::<Vec<_>>().join("-")
+}
+
+const MOST_APP_PASSWORDS: usize = 32;
+/// RFC 5802 §5.1 and RFC 7677 §4 recommend no less.
+const LEAST_ITERATIONS: u32 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_e164_or_refused() {
+        let read = |number: &str| e164(&[number.to_owned()]);
+        assert_eq!(read("+33 1 23-45 (67) 89"), Ok(vec!["+33123456789".to_owned()]));
+        for bad in ["123456789", "+12", "+0123456789", "+1234567890123456", "+12345abc", ""] {
+            assert_eq!(read(bad), Err(BookError::BadNumber(bad.to_owned())));
+        }
+        assert_eq!(e164(&["+33123456789".into(), "+33 123456789".into()]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn made_passwords_have_four_groups_and_differ() {
+        let password = readable_password();
+        assert_eq!(password.split('-').map(str::len).collect::<Vec<_>>(), [5; 4]);
+        assert_ne!(password, readable_password());
+    }
+}

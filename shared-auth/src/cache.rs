@@ -1,0 +1,68 @@
+//! A second's worth of accounts, so that a proxy asks the store once for many requests.
+//!
+//! Own writes empty it at once; other processes' writes (`cusax user disable`) are seen after [`FRESH`]. Bounded; when
+//! full it is emptied.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
+use shared_model::{AccountId, Aor, BareJid};
+use shared_store::{Account, Accounts, StoreError};
+
+/// What an account is looked up by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Name {
+    Id(AccountId),
+    Aor(Aor),
+    Jid(BareJid),
+    Number(String),
+}
+
+/// Accounts by name, remembered for a moment.
+pub(crate) struct AccountCache {
+    store: Arc<dyn Accounts>,
+    known: DashMap<Name, (Option<Arc<Account>>, Instant)>,
+}
+
+impl AccountCache {
+    pub(crate) fn new(store: Arc<dyn Accounts>) -> Self {
+        Self { store, known: DashMap::new() }
+    }
+
+    /// The accounts behind the cache.
+    pub(crate) fn store(&self) -> &dyn Accounts {
+        &*self.store
+    }
+
+    /// The account with this name, as it was at most [`FRESH`] ago.
+    pub(crate) async fn find(&self, name: Name) -> Result<Option<Arc<Account>>, StoreError> {
+        let known =
+            self.known.get(&name).filter(|entry| entry.1.elapsed() < FRESH).map(|entry| entry.0.clone());
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let asked = Instant::now();
+        let found = match &name {
+            Name::Id(id) => self.store.by_id(*id).await,
+            Name::Aor(aor) => self.store.by_aor(aor).await,
+            Name::Jid(jid) => self.store.by_jid(jid).await,
+            Name::Number(number) => self.store.by_number(number).await,
+        }?;
+        let found = found.map(Arc::new);
+        if self.known.len() >= MOST_KNOWN {
+            self.known.clear();
+        }
+        self.known.insert(name, (found.clone(), asked));
+        Ok(found)
+    }
+
+    /// Forgets everything, after a write.
+    pub(crate) fn clear(&self) {
+        self.known.clear();
+    }
+}
+
+/// How old an answer may be.
+const FRESH: Duration = Duration::from_secs(1);
+const MOST_KNOWN: usize = 65_536;

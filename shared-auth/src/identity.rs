@@ -1,0 +1,215 @@
+//! Who somebody is, what they show to prove it, and why they are not believed.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use shared_model::{AccountId, Aor, BareJid, Protocol};
+use shared_store::{DigestAlgorithm, ScramHash, StoreError};
+
+use crate::{DigestProof, ScramFinal};
+
+/// A proved account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Whose account.
+    pub account: AccountId,
+    /// Its address of record.
+    pub aor: Aor,
+    /// Its JID.
+    pub jid: BareJid,
+    /// What proved it.
+    pub how: How,
+}
+
+/// What proved an identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum How {
+    /// The password itself, over TLS.
+    Plain,
+    /// HTTP Digest.
+    Digest(DigestAlgorithm),
+    /// SCRAM without channel binding.
+    Scram(ScramHash),
+    /// SCRAM with channel binding.
+    ScramPlus(ScramHash),
+    /// A single-use token.
+    Token,
+}
+
+impl How {
+    /// The word in logs and labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Digest(DigestAlgorithm::Md5) => "digest-md5",
+            Self::Digest(DigestAlgorithm::Sha256) => "digest-sha-256",
+            Self::Digest(DigestAlgorithm::Sha512_256) => "digest-sha-512-256",
+            Self::Scram(ScramHash::Sha1) => "scram-sha-1",
+            Self::Scram(ScramHash::Sha256) => "scram-sha-256",
+            Self::Scram(ScramHash::Sha512) => "scram-sha-512",
+            Self::ScramPlus(ScramHash::Sha1) => "scram-sha-1-plus",
+            Self::ScramPlus(ScramHash::Sha256) => "scram-sha-256-plus",
+            Self::ScramPlus(ScramHash::Sha512) => "scram-sha-512-plus",
+            Self::Token => "token",
+        }
+    }
+}
+
+/// Where a proof comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Over which face; XMPP names accounts by JID, the others by AOR.
+    pub protocol: Protocol,
+    /// From which address.
+    pub ip: IpAddr,
+}
+
+/// What somebody shows to prove who they are.
+pub enum Proof {
+    /// A name and the password itself (RFC 4616, HTTP Basic).
+    Plain {
+        /// `alice`, `alice@example.org`, or with an app password's name `alice+PHONE`.
+        name: String,
+        /// The domain where the name has none.
+        domain: String,
+        /// The password.
+        password: String,
+        /// Whom to act as; empty, or the account's own JID.
+        authzid: String,
+    },
+    /// The fields of an `Authorization` header, and the request that they cover.
+    Digest(DigestProof),
+    /// The last message of a SCRAM exchange.
+    Scram(ScramFinal),
+    /// A single-use token, as [`Tokens::issue`](crate::Tokens::issue) made it.
+    Token {
+        /// What it must have been issued for.
+        purpose: String,
+        /// Its text.
+        text: String,
+    },
+}
+
+/// Why a proof was not believed. For the log; [`Denied::on_wire`] is what strangers see.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// Nobody has this name.
+    #[error("no such account")]
+    UnknownAccount,
+    /// The password, response or client proof is wrong.
+    #[error("wrong password")]
+    WrongProof,
+    /// The account may not log in.
+    #[error("the account is disabled")]
+    Disabled,
+    /// RFC 7616 §3.3: the response is right and its nonce too old; challenge again with `stale=true`.
+    #[error("the nonce is too old")]
+    Stale,
+    /// The nonce is none of ours; challenge again.
+    #[error("the nonce is not ours")]
+    ForeignNonce,
+    /// The same nonce and count were used before.
+    #[error("the nonce count was used before")]
+    Replayed,
+    /// The realm is not the account's.
+    #[error("the realm is not the account's")]
+    WrongRealm,
+    /// Too many failed proofs; for so long none is looked at.
+    #[error("too many failed proofs; refused for {} s", .0.as_secs())]
+    Throttled(Duration),
+    /// Not what the mechanism's grammar allows.
+    #[error("malformed: {0}")]
+    Malformed(&'static str),
+    /// RFC 5802 §6: the client believes that we do not offer channel binding, though we did.
+    #[error("the offer of channel binding was tampered with")]
+    Downgraded,
+    /// The channel binding is not that of this connection.
+    #[error("the proof belongs to another connection")]
+    WrongChannel,
+    /// The authorization identity is not the account's own.
+    #[error("acting as somebody else is not allowed")]
+    ForeignAuthzid,
+    /// The token is unknown, used or expired.
+    #[error("the token is unknown, used or expired")]
+    BadToken,
+    /// Credentials of this kind are not stored for the account.
+    #[error("the account has no verifier for this mechanism")]
+    NoVerifier,
+    /// The accounts cannot be read now.
+    #[error("the store does not answer: {0}")]
+    Unavailable(String),
+}
+
+/// The answers that strangers can tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnWire {
+    /// Not authorised; nothing more is said.
+    Refused,
+    /// Challenge again; the user need not be asked.
+    ChallengeAgain,
+    /// Challenge again and say `stale=true`.
+    ChallengeStale,
+    /// Not now; perhaps after this long.
+    TryLater(Duration),
+    /// The request is not well formed.
+    Malformed,
+    /// Our fault; try again.
+    TemporaryFailure,
+}
+
+impl Denied {
+    /// What a stranger is told. Unknown accounts, wrong passwords and disabled accounts look alike.
+    pub fn on_wire(&self) -> OnWire {
+        match self {
+            Self::Stale => OnWire::ChallengeStale,
+            Self::ForeignNonce | Self::Replayed => OnWire::ChallengeAgain,
+            Self::Throttled(wait) => OnWire::TryLater(*wait),
+            Self::Malformed(_) => OnWire::Malformed,
+            Self::Unavailable(_) => OnWire::TemporaryFailure,
+            Self::UnknownAccount
+            | Self::WrongProof
+            | Self::Disabled
+            | Self::WrongRealm
+            | Self::Downgraded
+            | Self::WrongChannel
+            | Self::ForeignAuthzid
+            | Self::BadToken
+            | Self::NoVerifier => OnWire::Refused,
+        }
+    }
+
+    /// The word in facts and labels.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::UnknownAccount => "unknown-account",
+            Self::WrongProof => "wrong-proof",
+            Self::Disabled => "disabled",
+            Self::Stale => "stale",
+            Self::ForeignNonce => "foreign-nonce",
+            Self::Replayed => "replayed",
+            Self::WrongRealm => "wrong-realm",
+            Self::Throttled(_) => "throttled",
+            Self::Malformed(_) => "malformed",
+            Self::Downgraded => "downgraded",
+            Self::WrongChannel => "wrong-channel",
+            Self::ForeignAuthzid => "foreign-authzid",
+            Self::BadToken => "bad-token",
+            Self::NoVerifier => "no-verifier",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+
+    /// Whether it counts as an attempt to guess.
+    pub(crate) fn is_failed_proof(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownAccount | Self::WrongProof | Self::WrongRealm | Self::BadToken | Self::WrongChannel
+        )
+    }
+}
+
+impl From<StoreError> for Denied {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}

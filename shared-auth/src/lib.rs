@@ -1,0 +1,91 @@
+//! The one door for every login: who has an account, and what proves it.
+//!
+//! In    a [`Proof`] and its [`Origin`]: SIP Digest, SASL SCRAM or PLAIN, a single-use token.
+//! Out   an [`Identity`], or [`Denied`] with a reason for the log; strangers see one answer for all reasons.
+//! State accounts in the store, one key file in the data folder, and bounded memory: the throttle's counts, the
+//!       nonce counts seen, a second's worth of accounts.
+//! Not here: parsing of headers and SASL framing (the services), which connections may carry passwords (TLS policy).
+//!
+//! One password writes every verifier at once, so that SIP and XMPP cannot drift apart (S-19); the clear password
+//! is never stored.
+
+mod authenticator;
+mod book;
+mod cache;
+mod config;
+mod digest;
+mod directory;
+mod hash;
+mod identity;
+mod keys;
+mod metrics;
+mod nonce;
+mod password;
+mod replay;
+mod scram;
+mod throttle;
+mod token;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use shared_model::{Fact, Spec};
+use shared_runtime::bus::Bus;
+use shared_store::Store;
+
+pub use authenticator::Authenticator;
+pub use book::{AccountBook, BookError, NewAccount, Profile};
+pub use config::{Config, KEYS, Network};
+pub use digest::{Challenge, DigestProof, Qop};
+pub use directory::{AccountCard, Directory};
+pub use identity::{Denied, How, Identity, OnWire, Origin, Proof};
+pub use keys::KeyError;
+pub use password::PasswordError;
+pub use scram::{Channel, Plus, ScramExchange, ScramFinal, ScramStart};
+pub use shared_store::{DigestAlgorithm, ScramHash};
+pub use token::{Token, Tokens};
+
+/// What this crate implements.
+pub const SPECS: &[Spec] = &[
+    Spec::rfc(2617).note("Digest without qop, each nonce good for one request; no MD5-sess"),
+    Spec::rfc(4013).complete().note("SASLprep of names and passwords"),
+    Spec::rfc(5802).note("server side, with channel binding; no extensions"),
+    Spec::rfc(5929).note("tls-server-end-point as SCRAM channel binding"),
+    Spec::rfc(7616).note("auth and auth-int, stateless nonces, nc replay defence; no -sess, no userhash"),
+    Spec::rfc(7677).complete(),
+    Spec::rfc(8760).complete().note("SHA-512-256 and SHA-256 before MD5"),
+    Spec::rfc(9266).complete().note("tls-exporter as SCRAM channel binding"),
+];
+
+/// Everything of this crate, joined over one store. Clones share it.
+#[derive(Clone)]
+pub struct Auth {
+    /// Verifies proofs.
+    pub authenticator: Arc<Authenticator>,
+    /// Finds accounts, without credentials.
+    pub directory: Directory,
+    /// Changes accounts.
+    pub book: Arc<AccountBook>,
+    /// Single-use tokens.
+    pub tokens: Tokens,
+}
+
+impl Auth {
+    /// Joins the parts over `store`; makes the key file in `data_dir` on first use.
+    pub fn open(
+        config: &Config,
+        store: &Store,
+        data_dir: &Path,
+        bus: &Bus<Fact>,
+        registry: &prometheus::Registry,
+    ) -> Result<Self, KeyError> {
+        let keys = Arc::new(keys::Keys::open(data_dir)?);
+        let cache = Arc::new(cache::AccountCache::new(Arc::clone(&store.accounts)));
+        let directory = Directory::new(Arc::clone(&cache));
+        let tokens = Tokens::new(Arc::clone(&store.records));
+        let book = AccountBook::new(config, Arc::clone(&cache), Arc::clone(&keys), bus.clone());
+        let metrics = metrics::Metrics::register(registry);
+        let authenticator = Authenticator::new(config, cache, keys, tokens.clone(), bus.clone(), metrics);
+        Ok(Self { authenticator: Arc::new(authenticator), directory, book: Arc::new(book), tokens })
+    }
+}

@@ -1,0 +1,97 @@
+//! Single-use tokens: whoever holds one may do one thing once, such as fetch a phone's configuration.
+//!
+//! In    what for, whose account if any, and for how long.
+//! Out   a text of 32 characters, shown once; the store keeps its hash alone.
+//! Errors an unknown, used or expired token is `None`: nobody learns which.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use shared_model::AccountId;
+use shared_store::{Expected, Records, StoreError};
+
+use crate::hash::{digest_hash, hex, random};
+
+/// Issues and takes tokens. Clones share the store.
+#[derive(Clone)]
+pub struct Tokens {
+    records: Arc<dyn Records>,
+}
+
+/// What a token stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// Whose it is; `None` for invitations.
+    pub account: Option<AccountId>,
+    /// What the issuer wants to find again.
+    pub note: String,
+    /// When it ends, milliseconds since 1970.
+    pub expires: i64,
+}
+
+impl Tokens {
+    pub(crate) fn new(records: Arc<dyn Records>) -> Self {
+        Self { records }
+    }
+
+    /// Makes a token for `purpose` that is good once, for `lifetime` from `now` (milliseconds since 1970).
+    pub async fn issue(
+        &self,
+        purpose: &str,
+        account: Option<AccountId>,
+        note: &str,
+        lifetime: Duration,
+        now: i64,
+    ) -> Result<String, StoreError> {
+        let text = URL_SAFE_NO_PAD.encode(random::<24>());
+        let expires = now.saturating_add(i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
+        let token = Token { account, note: note.to_owned(), expires };
+        let value = serde_json::to_vec(&token).map_err(|error| StoreError::Backend(error.to_string()))?;
+        self.records.put(OWNER, purpose, &key(&text), &value, Expected::Absent).await?;
+        Ok(text)
+    }
+
+    /// Uses a token up and answers what it stands for.
+    pub async fn take(&self, purpose: &str, text: &str, now: i64) -> Result<Option<Token>, StoreError> {
+        let record = self.records.take(OWNER, purpose, &key(text)).await?;
+        Ok(record.and_then(|record| read(&record.value, now)))
+    }
+
+    /// Looks at a token without using it up, as a landing page does.
+    pub async fn peek(&self, purpose: &str, text: &str, now: i64) -> Result<Option<Token>, StoreError> {
+        let record = self.records.get(OWNER, purpose, &key(text)).await?;
+        Ok(record.and_then(|record| read(&record.value, now)))
+    }
+}
+
+fn read(value: &[u8], now: i64) -> Option<Token> {
+    serde_json::from_slice(value).ok().filter(|token: &Token| token.expires > now)
+}
+
+fn key(text: &str) -> String {
+    hex(&digest_hash(shared_store::DigestAlgorithm::Sha256, &[text.as_bytes()]))
+}
+
+const OWNER: &str = "shared-auth";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_token_is_good_once_for_its_purpose_and_its_time() {
+        let tokens = Tokens::new(shared_store::Store::in_memory().records);
+        let account = Some(AccountId(1));
+        let minute = Duration::from_secs(60);
+        let text = tokens.issue("phone", account, "n", minute, 0).await.unwrap();
+        assert_eq!(tokens.take("invite", &text, 1).await, Ok(None));
+        assert!(tokens.peek("phone", &text, 1).await.unwrap().is_some());
+        assert_eq!(tokens.take("phone", &text, 1).await.unwrap().unwrap().account, account);
+        assert_eq!(tokens.take("phone", &text, 1).await, Ok(None));
+        let late = tokens.issue("phone", account, "n", minute, 0).await.unwrap();
+        assert_eq!(tokens.take("phone", &late, 60_000).await, Ok(None));
+    }
+}
