@@ -1,0 +1,60 @@
+//! Credentials and challenges — RFC 3261 §20.7, §20.44, RFC 7616 §3: a scheme and `name=value` divided by commas.
+
+use super::Elements;
+
+/// The parameters after a scheme.
+#[derive(Debug, Clone, Copy)]
+pub struct AuthParams<'a> {
+    /// The scheme, such as `Digest`.
+    pub scheme: &'a str,
+    rest: &'a str,
+}
+
+impl<'a> AuthParams<'a> {
+    /// Divides the scheme from its parameters.
+    pub fn parse(value: &'a str) -> Option<Self> {
+        let (scheme, rest) = value.trim().split_once(|c: char| c.is_ascii_whitespace())?;
+        Some(Self { scheme, rest })
+    }
+
+    /// One parameter, quotes taken off and escapes undone. Names compare without case.
+    pub fn value(&self, name: &str) -> Option<String> {
+        Elements::new(self.rest)
+            .filter_map(|param| param.split_once('='))
+            .find(|(known, _)| known.trim().eq_ignore_ascii_case(name))
+            .map(|(_, value)| unescape(value.trim()))
+    }
+}
+
+fn unescape(value: &str) -> String {
+    let Some(inner) = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) else {
+        return value.to_owned();
+    };
+    let mut out = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        out.push(if c == '\\' { chars.next().unwrap_or('\\') } else { c });
+    }
+    out
+}
+
+/// Puts a text in quotes (§25.1, `quoted-string`).
+pub fn quote(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_tokens_and_quotes() {
+        let auth = AuthParams::parse(r#"Digest username="a\"b, c", qop=auth,NC = 00000001"#).unwrap();
+        assert_eq!(auth.scheme, "Digest");
+        assert_eq!(auth.value("username").as_deref(), Some("a\"b, c"));
+        assert_eq!(auth.value("nc").as_deref(), Some("00000001"));
+        assert_eq!(auth.value("qop").as_deref(), Some("auth"));
+        assert_eq!(auth.value("nonce"), None);
+        assert_eq!(quote(r#"a"\"#), r#""a\"\\""#);
+    }
+}

@@ -1,0 +1,72 @@
+//! Parameters — RFC 3261 §25.1, `generic-param`: `;name`, `;name=token`, `;name="quoted"`.
+
+/// What follows a value: zero or more parameters, each beginning with a semicolon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Params<'a>(pub &'a str);
+
+impl<'a> Params<'a> {
+    /// Every parameter with its value, in order; quotes are taken off, escapes inside them stay.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            loop {
+                rest = rest.trim_start_matches([';', ' ', '\t']);
+                if rest.is_empty() {
+                    return None;
+                }
+                let end = end_of(rest);
+                let (param, after) = rest.split_at(end);
+                rest = after;
+                let (name, value) = match param.split_once('=') {
+                    Some((name, value)) => (name.trim(), Some(unquote(value.trim()))),
+                    None => (param.trim(), None),
+                };
+                if !name.is_empty() {
+                    return Some((name, value));
+                }
+            }
+        })
+    }
+
+    /// The value of a parameter; `None` if it is absent or has none. Names compare without case.
+    pub fn value(self, name: &str) -> Option<&'a str> {
+        self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).and_then(|(_, value)| value)
+    }
+
+    /// Whether the parameter is there.
+    pub fn has(self, name: &str) -> bool {
+        self.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+    }
+}
+
+fn end_of(text: &str) -> usize {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_quoted => is_escaped = true,
+            b'"' => is_quoted = !is_quoted,
+            b';' if !is_quoted => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+fn unquote(text: &str) -> &str {
+    text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_tokens_quotes_and_flags() {
+        let params = Params(r#";lr; Q=0.5 ;+sip.instance="<urn:uuid:1;2>""#);
+        assert!(params.has("LR") && params.value("lr").is_none());
+        assert_eq!(params.value("q"), Some("0.5"));
+        assert_eq!(params.value("+sip.instance"), Some("<urn:uuid:1;2>"));
+        assert_eq!(params.iter().count(), 3);
+    }
+}

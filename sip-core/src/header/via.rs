@@ -1,0 +1,54 @@
+//! Via — RFC 3261 §20.42, RFC 3581 (rport).
+
+use super::Params;
+use crate::uri::split_host_port;
+
+/// One Via.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Via<'a> {
+    /// `UDP`, `TCP`, `TLS`, `WS`, `WSS`, or what a peer invented.
+    pub transport: &'a str,
+    /// The host of sent-by; IPv6 in brackets.
+    pub host: &'a str,
+    /// The port of sent-by.
+    pub port: Option<u16>,
+    /// Parameters.
+    pub params: Params<'a>,
+}
+
+impl<'a> Via<'a> {
+    /// Reads one Via; white space is allowed around each of its parts.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (name, rest) = text.split_once('/')?;
+        let (version, rest) = rest.split_once('/')?;
+        if !name.trim().eq_ignore_ascii_case("SIP") || version.trim() != "2.0" {
+            return None;
+        }
+        let rest = rest.trim_start();
+        let (transport, rest) = rest.split_at(rest.find(|c: char| c.is_ascii_whitespace())?);
+        let (sent_by, params) = rest.find(';').map_or((rest, ""), |at| rest.split_at(at));
+        let (host, port) = split_host_port(sent_by.trim())?;
+        Some(Self { transport, host, port, params: Params(params) })
+    }
+
+    /// The branch (§8.1.1.7).
+    pub fn branch(&self) -> Option<&'a str> {
+        self.params.value("branch")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_the_grammar_allows() {
+        let via = Via::parse("SIP / 2.0 / UDP  192.0.2.1 : 5060 ;rport;branch=z9hG4bKnashds7").unwrap();
+        assert_eq!((via.transport, via.host, via.port), ("UDP", "192.0.2.1", Some(5060)));
+        assert_eq!(via.branch(), Some("z9hG4bKnashds7"));
+        assert_eq!(Via::parse("SIP/2.0/TLS [2001:db8::1]:5061").unwrap().host, "[2001:db8::1]");
+        for wrong in ["", "SIP/2.0/UDP", "HTTP/2.0/UDP a", "SIP/3.0/UDP a", "SIP/2.0/UDP a:99999"] {
+            assert_eq!(Via::parse(wrong), None, "{wrong}");
+        }
+    }
+}

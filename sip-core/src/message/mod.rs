@@ -1,0 +1,226 @@
+//! A SIP message — RFC 3261 §7: one buffer, and where in it each header stands.
+//!
+//! In    the bytes of one message.
+//! Out   the start line, headers in order, the body; what is not touched is printed byte for byte as it came.
+//! State a shared buffer and one small entry a header; parsing allocates nothing for up to 32 headers.
+//! Errors [`Malformed`] says what is wrong in words fit for a reason phrase, and keeps what could be read, so that a
+//! request with a Via is answered and not met with silence.
+
+mod build;
+mod edit;
+mod framer;
+mod parse;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use smallvec::SmallVec;
+
+use crate::header::{Elements, Name};
+
+pub use framer::Framed;
+pub use framer::{Framer, StreamFault};
+pub use parse::Malformed;
+pub(crate) use parse::is_token as is_token_byte;
+
+/// One request or response.
+#[derive(Debug, Clone)]
+pub struct Message {
+    buffer: Bytes,
+    start: Start,
+    fields: SmallVec<[Field; 32]>,
+    body: Bytes,
+}
+
+/// The start line.
+#[derive(Debug, Clone)]
+enum Start {
+    Request { method: Piece, uri: Piece },
+    Response { status: u16, reason: Piece },
+}
+
+/// Bytes in the message's own buffer, or bytes that were put in later.
+#[derive(Debug, Clone)]
+enum Piece {
+    Here(u32, u32),
+    Other(Bytes),
+}
+
+/// One header field.
+#[derive(Debug, Clone)]
+struct Field {
+    name: Name,
+    /// The whole line as it goes out, without its last CRLF.
+    line: Piece,
+    /// The value, unfolded and trimmed.
+    value: Piece,
+}
+
+impl Message {
+    /// Whether it is a request.
+    pub fn is_request(&self) -> bool {
+        matches!(self.start, Start::Request { .. })
+    }
+
+    /// The method of a request; empty for a response.
+    pub fn method(&self) -> &str {
+        match &self.start {
+            Start::Request { method, .. } => self.text(method),
+            Start::Response { .. } => "",
+        }
+    }
+
+    /// The Request-URI; empty for a response.
+    pub fn uri(&self) -> &str {
+        match &self.start {
+            Start::Request { uri, .. } => self.text(uri),
+            Start::Response { .. } => "",
+        }
+    }
+
+    /// The status code of a response, 100 to 699; 0 for a request.
+    pub fn status(&self) -> u16 {
+        match self.start {
+            Start::Response { status, .. } => status,
+            Start::Request { .. } => 0,
+        }
+    }
+
+    /// The reason phrase of a response.
+    pub fn reason(&self) -> &str {
+        match &self.start {
+            Start::Response { reason, .. } => self.text(reason),
+            Start::Request { .. } => "",
+        }
+    }
+
+    /// The value of the first header of this name, unfolded. Empty bytes are a value; what is not UTF-8 is none.
+    pub fn value(&self, name: Name) -> Option<&str> {
+        self.values(name).next()
+    }
+
+    /// The values of all headers of this name, in order.
+    pub fn values(&self, name: Name) -> impl Iterator<Item = &str> {
+        self.fields.iter().filter(move |field| field.name == name).map(|field| self.text(&field.value))
+    }
+
+    /// The elements of a header that is a list, in order, whether they stand in one header or in several
+    /// (RFC 3261 §7.3.1).
+    pub fn elements(&self, name: Name) -> impl Iterator<Item = &str> {
+        self.values(name).flat_map(Elements::new)
+    }
+
+    /// The values of headers that have no [`Name`] of their own; `name` compares without case.
+    pub fn other_values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.fields
+            .iter()
+            .filter(move |field| field.name == Name::Other && self.is_named(field, name))
+            .map(|field| self.text(&field.value))
+    }
+
+    /// How many headers there are.
+    pub fn header_count(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// What follows the empty line.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The Call-ID; empty if there is none.
+    pub fn call_id(&self) -> &str {
+        self.value(Name::CallId).unwrap_or_default()
+    }
+
+    /// The number and the method of the CSeq.
+    pub fn cseq(&self) -> Option<(u32, &str)> {
+        crate::header::cseq(self.value(Name::CSeq)?)
+    }
+
+    /// Whether To has a tag: the request is inside a dialog.
+    pub fn is_in_dialog(&self) -> bool {
+        self.to_tag().is_some()
+    }
+
+    /// The tag of To.
+    pub fn to_tag(&self) -> Option<&str> {
+        crate::header::NameAddr::parse(self.value(Name::To)?)?.params.value("tag")
+    }
+
+    /// The tag of From.
+    pub fn from_tag(&self) -> Option<&str> {
+        crate::header::NameAddr::parse(self.value(Name::From)?)?.params.value("tag")
+    }
+
+    /// The topmost Via.
+    pub fn top_via(&self) -> Option<crate::header::Via<'_>> {
+        crate::header::Via::parse(self.elements(Name::Via).next()?)
+    }
+
+    /// The message as it goes out.
+    pub fn to_bytes(&self) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.buffer.len() + self.body.len() + 512);
+        self.print(&mut out);
+        out.freeze()
+    }
+
+    /// Appends the message as it goes out.
+    pub fn print(&self, out: &mut BytesMut) {
+        match &self.start {
+            Start::Request { method, uri } => {
+                out.put_slice(self.bytes(method));
+                out.put_u8(b' ');
+                out.put_slice(self.bytes(uri));
+                out.put_slice(b" SIP/2.0\r\n");
+            }
+            Start::Response { status, reason } => {
+                out.put_slice(b"SIP/2.0 ");
+                out.put_slice(&[
+                    b'0' + (status / 100) as u8,
+                    b'0' + (status / 10 % 10) as u8,
+                    b'0' + (status % 10) as u8,
+                ]);
+                out.put_u8(b' ');
+                out.put_slice(self.bytes(reason));
+                out.put_slice(b"\r\n");
+            }
+        }
+        for field in &self.fields {
+            out.put_slice(self.bytes(&field.line));
+            out.put_slice(b"\r\n");
+        }
+        out.put_slice(b"\r\n");
+        out.put_slice(&self.body);
+    }
+
+    fn bytes<'a>(&'a self, piece: &'a Piece) -> &'a [u8] {
+        match piece {
+            Piece::Here(start, end) => &self.buffer[*start as usize..*end as usize],
+            Piece::Other(bytes) => bytes,
+        }
+    }
+
+    /// The piece as text; what is not UTF-8 is read up to the first byte that is not.
+    fn text<'a>(&'a self, piece: &'a Piece) -> &'a str {
+        let bytes = self.bytes(piece);
+        match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
+        }
+    }
+
+    fn is_named(&self, field: &Field, name: &str) -> bool {
+        let line = self.bytes(&field.line);
+        line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
+            && line[name.len()..].iter().find(|byte| !matches!(byte, b' ' | b'\t')) == Some(&b':')
+    }
+}
+
+/// Bytes of a header section that are read.
+pub const LARGEST_HEAD: usize = 64 * 1024;
+/// Bytes of a body that are read.
+pub const LARGEST_BODY: usize = 1024 * 1024;
+/// Headers of a message.
+pub const MOST_HEADERS: usize = 256;
+
+#[cfg(test)]
+mod tests;
