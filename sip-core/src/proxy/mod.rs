@@ -1,1 +1,7 @@
-//! (next)
+//! The proxy's core — RFC 3261 §16: what is done to a request on its way, and which response is the best.
+
+mod context;
+mod forward;
+
+pub use context::{Action, BranchId, ResponseContext};
+pub use forward::{Hop, hop_check, loop_key, pop_routes, prepare};

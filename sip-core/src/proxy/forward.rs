@@ -1,0 +1,146 @@
+//! What a proxy does to a request — RFC 3261 §16.3 (checks), §16.4 (Route), §16.6 (forwarding), RFC 5393 (loops).
+
+use crate::header::{Name, NameAddr};
+use crate::message::Message;
+use crate::uri::Uri;
+
+/// Why a request goes no further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hop {
+    /// 483: Max-Forwards is used up (§16.3, item 3).
+    TooMany,
+    /// 482: it was here before with the same target (§16.3, item 4).
+    Loop,
+    /// 400: Max-Forwards is no number.
+    Bad,
+}
+
+/// Checks Max-Forwards and loops. `is_ours` says whether a sent-by is one of ours.
+pub fn hop_check(request: &Message, is_ours: impl Fn(&str, Option<u16>) -> bool) -> Result<(), Hop> {
+    match request.value(Name::MaxForwards).map(str::parse::<u16>) {
+        None => {}
+        Some(Ok(0)) => return Err(Hop::TooMany),
+        Some(Ok(hops)) if hops > 255 => return Err(Hop::Bad),
+        Some(Ok(_)) => {}
+        Some(Err(_)) => return Err(Hop::Bad),
+    }
+    let key = loop_key(request);
+    let was_here = request.elements(Name::Via).filter_map(crate::header::Via::parse).any(|via| {
+        is_ours(via.host, via.port)
+            && via.branch().and_then(|branch| branch.rsplit_once('.')).is_some_and(|(_, was)| was == key)
+    });
+    if was_here { Err(Hop::Loop) } else { Ok(()) }
+}
+
+/// A hash of what routing depends on (§16.6, item 8): a request that comes back with the same hash loops, with
+/// another it spirals, which is allowed.
+pub fn loop_key(request: &Message) -> String {
+    let fields = [Name::From, Name::To, Name::CallId, Name::CSeq, Name::Route, Name::ProxyRequire];
+    let hash = fields
+        .into_iter()
+        .flat_map(|name| request.values(name))
+        .chain([request.uri()])
+        .flat_map(|text| text.bytes().chain([0]))
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    format!("{hash:016x}")
+}
+
+/// Takes our own entries off the Route (§16.4), and repairs what a strict router did to the Request-URI.
+/// The user parts of the entries that were ours, topmost first.
+pub fn pop_routes(request: &mut Message, is_ours: impl Fn(&Uri<'_>) -> bool) -> Vec<String> {
+    let mut ours = Vec::new();
+    // §16.4: a strict router put our Record-Route URI into the Request-URI and the target last into Route.
+    let is_strict = Uri::parse(request.uri()).is_some_and(|uri| uri.params.has("lr") && is_ours(&uri));
+    if is_strict && let Some(last) = request.elements(Name::Route).last().map(str::to_owned) {
+        if let Some(user) = Uri::parse(request.uri()).map(|uri| uri.user.to_owned()) {
+            ours.push(user);
+        }
+        let mut left = request.elements(Name::Route).count();
+        request.retain_elements(Name::Route, |_| {
+            left -= 1;
+            left > 0
+        });
+        if let Some(target) = NameAddr::parse(&last) {
+            request.set_uri(target.uri);
+        }
+    }
+    loop {
+        let user = request
+            .elements(Name::Route)
+            .next()
+            .and_then(NameAddr::parse)
+            .and_then(|route| Uri::parse(route.uri))
+            .filter(&is_ours)
+            .map(|uri| uri.user.to_owned());
+        let Some(user) = user else { return ours };
+        request.pop_front(Name::Route);
+        ours.push(user);
+    }
+}
+
+/// §16.6, items 2 to 8, of a copy for one target: the Request-URI, Max-Forwards, and our Via on top.
+pub fn prepare(request: &mut Message, uri: Option<&str>, via: &str) {
+    if let Some(uri) = uri {
+        request.set_uri(uri);
+    }
+    let hops = request.value(Name::MaxForwards).and_then(|value| value.parse::<u16>().ok());
+    request.set(Name::MaxForwards, &hops.map_or(70, |hops| hops.saturating_sub(1)).to_string());
+    request.push_front(Name::Via, via);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(route: &str, uri: &str, hops: &str) -> Message {
+        let mut request = Message::request("INVITE", uri);
+        request.push(Name::Via, "SIP/2.0/UDP p:5060;branch=z9hG4bKx.0, SIP/2.0/UDP a");
+        request.push(Name::MaxForwards, hops);
+        if !route.is_empty() {
+            request.push(Name::Route, route);
+        }
+        request
+    }
+
+    fn ours(uri: &Uri<'_>) -> bool {
+        uri.host == "p"
+    }
+
+    #[test]
+    fn counts_hops_and_knows_loops_from_spirals() {
+        assert_eq!(hop_check(&request("", "sip:b@x", "0"), |_, _| true), Err(Hop::TooMany));
+        assert_eq!(hop_check(&request("", "sip:b@x", "x"), |_, _| true), Err(Hop::Bad));
+        assert_eq!(hop_check(&request("", "sip:b@x", "70"), |_, _| true), Ok(()));
+        let mut looped = request("", "sip:b@x", "70");
+        let via = format!("SIP/2.0/UDP p:5060;branch=z9hG4bKx.{}", loop_key(&looped));
+        looped.push_front(Name::Via, &via);
+        assert_eq!(hop_check(&looped, |host, _| host == "p"), Err(Hop::Loop));
+        looped.set_uri("sip:c@x");
+        assert_eq!(hop_check(&looped, |host, _| host == "p"), Ok(()), "a spiral");
+    }
+
+    #[test]
+    fn takes_all_of_our_own_routes_and_no_other() {
+        let mut message = request("<sip:one@p;lr>, <sip:two@p;lr>, <sip:q;lr>", "sip:b@x", "70");
+        assert_eq!(pop_routes(&mut message, ours), ["one", "two"]);
+        assert_eq!(message.value(Name::Route), Some("<sip:q;lr>"));
+    }
+
+    #[test]
+    fn mends_what_a_strict_router_did() {
+        let mut message = request("<sip:q;lr>, <sip:b@x>", "sip:tok@p;lr", "70");
+        assert_eq!(pop_routes(&mut message, ours), ["tok"]);
+        assert_eq!((message.uri(), message.value(Name::Route)), ("sip:b@x", Some("<sip:q;lr>")));
+    }
+
+    #[test]
+    fn a_request_without_max_forwards_gets_70() {
+        let mut message = Message::request("OPTIONS", "sip:b@x");
+        prepare(&mut message, Some("sip:c@y"), "SIP/2.0/UDP p;branch=z9hG4bK2");
+        assert_eq!((message.value(Name::MaxForwards), message.uri()), (Some("70"), "sip:c@y"));
+        prepare(&mut message, None, "SIP/2.0/UDP q;branch=z9hG4bK3");
+        assert_eq!((message.value(Name::MaxForwards), message.elements(Name::Via).count()), (Some("69"), 2));
+    }
+}

@@ -1,0 +1,127 @@
+//! Client INVITE transaction — RFC 3261 figure 5 with RFC 6026 §7.2 (Accepted).
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::{Effect, Reliability, Timers};
+use crate::Message;
+
+/// One INVITE that was sent.
+#[derive(Debug)]
+pub struct ClientInvite {
+    request: Message,
+    timers: Timers,
+    reliability: Reliability,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Timers A (retransmission, unreliable only) and B.
+    Calling { wire: Bytes, resend: Option<Instant>, interval: Duration, give_up: Instant },
+    /// The transaction user bounds this state (Timer C).
+    Proceeding,
+    /// Timer D. Each retransmission of the final response is answered by the same ACK.
+    Completed { ack: Bytes, end: Instant },
+    /// Timer M (RFC 6026). Every 2xx is passed up.
+    Accepted { end: Instant },
+}
+
+impl ClientInvite {
+    /// Sends the INVITE.
+    pub fn start(
+        request: Message,
+        reliability: Reliability,
+        timers: Timers,
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) -> Self {
+        let wire = request.to_bytes();
+        out.push(Effect::Send(wire.clone()));
+        let resend = (reliability == Reliability::Unreliable).then(|| now + timers.t1);
+        let state = State::Calling { wire, resend, interval: timers.t1, give_up: now + timers.b };
+        Self { request, timers, reliability, state }
+    }
+
+    /// Whether a provisional response has come, so that a CANCEL may be sent (§9.1).
+    pub fn is_proceeding(&self) -> bool {
+        matches!(self.state, State::Proceeding)
+    }
+
+    /// The INVITE as it was sent.
+    pub fn request(&self) -> &Message {
+        &self.request
+    }
+
+    /// Takes a response.
+    pub fn response(mut self, response: Message, now: Instant, out: &mut Vec<Effect>) -> Option<Self> {
+        self.state = match (self.state, response.status()) {
+            (State::Calling { .. } | State::Proceeding, 100..200) => {
+                out.push(Effect::Pass(response));
+                State::Proceeding
+            }
+            (State::Calling { .. } | State::Proceeding, 200..300) => {
+                out.push(Effect::Pass(response));
+                State::Accepted { end: now + self.timers.b }
+            }
+            (State::Calling { .. } | State::Proceeding, 300..) => {
+                let ack = Message::ack(&self.request, &response).to_bytes();
+                out.push(Effect::Send(ack.clone()));
+                out.push(Effect::Pass(response));
+                if self.reliability == Reliability::Reliable {
+                    // §17.1.1.2: Timer D is zero for reliable transports.
+                    return None;
+                }
+                State::Completed { ack, end: now + self.timers.d }
+            }
+            (State::Completed { ack, end }, 300..) => {
+                out.push(Effect::Send(ack.clone()));
+                State::Completed { ack, end }
+            }
+            (State::Accepted { end }, 200..300) => {
+                out.push(Effect::Pass(response));
+                State::Accepted { end }
+            }
+            (state, _) => state,
+        };
+        Some(self)
+    }
+
+    /// Does what is due.
+    pub fn timeout(mut self, now: Instant, out: &mut Vec<Effect>) -> Option<Self> {
+        match &mut self.state {
+            State::Calling { give_up, .. } if now >= *give_up => {
+                out.push(Effect::TimedOut);
+                return None;
+            }
+            State::Calling { wire, resend: Some(at), interval, .. } if now >= *at => {
+                out.push(Effect::Send(wire.clone()));
+                *interval *= 2;
+                *at = now + *interval;
+            }
+            State::Completed { end, .. } | State::Accepted { end } if now >= *end => return None,
+            _ => {}
+        }
+        Some(self)
+    }
+
+    /// The transport failed: told unless a final response is there already (§17.1.4).
+    pub fn unreachable(self, out: &mut Vec<Effect>) -> Option<Self> {
+        if let State::Calling { .. } | State::Proceeding = self.state {
+            out.push(Effect::Unreachable);
+        }
+        None
+    }
+
+    /// When `timeout` has work.
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Calling { resend, give_up, .. } => {
+                Some(resend.map_or(*give_up, |resend| resend.min(*give_up)))
+            }
+            State::Proceeding => None,
+            State::Completed { end, .. } | State::Accepted { end } => Some(*end),
+        }
+    }
+}

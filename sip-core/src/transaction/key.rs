@@ -1,0 +1,51 @@
+//! Which transaction a message belongs to — RFC 3261 §17.1.3 (responses), §17.2.3 (requests).
+
+use crate::Message;
+use crate::header::Name;
+
+/// Branch and method of a request that we sent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientKey(String);
+
+/// Branch, sent-by and method of a request that came; ACK counts as INVITE.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServerKey(String);
+
+impl ClientKey {
+    /// The key of a request that we send, or of a response to one.
+    pub fn of(message: &Message) -> Option<Self> {
+        let branch = message.top_via()?.branch()?;
+        let (_, method) = message.cseq()?;
+        Some(Self(format!("{branch} {method}")))
+    }
+}
+
+impl ServerKey {
+    /// The key of a request that came.
+    pub fn of(request: &Message) -> Option<Self> {
+        let method = if request.method() == "ACK" { "INVITE" } else { request.method() };
+        Self::with_method(request, method)
+    }
+
+    /// The key of the INVITE that a CANCEL is about (§9.2).
+    pub fn of_cancelled(cancel: &Message) -> Option<Self> {
+        Self::with_method(cancel, "INVITE")
+    }
+
+    fn with_method(request: &Message, method: &str) -> Option<Self> {
+        let via = request.top_via()?;
+        let branch = via.branch().unwrap_or_default();
+        if branch.starts_with(COOKIE) {
+            let port = via.port.unwrap_or_default();
+            return Some(Self(format!("{branch} {}:{port} {method}", via.host.to_ascii_lowercase())));
+        }
+        // A peer of RFC 2543: what identifies its request is the request (§17.2.3).
+        let (number, _) = request.cseq()?;
+        let via = request.elements(Name::Via).next()?;
+        let tag = request.from_tag().unwrap_or_default();
+        Some(Self(format!("2543 {tag} {} {number} {via} {method}", request.call_id())))
+    }
+}
+
+/// RFC 3261 §8.1.1.7: what a branch of this RFC begins with.
+pub(super) const COOKIE: &str = "z9hG4bK";

@@ -1,0 +1,211 @@
+//! A row for each arrow of RFC 3261's figures 5 to 8 that a peer can see, with a false clock.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::header::Name;
+
+type Layer = Transactions<u8>;
+
+fn request(method: &str) -> Message {
+    let mut request = Message::request(method, "sip:b@x");
+    for (name, value) in [
+        (Name::Via, "SIP/2.0/UDP a;branch=z9hG4bK1"),
+        (Name::From, "<sip:a@x>;tag=1"),
+        (Name::To, "<sip:b@x>"),
+        (Name::CallId, "c"),
+        (Name::CSeq, &format!("1 {method}")),
+    ] {
+        request.push(name, value);
+    }
+    request
+}
+
+/// What the layer did, in short: `>CODE` or `>METHOD` sent, the other words told.
+fn told(events: Vec<Event<u8>>) -> Vec<String> {
+    let wire = |bytes: &bytes::Bytes| {
+        let message = Message::parse(bytes.clone()).unwrap();
+        if message.is_request() { format!(">{}", message.method()) } else { format!(">{}", message.status()) }
+    };
+    events
+        .iter()
+        .map(|event| match event {
+            Event::Send(_, bytes) => wire(bytes),
+            Event::Request(_, request, _) => request.method().to_owned(),
+            Event::Ack(..) => "ack".to_owned(),
+            Event::Cancelled(_) => "cancelled".to_owned(),
+            Event::Response(_, response) => response.status().to_string(),
+            Event::Stray(..) => "stray".to_owned(),
+            Event::Failed(_, failure) => format!("{failure:?}"),
+            Event::Ended(_) => "ended".to_owned(),
+        })
+        .collect()
+}
+
+struct Bench {
+    layer: Layer,
+    now: Instant,
+    reliability: Reliability,
+}
+
+impl Bench {
+    fn new(reliability: Reliability) -> Self {
+        Self { layer: Transactions::new(Timers::default()), now: Instant::now(), reliability }
+    }
+
+    fn send(&mut self, message: Message) -> Vec<String> {
+        let mut out = Vec::new();
+        self.layer.request(message, 0, self.reliability, self.now, &mut out);
+        told(out)
+    }
+
+    fn receive(&mut self, message: Message) -> Vec<String> {
+        let mut out = Vec::new();
+        self.layer.receive(message, 0, self.reliability, self.now, &mut out);
+        told(out)
+    }
+
+    fn respond(&mut self, request: &Message, status: u16) -> Vec<String> {
+        let mut out = Vec::new();
+        let key = ServerKey::of(request).unwrap();
+        self.layer.respond(&key, &Message::response(request, status, ""), self.now, &mut out);
+        told(out)
+    }
+
+    /// Lets time pass, step by step, and gathers what happens.
+    fn pass(&mut self, seconds: u64) -> Vec<String> {
+        let mut out = Vec::new();
+        let end = self.now + Duration::from_secs(seconds);
+        while let Some(at) = self.layer.deadline().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.layer.timeout(self.now, &mut out);
+        }
+        self.now = end;
+        told(out)
+    }
+}
+
+#[test]
+fn an_invite_is_sent_seven_times_and_given_up_after_32_seconds() {
+    let mut bench = Bench::new(Reliability::Unreliable);
+    assert_eq!(bench.send(request("INVITE")), [">INVITE"]);
+    let all = bench.pass(40);
+    assert_eq!(all.iter().filter(|what| *what == ">INVITE").count(), 6);
+    assert_eq!(all[6..], ["Timeout", "ended"]);
+    assert!(bench.layer.is_empty());
+}
+
+#[test]
+fn a_reliable_transport_needs_no_second_invite() {
+    let mut bench = Bench::new(Reliability::Reliable);
+    bench.send(request("INVITE"));
+    assert_eq!(bench.pass(40), ["Timeout", "ended"]);
+}
+
+#[test]
+fn a_provisional_response_ends_retransmissions_for_good() {
+    let mut bench = Bench::new(Reliability::Unreliable);
+    bench.send(request("INVITE"));
+    assert_eq!(bench.receive(Message::response(&request("INVITE"), 180, "")), ["180"]);
+    assert_eq!(bench.pass(100), Vec::<String>::new());
+}
+
+#[test]
+fn a_refusal_is_acknowledged_each_time_and_passed_once() {
+    let mut bench = Bench::new(Reliability::Unreliable);
+    bench.send(request("INVITE"));
+    let busy = Message::response(&request("INVITE"), 486, "");
+    assert_eq!(bench.receive(busy.clone()), [">ACK", "486"]);
+    assert_eq!(bench.receive(busy.clone()), [">ACK"]);
+    assert_eq!(bench.pass(33), ["ended"]);
+    assert_eq!(bench.receive(busy), ["stray"]);
+}
+
+#[test]
+fn every_2xx_is_passed_while_accepted() {
+    let mut bench = Bench::new(Reliability::Unreliable);
+    bench.send(request("INVITE"));
+    let ok = Message::response(&request("INVITE"), 200, "");
+    assert_eq!(bench.receive(ok.clone()), ["200"]);
+    assert_eq!(bench.receive(ok), ["200"]);
+    assert_eq!(bench.pass(33), ["ended"]);
+}
+
+#[test]
+fn other_requests_slow_down_to_t2_and_time_out() {
+    let mut bench = Bench::new(Reliability::Unreliable);
+    assert_eq!(bench.send(request("OPTIONS")), [">OPTIONS"]);
+    let all = bench.pass(40);
+    assert_eq!(all.iter().filter(|what| *what == ">OPTIONS").count(), 10);
+    assert_eq!(all[10..], ["Timeout", "ended"]);
+}
+
+#[test]
+fn a_lost_flow_is_told_to_those_who_wait() {
+    let mut bench = Bench::new(Reliability::Reliable);
+    bench.send(request("OPTIONS"));
+    let mut out = Vec::new();
+    bench.layer.flow_lost(0, &mut out);
+    assert_eq!(told(out), ["Unreachable", "ended"]);
+}
+
+#[test]
+fn an_invite_is_answered_100_and_its_retransmissions_get_the_last_word() {
+    let mut bench = Bench::new(Reliability::Unreliable);
+    let invite = request("INVITE");
+    assert_eq!(bench.receive(invite.clone()), [">100", "INVITE"]);
+    assert_eq!(bench.receive(invite.clone()), [">100"]);
+    assert_eq!(bench.respond(&invite, 180), [">180"]);
+    assert_eq!(bench.receive(invite.clone()), [">180"]);
+    assert_eq!(bench.respond(&invite, 486), [">486"]);
+    assert_eq!(bench.receive(invite), [">486"]);
+    assert_eq!(bench.pass(2), [">486", ">486"], "timer G");
+    assert_eq!(bench.receive(request("ACK")), Vec::<String>::new(), "the ACK of a refusal is absorbed");
+    assert_eq!(bench.pass(40), Vec::<String>::new());
+    assert!(bench.layer.is_empty());
+}
+
+#[test]
+fn a_2xx_is_sent_as_often_as_the_user_says_and_its_ack_goes_up() {
+    let mut bench = Bench::new(Reliability::Unreliable);
+    let invite = request("INVITE");
+    bench.receive(invite.clone());
+    assert_eq!(bench.respond(&invite, 200), [">200"]);
+    assert_eq!(bench.receive(invite.clone()), Vec::<String>::new(), "RFC 6026: absorbed");
+    assert_eq!(bench.respond(&invite, 200), [">200"]);
+    assert_eq!(bench.receive(request("ACK")), ["ack"]);
+}
+
+#[test]
+fn other_requests_are_answered_alike_for_32_seconds() {
+    let mut bench = Bench::new(Reliability::Unreliable);
+    let options = request("OPTIONS");
+    assert_eq!(bench.receive(options.clone()), ["OPTIONS"]);
+    assert_eq!(bench.receive(options.clone()), Vec::<String>::new());
+    assert_eq!(bench.respond(&options, 200), [">200"]);
+    assert_eq!(bench.receive(options.clone()), [">200"]);
+    bench.pass(33);
+    assert_eq!(bench.receive(options), ["OPTIONS"], "a new transaction");
+}
+
+#[test]
+fn a_cancel_finds_its_invite_or_gets_481() {
+    let mut bench = Bench::new(Reliability::Unreliable);
+    assert_eq!(bench.receive(request("CANCEL")), [">481"]);
+    let mut bench = Bench::new(Reliability::Unreliable);
+    bench.receive(request("INVITE"));
+    assert_eq!(bench.receive(request("CANCEL")), [">200", "cancelled"]);
+    assert_eq!(bench.receive(request("CANCEL")), [">200"]);
+}
+
+#[test]
+fn a_cancel_of_ours_waits_for_a_provisional_response() {
+    let mut bench = Bench::new(Reliability::Unreliable);
+    bench.send(request("INVITE"));
+    let key = ClientKey::of(&request("INVITE")).unwrap();
+    let mut out = Vec::new();
+    bench.layer.cancel(&key, bench.now, &mut out);
+    assert_eq!(told(out), Vec::<String>::new());
+    assert_eq!(bench.receive(Message::response(&request("INVITE"), 180, "")), ["180", ">CANCEL"]);
+    assert_eq!(bench.receive(Message::response(&request("INVITE"), 183, "")), ["183"], "once");
+}
