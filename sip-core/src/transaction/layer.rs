@@ -187,18 +187,16 @@ impl<F: Copy + Eq> Transactions<F> {
 
     /// A flow is gone: what was sent over it and has no answer will get none.
     pub fn flow_lost(&mut self, flow: F, out: &mut Vec<Event<F>>) {
+        let is_on = |sent: &Sent<F>| sent.flow == flow;
         let lost: Vec<_> =
-            self.clients.iter().filter(|(_, (_, on))| *on == flow).map(|(key, _)| key.clone()).collect();
+            self.clients.iter().filter(|(_, sent)| is_on(sent)).map(|(key, _)| key.clone()).collect();
         for key in lost {
-            let Some((machine, flow)) = self.clients.remove(&key) else { continue };
-            let mut effects = Vec::new();
-            let next = match machine {
-                ClientMachine::Invite(machine) => {
-                    machine.unreachable(&mut effects).map(ClientMachine::Invite)
-                }
-                ClientMachine::Other(machine) => machine.unreachable(&mut effects).map(ClientMachine::Other),
+            let Some(sent) = self.clients.remove(&key) else { continue };
+            let step = |machine, effects: &mut Vec<Effect>| match machine {
+                ClientMachine::Invite(machine) => machine.unreachable(effects).map(ClientMachine::Invite),
+                ClientMachine::Other(machine) => machine.unreachable(effects).map(ClientMachine::Other),
             };
-            self.settle_client(key, next, flow, effects, out);
+            self.settle_client(key, sent, step, Vec::new(), out);
         }
     }
 
