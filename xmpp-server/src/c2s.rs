@@ -1,0 +1,286 @@
+//! A client's connection up to the bound resource — RFC 6120 §5 (STARTTLS), §6 (SASL), §7 (bind), XEP-0368 (direct TLS).
+//!
+//! In    a socket. Out a bound session ([`crate::session`]), or a stream error and the end.
+//! State the framer, the negotiation and the proof under way; all of it is small and its number is bounded.
+//! Errors stream errors, always behind a header of ours (RFC 6120 §4.9.1.2). A login that takes longer than
+//!        `xmpp.login_timeout` ends with `connection-timeout`, however often bytes trickle in.
+
+mod sasl;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use shared_auth::Identity;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use xmpp_core::stream::{CLOSE, Negotiation, Offer, Request, StreamCondition, StreamError, print_header};
+use xmpp_core::xml::{Framer, Limits};
+use xmpp_core::{Jid, Stanza};
+
+use crate::server::Server;
+use crate::session;
+use sasl::{Binding, Exchange, Step};
+
+/// When TLS begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Security {
+    /// When the client asks.
+    StartTls,
+    /// With the first byte.
+    Direct,
+}
+
+/// A socket of any kind.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+
+/// A proven stream whose resource is about to be bound.
+pub(crate) struct Login {
+    pub(crate) io: Box<dyn Io>,
+    pub(crate) framer: Framer,
+    pub(crate) negotiation: Negotiation,
+    pub(crate) identity: Identity,
+    pub(crate) request: Stanza,
+    pub(crate) jid: Jid,
+    pub(crate) stream: String,
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(server: Arc<Server>, socket: TcpStream, peer: SocketAddr, security: Security) {
+    server.metrics.unproven.inc();
+    let deadline = Instant::now() + server.config.login_timeout;
+    let login = match security {
+        Security::StartTls => Connection::new(&server, Box::new(socket), peer, deadline, None).log_in().await,
+        Security::Direct => match accept_tls(&server, socket, deadline).await {
+            Some((io, binding)) => Connection::new(&server, io, peer, deadline, Some(binding)).log_in().await,
+            None => None,
+        },
+    };
+    server.metrics.unproven.dec();
+    if let Some(login) = login {
+        session::run(server, login).await;
+    }
+}
+
+async fn accept_tls(
+    server: &Server,
+    socket: impl Io + 'static,
+    deadline: Instant,
+) -> Option<(Box<dyn Io>, Binding)> {
+    let acceptor = TlsAcceptor::from(server.tls.server(&[b"xmpp-client"]));
+    let stream = timeout_at(deadline, acceptor.accept(socket)).await.ok()?.ok()?;
+    let binding = Binding::of(server, &stream);
+    Some((Box::new(stream), binding))
+}
+
+impl Binding {
+    fn of<S>(server: &Server, stream: &TlsStream<S>) -> Self {
+        let (_, connection) = stream.get_ref();
+        // RFC 9266 §4.2: on TLS 1.2 the exporter is unique only with extended master secrets; it is not offered there.
+        let is_13 = connection.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
+        let exporter = connection.export_keying_material([0_u8; 32], b"EXPORTER-Channel-Binding", Some(b""));
+        let exporter = exporter.ok().filter(|_| is_13).map(|key| key.to_vec());
+        Self { exporter, end_point: server.tls.server_end_point() }
+    }
+}
+
+struct Connection<'a> {
+    server: &'a Server,
+    io: Box<dyn Io>,
+    peer: SocketAddr,
+    deadline: Instant,
+    binding: Option<Binding>,
+    framer: Framer,
+    negotiation: Negotiation,
+    exchange: Option<Exchange>,
+    identity: Option<Identity>,
+    stream: String,
+    out: String,
+}
+
+impl<'a> Connection<'a> {
+    fn new(
+        server: &'a Server,
+        io: Box<dyn Io>,
+        peer: SocketAddr,
+        deadline: Instant,
+        binding: Option<Binding>,
+    ) -> Self {
+        let limits = Limits { bytes: server.config.unproven_bytes, depth: 8, attributes: 32, prefixes: 16 };
+        let mut connection = Self {
+            server,
+            io,
+            peer,
+            deadline,
+            binding,
+            framer: Framer::new(limits),
+            negotiation: Negotiation::new(Offer::default()),
+            exchange: None,
+            identity: None,
+            stream: String::new(),
+            out: String::new(),
+        };
+        connection.negotiation = Negotiation::new(connection.offer());
+        connection
+    }
+
+    fn offer(&self) -> Offer {
+        let is_secure = self.binding.is_some();
+        let require_tls = !is_secure && self.server.tls.is_required() && !self.peer.ip().is_loopback();
+        let (mechanisms, channel_bindings) = match require_tls {
+            true => (Vec::new(), Vec::new()),
+            false => (sasl::mechanisms(self.binding.as_ref()), sasl::channel_bindings(self.binding.as_ref())),
+        };
+        let domain = self.server.domain.clone();
+        Offer { domain, starttls: !is_secure, require_tls, mechanisms, channel_bindings }
+    }
+
+    /// Up to the bound resource; `None` when the stream ended before.
+    async fn log_in(mut self) -> Option<Login> {
+        match self.negotiate().await {
+            Ok(Some((request, jid))) => {
+                let Self { io, framer, negotiation, identity, stream, .. } = self;
+                Some(Login { io, framer, negotiation, identity: identity?, request, jid, stream })
+            }
+            Ok(None) => None,
+            Err(error) => {
+                self.server.metrics.stream_errors.inc();
+                if !self.negotiation.has_header {
+                    let id = self.server.new_id();
+                    self.out.clear();
+                    print_header(&self.server.domain, &id, None, &mut self.out);
+                }
+                self.out.push_str(&error.print());
+                self.out.push_str(CLOSE);
+                let _ = self.flush().await; // the peer may be gone, and we are going
+                close(&mut self.io).await;
+                None
+            }
+        }
+    }
+
+    async fn negotiate(&mut self) -> Result<Option<(Stanza, Jid)>, StreamError> {
+        loop {
+            while let Some(frame) = self.framer.next()? {
+                let id = self.server.new_id();
+                if matches!(frame, xmpp_core::xml::Frame::Open(_)) {
+                    self.stream.clone_from(&id);
+                }
+                match self.negotiation.handle(frame, &id, &mut self.out)? {
+                    None => {}
+                    Some(Request::StartTls) => {
+                        if !self.start_tls().await {
+                            return Ok(None);
+                        }
+                    }
+                    Some(Request::Auth { mechanism, initial }) => {
+                        let step = Exchange::begin(mechanism, self.binding.as_ref(), self.peer.ip());
+                        self.exchange = Some(step);
+                        match initial {
+                            Some(initial) => self.step(&initial).await?,
+                            None => self.negotiation.challenge("", &mut self.out),
+                        }
+                    }
+                    Some(Request::Response(text)) => self.step(&text).await?,
+                    Some(Request::Bind { request, resource }) => match self.choose(resource) {
+                        Ok(jid) => return Ok(Some((*request, jid))),
+                        Err(()) => {
+                            let error = xmpp_core::ErrorKind::BadRequest.into();
+                            self.negotiation.unbound(&request, &error, &mut self.out);
+                        }
+                    },
+                    Some(Request::Stanza(..) | Request::Close) => {
+                        self.out.push_str(CLOSE);
+                        let _ = self.flush().await; // the peer asked to end
+                        close(&mut self.io).await;
+                        return Ok(None);
+                    }
+                }
+            }
+            if self.flush().await.is_err() {
+                return Ok(None);
+            }
+            let mut chunk = [0_u8; 4096];
+            let read = tokio::select! {
+                read = timeout_at(self.deadline, self.io.read(&mut chunk)) => read,
+                () = self.server.shutdown.begun() => return Err(StreamCondition::SystemShutdown.into()),
+            };
+            match read {
+                Err(_) => {
+                    return Err(StreamError::because(
+                        StreamCondition::ConnectionTimeout,
+                        "the login took too long",
+                    ));
+                }
+                Ok(Ok(0) | Err(_)) => return Ok(None),
+                Ok(Ok(length)) => self.framer.push(&chunk[..length]),
+            }
+        }
+    }
+
+    /// RFC 6120 §5.4.3.3. False when the handshake failed, or when bytes came behind `<starttls/>`: they may be an
+    /// attacker's, who wants them taken for the client's.
+    async fn start_tls(&mut self) -> bool {
+        if self.flush().await.is_err() || self.framer.restart() {
+            return false;
+        }
+        let plain = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
+        let Some((io, binding)) = accept_tls(self.server, plain, self.deadline).await else { return false };
+        self.io = io;
+        self.binding = Some(binding);
+        let offer = self.offer();
+        self.negotiation.secured(offer);
+        true
+    }
+
+    async fn step(&mut self, text: &str) -> Result<(), StreamError> {
+        let Some(exchange) = self.exchange.take() else { return Err(StreamCondition::NotAuthorized.into()) };
+        match exchange.step(self.server, text).await {
+            Step::Challenge(exchange, text) => {
+                self.exchange = Some(*exchange);
+                self.negotiation.challenge(&text, &mut self.out);
+            }
+            Step::Proven(identity, additional) => {
+                self.identity = Some(identity);
+                self.negotiation.proven(additional.as_deref(), &mut self.out);
+                self.framer.restart();
+                self.framer
+                    .set_limits(Limits { bytes: self.server.config.stanza_bytes, ..Limits::default() });
+            }
+            Step::Failed(failure) => self.negotiation.refuse(failure, &mut self.out)?,
+        }
+        Ok(())
+    }
+
+    /// §7.6, §7.7: the resource that was asked for, or one of ours.
+    fn choose(&self, resource: Option<String>) -> Result<Jid, ()> {
+        let bare: Jid = self.identity.as_ref().ok_or(())?.jid.as_str().parse().map_err(|_| ())?;
+        bare.with_resource(&resource.unwrap_or_else(|| self.server.new_id())).map_err(|_| ())
+    }
+
+    async fn flush(&mut self) -> Result<(), ()> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let text = std::mem::take(&mut self.out);
+        let write = async {
+            self.io.write_all(text.as_bytes()).await?;
+            self.io.flush().await
+        };
+        match timeout(WRITE_PATIENCE, write).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(()),
+        }
+    }
+}
+
+/// Says goodbye to a socket.
+pub(crate) async fn close(io: &mut (impl AsyncWrite + Unpin)) {
+    let _ = timeout(std::time::Duration::from_secs(2), io.shutdown()).await; // the peer may be gone
+}
+
+/// How long a write may wait for the peer's window.
+pub(crate) const WRITE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);

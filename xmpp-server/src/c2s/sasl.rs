@@ -1,0 +1,168 @@
+//! SASL mechanisms of a client's stream — RFC 6120 §6, RFC 5802 and RFC 7677 (SCRAM), RFC 4616 (PLAIN), XEP-0440.
+//!
+//! In    responses in base64. Out challenges, an identity, or a failure by the names of RFC 6120 §6.5.
+//! State one exchange; it is gone with the first failure.
+//! Errors a stranger learns but what `Denied::on_wire` says: unknown users and wrong passwords look alike.
+//! Not here: verifying (`shared-auth`), which connections may carry passwords (`c2s`).
+
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use shared_auth::{
+    Channel, Denied, Identity, OnWire, Origin, Plus, Proof, ScramExchange, ScramHash, ScramStart,
+};
+use shared_model::Protocol;
+use xmpp_core::stream::SaslFailure;
+
+use crate::server::Server;
+
+/// What a TLS connection can be bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Binding {
+    /// `tls-exporter` (RFC 9266), on TLS 1.3.
+    pub(crate) exporter: Option<Vec<u8>>,
+    /// `tls-server-end-point` (RFC 5929 §4).
+    pub(crate) end_point: Vec<u8>,
+}
+
+impl Binding {
+    fn channel(&self) -> Channel {
+        let exporter = self.exporter.iter().map(|data| ("tls-exporter", data.clone()));
+        let end_point = Some(&self.end_point).filter(|data| !data.is_empty());
+        let end_point = end_point.map(|data| ("tls-server-end-point", data.clone()));
+        Channel { bindings: exporter.chain(end_point).collect() }
+    }
+}
+
+/// What is offered, most wanted first.
+pub(crate) fn mechanisms(binding: Option<&Binding>) -> Vec<&'static str> {
+    let is_bindable = binding.is_some_and(|binding| !binding.channel().bindings.is_empty());
+    SCRAM
+        .iter()
+        .filter(|(_, _, plus)| is_bindable || *plus == Plus::No)
+        .map(|(name, ..)| *name)
+        .chain(["PLAIN"])
+        .collect()
+}
+
+/// The names of the channel bindings (XEP-0440 §3).
+pub(crate) fn channel_bindings(binding: Option<&Binding>) -> Vec<&'static str> {
+    binding
+        .map(|binding| binding.channel().bindings.into_iter().map(|(name, _)| name).collect())
+        .unwrap_or_default()
+}
+
+/// A proof under way.
+pub(crate) struct Exchange {
+    state: State,
+    channel: Channel,
+    origin: Origin,
+}
+
+enum State {
+    Plain,
+    ScramFirst(ScramHash, Plus),
+    ScramLast(Box<ScramExchange>),
+}
+
+/// What a response led to.
+pub(crate) enum Step {
+    /// Send this and wait.
+    Challenge(Box<Exchange>, String),
+    /// Somebody proved who they are; send this with the success.
+    Proven(Identity, Option<String>),
+    /// They did not.
+    Failed(SaslFailure),
+}
+
+impl Exchange {
+    /// Begins a mechanism that was offered.
+    pub(crate) fn begin(mechanism: &str, binding: Option<&Binding>, ip: IpAddr) -> Self {
+        let scram = SCRAM.iter().find(|(name, ..)| *name == mechanism);
+        let state = scram.map_or(State::Plain, |(_, hash, plus)| State::ScramFirst(*hash, *plus));
+        let channel = binding.map(Binding::channel).unwrap_or_default();
+        Self { state, channel, origin: Origin { protocol: Protocol::Xmpp, ip } }
+    }
+
+    /// Takes a response.
+    pub(crate) async fn step(self, server: &Server, text: &str) -> Step {
+        let Ok(message) = STANDARD.decode(text) else { return Step::Failed(SaslFailure::IncorrectEncoding) };
+        match self.advance(server, &message).await {
+            Ok(step) => step,
+            Err(denied) => Step::Failed(failure(&denied)),
+        }
+    }
+
+    async fn advance(self, server: &Server, message: &[u8]) -> Result<Step, Denied> {
+        let authenticator = &server.auth.authenticator;
+        match self.state {
+            State::Plain => {
+                let proof = parse_plain(message, &server.domain)?;
+                Ok(Step::Proven(authenticator.verify(proof, self.origin).await?, None))
+            }
+            State::ScramFirst(hash, plus) => {
+                let start = ScramStart::parse(message, hash, plus, &self.channel)?;
+                let exchange = authenticator.begin_scram(start, &server.domain, self.origin).await?;
+                let challenge = STANDARD.encode(exchange.server_first());
+                Ok(Step::Challenge(
+                    Box::new(Self { state: State::ScramLast(Box::new(exchange)), ..self }),
+                    challenge,
+                ))
+            }
+            State::ScramLast(exchange) => {
+                let last = exchange.finish(message)?;
+                let answer = STANDARD.encode(last.server_final());
+                Ok(Step::Proven(authenticator.verify(Proof::Scram(last), self.origin).await?, Some(answer)))
+            }
+        }
+    }
+}
+
+/// RFC 4616 §2: `[authzid] NUL authcid NUL passwd`.
+fn parse_plain(message: &[u8], domain: &str) -> Result<Proof, Denied> {
+    let text = std::str::from_utf8(message).map_err(|_| Denied::Malformed("not UTF-8"))?;
+    let mut parts = text.split('\0');
+    let (Some(authzid), Some(name), Some(password), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Denied::Malformed("PLAIN has three parts"));
+    };
+    let (authzid, name, password) = (authzid.to_owned(), name.to_owned(), password.to_owned());
+    Ok(Proof::Plain { name, domain: domain.to_owned(), password, authzid })
+}
+
+/// RFC 6120 §6.5.
+fn failure(denied: &Denied) -> SaslFailure {
+    match denied {
+        Denied::ForeignAuthzid => SaslFailure::InvalidAuthzid, // §6.5.6; the password was right
+        denied => match denied.on_wire() {
+            OnWire::Malformed => SaslFailure::MalformedRequest,
+            OnWire::TryLater(_) | OnWire::TemporaryFailure => SaslFailure::TemporaryAuthFailure,
+            OnWire::Refused | OnWire::ChallengeAgain | OnWire::ChallengeStale => SaslFailure::NotAuthorized,
+        },
+    }
+}
+
+const SCRAM: &[(&str, ScramHash, Plus)] = &[
+    ("SCRAM-SHA-512-PLUS", ScramHash::Sha512, Plus::Yes),
+    ("SCRAM-SHA-256-PLUS", ScramHash::Sha256, Plus::Yes),
+    ("SCRAM-SHA-1-PLUS", ScramHash::Sha1, Plus::Yes),
+    ("SCRAM-SHA-512", ScramHash::Sha512, Plus::No),
+    ("SCRAM-SHA-256", ScramHash::Sha256, Plus::No),
+    ("SCRAM-SHA-1", ScramHash::Sha1, Plus::No),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offers_plus_only_where_there_is_something_to_bind_to() {
+        assert_eq!(mechanisms(None)[0], "SCRAM-SHA-512");
+        let binding = Binding { exporter: None, end_point: vec![1] };
+        assert_eq!(mechanisms(Some(&binding))[0], "SCRAM-SHA-512-PLUS");
+        assert_eq!(channel_bindings(Some(&binding)), ["tls-server-end-point"]);
+        assert!(parse_plain(b"\0a", "x").is_err() && parse_plain(b"\0a\0b", "x").is_ok());
+    }
+}

@@ -1,0 +1,97 @@
+//! `[xmpp]`: listeners, and the bounds of what clients may cost.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use shared_runtime::config::{Key, duration};
+
+/// `[xmpp]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Where clients connect and use STARTTLS. Default `["0.0.0.0:5222"]`.
+    pub c2s: Vec<SocketAddr>,
+    /// Where clients connect with TLS from the first byte (XEP-0368). Default `["0.0.0.0:5223"]`.
+    pub c2s_tls: Vec<SocketAddr>,
+    /// Where other servers connect. Accepted, and not bound while this server does not federate: a port that answers
+    /// nobody would only mislead. Default `["0.0.0.0:5269"]`.
+    pub s2s: Vec<SocketAddr>,
+    /// Bytes of one stanza of somebody who proved who they are. Default 262144.
+    pub stanza_bytes: usize,
+    /// Bytes of one element before that. Default 16384.
+    pub unproven_bytes: usize,
+    /// How long a connection may take until a resource is bound. Default 30 s.
+    #[serde(with = "duration")]
+    pub login_timeout: Duration,
+    /// Connections that have not proved anything, at once. Default 10000.
+    pub unproven_connections: usize,
+    /// Resources of one account. Default 20.
+    pub resources: usize,
+    /// Stanzas waiting for one client's socket; above, the client is cut off. Default 4096.
+    pub outbox: usize,
+    /// Messages kept for an account that is away; above, the sender gets an error. Default 1000.
+    pub offline: usize,
+    /// Contacts of one account. Default 2000.
+    pub contacts: usize,
+    /// Messages of history that a room keeps at most. Default 200.
+    pub room_history: usize,
+    /// Rooms on this server. Default 10000.
+    pub rooms: usize,
+    /// Whether `muc#roominfo_audio-video-uri` stands beside `audio-video-uri`. Default true.
+    pub roominfo_alias: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            c2s: vec![SocketAddr::from(([0, 0, 0, 0], 5222))],
+            c2s_tls: vec![SocketAddr::from(([0, 0, 0, 0], 5223))],
+            s2s: vec![SocketAddr::from(([0, 0, 0, 0], 5269))],
+            stanza_bytes: 262_144,
+            unproven_bytes: 16_384,
+            login_timeout: Duration::from_secs(30),
+            unproven_connections: 10_000,
+            resources: 20,
+            outbox: 4096,
+            offline: 1000,
+            contacts: 2000,
+            room_history: 200,
+            rooms: 10_000,
+            roominfo_alias: true,
+        }
+    }
+}
+
+/// Every key of `[xmpp]`.
+pub const KEYS: &[Key] = &[
+    Key::new("xmpp.c2s", "[\"0.0.0.0:5222\"]", "where clients connect and use STARTTLS"),
+    Key::new("xmpp.c2s_tls", "[\"0.0.0.0:5223\"]", "where clients connect with TLS from the first byte"),
+    Key::new(
+        "xmpp.s2s",
+        "[\"0.0.0.0:5269\"]",
+        "where other servers connect; not bound while there is no federation",
+    ),
+    Key::new("xmpp.stanza_bytes", "262144", "bytes of one stanza"),
+    Key::new("xmpp.unproven_bytes", "16384", "bytes of one element before the login"),
+    Key::new("xmpp.login_timeout", "\"30s\"", "how long a login may take"),
+    Key::new("xmpp.unproven_connections", "10000", "connections before their login, at once"),
+    Key::new("xmpp.resources", "20", "resources of one account"),
+    Key::new("xmpp.outbox", "4096", "stanzas waiting for one client's socket; above, it is cut off"),
+    Key::new("xmpp.offline", "1000", "messages kept for an account that is away"),
+    Key::new("xmpp.contacts", "2000", "contacts of one account"),
+    Key::new("xmpp.room_history", "200", "messages of history that a room keeps at most"),
+    Key::new("xmpp.rooms", "10000", "rooms on this server"),
+    Key::new("xmpp.roominfo_alias", "true", "muc#roominfo_audio-video-uri beside audio-video-uri"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_the_default_that_it_says() {
+        assert_eq!(KEYS.len(), 14);
+        assert_eq!(Config::default().stanza_bytes, 262_144);
+    }
+}

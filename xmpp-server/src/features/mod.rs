@@ -1,0 +1,149 @@
+//! What the server answers itself: one feature a file, one line in [`FEATURES`], looked through in order.
+//!
+//! In    an iq for the server, or for an account that the server answers for.
+//! Out   an [`Answer`]: the payload of the result, and stanzas that follow from it. Features do not send.
+//! Errors [`StanzaError`]; an iq that no feature takes is `service-unavailable` (RFC 6120 §8.2.3).
+
+mod disco;
+mod last;
+mod ping;
+mod roster;
+mod session;
+mod time;
+mod vcard;
+mod version;
+
+use shared_model::{Pending, Spec};
+use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError};
+
+use crate::route::{refuse, route};
+use crate::server::Server;
+
+/// Whom an iq is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The domain.
+    Server,
+    /// An account, by its bare JID.
+    Account(Jid),
+}
+
+/// An iq with one payload.
+pub(crate) struct Request {
+    pub(crate) from: Jid,
+    pub(crate) target: Target,
+    pub(crate) is_set: bool,
+    pub(crate) payload: Element,
+}
+
+impl Request {
+    /// The account, if the iq is for the asker's own.
+    pub(crate) fn own_account(&self) -> Option<&Jid> {
+        match &self.target {
+            Target::Account(account) if account.as_str() == self.from.bare_str() => Some(account),
+            _ => None,
+        }
+    }
+}
+
+/// What a feature makes of a request.
+#[derive(Default)]
+pub(crate) struct Answer {
+    /// Inside the result.
+    pub(crate) payload: Option<Element>,
+    /// Roster entries to push to the asker's resources.
+    pub(crate) pushes: Vec<Element>,
+    /// Further stanzas, routed after the result.
+    pub(crate) stanzas: Vec<Stanza>,
+}
+
+impl From<Element> for Answer {
+    fn from(payload: Element) -> Self {
+        Self { payload: Some(payload), ..Self::default() }
+    }
+}
+
+/// The result of a feature.
+pub(crate) type Answered = Result<Answer, StanzaError>;
+
+/// One line of the table.
+pub(crate) struct Feature {
+    pub(crate) specs: &'static [Spec],
+    /// The payload's name and namespace.
+    takes: (&'static str, &'static str),
+    /// What disco says of the server, and of accounts.
+    pub(crate) server: &'static [&'static str],
+    pub(crate) account: &'static [&'static str],
+    answer: for<'a> fn(&'a Server, &'a Request) -> Pending<'a, Answered>,
+}
+
+/// Every feature, in the order of looking.
+pub(crate) const FEATURES: &[Feature] = &[
+    ping::FEATURE,
+    roster::FEATURE,
+    disco::INFO,
+    disco::ITEMS,
+    vcard::TEMP,
+    vcard::FOUR,
+    session::FEATURE,
+    version::FEATURE,
+    time::FEATURE,
+    last::FEATURE,
+];
+
+/// Answers an iq get or set.
+pub(crate) async fn answer(server: &Server, target: Target, stanza: Stanza) {
+    let is_set = match stanza.type_.as_deref() {
+        Some("get") => false,
+        Some("set") => true,
+        Some("result" | "error") if stanza.kind == Kind::Iq => return,
+        _ => return refuse(server, &stanza, &ErrorKind::BadRequest.into()),
+    };
+    let Some(from) = stanza.from.clone() else { return };
+    let mut children = stanza.children().into_iter();
+    let (Some(payload), None) = (children.next(), children.next()) else {
+        return refuse(server, &stanza, &ErrorKind::BadRequest.into()); // RFC 6120 §8.2.3, rule 4
+    };
+    if stanza.id.is_none() {
+        return refuse(server, &stanza, &ErrorKind::BadRequest.into()); // RFC 6120 §8.1.3
+    }
+    let request = Request { from, target, is_set, payload };
+    match dispatch(server, &request).await {
+        Err(error) => refuse(server, &stanza, &error),
+        Ok(answer) => {
+            if let Some(to) = &stanza.from {
+                let result = stanza.result(answer.payload.as_ref());
+                server.router.send(to, &result);
+            }
+            let user = request.from.to_bare();
+            for item in answer.pushes {
+                crate::presence::push(server, &user, item);
+            }
+            for stanza in answer.stanzas {
+                Box::pin(route(server, stanza)).await;
+            }
+        }
+    }
+}
+
+async fn dispatch(server: &Server, request: &Request) -> Answered {
+    if let Target::Account(account) = &request.target
+        && !matches!(server.account(account).await, Ok(Some(_)))
+    {
+        return Err(ErrorKind::ServiceUnavailable.into()); // RFC 6121 §8.5.1
+    }
+    let found = FEATURES.iter().find(|feature| request.payload.is(feature.takes.0, feature.takes.1));
+    match found {
+        Some(feature) => (feature.answer)(server, request).await,
+        None => Err(ErrorKind::ServiceUnavailable.into()),
+    }
+}
+
+/// The answer to a failing store.
+pub(crate) fn store_failed(error: &shared_store::StoreError) -> StanzaError {
+    tracing::error!(%error, "the store refused");
+    match error {
+        shared_store::StoreError::TooMany(_) => ErrorKind::ResourceConstraint.into(),
+        _ => ErrorKind::InternalServerError.into(),
+    }
+}

@@ -1,0 +1,104 @@
+//! Roster get, set and remove — RFC 6121 §2.1 (syntax), §2.2 (get), §2.3 (add), §2.4 (change), §2.5 (remove), §2.6 (versions).
+//!
+//! In    `<query xmlns='jabber:iq:roster'/>` of the account's own user.
+//! Out   the roster, or pushes of what changed; removal ends both subscriptions.
+//! State the roster; a version is a hash of its content, so that it survives restarts and needs no counter.
+//! Errors §2.3.3.
+
+use shared_model::Spec;
+use xmpp_core::payload::roster::{Change, Item, Set};
+use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, ns};
+
+use super::{Answer, Answered, Feature, Request, store_failed};
+use crate::server::Server;
+
+const SPEC: Spec = Spec::rfc(6121).complete();
+
+pub(super) const FEATURE: Feature = Feature {
+    specs: &[SPEC],
+    takes: ("query", ns::ROSTER),
+    server: &[],
+    account: &[],
+    answer: |server, request| Box::pin(answer(server, request)),
+};
+
+async fn answer(server: &Server, request: &Request) -> Answered {
+    // §2.2, §2.3.3: a roster is its user's alone.
+    let user = request.own_account().ok_or(ErrorKind::Forbidden)?;
+    if !request.is_set {
+        return get(server, request, user).await;
+    }
+    match Item::parse_set(&request.payload)? {
+        Set::Update(item) if item.jid == *user => Err(ErrorKind::NotAllowed.into()),
+        Set::Update(item) => update(server, user, item).await,
+        Set::Remove(jid) => remove(server, user, &jid).await,
+    }
+}
+
+async fn get(server: &Server, request: &Request, user: &Jid) -> Answered {
+    for session in server.router.sessions(user.as_str()).iter().filter(|session| session.jid == request.from)
+    {
+        server.router.update(&session.jid, session.serial, |session| session.is_interested = true);
+    }
+    let contacts = server.rosters.all(user.as_str()).await.map_err(|error| store_failed(&error))?;
+    let items: Vec<Element> = contacts
+        .iter()
+        .filter(|(_, entry)| entry.is_listed)
+        .map(|(jid, entry)| entry.to_item(jid).to_element())
+        .collect();
+    let query = Element::new("query", ns::ROSTER).children_from(items);
+    let Some(asked) = request.payload.attribute("ver") else { return Ok(query.into()) };
+    let version = version(&query);
+    if asked == version {
+        return Ok(Answer::default()); // §2.6.3: nothing changed
+    }
+    Ok(query.with("ver", version).into())
+}
+
+async fn update(server: &Server, user: &Jid, item: Item) -> Answered {
+    let changed = server
+        .rosters
+        .change(user.as_str(), &item.jid, |entry| {
+            entry.name.clone_from(&item.name);
+            entry.groups.clone_from(&item.groups);
+            entry.is_listed = true;
+        })
+        .await;
+    let (_, after) = changed.map_err(|error| store_failed(&error))?;
+    Ok(Answer { pushes: vec![after.to_item(&item.jid).to_element()], ..Answer::default() })
+}
+
+/// §2.5.2: the entry goes, and the contact learns that both subscriptions ended.
+async fn remove(server: &Server, user: &Jid, contact: &Jid) -> Answered {
+    let changed = server.rosters.change(user.as_str(), contact, |entry| *entry = Default::default()).await;
+    let (before, _) = changed.map_err(|error| store_failed(&error))?;
+    if !before.is_listed {
+        return Err(ErrorKind::ItemNotFound.into());
+    }
+    let state = before.subscription();
+    let tell = |change: Change, is_due: bool| {
+        is_due
+            .then(|| Stanza::new(Kind::Presence, Some(change.as_str())).addressed(Some(user), Some(contact)))
+    };
+    let mut stanzas: Vec<Stanza> =
+        tell(Change::Unsubscribe, state.to || state.pending_out).into_iter().collect();
+    stanzas.extend(tell(Change::Unsubscribed, state.from || state.pending_in));
+    if state.from {
+        for session in
+            server.router.sessions(user.as_str()).iter().filter(|session| session.presence.is_some())
+        {
+            let gone = Stanza::new(Kind::Presence, Some("unavailable"));
+            stanzas.push(gone.addressed(Some(&session.jid), Some(contact)));
+        }
+    }
+    let gone = Element::new("item", ns::ROSTER).with("jid", contact).with("subscription", "remove");
+    Ok(Answer { pushes: vec![gone], stanzas, ..Answer::default() })
+}
+
+fn version(query: &Element) -> String {
+    let text = query.to_string();
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    format!("{hash:016x}")
+}

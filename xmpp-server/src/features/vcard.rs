@@ -1,0 +1,101 @@
+//! Business cards — vcard-temp (XEP-0054 1.3.1, sections 3.1 to 3.3) and vCard4 over iq (XEP-0292 0.12, sections 3 to 4).
+//!
+//! In    a get for anybody's card, a set of one's own.
+//! Out   the card with the account's SIP addresses in it (RFC 7081 §3.1, rules in `tel`).
+//! State one record, collection `vcard`, as vcard-temp; both forms are made of it.
+//! Errors a set whose `tel` is a fragment or somebody else's address: `not-acceptable`, with a text that says why.
+//! Not here: vCard4 by PEP.
+
+use shared_model::Spec;
+use shared_store::Expected;
+use xmpp_core::payload::vcard::{from_vcard4, to_vcard4};
+use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
+
+use super::{Answer, Answered, Feature, Request, Target, store_failed};
+use crate::server::Server;
+use crate::tel::{self, Addresses};
+
+pub(super) const TEMP: Feature = Feature {
+    specs: &[
+        Spec::xep(54, "1.3.1").complete(),
+        Spec::rfc(7081)
+            .note("tel in business cards, rooms that name their call, moderation that the call follows"),
+    ],
+    takes: ("vCard", ns::VCARD_TEMP),
+    server: &[ns::VCARD_TEMP],
+    account: &[ns::VCARD_TEMP],
+    answer: |server, request| Box::pin(answer(server, request, Form::Temp)),
+};
+
+pub(super) const FOUR: Feature = Feature {
+    specs: &[
+        Spec::xep(292, "0.12").note("over iq; not by PEP"),
+        Spec::rfc(6351).note("the fields that both forms know"),
+    ],
+    takes: ("vcard", ns::VCARD4),
+    server: &[],
+    account: &[ns::VCARD4],
+    answer: |server, request| Box::pin(answer(server, request, Form::Four)),
+};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Temp,
+    Four,
+}
+
+async fn answer(server: &Server, request: &Request, form: Form) -> Answered {
+    let Target::Account(owner) = &request.target else { return Err(ErrorKind::ItemNotFound.into()) };
+    let addresses = addresses(server, owner).await?;
+    if request.is_set {
+        let own = request.own_account().ok_or(ErrorKind::Forbidden)?;
+        let card = if form == Form::Four { from_vcard4(&request.payload) } else { request.payload.clone() };
+        return set(server, own, &card, &addresses).await;
+    }
+    let stored = server
+        .store
+        .records
+        .get(owner.as_str(), COLLECTION, KEY)
+        .await
+        .map_err(|error| store_failed(&error))?;
+    let stored = stored.and_then(|record| Element::parse(std::str::from_utf8(&record.value).ok()?, "").ok());
+    let card = tel::inject(&stored.unwrap_or_else(|| Element::new("vCard", ns::VCARD_TEMP)), &addresses);
+    if form == Form::Temp {
+        return Ok(card.into());
+    }
+    Ok(with_impp(to_vcard4(&card), &addresses).into())
+}
+
+async fn set(server: &Server, owner: &Jid, card: &Element, addresses: &Addresses) -> Answered {
+    let sip_domain = addresses.aor.split_once('@').map_or("", |(_, domain)| domain);
+    let card = tel::validate(card, addresses, &[server.domain.as_str(), sip_domain])
+        .map_err(|why| StanzaError::because(ErrorKind::NotAcceptable, why))?;
+    let text = card.to_string();
+    let put =
+        server.store.records.put(owner.as_str(), COLLECTION, KEY, text.as_bytes(), Expected::Anything).await;
+    put.map_err(|error| store_failed(&error))?;
+    Ok(Answer::default())
+}
+
+/// liblinphone reads SIP addresses from IMPP, not from TEL.
+fn with_impp(card: Element, addresses: &Addresses) -> Element {
+    if addresses.sip_uri.is_empty() {
+        return card;
+    }
+    card.child(Element::new("impp", ns::VCARD4).text_child("uri", addresses.sip_uri.clone()))
+}
+
+async fn addresses(server: &Server, owner: &Jid) -> Result<Addresses, StanzaError> {
+    let account = server.account(owner).await.map_err(|error| store_failed(&error))?;
+    let account = account.ok_or(ErrorKind::ServiceUnavailable)?;
+    Ok(Addresses {
+        aor: account.aor.as_str().to_owned(),
+        sip_uri: account.aor.to_sip_uri(),
+        jid: account.jid.as_str().to_owned(),
+        numbers: account.numbers,
+        has_video: account.video,
+    })
+}
+
+const COLLECTION: &str = "vcard";
+const KEY: &str = "vcard";

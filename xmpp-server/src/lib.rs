@@ -1,0 +1,32 @@
+//! The XMPP server: streams of clients, routing, rosters and presence, what the server answers itself, and rooms.
+//!
+//! ```text
+//! socket ─ c2s ─▶ session ─▶ route ─┬─▶ features   what the server answers
+//!                                   ├─▶ muc        rooms
+//!                                   └─▶ router     outboxes of bound resources ─▶ sockets
+//! ```
+//!
+//! A session's task takes its client's stanzas one by one, so what one party sends another arrives in order. Outboxes
+//! are bounded; a client that does not read is cut off, and messages that it did not get are kept for its next login.
+//! Other services are known by facts on the bus alone, and by [`shared_model::RoomDirectory`], which
+//! [`XmppServer::rooms`] hands out.
+
+mod c2s;
+mod config;
+mod features;
+mod metrics;
+mod muc;
+mod offline;
+mod presence;
+mod roster;
+mod route;
+mod router;
+mod server;
+mod session;
+mod specs;
+mod tel;
+
+pub use config::{Config, KEYS};
+pub use muc::{CreateError, RoomOptions, Rooms};
+pub use server::{Parts, StartError, XmppServer};
+pub use specs::specs;

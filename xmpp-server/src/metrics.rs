@@ -1,0 +1,40 @@
+//! What is counted: streams, logins, stanzas, messages kept, rooms.
+
+use prometheus::{IntCounter, IntGauge, Opts, Registry};
+
+/// Children kept for the hot paths.
+pub(crate) struct Metrics {
+    pub(crate) connections: IntCounter,
+    pub(crate) unproven: IntGauge,
+    pub(crate) sessions: IntGauge,
+    pub(crate) stanzas: IntCounter,
+    pub(crate) offline: IntCounter,
+    pub(crate) stream_errors: IntCounter,
+    pub(crate) rooms: IntGauge,
+}
+
+impl Metrics {
+    /// Registers all; an error names the metric that is there already.
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::with_opts(Opts::new(name, help))?;
+            registry.register(Box::new(counter.clone())).map(|()| counter)
+        };
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::with_opts(Opts::new(name, help))?;
+            registry.register(Box::new(gauge.clone())).map(|()| gauge)
+        };
+        Ok(Self {
+            connections: counter("xmpp_server_connections_total", "connections accepted")?,
+            unproven: gauge("xmpp_server_unproven_connections", "connections before their login")?,
+            sessions: gauge("xmpp_server_sessions", "bound resources")?,
+            stanzas: counter("xmpp_server_stanzas_total", "stanzas received from bound resources")?,
+            offline: counter(
+                "xmpp_server_offline_messages_total",
+                "messages kept for accounts that were away",
+            )?,
+            stream_errors: counter("xmpp_server_stream_errors_total", "streams ended with an error")?,
+            rooms: gauge("xmpp_server_rooms", "rooms that exist")?,
+        })
+    }
+}

@@ -1,0 +1,129 @@
+//! Who of a room is in its call — RFC 7081 §4, XEP-0317 0.2 (hats).
+//!
+//! In    facts of the focus ([`ConferenceEvent`]).
+//! Out   an occupant who is in the call wears a hat in their presence: `urn:cusax:call:0#audio`, `#muted` or `#hold`.
+//!       Participants without an occupant stand in a message of the room without body, `<call xmlns='urn:cusax:call:0'>`
+//!       with one `<participant uri='' name='' audio=''/>` each, sent when that changes and to who enters. A client
+//!       that knows neither shows nothing new.
+//! State the legs of the call; gone with the room's task. A focus that restarts tells all its legs anew.
+//! Not here: hats given by owners (XEP-0317 §4).
+
+use std::sync::Arc;
+
+use shared_model::{Audio, ConferenceEvent, Event, Fact, Participant};
+use shared_runtime::bus::{Heard, Subscription};
+use xmpp_core::{Element, Jid, Kind, Stanza, ns};
+
+use super::room::{Effects, Room};
+use super::task::Command;
+use crate::server::Server;
+
+/// Passes what the focus says on to the rooms.
+pub(crate) async fn follow_conferences(server: Arc<Server>, mut facts: Subscription<Fact>) {
+    loop {
+        let heard = tokio::select! {
+            heard = facts.next() => heard,
+            () = server.shutdown.begun() => return,
+        };
+        let Some(heard) = heard else { return };
+        let Heard::Fact(Fact { event: Event::Conference(event), .. }) = heard else { continue };
+        let (room, command) = match event {
+            ConferenceEvent::ParticipantJoined { room, call_id, participant }
+            | ConferenceEvent::ParticipantChanged { room, call_id, participant } => {
+                (room, Command::Call(call_id, Some(participant)))
+            }
+            ConferenceEvent::ParticipantLeft { room, call_id, .. } => (room, Command::Call(call_id, None)),
+        };
+        server.rooms.tell(&room, command).await;
+    }
+}
+
+impl super::Rooms {
+    async fn tell(&self, room: &shared_model::RoomAddress, command: Command) {
+        if room.domain() == self.domain
+            && let Some(task) = self.task(room.local())
+        {
+            let _ = task.send(command).await; // a room that ended has nobody to show it to
+        }
+    }
+}
+
+impl Room {
+    /// A leg is there, changed, or left.
+    pub(crate) fn call_changed(&mut self, call_id: String, now: Option<Participant>, out: &mut Effects) {
+        let had_notice = self.call_notice();
+        let at = self.call.iter().position(|(id, _)| *id == call_id);
+        let before = at.map(|at| self.call.remove(at).1);
+        if let Some(participant) = &now {
+            if self.call.len() >= MOST_LEGS {
+                return;
+            }
+            self.call.insert(at.unwrap_or(self.call.len()), (call_id, participant.clone()));
+        }
+        if before == now {
+            return;
+        }
+        let concerned = |jid: &Jid| {
+            [&before, &now]
+                .into_iter()
+                .flatten()
+                .any(|p| p.jid.as_ref().is_some_and(|p| p.as_str() == jid.bare_str()))
+        };
+        let changed: Vec<_> =
+            self.occupants.iter().filter(|occupant| concerned(&occupant.jid)).cloned().collect();
+        for occupant in &changed {
+            self.broadcast_presence(occupant, &[], out);
+        }
+        let notice = self.call_notice();
+        if notice != had_notice {
+            let message = notice.unwrap_or_else(|| notice_of(&[]));
+            self.broadcast(&message.addressed(Some(&self.jid), None), out);
+        }
+    }
+
+    /// What an occupant's presence says of the call.
+    pub(crate) fn hats(&self, jid: &Jid) -> Option<Element> {
+        let is_theirs = |p: &&Participant| p.jid.as_ref().is_some_and(|p| p.as_str() == jid.bare_str());
+        let leg = self.call.iter().map(|(_, participant)| participant).find(is_theirs)?;
+        let title = match leg.audio {
+            Audio::SendReceive => "In the call",
+            Audio::Muted => "In the call, muted",
+            Audio::OnHold => "In the call, on hold",
+        };
+        let uri = format!("{CALL}#{}", word(leg.audio));
+        let hat = Element::new("hat", ns::HATS).with("uri", uri).with("title", title);
+        Some(Element::new("hats", ns::HATS).child(hat))
+    }
+
+    /// Participants whom no occupant stands for; `None` if there are none.
+    pub(crate) fn call_notice(&self) -> Option<Stanza> {
+        let is_inside = |p: &Participant| {
+            p.jid.as_ref().is_some_and(|jid| self.occupants.iter().any(|o| o.jid.bare_str() == jid.as_str()))
+        };
+        let alone: Vec<&Participant> = self.call.iter().map(|(_, p)| p).filter(|p| !is_inside(p)).collect();
+        (!alone.is_empty()).then(|| notice_of(&alone))
+    }
+}
+
+fn notice_of(participants: &[&Participant]) -> Stanza {
+    let call = Element::new("call", CALL).children_from(participants.iter().map(|participant| {
+        Element::new("participant", CALL)
+            .with("uri", &participant.uri)
+            .with_some("name", (!participant.display_name.is_empty()).then_some(&participant.display_name))
+            .with("audio", word(participant.audio))
+    }));
+    let hint = Element::new("no-store", ns::HINTS);
+    Stanza::new(Kind::Message, Some("groupchat")).with(&call).with(&hint)
+}
+
+fn word(audio: Audio) -> &'static str {
+    match audio {
+        Audio::SendReceive => "audio",
+        Audio::Muted => "muted",
+        Audio::OnHold => "hold",
+    }
+}
+
+/// Our own extension: who is in the call and not in the room.
+const CALL: &str = "urn:cusax:call:0";
+const MOST_LEGS: usize = 1000;

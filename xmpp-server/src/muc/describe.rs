@@ -1,0 +1,107 @@
+//! What disco says of the service and of a room — XEP-0045 §6.1 to §6.6, §15.5.3 (`muc#roominfo`), RFC 7081 §4.
+//!
+//! `audio-video-uri` is the call of the room. RFC 7081 names the field and no XEP defines it, so the literal stands
+//! there, and the alias `muc#roominfo_audio-video-uri` in the registry's style beside it. A members-only or hidden room
+//! shows the call to its members alone.
+
+use shared_model::Affiliation;
+use xmpp_core::payload::disco::{Info, items};
+use xmpp_core::payload::form::{Field, Form};
+use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
+
+use super::room::Room;
+
+/// The service itself.
+pub(crate) fn service() -> Element {
+    Info {
+        identities: vec![("conference", "text", "Rooms".to_owned())],
+        features: vec![
+            ns::DISCO_INFO,
+            ns::DISCO_ITEMS,
+            ns::MUC,
+            ns::PING,
+            ns::OCCUPANT_ID,
+            ns::STANZA_ID,
+            ns::HATS,
+        ],
+        forms: Vec::new(),
+    }
+    .to_element(None)
+}
+
+impl Room {
+    /// §6.4.
+    pub(crate) fn info(&self, from: &Jid, node: Option<&str>) -> Result<Element, StanzaError> {
+        if node.is_some() {
+            return Err(ErrorKind::ItemNotFound.into());
+        }
+        let affiliation = self.affiliation(from);
+        if affiliation == Affiliation::Outcast {
+            return Err(ErrorKind::Forbidden.into());
+        }
+        let config = &self.config;
+        let word = |is: bool, yes: &'static str, no: &'static str| if is { yes } else { no };
+        let name = if config.name.is_empty() { self.address.local().to_owned() } else { config.name.clone() };
+        let info = Info {
+            identities: vec![("conference", "text", name)],
+            features: vec![
+                ns::DISCO_INFO,
+                ns::DISCO_ITEMS,
+                ns::MUC,
+                ns::PING,
+                ns::OCCUPANT_ID,
+                ns::STANZA_ID,
+                ns::HATS,
+                "http://jabber.org/protocol/muc#stable_id",
+                "http://jabber.org/protocol/muc#self-ping-optimization",
+                "http://jabber.org/protocol/muc#request",
+                word(config.public, "muc_public", "muc_hidden"),
+                word(config.persistent, "muc_persistent", "muc_temporary"),
+                word(config.members_only, "muc_membersonly", "muc_open"),
+                word(config.moderated, "muc_moderated", "muc_unmoderated"),
+                word(config.password.is_some(), "muc_passwordprotected", "muc_unsecured"),
+                word(config.non_anonymous, "muc_nonanonymous", "muc_semianonymous"),
+            ],
+            forms: vec![self.room_info(affiliation).to_element()],
+        };
+        Ok(info.to_element(None))
+    }
+
+    fn room_info(&self, affiliation: Affiliation) -> Form {
+        let field = |var: &str, kind: &str, label: &str, value: String| Field::new(var, kind, label, value);
+        let truth = |is: bool| if is { "1".to_owned() } else { "0".to_owned() };
+        let mut form = Form::new("result", ns::MUC_INFO)
+            .with(field(
+                "muc#roominfo_description",
+                "text-single",
+                "Description",
+                self.config.description.clone(),
+            ))
+            .with(field("muc#roominfo_subject", "text-single", "Subject", self.subject.text.clone()))
+            .with(field("muc#roominfo_subjectmod", "boolean", "", truth(self.config.anyone_changes_subject)))
+            .with(field(
+                "muc#roominfo_occupants",
+                "text-single",
+                "Occupants",
+                self.occupants.len().to_string(),
+            ))
+            .with(field("muc#maxhistoryfetch", "text-single", "", self.config.history.to_string()));
+        let is_closed = self.config.members_only || !self.config.public;
+        if !is_closed || affiliation.is_member() {
+            let uri = self.address.to_sip_uri();
+            form = form.with(field("audio-video-uri", "text-single", "Call of the room", uri.clone()));
+            if self.has_alias {
+                form =
+                    form.with(field("muc#roominfo_audio-video-uri", "text-single", "Call of the room", uri));
+            }
+        }
+        form
+    }
+
+    /// §6.5: who is inside, to those inside and, if the room is public, to all.
+    pub(crate) fn items(&self, from: &Jid) -> Element {
+        let may = self.occupant(from).is_some() || (self.config.public && !self.config.members_only);
+        let inside = self.occupants.iter().filter(|_| may);
+        items(None, inside.map(|o| (self.occupant_jid(&o.nick).as_str().to_owned(), String::new())))
+    }
+}

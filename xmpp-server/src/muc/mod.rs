@@ -1,0 +1,201 @@
+//! Rooms — XEP-0045 1.35.5: one task a room, one aspect of rooms a file.
+//!
+//! ```text
+//! stanza for room@conference.x ─▶ Rooms ─ bounded channel ─▶ the room's task ─▶ Room (no I/O) ─▶ Effects
+//!                                                                 saved, archived, then sent and told
+//! ```
+//!
+//! In    stanzas for the rooms' domain; facts of the rooms' calls.
+//! Out   stanzas, and facts ([`shared_model::RoomEvent`]); snapshots for [`RoomDirectory`].
+//! State a sharded map of channels. A room's configuration, affiliations and subject are records, its history an archive.
+//! Errors a full channel slows the sender; a room that is not there is `item-not-found`.
+
+mod admin;
+mod call;
+mod config;
+mod describe;
+mod directory;
+mod history;
+mod join;
+mod owner;
+mod room;
+mod speak;
+mod state;
+mod task;
+
+use std::sync::{Arc, Weak};
+
+use dashmap::DashMap;
+use shared_model::RoomAddress;
+use shared_store::{Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
+use xmpp_core::payload::disco;
+use xmpp_core::{Element, ErrorKind, Kind, Stanza, ns};
+
+pub(crate) use call::follow_conferences;
+pub use directory::{CreateError, RoomOptions};
+
+use crate::Config;
+use crate::route::refuse;
+use crate::server::Server;
+use room::Room;
+use task::Command;
+
+/// Every room of this server.
+pub struct Rooms {
+    server: Weak<Server>,
+    domain: String,
+    store: Store,
+    most: usize,
+    history: usize,
+    has_alias: bool,
+    tasks: DashMap<String, mpsc::Sender<Command>>,
+}
+
+impl Rooms {
+    pub(crate) fn new(server: Weak<Server>, domain: &str, store: &Store, config: &Config) -> Self {
+        Self {
+            server,
+            domain: domain.to_owned(),
+            store: store.clone(),
+            most: config.rooms,
+            history: config.room_history,
+            has_alias: config.roominfo_alias,
+            tasks: DashMap::new(),
+        }
+    }
+
+    /// Starts every room that is kept.
+    pub(crate) async fn load(&self) -> Result<(), StoreError> {
+        let mut after: Option<String> = None;
+        loop {
+            let page =
+                self.store.records.list(&self.domain, state::COLLECTION, after.as_deref(), 500).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.key.clone());
+            for record in page {
+                let (Some(address), Some(kept)) =
+                    (self.address(&record.key), state::Kept::parse(&record.value))
+                else {
+                    tracing::error!(room = %record.key, "a kept room cannot be read");
+                    continue;
+                };
+                let mut room = Room::new(address, self.history, self.has_alias);
+                kept.restore(&mut room);
+                history::load(&self.store, &mut room).await?;
+                self.start(room);
+            }
+        }
+    }
+
+    fn address(&self, local: &str) -> Option<RoomAddress> {
+        RoomAddress::new(local, &self.domain).ok()
+    }
+
+    /// Starts a room's task.
+    fn start(&self, room: Room) -> mpsc::Sender<Command> {
+        let (sender, inbox) = mpsc::channel(CHANNEL);
+        self.tasks.insert(room.address.local().to_owned(), sender.clone());
+        if let Some(server) = self.server.upgrade() {
+            server.metrics.rooms.inc();
+            server.shutdown.spawn(task::run(Arc::clone(&server), room, inbox));
+        }
+        sender
+    }
+
+    fn task(&self, local: &str) -> Option<mpsc::Sender<Command>> {
+        self.tasks.get(local).map(|task| task.clone())
+    }
+
+    /// Forgets a room whose task ends.
+    pub(crate) fn forget(&self, local: &str) {
+        self.tasks.remove(local);
+    }
+
+    /// Takes a stanza for the rooms' domain.
+    pub(crate) async fn deliver(&self, server: &Server, stanza: Stanza) {
+        let Some(to) = stanza.to.clone() else { return };
+        let Some(local) = to.local() else { return self.deliver_to_service(server, &stanza).await };
+        let mut command = Command::Stanza(stanza);
+        for _ in 0..3 {
+            let task = match (self.task(local), &command) {
+                (Some(task), _) => task,
+                (None, Command::Stanza(stanza))
+                    if stanza.kind == Kind::Presence && stanza.type_.is_none() =>
+                {
+                    if self.tasks.len() >= self.most {
+                        return refuse(server, stanza, &ErrorKind::ResourceConstraint.into());
+                    }
+                    match self.address(local).filter(|_| !to.is_bare()) {
+                        Some(address) => self.start(Room::new(address, self.history, self.has_alias)),
+                        None => return refuse(server, stanza, &ErrorKind::JidMalformed.into()),
+                    }
+                }
+                (None, Command::Stanza(stanza)) => {
+                    if stanza.kind != Kind::Presence {
+                        refuse(server, stanza, &ErrorKind::ItemNotFound.into());
+                    }
+                    return;
+                }
+                (None, _) => return,
+            };
+            match task.send(command).await {
+                Ok(()) => return,
+                // The room ended between the look and the send: look again.
+                Err(mpsc::error::SendError(back)) => command = back,
+            }
+            self.tasks.remove_if(local, |_, task| task.is_closed());
+        }
+    }
+
+    /// §6.1 to §6.3: what the service is, and which rooms it shows.
+    async fn deliver_to_service(&self, server: &Server, stanza: &Stanza) {
+        if stanza.kind != Kind::Iq || matches!(stanza.type_.as_deref(), Some("result" | "error")) {
+            return;
+        }
+        let payload = stanza.children().into_iter().next().unwrap_or_default();
+        let answer = match (payload.name.as_str(), payload.ns.as_str()) {
+            _ if stanza.is_type("set") => None,
+            ("query", ns::DISCO_INFO) => Some(describe::service()),
+            ("query", ns::DISCO_ITEMS) => Some(self.listed().await),
+            ("ping", ns::PING) => {
+                reply(server, &stanza.result(None));
+                return;
+            }
+            _ => None,
+        };
+        match answer {
+            Some(answer) => reply(server, &stanza.result(Some(&answer))),
+            None => refuse(server, stanza, &ErrorKind::ServiceUnavailable.into()),
+        }
+    }
+
+    async fn listed(&self) -> Element {
+        let tasks: Vec<_> = self.tasks.iter().map(|entry| entry.value().clone()).collect();
+        let mut listed = Vec::new();
+        for task in tasks.into_iter().take(MOST_LISTED) {
+            let (answer, asked) = oneshot::channel();
+            if task.send(Command::Snapshot(answer)).await.is_ok()
+                && let Ok(snapshot) = asked.await
+                && !snapshot.access.hidden
+            {
+                let name =
+                    if snapshot.name.is_empty() { snapshot.room.local().to_owned() } else { snapshot.name };
+                listed.push((snapshot.room.as_str().to_owned(), name));
+            }
+        }
+        listed.sort();
+        disco::items(None, listed)
+    }
+}
+
+pub(crate) fn reply(server: &Server, stanza: &Stanza) {
+    if let Some(to) = &stanza.to {
+        server.router.send(to, stanza);
+    }
+}
+
+/// Commands that wait for one room.
+const CHANNEL: usize = 256;
+/// Rooms in one answer to `disco#items`.
+const MOST_LISTED: usize = 500;

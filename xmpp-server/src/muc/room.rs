@@ -1,0 +1,299 @@
+//! A room's state, and who handles what. No I/O: everything that follows is in [`Effects`].
+
+use std::collections::{BTreeMap, VecDeque};
+
+use aws_lc_rs::hmac;
+use serde::{Deserialize, Serialize};
+use shared_model::{
+    Affiliation, BareJid, LeaveReason, Occupant as Shown, Participant, Role, RoomAccess, RoomAddress,
+    RoomEvent, RoomSnapshot,
+};
+use shared_store::Entry;
+use xmpp_core::payload::muc::{Item, user};
+use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
+
+use super::config::RoomConfig;
+
+/// What follows from a command.
+#[derive(Default)]
+pub(crate) struct Effects {
+    /// To send, in order.
+    pub(crate) stanzas: Vec<Stanza>,
+    /// To tell.
+    pub(crate) facts: Vec<RoomEvent>,
+    /// Whether configuration, affiliations or subject changed.
+    pub(crate) save: bool,
+    /// To append to the history, before anything is sent.
+    pub(crate) archive: Vec<Entry>,
+    /// Whose error it is if that fails.
+    pub(crate) cause: Option<Stanza>,
+}
+
+/// One in the room.
+#[derive(Debug, Clone)]
+pub(crate) struct Occupant {
+    pub(crate) nick: String,
+    /// The real, full JID.
+    pub(crate) jid: Jid,
+    pub(crate) role: Role,
+    /// What the client said of itself, the room's own elements taken out.
+    pub(crate) presence: Vec<Element>,
+}
+
+/// What the room is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Subject {
+    pub(crate) text: String,
+    pub(crate) nick: String,
+    pub(crate) time: i64,
+}
+
+/// One room.
+pub(crate) struct Room {
+    pub(crate) address: RoomAddress,
+    pub(crate) jid: Jid,
+    pub(crate) config: RoomConfig,
+    /// By bare JID; none is not kept.
+    pub(crate) affiliations: BTreeMap<String, Affiliation>,
+    /// In the order of entry.
+    pub(crate) occupants: Vec<Occupant>,
+    pub(crate) subject: Subject,
+    pub(crate) history: VecDeque<(i64, Stanza)>,
+    /// Nobody but the owner enters until it is configured (§10.1.2).
+    pub(crate) is_locked: bool,
+    pub(crate) is_destroyed: bool,
+    pub(crate) was_entered: bool,
+    /// Makes occupant ids unguessable.
+    pub(crate) salt: String,
+    /// Legs of the room's call, by Call-ID.
+    pub(crate) call: Vec<(String, Participant)>,
+    pub(crate) most_history: usize,
+    pub(crate) has_alias: bool,
+    pub(crate) serial: u64,
+}
+
+impl Room {
+    pub(crate) fn new(address: RoomAddress, most_history: usize, has_alias: bool) -> Self {
+        let jid = Jid::new(Some(address.local()), address.domain(), None);
+        let domain = || Jid::new(None, "invalid", None);
+        Self {
+            jid: jid.or_else(|_| domain()).unwrap_or_else(|_| unreachable!("a literal domain")),
+            address,
+            config: RoomConfig::default(),
+            affiliations: BTreeMap::new(),
+            occupants: Vec::new(),
+            subject: Subject::default(),
+            history: VecDeque::new(),
+            is_locked: true,
+            is_destroyed: false,
+            was_entered: false,
+            salt: String::new(),
+            call: Vec::new(),
+            most_history,
+            has_alias,
+            serial: 0,
+        }
+    }
+
+    /// Takes one stanza at `now` (milliseconds since 1970).
+    pub(crate) fn handle(&mut self, stanza: &Stanza, now: i64, out: &mut Effects) -> Result<(), StanzaError> {
+        let (Some(from), Some(to)) = (stanza.from.clone(), stanza.to.clone()) else { return Ok(()) };
+        match (stanza.kind, to.resource()) {
+            (Kind::Presence, nick) => self.presence(stanza, &from, nick, now, out),
+            _ if stanza.is_type("error") => Ok(()),
+            (Kind::Message, None) => self.message(stanza, &from, now, out),
+            (Kind::Message, Some(nick)) => self.private_message(stanza, &from, nick, out),
+            (Kind::Iq, None) => self.iq(stanza, &from, now, out),
+            (Kind::Iq, Some(nick)) => self.private_iq(stanza, &from, nick, out),
+        }
+    }
+
+    fn iq(&mut self, iq: &Stanza, from: &Jid, now: i64, out: &mut Effects) -> Result<(), StanzaError> {
+        let is_set = match iq.type_.as_deref() {
+            Some("get") => false,
+            Some("set") => true,
+            _ => return Ok(()),
+        };
+        let payload = iq.children().into_iter().next().ok_or(ErrorKind::BadRequest)?;
+        let answer = match (payload.name.as_str(), payload.ns.as_str()) {
+            ("query", ns::DISCO_INFO) if !is_set => Some(self.info(from, payload.attribute("node"))?),
+            ("query", ns::DISCO_ITEMS) if !is_set => Some(self.items(from)),
+            ("query", ns::MUC_ADMIN) if is_set => {
+                self.administer(&payload, from, out)?;
+                None
+            }
+            ("query", ns::MUC_ADMIN) => Some(self.list(&payload, from)?),
+            ("query", ns::MUC_OWNER) if is_set => {
+                self.own(&payload, from, now, out)?;
+                None
+            }
+            ("query", ns::MUC_OWNER) => Some(self.configuration_form(from)?),
+            ("ping", ns::PING) => None,
+            _ => return Err(ErrorKind::ServiceUnavailable.into()),
+        };
+        out.stanzas.push(iq.result(answer.as_ref()));
+        out.cause = Some(iq.clone());
+        Ok(())
+    }
+
+    /// Whom an occupant is to others: `room@service/nick`.
+    pub(crate) fn occupant_jid(&self, nick: &str) -> Jid {
+        self.jid.with_resource(nick).unwrap_or_else(|_| self.jid.clone())
+    }
+
+    /// The occupant of a full JID.
+    pub(crate) fn occupant(&self, jid: &Jid) -> Option<&Occupant> {
+        self.occupants.iter().find(|occupant| occupant.jid == *jid)
+    }
+
+    /// The occupant of a nick.
+    pub(crate) fn by_nick(&self, nick: &str) -> Option<&Occupant> {
+        self.occupants.iter().find(|occupant| occupant.nick == nick)
+    }
+
+    /// What somebody is to the room for good.
+    pub(crate) fn affiliation(&self, jid: &Jid) -> Affiliation {
+        self.affiliations.get(jid.bare_str()).copied().unwrap_or(Affiliation::None)
+    }
+
+    /// The role that an affiliation enters with (§5.1.2, table).
+    pub(crate) fn role_of(&self, affiliation: Affiliation) -> Role {
+        match affiliation {
+            Affiliation::Owner | Affiliation::Admin => Role::Moderator,
+            Affiliation::Member => Role::Participant,
+            Affiliation::None if !self.config.moderated => Role::Participant,
+            Affiliation::None => Role::Visitor,
+            Affiliation::Outcast => Role::None,
+        }
+    }
+
+    /// Whether somebody sees real addresses.
+    pub(crate) fn sees_jids(&self, viewer: &Occupant) -> bool {
+        self.config.non_anonymous || viewer.role == Role::Moderator
+    }
+
+    /// Presence of `occupant` as `viewer` gets it; codes besides 110.
+    pub(crate) fn presence_for(&self, occupant: &Occupant, viewer: &Occupant, codes: &[u16]) -> Stanza {
+        let is_self = occupant.jid == viewer.jid;
+        let mut all = codes.to_vec();
+        if is_self {
+            all.push(110);
+        }
+        let jid = (self.sees_jids(viewer) || is_self).then(|| occupant.jid.as_str());
+        let affiliation = self.affiliation(&occupant.jid);
+        let item =
+            Item { affiliation: affiliation.as_str(), role: occupant.role.as_str(), jid, ..Item::default() };
+        let mut content = occupant.presence.clone();
+        content.push(user(Some(&item), &all));
+        content.push(self.occupant_id(&occupant.jid));
+        content.extend(self.hats(&occupant.jid));
+        let presence = Stanza::new(Kind::Presence, None).with_content(&content);
+        presence.addressed(Some(&self.occupant_jid(&occupant.nick)), Some(&viewer.jid))
+    }
+
+    /// Tells everybody about an occupant.
+    pub(crate) fn broadcast_presence(&self, occupant: &Occupant, codes: &[u16], out: &mut Effects) {
+        for viewer in &self.occupants {
+            out.stanzas.push(self.presence_for(occupant, viewer, codes));
+        }
+    }
+
+    /// Sends one message to everybody; its content is shared.
+    pub(crate) fn broadcast(&self, message: &Stanza, out: &mut Effects) {
+        for occupant in &self.occupants {
+            out.stanzas.push(message.clone().addressed(message.from.as_ref(), Some(&occupant.jid)));
+        }
+    }
+
+    /// XEP-0421 §3: the same for one account in one room, and nothing anywhere else.
+    pub(crate) fn occupant_id(&self, jid: &Jid) -> Element {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.salt.as_bytes());
+        let tag = hmac::sign(&key, jid.bare_str().as_bytes());
+        let id = tag.as_ref()[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        Element::new("occupant-id", ns::OCCUPANT_ID).with("id", id)
+    }
+
+    /// Takes an occupant out: tells them and everybody else, with `codes` and a reason.
+    pub(crate) fn remove(
+        &mut self,
+        jid: &Jid,
+        why: LeaveReason,
+        actor: Option<&str>,
+        reason: Option<&str>,
+        farewell: &[Element],
+        out: &mut Effects,
+    ) {
+        let Some(at) = self.occupants.iter().position(|occupant| occupant.jid == *jid) else { return };
+        let gone = self.occupants[at].clone();
+        let code: &[u16] = match why {
+            LeaveReason::Left | LeaveReason::Destroyed => &[],
+            LeaveReason::Kicked => &[307],
+            LeaveReason::Banned => &[301],
+            LeaveReason::NotMember => &[321],
+            LeaveReason::Shutdown => &[332],
+        };
+        let affiliation = self.affiliation(jid).as_str();
+        for viewer in &self.occupants {
+            let is_self = viewer.jid == gone.jid;
+            let mut codes = code.to_vec();
+            if is_self {
+                codes.push(110);
+            }
+            let jid = (self.sees_jids(viewer) || is_self).then(|| gone.jid.as_str());
+            let item = Item { affiliation, role: "none", jid, actor, reason, nick: None };
+            let mut content = farewell.to_vec();
+            content.push(user(Some(&item), &codes));
+            content.push(self.occupant_id(&gone.jid));
+            let presence = Stanza::new(Kind::Presence, Some("unavailable")).with_content(&content);
+            out.stanzas.push(presence.addressed(Some(&self.occupant_jid(&gone.nick)), Some(&viewer.jid)));
+        }
+        self.occupants.remove(at);
+        if let Some(jid) = bare(&gone.jid) {
+            let room = self.address.clone();
+            out.facts.push(RoomEvent::OccupantRemoved { room, jid, nick: gone.nick, reason: why });
+        }
+    }
+
+    /// Takes everybody out.
+    pub(crate) fn remove_all(&mut self, why: LeaveReason, out: &mut Effects) {
+        for occupant in std::mem::take(&mut self.occupants) {
+            let item = Item { affiliation: "none", role: "none", ..Item::default() };
+            let code: &[u16] = if why == LeaveReason::Shutdown { &[110, 332] } else { &[110] };
+            let presence = Stanza::new(Kind::Presence, Some("unavailable")).with(&user(Some(&item), code));
+            out.stanzas
+                .push(presence.addressed(Some(&self.occupant_jid(&occupant.nick)), Some(&occupant.jid)));
+        }
+    }
+
+    /// The room as other services see it.
+    pub(crate) fn snapshot(&self) -> RoomSnapshot {
+        let shown = |occupant: &Occupant| {
+            let affiliation = self.affiliation(&occupant.jid);
+            Some(Shown {
+                nick: occupant.nick.clone(),
+                jid: bare(&occupant.jid)?,
+                role: occupant.role,
+                affiliation,
+            })
+        };
+        let affiliations = self.affiliations.iter().filter_map(|(jid, a)| Some((jid.parse().ok()?, *a)));
+        RoomSnapshot {
+            room: self.address.clone(),
+            name: self.config.name.clone(),
+            subject: self.subject.text.clone(),
+            access: RoomAccess {
+                members_only: self.config.members_only,
+                moderated: self.config.moderated,
+                hidden: !self.config.public || self.is_locked,
+                password: self.config.password.clone(),
+            },
+            affiliations: affiliations.collect(),
+            occupants: self.occupants.iter().filter_map(shown).collect(),
+        }
+    }
+}
+
+/// The account of a full JID.
+pub(crate) fn bare(jid: &Jid) -> Option<BareJid> {
+    jid.bare_str().parse().ok()
+}

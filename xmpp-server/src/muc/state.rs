@@ -1,0 +1,47 @@
+//! What is kept of a room: one record in collection `rooms` of the rooms' domain, as JSON.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use shared_model::Affiliation;
+
+use super::config::RoomConfig;
+use super::room::{Room, Subject};
+
+/// A room without its occupants and history.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    config: RoomConfig,
+    affiliations: BTreeMap<String, Affiliation>,
+    subject: Subject,
+    salt: String,
+}
+
+impl Kept {
+    pub(crate) fn of(room: &Room) -> Self {
+        Self {
+            config: room.config.clone(),
+            affiliations: room.affiliations.clone(),
+            subject: room.subject.clone(),
+            salt: room.salt.clone(),
+        }
+    }
+
+    pub(crate) fn restore(self, room: &mut Room) {
+        room.config = self.config;
+        room.affiliations = self.affiliations;
+        room.subject = self.subject;
+        room.salt = self.salt;
+        room.is_locked = false;
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+pub(crate) const COLLECTION: &str = "rooms";

@@ -1,0 +1,126 @@
+//! The task that owns a room: commands in, effects made durable, then sent and told.
+
+use std::sync::Arc;
+
+use shared_model::{Correlation, Fact, LeaveReason, Participant, RoomSnapshot};
+use shared_runtime::unix_millis;
+use shared_store::{Expected, StoreError};
+use tokio::sync::{mpsc, oneshot};
+use xmpp_core::{ErrorKind, Stanza, StanzaError};
+
+use super::room::{Effects, Room};
+use super::state;
+use crate::route;
+use crate::server::Server;
+
+/// What a room is told.
+pub(crate) enum Command {
+    /// A stanza for the room or one of its occupants.
+    Stanza(Stanza),
+    /// What is the room like?
+    Snapshot(oneshot::Sender<RoomSnapshot>),
+    /// The room is kept and open from now on; the answer comes when that is durable.
+    Keep(oneshot::Sender<()>),
+    /// A leg of the room's call is there, or changed; `None` in its place means that it left.
+    Call(String, Option<Participant>),
+}
+
+/// Serves a room until it is destroyed, or empty and not kept, or the process stops.
+pub(crate) async fn run(server: Arc<Server>, mut room: Room, mut inbox: mpsc::Receiver<Command>) {
+    if room.salt.is_empty() {
+        room.salt = server.new_id();
+    }
+    loop {
+        let command = tokio::select! {
+            command = inbox.recv() => command,
+            () = server.shutdown.begun() => {
+                let mut effects = Effects::default();
+                room.remove_all(LeaveReason::Shutdown, &mut effects);
+                send(&server, &room, effects).await;
+                break;
+            }
+        };
+        let Some(command) = command else { break };
+        let mut effects = Effects::default();
+        let mut durable = None;
+        match command {
+            Command::Stanza(stanza) => {
+                if let Err(error) = room.handle(&stanza, unix_millis(), &mut effects) {
+                    route::refuse(&server, &stanza, &error);
+                }
+            }
+            Command::Snapshot(answer) => {
+                let _ = answer.send(room.snapshot()); // who asked may have gone
+            }
+            Command::Keep(answer) => {
+                effects.save = true;
+                durable = Some(answer);
+            }
+            Command::Call(call_id, participant) => room.call_changed(call_id, participant, &mut effects),
+        }
+        send(&server, &room, effects).await;
+        if let Some(durable) = durable {
+            let _ = durable.send(()); // who asked may have gone
+        }
+        if room.is_destroyed || (room.occupants.is_empty() && !room.config.persistent && room.was_entered) {
+            break;
+        }
+    }
+    inbox.close();
+    server.rooms.forget(room.address.local());
+    server.metrics.rooms.dec();
+    // Commands that came while the room ended belong to its successor, if there is to be one.
+    while let Some(command) = inbox.recv().await {
+        if let Command::Stanza(stanza) = command
+            && !server.shutdown.is_begun()
+        {
+            Box::pin(server.rooms.deliver(&server, stanza)).await;
+        }
+    }
+}
+
+/// First durable, then said.
+async fn send(server: &Server, room: &Room, effects: Effects) {
+    if let Err(error) = persist(server, room, &effects).await {
+        tracing::error!(%error, room = %room.address, "a room could not be kept");
+        if let Some(asked) = &effects.cause {
+            let error = StanzaError::because(ErrorKind::InternalServerError, "the room could not be stored");
+            route::refuse(server, asked, &error);
+            return;
+        }
+    }
+    for stanza in effects.stanzas {
+        if stanza.to.as_ref().is_some_and(|to| to.is_bare() || to.resource().is_none()) {
+            // An invitation goes by the rules of the bare JID, and waits for who is away.
+            Box::pin(route::route(server, stanza)).await;
+        } else if let Some(to) = &stanza.to {
+            server.router.send(to, &stanza);
+        }
+    }
+    let correlation = Correlation::of_room(&room.address);
+    for fact in effects.facts {
+        server.bus.publish(Fact::new(correlation, fact));
+    }
+}
+
+async fn persist(server: &Server, room: &Room, effects: &Effects) -> Result<(), StoreError> {
+    let (records, archive) = (&server.store.records, &server.store.archive);
+    if room.is_destroyed {
+        records.delete(room.address.domain(), state::COLLECTION, room.address.local()).await?;
+        archive.remove_owner(room.address.as_str()).await?;
+        return Ok(());
+    }
+    if effects.save {
+        let (domain, local) = (room.address.domain(), room.address.local());
+        if room.config.persistent {
+            let kept = state::Kept::of(room).to_bytes();
+            records.put(domain, state::COLLECTION, local, &kept, Expected::Anything).await?;
+        } else {
+            records.delete(domain, state::COLLECTION, local).await?;
+        }
+    }
+    if room.config.persistent && !effects.archive.is_empty() {
+        archive.append(&effects.archive).await?;
+    }
+    Ok(())
+}

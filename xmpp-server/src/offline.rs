@@ -1,0 +1,132 @@
+//! Messages for who is away — RFC 6121 §8.5.2.2, XEP-0160 1.0.1 section 3.
+//!
+//! In    a message that no resource took.
+//! Out   at the next login, each once, marked with `<delay/>` (XEP-0203), in the order in which they came.
+//! State the archive of owner `<bare JID>#offline`. A message leaves it when a socket has taken it: a crash between the
+//!       two shows it twice rather than never.
+//! Errors [`StoreError::TooMany`] above the bound: the sender is told.
+//! Not here: XEP-0013 (flexible retrieval).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use dashmap::DashMap;
+use shared_store::{Archive, Entry, Query, StoreError};
+use xmpp_core::payload::delay;
+use xmpp_core::{Stanza, ns};
+
+/// All queues.
+pub(crate) struct Offline {
+    archive: Arc<dyn Archive>,
+    most: usize,
+    /// Tells messages of one millisecond apart.
+    serial: AtomicU32,
+    /// Accounts whose queue a session is being given.
+    given: DashMap<String, ()>,
+}
+
+impl Offline {
+    pub(crate) fn new(archive: Arc<dyn Archive>, most: usize) -> Self {
+        Self { archive, most, serial: AtomicU32::new(0), given: DashMap::new() }
+    }
+
+    /// Whether a message is worth keeping (XEP-0160 §3, XEP-0334 §4).
+    pub(crate) fn is_kept(message: &Stanza) -> bool {
+        if matches!(message.type_.as_deref(), Some("groupchat" | "headline" | "error")) {
+            return false;
+        }
+        if message.mentions(ns::HINTS) && message.find("no-store", ns::HINTS).is_some() {
+            return false;
+        }
+        // A chat state alone is of the moment.
+        !message.mentions(ns::CHAT_STATES) || message.mentions("<body")
+    }
+
+    /// Keeps a message; when this returns, it is durable.
+    pub(crate) async fn keep(&self, owner: &str, message: &Stanza, now: i64) -> Result<(), StoreError> {
+        let queue = queue(owner);
+        let held = self.archive.page(&queue, &Query { max: 1, ..Query::default() }).await?.count;
+        if held >= self.most as u64 {
+            return Err(StoreError::TooMany(self.most));
+        }
+        let marked = if message.mentions(ns::DELAY) {
+            message.clone()
+        } else {
+            let domain = owner.split_once('@').map_or(owner, |(_, domain)| domain);
+            message.clone().with(&delay::delay(domain, now))
+        };
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        let with = message.from.as_ref().map(|from| from.bare_str().to_owned()).unwrap_or_default();
+        let entry = Entry {
+            owner: queue,
+            id: format!("{now:016x}{serial:08x}"),
+            with,
+            time: now,
+            kind: "offline".to_owned(),
+            body: marked.to_bytes().to_vec(),
+        };
+        self.archive.append(&[entry]).await
+    }
+
+    /// What waits, with the ids under which it is forgotten. Empty if another session is being given it.
+    pub(crate) async fn waiting(&self, owner: &str) -> Result<Vec<(String, Stanza)>, StoreError> {
+        if self.given.insert(owner.to_owned(), ()).is_some() {
+            return Ok(Vec::new());
+        }
+        let page = match self
+            .archive
+            .page(&queue(owner), &Query { max: Query::LARGEST_PAGE, ..Query::default() })
+            .await
+        {
+            Ok(page) => page,
+            Err(error) => {
+                self.given.remove(owner);
+                return Err(error);
+            }
+        };
+        let read = |entry: Entry| Some((entry.id, Stanza::parse(std::str::from_utf8(&entry.body).ok()?)?));
+        let waiting: Vec<_> = page.entries.into_iter().filter_map(read).collect();
+        if waiting.is_empty() {
+            self.given.remove(owner);
+        }
+        Ok(waiting)
+    }
+
+    /// Messages that a socket took; nothing is being given any more.
+    pub(crate) async fn given(&self, owner: &str, ids: &[String]) -> Result<(), StoreError> {
+        let done = if ids.is_empty() { Ok(0) } else { self.archive.remove(&queue(owner), ids).await };
+        self.given.remove(owner);
+        done.map(drop)
+    }
+}
+
+fn queue(owner: &str) -> String {
+    format!("{owner}#offline")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_what_somebody_said_and_nothing_of_the_moment() {
+        let kept = |text: &str| Offline::is_kept(&Stanza::parse(text).unwrap());
+        assert!(kept("<message type='chat'><body>x</body></message>") && kept("<message/>"));
+        assert!(!kept("<message type='headline'><body>x</body></message>"));
+        assert!(!kept("<message><active xmlns='http://jabber.org/protocol/chatstates'/></message>"));
+        assert!(!kept("<message><body>x</body><no-store xmlns='urn:xmpp:hints'/></message>"));
+    }
+
+    #[tokio::test]
+    async fn gives_each_message_once_and_says_when_it_is_full() {
+        let offline = Offline::new(shared_store::Store::in_memory().archive, 1);
+        let message = Stanza::parse("<message from='b@x/r' to='a@x'><body>hi</body></message>").unwrap();
+        offline.keep("a@x", &message, 1000).await.unwrap();
+        assert_eq!(offline.keep("a@x", &message, 1001).await, Err(StoreError::TooMany(1)));
+        let waiting = offline.waiting("a@x").await.unwrap();
+        assert!(waiting[0].1.find("delay", ns::DELAY).is_some());
+        assert!(offline.waiting("a@x").await.unwrap().is_empty(), "another session is being given them");
+        offline.given("a@x", &[waiting[0].0.clone()]).await.unwrap();
+        assert!(offline.waiting("a@x").await.unwrap().is_empty());
+    }
+}

@@ -1,0 +1,163 @@
+//! Presence and subscriptions — RFC 6121 §3 (subscriptions), §4 (exchange of presence).
+//!
+//! In    presence that a user sends, or that arrives for one.
+//! Out   stanzas to contacts and to the user's own resources; roster pushes.
+//! State rosters; the last presence of each session in the router.
+//! Errors those of the store are logged: presence has no answer.
+//! Not here: the tables of states (`xmpp_core::payload::roster`).
+
+use xmpp_core::payload::roster::{Change, Subscription};
+use xmpp_core::{Element, Jid, Kind, Stanza, ns};
+
+use crate::roster::Contact;
+use crate::route::route;
+use crate::server::Server;
+
+/// The user `from` (full) sends a subscription stanza to `contact` (bare): §3.1.2, §3.2.2, §3.3.2, §3.1.4.
+pub(crate) async fn send(server: &Server, from: &Jid, contact: &Jid, change: Change, stanza: Stanza) {
+    let user = from.to_bare();
+    let changed = server
+        .rosters
+        .change(user.as_str(), contact, |entry| {
+            entry.set_subscription(entry.subscription().sent(change).0);
+            entry.is_listed |= matches!(change, Change::Subscribe | Change::Subscribed);
+        })
+        .await;
+    let Ok((before, after)) = changed.inspect_err(failed) else { return };
+    let (_, is_routed) = before.subscription().sent(change);
+    if is_routed {
+        Box::pin(route(server, stanza.addressed(Some(&user), Some(contact)))).await;
+    }
+    push_if_changed(server, &user, contact, &before, &after);
+    let (saw, sees) = (before.subscription().from, after.subscription().from);
+    if sees && !saw {
+        for session in server.router.sessions(user.as_str()) {
+            if let Some(presence) = session.presence {
+                Box::pin(route(server, presence.addressed(Some(&session.jid), Some(contact)))).await;
+            }
+        }
+    } else if saw && !sees {
+        tell_unavailable(server, &user, contact).await;
+    }
+}
+
+/// A subscription stanza arrives for the local account `user` (bare): §3.1.3, §3.1.6, §3.2.3, §3.3.3.
+pub(crate) async fn receive(server: &Server, user: &Jid, change: Change, stanza: Stanza) {
+    let Some(contact) = stanza.from.as_ref().map(Jid::to_bare) else { return };
+    if !matches!(server.account(user).await, Ok(Some(_))) {
+        return; // §3.1.3, case 1: silence
+    }
+    let request = String::from_utf8_lossy(&stanza.to_bytes()).into_owned();
+    let changed = server
+        .rosters
+        .change(user.as_str(), &contact, |entry| {
+            entry.set_subscription(entry.subscription().received(change).0);
+            if change == Change::Subscribe && entry.subscription().pending_in {
+                entry.request = Some(request.clone());
+            }
+        })
+        .await;
+    let Ok((before, after)) = changed.inspect_err(failed) else { return };
+    let (_, is_delivered) = before.subscription().received(change);
+    if is_delivered && change == Change::Subscribe {
+        server.router.send_to_available(user.as_str(), &stanza);
+    } else if is_delivered {
+        for session in server.router.sessions(user.as_str()).iter().filter(|session| session.is_interested) {
+            session.push(&stanza);
+        }
+    }
+    push_if_changed(server, user, &contact, &before, &after);
+    if change == Change::Subscribe && after.subscription().from {
+        // §3.1.3, case 2 and §3.4: granted already, so the server answers.
+        let granted = Stanza::new(Kind::Presence, Some("subscribed"));
+        Box::pin(route(server, granted.addressed(Some(user), Some(&contact)))).await;
+        for session in server.router.sessions(user.as_str()) {
+            if let Some(presence) = session.presence {
+                Box::pin(route(server, presence.addressed(Some(&session.jid), Some(&contact)))).await;
+            }
+        }
+    }
+    if before.subscription().from && !after.subscription().from {
+        tell_unavailable(server, user, &contact).await; // §3.3.3
+    }
+}
+
+/// §4.3.2: a probe for `to`, answered for those who may see.
+pub(crate) async fn answer_probe(server: &Server, to: &Jid, probe: &Stanza) {
+    let Some(asker) = &probe.from else { return };
+    let user = to.to_bare();
+    let is_own = asker.bare_str() == user.as_str();
+    let may_see = match server.rosters.get(user.as_str(), asker).await {
+        Ok(contact) => contact.subscription().from || is_own,
+        Err(_) => false,
+    };
+    if !may_see {
+        return;
+    }
+    for session in server.router.sessions(user.as_str()) {
+        if let Some(presence) = session.presence {
+            server.router.send(asker, &presence.addressed(Some(&session.jid), Some(asker)));
+        }
+    }
+}
+
+/// §4.2 to §4.5: a resource becomes available, changes, or goes. `is_initial` asks for what the contacts show.
+pub(crate) async fn broadcast(server: &Server, from: &Jid, presence: &Stanza, is_initial: bool) {
+    let user = from.to_bare();
+    for session in server.router.sessions(user.as_str()) {
+        if session.presence.is_some() || session.jid == *from {
+            session.push(&presence.clone().addressed(Some(from), Some(&session.jid)));
+        }
+    }
+    let Ok(contacts) = server.rosters.all(user.as_str()).await.inspect_err(failed) else { return };
+    for (contact, _) in contacts.iter().filter(|(_, entry)| entry.subscription().from) {
+        Box::pin(route(server, presence.clone().addressed(Some(from), Some(contact)))).await;
+    }
+    if !is_initial {
+        return;
+    }
+    for session in server.router.sessions(user.as_str()) {
+        if let Some(theirs) = session.presence.filter(|_| session.jid != *from) {
+            server.router.send(from, &theirs.addressed(Some(&session.jid), Some(from)));
+        }
+    }
+    for (contact, entry) in &contacts {
+        if entry.subscription().to {
+            let probe = Stanza::new(Kind::Presence, Some("probe")).addressed(Some(from), Some(contact));
+            Box::pin(route(server, probe)).await;
+        }
+        if let Some(request) = entry.request.as_deref().and_then(Stanza::parse) {
+            server.router.send(from, &request); // §3.1.3, case 4: until it is answered
+        }
+    }
+}
+
+/// Sends a contact's entry to every resource that asked for the roster (§2.1.6).
+pub(crate) fn push(server: &Server, user: &Jid, item: Element) {
+    let query = Element::new("query", ns::ROSTER).child(item);
+    for session in server.router.sessions(user.as_str()).iter().filter(|session| session.is_interested) {
+        let id = server.new_id();
+        let push = Stanza::new(Kind::Iq, Some("set")).with_id(Some(&id)).addressed(None, Some(&session.jid));
+        session.push(&push.with(&query));
+    }
+}
+
+fn push_if_changed(server: &Server, user: &Jid, contact: &Jid, before: &Contact, after: &Contact) {
+    // A request that waits is the server's secret (§3.1.3).
+    let shown =
+        |entry: &Contact| (Subscription { pending_in: false, ..entry.subscription() }, entry.is_listed);
+    if after.is_listed && shown(before) != shown(after) {
+        push(server, user, after.to_item(contact).to_element());
+    }
+}
+
+async fn tell_unavailable(server: &Server, user: &Jid, contact: &Jid) {
+    for session in server.router.sessions(user.as_str()).iter().filter(|session| session.presence.is_some()) {
+        let gone = Stanza::new(Kind::Presence, Some("unavailable"));
+        Box::pin(route(server, gone.addressed(Some(&session.jid), Some(contact)))).await;
+    }
+}
+
+fn failed(error: &shared_store::StoreError) {
+    tracing::error!(%error, "a roster could not be read or written");
+}

@@ -1,0 +1,128 @@
+//! Rosters as they are kept — RFC 6121 §2: one record a contact, changed by compare and swap.
+//!
+//! In    an account's bare JID, a contact's, and a change as a function of what is there.
+//! Out   what is there now. Acknowledged means durable.
+//! State `Records`, collection `roster`, key the contact's bare JID; nothing in memory.
+//! Errors those of the store; a contact more than [`Config::contacts`](crate::Config) is `TooMany`.
+//! Not here: who is told (`presence`, `features::roster`).
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use shared_store::{Expected, RecordChange, Records, StoreError};
+use xmpp_core::Jid;
+use xmpp_core::payload::roster::{Item, Subscription};
+
+/// One contact as it is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Contact {
+    pub(crate) name: String,
+    pub(crate) groups: Vec<String>,
+    to: bool,
+    from: bool,
+    pending_out: bool,
+    pending_in: bool,
+    approved: bool,
+    /// Whether the user sees it in the roster: a request that waits for an answer alone is not seen (§3.1.3).
+    pub(crate) is_listed: bool,
+    /// The request that waits, as it came, to be shown at every login until it is answered.
+    pub(crate) request: Option<String>,
+}
+
+impl Contact {
+    /// The state of the subscription.
+    pub(crate) fn subscription(&self) -> Subscription {
+        let Self { to, from, pending_out, pending_in, approved, .. } = *self;
+        Subscription { to, from, pending_out, pending_in, approved }
+    }
+
+    /// Another state of the subscription.
+    pub(crate) fn set_subscription(&mut self, it: Subscription) {
+        self.to = it.to;
+        self.from = it.from;
+        self.pending_out = it.pending_out;
+        self.pending_in = it.pending_in;
+        self.approved = it.approved;
+        if !it.pending_in {
+            self.request = None;
+        }
+    }
+
+    /// As the protocol shows it.
+    pub(crate) fn to_item(&self, jid: &Jid) -> Item {
+        let subscription = self.subscription();
+        Item { jid: jid.clone(), name: self.name.clone(), groups: self.groups.clone(), subscription }
+    }
+
+    fn is_worth_keeping(&self) -> bool {
+        self.is_listed || self.pending_in || self.approved
+    }
+}
+
+/// All rosters.
+pub(crate) struct Rosters {
+    records: Arc<dyn Records>,
+    most: usize,
+}
+
+impl Rosters {
+    pub(crate) fn new(records: Arc<dyn Records>, most: usize) -> Self {
+        Self { records, most }
+    }
+
+    /// Every contact of an account, requests among them.
+    pub(crate) async fn all(&self, owner: &str) -> Result<Vec<(Jid, Contact)>, StoreError> {
+        let records = self.records.list(owner, COLLECTION, None, self.most + 1).await?;
+        let read =
+            |r: shared_store::Record| Some((r.key.parse().ok()?, serde_json::from_slice(&r.value).ok()?));
+        Ok(records.into_iter().filter_map(read).collect())
+    }
+
+    /// One contact.
+    pub(crate) async fn get(&self, owner: &str, contact: &Jid) -> Result<Contact, StoreError> {
+        let record = self.records.get(owner, COLLECTION, contact.bare_str()).await?;
+        Ok(record.and_then(|record| serde_json::from_slice(&record.value).ok()).unwrap_or_default())
+    }
+
+    /// Changes one contact; `change` may run more than once. What is there before and after.
+    pub(crate) async fn change(
+        &self,
+        owner: &str,
+        contact: &Jid,
+        change: impl Fn(&mut Contact),
+    ) -> Result<(Contact, Contact), StoreError> {
+        let key = contact.bare_str();
+        loop {
+            let record = self.records.get(owner, COLLECTION, key).await?;
+            let expected =
+                record.as_ref().map_or(Expected::Absent, |record| Expected::Version(record.version));
+            let before: Contact =
+                record.and_then(|record| serde_json::from_slice(&record.value).ok()).unwrap_or_default();
+            let mut after = before.clone();
+            change(&mut after);
+            if after == before {
+                return Ok((before, after));
+            }
+            if expected == Expected::Absent
+                && self.records.list(owner, COLLECTION, None, self.most).await?.len() >= self.most
+            {
+                return Err(StoreError::TooMany(self.most));
+            }
+            let next = if after.is_worth_keeping() {
+                RecordChange::put(COLLECTION, key, &serde_json::to_vec(&after).unwrap_or_default())
+            } else if expected == Expected::Absent {
+                return Ok((before, after));
+            } else {
+                RecordChange::delete(COLLECTION, key)
+            };
+            match self.records.commit(owner, &[next.expecting(expected)]).await {
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error),
+                Ok(_) => return Ok((before, after)),
+            }
+        }
+    }
+}
+
+const COLLECTION: &str = "roster";

@@ -1,0 +1,135 @@
+//! Where a stanza goes — RFC 6121 §8 (delivery by the address), RFC 6120 §10 (processing).
+//!
+//! ```text
+//! from a session ─▶ no `to`, or own bare JID   the account itself: presence, features
+//!                 ─▶ the domain                the server's features
+//!                 ─▶ the rooms' domain         rooms
+//!                 ─▶ a local account           §8.5: the full JID's resource, or the rules of the bare JID
+//!                 ─▶ anywhere else             remote-server-not-found: this server does not federate
+//! ```
+//!
+//! In    a stanza whose `from` is proven. Out stanzas in outboxes, or an error back to the sender.
+//! Errors stanza errors, sent back through the same rules; an error is never answered.
+
+use shared_runtime::unix_millis;
+use shared_store::StoreError;
+use xmpp_core::payload::roster::Change;
+use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError};
+
+use crate::offline::Offline;
+use crate::router::{Sent, Session};
+use crate::server::Server;
+use crate::{features, presence};
+
+/// Routes a stanza that has both addresses.
+pub(crate) async fn route(server: &Server, stanza: Stanza) {
+    let Some(to) = stanza.to.clone() else { return };
+    if to.domain() == server.rooms_domain {
+        server.rooms.deliver(server, stanza).await;
+    } else if to.domain() != server.domain {
+        refuse(server, &stanza, &ErrorKind::RemoteServerNotFound.into());
+    } else if to.local().is_none() {
+        to_server(server, stanza).await;
+    } else {
+        to_account(server, &to, stanza).await;
+    }
+}
+
+/// Sends the error that a stanza gets, if it may get one, to its sender.
+pub(crate) fn refuse(server: &Server, stanza: &Stanza, error: &StanzaError) {
+    let Some(answer) = stanza.error(error) else { return };
+    // RFC 6121 §8.5.1: presence that went nowhere is not answered, but to rooms.
+    let is_room = stanza.to.as_ref().is_some_and(|to| to.domain() == server.rooms_domain);
+    if stanza.kind == Kind::Presence && !is_room {
+        return;
+    }
+    if let Some(to) = &answer.to {
+        server.router.send(to, &answer);
+    }
+}
+
+async fn to_server(server: &Server, stanza: Stanza) {
+    match stanza.kind {
+        Kind::Iq => features::answer(server, features::Target::Server, stanza).await,
+        Kind::Message => refuse(server, &stanza, &ErrorKind::ServiceUnavailable.into()),
+        Kind::Presence => {}
+    }
+}
+
+/// RFC 6121 §8.5.
+async fn to_account(server: &Server, to: &Jid, stanza: Stanza) {
+    if stanza.kind == Kind::Presence {
+        return to_account_presence(server, to, stanza).await;
+    }
+    if !to.is_bare() && server.router.send(to, &stanza) == Sent::Yes {
+        return; // §8.5.3.1
+    }
+    match stanza.kind {
+        // §8.5.2.1.3: the server answers on behalf of the account.
+        Kind::Iq if to.is_bare() => {
+            features::answer(server, features::Target::Account(to.clone()), stanza).await;
+        }
+        Kind::Iq => refuse(server, &stanza, &ErrorKind::ServiceUnavailable.into()), // §8.5.3.2.3
+        _ => to_account_message(server, to, stanza).await,
+    }
+}
+
+/// §8.5.2.1.1, §8.5.2.2.1, §8.5.3.2.1.
+async fn to_account_message(server: &Server, to: &Jid, message: Stanza) {
+    let type_ = message.type_.as_deref().unwrap_or("normal");
+    if type_ == "error" || (type_ == "headline" && !to.is_bare()) {
+        return;
+    }
+    if type_ == "groupchat" {
+        return refuse(server, &message, &ErrorKind::ServiceUnavailable.into());
+    }
+    let bare = to.bare_str();
+    let sessions = server.router.sessions(bare);
+    let willing: Vec<&Session> =
+        sessions.iter().filter(|s| s.presence.is_some() && s.priority >= 0).collect();
+    let highest = willing.iter().map(|session| session.priority).max();
+    let is_headline = type_ == "headline";
+    let mut sent = Sent::No;
+    for session in willing.iter().filter(|s| is_headline || Some(s.priority) == highest) {
+        if session.push(&message) == Sent::Yes {
+            sent = Sent::Yes;
+        }
+    }
+    if sent == Sent::No && !is_headline {
+        keep(server, to, &message).await;
+    }
+}
+
+/// Keeps a message that nobody took for the next login; the sender is told when that cannot be.
+pub(crate) async fn keep(server: &Server, to: &Jid, message: &Stanza) {
+    let error = match server.account(to).await {
+        Ok(None) => ErrorKind::ServiceUnavailable.into(), // §8.5.1
+        Err(_) => ErrorKind::InternalServerError.into(),
+        Ok(Some(_)) if !Offline::is_kept(message) => return,
+        Ok(Some(_)) => match server.offline.keep(to.bare_str(), message, unix_millis()).await {
+            Ok(()) => {
+                server.metrics.offline.inc();
+                return;
+            }
+            Err(StoreError::TooMany(_)) => ErrorKind::ServiceUnavailable.into(), // XEP-0160 §3, step 3
+            Err(error) => {
+                tracing::error!(%error, "a message could not be kept");
+                ErrorKind::InternalServerError.into()
+            }
+        },
+    };
+    refuse(server, message, &error);
+}
+
+async fn to_account_presence(server: &Server, to: &Jid, stanza: Stanza) {
+    let type_ = stanza.type_.as_deref().unwrap_or_default();
+    if let Some(change) = Change::from_type(type_) {
+        presence::receive(server, &to.to_bare(), change, stanza).await;
+    } else if type_ == "probe" {
+        presence::answer_probe(server, to, &stanza).await;
+    } else if to.is_bare() {
+        server.router.send_to_available(to.bare_str(), &stanza);
+    } else {
+        server.router.send(to, &stanza);
+    }
+}

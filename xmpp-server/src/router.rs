@@ -1,0 +1,206 @@
+//! Who is here: bound resources by bare JID, and the door to each one's outbox — RFC 6121 §8.5 (which resources).
+//!
+//! In    a session that binds, changes its presence, or ends; a stanza for a full or a bare JID.
+//! Out   [`Sent`]: whether the stanza is in an outbox.
+//! State a sharded map; a shard is held for the time of a lookup and never over an await.
+//! Errors a full outbox means a client that does not read: its session is told to end with `policy-violation`, and
+//!       the stanza counts as not delivered, so that the caller stores it.
+
+use bytes::Bytes;
+use dashmap::DashMap;
+use shared_model::AccountId;
+use tokio::sync::mpsc;
+use xmpp_core::stream::{StreamCondition, StreamError};
+use xmpp_core::{Jid, Stanza};
+
+/// What a session's writer gets.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    /// Ready for the wire.
+    pub(crate) bytes: Bytes,
+    /// The message itself, if it must not be lost when the writer fails.
+    pub(crate) keep: Option<Box<Stanza>>,
+    /// The id under which the message waited, if it did; it is forgotten when the socket took it.
+    pub(crate) waited: Option<String>,
+}
+
+/// What ends a session from outside.
+pub(crate) type End = tokio::sync::watch::Sender<Option<StreamError>>;
+
+/// One bound resource.
+#[derive(Clone)]
+pub(crate) struct Session {
+    pub(crate) jid: Jid,
+    pub(crate) account: AccountId,
+    /// Tells a later session of the same resource from this one.
+    pub(crate) serial: u64,
+    pub(crate) outbox: mpsc::Sender<Outgoing>,
+    pub(crate) end: std::sync::Arc<End>,
+    /// The last presence that was broadcast; none while unavailable.
+    pub(crate) presence: Option<Stanza>,
+    pub(crate) priority: i8,
+    /// Asked for the roster, so gets its pushes (RFC 6121 §2.1.6).
+    pub(crate) is_interested: bool,
+}
+
+/// Whether a stanza is in an outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Yes,
+    No,
+}
+
+/// What somebody may not have: more resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooMany;
+
+/// All bound resources of this node.
+#[derive(Default)]
+pub(crate) struct Router {
+    sessions: DashMap<String, Vec<Session>>,
+}
+
+impl Router {
+    /// Adds a session; one of the same resource is ended with `conflict` (RFC 6120 §7.7.2.2, the newer wins).
+    pub(crate) fn bind(&self, session: Session, most: usize) -> Result<(), TooMany> {
+        let mut entry = self.sessions.entry(session.jid.bare_str().to_owned()).or_default();
+        if let Some(old) = entry.iter().position(|s| s.jid == session.jid) {
+            let old = entry.remove(old);
+            let _ = old
+                .end
+                .send(Some(StreamError::because(StreamCondition::Conflict, "replaced by a new connection")));
+        } else if entry.len() >= most {
+            return Err(TooMany);
+        }
+        entry.push(session);
+        Ok(())
+    }
+
+    /// Takes a session out; false if another took its place already.
+    pub(crate) fn unbind(&self, jid: &Jid, serial: u64) -> bool {
+        let mut was_there = false;
+        self.sessions.remove_if_mut(jid.bare_str(), |_, sessions| {
+            let before = sessions.len();
+            sessions.retain(|session| session.serial != serial);
+            was_there = sessions.len() < before;
+            sessions.is_empty()
+        });
+        was_there
+    }
+
+    /// Changes what is known of a session.
+    pub(crate) fn update(&self, jid: &Jid, serial: u64, change: impl FnOnce(&mut Session)) {
+        if let Some(mut sessions) = self.sessions.get_mut(jid.bare_str())
+            && let Some(session) = sessions.iter_mut().find(|session| session.serial == serial)
+        {
+            change(session);
+        }
+    }
+
+    /// The sessions of an account at this moment, in the order of binding.
+    pub(crate) fn sessions(&self, bare: &str) -> Vec<Session> {
+        self.sessions.get(bare).map(|sessions| sessions.clone()).unwrap_or_default()
+    }
+
+    /// How many sessions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.sessions.iter().map(|entry| entry.value().len()).sum()
+    }
+
+    /// Sends to one full JID.
+    pub(crate) fn send(&self, to: &Jid, stanza: &Stanza) -> Sent {
+        let session =
+            self.sessions.get(to.bare_str()).and_then(|all| all.iter().find(|s| s.jid == *to).cloned());
+        session.map_or(Sent::No, |session| session.push(stanza))
+    }
+
+    /// Sends to every available resource of an account.
+    pub(crate) fn send_to_available(&self, bare: &str, stanza: &Stanza) -> Sent {
+        let mut sent = Sent::No;
+        for session in self.sessions(bare).iter().filter(|session| session.presence.is_some()) {
+            if session.push(stanza) == Sent::Yes {
+                sent = Sent::Yes;
+            }
+        }
+        sent
+    }
+
+    /// Ends every session of an account.
+    pub(crate) fn end_account(&self, account: AccountId, why: &StreamError) {
+        for entry in &self.sessions {
+            for session in entry.value().iter().filter(|session| session.account == account) {
+                let _ = session.end.send(Some(why.clone()));
+            }
+        }
+    }
+}
+
+impl Session {
+    /// Puts a stanza into the outbox.
+    pub(crate) fn push(&self, stanza: &Stanza) -> Sent {
+        let is_kept = stanza.kind == xmpp_core::Kind::Message
+            && !stanza.is_type("error")
+            && !stanza.is_type("groupchat");
+        let keep = is_kept.then(|| Box::new(stanza.clone()));
+        match self.outbox.try_send(Outgoing { bytes: stanza.to_bytes(), keep, waited: None }) {
+            Ok(()) => Sent::Yes,
+            Err(mpsc::error::TrySendError::Closed(_)) => Sent::No,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                let why = StreamError::because(StreamCondition::PolicyViolation, "the client does not read");
+                let _ = self.end.send(Some(why));
+                Sent::No
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(jid: &str, serial: u64) -> (Session, mpsc::Receiver<Outgoing>) {
+        let (outbox, inbox) = mpsc::channel(1);
+        let end = std::sync::Arc::new(tokio::sync::watch::Sender::new(None));
+        let jid = jid.parse().unwrap();
+        (
+            Session {
+                jid,
+                account: AccountId(1),
+                serial,
+                outbox,
+                end,
+                presence: None,
+                priority: 0,
+                is_interested: false,
+            },
+            inbox,
+        )
+    }
+
+    #[test]
+    fn the_newer_of_one_resource_wins() {
+        let router = Router::default();
+        let (old, _inbox) = session("a@x/r", 1);
+        let ended = old.end.subscribe();
+        router.bind(old, 1).unwrap();
+        router.bind(session("a@x/r", 2).0, 1).unwrap();
+        assert_eq!(ended.borrow().as_ref().unwrap().condition, StreamCondition::Conflict);
+        assert!(!router.unbind(&"a@x/r".parse().unwrap(), 1));
+        assert_eq!(router.bind(session("a@x/s", 3).0, 1), Err(TooMany));
+        assert!(router.unbind(&"a@x/r".parse().unwrap(), 2));
+        assert_eq!(router.len(), 0);
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_is_ended_and_the_stanza_is_not_delivered() {
+        let router = Router::default();
+        let (slow, _inbox) = session("a@x/r", 1);
+        let ended = slow.end.subscribe();
+        router.bind(slow, 9).unwrap();
+        let to = "a@x/r".parse().unwrap();
+        let message = Stanza::new(xmpp_core::Kind::Message, None);
+        assert_eq!(router.send(&to, &message), Sent::Yes);
+        assert_eq!(router.send(&to, &message), Sent::No);
+        assert_eq!(ended.borrow().as_ref().unwrap().condition, StreamCondition::PolicyViolation);
+    }
+}

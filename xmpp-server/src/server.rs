@@ -1,0 +1,240 @@
+//! The started server: listeners, what all tasks share, and the facts it listens to.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use rustls::crypto::SecureRandom;
+use shared_auth::{AccountCard, Auth};
+use shared_model::{AccountEvent, BareJid, Event, Fact};
+use shared_runtime::bus::{Bus, Heard, Subscription};
+use shared_runtime::listen::{self, ListenError};
+use shared_runtime::tls::TlsPolicy;
+use shared_runtime::{Shutdown, unix_millis};
+use shared_store::{Store, StoreError};
+use tokio::net::TcpListener;
+use xmpp_core::Jid;
+use xmpp_core::stream::{StreamCondition, StreamError};
+
+use crate::metrics::Metrics;
+use crate::muc::Rooms;
+use crate::offline::Offline;
+use crate::roster::Rosters;
+use crate::router::Router;
+use crate::{Config, c2s};
+
+/// What the server is given by whoever starts it.
+pub struct Parts<'a> {
+    /// `[xmpp]`.
+    pub config: Config,
+    /// The domain of JIDs.
+    pub domain: String,
+    /// The domain of rooms and their calls.
+    pub rooms_domain: String,
+    /// Accounts and proofs.
+    pub auth: Auth,
+    /// Rosters, cards, rooms, histories.
+    pub store: Store,
+    /// Certificates.
+    pub tls: TlsPolicy,
+    /// Facts.
+    pub bus: Bus<Fact>,
+    /// Where metrics go.
+    pub registry: &'a prometheus::Registry,
+    /// How the process ends.
+    pub shutdown: Shutdown,
+}
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port is taken; names the listener and the address.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The store could not give the rooms.
+    #[error("the rooms cannot be read: {0}")]
+    Store(#[from] StoreError),
+    /// A metric is registered twice.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// A domain is not one.
+    #[error("`{0}` is not a domain")]
+    BadDomain(String),
+}
+
+/// A server that runs until its process is told to stop.
+pub struct XmppServer {
+    c2s: Vec<SocketAddr>,
+    c2s_tls: Vec<SocketAddr>,
+    server: Arc<Server>,
+}
+
+/// What all tasks share.
+pub(crate) struct Server {
+    pub(crate) config: Config,
+    pub(crate) domain: String,
+    pub(crate) rooms_domain: String,
+    pub(crate) auth: Auth,
+    pub(crate) store: Store,
+    pub(crate) tls: TlsPolicy,
+    pub(crate) bus: Bus<Fact>,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) router: Router,
+    pub(crate) rosters: Rosters,
+    pub(crate) offline: Offline,
+    pub(crate) rooms: Arc<Rooms>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) started: Instant,
+    serial: AtomicU64,
+}
+
+impl XmppServer {
+    /// Binds every listener and serves until shutdown.
+    pub async fn start(parts: Parts<'_>) -> Result<Self, StartError> {
+        let Parts { config, domain, rooms_domain, auth, store, tls, bus, registry, shutdown } = parts;
+        for name in [&domain, &rooms_domain] {
+            Jid::new(None, name, None).map_err(|_| StartError::BadDomain(name.clone()))?;
+        }
+        let metrics = Arc::new(Metrics::register(registry)?);
+        let facts = bus.subscribe();
+        let room_facts = bus.subscribe();
+        let server = Arc::new_cyclic(|this| Server {
+            rosters: Rosters::new(Arc::clone(&store.records), config.contacts),
+            offline: Offline::new(Arc::clone(&store.archive), config.offline),
+            rooms: Arc::new(Rooms::new(this.clone(), &rooms_domain, &store, &config)),
+            router: Router::default(),
+            started: Instant::now(),
+            serial: AtomicU64::new(1),
+            config,
+            domain,
+            rooms_domain,
+            auth,
+            store,
+            tls,
+            bus,
+            shutdown,
+            metrics,
+        });
+        server.rooms.load().await?;
+        let mut c2s = Vec::new();
+        let mut c2s_tls = Vec::new();
+        let mut bound = Vec::new();
+        for address in &server.config.c2s {
+            bound.push((listen::tcp("xmpp.c2s", *address).await?, c2s::Security::StartTls));
+        }
+        for address in &server.config.c2s_tls {
+            bound.push((listen::tcp("xmpp.c2s_tls", *address).await?, c2s::Security::Direct));
+        }
+        for (listener, security) in bound {
+            if let Ok(address) = listener.local_addr() {
+                let list = if security == c2s::Security::Direct { &mut c2s_tls } else { &mut c2s };
+                list.push(address);
+            }
+            server.shutdown.spawn(accept(Arc::clone(&server), listener, security));
+        }
+        server.shutdown.spawn(follow_accounts(Arc::clone(&server), facts));
+        server.shutdown.spawn(crate::muc::follow_conferences(Arc::clone(&server), room_facts));
+        Ok(Self { c2s, c2s_tls, server })
+    }
+
+    /// Where clients connect and use STARTTLS.
+    pub fn c2s(&self) -> &[SocketAddr] {
+        &self.c2s
+    }
+
+    /// Where clients connect with TLS from the first byte.
+    pub fn c2s_tls(&self) -> &[SocketAddr] {
+        &self.c2s_tls
+    }
+
+    /// The rooms, as other services see them: a [`shared_model::RoomDirectory`].
+    pub fn rooms(&self) -> Arc<Rooms> {
+        Arc::clone(&self.server.rooms)
+    }
+
+    /// How many resources are bound.
+    pub fn sessions(&self) -> usize {
+        self.server.router.len()
+    }
+}
+
+impl Server {
+    /// The account of a JID, if there is one.
+    pub(crate) async fn account(&self, jid: &Jid) -> Result<Option<AccountCard>, StoreError> {
+        if jid.domain() != self.domain {
+            return Ok(None);
+        }
+        match jid.bare_str().parse::<BareJid>() {
+            Ok(jid) => self.auth.directory.by_jid(&jid).await,
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// A number that no other session of this process has.
+    pub(crate) fn new_serial(&self) -> u64 {
+        self.serial.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// An id that nobody can guess (RFC 6120 §4.7.3).
+    pub(crate) fn new_id(&self) -> String {
+        let mut bytes = [0_u8; 12];
+        if random().fill(&mut bytes).is_err() {
+            let fallback = self.new_serial() ^ unix_millis().unsigned_abs();
+            bytes[..8].copy_from_slice(&fallback.to_be_bytes());
+        }
+        bytes.iter().fold(String::with_capacity(24), |text, byte| text + &format!("{byte:02x}"))
+    }
+}
+
+fn random() -> &'static dyn SecureRandom {
+    rustls::crypto::aws_lc_rs::default_provider().secure_random
+}
+
+async fn accept(server: Arc<Server>, listener: TcpListener, security: c2s::Security) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = server.shutdown.begun() => return,
+        };
+        match accepted {
+            Ok((socket, peer)) => {
+                server.metrics.connections.inc();
+                let bound = i64::try_from(server.config.unproven_connections).unwrap_or(i64::MAX);
+                if server.metrics.unproven.get() >= bound {
+                    continue; // dropped: memory before the login is capped
+                }
+                let _ = socket.set_nodelay(true);
+                let task = c2s::serve(Arc::clone(&server), socket, peer, security);
+                server.shutdown.spawn(task);
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: give the others time to close some.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// Ends the streams of accounts that may no longer log in.
+async fn follow_accounts(server: Arc<Server>, mut facts: Subscription<Fact>) {
+    loop {
+        let heard = tokio::select! {
+            heard = facts.next() => heard,
+            () = server.shutdown.begun() => return,
+        };
+        match heard {
+            None => return,
+            Some(Heard::Fact(Fact { event: Event::Account(event), .. })) => {
+                let (AccountEvent::Disabled { account } | AccountEvent::Removed { account }) = event else {
+                    continue;
+                };
+                let why =
+                    StreamError::because(StreamCondition::NotAuthorized, "the account may no longer log in");
+                server.router.end_account(account, &why);
+            }
+            Some(_) => {}
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Every specification that this crate and `xmpp-core` implement, for `docs/specs.md`.
+
+use shared_model::Spec;
+
+use crate::features::FEATURES;
+
+/// What stands below the table of features.
+const STREAMS: &[Spec] = &[
+    Spec::rfc(6120).note("client to server whole; no server to server"),
+    Spec::rfc(7622).note("limits and syntax; prepared as RFC 6122 does"),
+    Spec::rfc(7590).note("TLS policy shared with SIP"),
+    Spec::xep(4, "2.13.1").note("forms of rooms"),
+    Spec::xep(45, "1.35.5").note("whole but registration and one nick on several clients"),
+    Spec::xep(82, "1.1.1").complete(),
+    Spec::xep(128, "1.0.1").complete(),
+    Spec::xep(160, "1.0.1").complete(),
+    Spec::xep(203, "2.0").complete(),
+    Spec::xep(249, "1.2").complete(),
+    Spec::xep(317, "0.2").note("hats of the room's call, given by the room alone"),
+    Spec::xep(368, "1.1.0").note("direct TLS with ALPN; SRV records are the operator's"),
+    Spec::xep(421, "1.0.0").complete(),
+    Spec::xep(440, "0.4.1").complete(),
+];
+
+/// All of them, features first.
+pub fn specs() -> Vec<Spec> {
+    FEATURES.iter().flat_map(|feature| feature.specs).chain(STREAMS).copied().collect()
+}
