@@ -117,6 +117,7 @@ impl Page {
         if query.is_backward() {
             fetched.reverse();
         }
-        Self { entries: fetched, complete, count, index: before_first }
+        let index = if fetched.is_empty() { 0 } else { before_first };
+        Self { entries: fetched, complete, count, index }
     }
 }

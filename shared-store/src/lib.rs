@@ -16,10 +16,19 @@
 mod account;
 mod archive;
 mod binding;
+#[cfg(any(test, feature = "contract"))]
+#[allow(clippy::unwrap_used, reason = "a suite of assertions")]
+pub mod contract;
 mod hex;
 mod lock;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod record;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::sync::Arc;
 
@@ -53,6 +62,10 @@ impl Store {
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         match url.split_once(':').map_or(url, |(scheme, _)| scheme) {
             "memory" => Ok(Self::in_memory()),
+            #[cfg(feature = "sqlite")]
+            "sqlite" => sqlite::open(url).await,
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => postgres::open(url).await,
             other => Err(StoreError::UnknownScheme(other.to_owned())),
         }
     }

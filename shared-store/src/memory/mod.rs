@@ -25,3 +25,11 @@ pub(crate) fn store() -> Store {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    #[tokio::test]
+    async fn keeps_the_contract() {
+        crate::contract::run(&super::store()).await;
+    }
+}

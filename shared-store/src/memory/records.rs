@@ -37,27 +37,25 @@ impl crate::Records for Records {
 
     async fn commit(&self, owner: &str, changes: &[RecordChange]) -> Result<Vec<u64>, StoreError> {
         let mut records = lock(&self.0);
-        let mut next = records.clone();
         let mut versions = Vec::with_capacity(changes.len());
+        let mut undo = Vec::with_capacity(changes.len());
         for change in changes {
             let key = full(owner, &change.collection, &change.key);
-            let version = next.get(&key).map(|record| record.version);
+            let old = records.remove(&key);
+            let version = old.as_ref().map(|record| record.version);
+            undo.push((key.clone(), old));
             if !change.expected.holds(version) {
+                roll_back(&mut records, undo);
                 return Err(StoreError::Conflict);
             }
+            let Some(value) = &change.value else {
+                versions.push(0);
+                continue;
+            };
             let version = version.unwrap_or_default() + 1;
-            match &change.value {
-                Some(value) => {
-                    next.insert(key, Record { key: change.key.clone(), value: value.clone(), version });
-                    versions.push(version);
-                }
-                None => {
-                    next.remove(&key);
-                    versions.push(0);
-                }
-            }
+            records.insert(key, Record { key: change.key.clone(), value: value.clone(), version });
+            versions.push(version);
         }
-        *records = next;
         Ok(versions)
     }
 
@@ -70,6 +68,16 @@ impl crate::Records for Records {
         let before = records.len();
         records.retain(|(of, _, _), _| of != owner);
         Ok((before - records.len()) as u64)
+    }
+}
+
+/// Restores what was there, the newest change first.
+fn roll_back(records: &mut BTreeMap<Key, Record>, undo: Vec<(Key, Option<Record>)>) {
+    for (key, old) in undo.into_iter().rev() {
+        match old {
+            Some(old) => records.insert(key, old),
+            None => records.remove(&key),
+        };
     }
 }
 

@@ -1,0 +1,41 @@
+//! The contract and migrations from every version, on a real server.
+
+use sqlx::Connection as _;
+
+use super::server::Server;
+use super::*;
+use crate::contract;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_the_contract_and_migrates_from_every_version() {
+    let Some(server) = Server::start() else { return };
+    let mut admin = connect_when_up(&server.url("postgres")).await;
+    sqlx::raw_sql("CREATE DATABASE contract").execute(&mut admin).await.unwrap();
+    contract::run(&open(&server.url("contract")).await.unwrap()).await;
+
+    let create = ["CREATE DATABASE from_0", "CREATE DATABASE from_1", "CREATE DATABASE from_2"];
+    for (version, create) in create.into_iter().enumerate() {
+        sqlx::raw_sql(create).execute(&mut admin).await.unwrap();
+        let url = server.url(&format!("from_{version}"));
+        let mut conn = Connection::connect(&url).await.unwrap();
+        migrate::migrate_to(&mut conn, version).await.unwrap();
+        let store = open(&url).await.unwrap();
+        contract::records(&store).await;
+        sqlx::query("INSERT INTO schema_version (version) VALUES (99)").execute(&mut conn).await.unwrap();
+        assert_eq!(open(&url).await.err(), Some(StoreError::NewerSchema { found: 99, known: 2 }));
+    }
+}
+
+/// Connects as soon as the server accepts: it says so on no channel but its port.
+async fn connect_when_up(url: &str) -> Connection {
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        match Connection::connect(url).await {
+            Ok(conn) => return conn,
+            Err(error) if std::time::Instant::now() > deadline => {
+                panic!("PostgreSQL does not come up: {error}")
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}

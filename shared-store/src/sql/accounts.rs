@@ -1,0 +1,140 @@
+//! Accounts as rows: names in columns that are unique, the rest as one JSON body.
+
+use shared_model::{AccountId, Aor, BareJid};
+
+use super::{Connection, Database, lock};
+use crate::sql::{limit, read, write};
+use crate::{Account, AccountPage, StoreError, Taken};
+
+pub(super) struct Accounts(pub(super) Database);
+
+#[async_trait::async_trait]
+impl crate::Accounts for Accounts {
+    async fn create(&self, account: &Account) -> Result<(), StoreError> {
+        let account = Account { version: 1, ..account.clone() };
+        self.0.write(|conn| Box::pin(async move { create(conn, &account).await })).await
+    }
+
+    async fn by_id(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        find(&mut *self.0.reader().await?, "SELECT body FROM account WHERE id = $1", &id.to_string()).await
+    }
+
+    async fn by_aor(&self, aor: &Aor) -> Result<Option<Account>, StoreError> {
+        find(&mut *self.0.reader().await?, "SELECT body FROM account WHERE aor = $1", aor.as_str()).await
+    }
+
+    async fn by_jid(&self, jid: &BareJid) -> Result<Option<Account>, StoreError> {
+        find(&mut *self.0.reader().await?, "SELECT body FROM account WHERE jid = $1", jid.as_str()).await
+    }
+
+    async fn by_number(&self, number: &str) -> Result<Option<Account>, StoreError> {
+        let sql =
+            "SELECT body FROM account WHERE id = (SELECT account FROM account_number WHERE number = $1)";
+        find(&mut *self.0.reader().await?, sql, number).await
+    }
+
+    async fn update(&self, account: &Account) -> Result<(), StoreError> {
+        let account = account.clone();
+        self.0.write(|conn| Box::pin(async move { update(conn, account).await })).await
+    }
+
+    async fn remove(&self, id: AccountId) -> Result<bool, StoreError> {
+        self.0.write(move |conn| Box::pin(async move { remove(conn, &id.to_string()).await })).await
+    }
+
+    async fn list(&self, after: Option<&Aor>, max: usize) -> Result<AccountPage, StoreError> {
+        // No AOR is empty, so that all come after the empty text.
+        let after = after.map_or("", |aor| aor.as_str());
+        let bodies: Vec<Vec<u8>> =
+            sqlx::query_scalar("SELECT body FROM account WHERE aor > $1 ORDER BY aor LIMIT $2")
+                .bind(after)
+                .bind(limit(max.saturating_add(1)))
+                .fetch_all(&mut *self.0.reader().await?)
+                .await?;
+        let accounts = bodies.iter().take(max).map(|body| read(body)).collect::<Result<_, _>>()?;
+        Ok(AccountPage { accounts, more: bodies.len() > max })
+    }
+}
+
+async fn find(conn: &mut Connection, sql: &'static str, name: &str) -> Result<Option<Account>, StoreError> {
+    let body: Option<Vec<u8>> = sqlx::query_scalar(sql).bind(name).fetch_optional(conn).await?;
+    body.as_deref().map(read).transpose()
+}
+
+async fn create(conn: &mut Connection, account: &Account) -> Result<(), StoreError> {
+    lock(conn, "accounts").await?;
+    let id = account.id.to_string();
+    if find(conn, "SELECT body FROM account WHERE id = $1", &id).await?.is_some() {
+        return Err(StoreError::Taken(Taken::Id));
+    }
+    refuse_taken(conn, account).await?;
+    sqlx::query("INSERT INTO account (id, aor, jid, body) VALUES ($1, $2, $3, $4)")
+        .bind(&id)
+        .bind(account.aor.as_str())
+        .bind(account.jid.as_str())
+        .bind(write(account)?)
+        .execute(&mut *conn)
+        .await?;
+    add_numbers(conn, account).await
+}
+
+async fn update(conn: &mut Connection, mut account: Account) -> Result<(), StoreError> {
+    lock(conn, "accounts").await?;
+    let id = account.id.to_string();
+    let old = find(conn, "SELECT body FROM account WHERE id = $1", &id).await?;
+    if old.ok_or(StoreError::NoSuchAccount)?.version != account.version {
+        return Err(StoreError::Conflict);
+    }
+    refuse_taken(conn, &account).await?;
+    account.version += 1;
+    sqlx::query("UPDATE account SET aor = $2, jid = $3, body = $4 WHERE id = $1")
+        .bind(&id)
+        .bind(account.aor.as_str())
+        .bind(account.jid.as_str())
+        .bind(write(&account)?)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query("DELETE FROM account_number WHERE account = $1").bind(&id).execute(&mut *conn).await?;
+    add_numbers(conn, &account).await
+}
+
+async fn remove(conn: &mut Connection, id: &str) -> Result<bool, StoreError> {
+    lock(conn, "accounts").await?;
+    sqlx::query("DELETE FROM account_number WHERE account = $1").bind(id).execute(&mut *conn).await?;
+    let gone = sqlx::query("DELETE FROM account WHERE id = $1").bind(id).execute(conn).await?;
+    Ok(gone.rows_affected() > 0)
+}
+
+/// Names the first thing of `account` that another account has.
+async fn refuse_taken(conn: &mut Connection, account: &Account) -> Result<(), StoreError> {
+    let is_other = |found: Option<Account>| found.is_some_and(|found| found.id != account.id);
+    let by_aor = find(conn, "SELECT body FROM account WHERE aor = $1", account.aor.as_str()).await?;
+    if is_other(by_aor) {
+        return Err(StoreError::Taken(Taken::Aor));
+    }
+    let by_jid = find(conn, "SELECT body FROM account WHERE jid = $1", account.jid.as_str()).await?;
+    if is_other(by_jid) {
+        return Err(StoreError::Taken(Taken::Jid));
+    }
+    for number in &account.numbers {
+        let sql =
+            "SELECT body FROM account WHERE id = (SELECT account FROM account_number WHERE number = $1)";
+        if is_other(find(conn, sql, number).await?) {
+            return Err(StoreError::Taken(Taken::Number(number.clone())));
+        }
+    }
+    Ok(())
+}
+
+async fn add_numbers(conn: &mut Connection, account: &Account) -> Result<(), StoreError> {
+    for number in &account.numbers {
+        sqlx::query(
+            "INSERT INTO account_number (number, account) VALUES ($1, $2) ON CONFLICT (number) DO NOTHING",
+        )
+        .bind(number)
+        .bind(account.id.to_string())
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! Archives as rows, in the order of one sequence.
+
+use super::{Connection, Database};
+use crate::sql::limit;
+use crate::{Entry, Page, Position, Query, StoreError};
+
+pub(super) struct Archive(pub(super) Database);
+
+type Row = (i64, String, String, String, i64, String, Vec<u8>);
+
+/// What a query keeps: parameters 1–5, and the open range of the sequence in 6 and 7.
+macro_rules! matching {
+    ($head:literal, $tail:literal) => {
+        concat!(
+            $head,
+            " FROM archive WHERE owner = $1 AND (CAST($2 AS TEXT) IS NULL OR peer = $2) ",
+            "AND (CAST($3 AS TEXT) IS NULL OR kind = $3) AND at >= $4 AND at <= $5 AND seq > $6 AND seq < $7 ",
+            $tail
+        )
+    };
+}
+
+#[async_trait::async_trait]
+impl crate::Archive for Archive {
+    async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        let entries = entries.to_vec();
+        self.0.write(|conn| Box::pin(async move { append(conn, &entries).await })).await
+    }
+
+    async fn entry(&self, owner: &str, id: &str) -> Result<Option<Entry>, StoreError> {
+        let sql = "SELECT seq, owner, id, peer, at, kind, body FROM archive WHERE owner = $1 AND id = $2";
+        let row: Option<Row> =
+            sqlx::query_as(sql).bind(owner).bind(id).fetch_optional(&mut *self.0.reader().await?).await?;
+        Ok(row.map(entry))
+    }
+
+    async fn page(&self, owner: &str, query: &Query) -> Result<Page, StoreError> {
+        page(&mut *self.0.reader().await?, owner, query).await
+    }
+
+    async fn replace(&self, owner: &str, id: &str, body: &[u8]) -> Result<bool, StoreError> {
+        let (owner, id, body) = (owner.to_owned(), id.to_owned(), body.to_vec());
+        self.0.write(|conn| Box::pin(async move { replace(conn, &owner, &id, &body).await })).await
+    }
+
+    async fn remove(&self, owner: &str, ids: &[String]) -> Result<u64, StoreError> {
+        let (owner, ids) = (owner.to_owned(), ids.to_vec());
+        self.0.write(|conn| Box::pin(async move { remove(conn, &owner, &ids).await })).await
+    }
+
+    async fn remove_owner(&self, owner: &str) -> Result<u64, StoreError> {
+        // The whole archive lies before an offset of nothing.
+        self.trim(owner, 0).await
+    }
+
+    async fn remove_older(&self, time: i64, max: usize) -> Result<u64, StoreError> {
+        self.0.write(move |conn| Box::pin(async move { remove_older(conn, time, limit(max)).await })).await
+    }
+
+    async fn trim(&self, owner: &str, keep: usize) -> Result<u64, StoreError> {
+        let owner = owner.to_owned();
+        self.0.write(move |conn| Box::pin(async move { trim(conn, &owner, limit(keep)).await })).await
+    }
+}
+
+async fn append(conn: &mut Connection, entries: &[Entry]) -> Result<(), StoreError> {
+    let sql = "INSERT INTO archive (owner, id, peer, at, kind, body) VALUES ($1, $2, $3, $4, $5, $6) \
+               ON CONFLICT (owner, id) DO NOTHING";
+    for entry in entries {
+        sqlx::query(sql)
+            .bind(&entry.owner)
+            .bind(&entry.id)
+            .bind(&entry.with)
+            .bind(entry.time)
+            .bind(&entry.kind)
+            .bind(&entry.body[..])
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn page(conn: &mut Connection, owner: &str, query: &Query) -> Result<Page, StoreError> {
+    let (after, before) = match &query.position {
+        Position::First | Position::Last => (i64::MIN, i64::MAX),
+        Position::After(id) => (place(conn, owner, id).await?, i64::MAX),
+        Position::Before(id) => (i64::MIN, place(conn, owner, id).await?),
+    };
+    let select = match query.is_backward() {
+        false => matching!("SELECT seq, owner, id, peer, at, kind, body", "ORDER BY seq LIMIT $8"),
+        true => matching!("SELECT seq, owner, id, peer, at, kind, body", "ORDER BY seq DESC LIMIT $8"),
+    };
+    let rows: Vec<Row> = sqlx::query_as(select)
+        .bind(owner)
+        .bind(&query.with)
+        .bind(&query.kind)
+        .bind(query.start.unwrap_or(i64::MIN))
+        .bind(query.end.unwrap_or(i64::MAX))
+        .bind(after)
+        .bind(before)
+        .bind(limit(query.page_size() + 1))
+        .fetch_all(&mut *conn)
+        .await?;
+    let first = rows.iter().take(query.page_size()).map(|row| row.0).min();
+    let count = count_before(conn, owner, query, i64::MAX).await?;
+    let index = match first {
+        Some(first) => count_before(conn, owner, query, first).await?,
+        None => 0,
+    };
+    Ok(Page::cut(rows.into_iter().map(entry).collect(), query, count, index))
+}
+
+async fn count_before(
+    conn: &mut Connection,
+    owner: &str,
+    query: &Query,
+    seq: i64,
+) -> Result<u64, StoreError> {
+    let count: i64 = sqlx::query_scalar(matching!("SELECT COUNT(*)", ""))
+        .bind(owner)
+        .bind(&query.with)
+        .bind(&query.kind)
+        .bind(query.start.unwrap_or(i64::MIN))
+        .bind(query.end.unwrap_or(i64::MAX))
+        .bind(i64::MIN)
+        .bind(seq)
+        .fetch_one(conn)
+        .await?;
+    Ok(count.cast_unsigned())
+}
+
+async fn place(conn: &mut Connection, owner: &str, id: &str) -> Result<i64, StoreError> {
+    let sql = "SELECT seq FROM archive WHERE owner = $1 AND id = $2";
+    let seq: Option<i64> = sqlx::query_scalar(sql).bind(owner).bind(id).fetch_optional(conn).await?;
+    seq.ok_or(StoreError::NoSuchEntry)
+}
+
+async fn replace(conn: &mut Connection, owner: &str, id: &str, body: &[u8]) -> Result<bool, StoreError> {
+    let sql = "UPDATE archive SET body = $3 WHERE owner = $1 AND id = $2";
+    let done = sqlx::query(sql).bind(owner).bind(id).bind(body).execute(conn).await?;
+    Ok(done.rows_affected() > 0)
+}
+
+async fn remove(conn: &mut Connection, owner: &str, ids: &[String]) -> Result<u64, StoreError> {
+    let mut removed = 0;
+    for id in ids {
+        let sql = "DELETE FROM archive WHERE owner = $1 AND id = $2";
+        removed += sqlx::query(sql).bind(owner).bind(id).execute(&mut *conn).await?.rows_affected();
+    }
+    Ok(removed)
+}
+
+async fn remove_older(conn: &mut Connection, time: i64, max: i64) -> Result<u64, StoreError> {
+    let sql = "DELETE FROM archive WHERE seq IN \
+               (SELECT seq FROM archive WHERE at < $1 ORDER BY at, seq LIMIT $2)";
+    Ok(sqlx::query(sql).bind(time).bind(max).execute(conn).await?.rows_affected())
+}
+
+async fn trim(conn: &mut Connection, owner: &str, keep: i64) -> Result<u64, StoreError> {
+    let sql = "DELETE FROM archive WHERE owner = $1 AND seq <= \
+               (SELECT seq FROM archive WHERE owner = $1 ORDER BY seq DESC LIMIT 1 OFFSET $2)";
+    Ok(sqlx::query(sql).bind(owner).bind(keep).execute(conn).await?.rows_affected())
+}
+
+fn entry((_, owner, id, with, time, kind, body): Row) -> Entry {
+    Entry { owner, id, with, time, kind, body }
+}

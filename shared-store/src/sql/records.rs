@@ -1,0 +1,122 @@
+//! Records as rows.
+
+use super::{Connection, Database, lock};
+use crate::sql::limit;
+use crate::{Record, RecordChange, StoreError};
+
+pub(super) struct Records(pub(super) Database);
+
+type Row = (String, Vec<u8>, i64);
+
+#[async_trait::async_trait]
+impl crate::Records for Records {
+    async fn get(&self, owner: &str, collection: &str, key: &str) -> Result<Option<Record>, StoreError> {
+        let sql = "SELECT record_key, value, version FROM record \
+                   WHERE owner = $1 AND collection = $2 AND record_key = $3";
+        let row: Option<Row> = sqlx::query_as(sql)
+            .bind(owner)
+            .bind(collection)
+            .bind(key)
+            .fetch_optional(&mut *self.0.reader().await?)
+            .await?;
+        Ok(row.map(record))
+    }
+
+    async fn list(
+        &self,
+        owner: &str,
+        collection: &str,
+        after: Option<&str>,
+        max: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let sql = "SELECT record_key, value, version FROM record WHERE owner = $1 AND collection = $2 \
+                   AND (CAST($3 AS TEXT) IS NULL OR record_key > $3) ORDER BY record_key LIMIT $4";
+        let rows: Vec<Row> = sqlx::query_as(sql)
+            .bind(owner)
+            .bind(collection)
+            .bind(after)
+            .bind(limit(max))
+            .fetch_all(&mut *self.0.reader().await?)
+            .await?;
+        Ok(rows.into_iter().map(record).collect())
+    }
+
+    async fn commit(&self, owner: &str, changes: &[RecordChange]) -> Result<Vec<u64>, StoreError> {
+        let (owner, changes) = (owner.to_owned(), changes.to_vec());
+        self.0.write(|conn| Box::pin(async move { commit(conn, &owner, &changes).await })).await
+    }
+
+    async fn take(&self, owner: &str, collection: &str, key: &str) -> Result<Option<Record>, StoreError> {
+        let (owner, collection, key) = (owner.to_owned(), collection.to_owned(), key.to_owned());
+        self.0.write(|conn| Box::pin(async move { take(conn, &owner, &collection, &key).await })).await
+    }
+
+    async fn remove_owner(&self, owner: &str) -> Result<u64, StoreError> {
+        let owner = owner.to_owned();
+        self.0.write(|conn| Box::pin(async move { remove_owner(conn, &owner).await })).await
+    }
+}
+
+async fn commit(
+    conn: &mut Connection,
+    owner: &str,
+    changes: &[RecordChange],
+) -> Result<Vec<u64>, StoreError> {
+    lock(conn, owner).await?;
+    let mut versions = Vec::with_capacity(changes.len());
+    for change in changes {
+        versions.push(make(conn, owner, change).await?);
+    }
+    Ok(versions)
+}
+
+async fn make(conn: &mut Connection, owner: &str, change: &RecordChange) -> Result<u64, StoreError> {
+    let sql = "SELECT version FROM record WHERE owner = $1 AND collection = $2 AND record_key = $3";
+    let old: Option<i64> = sqlx::query_scalar(sql)
+        .bind(owner)
+        .bind(&change.collection)
+        .bind(&change.key)
+        .fetch_optional(&mut *conn)
+        .await?;
+    if !change.expected.holds(old.map(i64::cast_unsigned)) {
+        return Err(StoreError::Conflict);
+    }
+    let Some(value) = &change.value else {
+        take(conn, owner, &change.collection, &change.key).await?;
+        return Ok(0);
+    };
+    let version = old.unwrap_or_default() + 1;
+    let upsert = "INSERT INTO record (owner, collection, record_key, version, value) VALUES ($1, $2, $3, $4, $5) \
+                  ON CONFLICT (owner, collection, record_key) DO UPDATE \
+                  SET version = excluded.version, value = excluded.value";
+    sqlx::query(upsert)
+        .bind(owner)
+        .bind(&change.collection)
+        .bind(&change.key)
+        .bind(version)
+        .bind(&value[..])
+        .execute(conn)
+        .await?;
+    Ok(version.cast_unsigned())
+}
+
+async fn take(
+    conn: &mut Connection,
+    owner: &str,
+    collection: &str,
+    key: &str,
+) -> Result<Option<Record>, StoreError> {
+    let sql = "DELETE FROM record WHERE owner = $1 AND collection = $2 AND record_key = $3 \
+               RETURNING record_key, value, version";
+    let row: Option<Row> =
+        sqlx::query_as(sql).bind(owner).bind(collection).bind(key).fetch_optional(conn).await?;
+    Ok(row.map(record))
+}
+
+async fn remove_owner(conn: &mut Connection, owner: &str) -> Result<u64, StoreError> {
+    Ok(sqlx::query("DELETE FROM record WHERE owner = $1").bind(owner).execute(conn).await?.rows_affected())
+}
+
+fn record((key, value, version): Row) -> Record {
+    Record { key, value, version: version.cast_unsigned() }
+}

@@ -1,0 +1,99 @@
+//! The store in one SQLite file: the default, for one machine.
+//!
+//! State a file in WAL mode with `synchronous = FULL`: what was committed is on the disk.
+//! Errors a database that another process holds for more than [`BUSY`] answers [`StoreError::Overloaded`].
+//!
+//! One task writes ([`writer`]), others read beside it. Commands of other processes write too; SQLite orders them.
+
+mod migrations;
+mod writer;
+
+#[path = "../sql/accounts.rs"]
+mod accounts;
+#[path = "../sql/archive.rs"]
+mod archive;
+#[path = "../sql/bindings.rs"]
+mod bindings;
+#[path = "../sql/migrate.rs"]
+mod migrate;
+#[path = "../sql/records.rs"]
+mod records;
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Sqlite};
+
+use crate::{Store, StoreError};
+use migrations::MIGRATIONS;
+use writer::Writer;
+
+pub(super) type Connection = sqlx::SqliteConnection;
+
+/// How a migration's transaction begins: no other process may migrate meanwhile.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+
+/// Opens the file that `url` names, creating it and its folder if need be.
+pub(crate) async fn open(url: &str) -> Result<Store, StoreError> {
+    let options = SqliteConnectOptions::from_str(url)?
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY)
+        .disable_statement_logging();
+    if let Some(folder) = options.get_filename().parent() {
+        std::fs::create_dir_all(folder).map_err(|error| StoreError::Backend(error.to_string()))?;
+    }
+    let mut conn = options.connect().await?;
+    migrate::migrate(&mut conn).await?;
+    let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options).await?;
+    let database = Database { readers, writer: Writer::start(conn) };
+    Ok(Store {
+        accounts: Arc::new(accounts::Accounts(database.clone())),
+        bindings: Arc::new(bindings::Bindings(database.clone())),
+        records: Arc::new(records::Records(database.clone())),
+        archive: Arc::new(archive::Archive(database)),
+    })
+}
+
+/// The readers and the writer of one file.
+#[derive(Clone)]
+struct Database {
+    readers: SqlitePool,
+    writer: Writer,
+}
+
+impl Database {
+    /// A connection for reading.
+    async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
+        Ok(self.readers.acquire().await?)
+    }
+
+    /// Runs `work` in a transaction, whole or not at all; returns when it is on the disk.
+    async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
+    {
+        self.writer.run(work).await
+    }
+}
+
+/// SQLite has one writer at a time, so that nothing need be locked beyond the transaction.
+async fn lock(_conn: &mut Connection, _name: &str) -> Result<(), StoreError> {
+    Ok(())
+}
+
+/// How long to wait for another process's write.
+const BUSY: Duration = Duration::from_secs(10);
+const READERS: u32 = 4;
+
+#[cfg(test)]
+mod tests;

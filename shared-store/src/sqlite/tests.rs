@@ -1,0 +1,86 @@
+//! The contract, migrations from every version, and two processes on one file.
+
+use super::*;
+use crate::{Expected, contract};
+
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("cusax-sqlite-{name}-{}", std::process::id()));
+        // What an earlier run with this process id left behind.
+        let _ = std::fs::remove_dir_all(&folder);
+        Self(folder)
+    }
+
+    fn url(&self) -> String {
+        format!("sqlite://{}", self.0.join("cusax.db").display())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A folder that stays behind in a temporary place harms nobody.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_the_contract() {
+    let folder = Folder::new("contract");
+    contract::run(&open(&folder.url()).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_opening_again() {
+    let folder = Folder::new("again");
+    let first = open(&folder.url()).await.unwrap();
+    first.records.put("o", "c", "k", b"v", Expected::Absent).await.unwrap();
+    // The first stays open, as a server that was killed leaves its files behind.
+    let second = open(&folder.url()).await.unwrap();
+    assert_eq!(second.records.get("o", "c", "k").await.unwrap().unwrap().value, b"v");
+    second.records.put("o", "c", "k", b"w", Expected::Version(1)).await.unwrap();
+    assert_eq!(first.records.get("o", "c", "k").await.unwrap().unwrap().value, b"w");
+}
+
+#[tokio::test]
+async fn migrates_from_every_version_and_refuses_a_newer_one() {
+    for version in 0..=MIGRATIONS.len() {
+        let folder = Folder::new(&format!("from-{version}"));
+        std::fs::create_dir_all(&folder.0).unwrap();
+        let options = SqliteConnectOptions::from_str(&folder.url()).unwrap().create_if_missing(true);
+        let mut conn = options.connect().await.unwrap();
+        migrate::migrate_to(&mut conn, version).await.unwrap();
+        if version > 0 {
+            let insert = "INSERT INTO record (owner, collection, record_key, version, value) \
+                          VALUES ('o', 'c', 'k', 1, x'76')";
+            sqlx::query(insert).execute(&mut conn).await.unwrap();
+        }
+        let store = open(&folder.url()).await.unwrap();
+        let kept = store.records.get("o", "c", "k").await.unwrap().map(|record| record.value);
+        assert_eq!(kept, (version > 0).then(|| b"v".to_vec()));
+        sqlx::query("INSERT INTO schema_version (version) VALUES (99)").execute(&mut conn).await.unwrap();
+        let newer = open(&folder.url()).await.err();
+        assert_eq!(newer, Some(StoreError::NewerSchema { found: 99, known: 2 }));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_write_leaves_its_group_untouched() {
+    let folder = Folder::new("group");
+    let store = open(&folder.url()).await.unwrap();
+    let writes = (0..200).map(|n| {
+        let records = Arc::clone(&store.records);
+        tokio::spawn(async move {
+            // Every tenth believes in something that is not there.
+            let expected = if n % 10 == 0 { Expected::Version(7) } else { Expected::Absent };
+            records.put("o", "c", &n.to_string(), b"v", expected).await
+        })
+    });
+    let mut refused = 0;
+    for write in writes.collect::<Vec<_>>() {
+        refused += usize::from(write.await.unwrap() == Err(StoreError::Conflict));
+    }
+    assert_eq!(refused, 20);
+    assert_eq!(store.records.list("o", "c", None, 1000).await.unwrap().len(), 180);
+}

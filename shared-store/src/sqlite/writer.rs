@@ -1,0 +1,106 @@
+//! The one writer of a SQLite file: many waiting callers, one fsync.
+//!
+//! In    closures over the connection, through a bounded queue; a full queue slows the callers.
+//! Out   each closure's answer, after the commit that holds its work.
+//! Errors a closure that fails is rolled back alone (a savepoint); a commit that fails fails all of its group.
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Connection;
+use crate::StoreError;
+
+/// The way to the writing task; it ends when the last clone is gone.
+#[derive(Clone)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Job>,
+}
+
+type Job = Box<dyn for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Done> + Send>;
+
+/// Work that was done and waits for its commit.
+struct Done {
+    is_kept: bool,
+    /// Answers the caller, given how the commit went.
+    answer: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
+}
+
+impl Writer {
+    /// Starts the task that owns `conn`.
+    pub(super) fn start(conn: Connection) -> Self {
+        let (queue, jobs) = mpsc::channel(LONGEST_QUEUE);
+        tokio::spawn(write_all(conn, jobs));
+        Self { queue }
+    }
+
+    /// Runs `work` with others in one transaction.
+    pub(super) async fn run<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        let job: Job = Box::new(move |conn| {
+            Box::pin(async move {
+                let outcome = work(conn).await;
+                let is_kept = outcome.is_ok();
+                let answer = Box::new(move |committed: Result<(), StoreError>| {
+                    // A caller that went away loses the answer, not the work.
+                    let _ = sender.send(outcome.and_then(|value| committed.map(|()| value)));
+                });
+                Done { is_kept, answer }
+            })
+        });
+        self.queue.send(job).await.map_err(|_| StoreError::Overloaded)?;
+        receiver.await.map_err(|_| StoreError::Overloaded)?
+    }
+}
+
+async fn write_all(mut conn: Connection, mut jobs: mpsc::Receiver<Job>) {
+    while let Some(first) = jobs.recv().await {
+        if let Err(error) = sqlx::query("BEGIN IMMEDIATE").execute(&mut conn).await {
+            // The job is dropped, and its caller hears that the store is overloaded.
+            tracing::warn!(%error, "cannot begin to write");
+            continue;
+        }
+        let mut group = Vec::new();
+        let mut next = Some(first);
+        while let Some(job) = next {
+            group.push(run_in_savepoint(&mut conn, job).await);
+            next = if group.len() < LARGEST_GROUP { jobs.try_recv().ok() } else { None };
+        }
+        let committed = commit(&mut conn).await;
+        for done in group {
+            (done.answer)(committed.clone());
+        }
+    }
+}
+
+async fn run_in_savepoint(conn: &mut Connection, job: Job) -> Done {
+    let begun = sqlx::query("SAVEPOINT job").execute(&mut *conn).await;
+    let done = job(conn).await;
+    let end = if done.is_kept { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
+    let ended = sqlx::raw_sql(end).execute(conn).await;
+    match begun.and(ended) {
+        Ok(_) => done,
+        Err(error) => {
+            let answer = done.answer;
+            Done { is_kept: false, answer: Box::new(move |_| answer(Err(error.into()))) }
+        }
+    }
+}
+
+async fn commit(conn: &mut Connection) -> Result<(), StoreError> {
+    let committed = sqlx::query("COMMIT").execute(&mut *conn).await;
+    if let Err(error) = &committed {
+        tracing::error!(%error, "cannot commit; the disk may be full");
+        // It fails if the failed commit ended the transaction, which is what it is for.
+        let _ = sqlx::query("ROLLBACK").execute(conn).await;
+    }
+    Ok(committed.map(|_| ())?)
+}
+
+/// Writers that wait before further ones are slowed.
+const LONGEST_QUEUE: usize = 1024;
+/// Writers that share one fsync.
+const LARGEST_GROUP: usize = 256;
