@@ -19,3 +19,13 @@ pub fn unix_millis() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |elapsed| i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
 }
+
+/// A random number from the system's generator, for tags, branches and tokens.
+pub fn random() -> u64 {
+    let mut bytes = [0; 8];
+    match aws_lc_rs::rand::fill(&mut bytes) {
+        Ok(()) => u64::from_ne_bytes(bytes),
+        // The library fails only where no process could run; an address and the clock still differ between calls.
+        Err(_) => unix_millis() as u64 ^ (&raw const bytes as u64),
+    }
+}

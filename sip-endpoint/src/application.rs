@@ -1,0 +1,60 @@
+//! The face towards whoever uses the endpoint: the transaction user (RFC 3261 §5).
+
+use sip_core::Message;
+use sip_core::transaction::ServerKey;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::flow::Flow;
+use crate::shard::Input;
+
+/// Whoever takes requests: a proxy, a registrar, a focus. Its methods are called by shards and must not wait;
+/// what takes time goes into a task.
+pub trait Application: Send + Sync + 'static {
+    /// A new request, other than ACK and CANCEL. It is answered through [`Incoming::server`].
+    fn request(&self, incoming: Incoming);
+    /// An ACK of a 2xx (RFC 3261 §13.2.2.4): it belongs to a dialog, not to a transaction.
+    fn ack(&self, ack: Message, flow: Flow);
+    /// A response to no request that is still known, such as a 2xx that was sent again (RFC 6026 §8.9).
+    fn stray(&self, _response: Message, _flow: Flow) {}
+    /// A connection is closed; what was bound to it cannot be reached by it.
+    fn flow_lost(&self, _flow: Flow) {}
+}
+
+/// A request that waits for an answer.
+pub struct Incoming {
+    /// The request, its topmost Via stamped with where it came from.
+    pub request: Message,
+    /// What it came over.
+    pub flow: Flow,
+    /// Where the answer goes.
+    pub server: ServerHandle,
+}
+
+/// The server transaction of a request.
+#[derive(Clone)]
+pub struct ServerHandle {
+    pub(crate) key: ServerKey,
+    pub(crate) shard: mpsc::Sender<Input>,
+    pub(crate) cancelled: CancellationToken,
+}
+
+impl ServerHandle {
+    /// Answers: any number of provisional responses, then a final one; a 2xx to INVITE may be sent again until its ACK
+    /// came (RFC 3261 §13.3.1.4). A full shard drops the response, and the peer's retransmission asks again.
+    pub fn respond(&self, response: Message) {
+        if self.shard.try_send(Input::Respond(self.key.clone(), Box::new(response))).is_err() {
+            tracing::warn!("a response was dropped: its shard is full");
+        }
+    }
+
+    /// Ends when the caller cancelled the INVITE. The CANCEL has its answer; the INVITE wants 487. Cancel safe.
+    pub async fn cancelled(&self) {
+        self.cancelled.cancelled().await;
+    }
+
+    /// Whether the caller cancelled the INVITE.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.is_cancelled()
+    }
+}

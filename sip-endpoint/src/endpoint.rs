@@ -1,0 +1,356 @@
+//! The endpoint: binds, starts shards, and sends what the application wants sent.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use shared_runtime::listen::{self, ListenError};
+use shared_runtime::{Shutdown, tls::TlsPolicy};
+use sip_core::Message;
+use sip_core::header::Name;
+use sip_core::transaction::Timers;
+use tokio::sync::mpsc;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::application::Application;
+use crate::flow::{Flow, Transport};
+use crate::metrics::Metrics;
+use crate::sent::SentRequest;
+use crate::shard::{Input, Shard};
+use crate::target::Target;
+use crate::transport::{Wires, in_process, stream, udp};
+use crate::via;
+
+/// Where an endpoint listens, and its wires within the process.
+#[derive(Default)]
+pub struct Listeners {
+    /// UDP addresses.
+    pub udp: Vec<SocketAddr>,
+    /// TCP addresses.
+    pub tcp: Vec<SocketAddr>,
+    /// TLS addresses.
+    pub tls: Vec<SocketAddr>,
+    /// Wires to other endpoints; their index is the argument of [`Endpoint::port`].
+    pub ports: Vec<in_process::Port>,
+}
+
+/// Where an endpoint really listens.
+#[derive(Debug, Clone, Default)]
+pub struct Bound {
+    /// UDP addresses.
+    pub udp: Vec<SocketAddr>,
+    /// TCP addresses.
+    pub tcp: Vec<SocketAddr>,
+    /// TLS addresses.
+    pub tls: Vec<SocketAddr>,
+}
+
+/// Where random numbers come from.
+pub type Random = fn() -> u64;
+
+/// A running endpoint. Clones share it.
+#[derive(Clone)]
+pub struct Endpoint {
+    inlet: Inlet,
+    tls: TlsConnector,
+    bound: Arc<Bound>,
+    random: Random,
+}
+
+/// The way in: from wires to shards. What transports hold of the endpoint.
+#[derive(Clone)]
+pub(crate) struct Inlet {
+    pub(crate) wires: Arc<Wires>,
+    pub(crate) shutdown: Shutdown,
+    shards: Arc<[mpsc::Sender<Input>]>,
+    application: Arc<dyn Application>,
+}
+
+impl Endpoint {
+    /// Binds every listener and starts. `application` gets the endpoint itself through the cell that it may hold.
+    pub async fn start(
+        listeners: Listeners,
+        timers: Timers,
+        tls: &TlsPolicy,
+        metrics: Metrics,
+        random: Random,
+        shutdown: &Shutdown,
+        application: Arc<dyn Application>,
+    ) -> Result<Self, ListenError> {
+        let mut bound = Bound::default();
+        let mut sockets = Vec::new();
+        for address in listeners.udp {
+            let socket = listen::udp("sip.udp", address).await?;
+            let local =
+                socket.local_addr().map_err(|reason| ListenError { listener: "sip.udp", address, reason })?;
+            bound.udp.push(local);
+            sockets.push((Arc::new(socket), local));
+        }
+        let mut streams = Vec::new();
+        let acceptor = TlsAcceptor::from(tls.server(&[]));
+        for (listener, addresses, acceptor) in
+            [("sip.tcp", listeners.tcp, None), ("sip.tls", listeners.tls, Some(acceptor))]
+        {
+            for address in addresses {
+                let socket = listen::tcp(listener, address).await?;
+                let local =
+                    socket.local_addr().map_err(|reason| ListenError { listener, address, reason })?;
+                if acceptor.is_some() {
+                    bound.tls.push(local)
+                } else {
+                    bound.tcp.push(local)
+                }
+                streams.push((socket, acceptor.clone()));
+            }
+        }
+        let (outgoing, incoming): (Vec<_>, Vec<_>) =
+            listeners.ports.into_iter().map(|port| (port.outgoing, port.incoming)).unzip();
+        let wires = Arc::new(Wires::new(sockets.clone(), outgoing, metrics.clone()));
+
+        let count = std::thread::available_parallelism().map_or(2, usize::from);
+        let (inboxes, inputs): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(INBOX)).unzip();
+        for (inbox, inputs) in inboxes.iter().zip(inputs) {
+            let shard = Shard {
+                application: Arc::clone(&application),
+                wires: Arc::clone(&wires),
+                metrics: metrics.clone(),
+                inbox: inbox.clone(),
+            };
+            spawn_until_shutdown(shutdown, shard.run(timers, inputs));
+        }
+        let inlet = Inlet { wires, shutdown: shutdown.clone(), shards: inboxes.into(), application };
+        for (id, (socket, local)) in sockets.into_iter().enumerate() {
+            spawn_until_shutdown(shutdown, udp::read(socket, id as u64, local, inlet.clone()));
+        }
+        for (listener, acceptor) in streams {
+            spawn_until_shutdown(shutdown, stream::accept(listener, acceptor, inlet.clone()));
+        }
+        for (id, incoming) in incoming.into_iter().enumerate() {
+            spawn_until_shutdown(shutdown, in_process::read(id as u64, incoming, inlet.clone()));
+        }
+        Ok(Self { inlet, tls: TlsConnector::from(tls.client(&[])), bound: Arc::new(bound), random })
+    }
+
+    /// Where it listens.
+    pub fn bound(&self) -> &Bound {
+        &self.bound
+    }
+
+    /// The flow of the wire with this index.
+    pub fn port(&self, index: usize) -> Flow {
+        in_process::flow(index as u64)
+    }
+
+    /// A random number.
+    pub fn random(&self) -> u64 {
+        (self.random)()
+    }
+
+    /// Whether a flow can still carry anything.
+    pub fn is_open(&self, flow: &Flow) -> bool {
+        self.inlet.wires.is_open(flow)
+    }
+
+    /// The flow to a target: a socket, an open connection, or one that is being opened. `None` without a listener of
+    /// its family and transport.
+    pub fn flow_to(&self, target: &Target) -> Option<Flow> {
+        match target.transport {
+            Transport::Udp => self.inlet.wires.udp_flow(target.address),
+            Transport::InProcess => None,
+            transport => Some(self.inlet.wires.stream_to(transport, target.address).unwrap_or_else(|| {
+                let tls = (transport == Transport::Tls).then(|| self.tls.clone());
+                stream::connect(&self.inlet, transport, target.address, &target.host, tls)
+            })),
+        }
+    }
+
+    /// Sends a request, other than ACK, in a transaction of its own, with a Via of ours on top. `suffix` goes into the
+    /// branch after a dot, where a proxy puts what tells loops.
+    pub async fn request(&self, mut request: Message, flow: Flow, suffix: &str) -> SentRequest {
+        self.push_via(&mut request, &flow, suffix);
+        request.ensure_content_length();
+        let (answers, receiver) = mpsc::channel(ANSWERS);
+        let key = sip_core::transaction::ClientKey::of(&request);
+        let shard = self.inlet.shard_of(&request).clone();
+        // An error says that the endpoint stopped; the receiver then says that the transaction is over.
+        let _ = shard.send(Input::Request(Box::new(request), flow, answers)).await;
+        SentRequest { key, shard, answers: receiver }
+    }
+
+    /// Sends an ACK of a 2xx, which has no transaction, with a Via of ours on top.
+    pub fn send_ack(&self, mut ack: Message, flow: Flow) {
+        self.push_via(&mut ack, &flow, "0");
+        ack.ensure_content_length();
+        self.inlet.wires.send(flow, ack.to_bytes());
+    }
+
+    /// Sends a response without a transaction where its topmost Via says (RFC 3261 §18.2.2). Over UDP, or over an open
+    /// connection to that address.
+    pub fn send_stray(&self, response: &Message) {
+        let Some(via) = response.top_via() else { return };
+        let Some(address) = via::reply_address(&via) else { return };
+        let flow = match via.transport {
+            "UDP" => self.inlet.wires.udp_flow(address),
+            "TLS" => self.inlet.wires.stream_to(Transport::Tls, address),
+            _ => self.inlet.wires.stream_to(Transport::Tcp, address),
+        };
+        if let Some(flow) = flow {
+            self.inlet.wires.send(flow, response.to_bytes());
+        }
+    }
+
+    /// Our address as the peer of a flow should write it: the IP that it sees, and the port that we listen on.
+    pub fn address_on(&self, flow: &Flow) -> SocketAddr {
+        let listeners = match flow.transport {
+            Transport::Udp => return SocketAddr::new(seen_ip(flow), flow.local.port()),
+            Transport::Tcp | Transport::InProcess => &self.bound.tcp,
+            Transport::Tls => &self.bound.tls,
+        };
+        let port = listeners.first().map_or(flow.local.port(), SocketAddr::port);
+        SocketAddr::new(seen_ip(flow), port)
+    }
+
+    /// Whether an IP address and port are ones that we listen on.
+    pub fn is_own(&self, host: &str, port: Option<u16>) -> bool {
+        let Ok(ip) = host.trim_matches(['[', ']']).parse::<IpAddr>() else { return false };
+        let all = [(&self.bound.udp, 5060), (&self.bound.tcp, 5060), (&self.bound.tls, 5061)];
+        all.into_iter().any(|(bound, default)| {
+            bound.iter().any(|local| {
+                local.port() == port.unwrap_or(default)
+                    && (local.ip() == ip || (local.ip().is_unspecified() && is_local_ip(ip)))
+            })
+        })
+    }
+
+    fn push_via(&self, request: &mut Message, flow: &Flow, suffix: &str) {
+        let address = self.address_on(flow);
+        let rport = if flow.transport == Transport::Udp { ";rport" } else { "" };
+        let branch = format!("z9hG4bK{:016x}.{suffix}", self.random());
+        let via = format!("SIP/2.0/{} {address}{rport};branch={branch}", flow.transport.as_via());
+        request.push_front(Name::Via, &via);
+    }
+}
+
+impl Inlet {
+    /// Takes a datagram. A full shard drops it.
+    pub(crate) fn take_datagram(&self, bytes: Bytes, flow: Flow) {
+        let Some((message, flow)) = self.read(bytes, flow) else { return };
+        if self.shard_of(&message).try_send(Input::Message(Box::new(message), flow)).is_err() {
+            self.wires.metrics.dropped.inc();
+        }
+    }
+
+    /// Takes a message from a stream. Waits while its shard is full.
+    pub(crate) async fn take_framed(&self, bytes: Bytes, flow: Flow) {
+        let Some((message, flow)) = self.read(bytes, flow) else { return };
+        // An error says that the endpoint stopped.
+        let _ = self.shard_of(&message).send(Input::Message(Box::new(message), flow)).await;
+    }
+
+    /// A connection is closed: tells every shard, and the application.
+    pub(crate) async fn flow_lost(&self, flow: Flow) {
+        for shard in self.shards.iter() {
+            // As above.
+            let _ = shard.send(Input::FlowLost(flow)).await;
+        }
+        self.application.flow_lost(flow);
+    }
+
+    /// Parses and stamps; a malformed request is answered, without a transaction (RFC 3261 §8.2.7).
+    fn read(&self, bytes: Bytes, flow: Flow) -> Option<(Message, Flow)> {
+        self.wires.metrics.received(flow.transport);
+        match Message::parse(bytes) {
+            Ok(message) if !message.is_request() => Some((message, flow)),
+            Ok(mut message) => {
+                let flow = stamp(&mut message, flow);
+                Some((message, flow))
+            }
+            Err(malformed) => {
+                self.wires.metrics.malformed.inc();
+                tracing::debug!(fault = malformed.reason, ?flow, "malformed message");
+                let mut request = *malformed.readable?;
+                if request.is_request() && request.method() != "ACK" && request.top_via().is_some() {
+                    let flow = stamp(&mut request, flow);
+                    let response = Message::response(&request, malformed.status, malformed.reason);
+                    self.wires.send(flow, response.to_bytes());
+                }
+                None
+            }
+        }
+    }
+
+    /// The shard of a message: its topmost branch decides, which a request shares with its CANCEL, its ACK, and its
+    /// responses.
+    fn shard_of(&self, message: &Message) -> &mpsc::Sender<Input> {
+        let mut hasher = DefaultHasher::new();
+        match message.top_via().and_then(|via| via.branch()) {
+            Some(branch) => branch.hash(&mut hasher),
+            None => message.call_id().hash(&mut hasher),
+        }
+        &self.shards[(hasher.finish() % self.shards.len() as u64) as usize]
+    }
+}
+
+fn stamp(request: &mut Message, flow: Flow) -> Flow {
+    match flow.transport {
+        Transport::InProcess => flow,
+        Transport::Udp => Flow { remote: via::stamp(request, flow.remote), ..flow },
+        Transport::Tcp | Transport::Tls => {
+            via::stamp(request, flow.remote);
+            flow
+        }
+    }
+}
+
+/// Our IP as the peer of a flow sees it.
+fn seen_ip(flow: &Flow) -> IpAddr {
+    let ip = flow.local.ip().to_canonical();
+    if ip.is_unspecified() { local_ip(flow.remote) } else { ip }
+}
+
+/// The IP that the system would use towards `remote`.
+pub(crate) fn local_ip(remote: SocketAddr) -> IpAddr {
+    let (any, loopback): (IpAddr, IpAddr) = if remote.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::LOCALHOST.into())
+    } else {
+        (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::LOCALHOST.into())
+    };
+    // Connecting a datagram socket sends nothing; it asks the routing table.
+    let asked = std::net::UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect(remote)?;
+        socket.local_addr()
+    });
+    asked.map_or(loopback, |local| local.ip())
+}
+
+/// Whether the machine has this IP. Few addresses are ever asked for, and they are remembered.
+fn is_local_ip(ip: IpAddr) -> bool {
+    static KNOWN: OnceLock<dashmap::DashMap<IpAddr, bool>> = OnceLock::new();
+    let known = KNOWN.get_or_init(dashmap::DashMap::new);
+    if let Some(answer) = known.get(&ip).map(|answer| *answer) {
+        return answer;
+    }
+    let answer = std::net::UdpSocket::bind((ip, 0)).is_ok();
+    if known.len() < MOST_KNOWN_IPS {
+        known.insert(ip, answer);
+    }
+    answer
+}
+
+fn spawn_until_shutdown(shutdown: &Shutdown, task: impl Future<Output = ()> + Send + 'static) {
+    let stop = shutdown.clone();
+    shutdown.spawn(async move {
+        tokio::select! {
+            () = task => {}
+            () = stop.begun() => {}
+        }
+    });
+}
+
+/// Inputs that wait for a shard.
+const INBOX: usize = 16_384;
+/// Answers that wait for whoever sent the request.
+const ANSWERS: usize = 32;
+/// IP addresses that are remembered as ours or not.
+const MOST_KNOWN_IPS: usize = 1_024;

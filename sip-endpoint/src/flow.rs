@@ -1,0 +1,71 @@
+//! A flow — RFC 5626 §3: the way between us and one peer, in both directions.
+
+use std::net::SocketAddr;
+
+use sip_core::transaction::Reliability;
+
+/// What carries a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// A stream.
+    Tcp,
+    /// A protected stream.
+    Tls,
+    /// Another endpoint in this process.
+    InProcess,
+}
+
+/// One flow. Equal flows lead to the same peer over the same socket or connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// What carries it.
+    pub transport: Transport,
+    /// Which socket, connection or port of that transport.
+    pub id: u64,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The peer's end.
+    pub remote: SocketAddr,
+}
+
+impl Transport {
+    /// The word in a Via (RFC 3261 §20.42). In-process looks like TCP to whoever reads the Via.
+    pub fn as_via(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp | Self::InProcess => "TCP",
+            Self::Tls => "TLS",
+        }
+    }
+
+    /// The word in a `transport` parameter.
+    pub fn as_param(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp | Self::InProcess => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+
+    /// Whether it delivers by itself.
+    pub fn reliability(self) -> Reliability {
+        match self {
+            Self::Udp => Reliability::Unreliable,
+            Self::Tcp | Self::Tls | Self::InProcess => Reliability::Reliable,
+        }
+    }
+
+    /// Whether a stranger on the way can read it.
+    pub fn is_protected(self) -> bool {
+        matches!(self, Self::Tls | Self::InProcess)
+    }
+}
+
+impl Flow {
+    /// Whether passwords may pass: protected, or not leaving the machine.
+    pub fn is_private(&self) -> bool {
+        self.transport.is_protected() || self.remote.ip().to_canonical().is_loopback()
+    }
+}

@@ -1,0 +1,42 @@
+//! The tokio shell of `sip-core`: sockets on one side, an [`Application`] on the other.
+//!
+//! In    datagrams, connections, messages of another endpoint in the same process; requests of the application.
+//! Out   new requests to the application, responses to whoever sent the request.
+//! State shards, each one task that owns its transactions; connections, each one task that owns its stream.
+//! Errors a malformed request is answered with its fault as the reason phrase; a full queue drops a datagram, as a net
+//! would, and slows a stream.
+//!
+//! A user agent is an [`Application`] that answers:
+//!
+//! ```no_run
+//! use sip_core::Message;
+//! use sip_endpoint::{Application, Flow, Incoming};
+//!
+//! struct Friendly;
+//!
+//! impl Application for Friendly {
+//!     fn request(&self, incoming: Incoming) {
+//!         let answer = Message::response(&incoming.request, 200, "");
+//!         incoming.server.respond(answer);
+//!     }
+//!     fn ack(&self, _ack: Message, _flow: Flow) {}
+//! }
+//! ```
+
+mod application;
+mod endpoint;
+mod flow;
+mod metrics;
+mod sent;
+mod shard;
+mod target;
+mod transport;
+mod via;
+
+pub use application::{Application, Incoming, ServerHandle};
+pub use endpoint::{Bound, Endpoint, Listeners, Random};
+pub use flow::{Flow, Transport};
+pub use metrics::Metrics;
+pub use sent::{Answer, SentRequest};
+pub use target::{ResolveError, Target};
+pub use transport::in_process::{Port, pair};

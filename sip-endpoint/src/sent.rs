@@ -1,0 +1,50 @@
+//! A request that was sent, and what comes back.
+
+use sip_core::Message;
+use sip_core::transaction::{ClientKey, Failure};
+use tokio::sync::mpsc;
+
+use crate::shard::Input;
+
+/// The client transaction of a request.
+pub struct SentRequest {
+    pub(crate) key: Option<ClientKey>,
+    pub(crate) shard: mpsc::Sender<Input>,
+    pub(crate) answers: mpsc::Receiver<Answer>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub enum Answer {
+    /// A response, with our Via still on top.
+    Response(Box<Message>),
+    /// Nothing will come: nobody answered in time, or the way is gone.
+    Failed(Failure),
+}
+
+impl SentRequest {
+    /// The next answer; `None` when the transaction is over. Cancel safe.
+    pub async fn next(&mut self) -> Option<Answer> {
+        self.answers.recv().await
+    }
+
+    /// The final response, provisional ones passed over.
+    pub async fn last(mut self) -> Result<Message, Failure> {
+        while let Some(answer) = self.next().await {
+            match answer {
+                Answer::Response(response) if response.status() >= 200 => return Ok(*response),
+                Answer::Response(_) => {}
+                Answer::Failed(failure) => return Err(failure),
+            }
+        }
+        Err(Failure::Unreachable)
+    }
+
+    /// Cancels an INVITE: now, or when its first provisional response comes (RFC 3261 §9.1).
+    pub async fn cancel(&self) {
+        if let Some(key) = &self.key {
+            // An error says that the endpoint stopped, and with it the transaction.
+            let _ = self.shard.send(Input::Cancel(key.clone())).await;
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The topmost Via of what comes and goes — RFC 3261 §18.2.1 (received), RFC 3581 (rport).
+
+use std::net::SocketAddr;
+
+use sip_core::Message;
+use sip_core::header::{Name, Via};
+
+/// Notes in the topmost Via where a request came from, and answers where its responses go (§18.2.2, RFC 3581 §4).
+pub(crate) fn stamp(request: &mut Message, source: SocketAddr) -> SocketAddr {
+    let source = SocketAddr::new(source.ip().to_canonical(), source.port());
+    let Some(via) = request.top_via() else { return source };
+    let ip = source.ip().to_string();
+    let has_rport = via.params.has("rport");
+    let is_as_said = via.host.trim_matches(['[', ']']).eq_ignore_ascii_case(&ip);
+    let reply_port = if has_rport { source.port() } else { via.port.unwrap_or(DEFAULT_PORT) };
+    let reply = SocketAddr::new(source.ip(), reply_port);
+    if is_as_said && !has_rport {
+        return reply;
+    }
+    let mut stamped = format!("SIP/2.0/{} {}", via.transport, via.host);
+    if let Some(port) = via.port {
+        stamped.push_str(&format!(":{port}"));
+    }
+    for (name, value) in via.params.iter() {
+        if name.eq_ignore_ascii_case("received") || name.eq_ignore_ascii_case("rport") {
+            continue;
+        }
+        stamped.push(';');
+        stamped.push_str(name);
+        if let Some(value) = value {
+            stamped.push('=');
+            stamped.push_str(value);
+        }
+    }
+    stamped.push_str(&format!(";received={ip}"));
+    if has_rport {
+        stamped.push_str(&format!(";rport={}", source.port()));
+    }
+    request.pop_front(Name::Via);
+    request.push_front(Name::Via, &stamped);
+    reply
+}
+
+/// Where a response goes by its topmost Via alone (§18.2.2), for responses without a transaction.
+pub(crate) fn reply_address(via: &Via<'_>) -> Option<SocketAddr> {
+    let host = via.params.value("received").unwrap_or(via.host).trim_matches(['[', ']']);
+    let port =
+        via.params.value("rport").and_then(|port| port.parse().ok()).or(via.port).unwrap_or(DEFAULT_PORT);
+    Some(SocketAddr::new(host.parse().ok()?, port))
+}
+
+const DEFAULT_PORT: u16 = 5060;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamped(via: &str) -> (String, SocketAddr) {
+        let mut request = Message::request("OPTIONS", "sip:x");
+        request.push(Name::Via, via);
+        let reply = stamp(&mut request, "192.0.2.1:9988".parse().unwrap());
+        (request.value(Name::Via).unwrap().to_owned(), reply)
+    }
+
+    #[test]
+    fn notes_the_source_when_it_is_another_or_asked_for() {
+        let (via, reply) = stamped("SIP/2.0/UDP 10.1.1.1:4540;rport;branch=z9hG4bKkjshdyff");
+        assert_eq!(via, "SIP/2.0/UDP 10.1.1.1:4540;branch=z9hG4bKkjshdyff;received=192.0.2.1;rport=9988");
+        assert_eq!(reply, "192.0.2.1:9988".parse().unwrap());
+        let (via, reply) = stamped("SIP/2.0/UDP host:4540;branch=z9hG4bK1");
+        assert_eq!(
+            (via.as_str(), reply.port()),
+            ("SIP/2.0/UDP host:4540;branch=z9hG4bK1;received=192.0.2.1", 4540)
+        );
+        let (via, reply) = stamped("SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1");
+        assert_eq!((via.as_str(), reply.port()), ("SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1", 5060));
+    }
+
+    #[test]
+    fn a_lie_in_received_is_replaced() {
+        let (via, _) = stamped("SIP/2.0/UDP 10.0.0.1;received=203.0.113.9;rport=1;branch=z9hG4bK1");
+        assert_eq!(via, "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1;received=192.0.2.1;rport=9988");
+    }
+}
