@@ -1,0 +1,252 @@
+//! A server with an empty store on free ports, and clients that speak raw XML.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+
+use std::path::PathBuf;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use base64::Engine;
+use shared_auth::{Auth, NewAccount, Profile};
+use shared_model::{Aor, BareJid, Fact};
+use shared_runtime::bus::Bus;
+use shared_runtime::tls::{self, TlsPolicy};
+use shared_runtime::Shutdown;
+use shared_store::Store;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use xmpp_core::xml::{Frame, Framer, Limits};
+use xmpp_server::{Config, Parts, XmppServer};
+
+/// The domain of all tests.
+pub const DOMAIN: &str = "example.org";
+/// The domain of its rooms.
+pub const ROOMS: &str = "conference.example.org";
+/// Everybody's password.
+pub const PASSWORD: &str = "correct horse";
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+static SERIAL: AtomicU32 = AtomicU32::new(0);
+
+/// A running server.
+pub struct Served {
+    pub server: XmppServer,
+    pub store: Store,
+    pub auth: Auth,
+    pub bus: Bus<Fact>,
+    pub tls: TlsPolicy,
+    pub shutdown: Shutdown,
+    folder: PathBuf,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Starts a server with alice, bob and carol.
+pub async fn serve() -> Served {
+    serve_with(Config::default(), Store::in_memory()).await
+}
+
+/// Starts a server with these bounds over this store.
+pub async fn serve_with(config: Config, store: Store) -> Served {
+    tls::install_provider();
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("cusax-xmpp-{}-{serial}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let registry = prometheus::Registry::new();
+    let bus = Bus::new();
+    let auth = Auth::open(&shared_auth::Config::default(), &store, &folder, &bus, &registry).unwrap();
+    for (name, number) in [("alice", "+33123456789"), ("bob", "+33123456780"), ("carol", "+33123456781")] {
+        let aor: Aor = format!("{name}@sip.example.org").parse().unwrap();
+        let jid: BareJid = format!("{name}@{DOMAIN}").parse().unwrap();
+        let numbers = vec![number.to_owned()];
+        let profile = Profile { name: name.to_owned(), numbers, video: false, admin: false };
+        let _ = auth.book.create(NewAccount { aor, jid, profile }, PASSWORD).await; // there is one after a restart
+    }
+    let names = [DOMAIN.to_owned(), ROOMS.to_owned()];
+    let tls = TlsPolicy::open(&tls::Config::default(), &folder, &names).unwrap();
+    let shutdown = Shutdown::new();
+    let free = vec!["127.0.0.1:0".parse().unwrap()];
+    let config = Config { c2s: free.clone(), c2s_tls: free, ..config };
+    let parts = Parts {
+        config,
+        domain: DOMAIN.to_owned(),
+        rooms_domain: ROOMS.to_owned(),
+        auth: auth.clone(),
+        store: store.clone(),
+        tls: tls.clone(),
+        bus: bus.clone(),
+        registry: &registry,
+        shutdown: shutdown.clone(),
+    };
+    let server = XmppServer::start(parts).await.unwrap();
+    Served { server, store, auth, bus, tls, shutdown, folder }
+}
+
+trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+
+/// One stream.
+pub struct Client {
+    io: Box<dyn Io>,
+    framer: Framer,
+}
+
+impl Client {
+    /// Connects and says nothing.
+    pub async fn connect(served: &Served) -> Self {
+        let socket = TcpStream::connect(served.server.c2s()[0]).await.unwrap();
+        Self { io: Box::new(socket), framer: Framer::new(Limits::default()) }
+    }
+
+    /// Connects with TLS from the first byte.
+    pub async fn connect_tls(served: &Served) -> Self {
+        let socket = TcpStream::connect(served.server.c2s_tls()[0]).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(served.tls.client(&[b"xmpp-client"]));
+        let name = rustls::pki_types::ServerName::try_from(DOMAIN).unwrap();
+        let stream = connector.connect(name, socket).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"xmpp-client"[..]));
+        Self { io: Box::new(stream), framer: Framer::new(Limits::default()) }
+    }
+
+    /// Upgrades after `<proceed/>`.
+    pub async fn upgrade(self, served: &Served) -> Self {
+        let connector = tokio_rustls::TlsConnector::from(served.tls.client(&[]));
+        let name = rustls::pki_types::ServerName::try_from(DOMAIN).unwrap();
+        let stream = connector.connect(name, self.io).await.unwrap();
+        Self { io: Box::new(stream), framer: Framer::new(Limits::default()) }
+    }
+
+    /// Logs in with PLAIN and binds a resource.
+    pub async fn login(served: &Served, user: &str, resource: &str) -> Self {
+        let mut client = Self::connect(served).await;
+        client.authenticate(user, PASSWORD).await;
+        client.bind(resource).await;
+        client
+    }
+
+    /// Logs in and is available; everything that comes with it is read.
+    pub async fn online(served: &Served, user: &str, resource: &str) -> Self {
+        let mut client = Self::login(served, user, resource).await;
+        client.send("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>").await;
+        client.expect(&["id='roster'"]).await;
+        client.send("<presence/>").await;
+        client.expect(&["<presence", &format!("from='{user}@{DOMAIN}/{resource}'")]).await;
+        client
+    }
+
+    /// Opens the stream and proves who it is.
+    pub async fn authenticate(&mut self, user: &str, password: &str) {
+        self.open().await;
+        let proof = base64::engine::general_purpose::STANDARD.encode(format!("\0{user}\0{password}"));
+        self.send(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{proof}</auth>")).await;
+        self.expect(&["<success"]).await;
+        self.framer = Framer::new(Limits::default());
+        self.open().await;
+    }
+
+    /// Binds a resource.
+    pub async fn bind(&mut self, resource: &str) {
+        self.send(&format!(
+            "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind></iq>"
+        ))
+        .await;
+        self.expect(&["id='bind'", "type='result'", resource]).await;
+    }
+
+    /// Sends a header and reads the features.
+    pub async fn open(&mut self) -> String {
+        self.send(&format!(
+            "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
+             xmlns:stream='http://etherx.jabber.org/streams' to='{DOMAIN}' version='1.0'>"
+        ))
+        .await;
+        self.expect(&["features"]).await
+    }
+
+    /// Sends bytes as they are.
+    pub async fn send(&mut self, text: &str) {
+        self.send_bytes(text.as_bytes()).await;
+    }
+
+    /// Sends bytes as they are; the peer may be gone.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+        let _ = self.io.write_all(bytes).await;
+        let _ = self.io.flush().await;
+    }
+
+    /// The next element as text; `None` at the end of the stream.
+    pub async fn next(&mut self) -> Option<String> {
+        loop {
+            match self.framer.next().expect("the server writes XML") {
+                Some(Frame::Element(head, content)) => {
+                    let mut text = format!("<{} xmlns='{}'", head.name, head.ns);
+                    for (name, value) in &head.attributes {
+                        text.push_str(&format!(" {name}='{value}'"));
+                    }
+                    return Some(format!("{text}>{}</{}>", String::from_utf8(content.to_vec()).unwrap(), head.name));
+                }
+                Some(Frame::Open(_)) => {}
+                Some(Frame::Close) => return None,
+                None => {
+                    let mut chunk = [0_u8; 4096];
+                    let read = timeout(PATIENCE, self.io.read(&mut chunk)).await.expect("the server answers in time");
+                    match read {
+                        Ok(0) | Err(_) => return None,
+                        Ok(length) => self.framer.push(&chunk[..length]),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next element that holds all of these; what comes before it is passed over.
+    pub async fn expect(&mut self, parts: &[&str]) -> String {
+        let mut passed = Vec::new();
+        while let Some(text) = self.next().await {
+            if parts.iter().all(|part| text.contains(part)) {
+                return text;
+            }
+            passed.push(text);
+        }
+        panic!("the stream ended without {parts:?}; it said {passed:#?}");
+    }
+
+    /// Asserts that nothing came before the answer to a ping that is sent now.
+    pub async fn expect_nothing(&mut self) {
+        let id = format!("quiet{}", SERIAL.fetch_add(1, Ordering::Relaxed));
+        self.send(&format!("<iq type='get' id='{id}' to='{DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>")).await;
+        let next = self.next().await.unwrap();
+        assert!(next.contains(&id), "nothing was expected, and this came: {next}");
+    }
+
+    /// Asserts that the stream ends with this error.
+    pub async fn expect_stream_error(&mut self, condition: &str) {
+        let error = self.expect(&["<error", "streams"]).await;
+        assert!(error.contains(condition), "{condition} was expected: {error}");
+        assert_eq!(self.next().await, None);
+    }
+
+    /// An iq, and what answers it.
+    pub async fn ask(&mut self, type_: &str, to: &str, payload: &str) -> String {
+        let id = format!("q{}", SERIAL.fetch_add(1, Ordering::Relaxed));
+        let to = if to.is_empty() { String::new() } else { format!(" to='{to}'") };
+        self.send(&format!("<iq type='{type_}' id='{id}'{to}>{payload}</iq>")).await;
+        self.expect(&["<iq", &format!("id='{id}'")]).await
+    }
+
+    /// Enters a room and reads up to the subject.
+    pub async fn enter(&mut self, room: &str, nick: &str) -> String {
+        self.send(&format!("<presence to='{room}/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>")).await;
+        let own = self.expect(&["<presence", "code='110'"]).await;
+        self.expect(&["<subject"]).await;
+        own
+    }
+}
+
