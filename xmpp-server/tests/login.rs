@@ -17,7 +17,9 @@ async fn starttls_leads_to_bound_mechanisms_and_a_resource() {
     client.expect(&["<proceed"]).await;
     let mut client = client.upgrade(&served).await;
     let features = client.open().await;
-    for part in ["SCRAM-SHA-512-PLUS", "SCRAM-SHA-1<", "PLAIN", "type='tls-exporter'", "type='tls-server-end-point'"] {
+    for part in
+        ["SCRAM-SHA-512-PLUS", "SCRAM-SHA-1<", "PLAIN", "type='tls-exporter'", "type='tls-server-end-point'"]
+    {
         assert!(features.contains(part), "{part}: {features}");
     }
     assert!(!features.contains("<starttls"));
@@ -49,7 +51,10 @@ async fn a_wrong_password_and_an_unknown_user_get_one_answer_and_three_tries() {
         client.expect(&["<failure"]).await;
         client.expect_stream_error("policy-violation").await;
     }
-    assert!(answers.iter().all(|answer| *answer == answers[0] && answer.contains("<not-authorized")), "{answers:?}");
+    assert!(
+        answers.iter().all(|answer| *answer == answers[0] && answer.contains("<not-authorized")),
+        "{answers:?}"
+    );
 }
 
 #[tokio::test]
@@ -170,5 +175,8 @@ async fn a_taken_port_names_the_listener_and_the_address() {
         shutdown: served.shutdown.clone(),
     };
     let Err(error) = xmpp_server::XmppServer::start(parts).await else { panic!("the port is taken") };
-    assert!(error.to_string().contains("xmpp.c2s") && error.to_string().contains(&taken.to_string()), "{error}");
+    assert!(
+        error.to_string().contains("xmpp.c2s") && error.to_string().contains(&taken.to_string()),
+        "{error}"
+    );
 }

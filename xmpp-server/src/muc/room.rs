@@ -254,17 +254,6 @@ impl Room {
         }
     }
 
-    /// Takes everybody out.
-    pub(crate) fn remove_all(&mut self, why: LeaveReason, out: &mut Effects) {
-        for occupant in std::mem::take(&mut self.occupants) {
-            let item = Item { affiliation: "none", role: "none", ..Item::default() };
-            let code: &[u16] = if why == LeaveReason::Shutdown { &[110, 332] } else { &[110] };
-            let presence = Stanza::new(Kind::Presence, Some("unavailable")).with(&user(Some(&item), code));
-            out.stanzas
-                .push(presence.addressed(Some(&self.occupant_jid(&occupant.nick)), Some(&occupant.jid)));
-        }
-    }
-
     /// The room as other services see it.
     pub(crate) fn snapshot(&self) -> RoomSnapshot {
         let shown = |occupant: &Occupant| {

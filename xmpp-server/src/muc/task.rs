@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shared_model::{Correlation, Fact, LeaveReason, Participant, RoomSnapshot};
+use shared_model::{Correlation, Fact, Participant, RoomSnapshot};
 use shared_runtime::unix_millis;
 use shared_store::{Expected, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -33,12 +33,8 @@ pub(crate) async fn run(server: Arc<Server>, mut room: Room, mut inbox: mpsc::Re
     loop {
         let command = tokio::select! {
             command = inbox.recv() => command,
-            () = server.shutdown.begun() => {
-                let mut effects = Effects::default();
-                room.remove_all(LeaveReason::Shutdown, &mut effects);
-                send(&server, &room, effects).await;
-                break;
-            }
+            // Every stream ends with `system-shutdown` at this moment, which says it all.
+            () = server.shutdown.begun() => break,
         };
         let Some(command) = command else { break };
         let mut effects = Effects::default();

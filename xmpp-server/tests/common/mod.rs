@@ -10,9 +10,9 @@ use std::time::Duration;
 use base64::Engine;
 use shared_auth::{Auth, NewAccount, Profile};
 use shared_model::{Aor, BareJid, Fact};
+use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::{self, TlsPolicy};
-use shared_runtime::Shutdown;
 use shared_store::Store;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -145,7 +145,10 @@ impl Client {
     pub async fn authenticate(&mut self, user: &str, password: &str) {
         self.open().await;
         let proof = base64::engine::general_purpose::STANDARD.encode(format!("\0{user}\0{password}"));
-        self.send(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{proof}</auth>")).await;
+        self.send(&format!(
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{proof}</auth>"
+        ))
+        .await;
         self.expect(&["<success"]).await;
         self.framer = Framer::new(Limits::default());
         self.open().await;
@@ -190,13 +193,19 @@ impl Client {
                     for (name, value) in &head.attributes {
                         text.push_str(&format!(" {name}='{value}'"));
                     }
-                    return Some(format!("{text}>{}</{}>", String::from_utf8(content.to_vec()).unwrap(), head.name));
+                    return Some(format!(
+                        "{text}>{}</{}>",
+                        String::from_utf8(content.to_vec()).unwrap(),
+                        head.name
+                    ));
                 }
                 Some(Frame::Open(_)) => {}
                 Some(Frame::Close) => return None,
                 None => {
                     let mut chunk = [0_u8; 4096];
-                    let read = timeout(PATIENCE, self.io.read(&mut chunk)).await.expect("the server answers in time");
+                    let read = timeout(PATIENCE, self.io.read(&mut chunk))
+                        .await
+                        .expect("the server answers in time");
                     match read {
                         Ok(0) | Err(_) => return None,
                         Ok(length) => self.framer.push(&chunk[..length]),
@@ -221,7 +230,8 @@ impl Client {
     /// Asserts that nothing came before the answer to a ping that is sent now.
     pub async fn expect_nothing(&mut self) {
         let id = format!("quiet{}", SERIAL.fetch_add(1, Ordering::Relaxed));
-        self.send(&format!("<iq type='get' id='{id}' to='{DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>")).await;
+        self.send(&format!("<iq type='get' id='{id}' to='{DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>"))
+            .await;
         let next = self.next().await.unwrap();
         assert!(next.contains(&id), "nothing was expected, and this came: {next}");
     }
@@ -243,10 +253,12 @@ impl Client {
 
     /// Enters a room and reads up to the subject.
     pub async fn enter(&mut self, room: &str, nick: &str) -> String {
-        self.send(&format!("<presence to='{room}/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>")).await;
+        self.send(&format!(
+            "<presence to='{room}/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
+        ))
+        .await;
         let own = self.expect(&["<presence", "code='110'"]).await;
         self.expect(&["<subject"]).await;
         own
     }
 }
-

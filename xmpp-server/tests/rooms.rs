@@ -1,0 +1,299 @@
+//! Rooms — XEP-0045, and what RFC 7081 §4 adds.
+
+mod common;
+
+use common::{Client, ROOMS, Served, serve, serve_with};
+use shared_model::{
+    Affiliation, Audio, ConferenceEvent, Correlation, Event, Fact, LeaveReason, Participant, Role,
+    RoomAddress, RoomDirectory, RoomEvent,
+};
+use shared_runtime::bus::{Heard, Subscription};
+use shared_store::Store;
+use xmpp_server::{Config, CreateError, RoomOptions};
+
+const ROOM: &str = "dev@conference.example.org";
+const INSTANT: &str =
+    "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>";
+
+/// Alice owns an open room in which bob is.
+async fn room(served: &Served) -> (Client, Client) {
+    let mut alice = Client::online(served, "alice", "a").await;
+    let own = alice.enter(ROOM, "Alice").await;
+    assert!(
+        own.contains("code='201'") && own.contains("affiliation='owner'") && own.contains("role='moderator'")
+    );
+    assert!(alice.ask("set", ROOM, INSTANT).await.contains("type='result'"));
+    let mut bob = Client::online(served, "bob", "b").await;
+    bob.enter(ROOM, "Bob").await;
+    alice.expect(&["<presence", "/Bob'"]).await;
+    (alice, bob)
+}
+
+fn configure(fields: &[(&str, &str)]) -> String {
+    let fields: String = fields
+        .iter()
+        .map(|(var, value)| format!("<field var='muc#roomconfig_{var}'><value>{value}</value></field>"))
+        .collect();
+    format!(
+        "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'>\
+         <field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#roomconfig</value></field>{fields}</x></query>"
+    )
+}
+
+fn item(attributes: &str) -> String {
+    format!(
+        "<query xmlns='http://jabber.org/protocol/muc#admin'><item {attributes}><reason>why</reason></item></query>"
+    )
+}
+
+async fn fact(facts: &mut Subscription<Fact>, wanted: impl Fn(&RoomEvent) -> bool) -> RoomEvent {
+    loop {
+        match facts.next().await.expect("the bus is open") {
+            Heard::Fact(Fact { event: Event::Room(event), .. }) if wanted(&event) => return event,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_new_room_is_locked_until_its_owner_configures_it() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    alice.enter(ROOM, "Alice").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    bob.send(&format!("<presence to='{ROOM}/Bob'><x xmlns='http://jabber.org/protocol/muc'/></presence>"))
+        .await;
+    assert!(bob.expect(&["type='error'"]).await.contains("item-not-found"));
+    let form = alice.ask("get", ROOM, "<query xmlns='http://jabber.org/protocol/muc#owner'/>").await;
+    assert!(form.contains("muc#roomconfig_membersonly"));
+    alice.ask("set", ROOM, INSTANT).await;
+    bob.enter(ROOM, "Bob").await;
+}
+
+#[tokio::test]
+async fn messages_subject_and_history_reach_everybody() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    bob.send(&format!("<message type='groupchat' to='{ROOM}' id='m1'><body>hi</body></message>")).await;
+    for client in [&mut alice, &mut bob] {
+        let message = client.expect(&["<body>hi</body>"]).await;
+        assert!(message.contains(&format!("from='{ROOM}/Bob'")) && message.contains("id='m1'"), "{message}");
+        assert!(message.contains("urn:xmpp:occupant-id:0") && message.contains("urn:xmpp:sid:0"));
+    }
+    bob.send(&format!("<message type='groupchat' to='{ROOM}'><subject>s</subject></message>")).await;
+    assert!(bob.expect(&["type='error'"]).await.contains("forbidden"));
+    alice.send(&format!("<message type='groupchat' to='{ROOM}'><subject>Plans</subject></message>")).await;
+    bob.expect(&["<subject>Plans</subject>"]).await;
+    let mut carol = Client::online(&served, "carol", "c").await;
+    carol
+        .send(&format!("<presence to='{ROOM}/Carol'><x xmlns='http://jabber.org/protocol/muc'/></presence>"))
+        .await;
+    carol.expect(&["code='110'"]).await;
+    let old = carol.expect(&["<message"]).await;
+    assert!(old.contains("<body>hi</body>") && old.contains("urn:xmpp:delay"), "{old}");
+    carol.expect(&["<subject>Plans</subject>"]).await;
+    let mut quiet = Client::online(&served, "carol", "d").await;
+    quiet
+        .send(&format!("<presence to='{ROOM}/D'><x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='0'/></x></presence>"))
+        .await;
+    quiet.expect(&["code='110'"]).await;
+    assert!(quiet.expect(&["<message"]).await.contains("<subject>"));
+    let mut outside = Client::online(&served, "alice", "x").await;
+    outside.send(&format!("<message type='groupchat' to='{ROOM}' id='o'><body>x</body></message>")).await;
+    assert!(outside.expect(&["id='o'"]).await.contains("not-acceptable"));
+}
+
+#[tokio::test]
+async fn nicks_are_unique_and_change_with_code_303() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    bob.send(&format!("<presence to='{ROOM}/Alice'/>")).await;
+    assert!(bob.expect(&["type='error'"]).await.contains("conflict"));
+    bob.send(&format!("<presence to='{ROOM}/Robert'/>")).await;
+    let gone = alice.expect(&["type='unavailable'", "/Bob'"]).await;
+    assert!(gone.contains("code='303'") && gone.contains("nick='Robert'"), "{gone}");
+    alice.expect(&["<presence", "/Robert'"]).await;
+    bob.expect(&["code='303'", "code='110'"]).await;
+    alice.send(&format!("<message type='chat' to='{ROOM}/Robert'><body>psst</body></message>")).await;
+    let private = bob.expect(&["psst"]).await;
+    assert!(private.contains(&format!("from='{ROOM}/Alice'")) && private.contains("muc#user"));
+    bob.send(&format!("<presence type='unavailable' to='{ROOM}/Robert'/>")).await;
+    bob.expect(&["type='unavailable'", "code='110'"]).await;
+    alice.expect(&["type='unavailable'", "/Robert'"]).await;
+}
+
+#[tokio::test]
+async fn kick_ban_and_voice_show_their_codes_and_are_told_as_facts() {
+    let served = serve().await;
+    let mut facts = served.bus.subscribe();
+    let (mut alice, mut bob) = room(&served).await;
+    assert!(bob.ask("set", ROOM, &item("nick='Alice' role='none'")).await.contains("forbidden"));
+    assert!(alice.ask("set", ROOM, &item("nick='Bob' role='visitor'")).await.contains("result"));
+    bob.expect(&["role='visitor'", "code='110'"]).await;
+    let is_visitor = |event: &RoomEvent| matches!(event, RoomEvent::RoleChanged { role: Role::Visitor, .. });
+    fact(&mut facts, is_visitor).await;
+    bob.send(&format!("<message type='groupchat' to='{ROOM}' id='v'><body>x</body></message>")).await;
+    assert!(bob.expect(&["id='v'"]).await.contains("forbidden"));
+    alice.ask("set", ROOM, &item("nick='Bob' role='none'")).await;
+    let gone = bob.expect(&["type='unavailable'"]).await;
+    assert!(
+        gone.contains("code='307'") && gone.contains("<reason>why</reason>") && gone.contains("nick='Alice'")
+    );
+    fact(&mut facts, |e| matches!(e, RoomEvent::OccupantRemoved { reason: LeaveReason::Kicked, .. })).await;
+    bob.enter(ROOM, "Bob").await;
+    alice.ask("set", ROOM, &item("jid='bob@example.org' affiliation='outcast'")).await;
+    assert!(bob.expect(&["type='unavailable'"]).await.contains("code='301'"));
+    fact(&mut facts, |e| matches!(e, RoomEvent::OccupantRemoved { reason: LeaveReason::Banned, .. })).await;
+    bob.send(&format!("<presence to='{ROOM}/Bob'><x xmlns='http://jabber.org/protocol/muc'/></presence>"))
+        .await;
+    assert!(bob.expect(&["type='error'"]).await.contains("forbidden"));
+    let banned = alice.ask("get", ROOM, &item("affiliation='outcast'")).await;
+    assert!(banned.contains("jid='bob@example.org'"), "{banned}");
+    let last_owner = alice.ask("set", ROOM, &item("jid='alice@example.org' affiliation='none'")).await;
+    assert!(last_owner.contains("conflict"), "{last_owner}");
+}
+
+#[tokio::test]
+async fn a_session_that_ends_leaves_its_rooms() {
+    let served = serve().await;
+    let mut facts = served.bus.subscribe();
+    let (mut alice, bob) = room(&served).await;
+    drop(bob);
+    alice.expect(&["type='unavailable'", "/Bob'"]).await;
+    fact(&mut facts, |e| matches!(e, RoomEvent::OccupantRemoved { reason: LeaveReason::Left, .. })).await;
+}
+
+#[tokio::test]
+async fn configuration_guards_the_door() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    let rules = [("membersonly", "1"), ("whois", "anyone"), ("roomname", "Team")];
+    alice.ask("set", ROOM, &configure(&rules)).await;
+    bob.expect(&["code='172'", "code='104'"]).await;
+    assert!(bob.expect(&["type='unavailable'"]).await.contains("code='322'"));
+    bob.send(&format!("<presence to='{ROOM}/Bob'><x xmlns='http://jabber.org/protocol/muc'/></presence>"))
+        .await;
+    assert!(bob.expect(&["type='error'"]).await.contains("registration-required"));
+    let invite = "<x xmlns='http://jabber.org/protocol/muc#user'><invite to='bob@example.org'><reason>come</reason></invite></x>";
+    alice.send(&format!("<message to='{ROOM}'>{invite}</message>")).await;
+    let invited = bob.expect(&["<invite"]).await;
+    assert!(invited.contains("come") && invited.contains("jabber:x:conference"), "{invited}");
+    assert!(bob.enter(ROOM, "Bob").await.contains("code='100'"));
+    let secret = [("membersonly", "0"), ("passwordprotectedroom", "1"), ("roomsecret", "1234")];
+    alice.ask("set", ROOM, &configure(&secret)).await;
+    let mut carol = Client::online(&served, "carol", "c").await;
+    carol
+        .send(&format!("<presence to='{ROOM}/C'><x xmlns='http://jabber.org/protocol/muc'/></presence>"))
+        .await;
+    assert!(carol.expect(&["type='error'"]).await.contains("not-authorized"));
+    carol
+        .send(&format!("<presence to='{ROOM}/C'><x xmlns='http://jabber.org/protocol/muc'><password>1234</password></x></presence>"))
+        .await;
+    carol.expect(&["code='110'"]).await;
+    assert!(bob.ask("set", ROOM, &configure(&secret)).await.contains("forbidden"));
+}
+
+#[tokio::test]
+async fn a_room_names_its_call_and_hides_it_from_strangers() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    let ask = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
+    let info = bob.ask("get", ROOM, ask).await;
+    assert!(
+        info.contains("var='audio-video-uri'") && info.contains(&format!("<value>sip:{ROOM}</value>")),
+        "{info}"
+    );
+    assert!(info.contains("muc#roominfo_audio-video-uri"));
+    alice.ask("set", ROOM, &configure(&[("membersonly", "1")])).await;
+    let info = bob.ask("get", ROOM, ask).await;
+    assert!(!info.contains("audio-video-uri"), "{info}");
+    assert!(alice.ask("get", ROOM, ask).await.contains("audio-video-uri"));
+    let items = bob.ask("get", ROOMS, "<query xmlns='http://jabber.org/protocol/disco#items'/>").await;
+    assert!(items.contains(ROOM));
+}
+
+#[tokio::test]
+async fn a_kept_room_survives_a_restart_with_its_history() {
+    let store = Store::in_memory();
+    let served = serve_with(Config::default(), store.clone()).await;
+    let (mut alice, _bob) = room(&served).await;
+    alice.ask("set", ROOM, &configure(&[("persistentroom", "1"), ("roomname", "Team")])).await;
+    alice.ask("set", ROOM, &item("jid='carol@example.org' affiliation='member'")).await;
+    alice.send(&format!("<message type='groupchat' to='{ROOM}'><body>kept</body></message>")).await;
+    alice.expect(&["kept"]).await;
+    served.shutdown.begin();
+    alice.expect_stream_error("system-shutdown").await;
+    let served = serve_with(Config::default(), store).await;
+    let snapshot = served.server.rooms().room(&ROOM.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(snapshot.name, "Team");
+    assert_eq!(snapshot.affiliation(&"carol@example.org".parse().unwrap()), Affiliation::Member);
+    let mut bob = Client::online(&served, "bob", "b").await;
+    bob.send(&format!("<presence to='{ROOM}/Bob'><x xmlns='http://jabber.org/protocol/muc'/></presence>"))
+        .await;
+    bob.expect(&["<body>kept</body>", "urn:xmpp:delay"]).await;
+}
+
+#[tokio::test]
+async fn a_destroyed_room_is_gone() {
+    let served = serve().await;
+    let mut facts = served.bus.subscribe();
+    let (mut alice, mut bob) = room(&served).await;
+    let destroy = "<query xmlns='http://jabber.org/protocol/muc#owner'><destroy jid='new@conference.example.org'><reason>moved</reason></destroy></query>";
+    assert!(bob.ask("set", ROOM, destroy).await.contains("forbidden"));
+    alice.ask("set", ROOM, destroy).await;
+    assert!(bob.expect(&["<destroy"]).await.contains("moved"));
+    fact(&mut facts, |event| matches!(event, RoomEvent::Destroyed { .. })).await;
+    assert!(
+        bob.ask("get", ROOM, "<query xmlns='http://jabber.org/protocol/disco#info'/>")
+            .await
+            .contains("item-not-found")
+    );
+}
+
+#[tokio::test]
+async fn occupants_wear_what_they_do_in_the_call() {
+    let served = serve().await;
+    let (mut alice, _bob) = room(&served).await;
+    let tell = |participant: Participant, call_id: &str, is_new: bool| {
+        let room: RoomAddress = ROOM.parse().unwrap();
+        let call_id = call_id.to_owned();
+        let correlation = Correlation::of_room(&room);
+        served.bus.publish(if is_new {
+            Fact::new(correlation, ConferenceEvent::ParticipantJoined { room, call_id, participant })
+        } else {
+            Fact::new(correlation, ConferenceEvent::ParticipantLeft { room, call_id, participant })
+        });
+    };
+    let bobs = Participant {
+        account: None,
+        jid: Some("bob@example.org".parse().unwrap()),
+        uri: "sip:bob@sip.example.org".into(),
+        display_name: "Bob".into(),
+        audio: Audio::Muted,
+    };
+    tell(bobs.clone(), "c1", true);
+    alice.expect(&["<presence", "/Bob'", "urn:cusax:call:0#muted"]).await;
+    let guest = Participant { jid: None, uri: "sip:+331@pstn.example".into(), ..bobs.clone() };
+    tell(guest, "c2", true);
+    let notice = alice.expect(&["<call", "sip:+331@pstn.example"]).await;
+    assert!(!notice.contains("<body"));
+    tell(bobs, "c1", false);
+    assert!(!alice.expect(&["<presence", "/Bob'"]).await.contains("urn:xmpp:hats:0"));
+}
+
+#[tokio::test]
+async fn the_operator_makes_a_room_once() {
+    let served = serve().await;
+    let rooms = served.server.rooms();
+    let address: RoomAddress = ROOM.parse().unwrap();
+    let options = RoomOptions {
+        members_only: true,
+        owners: vec!["alice@example.org".parse().unwrap()],
+        ..RoomOptions::default()
+    };
+    rooms.create(&address, options.clone()).await.unwrap();
+    assert_eq!(rooms.create(&address, options).await, Err(CreateError::Exists));
+    assert!(rooms.room(&address).await.unwrap().unwrap().access.members_only);
+    let mut alice = Client::online(&served, "alice", "a").await;
+    assert!(!alice.enter(ROOM, "Alice").await.contains("code='201'"));
+}
