@@ -169,6 +169,13 @@ impl Stanza {
         self
     }
 
+    /// The same with its content copied out of the buffer that it came in, to be kept for long.
+    #[must_use]
+    pub fn detached(mut self) -> Self {
+        self.content = Bytes::copy_from_slice(&self.content);
+        self
+    }
+
     /// Whether `type` is this.
     pub fn is_type(&self, type_: &str) -> bool {
         self.type_.as_deref() == Some(type_)

@@ -70,7 +70,7 @@ async fn accept_tls(
     socket: impl Io + 'static,
     deadline: Instant,
 ) -> Option<(Box<dyn Io>, Binding)> {
-    let acceptor = TlsAcceptor::from(server.tls.server(&[b"xmpp-client"]));
+    let acceptor = TlsAcceptor::from(Arc::clone(&server.tls_c2s));
     let stream = timeout_at(deadline, acceptor.accept(socket)).await.ok()?.ok()?;
     let binding = Binding::of(server, &stream);
     Some((Box::new(stream), binding))
@@ -171,11 +171,8 @@ impl<'a> Connection<'a> {
                 }
                 match self.negotiation.handle(frame, &id, &mut self.out)? {
                     None => {}
-                    Some(Request::StartTls) => {
-                        if !self.start_tls().await {
-                            return Ok(None);
-                        }
-                    }
+                    Some(Request::StartTls) if self.start_tls().await => {}
+                    Some(Request::StartTls) => return Ok(None),
                     Some(Request::Auth { mechanism, initial }) => {
                         let step = Exchange::begin(mechanism, self.binding.as_ref(), self.peer.ip());
                         self.exchange = Some(step);

@@ -35,6 +35,16 @@ pub(crate) async fn route(server: &Server, stanza: Stanza) {
     }
 }
 
+/// Sends an answer to who asked: a resource here, or an occupant by way of the room.
+pub(crate) async fn reply(server: &Server, answer: Stanza) {
+    let Some(to) = &answer.to else { return };
+    if to.domain() == server.rooms_domain {
+        Box::pin(server.rooms.deliver(server, answer)).await;
+    } else {
+        server.router.send(to, &answer);
+    }
+}
+
 /// Sends the error that a stanza gets, if it may get one, to its sender.
 pub(crate) fn refuse(server: &Server, stanza: &Stanza, error: &StanzaError) {
     let Some(answer) = stanza.error(error) else { return };

@@ -13,6 +13,7 @@ use shared_runtime::listen::{self, ListenError};
 use shared_runtime::tls::TlsPolicy;
 use shared_runtime::{Shutdown, unix_millis};
 use shared_store::{Store, StoreError};
+use socket2::TcpKeepalive;
 use tokio::net::TcpListener;
 use xmpp_core::Jid;
 use xmpp_core::stream::{StreamCondition, StreamError};
@@ -78,6 +79,8 @@ pub(crate) struct Server {
     pub(crate) auth: Auth,
     pub(crate) store: Store,
     pub(crate) tls: TlsPolicy,
+    /// What every client connection is secured with; it follows reloads of the certificate.
+    pub(crate) tls_c2s: Arc<rustls::ServerConfig>,
     pub(crate) bus: Bus<Fact>,
     pub(crate) shutdown: Shutdown,
     pub(crate) router: Router,
@@ -111,6 +114,7 @@ impl XmppServer {
             rooms_domain,
             auth,
             store,
+            tls_c2s: tls.server(&[b"xmpp-client"]),
             tls,
             bus,
             shutdown,
@@ -204,7 +208,10 @@ async fn accept(server: Arc<Server>, listener: TcpListener, security: c2s::Secur
                 if server.metrics.unproven.get() >= bound {
                     continue; // dropped: memory before the login is capped
                 }
-                let _ = socket.set_nodelay(true);
+                let _ = socket.set_nodelay(true); // slower without, and still right
+                // A peer that vanished must not look available for ever.
+                let _ = socket2::SockRef::from(&socket)
+                    .set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
                 let task = c2s::serve(Arc::clone(&server), socket, peer, security);
                 server.shutdown.spawn(task);
             }
@@ -238,3 +245,6 @@ async fn follow_accounts(server: Arc<Server>, mut facts: Subscription<Fact>) {
         }
     }
 }
+
+/// Silence on a connection after which the system asks whether the peer is there.
+const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(60);

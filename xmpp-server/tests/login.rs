@@ -1,5 +1,7 @@
 //! Streams up to the bound resource, and what ends them — RFC 6120 §4 to §7.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use base64::Engine;
@@ -23,6 +25,71 @@ async fn starttls_leads_to_bound_mechanisms_and_a_resource() {
         assert!(features.contains(part), "{part}: {features}");
     }
     assert!(!features.contains("<starttls"));
+}
+
+#[tokio::test]
+async fn scram_is_bound_to_its_connection() {
+    let served = serve().await;
+    for (mechanism, flag, data) in [
+        ("SCRAM-SHA-256-PLUS", "p=tls-exporter,,", Some("exporter")),
+        ("SCRAM-SHA-256-PLUS", "p=tls-server-end-point,,", Some("end point")),
+        ("SCRAM-SHA-256", "n,,", None),
+    ] {
+        let mut client = Client::connect_tls(&served).await;
+        client.open().await;
+        let data = match data {
+            Some("exporter") => client.exporter.clone(),
+            Some(_) => served.tls.server_end_point(),
+            None => Vec::new(),
+        };
+        let outcome = scram(&mut client, mechanism, flag, &data).await;
+        assert!(outcome.contains("<success"), "{mechanism} {flag}: {outcome}");
+    }
+    let mut client = Client::connect_tls(&served).await;
+    client.open().await;
+    let outcome = scram(&mut client, "SCRAM-SHA-256-PLUS", "p=tls-exporter,,", b"another connection").await;
+    assert!(outcome.contains("<not-authorized"), "{outcome}");
+    let mut client = Client::connect_tls(&served).await;
+    client.open().await;
+    client.send(&sasl("auth", " mechanism='SCRAM-SHA-256'", "y,,n=alice,r=abc")).await;
+    client.expect(&["<failure"]).await; // the offer of -PLUS was cut out on the way
+}
+
+fn sasl(name: &str, attributes: &str, text: &str) -> String {
+    let text = base64::engine::general_purpose::STANDARD.encode(text);
+    format!("<{name} xmlns='urn:ietf:params:xml:ns:xmpp-sasl'{attributes}>{text}</{name}>")
+}
+
+/// The client's side of RFC 5802 §3 with SHA-256; the last thing that the server said.
+async fn scram(client: &mut Client, mechanism: &str, gs2: &str, data: &[u8]) -> String {
+    use aws_lc_rs::{digest, hmac, pbkdf2};
+    let base64 = &base64::engine::general_purpose::STANDARD;
+    let hmac = |key: &[u8], text: &[u8]| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text);
+    let bare = "n=alice,r=clientnonce";
+    client.send(&sasl("auth", &format!(" mechanism='{mechanism}'"), &format!("{gs2}{bare}"))).await;
+    let challenge = client.expect(&["<challenge"]).await;
+    let encoded = challenge.split('>').nth(1).unwrap().split('<').next().unwrap();
+    let first = String::from_utf8(base64.decode(encoded).unwrap()).unwrap();
+    let field = |name: &str| first.split(',').find_map(|field| field.strip_prefix(name)).unwrap().to_owned();
+    let (nonce, salt, rounds) =
+        (field("r="), base64.decode(field("s=")).unwrap(), field("i=").parse().unwrap());
+    let mut salted = [0_u8; 32];
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, &salt, PASSWORD.as_bytes(), &mut salted);
+    let client_key = hmac(&salted, b"Client Key");
+    let stored = digest::digest(&digest::SHA256, client_key.as_ref());
+    let without_proof = format!("c={},r={nonce}", base64.encode([gs2.as_bytes(), data].concat()));
+    let signed = format!("{bare},{first},{without_proof}");
+    let signature = hmac(stored.as_ref(), signed.as_bytes());
+    let proof: Vec<u8> = client_key.as_ref().iter().zip(signature.as_ref()).map(|(k, s)| k ^ s).collect();
+    client.send(&sasl("response", "", &format!("{without_proof},p={}", base64.encode(proof)))).await;
+    let outcome = client.next().await.unwrap();
+    if outcome.contains("<success") {
+        let server_key = hmac(&salted, b"Server Key");
+        let expected =
+            base64.encode(format!("v={}", base64.encode(hmac(server_key.as_ref(), signed.as_bytes()))));
+        assert!(outcome.contains(&expected), "the server proves itself too");
+    }
+    outcome
 }
 
 #[tokio::test]
@@ -145,6 +212,51 @@ async fn a_false_from_and_a_foreign_element_end_the_stream() {
     let mut client = Client::login(&served, "alice", "a").await;
     client.send("<message xmlns='urn:wrong'/>").await;
     client.expect_stream_error("invalid-namespace").await;
+}
+
+#[tokio::test]
+async fn limits_grow_with_the_login_and_still_hold() {
+    let served =
+        serve_with(Config { stanza_bytes: 50_000, resources: 2, ..Config::default() }, Store::in_memory())
+            .await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let message = |length: usize| {
+        format!("<message to='alice@example.org/a'><body>{}</body></message>", "x".repeat(length))
+    };
+    alice.send(&message(40_000)).await;
+    alice.expect(&["<body>xxx"]).await;
+    let mut second = Client::login(&served, "alice", "b").await;
+    let mut third = Client::connect(&served).await;
+    third.authenticate("alice", PASSWORD).await;
+    third.send("<iq type='set' id='r'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>").await;
+    assert!(third.expect(&["id='r'"]).await.contains("resource-constraint"));
+    second.send(&message(60_000)).await;
+    second.expect_stream_error("policy-violation").await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_loses_its_stream_and_no_message() {
+    let served = serve_with(Config { outbox: 8, ..Config::default() }, Store::in_memory()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let slow = Client::online(&served, "bob", "slow").await;
+    let body = "x".repeat(100_000);
+    let mut sent = 0;
+    while served.server.sessions() == 2 {
+        alice.send(&format!("<message to='bob@example.org'><body>n{sent};{body}</body></message>")).await;
+        alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+        sent += 1;
+        assert!(sent < 1000, "the outbox has a bound");
+    }
+    drop(slow);
+    for n in sent..sent + 3 {
+        alice.send(&format!("<message to='bob@example.org'><body>n{n};</body></message>")).await;
+    }
+    alice.expect_nothing().await;
+    let mut bob = Client::login(&served, "bob", "b").await;
+    bob.send("<presence/>").await;
+    for n in sent..sent + 3 {
+        bob.expect(&[&format!("n{n};"), "urn:xmpp:delay"]).await;
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Rooms — XEP-0045, and what RFC 7081 §4 adds.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Client, ROOMS, Served, serve, serve_with};
@@ -279,6 +281,31 @@ async fn occupants_wear_what_they_do_in_the_call() {
     assert!(!notice.contains("<body"));
     tell(bobs, "c1", false);
     assert!(!alice.expect(&["<presence", "/Bob'"]).await.contains("urn:xmpp:hats:0"));
+}
+
+#[tokio::test]
+async fn occupants_ask_each_other_through_the_room() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    alice.send(&format!("<iq type='get' id='card' to='{ROOM}/Bob'><vCard xmlns='vcard-temp'/></iq>")).await;
+    let card = alice.expect(&["id='card'"]).await;
+    assert!(
+        card.contains(&format!("from='{ROOM}/Bob'")) && card.contains("sip:bob@sip.example.org"),
+        "{card}"
+    );
+    alice
+        .send(&format!("<iq type='get' id='v' to='{ROOM}/Bob'><query xmlns='jabber:iq:version'/></iq>"))
+        .await;
+    bob.expect(&["jabber:iq:version", &format!("from='{ROOM}/Alice'")]).await;
+    bob.send(&format!("<iq type='result' id='v' to='{ROOM}/Alice'><query xmlns='jabber:iq:version'><name>b</name></query></iq>"))
+        .await;
+    alice.expect(&["id='v'", "<name>b</name>", &format!("from='{ROOM}/Bob'")]).await;
+    let pong = alice.ask("get", &format!("{ROOM}/Alice"), "<ping xmlns='urn:xmpp:ping'/>").await;
+    assert!(pong.contains("type='result'"));
+    bob.send(&format!("<presence type='unavailable' to='{ROOM}/Bob'/>")).await;
+    bob.expect(&["code='110'"]).await;
+    let outside = bob.ask("get", &format!("{ROOM}/Alice"), "<ping xmlns='urn:xmpp:ping'/>").await;
+    assert!(outside.contains("not-acceptable"));
 }
 
 #[tokio::test]

@@ -109,12 +109,13 @@ pub(crate) async fn answer(server: &Server, target: Target, stanza: Stanza) {
     }
     let request = Request { from, target, is_set, payload };
     match dispatch(server, &request).await {
-        Err(error) => refuse(server, &stanza, &error),
-        Ok(answer) => {
-            if let Some(to) = &stanza.from {
-                let result = stanza.result(answer.payload.as_ref());
-                server.router.send(to, &result);
+        Err(error) => {
+            if let Some(error) = stanza.error(&error) {
+                crate::route::reply(server, error).await;
             }
+        }
+        Ok(answer) => {
+            crate::route::reply(server, stanza.result(answer.payload.as_ref())).await;
             let user = request.from.to_bare();
             for item in answer.pushes {
                 crate::presence::push(server, &user, item);

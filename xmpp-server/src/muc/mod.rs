@@ -92,10 +92,15 @@ impl Rooms {
         RoomAddress::new(local, &self.domain).ok()
     }
 
-    /// Starts a room's task.
+    /// Starts a room's task, or answers the one that somebody else started meanwhile.
     fn start(&self, room: Room) -> mpsc::Sender<Command> {
         let (sender, inbox) = mpsc::channel(CHANNEL);
-        self.tasks.insert(room.address.local().to_owned(), sender.clone());
+        let mut task = self.tasks.entry(room.address.local().to_owned()).or_insert_with(|| sender.clone());
+        if !task.same_channel(&sender) && !task.is_closed() {
+            return task.clone();
+        }
+        task.clone_from(&sender);
+        drop(task);
         if let Some(server) = self.server.upgrade() {
             server.metrics.rooms.inc();
             server.shutdown.spawn(task::run(Arc::clone(&server), room, inbox));
@@ -107,9 +112,9 @@ impl Rooms {
         self.tasks.get(local).map(|task| task.clone())
     }
 
-    /// Forgets a room whose task ends.
+    /// Forgets a room whose task ends; its successor stays.
     pub(crate) fn forget(&self, local: &str) {
-        self.tasks.remove(local);
+        self.tasks.remove_if(local, |_, task| task.is_closed());
     }
 
     /// Takes a stanza for the rooms' domain.

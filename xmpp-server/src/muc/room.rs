@@ -100,7 +100,7 @@ impl Room {
         let (Some(from), Some(to)) = (stanza.from.clone(), stanza.to.clone()) else { return Ok(()) };
         match (stanza.kind, to.resource()) {
             (Kind::Presence, nick) => self.presence(stanza, &from, nick, now, out),
-            _ if stanza.is_type("error") => Ok(()),
+            (Kind::Message, _) if stanza.is_type("error") => Ok(()),
             (Kind::Message, None) => self.message(stanza, &from, now, out),
             (Kind::Message, Some(nick)) => self.private_message(stanza, &from, nick, out),
             (Kind::Iq, None) => self.iq(stanza, &from, now, out),

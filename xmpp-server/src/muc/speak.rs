@@ -144,7 +144,11 @@ impl Room {
         nick: &str,
         out: &mut Effects,
     ) -> Result<(), StanzaError> {
-        let asker = self.occupant(from).ok_or(ErrorKind::NotAcceptable)?;
+        // An account answers for its cards with its bare address.
+        let is_answer = matches!(iq.type_.as_deref(), Some("result" | "error"));
+        let by_account = |o: &&Occupant| is_answer && from.is_bare() && o.jid.bare_str() == from.as_str();
+        let asker = self.occupant(from).or_else(|| self.occupants.iter().find(by_account));
+        let asker = asker.ok_or(ErrorKind::NotAcceptable)?;
         let asked = self.by_nick(nick).ok_or(ErrorKind::ItemNotFound)?;
         let is_self_ping = iq.is_type("get") && asked.jid == *from && iq.find("ping", ns::PING).is_some();
         if is_self_ping {

@@ -76,7 +76,7 @@ pub(crate) async fn run(server: Arc<Server>, mut room: Room, mut inbox: mpsc::Re
 }
 
 /// First durable, then said.
-async fn send(server: &Server, room: &Room, effects: Effects) {
+async fn send(server: &Arc<Server>, room: &Room, effects: Effects) {
     if let Err(error) = persist(server, room, &effects).await {
         tracing::error!(%error, room = %room.address, "a room could not be kept");
         if let Some(asked) = &effects.cause {
@@ -86,10 +86,13 @@ async fn send(server: &Server, room: &Room, effects: Effects) {
         }
     }
     for stanza in effects.stanzas {
-        if stanza.to.as_ref().is_some_and(|to| to.is_bare() || to.resource().is_none()) {
-            // An invitation goes by the rules of the bare JID, and waits for who is away.
-            Box::pin(route::route(server, stanza)).await;
-        } else if let Some(to) = &stanza.to {
+        let Some(to) = &stanza.to else { continue };
+        if to.is_bare() && to.domain() == server.domain {
+            // An invitation, or a question about an account: by the rules of the bare JID. Not in this task, which
+            // would wait for itself if the answer came back while its channel is full.
+            let server = Arc::clone(server);
+            tokio::spawn(async move { route::route(&server, stanza).await });
+        } else {
             server.router.send(to, &stanza);
         }
     }

@@ -1,6 +1,7 @@
 //! A server with an empty store on free ports, and clients that speak raw XML.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::path::PathBuf;
 
@@ -96,13 +97,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 pub struct Client {
     io: Box<dyn Io>,
     framer: Framer,
+    /// The channel binding of a TLS connection.
+    pub exporter: Vec<u8>,
 }
 
 impl Client {
     /// Connects and says nothing.
     pub async fn connect(served: &Served) -> Self {
         let socket = TcpStream::connect(served.server.c2s()[0]).await.unwrap();
-        Self { io: Box::new(socket), framer: Framer::new(Limits::default()) }
+        Self { io: Box::new(socket), framer: Framer::new(Limits::default()), exporter: Vec::new() }
     }
 
     /// Connects with TLS from the first byte.
@@ -112,7 +115,13 @@ impl Client {
         let name = rustls::pki_types::ServerName::try_from(DOMAIN).unwrap();
         let stream = connector.connect(name, socket).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"xmpp-client"[..]));
-        Self { io: Box::new(stream), framer: Framer::new(Limits::default()) }
+        let exporter =
+            stream.get_ref().1.export_keying_material([0_u8; 32], b"EXPORTER-Channel-Binding", Some(b""));
+        Self {
+            io: Box::new(stream),
+            framer: Framer::new(Limits::default()),
+            exporter: exporter.unwrap().to_vec(),
+        }
     }
 
     /// Upgrades after `<proceed/>`.
@@ -120,7 +129,7 @@ impl Client {
         let connector = tokio_rustls::TlsConnector::from(served.tls.client(&[]));
         let name = rustls::pki_types::ServerName::try_from(DOMAIN).unwrap();
         let stream = connector.connect(name, self.io).await.unwrap();
-        Self { io: Box::new(stream), framer: Framer::new(Limits::default()) }
+        Self { io: Box::new(stream), framer: Framer::new(Limits::default()), exporter: Vec::new() }
     }
 
     /// Logs in with PLAIN and binds a resource.
