@@ -9,14 +9,14 @@ use shared_runtime::listen::{self, ListenError};
 use shared_runtime::{Shutdown, tls::TlsPolicy};
 use sip_core::Message;
 use sip_core::header::Name;
-use sip_core::transaction::Timers;
+use sip_core::transaction::{ClientKey, Timers};
 use tokio::sync::mpsc;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::application::Application;
 use crate::flow::{Flow, Transport};
 use crate::metrics::Metrics;
-use crate::sent::SentRequest;
+use crate::sent::{Cancel, ReplyTo, SentRequest};
 use crate::shard::{Input, Shard};
 use crate::target::Target;
 use crate::transport::{Wires, in_process, stream, udp};
@@ -167,15 +167,39 @@ impl Endpoint {
 
     /// Sends a request, other than ACK, in a transaction of its own, with a Via of ours on top. `suffix` goes into the
     /// branch after a dot, where a proxy puts what tells loops.
-    pub async fn request(&self, mut request: Message, flow: Flow, suffix: &str) -> SentRequest {
+    pub async fn request(&self, request: Message, flow: Flow, suffix: &str) -> SentRequest {
+        let (queue, answers) = mpsc::channel(ANSWERS);
+        let cancel = self.request_into(request, flow, suffix, ReplyTo { queue, tag: 0 }).await;
+        SentRequest { cancel, answers }
+    }
+
+    /// As [`Endpoint::request`], with the answers into a queue that several requests share.
+    pub async fn request_into(
+        &self,
+        mut request: Message,
+        flow: Flow,
+        suffix: &str,
+        reply: ReplyTo,
+    ) -> Cancel {
         self.push_via(&mut request, &flow, suffix);
         request.ensure_content_length();
-        let (answers, receiver) = mpsc::channel(ANSWERS);
-        let key = sip_core::transaction::ClientKey::of(&request);
+        let key = ClientKey::of(&request);
         let shard = self.inlet.shard_of(&request).clone();
-        // An error says that the endpoint stopped; the receiver then says that the transaction is over.
-        let _ = shard.send(Input::Request(Box::new(request), flow, answers)).await;
-        SentRequest { key, shard, answers: receiver }
+        // An error says that the endpoint stopped; the queue then says that nothing will come.
+        let _ = shard.send(Input::Request(Box::new(request), flow, reply)).await;
+        Cancel { key, shard }
+    }
+
+    /// An open flow by what names it: for UDP the socket and the peer's address, for others the connection.
+    pub fn flow(&self, transport: Transport, id: u64, remote: SocketAddr) -> Option<Flow> {
+        let wires = &self.inlet.wires;
+        match transport {
+            Transport::Udp => {
+                wires.udp.get(id as usize).map(|(_, local)| Flow { transport, id, local: *local, remote })
+            }
+            Transport::InProcess => Some(in_process::flow(id)).filter(|flow| wires.is_open(flow)),
+            Transport::Tcp | Transport::Tls => wires.streams.get(&id).map(|entry| entry.flow),
+        }
     }
 
     /// Sends an ACK of a 2xx, which has no transaction, with a Via of ours on top.

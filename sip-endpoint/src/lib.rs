@@ -37,6 +37,6 @@ pub use application::{Application, Incoming, ServerHandle};
 pub use endpoint::{Bound, Endpoint, Listeners, Random};
 pub use flow::{Flow, Transport};
 pub use metrics::Metrics;
-pub use sent::{Answer, SentRequest};
+pub use sent::{Answer, Cancel, ReplyTo, SentRequest};
 pub use target::{ResolveError, Target};
 pub use transport::in_process::{Port, pair};

@@ -8,9 +8,24 @@ use crate::shard::Input;
 
 /// The client transaction of a request.
 pub struct SentRequest {
+    pub(crate) cancel: Cancel,
+    pub(crate) answers: mpsc::Receiver<(usize, Answer)>,
+}
+
+/// Where answers go when several requests share a queue: the tag says which request it was.
+#[derive(Clone)]
+pub struct ReplyTo {
+    /// The queue; when it is full a provisional response is lost, as in a net.
+    pub queue: mpsc::Sender<(usize, Answer)>,
+    /// The tag.
+    pub tag: usize,
+}
+
+/// The handle by which a request that answers into a shared queue is cancelled.
+#[derive(Clone)]
+pub struct Cancel {
     pub(crate) key: Option<ClientKey>,
     pub(crate) shard: mpsc::Sender<Input>,
-    pub(crate) answers: mpsc::Receiver<Answer>,
 }
 
 /// What came back.
@@ -25,7 +40,12 @@ pub enum Answer {
 impl SentRequest {
     /// The next answer; `None` when the transaction is over. Cancel safe.
     pub async fn next(&mut self) -> Option<Answer> {
-        self.answers.recv().await
+        self.answers.recv().await.map(|(_, answer)| answer)
+    }
+
+    /// The handle by which it is cancelled.
+    pub fn cancel(&self) -> &Cancel {
+        &self.cancel
     }
 
     /// The final response, provisional ones passed over.
@@ -39,9 +59,11 @@ impl SentRequest {
         }
         Err(Failure::Unreachable)
     }
+}
 
+impl Cancel {
     /// Cancels an INVITE: now, or when its first provisional response comes (RFC 3261 §9.1).
-    pub async fn cancel(&self) {
+    pub async fn send(&self) {
         if let Some(key) = &self.key {
             // An error says that the endpoint stopped, and with it the transaction.
             let _ = self.shard.send(Input::Cancel(key.clone())).await;

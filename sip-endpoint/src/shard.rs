@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::application::{Application, Incoming, ServerHandle};
 use crate::flow::Flow;
 use crate::metrics::Metrics;
-use crate::sent::Answer;
+use crate::sent::{Answer, ReplyTo};
 use crate::transport::Wires;
 
 /// What a shard is told.
@@ -22,7 +22,7 @@ pub(crate) enum Input {
     /// The application answers a request.
     Respond(ServerKey, Box<Message>),
     /// The application sends a request.
-    Request(Box<Message>, Flow, mpsc::Sender<Answer>),
+    Request(Box<Message>, Flow, ReplyTo),
     /// The application cancels its INVITE.
     Cancel(ClientKey),
     /// A connection is closed.
@@ -40,7 +40,7 @@ pub(crate) struct Shard {
 /// Who waits for what.
 #[derive(Default)]
 struct Waiting {
-    answers: HashMap<ClientKey, mpsc::Sender<Answer>>,
+    answers: HashMap<ClientKey, ReplyTo>,
     cancels: HashMap<ServerKey, CancellationToken>,
 }
 
@@ -89,25 +89,24 @@ impl Shard {
                     token.cancel();
                 }
             }
-            Event::Response(key, response) => match waiting.answers.get(&key) {
-                Some(answers) => {
-                    if let Err(mpsc::error::TrySendError::Closed(Answer::Response(response))) =
-                        answers.try_send(Answer::Response(Box::new(response)))
-                        && (200..300).contains(&response.status())
-                        && let Some(flow) = self.wires.any_flow()
-                    {
-                        // Whoever sent the request has gone on; a 2xx that comes again still finds its way.
-                        self.application.stray(*response, flow);
-                    }
+            Event::Response(key, response) => {
+                // Nobody waits for the answer to a CANCEL.
+                let Some(reply) = waiting.answers.get(&key) else { return };
+                let answer = Answer::Response(Box::new(response));
+                if let Err(mpsc::error::TrySendError::Closed((_, Answer::Response(response)))) =
+                    reply.queue.try_send((reply.tag, answer))
+                    && (200..300).contains(&response.status())
+                    && let Some(flow) = self.wires.any_flow()
+                {
+                    // Whoever sent the request has gone on; a 2xx that comes again still finds its way.
+                    self.application.stray(*response, flow);
                 }
-                // The answer to a CANCEL, which nobody waits for.
-                None => {}
-            },
+            }
             Event::Stray(response, flow) => self.application.stray(response, flow),
             Event::Failed(key, failure) => {
-                if let Some(answers) = waiting.answers.get(&key) {
+                if let Some(reply) = waiting.answers.get(&key) {
                     // An error says that nobody waits any more.
-                    let _ = answers.try_send(Answer::Failed(failure));
+                    let _ = reply.queue.try_send((reply.tag, Answer::Failed(failure)));
                 }
             }
             Event::Ended(key) => {
@@ -134,14 +133,13 @@ fn take(
             }
             transactions.respond(&key, &response, now, events);
         }
-        Input::Request(request, flow, answers) => {
-            let key = ClientKey::of(&request);
-            if let Some(key) = key.clone() {
-                waiting.answers.insert(key, answers.clone());
+        Input::Request(request, flow, reply) => {
+            if let Some(key) = ClientKey::of(&request) {
+                waiting.answers.insert(key, reply.clone());
             }
             if transactions.request(*request, flow, flow.transport.reliability(), now, events).is_none() {
                 // An error says that nobody waits any more.
-                let _ = answers.try_send(Answer::Failed(Failure::Unreachable));
+                let _ = reply.queue.try_send((reply.tag, Answer::Failed(Failure::Unreachable)));
             }
         }
         Input::Cancel(key) => transactions.cancel(&key, now, events),

@@ -80,14 +80,13 @@ pub fn pop_routes(request: &mut Message, is_ours: impl Fn(&Uri<'_>) -> bool) -> 
     }
 }
 
-/// §16.6, items 2 to 8, of a copy for one target: the Request-URI, Max-Forwards, and our Via on top.
-pub fn prepare(request: &mut Message, uri: Option<&str>, via: &str) {
+/// §16.6, items 2 and 3, of a copy for one target: the Request-URI and Max-Forwards. Our Via comes with the sending.
+pub fn prepare_copy(request: &mut Message, uri: Option<&str>) {
     if let Some(uri) = uri {
         request.set_uri(uri);
     }
     let hops = request.value(Name::MaxForwards).and_then(|value| value.parse::<u16>().ok());
     request.set(Name::MaxForwards, &hops.map_or(70, |hops| hops.saturating_sub(1)).to_string());
-    request.push_front(Name::Via, via);
 }
 
 #[cfg(test)]
@@ -138,9 +137,9 @@ mod tests {
     #[test]
     fn a_request_without_max_forwards_gets_70() {
         let mut message = Message::request("OPTIONS", "sip:b@x");
-        prepare(&mut message, Some("sip:c@y"), "SIP/2.0/UDP p;branch=z9hG4bK2");
+        prepare_copy(&mut message, Some("sip:c@y"));
         assert_eq!((message.value(Name::MaxForwards), message.uri()), (Some("70"), "sip:c@y"));
-        prepare(&mut message, None, "SIP/2.0/UDP q;branch=z9hG4bK3");
-        assert_eq!((message.value(Name::MaxForwards), message.elements(Name::Via).count()), (Some("69"), 2));
+        prepare_copy(&mut message, None);
+        assert_eq!(message.value(Name::MaxForwards), Some("69"));
     }
 }

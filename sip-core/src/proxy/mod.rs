@@ -4,4 +4,4 @@ mod context;
 mod forward;
 
 pub use context::{Action, BranchId, ResponseContext};
-pub use forward::{Hop, hop_check, loop_key, pop_routes, prepare};
+pub use forward::{Hop, hop_check, loop_key, pop_routes, prepare_copy};

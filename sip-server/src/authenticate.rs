@@ -1,0 +1,159 @@
+//! Who sent it — RFC 3261 §22, RFC 7616, RFC 8760: Digest on every request of our domains' users.
+//!
+//! In    a request, and what it came over.
+//! Out   a proved identity, or the response that asks for proof or refuses it.
+//! Errors 401 or 407 with one header an algorithm, in the configured order; 403 without TLS where it is demanded; 400
+//! for credentials that are not well formed; wrong password and unknown user get the same answer.
+
+use shared_auth::{
+    Authenticator, Challenge, DigestAlgorithm, DigestProof, Identity, OnWire, Origin, Proof, Qop,
+};
+use shared_model::Protocol;
+use sip_core::header::{AuthParams, Name, quote};
+use sip_core::{Message, Uri};
+use sip_endpoint::Flow;
+
+/// Which headers ask and answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// A registrar or user agent: 401, Authorization.
+    Server,
+    /// A proxy: 407, Proxy-Authorization.
+    Proxy,
+}
+
+/// Proves who sent a request, or says how to answer it.
+pub(crate) async fn prove(
+    authenticator: &Authenticator,
+    request: &Message,
+    flow: &Flow,
+    realm: &str,
+    asker: Asker,
+    is_tls_required: bool,
+) -> Result<Identity, Box<Message>> {
+    if is_tls_required && !flow.is_private() {
+        return Err(Box::new(Message::response(request, 403, "TLS Required")));
+    }
+    let name = if asker == Asker::Proxy { Name::ProxyAuthorization } else { Name::Authorization };
+    let credentials = request.values(name).filter_map(AuthParams::parse).find(|auth| {
+        auth.scheme.eq_ignore_ascii_case("Digest") && auth.value("realm").as_deref() == Some(realm)
+    });
+    let Some(credentials) = credentials else {
+        return Err(challenge(authenticator, request, realm, asker, false));
+    };
+    let Some(proof) = read(&credentials, request) else {
+        return Err(Box::new(Message::response(request, 400, "Bad Digest Credentials")));
+    };
+    if !is_about(&proof.uri, request.uri()) {
+        return Err(Box::new(Message::response(request, 400, "Digest URI Differs From Request-URI")));
+    }
+    let origin = Origin { protocol: Protocol::Sip, ip: flow.remote.ip().to_canonical() };
+    match authenticator.verify(Proof::Digest(proof), origin).await {
+        Ok(identity) => Ok(identity),
+        Err(denied) => Err(match denied.on_wire() {
+            OnWire::ChallengeStale => challenge(authenticator, request, realm, asker, true),
+            OnWire::ChallengeAgain | OnWire::Refused => {
+                challenge(authenticator, request, realm, asker, false)
+            }
+            OnWire::Malformed => Box::new(Message::response(request, 400, "Bad Digest Credentials")),
+            OnWire::TryLater(wait) => {
+                let mut response = Message::response(request, 403, "Too Many Failed Attempts");
+                response.push(Name::RetryAfter, &wait.as_secs().max(1).to_string());
+                Box::new(response)
+            }
+            OnWire::TemporaryFailure => Box::new(Message::response(request, 500, "")),
+        }),
+    }
+}
+
+fn challenge(
+    authenticator: &Authenticator,
+    request: &Message,
+    realm: &str,
+    asker: Asker,
+    stale: bool,
+) -> Box<Message> {
+    let (status, name) = match asker {
+        Asker::Server => (401, Name::WwwAuthenticate),
+        Asker::Proxy => (407, Name::ProxyAuthenticate),
+    };
+    let mut response = Message::response(request, status, "");
+    for challenge in authenticator.challenges(realm, stale) {
+        response.push(name, &print(&challenge));
+    }
+    Box::new(response)
+}
+
+fn print(challenge: &Challenge) -> String {
+    let stale = if challenge.stale { ", stale=true" } else { "" };
+    format!(
+        "Digest realm={}, nonce={}, algorithm={}, qop={}{stale}",
+        quote(&challenge.realm),
+        quote(&challenge.nonce),
+        challenge.algorithm.as_str(),
+        quote(challenge.qop),
+    )
+}
+
+fn read(auth: &AuthParams<'_>, request: &Message) -> Option<DigestProof> {
+    let algorithm = match auth.value("algorithm") {
+        Some(word) => DigestAlgorithm::parse(&word)?,
+        None => DigestAlgorithm::Md5,
+    };
+    let qop = match auth.value("qop").as_deref() {
+        None => None,
+        Some(qop) => {
+            let is_whole = qop.eq_ignore_ascii_case("auth-int");
+            if !is_whole && !qop.eq_ignore_ascii_case("auth") {
+                return None;
+            }
+            let body = is_whole.then(|| request.body().to_vec());
+            Some(Qop { cnonce: auth.value("cnonce")?, nc: auth.value("nc")?, body })
+        }
+    };
+    Some(DigestProof {
+        username: auth.value("username")?,
+        realm: auth.value("realm")?,
+        nonce: auth.value("nonce")?,
+        uri: auth.value("uri")?,
+        response: auth.value("response")?,
+        algorithm,
+        qop,
+        method: request.method().to_owned(),
+    })
+}
+
+/// RFC 7616 §3.4.6: the uri of the credentials names the same resource. Clients leave parameters out.
+fn is_about(digest_uri: &str, request_uri: &str) -> bool {
+    if digest_uri == request_uri {
+        return true;
+    }
+    match (Uri::parse(digest_uri), Uri::parse(request_uri)) {
+        (Some(mine), Some(theirs)) => {
+            mine.user_unescaped() == theirs.user_unescaped() && mine.host.eq_ignore_ascii_case(theirs.host)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_clients_send() {
+        let mut request = Message::request("REGISTER", "sip:x");
+        request.push(Name::CSeq, "1 REGISTER");
+        let value = r#"Digest username="a", realm="x", nonce="n", uri="sip:x", response="r", algorithm=SHA-256, qop=auth, nc=00000001, cnonce="c""#;
+        let proof = read(&AuthParams::parse(value).unwrap(), &request).unwrap();
+        assert_eq!((proof.algorithm, proof.method.as_str()), (DigestAlgorithm::Sha256, "REGISTER"));
+        assert!(read(&AuthParams::parse(&value.replace("SHA-256", "SHA-9")).unwrap(), &request).is_none());
+        assert!(read(&AuthParams::parse(&value.replace(", nc=00000001", "")).unwrap(), &request).is_none());
+    }
+
+    #[test]
+    fn credentials_for_another_resource_are_noticed() {
+        assert!(is_about("sip:bob@x;transport=tcp", "sip:bob@X"));
+        assert!(!is_about("sip:bob@x", "sip:carol@x"));
+    }
+}

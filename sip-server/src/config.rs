@@ -1,0 +1,81 @@
+//! `[sip]`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use shared_runtime::config::Key;
+
+/// `[sip]`: listeners, timers, bounds.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// UDP listeners. Default `0.0.0.0:5060`.
+    pub udp: Vec<SocketAddr>,
+    /// TCP listeners. Default `0.0.0.0:5060`.
+    pub tcp: Vec<SocketAddr>,
+    /// TLS listeners. Default `0.0.0.0:5061`.
+    pub tls: Vec<SocketAddr>,
+    /// How long things may take.
+    pub timers: TimerConfig,
+    /// Contacts that one account may bind. Default 10.
+    pub contacts: usize,
+}
+
+/// `[sip.timers]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct TimerConfig {
+    /// RFC 3261 Timers B and F: how long a transaction waits for an answer. Default `32s`.
+    #[serde(with = "shared_runtime::config::duration")]
+    pub b: Duration,
+    /// RFC 3261 Timer C: how long an INVITE waits after its last provisional response. Default `180s`.
+    #[serde(with = "shared_runtime::config::duration")]
+    pub c: Duration,
+    /// How long a callee may ring. Default `60s`.
+    #[serde(with = "shared_runtime::config::duration")]
+    pub no_answer: Duration,
+    /// The shortest registration. Default `60s`.
+    #[serde(with = "shared_runtime::config::duration")]
+    pub min_expires: Duration,
+    /// The longest registration. Default `3600s`.
+    #[serde(with = "shared_runtime::config::duration")]
+    pub max_expires: Duration,
+}
+
+/// Every key of `[sip]`.
+pub const KEYS: &[Key] = &[
+    Key::new("sip.udp", "[\"0.0.0.0:5060\"]", "UDP listeners"),
+    Key::new("sip.tcp", "[\"0.0.0.0:5060\"]", "TCP listeners"),
+    Key::new("sip.tls", "[\"0.0.0.0:5061\"]", "TLS listeners"),
+    Key::new("sip.contacts", "10", "contacts that one account may bind"),
+    Key::new("sip.timers.b", "\"32s\"", "how long a transaction waits for an answer (RFC 3261 Timers B, F)"),
+    Key::new(
+        "sip.timers.c",
+        "\"180s\"",
+        "how long an INVITE waits after its last provisional response (Timer C)",
+    ),
+    Key::new("sip.timers.no_answer", "\"60s\"", "how long a callee may ring"),
+    Key::new("sip.timers.min_expires", "\"60s\"", "the shortest registration"),
+    Key::new("sip.timers.max_expires", "\"3600s\"", "the longest registration"),
+];
+
+impl Default for Config {
+    fn default() -> Self {
+        let any = |port| vec![SocketAddr::from(([0, 0, 0, 0], port))];
+        Self { udp: any(5060), tcp: any(5060), tls: any(5061), timers: TimerConfig::default(), contacts: 10 }
+    }
+}
+
+impl Default for TimerConfig {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            b: seconds(32),
+            c: seconds(180),
+            no_answer: seconds(60),
+            min_expires: seconds(60),
+            max_expires: seconds(3_600),
+        }
+    }
+}

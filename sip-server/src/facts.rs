@@ -1,0 +1,24 @@
+//! What the SIP server tells others.
+
+use shared_model::{BindingEvent, CallEvent, Correlation, Fact};
+use shared_runtime::bus::Bus;
+
+/// Publishes facts with the correlation of their call.
+#[derive(Clone)]
+pub(crate) struct Facts(Bus<Fact>);
+
+impl Facts {
+    pub(crate) fn new(bus: Bus<Fact>) -> Self {
+        Self(bus)
+    }
+
+    /// Something happened to a call.
+    pub(crate) fn call(&self, call_id: &str, event: CallEvent) {
+        self.0.publish(Fact::new(Correlation::of_call(call_id), event));
+    }
+
+    /// Something happened to a binding.
+    pub(crate) fn binding(&self, call_id: &str, event: BindingEvent) {
+        self.0.publish(Fact::new(Correlation::of_call(call_id), event));
+    }
+}

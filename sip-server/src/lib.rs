@@ -1,0 +1,22 @@
+//! Registrar and proxy — RFC 3261 §10, §16: one account's devices are found, and called.
+//!
+//! In    requests from the endpoint. Out answers, forwarded requests, facts about bindings and calls.
+//! State bindings in the store; a task for each request that is under way.
+//! Errors each module says which status it answers; nothing is met with silence but ACK and what is no SIP.
+
+mod authenticate;
+mod config;
+mod facts;
+pub mod features;
+mod flow_token;
+mod location;
+mod metrics;
+mod proxy;
+mod registrar;
+mod routing;
+mod server;
+mod specs;
+
+pub use config::{Config, KEYS, TimerConfig};
+pub use server::{Hosted, Needs, SipServer, StartError};
+pub use specs::SPECS;

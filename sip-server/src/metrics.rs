@@ -1,0 +1,61 @@
+//! What the SIP server counts.
+
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+
+/// Children of the server's metrics.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    requests: IntCounterVec,
+    responses: [IntCounter; 6],
+    pub(crate) registrations: IntCounter,
+    pub(crate) calls: IntCounter,
+}
+
+impl Metrics {
+    pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let vector = |name: &str, help: &str, label: &str| {
+            let vector = IntCounterVec::new(Opts::new(name, help), &[label])?;
+            registry.register(Box::new(vector.clone())).map(|()| vector)
+        };
+        let responses =
+            vector("sip_server_responses_total", "Final answers to requests, by class of status.", "class")?;
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone())).map(|()| counter)
+        };
+        Ok(Self {
+            requests: vector("sip_server_requests_total", "Requests that came, by method.", "method")?,
+            responses: ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"]
+                .map(|class| responses.with_label_values(&[class])),
+            registrations: counter("sip_server_registrations_total", "REGISTERs that were carried out.")?,
+            calls: counter("sip_server_calls_total", "INVITEs that were accepted for routing.")?,
+        })
+    }
+
+    pub(crate) fn request(&self, method: &str) {
+        // A stranger must not make labels.
+        let known = [
+            "INVITE",
+            "REGISTER",
+            "OPTIONS",
+            "BYE",
+            "SUBSCRIBE",
+            "NOTIFY",
+            "MESSAGE",
+            "REFER",
+            "INFO",
+            "UPDATE",
+            "PRACK",
+        ];
+        let label = known.into_iter().find(|known| *known == method).unwrap_or("other");
+        self.requests.with_label_values(&[label]).inc();
+    }
+
+    pub(crate) fn response(&self, status: u16) {
+        if let Some(counter) =
+            usize::from(status / 100).checked_sub(1).and_then(|class| self.responses.get(class))
+        {
+            counter.inc();
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Registrar — RFC 3261 §10.3 (steps 1 to 8), RFC 5626 §6 (instance and reg-id), RFC 3327 (Path).
+//!
+//! In    a REGISTER, and who proved to have sent it.
+//! Out   200 with everything that is bound, once the change is durable; facts about what is bound and what is not.
+//! State bindings, in the store.
+//! Errors 403 for somebody else's AOR, 404 for a domain that is not ours, 400 for what cannot be read, 420 for an
+//! extension that is required and not here, 423 below the shortest interval, 500 out of order, 503 without a store.
+//! Not here: GRUU, push, the Require option of RFC 5626.
+
+use shared_auth::Identity;
+use shared_model::{Aor, BindingEvent, Spec};
+use shared_runtime::unix_millis;
+use shared_store::{Binding, BindingUpdate, StoreError};
+use sip_core::header::{Name, NameAddr};
+use sip_core::{Message, Uri};
+use sip_endpoint::{Flow, Transport};
+
+use crate::flow_token;
+use crate::server::Server;
+
+/// RFC 3327.
+pub(crate) const PATH: Spec = Spec::rfc(3327).complete();
+
+/// Carries out a REGISTER.
+pub(crate) async fn register(
+    server: &Server,
+    request: &Message,
+    flow: &Flow,
+    identity: &Identity,
+) -> Message {
+    match update(server, request, flow, identity).await {
+        Ok(response) | Err(response) => response,
+    }
+}
+
+async fn update(
+    server: &Server,
+    request: &Message,
+    flow: &Flow,
+    identity: &Identity,
+) -> Result<Message, Message> {
+    let refuse = |status, reason: &str| Message::response(request, status, reason);
+    refuse_unknown_extensions(request)?;
+    let aor = address_of_record(request).ok_or_else(|| refuse(400, "Bad To"))?;
+    if aor != identity.aor {
+        return Err(refuse(403, "Not Your Address Of Record"));
+    }
+    let now = unix_millis();
+    let current = server.store.bindings.by_aor(&aor, now).await.map_err(|error| failure(request, &error))?;
+    let contacts: Vec<&str> = request.elements(Name::Contact).collect();
+    let mut change = BindingUpdate {
+        call_id: request.call_id().to_owned(),
+        cseq: request.cseq().map_or(0, |(number, _)| number),
+        limit: server.config.contacts,
+        ..BindingUpdate::default()
+    };
+    if contacts.contains(&"*") {
+        if contacts.len() > 1 || request.value(Name::Expires).map(str::trim) != Some("0") {
+            return Err(refuse(400, "Contact * Needs Expires 0 And No Other Contact"));
+        }
+        change.remove_all = true;
+    }
+    for contact in contacts.into_iter().filter(|contact| *contact != "*") {
+        let contact = NameAddr::parse(contact).ok_or_else(|| refuse(400, "Bad Contact"))?;
+        let mut binding = read(server, request, flow, identity, &contact)?;
+        // §10.3, step 7: contacts compare as URIs, so that an equal one in other words is the same binding.
+        if binding.instance.is_empty()
+            && let Some(same) =
+                current.iter().find(|old| old.instance.is_empty() && is_same(&old.contact, contact.uri))
+        {
+            binding.key.clone_from(&same.key);
+        }
+        match lifetime(server, request, &contact)? {
+            0 => change.remove.push(binding.key),
+            seconds => {
+                binding.expires = now + seconds * 1_000;
+                change.set.push(binding);
+            }
+        }
+    }
+    let is_change = change.remove_all || !change.set.is_empty() || !change.remove.is_empty();
+    let bindings = if is_change {
+        let committed = server
+            .store
+            .bindings
+            .commit(&aor, &change, now)
+            .await
+            .map_err(|error| failure(request, &error))?;
+        tell(server, request, &change.set, &committed.removed, now);
+        committed.bindings
+    } else {
+        current
+    };
+    server.metrics.registrations.inc();
+    Ok(success(request, &bindings, now))
+}
+
+fn refuse_unknown_extensions(request: &Message) -> Result<(), Message> {
+    let unknown: Vec<&str> =
+        request.elements(Name::Require).filter(|option| !option.eq_ignore_ascii_case("path")).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let mut response = Message::response(request, 420, "");
+    response.push(Name::Unsupported, &unknown.join(", "));
+    Err(response)
+}
+
+/// The AOR that To names (§10.3, step 5).
+pub(crate) fn address_of_record(request: &Message) -> Option<Aor> {
+    let to = NameAddr::parse(request.value(Name::To)?)?;
+    let uri = Uri::parse(to.uri).filter(Uri::is_sip)?;
+    Aor::new(&uri.user_unescaped(), uri.host).ok()
+}
+
+fn read(
+    server: &Server,
+    request: &Message,
+    flow: &Flow,
+    identity: &Identity,
+    contact: &NameAddr<'_>,
+) -> Result<Binding, Message> {
+    let refuse = |reason| Message::response(request, 400, reason);
+    if !Uri::parse(contact.uri).is_some_and(|uri| uri.is_sip()) {
+        return Err(refuse("Contact Is Not A SIP URI"));
+    }
+    let instance = contact.params.value("+sip.instance").unwrap_or_default().to_owned();
+    let reg_id = match contact.params.value("reg-id").map(str::parse) {
+        None => None,
+        Some(Ok(id)) => Some(id),
+        Some(Err(_)) => return Err(refuse("Bad reg-id")),
+    };
+    let key = match (instance.as_str(), reg_id) {
+        ("", _) => contact.uri.to_owned(),
+        (instance, reg_id) => format!("{instance} {}", reg_id.unwrap_or(0)),
+    };
+    let parameters: Vec<String> = contact
+        .params
+        .iter()
+        .filter(|(name, _)| !["expires", "q"].iter().any(|ours| name.eq_ignore_ascii_case(ours)))
+        .map(|(name, value)| value.map_or(name.to_owned(), |value| format!("{name}=\"{value}\"")))
+        .collect();
+    Ok(Binding {
+        account: identity.account,
+        aor: identity.aor.clone(),
+        key,
+        contact: contact.uri.to_owned(),
+        instance,
+        reg_id,
+        parameters: parameters.join(";"),
+        path: request.elements(Name::Path).map(str::to_owned).collect(),
+        flow: flow_token::name(flow),
+        received: (flow.transport != Transport::InProcess).then_some(flow.remote),
+        call_id: request.call_id().to_owned(),
+        cseq: request.cseq().map_or(0, |(number, _)| number),
+        q: preference(contact).ok_or_else(|| refuse("Bad q"))?,
+        expires: 0,
+        node: server.node.clone(),
+        user_agent: request
+            .value(Name::UserAgent)
+            .unwrap_or_default()
+            .chars()
+            .take(LONGEST_USER_AGENT)
+            .collect(),
+        updated: unix_millis(),
+    })
+}
+
+/// q in thousandths; 1.0 when it is not given (§10.2.1.2).
+fn preference(contact: &NameAddr<'_>) -> Option<u16> {
+    let Some(q) = contact.params.value("q") else { return Some(1_000) };
+    let q: f32 = q.parse().ok().filter(|q| (0.0..=1.0).contains(q))?;
+    Some((q * 1_000.0).round() as u16)
+}
+
+/// How many seconds a contact asks for, within our bounds; 0 removes it (§10.3, step 7).
+fn lifetime(server: &Server, request: &Message, contact: &NameAddr<'_>) -> Result<i64, Message> {
+    let timers = &server.config.timers;
+    let (shortest, longest) = (timers.min_expires.as_secs() as i64, timers.max_expires.as_secs() as i64);
+    let asked = contact.params.value("expires").or_else(|| request.value(Name::Expires));
+    // §20.19: a value that is malformed counts as 3600.
+    let asked = asked.map_or(longest, |text| text.trim().parse::<u32>().map_or(DEFAULT_EXPIRES, i64::from));
+    if asked > 0 && asked < shortest {
+        let mut response = Message::response(request, 423, "");
+        response.push(Name::MinExpires, &shortest.to_string());
+        return Err(response);
+    }
+    Ok(asked.min(longest))
+}
+
+fn success(request: &Message, bindings: &[Binding], now: i64) -> Message {
+    let mut response = Message::response(request, 200, "");
+    for binding in bindings {
+        let left = ((binding.expires - now) / 1_000).max(1);
+        let mut contact = format!("<{}>;expires={left}", binding.contact);
+        if binding.q < 1_000 {
+            contact.push_str(&format!(";q={:.3}", f32::from(binding.q) / 1_000.0));
+        }
+        if !binding.parameters.is_empty() {
+            contact.push(';');
+            contact.push_str(&binding.parameters);
+        }
+        response.push(Name::Contact, &contact);
+    }
+    let path: Vec<&str> = request.elements(Name::Path).collect();
+    if !path.is_empty() {
+        response.push(Name::Path, &path.join(", "));
+    }
+    response.push(Name::Supported, "path");
+    response
+}
+
+fn tell(server: &Server, request: &Message, bound: &[Binding], removed: &[Binding], now: i64) {
+    for binding in bound {
+        let expires_seconds = u32::try_from((binding.expires - now) / 1_000).unwrap_or(0);
+        let (account, aor, contact) = (binding.account, binding.aor.clone(), binding.contact.clone());
+        server
+            .facts
+            .binding(request.call_id(), BindingEvent::Bound { account, aor, contact, expires_seconds });
+    }
+    for binding in removed {
+        tell_unbound(server, binding);
+    }
+}
+
+/// Says that a binding is gone.
+pub(crate) fn tell_unbound(server: &Server, binding: &Binding) {
+    let (account, aor, contact) = (binding.account, binding.aor.clone(), binding.contact.clone());
+    server.facts.binding(&binding.call_id, BindingEvent::Unbound { account, aor, contact });
+}
+
+fn failure(request: &Message, error: &StoreError) -> Message {
+    match error {
+        StoreError::OutOfOrder => Message::response(request, 500, "CSeq Out Of Order"),
+        StoreError::TooMany(_) => Message::response(request, 403, "Too Many Contacts"),
+        other => {
+            tracing::error!(error = %other, "a registration could not be stored");
+            let mut response = Message::response(request, 503, "");
+            response.push(Name::RetryAfter, "5");
+            response
+        }
+    }
+}
+
+fn is_same(one: &str, other: &str) -> bool {
+    one == other || Uri::parse(one).zip(Uri::parse(other)).is_some_and(|(one, other)| one.is_same(&other))
+}
+
+/// Seconds, for an Expires that cannot be read.
+const DEFAULT_EXPIRES: i64 = 3_600;
+/// Characters of a User-Agent that are kept.
+const LONGEST_USER_AGENT: usize = 200;

@@ -1,0 +1,293 @@
+//! Where a request goes — RFC 3261 §16.3 to §16.5, as one decision that does no forwarding of its own.
+//!
+//! In    a request from a flow.
+//! Out   a [`Decision`]: an answer, a registration, or branches.
+//! Order Max-Forwards and loops, extensions, our own Routes, in-dialog, who is it, what is it for, where are they.
+//! Errors 403 for strangers who want to go elsewhere (nothing is relayed for them), 404 and 480 for users of ours.
+
+use shared_auth::Identity;
+use shared_model::Aor;
+use shared_runtime::unix_millis;
+use sip_core::header::{Name, NameAddr};
+use sip_core::proxy::{Hop, hop_check, pop_routes};
+use sip_core::{Message, Uri};
+use sip_endpoint::{Flow, Target, Transport};
+
+use crate::authenticate::{Asker, prove};
+use crate::features::{Destination, privacy};
+use crate::location::{self, Branch};
+use crate::server::Server;
+
+/// What becomes of a request.
+pub(crate) enum Decision {
+    /// It is answered here.
+    Answer(Box<Message>),
+    /// It is a registration of this account.
+    Register(Identity),
+    /// It is forwarded.
+    Forward(Route),
+}
+
+/// Where a request is forwarded, and what is known of it.
+pub(crate) struct Route {
+    /// Groups of branches, rung one after another.
+    pub(crate) groups: Vec<Vec<Branch>>,
+    /// Who sent it, if proved.
+    pub(crate) caller: Option<Identity>,
+    /// Whether the sender wants to stay unknown.
+    pub(crate) is_anonymous: bool,
+    /// Who gets it.
+    pub(crate) to: Destination,
+    /// Whose account that is.
+    pub(crate) callee: Option<shared_model::AccountId>,
+}
+
+/// Decides about a request; our own Routes are taken off it.
+pub(crate) async fn decide(server: &Server, request: &mut Message, flow: &Flow) -> Decision {
+    match route(server, request, flow).await {
+        Ok(decision) => decision,
+        Err(answer) => Decision::Answer(answer),
+    }
+}
+
+async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<Decision, Box<Message>> {
+    hop_check(request, |host, port| server.endpoint().is_own(host, port))
+        .map_err(|hop| answer(request, status_of(hop), reason_of(hop)))?;
+    refuse_unknown_extensions(request)?;
+    let tokens = pop_routes(request, |uri| is_ours(server, uri));
+    let Some(uri) = Uri::parse(request.uri()) else { return Err(answer(request, 400, "Bad Request-URI")) };
+    if !uri.is_sip() && !uri.is_tel() {
+        return Err(answer(request, 416, ""));
+    }
+    if request.is_in_dialog() {
+        return in_dialog(server, request, &tokens).await.map(Decision::Forward);
+    }
+    let is_registration = request.method() == "REGISTER";
+    let is_for_us = uri.user.is_empty() && is_our_host(server, &uri);
+    if is_registration {
+        return registration(server, request, flow, is_for_us).await;
+    }
+    if is_for_us && request.method() == "OPTIONS" {
+        return Err(Box::new(capabilities(request)));
+    }
+    let caller = who(server, request, flow).await?;
+    refuse_unserved(server, request, &uri)?;
+    find(server, request, &uri, flow, caller).await.map(Decision::Forward)
+}
+
+/// A request inside a dialog goes where our Record-Route said; without it, where its URI says.
+async fn in_dialog(server: &Server, request: &Message, tokens: &[String]) -> Result<Route, Box<Message>> {
+    let uri = Uri::parse(request.uri());
+    // The last of our entries is the one that faces the other side.
+    let by_token = tokens.last().and_then(|token| server.tokens.flow(token, server.endpoint()));
+    let hosted = uri.and_then(|uri| server.hosted(uri.host));
+    let (flow, to) = match (by_token, hosted) {
+        (Some(flow), _) if flow.transport == Transport::InProcess => (flow, Destination::Trusted),
+        (Some(flow), _) => (flow, Destination::Device),
+        (None, Some(flow)) => (flow, Destination::Trusted),
+        // A dialog that never went through us, or whose connection is gone.
+        (None, None) if tokens.is_empty() => return Err(answer(request, 481, "")),
+        (None, None) => (next_hop(server, request).await?, Destination::Device),
+    };
+    let branch = Branch { uri: None, flow, path: Vec::new() };
+    let is_anonymous = privacy::is_anonymous(request);
+    Ok(Route { groups: vec![vec![branch]], caller: None, is_anonymous, to, callee: None })
+}
+
+async fn registration(
+    server: &Server,
+    request: &Message,
+    flow: &Flow,
+    is_for_us: bool,
+) -> Result<Decision, Box<Message>> {
+    if !is_for_us {
+        return Err(answer(request, 404, "Domain Not Served"));
+    }
+    let identity = prove_as(server, request, flow, Asker::Server).await?;
+    Ok(Decision::Register(identity))
+}
+
+/// Who sent it: proved for users of our domains, nobody for others; our own endpoints are believed.
+async fn who(server: &Server, request: &Message, flow: &Flow) -> Result<Option<Identity>, Box<Message>> {
+    if flow.transport == Transport::InProcess {
+        return Ok(None);
+    }
+    let from =
+        NameAddr::parse(request.value(Name::From).unwrap_or_default()).and_then(|from| Uri::parse(from.uri));
+    let claims_ours =
+        from.is_some_and(|from| is_our_host(server, &from) || server.hosted(from.host).is_some());
+    let has_credentials = request.value(Name::ProxyAuthorization).is_some();
+    if !claims_ours && !has_credentials {
+        return Ok(None);
+    }
+    let identity = prove_as(server, request, flow, Asker::Proxy).await?;
+    let claimed = from.filter(|_| claims_ours);
+    let is_own_claim = claimed.is_none_or(|from| {
+        from.user.eq_ignore_ascii_case("anonymous")
+            || Aor::new(&from.user_unescaped(), &identity.aor.domain().to_owned())
+                .is_ok_and(|aor| aor == identity.aor)
+    });
+    if !is_own_claim {
+        return Err(answer(request, 403, "From Is Not Yours"));
+    }
+    Ok(Some(identity))
+}
+
+async fn prove_as(
+    server: &Server,
+    request: &Message,
+    flow: &Flow,
+    asker: Asker,
+) -> Result<Identity, Box<Message>> {
+    let is_tls_required = server.is_tls_required;
+    prove(&server.auth.authenticator, request, flow, &server.domain, asker, is_tls_required).await
+}
+
+/// What the SIP half leaves to the XMPP half (RFC 7081 §2, S-06), and events that nobody serves.
+fn refuse_unserved(server: &Server, request: &Message, uri: &Uri<'_>) -> Result<(), Box<Message>> {
+    let is_hosted = server.hosted(uri.host).is_some();
+    match request.method() {
+        "MESSAGE" | "PUBLISH" => {
+            let mut response = answer(request, 405, "Use XMPP For Messages And Presence");
+            response.push(Name::Allow, ALLOWED);
+            Err(response)
+        }
+        "SUBSCRIBE" if !is_hosted => {
+            let event = request.value(Name::Event).unwrap_or_default();
+            let package = event.split(';').next().unwrap_or_default().trim();
+            if package.eq_ignore_ascii_case("presence") || package.is_empty() {
+                return Err(answer(request, 489, ""));
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn find(
+    server: &Server,
+    request: &Message,
+    uri: &Uri<'_>,
+    flow: &Flow,
+    caller: Option<Identity>,
+) -> Result<Route, Box<Message>> {
+    let is_anonymous = privacy::is_anonymous(request);
+    let is_trusted = caller.is_some() || flow.transport == Transport::InProcess;
+    let route = |groups, to, callee| Route { groups, caller: caller.clone(), is_anonymous, to, callee };
+    let one = |uri: Option<String>, flow| vec![vec![Branch { uri, flow, path: Vec::new() }]];
+    if request.value(Name::Route).is_some() {
+        // Somebody's Route leads elsewhere: for users of ours only.
+        if !is_trusted {
+            return Err(answer(request, 403, "No Relaying"));
+        }
+        let flow = next_hop(server, request).await?;
+        return Ok(route(one(None, flow), Destination::Foreign, None));
+    }
+    if let Some(flow) = server.hosted(uri.host) {
+        return Ok(route(one(None, flow), Destination::Trusted, None));
+    }
+    let account = if uri.is_tel() {
+        let number: String = uri.user.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
+        server.auth.directory.by_number(&number).await
+    } else if is_our_host(server, uri) {
+        find_account(server, uri).await
+    } else if is_trusted {
+        let flow = next_hop(server, request).await?;
+        return Ok(route(one(None, flow), Destination::Foreign, None));
+    } else {
+        return Err(answer(request, 403, "No Relaying"));
+    };
+    let account = match account {
+        Ok(Some(account)) if account.enabled => account,
+        Ok(_) => return Err(answer(request, 404, "")),
+        Err(error) => return Err(unavailable(request, &error)),
+    };
+    let groups =
+        location::find(&server.store.bindings, server.endpoint(), &server.node, &account.aor, unix_millis())
+            .await
+            .map_err(|error| unavailable(request, &error))?;
+    if groups.is_empty() {
+        return Err(answer(request, 480, ""));
+    }
+    Ok(route(groups, Destination::Device, Some(account.account)))
+}
+
+/// An account by the user part of a SIP URI: an AOR, or one of its numbers.
+async fn find_account(
+    server: &Server,
+    uri: &Uri<'_>,
+) -> Result<Option<shared_auth::AccountCard>, shared_store::StoreError> {
+    let user = uri.user_unescaped();
+    if let Ok(aor) = Aor::new(&user, &server.domain)
+        && let Some(account) = server.auth.directory.by_aor(&aor).await?
+    {
+        return Ok(Some(account));
+    }
+    let number: String = user.chars().filter(|c| !"-.() ".contains(*c)).collect();
+    if number.starts_with('+') { server.auth.directory.by_number(&number).await } else { Ok(None) }
+}
+
+/// Where the topmost Route, or else the Request-URI, leads (§16.6, item 6).
+async fn next_hop(server: &Server, request: &Message) -> Result<Flow, Box<Message>> {
+    let route = request.elements(Name::Route).next().and_then(NameAddr::parse).map(|route| route.uri);
+    let uri = Uri::parse(route.unwrap_or(request.uri())).ok_or_else(|| answer(request, 400, "Bad Route"))?;
+    let target = Target::resolve(&uri).await.map_err(|error| {
+        tracing::debug!(%error, "a request leads nowhere");
+        answer(request, 404, "Host Not Found")
+    })?;
+    server.endpoint().flow_to(&target).ok_or_else(|| answer(request, 503, "No Way There"))
+}
+
+fn refuse_unknown_extensions(request: &Message) -> Result<(), Box<Message>> {
+    let unknown: Vec<&str> = request.elements(Name::ProxyRequire).collect();
+    if unknown.is_empty() || matches!(request.method(), "ACK" | "CANCEL") {
+        return Ok(());
+    }
+    let mut response = answer(request, 420, "");
+    response.push(Name::Unsupported, &unknown.join(", "));
+    Err(response)
+}
+
+/// What OPTIONS is told (§11.2).
+fn capabilities(request: &Message) -> Message {
+    let mut response = Message::response(request, 200, "");
+    response.push(Name::Allow, ALLOWED);
+    response.push(Name::Supported, "path");
+    response
+}
+
+fn is_ours(server: &Server, uri: &Uri<'_>) -> bool {
+    server.tokens.flow(uri.user, server.endpoint()).is_some()
+        || (is_our_host(server, uri) && uri.user.is_empty())
+        || server.endpoint().is_own(uri.host, uri.port)
+}
+
+/// Whether the host is our domain, or an address that we listen on.
+fn is_our_host(server: &Server, uri: &Uri<'_>) -> bool {
+    uri.host.eq_ignore_ascii_case(&server.domain) || server.endpoint().is_own(uri.host, uri.port)
+}
+
+fn answer(request: &Message, status: u16, reason: &str) -> Box<Message> {
+    Box::new(Message::response(request, status, reason))
+}
+
+fn unavailable(request: &Message, error: &shared_store::StoreError) -> Box<Message> {
+    tracing::error!(%error, "the store does not answer");
+    answer(request, 500, "")
+}
+
+fn status_of(hop: Hop) -> u16 {
+    match hop {
+        Hop::TooMany => 483,
+        Hop::Loop => 482,
+        Hop::Bad => 400,
+    }
+}
+
+fn reason_of(hop: Hop) -> &'static str {
+    if hop == Hop::Bad { "Bad Max-Forwards" } else { "" }
+}
+
+/// Methods that pass.
+pub(crate) const ALLOWED: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, SUBSCRIBE, NOTIFY, REFER, INFO, UPDATE, PRACK";

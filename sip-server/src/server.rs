@@ -1,0 +1,255 @@
+//! The started service: what it needs, how it starts, and how requests find their way in.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use shared_auth::Auth;
+use shared_model::{CallEvent, CallOutcome, Fact};
+use shared_runtime::bus::Bus;
+use shared_runtime::listen::ListenError;
+use shared_runtime::tls::TlsPolicy;
+use shared_runtime::{Shutdown, unix_millis};
+use shared_store::Store;
+use sip_core::header::Name;
+use sip_core::proxy::{pop_routes, prepare_copy};
+use sip_core::transaction::Timers;
+use sip_core::{Message, Uri};
+use sip_endpoint::{Application, Bound, Endpoint, Flow, Incoming, Listeners, Port};
+
+use crate::config::Config;
+use crate::facts::Facts;
+use crate::flow_token::FlowTokens;
+use crate::metrics::Metrics;
+use crate::routing::{self, Decision};
+use crate::{proxy, registrar};
+
+/// A domain whose requests go to another endpoint in this process.
+pub struct Hosted {
+    /// The host part of its URIs.
+    pub domain: String,
+    /// Our end of the wire.
+    pub port: Port,
+}
+
+/// What the service is given.
+pub struct Needs<'a> {
+    /// `[sip]`.
+    pub config: Config,
+    /// The domain of its addresses of record.
+    pub domain: String,
+    /// Accounts and proofs.
+    pub auth: Auth,
+    /// Bindings.
+    pub store: Store,
+    /// Where facts go.
+    pub bus: Bus<Fact>,
+    /// What protects TLS listeners.
+    pub tls: &'a TlsPolicy,
+    /// Where metrics are registered.
+    pub registry: &'a prometheus::Registry,
+    /// Domains behind other endpoints of this process.
+    pub hosted: Vec<Hosted>,
+    /// Ends it.
+    pub shutdown: Shutdown,
+}
+
+/// Why it did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener could not be bound.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A metric is registered twice.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// A running registrar and proxy. It stops with the shutdown that it was given.
+pub struct SipServer {
+    server: Arc<Server>,
+}
+
+/// What every request needs.
+pub(crate) struct Server {
+    pub(crate) config: Config,
+    pub(crate) domain: String,
+    pub(crate) auth: Auth,
+    pub(crate) store: Store,
+    pub(crate) facts: Facts,
+    pub(crate) metrics: Metrics,
+    pub(crate) tokens: FlowTokens,
+    /// Names this process among those that wrote bindings.
+    pub(crate) node: String,
+    pub(crate) is_tls_required: bool,
+    hosted: Vec<String>,
+    endpoint: OnceLock<Endpoint>,
+    shutdown: Shutdown,
+}
+
+impl SipServer {
+    /// Binds and starts.
+    pub async fn start(needs: Needs<'_>) -> Result<Self, StartError> {
+        let (hosted, ports): (Vec<_>, Vec<_>) =
+            needs.hosted.into_iter().map(|hosted| (hosted.domain, hosted.port)).unzip();
+        let server = Arc::new(Server {
+            metrics: Metrics::new(needs.registry)?,
+            tokens: FlowTokens::new(shared_runtime::random),
+            node: format!("{:016x}", shared_runtime::random()),
+            is_tls_required: needs.tls.is_required(),
+            facts: Facts::new(needs.bus),
+            domain: needs.domain,
+            auth: needs.auth,
+            store: needs.store,
+            hosted,
+            endpoint: OnceLock::new(),
+            shutdown: needs.shutdown.clone(),
+            config: needs.config,
+        });
+        let config = &server.config;
+        let listeners =
+            Listeners { udp: config.udp.clone(), tcp: config.tcp.clone(), tls: config.tls.clone(), ports };
+        let timers = Timers {
+            b: config.timers.b,
+            d: config.timers.b.max(Duration::from_secs(32)),
+            ..Timers::default()
+        };
+        let endpoint = Endpoint::start(
+            listeners,
+            timers,
+            needs.tls,
+            sip_endpoint::Metrics::new(needs.registry)?,
+            shared_runtime::random,
+            &needs.shutdown,
+            Arc::new(Face(Arc::clone(&server))),
+        )
+        .await?;
+        // The cell was empty: it is set here alone.
+        let _ = server.endpoint.set(endpoint);
+        needs.shutdown.spawn(sweep(Arc::clone(&server)));
+        Ok(Self { server })
+    }
+
+    /// Where it listens.
+    pub fn bound(&self) -> &Bound {
+        self.server.endpoint().bound()
+    }
+}
+
+impl Server {
+    /// The endpoint. Requests come in only once it is there.
+    #[expect(clippy::expect_used, reason = "the endpoint hands out its first request after it was started")]
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        self.endpoint.get().expect("started")
+    }
+
+    /// The flow to the endpoint that serves a domain.
+    pub(crate) fn hosted(&self, host: &str) -> Option<Flow> {
+        let index = self.hosted.iter().position(|domain| domain.eq_ignore_ascii_case(host))?;
+        Some(self.endpoint().port(index))
+    }
+}
+
+/// The application that the endpoint calls.
+struct Face(Arc<Server>);
+
+impl Application for Face {
+    fn request(&self, incoming: Incoming) {
+        let server = Arc::clone(&self.0);
+        self.0.shutdown.spawn(serve(server, incoming));
+    }
+
+    fn ack(&self, ack: Message, _flow: Flow) {
+        let server = Arc::clone(&self.0);
+        self.0.shutdown.spawn(async move { forward_ack(&server, ack).await });
+    }
+
+    fn stray(&self, mut response: Message, _flow: Flow) {
+        let endpoint = self.0.endpoint();
+        let is_ours = response.top_via().is_some_and(|via| endpoint.is_own(via.host, via.port));
+        if is_ours && (200..300).contains(&response.status()) {
+            response.pop_front(Name::Via);
+            endpoint.send_stray(&response);
+        }
+    }
+}
+
+async fn serve(server: Arc<Server>, incoming: Incoming) {
+    let Incoming { mut request, flow, server: handle } = incoming;
+    server.wait_for_endpoint().await;
+    server.metrics.request(request.method());
+    let answer = match routing::decide(&server, &mut request, &flow).await {
+        Decision::Answer(answer) => *answer,
+        Decision::Register(identity) => registrar::register(&server, &request, &flow, &identity).await,
+        Decision::Forward(route) => {
+            tell_call(&server, &request, &route);
+            return proxy::forward(server, request, flow, handle, route).await;
+        }
+    };
+    server.metrics.response(answer.status());
+    handle.respond(answer);
+}
+
+fn tell_call(server: &Server, request: &Message, route: &routing::Route) {
+    let call_id = request.call_id().to_owned();
+    match request.method() {
+        "INVITE" if !request.is_in_dialog() => {
+            server.metrics.calls.inc();
+            let from = route.caller.as_ref().map(|caller| caller.account);
+            let to_uri = request.uri().to_owned();
+            tracing::info!(call = %call_id, "a call is routed");
+            server.facts.call(
+                &call_id,
+                CallEvent::Attempted { call_id: call_id.clone(), from, to: route.callee, to_uri },
+            );
+        }
+        "BYE" => {
+            let outcome = CallOutcome::Completed;
+            server.facts.call(&call_id, CallEvent::Ended { call_id: call_id.clone(), outcome });
+        }
+        _ => {}
+    }
+}
+
+/// An ACK of a 2xx follows its dialog's route, without a transaction (§16.11).
+async fn forward_ack(server: &Server, mut ack: Message) {
+    server.wait_for_endpoint().await;
+    let endpoint = server.endpoint();
+    let is_ours = |uri: &Uri<'_>| {
+        server.tokens.flow(uri.user, endpoint).is_some() || endpoint.is_own(uri.host, uri.port)
+    };
+    let tokens = pop_routes(&mut ack, is_ours);
+    let by_token = tokens.last().and_then(|token| server.tokens.flow(token, endpoint));
+    let by_host = || Uri::parse(ack.uri()).and_then(|uri| server.hosted(uri.host));
+    if let Some(flow) = by_token.or_else(by_host) {
+        prepare_copy(&mut ack, None);
+        endpoint.send_ack(ack, flow);
+    }
+}
+
+/// Takes bindings out whose time is over, and tells it.
+async fn sweep(server: Arc<Server>) {
+    loop {
+        tokio::select! {
+            () = server.shutdown.begun() => return,
+            () = tokio::time::sleep(SWEEP) => {}
+        }
+        match server.store.bindings.expire(unix_millis(), MOST_A_SWEEP).await {
+            Ok(expired) => expired.iter().for_each(|binding| registrar::tell_unbound(&server, binding)),
+            Err(error) => tracing::warn!(%error, "expired bindings could not be removed"),
+        }
+    }
+}
+
+impl Server {
+    /// Requests that come in the instant between binding and starting wait for the rest.
+    async fn wait_for_endpoint(&self) {
+        while self.endpoint.get().is_none() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// How often expired bindings are looked for.
+const SWEEP: Duration = Duration::from_secs(5);
+/// How many are taken out at once.
+const MOST_A_SWEEP: usize = 500;

@@ -1,0 +1,25 @@
+//! What the SIP half claims, that of `sip-core` and `sip-endpoint` included.
+
+use shared_model::Spec;
+
+use crate::{features, registrar};
+
+/// Every document, with how much of it is there.
+pub const SPECS: &[Spec] = &[
+    Spec::rfc(3261)
+        .note("registrar, stateful forking proxy, UAS core; no NAPTR/SRV, no S/MIME, redirects passed back"),
+    Spec::rfc(3264).note("audio of the focus"),
+    Spec::rfc(3581).complete(),
+    Spec::rfc(4320).note("no 408 to non-INVITE late; no 1xx but 100 to non-INVITE"),
+    Spec::rfc(5393).note("loop detection by a hash in the branch"),
+    Spec::rfc(5626).note(
+        "CRLF keepalive, instance and reg-id as the key, flows in Record-Route; not the Require option",
+    ),
+    Spec::rfc(6026).complete(),
+    Spec::rfc(8760).note("SHA-512-256, SHA-256 and MD5 challenges in a configured order"),
+    registrar::PATH,
+    features::call_info::SPEC,
+    features::call_info::PURPOSE,
+    features::asserted_identity::SPEC,
+    features::privacy::SPEC,
+];
