@@ -16,10 +16,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tracing::Instrument;
 use xmpp_core::stream::{CLOSE, Negotiation, Offer, Request, StreamCondition, StreamError, print_header};
 use xmpp_core::xml::{Framer, Limits};
 use xmpp_core::{Jid, Stanza};
 
+use crate::labels::StreamSpan;
 use crate::server::Server;
 use crate::session;
 use sasl::{Binding, Exchange, Step};
@@ -61,7 +63,8 @@ pub(crate) async fn serve(server: Arc<Server>, socket: TcpStream, peer: SocketAd
     };
     server.metrics.unproven.dec();
     if let Some(login) = login {
-        session::run(server, login).await;
+        let span = StreamSpan { stream: &login.stream, account: login.identity.account }.open();
+        session::run(server, login).instrument(span).await;
     }
 }
 

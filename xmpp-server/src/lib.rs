@@ -14,6 +14,7 @@
 mod c2s;
 mod config;
 mod features;
+mod labels;
 mod metrics;
 mod muc;
 mod offline;

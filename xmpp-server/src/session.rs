@@ -62,7 +62,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         resource: resource.clone(),
         stream: stream.clone(),
     });
-    tracing::info!(stream = %stream, account = %account, how = identity.how.as_str(), "session bound");
+    tracing::info!(how = identity.how.as_str(), "session bound");
 
     let mut client = Client {
         server: &server,
@@ -94,7 +94,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     });
     if let Some(why) = &why {
         server.metrics.stream_errors.inc();
-        tracing::debug!(stream = %stream, condition = why.condition.as_str(), "session ended by us");
+        tracing::debug!(condition = why.condition.as_str(), "session ended by us");
     }
     drop(client);
     finish(outbox, write, why.map(|why| why.print())).await;

@@ -14,7 +14,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::tag::{Tag, TagKind, split_name};
+use super::scope::{Head, Scope};
+use super::tag::{Tag, TagKind};
 use super::{XmlError, escape};
 use crate::ns;
 
@@ -48,26 +49,6 @@ pub enum Frame {
     Close,
 }
 
-/// A start tag of the first or second level.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Head {
-    /// The name without prefix.
-    pub name: String,
-    /// The namespace that the name is bound to.
-    pub ns: String,
-    /// Qualified names and values of attributes, namespace declarations left out.
-    pub attributes: Vec<(String, String)>,
-    /// Declarations of prefixes that the content may use, ready to be printed into a start tag.
-    pub prefixes: String,
-}
-
-impl Head {
-    /// The value of an attribute by its qualified name.
-    pub fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
-    }
-}
-
 /// The push parser of one stream.
 #[derive(Debug)]
 pub struct Framer {
@@ -84,8 +65,7 @@ pub struct Framer {
     head: Option<(Head, usize)>,
     /// Qualified names of open elements, as ranges of the buffer.
     names: Vec<(usize, usize)>,
-    /// Prefixes in scope: (depth at which bound, prefix, namespace).
-    scope: Vec<(usize, String, String)>,
+    scope: Scope,
 }
 
 impl Framer {
@@ -102,7 +82,7 @@ impl Framer {
             stream_default: String::new(),
             head: None,
             names: Vec::new(),
-            scope: Vec::new(),
+            scope: Scope::default(),
         }
     }
 
@@ -274,19 +254,17 @@ impl Framer {
         }
         let (kind, name_length) = {
             let tag = Tag::lex(utf8(&self.buffer[start..end])?, self.limits.attributes)?;
-            bind(&mut self.scope, depth, &tag, self.limits.prefixes)?;
-            let (prefix, _) = split_name(tag.name);
-            lookup(&self.scope, prefix)?;
-            check_attributes(&self.scope, &tag)?;
+            self.scope.bind(depth, &tag, self.limits.prefixes)?;
+            self.scope.check(&tag)?;
             if self.names.is_empty() {
-                let (mut head, default) = head(&self.scope, &tag, &self.stream_default)?;
+                let (mut head, default) = self.scope.head(&tag, &self.stream_default)?;
                 if !self.is_open {
                     self.stream_name = tag.name.to_owned();
                     self.stream_default = default;
                 } else if default != head.ns && tag.attributes.iter().any(|(name, _)| *name == "xmlns") {
                     return Err(XmlError::BadNamespacePrefix);
                 } else {
-                    declare(&self.scope, &mut head.prefixes);
+                    self.scope.declare(&mut head.prefixes);
                 }
                 self.head = Some((head, end));
             }
@@ -296,7 +274,7 @@ impl Framer {
             return self.open(kind, end).map(Some);
         }
         if kind == TagKind::Empty {
-            self.scope.retain(|(bound, ..)| *bound < depth);
+            self.scope.leave(depth);
             return Ok(if self.names.is_empty() { self.finish(end, end) } else { None });
         }
         self.names.push((start + 1, start + 1 + name_length));
@@ -333,7 +311,7 @@ impl Framer {
             return Err(XmlError::NotWellFormed("an end tag of another element"));
         }
         let depth = self.names.len() + 1;
-        self.scope.retain(|(bound, ..)| *bound < depth);
+        self.scope.leave(depth);
         Ok(if self.names.is_empty() { self.finish(start, end) } else { None })
     }
 
@@ -355,89 +333,6 @@ enum Markup {
 
 fn utf8(bytes: &[u8]) -> Result<&str, XmlError> {
     std::str::from_utf8(bytes).map_err(|_| XmlError::UnsupportedEncoding)
-}
-
-/// Binds the prefixes that a tag declares.
-fn bind(
-    scope: &mut Vec<(usize, String, String)>,
-    depth: usize,
-    tag: &Tag<'_>,
-    most: usize,
-) -> Result<(), XmlError> {
-    for (name, value) in &tag.attributes {
-        let Some(prefix) = name.strip_prefix("xmlns:") else { continue };
-        let uri = escape::unescape(value)?;
-        if uri.is_empty() || prefix == "xmlns" || (prefix == "xml") != (uri == ns::XML) {
-            return Err(XmlError::NotWellFormed("a prefix that may not be bound so"));
-        }
-        if scope.len() == most {
-            return Err(XmlError::OverLimit("namespace prefixes"));
-        }
-        scope.push((depth, prefix.to_owned(), uri.into_owned()));
-    }
-    Ok(())
-}
-
-fn lookup<'a>(scope: &'a [(usize, String, String)], prefix: &str) -> Result<&'a str, XmlError> {
-    match prefix {
-        "" => Ok(""),
-        "xml" => Ok(ns::XML),
-        _ => scope
-            .iter()
-            .rev()
-            .find(|(_, bound, _)| bound == prefix)
-            .map(|(_, _, uri)| uri.as_str())
-            .ok_or(XmlError::NotWellFormed("a prefix that nothing binds")),
-    }
-}
-
-/// Namespaces in XML §6.3: no attribute twice under two prefixes of one namespace.
-fn check_attributes(scope: &[(usize, String, String)], tag: &Tag<'_>) -> Result<(), XmlError> {
-    let is_prefixed = |name: &&str| name.contains(':') && !name.starts_with("xmlns:");
-    let mut seen: Vec<(&str, &str)> = Vec::new();
-    for name in tag.attributes.iter().map(|(name, _)| *name).filter(is_prefixed) {
-        let (prefix, local) = split_name(name);
-        let expanded = (lookup(scope, prefix)?, local);
-        if seen.contains(&expanded) {
-            return Err(XmlError::NotWellFormed("an attribute given twice"));
-        }
-        seen.push(expanded);
-    }
-    Ok(())
-}
-
-/// The owned form of a start tag, and the default namespace inside it.
-fn head(
-    scope: &[(usize, String, String)],
-    tag: &Tag<'_>,
-    inherited: &str,
-) -> Result<(Head, String), XmlError> {
-    let (prefix, local) = split_name(tag.name);
-    let own =
-        tag.attributes.iter().find(|(name, _)| *name == "xmlns").map(|(_, value)| escape::unescape(value));
-    let default = own.transpose()?.map_or_else(|| inherited.to_owned(), std::borrow::Cow::into_owned);
-    let ns = if prefix.is_empty() { default.clone() } else { lookup(scope, prefix)?.to_owned() };
-    let mut head = Head { name: local.to_owned(), ns, ..Head::default() };
-    for (name, value) in &tag.attributes {
-        if *name != "xmlns" && !name.starts_with("xmlns:") {
-            head.attributes.push(((*name).to_owned(), escape::unescape(value)?.into_owned()));
-        }
-    }
-    Ok((head, default))
-}
-
-/// Prints the declarations in scope, the stream's among them: other streams do not know these.
-fn declare(scope: &[(usize, String, String)], out: &mut String) {
-    for (at, (_, prefix, uri)) in scope.iter().enumerate() {
-        let is_hidden = scope[at + 1..].iter().any(|(_, later, _)| later == prefix);
-        if prefix != "stream" && prefix != "xml" && !is_hidden {
-            out.push_str(" xmlns:");
-            out.push_str(prefix);
-            out.push_str("='");
-            escape::escape_attribute(uri, out);
-            out.push('\'');
-        }
-    }
 }
 
 #[cfg(test)]

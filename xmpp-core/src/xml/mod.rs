@@ -6,11 +6,13 @@
 mod element;
 mod escape;
 mod framer;
+mod scope;
 mod tag;
 
 pub use element::{Element, Node};
 pub use escape::{escape_attribute, escape_text, is_xml_char, unescape};
-pub use framer::{Frame, Framer, Head, Limits};
+pub use framer::{Frame, Framer, Limits};
+pub use scope::Head;
 
 pub(crate) use element::print_attribute;
 

@@ -68,8 +68,9 @@ async fn answer(server: &Server, request: &Request, form: Form) -> Answered {
 
 async fn set(server: &Server, owner: &Jid, card: &Element, addresses: &Addresses) -> Answered {
     let sip_domain = addresses.aor.split_once('@').map_or("", |(_, domain)| domain);
-    let card = tel::validate(card, addresses, &[server.domain.as_str(), sip_domain])
-        .map_err(|why| StanzaError::because(ErrorKind::NotAcceptable, why))?;
+    let card =
+        tel::validate(card, addresses, &[server.domain.as_str(), server.rooms_domain.as_str(), sip_domain])
+            .map_err(|why| StanzaError::because(ErrorKind::NotAcceptable, why))?;
     let text = card.to_string();
     let put =
         server.store.records.put(owner.as_str(), COLLECTION, KEY, text.as_bytes(), Expected::Anything).await;

@@ -35,7 +35,10 @@ use xmpp_core::{Element, ErrorKind, Kind, Stanza, ns};
 pub(crate) use call::follow_conferences;
 pub use directory::{CreateError, RoomOptions};
 
+use tracing::Instrument;
+
 use crate::Config;
+use crate::labels::RoomSpan;
 use crate::route::refuse;
 use crate::server::Server;
 use room::Room;
@@ -103,7 +106,8 @@ impl Rooms {
         drop(task);
         if let Some(server) = self.server.upgrade() {
             server.metrics.rooms.inc();
-            server.shutdown.spawn(task::run(Arc::clone(&server), room, inbox));
+            let span = RoomSpan { room: &room.address }.open();
+            server.shutdown.spawn(task::run(Arc::clone(&server), room, inbox).instrument(span));
         }
         sender
     }

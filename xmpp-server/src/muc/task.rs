@@ -78,7 +78,7 @@ pub(crate) async fn run(server: Arc<Server>, mut room: Room, mut inbox: mpsc::Re
 /// First durable, then said.
 async fn send(server: &Arc<Server>, room: &Room, effects: Effects) {
     if let Err(error) = persist(server, room, &effects).await {
-        tracing::error!(%error, room = %room.address, "a room could not be kept");
+        tracing::error!(%error, "a room could not be kept");
         if let Some(asked) = &effects.cause {
             let error = StanzaError::because(ErrorKind::InternalServerError, "the room could not be stored");
             route::refuse(server, asked, &error);
