@@ -1,8 +1,36 @@
 //! The call of a chat room: `sip:room@conference.<domain>` beside `room@conference.<domain>` (RFC 7081 §4).
+//!
+//! In    SIP from behind the proxy, RTP from the participants, facts about rooms.
+//! Out   SIP, mixed RTP, conference documents, facts about participants.
+//! Not here: the chat room (`xmpp-server`); the two halves know each other by facts and two directory traits alone.
 
+pub mod bridge;
 pub mod config;
+pub mod focus;
 pub mod media;
 pub mod metrics;
 pub mod mixer;
 
 pub use config::{Config, KEYS};
+pub use focus::{Focus, Parts};
+
+use shared_model::Spec;
+
+/// What this crate implements.
+pub const SPECS: &[Spec] = &[
+    Spec::rfc(3264).note("answers, hold, our own offer in a 2xx; one audio medium"),
+    Spec::rfc(3323).note("anonymous callers have no name in the conference document"),
+    Spec::rfc(3325).note("the focus identifies callers by P-Asserted-Identity"),
+    Spec::rfc(3326).note("Reason in the focus's BYE"),
+    Spec::rfc(3550).note("plain RTP, symmetric; no RTCP reports"),
+    Spec::rfc(3551).note("PCMU and PCMA"),
+    Spec::rfc(3840).note("isfocus"),
+    Spec::rfc(4353).note("a focus and a mixer in one server"),
+    Spec::rfc(4575).note("full and partial notifications, in and outside the dialog of a call"),
+    Spec::rfc(4579).note("joining, leaving and subscribing; no REFER"),
+    Spec::rfc(6665).note("notifier of the event package conference"),
+    Spec::rfc(7081).note("section 4: rooms and their calls announce each other, moderation is mirrored"),
+    Spec::rfc(7106).complete().note("grouptextchat in service-uris"),
+    Spec::rfc(7587).note("Opus, mono, 20 ms"),
+    Spec::rfc(8866).note("what audio needs"),
+];

@@ -13,6 +13,8 @@
 //! | [`Records`] | (owner, collection, key) → bytes and a version |
 //! | [`Archive`] | (owner, id) → an [`Entry`], paged as RSM pages |
 
+#![allow(clippy::duplicate_mod, reason = "sql/ is compiled inside each backend, with that backend's types")]
+
 mod account;
 mod archive;
 mod binding;

@@ -1,0 +1,71 @@
+//! Who calls — RFC 3325 §9.1 (P-Asserted-Identity, which the proxy puts in place of whatever came), RFC 3323 (Privacy).
+
+use shared_auth::{AccountCard, Directory};
+use shared_model::Aor;
+use sip_core::header::{Name, NameAddr};
+use sip_core::{Message, Uri};
+
+/// A caller, as far as the proxy proved them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Caller {
+    pub(super) card: Option<AccountCard>,
+    /// What the conference document calls them.
+    pub(super) uri: String,
+    /// The name to show, possibly empty.
+    pub(super) display_name: String,
+}
+
+/// Finds the caller's account. When the accounts cannot be read, they are a stranger.
+pub(super) async fn caller(request: &Message, accounts: &Directory) -> Caller {
+    let asserted = request.elements(Name::PAssertedIdentity).filter_map(NameAddr::parse);
+    let asserted =
+        asserted.filter_map(|address| Some((address.display.to_owned(), aor(address.uri)?))).next();
+    let card = match &asserted {
+        Some((_, aor)) => accounts.by_aor(aor).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a caller's account cannot be read");
+            None
+        }),
+        None => None,
+    };
+    if is_anonymous(request) {
+        // RFC 3323 §4.1.1.3: a name of no use outside this dialog.
+        let uri = format!("sip:anonymous-{:08x}@anonymous.invalid", fold(request.call_id()));
+        return Caller { card, uri, display_name: "Anonymous".to_owned() };
+    }
+    let from = request.value(Name::From).and_then(NameAddr::parse);
+    let uri = match (&asserted, from) {
+        (Some((_, aor)), _) => aor.to_sip_uri(),
+        (None, Some(from)) => from.uri.to_owned(),
+        (None, None) => "sip:unknown@anonymous.invalid".to_owned(),
+    };
+    let names = [
+        card.as_ref().map(|card| card.name.clone()),
+        asserted.map(|(name, _)| name),
+        from.map(|from| from.display.to_owned()),
+    ];
+    let display_name = names.into_iter().flatten().find(|name| !name.is_empty()).unwrap_or_default();
+    Caller { card, uri, display_name }
+}
+
+fn aor(uri: &str) -> Option<Aor> {
+    let uri = Uri::parse(uri).filter(Uri::is_sip)?;
+    Aor::new(&uri.user_unescaped(), uri.host).ok()
+}
+
+fn is_anonymous(request: &Message) -> bool {
+    let hides = |value: &str| {
+        value
+            .split([';', ','])
+            .any(|word| matches!(word.trim().to_ascii_lowercase().as_str(), "id" | "user" | "header"))
+    };
+    request.values(Name::Privacy).any(hides)
+        || request
+            .value(Name::From)
+            .and_then(NameAddr::parse)
+            .and_then(|from| Uri::parse(from.uri))
+            .is_some_and(|uri| uri.host.eq_ignore_ascii_case("anonymous.invalid"))
+}
+
+fn fold(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}

@@ -1,0 +1,235 @@
+//! The conference document — RFC 4575 §3.4 (versions), §4 (schema), §5; RFC 7106 (`grouptextchat`).
+//!
+//! ```text
+//! conference-info  entity state version
+//! ├─ conference-description   display-text subject service-uris/entry(uri, purpose = grouptextchat)
+//! ├─ conference-state         user-count active
+//! └─ users/user  entity       display-text associated-aors roles endpoint(status, joining-method, media)
+//! ```
+//! The order of elements is the schema's. Somebody who only chats is a user with a `text` medium alone (S-38).
+
+use shared_model::{Audio, Participant, RoomAddress, RoomSnapshot};
+
+/// Everything that a document says, before it is text.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct View {
+    description: String,
+    users: Vec<User>,
+}
+
+/// One person, in the room, the call, or both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct User {
+    entity: String,
+    body: String,
+}
+
+impl View {
+    /// What there is to say about a room and its call.
+    pub(super) fn of(
+        room: &RoomAddress,
+        snapshot: Option<&RoomSnapshot>,
+        participants: &[(Participant, String)],
+    ) -> Self {
+        let name = snapshot.map_or("", |snapshot| snapshot.name.as_str());
+        let subject = snapshot.map_or("", |snapshot| snapshot.subject.as_str());
+        let chat = format!("{}?join", room.to_xmpp_uri());
+        let description = format!(
+            "<conference-description>{}{}<service-uris><entry><uri>{}</uri><purpose>grouptextchat</purpose></entry>\
+             </service-uris></conference-description>",
+            element("display-text", if name.is_empty() { room.local() } else { name }),
+            if subject.is_empty() { String::new() } else { element("subject", subject) },
+            escape(&chat)
+        );
+        let occupants = snapshot.map_or(&[][..], |snapshot| &snapshot.occupants);
+        let mut users: Vec<User> = Vec::new();
+        for (participant, contact) in participants {
+            let occupant = participant.jid.as_ref().and_then(|jid| occupants.iter().find(|o| o.jid == *jid));
+            let mut body = element("display-text", &participant.display_name);
+            if let Some(jid) = &participant.jid {
+                body.push_str(&format!(
+                    "<associated-aors><entry><uri>{}</uri></entry></associated-aors>",
+                    escape(&jid.to_xmpp_uri())
+                ));
+            }
+            body.push_str(&roles(occupant.map_or("participant", |occupant| occupant.role.as_str())));
+            body.push_str(&audio_endpoint(contact, participant.audio));
+            if let Some(occupant) = occupant {
+                body.push_str(&text_endpoint(&occupant.jid.to_xmpp_uri()));
+            }
+            merge(&mut users, participant.uri.clone(), body, audio_endpoint(contact, participant.audio));
+        }
+        for occupant in occupants {
+            let is_in_call =
+                participants.iter().any(|(participant, _)| participant.jid.as_ref() == Some(&occupant.jid));
+            if !is_in_call {
+                let uri = occupant.jid.to_xmpp_uri();
+                let body = element("display-text", &occupant.nick)
+                    + &roles(occupant.role.as_str())
+                    + &text_endpoint(&uri);
+                merge(&mut users, uri, body, String::new());
+            }
+        }
+        Self { description, users }
+    }
+
+    /// The whole, for a new subscription.
+    pub(super) fn full(&self, entity: &str, version: u32) -> String {
+        let users: String = self.users.iter().map(|user| user.print("full")).collect();
+        self.print(entity, "full", version, &self.description, &users)
+    }
+
+    /// What changed since `before`; `None` if nothing did.
+    pub(super) fn partial(&self, before: &Self, entity: &str, version: u32) -> Option<String> {
+        if self == before {
+            return None;
+        }
+        let description = if self.description == before.description { "" } else { &self.description };
+        let mut users = String::new();
+        for user in self.users.iter().filter(|user| !before.users.contains(user)) {
+            users.push_str(&user.print("full"));
+        }
+        for gone in &before.users {
+            if !self.users.iter().any(|user| user.entity == gone.entity) {
+                users.push_str(&format!("<user entity=\"{}\" state=\"deleted\"/>", escape(&gone.entity)));
+            }
+        }
+        Some(self.print(entity, "partial", version, description, &users))
+    }
+
+    fn print(&self, entity: &str, state: &str, version: u32, description: &str, users: &str) -> String {
+        let count = self.users.len();
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<conference-info xmlns=\"{NAMESPACE}\" entity=\"{}\" \
+             state=\"{state}\" version=\"{version}\">{description}<conference-state><user-count>{count}</user-count>\
+             <active>true</active></conference-state><users state=\"{state}\">{users}</users></conference-info>\r\n",
+            escape(entity)
+        )
+    }
+}
+
+impl User {
+    fn print(&self, state: &str) -> String {
+        format!("<user entity=\"{}\" state=\"{state}\">{}</user>", escape(&self.entity), self.body)
+    }
+}
+
+/// A second leg or nick of somebody adds its endpoint to their user.
+fn merge(users: &mut Vec<User>, entity: String, body: String, endpoint: String) {
+    match users.iter_mut().find(|user| user.entity == entity) {
+        Some(user) => user.body.push_str(&endpoint),
+        None => users.push(User { entity, body }),
+    }
+}
+
+fn audio_endpoint(contact: &str, audio: Audio) -> String {
+    // §5.7.3 and §5.8.4: what the endpoint does, as it sees itself.
+    let (status, direction) = match audio {
+        Audio::SendReceive => ("connected", "sendrecv"),
+        Audio::Muted => ("muted-via-focus", "recvonly"),
+        Audio::OnHold => ("on-hold", "inactive"),
+    };
+    format!(
+        "<endpoint entity=\"{}\"><status>{status}</status><joining-method>dialed-in</joining-method>\
+         <media id=\"1\"><type>audio</type><status>{direction}</status></media></endpoint>",
+        escape(contact)
+    )
+}
+
+fn text_endpoint(uri: &str) -> String {
+    format!(
+        "<endpoint entity=\"{}\"><status>connected</status><joining-method>dialed-in</joining-method>\
+         <media id=\"2\"><type>text</type><status>sendrecv</status></media></endpoint>",
+        escape(uri)
+    )
+}
+
+fn roles(role: &str) -> String {
+    format!("<roles><entry>{}</entry></roles>", escape(role))
+}
+
+fn element(name: &str, text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("<{name}>{}</{name}>", escape(text)) }
+}
+
+/// Text inside elements and attributes; what XML 1.0 cannot hold is left out (§2.2 there).
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\t' | '\n' | '\r' => out.push(' '),
+            c if c < ' ' || matches!(c, '\u{fffe}' | '\u{ffff}') => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// RFC 4575 §7.2.
+const NAMESPACE: &str = "urn:ietf:params:xml:ns:conference-info";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared_model::{Affiliation, Occupant, Role, RoomAccess};
+
+    fn snapshot() -> RoomSnapshot {
+        let occupant = |nick: &str, name: &str| Occupant {
+            nick: nick.to_owned(),
+            jid: format!("{name}@example.org").parse().unwrap(),
+            role: Role::Participant,
+            affiliation: Affiliation::None,
+        };
+        RoomSnapshot {
+            room: "dev@conference.example.org".parse().unwrap(),
+            name: "R&D".to_owned(),
+            subject: String::new(),
+            access: RoomAccess::default(),
+            affiliations: Vec::new(),
+            occupants: vec![occupant("Al", "alice"), occupant("Bo", "bob")],
+        }
+    }
+
+    fn alice(audio: Audio) -> (Participant, String) {
+        let participant = Participant {
+            account: None,
+            jid: "alice@example.org".parse().ok(),
+            uri: "sip:alice@example.org".to_owned(),
+            display_name: "Alice".to_owned(),
+            audio,
+        };
+        (participant, "sip:alice@192.0.2.1".to_owned())
+    }
+
+    #[test]
+    fn shows_who_has_text_and_who_has_audio() {
+        let room = snapshot();
+        let text = View::of(&room.room, Some(&room), &[alice(Audio::SendReceive)]).full("sip:dev@x", 0);
+        assert!(text.contains("<display-text>R&amp;D</display-text>"), "{text}");
+        assert!(
+            text.contains("<uri>xmpp:dev@conference.example.org?join</uri><purpose>grouptextchat</purpose>")
+        );
+        let (alice, bob) = text.split_once("entity=\"xmpp:bob@example.org\"").unwrap();
+        assert!(alice.contains("<type>audio</type>") && alice.contains("<type>text</type>"));
+        assert!(bob.contains("<type>text</type>") && !bob.contains("<type>audio</type>"));
+        assert!(text.contains("<user-count>2</user-count>"));
+    }
+
+    #[test]
+    fn says_what_changed_and_nothing_else() {
+        let room = snapshot();
+        let view = |participants: &[_]| View::of(&room.room, Some(&room), participants);
+        let (before, after) = (view(&[alice(Audio::SendReceive)]), view(&[alice(Audio::Muted)]));
+        assert_eq!(before.partial(&before, "sip:dev@x", 1), None);
+        let muted = after.partial(&before, "sip:dev@x", 1).unwrap();
+        assert!(muted.contains("state=\"partial\" version=\"1\"") && muted.contains("muted-via-focus"));
+        assert!(!muted.contains("bob") && !muted.contains("conference-description"));
+        let left = view(&[]).partial(&before, "sip:dev@x", 2).unwrap();
+        assert!(left.contains("<user entity=\"sip:alice@example.org\" state=\"deleted\"/>"));
+        assert!(left.contains("<user entity=\"xmpp:alice@example.org\" state=\"full\">"));
+    }
+}

@@ -1,0 +1,187 @@
+//! The focus — RFC 4353 §3: the SIP user agent at the middle of a conference, one for all rooms of a service.
+//!
+//! In    requests to `sip:room@conference.<domain>` from an [`Endpoint`] behind the proxy; facts about rooms.
+//! Out   responses, BYE and NOTIFY; commands to the room's mixer; `ConferenceEvent` facts.
+//! State one task for each room in which somebody is, or which somebody watches ([`conference`]); it ends with the last.
+//! Errors a room that is overloaded answers 503.
+//! Not here: authentication; who calls is what the proxy asserts (RFC 3325).
+
+mod admission;
+mod answer;
+mod conference;
+mod dialog;
+mod document;
+mod notifier;
+mod participant;
+pub mod policy;
+
+use std::sync::{Arc, OnceLock};
+
+use dashmap::DashMap;
+use shared_auth::Directory;
+use shared_model::{
+    AccountId, ConferenceDirectory, ConferenceSnapshot, Fact, Pending, RoomAddress, RoomDirectory, RoomEvent,
+    Unavailable,
+};
+use shared_runtime::{Shutdown, bus::Bus};
+use sip_core::{Message, Uri};
+use sip_endpoint::{Application, Endpoint, Flow, Incoming};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::Config;
+use crate::media::ports::{Ports, PortsError};
+use crate::metrics::Metrics;
+use conference::Conference;
+
+/// What a focus works with.
+pub struct Parts {
+    /// `[conference]`.
+    pub config: Config,
+    /// The host of rooms and their calls, such as `conference.example.org`.
+    pub domain: String,
+    /// Answers what a room is like.
+    pub rooms: Arc<dyn RoomDirectory>,
+    /// Answers whose AOR a caller has.
+    pub accounts: Directory,
+    /// Where facts go.
+    pub bus: Bus<Fact>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Stops the rooms.
+    pub shutdown: Shutdown,
+}
+
+/// The focus of all rooms.
+pub struct Focus {
+    parts: Parts,
+    ports: Ports,
+    endpoint: OnceLock<Endpoint>,
+    conferences: DashMap<RoomAddress, mpsc::Sender<Input>>,
+}
+
+/// What a conference's task hears.
+pub(crate) enum Input {
+    /// A request, and how it is answered.
+    Request(Box<Incoming>),
+    /// The ACK of a 2xx.
+    Ack(Box<Message>),
+    /// Something happened in the room.
+    Room(RoomEvent),
+    /// Facts were missed: ask anew.
+    Refresh,
+    /// An account may not take part any more.
+    AccountEnded(AccountId),
+    /// A NOTIFY found nobody: its subscription is over.
+    Unsubscribed(u64),
+    /// Somebody asks who is in.
+    Snapshot(oneshot::Sender<ConferenceSnapshot>),
+}
+
+impl Focus {
+    /// A focus that waits for its endpoint.
+    pub fn new(parts: Parts) -> Result<Arc<Self>, PortsError> {
+        let ports = parts.config.rtp_ports.parse()?;
+        Ok(Arc::new(Self { parts, ports, endpoint: OnceLock::new(), conferences: DashMap::new() }))
+    }
+
+    /// What [`Endpoint::start`] takes as the application of `focus`.
+    pub fn application(focus: &Arc<Self>) -> Arc<dyn Application> {
+        Arc::new(Door(Arc::clone(focus)))
+    }
+
+    /// Gives the focus the endpoint that it was started as the application of. Only the first counts.
+    pub fn attach(&self, endpoint: Endpoint) {
+        // A second endpoint would be a mistake of whoever composes; the first goes on working.
+        let _ = self.endpoint.set(endpoint);
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    pub(crate) fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
+        self.endpoint.get()
+    }
+
+    /// Tells the conference of `room`, if there is one.
+    pub(crate) fn tell(&self, room: &RoomAddress, input: Input) {
+        let inbox = self.conferences.get(room).map(|inbox| inbox.clone());
+        if let Some(inbox) = inbox
+            && inbox.try_send(input).is_err()
+        {
+            tracing::warn!(%room, "a conference is overloaded; a fact was lost");
+        }
+    }
+
+    /// Tells every conference.
+    pub(crate) fn tell_all(&self, input: impl Fn() -> Input) {
+        let rooms: Vec<RoomAddress> = self.conferences.iter().map(|entry| entry.key().clone()).collect();
+        for room in rooms {
+            self.tell(&room, input());
+        }
+    }
+
+    /// Forgets a conference whose inbox this is.
+    pub(crate) fn forget(&self, room: &RoomAddress, inbox: &mpsc::Sender<Input>) {
+        self.conferences.remove_if(room, |_, known| known.same_channel(inbox));
+    }
+
+    /// Brings a message to the conference of `room`, starting one if need be. What does not fit is given back.
+    pub(crate) fn deliver(self: &Arc<Self>, room: RoomAddress, input: Input) -> Result<(), Box<Input>> {
+        let inbox =
+            self.conferences.entry(room.clone()).or_insert_with(|| Conference::start(self, room)).clone();
+        inbox.try_send(input).map_err(|refused| Box::new(refused.into_inner()))
+    }
+
+    /// The room that a request is for; `None` if its Request-URI is none of our rooms.
+    fn room_of(&self, message: &Message) -> Option<RoomAddress> {
+        let uri = Uri::parse(message.uri()).filter(Uri::is_sip)?;
+        RoomAddress::new(&uri.user_unescaped(), &self.parts.domain).ok()
+    }
+
+    fn receive(self: &Arc<Self>, incoming: Incoming) {
+        let Some(room) = self.room_of(&incoming.request) else {
+            return incoming.server.respond(Message::response(&incoming.request, 404, ""));
+        };
+        if let Err(refused) = self.deliver(room, Input::Request(Box::new(incoming)))
+            && let Input::Request(incoming) = *refused
+        {
+            incoming.server.respond(Message::response(&incoming.request, 503, ""));
+        }
+    }
+}
+
+impl ConferenceDirectory for Focus {
+    fn conference<'a>(
+        &'a self,
+        room: &'a RoomAddress,
+    ) -> Pending<'a, Result<Option<ConferenceSnapshot>, Unavailable>> {
+        Box::pin(async move {
+            let inbox = self.conferences.get(room).map(|inbox| inbox.clone());
+            let Some(inbox) = inbox else { return Ok(None) };
+            let (sender, receiver) = oneshot::channel();
+            inbox.try_send(Input::Snapshot(sender)).map_err(|_| Unavailable)?;
+            let snapshot = receiver.await.map_err(|_| Unavailable)?;
+            Ok(Some(snapshot).filter(|snapshot| !snapshot.participants.is_empty()))
+        })
+    }
+}
+
+/// The focus as the endpoint sees it.
+struct Door(Arc<Focus>);
+
+impl Application for Door {
+    fn request(&self, incoming: Incoming) {
+        self.0.receive(incoming);
+    }
+
+    fn ack(&self, ack: Message, _flow: Flow) {
+        if let Some(room) = self.0.room_of(&ack) {
+            self.0.tell(&room, Input::Ack(Box::new(ack)));
+        }
+    }
+}

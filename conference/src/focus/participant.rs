@@ -1,0 +1,103 @@
+//! One leg of a conference: its dialog, whose it is, and what it can do with sound.
+
+use std::time::{Duration, Instant};
+
+use shared_model::{Audio, Participant as Shown};
+use sip_core::Message;
+use sip_core::sdp::Direction;
+use sip_endpoint::ServerHandle;
+
+use super::admission::Caller;
+use super::dialog::Dialog;
+use super::policy::Voice;
+use crate::media::leg::UnboundLeg;
+use crate::mixer::{Gate, LegId};
+
+/// One leg.
+pub(super) struct Participant {
+    pub(super) leg: LegId,
+    pub(super) dialog: Dialog,
+    pub(super) caller: Caller,
+    pub(super) voice: Voice,
+    /// What offer and answer allow, as we see it.
+    pub(super) direction: Direction,
+    /// Where we listen, and which version of our description was sent last.
+    pub(super) origin: super::answer::Origin,
+    /// Our offer in a 2xx waits for its answer in the ACK.
+    pub(super) unanswered: Option<UnboundLeg>,
+    /// The 2xx that waits for its ACK.
+    pub(super) unacknowledged: Option<Unacknowledged>,
+    /// The leg is in the mix, and was told as a fact.
+    pub(super) is_joined: bool,
+}
+
+impl Participant {
+    /// What they can do with sound.
+    pub(super) fn audio(&self) -> Audio {
+        match (self.direction, self.voice) {
+            // Somebody who only sends (music on hold) or nothing holds us.
+            (Direction::ReceiveOnly | Direction::Inactive, _) => Audio::OnHold,
+            (Direction::SendOnly, _) | (_, Voice::Revoked) => Audio::Muted,
+            (Direction::SendReceive, Voice::Granted) => Audio::SendReceive,
+        }
+    }
+
+    /// What the mixer lets pass.
+    pub(super) fn gate(&self) -> Gate {
+        match self.audio() {
+            Audio::SendReceive => Gate::Open,
+            Audio::Muted => Gate::Muted,
+            Audio::OnHold => Gate::Closed,
+        }
+    }
+
+    /// As other services see them.
+    pub(super) fn shown(&self) -> Shown {
+        let card = self.caller.card.as_ref();
+        Shown {
+            account: card.map(|card| card.account),
+            jid: card.map(|card| card.jid.clone()),
+            uri: self.caller.uri.clone(),
+            display_name: self.caller.display_name.clone(),
+            audio: self.audio(),
+        }
+    }
+}
+
+/// A 2xx that is sent again until its ACK comes (RFC 3261 §13.3.1.4).
+pub(super) struct Unacknowledged {
+    response: Message,
+    server: ServerHandle,
+    interval: Duration,
+    again: Instant,
+    give_up: Instant,
+}
+
+impl Unacknowledged {
+    /// Sends it for the first time.
+    pub(super) fn send(response: Message, server: ServerHandle, now: Instant) -> Self {
+        server.respond(response.clone());
+        Self { response, server, interval: T1, again: now + T1, give_up: now + 64 * T1 }
+    }
+
+    /// When something is due.
+    pub(super) fn deadline(&self) -> Instant {
+        self.again.min(self.give_up)
+    }
+
+    /// Sends it again if that is due. False if no ACK will come any more.
+    pub(super) fn timeout(&mut self, now: Instant) -> bool {
+        if now >= self.give_up {
+            return false;
+        }
+        if now >= self.again {
+            self.server.respond(self.response.clone());
+            self.interval = (self.interval * 2).min(T2);
+            self.again = now + self.interval;
+        }
+        true
+    }
+}
+
+const T1: Duration = Duration::from_millis(500);
+const T2: Duration = Duration::from_secs(4);

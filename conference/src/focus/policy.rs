@@ -1,0 +1,200 @@
+//! What a room's rules mean for its call (RFC 7081 §4; S-39, S-40).
+//!
+//! In    the room as it was last known, and who asks. Out admission, voice, and whom an event removes. Pure.
+//!
+//! | room | call |
+//! |---|---|
+//! | outcast | 403 |
+//! | members-only, no member | 403 |
+//! | password, no member | 403 |
+//! | visitor, or moderated and neither inside nor a member | hears only |
+//! | kicked, banned, membership lost | BYE |
+//! | destroyed | BYE to all |
+
+use shared_model::{Affiliation, BareJid, Occupant, RoomEvent, RoomSnapshot};
+
+/// Whether somebody in the call is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Voice {
+    /// Heard.
+    Granted,
+    /// Hears only.
+    Revoked,
+}
+
+/// Why somebody may not join the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such room.
+    NoSuchRoom,
+    /// Banned.
+    Banned,
+    /// The room is for members.
+    MembersOnly,
+    /// The room wants a PIN, which cannot be given yet.
+    PinWanted,
+}
+
+/// Whom an event makes leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removal {
+    /// Every leg of this JID.
+    Of(BareJid),
+    /// Everybody.
+    All,
+}
+
+impl Refusal {
+    /// The status that says so, and the phrase beside it (RFC 3261 §21.4).
+    pub fn status(self) -> (u16, &'static str) {
+        match self {
+            Self::NoSuchRoom => (404, "No Such Room"),
+            Self::Banned => (403, "Banned From This Room"),
+            Self::MembersOnly => (403, "Members Only"),
+            Self::PinWanted => (403, "This Room Wants A Password"),
+        }
+    }
+}
+
+/// Whether `jid` (`None` for strangers) may join the call of a room.
+pub fn admit(room: &RoomSnapshot, jid: Option<&BareJid>) -> Result<Voice, Refusal> {
+    let affiliation = jid.map_or(Affiliation::None, |jid| room.affiliation(jid));
+    if affiliation == Affiliation::Outcast {
+        return Err(Refusal::Banned);
+    }
+    if room.access.members_only && !affiliation.is_member() {
+        return Err(Refusal::MembersOnly);
+    }
+    if room.access.password.is_some() && !affiliation.is_member() && occupants(room, jid).next().is_none() {
+        return Err(Refusal::PinWanted);
+    }
+    Ok(voice(room, jid))
+}
+
+/// Whether `jid` is heard: as their best role in the room says, or as a newcomer's would be.
+pub fn voice(room: &RoomSnapshot, jid: Option<&BareJid>) -> Voice {
+    let role = occupants(room, jid).map(|occupant| occupant.role).max();
+    let is_member = jid.is_some_and(|jid| room.affiliation(jid).is_member());
+    let has_voice = role.map_or(!room.access.moderated || is_member, |role| role.has_voice());
+    if has_voice { Voice::Granted } else { Voice::Revoked }
+}
+
+/// Whom the event removes from the call.
+pub fn removal(event: &RoomEvent) -> Option<Removal> {
+    match event {
+        RoomEvent::OccupantRemoved { jid, reason, .. } if reason.is_removal() => {
+            Some(Removal::Of(jid.clone()))
+        }
+        RoomEvent::AffiliationChanged { jid, affiliation: Affiliation::Outcast, .. } => {
+            Some(Removal::Of(jid.clone()))
+        }
+        RoomEvent::Destroyed { .. } => Some(Removal::All),
+        _ => None,
+    }
+}
+
+/// Brings a snapshot up to date with an event, for when the room does not answer.
+pub fn learn(room: &mut RoomSnapshot, event: &RoomEvent) {
+    match event {
+        RoomEvent::SubjectChanged { subject, .. } => room.subject.clone_from(subject),
+        RoomEvent::OccupantJoined { jid, nick, role, .. } => {
+            room.occupants.retain(|occupant| occupant.nick != *nick);
+            let affiliation = room.affiliation(jid);
+            room.occupants.push(Occupant { nick: nick.clone(), jid: jid.clone(), role: *role, affiliation });
+        }
+        RoomEvent::OccupantRemoved { nick, .. } => room.occupants.retain(|occupant| occupant.nick != *nick),
+        RoomEvent::RoleChanged { nick, role, .. } => {
+            for occupant in room.occupants.iter_mut().filter(|occupant| occupant.nick == *nick) {
+                occupant.role = *role;
+            }
+        }
+        RoomEvent::AffiliationChanged { jid, affiliation, .. } => {
+            room.affiliations.retain(|(who, _)| who != jid);
+            if *affiliation != Affiliation::None {
+                room.affiliations.push((jid.clone(), *affiliation));
+            }
+        }
+        RoomEvent::Created { .. } | RoomEvent::Destroyed { .. } | RoomEvent::ConfigurationChanged { .. } => {}
+    }
+}
+
+fn occupants<'a>(room: &'a RoomSnapshot, jid: Option<&'a BareJid>) -> impl Iterator<Item = &'a Occupant> {
+    room.occupants.iter().filter(move |occupant| jid == Some(&occupant.jid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared_model::{LeaveReason, Role, RoomAccess, RoomAddress};
+
+    fn jid(name: &str) -> BareJid {
+        BareJid::new(name, "example.org").unwrap()
+    }
+
+    fn room(access: RoomAccess) -> RoomSnapshot {
+        RoomSnapshot {
+            room: address(),
+            name: String::new(),
+            subject: String::new(),
+            access,
+            affiliations: vec![(jid("owner"), Affiliation::Owner), (jid("troll"), Affiliation::Outcast)],
+            occupants: Vec::new(),
+        }
+    }
+
+    fn address() -> RoomAddress {
+        RoomAddress::new("dev", "conference.example.org").unwrap()
+    }
+
+    #[test]
+    fn rules_of_entry_hold_for_calls() {
+        let open = room(RoomAccess::default());
+        assert_eq!(admit(&open, None), Ok(Voice::Granted));
+        assert_eq!(admit(&open, Some(&jid("troll"))), Err(Refusal::Banned));
+        let closed = room(RoomAccess { members_only: true, ..RoomAccess::default() });
+        assert_eq!(admit(&closed, Some(&jid("alice"))), Err(Refusal::MembersOnly));
+        assert_eq!(admit(&closed, None), Err(Refusal::MembersOnly));
+        assert_eq!(admit(&closed, Some(&jid("owner"))), Ok(Voice::Granted));
+        let locked = room(RoomAccess { password: Some("1234".to_owned()), ..RoomAccess::default() });
+        assert_eq!(admit(&locked, Some(&jid("alice"))), Err(Refusal::PinWanted));
+        assert_eq!(admit(&locked, Some(&jid("owner"))), Ok(Voice::Granted));
+    }
+
+    #[test]
+    fn voice_follows_the_role() {
+        let mut moderated = room(RoomAccess { moderated: true, ..RoomAccess::default() });
+        assert_eq!(voice(&moderated, Some(&jid("alice"))), Voice::Revoked);
+        let at = |role| RoomEvent::RoleChanged { room: address(), jid: jid("alice"), nick: "a".into(), role };
+        let joined = RoomEvent::OccupantJoined {
+            room: address(),
+            jid: jid("alice"),
+            nick: "a".into(),
+            role: Role::Visitor,
+        };
+        learn(&mut moderated, &joined);
+        assert_eq!(voice(&moderated, Some(&jid("alice"))), Voice::Revoked);
+        learn(&mut moderated, &at(Role::Participant));
+        assert_eq!(voice(&moderated, Some(&jid("alice"))), Voice::Granted);
+        learn(&mut moderated, &at(Role::Visitor));
+        assert_eq!(voice(&moderated, Some(&jid("alice"))), Voice::Revoked);
+    }
+
+    #[test]
+    fn removals_end_legs_and_leaving_does_not() {
+        let removed = |reason| RoomEvent::OccupantRemoved {
+            room: address(),
+            jid: jid("alice"),
+            nick: "a".into(),
+            reason,
+        };
+        assert_eq!(removal(&removed(LeaveReason::Kicked)), Some(Removal::Of(jid("alice"))));
+        assert_eq!(removal(&removed(LeaveReason::Left)), None);
+        assert_eq!(removal(&RoomEvent::Destroyed { room: address() }), Some(Removal::All));
+        let banned = RoomEvent::AffiliationChanged {
+            room: address(),
+            jid: jid("b"),
+            affiliation: Affiliation::Outcast,
+        };
+        assert_eq!(removal(&banned), Some(Removal::Of(jid("b"))));
+    }
+}
