@@ -17,7 +17,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::Instrument;
-use xmpp_core::stream::{CLOSE, Negotiation, Offer, Request, StreamCondition, StreamError, print_header};
+use xmpp_core::stream::{
+    CLOSE, Negotiation, Offer, Request, SaslFailure, StreamCondition, StreamError, print_header,
+};
 use xmpp_core::xml::{Framer, Limits};
 use xmpp_core::{Jid, Stanza};
 
@@ -242,6 +244,10 @@ impl<'a> Connection<'a> {
             Step::Challenge(exchange, text) => {
                 self.exchange = Some(*exchange);
                 self.negotiation.challenge(&text, &mut self.out);
+            }
+            // The door knows accounts of every domain; this stream serves one.
+            Step::Proven(identity, _) if identity.jid.domain() != self.server.domain => {
+                self.negotiation.refuse(SaslFailure::NotAuthorized, &mut self.out)?;
             }
             Step::Proven(identity, additional) => {
                 self.identity = Some(identity);

@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use shared_store::{Archive, Entry, Query, StoreError};
@@ -21,8 +22,8 @@ pub(crate) struct Offline {
     most: usize,
     /// Tells messages of one millisecond apart.
     serial: AtomicU32,
-    /// Accounts whose queue a session is being given.
-    given: DashMap<String, ()>,
+    /// Accounts whose queue a session is being given, and since when.
+    given: DashMap<String, Instant>,
 }
 
 impl Offline {
@@ -70,7 +71,7 @@ impl Offline {
 
     /// What waits, with the ids under which it is forgotten. Empty if another session is being given it.
     pub(crate) async fn waiting(&self, owner: &str) -> Result<Vec<(String, Stanza)>, StoreError> {
-        if self.given.insert(owner.to_owned(), ()).is_some() {
+        if !self.begin_giving(owner) {
             return Ok(Vec::new());
         }
         let page = match self
@@ -92,6 +93,19 @@ impl Offline {
         Ok(waiting)
     }
 
+    fn begin_giving(&self, owner: &str) -> bool {
+        let mut is_first = false;
+        let mut since = self.given.entry(owner.to_owned()).or_insert_with(|| {
+            is_first = true;
+            Instant::now()
+        });
+        if !is_first && since.elapsed() >= GIVING {
+            *since = Instant::now();
+            is_first = true;
+        }
+        is_first
+    }
+
     /// Messages that a socket took; nothing is being given any more.
     pub(crate) async fn given(&self, owner: &str, ids: &[String]) -> Result<(), StoreError> {
         let done = if ids.is_empty() { Ok(0) } else { self.archive.remove(&queue(owner), ids).await };
@@ -99,6 +113,9 @@ impl Offline {
         done.map(drop)
     }
 }
+
+/// How long giving may take; then the session that was being given is taken for dead.
+const GIVING: Duration = Duration::from_secs(60);
 
 fn queue(owner: &str) -> String {
     format!("{owner}#offline")

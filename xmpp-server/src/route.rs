@@ -119,6 +119,12 @@ pub(crate) async fn keep(server: &Server, to: &Jid, message: &Stanza) {
         Ok(Some(_)) => match server.offline.keep(to.bare_str(), message, unix_millis()).await {
             Ok(()) => {
                 server.metrics.offline.inc();
+                // Somebody may have come online since we looked, and have been given what waited before this.
+                let is_willing =
+                    |s: &Session| s.presence.is_some() && s.priority >= 0 && s.end.borrow().is_none();
+                if let Some(session) = server.router.sessions(to.bare_str()).into_iter().find(is_willing) {
+                    crate::session::give_waiting(server, &session.jid, &session.outbox).await;
+                }
                 return;
             }
             Err(StoreError::TooMany(_)) => ErrorKind::ServiceUnavailable.into(), // XEP-0160 §3, step 3

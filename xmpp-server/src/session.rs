@@ -261,7 +261,7 @@ impl Client<'_> {
                     (self.tell)(true);
                 }
                 if priority >= 0 && !std::mem::replace(&mut self.is_given, true) {
-                    self.give_waiting().await;
+                    give_waiting(self.server, &self.jid, &self.outbox).await;
                 }
             }
             Some("unavailable") => self.unavailable(stanza).await,
@@ -292,21 +292,6 @@ impl Client<'_> {
         }
     }
 
-    /// Offline messages, oldest first, before anything that comes later (XEP-0160 §3, step 6).
-    async fn give_waiting(&mut self) {
-        match self.server.offline.waiting(self.jid.bare_str()).await {
-            Ok(waiting) => {
-                for (id, message) in waiting {
-                    let outgoing = Outgoing { bytes: message.to_bytes(), keep: None, waited: Some(id) };
-                    if self.outbox.send(outgoing).await.is_err() {
-                        return;
-                    }
-                }
-            }
-            Err(error) => tracing::error!(%error, "messages that wait could not be read"),
-        }
-    }
-
     async fn unavailable(&mut self, stanza: Stanza) {
         self.server.router.update(&self.jid, self.serial, |session| {
             session.presence = None;
@@ -328,6 +313,22 @@ impl Client<'_> {
             self.is_available = false;
         }
         self.unavailable(Stanza::new(Kind::Presence, Some("unavailable"))).await;
+    }
+}
+
+/// Offline messages, oldest first, before anything that comes later (XEP-0160 §3, step 6).
+pub(crate) async fn give_waiting(server: &Server, user: &Jid, outbox: &mpsc::Sender<Outgoing>) {
+    match server.offline.waiting(user.bare_str()).await {
+        Ok(waiting) => {
+            for (id, message) in waiting {
+                let outgoing = Outgoing { bytes: message.to_bytes(), keep: None, waited: Some(id) };
+                if outbox.send(outgoing).await.is_err() {
+                    let _ = server.offline.given(user.bare_str(), &[]).await; // forgets nothing: they wait again
+                    return;
+                }
+            }
+        }
+        Err(error) => tracing::error!(%error, "messages that wait could not be read"),
     }
 }
 

@@ -235,7 +235,7 @@ async fn limits_grow_with_the_login_and_still_hold() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_loses_its_stream_and_no_message() {
+async fn a_client_that_does_not_read_loses_its_stream_and_later_messages_wait() {
     let served = serve_with(Config { outbox: 8, ..Config::default() }, Store::in_memory()).await;
     let mut alice = Client::online(&served, "alice", "a").await;
     let slow = Client::online(&served, "bob", "slow").await;
