@@ -74,17 +74,20 @@ impl Conference {
             }
             self.notify().await;
             if self.is_over() && inputs.is_empty() {
-                self.focus.forget(&self.room, &self.inbox);
-                inputs.close();
                 break;
             }
         }
+        self.focus.forget(&self.room, &self.inbox);
+        inputs.close();
         for leg in self.participants.iter().map(|participant| participant.leg).collect::<Vec<_>>() {
             self.hang_up(leg, "Conference Over").await;
         }
         // What came between the last look and the forgetting begins a new conference.
         while let Some(input) = inputs.recv().await {
-            if matches!(input, Input::Request(_)) && self.focus.deliver(self.room.clone(), input).is_err() {
+            if matches!(input, Input::Request(_))
+                && !shutdown.is_begun()
+                && self.focus.deliver(self.room.clone(), input).is_err()
+            {
                 tracing::warn!(room = %self.room, "a request was lost to an overloaded conference");
             }
         }

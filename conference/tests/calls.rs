@@ -1,0 +1,149 @@
+//! Calls to a room over real sockets: a focus on one endpoint, phones on others, sound over RTP.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod house;
+
+use house::{House, ROOM, occupant};
+use shared_model::{
+    Affiliation, Audio, ConferenceDirectory, ConferenceEvent, Event, LeaveReason, Role, RoomAccess, RoomEvent,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_legs_hear_the_others_and_not_themselves() {
+    let house = House::start().await;
+    let mut phones = [
+        house.call("alice", 440.0).await,
+        house.call("bob", 700.0).await,
+        house.call("carol", 1_100.0).await,
+    ];
+    let heard = house::talk(&mut phones, 50);
+    assert_eq!(heard, [[false, true, true], [true, false, true], [true, true, false]]);
+
+    // Voice revoked: muted in the mix; granted: heard again.
+    let bob = |role| RoomEvent::RoleChanged {
+        room: ROOM.parse().unwrap(),
+        jid: house::jid("bob"),
+        nick: "bob".into(),
+        role,
+    };
+    house.occupants(vec![occupant("bob", Role::Visitor)]);
+    house.happens(bob(Role::Visitor));
+    house.until_audio("bob", Audio::Muted).await;
+    house::talk::<3>(&mut phones, 40);
+    assert_eq!(house::talk(&mut phones, 50)[0], [false, false, true]);
+    house.happens(bob(Role::Participant));
+    house.until_audio("bob", Audio::SendReceive).await;
+    house::talk::<3>(&mut phones, 10);
+    assert_eq!(house::talk(&mut phones, 50)[0], [false, true, true]);
+
+    // Kicked from the room: the call ends.
+    house.happens(RoomEvent::OccupantRemoved {
+        room: ROOM.parse().unwrap(),
+        jid: house::jid("carol"),
+        nick: "carol".into(),
+        reason: LeaveReason::Kicked,
+    });
+    let bye = phones[2].request("BYE").await;
+    assert_eq!(bye.call_id(), phones[2].call_id);
+    house::talk::<2>(&mut phones[..2], 30);
+    assert_eq!(house::talk(&mut phones[..2], 50), [[false, true], [true, false]]);
+    let snapshot = house.focus.conference(&ROOM.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(snapshot.participants.len(), 2);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_room_decides_who_may_call() {
+    let house = House::start().await;
+    assert_eq!(house.invite("alice", "sip:nowhere@conference.example.org").await, 404);
+    house.affiliations(vec![
+        (house::jid("bob"), Affiliation::Outcast),
+        (house::jid("carol"), Affiliation::Member),
+    ]);
+    assert_eq!(house.invite("bob", house::URI).await, 403);
+    assert_eq!(house.invite("alice", house::URI).await, 200);
+    house.access(RoomAccess { members_only: true, ..RoomAccess::default() });
+    assert_eq!(house.invite("alice", house::URI).await, 403);
+    assert_eq!(house.invite("carol", house::URI).await, 200);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_go_on_while_the_chat_half_is_down() {
+    let house = House::start().await;
+    house.room_is_down();
+    assert_eq!(house.invite("alice", house::URI).await, 200);
+    assert_eq!(house.invite("stranger", house::URI).await, 403);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_hears_of_everybody() {
+    let house = House::start().await;
+    house.occupants(vec![occupant("bob", Role::Participant)]);
+    let mut watcher = house.watch("carol").await;
+    let full = watcher.request("NOTIFY").await;
+    let text = String::from_utf8_lossy(full.body()).into_owned();
+    assert!(text.contains("state=\"full\" version=\"0\""), "{text}");
+    assert!(text.contains("xmpp:dev@conference.example.org?join") && text.contains("grouptextchat"));
+    assert!(text.contains("xmpp:bob@chat.example.org") && text.contains("<type>text</type>"));
+
+    let mut alice = house.call("alice", 440.0).await;
+    let partial = watcher.request("NOTIFY").await;
+    let text = String::from_utf8_lossy(partial.body()).into_owned();
+    assert!(text.contains("state=\"partial\" version=\"1\""), "{text}");
+    assert!(text.contains("sip:alice@example.org") && text.contains("<type>audio</type>"));
+
+    // In the dialog of the call, as Jitsi does.
+    assert_eq!(alice.send("SUBSCRIBE", &[("Event", "conference"), ("Expires", "600")]).await.status(), 200);
+    assert!(String::from_utf8_lossy(alice.request("NOTIFY").await.body()).contains("state=\"full\""));
+    assert_eq!(alice.send("BYE", &[]).await.status(), 200);
+    let partial = watcher.request("NOTIFY").await;
+    assert!(
+        String::from_utf8_lossy(partial.body())
+            .contains("<user entity=\"sip:alice@example.org\" state=\"deleted\"/>")
+    );
+    let ended = alice.request("NOTIFY").await;
+    assert!(ended.value(sip_core::Name::SubscriptionState).unwrap().starts_with("terminated"));
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn joining_and_leaving_are_facts() {
+    let house = House::start().await;
+    let mut facts = house.bus.subscribe();
+    let mut alice = house.call("alice", 440.0).await;
+    alice.send("BYE", &[]).await;
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        if let Some(shared_runtime::bus::Heard::Fact(fact)) = facts.next().await
+            && let Event::Conference(event) = fact.event
+        {
+            told.push(event);
+        }
+    }
+    assert!(matches!(&told[0], ConferenceEvent::ParticipantJoined { participant, .. }
+        if participant.jid == Some(house::jid("alice"))));
+    assert!(matches!(&told[1], ConferenceEvent::ParticipantLeft { .. }));
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hold_and_rubbish_are_answered() {
+    let house = House::start().await;
+    let mut alice = house.call("alice", 440.0).await;
+    let held = alice.send_offer("UPDATE", "sendonly").await;
+    assert_eq!(held.status(), 200);
+    assert!(String::from_utf8_lossy(held.body()).contains("a=recvonly"));
+    house.until_audio("alice", Audio::OnHold).await;
+    let resumed = alice.send_offer("INVITE", "sendrecv").await;
+    assert!(String::from_utf8_lossy(resumed.body()).contains("a=sendrecv"));
+    house.until_audio("alice", Audio::SendReceive).await;
+    assert_eq!(alice.send("OPTIONS", &[]).await.status(), 200);
+    assert_eq!(alice.send("MESSAGE", &[]).await.status(), 405);
+    assert_eq!(alice.send("SUBSCRIBE", &[("Event", "presence")]).await.status(), 489);
+    assert_eq!(alice.send("INFO", &[("Require", "nothing-we-know")]).await.status(), 420);
+    assert_eq!(alice.send("BYE", &[]).await.status(), 200);
+    assert_eq!(alice.send("BYE", &[]).await.status(), 481);
+    house.stop().await;
+}
