@@ -1,0 +1,299 @@
+//! One conference: the task that owns a room's call — RFC 4353 §3, RFC 4579 (call control).
+//!
+//! In    [`Input`]s, silence that the mixer noticed, deadlines. Out responses, BYE, NOTIFY, commands, facts.
+//! State legs, subscriptions, the room as it was last known. Ends when neither leg nor subscription is left.
+//! Errors one function, one status: see `request`.
+
+mod calls;
+mod watchers;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use shared_model::{
+    BareJid, ConferenceEvent, ConferenceSnapshot, Correlation, Fact, RoomAddress, RoomEvent, RoomSnapshot,
+};
+use sip_core::Message;
+use sip_core::header::Name;
+use sip_endpoint::Incoming;
+use tokio::sync::mpsc;
+
+use super::notifier::{Subscription, Way};
+use super::participant::{Participant, Unacknowledged};
+use super::policy::{self, Refusal, Removal, Voice};
+use super::{Focus, Input};
+use crate::mixer::{Command, Mixer, Spoken};
+
+/// The task's own state.
+pub(super) struct Conference {
+    focus: Arc<Focus>,
+    room: RoomAddress,
+    /// The room as it was last known; `None` until it answered for the first time.
+    snapshot: Option<RoomSnapshot>,
+    participants: Vec<Participant>,
+    subscriptions: Vec<Subscription>,
+    mixer: Mixer,
+    inbox: mpsc::Sender<Input>,
+    /// Names legs and subscriptions.
+    next: u64,
+}
+
+impl Conference {
+    /// Starts the task of a room; what it hears goes into the answer.
+    pub(super) fn start(focus: &Arc<Focus>, room: RoomAddress) -> mpsc::Sender<Input> {
+        let (inbox, inputs) = mpsc::channel(INBOX);
+        let (notices, heard) = mpsc::channel(NOTICES);
+        let parts = focus.parts();
+        let mixer = Mixer::start(&parts.config, parts.metrics.mixer(), notices);
+        let conference = Self {
+            focus: Arc::clone(focus),
+            room,
+            snapshot: None,
+            participants: Vec::new(),
+            subscriptions: Vec::new(),
+            mixer,
+            inbox: inbox.clone(),
+            next: 0,
+        };
+        parts.shutdown.spawn(conference.run(inputs, heard));
+        inbox
+    }
+
+    async fn run(mut self, mut inputs: mpsc::Receiver<Input>, mut heard: mpsc::Receiver<Spoken>) {
+        let shutdown = self.focus.parts().shutdown.clone();
+        loop {
+            let deadline = self.deadline().unwrap_or_else(|| Instant::now() + IDLE);
+            tokio::select! {
+                Some(input) = inputs.recv() => self.hear(input).await,
+                Some(Spoken::Silent(leg)) = heard.recv() => self.hang_up(leg, "No Media").await,
+                () = tokio::time::sleep_until(deadline.into()) => self.timeout().await,
+                () = shutdown.begun() => break,
+            }
+            self.notify().await;
+            if self.is_over() && inputs.is_empty() {
+                break;
+            }
+        }
+        self.focus.forget(&self.room, &self.inbox);
+        inputs.close();
+        for leg in self.participants.iter().map(|participant| participant.leg).collect::<Vec<_>>() {
+            self.hang_up(leg, "Conference Over").await;
+        }
+        // What came between the last look and the forgetting begins a new conference.
+        while let Some(input) = inputs.recv().await {
+            if matches!(input, Input::Request(_))
+                && !shutdown.is_begun()
+                && self.focus.deliver(self.room.clone(), input).is_err()
+            {
+                tracing::warn!(room = %self.room, "a request was lost to an overloaded conference");
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.participants.is_empty() && self.subscriptions.is_empty()
+    }
+
+    async fn hear(&mut self, input: Input) {
+        match input {
+            Input::Request(incoming) => self.request(*incoming).await,
+            Input::Ack(ack) => self.ack(&ack).await,
+            Input::Room(event) => self.room_changed(&event).await,
+            Input::Refresh => {
+                self.refresh().await;
+                self.apply_rules().await;
+            }
+            Input::AccountEnded(account) => {
+                let is_theirs =
+                    |p: &Participant| p.caller.card.as_ref().is_some_and(|card| card.account == account);
+                self.hang_up_where(is_theirs, "Account Disabled").await;
+            }
+            Input::Unsubscribed(id) => self.subscriptions.retain(|subscription| subscription.id != id),
+            Input::Snapshot(sender) => {
+                let joined = self.participants.iter().filter(|participant| participant.is_joined);
+                let participants = joined.map(Participant::shown).collect();
+                // Whoever asked may have gone.
+                let _ = sender.send(ConferenceSnapshot { room: self.room.clone(), participants });
+            }
+        }
+    }
+
+    async fn request(&mut self, incoming: Incoming) {
+        let request = &incoming.request;
+        let reply = |status, reason| incoming.server.respond(Message::response(request, status, reason));
+        // §8.2.2.3: we have no extensions that somebody could insist on.
+        if let Some(wanted) = request.elements(Name::Require).next() {
+            let mut response = Message::response(request, 420, "");
+            response.push(Name::Unsupported, wanted);
+            return incoming.server.respond(response);
+        }
+        let leg = self.participants.iter().position(|participant| participant.dialog.has(request));
+        let subscription = self
+            .subscriptions
+            .iter()
+            .position(|subscription| matches!(&subscription.way, Way::Own(dialog) if dialog.has(request)));
+        if request.is_in_dialog() && leg.is_none() && subscription.is_none() {
+            return reply(481, "");
+        }
+        let dialog = match (leg, subscription) {
+            (Some(at), _) => Some(&mut self.participants[at].dialog),
+            (None, Some(at)) => match &mut self.subscriptions[at].way {
+                Way::Own(dialog) => Some(&mut **dialog),
+                Way::Leg(_) => None,
+            },
+            (None, None) => None,
+        };
+        if let Some(dialog) = dialog
+            && !dialog.accept(request, incoming.flow)
+        {
+            // §12.2.2: out of order.
+            return reply(500, "");
+        }
+        match (request.method(), leg) {
+            ("INVITE", None) if !request.is_in_dialog() => self.invite(incoming).await,
+            ("INVITE" | "UPDATE", Some(at)) => self.change(at, incoming).await,
+            ("BYE", Some(at)) => {
+                reply(200, "");
+                self.leave(at, "noresource").await;
+            }
+            ("SUBSCRIBE", leg) => self.subscribe(incoming, leg, subscription).await,
+            ("OPTIONS", _) => incoming.server.respond(self.describe(Message::response(request, 200, ""))),
+            ("MESSAGE", _) => {
+                // S-02: chat goes to the room, not to its call.
+                reply(405, "Chat Is At The Room's JID");
+            }
+            _ => {
+                let mut response = Message::response(request, 405, "");
+                response.push(Name::Allow, ALLOW);
+                incoming.server.respond(response);
+            }
+        }
+    }
+
+    async fn room_changed(&mut self, event: &RoomEvent) {
+        if let Some(snapshot) = &mut self.snapshot {
+            policy::learn(snapshot, event);
+        }
+        match policy::removal(event) {
+            Some(Removal::Of(jid)) => {
+                let is_theirs = |p: &Participant| p.caller.card.as_ref().is_some_and(|card| card.jid == jid);
+                self.hang_up_where(is_theirs, "Removed From The Room").await;
+            }
+            Some(Removal::All) => {
+                self.hang_up_where(|_| true, "Room Destroyed").await;
+                return self.end_subscriptions(|_| true, "noresource").await;
+            }
+            None => {}
+        }
+        if matches!(event, RoomEvent::ConfigurationChanged { .. } | RoomEvent::Created { .. }) {
+            self.refresh().await;
+        }
+        self.apply_rules().await;
+    }
+
+    /// Holds every leg to the room's rules as they are known now.
+    async fn apply_rules(&mut self) {
+        let Some(snapshot) = &self.snapshot else { return };
+        let mut changed = Vec::new();
+        let mut banned = Vec::new();
+        for (at, participant) in self.participants.iter_mut().enumerate() {
+            let jid = participant.caller.card.as_ref().map(|card| &card.jid);
+            if policy::admit(snapshot, jid) == Err(Refusal::Banned) {
+                banned.push(participant.leg);
+            }
+            let voice = policy::voice(snapshot, jid);
+            if participant.voice != voice {
+                participant.voice = voice;
+                changed.push(at);
+            }
+        }
+        for at in changed {
+            let (leg, gate) = (self.participants[at].leg, self.participants[at].gate());
+            self.mixer.tell(Command::SetGate(leg, gate)).await;
+            self.tell_changed(at);
+        }
+        for leg in banned {
+            self.hang_up(leg, "Banned").await;
+        }
+    }
+
+    /// Asks the room anew; what was known stays if it does not answer.
+    async fn refresh(&mut self) {
+        match self.focus.parts().rooms.room(&self.room).await {
+            Ok(snapshot) => self.snapshot = snapshot,
+            Err(unavailable) => tracing::debug!(room = %self.room, %unavailable, "the room was not asked"),
+        }
+    }
+
+    /// Whether somebody may join or watch. While the chat half is down, what was known last holds; a room of which
+    /// nothing is known admits accounts of ours.
+    async fn admit(&mut self, jid: Option<&BareJid>) -> Result<Voice, Refusal> {
+        match self.focus.parts().rooms.room(&self.room).await {
+            Ok(snapshot) => self.snapshot = snapshot,
+            Err(_) if self.snapshot.is_none() => {
+                return jid.map(|_| Voice::Granted).ok_or(Refusal::MembersOnly);
+            }
+            Err(_) => {}
+        }
+        policy::admit(self.snapshot.as_ref().ok_or(Refusal::NoSuchRoom)?, jid)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let legs = self.participants.iter().filter_map(|participant| participant.unacknowledged.as_ref());
+        let subscriptions = self.subscriptions.iter().map(|subscription| subscription.expires);
+        legs.map(Unacknowledged::deadline).chain(subscriptions).min()
+    }
+
+    async fn timeout(&mut self) {
+        let now = Instant::now();
+        let mut lost = Vec::new();
+        for participant in &mut self.participants {
+            if let Some(unacknowledged) = &mut participant.unacknowledged
+                && !unacknowledged.timeout(now)
+            {
+                participant.unacknowledged = None;
+                lost.push(participant.leg);
+            }
+        }
+        for leg in lost {
+            // §13.3.1.4: without an ACK the session is ended.
+            self.hang_up(leg, "No ACK").await;
+        }
+        self.end_subscriptions(|subscription| subscription.expires <= now, "timeout").await;
+    }
+
+    fn publish(&self, call_id: &str, event: ConferenceEvent) {
+        self.focus.parts().bus.publish(Fact::new(Correlation::of_call(call_id), event));
+    }
+
+    /// What a 2xx says about us: RFC 4579 §5.1 and RFC 3840 (`isfocus`).
+    fn describe(&self, mut response: Message) -> Message {
+        response.push(Name::Contact, &self.contact());
+        response.push(Name::Allow, ALLOW);
+        response.push(Name::AllowEvents, "conference");
+        response.push(Name::Accept, "application/sdp");
+        response.push(Name::Supported, "");
+        response
+    }
+
+    fn contact(&self) -> String {
+        format!("<{}>;isfocus", self.room.to_sip_uri())
+    }
+
+    fn random(&self) -> u64 {
+        self.focus.endpoint().map_or(0, sip_endpoint::Endpoint::random)
+    }
+
+    fn name(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}
+
+const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, SUBSCRIBE";
+/// Messages that wait for a conference.
+const INBOX: usize = 256;
+/// Notices of the mixer that wait.
+const NOTICES: usize = 64;
+/// How long to sleep when nothing is due.
+const IDLE: Duration = Duration::from_secs(3600);

@@ -1,0 +1,157 @@
+//! Those who watch a conference — RFC 4575 §3, RFC 6665 §4.2, inside the dialog of a call or outside any.
+
+use std::time::Instant;
+
+use sip_core::Message;
+use sip_core::header::Name;
+use sip_endpoint::{Flow, Incoming};
+
+use super::super::Input;
+use super::super::admission::caller;
+use super::super::dialog::Dialog;
+use super::super::document::View;
+use super::super::notifier::{BRIEFEST, DOCUMENT, Subscription, Wanted, Way, Wrong};
+use super::super::participant::Participant;
+use super::Conference;
+
+impl Conference {
+    pub(super) async fn subscribe(&mut self, incoming: Incoming, leg: Option<usize>, own: Option<usize>) {
+        let request = &incoming.request;
+        let wanted = match Wanted::read(request) {
+            Ok(wanted) => wanted,
+            Err(wrong) => return incoming.server.respond(refuse_subscription(request, wrong)),
+        };
+        let known = own.or_else(|| {
+            let leg = self.participants[leg?].leg;
+            let is_it = |subscription: &Subscription| {
+                matches!(subscription.way, Way::Leg(of) if of == leg)
+                    && subscription.event_id == wanted.event_id
+            };
+            self.subscriptions.iter().position(is_it)
+        });
+        let mut response = self.describe(Message::response(request, 200, ""));
+        response.push(Name::Expires, &wanted.expires.as_secs().to_string());
+        let expires = Instant::now() + wanted.expires;
+        if let Some(at) = known {
+            incoming.server.respond(response);
+            self.subscriptions[at].expires = expires;
+            self.subscriptions[at].forget();
+        } else {
+            let way = match leg {
+                Some(at) => Way::Leg(self.participants[at].leg),
+                None => {
+                    let caller = caller(request, &self.focus.parts().accounts).await;
+                    if let Err(refusal) = self.admit(caller.card.as_ref().map(|card| &card.jid)).await {
+                        let (status, reason) = refusal.status();
+                        return incoming.server.respond(Message::response(request, status, reason));
+                    }
+                    for route in request.elements(Name::RecordRoute) {
+                        response.push(Name::RecordRoute, route);
+                    }
+                    match Dialog::begun_by(request, &response, incoming.flow) {
+                        Some(dialog) => Way::Own(Box::new(dialog)),
+                        None => {
+                            return incoming.server.respond(Message::response(request, 400, "No Contact"));
+                        }
+                    }
+                }
+            };
+            if self.subscriptions.len() >= MOST_SUBSCRIPTIONS {
+                return incoming.server.respond(Message::response(request, 503, ""));
+            }
+            incoming.server.respond(response);
+            let id = self.name();
+            self.subscriptions.push(Subscription::new(id, way, wanted.event_id, expires));
+        }
+        if wanted.expires.is_zero() {
+            // RFC 6665 §4.4.3: a fetch gets the whole, then the end.
+            self.notify().await;
+            self.end_subscriptions(|subscription| subscription.expires <= expires, "timeout").await;
+        }
+    }
+
+    /// Tells every subscription what it does not know yet.
+    pub(super) async fn notify(&mut self) {
+        let joined = self.participants.iter().filter(|participant| participant.is_joined);
+        let shown: Vec<_> = joined.map(|p| (p.shown(), p.dialog.target().to_owned())).collect();
+        let view = View::of(&self.room, self.snapshot.as_ref(), &shown);
+        let entity = self.room.to_sip_uri();
+        let (contact, now) = (self.contact(), Instant::now());
+        let mut due = Vec::new();
+        for subscription in self.subscriptions.iter_mut().filter(|subscription| subscription.is_behind(&view))
+        {
+            let Some((mut notify, flow)) = in_dialog(&mut self.participants, subscription, &contact) else {
+                continue;
+            };
+            if subscription.tell(&view, &entity, &mut notify, now) {
+                due.push((Some(subscription.id), notify, flow));
+            }
+        }
+        self.send_all(due).await;
+    }
+
+    pub(super) async fn end_subscriptions(&mut self, ends: impl Fn(&Subscription) -> bool, reason: &str) {
+        let contact = self.contact();
+        let (ended, kept) = self.subscriptions.drain(..).partition(|subscription| ends(subscription));
+        self.subscriptions = kept;
+        let ended: Vec<Subscription> = ended;
+        let mut due = Vec::new();
+        for mut subscription in ended {
+            let Some((mut notify, flow)) = in_dialog(&mut self.participants, &mut subscription, &contact)
+            else {
+                continue;
+            };
+            subscription.end(reason, &mut notify);
+            due.push((None, notify, flow));
+        }
+        self.send_all(due).await;
+    }
+
+    /// Sends requests and listens, beside this task, whether their subscriptions are still wanted.
+    pub(super) async fn send_all(&mut self, requests: Vec<(Option<u64>, Message, Flow)>) {
+        let Some(endpoint) = self.focus.endpoint() else { return };
+        for (subscription, request, flow) in requests {
+            let sent = endpoint.request(request, flow, "0").await;
+            let inbox = self.inbox.clone();
+            tokio::spawn(async move {
+                let is_gone = match sent.last().await {
+                    // RFC 6665 §4.2.2: these end a subscription.
+                    Ok(response) => {
+                        matches!(response.status(), 404 | 405 | 410 | 416 | 480..=485 | 489 | 501 | 604)
+                    }
+                    Err(_) => true,
+                };
+                if let Some(id) = subscription.filter(|_| is_gone) {
+                    // A conference that has ended has no subscriptions either.
+                    let _ = inbox.send(Input::Unsubscribed(id)).await;
+                }
+            });
+        }
+    }
+}
+
+/// Begins a NOTIFY in the subscription's dialog.
+fn in_dialog(
+    participants: &mut [Participant],
+    subscription: &mut Subscription,
+    contact: &str,
+) -> Option<(Message, Flow)> {
+    let dialog = match &mut subscription.way {
+        Way::Own(dialog) => dialog,
+        Way::Leg(leg) => &mut participants.iter_mut().find(|participant| participant.leg == *leg)?.dialog,
+    };
+    Some((dialog.request("NOTIFY", contact), dialog.flow))
+}
+
+fn refuse_subscription(request: &Message, wrong: Wrong) -> Message {
+    let (status, name, value) = match wrong {
+        Wrong::Event => (489, Name::AllowEvents, "conference".to_owned()),
+        Wrong::Accept => (406, Name::Accept, DOCUMENT.to_owned()),
+        Wrong::TooBrief => (423, Name::MinExpires, BRIEFEST.as_secs().to_string()),
+    };
+    let mut response = Message::response(request, status, "");
+    response.push(name, &value);
+    response
+}
+
+const MOST_SUBSCRIPTIONS: usize = 1000;
