@@ -33,7 +33,11 @@ pub(crate) async fn send(server: &Server, from: &Jid, contact: &Jid, change: Cha
     if sees && !saw {
         for session in server.router.sessions(user.as_str()) {
             if let Some(presence) = session.presence {
-                Box::pin(route(server, presence.addressed(Some(&session.jid), Some(contact)))).await;
+                Box::pin(route(
+                    server,
+                    Stanza::clone(&presence).addressed(Some(&session.jid), Some(contact)),
+                ))
+                .await;
             }
         }
     } else if saw && !sees {
@@ -73,7 +77,11 @@ pub(crate) async fn receive(server: &Server, user: &Jid, change: Change, stanza:
         Box::pin(route(server, granted.addressed(Some(user), Some(&contact)))).await;
         for session in server.router.sessions(user.as_str()) {
             if let Some(presence) = session.presence {
-                Box::pin(route(server, presence.addressed(Some(&session.jid), Some(&contact)))).await;
+                Box::pin(route(
+                    server,
+                    Stanza::clone(&presence).addressed(Some(&session.jid), Some(&contact)),
+                ))
+                .await;
             }
         }
     }
@@ -96,7 +104,7 @@ pub(crate) async fn answer_probe(server: &Server, to: &Jid, probe: &Stanza) {
     }
     for session in server.router.sessions(user.as_str()) {
         if let Some(presence) = session.presence {
-            server.router.send(asker, &presence.addressed(Some(&session.jid), Some(asker)));
+            server.router.send(asker, &Stanza::clone(&presence).addressed(Some(&session.jid), Some(asker)));
         }
     }
 }
@@ -118,7 +126,7 @@ pub(crate) async fn broadcast(server: &Server, from: &Jid, presence: &Stanza, is
     }
     for session in server.router.sessions(user.as_str()) {
         if let Some(theirs) = session.presence.filter(|_| session.jid != *from) {
-            server.router.send(from, &theirs.addressed(Some(&session.jid), Some(from)));
+            server.router.send(from, &Stanza::clone(&theirs).addressed(Some(&session.jid), Some(from)));
         }
     }
     for (contact, entry) in &contacts {

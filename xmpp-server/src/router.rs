@@ -6,6 +6,8 @@
 //! Errors a full outbox means a client that does not read: its session is told to end with `policy-violation`, and
 //!       the stanza counts as not delivered, so that the caller stores it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use dashmap::DashMap;
 use shared_model::AccountId;
@@ -35,9 +37,9 @@ pub(crate) struct Session {
     /// Tells a later session of the same resource from this one.
     pub(crate) serial: u64,
     pub(crate) outbox: mpsc::Sender<Outgoing>,
-    pub(crate) end: std::sync::Arc<End>,
+    pub(crate) end: Arc<End>,
     /// The last presence that was broadcast; none while unavailable.
-    pub(crate) presence: Option<Stanza>,
+    pub(crate) presence: Option<Arc<Stanza>>,
     pub(crate) priority: i8,
     /// Asked for the roster, so gets its pushes (RFC 6121 §2.1.6).
     pub(crate) is_interested: bool,
@@ -160,7 +162,7 @@ mod tests {
 
     fn session(jid: &str, serial: u64) -> (Session, mpsc::Receiver<Outgoing>) {
         let (outbox, inbox) = mpsc::channel(1);
-        let end = std::sync::Arc::new(tokio::sync::watch::Sender::new(None));
+        let end = Arc::new(tokio::sync::watch::Sender::new(None));
         let jid = jid.parse().unwrap();
         (
             Session {

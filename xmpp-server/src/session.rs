@@ -252,7 +252,7 @@ impl Client<'_> {
             None => {
                 let priority = priority_of(&stanza);
                 self.server.router.update(&self.jid, self.serial, |session| {
-                    session.presence = Some(stanza.clone().detached());
+                    session.presence = Some(Arc::new(stanza.clone().detached()));
                     session.priority = priority;
                 });
                 let is_initial = !std::mem::replace(&mut self.is_available, true);

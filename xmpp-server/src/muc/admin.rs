@@ -82,8 +82,8 @@ impl Room {
                 if theirs > mine || (touches_moderator && mine < Affiliation::Admin) {
                     return Err(ErrorKind::NotAllowed.into());
                 }
-                let keeps_role = theirs >= Affiliation::Admin && whom.jid.bare_str() != from.bare_str();
-                if keeps_role && *role != Role::Moderator {
+                let is_demotion = matches!(role, Role::Visitor | Role::Participant);
+                if is_demotion && theirs >= Affiliation::Admin && whom.jid.bare_str() != from.bare_str() {
                     return Err(ErrorKind::NotAllowed.into()); // §8.4, §9.7: an admin is a moderator
                 }
                 Ok(())
