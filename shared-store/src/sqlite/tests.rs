@@ -84,3 +84,53 @@ async fn a_failed_write_leaves_its_group_untouched() {
     assert_eq!(refused, 20);
     assert_eq!(store.records.list("o", "c", None, 1000).await.unwrap().len(), 180);
 }
+
+/// The name of the variable that makes this test's process the victim; its value is the database's URL.
+const VICTIM: &str = "CUSAX_TEST_VICTIM_URL";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledged_writes_survive_kill_9() {
+    use std::io::BufRead;
+
+    if let Ok(url) = std::env::var(VICTIM) {
+        return write_until_killed(&url).await;
+    }
+    let folder = Folder::new("kill");
+    let mut victim = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "sqlite::tests::acknowledged_writes_survive_kill_9", "--nocapture"])
+        .env(VICTIM, folder.url())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufReader::new(victim.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let acknowledged: Vec<String> =
+        lines.filter_map(|line| line.strip_prefix("stored ").map(str::to_owned)).take(300).collect();
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    assert_eq!(acknowledged.len(), 300);
+    let store = open(&folder.url()).await.unwrap();
+    for key in acknowledged {
+        assert!(
+            store.records.get("o", "c", &key).await.unwrap().is_some(),
+            "{key} was acknowledged and lost"
+        );
+    }
+}
+
+/// Eight writers at once, each saying what was acknowledged, until the process is killed.
+async fn write_until_killed(url: &str) {
+    let store = open(url).await.unwrap();
+    let writers = (0..8).map(|writer| {
+        let records = Arc::clone(&store.records);
+        tokio::spawn(async move {
+            for n in 0.. {
+                let key = format!("{writer}-{n}");
+                records.put("o", "c", &key, b"v", Expected::Absent).await.unwrap();
+                println!("\nstored {key}");
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+}
