@@ -1,0 +1,134 @@
+//! `cusax user` and `cusax app-password`.
+
+use std::io::BufRead;
+
+use anyhow::{Context, anyhow, bail};
+use shared_auth::{AccountCard, Auth, NewAccount, Profile};
+use shared_model::{Address, Aor, BareJid};
+use shared_runtime::unix_millis;
+
+use crate::command::NewUser;
+
+pub(crate) async fn add(desk: &Auth, new: NewUser, json: bool) -> anyhow::Result<()> {
+    let (password, is_made) = password_for(new.password_stdin)?;
+    let jid = BareJid(new.jid.unwrap_or_else(|| new.address.clone()));
+    let profile = Profile { name: new.name, numbers: new.numbers, video: new.video, admin: new.admin };
+    let card = desk.book.create(NewAccount { aor: Aor(new.address), jid, profile }, &password).await?;
+    tell(&card, is_made.then_some(password.as_str()), json);
+    Ok(())
+}
+
+pub(crate) async fn list(desk: &Auth, json: bool) -> anyhow::Result<()> {
+    let mut after = None;
+    loop {
+        let (cards, more) = desk.directory.list(after.as_ref(), PAGE).await?;
+        cards.iter().for_each(|card| tell(card, None, json));
+        after = cards.last().map(|card| card.aor.clone());
+        if !more {
+            return Ok(());
+        }
+    }
+}
+
+pub(crate) async fn show(desk: &Auth, address: &Address, json: bool) -> anyhow::Result<()> {
+    tell(&find(desk, address).await?, None, json);
+    Ok(())
+}
+
+pub(crate) async fn password(
+    desk: &Auth,
+    address: &Address,
+    from_stdin: bool,
+    json: bool,
+) -> anyhow::Result<()> {
+    let card = find(desk, address).await?;
+    let (password, is_made) = password_for(from_stdin)?;
+    desk.book.set_password(card.account, &password).await?;
+    tell(&card, is_made.then_some(password.as_str()), json);
+    Ok(())
+}
+
+pub(crate) async fn set_enabled(desk: &Auth, address: &Address, enabled: bool) -> anyhow::Result<()> {
+    Ok(desk.book.set_enabled(find(desk, address).await?.account, enabled).await?)
+}
+
+pub(crate) async fn remove(desk: &Auth, address: &Address) -> anyhow::Result<()> {
+    Ok(desk.book.remove(find(desk, address).await?.account).await?)
+}
+
+pub(crate) async fn add_app(desk: &Auth, address: &Address, name: &str, json: bool) -> anyhow::Result<()> {
+    let card = find(desk, address).await?;
+    let password = desk.book.add_app_password(card.account, name, unix_millis()).await?;
+    if json {
+        println!("{}", serde_json::json!({ "address": card.aor, "name": name, "password": password }));
+    } else {
+        println!("{password}");
+    }
+    Ok(())
+}
+
+pub(crate) async fn list_apps(desk: &Auth, address: &Address, json: bool) -> anyhow::Result<()> {
+    for (name, created) in desk.book.app_passwords(find(desk, address).await?.account).await? {
+        if json {
+            println!("{}", serde_json::json!({ "name": name, "created_unix_ms": created }));
+        } else {
+            println!("{name}");
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn remove_app(desk: &Auth, address: &Address, name: &str) -> anyhow::Result<()> {
+    Ok(desk.book.remove_app_password(find(desk, address).await?.account, name).await?)
+}
+
+/// An account by its address of record, or else by its JID.
+async fn find(desk: &Auth, address: &Address) -> anyhow::Result<AccountCard> {
+    if let Some(card) = desk.directory.by_aor(&Aor(address.clone())).await? {
+        return Ok(card);
+    }
+    let by_jid = desk.directory.by_jid(&BareJid(address.clone())).await?;
+    by_jid.ok_or_else(|| anyhow!("there is no account {address}"))
+}
+
+/// The password from standard input, or a new one; and whether it is new.
+fn password_for(from_stdin: bool) -> anyhow::Result<(String, bool)> {
+    if !from_stdin {
+        return Ok((made_password(), true));
+    }
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).context("cannot read the password")?;
+    let password = line.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        bail!("the password is empty");
+    }
+    Ok((password.to_owned(), false))
+}
+
+/// Twenty characters that nobody mistakes for one another: about 99 bits.
+pub(crate) fn made_password() -> String {
+    let letters = b"abcdefghjkmnpqrstuvwxyz23456789";
+    (0..20).map(|_| char::from(letters[(shared_runtime::random() % letters.len() as u64) as usize])).collect()
+}
+
+fn tell(card: &AccountCard, password: Option<&str>, json: bool) {
+    if json {
+        let mut line = serde_json::json!({
+            "id": card.account, "aor": card.aor, "jid": card.jid, "name": card.name, "numbers": card.numbers,
+            "video": card.video, "admin": card.admin, "enabled": card.enabled,
+        });
+        if let Some(password) = password {
+            line["password"] = password.into();
+        }
+        println!("{line}");
+        return;
+    }
+    let state = if card.enabled { "" } else { "  (disabled)" };
+    println!("{}  xmpp:{}  {}{state}", card.aor.to_sip_uri(), card.jid, card.numbers.join(" "));
+    if let Some(password) = password {
+        println!("password: {password}");
+    }
+}
+
+/// Accounts read at once.
+const PAGE: usize = 500;

@@ -1,0 +1,145 @@
+//! The command line: what can be said, and nothing of what is done.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use shared_model::{Address, RoomAddress};
+
+/// A SIP and XMPP service of one account each: calls, chat, and rooms that are both.
+#[derive(Parser)]
+#[command(name = "cusax", version)]
+pub(crate) struct Line {
+    /// Configuration file; without one, defaults and the environment.
+    #[arg(long, global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Print data as JSON, one object a line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// A throw-away service on this machine, with accounts and a room, and what to try.
+    Demo,
+    /// Runs the service.
+    Serve {
+        /// Which services to run; all by default.
+        #[arg(long, value_delimiter = ',', default_value = "sip,xmpp,conference,provisioning")]
+        run: Vec<Part>,
+    },
+    /// Accounts.
+    #[command(subcommand)]
+    User(User),
+    /// Further passwords, each for one device.
+    #[command(subcommand)]
+    AppPassword(AppPassword),
+    /// Rooms.
+    #[command(subcommand)]
+    Room(Room),
+    /// The configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// A service that can be run alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    Sip,
+    Xmpp,
+    Conference,
+    Provisioning,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum User {
+    /// Makes an account; without --password-stdin a password is made and printed once.
+    Add(NewUser),
+    /// Every account.
+    List,
+    /// One account.
+    Show { address: Address },
+    /// Changes the password; without --password-stdin one is made and printed once.
+    Password {
+        address: Address,
+        /// Read the password from the first line of standard input.
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Forbids logging in, and ends what is up.
+    Disable { address: Address },
+    /// Allows logging in again.
+    Enable { address: Address },
+    /// Removes the account for good.
+    Remove { address: Address },
+}
+
+#[derive(Args)]
+pub(crate) struct NewUser {
+    /// What people dial, and what they chat with unless --jid says otherwise.
+    pub(crate) address: Address,
+    /// Read the password from the first line of standard input.
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+    /// The name to show.
+    #[arg(long, default_value = "")]
+    pub(crate) name: String,
+    /// A telephone number, E.164; may be given several times.
+    #[arg(long = "number")]
+    pub(crate) numbers: Vec<String>,
+    /// A JID that does not look like the address of record.
+    #[arg(long)]
+    pub(crate) jid: Option<Address>,
+    /// May make video calls.
+    #[arg(long)]
+    pub(crate) video: bool,
+    /// Administers the service.
+    #[arg(long)]
+    pub(crate) admin: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum AppPassword {
+    /// Makes a password for one device and prints it once.
+    Add { address: Address, name: String },
+    /// The names of an account's app passwords.
+    List { address: Address },
+    /// Takes one back.
+    Remove { address: Address, name: String },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Room {
+    /// Makes a room that is kept: a chat, and a call at `sip:` before its address.
+    Add(NewRoom),
+}
+
+#[derive(Args)]
+pub(crate) struct NewRoom {
+    /// Where it is, such as dev@conference.example.org.
+    pub(crate) address: RoomAddress,
+    /// The name to show.
+    #[arg(long, default_value = "")]
+    pub(crate) name: String,
+    /// Only members enter.
+    #[arg(long)]
+    pub(crate) members_only: bool,
+    /// Newcomers have no voice until somebody grants it.
+    #[arg(long)]
+    pub(crate) moderated: bool,
+    /// Password of the chat and PIN of the call.
+    #[arg(long)]
+    pub(crate) pin: Option<String>,
+    /// An account that owns it; may be given several times.
+    #[arg(long = "owner")]
+    pub(crate) owners: Vec<Address>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Says what is wrong with the configuration.
+    Check,
+    /// Every key, its default and its meaning.
+    Print,
+}

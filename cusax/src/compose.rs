@@ -1,0 +1,157 @@
+//! Joins the services: each gets the handles that it uses, and no service knows another.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use conference::Focus;
+use prometheus::Registry;
+use shared_auth::Auth;
+use shared_model::{Fact, Pending, RoomAddress, RoomDirectory, RoomSnapshot, Unavailable};
+use shared_runtime::bus::Bus;
+use shared_runtime::tls::TlsPolicy;
+use shared_runtime::{Shutdown, http, listen};
+use shared_store::Store;
+use sip_core::transaction::Timers;
+use sip_endpoint::{Endpoint, Listeners, Port};
+use sip_server::{Hosted, SipServer};
+use xmpp_server::XmppServer;
+
+use crate::command::Part;
+use crate::config::Config;
+use crate::open;
+
+/// A running service.
+pub(crate) struct Service {
+    /// Which listener is bound to which address.
+    pub(crate) bound: Vec<(&'static str, SocketAddr)>,
+    /// Accounts.
+    pub(crate) auth: Auth,
+    /// Rooms, if the XMPP server runs here.
+    pub(crate) rooms: Option<Arc<xmpp_server::Rooms>>,
+    /// Certificates.
+    pub(crate) tls: TlsPolicy,
+}
+
+/// What every service is given.
+struct Ground {
+    store: Store,
+    bus: Bus<Fact>,
+    auth: Auth,
+    tls: TlsPolicy,
+    registry: Registry,
+    shutdown: Shutdown,
+}
+
+/// Starts the parts that are asked for.
+pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) -> anyhow::Result<Service> {
+    let store = open::store(config).await?;
+    let (bus, registry) = (Bus::new(), Registry::new());
+    let auth = open::auth(config, &store, &bus, &registry)?;
+    let names = [config.domain.clone(), config.rooms_domain()];
+    let tls = TlsPolicy::open(&config.tls, &config.data_dir, &names).context("tls")?;
+    let ground = Ground { store, bus, auth, tls, registry, shutdown: shutdown.clone() };
+
+    let mut bound = Vec::new();
+    let mut rooms = None;
+    if parts.contains(&Part::Xmpp) {
+        let server = start_xmpp(config, &ground).await?;
+        bound.extend(server.c2s().iter().map(|address| ("xmpp.c2s", *address)));
+        bound.extend(server.c2s_tls().iter().map(|address| ("xmpp.c2s_tls", *address)));
+        rooms = Some(server.rooms());
+    }
+    let mut hosted = Vec::new();
+    if parts.contains(&Part::Conference) {
+        let directory: Arc<dyn RoomDirectory> = match &rooms {
+            Some(rooms) => Arc::clone(rooms) as _,
+            None => Arc::new(Elsewhere),
+        };
+        let (ours, theirs) = sip_endpoint::pair();
+        start_conference(config, &ground, directory, theirs).await?;
+        hosted.push(Hosted { domain: config.rooms_domain(), port: ours });
+    }
+    if parts.contains(&Part::Sip) {
+        let server = start_sip(config, &ground, hosted).await?;
+        bound.extend(server.bound().udp.iter().map(|address| ("sip.udp", *address)));
+        bound.extend(server.bound().tcp.iter().map(|address| ("sip.tcp", *address)));
+        bound.extend(server.bound().tls.iter().map(|address| ("sip.tls", *address)));
+    }
+    for address in &config.operations.listen {
+        let listener = listen::tcp("operations.listen", *address).await?;
+        bound.push(("operations.listen", listener.local_addr()?));
+        http::serve_plain(listener, http::operations(ground.registry.clone(), shutdown), shutdown);
+    }
+    Ok(Service { bound, auth: ground.auth, rooms, tls: ground.tls })
+}
+
+async fn start_xmpp(config: &Config, ground: &Ground) -> anyhow::Result<XmppServer> {
+    let parts = xmpp_server::Parts {
+        config: config.xmpp.clone(),
+        domain: config.domain.clone(),
+        rooms_domain: config.rooms_domain(),
+        auth: ground.auth.clone(),
+        store: ground.store.clone(),
+        tls: ground.tls.clone(),
+        bus: ground.bus.clone(),
+        registry: &ground.registry,
+        shutdown: ground.shutdown.clone(),
+    };
+    Ok(XmppServer::start(parts).await?)
+}
+
+async fn start_sip(config: &Config, ground: &Ground, hosted: Vec<Hosted>) -> anyhow::Result<SipServer> {
+    let needs = sip_server::Needs {
+        config: config.sip.clone(),
+        domain: config.domain.clone(),
+        auth: ground.auth.clone(),
+        store: ground.store.clone(),
+        bus: ground.bus.clone(),
+        tls: &ground.tls,
+        registry: &ground.registry,
+        hosted,
+        shutdown: ground.shutdown.clone(),
+    };
+    Ok(SipServer::start(needs).await?)
+}
+
+/// The focus is a user agent behind the proxy: its endpoint has one wire, which leads there.
+async fn start_conference(
+    config: &Config,
+    ground: &Ground,
+    rooms: Arc<dyn RoomDirectory>,
+    port: Port,
+) -> anyhow::Result<()> {
+    let parts = conference::Parts {
+        config: config.conference.clone(),
+        domain: config.rooms_domain(),
+        rooms,
+        accounts: ground.auth.directory.clone(),
+        bus: ground.bus.clone(),
+        metrics: conference::metrics::Metrics::new(&ground.registry)?,
+        shutdown: ground.shutdown.clone(),
+    };
+    let focus = Focus::new(parts).context("conference.rtp_ports")?;
+    let endpoint = Endpoint::start(
+        Listeners { ports: vec![port], ..Listeners::default() },
+        Timers::default(),
+        &ground.tls,
+        // The proxy's endpoint counts what comes and goes; this one would count it twice.
+        sip_endpoint::Metrics::new(&Registry::new())?,
+        shared_runtime::random,
+        &ground.shutdown,
+        Focus::application(&focus),
+    )
+    .await?;
+    focus.attach(endpoint);
+    ground.shutdown.spawn(conference::bridge::run(focus, ground.bus.subscribe(), ground.shutdown.clone()));
+    Ok(())
+}
+
+/// Rooms are served by another process: a conference goes by what it knows.
+struct Elsewhere;
+
+impl RoomDirectory for Elsewhere {
+    fn room<'a>(&'a self, _room: &'a RoomAddress) -> Pending<'a, Result<Option<RoomSnapshot>, Unavailable>> {
+        Box::pin(async { Err(Unavailable) })
+    }
+}

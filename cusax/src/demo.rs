@@ -1,0 +1,132 @@
+//! `cusax demo`: a throw-away service on this machine, and what to try with it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use shared_auth::{NewAccount, Profile};
+use shared_model::{Aor, BareJid, RoomAddress};
+use shared_runtime::{Shutdown, telemetry};
+use xmpp_server::RoomOptions;
+
+use crate::accounts::made_password;
+use crate::command::Part;
+use crate::compose::{self, Service};
+use crate::config::Config;
+use crate::serve::until_told;
+
+/// Runs until it is interrupted, and leaves nothing behind.
+pub(crate) async fn run() -> anyhow::Result<()> {
+    let folder = Folder::new()?;
+    let config = config(folder.0.clone());
+    telemetry::start(&telemetry::Config { level: "warn".to_owned(), ..config.telemetry.clone() })?;
+    let shutdown = Shutdown::new();
+    let parts = [Part::Sip, Part::Xmpp, Part::Conference, Part::Provisioning];
+    let service = compose::start(&config, &parts, &shutdown).await?;
+    let password = made_password();
+    let people = people(&service, &password).await?;
+    let room = room(&service, &people).await?;
+    tell(&service, &password, &room, &folder);
+    until_told(&service.tls).await?;
+    shutdown.finish(std::time::Duration::from_secs(2)).await;
+    println!("the demo is over; nothing of it is kept");
+    Ok(())
+}
+
+/// A folder that goes with the demo.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("cusax-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Whatever cannot be removed is in the folder for temporary files.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Loopback alone; the usual ports where they are free, others where they are taken.
+fn config(data_dir: PathBuf) -> Config {
+    let mut config = Config { data_dir, ..Config::default() };
+    let free = |port| vec![SocketAddr::from(([127, 0, 0, 1], if is_free(port) { port } else { 0 }))];
+    (config.sip.udp, config.sip.tcp, config.sip.tls) = (free(5060), free(5060), free(5061));
+    (config.xmpp.c2s, config.xmpp.c2s_tls) = (free(5222), free(5223));
+    (config.http.https, config.operations.listen) = (free(8443), free(9478));
+    config.conference.media = SocketAddr::from(([127, 0, 0, 1], 10_000));
+    config
+}
+
+fn is_free(port: u16) -> bool {
+    let loopback = ([127, 0, 0, 1], port);
+    std::net::TcpListener::bind(SocketAddr::from(loopback)).is_ok()
+        && std::net::UdpSocket::bind(SocketAddr::from(loopback)).is_ok()
+}
+
+async fn people(service: &Service, password: &str) -> anyhow::Result<Vec<BareJid>> {
+    let mut people = Vec::new();
+    for (name, shown, number) in
+        [("alice", "Alice", "+15550100"), ("bob", "Bob", "+15550101"), ("carol", "Carol", "+15550102")]
+    {
+        let jid = BareJid::new(name, DOMAIN)?;
+        let profile =
+            Profile { name: shown.to_owned(), numbers: vec![number.to_owned()], ..Profile::default() };
+        service
+            .auth
+            .book
+            .create(NewAccount { aor: Aor::new(name, DOMAIN)?, jid: jid.clone(), profile }, password)
+            .await?;
+        people.push(jid);
+    }
+    Ok(people)
+}
+
+async fn room(service: &Service, people: &[BareJid]) -> anyhow::Result<RoomAddress> {
+    let room = RoomAddress::new("lounge", &format!("conference.{DOMAIN}"))?;
+    let rooms = service.rooms.as_ref().context("the XMPP server runs")?;
+    let owners = people.iter().take(1).cloned().collect();
+    rooms.create(&room, RoomOptions { name: "Lounge".to_owned(), owners, ..RoomOptions::default() }).await?;
+    Ok(room)
+}
+
+fn tell(service: &Service, password: &str, room: &RoomAddress, folder: &Folder) {
+    let port = |name: &str| {
+        service.bound.iter().find(|(listener, _)| *listener == name).map_or(0, |(_, address)| address.port())
+    };
+    let (sip, xmpp) = (port("sip.udp"), port("xmpp.c2s"));
+    let ca = service.tls.local_ca().map_or_else(String::new, |ca| ca.display().to_string());
+    let listeners: Vec<String> =
+        service.bound.iter().map(|(name, address)| format!("{name} {address}")).collect();
+    println!(
+        "cusax demo — a throw-away service on this machine; everything is gone when it ends (Ctrl-C)
+
+accounts   alice@{DOMAIN}  bob@{DOMAIN}  carol@{DOMAIN}
+           each is a SIP address, a JID, and one password for both: {password}
+room       {room}: a chat, and at {call} a call
+listeners  {}
+trust      {ca}
+
+1. Call the room's conference with baresip (sends a tone, hears the others):
+   d=$(mktemp -d); echo '<sip:alice@{DOMAIN}>;auth_pass={password};outbound=\"sip:127.0.0.1:{sip}\";regint=60' > $d/accounts
+   printf 'module_path /usr/lib/baresip/modules\\nmodule stdio.so\\nmodule g711.so\\nmodule ausine.so\\nmodule aufile.so\\naudio_source ausine,440\\naudio_player aufile,'$d'/heard.wav\\nmodule_app account.so\\nmodule_app menu.so\\n' > $d/config; touch $d/contacts
+   baresip -f $d -e '/dial {call}'
+
+2. Say something in the room with slixmpp (pip install slixmpp):
+   python3 -c \"import slixmpp,ssl; c=slixmpp.ClientXMPP('bob@{DOMAIN}','{password}'); c.ssl_context.check_hostname=False; c.ssl_context.verify_mode=ssl.CERT_NONE; c.register_plugin('xep_0045'); c.add_event_handler('session_start', lambda e: (c.plugin['xep_0045'].join_muc('{room}','bob'), c.send_message('{room}','hello from bob',mtype='groupchat'))); c.connect('127.0.0.1',{xmpp}); c.loop.run_forever()\"
+
+3. Ask the proxy what it can do with sipsak:
+   sipsak -vv -s sip:127.0.0.1:{sip}
+
+Data, while it lasts: {}",
+        listeners.join("\n           "),
+        folder.0.display(),
+        call = room.to_sip_uri(),
+    );
+}
+
+const DOMAIN: &str = "localhost";

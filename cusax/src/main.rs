@@ -1,0 +1,76 @@
+//! `cusax`: a whole CUSAX service (RFC 7081) in one binary. This crate builds and joins; it decides nothing.
+
+mod accounts;
+mod command;
+mod compose;
+mod config;
+mod demo;
+mod open;
+mod rooms;
+mod serve;
+#[cfg(test)]
+mod specs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use command::{AppPassword, Command, ConfigCommand, Line, Room, User};
+
+fn main() -> ExitCode {
+    shared_runtime::tls::install_provider();
+    let line = match Line::try_parse() {
+        Ok(line) => line,
+        Err(error) => {
+            // Help is no error; a usage error is 2. Printing fails only when nobody reads.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("cusax: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(line)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cusax: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(line: Line) -> anyhow::Result<()> {
+    let (file, json) = (line.config.as_deref(), line.json);
+    match line.command {
+        Command::Demo => demo::run().await,
+        Command::Serve { run } => serve::run(config::load(file)?, &run, json).await,
+        Command::Config(ConfigCommand::Check) => config::check(file),
+        Command::Config(ConfigCommand::Print) => config::print(json),
+        Command::User(user) => {
+            let desk = open::accounts(&config::load(file)?).await?;
+            match user {
+                User::Add(new) => accounts::add(&desk, new, json).await,
+                User::List => accounts::list(&desk, json).await,
+                User::Show { address } => accounts::show(&desk, &address, json).await,
+                User::Password { address, password_stdin } => {
+                    accounts::password(&desk, &address, password_stdin, json).await
+                }
+                User::Disable { address } => accounts::set_enabled(&desk, &address, false).await,
+                User::Enable { address } => accounts::set_enabled(&desk, &address, true).await,
+                User::Remove { address } => accounts::remove(&desk, &address).await,
+            }
+        }
+        Command::AppPassword(command) => {
+            let desk = open::accounts(&config::load(file)?).await?;
+            match command {
+                AppPassword::Add { address, name } => accounts::add_app(&desk, &address, &name, json).await,
+                AppPassword::List { address } => accounts::list_apps(&desk, &address, json).await,
+                AppPassword::Remove { address, name } => accounts::remove_app(&desk, &address, &name).await,
+            }
+        }
+        Command::Room(Room::Add(room)) => rooms::add(&config::load(file)?, room, json).await,
+    }
+}

@@ -1,0 +1,51 @@
+//! `cusax room`.
+
+use shared_model::BareJid;
+use shared_runtime::Shutdown;
+use shared_runtime::bus::Bus;
+use shared_runtime::tls::TlsPolicy;
+use xmpp_server::{Parts, RoomOptions, XmppServer};
+
+use crate::command::NewRoom;
+use crate::config::Config;
+use crate::open;
+
+/// `cusax room add`: an XMPP server without listeners makes the room in the store.
+pub(crate) async fn add(config: &Config, new: NewRoom, json: bool) -> anyhow::Result<()> {
+    let store = open::store(config).await?;
+    let (bus, registry, shutdown) = (Bus::new(), prometheus::Registry::new(), Shutdown::new());
+    let auth = open::auth(config, &store, &bus, &registry)?;
+    // Nothing listens, so any certificate will do; the running server's own is not touched.
+    let scratch = std::env::temp_dir().join(format!("cusax-room-{:016x}", shared_runtime::random()));
+    let tls = TlsPolicy::open(&shared_runtime::tls::Config::default(), &scratch, &[]);
+    let removed = std::fs::remove_dir_all(&scratch);
+    let tls = tls?;
+    removed?;
+    let server = XmppServer::start(Parts {
+        config: xmpp_server::Config { c2s: Vec::new(), c2s_tls: Vec::new(), ..config.xmpp.clone() },
+        domain: config.domain.clone(),
+        rooms_domain: config.rooms_domain(),
+        auth,
+        store,
+        tls,
+        bus,
+        registry: &registry,
+        shutdown: shutdown.clone(),
+    })
+    .await?;
+    let options = RoomOptions {
+        name: new.name,
+        members_only: new.members_only,
+        moderated: new.moderated,
+        password: new.pin,
+        owners: new.owners.into_iter().map(BareJid).collect(),
+    };
+    server.rooms().create(&new.address, options).await?;
+    shutdown.begin();
+    if json {
+        println!("{}", serde_json::json!({ "room": new.address, "call": new.address.to_sip_uri() }));
+    } else {
+        println!("{}  {}", new.address.to_xmpp_uri(), new.address.to_sip_uri());
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! `cusax serve`: starts, says where it listens, and runs until it is told to stop.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use shared_runtime::tls::TlsPolicy;
+use shared_runtime::{Shutdown, telemetry};
+use shared_store::DataFolderLock;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::command::Part;
+use crate::compose;
+use crate::config::Config;
+
+/// Runs the service until SIGTERM or SIGINT. SIGHUP reads the certificate again.
+pub(crate) async fn run(config: Config, parts: &[Part], json: bool) -> anyhow::Result<()> {
+    telemetry::start(&config.telemetry)?;
+    let _lock = DataFolderLock::acquire(&config.data_dir, "cusax serve")?;
+    let shutdown = Shutdown::new();
+    let service = compose::start(&config, parts, &shutdown).await?;
+    for (listener, address) in &service.bound {
+        if json {
+            println!("{}", serde_json::json!({ "listener": listener, "address": address }));
+        } else {
+            println!("{listener} {address}");
+        }
+    }
+    until_told(&service.tls).await?;
+    tracing::info!("stopping");
+    if !shutdown.finish(PATIENCE).await {
+        tracing::warn!("some tasks did not end in time");
+    }
+    Ok(())
+}
+
+/// Waits for the signal that ends the process.
+pub(crate) async fn until_told(tls: &TlsPolicy) -> anyhow::Result<()> {
+    let listen = |kind| signal(kind).context("cannot listen for signals");
+    let (mut end, mut interrupt, mut reload) =
+        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?, listen(SignalKind::hangup())?);
+    loop {
+        tokio::select! {
+            _ = end.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = reload.recv() => match tls.reload() {
+                Ok(()) => tracing::info!("the certificate was read again"),
+                Err(error) => tracing::error!(%error, "the certificate stays as it was"),
+            },
+        }
+    }
+}
+
+/// How long open work may take to end.
+const PATIENCE: Duration = Duration::from_secs(5);
