@@ -17,7 +17,7 @@ pub async fn run(focus: Arc<Focus>, mut facts: Subscription<Fact>, shutdown: Shu
     loop {
         tokio::select! {
             heard = facts.next() => match heard {
-                Some(Heard::Fact(fact)) => bring(&focus, fact.event),
+                Some(Heard::Fact(fact)) => bring(&focus, fact.event).await,
                 Some(Heard::Missed(missed)) => {
                     tracing::warn!(missed, "facts were missed; every conference asks its room");
                     focus.tell_all(|| Input::Refresh);
@@ -29,9 +29,9 @@ pub async fn run(focus: Arc<Focus>, mut facts: Subscription<Fact>, shutdown: Shu
     }
 }
 
-fn bring(focus: &Focus, event: Event) {
+async fn bring(focus: &Focus, event: Event) {
     match event {
-        Event::Room(event) => focus.tell(&room_of(&event).clone(), Input::Room(event)),
+        Event::Room(event) => focus.insist(&room_of(&event).clone(), Input::Room(event)).await,
         Event::Account(AccountEvent::Disabled { account } | AccountEvent::Removed { account }) => {
             focus.tell_all(|| Input::AccountEnded(account));
         }

@@ -147,3 +147,50 @@ async fn hold_and_rubbish_are_answered() {
     assert_eq!(alice.send("BYE", &[]).await.status(), 481);
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ban_ends_the_call_and_refuses_the_next() {
+    let house = House::start().await;
+    let mut bob = house.call("bob", 440.0).await;
+    house.affiliations(vec![(house::jid("bob"), Affiliation::Outcast)]);
+    let (room, jid) = (ROOM.parse().unwrap(), house::jid("bob"));
+    house.happens(RoomEvent::AffiliationChanged { room, jid, affiliation: Affiliation::Outcast });
+    bob.request("BYE").await;
+    assert_eq!(house.invite("bob", house::URI).await, 403);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destroyed_room_ends_every_call() {
+    let house = House::start().await;
+    let mut phones = [house.call("alice", 440.0).await, house.call("bob", 700.0).await];
+    house.happens(RoomEvent::Destroyed { room: ROOM.parse().unwrap() });
+    for phone in &mut phones {
+        phone.request("BYE").await;
+    }
+    house.stop().await;
+}
+
+/// On one thread, so that the bridge cannot read before so many facts are there that some are dropped.
+#[tokio::test]
+async fn dropped_facts_are_made_up_for_by_asking() {
+    let house = House::start().await;
+    let mut bob = house.call("bob", 440.0).await;
+    house.affiliations(vec![(house::jid("bob"), Affiliation::Outcast)]);
+    for _ in 0..5_000 {
+        house.happens(RoomEvent::Created { room: "other@conference.example.org".parse().unwrap() });
+    }
+    bob.request("BYE").await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_offer_is_taken_when_the_call_has_none() {
+    let house = House::start().await;
+    let mut alice = house.silent_phone("alice").await;
+    let response = alice.send("INVITE", &[]).await;
+    assert!(String::from_utf8_lossy(response.body()).contains("opus/48000/2"));
+    alice.answer_in_ack();
+    house.until_audio("alice", Audio::SendReceive).await;
+    house.stop().await;
+}

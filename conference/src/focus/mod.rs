@@ -107,6 +107,16 @@ impl Focus {
         self.endpoint.get()
     }
 
+    /// Tells the conference of `room`, if there is one, what it must not miss: waits a while if it is busy.
+    pub(crate) async fn insist(&self, room: &RoomAddress, input: Input) {
+        let inbox = self.conferences.get(room).map(|inbox| inbox.clone());
+        if let Some(inbox) = inbox
+            && inbox.send_timeout(input, PATIENCE).await.is_err_and(|error| !inbox_is_gone(&error))
+        {
+            tracing::warn!(%room, "a conference is overloaded; a fact was lost");
+        }
+    }
+
     /// Tells the conference of `room`, if there is one.
     pub(crate) fn tell(&self, room: &RoomAddress, input: Input) {
         let inbox = self.conferences.get(room).map(|inbox| inbox.clone());
@@ -170,6 +180,14 @@ impl ConferenceDirectory for Focus {
         })
     }
 }
+
+/// Whether a conference ended meanwhile, which needs to be told nothing.
+fn inbox_is_gone(error: &mpsc::error::SendTimeoutError<Input>) -> bool {
+    matches!(error, mpsc::error::SendTimeoutError::Closed(_))
+}
+
+/// How long the bridge waits for a busy conference.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// The focus as the endpoint sees it.
 struct Door(Arc<Focus>);

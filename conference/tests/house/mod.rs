@@ -180,6 +180,11 @@ impl House {
         phone
     }
 
+    /// A phone that has not called yet.
+    pub(crate) async fn silent_phone(&self, name: &str) -> Phone {
+        self.phone(name, 440.0).await
+    }
+
     async fn phone(&self, name: &str, hertz: f64) -> Phone {
         let (sender, requests) = mpsc::unbounded_channel();
         let endpoint = endpoint(&self.tls, &self.shutdown, Arc::new(Ear(sender))).await;
@@ -279,6 +284,20 @@ impl Phone {
             self.endpoint.send_ack(ack, self.flow);
         }
         response
+    }
+
+    /// Answers the focus's offer in the ACK.
+    pub(crate) fn answer_in_ack(&mut self) {
+        let port = self.media.local_addr().unwrap().port();
+        let answer = format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
+        );
+        let number = self.cseq;
+        let mut ack = self.build("ACK", &[]);
+        ack.set(Name::CSeq, &format!("{number} ACK"));
+        ack.set_body("application/sdp", answer.into());
+        self.cseq = number;
+        self.endpoint.send_ack(ack, self.flow);
     }
 
     /// Sends a request inside the dialog, if there is one.
