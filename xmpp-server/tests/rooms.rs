@@ -284,6 +284,21 @@ async fn occupants_wear_what_they_do_in_the_call() {
 }
 
 #[tokio::test]
+async fn a_room_that_another_process_made_is_found() {
+    let store = Store::in_memory();
+    let served = serve_with(Config::default(), store.clone()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let other = serve_with(Config::default(), store).await;
+    let options = RoomOptions { members_only: true, ..RoomOptions::default() };
+    other.server.rooms().create(&ROOM.parse().unwrap(), options).await.unwrap();
+    alice
+        .send(&format!("<presence to='{ROOM}/A'><x xmlns='http://jabber.org/protocol/muc'/></presence>"))
+        .await;
+    assert!(alice.expect(&["type='error'"]).await.contains("registration-required"));
+    assert!(served.server.rooms().room(&ROOM.parse().unwrap()).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn occupants_ask_each_other_through_the_room() {
     let served = serve().await;
     let (mut alice, mut bob) = room(&served).await;

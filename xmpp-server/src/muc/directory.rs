@@ -1,6 +1,7 @@
 //! Rooms as other services and the operator see them: snapshots, and creation from outside.
 
 use shared_model::{Affiliation, BareJid, Pending, RoomAddress, RoomDirectory, RoomSnapshot, Unavailable};
+use shared_store::StoreError;
 use tokio::sync::oneshot;
 
 use super::Rooms;
@@ -23,7 +24,7 @@ pub struct RoomOptions {
 }
 
 /// Why a room was not made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CreateError {
     /// There is one already.
     #[error("there is such a room already")]
@@ -34,6 +35,9 @@ pub enum CreateError {
     /// As many rooms as the configuration allows.
     #[error("there are as many rooms as xmpp.rooms allows")]
     TooMany,
+    /// The store does not say whether there is such a room.
+    #[error("the rooms cannot be read: {0}")]
+    Store(StoreError),
     /// The server stops.
     #[error("the server stops")]
     Stopping,
@@ -45,8 +49,10 @@ impl Rooms {
         if address.domain() != self.domain {
             return Err(CreateError::ForeignDomain);
         }
-        if self.task(address.local()).is_some() {
-            return Err(CreateError::Exists);
+        match self.find(address.local()).await {
+            Ok(None) => {}
+            Ok(Some(_)) => return Err(CreateError::Exists),
+            Err(error) => return Err(CreateError::Store(error)),
         }
         if self.tasks.len() >= self.most {
             return Err(CreateError::TooMany);
@@ -70,7 +76,10 @@ impl Rooms {
 impl RoomDirectory for Rooms {
     fn room<'a>(&'a self, room: &'a RoomAddress) -> Pending<'a, Result<Option<RoomSnapshot>, Unavailable>> {
         Box::pin(async move {
-            let Some(task) = self.task(room.local()).filter(|_| room.domain() == self.domain) else {
+            if room.domain() != self.domain {
+                return Ok(None);
+            }
+            let Some(task) = self.find(room.local()).await.map_err(|_| Unavailable)? else {
                 return Ok(None);
             };
             let (answer, asked) = oneshot::channel();

@@ -23,11 +23,13 @@ mod speak;
 mod state;
 mod task;
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use shared_model::RoomAddress;
-use shared_store::{Store, StoreError};
+use shared_store::{Record, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use xmpp_core::payload::disco;
 use xmpp_core::{Element, ErrorKind, Kind, Stanza, ns};
@@ -53,6 +55,10 @@ pub struct Rooms {
     history: usize,
     has_alias: bool,
     tasks: DashMap<String, mpsc::Sender<Command>>,
+    /// Rooms that were looked for in the store and not found, and when.
+    absent: DashMap<String, Instant>,
+    /// When the store was last searched for rooms that another process made, milliseconds since 1970.
+    looked: AtomicI64,
 }
 
 impl Rooms {
@@ -65,10 +71,12 @@ impl Rooms {
             history: config.room_history,
             has_alias: config.roominfo_alias,
             tasks: DashMap::new(),
+            absent: DashMap::new(),
+            looked: AtomicI64::new(0),
         }
     }
 
-    /// Starts every room that is kept.
+    /// Starts every room that is kept and has no task yet.
     pub(crate) async fn load(&self) -> Result<(), StoreError> {
         let mut after: Option<String> = None;
         loop {
@@ -77,16 +85,42 @@ impl Rooms {
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.key.clone());
             for record in page {
-                let (Some(address), Some(kept)) =
-                    (self.address(&record.key), state::Kept::parse(&record.value))
-                else {
-                    tracing::error!(room = %record.key, "a kept room cannot be read");
-                    continue;
-                };
-                let mut room = Room::new(address, self.history, self.has_alias);
-                kept.restore(&mut room);
-                history::load(&self.store, &mut room).await?;
-                self.start(room);
+                if self.task(&record.key).is_none() {
+                    self.restore(&record).await?;
+                }
+            }
+        }
+    }
+
+    /// Starts a room that is kept.
+    async fn restore(&self, record: &Record) -> Result<Option<mpsc::Sender<Command>>, StoreError> {
+        let (Some(address), Some(kept)) = (self.address(&record.key), state::Kept::parse(&record.value))
+        else {
+            tracing::error!(room = %record.key, "a kept room cannot be read");
+            return Ok(None);
+        };
+        let mut room = Room::new(address, self.history, self.has_alias);
+        kept.restore(&mut room);
+        history::load(&self.store, &mut room).await?;
+        Ok(Some(self.start(room)))
+    }
+
+    /// The task of a room; one that another process made meanwhile is started.
+    async fn find(&self, local: &str) -> Result<Option<mpsc::Sender<Command>>, StoreError> {
+        if let Some(task) = self.task(local) {
+            return Ok(Some(task));
+        }
+        if self.absent.get(local).is_some_and(|since| since.elapsed() < ABSENCE) {
+            return Ok(None);
+        }
+        match self.store.records.get(&self.domain, state::COLLECTION, local).await? {
+            Some(record) => self.restore(&record).await,
+            None => {
+                if self.absent.len() >= MOST_ABSENT {
+                    self.absent.clear();
+                }
+                self.absent.insert(local.to_owned(), Instant::now());
+                Ok(None)
             }
         }
     }
@@ -127,7 +161,17 @@ impl Rooms {
         let Some(local) = to.local() else { return self.deliver_to_service(server, &stanza).await };
         let mut command = Command::Stanza(stanza);
         for _ in 0..3 {
-            let task = match (self.task(local), &command) {
+            let found = match self.find(local).await {
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::error!(%error, "rooms cannot be read");
+                    if let Command::Stanza(stanza) = &command {
+                        refuse(server, stanza, &ErrorKind::InternalServerError.into());
+                    }
+                    return;
+                }
+            };
+            let task = match (found, &command) {
                 (Some(task), _) => task,
                 (None, Command::Stanza(stanza))
                     if stanza.kind == Kind::Presence && stanza.type_.is_none() =>
@@ -180,6 +224,12 @@ impl Rooms {
     }
 
     async fn listed(&self) -> Element {
+        let now = shared_runtime::unix_millis();
+        if now - self.looked.swap(now, Ordering::Relaxed) > LOOK_AGAIN_MILLIS
+            && let Err(error) = self.load().await
+        {
+            tracing::error!(%error, "rooms cannot be read");
+        }
         let tasks: Vec<_> = self.tasks.iter().map(|entry| entry.value().clone()).collect();
         let mut listed = Vec::new();
         for task in tasks.into_iter().take(MOST_LISTED) {
@@ -206,5 +256,11 @@ pub(crate) fn reply(server: &Server, stanza: &Stanza) {
 
 /// Commands that wait for one room.
 const CHANNEL: usize = 256;
+/// How long a room that was not in the store is not looked for again.
+const ABSENCE: Duration = Duration::from_secs(1);
+/// How often a list of rooms searches the store for new ones.
+const LOOK_AGAIN_MILLIS: i64 = 5000;
+/// Rooms that are known to be absent.
+const MOST_ABSENT: usize = 10_000;
 /// Rooms in one answer to `disco#items`.
 const MOST_LISTED: usize = 500;
