@@ -10,6 +10,7 @@
 
 use std::ptr::NonNull;
 
+#[allow(clippy::unsafe_removed_from_name, reason = "the name of the crate, not of what it does here")]
 use unsafe_libopus as lib;
 
 use super::{Frame, RATE, SAMPLES};

@@ -45,7 +45,7 @@ impl FromStr for Ports {
         if first == 0 || last <= first {
             return Err(PortsError::NotARange);
         }
-        Ok(Self { first, pairs: (u32::from(last - first) + 1) / 2, next: AtomicU32::new(0) })
+        Ok(Self { first, pairs: u32::from(last - first).div_ceil(2), next: AtomicU32::new(0) })
     }
 }
 
