@@ -22,16 +22,27 @@ pub(crate) enum Asker {
     Proxy,
 }
 
+/// How proofs are asked for.
+pub(crate) struct Door<'a> {
+    /// Who knows passwords.
+    pub(crate) authenticator: &'a Authenticator,
+    /// Our realm.
+    pub(crate) realm: &'a str,
+    /// Whether passwords are refused on unencrypted connections.
+    pub(crate) is_tls_required: bool,
+    /// Parts of the names of user agents that read the first challenge only.
+    pub(crate) first_challenge_only: &'a [String],
+}
+
 /// Proves who sent a request, or says how to answer it.
 pub(crate) async fn prove(
-    authenticator: &Authenticator,
+    door: &Door<'_>,
     request: &Message,
     flow: &Flow,
-    realm: &str,
     asker: Asker,
-    is_tls_required: bool,
 ) -> Result<Identity, Box<Message>> {
-    if is_tls_required && !flow.is_private() {
+    let realm = door.realm;
+    if door.is_tls_required && !flow.is_private() {
         return Err(Box::new(Message::response(request, 403, "TLS Required")));
     }
     let name = if asker == Asker::Proxy { Name::ProxyAuthorization } else { Name::Authorization };
@@ -39,7 +50,7 @@ pub(crate) async fn prove(
         auth.scheme.eq_ignore_ascii_case("Digest") && auth.value("realm").as_deref() == Some(realm)
     });
     let Some(credentials) = credentials else {
-        return Err(challenge(authenticator, request, realm, asker, false));
+        return Err(challenge(door, request, asker, false));
     };
     let Some(proof) = read(&credentials, request) else {
         return Err(Box::new(Message::response(request, 400, "Bad Digest Credentials")));
@@ -48,13 +59,11 @@ pub(crate) async fn prove(
         return Err(Box::new(Message::response(request, 400, "Digest URI Differs From Request-URI")));
     }
     let origin = Origin { protocol: Protocol::Sip, ip: flow.remote.ip().to_canonical() };
-    match authenticator.verify(Proof::Digest(proof), origin).await {
+    match door.authenticator.verify(Proof::Digest(proof), origin).await {
         Ok(identity) => Ok(identity),
         Err(denied) => Err(match denied.on_wire() {
-            OnWire::ChallengeStale => challenge(authenticator, request, realm, asker, true),
-            OnWire::ChallengeAgain | OnWire::Refused => {
-                challenge(authenticator, request, realm, asker, false)
-            }
+            OnWire::ChallengeStale => challenge(door, request, asker, true),
+            OnWire::ChallengeAgain | OnWire::Refused => challenge(door, request, asker, false),
             OnWire::Malformed => Box::new(Message::response(request, 400, "Bad Digest Credentials")),
             OnWire::TryLater(wait) => {
                 let mut response = Message::response(request, 403, "Too Many Failed Attempts");
@@ -66,20 +75,22 @@ pub(crate) async fn prove(
     }
 }
 
-fn challenge(
-    authenticator: &Authenticator,
-    request: &Message,
-    realm: &str,
-    asker: Asker,
-    stale: bool,
-) -> Box<Message> {
+fn challenge(door: &Door<'_>, request: &Message, asker: Asker, stale: bool) -> Box<Message> {
     let (status, name) = match asker {
         Asker::Server => (401, Name::WwwAuthenticate),
         Asker::Proxy => (407, Name::ProxyAuthenticate),
     };
     let mut response = Message::response(request, status, "");
-    for challenge in authenticator.challenges(realm, stale) {
-        response.push(name, &print(&challenge));
+    let all = door.authenticator.challenges(door.realm, stale);
+    // RFC 8760 §2.4 lets a client pass over what it does not know; some give up at the first header instead.
+    let user_agent = request.value(Name::UserAgent).unwrap_or_default().to_ascii_lowercase();
+    let is_simple =
+        door.first_challenge_only.iter().any(|part| user_agent.contains(&part.to_ascii_lowercase()));
+    let has_md5 = all.iter().any(|challenge| challenge.algorithm == DigestAlgorithm::Md5);
+    for challenge in all {
+        if !is_simple || !has_md5 || challenge.algorithm == DigestAlgorithm::Md5 {
+            response.push(name, &print(&challenge));
+        }
     }
     Box::new(response)
 }

@@ -20,6 +20,9 @@ pub struct Config {
     pub timers: TimerConfig,
     /// Contacts that one account may bind. Default 10.
     pub contacts: usize,
+    /// User agents that read the first challenge only, by a part of their User-Agent; they are asked for MD5 alone, if
+    /// `auth.algorithms` has it. Default `baresip v0`, `baresip v1`, `sipp`.
+    pub first_challenge_only: Vec<String>,
 }
 
 /// `[sip.timers]`.
@@ -49,6 +52,11 @@ pub const KEYS: &[Key] = &[
     Key::new("sip.tcp", "[\"0.0.0.0:5060\"]", "TCP listeners"),
     Key::new("sip.tls", "[\"0.0.0.0:5061\"]", "TLS listeners"),
     Key::new("sip.contacts", "10", "contacts that one account may bind"),
+    Key::new(
+        "sip.first_challenge_only",
+        "[\"baresip v0\", \"baresip v1\", \"sipp\"]",
+        "parts of the User-Agent of clients that read the first challenge only; they are asked for MD5",
+    ),
     Key::new("sip.timers.b", "\"32s\"", "how long a transaction waits for an answer (RFC 3261 Timers B, F)"),
     Key::new(
         "sip.timers.c",
@@ -63,7 +71,14 @@ pub const KEYS: &[Key] = &[
 impl Default for Config {
     fn default() -> Self {
         let any = |port| vec![SocketAddr::from(([0, 0, 0, 0], port))];
-        Self { udp: any(5060), tcp: any(5060), tls: any(5061), timers: TimerConfig::default(), contacts: 10 }
+        Self {
+            udp: any(5060),
+            tcp: any(5060),
+            tls: any(5061),
+            timers: TimerConfig::default(),
+            contacts: 10,
+            first_challenge_only: ["baresip v0", "baresip v1", "sipp"].map(str::to_owned).to_vec(),
+        }
     }
 }
 

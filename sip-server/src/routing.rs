@@ -13,7 +13,7 @@ use sip_core::proxy::{Hop, hop_check, pop_routes};
 use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Target, Transport};
 
-use crate::authenticate::{Asker, prove};
+use crate::authenticate::{Asker, Door, prove};
 use crate::features::{Destination, privacy};
 use crate::location::{self, Branch};
 use crate::server::Server;
@@ -139,8 +139,13 @@ async fn prove_as(
     flow: &Flow,
     asker: Asker,
 ) -> Result<Identity, Box<Message>> {
-    let is_tls_required = server.is_tls_required;
-    prove(&server.auth.authenticator, request, flow, &server.domain, asker, is_tls_required).await
+    let door = Door {
+        authenticator: &server.auth.authenticator,
+        realm: &server.domain,
+        is_tls_required: server.is_tls_required,
+        first_challenge_only: &server.config.first_challenge_only,
+    };
+    prove(&door, request, flow, asker).await
 }
 
 /// What the SIP half leaves to the XMPP half (RFC 7081 §2, S-06), and events that nobody serves.
