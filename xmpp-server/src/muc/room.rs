@@ -26,7 +26,7 @@ pub(crate) struct Effects {
     /// To append to the history, before anything is sent.
     pub(crate) archive: Vec<Entry>,
     /// Whose error it is if that fails.
-    pub(crate) cause: Option<Stanza>,
+    pub(crate) causes: Vec<Stanza>,
 }
 
 /// One in the room.
@@ -132,7 +132,7 @@ impl Room {
             _ => return Err(ErrorKind::ServiceUnavailable.into()),
         };
         out.stanzas.push(iq.result(answer.as_ref()));
-        out.cause = Some(iq.clone());
+        out.causes.push(iq.clone());
         Ok(())
     }
 

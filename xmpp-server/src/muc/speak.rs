@@ -60,7 +60,7 @@ impl Room {
             self.remember(&copy, &id, &speaker.jid, now, out);
         }
         self.broadcast(&copy, out);
-        out.cause = Some(message.clone());
+        out.causes.push(message.clone());
         Ok(())
     }
 

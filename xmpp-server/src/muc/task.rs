@@ -6,7 +6,7 @@ use shared_model::{Correlation, Fact, Participant, RoomSnapshot};
 use shared_runtime::unix_millis;
 use shared_store::{Expected, StoreError};
 use tokio::sync::{mpsc, oneshot};
-use xmpp_core::{ErrorKind, Stanza, StanzaError};
+use xmpp_core::{ErrorKind, Kind, Stanza, StanzaError};
 
 use super::room::{Effects, Room};
 use super::state;
@@ -38,25 +38,19 @@ pub(crate) async fn run(server: Arc<Server>, mut room: Room, mut inbox: mpsc::Re
         };
         let Some(command) = command else { break };
         let mut effects = Effects::default();
-        let mut durable = None;
-        match command {
-            Command::Stanza(stanza) => {
-                if let Err(error) = room.handle(&stanza, unix_millis(), &mut effects) {
-                    route::refuse(&server, &stanza, &error);
-                }
+        let mut kept = Vec::new();
+        take(&server, &mut room, command, &mut effects, &mut kept);
+        // What waits already shares the store's one commit.
+        for _ in 1..BATCH {
+            let Ok(command) = inbox.try_recv() else { break };
+            take(&server, &mut room, command, &mut effects, &mut kept);
+            if room.is_destroyed {
+                break;
             }
-            Command::Snapshot(answer) => {
-                let _ = answer.send(room.snapshot()); // who asked may have gone
-            }
-            Command::Keep(answer) => {
-                effects.save = true;
-                durable = Some(answer);
-            }
-            Command::Call(call_id, participant) => room.call_changed(call_id, participant, &mut effects),
         }
         send(&server, &room, effects).await;
-        if let Some(durable) = durable {
-            let _ = durable.send(()); // who asked may have gone
+        for answer in kept {
+            let _ = answer.send(()); // who asked may have gone
         }
         if room.is_destroyed || (room.occupants.is_empty() && !room.config.persistent && room.was_entered) {
             break;
@@ -75,15 +69,40 @@ pub(crate) async fn run(server: Arc<Server>, mut room: Room, mut inbox: mpsc::Re
     }
 }
 
-/// First durable, then said.
-async fn send(server: &Arc<Server>, room: &Room, effects: Effects) {
+fn take(
+    server: &Server,
+    room: &mut Room,
+    command: Command,
+    effects: &mut Effects,
+    kept: &mut Vec<oneshot::Sender<()>>,
+) {
+    match command {
+        Command::Stanza(stanza) => {
+            if let Err(error) = room.handle(&stanza, unix_millis(), effects) {
+                route::refuse(server, &stanza, &error);
+            }
+        }
+        Command::Snapshot(answer) => {
+            let _ = answer.send(room.snapshot()); // who asked may have gone
+        }
+        Command::Keep(answer) => {
+            effects.save = true;
+            kept.push(answer);
+        }
+        Command::Call(call_id, participant) => room.call_changed(call_id, participant, effects),
+    }
+}
+
+/// First durable, then said. What could not be made durable is not said, and those who asked for it learn why.
+async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) {
     if let Err(error) = persist(server, room, &effects).await {
         tracing::error!(%error, "a room could not be kept");
-        if let Some(asked) = &effects.cause {
-            let error = StanzaError::because(ErrorKind::InternalServerError, "the room could not be stored");
+        let error = StanzaError::because(ErrorKind::InternalServerError, "the room could not be stored");
+        for asked in &effects.causes {
             route::refuse(server, asked, &error);
-            return;
         }
+        // Who is inside is true all the same.
+        effects.stanzas.retain(|stanza| stanza.kind == Kind::Presence);
     }
     for stanza in effects.stanzas {
         let Some(to) = &stanza.to else { continue };
@@ -123,3 +142,6 @@ async fn persist(server: &Server, room: &Room, effects: &Effects) -> Result<(), 
     }
     Ok(())
 }
+
+/// Commands that are taken before the room is stored once.
+const BATCH: usize = 64;
