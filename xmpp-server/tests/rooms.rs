@@ -284,6 +284,42 @@ async fn occupants_wear_what_they_do_in_the_call() {
 }
 
 #[tokio::test]
+async fn clients_of_one_account_share_a_nick() {
+    let served = serve().await;
+    let mut facts = served.bus.subscribe();
+    let (mut alice, mut bob) = room(&served).await;
+    let mut phone = Client::online(&served, "bob", "phone").await;
+    phone.enter(ROOM, "Bob").await;
+    alice.expect(&["<presence", "/Bob'"]).await;
+    alice.send(&format!("<message type='groupchat' to='{ROOM}'><body>both</body></message>")).await;
+    alice.send(&format!("<message type='chat' to='{ROOM}/Bob'><body>private</body></message>")).await;
+    for client in [&mut bob, &mut phone] {
+        client.expect(&["<body>both</body>"]).await;
+        client.expect(&["<body>private</body>"]).await;
+    }
+    let snapshot = served.server.rooms().room(&ROOM.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(snapshot.occupants.len(), 2);
+    phone.send(&format!("<presence type='unavailable' to='{ROOM}/Bob'/>")).await;
+    phone.expect(&["type='unavailable'", "code='110'"]).await;
+    let remains = alice.expect(&["<presence", "/Bob'"]).await;
+    assert!(!remains.contains("unavailable"), "{remains}");
+    phone.enter(ROOM, "Bob").await;
+    alice.ask("set", ROOM, &item("nick='Bob' role='none'")).await;
+    for client in [&mut bob, &mut phone] {
+        client.expect(&["type='unavailable'", "code='307'", "code='110'"]).await;
+    }
+    let mut removed = 0;
+    let is_either =
+        |e: &RoomEvent| matches!(e, RoomEvent::OccupantRemoved { .. } | RoomEvent::SubjectChanged { .. });
+    while let RoomEvent::OccupantRemoved { reason, .. } = fact(&mut facts, is_either).await {
+        assert_eq!(reason, LeaveReason::Kicked);
+        removed += 1;
+        alice.send(&format!("<message type='groupchat' to='{ROOM}'><subject>end</subject></message>")).await;
+    }
+    assert_eq!(removed, 1);
+}
+
+#[tokio::test]
 async fn a_room_that_another_process_made_is_found() {
     let store = Store::in_memory();
     let served = serve_with(Config::default(), store.clone()).await;

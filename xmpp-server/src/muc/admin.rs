@@ -121,15 +121,33 @@ impl Room {
         reason: Option<&str>,
         out: &mut Effects,
     ) {
-        let Some(occupant) = self.occupants.iter_mut().find(|occupant| occupant.nick == nick) else { return };
-        let jid = occupant.jid.clone();
+        let clients = self.clients(nick);
+        let Some(first) = clients.first() else { return };
         if role == Role::None {
-            return self.remove(&jid, LeaveReason::Kicked, actor, reason, &[], out);
+            return self.remove_nick(first, LeaveReason::Kicked, actor, reason, out);
         }
-        if std::mem::replace(&mut occupant.role, role) != role {
-            self.show_change(&jid, actor, reason, out);
-            self.tell_role(&jid, out);
+        let mut is_other = false;
+        for client in self.occupants.iter_mut().filter(|client| client.nick == nick) {
+            is_other |= std::mem::replace(&mut client.role, role) != role;
         }
+        if is_other {
+            self.show_change(first, actor, reason, out);
+            self.tell_role(first, out);
+        }
+    }
+
+    /// All clients of an occupant leave at once: each learns it, and so do the others, once.
+    pub(crate) fn remove_nick(
+        &mut self,
+        jid: &Jid,
+        why: LeaveReason,
+        actor: Option<&str>,
+        reason: Option<&str>,
+        out: &mut Effects,
+    ) {
+        let Some(nick) = self.occupant(jid).map(|occupant| occupant.nick.clone()) else { return };
+        self.remove(jid, why, actor, reason, &[], out);
+        self.occupants.retain(|client| client.nick != nick); // they were told with the first
     }
 
     /// §9.1 to §9.4, §10.3 to §10.8.
@@ -157,14 +175,15 @@ impl Room {
             self.occupants.iter().map(|o| o.jid.clone()).filter(|o| o.to_bare() == *jid).collect();
         for full in &inside {
             if affiliation == Affiliation::Outcast {
-                self.remove(full, LeaveReason::Banned, actor, reason, &[], out);
+                self.remove_nick(full, LeaveReason::Banned, actor, reason, out);
             } else if self.config.members_only && !affiliation.is_member() {
-                self.remove(full, LeaveReason::NotMember, actor, reason, &[], out);
+                self.remove_nick(full, LeaveReason::NotMember, actor, reason, out);
             } else {
                 let role = self.role_of(affiliation);
                 let mut is_other = false;
-                if let Some(occupant) = self.occupants.iter_mut().find(|occupant| occupant.jid == *full) {
-                    is_other = std::mem::replace(&mut occupant.role, role) != role;
+                let nick = self.occupant(full).map(|occupant| occupant.nick.clone()).unwrap_or_default();
+                for client in self.occupants.iter_mut().filter(|client| client.nick == nick) {
+                    is_other |= std::mem::replace(&mut client.role, role) != role;
                 }
                 self.show_change(full, actor, reason, out);
                 if is_other {
@@ -194,7 +213,7 @@ impl Room {
     fn show_change(&self, jid: &Jid, actor: Option<&str>, reason: Option<&str>, out: &mut Effects) {
         let Some(occupant) = self.occupant(jid) else { return };
         for viewer in &self.occupants {
-            let is_self = viewer.jid == *jid;
+            let is_self = viewer.nick == occupant.nick;
             let real = (self.sees_jids(viewer) || is_self).then(|| jid.as_str());
             let affiliation = self.affiliation(jid).as_str();
             let item =
@@ -225,7 +244,7 @@ impl Room {
             if self.occupant(from).is_none_or(|me| me.role != Role::Moderator) {
                 return Err(ErrorKind::Forbidden.into());
             }
-            let items = self.occupants.iter().filter(|occupant| occupant.role == role).map(|occupant| {
+            let items = self.nicks().filter(|occupant| occupant.role == role).map(|occupant| {
                 let affiliation = self.affiliation(&occupant.jid).as_str();
                 let (jid, nick) = (Some(occupant.jid.as_str()), Some(occupant.nick.as_str()));
                 Item { affiliation, role: role.as_str(), jid, nick, ..Item::default() }

@@ -69,8 +69,7 @@ impl Room {
                 .flatten()
                 .any(|p| p.jid.as_ref().is_some_and(|p| p.as_str() == jid.bare_str()))
         };
-        let changed: Vec<_> =
-            self.occupants.iter().filter(|occupant| concerned(&occupant.jid)).cloned().collect();
+        let changed: Vec<_> = self.nicks().filter(|occupant| concerned(&occupant.jid)).cloned().collect();
         for occupant in &changed {
             self.broadcast_presence(occupant, &[], out);
         }

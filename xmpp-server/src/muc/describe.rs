@@ -83,7 +83,7 @@ impl Room {
                 "muc#roominfo_occupants",
                 "text-single",
                 "Occupants",
-                self.occupants.len().to_string(),
+                self.nicks().count().to_string(),
             ))
             .with(field("muc#maxhistoryfetch", "text-single", "", self.config.history.to_string()));
         let is_closed = self.config.members_only || !self.config.public;
@@ -101,7 +101,7 @@ impl Room {
     /// §6.5: who is inside, to those inside and, if the room is public, to all.
     pub(crate) fn items(&self, from: &Jid) -> Element {
         let may = self.occupant(from).is_some() || (self.config.public && !self.config.members_only);
-        let inside = self.occupants.iter().filter(|_| may);
+        let inside = self.nicks().filter(|_| may);
         items(None, inside.map(|o| (self.occupant_jid(&o.nick).as_str().to_owned(), String::new())))
     }
 }

@@ -4,7 +4,7 @@
 //! Out   what §7.2 orders: the others' presence, one's own with 110, history, the subject; facts.
 //! Errors §7.2: `not-authorized` (password), `registration-required` (members only), `forbidden` (banned), `conflict`
 //!        (nick), `service-unavailable` (full), `item-not-found` (locked), `jid-malformed` (no nick).
-//! Not here: one nick on several clients of one account: the second is a conflict.
+//! Several clients of one account may enter under one nick; to the others they are one occupant.
 
 use shared_model::{Affiliation, LeaveReason, Role, RoomEvent};
 use xmpp_core::payload::muc::{HistoryWish, Item, user};
@@ -72,7 +72,8 @@ impl Room {
         let affiliation = self.affiliation(from);
         self.admit(from, nick, affiliation, entrance)?;
         self.was_entered = true;
-        let role = self.role_of(affiliation);
+        let earlier = self.by_nick(nick).map(|client| client.role);
+        let role = earlier.unwrap_or_else(|| self.role_of(affiliation));
         let occupant =
             Occupant { nick: nick.to_owned(), jid: from.clone(), role, presence: own_elements(stanza) };
         // §7.2.3: first everybody else to the one who enters, then the one who enters to everybody.
@@ -89,7 +90,7 @@ impl Room {
         }
         let wish = entrance.map(HistoryWish::parse).unwrap_or_default();
         self.welcome(&occupant, &codes, &wish, now, out);
-        if let Some(jid) = bare(from) {
+        if let Some(jid) = bare(from).filter(|_| earlier.is_none()) {
             let (room, nick) = (self.address.clone(), nick.to_owned());
             out.facts.push(RoomEvent::OccupantJoined { room, jid, nick, role });
         }
@@ -119,7 +120,7 @@ impl Room {
         {
             return Err(ErrorKind::NotAuthorized.into());
         }
-        if self.by_nick(nick).is_some_and(|other| other.jid != *from) {
+        if self.by_nick(nick).is_some_and(|other| other.jid.bare_str() != from.bare_str()) {
             return Err(ErrorKind::Conflict.into());
         }
         if self.occupants.len() >= self.config.max_users && affiliation < Affiliation::Admin {
@@ -130,7 +131,7 @@ impl Room {
 
     /// Others' presence, one's own, history, subject: in this order (§7.2).
     fn welcome(&self, to: &Occupant, codes: &[u16], wish: &HistoryWish, now: i64, out: &mut Effects) {
-        for other in self.occupants.iter().filter(|other| other.jid != to.jid) {
+        for other in self.nicks().filter(|other| other.nick != to.nick) {
             out.stanzas.push(self.presence_for(other, to, &[]));
         }
         let me = self.occupant(&to.jid).unwrap_or(to);
@@ -158,7 +159,7 @@ impl Room {
         }
         let affiliation = self.affiliation(&before.jid).as_str();
         for viewer in &self.occupants {
-            let is_self = viewer.jid == before.jid;
+            let is_self = viewer.nick == before.nick;
             let jid = (self.sees_jids(viewer) || is_self).then(|| before.jid.as_str());
             let role = before.role.as_str();
             let item = Item { affiliation, role, jid, nick: Some(nick), ..Item::default() };
@@ -167,12 +168,10 @@ impl Room {
                 .with_content(&[user(Some(&item), codes), self.occupant_id(&before.jid)]);
             out.stanzas.push(gone.addressed(Some(&self.occupant_jid(&before.nick)), Some(&viewer.jid)));
         }
-        if let Some(occupant) = self.occupants.iter_mut().find(|occupant| occupant.jid == before.jid) {
-            occupant.nick = nick.to_owned();
-            occupant.presence = own_elements(stanza);
-            let after = occupant.clone();
-            self.broadcast_presence(&after, &[], out);
+        for client in self.occupants.iter_mut().filter(|client| client.nick == before.nick) {
+            client.nick = nick.to_owned();
         }
+        self.change_status(&before.jid, stanza, out);
         if let Some(jid) = bare(&before.jid) {
             let (room, role) = (self.address.clone(), before.role);
             out.facts.push(RoomEvent::RoleChanged { room, jid, nick: nick.to_owned(), role });

@@ -63,10 +63,10 @@ impl Room {
     /// §10.2.1: a room that became members-only sends others away, with 322.
     fn remove_strangers(&mut self, out: &mut Effects) {
         let is_stranger = |jid: &Jid| !self.affiliation(jid).is_member();
-        let strangers: Vec<Jid> = self.occupants.iter().map(|o| o.jid.clone()).filter(is_stranger).collect();
+        let strangers: Vec<Jid> = self.nicks().map(|o| o.jid.clone()).filter(is_stranger).collect();
         for jid in strangers {
             let from = out.stanzas.len();
-            self.remove(&jid, LeaveReason::NotMember, None, None, &[], out);
+            self.remove_nick(&jid, LeaveReason::NotMember, None, None, out);
             for stanza in &mut out.stanzas[from..] {
                 if let Some(x) = stanza.find("x", ns::MUC_USER) {
                     let mut x = x;

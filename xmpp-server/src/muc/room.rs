@@ -29,7 +29,7 @@ pub(crate) struct Effects {
     pub(crate) causes: Vec<Stanza>,
 }
 
-/// One in the room.
+/// One client in the room. Several clients of one account may share a nick; they are one occupant to the others.
 #[derive(Debug, Clone)]
 pub(crate) struct Occupant {
     pub(crate) nick: String,
@@ -146,9 +146,22 @@ impl Room {
         self.occupants.iter().find(|occupant| occupant.jid == *jid)
     }
 
-    /// The occupant of a nick.
+    /// The occupant of a nick; of several clients the one that entered first.
     pub(crate) fn by_nick(&self, nick: &str) -> Option<&Occupant> {
         self.occupants.iter().find(|occupant| occupant.nick == nick)
+    }
+
+    /// Every client of a nick.
+    pub(crate) fn clients(&self, nick: &str) -> Vec<Jid> {
+        self.occupants.iter().filter(|occupant| occupant.nick == nick).map(|o| o.jid.clone()).collect()
+    }
+
+    /// The occupants as others see them: one for each nick.
+    pub(crate) fn nicks(&self) -> impl Iterator<Item = &Occupant> {
+        let is_first = |(at, occupant): &(usize, &Occupant)| {
+            self.occupants[..*at].iter().all(|earlier| earlier.nick != occupant.nick)
+        };
+        self.occupants.iter().enumerate().filter(is_first).map(|(_, occupant)| occupant)
     }
 
     /// What somebody is to the room for good.
@@ -174,7 +187,7 @@ impl Room {
 
     /// Presence of `occupant` as `viewer` gets it; codes besides 110.
     pub(crate) fn presence_for(&self, occupant: &Occupant, viewer: &Occupant, codes: &[u16]) -> Stanza {
-        let is_self = occupant.jid == viewer.jid;
+        let is_self = occupant.nick == viewer.nick;
         let mut all = codes.to_vec();
         if is_self {
             all.push(110);
@@ -225,6 +238,9 @@ impl Room {
     ) {
         let Some(at) = self.occupants.iter().position(|occupant| occupant.jid == *jid) else { return };
         let gone = self.occupants[at].clone();
+        if why == LeaveReason::Left && self.clients(&gone.nick).len() > 1 {
+            return self.remove_client(at, out);
+        }
         let code: &[u16] = match why {
             LeaveReason::Left | LeaveReason::Destroyed => &[],
             LeaveReason::Kicked => &[307],
@@ -234,7 +250,7 @@ impl Room {
         };
         let affiliation = self.affiliation(jid).as_str();
         for viewer in &self.occupants {
-            let is_self = viewer.jid == gone.jid;
+            let is_self = viewer.nick == gone.nick;
             let mut codes = code.to_vec();
             if is_self {
                 codes.push(110);
@@ -251,6 +267,18 @@ impl Room {
         if let Some(jid) = bare(&gone.jid) {
             let room = self.address.clone();
             out.facts.push(RoomEvent::OccupantRemoved { room, jid, nick: gone.nick, reason: why });
+        }
+    }
+
+    /// One client of several goes: the others see who remains.
+    fn remove_client(&mut self, at: usize, out: &mut Effects) {
+        let gone = self.occupants.remove(at);
+        let affiliation = self.affiliation(&gone.jid).as_str();
+        let item = Item { affiliation, role: "none", jid: Some(gone.jid.as_str()), ..Item::default() };
+        let farewell = Stanza::new(Kind::Presence, Some("unavailable")).with(&user(Some(&item), &[110]));
+        out.stanzas.push(farewell.addressed(Some(&self.occupant_jid(&gone.nick)), Some(&gone.jid)));
+        if let Some(remaining) = self.by_nick(&gone.nick).cloned() {
+            self.broadcast_presence(&remaining, &[], out);
         }
     }
 
@@ -277,7 +305,7 @@ impl Room {
                 password: self.config.password.clone(),
             },
             affiliations: affiliations.collect(),
-            occupants: self.occupants.iter().filter_map(shown).collect(),
+            occupants: self.nicks().filter_map(shown).collect(),
         }
     }
 }

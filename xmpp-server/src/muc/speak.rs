@@ -127,12 +127,16 @@ impl Room {
         if message.is_type("groupchat") {
             return Err(ErrorKind::BadRequest.into());
         }
-        let hearer = self.by_nick(nick).ok_or(ErrorKind::ItemNotFound)?;
+        let hearers = self.clients(nick);
+        if hearers.is_empty() {
+            return Err(ErrorKind::ItemNotFound.into());
+        }
         let mut content = strip(message.children());
         content.push(Element::new("x", ns::MUC_USER));
         content.push(self.occupant_id(&speaker.jid));
         let from = self.occupant_jid(&speaker.nick);
-        out.stanzas.push(message.clone().with_content(&content).addressed(Some(&from), Some(&hearer.jid)));
+        let copy = message.clone().with_content(&content);
+        out.stanzas.extend(hearers.iter().map(|hearer| copy.clone().addressed(Some(&from), Some(hearer))));
         Ok(())
     }
 
