@@ -1,0 +1,72 @@
+"""Three baresip legs in one conference, moderated from the chat room by slixmpp."""
+
+import asyncio
+import time
+
+from chat import Chat
+from conftest import ROOMS, wait_until
+from phone import Phone
+
+TONES = {"alice": 440, "bob": 660, "carol": 880}
+LOUD, QUIET = 1500, 250
+
+
+def levels(phone):
+    return {name: phone.hears(hertz) for name, hertz in TONES.items()}
+
+
+def test_each_hears_the_others_and_the_room_moderates_the_call(service):
+    service.add("alice", "bob", "carol")
+    service.run("room", "add", f"lounge@{ROOMS}", "--owner", "alice@localhost")
+    room = f"lounge@{ROOMS}"
+    phones = {
+        name: Phone(service, name, transport, TONES[name], codecs)
+        for name, transport, codecs in [("alice", "udp", "pcmu"), ("bob", "tls", "pcma"), ("carol", "tcp", "pcmu")]
+    }
+    started = []
+
+    async def chat():
+        moderator = await Chat("alice", service).connect()
+        guests = [await Chat(name, service).connect() for name in ("bob", "carol")]
+        for one in (moderator, *guests):
+            await one.join(room)
+
+        def quiet(phone, name):
+            return phone.hears(TONES[name], 0.5) < QUIET
+
+        await moderator.set_role(room, "bob", "visitor")
+        await wait_async(lambda: quiet(phones["alice"], "bob") and quiet(phones["carol"], "bob"), "bob is muted")
+        assert phones["alice"].hears(TONES["carol"]) > LOUD, "the others are still heard"
+        await moderator.set_role(room, "bob", "participant")
+        await wait_async(lambda: phones["alice"].hears(TONES["bob"], 0.5) > LOUD, "bob is heard again")
+        await moderator.set_role(room, "carol", "none")
+        await wait_async(lambda: "BYE sip:" in phones["carol"].says(), "carol's call ends")
+        for one in (moderator, *guests):
+            await one.close()
+
+    try:
+        for phone in phones.values():
+            phone.start(f"/dial sip:{room}")
+            started.append(phone)
+        for phone in phones.values():
+            phone.wait_for("Call established")
+            assert ";isfocus" in phone.says()
+        for name, phone in phones.items():
+            others = [other for other in TONES if other != name]
+            wait_until(
+                lambda: all(levels(phone)[other] > LOUD for other in others), 15, f"{name} hears the others"
+            )
+            assert levels(phone)[name] < QUIET, f"{name} does not hear itself: {levels(phone)}"
+        asyncio.run(chat())
+    finally:
+        for phone in started:
+            phone.stop()
+
+
+async def wait_async(holds, what, seconds=15):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if holds():
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"{what}: not in {seconds} s")
