@@ -1,6 +1,7 @@
 //! `cusax user` and `cusax app-password`.
 
 use std::io::BufRead;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use shared_auth::{AccountCard, Auth, NewAccount, Profile};
@@ -45,6 +46,23 @@ pub(crate) async fn password(
     let (password, is_made) = password_for(from_stdin)?;
     desk.book.set_password(card.account, &password).await?;
     tell(&card, is_made.then_some(password.as_str()), json);
+    Ok(())
+}
+
+pub(crate) async fn token(
+    desk: &Auth,
+    address: &Address,
+    expires: Duration,
+    json: bool,
+) -> anyhow::Result<()> {
+    let card = find(desk, address).await?;
+    let account = Some(card.account);
+    let token = desk.tokens.issue(provisioning::PURPOSE, account, "", expires, unix_millis()).await?;
+    if json {
+        println!("{}", serde_json::json!({ "address": card.aor, "token": token }));
+    } else {
+        println!("{token}");
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The command line: what can be said, and nothing of what is done.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shared_model::{Address, RoomAddress};
@@ -66,6 +67,13 @@ pub(crate) enum User {
         /// Read the password from the first line of standard input.
         #[arg(long)]
         password_stdin: bool,
+    },
+    /// Makes a token with which one device fetches its configuration once: `/provision/…?token=`.
+    Token {
+        address: Address,
+        /// How long it is good for.
+        #[arg(long, default_value = "7d", value_parser = duration)]
+        expires: Duration,
     },
     /// Forbids logging in, and ends what is up.
     Disable { address: Address },
@@ -142,4 +150,9 @@ pub(crate) enum ConfigCommand {
     Check,
     /// Every key, its default and its meaning.
     Print,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    shared_runtime::config::parse_duration(text)
+        .ok_or_else(|| "a length of time is written 7d, 12h or 30m".to_owned())
 }

@@ -76,6 +76,9 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         bound.extend(server.bound().tcp.iter().map(|address| ("sip.tcp", *address)));
         bound.extend(server.bound().tls.iter().map(|address| ("sip.tls", *address)));
     }
+    if parts.contains(&Part::Provisioning) {
+        start_provisioning(config, &ground, &mut bound).await?;
+    }
     for address in &config.operations.listen {
         let listener = listen::tcp("operations.listen", *address).await?;
         bound.push(("operations.listen", listener.local_addr()?));
@@ -144,6 +147,40 @@ async fn start_conference(
     .await?;
     focus.attach(endpoint);
     ground.shutdown.spawn(conference::bridge::run(focus, ground.bus.subscribe(), ground.shutdown.clone()));
+    Ok(())
+}
+
+/// The HTTPS face knows the other faces by the ports that they listen on.
+async fn start_provisioning(
+    config: &Config,
+    ground: &Ground,
+    bound: &mut Vec<(&'static str, SocketAddr)>,
+) -> anyhow::Result<()> {
+    let mut listeners = Vec::new();
+    for address in &config.http.https {
+        let listener = listen::tcp("http.https", *address).await?;
+        bound.push(("http.https", listener.local_addr()?));
+        listeners.push(listener);
+    }
+    let port =
+        |name: &str| bound.iter().find(|(listener, _)| *listener == name).map(|(_, address)| address.port());
+    let router = provisioning::router(provisioning::Parts {
+        domain: config.domain.clone(),
+        rooms_domain: config.rooms_domain(),
+        host: config.domain.clone(),
+        ports: provisioning::Ports {
+            sip_udp: port("sip.udp"),
+            sip_tcp: port("sip.tcp"),
+            sip_tls: port("sip.tls"),
+            xmpp: port("xmpp.c2s"),
+            xmpp_tls: port("xmpp.c2s_tls"),
+            https: port("http.https"),
+        },
+        auth: ground.auth.clone(),
+    });
+    for listener in listeners {
+        http::serve_tls(listener, ground.tls.server(&[b"http/1.1"]), router.clone(), &ground.shutdown);
+    }
     Ok(())
 }
 

@@ -58,6 +58,7 @@ async fn run(line: Line) -> anyhow::Result<()> {
                 User::Password { address, password_stdin } => {
                     accounts::password(&desk, &address, password_stdin, json).await
                 }
+                User::Token { address, expires } => accounts::token(&desk, &address, expires, json).await,
                 User::Disable { address } => accounts::set_enabled(&desk, &address, false).await,
                 User::Enable { address } => accounts::set_enabled(&desk, &address, true).await,
                 User::Remove { address } => accounts::remove(&desk, &address).await,

@@ -24,6 +24,7 @@ fn print() -> String {
     rows.extend(sip_server::SPECS.iter().map(|spec| ("SIP", *spec)));
     rows.extend(xmpp_server::specs().into_iter().map(|spec| ("XMPP", spec)));
     rows.extend(conference::SPECS.iter().map(|spec| ("conference", *spec)));
+    rows.extend(provisioning::SPECS.iter().map(|spec| ("provisioning", *spec)));
     rows.sort_by_key(|(part, spec)| (spec.document, *part));
     let mut out = String::from(
         "# Specifications\n\nPrinted from what the code claims; a test says when this page differs.\n\n\

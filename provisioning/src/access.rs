@@ -1,0 +1,85 @@
+//! Who asks — HTTP Basic (RFC 7617), the fields of a form, or a single-use token in the URL.
+//!
+//! In    a request's headers and fields. Out the account's card, and the password if it was a password that proved it.
+//! Errors 401 with one text for every wrong proof; 429 with Retry-After while throttled; 503 without a store.
+
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+use shared_auth::{AccountCard, Denied, OnWire, Origin, Proof};
+use shared_model::Protocol;
+use shared_runtime::http::Peer;
+
+use crate::Parts;
+
+/// What tokens of this face are issued for.
+pub const PURPOSE: &str = "provision";
+
+/// What may stand in the URL or in a form.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Fields {
+    pub(crate) token: String,
+    pub(crate) username: String,
+    pub(crate) password: String,
+}
+
+/// Proves the account, or says how to answer.
+pub(crate) async fn prove(
+    parts: &Parts,
+    peer: Peer,
+    headers: &HeaderMap,
+    fields: &Fields,
+) -> Result<AccountCard, Response> {
+    let proof = proof(parts, headers, fields).ok_or_else(unproven)?;
+    let origin = Origin { protocol: Protocol::Provisioning, ip: peer.0.ip().to_canonical() };
+    let identity = parts.auth.authenticator.verify(proof, origin).await.map_err(|denied| refuse(&denied))?;
+    match parts.auth.directory.by_id(identity.account).await {
+        Ok(Some(card)) => Ok(card),
+        Ok(None) => Err(unproven()),
+        Err(_) => Err(StatusCode::SERVICE_UNAVAILABLE.into_response()),
+    }
+}
+
+fn proof(parts: &Parts, headers: &HeaderMap, fields: &Fields) -> Option<Proof> {
+    if !fields.token.is_empty() {
+        return Some(Proof::Token { purpose: PURPOSE.to_owned(), text: fields.token.clone() });
+    }
+    let (name, password) = if fields.username.is_empty() {
+        basic(headers)?
+    } else {
+        (fields.username.clone(), fields.password.clone())
+    };
+    Some(Proof::Plain { name, domain: parts.domain.clone(), password, authzid: String::new() })
+}
+
+fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let text = String::from_utf8(BASE64_STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (name, password) = text.split_once(':')?;
+    Some((name.to_owned(), password.to_owned()))
+}
+
+fn refuse(denied: &Denied) -> Response {
+    match denied.on_wire() {
+        OnWire::TryLater(wait) => {
+            let seconds = wait.as_secs().max(1).to_string();
+            (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds)], "too many failed attempts\n")
+                .into_response()
+        }
+        OnWire::TemporaryFailure => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        OnWire::Malformed => StatusCode::BAD_REQUEST.into_response(),
+        OnWire::Refused | OnWire::ChallengeAgain | OnWire::ChallengeStale => unproven(),
+    }
+}
+
+fn unproven() -> Response {
+    let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"cusax\", charset=\"UTF-8\"")];
+    (StatusCode::UNAUTHORIZED, challenge, "a password or a token is needed\n").into_response()
+}

@@ -1,0 +1,41 @@
+//! What every renderer says: the two halves of one account, and where they connect.
+
+use shared_auth::AccountCard;
+
+use crate::Parts;
+
+/// A transport and its port.
+pub(crate) struct Access {
+    /// `tls`, `tcp` or `udp`.
+    pub(crate) transport: &'static str,
+    pub(crate) port: u16,
+}
+
+impl Parts {
+    /// Where SIP is, the protected way first.
+    pub(crate) fn sip(&self) -> Vec<Access> {
+        let all = [("tls", self.ports.sip_tls), ("tcp", self.ports.sip_tcp), ("udp", self.ports.sip_udp)];
+        all.into_iter().filter_map(|(transport, port)| Some(Access { transport, port: port? })).collect()
+    }
+
+    /// The registrar as a SIP URI, with the way to it.
+    pub(crate) fn registrar(&self) -> String {
+        match self.sip().first() {
+            Some(access) => format!("sip:{}:{};transport={}", self.host, access.port, access.transport),
+            None => format!("sip:{}", self.domain),
+        }
+    }
+
+    /// An URL of this face.
+    pub(crate) fn url(&self, path: &str) -> String {
+        match self.ports.https {
+            Some(443) | None => format!("https://{}{path}", self.host),
+            Some(port) => format!("https://{}:{port}{path}", self.host),
+        }
+    }
+}
+
+/// The name to show: the account's, or the local part of its AOR.
+pub(crate) fn shown_name(card: &AccountCard) -> &str {
+    if card.name.is_empty() { card.aor.local() } else { &card.name }
+}
