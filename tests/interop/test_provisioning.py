@@ -1,0 +1,76 @@
+"""Clients' configuration by HTTPS; linphonec registers from the URL alone."""
+
+import base64
+import json
+import ssl
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from conftest import DOMAIN, PASSWORD, wait_until
+
+
+def fetch(service, path, password=None, name="alice", form=None):
+    context = ssl.create_default_context(cafile=str(service.folder / "data/tls/ca.pem"))
+    request = urllib.request.Request(f"https://localhost:{service.ports['http.https']}{path}")
+    if password:
+        request.add_header("Authorization", "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode())
+    data = urllib.parse.urlencode(form).encode() if form else None
+    try:
+        with urllib.request.urlopen(request, data, timeout=10, context=context) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read().decode()
+
+
+def test_an_account_fetches_its_two_halves_by_password_or_token_once(service):
+    service.add("alice")
+    status, text = fetch(service, "/provision/cusax.json", PASSWORD)
+    whole = json.loads(text)
+    assert status == 200 and whole["sip"]["aor"] == f"sip:alice@{DOMAIN}" and whole["xmpp"]["jid"] == f"alice@{DOMAIN}"
+    assert whole["xmpp"]["features"]["calls"] is False and whole["sip"]["features"]["messaging"] is False
+    token = service.run("user", "token", f"alice@{DOMAIN}").strip()
+    assert fetch(service, f"/provision/cusax.json?token={token}")[0] == 200
+    assert fetch(service, f"/provision/cusax.json?token={token}")[0] == 401, "a token is good once"
+    wrong, nobody = fetch(service, "/provision/cusax.json", "wrong"), fetch(service, "/provision/cusax.json", "wrong", "eve")
+    assert wrong == nobody and wrong[0] == 401
+
+
+def test_jitsi_gets_properties_by_post_and_webfinger_tells_strangers_nothing(service):
+    service.add("alice")
+    status, text = fetch(service, "/provision/jitsi.properties", form={"username": "alice", "password": PASSWORD})
+    keys = dict(line.split("=", 1) for line in text.splitlines())
+    node = next(key for key in keys if key.endswith("cusax.XMPP_ACCOUNT_ID"))
+    assert status == 200 and any(key.endswith(keys[node]) and "jabber" in key for key in keys)
+    assert "CALLING_DISABLED=true" in text
+    known = fetch(service, f"/.well-known/webfinger?resource=acct:alice@{DOMAIN}")
+    unknown = fetch(service, f"/.well-known/webfinger?resource=acct:eve@{DOMAIN}")
+    assert known[1].replace("alice", "eve") == unknown[1] and known[0] == unknown[0] == 200
+    assert f"sip:alice@{DOMAIN}" in fetch(service, f"/.well-known/webfinger?resource=acct:alice@{DOMAIN}", PASSWORD)[1]
+    assert fetch(service, "/.well-known/host-meta")[0] == 200
+
+
+def test_linphone_registers_from_the_url_alone(service):
+    service.add("alice")
+    token = service.run("user", "token", f"alice@{DOMAIN}").strip()
+    home = service.folder / "linphone"
+    (home / ".local/share/linphone").mkdir(parents=True)
+    ca = service.folder / "data/tls/ca.pem"
+    url = f"https://localhost:{service.ports['http.https']}/provision/linphone.xml?token={token}"
+    (home / "rc").write_text(
+        f"[misc]\nconfig-uri={url}\n[sip]\nsip_port=-1\nsip_tcp_port=-1\nsip_tls_port=-1\nroot_ca={ca}\n"
+        "verify_server_certs=1\n[sound]\nplayback_dev_id=none\ncapture_dev_id=none\n"
+    )
+    with open(home / "log", "wb") as log:
+        phone = subprocess.Popen(
+            ["linphonec", "-c", str(home / "rc"), "-d", "6"],
+            stdin=subprocess.PIPE, stdout=log, stderr=log, env={**service.environment, "HOME": str(home)},
+        )
+    try:
+        wait_until(
+            lambda: "sip_server_registrations_total 1" in service.metrics(), 25, "linphone registers"
+        )
+    finally:
+        phone.kill()
+        phone.wait(timeout=10)
