@@ -12,7 +12,7 @@ use shared_auth::{AccountCard, Denied, OnWire, Origin, Proof};
 use shared_model::Protocol;
 use shared_runtime::http::Peer;
 
-use crate::Parts;
+use crate::{Parts, unkept};
 
 /// What tokens of this face are issued for.
 pub const PURPOSE: &str = "provision";
@@ -67,7 +67,7 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
 }
 
 fn refuse(denied: &Denied) -> Response {
-    match denied.on_wire() {
+    let response = match denied.on_wire() {
         OnWire::TryLater(wait) => {
             let seconds = wait.as_secs().max(1).to_string();
             (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds)], "too many failed attempts\n")
@@ -76,10 +76,44 @@ fn refuse(denied: &Denied) -> Response {
         OnWire::TemporaryFailure => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         OnWire::Malformed => StatusCode::BAD_REQUEST.into_response(),
         OnWire::Refused | OnWire::ChallengeAgain | OnWire::ChallengeStale => unproven(),
-    }
+    };
+    unkept(response)
 }
 
 fn unproven() -> Response {
     let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"cusax\", charset=\"UTF-8\"")];
-    (StatusCode::UNAUTHORIZED, challenge, "a password or a token is needed\n").into_response()
+    unkept((StatusCode::UNAUTHORIZED, challenge, "a password or a token is needed\n").into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn every_wrong_proof_gets_one_challenge_that_nobody_keeps() {
+        for denied in [Denied::WrongProof, Denied::UnknownAccount, Denied::Disabled, Denied::BadToken] {
+            let response = refuse(&denied);
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+            assert!(response.headers().contains_key(header::WWW_AUTHENTICATE));
+            assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+        }
+    }
+
+    #[test]
+    fn a_throttled_proof_is_told_when_to_come_back() {
+        let response = refuse(&Denied::Throttled(Duration::from_secs(7)));
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "7");
+    }
+
+    #[test]
+    fn basic_splits_at_the_first_colon_and_refuses_what_is_no_base64() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, "basic YWxpY2U6YTpi".parse().unwrap());
+        assert_eq!(basic(&headers), Some(("alice".to_owned(), "a:b".to_owned())));
+        headers.insert(header::AUTHORIZATION, "Basic ???".parse().unwrap());
+        assert_eq!(basic(&headers), None);
+    }
 }

@@ -106,6 +106,8 @@ fn escape(value: &str) -> String {
     for unit in value.replace("${", "$ {").encode_utf16() {
         match unit {
             0x5c => out.push_str("\\\\"),
+            // Java drops blanks between the equals sign and the value.
+            0x20 if out.is_empty() => out.push_str("\\ "),
             0x20..=0x7e => out.push(char::from(unit as u8)),
             unit => out.push_str(&format!("\\u{unit:04x}")),
         }
@@ -120,5 +122,10 @@ mod tests {
     #[test]
     fn a_value_cannot_begin_a_line_or_a_placeholder() {
         assert_eq!(escape("a\nb=${password}\\é😀"), "a\\u000ab=$ {password}\\\\\\u00e9\\ud83d\\ude00");
+    }
+
+    #[test]
+    fn a_leading_blank_is_part_of_the_value() {
+        assert_eq!(escape(" Alice B"), "\\ Alice B");
     }
 }

@@ -16,6 +16,7 @@ mod webfinger;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -72,12 +73,17 @@ pub fn router(parts: Parts) -> Router {
         .route("/provision/cusax.json", get(cusax_json::answer))
         .route("/provision/linphone.xml", get(linphone::answer))
         .route("/provision/jitsi.properties", get(jitsi::get).post(jitsi::post))
+        .layer(DefaultBodyLimit::max(LONGEST_FORM))
         .with_state(Arc::new(parts))
 }
 
 /// A text of one media type that nobody may keep: it is private, and may be made of a token that is used up.
 fn private(media_type: &'static str, text: String) -> Response {
-    let mut response = public(media_type, text);
+    unkept(([(header::CONTENT_TYPE, media_type)], text).into_response())
+}
+
+/// An answer that depends on who asked, so that no cache may give it to another.
+fn unkept(mut response: Response) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
@@ -103,4 +109,25 @@ fn escape_xml(text: &str) -> String {
         }
     }
     out
+}
+
+/// The longest form that is read, in bytes; more gets 413.
+const LONGEST_FORM: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_public_answers_may_be_kept_and_read_by_other_pages() {
+        let (open, own) = (public("text/plain", String::new()), private("text/plain", String::new()));
+        assert!(open.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
+        assert!(!own.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
+        assert_eq!(own.headers()[header::CACHE_CONTROL], "no-store");
+    }
+
+    #[test]
+    fn xml_text_cannot_leave_its_element() {
+        assert_eq!(escape_xml("<a b='\"'>&\u{0}"), "&lt;a b=&apos;&quot;&apos;&gt;&amp;");
+    }
 }
