@@ -1,5 +1,7 @@
 //! The face over real HTTPS: a listener on a free port, a store in memory, a client that trusts the local CA.
 
+#![allow(clippy::unwrap_used, reason = "clippy excuses test functions, not the functions that they call")]
+
 use std::path::PathBuf;
 use std::time::Duration;
 
