@@ -32,6 +32,8 @@ pub(crate) struct Door<'a> {
     pub(crate) is_tls_required: bool,
     /// Parts of the names of user agents that read the first challenge only.
     pub(crate) first_challenge_only: &'a [String],
+    /// Whether a URI's host is our domain or address.
+    pub(crate) is_us: &'a (dyn Fn(&Uri<'_>) -> bool + Sync),
 }
 
 /// Proves who sent a request, or says how to answer it.
@@ -55,7 +57,7 @@ pub(crate) async fn prove(
     let Some(proof) = read(&credentials, request) else {
         return Err(Box::new(Message::response(request, 400, "Bad Digest Credentials")));
     };
-    if !is_about(&proof.uri, request.uri()) {
+    if !is_about(&proof.uri, request.uri(), door.is_us) {
         return Err(Box::new(Message::response(request, 400, "Digest URI Differs From Request-URI")));
     }
     let origin = Origin { protocol: Protocol::Sip, ip: flow.remote.ip().to_canonical() };
@@ -134,14 +136,17 @@ fn read(auth: &AuthParams<'_>, request: &Message) -> Option<DigestProof> {
     })
 }
 
-/// RFC 7616 §3.4.6: the uri of the credentials names the same resource. Clients leave parameters out.
-fn is_about(digest_uri: &str, request_uri: &str) -> bool {
+/// RFC 7616 §3.4.6: the uri of the credentials names the same resource. Clients leave parameters out, and some name
+/// the server that they send to instead, which is us.
+fn is_about(digest_uri: &str, request_uri: &str, is_us: impl Fn(&Uri<'_>) -> bool) -> bool {
     if digest_uri == request_uri {
         return true;
     }
     match (Uri::parse(digest_uri), Uri::parse(request_uri)) {
-        (Some(mine), Some(theirs)) => {
-            mine.user_unescaped() == theirs.user_unescaped() && mine.host.eq_ignore_ascii_case(theirs.host)
+        (Some(named), Some(requested)) => {
+            let is_same_user = named.user_unescaped() == requested.user_unescaped();
+            (is_same_user && named.host.eq_ignore_ascii_case(requested.host))
+                || (is_us(&named) && (is_same_user || named.user.is_empty()))
         }
         _ => false,
     }
@@ -164,7 +169,10 @@ mod tests {
 
     #[test]
     fn credentials_for_another_resource_are_noticed() {
-        assert!(is_about("sip:bob@x;transport=tcp", "sip:bob@X"));
-        assert!(!is_about("sip:bob@x", "sip:carol@x"));
+        let is_us = |uri: &Uri<'_>| uri.host == "192.0.2.1";
+        assert!(is_about("sip:bob@x;transport=tcp", "sip:bob@X", is_us));
+        assert!(is_about("sip:192.0.2.1:5060", "sip:bob@x", is_us), "the server itself");
+        assert!(!is_about("sip:bob@x", "sip:carol@x", is_us));
+        assert!(!is_about("sip:elsewhere", "sip:carol@x", is_us));
     }
 }

@@ -6,6 +6,7 @@
 
 mod authenticate;
 mod config;
+mod dialogs;
 mod facts;
 pub mod features;
 mod flow_token;

@@ -80,6 +80,8 @@ async fn in_dialog(server: &Server, request: &Message, tokens: &[String]) -> Res
     let uri = Uri::parse(request.uri());
     // The last of our entries is the one that faces the other side.
     let by_token = tokens.last().and_then(|token| server.tokens.flow(token, server.endpoint()));
+    let by_token = by_token
+        .or_else(|| server.dialogs.other_side(request).filter(|flow| server.endpoint().is_open(flow)));
     let hosted = uri.and_then(|uri| server.hosted(uri.host));
     let (flow, to) = match (by_token, hosted) {
         (Some(flow), _) if flow.transport == Transport::InProcess => (flow, Destination::Trusted),
@@ -144,6 +146,7 @@ async fn prove_as(
         realm: &server.domain,
         is_tls_required: server.is_tls_required,
         first_challenge_only: &server.config.first_challenge_only,
+        is_us: &|uri| is_our_host(server, uri),
     };
     prove(&door, request, flow, asker).await
 }

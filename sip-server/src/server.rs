@@ -17,6 +17,7 @@ use sip_core::{Message, Uri};
 use sip_endpoint::{Application, Bound, Endpoint, Flow, Incoming, Listeners, Port};
 
 use crate::config::Config;
+use crate::dialogs::Dialogs;
 use crate::facts::Facts;
 use crate::flow_token::FlowTokens;
 use crate::metrics::Metrics;
@@ -78,6 +79,7 @@ pub(crate) struct Server {
     pub(crate) facts: Facts,
     pub(crate) metrics: Metrics,
     pub(crate) tokens: FlowTokens,
+    pub(crate) dialogs: Dialogs,
     /// Names this process among those that wrote bindings.
     pub(crate) node: String,
     pub(crate) is_tls_required: bool,
@@ -94,6 +96,7 @@ impl SipServer {
         let server = Arc::new(Server {
             metrics: Metrics::new(needs.registry)?,
             tokens: FlowTokens::new(shared_runtime::random),
+            dialogs: Dialogs::default(),
             node: format!("{:016x}", shared_runtime::random()),
             is_tls_required: needs.tls.is_required(),
             facts: Facts::new(needs.bus),
@@ -220,7 +223,7 @@ async fn forward_ack(server: &Server, mut ack: Message) {
     let tokens = pop_routes(&mut ack, is_ours);
     let by_token = tokens.last().and_then(|token| server.tokens.flow(token, endpoint));
     let by_host = || Uri::parse(ack.uri()).and_then(|uri| server.hosted(uri.host));
-    if let Some(flow) = by_token.or_else(by_host) {
+    if let Some(flow) = by_token.or_else(by_host).or_else(|| server.dialogs.other_side(&ack)) {
         prepare_copy(&mut ack, None);
         endpoint.send_ack(ack, flow);
     }

@@ -27,6 +27,8 @@ pub(crate) struct Forwarding {
     route: Route,
     context: ResponseContext,
     cancels: Vec<Cancel>,
+    /// The way of each branch.
+    flows: Vec<Flow>,
     queue: mpsc::Sender<(usize, Answer)>,
     loop_key: String,
     /// The caller gave up.
@@ -54,6 +56,7 @@ pub(crate) async fn forward(
         route,
         context: ResponseContext::new(),
         cancels: Vec::new(),
+        flows: Vec::new(),
         queue,
         loop_key,
         is_cancelled: false,
@@ -127,6 +130,7 @@ impl Forwarding {
             let cancel =
                 self.server.endpoint().request_into(request, branch.flow, &self.loop_key, reply).await;
             self.cancels.push(cancel);
+            self.flows.push(branch.flow);
         }
     }
 
@@ -153,6 +157,7 @@ impl Forwarding {
         match answer {
             Answer::Response(mut response) => {
                 response.pop_front(Name::Via);
+                self.note_dialog(id, &response);
                 self.context.response(id, *response, actions);
             }
             Answer::Failed(failure) => {
@@ -160,6 +165,22 @@ impl Forwarding {
                 let status = if failure == Failure::Timeout { 408 } else { 503 };
                 self.context.failed(id, Message::response(&self.request, status, ""), actions);
             }
+        }
+    }
+
+    /// A call that begins or ends is remembered, for peers that drop our Record-Route.
+    fn note_dialog(&self, id: usize, response: &Message) {
+        if !(200..300).contains(&response.status()) {
+            return;
+        }
+        match self.request.method() {
+            "INVITE" if !self.request.is_in_dialog() => {
+                if let Some(callee) = self.flows.get(id) {
+                    self.server.dialogs.begin(response, self.flow, *callee, std::time::Instant::now());
+                }
+            }
+            "BYE" => self.server.dialogs.end(self.request.call_id()),
+            _ => {}
         }
     }
 

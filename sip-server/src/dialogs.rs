@@ -1,0 +1,91 @@
+//! Dialogs that went through us — RFC 3261 §12: both ways of a call, for peers that drop our Record-Route.
+//!
+//! In    the 2xx of an INVITE, with the flows of both sides. Out the flow to the other side.
+//! State one small entry a call, until its BYE or [`LONGEST_CALL`]; at most [`MOST`], beyond which none is added.
+//! Errors a request of no known dialog finds nothing; it is answered 481.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use sip_core::Message;
+use sip_endpoint::Flow;
+
+/// Every call that is up.
+#[derive(Default)]
+pub(crate) struct Dialogs(Mutex<HashMap<String, Dialog>>);
+
+struct Dialog {
+    caller_tag: String,
+    caller: Flow,
+    callee: Flow,
+    since: Instant,
+}
+
+impl Dialogs {
+    /// A 2xx answered an INVITE.
+    pub(crate) fn begin(&self, response: &Message, caller: Flow, callee: Flow, now: Instant) {
+        let Ok(mut dialogs) = self.0.lock() else { return };
+        if dialogs.len() >= MOST {
+            dialogs.retain(|_, dialog| now.duration_since(dialog.since) < LONGEST_CALL);
+        }
+        if dialogs.len() < MOST {
+            let caller_tag = response.from_tag().unwrap_or_default().to_owned();
+            dialogs.insert(response.call_id().to_owned(), Dialog { caller_tag, caller, callee, since: now });
+        }
+    }
+
+    /// The way to the other side of the dialog that a request is in.
+    pub(crate) fn other_side(&self, request: &Message) -> Option<Flow> {
+        let dialogs = self.0.lock().ok()?;
+        let dialog = dialogs.get(request.call_id())?;
+        if request.from_tag() == Some(&dialog.caller_tag) {
+            return Some(dialog.callee);
+        }
+        (request.to_tag() == Some(&dialog.caller_tag)).then_some(dialog.caller)
+    }
+
+    /// A BYE was answered.
+    pub(crate) fn end(&self, call_id: &str) {
+        if let Ok(mut dialogs) = self.0.lock() {
+            dialogs.remove(call_id);
+        }
+    }
+}
+
+/// Calls that are remembered; each takes about 200 bytes.
+const MOST: usize = 200_000;
+/// Calls that are longer than this may be forgotten; they still have their Record-Route.
+const LONGEST_CALL: Duration = Duration::from_secs(12 * 3_600);
+
+#[cfg(test)]
+mod tests {
+    use sip_core::header::Name;
+    use sip_endpoint::Transport;
+
+    use super::*;
+
+    fn flow(id: u64) -> Flow {
+        let nowhere = ([127, 0, 0, 1], 1).into();
+        Flow { transport: Transport::Udp, id, local: nowhere, remote: nowhere }
+    }
+
+    fn request(from: &str, to: &str) -> Message {
+        let mut request = Message::request("BYE", "sip:b@x");
+        request.push(Name::From, &format!("<sip:a@x>;tag={from}"));
+        request.push(Name::To, &format!("<sip:b@x>;tag={to}"));
+        request.push(Name::CallId, "call");
+        request
+    }
+
+    #[test]
+    fn each_side_finds_the_other_and_a_stranger_nobody() {
+        let dialogs = Dialogs::default();
+        dialogs.begin(&request("one", "two"), flow(1), flow(2), Instant::now());
+        assert_eq!(dialogs.other_side(&request("one", "two")), Some(flow(2)));
+        assert_eq!(dialogs.other_side(&request("two", "one")), Some(flow(1)));
+        assert_eq!(dialogs.other_side(&request("three", "four")), None);
+        dialogs.end("call");
+        assert_eq!(dialogs.other_side(&request("one", "two")), None);
+    }
+}
