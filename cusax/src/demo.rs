@@ -26,7 +26,8 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let password = made_password();
     let people = people(&service, &password).await?;
     let room = room(&service, &people).await?;
-    tell(&service, &password, &room, &folder);
+    let token = token(&service).await?;
+    tell(&service, &password, &token, &room, &folder);
     until_told(&service.tls).await?;
     shutdown.finish(std::time::Duration::from_secs(2)).await;
     println!("the demo is over; nothing of it is kept");
@@ -86,6 +87,19 @@ async fn people(service: &Service, password: &str) -> anyhow::Result<Vec<BareJid
     Ok(people)
 }
 
+/// What carol's Linphone fetches its configuration with.
+async fn token(service: &Service) -> anyhow::Result<String> {
+    let carol =
+        service.auth.directory.by_aor(&Aor::new("carol", DOMAIN)?).await?.context("carol was made")?;
+    let day = std::time::Duration::from_secs(86_400);
+    let account = Some(carol.account);
+    Ok(service
+        .auth
+        .tokens
+        .issue(provisioning::PURPOSE, account, "demo", day, shared_runtime::unix_millis())
+        .await?)
+}
+
 async fn room(service: &Service, people: &[BareJid]) -> anyhow::Result<RoomAddress> {
     let room = RoomAddress::new("lounge", &format!("conference.{DOMAIN}"))?;
     let rooms = service.rooms.as_ref().context("the XMPP server runs")?;
@@ -94,11 +108,12 @@ async fn room(service: &Service, people: &[BareJid]) -> anyhow::Result<RoomAddre
     Ok(room)
 }
 
-fn tell(service: &Service, password: &str, room: &RoomAddress, folder: &Folder) {
+fn tell(service: &Service, password: &str, token: &str, room: &RoomAddress, folder: &Folder) {
     let port = |name: &str| {
         service.bound.iter().find(|(listener, _)| *listener == name).map_or(0, |(_, address)| address.port())
     };
     let (sip, xmpp) = (port("sip.udp"), port("xmpp.c2s"));
+    let https = port("http.https");
     let ca = service.tls.local_ca().map_or_else(String::new, |ca| ca.display().to_string());
     let listeners: Vec<String> =
         service.bound.iter().map(|(name, address)| format!("{name} {address}")).collect();
@@ -113,14 +128,15 @@ trust      {ca}
 
 1. Call the room's conference with baresip (sends a tone, hears the others):
    d=$(mktemp -d); echo '<sip:alice@{DOMAIN}>;auth_pass={password};outbound=\"sip:127.0.0.1:{sip}\";regint=60' > $d/accounts
-   printf 'module_path /usr/lib/baresip/modules\\nmodule stdio.so\\nmodule g711.so\\nmodule ausine.so\\nmodule aufile.so\\naudio_source ausine,440\\naudio_player aufile,'$d'/heard.wav\\nmodule_app account.so\\nmodule_app menu.so\\n' > $d/config; touch $d/contacts
+   printf 'module_path /usr/lib/baresip/modules\\nmodule stdio.so\\nmodule opus.so\\nmodule ausine.so\\nmodule aufile.so\\nausrc_srate 48000\\nausrc_channels 2\\nauplay_srate 48000\\nauplay_channels 2\\naudio_source ausine,440\\naudio_player aufile,'$d'/heard.wav\\nmodule_app account.so\\nmodule_app menu.so\\n' > $d/config; touch $d/contacts
    baresip -f $d -e '/dial {call}'
 
 2. Say something in the room with slixmpp (pip install slixmpp):
    python3 -c \"import slixmpp,ssl; c=slixmpp.ClientXMPP('bob@{DOMAIN}','{password}'); c.ssl_context.check_hostname=False; c.ssl_context.verify_mode=ssl.CERT_NONE; c.register_plugin('xep_0045'); c.add_event_handler('session_start', lambda e: (c.plugin['xep_0045'].join_muc('{room}','bob'), c.send_message('{room}','hello from bob',mtype='groupchat'))); c.connect('127.0.0.1',{xmpp}); c.loop.run_forever()\"
 
-3. Ask the proxy what it can do with sipsak:
-   sipsak -vv -s sip:127.0.0.1:{sip}
+3. Let Linphone configure itself for carol from an address alone, and call the room from its prompt:
+   d=$(mktemp -d); mkdir -p $d/.local/share/linphone; printf '[misc]\\nconfig-uri=https://{DOMAIN}:{https}/provision/linphone.xml?token={token}\\n[sip]\\nsip_port=-1\\nroot_ca={ca}\\n' > $d/rc
+   HOME=$d linphonec -c $d/rc         # at its prompt: call {call}
 
 Data, while it lasts: {}",
         listeners.join("\n           "),

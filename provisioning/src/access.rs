@@ -55,6 +55,15 @@ fn proof(parts: &Parts, headers: &HeaderMap, fields: &Fields) -> Option<Proof> {
     Some(Proof::Plain { name, domain: parts.domain.clone(), password, authzid: String::new() })
 }
 
+/// The password that a proof was made of; none for a token.
+pub(crate) fn given_password(headers: &HeaderMap, fields: &Fields) -> Option<String> {
+    match (fields.token.is_empty(), fields.username.is_empty()) {
+        (false, _) => None,
+        (true, false) => Some(fields.password.clone()),
+        (true, true) => basic(headers).map(|(_, password)| password),
+    }
+}
+
 fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, encoded) = value.split_once(' ')?;

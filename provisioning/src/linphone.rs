@@ -1,6 +1,8 @@
 //! Linphone's remote provisioning: XML of `lpconfig.xsd`, fetched with GET.
 //!
 //! The password is never there: `ha1` stands in its place, for the algorithm that the client is told.
+//! Whoever proves himself by a password gets the `ha1` of that password, so that an app password yields no more than
+//! itself; a token stands for the account and gets that of the main one.
 //! Errors 404 for an account that has no such verifier.
 
 use std::sync::Arc;
@@ -8,10 +10,10 @@ use std::sync::Arc;
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use shared_auth::{AccountCard, DigestAlgorithm};
+use shared_auth::{AccountCard, DigestAlgorithm, ha1_of};
 use shared_runtime::http::Peer;
 
-use crate::access::{Fields, prove};
+use crate::access::{Fields, given_password, prove};
 use crate::{Parts, escape_xml, private, profile};
 
 pub(crate) async fn answer(
@@ -24,6 +26,12 @@ pub(crate) async fn answer(
         Ok(card) => card,
         Err(refused) => return refused,
     };
+    if let Some(password) = given_password(&headers, &fields) {
+        return match ha1_of(&card.aor, &password, DigestAlgorithm::Sha256) {
+            Some(ha1) => private("application/xml", render(&parts, &card, &ha1)),
+            None => StatusCode::NOT_FOUND.into_response(),
+        };
+    }
     match parts.auth.book.ha1(card.account, DigestAlgorithm::Sha256).await {
         Ok(Some(ha1)) => private("application/xml", render(&parts, &card, &ha1)),
         Ok(None) => StatusCode::NOT_FOUND.into_response(),

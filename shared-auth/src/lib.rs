@@ -40,7 +40,7 @@ pub use digest::{Challenge, DigestProof, Qop};
 pub use directory::{AccountCard, Directory};
 pub use identity::{Denied, How, Identity, OnWire, Origin, Proof};
 pub use keys::KeyError;
-pub use password::PasswordError;
+pub use password::{PasswordError, ha1_of};
 pub use scram::{Channel, Plus, ScramExchange, ScramFinal, ScramStart};
 pub use shared_store::{DigestAlgorithm, ScramHash};
 pub use token::{Token, Tokens};

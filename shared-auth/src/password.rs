@@ -68,6 +68,14 @@ pub(crate) fn scram_verifier(
     }
 }
 
+/// HA1 in hexadecimal of a password that was just proved, for a client's provisioning; as good as the password.
+/// `None` if the password cannot be prepared, which a proved one can.
+pub fn ha1_of(aor: &shared_model::Aor, password: &str, algorithm: DigestAlgorithm) -> Option<String> {
+    let password = prepare(password).ok()?;
+    let parts = [aor.local().as_bytes(), aor.domain().as_bytes(), password.as_bytes()];
+    Some(hash::hex(&hash::digest_hash(algorithm, &parts)))
+}
+
 /// SASLprep (RFC 4013).
 pub(crate) fn prepare(password: &str) -> Result<Zeroizing<String>, PasswordError> {
     if password.len() > LONGEST_PASSWORD {

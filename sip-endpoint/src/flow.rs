@@ -64,8 +64,10 @@ impl Transport {
 }
 
 impl Flow {
-    /// Whether passwords may pass: protected, or not leaving the machine.
+    /// Whether passwords may pass: protected, or not leaving the machine. What reaches a loopback address of ours came
+    /// from this machine, whatever address of its own the sender took.
     pub fn is_private(&self) -> bool {
-        self.transport.is_protected() || self.remote.ip().to_canonical().is_loopback()
+        let is_loopback = |end: SocketAddr| end.ip().to_canonical().is_loopback();
+        self.transport.is_protected() || is_loopback(self.remote) || is_loopback(self.local)
     }
 }

@@ -1,6 +1,7 @@
 """Clients' configuration by HTTPS; linphonec registers from the URL alone."""
 
 import base64
+import hashlib
 import json
 import ssl
 import subprocess
@@ -35,6 +36,21 @@ def test_an_account_fetches_its_two_halves_by_password_or_token_once(service):
     assert fetch(service, f"/provision/cusax.json?token={token}")[0] == 401, "a token is good once"
     wrong, nobody = fetch(service, "/provision/cusax.json", "wrong"), fetch(service, "/provision/cusax.json", "wrong", "eve")
     assert wrong == nobody and wrong[0] == 401
+
+
+def test_an_app_password_yields_no_more_than_itself(service):
+    service.add("alice")
+    app = service.run("app-password", "add", f"alice@{DOMAIN}", "PHONE").strip()
+
+    def ha1_of(password):
+        status, text = fetch(service, "/provision/linphone.xml", password)
+        assert status == 200
+        return text.split('name="ha1" overwrite="true">')[1].split("<")[0]
+
+    def digest(password):
+        return hashlib.sha256(f"alice:{DOMAIN}:{password}".encode()).hexdigest()
+
+    assert ha1_of(PASSWORD) == digest(PASSWORD) and ha1_of(app) == digest(app)
 
 
 def test_jitsi_gets_properties_by_post_and_webfinger_tells_strangers_nothing(service):
