@@ -1,0 +1,237 @@
+//! A server with an empty store on free ports, and phones that speak raw SIP.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
+use shared_auth::{Auth, NewAccount, Profile};
+use shared_model::{Aor, BareJid, Fact};
+use shared_runtime::Shutdown;
+use shared_runtime::bus::Bus;
+use shared_runtime::tls::{self, TlsPolicy};
+use shared_store::Store;
+use sip_core::Message;
+use sip_core::header::{AuthParams, Name};
+use sip_server::{Config, Needs, SipServer};
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
+
+pub const DOMAIN: &str = "example.org";
+pub const PASSWORD: &str = "correct horse";
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+static SERIAL: AtomicU32 = AtomicU32::new(0);
+
+/// A running server.
+pub struct Served {
+    pub server: SipServer,
+    pub store: Store,
+    pub auth: Auth,
+    pub bus: Bus<Fact>,
+    pub shutdown: Shutdown,
+    folder: PathBuf,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.shutdown.begin();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Starts a server with alice, bob and carol. The JIDs are other names than the addresses of record.
+pub async fn serve() -> Served {
+    let served = serve_over(Store::in_memory()).await;
+    for name in ["alice", "bob", "carol"] {
+        let (aor, jid) =
+            (Aor::new(name, DOMAIN).unwrap(), BareJid::new(&format!("{name}.chat"), DOMAIN).unwrap());
+        let number = format!("+155501{}", name.as_bytes()[0]);
+        let profile = Profile { numbers: vec![number], ..Profile::default() };
+        served.auth.book.create(NewAccount { aor, jid, profile }, PASSWORD).await.unwrap();
+    }
+    served
+}
+
+/// Starts a server over this store.
+pub async fn serve_over(store: Store) -> Served {
+    tls::install_provider();
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("cusax-sip-{}-{serial}", std::process::id()));
+    let (bus, registry, shutdown) = (Bus::new(), prometheus::Registry::new(), Shutdown::new());
+    let config = shared_auth::Config { iterations: 4096, ..shared_auth::Config::default() };
+    std::fs::create_dir_all(&folder).unwrap();
+    let auth = Auth::open(&config, &store, &folder, &bus, &registry).unwrap();
+    let tls = TlsPolicy::open(&tls::Config::default(), &folder, &[DOMAIN.to_owned()]).unwrap();
+    let any = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    let server = SipServer::start(Needs {
+        config: Config { udp: any.clone(), tcp: any.clone(), tls: any, ..Config::default() },
+        domain: DOMAIN.to_owned(),
+        auth: auth.clone(),
+        store: store.clone(),
+        bus: bus.clone(),
+        tls: &tls,
+        registry: &registry,
+        hosted: Vec::new(),
+        shutdown: shutdown.clone(),
+    })
+    .await
+    .unwrap();
+    Served { server, store, auth, bus, shutdown, folder }
+}
+
+/// A phone on a socket of its own.
+pub struct Phone {
+    pub name: String,
+    socket: UdpSocket,
+    server: SocketAddr,
+    serial: AtomicU32,
+}
+
+impl Phone {
+    pub async fn new(name: &str, served: &Served) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        Self {
+            name: name.to_owned(),
+            socket,
+            server: served.server.bound().udp[0],
+            serial: AtomicU32::new(1),
+        }
+    }
+
+    /// A phone that is registered.
+    pub async fn registered(name: &str, served: &Served) -> Self {
+        let phone = Self::new(name, served).await;
+        assert_eq!(phone.register("3600").await.status(), 200);
+        phone
+    }
+
+    pub fn contact(&self) -> String {
+        format!("sip:{}@{}", self.name, self.socket.local_addr().unwrap())
+    }
+
+    /// A request of this phone, outside any dialog.
+    pub fn request(&self, method: &str, uri: &str, to: &str) -> Message {
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        let at = self.socket.local_addr().unwrap();
+        let mut request = Message::request(method, uri);
+        request.push(
+            Name::Via,
+            &format!("SIP/2.0/UDP {at};rport;branch=z9hG4bK{}{serial}{}", self.name, at.port()),
+        );
+        request.push(Name::MaxForwards, "70");
+        request.push(Name::From, &format!("<sip:{}@{DOMAIN}>;tag={}{serial}", self.name, self.name));
+        request.push(Name::To, &format!("<{to}>"));
+        request.push(Name::CallId, &format!("{}-{serial}-{}", self.name, at.port()));
+        request.push(Name::CSeq, &format!("{serial} {method}"));
+        request.push(Name::Contact, &format!("<{}>", self.contact()));
+        request.push(Name::ContentLength, "0");
+        request
+    }
+
+    pub async fn send(&self, message: &Message) {
+        self.send_text(&message.to_bytes()).await;
+    }
+
+    pub async fn send_text(&self, text: &[u8]) {
+        self.socket.send_to(text, self.server).await.unwrap();
+    }
+
+    /// The next message, 100 passed over.
+    pub async fn receive(&self) -> Message {
+        let mut buffer = vec![0; 65_535];
+        loop {
+            let length = timeout(PATIENCE, self.socket.recv(&mut buffer)).await.unwrap_or_else(|_| {
+                panic!("{} got nothing", self.name);
+            });
+            // The answer to a request without a CSeq has none either, and is read as far as it goes.
+            let message = Message::parse(Bytes::copy_from_slice(&buffer[..length.unwrap()]))
+                .unwrap_or_else(|malformed| *malformed.readable.unwrap());
+            if message.status() != 100 {
+                return message;
+            }
+        }
+    }
+
+    /// The next message, which is this response or request.
+    pub async fn expect(&self, what: &str) -> Message {
+        let message = self.receive().await;
+        let is =
+            if message.is_request() { message.method().to_owned() } else { message.status().to_string() };
+        assert_eq!(is, what, "{}: {}", self.name, String::from_utf8_lossy(&message.to_bytes()));
+        message
+    }
+
+    /// Answers a request.
+    pub async fn respond(&self, request: &Message, status: u16) {
+        let mut response = Message::response(request, status, "");
+        response.ensure_to_tag(&format!("{}tag", self.name));
+        for route in request.values(Name::RecordRoute) {
+            response.push(Name::RecordRoute, route);
+        }
+        response.push(Name::Contact, &format!("<{}>", self.contact()));
+        self.send(&response).await;
+    }
+
+    /// Sends a request, answers its challenge, and waits for the answer.
+    pub async fn ask(&self, request: Message, password: &str) -> Message {
+        let (answer, _) = self.ask_with(request, password).await;
+        answer
+    }
+
+    /// As [`Phone::ask`], with the request that was answered at last.
+    pub async fn ask_with(&self, mut request: Message, password: &str) -> (Message, Message) {
+        self.send(&request).await;
+        let first = self.receive().await;
+        let (from, to) = match first.status() {
+            401 => (Name::WwwAuthenticate, Name::Authorization),
+            407 => (Name::ProxyAuthenticate, Name::ProxyAuthorization),
+            _ => return (first, request),
+        };
+        if request.method() == "INVITE" {
+            self.send(&Message::ack(&request, &first)).await;
+        }
+        let credentials = first
+            .values(from)
+            .find(|challenge| challenge.contains("algorithm=SHA-256"))
+            .map(|challenge| self.credentials(challenge, &request, password))
+            .expect("a challenge of SHA-256");
+        request.push(to, &credentials);
+        let (number, method) = request.cseq().map(|(number, method)| (number, method.to_owned())).unwrap();
+        request.set(Name::CSeq, &format!("{} {method}", number + 1_000));
+        let via = request.value(Name::Via).unwrap().replace("z9hG4bK", "z9hG4bKagain");
+        request.set(Name::Via, &via);
+        self.send(&request).await;
+        (self.receive().await, request)
+    }
+
+    pub async fn register(&self, expires: &str) -> Message {
+        let to = format!("sip:{}@{DOMAIN}", self.name);
+        let mut request = self.request("REGISTER", &format!("sip:{DOMAIN}"), &to);
+        request.push(Name::Expires, expires);
+        self.ask(request, PASSWORD).await
+    }
+
+    fn credentials(&self, challenge: &str, request: &Message, password: &str) -> String {
+        let challenge = AuthParams::parse(challenge).unwrap();
+        let (realm, nonce) = (challenge.value("realm").unwrap(), challenge.value("nonce").unwrap());
+        let hash = |text: String| -> String {
+            digest(&SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        let ha1 = hash(format!("{}:{realm}:{password}", self.name));
+        let ha2 = hash(format!("{}:{}", request.method(), request.uri()));
+        let response = hash(format!("{ha1}:{nonce}:00000001:c:auth:{ha2}"));
+        format!(
+            "Digest username=\"{}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{}\", response=\"{response}\", \
+             algorithm=SHA-256, qop=auth, nc=00000001, cnonce=\"c\"",
+            self.name,
+            request.uri(),
+        )
+    }
+}

@@ -1,0 +1,80 @@
+//! REGISTER over real sockets (RFC 3261 §10.3).
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{DOMAIN, PASSWORD, Phone, serve, serve_over};
+use sip_core::header::Name;
+
+#[tokio::test]
+async fn a_contact_is_bound_refreshed_and_removed() {
+    let served = serve().await;
+    let alice = Phone::new("alice", &served).await;
+    let bound = alice.register("600").await;
+    assert_eq!(bound.status(), 200);
+    let contact = bound.value(Name::Contact).unwrap();
+    assert!(contact.starts_with(&format!("<{}>;expires=", alice.contact())), "{contact}");
+    assert_eq!(alice.register("600").await.elements(Name::Contact).count(), 1, "the same binding");
+    assert_eq!(alice.register("0").await.elements(Name::Contact).count(), 0);
+    assert_eq!(alice.register("5").await.status(), 423);
+}
+
+#[tokio::test]
+async fn a_star_removes_everything_and_only_with_expires_0() {
+    let served = serve().await;
+    let alice = Phone::registered("alice", &served).await;
+    let star = |expires: &str| {
+        let mut request = alice.request("REGISTER", &format!("sip:{DOMAIN}"), &format!("sip:alice@{DOMAIN}"));
+        request.set(Name::Contact, "*");
+        request.push(Name::Expires, expires);
+        request
+    };
+    assert_eq!(alice.ask(star("60"), PASSWORD).await.status(), 400);
+    let removed = alice.ask(star("0"), PASSWORD).await;
+    assert_eq!((removed.status(), removed.elements(Name::Contact).count()), (200, 0));
+}
+
+#[tokio::test]
+async fn every_algorithm_is_offered_and_wrong_proofs_look_alike() {
+    let served = serve().await;
+    let (alice, nobody) = (Phone::new("alice", &served).await, Phone::new("nobody", &served).await);
+    let register = |phone: &Phone| {
+        phone.request("REGISTER", &format!("sip:{DOMAIN}"), &format!("sip:{}@{DOMAIN}", phone.name))
+    };
+    alice.send(&register(&alice)).await;
+    let challenge = alice.expect("401").await;
+    let offered: Vec<&str> = challenge.values(Name::WwwAuthenticate).collect();
+    assert_eq!(offered.len(), 3);
+    assert!(
+        offered[0].contains("SHA-512-256") && offered[1].contains("SHA-256") && offered[2].contains("MD5")
+    );
+    assert_eq!(alice.ask(register(&alice), "wrong").await.status(), 401);
+    assert_eq!(nobody.ask(register(&nobody), "wrong").await.status(), 401);
+}
+
+#[tokio::test]
+async fn nobody_registers_for_somebody_else() {
+    let served = serve().await;
+    let alice = Phone::new("alice", &served).await;
+    let request = alice.request("REGISTER", &format!("sip:{DOMAIN}"), &format!("sip:bob@{DOMAIN}"));
+    assert_eq!(alice.ask(request, PASSWORD).await.status(), 403);
+}
+
+#[tokio::test]
+async fn a_binding_survives_the_server() {
+    let served = serve().await;
+    let bob = Phone::registered("bob", &served).await;
+    let store = served.store.clone();
+    drop(served);
+    let again = serve_over(store).await;
+    assert_eq!(
+        again.store.bindings.by_aor(&format!("bob@{DOMAIN}").parse().unwrap(), 0).await.unwrap().len(),
+        1
+    );
+    let stranger = Phone::new("stranger", &again).await;
+    let mut call = stranger.request("INVITE", &format!("sip:bob@{DOMAIN}"), &format!("sip:bob@{DOMAIN}"));
+    call.set(Name::From, "<sip:someone@elsewhere.example>;tag=1");
+    stranger.send(&call).await;
+    bob.expect("INVITE").await;
+}
