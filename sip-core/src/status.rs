@@ -43,11 +43,11 @@ pub fn reason(status: u16) -> &'static str {
         603 => "Decline",
         604 => "Does Not Exist Anywhere",
         606 => "Not Acceptable",
-        100..200 => "Progress",
-        200..300 => "Success",
-        300..400 => "Redirection",
-        400..500 => "Request Failure",
-        500..600 => "Server Failure",
+        101..200 => "Progress",
+        201..300 => "Success",
+        300..=399 => "Redirection",
+        402..=499 => "Request Failure",
+        502..=599 => "Server Failure",
         _ => "Global Failure",
     }
 }

@@ -28,9 +28,7 @@ pub(crate) async fn register(
     flow: &Flow,
     identity: &Identity,
 ) -> Message {
-    match update(server, request, flow, identity).await {
-        Ok(response) | Err(response) => response,
-    }
+    update(server, request, flow, identity).await.unwrap_or_else(|refusal| *refusal)
 }
 
 async fn update(
@@ -38,15 +36,16 @@ async fn update(
     request: &Message,
     flow: &Flow,
     identity: &Identity,
-) -> Result<Message, Message> {
-    let refuse = |status, reason: &str| Message::response(request, status, reason);
+) -> Result<Message, Box<Message>> {
+    let refuse = |status, reason: &str| Box::new(Message::response(request, status, reason));
     refuse_unknown_extensions(request)?;
     let aor = address_of_record(request).ok_or_else(|| refuse(400, "Bad To"))?;
     if aor != identity.aor {
         return Err(refuse(403, "Not Your Address Of Record"));
     }
     let now = unix_millis();
-    let current = server.store.bindings.by_aor(&aor, now).await.map_err(|error| failure(request, &error))?;
+    let current =
+        server.store.bindings.by_aor(&aor, now).await.map_err(|error| Box::new(failure(request, &error)))?;
     let contacts: Vec<&str> = request.elements(Name::Contact).collect();
     let mut change = BindingUpdate {
         call_id: request.call_id().to_owned(),
@@ -85,7 +84,7 @@ async fn update(
             .bindings
             .commit(&aor, &change, now)
             .await
-            .map_err(|error| failure(request, &error))?;
+            .map_err(|error| Box::new(failure(request, &error)))?;
         tell(server, request, &change.set, &committed.removed, now);
         committed.bindings
     } else {
@@ -95,7 +94,7 @@ async fn update(
     Ok(success(request, &bindings, now))
 }
 
-fn refuse_unknown_extensions(request: &Message) -> Result<(), Message> {
+fn refuse_unknown_extensions(request: &Message) -> Result<(), Box<Message>> {
     let unknown: Vec<&str> =
         request.elements(Name::Require).filter(|option| !option.eq_ignore_ascii_case("path")).collect();
     if unknown.is_empty() {
@@ -103,7 +102,7 @@ fn refuse_unknown_extensions(request: &Message) -> Result<(), Message> {
     }
     let mut response = Message::response(request, 420, "");
     response.push(Name::Unsupported, &unknown.join(", "));
-    Err(response)
+    Err(Box::new(response))
 }
 
 /// The AOR that To names (§10.3, step 5).
@@ -119,8 +118,8 @@ fn read(
     flow: &Flow,
     identity: &Identity,
     contact: &NameAddr<'_>,
-) -> Result<Binding, Message> {
-    let refuse = |reason| Message::response(request, 400, reason);
+) -> Result<Binding, Box<Message>> {
+    let refuse = |reason| Box::new(Message::response(request, 400, reason));
     if !Uri::parse(contact.uri).is_some_and(|uri| uri.is_sip()) {
         return Err(refuse("Contact Is Not A SIP URI"));
     }
@@ -174,7 +173,7 @@ fn preference(contact: &NameAddr<'_>) -> Option<u16> {
 }
 
 /// How many seconds a contact asks for, within our bounds; 0 removes it (§10.3, step 7).
-fn lifetime(server: &Server, request: &Message, contact: &NameAddr<'_>) -> Result<i64, Message> {
+fn lifetime(server: &Server, request: &Message, contact: &NameAddr<'_>) -> Result<i64, Box<Message>> {
     let timers = &server.config.timers;
     let (shortest, longest) = (timers.min_expires.as_secs() as i64, timers.max_expires.as_secs() as i64);
     let asked = contact.params.value("expires").or_else(|| request.value(Name::Expires));
@@ -183,7 +182,7 @@ fn lifetime(server: &Server, request: &Message, contact: &NameAddr<'_>) -> Resul
     if asked > 0 && asked < shortest {
         let mut response = Message::response(request, 423, "");
         response.push(Name::MinExpires, &shortest.to_string());
-        return Err(response);
+        return Err(Box::new(response));
     }
     Ok(asked.min(longest))
 }

@@ -126,8 +126,7 @@ async fn who(server: &Server, request: &Message, flow: &Flow) -> Result<Option<I
     let claimed = from.filter(|_| claims_ours);
     let is_own_claim = claimed.is_none_or(|from| {
         from.user.eq_ignore_ascii_case("anonymous")
-            || Aor::new(&from.user_unescaped(), &identity.aor.domain().to_owned())
-                .is_ok_and(|aor| aor == identity.aor)
+            || Aor::new(&from.user_unescaped(), identity.aor.domain()).is_ok_and(|aor| aor == identity.aor)
     });
     if !is_own_claim {
         return Err(answer(request, 403, "From Is Not Yours"));

@@ -2,7 +2,7 @@
 //!
 //! Out   `ca.pem`, `ca.key`, and `server.pem`, `server.key` of a certificate made anew at every start.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -45,7 +45,7 @@ pub(super) fn certify(folder: &Path, names: &[String]) -> Result<Files, TlsError
     Ok(files)
 }
 
-fn make_ca(ca: &PathBuf, ca_key: &PathBuf) -> Result<(), TlsError> {
+fn make_ca(ca: &Path, ca_key: &Path) -> Result<(), TlsError> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.distinguished_name.push(DnType::CommonName, "cusax local CA");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));

@@ -1,7 +1,6 @@
 //! Making messages of our own — RFC 3261 §8.1.1 (requests), §8.2.6 (responses), §9.1 (CANCEL), §17.1.1.3 (ACK).
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
 use super::edit::new_field;
 use super::{Message, Piece, Start};
@@ -13,7 +12,7 @@ impl Message {
     pub fn request(method: &str, uri: &str) -> Self {
         let piece = |text: &str| Piece::Other(Bytes::copy_from_slice(text.as_bytes()));
         let start = Start::Request { method: piece(method), uri: piece(uri) };
-        Self { buffer: Bytes::new(), start, fields: SmallVec::new(), body: Bytes::new() }
+        Self { buffer: Bytes::new(), start, fields: Vec::new(), body: Bytes::new() }
     }
 
     /// The response to `request`: Via, From, To, Call-ID and CSeq as they came, in order (§8.2.6.2), an empty body.

@@ -47,7 +47,7 @@ impl Framer {
     }
 
     /// The next whole thing, if there is one.
-    pub fn next(&mut self) -> Result<Option<Framed>, StreamFault> {
+    pub fn next_framed(&mut self) -> Result<Option<Framed>, StreamFault> {
         if self.searched == 0 {
             if self.buffer.starts_with(b"\r\n\r\n") {
                 self.buffer.advance(4);
@@ -103,7 +103,7 @@ mod tests {
         let mut out = Vec::new();
         for chunk in chunks {
             framer.buffer().extend_from_slice(chunk);
-            while let Some(framed) = framer.next()? {
+            while let Some(framed) = framer.next_framed()? {
                 out.push(framed);
             }
         }

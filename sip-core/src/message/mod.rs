@@ -2,7 +2,7 @@
 //!
 //! In    the bytes of one message.
 //! Out   the start line, headers in order, the body; what is not touched is printed byte for byte as it came.
-//! State a shared buffer and one small entry a header; parsing allocates nothing for up to 32 headers.
+//! State a shared buffer and one small entry a header; parsing allocates once, for the list of headers.
 //! Errors [`Malformed`] says what is wrong in words fit for a reason phrase, and keeps what could be read, so that a
 //! request with a Via is answered and not met with silence.
 
@@ -11,10 +11,8 @@ mod edit;
 mod framer;
 mod parse;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use smallvec::SmallVec;
-
 use crate::header::{Elements, Name};
+use bytes::{BufMut, Bytes, BytesMut};
 
 pub use framer::Framed;
 pub use framer::{Framer, StreamFault};
@@ -26,7 +24,7 @@ pub(crate) use parse::is_token as is_token_byte;
 pub struct Message {
     buffer: Bytes,
     start: Start,
-    fields: SmallVec<[Field; 32]>,
+    fields: Vec<Field>,
     body: Bytes,
 }
 

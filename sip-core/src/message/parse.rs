@@ -2,7 +2,6 @@
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr;
-use smallvec::SmallVec;
 
 use super::{Field, LARGEST_HEAD, MOST_HEADERS, Message, Piece, Start};
 use crate::header::{Name, NameAddr};
@@ -75,9 +74,9 @@ fn read(buffer: Bytes) -> Result<(Message, Option<Fault>), Malformed> {
     let mut lines = Lines { buffer: &buffer, at: start };
     let (from, to) = lines.next().ok_or(hopeless(400, "Empty Message"))?;
     let (start, mut fault) = start_line(&buffer, from, to).ok_or(hopeless(400, "Bad Start Line"))?;
-    let mut fields: SmallVec<[Field; 32]> = SmallVec::new();
+    let mut fields = Vec::with_capacity(USUAL_HEADERS);
     let mut has_end = false;
-    while let Some((from, to)) = lines.next() {
+    for (from, to) in lines.by_ref() {
         if from == to {
             has_end = true;
             break;
@@ -222,6 +221,9 @@ fn here(start: usize, end: usize) -> Piece {
     // A message is smaller than 4 GiB: datagrams and the framer see to that.
     Piece::Here(start as u32, end as u32)
 }
+
+/// Headers of most messages.
+const USUAL_HEADERS: usize = 24;
 
 /// RFC 3261 §25.1, `token`.
 pub(crate) fn is_token(byte: u8) -> bool {

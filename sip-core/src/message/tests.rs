@@ -72,13 +72,7 @@ fn a_value_cannot_smuggle_a_header() {
     let mut message = parse(INVITE).unwrap();
     message.push_other("X-Note", "a\r\nEvil: yes");
     assert!(message.other_values("Evil").next().is_none());
-    assert!(
-        parse(&String::from_utf8(message.to_bytes().to_vec()).unwrap())
-            .unwrap()
-            .other_values("Evil")
-            .next()
-            .is_none()
-    );
+    assert!(Message::parse(message.to_bytes()).unwrap().other_values("Evil").next().is_none());
 }
 
 proptest::proptest! {

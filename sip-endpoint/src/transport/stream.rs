@@ -136,7 +136,7 @@ async fn read(mut reader: impl AsyncRead + Unpin, flow: Flow, inlet: &Inlet, pon
             _ => return,
         }
         loop {
-            match framer.next() {
+            match framer.next_framed() {
                 Ok(Some(Framed::Message(bytes))) => {
                     patience = IDLE;
                     inlet.take_framed(bytes, flow).await;
