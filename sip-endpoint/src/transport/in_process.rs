@@ -23,7 +23,8 @@ pub fn pair() -> (Port, Port) {
 
 /// The flow of the port with this index.
 pub(crate) fn flow(id: u64) -> Flow {
-    let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    // What a Via may show of a wire that has no address.
+    let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 5060));
     Flow { transport: Transport::InProcess, id, local: nowhere, remote: nowhere }
 }
 

@@ -1,0 +1,103 @@
+//! The binary, on free ports, in a folder of its own.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+pub(crate) const DOMAIN: &str = "localhost";
+pub(crate) const PASSWORD: &str = "correct-horse-battery";
+
+static SERIAL: AtomicU32 = AtomicU32::new(0);
+
+/// One running `cusax serve`.
+pub(crate) struct Service {
+    folder: PathBuf,
+    process: Child,
+    ports: HashMap<String, u16>,
+}
+
+impl Service {
+    pub(crate) fn start() -> Self {
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("cusax-story-{}-{serial}", std::process::id()));
+        let (process, ports) = serve(&folder);
+        Self { folder, process, ports }
+    }
+
+    /// SIGKILL, and a new server over the same data.
+    pub(crate) fn kill_and_start(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        (self.process, self.ports) = serve(&self.folder);
+    }
+
+    pub(crate) fn port(&self, listener: &str) -> u16 {
+        self.ports[listener]
+    }
+
+    pub(crate) fn add_account(&self, name: &str) {
+        let mut child = command(&self.folder)
+            .args(["user", "add", &format!("{name}@{DOMAIN}"), "--password-stdin"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        writeln!(child.stdin.take().unwrap(), "{PASSWORD}").unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+
+    /// `lounge`, or `lounge=alice` with an owner.
+    pub(crate) fn add_room(&self, room: &str) {
+        let (name, owner) = room.split_once('=').map_or((room, None), |(name, owner)| (name, Some(owner)));
+        let mut add = command(&self.folder);
+        add.args(["room", "add", &format!("{name}@conference.{DOMAIN}")]).stdout(Stdio::null());
+        if let Some(owner) = owner {
+            add.args(["--owner", &format!("{owner}@{DOMAIN}")]);
+        }
+        assert!(add.status().unwrap().success());
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn command(folder: &PathBuf) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cusax"));
+    command.env("CUSAX_DOMAIN", DOMAIN).env("CUSAX_DATA_DIR", folder).env("CUSAX_TELEMETRY__LEVEL", "error");
+    for listener in [
+        "SIP__UDP",
+        "SIP__TCP",
+        "SIP__TLS",
+        "XMPP__C2S",
+        "XMPP__C2S_TLS",
+        "HTTP__HTTPS",
+        "OPERATIONS__LISTEN",
+    ] {
+        command.env(format!("CUSAX_{listener}"), "127.0.0.1:0");
+    }
+    command
+}
+
+fn serve(folder: &PathBuf) -> (Child, HashMap<String, u16>) {
+    let mut process = command(folder).args(["serve", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut ports = HashMap::new();
+    for line in BufReader::new(process.stdout.take().unwrap()).lines() {
+        let told: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+        let listener = told["listener"].as_str().unwrap().to_owned();
+        let address: std::net::SocketAddr = told["address"].as_str().unwrap().parse().unwrap();
+        let is_last = listener == "operations.listen";
+        ports.insert(listener, address.port());
+        if is_last {
+            break;
+        }
+    }
+    assert!(ports.contains_key("operations.listen"), "the service started");
+    (process, ports)
+}
