@@ -52,6 +52,10 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
     let tls = TlsPolicy::open(&config.tls, &config.data_dir, &names).context("tls")?;
     let ground = Ground { store, bus, auth, tls, registry, shutdown: shutdown.clone() };
 
+    let (auth, store, bus) = (ground.auth.clone(), ground.store.clone(), ground.bus.clone());
+    let stop = shutdown.clone();
+    shutdown.spawn(async move { auth.follow_others(store, bus, stop).await });
+
     let mut bound = Vec::new();
     let mut rooms = None;
     if parts.contains(&Part::Xmpp) {

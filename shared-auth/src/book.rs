@@ -12,6 +12,7 @@ use shared_model::{AccountEvent, AccountId, Aor, BareJid, Correlation, Fact};
 use shared_runtime::bus::Bus;
 use shared_store::{Account, AppPassword, Credentials, DigestAlgorithm, StoreError};
 
+use crate::announce::Announcements;
 use crate::cache::{AccountCache, Name};
 use crate::hash;
 use crate::keys::Keys;
@@ -24,6 +25,7 @@ pub struct AccountBook {
     cache: Arc<AccountCache>,
     keys: Arc<Keys>,
     bus: Bus<Fact>,
+    announcements: Announcements,
 }
 
 /// An account to create; it is enabled at once.
@@ -80,8 +82,14 @@ pub enum BookError {
 }
 
 impl AccountBook {
-    pub(crate) fn new(config: &Config, cache: Arc<AccountCache>, keys: Arc<Keys>, bus: Bus<Fact>) -> Self {
-        Self { iterations: config.iterations.max(LEAST_ITERATIONS), cache, keys, bus }
+    pub(crate) fn new(
+        config: &Config,
+        cache: Arc<AccountCache>,
+        keys: Arc<Keys>,
+        bus: Bus<Fact>,
+        announcements: Announcements,
+    ) -> Self {
+        Self { iterations: config.iterations.max(LEAST_ITERATIONS), cache, keys, bus, announcements }
     }
 
     /// Creates an account with its main password.
@@ -108,7 +116,7 @@ impl AccountBook {
             version: 1,
         };
         self.cache.store().create(&account).await?;
-        self.tell(AccountEvent::Created { account: id });
+        self.tell(AccountEvent::Created { account: id }).await;
         Ok(AccountCard::from(&account))
     }
 
@@ -117,7 +125,7 @@ impl AccountBook {
         let account = self.read(id).await?;
         let credentials = self.credentials(id, &account.aor, password).await?;
         self.change(account, |account| account.credentials = credentials).await?;
-        self.tell(AccountEvent::Changed { account: id });
+        self.tell(AccountEvent::Changed { account: id }).await;
         Ok(())
     }
 
@@ -128,7 +136,8 @@ impl AccountBook {
         self.tell(match enabled {
             true => AccountEvent::Changed { account: id },
             false => AccountEvent::Disabled { account: id },
-        });
+        })
+        .await;
         Ok(())
     }
 
@@ -143,7 +152,7 @@ impl AccountBook {
             account.admin = profile.admin;
         })
         .await?;
-        self.tell(AccountEvent::Changed { account: id });
+        self.tell(AccountEvent::Changed { account: id }).await;
         Ok(())
     }
 
@@ -154,7 +163,7 @@ impl AccountBook {
         if !removed {
             return Err(StoreError::NoSuchAccount.into());
         }
-        self.tell(AccountEvent::Removed { account: id });
+        self.tell(AccountEvent::Removed { account: id }).await;
         Ok(())
     }
 
@@ -175,7 +184,7 @@ impl AccountBook {
         let credentials = self.credentials(id, &account.aor, &password).await?;
         let app = AppPassword { name: name.to_owned(), credentials, created: now };
         self.change(account, |account| account.app_passwords.push(app)).await?;
-        self.tell(AccountEvent::Changed { account: id });
+        self.tell(AccountEvent::Changed { account: id }).await;
         Ok(password)
     }
 
@@ -187,7 +196,7 @@ impl AccountBook {
             return Err(BookError::NoSuchApp);
         }
         self.change(account, |account| account.app_passwords = kept).await?;
-        self.tell(AccountEvent::Changed { account: id });
+        self.tell(AccountEvent::Changed { account: id }).await;
         Ok(())
     }
 
@@ -225,8 +234,9 @@ impl AccountBook {
         Ok(derived.await.map_err(|error| StoreError::Backend(error.to_string()))??)
     }
 
-    fn tell(&self, event: AccountEvent) {
+    async fn tell(&self, event: AccountEvent) {
         self.cache.clear();
+        self.announcements.tell(&event).await;
         let (AccountEvent::Created { account }
         | AccountEvent::Changed { account }
         | AccountEvent::Disabled { account }

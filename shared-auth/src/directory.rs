@@ -39,6 +39,11 @@ impl Directory {
         Self { cache }
     }
 
+    /// Forgets what was read, because somebody else changed it.
+    pub(crate) fn forget(&self) {
+        self.cache.clear();
+    }
+
     /// The account with this id.
     pub async fn by_id(&self, id: AccountId) -> Result<Option<AccountCard>, StoreError> {
         self.find(Name::Id(id)).await

@@ -9,6 +9,7 @@
 //! One password writes every verifier at once, so that SIP and XMPP cannot drift apart (S-19); the clear password
 //! is never stored.
 
+mod announce;
 mod authenticator;
 mod book;
 mod cache;
@@ -30,6 +31,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use shared_model::{Fact, Spec};
+use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
 use shared_store::Store;
 
@@ -68,6 +70,8 @@ pub struct Auth {
     pub book: Arc<AccountBook>,
     /// Single-use tokens.
     pub tokens: Tokens,
+    /// This process among those that change accounts.
+    process: u64,
 }
 
 impl Auth {
@@ -83,9 +87,17 @@ impl Auth {
         let cache = Arc::new(cache::AccountCache::new(Arc::clone(&store.accounts)));
         let directory = Directory::new(Arc::clone(&cache));
         let tokens = Tokens::new(Arc::clone(&store.records));
-        let book = AccountBook::new(config, Arc::clone(&cache), Arc::clone(&keys), bus.clone());
+        let announcements = announce::Announcements::new(Arc::clone(&store.records));
+        let process = announcements.process();
+        let book =
+            AccountBook::new(config, Arc::clone(&cache), Arc::clone(&keys), bus.clone(), announcements);
         let metrics = metrics::Metrics::register(registry);
         let authenticator = Authenticator::new(config, cache, keys, tokens.clone(), bus.clone(), metrics);
-        Ok(Self { authenticator: Arc::new(authenticator), directory, book: Arc::new(book), tokens })
+        Ok(Self { authenticator: Arc::new(authenticator), directory, book: Arc::new(book), tokens, process })
+    }
+
+    /// Publishes what other processes do to accounts, such as `cusax user disable`, until shutdown.
+    pub async fn follow_others(&self, store: Store, bus: Bus<Fact>, shutdown: Shutdown) {
+        announce::follow(store, bus, self.process, || self.directory.forget(), shutdown).await;
     }
 }

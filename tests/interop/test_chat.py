@@ -99,3 +99,18 @@ def test_a_room_names_its_call(service):
         await bob.close()
 
     asyncio.run(story())
+
+
+def test_a_session_ends_when_its_account_is_disabled_beside_the_server(service):
+    service.add("alice")
+
+    async def story():
+        alice = await Chat("alice", service).connect()
+        await asyncio.to_thread(service.run, "user", "disable", f"alice@{DOMAIN}")
+        await asyncio.wait_for(alice.ended.wait(), 10)
+        alice.abort()
+        again = await Chat("alice", service).connect()
+        assert again.refused.is_set() and not again.ready.is_set()
+        again.abort()
+
+    asyncio.run(story())

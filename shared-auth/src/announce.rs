@@ -1,0 +1,135 @@
+//! Changes of accounts, told from one process to another over the store: `cusax user disable` beside a running server.
+//!
+//! In    what an [`AccountBook`](crate::AccountBook) did here; records that others wrote.
+//! Out   the same fact on this process's bus, about a second later.
+//! State one small record a change, removed after an hour.
+//! Errors a change that cannot be announced is logged: new logins are refused all the same, since the door reads accounts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared_model::{AccountEvent, AccountId, Correlation, Fact};
+use shared_runtime::bus::Bus;
+use shared_runtime::{Shutdown, random, unix_millis};
+use shared_store::{Expected, Records, Store};
+
+/// The writing end.
+pub(crate) struct Announcements {
+    records: Arc<dyn Records>,
+    /// Names this process among those that write.
+    process: u64,
+}
+
+impl Announcements {
+    pub(crate) fn new(records: Arc<dyn Records>) -> Self {
+        Self { records, process: random() }
+    }
+
+    /// Names this process.
+    pub(crate) fn process(&self) -> u64 {
+        self.process
+    }
+
+    /// Tells other processes what ends sessions and calls; the rest they read when they need it.
+    pub(crate) async fn tell(&self, event: &AccountEvent) {
+        let (word, account) = match event {
+            AccountEvent::Disabled { account } => ("disabled", account),
+            AccountEvent::Removed { account } => ("removed", account),
+            AccountEvent::Created { .. } | AccountEvent::Changed { .. } => return,
+        };
+        let key = format!("{:020}-{:016x}", unix_millis(), random());
+        let value = format!("{word} {account} {:016x}", self.process);
+        let written = self.records.put(OWNER, COLLECTION, &key, value.as_bytes(), Expected::Absent).await;
+        if let Err(error) = written {
+            tracing::warn!(%error, "running servers do not hear that an account ended");
+        }
+    }
+}
+
+/// Publishes what other processes announce, until shutdown. `process` is this one; `forget` drops what is remembered of
+/// accounts, so that who hears the fact finds the account as it is now.
+pub(crate) async fn follow(
+    store: Store,
+    bus: Bus<Fact>,
+    process: u64,
+    forget: impl Fn(),
+    shutdown: Shutdown,
+) {
+    let own = format!("{process:016x}");
+    let mut after = format!("{:020}", unix_millis() - LATENESS);
+    loop {
+        tokio::select! {
+            () = shutdown.begun() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        let Ok(records) = store.records.list(OWNER, COLLECTION, Some(&after), MOST).await else { continue };
+        for record in records {
+            after.clone_from(&record.key);
+            let text = String::from_utf8_lossy(&record.value);
+            if let Some(event) = read(&text, &own) {
+                let (AccountEvent::Disabled { account } | AccountEvent::Removed { account }) = event else {
+                    continue;
+                };
+                forget();
+                bus.publish(Fact::new(Correlation::of_account(account), event));
+            }
+        }
+        forget_old(&store).await;
+    }
+}
+
+fn read(text: &str, own: &str) -> Option<AccountEvent> {
+    let mut words = text.split(' ');
+    let (word, account, process) = (words.next()?, words.next()?, words.next()?);
+    let account: AccountId = account.parse().ok()?;
+    match word {
+        _ if process == own => None,
+        "disabled" => Some(AccountEvent::Disabled { account }),
+        "removed" => Some(AccountEvent::Removed { account }),
+        _ => None,
+    }
+}
+
+async fn forget_old(store: &Store) {
+    let old = format!("{:020}", unix_millis() - KEPT);
+    let Ok(records) = store.records.list(OWNER, COLLECTION, None, MOST).await else { return };
+    for record in records.iter().filter(|record| record.key < old) {
+        // What is not removed now is removed the next time.
+        let _ = store.records.delete(OWNER, COLLECTION, &record.key).await;
+    }
+}
+
+const OWNER: &str = "cusax";
+const COLLECTION: &str = "account-announcements";
+/// How often announcements are looked for.
+const EVERY: Duration = Duration::from_secs(1);
+/// Announcements read at once.
+const MOST: usize = 100;
+/// Milliseconds by which the clocks of two machines may differ.
+const LATENESS: i64 = 5_000;
+/// Milliseconds that an announcement is kept.
+const KEPT: i64 = 3_600_000;
+
+#[cfg(test)]
+mod tests {
+    use shared_model::Event;
+    use shared_runtime::bus::Heard;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn another_process_hears_and_this_one_does_not_hear_itself() {
+        let store = Store::in_memory();
+        let (here, there) =
+            (Announcements::new(Arc::clone(&store.records)), Announcements::new(Arc::clone(&store.records)));
+        let (bus, shutdown) = (Bus::new(), Shutdown::new());
+        let mut facts = bus.subscribe();
+        shutdown.spawn(follow(store, bus, here.process(), || {}, shutdown.clone()));
+        here.tell(&AccountEvent::Disabled { account: AccountId(1) }).await;
+        there.tell(&AccountEvent::Disabled { account: AccountId(2) }).await;
+        let heard = facts.next().await;
+        let Some(Heard::Fact(fact)) = heard else { panic!("{heard:?}") };
+        assert_eq!(fact.event, Event::Account(AccountEvent::Disabled { account: AccountId(2) }));
+        shutdown.begin();
+    }
+}
