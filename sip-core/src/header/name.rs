@@ -1,5 +1,7 @@
 //! The names of headers: those that we act on have a value of [`Name`], all others are [`Name::Other`].
 
+use std::sync::LazyLock;
+
 macro_rules! names {
     ($($variant:ident = $text:literal $(| $compact:literal)?),* $(,)?) => {
         /// A header that we act on.
@@ -21,14 +23,25 @@ macro_rules! names {
 
             /// The name that stands on the wire, in any case, compact or long (RFC 3261 §7.3.3).
             pub fn of(text: &[u8]) -> Self {
-                $(if text.eq_ignore_ascii_case($text.as_bytes()) $(|| text.eq_ignore_ascii_case($compact.as_bytes()))? {
-                    return Self::$variant;
-                })*
-                Self::Other
+                // Few names share a length, so that most comparisons are never made.
+                let known = BY_LENGTH.get(text.len()).map_or(&[][..], Vec::as_slice);
+                known.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map_or(Self::Other, |(_, known)| *known)
             }
         }
+
+        const ON_THE_WIRE: &[(&str, Name)] = &[$(($text, Name::$variant), $(($compact, Name::$variant),)?)*];
     };
 }
+
+/// Names by their length, long and compact.
+static BY_LENGTH: LazyLock<Vec<Vec<(&'static [u8], Name)>>> = LazyLock::new(|| {
+    let longest = ON_THE_WIRE.iter().map(|(text, _)| text.len()).max().unwrap_or(0);
+    let mut by_length = vec![Vec::new(); longest + 1];
+    for (text, name) in ON_THE_WIRE {
+        by_length[text.len()].push((text.as_bytes(), *name));
+    }
+    by_length
+});
 
 names! {
     Via = "Via" | "v",
