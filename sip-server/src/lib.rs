@@ -10,6 +10,7 @@ mod dialogs;
 mod facts;
 pub mod features;
 mod flow_token;
+mod labels;
 mod location;
 mod metrics;
 mod proxy;

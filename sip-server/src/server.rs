@@ -15,11 +15,13 @@ use sip_core::proxy::{pop_routes, prepare_copy};
 use sip_core::transaction::Timers;
 use sip_core::{Message, Uri};
 use sip_endpoint::{Application, Bound, Endpoint, Flow, Incoming, Listeners, Port};
+use tracing::Instrument;
 
 use crate::config::Config;
 use crate::dialogs::Dialogs;
 use crate::facts::Facts;
 use crate::flow_token::FlowTokens;
+use crate::labels::RequestSpan;
 use crate::metrics::Metrics;
 use crate::routing::{self, Decision};
 use crate::{proxy, registrar};
@@ -158,7 +160,8 @@ struct Face(Arc<Server>);
 impl Application for Face {
     fn request(&self, incoming: Incoming) {
         let server = Arc::clone(&self.0);
-        self.0.shutdown.spawn(serve(server, incoming));
+        let span = RequestSpan { request: &incoming.request, flow: &incoming.flow }.open();
+        self.0.shutdown.spawn(serve(server, incoming).instrument(span));
     }
 
     fn ack(&self, ack: Message, _flow: Flow) {
@@ -199,7 +202,7 @@ fn tell_call(server: &Server, request: &Message, route: &routing::Route) {
             server.metrics.calls.inc();
             let from = route.caller.as_ref().map(|caller| caller.account);
             let to_uri = request.uri().to_owned();
-            tracing::info!(call = %call_id, "a call is routed");
+            tracing::info!("a call is routed");
             server.facts.call(
                 &call_id,
                 CallEvent::Attempted { call_id: call_id.clone(), from, to: route.callee, to_uri },
