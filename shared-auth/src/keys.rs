@@ -1,7 +1,8 @@
 //! The key file: what must not be in the database.
 //!
 //! In    the data folder; the file is made on first use, readable by its owner alone.
-//! Out   HA1 sealed with AES-256-GCM and bound to its account; MACs for nonces and for the salts of nobody.
+//! Out   HA1 sealed with AES-256-GCM and bound to its account; MACs for nonces and for the salts of nobody; keys of
+//! other services, each for one purpose.
 //! Errors [`KeyError`]; a damaged file stops the start rather than locking everybody out in silence.
 //!
 //! All nodes of a cluster share the file; a lost file means that SIP passwords must be set anew.
@@ -34,6 +35,7 @@ pub enum KeyError {
 
 /// The keys that are derived from the file's one secret.
 pub(crate) struct Keys {
+    root: hmac::Key,
     seal: LessSafeKey,
     nonces: hmac::Key,
     salts: hmac::Key,
@@ -63,6 +65,7 @@ impl Keys {
             seal: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, derived(b"cusax ha1 seal").as_ref()).ok()?),
             nonces: hmac::Key::new(hmac::HMAC_SHA256, derived(b"cusax digest nonces").as_ref()),
             salts: hmac::Key::new(hmac::HMAC_SHA256, derived(b"cusax salts of nobody").as_ref()),
+            root,
         })
     }
 
@@ -87,6 +90,13 @@ impl Keys {
             self.seal.open_in_place(Nonce::assume_unique_for_key(*nonce), aad, &mut buffer).ok()?.len();
         buffer.truncate(length);
         Some(buffer)
+    }
+
+    /// A key that serves one purpose outside this crate.
+    pub(crate) fn key_for(&self, purpose: &str) -> [u8; KEY_LENGTH] {
+        let mut key = [0; KEY_LENGTH];
+        key.copy_from_slice(hmac::sign(&self.root, format!("cusax key for {purpose}").as_bytes()).as_ref());
+        key
     }
 
     /// The MAC over a nonce's content.
@@ -139,6 +149,13 @@ mod tests {
         assert!(keys.open_sealed(AccountId(2), &sealed).is_none());
         assert!(keys.open_sealed(AccountId(1), &sealed[..5]).is_none());
         assert!(Keys::derive(&[8; 32]).unwrap().open_sealed(AccountId(1), &sealed).is_none());
+    }
+
+    #[test]
+    fn each_purpose_has_a_key_of_its_own_that_outlives_the_process() {
+        let keys = Keys::derive(&[7; 32]).unwrap();
+        assert_ne!(keys.key_for("one"), keys.key_for("two"));
+        assert_eq!(keys.key_for("one"), Keys::derive(&[7; 32]).unwrap().key_for("one"));
     }
 
     #[test]

@@ -70,6 +70,7 @@ pub struct Auth {
     pub book: Arc<AccountBook>,
     /// Single-use tokens.
     pub tokens: Tokens,
+    keys: Arc<keys::Keys>,
     /// This process among those that change accounts.
     process: u64,
 }
@@ -92,8 +93,16 @@ impl Auth {
         let book =
             AccountBook::new(config, Arc::clone(&cache), Arc::clone(&keys), bus.clone(), announcements);
         let metrics = metrics::Metrics::register(registry);
-        let authenticator = Authenticator::new(config, cache, keys, tokens.clone(), bus.clone(), metrics);
-        Ok(Self { authenticator: Arc::new(authenticator), directory, book: Arc::new(book), tokens, process })
+        let authenticator =
+            Authenticator::new(config, cache, Arc::clone(&keys), tokens.clone(), bus.clone(), metrics);
+        let (authenticator, book) = (Arc::new(authenticator), Arc::new(book));
+        Ok(Self { authenticator, directory, book, tokens, keys, process })
+    }
+
+    /// A key of 32 bytes for a purpose of another service, such as MACs of its own. All nodes that share the key file,
+    /// and every start on it, get the same; each purpose gets another.
+    pub fn key_for(&self, purpose: &str) -> [u8; 32] {
+        self.keys.key_for(purpose)
     }
 
     /// Publishes what other processes do to accounts, such as `cusax user disable`, until shutdown.
