@@ -1,5 +1,7 @@
 //! The face towards whoever uses the endpoint: the transaction user (RFC 3261 §5).
 
+use std::sync::{Arc, OnceLock};
+
 use sip_core::Message;
 use sip_core::transaction::ServerKey;
 use tokio::sync::mpsc;
@@ -36,7 +38,22 @@ pub struct Incoming {
 pub struct ServerHandle {
     pub(crate) key: ServerKey,
     pub(crate) shard: mpsc::Sender<Input>,
-    pub(crate) cancelled: CancellationToken,
+    pub(crate) cancelled: Arc<Cancelled>,
+}
+
+/// Whether the caller gave up, and why.
+#[derive(Default)]
+pub(crate) struct Cancelled {
+    token: CancellationToken,
+    reason: OnceLock<String>,
+}
+
+impl Cancelled {
+    pub(crate) fn tell(&self, reason: String) {
+        // A CANCEL that came again says nothing new.
+        let _ = self.reason.set(reason);
+        self.token.cancel();
+    }
 }
 
 impl ServerHandle {
@@ -50,11 +67,16 @@ impl ServerHandle {
 
     /// Ends when the caller cancelled the INVITE. The CANCEL has its answer; the INVITE wants 487. Cancel safe.
     pub async fn cancelled(&self) {
-        self.cancelled.cancelled().await;
+        self.cancelled.token.cancelled().await;
     }
 
     /// Whether the caller cancelled the INVITE.
     pub fn is_cancelled(&self) -> bool {
-        self.cancelled.is_cancelled()
+        self.cancelled.token.is_cancelled()
+    }
+
+    /// The Reason of the CANCEL (RFC 3326), or nothing.
+    pub fn cancel_reason(&self) -> &str {
+        self.cancelled.reason.get().map_or("", String::as_str)
     }
 }

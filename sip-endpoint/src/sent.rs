@@ -62,11 +62,12 @@ impl SentRequest {
 }
 
 impl Cancel {
-    /// Cancels an INVITE: now, or when its first provisional response comes (RFC 3261 §9.1).
-    pub async fn send(&self) {
+    /// Cancels an INVITE: now, or when its first provisional response comes (RFC 3261 §9.1). `reason` is the value of
+    /// the CANCEL's Reason (RFC 3326), or empty.
+    pub async fn send(&self, reason: &str) {
         if let Some(key) = &self.key {
             // An error says that the endpoint stopped, and with it the transaction.
-            let _ = self.shard.send(Input::Cancel(key.clone())).await;
+            let _ = self.shard.send(Input::Cancel(key.clone(), reason.to_owned())).await;
         }
     }
 }

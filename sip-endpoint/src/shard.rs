@@ -7,9 +7,8 @@ use std::time::Instant;
 use sip_core::Message;
 use sip_core::transaction::{ClientKey, Event, Failure, ServerKey, Timers, Transactions};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
-use crate::application::{Application, Incoming, ServerHandle};
+use crate::application::{Application, Cancelled, Incoming, ServerHandle};
 use crate::flow::Flow;
 use crate::metrics::Metrics;
 use crate::sent::{Answer, ReplyTo};
@@ -23,8 +22,8 @@ pub(crate) enum Input {
     Respond(ServerKey, Box<Message>),
     /// The application sends a request.
     Request(Box<Message>, Flow, ReplyTo),
-    /// The application cancels its INVITE.
-    Cancel(ClientKey),
+    /// The application cancels its INVITE, for this Reason.
+    Cancel(ClientKey, String),
     /// A connection is closed.
     FlowLost(Flow),
 }
@@ -41,7 +40,7 @@ pub(crate) struct Shard {
 #[derive(Default)]
 struct Waiting {
     answers: HashMap<ClientKey, ReplyTo>,
-    cancels: HashMap<ServerKey, CancellationToken>,
+    cancels: HashMap<ServerKey, Arc<Cancelled>>,
 }
 
 impl Shard {
@@ -76,17 +75,17 @@ impl Shard {
         match event {
             Event::Send(flow, bytes) => self.wires.send(flow, bytes),
             Event::Request(key, request, flow) => {
-                let cancelled = CancellationToken::new();
+                let cancelled = Arc::new(Cancelled::default());
                 if request.method() == "INVITE" {
-                    waiting.cancels.insert(key.clone(), cancelled.clone());
+                    waiting.cancels.insert(key.clone(), Arc::clone(&cancelled));
                 }
                 let server = ServerHandle { key, shard: self.inbox.clone(), cancelled };
                 self.application.request(Incoming { request, flow, server });
             }
             Event::Ack(ack, flow) => self.application.ack(ack, flow),
-            Event::Cancelled(key) => {
-                if let Some(token) = waiting.cancels.get(&key) {
-                    token.cancel();
+            Event::Cancelled(key, reason) => {
+                if let Some(cancelled) = waiting.cancels.get(&key) {
+                    cancelled.tell(reason);
                 }
             }
             Event::Response(key, response) => {
@@ -142,7 +141,7 @@ fn take(
                 let _ = reply.queue.try_send((reply.tag, Answer::Failed(Failure::Unreachable)));
             }
         }
-        Input::Cancel(key) => transactions.cancel(&key, now, events),
+        Input::Cancel(key, reason) => transactions.cancel(&key, &reason, now, events),
         Input::FlowLost(flow) => transactions.flow_lost(flow, events),
     }
 }

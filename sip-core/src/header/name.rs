@@ -83,6 +83,10 @@ names! {
     Warning = "Warning",
     AllowEvents = "Allow-Events" | "u",
     Date = "Date",
+    MaxBreadth = "Max-Breadth",
+    SessionExpires = "Session-Expires" | "x",
+    MinSe = "Min-SE",
+    HistoryInfo = "History-Info",
 }
 
 #[cfg(test)]

@@ -24,6 +24,13 @@ impl Message {
         self.fields.push(new_field(name, value));
     }
 
+    /// Puts a header after all others of its name, or last of all if there is none.
+    pub fn push_last(&mut self, name: Name, value: &str) {
+        let position = self.fields.iter().rposition(|field| field.name == name);
+        let position = position.map_or(self.fields.len(), |position| position + 1);
+        self.fields.insert(position, new_field(name, value));
+    }
+
     /// Puts a header that has no [`Name`] of its own after all others.
     pub fn push_other(&mut self, name: &str, value: &str) {
         self.fields.push(line_field(Name::Other, name, value));

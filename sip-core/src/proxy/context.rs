@@ -108,6 +108,18 @@ impl ResponseContext {
         self.check_exhausted(out);
     }
 
+    /// A branch was redirected, and its targets are tried in its place (§16.7, item 4): it has no response of its own.
+    pub fn redirected(&mut self, id: BranchId, out: &mut Vec<Action>) {
+        self.end(id);
+        self.check_exhausted(out);
+    }
+
+    /// The targets of this round had their time: cancels every open branch; others may be tried after it.
+    pub fn end_round(&mut self, out: &mut Vec<Action>) {
+        self.cancel_open(out);
+        self.check_exhausted(out);
+    }
+
     /// The caller cancelled (§16.10), or patience ended: cancels every open branch and tries no more.
     pub fn close(&mut self, out: &mut Vec<Action>) {
         self.is_closing = true;
@@ -241,6 +253,20 @@ mod tests {
     fn a_decline_everywhere_ends_the_search() {
         let (told, best) = run(&[(0, 603), (1, 487)]);
         assert_eq!((told, best), (vec!["cancel 1".to_owned(), "exhausted".to_owned()], Some(603)));
+    }
+
+    #[test]
+    fn a_round_that_had_its_time_is_followed_by_another() {
+        let mut context = ResponseContext::new();
+        context.start();
+        let mut out = Vec::new();
+        context.end_round(&mut out);
+        assert!(!context.is_closing());
+        context.response(0, response(487), &mut out);
+        let next = context.start();
+        context.response(next, response(302), &mut out);
+        context.redirected(next, &mut out);
+        assert_eq!(told(out), ["cancel 0", "exhausted", "exhausted", "exhausted"]);
     }
 
     #[test]

@@ -89,6 +89,39 @@ pub fn prepare_copy(request: &mut Message, uri: Option<&str>) {
     request.set(Name::MaxForwards, &hops.map_or(70, |hops| hops.saturating_sub(1)).to_string());
 }
 
+/// How many branches may be open at once for this request (RFC 5393 §5.3.3): what Max-Breadth says, or 60. The status of
+/// the answer if there is no room for one.
+pub fn breadth(request: &Message) -> Result<usize, u16> {
+    match request.value(Name::MaxBreadth).map(|value| value.trim().parse::<u32>()) {
+        None => Ok(DEFAULT_BREADTH),
+        Some(Ok(0)) => Err(440),
+        Some(Ok(breadth)) => Ok(usize::try_from(breadth).unwrap_or(DEFAULT_BREADTH).min(DEFAULT_BREADTH)),
+        Some(Err(_)) => Err(400),
+    }
+}
+
+/// What each of `branches` gets of a breadth (RFC 5393 §5.3.3.1); at least 1.
+pub fn share_breadth(breadth: usize, branches: usize) -> usize {
+    (breadth / branches.max(1)).max(1)
+}
+
+/// §16.6, item 6: if the next hop is a strict router, its URI goes into the Request-URI and the target to the end of
+/// the Route.
+pub fn serve_strict_router(request: &mut Message) {
+    let next = request.elements(Name::Route).next().and_then(NameAddr::parse);
+    let Some(next) = next.map(|route| route.uri.to_owned()) else { return };
+    if Uri::parse(&next).is_none_or(|uri| uri.params.has("lr")) {
+        return;
+    }
+    request.pop_front(Name::Route);
+    let target = format!("<{}>", request.uri());
+    request.push_last(Name::Route, &target);
+    request.set_uri(&next);
+}
+
+/// RFC 5393 §5.3.1.
+const DEFAULT_BREADTH: usize = 60;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +165,28 @@ mod tests {
         let mut message = request("<sip:q;lr>, <sip:b@x>", "sip:tok@p;lr", "70");
         assert_eq!(pop_routes(&mut message, ours), ["tok"]);
         assert_eq!((message.uri(), message.value(Name::Route)), ("sip:b@x", Some("<sip:q;lr>")));
+    }
+
+    #[test]
+    fn breadth_is_shared_and_never_exceeded() {
+        let mut message = Message::request("INVITE", "sip:b@x");
+        assert_eq!(breadth(&message), Ok(60));
+        for (value, known) in [("3", Ok(3)), ("0", Err(440)), ("x", Err(400)), ("4000000000", Ok(60))] {
+            message.set(Name::MaxBreadth, value);
+            assert_eq!(breadth(&message), known, "{value}");
+        }
+        assert_eq!((share_breadth(60, 7), share_breadth(3, 4), share_breadth(5, 0)), (8, 1, 5));
+    }
+
+    #[test]
+    fn a_strict_router_finds_itself_in_the_request_uri() {
+        let mut message = request("<sip:strict@q>, <sip:r;lr>", "sip:b@x", "70");
+        serve_strict_router(&mut message);
+        let routes: Vec<_> = message.elements(Name::Route).collect();
+        assert_eq!((message.uri(), routes), ("sip:strict@q", vec!["<sip:r;lr>", "<sip:b@x>"]));
+        let mut loose = request("<sip:q;lr>", "sip:b@x", "70");
+        serve_strict_router(&mut loose);
+        assert_eq!((loose.uri(), loose.value(Name::Route)), ("sip:b@x", Some("<sip:q;lr>")));
     }
 
     #[test]

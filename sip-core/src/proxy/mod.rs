@@ -4,4 +4,6 @@ mod context;
 mod forward;
 
 pub use context::{Action, BranchId, ResponseContext};
-pub use forward::{Hop, hop_check, loop_key, pop_routes, prepare_copy};
+pub use forward::{
+    Hop, breadth, hop_check, loop_key, pop_routes, prepare_copy, serve_strict_router, share_breadth,
+};

@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use super::{Client, ClientInvite, ClientKey, Effect, Reliability, Server, ServerInvite, ServerKey, Timers};
 use crate::Message;
+use crate::header::Name;
 
 /// What the layer asks for, or tells. `F` names a flow.
 #[derive(Debug)]
@@ -23,8 +24,9 @@ pub enum Event<F> {
     Request(ServerKey, Message, F),
     /// An ACK that no transaction absorbs: it acknowledges a 2xx.
     Ack(Message, F),
-    /// The INVITE of this transaction was cancelled, and not answered finally before; the CANCEL has its 200.
-    Cancelled(ServerKey),
+    /// The INVITE of this transaction was cancelled, and not answered finally before; the CANCEL has its 200. With the
+    /// CANCEL's Reason (RFC 3326), or nothing.
+    Cancelled(ServerKey, String),
     /// A response to a request that we sent.
     Response(ClientKey, Message),
     /// A response to no request that we know.
@@ -59,8 +61,8 @@ struct Sent<F> {
     machine: ClientMachine,
     flow: F,
     reliability: Reliability,
-    /// §9.1: a CANCEL waits until there is a provisional response.
-    wants_cancel: bool,
+    /// §9.1: a CANCEL waits until there is a provisional response. Its Reason, possibly empty.
+    wants_cancel: Option<String>,
 }
 
 #[derive(Debug)]
@@ -171,16 +173,16 @@ impl<F: Copy + Eq> Transactions<F> {
         } else {
             ClientMachine::Other(Client::start(&request, reliability, self.timers, now, &mut effects))
         };
-        let sent = Sent { machine, flow, reliability, wants_cancel: false };
+        let sent = Sent { machine, flow, reliability, wants_cancel: None };
         self.settle_client(key.clone(), sent, |machine, _| Some(machine), effects, out);
         Some(key)
     }
 
     /// Cancels an INVITE that we sent: now, or when it has a provisional response (§9.1). Nothing happens if it has
-    /// a final one.
-    pub fn cancel(&mut self, key: &ClientKey, now: Instant, out: &mut Vec<Event<F>>) {
+    /// a final one. `reason` is the value of its Reason (RFC 3326), or empty.
+    pub fn cancel(&mut self, key: &ClientKey, reason: &str, now: Instant, out: &mut Vec<Event<F>>) {
         if let Some(sent) = self.clients.get_mut(key) {
-            sent.wants_cancel = true;
+            sent.wants_cancel = Some(reason.to_owned());
         }
         self.cancel_if_wanted(key, now, out);
     }
@@ -237,14 +239,18 @@ impl<F: Copy + Eq> Transactions<F> {
     }
 
     fn cancel_if_wanted(&mut self, key: &ClientKey, now: Instant, out: &mut Vec<Event<F>>) {
-        let Some(sent) = self.clients.get_mut(key).filter(|sent| sent.wants_cancel) else { return };
+        let Some(sent) = self.clients.get_mut(key) else { return };
         let ClientMachine::Invite(invite) = &sent.machine else { return };
-        if invite.is_proceeding() {
-            sent.wants_cancel = false;
-            let (cancel, flow, reliability) =
-                (Message::cancel(invite.request()), sent.flow, sent.reliability);
-            self.request(cancel, flow, reliability, now, out);
+        if !invite.is_proceeding() {
+            return;
         }
+        let Some(reason) = sent.wants_cancel.take() else { return };
+        let (mut cancel, flow, reliability) =
+            (Message::cancel(invite.request()), sent.flow, sent.reliability);
+        if !reason.is_empty() {
+            cancel.push(Name::Reason, &reason);
+        }
+        self.request(cancel, flow, reliability, now, out);
     }
 
     fn receive_ack(&mut self, key: ServerKey, ack: Message, flow: F, now: Instant, out: &mut Vec<Event<F>>) {
@@ -278,7 +284,7 @@ impl<F: Copy + Eq> Transactions<F> {
             && let Some((ServerMachine::Invite(machine), _)) = self.servers.get(&invite)
             && !machine.is_answered()
         {
-            out.push(Event::Cancelled(invite));
+            out.push(Event::Cancelled(invite, cancel.value(Name::Reason).unwrap_or_default().to_owned()));
         }
     }
 

@@ -33,7 +33,7 @@ fn told(events: Vec<Event<u8>>) -> Vec<String> {
             Event::Send(_, bytes) => wire(bytes),
             Event::Request(_, request, _) => request.method().to_owned(),
             Event::Ack(..) => "ack".to_owned(),
-            Event::Cancelled(_) => "cancelled".to_owned(),
+            Event::Cancelled(..) => "cancelled".to_owned(),
             Event::Response(_, response) => response.status().to_string(),
             Event::Stray(..) => "stray".to_owned(),
             Event::Failed(_, failure) => format!("{failure:?}"),
@@ -204,7 +204,7 @@ fn a_cancel_of_ours_waits_for_a_provisional_response() {
     bench.send(request("INVITE"));
     let key = ClientKey::of(&request("INVITE")).unwrap();
     let mut out = Vec::new();
-    bench.layer.cancel(&key, bench.now, &mut out);
+    bench.layer.cancel(&key, "", bench.now, &mut out);
     assert_eq!(told(out), Vec::<String>::new());
     assert_eq!(bench.receive(Message::response(&request("INVITE"), 180, "")), ["180", ">CANCEL"]);
     assert_eq!(bench.receive(Message::response(&request("INVITE"), 183, "")), ["183"], "once");
