@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use shared_runtime::config::Key;
 
+use crate::features::session_timer::Policy;
+
 /// `[sip]`: listeners, timers, bounds.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -23,6 +25,40 @@ pub struct Config {
     /// User agents that read the first challenge only, by a part of their User-Agent; they are asked for MD5 alone, if
     /// `auth.algorithms` has it. Default `baresip v0`, `baresip v1`, `sipp`.
     pub first_challenge_only: Vec<String>,
+    /// What becomes of a device's 3xx. Default `follow`.
+    pub redirect: Redirect,
+    /// RFC 4028: how long a session lasts without a refresh; zero puts no session timer into calls. Default `1800s`.
+    #[serde(with = "shared_runtime::config::duration")]
+    pub session_expires: Duration,
+    /// RFC 4028: the shortest session interval that is taken. Default `90s`.
+    #[serde(with = "shared_runtime::config::duration")]
+    pub min_session_expires: Duration,
+}
+
+/// What becomes of a 3xx (RFC 3261 §16.7, item 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Redirect {
+    /// The call goes where it says, if that is somebody of ours or a place that the caller may call.
+    Follow,
+    /// The caller gets the 3xx.
+    Pass,
+}
+
+impl Redirect {
+    /// Whether the call goes where a 3xx says.
+    pub fn is_follow(self) -> bool {
+        self == Self::Follow
+    }
+}
+
+impl Config {
+    /// What session timers are told.
+    pub(crate) fn session(&self) -> Policy {
+        let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        let expires = Some(seconds(self.session_expires)).filter(|seconds| *seconds > 0);
+        Policy { expires, shortest: seconds(self.min_session_expires) }
+    }
 }
 
 /// `[sip.timers]`.
@@ -57,6 +93,17 @@ pub const KEYS: &[Key] = &[
         "[\"baresip v0\", \"baresip v1\", \"sipp\"]",
         "parts of the User-Agent of clients that read the first challenge only; they are asked for MD5",
     ),
+    Key::new(
+        "sip.redirect",
+        "\"follow\"",
+        "what becomes of a device's 3xx: follow (the call goes on to somebody of ours, or where the caller may call), pass",
+    ),
+    Key::new(
+        "sip.session_expires",
+        "\"1800s\"",
+        "how long a call lasts without a refresh (RFC 4028); 0s puts no timer in",
+    ),
+    Key::new("sip.min_session_expires", "\"90s\"", "the shortest session interval that is taken"),
     Key::new("sip.timers.b", "\"32s\"", "how long a transaction waits for an answer (RFC 3261 Timers B, F)"),
     Key::new(
         "sip.timers.c",
@@ -78,6 +125,9 @@ impl Default for Config {
             timers: TimerConfig::default(),
             contacts: 10,
             first_challenge_only: ["baresip v0", "baresip v1", "sipp"].map(str::to_owned).to_vec(),
+            redirect: Redirect::Follow,
+            session_expires: Duration::from_secs(1_800),
+            min_session_expires: Duration::from_secs(90),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Flow tokens — RFC 5626 §5.2: the user part of our Record-Route names a flow, and cannot be forged.
 //!
-//! In    a flow. Out `u0-c0000201-5060-1f2e…`: transport and id, the peer's address in hexadecimal, a MAC.
-//! State a key that lives as long as the process, as connections do.
-//! Errors a token that is not ours is none; the request is then routed by its URI.
+//! In    a flow, and the Call-ID of the dialog that the token is for.
+//! Out   `u0-c0000201-5060-1f2e…`: transport and id, the peer's address in hexadecimal, a MAC over these and the Call-ID.
+//! State a key that all nodes share and that outlives the process, so that a dialog does.
+//! Errors a token that is not ours, or of another dialog, is none: who shows it is a stranger to the dialog.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -14,28 +15,46 @@ pub(crate) struct FlowTokens {
     key: hmac::Key,
 }
 
+/// What a token that is ours says of its flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// It leads to the peer.
+    Open(Flow),
+    /// The connection is gone.
+    Closed,
+}
+
 impl FlowTokens {
-    /// Tokens under a key of this process.
-    pub(crate) fn new(random: impl Fn() -> u64) -> Self {
-        let key: Vec<u8> = (0..4).flat_map(|_| random().to_be_bytes()).collect();
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, &key) }
+    /// Tokens under this key.
+    pub(crate) fn new(key: &[u8; 32]) -> Self {
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, key) }
     }
 
-    /// The token of a flow.
-    pub(crate) fn token(&self, flow: &Flow) -> String {
+    /// The token of a flow in a dialog.
+    pub(crate) fn token(&self, flow: &Flow, call_id: &str) -> String {
         let name = name(flow);
-        format!("{name}-{}", self.mac(&name))
+        format!("{name}-{}", self.mac(&name, call_id))
     }
 
-    /// The flow that a token names, if the token is ours and the flow is open.
-    pub(crate) fn flow(&self, token: &str, endpoint: &Endpoint) -> Option<Flow> {
-        let (name, mac) = token.rsplit_once('-')?;
-        (self.mac(name) == mac).then(|| parse(name, endpoint))?
+    /// What a token names, if we made it for this dialog.
+    pub(crate) fn read(&self, token: &str, call_id: &str, endpoint: &Endpoint) -> Option<Named> {
+        self.is_ours(token, call_id).then(|| {
+            let name = token.rsplit_once('-').map_or(token, |(name, _)| name);
+            parse(name, endpoint).map_or(Named::Closed, Named::Open)
+        })
     }
 
-    fn mac(&self, name: &str) -> String {
-        let tag = hmac::sign(&self.key, name.as_bytes());
-        tag.as_ref()[..10].iter().map(|byte| format!("{byte:02x}")).collect()
+    /// Whether we made a token for this dialog.
+    pub(crate) fn is_ours(&self, token: &str, call_id: &str) -> bool {
+        token.rsplit_once('-').is_some_and(|(name, mac)| self.mac(name, call_id) == mac)
+    }
+
+    fn mac(&self, name: &str, call_id: &str) -> String {
+        let mut mac = hmac::Context::with_key(&self.key);
+        mac.update(name.as_bytes());
+        mac.update(&[0]);
+        mac.update(call_id.as_bytes());
+        mac.sign().as_ref()[..10].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -54,7 +73,7 @@ pub(crate) fn name(flow: &Flow) -> String {
     format!("{letter}{:x}-{ip}-{}", flow.id, flow.remote.port())
 }
 
-/// The open flow that a name in words stands for.
+/// The open flow that a name in words stands for. An id that is another peer's by now names nothing.
 pub(crate) fn parse(name: &str, endpoint: &Endpoint) -> Option<Flow> {
     let mut parts = name.split('-');
     let (head, ip, port) = (parts.next()?, parts.next()?, parts.next()?);
@@ -71,5 +90,26 @@ pub(crate) fn parse(name: &str, endpoint: &Endpoint) -> Option<Flow> {
         32 => Ipv6Addr::from(u128::from_str_radix(ip, 16).ok()?).into(),
         _ => return None,
     };
-    endpoint.flow(transport, id, SocketAddr::new(ip, port.parse().ok()?))
+    let remote = SocketAddr::new(ip, port.parse().ok()?);
+    let flow = endpoint.flow(transport, id, remote)?;
+    let is_same_peer = flow.remote.ip().to_canonical() == ip && flow.remote.port() == remote.port();
+    is_same_peer.then_some(flow)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_good_for_its_dialog_and_its_key_alone() {
+        let remote = ([192, 0, 2, 1], 5060).into();
+        let flow = Flow { transport: Transport::Tls, id: 7, local: remote, remote };
+        let tokens = FlowTokens::new(&[1; 32]);
+        let token = tokens.token(&flow, "call");
+        assert!(tokens.is_ours(&token, "call"));
+        assert!(!tokens.is_ours(&token, "another"));
+        assert!(!tokens.is_ours(&token.replace("s7", "s8"), "call"));
+        assert!(!tokens.is_ours("alice", "call") && !tokens.is_ours("", ""));
+        assert!(!FlowTokens::new(&[2; 32]).is_ours(&token, "call"));
+    }
 }

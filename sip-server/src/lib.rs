@@ -5,7 +5,9 @@
 //! Errors each module says which status it answers; nothing is met with silence but ACK and what is no SIP.
 
 mod authenticate;
+mod awaited;
 mod config;
+mod destination;
 mod dialogs;
 mod facts;
 pub mod features;
@@ -19,6 +21,6 @@ mod routing;
 mod server;
 mod specs;
 
-pub use config::{Config, KEYS, TimerConfig};
+pub use config::{Config, KEYS, Redirect, TimerConfig};
 pub use server::{Hosted, Needs, SipServer, StartError};
 pub use specs::SPECS;

@@ -86,6 +86,9 @@ async fn update(
             .await
             .map_err(|error| Box::new(failure(request, &error)))?;
         tell(server, request, &change.set, &committed.removed, now);
+        if !change.set.is_empty() {
+            server.awaited.tell(&aor);
+        }
         committed.bindings
     } else {
         current

@@ -5,17 +5,20 @@
 //! Order Max-Forwards and loops, extensions, our own Routes, in-dialog, who is it, what is it for, where are they.
 //! Errors 403 for strangers who want to go elsewhere (nothing is relayed for them), 404 and 480 for users of ours.
 
-use shared_auth::Identity;
+use std::sync::Arc;
+
+use shared_auth::{AccountCard, Identity};
 use shared_model::Aor;
-use shared_runtime::unix_millis;
 use sip_core::header::{Name, NameAddr};
 use sip_core::proxy::{Hop, hop_check, pop_routes};
 use sip_core::{Message, Uri};
-use sip_endpoint::{Flow, Target, Transport};
+use sip_endpoint::{Flow, Transport};
 
 use crate::authenticate::{Asker, Door, prove};
-use crate::features::{Destination, privacy};
-use crate::location::{self, Branch};
+use crate::destination::{self, Found, Nowhere};
+use crate::features::{Destination, privacy, session_timer};
+use crate::flow_token::Named;
+use crate::location::Branch;
 use crate::server::Server;
 
 /// What becomes of a request.
@@ -36,10 +39,10 @@ pub(crate) struct Route {
     pub(crate) caller: Option<Identity>,
     /// Whether the sender wants to stay unknown.
     pub(crate) is_anonymous: bool,
-    /// Who gets it.
-    pub(crate) to: Destination,
-    /// Whose account that is.
-    pub(crate) callee: Option<shared_model::AccountId>,
+    /// Whether the sender may go to other domains.
+    pub(crate) is_trusted: bool,
+    /// Whose devices the branches are.
+    pub(crate) callee: Option<Arc<AccountCard>>,
 }
 
 /// Decides about a request; our own Routes are taken off it.
@@ -54,7 +57,11 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
     hop_check(request, |host, port| server.endpoint().is_own(host, port))
         .map_err(|hop| answer(request, status_of(hop), reason_of(hop)))?;
     refuse_unknown_extensions(request)?;
-    let tokens = pop_routes(request, |uri| is_ours(server, uri));
+    if let Some(refusal) = session_timer::refuse(request, server.config.session()) {
+        return Err(Box::new(refusal));
+    }
+    let call_id = request.call_id().to_owned();
+    let tokens = pop_routes(request, |uri| is_ours(server, uri, &call_id));
     let Some(uri) = Uri::parse(request.uri()) else { return Err(answer(request, 400, "Bad Request-URI")) };
     if !uri.is_sip() && !uri.is_tel() {
         return Err(answer(request, 416, ""));
@@ -63,7 +70,7 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
         return in_dialog(server, request, &tokens).await.map(Decision::Forward);
     }
     let is_registration = request.method() == "REGISTER";
-    let is_for_us = uri.user.is_empty() && is_our_host(server, &uri);
+    let is_for_us = uri.user.is_empty() && server.is_our_host(&uri);
     if is_registration {
         return registration(server, request, flow, is_for_us).await;
     }
@@ -75,25 +82,31 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
     find(server, request, &uri, flow, caller).await.map(Decision::Forward)
 }
 
-/// A request inside a dialog goes where our Record-Route said; without it, where its URI says.
+/// A request inside a dialog goes where our Record-Route said. Whoever has no token of ours for this dialog, and is in
+/// no dialog that we remember, is a stranger to it.
 async fn in_dialog(server: &Server, request: &Message, tokens: &[String]) -> Result<Route, Box<Message>> {
-    let uri = Uri::parse(request.uri());
+    let endpoint = server.endpoint();
     // The last of our entries is the one that faces the other side.
-    let by_token = tokens.last().and_then(|token| server.tokens.flow(token, server.endpoint()));
-    let by_token = by_token
-        .or_else(|| server.dialogs.other_side(request).filter(|flow| server.endpoint().is_open(flow)));
-    let hosted = uri.and_then(|uri| server.hosted(uri.host));
-    let (flow, to) = match (by_token, hosted) {
-        (Some(flow), _) if flow.transport == Transport::InProcess => (flow, Destination::Trusted),
-        (Some(flow), _) => (flow, Destination::Device),
-        (None, Some(flow)) => (flow, Destination::Trusted),
-        // A dialog that never went through us, or whose connection is gone.
-        (None, None) if tokens.is_empty() => return Err(answer(request, 481, "")),
-        (None, None) => (next_hop(server, request).await?, Destination::Device),
+    let named = tokens.last().and_then(|token| server.tokens.read(token, request.call_id(), endpoint));
+    let remembered = || server.dialogs.other_side(request).filter(|flow| endpoint.is_open(flow));
+    let hosted = Uri::parse(request.uri()).and_then(|uri| server.hosted(uri.host));
+    let flow = match (named, hosted) {
+        (Some(Named::Open(flow)), _) => flow,
+        (named, hosted) => match (remembered().or(hosted), named) {
+            (Some(flow), _) => flow,
+            // The token proves the dialog, but its connection is gone: the Contact is another way to the device.
+            (None, Some(_)) => next_hop(server, request).await?,
+            (None, None) => return Err(answer(request, 481, "")),
+        },
     };
-    let branch = Branch { uri: None, flow, path: Vec::new() };
-    let is_anonymous = privacy::is_anonymous(request);
-    Ok(Route { groups: vec![vec![branch]], caller: None, is_anonymous, to, callee: None })
+    let to = if flow.transport == Transport::InProcess { Destination::Trusted } else { Destination::Device };
+    Ok(Route {
+        groups: vec![vec![Branch::along(flow, to)]],
+        caller: None,
+        is_anonymous: privacy::is_anonymous(request),
+        is_trusted: false,
+        callee: None,
+    })
 }
 
 async fn registration(
@@ -117,7 +130,7 @@ async fn who(server: &Server, request: &Message, flow: &Flow) -> Result<Option<I
     let from =
         NameAddr::parse(request.value(Name::From).unwrap_or_default()).and_then(|from| Uri::parse(from.uri));
     let claims_ours =
-        from.is_some_and(|from| is_our_host(server, &from) || server.hosted(from.host).is_some());
+        from.is_some_and(|from| server.is_our_host(&from) || server.hosted(from.host).is_some());
     let has_credentials = request.value(Name::ProxyAuthorization).is_some();
     if !claims_ours && !has_credentials {
         return Ok(None);
@@ -145,7 +158,7 @@ async fn prove_as(
         realm: &server.domain,
         is_tls_required: server.is_tls_required,
         first_challenge_only: &server.config.first_challenge_only,
-        is_us: &|uri| is_our_host(server, uri),
+        is_us: &|uri| server.is_our_host(uri),
     };
     prove(&door, request, flow, asker).await
 }
@@ -178,71 +191,26 @@ async fn find(
     flow: &Flow,
     caller: Option<Identity>,
 ) -> Result<Route, Box<Message>> {
-    let is_anonymous = privacy::is_anonymous(request);
     let is_trusted = caller.is_some() || flow.transport == Transport::InProcess;
-    let route = |groups, to, callee| Route { groups, caller: caller.clone(), is_anonymous, to, callee };
-    let one = |uri: Option<String>, flow| vec![vec![Branch { uri, flow, path: Vec::new() }]];
-    if request.value(Name::Route).is_some() {
-        // Somebody's Route leads elsewhere: for users of ours only.
-        if !is_trusted {
-            return Err(answer(request, 403, "No Relaying"));
-        }
-        let flow = next_hop(server, request).await?;
-        return Ok(route(one(None, flow), Destination::Foreign, None));
-    }
-    if let Some(flow) = server.hosted(uri.host) {
-        return Ok(route(one(None, flow), Destination::Trusted, None));
-    }
-    let account = if uri.is_tel() {
-        let number: String = uri.user.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
-        server.auth.directory.by_number(&number).await
-    } else if is_our_host(server, uri) {
-        find_account(server, uri).await
+    let found = if request.value(Name::Route).is_none() {
+        destination::find(server, uri, is_trusted).await.map_err(|nowhere| nowhere.answer(request))?
     } else if is_trusted {
-        let flow = next_hop(server, request).await?;
-        return Ok(route(one(None, flow), Destination::Foreign, None));
+        let branch = Branch::along(next_hop(server, request).await?, Destination::Foreign);
+        Found { groups: vec![vec![branch]], callee: None }
     } else {
-        return Err(answer(request, 403, "No Relaying"));
+        // Somebody's Route leads elsewhere: for users of ours only.
+        return Err(Nowhere::NoRelaying.answer(request));
     };
-    let account = match account {
-        Ok(Some(account)) if account.enabled => account,
-        Ok(_) => return Err(answer(request, 404, "")),
-        Err(error) => return Err(unavailable(request, &error)),
-    };
-    let groups =
-        location::find(&server.store.bindings, server.endpoint(), &server.node, &account.aor, unix_millis())
-            .await
-            .map_err(|error| unavailable(request, &error))?;
-    if groups.is_empty() {
-        return Err(answer(request, 480, ""));
-    }
-    Ok(route(groups, Destination::Device, Some(account.account)))
-}
-
-/// An account by the user part of a SIP URI: an AOR, or one of its numbers.
-async fn find_account(
-    server: &Server,
-    uri: &Uri<'_>,
-) -> Result<Option<shared_auth::AccountCard>, shared_store::StoreError> {
-    let user = uri.user_unescaped();
-    if let Ok(aor) = Aor::new(&user, &server.domain)
-        && let Some(account) = server.auth.directory.by_aor(&aor).await?
-    {
-        return Ok(Some(account));
-    }
-    let number: String = user.chars().filter(|c| !"-.() ".contains(*c)).collect();
-    if number.starts_with('+') { server.auth.directory.by_number(&number).await } else { Ok(None) }
+    let is_anonymous = privacy::is_anonymous(request);
+    Ok(Route { groups: found.groups, caller, is_anonymous, is_trusted, callee: found.callee })
 }
 
 /// Where the topmost Route, or else the Request-URI, leads (§16.6, item 6).
 async fn next_hop(server: &Server, request: &Message) -> Result<Flow, Box<Message>> {
     let route = request.elements(Name::Route).next().and_then(NameAddr::parse).map(|route| route.uri);
-    let uri = Uri::parse(route.unwrap_or(request.uri())).ok_or_else(|| answer(request, 400, "Bad Route"))?;
-    let target = Target::resolve(&uri).await.map_err(|error| {
-        tracing::debug!(%error, "a request leads nowhere");
-        answer(request, 404, "Host Not Found")
-    })?;
-    server.endpoint().flow_to(&target).ok_or_else(|| answer(request, 503, "No Way There"))
+    let uri = Uri::parse(route.unwrap_or(request.uri()));
+    let uri = uri.ok_or_else(|| Nowhere::Unreadable.answer(request))?;
+    destination::towards(server, &uri).await.map_err(|nowhere| nowhere.answer(request))
 }
 
 fn refuse_unknown_extensions(request: &Message) -> Result<(), Box<Message>> {
@@ -263,24 +231,14 @@ fn capabilities(request: &Message) -> Message {
     response
 }
 
-fn is_ours(server: &Server, uri: &Uri<'_>) -> bool {
-    server.tokens.flow(uri.user, server.endpoint()).is_some()
-        || (is_our_host(server, uri) && uri.user.is_empty())
+fn is_ours(server: &Server, uri: &Uri<'_>, call_id: &str) -> bool {
+    server.tokens.is_ours(uri.user, call_id)
+        || (server.is_our_host(uri) && uri.user.is_empty())
         || server.endpoint().is_own(uri.host, uri.port)
-}
-
-/// Whether the host is our domain, or an address that we listen on.
-fn is_our_host(server: &Server, uri: &Uri<'_>) -> bool {
-    uri.host.eq_ignore_ascii_case(&server.domain) || server.endpoint().is_own(uri.host, uri.port)
 }
 
 fn answer(request: &Message, status: u16, reason: &str) -> Box<Message> {
     Box::new(Message::response(request, status, reason))
-}
-
-fn unavailable(request: &Message, error: &shared_store::StoreError) -> Box<Message> {
-    tracing::error!(%error, "the store does not answer");
-    answer(request, 500, "")
 }
 
 fn status_of(hop: Hop) -> u16 {

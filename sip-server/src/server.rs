@@ -17,10 +17,11 @@ use sip_core::{Message, Uri};
 use sip_endpoint::{Application, Bound, Endpoint, Flow, Incoming, Listeners, Port};
 use tracing::Instrument;
 
+use crate::awaited::Awaited;
 use crate::config::Config;
 use crate::dialogs::Dialogs;
 use crate::facts::Facts;
-use crate::flow_token::FlowTokens;
+use crate::flow_token::{FlowTokens, Named};
 use crate::labels::RequestSpan;
 use crate::metrics::Metrics;
 use crate::routing::{self, Decision};
@@ -82,6 +83,7 @@ pub(crate) struct Server {
     pub(crate) metrics: Metrics,
     pub(crate) tokens: FlowTokens,
     pub(crate) dialogs: Dialogs,
+    pub(crate) awaited: Awaited,
     /// Names this process among those that wrote bindings.
     pub(crate) node: String,
     pub(crate) is_tls_required: bool,
@@ -97,8 +99,9 @@ impl SipServer {
             needs.hosted.into_iter().map(|hosted| (hosted.domain, hosted.port)).unzip();
         let server = Arc::new(Server {
             metrics: Metrics::new(needs.registry)?,
-            tokens: FlowTokens::new(shared_runtime::random),
+            tokens: FlowTokens::new(&needs.auth.key_for("flow tokens")),
             dialogs: Dialogs::default(),
+            awaited: Awaited::default(),
             node: format!("{:016x}", shared_runtime::random()),
             is_tls_required: needs.tls.is_required(),
             facts: Facts::new(needs.bus),
@@ -145,6 +148,11 @@ impl Server {
     #[expect(clippy::expect_used, reason = "the endpoint hands out its first request after it was started")]
     pub(crate) fn endpoint(&self) -> &Endpoint {
         self.endpoint.get().expect("started")
+    }
+
+    /// Whether the host of a URI is our domain, or an address that we listen on.
+    pub(crate) fn is_our_host(&self, uri: &Uri<'_>) -> bool {
+        uri.host.eq_ignore_ascii_case(&self.domain) || self.endpoint().is_own(uri.host, uri.port)
     }
 
     /// The flow to the endpoint that serves a domain.
@@ -205,7 +213,12 @@ fn tell_call(server: &Server, request: &Message, route: &routing::Route) {
             tracing::info!("a call is routed");
             server.facts.call(
                 &call_id,
-                CallEvent::Attempted { call_id: call_id.clone(), from, to: route.callee, to_uri },
+                CallEvent::Attempted {
+                    call_id: call_id.clone(),
+                    from,
+                    to: route.callee.as_ref().map(|callee| callee.account),
+                    to_uri,
+                },
             );
         }
         "BYE" => {
@@ -220,11 +233,14 @@ fn tell_call(server: &Server, request: &Message, route: &routing::Route) {
 async fn forward_ack(server: &Server, mut ack: Message) {
     server.wait_for_endpoint().await;
     let endpoint = server.endpoint();
-    let is_ours = |uri: &Uri<'_>| {
-        server.tokens.flow(uri.user, endpoint).is_some() || endpoint.is_own(uri.host, uri.port)
-    };
+    let call_id = ack.call_id().to_owned();
+    let is_ours =
+        |uri: &Uri<'_>| server.tokens.is_ours(uri.user, &call_id) || endpoint.is_own(uri.host, uri.port);
     let tokens = pop_routes(&mut ack, is_ours);
-    let by_token = tokens.last().and_then(|token| server.tokens.flow(token, endpoint));
+    let by_token = tokens.last().and_then(|token| match server.tokens.read(token, &call_id, endpoint)? {
+        Named::Open(flow) => Some(flow),
+        Named::Closed => None,
+    });
     let by_host = || Uri::parse(ack.uri()).and_then(|uri| server.hosted(uri.host));
     if let Some(flow) = by_token.or_else(by_host).or_else(|| server.dialogs.other_side(&ack)) {
         prepare_copy(&mut ack, None);

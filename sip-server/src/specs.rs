@@ -11,7 +11,8 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(3264).note("audio of the focus"),
     Spec::rfc(3581).complete(),
     Spec::rfc(4320).note("no 408 to non-INVITE late; no 1xx but 100 to non-INVITE"),
-    Spec::rfc(5393).note("loop detection by a hash in the branch"),
+    Spec::rfc(3326).note("CANCELs say why, a caller's Reason is passed on"),
+    Spec::rfc(5393).complete().note("loop detection by a hash in the branch; Max-Breadth"),
     Spec::rfc(5626).note(
         "CRLF keepalive, instance and reg-id as the key, flows in Record-Route; not the Require option",
     ),
@@ -21,5 +22,7 @@ pub const SPECS: &[Spec] = &[
     features::call_info::SPEC,
     features::call_info::PURPOSE,
     features::asserted_identity::SPEC,
+    features::history_info::SPEC,
+    features::session_timer::SPEC,
     features::privacy::SPEC,
 ];

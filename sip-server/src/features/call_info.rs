@@ -1,15 +1,15 @@
-//! Call-Info with `purpose=impp` — RFC 7081 §3.5, RFC 6993 §2: who calls, as a JID.
+//! Call-Info with `purpose=impp` — RFC 7081 §3.5, RFC 6993 §2: who calls, and who answers, as a JID.
 //!
-//! In    an INVITE on its way, and who proved to have sent it.
+//! In    an INVITE on its way, and who proved to have sent it; its responses, and whose device sent them.
 //! Out   exactly one impp entry, ours, first and on its own line, with the bare JID as `xmpp:` URI; or none.
 //! Errors none: a claim that we cannot prove is taken off, whoever made it (it is a cue that people would trust).
-//! Not here: other purposes, which pass untouched.
+//! Not here: other purposes, which pass untouched; requests inside a dialog, which are no news.
 
-use shared_model::Spec;
+use shared_model::{BareJid, Spec};
 use sip_core::Message;
 use sip_core::header::{Name, NameAddr};
 
-use super::Passage;
+use super::{Destination, Passage, Reply, privacy};
 
 /// RFC 7081.
 pub const SPEC: Spec =
@@ -19,11 +19,32 @@ pub const PURPOSE: Spec = Spec::rfc(6993).complete();
 
 /// Takes every impp entry off, and puts ours first if the caller is proved and does not hide.
 pub fn apply(request: &mut Message, passage: &Passage<'_>) {
-    request.retain_elements(Name::CallInfo, |entry| !is_impp(entry));
+    strip(request);
     let is_call = request.method() == "INVITE" && passage.is_initial;
     if let Some(caller) = passage.caller.filter(|_| is_call && !passage.is_anonymous) {
-        request.push_front(Name::CallInfo, &format!("<{}>;purpose=impp", caller.jid.to_xmpp_uri()));
+        announce(request, &caller.jid);
     }
+}
+
+/// The same for whoever answers a call: the callee's JID on what rings and on what is answered.
+pub fn apply_to_response(response: &mut Message, reply: &Reply<'_>) {
+    if reply.from == Destination::Trusted {
+        return;
+    }
+    strip(response);
+    let is_call = reply.request.method() == "INVITE" && !reply.request.is_in_dialog();
+    let is_there = (101..300).contains(&response.status()) && !privacy::is_wished(response);
+    if let Some(callee) = reply.callee.filter(|_| is_call && is_there) {
+        announce(response, &callee.jid);
+    }
+}
+
+fn strip(message: &mut Message) {
+    message.retain_elements(Name::CallInfo, |entry| !is_impp(entry));
+}
+
+fn announce(message: &mut Message, jid: &BareJid) {
+    message.push_front(Name::CallInfo, &format!("<{}>;purpose=impp", jid.to_xmpp_uri()));
 }
 
 fn is_impp(entry: &str) -> bool {
@@ -37,27 +58,17 @@ fn is_impp(entry: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use shared_auth::{How, Identity};
-    use shared_model::{AccountId, Aor, BareJid};
+    use shared_auth::Identity;
 
-    use super::super::Destination;
+    use super::super::tests::{alice, bob, passage, reply};
     use super::*;
-
-    fn alice() -> Identity {
-        Identity {
-            account: AccountId(1),
-            aor: Aor::new("100", "example.org").unwrap(),
-            jid: BareJid::new("alice", "example.org").unwrap(),
-            how: How::Plain,
-        }
-    }
 
     fn pass(call_info: &[&str], caller: Option<&Identity>, is_anonymous: bool) -> Vec<String> {
         let mut request = Message::request("INVITE", "sip:b@x");
         for value in call_info {
             request.push(Name::CallInfo, value);
         }
-        apply(&mut request, &Passage { caller, is_anonymous, is_initial: true, to: Destination::Device });
+        apply(&mut request, &Passage { is_anonymous, ..passage(caller) });
         request.values(Name::CallInfo).map(str::to_owned).collect()
     }
 
@@ -77,5 +88,24 @@ mod tests {
     #[test]
     fn who_hides_is_not_announced() {
         assert!(pass(&["<xmpp:alice@example.org>;purpose=impp"], Some(&alice()), true).is_empty());
+    }
+
+    fn answer(status: u16, privacy: &str, is_known: bool) -> Vec<String> {
+        let (request, bob) = (Message::request("INVITE", "sip:b@x"), bob());
+        let mut response = Message::response(&request, status, "");
+        response.push(Name::CallInfo, "<xmpp:mallory@x>;purpose=impp, <http://x/b.png>;purpose=icon");
+        response.push(Name::Privacy, privacy);
+        apply_to_response(&mut response, &reply(&request, is_known.then_some(&bob)));
+        response.values(Name::CallInfo).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn who_rings_and_answers_is_announced_by_us_alone() {
+        let (ours, icon) = ("<xmpp:bob@example.org>;purpose=impp", "<http://x/b.png>;purpose=icon");
+        assert_eq!(answer(180, "none", true), [ours, icon]);
+        assert_eq!(answer(200, "none", true), [ours, icon]);
+        assert_eq!(answer(200, "id", true), [icon], "the callee hides");
+        assert_eq!(answer(486, "none", true), [icon], "nobody is there");
+        assert_eq!(answer(200, "none", false), [icon], "a stranger answers");
     }
 }

@@ -1,11 +1,13 @@
-//! What is done to a request on its way to one branch. One specification is one file and one line in [`TABLE`]; the
-//! order of the table is the order of the work.
+//! What is done to a request on its way to one branch, and to its responses on their way back. One specification is one
+//! file and one line in [`TABLE`]; the order of the table is the order of the work.
 
 pub mod asserted_identity;
 pub mod call_info;
+pub mod history_info;
 pub mod privacy;
+pub mod session_timer;
 
-use shared_auth::Identity;
+use shared_auth::{AccountCard, Identity};
 use sip_core::Message;
 
 /// What a feature may know of the request that it changes.
@@ -19,9 +21,28 @@ pub struct Passage<'a> {
     pub is_initial: bool,
     /// Where it goes.
     pub to: Destination,
+    /// Who sent it on before, as entries of History-Info.
+    pub history: &'a [String],
+    /// How long sessions last.
+    pub session: session_timer::Policy,
 }
 
-/// Who gets the request.
+/// What a feature may know of the response that it changes.
+#[derive(Debug, Clone, Copy)]
+pub struct Reply<'a> {
+    /// The request, as it came.
+    pub request: &'a Message,
+    /// Whose device answered, if it is one of ours.
+    pub callee: Option<&'a AccountCard>,
+    /// Who answered.
+    pub from: Destination,
+    /// Whether an endpoint of ours gets it.
+    pub to_trusted: bool,
+    /// How long sessions last.
+    pub session: session_timer::Policy,
+}
+
+/// Who gets the request, or sent the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
     /// A device of one of our accounts.
@@ -37,18 +58,85 @@ pub struct Feature {
     /// The module.
     pub name: &'static str,
     /// Changes the copy that goes to one branch.
-    pub apply: fn(&mut Message, &Passage<'_>),
+    pub request: fn(&mut Message, &Passage<'_>),
+    /// Changes a response on its way back.
+    pub response: fn(&mut Message, &Reply<'_>),
 }
 
 /// Every feature, in the order of the work.
 pub const TABLE: &[Feature] = &[
-    Feature { name: "asserted_identity", apply: asserted_identity::apply },
-    Feature { name: "call_info", apply: call_info::apply },
+    Feature {
+        name: "asserted_identity",
+        request: asserted_identity::apply,
+        response: asserted_identity::apply_to_response,
+    },
+    Feature { name: "call_info", request: call_info::apply, response: call_info::apply_to_response },
+    Feature { name: "history_info", request: history_info::apply, response: |_, _| {} },
+    Feature {
+        name: "session_timer",
+        request: session_timer::apply,
+        response: session_timer::apply_to_response,
+    },
 ];
 
 /// Applies every feature to the copy for one branch.
 pub fn apply(request: &mut Message, passage: &Passage<'_>) {
     for feature in TABLE {
-        (feature.apply)(request, passage);
+        (feature.request)(request, passage);
+    }
+}
+
+/// Applies every feature to a response.
+pub fn apply_to_response(response: &mut Message, reply: &Reply<'_>) {
+    for feature in TABLE {
+        (feature.response)(response, reply);
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use shared_auth::How;
+    use shared_model::{AccountId, Aor, BareJid};
+
+    use super::*;
+
+    pub(crate) const SESSION: session_timer::Policy =
+        session_timer::Policy { expires: Some(1_800), shortest: 90 };
+
+    pub(crate) fn alice() -> Identity {
+        Identity {
+            account: AccountId(1),
+            aor: Aor::new("100", "example.org").unwrap(),
+            jid: BareJid::new("alice", "example.org").unwrap(),
+            how: How::Plain,
+        }
+    }
+
+    pub(crate) fn bob() -> AccountCard {
+        AccountCard {
+            account: AccountId(2),
+            aor: Aor::new("200", "example.org").unwrap(),
+            jid: BareJid::new("bob", "example.org").unwrap(),
+            name: String::new(),
+            numbers: Vec::new(),
+            video: false,
+            admin: false,
+            enabled: true,
+        }
+    }
+
+    pub(crate) fn passage(caller: Option<&Identity>) -> Passage<'_> {
+        Passage {
+            caller,
+            is_anonymous: false,
+            is_initial: true,
+            to: Destination::Device,
+            history: &[],
+            session: SESSION,
+        }
+    }
+
+    pub(crate) fn reply<'a>(request: &'a Message, callee: Option<&'a AccountCard>) -> Reply<'a> {
+        Reply { request, callee, from: Destination::Device, to_trusted: false, session: SESSION }
     }
 }

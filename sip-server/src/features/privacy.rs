@@ -13,13 +13,17 @@ pub const SPEC: Spec =
 
 /// Whether the sender wants to stay unknown: any `Privacy` but `none`, or an anonymous From.
 pub fn is_anonymous(request: &Message) -> bool {
-    let mut wishes = request.values(Name::Privacy).flat_map(|value| value.split([';', ',']));
-    let is_wished = wishes.any(|wish| {
+    is_wished(request) || request.value(Name::From).is_some_and(is_anonymous_address)
+}
+
+/// Whether `Privacy` asks for any service, in a request or a response.
+pub fn is_wished(message: &Message) -> bool {
+    let mut wishes = message.values(Name::Privacy).flat_map(|value| value.split([';', ',']));
+    wishes.any(|wish| {
         ["id", "user", "header", "session", "critical"]
             .iter()
             .any(|known| wish.trim().eq_ignore_ascii_case(known))
-    });
-    is_wished || request.value(Name::From).is_some_and(is_anonymous_address)
+    })
 }
 
 fn is_anonymous_address(from: &str) -> bool {

@@ -1,36 +1,48 @@
-//! Forks a request to its branches and brings one answer back.
+//! Forks a request to its branches and brings one answer back — RFC 3261 §16.6 to §16.10.
+//!
+//! In    a routed request, answers of its branches, a CANCEL, a device that registers while others ring.
+//! Out   copies, each with what the features put in; responses; CANCELs that say why (RFC 3326); facts about the call.
+//! State the response context, and what has been tried.
+//! Errors when nobody answers: the best refusal; 408 if there is none; 487 if the caller gave up.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use shared_model::{CallEvent, CallOutcome};
-use sip_core::Message;
 use sip_core::header::Name;
-use sip_core::proxy::{Action, ResponseContext, loop_key, prepare_copy};
+use sip_core::proxy::{Action, ResponseContext, loop_key, prepare_copy, share_breadth};
 use sip_core::transaction::Failure;
-use sip_endpoint::{Answer, Cancel, Flow, ReplyTo, ServerHandle};
+use sip_core::{Message, Uri};
+use sip_endpoint::{Answer, Cancel, ReplyTo, ServerHandle};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
-use super::record_route;
-use crate::features::{self, Passage};
+use super::{patience::Patience, record_route, redirect};
+use crate::awaited::Waiting;
+use crate::destination;
+use crate::features::{self, Passage, Reply};
 use crate::location::Branch;
 use crate::routing::Route;
 use crate::server::Server;
 
 /// One request under way.
-pub(crate) struct Forwarding {
-    server: Arc<Server>,
+pub(crate) struct Forwarding<'a> {
+    server: &'a Server,
     request: Message,
-    flow: Flow,
+    flow: sip_endpoint::Flow,
     handle: ServerHandle,
     route: Route,
     context: ResponseContext,
-    cancels: Vec<Cancel>,
-    /// The way of each branch.
-    flows: Vec<Flow>,
+    /// Each branch that was started, and how it is cancelled.
+    started: Vec<(Branch, Cancel)>,
+    /// Targets that were tried: a redirect leads to none of them again, a late device is not rung twice.
+    tried: HashSet<String>,
+    /// Where the request was redirected from, for those that it is redirected to.
+    history: Vec<String>,
     queue: mpsc::Sender<(usize, Answer)>,
     loop_key: String,
+    /// Branches that may be open at once (RFC 5393 §5).
+    breadth: usize,
     /// The caller gave up.
     is_cancelled: bool,
     /// Nobody answered in time.
@@ -42,74 +54,95 @@ pub(crate) struct Forwarding {
 pub(crate) async fn forward(
     server: Arc<Server>,
     request: Message,
-    flow: Flow,
+    flow: sip_endpoint::Flow,
     handle: ServerHandle,
     route: Route,
 ) {
+    let breadth = match sip_core::proxy::breadth(&request) {
+        Ok(breadth) => breadth,
+        Err(status) => return handle.respond(Message::response(&request, status, "")),
+    };
     let (queue, answers) = mpsc::channel(ANSWERS);
     let loop_key = loop_key(&request);
+    let late = route.callee.as_ref().filter(|_| request.method() == "INVITE" && !request.is_in_dialog());
+    let late = late.map(|callee| server.awaited.wait(callee.aor.clone()));
     Forwarding {
-        server,
+        server: &server,
         request,
         flow,
         handle,
         route,
         context: ResponseContext::new(),
-        cancels: Vec::new(),
-        flows: Vec::new(),
+        started: Vec::new(),
+        tried: HashSet::new(),
+        history: Vec::new(),
         queue,
         loop_key,
+        breadth,
         is_cancelled: false,
         is_timed_out: false,
         has_rung: false,
     }
-    .run(answers)
+    .run(answers, late)
     .await;
 }
 
-impl Forwarding {
-    async fn run(mut self, mut answers: mpsc::Receiver<(usize, Answer)>) {
+/// What ended a wait.
+enum Woken {
+    Answer(usize, Answer),
+    Cancelled,
+    LateDevice,
+    TimeIsUp,
+}
+
+impl Forwarding<'_> {
+    async fn run(mut self, mut answers: mpsc::Receiver<(usize, Answer)>, mut late: Option<Waiting<'_>>) {
         let is_invite = self.request.method() == "INVITE";
-        let timers = self.server.config.timers.clone();
-        let patience = if is_invite { timers.no_answer.min(timers.c) } else { timers.b + SLACK };
-        let mut deadline = Instant::now() + patience;
-        let mut groups = std::mem::take(&mut self.route.groups).into_iter();
-        self.start(groups.next().unwrap_or_default()).await;
+        let mut patience = Patience::new(&self.server.config.timers, is_invite, Instant::now());
+        let mut groups = destination::in_rounds(std::mem::take(&mut self.route.groups), self.breadth);
+        self.start(groups.pop_front().unwrap_or_default()).await;
+        patience.round(Instant::now());
         loop {
+            let woken = tokio::select! {
+                Some((id, answer)) = answers.recv() => Woken::Answer(id, answer),
+                () = self.handle.cancelled(), if !self.is_cancelled => Woken::Cancelled,
+                () = bound(&mut late), if !self.context.is_closing() => Woken::LateDevice,
+                () = tokio::time::sleep_until(patience.deadline().into()) => Woken::TimeIsUp,
+            };
             let mut actions = Vec::new();
-            tokio::select! {
-                Some((id, answer)) = answers.recv() => self.take(id, answer, &mut actions),
-                () = self.handle.cancelled(), if !self.is_cancelled => {
+            match woken {
+                Woken::Answer(id, answer) => {
+                    patience.heard(&answer, Instant::now());
+                    self.take(id, answer, &mut actions).await;
+                }
+                Woken::Cancelled => {
                     self.is_cancelled = true;
-                    deadline = Instant::now() + timers.b;
+                    patience.ending(Instant::now());
                     self.context.close(&mut actions);
                 }
-                () = tokio::time::sleep_until(deadline) => {
-                    if self.context.is_closing() {
-                        // The branches had their time to end (§9.1: 64*T1 after the CANCEL).
-                        break;
+                Woken::LateDevice => self.start_late().await,
+                // The branches had their time to end (§9.1: 64*T1 after the CANCEL).
+                Woken::TimeIsUp if patience.is_ending() => match groups.pop_front() {
+                    Some(group) if !self.context.is_closing() => {
+                        patience.round(Instant::now());
+                        self.start(group).await;
                     }
+                    _ => break,
+                },
+                Woken::TimeIsUp if groups.is_empty() => {
                     self.is_timed_out = true;
-                    deadline = Instant::now() + timers.b;
+                    patience.ending(Instant::now());
                     self.context.close(&mut actions);
                 }
-            }
-            let mut is_exhausted = false;
-            for action in actions {
-                match action {
-                    Action::Respond(response) => self.respond(*response),
-                    Action::Cancel(id) => {
-                        if let Some(cancel) = self.cancels.get(id).filter(|_| is_invite) {
-                            cancel.send().await;
-                        }
-                    }
-                    Action::Exhausted => is_exhausted = true,
+                Woken::TimeIsUp => {
+                    patience.ending(Instant::now());
+                    self.context.end_round(&mut actions);
                 }
             }
-            if is_exhausted {
-                match groups.next().filter(|_| !self.context.is_closing()) {
+            if self.carry_out(actions, is_invite).await {
+                match groups.pop_front().filter(|_| !self.context.is_closing()) {
                     Some(group) => {
-                        deadline = Instant::now() + patience;
+                        patience.round(Instant::now());
                         self.start(group).await;
                     }
                     None => break,
@@ -122,42 +155,110 @@ impl Forwarding {
         self.conclude();
     }
 
+    /// Sends what the context wants sent. Whether every branch has ended.
+    async fn carry_out(&mut self, actions: Vec<Action>, is_invite: bool) -> bool {
+        let mut is_exhausted = false;
+        for action in actions {
+            match action {
+                Action::Respond(response) => self.respond(*response),
+                Action::Cancel(id) => {
+                    if let Some((_, cancel)) = self.started.get(id).filter(|_| is_invite) {
+                        cancel.send(&self.cancel_reason()).await;
+                    }
+                }
+                Action::Exhausted => is_exhausted = true,
+            }
+        }
+        is_exhausted && !self.context.has_open_branch()
+    }
+
+    /// Why a branch is cancelled (RFC 3326 §2): phones show no missed call for one that was answered elsewhere.
+    fn cancel_reason(&self) -> String {
+        if self.is_cancelled {
+            return self.handle.cancel_reason().to_owned();
+        }
+        if self.context.is_answered() {
+            return "SIP;cause=200;text=\"Call completed elsewhere\"".to_owned();
+        }
+        if self.context.is_closing() && !self.is_timed_out {
+            return "SIP;cause=603;text=\"Declined elsewhere\"".to_owned();
+        }
+        "SIP;cause=408;text=\"No answer\"".to_owned()
+    }
+
     async fn start(&mut self, group: Vec<Branch>) {
+        let breadth = share_breadth(self.breadth, group.len());
         for branch in group {
-            let id = self.context.start();
-            let request = self.copy_for(&branch);
-            let reply = ReplyTo { queue: self.queue.clone(), tag: id };
-            let cancel =
-                self.server.endpoint().request_into(request, branch.flow, &self.loop_key, reply).await;
-            self.cancels.push(cancel);
-            self.flows.push(branch.flow);
+            self.start_one(branch, breadth).await;
+        }
+    }
+
+    async fn start_one(&mut self, branch: Branch, breadth: usize) {
+        self.tried.insert(branch.uri.clone().unwrap_or_else(|| self.request.uri().to_owned()));
+        let tag = self.context.start();
+        let request = self.copy_for(&branch, breadth);
+        let reply = ReplyTo { queue: self.queue.clone(), tag };
+        let cancel = self.server.endpoint().request_into(request, branch.flow, &self.loop_key, reply).await;
+        self.started.push((branch, cancel));
+    }
+
+    /// Rings what has registered since.
+    async fn start_late(&mut self) {
+        let Some(callee) = self.route.callee.clone() else { return };
+        // A store that does not answer costs the late device this call, and no other.
+        let groups = destination::devices(self.server, &callee).await.unwrap_or_default();
+        for branch in groups.into_iter().flatten() {
+            if branch.uri.as_ref().is_some_and(|uri| !self.tried.contains(uri)) {
+                tracing::debug!("a device that registered while others ring is rung too");
+                self.start_one(branch, 1).await;
+            }
         }
     }
 
     /// The copy that goes to one branch (§16.6).
-    fn copy_for(&self, branch: &Branch) -> Message {
+    fn copy_for(&self, branch: &Branch, breadth: usize) -> Message {
         let mut request = self.request.clone();
         prepare_copy(&mut request, branch.uri.as_deref());
         for hop in branch.path.iter().rev() {
             request.push_front(Name::Route, hop);
         }
+        sip_core::proxy::serve_strict_router(&mut request);
+        if request.value(Name::MaxBreadth).is_some() {
+            request.set(Name::MaxBreadth, &breadth.to_string());
+        }
         remove_our_credentials(&mut request, &self.server.domain);
-        let passage = Passage {
-            caller: self.route.caller.as_ref(),
-            is_anonymous: self.route.is_anonymous,
-            is_initial: !self.request.is_in_dialog(),
-            to: self.route.to,
-        };
-        features::apply(&mut request, &passage);
+        features::apply(&mut request, &self.passage(branch));
         record_route(&mut request, &self.server.tokens, self.server.endpoint(), &self.flow, &branch.flow);
         request
     }
 
-    fn take(&mut self, id: usize, answer: Answer, actions: &mut Vec<Action>) {
+    fn passage<'a>(&'a self, branch: &Branch) -> Passage<'a> {
+        Passage {
+            caller: self.route.caller.as_ref(),
+            is_anonymous: self.route.is_anonymous,
+            is_initial: !self.request.is_in_dialog(),
+            to: branch.to,
+            history: &self.history,
+            session: self.server.config.session(),
+        }
+    }
+
+    async fn take(&mut self, id: usize, answer: Answer, actions: &mut Vec<Action>) {
+        let is_failed = match &answer {
+            Answer::Response(response) => response.status() == 503,
+            Answer::Failed(_) => true,
+        };
+        if is_failed && self.try_another_way(id).await {
+            return self.context.redirected(id, actions);
+        }
         match answer {
             Answer::Response(mut response) => {
                 response.pop_front(Name::Via);
                 self.note_dialog(id, &response);
+                if (300..400).contains(&response.status()) && self.follow(&response).await {
+                    return self.context.redirected(id, actions);
+                }
+                self.dress(id, &mut response);
                 self.context.response(id, *response, actions);
             }
             Answer::Failed(failure) => {
@@ -168,6 +269,74 @@ impl Forwarding {
         }
     }
 
+    /// RFC 3263 §4.3: a target that fails is tried by its next address.
+    async fn try_another_way(&mut self, id: usize) -> bool {
+        if self.context.is_closing() {
+            return false;
+        }
+        let Some((branch, _)) = self.started.get_mut(id) else { return false };
+        let mut others = std::mem::take(&mut branch.others).into_iter();
+        let next = others.find_map(|target| self.server.endpoint().flow_to(&target));
+        let Some(flow) = next else { return false };
+        let branch = Branch { flow, others: others.collect(), ..branch.clone() };
+        self.start_one(branch, 1).await;
+        true
+    }
+
+    /// Follows a redirect (§16.7, item 4), if policy wants it and it leads to somewhere new.
+    async fn follow(&mut self, response: &Message) -> bool {
+        let may_follow = self.server.config.redirect.is_follow()
+            && !self.context.is_closing()
+            && !self.request.is_in_dialog()
+            && self.history.len() < redirect::MOST;
+        if !may_follow {
+            return false;
+        }
+        let targets = redirect::targets(response, |uri| self.tried.contains(uri));
+        let mut branches = Vec::new();
+        for uri in targets {
+            branches.extend(self.redirected(&uri).await);
+            self.tried.insert(uri);
+        }
+        if branches.is_empty() {
+            return false;
+        }
+        self.history.push(redirect::history(self.request.uri(), response.status()));
+        self.start(branches).await;
+        true
+    }
+
+    /// Where the target of a redirect leads: devices of somebody of ours, or where the caller may go.
+    async fn redirected(&self, target: &str) -> Vec<Branch> {
+        let Some(uri) = Uri::parse(target) else { return Vec::new() };
+        match destination::find(self.server, &uri, self.route.is_trusted).await {
+            Ok(found) => {
+                let mut branches: Vec<_> = found.groups.into_iter().flatten().take(MOST_BRANCHES).collect();
+                for branch in branches.iter_mut().filter(|branch| branch.uri.is_none()) {
+                    branch.uri = Some(target.to_owned());
+                }
+                branches
+            }
+            Err(nowhere) => {
+                tracing::debug!(?nowhere, "a redirect leads nowhere");
+                Vec::new()
+            }
+        }
+    }
+
+    /// What the features make of a response on its way to the caller.
+    fn dress(&self, id: usize, response: &mut Message) {
+        let Some((branch, _)) = self.started.get(id) else { return };
+        let reply = Reply {
+            request: &self.request,
+            callee: branch.callee.as_deref(),
+            to_trusted: self.flow.transport == sip_endpoint::Transport::InProcess,
+            from: branch.to,
+            session: self.server.config.session(),
+        };
+        features::apply_to_response(response, &reply);
+    }
+
     /// A call that begins or ends is remembered, for peers that drop our Record-Route.
     fn note_dialog(&self, id: usize, response: &Message) {
         if !(200..300).contains(&response.status()) {
@@ -175,8 +344,8 @@ impl Forwarding {
         }
         match self.request.method() {
             "INVITE" if !self.request.is_in_dialog() => {
-                if let Some(callee) = self.flows.get(id) {
-                    self.server.dialogs.begin(response, self.flow, *callee, std::time::Instant::now());
+                if let Some((branch, _)) = self.started.get(id) {
+                    self.server.dialogs.begin(response, self.flow, branch.flow, Instant::now());
                 }
             }
             "BYE" => self.server.dialogs.end(self.request.call_id()),
@@ -229,6 +398,13 @@ impl Forwarding {
     }
 }
 
+async fn bound(late: &mut Option<Waiting<'_>>) {
+    match late {
+        Some(waiting) => waiting.bound().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// RFC 3261 §22.3: credentials for our realm were for us.
 fn remove_our_credentials(request: &mut Message, realm: &str) {
     let is_ours = request
@@ -242,5 +418,5 @@ fn remove_our_credentials(request: &mut Message, realm: &str) {
 
 /// Answers of all branches that wait.
 const ANSWERS: usize = 64;
-/// How much longer than Timer F we wait for it to be told.
-const SLACK: Duration = Duration::from_secs(3);
+/// Branches that one redirect may start.
+const MOST_BRANCHES: usize = 10;

@@ -31,7 +31,9 @@ pub(crate) fn record_route(
             Transport::Tcp => ";transport=tcp",
             Transport::Tls => ";transport=tls",
         };
-        request
-            .push_front(Name::RecordRoute, &format!("<sip:{}@{address}{transport};lr>", tokens.token(side)));
+        request.push_front(
+            Name::RecordRoute,
+            &format!("<sip:{}@{address}{transport};lr>", tokens.token(side, request.call_id())),
+        );
     }
 }

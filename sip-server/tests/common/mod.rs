@@ -39,6 +39,17 @@ pub struct Served {
     folder: PathBuf,
 }
 
+impl Served {
+    /// Ends it and starts another over the same store and data folder, as after a crash.
+    pub async fn restart(self) -> Self {
+        self.shutdown.begin();
+        let (store, folder) = (self.store.clone(), self.folder.clone());
+        // What is left of the first must not take the folder away.
+        std::mem::forget(self);
+        serve_in(store, folder, Config::default()).await
+    }
+}
+
 impl Drop for Served {
     fn drop(&mut self) {
         self.shutdown.begin();
@@ -48,7 +59,12 @@ impl Drop for Served {
 
 /// Starts a server with alice, bob and carol. The JIDs are other names than the addresses of record.
 pub async fn serve() -> Served {
-    let served = serve_over(Store::in_memory()).await;
+    serve_with(Config::default()).await
+}
+
+/// As [`serve`], with this configuration but for its listeners.
+pub async fn serve_with(config: Config) -> Served {
+    let served = serve_in(Store::in_memory(), new_folder(), config).await;
     for name in ["alice", "bob", "carol"] {
         let (aor, jid) =
             (Aor::new(name, DOMAIN).unwrap(), BareJid::new(&format!("{name}.chat"), DOMAIN).unwrap());
@@ -61,9 +77,17 @@ pub async fn serve() -> Served {
 
 /// Starts a server over this store.
 pub async fn serve_over(store: Store) -> Served {
-    tls::install_provider();
+    serve_in(store, new_folder(), Config::default()).await
+}
+
+fn new_folder() -> PathBuf {
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-    let folder = std::env::temp_dir().join(format!("cusax-sip-{}-{serial}", std::process::id()));
+    std::env::temp_dir().join(format!("cusax-sip-{}-{serial}", std::process::id()))
+}
+
+/// Starts a server over this store and data folder.
+pub async fn serve_in(store: Store, folder: PathBuf, sip: Config) -> Served {
+    tls::install_provider();
     let (bus, registry, shutdown) = (Bus::new(), prometheus::Registry::new(), Shutdown::new());
     let config = shared_auth::Config { iterations: 4096, ..shared_auth::Config::default() };
     std::fs::create_dir_all(&folder).unwrap();
@@ -71,7 +95,7 @@ pub async fn serve_over(store: Store) -> Served {
     let tls = TlsPolicy::open(&tls::Config::default(), &folder, &[DOMAIN.to_owned()]).unwrap();
     let any = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     let server = SipServer::start(Needs {
-        config: Config { udp: any.clone(), tcp: any.clone(), tls: any, ..Config::default() },
+        config: Config { udp: any.clone(), tcp: any.clone(), tls: any, ..sip },
         domain: DOMAIN.to_owned(),
         auth: auth.clone(),
         store: store.clone(),
@@ -114,6 +138,11 @@ impl Phone {
 
     pub fn contact(&self) -> String {
         format!("sip:{}@{}", self.name, self.socket.local_addr().unwrap())
+    }
+
+    /// Sends to another server from now on.
+    pub fn move_to(&mut self, served: &Served) {
+        self.server = served.server.bound().udp[0];
     }
 
     /// A request of this phone, outside any dialog.
@@ -209,6 +238,30 @@ impl Phone {
         request.set(Name::Via, &via);
         self.send(&request).await;
         (self.receive().await, request)
+    }
+
+    /// Registers with further parameters of the Contact.
+    pub async fn register_as(&self, parameters: &str) -> Message {
+        let to = format!("sip:{}@{DOMAIN}", self.name);
+        let mut request = self.request("REGISTER", &format!("sip:{DOMAIN}"), &to);
+        request.set(Name::Contact, &format!("<{}>{parameters}", self.contact()));
+        self.ask(request, PASSWORD).await
+    }
+
+    /// A request inside the dialog that a 2xx began, of the side that sent the INVITE.
+    pub fn in_dialog(&self, method: &str, number: u32, invite: &Message, ok: &Message) -> Message {
+        let target = ok.value(Name::Contact).unwrap().trim_matches(['<', '>']);
+        let mut request = self.request(method, target, "");
+        let mut routes: Vec<&str> = ok.elements(Name::RecordRoute).collect();
+        routes.reverse();
+        if !routes.is_empty() {
+            request.push(Name::Route, &routes.join(", "));
+        }
+        request.set(Name::From, invite.value(Name::From).unwrap());
+        request.set(Name::To, ok.value(Name::To).unwrap());
+        request.set(Name::CallId, invite.call_id());
+        request.set(Name::CSeq, &format!("{number} {method}"));
+        request
     }
 
     pub async fn register(&self, expires: &str) -> Message {

@@ -1,0 +1,102 @@
+//! How long a forwarded request is waited for — RFC 3261 §16.6 item 11 and §16.8 (Timer C), and how long a phone may ring.
+//!
+//! In    the beginning of a round of branches, what they say, the beginning of their end. Out the next deadline.
+
+use std::time::{Duration, Instant};
+
+use sip_endpoint::Answer;
+
+use crate::config::TimerConfig;
+
+/// The clock of one forwarded request.
+pub(crate) struct Patience {
+    /// How long a round may last.
+    round: Duration,
+    /// Timer C, from the last provisional response on.
+    c: Option<Duration>,
+    /// How long branches have to end once they are cancelled.
+    end: Duration,
+    round_ends: Instant,
+    c_fires: Option<Instant>,
+    is_ending: bool,
+}
+
+impl Patience {
+    /// The first round begins.
+    pub(crate) fn new(timers: &TimerConfig, is_invite: bool, now: Instant) -> Self {
+        // Timer C is for INVITE alone; for others Timer F is the branches' own.
+        let (round, c) =
+            if is_invite { (timers.no_answer, Some(timers.c)) } else { (timers.b + SLACK, None) };
+        let c_fires = c.map(|c| now + c);
+        Self { round, c, end: timers.b, round_ends: now + round, c_fires, is_ending: false }
+    }
+
+    /// Other branches were started.
+    pub(crate) fn round(&mut self, now: Instant) {
+        self.round_ends = now + self.round;
+        self.c_fires = self.c.map(|c| now + c);
+        self.is_ending = false;
+    }
+
+    /// §16.7, item 2: a provisional response other than 100 begins Timer C anew.
+    pub(crate) fn heard(&mut self, answer: &Answer, now: Instant) {
+        if let Answer::Response(response) = answer
+            && (101..200).contains(&response.status())
+            && !self.is_ending
+        {
+            self.c_fires = self.c.map(|c| now + c);
+        }
+    }
+
+    /// Branches were cancelled, and have 64*T1 to say so (§9.1).
+    pub(crate) fn ending(&mut self, now: Instant) {
+        self.round_ends = now + self.end;
+        self.c_fires = None;
+        self.is_ending = true;
+    }
+
+    /// Whether branches were cancelled in this round.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.is_ending
+    }
+
+    /// When time is up.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.c_fires.map_or(self.round_ends, |c| c.min(self.round_ends))
+    }
+}
+
+/// How much longer than Timer F we wait for it to be told.
+const SLACK: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use sip_core::Message;
+
+    use super::*;
+
+    #[test]
+    fn a_ringing_phone_puts_timer_c_off_but_not_the_end_of_its_round() {
+        let (seconds, start) = (Duration::from_secs, Instant::now());
+        let ringing =
+            Answer::Response(Box::new(Message::response(&Message::request("INVITE", "sip:b@x"), 180, "")));
+        let timers = TimerConfig { c: seconds(180), no_answer: seconds(300), ..TimerConfig::default() };
+        let mut patience = Patience::new(&timers, true, start);
+        assert_eq!(patience.deadline() - start, seconds(180));
+        patience.heard(&ringing, start + seconds(100));
+        assert_eq!(patience.deadline() - start, seconds(280));
+        patience.heard(&ringing, start + seconds(200));
+        assert_eq!(patience.deadline() - start, seconds(300));
+        patience.ending(start + seconds(200));
+        patience.heard(&ringing, start + seconds(201));
+        assert!(patience.is_ending());
+        assert_eq!(patience.deadline() - start, seconds(232));
+    }
+
+    #[test]
+    fn other_requests_wait_for_timer_f() {
+        let start = Instant::now();
+        let patience = Patience::new(&TimerConfig::default(), false, start);
+        assert_eq!(patience.deadline() - start, Duration::from_secs(35));
+    }
+}
