@@ -1,7 +1,8 @@
 //! Call-Info with `purpose=impp` — RFC 7081 §3.5, RFC 6993 §2: who calls, and who answers, as a JID.
 //!
 //! In    an INVITE on its way, and who proved to have sent it; its responses, and whose device sent them.
-//! Out   exactly one impp entry, ours, first and on its own line, with the bare JID as `xmpp:` URI; or none.
+//! Out   exactly one impp entry, ours, first and on its own line, with the bare JID as `xmpp:` URI; or none. No other
+//! entry with an `xmpp:` URI.
 //! Errors none: a claim that we cannot prove is taken off, whoever made it (it is a cue that people would trust).
 //! Not here: other purposes, which pass untouched; requests inside a dialog, which are no news.
 
@@ -47,13 +48,16 @@ fn announce(message: &mut Message, jid: &BareJid) {
     message.push_front(Name::CallInfo, &format!("<{}>;purpose=impp", jid.to_xmpp_uri()));
 }
 
+/// Whether a reader could take an entry for a JID: by its purpose, which may be a quoted string with escapes (RFC 3261
+/// §25.1), or by its URI, whatever the purpose. What cannot be read could be read by somebody else.
 fn is_impp(entry: &str) -> bool {
-    let purpose = NameAddr::parse(entry).and_then(|entry| entry.params.value("purpose"));
-    match purpose {
-        Some(purpose) => purpose.eq_ignore_ascii_case("impp"),
-        // What cannot be read could be read by somebody else.
-        None => entry.to_ascii_lowercase().contains("impp"),
-    }
+    let Some(entry) = NameAddr::parse(entry) else { return true };
+    let is_jid = entry.uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("xmpp:"));
+    is_jid
+        || entry
+            .params
+            .value("purpose")
+            .is_some_and(|purpose| purpose.replace('\\', "").trim().eq_ignore_ascii_case("impp"))
 }
 
 #[cfg(test)]
@@ -82,7 +86,17 @@ mod tests {
     #[test]
     fn a_claim_of_a_stranger_is_taken_off() {
         assert!(pass(&["<xmpp:alice@example.org>;purpose=impp"], None, false).is_empty());
-        assert!(pass(&["<xmpp:alice@example.org> ; Purpose = \"impp\""], None, false).is_empty());
+        for claim in [
+            "<xmpp:alice@example.org> ; Purpose = \"impp\"",
+            "<xmpp:alice@example.org>;purpose=\"im\\pp\"",
+            "<XMPP:alice@example.org>",
+            "<xmpp:alice@example.org>;purpose=info",
+            "<http://x/>;purpose=\"\\impp\"",
+            "xmpp:alice@example.org",
+            "nothing that can be read",
+        ] {
+            assert!(pass(&[claim], None, false).is_empty(), "{claim}");
+        }
     }
 
     #[test]
