@@ -13,6 +13,8 @@ use sip_core::header::{AuthParams, Name, quote};
 use sip_core::{Message, Uri};
 use sip_endpoint::Flow;
 
+use crate::challenge::ChallengePolicy;
+
 /// Which headers ask and answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asker {
@@ -30,8 +32,8 @@ pub(crate) struct Door<'a> {
     pub(crate) realm: &'a str,
     /// Whether passwords are refused on unencrypted connections.
     pub(crate) is_tls_required: bool,
-    /// Parts of the names of user agents that read the first challenge only.
-    pub(crate) first_challenge_only: &'a [String],
+    /// Which algorithms are asked for, and of whom.
+    pub(crate) challenges: ChallengePolicy<'a>,
     /// Whether a URI's host is our domain or address.
     pub(crate) is_us: &'a (dyn Fn(&Uri<'_>) -> bool + Sync),
 }
@@ -52,7 +54,7 @@ pub(crate) async fn prove(
         auth.scheme.eq_ignore_ascii_case("Digest") && auth.value("realm").as_deref() == Some(realm)
     });
     let Some(credentials) = credentials else {
-        return Err(challenge(door, request, asker, false));
+        return Err(challenge(door, request, flow, asker, false));
     };
     let Some(proof) = read(&credentials, request) else {
         return Err(Box::new(Message::response(request, 400, "Bad Digest Credentials")));
@@ -64,8 +66,8 @@ pub(crate) async fn prove(
     match door.authenticator.verify(Proof::Digest(proof), origin).await {
         Ok(identity) => Ok(identity),
         Err(denied) => Err(match denied.on_wire() {
-            OnWire::ChallengeStale => challenge(door, request, asker, true),
-            OnWire::ChallengeAgain | OnWire::Refused => challenge(door, request, asker, false),
+            OnWire::ChallengeStale => challenge(door, request, flow, asker, true),
+            OnWire::ChallengeAgain | OnWire::Refused => challenge(door, request, flow, asker, false),
             OnWire::Malformed => Box::new(Message::response(request, 400, "Bad Digest Credentials")),
             OnWire::TryLater(wait) => {
                 let mut response = Message::response(request, 403, "Too Many Failed Attempts");
@@ -77,22 +79,14 @@ pub(crate) async fn prove(
     }
 }
 
-fn challenge(door: &Door<'_>, request: &Message, asker: Asker, stale: bool) -> Box<Message> {
+fn challenge(door: &Door<'_>, request: &Message, flow: &Flow, asker: Asker, stale: bool) -> Box<Message> {
     let (status, name) = match asker {
         Asker::Server => (401, Name::WwwAuthenticate),
         Asker::Proxy => (407, Name::ProxyAuthenticate),
     };
     let mut response = Message::response(request, status, "");
-    let all = door.authenticator.challenges(door.realm, stale);
-    // RFC 8760 §2.4 lets a client pass over what it does not know; some give up at the first header instead.
-    let user_agent = request.value(Name::UserAgent).unwrap_or_default().to_ascii_lowercase();
-    let is_simple =
-        door.first_challenge_only.iter().any(|part| user_agent.contains(&part.to_ascii_lowercase()));
-    let has_md5 = all.iter().any(|challenge| challenge.algorithm == DigestAlgorithm::Md5);
-    for challenge in all {
-        if !is_simple || !has_md5 || challenge.algorithm == DigestAlgorithm::Md5 {
-            response.push(name, &print(&challenge));
-        }
+    for challenge in door.challenges.choose(door.authenticator.challenges(door.realm, stale), request, flow) {
+        response.push(name, &print(&challenge));
     }
     Box::new(response)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use shared_runtime::config::Key;
 
+use crate::challenge::{ChallengePolicy, ChallengeRule};
 use crate::features::session_timer::Policy;
 
 /// `[sip]`: listeners, timers, bounds.
@@ -22,9 +23,13 @@ pub struct Config {
     pub timers: TimerConfig,
     /// Contacts that one account may bind. Default 10.
     pub contacts: usize,
+    /// Which Digest algorithms are asked for, and of whom; the first rule that matches decides. Default none.
+    pub challenges: Vec<ChallengeRule>,
     /// User agents that read the first challenge only, by a part of their User-Agent; they are asked for MD5 alone, if
     /// `auth.algorithms` has it. Default `baresip v0`, `baresip v1`, `sipp`.
     pub first_challenge_only: Vec<String>,
+    /// What becomes of MESSAGE, PUBLISH and SUBSCRIBE to presence. Default `refuse`.
+    pub chat: Chat,
     /// What becomes of a device's 3xx. Default `follow`.
     pub redirect: Redirect,
     /// RFC 4028: how long a session lasts without a refresh; zero puts no session timer into calls. Default `1800s`.
@@ -33,6 +38,16 @@ pub struct Config {
     /// RFC 4028: the shortest session interval that is taken. Default `90s`.
     #[serde(with = "shared_runtime::config::duration")]
     pub min_session_expires: Duration,
+}
+
+/// What becomes of messages and presence, which are the XMPP half's (RFC 7081 §2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Chat {
+    /// They are refused with the JID to write to.
+    Refuse,
+    /// They go to devices.
+    Pass,
 }
 
 /// What becomes of a 3xx (RFC 3261 §16.7, item 4).
@@ -53,6 +68,11 @@ impl Redirect {
 }
 
 impl Config {
+    /// Which challenges clients see.
+    pub(crate) fn challenge_policy(&self) -> ChallengePolicy<'_> {
+        ChallengePolicy { rules: &self.challenges, first_challenge_only: &self.first_challenge_only }
+    }
+
     /// What session timers are told.
     pub(crate) fn session(&self) -> Policy {
         let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
@@ -94,6 +114,17 @@ pub const KEYS: &[Key] = &[
         "parts of the User-Agent of clients that read the first challenge only; they are asked for MD5",
     ),
     Key::new(
+        "sip.challenges",
+        "[]",
+        "rules such as { listener = \"udp\", user_agent = \"Old\", account = \"alice\", algorithms = [\"MD5\"] }: the first that matches \
+         says what is asked for, and in which order",
+    ),
+    Key::new(
+        "sip.chat",
+        "\"refuse\"",
+        "what becomes of MESSAGE, PUBLISH and SUBSCRIBE to presence: refuse (the answer names the JID), pass",
+    ),
+    Key::new(
         "sip.redirect",
         "\"follow\"",
         "what becomes of a device's 3xx: follow (the call goes on to somebody of ours, or where the caller may call), pass",
@@ -124,7 +155,9 @@ impl Default for Config {
             tls: any(5061),
             timers: TimerConfig::default(),
             contacts: 10,
+            challenges: Vec::new(),
             first_challenge_only: ["baresip v0", "baresip v1", "sipp"].map(str::to_owned).to_vec(),
+            chat: Chat::Refuse,
             redirect: Redirect::Follow,
             session_expires: Duration::from_secs(1_800),
             min_session_expires: Duration::from_secs(90),

@@ -121,7 +121,7 @@ pub(crate) fn in_rounds(groups: Vec<Vec<Branch>>, breadth: usize) -> VecDeque<Ve
 }
 
 /// An account by the user part of a SIP URI: an AOR, or one of its numbers.
-async fn account_of(server: &Server, uri: &Uri<'_>) -> Result<Option<AccountCard>, StoreError> {
+pub(crate) async fn account_of(server: &Server, uri: &Uri<'_>) -> Result<Option<AccountCard>, StoreError> {
     let user = uri.user_unescaped();
     if let Ok(aor) = Aor::new(&user, &server.domain)
         && let Some(account) = server.auth.directory.by_aor(&aor).await?

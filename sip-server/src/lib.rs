@@ -6,6 +6,8 @@
 
 mod authenticate;
 mod awaited;
+mod caller;
+mod challenge;
 mod config;
 mod destination;
 mod dialogs;
@@ -21,6 +23,7 @@ mod routing;
 mod server;
 mod specs;
 
+pub use challenge::ChallengeRule;
 pub use config::{Config, KEYS, Redirect, TimerConfig};
 pub use server::{Hosted, Needs, SipServer, StartError};
 pub use specs::SPECS;

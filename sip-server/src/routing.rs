@@ -8,15 +8,16 @@
 use std::sync::Arc;
 
 use shared_auth::{AccountCard, Identity};
-use shared_model::Aor;
 use sip_core::header::{Name, NameAddr};
 use sip_core::proxy::{Hop, hop_check, pop_routes};
 use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
 
-use crate::authenticate::{Asker, Door, prove};
+use crate::authenticate::Asker;
+use crate::caller;
+use crate::config::Chat;
 use crate::destination::{self, Found, Nowhere};
-use crate::features::{Destination, privacy, session_timer};
+use crate::features::{Destination, chat, privacy, session_timer};
 use crate::flow_token::Named;
 use crate::location::Branch;
 use crate::server::Server;
@@ -75,10 +76,11 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
         return registration(server, request, flow, is_for_us).await;
     }
     if is_for_us && request.method() == "OPTIONS" {
+        refuse_required(request)?;
         return Err(Box::new(capabilities(request)));
     }
-    let caller = who(server, request, flow).await?;
-    refuse_unserved(server, request, &uri)?;
+    let caller = caller::who(server, request, flow).await?;
+    refuse_chat(server, request, &uri, caller.as_ref()).await?;
     find(server, request, &uri, flow, caller).await.map(Decision::Forward)
 }
 
@@ -118,70 +120,31 @@ async fn registration(
     if !is_for_us {
         return Err(answer(request, 404, "Domain Not Served"));
     }
-    let identity = prove_as(server, request, flow, Asker::Server).await?;
+    let identity = caller::prove_as(server, request, flow, Asker::Server).await?;
     Ok(Decision::Register(identity))
 }
 
-/// Who sent it: proved for users of our domains, nobody for others; our own endpoints are believed.
-async fn who(server: &Server, request: &Message, flow: &Flow) -> Result<Option<Identity>, Box<Message>> {
-    if flow.transport == Transport::InProcess {
-        return Ok(None);
-    }
-    let from =
-        NameAddr::parse(request.value(Name::From).unwrap_or_default()).and_then(|from| Uri::parse(from.uri));
-    let claims_ours =
-        from.is_some_and(|from| server.is_our_host(&from) || server.hosted(from.host).is_some());
-    let has_credentials = request.value(Name::ProxyAuthorization).is_some();
-    if !claims_ours && !has_credentials {
-        return Ok(None);
-    }
-    let identity = prove_as(server, request, flow, Asker::Proxy).await?;
-    let claimed = from.filter(|_| claims_ours);
-    let is_own_claim = claimed.is_none_or(|from| {
-        from.user.eq_ignore_ascii_case("anonymous")
-            || Aor::new(&from.user_unescaped(), identity.aor.domain()).is_ok_and(|aor| aor == identity.aor)
-    });
-    if !is_own_claim {
-        return Err(answer(request, 403, "From Is Not Yours"));
-    }
-    Ok(Some(identity))
-}
-
-async fn prove_as(
+/// The answer to what the XMPP half serves.
+async fn refuse_chat(
     server: &Server,
     request: &Message,
-    flow: &Flow,
-    asker: Asker,
-) -> Result<Identity, Box<Message>> {
-    let door = Door {
-        authenticator: &server.auth.authenticator,
-        realm: &server.domain,
-        is_tls_required: server.is_tls_required,
-        first_challenge_only: &server.config.first_challenge_only,
-        is_us: &|uri| server.is_our_host(uri),
-    };
-    prove(&door, request, flow, asker).await
-}
-
-/// What the SIP half leaves to the XMPP half (RFC 7081 §2, S-06), and events that nobody serves.
-fn refuse_unserved(server: &Server, request: &Message, uri: &Uri<'_>) -> Result<(), Box<Message>> {
-    let is_hosted = server.hosted(uri.host).is_some();
-    match request.method() {
-        "MESSAGE" | "PUBLISH" => {
-            let mut response = answer(request, 405, "Use XMPP For Messages And Presence");
-            response.push(Name::Allow, ALLOWED);
-            Err(response)
-        }
-        "SUBSCRIBE" if !is_hosted => {
-            let event = request.value(Name::Event).unwrap_or_default();
-            let package = event.split(';').next().unwrap_or_default().trim();
-            if package.eq_ignore_ascii_case("presence") || package.is_empty() {
-                return Err(answer(request, 489, ""));
-            }
-            Ok(())
-        }
-        _ => Ok(()),
+    uri: &Uri<'_>,
+    caller: Option<&Identity>,
+) -> Result<(), Box<Message>> {
+    let is_ours = server.is_our_host(uri);
+    if server.config.chat == Chat::Pass
+        || !chat::is_chat(request)
+        || server.hosted(uri.host).is_some()
+        || !is_ours
+    {
+        return Ok(());
     }
+    let account = match caller {
+        // A store that does not answer costs the hint alone.
+        Some(_) => destination::account_of(server, uri).await.ok().flatten(),
+        None => None,
+    };
+    Err(Box::new(chat::refuse(request, account.as_ref(), ALLOWED)))
 }
 
 async fn find(
@@ -213,8 +176,19 @@ async fn next_hop(server: &Server, request: &Message) -> Result<Flow, Box<Messag
     destination::towards(server, &uri).await.map_err(|nowhere| nowhere.answer(request))
 }
 
+/// §16.3, item 5: a proxy does what Proxy-Require asks, or says that it does not know it.
 fn refuse_unknown_extensions(request: &Message) -> Result<(), Box<Message>> {
-    let unknown: Vec<&str> = request.elements(Name::ProxyRequire).collect();
+    refuse_options(request, request.elements(Name::ProxyRequire).collect())
+}
+
+/// §8.2.2.3: what is asked of us as a user agent.
+fn refuse_required(request: &Message) -> Result<(), Box<Message>> {
+    let known = ["path", "timer"];
+    let unknown = request.elements(Name::Require).filter(|option| !known.contains(option)).collect();
+    refuse_options(request, unknown)
+}
+
+fn refuse_options(request: &Message, unknown: Vec<&str>) -> Result<(), Box<Message>> {
     if unknown.is_empty() || matches!(request.method(), "ACK" | "CANCEL") {
         return Ok(());
     }

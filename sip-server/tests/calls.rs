@@ -151,7 +151,17 @@ async fn nobody_speaks_for_others_and_nothing_is_relayed_for_strangers() {
     assert_eq!(alice.ask(invite(&alice, "nobody"), PASSWORD).await.status(), 404);
     assert_eq!(alice.ask(invite(&alice, "bob"), PASSWORD).await.status(), 480);
     let message = alice.request("MESSAGE", &to("bob"), &to("bob"));
-    assert_eq!(alice.ask(message, PASSWORD).await.status(), 405);
+    let refused = alice.ask(message, PASSWORD).await;
+    assert_eq!((refused.status(), refused.reason()), (405, "Write To bob.chat@example.org"));
+    assert_eq!(refused.value(Name::CallInfo), Some("<xmpp:bob.chat@example.org>;purpose=impp"));
+    let mut abroad = invite(&alice, "bob");
+    abroad.set(Name::From, "<sip:ceo@bank.example>;tag=1");
+    let (challenge, sent) = (alice.ask(invite(&alice, "nobody"), PASSWORD).await, abroad);
+    assert_eq!(challenge.status(), 404);
+    assert_eq!(alice.ask_proving(sent, PASSWORD).await.status(), 403, "a user of ours with another's From");
+    let mut own_number = invite(&alice, "nobody");
+    own_number.set(Name::From, "<sip:+15550197@example.org>;tag=1");
+    assert_eq!(alice.ask(own_number, PASSWORD).await.status(), 404, "her own number is hers");
 }
 
 #[tokio::test]
@@ -178,6 +188,10 @@ async fn a_malformed_request_is_answered_with_its_fault_and_the_next_is_served()
     alice.send_text(&[0xff; 2_000]).await;
     alice.send(&alice.request("OPTIONS", &format!("sip:{DOMAIN}"), &format!("sip:{DOMAIN}"))).await;
     alice.expect("200").await;
+    let mut demanding = alice.request("OPTIONS", &format!("sip:{DOMAIN}"), &format!("sip:{DOMAIN}"));
+    demanding.push_other("Require", "nothing-known");
+    alice.send(&demanding).await;
+    assert_eq!(alice.expect("420").await.value(Name::Unsupported), Some("nothing-known"));
     let mut tired = alice.request("OPTIONS", &to("bob"), &to("bob"));
     tired.set(Name::MaxForwards, "0");
     alice.send(&tired).await;

@@ -3,6 +3,7 @@
 
 pub mod asserted_identity;
 pub mod call_info;
+pub mod chat;
 pub mod history_info;
 pub mod privacy;
 pub mod session_timer;

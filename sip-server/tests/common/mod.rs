@@ -240,6 +240,20 @@ impl Phone {
         (self.receive().await, request)
     }
 
+    /// Sends a request with credentials from the start, under a nonce that a REGISTER is given.
+    pub async fn ask_proving(&self, mut request: Message, password: &str) -> Message {
+        let probe =
+            self.request("REGISTER", &format!("sip:{DOMAIN}"), &format!("sip:{}@{DOMAIN}", self.name));
+        self.send(&probe).await;
+        let challenge = self.expect("401").await;
+        let challenge =
+            challenge.values(Name::WwwAuthenticate).find(|text| text.contains("algorithm=SHA-256"));
+        let credentials = self.credentials(challenge.unwrap(), &request, password);
+        request.push(Name::ProxyAuthorization, &credentials);
+        self.send(&request).await;
+        self.receive().await
+    }
+
     /// Registers with further parameters of the Contact.
     pub async fn register_as(&self, parameters: &str) -> Message {
         let to = format!("sip:{}@{DOMAIN}", self.name);

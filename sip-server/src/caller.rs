@@ -1,0 +1,74 @@
+//! Who sent a request — RFC 3261 §22.3, RFC 3325 §5, RFC 7081 §3.5: what is told of a caller is proved first.
+//!
+//! In    a request from outside a dialog, and what it came over.
+//! Out   a proved identity; nobody, for other domains' users who claim nothing of ours.
+//! Errors 407 for whom a proof is asked; 403 for a From that is not the proved account's, whatever its domain.
+
+use shared_auth::Identity;
+use shared_model::Aor;
+use sip_core::header::{Name, NameAddr};
+use sip_core::{Message, Uri};
+use sip_endpoint::{Flow, Transport};
+
+use crate::authenticate::{Asker, Door, prove};
+use crate::server::Server;
+
+/// Who sent it: proved for users of our domains, nobody for others; our own endpoints are believed.
+pub(crate) async fn who(
+    server: &Server,
+    request: &Message,
+    flow: &Flow,
+) -> Result<Option<Identity>, Box<Message>> {
+    if flow.transport == Transport::InProcess {
+        return Ok(None);
+    }
+    let from = NameAddr::parse(request.value(Name::From).unwrap_or_default());
+    let from = from.and_then(|from| Uri::parse(from.uri));
+    let claims_ours =
+        from.is_some_and(|from| server.is_our_host(&from) || server.hosted(from.host).is_some());
+    if !claims_ours && request.value(Name::ProxyAuthorization).is_none() {
+        return Ok(None);
+    }
+    let identity = prove_as(server, request, flow, Asker::Proxy).await?;
+    match from {
+        Some(from) if !is_own(server, &from, &identity).await => {
+            Err(Box::new(Message::response(request, 403, "From Is Not Yours")))
+        }
+        _ => Ok(Some(identity)),
+    }
+}
+
+/// Whether a From is the account's own: its AOR, one of its numbers, or nobody's.
+async fn is_own(server: &Server, from: &Uri<'_>, identity: &Identity) -> bool {
+    let user = from.user_unescaped();
+    if user.eq_ignore_ascii_case("anonymous") || from.host.eq_ignore_ascii_case("anonymous.invalid") {
+        return true;
+    }
+    if !from.is_tel() && !server.is_our_host(from) {
+        return false;
+    }
+    if Aor::new(&user, identity.aor.domain()).is_ok_and(|aor| aor == identity.aor) {
+        return true;
+    }
+    let number: String = user.chars().filter(|c| !"-.() ".contains(*c)).collect();
+    // A store that does not answer proves nothing.
+    let owner = server.auth.directory.by_number(&number).await.ok().flatten();
+    owner.is_some_and(|owner| owner.account == identity.account)
+}
+
+/// Proves who sent a request, or says how to answer it.
+pub(crate) async fn prove_as(
+    server: &Server,
+    request: &Message,
+    flow: &Flow,
+    asker: Asker,
+) -> Result<Identity, Box<Message>> {
+    let door = Door {
+        authenticator: &server.auth.authenticator,
+        realm: &server.domain,
+        is_tls_required: server.is_tls_required,
+        challenges: server.config.challenge_policy(),
+        is_us: &|uri| server.is_our_host(uri),
+    };
+    prove(&door, request, flow, asker).await
+}
