@@ -249,7 +249,7 @@ fn account(id: u128, name: &str) -> Account {
     }
 }
 
-fn binding(aor: &Aor, key: &str, expires: i64) -> Binding {
+pub(crate) fn binding(aor: &Aor, key: &str, expires: i64) -> Binding {
     Binding {
         account: AccountId(1),
         aor: aor.clone(),

@@ -12,7 +12,6 @@ mod migrations;
 mod accounts;
 #[path = "../sql/archive.rs"]
 mod archive;
-#[path = "../sql/bindings.rs"]
 mod bindings;
 #[path = "../sql/migrate.rs"]
 mod migrate;

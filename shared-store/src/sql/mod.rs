@@ -1,7 +1,8 @@
 //! What SQLite and PostgreSQL share: the statements, which both understand, and the way to a schema's newest version.
 //!
-//! `accounts.rs`, `bindings.rs`, `records.rs`, `archive.rs` and `migrate.rs` here are compiled once inside each backend,
-//! whose module gives them `Connection` and `Database`: one text, so the two cannot drift apart.
+//! `accounts.rs`, `records.rs`, `archive.rs` and `migrate.rs` here are compiled once inside each backend,
+//! whose module gives them `Connection` and `Database`: one text, so the two cannot drift apart. Bindings are each backend's
+//! own: a file has one process that knows them all, a database has many.
 
 use crate::StoreError;
 

@@ -20,4 +20,6 @@ pub(super) const MIGRATIONS: &[&[&str]] = &[
         "CREATE INDEX archive_by_peer ON archive (owner, peer, seq)",
         "CREATE INDEX archive_by_time ON archive (at)",
     ],
+    // The server finds what expired in memory.
+    &["DROP INDEX binding_by_expiry"],
 ];

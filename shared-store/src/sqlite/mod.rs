@@ -3,16 +3,16 @@
 //! State a file in WAL mode with `synchronous = FULL`: what was committed is on the disk.
 //! Errors a database that another process holds for more than [`BUSY`] answers [`StoreError::Overloaded`].
 //!
-//! One task writes ([`writer`]), others read beside it. Commands of other processes write too; SQLite orders them.
+//! One task writes ([`writer`]), others read beside it; bindings have a way of their own ([`bindings`]). Commands of other processes write too; SQLite orders them.
 
 mod migrations;
+mod packed;
 mod writer;
 
 #[path = "../sql/accounts.rs"]
 mod accounts;
 #[path = "../sql/archive.rs"]
 mod archive;
-#[path = "../sql/bindings.rs"]
 mod bindings;
 #[path = "../sql/migrate.rs"]
 mod migrate;
@@ -53,11 +53,11 @@ pub(crate) async fn open(url: &str) -> Result<Store, StoreError> {
     }
     let mut conn = options.connect().await?;
     migrate::migrate(&mut conn).await?;
-    let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options).await?;
+    let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.clone()).await?;
     let database = Database { readers, writer: Writer::start(conn) };
     Ok(Store {
         accounts: Arc::new(accounts::Accounts(database.clone())),
-        bindings: Arc::new(bindings::Bindings(database.clone())),
+        bindings: Arc::new(bindings::Bindings::new(options)),
         records: Arc::new(records::Records(database.clone())),
         archive: Arc::new(archive::Archive(database)),
     })

@@ -3,18 +3,25 @@
 use super::*;
 use crate::{Expected, contract};
 
-struct Folder(std::path::PathBuf);
+pub(super) struct Folder(std::path::PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("cusax-sqlite-{name}-{}", std::process::id()));
         // What an earlier run with this process id left behind.
         let _ = std::fs::remove_dir_all(&folder);
         Self(folder)
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("sqlite://{}", self.0.join("cusax.db").display())
+    }
+}
+
+impl Folder {
+    /// Another connection to the file.
+    pub(super) async fn connect(&self) -> Connection {
+        SqliteConnectOptions::from_str(&self.url()).unwrap().connect().await.unwrap()
     }
 }
 
@@ -61,7 +68,7 @@ async fn migrates_from_every_version_and_refuses_a_newer_one() {
         assert_eq!(kept, (version > 0).then(|| b"v".to_vec()));
         sqlx::query("INSERT INTO schema_version (version) VALUES (99)").execute(&mut conn).await.unwrap();
         let newer = open(&folder.url()).await.err();
-        assert_eq!(newer, Some(StoreError::NewerSchema { found: 99, known: 2 }));
+        assert_eq!(newer, Some(StoreError::NewerSchema { found: 99, known: 3 }));
     }
 }
 
