@@ -1,22 +1,21 @@
 //! Dialogs that went through us — RFC 3261 §12: both ways of a call, for peers that drop our Record-Route.
 //!
 //! In    the 2xx of an INVITE, with the flows of both sides. Out the flow to the other side.
-//! State one small entry a call, until its BYE or [`LONGEST_CALL`]; at most [`MOST`], beyond which none is added.
+//! State one small entry a call, until its BYE or [`LONGEST_CALL`]; at most [`MOST`], beyond which none is added. Sharded.
 //! Errors a request of no known dialog finds nothing; it is answered 481.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use dashmap::DashMap;
 use sip_core::Message;
 use sip_endpoint::Flow;
 
-/// Every call that is up.
+/// Every call that is up, by Call-ID.
 #[derive(Default)]
-pub(crate) struct Dialogs(Mutex<HashMap<String, Dialog>>);
+pub(crate) struct Dialogs(DashMap<Box<str>, Dialog>);
 
 struct Dialog {
-    caller_tag: String,
+    caller_tag: Box<str>,
     caller: Flow,
     callee: Flow,
     since: Instant,
@@ -25,20 +24,15 @@ struct Dialog {
 impl Dialogs {
     /// A 2xx answered an INVITE.
     pub(crate) fn begin(&self, response: &Message, caller: Flow, callee: Flow, now: Instant) {
-        let Ok(mut dialogs) = self.0.lock() else { return };
-        if dialogs.len() >= MOST {
-            dialogs.retain(|_, dialog| now.duration_since(dialog.since) < LONGEST_CALL);
-        }
-        if dialogs.len() < MOST {
-            let caller_tag = response.from_tag().unwrap_or_default().to_owned();
-            dialogs.insert(response.call_id().to_owned(), Dialog { caller_tag, caller, callee, since: now });
+        if self.0.len() < MOST {
+            let caller_tag = response.from_tag().unwrap_or_default().into();
+            self.0.insert(response.call_id().into(), Dialog { caller_tag, caller, callee, since: now });
         }
     }
 
     /// The way to the other side of the dialog that a request is in.
     pub(crate) fn other_side(&self, request: &Message) -> Option<Flow> {
-        let dialogs = self.0.lock().ok()?;
-        let dialog = dialogs.get(request.call_id())?;
+        let dialog = self.0.get(request.call_id())?;
         if request.from_tag() == Some(&dialog.caller_tag) {
             return Some(dialog.callee);
         }
@@ -47,9 +41,12 @@ impl Dialogs {
 
     /// A BYE was answered.
     pub(crate) fn end(&self, call_id: &str) {
-        if let Ok(mut dialogs) = self.0.lock() {
-            dialogs.remove(call_id);
-        }
+        self.0.remove(call_id);
+    }
+
+    /// Forgets what is longer than any call.
+    pub(crate) fn forget_old(&self, now: Instant) {
+        self.0.retain(|_, dialog| now.duration_since(dialog.since) < LONGEST_CALL);
     }
 }
 
@@ -85,6 +82,11 @@ mod tests {
         assert_eq!(dialogs.other_side(&request("one", "two")), Some(flow(2)));
         assert_eq!(dialogs.other_side(&request("two", "one")), Some(flow(1)));
         assert_eq!(dialogs.other_side(&request("three", "four")), None);
+        dialogs.forget_old(Instant::now());
+        assert_eq!(dialogs.other_side(&request("one", "two")), Some(flow(2)));
+        dialogs.forget_old(Instant::now() + LONGEST_CALL);
+        assert_eq!(dialogs.other_side(&request("one", "two")), None);
+        dialogs.begin(&request("one", "two"), flow(1), flow(2), Instant::now());
         dialogs.end("call");
         assert_eq!(dialogs.other_side(&request("one", "two")), None);
     }

@@ -255,6 +255,7 @@ async fn sweep(server: Arc<Server>) {
             () = server.shutdown.begun() => return,
             () = tokio::time::sleep(SWEEP) => {}
         }
+        server.dialogs.forget_old(std::time::Instant::now());
         match server.store.bindings.expire(unix_millis(), MOST_A_SWEEP).await {
             Ok(expired) => expired.iter().for_each(|binding| registrar::tell_unbound(&server, binding)),
             Err(error) => tracing::warn!(%error, "expired bindings could not be removed"),
