@@ -116,6 +116,7 @@ async fn start_sip(config: &Config, ground: &Ground, hosted: Vec<Hosted>) -> any
         tls: &ground.tls,
         registry: &ground.registry,
         hosted,
+        availability: None,
         shutdown: ground.shutdown.clone(),
     };
     Ok(SipServer::start(needs).await?)

@@ -5,6 +5,7 @@
 //! `cusax` hands them over.
 
 mod address;
+mod availability;
 mod conference;
 mod fact;
 mod ids;
@@ -12,6 +13,7 @@ mod room;
 mod spec;
 
 pub use address::{Address, AddressError, Aor, BareJid, RoomAddress};
+pub use availability::{Availability, MayRing};
 pub use conference::{Audio, ConferenceDirectory, ConferenceSnapshot, Participant};
 pub use fact::{
     AccountEvent, BindingEvent, CallEvent, CallOutcome, ConferenceEvent, Event, Fact, LeaveReason,

@@ -14,16 +14,21 @@ pub(crate) struct RequestSpan<'a> {
 }
 
 impl RequestSpan<'_> {
-    /// Opens the span; its correlation is that of the call's facts.
+    /// Opens the span; its correlation is that of the call's facts. Calls are told in the log, and so have a span there;
+    /// other requests have one where debugging is on, for each costs as much as parsing its request.
     pub(crate) fn open(&self) -> tracing::Span {
-        let call = self.request.call_id();
-        tracing::info_span!(
-            "sip",
-            method = self.request.method(),
-            call,
-            correlation = %Correlation::of_call(call),
-            transport = self.flow.transport.as_param(),
-            peer = %Redacted(self.flow.remote),
-        )
+        macro_rules! span {
+            ($open:ident) => {
+                tracing::$open!(
+                    "sip",
+                    method = self.request.method(),
+                    call = self.request.call_id(),
+                    correlation = %Correlation::of_call(self.request.call_id()),
+                    transport = self.flow.transport.as_param(),
+                    peer = %Redacted(self.flow.remote),
+                )
+            };
+        }
+        if self.request.method() == "INVITE" { span!(info_span) } else { span!(debug_span) }
     }
 }

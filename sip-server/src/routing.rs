@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use shared_auth::{AccountCard, Identity};
+use shared_model::MayRing;
 use sip_core::header::{Name, NameAddr};
 use sip_core::proxy::{Hop, hop_check, pop_routes};
 use sip_core::{Message, Uri};
@@ -165,7 +166,27 @@ async fn find(
         return Err(Nowhere::NoRelaying.answer(request));
     };
     let is_anonymous = privacy::is_anonymous(request);
+    if let Some(callee) = &found.callee {
+        refuse_unwanted(server, request, callee, caller.as_ref().filter(|_| !is_anonymous)).await?;
+    }
     Ok(Route { groups: found.groups, caller, is_anonymous, is_trusted, callee: found.callee })
+}
+
+/// The answer to a call that the callee does not want now, as the chat half has it.
+async fn refuse_unwanted(
+    server: &Server,
+    request: &Message,
+    callee: &AccountCard,
+    caller: Option<&Identity>,
+) -> Result<(), Box<Message>> {
+    let Some(availability) = server.availability.as_ref().filter(|_| request.method() == "INVITE") else {
+        return Ok(());
+    };
+    match availability.may_ring(&callee.jid, caller.map(|caller| &caller.jid)).await {
+        MayRing::Yes => Ok(()),
+        MayRing::DoNotDisturb => Err(answer(request, 486, "Do Not Disturb")),
+        MayRing::Blocked => Err(answer(request, 603, "")),
+    }
 }
 
 /// Where the topmost Route, or else the Request-URI, leads (§16.6, item 6).

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use shared_auth::Auth;
-use shared_model::{CallEvent, CallOutcome, Fact};
+use shared_model::{Availability, CallEvent, CallOutcome, Fact};
 use shared_runtime::bus::Bus;
 use shared_runtime::listen::ListenError;
 use shared_runtime::tls::TlsPolicy;
@@ -53,6 +53,8 @@ pub struct Needs<'a> {
     pub registry: &'a prometheus::Registry,
     /// Domains behind other endpoints of this process.
     pub hosted: Vec<Hosted>,
+    /// Who knows whether somebody wants to be called, if the chat half runs here.
+    pub availability: Option<Arc<dyn Availability>>,
     /// Ends it.
     pub shutdown: Shutdown,
 }
@@ -87,6 +89,7 @@ pub(crate) struct Server {
     /// Names this process among those that wrote bindings.
     pub(crate) node: String,
     pub(crate) is_tls_required: bool,
+    pub(crate) availability: Option<Arc<dyn Availability>>,
     hosted: Vec<String>,
     endpoint: OnceLock<Endpoint>,
     shutdown: Shutdown,
@@ -108,6 +111,7 @@ impl SipServer {
             domain: needs.domain,
             auth: needs.auth,
             store: needs.store,
+            availability: needs.availability,
             hosted,
             endpoint: OnceLock::new(),
             shutdown: needs.shutdown.clone(),

@@ -197,3 +197,19 @@ async fn a_malformed_request_is_answered_with_its_fault_and_the_next_is_served()
     alice.send(&tired).await;
     alice.expect("483").await;
 }
+
+#[tokio::test]
+async fn who_does_not_want_to_be_called_is_not_rung() {
+    let served = serve().await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let carol = Phone::registered("carol", &served).await;
+    let busy = alice.ask(invite(&alice, "carol"), PASSWORD).await;
+    assert_eq!((busy.status(), busy.reason()), (486, "Do Not Disturb"));
+    assert_eq!(carol.ask(invite(&carol, "bob"), PASSWORD).await.status(), 603);
+    // What rings is another's call.
+    let (refused, ()) = tokio::join!(alice.ask(invite(&alice, "bob"), PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 480).await;
+    });
+    assert_eq!(refused.status(), 480);
+}

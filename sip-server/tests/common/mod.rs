@@ -5,13 +5,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use shared_auth::{Auth, NewAccount, Profile};
-use shared_model::{Aor, BareJid, Fact};
+use shared_model::{Aor, Availability, BareJid, Fact, MayRing, Pending};
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::{self, TlsPolicy};
@@ -54,6 +55,20 @@ impl Drop for Served {
     fn drop(&mut self) {
         self.shutdown.begin();
         let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A chat half in which carol is not to be disturbed, and bob has blocked carol.
+struct Chat;
+
+impl Availability for Chat {
+    fn may_ring<'a>(&'a self, callee: &'a BareJid, caller: Option<&'a BareJid>) -> Pending<'a, MayRing> {
+        let answer = match (callee.local(), caller.map(|caller| caller.local())) {
+            ("carol.chat", Some("alice.chat")) => MayRing::DoNotDisturb,
+            ("bob.chat", Some("carol.chat")) => MayRing::Blocked,
+            _ => MayRing::Yes,
+        };
+        Box::pin(async move { answer })
     }
 }
 
@@ -103,6 +118,7 @@ pub async fn serve_in(store: Store, folder: PathBuf, sip: Config) -> Served {
         tls: &tls,
         registry: &registry,
         hosted: Vec::new(),
+        availability: Some(Arc::new(Chat)),
         shutdown: shutdown.clone(),
     })
     .await
