@@ -1,10 +1,9 @@
-//! The names of headers: those that we act on have a value of [`Name`], all others are [`Name::Other`].
-
-use std::sync::LazyLock;
+//! The names of headers: those that we act on or that have a compact form have a value of [`Name`], all others are
+//! [`Name::Other`].
 
 macro_rules! names {
     ($($variant:ident = $text:literal $(| $compact:literal)?),* $(,)?) => {
-        /// A header that we act on.
+        /// A header that we act on, or that has two names.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Name {
             $(#[doc = $text] $variant,)*
@@ -22,10 +21,16 @@ macro_rules! names {
             }
 
             /// The name that stands on the wire, in any case, compact or long (RFC 3261 §7.3.3).
+            #[inline]
             pub fn of(text: &[u8]) -> Self {
-                // Few names share a length, so that most comparisons are never made.
-                let known = BY_LENGTH.get(text.len()).map_or(&[][..], Vec::as_slice);
-                known.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map_or(Self::Other, |(_, known)| *known)
+                let mut slot = slot_of(text);
+                while let Some((name, known)) = SLOTS[slot] {
+                    if name.as_bytes().eq_ignore_ascii_case(text) {
+                        return known;
+                    }
+                    slot = (slot + 1) % SLOTS.len();
+                }
+                Self::Other
             }
         }
 
@@ -33,15 +38,29 @@ macro_rules! names {
     };
 }
 
-/// Names by their length, long and compact.
-static BY_LENGTH: LazyLock<Vec<Vec<(&'static [u8], Name)>>> = LazyLock::new(|| {
-    let longest = ON_THE_WIRE.iter().map(|(text, _)| text.len()).max().unwrap_or(0);
-    let mut by_length = vec![Vec::new(); longest + 1];
-    for (text, name) in ON_THE_WIRE {
-        by_length[text.len()].push((text.as_bytes(), *name));
+/// Names, long and compact, each in its slot or in the next that was free.
+static SLOTS: [Option<(&str, Name)>; 256] = {
+    let mut slots = [None; 256];
+    let mut at = 0;
+    while at < ON_THE_WIRE.len() {
+        let mut slot = slot_of(ON_THE_WIRE[at].0.as_bytes());
+        while slots[slot].is_some() {
+            slot = (slot + 1) % slots.len();
+        }
+        slots[slot] = Some(ON_THE_WIRE[at]);
+        at += 1;
     }
-    by_length
-});
+    slots
+};
+
+/// Few names share their length, their first and their last letter.
+const fn slot_of(text: &[u8]) -> usize {
+    if text.is_empty() {
+        return 0;
+    }
+    let (first, last) = (text[0] | 0x20, text[text.len() - 1] | 0x20);
+    (first as usize * 7 + last as usize * 31 + text.len() * 3) % 256
+}
 
 names! {
     Via = "Via" | "v",
@@ -87,6 +106,15 @@ names! {
     SessionExpires = "Session-Expires" | "x",
     MinSe = "Min-SE",
     HistoryInfo = "History-Info",
+    Subject = "Subject" | "s",
+    ContentEncoding = "Content-Encoding" | "e",
+    ReferTo = "Refer-To" | "r",
+    ReferredBy = "Referred-By" | "b",
+    AcceptContact = "Accept-Contact" | "a",
+    RejectContact = "Reject-Contact" | "j",
+    RequestDisposition = "Request-Disposition" | "d",
+    Identity = "Identity" | "y",
+    IdentityInfo = "Identity-Info" | "n",
 }
 
 #[cfg(test)]
@@ -99,6 +127,23 @@ mod tests {
             (Name::of(b"VIA"), Name::of(b"v"), Name::of(b"call-id")),
             (Name::Via, Name::Via, Name::CallId)
         );
-        assert_eq!(Name::of(b"X-Via"), Name::Other);
+        for other in ["X-Via", "", "z", "Vib", "C%6Fntact", "Content-Lengt"] {
+            assert_eq!(Name::of(other.as_bytes()), Name::Other, "{other}");
+        }
+        for (text, name) in ON_THE_WIRE {
+            assert_eq!(Name::of(text.to_uppercase().as_bytes()), *name, "{text}");
+        }
+    }
+
+    /// The registry of header field names: a letter means one header.
+    #[test]
+    fn every_compact_form_is_known() {
+        let all = "Accept-Contact a, Allow-Events u, Call-ID i, Contact m, Content-Encoding e, Content-Length l, \
+            Content-Type c, Event o, From f, Identity y, Identity-Info n, Refer-To r, Referred-By b, \
+            Reject-Contact j, Request-Disposition d, Session-Expires x, Subject s, Supported k, To t, Via v";
+        for (long, compact) in all.split(", ").filter_map(|both| both.split_once(' ')) {
+            let name = Name::of(compact.as_bytes());
+            assert_eq!((name, name.as_str()), (Name::of(long.as_bytes()), long));
+        }
     }
 }

@@ -17,32 +17,50 @@ impl<'a> NameAddr<'a> {
     /// Reads one address; `None` if it has no URI.
     pub fn parse(text: &'a str) -> Option<Self> {
         let text = text.trim();
-        let (display, rest) = if let Some(quoted) = text.strip_prefix('"') {
+        if let Some(quoted) = text.strip_prefix('"') {
             let end = end_of_quote(quoted)?;
-            (&quoted[..end], quoted[end + 1..].trim_start())
-        } else {
-            match text.find('<') {
-                Some(open) => (text[..open].trim(), &text[open..]),
-                None => ("", text),
+            return Self::bracketed(&quoted[..end], quoted[end + 1..].trim_start());
+        }
+        // Before a bracket there are tokens; a scheme's colon that comes first says that there is no bracket.
+        match text.find(['<', ':']) {
+            Some(at) if text[at..].starts_with('<') => {
+                let display = text[..at].trim_end();
+                // A display name that is no token wants quotes. Those marks are refused that make it mean something
+                // else to others; that accents and dots go without quotes is common.
+                if display.contains(['"', ',', ';', '>', '\\']) {
+                    return None;
+                }
+                Self::bracketed(display, &text[at..])
             }
-        };
-        let (uri, params) = if let Some(inner) = rest.strip_prefix('<') {
-            inner.split_once('>')?
-        } else if display.is_empty() {
-            rest.find(';').map_or((rest, ""), |at| rest.split_at(at))
-        } else {
-            return None;
-        };
+            _ => Self::bare(text),
+        }
+    }
+
+    fn bracketed(display: &'a str, rest: &'a str) -> Option<Self> {
+        let (uri, params) = rest.strip_prefix('<')?.split_once('>')?;
+        // RFC 4475 §3.1.2.14: spaces inside the brackets are not allowed, and mean nothing.
         let (uri, params) = (uri.trim(), params.trim());
-        let has_scheme =
-            uri.split_once(':').is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty());
         let is_whole = params.is_empty() || params.starts_with(';');
-        (has_scheme && is_whole && !uri.contains(char::is_whitespace)).then_some(Self {
-            display,
+        (is_whole && is_uri(uri)).then_some(Self { display, uri, params: Params(params) })
+    }
+
+    /// §20: a URI with a comma, a question mark or a semicolon stands in brackets; what follows a semicolon here is a
+    /// parameter of the header.
+    fn bare(text: &'a str) -> Option<Self> {
+        let (uri, params) = text.find(';').map_or((text, ""), |at| text.split_at(at));
+        let uri = uri.trim_end();
+        (is_uri(uri) && !uri.contains(['?', ','])).then_some(Self {
+            display: "",
             uri,
             params: Params(params),
         })
     }
+}
+
+/// Whether it has a scheme and something after it, and neither space nor control character.
+fn is_uri(text: &str) -> bool {
+    let has_scheme = text.find(':').is_some_and(|colon| colon > 0 && colon + 1 < text.len());
+    has_scheme && !text.bytes().any(|byte| matches!(byte, 0..=b' ' | b'<' | b'"' | 0x7f))
 }
 
 fn end_of_quote(text: &str) -> Option<usize> {
@@ -70,11 +88,41 @@ mod tests {
         let bare = NameAddr::parse("sip:b@x;tag=2").unwrap();
         assert_eq!((bare.uri, bare.params.value("tag")), ("sip:b@x", Some("2")));
         assert_eq!(NameAddr::parse("The Bob<sip:b@x>").unwrap().display, "The Bob");
+        assert_eq!(NameAddr::parse("B\u{f6}b. <sip:b@x>").unwrap().display, "B\u{f6}b.");
+        let odd = NameAddr::parse("sip:b@x ; note=\"<a;b>\" ;tag=3").unwrap();
+        assert_eq!((odd.uri, odd.params.value("tag")), ("sip:b@x", Some("3")));
+        assert_eq!(
+            NameAddr::parse("\"\" <sip:b@x?Route=%3Csip:c%3E>").unwrap().uri,
+            "sip:b@x?Route=%3Csip:c%3E"
+        );
+        assert_eq!(
+            NameAddr::parse("<http://[2001:db8::1]/a,b;c>;p").unwrap().uri,
+            "http://[2001:db8::1]/a,b;c"
+        );
     }
 
     #[test]
     fn refuses_what_has_no_uri() {
-        for wrong in ["", "Bob", "\"Bob <sip:b@x>", "<sip:b@x", "Bob sip:b@x", "<>", "<sip:a b>"] {
+        for wrong in [
+            "",
+            "Bob",
+            "\"Bob <sip:b@x>",
+            "<sip:b@x",
+            "Bob sip:b@x",
+            "<>",
+            "<sip:a b>",
+            "sip:",
+            ":x",
+            "Bell, A <sip:b@x>",
+            "\"Bob\" x <sip:b@x>",
+            "\"Bob\" sip:b@x",
+            "<sip:b@x>x",
+            "<sip:b@x> <sip:c@x>",
+            "sip:b@x?Route=%3Csip:c%3E",
+            "sip:b@x,sip:c@x",
+            "Tel: Bob <sip:b@x>",
+            "<sip:b\0@x>",
+        ] {
             assert_eq!(NameAddr::parse(wrong), None, "{wrong}");
         }
     }

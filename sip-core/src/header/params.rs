@@ -1,5 +1,7 @@
 //! Parameters — RFC 3261 §25.1, `generic-param`: `;name`, `;name=token`, `;name="quoted"`.
 
+use crate::message::is_token_text;
+
 /// What follows a value: zero or more parameters, each beginning with a semicolon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Params<'a>(pub &'a str);
@@ -31,6 +33,20 @@ impl<'a> Params<'a> {
     /// The value of a parameter; `None` if it is absent or has none. Names compare without case.
     pub fn value(self, name: &str) -> Option<&'a str> {
         self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).and_then(|(_, value)| value)
+    }
+
+    /// Whether every semicolon has a parameter, and every name is a token.
+    pub fn is_well_formed(self) -> bool {
+        let mut rest = self.0.trim();
+        while let Some(after) = rest.strip_prefix(';') {
+            let end = end_of(after);
+            let name = after[..end].split('=').next().unwrap_or_default();
+            if !is_token_text(name.trim()) {
+                return false;
+            }
+            rest = &after[end..];
+        }
+        rest.is_empty()
     }
 
     /// Whether the parameter is there.
@@ -68,5 +84,15 @@ mod tests {
         assert_eq!(params.value("q"), Some("0.5"));
         assert_eq!(params.value("+sip.instance"), Some("<urn:uuid:1;2>"));
         assert_eq!(params.iter().count(), 3);
+    }
+
+    #[test]
+    fn a_semicolon_without_a_parameter_is_noticed() {
+        for right in ["", ";a", " ;a=b ; c", r#";a=";" ;b"#] {
+            assert!(Params(right).is_well_formed(), "{right}");
+        }
+        for wrong in [";", ";;a", ";a;", "a", ";=b", ";a b", ";a,b"] {
+            assert!(!Params(wrong).is_well_formed(), "{wrong}");
+        }
     }
 }

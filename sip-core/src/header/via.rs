@@ -1,6 +1,7 @@
 //! Via — RFC 3261 §20.42, RFC 3581 (rport).
 
 use super::Params;
+use crate::message::is_token_text;
 use crate::uri::split_host_port;
 
 /// One Via.
@@ -19,13 +20,14 @@ pub struct Via<'a> {
 impl<'a> Via<'a> {
     /// Reads one Via; white space is allowed around each of its parts.
     pub fn parse(text: &'a str) -> Option<Self> {
+        // §25.1: any token is a protocol and a version, so that an answer finds its way back to a newer peer.
         let (name, rest) = text.split_once('/')?;
         let (version, rest) = rest.split_once('/')?;
-        if !name.trim().eq_ignore_ascii_case("SIP") || version.trim() != "2.0" {
-            return None;
-        }
         let rest = rest.trim_start();
         let (transport, rest) = rest.split_at(rest.find(|c: char| c.is_ascii_whitespace())?);
+        if ![name.trim(), version.trim(), transport].into_iter().all(is_token_text) {
+            return None;
+        }
         let (sent_by, params) = rest.find(';').map_or((rest, ""), |at| rest.split_at(at));
         let (host, port) = split_host_port(sent_by.trim())?;
         Some(Self { transport, host, port, params: Params(params) })
@@ -47,7 +49,10 @@ mod tests {
         assert_eq!((via.transport, via.host, via.port), ("UDP", "192.0.2.1", Some(5060)));
         assert_eq!(via.branch(), Some("z9hG4bKnashds7"));
         assert_eq!(Via::parse("SIP/2.0/TLS [2001:db8::1]:5061").unwrap().host, "[2001:db8::1]");
-        for wrong in ["", "SIP/2.0/UDP", "HTTP/2.0/UDP a", "SIP/3.0/UDP a", "SIP/2.0/UDP a:99999"] {
+        assert_eq!(Via::parse("SIP/7.0/UNKNOWN a;received=[2001:db8::9:255]").unwrap().transport, "UNKNOWN");
+        for wrong in
+            ["", "SIP/2.0/UDP", "SIP//UDP a", "S P/2.0/UDP a", "SIP/2.0/UDP a:99999", "SIP/2.0/UDP a b"]
+        {
             assert_eq!(Via::parse(wrong), None, "{wrong}");
         }
     }

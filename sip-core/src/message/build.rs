@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::edit::new_field;
+use super::field::Field;
 use super::{Message, Piece, Start};
 use crate::header::Name;
 use crate::status;
@@ -10,7 +11,7 @@ use crate::status;
 impl Message {
     /// A request with nothing but its start line.
     pub fn request(method: &str, uri: &str) -> Self {
-        let piece = |text: &str| Piece::Other(Bytes::copy_from_slice(text.as_bytes()));
+        let piece = |text: &str| Piece::Own(text.as_bytes().into());
         let start = Start::Request { method: piece(method), uri: piece(uri) };
         Self { buffer: Bytes::new(), start, fields: Vec::new(), body: Bytes::new() }
     }
@@ -18,15 +19,28 @@ impl Message {
     /// The response to `request`: Via, From, To, Call-ID and CSeq as they came, in order (§8.2.6.2), an empty body.
     pub fn response(request: &Self, status: u16, reason: &str) -> Self {
         let reason = if reason.is_empty() { status::reason(status) } else { reason };
-        let reason = Piece::Other(Bytes::copy_from_slice(reason.as_bytes()));
-        let kept = [Name::Via, Name::From, Name::To, Name::CallId, Name::CSeq];
+        let reason = Piece::Own(reason.as_bytes().into());
+        let mut fields = Vec::with_capacity(USUAL_HEADERS);
+        for field in &request.fields {
+            let is_kept = match field.name {
+                Name::Via => true,
+                // Of what a request has twice and should not, the answer has the first.
+                name @ (Name::From | Name::To | Name::CallId | Name::CSeq) => {
+                    fields.iter().all(|kept: &Field| kept.name != name)
+                }
+                _ => false,
+            };
+            if is_kept {
+                fields.push(field.clone());
+            }
+        }
         let mut response = Self {
             buffer: request.buffer.clone(),
             start: Start::Response { status, reason },
-            fields: request.fields.iter().filter(|field| kept.contains(&field.name)).cloned().collect(),
+            fields,
             body: Bytes::new(),
         };
-        if status > 100 && (300..700).contains(&status) || status == 200 {
+        if status >= 200 {
             // The tag is a hash of what identifies the request, so that a stateless answer says the same again
             // (§8.2.7).
             response.ensure_to_tag(&stateless_tag(request));
@@ -55,19 +69,24 @@ impl Message {
         if let Some(via) = self.elements(Name::Via).next() {
             message.fields.push(new_field(Name::Via, via));
         }
-        for route in self.values(Name::Route) {
-            message.fields.push(new_field(Name::Route, route));
-        }
+        let carry = |from: &Self, name: Name, most: usize, fields: &mut Vec<Field>| {
+            let found = from.fields.iter().filter(|field| field.name == name).take(most);
+            fields.extend(found.map(|field| field.carried(&from.buffer)));
+        };
+        carry(self, Name::Route, usize::MAX, &mut message.fields);
         message.fields.push(new_field(Name::MaxForwards, "70"));
-        message.fields.push(new_field(Name::From, self.value(Name::From).unwrap_or_default()));
-        message.fields.push(new_field(Name::To, to.value(Name::To).unwrap_or_default()));
-        message.fields.push(new_field(Name::CallId, self.call_id()));
+        carry(self, Name::From, 1, &mut message.fields);
+        carry(to, Name::To, 1, &mut message.fields);
+        carry(self, Name::CallId, 1, &mut message.fields);
         let number = self.cseq().map_or(1, |(number, _)| number);
         message.fields.push(new_field(Name::CSeq, &format!("{number} {method}")));
         message.fields.push(new_field(Name::ContentLength, "0"));
         message
     }
 }
+
+/// Headers of most responses.
+const USUAL_HEADERS: usize = 12;
 
 fn stateless_tag(request: &Message) -> String {
     let parts = [

@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 
-use super::{Field, Message, Piece, Start};
+use super::field::Field;
+use super::{Message, Piece, Start};
 use crate::header::{Elements, Name};
 
 impl Message {
     /// Replaces the Request-URI. Does nothing to a response.
     pub fn set_uri(&mut self, new: &str) {
         if let Start::Request { uri, .. } = &mut self.start {
-            *uri = Piece::Other(Bytes::copy_from_slice(new.as_bytes()));
+            *uri = Piece::Own(new.as_bytes().into());
         }
     }
 
@@ -31,9 +32,9 @@ impl Message {
         self.fields.insert(position, new_field(name, value));
     }
 
-    /// Puts a header that has no [`Name`] of its own after all others.
+    /// Puts a header of any name after all others.
     pub fn push_other(&mut self, name: &str, value: &str) {
-        self.fields.push(line_field(Name::Other, name, value));
+        self.fields.push(Field::new(Name::of(name.as_bytes()), name, value));
     }
 
     /// Replaces all headers of this name by one, where the first of them stood.
@@ -57,8 +58,7 @@ impl Message {
     /// Removes the first element of a header that is a list, and the header if that was its last.
     pub fn pop_front(&mut self, name: Name) -> Option<String> {
         let position = self.fields.iter().position(|field| field.name == name)?;
-        let value = self.text(&self.fields[position].value).to_owned();
-        let mut elements = Elements::new(&value);
+        let mut elements = Elements::new(self.fields[position].value(&self.buffer));
         let first = elements.next().map(str::to_owned);
         match elements.rest() {
             "" => {
@@ -77,7 +77,7 @@ impl Message {
                 position += 1;
                 continue;
             }
-            let value = self.text(&self.fields[position].value);
+            let value = self.fields[position].value(&self.buffer);
             let all = Elements::new(value).count();
             let kept: Vec<&str> = Elements::new(value).filter(|element| keep(element)).collect();
             if kept.len() == all {
@@ -113,25 +113,13 @@ impl Message {
     /// Adds a tag to To if it has none.
     pub fn ensure_to_tag(&mut self, tag: &str) {
         if self.to_tag().is_none()
-            && let Some(to) = self.value(Name::To)
+            && let Some(to) = self.fields.iter_mut().find(|field| field.name == Name::To)
         {
-            let to = format!("{to};tag={tag}");
-            self.set(Name::To, &to);
+            *to = to.followed_by(&format!(";tag={tag}"), &self.buffer);
         }
     }
 }
 
 pub(super) fn new_field(name: Name, value: &str) -> Field {
-    line_field(name, name.as_str(), value)
-}
-
-fn line_field(name: Name, text: &str, value: &str) -> Field {
-    let mut line = String::with_capacity(text.len() + 2 + value.len());
-    line.push_str(text);
-    line.push_str(": ");
-    // Whatever the value came from, a header is one line.
-    line.extend(value.chars().map(|c| if c == '\r' || c == '\n' { ' ' } else { c }));
-    let line = Bytes::from(line);
-    let value = line.slice(text.len() + 2..);
-    Field { name, line: Piece::Other(line), value: Piece::Other(value) }
+    Field::new(name, name.as_str(), value)
 }

@@ -7,6 +7,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::lines::{Length, end_of_head};
 use super::{LARGEST_BODY, LARGEST_HEAD};
 
 /// Cuts a stream into messages.
@@ -15,6 +16,8 @@ pub struct Framer {
     buffer: BytesMut,
     /// Where the search for the head's end goes on.
     searched: usize,
+    /// How long the message is, once its head is whole.
+    length: Option<usize>,
 }
 
 /// One thing from a stream.
@@ -35,7 +38,7 @@ pub enum StreamFault {
     /// The body is longer than [`LARGEST_BODY`].
     #[error("body too large")]
     BodyTooLarge,
-    /// Content-Length is missing or is no number.
+    /// Content-Length is missing, no number, or said twice and differently.
     #[error("no Content-Length")]
     NoLength,
 }
@@ -61,37 +64,35 @@ impl Framer {
                 return Ok(None);
             }
         }
-        let from = self.searched.saturating_sub(3);
-        let Some(end) = memchr::memmem::find(&self.buffer[from..], b"\r\n\r\n").map(|at| from + at + 4)
-        else {
+        let length = match self.length {
+            Some(length) => length,
+            None => match self.measure()? {
+                Some(length) => *self.length.insert(length),
+                None => return Ok(None),
+            },
+        };
+        if self.buffer.len() < length {
+            return Ok(None);
+        }
+        (self.searched, self.length) = (0, None);
+        Ok(Some(Framed::Message(self.buffer.split_to(length).freeze())))
+    }
+
+    /// The length of the message that the buffer begins with, once its head is there.
+    fn measure(&mut self) -> Result<Option<usize>, StreamFault> {
+        let Some(end) = end_of_head(&self.buffer, self.searched) else {
             self.searched = self.buffer.len();
             return if self.buffer.len() > LARGEST_HEAD { Err(StreamFault::HeadTooLarge) } else { Ok(None) };
         };
         if end > LARGEST_HEAD {
             return Err(StreamFault::HeadTooLarge);
         }
-        let length = content_length(&self.buffer[..end]).ok_or(StreamFault::NoLength)?;
-        if length > LARGEST_BODY {
-            return Err(StreamFault::BodyTooLarge);
-        }
-        if self.buffer.len() < end + length {
-            self.searched = end - 3;
-            return Ok(None);
-        }
-        self.searched = 0;
-        Ok(Some(Framed::Message(self.buffer.split_to(end + length).freeze())))
-    }
-}
-
-fn content_length(head: &[u8]) -> Option<usize> {
-    for line in head.split(|byte| *byte == b'\n') {
-        let Some(colon) = memchr::memchr(b':', line) else { continue };
-        let name = line[..colon].trim_ascii();
-        if name.eq_ignore_ascii_case(b"content-length") || name.eq_ignore_ascii_case(b"l") {
-            return std::str::from_utf8(line[colon + 1..].trim_ascii()).ok()?.parse().ok();
+        match Length::of(&self.buffer[..end]) {
+            Length::Bytes(length) if length as usize <= LARGEST_BODY => Ok(Some(end + length as usize)),
+            Length::Bytes(_) => Err(StreamFault::BodyTooLarge),
+            Length::Unsaid | Length::Bad | Length::Contradictory => Err(StreamFault::NoLength),
         }
     }
-    None
 }
 
 #[cfg(test)]
@@ -121,6 +122,14 @@ mod tests {
     }
 
     #[test]
+    fn a_folded_length_and_lone_line_feeds_frame_as_they_parse() {
+        let folded = b"A b c\r\nX: y\r\n Content-Length: 9\r\nl :\r\n 1\r\n\r\nz";
+        assert_eq!(frames(&[folded]), Ok(vec![Framed::Message(Bytes::from_static(folded))]));
+        let feeds = b"A b c\nl: 1\n\nz";
+        assert_eq!(frames(&[feeds]), Ok(vec![Framed::Message(Bytes::from_static(feeds))]));
+    }
+
+    #[test]
     fn pings_are_told_and_pongs_are_swallowed() {
         assert_eq!(frames(&[b"\r\n\r\n"]), Ok(vec![Framed::Ping]));
         assert_eq!(frames(&[b"\r\n", b"\r\n"]), Ok(vec![Framed::Ping]));
@@ -131,6 +140,10 @@ mod tests {
     fn what_has_no_length_or_too_much_of_it_ends_the_stream() {
         assert_eq!(frames(&[b"OPTIONS sip:a SIP/2.0\r\n\r\n"]), Err(StreamFault::NoLength));
         assert_eq!(frames(&[b"A\r\nl: 99999999\r\n\r\n"]), Err(StreamFault::BodyTooLarge));
+        for wrong in ["l: -1", "l: +1", "l: one", "l: 1\r\nContent-Length: 2", "X: y\r\n l: 1"] {
+            let text = format!("A\r\n{wrong}\r\n\r\nabc");
+            assert_eq!(frames(&[text.as_bytes()]), Err(StreamFault::NoLength), "{wrong}");
+        }
         assert_eq!(frames(&[&[b'x'; LARGEST_HEAD + 1]]), Err(StreamFault::HeadTooLarge));
     }
 }

@@ -2,22 +2,27 @@
 //!
 //! In    the bytes of one message.
 //! Out   the start line, headers in order, the body; what is not touched is printed byte for byte as it came.
-//! State a shared buffer and one small entry a header; parsing allocates once, for the list of headers.
+//! State a shared buffer and one small entry a header; parsing allocates once, for the list of headers, and once more
+//! for each header that is folded or not UTF-8.
 //! Errors [`Malformed`] says what is wrong in words fit for a reason phrase, and keeps what could be read, so that a
 //! request with a Via is answered and not met with silence.
 
 mod build;
+mod check;
 mod edit;
+mod field;
 mod framer;
+mod lines;
 mod parse;
 
 use crate::header::{Elements, Name};
 use bytes::{BufMut, Bytes, BytesMut};
 
+pub(crate) use check::is_token_text;
+use field::Field;
 pub use framer::Framed;
 pub use framer::{Framer, StreamFault};
 pub use parse::Malformed;
-pub(crate) use parse::is_token as is_token_byte;
 
 /// One request or response.
 #[derive(Debug, Clone)]
@@ -39,17 +44,7 @@ enum Start {
 #[derive(Debug, Clone)]
 enum Piece {
     Here(u32, u32),
-    Other(Bytes),
-}
-
-/// One header field.
-#[derive(Debug, Clone)]
-struct Field {
-    name: Name,
-    /// The whole line as it goes out, without its last CRLF.
-    line: Piece,
-    /// The value, unfolded and trimmed.
-    value: Piece,
+    Own(Box<[u8]>),
 }
 
 impl Message {
@@ -90,14 +85,14 @@ impl Message {
         }
     }
 
-    /// The value of the first header of this name, unfolded. Empty bytes are a value; what is not UTF-8 is none.
+    /// The value of the first header of this name, unfolded and trimmed; bytes that are not UTF-8 read as U+FFFD.
     pub fn value(&self, name: Name) -> Option<&str> {
         self.values(name).next()
     }
 
     /// The values of all headers of this name, in order.
     pub fn values(&self, name: Name) -> impl Iterator<Item = &str> {
-        self.fields.iter().filter(move |field| field.name == name).map(|field| self.text(&field.value))
+        self.fields.iter().filter(move |field| field.name == name).map(|field| field.value(&self.buffer))
     }
 
     /// The elements of a header that is a list, in order, whether they stand in one header or in several
@@ -106,12 +101,15 @@ impl Message {
         self.values(name).flat_map(Elements::new)
     }
 
-    /// The values of headers that have no [`Name`] of their own; `name` compares without case.
+    /// The values of all headers of this name, whether it has a [`Name`] or not; it compares without case.
     pub fn other_values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let known = Name::of(name.as_bytes());
         self.fields
             .iter()
-            .filter(move |field| field.name == Name::Other && self.is_named(field, name))
-            .map(|field| self.text(&field.value))
+            .filter(move |field| {
+                field.name == known && (known != Name::Other || field.is_named(name, &self.buffer))
+            })
+            .map(|field| field.value(&self.buffer))
     }
 
     /// How many headers there are.
@@ -183,7 +181,7 @@ impl Message {
             }
         }
         for field in &self.fields {
-            out.put_slice(self.bytes(&field.line));
+            out.put_slice(field.line(&self.buffer));
             out.put_slice(b"\r\n");
         }
         out.put_slice(b"\r\n");
@@ -193,24 +191,21 @@ impl Message {
     fn bytes<'a>(&'a self, piece: &'a Piece) -> &'a [u8] {
         match piece {
             Piece::Here(start, end) => &self.buffer[*start as usize..*end as usize],
-            Piece::Other(bytes) => bytes,
+            Piece::Own(bytes) => bytes,
         }
     }
 
-    /// The piece as text; what is not UTF-8 is read up to the first byte that is not.
+    /// The piece as text; what is not UTF-8 is read up to the first byte that is not. Methods and URIs always are.
     fn text<'a>(&'a self, piece: &'a Piece) -> &'a str {
-        let bytes = self.bytes(piece);
-        match std::str::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
-        }
+        valid_prefix(self.bytes(piece))
     }
+}
 
-    fn is_named(&self, field: &Field, name: &str) -> bool {
-        let line = self.bytes(&field.line);
-        line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
-            && line[name.len()..].iter().find(|byte| !matches!(byte, b' ' | b'\t')) == Some(&b':')
-    }
+/// As much of the bytes as is UTF-8.
+fn valid_prefix(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_else(|error| {
+        bytes.get(..error.valid_up_to()).and_then(|valid| std::str::from_utf8(valid).ok()).unwrap_or_default()
+    })
 }
 
 /// Bytes of a header section that are read.

@@ -35,7 +35,8 @@ impl ServerKey {
     fn with_method(request: &Message, method: &str) -> Option<Self> {
         let via = request.top_via()?;
         let branch = via.branch().unwrap_or_default();
-        if branch.starts_with(COOKIE) {
+        // RFC 4475 §3.2.1: a cookie with nothing behind it tells no transactions apart.
+        if branch.len() > COOKIE.len() && branch.starts_with(COOKIE) {
             let port = via.port.unwrap_or_default();
             return Some(Self(format!("{branch} {}:{port} {method}", via.host.to_ascii_lowercase())));
         }
@@ -49,3 +50,23 @@ impl ServerKey {
 
 /// RFC 3261 §8.1.1.7: what a branch of this RFC begins with.
 pub(super) const COOKIE: &str = "z9hG4bK";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_cookie_tells_no_transactions_apart() {
+        let key = |branch: &str, call: &str| {
+            let mut request = Message::request("OPTIONS", "sip:a");
+            request.push(Name::Via, &format!("SIP/2.0/UDP a{branch}"));
+            request.push(Name::CallId, call);
+            request.push(Name::CSeq, "1 OPTIONS");
+            ServerKey::of(&request)
+        };
+        for branch in ["", ";branch=z9hG4bK", ";branch=1"] {
+            assert_ne!(key(branch, "one"), key(branch, "two"), "{branch}");
+        }
+        assert_eq!(key(";branch=z9hG4bK1", "one"), key(";branch=z9hG4bK1", "two"));
+    }
+}
