@@ -1,9 +1,9 @@
 //! The topmost Via of what comes and goes — RFC 3261 §18.2.1 (received), RFC 3581 (rport).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use sip_core::Message;
-use sip_core::header::{Name, Via};
+use sip_core::header::{Name, Params, Via};
 
 /// Notes in the topmost Via where a request came from, and answers where its responses go (§18.2.2, RFC 3581 §4).
 pub(crate) fn stamp(request: &mut Message, source: SocketAddr) -> SocketAddr {
@@ -17,21 +17,9 @@ pub(crate) fn stamp(request: &mut Message, source: SocketAddr) -> SocketAddr {
     if is_as_said && !has_rport {
         return reply;
     }
-    let mut stamped = format!("SIP/2.0/{} {}", via.transport, via.host);
-    if let Some(port) = via.port {
-        stamped.push_str(&format!(":{port}"));
-    }
-    for (name, value) in via.params.iter() {
-        if name.eq_ignore_ascii_case("received") || name.eq_ignore_ascii_case("rport") {
-            continue;
-        }
-        stamped.push(';');
-        stamped.push_str(name);
-        if let Some(value) = value {
-            stamped.push('=');
-            stamped.push_str(value);
-        }
-    }
+    let Some(top) = request.elements(Name::Via).next() else { return source };
+    // The rest of the Via stays as it came, quotes, spaces and version with it.
+    let mut stamped = without(top, via.params, &["received", "rport"]);
     stamped.push_str(&format!(";received={ip}"));
     if has_rport {
         stamped.push_str(&format!(";rport={}", source.port()));
@@ -41,12 +29,32 @@ pub(crate) fn stamp(request: &mut Message, source: SocketAddr) -> SocketAddr {
     reply
 }
 
+/// The Via without these parameters.
+fn without(via: &str, params: Params<'_>, names: &[&str]) -> String {
+    let before = via.len() - params.0.len();
+    let mut kept = via[..before].trim_end().to_owned();
+    for param in params.raw() {
+        let name = param.split('=').next().unwrap_or_default().trim();
+        if !names.iter().any(|other| name.eq_ignore_ascii_case(other)) {
+            kept.push(';');
+            kept.push_str(param);
+        }
+    }
+    kept
+}
+
 /// Where a response goes by its topmost Via alone (§18.2.2), for responses without a transaction.
 pub(crate) fn reply_address(via: &Via<'_>) -> Option<SocketAddr> {
     let host = via.params.value("received").unwrap_or(via.host).trim_matches(['[', ']']);
     let port =
         via.params.value("rport").and_then(|port| port.parse().ok()).or(via.port).unwrap_or(DEFAULT_PORT);
-    Some(SocketAddr::new(host.parse().ok()?, port))
+    let ip: IpAddr = host.parse().ok()?;
+    // RFC 4475 §3.3.10: a Via that names a whole network would make us its amplifier.
+    let is_one = match ip.to_canonical() {
+        IpAddr::V4(ip) => !ip.is_broadcast() && !ip.is_multicast() && !ip.is_unspecified(),
+        IpAddr::V6(ip) => !ip.is_multicast() && !ip.is_unspecified(),
+    };
+    is_one.then_some(SocketAddr::new(ip, port))
 }
 
 const DEFAULT_PORT: u16 = 5060;
@@ -74,6 +82,23 @@ mod tests {
         );
         let (via, reply) = stamped("SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1");
         assert_eq!((via.as_str(), reply.port()), ("SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1", 5060));
+    }
+
+    #[test]
+    fn what_is_not_about_the_source_stays_as_it_came() {
+        let (via, _) = stamped("SIP / 7.0 / UDP host ; x=\"a;b\" ; rport ;branch = z9hG4bK1;flag");
+        let wanted = "SIP / 7.0 / UDP host;x=\"a;b\";branch = z9hG4bK1;flag;received=192.0.2.1;rport=9988";
+        assert_eq!(via, wanted);
+    }
+
+    #[test]
+    fn a_response_goes_to_no_network() {
+        let address = |via: &str| reply_address(&Via::parse(via).unwrap());
+        for wrong in ["255.255.255.255", "224.0.0.1", "0.0.0.0", "[ff02::1]", "[::ffff:255.255.255.255]"] {
+            assert_eq!(address(&format!("SIP/2.0/UDP {wrong}")), None, "{wrong}");
+        }
+        let bracketed = address("SIP/2.0/UDP a;received=[2001:db8::9:255];rport=7");
+        assert_eq!(bracketed, "[2001:db8::9:255]:7".parse().ok());
     }
 
     #[test]

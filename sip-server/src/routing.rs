@@ -68,6 +68,10 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
     if !uri.is_sip() && !uri.is_tel() {
         return Err(answer(request, 416, ""));
     }
+    if !uri.headers.is_empty() {
+        // §19.1.1: a Request-URI has no headers, and they must not go on (RFC 4475 §3.1.2.11).
+        return Err(answer(request, 400, "Headers In Request-URI"));
+    }
     if request.is_in_dialog() {
         return in_dialog(server, request, &tokens).await.map(Decision::Forward);
     }

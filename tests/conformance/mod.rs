@@ -17,6 +17,8 @@ pub struct Case {
     pub parser: String,
     /// `dropped`, `forwarded`, or a status with or without a reason phrase; one or more, in order.
     pub server: Vec<String>,
+    /// The same over TCP, where there is also `waits` and `closed`.
+    pub stream: Vec<String>,
 }
 
 /// The 49 messages of RFC 4475.
@@ -28,7 +30,8 @@ pub fn rfc4475() -> Vec<Case> {
 pub fn rfc5118() -> Vec<Case> {
     let folder = folder("rfc5118");
     let names = read(&folder.join("reactions.txt"));
-    let files = names.lines().filter_map(divide).map(|(name, ..)| {
+    let files = names.lines().filter_map(divide).map(|columns| {
+        let name = columns[0];
         let bytes = std::fs::read(folder.join(format!("{name}.sip"))).expect("each message is a file");
         (name.to_owned(), bytes)
     });
@@ -55,19 +58,26 @@ pub fn rfc4475_files() -> HashMap<String, Vec<u8>> {
 
 fn cases(rfc: &str, mut files: HashMap<String, Vec<u8>>) -> Vec<Case> {
     let reactions = read(&folder(rfc).join("reactions.txt"));
-    let case = |(name, parser, server): (&str, &str, &str)| Case {
-        name: name.to_owned(),
-        bytes: files.remove(name).unwrap_or_else(|| panic!("there is a message {name}")),
-        parser: parser.to_owned(),
-        server: server.split(" then ").map(str::to_owned).collect(),
+    let streams = std::fs::read_to_string(folder(rfc).join("streams.txt")).unwrap_or_default();
+    let words = |column: &str| -> Vec<String> { column.split(" then ").map(str::to_owned).collect() };
+    let case = |columns: Vec<&str>| {
+        let [name, parser, server, ..] = columns[..] else { panic!("{columns:?} are not enough columns") };
+        let stream = streams.lines().filter_map(divide).find(|columns| columns[0] == name);
+        Case {
+            name: name.to_owned(),
+            bytes: files.remove(name).unwrap_or_else(|| panic!("there is a message {name}")),
+            parser: parser.to_owned(),
+            server: words(server),
+            stream: words(stream.map_or(server, |columns| columns[1])),
+        }
     };
     reactions.lines().filter_map(divide).map(case).collect()
 }
 
-fn divide(line: &str) -> Option<(&str, &str, &str)> {
-    let mut columns = line.split('|').map(str::trim);
-    let name = columns.next().filter(|name| !name.is_empty() && !name.starts_with('#'))?;
-    Some((name, columns.next().expect("a parser's column"), columns.next().expect("a server's column")))
+/// The columns of a line; `None` for a comment.
+fn divide(line: &str) -> Option<Vec<&str>> {
+    let columns: Vec<&str> = line.split('|').map(str::trim).collect();
+    (!columns[0].is_empty() && !columns[0].starts_with('#')).then_some(columns)
 }
 
 fn folder(rfc: &str) -> PathBuf {

@@ -7,27 +7,27 @@ use crate::message::is_token_text;
 pub struct Params<'a>(pub &'a str);
 
 impl<'a> Params<'a> {
-    /// Every parameter with its value, in order; quotes are taken off, escapes inside them stay.
-    pub fn iter(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+    /// Every parameter as it stands, in order; empty ones are passed over.
+    pub fn raw(self) -> impl Iterator<Item = &'a str> {
         let mut rest = self.0;
         std::iter::from_fn(move || {
-            loop {
-                rest = rest.trim_start_matches([';', ' ', '\t']);
-                if rest.is_empty() {
-                    return None;
-                }
-                let end = end_of(rest);
-                let (param, after) = rest.split_at(end);
-                rest = after;
-                let (name, value) = match param.split_once('=') {
-                    Some((name, value)) => (name.trim(), Some(unquote(value.trim()))),
-                    None => (param.trim(), None),
-                };
-                if !name.is_empty() {
-                    return Some((name, value));
-                }
+            rest = rest.trim_start_matches([';', ' ', '\t']);
+            if rest.is_empty() {
+                return None;
             }
+            let (param, after) = rest.split_at(end_of(rest));
+            rest = after;
+            Some(param.trim_end())
         })
+    }
+
+    /// Every parameter with its value, in order; quotes are taken off, escapes inside them stay.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+        let divide = |param: &'a str| match param.split_once('=') {
+            Some((name, value)) => (name.trim_end(), Some(unquote(value.trim_start()))),
+            None => (param, None),
+        };
+        self.raw().map(divide).filter(|(name, _)| !name.is_empty())
     }
 
     /// The value of a parameter; `None` if it is absent or has none. Names compare without case.

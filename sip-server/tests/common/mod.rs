@@ -95,6 +95,11 @@ pub async fn serve_over(store: Store) -> Served {
     serve_in(store, new_folder(), Config::default()).await
 }
 
+/// Starts a server of this domain over this store.
+pub async fn serve_domain(domain: &str, store: Store) -> Served {
+    start(domain, store, new_folder(), Config::default()).await
+}
+
 fn new_folder() -> PathBuf {
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     std::env::temp_dir().join(format!("cusax-sip-{}-{serial}", std::process::id()))
@@ -102,16 +107,20 @@ fn new_folder() -> PathBuf {
 
 /// Starts a server over this store and data folder.
 pub async fn serve_in(store: Store, folder: PathBuf, sip: Config) -> Served {
+    start(DOMAIN, store, folder, sip).await
+}
+
+async fn start(domain: &str, store: Store, folder: PathBuf, sip: Config) -> Served {
     tls::install_provider();
     let (bus, registry, shutdown) = (Bus::new(), prometheus::Registry::new(), Shutdown::new());
     let config = shared_auth::Config { iterations: 4096, ..shared_auth::Config::default() };
     std::fs::create_dir_all(&folder).unwrap();
     let auth = Auth::open(&config, &store, &folder, &bus, &registry).unwrap();
-    let tls = TlsPolicy::open(&tls::Config::default(), &folder, &[DOMAIN.to_owned()]).unwrap();
+    let tls = TlsPolicy::open(&tls::Config::default(), &folder, &[domain.to_owned()]).unwrap();
     let any = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     let server = SipServer::start(Needs {
         config: Config { udp: any.clone(), tcp: any.clone(), tls: any, ..sip },
-        domain: DOMAIN.to_owned(),
+        domain: domain.to_owned(),
         auth: auth.clone(),
         store: store.clone(),
         bus: bus.clone(),
@@ -302,19 +311,23 @@ impl Phone {
     }
 
     fn credentials(&self, challenge: &str, request: &Message, password: &str) -> String {
-        let challenge = AuthParams::parse(challenge).unwrap();
-        let (realm, nonce) = (challenge.value("realm").unwrap(), challenge.value("nonce").unwrap());
-        let hash = |text: String| -> String {
-            digest(&SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-        };
-        let ha1 = hash(format!("{}:{realm}:{password}", self.name));
-        let ha2 = hash(format!("{}:{}", request.method(), request.uri()));
-        let response = hash(format!("{ha1}:{nonce}:00000001:c:auth:{ha2}"));
-        format!(
-            "Digest username=\"{}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{}\", response=\"{response}\", \
-             algorithm=SHA-256, qop=auth, nc=00000001, cnonce=\"c\"",
-            self.name,
-            request.uri(),
-        )
+        credentials(&self.name, challenge, request, password)
     }
+}
+
+/// What answers a challenge of SHA-256.
+pub fn credentials(user: &str, challenge: &str, request: &Message, password: &str) -> String {
+    let challenge = AuthParams::parse(challenge).unwrap();
+    let (realm, nonce) = (challenge.value("realm").unwrap(), challenge.value("nonce").unwrap());
+    let hash = |text: String| -> String {
+        digest(&SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let ha1 = hash(format!("{user}:{realm}:{password}"));
+    let ha2 = hash(format!("{}:{}", request.method(), request.uri()));
+    let response = hash(format!("{ha1}:{nonce}:00000001:c:auth:{ha2}"));
+    format!(
+        "Digest username=\"{user}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{}\", response=\"{response}\", \
+         algorithm=SHA-256, qop=auth, nc=00000001, cnonce=\"c\"",
+        request.uri(),
+    )
 }
