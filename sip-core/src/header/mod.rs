@@ -37,10 +37,13 @@ pub fn number<N: FromStr>(text: &str) -> Option<N> {
 /// Reads a `qvalue` in thousandths: 0 to 1 with at most three places.
 pub fn qvalue(text: &str) -> Option<u16> {
     let (whole, places) = text.split_once('.').unwrap_or((text, ""));
-    let whole: u16 = number(whole)?;
-    let thousandths: u16 = if places.is_empty() { 0 } else { number(&format!("{places:0<3}"))? };
-    (places.len() <= 3 && whole <= 1 && whole * 1_000 + thousandths <= 1_000)
-        .then_some(whole * 1_000 + thousandths)
+    let whole: u16 = number(whole).filter(|whole| *whole <= 1)?;
+    let places: u16 = match places.len() {
+        0 => 0,
+        1..=3 => number(&format!("{places:0<3}"))?,
+        _ => return None,
+    };
+    Some(whole * 1_000 + places).filter(|thousandths| *thousandths <= 1_000)
 }
 
 #[cfg(test)]
@@ -64,7 +67,9 @@ mod tests {
     fn a_preference_is_between_0_and_1() {
         let all = ["0", "1", "0.5", "0.33", "1.000", "0.", "0.001"].map(qvalue);
         assert_eq!(all, [0, 1_000, 500, 330, 1_000, 0, 1].map(Some));
-        for wrong in ["", "1.001", "2", "-0.5", "+0.5", "0.0001", ".5", "1e-1", "NaN", "inf", "0.5.5"] {
+        for wrong in
+            ["", "1.001", "2", "-0.5", "+0.5", "0.0001", ".5", "1e-1", "NaN", "inf", "0.5.5", "65535"]
+        {
             assert_eq!(qvalue(wrong), None, "{wrong}");
         }
     }

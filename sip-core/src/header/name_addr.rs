@@ -60,7 +60,7 @@ impl<'a> NameAddr<'a> {
 /// Whether it has a scheme and something after it, and neither space nor control character.
 fn is_uri(text: &str) -> bool {
     let has_scheme = text.find(':').is_some_and(|colon| colon > 0 && colon + 1 < text.len());
-    has_scheme && !text.bytes().any(|byte| matches!(byte, 0..=b' ' | b'<' | b'"' | 0x7f))
+    has_scheme && !text.bytes().any(|byte| matches!(byte, 0..=b' ' | b'<' | b'>' | b'"' | 0x7f))
 }
 
 fn end_of_quote(text: &str) -> Option<usize> {

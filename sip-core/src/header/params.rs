@@ -8,23 +8,23 @@ pub struct Params<'a>(pub &'a str);
 
 impl<'a> Params<'a> {
     /// Every parameter as it stands, in order; empty ones are passed over.
-    pub fn raw(self) -> impl Iterator<Item = &'a str> {
+    pub fn raw(self) -> impl Iterator<Item = &'a str> + Clone {
         let mut rest = self.0;
         std::iter::from_fn(move || {
-            rest = rest.trim_start_matches([';', ' ', '\t']);
+            rest = rest.trim_start_matches(|c: char| c == ';' || c.is_ascii_whitespace());
             if rest.is_empty() {
                 return None;
             }
             let (param, after) = rest.split_at(end_of(rest));
             rest = after;
-            Some(param.trim_end())
+            Some(param.trim_ascii_end())
         })
     }
 
     /// Every parameter with its value, in order; quotes are taken off, escapes inside them stay.
-    pub fn iter(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> + Clone {
         let divide = |param: &'a str| match param.split_once('=') {
-            Some((name, value)) => (name.trim_end(), Some(unquote(value.trim_start()))),
+            Some((name, value)) => (name.trim_ascii_end(), Some(unquote(value.trim_ascii_start()))),
             None => (param, None),
         };
         self.raw().map(divide).filter(|(name, _)| !name.is_empty())
@@ -37,11 +37,11 @@ impl<'a> Params<'a> {
 
     /// Whether every semicolon has a parameter, and every name is a token.
     pub fn is_well_formed(self) -> bool {
-        let mut rest = self.0.trim();
+        let mut rest = self.0.trim_ascii();
         while let Some(after) = rest.strip_prefix(';') {
             let end = end_of(after);
             let name = after[..end].split('=').next().unwrap_or_default();
-            if !is_token_text(name.trim()) {
+            if !is_token_text(name.trim_ascii()) {
                 return false;
             }
             rest = &after[end..];

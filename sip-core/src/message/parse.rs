@@ -88,12 +88,15 @@ fn start_line(buffer: &[u8], from: usize, to: usize) -> Result<(Start, Option<Fa
         return Err("Bad Method");
     }
     let method = Piece::Here(from as u32, (from + first) as u32);
-    let rest = line[first..].trim_ascii();
-    let (uri, version) = match memchr::memrchr(b' ', rest) {
-        Some(last) if is_version(&rest[last + 1..]) => (rest[..last].trim_ascii_end(), &rest[last + 1..]),
-        _ => (rest, &rest[..0]),
+    // A start line is not folded, so that line breaks are no spaces here.
+    let rest = trim_blanks(&line[first..]);
+    let last = memchr::memrchr(b' ', rest).map_or(0, |blank| blank + 1);
+    let (uri, version) = if is_version(&rest[last..]) {
+        (trim_blanks(&rest[..last]), &rest[last..])
+    } else {
+        (rest, &rest[..0])
     };
-    let uri_from = to - line[first..].trim_ascii_start().len();
+    let uri_from = from + first + line[first..].iter().take_while(|byte| is_blank(**byte)).count();
     let is_uri = uri.iter().all(|byte| !matches!(byte, 0..=b' ' | b'<' | b'>' | b'"' | 0x7f));
     let fault = if version.is_empty() {
         Some((400, "Bad SIP-Version"))
@@ -108,9 +111,27 @@ fn start_line(buffer: &[u8], from: usize, to: usize) -> Result<(Start, Option<Fa
     Ok((Start::Request { method, uri }, fault))
 }
 
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+fn trim_blanks(mut text: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = text
+        && is_blank(*first)
+    {
+        text = rest;
+    }
+    while let [rest @ .., last] = text
+        && is_blank(*last)
+    {
+        text = rest;
+    }
+    text
+}
+
 fn status_line(buffer: &[u8], from: usize, to: usize) -> Result<Start, &'static str> {
     let rest = &buffer[from..to];
-    let code = rest.len() - rest.trim_ascii_start().len();
+    let code = rest.iter().take_while(|byte| is_blank(**byte)).count();
     let digits = rest[code..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let end = code + digits;
     let status = rest[code..end]

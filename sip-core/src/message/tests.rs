@@ -57,6 +57,101 @@ fn each_fault_is_named() {
 }
 
 #[test]
+fn a_start_line_is_one_line_of_three_words() {
+    let told = |start: &str| {
+        let (_, rest) = INVITE.split_once("\r\n").unwrap();
+        let parsed = parse(&format!("{start}\r\n{rest}"));
+        parsed.map_or_else(
+            |fault| fault.to_string(),
+            |message| format!("{} {}", message.uri(), message.status()),
+        )
+    };
+    assert_eq!(told("INVITE  sip:b@x \t sip/2.0 "), "sip:b@x 0");
+    assert_eq!(told("INVITE nobody:knows SIP/2.0"), "nobody:knows 0");
+    assert_eq!(told("SIP/2.0 200"), " 200");
+    assert_eq!(told("SIP/2.0 299 No\r\n such thing"), " 299");
+    for wrong in [
+        "INVITE sip:b@x",
+        "INVITE sip:b@x SIP/2",
+        "INVITE sip:b@x SIP/two.0",
+        "INVITE sip:b@x\r",
+        "INVITE SIP/2.0x",
+        "INVITE sip:b@x HTTP/1.1",
+        "INVITE sip:b@x SIP/2.0\r",
+    ] {
+        assert_eq!(told(wrong), "400 Bad SIP-Version", "{wrong}");
+    }
+    for wrong in [
+        "INVITE  SIP/2.0",
+        "INVITE sip:b @x SIP/2.0",
+        "INVITE <sip:b@x> SIP/2.0",
+        "INVITE sip:b@x\r\n SIP/2.0",
+    ] {
+        assert_eq!(told(wrong), "400 Bad Request-URI", "{wrong}");
+    }
+    for wrong in [
+        "SIP/2.0 4294967301 x",
+        "SIP/2.0 99 x",
+        "SIP/2.0 700 x",
+        "SIP/2.0 20x x",
+        "SIP/2.0 +20 x",
+        "SIP/2.0 ",
+    ] {
+        assert_eq!(told(wrong), "400 Bad Status-Code", "{wrong}");
+    }
+    for wrong in
+        ["IN(VITE sip:b@x SIP/2.0", "SIP/3.0 200 OK", " sip:b@x SIP/2.0", "\u{e9}t\u{e9} sip:b@x SIP/2.0"]
+    {
+        assert_eq!(told(wrong), "400 Bad Method", "{wrong}");
+    }
+}
+
+#[test]
+fn what_there_is_once_is_not_there_twice() {
+    for (name, line) in [
+        ("From", "f: <sip:c@x>;tag=2"),
+        ("To", "To: <sip:c@x>"),
+        ("Call-ID", "i: 2"),
+        ("CSeq", "cseq: 2 INVITE"),
+        ("Max-Forwards", "Max-Forwards: 1\r\nMax-Forwards: 1"),
+        ("Content-Length", "l: 2"),
+    ] {
+        let twice = INVITE.replace("Content-Length", &format!("{line}\r\nContent-Length"));
+        assert_eq!(parse(&twice).map(|_| ()).unwrap_err().to_string(), format!("400 More Than One {name}"));
+    }
+    let same = INVITE.replace("Content-Length", "l: 3\r\nContent-Length");
+    assert!(parse(&same).is_ok(), "the same length twice is a length");
+}
+
+#[test]
+fn every_name_of_a_header_finds_it() {
+    let message = parse(&INVITE.replace("X-Odd", "r: <sip:c@x>\r\nX-Odd")).unwrap();
+    assert_eq!(
+        (message.value(Name::ReferTo), message.other_values("refer-to").count()),
+        (Some("<sip:c@x>"), 1)
+    );
+    let mut message = message;
+    message.push_other("Referred-By", "<sip:d@x>");
+    assert_eq!(message.value(Name::ReferredBy), Some("<sip:d@x>"));
+}
+
+/// A name in Latin-1 must not hide the tag behind it, and ACK and CANCEL have the From that was sent.
+#[test]
+fn a_request_with_bytes_that_are_not_utf8_is_answered_and_acknowledged_as_it_came() {
+    let from = b"f: J\xfcrgen <sip:a@x>;tag=9fx";
+    let at = INVITE.find("f: ").unwrap();
+    let end = at + INVITE[at..].find("\r\n").unwrap();
+    let bytes = [&INVITE.as_bytes()[..at], from, &INVITE.as_bytes()[end..]].concat();
+    let request = Message::parse(bytes.into()).unwrap();
+    assert_eq!(request.from_tag(), Some("9fx"));
+    let response = Message::response(&request, 404, "");
+    for message in [&response, &Message::ack(&request, &response), &Message::cancel(&request)] {
+        let printed = message.to_bytes();
+        assert!(printed.windows(from.len()).any(|window| window == from), "{}", printed.escape_ascii());
+    }
+}
+
+#[test]
 fn a_response_has_what_the_request_had() {
     let response = Message::response(&parse(INVITE).unwrap(), 404, "");
     let text = String::from_utf8(response.to_bytes().to_vec()).unwrap();

@@ -1,0 +1,8 @@
+//! A session description.
+
+#![no_main]
+
+#[path = "../../tests/conformance/properties.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| properties::sdp(bytes));
