@@ -22,18 +22,21 @@ fn main() {
     });
 }
 
+/// The fastest of many batches: what others do on the machine makes a batch slower, never faster.
 fn time(what: &str, mut work: impl FnMut()) {
-    for _ in 0..ROUNDS / 10 {
-        work();
-    }
-    let start = Instant::now();
-    for _ in 0..ROUNDS {
-        work();
-    }
-    println!("{what}: {:.0} ns", start.elapsed().as_nanos() as f64 / f64::from(ROUNDS));
+    let batch = |work: &mut dyn FnMut()| {
+        let start = Instant::now();
+        for _ in 0..ROUNDS {
+            work();
+        }
+        start.elapsed().as_nanos() as f64 / f64::from(ROUNDS)
+    };
+    let best = (0..BATCHES).map(|_| batch(&mut work)).fold(f64::INFINITY, f64::min);
+    println!("{what}: {best:.0} ns");
 }
 
-const ROUNDS: u32 = 200_000;
+const BATCHES: u32 = 400;
+const ROUNDS: u32 = 1_000;
 
 const INVITE: &str = "INVITE sip:bob@biloxi.example.com SIP/2.0\r\n\
     Via: SIP/2.0/TCP client.atlanta.example.com:5060;branch=z9hG4bK74bf9;rport\r\n\

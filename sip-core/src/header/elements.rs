@@ -12,7 +12,7 @@ impl<'a> Elements<'a> {
 
     /// What has not been gone through, without leading white space.
     pub fn rest(&self) -> &'a str {
-        self.0.trim()
+        self.0.trim_ascii()
     }
 }
 
@@ -26,7 +26,7 @@ impl<'a> Iterator for Elements<'a> {
             }
             let (element, rest) = split(self.0);
             self.0 = rest;
-            let element = element.trim();
+            let element = element.trim_ascii();
             if !element.is_empty() {
                 return Some(element);
             }
@@ -35,6 +35,10 @@ impl<'a> Iterator for Elements<'a> {
 }
 
 fn split(text: &str) -> (&str, &str) {
+    // Most values have one element.
+    if memchr::memchr(b',', text.as_bytes()).is_none() {
+        return (text, "");
+    }
     let (mut is_quoted, mut is_escaped, mut depth) = (false, false, 0_u32);
     for (at, byte) in text.bytes().enumerate() {
         match byte {

@@ -22,9 +22,9 @@ use crate::message::is_token_text;
 
 /// Reads a CSeq (§20.16): a number below 2³¹ and a method.
 pub fn cseq(value: &str) -> Option<(u32, &str)> {
-    let (number, method) = value.trim().split_once(|c: char| c.is_ascii_whitespace())?;
+    let (number, method) = value.trim_ascii().split_once(|c: char| c.is_ascii_whitespace())?;
     let number: u32 = self::number(number)?;
-    let method = method.trim();
+    let method = method.trim_ascii();
     (number < 1 << 31 && is_token_text(method)).then_some((number, method))
 }
 

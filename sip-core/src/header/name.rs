@@ -25,7 +25,7 @@ macro_rules! names {
             pub fn of(text: &[u8]) -> Self {
                 let mut slot = slot_of(text);
                 while let Some((name, known)) = SLOTS[slot] {
-                    if name.as_bytes().eq_ignore_ascii_case(text) {
+                    if name.as_bytes() == text || name.as_bytes().eq_ignore_ascii_case(text) {
                         return known;
                     }
                     slot = (slot + 1) % SLOTS.len();

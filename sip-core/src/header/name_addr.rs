@@ -16,15 +16,15 @@ pub struct NameAddr<'a> {
 impl<'a> NameAddr<'a> {
     /// Reads one address; `None` if it has no URI.
     pub fn parse(text: &'a str) -> Option<Self> {
-        let text = text.trim();
+        let text = text.trim_ascii();
         if let Some(quoted) = text.strip_prefix('"') {
             let end = end_of_quote(quoted)?;
-            return Self::bracketed(&quoted[..end], quoted[end + 1..].trim_start());
+            return Self::bracketed(&quoted[..end], quoted[end + 1..].trim_ascii_start());
         }
         // Before a bracket there are tokens; a scheme's colon that comes first says that there is no bracket.
         match text.find(['<', ':']) {
             Some(at) if text[at..].starts_with('<') => {
-                let display = text[..at].trim_end();
+                let display = text[..at].trim_ascii_end();
                 // A display name that is no token wants quotes. Those marks are refused that make it mean something
                 // else to others; that accents and dots go without quotes is common.
                 if display.contains(['"', ',', ';', '>', '\\']) {
@@ -39,7 +39,7 @@ impl<'a> NameAddr<'a> {
     fn bracketed(display: &'a str, rest: &'a str) -> Option<Self> {
         let (uri, params) = rest.strip_prefix('<')?.split_once('>')?;
         // RFC 4475 §3.1.2.14: spaces inside the brackets are not allowed, and mean nothing.
-        let (uri, params) = (uri.trim(), params.trim());
+        let (uri, params) = (uri.trim_ascii(), params.trim_ascii());
         let is_whole = params.is_empty() || params.starts_with(';');
         (is_whole && is_uri(uri)).then_some(Self { display, uri, params: Params(params) })
     }
@@ -48,7 +48,7 @@ impl<'a> NameAddr<'a> {
     /// parameter of the header.
     fn bare(text: &'a str) -> Option<Self> {
         let (uri, params) = text.find(';').map_or((text, ""), |at| text.split_at(at));
-        let uri = uri.trim_end();
+        let uri = uri.trim_ascii_end();
         (is_uri(uri) && !uri.contains(['?', ','])).then_some(Self {
             display: "",
             uri,

@@ -23,13 +23,13 @@ impl<'a> Via<'a> {
         // §25.1: any token is a protocol and a version, so that an answer finds its way back to a newer peer.
         let (name, rest) = text.split_once('/')?;
         let (version, rest) = rest.split_once('/')?;
-        let rest = rest.trim_start();
-        let (transport, rest) = rest.split_at(rest.find(|c: char| c.is_ascii_whitespace())?);
-        if ![name.trim(), version.trim(), transport].into_iter().all(is_token_text) {
+        let rest = rest.trim_ascii_start();
+        let (transport, rest) = rest.split_at(rest.bytes().position(|byte| byte.is_ascii_whitespace())?);
+        if ![name.trim_ascii(), version.trim_ascii(), transport].into_iter().all(is_token_text) {
             return None;
         }
         let (sent_by, params) = rest.find(';').map_or((rest, ""), |at| rest.split_at(at));
-        let (host, port) = split_host_port(sent_by.trim())?;
+        let (host, port) = split_host_port(sent_by.trim_ascii())?;
         Some(Self { transport, host, port, params: Params(params) })
     }
 

@@ -44,7 +44,9 @@ impl Field {
         let left = value.len() - value.trim_ascii_start().len();
         let start = from + after_colon + left;
         let trimmed = value[left..].trim_ascii_end();
-        if memchr::memchr2(b'\r', b'\n', line).is_some() || !is_utf8(trimmed) {
+        if !is_usual(line)
+            && (memchr::memchr2(b'\r', b'\n', line).is_some() || std::str::from_utf8(trimmed).is_err())
+        {
             return Some(Self::unusual(name, line, trimmed));
         }
         Some(Self {
@@ -116,9 +118,10 @@ impl Field {
     }
 }
 
+/// Whether it is ASCII without line breaks. No byte ends the loop early, so that many are looked at in one step.
 #[inline]
-fn is_utf8(bytes: &[u8]) -> bool {
-    bytes.is_ascii() || std::str::from_utf8(bytes).is_ok()
+fn is_usual(line: &[u8]) -> bool {
+    !line.iter().fold(false, |is_odd, byte| is_odd | !byte.is_ascii() | (*byte == b'\r') | (*byte == b'\n'))
 }
 
 /// Whether every line break within is CRLF and followed by white space.

@@ -135,10 +135,10 @@ pub fn split_host_port(text: &str) -> Option<(&str, Option<u16>)> {
         Some(inner) => inner.find(']')? + 2,
         None => text.find(':').unwrap_or(text.len()),
     };
-    let (host, port) = (text[..end].trim_end(), text[end..].trim());
+    let (host, port) = (text[..end].trim_ascii_end(), text[end..].trim_ascii());
     let port = match port {
         "" => None,
-        port => Some(number(port.strip_prefix(':')?.trim_start())?),
+        port => Some(number(port.strip_prefix(':')?.trim_ascii_start())?),
     };
     is_host(host).then_some((host, port))
 }
