@@ -35,7 +35,7 @@ impl<'a> Params<'a> {
         self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).and_then(|(_, value)| value)
     }
 
-    /// Whether every semicolon has a parameter, and every name is a token.
+    /// Whether every semicolon has a parameter, every name is a token, and every quote ends.
     pub fn is_well_formed(self) -> bool {
         let mut rest = self.0.trim_ascii();
         while let Some(after) = rest.strip_prefix(';') {
@@ -46,7 +46,12 @@ impl<'a> Params<'a> {
             }
             rest = &after[end..];
         }
-        rest.is_empty()
+        rest.is_empty() && !self.has_open_quote()
+    }
+
+    /// Whether a quote does not end, so that it would swallow a parameter that is added.
+    pub fn has_open_quote(self) -> bool {
+        self.raw().last().is_some_and(|param| semicolon(param) == Err(Quote::Open))
     }
 
     /// Whether the parameter is there.
@@ -56,17 +61,28 @@ impl<'a> Params<'a> {
 }
 
 fn end_of(text: &str) -> usize {
+    semicolon(text).unwrap_or(text.len())
+}
+
+/// Where the next semicolon is that is in no quotes; the error says whether a quote is left open.
+fn semicolon(text: &str) -> Result<usize, Quote> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     for (at, byte) in text.bytes().enumerate() {
         match byte {
             _ if is_escaped => is_escaped = false,
             b'\\' if is_quoted => is_escaped = true,
             b'"' => is_quoted = !is_quoted,
-            b';' if !is_quoted => return at,
+            b';' if !is_quoted => return Ok(at),
             _ => {}
         }
     }
-    text.len()
+    Err(if is_quoted { Quote::Open } else { Quote::Closed })
+}
+
+#[derive(PartialEq, Eq)]
+enum Quote {
+    Open,
+    Closed,
 }
 
 fn unquote(text: &str) -> &str {
@@ -91,7 +107,7 @@ mod tests {
         for right in ["", ";a", " ;a=b ; c", r#";a=";" ;b"#] {
             assert!(Params(right).is_well_formed(), "{right}");
         }
-        for wrong in [";", ";;a", ";a;", "a", ";=b", ";a b", ";a,b"] {
+        for wrong in [";", ";;a", ";a;", "a", ";=b", ";a b", ";a,b", ";a=\"b;c"] {
             assert!(!Params(wrong).is_well_formed(), "{wrong}");
         }
     }

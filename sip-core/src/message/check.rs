@@ -60,11 +60,11 @@ impl Message {
             return bad(twice);
         }
         let Some(from) = single.from else { return bad("Missing From") };
-        if NameAddr::parse(from).is_none() {
+        if !is_party(from) {
             return bad("Bad From");
         }
         let Some(to) = single.to else { return bad("Missing To") };
-        if NameAddr::parse(to).is_none() {
+        if !is_party(to) {
             return bad("Bad To");
         }
         match single.call_id {
@@ -83,6 +83,13 @@ impl Message {
             Some((501, "Method Unknown And Not That Of CSeq"))
         }
     }
+}
+
+/// Whether it is a From or To whose tag, if it has one, can be read, and to which a tag can be added.
+fn is_party(value: &str) -> bool {
+    let Some(address) = NameAddr::parse(value) else { return false };
+    let tag = address.params.iter().find(|(name, _)| name.eq_ignore_ascii_case("tag"));
+    tag.is_none_or(|(_, tag)| tag.is_some_and(|tag| !tag.is_empty())) && !address.params.has_open_quote()
 }
 
 /// Whether a text is a token (§25.1).

@@ -51,6 +51,9 @@ fn each_fault_is_named() {
     assert_eq!(reason(&INVITE.replace("Length: 3", "Length: 300")), "400 Body Shorter Than Content-Length");
     assert_eq!(reason(&INVITE.replace("SIP/2.0\r\nVia", "SIP/7.0\r\nVia")), "505 Version Not Supported");
     assert_eq!(reason(&INVITE.replace("Via: ", "Vai: ")), "400 Missing Via");
+    for wrong in [";tag", ";tag=", ";x=\"y;tag=1"] {
+        assert_eq!(reason(&INVITE.replace(";tag=9fx", wrong)), "400 Bad From", "{wrong}");
+    }
     assert_eq!(reason("hello"), "400 Empty Message");
     assert_eq!(reason("hello there\r\n\r\n"), "400 Bad SIP-Version");
     assert!(parse(&INVITE.replace("CSeq: 2 INVITE\r\n", "")).unwrap_err().readable.is_some());
