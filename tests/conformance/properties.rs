@@ -143,7 +143,7 @@ fn text(text: &str) {
         }
     }
     if let Some(address) = NameAddr::parse(text) {
-        assert!(!address.uri.is_empty() && !address.uri.contains(char::is_whitespace));
+        assert!(!address.uri.is_empty() && !address.uri.contains(|c: char| c.is_ascii_whitespace()));
         let _ = (address.params.iter().count(), Uri::parse(address.uri));
         // What is in brackets is what it was outside of them.
         let bracketed = format!("<{}>{}", address.uri, address.params.0);

@@ -37,6 +37,10 @@ impl Service {
         self.ports[listener]
     }
 
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub(crate) fn add_account(&self, name: &str) {
         let mut child = command(&self.folder)
             .args(["user", "add", &format!("{name}@{DOMAIN}"), "--password-stdin"])
