@@ -53,7 +53,7 @@ pub fn reason(status: u16) -> &'static str {
         606 => "Not Acceptable",
         101..200 => "Progress",
         201..300 => "Success",
-        300..=399 => "Redirection",
+        303..=399 => "Redirection",
         402..=499 => "Request Failure",
         502..=599 => "Server Failure",
         _ => "Global Failure",

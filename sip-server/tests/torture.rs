@@ -125,17 +125,15 @@ fn check_details(name: &str, answer: &Message) {
 
 /// Whether a proxy's copy has all that is not the proxy's in order and byte for byte.
 fn compare(name: &str, sent: &Message, forwarded: &Message) {
-    // What a proxy adds, changes or takes off (RFC 3261 §16.6; A-4 for Call-Info and the asserted identity).
     let is_the_proxys = |line: &[u8]| {
         let name = line.split(|byte| matches!(byte, b':' | b' ' | b'\t')).next().unwrap_or_default();
-        [Name::Via, Name::MaxForwards, Name::Route, Name::RecordRoute, Name::ContentLength]
-            .contains(&Name::of(name))
+        OURS.contains(&Name::of(name))
     };
-    let lines = |message: &Message| -> Vec<Vec<u8>> {
+    let lines = |message: &Message| -> Vec<String> {
         let bytes = message.to_bytes();
         let head = &bytes[..bytes.len() - message.body().len()];
-        let lines = head.split(|byte| *byte == b'\n').skip(1).map(<[u8]>::to_vec);
-        lines.filter(|line| !is_the_proxys(line)).collect()
+        let lines = head.split(|byte| *byte == b'\n').skip(1).filter(|line| !is_the_proxys(line));
+        lines.map(|line| line.escape_ascii().to_string()).collect()
     };
     assert_eq!(lines(sent), lines(forwarded), "{name}");
     assert_eq!(sent.body(), forwarded.body(), "{name}");
@@ -324,6 +322,17 @@ impl Phone {
     }
 }
 
+/// What a proxy adds, changes or takes off (RFC 3261 §16.6, RFC 4028 §8.1, RFC 5393 §5.3.3).
+const OURS: [Name; 8] = [
+    Name::Via,
+    Name::MaxForwards,
+    Name::MaxBreadth,
+    Name::SessionExpires,
+    Name::MinSe,
+    Name::Route,
+    Name::RecordRoute,
+    Name::ContentLength,
+];
 /// The domain that most of the messages are about.
 const TORTURED: &str = "example.com";
 /// Users of it who are in the messages; the first has a phone.

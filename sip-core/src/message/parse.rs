@@ -142,13 +142,10 @@ fn status_line(buffer: &[u8], from: usize, to: usize) -> Result<Start, &'static 
         return Err("Bad Status-Code");
     }
     let reason = rest.get(end + 1..).unwrap_or_default();
-    let reason = if memchr::memchr2(b'\r', b'\n', reason).is_some() {
-        Piece::Own(
-            reason.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }).collect(),
-        )
-    } else {
-        Piece::Here((to - reason.len()) as u32, to as u32)
-    };
+    if memchr::memchr2(b'\r', b'\n', reason).is_some() {
+        return Err("Bad Reason-Phrase");
+    }
+    let reason = Piece::Here((to - reason.len()) as u32, to as u32);
     Ok(Start::Response { status, reason })
 }
 

@@ -72,7 +72,8 @@ fn a_start_line_is_one_line_of_three_words() {
     assert_eq!(told("INVITE  sip:b@x \t sip/2.0 "), "sip:b@x 0");
     assert_eq!(told("INVITE nobody:knows SIP/2.0"), "nobody:knows 0");
     assert_eq!(told("SIP/2.0 200"), " 200");
-    assert_eq!(told("SIP/2.0 299 No\r\n such thing"), " 299");
+    assert_eq!(told("SIP/2.0 299 No such thing"), " 299");
+    assert_eq!(told("SIP/2.0 299 No\r\n such thing"), "400 Bad Reason-Phrase");
     for wrong in [
         "INVITE sip:b@x",
         "INVITE sip:b@x SIP/2",
