@@ -28,6 +28,8 @@ pub struct Config {
     /// User agents that read the first challenge only, by a part of their User-Agent; they are asked for MD5 alone, if
     /// `auth.algorithms` has it. Default `baresip v0`, `baresip v1`, `sipp`.
     pub first_challenge_only: Vec<String>,
+    /// The Service-Route (RFC 3608) that clients get with their registration, such as `sip:edge.example.org;lr`. Default none.
+    pub service_route: Option<String>,
     /// What becomes of MESSAGE, PUBLISH and SUBSCRIBE to presence. Default `refuse`.
     pub chat: Chat,
     /// What becomes of a device's 3xx. Default `follow`.
@@ -120,6 +122,11 @@ pub const KEYS: &[Key] = &[
          says what is asked for, and in which order",
     ),
     Key::new(
+        "sip.service_route",
+        "",
+        "the Service-Route (RFC 3608) that clients get with their registration, such as \"sip:edge.example.org;lr\"",
+    ),
+    Key::new(
         "sip.chat",
         "\"refuse\"",
         "what becomes of MESSAGE, PUBLISH and SUBSCRIBE to presence: refuse (the answer names the JID), pass",
@@ -157,6 +164,7 @@ impl Default for Config {
             contacts: 10,
             challenges: Vec::new(),
             first_challenge_only: ["baresip v0", "baresip v1", "sipp"].map(str::to_owned).to_vec(),
+            service_route: None,
             chat: Chat::Refuse,
             redirect: Redirect::Follow,
             session_expires: Duration::from_secs(1_800),

@@ -15,7 +15,8 @@ use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Target};
 
 use crate::features::Destination;
-use crate::location::{self, Branch};
+use crate::gruu::Device;
+use crate::location::Branch;
 use crate::server::Server;
 
 /// Where a URI leads.
@@ -75,18 +76,22 @@ pub(crate) async fn find(server: &Server, uri: &Uri<'_>, is_trusted: bool) -> Re
     if let Some(flow) = server.hosted(uri.host) {
         return Ok(Found::along(flow, Destination::Trusted));
     }
+    let device = uri.params.has("gr").then(|| server.gruus.read(uri)).flatten();
     let account = if uri.is_tel() {
         let number: String = uri.user.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
         server.auth.directory.by_number(&number).await?
-    } else if server.is_our_host(uri) {
-        account_of(server, uri).await?
-    } else if is_trusted {
-        return Ok(Found::along(towards(server, uri).await?, Destination::Foreign));
-    } else {
+    } else if !server.is_our_host(uri) {
+        if is_trusted {
+            return Ok(Found::along(towards(server, uri).await?, Destination::Foreign));
+        }
         return Err(Nowhere::NoRelaying);
+    } else if let Some(Device::Temporary(account, ..)) = &device {
+        server.auth.directory.by_id(*account).await?
+    } else {
+        account_of(server, uri).await?
     };
     let callee = Arc::new(account.filter(|account| account.enabled).ok_or(Nowhere::Nobody)?);
-    let groups = devices(server, &callee).await?;
+    let groups = server.reach().find(&callee, device.as_ref(), unix_millis()).await?;
     if groups.is_empty() { Err(Nowhere::Offline) } else { Ok(Found { groups, callee: Some(callee) }) }
 }
 
@@ -95,7 +100,7 @@ pub(crate) async fn devices(
     server: &Server,
     callee: &Arc<AccountCard>,
 ) -> Result<Vec<Vec<Branch>>, StoreError> {
-    location::find(&server.store.bindings, server.endpoint(), &server.node, callee, unix_millis()).await
+    server.reach().find(callee, None, unix_millis()).await
 }
 
 /// The flow to the host of a URI.

@@ -14,6 +14,7 @@ mod dialogs;
 mod facts;
 pub mod features;
 mod flow_token;
+mod gruu;
 mod labels;
 mod location;
 mod metrics;

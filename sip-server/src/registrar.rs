@@ -1,11 +1,12 @@
-//! Registrar — RFC 3261 §10.3 (steps 1 to 8), RFC 5626 §6 (instance and reg-id), RFC 3327 (Path).
+//! Registrar — RFC 3261 §10.3 (steps 1 to 8), RFC 5626 §6 (outbound), RFC 5627 §5.1 (GRUU), RFC 3327 (Path), RFC 3608.
 //!
 //! In    a REGISTER, and who proved to have sent it.
 //! Out   200 with everything that is bound, once the change is durable; facts about what is bound and what is not.
 //! State bindings, in the store.
-//! Errors 403 for somebody else's AOR, 404 for a domain that is not ours, 400 for what cannot be read, 420 for an
+//! Errors 403 for somebody else's AOR and for a registration by a third party, 439 for outbound through a proxy that lacks
+//! it, 404 for a domain that is not ours, 400 for what cannot be read, 420 for an
 //! extension that is required and not here, 423 below the shortest interval, 500 out of order, 503 without a store.
-//! Not here: GRUU, push, the Require option of RFC 5626.
+//! Not here: push.
 
 use shared_auth::Identity;
 use shared_model::{Aor, BindingEvent, Spec};
@@ -16,10 +17,21 @@ use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
 
 use crate::flow_token;
+use crate::gruu::Gruus;
 use crate::server::Server;
 
 /// RFC 3327.
 pub(crate) const PATH: Spec = Spec::rfc(3327).complete();
+/// RFC 3608.
+pub(crate) const SERVICE_ROUTE: Spec = Spec::rfc(3608).note("one route, as configured");
+/// RFC 3840.
+pub(crate) const CAPABILITIES: Spec =
+    Spec::rfc(3840).note("kept with the contact and told again; not searched by");
+/// RFC 5626.
+pub(crate) const OUTBOUND: Spec =
+    Spec::rfc(5626).note("registrar, authoritative proxy, keepalives; edge only as the first hop itself");
+/// RFC 5627.
+pub(crate) const GRUU: Spec = Spec::rfc(5627).note("public and temporary; no reg events of them");
 
 /// Carries out a REGISTER.
 pub(crate) async fn register(
@@ -43,10 +55,14 @@ async fn update(
     if aor != identity.aor {
         return Err(refuse(403, "Not Your Address Of Record"));
     }
+    if address_in(request, Name::From).is_none_or(|from| from != aor) {
+        return Err(refuse(403, "No Registration By Third Parties"));
+    }
     let now = unix_millis();
     let current =
         server.store.bindings.by_aor(&aor, now).await.map_err(|error| Box::new(failure(request, &error)))?;
     let contacts: Vec<&str> = request.elements(Name::Contact).collect();
+    let outbound = outbound(request).map_err(|status| refuse(status, ""))?;
     let mut change = BindingUpdate {
         call_id: request.call_id().to_owned(),
         cseq: request.cseq().map_or(0, |(number, _)| number),
@@ -61,7 +77,7 @@ async fn update(
     }
     for contact in contacts.into_iter().filter(|contact| *contact != "*") {
         let contact = NameAddr::parse(contact).ok_or_else(|| refuse(400, "Bad Contact"))?;
-        let mut binding = read(server, request, flow, identity, &contact)?;
+        let mut binding = read(server, request, flow, identity, &contact, outbound)?;
         // §10.3, step 7: contacts compare as URIs, so that an equal one in other words is the same binding.
         if binding.instance.is_empty()
             && let Some(same) =
@@ -76,6 +92,10 @@ async fn update(
                 change.set.push(binding);
             }
         }
+    }
+    if change.set.len() > 1 && change.set.iter().any(|binding| binding.reg_id.is_some()) {
+        // RFC 5626 §6: one REGISTER registers one flow.
+        return Err(refuse(400, "More Than One Contact With reg-id"));
     }
     let is_change = change.remove_all || !change.set.is_empty() || !change.remove.is_empty();
     let bindings = if is_change {
@@ -94,12 +114,11 @@ async fn update(
         current
     };
     server.metrics.registrations.inc();
-    Ok(success(request, &bindings, now))
+    Ok(success(server, request, &bindings, outbound, now))
 }
 
 fn refuse_unknown_extensions(request: &Message) -> Result<(), Box<Message>> {
-    let unknown: Vec<&str> =
-        request.elements(Name::Require).filter(|option| !option.eq_ignore_ascii_case("path")).collect();
+    let unknown: Vec<&str> = request.elements(Name::Require).filter(|option| !is_known(option)).collect();
     if unknown.is_empty() {
         return Ok(());
     }
@@ -108,11 +127,56 @@ fn refuse_unknown_extensions(request: &Message) -> Result<(), Box<Message>> {
     Err(Box::new(response))
 }
 
+fn is_known(option: &str) -> bool {
+    EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(option))
+}
+
+fn supports(request: &Message, option: &str) -> bool {
+    request.elements(Name::Supported).any(|known| known.eq_ignore_ascii_case(option))
+}
+
 /// The AOR that To names (§10.3, step 5).
 pub(crate) fn address_of_record(request: &Message) -> Option<Aor> {
-    let to = NameAddr::parse(request.value(Name::To)?)?;
-    let uri = Uri::parse(to.uri).filter(Uri::is_sip)?;
+    address_in(request, Name::To)
+}
+
+fn address_in(request: &Message, name: Name) -> Option<Aor> {
+    let address = NameAddr::parse(request.value(name)?)?;
+    let uri = Uri::parse(address.uri).filter(Uri::is_sip)?;
     Aor::new(&uri.user_unescaped(), uri.host).ok()
+}
+
+/// Whether RFC 5626 §6 applies to a REGISTER: its first hop, we or an edge proxy, keeps the flow; the status that
+/// refuses it otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outbound {
+    /// It applies, and the client knows it.
+    Used,
+    /// reg-id is stored, for the client may know it without saying so; or it is ignored with the flow.
+    Unsaid,
+    /// reg-id is ignored.
+    Ignored,
+}
+
+fn outbound(request: &Message) -> Result<Outbound, u16> {
+    let has_reg_id = request
+        .elements(Name::Contact)
+        .filter_map(NameAddr::parse)
+        .any(|contact| contact.params.has("reg-id") && contact.params.has("+sip.instance"));
+    let is_first_hop = request.elements(Name::Via).count() == 1;
+    let is_kept_by_edge = request
+        .elements(Name::Path)
+        .last()
+        .and_then(NameAddr::parse)
+        .and_then(|edge| Uri::parse(edge.uri))
+        .is_some_and(|edge| edge.params.has("ob"));
+    let is_said = supports(request, "outbound");
+    match (has_reg_id, is_first_hop || is_kept_by_edge, is_said) {
+        (true, true, true) => Ok(Outbound::Used),
+        (true, false, true) => Err(439),
+        (true, true, false) => Ok(Outbound::Unsaid),
+        _ => Ok(Outbound::Ignored),
+    }
 }
 
 fn read(
@@ -121,16 +185,22 @@ fn read(
     flow: &Flow,
     identity: &Identity,
     contact: &NameAddr<'_>,
+    outbound: Outbound,
 ) -> Result<Binding, Box<Message>> {
     let refuse = |reason| Box::new(Message::response(request, 400, reason));
-    if !Uri::parse(contact.uri).is_some_and(|uri| uri.is_sip()) {
+    let Some(uri) = Uri::parse(contact.uri).filter(Uri::is_sip) else {
         return Err(refuse("Contact Is Not A SIP URI"));
+    };
+    if server.is_our_host(&uri) && (uri.params.has("gr") || uri.user_unescaped() == identity.aor.local()) {
+        // RFC 5627 §5.1: a contact that is the AOR, or a GRUU of it, would lead back here.
+        return Err(Box::new(Message::response(request, 403, "Contact Leads Back Here")));
     }
     let instance = contact.params.value("+sip.instance").unwrap_or_default().to_owned();
     let reg_id = match contact.params.value("reg-id").map(str::parse) {
         None => None,
-        Some(Ok(id)) => Some(id),
-        Some(Err(_)) => return Err(refuse("Bad reg-id")),
+        // RFC 5626 §11.1: neither 0 nor beyond 31 bits; §6: none without an instance.
+        Some(Ok(id @ 1..0x8000_0000)) => Some(id).filter(|_| outbound != Outbound::Ignored),
+        Some(_) => return Err(refuse("Bad reg-id")),
     };
     let key = match (instance.as_str(), reg_id) {
         ("", _) => contact.uri.to_owned(),
@@ -139,7 +209,9 @@ fn read(
     let parameters: Vec<String> = contact
         .params
         .iter()
-        .filter(|(name, _)| !["expires", "q"].iter().any(|ours| name.eq_ignore_ascii_case(ours)))
+        .filter(|(name, _)| {
+            !["expires", "q", "pub-gruu", "temp-gruu"].iter().any(|ours| name.eq_ignore_ascii_case(ours))
+        })
         .map(|(name, value)| value.map_or(name.to_owned(), |value| format!("{name}=\"{value}\"")))
         .collect();
     Ok(Binding {
@@ -190,7 +262,14 @@ fn lifetime(server: &Server, request: &Message, contact: &NameAddr<'_>) -> Resul
     Ok(asked.min(longest))
 }
 
-fn success(request: &Message, bindings: &[Binding], now: i64) -> Message {
+fn success(
+    server: &Server,
+    request: &Message,
+    bindings: &[Binding],
+    outbound: Outbound,
+    now: i64,
+) -> Message {
+    let wants_gruu = supports(request, "gruu");
     let mut response = Message::response(request, 200, "");
     for binding in bindings {
         let left = ((binding.expires - now) / 1_000).max(1);
@@ -202,14 +281,36 @@ fn success(request: &Message, bindings: &[Binding], now: i64) -> Message {
             contact.push(';');
             contact.push_str(&binding.parameters);
         }
+        if wants_gruu && !binding.instance.is_empty() {
+            contact.push_str(&gruus(server, binding));
+        }
         response.push(Name::Contact, &contact);
     }
     let path: Vec<&str> = request.elements(Name::Path).collect();
     if !path.is_empty() {
         response.push(Name::Path, &path.join(", "));
     }
-    response.push(Name::Supported, "path");
+    if let Some(route) = server.config.service_route.as_deref() {
+        // RFC 3608 §6.3: where the client sends what it asks of us from now on.
+        response.push_other("Service-Route", &format!("<{route}>"));
+    }
+    if outbound == Outbound::Used {
+        response.push(Name::Require, "outbound");
+        response.push_other("Flow-Timer", &FLOW_TIMER.to_string());
+    }
+    response.push(Name::Supported, &EXTENSIONS.join(", "));
     response
+}
+
+/// Both GRUUs of a binding, as parameters of its contact.
+fn gruus(server: &Server, binding: &Binding) -> String {
+    let mut nonce = [0; 12];
+    nonce[..8].copy_from_slice(&shared_runtime::random().to_be_bytes());
+    nonce[8..].copy_from_slice(&shared_runtime::random().to_be_bytes()[..4]);
+    let public = Gruus::public(&binding.aor, &binding.instance);
+    let temporary = server.gruus.temporary(binding, nonce);
+    let temporary = temporary.map_or(String::new(), |gruu| format!(";temp-gruu=\"{gruu}\""));
+    format!(";pub-gruu=\"{public}\"{temporary}")
 }
 
 fn tell(server: &Server, request: &Message, bound: &[Binding], removed: &[Binding], now: i64) {
@@ -248,6 +349,10 @@ fn is_same(one: &str, other: &str) -> bool {
     one == other || Uri::parse(one).zip(Uri::parse(other)).is_some_and(|(one, other)| one.is_same(&other))
 }
 
+/// What Require may ask for, and Supported tells.
+const EXTENSIONS: [&str; 3] = ["path", "outbound", "gruu"];
+/// Seconds within which a client shows that its flow is alive (RFC 5626 §4.4): less than any NAT forgets.
+const FLOW_TIMER: u32 = 25;
 /// Seconds, for an Expires that cannot be read.
 const DEFAULT_EXPIRES: i64 = 3_600;
 /// Characters of a User-Agent that are kept.

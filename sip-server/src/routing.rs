@@ -107,8 +107,17 @@ async fn in_dialog(server: &Server, request: &Message, tokens: &[String]) -> Res
         },
     };
     let to = if flow.transport == Transport::InProcess { Destination::Trusted } else { Destination::Device };
+    // RFC 5627 §5.3: a GRUU becomes the contact inside a dialog too; the Path of its binding does not count.
+    let device = match Uri::parse(request.uri()).filter(|uri| uri.params.has("gr") && server.is_our_host(uri))
+    {
+        Some(uri) => destination::find(server, &uri, false).await.ok(),
+        None => None,
+    };
+    let device = device.and_then(|found| found.groups.into_iter().flatten().next());
+    let branch =
+        device.map_or_else(|| Branch::along(flow, to), |device| Branch { path: Vec::new(), ..device });
     Ok(Route {
-        groups: vec![vec![Branch::along(flow, to)]],
+        groups: vec![vec![branch]],
         caller: None,
         is_anonymous: privacy::is_anonymous(request),
         is_trusted: false,

@@ -22,7 +22,9 @@ use crate::config::Config;
 use crate::dialogs::Dialogs;
 use crate::facts::Facts;
 use crate::flow_token::{FlowTokens, Named};
+use crate::gruu::Gruus;
 use crate::labels::RequestSpan;
+use crate::location::Reach;
 use crate::metrics::Metrics;
 use crate::routing::{self, Decision};
 use crate::{proxy, registrar};
@@ -84,6 +86,7 @@ pub(crate) struct Server {
     pub(crate) facts: Facts,
     pub(crate) metrics: Metrics,
     pub(crate) tokens: FlowTokens,
+    pub(crate) gruus: Gruus,
     pub(crate) dialogs: Dialogs,
     pub(crate) awaited: Awaited,
     /// Names this process among those that wrote bindings.
@@ -103,6 +106,7 @@ impl SipServer {
         let server = Arc::new(Server {
             metrics: Metrics::new(needs.registry)?,
             tokens: FlowTokens::new(&needs.auth.key_for("flow tokens")),
+            gruus: Gruus::new(&needs.auth.key_for("temporary GRUUs")),
             dialogs: Dialogs::default(),
             awaited: Awaited::default(),
             node: format!("{:016x}", shared_runtime::random()),
@@ -152,6 +156,11 @@ impl Server {
     #[expect(clippy::expect_used, reason = "the endpoint hands out its first request after it was started")]
     pub(crate) fn endpoint(&self) -> &Endpoint {
         self.endpoint.get().expect("started")
+    }
+
+    /// Where devices are, as far as they can be reached from here.
+    pub(crate) fn reach(&self) -> Reach<'_> {
+        Reach { bindings: &self.store.bindings, endpoint: self.endpoint(), node: &self.node }
     }
 
     /// Whether the host of a URI is our domain, or an address that we listen on.

@@ -21,7 +21,7 @@ use super::{patience::Patience, record_route, redirect};
 use crate::awaited::Waiting;
 use crate::destination;
 use crate::features::{self, Passage, Reply};
-use crate::location::Branch;
+use crate::location::{Branch, Way};
 use crate::routing::Route;
 use crate::server::Server;
 
@@ -244,11 +244,7 @@ impl Forwarding<'_> {
     }
 
     async fn take(&mut self, id: usize, answer: Answer, actions: &mut Vec<Action>) {
-        let is_failed = match &answer {
-            Answer::Response(response) => response.status() == 503,
-            Answer::Failed(_) => true,
-        };
-        if is_failed && self.try_another_way(id).await {
+        if self.try_another_way(id, &answer).await {
             return self.context.redirected(id, actions);
         }
         match answer {
@@ -269,18 +265,33 @@ impl Forwarding<'_> {
         }
     }
 
-    /// RFC 3263 §4.3: a target that fails is tried by its next address.
-    async fn try_another_way(&mut self, id: usize) -> bool {
-        if self.context.is_closing() {
+    /// A way that fails is followed by the next: to another address of a server (RFC 3263 §4.3), by another flow of a
+    /// device (RFC 5626 §7).
+    async fn try_another_way(&mut self, id: usize, answer: &Answer) -> bool {
+        let (is_server_failure, is_flow_failure) = match answer {
+            Answer::Response(response) => (response.status() == 503, matches!(response.status(), 408 | 430)),
+            Answer::Failed(_) => (true, true),
+        };
+        if self.context.is_closing() || !(is_server_failure || is_flow_failure) {
             return false;
         }
         let Some((branch, _)) = self.started.get_mut(id) else { return false };
-        let mut others = std::mem::take(&mut branch.others).into_iter();
-        let next = others.find_map(|target| self.server.endpoint().flow_to(&target));
-        let Some(flow) = next else { return false };
-        let branch = Branch { flow, others: others.collect(), ..branch.clone() };
-        self.start_one(branch, 1).await;
-        true
+        let mut others = std::mem::take(&mut branch.others);
+        let branch = branch.clone();
+        while let Some(way) = others.pop() {
+            let next = match way {
+                Way::Server(target) if is_server_failure => {
+                    self.server.endpoint().flow_to(&target).map(|flow| Branch { flow, ..branch.clone() })
+                }
+                Way::Device(device) if is_flow_failure => Some(*device),
+                Way::Server(_) | Way::Device(_) => None,
+            };
+            if let Some(next) = next {
+                self.start_one(Branch { others, ..next }, 1).await;
+                return true;
+            }
+        }
+        false
     }
 
     /// Follows a redirect (§16.7, item 4), if policy wants it and it leads to somewhere new.

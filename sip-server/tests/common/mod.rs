@@ -259,8 +259,8 @@ impl Phone {
         request.push(to, &credentials);
         let (number, method) = request.cseq().map(|(number, method)| (number, method.to_owned())).unwrap();
         request.set(Name::CSeq, &format!("{} {method}", number + 1_000));
-        let via = request.value(Name::Via).unwrap().replace("z9hG4bK", "z9hG4bKagain");
-        request.set(Name::Via, &via);
+        let via = request.pop_front(Name::Via).unwrap().replace("z9hG4bK", "z9hG4bKagain");
+        request.push_front(Name::Via, &via);
         self.send(&request).await;
         (self.receive().await, request)
     }
