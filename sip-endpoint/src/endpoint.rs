@@ -15,14 +15,15 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::application::Application;
 use crate::flow::{Flow, Transport};
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::sent::{Cancel, ReplyTo, SentRequest};
 use crate::shard::{Input, Shard};
 use crate::target::Target;
-use crate::transport::{Wires, in_process, stream, udp};
+use crate::transport::{Wires, accept, connect, in_process, udp};
 use crate::via;
 
-/// Where an endpoint listens, and its wires within the process.
+/// Where an endpoint listens, its wires within the process, and what it bears.
 #[derive(Default)]
 pub struct Listeners {
     /// UDP addresses.
@@ -33,6 +34,8 @@ pub struct Listeners {
     pub tls: Vec<SocketAddr>,
     /// Wires to other endpoints; their index is the argument of [`Endpoint::port`].
     pub ports: Vec<in_process::Port>,
+    /// Bounds on its peers.
+    pub limits: Limits,
 }
 
 /// Where an endpoint really listens.
@@ -106,7 +109,7 @@ impl Endpoint {
         }
         let (outgoing, incoming): (Vec<_>, Vec<_>) =
             listeners.ports.into_iter().map(|port| (port.outgoing, port.incoming)).unzip();
-        let wires = Arc::new(Wires::new(sockets.clone(), outgoing, metrics.clone()));
+        let wires = Arc::new(Wires::new(sockets.clone(), outgoing, listeners.limits, metrics.clone()));
 
         let count = std::thread::available_parallelism().map_or(2, usize::from);
         let (inboxes, inputs): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(INBOX)).unzip();
@@ -124,7 +127,7 @@ impl Endpoint {
             spawn_until_shutdown(shutdown, udp::read(socket, id as u64, local, inlet.clone()));
         }
         for (listener, acceptor) in streams {
-            spawn_until_shutdown(shutdown, stream::accept(listener, acceptor, inlet.clone()));
+            spawn_until_shutdown(shutdown, accept::accept(listener, acceptor, inlet.clone()));
         }
         for (id, incoming) in incoming.into_iter().enumerate() {
             spawn_until_shutdown(shutdown, in_process::read(id as u64, incoming, inlet.clone()));
@@ -152,6 +155,14 @@ impl Endpoint {
         self.inlet.wires.is_open(flow)
     }
 
+    /// The peer of a flow proved who it is, or has a call: its connection may last. Without this it is closed after
+    /// [`Limits::unproven`].
+    pub fn mark_trusted(&self, flow: &Flow) {
+        if flow.transport.is_stream() {
+            self.inlet.wires.connections.change(flow.id, |entry| entry.is_trusted = true);
+        }
+    }
+
     /// The flow to a target: a socket, an open connection, or one that is being opened. `None` without a listener of
     /// its family and transport.
     pub fn flow_to(&self, target: &Target) -> Option<Flow> {
@@ -160,7 +171,7 @@ impl Endpoint {
             Transport::InProcess => None,
             transport => Some(self.inlet.wires.stream_to(transport, target.address).unwrap_or_else(|| {
                 let tls = (transport == Transport::Tls).then(|| self.tls.clone());
-                stream::connect(&self.inlet, transport, target.address, &target.host, tls)
+                connect::connect(&self.inlet, transport, target.address, &target.host, tls)
             })),
         }
     }
@@ -198,7 +209,7 @@ impl Endpoint {
                 wires.udp.get(id as usize).map(|(_, local)| Flow { transport, id, local: *local, remote })
             }
             Transport::InProcess => Some(in_process::flow(id)).filter(|flow| wires.is_open(flow)),
-            Transport::Tcp | Transport::Tls => wires.streams.get(&id).map(|entry| entry.flow),
+            Transport::Tcp | Transport::Tls => wires.connections.with(id, |entry| entry.flow),
         }
     }
 
@@ -293,14 +304,37 @@ impl Inlet {
             Err(malformed) => {
                 self.wires.metrics.malformed.inc();
                 tracing::debug!(fault = malformed.reason, ?flow, "malformed message");
-                let mut request = *malformed.readable?;
-                if request.is_request() && request.method() != "ACK" && request.top_via().is_some() {
-                    let flow = stamp(&mut request, flow);
-                    let response = Message::response(&request, malformed.status, malformed.reason);
-                    self.wires.send(flow, response.to_bytes());
-                }
+                self.answer_malformed(*malformed.readable?, flow, (malformed.status, malformed.reason));
                 None
             }
+        }
+    }
+
+    /// The stream that these bytes came on cannot go on; if they are a request, it is told why.
+    pub(crate) fn refuse(&self, bytes: Bytes, flow: Flow, status: u16) {
+        self.wires.metrics.malformed.inc();
+        tracing::debug!(status, ?flow, "a SIP stream has no frames, or too large ones");
+        let (request, reason) = match Message::parse(bytes) {
+            Ok(message) => (message, ""),
+            Err(malformed) => match malformed.readable {
+                Some(readable) => (*readable, malformed.reason),
+                None => return,
+            },
+        };
+        let reason = match status {
+            413 => "",
+            _ if request.value(Name::ContentLength).is_none() => "Missing Content-Length",
+            _ => reason,
+        };
+        self.answer_malformed(request, flow, (status, reason));
+    }
+
+    fn answer_malformed(&self, mut request: Message, flow: Flow, (status, reason): (u16, &str)) {
+        if request.is_request() && request.method() != "ACK" && request.top_via().is_some() {
+            let flow = stamp(&mut request, flow);
+            let mut response = Message::response(&request, status, reason);
+            response.ensure_content_length();
+            self.wires.send(flow, response.to_bytes());
         }
     }
 

@@ -31,6 +31,22 @@ pub struct Flow {
 }
 
 impl Transport {
+    /// Every transport, in the order of their declaration.
+    pub(crate) const ALL: [Self; 4] = [Self::Udp, Self::Tcp, Self::Tls, Self::InProcess];
+
+    /// The word in a metric's label.
+    pub(crate) fn as_label(self) -> &'static str {
+        match self {
+            Self::InProcess => "in_process",
+            other => other.as_param(),
+        }
+    }
+
+    /// Whether each of its flows is a connection.
+    pub(crate) fn is_stream(self) -> bool {
+        matches!(self, Self::Tcp | Self::Tls)
+    }
+
     /// The word in a Via (RFC 3261 §20.42). In-process looks like TCP to whoever reads the Via.
     pub fn as_via(self) -> &'static str {
         match self {

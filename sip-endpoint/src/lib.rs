@@ -26,6 +26,7 @@
 mod application;
 mod endpoint;
 mod flow;
+mod limits;
 mod metrics;
 mod sent;
 mod shard;
@@ -36,6 +37,7 @@ mod via;
 pub use application::{Application, Incoming, ServerHandle};
 pub use endpoint::{Bound, Endpoint, Listeners, Random};
 pub use flow::{Flow, Transport};
+pub use limits::Limits;
 pub use metrics::Metrics;
 pub use sent::{Answer, Cancel, ReplyTo, SentRequest};
 pub use target::{ResolveError, Target};

@@ -70,5 +70,7 @@ pub(crate) async fn prove_as(
         challenges: server.config.challenge_policy(),
         is_us: &|uri| server.is_our_host(uri),
     };
-    prove(&door, request, flow, asker).await
+    let identity = prove(&door, request, flow, asker).await?;
+    server.endpoint().mark_trusted(flow);
+    Ok(identity)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use shared_runtime::config::Key;
+use sip_endpoint::Limits;
 
 use crate::challenge::{ChallengePolicy, ChallengeRule};
 use crate::features::session_timer::Policy;
@@ -21,6 +22,8 @@ pub struct Config {
     pub tls: Vec<SocketAddr>,
     /// How long things may take.
     pub timers: TimerConfig,
+    /// Bounds on peers and their connections.
+    pub limits: Limits,
     /// Contacts that one account may bind. Default 10.
     pub contacts: usize,
     /// Which Digest algorithms are asked for, and of whom; the first rule that matches decides. Default none.
@@ -142,6 +145,28 @@ pub const KEYS: &[Key] = &[
         "how long a call lasts without a refresh (RFC 4028); 0s puts no timer in",
     ),
     Key::new("sip.min_session_expires", "\"90s\"", "the shortest session interval that is taken"),
+    Key::new("sip.limits.connections", "50000", "TCP, TLS and WebSocket connections at once"),
+    Key::new(
+        "sip.limits.connections_per_network",
+        "1000",
+        "connections at once from one network (IPv4 /24, IPv6 /64)",
+    ),
+    Key::new(
+        "sip.limits.message_bytes",
+        "262144",
+        "bytes of one message on a connection; more is answered 413",
+    ),
+    Key::new(
+        "sip.limits.greeting",
+        "\"30s\"",
+        "how long a new connection may go without a whole message, and a message may be on its way",
+    ),
+    Key::new(
+        "sip.limits.unproven",
+        "\"120s\"",
+        "how long a connection may last whose peer neither proves who it is nor has a call",
+    ),
+    Key::new("sip.limits.idle", "\"3700s\"", "how long a connection may be silent"),
     Key::new("sip.timers.b", "\"32s\"", "how long a transaction waits for an answer (RFC 3261 Timers B, F)"),
     Key::new(
         "sip.timers.c",
@@ -161,6 +186,7 @@ impl Default for Config {
             tcp: any(5060),
             tls: any(5061),
             timers: TimerConfig::default(),
+            limits: Limits::default(),
             contacts: 10,
             challenges: Vec::new(),
             first_challenge_only: ["baresip v0", "baresip v1", "sipp"].map(str::to_owned).to_vec(),

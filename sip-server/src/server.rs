@@ -122,8 +122,13 @@ impl SipServer {
             config: needs.config,
         });
         let config = &server.config;
-        let listeners =
-            Listeners { udp: config.udp.clone(), tcp: config.tcp.clone(), tls: config.tls.clone(), ports };
+        let listeners = Listeners {
+            udp: config.udp.clone(),
+            tcp: config.tcp.clone(),
+            tls: config.tls.clone(),
+            ports,
+            limits: config.limits.clone(),
+        };
         let timers = Timers {
             b: config.timers.b,
             d: config.timers.b.max(Duration::from_secs(32)),

@@ -1,43 +1,43 @@
 //! The wires: everything that bytes go out on and come in by.
 
+pub(crate) mod accept;
+pub(crate) mod connect;
+pub(crate) mod connections;
 pub(crate) mod in_process;
+mod patience;
 pub(crate) mod stream;
 pub(crate) mod udp;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use dashmap::DashMap;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use crate::flow::{Flow, Transport};
-use crate::metrics::Metrics;
+use crate::limits::Limits;
+use crate::metrics::{Metrics, Refused};
+use connections::Connections;
 
 /// All sockets and connections of one endpoint.
 pub(crate) struct Wires {
     pub(crate) udp: Vec<(Arc<UdpSocket>, SocketAddr)>,
     pub(crate) ports: Vec<mpsc::Sender<Bytes>>,
-    pub(crate) streams: DashMap<u64, StreamEntry>,
-    next_stream: AtomicU64,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
-}
-
-/// A connection as others see it.
-pub(crate) struct StreamEntry {
-    pub(crate) flow: Flow,
-    pub(crate) outbox: mpsc::Sender<Bytes>,
 }
 
 impl Wires {
     pub(crate) fn new(
         udp: Vec<(Arc<UdpSocket>, SocketAddr)>,
         ports: Vec<mpsc::Sender<Bytes>>,
+        limits: Limits,
         metrics: Metrics,
     ) -> Self {
-        Self { udp, ports, streams: DashMap::new(), next_stream: AtomicU64::new(1), metrics }
+        let connections = Arc::new(Connections::new(limits.connections, limits.connections_per_network));
+        Self { udp, ports, connections, limits, metrics }
     }
 
     /// Sends without waiting. A full socket drops a datagram; a peer that does not read its stream loses it.
@@ -50,14 +50,7 @@ impl Wires {
             Transport::InProcess => {
                 self.ports.get(flow.id as usize).is_some_and(|port| port.try_send(bytes).is_ok())
             }
-            Transport::Tcp | Transport::Tls => {
-                let result = self.streams.get(&flow.id).map(|entry| entry.outbox.try_send(bytes));
-                if let Some(Err(mpsc::error::TrySendError::Full(_))) = result {
-                    // Removing the entry drops its outbox, and the connection's task ends.
-                    self.streams.remove(&flow.id);
-                }
-                matches!(result, Some(Ok(())))
-            }
+            Transport::Tcp | Transport::Tls => self.send_on_connection(&flow, bytes),
         };
         if !is_sent {
             self.metrics.dropped.inc();
@@ -65,12 +58,22 @@ impl Wires {
         }
     }
 
+    fn send_on_connection(&self, flow: &Flow, bytes: Bytes) -> bool {
+        let result = self.connections.with(flow.id, |entry| entry.outbox.try_send(bytes));
+        if let Some(Err(mpsc::error::TrySendError::Full(_))) = result {
+            // Taking the entry out drops its outbox, and the connection's task ends.
+            self.metrics.refused(Refused::Stalled);
+            self.connections.leave(flow);
+        }
+        matches!(result, Some(Ok(())))
+    }
+
     /// Whether the flow can still carry anything.
     pub(crate) fn is_open(&self, flow: &Flow) -> bool {
         match flow.transport {
             Transport::Udp => self.udp.len() > flow.id as usize,
             Transport::InProcess => self.ports.len() > flow.id as usize,
-            Transport::Tcp | Transport::Tls => self.streams.contains_key(&flow.id),
+            Transport::Tcp | Transport::Tls => self.connections.is_open(flow.id),
         }
     }
 
@@ -89,18 +92,6 @@ impl Wires {
 
     /// An open connection to an address, if there is one.
     pub(crate) fn stream_to(&self, transport: Transport, remote: SocketAddr) -> Option<Flow> {
-        self.streams
-            .iter()
-            .find(|entry| entry.flow.transport == transport && entry.flow.remote == remote)
-            .map(|entry| entry.flow)
-    }
-
-    /// Connections from one address.
-    pub(crate) fn streams_from(&self, ip: IpAddr) -> usize {
-        self.streams.iter().filter(|entry| entry.flow.remote.ip() == ip).count()
-    }
-
-    pub(crate) fn next_stream(&self) -> u64 {
-        self.next_stream.fetch_add(1, Ordering::Relaxed)
+        self.connections.to(transport, remote, |_| true)
     }
 }

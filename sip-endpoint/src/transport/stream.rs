@@ -2,198 +2,233 @@
 //!
 //! In    bytes; framed messages go to shards and wait while these are full, so that a fast peer is slowed.
 //! Out   messages from the outbox.
-//! Errors a connection that says nothing whole in [`GREETING`] is closed, one that is silent for [`IDLE`] too; what has
-//! no frames is closed; a peer that does not read is closed.
+//! State what of a message is not whole; an idle connection keeps no buffer.
+//! Errors what has no frames is answered 400, what is too long 413, and the connection is closed; one that is slow,
+//! silent or unproven for too long is closed; a peer that does not read is closed.
 
+use std::future::poll_fn;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use rustls::pki_types::ServerName;
-use sip_core::message::{Framed, Framer};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use bytes::{Bytes, BytesMut};
+use sip_core::message::{Framed, Framer, StreamFault};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::StreamEntry;
+use super::connections::{Entry, Seat};
+use super::patience::Patience;
 use crate::endpoint::Inlet;
 use crate::flow::{Flow, Transport};
+use crate::metrics::Refused;
 
-/// Accepts until shutdown.
-pub(crate) async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, inlet: Inlet) {
-    let handshakes = Arc::new(Semaphore::new(MOST_HANDSHAKES));
+/// A connection that others see, and that its task serves.
+pub(crate) struct Opened {
+    pub(crate) flow: Flow,
+    pub(crate) outbox: mpsc::Receiver<Bytes>,
+    /// Whether we opened it.
+    is_own: bool,
+    _seat: Seat,
+}
+
+impl Opened {
+    /// Enters a connection that a peer opened.
+    pub(crate) fn enter(
+        inlet: &Inlet,
+        transport: Transport,
+        local: SocketAddr,
+        remote: SocketAddr,
+        seat: Seat,
+    ) -> Self {
+        Self::enter_as(inlet, transport, (local, remote), seat, false)
+    }
+
+    /// Enters a connection that we open.
+    pub(crate) fn enter_own(
+        inlet: &Inlet,
+        transport: Transport,
+        local: SocketAddr,
+        remote: SocketAddr,
+        seat: Seat,
+    ) -> Self {
+        Self::enter_as(inlet, transport, (local, remote), seat, true)
+    }
+
+    fn enter_as(
+        inlet: &Inlet,
+        transport: Transport,
+        (local, remote): (SocketAddr, SocketAddr),
+        seat: Seat,
+        is_own: bool,
+    ) -> Self {
+        let (sender, outbox) = mpsc::channel(OUTBOX);
+        let flow = Flow { transport, id: inlet.wires.connections.next_id(), local, remote };
+        inlet.wires.connections.enter(Entry { flow, outbox: sender, is_trusted: is_own });
+        inlet.wires.metrics.connections(transport).inc();
+        Self { flow, outbox, is_own, _seat: seat }
+    }
+
+    /// It could not be opened.
+    pub(crate) async fn fail(self, inlet: &Inlet) {
+        inlet.wires.connections.leave(&self.flow);
+        self.ended(inlet).await;
+    }
+
+    /// Serves it until it ends.
+    pub(crate) async fn run<S>(mut self, stream: S, inlet: Inlet)
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let (reader, writer) = tokio::io::split(stream);
+        let (pongs, pong) = mpsc::channel(1);
+        let patience = Patience::new(&inlet.wires.limits, self.is_own, Instant::now());
+        {
+            let mut writing = std::pin::pin!(write(writer, &mut self.outbox, pong));
+            tokio::select! {
+                () = read(reader, self.flow, &inlet, pongs, patience) => {
+                    // Without its entry the outbox ends, once what is in it is written.
+                    inlet.wires.connections.leave(&self.flow);
+                    // An error says that the peer does not read what was its answer.
+                    let _ = timeout(LINGER, &mut writing).await;
+                }
+                () = &mut writing => {}
+                () = inlet.shutdown.begun() => {}
+            }
+        }
+        inlet.wires.connections.leave(&self.flow);
+        self.ended(&inlet).await;
+    }
+
+    pub(crate) async fn ended(self, inlet: &Inlet) {
+        inlet.wires.metrics.connections(self.flow.transport).dec();
+        inlet.flow_lost(self.flow).await;
+    }
+}
+
+async fn read(
+    mut reader: impl AsyncRead + Unpin,
+    flow: Flow,
+    inlet: &Inlet,
+    pongs: mpsc::Sender<()>,
+    mut patience: Patience,
+) {
+    let limit = inlet.wires.limits.message_bytes;
+    let mut framer = Framer::default();
     loop {
-        let (socket, remote) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of descriptors: others must close first.
-                tracing::warn!(%error, "cannot accept a SIP connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+        let (deadline, reason) = patience.deadline();
+        let reading = poll_fn(|cx| poll_read(&mut reader, cx, framer.buffer()));
+        match timeout_at(deadline, reading).await {
+            Ok(Ok(1..)) => {}
+            Ok(_) => return,
+            Err(_) if reason == Refused::Unproven && is_trusted(inlet, &flow) => {
+                patience.trust();
                 continue;
             }
-        };
-        let is_too_many = inlet.wires.streams.len() >= MOST_CONNECTIONS
-            || inlet.wires.streams_from(remote.ip()) >= MOST_FROM_ONE;
-        if is_too_many {
-            continue;
-        }
-        let Ok(local) = socket.local_addr() else { continue };
-        let (inlet, tls) = (inlet.clone(), tls.clone());
-        let permit = Arc::clone(&handshakes).acquire_owned().await;
-        inlet.shutdown.clone().spawn(async move {
-            // Small messages must not wait for more; an error leaves them waiting.
-            let _ = socket.set_nodelay(true);
-            match tls {
-                None => {
-                    drop(permit);
-                    let (flow, outbox) = enter(&inlet, Transport::Tcp, local, remote);
-                    run(socket, flow, outbox, inlet).await;
-                }
-                Some(tls) => {
-                    let Ok(Ok(stream)) = timeout(HANDSHAKE, tls.accept(socket)).await else { return };
-                    drop(permit);
-                    let (flow, outbox) = enter(&inlet, Transport::Tls, local, remote);
-                    run(stream, flow, outbox, inlet).await;
-                }
-            }
-        });
-    }
-}
-
-/// Opens a connection; messages wait in its outbox until it stands. A connection that fails is told as a lost flow.
-pub(crate) fn connect(
-    inlet: &Inlet,
-    transport: Transport,
-    remote: SocketAddr,
-    host: &str,
-    tls: Option<TlsConnector>,
-) -> Flow {
-    let local = SocketAddr::new(crate::endpoint::local_ip(remote), 0);
-    let (flow, outbox) = enter(inlet, transport, local, remote);
-    let (inlet, host) = (inlet.clone(), host.to_owned());
-    inlet.shutdown.clone().spawn(async move {
-        let Ok(Ok(socket)) = timeout(CONNECT, TcpStream::connect(remote)).await else {
-            return leave(&inlet, flow).await;
-        };
-        // As above.
-        let _ = socket.set_nodelay(true);
-        match tls {
-            None => run(socket, flow, outbox, inlet).await,
-            Some(tls) => {
-                let Ok(name) = ServerName::try_from(host) else { return leave(&inlet, flow).await };
-                match timeout(HANDSHAKE, tls.connect(name, socket)).await {
-                    Ok(Ok(stream)) => run(stream, flow, outbox, inlet).await,
-                    _ => leave(&inlet, flow).await,
-                }
+            Err(_) => {
+                tracing::debug!(?reason, ?flow, "a SIP connection is cut off");
+                return inlet.wires.metrics.refused(reason);
             }
         }
-    });
-    flow
-}
-
-fn enter(
-    inlet: &Inlet,
-    transport: Transport,
-    local: SocketAddr,
-    remote: SocketAddr,
-) -> (Flow, mpsc::Receiver<Bytes>) {
-    let (outbox, messages) = mpsc::channel(OUTBOX);
-    let flow = Flow { transport, id: inlet.wires.next_stream(), local, remote };
-    inlet.wires.streams.insert(flow.id, StreamEntry { flow, outbox });
-    inlet.wires.metrics.connections.inc();
-    (flow, messages)
-}
-
-async fn leave(inlet: &Inlet, flow: Flow) {
-    inlet.wires.streams.remove(&flow.id);
-    inlet.wires.metrics.connections.dec();
-    inlet.flow_lost(flow).await;
-}
-
-async fn run<S>(stream: S, flow: Flow, outbox: mpsc::Receiver<Bytes>, inlet: Inlet)
-where
-    S: AsyncRead + AsyncWrite + Send + 'static,
-{
-    let (reader, writer) = tokio::io::split(stream);
-    let (pongs, pong) = mpsc::channel(4);
-    tokio::select! {
-        () = read(reader, flow, &inlet, pongs) => {}
-        () = write(writer, outbox, pong) => {}
-        () = inlet.shutdown.begun() => {}
-    }
-    leave(&inlet, flow).await;
-}
-
-async fn read(mut reader: impl AsyncRead + Unpin, flow: Flow, inlet: &Inlet, pongs: mpsc::Sender<()>) {
-    let mut framer = Framer::default();
-    let mut patience = GREETING;
-    loop {
-        match timeout(patience, reader.read_buf(framer.buffer())).await {
-            Ok(Ok(1..)) => {}
-            _ => return,
-        }
-        loop {
+        let fault = loop {
             match framer.next_framed() {
+                Ok(Some(Framed::Message(bytes))) if bytes.len() > limit => break Some((bytes, 413)),
                 Ok(Some(Framed::Message(bytes))) => {
-                    patience = IDLE;
+                    patience.has_spoken();
                     inlet.take_framed(bytes, flow).await;
                 }
                 Ok(Some(Framed::Ping)) => {
-                    // A full queue holds pongs enough.
+                    // A full queue holds a pong that answers this ping too.
                     let _ = pongs.try_send(());
                 }
-                Ok(None) => break,
+                Ok(None) if framer.buffer().len() > limit => {
+                    break Some((framer.buffer().split().freeze(), 413));
+                }
+                Ok(None) => break None,
                 Err(fault) => {
-                    tracing::debug!(%fault, ?flow, "a SIP stream has no frames");
-                    inlet.wires.metrics.malformed.inc();
-                    return;
+                    let status = if fault == StreamFault::NoLength { 400 } else { 413 };
+                    break Some((framer.buffer().split().freeze(), status));
                 }
             }
+        };
+        if let Some((bytes, status)) = fault {
+            inlet.wires.metrics.refused(Refused::Garbage);
+            return inlet.refuse(bytes, flow, status);
+        }
+        patience.heard(Instant::now(), !framer.buffer().is_empty());
+        if framer.buffer().is_empty() {
+            // What was read lives on in its messages; an idle connection holds none of it.
+            *framer.buffer() = BytesMut::new();
         }
     }
 }
 
+fn is_trusted(inlet: &Inlet, flow: &Flow) -> bool {
+    inlet.wires.connections.with(flow.id, |entry| entry.is_trusted).unwrap_or(false)
+}
+
+/// Reads into `buffer` by way of the stack, so that a connection that waits has no buffer of its own.
+fn poll_read(
+    reader: &mut (impl AsyncRead + Unpin),
+    cx: &mut Context<'_>,
+    buffer: &mut BytesMut,
+) -> Poll<std::io::Result<usize>> {
+    let mut space = [const { MaybeUninit::uninit() }; READ];
+    let mut read = ReadBuf::uninit(&mut space);
+    ready!(Pin::new(reader).poll_read(cx, &mut read))?;
+    buffer.extend_from_slice(read.filled());
+    Poll::Ready(Ok(read.filled().len()))
+}
+
+/// Writes what the outbox holds, all that waits before one flush. Ends with the outbox.
 async fn write(
     mut writer: impl AsyncWrite + Unpin,
-    mut outbox: mpsc::Receiver<Bytes>,
+    outbox: &mut mpsc::Receiver<Bytes>,
     mut pong: mpsc::Receiver<()>,
 ) {
     loop {
-        let bytes = tokio::select! {
+        let first = tokio::select! {
             bytes = outbox.recv() => match bytes {
                 Some(bytes) => bytes,
-                None => return,
+                None => break,
             },
             Some(()) = pong.recv() => Bytes::from_static(b"\r\n"),
         };
         let written = async {
-            writer.write_all(&bytes).await?;
+            writer.write_all(&first).await?;
+            while let Ok(more) = outbox.try_recv() {
+                writer.write_all(&more).await?;
+            }
             writer.flush().await
         };
         if !matches!(timeout(WRITE, written).await, Ok(Ok(()))) {
             return;
         }
     }
+    // An error says that the peer is gone already.
+    let _ = timeout(LINGER, writer.shutdown()).await;
 }
 
-/// How long a TLS handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long connecting may take; less than Timer B, so that another target can be tried.
-const CONNECT: Duration = Duration::from_secs(5);
-/// How long a new connection may go without a whole message.
-const GREETING: Duration = Duration::from_secs(30);
-/// How long a connection may be silent: a little more than the longest registration.
-const IDLE: Duration = Duration::from_secs(3_700);
-/// How long a peer may take to read one message.
+/// What every TCP socket gets: small messages do not wait for more, and a peer that vanished is noticed.
+pub(crate) fn tune(socket: &TcpStream) {
+    let keepalive = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY);
+    // An error leaves the socket as the system made it, which works too.
+    let _ = socket.set_nodelay(true);
+    let _ = SockRef::from(socket).set_tcp_keepalive(&keepalive);
+}
+
+/// How long a peer may take to read what waits for it.
 const WRITE: Duration = Duration::from_secs(30);
+/// How long the last words of a connection that we close may take.
+const LINGER: Duration = Duration::from_secs(2);
 /// Messages that wait for a connection.
 const OUTBOX: usize = 256;
-/// Handshakes under way at once.
-const MOST_HANDSHAKES: usize = 256;
-/// Connections of the whole endpoint.
-const MOST_CONNECTIONS: usize = 50_000;
-/// Connections from one address.
-const MOST_FROM_ONE: usize = 1_000;
+/// Bytes that are read at once.
+const READ: usize = 8 * 1024;
+/// When a silent peer is first probed, and how often then.
+const PROBE_AFTER: Duration = Duration::from_secs(120);
+const PROBE_EVERY: Duration = Duration::from_secs(30);

@@ -356,6 +356,8 @@ impl Forwarding<'_> {
         match self.request.method() {
             "INVITE" if !self.request.is_in_dialog() => {
                 if let Some((branch, _)) = self.started.get(id) {
+                    // A connection that carries a call lasts, whoever its peer is.
+                    self.server.endpoint().mark_trusted(&self.flow);
                     self.server.dialogs.begin(response, self.flow, branch.flow, Instant::now());
                 }
             }

@@ -1,0 +1,79 @@
+//! Connections that peers open — RFC 3261 §18.2: admitted or not, then handed to a task of their own.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::connections::{Refusal, Seat};
+use super::stream::{self, Opened};
+use crate::endpoint::Inlet;
+use crate::flow::Transport;
+use crate::metrics::Refused;
+
+/// Accepts until shutdown.
+pub(crate) async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, inlet: Inlet) {
+    loop {
+        let (socket, remote) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors: others must close first.
+                tracing::warn!(%error, "cannot accept a SIP connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        // One that is refused is closed here, before it costs a handshake.
+        let Some(seat) = admit(&inlet, remote) else { continue };
+        let Ok(local) = socket.local_addr() else { continue };
+        let ends = Ends { local: canonical(local), remote: canonical(remote) };
+        let (inlet, tls) = (inlet.clone(), tls.clone());
+        inlet.shutdown.clone().spawn(serve(socket, ends, tls, seat, inlet));
+    }
+}
+
+/// Both ends of a connection.
+struct Ends {
+    local: SocketAddr,
+    remote: SocketAddr,
+}
+
+async fn serve(socket: TcpStream, ends: Ends, tls: Option<TlsAcceptor>, seat: Seat, inlet: Inlet) {
+    stream::tune(&socket);
+    let Ends { local, remote } = ends;
+    match tls {
+        None => {
+            let opened = Opened::enter(&inlet, Transport::Tcp, local, remote, seat);
+            opened.run(socket, inlet).await;
+        }
+        Some(tls) => {
+            let Ok(Ok(stream)) = timeout(HANDSHAKE, tls.accept(socket)).await else {
+                return inlet.wires.metrics.refused(Refused::Handshake);
+            };
+            let opened = Opened::enter(&inlet, Transport::Tls, local, remote, seat);
+            opened.run(stream, inlet).await;
+        }
+    }
+}
+
+/// A place for a connection of this peer, unless a bound says no.
+pub(crate) fn admit(inlet: &Inlet, remote: SocketAddr) -> Option<Seat> {
+    let refused = match inlet.wires.connections.admit(remote.ip()) {
+        Ok(seat) => return Some(seat),
+        Err(Refusal::Full) => Refused::Full,
+        Err(Refusal::Network) => Refused::Network,
+    };
+    inlet.wires.metrics.refused(refused);
+    tracing::debug!(?refused, "a SIP connection was refused");
+    None
+}
+
+/// IPv4 as IPv4, also where an IPv6 socket brought it.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);

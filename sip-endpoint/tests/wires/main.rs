@@ -1,0 +1,6 @@
+//! The endpoint over real sockets: what comes and goes on each transport, and what is refused.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
+
+mod limits;
+mod rig;
