@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
 
 /// A listener could not be bound.
@@ -16,9 +17,43 @@ pub struct ListenError {
     pub reason: std::io::Error,
 }
 
+/// What an IPv6 wildcard takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stack {
+    /// IPv4 as well.
+    Dual,
+    /// IPv6 alone.
+    OnlyV6,
+}
+
+impl Stack {
+    /// What `address` takes beside its neighbours: `[::]` takes IPv4 too, unless `0.0.0.0` has that port already.
+    pub fn beside(address: SocketAddr, neighbours: &[SocketAddr]) -> Self {
+        let has_v4 = neighbours
+            .iter()
+            .any(|other| other.is_ipv4() && other.ip().is_unspecified() && other.port() == address.port());
+        if has_v4 { Self::OnlyV6 } else { Self::Dual }
+    }
+}
+
 /// Binds a TCP listener for the configuration key `listener`. Port 0 takes a free port.
 pub async fn tcp(listener: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(address).await.map_err(|reason| ListenError { listener, address, reason })
+    tcp_on(listener, address, Stack::Dual)
+}
+
+/// As [`tcp`], with what an IPv6 wildcard takes.
+pub fn tcp_on(listener: &'static str, address: SocketAddr, stack: Stack) -> Result<TcpListener, ListenError> {
+    let bind = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // Connections of a former process that linger do not hold the port.
+        socket.set_reuse_address(true)?;
+        choose(&socket, address, stack)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        TcpListener::from_std(socket.into())
+    };
+    bind().map_err(|reason| ListenError { listener, address, reason })
 }
 
 /// Binds a UDP socket for the configuration key `listener`. Port 0 takes a free port.
@@ -26,15 +61,91 @@ pub async fn udp(listener: &'static str, address: SocketAddr) -> Result<UdpSocke
     UdpSocket::bind(address).await.map_err(|reason| ListenError { listener, address, reason })
 }
 
+/// Binds `count` UDP sockets to one address; the system divides peers among them. Port 0 takes a free port for all.
+/// The address is nobody else's: what another process holds is an error. A system that cannot divide gives one socket.
+pub fn udp_group(
+    listener: &'static str,
+    address: SocketAddr,
+    stack: Stack,
+    count: usize,
+) -> Result<Vec<UdpSocket>, ListenError> {
+    let bind = |address: SocketAddr, is_first: bool| -> std::io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        choose(&socket, address, stack)?;
+        // The first claims the address as if alone, and shares it once it is ours.
+        if !is_first {
+            socket.set_reuse_port(true)?;
+        }
+        socket.bind(&address.into())?;
+        socket.set_reuse_port(true)?;
+        socket.set_nonblocking(true)?;
+        // The system may allow less, which then is what there is.
+        let _ = socket.set_recv_buffer_size(UDP_BUFFER);
+        let _ = socket.set_send_buffer_size(UDP_BUFFER);
+        Ok(socket)
+    };
+    let group = || -> std::io::Result<Vec<UdpSocket>> {
+        let first = bind(address, true)?;
+        let bound = first.local_addr()?.as_socket().unwrap_or(address);
+        let others = (1..count).map_while(|_| bind(bound, false).ok());
+        std::iter::once(first).chain(others).map(|socket| UdpSocket::from_std(socket.into())).collect()
+    };
+    group().map_err(|reason| ListenError { listener, address, reason })
+}
+
+fn choose(socket: &Socket, address: SocketAddr, stack: Stack) -> std::io::Result<()> {
+    if address.is_ipv6() { socket.set_only_v6(stack == Stack::OnlyV6) } else { Ok(()) }
+}
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 4_096;
+/// Bytes that wait in a UDP socket, each way.
+const UDP_BUFFER: usize = 4 * 1024 * 1024;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn loopback(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
     #[tokio::test]
     async fn a_taken_port_is_named_with_its_listener() {
-        let first = tcp("sip.tcp", SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let first = tcp("sip.tcp", loopback(0)).await.unwrap();
         let taken = first.local_addr().unwrap();
         let text = tcp("xmpp.c2s", taken).await.unwrap_err().to_string();
         assert!(text.starts_with(&format!("xmpp.c2s: cannot listen on {taken}: ")), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_group_shares_one_port_among_its_sockets_and_with_nobody_else() {
+        let group = udp_group("sip.udp", loopback(0), Stack::Dual, 3).unwrap();
+        let address = group[0].local_addr().unwrap();
+        assert_eq!(group.len(), 3);
+        assert!(group.iter().all(|socket| socket.local_addr().unwrap() == address));
+        assert!(udp_group("sip.udp", address, Stack::Dual, 1).is_err(), "a second group took the port");
+        // Many peers reach more than one of the sockets.
+        for _ in 0..64 {
+            UdpSocket::bind(loopback(0)).await.unwrap().send_to(b"x", address).await.unwrap();
+        }
+        let mut counts = [0; 3];
+        for (socket, count) in group.iter().zip(&mut counts) {
+            let _ = socket.readable().await;
+            while socket.try_recv(&mut [0; 8]).is_ok() {
+                *count += 1;
+            }
+        }
+        assert_eq!(counts.iter().sum::<i32>(), 64);
+        assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
+    }
+
+    #[test]
+    fn an_ipv6_wildcard_leaves_ipv4_to_its_neighbour() {
+        let (v4, v6): (SocketAddr, SocketAddr) =
+            ("0.0.0.0:5060".parse().unwrap(), "[::]:5060".parse().unwrap());
+        assert_eq!(Stack::beside(v6, &[v6]), Stack::Dual);
+        assert_eq!(Stack::beside(v6, &[v4, v6]), Stack::OnlyV6);
+        assert_eq!(Stack::beside(v6, &["0.0.0.0:5062".parse().unwrap(), v6]), Stack::Dual);
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use shared_runtime::listen::{self, ListenError};
+use shared_runtime::listen::{self, ListenError, Stack};
 use shared_runtime::{Shutdown, tls::TlsPolicy};
 use sip_core::Message;
 use sip_core::header::Name;
@@ -20,7 +20,8 @@ use crate::metrics::Metrics;
 use crate::sent::{Cancel, ReplyTo, SentRequest};
 use crate::shard::{Input, Shard};
 use crate::target::Target;
-use crate::transport::{Wires, accept, connect, in_process, udp};
+use crate::transport::udp::{self, Udp};
+use crate::transport::{Wires, accept, connect, in_process};
 use crate::via;
 
 /// Where an endpoint listens, its wires within the process, and what it bears.
@@ -82,21 +83,21 @@ impl Endpoint {
         application: Arc<dyn Application>,
     ) -> Result<Self, ListenError> {
         let mut bound = Bound::default();
-        let mut sockets = Vec::new();
-        for address in listeners.udp {
-            let socket = listen::udp("sip.udp", address).await?;
-            let local =
-                socket.local_addr().map_err(|reason| ListenError { listener: "sip.udp", address, reason })?;
-            bound.udp.push(local);
-            sockets.push((Arc::new(socket), local));
+        let mut udp = Udp::default();
+        let count = std::thread::available_parallelism().map_or(2, usize::from);
+        for address in &listeners.udp {
+            let stack = Stack::beside(*address, &listeners.udp);
+            let sockets = listen::udp_group("sip.udp", *address, stack, count)?;
+            let refused = |reason| ListenError { listener: "sip.udp", address: *address, reason };
+            bound.udp.push(udp.push(sockets).map_err(refused)?);
         }
         let mut streams = Vec::new();
         let acceptor = TlsAcceptor::from(tls.server(&[]));
         for (listener, addresses, acceptor) in
             [("sip.tcp", listeners.tcp, None), ("sip.tls", listeners.tls, Some(acceptor))]
         {
-            for address in addresses {
-                let socket = listen::tcp(listener, address).await?;
+            for address in addresses.iter().copied() {
+                let socket = listen::tcp_on(listener, address, Stack::beside(address, &addresses))?;
                 let local =
                     socket.local_addr().map_err(|reason| ListenError { listener, address, reason })?;
                 if acceptor.is_some() {
@@ -109,9 +110,8 @@ impl Endpoint {
         }
         let (outgoing, incoming): (Vec<_>, Vec<_>) =
             listeners.ports.into_iter().map(|port| (port.outgoing, port.incoming)).unzip();
-        let wires = Arc::new(Wires::new(sockets.clone(), outgoing, listeners.limits, metrics.clone()));
+        let wires = Arc::new(Wires::new(udp, outgoing, listeners.limits, metrics.clone()));
 
-        let count = std::thread::available_parallelism().map_or(2, usize::from);
         let (inboxes, inputs): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(INBOX)).unzip();
         for (inbox, inputs) in inboxes.iter().zip(inputs) {
             let shard = Shard {
@@ -123,8 +123,8 @@ impl Endpoint {
             spawn_until_shutdown(shutdown, shard.run(timers, inputs));
         }
         let inlet = Inlet { wires, shutdown: shutdown.clone(), shards: inboxes.into(), application };
-        for (id, (socket, local)) in sockets.into_iter().enumerate() {
-            spawn_until_shutdown(shutdown, udp::read(socket, id as u64, local, inlet.clone()));
+        for (index, socket) in inlet.wires.udp.sockets() {
+            spawn_until_shutdown(shutdown, udp::read(socket, index, inlet.clone()));
         }
         for (listener, acceptor) in streams {
             spawn_until_shutdown(shutdown, accept::accept(listener, acceptor, inlet.clone()));
@@ -167,7 +167,7 @@ impl Endpoint {
     /// its family and transport.
     pub fn flow_to(&self, target: &Target) -> Option<Flow> {
         match target.transport {
-            Transport::Udp => self.inlet.wires.udp_flow(target.address),
+            Transport::Udp => self.inlet.wires.udp.flow_to(target.address),
             Transport::InProcess => None,
             transport => Some(self.inlet.wires.stream_to(transport, target.address).unwrap_or_else(|| {
                 let tls = (transport == Transport::Tls).then(|| self.tls.clone());
@@ -205,9 +205,7 @@ impl Endpoint {
     pub fn flow(&self, transport: Transport, id: u64, remote: SocketAddr) -> Option<Flow> {
         let wires = &self.inlet.wires;
         match transport {
-            Transport::Udp => {
-                wires.udp.get(id as usize).map(|(_, local)| Flow { transport, id, local: *local, remote })
-            }
+            Transport::Udp => wires.udp.flow(id, remote),
             Transport::InProcess => Some(in_process::flow(id)).filter(|flow| wires.is_open(flow)),
             Transport::Tcp | Transport::Tls => wires.connections.with(id, |entry| entry.flow),
         }
@@ -226,7 +224,7 @@ impl Endpoint {
         let Some(via) = response.top_via() else { return };
         let Some(address) = via::reply_address(&via) else { return };
         let flow = match via.transport {
-            "UDP" => self.inlet.wires.udp_flow(address),
+            "UDP" => self.inlet.wires.udp.flow_to(address),
             "TLS" => self.inlet.wires.stream_to(Transport::Tls, address),
             _ => self.inlet.wires.stream_to(Transport::Tcp, address),
         };

@@ -39,7 +39,8 @@ pub(crate) struct Shard {
 /// Who waits for what.
 #[derive(Default)]
 struct Waiting {
-    answers: HashMap<ClientKey, ReplyTo>,
+    /// With the flow that the request went by.
+    answers: HashMap<ClientKey, (ReplyTo, Flow)>,
     cancels: HashMap<ServerKey, Arc<Cancelled>>,
 }
 
@@ -90,20 +91,19 @@ impl Shard {
             }
             Event::Response(key, response) => {
                 // Nobody waits for the answer to a CANCEL.
-                let Some(reply) = waiting.answers.get(&key) else { return };
+                let Some((reply, flow)) = waiting.answers.get(&key) else { return };
                 let answer = Answer::Response(Box::new(response));
                 if let Err(mpsc::error::TrySendError::Closed((_, Answer::Response(response)))) =
                     reply.queue.try_send((reply.tag, answer))
                     && (200..300).contains(&response.status())
-                    && let Some(flow) = self.wires.any_flow()
                 {
                     // Whoever sent the request has gone on; a 2xx that comes again still finds its way.
-                    self.application.stray(*response, flow);
+                    self.application.stray(*response, *flow);
                 }
             }
             Event::Stray(response, flow) => self.application.stray(response, flow),
             Event::Failed(key, failure) => {
-                if let Some(reply) = waiting.answers.get(&key) {
+                if let Some((reply, _)) = waiting.answers.get(&key) {
                     // An error says that nobody waits any more.
                     let _ = reply.queue.try_send((reply.tag, Answer::Failed(failure)));
                 }
@@ -134,7 +134,7 @@ fn take(
         }
         Input::Request(request, flow, reply) => {
             if let Some(key) = ClientKey::of(&request) {
-                waiting.answers.insert(key, reply.clone());
+                waiting.answers.insert(key, (reply.clone(), flow));
             }
             if transactions.request(*request, flow, flow.transport.reliability(), now, events).is_none() {
                 // An error says that nobody waits any more.

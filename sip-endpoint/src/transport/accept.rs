@@ -1,6 +1,6 @@
 //! Connections that peers open — RFC 3261 §18.2: admitted or not, then handed to a task of their own.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -72,7 +72,11 @@ pub(crate) fn admit(inlet: &Inlet, remote: SocketAddr) -> Option<Seat> {
 
 /// IPv4 as IPv4, also where an IPv6 socket brought it.
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
+        // A link-local address keeps its scope.
+        IpAddr::V6(_) => address,
+    }
 }
 
 /// How long a TLS handshake may take.

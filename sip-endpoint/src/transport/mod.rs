@@ -6,23 +6,24 @@ pub(crate) mod connections;
 pub(crate) mod in_process;
 mod patience;
 pub(crate) mod stream;
+mod stun;
 pub(crate) mod udp;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use crate::flow::{Flow, Transport};
 use crate::limits::Limits;
 use crate::metrics::{Metrics, Refused};
 use connections::Connections;
+use udp::Udp;
 
 /// All sockets and connections of one endpoint.
 pub(crate) struct Wires {
-    pub(crate) udp: Vec<(Arc<UdpSocket>, SocketAddr)>,
+    pub(crate) udp: Udp,
     pub(crate) ports: Vec<mpsc::Sender<Bytes>>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) limits: Limits,
@@ -30,12 +31,7 @@ pub(crate) struct Wires {
 }
 
 impl Wires {
-    pub(crate) fn new(
-        udp: Vec<(Arc<UdpSocket>, SocketAddr)>,
-        ports: Vec<mpsc::Sender<Bytes>>,
-        limits: Limits,
-        metrics: Metrics,
-    ) -> Self {
+    pub(crate) fn new(udp: Udp, ports: Vec<mpsc::Sender<Bytes>>, limits: Limits, metrics: Metrics) -> Self {
         let connections = Arc::new(Connections::new(limits.connections, limits.connections_per_network));
         Self { udp, ports, connections, limits, metrics }
     }
@@ -43,10 +39,7 @@ impl Wires {
     /// Sends without waiting. A full socket drops a datagram; a peer that does not read its stream loses it.
     pub(crate) fn send(&self, flow: Flow, bytes: Bytes) {
         let is_sent = match flow.transport {
-            Transport::Udp => self
-                .udp
-                .get(flow.id as usize)
-                .is_some_and(|(socket, _)| socket.try_send_to(&bytes, flow.remote).is_ok()),
+            Transport::Udp => self.udp.send(&flow, &bytes),
             Transport::InProcess => {
                 self.ports.get(flow.id as usize).is_some_and(|port| port.try_send(bytes).is_ok())
             }
@@ -71,23 +64,10 @@ impl Wires {
     /// Whether the flow can still carry anything.
     pub(crate) fn is_open(&self, flow: &Flow) -> bool {
         match flow.transport {
-            Transport::Udp => self.udp.len() > flow.id as usize,
+            Transport::Udp => self.udp.is_open(flow),
             Transport::InProcess => self.ports.len() > flow.id as usize,
             Transport::Tcp | Transport::Tls => self.connections.is_open(flow.id),
         }
-    }
-
-    /// Some flow, for what is sent by its Via alone.
-    pub(crate) fn any_flow(&self) -> Option<Flow> {
-        let (_, local) = self.udp.first()?;
-        Some(Flow { transport: Transport::Udp, id: 0, local: *local, remote: *local })
-    }
-
-    /// The UDP flow to an address: the first socket of its family.
-    pub(crate) fn udp_flow(&self, remote: SocketAddr) -> Option<Flow> {
-        let (id, (_, local)) =
-            self.udp.iter().enumerate().find(|(_, (_, local))| local.is_ipv4() == remote.is_ipv4())?;
-        Some(Flow { transport: Transport::Udp, id: id as u64, local: *local, remote })
     }
 
     /// An open connection to an address, if there is one.

@@ -194,3 +194,8 @@ pub(crate) fn request_via(method: &str, via: &str) -> Message {
 pub(crate) fn options() -> Bytes {
     request_via("OPTIONS", "TCP 127.0.0.1:9").to_bytes()
 }
+
+/// Whether this machine speaks IPv6.
+pub(crate) fn has_v6() -> bool {
+    std::net::UdpSocket::bind("[::1]:0").is_ok()
+}
