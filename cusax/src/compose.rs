@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
+use axum::Router;
 use conference::Focus;
 use prometheus::Registry;
 use shared_auth::Auth;
@@ -15,6 +16,7 @@ use shared_store::Store;
 use sip_core::transaction::Timers;
 use sip_endpoint::{Endpoint, Listeners, Port};
 use sip_server::{Hosted, SipServer};
+use tokio::net::TcpListener;
 use xmpp_server::XmppServer;
 
 use crate::command::Part;
@@ -74,14 +76,23 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         start_conference(config, &ground, directory, theirs).await?;
         hosted.push(Hosted { domain: config.rooms_domain(), port: ours });
     }
+    let mut websockets = None;
     if parts.contains(&Part::Sip) {
         let server = start_sip(config, &ground, hosted).await?;
+        websockets = Some(server.endpoint().websocket_route("/sip"));
         bound.extend(server.bound().udp.iter().map(|address| ("sip.udp", *address)));
         bound.extend(server.bound().tcp.iter().map(|address| ("sip.tcp", *address)));
         bound.extend(server.bound().tls.iter().map(|address| ("sip.tls", *address)));
     }
-    if parts.contains(&Part::Provisioning) {
-        start_provisioning(config, &ground, &mut bound).await?;
+    if parts.contains(&Part::Provisioning) || websockets.is_some() {
+        let listeners = listen_https(config, &mut bound).await?;
+        let mut router = websockets.unwrap_or_default();
+        if parts.contains(&Part::Provisioning) {
+            router = router.merge(provisioning_router(config, &ground, &bound));
+        }
+        for listener in listeners {
+            http::serve_tls(listener, ground.tls.server(&[b"http/1.1"]), router.clone(), shutdown);
+        }
     }
     for address in &config.operations.listen {
         let listener = listen::tcp("operations.listen", *address).await?;
@@ -155,21 +166,24 @@ async fn start_conference(
     Ok(())
 }
 
-/// The HTTPS face knows the other faces by the ports that they listen on.
-async fn start_provisioning(
+async fn listen_https(
     config: &Config,
-    ground: &Ground,
     bound: &mut Vec<(&'static str, SocketAddr)>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     for address in &config.http.https {
         let listener = listen::tcp("http.https", *address).await?;
         bound.push(("http.https", listener.local_addr()?));
         listeners.push(listener);
     }
+    Ok(listeners)
+}
+
+/// The face that hands out configurations knows the other faces by the ports that they listen on.
+fn provisioning_router(config: &Config, ground: &Ground, bound: &[(&'static str, SocketAddr)]) -> Router {
     let port =
         |name: &str| bound.iter().find(|(listener, _)| *listener == name).map(|(_, address)| address.port());
-    let router = provisioning::router(provisioning::Parts {
+    provisioning::router(provisioning::Parts {
         domain: config.domain.clone(),
         rooms_domain: config.rooms_domain(),
         host: config.domain.clone(),
@@ -182,11 +196,7 @@ async fn start_provisioning(
             https: port("http.https"),
         },
         auth: ground.auth.clone(),
-    });
-    for listener in listeners {
-        http::serve_tls(listener, ground.tls.server(&[b"http/1.1"]), router.clone(), &ground.shutdown);
-    }
-    Ok(())
+    })
 }
 
 /// Rooms are served by another process: a conference goes by what it knows.

@@ -34,7 +34,7 @@ pub(crate) async fn prove(
     fields: &Fields,
 ) -> Result<AccountCard, Response> {
     let proof = proof(parts, headers, fields).ok_or_else(unproven)?;
-    let origin = Origin { protocol: Protocol::Provisioning, ip: peer.0.ip().to_canonical() };
+    let origin = Origin { protocol: Protocol::Provisioning, ip: peer.address.ip().to_canonical() };
     let identity = parts.auth.authenticator.verify(proof, origin).await.map_err(|denied| refuse(&denied))?;
     match parts.auth.directory.by_id(identity.account).await {
         Ok(Some(card)) => Ok(card),

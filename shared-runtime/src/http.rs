@@ -22,19 +22,34 @@ use tokio_rustls::server::TlsStream;
 
 use crate::Shutdown;
 
-/// Who asks: the address at the other end of the connection.
+/// Who asks, and what carries it.
 #[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
+pub struct Peer {
+    /// The other end of the connection.
+    pub address: SocketAddr,
+    /// Our end.
+    pub local: SocketAddr,
+    /// Whether it is TLS.
+    pub is_protected: bool,
+}
 
 impl axum::extract::connect_info::Connected<IncomingStream<'_, Secured>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Secured>) -> Self {
-        Self(*stream.remote_addr())
+        Self::of(stream.io().get_ref().0, *stream.remote_addr(), true)
     }
 }
 
 impl axum::extract::connect_info::Connected<IncomingStream<'_, TcpListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        Self(*stream.remote_addr())
+        Self::of(stream.io(), *stream.remote_addr(), false)
+    }
+}
+
+impl Peer {
+    fn of(socket: &TcpStream, address: SocketAddr, is_protected: bool) -> Self {
+        // A socket that has no address any more is closed; nothing will be sent by it.
+        let local = socket.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+        Self { address, local, is_protected }
     }
 }
 
@@ -141,6 +156,8 @@ async fn accept(
                 continue;
             }
         };
+        // Small messages of a WebSocket must not wait for more; an error leaves them waiting.
+        let _ = socket.set_nodelay(true);
         let (acceptor, done) = (acceptor.clone(), done.clone());
         tokio::spawn(async move {
             let _held = permit;

@@ -1,10 +1,8 @@
 //! The endpoint: binds, starts shards, and sends what the application wants sent.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use bytes::Bytes;
 use shared_runtime::listen::{self, ListenError, Stack};
 use shared_runtime::{Shutdown, tls::TlsPolicy};
 use sip_core::Message;
@@ -15,13 +13,15 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::application::Application;
 use crate::flow::{Flow, Transport};
+use crate::inlet::Inlet;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::own::{is_local_ip, seen_ip};
 use crate::sent::{Cancel, ReplyTo, SentRequest};
 use crate::shard::{Input, Shard};
 use crate::target::Target;
 use crate::transport::udp::{self, Udp};
-use crate::transport::{Wires, accept, connect, in_process};
+use crate::transport::{Wires, accept, connect, in_process, websocket};
 use crate::via;
 
 /// Where an endpoint listens, its wires within the process, and what it bears.
@@ -60,15 +60,6 @@ pub struct Endpoint {
     tls: TlsConnector,
     bound: Arc<Bound>,
     random: Random,
-}
-
-/// The way in: from wires to shards. What transports hold of the endpoint.
-#[derive(Clone)]
-pub(crate) struct Inlet {
-    pub(crate) wires: Arc<Wires>,
-    pub(crate) shutdown: Shutdown,
-    shards: Arc<[mpsc::Sender<Input>]>,
-    application: Arc<dyn Application>,
 }
 
 impl Endpoint {
@@ -169,6 +160,10 @@ impl Endpoint {
         match target.transport {
             Transport::Udp => self.inlet.wires.udp.flow_to(target.address),
             Transport::InProcess => None,
+            // A browser cannot be called up; it is reached by the connection that it opened (RFC 7118 §5).
+            transport @ (Transport::Ws | Transport::Wss) => {
+                self.inlet.wires.stream_to(transport, target.address)
+            }
             transport => Some(self.inlet.wires.stream_to(transport, target.address).unwrap_or_else(|| {
                 let tls = (transport == Transport::Tls).then(|| self.tls.clone());
                 connect::connect(&self.inlet, transport, target.address, &target.host, tls)
@@ -207,8 +202,14 @@ impl Endpoint {
         match transport {
             Transport::Udp => wires.udp.flow(id, remote),
             Transport::InProcess => Some(in_process::flow(id)).filter(|flow| wires.is_open(flow)),
-            Transport::Tcp | Transport::Tls => wires.connections.with(id, |entry| entry.flow),
+            _ => wires.connections.with(id, |entry| entry.flow),
         }
+    }
+
+    /// The route by which browsers come (RFC 7118), to be joined to an HTTP router that knows its peers as
+    /// [`shared_runtime::http::Peer`].
+    pub fn websocket_route(&self, path: &str) -> axum::Router {
+        websocket::route(path, self.inlet.clone())
     }
 
     /// Sends an ACK of a 2xx, which has no transaction, with a Via of ours on top.
@@ -223,10 +224,10 @@ impl Endpoint {
     pub fn send_stray(&self, response: &Message) {
         let Some(via) = response.top_via() else { return };
         let Some(address) = via::reply_address(&via) else { return };
-        let flow = match via.transport {
-            "UDP" => self.inlet.wires.udp.flow_to(address),
-            "TLS" => self.inlet.wires.stream_to(Transport::Tls, address),
-            _ => self.inlet.wires.stream_to(Transport::Tcp, address),
+        let flow = match Transport::of_via(via.transport) {
+            Some(Transport::Udp) => self.inlet.wires.udp.flow_to(address),
+            Some(transport) => self.inlet.wires.stream_to(transport, address),
+            None => None,
         };
         if let Some(flow) = flow {
             self.inlet.wires.send(flow, response.to_bytes());
@@ -236,7 +237,9 @@ impl Endpoint {
     /// Our address as the peer of a flow should write it: the IP that it sees, and the port that we listen on.
     pub fn address_on(&self, flow: &Flow) -> SocketAddr {
         let listeners = match flow.transport {
-            Transport::Udp => return SocketAddr::new(seen_ip(flow), flow.local.port()),
+            Transport::Udp | Transport::Ws | Transport::Wss => {
+                return SocketAddr::new(seen_ip(flow), flow.local.port());
+            }
             Transport::Tcp | Transport::InProcess => &self.bound.tcp,
             Transport::Tls => &self.bound.tls,
         };
@@ -247,6 +250,10 @@ impl Endpoint {
     /// Whether an IP address and port are ones that we listen on.
     pub fn is_own(&self, host: &str, port: Option<u16>) -> bool {
         let Ok(ip) = host.trim_matches(['[', ']']).parse::<IpAddr>() else { return false };
+        let is_websocket = port.is_some_and(|port| self.inlet.wires.websocket_ports.contains(&port));
+        if is_websocket && is_local_ip(ip) {
+            return true;
+        }
         let all = [(&self.bound.udp, 5060), (&self.bound.tcp, 5060), (&self.bound.tls, 5061)];
         all.into_iter().any(|(bound, default)| {
             bound.iter().any(|local| {
@@ -265,135 +272,6 @@ impl Endpoint {
     }
 }
 
-impl Inlet {
-    /// Takes a datagram. A full shard drops it.
-    pub(crate) fn take_datagram(&self, bytes: Bytes, flow: Flow) {
-        let Some((message, flow)) = self.read(bytes, flow) else { return };
-        if self.shard_of(&message).try_send(Input::Message(Box::new(message), flow)).is_err() {
-            self.wires.metrics.dropped.inc();
-        }
-    }
-
-    /// Takes a message from a stream. Waits while its shard is full.
-    pub(crate) async fn take_framed(&self, bytes: Bytes, flow: Flow) {
-        let Some((message, flow)) = self.read(bytes, flow) else { return };
-        // An error says that the endpoint stopped.
-        let _ = self.shard_of(&message).send(Input::Message(Box::new(message), flow)).await;
-    }
-
-    /// A connection is closed: tells every shard, and the application.
-    pub(crate) async fn flow_lost(&self, flow: Flow) {
-        for shard in self.shards.iter() {
-            // As above.
-            let _ = shard.send(Input::FlowLost(flow)).await;
-        }
-        self.application.flow_lost(flow);
-    }
-
-    /// Parses and stamps; a malformed request is answered, without a transaction (RFC 3261 §8.2.7).
-    fn read(&self, bytes: Bytes, flow: Flow) -> Option<(Message, Flow)> {
-        self.wires.metrics.received(flow.transport);
-        match Message::parse(bytes) {
-            Ok(message) if !message.is_request() => Some((message, flow)),
-            Ok(mut message) => {
-                let flow = stamp(&mut message, flow);
-                Some((message, flow))
-            }
-            Err(malformed) => {
-                self.wires.metrics.malformed.inc();
-                tracing::debug!(fault = malformed.reason, ?flow, "malformed message");
-                self.answer_malformed(*malformed.readable?, flow, (malformed.status, malformed.reason));
-                None
-            }
-        }
-    }
-
-    /// The stream that these bytes came on cannot go on; if they are a request, it is told why.
-    pub(crate) fn refuse(&self, bytes: Bytes, flow: Flow, status: u16) {
-        self.wires.metrics.malformed.inc();
-        tracing::debug!(status, ?flow, "a SIP stream has no frames, or too large ones");
-        let (request, reason) = match Message::parse(bytes) {
-            Ok(message) => (message, ""),
-            Err(malformed) => match malformed.readable {
-                Some(readable) => (*readable, malformed.reason),
-                None => return,
-            },
-        };
-        let reason = match status {
-            413 => "",
-            _ if request.value(Name::ContentLength).is_none() => "Missing Content-Length",
-            _ => reason,
-        };
-        self.answer_malformed(request, flow, (status, reason));
-    }
-
-    fn answer_malformed(&self, mut request: Message, flow: Flow, (status, reason): (u16, &str)) {
-        if request.is_request() && request.method() != "ACK" && request.top_via().is_some() {
-            let flow = stamp(&mut request, flow);
-            let mut response = Message::response(&request, status, reason);
-            response.ensure_content_length();
-            self.wires.send(flow, response.to_bytes());
-        }
-    }
-
-    /// The shard of a message: its topmost branch decides, which a request shares with its CANCEL, its ACK, and its
-    /// responses.
-    fn shard_of(&self, message: &Message) -> &mpsc::Sender<Input> {
-        let mut hasher = DefaultHasher::new();
-        match message.top_via().and_then(|via| via.branch()) {
-            Some(branch) => branch.hash(&mut hasher),
-            None => message.call_id().hash(&mut hasher),
-        }
-        &self.shards[(hasher.finish() % self.shards.len() as u64) as usize]
-    }
-}
-
-fn stamp(request: &mut Message, flow: Flow) -> Flow {
-    match flow.transport {
-        Transport::InProcess => flow,
-        Transport::Udp => Flow { remote: via::stamp(request, flow.remote), ..flow },
-        Transport::Tcp | Transport::Tls => {
-            via::stamp(request, flow.remote);
-            flow
-        }
-    }
-}
-
-/// Our IP as the peer of a flow sees it.
-fn seen_ip(flow: &Flow) -> IpAddr {
-    let ip = flow.local.ip().to_canonical();
-    if ip.is_unspecified() { local_ip(flow.remote) } else { ip }
-}
-
-/// The IP that the system would use towards `remote`.
-pub(crate) fn local_ip(remote: SocketAddr) -> IpAddr {
-    let (any, loopback): (IpAddr, IpAddr) = if remote.is_ipv4() {
-        (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::LOCALHOST.into())
-    } else {
-        (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::LOCALHOST.into())
-    };
-    // Connecting a datagram socket sends nothing; it asks the routing table.
-    let asked = std::net::UdpSocket::bind((any, 0)).and_then(|socket| {
-        socket.connect(remote)?;
-        socket.local_addr()
-    });
-    asked.map_or(loopback, |local| local.ip())
-}
-
-/// Whether the machine has this IP. Few addresses are ever asked for, and they are remembered.
-fn is_local_ip(ip: IpAddr) -> bool {
-    static KNOWN: OnceLock<dashmap::DashMap<IpAddr, bool>> = OnceLock::new();
-    let known = KNOWN.get_or_init(dashmap::DashMap::new);
-    if let Some(answer) = known.get(&ip).map(|answer| *answer) {
-        return answer;
-    }
-    let answer = std::net::UdpSocket::bind((ip, 0)).is_ok();
-    if known.len() < MOST_KNOWN_IPS {
-        known.insert(ip, answer);
-    }
-    answer
-}
-
 fn spawn_until_shutdown(shutdown: &Shutdown, task: impl Future<Output = ()> + Send + 'static) {
     let stop = shutdown.clone();
     shutdown.spawn(async move {
@@ -408,5 +286,3 @@ fn spawn_until_shutdown(shutdown: &Shutdown, task: impl Future<Output = ()> + Se
 const INBOX: usize = 16_384;
 /// Answers that wait for whoever sent the request.
 const ANSWERS: usize = 32;
-/// IP addresses that are remembered as ours or not.
-const MOST_KNOWN_IPS: usize = 1_024;

@@ -13,6 +13,10 @@ pub enum Transport {
     Tcp,
     /// A protected stream.
     Tls,
+    /// A WebSocket (RFC 7118).
+    Ws,
+    /// A protected WebSocket.
+    Wss,
     /// Another endpoint in this process.
     InProcess,
 }
@@ -32,19 +36,20 @@ pub struct Flow {
 
 impl Transport {
     /// Every transport, in the order of their declaration.
-    pub(crate) const ALL: [Self; 4] = [Self::Udp, Self::Tcp, Self::Tls, Self::InProcess];
+    pub(crate) const ALL: [Self; 6] = [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss, Self::InProcess];
 
     /// The word in a metric's label.
     pub(crate) fn as_label(self) -> &'static str {
         match self {
             Self::InProcess => "in_process",
+            Self::Wss => "wss",
             other => other.as_param(),
         }
     }
 
     /// Whether each of its flows is a connection.
     pub(crate) fn is_stream(self) -> bool {
-        matches!(self, Self::Tcp | Self::Tls)
+        matches!(self, Self::Tcp | Self::Tls | Self::Ws | Self::Wss)
     }
 
     /// The word in a Via (RFC 3261 §20.42). In-process looks like TCP to whoever reads the Via.
@@ -53,15 +58,25 @@ impl Transport {
             Self::Udp => "UDP",
             Self::Tcp | Self::InProcess => "TCP",
             Self::Tls => "TLS",
+            Self::Ws => "WS",
+            Self::Wss => "WSS",
         }
     }
 
-    /// The word in a `transport` parameter.
+    /// The transport that a Via names.
+    pub(crate) fn of_via(word: &str) -> Option<Self> {
+        [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss]
+            .into_iter()
+            .find(|transport| transport.as_via().eq_ignore_ascii_case(word))
+    }
+
+    /// The word in a `transport` parameter. RFC 7118 §5.2 has one for both kinds of WebSocket.
     pub fn as_param(self) -> &'static str {
         match self {
             Self::Udp => "udp",
             Self::Tcp | Self::InProcess => "tcp",
             Self::Tls => "tls",
+            Self::Ws | Self::Wss => "ws",
         }
     }
 
@@ -69,13 +84,13 @@ impl Transport {
     pub fn reliability(self) -> Reliability {
         match self {
             Self::Udp => Reliability::Unreliable,
-            Self::Tcp | Self::Tls | Self::InProcess => Reliability::Reliable,
+            _ => Reliability::Reliable,
         }
     }
 
     /// Whether a stranger on the way can read it.
     pub fn is_protected(self) -> bool {
-        matches!(self, Self::Tls | Self::InProcess)
+        matches!(self, Self::Tls | Self::Wss | Self::InProcess)
     }
 }
 

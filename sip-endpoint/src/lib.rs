@@ -26,8 +26,10 @@
 mod application;
 mod endpoint;
 mod flow;
+mod inlet;
 mod limits;
 mod metrics;
+mod own;
 mod sent;
 mod shard;
 mod target;

@@ -24,6 +24,9 @@ pub struct Limits {
     /// How long a connection may be silent: a little more than the longest registration. Default `3700s`.
     #[serde(with = "shared_runtime::config::duration")]
     pub idle: Duration,
+    /// How often a WebSocket's peer is pinged; one that does not answer until the next time is closed. Default `30s`.
+    #[serde(with = "shared_runtime::config::duration")]
+    pub websocket_ping: Duration,
 }
 
 impl Default for Limits {
@@ -35,6 +38,7 @@ impl Default for Limits {
             greeting: Duration::from_secs(30),
             unproven: Duration::from_secs(120),
             idle: Duration::from_secs(3_700),
+            websocket_ping: Duration::from_secs(30),
         }
     }
 }

@@ -167,6 +167,11 @@ pub const KEYS: &[Key] = &[
         "how long a connection may last whose peer neither proves who it is nor has a call",
     ),
     Key::new("sip.limits.idle", "\"3700s\"", "how long a connection may be silent"),
+    Key::new(
+        "sip.limits.websocket_ping",
+        "\"30s\"",
+        "how often a WebSocket is pinged; one that does not answer until the next time is closed",
+    ),
     Key::new("sip.timers.b", "\"32s\"", "how long a transaction waits for an answer (RFC 3261 Timers B, F)"),
     Key::new(
         "sip.timers.c",

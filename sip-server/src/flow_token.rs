@@ -64,6 +64,8 @@ pub(crate) fn name(flow: &Flow) -> String {
         Transport::Udp => 'u',
         Transport::Tcp => 't',
         Transport::Tls => 's',
+        Transport::Ws => 'w',
+        Transport::Wss => 'x',
         Transport::InProcess => 'p',
     };
     let ip = match flow.remote.ip().to_canonical() {
@@ -81,6 +83,8 @@ pub(crate) fn parse(name: &str, endpoint: &Endpoint) -> Option<Flow> {
         "u" => Transport::Udp,
         "t" => Transport::Tcp,
         "s" => Transport::Tls,
+        "w" => Transport::Ws,
+        "x" => Transport::Wss,
         "p" => Transport::InProcess,
         _ => return None,
     };

@@ -154,6 +154,11 @@ impl SipServer {
     pub fn bound(&self) -> &Bound {
         self.server.endpoint().bound()
     }
+
+    /// Its sockets and flows, for whoever has an HTTP router to join its WebSockets to.
+    pub fn endpoint(&self) -> &Endpoint {
+        self.server.endpoint()
+    }
 }
 
 impl Server {

@@ -9,8 +9,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::connections::{Refusal, Seat};
 use super::stream::{self, Opened};
-use crate::endpoint::Inlet;
 use crate::flow::Transport;
+use crate::inlet::Inlet;
 use crate::metrics::Refused;
 
 /// Accepts until shutdown.

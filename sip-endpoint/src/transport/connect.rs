@@ -9,8 +9,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::stream::{self, Opened};
-use crate::endpoint::Inlet;
 use crate::flow::{Flow, Transport};
+use crate::inlet::Inlet;
 
 /// Opens a connection; messages wait in its outbox until it stands. A connection that fails is told as a lost flow.
 pub(crate) fn connect(
@@ -20,7 +20,7 @@ pub(crate) fn connect(
     host: &str,
     tls: Option<TlsConnector>,
 ) -> Flow {
-    let local = SocketAddr::new(crate::endpoint::local_ip(remote), 0);
+    let local = SocketAddr::new(crate::own::local_ip(remote), 0);
     let seat = inlet.wires.connections.admit_own();
     let opened = Opened::enter_own(inlet, transport, local, remote, seat);
     let flow = opened.flow;

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::endpoint::Inlet;
 use crate::flow::{Flow, Transport};
+use crate::inlet::Inlet;
 
 /// One end of the wire.
 pub struct Port {

@@ -8,11 +8,13 @@ mod patience;
 pub(crate) mod stream;
 mod stun;
 pub(crate) mod udp;
+pub(crate) mod websocket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dashmap::DashSet;
 use tokio::sync::mpsc;
 
 use crate::flow::{Flow, Transport};
@@ -26,6 +28,8 @@ pub(crate) struct Wires {
     pub(crate) udp: Udp,
     pub(crate) ports: Vec<mpsc::Sender<Bytes>>,
     pub(crate) connections: Arc<Connections>,
+    /// Ports that WebSockets were accepted on.
+    pub(crate) websocket_ports: DashSet<u16>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
 }
@@ -33,7 +37,7 @@ pub(crate) struct Wires {
 impl Wires {
     pub(crate) fn new(udp: Udp, ports: Vec<mpsc::Sender<Bytes>>, limits: Limits, metrics: Metrics) -> Self {
         let connections = Arc::new(Connections::new(limits.connections, limits.connections_per_network));
-        Self { udp, ports, connections, limits, metrics }
+        Self { udp, ports, connections, websocket_ports: DashSet::new(), limits, metrics }
     }
 
     /// Sends without waiting. A full socket drops a datagram; a peer that does not read its stream loses it.
@@ -43,7 +47,7 @@ impl Wires {
             Transport::InProcess => {
                 self.ports.get(flow.id as usize).is_some_and(|port| port.try_send(bytes).is_ok())
             }
-            Transport::Tcp | Transport::Tls => self.send_on_connection(&flow, bytes),
+            _ => self.send_on_connection(&flow, bytes),
         };
         if !is_sent {
             self.metrics.dropped.inc();
@@ -66,7 +70,7 @@ impl Wires {
         match flow.transport {
             Transport::Udp => self.udp.is_open(flow),
             Transport::InProcess => self.ports.len() > flow.id as usize,
-            Transport::Tcp | Transport::Tls => self.connections.is_open(flow.id),
+            _ => self.connections.is_open(flow.id),
         }
     }
 

@@ -23,8 +23,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connections::{Entry, Seat};
 use super::patience::Patience;
-use crate::endpoint::Inlet;
 use crate::flow::{Flow, Transport};
+use crate::inlet::Inlet;
 use crate::metrics::Refused;
 
 /// A connection that others see, and that its task serves.
@@ -167,7 +167,7 @@ async fn read(
     }
 }
 
-fn is_trusted(inlet: &Inlet, flow: &Flow) -> bool {
+pub(super) fn is_trusted(inlet: &Inlet, flow: &Flow) -> bool {
     inlet.wires.connections.with(flow.id, |entry| entry.is_trusted).unwrap_or(false)
 }
 

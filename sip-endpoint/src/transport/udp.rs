@@ -22,8 +22,9 @@ use tokio::net::UdpSocket;
 
 use super::accept::canonical;
 use super::stun;
-use crate::endpoint::{Inlet, local_ip};
 use crate::flow::{Flow, Transport};
+use crate::inlet::Inlet;
+use crate::own::local_ip;
 
 /// All UDP listeners of an endpoint.
 #[derive(Default)]
@@ -185,7 +186,7 @@ fn take(datagram: &[u8], flow: Flow, inlet: &Inlet) {
 fn receive(
     socket: &UdpSocket,
     buffer: &mut [u8],
-    control: &mut Vec<u8>,
+    control: &mut [u8],
 ) -> std::io::Result<Option<(usize, SocketAddr, Option<IpAddr>)>> {
     let mut space = [IoSliceMut::new(buffer)];
     let message =

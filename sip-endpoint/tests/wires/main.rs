@@ -6,3 +6,4 @@
 mod datagrams;
 mod limits;
 mod rig;
+mod websockets;

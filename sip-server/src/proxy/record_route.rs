@@ -30,6 +30,7 @@ pub(crate) fn record_route(
             Transport::Udp | Transport::InProcess => "",
             Transport::Tcp => ";transport=tcp",
             Transport::Tls => ";transport=tls",
+            Transport::Ws | Transport::Wss => ";transport=ws",
         };
         request.push_front(
             Name::RecordRoute,

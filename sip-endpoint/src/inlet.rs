@@ -1,0 +1,124 @@
+//! The way in: what came by a wire is read, stamped with where it came from, and handed to its shard.
+//!
+//! In    the bytes of one message, and the flow that they came by.
+//! Out   a message for one shard; a malformed request is answered here, without a transaction (RFC 3261 §8.2.7).
+//! Errors a full shard drops a datagram and slows a stream.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use shared_runtime::Shutdown;
+use sip_core::Message;
+use sip_core::header::Name;
+use tokio::sync::mpsc;
+
+use crate::application::Application;
+use crate::flow::{Flow, Transport};
+use crate::shard::Input;
+use crate::transport::Wires;
+use crate::via;
+
+/// The way in: from wires to shards. What transports hold of the endpoint.
+#[derive(Clone)]
+pub(crate) struct Inlet {
+    pub(crate) wires: Arc<Wires>,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) shards: Arc<[mpsc::Sender<Input>]>,
+    pub(crate) application: Arc<dyn Application>,
+}
+
+impl Inlet {
+    /// Takes a datagram. A full shard drops it.
+    pub(crate) fn take_datagram(&self, bytes: Bytes, flow: Flow) {
+        let Some((message, flow)) = self.read(bytes, flow) else { return };
+        if self.shard_of(&message).try_send(Input::Message(Box::new(message), flow)).is_err() {
+            self.wires.metrics.dropped.inc();
+        }
+    }
+
+    /// Takes a message from a stream. Waits while its shard is full.
+    pub(crate) async fn take_framed(&self, bytes: Bytes, flow: Flow) {
+        let Some((message, flow)) = self.read(bytes, flow) else { return };
+        // An error says that the endpoint stopped.
+        let _ = self.shard_of(&message).send(Input::Message(Box::new(message), flow)).await;
+    }
+
+    /// A connection is closed: tells every shard, and the application.
+    pub(crate) async fn flow_lost(&self, flow: Flow) {
+        for shard in self.shards.iter() {
+            // As above.
+            let _ = shard.send(Input::FlowLost(flow)).await;
+        }
+        self.application.flow_lost(flow);
+    }
+
+    /// Parses and stamps; a malformed request is answered, without a transaction (RFC 3261 §8.2.7).
+    fn read(&self, bytes: Bytes, flow: Flow) -> Option<(Message, Flow)> {
+        self.wires.metrics.received(flow.transport);
+        match Message::parse(bytes) {
+            Ok(message) if !message.is_request() => Some((message, flow)),
+            Ok(mut message) => {
+                let flow = stamp(&mut message, flow);
+                Some((message, flow))
+            }
+            Err(malformed) => {
+                self.wires.metrics.malformed.inc();
+                tracing::debug!(fault = malformed.reason, ?flow, "malformed message");
+                self.answer_malformed(*malformed.readable?, flow, (malformed.status, malformed.reason));
+                None
+            }
+        }
+    }
+
+    /// The stream that these bytes came on cannot go on; if they are a request, it is told why.
+    pub(crate) fn refuse(&self, bytes: Bytes, flow: Flow, status: u16) {
+        self.wires.metrics.malformed.inc();
+        tracing::debug!(status, ?flow, "a SIP stream has no frames, or too large ones");
+        let (request, reason) = match Message::parse(bytes) {
+            Ok(message) => (message, ""),
+            Err(malformed) => match malformed.readable {
+                Some(readable) => (*readable, malformed.reason),
+                None => return,
+            },
+        };
+        let reason = match status {
+            413 => "",
+            _ if request.value(Name::ContentLength).is_none() => "Missing Content-Length",
+            _ => reason,
+        };
+        self.answer_malformed(request, flow, (status, reason));
+    }
+
+    fn answer_malformed(&self, mut request: Message, flow: Flow, (status, reason): (u16, &str)) {
+        if request.is_request() && request.method() != "ACK" && request.top_via().is_some() {
+            let flow = stamp(&mut request, flow);
+            let mut response = Message::response(&request, status, reason);
+            response.ensure_content_length();
+            self.wires.send(flow, response.to_bytes());
+        }
+    }
+
+    /// The shard of a message: its topmost branch decides, which a request shares with its CANCEL, its ACK, and its
+    /// responses.
+    pub(crate) fn shard_of(&self, message: &Message) -> &mpsc::Sender<Input> {
+        let mut hasher = DefaultHasher::new();
+        match message.top_via().and_then(|via| via.branch()) {
+            Some(branch) => branch.hash(&mut hasher),
+            None => message.call_id().hash(&mut hasher),
+        }
+        &self.shards[(hasher.finish() % self.shards.len() as u64) as usize]
+    }
+}
+
+fn stamp(request: &mut Message, flow: Flow) -> Flow {
+    match flow.transport {
+        // RFC 7118 §5.3: who is in front of a WebSocket is nobody's business.
+        Transport::InProcess | Transport::Ws | Transport::Wss => flow,
+        Transport::Udp => Flow { remote: via::stamp(request, flow.remote), ..flow },
+        Transport::Tcp | Transport::Tls => {
+            via::stamp(request, flow.remote);
+            flow
+        }
+    }
+}
