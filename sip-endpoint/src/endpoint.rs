@@ -17,9 +17,9 @@ use crate::inlet::Inlet;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::own::{is_local_ip, seen_ip};
+use crate::resolve::{Naming, Resolver, Target};
 use crate::sent::{Cancel, ReplyTo, SentRequest};
 use crate::shard::{Input, Shard};
-use crate::target::Target;
 use crate::transport::udp::{self, Udp};
 use crate::transport::{Wires, accept, connect, in_process, websocket};
 use crate::via;
@@ -37,6 +37,8 @@ pub struct Listeners {
     pub ports: Vec<in_process::Port>,
     /// Bounds on its peers.
     pub limits: Limits,
+    /// How names are looked up.
+    pub naming: Naming,
 }
 
 /// Where an endpoint really listens.
@@ -113,7 +115,9 @@ impl Endpoint {
             };
             spawn_until_shutdown(shutdown, shard.run(timers, inputs));
         }
-        let inlet = Inlet { wires, shutdown: shutdown.clone(), shards: inboxes.into(), application };
+        let resolver = Resolver::new(&listeners.naming, random);
+        let inlet =
+            Inlet { wires, shutdown: shutdown.clone(), resolver, shards: inboxes.into(), application };
         for (index, socket) in inlet.wires.udp.sockets() {
             spawn_until_shutdown(shutdown, udp::read(socket, index, inlet.clone()));
         }
@@ -134,6 +138,11 @@ impl Endpoint {
     /// The flow of the wire with this index.
     pub fn port(&self, index: usize) -> Flow {
         in_process::flow(index as u64)
+    }
+
+    /// Finds where URIs lead.
+    pub fn resolver(&self) -> &Resolver {
+        &self.inlet.resolver
     }
 
     /// A random number.

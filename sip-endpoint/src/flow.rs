@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 
+use serde::Deserialize;
 use sip_core::transaction::Reliability;
 
 /// What carries a flow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Transport {
     /// Datagrams.
     Udp,

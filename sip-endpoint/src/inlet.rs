@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::application::Application;
 use crate::flow::{Flow, Transport};
+use crate::resolve::Resolver;
 use crate::shard::Input;
 use crate::transport::Wires;
 use crate::via;
@@ -24,6 +25,7 @@ use crate::via;
 pub(crate) struct Inlet {
     pub(crate) wires: Arc<Wires>,
     pub(crate) shutdown: Shutdown,
+    pub(crate) resolver: Resolver,
     pub(crate) shards: Arc<[mpsc::Sender<Input>]>,
     pub(crate) application: Arc<dyn Application>,
 }

@@ -30,9 +30,9 @@ mod inlet;
 mod limits;
 mod metrics;
 mod own;
+mod resolve;
 mod sent;
 mod shard;
-mod target;
 mod transport;
 mod via;
 
@@ -41,6 +41,6 @@ pub use endpoint::{Bound, Endpoint, Listeners, Random};
 pub use flow::{Flow, Transport};
 pub use limits::Limits;
 pub use metrics::Metrics;
+pub use resolve::{Naming, ResolveError, Resolver, Target};
 pub use sent::{Answer, Cancel, ReplyTo, SentRequest};
-pub use target::{ResolveError, Target};
 pub use transport::in_process::{Port, pair};

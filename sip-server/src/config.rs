@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use shared_runtime::config::Key;
-use sip_endpoint::Limits;
+use sip_endpoint::{Limits, Transport};
 
 use crate::challenge::{ChallengePolicy, ChallengeRule};
 use crate::features::session_timer::Policy;
@@ -20,6 +20,11 @@ pub struct Config {
     pub tcp: Vec<SocketAddr>,
     /// TLS listeners. Default `0.0.0.0:5061`.
     pub tls: Vec<SocketAddr>,
+    /// Name servers. Default: those of the system.
+    pub dns: Vec<SocketAddr>,
+    /// Transports to other servers in the order in which they are tried, where their domain has no wish. Default `tls`,
+    /// `tcp`, `udp`.
+    pub prefer: Vec<Transport>,
     /// How long things may take.
     pub timers: TimerConfig,
     /// Bounds on peers and their connections.
@@ -112,6 +117,12 @@ pub const KEYS: &[Key] = &[
     Key::new("sip.udp", "[\"0.0.0.0:5060\"]", "UDP listeners"),
     Key::new("sip.tcp", "[\"0.0.0.0:5060\"]", "TCP listeners"),
     Key::new("sip.tls", "[\"0.0.0.0:5061\"]", "TLS listeners"),
+    Key::new("sip.dns", "[]", "name servers; none: those of the system"),
+    Key::new(
+        "sip.prefer",
+        "[\"tls\", \"tcp\", \"udp\"]",
+        "transports to other servers in the order in which they are tried, where their domain has no wish",
+    ),
     Key::new("sip.contacts", "10", "contacts that one account may bind"),
     Key::new(
         "sip.first_challenge_only",
@@ -190,6 +201,8 @@ impl Default for Config {
             udp: any(5060),
             tcp: any(5060),
             tls: any(5061),
+            dns: Vec::new(),
+            prefer: vec![Transport::Tls, Transport::Tcp, Transport::Udp],
             timers: TimerConfig::default(),
             limits: Limits::default(),
             contacts: 10,

@@ -12,11 +12,11 @@ use shared_model::Aor;
 use shared_runtime::unix_millis;
 use shared_store::StoreError;
 use sip_core::{Message, Uri};
-use sip_endpoint::{Flow, Target};
+use sip_endpoint::{Flow, ResolveError};
 
 use crate::features::Destination;
 use crate::gruu::Device;
-use crate::location::Branch;
+use crate::location::{Branch, Way};
 use crate::server::Server;
 
 /// Where a URI leads.
@@ -82,7 +82,8 @@ pub(crate) async fn find(server: &Server, uri: &Uri<'_>, is_trusted: bool) -> Re
         server.auth.directory.by_number(&number).await?
     } else if !server.is_our_host(uri) {
         if is_trusted {
-            return Ok(Found::along(towards(server, uri).await?, Destination::Foreign));
+            let branch = towards(server, uri, Destination::Foreign).await?;
+            return Ok(Found { groups: vec![vec![branch]], callee: None });
         }
         return Err(Nowhere::NoRelaying);
     } else if let Some(Device::Temporary(account, ..)) = &device {
@@ -103,13 +104,15 @@ pub(crate) async fn devices(
     server.reach().find(callee, None, unix_millis()).await
 }
 
-/// The flow to the host of a URI.
-pub(crate) async fn towards(server: &Server, uri: &Uri<'_>) -> Result<Flow, Nowhere> {
-    let target = Target::resolve(uri).await.map_err(|error| {
+/// A branch to the host of a URI, and other ways there (RFC 3263 §4.3).
+pub(crate) async fn towards(server: &Server, uri: &Uri<'_>, to: Destination) -> Result<Branch, Nowhere> {
+    let targets = server.endpoint().resolver().targets(uri).await.map_err(|error| {
         tracing::debug!(%error, "a request leads nowhere");
-        Nowhere::HostNotFound
+        if error == ResolveError::Silence { Nowhere::NoWay } else { Nowhere::HostNotFound }
     })?;
-    server.endpoint().flow_to(&target).ok_or(Nowhere::NoWay)
+    let mut ways = targets.into_iter();
+    let flow = ways.find_map(|target| server.endpoint().flow_to(&target)).ok_or(Nowhere::NoWay)?;
+    Ok(Branch { others: ways.rev().map(Way::Server).collect(), ..Branch::along(flow, to) })
 }
 
 /// Groups as they are rung: none larger than the breadth of the request (RFC 5393 §5.3.3).

@@ -102,7 +102,7 @@ async fn in_dialog(server: &Server, request: &Message, tokens: &[String]) -> Res
         (named, hosted) => match (remembered().or(hosted), named) {
             (Some(flow), _) => flow,
             // The token proves the dialog, but its connection is gone: the Contact is another way to the device.
-            (None, Some(_)) => next_hop(server, request).await?,
+            (None, Some(_)) => next_hop(server, request, Destination::Device).await?.flow,
             (None, None) => return Err(answer(request, 481, "")),
         },
     };
@@ -172,7 +172,7 @@ async fn find(
     let found = if request.value(Name::Route).is_none() {
         destination::find(server, uri, is_trusted).await.map_err(|nowhere| nowhere.answer(request))?
     } else if is_trusted {
-        let branch = Branch::along(next_hop(server, request).await?, Destination::Foreign);
+        let branch = next_hop(server, request, Destination::Foreign).await?;
         Found { groups: vec![vec![branch]], callee: None }
     } else {
         // Somebody's Route leads elsewhere: for users of ours only.
@@ -203,11 +203,11 @@ async fn refuse_unwanted(
 }
 
 /// Where the topmost Route, or else the Request-URI, leads (§16.6, item 6).
-async fn next_hop(server: &Server, request: &Message) -> Result<Flow, Box<Message>> {
+async fn next_hop(server: &Server, request: &Message, to: Destination) -> Result<Branch, Box<Message>> {
     let route = request.elements(Name::Route).next().and_then(NameAddr::parse).map(|route| route.uri);
     let uri = Uri::parse(route.unwrap_or(request.uri()));
     let uri = uri.ok_or_else(|| Nowhere::Unreadable.answer(request))?;
-    destination::towards(server, &uri).await.map_err(|nowhere| nowhere.answer(request))
+    destination::towards(server, &uri, to).await.map_err(|nowhere| nowhere.answer(request))
 }
 
 /// §16.3, item 5: a proxy does what Proxy-Require asks, or says that it does not know it.

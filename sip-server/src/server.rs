@@ -14,7 +14,7 @@ use sip_core::header::Name;
 use sip_core::proxy::{pop_routes, prepare_copy};
 use sip_core::transaction::Timers;
 use sip_core::{Message, Uri};
-use sip_endpoint::{Application, Bound, Endpoint, Flow, Incoming, Listeners, Port};
+use sip_endpoint::{Application, Bound, Endpoint, Flow, Incoming, Listeners, Naming, Port};
 use tracing::Instrument;
 
 use crate::awaited::Awaited;
@@ -128,6 +128,7 @@ impl SipServer {
             tls: config.tls.clone(),
             ports,
             limits: config.limits.clone(),
+            naming: Naming { servers: config.dns.clone(), prefer: config.prefer.clone() },
         };
         let timers = Timers {
             b: config.timers.b,

@@ -73,8 +73,9 @@ impl Opened {
         Self { flow, outbox, is_own, _seat: seat }
     }
 
-    /// It could not be opened.
+    /// It could not be opened: others are tried before this target for a while.
     pub(crate) async fn fail(self, inlet: &Inlet) {
+        inlet.resolver.failed_at(self.flow.transport, self.flow.remote);
         inlet.wires.connections.leave(&self.flow);
         self.ended(inlet).await;
     }

@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "a test may keep more of the rig than it looks at")]
 
 mod datagrams;
+mod dns;
 mod limits;
+mod names;
 mod rig;
 mod websockets;
