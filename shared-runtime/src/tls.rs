@@ -4,23 +4,30 @@
 //! Out   `rustls` configurations that share one certificate resolver, one list of versions and suites.
 //! State the current certificate, swapped whole by [`TlsPolicy::reload`]; open connections keep theirs.
 //! Errors [`TlsError`] names the file. Without a certificate a local CA is made in the data folder, with a warning.
-//! Not here: ACME, SNI with several certificates, client certificates.
+//! Not here: ACME, SNI with several certificates.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
+use rustls::client::ResolvesClientCert;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme};
 use serde::Deserialize;
 
 use crate::config::Key;
 
+mod authorities;
 mod local_ca;
+mod peer;
+
+pub use peer::PeerCertificate;
 
 /// `[tls]`: what protects every connection.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -30,6 +37,10 @@ pub struct Config {
     pub certificate: Option<PathBuf>,
     /// PEM file with the private key of the certificate.
     pub key: Option<PathBuf>,
+    /// PEM file with the roots of clients that prove who they are by a certificate. Default: none, and none is asked for.
+    pub client_ca: Option<PathBuf>,
+    /// PEM file with roots of servers that are believed beside those of the system. Default: none.
+    pub trust: Option<PathBuf>,
     /// Refuse passwords on unencrypted connections from anywhere but loopback. Default true.
     pub require: bool,
 }
@@ -42,12 +53,18 @@ pub const KEYS: &[Key] = &[
         "PEM file with the certificate and its chain; none: a local CA in data_dir",
     ),
     Key::new("tls.key", "", "PEM file with the certificate's private key"),
+    Key::new(
+        "tls.client_ca",
+        "",
+        "PEM file with the roots of clients' certificates; none: none is asked for",
+    ),
+    Key::new("tls.trust", "", "PEM file with roots of other servers that are believed beside the system's"),
     Key::new("tls.require", "true", "refuse passwords on unencrypted connections from anywhere but loopback"),
 ];
 
 impl Default for Config {
     fn default() -> Self {
-        Self { certificate: None, key: None, require: true }
+        Self { certificate: None, key: None, client_ca: None, trust: None, require: true }
     }
 }
 
@@ -76,6 +93,8 @@ pub enum TlsError {
 pub struct TlsPolicy {
     current: Arc<Current>,
     files: Files,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+    trust: Option<Arc<RootCertStore>>,
     require: bool,
 }
 
@@ -89,7 +108,11 @@ struct Files {
 
 /// The certificate that new handshakes are answered with.
 #[derive(Debug)]
-struct Current(ArcSwap<CertifiedKey>);
+struct Current {
+    key: ArcSwap<CertifiedKey>,
+    /// Whether our own CA made it, whom no stranger believes.
+    is_local: bool,
+}
 
 impl TlsPolicy {
     /// Loads the certificate, or makes a local CA in `data_dir/tls` that certifies `names` and loopback.
@@ -101,13 +124,16 @@ impl TlsPolicy {
             (None, None) => local_ca::certify(&data_dir.join("tls"), names)?,
             _ => return Err(TlsError::HalfGiven),
         };
-        let current = Arc::new(Current(ArcSwap::from_pointee(files.load()?)));
-        Ok(Self { current, files, require: config.require })
+        let key = ArcSwap::from_pointee(files.load()?);
+        let current = Arc::new(Current { key, is_local: files.local_ca.is_some() });
+        let clients = config.client_ca.as_deref().map(authorities::clients).transpose()?;
+        let trust = config.trust.as_deref().map(authorities::read).transpose()?.map(Arc::new);
+        Ok(Self { current, files, clients, trust, require: config.require })
     }
 
     /// Reads the files again; new handshakes use what is there now. On an error the old certificate stays.
     pub fn reload(&self) -> Result<(), TlsError> {
-        self.current.0.store(Arc::new(self.files.load()?));
+        self.current.key.store(Arc::new(self.files.load()?));
         Ok(())
     }
 
@@ -129,14 +155,33 @@ impl TlsPolicy {
         Arc::new(config)
     }
 
-    /// What a connection to another server uses: the system's roots and our own CA.
+    /// As [`TlsPolicy::server`]; clients are asked for a certificate if `tls.client_ca` is given, and need none.
+    pub fn mutual_server(&self, alpn: &[&[u8]]) -> Arc<ServerConfig> {
+        let Some(clients) = &self.clients else { return self.server(alpn) };
+        let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&self.current) as _;
+        let mut config = ServerConfig::builder()
+            .with_client_cert_verifier(Arc::clone(clients))
+            .with_cert_resolver(resolver);
+        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        Arc::new(config)
+    }
+
+    /// What a connection to another server uses whose name `verifier` judges. It shows our certificate to a server that
+    /// asks for one of its kind.
+    pub fn mutual_client(&self, verifier: Arc<dyn ServerCertVerifier>) -> Arc<ClientConfig> {
+        let ours: Arc<dyn ResolvesClientCert> = Arc::clone(&self.current) as _;
+        let builder = ClientConfig::builder().dangerous().with_custom_certificate_verifier(verifier);
+        Arc::new(builder.with_client_cert_resolver(ours))
+    }
+
+    /// Whom we believe about servers: the system's roots, our own CA, and `tls.trust`.
+    pub fn roots(&self) -> RootCertStore {
+        authorities::servers(self.local_ca(), self.trust.as_deref())
+    }
+
+    /// What a connection to another server uses: the system's roots, our own CA, and `tls.trust`.
     pub fn client(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        for file in [Some(Path::new(SYSTEM_ROOTS)), self.local_ca()].into_iter().flatten() {
-            if let Ok(certificates) = CertificateDer::pem_file_iter(file) {
-                roots.add_parsable_certificates(certificates.flatten());
-            }
-        }
+        let roots = self.roots();
         let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         Arc::new(config)
@@ -144,7 +189,7 @@ impl TlsPolicy {
 
     /// The channel binding `tls-server-end-point` of the current certificate (RFC 5929 §4.1).
     pub fn server_end_point(&self) -> Vec<u8> {
-        self.current.0.load().cert.first().map(|leaf| end_point(leaf)).unwrap_or_default()
+        self.current.key.load().cert.first().map(|leaf| end_point(leaf)).unwrap_or_default()
     }
 }
 
@@ -171,7 +216,24 @@ impl Files {
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
+        Some(self.key.load_full())
+    }
+}
+
+impl ResolvesClientCert for Current {
+    /// A server names the roots that it believes (RFC 8446 §4.2.4). One that is made here is shown to those alone that
+    /// believe its maker: others would end the handshake.
+    fn resolve(&self, hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let key = self.key.load_full();
+        let is_hinted = || {
+            let (_, leaf) = x509_parser::parse_x509_certificate(key.cert.first()?).ok()?;
+            Some(hints.contains(&leaf.issuer().as_raw()))
+        };
+        (!self.is_local || is_hinted().unwrap_or(false)).then_some(key)
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 
@@ -193,9 +255,6 @@ pub fn install_provider() {
     // An error says that a provider is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
-
-/// Where Debian and its kin keep the roots.
-const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 #[cfg(test)]
 mod tests {

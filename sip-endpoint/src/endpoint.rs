@@ -3,8 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use shared_runtime::Shutdown;
 use shared_runtime::listen::{self, ListenError, Stack};
-use shared_runtime::{Shutdown, tls::TlsPolicy};
+use shared_runtime::tls::{PeerCertificate, TlsPolicy};
 use sip_core::Message;
 use sip_core::header::Name;
 use sip_core::transaction::{ClientKey, Timers};
@@ -13,6 +14,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::application::Application;
 use crate::flow::{Flow, Transport};
+use crate::identity::SipDomains;
 use crate::inlet::Inlet;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -21,7 +23,7 @@ use crate::resolve::{Naming, Resolver, Target};
 use crate::sent::{Cancel, ReplyTo, SentRequest};
 use crate::shard::{Input, Shard};
 use crate::transport::udp::{self, Udp};
-use crate::transport::{Wires, accept, connect, in_process, websocket};
+use crate::transport::{Wires, accept, in_process, websocket};
 use crate::via;
 
 /// Where an endpoint listens, its wires within the process, and what it bears.
@@ -59,7 +61,6 @@ pub type Random = fn() -> u64;
 #[derive(Clone)]
 pub struct Endpoint {
     inlet: Inlet,
-    tls: TlsConnector,
     bound: Arc<Bound>,
     random: Random,
 }
@@ -85,7 +86,7 @@ impl Endpoint {
             bound.udp.push(udp.push(sockets).map_err(refused)?);
         }
         let mut streams = Vec::new();
-        let acceptor = TlsAcceptor::from(tls.server(&[]));
+        let acceptor = TlsAcceptor::from(tls.mutual_server(&[]));
         for (listener, addresses, acceptor) in
             [("sip.tcp", listeners.tcp, None), ("sip.tls", listeners.tls, Some(acceptor))]
         {
@@ -116,8 +117,15 @@ impl Endpoint {
             spawn_until_shutdown(shutdown, shard.run(timers, inputs));
         }
         let resolver = Resolver::new(&listeners.naming, random);
-        let inlet =
-            Inlet { wires, shutdown: shutdown.clone(), resolver, shards: inboxes.into(), application };
+        let domains = Arc::new(SipDomains::new(tls.roots()));
+        let inlet = Inlet {
+            wires,
+            shutdown: shutdown.clone(),
+            resolver,
+            tls: TlsConnector::from(tls.mutual_client(domains)),
+            shards: inboxes.into(),
+            application,
+        };
         for (index, socket) in inlet.wires.udp.sockets() {
             spawn_until_shutdown(shutdown, udp::read(socket, index, inlet.clone()));
         }
@@ -127,7 +135,7 @@ impl Endpoint {
         for (id, incoming) in incoming.into_iter().enumerate() {
             spawn_until_shutdown(shutdown, in_process::read(id as u64, incoming, inlet.clone()));
         }
-        Ok(Self { inlet, tls: TlsConnector::from(tls.client(&[])), bound: Arc::new(bound), random })
+        Ok(Self { inlet, bound: Arc::new(bound), random })
     }
 
     /// Where it listens.
@@ -155,6 +163,16 @@ impl Endpoint {
         self.inlet.wires.is_open(flow)
     }
 
+    /// The certificate that the peer of a flow showed, verified against `tls.client_ca`, or against the roots if we
+    /// opened the connection. `None` if it showed none.
+    pub fn peer_certificate(&self, flow: &Flow) -> Option<Arc<PeerCertificate>> {
+        self.inlet
+            .wires
+            .connections
+            .with(flow.id, |entry| entry.certificate.clone())
+            .filter(|_| flow.transport.is_stream())?
+    }
+
     /// The peer of a flow proved who it is, or has a call: its connection may last. Without this it is closed after
     /// [`Limits::unproven`].
     pub fn mark_trusted(&self, flow: &Flow) {
@@ -166,18 +184,7 @@ impl Endpoint {
     /// The flow to a target: a socket, an open connection, or one that is being opened. `None` without a listener of
     /// its family and transport.
     pub fn flow_to(&self, target: &Target) -> Option<Flow> {
-        match target.transport {
-            Transport::Udp => self.inlet.wires.udp.flow_to(target.address),
-            Transport::InProcess => None,
-            // A browser cannot be called up; it is reached by the connection that it opened (RFC 7118 §5).
-            transport @ (Transport::Ws | Transport::Wss) => {
-                self.inlet.wires.stream_to(transport, target.address)
-            }
-            transport => Some(self.inlet.wires.stream_to(transport, target.address).unwrap_or_else(|| {
-                let tls = (transport == Transport::Tls).then(|| self.tls.clone());
-                connect::connect(&self.inlet, transport, target.address, &target.host, tls)
-            })),
-        }
+        self.inlet.flow_to(target)
     }
 
     /// Sends a request, other than ACK, in a transaction of its own, with a Via of ours on top. `suffix` goes into the
@@ -274,9 +281,15 @@ impl Endpoint {
 
     fn push_via(&self, request: &mut Message, flow: &Flow, suffix: &str) {
         let address = self.address_on(flow);
-        let rport = if flow.transport == Transport::Udp { ";rport" } else { "" };
+        let is_own_tls = flow.transport == Transport::Tls && flow.local.port() == 0;
+        let extra = match flow.transport {
+            Transport::Udp => ";rport",
+            // RFC 5923 §5: on a connection of ours, what the peer has for us may come back by it.
+            _ if is_own_tls => ";alias",
+            _ => "",
+        };
         let branch = format!("z9hG4bK{:016x}.{suffix}", self.random());
-        let via = format!("SIP/2.0/{} {address}{rport};branch={branch}", flow.transport.as_via());
+        let via = format!("SIP/2.0/{} {address}{extra};branch={branch}", flow.transport.as_via());
         request.push_front(Name::Via, &via);
     }
 }

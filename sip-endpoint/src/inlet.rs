@@ -5,6 +5,7 @@
 //! Errors a full shard drops a datagram and slows a stream.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,12 +13,15 @@ use shared_runtime::Shutdown;
 use sip_core::Message;
 use sip_core::header::Name;
 use tokio::sync::mpsc;
+use tokio_rustls::TlsConnector;
 
 use crate::application::Application;
 use crate::flow::{Flow, Transport};
-use crate::resolve::Resolver;
+use crate::identity::is_of;
+use crate::resolve::{Resolver, Target};
 use crate::shard::Input;
-use crate::transport::Wires;
+use crate::transport::connections::Entry;
+use crate::transport::{Wires, connect};
 use crate::via;
 
 /// The way in: from wires to shards. What transports hold of the endpoint.
@@ -26,6 +30,7 @@ pub(crate) struct Inlet {
     pub(crate) wires: Arc<Wires>,
     pub(crate) shutdown: Shutdown,
     pub(crate) resolver: Resolver,
+    pub(crate) tls: TlsConnector,
     pub(crate) shards: Arc<[mpsc::Sender<Input>]>,
     pub(crate) application: Arc<dyn Application>,
 }
@@ -61,6 +66,7 @@ impl Inlet {
         match Message::parse(bytes) {
             Ok(message) if !message.is_request() => Some((message, flow)),
             Ok(mut message) => {
+                self.note_alias(&message, &flow);
                 let flow = stamp(&mut message, flow);
                 Some((message, flow))
             }
@@ -92,6 +98,42 @@ impl Inlet {
         self.answer_malformed(request, flow, (status, reason));
     }
 
+    /// The flow to a target: a socket, an open connection, or one that is being opened.
+    pub(crate) fn flow_to(&self, target: &Target) -> Option<Flow> {
+        match target.transport {
+            Transport::Udp => self.wires.udp.flow_to(target.address),
+            Transport::InProcess => None,
+            // A browser cannot be called up; it is reached by the connection that it opened (RFC 7118 §5).
+            transport @ (Transport::Ws | Transport::Wss) => {
+                self.wires.connections.to(transport, target.address, |_| true)
+            }
+            transport => {
+                let open =
+                    self.wires.connections.to(transport, target.address, |entry| leads_to(entry, target));
+                Some(open.unwrap_or_else(|| connect::connect(self, transport, target.address, &target.host)))
+            }
+        }
+    }
+
+    /// RFC 5923 §5: the peer says that what goes to its sent-by may go by this connection. It is believed over TLS if a
+    /// certificate says who it is, and over TCP by policy; never for another address than the one that it comes from.
+    fn note_alias(&self, request: &Message, flow: &Flow) {
+        let is_believed = || match flow.transport {
+            Transport::Tls => {
+                self.wires.connections.with(flow.id, |entry| entry.certificate.is_some()) == Some(true)
+            }
+            Transport::Tcp => self.wires.limits.tcp_alias,
+            _ => false,
+        };
+        if !flow.transport.is_stream() || !is_believed() {
+            return;
+        }
+        if let Some(via) = request.top_via().filter(|via| via.params.has("alias")) {
+            let port = via.port.unwrap_or(if flow.transport == Transport::Tls { 5061 } else { 5060 });
+            self.wires.connections.alias(flow, SocketAddr::new(flow.remote.ip(), port));
+        }
+    }
+
     fn answer_malformed(&self, mut request: Message, flow: Flow, (status, reason): (u16, &str)) {
         if request.is_request() && request.method() != "ACK" && request.top_via().is_some() {
             let flow = stamp(&mut request, flow);
@@ -111,6 +153,15 @@ impl Inlet {
         }
         &self.shards[(hasher.finish() % self.shards.len() as u64) as usize]
     }
+}
+
+/// Whether an open connection is one to this target. A certificate is asked for the target's domain (RFC 5923 §5); an
+/// address that is written out is its own name.
+fn leads_to(entry: &Entry, target: &Target) -> bool {
+    let is_called = *entry.host == target.host;
+    let is_proved = || entry.certificate.as_ref().is_some_and(|certificate| is_of(certificate, &target.host));
+    let is_address = || target.host.parse() == Ok(entry.flow.remote.ip());
+    entry.flow.transport != Transport::Tls || is_called || is_proved() || is_address()
 }
 
 fn stamp(request: &mut Message, flow: Flow) -> Flow {

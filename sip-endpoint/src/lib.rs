@@ -26,6 +26,7 @@
 mod application;
 mod endpoint;
 mod flow;
+mod identity;
 mod inlet;
 mod limits;
 mod metrics;

@@ -27,6 +27,9 @@ pub struct Limits {
     /// How often a WebSocket's peer is pinged; one that does not answer until the next time is closed. Default `30s`.
     #[serde(with = "shared_runtime::config::duration")]
     pub websocket_ping: Duration,
+    /// Whether a TCP connection stands for what its peer says in `alias` (RFC 5923). Anybody on that address could say
+    /// so. Default false.
+    pub tcp_alias: bool,
 }
 
 impl Default for Limits {
@@ -39,6 +42,7 @@ impl Default for Limits {
             unproven: Duration::from_secs(120),
             idle: Duration::from_secs(3_700),
             websocket_ping: Duration::from_secs(30),
+            tcp_alias: false,
         }
     }
 }

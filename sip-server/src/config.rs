@@ -183,6 +183,11 @@ pub const KEYS: &[Key] = &[
         "\"30s\"",
         "how often a WebSocket is pinged; one that does not answer until the next time is closed",
     ),
+    Key::new(
+        "sip.limits.tcp_alias",
+        "false",
+        "whether a TCP connection stands for what its peer says in alias (RFC 5923); over TLS its certificate decides",
+    ),
     Key::new("sip.timers.b", "\"32s\"", "how long a transaction waits for an answer (RFC 3261 Timers B, F)"),
     Key::new(
         "sip.timers.c",

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::connections::{Refusal, Seat};
-use super::stream::{self, Opened};
+use super::stream::{self, Ends, Opened};
 use crate::flow::Transport;
 use crate::inlet::Inlet;
 use crate::metrics::Refused;
@@ -34,25 +34,19 @@ pub(crate) async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, inle
     }
 }
 
-/// Both ends of a connection.
-struct Ends {
-    local: SocketAddr,
-    remote: SocketAddr,
-}
-
 async fn serve(socket: TcpStream, ends: Ends, tls: Option<TlsAcceptor>, seat: Seat, inlet: Inlet) {
     stream::tune(&socket);
-    let Ends { local, remote } = ends;
     match tls {
         None => {
-            let opened = Opened::enter(&inlet, Transport::Tcp, local, remote, seat);
+            let opened = Opened::enter(&inlet, Transport::Tcp, ends, seat);
             opened.run(socket, inlet).await;
         }
         Some(tls) => {
             let Ok(Ok(stream)) = timeout(HANDSHAKE, tls.accept(socket)).await else {
                 return inlet.wires.metrics.refused(Refused::Handshake);
             };
-            let opened = Opened::enter(&inlet, Transport::Tls, local, remote, seat);
+            let opened = Opened::enter(&inlet, Transport::Tls, ends, seat);
+            opened.certified(&inlet, stream.get_ref().1);
             opened.run(stream, inlet).await;
         }
     }

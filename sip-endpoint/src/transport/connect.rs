@@ -6,25 +6,21 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
-use super::stream::{self, Opened};
+use super::stream::{self, Ends, Opened};
 use crate::flow::{Flow, Transport};
 use crate::inlet::Inlet;
 
 /// Opens a connection; messages wait in its outbox until it stands. A connection that fails is told as a lost flow.
-pub(crate) fn connect(
-    inlet: &Inlet,
-    transport: Transport,
-    remote: SocketAddr,
-    host: &str,
-    tls: Option<TlsConnector>,
-) -> Flow {
+pub(crate) fn connect(inlet: &Inlet, transport: Transport, remote: SocketAddr, host: &str) -> Flow {
     let local = SocketAddr::new(crate::own::local_ip(remote), 0);
     let seat = inlet.wires.connections.admit_own();
-    let opened = Opened::enter_own(inlet, transport, local, remote, seat);
+    // Who names no host names an address.
+    let host = if host.is_empty() { remote.ip().to_string() } else { host.to_owned() };
+    let opened = Opened::enter_own(inlet, transport, Ends { local, remote }, seat, &host);
     let flow = opened.flow;
-    let (inlet, host) = (inlet.clone(), host.to_owned());
+    let inlet = inlet.clone();
+    let tls = (transport == Transport::Tls).then(|| inlet.tls.clone());
     inlet.shutdown.clone().spawn(async move {
         let Ok(Ok(socket)) = timeout(CONNECT, TcpStream::connect(remote)).await else {
             return opened.fail(&inlet).await;
@@ -35,7 +31,10 @@ pub(crate) fn connect(
             Some(tls) => {
                 let Ok(name) = ServerName::try_from(host) else { return opened.fail(&inlet).await };
                 match timeout(HANDSHAKE, tls.connect(name, socket)).await {
-                    Ok(Ok(stream)) => opened.run(stream, inlet).await,
+                    Ok(Ok(stream)) => {
+                        opened.certified(&inlet, stream.get_ref().1);
+                        opened.run(stream, inlet).await;
+                    }
                     _ => opened.fail(&inlet).await,
                 }
             }

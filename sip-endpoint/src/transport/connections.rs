@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use dashmap::DashMap;
+use shared_runtime::tls::PeerCertificate;
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
 
@@ -34,6 +35,19 @@ pub(crate) struct Entry {
     pub(crate) outbox: mpsc::Sender<Bytes>,
     /// Whether its peer proved who it is, or we opened it.
     pub(crate) is_trusted: bool,
+    /// The host that we called; empty if its peer called us.
+    pub(crate) host: Box<str>,
+    /// The certificate that its peer showed, verified.
+    pub(crate) certificate: Option<Arc<PeerCertificate>>,
+    /// Addresses that its peer listens on, besides the one that it comes from.
+    aliases: SmallVec<[SocketAddr; 1]>,
+}
+
+impl Entry {
+    pub(crate) fn new(flow: Flow, outbox: mpsc::Sender<Bytes>, host: &str) -> Self {
+        let is_trusted = !host.is_empty();
+        Self { flow, outbox, is_trusted, host: host.into(), certificate: None, aliases: SmallVec::new() }
+    }
 }
 
 /// Why a connection may not be.
@@ -107,12 +121,30 @@ impl Connections {
 
     /// Takes a connection out; its outbox ends with its entry. False if it was out already.
     pub(crate) fn leave(&self, flow: &Flow) -> bool {
-        let key = (flow.transport, flow.remote);
-        if let Some(mut ids) = self.by_peer.get_mut(&key) {
-            ids.retain(|id| *id != flow.id);
+        let Some((_, entry)) = self.entries.remove(&flow.id) else { return false };
+        for peer in std::iter::once(flow.remote).chain(entry.aliases) {
+            let key = (flow.transport, peer);
+            if let Some(mut ids) = self.by_peer.get_mut(&key) {
+                ids.retain(|id| *id != flow.id);
+            }
+            self.by_peer.remove_if(&key, |_, ids| ids.is_empty());
         }
-        self.by_peer.remove_if(&key, |_, ids| ids.is_empty());
-        self.entries.remove(&flow.id).is_some()
+        true
+    }
+
+    /// The peer of a connection listens on `peer` too: what goes there may go by it (RFC 5923).
+    pub(crate) fn alias(&self, flow: &Flow, peer: SocketAddr) {
+        let Some(mut entry) = self.entries.get_mut(&flow.id) else { return };
+        if peer == flow.remote || entry.aliases.contains(&peer) || entry.aliases.len() >= MOST_ALIASES {
+            return;
+        }
+        entry.aliases.push(peer);
+        drop(entry);
+        self.by_peer.entry((flow.transport, peer)).or_default().push(flow.id);
+        // Had it left meanwhile, nobody would take the alias out again.
+        if !self.is_open(flow.id) {
+            self.by_peer.remove_if(&(flow.transport, peer), |_, ids| ids[..] == [flow.id]);
+        }
     }
 
     /// What `look` sees of a connection; `None` if it is closed.
@@ -164,6 +196,9 @@ impl Network {
     }
 }
 
+/// Addresses that one connection may stand for.
+const MOST_ALIASES: usize = 4;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,7 +207,7 @@ mod tests {
         let (outbox, _) = mpsc::channel(1);
         let local = SocketAddr::from(([127, 0, 0, 1], 5060));
         let flow = Flow { transport: Transport::Tcp, id, local, remote: remote.parse().unwrap() };
-        Entry { flow, outbox, is_trusted: false }
+        Entry::new(flow, outbox, "")
     }
 
     fn any(_: &Entry) -> bool {
@@ -217,5 +252,22 @@ mod tests {
         assert!(connections.leave(&entry(1, peer).flow) && !connections.leave(&entry(1, peer).flow));
         assert_eq!(to(any), None);
         assert_eq!(connections.by_peer.len(), 1);
+    }
+
+    #[test]
+    fn an_alias_leads_to_its_connection_and_ends_with_it() {
+        let connections = Connections::new(10, 10);
+        let (of, other) = (entry(1, "192.0.2.1:40000"), entry(2, "192.0.2.2:40000"));
+        let flow = of.flow;
+        connections.enter(of);
+        connections.enter(other);
+        for port in [5061, 5061, 5062, 5063, 5064, 5065] {
+            connections.alias(&flow, SocketAddr::new(flow.remote.ip(), port));
+        }
+        let to = |peer: &str| connections.to(Transport::Tcp, peer.parse().unwrap(), any);
+        assert_eq!(to("192.0.2.1:5061"), Some(flow));
+        assert_eq!(to("192.0.2.1:5065"), None, "a connection stands for so many addresses");
+        connections.leave(&flow);
+        assert_eq!((to("192.0.2.1:5061"), connections.by_peer.len()), (None, 1));
     }
 }

@@ -10,10 +10,13 @@ use std::future::poll_fn;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use rustls::CommonState;
+use shared_runtime::tls::PeerCertificate;
 use sip_core::message::{Framed, Framer, StreamFault};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -27,6 +30,13 @@ use crate::flow::{Flow, Transport};
 use crate::inlet::Inlet;
 use crate::metrics::Refused;
 
+/// Both ends of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ends {
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+}
+
 /// A connection that others see, and that its task serves.
 pub(crate) struct Opened {
     pub(crate) flow: Flow,
@@ -38,39 +48,31 @@ pub(crate) struct Opened {
 
 impl Opened {
     /// Enters a connection that a peer opened.
-    pub(crate) fn enter(
-        inlet: &Inlet,
-        transport: Transport,
-        local: SocketAddr,
-        remote: SocketAddr,
-        seat: Seat,
-    ) -> Self {
-        Self::enter_as(inlet, transport, (local, remote), seat, false)
+    pub(crate) fn enter(inlet: &Inlet, transport: Transport, ends: Ends, seat: Seat) -> Self {
+        Self::enter_as(inlet, transport, ends, seat, "")
     }
 
-    /// Enters a connection that we open.
-    pub(crate) fn enter_own(
-        inlet: &Inlet,
-        transport: Transport,
-        local: SocketAddr,
-        remote: SocketAddr,
-        seat: Seat,
-    ) -> Self {
-        Self::enter_as(inlet, transport, (local, remote), seat, true)
+    /// Enters a connection to `host` that we open.
+    pub(crate) fn enter_own(inlet: &Inlet, transport: Transport, ends: Ends, seat: Seat, host: &str) -> Self {
+        Self::enter_as(inlet, transport, ends, seat, host)
     }
 
-    fn enter_as(
-        inlet: &Inlet,
-        transport: Transport,
-        (local, remote): (SocketAddr, SocketAddr),
-        seat: Seat,
-        is_own: bool,
-    ) -> Self {
+    fn enter_as(inlet: &Inlet, transport: Transport, ends: Ends, seat: Seat, host: &str) -> Self {
         let (sender, outbox) = mpsc::channel(OUTBOX);
+        let Ends { local, remote } = ends;
         let flow = Flow { transport, id: inlet.wires.connections.next_id(), local, remote };
-        inlet.wires.connections.enter(Entry { flow, outbox: sender, is_trusted: is_own });
+        inlet.wires.connections.enter(Entry::new(flow, sender, host));
         inlet.wires.metrics.connections(transport).inc();
-        Self { flow, outbox, is_own, _seat: seat }
+        Self { flow, outbox, is_own: !host.is_empty(), _seat: seat }
+    }
+
+    /// What its peer showed in the handshake, which verified it.
+    pub(crate) fn certified(&self, inlet: &Inlet, session: &CommonState) {
+        let leaf = session.peer_certificates().and_then(<[_]>::first);
+        if let Some(certificate) = leaf.and_then(|leaf| PeerCertificate::read(leaf)) {
+            let certificate = Some(Arc::new(certificate));
+            inlet.wires.connections.change(self.flow.id, |entry| entry.certificate = certificate);
+        }
     }
 
     /// It could not be opened: others are tried before this target for a while.

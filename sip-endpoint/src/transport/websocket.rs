@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::accept::{admit, canonical};
 use super::patience::Patience;
-use super::stream::{self, Opened};
+use super::stream::{self, Ends, Opened};
 use crate::flow::Transport;
 use crate::inlet::Inlet;
 use crate::metrics::Refused;
@@ -52,8 +52,8 @@ async fn upgrade(
         .on_upgrade(move |socket| async move {
             let transport = if peer.is_protected { Transport::Wss } else { Transport::Ws };
             inlet.wires.websocket_ports.insert(peer.local.port());
-            let (local, remote) = (canonical(peer.local), canonical(peer.address));
-            let opened = Opened::enter(&inlet, transport, local, remote, seat);
+            let ends = Ends { local: canonical(peer.local), remote: canonical(peer.address) };
+            let opened = Opened::enter(&inlet, transport, ends, seat);
             inlet.shutdown.clone().spawn(run(socket, opened, inlet));
         })
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "a test may keep more of the rig than it looks at")]
 
+mod certificates;
 mod datagrams;
 mod dns;
 mod limits;

@@ -1,0 +1,171 @@
+//! Certificates of both sides: RFC 5922 (SIP domains), RFC 5923 (reuse), and a new certificate without a restart.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, SanType};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use shared_runtime::tls::{self, PeerCertificate, TlsPolicy};
+use sip_core::header::Name;
+use sip_endpoint::{Flow, Limits, Listeners, Target, Transport};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::rig::{Peer, Rig, folder, listeners, request_via};
+
+/// A folder with a CA of its own, made as the service makes it.
+fn authority() -> (PathBuf, PathBuf) {
+    tls::install_provider();
+    let folder = folder();
+    let policy = TlsPolicy::open(&tls::Config::default(), &folder, &[]).unwrap();
+    (folder.clone(), policy.local_ca().unwrap().to_owned())
+}
+
+/// An endpoint whose certificate is for `domain`, by the CA in this folder.
+async fn serving(domain: &str, folder: PathBuf, config: tls::Config, listeners: Listeners) -> Rig {
+    let policy = TlsPolicy::open(&config, &folder, &[domain.to_owned()]).unwrap();
+    Rig::start_over(listeners, policy, folder).await
+}
+
+/// A certificate of a person, by the CA in this folder.
+fn person(folder: &Path) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    let read = |name: &str| std::fs::read_to_string(folder.join("tls").join(name)).unwrap();
+    let issuer_key = KeyPair::from_pem(&read("ca.key")).unwrap();
+    let issuer = Issuer::from_ca_cert_pem(&read("ca.pem"), issuer_key).unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params.subject_alt_names = vec![
+        SanType::URI("sip:alice@example.org".try_into().unwrap()),
+        SanType::Rfc822Name("alice@example.org".try_into().unwrap()),
+    ];
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap();
+    (vec![certificate.der().clone()], PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap())
+}
+
+async fn connect(rig: &Rig, proof: Option<&Path>) -> std::io::Result<Peer<TlsStream<TcpStream>>> {
+    let builder = rustls::ClientConfig::builder().with_root_certificates(rig.tls.roots());
+    let config = match proof.map(person) {
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key).unwrap(),
+        None => builder.with_no_client_auth(),
+    };
+    let socket = TcpStream::connect(rig.endpoint.bound().tls[0]).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    Ok(Peer::over(TlsConnector::from(Arc::new(config)).connect(name, socket).await?))
+}
+
+fn options() -> bytes::Bytes {
+    request_via("OPTIONS", "TLS 127.0.0.1:9").to_bytes()
+}
+
+#[tokio::test]
+async fn a_clients_certificate_is_asked_for_and_not_demanded() {
+    let (friends, ca) = authority();
+    let (strangers, _) = authority();
+    let config = tls::Config { client_ca: Some(ca), ..tls::Config::default() };
+    let mut rig = serving("example.org", folder(), config, listeners()).await;
+
+    let mut nobody = connect(&rig, None).await.unwrap();
+    nobody.send(&options()).await;
+    nobody.expect("200").await;
+    let (_, flow) = rig.request().await;
+    assert_eq!(rig.endpoint.peer_certificate(&flow), None);
+
+    let mut alice = connect(&rig, Some(&friends)).await.unwrap();
+    alice.send(&options()).await;
+    alice.expect("200").await;
+    let (_, flow) = rig.request().await;
+    let certificate = rig.endpoint.peer_certificate(&flow).unwrap();
+    assert_eq!(certificate.uris, ["sip:alice@example.org"]);
+    assert_eq!(certificate.emails, ["alice@example.org"]);
+    assert_eq!(certificate.fingerprint_hex().len(), 64);
+
+    // TLS 1.3 clients hear of the refusal with what they read first.
+    if let Ok(mut eve) = connect(&rig, Some(&strangers)).await {
+        assert!(eve.next().await.is_none(), "a stranger's certificate was believed");
+    }
+    for folder in [friends, strangers] {
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
+
+/// The target of a rig's TLS listener, as this host.
+fn target(rig: &Rig, host: &str) -> Target {
+    Target { transport: Transport::Tls, address: rig.endpoint.bound().tls[0], host: host.to_owned() }
+}
+
+async fn is_reached(from: &mut Rig, target: &Target) -> Option<Flow> {
+    let flow = from.endpoint.flow_to(target).unwrap();
+    let request = request_via("OPTIONS", "UDP x");
+    let sent = from.endpoint.request(request, flow, "0").await;
+    sent.last().await.is_ok().then_some(flow)
+}
+
+#[tokio::test]
+async fn a_server_is_the_domain_that_was_asked_for_or_it_is_not_spoken_to() {
+    let (folder_b, ca_b) = authority();
+    let server = serving("b.example", folder_b, tls::Config::default(), listeners()).await;
+    let trusting = tls::Config { trust: Some(ca_b), ..tls::Config::default() };
+    let mut client = Rig::start_with(listeners(), trusting).await;
+    let mut wary = Rig::start(listeners()).await;
+    assert!(is_reached(&mut client, &target(&server, "b.example")).await.is_some());
+    assert!(is_reached(&mut client, &target(&server, "127.0.0.1")).await.is_some(), "an address in it");
+    assert!(is_reached(&mut client, &target(&server, "c.example")).await.is_none(), "another domain");
+    assert!(is_reached(&mut wary, &target(&server, "b.example")).await.is_none(), "an unknown CA");
+}
+
+/// RFC 5923 §5, over TLS: B sends to A by the connection that A opened, for A's own domain alone.
+#[tokio::test]
+async fn a_proved_connection_is_used_both_ways() {
+    let ((folder_a, ca_a), (folder_b, ca_b)) = (authority(), authority());
+    let config =
+        |ca: PathBuf| tls::Config { client_ca: Some(ca.clone()), trust: Some(ca), ..tls::Config::default() };
+    let mut a = serving("a.example", folder_a, config(ca_b), listeners()).await;
+    let mut b = serving("b.example", folder_b, config(ca_a), listeners()).await;
+    assert!(is_reached(&mut a, &target(&b, "b.example")).await.is_some());
+    let (request, from_a) = b.request().await;
+    assert!(request.top_via().unwrap().params.has("alias"));
+    assert!(b.endpoint.peer_certificate(&from_a).unwrap().hosts.contains(&"a.example".to_owned()));
+    assert_eq!(b.endpoint.flow_to(&target(&a, "a.example")), Some(from_a));
+    assert_ne!(b.endpoint.flow_to(&target(&a, "c.example")), Some(from_a), "A is not C");
+    // What goes there arrives.
+    assert_eq!(is_reached(&mut b, &target(&a, "a.example")).await, Some(from_a));
+    assert_eq!(a.request().await.0.method(), "OPTIONS");
+}
+
+/// RFC 5923 over TCP proves nothing, and so is a matter of policy.
+#[tokio::test]
+async fn an_alias_over_tcp_is_believed_by_policy_alone() {
+    for tcp_alias in [false, true] {
+        let limits = Limits { tcp_alias, ..Limits::default() };
+        let mut rig = Rig::start(Listeners { limits, ..listeners() }).await;
+        let mut peer = rig.tcp().await;
+        let mut request = request_via("OPTIONS", "TCP 127.0.0.1:9");
+        let via = format!("{};alias", request.value(Name::Via).unwrap());
+        request.set(Name::Via, &via);
+        peer.send(&request.to_bytes()).await;
+        let (_, flow) = rig.request().await;
+        let address = "127.0.0.1:9".parse().unwrap();
+        let target = Target { transport: Transport::Tcp, address, host: "127.0.0.1".to_owned() };
+        assert_eq!(rig.endpoint.flow_to(&target) == Some(flow), tcp_alias);
+    }
+}
+
+#[tokio::test]
+async fn a_new_certificate_reaches_new_connections() {
+    let rig = Rig::start(listeners()).await;
+    let shown = |peer: &Peer<TlsStream<TcpStream>>| {
+        let session = peer.stream.get_ref().1;
+        PeerCertificate::read(&session.peer_certificates().unwrap()[0]).unwrap().fingerprint
+    };
+    let mut before = connect(&rig, None).await.unwrap();
+    // Another process certifies anew in the same folder, as a renewal does.
+    TlsPolicy::open(&tls::Config::default(), &rig.folder, &["renewed.example".to_owned()]).unwrap();
+    rig.tls.reload().unwrap();
+    let after = connect(&rig, None).await.unwrap();
+    assert_ne!(shown(&before), shown(&after));
+    before.send(&options()).await;
+    before.expect("200").await;
+}
