@@ -104,18 +104,9 @@ impl Endpoint {
         }
         let (outgoing, incoming): (Vec<_>, Vec<_>) =
             listeners.ports.into_iter().map(|port| (port.outgoing, port.incoming)).unzip();
-        let wires = Arc::new(Wires::new(udp, outgoing, listeners.limits, metrics.clone()));
+        let wires = Arc::new(Wires::new(udp, outgoing, listeners.limits, metrics));
 
         let (inboxes, inputs): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(INBOX)).unzip();
-        for (inbox, inputs) in inboxes.iter().zip(inputs) {
-            let shard = Shard {
-                application: Arc::clone(&application),
-                wires: Arc::clone(&wires),
-                metrics: metrics.clone(),
-                inbox: inbox.clone(),
-            };
-            spawn_until_shutdown(shutdown, shard.run(timers, inputs));
-        }
         let resolver = Resolver::new(&listeners.naming, random);
         let domains = Arc::new(SipDomains::new(tls.roots()));
         let inlet = Inlet {
@@ -126,6 +117,10 @@ impl Endpoint {
             shards: inboxes.into(),
             application,
         };
+        for (inbox, inputs) in inlet.shards.iter().zip(inputs) {
+            let shard = Shard { inlet: inlet.clone(), inbox: inbox.clone() };
+            spawn_until_shutdown(shutdown, shard.run(timers, inputs));
+        }
         for (index, socket) in inlet.wires.udp.sockets() {
             spawn_until_shutdown(shutdown, udp::read(socket, index, inlet.clone()));
         }
@@ -185,6 +180,23 @@ impl Endpoint {
     /// its family and transport.
     pub fn flow_to(&self, target: &Target) -> Option<Flow> {
         self.inlet.flow_to(target)
+    }
+
+    /// As [`Endpoint::flow_to`], for a request that has so many bytes when it is sent: over 1,300 it goes by TCP and not
+    /// by UDP, unless the other side takes no TCP (RFC 3261 §18.1.1).
+    pub fn flow_for(&self, target: &Target, bytes: usize) -> Option<Flow> {
+        self.inlet.flow_for(target, bytes)
+    }
+
+    /// What [`Endpoint::flow_for`] does, for a flow that is known already. Not for a device that registered: it is
+    /// reached by the flow that it opened and by no other (RFC 5626 §5.3).
+    pub fn sized(&self, flow: Flow, bytes: usize) -> Flow {
+        self.inlet.sized(flow, bytes)
+    }
+
+    /// What a flow leads to did not answer, or answered 503: as [`Resolver::failed`].
+    pub fn failed(&self, flow: &Flow) {
+        self.inlet.resolver.failed_at(flow.transport, flow.remote);
     }
 
     /// Sends a request, other than ACK, in a transaction of its own, with a Via of ours on top. `suffix` goes into the

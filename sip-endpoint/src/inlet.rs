@@ -21,7 +21,7 @@ use crate::identity::is_of;
 use crate::resolve::{Resolver, Target};
 use crate::shard::Input;
 use crate::transport::connections::Entry;
-use crate::transport::{Wires, connect};
+use crate::transport::{Wires, connect, fallback};
 use crate::via;
 
 /// The way in: from wires to shards. What transports hold of the endpoint.
@@ -110,9 +110,45 @@ impl Inlet {
             transport => {
                 let open =
                     self.wires.connections.to(transport, target.address, |entry| leads_to(entry, target));
-                Some(open.unwrap_or_else(|| connect::connect(self, transport, target.address, &target.host)))
+                open.or_else(|| connect::connect(self, transport, target.address, &target.host))
             }
         }
+    }
+
+    /// As [`Inlet::flow_to`], for a request of so many bytes: large ones go by TCP if it can be had (RFC 3261 §18.1.1).
+    pub(crate) fn flow_for(&self, target: &Target, bytes: usize) -> Option<Flow> {
+        self.flow_to(target).map(|flow| self.sized(flow, bytes))
+    }
+
+    /// The flow of a request of so many bytes to a server that this flow leads to.
+    pub(crate) fn sized(&self, flow: Flow, bytes: usize) -> Flow {
+        if flow.transport != Transport::Udp || !fallback::is_large(bytes) {
+            return flow;
+        }
+        let host = flow.remote.ip().to_string();
+        let by_tcp = Target { transport: Transport::Tcp, address: flow.remote, host };
+        if self.resolver.is_failed(&by_tcp) {
+            return flow;
+        }
+        let Some(connection) = self.flow_to(&by_tcp) else { return flow };
+        self.wires.fallbacks.put(&connection, flow);
+        connection
+    }
+
+    /// Where a response goes whose connection is gone (RFC 3261 §18.2.2): to the port of the Via, at the address that
+    /// the request came from and nowhere else.
+    pub(crate) fn way_back(&self, flow: &Flow, bytes: &Bytes) -> Option<Flow> {
+        if !matches!(flow.transport, Transport::Tcp | Transport::Tls) || !bytes.starts_with(b"SIP/2.0 ") {
+            return None;
+        }
+        let response = Message::parse(bytes.clone()).ok()?;
+        let via = response.top_via()?;
+        let port = via.port.unwrap_or(if flow.transport == Transport::Tls { 5061 } else { 5060 });
+        self.flow_to(&Target {
+            transport: flow.transport,
+            address: SocketAddr::new(flow.remote.ip(), port),
+            host: via.host.trim_matches(['[', ']']).to_owned(),
+        })
     }
 
     /// RFC 5923 §5: the peer says that what goes to its sent-by may go by this connection. It is believed over TLS if a

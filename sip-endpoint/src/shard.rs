@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use sip_core::Message;
 use sip_core::transaction::{ClientKey, Event, Failure, ServerKey, Timers, Transactions};
 use tokio::sync::mpsc;
 
-use crate::application::{Application, Cancelled, Incoming, ServerHandle};
+use crate::application::{Cancelled, Incoming, ServerHandle};
 use crate::flow::Flow;
-use crate::metrics::Metrics;
+use crate::inlet::Inlet;
 use crate::sent::{Answer, ReplyTo};
-use crate::transport::Wires;
+use crate::transport::fallback;
 
 /// What a shard is told.
 pub(crate) enum Input {
@@ -30,9 +31,7 @@ pub(crate) enum Input {
 
 /// What a shard needs besides its transactions.
 pub(crate) struct Shard {
-    pub(crate) application: Arc<dyn Application>,
-    pub(crate) wires: Arc<Wires>,
-    pub(crate) metrics: Metrics,
+    pub(crate) inlet: Inlet,
     pub(crate) inbox: mpsc::Sender<Input>,
 }
 
@@ -42,6 +41,10 @@ struct Waiting {
     /// With the flow that the request went by.
     answers: HashMap<ClientKey, (ReplyTo, Flow)>,
     cancels: HashMap<ServerKey, Arc<Cancelled>>,
+    /// Large requests that go by UDP if their connection does not come about.
+    fallbacks: HashMap<ClientKey, (Box<Message>, Flow)>,
+    /// Requests whose connection did not.
+    again: Vec<Outgoing>,
 }
 
 impl Shard {
@@ -61,35 +64,40 @@ impl Shard {
             };
             let now = Instant::now();
             match input {
-                Some(input) => take(&mut transactions, &mut waiting, input, now, &mut events),
+                Some(input) => self.take(&mut transactions, &mut waiting, input, now, &mut events),
                 None => transactions.timeout(now, &mut events),
             }
-            for event in events.drain(..) {
-                self.carry_out(event, &mut waiting);
+            loop {
+                for event in events.drain(..) {
+                    self.carry_out(event, &mut waiting);
+                }
+                let Some((request, flow, reply)) = waiting.again.pop() else { break };
+                request_again(&mut transactions, &mut waiting, (request, flow, reply), now, &mut events);
             }
             let live = i64::try_from(transactions.len()).unwrap_or(i64::MAX);
-            self.metrics.transactions.add(live - std::mem::replace(&mut counted, live));
+            self.inlet.wires.metrics.transactions.add(live - std::mem::replace(&mut counted, live));
         }
     }
 
     fn carry_out(&self, event: Event<Flow>, waiting: &mut Waiting) {
         match event {
-            Event::Send(flow, bytes) => self.wires.send(flow, bytes),
+            Event::Send(flow, bytes) => self.send(flow, bytes),
             Event::Request(key, request, flow) => {
                 let cancelled = Arc::new(Cancelled::default());
                 if request.method() == "INVITE" {
                     waiting.cancels.insert(key.clone(), Arc::clone(&cancelled));
                 }
                 let server = ServerHandle { key, shard: self.inbox.clone(), cancelled };
-                self.application.request(Incoming { request, flow, server });
+                self.inlet.application.request(Incoming { request, flow, server });
             }
-            Event::Ack(ack, flow) => self.application.ack(ack, flow),
+            Event::Ack(ack, flow) => self.inlet.application.ack(ack, flow),
             Event::Cancelled(key, reason) => {
                 if let Some(cancelled) = waiting.cancels.get(&key) {
                     cancelled.tell(reason);
                 }
             }
             Event::Response(key, response) => {
+                waiting.fallbacks.remove(&key);
                 // Nobody waits for the answer to a CANCEL.
                 let Some((reply, flow)) = waiting.answers.get(&key) else { return };
                 let answer = Answer::Response(Box::new(response));
@@ -98,10 +106,14 @@ impl Shard {
                     && (200..300).contains(&response.status())
                 {
                     // Whoever sent the request has gone on; a 2xx that comes again still finds its way.
-                    self.application.stray(*response, *flow);
+                    self.inlet.application.stray(*response, *flow);
                 }
             }
-            Event::Stray(response, flow) => self.application.stray(response, flow),
+            Event::Stray(response, flow) => self.inlet.application.stray(response, flow),
+            Event::Failed(key, Failure::Unreachable) if waiting.fallbacks.contains_key(&key) => {
+                let sent = waiting.fallbacks.remove(&key).zip(waiting.answers.remove(&key));
+                waiting.again.extend(sent.map(|((request, udp), (reply, _))| (request, udp, reply)));
+            }
             Event::Failed(key, failure) => {
                 if let Some((reply, _)) = waiting.answers.get(&key) {
                     // An error says that nobody waits any more.
@@ -110,40 +122,101 @@ impl Shard {
             }
             Event::Ended(key) => {
                 waiting.answers.remove(&key);
+                waiting.fallbacks.remove(&key);
             }
+        }
+    }
+
+    /// A response whose connection is gone finds another to the same peer.
+    fn send(&self, flow: Flow, bytes: Bytes) {
+        let wires = &self.inlet.wires;
+        if wires.try_send(flow, bytes.clone()) {
+            return;
+        }
+        match self.inlet.way_back(&flow, &bytes) {
+            Some(other) => wires.send(other, bytes),
+            None => wires.note_dropped(flow),
+        }
+    }
+
+    fn take(
+        &self,
+        transactions: &mut Transactions<Flow>,
+        waiting: &mut Waiting,
+        input: Input,
+        now: Instant,
+        events: &mut Vec<Event<Flow>>,
+    ) {
+        match input {
+            Input::Message(message, flow) => {
+                transactions.receive(*message, flow, flow.transport.reliability(), now, events);
+            }
+            Input::Respond(key, response) => {
+                if response.status() >= 200 {
+                    waiting.cancels.remove(&key);
+                }
+                transactions.respond(&key, &response, now, events);
+            }
+            Input::Request(request, flow, reply) => {
+                let wires = &self.inlet.wires;
+                let fallback = wires.fallbacks.of(&flow);
+                match fallback {
+                    // A connection that is gone already tells nobody any more.
+                    None if !wires.is_open(&flow) => refuse(&reply),
+                    Some(udp) if !wires.is_open(&flow) => {
+                        request_again(transactions, waiting, (request, udp, reply), now, events);
+                    }
+                    None => send_request(transactions, waiting, (request, flow, reply), now, events),
+                    Some(udp) => {
+                        if let Some(key) = ClientKey::of(&request) {
+                            waiting.fallbacks.insert(key, (request.clone(), udp));
+                        }
+                        send_request(transactions, waiting, (request, flow, reply), now, events);
+                    }
+                }
+            }
+            Input::Cancel(key, reason) => {
+                // What is not wanted any more is not tried in another way.
+                waiting.fallbacks.remove(&key);
+                transactions.cancel(&key, &reason, now, events);
+            }
+            Input::FlowLost(flow) => transactions.flow_lost(flow, events),
         }
     }
 }
 
-fn take(
+type Outgoing = (Box<Message>, Flow, ReplyTo);
+
+fn send_request(
     transactions: &mut Transactions<Flow>,
     waiting: &mut Waiting,
-    input: Input,
+    (request, flow, reply): Outgoing,
     now: Instant,
     events: &mut Vec<Event<Flow>>,
 ) {
-    match input {
-        Input::Message(message, flow) => {
-            transactions.receive(*message, flow, flow.transport.reliability(), now, events);
-        }
-        Input::Respond(key, response) => {
-            if response.status() >= 200 {
-                waiting.cancels.remove(&key);
-            }
-            transactions.respond(&key, &response, now, events);
-        }
-        Input::Request(request, flow, reply) => {
-            if let Some(key) = ClientKey::of(&request) {
-                waiting.answers.insert(key, (reply.clone(), flow));
-            }
-            if transactions.request(*request, flow, flow.transport.reliability(), now, events).is_none() {
-                // An error says that nobody waits any more.
-                let _ = reply.queue.try_send((reply.tag, Answer::Failed(Failure::Unreachable)));
-            }
-        }
-        Input::Cancel(key, reason) => transactions.cancel(&key, &reason, now, events),
-        Input::FlowLost(flow) => transactions.flow_lost(flow, events),
+    if let Some(key) = ClientKey::of(&request) {
+        waiting.answers.insert(key, (reply.clone(), flow));
     }
+    if transactions.request(*request, flow, flow.transport.reliability(), now, events).is_none() {
+        refuse(&reply);
+    }
+}
+
+/// RFC 3261 §18.1.1: there is no TCP at the other side, so that the request goes by UDP in spite of its size.
+fn request_again(
+    transactions: &mut Transactions<Flow>,
+    waiting: &mut Waiting,
+    (mut request, udp, reply): Outgoing,
+    now: Instant,
+    events: &mut Vec<Event<Flow>>,
+) {
+    fallback::by_udp(&mut request, &udp);
+    send_request(transactions, waiting, (request, udp, reply), now, events);
+}
+
+fn refuse(reply: &ReplyTo) {
+    // An error says that nobody waits any more.
+    let _ = reply.queue.try_send((reply.tag, Answer::Failed(Failure::Unreachable)));
 }
 
 async fn sleep_until(deadline: Option<tokio::time::Instant>) {

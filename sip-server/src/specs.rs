@@ -7,13 +7,18 @@ use crate::{features, registrar};
 /// Every document, with how much of it is there.
 pub const SPECS: &[Spec] = &[
     Spec::rfc(3261)
-        .note("registrar, stateful forking proxy, UAS core; no NAPTR/SRV, no S/MIME, redirects passed back"),
+        .note("registrar, stateful forking proxy, UAS core; no S/MIME, redirects passed back"),
+    Spec::rfc(3263).note("NAPTR, SRV, A and AAAA; the next target on 503, silence and refusal; no SCTP"),
     Spec::rfc(3264).note("audio of the focus"),
     Spec::rfc(3581).complete(),
     Spec::rfc(4320).note("no 408 to non-INVITE late; no 1xx but 100 to non-INVITE"),
     Spec::rfc(3326).note("CANCELs say why, a caller's Reason is passed on"),
     Spec::rfc(5393).complete().note("loop detection by a hash in the branch; Max-Breadth"),
+    Spec::rfc(5922).complete(),
+    Spec::rfc(5923).note("alias over TLS by certificate, over TCP by policy"),
     Spec::rfc(6026).complete(),
+    Spec::rfc(7118).note("server; we do not call browsers up"),
+    Spec::rfc(8489).note("Binding requests on SIP's UDP ports, without authentication"),
     Spec::rfc(8760).note("SHA-512-256, SHA-256 and MD5 challenges in a configured order"),
     registrar::PATH,
     registrar::SERVICE_ROUTE,

@@ -104,6 +104,11 @@ impl Resolver {
         self.failed_at(target.transport, target.address);
     }
 
+    /// Whether a target failed lately.
+    pub(crate) fn is_failed(&self, target: &Target) -> bool {
+        self.0.greylist.holds(target)
+    }
+
     pub(crate) fn failed_at(&self, transport: Transport, address: SocketAddr) {
         self.0.greylist.put(transport, address);
     }

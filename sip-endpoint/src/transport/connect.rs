@@ -12,9 +12,10 @@ use crate::flow::{Flow, Transport};
 use crate::inlet::Inlet;
 
 /// Opens a connection; messages wait in its outbox until it stands. A connection that fails is told as a lost flow.
-pub(crate) fn connect(inlet: &Inlet, transport: Transport, remote: SocketAddr, host: &str) -> Flow {
+/// `None` if we have opened all that we may.
+pub(crate) fn connect(inlet: &Inlet, transport: Transport, remote: SocketAddr, host: &str) -> Option<Flow> {
     let local = SocketAddr::new(crate::own::local_ip(remote), 0);
-    let seat = inlet.wires.connections.admit_own();
+    let seat = inlet.wires.connections.admit_own()?;
     // Who names no host names an address.
     let host = if host.is_empty() { remote.ip().to_string() } else { host.to_owned() };
     let opened = Opened::enter_own(inlet, transport, Ends { local, remote }, seat, &host);
@@ -40,7 +41,7 @@ pub(crate) fn connect(inlet: &Inlet, transport: Transport, remote: SocketAddr, h
             }
         }
     });
-    flow
+    Some(flow)
 }
 
 /// How long connecting may take; less than Timer B, so that another target can be tried.

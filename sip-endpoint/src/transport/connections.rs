@@ -23,7 +23,10 @@ pub(crate) struct Connections {
     entries: DashMap<u64, Entry>,
     by_peer: DashMap<(Transport, SocketAddr), SmallVec<[u64; 1]>>,
     by_network: DashMap<Network, usize>,
+    /// Connections that peers opened.
     count: AtomicUsize,
+    /// Connections that we opened.
+    own: AtomicUsize,
     next: AtomicU64,
     most: usize,
     most_from_network: usize,
@@ -63,6 +66,7 @@ pub(crate) enum Refusal {
 pub(crate) struct Seat {
     connections: Arc<Connections>,
     network: Option<Network>,
+    is_own: bool,
 }
 
 /// Who is taken for one peer: an IPv4 /24, an IPv6 /64.
@@ -76,6 +80,7 @@ impl Connections {
             by_peer: DashMap::new(),
             by_network: DashMap::new(),
             count: AtomicUsize::new(0),
+            own: AtomicUsize::new(0),
             next: AtomicU64::new(1),
             most,
             most_from_network,
@@ -89,7 +94,7 @@ impl Connections {
             return Err(Refusal::Full);
         }
         // From here on the seat gives back what was taken.
-        let mut seat = Seat { connections: Arc::clone(self), network: None };
+        let mut seat = Seat { connections: Arc::clone(self), network: None, is_own: false };
         let network = Network::of(peer);
         let mut from_there = self.by_network.entry(network).or_insert(0);
         if *from_there >= self.most_from_network {
@@ -102,10 +107,14 @@ impl Connections {
         Ok(seat)
     }
 
-    /// A place for a connection that we open, which is nobody's share.
-    pub(crate) fn admit_own(self: &Arc<Self>) -> Seat {
-        self.count.fetch_add(1, Ordering::Relaxed);
-        Seat { connections: Arc::clone(self), network: None }
+    /// A place for a connection that we open. These are nobody's share, and are counted apart, so that who fills us up
+    /// does not keep us from speaking.
+    pub(crate) fn admit_own(self: &Arc<Self>) -> Option<Seat> {
+        if self.own.fetch_add(1, Ordering::Relaxed) >= self.most {
+            self.own.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(Seat { connections: Arc::clone(self), network: None, is_own: true })
     }
 
     /// A number for a new connection.
@@ -177,7 +186,8 @@ impl Connections {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.connections.count.fetch_sub(1, Ordering::Relaxed);
+        let counter = if self.is_own { &self.connections.own } else { &self.connections.count };
+        counter.fetch_sub(1, Ordering::Relaxed);
         if let Some(network) = self.network {
             if let Some(mut count) = self.connections.by_network.get_mut(&network) {
                 *count -= 1;

@@ -3,6 +3,7 @@
 pub(crate) mod accept;
 pub(crate) mod connect;
 pub(crate) mod connections;
+pub(crate) mod fallback;
 pub(crate) mod in_process;
 mod patience;
 pub(crate) mod stream;
@@ -21,6 +22,7 @@ use crate::flow::{Flow, Transport};
 use crate::limits::Limits;
 use crate::metrics::{Metrics, Refused};
 use connections::Connections;
+use fallback::Fallbacks;
 use udp::Udp;
 
 /// All sockets and connections of one endpoint.
@@ -28,6 +30,8 @@ pub(crate) struct Wires {
     pub(crate) udp: Udp,
     pub(crate) ports: Vec<mpsc::Sender<Bytes>>,
     pub(crate) connections: Arc<Connections>,
+    /// Where large requests go whose connection does not come about.
+    pub(crate) fallbacks: Fallbacks,
     /// Ports that WebSockets were accepted on.
     pub(crate) websocket_ports: DashSet<u16>,
     pub(crate) limits: Limits,
@@ -37,22 +41,38 @@ pub(crate) struct Wires {
 impl Wires {
     pub(crate) fn new(udp: Udp, ports: Vec<mpsc::Sender<Bytes>>, limits: Limits, metrics: Metrics) -> Self {
         let connections = Arc::new(Connections::new(limits.connections, limits.connections_per_network));
-        Self { udp, ports, connections, websocket_ports: DashSet::new(), limits, metrics }
+        Self {
+            udp,
+            ports,
+            connections,
+            fallbacks: Fallbacks::default(),
+            websocket_ports: DashSet::new(),
+            limits,
+            metrics,
+        }
     }
 
     /// Sends without waiting. A full socket drops a datagram; a peer that does not read its stream loses it.
     pub(crate) fn send(&self, flow: Flow, bytes: Bytes) {
-        let is_sent = match flow.transport {
+        if !self.try_send(flow, bytes) {
+            self.note_dropped(flow);
+        }
+    }
+
+    /// As [`Wires::send`], and says whether it was sent.
+    pub(crate) fn try_send(&self, flow: Flow, bytes: Bytes) -> bool {
+        match flow.transport {
             Transport::Udp => self.udp.send(&flow, &bytes),
             Transport::InProcess => {
                 self.ports.get(flow.id as usize).is_some_and(|port| port.try_send(bytes).is_ok())
             }
             _ => self.send_on_connection(&flow, bytes),
-        };
-        if !is_sent {
-            self.metrics.dropped.inc();
-            tracing::debug!(?flow, "a message could not be sent");
         }
+    }
+
+    pub(crate) fn note_dropped(&self, flow: Flow) {
+        self.metrics.dropped.inc();
+        tracing::debug!(?flow, "a message could not be sent");
     }
 
     fn send_on_connection(&self, flow: &Flow, bytes: Bytes) -> bool {

@@ -9,4 +9,5 @@ mod dns;
 mod limits;
 mod names;
 mod rig;
+mod ways;
 mod websockets;

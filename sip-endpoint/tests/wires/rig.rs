@@ -27,7 +27,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Rig {
     pub(crate) endpoint: Endpoint,
     pub(crate) tls: TlsPolicy,
-    pub(crate) requests: mpsc::UnboundedReceiver<(Message, Flow)>,
+    pub(crate) requests: mpsc::UnboundedReceiver<Incoming>,
     pub(crate) lost: mpsc::UnboundedReceiver<Flow>,
     pub(crate) folder: PathBuf,
     registry: Registry,
@@ -35,7 +35,7 @@ pub(crate) struct Rig {
 }
 
 struct Friendly {
-    requests: mpsc::UnboundedSender<(Message, Flow)>,
+    requests: mpsc::UnboundedSender<Incoming>,
     lost: mpsc::UnboundedSender<Flow>,
 }
 
@@ -43,7 +43,7 @@ impl Application for Friendly {
     fn request(&self, incoming: Incoming) {
         let status = if incoming.request.method() == "INVITE" { 180 } else { 200 };
         incoming.server.respond(Message::response(&incoming.request, status, ""));
-        let _ = self.requests.send((incoming.request, incoming.flow));
+        let _ = self.requests.send(incoming);
     }
 
     fn ack(&self, _ack: Message, _flow: Flow) {}
@@ -94,6 +94,12 @@ impl Rig {
 
     /// The next request that the application got.
     pub(crate) async fn request(&mut self) -> (Message, Flow) {
+        let incoming = self.incoming().await;
+        (incoming.request, incoming.flow)
+    }
+
+    /// As [`Rig::request`], with where its answer goes.
+    pub(crate) async fn incoming(&mut self) -> Incoming {
         timeout(PATIENCE, self.requests.recv()).await.expect("no request came").unwrap()
     }
 

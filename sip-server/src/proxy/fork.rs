@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use super::{patience::Patience, record_route, redirect};
 use crate::awaited::Waiting;
 use crate::destination;
-use crate::features::{self, Passage, Reply};
+use crate::features::{self, Destination, Passage, Reply};
 use crate::location::{Branch, Way};
 use crate::routing::Route;
 use crate::server::Server;
@@ -193,7 +193,11 @@ impl Forwarding<'_> {
         }
     }
 
-    async fn start_one(&mut self, branch: Branch, breadth: usize) {
+    async fn start_one(&mut self, mut branch: Branch, breadth: usize) {
+        if branch.to == Destination::Foreign {
+            let bytes = self.request.to_bytes().len() + OUR_HEADERS;
+            branch.flow = self.server.endpoint().sized(branch.flow, bytes);
+        }
         self.tried.insert(branch.uri.clone().unwrap_or_else(|| self.request.uri().to_owned()));
         let tag = self.context.start();
         let request = self.copy_for(&branch, breadth);
@@ -276,6 +280,9 @@ impl Forwarding<'_> {
             return false;
         }
         let Some((branch, _)) = self.started.get_mut(id) else { return false };
+        if branch.to == Destination::Foreign && is_server_failure {
+            self.server.endpoint().failed(&branch.flow);
+        }
         let mut others = std::mem::take(&mut branch.others);
         let branch = branch.clone();
         while let Some(way) = others.pop() {
@@ -431,5 +438,7 @@ fn remove_our_credentials(request: &mut Message, realm: &str) {
 
 /// Answers of all branches that wait.
 const ANSWERS: usize = 64;
+/// Bytes of what is put on a request on its way: Via, two Record-Routes, an identity.
+const OUR_HEADERS: usize = 400;
 /// Branches that one redirect may start.
 const MOST_BRANCHES: usize = 10;
