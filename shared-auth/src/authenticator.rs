@@ -5,18 +5,21 @@
 //! State the throttle and the nonce counts, both bounded.
 //! Errors [`Denied`]. A name that nobody has costs the same work as a wrong password and gets the same answer.
 //!
-//! App passwords: Digest and PLAIN by the plain name try the main password and then each app password, Digest being
-//! cheap and PLAIN over TLS. SCRAM proves one password, so the client says which: `alice` for the main one, `alice+PHONE`
-//! for the app password PHONE; PLAIN understands that too.
+//! App passwords: Digest and PLAIN by the plain name try the main password and then each app password. SCRAM proves one
+//! password, so the client says which: `alice` for the main one, `alice+PHONE` for the app password PHONE; the others
+//! understand that too.
+//!
+//! Digest and PLAIN are both held against the sealed HA1s. PBKDF2 would cost one round of thousands for each password of an
+//! account, so that the time tells how many there are, and protects nothing that the HA1 beside it does not give away.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use shared_model::{Aor, BareJid, Correlation, Fact, LoginEvent, Protocol};
+use shared_model::{AccountId, Aor, BareJid, Correlation, Fact, LoginEvent, Protocol};
 use shared_runtime::{Redacted, bus::Bus, unix_millis};
-use shared_store::{Account, Credentials, ScramHash, ScramVerifier};
+use shared_store::{Account, Credentials, DigestAlgorithm, ScramHash, ScramVerifier};
 use subtle::ConstantTimeEq;
-use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
 
 use crate::cache::{AccountCache, Name};
 use crate::config::Config;
@@ -28,7 +31,7 @@ use crate::nonce::Nonce;
 use crate::replay::{Replay, Verdict};
 use crate::scram::{ScramExchange, ScramFinal, ScramStart};
 use crate::throttle::Throttle;
-use crate::{hash, password, token::Tokens};
+use crate::{book, hash, password, token::Tokens};
 
 /// Verifies proofs for every protocol.
 pub struct Authenticator {
@@ -40,8 +43,8 @@ pub struct Authenticator {
     metrics: Metrics,
     throttle: Throttle,
     replay: Replay,
-    /// How many may compute PBKDF2 at once; the others wait.
-    slow: Arc<Semaphore>,
+    /// Sealed like an account's, and of no password.
+    ha1_of_nobody: Vec<u8>,
 }
 
 impl Authenticator {
@@ -53,8 +56,8 @@ impl Authenticator {
         bus: Bus<Fact>,
         metrics: Metrics,
     ) -> Self {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
+            ha1_of_nobody: keys.seal(NOBODY, &hash::random::<32>()),
             throttle: Throttle::new(config.throttle_exempt.clone()),
             config: config.clone(),
             cache,
@@ -63,7 +66,6 @@ impl Authenticator {
             bus,
             metrics,
             replay: Replay::new(),
-            slow: Arc::new(Semaphore::new(cores)),
         }
     }
 
@@ -112,6 +114,8 @@ impl Authenticator {
     ) -> Result<ScramExchange, Denied> {
         let login = Login::read(&start.name, domain, origin.protocol);
         let key = login.as_ref().map_or(start.name.as_str(), |login| &login.key);
+        let salt =
+            self.salt_of_nobody(start.hash(), key, login.as_ref().and_then(|login| login.app.as_deref()));
         if let Some(wait) = self.throttle.wait(key, origin.ip, Instant::now()) {
             self.metrics.proof(origin.protocol, "throttled");
             return Err(Denied::Throttled(wait));
@@ -124,7 +128,7 @@ impl Authenticator {
         Ok(match found.cloned() {
             Some(verifier) => ScramExchange::new(start, login.map(|login| login.text), verifier),
             None => {
-                let verifier = self.verifier_of_nobody(start.hash(), key);
+                let verifier = self.verifier_of_nobody(start.hash(), salt);
                 ScramExchange::new(start, login.map(|login| login.text), verifier)
             }
         })
@@ -142,22 +146,14 @@ impl Authenticator {
     async fn plain(&self, login: Option<&Login>, given: &str, authzid: &str) -> Result<Identity, Denied> {
         let account = self.find(login).await?;
         let prepared = password::prepare(given).ok();
-        let nobody = self.verifier_of_nobody(ScramHash::Sha256, login.map_or("", |login| &login.key));
-        let verifiers = match (&account, login) {
-            (Some(account), Some(login)) => login.verifiers_for_plain(account),
-            _ => vec![nobody],
+        let given = prepared.as_ref().map_or(&b""[..], |prepared| prepared.as_bytes());
+        let (user, realm) = match &account {
+            Some(account) => (account.aor.local(), account.credentials.realm.as_str()),
+            None => ("nobody", "nowhere"),
         };
-        let permit = Arc::clone(&self.slow).acquire_owned().await;
-        let is_right = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            let given = prepared.as_ref().map_or(&b""[..], |prepared| prepared.as_bytes());
-            verifiers.iter().any(|verifier| {
-                let computed =
-                    password::scram_verifier(verifier.hash, given, &verifier.salt, verifier.iterations);
-                bool::from(computed.stored_key.ct_eq(&verifier.stored_key))
-            }) && prepared.is_some()
-        });
-        let is_right = is_right.await.map_err(|error| Denied::Unavailable(error.to_string()))?;
+        let computed = Zeroizing::new(hash::digest_hash(PLAIN, &[user.as_bytes(), realm.as_bytes(), given]));
+        let is_right = prepared.is_some()
+            & self.any_fits(account.as_deref(), login, PLAIN, |ha1| ha1.ct_eq(&computed).into());
         identify(account.as_deref(), is_right, authzid, How::Plain)
     }
 
@@ -174,13 +170,12 @@ impl Authenticator {
             None => 1,
         };
         let account = self.find(login).await?;
-        let is_right = match &account {
-            Some(account) => self.proves_digest(account, proof),
-            None => {
-                // The same hashing as for an account, so that time tells nothing.
-                bool::from(proof.expected(&[0; 32]).as_bytes().ct_eq(b"nobody's response"))
-            }
-        };
+        let response = proof.response.to_ascii_lowercase();
+        let is_right = self.any_fits(account.as_deref(), login, proof.algorithm, |ha1| {
+            proof.expected(ha1).as_bytes().ct_eq(response.as_bytes()).into()
+        });
+        let is_right =
+            is_right && account.as_ref().is_some_and(|account| account.credentials.realm == proof.realm);
         let identity = identify(account.as_deref(), is_right, "", How::Digest(proof.algorithm))?;
         if u128::from(nonce.age(unix_millis())) > self.config.nonce_lifetime.as_millis() {
             return Err(Denied::Stale);
@@ -192,16 +187,34 @@ impl Authenticator {
         }
     }
 
-    /// Whether the main password or an app password gives this response.
-    fn proves_digest(&self, account: &Account, proof: &DigestProof) -> bool {
-        all_credentials(account).filter(|credentials| credentials.realm == proof.realm).any(|credentials| {
-            let sealed = credentials.ha1.iter().find(|ha1| ha1.algorithm == proof.algorithm);
-            let ha1 = sealed.and_then(|ha1| self.keys.open_sealed(account.id, &ha1.sealed));
-            ha1.is_some_and(|ha1| {
-                let response = proof.response.to_ascii_lowercase();
-                bool::from(proof.expected(&ha1).as_bytes().ct_eq(response.as_bytes()))
-            })
-        })
+    /// Whether one of the passwords that `login` may mean has an HA1 that `fits`. A refusal costs as much as for an account
+    /// with all the app passwords that one may have, whoever is asked for; a success need not hide, so it ends the search.
+    fn any_fits(
+        &self,
+        account: Option<&Account>,
+        login: Option<&Login>,
+        algorithm: DigestAlgorithm,
+        fits: impl Fn(&[u8]) -> bool,
+    ) -> bool {
+        let meant = account.into_iter().flat_map(|account| {
+            let meant =
+                all_credentials(account).filter(|(app, _)| login.is_some_and(|login| login.means(*app)));
+            meant.map(|(_, credentials)| (account.id, credentials))
+        });
+        let mut tried = 0;
+        for (id, credentials) in meant {
+            let sealed = credentials.ha1.iter().find(|ha1| ha1.algorithm == algorithm);
+            if sealed.is_some_and(|ha1| self.keys.open_sealed(id, &ha1.sealed).is_some_and(|ha1| fits(&ha1)))
+            {
+                return true;
+            }
+            tried += 1;
+        }
+        for _ in tried..MOST_PASSWORDS {
+            let nobody = self.keys.open_sealed(NOBODY, &self.ha1_of_nobody);
+            std::hint::black_box(nobody.is_some_and(|ha1| fits(&ha1)));
+        }
+        false
     }
 
     async fn scram(&self, login: Option<&Login>, last: &ScramFinal) -> Result<Identity, Denied> {
@@ -226,15 +239,21 @@ impl Authenticator {
         }
     }
 
-    /// What nobody's password fits: the salt is stable for a name, the keys are random.
-    fn verifier_of_nobody(&self, hash: ScramHash, name: &str) -> ScramVerifier {
+    /// What nobody's password fits: the keys are random.
+    fn verifier_of_nobody(&self, hash: ScramHash, salt: [u8; 16]) -> ScramVerifier {
         ScramVerifier {
             hash,
-            salt: self.keys.salt_of_nobody(name).to_vec(),
+            salt: salt.to_vec(),
             iterations: self.config.iterations.max(4096),
             stored_key: hash::random::<32>().to_vec(),
             server_key: hash::random::<32>().to_vec(),
         }
+    }
+
+    /// Stable for a name, and another for each hash and each app password, as somebody's are.
+    fn salt_of_nobody(&self, hash: ScramHash, key: &str, app: Option<&str>) -> [u8; 16] {
+        let app = app.map(str::to_ascii_lowercase);
+        self.keys.salt_of_nobody(&format!("{hash:?} {app:?} {key}"))
     }
 
     async fn tell(&self, outcome: &Result<Identity, Denied>, login: Option<&Login>, origin: Origin) {
@@ -278,8 +297,10 @@ fn identify(account: Option<&Account>, is_right: bool, authzid: &str, how: How) 
     Ok(Identity { account: account.id, aor: account.aor.clone(), jid: account.jid.clone(), how })
 }
 
-fn all_credentials(account: &Account) -> impl Iterator<Item = &Credentials> {
-    std::iter::once(&account.credentials).chain(account.app_passwords.iter().map(|app| &app.credentials))
+/// The passwords of an account, with the names that app passwords have.
+fn all_credentials(account: &Account) -> impl Iterator<Item = (Option<&str>, &Credentials)> {
+    let apps = account.app_passwords.iter().map(|app| (Some(app.name.as_str()), &app.credentials));
+    std::iter::once((None, &account.credentials)).chain(apps)
 }
 
 /// A name to log in with, read.
@@ -312,23 +333,19 @@ impl Login {
         Some(Self { text: format!("{local}{suffix}@{domain}"), key, name, app })
     }
 
+    /// The one password that SCRAM proves.
     fn credentials_for_scram<'a>(&self, account: &'a Account) -> Option<&'a Credentials> {
-        match &self.app {
-            None => Some(&account.credentials),
-            Some(name) => {
-                let mut apps = account.app_passwords.iter();
-                apps.find(|app| app.name.eq_ignore_ascii_case(name)).map(|app| &app.credentials)
-            }
-        }
+        all_credentials(account)
+            .find(|(app, _)| app.is_some() == self.app.is_some() && self.means(*app))
+            .map(|(_, credentials)| credentials)
     }
 
-    fn verifiers_for_plain(&self, account: &Account) -> Vec<ScramVerifier> {
-        let of = |credentials: &Credentials| {
-            credentials.scram.iter().find(|verifier| verifier.hash == ScramHash::Sha256).cloned()
-        };
-        match self.app {
-            Some(_) => self.credentials_for_scram(account).and_then(of).into_iter().collect(),
-            None => all_credentials(account).filter_map(of).collect(),
+    /// Whether this may mean the password with this name. A login that names none may mean any.
+    fn means(&self, app: Option<&str>) -> bool {
+        match (&self.app, app) {
+            (None, _) => true,
+            (Some(wanted), Some(app)) => app.eq_ignore_ascii_case(wanted),
+            (Some(_), None) => false,
         }
     }
 }
@@ -347,6 +364,13 @@ impl Proof {
         }
     }
 }
+
+/// What PLAIN is held against.
+const PLAIN: DigestAlgorithm = DigestAlgorithm::Sha512_256;
+/// Passwords that a refusal costs the time of.
+const MOST_PASSWORDS: usize = 1 + book::MOST_APP_PASSWORDS;
+/// Whose HA1 is opened where somebody has no more of them.
+const NOBODY: AccountId = AccountId(0);
 
 #[cfg(test)]
 mod tests;

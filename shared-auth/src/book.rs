@@ -271,7 +271,8 @@ fn readable_password() -> String {
     letters.chunks(5).map(String::from_iter).collect::<Vec<_>>().join("-")
 }
 
-const MOST_APP_PASSWORDS: usize = 32;
+/// App passwords of one account.
+pub(crate) const MOST_APP_PASSWORDS: usize = 32;
 /// RFC 5802 §5.1 and RFC 7677 §4 recommend no less.
 const LEAST_ITERATIONS: u32 = 4096;
 

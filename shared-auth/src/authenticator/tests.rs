@@ -288,3 +288,77 @@ async fn a_password_change_changes_every_door() {
     let parts: [&[u8]; 3] = [b"alice", b"phones.example.org", b"new secret"];
     assert_eq!(ha1, hash::hex(&hash::digest_hash(DigestAlgorithm::Md5, &parts)));
 }
+
+/// The median times of `rounds` wrong proofs of each kind, taken in turns so that whatever else the machine does meets
+/// all of them.
+async fn medians<const N: usize>(
+    house: &House,
+    proofs: [&dyn Fn() -> Proof; N],
+    origin: Origin,
+) -> [Duration; N] {
+    let mut times: [Vec<Duration>; N] = std::array::from_fn(|_| Vec::new());
+    for _ in 0..101 {
+        for (proof, times) in proofs.iter().zip(&mut times) {
+            let (proof, begun) = (proof(), Instant::now());
+            house.auth.authenticator.verify(proof, origin).await.unwrap_err();
+            times.push(begun.elapsed());
+        }
+    }
+    times.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    })
+}
+
+#[tokio::test]
+async fn time_does_not_tell_who_has_an_account_or_an_app_password() {
+    let throttle_exempt = vec!["127.0.0.1".parse().unwrap()];
+    let house = house_with(Config { iterations: 4096, throttle_exempt, ..Config::default() }).await;
+    for name in ["A", "B", "C", "D", "E"] {
+        house.auth.book.add_app_password(house.alice, name, 0).await.unwrap();
+    }
+    let plain = medians(
+        &house,
+        [
+            &|| plain("wonder", "x"),
+            &|| plain("nobody", "x"),
+            &|| plain("wonder+A", "x"),
+            &|| plain("wonder+XX", "x"),
+            &|| plain("nobody+XX", "x"),
+        ],
+        XMPP,
+    );
+    let challenge = house.auth.authenticator.challenges("phones.example.org", false).remove(0);
+    let digest = |user: &'static str| {
+        let challenge = challenge.clone();
+        move || Proof::Digest(answer(&challenge, user, "x", 1))
+    };
+    let (known, unknown, app) = (digest("alice"), digest("nobody"), digest("alice+XX"));
+    let digest = medians(&house, [&known, &unknown, &app], SIP);
+    for medians in [&plain.await[..], &digest.await[..]] {
+        let (least, most) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
+        assert!(*most < 2 * *least, "{medians:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_has_as_many_salts_as_somebody() {
+    let house = house().await;
+    house.auth.book.add_app_password(house.alice, "PHONE", 0).await.unwrap();
+    let salt = async |name: &str, hash| {
+        let message = format!("n,,n={name},r=x");
+        let start = ScramStart::parse(message.as_bytes(), hash, Plus::No, &Channel::default()).unwrap();
+        let exchange = house.auth.authenticator.begin_scram(start, "example.org", XMPP).await.unwrap();
+        exchange.server_first().split_once(",s=").unwrap().1.to_owned()
+    };
+    for user in ["wonder", "nobody"] {
+        let mut salts = std::collections::HashSet::new();
+        for name in [user.to_owned(), format!("{user}+PHONE"), format!("{user}+XX")] {
+            for hash in [ScramHash::Sha1, ScramHash::Sha256, ScramHash::Sha512] {
+                let asked = salt(&name, hash).await;
+                assert_eq!(salt(&name.to_uppercase(), hash).await, asked, "{name}");
+                assert!(salts.insert(asked), "{name} {hash:?}");
+            }
+        }
+    }
+}
