@@ -72,7 +72,7 @@ impl Authenticator {
     /// Says who it is. Every outcome is counted, logged and told as a fact.
     pub async fn verify(&self, proof: Proof, origin: Origin) -> Result<Identity, Denied> {
         let login = proof.login(origin.protocol);
-        let name = login.as_ref().map_or("", |login| login.key.as_str());
+        let name = login.as_ref().map(|login| login.key.as_str());
         let now = Instant::now();
         let outcome = match self.throttle.wait(name, origin.ip, now) {
             Some(wait) => Err(Denied::Throttled(wait)),
@@ -116,7 +116,9 @@ impl Authenticator {
         let key = login.as_ref().map_or(start.name.as_str(), |login| &login.key);
         let salt =
             self.salt_of_nobody(start.hash(), key, login.as_ref().and_then(|login| login.app.as_deref()));
-        if let Some(wait) = self.throttle.wait(key, origin.ip, Instant::now()) {
+        if let Some(wait) =
+            self.throttle.wait(login.as_ref().map(|login| login.key.as_str()), origin.ip, Instant::now())
+        {
             self.metrics.proof(origin.protocol, "throttled");
             return Err(Denied::Throttled(wait));
         }

@@ -36,27 +36,32 @@ impl Throttle {
     }
 
     /// For how long nothing is looked at for this name or from this address.
-    pub(crate) fn wait(&self, name: &str, ip: IpAddr, now: Instant) -> Option<Duration> {
+    pub(crate) fn wait(&self, name: Option<&str>, ip: IpAddr, now: Instant) -> Option<Duration> {
         if self.is_exempt(ip) {
             return None;
         }
-        let by_account = wait_of(&self.accounts, &self.account(name), FREE_PER_ACCOUNT, now);
+        let by_account =
+            name.and_then(|name| wait_of(&self.accounts, &self.account(name), FREE_PER_ACCOUNT, now));
         let by_network = wait_of(&self.networks, &network(ip), FREE_PER_NETWORK, now);
         by_account.max(by_network)
     }
 
     /// Counts a failed proof.
-    pub(crate) fn failed(&self, name: &str, ip: IpAddr, now: Instant) {
+    pub(crate) fn failed(&self, name: Option<&str>, ip: IpAddr, now: Instant) {
         if !self.is_exempt(ip) {
-            count(&self.accounts, self.account(name), now);
+            if let Some(name) = name {
+                count(&self.accounts, self.account(name), now);
+            }
             count(&self.networks, network(ip), now);
         }
     }
 
     /// A proof held: the account's count begins anew. The network's does not, or one account would free all guesses.
-    pub(crate) fn succeeded(&self, name: &str) {
-        let account = self.account(name);
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).remove(&account);
+    pub(crate) fn succeeded(&self, name: Option<&str>) {
+        if let Some(name) = name {
+            let account = self.account(name);
+            self.accounts.lock().unwrap_or_else(PoisonError::into_inner).remove(&account);
+        }
     }
 
     fn is_exempt(&self, ip: IpAddr) -> bool {
@@ -127,13 +132,13 @@ mod tests {
     const IP: &str = "192.0.2.1";
 
     fn fail(throttle: &Throttle, name: &str, times: u32, now: Instant) {
-        (0..times).for_each(|_| throttle.failed(name, IP.parse().unwrap(), now));
+        (0..times).for_each(|_| throttle.failed(Some(name), IP.parse().unwrap(), now));
     }
 
     #[test]
     fn delays_double_and_fade() {
         let (throttle, now) = (Throttle::new(Vec::new()), Instant::now());
-        let wait = |now| throttle.wait("alice", IP.parse().unwrap(), now);
+        let wait = |now| throttle.wait(Some("alice"), IP.parse().unwrap(), now);
         fail(&throttle, "alice", FREE_PER_NETWORK - 1, now);
         assert_eq!(wait(now), None);
         fail(&throttle, "alice", 1, now);
@@ -149,25 +154,25 @@ mod tests {
     #[test]
     fn a_network_is_throttled_whatever_names_it_tries_and_others_are_not() {
         let (throttle, now) = (Throttle::new(Vec::new()), Instant::now());
-        (0..20).for_each(|n| throttle.failed(&format!("user{n}"), IP.parse().unwrap(), now));
-        assert!(throttle.wait("fresh", IP.parse().unwrap(), now).is_some());
-        assert!(throttle.wait("fresh", "192.0.2.2".parse().unwrap(), now).is_none());
+        (0..20).for_each(|n| throttle.failed(Some(&format!("user{n}")), IP.parse().unwrap(), now));
+        assert!(throttle.wait(Some("fresh"), IP.parse().unwrap(), now).is_some());
+        assert!(throttle.wait(Some("fresh"), "192.0.2.2".parse().unwrap(), now).is_none());
     }
 
     #[test]
     fn an_account_is_throttled_wherever_the_guesses_come_from() {
         let (throttle, now) = (Throttle::new(Vec::new()), Instant::now());
         (0..=FREE_PER_ACCOUNT)
-            .for_each(|n| throttle.failed("alice", format!("10.0.0.{n}").parse().unwrap(), now));
-        assert!(throttle.wait("alice", "10.9.9.9".parse().unwrap(), now).is_some());
-        throttle.succeeded("alice");
-        assert!(throttle.wait("alice", "10.9.9.9".parse().unwrap(), now).is_none());
+            .for_each(|n| throttle.failed(Some("alice"), format!("10.0.0.{n}").parse().unwrap(), now));
+        assert!(throttle.wait(Some("alice"), "10.9.9.9".parse().unwrap(), now).is_some());
+        throttle.succeeded(Some("alice"));
+        assert!(throttle.wait(Some("alice"), "10.9.9.9".parse().unwrap(), now).is_none());
     }
 
     #[test]
     fn exempt_networks_are_never_throttled() {
         let (throttle, now) = (Throttle::new(vec!["192.0.2.0/24".parse().unwrap()]), Instant::now());
         fail(&throttle, "alice", 100, now);
-        assert_eq!(throttle.wait("alice", IP.parse().unwrap(), now), None);
+        assert_eq!(throttle.wait(Some("alice"), IP.parse().unwrap(), now), None);
     }
 }

@@ -362,3 +362,20 @@ async fn nobody_has_as_many_salts_as_somebody() {
         }
     }
 }
+
+#[tokio::test]
+async fn wrong_tokens_lock_out_nobody_elses_token() {
+    let house = house().await;
+    let now = shared_runtime::unix_millis();
+    let hour = Duration::from_secs(3600);
+    let right = house.auth.tokens.issue("phone", Some(house.alice), "", hour, now).await.unwrap();
+    let from = |n: u8| Origin {
+        protocol: Protocol::Provisioning,
+        ip: std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, n)),
+    };
+    let token = |text: &str| Proof::Token { purpose: "phone".to_owned(), text: text.to_owned() };
+    for n in 0..30 {
+        let _ = house.auth.authenticator.verify(token("wrong"), from(n % 4)).await;
+    }
+    assert!(house.auth.authenticator.verify(token(&right), from(9)).await.is_ok());
+}
