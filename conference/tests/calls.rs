@@ -86,7 +86,7 @@ async fn a_watcher_hears_of_everybody() {
     let text = String::from_utf8_lossy(full.body()).into_owned();
     assert!(text.contains("state=\"full\" version=\"0\""), "{text}");
     assert!(text.contains("xmpp:dev@conference.example.org?join") && text.contains("grouptextchat"));
-    assert!(text.contains("xmpp:bob@chat.example.org") && text.contains("<type>text</type>"));
+    assert!(text.contains("xmpp:dev@conference.example.org/bob") && text.contains("<type>text</type>"));
 
     let mut alice = house.call("alice", 440.0).await;
     let partial = watcher.request("NOTIFY").await;
@@ -192,5 +192,47 @@ async fn our_offer_is_taken_when_the_call_has_none() {
     assert!(String::from_utf8_lossy(response.body()).contains("opus/48000/2"));
     alice.answer_in_ack();
     house.until_audio("alice", Audio::SendReceive).await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_do_not_watch_from_outside_the_call() {
+    let house = House::start().await;
+    assert_eq!(house.wish_to_watch("stranger").await, 403);
+    assert_eq!(house.wish_to_watch("alice").await, 200);
+    let mut stranger = house.call("stranger", 440.0).await;
+    assert_eq!(stranger.send("SUBSCRIBE", &[("Event", "conference")]).await.status(), 200);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_semi_anonymous_room_shows_real_addresses_to_their_owners_and_moderators_alone() {
+    let house = House::start().await;
+    house.occupants(vec![occupant("alice", Role::Participant), occupant("bob", Role::Participant)]);
+    let mut alice = house.call("alice", 440.0).await;
+    house.until_audio("alice", Audio::SendReceive).await;
+    let nick = |name: &str| format!("xmpp:dev@conference.example.org/{name}");
+    let real = |name: &str| format!("xmpp:{name}@chat.example.org");
+
+    let text = house.watch("carol").await.document().await;
+    assert!(!text.contains("@chat.example.org") && !text.contains("sip:alice"), "{text}");
+    let (in_call, in_chat) = text.split_once(&format!("<user entity=\"{}\"", nick("bob"))).unwrap();
+    assert!(in_call.contains(&format!("<user entity=\"{}\"", nick("alice"))), "{text}");
+    assert!(in_call.contains("<type>audio</type>") && in_call.contains("<type>text</type>"));
+    assert!(!in_chat.contains("<type>audio</type>"));
+
+    assert_eq!(alice.send("SUBSCRIBE", &[("Event", "conference")]).await.status(), 200);
+    let text = alice.document().await;
+    assert!(
+        text.contains("<user entity=\"sip:alice@example.org\"") && text.contains(&real("alice")),
+        "{text}"
+    );
+    assert!(!text.contains(&real("bob")) && text.contains(&nick("bob")), "{text}");
+
+    house.occupants(vec![occupant("alice", Role::Participant), occupant("carol", Role::Moderator)]);
+    let text = house.watch("carol").await.document().await;
+    assert!(text.contains(&real("alice")) && text.contains("sip:alice@example.org"), "{text}");
+    house.access(RoomAccess { non_anonymous: true, ..RoomAccess::default() });
+    assert!(house.watch("bob").await.document().await.contains(&real("alice")));
     house.stop().await;
 }

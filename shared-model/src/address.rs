@@ -179,6 +179,11 @@ impl RoomAddress {
     pub fn to_xmpp_uri(&self) -> String {
         BareJid(self.0.clone()).to_xmpp_uri()
     }
+
+    /// Whoever has this nick in the room, as an `xmpp:` URI (RFC 5122 §2.2).
+    pub fn to_occupant_uri(&self, nick: &str) -> String {
+        format!("{}/{}", self.to_xmpp_uri(), escape(nick, XMPP_RESOURCE_PUNCTUATION))
+    }
 }
 
 impl BareJid {
@@ -192,6 +197,8 @@ impl BareJid {
 const SIP_USER_PUNCTUATION: &[u8] = b"-_.!~*'()&=+$,;?/";
 /// RFC 5122 §2.2: `unreserved` and `nodeallow`, less what RFC 7081 readers trip over.
 const XMPP_NODE_PUNCTUATION: &[u8] = b"-._~!$()*+,;=";
+/// RFC 5122 §2.2: `unreserved` and `resallow`, less the same.
+const XMPP_RESOURCE_PUNCTUATION: &[u8] = b"-._~!$()*+,:;=";
 
 fn escape(text: &str, allowed: &[u8]) -> String {
     let mut out = String::with_capacity(text.len());
@@ -273,6 +280,8 @@ mod tests {
         assert_eq!(odd.to_xmpp_uri(), "xmpp:m%C3%BCller%231@example.org");
         assert_eq!(Aor::new("a%b", "example.org").unwrap().to_sip_uri(), "sip:a%25b@example.org");
         assert_eq!(Aor::new("+331", "example.org").unwrap().to_sip_uri(), "sip:+331@example.org");
+        let room = RoomAddress::new("dev", "conference.example.org").unwrap();
+        assert_eq!(room.to_occupant_uri("A l/#"), "xmpp:dev@conference.example.org/A%20l%2F%23");
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub struct RoomAccess {
     pub hidden: bool,
     /// What must be given on entry, in text or in digits: the password of the chat and the PIN of the call.
     pub password: Option<String>,
+    /// Everybody sees everybody's real address; otherwise moderators alone do (XEP-0045 §4.2).
+    pub non_anonymous: bool,
 }
 
 /// One in a room.

@@ -7,8 +7,41 @@
 //! └─ users/user  entity       display-text associated-aors roles endpoint(status, joining-method, media)
 //! ```
 //! The order of elements is the schema's. Somebody who only chats is a user with a `text` medium alone (S-38).
+//!
+//! Whoever chats has a nick, and in a semi-anonymous room (XEP-0045 §4.2) is that nick to all but moderators and
+//! themselves, in the call as in the chat: neither JID nor AOR nor contact is said beside it.
 
-use shared_model::{Audio, Participant, RoomAddress, RoomSnapshot};
+use shared_model::{Affiliation, Audio, BareJid, Occupant, Participant, Role, RoomAddress, RoomSnapshot};
+
+/// Who reads a document, as far as it matters to what they may see.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Viewer {
+    /// May see everybody's real addresses.
+    Trusted,
+    /// May see nobody's but their own.
+    Ordinary(Option<BareJid>),
+}
+
+impl Viewer {
+    /// What `jid` may see of a room. Of a room of which nothing is known they see nobody.
+    pub(super) fn of(snapshot: Option<&RoomSnapshot>, jid: Option<&BareJid>) -> Self {
+        let is_trusted = snapshot.is_some_and(|room| {
+            let moderates = |jid: &BareJid| {
+                let mut occupants = room.occupants.iter().filter(|occupant| occupant.jid == *jid);
+                room.affiliation(jid) >= Affiliation::Admin || occupants.any(|o| o.role == Role::Moderator)
+            };
+            room.access.non_anonymous || jid.is_some_and(moderates)
+        });
+        if is_trusted { Self::Trusted } else { Self::Ordinary(jid.cloned()) }
+    }
+
+    fn sees(&self, jid: &BareJid) -> bool {
+        match self {
+            Self::Trusted => true,
+            Self::Ordinary(own) => own.as_ref() == Some(jid),
+        }
+    }
+}
 
 /// Everything that a document says, before it is text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,11 +58,12 @@ struct User {
 }
 
 impl View {
-    /// What there is to say about a room and its call.
+    /// What there is to say to `viewer` about a room and its call; participants come with their contacts.
     pub(super) fn of(
         room: &RoomAddress,
         snapshot: Option<&RoomSnapshot>,
         participants: &[(Participant, String)],
+        viewer: &Viewer,
     ) -> Self {
         let name = snapshot.map_or("", |snapshot| snapshot.name.as_str());
         let subject = snapshot.map_or("", |snapshot| snapshot.subject.as_str());
@@ -44,29 +78,40 @@ impl View {
         let occupants = snapshot.map_or(&[][..], |snapshot| &snapshot.occupants);
         let mut users: Vec<User> = Vec::new();
         for (participant, contact) in participants {
-            let occupant = participant.jid.as_ref().and_then(|jid| occupants.iter().find(|o| o.jid == *jid));
+            let jid = participant.jid.as_ref();
+            let occupant = jid.and_then(|jid| occupants.iter().find(|occupant| occupant.jid == *jid));
+            let sees = jid.is_some_and(|jid| viewer.sees(jid));
+            if let Some(occupant) = occupant.filter(|_| !sees) {
+                let uri = room.to_occupant_uri(&occupant.nick);
+                let endpoint = audio_endpoint(&format!("{uri}#audio"), participant.audio);
+                let body = nick_and_role(occupant) + &endpoint + &text_endpoint(&uri);
+                merge(&mut users, uri, body, endpoint);
+                continue;
+            }
             let mut body = element("display-text", &participant.display_name);
-            if let Some(jid) = &participant.jid {
+            if let Some(jid) = jid.filter(|_| sees) {
                 body.push_str(&format!(
                     "<associated-aors><entry><uri>{}</uri></entry></associated-aors>",
                     escape(&jid.to_xmpp_uri())
                 ));
             }
             body.push_str(&roles(occupant.map_or("participant", |occupant| occupant.role.as_str())));
-            body.push_str(&audio_endpoint(contact, participant.audio));
+            let endpoint = audio_endpoint(contact, participant.audio);
+            body.push_str(&endpoint);
             if let Some(occupant) = occupant {
                 body.push_str(&text_endpoint(&occupant.jid.to_xmpp_uri()));
             }
-            merge(&mut users, participant.uri.clone(), body, audio_endpoint(contact, participant.audio));
+            merge(&mut users, participant.uri.clone(), body, endpoint);
         }
         for occupant in occupants {
             let is_in_call =
                 participants.iter().any(|(participant, _)| participant.jid.as_ref() == Some(&occupant.jid));
             if !is_in_call {
-                let uri = occupant.jid.to_xmpp_uri();
-                let body = element("display-text", &occupant.nick)
-                    + &roles(occupant.role.as_str())
-                    + &text_endpoint(&uri);
+                let uri = match viewer.sees(&occupant.jid) {
+                    true => occupant.jid.to_xmpp_uri(),
+                    false => room.to_occupant_uri(&occupant.nick),
+                };
+                let body = nick_and_role(occupant) + &text_endpoint(&uri);
                 merge(&mut users, uri, body, String::new());
             }
         }
@@ -144,6 +189,10 @@ fn text_endpoint(uri: &str) -> String {
     )
 }
 
+fn nick_and_role(occupant: &Occupant) -> String {
+    element("display-text", &occupant.nick) + &roles(occupant.role.as_str())
+}
+
 fn roles(role: &str) -> String {
     format!("<roles><entry>{}</entry></roles>", escape(role))
 }
@@ -175,7 +224,7 @@ const NAMESPACE: &str = "urn:ietf:params:xml:ns:conference-info";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared_model::{Affiliation, Occupant, Role, RoomAccess};
+    use shared_model::RoomAccess;
 
     fn snapshot() -> RoomSnapshot {
         let occupant = |nick: &str, name: &str| Occupant {
@@ -208,7 +257,8 @@ mod tests {
     #[test]
     fn shows_who_has_text_and_who_has_audio() {
         let room = snapshot();
-        let text = View::of(&room.room, Some(&room), &[alice(Audio::SendReceive)]).full("sip:dev@x", 0);
+        let text = View::of(&room.room, Some(&room), &[alice(Audio::SendReceive)], &Viewer::Trusted)
+            .full("sip:dev@x", 0);
         assert!(text.contains("<display-text>R&amp;D</display-text>"), "{text}");
         assert!(
             text.contains("<uri>xmpp:dev@conference.example.org?join</uri><purpose>grouptextchat</purpose>")
@@ -222,7 +272,7 @@ mod tests {
     #[test]
     fn says_what_changed_and_nothing_else() {
         let room = snapshot();
-        let view = |participants: &[_]| View::of(&room.room, Some(&room), participants);
+        let view = |participants: &[_]| View::of(&room.room, Some(&room), participants, &Viewer::Trusted);
         let (before, after) = (view(&[alice(Audio::SendReceive)]), view(&[alice(Audio::Muted)]));
         assert_eq!(before.partial(&before, "sip:dev@x", 1), None);
         let muted = after.partial(&before, "sip:dev@x", 1).unwrap();

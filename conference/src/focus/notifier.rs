@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use shared_model::BareJid;
 use sip_core::Message;
 use sip_core::header::Name;
 
@@ -24,6 +25,8 @@ pub(super) enum Way {
 pub(super) struct Subscription {
     pub(super) id: u64,
     pub(super) way: Way,
+    /// Whose it is, if the proxy proved them.
+    pub(super) jid: Option<BareJid>,
     /// The `id` parameter of Event, which tells subscriptions of one dialog apart (RFC 6665 §8.2.1).
     pub(super) event_id: Option<String>,
     pub(super) expires: Instant,
@@ -78,8 +81,14 @@ impl Wanted {
 }
 
 impl Subscription {
-    pub(super) fn new(id: u64, way: Way, event_id: Option<String>, expires: Instant) -> Self {
-        Self { id, way, event_id, expires, version: 0, told: None }
+    pub(super) fn new(
+        id: u64,
+        way: Way,
+        jid: Option<BareJid>,
+        event_id: Option<String>,
+        expires: Instant,
+    ) -> Self {
+        Self { id, way, jid, event_id, expires, version: 0, told: None }
     }
 
     /// The next SUBSCRIBE wants the whole again (RFC 6665 §4.4.1).
@@ -105,6 +114,11 @@ impl Subscription {
     /// Writes into `notify` that it is over, and why (RFC 6665 §4.1.3).
     pub(super) fn end(&self, reason: &str, notify: &mut Message) {
         self.head(notify, &format!("terminated;reason={reason}"));
+    }
+
+    /// Whether nothing was told yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.told.is_none()
     }
 
     /// Whether there is something to tell.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use shared_model::{Audio, Participant as Shown};
+use shared_model::{Audio, BareJid, Participant as Shown};
 use sip_core::Message;
 use sip_core::sdp::Direction;
 use sip_endpoint::ServerHandle;
@@ -40,6 +40,11 @@ impl Participant {
             (Direction::SendOnly, _) | (_, Voice::Revoked) => Audio::Muted,
             (Direction::SendReceive, Voice::Granted) => Audio::SendReceive,
         }
+    }
+
+    /// The JID of their account, if the proxy proved them.
+    pub(super) fn jid(&self) -> Option<&BareJid> {
+        self.caller.card.as_ref().map(|card| &card.jid)
     }
 
     /// What the mixer lets pass.

@@ -173,6 +173,11 @@ impl House {
         self.phone(name, 440.0).await.invite(uri).await.status()
     }
 
+    /// The status that a wish to watch from outside any call comes to.
+    pub(crate) async fn wish_to_watch(&self, name: &str) -> u16 {
+        self.phone(name, 440.0).await.send("SUBSCRIBE", &[("Event", "conference")]).await.status()
+    }
+
     /// Subscribes outside any call.
     pub(crate) async fn watch(&self, name: &str) -> Phone {
         let mut phone = self.phone(name, 440.0).await;
@@ -304,6 +309,11 @@ impl Phone {
     pub(crate) async fn send(&mut self, method: &str, headers: &[(&str, &str)]) -> Message {
         let request = self.build(method, headers);
         self.exchange(request).await
+    }
+
+    /// The document of the next NOTIFY.
+    pub(crate) async fn document(&mut self) -> String {
+        String::from_utf8_lossy(self.request("NOTIFY").await.body()).into_owned()
     }
 
     /// The next request of this method that comes.

@@ -303,6 +303,7 @@ impl Room {
                 moderated: self.config.moderated,
                 hidden: !self.config.public || self.is_locked,
                 password: self.config.password.clone(),
+                non_anonymous: self.config.non_anonymous,
             },
             affiliations: affiliations.collect(),
             occupants: self.nicks().filter_map(shown).collect(),

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shared_model::{
-    BareJid, ConferenceEvent, ConferenceSnapshot, Correlation, Fact, RoomAddress, RoomEvent, RoomSnapshot,
+    BareJid, ConferenceEvent, ConferenceSnapshot, Correlation, Fact, Participant as Shown, RoomAddress,
+    RoomEvent, RoomSnapshot,
 };
 use sip_core::Message;
 use sip_core::header::Name;
@@ -32,6 +33,8 @@ pub(super) struct Conference {
     snapshot: Option<RoomSnapshot>,
     participants: Vec<Participant>,
     subscriptions: Vec<Subscription>,
+    /// Room and participants with their contacts, as the subscriptions' documents tell them.
+    told: (Option<RoomSnapshot>, Vec<(Shown, String)>),
     mixer: Mixer,
     inbox: mpsc::Sender<Input>,
     /// Names legs and subscriptions.
@@ -51,6 +54,7 @@ impl Conference {
             snapshot: None,
             participants: Vec::new(),
             subscriptions: Vec::new(),
+            told: (None, Vec::new()),
             mixer,
             inbox: inbox.clone(),
             next: 0,

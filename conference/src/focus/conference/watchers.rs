@@ -1,5 +1,6 @@
 //! Those who watch a conference — RFC 4575 §3, RFC 6665 §4.2, inside the dialog of a call or outside any.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use sip_core::Message;
@@ -9,7 +10,7 @@ use sip_endpoint::{Flow, Incoming};
 use super::super::Input;
 use super::super::admission::caller;
 use super::super::dialog::Dialog;
-use super::super::document::View;
+use super::super::document::{View, Viewer};
 use super::super::notifier::{BRIEFEST, DOCUMENT, Subscription, Wanted, Way, Wrong};
 use super::super::participant::Participant;
 use super::Conference;
@@ -37,22 +38,25 @@ impl Conference {
             self.subscriptions[at].expires = expires;
             self.subscriptions[at].forget();
         } else {
-            let way = match leg {
-                Some(at) => Way::Leg(self.participants[at].leg),
+            let (way, jid) = match leg {
+                Some(at) => (Way::Leg(self.participants[at].leg), self.participants[at].jid().cloned()),
                 None => {
+                    let refuse = |status, reason| {
+                        incoming.server.respond(Message::response(request, status, reason));
+                    };
                     let caller = caller(request, &self.focus.parts().accounts).await;
-                    if let Err(refusal) = self.admit(caller.card.as_ref().map(|card| &card.jid)).await {
+                    // §8 of RFC 4575: who is inside is not for everybody. A stranger may join, and be seen, to see.
+                    let Some(card) = caller.card else { return refuse(403, "Watching Needs An Account") };
+                    if let Err(refusal) = self.admit(Some(&card.jid)).await {
                         let (status, reason) = refusal.status();
-                        return incoming.server.respond(Message::response(request, status, reason));
+                        return refuse(status, reason);
                     }
                     for route in request.elements(Name::RecordRoute) {
                         response.push(Name::RecordRoute, route);
                     }
                     match Dialog::begun_by(request, &response, incoming.flow) {
-                        Some(dialog) => Way::Own(Box::new(dialog)),
-                        None => {
-                            return incoming.server.respond(Message::response(request, 400, "No Contact"));
-                        }
+                        Some(dialog) => (Way::Own(Box::new(dialog)), Some(card.jid)),
+                        None => return refuse(400, "No Contact"),
                     }
                 }
             };
@@ -61,7 +65,7 @@ impl Conference {
             }
             incoming.server.respond(response);
             let id = self.name();
-            self.subscriptions.push(Subscription::new(id, way, wanted.event_id, expires));
+            self.subscriptions.push(Subscription::new(id, way, jid, wanted.event_id, expires));
         }
         if wanted.expires.is_zero() {
             // RFC 6665 §4.4.3: a fetch gets the whole, then the end.
@@ -74,16 +78,27 @@ impl Conference {
     pub(super) async fn notify(&mut self) {
         let joined = self.participants.iter().filter(|participant| participant.is_joined);
         let shown: Vec<_> = joined.map(|p| (p.shown(), p.dialog.target().to_owned())).collect();
-        let view = View::of(&self.room, self.snapshot.as_ref(), &shown);
+        let is_news = self.told.0 != self.snapshot || self.told.1 != shown;
+        if !is_news && !self.subscriptions.iter().any(Subscription::is_new) {
+            return;
+        }
+        self.told = (self.snapshot.clone(), shown.clone());
+        let mut views: HashMap<Viewer, View> = HashMap::new();
         let entity = self.room.to_sip_uri();
         let (contact, now) = (self.contact(), Instant::now());
         let mut due = Vec::new();
-        for subscription in self.subscriptions.iter_mut().filter(|subscription| subscription.is_behind(&view))
-        {
+        for subscription in &mut self.subscriptions {
+            let viewer = Viewer::of(self.snapshot.as_ref(), subscription.jid.as_ref());
+            let view = views
+                .entry(viewer)
+                .or_insert_with_key(|viewer| View::of(&self.room, self.snapshot.as_ref(), &shown, viewer));
+            if !subscription.is_behind(view) {
+                continue;
+            }
             let Some((mut notify, flow)) = in_dialog(&mut self.participants, subscription, &contact) else {
                 continue;
             };
-            if subscription.tell(&view, &entity, &mut notify, now) {
+            if subscription.tell(view, &entity, &mut notify, now) {
                 due.push((Some(subscription.id), notify, flow));
             }
         }
