@@ -236,3 +236,39 @@ async fn a_semi_anonymous_room_shows_real_addresses_to_their_owners_and_moderato
     assert!(house.watch("bob").await.document().await.contains(&real("alice")));
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_anonymous_have_no_name_no_contact_and_no_jid() {
+    let house = House::start().await;
+    house.occupants(vec![occupant("alice", Role::Participant), occupant("carol", Role::Moderator)]);
+    let from = |uri: &'static str| vec![("From", uri)];
+    let mut asked = from("<sip:alice@example.org>;tag=1");
+    asked.push(("Privacy", "id"));
+    let ways = [
+        asked,
+        from("<sip:anonymous@example.org>;tag=1"),
+        from("\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=1"),
+    ];
+    for headers in ways {
+        let mut watcher = house.watch("carol").await;
+        watcher.document().await;
+        let mut alice = house.silent_phone("alice").await;
+        assert_eq!(alice.send("INVITE", &headers).await.status(), 200);
+        alice.answer_in_ack();
+        let text = watcher.document().await;
+        assert!(text.contains("sip:anonymous-") && text.contains("<type>audio</type>"), "{text}");
+        assert!(!text.contains("alice"), "{headers:?}: {text}");
+        let snapshot = house.focus.conference(&ROOM.parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!(snapshot.participants.last().unwrap().jid, None);
+        // The room's rules hold for them all the same.
+        house.happens(RoomEvent::OccupantRemoved {
+            room: ROOM.parse().unwrap(),
+            jid: house::jid("alice"),
+            nick: "al".into(),
+            reason: LeaveReason::Kicked,
+        });
+        alice.request("BYE").await;
+        assert!(!watcher.document().await.contains("alice"));
+    }
+    house.stop().await;
+}

@@ -16,9 +16,9 @@ pub enum Audio {
 /// One leg of a conference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Participant {
-    /// Whose leg it is, if the proxy proved it.
+    /// Whose leg it is, if the proxy proved it. For the operator: it is shown to nobody.
     pub account: Option<AccountId>,
-    /// The JID bound to that account.
+    /// The JID bound to that account; anonymous callers have none.
     pub jid: Option<BareJid>,
     /// The SIP URI of the leg, as shown in the conference document; anonymous callers have an opaque one.
     pub uri: String,

@@ -4,6 +4,7 @@
 
 pub mod header;
 pub mod message;
+pub mod privacy;
 pub mod proxy;
 pub mod sdp;
 pub mod status;

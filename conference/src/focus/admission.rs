@@ -3,12 +3,14 @@
 use shared_auth::{AccountCard, Directory};
 use shared_model::Aor;
 use sip_core::header::{Name, NameAddr};
-use sip_core::{Message, Uri};
+use sip_core::{Message, Uri, privacy};
 
 /// A caller, as far as the proxy proved them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Caller {
     pub(super) card: Option<AccountCard>,
+    /// Whether they want to stay unknown: the room's rules go by their account, and nobody is told whose it is.
+    pub(super) is_anonymous: bool,
     /// What the conference document calls them.
     pub(super) uri: String,
     /// The name to show, possibly empty.
@@ -27,10 +29,10 @@ pub(super) async fn caller(request: &Message, accounts: &Directory) -> Caller {
         }),
         None => None,
     };
-    if is_anonymous(request) {
+    if privacy::is_anonymous(request) {
         // RFC 3323 §4.1.1.3: a name of no use outside this dialog.
         let uri = format!("sip:anonymous-{:08x}@anonymous.invalid", fold(request.call_id()));
-        return Caller { card, uri, display_name: "Anonymous".to_owned() };
+        return Caller { card, is_anonymous: true, uri, display_name: "Anonymous".to_owned() };
     }
     let from = request.value(Name::From).and_then(NameAddr::parse);
     let uri = match (&asserted, from) {
@@ -44,26 +46,12 @@ pub(super) async fn caller(request: &Message, accounts: &Directory) -> Caller {
         from.map(|from| from.display.to_owned()),
     ];
     let display_name = names.into_iter().flatten().find(|name| !name.is_empty()).unwrap_or_default();
-    Caller { card, uri, display_name }
+    Caller { card, is_anonymous: false, uri, display_name }
 }
 
 fn aor(uri: &str) -> Option<Aor> {
     let uri = Uri::parse(uri).filter(Uri::is_sip)?;
     Aor::new(&uri.user_unescaped(), uri.host).ok()
-}
-
-fn is_anonymous(request: &Message) -> bool {
-    let hides = |value: &str| {
-        value
-            .split([';', ','])
-            .any(|word| matches!(word.trim().to_ascii_lowercase().as_str(), "id" | "user" | "header"))
-    };
-    request.values(Name::Privacy).any(hides)
-        || request
-            .value(Name::From)
-            .and_then(NameAddr::parse)
-            .and_then(|from| Uri::parse(from.uri))
-            .is_some_and(|uri| uri.host.eq_ignore_ascii_case("anonymous.invalid"))
 }
 
 fn fold(text: &str) -> u32 {

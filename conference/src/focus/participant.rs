@@ -56,12 +56,17 @@ impl Participant {
         }
     }
 
-    /// As other services see them.
+    /// What the conference document calls their device: its contact, which would name the anonymous.
+    pub(super) fn endpoint(&self) -> &str {
+        if self.caller.is_anonymous { &self.caller.uri } else { self.dialog.target() }
+    }
+
+    /// As other services see them. The anonymous have no JID there, so that neither the document nor an occupant's
+    /// presence joins them to one; their account is for the operator alone.
     pub(super) fn shown(&self) -> Shown {
-        let card = self.caller.card.as_ref();
         Shown {
-            account: card.map(|card| card.account),
-            jid: card.map(|card| card.jid.clone()),
+            account: self.caller.card.as_ref().map(|card| card.account),
+            jid: self.jid().filter(|_| !self.caller.is_anonymous).cloned(),
             uri: self.caller.uri.clone(),
             display_name: self.caller.display_name.clone(),
             audio: self.audio(),

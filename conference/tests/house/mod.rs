@@ -201,6 +201,7 @@ impl House {
         Phone {
             call_id: format!("{:016x}", random()),
             name: name.to_owned(),
+            from: format!("<sip:{name}@example.org>;tag=t{name}"),
             endpoint,
             flow,
             requests,
@@ -244,6 +245,7 @@ impl Application for Ear {
 pub(crate) struct Phone {
     pub(crate) call_id: String,
     name: String,
+    from: String,
     endpoint: Endpoint,
     flow: Flow,
     requests: mpsc::UnboundedReceiver<Message>,
@@ -335,7 +337,10 @@ impl Phone {
         let name = &self.name;
         let mut request = Message::request(method, &self.uri);
         request.push(Name::MaxForwards, "70");
-        request.push(Name::From, &format!("<sip:{name}@example.org>;tag=t{name}"));
+        if let Some((_, from)) = headers.iter().find(|(name, _)| *name == "From") {
+            self.from = (*from).to_owned();
+        }
+        request.push(Name::From, &self.from);
         request.push(Name::To, &self.to);
         request.push(Name::CallId, &self.call_id);
         request.push(Name::CSeq, &format!("{} {method}", self.cseq));
@@ -343,7 +348,7 @@ impl Phone {
         if name != "stranger" {
             request.push(Name::PAssertedIdentity, &format!("<sip:{name}@example.org>"));
         }
-        for (name, value) in headers {
+        for (name, value) in headers.iter().filter(|(name, _)| *name != "From") {
             match Name::of(name.as_bytes()) {
                 Name::Other => request.push_other(name, value),
                 known => request.push(known, value),

@@ -1,53 +1,12 @@
 //! Privacy — RFC 3323 §4.1 (anonymous From), §4.2 (the Privacy header); RFC 3325 §9.3 (`id`).
 //!
-//! In    a request. Out whether its sender wants to stay unknown.
+//! In    a request. Out whether its sender wants to stay unknown, which `sip-core` says to the focus too.
 //! Not here: the `header` and `session` services, which would need a back-to-back user agent.
 
 use shared_model::Spec;
-use sip_core::header::{Name, NameAddr};
-use sip_core::{Message, Uri};
+
+pub use sip_core::privacy::{is_anonymous, is_wished};
 
 /// RFC 3323.
 pub const SPEC: Spec =
     Spec::rfc(3323).note("id and anonymous From are honoured; no privacy service of its own");
-
-/// Whether the sender wants to stay unknown: any `Privacy` but `none`, or an anonymous From.
-pub fn is_anonymous(request: &Message) -> bool {
-    is_wished(request) || request.value(Name::From).is_some_and(is_anonymous_address)
-}
-
-/// Whether `Privacy` asks for any service, in a request or a response.
-pub fn is_wished(message: &Message) -> bool {
-    let mut wishes = message.values(Name::Privacy).flat_map(|value| value.split([';', ',']));
-    wishes.any(|wish| {
-        ["id", "user", "header", "session", "critical"]
-            .iter()
-            .any(|known| wish.trim().eq_ignore_ascii_case(known))
-    })
-}
-
-fn is_anonymous_address(from: &str) -> bool {
-    NameAddr::parse(from).and_then(|from| Uri::parse(from.uri)).is_some_and(|uri| {
-        uri.host.eq_ignore_ascii_case("anonymous.invalid") || uri.user.eq_ignore_ascii_case("anonymous")
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hears_each_way_of_asking() {
-        let ask = |from: &str, privacy: &str| {
-            let mut request = Message::request("INVITE", "sip:b@x");
-            request.push(Name::From, from);
-            if !privacy.is_empty() {
-                request.push(Name::Privacy, privacy);
-            }
-            is_anonymous(&request)
-        };
-        assert!(!ask("<sip:a@x>;tag=1", "") && !ask("<sip:a@x>;tag=1", "none"));
-        assert!(ask("<sip:a@x>;tag=1", "header; ID"));
-        assert!(ask("\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=1", ""));
-    }
-}

@@ -77,7 +77,7 @@ impl Conference {
     /// Tells every subscription what it does not know yet.
     pub(super) async fn notify(&mut self) {
         let joined = self.participants.iter().filter(|participant| participant.is_joined);
-        let shown: Vec<_> = joined.map(|p| (p.shown(), p.dialog.target().to_owned())).collect();
+        let shown: Vec<_> = joined.map(|p| (p.shown(), p.endpoint().to_owned())).collect();
         let is_news = self.told.0 != self.snapshot || self.told.1 != shown;
         if !is_news && !self.subscriptions.iter().any(Subscription::is_new) {
             return;
