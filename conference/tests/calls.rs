@@ -272,3 +272,34 @@ async fn the_anonymous_have_no_name_no_contact_and_no_jid() {
     }
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_muted_stays_so_when_they_leave_the_chat_or_call_again() {
+    let house = House::start().await;
+    house.occupants(vec![occupant("bob", Role::Participant)]);
+    let mut bob = house.call("bob", 440.0).await;
+    house.until_audio("bob", Audio::SendReceive).await;
+    let room = || ROOM.parse().unwrap();
+    let role =
+        |role| RoomEvent::RoleChanged { room: room(), jid: house::jid("bob"), nick: "bob".into(), role };
+    house.happens(role(Role::Visitor));
+    house.until_audio("bob", Audio::Muted).await;
+    let mut watcher = house.watch("alice").await;
+    assert!(watcher.document().await.contains("muted-via-focus"));
+    house.occupants(Vec::new());
+    house.happens(RoomEvent::OccupantRemoved {
+        room: room(),
+        jid: house::jid("bob"),
+        nick: "bob".into(),
+        reason: LeaveReason::Left,
+    });
+    let text = watcher.document().await;
+    assert!(text.contains("sip:bob@example.org") && text.contains("muted-via-focus"), "{text}");
+    bob.send("BYE", &[]).await;
+    let _again = house.call("bob", 440.0).await;
+    house.until_audio("bob", Audio::Muted).await;
+    // Back in the chat, they are what the room makes of them.
+    house.happens(role(Role::Participant));
+    house.until_audio("bob", Audio::SendReceive).await;
+    house.stop().await;
+}

@@ -8,10 +8,13 @@
 //! | members-only, no member | 403 |
 //! | password, no member | 403 |
 //! | visitor, or moderated and neither inside nor a member | hears only |
+//! | voice revoked, then out of the chat | hears only, until the room gives a voice again |
 //! | kicked, banned, membership lost | BYE |
 //! | destroyed | BYE to all |
 
-use shared_model::{Affiliation, BareJid, Occupant, RoomEvent, RoomSnapshot};
+use std::collections::HashSet;
+
+use shared_model::{Affiliation, BareJid, Occupant, Role, RoomEvent, RoomSnapshot};
 
 /// Whether somebody in the call is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +59,33 @@ impl Refusal {
     }
 }
 
+/// Whose voice the room revoked while they were in its call. Kept as long as the call, since whoever could leave the
+/// chat, or call again, to be heard would not be muted.
+#[derive(Debug, Default)]
+pub struct Revoked(HashSet<BareJid>);
+
+impl Revoked {
+    /// Learns what the room makes of somebody in the call; who is not inside stays as they were.
+    pub fn learn(&mut self, room: &RoomSnapshot, jid: &BareJid) {
+        match best_role(room, Some(jid)) {
+            Some(role) if role.has_voice() => {
+                self.0.remove(jid);
+            }
+            Some(_) if self.0.len() < MOST_REVOKED => {
+                self.0.insert(jid.clone());
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the voice of `jid` was revoked and not granted since.
+    pub fn has(&self, jid: Option<&BareJid>) -> bool {
+        jid.is_some_and(|jid| self.0.contains(jid))
+    }
+}
+
 /// Whether `jid` (`None` for strangers) may join the call of a room.
-pub fn admit(room: &RoomSnapshot, jid: Option<&BareJid>) -> Result<Voice, Refusal> {
+pub fn admit(room: &RoomSnapshot, jid: Option<&BareJid>, revoked: &Revoked) -> Result<Voice, Refusal> {
     let affiliation = jid.map_or(Affiliation::None, |jid| room.affiliation(jid));
     if affiliation == Affiliation::Outcast {
         return Err(Refusal::Banned);
@@ -68,14 +96,16 @@ pub fn admit(room: &RoomSnapshot, jid: Option<&BareJid>) -> Result<Voice, Refusa
     if room.access.password.is_some() && !affiliation.is_member() && occupants(room, jid).next().is_none() {
         return Err(Refusal::PinWanted);
     }
-    Ok(voice(room, jid))
+    Ok(voice(room, jid, revoked))
 }
 
-/// Whether `jid` is heard: as their best role in the room says, or as a newcomer's would be.
-pub fn voice(room: &RoomSnapshot, jid: Option<&BareJid>) -> Voice {
-    let role = occupants(room, jid).map(|occupant| occupant.role).max();
+/// Whether `jid` is heard: as their best role in the room says, or as it was revoked, or as a newcomer's would be.
+pub fn voice(room: &RoomSnapshot, jid: Option<&BareJid>, revoked: &Revoked) -> Voice {
     let is_member = jid.is_some_and(|jid| room.affiliation(jid).is_member());
-    let has_voice = role.map_or(!room.access.moderated || is_member, |role| role.has_voice());
+    let has_voice = match best_role(room, jid) {
+        Some(role) => role.has_voice(),
+        None => !revoked.has(jid) && (!room.access.moderated || is_member),
+    };
     if has_voice { Voice::Granted } else { Voice::Revoked }
 }
 
@@ -118,14 +148,29 @@ pub fn learn(room: &mut RoomSnapshot, event: &RoomEvent) {
     }
 }
 
+fn best_role(room: &RoomSnapshot, jid: Option<&BareJid>) -> Option<Role> {
+    occupants(room, jid).map(|occupant| occupant.role).max()
+}
+
 fn occupants<'a>(room: &'a RoomSnapshot, jid: Option<&'a BareJid>) -> impl Iterator<Item = &'a Occupant> {
     room.occupants.iter().filter(move |occupant| jid == Some(&occupant.jid))
 }
 
+/// Accounts whose revocation one call remembers.
+const MOST_REVOKED: usize = 1000;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared_model::{LeaveReason, Role, RoomAccess, RoomAddress};
+    use shared_model::{LeaveReason, RoomAccess, RoomAddress};
+
+    fn admit(room: &RoomSnapshot, jid: Option<&BareJid>) -> Result<Voice, Refusal> {
+        super::admit(room, jid, &Revoked::default())
+    }
+
+    fn voice(room: &RoomSnapshot, jid: Option<&BareJid>) -> Voice {
+        super::voice(room, jid, &Revoked::default())
+    }
 
     fn jid(name: &str) -> BareJid {
         BareJid::new(name, "example.org").unwrap()

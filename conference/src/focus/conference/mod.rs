@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 use super::notifier::{Subscription, Way};
 use super::participant::{Participant, Unacknowledged};
-use super::policy::{self, Refusal, Removal, Voice};
+use super::policy::{self, Refusal, Removal, Revoked, Voice};
 use super::{Focus, Input};
 use crate::mixer::{Command, Mixer, Spoken};
 
@@ -32,6 +32,7 @@ pub(super) struct Conference {
     /// The room as it was last known; `None` until it answered for the first time.
     snapshot: Option<RoomSnapshot>,
     participants: Vec<Participant>,
+    revoked: Revoked,
     subscriptions: Vec<Subscription>,
     /// Room and participants with their contacts, as the subscriptions' documents tell them.
     told: (Option<RoomSnapshot>, Vec<(Shown, String)>),
@@ -53,6 +54,7 @@ impl Conference {
             room,
             snapshot: None,
             participants: Vec::new(),
+            revoked: Revoked::default(),
             subscriptions: Vec::new(),
             told: (None, Vec::new()),
             mixer,
@@ -202,10 +204,13 @@ impl Conference {
         let mut banned = Vec::new();
         for (at, participant) in self.participants.iter_mut().enumerate() {
             let jid = participant.caller.card.as_ref().map(|card| &card.jid);
-            if policy::admit(snapshot, jid) == Err(Refusal::Banned) {
+            if let Some(jid) = jid {
+                self.revoked.learn(snapshot, jid);
+            }
+            if policy::admit(snapshot, jid, &self.revoked) == Err(Refusal::Banned) {
                 banned.push(participant.leg);
             }
-            let voice = policy::voice(snapshot, jid);
+            let voice = policy::voice(snapshot, jid, &self.revoked);
             if participant.voice != voice {
                 participant.voice = voice;
                 changed.push(at);
@@ -239,7 +244,7 @@ impl Conference {
             }
             Err(_) => {}
         }
-        policy::admit(self.snapshot.as_ref().ok_or(Refusal::NoSuchRoom)?, jid)
+        policy::admit(self.snapshot.as_ref().ok_or(Refusal::NoSuchRoom)?, jid, &self.revoked)
     }
 
     fn deadline(&self) -> Option<Instant> {
