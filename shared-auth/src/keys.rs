@@ -5,7 +5,8 @@
 //! other services, each for one purpose.
 //! Errors [`KeyError`]; a damaged file stops the start rather than locking everybody out in silence.
 //!
-//! All nodes of a cluster share the file; a lost file means that SIP passwords must be set anew.
+//! All nodes of a cluster share the file; a lost file means that passwords must be set anew: without
+//! it SCRAM alone goes on.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -4,13 +4,12 @@
 
 mod common;
 
-use common::{Client, ROOMS, Served, serve, serve_with};
+use common::{Client, ROOMS, Served, serve, serve_again};
 use shared_model::{
     Affiliation, Audio, ConferenceEvent, Correlation, Event, Fact, LeaveReason, Participant, Role,
     RoomAddress, RoomDirectory, RoomEvent,
 };
 use shared_runtime::bus::{Heard, Subscription};
-use shared_store::Store;
 use xmpp_server::{Config, CreateError, RoomOptions};
 
 const ROOM: &str = "dev@conference.example.org";
@@ -216,8 +215,7 @@ async fn a_room_names_its_call_and_hides_it_from_strangers() {
 
 #[tokio::test]
 async fn a_kept_room_survives_a_restart_with_its_history() {
-    let store = Store::in_memory();
-    let served = serve_with(Config::default(), store.clone()).await;
+    let served = serve().await;
     let (mut alice, _bob) = room(&served).await;
     alice.ask("set", ROOM, &configure(&[("persistentroom", "1"), ("roomname", "Team")])).await;
     alice.ask("set", ROOM, &item("jid='carol@example.org' affiliation='member'")).await;
@@ -225,7 +223,7 @@ async fn a_kept_room_survives_a_restart_with_its_history() {
     alice.expect(&["kept"]).await;
     served.shutdown.begin();
     alice.expect_stream_error("system-shutdown").await;
-    let served = serve_with(Config::default(), store).await;
+    let served = serve_again(&served, Config::default()).await;
     let snapshot = served.server.rooms().room(&ROOM.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(snapshot.name, "Team");
     assert_eq!(snapshot.affiliation(&"carol@example.org".parse().unwrap()), Affiliation::Member);
@@ -321,10 +319,9 @@ async fn clients_of_one_account_share_a_nick() {
 
 #[tokio::test]
 async fn a_room_that_another_process_made_is_found() {
-    let store = Store::in_memory();
-    let served = serve_with(Config::default(), store.clone()).await;
+    let served = serve().await;
     let mut alice = Client::online(&served, "alice", "a").await;
-    let other = serve_with(Config::default(), store).await;
+    let other = serve_again(&served, Config::default()).await;
     let options = RoomOptions { members_only: true, ..RoomOptions::default() };
     other.server.rooms().create(&ROOM.parse().unwrap(), options).await.unwrap();
     alice

@@ -60,6 +60,19 @@ pub async fn serve_with(config: Config, store: Store) -> Served {
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     let folder = std::env::temp_dir().join(format!("cusax-xmpp-{}-{serial}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
+    serve_in(folder, config, store).await
+}
+
+/// Starts a server over the store of another, with its key file.
+pub async fn serve_again(other: &Served, config: Config) -> Served {
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("cusax-xmpp-{}-{serial}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::copy(other.folder.join("auth.key"), folder.join("auth.key")).unwrap();
+    serve_in(folder, config, other.store.clone()).await
+}
+
+async fn serve_in(folder: PathBuf, config: Config, store: Store) -> Served {
     let registry = prometheus::Registry::new();
     let bus = Bus::new();
     let auth = Auth::open(&shared_auth::Config::default(), &store, &folder, &bus, &registry).unwrap();
