@@ -9,7 +9,11 @@
 //! and the AOR without scheme stand in different slots, types first, no PREF, and VIDEO is a TEL of its own.
 //! Not here: whether the address can be reached.
 
+mod foreign;
+
 use xmpp_core::{Element, ns};
+
+use foreign::{Foreign, strip_scheme};
 
 /// Whose card it is.
 #[derive(Debug, Clone, Default)]
@@ -42,9 +46,15 @@ pub(crate) fn inject(card: &Element, account: &Addresses) -> Element {
     out
 }
 
-/// The card as it is kept: our numbers out, the user's in their normal form. The error says what is wrong.
-pub(crate) fn validate(card: &Element, account: &Addresses, domains: &[&str]) -> Result<Element, String> {
+/// The card as it is kept: our numbers out, the user's in their normal form; and the user's numbers of E.164, which must
+/// be nobody else's. The error says what is wrong.
+pub(crate) fn validate(
+    card: &Element,
+    account: &Addresses,
+    domains: &[&str],
+) -> Result<(Element, Vec<String>), String> {
     let mut out = Element { nodes: Vec::new(), ..card.clone() };
+    let mut numbers = Vec::new();
     for child in card.children() {
         if child.name != "TEL" {
             out = out.child(child.clone());
@@ -54,50 +64,19 @@ pub(crate) fn validate(card: &Element, account: &Addresses, domains: &[&str]) ->
         if number.is_empty() || is_ours(&number, account) {
             continue;
         }
-        let normal = check_number(&number, domains)?;
+        let normal = match Foreign::read(&number, domains)? {
+            Foreign::Number(number, parameters) => {
+                numbers.push(number.clone());
+                Foreign::Number(number, parameters)
+            }
+            address @ Foreign::Address(_) => address,
+        };
         let types = child.children().filter(|part| part.name != "NUMBER" && part.name != "PREF").cloned();
-        out =
-            out.child(Element::new("TEL", ns::VCARD_TEMP).children_from(types).text_child("NUMBER", normal));
+        out = out.child(
+            Element::new("TEL", ns::VCARD_TEMP).children_from(types).text_child("NUMBER", normal.into_text()),
+        );
     }
-    Ok(out)
-}
-
-/// A number that is not ours, in its normal form.
-fn check_number(number: &str, domains: &[&str]) -> Result<String, String> {
-    let bare =
-        ["sip:", "sips:", "tel:"].iter().find_map(|scheme| strip_scheme(number, scheme)).unwrap_or(number);
-    let address = bare.split([';', '?']).next().unwrap_or(bare);
-    if let Some((user, host)) = address.split_once('@') {
-        let host = host.trim_end_matches('.').to_lowercase();
-        let host = host.split(':').next().unwrap_or_default();
-        if user.is_empty() || !host.contains('.') {
-            return Err(format!("the tel '{number}' is a fragment: write a whole address or a whole number"));
-        }
-        if domains.contains(&host) {
-            return Err(format!("the tel '{number}' is the address of somebody else on this service"));
-        }
-        return Ok(number.to_owned());
-    }
-    let digits: String = address.chars().filter(char::is_ascii_digit).collect();
-    let is_number = address.chars().all(|c| c.is_ascii_digit() || " -.()/+".contains(c));
-    let international = address.trim_start().starts_with('+') || digits.starts_with("00");
-    if !is_number || !international {
-        return Err(format!(
-            "the tel '{number}' is a fragment: write it with + and the country, such as +33123456789"
-        ));
-    }
-    let digits = if address.trim_start().starts_with('+') { digits.as_str() } else { &digits[2..] };
-    if !(7..=15).contains(&digits.len()) || digits.starts_with('0') {
-        return Err(format!("the tel '{number}' is not a whole number of E.164: 7 to 15 digits after the +"));
-    }
-    Ok(format!("+{digits}"))
-}
-
-fn strip_scheme<'a>(number: &'a str, scheme: &str) -> Option<&'a str> {
-    number
-        .get(..scheme.len())
-        .filter(|head| head.eq_ignore_ascii_case(scheme))
-        .map(|_| &number[scheme.len()..])
+    Ok((out, numbers))
 }
 
 /// Whether a number is one that we put in.
@@ -194,7 +173,7 @@ mod tests {
                 &alice(),
                 &["x.org", "sip.x.org"],
             )
-            .map(|card| numbers(&card))
+            .map(|(card, _)| numbers(&card))
         };
         for fragment in ["123", "a", "alice", "alice@", "@x.org", "0123456789", "+12", "sip:bob", "alice@sip"]
         {

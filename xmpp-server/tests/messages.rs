@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Client, DOMAIN, Served, serve, serve_with};
+use common::{Client, DOMAIN, Served, serve, serve_again, serve_with};
 use shared_store::Store;
 use xmpp_server::Config;
 
@@ -156,8 +156,7 @@ async fn messages_follow_the_rules_of_section_8() {
 
 #[tokio::test]
 async fn messages_for_who_is_away_come_once_in_order_and_survive_a_restart() {
-    let store = Store::in_memory();
-    let served = serve_with(Config { offline: 3, ..Config::default() }, store.clone()).await;
+    let served = serve_with(Config { offline: 3, ..Config::default() }, Store::in_memory()).await;
     let mut alice = Client::online(&served, "alice", "a").await;
     for body in ["one", "two", "three"] {
         alice.send(&format!("<message to='bob@example.org'><body>{body}</body></message>")).await;
@@ -165,7 +164,7 @@ async fn messages_for_who_is_away_come_once_in_order_and_survive_a_restart() {
     alice.send("<message to='bob@example.org' id='full'><body>four</body></message>").await;
     assert!(alice.expect(&["id='full'", "type='error'"]).await.contains("service-unavailable"));
     served.shutdown.begin();
-    let served = serve_with(Config::default(), store).await;
+    let served = serve_again(&served, Config::default()).await;
     let mut bob = Client::login(&served, "bob", "b").await;
     bob.send("<presence/>").await;
     for body in ["one", "two", "three"] {
@@ -233,6 +232,9 @@ async fn a_card_holds_our_numbers_and_refuses_others() {
         ("12", "fragment"),
         ("sip:bob@sip.example.org", "somebody else"),
         ("bob@example.org", "somebody else"),
+        ("b@sip.example.or", "fragment"),
+        ("bob@sip.exam(ple) .org", "somebody else"),
+        ("tel:+33 1 23 45 67 80", "somebody else"),
     ] {
         let set = format!("<vCard xmlns='vcard-temp'><TEL><NUMBER>{number}</NUMBER></TEL></vCard>");
         let answer = alice.ask("set", "", &set).await;

@@ -6,8 +6,8 @@
 //! Errors a set whose `tel` is a fragment or somebody else's address: `not-acceptable`, with a text that says why.
 //! Not here: vCard4 by PEP.
 
-use shared_model::Spec;
-use shared_store::Expected;
+use shared_model::{Aor, Spec};
+use shared_store::{Expected, StoreError};
 use xmpp_core::payload::vcard::{from_vcard4, to_vcard4};
 use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 
@@ -68,14 +68,31 @@ async fn answer(server: &Server, request: &Request, form: Form) -> Answered {
 
 async fn set(server: &Server, owner: &Jid, card: &Element, addresses: &Addresses) -> Answered {
     let sip_domain = addresses.aor.split_once('@').map_or("", |(_, domain)| domain);
-    let card =
-        tel::validate(card, addresses, &[server.domain.as_str(), server.rooms_domain.as_str(), sip_domain])
-            .map_err(|why| StanzaError::because(ErrorKind::NotAcceptable, why))?;
+    let refuse = |why| StanzaError::because(ErrorKind::NotAcceptable, why);
+    let domains = [server.domain.as_str(), server.rooms_domain.as_str(), sip_domain];
+    let (card, numbers) = tel::validate(card, addresses, &domains).map_err(refuse)?;
+    for number in numbers {
+        if is_taken(server, &number, sip_domain).await.map_err(|error| store_failed(&error))? {
+            return Err(refuse(format!("the tel '{number}' is the number of somebody else on this service")));
+        }
+    }
     let text = card.to_string();
     let put =
         server.store.records.put(owner.as_str(), COLLECTION, KEY, text.as_bytes(), Expected::Anything).await;
     put.map_err(|error| store_failed(&error))?;
     Ok(Answer::default())
+}
+
+/// Whether a number that is not the account's own is another's: its number, or the name before its domain.
+async fn is_taken(server: &Server, number: &str, sip_domain: &str) -> Result<bool, StoreError> {
+    let directory = &server.auth.directory;
+    if directory.by_number(number).await?.is_some() {
+        return Ok(true);
+    }
+    match Aor::new(number, sip_domain) {
+        Ok(aor) => Ok(directory.by_aor(&aor).await?.is_some()),
+        Err(_) => Ok(false),
+    }
 }
 
 /// liblinphone reads SIP addresses from IMPP, not from TEL.
