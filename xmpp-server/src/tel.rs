@@ -30,20 +30,43 @@ pub(crate) struct Addresses {
     pub(crate) has_video: bool,
 }
 
-/// The card with our numbers first; those that the user wrote into our slots give way.
+/// The card with our numbers and our JID in it, last, since readers that keep one of a kind keep the last.
+///
+/// Our two addresses have their slots; what the user wrote there moves to a free one, and the account's numbers take
+/// what is left. A card with more numbers than there are slots keeps them all the same.
 pub(crate) fn inject(card: &Element, account: &Addresses) -> Element {
-    let mut out = Element { nodes: Vec::new(), ..card.clone() };
-    let ours = ours(account);
-    let slots: Vec<_> = ours.iter().map(slot).collect();
-    let theirs = card.children().filter(|child| {
-        child.name != "TEL" || (!is_ours(&number(child), account) && !slots.contains(&slot(child)))
-    });
-    out.nodes.extend(theirs.cloned().map(xmpp_core::xml::Node::Element));
-    out.nodes.extend(ours.into_iter().map(xmpp_core::xml::Node::Element));
-    if card.get("JABBERID").is_none() && !account.jid.is_empty() {
-        out = out.text_child("JABBERID", account.jid.clone());
+    let addresses = our_addresses(account);
+    let mut taken: Vec<Slot> = addresses.iter().map(slot).collect();
+    let is_theirs = |child: &Element| match child.name.as_str() {
+        "TEL" => !is_ours(&number(child), account),
+        "JABBERID" => !child.text().eq_ignore_ascii_case(&account.jid),
+        _ => true,
+    };
+    let mut theirs: Vec<Element> = card.children().filter(|child| is_theirs(child)).cloned().collect();
+    let is_displaced = |tel: &Element, taken: &[Slot]| taken.contains(&slot(tel));
+    // First all that may stay where they are, so that none of them is displaced by another that moves.
+    let (mut staying, mut moving) = (Vec::new(), Vec::new());
+    for (at, tel) in theirs.iter().enumerate().filter(|(_, child)| child.name == "TEL") {
+        match is_displaced(tel, &taken) {
+            true => moving.push(at),
+            false => staying.push(slot(tel)),
+        }
     }
-    out
+    taken.append(&mut staying);
+    for at in moving {
+        let is_home = slot(&theirs[at]).0;
+        if let Some((_, kind)) = free_slot(&[is_home], &mut taken) {
+            theirs[at] = with_last_type(&theirs[at], kind);
+        }
+    }
+    let numbers = account.numbers.iter().filter(|_| !addresses.is_empty()).map(|number| {
+        let (is_home, kind) = free_slot(&[false, true], &mut taken).unwrap_or((false, "VOICE"));
+        tel(if is_home { "HOME" } else { "WORK" }, kind, number)
+    });
+    let numbers: Vec<Element> = numbers.collect();
+    let out = Element { nodes: Vec::new(), ..card.clone() };
+    let out = out.children_from(theirs).children_from(addresses).children_from(numbers);
+    if account.jid.is_empty() { out } else { out.text_child("JABBERID", account.jid.clone()) }
 }
 
 /// The card as it is kept: our numbers out, the user's in their normal form; and the user's numbers of E.164, which must
@@ -56,22 +79,49 @@ pub(crate) fn validate(
     let mut out = Element { nodes: Vec::new(), ..card.clone() };
     let mut numbers = Vec::new();
     for child in card.children() {
-        if child.name != "TEL" {
-            out = out.child(child.clone());
-            continue;
+        match child.name.as_str() {
+            "TEL" => {}
+            "JABBERID" => {
+                check_jid(&child.text(), account, domains)?;
+                out = out.child(child.clone());
+                continue;
+            }
+            "impp" => {
+                let uri = child.text_of("uri").unwrap_or_default();
+                let address = ["sip:", "sips:"].iter().any(|scheme| strip_scheme(&uri, scheme).is_some());
+                if address && is_ours(&uri, account) {
+                    continue;
+                }
+                if address {
+                    Foreign::read(&uri, domains)?;
+                }
+                out = out.child(child.clone());
+                continue;
+            }
+            _ => {
+                out = out.child(child.clone());
+                continue;
+            }
         }
         let number = number(child);
         if number.is_empty() || is_ours(&number, account) {
             continue;
         }
         let normal = match Foreign::read(&number, domains)? {
+            Foreign::Number(number, _) if account.numbers.contains(&number) => continue,
             Foreign::Number(number, parameters) => {
                 numbers.push(number.clone());
                 Foreign::Number(number, parameters)
             }
             address @ Foreign::Address(_) => address,
         };
-        let types = child.children().filter(|part| part.name != "NUMBER" && part.name != "PREF").cloned();
+        // PREF first: last before NUMBER, it would be the slot.
+        let (preference, types): (Vec<_>, Vec<_>) = child
+            .children()
+            .filter(|part| part.name != "NUMBER")
+            .cloned()
+            .partition(|part| part.name == "PREF");
+        let types = preference.into_iter().chain(types);
         out = out.child(
             Element::new("TEL", ns::VCARD_TEMP).children_from(types).text_child("NUMBER", normal.into_text()),
         );
@@ -88,7 +138,18 @@ fn is_ours(number: &str, account: &Addresses) -> bool {
         || account.numbers.iter().any(|own| own == strip_scheme(number, "tel:").unwrap_or(number))
 }
 
-fn ours(account: &Addresses) -> Vec<Element> {
+/// A JID in a card is the account's own or one elsewhere.
+fn check_jid(jid: &str, account: &Addresses, domains: &[&str]) -> Result<(), String> {
+    let bare = jid.trim().split('/').next().unwrap_or_default();
+    let domain = bare.rsplit('@').next().unwrap_or_default().trim_end_matches('.').to_lowercase();
+    if domains.contains(&domain.as_str()) && !bare.eq_ignore_ascii_case(&account.jid) {
+        return Err(format!("the JID '{jid}' is that of somebody else on this service"));
+    }
+    Ok(())
+}
+
+/// The account's AOR in both forms.
+fn our_addresses(account: &Addresses) -> Vec<Element> {
     if account.aor.is_empty() {
         return Vec::new();
     }
@@ -97,10 +158,22 @@ fn ours(account: &Addresses) -> Vec<Element> {
         out.push(tel("WORK", "VIDEO", &account.sip_uri));
         out.push(tel("HOME", "VIDEO", &account.aor));
     }
-    // Two slots that our addresses leave free; further numbers would push each other out of the readers' slots.
-    let slots = [("WORK", "CELL"), ("HOME", "CELL"), ("WORK", "MSG"), ("HOME", "MSG")];
-    out.extend(account.numbers.iter().zip(slots).map(|(number, (place, kind))| tel(place, kind, number)));
     out
+}
+
+/// Takes the first free slot in these places, whose kinds name none that would tell a fax from a telephone.
+fn free_slot(places: &[bool], taken: &mut Vec<Slot>) -> Option<(bool, &'static str)> {
+    let slots = KINDS.iter().flat_map(|kind| places.iter().map(move |place| (*place, *kind)));
+    let free = slots.into_iter().find(|(place, kind)| !taken.contains(&(*place, (*kind).to_owned())))?;
+    taken.push((free.0, free.1.to_owned()));
+    Some(free)
+}
+
+/// The same with one more type, which Smack takes for its slot. A place stays.
+fn with_last_type(tel: &Element, kind: &str) -> Element {
+    let types = tel.children().filter(|part| part.name != "NUMBER").cloned();
+    let out = Element { nodes: Vec::new(), ..tel.clone() }.children_from(types);
+    out.child(Element::new(kind, ns::VCARD_TEMP)).text_child("NUMBER", number(tel))
 }
 
 fn tel(place: &str, kind: &str, number: &str) -> Element {
@@ -112,13 +185,19 @@ fn number(tel: &Element) -> String {
     tel.text_of("NUMBER").unwrap_or_default().trim().to_owned()
 }
 
+/// What a reader keeps one number of: whether it is at home, and its kind.
+type Slot = (bool, String);
+
 /// The slot as Smack computes it: home or work, and the last type before NUMBER.
-fn slot(tel: &Element) -> (bool, String) {
+fn slot(tel: &Element) -> Slot {
     let types: Vec<_> =
         tel.children().take_while(|part| part.name != "NUMBER").map(|p| p.name.as_str()).collect();
     let kind = types.iter().rev().find(|kind| !matches!(**kind, "HOME" | "WORK")).copied().unwrap_or("VOICE");
     (types.contains(&"HOME"), kind.to_owned())
 }
+
+/// Kinds in which a number can stand that is neither our address nor a fax.
+const KINDS: &[&str] = &["CELL", "MSG", "PAGER", "PCS", "ISDN"];
 
 #[cfg(test)]
 mod tests {
@@ -155,14 +234,32 @@ mod tests {
     }
 
     #[test]
-    fn what_the_user_wrote_cannot_take_our_slot_nor_double_ours() {
+    fn what_the_user_wrote_keeps_out_of_our_slots_and_is_not_lost() {
         let written = card(
-            "<TEL><WORK/><VOICE/><NUMBER>+4930123456</NUMBER></TEL><TEL><HOME/><NUMBER>sip:ALICE@sip.x.org</NUMBER></TEL>",
+            "<TEL><WORK/><VOICE/><NUMBER>+4930123456</NUMBER></TEL><TEL><CELL/><NUMBER>+49151123456</NUMBER></TEL>\
+             <TEL><HOME/><NUMBER>sip:ALICE@sip.x.org</NUMBER></TEL>",
         );
+        let card = inject(&written, &alice());
         assert_eq!(
-            numbers(&inject(&written, &alice())),
-            ["sip:alice@sip.x.org", "alice@sip.x.org", "+33123456789"]
+            numbers(&card),
+            ["+4930123456", "+49151123456", "sip:alice@sip.x.org", "alice@sip.x.org", "+33123456789"]
         );
+        let slots: std::collections::HashSet<_> =
+            card.children().filter(|c| c.name == "TEL").map(slot).collect();
+        assert_eq!(slots.len(), 5);
+        assert!(slots.contains(&(false, "CELL".to_owned())));
+        // As many as one likes: none is lost.
+        let many: String =
+            (0..40).map(|n| format!("<TEL><VOICE/><NUMBER>+49301234{n}</NUMBER></TEL>")).collect();
+        let many = Element::parse(&format!("<vCard xmlns='vcard-temp'>{many}</vCard>"), "").unwrap();
+        assert_eq!(numbers(&inject(&many, &alice())).len(), 43);
+    }
+
+    #[test]
+    fn the_accounts_jid_is_always_there() {
+        let card = inject(&card("<JABBERID>z@z.org</JABBERID><JABBERID>Alice@x.org</JABBERID>"), &alice());
+        let jids: Vec<_> = card.children().filter(|c| c.name == "JABBERID").map(Element::text).collect();
+        assert_eq!(jids, ["z@z.org", "alice@x.org"]);
     }
 
     #[test]

@@ -244,6 +244,52 @@ async fn a_card_holds_our_numbers_and_refuses_others() {
 }
 
 #[tokio::test]
+async fn what_a_user_wrote_into_a_card_is_there_on_the_next_get() {
+    let served = serve().await;
+    let (mut alice, mut bob) = pair(&served).await;
+    let set = "<vCard xmlns='vcard-temp'><FN>Alice</FN><PHOTO><TYPE>image/png</TYPE><BINVAL>AAAA</BINVAL></PHOTO>\
+        <TEL><CELL/><NUMBER>+491511234567</NUMBER></TEL><TEL><VOICE/><WORK/><PREF/><NUMBER>+49301234567</NUMBER></TEL>\
+        <TEL><FAX/><NUMBER>+33 1 23 45 67 89</NUMBER></TEL><JABBERID>z@z.org</JABBERID></vCard>";
+    assert!(alice.ask("set", "", set).await.contains("type='result'"));
+    let card = bob.ask("get", "alice@example.org", "<vCard xmlns='vcard-temp'/>").await;
+    for part in
+        ["+491511234567", "+49301234567", "+33123456789", "<JABBERID>alice@example.org</JABBERID>", "z@z.org"]
+    {
+        assert!(card.contains(part), "{part}: {card}");
+    }
+    // The other form keeps what it cannot say, and what it alone can.
+    let set = "<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'><fn><text>Alice</text></fn>\
+        <gender><sex>F</sex></gender><tz><text>+01:00</text></tz>\
+        <group name='w'><tel><uri>tel:+491511234567</uri></tel><anniversary><date>20090808</date></anniversary></group>\
+        <impp><uri>xmpp:z@z.org</uri></impp><impp><uri>sip:me@other.net</uri></impp></vcard>";
+    assert!(alice.ask("set", "", set).await.contains("type='result'"));
+    let four = bob.ask("get", "alice@example.org", "<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'/>").await;
+    for part in [
+        "<sex>F</sex>",
+        "+01:00",
+        "20090808",
+        "tel:+491511234567",
+        "xmpp:z@z.org",
+        "sip:me@other.net",
+        "<uri>xmpp:alice@example.org</uri>",
+        "<uri>sip:alice@sip.example.org</uri>",
+    ] {
+        assert!(four.contains(part), "{part}: {four}");
+    }
+    let card = bob.ask("get", "alice@example.org", "<vCard xmlns='vcard-temp'/>").await;
+    assert!(card.contains("BINVAL") && !card.contains("gender"), "{card}");
+    assert!(alice.ask("set", "", "<vCard xmlns='vcard-temp'><FN>Al</FN></vCard>").await.contains("result"));
+    let four = bob.ask("get", "alice@example.org", "<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'/>").await;
+    assert!(four.contains("<sex>F</sex>") && four.contains("<text>Al</text>"), "{four}");
+    for impp in ["xmpp:bob@example.org", "sip:bob@sip.example.org"] {
+        let set = format!(
+            "<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'><group><impp><uri>{impp}</uri></impp></group></vcard>"
+        );
+        assert!(alice.ask("set", "", &set).await.contains("somebody else"), "{impp}");
+    }
+}
+
+#[tokio::test]
 async fn the_server_says_what_it_is() {
     let served = serve().await;
     let mut alice = Client::online(&served, "alice", "a").await;

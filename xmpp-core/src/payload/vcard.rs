@@ -4,7 +4,8 @@
 //! know: FN, N, NICKNAME, URL, BDAY, NOTE/DESC, TITLE, ORG, EMAIL, TEL, JABBERID.
 //! Numbers keep their scheme: `sip:`, `sips:` and `tel:` are URIs already, and XEP-0292's stylesheet would write
 //! `tel:sip:…`.
-//! Not here: photographs and postal addresses in vCard4; the vcard-temp form keeps them.
+//! What one form alone can say is kept in the record as it is, by its namespace, and shown in that form alone
+//! ([`keep_other_form`]). A `<group/>` of vCard4 (RFC 6351 §5.1) is taken apart, so that nothing hides in one.
 
 use crate::ns;
 use crate::xml::Element;
@@ -67,7 +68,26 @@ pub fn to_vcard4(card: &Element) -> Element {
     for jid in card.children().filter(|c| c.name == "JABBERID").map(Element::text).filter(|t| !t.is_empty()) {
         out = out.child(v("impp").text_child("uri", format!("xmpp:{jid}")));
     }
-    out
+    out.children_from(card.children().filter(|child| child.ns == ns::VCARD4).cloned())
+}
+
+/// The card without what vcard-temp cannot say.
+pub fn to_vcard_temp(card: &Element) -> Element {
+    let said = card.children().filter(|child| child.ns != ns::VCARD4).cloned();
+    Element { nodes: Vec::new(), ..card.clone() }.children_from(said)
+}
+
+/// The record after `card` replaced `stored`: what the form that was written, vCard4 or vcard-temp, cannot say stays.
+pub fn keep_other_form(card: Element, stored: &Element, is_vcard4: bool) -> Element {
+    let is_shared = |child: &Element| {
+        TEXTS.iter().any(|(old, ..)| *old == child.name)
+            || matches!(child.name.as_str(), "N" | "ORG" | "EMAIL" | "TEL" | "JABBERID")
+    };
+    let stays = stored.children().filter(|child| match is_vcard4 {
+        true => child.ns != ns::VCARD4 && !is_shared(child),
+        false => child.ns == ns::VCARD4,
+    });
+    card.children_from(stays.cloned())
 }
 
 /// A `<tel/>` of vCard4.
@@ -86,6 +106,10 @@ pub fn tel4<'a>(types: impl IntoIterator<Item = &'a str>, number: &str) -> Eleme
 /// The vcard-temp form of a vCard4 tree.
 pub fn from_vcard4(card: &Element) -> Element {
     let v = |name: &str| Element::new(name, ns::VCARD_TEMP);
+    let is_group = |child: &&Element| child.is("group", ns::VCARD4);
+    let grouped = card.children().filter(is_group).flat_map(Element::children);
+    let flat = card.children().filter(|child| !is_group(child)).chain(grouped).cloned();
+    let card = &Element { nodes: Vec::new(), ..card.clone() }.children_from(flat);
     let first = |element: &Element| element.children().map(Element::text).find(|text| !text.is_empty());
     let mut out = v("vCard");
     for (old, new, _) in TEXTS {
@@ -120,9 +144,14 @@ pub fn from_vcard4(card: &Element) -> Element {
             TEL_TYPES.iter().filter(|(_, new)| words.iter().any(|word| word == new)).map(|(old, _)| v(old));
         out = out.child(v("TEL").children_from(types).text_child("NUMBER", number));
     }
-    for uri in card.children().filter(|c| c.name == "impp").filter_map(|i| i.text_of("uri")) {
-        if let Some(jid) = uri.strip_prefix("xmpp:") {
-            out = out.child(v("JABBERID").text_node(jid));
+    for child in card.children() {
+        let jid = child.text_of("uri").filter(|_| child.name == "impp");
+        let is_shared = TEXTS.iter().any(|(_, new, _)| *new == child.name)
+            || matches!(child.name.as_str(), "n" | "org" | "email" | "tel");
+        match jid.as_deref().and_then(|uri| uri.strip_prefix("xmpp:")) {
+            Some(jid) => out = out.child(v("JABBERID").text_node(jid)),
+            None if !is_shared && child.ns == ns::VCARD4 => out = out.child(child.clone()),
+            None => {}
         }
     }
     out

@@ -6,9 +6,10 @@
 //! Errors a set whose `tel` is a fragment or somebody else's address: `not-acceptable`, with a text that says why.
 //! Not here: vCard4 by PEP.
 
+use shared_auth::AccountCard;
 use shared_model::{Aor, Spec};
-use shared_store::{Expected, StoreError};
-use xmpp_core::payload::vcard::{from_vcard4, to_vcard4};
+use shared_store::{Expected, Record, StoreError};
+use xmpp_core::payload::vcard::{from_vcard4, keep_other_form, to_vcard_temp, to_vcard4};
 use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 
 use super::{Answer, Answered, Feature, Request, Target, store_failed};
@@ -49,21 +50,26 @@ async fn answer(server: &Server, request: &Request, form: Form) -> Answered {
     let addresses = addresses(server, owner).await?;
     if request.is_set {
         let own = request.own_account().ok_or(ErrorKind::Forbidden)?;
-        let card = if form == Form::Four { from_vcard4(&request.payload) } else { request.payload.clone() };
+        let card = match form {
+            Form::Four => from_vcard4(&request.payload),
+            Form::Temp => to_vcard_temp(&request.payload),
+        };
+        let card = keep_other_form(card, &stored(server, own).await?, form == Form::Four);
         return set(server, own, &card, &addresses).await;
     }
-    let stored = server
-        .store
-        .records
-        .get(owner.as_str(), COLLECTION, KEY)
-        .await
-        .map_err(|error| store_failed(&error))?;
-    let stored = stored.and_then(|record| Element::parse(std::str::from_utf8(&record.value).ok()?, "").ok());
-    let card = tel::inject(&stored.unwrap_or_else(|| Element::new("vCard", ns::VCARD_TEMP)), &addresses);
+    let card = tel::inject(&stored(server, owner).await?, &addresses);
     if form == Form::Temp {
-        return Ok(card.into());
+        return Ok(to_vcard_temp(&card).into());
     }
     Ok(with_impp(to_vcard4(&card), &addresses).into())
+}
+
+/// The card as it was written; an empty one if none was.
+async fn stored(server: &Server, owner: &Jid) -> Result<Element, StanzaError> {
+    let record = server.store.records.get(owner.bare_str(), COLLECTION, KEY).await;
+    let record = record.map_err(|error| store_failed(&error))?;
+    let read = |record: Record| Element::parse(std::str::from_utf8(&record.value).ok()?, "").ok();
+    Ok(record.and_then(read).unwrap_or_else(|| Element::new("vCard", ns::VCARD_TEMP)))
 }
 
 async fn set(server: &Server, owner: &Jid, card: &Element, addresses: &Addresses) -> Answered {
@@ -72,7 +78,7 @@ async fn set(server: &Server, owner: &Jid, card: &Element, addresses: &Addresses
     let domains = [server.domain.as_str(), server.rooms_domain.as_str(), sip_domain];
     let (card, numbers) = tel::validate(card, addresses, &domains).map_err(refuse)?;
     for number in numbers {
-        if is_taken(server, &number, sip_domain).await.map_err(|error| store_failed(&error))? {
+        if is_taken(server, &number, addresses, sip_domain).await.map_err(|error| store_failed(&error))? {
             return Err(refuse(format!("the tel '{number}' is the number of somebody else on this service")));
         }
     }
@@ -84,13 +90,19 @@ async fn set(server: &Server, owner: &Jid, card: &Element, addresses: &Addresses
 }
 
 /// Whether a number that is not the account's own is another's: its number, or the name before its domain.
-async fn is_taken(server: &Server, number: &str, sip_domain: &str) -> Result<bool, StoreError> {
+async fn is_taken(
+    server: &Server,
+    number: &str,
+    own: &Addresses,
+    sip_domain: &str,
+) -> Result<bool, StoreError> {
     let directory = &server.auth.directory;
-    if directory.by_number(number).await?.is_some() {
+    let is_other = |card: Option<AccountCard>| card.is_some_and(|card| card.aor.as_str() != own.aor);
+    if is_other(directory.by_number(number).await?) {
         return Ok(true);
     }
     match Aor::new(number, sip_domain) {
-        Ok(aor) => Ok(directory.by_aor(&aor).await?.is_some()),
+        Ok(aor) => Ok(is_other(directory.by_aor(&aor).await?)),
         Err(_) => Ok(false),
     }
 }
