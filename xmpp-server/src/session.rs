@@ -260,7 +260,10 @@ impl Client<'_> {
                 if is_initial {
                     (self.tell)(true);
                 }
-                if priority >= 0 && !std::mem::replace(&mut self.is_given, true) {
+                if priority < 0 {
+                    // From now on messages wait again (RFC 6121 §8.5.2.1.1).
+                    self.is_given = false;
+                } else if !std::mem::replace(&mut self.is_given, true) {
                     give_waiting(self.server, &self.jid, &self.outbox).await;
                 }
             }

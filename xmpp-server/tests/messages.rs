@@ -244,6 +244,20 @@ async fn a_card_holds_our_numbers_and_refuses_others() {
 }
 
 #[tokio::test]
+async fn what_came_while_a_client_took_no_messages_comes_when_it_takes_them_again() {
+    let served = serve().await;
+    let (mut alice, mut bob) = pair(&served).await;
+    for round in ["one", "two"] {
+        bob.send("<presence><priority>-1</priority></presence>").await;
+        bob.expect(&["<priority>-1"]).await;
+        alice.send(&format!("<message to='bob@example.org'><body>{round}</body></message>")).await;
+        alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+        bob.send("<presence><priority>0</priority></presence>").await;
+        assert!(bob.expect(&["<message"]).await.contains(round));
+    }
+}
+
+#[tokio::test]
 async fn what_a_user_wrote_into_a_card_is_there_on_the_next_get() {
     let served = serve().await;
     let (mut alice, mut bob) = pair(&served).await;
