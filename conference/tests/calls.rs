@@ -181,6 +181,15 @@ async fn dropped_facts_are_made_up_for_by_asking() {
         house.happens(RoomEvent::Created { room: "other@conference.example.org".parse().unwrap() });
     }
     bob.request("BYE").await;
+
+    // Nobody hears that an account was disabled, and its leg ends.
+    let mut alice = house.call("alice", 440.0).await;
+    let account = house.auth.directory.by_jid(&house::jid("alice")).await.unwrap().unwrap().account;
+    house.auth.book.set_enabled(account, false).await.unwrap();
+    for _ in 0..5_000 {
+        house.happens(RoomEvent::Created { room: "other@conference.example.org".parse().unwrap() });
+    }
+    alice.request("BYE").await;
     house.stop().await;
 }
 
@@ -259,7 +268,7 @@ async fn the_anonymous_have_no_name_no_contact_and_no_jid() {
         assert!(text.contains("sip:anonymous-") && text.contains("<type>audio</type>"), "{text}");
         assert!(!text.contains("alice"), "{headers:?}: {text}");
         let snapshot = house.focus.conference(&ROOM.parse().unwrap()).await.unwrap().unwrap();
-        assert_eq!(snapshot.participants.last().unwrap().jid, None);
+        assert_eq!(snapshot.participants.last().unwrap().1.jid, None);
         // The room's rules hold for them all the same.
         house.happens(RoomEvent::OccupantRemoved {
             room: ROOM.parse().unwrap(),

@@ -59,12 +59,13 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
     shutdown.spawn(async move { auth.follow_others(store, bus, stop).await });
 
     let mut bound = Vec::new();
-    let mut rooms = None;
+    let (mut rooms, mut chat) = (None, None);
     if parts.contains(&Part::Xmpp) {
         let server = start_xmpp(config, &ground).await?;
         bound.extend(server.c2s().iter().map(|address| ("xmpp.c2s", *address)));
         bound.extend(server.c2s_tls().iter().map(|address| ("xmpp.c2s_tls", *address)));
         rooms = Some(server.rooms());
+        chat = Some(server);
     }
     let mut hosted = Vec::new();
     if parts.contains(&Part::Conference) {
@@ -73,7 +74,10 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
             None => Arc::new(Elsewhere),
         };
         let (ours, theirs) = sip_endpoint::pair();
-        start_conference(config, &ground, directory, theirs).await?;
+        let focus = start_conference(config, &ground, directory, theirs).await?;
+        if let Some(chat) = &chat {
+            chat.attach_calls(focus);
+        }
         hosted.push(Hosted { domain: config.rooms_domain(), port: ours });
     }
     let mut websockets = None;
@@ -139,7 +143,7 @@ async fn start_conference(
     ground: &Ground,
     rooms: Arc<dyn RoomDirectory>,
     port: Port,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Arc<Focus>> {
     let parts = conference::Parts {
         config: config.conference.clone(),
         domain: config.rooms_domain(),
@@ -162,8 +166,9 @@ async fn start_conference(
     )
     .await?;
     focus.attach(endpoint);
-    ground.shutdown.spawn(conference::bridge::run(focus, ground.bus.subscribe(), ground.shutdown.clone()));
-    Ok(())
+    let facts = ground.bus.subscribe();
+    ground.shutdown.spawn(conference::bridge::run(Arc::clone(&focus), facts, ground.shutdown.clone()));
+    Ok(focus)
 }
 
 async fn listen_https(

@@ -33,8 +33,8 @@ pub struct Participant {
 pub struct ConferenceSnapshot {
     /// The room whose call this is.
     pub room: RoomAddress,
-    /// Everybody in the call, in the order of joining.
-    pub participants: Vec<Participant>,
+    /// Everybody in the call by the Call-ID of their leg, in the order of joining.
+    pub participants: Vec<(String, Participant)>,
 }
 
 /// Answers who is in a room's call now. The focus implements it; the chat server asks it.

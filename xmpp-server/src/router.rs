@@ -127,6 +127,15 @@ impl Router {
         sent
     }
 
+    /// Accounts with a session, each once.
+    pub(crate) fn accounts(&self) -> Vec<AccountId> {
+        let mut accounts: Vec<_> =
+            self.sessions.iter().filter_map(|e| Some(e.value().first()?.account)).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        accounts
+    }
+
     /// Ends every session of an account.
     pub(crate) fn end_account(&self, account: AccountId, why: &StreamError) {
         for entry in &self.sessions {

@@ -1,13 +1,13 @@
 //! The started server: listeners, what all tasks share, and the facts it listens to.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use rustls::crypto::SecureRandom;
 use shared_auth::{AccountCard, Auth};
-use shared_model::{AccountEvent, BareJid, Event, Fact};
+use shared_model::{AccountEvent, AccountId, BareJid, ConferenceDirectory, Event, Fact};
 use shared_runtime::bus::{Bus, Heard, Subscription};
 use shared_runtime::listen::{self, ListenError};
 use shared_runtime::tls::TlsPolicy;
@@ -87,6 +87,8 @@ pub(crate) struct Server {
     pub(crate) rosters: Rosters,
     pub(crate) offline: Offline,
     pub(crate) rooms: Arc<Rooms>,
+    /// The calls of the rooms, where there is a focus in this process.
+    pub(crate) calls: OnceLock<Arc<dyn ConferenceDirectory>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) started: Instant,
     serial: AtomicU64,
@@ -107,6 +109,7 @@ impl XmppServer {
             offline: Offline::new(Arc::clone(&store.archive), config.offline),
             rooms: Arc::new(Rooms::new(this.clone(), &rooms_domain, &store, &config)),
             router: Router::default(),
+            calls: OnceLock::new(),
             started: Instant::now(),
             serial: AtomicU64::new(1),
             config,
@@ -155,6 +158,12 @@ impl XmppServer {
     /// The rooms, as other services see them: a [`shared_model::RoomDirectory`].
     pub fn rooms(&self) -> Arc<Rooms> {
         Arc::clone(&self.server.rooms)
+    }
+
+    /// Gives the rooms the focus, which they ask when they missed what it said. Only the first counts.
+    pub fn attach_calls(&self, calls: Arc<dyn ConferenceDirectory>) {
+        // A second focus would be a mistake of whoever composes; the first goes on being asked.
+        let _ = self.server.calls.set(calls);
     }
 
     /// How many resources are bound.
@@ -224,7 +233,7 @@ async fn accept(server: Arc<Server>, listener: TcpListener, security: c2s::Secur
     }
 }
 
-/// Ends the streams of accounts that may no longer log in.
+/// Ends the streams of accounts that may no longer log in. After missed facts every account with a session is looked up.
 async fn follow_accounts(server: Arc<Server>, mut facts: Subscription<Fact>) {
     loop {
         let heard = tokio::select! {
@@ -237,13 +246,26 @@ async fn follow_accounts(server: Arc<Server>, mut facts: Subscription<Fact>) {
                 let (AccountEvent::Disabled { account } | AccountEvent::Removed { account }) = event else {
                     continue;
                 };
-                let why =
-                    StreamError::because(StreamCondition::NotAuthorized, "the account may no longer log in");
-                server.router.end_account(account, &why);
+                end_account(&server, account);
             }
-            Some(_) => {}
+            Some(Heard::Fact(_)) => {}
+            Some(Heard::Missed(missed)) => {
+                tracing::warn!(missed, "facts were missed; every bound account is looked up");
+                for account in server.router.accounts() {
+                    match server.auth.directory.by_id(account).await {
+                        Ok(card) if card.as_ref().is_some_and(|card| card.enabled) => {}
+                        Ok(_) => end_account(&server, account),
+                        Err(error) => tracing::error!(%error, "a bound account cannot be read"),
+                    }
+                }
+            }
         }
     }
+}
+
+fn end_account(server: &Server, account: AccountId) {
+    let why = StreamError::because(StreamCondition::NotAuthorized, "the account may no longer log in");
+    server.router.end_account(account, &why);
 }
 
 /// Silence on a connection after which the system asks whether the peer is there.

@@ -271,6 +271,22 @@ async fn shutdown_and_a_disabled_account_end_streams_with_their_reasons() {
     bob.expect_stream_error("system-shutdown").await;
 }
 
+/// On one thread, so that nobody reads before so many facts are there that some are dropped.
+#[tokio::test]
+async fn a_disabled_account_goes_even_if_nobody_hears_of_it() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let account = served.auth.directory.by_jid(&"alice@example.org".parse().unwrap()).await.unwrap().unwrap();
+    served.auth.book.set_enabled(account.account, false).await.unwrap();
+    for _ in 0..5_000 {
+        let event = shared_model::AccountEvent::Changed { account: account.account };
+        served.bus.publish(shared_model::Fact::new(shared_model::Correlation(0), event));
+    }
+    alice.expect_stream_error("not-authorized").await;
+    assert!(bob.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await.contains("result"));
+}
+
 #[tokio::test]
 async fn a_taken_port_names_the_listener_and_the_address() {
     let served = serve().await;

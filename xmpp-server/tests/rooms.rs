@@ -6,8 +6,8 @@ mod common;
 
 use common::{Client, ROOMS, Served, serve, serve_again};
 use shared_model::{
-    Affiliation, Audio, ConferenceEvent, Correlation, Event, Fact, LeaveReason, Participant, Role,
-    RoomAddress, RoomDirectory, RoomEvent,
+    Affiliation, Audio, ConferenceDirectory, ConferenceEvent, ConferenceSnapshot, Correlation, Event, Fact,
+    LeaveReason, Participant, Pending, Role, RoomAddress, RoomDirectory, RoomEvent, Unavailable,
 };
 use shared_runtime::bus::{Heard, Subscription};
 use xmpp_server::{Config, CreateError, RoomOptions};
@@ -279,6 +279,40 @@ async fn occupants_wear_what_they_do_in_the_call() {
     assert!(!notice.contains("<body"));
     tell(bobs, "c1", false);
     assert!(!alice.expect(&["<presence", "/Bob'"]).await.contains("urn:xmpp:hats:0"));
+}
+
+/// A focus that says who is in the call.
+struct Call(Vec<(String, Participant)>);
+
+impl ConferenceDirectory for Call {
+    fn conference<'a>(
+        &'a self,
+        room: &'a RoomAddress,
+    ) -> Pending<'a, Result<Option<ConferenceSnapshot>, Unavailable>> {
+        let (room, participants) = (room.clone(), self.0.clone());
+        Box::pin(async move { Ok(Some(ConferenceSnapshot { room, participants })) })
+    }
+}
+
+/// On one thread, so that nobody reads before so many facts are there that some are dropped.
+#[tokio::test]
+async fn dropped_facts_are_made_up_for_by_asking_the_focus() {
+    let served = serve().await;
+    let (mut alice, _bob) = room(&served).await;
+    let bobs = Participant {
+        account: None,
+        jid: Some("bob@example.org".parse().unwrap()),
+        uri: "sip:bob@sip.example.org".into(),
+        display_name: "Bob".into(),
+        audio: Audio::SendReceive,
+    };
+    let address: RoomAddress = ROOM.parse().unwrap();
+    served.server.attach_calls(std::sync::Arc::new(Call(vec![("c1".to_owned(), bobs)])));
+    for _ in 0..5_000 {
+        let room = address.clone();
+        served.bus.publish(Fact::new(Correlation(0), RoomEvent::Created { room }));
+    }
+    alice.expect(&["<presence", "/Bob'", "urn:cusax:call:0#audio"]).await;
 }
 
 #[tokio::test]

@@ -51,6 +51,7 @@ pub(crate) struct House {
     pub(crate) bus: Bus<Fact>,
     rooms: Arc<Rooms>,
     address: SocketAddr,
+    pub(crate) auth: Auth,
     shutdown: Shutdown,
     tls: tls::TlsPolicy,
     folder: PathBuf,
@@ -104,7 +105,7 @@ impl House {
         let address = endpoint.bound().udp[0];
         focus.attach(endpoint);
         shutdown.spawn(bridge::run(focus.clone(), bus.subscribe(), shutdown.clone()));
-        Self { focus, bus, rooms, address, shutdown, tls, folder }
+        Self { focus, bus, rooms, address, auth, shutdown, tls, folder }
     }
 
     pub(crate) async fn stop(self) {
@@ -150,7 +151,7 @@ impl House {
             loop {
                 let snapshot = self.focus.conference(&room).await.unwrap();
                 let mut participants = snapshot.iter().flat_map(|snapshot| &snapshot.participants);
-                if participants.any(|p| p.jid == Some(jid(name)) && p.audio == audio) {
+                if participants.any(|(_, p)| p.jid == Some(jid(name)) && p.audio == audio) {
                     break;
                 }
                 tokio::task::yield_now().await;

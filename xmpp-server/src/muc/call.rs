@@ -25,8 +25,16 @@ pub(crate) async fn follow_conferences(server: Arc<Server>, mut facts: Subscript
             heard = facts.next() => heard,
             () = server.shutdown.begun() => return,
         };
-        let Some(heard) = heard else { return };
-        let Heard::Fact(Fact { event: Event::Conference(event), .. }) = heard else { continue };
+        let event = match heard {
+            None => return,
+            Some(Heard::Fact(Fact { event: Event::Conference(event), .. })) => event,
+            Some(Heard::Fact(_)) => continue,
+            Some(Heard::Missed(missed)) => {
+                tracing::warn!(missed, "facts were missed; every room asks its call");
+                server.rooms.ask_calls(&server).await;
+                continue;
+            }
+        };
         let (room, command) = match event {
             ConferenceEvent::ParticipantJoined { room, call_id, participant }
             | ConferenceEvent::ParticipantChanged { room, call_id, participant } => {
@@ -39,6 +47,21 @@ pub(crate) async fn follow_conferences(server: Arc<Server>, mut facts: Subscript
 }
 
 impl super::Rooms {
+    /// Brings every room up to date with its call. What the focus does not say stays as it is known.
+    async fn ask_calls(&self, server: &Server) {
+        let Some(calls) = server.calls.get() else { return };
+        let rooms: Vec<_> = self.tasks.iter().map(|entry| entry.key().clone()).collect();
+        for room in rooms.iter().filter_map(|local| self.address(local)) {
+            match calls.conference(&room).await {
+                Ok(call) => {
+                    let legs = call.map(|call| call.participants).unwrap_or_default();
+                    self.tell(&room, Command::Calls(legs)).await;
+                }
+                Err(unavailable) => tracing::warn!(%room, %unavailable, "the call was not asked"),
+            }
+        }
+    }
+
     async fn tell(&self, room: &shared_model::RoomAddress, command: Command) {
         if room.domain() == self.domain
             && let Some(task) = self.task(room.local())
@@ -77,6 +100,18 @@ impl Room {
         if notice != had_notice {
             let message = notice.unwrap_or_else(|| notice_of(&[]));
             self.broadcast(&message.addressed(Some(&self.jid), None), out);
+        }
+    }
+
+    /// The legs that there are; whoever is not among them has left.
+    pub(crate) fn calls_known(&mut self, legs: Vec<(String, Participant)>, out: &mut Effects) {
+        let is_there = |id: &String| legs.iter().any(|(there, _)| there == id);
+        let gone: Vec<_> = self.call.iter().map(|(id, _)| id).filter(|id| !is_there(id)).cloned().collect();
+        for call_id in gone {
+            self.call_changed(call_id, None, out);
+        }
+        for (call_id, participant) in legs {
+            self.call_changed(call_id, Some(participant), out);
         }
     }
 

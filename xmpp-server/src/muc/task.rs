@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Keep(oneshot::Sender<()>),
     /// A leg of the room's call is there, or changed; `None` in its place means that it left.
     Call(String, Option<Participant>),
+    /// The legs that there are, after facts were missed.
+    Calls(Vec<(String, Participant)>),
 }
 
 /// Serves a room until it is destroyed, or empty and not kept, or the process stops.
@@ -90,6 +92,7 @@ fn take(
             kept.push(answer);
         }
         Command::Call(call_id, participant) => room.call_changed(call_id, participant, effects),
+        Command::Calls(legs) => room.calls_known(legs, effects),
     }
 }
 

@@ -7,6 +7,7 @@
 mod calls;
 mod watchers;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -108,6 +109,7 @@ impl Conference {
             Input::Refresh => {
                 self.refresh().await;
                 self.apply_rules().await;
+                self.end_disabled().await;
             }
             Input::AccountEnded(account) => {
                 let is_theirs =
@@ -117,7 +119,7 @@ impl Conference {
             Input::Unsubscribed(id) => self.subscriptions.retain(|subscription| subscription.id != id),
             Input::Snapshot(sender) => {
                 let joined = self.participants.iter().filter(|participant| participant.is_joined);
-                let participants = joined.map(Participant::shown).collect();
+                let participants = joined.map(|p| (p.dialog.call_id.clone(), p.shown())).collect();
                 // Whoever asked may have gone.
                 let _ = sender.send(ConferenceSnapshot { room: self.room.clone(), participants });
             }
@@ -223,6 +225,23 @@ impl Conference {
         }
         for leg in banned {
             self.hang_up(leg, "Banned").await;
+        }
+    }
+
+    /// Ends the legs of accounts that may not take part any more, when nobody said so.
+    async fn end_disabled(&mut self) {
+        let accounts = self.focus.parts().accounts.clone();
+        let proved = self.participants.iter().filter_map(|p| p.caller.card.as_ref().map(|card| card.account));
+        for account in proved.collect::<HashSet<_>>() {
+            match accounts.by_id(account).await {
+                Ok(card) if card.as_ref().is_some_and(|card| card.enabled) => {}
+                Ok(_) => {
+                    let is_theirs =
+                        |p: &Participant| p.caller.card.as_ref().is_some_and(|card| card.account == account);
+                    self.hang_up_where(is_theirs, "Account Disabled").await;
+                }
+                Err(error) => tracing::error!(%error, "a caller's account cannot be read"),
+            }
         }
     }
 
