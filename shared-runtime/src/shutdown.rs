@@ -28,6 +28,20 @@ impl Shutdown {
         self.tasks.spawn(task)
     }
 
+    /// As [`Shutdown::spawn`], on another runtime.
+    pub fn spawn_on<F>(&self, task: F, runtime: &tokio::runtime::Handle) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.tasks.spawn_on(task, runtime)
+    }
+
+    /// Ends when the process was told to stop and all its tasks have ended. Cancel safe.
+    pub async fn ended(&self) {
+        self.tasks.wait().await;
+    }
+
     /// Ends when the process is told to stop. Cancel safe.
     pub async fn begun(&self) {
         self.token.cancelled().await;

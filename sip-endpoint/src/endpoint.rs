@@ -22,6 +22,7 @@ use crate::own::{is_local_ip, seen_ip};
 use crate::resolve::{Naming, Resolver, Target};
 use crate::sent::{Cancel, ReplyTo, SentRequest};
 use crate::shard::{Input, Shard};
+use crate::threads::Threads;
 use crate::transport::udp::{self, Udp};
 use crate::transport::{Wires, accept, in_process, websocket};
 use crate::via;
@@ -37,6 +38,8 @@ pub struct Listeners {
     pub tls: Vec<SocketAddr>,
     /// Wires to other endpoints; their index is the argument of [`Endpoint::port`].
     pub ports: Vec<in_process::Port>,
+    /// Threads of its own, 0 for half as many as the machine has cores.
+    pub threads: usize,
     /// Bounds on its peers.
     pub limits: Limits,
     /// How names are looked up.
@@ -78,11 +81,18 @@ impl Endpoint {
     ) -> Result<Self, ListenError> {
         let mut bound = Bound::default();
         let mut udp = Udp::default();
-        let count = std::thread::available_parallelism().map_or(2, usize::from);
+        let threads =
+            match listeners.udp.first() {
+                None => Threads::ambient(),
+                Some(address) => Threads::start(listeners.threads, shutdown)
+                    .map_err(|reason| ListenError { listener: "sip.udp", address: *address, reason })?,
+            };
+        let count = threads.count();
         for address in &listeners.udp {
             let stack = Stack::beside(*address, &listeners.udp);
             let sockets = listen::udp_group("sip.udp", *address, stack, count)?;
             let refused = |reason| ListenError { listener: "sip.udp", address: *address, reason };
+            let sockets = threads.adopt(sockets).map_err(refused)?;
             bound.udp.push(udp.push(sockets).map_err(refused)?);
         }
         let mut streams = Vec::new();
@@ -117,12 +127,14 @@ impl Endpoint {
             shards: inboxes.into(),
             application,
         };
-        for (inbox, inputs) in inlet.shards.iter().zip(inputs) {
+        for (index, (inbox, inputs)) in inlet.shards.iter().zip(inputs).enumerate() {
             let shard = Shard { inlet: inlet.clone(), inbox: inbox.clone() };
-            spawn_until_shutdown(shutdown, shard.run(timers, inputs));
+            shutdown.spawn_on(until_shutdown(shutdown, shard.run(timers, inputs)), threads.of(index));
         }
-        for (index, socket) in inlet.wires.udp.sockets() {
-            spawn_until_shutdown(shutdown, udp::read(socket, index, inlet.clone()));
+        for (index, (listener, socket)) in inlet.wires.udp.sockets().enumerate() {
+            // The sockets of a listener come one after another, one a thread.
+            let read = udp::read(socket, listener, inlet.clone());
+            shutdown.spawn_on(until_shutdown(shutdown, read), threads.of(index));
         }
         for (listener, acceptor) in streams {
             spawn_until_shutdown(shutdown, accept::accept(listener, acceptor, inlet.clone()));
@@ -307,13 +319,20 @@ impl Endpoint {
 }
 
 fn spawn_until_shutdown(shutdown: &Shutdown, task: impl Future<Output = ()> + Send + 'static) {
+    shutdown.spawn(until_shutdown(shutdown, task));
+}
+
+fn until_shutdown<T>(shutdown: &Shutdown, task: T) -> impl Future<Output = ()> + Send + use<T>
+where
+    T: Future<Output = ()> + Send + 'static,
+{
     let stop = shutdown.clone();
-    shutdown.spawn(async move {
+    async move {
         tokio::select! {
             () = task => {}
             () = stop.begun() => {}
         }
-    });
+    }
 }
 
 /// Inputs that wait for a shard.

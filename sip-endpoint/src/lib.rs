@@ -34,6 +34,7 @@ mod own;
 mod resolve;
 mod sent;
 mod shard;
+mod threads;
 mod transport;
 mod via;
 

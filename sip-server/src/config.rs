@@ -27,6 +27,8 @@ pub struct Config {
     pub prefer: Vec<Transport>,
     /// How long things may take.
     pub timers: TimerConfig,
+    /// Threads for datagrams and transactions; 0 is half as many as the machine has cores. Default 0.
+    pub threads: usize,
     /// Bounds on peers and their connections.
     pub limits: Limits,
     /// Contacts that one account may bind. Default 10.
@@ -156,6 +158,11 @@ pub const KEYS: &[Key] = &[
         "how long a call lasts without a refresh (RFC 4028); 0s puts no timer in",
     ),
     Key::new("sip.min_session_expires", "\"90s\"", "the shortest session interval that is taken"),
+    Key::new(
+        "sip.threads",
+        "0",
+        "threads for datagrams and transactions; 0 is half as many as the machine has cores",
+    ),
     Key::new("sip.limits.connections", "50000", "TCP, TLS and WebSocket connections at once"),
     Key::new(
         "sip.limits.connections_per_network",
@@ -209,6 +216,7 @@ impl Default for Config {
             dns: Vec::new(),
             prefer: vec![Transport::Tls, Transport::Tcp, Transport::Udp],
             timers: TimerConfig::default(),
+            threads: 0,
             limits: Limits::default(),
             contacts: 10,
             challenges: Vec::new(),

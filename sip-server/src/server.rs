@@ -127,6 +127,7 @@ impl SipServer {
             tcp: config.tcp.clone(),
             tls: config.tls.clone(),
             ports,
+            threads: config.threads,
             limits: config.limits.clone(),
             naming: Naming { servers: config.dns.clone(), prefer: config.prefer.clone() },
         };

@@ -6,8 +6,7 @@ use crate::{features, registrar};
 
 /// Every document, with how much of it is there.
 pub const SPECS: &[Spec] = &[
-    Spec::rfc(3261)
-        .note("registrar, stateful forking proxy, UAS core; no S/MIME, redirects passed back"),
+    Spec::rfc(3261).note("registrar, stateful forking proxy, UAS core; no S/MIME, redirects passed back"),
     Spec::rfc(3263).note("NAPTR, SRV, A and AAAA; the next target on 503, silence and refusal; no SCTP"),
     Spec::rfc(3264).note("audio of the focus"),
     Spec::rfc(3581).complete(),

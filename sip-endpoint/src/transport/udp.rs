@@ -151,6 +151,7 @@ pub(crate) async fn read(socket: Arc<UdpSocket>, index: usize, inlet: Inlet) {
         if socket.readable().await.is_err() {
             return;
         }
+        let mut is_drained = false;
         for _ in 0..TURN {
             let received = socket.try_io(Interest::READABLE, || receive(&socket, &mut buffer, &mut control));
             match received {
@@ -158,13 +159,18 @@ pub(crate) async fn read(socket: Arc<UdpSocket>, index: usize, inlet: Inlet) {
                     let flow = inlet.wires.udp.flow_from(index, ours, remote);
                     take(&buffer[..length], flow, &inlet);
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    is_drained = true;
+                    break;
+                }
                 // An ICMP error of something that was sent; the socket is as good as before.
                 Ok(None) | Err(_) => {}
             }
         }
-        // Others of this thread have their turn.
-        tokio::task::yield_now().await;
+        if !is_drained {
+            // Others of this thread have their turn.
+            tokio::task::yield_now().await;
+        }
     }
 }
 
