@@ -32,17 +32,18 @@ pub fn message(bytes: &[u8]) {
     let again = Message::parse(printed.clone()).expect("what was read is printed so that it can be read");
     assert_eq!(again.to_bytes(), printed, "printing is stable");
     is_same(&message, &again);
-    is_untouched(bytes, &message, &printed);
+    is_untouched(bytes, &printed);
     forward(&message);
     answer(&message);
 }
 
 /// Where nothing is odd about the line breaks and the start line, printing gives back what came.
-fn is_untouched(bytes: &[u8], message: &Message, printed: &[u8]) {
+fn is_untouched(bytes: &[u8], printed: &[u8]) {
     let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(0);
     let came = &bytes[start..];
-    let breaks = came.len() - message.body().len();
-    let head = &came[..breaks.min(printed.len() - message.body().len())];
+    let is_end =
+        |at: &usize| came[*at] == b'\n' && matches!(&came[at + 1..], [b'\n', ..] | [b'\r', b'\n', ..]);
+    let head = &came[..(0..came.len()).find(is_end).map_or(came.len(), |at| at + 1)];
     let is_odd = |at: usize| match head[at] {
         b'\n' => at == 0 || head[at - 1] != b'\r',
         b'\r' => head.get(at + 1) != Some(&b'\n'),
