@@ -1,6 +1,7 @@
 //! `cusax demo`: a throw-away service on this machine, and what to try with it.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -39,8 +40,13 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> anyhow::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("cusax-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Self::make(std::env::temp_dir().join(format!("cusax-demo-{:016x}", shared_runtime::random())))
+    }
+
+    /// Everybody may write where temporary files are, so a folder that somebody else made beforehand is none of ours.
+    fn make(folder: PathBuf) -> anyhow::Result<Self> {
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&folder);
+        made.with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(Self(folder))
     }
 }
@@ -146,3 +152,18 @@ Data, while it lasts: {}",
 }
 
 const DOMAIN: &str = "localhost";
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_folder_is_new_and_for_its_owner_alone() {
+        let (one, other) = (Folder::new().unwrap(), Folder::new().unwrap());
+        assert_ne!(one.0, other.0);
+        assert_eq!(one.0.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(Folder::make(one.0.clone()).is_err(), "somebody made it beforehand");
+    }
+}

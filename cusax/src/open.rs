@@ -15,7 +15,7 @@ pub(crate) async fn accounts(config: &Config) -> anyhow::Result<Auth> {
 
 /// Opens the store, making the data folder if need be.
 pub(crate) async fn store(config: &Config) -> anyhow::Result<Store> {
-    std::fs::create_dir_all(&config.data_dir)
+    shared_store::make_private_folder(&config.data_dir)
         .with_context(|| format!("data_dir: cannot make {}", config.data_dir.display()))?;
     Store::open(&config.store_url()).await.context("store")
 }

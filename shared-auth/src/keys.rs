@@ -47,7 +47,7 @@ impl Keys {
     pub(crate) fn open(data_dir: &Path) -> Result<Self, KeyError> {
         let path = data_dir.join(KEY_FILE);
         let io = |error| KeyError::Io { path: path.clone(), error };
-        std::fs::create_dir_all(data_dir).map_err(io)?;
+        shared_store::make_private_folder(data_dir).map_err(io)?;
         let secret = Zeroizing::new(match std::fs::read(&path) {
             Ok(secret) => secret,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(&path).map_err(io)?,

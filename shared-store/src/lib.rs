@@ -26,6 +26,7 @@ mod lock;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod private;
 mod record;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
@@ -41,6 +42,7 @@ pub use account::{
 pub use archive::{Archive, Entry, Page, Position, Query};
 pub use binding::{Binding, BindingUpdate, Bindings, Committed};
 pub use lock::{DataFolderLock, LockError};
+pub use private::make_private_folder;
 pub use record::{Expected, Record, RecordChange, Records};
 
 /// The four shapes of one database. Clones share it.

@@ -5,7 +5,7 @@
 //! Errors [`LockError::Held`] says which process holds it.
 //! Not here: commands beside a running server, which need no lock; the database orders their writes.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -40,10 +40,9 @@ impl DataFolderLock {
     /// Locks `folder`, creating it if need be, and writes `purpose` and our process id where the next one reads it.
     pub fn acquire(folder: &Path, purpose: &str) -> Result<Self, LockError> {
         let io = |error| LockError::Io { folder: folder.to_owned(), error };
-        std::fs::create_dir_all(folder).map_err(io)?;
+        crate::make_private_folder(folder).map_err(io)?;
         let path = folder.join(LOCK_FILE);
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+        let mut file = crate::private::options().open(path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

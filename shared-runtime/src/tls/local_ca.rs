@@ -2,6 +2,7 @@
 //!
 //! Out   `ca.pem`, `ca.key`, and `server.pem`, `server.key` of a certificate made anew at every start.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use rcgen::{
@@ -13,7 +14,8 @@ use super::{Files, TlsError};
 
 /// Certifies `names`, `localhost` and the loopback addresses by the CA in `folder`, making the CA if it is missing.
 pub(super) fn certify(folder: &Path, names: &[String]) -> Result<Files, TlsError> {
-    std::fs::create_dir_all(folder).map_err(|error| TlsError::File(folder.to_owned(), error))?;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| TlsError::File(folder.to_owned(), error))?;
     let ca = folder.join("ca.pem");
     let ca_key = folder.join("ca.key");
     if !ca.exists() || !ca_key.exists() {

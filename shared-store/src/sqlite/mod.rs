@@ -30,7 +30,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Sqlite};
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, private};
 use migrations::MIGRATIONS;
 use writer::Writer;
 
@@ -48,8 +48,11 @@ pub(crate) async fn open(url: &str) -> Result<Store, StoreError> {
         .foreign_keys(true)
         .busy_timeout(BUSY)
         .disable_statement_logging();
-    if let Some(folder) = options.get_filename().parent() {
-        std::fs::create_dir_all(folder).map_err(|error| StoreError::Backend(error.to_string()))?;
+    let file = options.get_filename();
+    if let Some(folder) = file.parent() {
+        // SQLite makes the files beside it with the mode of the database.
+        let made = private::make_private_folder(folder).and_then(|()| private::make_file(file));
+        made.map_err(|error| StoreError::Backend(error.to_string()))?;
     }
     let mut conn = options.connect().await?;
     migrate::migrate(&mut conn).await?;

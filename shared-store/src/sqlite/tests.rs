@@ -33,6 +33,18 @@ impl Drop for Folder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn its_files_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new("modes");
+    let store = open(&folder.url()).await.unwrap();
+    store.records.put("o", "c", "k", b"v", Expected::Anything).await.unwrap();
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder.0), 0o700);
+    let files: Vec<_> = std::fs::read_dir(&folder.0).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.len() > 1 && files.iter().all(|file| mode(file) == 0o600), "{files:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract() {
     let folder = Folder::new("contract");
     contract::run(&open(&folder.url()).await.unwrap()).await;
