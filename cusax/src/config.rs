@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Deserializer};
+use shared_model::Aor;
 use shared_runtime::config::Key;
+use shared_runtime::tls::TlsError;
 use shared_runtime::{telemetry, tls};
+use shared_store::Store;
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Deserialize)]
@@ -129,11 +132,62 @@ pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
         }
         None => String::new(),
     };
-    read(&text)
+    let config = read(&text)?;
+    let faults = faults(&config);
+    if !faults.is_empty() {
+        bail!("configuration: {}", faults.join("; "));
+    }
+    Ok(config)
+}
+
+/// What no type says: names that are none, files that are not there, times in which nothing can happen.
+fn faults(config: &Config) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (key, domain) in [("domain", &config.domain), ("conference.domain", &config.rooms_domain())] {
+        let is_label = |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');
+        if !domain.split('.').all(is_label) || Aor::new("x", domain).is_err() {
+            faults.push(format!("`{key}`: `{domain}` is not a domain"));
+        }
+    }
+    if config.tls.certificate.is_some() != config.tls.key.is_some() {
+        faults.push(TlsError::HalfGiven.to_string());
+    }
+    for (key, file) in [("tls.certificate", &config.tls.certificate), ("tls.key", &config.tls.key)] {
+        if let Some(Err(error)) = file.as_ref().map(std::fs::File::open) {
+            let file = file.as_deref().unwrap_or(Path::new("")).display();
+            faults.push(format!("`{key}`: cannot read {file}: {error}"));
+        }
+    }
+    if let Err(error) = config.conference.rtp_ports.parse::<conference::media::ports::Ports>() {
+        faults.push(format!("`conference.rtp_ports`: {error}"));
+    }
+    if let Err(error) = Store::knows(&config.store_url()) {
+        faults.push(format!("`store.url`: {error}"));
+    }
+    let timers = &config.sip.timers;
+    for (key, time) in [
+        ("sip.timers.b", timers.b),
+        ("sip.timers.c", timers.c),
+        ("sip.timers.no_answer", timers.no_answer),
+        ("sip.timers.max_expires", timers.max_expires),
+        ("conference.silence_timeout", config.conference.silence_timeout),
+        ("xmpp.login_timeout", config.xmpp.login_timeout),
+        ("auth.nonce_lifetime", config.auth.nonce_lifetime),
+    ] {
+        if time.is_zero() {
+            faults.push(format!("`{key}` is zero: nothing can happen in no time"));
+        }
+    }
+    if timers.min_expires > timers.max_expires {
+        faults.push("`sip.timers.min_expires` is longer than `sip.timers.max_expires`".to_owned());
+    }
+    faults
 }
 
 fn read(text: &str) -> anyhow::Result<Config> {
-    shared_runtime::config::load(text, std::env::vars(), &keys()).map_err(|faults| {
+    // Of ours, and for whoever tests and builds.
+    let is_key = |(name, _): &(String, String)| !NOT_KEYS.contains(&name.as_str());
+    shared_runtime::config::load(text, std::env::vars().filter(is_key), &keys()).map_err(|faults| {
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("configuration: {}", faults.join("; "))
     })
@@ -141,10 +195,7 @@ fn read(text: &str) -> anyhow::Result<Config> {
 
 /// `cusax config check`.
 pub(crate) fn check(file: Option<&Path>) -> anyhow::Result<()> {
-    let config = load(file)?;
-    if config.domain.is_empty() {
-        bail!("configuration: `domain` is empty");
-    }
+    load(file)?;
     println!("the configuration is well formed");
     Ok(())
 }
@@ -183,6 +234,10 @@ fn sample() -> String {
     out
 }
 
+/// Variables that begin as keys do and are none.
+const NOT_KEYS: &[&str] =
+    &["CUSAX_BINARY", "CUSAX_REWRITE_DOCS", "CUSAX_TESTS_QUICK", "CUSAX_TEST_VICTIM_URL"];
+
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -213,6 +268,32 @@ mod tests {
         paths.sort_unstable();
         paths.dedup();
         assert_eq!(paths.len(), all);
+    }
+
+    #[test]
+    fn nonsense_is_not_well_formed() {
+        for (text, why) in [
+            ("domain = \"not a domain\"", "`domain`: `not a domain` is not a domain"),
+            ("domain = \"\"", "is not a domain"),
+            ("domain = \"a..b\"", "is not a domain"),
+            ("[conference]\ndomain = \"-\"", "`conference.domain`"),
+            ("[conference]\nrtp_ports = \"9-8\"", "`conference.rtp_ports`"),
+            ("[tls]\nkey = \"/nowhere/key.pem\"", "go together"),
+            ("[tls]\ncertificate = \"/nowhere/c.pem\"\nkey = \"/dev/null\"", "cannot read /nowhere/c.pem"),
+            ("[sip.timers]\nb = \"0s\"", "`sip.timers.b` is zero"),
+            ("[sip.timers]\nmin_expires = \"2h\"", "is longer than"),
+            ("[store]\nurl = \"mysql://x\"", "`store.url`: no store is called `mysql`"),
+        ] {
+            let faults = faults(&read(text).unwrap()).join("; ");
+            assert!(faults.contains(why), "{text}: {faults}");
+        }
+        assert!(faults(&Config::default()).is_empty());
+        for domain in ["localhost", "example.org", "127.0.0.1", "münchen.example"] {
+            assert!(
+                faults(&Config { domain: domain.to_owned(), ..Config::default() }).is_empty(),
+                "{domain}"
+            );
+        }
     }
 
     #[test]

@@ -59,8 +59,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Reads `text`, lays the variables over it, and types it. `variables` are all variables of the environment;
-/// those that do not begin with [`PREFIX`] are passed over.
+/// Reads `text`, lays the variables over it, and types it. `variables` are those of the environment; those that do not
+/// begin with [`PREFIX`] are passed over, and one that does and is no key is a fault.
 pub fn load<T: DeserializeOwned>(
     text: &str,
     variables: impl IntoIterator<Item = (String, String)>,
@@ -74,8 +74,6 @@ pub fn load<T: DeserializeOwned>(
         let dotted = path.join(".");
         match keys.iter().find(|key| key.path == dotted) {
             Some(key) => set(&mut tree, &path, value_of(&value, key)),
-            // Variables of ours that are no keys belong to the tests and to the shell, not to the configuration.
-            None if path.len() == 1 => {}
             None => faults.push(unknown(dotted, keys)),
         }
     }
@@ -134,8 +132,25 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 /// What variables begin with; `CUSAX_SIP__UDP` is `sip.udp`.
 pub const PREFIX: &str = "CUSAX_";
 
+/// What was meant: a table of nearly this name, or in the same table a key that begins so, or the nearest of its keys, or
+/// the nearest of all.
 fn unknown(path: String, keys: &[Key]) -> Fault {
-    let nearest = nearest(&path, keys.iter().map(|key| key.path));
+    let paths = || keys.iter().map(|key| key.path);
+    let nearest = match path.rsplit_once('.') {
+        None => nearest(&path, paths().map(|path| path.split('.').next().unwrap_or(path))),
+        Some((table, name)) => {
+            let siblings =
+                || paths().filter_map(|path| Some((path, path.strip_prefix(table)?.strip_prefix('.')?)));
+            let begins = |(_, sibling): &(&str, &str)| sibling.starts_with(name) || name.starts_with(sibling);
+            let begun =
+                siblings().filter(begins).min_by_key(|(_, sibling)| sibling.len()).map(|(path, _)| path);
+            let near = || {
+                let name = nearest(name, siblings().map(|(_, sibling)| sibling))?;
+                siblings().find(|(_, sibling)| *sibling == name).map(|(path, _)| path)
+            };
+            begun.or_else(near).or_else(|| nearest(&path, paths()))
+        }
+    };
     Fault::UnknownKey { path, nearest }
 }
 
@@ -199,6 +214,24 @@ mod tests {
         let faults = read("[sip]\nupd = []", &[]).unwrap_err();
         assert_eq!(faults[0].to_string(), "unknown key `sip.upd`; did you mean `sip.udp`?");
         assert_eq!(read("x.y.zzzzzz = 1", &[]).unwrap_err()[0].to_string(), "unknown key `x`");
+    }
+
+    #[test]
+    fn what_was_meant_is_of_the_same_table_and_begins_alike() {
+        let keys =
+            ["tls.certificate", "tls.key", "sip.tcp", "sip.timers.b"].map(|path| Key::new(path, "", ""));
+        for (written, meant) in [
+            ("tls.cert", Some("tls.certificate")),
+            ("tls.kye", Some("tls.key")),
+            ("sipp", Some("sip")),
+            ("sip.timers.bb", Some("sip.timers.b")),
+            ("sips.tcp", Some("sip.tcp")),
+            ("xyzzy", None),
+        ] {
+            let expected = Fault::UnknownKey { path: written.to_owned(), nearest: meant };
+            assert_eq!(unknown(written.to_owned(), &keys), expected);
+        }
+        assert_eq!(read("", &[("CUSAX_XYZZY", "1")]).unwrap_err()[0].to_string(), "unknown key `xyzzy`");
     }
 
     #[test]

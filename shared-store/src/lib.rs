@@ -74,6 +74,18 @@ impl Store {
         }
     }
 
+    /// Whether [`Store::open`] knows this kind of URL.
+    pub fn knows(url: &str) -> Result<(), StoreError> {
+        match url.split_once(':').map_or(url, |(scheme, _)| scheme) {
+            "memory" => Ok(()),
+            #[cfg(feature = "sqlite")]
+            "sqlite" => Ok(()),
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => Ok(()),
+            other => Err(StoreError::UnknownScheme(other.to_owned())),
+        }
+    }
+
     /// An empty store that forgets everything with the process.
     pub fn in_memory() -> Self {
         memory::store()
