@@ -41,9 +41,13 @@ pub fn message(bytes: &[u8]) {
 fn is_untouched(bytes: &[u8], printed: &[u8]) {
     let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(0);
     let came = &bytes[start..];
-    let is_end =
-        |at: &usize| came[*at] == b'\n' && matches!(&came[at + 1..], [b'\n', ..] | [b'\r', b'\n', ..]);
-    let head = &came[..(0..came.len()).find(is_end).map_or(came.len(), |at| at + 1)];
+    // The head with its empty line, which the parser accepts with a lone LF too.
+    let end_of_head = |at: usize| match &came[at..] {
+        [b'\n', b'\n', ..] => Some(at + 2),
+        [b'\n', b'\r', b'\n', ..] => Some(at + 3),
+        _ => None,
+    };
+    let head = &came[..(0..came.len()).find_map(end_of_head).unwrap_or(came.len())];
     let is_odd = |at: usize| match head[at] {
         b'\n' => at == 0 || head[at - 1] != b'\r',
         b'\r' => head.get(at + 1) != Some(&b'\n'),
