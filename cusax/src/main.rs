@@ -16,6 +16,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use command::{AppPassword, Command, ConfigCommand, Line, Room, User};
 
+/// Messages are many small pieces of short life, made by one thread and freed by another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     shared_runtime::tls::install_provider();
     let line = match Line::try_parse() {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sip_core::Message;
@@ -53,19 +53,32 @@ impl Shard {
         let mut waiting = Waiting::default();
         let mut events = Vec::new();
         let mut counted = 0;
+        let mut batch = Vec::with_capacity(BATCH);
+        // One clock for all; it is set anew only when something is due earlier, or when it has rung.
+        let mut clock = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
+        let mut is_set = false;
         loop {
-            let deadline = transactions.deadline().map(tokio::time::Instant::from_std);
-            let input = tokio::select! {
-                input = inputs.recv() => match input {
-                    Some(input) => Some(input),
-                    None => return,
+            if let Some(deadline) = transactions.deadline().map(tokio::time::Instant::from_std)
+                && (!is_set || deadline < clock.deadline())
+            {
+                clock.as_mut().reset(deadline);
+                is_set = true;
+            }
+            let is_due = tokio::select! {
+                count = inputs.recv_many(&mut batch, BATCH) => match count {
+                    // Every sender is gone.
+                    0 => return,
+                    _ => false,
                 },
-                () = sleep_until(deadline) => None,
+                () = clock.as_mut(), if is_set => true,
             };
             let now = Instant::now();
-            match input {
-                Some(input) => self.take(&mut transactions, &mut waiting, input, now, &mut events),
-                None => transactions.timeout(now, &mut events),
+            for input in batch.drain(..) {
+                self.take(&mut transactions, &mut waiting, input, now, &mut events);
+            }
+            if is_due {
+                is_set = false;
+                transactions.timeout(now, &mut events);
             }
             loop {
                 for event in events.drain(..) {
@@ -180,7 +193,7 @@ impl Shard {
                 waiting.fallbacks.remove(&key);
                 transactions.cancel(&key, &reason, now, events);
             }
-            Input::FlowLost(flow) => transactions.flow_lost(flow, events),
+            Input::FlowLost(flow) => transactions.flow_lost(flow, now, events),
         }
     }
 }
@@ -219,9 +232,5 @@ fn refuse(reply: &ReplyTo) {
     let _ = reply.queue.try_send((reply.tag, Answer::Failed(Failure::Unreachable)));
 }
 
-async fn sleep_until(deadline: Option<tokio::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}
+/// Inputs that are taken at once.
+const BATCH: usize = 64;

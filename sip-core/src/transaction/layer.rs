@@ -5,12 +5,12 @@
 //! State every live transaction of one shard; one task owns it, nothing is locked.
 //! Errors a CANCEL without its INVITE is answered 481 here; a response without its request is told as stray.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::due::Due;
 use super::{Client, ClientInvite, ClientKey, Effect, Reliability, Server, ServerInvite, ServerKey, Timers};
 use crate::Message;
 use crate::header::Name;
@@ -52,7 +52,7 @@ pub struct Transactions<F> {
     timers: Timers,
     clients: HashMap<ClientKey, Sent<F>>,
     servers: HashMap<ServerKey, (ServerMachine, F)>,
-    due: BinaryHeap<Reverse<(Instant, Key)>>,
+    due: Due<Key>,
 }
 
 /// A request that was sent.
@@ -86,7 +86,7 @@ enum Key {
 impl<F: Copy + Eq> Transactions<F> {
     /// No transactions.
     pub fn new(timers: Timers) -> Self {
-        Self { timers, clients: HashMap::new(), servers: HashMap::new(), due: BinaryHeap::new() }
+        Self { timers, clients: HashMap::new(), servers: HashMap::new(), due: Due::new(&timers) }
     }
 
     /// How many transactions are alive.
@@ -153,7 +153,7 @@ impl<F: Copy + Eq> Transactions<F> {
                 machine.respond(response, now, &mut effects).map(ServerMachine::Other)
             }
         };
-        self.settle_server(key.clone(), next, flow, effects, out);
+        self.settle_server(key.clone(), next, flow, effects, now, out);
         true
     }
 
@@ -174,7 +174,7 @@ impl<F: Copy + Eq> Transactions<F> {
             ClientMachine::Other(Client::start(&request, reliability, self.timers, now, &mut effects))
         };
         let sent = Sent { machine, flow, reliability, wants_cancel: None };
-        self.settle_client(key.clone(), sent, |machine, _| Some(machine), effects, out);
+        self.settle_client(key.clone(), sent, |machine, _| Some(machine), effects, now, out);
         Some(key)
     }
 
@@ -188,7 +188,7 @@ impl<F: Copy + Eq> Transactions<F> {
     }
 
     /// A flow is gone: what was sent over it and has no answer will get none.
-    pub fn flow_lost(&mut self, flow: F, out: &mut Vec<Event<F>>) {
+    pub fn flow_lost(&mut self, flow: F, now: Instant, out: &mut Vec<Event<F>>) {
         let is_on = |sent: &Sent<F>| sent.flow == flow;
         let lost: Vec<_> =
             self.clients.iter().filter(|(_, sent)| is_on(sent)).map(|(key, _)| key.clone()).collect();
@@ -198,25 +198,21 @@ impl<F: Copy + Eq> Transactions<F> {
                 ClientMachine::Invite(machine) => machine.unreachable(effects).map(ClientMachine::Invite),
                 ClientMachine::Other(machine) => machine.unreachable(effects).map(ClientMachine::Other),
             };
-            self.settle_client(key, sent, step, Vec::new(), out);
+            self.settle_client(key, sent, step, Vec::new(), now, out);
         }
     }
 
     /// The earliest instant at which `timeout` may have work.
     pub fn deadline(&self) -> Option<Instant> {
-        self.due.peek().map(|Reverse((at, _))| *at)
+        self.due.first()
     }
 
     /// Does all that is due.
     pub fn timeout(&mut self, now: Instant, out: &mut Vec<Event<F>>) {
-        while let Some(Reverse((at, _))) = self.due.peek() {
-            if *at > now {
-                return;
-            }
-            match self.due.pop() {
-                Some(Reverse((at, Key::Client(key)))) => self.client_timeout(key, at, now, out),
-                Some(Reverse((at, Key::Server(key)))) => self.server_timeout(key, at, now, out),
-                None => return,
+        while let Some((at, key)) = self.due.pop(now) {
+            match key {
+                Key::Client(key) => self.client_timeout(key, at, now, out),
+                Key::Server(key) => self.server_timeout(key, at, now, out),
             }
         }
     }
@@ -234,7 +230,7 @@ impl<F: Copy + Eq> Transactions<F> {
                 machine.response(response, now, effects).map(ClientMachine::Other)
             }
         };
-        self.settle_client(key.clone(), sent, step, Vec::new(), out);
+        self.settle_client(key.clone(), sent, step, Vec::new(), now, out);
         self.cancel_if_wanted(&key, now, out);
     }
 
@@ -260,7 +256,7 @@ impl<F: Copy + Eq> Transactions<F> {
             ServerMachine::Invite(machine) => machine.ack(ack, now, &mut effects).map(ServerMachine::Invite),
             other @ ServerMachine::Other(_) => Some(other),
         };
-        self.settle_server(key, next, on, effects, out);
+        self.settle_server(key, next, on, effects, now, out);
     }
 
     fn receive_cancel(
@@ -313,7 +309,7 @@ impl<F: Copy + Eq> Transactions<F> {
             ClientMachine::Invite(machine) => machine.timeout(now, effects).map(ClientMachine::Invite),
             ClientMachine::Other(machine) => machine.timeout(now, effects).map(ClientMachine::Other),
         };
-        self.settle_client(key, sent, step, Vec::new(), out);
+        self.settle_client(key, sent, step, Vec::new(), now, out);
     }
 
     fn server_timeout(&mut self, key: ServerKey, at: Instant, now: Instant, out: &mut Vec<Event<F>>) {
@@ -326,7 +322,7 @@ impl<F: Copy + Eq> Transactions<F> {
             ServerMachine::Invite(machine) => machine.timeout(now, &mut effects).map(ServerMachine::Invite),
             ServerMachine::Other(machine) => machine.timeout(now).map(ServerMachine::Other),
         };
-        self.settle_server(key, next, flow, effects, out);
+        self.settle_server(key, next, flow, effects, now, out);
     }
 
     /// Lets a machine take its step, carries out what it asked for, and keeps it if it lives.
@@ -336,6 +332,7 @@ impl<F: Copy + Eq> Transactions<F> {
         sent: Sent<F>,
         step: impl FnOnce(ClientMachine, &mut Vec<Effect>) -> Option<ClientMachine>,
         mut effects: Vec<Effect>,
+        now: Instant,
         out: &mut Vec<Event<F>>,
     ) {
         let flow = sent.flow;
@@ -351,7 +348,7 @@ impl<F: Copy + Eq> Transactions<F> {
         }
         let Some(machine) = next else { return out.push(Event::Ended(key)) };
         if let Some(at) = machine.deadline() {
-            self.due.push(Reverse((at, Key::Client(key.clone()))));
+            self.due.push(now, at, Key::Client(key.clone()));
         }
         self.clients.insert(key, Sent { machine, ..sent });
     }
@@ -362,6 +359,7 @@ impl<F: Copy + Eq> Transactions<F> {
         next: Option<ServerMachine>,
         flow: F,
         effects: Vec<Effect>,
+        now: Instant,
         out: &mut Vec<Event<F>>,
     ) {
         for effect in effects {
@@ -374,7 +372,7 @@ impl<F: Copy + Eq> Transactions<F> {
         }
         let Some(machine) = next else { return };
         if let Some(at) = machine.deadline() {
-            self.due.push(Reverse((at, Key::Server(key.clone()))));
+            self.due.push(now, at, Key::Server(key.clone()));
         }
         self.servers.insert(key, (machine, flow));
     }

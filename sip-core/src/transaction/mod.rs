@@ -5,6 +5,7 @@
 
 mod client;
 mod client_invite;
+mod due;
 mod key;
 mod layer;
 mod server;

@@ -145,7 +145,7 @@ fn a_lost_flow_is_told_to_those_who_wait() {
     let mut bench = Bench::new(Reliability::Reliable);
     bench.send(request("OPTIONS"));
     let mut out = Vec::new();
-    bench.layer.flow_lost(0, &mut out);
+    bench.layer.flow_lost(0, bench.now, &mut out);
     assert_eq!(told(out), ["Unreachable", "ended"]);
 }
 
