@@ -29,27 +29,23 @@ pub(crate) async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, inle
         let Some(seat) = admit(&inlet, remote) else { continue };
         let Ok(local) = socket.local_addr() else { continue };
         let ends = Ends { local: canonical(local), remote: canonical(remote) };
-        let (inlet, tls) = (inlet.clone(), tls.clone());
-        inlet.shutdown.clone().spawn(serve(socket, ends, tls, seat, inlet));
+        stream::tune(&socket);
+        match tls.clone() {
+            None => Opened::enter(&inlet, Transport::Tcp, ends, seat).start(socket, inlet.clone()),
+            Some(tls) => {
+                inlet.shutdown.spawn(shake_hands(socket, ends, tls, seat, inlet.clone()));
+            }
+        }
     }
 }
 
-async fn serve(socket: TcpStream, ends: Ends, tls: Option<TlsAcceptor>, seat: Seat, inlet: Inlet) {
-    stream::tune(&socket);
-    match tls {
-        None => {
-            let opened = Opened::enter(&inlet, Transport::Tcp, ends, seat);
-            opened.run(socket, inlet).await;
-        }
-        Some(tls) => {
-            let Ok(Ok(stream)) = timeout(HANDSHAKE, tls.accept(socket)).await else {
-                return inlet.wires.metrics.refused(Refused::Handshake);
-            };
-            let opened = Opened::enter(&inlet, Transport::Tls, ends, seat);
-            opened.certified(&inlet, stream.get_ref().1);
-            opened.run(stream, inlet).await;
-        }
-    }
+async fn shake_hands(socket: TcpStream, ends: Ends, tls: TlsAcceptor, seat: Seat, inlet: Inlet) {
+    let Ok(Ok(stream)) = timeout(HANDSHAKE, tls.accept(socket)).await else {
+        return inlet.wires.metrics.refused(Refused::Handshake);
+    };
+    let opened = Opened::enter(&inlet, Transport::Tls, ends, seat);
+    opened.certified(&inlet, stream.get_ref().1);
+    opened.start(stream, inlet);
 }
 
 /// A place for a connection of this peer, unless a bound says no.

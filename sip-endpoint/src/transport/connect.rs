@@ -28,13 +28,13 @@ pub(crate) fn connect(inlet: &Inlet, transport: Transport, remote: SocketAddr, h
         };
         stream::tune(&socket);
         match tls {
-            None => opened.run(socket, inlet).await,
+            None => opened.start(socket, inlet),
             Some(tls) => {
                 let Ok(name) = ServerName::try_from(host) else { return opened.fail(&inlet).await };
                 match timeout(HANDSHAKE, tls.connect(name, socket)).await {
                     Ok(Ok(stream)) => {
                         opened.certified(&inlet, stream.get_ref().1);
-                        opened.run(stream, inlet).await;
+                        opened.start(stream, inlet);
                     }
                     _ => opened.fail(&inlet).await,
                 }

@@ -19,7 +19,7 @@ use rustls::CommonState;
 use shared_runtime::tls::PeerCertificate;
 use sip_core::message::{Framed, Framer, StreamFault};
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -82,15 +82,23 @@ impl Opened {
         self.ended(inlet).await;
     }
 
-    /// Serves it until it ends.
-    pub(crate) async fn run<S>(mut self, stream: S, inlet: Inlet)
+    /// Serves it in a task of its own until it ends. The task is made of what serving needs: whatever opened the
+    /// connection is over by then, and takes no memory while the connection is idle.
+    pub(crate) fn start<S>(self, stream: S, inlet: Inlet)
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let (reader, writer) = tokio::io::split(stream);
-        let (pongs, pong) = mpsc::channel(1);
-        let patience = Patience::new(&inlet.wires.limits, self.is_own, Instant::now());
+        inlet.shutdown.clone().spawn(self.run(reader, writer, inlet));
+    }
+
+    async fn run<S>(mut self, reader: ReadHalf<S>, writer: WriteHalf<S>, inlet: Inlet)
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
         {
+            let (pongs, pong) = mpsc::channel(1);
+            let patience = Patience::new(&inlet.wires.limits, self.is_own, Instant::now());
             let mut writing = std::pin::pin!(write(writer, &mut self.outbox, pong));
             tokio::select! {
                 () = read(reader, self.flow, &inlet, pongs, patience) => {
