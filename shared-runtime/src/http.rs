@@ -2,23 +2,30 @@
 //!
 //! In    an `axum::Router` and bound listeners.
 //! Out   served connections; [`Peer`] tells a handler who asks.
-//! Errors a failed handshake ends that connection alone.
+//! State who is connected, counted by network and bounded.
+//! Errors a failed handshake ends that connection alone; who is slow is closed, or told 408; who is one too many is closed.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::extract::{ConnectInfo, State};
+use axum::http::{Request, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use axum::serve::{IncomingStream, Listener};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::{Registry, TextEncoder};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use tower_service::Service;
 
 use crate::Shutdown;
 
@@ -33,18 +40,6 @@ pub struct Peer {
     pub is_protected: bool,
 }
 
-impl axum::extract::connect_info::Connected<IncomingStream<'_, Secured>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Secured>) -> Self {
-        Self::of(stream.io().get_ref().0, *stream.remote_addr(), true)
-    }
-}
-
-impl axum::extract::connect_info::Connected<IncomingStream<'_, TcpListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        Self::of(stream.io(), *stream.remote_addr(), false)
-    }
-}
-
 impl Peer {
     fn of(socket: &TcpStream, address: SocketAddr, is_protected: bool) -> Self {
         // A socket that has no address any more is closed; nothing will be sent by it.
@@ -55,25 +50,15 @@ impl Peer {
 
 /// Serves `router` over TLS until shutdown.
 pub fn serve_tls(listener: TcpListener, tls: Arc<rustls::ServerConfig>, router: Router, shutdown: &Shutdown) {
-    let secured = Secured::start(listener, tls, shutdown);
-    let stop = shutdown.clone();
-    let service = router.into_make_service_with_connect_info::<Peer>();
-    shutdown.spawn(async move {
-        let served = axum::serve(secured, service).with_graceful_shutdown(async move { stop.begun().await });
-        // axum's own accept loop does not fail; what ends it is the shutdown.
-        let _ = served.await;
-    });
+    let door =
+        Door { tls: Some(TlsAcceptor::from(tls)), router, guests: Guests::default(), patience: PATIENCE };
+    door.open(listener, shutdown);
 }
 
 /// Serves `router` in the clear until shutdown.
 pub fn serve_plain(listener: TcpListener, router: Router, shutdown: &Shutdown) {
-    let stop = shutdown.clone();
-    let service = router.into_make_service_with_connect_info::<Peer>();
-    shutdown.spawn(async move {
-        let served = axum::serve(listener, service).with_graceful_shutdown(async move { stop.begun().await });
-        // As above.
-        let _ = served.await;
-    });
+    let door = Door { tls: None, router, guests: Guests::default(), patience: PATIENCE };
+    door.open(listener, shutdown);
 }
 
 /// `/metrics` in Prometheus' text format, `/healthz` (the process answers), `/readyz` (it takes new work).
@@ -101,75 +86,204 @@ async fn metrics(State(registry): State<Registry>) -> impl IntoResponse {
     }
 }
 
-/// A listener whose connections have finished their TLS handshake; slow ones do not hold up the others.
-struct Secured {
-    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
-    address: SocketAddr,
+/// What one listener leads to.
+struct Door {
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    guests: Guests,
+    /// How long a handshake, a request's head, and a request may take, each.
+    patience: Duration,
 }
 
-impl Secured {
-    fn start(listener: TcpListener, tls: Arc<rustls::ServerConfig>, shutdown: &Shutdown) -> Self {
-        let (done, ready) = mpsc::channel(16);
-        let address = listener.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
-        let acceptor = TlsAcceptor::from(tls);
-        let stop = shutdown.clone();
+impl Door {
+    /// Accepts until shutdown; who is inside then finishes the request under way.
+    fn open(self, listener: TcpListener, shutdown: &Shutdown) {
+        let (door, stop) = (Arc::new(self), shutdown.clone());
         shutdown.spawn(async move {
-            tokio::select! {
-                () = stop.begun() => {}
-                () = accept(listener, acceptor, done) => {}
+            loop {
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted,
+                    () = stop.begun() => return,
+                };
+                let (socket, peer) = match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept an HTTP connection");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                        continue;
+                    }
+                };
+                // Who is one too many is closed at once, and holds up nobody.
+                if let Some(guest) = door.guests.admit(peer.ip()) {
+                    stop.spawn(Arc::clone(&door).receive(socket, peer, guest, stop.clone()));
+                }
             }
         });
-        Self { ready, address }
     }
-}
 
-impl Listener for Secured {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.ready.recv().await {
-            Some(connection) => connection,
-            // The accept loop ended, so the process stops, and the graceful shutdown ends this wait.
-            None => std::future::pending().await,
+    async fn receive(self: Arc<Self>, socket: TcpStream, address: SocketAddr, _guest: Guest, stop: Shutdown) {
+        // Small messages of a WebSocket must not wait for more; an error leaves them waiting.
+        let _ = socket.set_nodelay(true);
+        let peer = Peer::of(&socket, address, self.tls.is_some());
+        match &self.tls {
+            None => self.converse(socket, peer, stop).await,
+            Some(tls) => {
+                // A failed handshake ends this connection alone.
+                if let Ok(Ok(stream)) = tokio::time::timeout(self.patience, tls.accept(socket)).await {
+                    self.converse(stream, peer, stop).await;
+                }
+            }
         }
     }
 
-    fn local_addr(&self) -> std::io::Result<Self::Addr> {
-        Ok(self.address)
-    }
-}
-
-async fn accept(
-    listener: TcpListener,
-    acceptor: TlsAcceptor,
-    done: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
-) {
-    let handshakes = Arc::new(Semaphore::new(MOST_HANDSHAKES));
-    loop {
-        let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
-        let (socket, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept an HTTPS connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        // Small messages of a WebSocket must not wait for more; an error leaves them waiting.
-        let _ = socket.set_nodelay(true);
-        let (acceptor, done) = (acceptor.clone(), done.clone());
-        tokio::spawn(async move {
-            let _held = permit;
-            if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(socket)).await {
-                // An error says that the server stops.
-                let _ = done.send((stream, peer)).await;
+    async fn converse(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+        stop: Shutdown,
+    ) {
+        let service = service_fn(|mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            let answer = self.router.clone().call(request);
+            async {
+                // A router does not fail; what takes too long is a body that does not come.
+                Ok::<_, Infallible>(match tokio::time::timeout(self.patience, answer).await {
+                    Ok(Ok(response)) => response,
+                    Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+                })
             }
         });
+        let mut builder = http1::Builder::new();
+        // Also between requests: nobody keeps a connection that they do not use.
+        builder.timer(TokioTimer::new()).header_read_timeout(self.patience);
+        let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        tokio::pin!(connection);
+        // An error ends this connection alone, and its peer knows.
+        tokio::select! {
+            _ = &mut connection => {}
+            () = stop.begun() => {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
+        }
     }
 }
 
-/// How long a TLS handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Handshakes under way at once; more wait in the kernel's backlog.
-const MOST_HANDSHAKES: usize = 256;
+/// Who is connected to one listener, by network: /32 of IPv4 and /64 of IPv6.
+#[derive(Clone, Default)]
+struct Guests(Arc<Mutex<Inside>>);
+
+#[derive(Default)]
+struct Inside {
+    all: usize,
+    by_network: HashMap<IpAddr, usize>,
+}
+
+/// A place that is free again when it is dropped.
+struct Guest {
+    guests: Guests,
+    network: IpAddr,
+}
+
+impl Guests {
+    /// A place, unless all are taken or those of this network.
+    fn admit(&self, ip: IpAddr) -> Option<Guest> {
+        let network = match ip.to_canonical() {
+            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
+            v4 => v4,
+        };
+        let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = inside.by_network.get(&network).copied().unwrap_or(0);
+        if here >= MOST_OF_NETWORK || inside.all >= MOST {
+            return None;
+        }
+        inside.all += 1;
+        inside.by_network.insert(network, here + 1);
+        Some(Guest { guests: self.clone(), network })
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut inside = self.guests.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.all -= 1;
+        if let Entry::Occupied(mut here) = inside.by_network.entry(self.network) {
+            *here.get_mut() -= 1;
+            if *here.get() == 0 {
+                here.remove();
+            }
+        }
+    }
+}
+
+/// How long a handshake, a request's head, and a request may take, each.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Connections of one listener.
+const MOST: usize = 4096;
+/// Connections of one network: an office behind one address has fewer people who ask at once.
+const MOST_OF_NETWORK: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    async fn serve(patience: Duration) -> (SocketAddr, Shutdown) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, shutdown) = (listener.local_addr().unwrap(), Shutdown::new());
+        let router = Router::new()
+            .route("/", get(|ConnectInfo(peer): ConnectInfo<Peer>| async move { peer.address.to_string() }))
+            .route("/echo", axum::routing::post(|body: String| async { body }));
+        let door = Door { tls: None, router, guests: Guests::default(), patience };
+        door.open(listener, &shutdown);
+        (address, shutdown)
+    }
+
+    /// Everything that comes until the server closes.
+    async fn say(address: SocketAddr, text: &str) -> String {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(text.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let read = tokio::time::timeout(Duration::from_secs(10), socket.read_to_string(&mut answer));
+        read.await.expect("the server closes").unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_not_finished_is_not_waited_for() {
+        let (address, shutdown) = serve(Duration::from_millis(100)).await;
+        let whole = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        assert!(
+            say(address, whole).await.contains("127.0.0.1:"),
+            "answered, and closed when nothing more came"
+        );
+        assert!(!say(address, "GET / HTTP/1.1\r\nHost: x\r\nX-").await.contains("200"));
+        assert!(!say(address, "").await.contains("200"));
+        let body = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf";
+        assert!(say(address, body).await.starts_with("HTTP/1.1 408"));
+        shutdown.finish(Duration::from_secs(5)).await;
+    }
+
+    #[test]
+    fn places_are_counted_by_network_and_in_all() {
+        let guests = Guests::default();
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let mut inside: Vec<_> =
+            (0..MOST_OF_NETWORK).map(|_| guests.admit(ip("2001:db8::1")).unwrap()).collect();
+        assert!(guests.admit(ip("2001:db8::2")).is_none(), "the same network");
+        assert!(
+            guests.admit(ip("::ffff:192.0.2.1")).is_some() && guests.admit(ip("2001:db8:0:1::1")).is_some()
+        );
+        inside.pop();
+        assert!(guests.admit(ip("2001:db8::2")).is_some());
+        let networks = (MOST / MOST_OF_NETWORK) as u32 + 1;
+        let many = (0..networks)
+            .flat_map(|n| (0..MOST_OF_NETWORK).map(move |_| IpAddr::from((n + 1).to_be_bytes())));
+        inside.extend(many.filter_map(|ip| guests.admit(ip)));
+        assert_eq!(inside.len(), MOST);
+        drop(inside);
+        let inside = guests.0.lock().unwrap();
+        assert!(inside.all == 0 && inside.by_network.is_empty());
+    }
+}
