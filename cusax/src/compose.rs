@@ -8,7 +8,7 @@ use axum::Router;
 use conference::Focus;
 use prometheus::Registry;
 use shared_auth::Auth;
-use shared_model::{Fact, Pending, RoomAddress, RoomDirectory, RoomSnapshot, Unavailable};
+use shared_model::{Availability, Fact, Pending, RoomAddress, RoomDirectory, RoomSnapshot, Unavailable};
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::TlsPolicy;
 use shared_runtime::{Shutdown, http, listen};
@@ -82,7 +82,8 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
     }
     let mut websockets = None;
     if parts.contains(&Part::Sip) {
-        let server = start_sip(config, &ground, hosted).await?;
+        let availability = chat.as_ref().map(XmppServer::availability);
+        let server = start_sip(config, &ground, hosted, availability).await?;
         websockets = Some(server.endpoint().websocket_route("/sip"));
         bound.extend(server.bound().udp.iter().map(|address| ("sip.udp", *address)));
         bound.extend(server.bound().tcp.iter().map(|address| ("sip.tcp", *address)));
@@ -121,7 +122,12 @@ async fn start_xmpp(config: &Config, ground: &Ground) -> anyhow::Result<XmppServ
     Ok(XmppServer::start(parts).await?)
 }
 
-async fn start_sip(config: &Config, ground: &Ground, hosted: Vec<Hosted>) -> anyhow::Result<SipServer> {
+async fn start_sip(
+    config: &Config,
+    ground: &Ground,
+    hosted: Vec<Hosted>,
+    availability: Option<Arc<dyn Availability>>,
+) -> anyhow::Result<SipServer> {
     let needs = sip_server::Needs {
         config: config.sip.clone(),
         domain: config.domain.clone(),
@@ -131,7 +137,7 @@ async fn start_sip(config: &Config, ground: &Ground, hosted: Vec<Hosted>) -> any
         tls: &ground.tls,
         registry: &ground.registry,
         hosted,
-        availability: None,
+        availability,
         shutdown: ground.shutdown.clone(),
     };
     Ok(SipServer::start(needs).await?)

@@ -223,7 +223,7 @@ fn read(
         reg_id,
         parameters: parameters.join(";"),
         path: request.elements(Name::Path).map(str::to_owned).collect(),
-        flow: flow_token::name(flow),
+        flow: flow_token::name(&way_to(server, request, flow, &uri, reg_id)),
         received: (flow.transport != Transport::InProcess).then_some(flow.remote),
         call_id: request.call_id().to_owned(),
         cseq: request.cseq().map_or(0, |(number, _)| number),
@@ -238,6 +238,30 @@ fn read(
             .collect(),
         updated: unix_millis(),
     })
+}
+
+/// How a contact is reached from here. The flow that its REGISTER came by, if a NAT is in between or the client keeps the
+/// flow (RFC 5626); otherwise, over UDP, the address that the contact names (RFC 3261 §16.6, item 7), or its Path does.
+fn way_to(server: &Server, request: &Message, flow: &Flow, contact: &Uri<'_>, reg_id: Option<u32>) -> Flow {
+    let source = flow.remote.ip().to_canonical();
+    let path = request.elements(Name::Path).next().and_then(NameAddr::parse);
+    let path = path.and_then(|path| Uri::parse(path.uri));
+    let target = path.as_ref().unwrap_or(contact);
+    let is_direct = request.top_via().is_some_and(|via| {
+        via.port.unwrap_or(5060) == flow.remote.port() && address_of(via.host) == Some(source)
+    });
+    let is_udp = flow.transport == Transport::Udp
+        && !target.is_sips()
+        && target.transport().is_none_or(|transport| transport.eq_ignore_ascii_case("udp"));
+    if !is_udp || !is_direct || reg_id.is_some() || address_of(target.host) != Some(source) {
+        return *flow;
+    }
+    let remote = std::net::SocketAddr::new(flow.remote.ip(), target.port.unwrap_or(5060));
+    server.endpoint().flow(Transport::Udp, flow.id, remote).unwrap_or(*flow)
+}
+
+fn address_of(host: &str) -> Option<std::net::IpAddr> {
+    host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().ok().map(|ip| ip.to_canonical())
 }
 
 /// q in thousandths; 1.0 when it is not given (§10.2.1.2).

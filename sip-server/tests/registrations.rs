@@ -78,3 +78,32 @@ async fn a_binding_survives_the_server() {
     stranger.send(&call).await;
     bob.expect("INVITE").await;
 }
+
+#[tokio::test]
+async fn a_contact_is_rung_where_it_says_and_behind_a_nat_where_it_came_from() {
+    let served = serve().await;
+    let (alice, registering) = (Phone::new("alice", &served).await, Phone::new("bob", &served).await);
+    let listening = Phone::new("bob", &served).await;
+    let uri = format!("sip:bob@{DOMAIN}");
+    let register = |via: Option<&str>| {
+        let mut request = registering.request("REGISTER", &format!("sip:{DOMAIN}"), &uri);
+        request.set(Name::Contact, &format!("<{}>", listening.contact()));
+        if let Some(via) = via {
+            request.set(Name::Via, via);
+        }
+        request
+    };
+    let call = async |rung: &Phone| {
+        let (busy, ()) = tokio::join!(alice.ask(alice.request("INVITE", &uri, &uri), PASSWORD), async {
+            let incoming = rung.expect("INVITE").await;
+            rung.respond(&incoming, 486).await;
+            rung.expect("ACK").await;
+        });
+        assert_eq!(busy.status(), 486);
+    };
+    assert_eq!(registering.ask(register(None), PASSWORD).await.status(), 200);
+    call(&listening).await;
+    let behind_nat = "SIP/2.0/UDP 10.1.1.1:5060;rport;branch=z9hG4bKbehindnat";
+    assert_eq!(registering.ask(register(Some(behind_nat)), PASSWORD).await.status(), 200);
+    call(&registering).await;
+}

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rustls::crypto::SecureRandom;
 use shared_auth::{AccountCard, Auth};
-use shared_model::{AccountEvent, AccountId, BareJid, ConferenceDirectory, Event, Fact};
+use shared_model::{AccountEvent, AccountId, Availability, BareJid, ConferenceDirectory, Event, Fact};
 use shared_runtime::bus::{Bus, Heard, Subscription};
 use shared_runtime::listen::{self, ListenError};
 use shared_runtime::tls::TlsPolicy;
@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use xmpp_core::Jid;
 use xmpp_core::stream::{StreamCondition, StreamError};
 
+use crate::availability::Presences;
 use crate::metrics::Metrics;
 use crate::muc::Rooms;
 use crate::offline::Offline;
@@ -158,6 +159,11 @@ impl XmppServer {
     /// The rooms, as other services see them: a [`shared_model::RoomDirectory`].
     pub fn rooms(&self) -> Arc<Rooms> {
         Arc::clone(&self.server.rooms)
+    }
+
+    /// Who wants to be called, as the call half asks before it rings.
+    pub fn availability(&self) -> Arc<dyn Availability> {
+        Arc::new(Presences(Arc::clone(&self.server)))
     }
 
     /// Gives the rooms the focus, which they ask when they missed what it said. Only the first counts.
