@@ -1,5 +1,7 @@
 //! What a proxy does to a request — RFC 3261 §16.3 (checks), §16.4 (Route), §16.6 (forwarding), RFC 5393 (loops).
 
+use std::borrow::Cow;
+
 use crate::header::{Name, NameAddr};
 use crate::message::Message;
 use crate::uri::Uri;
@@ -83,10 +85,32 @@ pub fn pop_routes(request: &mut Message, is_ours: impl Fn(&Uri<'_>) -> bool) -> 
 /// §16.6, items 2 and 3, of a copy for one target: the Request-URI and Max-Forwards. Our Via comes with the sending.
 pub fn prepare_copy(request: &mut Message, uri: Option<&str>) {
     if let Some(uri) = uri {
-        request.set_uri(uri);
+        request.set_uri(&as_request_uri(uri));
     }
     let hops = request.value(Name::MaxForwards).and_then(|value| value.parse::<u16>().ok());
     request.set(Name::MaxForwards, &hops.map_or(70, |hops| hops.saturating_sub(1)).to_string());
+}
+
+/// A contact as a Request-URI: without what §19.1.1 keeps out of one, its headers and a method (§16.6, item 2).
+fn as_request_uri(contact: &str) -> Cow<'_, str> {
+    let Some(uri) = Uri::parse(contact).filter(Uri::is_sip) else { return Cow::Borrowed(contact) };
+    // Headers come last, after a question mark; one in the user part stands before the `@`.
+    let at = contact.find('@').unwrap_or(0);
+    let without_headers = contact[at..].find('?').map_or(contact, |mark| &contact[..at + mark]);
+    if !uri.params.has("method") {
+        return Cow::Borrowed(without_headers);
+    }
+    let before = without_headers.len() - uri.params.0.len();
+    let kept = uri
+        .params
+        .raw()
+        .filter(|param| !param.split('=').next().unwrap_or_default().eq_ignore_ascii_case("method"));
+    let mut out = without_headers[..before].to_owned();
+    for param in kept {
+        out.push(';');
+        out.push_str(param);
+    }
+    Cow::Owned(out)
 }
 
 /// How many branches may be open at once for this request (RFC 5393 §5.3.3): what Max-Breadth says, or 60. The status of
@@ -196,5 +220,20 @@ mod tests {
         assert_eq!((message.value(Name::MaxForwards), message.uri()), (Some("70"), "sip:c@y"));
         prepare_copy(&mut message, None);
         assert_eq!(message.value(Name::MaxForwards), Some("69"));
+    }
+
+    #[test]
+    fn a_contact_becomes_a_request_uri_without_headers_and_method() {
+        for (contact, wanted) in [
+            ("sip:a?b@x;lr?Route=%3Csip:c%3E", "sip:a?b@x;lr"),
+            ("sip:x?Subject=y", "sip:x"),
+            ("sip:a@x;p;Method=BYE;q=1?s=t", "sip:a@x;p;q=1"),
+            ("sip:a;method=b@x;methods", "sip:a;method=b@x;methods"),
+            ("http://x/?a", "http://x/?a"),
+        ] {
+            let mut message = Message::request("OPTIONS", "sip:b@x");
+            prepare_copy(&mut message, Some(contact));
+            assert_eq!(message.uri(), wanted);
+        }
     }
 }
