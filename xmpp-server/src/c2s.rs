@@ -162,6 +162,7 @@ impl<'a> Connection<'a> {
                 self.out.push_str(CLOSE);
                 let _ = self.flush().await; // the peer may be gone, and we are going
                 close(&mut self.io).await;
+                linger(&mut self.io).await;
                 None
             }
         }
@@ -283,10 +284,21 @@ impl<'a> Connection<'a> {
     }
 }
 
+/// Reads what the peer still sends. A socket that is closed over unread bytes is reset, and takes the stream error that
+/// is on its way with it.
+pub(crate) async fn linger(io: &mut (impl AsyncRead + Unpin)) {
+    let (mut rest, mut nowhere) = (io.take(MOST_LINGERED), tokio::io::sink());
+    // Who goes on talking is cut off.
+    let _ = timeout(LINGERING, tokio::io::copy(&mut rest, &mut nowhere)).await;
+}
+
 /// Says goodbye to a socket.
 pub(crate) async fn close(io: &mut (impl AsyncWrite + Unpin)) {
     let _ = timeout(std::time::Duration::from_secs(2), io.shutdown()).await; // the peer may be gone
 }
 
+/// How long, and how much, a peer may go on talking after the stream's end.
+const LINGERING: std::time::Duration = std::time::Duration::from_secs(1);
+const MOST_LINGERED: u64 = 1_048_576;
 /// How long a write may wait for the peer's window.
 pub(crate) const WRITE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);

@@ -18,7 +18,7 @@ use xmpp_core::stream::{CLOSE, Negotiation, Request, StreamCondition, StreamErro
 use xmpp_core::xml::Framer;
 use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError};
 
-use crate::c2s::{Io, Login, WRITE_PATIENCE, close};
+use crate::c2s::{Io, Login, WRITE_PATIENCE, close, linger};
 use crate::router::{Outgoing, Session};
 use crate::server::Server;
 use crate::{features, presence, route};
@@ -98,6 +98,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     }
     drop(client);
     finish(outbox, write, why.map(|why| why.print())).await;
+    linger(&mut reader).await;
 }
 
 /// Sends the last words and waits for the writer.
@@ -223,6 +224,11 @@ impl Client<'_> {
             && !matches!(stanza.type_.as_deref(), Some("get" | "set" | "result" | "error"))
         {
             stanza.type_ = Some("get".to_owned()); // so that the answer below has somebody to go to
+            route::refuse(self.server, &stanza, &ErrorKind::BadRequest.into());
+            return Ok(());
+        }
+        if stanza.kind == Kind::Iq && stanza.id.is_none() {
+            // §8.1.3: nobody could answer it.
             route::refuse(self.server, &stanza, &ErrorKind::BadRequest.into());
             return Ok(());
         }

@@ -7,6 +7,8 @@ mod common;
 use base64::Engine;
 use common::{Client, DOMAIN, PASSWORD, serve, serve_with};
 use shared_store::Store;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 use xmpp_server::Config;
 
 #[tokio::test]
@@ -164,6 +166,28 @@ async fn bad_input_gets_the_stream_error_that_rfc_6120_names() {
 }
 
 #[tokio::test]
+async fn the_error_is_heard_by_who_still_talks() {
+    let served = serve().await;
+    let big = format!("<message><body>{}</body></message>", "x".repeat(400_000));
+    for _ in 0..20 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_send_buffer_size(4096).unwrap(); // so that there is something left to write when the server closes
+        let mut socket = socket.connect(served.server.c2s()[0]).await.unwrap();
+        let header = format!(
+            "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='{DOMAIN}' \
+             version='1.0'>"
+        );
+        socket.write_all((header + &big).as_bytes()).await.unwrap();
+        let mut heard = String::new();
+        socket.read_to_string(&mut heard).await.unwrap(); // a reset would be an error
+        assert!(heard.contains("policy-violation") && heard.ends_with("</stream:stream>"), "{heard}");
+        let mut client = Client::login(&served, "alice", "a").await;
+        client.send(&big).await;
+        client.expect_stream_error("policy-violation").await;
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_header_is_answered_behind_a_header() {
     let served = serve().await;
     let open = |to: &str, ns: &str, version: &str| {
@@ -174,6 +198,10 @@ async fn a_wrong_header_is_answered_behind_a_header() {
         (open("other.example", stream, " version='1.0'"), "host-unknown"),
         (open(DOMAIN, "urn:wrong", " version='1.0'"), "invalid-namespace"),
         (open(DOMAIN, stream, ""), "unsupported-version"),
+        (open(DOMAIN, stream, " version='2'"), "unsupported-version"),
+        (open(DOMAIN, stream, " version='11.0'"), "unsupported-version"),
+        (open(DOMAIN, stream, " version='1.x'"), "unsupported-version"),
+        (open(DOMAIN, stream, " version='1.0'").replace("jabber:client", "jabber:foo"), "invalid-namespace"),
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), "not-well-formed"),
     ] {
         let mut client = Client::connect(&served).await;

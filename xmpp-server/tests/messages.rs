@@ -244,6 +244,17 @@ async fn a_card_holds_our_numbers_and_refuses_others() {
 }
 
 #[tokio::test]
+async fn an_iq_without_id_is_not_forwarded() {
+    let served = serve().await;
+    let (mut alice, mut bob) = pair(&served).await;
+    alice.send("<iq type='get' to='bob@example.org/b'><ping xmlns='urn:xmpp:ping'/></iq>").await;
+    assert!(alice.expect(&["<iq", "type='error'"]).await.contains("bad-request"));
+    alice.send("<iq type='result' to='bob@example.org/b'/>").await;
+    alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    bob.expect_nothing().await;
+}
+
+#[tokio::test]
 async fn what_came_while_a_client_took_no_messages_comes_when_it_takes_them_again() {
     let served = serve().await;
     let (mut alice, mut bob) = pair(&served).await;

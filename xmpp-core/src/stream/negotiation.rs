@@ -154,9 +154,14 @@ impl Negotiation {
         }
         print_header(&self.offer.domain, id, head.attribute("from"), out);
         self.has_header = true;
-        let major =
-            head.attribute("version").and_then(|v| v.split('.').next()?.parse::<u32>().ok()).unwrap_or(0);
-        if major == 0 {
+        // §4.8.2: whoever declares no content namespace qualifies each stanza.
+        if head.attribute("xmlns").is_some_and(|content| content != ns::CLIENT) {
+            return Err(StreamCondition::InvalidNamespace.into());
+        }
+        // §4.7.5: a higher minor number is ignored; §4.9.3.25: another major one is not spoken here.
+        let version = head.attribute("version").and_then(|version| version.split_once('.'));
+        let version = version.map(|(major, minor)| (major.parse::<u32>(), minor.parse::<u32>()));
+        if !matches!(version, Some((Ok(1), Ok(_)))) {
             return Err(StreamCondition::UnsupportedVersion.into());
         }
         let to = head.attribute("to").map(str::parse::<Jid>);

@@ -41,7 +41,8 @@ impl Default for Limits {
 /// One step of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
-    /// The stream's start tag: its attributes but namespace declarations.
+    /// The stream's start tag: its attributes, and of the namespace declarations `xmlns` alone, if there is one: the
+    /// content namespace (§4.8.2).
     Open(Head),
     /// A first-level element.
     Element(Head, Bytes),
@@ -282,7 +283,7 @@ impl Framer {
     }
 
     fn open(&mut self, kind: TagKind, end: usize) -> Result<Frame, XmlError> {
-        let (head, _) = self.head.take().unwrap_or_default();
+        let (mut head, _) = self.head.take().unwrap_or_default();
         if head.name != "stream" || head.ns != ns::STREAM {
             return Err(XmlError::InvalidNamespace);
         }
@@ -293,6 +294,9 @@ impl Framer {
             return Err(XmlError::BadFormat("a stream that ends where it begins"));
         }
         self.is_open = true;
+        if !self.stream_default.is_empty() {
+            head.attributes.push(("xmlns".to_owned(), self.stream_default.clone()));
+        }
         self.skip(end);
         Ok(Frame::Open(head))
     }
