@@ -7,6 +7,7 @@
 pub mod bridge;
 pub mod config;
 pub mod focus;
+mod labels;
 pub mod media;
 pub mod metrics;
 pub mod mixer;

@@ -19,6 +19,7 @@ use shared_model::{AccountId, Aor, BareJid, Correlation, Fact, LoginEvent, Proto
 use shared_runtime::{Redacted, bus::Bus, unix_millis};
 use shared_store::{Account, Credentials, DigestAlgorithm, ScramHash, ScramVerifier};
 use subtle::ConstantTimeEq;
+use tracing::Instrument;
 use zeroize::Zeroizing;
 
 use crate::cache::{AccountCache, Name};
@@ -26,6 +27,7 @@ use crate::config::Config;
 use crate::digest::{Challenge, DigestProof};
 use crate::identity::{Denied, How, Identity, Origin, Proof};
 use crate::keys::Keys;
+use crate::labels::LoginSpan;
 use crate::metrics::Metrics;
 use crate::nonce::Nonce;
 use crate::replay::{Replay, Verdict};
@@ -72,18 +74,30 @@ impl Authenticator {
     /// Says who it is. Every outcome is counted, logged and told as a fact.
     pub async fn verify(&self, proof: Proof, origin: Origin) -> Result<Identity, Denied> {
         let login = proof.login(origin.protocol);
-        let name = login.as_ref().map(|login| login.key.as_str());
+        let span = LoginSpan::open(origin);
+        let judged = self.judge(&proof, login.as_ref(), origin, &span).instrument(span.span());
+        judged.await
+    }
+
+    async fn judge(
+        &self,
+        proof: &Proof,
+        login: Option<&Login>,
+        origin: Origin,
+        span: &LoginSpan,
+    ) -> Result<Identity, Denied> {
+        let name = login.map(|login| login.key.as_str());
         let now = Instant::now();
         let outcome = match self.throttle.wait(name, origin.ip, now) {
             Some(wait) => Err(Denied::Throttled(wait)),
-            None => self.decide(&proof, login.as_ref(), origin).await,
+            None => self.decide(proof, login, origin).await,
         };
         match &outcome {
             Ok(_) => self.throttle.succeeded(name),
             Err(denied) if denied.is_failed_proof() => self.throttle.failed(name, origin.ip, now),
             Err(_) => {}
         }
-        self.tell(&outcome, login.as_ref(), origin).await;
+        self.tell(&outcome, login, origin, span).await;
         outcome
     }
 
@@ -258,10 +272,18 @@ impl Authenticator {
         self.keys.salt_of_nobody(&format!("{hash:?} {app:?} {key}"))
     }
 
-    async fn tell(&self, outcome: &Result<Identity, Denied>, login: Option<&Login>, origin: Origin) {
+    async fn tell(
+        &self,
+        outcome: &Result<Identity, Denied>,
+        login: Option<&Login>,
+        origin: Origin,
+        span: &LoginSpan,
+    ) {
         let (protocol, from) = (origin.protocol, origin.ip);
         match outcome {
             Ok(identity) => {
+                span.about(identity.account);
+                span.proved(identity.account);
                 self.metrics.proof(protocol, "accepted");
                 tracing::debug!(aor = %Redacted(&identity.aor), how = identity.how.as_str(), "proof accepted");
                 let account = identity.account;
@@ -271,11 +293,13 @@ impl Authenticator {
             Err(denied) => {
                 self.metrics.proof(protocol, denied.as_str());
                 let name = login.map_or("", |login| login.key.as_str());
-                if denied.is_failed_proof() || matches!(denied, Denied::Disabled | Denied::Throttled(_)) {
-                    let protocol = protocol.as_str();
-                    tracing::info!(name = %Redacted(name), from = %Redacted(from), protocol, reason = %denied, "login denied");
-                }
                 let account = self.find(login).await.ok().flatten().map(|account| account.id);
+                if let Some(account) = account {
+                    span.about(account);
+                }
+                if denied.is_failed_proof() || matches!(denied, Denied::Disabled | Denied::Throttled(_)) {
+                    tracing::info!(name = %Redacted(name), reason = %denied, "login denied");
+                }
                 let correlation = account.map_or(Correlation(0), Correlation::of_account);
                 let event = LoginEvent::Denied { account, protocol, from, reason: denied.as_str() };
                 self.bus.publish(Fact::new(correlation, event));

@@ -19,6 +19,7 @@ mod directory;
 mod hash;
 mod identity;
 mod keys;
+mod labels;
 mod metrics;
 mod nonce;
 mod password;

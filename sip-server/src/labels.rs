@@ -23,6 +23,7 @@ impl RequestSpan<'_> {
                     "sip",
                     method = self.request.method(),
                     call = self.request.call_id(),
+                    account = tracing::field::Empty, // recorded by the door, when a proof holds
                     correlation = %Correlation::of_call(self.request.call_id()),
                     transport = self.flow.transport.as_param(),
                     peer = %Redacted(self.flow.remote),

@@ -23,7 +23,7 @@ use shared_model::{
     AccountId, ConferenceDirectory, ConferenceSnapshot, Fact, Pending, RoomAddress, RoomDirectory, RoomEvent,
     Unavailable,
 };
-use shared_runtime::{Shutdown, bus::Bus};
+use shared_runtime::{Redacted, Shutdown, bus::Bus};
 use sip_core::{Message, Uri};
 use sip_endpoint::{Application, Endpoint, Flow, Incoming};
 use tokio::sync::{mpsc, oneshot};
@@ -113,7 +113,7 @@ impl Focus {
         if let Some(inbox) = inbox
             && inbox.send_timeout(input, PATIENCE).await.is_err_and(|error| !inbox_is_gone(&error))
         {
-            tracing::warn!(%room, "a conference is overloaded; a fact was lost");
+            tracing::warn!(room = %Redacted(room), "a conference is overloaded; a fact was lost");
         }
     }
 
@@ -123,7 +123,7 @@ impl Focus {
         if let Some(inbox) = inbox
             && inbox.try_send(input).is_err()
         {
-            tracing::warn!(%room, "a conference is overloaded; a fact was lost");
+            tracing::warn!(room = %Redacted(room), "a conference is overloaded; a fact was lost");
         }
     }
 

@@ -10,6 +10,7 @@ use sip_endpoint::ServerHandle;
 use super::admission::Caller;
 use super::dialog::Dialog;
 use super::policy::Voice;
+use crate::labels::LegSpan;
 use crate::media::leg::UnboundLeg;
 use crate::mixer::{Gate, LegId};
 
@@ -45,6 +46,12 @@ impl Participant {
     /// The JID of their account, if the proxy proved them.
     pub(super) fn jid(&self) -> Option<&BareJid> {
         self.caller.card.as_ref().map(|card| &card.jid)
+    }
+
+    /// What the log says of each line about them.
+    pub(super) fn span(&self) -> tracing::Span {
+        let account = self.caller.card.as_ref().map(|card| card.account);
+        LegSpan { call: &self.dialog.call_id, account }.open()
     }
 
     /// What the mixer lets pass.

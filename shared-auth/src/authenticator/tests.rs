@@ -379,3 +379,43 @@ async fn wrong_tokens_lock_out_nobody_elses_token() {
     }
     assert!(house.auth.authenticator.verify(token(&right), from(9)).await.is_ok());
 }
+
+/// What is logged, line by line.
+#[derive(Clone, Default)]
+struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn lines_about_a_proof_name_the_account_and_so_do_those_of_who_asked() {
+    let house = house().await;
+    let log = Log::default();
+    let writer = log.clone();
+    let lines = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(lines);
+    let asking = tracing::info_span!("sip", call = "c1", account = tracing::field::Empty);
+    let prove = async {
+        let _ = house.auth.authenticator.verify(plain("wonder", "wrong"), XMPP).await;
+        house.auth.authenticator.verify(plain("wonder", "pencil"), XMPP).await.unwrap();
+        tracing::info!("call begins");
+    };
+    prove.instrument(asking).await;
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let account = house.alice.to_string();
+    let field = |line: &serde_json::Value, span: usize, name: &str| line["spans"][span][name].clone();
+    assert_eq!(field(&lines[0], 1, "account"), account.as_str(), "denied: {text}");
+    assert_eq!(field(&lines[0], 1, "correlation"), Correlation::of_account(house.alice).to_string());
+    assert_eq!(field(&lines[0], 0, "account"), serde_json::Value::Null, "nothing was proved yet");
+    assert_eq!(field(&lines[1], 0, "account"), account.as_str(), "proved: {text}");
+    assert_eq!(field(&lines[1], 0, "call"), "c1");
+}

@@ -16,6 +16,7 @@ use super::super::dialog::Dialog;
 use super::super::notifier::Way;
 use super::super::participant::{Participant, Unacknowledged};
 use super::Conference;
+use crate::labels::LegSpan;
 use crate::media::leg::{RtpLeg, UnboundLeg};
 use crate::mixer::{Command, LegId};
 
@@ -30,7 +31,10 @@ impl Conference {
             Ok(voice) => voice,
             Err(refusal) => {
                 let (status, reason) = refusal.status();
-                tracing::info!(room = %self.room, reason, "call refused");
+                let account = caller.card.as_ref().map(|card| card.account);
+                LegSpan { call: request.call_id(), account }
+                    .open()
+                    .in_scope(|| tracing::info!(reason, "call refused"));
                 return refuse(status, reason);
             }
         };
@@ -92,7 +96,7 @@ impl Conference {
         self.mixer.tell(Command::Add(participant.leg, Box::new(rtp), participant.gate())).await;
         participant.is_joined = true;
         let call_id = participant.dialog.call_id.clone();
-        tracing::info!(room = %self.room, call = %call_id, "participant joined");
+        participant.span().in_scope(|| tracing::info!("participant joined"));
         let shown = participant.shown();
         self.publish(
             &call_id.clone(),
@@ -202,7 +206,7 @@ impl Conference {
         let participant = self.participants.remove(at);
         self.mixer.tell(Command::Remove(leg)).await;
         let call_id = participant.dialog.call_id.clone();
-        tracing::info!(room = %self.room, call = %call_id, "participant left");
+        participant.span().in_scope(|| tracing::info!("participant left"));
         if participant.is_joined {
             let shown = participant.shown();
             self.publish(

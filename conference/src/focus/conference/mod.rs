@@ -19,11 +19,13 @@ use sip_core::Message;
 use sip_core::header::Name;
 use sip_endpoint::Incoming;
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use super::notifier::{Subscription, Way};
 use super::participant::{Participant, Unacknowledged};
 use super::policy::{self, Refusal, Removal, Revoked, Voice};
 use super::{Focus, Input};
+use crate::labels::ConferenceSpan;
 use crate::mixer::{Command, Mixer, Spoken};
 
 /// The task's own state.
@@ -62,7 +64,8 @@ impl Conference {
             inbox: inbox.clone(),
             next: 0,
         };
-        parts.shutdown.spawn(conference.run(inputs, heard));
+        let span = ConferenceSpan { room: &conference.room }.open();
+        parts.shutdown.spawn(conference.run(inputs, heard).instrument(span));
         inbox
     }
 
@@ -92,7 +95,7 @@ impl Conference {
                 && !shutdown.is_begun()
                 && self.focus.deliver(self.room.clone(), input).is_err()
             {
-                tracing::warn!(room = %self.room, "a request was lost to an overloaded conference");
+                tracing::warn!("a request was lost to an overloaded conference");
             }
         }
     }
@@ -249,7 +252,7 @@ impl Conference {
     async fn refresh(&mut self) {
         match self.focus.parts().rooms.room(&self.room).await {
             Ok(snapshot) => self.snapshot = snapshot,
-            Err(unavailable) => tracing::debug!(room = %self.room, %unavailable, "the room was not asked"),
+            Err(unavailable) => tracing::debug!(%unavailable, "the room was not asked"),
         }
     }
 
