@@ -1,6 +1,6 @@
 """CPU microseconds of a server for each REGISTER pair and each call, beside Kamailio and a forwarder that looks at nothing.
 
-    tests/load/sip/run.py [--units 3000] [--rate 500]
+    python3 tests/load/sip/run.py [--units 3000] [--rate 500]
 
 sipp is both ends, on loopback UDP. CPU is user and system time of all processes of the server (/proc/PID/stat), from the first
 message to the last. Kamailio keeps its bindings in memory alone; ours are on disk when they are acknowledged. Prints, fails nothing.
