@@ -297,7 +297,8 @@ impl Phone {
         phone.send(&request).await;
         let challenge = phone.receive("phone").await;
         phone.send(&proved(request, &challenge)).await;
-        assert_eq!(phone.receive("phone").await.status(), 200);
+        let bound = phone.receive("phone").await;
+        assert_eq!((bound.status(), bound.reason()), (200, "OK"));
         phone
     }
 
