@@ -137,8 +137,9 @@ trust      {ca}
    printf 'module_path /usr/lib/baresip/modules\\nmodule stdio.so\\nmodule opus.so\\nmodule ausine.so\\nmodule aufile.so\\nausrc_srate 48000\\nausrc_channels 2\\nauplay_srate 48000\\nauplay_channels 2\\naudio_source ausine,440\\naudio_player aufile,'$d'/heard.wav\\nmodule_app account.so\\nmodule_app menu.so\\n' > $d/config; touch $d/contacts
    baresip -f $d -e '/dial {call}'
 
-2. Say something in the room with slixmpp (pip install slixmpp):
-   python3 -c \"import slixmpp,ssl; c=slixmpp.ClientXMPP('bob@{DOMAIN}','{password}'); c.ssl_context.check_hostname=False; c.ssl_context.verify_mode=ssl.CERT_NONE; c.register_plugin('xep_0045'); c.add_event_handler('session_start', lambda e: (c.plugin['xep_0045'].join_muc('{room}','bob'), c.send_message('{room}','hello from bob',mtype='groupchat'))); c.connect('127.0.0.1',{xmpp}); c.loop.run_forever()\"
+2. Say something in the room with slixmpp, and see it come back:
+   v=$(mktemp -d); python3 -m venv $v && $v/bin/pip install -q slixmpp   # Debian: apt-get install python3-venv
+   $v/bin/python -c \"import slixmpp,ssl; c=slixmpp.ClientXMPP('bob@{DOMAIN}','{password}'); c.ssl_context.check_hostname=False; c.ssl_context.verify_mode=ssl.CERT_NONE; c.register_plugin('xep_0045'); c.add_event_handler('groupchat_message', lambda m: (print(m['from'],'says',m['body']), c.disconnect())); c.add_event_handler('session_start', lambda e: c.plugin['xep_0045'].join_muc('{room}','bob')); c.add_event_handler('groupchat_subject', lambda m: c.send_message('{room}','hello from bob',mtype='groupchat')); c.connect('127.0.0.1',{xmpp}); c.loop.run_until_complete(c.disconnected)\"
 
 3. Let Linphone configure itself for carol from an address alone, and call the room from its prompt:
    d=$(mktemp -d); mkdir -p $d/.local/share/linphone; printf '[misc]\\nconfig-uri=https://{DOMAIN}:{https}/provision/linphone.xml?token={token}\\n[sip]\\nsip_port=-1\\nroot_ca={ca}\\n' > $d/rc
