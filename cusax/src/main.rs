@@ -5,6 +5,8 @@ mod command;
 mod compose;
 mod config;
 mod demo;
+#[cfg(test)]
+mod manifests;
 mod open;
 mod rooms;
 mod serve;
