@@ -2,8 +2,8 @@
 
 import re
 
-from conftest import DOMAIN
-from phone import Phone
+from conftest import DOMAIN, wait_until
+from phone import RATE, Phone
 
 
 def test_a_call_over_udp_and_tls_carries_sound_and_the_callers_jid(service):
@@ -16,9 +16,8 @@ def test_a_call_over_udp_and_tls_carries_sound_and_the_callers_jid(service):
         alice.wait_for("Call established")
         bob.wait_for("incoming rtp for 'audio' established")
         alice.wait_for("incoming rtp for 'audio' established")
-        import time
-
-        time.sleep(3)  # three seconds of sound are what is measured
+        for phone in (alice, bob):
+            wait_until(lambda: len(phone.heard()) >= 2 * RATE, 15, f"{phone.name} hears two seconds")
     finally:
         if alice:
             alice.stop()
