@@ -163,6 +163,7 @@ impl Door {
             _ = &mut connection => {}
             () = stop.begun() => {
                 connection.as_mut().graceful_shutdown();
+                // It ends, well or not, within the deadlines of its requests.
                 let _ = connection.await;
             }
         }

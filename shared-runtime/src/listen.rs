@@ -131,6 +131,7 @@ mod tests {
         }
         let mut counts = [0; 3];
         for (socket, count) in group.iter().zip(&mut counts) {
+            // An error is told by the receive below.
             let _ = socket.readable().await;
             while socket.try_recv(&mut [0; 8]).is_ok() {
                 *count += 1;

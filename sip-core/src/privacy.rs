@@ -21,11 +21,14 @@ pub fn is_wished(message: &Message) -> bool {
     })
 }
 
-/// Whether an address names nobody (§4.1.1.3), in whatever domain.
 fn is_anonymous_address(from: &str) -> bool {
-    NameAddr::parse(from).and_then(|from| Uri::parse(from.uri)).is_some_and(|uri| {
-        uri.host.eq_ignore_ascii_case("anonymous.invalid") || uri.user.eq_ignore_ascii_case("anonymous")
-    })
+    NameAddr::parse(from).and_then(|from| Uri::parse(from.uri)).is_some_and(|uri| is_nobody(&uri))
+}
+
+/// Whether a URI names nobody (§4.1.1.3), in whatever domain.
+pub fn is_nobody(uri: &Uri<'_>) -> bool {
+    uri.host.eq_ignore_ascii_case("anonymous.invalid")
+        || uri.user_unescaped().eq_ignore_ascii_case("anonymous")
 }
 
 #[cfg(test)]
@@ -46,5 +49,6 @@ mod tests {
         assert!(ask("<sip:a@x>;tag=1", "header; ID"));
         assert!(ask("\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=1", ""));
         assert!(ask("<sip:Anonymous@example.org>;tag=1", ""));
+        assert!(ask("<sip:%61nonymous@example.org>;tag=1", ""), "an escape names the same user");
     }
 }

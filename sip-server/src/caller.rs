@@ -40,10 +40,10 @@ pub(crate) async fn who(
 
 /// Whether a From is the account's own: its AOR, one of its numbers, or nobody's.
 async fn is_own(server: &Server, from: &Uri<'_>, identity: &Identity) -> bool {
-    let user = from.user_unescaped();
-    if user.eq_ignore_ascii_case("anonymous") || from.host.eq_ignore_ascii_case("anonymous.invalid") {
+    if sip_core::privacy::is_nobody(from) {
         return true;
     }
+    let user = from.user_unescaped();
     if !from.is_tel() && !server.is_our_host(from) {
         return false;
     }

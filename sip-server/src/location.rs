@@ -86,9 +86,16 @@ impl Reach<'_> {
     }
 }
 
+/// A device, and the ways to it with the time of their last refresh.
+struct Found {
+    instance: String,
+    q: u16,
+    ways: Vec<(i64, Branch)>,
+}
+
 /// RFC 5626 §7: never two contacts of one instance at once. The binding that was refreshed last is first.
 fn one_per_device(reachable: Vec<(Flow, Binding)>, callee: &Arc<AccountCard>) -> Vec<(u16, Branch)> {
-    let mut devices: Vec<(String, u16, Vec<(i64, Branch)>)> = Vec::new();
+    let mut devices: Vec<Found> = Vec::new();
     for (flow, binding) in reachable {
         let branch = Branch {
             uri: Some(binding.contact),
@@ -96,18 +103,22 @@ fn one_per_device(reachable: Vec<(Flow, Binding)>, callee: &Arc<AccountCard>) ->
             callee: Some(Arc::clone(callee)),
             ..Branch::along(flow, Destination::Device)
         };
-        let same =
-            devices.iter_mut().find(|(instance, _, _)| !instance.is_empty() && *instance == binding.instance);
-        match same {
-            Some((_, _, ways)) => ways.push((binding.updated, branch)),
-            None => devices.push((binding.instance, binding.q, vec![(binding.updated, branch)])),
+        let way = (binding.updated, branch);
+        let is_same = |found: &&mut Found| !found.instance.is_empty() && found.instance == binding.instance;
+        match devices.iter_mut().find(is_same) {
+            Some(same) => same.ways.push(way),
+            None => devices.push(Found { instance: binding.instance, q: binding.q, ways: vec![way] }),
         }
     }
-    let first_way = |(_, q, mut ways): (String, u16, Vec<(i64, Branch)>)| {
-        ways.sort_by_key(|(updated, _)| *updated);
-        let (_, mut first) = ways.pop()?;
-        first.others = ways.into_iter().map(|(_, branch)| Way::Device(Box::new(branch))).collect();
-        Some((q, first))
-    };
-    devices.into_iter().filter_map(first_way).collect()
+    devices.into_iter().filter_map(Found::into_first).collect()
+}
+
+impl Found {
+    /// The best way, with the others behind it.
+    fn into_first(mut self) -> Option<(u16, Branch)> {
+        self.ways.sort_by_key(|(updated, _)| *updated);
+        let (_, mut first) = self.ways.pop()?;
+        first.others = self.ways.into_iter().map(|(_, branch)| Way::Device(Box::new(branch))).collect();
+        Some((self.q, first))
+    }
 }
