@@ -27,6 +27,8 @@ pub struct Config {
     pub prefer: Vec<Transport>,
     /// How long things may take.
     pub timers: TimerConfig,
+    /// Requests that may be under way at once; beyond them 503. Default 20000.
+    pub requests: usize,
     /// Threads for datagrams and transactions; 0 is half as many as the machine has cores. Default 0.
     pub threads: usize,
     /// Bounds on peers and their connections.
@@ -159,6 +161,11 @@ pub const KEYS: &[Key] = &[
     ),
     Key::new("sip.min_session_expires", "\"90s\"", "the shortest session interval that is taken"),
     Key::new(
+        "sip.requests",
+        "20000",
+        "requests that may be under way at once; beyond them 503 with Retry-After",
+    ),
+    Key::new(
         "sip.threads",
         "0",
         "threads for datagrams and transactions; 0 is half as many as the machine has cores",
@@ -216,6 +223,7 @@ impl Default for Config {
             dns: Vec::new(),
             prefer: vec![Transport::Tls, Transport::Tcp, Transport::Udp],
             timers: TimerConfig::default(),
+            requests: 20_000,
             threads: 0,
             limits: Limits::default(),
             contacts: 10,

@@ -9,6 +9,7 @@ pub(crate) struct Metrics {
     responses: [IntCounter; 6],
     pub(crate) registrations: IntCounter,
     pub(crate) calls: IntCounter,
+    pub(crate) overloaded: IntCounter,
 }
 
 impl Metrics {
@@ -30,6 +31,10 @@ impl Metrics {
                 .map(|class| responses.with_label_values(&[class])),
             registrations: counter("sip_server_registrations_total", "REGISTERs that were carried out.")?,
             calls: counter("sip_server_calls_total", "INVITEs that were accepted for routing.")?,
+            overloaded: counter(
+                "sip_server_overloaded_total",
+                "Requests that were refused because too many were under way.",
+            )?,
         })
     }
 

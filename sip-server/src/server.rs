@@ -15,6 +15,7 @@ use sip_core::proxy::{pop_routes, prepare_copy};
 use sip_core::transaction::Timers;
 use sip_core::{Message, Uri};
 use sip_endpoint::{Application, Bound, Endpoint, Flow, Incoming, Listeners, Naming, Port};
+use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use crate::awaited::Awaited;
@@ -89,6 +90,8 @@ pub(crate) struct Server {
     pub(crate) gruus: Gruus,
     pub(crate) dialogs: Dialogs,
     pub(crate) awaited: Awaited,
+    /// One for each request that may be under way.
+    places: Arc<Semaphore>,
     /// Names this process among those that wrote bindings.
     pub(crate) node: String,
     pub(crate) is_tls_required: bool,
@@ -109,6 +112,7 @@ impl SipServer {
             gruus: Gruus::new(&needs.auth.key_for("temporary GRUUs")),
             dialogs: Dialogs::default(),
             awaited: Awaited::default(),
+            places: Arc::new(Semaphore::new(needs.config.requests.clamp(1, Semaphore::MAX_PERMITS))),
             node: format!("{:016x}", shared_runtime::random()),
             is_tls_required: needs.tls.is_required(),
             facts: Facts::new(needs.bus),
@@ -193,8 +197,16 @@ struct Face(Arc<Server>);
 impl Application for Face {
     fn request(&self, incoming: Incoming) {
         let server = Arc::clone(&self.0);
+        let Ok(place) = Arc::clone(&server.places).try_acquire_owned() else {
+            server.metrics.overloaded.inc();
+            return incoming.server.respond(overloaded(&incoming.request));
+        };
         let span = RequestSpan { request: &incoming.request, flow: &incoming.flow }.open();
-        self.0.shutdown.spawn(serve(server, incoming).instrument(span));
+        let served = async move {
+            serve(server, incoming).await;
+            drop(place);
+        };
+        self.0.shutdown.spawn(served.instrument(span));
     }
 
     fn ack(&self, ack: Message, _flow: Flow) {
@@ -210,6 +222,13 @@ impl Application for Face {
             endpoint.send_stray(&response);
         }
     }
+}
+
+/// RFC 3261 §21.5.4: told at once, so that who asks goes elsewhere or waits, and what is under way is not slowed.
+fn overloaded(request: &Message) -> Message {
+    let mut response = Message::response(request, 503, "Too Many Requests Under Way");
+    response.push(Name::RetryAfter, RETRY_AFTER);
+    response
 }
 
 async fn serve(server: Arc<Server>, incoming: Incoming) {
@@ -297,6 +316,8 @@ impl Server {
     }
 }
 
+/// Seconds, for who is told that we are overloaded.
+const RETRY_AFTER: &str = "5";
 /// How often expired bindings are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
 /// How many are taken out at once.

@@ -4,9 +4,10 @@
 
 mod common;
 
-use common::{DOMAIN, PASSWORD, Phone, serve};
+use common::{DOMAIN, PASSWORD, Phone, serve, serve_with};
 use sip_core::Message;
 use sip_core::header::Name;
+use sip_server::Config;
 
 fn to(name: &str) -> String {
     format!("sip:{name}@{DOMAIN}")
@@ -212,4 +213,32 @@ async fn who_does_not_want_to_be_called_is_not_rung() {
         bob.respond(&incoming, 480).await;
     });
     assert_eq!(refused.status(), 480);
+}
+
+#[tokio::test]
+async fn too_many_requests_are_refused_at_once_and_served_again_later() {
+    let served = serve_with(Config { requests: 1, ..Config::default() }).await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let (ringing, incoming) = tokio::join!(alice.ask(invite(&alice, "bob"), PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 180).await;
+        incoming
+    });
+    assert_eq!(ringing.status(), 180);
+    let options = || bob.request("OPTIONS", &format!("sip:{DOMAIN}"), &format!("sip:{DOMAIN}"));
+    bob.send(&options()).await;
+    assert_eq!(bob.expect("503").await.value(Name::RetryAfter), Some("5"));
+    bob.respond(&incoming, 486).await;
+    bob.expect("ACK").await;
+    alice.expect("486").await;
+    // The place is given back when the call's task has ended, a moment after its answer.
+    let mut last = 503;
+    for _ in 0..100 {
+        bob.send(&options()).await;
+        last = bob.receive().await.status();
+        if last == 200 {
+            break;
+        }
+    }
+    assert_eq!(last, 200);
 }
