@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 
 use crate::cache::{AccountCache, Name};
 use crate::config::Config;
+use crate::crowd::Crowd;
 use crate::digest::{Challenge, DigestProof};
 use crate::identity::{Denied, How, Identity, Origin, Proof};
 use crate::keys::Keys;
@@ -45,6 +46,7 @@ pub struct Authenticator {
     metrics: Metrics,
     throttle: Throttle,
     replay: Replay,
+    crowd: Crowd,
     /// Sealed like an account's, and of no password.
     ha1_of_nobody: Vec<u8>,
 }
@@ -61,6 +63,7 @@ impl Authenticator {
         Self {
             ha1_of_nobody: keys.seal(NOBODY, &hash::random::<32>()),
             throttle: Throttle::new(config.throttle_exempt.clone()),
+            crowd: Crowd::new(config.iterations.max(book::LEAST_ITERATIONS)),
             config: config.clone(),
             cache,
             keys,
@@ -119,7 +122,8 @@ impl Authenticator {
         Nonce::new(unix_millis()).to_text(realm, &self.keys)
     }
 
-    /// Goes on after the client's first SCRAM message. Names that nobody has get a salt that never changes.
+    /// Goes on after the client's first SCRAM message. Names that nobody has get a salt that never changes, and as many
+    /// rounds as somebody.
     pub async fn begin_scram(
         &self,
         start: ScramStart,
@@ -128,14 +132,16 @@ impl Authenticator {
     ) -> Result<ScramExchange, Denied> {
         let login = Login::read(&start.name, domain, origin.protocol);
         let key = login.as_ref().map_or(start.name.as_str(), |login| &login.key);
-        let salt =
+        let nobody =
             self.salt_of_nobody(start.hash(), key, login.as_ref().and_then(|login| login.app.as_deref()));
+        let choice = self.keys.salt_of_nobody(&format!("rounds {key}"));
         if let Some(wait) =
             self.throttle.wait(login.as_ref().map(|login| login.key.as_str()), origin.ip, Instant::now())
         {
             self.metrics.proof(origin.protocol, "throttled");
             return Err(Denied::Throttled(wait));
         }
+        let crowd = self.crowd.rounds(self.cache.store()).await?;
         let account = self.find(login.as_ref()).await?;
         let credentials =
             account.as_deref().and_then(|account| login.as_ref()?.credentials_for_scram(account));
@@ -144,7 +150,8 @@ impl Authenticator {
         Ok(match found.cloned() {
             Some(verifier) => ScramExchange::new(start, login.map(|login| login.text), verifier),
             None => {
-                let verifier = self.verifier_of_nobody(start.hash(), salt);
+                let rounds = crowd[usize::from(u16::from_be_bytes([choice[0], choice[1]])) % crowd.len()];
+                let verifier = verifier_of_nobody(start.hash(), nobody, rounds);
                 ScramExchange::new(start, login.map(|login| login.text), verifier)
             }
         })
@@ -255,17 +262,6 @@ impl Authenticator {
         }
     }
 
-    /// What nobody's password fits: the keys are random.
-    fn verifier_of_nobody(&self, hash: ScramHash, salt: [u8; 16]) -> ScramVerifier {
-        ScramVerifier {
-            hash,
-            salt: salt.to_vec(),
-            iterations: self.config.iterations.max(4096),
-            stored_key: hash::random::<32>().to_vec(),
-            server_key: hash::random::<32>().to_vec(),
-        }
-    }
-
     /// Stable for a name, and another for each hash and each app password, as somebody's are.
     fn salt_of_nobody(&self, hash: ScramHash, key: &str, app: Option<&str>) -> [u8; 16] {
         let app = app.map(str::to_ascii_lowercase);
@@ -305,6 +301,17 @@ impl Authenticator {
                 self.bus.publish(Fact::new(correlation, event));
             }
         }
+    }
+}
+
+/// What nobody's password fits: the keys are random.
+fn verifier_of_nobody(hash: ScramHash, salt: [u8; 16], iterations: u32) -> ScramVerifier {
+    ScramVerifier {
+        hash,
+        salt: salt.to_vec(),
+        iterations,
+        stored_key: hash::random::<32>().to_vec(),
+        server_key: hash::random::<32>().to_vec(),
     }
 }
 

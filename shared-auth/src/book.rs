@@ -274,7 +274,7 @@ fn readable_password() -> String {
 /// App passwords of one account.
 pub(crate) const MOST_APP_PASSWORDS: usize = 32;
 /// RFC 5802 §5.1 and RFC 7677 §4 recommend no less.
-const LEAST_ITERATIONS: u32 = 4096;
+pub(crate) const LEAST_ITERATIONS: u32 = 4096;
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,7 @@ mod authenticator;
 mod book;
 mod cache;
 mod config;
+mod crowd;
 mod digest;
 mod directory;
 mod hash;

@@ -364,6 +364,44 @@ async fn nobody_has_as_many_salts_as_somebody() {
 }
 
 #[tokio::test]
+async fn nobody_has_as_many_rounds_as_some_account() {
+    let store = Store::in_memory();
+    let folder = std::env::temp_dir().join(format!("cusax-auth-{}", hash::hex(&hash::random::<8>())));
+    let open = |iterations| {
+        let config = Config { iterations, ..Config::default() };
+        Auth::open(&config, &store, &folder, &Bus::new(), &prometheus::Registry::new()).unwrap()
+    };
+    let old = open(4096);
+    for name in ["alice", "bob", "carol"] {
+        let aor = format!("{name}@example.org");
+        let new = NewAccount {
+            aor: aor.parse().unwrap(),
+            jid: aor.parse().unwrap(),
+            profile: Profile::default(),
+        };
+        old.book.create(new, "pencil").await.unwrap();
+    }
+    let auth = open(5000);
+    let rounds = async |name: &str| {
+        let message = format!("n,,n={name},r=x");
+        let start =
+            ScramStart::parse(message.as_bytes(), ScramHash::Sha256, Plus::No, &Channel::default()).unwrap();
+        let exchange = auth.authenticator.begin_scram(start, "example.org", XMPP).await.unwrap();
+        exchange.server_first().rsplit_once(",i=").unwrap().1.parse::<u32>().unwrap()
+    };
+    assert_eq!(rounds("alice").await, 4096);
+    let mut old_rounds = 0;
+    for n in 0..64 {
+        let name = format!("nobody{n}");
+        let first = rounds(&name).await;
+        assert_eq!(rounds(&name).await, first);
+        old_rounds += usize::from(first == 4096);
+    }
+    assert!((16..64).contains(&old_rounds), "{old_rounds} of 64");
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+#[tokio::test]
 async fn wrong_tokens_lock_out_nobody_elses_token() {
     let house = house().await;
     let now = shared_runtime::unix_millis();
