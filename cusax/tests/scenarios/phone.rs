@@ -54,7 +54,8 @@ impl Phone {
         self.receive(&["200".to_owned()]);
     }
 
-    /// A method and a URI, then headers. ACK, BYE and CANCEL need no URI: they belong to what was before.
+    /// A method and a URI, then headers and the lines of a session description. ACK, BYE and CANCEL need no URI: they
+    /// belong to what was before.
     pub(crate) fn send(&mut self, body: &[String]) {
         let (method, uri) = body[0].split_once(' ').unwrap_or((&body[0], ""));
         let mut request = match method {
@@ -62,7 +63,12 @@ impl Phone {
             "ACK" | "BYE" => self.inside_dialog(method),
             _ => self.outside_dialog(method, uri),
         };
-        for header in &body[1..] {
+        let (session, headers): (Vec<_>, Vec<_>) = body[1..].iter().partition(|line| is_of_session(line));
+        if !session.is_empty() {
+            let text: String = session.iter().map(|line| format!("{line}\r\n")).collect();
+            request.set_body("application/sdp", text.into());
+        }
+        for header in headers {
             let (name, value) = header.split_once(':').expect("a header has a colon");
             match Name::of(name.as_bytes()) {
                 Name::Other => request.push_other(name, value.trim()),
@@ -106,11 +112,21 @@ impl Phone {
         self.put(&response);
     }
 
-    /// A method or status, then headers that must be there with this value; `Name: -` must not be there.
+    /// A method or status, then headers that must be there with this value (`Name: -` must not be there), and what the
+    /// body says (`+ text`) and does not say (`! text`).
     pub(crate) fn receive(&mut self, body: &[String]) {
         let message = self.take(&body[0]);
         let whole = String::from_utf8_lossy(&message.to_bytes()).into_owned();
-        for header in &body[1..] {
+        let text = String::from_utf8_lossy(message.body());
+        for line in &body[1..] {
+            let is_right = match line.split_at_checked(2) {
+                Some(("+ ", said)) => text.contains(said),
+                Some(("! ", unsaid)) => !text.contains(unsaid),
+                _ => continue,
+            };
+            assert!(is_right, "{} wanted «{line}» and got\n{whole}", self.name);
+        }
+        for header in body[1..].iter().filter(|line| !line.starts_with(['+', '!'])) {
             let (name, value) = header.split_once(':').map(|(name, value)| (name, value.trim())).unwrap();
             let values: Vec<&str> = message.values(Name::of(name.as_bytes())).collect();
             let is_right = if value == "-" { values.is_empty() } else { values.contains(&value) };
@@ -291,6 +307,11 @@ fn dialog_of_answer(ok: &Message) -> Dialog {
 fn target_of(message: &Message) -> String {
     let contact = message.elements(Name::Contact).next().unwrap();
     sip_core::header::NameAddr::parse(contact).unwrap().uri.to_owned()
+}
+
+/// RFC 8866 §5: a line is one letter and `=`.
+fn is_of_session(line: &str) -> bool {
+    line.as_bytes().get(1) == Some(&b'=')
 }
 
 fn is_proven(request: &Message) -> bool {
