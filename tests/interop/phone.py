@@ -52,7 +52,8 @@ class Phone:
             f"audio_source aufile,{self.folder}/tone.wav\naudio_player aufile,{self.folder}/played.wav\n"
             f"ausrc_srate {RATE}\nauplay_srate {RATE}\nausrc_channels 1\nauplay_channels 1\n"
             f"snd_path {self.folder}\n"
-            "module stdio.so\nmodule g711.so\nmodule aufile.so\nmodule sndfile.so\n"
+            "opus_stereo no\nopus_sprop_stereo no\n"
+            "module stdio.so\nmodule g711.so\nmodule opus.so\nmodule aufile.so\nmodule sndfile.so\n"
             "module_tmp account.so\nmodule_app menu.so\n"
         )
         self.process = None
@@ -78,11 +79,16 @@ class Phone:
         self.log.close()
 
     def heard(self):
-        """Everything that was heard, as samples."""
+        """Everything that was heard, as samples of one channel at RATE: what was decoded has the codec's rate."""
         samples = []
         for path in sorted(self.folder.glob("dump-*-dec.wav")):
-            data = path.read_bytes()[44:]
-            samples += struct.unpack(f"<{len(data) // 2}h", data[: len(data) // 2 * 2])
+            whole = path.read_bytes()
+            if len(whole) < 44:
+                continue
+            channels, rate = struct.unpack_from("<HI", whole, 22)
+            data = whole[44:]
+            every = struct.unpack(f"<{len(data) // 2}h", data[: len(data) // 2 * 2])
+            samples += every[:: channels * rate // RATE]
         return samples
 
     def hears(self, hertz, seconds=1.0):

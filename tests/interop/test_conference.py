@@ -21,7 +21,7 @@ def test_each_hears_the_others_and_the_room_moderates_the_call(service):
     room = f"lounge@{ROOMS}"
     phones = {
         name: Phone(service, name, transport, TONES[name], codecs)
-        for name, transport, codecs in [("alice", "udp", "pcmu"), ("bob", "tls", "pcma"), ("carol", "tcp", "pcmu")]
+        for name, transport, codecs in [("alice", "udp", "pcmu"), ("bob", "tls", "pcma"), ("carol", "tcp", "opus/48000/1")]
     }
     started = []
 
@@ -57,6 +57,8 @@ def test_each_hears_the_others_and_the_room_moderates_the_call(service):
                 lambda: all(levels(phone)[other] > LOUD for other in others), 15, f"{name} hears the others"
             )
             assert levels(phone)[name] < QUIET, f"{name} does not hear itself: {levels(phone)}"
+        answer = phones["carol"].says().split("SIP/2.0 200 OK")[-1]
+        assert "Set audio decoder: opus" in answer, answer
         asyncio.run(chat())
     finally:
         for phone in started:
