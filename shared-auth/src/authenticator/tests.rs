@@ -374,11 +374,8 @@ async fn nobody_has_as_many_rounds_as_some_account() {
     let old = open(4096);
     for name in ["alice", "bob", "carol"] {
         let aor = format!("{name}@example.org");
-        let new = NewAccount {
-            aor: aor.parse().unwrap(),
-            jid: aor.parse().unwrap(),
-            profile: Profile::default(),
-        };
+        let new =
+            NewAccount { aor: aor.parse().unwrap(), jid: aor.parse().unwrap(), profile: Profile::default() };
         old.book.create(new, "pencil").await.unwrap();
     }
     let auth = open(5000);
