@@ -10,11 +10,16 @@ use tokio_util::sync::CancellationToken;
 use crate::flow::Flow;
 use crate::shard::Input;
 
-/// Whoever takes requests: a proxy, a registrar, a focus. Its methods are called by shards and must not wait;
+/// Whoever takes requests: a proxy, a registrar, a focus. Its methods are called by shards and readers and must not wait;
 /// what takes time goes into a task.
 pub trait Application: Send + Sync + 'static {
     /// A new request, other than ACK and CANCEL. It is answered through [`Incoming::server`].
     fn request(&self, incoming: Incoming);
+    /// The answer to a request that needs no transaction, such as the first challenge to somebody unproved
+    /// (RFC 3261 §26.3.2.4); `None` for all others. Called for every request, by whoever read it.
+    fn at_once(&self, _request: &Message, _flow: &Flow) -> Option<Message> {
+        None
+    }
     /// An ACK of a 2xx (RFC 3261 §13.2.2.4): it belongs to a dialog, not to a transaction.
     fn ack(&self, ack: Message, flow: Flow);
     /// A response to no request that is still known, such as a 2xx that was sent again (RFC 6026 §8.9).

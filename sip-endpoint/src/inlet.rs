@@ -60,7 +60,8 @@ impl Inlet {
         self.application.flow_lost(flow);
     }
 
-    /// Parses and stamps; a malformed request is answered, without a transaction (RFC 3261 §8.2.7).
+    /// Parses and stamps; a malformed request, and one that the application answers at once, need no transaction
+    /// (RFC 3261 §8.2.7).
     fn read(&self, bytes: Bytes, flow: Flow) -> Option<(Message, Flow)> {
         self.wires.metrics.received(flow.transport);
         match Message::parse(bytes) {
@@ -68,6 +69,10 @@ impl Inlet {
             Ok(mut message) => {
                 self.note_alias(&message, &flow);
                 let flow = stamp(&mut message, flow);
+                if let Some(answer) = self.application.at_once(&message, &flow) {
+                    self.wires.send(flow, answer.to_bytes());
+                    return None;
+                }
                 Some((message, flow))
             }
             Err(malformed) => {

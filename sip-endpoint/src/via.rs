@@ -1,5 +1,6 @@
 //! The topmost Via of what comes and goes — RFC 3261 §18.2.1 (received), RFC 3581 (rport).
 
+use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
 use sip_core::Message;
@@ -8,31 +9,31 @@ use sip_core::header::{Name, Params, Via};
 /// Notes in the topmost Via where a request came from, and answers where its responses go (§18.2.2, RFC 3581 §4).
 pub(crate) fn stamp(request: &mut Message, source: SocketAddr) -> SocketAddr {
     let source = SocketAddr::new(source.ip().to_canonical(), source.port());
-    let Some(via) = request.top_via() else { return source };
-    let ip = source.ip().to_string();
+    let Some(top) = request.elements(Name::Via).next() else { return source };
+    let Some(via) = Via::parse(top) else { return source };
     let has_rport = via.params.has("rport");
-    let is_as_said = via.host.trim_matches(['[', ']']).eq_ignore_ascii_case(&ip);
+    let is_as_said = via.host.trim_matches(['[', ']']).parse() == Ok(source.ip());
     let reply_port = if has_rport { source.port() } else { via.port.unwrap_or(DEFAULT_PORT) };
     let reply = SocketAddr::new(source.ip(), reply_port);
     if is_as_said && !has_rport {
         return reply;
     }
-    let Some(top) = request.elements(Name::Via).next() else { return source };
     // The rest of the Via stays as it came, quotes, spaces and version with it.
     let mut stamped = without(top, via.params, &["received", "rport"]);
-    stamped.push_str(&format!(";received={ip}"));
+    // Writing into a string cannot fail.
+    let _ = write!(stamped, ";received={}", source.ip());
     if has_rport {
-        stamped.push_str(&format!(";rport={}", source.port()));
+        let _ = write!(stamped, ";rport={}", source.port());
     }
-    request.pop_front(Name::Via);
-    request.push_front(Name::Via, &stamped);
+    request.set_front(Name::Via, &stamped);
     reply
 }
 
 /// The Via without these parameters.
 fn without(via: &str, params: Params<'_>, names: &[&str]) -> String {
     let before = via.len() - params.0.len();
-    let mut kept = via[..before].trim_end().to_owned();
+    let mut kept = String::with_capacity(via.len() + MOST_STAMP);
+    kept.push_str(via[..before].trim_end());
     for param in params.raw() {
         let name = param.split('=').next().unwrap_or_default().trim();
         if !names.iter().any(|other| name.eq_ignore_ascii_case(other)) {
@@ -58,6 +59,8 @@ pub(crate) fn reply_address(via: &Via<'_>) -> Option<SocketAddr> {
 }
 
 const DEFAULT_PORT: u16 = 5060;
+/// Bytes of `;received=` with an IPv6 address and `;rport=`.
+const MOST_STAMP: usize = 62;
 
 #[cfg(test)]
 mod tests {

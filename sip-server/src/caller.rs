@@ -22,11 +22,8 @@ pub(crate) async fn who(
     if flow.transport == Transport::InProcess {
         return Ok(None);
     }
-    let from = NameAddr::parse(request.value(Name::From).unwrap_or_default());
-    let from = from.and_then(|from| Uri::parse(from.uri));
-    let claims_ours =
-        from.is_some_and(|from| server.is_our_host(&from) || server.hosted(from.host).is_some());
-    if !claims_ours && request.value(Name::ProxyAuthorization).is_none() {
+    let from = sender(request);
+    if !claims_ours(server, from.as_ref()) && request.value(Name::ProxyAuthorization).is_none() {
         return Ok(None);
     }
     let identity = prove_as(server, request, flow, Asker::Proxy).await?;
@@ -36,6 +33,29 @@ pub(crate) async fn who(
         }
         _ => Ok(Some(identity)),
     }
+}
+
+/// Whether a request comes without the proof that it will be asked for.
+pub(crate) fn is_unproved(server: &Server, request: &Message, flow: &Flow) -> bool {
+    if flow.transport == Transport::InProcess || request.is_in_dialog() {
+        return false;
+    }
+    match request.method() {
+        "ACK" | "CANCEL" => false,
+        "REGISTER" => request.value(Name::Authorization).is_none(),
+        _ => {
+            request.value(Name::ProxyAuthorization).is_none() && claims_ours(server, sender(request).as_ref())
+        }
+    }
+}
+
+fn sender(request: &Message) -> Option<Uri<'_>> {
+    let from = NameAddr::parse(request.value(Name::From).unwrap_or_default())?;
+    Uri::parse(from.uri)
+}
+
+fn claims_ours(server: &Server, from: Option<&Uri<'_>>) -> bool {
+    from.is_some_and(|from| server.is_our_host(from) || server.hosted(from.host).is_some())
 }
 
 /// Whether a From is the account's own: its AOR, one of its numbers, or nobody's.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use shared_auth::Auth;
 use shared_model::{Availability, CallEvent, CallOutcome, Fact};
 use shared_runtime::bus::Bus;
@@ -28,7 +29,7 @@ use crate::labels::RequestSpan;
 use crate::location::Reach;
 use crate::metrics::Metrics;
 use crate::routing::{self, Decision};
-use crate::{proxy, registrar};
+use crate::{caller, proxy, registrar};
 
 /// A domain whose requests go to another endpoint in this process.
 pub struct Hosted {
@@ -207,6 +208,21 @@ impl Application for Face {
             drop(place);
         };
         self.0.shutdown.spawn(served.instrument(span));
+    }
+
+    fn at_once(&self, request: &Message, flow: &Flow) -> Option<Message> {
+        let server = &*self.0;
+        let is_ready = server.endpoint.get().is_some() && server.places.available_permits() > 0;
+        if !is_ready || !caller::is_unproved(server, request, flow) {
+            return None;
+        }
+        let Decision::Answer(answer) = routing::decide(server, &mut request.clone(), flow).now_or_never()?
+        else {
+            return None;
+        };
+        server.metrics.request(request.method());
+        server.metrics.response(answer.status());
+        Some(*answer)
     }
 
     fn ack(&self, ack: Message, _flow: Flow) {

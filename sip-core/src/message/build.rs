@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::edit::new_field;
 use super::field::Field;
 use super::{Message, Piece, Start};
-use crate::header::Name;
+use crate::header::{Name, Via};
 use crate::status;
 
 impl Message {
@@ -54,6 +54,12 @@ impl Message {
         response
     }
 
+    /// Whether it acknowledges an answer that was given without a transaction: its To has the tag that only such an answer
+    /// gave, since the ACK of a 2xx has a branch of its own (§17.1.1.3, §13.2.2.4).
+    pub(crate) fn acknowledges_stateless_answer(&self) -> bool {
+        self.to_tag().is_some_and(|tag| tag == stateless_tag(self))
+    }
+
     /// The CANCEL of a request that was sent (§9.1): same Request-URI, Call-ID, To, From, top Via and Route.
     pub fn cancel(sent: &Self) -> Self {
         sent.hop_by_hop("CANCEL", sent)
@@ -88,16 +94,15 @@ impl Message {
 /// Headers of most responses.
 const USUAL_HEADERS: usize = 12;
 
+/// The same for a request, its retransmissions, and the ACK of its answer.
 fn stateless_tag(request: &Message) -> String {
-    let parts = [
-        request.call_id(),
-        request.from_tag().unwrap_or_default(),
-        request.value(Name::CSeq).unwrap_or_default(),
-    ];
+    let number = request.cseq().map_or(0, |(number, _)| number).to_be_bytes();
     let via = request.elements(Name::Via).next().unwrap_or_default();
-    let hash =
-        parts.into_iter().chain([via]).flat_map(str::bytes).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+    let branch = Via::parse(via).and_then(|via| via.branch()).unwrap_or(via);
+    let parts = [request.call_id(), request.from_tag().unwrap_or_default(), branch];
+    let bytes = parts.into_iter().flat_map(str::bytes).chain(number);
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     format!("s{hash:016x}")
 }

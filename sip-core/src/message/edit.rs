@@ -69,6 +69,17 @@ impl Message {
         first
     }
 
+    /// Replaces the first element of a header that is a list; what follows it stays.
+    pub fn set_front(&mut self, name: Name, value: &str) {
+        let Some(position) = self.fields.iter().position(|field| field.name == name) else { return };
+        let mut elements = Elements::new(self.fields[position].value(&self.buffer));
+        elements.next();
+        self.fields[position] = match elements.rest() {
+            "" => new_field(name, value),
+            rest => new_field(name, &format!("{value}, {rest}")),
+        };
+    }
+
     /// Keeps the elements of a list that `keep` says; a header whose elements all stay is not touched.
     pub fn retain_elements(&mut self, name: Name, mut keep: impl FnMut(&str) -> bool) {
         let mut position = 0;

@@ -154,7 +154,13 @@ impl Message {
 
     /// The message as it goes out.
     pub fn to_bytes(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(self.buffer.len() + self.body.len() + 512);
+        // Exactly what is needed: a transaction keeps its last answer for half a minute.
+        let start = match &self.start {
+            Start::Request { method, uri } => self.bytes(method).len() + self.bytes(uri).len() + 11,
+            Start::Response { reason, .. } => self.bytes(reason).len() + 14,
+        };
+        let fields: usize = self.fields.iter().map(|field| field.line(&self.buffer).len() + 2).sum();
+        let mut out = BytesMut::with_capacity(start + fields + 2 + self.body.len());
         self.print(&mut out);
         out.freeze()
     }

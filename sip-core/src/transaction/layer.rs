@@ -22,7 +22,7 @@ pub enum Event<F> {
     Send(F, Bytes),
     /// A new request, other than ACK and CANCEL.
     Request(ServerKey, Message, F),
-    /// An ACK that no transaction absorbs: it acknowledges a 2xx.
+    /// An ACK that no transaction absorbs, and that acknowledges no answer without one: it is about a 2xx.
     Ack(Message, F),
     /// The INVITE of this transaction was cancelled, and not answered finally before; the CANCEL has its 200. With the
     /// CANCEL's Reason (RFC 3326), or nothing.
@@ -250,7 +250,12 @@ impl<F: Copy + Eq> Transactions<F> {
     }
 
     fn receive_ack(&mut self, key: ServerKey, ack: Message, flow: F, now: Instant, out: &mut Vec<Event<F>>) {
-        let Some((machine, on)) = self.servers.remove(&key) else { return out.push(Event::Ack(ack, flow)) };
+        let Some((machine, on)) = self.servers.remove(&key) else {
+            if !ack.acknowledges_stateless_answer() {
+                out.push(Event::Ack(ack, flow));
+            }
+            return;
+        };
         let mut effects = Vec::new();
         let next = match machine {
             ServerMachine::Invite(machine) => machine.ack(ack, now, &mut effects).map(ServerMachine::Invite),

@@ -209,3 +209,15 @@ fn a_cancel_of_ours_waits_for_a_provisional_response() {
     assert_eq!(bench.receive(Message::response(&request("INVITE"), 180, "")), ["180", ">CANCEL"]);
     assert_eq!(bench.receive(Message::response(&request("INVITE"), 183, "")), ["183"], "once");
 }
+
+#[test]
+fn the_ack_of_an_answer_without_a_transaction_is_told_to_nobody() {
+    let mut bench = Bench::new(Reliability::Unreliable);
+    let invite = request("INVITE");
+    let ack = Message::ack(&invite, &Message::response(&invite, 407, ""));
+    assert_eq!(bench.receive(ack), Vec::<String>::new());
+    let mut of_2xx = request("ACK");
+    of_2xx.set(Name::Via, "SIP/2.0/UDP a;branch=z9hG4bK2");
+    of_2xx.set(Name::To, Message::response(&invite, 200, "").value(Name::To).unwrap());
+    assert_eq!(bench.receive(of_2xx), ["ack"]);
+}
