@@ -3,7 +3,7 @@
 //! In    what an [`AccountBook`](crate::AccountBook) did here; records that others wrote.
 //! Out   the same fact on this process's bus, about a second later.
 //! State one small record a change, removed after an hour.
-//! Errors a change that cannot be announced is logged: new logins are refused all the same, since the door reads accounts.
+//! Errors a change that cannot be announced is logged: others see it when what they remember of accounts is old.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,18 +30,19 @@ impl Announcements {
         self.process
     }
 
-    /// Tells other processes what ends sessions and calls; the rest they read when they need it.
+    /// Tells other processes, which remember accounts and have sessions of theirs.
     pub(crate) async fn tell(&self, event: &AccountEvent) {
         let (word, account) = match event {
             AccountEvent::Disabled { account } => ("disabled", account),
             AccountEvent::Removed { account } => ("removed", account),
-            AccountEvent::Created { .. } | AccountEvent::Changed { .. } => return,
+            AccountEvent::Created { account } => ("created", account),
+            AccountEvent::Changed { account } => ("changed", account),
         };
         let key = format!("{:020}-{:016x}", unix_millis(), random());
         let value = format!("{word} {account} {:016x}", self.process);
         let written = self.records.put(OWNER, COLLECTION, &key, value.as_bytes(), Expected::Absent).await;
         if let Err(error) = written {
-            tracing::warn!(%error, "running servers do not hear that an account ended");
+            tracing::warn!(%error, "running servers do not hear that an account changed");
         }
     }
 }
@@ -66,10 +67,7 @@ pub(crate) async fn follow(
         for record in records {
             after.clone_from(&record.key);
             let text = String::from_utf8_lossy(&record.value);
-            if let Some(event) = read(&text, &own) {
-                let (AccountEvent::Disabled { account } | AccountEvent::Removed { account }) = event else {
-                    continue;
-                };
+            if let Some((account, event)) = read(&text, &own) {
                 forget();
                 bus.publish(Fact::new(Correlation::of_account(account), event));
             }
@@ -78,16 +76,21 @@ pub(crate) async fn follow(
     }
 }
 
-fn read(text: &str, own: &str) -> Option<AccountEvent> {
+fn read(text: &str, own: &str) -> Option<(AccountId, AccountEvent)> {
     let mut words = text.split(' ');
     let (word, account, process) = (words.next()?, words.next()?, words.next()?);
-    let account: AccountId = account.parse().ok()?;
-    match word {
-        _ if process == own => None,
-        "disabled" => Some(AccountEvent::Disabled { account }),
-        "removed" => Some(AccountEvent::Removed { account }),
-        _ => None,
+    if process == own {
+        return None;
     }
+    let account: AccountId = account.parse().ok()?;
+    let event = match word {
+        "created" => AccountEvent::Created { account },
+        "changed" => AccountEvent::Changed { account },
+        "disabled" => AccountEvent::Disabled { account },
+        "removed" => AccountEvent::Removed { account },
+        _ => return None,
+    };
+    Some((account, event))
 }
 
 async fn forget_old(store: &Store) {
@@ -126,10 +129,23 @@ mod tests {
         let mut facts = bus.subscribe();
         shutdown.spawn(follow(store, bus, here.process(), || {}, shutdown.clone()));
         here.tell(&AccountEvent::Disabled { account: AccountId(1) }).await;
-        there.tell(&AccountEvent::Disabled { account: AccountId(2) }).await;
-        let heard = facts.next().await;
-        let Some(Heard::Fact(fact)) = heard else { panic!("{heard:?}") };
-        assert_eq!(fact.event, Event::Account(AccountEvent::Disabled { account: AccountId(2) }));
+        let account = AccountId(2);
+        let all = [
+            AccountEvent::Created { account },
+            AccountEvent::Changed { account },
+            AccountEvent::Disabled { account },
+            AccountEvent::Removed { account },
+        ];
+        for event in &all {
+            there.tell(event).await;
+        }
+        let mut told = Vec::new();
+        for _ in &all {
+            let heard = facts.next().await;
+            let Some(Heard::Fact(fact)) = heard else { panic!("{heard:?}") };
+            told.push(fact.event);
+        }
+        assert!(all.into_iter().all(|event| told.contains(&Event::Account(event))), "{told:?}");
         shutdown.begin();
     }
 }

@@ -1,7 +1,7 @@
-//! A second's worth of accounts, so that a proxy asks the store once for many requests.
+//! The accounts of the last moments, so that a proxy asks the store once for many requests.
 //!
-//! Own writes empty it at once; other processes' writes (`cusax user disable`) are seen after [`FRESH`]. Bounded; when
-//! full it is emptied.
+//! Own writes empty it at once, and other processes' writes (`cusax user disable`) about a second later, when they are heard
+//! of ([`announce`](crate::announce)); if they are not, after [`FRESH`]. Bounded; when full it is emptied.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,10 +35,12 @@ impl AccountCache {
         &*self.store
     }
 
-    /// The account with this name, as it was at most [`FRESH`] ago.
+    /// The account with this name, as it was when it was last heard to have changed.
     pub(crate) async fn find(&self, name: Name) -> Result<Option<Arc<Account>>, StoreError> {
-        let known =
-            self.known.get(&name).filter(|entry| entry.1.elapsed() < FRESH).map(|entry| entry.0.clone());
+        let is_fresh = |(account, at): &(Option<_>, Instant)| {
+            at.elapsed() < if account.is_some() { FRESH } else { FRESH_NOBODY }
+        };
+        let known = self.known.get(&name).filter(|entry| is_fresh(entry)).map(|entry| entry.0.clone());
         if let Some(known) = known {
             return Ok(known);
         }
@@ -64,5 +66,7 @@ impl AccountCache {
 }
 
 /// How old an answer may be.
-const FRESH: Duration = Duration::from_secs(1);
+const FRESH: Duration = Duration::from_secs(30);
+/// How old the answer may be that there is none: who was just created wants to log in.
+const FRESH_NOBODY: Duration = Duration::from_secs(1);
 const MOST_KNOWN: usize = 65_536;

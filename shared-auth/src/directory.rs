@@ -28,7 +28,7 @@ pub struct AccountCard {
     pub enabled: bool,
 }
 
-/// Finds accounts. Answers are at most a second old. Clones share the cache.
+/// Finds accounts. Another process's change is seen about a second later. Clones share the cache.
 #[derive(Clone)]
 pub struct Directory {
     cache: Arc<AccountCache>,

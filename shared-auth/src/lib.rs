@@ -3,7 +3,7 @@
 //! In    a [`Proof`] and its [`Origin`]: SIP Digest, SASL SCRAM or PLAIN, a single-use token.
 //! Out   an [`Identity`], or [`Denied`] with a reason for the log; strangers see one answer for all reasons.
 //! State accounts in the store, one key file in the data folder, and bounded memory: the throttle's counts, the
-//!       nonce counts seen, a second's worth of accounts.
+//!       nonce counts seen, the accounts of the last moments.
 //! Not here: parsing of headers and SASL framing (the services), which connections may carry passwords (TLS policy).
 //!
 //! One password writes every verifier at once, so that SIP and XMPP cannot drift apart (S-19); the clear password

@@ -127,7 +127,7 @@ def users():
 
 def sipp(folder, port, scenario, local_port, units, rate, *more):
     words = ["sipp", f"127.0.0.1:{port}", "-i", "127.0.0.1", "-p", str(local_port), "-nostdin", "-l", "4000"]
-    words += (["-sn", "uas"] if scenario is None else ["-sf", str(HERE / scenario), "-m", str(units), "-r", str(rate)])
+    words += ["-sf", str(HERE / scenario)] + (["-m", str(units), "-r", str(rate)] if units else [])
     return subprocess.Popen([*words, *more], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -158,7 +158,7 @@ def main():
         )
         (folder / "bob.csv").write_text(f"SEQUENTIAL\nbob;[authentication username=bob password={PASSWORD}];{bobs_port}\n")
         proof = ["-au", "alice", "-ap", PASSWORD]
-        answering = sipp(folder, 9, None, bobs_port, 0, 0)
+        answering = sipp(folder, 9, "answer.xml", bobs_port, 0, 0)
         try:
             for kind in (Ours, Kamailio):
                 if given.only and kind.name != given.only:
