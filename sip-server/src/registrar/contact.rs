@@ -1,0 +1,136 @@
+//! One Contact of a REGISTER — RFC 3261 §10.3 steps 6 and 7: what is bound, how it is reached, for how long.
+
+use shared_auth::Identity;
+use shared_runtime::unix_millis;
+use shared_store::Binding;
+use sip_core::header::{Name, NameAddr};
+use sip_core::{Message, Uri};
+use sip_endpoint::{Flow, Transport};
+
+use super::outbound::Outbound;
+use crate::flow_token;
+use crate::server::Server;
+
+/// The binding that a contact makes, but for its end.
+pub(super) fn read(
+    server: &Server,
+    request: &Message,
+    flow: &Flow,
+    identity: &Identity,
+    contact: &NameAddr<'_>,
+    outbound: Outbound,
+) -> Result<Binding, Box<Message>> {
+    let refuse = |reason| Box::new(Message::response(request, 400, reason));
+    let Some(uri) = Uri::parse(contact.uri).filter(Uri::is_sip) else {
+        return Err(refuse("Contact Is Not A SIP URI"));
+    };
+    let is_aor = uri.headers.is_empty() && uri.user_unescaped() == identity.aor.local();
+    if uri.host.eq_ignore_ascii_case(&server.domain) && (uri.params.has("gr") || is_aor) {
+        // RFC 5627 §5.1: a contact that is the AOR, or a GRUU of it, would lead back here. With headers it is another
+        // URI (RFC 3261 §19.1.4), which RFC 4475 §3.3.14 wants bound.
+        return Err(Box::new(Message::response(request, 403, "Contact Leads Back Here")));
+    }
+    let instance = contact.params.value("+sip.instance").unwrap_or_default().to_owned();
+    let reg_id = match contact.params.value("reg-id").map(str::parse) {
+        None => None,
+        // RFC 5626 §11.1: neither 0 nor beyond 31 bits; §6: none without an instance.
+        Some(Ok(id @ 1..0x8000_0000)) => Some(id).filter(|_| outbound != Outbound::Ignored),
+        Some(_) => return Err(refuse("Bad reg-id")),
+    };
+    let key = match (instance.as_str(), reg_id) {
+        ("", _) => contact.uri.to_owned(),
+        (instance, reg_id) => format!("{instance} {}", reg_id.unwrap_or(0)),
+    };
+    let parameters: Vec<String> = contact
+        .params
+        .iter()
+        .filter(|(name, _)| {
+            !["expires", "q", "pub-gruu", "temp-gruu"].iter().any(|ours| name.eq_ignore_ascii_case(ours))
+        })
+        .map(|(name, value)| value.map_or(name.to_owned(), |value| format!("{name}=\"{value}\"")))
+        .collect();
+    Ok(Binding {
+        account: identity.account,
+        aor: identity.aor.clone(),
+        key,
+        contact: contact.uri.to_owned(),
+        instance,
+        reg_id,
+        parameters: parameters.join(";"),
+        path: request.elements(Name::Path).map(str::to_owned).collect(),
+        flow: flow_token::name(&way_to(server, request, flow, &uri, reg_id)),
+        received: (flow.transport != Transport::InProcess).then_some(flow.remote),
+        call_id: request.call_id().to_owned(),
+        cseq: request.cseq().map_or(0, |(number, _)| number),
+        q: preference(contact).ok_or_else(|| refuse("Bad q"))?,
+        expires: 0,
+        node: server.node.clone(),
+        user_agent: request
+            .value(Name::UserAgent)
+            .unwrap_or_default()
+            .chars()
+            .take(LONGEST_USER_AGENT)
+            .collect(),
+        updated: unix_millis(),
+    })
+}
+
+/// How a contact is reached from here. The flow that its REGISTER came by, if a NAT is in between or the client keeps the
+/// flow (RFC 5626); otherwise, over UDP, the address that the contact names (RFC 3261 §16.6, item 7), or its Path does.
+fn way_to(server: &Server, request: &Message, flow: &Flow, contact: &Uri<'_>, reg_id: Option<u32>) -> Flow {
+    let source = flow.remote.ip().to_canonical();
+    let path = request.elements(Name::Path).next().and_then(NameAddr::parse);
+    let path = path.and_then(|path| Uri::parse(path.uri));
+    let target = path.as_ref().unwrap_or(contact);
+    let is_direct = request.top_via().is_some_and(|via| {
+        via.port.unwrap_or(5060) == flow.remote.port() && address_of(via.host) == Some(source)
+    });
+    let is_udp = flow.transport == Transport::Udp
+        && !target.is_sips()
+        && target.transport().is_none_or(|transport| transport.eq_ignore_ascii_case("udp"));
+    if !is_udp || !is_direct || reg_id.is_some() || address_of(target.host) != Some(source) {
+        return *flow;
+    }
+    let remote = std::net::SocketAddr::new(flow.remote.ip(), target.port.unwrap_or(5060));
+    server.endpoint().flow(Transport::Udp, flow.id, remote).unwrap_or(*flow)
+}
+
+fn address_of(host: &str) -> Option<std::net::IpAddr> {
+    host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().ok().map(|ip| ip.to_canonical())
+}
+
+/// q in thousandths; 1.0 when it is not given (§10.2.1.2).
+fn preference(contact: &NameAddr<'_>) -> Option<u16> {
+    let Some(q) = contact.params.value("q") else { return Some(1_000) };
+    let q: f32 = q.parse().ok().filter(|q| (0.0..=1.0).contains(q))?;
+    Some((q * 1_000.0).round() as u16)
+}
+
+/// How many seconds a contact asks for, within our bounds; 0 removes it (§10.3, step 7).
+pub(super) fn lifetime(
+    server: &Server,
+    request: &Message,
+    contact: &NameAddr<'_>,
+) -> Result<i64, Box<Message>> {
+    let timers = &server.config.timers;
+    let (shortest, longest) = (timers.min_expires.as_secs() as i64, timers.max_expires.as_secs() as i64);
+    let asked = contact.params.value("expires").or_else(|| request.value(Name::Expires));
+    // §20.19: a value that is malformed counts as 3600.
+    let asked = asked.map_or(longest, |text| text.trim().parse::<u32>().map_or(DEFAULT_EXPIRES, i64::from));
+    if asked > 0 && asked < shortest {
+        let mut response = Message::response(request, 423, "");
+        response.push(Name::MinExpires, &shortest.to_string());
+        return Err(Box::new(response));
+    }
+    Ok(asked.min(longest))
+}
+
+/// Whether two contacts are equal as URIs.
+pub(super) fn is_same(one: &str, other: &str) -> bool {
+    one == other || Uri::parse(one).zip(Uri::parse(other)).is_some_and(|(one, other)| one.is_same(&other))
+}
+
+/// Seconds, for an Expires that cannot be read.
+const DEFAULT_EXPIRES: i64 = 3_600;
+/// Characters of a User-Agent that are kept.
+const LONGEST_USER_AGENT: usize = 200;

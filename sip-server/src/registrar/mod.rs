@@ -1,0 +1,176 @@
+//! Registrar — RFC 3261 §10.3 (steps 1 to 8), RFC 5626 §6 (outbound), RFC 5627 §5.1 (GRUU), RFC 3327 (Path), RFC 3608.
+//!
+//! In    a REGISTER, and who proved to have sent it.
+//! Out   200 with everything that is bound, once the change is durable; facts about what is bound and what is not.
+//! State bindings, in the store.
+//! Errors 403 for somebody else's AOR and for a registration by a third party, 439 for outbound through a proxy that lacks
+//! it, 404 for a domain that is not ours, 400 for what cannot be read, 420 for an
+//! extension that is required and not here, 423 below the shortest interval, 500 out of order, 503 without a store.
+//! Not here: push.
+
+mod answer;
+mod contact;
+mod outbound;
+
+use shared_auth::Identity;
+use shared_model::{Aor, BindingEvent, Spec};
+use shared_runtime::unix_millis;
+use shared_store::{Binding, BindingUpdate};
+use sip_core::header::{Name, NameAddr};
+use sip_core::{Message, Uri};
+use sip_endpoint::Flow;
+
+use crate::server::Server;
+
+/// RFC 3327.
+pub(crate) const PATH: Spec = Spec::rfc(3327).complete();
+/// RFC 3608.
+pub(crate) const SERVICE_ROUTE: Spec = Spec::rfc(3608).note("one route, as configured");
+/// RFC 3840.
+pub(crate) const CAPABILITIES: Spec =
+    Spec::rfc(3840).note("kept with the contact and told again; not searched by");
+/// RFC 5626.
+pub(crate) const OUTBOUND: Spec =
+    Spec::rfc(5626).note("registrar, authoritative proxy, keepalives; edge only as the first hop itself");
+/// RFC 5627.
+pub(crate) const GRUU: Spec = Spec::rfc(5627).note("public and temporary; no reg events of them");
+
+/// Carries out a REGISTER.
+pub(crate) async fn register(
+    server: &Server,
+    request: &Message,
+    flow: &Flow,
+    identity: &Identity,
+) -> Message {
+    update(server, request, flow, identity).await.unwrap_or_else(|refusal| *refusal)
+}
+
+async fn update(
+    server: &Server,
+    request: &Message,
+    flow: &Flow,
+    identity: &Identity,
+) -> Result<Message, Box<Message>> {
+    let refuse = |status, reason: &str| Box::new(Message::response(request, status, reason));
+    refuse_unknown_extensions(request)?;
+    let aor = address_of_record(request).ok_or_else(|| refuse(400, "Bad To"))?;
+    if aor != identity.aor {
+        return Err(refuse(403, "Not Your Address Of Record"));
+    }
+    if address_in(request, Name::From).is_none_or(|from| from != aor) {
+        return Err(refuse(403, "No Registration By Third Parties"));
+    }
+    let now = unix_millis();
+    let current = server
+        .store
+        .bindings
+        .by_aor(&aor, now)
+        .await
+        .map_err(|error| Box::new(answer::failure(request, &error)))?;
+    let contacts: Vec<&str> = request.elements(Name::Contact).collect();
+    let outbound = outbound::used(request).map_err(|status| refuse(status, ""))?;
+    let mut change = BindingUpdate {
+        call_id: request.call_id().to_owned(),
+        cseq: request.cseq().map_or(0, |(number, _)| number),
+        limit: server.config.contacts,
+        ..BindingUpdate::default()
+    };
+    if contacts.contains(&"*") {
+        if contacts.len() > 1 || request.value(Name::Expires).map(str::trim) != Some("0") {
+            return Err(refuse(400, "Contact * Needs Expires 0 And No Other Contact"));
+        }
+        change.remove_all = true;
+    }
+    for contact in contacts.into_iter().filter(|contact| *contact != "*") {
+        let contact = NameAddr::parse(contact).ok_or_else(|| refuse(400, "Bad Contact"))?;
+        let mut binding = contact::read(server, request, flow, identity, &contact, outbound)?;
+        // §10.3, step 7: contacts compare as URIs, so that an equal one in other words is the same binding.
+        if binding.instance.is_empty()
+            && let Some(same) = current
+                .iter()
+                .find(|old| old.instance.is_empty() && contact::is_same(&old.contact, contact.uri))
+        {
+            binding.key.clone_from(&same.key);
+        }
+        match contact::lifetime(server, request, &contact)? {
+            0 => change.remove.push(binding.key),
+            seconds => {
+                binding.expires = now + seconds * 1_000;
+                change.set.push(binding);
+            }
+        }
+    }
+    if change.set.len() > 1 && change.set.iter().any(|binding| binding.reg_id.is_some()) {
+        // RFC 5626 §6: one REGISTER registers one flow.
+        return Err(refuse(400, "More Than One Contact With reg-id"));
+    }
+    let is_change = change.remove_all || !change.set.is_empty() || !change.remove.is_empty();
+    let bindings = if is_change {
+        let committed = server
+            .store
+            .bindings
+            .commit(&aor, &change, now)
+            .await
+            .map_err(|error| Box::new(answer::failure(request, &error)))?;
+        tell(server, request, &change.set, &committed.removed, now);
+        if !change.set.is_empty() {
+            server.awaited.tell(&aor);
+        }
+        committed.bindings
+    } else {
+        current
+    };
+    server.metrics.registrations.inc();
+    Ok(answer::success(server, request, &bindings, outbound, now))
+}
+
+fn refuse_unknown_extensions(request: &Message) -> Result<(), Box<Message>> {
+    let unknown: Vec<&str> = request.elements(Name::Require).filter(|option| !is_known(option)).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let mut response = Message::response(request, 420, "");
+    response.push(Name::Unsupported, &unknown.join(", "));
+    Err(Box::new(response))
+}
+
+fn is_known(option: &str) -> bool {
+    EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(option))
+}
+
+fn supports(request: &Message, option: &str) -> bool {
+    request.elements(Name::Supported).any(|known| known.eq_ignore_ascii_case(option))
+}
+
+/// The AOR that To names (§10.3, step 5).
+pub(crate) fn address_of_record(request: &Message) -> Option<Aor> {
+    address_in(request, Name::To)
+}
+
+fn address_in(request: &Message, name: Name) -> Option<Aor> {
+    let address = NameAddr::parse(request.value(name)?)?;
+    let uri = Uri::parse(address.uri).filter(Uri::is_sip)?;
+    Aor::new(&uri.user_unescaped(), uri.host).ok()
+}
+
+fn tell(server: &Server, request: &Message, bound: &[Binding], removed: &[Binding], now: i64) {
+    for binding in bound {
+        let expires_seconds = u32::try_from((binding.expires - now) / 1_000).unwrap_or(0);
+        let (account, aor, contact) = (binding.account, binding.aor.clone(), binding.contact.clone());
+        server
+            .facts
+            .binding(request.call_id(), BindingEvent::Bound { account, aor, contact, expires_seconds });
+    }
+    for binding in removed {
+        tell_unbound(server, binding);
+    }
+}
+
+/// Says that a binding is gone.
+pub(crate) fn tell_unbound(server: &Server, binding: &Binding) {
+    let (account, aor, contact) = (binding.account, binding.aor.clone(), binding.contact.clone());
+    server.facts.binding(&binding.call_id, BindingEvent::Unbound { account, aor, contact });
+}
+
+/// What Require may ask for, and Supported tells.
+const EXTENSIONS: [&str; 3] = ["path", "outbound", "gruu"];
