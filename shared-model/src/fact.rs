@@ -102,7 +102,10 @@ pub enum LoginEvent {
 pub enum BindingEvent {
     /// A contact was bound or refreshed.
     Bound { account: AccountId, aor: Aor, contact: String, expires_seconds: u32 },
-    /// A contact is gone: unregistered, expired, or its connection closed.
+    /// The connection of a contact closed: it is bound still, and nothing reaches it until its device registers again,
+    /// which tells `Bound`.
+    Suspended { account: AccountId, aor: Aor, contact: String },
+    /// A contact is gone: unregistered or expired.
     Unbound { account: AccountId, aor: Aor, contact: String },
 }
 

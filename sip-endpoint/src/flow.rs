@@ -50,7 +50,7 @@ impl Transport {
     }
 
     /// Whether each of its flows is a connection.
-    pub(crate) fn is_stream(self) -> bool {
+    pub fn is_stream(self) -> bool {
         matches!(self, Self::Tcp | Self::Tls | Self::Ws | Self::Wss)
     }
 

@@ -23,6 +23,7 @@ mod registrar;
 mod routing;
 mod server;
 mod specs;
+mod suspension;
 
 pub use challenge::ChallengeRule;
 pub use config::{Config, KEYS, Redirect, TimerConfig};

@@ -29,6 +29,7 @@ use crate::labels::RequestSpan;
 use crate::location::Reach;
 use crate::metrics::Metrics;
 use crate::routing::{self, Decision};
+use crate::suspension::{self, Suspension};
 use crate::{caller, proxy, registrar};
 
 /// A domain whose requests go to another endpoint in this process.
@@ -91,6 +92,7 @@ pub(crate) struct Server {
     pub(crate) gruus: Gruus,
     pub(crate) dialogs: Dialogs,
     pub(crate) awaited: Awaited,
+    pub(crate) suspension: Suspension,
     /// One for each request that may be under way.
     places: Arc<Semaphore>,
     /// Names this process among those that wrote bindings.
@@ -113,6 +115,7 @@ impl SipServer {
             gruus: Gruus::new(&needs.auth.key_for("temporary GRUUs")),
             dialogs: Dialogs::default(),
             awaited: Awaited::default(),
+            suspension: Suspension::default(),
             places: Arc::new(Semaphore::new(needs.config.requests.clamp(1, Semaphore::MAX_PERMITS))),
             node: format!("{:016x}", shared_runtime::random()),
             is_tls_required: needs.tls.is_required(),
@@ -228,6 +231,11 @@ impl Application for Face {
     fn ack(&self, ack: Message, _flow: Flow) {
         let server = Arc::clone(&self.0);
         self.0.shutdown.spawn(async move { forward_ack(&server, ack).await });
+    }
+
+    fn flow_lost(&self, flow: Flow) {
+        let server = Arc::clone(&self.0);
+        self.0.shutdown.spawn(async move { suspension::suspend(&server, &flow).await });
     }
 
     fn stray(&self, mut response: Message, _flow: Flow) {

@@ -21,6 +21,7 @@ use sip_core::{Message, Uri};
 use sip_endpoint::Flow;
 
 use crate::server::Server;
+use crate::suspension;
 
 /// RFC 3327.
 pub(crate) const PATH: Spec = Spec::rfc(3327).complete();
@@ -106,6 +107,9 @@ async fn update(
     }
     let is_change = change.remove_all || !change.set.is_empty() || !change.remove.is_empty();
     let bindings = if is_change {
+        if !change.set.is_empty() {
+            server.suspension.bind(flow, &aor);
+        }
         let committed = server
             .store
             .bindings
@@ -115,6 +119,7 @@ async fn update(
         tell(server, request, &change.set, &committed.removed, now);
         if !change.set.is_empty() {
             server.awaited.tell(&aor);
+            suspension::check(server, flow).await;
         }
         committed.bindings
     } else {

@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
 
+mod line;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +12,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use bytes::Bytes;
 use shared_auth::{Auth, NewAccount, Profile};
 use shared_model::{Aor, Availability, BareJid, Fact, MayRing, Pending};
 use shared_runtime::Shutdown;
@@ -20,13 +21,14 @@ use shared_store::Store;
 use sip_core::Message;
 use sip_core::header::{AuthParams, Name};
 use sip_server::{Config, Needs, SipServer};
-use tokio::net::UdpSocket;
 use tokio::time::timeout;
+
+pub use line::Line;
 
 pub const DOMAIN: &str = "example.org";
 pub const PASSWORD: &str = "correct horse";
 /// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 static SERIAL: AtomicU32 = AtomicU32::new(0);
 
@@ -138,20 +140,23 @@ async fn start(domain: &str, store: Store, folder: PathBuf, sip: Config) -> Serv
 /// A phone on a socket of its own.
 pub struct Phone {
     pub name: String,
-    socket: UdpSocket,
+    line: Line,
     server: SocketAddr,
     serial: AtomicU32,
 }
 
 impl Phone {
     pub async fn new(name: &str, served: &Served) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        Self {
-            name: name.to_owned(),
-            socket,
-            server: served.server.bound().udp[0],
-            serial: AtomicU32::new(1),
-        }
+        Self::over(name, served, Line::udp(served.server.bound().udp[0]).await)
+    }
+
+    /// A phone on a connection of its own.
+    pub async fn over_tcp(name: &str, served: &Served) -> Self {
+        Self::over(name, served, Line::tcp(served.server.bound().tcp[0]).await)
+    }
+
+    pub fn over(name: &str, served: &Served, line: Line) -> Self {
+        Self { name: name.to_owned(), line, server: served.server.bound().udp[0], serial: AtomicU32::new(1) }
     }
 
     /// A phone that is registered.
@@ -162,7 +167,7 @@ impl Phone {
     }
 
     pub fn contact(&self) -> String {
-        format!("sip:{}@{}", self.name, self.socket.local_addr().unwrap())
+        format!("sip:{}@{}{}", self.name, self.line.local(), self.line.param())
     }
 
     /// Sends to another server from now on.
@@ -173,11 +178,16 @@ impl Phone {
     /// A request of this phone, outside any dialog.
     pub fn request(&self, method: &str, uri: &str, to: &str) -> Message {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
-        let at = self.socket.local_addr().unwrap();
+        let at = self.line.local();
         let mut request = Message::request(method, uri);
         request.push(
             Name::Via,
-            &format!("SIP/2.0/UDP {at};rport;branch=z9hG4bK{}{serial}{}", self.name, at.port()),
+            &format!(
+                "SIP/2.0/{} {at};rport;branch=z9hG4bK{}{serial}{}",
+                self.line.via(),
+                self.name,
+                at.port()
+            ),
         );
         request.push(Name::MaxForwards, "70");
         request.push(Name::From, &format!("<sip:{}@{DOMAIN}>;tag={}{serial}", self.name, self.name));
@@ -194,19 +204,17 @@ impl Phone {
     }
 
     pub async fn send_text(&self, text: &[u8]) {
-        self.socket.send_to(text, self.server).await.unwrap();
+        self.line.send(text, self.server).await;
     }
 
     /// The next message, 100 passed over.
     pub async fn receive(&self) -> Message {
-        let mut buffer = vec![0; 65_535];
         loop {
-            let length = timeout(PATIENCE, self.socket.recv(&mut buffer)).await.unwrap_or_else(|_| {
+            let bytes = timeout(PATIENCE, self.line.receive()).await.unwrap_or_else(|_| {
                 panic!("{} got nothing", self.name);
             });
             // The answer to a request without a CSeq has none either, and is read as far as it goes.
-            let message = Message::parse(Bytes::copy_from_slice(&buffer[..length.unwrap()]))
-                .unwrap_or_else(|malformed| *malformed.readable.unwrap());
+            let message = Message::parse(bytes).unwrap_or_else(|malformed| *malformed.readable.unwrap());
             if message.status() != 100 {
                 return message;
             }
