@@ -1,9 +1,10 @@
-//! What every service runs on: configuration, one TLS policy, listeners, the bus, shutdown, telemetry.
+//! What every service runs on: configuration, one TLS policy, listeners, HTTP both ways, the bus, shutdown, telemetry.
 //!
 //! Nothing here knows a word of SIP, XMPP or conferencing.
 
 pub mod bus;
 pub mod config;
+pub mod fetch;
 pub mod http;
 pub mod listen;
 mod redacted;
