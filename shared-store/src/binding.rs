@@ -19,6 +19,8 @@ pub trait Bindings: Send + Sync {
     async fn commit(&self, aor: &Aor, update: &BindingUpdate, now: i64) -> Result<Committed, StoreError>;
     /// The bindings of `aor` that are alive at `now`, by `q` downwards, newest first among equals.
     async fn by_aor(&self, aor: &Aor, now: i64) -> Result<Vec<Binding>, StoreError>;
+    /// At most `max` bindings that expire after `after` and not after `until`, the earliest first.
+    async fn ending(&self, after: i64, until: i64, max: usize) -> Result<Vec<Binding>, StoreError>;
     /// Removes at most `max` bindings that expired at or before `now`, and answers them.
     async fn expire(&self, now: i64, max: usize) -> Result<Vec<Binding>, StoreError>;
 }

@@ -91,6 +91,14 @@ pub async fn bindings(store: &Store) {
     assert_eq!(bindings.commit(&aor, &many, 0).await, Err(StoreError::TooMany(3)));
     assert_eq!(bindings.by_aor(&aor, 0).await.unwrap().len(), 2);
 
+    let ending = async |after, until, max| {
+        let ending = bindings.ending(after, until, max).await.unwrap();
+        ending.into_iter().map(|binding| binding.key).collect::<Vec<_>>()
+    };
+    assert_eq!(ending(49, 200, 10).await, ["desk", "phone"], "the earliest first");
+    assert_eq!(ending(0, 300, 1).await, ["desk"]);
+    assert_eq!(ending(50, 199, 10).await, Vec::<String>::new(), "after and not after");
+
     assert_eq!(bindings.by_aor(&aor, 50).await.unwrap().len(), 1);
     assert_eq!(bindings.expire(50, 10).await, Ok(vec![desk]));
     assert_eq!(bindings.expire(50, 10).await, Ok(Vec::new()));

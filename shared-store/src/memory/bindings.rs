@@ -31,6 +31,15 @@ impl crate::Bindings for Bindings {
         Ok(live)
     }
 
+    async fn ending(&self, after: i64, until: i64, max: usize) -> Result<Vec<Binding>, StoreError> {
+        let all = lock(&self.0);
+        let ends = |binding: &&Binding| binding.expires > after && binding.expires <= until;
+        let mut ending: Vec<Binding> = all.values().flatten().filter(ends).cloned().collect();
+        ending.sort_by_key(|binding| binding.expires);
+        ending.truncate(max);
+        Ok(ending)
+    }
+
     async fn expire(&self, now: i64, max: usize) -> Result<Vec<Binding>, StoreError> {
         let mut expired = Vec::new();
         let mut all = lock(&self.0);

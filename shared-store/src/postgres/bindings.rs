@@ -23,6 +23,13 @@ impl crate::Bindings for Bindings {
         Ok(live)
     }
 
+    async fn ending(&self, after: i64, until: i64, max: usize) -> Result<Vec<Binding>, StoreError> {
+        let sql = "SELECT body FROM binding WHERE expires > $1 AND expires <= $2 ORDER BY expires LIMIT $3";
+        let query = sqlx::query_scalar(sql).bind(after).bind(until).bind(limit(max));
+        let bodies: Vec<Vec<u8>> = query.fetch_all(&mut *self.0.reader().await?).await?;
+        bodies.iter().map(|body| read(body)).collect()
+    }
+
     async fn expire(&self, now: i64, max: usize) -> Result<Vec<Binding>, StoreError> {
         self.0.write(move |conn| Box::pin(async move { expire(conn, now, limit(max)).await })).await
     }

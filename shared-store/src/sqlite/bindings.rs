@@ -55,6 +55,10 @@ impl crate::Bindings for Bindings {
         self.opened().await?.0.live(aor, now)
     }
 
+    async fn ending(&self, after: i64, until: i64, max: usize) -> Result<Vec<Binding>, StoreError> {
+        self.opened().await?.0.ending(after, until, max)
+    }
+
     async fn expire(&self, now: i64, max: usize) -> Result<Vec<Binding>, StoreError> {
         let (index, journal) = self.opened().await?;
         let (expired, written) = index.expire(now, max, |rows| journal.push(rows))?;

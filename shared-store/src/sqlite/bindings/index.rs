@@ -48,6 +48,21 @@ impl Index {
         Ok(live)
     }
 
+    /// Bindings that end soon. Looks at each, but unpacks those alone.
+    pub(super) fn ending(&self, after: i64, until: i64, max: usize) -> Result<Vec<Binding>, StoreError> {
+        let mut ending = Vec::new();
+        for entry in &self.by_aor {
+            let ends = |body: &&Box<[u8]>| (after + 1..=until).contains(&packed::expires(body));
+            for body in entry.value().iter().filter(ends) {
+                let Ok(aor) = entry.key().parse::<Aor>() else { continue };
+                ending.push(packed::unpack(&aor, body)?);
+            }
+        }
+        ending.sort_by_key(|binding| binding.expires);
+        ending.truncate(max);
+        Ok(ending)
+    }
+
     /// Applies one REGISTER, and hands its rows over.
     pub(super) fn apply(
         &self,
