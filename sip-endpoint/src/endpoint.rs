@@ -170,6 +170,12 @@ impl Endpoint {
         self.inlet.wires.is_open(flow)
     }
 
+    /// How long nothing came by a connection, to the second: keepalives count. `None` for datagrams, and for what is
+    /// closed.
+    pub fn silence(&self, flow: &Flow) -> Option<std::time::Duration> {
+        flow.transport.is_stream().then(|| self.inlet.wires.connections.silence(flow.id))?
+    }
+
     /// The certificate that the peer of a flow showed, verified against `tls.client_ca`, or against the roots if we
     /// opened the connection. `None` if it showed none.
     pub fn peer_certificate(&self, flow: &Flow) -> Option<Arc<PeerCertificate>> {

@@ -8,7 +8,8 @@
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dashmap::DashMap;
@@ -30,6 +31,8 @@ pub(crate) struct Connections {
     next: AtomicU64,
     most: usize,
     most_from_network: usize,
+    /// What the times of entries count from.
+    born: Instant,
 }
 
 /// A connection as others see it.
@@ -42,6 +45,8 @@ pub(crate) struct Entry {
     pub(crate) host: Box<str>,
     /// The certificate that its peer showed, verified.
     pub(crate) certificate: Option<Arc<PeerCertificate>>,
+    /// When something came last, in seconds.
+    heard: AtomicU32,
     /// Addresses that its peer listens on, besides the one that it comes from.
     aliases: SmallVec<[SocketAddr; 1]>,
 }
@@ -49,7 +54,8 @@ pub(crate) struct Entry {
 impl Entry {
     pub(crate) fn new(flow: Flow, outbox: mpsc::Sender<Bytes>, host: &str) -> Self {
         let is_trusted = !host.is_empty();
-        Self { flow, outbox, is_trusted, host: host.into(), certificate: None, aliases: SmallVec::new() }
+        let (heard, aliases) = (AtomicU32::new(0), SmallVec::new());
+        Self { flow, outbox, is_trusted, host: host.into(), certificate: None, heard, aliases }
     }
 }
 
@@ -84,6 +90,7 @@ impl Connections {
             next: AtomicU64::new(1),
             most,
             most_from_network,
+            born: Instant::now(),
         }
     }
 
@@ -124,6 +131,7 @@ impl Connections {
 
     pub(crate) fn enter(&self, entry: Entry) {
         let flow = entry.flow;
+        entry.heard.store(self.seconds(), Ordering::Relaxed);
         self.entries.insert(flow.id, entry);
         self.by_peer.entry((flow.transport, flow.remote)).or_default().push(flow.id);
     }
@@ -166,6 +174,23 @@ impl Connections {
         if let Some(mut entry) = self.entries.get_mut(&id) {
             change(&mut entry);
         }
+    }
+
+    /// Something came by a connection.
+    pub(crate) fn heard(&self, id: u64) {
+        let now = self.seconds();
+        self.with(id, |entry| entry.heard.store(now, Ordering::Relaxed));
+    }
+
+    /// How long nothing came by a connection, to the second; `None` if it is closed.
+    pub(crate) fn silence(&self, id: u64) -> Option<Duration> {
+        let now = self.seconds();
+        let heard = self.with(id, |entry| entry.heard.load(Ordering::Relaxed))?;
+        Some(Duration::from_secs(now.saturating_sub(heard).into()))
+    }
+
+    fn seconds(&self) -> u32 {
+        u32::try_from(self.born.elapsed().as_secs()).unwrap_or(u32::MAX)
     }
 
     pub(crate) fn is_open(&self, id: u64) -> bool {

@@ -171,6 +171,7 @@ async fn read(
             return inlet.refuse(bytes, flow, status);
         }
         patience.heard(Instant::now(), !framer.buffer().is_empty());
+        inlet.wires.connections.heard(flow.id);
         if framer.buffer().is_empty() {
             // What was read lives on in its messages; an idle connection holds none of it.
             *framer.buffer() = BytesMut::new();

@@ -119,6 +119,7 @@ impl Connection {
     async fn take(&mut self, frame: Message, inlet: &Inlet) -> Result<(), End> {
         self.is_pinged = false;
         self.patience.heard(Instant::now(), false);
+        inlet.wires.connections.heard(self.opened.flow.id);
         let bytes = match frame {
             Message::Text(text) => Bytes::from(text),
             Message::Binary(bytes) => bytes,
