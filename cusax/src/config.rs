@@ -72,7 +72,7 @@ pub(crate) fn keys() -> Vec<Key> {
     [
         OWN_KEYS,
         tls::KEYS,
-        sip_server::KEYS,
+        &sip_server::keys(),
         xmpp_server::KEYS,
         conference::KEYS,
         shared_auth::KEYS,
@@ -181,6 +181,7 @@ fn faults(config: &Config) -> Vec<String> {
     if timers.min_expires > timers.max_expires {
         faults.push("`sip.timers.min_expires` is longer than `sip.timers.max_expires`".to_owned());
     }
+    faults.extend(config.sip.faults(&config.domain));
     faults
 }
 
@@ -282,6 +283,11 @@ mod tests {
             ("[tls]\ncertificate = \"/nowhere/c.pem\"\nkey = \"/dev/null\"", "cannot read /nowhere/c.pem"),
             ("[sip.timers]\nb = \"0s\"", "`sip.timers.b` is zero"),
             ("[sip.timers]\nmin_expires = \"2h\"", "is longer than"),
+            ("[sip.numbers]\ncountry = \"+33\"", "`sip.numbers.country`: `+33` is not digits"),
+            (
+                "[sip.numbers.extensions]\n112 = \"alice\"",
+                "`sip.numbers.extensions`: `112` is an emergency number",
+            ),
             ("[store]\nurl = \"mysql://x\"", "`store.url`: no store is called `mysql`"),
         ] {
             let faults = faults(&read(text).unwrap()).join("; ");

@@ -11,6 +11,7 @@ use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
 
 use crate::authenticate::{Asker, Door, prove};
+use crate::numbers::Dialled;
 use crate::server::Server;
 
 /// Who sent it: proved for users of our domains, nobody for others; our own endpoints are believed.
@@ -70,7 +71,7 @@ async fn is_own(server: &Server, from: &Uri<'_>, identity: &Identity) -> bool {
     if Aor::new(&user, identity.aor.domain()).is_ok_and(|aor| aor == identity.aor) {
         return true;
     }
-    let number: String = user.chars().filter(|c| !"-.() ".contains(*c)).collect();
+    let Dialled::Number(number) = server.plan.read(from) else { return false };
     // A store that does not answer proves nothing.
     let owner = server.auth.directory.by_number(&number).await.ok().flatten();
     owner.is_some_and(|owner| owner.account == identity.account)

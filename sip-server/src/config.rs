@@ -9,6 +9,7 @@ use sip_endpoint::{Limits, Transport};
 
 use crate::challenge::{ChallengePolicy, ChallengeRule};
 use crate::features::session_timer::Policy;
+use crate::numbers::{self, NumberConfig, Plan};
 
 /// `[sip]`: listeners, timers, bounds.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -52,6 +53,8 @@ pub struct Config {
     /// RFC 4028: the shortest session interval that is taken. Default `90s`.
     #[serde(with = "shared_runtime::config::duration")]
     pub min_session_expires: Duration,
+    /// How people dial.
+    pub numbers: NumberConfig,
 }
 
 /// What becomes of messages and presence, which are the XMPP half's (RFC 7081 §2).
@@ -82,6 +85,11 @@ impl Redirect {
 }
 
 impl Config {
+    /// What no type says: each fault names its key. `domain` is that of the addresses of record.
+    pub fn faults(&self, domain: &str) -> Vec<String> {
+        Plan::new(&self.numbers, domain).err().unwrap_or_default()
+    }
+
     /// Which challenges clients see.
     pub(crate) fn challenge_policy(&self) -> ChallengePolicy<'_> {
         ChallengePolicy { rules: &self.challenges, first_challenge_only: &self.first_challenge_only }
@@ -116,7 +124,12 @@ pub struct TimerConfig {
     pub max_expires: Duration,
 }
 
-/// Every key of `[sip]`.
+/// Every key of `[sip]` and of the tables in it.
+pub fn keys() -> Vec<Key> {
+    [KEYS, numbers::KEYS].concat()
+}
+
+/// Those of `[sip]` itself.
 pub const KEYS: &[Key] = &[
     Key::new("sip.udp", "[\"0.0.0.0:5060\"]", "UDP listeners"),
     Key::new("sip.tcp", "[\"0.0.0.0:5060\"]", "TCP listeners"),
@@ -234,6 +247,7 @@ impl Default for Config {
             redirect: Redirect::Follow,
             session_expires: Duration::from_secs(1_800),
             min_session_expires: Duration::from_secs(90),
+            numbers: NumberConfig::default(),
         }
     }
 }

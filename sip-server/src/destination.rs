@@ -1,4 +1,4 @@
-//! Where a URI leads — RFC 3261 §16.5: an endpoint of ours, devices of an account, or another domain.
+//! Where a URI leads — RFC 3261 §16.5: an endpoint of ours, devices of an account, a number, or another domain.
 //!
 //! In    a Request-URI, or the contact of a redirect, and whether who asks may go elsewhere.
 //! Out   branches in groups, and whose devices they are.
@@ -17,6 +17,7 @@ use sip_endpoint::{Flow, ResolveError};
 use crate::features::Destination;
 use crate::gruu::Device;
 use crate::location::{Branch, Way};
+use crate::numbers::Dialled;
 use crate::server::Server;
 
 /// Where a URI leads.
@@ -36,6 +37,8 @@ pub(crate) enum Nowhere {
     Nobody,
     /// The account has no device that can be reached.
     Offline,
+    /// Emergency services cannot be reached from here: whoever calls should try another way at once.
+    NoEmergency,
     /// The host has no address.
     HostNotFound,
     /// No listener of ours can reach it.
@@ -53,6 +56,7 @@ impl Nowhere {
             Self::NoRelaying => (403, "No Relaying"),
             Self::Nobody => (404, ""),
             Self::Offline => (480, ""),
+            Self::NoEmergency => (404, "No Emergency Services Here"),
             Self::HostNotFound => (404, "Host Not Found"),
             Self::NoWay => (503, "No Way There"),
             Self::Unreadable => (400, "Bad Route"),
@@ -76,23 +80,57 @@ pub(crate) async fn find(server: &Server, uri: &Uri<'_>, is_trusted: bool) -> Re
     if let Some(flow) = server.hosted(uri.host) {
         return Ok(Found::along(flow, Destination::Trusted));
     }
-    let device = uri.params.has("gr").then(|| server.gruus.read(uri)).flatten();
-    let account = if uri.is_tel() {
-        let number: String = uri.user.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
-        server.auth.directory.by_number(&number).await?
-    } else if !server.is_our_host(uri) {
+    if uri.is_sip() && !server.is_our_host(uri) {
         if is_trusted {
             let branch = towards(server, uri, Destination::Foreign).await?;
             return Ok(Found { groups: vec![vec![branch]], callee: None });
         }
         return Err(Nowhere::NoRelaying);
-    } else if let Some(Device::Temporary(account, ..)) = &device {
-        server.auth.directory.by_id(*account).await?
-    } else {
-        account_of(server, uri).await?
-    };
+    }
+    let device = uri.params.has("gr").then(|| server.gruus.read(uri)).flatten();
+    if let Some(Device::Temporary(account, ..)) = &device {
+        let account = server.auth.directory.by_id(*account).await?;
+        return at_devices(server, account, device.as_ref()).await;
+    }
+    by_user(server, uri, device.as_ref()).await
+}
+
+/// Whom the user part names: an account, or what the number plan makes of it. Emergency numbers are nobody's name.
+async fn by_user(server: &Server, uri: &Uri<'_>, device: Option<&Device>) -> Result<Found, Nowhere> {
+    let dialled = server.plan.read(uri);
+    if !matches!(dialled, Dialled::Emergency(_))
+        && let Some(account) = by_aor(server, uri).await?
+    {
+        return at_devices(server, Some(account), device).await;
+    }
+    match dialled {
+        Dialled::Name => Err(Nowhere::Nobody),
+        Dialled::Ours(address) => ours(server, &address).await,
+        Dialled::Number(number) => {
+            at_devices(server, server.auth.directory.by_number(&number).await?, device).await
+        }
+        Dialled::Emergency(_) => Err(Nowhere::NoEmergency),
+    }
+}
+
+/// An account or a room that the number plan names.
+async fn ours(server: &Server, address: &str) -> Result<Found, Nowhere> {
+    let uri = Uri::parse(address).ok_or(Nowhere::Nobody)?;
+    if let Some(flow) = server.hosted(uri.host) {
+        let branch = Branch { uri: Some(address.to_owned()), ..Branch::along(flow, Destination::Trusted) };
+        return Ok(Found { groups: vec![vec![branch]], callee: None });
+    }
+    let account = if server.is_our_host(&uri) { by_aor(server, &uri).await? } else { None };
+    at_devices(server, account, None).await
+}
+
+async fn at_devices(
+    server: &Server,
+    account: Option<AccountCard>,
+    device: Option<&Device>,
+) -> Result<Found, Nowhere> {
     let callee = Arc::new(account.filter(|account| account.enabled).ok_or(Nowhere::Nobody)?);
-    let groups = server.reach().find(&callee, device.as_ref(), unix_millis()).await?;
+    let groups = server.reach().find(&callee, device, unix_millis()).await?;
     if groups.is_empty() { Err(Nowhere::Offline) } else { Ok(Found { groups, callee: Some(callee) }) }
 }
 
@@ -128,16 +166,26 @@ pub(crate) fn in_rounds(groups: Vec<Vec<Branch>>, breadth: usize) -> VecDeque<Ve
     rounds
 }
 
-/// An account by the user part of a SIP URI: an AOR, or one of its numbers.
+/// An account by the user part of a SIP URI: an AOR, one of its numbers, or an extension.
 pub(crate) async fn account_of(server: &Server, uri: &Uri<'_>) -> Result<Option<AccountCard>, StoreError> {
-    let user = uri.user_unescaped();
-    if let Ok(aor) = Aor::new(&user, &server.domain)
-        && let Some(account) = server.auth.directory.by_aor(&aor).await?
-    {
+    if let Some(account) = by_aor(server, uri).await? {
         return Ok(Some(account));
     }
-    let number: String = user.chars().filter(|c| !"-.() ".contains(*c)).collect();
-    if number.starts_with('+') { server.auth.directory.by_number(&number).await } else { Ok(None) }
+    match server.plan.read(uri) {
+        Dialled::Number(number) => server.auth.directory.by_number(&number).await,
+        Dialled::Ours(address) => match Uri::parse(&address).filter(|uri| server.is_our_host(uri)) {
+            Some(uri) => by_aor(server, &uri).await,
+            None => Ok(None),
+        },
+        Dialled::Emergency(_) | Dialled::Name => Ok(None),
+    }
+}
+
+async fn by_aor(server: &Server, uri: &Uri<'_>) -> Result<Option<AccountCard>, StoreError> {
+    match Aor::new(&uri.user_unescaped(), &server.domain) {
+        Ok(aor) if uri.is_sip() => server.auth.directory.by_aor(&aor).await,
+        _ => Ok(None),
+    }
 }
 
 impl Found {

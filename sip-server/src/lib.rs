@@ -18,6 +18,7 @@ mod gruu;
 mod labels;
 mod location;
 mod metrics;
+pub mod numbers;
 mod proxy;
 mod registrar;
 mod routing;
@@ -26,6 +27,6 @@ mod specs;
 mod suspension;
 
 pub use challenge::ChallengeRule;
-pub use config::{Config, KEYS, Redirect, TimerConfig};
+pub use config::{Config, KEYS, Redirect, TimerConfig, keys};
 pub use server::{Hosted, Needs, SipServer, StartError};
 pub use specs::SPECS;

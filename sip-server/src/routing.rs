@@ -21,6 +21,7 @@ use crate::destination::{self, Found, Nowhere};
 use crate::features::{Destination, chat, privacy, session_timer};
 use crate::flow_token::Named;
 use crate::location::Branch;
+use crate::numbers::sos;
 use crate::server::Server;
 
 /// What becomes of a request.
@@ -65,7 +66,7 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
     let call_id = request.call_id().to_owned();
     let tokens = pop_routes(request, |uri| is_ours(server, uri, &call_id));
     let Some(uri) = Uri::parse(request.uri()) else { return Err(answer(request, 400, "Bad Request-URI")) };
-    if !uri.is_sip() && !uri.is_tel() {
+    if !uri.is_sip() && !uri.is_tel() && sos(&uri).is_none() {
         return Err(answer(request, 416, ""));
     }
     if !uri.headers.is_empty() {

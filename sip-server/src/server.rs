@@ -28,6 +28,7 @@ use crate::gruu::Gruus;
 use crate::labels::RequestSpan;
 use crate::location::Reach;
 use crate::metrics::Metrics;
+use crate::numbers::Plan;
 use crate::routing::{self, Decision};
 use crate::suspension::{self, Suspension};
 use crate::{caller, proxy, registrar};
@@ -70,6 +71,9 @@ pub enum StartError {
     /// A listener could not be bound.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// What `[sip]` says cannot be meant.
+    #[error("{0}")]
+    Config(String),
     /// A metric is registered twice.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -91,6 +95,7 @@ pub(crate) struct Server {
     pub(crate) tokens: FlowTokens,
     pub(crate) gruus: Gruus,
     pub(crate) dialogs: Dialogs,
+    pub(crate) plan: Plan,
     pub(crate) awaited: Awaited,
     pub(crate) suspension: Suspension,
     /// One for each request that may be under way.
@@ -109,7 +114,10 @@ impl SipServer {
     pub async fn start(needs: Needs<'_>) -> Result<Self, StartError> {
         let (hosted, ports): (Vec<_>, Vec<_>) =
             needs.hosted.into_iter().map(|hosted| (hosted.domain, hosted.port)).unzip();
+        let plan = Plan::new(&needs.config.numbers, &needs.domain)
+            .map_err(|faults| StartError::Config(faults.join("; ")))?;
         let server = Arc::new(Server {
+            plan,
             metrics: Metrics::new(needs.registry)?,
             tokens: FlowTokens::new(&needs.auth.key_for("flow tokens")),
             gruus: Gruus::new(&needs.auth.key_for("temporary GRUUs")),
