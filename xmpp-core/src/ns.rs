@@ -72,3 +72,5 @@ pub const RSM: &str = "http://jabber.org/protocol/rsm";
 pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 /// Message processing hints (XEP-0334).
 pub const HINTS: &str = "urn:xmpp:hints";
+/// Stream management (XEP-0198).
+pub const SM: &str = "urn:xmpp:sm:3";

@@ -2,6 +2,7 @@
 
 mod error;
 mod header;
+pub mod management;
 mod negotiation;
 
 pub use error::{StreamCondition, StreamError};

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use shared_auth::Identity;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -21,11 +22,11 @@ use xmpp_core::stream::{
     CLOSE, Negotiation, Offer, Request, SaslFailure, StreamCondition, StreamError, print_header,
 };
 use xmpp_core::xml::{Framer, Limits};
-use xmpp_core::{Jid, Stanza};
+use xmpp_core::{ErrorKind, Jid, Stanza};
 
 use crate::labels::StreamSpan;
 use crate::server::Server;
-use crate::session;
+use crate::session::{self, Login, Takeover, Transport};
 use sasl::{Binding, Exchange, Step};
 
 /// When TLS begins.
@@ -41,15 +42,12 @@ pub(crate) enum Security {
 pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
-/// A proven stream whose resource is about to be bound.
-pub(crate) struct Login {
-    pub(crate) io: Box<dyn Io>,
-    pub(crate) framer: Framer,
-    pub(crate) negotiation: Negotiation,
-    pub(crate) identity: Identity,
-    pub(crate) request: Stanza,
-    pub(crate) jid: Jid,
-    pub(crate) stream: String,
+/// How a connection gets on after its client proved who it is.
+enum Proven {
+    /// With a resource of its own.
+    Bound(Box<Login>),
+    /// With a session that it had before.
+    Back(mpsc::Sender<Takeover>, Takeover),
 }
 
 /// Serves one connection to its end.
@@ -64,9 +62,15 @@ pub(crate) async fn serve(server: Arc<Server>, socket: TcpStream, peer: SocketAd
         },
     };
     server.metrics.unproven.dec();
-    if let Some(login) = login {
-        let span = StreamSpan { stream: &login.stream, account: login.identity.account }.open();
-        session::run(server, login).instrument(span).await;
+    match login {
+        Some(Proven::Bound(login)) => {
+            let span = StreamSpan { stream: &login.stream, account: login.identity.account }.open();
+            session::run(server, *login).instrument(span).await;
+        }
+        Some(Proven::Back(session, takeover)) => {
+            let _ = session.send(takeover).await; // it may end at this moment, and the client logs in anew
+        }
+        None => {}
     }
 }
 
@@ -90,6 +94,12 @@ impl Binding {
         let exporter = exporter.ok().filter(|_| is_13).map(|key| key.to_vec());
         Self { exporter, end_point: server.tls.server_end_point() }
     }
+}
+
+/// What a client asks for when it has proved who it is.
+enum Wish {
+    Bind { request: Stanza, jid: Jid },
+    Resume { session: mpsc::Sender<Takeover>, h: u32 },
 }
 
 struct Connection<'a> {
@@ -144,11 +154,21 @@ impl<'a> Connection<'a> {
     }
 
     /// Up to the bound resource; `None` when the stream ended before.
-    async fn log_in(mut self) -> Option<Login> {
+    async fn log_in(mut self) -> Option<Proven> {
         match self.negotiate().await {
-            Ok(Some((request, jid))) => {
+            Ok(Some(wish)) => {
                 let Self { io, framer, negotiation, identity, stream, .. } = self;
-                Some(Login { io, framer, negotiation, identity: identity?, request, jid, stream })
+                let transport = Transport { io, framer, negotiation };
+                Some(match wish {
+                    Wish::Bind { request, jid } => Proven::Bound(Box::new(Login {
+                        transport,
+                        identity: identity?,
+                        request,
+                        jid,
+                        stream,
+                    })),
+                    Wish::Resume { session, h } => Proven::Back(session, Takeover { transport, h }),
+                })
             }
             Ok(None) => None,
             Err(error) => {
@@ -168,7 +188,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    async fn negotiate(&mut self) -> Result<Option<(Stanza, Jid)>, StreamError> {
+    async fn negotiate(&mut self) -> Result<Option<Wish>, StreamError> {
         loop {
             while let Some(frame) = self.framer.next()? {
                 let id = self.server.new_id();
@@ -189,13 +209,22 @@ impl<'a> Connection<'a> {
                     }
                     Some(Request::Response(text)) => self.step(&text).await?,
                     Some(Request::Bind { request, resource }) => match self.choose(resource) {
-                        Ok(jid) => return Ok(Some((*request, jid))),
+                        Ok(jid) => return Ok(Some(Wish::Bind { request: *request, jid })),
                         Err(()) => {
-                            let error = xmpp_core::ErrorKind::BadRequest.into();
+                            let error = ErrorKind::BadRequest.into();
                             self.negotiation.unbound(&request, &error, &mut self.out);
                         }
                     },
-                    Some(Request::Stanza(..) | Request::Close) => {
+                    Some(Request::Resume { previd, h }) => {
+                        let account = self.identity.as_ref().map(|identity| identity.account);
+                        let account = account.ok_or(StreamCondition::NotAuthorized)?;
+                        if let Some(session) = self.server.resumables.find(&previd, account) {
+                            return Ok(Some(Wish::Resume { session, h }));
+                        }
+                        let handled = self.server.resumables.handled(&previd, account);
+                        self.negotiation.not_resumed(ErrorKind::ItemNotFound, handled, &mut self.out);
+                    }
+                    Some(Request::Stanza(..) | Request::Manage(_) | Request::Close) => {
                         self.out.push_str(CLOSE);
                         let _ = self.flush().await; // the peer asked to end
                         close(&mut self.io).await;

@@ -30,6 +30,11 @@ pub struct Config {
     pub resources: usize,
     /// Stanzas waiting for one client's socket; above, the client is cut off. Default 4096.
     pub outbox: usize,
+    /// Stanzas that one client may leave unacknowledged (XEP-0198); above, it is cut off. Default 5000.
+    pub unacked: usize,
+    /// How long a session whose connection was lost waits to be resumed. Default 5 min; 0 s means not at all.
+    #[serde(with = "duration")]
+    pub resume_timeout: Duration,
     /// Messages kept for an account that is away; above, the sender gets an error. Default 1000.
     pub offline: usize,
     /// Contacts of one account. Default 2000.
@@ -54,6 +59,8 @@ impl Default for Config {
             unproven_connections: 10_000,
             resources: 20,
             outbox: 4096,
+            unacked: 5000,
+            resume_timeout: Duration::from_secs(300),
             offline: 1000,
             contacts: 2000,
             room_history: 200,
@@ -78,6 +85,8 @@ pub const KEYS: &[Key] = &[
     Key::new("xmpp.unproven_connections", "10000", "connections before their login, at once"),
     Key::new("xmpp.resources", "20", "resources of one account"),
     Key::new("xmpp.outbox", "4096", "stanzas waiting for one client's socket; above, it is cut off"),
+    Key::new("xmpp.unacked", "5000", "stanzas that a client may leave unacknowledged; above, it is cut off"),
+    Key::new("xmpp.resume_timeout", "\"5m\"", "how long a session without connection waits to be resumed"),
     Key::new("xmpp.offline", "1000", "messages kept for an account that is away"),
     Key::new("xmpp.contacts", "2000", "contacts of one account"),
     Key::new("xmpp.room_history", "200", "messages of history that a room keeps at most"),
@@ -91,7 +100,7 @@ mod tests {
 
     #[test]
     fn every_key_has_the_default_that_it_says() {
-        assert_eq!(KEYS.len(), 14);
+        assert_eq!(KEYS.len(), 16);
         assert_eq!(Config::default().stanza_bytes, 262_144);
     }
 }

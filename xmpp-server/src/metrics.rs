@@ -11,6 +11,8 @@ pub(crate) struct Metrics {
     pub(crate) offline: IntCounter,
     pub(crate) stream_errors: IntCounter,
     pub(crate) rooms: IntGauge,
+    pub(crate) detached: IntGauge,
+    pub(crate) resumptions: IntCounter,
 }
 
 impl Metrics {
@@ -34,6 +36,11 @@ impl Metrics {
                 "messages kept for accounts that were away",
             )?,
             stream_errors: counter("xmpp_server_stream_errors_total", "streams ended with an error")?,
+            detached: gauge(
+                "xmpp_server_detached_sessions",
+                "sessions that lost their connection and may be resumed",
+            )?,
+            resumptions: counter("xmpp_server_resumptions_total", "sessions resumed on another connection")?,
             rooms: gauge("xmpp_server_rooms", "rooms that exist")?,
         })
     }

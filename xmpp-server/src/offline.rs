@@ -22,8 +22,15 @@ pub(crate) struct Offline {
     most: usize,
     /// Tells messages of one millisecond apart.
     serial: AtomicU32,
-    /// Accounts whose queue a session is being given, and since when.
-    given: DashMap<String, Instant>,
+    /// Accounts whose queue a session is being given.
+    given: DashMap<String, Giving>,
+}
+
+/// A queue that is being given.
+struct Giving {
+    since: Instant,
+    /// Somebody else wanted to give it meanwhile: there may be more in it than is being given.
+    is_more: bool,
 }
 
 impl Offline {
@@ -87,30 +94,31 @@ impl Offline {
         };
         let read = |entry: Entry| Some((entry.id, Stanza::parse(std::str::from_utf8(&entry.body).ok()?)?));
         let waiting: Vec<_> = page.entries.into_iter().filter_map(read).collect();
-        if waiting.is_empty() {
-            self.given.remove(owner);
+        if waiting.is_empty() && self.given.remove(owner).is_some_and(|(_, giving)| giving.is_more) {
+            return Box::pin(self.waiting(owner)).await; // something came since we looked
         }
         Ok(waiting)
     }
 
     fn begin_giving(&self, owner: &str) -> bool {
         let mut is_first = false;
-        let mut since = self.given.entry(owner.to_owned()).or_insert_with(|| {
+        let mut giving = self.given.entry(owner.to_owned()).or_insert_with(|| {
             is_first = true;
-            Instant::now()
+            Giving { since: Instant::now(), is_more: false }
         });
-        if !is_first && since.elapsed() >= GIVING {
-            *since = Instant::now();
+        if !is_first && giving.since.elapsed() >= GIVING {
+            giving.since = Instant::now();
             is_first = true;
         }
+        giving.is_more |= !is_first;
         is_first
     }
 
-    /// Messages that a socket took; nothing is being given any more.
-    pub(crate) async fn given(&self, owner: &str, ids: &[String]) -> Result<(), StoreError> {
+    /// Messages that a client has; nothing is being given any more. Whether there may be more to give.
+    pub(crate) async fn given(&self, owner: &str, ids: &[String]) -> Result<bool, StoreError> {
         let done = if ids.is_empty() { Ok(0) } else { self.archive.remove(&queue(owner), ids).await };
-        self.given.remove(owner);
-        done.map(drop)
+        let is_more = self.given.remove(owner).is_some_and(|(_, giving)| giving.is_more);
+        done.map(|_| is_more)
     }
 }
 

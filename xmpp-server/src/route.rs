@@ -106,25 +106,21 @@ async fn to_account_message(server: &Server, to: &Jid, message: Stanza) {
         }
     }
     if sent == Sent::No && !is_headline {
-        keep(server, to, &message).await;
+        keep(server, to, &message, unix_millis()).await;
     }
 }
 
-/// Keeps a message that nobody took for the next login; the sender is told when that cannot be.
-pub(crate) async fn keep(server: &Server, to: &Jid, message: &Stanza) {
+/// Keeps a message of that moment that nobody took for the next login; the sender is told when that cannot be.
+pub(crate) async fn keep(server: &Server, to: &Jid, message: &Stanza, since: i64) {
     let error = match server.account(to).await {
         Ok(None) => ErrorKind::ServiceUnavailable.into(), // §8.5.1
         Err(_) => ErrorKind::InternalServerError.into(),
         Ok(Some(_)) if !Offline::is_kept(message) => return,
-        Ok(Some(_)) => match server.offline.keep(to.bare_str(), message, unix_millis()).await {
+        Ok(Some(_)) => match server.offline.keep(to.bare_str(), message, since).await {
             Ok(()) => {
                 server.metrics.offline.inc();
                 // Somebody may have come online since we looked, and have been given what waited before this.
-                let is_willing =
-                    |s: &Session| s.presence.is_some() && s.priority >= 0 && s.end.borrow().is_none();
-                if let Some(session) = server.router.sessions(to.bare_str()).into_iter().find(is_willing) {
-                    crate::session::give_waiting(server, &session.jid, &session.outbox).await;
-                }
+                give_to_willing(server, to).await;
                 return;
             }
             Err(StoreError::TooMany(_)) => ErrorKind::ServiceUnavailable.into(), // XEP-0160 §3, step 3
@@ -135,6 +131,14 @@ pub(crate) async fn keep(server: &Server, to: &Jid, message: &Stanza) {
         },
     };
     refuse(server, message, &error);
+}
+
+/// Gives what waits for an account to a resource that takes messages, if there is one.
+pub(crate) async fn give_to_willing(server: &Server, user: &Jid) {
+    let is_willing = |s: &Session| s.presence.is_some() && s.priority >= 0 && s.end.borrow().is_none();
+    if let Some(session) = server.router.sessions(user.bare_str()).into_iter().find(is_willing) {
+        crate::session::give_waiting(server, &session.jid, &session.outbox).await;
+    }
 }
 
 async fn to_account_presence(server: &Server, to: &Jid, stanza: Stanza) {

@@ -13,17 +13,36 @@ use dashmap::DashMap;
 use shared_model::AccountId;
 use tokio::sync::mpsc;
 use xmpp_core::stream::{StreamCondition, StreamError};
-use xmpp_core::{Jid, Stanza};
+use xmpp_core::{Jid, Kind, Stanza};
 
 /// What a session's writer gets.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     /// Ready for the wire.
     pub(crate) bytes: Bytes,
-    /// The message itself, if it must not be lost when the writer fails.
-    pub(crate) keep: Option<Box<Stanza>>,
-    /// The id under which the message waited, if it did; it is forgotten when the socket took it.
-    pub(crate) waited: Option<String>,
+    pub(crate) what: What,
+}
+
+/// What becomes of something when the client does not get it.
+#[derive(Debug)]
+pub(crate) enum What {
+    /// Words of the stream itself. They are not stanzas, and nobody counts them.
+    Words,
+    /// `<enabled/>`: from here on stanzas are counted (XEP-0198 §4).
+    Enabled,
+    /// A stanza that is of the moment.
+    Fleeting,
+    /// A stanza that somebody waits for, or that goes elsewhere.
+    Kept(Box<Stanza>),
+    /// A message that waited under this id. It is forgotten when the client has it.
+    Waited(String),
+}
+
+impl Outgoing {
+    /// Words of the stream itself.
+    pub(crate) fn words(text: String) -> Self {
+        Self { bytes: text.into(), what: What::Words }
+    }
 }
 
 /// What ends a session from outside.
@@ -147,13 +166,30 @@ impl Router {
 }
 
 impl Session {
-    /// Puts a stanza into the outbox.
+    /// A resource that has just been bound.
+    pub(crate) fn new(
+        jid: Jid,
+        account: AccountId,
+        serial: u64,
+        outbox: mpsc::Sender<Outgoing>,
+        end: Arc<End>,
+    ) -> Self {
+        Self { jid, account, serial, outbox, end, presence: None, priority: 0, is_interested: false }
+    }
+
+    /// Puts a stanza into the outbox. What the client does not get of it goes elsewhere, or back.
     pub(crate) fn push(&self, stanza: &Stanza) -> Sent {
-        let is_kept = stanza.kind == xmpp_core::Kind::Message
-            && !stanza.is_type("error")
-            && !stanza.is_type("groupchat");
-        let keep = is_kept.then(|| Box::new(stanza.clone()));
-        match self.outbox.try_send(Outgoing { bytes: stanza.to_bytes(), keep, waited: None }) {
+        let is_kept = match stanza.kind {
+            Kind::Message => !stanza.is_type("error") && !stanza.is_type("groupchat"),
+            Kind::Iq => stanza.is_type("get") || stanza.is_type("set"),
+            Kind::Presence => false,
+        };
+        let what = if is_kept { What::Kept(Box::new(stanza.clone())) } else { What::Fleeting };
+        self.put(Outgoing { bytes: stanza.to_bytes(), what })
+    }
+
+    fn put(&self, outgoing: Outgoing) -> Sent {
+        match self.outbox.try_send(outgoing) {
             Ok(()) => Sent::Yes,
             Err(mpsc::error::TrySendError::Closed(_)) => Sent::No,
             Err(mpsc::error::TrySendError::Full(_)) => {
@@ -173,19 +209,7 @@ mod tests {
         let (outbox, inbox) = mpsc::channel(1);
         let end = Arc::new(tokio::sync::watch::Sender::new(None));
         let jid = jid.parse().unwrap();
-        (
-            Session {
-                jid,
-                account: AccountId(1),
-                serial,
-                outbox,
-                end,
-                presence: None,
-                priority: 0,
-                is_interested: false,
-            },
-            inbox,
-        )
+        (Session::new(jid, AccountId(1), serial, outbox, end), inbox)
     }
 
     #[test]

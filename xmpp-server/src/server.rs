@@ -24,6 +24,7 @@ use crate::muc::Rooms;
 use crate::offline::Offline;
 use crate::roster::Rosters;
 use crate::router::Router;
+use crate::session::Resumables;
 use crate::{Config, c2s};
 
 /// What the server is given by whoever starts it.
@@ -85,6 +86,7 @@ pub(crate) struct Server {
     pub(crate) bus: Bus<Fact>,
     pub(crate) shutdown: Shutdown,
     pub(crate) router: Router,
+    pub(crate) resumables: Resumables,
     pub(crate) rosters: Rosters,
     pub(crate) offline: Offline,
     pub(crate) rooms: Arc<Rooms>,
@@ -110,6 +112,7 @@ impl XmppServer {
             offline: Offline::new(Arc::clone(&store.archive), config.offline),
             rooms: Arc::new(Rooms::new(this.clone(), &rooms_domain, &store, &config)),
             router: Router::default(),
+            resumables: Resumables::default(),
             calls: OnceLock::new(),
             started: Instant::now(),
             serial: AtomicU64::new(1),

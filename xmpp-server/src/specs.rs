@@ -14,6 +14,7 @@ const STREAMS: &[Spec] = &[
     Spec::xep(82, "1.1.1").complete(),
     Spec::xep(128, "1.0.1").complete(),
     Spec::xep(160, "1.0.1").complete(),
+    crate::session::MANAGEMENT,
     Spec::xep(203, "2.0").complete(),
     Spec::xep(249, "1.2").complete(),
     Spec::xep(317, "0.2").note("hats of the room's call, given by the room alone"),

@@ -69,17 +69,25 @@ pub struct StanzaError {
     pub kind: ErrorKind,
     /// What a person may read; possibly empty.
     pub text: String,
+    /// What an extension says beside the condition (§8.3.4).
+    pub application: Option<Box<Element>>,
 }
 
 impl StanzaError {
     /// A condition without words.
     pub fn new(kind: ErrorKind) -> Self {
-        Self { kind, text: String::new() }
+        Self::because(kind, "")
     }
 
     /// A condition that says why.
     pub fn because(kind: ErrorKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into() }
+        Self { kind, text: text.into(), application: None }
+    }
+
+    /// The same with what an extension says.
+    #[must_use]
+    pub fn with(self, application: Element) -> Self {
+        Self { application: Some(Box::new(application)), ..self }
     }
 
     /// The `<error/>` of the content namespace.
@@ -87,6 +95,7 @@ impl StanzaError {
         let error = Element::new("error", ns::CLIENT)
             .with("type", self.kind.type_())
             .child(Element::new(self.kind.as_str(), ns::STANZAS));
+        let error = error.children_from(self.application.as_deref().cloned());
         if self.text.is_empty() {
             return error;
         }

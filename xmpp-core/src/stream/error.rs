@@ -1,5 +1,6 @@
 //! Stream errors — RFC 6120 §4.9: always the last thing on a stream.
 
+use super::management::TooHigh;
 use crate::ns;
 use crate::stanza::ParseError;
 use crate::xml::{Element, XmlError};
@@ -48,6 +49,8 @@ conditions! {
     RestrictedXml = "restricted-xml";
     /// §4.9.3.20: the server stops.
     SystemShutdown = "system-shutdown";
+    /// §4.9.3.21: what another element beside it says.
+    UndefinedCondition = "undefined-condition";
     /// §4.9.3.22: not UTF-8.
     UnsupportedEncoding = "unsupported-encoding";
     /// §4.9.3.24: a first-level element that is not understood.
@@ -63,12 +66,14 @@ pub struct StreamError {
     pub condition: StreamCondition,
     /// What a person may read; possibly empty.
     pub text: String,
+    /// What an extension says beside the condition (§4.9.4).
+    pub application: Option<Box<Element>>,
 }
 
 impl StreamError {
     /// A condition that says why.
     pub fn because(condition: StreamCondition, text: impl Into<String>) -> Self {
-        Self { condition, text: text.into() }
+        Self { condition, text: text.into(), application: None }
     }
 
     /// Prints `<stream:error/>`; the end of the stream follows ([`super::CLOSE`]).
@@ -78,6 +83,9 @@ impl StreamError {
         if !self.text.is_empty() {
             Element::new("text", ns::STREAMS).text_node(self.text.clone()).print(ns::CLIENT, &mut out);
         }
+        if let Some(application) = &self.application {
+            application.print(ns::CLIENT, &mut out);
+        }
         out.push_str("</stream:error>");
         out
     }
@@ -85,7 +93,7 @@ impl StreamError {
 
 impl From<StreamCondition> for StreamError {
     fn from(condition: StreamCondition) -> Self {
-        Self { condition, text: String::new() }
+        Self::because(condition, "")
     }
 }
 
@@ -101,6 +109,16 @@ impl From<XmlError> for StreamError {
             XmlError::BadFormat(_) => StreamCondition::BadFormat,
         };
         Self::because(condition, error.to_string())
+    }
+}
+
+impl From<TooHigh> for StreamError {
+    /// XEP-0198 §6.
+    fn from(TooHigh { h, sent }: TooHigh) -> Self {
+        let application =
+            Element::new("handled-count-too-high", ns::SM).with("h", h).with("send-count", sent);
+        let text = format!("you acknowledged {h} stanzas, but only {sent} were sent");
+        Self { application: Some(Box::new(application)), ..Self::because(StreamCondition::UndefinedCondition, text) }
     }
 }
 

@@ -10,6 +10,7 @@
 //! Errors [`StreamError`] for everything out of order: a stanza before the proof is `not-authorized`.
 //! Not here: TLS, the mechanisms themselves, the choice of the resource.
 
+use super::management::{self, Command};
 use super::{StreamCondition, StreamError, print_header};
 use crate::jid::Jid;
 use crate::ns;
@@ -52,6 +53,15 @@ pub enum Request {
         /// The resource that was asked for.
         resource: Option<String>,
     },
+    /// Go on with an earlier stream (XEP-0198 §5) instead of binding, or [`Negotiation::not_resumed`].
+    Resume {
+        /// The earlier stream's id.
+        previd: String,
+        /// How many stanzas of ours the client has.
+        h: u32,
+    },
+    /// A command of stream management on a bound resource.
+    Manage(Command),
     /// A stanza of a bound resource, or why it is to be answered with an error.
     Stanza(Box<Stanza>, Option<StanzaError>),
     /// The peer ends the stream.
@@ -140,6 +150,7 @@ impl Negotiation {
             Frame::Open(head) => self.open(&head, id, out).map(|()| None),
             Frame::Close => Ok(Some(Request::Close)),
             Frame::Element(head, content) => match self.phase {
+                _ if head.ns == ns::SM => Ok(self.manage(&head, out)),
                 Phase::Choose => self.choose(&head, &content, out),
                 Phase::Proof => self.proof(&head, &content, out),
                 Phase::Bind | Phase::Binding | Phase::Bound => self.stanza(&head, content, out),
@@ -180,6 +191,7 @@ impl Negotiation {
             features.push(Element::new("bind", ns::BIND));
             // RFC 6121 appendix E: old clients ask for a session; `optional` tells the others not to.
             features.push(Element::new("session", ns::SESSION).child(Element::new("optional", ns::SESSION)));
+            features.push(Element::new("sm", ns::SM));
             features.push(Element::new("ver", ns::ROSTER_VERSIONING));
             features.push(Element::new("sub", ns::PRE_APPROVAL));
         } else {
@@ -310,6 +322,34 @@ impl Negotiation {
         self.phase = Phase::Binding;
         let resource = bind.text_of("resource").filter(|resource| !resource.is_empty());
         Ok(Some(Request::Bind { request: stanza, resource }))
+    }
+
+    /// XEP-0198 §3: a stream is managed once its resource is bound, and resumed instead of binding one.
+    fn manage(&mut self, head: &Head, out: &mut String) -> Option<Request> {
+        let why = match (self.phase, Command::parse(head)) {
+            (Phase::Bind, Ok(Command::Resume { previd, h })) => {
+                self.phase = Phase::Binding;
+                return Some(Request::Resume { previd, h });
+            }
+            (Phase::Bound, Ok(command)) if !matches!(command, Command::Resume { .. }) => {
+                return Some(Request::Manage(command));
+            }
+            (_, Ok(_)) => ErrorKind::UnexpectedRequest,
+            (_, Err(why)) => why,
+        };
+        management::failed(why, None).print(ns::CLIENT, out);
+        None
+    }
+
+    /// The earlier stream goes on in this one.
+    pub fn resumed(&mut self) {
+        self.phase = Phase::Bound;
+    }
+
+    /// The earlier stream cannot go on: prints why; a resource may be bound now (XEP-0198 §5).
+    pub fn not_resumed(&mut self, why: ErrorKind, h: Option<u32>, out: &mut String) {
+        management::failed(why, h).print(ns::CLIENT, out);
+        self.phase = Phase::Bind;
     }
 
     /// TLS holds: what is offered now is this, and a new header is expected.

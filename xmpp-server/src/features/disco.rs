@@ -15,7 +15,7 @@ const SPEC: Spec = Spec::xep(30, "2.5.0").complete();
 
 pub(super) const INFO: Feature = Feature {
     specs: &[SPEC],
-    takes: ("query", ns::DISCO_INFO),
+    takes: &[("query", ns::DISCO_INFO)],
     server: &[ns::DISCO_INFO],
     account: &[ns::DISCO_INFO],
     answer: |server, request| Box::pin(info(server, request)),
@@ -23,7 +23,7 @@ pub(super) const INFO: Feature = Feature {
 
 pub(super) const ITEMS: Feature = Feature {
     specs: &[],
-    takes: ("query", ns::DISCO_ITEMS),
+    takes: &[("query", ns::DISCO_ITEMS)],
     server: &[ns::DISCO_ITEMS],
     account: &[ns::DISCO_ITEMS],
     answer: |server, request| Box::pin(list(server, request)),

@@ -11,7 +11,7 @@ const SPEC: Spec = Spec::xep(12, "2.0").note("uptime of the server");
 
 pub(super) const FEATURE: Feature = Feature {
     specs: &[SPEC],
-    takes: ("query", ns::LAST),
+    takes: &[("query", ns::LAST)],
     server: &[ns::LAST],
     account: &[],
     answer: |server, request| {

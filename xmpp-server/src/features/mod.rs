@@ -69,8 +69,8 @@ pub(crate) type Answered = Result<Answer, StanzaError>;
 /// One line of the table.
 pub(crate) struct Feature {
     pub(crate) specs: &'static [Spec],
-    /// The payload's name and namespace.
-    takes: (&'static str, &'static str),
+    /// Names and namespaces of payloads.
+    takes: &'static [(&'static str, &'static str)],
     /// What disco says of the server, and of accounts.
     pub(crate) server: &'static [&'static str],
     pub(crate) account: &'static [&'static str],
@@ -133,7 +133,9 @@ async fn dispatch(server: &Server, request: &Request) -> Answered {
     {
         return Err(ErrorKind::ServiceUnavailable.into()); // RFC 6121 §8.5.1
     }
-    let found = FEATURES.iter().find(|feature| request.payload.is(feature.takes.0, feature.takes.1));
+    let found = FEATURES
+        .iter()
+        .find(|feature| feature.takes.iter().any(|(name, ns)| request.payload.is(name, ns)));
     match found {
         Some(feature) => (feature.answer)(server, request).await,
         None => Err(ErrorKind::ServiceUnavailable.into()),

@@ -11,7 +11,7 @@ const SPEC: Spec = Spec::xep(199, "2.0.1").complete();
 
 pub(super) const FEATURE: Feature = Feature {
     specs: &[SPEC],
-    takes: ("ping", ns::PING),
+    takes: &[("ping", ns::PING)],
     server: &[ns::PING],
     account: &[ns::PING],
     answer: |_, _| Box::pin(async { Ok(Answer::default()) }),

@@ -16,7 +16,7 @@ const SPEC: Spec = Spec::rfc(6121).complete();
 
 pub(super) const FEATURE: Feature = Feature {
     specs: &[SPEC],
-    takes: ("query", ns::ROSTER),
+    takes: &[("query", ns::ROSTER)],
     server: &[],
     account: &[],
     answer: |server, request| Box::pin(answer(server, request)),

@@ -8,7 +8,7 @@ use super::{Answer, Feature};
 
 pub(super) const FEATURE: Feature = Feature {
     specs: &[],
-    takes: ("session", ns::SESSION),
+    takes: &[("session", ns::SESSION)],
     server: &[],
     account: &[],
     answer: |_, _| Box::pin(async { Ok(Answer::default()) }),

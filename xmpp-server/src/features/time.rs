@@ -10,7 +10,7 @@ const SPEC: Spec = Spec::xep(202, "2.0").complete();
 
 pub(super) const FEATURE: Feature = Feature {
     specs: &[SPEC],
-    takes: ("time", ns::TIME),
+    takes: &[("time", ns::TIME)],
     server: &[ns::TIME],
     account: &[],
     answer: |_, request| Box::pin(async { answer(request, shared_runtime::unix_millis()) }),

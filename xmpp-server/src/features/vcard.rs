@@ -22,7 +22,7 @@ pub(super) const TEMP: Feature = Feature {
         Spec::rfc(7081)
             .note("tel in business cards, rooms that name their call, moderation that the call follows"),
     ],
-    takes: ("vCard", ns::VCARD_TEMP),
+    takes: &[("vCard", ns::VCARD_TEMP)],
     server: &[ns::VCARD_TEMP],
     account: &[ns::VCARD_TEMP],
     answer: |server, request| Box::pin(answer(server, request, Form::Temp)),
@@ -33,7 +33,7 @@ pub(super) const FOUR: Feature = Feature {
         Spec::xep(292, "0.12").note("over iq; not by PEP"),
         Spec::rfc(6351).note("the fields that both forms know"),
     ],
-    takes: ("vcard", ns::VCARD4),
+    takes: &[("vcard", ns::VCARD4)],
     server: &[],
     account: &[ns::VCARD4],
     answer: |server, request| Box::pin(answer(server, request, Form::Four)),

@@ -9,7 +9,7 @@ const SPEC: Spec = Spec::xep(92, "1.1").complete();
 
 pub(super) const FEATURE: Feature = Feature {
     specs: &[SPEC],
-    takes: ("query", ns::VERSION),
+    takes: &[("query", ns::VERSION)],
     server: &[ns::VERSION],
     account: &[],
     answer: |_, request| Box::pin(async { answer(request) }),

@@ -284,3 +284,32 @@ impl Client {
         own
     }
 }
+
+/// Stream management as a client does it.
+impl Client {
+    /// Enables it, resumable; the id of the session.
+    pub async fn manage(&mut self) -> String {
+        self.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>").await;
+        let enabled = self.expect(&["<enabled", "resume='true'"]).await;
+        enabled.split(" id='").nth(1).unwrap().split('\'').next().unwrap().to_owned()
+    }
+
+    /// Logs in and asks for an earlier session; the answer.
+    pub async fn resume(served: &Served, user: &str, id: &str, h: u32) -> (Self, String) {
+        let mut client = Self::connect(served).await;
+        client.authenticate(user, PASSWORD).await;
+        client.send(&format!("<resume xmlns='urn:xmpp:sm:3' previd='{id}' h='{h}'/>")).await;
+        let answer = client.next().await.unwrap_or_default();
+        (client, answer)
+    }
+
+    /// The next stanza; words of stream management are passed over.
+    pub async fn stanza(&mut self) -> Option<String> {
+        loop {
+            match self.next().await {
+                Some(text) if text.contains(" xmlns='urn:xmpp:sm:3'") && !text.starts_with("<message") => {}
+                other => return other,
+            }
+        }
+    }
+}

@@ -1,170 +1,32 @@
-//! A bound resource: its reading task, its writing task, and what ends them — RFC 6120 §4.4, RFC 6121 §4.
+//! What a bound client sends — RFC 6120 §8.1 (addresses), §10.3 (no `to`), RFC 6121 §4 (presence), XEP-0198 §4 (acks).
 //!
-//! In    stanzas of the client, one by one; stanzas for it, from the outbox.
-//! Out   routed stanzas; bytes.
-//! State the last presence, to whom presence was sent directly, and whether messages that waited were given.
-//! Errors stream errors. When the session ends for whatever reason, contacts learn that it is gone, and messages that
-//!        the socket did not take go where a message for somebody away goes.
+//! In    elements, one by one.
+//! Out   routed stanzas; answers in the outbox.
+//! State whether presence was sent and to whom directly, and whether messages that waited were given.
+//! Errors stream errors for what no client may send; all else is answered as a stanza.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use shared_model::{Correlation, Fact, SessionEvent};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, WriteHalf};
-use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
 use xmpp_core::payload::roster::Change;
-use xmpp_core::stream::{CLOSE, Negotiation, Request, StreamCondition, StreamError};
+use xmpp_core::stream::{Negotiation, Request, StreamCondition, StreamError};
 use xmpp_core::xml::Framer;
 use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError};
 
-use crate::c2s::{Io, Login, WRITE_PATIENCE, close, linger};
-use crate::router::{Outgoing, Session};
+use super::Ended;
+use super::managed::Managed;
+use crate::router::{Outgoing, What};
 use crate::server::Server;
 use crate::{features, presence, route};
 
-/// Binds the resource and serves it to its end.
-pub(crate) async fn run(server: Arc<Server>, login: Login) {
-    let Login { io, framer, mut negotiation, identity, request, jid, stream } = login;
-    let (mut reader, writer) = tokio::io::split(io);
-    let (outbox, inbox) = mpsc::channel(server.config.outbox.max(1));
-    let (end, mut ended) = watch::channel(None);
-    let serial = server.new_serial();
-    let session = Session {
-        jid: jid.clone(),
-        account: identity.account,
-        serial,
-        outbox: outbox.clone(),
-        end: Arc::new(end),
-        presence: None,
-        priority: 0,
-        is_interested: false,
-    };
-    let write = tokio::spawn(write(Arc::clone(&server), writer, inbox, jid.to_bare()));
-    let mut out = String::new();
-    if server.router.bind(session, server.config.resources).is_err() {
-        // RFC 6120 §7.6.2.1
-        negotiation.unbound(&request, &ErrorKind::ResourceConstraint.into(), &mut out);
-        let why =
-            StreamError::because(StreamCondition::ResourceConstraint, "too many resources of this account");
-        finish(outbox, write, Some(out + &why.print())).await;
-        return;
-    }
-    negotiation.bound(&request, &jid, &mut out);
-    let _ = outbox.send(raw(out)).await; // the writer's end is noticed below
-    server.metrics.sessions.inc();
-    let tell = |event| server.bus.publish(Fact::new(Correlation::of_stream(&stream), event));
-    let (account, bare, resource) =
-        (identity.account, identity.jid.clone(), jid.resource().unwrap_or("").to_owned());
-    tell(SessionEvent::Bound {
-        account,
-        jid: bare.clone(),
-        resource: resource.clone(),
-        stream: stream.clone(),
-    });
-    tracing::info!(how = identity.how.as_str(), "session bound");
-
-    let mut client = Client {
-        server: &server,
-        jid: jid.clone(),
-        serial,
-        outbox: outbox.clone(),
-        is_available: false,
-        is_given: false,
-        directed: HashSet::new(),
-        tell: &|available| {
-            let (jid, resource) = (bare.clone(), resource.clone());
-            tell(SessionEvent::PresenceChanged { account, jid, resource, available });
-        },
-    };
-    let why = tokio::select! {
-        why = client.read(&mut reader, framer, negotiation) => why,
-        () = outbox.closed() => None,
-        why = ended.wait_for(Option::is_some) => why.ok().and_then(|why| why.clone()),
-        () = server.shutdown.begun() => Some(StreamCondition::SystemShutdown.into()),
-    };
-    let is_replaced = !server.router.unbind(&jid, serial);
-    client.leave(is_replaced).await;
-    server.metrics.sessions.dec();
-    tell(SessionEvent::Ended {
-        account,
-        jid: bare.clone(),
-        resource: resource.clone(),
-        stream: stream.clone(),
-    });
-    if let Some(why) = &why {
-        server.metrics.stream_errors.inc();
-        tracing::debug!(condition = why.condition.as_str(), "session ended by us");
-    }
-    drop(client);
-    finish(outbox, write, why.map(|why| why.print())).await;
-    linger(&mut reader).await;
-}
-
-/// Sends the last words and waits for the writer.
-async fn finish(outbox: mpsc::Sender<Outgoing>, write: tokio::task::JoinHandle<()>, last: Option<String>) {
-    let last = last.unwrap_or_default() + CLOSE;
-    let _ = timeout(std::time::Duration::from_secs(1), outbox.send(raw(last))).await; // a full outbox has no last words
-    drop(outbox);
-    let _ = write.await; // it does not panic, and nobody cancels it
-}
-
-fn raw(text: String) -> Outgoing {
-    Outgoing { bytes: text.into(), keep: None, waited: None }
-}
-
-/// Empties the outbox into the socket, many stanzas a write. What the socket does not take is kept.
-async fn write(
-    server: Arc<Server>,
-    mut io: WriteHalf<Box<dyn Io>>,
-    mut inbox: mpsc::Receiver<Outgoing>,
-    user: Jid,
-) {
-    let mut batch: Vec<Outgoing> = Vec::new();
-    let mut buffer = Vec::new();
-    let mut is_broken = false;
-    while inbox.recv_many(&mut batch, 128).await > 0 {
-        buffer.clear();
-        for outgoing in &batch {
-            buffer.extend_from_slice(&outgoing.bytes);
-        }
-        let sent = timeout(WRITE_PATIENCE, async {
-            io.write_all(&buffer).await?;
-            io.flush().await
-        });
-        if !matches!(sent.await, Ok(Ok(()))) {
-            is_broken = true;
-            break;
-        }
-        let waited: Vec<String> = batch.drain(..).filter_map(|outgoing| outgoing.waited).collect();
-        if !waited.is_empty()
-            && let Err(error) = server.offline.given(user.as_str(), &waited).await
-        {
-            tracing::error!(%error, "messages that were given could not be forgotten");
-        }
-        buffer.shrink_to(16_384);
-    }
-    if is_broken {
-        inbox.close();
-        while let Some(outgoing) = inbox.recv().await {
-            batch.push(outgoing);
-        }
-        let had_waiting = batch.iter().any(|outgoing| outgoing.waited.is_some());
-        for message in batch.drain(..).filter(|o| o.waited.is_none()).filter_map(|o| o.keep) {
-            route::keep(&server, &user, &message).await;
-        }
-        if had_waiting {
-            let _ = server.offline.given(user.as_str(), &[]).await; // forgets nothing: they wait again
-        }
-    }
-    close(&mut io).await;
-}
-
-struct Client<'a> {
-    server: &'a Server,
+pub(super) struct Client<'a> {
+    server: &'a Arc<Server>,
     jid: Jid,
     serial: u64,
     outbox: mpsc::Sender<Outgoing>,
+    pub(super) managed: Managed,
     is_available: bool,
     is_given: bool,
     /// To whom presence was sent directly, and who must learn that it is gone (RFC 6121 §4.6).
@@ -172,14 +34,28 @@ struct Client<'a> {
     tell: &'a (dyn Fn(bool) + Send + Sync),
 }
 
-impl Client<'_> {
-    /// Takes stanzas until the stream ends; the error that ends it, if we end it.
-    async fn read(
+impl<'a> Client<'a> {
+    /// A client that has just bound its resource. `tell` publishes whether it is available.
+    pub(super) fn new(
+        server: &'a Arc<Server>,
+        jid: Jid,
+        serial: u64,
+        outbox: mpsc::Sender<Outgoing>,
+        managed: Managed,
+        tell: &'a (dyn Fn(bool) + Send + Sync),
+    ) -> Self {
+        let directed = HashSet::new();
+        Self { server, jid, serial, outbox, managed, is_available: false, is_given: false, directed, tell }
+    }
+
+    /// Takes elements until the stream ends, or something interrupts it between two of them.
+    pub(super) async fn read(
         &mut self,
         io: &mut (impl AsyncReadExt + Unpin),
-        mut framer: Framer,
-        mut negotiation: Negotiation,
-    ) -> Option<StreamError> {
+        framer: &mut Framer,
+        negotiation: &mut Negotiation,
+        mut interrupt: impl Future<Output = Ended> + Unpin,
+    ) -> Ended {
         let mut chunk = vec![0_u8; 4096];
         let mut out = String::new();
         loop {
@@ -187,22 +63,36 @@ impl Client<'_> {
                 let frame = match framer.next() {
                     Ok(Some(frame)) => frame,
                     Ok(None) => break,
-                    Err(error) => return Some(error.into()),
+                    Err(error) => return Ended::Because(error.into()),
                 };
-                match negotiation.handle(frame, "", &mut out) {
-                    Err(error) => return Some(error),
-                    Ok(Some(Request::Close)) => return None,
+                let request = negotiation.handle(frame, "", &mut out);
+                if !out.is_empty() {
+                    let _ = self.outbox.send(Outgoing::words(std::mem::take(&mut out))).await; // its end is noticed elsewhere
+                }
+                let taken = match request {
+                    Err(error) => Err(error),
+                    Ok(Some(Request::Close)) => return Ended::Closed,
+                    Ok(Some(Request::Manage(command))) => {
+                        self.managed.take(self.server, &self.jid, &self.outbox, command).await
+                    }
                     Ok(Some(Request::Stanza(stanza, wrong))) => {
                         self.server.metrics.stanzas.inc();
-                        if let Err(error) = self.take(*stanza, wrong).await {
-                            return Some(error);
-                        }
+                        let taken = self.take(*stanza, wrong).await;
+                        self.managed.count();
+                        taken
                     }
-                    Ok(_) => {}
+                    Ok(_) => Ok(()),
+                };
+                if let Err(error) = taken {
+                    return Ended::Because(error);
                 }
             }
-            match io.read(&mut chunk).await {
-                Ok(0) | Err(_) => return None,
+            let read = tokio::select! {
+                read = io.read(&mut chunk) => read,
+                ended = &mut interrupt => return ended,
+            };
+            match read {
+                Ok(0) | Err(_) => return Ended::Lost,
                 Ok(length) => framer.push(&chunk[..length]),
             }
         }
@@ -317,7 +207,7 @@ impl Client<'_> {
     }
 
     /// The stream ended. A session that was replaced leaves contacts to its successor, and rooms to nobody.
-    async fn leave(&mut self, is_replaced: bool) {
+    pub(super) async fn leave(&mut self, is_replaced: bool) {
         if is_replaced {
             self.is_available = false;
         }
@@ -330,7 +220,7 @@ pub(crate) async fn give_waiting(server: &Server, user: &Jid, outbox: &mpsc::Sen
     match server.offline.waiting(user.bare_str()).await {
         Ok(waiting) => {
             for (id, message) in waiting {
-                let outgoing = Outgoing { bytes: message.to_bytes(), keep: None, waited: Some(id) };
+                let outgoing = Outgoing { bytes: message.to_bytes(), what: What::Waited(id) };
                 if outbox.send(outgoing).await.is_err() {
                     let _ = server.offline.given(user.bare_str(), &[]).await; // forgets nothing: they wait again
                     return;
@@ -338,6 +228,19 @@ pub(crate) async fn give_waiting(server: &Server, user: &Jid, outbox: &mpsc::Sen
             }
         }
         Err(error) => tracing::error!(%error, "messages that wait could not be read"),
+    }
+}
+
+/// Forgets messages that a client has, and gives what came meanwhile.
+pub(super) async fn given(server: &Arc<Server>, user: &Jid, ids: &[String]) {
+    match server.offline.given(user.bare_str(), ids).await {
+        Ok(false) => {}
+        Ok(true) => {
+            // Not in the task of a writer, which would wait for itself if the outbox is full.
+            let (server, user) = (Arc::clone(server), user.clone());
+            tokio::spawn(async move { route::give_to_willing(&server, &user).await });
+        }
+        Err(error) => tracing::error!(%error, "messages that were given could not be forgotten"),
     }
 }
 

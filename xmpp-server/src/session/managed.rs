@@ -1,0 +1,135 @@
+//! The shell of stream management — XEP-0198 1.6.3, sections 3 to 6; the counters are [`xmpp_core::stream::management`]'s.
+//!
+//! In    commands of the client; stanzas of the client, counted when they are handled.
+//! Out   `<enabled/>`, `<a/>` and `<r/>` into the outbox; messages that waited are forgotten when they are acked.
+//! State how many stanzas were handled; under which id the session can be resumed, and for how long.
+//! Errors an ack of too much ends the stream; a second `<enable/>` is refused.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use shared_model::{AccountId, Spec};
+use tokio::sync::mpsc;
+use xmpp_core::stream::management::{self, Command, TooHigh, Unacked};
+use xmpp_core::stream::{StreamCondition, StreamError};
+use xmpp_core::{ErrorKind, Jid};
+
+use super::client::given;
+use super::outlet::Waiting;
+use super::resume::Takeover;
+use crate::router::{Outgoing, What};
+use crate::server::Server;
+
+pub(crate) const SPEC: Spec = Spec::xep(198, "1.6.3").complete();
+
+/// What is managed of one session.
+pub(super) struct Managed {
+    account: AccountId,
+    unacked: Arc<Mutex<Unacked<Waiting>>>,
+    takeover: mpsc::Sender<Takeover>,
+    /// Stanzas of the client that were handled since `<enable/>`; none before.
+    handled: Option<u32>,
+    /// The id of the session, and how long it may be without connection.
+    resumable: Option<(String, Duration)>,
+}
+
+impl Managed {
+    pub(super) fn new(
+        account: AccountId,
+        unacked: Arc<Mutex<Unacked<Waiting>>>,
+        takeover: mpsc::Sender<Takeover>,
+    ) -> Self {
+        Self { account, unacked, takeover, handled: None, resumable: None }
+    }
+
+    /// A stanza of the client was handled.
+    pub(super) fn count(&mut self) {
+        self.handled = self.handled.map(|handled| handled.wrapping_add(1));
+    }
+
+    pub(super) fn is_resumable(&self) -> bool {
+        self.resumable.is_some()
+    }
+
+    /// How long the session may be without connection.
+    pub(super) fn patience(&self) -> Duration {
+        self.resumable.as_ref().map_or(Duration::ZERO, |(_, patience)| *patience)
+    }
+
+    /// `<resumed/>`.
+    pub(super) fn resumed(&self) -> String {
+        let id = self.resumable.as_ref().map_or("", |(id, _)| id);
+        management::resumed(id, self.handled.unwrap_or_default())
+    }
+
+    /// The session ends, and cannot be resumed any more.
+    pub(super) fn end(&mut self, server: &Server) {
+        if let Some((id, _)) = self.resumable.take() {
+            server.resumables.end(&id, self.account, self.handled.unwrap_or_default());
+        }
+    }
+
+    /// Takes a command of the client.
+    pub(super) async fn take(
+        &mut self,
+        server: &Arc<Server>,
+        jid: &Jid,
+        outbox: &mpsc::Sender<Outgoing>,
+        command: Command,
+    ) -> Result<(), StreamError> {
+        let answer = match (command, self.handled) {
+            (Command::Enable { resume, max }, None) => self.enable(server, resume, max),
+            (Command::Ask, Some(handled)) => Outgoing::words(management::ack(handled)),
+            (Command::Ack(h), Some(_)) => {
+                self.acknowledge(server, jid, h).await?;
+                if !self.ask() {
+                    return Ok(());
+                }
+                Outgoing::words(management::ASK.to_owned())
+            }
+            // §3: a second `<enable/>`, or acks of what is not managed.
+            _ => {
+                let why = "stream management is enabled once, and before it is used";
+                let error = StreamError::because(StreamCondition::PolicyViolation, why);
+                let failed = management::failed(ErrorKind::UnexpectedRequest, None);
+                let mut text = String::new();
+                failed.print(xmpp_core::ns::CLIENT, &mut text);
+                let _ = outbox.send(Outgoing::words(text)).await; // the stream ends anyway
+                return if self.handled.is_some() { Err(error) } else { Ok(()) };
+            }
+        };
+        let _ = outbox.send(answer).await; // a writer that is gone ends the connection
+        Ok(())
+    }
+
+    fn enable(&mut self, server: &Server, resume: bool, max: Option<u32>) -> Outgoing {
+        self.handled = Some(0);
+        let most = server.config.resume_timeout;
+        let patience = max.map_or(most, |max| most.min(Duration::from_secs(max.into())));
+        if resume && !patience.is_zero() {
+            let id = server.new_id();
+            server.resumables.begin(&id, self.account, self.takeover.clone());
+            self.resumable = Some((id, patience));
+        }
+        let resumable = self.resumable.as_ref().map(|(id, patience)| (id.as_str(), patience.as_secs()));
+        Outgoing { bytes: management::enabled(resumable).into(), what: What::Enabled }
+    }
+
+    /// Takes an ack: what it sets free is done.
+    pub(super) async fn acknowledge(&self, server: &Arc<Server>, jid: &Jid, h: u32) -> Result<(), TooHigh> {
+        let free = self.unacked.lock().unwrap_or_else(PoisonError::into_inner).acknowledge(h)?;
+        let waited = |waiting: Waiting| match waiting.outgoing.what {
+            What::Waited(id) => Some(id),
+            _ => None,
+        };
+        let waited: Vec<String> = free.into_iter().filter_map(waited).collect();
+        if !waited.is_empty() {
+            given(server, jid, &waited).await;
+        }
+        Ok(())
+    }
+
+    fn ask(&self) -> bool {
+        self.unacked.lock().unwrap_or_else(PoisonError::into_inner).ask()
+    }
+}

@@ -1,0 +1,329 @@
+//! A bound resource, over one connection or several — RFC 6120 §4.4, XEP-0198 §5 (resumption), §7 (closure).
+//!
+//! ```text
+//! bound ─▶ served ─ clean end, error ────────────────────────────▶ left
+//!            │ ▲ └─ lost, not resumable ─────────────────────────▶ left
+//!            │ └─── <resume/> on another connection ─┐              ▲
+//!            └───── lost ──────────────────────▶ detached ─ time ──┘
+//! ```
+//!
+//! In    stanzas of the client ([`client`]); stanzas for it, from the outbox ([`outlet`]); other connections ([`resume`]).
+//! Out   routed stanzas; bytes.
+//! State what a stream knows of its client: presence, counters of stanzas, what was sent and not acked.
+//! Errors stream errors. When the session ends for whatever reason, contacts learn that it is gone, and stanzas that the
+//!        client did not get go where those for somebody away go.
+
+mod client;
+mod managed;
+mod outlet;
+mod resume;
+
+use std::sync::Arc;
+
+use shared_model::{Correlation, Fact, SessionEvent};
+use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use xmpp_core::Jid;
+use xmpp_core::stream::{CLOSE, Negotiation, StreamCondition, StreamError};
+use xmpp_core::xml::Framer;
+use xmpp_core::{ErrorKind, Stanza};
+
+pub(crate) use client::give_waiting;
+pub(crate) use managed::SPEC as MANAGEMENT;
+pub(crate) use resume::{Resumables, Takeover};
+
+use crate::c2s::{Io, close, linger};
+use crate::route;
+use crate::router::{Outgoing, Session, What};
+use crate::server::Server;
+use client::Client;
+use managed::Managed;
+use outlet::{Outlet, Until, Waiting};
+
+/// A connection whose client proved who it is, and what was read from it.
+pub(crate) struct Transport {
+    pub(crate) io: Box<dyn Io>,
+    pub(crate) framer: Framer,
+    pub(crate) negotiation: Negotiation,
+}
+
+/// A proven stream that asks for a resource.
+pub(crate) struct Login {
+    pub(crate) transport: Transport,
+    pub(crate) identity: shared_auth::Identity,
+    /// The request to bind.
+    pub(crate) request: Stanza,
+    /// The resource that was chosen.
+    pub(crate) jid: Jid,
+    /// The id that we gave the stream.
+    pub(crate) stream: String,
+}
+
+/// Binds the resource and serves it to its end.
+pub(crate) async fn run(server: Arc<Server>, login: Login) {
+    let Login { mut transport, identity, request, jid, stream } = login;
+    let (outbox, inbox) = mpsc::channel(server.config.outbox.max(1));
+    let (end, ended) = watch::channel(None);
+    let end = Arc::new(end);
+    let serial = server.new_serial();
+    let session = Session::new(jid.clone(), identity.account, serial, outbox.clone(), Arc::clone(&end));
+    let outlet = Outlet::new(inbox, end, server.config.unacked);
+    let mut out = String::new();
+    if server.router.bind(session, server.config.resources).is_err() {
+        // RFC 6120 §7.6.2.1
+        transport.negotiation.unbound(&request, &ErrorKind::ResourceConstraint.into(), &mut out);
+        let why =
+            StreamError::because(StreamCondition::ResourceConstraint, "too many resources of this account");
+        let connection = Connection::start(&server, transport, outlet, &jid);
+        let (_, mut reader) = connection.finish(outbox, out + &why.print()).await;
+        return linger(&mut reader).await;
+    }
+    transport.negotiation.bound(&request, &jid, &mut out);
+    let _ = outbox.send(Outgoing::words(out)).await; // there is room for the first
+    server.metrics.sessions.inc();
+    let tell = |event| server.bus.publish(Fact::new(Correlation::of_stream(&stream), event));
+    let (account, bare, resource) =
+        (identity.account, identity.jid.clone(), jid.resource().unwrap_or("").to_owned());
+    tell(SessionEvent::Bound {
+        account,
+        jid: bare.clone(),
+        resource: resource.clone(),
+        stream: stream.clone(),
+    });
+    tracing::info!(how = identity.how.as_str(), "session bound");
+
+    let shown = |available| {
+        let (jid, resource) = (bare.clone(), resource.clone());
+        tell(SessionEvent::PresenceChanged { account, jid, resource, available });
+    };
+    let (takeover, takeovers) = mpsc::channel(1);
+    let stream_management = Managed::new(account, outlet.unacked(), takeover);
+    let mut client = Client::new(&server, jid.clone(), serial, outbox.clone(), stream_management, &shown);
+    let mut life = Life { server: &server, jid: jid.clone(), ended, takeovers };
+    let (connection, why) = life.live(&mut client, transport, outlet).await;
+    client.managed.end(&server);
+    let is_replaced = !server.router.unbind(&jid, serial);
+    client.leave(is_replaced).await;
+    server.metrics.sessions.dec();
+    tell(SessionEvent::Ended {
+        account,
+        jid: bare.clone(),
+        resource: resource.clone(),
+        stream: stream.clone(),
+    });
+    if let Some(why) = &why {
+        server.metrics.stream_errors.inc();
+        tracing::debug!(condition = why.condition.as_str(), "session ended by us");
+    }
+    drop(client);
+    match connection {
+        Left::Connected(connection) => {
+            let last = why.map(|why| why.print()).unwrap_or_default();
+            let (outlet, mut reader) = connection.finish(outbox, last).await;
+            outlet.give_up(&server, &jid).await;
+            linger(&mut reader).await;
+        }
+        Left::Detached(outlet) => outlet.give_up(&server, &jid).await,
+    }
+}
+
+/// What is left of a session that ends.
+enum Left {
+    Connected(Connection),
+    Detached(Outlet),
+}
+
+/// Why a connection serves its session no longer.
+enum Ended {
+    /// The client closed the stream.
+    Closed,
+    /// The socket is gone.
+    Lost,
+    /// We end it.
+    Because(StreamError),
+    /// Another connection takes the session.
+    Taken(Box<Takeover>),
+}
+
+struct Life<'a> {
+    server: &'a Arc<Server>,
+    jid: Jid,
+    ended: watch::Receiver<Option<StreamError>>,
+    takeovers: mpsc::Receiver<Takeover>,
+}
+
+impl Life<'_> {
+    /// Serves connection after connection, until there is to be none.
+    async fn live(
+        &mut self,
+        client: &mut Client<'_>,
+        transport: Transport,
+        outlet: Outlet,
+    ) -> (Left, Option<StreamError>) {
+        let mut connection = Connection::start(self.server, transport, outlet, &self.jid);
+        loop {
+            let takeover = match self.serve(client, &mut connection).await {
+                Ended::Closed => return (Left::Connected(connection), None),
+                Ended::Because(why) => return (Left::Connected(connection), Some(why)),
+                Ended::Taken(takeover) => {
+                    if let Err(too_high) =
+                        client.managed.acknowledge(self.server, &self.jid, takeover.h).await
+                    {
+                        refuse(takeover.transport, too_high.into());
+                        continue;
+                    }
+                    let (outlet, io) = connection.halt().await;
+                    refuse_io(io, StreamCondition::Conflict.into()); // §5: the old stream, if it is still open
+                    (takeover, outlet)
+                }
+                Ended::Lost if client.managed.is_resumable() => {
+                    let (outlet, _) = connection.halt().await;
+                    self.server.metrics.detached.inc();
+                    let back = self.detached(client, outlet).await;
+                    self.server.metrics.detached.dec();
+                    match back {
+                        Ok(back) => back,
+                        Err((outlet, why)) => return (Left::Detached(outlet), why),
+                    }
+                }
+                Ended::Lost => return (Left::Connected(connection), None),
+            };
+            let (takeover, mut outlet) = takeover;
+            self.server.metrics.resumptions.inc();
+            outlet.resume(client.managed.resumed());
+            let mut transport = takeover.transport;
+            transport.negotiation.resumed();
+            connection = Connection::start(self.server, transport, outlet, &self.jid);
+        }
+    }
+
+    /// Until the connection is of no more use. What interrupts it waits until the stanza at hand is handled, so that none
+    /// is half done.
+    async fn serve(&mut self, client: &mut Client<'_>, connection: &mut Connection) -> Ended {
+        let Connection { reader, framer, negotiation, broken, .. } = connection;
+        let interrupt = std::pin::pin!(async {
+            tokio::select! {
+                _ = broken => Ended::Lost,
+                why = self.ended.wait_for(Option::is_some) => match why.ok().and_then(|why| why.clone()) {
+                    Some(why) => Ended::Because(why),
+                    None => Ended::Closed,
+                },
+                Some(takeover) = self.takeovers.recv() => Ended::Taken(Box::new(takeover)),
+                () = self.server.shutdown.begun() => Ended::Because(StreamCondition::SystemShutdown.into()),
+            }
+        });
+        client.read(reader, framer, negotiation, interrupt).await
+    }
+
+    /// §5, §7: without a connection, what is sent waits, and the client may come back for a time.
+    async fn detached(
+        &mut self,
+        client: &mut Client<'_>,
+        mut outlet: Outlet,
+    ) -> Result<(Box<Takeover>, Outlet), (Outlet, Option<StreamError>)> {
+        tracing::debug!("session detached");
+        let deadline = Instant::now() + client.managed.patience();
+        loop {
+            let takeover = tokio::select! {
+                takeover = self.takeovers.recv() => takeover,
+                is_room = outlet.absorb() => {
+                    if is_room {
+                        continue;
+                    }
+                    None
+                }
+                _ = self.ended.wait_for(Option::is_some) => None,
+                () = tokio::time::sleep_until(deadline) => None,
+                () = self.server.shutdown.begun() => None,
+            };
+            let Some(takeover) = takeover else { return Err((outlet, self.ended.borrow().clone())) };
+            match client.managed.acknowledge(self.server, &self.jid, takeover.h).await {
+                Ok(()) => return Ok((Box::new(takeover), outlet)),
+                Err(too_high) => refuse(takeover.transport, too_high.into()),
+            }
+        }
+    }
+}
+
+/// A socket with its reader, and its writer as a task of its own.
+struct Connection {
+    reader: ReadHalf<Box<dyn Io>>,
+    framer: Framer,
+    negotiation: Negotiation,
+    write: JoinHandle<(Outlet, WriteHalf<Box<dyn Io>>)>,
+    /// Dropped, it stops the writer.
+    stop: oneshot::Sender<()>,
+    /// Ends when the socket takes nothing any more.
+    broken: oneshot::Receiver<()>,
+}
+
+impl Connection {
+    fn start(server: &Arc<Server>, transport: Transport, outlet: Outlet, jid: &Jid) -> Self {
+        let Transport { io, framer, negotiation } = transport;
+        let (reader, writer) = tokio::io::split(io);
+        let (stop, stopped) = oneshot::channel();
+        let (breaks, broken) = oneshot::channel();
+        let until = Until { stopped, breaks };
+        let write = tokio::spawn(outlet.write(Arc::clone(server), writer, jid.to_bare(), until));
+        Self { reader, framer, negotiation, write, stop, broken }
+    }
+
+    /// Stops writing at once. What was not written is still in the outlet.
+    async fn halt(self) -> (Outlet, WriteHalf<Box<dyn Io>>) {
+        drop(self.stop);
+        joined(self.write.await)
+    }
+
+    /// Sends the last words, and waits until all is written or cannot be.
+    async fn finish(self, outbox: mpsc::Sender<Outgoing>, last: String) -> (Outlet, ReadHalf<Box<dyn Io>>) {
+        let Self { reader, write, stop, broken, .. } = self;
+        let last = Outgoing::words(last + CLOSE);
+        let _ = timeout(LAST_WORDS, outbox.send(last)).await; // a full outbox has no last words
+        drop(outbox);
+        let mut write = write;
+        let written = tokio::select! {
+            written = &mut write => written,
+            _ = broken => {
+                drop(stop);
+                write.await
+            }
+        };
+        let (outlet, mut io) = joined(written);
+        close(&mut io).await;
+        (outlet, reader)
+    }
+}
+
+fn joined<T>(written: Result<T, tokio::task::JoinError>) -> T {
+    written.unwrap_or_else(|_| unreachable!("a writer does not panic, and nobody cancels it"))
+}
+
+/// Ends a connection that may not have the session that it asked for.
+fn refuse(transport: Transport, why: StreamError) {
+    refuse_io(transport.io, why);
+}
+
+fn refuse_io(mut io: impl tokio::io::AsyncWrite + Unpin + Send + 'static, why: StreamError) {
+    tokio::spawn(async move {
+        let text = why.print() + CLOSE;
+        let _ = timeout(LAST_WORDS, io.write_all(text.as_bytes())).await; // the peer may be gone
+        close(&mut io).await;
+    });
+}
+
+/// What nobody got goes where the same stanza goes for somebody away: to another resource, to the messages that wait, or
+/// back as an error (XEP-0198 §4).
+async fn undelivered(server: &Server, jid: &Jid, waiting: Waiting) {
+    let What::Kept(stanza) = waiting.outgoing.what else { return };
+    if stanza.kind == xmpp_core::Kind::Message {
+        return route::keep(server, &jid.to_bare(), &stanza, waiting.since).await;
+    }
+    if let Some(error) = stanza.error(&ErrorKind::ServiceUnavailable.into()) {
+        route::reply(server, error).await; // RFC 6121 §8.5.3.2.3
+    }
+}
+
+/// How long the last words may take.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);

@@ -1,0 +1,196 @@
+//! What goes to a client: many stanzas a write, counted where the stream is managed — XEP-0198 §4.
+//!
+//! In    the outbox. Out bytes, and `<r/>` behind a batch when no earlier question is open.
+//! State what was taken from the outbox and is not written, and what was written and is not acked.
+//! Errors a socket that takes nothing for [`WRITE_PATIENCE`] is lost; more unacked stanzas than `xmpp.unacked` end the
+//!        session with `resource-constraint`. What nobody got is handed on by [`Outlet::give_up`].
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use shared_runtime::unix_millis;
+use tokio::io::{AsyncWriteExt, WriteHalf};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use xmpp_core::Jid;
+use xmpp_core::stream::management::{ASK, Unacked};
+use xmpp_core::stream::{StreamCondition, StreamError};
+
+use super::client::given;
+use super::undelivered;
+use crate::c2s::{Io, WRITE_PATIENCE};
+use crate::router::{End, Outgoing, What};
+use crate::server::Server;
+
+/// Something that was sent, and when it was first to be sent: milliseconds since 1970.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) outgoing: Outgoing,
+    pub(super) since: i64,
+}
+
+/// The way out of a session, whatever connection it has.
+pub(super) struct Outlet {
+    inbox: mpsc::Receiver<Outgoing>,
+    batch: Vec<Outgoing>,
+    unacked: Arc<Mutex<Unacked<Waiting>>>,
+    is_managed: bool,
+    /// To be written before anything else: `<resumed/>`, and what is sent again.
+    prologue: Vec<u8>,
+    end: Arc<End>,
+    most: usize,
+}
+
+/// When to write no longer, and whom to tell that it cannot be done.
+pub(super) struct Until {
+    pub(super) stopped: oneshot::Receiver<()>,
+    pub(super) breaks: oneshot::Sender<()>,
+}
+
+impl Outlet {
+    pub(super) fn new(inbox: mpsc::Receiver<Outgoing>, end: Arc<End>, most: usize) -> Self {
+        let unacked = Arc::default();
+        Self { inbox, batch: Vec::new(), unacked, is_managed: false, prologue: Vec::new(), end, most }
+    }
+
+    pub(super) fn unacked(&self) -> Arc<Mutex<Unacked<Waiting>>> {
+        Arc::clone(&self.unacked)
+    }
+
+    /// Empties the outbox into the socket until there is nothing more to come, or it is stopped. When the socket is lost,
+    /// that is told, and what comes is only taken in, so that nobody waits for room in the outbox.
+    pub(super) async fn write(
+        mut self,
+        server: Arc<Server>,
+        mut io: WriteHalf<Box<dyn Io>>,
+        user: Jid,
+        until: Until,
+    ) -> (Self, WriteHalf<Box<dyn Io>>) {
+        let Until { mut stopped, breaks } = until;
+        let mut buffer = std::mem::take(&mut self.prologue);
+        loop {
+            if buffer.is_empty() {
+                let count = tokio::select! {
+                    count = self.inbox.recv_many(&mut self.batch, LARGEST_BATCH) => count,
+                    _ = &mut stopped => return (self, io),
+                };
+                if count == 0 {
+                    return (self, io);
+                }
+                for outgoing in &self.batch {
+                    buffer.extend_from_slice(&outgoing.bytes);
+                }
+                self.count();
+            }
+            if self.is_managed && self.unacked.lock().unwrap_or_else(PoisonError::into_inner).ask() {
+                buffer.extend_from_slice(ASK.as_bytes());
+            }
+            let sent = timeout(WRITE_PATIENCE, async {
+                io.write_all(&buffer).await?;
+                io.flush().await
+            });
+            let sent = tokio::select! {
+                sent = sent => matches!(sent, Ok(Ok(()))),
+                _ = &mut stopped => return (self, io),
+            };
+            if !sent {
+                break;
+            }
+            self.written(&server, &user).await;
+            buffer.clear();
+            buffer.shrink_to(16_384);
+        }
+        let _ = breaks.send(()); // who listens has stopped already
+        loop {
+            tokio::select! {
+                is_room = self.absorb() => {
+                    if !is_room {
+                        break;
+                    }
+                }
+                _ = &mut stopped => break,
+            }
+        }
+        (self, io)
+    }
+
+    /// What is left of the batch reached the socket, and nobody counts it.
+    async fn written(&mut self, server: &Arc<Server>, user: &Jid) {
+        let waited = |outgoing: Outgoing| match outgoing.what {
+            What::Waited(id) => Some(id),
+            _ => None,
+        };
+        let waited: Vec<String> = self.batch.drain(..).filter_map(waited).collect();
+        if !waited.is_empty() {
+            given(server, user, &waited).await;
+        }
+    }
+
+    /// Moves what is counted from the batch to what waits for an ack.
+    fn count(&mut self) {
+        if !self.is_managed {
+            let Some(at) = self.batch.iter().position(|outgoing| matches!(outgoing.what, What::Enabled))
+            else {
+                return;
+            };
+            self.is_managed = true;
+            let counted = self.batch.split_off(at);
+            return self.wait_for_ack(counted);
+        }
+        let counted = std::mem::take(&mut self.batch);
+        self.wait_for_ack(counted);
+    }
+
+    fn wait_for_ack(&self, counted: Vec<Outgoing>) {
+        let since = unix_millis();
+        let mut unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
+        for outgoing in counted {
+            if !matches!(outgoing.what, What::Words | What::Enabled) {
+                unacked.push(Waiting { outgoing, since });
+            }
+        }
+        if unacked.len() > self.most {
+            let why =
+                StreamError::because(StreamCondition::ResourceConstraint, "too many unacknowledged stanzas");
+            self.end.send_if_modified(|end| end.is_none() && end.replace(why).is_none());
+        }
+    }
+
+    /// Without a connection: the next stanza waits. False when no more may wait.
+    pub(super) async fn absorb(&mut self) -> bool {
+        if self.inbox.recv_many(&mut self.batch, LARGEST_BATCH).await == 0 {
+            return false;
+        }
+        self.count();
+        self.unacked.lock().unwrap_or_else(PoisonError::into_inner).len() <= self.most
+    }
+
+    /// The session goes on over another connection: what waits is sent again, behind these words.
+    pub(super) fn resume(&mut self, words: String) {
+        self.prologue = words.into_bytes();
+        let mut unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
+        unacked.reconnected();
+        for waiting in unacked.waiting() {
+            self.prologue.extend_from_slice(&waiting.outgoing.bytes);
+        }
+    }
+
+    /// The session is over: what the client did not get goes elsewhere.
+    pub(super) async fn give_up(mut self, server: &Server, jid: &Jid) {
+        self.inbox.close();
+        while let Some(outgoing) = self.inbox.recv().await {
+            self.batch.push(outgoing);
+        }
+        let mut all = self.unacked.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let since = unix_millis();
+        all.extend(self.batch.drain(..).map(|outgoing| Waiting { outgoing, since }));
+        if all.iter().any(|waiting| matches!(waiting.outgoing.what, What::Waited(_))) {
+            let _ = server.offline.given(jid.bare_str(), &[]).await; // forgets nothing: they wait again
+        }
+        for waiting in all {
+            undelivered(server, jid, waiting).await;
+        }
+    }
+}
+
+/// Stanzas in one write.
+const LARGEST_BATCH: usize = 128;
