@@ -118,7 +118,10 @@ impl From<TooHigh> for StreamError {
         let application =
             Element::new("handled-count-too-high", ns::SM).with("h", h).with("send-count", sent);
         let text = format!("you acknowledged {h} stanzas, but only {sent} were sent");
-        Self { application: Some(Box::new(application)), ..Self::because(StreamCondition::UndefinedCondition, text) }
+        Self {
+            application: Some(Box::new(application)),
+            ..Self::because(StreamCondition::UndefinedCondition, text)
+        }
     }
 }
 

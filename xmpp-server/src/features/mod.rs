@@ -133,9 +133,8 @@ async fn dispatch(server: &Server, request: &Request) -> Answered {
     {
         return Err(ErrorKind::ServiceUnavailable.into()); // RFC 6121 §8.5.1
     }
-    let found = FEATURES
-        .iter()
-        .find(|feature| feature.takes.iter().any(|(name, ns)| request.payload.is(name, ns)));
+    let found =
+        FEATURES.iter().find(|feature| feature.takes.iter().any(|(name, ns)| request.payload.is(name, ns)));
     match found {
         Some(feature) => (feature.answer)(server, request).await,
         None => Err(ErrorKind::ServiceUnavailable.into()),
