@@ -18,6 +18,9 @@ pub struct Config {
     pub rtp_ports: String,
     /// The address that offers and answers name, when it is not the one that the system would use. Default: none.
     pub advertised: Option<IpAddr>,
+    /// Whether callers whom no account proves may join rooms that are open to all. Bans cannot hold for them.
+    /// Default: no.
+    pub strangers: bool,
     /// A leg that sends no RTP for so long is hung up. Default `60s`.
     #[serde(with = "shared_runtime::config::duration")]
     pub silence_timeout: Duration,
@@ -29,6 +32,11 @@ pub const KEYS: &[Key] = &[
     Key::new("conference.media", "\"0.0.0.0:10000\"", "address of media; RTP ports are bound on its IP"),
     Key::new("conference.rtp_ports", "\"20000-29999\"", "range of RTP and RTCP ports, first-last"),
     Key::new("conference.advertised", "", "address named in SDP when it is not the one the system would use"),
+    Key::new(
+        "conference.strangers",
+        "false",
+        "whether callers without an account may join open rooms; no ban holds for them",
+    ),
     Key::new("conference.silence_timeout", "\"60s\"", "a leg that sends no RTP for so long is hung up"),
 ];
 
@@ -39,6 +47,7 @@ impl Default for Config {
             media: SocketAddr::from(([0, 0, 0, 0], 10_000)),
             rtp_ports: "20000-29999".to_owned(),
             advertised: None,
+            strangers: false,
             silence_timeout: Duration::from_secs(60),
         }
     }

@@ -54,6 +54,7 @@ fn aor(uri: &str) -> Option<Aor> {
     Aor::new(&uri.user_unescaped(), uri.host).ok()
 }
 
-fn fold(text: &str) -> u32 {
+/// A short name of a text.
+pub(super) fn fold(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -9,8 +9,10 @@
 //! The order of elements is the schema's. Somebody who only chats is a user with a `text` medium alone (S-38).
 //!
 //! Whoever chats has a nick, and in a semi-anonymous room (XEP-0045 §4.2) is that nick to all but moderators and
-//! themselves, in the call as in the chat: neither JID nor AOR nor contact is said beside it.
+//! themselves, in the call as in the chat: neither JID nor AOR nor contact is said beside it. The contact of whoever only
+//! calls is not said either; their endpoint has a name of its own.
 
+use super::admission::fold;
 use shared_model::{Affiliation, Audio, BareJid, Occupant, Participant, Role, RoomAddress, RoomSnapshot};
 
 /// Who reads a document, as far as it matters to what they may see.
@@ -96,7 +98,10 @@ impl View {
                 ));
             }
             body.push_str(&roles(occupant.map_or("participant", |occupant| occupant.role.as_str())));
-            let endpoint = audio_endpoint(contact, participant.audio);
+            // Where a device is, is for moderators and its owner.
+            let opaque = format!("{}#{:08x}", participant.uri, fold(contact));
+            let device = if sees || *viewer == Viewer::Trusted { contact } else { &opaque };
+            let endpoint = audio_endpoint(device, participant.audio);
             body.push_str(&endpoint);
             if let Some(occupant) = occupant {
                 body.push_str(&text_endpoint(&occupant.jid.to_xmpp_uri()));
@@ -267,6 +272,23 @@ mod tests {
         assert!(alice.contains("<type>audio</type>") && alice.contains("<type>text</type>"));
         assert!(bob.contains("<type>text</type>") && !bob.contains("<type>audio</type>"));
         assert!(text.contains("<user-count>2</user-count>"));
+    }
+
+    #[test]
+    fn shows_where_devices_are_to_moderators_and_their_owner_alone() {
+        let room = snapshot();
+        let mut empty = room.clone();
+        empty.occupants.clear();
+        let seen = |viewer| {
+            View::of(&room.room, Some(&empty), &[alice(Audio::SendReceive)], &viewer).full("sip:dev@x", 0)
+        };
+        let of = |name: &str| Viewer::Ordinary(format!("{name}@example.org").parse().ok());
+        assert!(seen(Viewer::Trusted).contains("192.0.2.1") && seen(of("alice")).contains("192.0.2.1"));
+        let to_bob = seen(of("bob"));
+        assert!(
+            !to_bob.contains("192.0.2.1") && to_bob.contains("entity=\"sip:alice@example.org#"),
+            "{to_bob}"
+        );
     }
 
     #[test]

@@ -111,6 +111,12 @@ impl Subscription {
         true
     }
 
+    /// Writes into `notify` the whole and that it is over, for who only fetches or wants no more (RFC 6665 §4.4.3).
+    pub(super) fn tell_last(&self, view: &View, entity: &str, notify: &mut Message) {
+        self.head(notify, "terminated;reason=timeout");
+        notify.set_body(DOCUMENT, view.full(entity, self.version).into());
+    }
+
     /// Writes into `notify` that it is over, and why (RFC 6665 §4.1.3).
     pub(super) fn end(&self, reason: &str, notify: &mut Message) {
         self.head(notify, &format!("terminated;reason={reason}"));

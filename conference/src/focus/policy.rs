@@ -4,12 +4,13 @@
 //!
 //! | room | call |
 //! |---|---|
+//! | caller without an account, unless `conference.strangers` lets them in | 403 |
 //! | outcast | 403 |
 //! | members-only, no member | 403 |
 //! | password, no member | 403 |
 //! | visitor, or moderated and neither inside nor a member | hears only |
-//! | voice revoked, then out of the chat | hears only, until the room gives a voice again |
-//! | kicked, banned, membership lost | BYE |
+//! | voice revoked, then out of the chat or in it anew | hears only, until a moderator gives a voice again |
+//! | kicked, banned, no member of what is members-only now | BYE; who only watches is told no more |
 //! | destroyed | BYE to all |
 
 use std::collections::HashSet;
@@ -30,6 +31,8 @@ pub enum Voice {
 pub enum Refusal {
     /// There is no such room.
     NoSuchRoom,
+    /// Nobody proved who calls, so that no ban would hold.
+    AccountWanted,
     /// Banned.
     Banned,
     /// The room is for members.
@@ -52,6 +55,7 @@ impl Refusal {
     pub fn status(self) -> (u16, &'static str) {
         match self {
             Self::NoSuchRoom => (404, "No Such Room"),
+            Self::AccountWanted => (403, "This Call Needs An Account"),
             Self::Banned => (403, "Banned From This Room"),
             Self::MembersOnly => (403, "Members Only"),
             Self::PinWanted => (403, "This Room Wants A Password"),
@@ -65,17 +69,26 @@ impl Refusal {
 pub struct Revoked(HashSet<BareJid>);
 
 impl Revoked {
-    /// Learns what the room makes of somebody in the call; who is not inside stays as they were.
+    /// Learns whether the room has somebody in the call without a voice. Coming in anew gives none back.
     pub fn learn(&mut self, room: &RoomSnapshot, jid: &BareJid) {
-        match best_role(room, Some(jid)) {
-            Some(role) if role.has_voice() => {
-                self.0.remove(jid);
-            }
-            Some(_) if self.0.len() < MOST_REVOKED => {
-                self.0.insert(jid.clone());
-            }
-            _ => {}
+        let is_mute = best_role(room, Some(jid)).is_some_and(|role| !role.has_voice());
+        if is_mute && self.0.len() < MOST_REVOKED {
+            self.0.insert(jid.clone());
         }
+    }
+
+    /// Learns that a moderator gave a voice.
+    pub fn hear(&mut self, event: &RoomEvent) {
+        if let RoomEvent::RoleChanged { jid, role, .. } = event
+            && role.has_voice()
+        {
+            self.0.remove(jid);
+        }
+    }
+
+    /// After events were missed, who has a voice in the chat may have been given it.
+    pub fn forgive(&mut self, room: &RoomSnapshot) {
+        self.0.retain(|jid| !best_role(room, Some(jid)).is_some_and(Role::has_voice));
     }
 
     /// Whether the voice of `jid` was revoked and not granted since.
@@ -84,8 +97,11 @@ impl Revoked {
     }
 }
 
-/// Whether `jid` (`None` for strangers) may join the call of a room.
-pub fn admit(room: &RoomSnapshot, jid: Option<&BareJid>, revoked: &Revoked) -> Result<Voice, Refusal> {
+/// Whether `jid` (`None` for strangers) may join the call of a room, or watch it.
+pub fn admit(room: &RoomSnapshot, jid: Option<&BareJid>, strangers: bool) -> Result<(), Refusal> {
+    if jid.is_none() && !strangers {
+        return Err(Refusal::AccountWanted);
+    }
     let affiliation = jid.map_or(Affiliation::None, |jid| room.affiliation(jid));
     if affiliation == Affiliation::Outcast {
         return Err(Refusal::Banned);
@@ -96,17 +112,23 @@ pub fn admit(room: &RoomSnapshot, jid: Option<&BareJid>, revoked: &Revoked) -> R
     if room.access.password.is_some() && !affiliation.is_member() && occupants(room, jid).next().is_none() {
         return Err(Refusal::PinWanted);
     }
-    Ok(voice(room, jid, revoked))
+    Ok(())
 }
 
-/// Whether `jid` is heard: as their best role in the room says, or as it was revoked, or as a newcomer's would be.
+/// Whether `jid`, who is in the call, may not be any more. A password that is set later asks nobody who is there.
+pub fn excludes(room: &RoomSnapshot, jid: Option<&BareJid>, strangers: bool) -> bool {
+    matches!(admit(room, jid, strangers), Err(Refusal::Banned | Refusal::MembersOnly))
+}
+
+/// Whether `jid` is heard: not after their voice was revoked, else as their best role in the room says, or as a
+/// newcomer's would.
 pub fn voice(room: &RoomSnapshot, jid: Option<&BareJid>, revoked: &Revoked) -> Voice {
     let is_member = jid.is_some_and(|jid| room.affiliation(jid).is_member());
     let has_voice = match best_role(room, jid) {
         Some(role) => role.has_voice(),
-        None => !revoked.has(jid) && (!room.access.moderated || is_member),
+        None => !room.access.moderated || is_member,
     };
-    if has_voice { Voice::Granted } else { Voice::Revoked }
+    if has_voice && !revoked.has(jid) { Voice::Granted } else { Voice::Revoked }
 }
 
 /// Whom the event removes from the call.
@@ -164,8 +186,8 @@ mod tests {
     use super::*;
     use shared_model::{LeaveReason, RoomAccess, RoomAddress};
 
-    fn admit(room: &RoomSnapshot, jid: Option<&BareJid>) -> Result<Voice, Refusal> {
-        super::admit(room, jid, &Revoked::default())
+    fn admit(room: &RoomSnapshot, jid: Option<&BareJid>) -> Result<(), Refusal> {
+        super::admit(room, jid, true)
     }
 
     fn voice(room: &RoomSnapshot, jid: Option<&BareJid>) -> Voice {
@@ -194,15 +216,20 @@ mod tests {
     #[test]
     fn rules_of_entry_hold_for_calls() {
         let open = room(RoomAccess::default());
-        assert_eq!(admit(&open, None), Ok(Voice::Granted));
+        assert_eq!(admit(&open, None), Ok(()));
+        assert_eq!(super::admit(&open, None, false), Err(Refusal::AccountWanted));
         assert_eq!(admit(&open, Some(&jid("troll"))), Err(Refusal::Banned));
         let closed = room(RoomAccess { members_only: true, ..RoomAccess::default() });
         assert_eq!(admit(&closed, Some(&jid("alice"))), Err(Refusal::MembersOnly));
         assert_eq!(admit(&closed, None), Err(Refusal::MembersOnly));
-        assert_eq!(admit(&closed, Some(&jid("owner"))), Ok(Voice::Granted));
+        assert_eq!(admit(&closed, Some(&jid("owner"))), Ok(()));
+        assert!(
+            excludes(&closed, Some(&jid("alice")), true) && !excludes(&closed, Some(&jid("owner")), true)
+        );
         let locked = room(RoomAccess { password: Some("1234".to_owned()), ..RoomAccess::default() });
         assert_eq!(admit(&locked, Some(&jid("alice"))), Err(Refusal::PinWanted));
-        assert_eq!(admit(&locked, Some(&jid("owner"))), Ok(Voice::Granted));
+        assert_eq!(admit(&locked, Some(&jid("owner"))), Ok(()));
+        assert!(!excludes(&locked, Some(&jid("alice")), true), "who is there stays");
     }
 
     #[test]
@@ -222,6 +249,25 @@ mod tests {
         assert_eq!(voice(&moderated, Some(&jid("alice"))), Voice::Granted);
         learn(&mut moderated, &at(Role::Visitor));
         assert_eq!(voice(&moderated, Some(&jid("alice"))), Voice::Revoked);
+    }
+
+    #[test]
+    fn a_revoked_voice_comes_back_by_a_moderator_alone() {
+        let mut open = room(RoomAccess::default());
+        let (alice, mut revoked) = (jid("alice"), Revoked::default());
+        let inside = |role| {
+            vec![Occupant { nick: "a".into(), jid: jid("alice"), role, affiliation: Affiliation::None }]
+        };
+        open.occupants = inside(Role::Visitor);
+        revoked.learn(&open, &alice);
+        for occupants in [inside(Role::Visitor), Vec::new(), inside(Role::Participant)] {
+            open.occupants = occupants;
+            revoked.learn(&open, &alice);
+            assert_eq!(super::voice(&open, Some(&alice), &revoked), Voice::Revoked);
+        }
+        let role = Role::Participant;
+        revoked.hear(&RoomEvent::RoleChanged { room: address(), jid: alice.clone(), nick: "a".into(), role });
+        assert_eq!(super::voice(&open, Some(&alice), &revoked), Voice::Granted);
     }
 
     #[test]

@@ -111,6 +111,9 @@ impl Conference {
             Input::Room(event) => self.room_changed(&event).await,
             Input::Refresh => {
                 self.refresh().await;
+                if let Some(snapshot) = &self.snapshot {
+                    self.revoked.forgive(snapshot);
+                }
                 self.apply_rules().await;
                 self.end_disabled().await;
             }
@@ -185,6 +188,7 @@ impl Conference {
         if let Some(snapshot) = &mut self.snapshot {
             policy::learn(snapshot, event);
         }
+        self.revoked.hear(event);
         match policy::removal(event) {
             Some(Removal::Of(jid)) => {
                 let is_theirs = |p: &Participant| p.caller.card.as_ref().is_some_and(|card| card.jid == jid);
@@ -202,20 +206,22 @@ impl Conference {
         self.apply_rules().await;
     }
 
-    /// Holds every leg to the room's rules as they are known now.
+    /// Holds every leg, and everybody who watches, to the room's rules as they are known now.
     async fn apply_rules(&mut self) {
-        let Some(snapshot) = &self.snapshot else { return };
+        let Some(snapshot) = self.snapshot.clone() else { return };
+        let strangers = self.focus.parts().config.strangers;
+        let excludes = |jid: Option<&BareJid>| policy::excludes(&snapshot, jid, strangers);
         let mut changed = Vec::new();
-        let mut banned = Vec::new();
+        let mut excluded = Vec::new();
         for (at, participant) in self.participants.iter_mut().enumerate() {
             let jid = participant.caller.card.as_ref().map(|card| &card.jid);
             if let Some(jid) = jid {
-                self.revoked.learn(snapshot, jid);
+                self.revoked.learn(&snapshot, jid);
             }
-            if policy::admit(snapshot, jid, &self.revoked) == Err(Refusal::Banned) {
-                banned.push(participant.leg);
+            if excludes(jid) {
+                excluded.push(participant.leg);
             }
-            let voice = policy::voice(snapshot, jid, &self.revoked);
+            let voice = policy::voice(&snapshot, jid, &self.revoked);
             if participant.voice != voice {
                 participant.voice = voice;
                 changed.push(at);
@@ -226,9 +232,12 @@ impl Conference {
             self.mixer.tell(Command::SetGate(leg, gate)).await;
             self.tell_changed(at);
         }
-        for leg in banned {
-            self.hang_up(leg, "Banned").await;
+        for leg in excluded {
+            self.hang_up(leg, "Removed From The Room").await;
         }
+        let is_excluded =
+            |watcher: &Subscription| matches!(watcher.way, Way::Own(_)) && excludes(watcher.jid.as_ref());
+        self.end_subscriptions(is_excluded, "rejected").await;
     }
 
     /// Ends the legs of accounts that may not take part any more, when nobody said so.
@@ -259,6 +268,7 @@ impl Conference {
     /// Whether somebody may join or watch. While the chat half is down, what was known last holds; a room of which
     /// nothing is known admits accounts of ours.
     async fn admit(&mut self, jid: Option<&BareJid>) -> Result<Voice, Refusal> {
+        let strangers = self.focus.parts().config.strangers;
         match self.focus.parts().rooms.room(&self.room).await {
             Ok(snapshot) => self.snapshot = snapshot,
             Err(_) if self.snapshot.is_none() => {
@@ -266,7 +276,9 @@ impl Conference {
             }
             Err(_) => {}
         }
-        policy::admit(self.snapshot.as_ref().ok_or(Refusal::NoSuchRoom)?, jid, &self.revoked)
+        let snapshot = self.snapshot.as_ref().ok_or(Refusal::NoSuchRoom)?;
+        policy::admit(snapshot, jid, strangers)?;
+        Ok(policy::voice(snapshot, jid, &self.revoked))
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -303,7 +315,6 @@ impl Conference {
         response.push(Name::Allow, ALLOW);
         response.push(Name::AllowEvents, "conference");
         response.push(Name::Accept, "application/sdp");
-        response.push(Name::Supported, "");
         response
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use shared_model::Participant as Shown;
 use sip_core::Message;
 use sip_core::header::Name;
 use sip_endpoint::{Flow, Incoming};
@@ -68,16 +69,34 @@ impl Conference {
             self.subscriptions.push(Subscription::new(id, way, jid, wanted.event_id, expires));
         }
         if wanted.expires.is_zero() {
-            // RFC 6665 §4.4.3: a fetch gets the whole, then the end.
-            self.notify().await;
-            self.end_subscriptions(|subscription| subscription.expires <= expires, "timeout").await;
+            let at = known.unwrap_or(self.subscriptions.len() - 1);
+            self.finish(at).await;
         }
+    }
+
+    /// RFC 6665 §4.4.3: a fetch, and the end of a subscription, get the whole in one last NOTIFY.
+    async fn finish(&mut self, at: usize) {
+        let mut subscription = self.subscriptions.remove(at);
+        let shown = self.shown();
+        let viewer = Viewer::of(self.snapshot.as_ref(), subscription.jid.as_ref());
+        let view = View::of(&self.room, self.snapshot.as_ref(), &shown, &viewer);
+        let contact = self.contact();
+        let begun = in_dialog(&mut self.participants, &mut subscription, &contact);
+        if let Some((mut notify, flow)) = begun {
+            subscription.tell_last(&view, &self.room.to_sip_uri(), &mut notify);
+            self.send_all(vec![(None, notify, flow)]).await;
+        }
+    }
+
+    /// Who is in the call, with what the document calls their devices.
+    fn shown(&self) -> Vec<(Shown, String)> {
+        let joined = self.participants.iter().filter(|participant| participant.is_joined);
+        joined.map(|p| (p.shown(), p.endpoint().to_owned())).collect()
     }
 
     /// Tells every subscription what it does not know yet.
     pub(super) async fn notify(&mut self) {
-        let joined = self.participants.iter().filter(|participant| participant.is_joined);
-        let shown: Vec<_> = joined.map(|p| (p.shown(), p.endpoint().to_owned())).collect();
+        let shown = self.shown();
         let is_news = self.told.0 != self.snapshot || self.told.1 != shown;
         if !is_news && !self.subscriptions.iter().any(Subscription::is_new) {
             return;
