@@ -9,21 +9,26 @@ use shared_model::{Address, Aor, BareJid};
 use shared_runtime::unix_millis;
 
 use crate::command::NewUser;
+use crate::out::say;
 
-pub(crate) async fn add(desk: &Auth, new: NewUser, json: bool) -> anyhow::Result<()> {
+pub(crate) async fn add(desk: &Auth, domain: &str, new: NewUser, json: bool) -> anyhow::Result<()> {
+    for address in [Some(&new.address), new.jid.as_ref()].into_iter().flatten() {
+        if !address.domain().eq_ignore_ascii_case(domain) {
+            bail!("{address} is not of the domain {domain}, which this service has accounts of");
+        }
+    }
     let (password, is_made) = password_for(new.password_stdin)?;
     let jid = BareJid(new.jid.unwrap_or_else(|| new.address.clone()));
     let profile = Profile { name: new.name, numbers: new.numbers, video: new.video, admin: new.admin };
     let card = desk.book.create(NewAccount { aor: Aor(new.address), jid, profile }, &password).await?;
-    tell(&card, is_made.then_some(password.as_str()), json);
-    Ok(())
+    tell(&card, is_made.then_some(password.as_str()), json)
 }
 
 pub(crate) async fn list(desk: &Auth, json: bool) -> anyhow::Result<()> {
     let mut after = None;
     loop {
         let (cards, more) = desk.directory.list(after.as_ref(), PAGE).await?;
-        cards.iter().for_each(|card| tell(card, None, json));
+        cards.iter().try_for_each(|card| tell(card, None, json))?;
         after = cards.last().map(|card| card.aor.clone());
         if !more {
             return Ok(());
@@ -32,8 +37,7 @@ pub(crate) async fn list(desk: &Auth, json: bool) -> anyhow::Result<()> {
 }
 
 pub(crate) async fn show(desk: &Auth, address: &Address, json: bool) -> anyhow::Result<()> {
-    tell(&find(desk, address).await?, None, json);
-    Ok(())
+    tell(&find(desk, address).await?, None, json)
 }
 
 pub(crate) async fn password(
@@ -45,8 +49,7 @@ pub(crate) async fn password(
     let card = find(desk, address).await?;
     let (password, is_made) = password_for(from_stdin)?;
     desk.book.set_password(card.account, &password).await?;
-    tell(&card, is_made.then_some(password.as_str()), json);
-    Ok(())
+    tell(&card, is_made.then_some(password.as_str()), json)
 }
 
 pub(crate) async fn token(
@@ -58,12 +61,7 @@ pub(crate) async fn token(
     let card = find(desk, address).await?;
     let account = Some(card.account);
     let token = desk.tokens.issue(provisioning::PURPOSE, account, "", expires, unix_millis()).await?;
-    if json {
-        println!("{}", serde_json::json!({ "address": card.aor, "token": token }));
-    } else {
-        println!("{token}");
-    }
-    Ok(())
+    if json { say(serde_json::json!({ "address": card.aor, "token": token })) } else { say(token) }
 }
 
 pub(crate) async fn set_enabled(desk: &Auth, address: &Address, enabled: bool) -> anyhow::Result<()> {
@@ -78,19 +76,18 @@ pub(crate) async fn add_app(desk: &Auth, address: &Address, name: &str, json: bo
     let card = find(desk, address).await?;
     let password = desk.book.add_app_password(card.account, name, unix_millis()).await?;
     if json {
-        println!("{}", serde_json::json!({ "address": card.aor, "name": name, "password": password }));
+        say(serde_json::json!({ "address": card.aor, "name": name, "password": password }))
     } else {
-        println!("{password}");
+        say(password)
     }
-    Ok(())
 }
 
 pub(crate) async fn list_apps(desk: &Auth, address: &Address, json: bool) -> anyhow::Result<()> {
     for (name, created) in desk.book.app_passwords(find(desk, address).await?.account).await? {
         if json {
-            println!("{}", serde_json::json!({ "name": name, "created_unix_ms": created }));
+            say(serde_json::json!({ "name": name, "created_unix_ms": created }))?;
         } else {
-            println!("{name}");
+            say(name)?;
         }
     }
     Ok(())
@@ -129,7 +126,7 @@ pub(crate) fn made_password() -> String {
     (0..20).map(|_| char::from(letters[(shared_runtime::random() % letters.len() as u64) as usize])).collect()
 }
 
-fn tell(card: &AccountCard, password: Option<&str>, json: bool) {
+fn tell(card: &AccountCard, password: Option<&str>, json: bool) -> anyhow::Result<()> {
     if json {
         let mut line = serde_json::json!({
             "id": card.account, "aor": card.aor, "jid": card.jid, "name": card.name, "numbers": card.numbers,
@@ -138,13 +135,13 @@ fn tell(card: &AccountCard, password: Option<&str>, json: bool) {
         if let Some(password) = password {
             line["password"] = password.into();
         }
-        println!("{line}");
-        return;
+        return say(line);
     }
     let state = if card.enabled { "" } else { "  (disabled)" };
-    println!("{}  xmpp:{}  {}{state}", card.aor.to_sip_uri(), card.jid, card.numbers.join(" "));
-    if let Some(password) = password {
-        println!("password: {password}");
+    say(format_args!("{}  xmpp:{}  {}{state}", card.aor.to_sip_uri(), card.jid, card.numbers.join(" ")))?;
+    match password {
+        Some(password) => say(format_args!("password: {password}")),
+        None => Ok(()),
     }
 }
 

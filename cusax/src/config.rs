@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use shared_model::Aor;
 use shared_runtime::config::Key;
 use shared_runtime::tls::TlsError;
 use shared_runtime::{telemetry, tls};
 use shared_store::Store;
+
+use crate::out::say;
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Deserialize)]
@@ -51,7 +53,6 @@ pub(crate) struct HttpConfig {
 #[serde(default)]
 pub(crate) struct OperationsConfig {
     /// Where metrics and health are served, in the clear.
-    #[serde(deserialize_with = "one_or_many")]
     pub(crate) listen: Vec<SocketAddr>,
 }
 
@@ -62,7 +63,7 @@ const OWN_KEYS: &[Key] = &[
     Key::new("http.https", "[\"0.0.0.0:8443\"]", "HTTPS listeners"),
     Key::new(
         "operations.listen",
-        "\"127.0.0.1:9478\"",
+        "[\"127.0.0.1:9478\"]",
         "/metrics, /healthz, /readyz, in the clear; [] closes it",
     ),
 ];
@@ -164,6 +165,9 @@ fn faults(config: &Config) -> Vec<String> {
     if let Err(error) = Store::knows(&config.store_url()) {
         faults.push(format!("`store.url`: {error}"));
     }
+    if config.auth.algorithms.is_empty() {
+        faults.push("`auth.algorithms` is empty: no phone could log in".to_owned());
+    }
     let timers = &config.sip.timers;
     for (key, time) in [
         ("sip.timers.b", timers.b),
@@ -197,8 +201,7 @@ fn read(text: &str) -> anyhow::Result<Config> {
 /// `cusax config check`.
 pub(crate) fn check(file: Option<&Path>) -> anyhow::Result<()> {
     load(file)?;
-    println!("the configuration is well formed");
-    Ok(())
+    say("the configuration is well formed")
 }
 
 /// `cusax config print`: a file that can be used as it is.
@@ -206,12 +209,11 @@ pub(crate) fn print(json: bool) -> anyhow::Result<()> {
     if json {
         for key in keys() {
             let line = serde_json::json!({ "key": key.path, "default": key.default, "meaning": key.meaning });
-            println!("{line}");
+            say(line)?;
         }
         return Ok(());
     }
-    print!("{}", sample());
-    Ok(())
+    say(sample().trim_end())
 }
 
 /// Every key with its default, table by table.
@@ -238,19 +240,6 @@ fn sample() -> String {
 /// Variables that begin as keys do and are none.
 const NOT_KEYS: &[&str] =
     &["CUSAX_BINARY", "CUSAX_REWRITE_DOCS", "CUSAX_TESTS_QUICK", "CUSAX_TEST_VICTIM_URL"];
-
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(SocketAddr),
-        Many(Vec<SocketAddr>),
-    }
-    Ok(match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::One(address) => vec![address],
-        OneOrMany::Many(addresses) => addresses,
-    })
-}
 
 #[cfg(test)]
 mod tests {
@@ -288,6 +277,8 @@ mod tests {
                 "[sip.numbers.extensions]\n112 = \"alice\"",
                 "`sip.numbers.extensions`: `112` is an emergency number",
             ),
+            ("[auth]\nalgorithms = []", "`auth.algorithms` is empty"),
+            ("[store]\nurl = \"sqlite://\"", "`store.url`: a file is missing"),
             ("[store]\nurl = \"mysql://x\"", "`store.url`: no store is called `mysql`"),
         ] {
             let faults = faults(&read(text).unwrap()).join("; ");

@@ -14,6 +14,7 @@ use crate::accounts::made_password;
 use crate::command::Part;
 use crate::compose::{self, Service};
 use crate::config::Config;
+use crate::out::say;
 use crate::serve::until_told;
 
 /// Runs until it is interrupted, and leaves nothing behind.
@@ -28,11 +29,10 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let people = people(&service, &password).await?;
     let room = room(&service, &people).await?;
     let token = token(&service).await?;
-    tell(&service, &password, &token, &room, &folder);
+    tell(&service, &password, &token, &room, &folder)?;
     until_told(&service.tls).await?;
     shutdown.finish(std::time::Duration::from_secs(2)).await;
-    println!("the demo is over; nothing of it is kept");
-    Ok(())
+    say("the demo is over; nothing of it is kept")
 }
 
 /// A folder that goes with the demo.
@@ -114,7 +114,13 @@ async fn room(service: &Service, people: &[BareJid]) -> anyhow::Result<RoomAddre
     Ok(room)
 }
 
-fn tell(service: &Service, password: &str, token: &str, room: &RoomAddress, folder: &Folder) {
+fn tell(
+    service: &Service,
+    password: &str,
+    token: &str,
+    room: &RoomAddress,
+    folder: &Folder,
+) -> anyhow::Result<()> {
     let port = |name: &str| {
         service.bound.iter().find(|(listener, _)| *listener == name).map_or(0, |(_, address)| address.port())
     };
@@ -123,7 +129,7 @@ fn tell(service: &Service, password: &str, token: &str, room: &RoomAddress, fold
     let ca = service.tls.local_ca().map_or_else(String::new, |ca| ca.display().to_string());
     let listeners: Vec<String> =
         service.bound.iter().map(|(name, address)| format!("{name} {address}")).collect();
-    println!(
+    say(format_args!(
         "cusax demo — a throw-away service on this machine; everything is gone when it ends (Ctrl-C)
 
 accounts   alice@{DOMAIN}  bob@{DOMAIN}  carol@{DOMAIN}
@@ -149,7 +155,7 @@ Data, while it lasts: {}",
         listeners.join("\n           "),
         folder.0.display(),
         call = room.to_sip_uri(),
-    );
+    ))
 }
 
 const DOMAIN: &str = "localhost";

@@ -8,6 +8,7 @@ mod demo;
 #[cfg(test)]
 mod manifests;
 mod open;
+mod out;
 mod rooms;
 mod serve;
 #[cfg(test)]
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     };
     match runtime.block_on(run(line)) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if out::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("cusax: {error:#}");
             ExitCode::FAILURE
@@ -56,9 +58,10 @@ async fn run(line: Line) -> anyhow::Result<()> {
         Command::Config(ConfigCommand::Check) => config::check(file),
         Command::Config(ConfigCommand::Print) => config::print(json),
         Command::User(user) => {
-            let desk = open::accounts(&config::load(file)?).await?;
+            let config = config::load(file)?;
+            let desk = open::accounts(&config).await?;
             match user {
-                User::Add(new) => accounts::add(&desk, new, json).await,
+                User::Add(new) => accounts::add(&desk, &config.domain, new, json).await,
                 User::List => accounts::list(&desk, json).await,
                 User::Show { address } => accounts::show(&desk, &address, json).await,
                 User::Password { address, password_stdin } => {

@@ -1,5 +1,6 @@
 //! `cusax room`.
 
+use anyhow::bail;
 use shared_model::BareJid;
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
@@ -9,12 +10,21 @@ use xmpp_server::{Parts, RoomOptions, XmppServer};
 use crate::command::NewRoom;
 use crate::config::Config;
 use crate::open;
+use crate::out::say;
 
 /// `cusax room add`: an XMPP server without listeners makes the room in the store.
 pub(crate) async fn add(config: &Config, new: NewRoom, json: bool) -> anyhow::Result<()> {
     let store = open::store(config).await?;
     let (bus, registry, shutdown) = (Bus::new(), prometheus::Registry::new(), Shutdown::new());
     let auth = open::auth(config, &store, &bus, &registry)?;
+    for owner in &new.owners {
+        if auth.directory.by_jid(&BareJid(owner.clone())).await?.is_none() {
+            bail!("there is no account {owner} to own the room");
+        }
+    }
+    if new.pin.as_ref().is_some_and(|pin| !is_pin(pin)) {
+        bail!("a PIN is 4 to 16 digits, which a phone can send");
+    }
     // Nothing listens, so any certificate will do; the running server's own is not touched.
     let scratch = std::env::temp_dir().join(format!("cusax-room-{:016x}", shared_runtime::random()));
     let tls = TlsPolicy::open(&shared_runtime::tls::Config::default(), &scratch, &[]);
@@ -43,9 +53,12 @@ pub(crate) async fn add(config: &Config, new: NewRoom, json: bool) -> anyhow::Re
     server.rooms().create(&new.address, options).await?;
     shutdown.begin();
     if json {
-        println!("{}", serde_json::json!({ "room": new.address, "call": new.address.to_sip_uri() }));
+        say(serde_json::json!({ "room": new.address, "call": new.address.to_sip_uri() }))
     } else {
-        println!("{}  {}", new.address.to_xmpp_uri(), new.address.to_sip_uri());
+        say(format_args!("{}  {}", new.address.to_xmpp_uri(), new.address.to_sip_uri()))
     }
-    Ok(())
+}
+
+fn is_pin(text: &str) -> bool {
+    (4..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::command::Part;
 use crate::compose;
 use crate::config::Config;
+use crate::out::say;
 
 /// Runs the service until SIGTERM or SIGINT. SIGHUP reads the certificate again.
 pub(crate) async fn run(config: Config, parts: &[Part], json: bool) -> anyhow::Result<()> {
@@ -19,11 +20,11 @@ pub(crate) async fn run(config: Config, parts: &[Part], json: bool) -> anyhow::R
     let shutdown = Shutdown::new();
     let service = compose::start(&config, parts, &shutdown).await?;
     for (listener, address) in &service.bound {
-        if json {
-            println!("{}", serde_json::json!({ "listener": listener, "address": address }));
-        } else {
-            println!("{listener} {address}");
-        }
+        // Whether anybody reads it or not, the service goes on.
+        let _ = match json {
+            true => say(serde_json::json!({ "listener": listener, "address": address })),
+            false => say(format_args!("{listener} {address}")),
+        };
     }
     until_told(&service.tls).await?;
     tracing::info!("stopping");

@@ -77,6 +77,7 @@ pub fn load<T: DeserializeOwned>(
             None => faults.push(unknown(dotted, keys)),
         }
     }
+    keys.iter().filter(|key| wants_list(key)).for_each(|key| widen(&mut tree, key.path));
     let mut strangers = Vec::new();
     let typed = serde_ignored::deserialize(toml::Value::Table(tree), |path| strangers.push(path.to_string()));
     faults.extend(strangers.into_iter().map(|path| unknown(path, keys)));
@@ -156,7 +157,7 @@ fn unknown(path: String, keys: &[Key]) -> Fault {
 
 /// A variable's text as a value: TOML if it is TOML, otherwise a string; a list may be written with commas alone.
 fn value_of(text: &str, key: &Key) -> toml::Value {
-    let wants_list = key.default.starts_with('[');
+    let wants_list = wants_list(key);
     let parsed =
         toml::from_str::<toml::Table>(&format!("v = {text}")).ok().and_then(|mut table| table.remove("v"));
     match parsed {
@@ -166,6 +167,24 @@ fn value_of(text: &str, key: &Key) -> toml::Value {
             toml::Value::Array(items.map(|item| toml::Value::String(item.to_owned())).collect())
         }
         _ => toml::Value::String(text.to_owned()),
+    }
+}
+
+fn wants_list(key: &Key) -> bool {
+    key.default.starts_with('[')
+}
+
+/// One text where a list belongs is a list of one.
+fn widen(tree: &mut toml::Table, path: &str) {
+    let found = match path.split_once('.') {
+        Some((table, rest)) => match tree.get_mut(table) {
+            Some(toml::Value::Table(inner)) => return widen(inner, rest),
+            _ => None,
+        },
+        None => tree.get_mut(path),
+    };
+    if let Some(value @ toml::Value::String(_)) = found {
+        *value = toml::Value::Array(vec![value.clone()]);
     }
 }
 
@@ -241,6 +260,11 @@ mod tests {
         assert_eq!((tree.sip.udp, tree.domain.as_str()), (vec!["b".to_owned(), "c".to_owned()], "x.org"));
         assert_eq!(read("", &[("CUSAX_SIP__UDP", "[]")]).unwrap().sip.udp, Vec::<String>::new());
         assert!(read("", &[("CUSAX_SIP__UPD", "b")]).is_err());
+    }
+
+    #[test]
+    fn one_text_is_a_list_of_one() {
+        assert_eq!(read("[sip]\nudp = \"a\"", &[]).unwrap().sip.udp, ["a"]);
     }
 
     #[test]

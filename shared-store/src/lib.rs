@@ -64,6 +64,7 @@ impl Store {
     /// `sqlite:///var/lib/cusax/cusax.db` (created if absent), `postgres://user@host/database`, or `memory:`, which
     /// forgets everything with the process.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::knows(url)?;
         match url.split_once(':').map_or(url, |(scheme, _)| scheme) {
             "memory" => Ok(Self::in_memory()),
             #[cfg(feature = "sqlite")]
@@ -74,10 +75,14 @@ impl Store {
         }
     }
 
-    /// Whether [`Store::open`] knows this kind of URL.
+    /// Whether [`Store::open`] can make something of this URL.
     pub fn knows(url: &str) -> Result<(), StoreError> {
         match url.split_once(':').map_or(url, |(scheme, _)| scheme) {
             "memory" => Ok(()),
+            #[cfg(feature = "sqlite")]
+            "sqlite" if url.trim_start_matches("sqlite:").trim_matches('/').is_empty() => {
+                Err(StoreError::NoFile)
+            }
             #[cfg(feature = "sqlite")]
             "sqlite" => Ok(()),
             #[cfg(feature = "postgres")]
@@ -119,6 +124,9 @@ pub enum StoreError {
     /// The URL's scheme names no backend of this build.
     #[error("no store is called `{0}`; known are sqlite, postgres and memory")]
     UnknownScheme(String),
+    /// The URL's path is empty.
+    #[error("a file is missing, as in sqlite:///var/lib/cusax/cusax.db")]
+    NoFile,
     /// The database was written by a newer release.
     #[error("the database has schema version {found}, and this release knows {known}")]
     NewerSchema {

@@ -15,6 +15,7 @@ mod notifier;
 mod participant;
 pub mod policy;
 
+use std::net::UdpSocket;
 use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
@@ -81,6 +82,8 @@ impl Focus {
     /// A focus that waits for its endpoint.
     pub fn new(parts: Parts) -> Result<Arc<Self>, PortsError> {
         let ports = parts.config.rtp_ports.parse()?;
+        let ip = parts.config.media.ip();
+        UdpSocket::bind((ip, 0)).map_err(|error| PortsError::NotOurs(ip, error.kind()))?;
         Ok(Arc::new(Self { parts, ports, endpoint: OnceLock::new(), conferences: DashMap::new() }))
     }
 

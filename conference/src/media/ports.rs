@@ -29,6 +29,9 @@ pub enum PortsError {
         "rtp_ports is written first-last, such as \"20000-29999\", and holds at least one even and odd pair"
     )]
     NotARange,
+    /// Media cannot be bound on the address.
+    #[error("conference.media: no port can be bound on {0}: {1}")]
+    NotOurs(std::net::IpAddr, std::io::ErrorKind),
     /// Every pair was tried and is taken.
     #[error("every RTP port of the range is taken")]
     AllTaken,

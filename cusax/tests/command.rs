@@ -1,0 +1,69 @@
+//! Commands as an operator types them: what they refuse, with which exit code, and who reads their output.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+struct House(PathBuf);
+
+impl House {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("cusax-command-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cusax"));
+        command.args(words).env("CUSAX_DOMAIN", "example.org").env("CUSAX_DATA_DIR", &self.0);
+        command.env("CUSAX_AUTH__ITERATIONS", "4096");
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output().unwrap()
+    }
+
+    /// It is refused, with these words.
+    fn refuses(&self, words: &[&str], why: &str) {
+        let output = self.run(words);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), said.contains(why)), (Some(1), true), "{words:?}: {said}");
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn accounts_and_rooms_that_make_no_sense_are_refused() {
+    let house = House::new("sense");
+    house.refuses(&["user", "add", "eve@other.org"], "not of the domain example.org");
+    house.refuses(&["user", "add", "x@conference.example.org"], "not of the domain example.org");
+    house.refuses(&["user", "add", "eve@example.org", "--jid", "eve@other.org"], "not of the domain");
+    let room = ["room", "add", "dev@conference.example.org"];
+    house.refuses(&[&room[..], &["--owner", "nobody@example.org"]].concat(), "there is no account nobody@");
+    house.refuses(&[&room[..], &["--pin", "abc"]].concat(), "a PIN is 4 to 16 digits");
+    assert!(house.run(&["user", "add", "eve@example.org"]).status.success());
+    let owned = house.run(&[&room[..], &["--owner", "eve@example.org", "--pin", "1234"]].concat());
+    assert!(owned.status.success(), "{}", String::from_utf8_lossy(&owned.stderr));
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_fault_and_a_full_disk_is_one() {
+    let house = House::new("pipe");
+    assert!(house.run(&["user", "add", "eve@example.org"]).status.success());
+    let mut listing = house.command(&["user", "list"]);
+    let mut listing = listing.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(listing.stdout.take());
+    let output = listing.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = house.command(&["user", "list"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("No space left"));
+}
