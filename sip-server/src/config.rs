@@ -10,6 +10,7 @@ use sip_endpoint::{Limits, Transport};
 use crate::challenge::{ChallengePolicy, ChallengeRule};
 use crate::features::session_timer::Policy;
 use crate::numbers::{self, NumberConfig, Plan};
+use crate::push::{PUSH_KEYS, PushConfig};
 
 /// `[sip]`: listeners, timers, bounds.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -45,6 +46,8 @@ pub struct Config {
     pub service_route: Option<String>,
     /// What becomes of MESSAGE, PUBLISH and SUBSCRIBE to presence. Default `refuse`.
     pub chat: Chat,
+    /// How sleeping devices are woken.
+    pub push: PushConfig,
     /// What becomes of a device's 3xx. Default `follow`.
     pub redirect: Redirect,
     /// RFC 4028: how long a session lasts without a refresh; zero puts no session timer into calls. Default `1800s`.
@@ -126,7 +129,7 @@ pub struct TimerConfig {
 
 /// Every key of `[sip]` and of the tables in it.
 pub fn keys() -> Vec<Key> {
-    [KEYS, numbers::KEYS].concat()
+    [KEYS, PUSH_KEYS, numbers::KEYS].concat()
 }
 
 /// Those of `[sip]` itself.
@@ -244,6 +247,7 @@ impl Default for Config {
             first_challenge_only: ["baresip v0", "baresip v1", "sipp"].map(str::to_owned).to_vec(),
             service_route: None,
             chat: Chat::Refuse,
+            push: PushConfig::default(),
             redirect: Redirect::Follow,
             session_expires: Duration::from_secs(1_800),
             min_session_expires: Duration::from_secs(90),

@@ -16,16 +16,22 @@ use sip_endpoint::{Flow, ResolveError};
 
 use crate::features::Destination;
 use crate::gruu::Device;
-use crate::location::{Branch, Way};
+use crate::location::{Branch, Devices, Way};
 use crate::numbers::Dialled;
+use crate::push::Sleeper;
 use crate::server::Server;
 
 /// Where a URI leads.
+#[derive(Default)]
 pub(crate) struct Found {
     /// Groups of branches, rung one after another.
     pub(crate) groups: Vec<Vec<Branch>>,
+    /// Devices that are to be woken.
+    pub(crate) asleep: Vec<Sleeper>,
     /// Whose devices they are, if they are devices of ours.
     pub(crate) callee: Option<Arc<AccountCard>>,
+    /// Which of them are meant; `None` if all are.
+    pub(crate) device: Option<Device>,
 }
 
 /// Why a URI leads nowhere.
@@ -83,7 +89,7 @@ pub(crate) async fn find(server: &Server, uri: &Uri<'_>, is_trusted: bool) -> Re
     if uri.is_sip() && !server.is_our_host(uri) {
         if is_trusted {
             let branch = towards(server, uri, Destination::Foreign).await?;
-            return Ok(Found { groups: vec![vec![branch]], callee: None });
+            return Ok(Found { groups: vec![vec![branch]], ..Found::default() });
         }
         return Err(Nowhere::NoRelaying);
     }
@@ -118,7 +124,7 @@ async fn ours(server: &Server, address: &str) -> Result<Found, Nowhere> {
     let uri = Uri::parse(address).ok_or(Nowhere::Nobody)?;
     if let Some(flow) = server.hosted(uri.host) {
         let branch = Branch { uri: Some(address.to_owned()), ..Branch::along(flow, Destination::Trusted) };
-        return Ok(Found { groups: vec![vec![branch]], callee: None });
+        return Ok(Found { groups: vec![vec![branch]], ..Found::default() });
     }
     let account = if server.is_our_host(&uri) { by_aor(server, &uri).await? } else { None };
     at_devices(server, account, None).await
@@ -130,16 +136,21 @@ async fn at_devices(
     device: Option<&Device>,
 ) -> Result<Found, Nowhere> {
     let callee = Arc::new(account.filter(|account| account.enabled).ok_or(Nowhere::Nobody)?);
-    let groups = server.reach().find(&callee, device, unix_millis()).await?;
-    if groups.is_empty() { Err(Nowhere::Offline) } else { Ok(Found { groups, callee: Some(callee) }) }
+    let devices = server.reach().find(&callee, device, unix_millis()).await?;
+    if devices.is_empty() {
+        return Err(Nowhere::Offline);
+    }
+    let Devices { groups, asleep } = devices;
+    Ok(Found { groups, asleep, callee: Some(callee), device: device.cloned() })
 }
 
-/// The devices of an account that can be reached now.
+/// The devices of an account, or one of them, as they are now.
 pub(crate) async fn devices(
     server: &Server,
     callee: &Arc<AccountCard>,
-) -> Result<Vec<Vec<Branch>>, StoreError> {
-    server.reach().find(callee, None, unix_millis()).await
+    device: Option<&Device>,
+) -> Result<Devices, StoreError> {
+    server.reach().find(callee, device, unix_millis()).await
 }
 
 /// A branch to the host of a URI, and other ways there (RFC 3263 §4.3).
@@ -190,6 +201,6 @@ async fn by_aor(server: &Server, uri: &Uri<'_>) -> Result<Option<AccountCard>, S
 
 impl Found {
     fn along(flow: Flow, to: Destination) -> Self {
-        Self { groups: vec![vec![Branch::along(flow, to)]], callee: None }
+        Self { groups: vec![vec![Branch::along(flow, to)]], ..Self::default() }
     }
 }

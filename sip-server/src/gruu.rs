@@ -6,17 +6,16 @@
 //! State none: a temporary GRUU is a sealed token. It lives as long as the registration's Call-ID (§5.4).
 //! Errors a token that is not ours, or is altered, means nobody.
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use shared_model::{AccountId, Aor};
 use shared_store::Binding;
 use sip_core::Uri;
 
+use crate::sealed::{Sealer, hash};
+
 /// Makes and reads GRUUs.
 pub(crate) struct Gruus {
-    key: LessSafeKey,
+    sealer: Sealer,
 }
 
 /// Which device a GRUU means.
@@ -26,13 +25,14 @@ pub(crate) enum Device {
     Public(String),
     /// A device of this account, by hashes of its instance and of its registration's Call-ID.
     Temporary(AccountId, u64, u64),
+    /// The device of this account whose binding has this key, by its hash.
+    Bound(AccountId, u64),
 }
 
 impl Gruus {
     /// GRUUs under this key.
-    #[expect(clippy::expect_used, reason = "AES-256 takes every key of 32 bytes")]
     pub(crate) fn new(key: &[u8; 32]) -> Self {
-        Self { key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).expect("32 bytes")) }
+        Self { sealer: Sealer::new(key) }
     }
 
     /// The public GRUU of a device.
@@ -42,14 +42,11 @@ impl Gruus {
     }
 
     /// A new temporary GRUU of a binding; `nonce` is never used twice.
-    pub(crate) fn temporary(&self, binding: &Binding, nonce: [u8; NONCE_LEN]) -> Option<String> {
-        let mut sealed = Vec::with_capacity(NONCE_LEN + CONTENT + 16);
-        sealed.extend_from_slice(&binding.account.0.to_be_bytes());
-        sealed.extend_from_slice(&hash(&binding.instance).to_be_bytes());
-        sealed.extend_from_slice(&hash(&binding.call_id).to_be_bytes());
-        let sealing = Nonce::assume_unique_for_key(nonce);
-        self.key.seal_in_place_append_tag(sealing, Aad::empty(), &mut sealed).ok()?;
-        let token = BASE64.encode([&nonce[..], &sealed].concat());
+    pub(crate) fn temporary(&self, binding: &Binding, nonce: [u8; 12]) -> Option<String> {
+        let mut content = binding.account.0.to_be_bytes().to_vec();
+        content.extend_from_slice(&hash(&binding.instance).to_be_bytes());
+        content.extend_from_slice(&hash(&binding.call_id).to_be_bytes());
+        let token = self.sealer.seal(&content, nonce)?;
         Some(format!("sip:{PREFIX}{token}@{};gr", binding.aor.domain()))
     }
 
@@ -62,11 +59,7 @@ impl Gruus {
     }
 
     fn open(&self, token: &str) -> Option<Device> {
-        let sealed = BASE64.decode(token).ok()?;
-        let (nonce, content) = sealed.split_first_chunk::<NONCE_LEN>()?;
-        let mut content = content.to_vec();
-        let nonce = Nonce::assume_unique_for_key(*nonce);
-        let opened = self.key.open_in_place(nonce, Aad::empty(), &mut content).ok()?;
+        let opened = self.sealer.open(token)?;
         let (account, rest) = opened.split_first_chunk::<16>()?;
         let (instance, call_id) = rest.split_first_chunk::<8>()?;
         Some(Device::Temporary(
@@ -82,6 +75,7 @@ impl Device {
     pub(crate) fn is(&self, binding: &Binding) -> bool {
         match self {
             Self::Public(instance) => binding.instance == *instance,
+            Self::Bound(account, key) => binding.account == *account && hash(&binding.key) == *key,
             Self::Temporary(account, instance, call_id) => {
                 binding.account == *account
                     && hash(&binding.instance) == *instance
@@ -96,14 +90,7 @@ fn bare(instance: &str) -> &str {
     instance.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(instance)
 }
 
-fn hash(text: &str) -> u64 {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-    digest.as_ref().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
-}
-
 const PREFIX: &str = "tgruu.";
-/// Bytes of a token's content.
-const CONTENT: usize = 32;
 /// What stands in a parameter as it is (RFC 3261 §25.1, `paramchar`).
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
@@ -124,10 +111,10 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'$');
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn binding(call_id: &str) -> Binding {
+    pub(crate) fn binding(call_id: &str) -> Binding {
         Binding {
             account: AccountId(7),
             aor: "alice@example.org".parse().unwrap(),
@@ -162,9 +149,9 @@ mod tests {
     #[test]
     fn a_temporary_gruu_lives_as_long_as_its_call_id_and_cannot_be_made() {
         let gruus = Gruus::new(&[1; 32]);
-        let gruu = gruus.temporary(&binding("one"), [3; NONCE_LEN]).unwrap();
+        let gruu = gruus.temporary(&binding("one"), [3; 12]).unwrap();
         assert!(!gruu.contains("alice") && gruu.ends_with("@example.org;gr"), "{gruu}");
-        assert_ne!(gruu, gruus.temporary(&binding("one"), [4; NONCE_LEN]).unwrap());
+        assert_ne!(gruu, gruus.temporary(&binding("one"), [4; 12]).unwrap());
         let device = gruus.read(&Uri::parse(&gruu).unwrap()).unwrap();
         assert!(device.is(&binding("one")) && !device.is(&binding("two")));
         assert_eq!(Gruus::new(&[2; 32]).read(&Uri::parse(&gruu).unwrap()), None);

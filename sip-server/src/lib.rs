@@ -20,13 +20,16 @@ mod location;
 mod metrics;
 pub mod numbers;
 mod proxy;
+mod push;
 mod registrar;
 mod routing;
+mod sealed;
 mod server;
 mod specs;
 mod suspension;
 
 pub use challenge::ChallengeRule;
 pub use config::{Config, KEYS, Redirect, TimerConfig, keys};
+pub use push::PushConfig;
 pub use server::{Hosted, Needs, SipServer, StartError};
 pub use specs::SPECS;

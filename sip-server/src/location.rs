@@ -2,9 +2,12 @@
 //!
 //! In    an account, or one device of it. Out targets in groups of equal q, most wanted first; a group is rung at once,
 //! groups one by one. A device with several flows is one target; its other flows are tried when the first fails.
-//! A binding lives with its flow: when the connection is closed the binding is passed over.
+//! A binding lives with its flow: when the connection is closed the binding is passed over, or its device is woken if it
+//! has a push service (RFC 8599). One that may sleep on an open connection is rung and woken; over UDP nobody knows, and
+//! it is woken first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use shared_auth::AccountCard;
 use shared_store::{Binding, Bindings, StoreError};
@@ -13,6 +16,7 @@ use sip_endpoint::{Endpoint, Flow, Target};
 use crate::features::Destination;
 use crate::flow_token;
 use crate::gruu::Device;
+use crate::push::{PushTarget, Pushes, Sleeper};
 
 /// Where one branch goes.
 #[derive(Debug, Clone)]
@@ -45,12 +49,35 @@ impl Branch {
     pub(crate) fn along(flow: Flow, to: Destination) -> Self {
         Self { uri: None, flow, others: Vec::new(), path: Vec::new(), to, callee: None }
     }
+
+    /// The same way for a request inside a dialog, which has its target and its route already.
+    pub(crate) fn within_dialog(self) -> Self {
+        Self { uri: None, path: Vec::new(), ..self }
+    }
+}
+
+/// The devices of an account.
+#[derive(Debug, Default)]
+pub(crate) struct Devices {
+    /// Those that can be reached now, in groups of equal q, most wanted first.
+    pub(crate) groups: Vec<Vec<Branch>>,
+    /// Those that may sleep, and can be woken.
+    pub(crate) asleep: Vec<Sleeper>,
+}
+
+impl Devices {
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.asleep.is_empty()
+    }
 }
 
 /// Where bindings are, and which of them can be reached from here.
 pub(crate) struct Reach<'a> {
     pub(crate) bindings: &'a Arc<dyn Bindings>,
     pub(crate) endpoint: &'a Endpoint,
+    /// Who wakes devices, if anybody does.
+    pub(crate) push: Option<&'a Pushes>,
     /// Names this process among those that write bindings.
     pub(crate) node: &'a str,
 }
@@ -62,10 +89,29 @@ impl Reach<'_> {
         callee: &Arc<AccountCard>,
         device: Option<&Device>,
         now: i64,
-    ) -> Result<Vec<Vec<Branch>>, StoreError> {
+    ) -> Result<Devices, StoreError> {
         let bindings = self.bindings.by_aor(&callee.aor, now).await?;
         let meant = bindings.into_iter().filter(|binding| device.is_none_or(|device| device.is(binding)));
-        let reachable = meant.filter_map(|binding| Some((self.flow_of(&binding)?, binding))).collect();
+        let (mut reachable, mut asleep, mut awake) = (Vec::new(), Vec::new(), Vec::new());
+        for binding in meant {
+            let flow = self.flow_of(&binding);
+            let target = self.push.and_then(|_| PushTarget::of(&binding.contact));
+            let is_reached = match (&flow, target) {
+                (None, None) => false,
+                (Some(_), None) => true,
+                (Some(flow), Some(_)) if self.is_awake(&binding, flow, now) => {
+                    awake.push(binding.instance.clone());
+                    true
+                }
+                (flow, Some(target)) => {
+                    asleep.push((binding.instance.clone(), Sleeper { key: binding.key.clone(), target }));
+                    flow.is_some_and(|flow| flow.transport.is_stream())
+                }
+            };
+            reachable.extend(flow.filter(|_| is_reached).map(|flow| (flow, binding)));
+        }
+        // A device that one of its flows shows awake needs no push for another.
+        asleep.retain(|(instance, _)| instance.is_empty() || !awake.contains(instance));
         let mut groups: Vec<(u16, Vec<Branch>)> = Vec::new();
         for (q, branch) in one_per_device(reachable, callee) {
             match groups.last_mut() {
@@ -73,7 +119,16 @@ impl Reach<'_> {
                 _ => groups.push((q, vec![branch])),
             }
         }
-        Ok(groups.into_iter().map(|(_, group)| group).collect())
+        let groups = groups.into_iter().map(|(_, group)| group).collect();
+        Ok(Devices { groups, asleep: asleep.into_iter().map(|(_, sleeper)| sleeper).collect() })
+    }
+
+    /// Whether a device that can be woken need not be: it registered just now, or something came by its connection.
+    fn is_awake(&self, binding: &Binding, flow: &Flow, now: i64) -> bool {
+        let since = u64::try_from(now - binding.updated).unwrap_or(0);
+        let registered = Some(Duration::from_millis(since));
+        let silence = self.endpoint.silence(flow).into_iter().chain(registered).min();
+        self.push.zip(silence).is_none_or(|(push, silence)| !push.may_sleep(silence))
     }
 
     /// The flow of a binding, if it still leads to the device. Connections end with their process; datagrams do not.

@@ -20,8 +20,10 @@ use crate::config::Chat;
 use crate::destination::{self, Found, Nowhere};
 use crate::features::{Destination, chat, privacy, session_timer};
 use crate::flow_token::Named;
+use crate::gruu::Device;
 use crate::location::Branch;
 use crate::numbers::sos;
+use crate::push::{self, Sleeper};
 use crate::server::Server;
 
 /// What becomes of a request.
@@ -35,9 +37,12 @@ pub(crate) enum Decision {
 }
 
 /// Where a request is forwarded, and what is known of it.
+#[derive(Default)]
 pub(crate) struct Route {
     /// Groups of branches, rung one after another.
     pub(crate) groups: Vec<Vec<Branch>>,
+    /// Devices that are to be woken.
+    pub(crate) asleep: Vec<Sleeper>,
     /// Who sent it, if proved.
     pub(crate) caller: Option<Identity>,
     /// Whether the sender wants to stay unknown.
@@ -46,6 +51,8 @@ pub(crate) struct Route {
     pub(crate) is_trusted: bool,
     /// Whose devices the branches are.
     pub(crate) callee: Option<Arc<AccountCard>>,
+    /// Which of them are meant; `None` if all are.
+    pub(crate) device: Option<Device>,
 }
 
 /// Decides about a request; our own Routes are taken off it.
@@ -94,6 +101,12 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
 /// no dialog that we remember, is a stranger to it.
 async fn in_dialog(server: &Server, request: &Message, tokens: &[String]) -> Result<Route, Box<Message>> {
     let endpoint = server.endpoint();
+    if let Some(uri) = Uri::parse(request.uri())
+        && tokens.last().is_some_and(|token| server.tokens.is_ours(token, request.call_id()))
+        && let Some(route) = push::dialog(server, &uri).await
+    {
+        return Ok(Route { is_anonymous: privacy::is_anonymous(request), ..route });
+    }
     // The last of our entries is the one that faces the other side.
     let named = tokens.last().and_then(|token| server.tokens.read(token, request.call_id(), endpoint));
     let remembered = || server.dialogs.other_side(request).filter(|flow| endpoint.is_open(flow));
@@ -117,13 +130,7 @@ async fn in_dialog(server: &Server, request: &Message, tokens: &[String]) -> Res
     let device = device.and_then(|found| found.groups.into_iter().flatten().next());
     let branch =
         device.map_or_else(|| Branch::along(flow, to), |device| Branch { path: Vec::new(), ..device });
-    Ok(Route {
-        groups: vec![vec![branch]],
-        caller: None,
-        is_anonymous: privacy::is_anonymous(request),
-        is_trusted: false,
-        callee: None,
-    })
+    Ok(Route { groups: vec![vec![branch]], is_anonymous: privacy::is_anonymous(request), ..Route::default() })
 }
 
 async fn registration(
@@ -174,7 +181,7 @@ async fn find(
         destination::find(server, uri, is_trusted).await.map_err(|nowhere| nowhere.answer(request))?
     } else if is_trusted {
         let branch = next_hop(server, request, Destination::Foreign).await?;
-        Found { groups: vec![vec![branch]], callee: None }
+        Found { groups: vec![vec![branch]], ..Found::default() }
     } else {
         // Somebody's Route leads elsewhere: for users of ours only.
         return Err(Nowhere::NoRelaying.answer(request));
@@ -183,7 +190,8 @@ async fn find(
     if let Some(callee) = &found.callee {
         refuse_unwanted(server, request, callee, caller.as_ref().filter(|_| !is_anonymous)).await?;
     }
-    Ok(Route { groups: found.groups, caller, is_anonymous, is_trusted, callee: found.callee })
+    let Found { groups, asleep, callee, device } = found;
+    Ok(Route { groups, asleep, caller, is_anonymous, is_trusted, callee, device })
 }
 
 /// The answer to a call that the callee does not want now, as the chat half has it.

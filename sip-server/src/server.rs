@@ -29,6 +29,7 @@ use crate::labels::RequestSpan;
 use crate::location::Reach;
 use crate::metrics::Metrics;
 use crate::numbers::Plan;
+use crate::push::{self, Purrs, Pushes};
 use crate::routing::{self, Decision};
 use crate::suspension::{self, Suspension};
 use crate::{caller, proxy, registrar};
@@ -74,6 +75,9 @@ pub enum StartError {
     /// What `[sip]` says cannot be meant.
     #[error("{0}")]
     Config(String),
+    /// The file that `sip.push.token_file` names cannot be read.
+    #[error("sip.push.token_file: {0}")]
+    PushToken(std::io::Error),
     /// A metric is registered twice.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -98,6 +102,8 @@ pub(crate) struct Server {
     pub(crate) plan: Plan,
     pub(crate) awaited: Awaited,
     pub(crate) suspension: Suspension,
+    pub(crate) push: Option<Arc<Pushes>>,
+    pub(crate) purrs: Purrs,
     /// One for each request that may be under way.
     places: Arc<Semaphore>,
     /// Names this process among those that wrote bindings.
@@ -116,9 +122,13 @@ impl SipServer {
             needs.hosted.into_iter().map(|hosted| (hosted.domain, hosted.port)).unzip();
         let plan = Plan::new(&needs.config.numbers, &needs.domain)
             .map_err(|faults| StartError::Config(faults.join("; ")))?;
+        let metrics = Metrics::new(needs.registry)?;
+        let push = Pushes::open(&needs.config.push, needs.tls, &metrics).map_err(StartError::PushToken)?;
         let server = Arc::new(Server {
             plan,
-            metrics: Metrics::new(needs.registry)?,
+            metrics,
+            push,
+            purrs: Purrs::new(&needs.auth.key_for("push references")),
             tokens: FlowTokens::new(&needs.auth.key_for("flow tokens")),
             gruus: Gruus::new(&needs.auth.key_for("temporary GRUUs")),
             dialogs: Dialogs::default(),
@@ -165,6 +175,9 @@ impl SipServer {
         // The cell was empty: it is set here alone.
         let _ = server.endpoint.set(endpoint);
         needs.shutdown.spawn(sweep(Arc::clone(&server)));
+        if let Some(service) = server.push.clone() {
+            needs.shutdown.spawn(push::refresh(Arc::clone(&server), service));
+        }
         Ok(Self { server })
     }
 
@@ -188,7 +201,13 @@ impl Server {
 
     /// Where devices are, as far as they can be reached from here.
     pub(crate) fn reach(&self) -> Reach<'_> {
-        Reach { bindings: &self.store.bindings, endpoint: self.endpoint(), node: &self.node }
+        let push = self.push.as_deref();
+        Reach { bindings: &self.store.bindings, endpoint: self.endpoint(), push, node: &self.node }
+    }
+
+    /// Ends when the server stops.
+    pub(crate) async fn begun_shutdown(&self) {
+        self.shutdown.begun().await;
     }
 
     /// Whether the host of a URI is our domain, or an address that we listen on.

@@ -2,7 +2,7 @@
 
 use shared_model::Spec;
 
-use crate::{features, registrar};
+use crate::{features, push, registrar};
 
 /// Every document, with how much of it is there.
 pub const SPECS: &[Spec] = &[
@@ -29,6 +29,7 @@ pub const SPECS: &[Spec] = &[
     registrar::CAPABILITIES,
     registrar::OUTBOUND,
     registrar::GRUU,
+    push::SPEC,
     features::call_info::SPEC,
     features::call_info::PURPOSE,
     features::asserted_identity::SPEC,

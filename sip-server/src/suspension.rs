@@ -15,6 +15,7 @@ use shared_runtime::unix_millis;
 use sip_endpoint::{Flow, Transport};
 
 use crate::flow_token;
+use crate::push::without_push;
 use crate::server::Server;
 
 /// Which AORs live with which connection.
@@ -48,7 +49,7 @@ pub(crate) async fn suspend(server: &Server, flow: &Flow) {
         };
         let is_here = |flow: &str, node: &str| flow == name && node == server.node;
         for binding in bindings.into_iter().filter(|binding| is_here(&binding.flow, &binding.node)) {
-            let (account, contact) = (binding.account, binding.contact);
+            let (account, contact) = (binding.account, without_push(&binding.contact));
             let event = BindingEvent::Suspended { account, aor: aor.clone(), contact };
             server.facts.binding(&binding.call_id, event);
         }

@@ -22,6 +22,7 @@ use crate::awaited::Waiting;
 use crate::destination;
 use crate::features::{self, Destination, Passage, Reply};
 use crate::location::{Branch, Way};
+use crate::push::Bucket;
 use crate::routing::Route;
 use crate::server::Server;
 
@@ -39,6 +40,8 @@ pub(crate) struct Forwarding<'a> {
     tried: HashSet<String>,
     /// Where the request was redirected from, for those that it is redirected to.
     history: Vec<String>,
+    /// Devices that are being woken.
+    bucket: Bucket,
     queue: mpsc::Sender<(usize, Answer)>,
     loop_key: String,
     /// Branches that may be open at once (RFC 5393 §5).
@@ -56,7 +59,7 @@ pub(crate) async fn forward(
     request: Message,
     flow: sip_endpoint::Flow,
     handle: ServerHandle,
-    route: Route,
+    mut route: Route,
 ) {
     let breadth = match sip_core::proxy::breadth(&request) {
         Ok(breadth) => breadth,
@@ -64,7 +67,9 @@ pub(crate) async fn forward(
     };
     let (queue, answers) = mpsc::channel(ANSWERS);
     let loop_key = loop_key(&request);
-    let late = route.callee.as_ref().filter(|_| request.method() == "INVITE" && !request.is_in_dialog());
+    let bucket = Bucket::fill(&server, std::mem::take(&mut route.asleep), &request);
+    let is_call = request.method() == "INVITE" && !request.is_in_dialog();
+    let late = route.callee.as_ref().filter(|_| is_call || bucket.is_waiting());
     let late = late.map(|callee| server.awaited.wait(callee.aor.clone()));
     Forwarding {
         server: &server,
@@ -76,6 +81,7 @@ pub(crate) async fn forward(
         started: Vec::new(),
         tried: HashSet::new(),
         history: Vec::new(),
+        bucket,
         queue,
         loop_key,
         breadth,
@@ -92,6 +98,7 @@ enum Woken {
     Answer(usize, Answer),
     Cancelled,
     LateDevice,
+    FewerComing,
     TimeIsUp,
 }
 
@@ -107,6 +114,7 @@ impl Forwarding<'_> {
                 Some((id, answer)) = answers.recv() => Woken::Answer(id, answer),
                 () = self.handle.cancelled(), if !self.is_cancelled => Woken::Cancelled,
                 () = bound(&mut late), if !self.context.is_closing() => Woken::LateDevice,
+                () = self.bucket.dwindled(), if self.bucket.is_waiting() && !self.context.is_closing() => Woken::FewerComing,
                 () = tokio::time::sleep_until(patience.deadline().into()) => Woken::TimeIsUp,
             };
             let mut actions = Vec::new();
@@ -120,7 +128,13 @@ impl Forwarding<'_> {
                     patience.ending(Instant::now());
                     self.context.close(&mut actions);
                 }
-                Woken::LateDevice => self.start_late().await,
+                Woken::LateDevice => {
+                    if self.start_late().await && !patience.is_ending() {
+                        // Who was waited for has all the time that a phone has to ring.
+                        patience.round(Instant::now());
+                    }
+                }
+                Woken::FewerComing => {}
                 // The branches had their time to end (§9.1: 64*T1 after the CANCEL).
                 Woken::TimeIsUp if patience.is_ending() => match groups.pop_front() {
                     Some(group) if !self.context.is_closing() => {
@@ -145,8 +159,12 @@ impl Forwarding<'_> {
                         patience.round(Instant::now());
                         self.start(group).await;
                     }
+                    None if self.bucket.is_waiting() && !self.context.is_closing() => {}
                     None => break,
                 }
+            }
+            if groups.is_empty() && !self.context.has_open_branch() && !self.bucket.is_waiting() {
+                break;
             }
             if self.context.is_answered() && !self.context.has_open_branch() {
                 break;
@@ -206,17 +224,38 @@ impl Forwarding<'_> {
         self.started.push((branch, cancel));
     }
 
-    /// Rings what has registered since.
-    async fn start_late(&mut self) {
-        let Some(callee) = self.route.callee.clone() else { return };
+    /// Rings what has registered since. Whether there was something.
+    async fn start_late(&mut self) -> bool {
+        let Some(callee) = self.route.callee.clone() else { return false };
         // A store that does not answer costs the late device this call, and no other.
-        let groups = destination::devices(self.server, &callee).await.unwrap_or_default();
-        for branch in groups.into_iter().flatten() {
-            if branch.uri.as_ref().is_some_and(|uri| !self.tried.contains(uri)) {
-                tracing::debug!("a device that registered while others ring is rung too");
-                self.start_one(branch, 1).await;
+        let device = self.route.device.as_ref();
+        let Ok(devices) = destination::devices(self.server, &callee, device).await else { return false };
+        self.bucket.keep(&devices.asleep);
+        let mut is_started = false;
+        for branch in
+            devices.groups.into_iter().flatten().filter(|branch| self.is_new(branch)).collect::<Vec<_>>()
+        {
+            tracing::debug!("a device that registered while others ring is rung too");
+            let is_in_dialog = self.request.is_in_dialog();
+            let branch = if is_in_dialog { branch.within_dialog() } else { branch };
+            self.start_one(branch, 1).await;
+            is_started = true;
+        }
+        is_started
+    }
+
+    /// Whether a device was not rung yet, or was by a flow that is closed by now.
+    fn is_new(&self, branch: &Branch) -> bool {
+        let (mut known, is_in_dialog) = (false, self.request.is_in_dialog());
+        for (started, _) in &self.started {
+            if started.uri == branch.uri || is_in_dialog {
+                known = true;
+                if self.server.endpoint().is_open(&started.flow) {
+                    return false;
+                }
             }
         }
+        known || is_in_dialog || branch.uri.as_ref().is_some_and(|uri| !self.tried.contains(uri))
     }
 
     /// The copy that goes to one branch (§16.6).
@@ -395,7 +434,13 @@ impl Forwarding<'_> {
 
     /// The last word, if there was none.
     fn conclude(&mut self) {
-        let otherwise = Message::response(&self.request, if self.is_cancelled { 487 } else { 408 }, "");
+        let otherwise = match (self.is_cancelled, self.started.is_empty()) {
+            (true, _) => 487,
+            // RFC 8599 §5.6.2: nobody woke.
+            (false, true) => 480,
+            (false, false) => 408,
+        };
+        let otherwise = Message::response(&self.request, otherwise, "");
         let Some(mut best) = self.context.conclude(otherwise) else { return };
         if self.is_timed_out && !self.is_cancelled && best.status() == 487 {
             // The branches ended because we cancelled them, which is not what the caller asks about.

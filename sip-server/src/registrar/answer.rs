@@ -7,6 +7,7 @@ use sip_core::header::Name;
 use super::outbound::Outbound;
 use super::{EXTENSIONS, supports};
 use crate::gruu::Gruus;
+use crate::sealed;
 use crate::server::Server;
 
 /// Everything that is bound.
@@ -52,11 +53,8 @@ pub(super) fn success(
 
 /// Both GRUUs of a binding, as parameters of its contact.
 fn gruus(server: &Server, binding: &Binding) -> String {
-    let mut nonce = [0; 12];
-    nonce[..8].copy_from_slice(&shared_runtime::random().to_be_bytes());
-    nonce[8..].copy_from_slice(&shared_runtime::random().to_be_bytes()[..4]);
     let public = Gruus::public(&binding.aor, &binding.instance);
-    let temporary = server.gruus.temporary(binding, nonce);
+    let temporary = server.gruus.temporary(binding, sealed::nonce());
     let temporary = temporary.map_or(String::new(), |gruu| format!(";temp-gruu=\"{gruu}\""));
     format!(";pub-gruu=\"{public}\"{temporary}")
 }

@@ -5,8 +5,8 @@
 //! State bindings, in the store.
 //! Errors 403 for somebody else's AOR and for a registration by a third party, 439 for outbound through a proxy that lacks
 //! it, 404 for a domain that is not ours, 400 for what cannot be read, 420 for an
-//! extension that is required and not here, 423 below the shortest interval, 500 out of order, 503 without a store.
-//! Not here: push.
+//! extension that is required and not here, 423 below the shortest interval, 555 for a push service that is not known, 500 out of order, 503 without a store.
+//! Not here: what becomes of pushes ([`crate::push`]).
 
 mod answer;
 mod contact;
@@ -20,6 +20,7 @@ use sip_core::header::{Name, NameAddr};
 use sip_core::{Message, Uri};
 use sip_endpoint::Flow;
 
+use crate::push::{Offer, without_push};
 use crate::server::Server;
 use crate::suspension;
 
@@ -82,6 +83,7 @@ async fn update(
         }
         change.remove_all = true;
     }
+    let mut offers = Vec::new();
     for contact in contacts.into_iter().filter(|contact| *contact != "*") {
         let contact = NameAddr::parse(contact).ok_or_else(|| refuse(400, "Bad Contact"))?;
         let mut binding = contact::read(server, request, flow, identity, &contact, outbound)?;
@@ -93,7 +95,11 @@ async fn update(
         {
             binding.key.clone_from(&same.key);
         }
-        match contact::lifetime(server, request, &contact)? {
+        let seconds = contact::lifetime(server, request, &contact)?;
+        if let Some((push, uri)) = server.push.as_ref().zip(Uri::parse(contact.uri)) {
+            offers.extend(Offer::judge(push, request, &contact, &uri, seconds)?);
+        }
+        match seconds {
             0 => change.remove.push(binding.key),
             seconds => {
                 binding.expires = now + seconds * 1_000;
@@ -117,8 +123,8 @@ async fn update(
             .await
             .map_err(|error| Box::new(answer::failure(request, &error)))?;
         tell(server, request, &change.set, &committed.removed, now);
+        server.awaited.tell(&aor);
         if !change.set.is_empty() {
-            server.awaited.tell(&aor);
             suspension::check(server, flow).await;
         }
         committed.bindings
@@ -126,7 +132,11 @@ async fn update(
         current
     };
     server.metrics.registrations.inc();
-    Ok(answer::success(server, request, &bindings, outbound, now))
+    let mut response = answer::success(server, request, &bindings, outbound, now);
+    if let Some(push) = &server.push {
+        offers.iter().for_each(|offer| offer.tell(server, push, &bindings, &mut response));
+    }
+    Ok(response)
 }
 
 fn refuse_unknown_extensions(request: &Message) -> Result<(), Box<Message>> {
@@ -161,7 +171,7 @@ fn address_in(request: &Message, name: Name) -> Option<Aor> {
 fn tell(server: &Server, request: &Message, bound: &[Binding], removed: &[Binding], now: i64) {
     for binding in bound {
         let expires_seconds = u32::try_from((binding.expires - now) / 1_000).unwrap_or(0);
-        let (account, aor, contact) = (binding.account, binding.aor.clone(), binding.contact.clone());
+        let (account, aor, contact) = (binding.account, binding.aor.clone(), without_push(&binding.contact));
         server
             .facts
             .binding(request.call_id(), BindingEvent::Bound { account, aor, contact, expires_seconds });
@@ -173,7 +183,7 @@ fn tell(server: &Server, request: &Message, bound: &[Binding], removed: &[Bindin
 
 /// Says that a binding is gone.
 pub(crate) fn tell_unbound(server: &Server, binding: &Binding) {
-    let (account, aor, contact) = (binding.account, binding.aor.clone(), binding.contact.clone());
+    let (account, aor, contact) = (binding.account, binding.aor.clone(), without_push(&binding.contact));
     server.facts.binding(&binding.call_id, BindingEvent::Unbound { account, aor, contact });
 }
 

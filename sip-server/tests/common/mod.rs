@@ -287,6 +287,16 @@ impl Phone {
         self.receive().await
     }
 
+    /// The same request with an answer to a challenge.
+    pub fn proving(&self, mut request: Message, challenge: &Message) -> Message {
+        let name = if challenge.status() == 401 { Name::WwwAuthenticate } else { Name::ProxyAuthenticate };
+        let asked = challenge.values(name).find(|text| text.contains("algorithm=SHA-256")).unwrap();
+        let credentials = self.credentials(asked, &request, PASSWORD);
+        let name = if challenge.status() == 401 { Name::Authorization } else { Name::ProxyAuthorization };
+        request.push(name, &credentials);
+        request
+    }
+
     /// Registers with further parameters of the Contact.
     pub async fn register_as(&self, parameters: &str) -> Message {
         let to = format!("sip:{}@{DOMAIN}", self.name);
