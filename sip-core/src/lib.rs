@@ -2,12 +2,14 @@
 //!
 //! Nothing here has a socket, a clock or dice: instants and random numbers are arguments.
 
+pub mod dialog;
 pub mod header;
 pub mod message;
 pub mod privacy;
 pub mod proxy;
 pub mod sdp;
 pub mod status;
+pub mod subscription;
 pub mod transaction;
 pub mod uri;
 

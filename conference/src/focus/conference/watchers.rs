@@ -6,22 +6,23 @@ use std::time::Instant;
 use shared_model::Participant as Shown;
 use sip_core::Message;
 use sip_core::header::Name;
+use sip_core::subscription::is_ended_by;
 use sip_endpoint::{Flow, Incoming};
 
 use super::super::Input;
 use super::super::admission::caller;
 use super::super::dialog::Dialog;
 use super::super::document::{View, Viewer};
-use super::super::notifier::{BRIEFEST, DOCUMENT, Subscription, Wanted, Way, Wrong};
+use super::super::notifier::{PACKAGE, Subscription, Way};
 use super::super::participant::Participant;
 use super::Conference;
 
 impl Conference {
     pub(super) async fn subscribe(&mut self, incoming: Incoming, leg: Option<usize>, own: Option<usize>) {
         let request = &incoming.request;
-        let wanted = match Wanted::read(request) {
+        let wanted = match PACKAGE.read(request) {
             Ok(wanted) => wanted,
-            Err(wrong) => return incoming.server.respond(refuse_subscription(request, wrong)),
+            Err(refusal) => return incoming.server.respond(*refusal),
         };
         let known = own.or_else(|| {
             let leg = self.participants[leg?].leg;
@@ -149,10 +150,7 @@ impl Conference {
             let inbox = self.inbox.clone();
             tokio::spawn(async move {
                 let is_gone = match sent.last().await {
-                    // RFC 6665 §4.2.2: these end a subscription.
-                    Ok(response) => {
-                        matches!(response.status(), 404 | 405 | 410 | 416 | 480..=485 | 489 | 501 | 604)
-                    }
+                    Ok(response) => is_ended_by(response.status()),
                     Err(_) => true,
                 };
                 if let Some(id) = subscription.filter(|_| is_gone) {
@@ -175,17 +173,6 @@ fn in_dialog(
         Way::Leg(leg) => &mut participants.iter_mut().find(|participant| participant.leg == *leg)?.dialog,
     };
     Some((dialog.request("NOTIFY", contact), dialog.flow))
-}
-
-fn refuse_subscription(request: &Message, wrong: Wrong) -> Message {
-    let (status, name, value) = match wrong {
-        Wrong::Event => (489, Name::AllowEvents, "conference".to_owned()),
-        Wrong::Accept => (406, Name::Accept, DOCUMENT.to_owned()),
-        Wrong::TooBrief => (423, Name::MinExpires, BRIEFEST.as_secs().to_string()),
-    };
-    let mut response = Message::response(request, status, "");
-    response.push(name, &value);
-    response
 }
 
 const MOST_SUBSCRIPTIONS: usize = 1000;

@@ -1,0 +1,131 @@
+//! A dialog that somebody began with us — RFC 3261 §12.1.1 (UAS), §12.2.1.1 (requests inside it).
+//!
+//! In    the request and the response that begin it; later requests of the peer. Out requests of ours inside it.
+//! State tags, targets and routes, counts; and the flow of the peer's last request, of whatever kind `F` is to the shell.
+
+use crate::Message;
+use crate::header::{Name, NameAddr};
+
+/// One dialog, as the UAS keeps it.
+#[derive(Debug, Clone)]
+pub struct Dialog<F> {
+    /// Its Call-ID.
+    pub call_id: String,
+    /// Our tag.
+    pub local_tag: String,
+    remote_tag: String,
+    /// To of the first request, with our tag: what we write into From.
+    local: String,
+    /// From of the first request: what we write into To.
+    remote: String,
+    /// Contact of the peer.
+    target: String,
+    routes: Vec<String>,
+    local_cseq: u32,
+    remote_cseq: u32,
+    /// What the last request came over; the proxy or the peer is at its other end.
+    pub flow: F,
+}
+
+impl<F> Dialog<F> {
+    /// The dialog that `response` to `request` makes; `None` without a Contact that can be called.
+    pub fn begun_by(request: &Message, response: &Message, flow: F) -> Option<Self> {
+        let contact = NameAddr::parse(request.elements(Name::Contact).next()?)?;
+        Some(Self {
+            call_id: request.call_id().to_owned(),
+            local_tag: response.to_tag()?.to_owned(),
+            remote_tag: request.from_tag()?.to_owned(),
+            local: response.value(Name::To)?.to_owned(),
+            remote: request.value(Name::From)?.to_owned(),
+            target: contact.uri.to_owned(),
+            routes: request.elements(Name::RecordRoute).map(str::to_owned).collect(),
+            local_cseq: 0,
+            remote_cseq: request.cseq()?.0,
+            flow,
+        })
+    }
+
+    /// Whether a request from the peer belongs here.
+    pub fn has(&self, request: &Message) -> bool {
+        request.call_id() == self.call_id
+            && request.to_tag() == Some(&self.local_tag)
+            && request.from_tag() == Some(&self.remote_tag)
+    }
+
+    /// Takes a request's CSeq and, if it may change the target, its Contact (§12.2.2). False if it came out of order.
+    pub fn accept(&mut self, request: &Message, flow: F) -> bool {
+        let Some((cseq, _)) = request.cseq().filter(|(cseq, _)| *cseq > self.remote_cseq) else {
+            return false;
+        };
+        self.remote_cseq = cseq;
+        self.flow = flow;
+        if matches!(request.method(), "INVITE" | "UPDATE" | "SUBSCRIBE")
+            && let Some(contact) = request.elements(Name::Contact).next().and_then(NameAddr::parse)
+        {
+            self.target = contact.uri.to_owned();
+        }
+        true
+    }
+
+    /// The next request of ours; `contact` is ours.
+    pub fn request(&mut self, method: &str, contact: &str) -> Message {
+        self.local_cseq += 1;
+        let mut request = Message::request(method, &self.target);
+        for route in &self.routes {
+            request.push(Name::Route, route);
+        }
+        request.push(Name::MaxForwards, "70");
+        request.push(Name::From, &self.local);
+        request.push(Name::To, &self.remote);
+        request.push(Name::CallId, &self.call_id);
+        request.push(Name::CSeq, &format!("{} {method}", self.local_cseq));
+        request.push(Name::Contact, contact);
+        request
+    }
+
+    /// The peer's Contact URI.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subscribe(cseq: u32, to_tag: &str) -> Message {
+        let mut request = Message::request("SUBSCRIBE", "sip:bob@x");
+        request.push(Name::From, "<sip:bob@x>;tag=theirs");
+        request.push(Name::To, &format!("<sip:bob@x>{to_tag}"));
+        request.push(Name::CallId, "call");
+        request.push(Name::CSeq, &format!("{cseq} SUBSCRIBE"));
+        request.push(Name::Contact, "<sip:bob@192.0.2.1>");
+        request.push(Name::RecordRoute, "<sip:edge.x;lr>, <sip:inner.x;lr>");
+        request
+    }
+
+    #[test]
+    fn requests_of_ours_go_where_the_peer_is_and_say_who_we_are() {
+        let request = subscribe(7, "");
+        let mut response = Message::response(&request, 200, "");
+        response.set(Name::To, "<sip:bob@x>;tag=ours");
+        let mut dialog = Dialog::begun_by(&request, &response, 1).unwrap();
+        let mut again = subscribe(8, ";tag=ours");
+        assert!(dialog.has(&again) && !dialog.has(&request));
+        again.set(Name::Contact, "<sip:bob@192.0.2.2>");
+        assert!(dialog.accept(&again, 2) && !dialog.accept(&again, 3), "a CSeq counts once");
+        let notify = dialog.request("NOTIFY", "<sip:us>");
+        assert_eq!((notify.uri(), dialog.flow), ("sip:bob@192.0.2.2", 2));
+        assert_eq!(notify.elements(Name::Route).collect::<Vec<_>>(), ["<sip:edge.x;lr>", "<sip:inner.x;lr>"]);
+        assert_eq!((notify.from_tag(), notify.to_tag()), (Some("ours"), Some("theirs")));
+        assert_eq!(notify.cseq(), Some((1, "NOTIFY")));
+    }
+
+    #[test]
+    fn a_peer_without_a_contact_begins_none() {
+        let mut request = subscribe(1, "");
+        request.remove(Name::Contact);
+        let response = Message::response(&request, 200, "");
+        assert!(Dialog::begun_by(&request, &response, ()).is_none());
+    }
+}
