@@ -53,6 +53,9 @@ pub struct Config {
     /// RFC 4028: how long a session lasts without a refresh; zero puts no session timer into calls. Default `1800s`.
     #[serde(with = "shared_runtime::config::duration")]
     pub session_expires: Duration,
+    /// How often a subscriber is told of changes at most (RFC 3680 §4.10). Default `5s`.
+    #[serde(with = "shared_runtime::config::duration")]
+    pub notify_interval: Duration,
     /// RFC 4028: the shortest session interval that is taken. Default `90s`.
     #[serde(with = "shared_runtime::config::duration")]
     pub min_session_expires: Duration,
@@ -175,6 +178,11 @@ pub const KEYS: &[Key] = &[
         "\"1800s\"",
         "how long a call lasts without a refresh (RFC 4028); 0s puts no timer in",
     ),
+    Key::new(
+        "sip.notify_interval",
+        "\"5s\"",
+        "how often a subscriber is told of changes to registrations at most (RFC 3680)",
+    ),
     Key::new("sip.min_session_expires", "\"90s\"", "the shortest session interval that is taken"),
     Key::new(
         "sip.requests",
@@ -250,6 +258,7 @@ impl Default for Config {
             push: PushConfig::default(),
             redirect: Redirect::Follow,
             session_expires: Duration::from_secs(1_800),
+            notify_interval: Duration::from_secs(5),
             min_session_expires: Duration::from_secs(90),
             numbers: NumberConfig::default(),
         }

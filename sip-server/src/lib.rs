@@ -21,6 +21,7 @@ mod metrics;
 pub mod numbers;
 mod proxy;
 mod push;
+mod reg_event;
 mod registrar;
 mod routing;
 mod sealed;

@@ -24,6 +24,7 @@ use crate::gruu::Device;
 use crate::location::Branch;
 use crate::numbers::sos;
 use crate::push::{self, Sleeper};
+use crate::reg_event;
 use crate::server::Server;
 
 /// What becomes of a request.
@@ -32,6 +33,8 @@ pub(crate) enum Decision {
     Answer(Box<Message>),
     /// It is a registration of this account.
     Register(Identity),
+    /// It subscribes to what is bound to an AOR of ours; who proved to have sent it, if anybody.
+    Subscribe(Option<Identity>),
     /// It is forwarded.
     Forward(Route),
 }
@@ -93,6 +96,9 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
         return Err(Box::new(capabilities(request)));
     }
     let caller = caller::who(server, request, flow).await?;
+    if reg_event::is_meant(request) && server.is_our_host(&uri) {
+        return Ok(Decision::Subscribe(caller));
+    }
     refuse_chat(server, request, &uri, caller.as_ref()).await?;
     find(server, request, &uri, flow, caller).await.map(Decision::Forward)
 }

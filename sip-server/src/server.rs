@@ -30,6 +30,7 @@ use crate::location::Reach;
 use crate::metrics::Metrics;
 use crate::numbers::Plan;
 use crate::push::{self, Purrs, Pushes};
+use crate::reg_event::{self, Subscriptions};
 use crate::routing::{self, Decision};
 use crate::suspension::{self, Suspension};
 use crate::{caller, proxy, registrar};
@@ -102,6 +103,7 @@ pub(crate) struct Server {
     pub(crate) plan: Plan,
     pub(crate) awaited: Awaited,
     pub(crate) suspension: Suspension,
+    pub(crate) subscriptions: Subscriptions,
     pub(crate) push: Option<Arc<Pushes>>,
     pub(crate) purrs: Purrs,
     /// One for each request that may be under way.
@@ -134,6 +136,7 @@ impl SipServer {
             dialogs: Dialogs::default(),
             awaited: Awaited::default(),
             suspension: Suspension::default(),
+            subscriptions: Subscriptions::default(),
             places: Arc::new(Semaphore::new(needs.config.requests.clamp(1, Semaphore::MAX_PERMITS))),
             node: format!("{:016x}", shared_runtime::random()),
             is_tls_required: needs.tls.is_required(),
@@ -203,6 +206,11 @@ impl Server {
     pub(crate) fn reach(&self) -> Reach<'_> {
         let push = self.push.as_deref();
         Reach { bindings: &self.store.bindings, endpoint: self.endpoint(), push, node: &self.node }
+    }
+
+    /// Runs a task that the shutdown waits for.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.shutdown.spawn(task);
     }
 
     /// Ends when the server stops.
@@ -283,12 +291,19 @@ fn overloaded(request: &Message) -> Message {
 }
 
 async fn serve(server: Arc<Server>, incoming: Incoming) {
-    let Incoming { mut request, flow, server: handle } = incoming;
     server.wait_for_endpoint().await;
-    server.metrics.request(request.method());
+    server.metrics.request(incoming.request.method());
+    let incoming = match reg_event::within(&server, incoming).await {
+        Ok(()) => return,
+        Err(incoming) => *incoming,
+    };
+    let Incoming { mut request, flow, server: handle } = incoming;
     let answer = match routing::decide(&server, &mut request, &flow).await {
         Decision::Answer(answer) => *answer,
         Decision::Register(identity) => registrar::register(&server, &request, &flow, &identity).await,
+        Decision::Subscribe(subscriber) => {
+            return reg_event::subscribe(&server, request, flow, handle, subscriber).await;
+        }
         Decision::Forward(route) => {
             tell_call(&server, &request, &route);
             return proxy::forward(server, request, flow, handle, route).await;
@@ -352,7 +367,12 @@ async fn sweep(server: Arc<Server>) {
         }
         server.dialogs.forget_old(std::time::Instant::now());
         match server.store.bindings.expire(unix_millis(), MOST_A_SWEEP).await {
-            Ok(expired) => expired.iter().for_each(|binding| registrar::tell_unbound(&server, binding)),
+            Ok(expired) => {
+                for binding in &expired {
+                    registrar::tell_unbound(&server, binding);
+                    server.awaited.tell(&binding.aor);
+                }
+            }
             Err(error) => tracing::warn!(%error, "expired bindings could not be removed"),
         }
     }

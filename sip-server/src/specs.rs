@@ -2,7 +2,7 @@
 
 use shared_model::Spec;
 
-use crate::{features, push, registrar};
+use crate::{features, push, reg_event, registrar};
 
 /// Every document, with how much of it is there.
 pub const SPECS: &[Spec] = &[
@@ -30,6 +30,9 @@ pub const SPECS: &[Spec] = &[
     registrar::OUTBOUND,
     registrar::GRUU,
     push::SPEC,
+    reg_event::SPEC,
+    reg_event::GRUUS,
+    reg_event::EVENTS,
     features::call_info::SPEC,
     features::call_info::PURPOSE,
     features::asserted_identity::SPEC,

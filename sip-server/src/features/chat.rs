@@ -29,7 +29,7 @@ pub fn refuse(request: &Message, to: Option<&AccountCard>, allowed: &str) -> Mes
         to.map_or("Use XMPP For Messages And Presence".to_owned(), |to| format!("Write To {}", to.jid));
     let mut response = Message::response(request, status, &reason);
     if status == 489 {
-        response.push(Name::AllowEvents, "conference");
+        response.push(Name::AllowEvents, "conference, reg");
     }
     response.push(Name::Allow, allowed);
     if let Some(to) = to {

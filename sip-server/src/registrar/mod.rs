@@ -35,7 +35,7 @@ pub(crate) const CAPABILITIES: Spec =
 pub(crate) const OUTBOUND: Spec =
     Spec::rfc(5626).note("registrar, authoritative proxy, keepalives; edge only as the first hop itself");
 /// RFC 5627.
-pub(crate) const GRUU: Spec = Spec::rfc(5627).note("public and temporary; no reg events of them");
+pub(crate) const GRUU: Spec = Spec::rfc(5627).note("public and temporary");
 
 /// Carries out a REGISTER.
 pub(crate) async fn register(
