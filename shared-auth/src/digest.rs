@@ -70,6 +70,14 @@ impl Qop {
 }
 
 impl DigestProof {
+    /// The same with the response that this password gives: how we prove ourselves to others.
+    pub fn answered(mut self, password: &str) -> Self {
+        let parts = [self.username.as_bytes(), self.realm.as_bytes(), password.as_bytes()];
+        let ha1 = Zeroizing::new(digest_hash(self.algorithm, &parts));
+        self.response = self.expected(&ha1);
+        self
+    }
+
     /// The response that an account with this HA1 sends (§3.4.1).
     pub(crate) fn expected(&self, ha1: &[u8]) -> String {
         let ha1 = Zeroizing::new(hex(ha1));
@@ -130,6 +138,17 @@ mod tests {
         assert_eq!(proof.expected(&ha1), "6629fae49393a05397450978507c4ef1");
         let without_qop = DigestProof { qop: None, ..proof };
         assert_eq!(without_qop.expected(&ha1), "670fd8c2df070c60b045671b8b24ff02");
+    }
+
+    /// The same example, from the side of whoever is asked.
+    #[test]
+    fn a_password_gives_the_response() {
+        let nonce = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v";
+        let cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
+        let asked = mufasa(DigestAlgorithm::Md5, nonce, "00000001", cnonce);
+        let proof =
+            DigestProof { realm: "http-auth@example.org".to_owned(), ..asked }.answered("Circle of Life");
+        assert_eq!(proof.response, "8ca523f5e9506fed4657c9700eebdbec");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::application::Application;
 use crate::flow::{Flow, Transport};
-use crate::identity::SipDomains;
+use crate::identity::{SipDomains, is_of};
 use crate::inlet::Inlet;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -184,6 +184,11 @@ impl Endpoint {
             .connections
             .with(flow.id, |entry| entry.certificate.clone())
             .filter(|_| flow.transport.is_stream())?
+    }
+
+    /// Whether the peer of a flow showed the certificate of this SIP domain or address (RFC 5922 §7).
+    pub fn is_peer(&self, flow: &Flow, host: &str) -> bool {
+        self.peer_certificate(flow).is_some_and(|certificate| is_of(&certificate, host))
     }
 
     /// The peer of a flow proved who it is, or has a call: its connection may last. Without this it is closed after

@@ -45,7 +45,9 @@ pub(crate) fn is_unproved(server: &Server, request: &Message, flow: &Flow) -> bo
         "ACK" | "CANCEL" => false,
         "REGISTER" => request.value(Name::Authorization).is_none(),
         _ => {
-            request.value(Name::ProxyAuthorization).is_none() && claims_ours(server, sender(request).as_ref())
+            request.value(Name::ProxyAuthorization).is_none()
+                && claims_ours(server, sender(request).as_ref())
+                && server.trunks.source(flow, server.endpoint()).is_none()
         }
     }
 }
@@ -75,6 +77,18 @@ async fn is_own(server: &Server, from: &Uri<'_>, identity: &Identity) -> bool {
     // A store that does not answer proves nothing.
     let owner = server.auth.directory.by_number(&number).await.ok().flatten();
     owner.is_some_and(|owner| owner.account == identity.account)
+}
+
+/// The number of a proved caller: the one that they wrote in From, or else the first of theirs.
+pub(crate) async fn number(server: &Server, request: &Message, caller: &Identity) -> Option<String> {
+    // A store that does not answer costs the number alone.
+    let card = server.auth.directory.by_id(caller.account).await.ok().flatten()?;
+    let from = NameAddr::parse(request.value(Name::From)?).and_then(|from| Uri::parse(from.uri));
+    let written = match from.map(|from| server.plan.read(&from)) {
+        Some(Dialled::Number(number)) => Some(number),
+        _ => None,
+    };
+    written.filter(|number| card.numbers.contains(number)).or_else(|| card.numbers.first().cloned())
 }
 
 /// Proves who sent a request, or says how to answer it.

@@ -11,6 +11,7 @@ use crate::challenge::{ChallengePolicy, ChallengeRule};
 use crate::features::session_timer::Policy;
 use crate::numbers::{self, NumberConfig, Plan};
 use crate::push::{PUSH_KEYS, PushConfig};
+use crate::trunks::{self, TrunkConfig, Trunks};
 
 /// `[sip]`: listeners, timers, bounds.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -61,6 +62,8 @@ pub struct Config {
     pub min_session_expires: Duration,
     /// How people dial.
     pub numbers: NumberConfig,
+    /// Carriers. Default none.
+    pub trunks: Vec<TrunkConfig>,
 }
 
 /// What becomes of messages and presence, which are the XMPP half's (RFC 7081 §2).
@@ -93,7 +96,9 @@ impl Redirect {
 impl Config {
     /// What no type says: each fault names its key. `domain` is that of the addresses of record.
     pub fn faults(&self, domain: &str) -> Vec<String> {
-        Plan::new(&self.numbers, domain).err().unwrap_or_default()
+        let mut faults = Plan::new(&self.numbers, domain).err().unwrap_or_default();
+        faults.extend(Trunks::faults(&self.trunks));
+        faults
     }
 
     /// Which challenges clients see.
@@ -132,7 +137,7 @@ pub struct TimerConfig {
 
 /// Every key of `[sip]` and of the tables in it.
 pub fn keys() -> Vec<Key> {
-    [KEYS, PUSH_KEYS, numbers::KEYS].concat()
+    [KEYS, PUSH_KEYS, numbers::KEYS, trunks::KEYS].concat()
 }
 
 /// Those of `[sip]` itself.
@@ -261,6 +266,7 @@ impl Default for Config {
             notify_interval: Duration::from_secs(5),
             min_session_expires: Duration::from_secs(90),
             numbers: NumberConfig::default(),
+            trunks: Vec::new(),
         }
     }
 }

@@ -11,15 +11,17 @@ use shared_auth::AccountCard;
 use shared_model::Aor;
 use shared_runtime::unix_millis;
 use shared_store::StoreError;
+use sip_core::header::Name;
 use sip_core::{Message, Uri};
-use sip_endpoint::{Flow, ResolveError};
+use sip_endpoint::{Flow, ResolveError, Target};
 
 use crate::features::Destination;
 use crate::gruu::Device;
 use crate::location::{Branch, Devices, Way};
-use crate::numbers::Dialled;
+use crate::numbers::{Dialled, Rate};
 use crate::push::Sleeper;
 use crate::server::Server;
+use crate::trunks::{self, Trunk};
 
 /// Where a URI leads.
 #[derive(Default)]
@@ -32,6 +34,19 @@ pub(crate) struct Found {
     pub(crate) callee: Option<Arc<AccountCard>>,
     /// Which of them are meant; `None` if all are.
     pub(crate) device: Option<Device>,
+    /// What was dialled, if it leads to the telephone network.
+    pub(crate) outside: Option<Outside>,
+}
+
+/// A destination in the telephone network.
+#[derive(Debug, Clone)]
+pub(crate) struct Outside {
+    /// What was dialled.
+    pub(crate) dialled: Dialled,
+    /// What it is, and costs.
+    pub(crate) rate: Rate,
+    /// The number of whoever calls, E.164 with its plus.
+    pub(crate) number: Option<String>,
 }
 
 /// Why a URI leads nowhere.
@@ -45,6 +60,10 @@ pub(crate) enum Nowhere {
     Offline,
     /// Emergency services cannot be reached from here: whoever calls should try another way at once.
     NoEmergency,
+    /// The address is a trunk's, where only numbers lead.
+    NotByName,
+    /// The telephone network takes calls and nothing else.
+    CallsOnly,
     /// The host has no address.
     HostNotFound,
     /// No listener of ours can reach it.
@@ -63,6 +82,8 @@ impl Nowhere {
             Self::Nobody => (404, ""),
             Self::Offline => (480, ""),
             Self::NoEmergency => (404, "No Emergency Services Here"),
+            Self::NotByName => (403, "Dial The Number"),
+            Self::CallsOnly => (405, "Calls Only"),
             Self::HostNotFound => (404, "Host Not Found"),
             Self::NoWay => (503, "No Way There"),
             Self::Unreadable => (400, "Bad Route"),
@@ -71,7 +92,11 @@ impl Nowhere {
                 (500, "")
             }
         };
-        Box::new(Message::response(request, status, reason))
+        let mut response = Message::response(request, status, reason);
+        if status == 405 {
+            response.push(Name::Allow, "INVITE, ACK, CANCEL, BYE");
+        }
+        Box::new(response)
     }
 }
 
@@ -89,7 +114,7 @@ pub(crate) async fn find(server: &Server, uri: &Uri<'_>, is_trusted: bool) -> Re
     if uri.is_sip() && !server.is_our_host(uri) {
         if is_trusted {
             let branch = towards(server, uri, Destination::Foreign).await?;
-            return Ok(Found { groups: vec![vec![branch]], ..Found::default() });
+            return Ok(Found::of(branch));
         }
         return Err(Nowhere::NoRelaying);
     }
@@ -98,33 +123,98 @@ pub(crate) async fn find(server: &Server, uri: &Uri<'_>, is_trusted: bool) -> Re
         let account = server.auth.directory.by_id(*account).await?;
         return at_devices(server, account, device.as_ref()).await;
     }
-    by_user(server, uri, device.as_ref()).await
+    by_user(server, uri, device.as_ref(), is_trusted).await
 }
 
 /// Whom the user part names: an account, or what the number plan makes of it. Emergency numbers are nobody's name.
-async fn by_user(server: &Server, uri: &Uri<'_>, device: Option<&Device>) -> Result<Found, Nowhere> {
+async fn by_user(
+    server: &Server,
+    uri: &Uri<'_>,
+    device: Option<&Device>,
+    is_trusted: bool,
+) -> Result<Found, Nowhere> {
     let dialled = server.plan.read(uri);
     if !matches!(dialled, Dialled::Emergency(_))
         && let Some(account) = by_aor(server, uri).await?
     {
         return at_devices(server, Some(account), device).await;
     }
-    match dialled {
-        Dialled::Name => Err(Nowhere::Nobody),
-        Dialled::Ours(address) => ours(server, &address).await,
-        Dialled::Number(number) => {
-            at_devices(server, server.auth.directory.by_number(&number).await?, device).await
+    match by_number(server, &dialled).await {
+        Err(Nowhere::Nobody) if matches!(dialled, Dialled::Number(_) | Dialled::Emergency(_)) => {
+            // The telephone network is elsewhere, and there are no strangers sent there.
+            if is_trusted { outside(server, dialled).await } else { Err(Nowhere::NoRelaying) }
         }
-        Dialled::Emergency(_) => Err(Nowhere::NoEmergency),
+        found => found,
     }
+}
+
+/// An account by its name, or whom the number means.
+pub(crate) async fn by_name(server: &Server, name: &str, dialled: Dialled) -> Result<Found, Nowhere> {
+    if let Ok(aor) = Aor::new(name, &server.domain)
+        && let Some(account) = server.auth.directory.by_aor(&aor).await?
+    {
+        return at_devices(server, Some(account), None).await;
+    }
+    by_number(server, &dialled).await
+}
+
+async fn by_number(server: &Server, dialled: &Dialled) -> Result<Found, Nowhere> {
+    match dialled {
+        Dialled::Ours(address) => ours(server, address).await,
+        Dialled::Number(number) => {
+            at_devices(server, server.auth.directory.by_number(number).await?, None).await
+        }
+        Dialled::Emergency(_) | Dialled::Name => Err(Nowhere::Nobody),
+    }
+}
+
+/// Trunks that take a number, each address of each a way.
+async fn outside(server: &Server, dialled: Dialled) -> Result<Found, Nowhere> {
+    let endpoint = server.endpoint();
+    let trunks = server.trunks.for_number(&dialled, endpoint);
+    if trunks.is_empty() {
+        let is_emergency = matches!(dialled, Dialled::Emergency(_));
+        return Err(if is_emergency { Nowhere::NoEmergency } else { Nowhere::Nobody });
+    }
+    let mut ways = VecDeque::new();
+    for trunk in trunks {
+        let mut targets = trunk.targets();
+        if targets.is_empty() {
+            // The first call after the start may come before names were looked up.
+            targets = trunks::look_up(endpoint, &trunk).await.unwrap_or_default().into();
+        }
+        ways.extend(targets.iter().map(|target| (Arc::clone(&trunk), target.clone())));
+    }
+    let rate = server.plan.rate(&dialled);
+    while let Some((trunk, target)) = ways.pop_front() {
+        let Some(branch) = to_trunk(server, &trunk, &target, &dialled) else { continue };
+        let others = ways.into_iter().rev().map(|(trunk, target)| Way::Trunk(trunk, target)).collect();
+        let found = Found::of(Branch { others, ..branch });
+        return Ok(Found { outside: Some(Outside { dialled, rate, number: None }), ..found });
+    }
+    Err(Nowhere::NoWay)
+}
+
+/// The branch of a number to one address of a trunk.
+pub(crate) fn to_trunk(
+    server: &Server,
+    trunk: &Arc<Trunk>,
+    target: &Target,
+    dialled: &Dialled,
+) -> Option<Branch> {
+    let flow = server.endpoint().flow_to(target)?;
+    let uri = Some(trunk.request_uri(dialled, &server.plan)?);
+    Some(Branch { uri, trunk: Some(Arc::clone(trunk)), ..Branch::along(flow, Destination::Foreign) })
 }
 
 /// An account or a room that the number plan names.
 async fn ours(server: &Server, address: &str) -> Result<Found, Nowhere> {
     let uri = Uri::parse(address).ok_or(Nowhere::Nobody)?;
     if let Some(flow) = server.hosted(uri.host) {
-        let branch = Branch { uri: Some(address.to_owned()), ..Branch::along(flow, Destination::Trusted) };
-        return Ok(Found { groups: vec![vec![branch]], ..Found::default() });
+        return Ok(Found::of(Branch {
+            uri: Some(address.to_owned()),
+            ..Branch::along(flow, Destination::Trusted)
+        }));
     }
     let account = if server.is_our_host(&uri) { by_aor(server, &uri).await? } else { None };
     at_devices(server, account, None).await
@@ -141,7 +231,7 @@ async fn at_devices(
         return Err(Nowhere::Offline);
     }
     let Devices { groups, asleep } = devices;
-    Ok(Found { groups, asleep, callee: Some(callee), device: device.cloned() })
+    Ok(Found { groups, asleep, callee: Some(callee), device: device.cloned(), outside: None })
 }
 
 /// The devices of an account, or one of them, as they are now.
@@ -159,6 +249,10 @@ pub(crate) async fn towards(server: &Server, uri: &Uri<'_>, to: Destination) -> 
         tracing::debug!(%error, "a request leads nowhere");
         if error == ResolveError::Silence { Nowhere::NoWay } else { Nowhere::HostNotFound }
     })?;
+    let is_trunk = |target: &Target| server.trunks.has(target.address);
+    if to == Destination::Foreign && targets.iter().any(is_trunk) {
+        return Err(Nowhere::NotByName);
+    }
     let mut ways = targets.into_iter();
     let flow = ways.find_map(|target| server.endpoint().flow_to(&target)).ok_or(Nowhere::NoWay)?;
     Ok(Branch { others: ways.rev().map(Way::Server).collect(), ..Branch::along(flow, to) })
@@ -200,7 +294,12 @@ async fn by_aor(server: &Server, uri: &Uri<'_>) -> Result<Option<AccountCard>, S
 }
 
 impl Found {
+    /// One branch, which is nobody's device.
+    pub(crate) fn of(branch: Branch) -> Self {
+        Self { groups: vec![vec![branch]], ..Self::default() }
+    }
+
     fn along(flow: Flow, to: Destination) -> Self {
-        Self { groups: vec![vec![Branch::along(flow, to)]], ..Self::default() }
+        Self::of(Branch::along(flow, to))
     }
 }

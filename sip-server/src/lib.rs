@@ -28,9 +28,11 @@ mod sealed;
 mod server;
 mod specs;
 mod suspension;
+mod trunks;
 
 pub use challenge::ChallengeRule;
 pub use config::{Config, KEYS, Redirect, TimerConfig, keys};
 pub use push::PushConfig;
 pub use server::{Hosted, Needs, SipServer, StartError};
 pub use specs::SPECS;
+pub use trunks::{CallerId, TrunkConfig, Written};

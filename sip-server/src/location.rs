@@ -17,6 +17,7 @@ use crate::features::Destination;
 use crate::flow_token;
 use crate::gruu::Device;
 use crate::push::{PushTarget, Pushes, Sleeper};
+use crate::trunks::Trunk;
 
 /// Where one branch goes.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub(crate) struct Branch {
     pub(crate) to: Destination,
     /// Whose device that is.
     pub(crate) callee: Option<Arc<AccountCard>>,
+    /// The trunk that it leads to, if it leads to one.
+    pub(crate) trunk: Option<Arc<Trunk>>,
 }
 
 /// Another way to a target.
@@ -42,12 +45,14 @@ pub(crate) enum Way {
     Server(Target),
     /// Another flow of a device (RFC 5626 §7).
     Device(Box<Branch>),
+    /// Another address of a trunk, or another trunk.
+    Trunk(Arc<Trunk>, Target),
 }
 
 impl Branch {
     /// A branch that leaves the Request-URI as it is.
     pub(crate) fn along(flow: Flow, to: Destination) -> Self {
-        Self { uri: None, flow, others: Vec::new(), path: Vec::new(), to, callee: None }
+        Self { uri: None, flow, others: Vec::new(), path: Vec::new(), to, callee: None, trunk: None }
     }
 
     /// The same way for a request inside a dialog, which has its target and its route already.

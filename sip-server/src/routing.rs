@@ -17,7 +17,7 @@ use sip_endpoint::{Flow, Transport};
 use crate::authenticate::Asker;
 use crate::caller;
 use crate::config::Chat;
-use crate::destination::{self, Found, Nowhere};
+use crate::destination::{self, Found, Nowhere, Outside};
 use crate::features::{Destination, chat, privacy, session_timer};
 use crate::flow_token::Named;
 use crate::gruu::Device;
@@ -26,6 +26,7 @@ use crate::numbers::sos;
 use crate::push::{self, Sleeper};
 use crate::reg_event;
 use crate::server::Server;
+use crate::trunks::{Trunk, inbound};
 
 /// What becomes of a request.
 pub(crate) enum Decision {
@@ -56,6 +57,10 @@ pub(crate) struct Route {
     pub(crate) callee: Option<Arc<AccountCard>>,
     /// Which of them are meant; `None` if all are.
     pub(crate) device: Option<Device>,
+    /// What was dialled, if it leads to the telephone network.
+    pub(crate) outside: Option<Outside>,
+    /// The trunk that it came from, if it came from one.
+    pub(crate) from_trunk: Option<Arc<Trunk>>,
 }
 
 /// Decides about a request; our own Routes are taken off it.
@@ -94,6 +99,9 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
     if is_for_us && request.method() == "OPTIONS" {
         refuse_required(request)?;
         return Err(Box::new(capabilities(request)));
+    }
+    if let Some(trunk) = server.trunks.source(flow, server.endpoint()) {
+        return from_trunk(server, request, &uri, trunk).await.map(Decision::Forward);
     }
     let caller = caller::who(server, request, flow).await?;
     if reg_event::is_meant(request) && server.is_our_host(&uri) {
@@ -134,9 +142,43 @@ async fn in_dialog(server: &Server, request: &Message, tokens: &[String]) -> Res
         None => None,
     };
     let device = device.and_then(|found| found.groups.into_iter().flatten().next());
-    let branch =
+    let mut branch =
         device.map_or_else(|| Branch::along(flow, to), |device| Branch { path: Vec::new(), ..device });
+    // A carrier may ask for proof inside a dialog too.
+    branch.trunk = server.trunks.source(&branch.flow, endpoint).cloned();
     Ok(Route { groups: vec![vec![branch]], is_anonymous: privacy::is_anonymous(request), ..Route::default() })
+}
+
+/// What comes from a trunk is for a number of ours. Its caller is proved by nobody here, and is no user of ours.
+async fn from_trunk(
+    server: &Server,
+    request: &Message,
+    uri: &Uri<'_>,
+    trunk: &Arc<Trunk>,
+) -> Result<Route, Box<Message>> {
+    if inbound::claims_ours(server, request) {
+        return Err(answer(request, 403, "From Is Not Yours"));
+    }
+    if request.value(Name::Route).is_some() {
+        return Err(Nowhere::NoRelaying.answer(request));
+    }
+    let found =
+        inbound::find(server, request, uri, trunk).await.map_err(|nowhere| nowhere.answer(request))?;
+    if request.method() == "INVITE" {
+        trunk.metrics.calls_in.inc();
+    }
+    if let Some(callee) = &found.callee {
+        refuse_unwanted(server, request, callee, None).await?;
+    }
+    Ok(Route {
+        groups: found.groups,
+        asleep: found.asleep,
+        is_anonymous: privacy::is_anonymous(request),
+        callee: found.callee,
+        device: found.device,
+        from_trunk: Some(Arc::clone(trunk)),
+        ..Route::default()
+    })
 }
 
 async fn registration(
@@ -183,11 +225,10 @@ async fn find(
     caller: Option<Identity>,
 ) -> Result<Route, Box<Message>> {
     let is_trusted = caller.is_some() || flow.transport == Transport::InProcess;
-    let found = if request.value(Name::Route).is_none() {
+    let mut found = if request.value(Name::Route).is_none() {
         destination::find(server, uri, is_trusted).await.map_err(|nowhere| nowhere.answer(request))?
     } else if is_trusted {
-        let branch = next_hop(server, request, Destination::Foreign).await?;
-        Found { groups: vec![vec![branch]], ..Found::default() }
+        Found::of(next_hop(server, request, Destination::Foreign).await?)
     } else {
         // Somebody's Route leads elsewhere: for users of ours only.
         return Err(Nowhere::NoRelaying.answer(request));
@@ -196,8 +237,16 @@ async fn find(
     if let Some(callee) = &found.callee {
         refuse_unwanted(server, request, callee, caller.as_ref().filter(|_| !is_anonymous)).await?;
     }
-    let Found { groups, asleep, callee, device } = found;
-    Ok(Route { groups, asleep, caller, is_anonymous, is_trusted, callee, device })
+    if let Some(outside) = &mut found.outside {
+        // The telephone network costs somebody something: only who proved who they are goes there, and only to call.
+        let Some(caller) = &caller else { return Err(Nowhere::NoRelaying.answer(request)) };
+        if request.method() != "INVITE" {
+            return Err(Nowhere::CallsOnly.answer(request));
+        }
+        outside.number = caller::number(server, request, caller).await;
+    }
+    let Found { groups, asleep, callee, device, outside } = found;
+    Ok(Route { groups, asleep, caller, is_anonymous, is_trusted, callee, device, outside, from_trunk: None })
 }
 
 /// The answer to a call that the callee does not want now, as the chat half has it.

@@ -33,6 +33,7 @@ use crate::push::{self, Purrs, Pushes};
 use crate::reg_event::{self, Subscriptions};
 use crate::routing::{self, Decision};
 use crate::suspension::{self, Suspension};
+use crate::trunks::{self, Trunks};
 use crate::{caller, proxy, registrar};
 
 /// A domain whose requests go to another endpoint in this process.
@@ -101,6 +102,7 @@ pub(crate) struct Server {
     pub(crate) gruus: Gruus,
     pub(crate) dialogs: Dialogs,
     pub(crate) plan: Plan,
+    pub(crate) trunks: Trunks,
     pub(crate) awaited: Awaited,
     pub(crate) suspension: Suspension,
     pub(crate) subscriptions: Subscriptions,
@@ -122,12 +124,14 @@ impl SipServer {
     pub async fn start(needs: Needs<'_>) -> Result<Self, StartError> {
         let (hosted, ports): (Vec<_>, Vec<_>) =
             needs.hosted.into_iter().map(|hosted| (hosted.domain, hosted.port)).unzip();
-        let plan = Plan::new(&needs.config.numbers, &needs.domain)
-            .map_err(|faults| StartError::Config(faults.join("; ")))?;
+        let wrong = |faults: Vec<String>| StartError::Config(faults.join("; "));
+        let plan = Plan::new(&needs.config.numbers, &needs.domain).map_err(wrong)?;
+        let trunks = Trunks::new(&needs.config.trunks, needs.registry).map_err(wrong)?;
         let metrics = Metrics::new(needs.registry)?;
         let push = Pushes::open(&needs.config.push, needs.tls, &metrics).map_err(StartError::PushToken)?;
         let server = Arc::new(Server {
             plan,
+            trunks,
             metrics,
             push,
             purrs: Purrs::new(&needs.auth.key_for("push references")),
@@ -181,6 +185,9 @@ impl SipServer {
         if let Some(service) = server.push.clone() {
             needs.shutdown.spawn(push::refresh(Arc::clone(&server), service));
         }
+        for trunk in server.trunks.iter() {
+            needs.shutdown.spawn(trunks::keep(Arc::clone(&server), Arc::clone(trunk)));
+        }
         Ok(Self { server })
     }
 
@@ -213,7 +220,7 @@ impl Server {
         self.shutdown.spawn(task);
     }
 
-    /// Ends when the server stops.
+    /// Ends when the server is told to stop. Cancel safe.
     pub(crate) async fn begun_shutdown(&self) {
         self.shutdown.begun().await;
     }
@@ -320,7 +327,8 @@ fn tell_call(server: &Server, request: &Message, route: &routing::Route) {
             server.metrics.calls.inc();
             let from = route.caller.as_ref().map(|caller| caller.account);
             let to_uri = request.uri().to_owned();
-            tracing::info!("a call is routed");
+            let class = route.outside.as_ref().map_or("free", |outside| outside.rate.class.as_str());
+            tracing::info!(class, "a call is routed");
             server.facts.call(
                 &call_id,
                 CallEvent::Attempted {

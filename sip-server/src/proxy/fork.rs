@@ -25,6 +25,7 @@ use crate::location::{Branch, Way};
 use crate::push::Bucket;
 use crate::routing::Route;
 use crate::server::Server;
+use crate::trunks::caller_id::{Shown, asserted_by};
 
 /// One request under way.
 pub(crate) struct Forwarding<'a> {
@@ -46,6 +47,10 @@ pub(crate) struct Forwarding<'a> {
     loop_key: String,
     /// Branches that may be open at once (RFC 5393 §5).
     breadth: usize,
+    /// Branches that answer a trunk's challenge.
+    proving: Vec<usize>,
+    /// Branches to trunks that have not said a word, and until when they may be silent.
+    silent: Vec<(Instant, usize)>,
     /// The caller gave up.
     is_cancelled: bool,
     /// Nobody answered in time.
@@ -85,6 +90,8 @@ pub(crate) async fn forward(
         queue,
         loop_key,
         breadth,
+        proving: Vec::new(),
+        silent: Vec::new(),
         is_cancelled: false,
         is_timed_out: false,
         has_rung: false,
@@ -99,6 +106,7 @@ enum Woken {
     Cancelled,
     LateDevice,
     FewerComing,
+    Silence,
     TimeIsUp,
 }
 
@@ -116,6 +124,7 @@ impl Forwarding<'_> {
                 () = bound(&mut late), if !self.context.is_closing() => Woken::LateDevice,
                 () = self.bucket.dwindled(), if self.bucket.is_waiting() && !self.context.is_closing() => Woken::FewerComing,
                 () = tokio::time::sleep_until(patience.deadline().into()) => Woken::TimeIsUp,
+                () = over(self.silent.iter().map(|(until, _)| *until).min()) => Woken::Silence,
             };
             let mut actions = Vec::new();
             match woken {
@@ -135,6 +144,7 @@ impl Forwarding<'_> {
                     }
                 }
                 Woken::FewerComing => {}
+                Woken::Silence => self.pass_silent_over(&mut actions).await,
                 // The branches had their time to end (§9.1: 64*T1 after the CANCEL).
                 Woken::TimeIsUp if patience.is_ending() => match groups.pop_front() {
                     Some(group) if !self.context.is_closing() => {
@@ -221,6 +231,12 @@ impl Forwarding<'_> {
         let request = self.copy_for(&branch, breadth);
         let reply = ReplyTo { queue: self.queue.clone(), tag };
         let cancel = self.server.endpoint().request_into(request, branch.flow, &self.loop_key, reply).await;
+        if let Some(trunk) = branch.trunk.as_ref().filter(|_| self.route.outside.is_some()) {
+            if !self.proving.contains(&tag) {
+                trunk.metrics.calls_out.inc();
+            }
+            self.silent.push((Instant::now() + trunk.config().answer, tag));
+        }
         self.started.push((branch, cancel));
     }
 
@@ -271,8 +287,27 @@ impl Forwarding<'_> {
         }
         remove_our_credentials(&mut request, &self.server.domain);
         features::apply(&mut request, &self.passage(branch));
+        self.apply_trunks(&mut request, branch);
         record_route(&mut request, &self.server.tokens, self.server.endpoint(), &self.flow, &branch.flow);
         request
+    }
+
+    /// What trunks want to see, and what they are believed.
+    fn apply_trunks(&self, request: &mut Message, branch: &Branch) {
+        if let Some(from) = self.route.from_trunk.as_ref().filter(|_| !self.route.is_anonymous) {
+            for asserted in asserted_by(&self.request, from, &self.server.domain) {
+                request.push(Name::PAssertedIdentity, &asserted);
+            }
+        }
+        let Some(trunk) = &branch.trunk else { return };
+        if let Some(outside) = &self.route.outside {
+            let (number, domain) = (outside.number.as_deref(), self.server.domain.as_str());
+            let shown = Shown { number, is_anonymous: self.route.is_anonymous, domain };
+            trunk.show_caller(request, shown, &self.server.plan);
+        }
+        if let Some(credentials) = &trunk.credentials {
+            credentials.put(request, self.server.endpoint().random());
+        }
     }
 
     fn passage<'a>(&'a self, branch: &Branch) -> Passage<'a> {
@@ -287,6 +322,11 @@ impl Forwarding<'_> {
     }
 
     async fn take(&mut self, id: usize, answer: Answer, actions: &mut Vec<Action>) {
+        self.silent.retain(|(_, silent)| *silent != id);
+        let answer = match self.heard_by_trunk(id, answer).await {
+            Some(answer) => answer,
+            None => return self.context.redirected(id, actions),
+        };
         if self.try_another_way(id, &answer).await {
             return self.context.redirected(id, actions);
         }
@@ -308,6 +348,55 @@ impl Forwarding<'_> {
         }
     }
 
+    /// What a trunk's answer says of the trunk. `None` if it asked who we are, and was told in a request of its own; a
+    /// caller cannot answer for us, so that for them a challenge is a trunk that does not work.
+    async fn heard_by_trunk(&mut self, id: usize, answer: Answer) -> Option<Answer> {
+        let Some((branch, _)) = self.started.get(id) else { return Some(answer) };
+        let Some(trunk) = branch.trunk.clone() else { return Some(answer) };
+        let Answer::Response(response) = &answer else {
+            trunk.note_failed();
+            return Some(answer);
+        };
+        match response.status() {
+            401 | 407 => {
+                let branch = branch.clone();
+                let was_answer = self.proving.contains(&id);
+                let is_answerable = self.proving.len() < MOST_CHALLENGES
+                    && trunk.credentials.as_ref().is_some_and(|own| own.challenged(response, was_answer));
+                if is_answerable && !self.context.is_closing() {
+                    self.proving.push(self.started.len());
+                    self.start_one(branch, 1).await;
+                    return None;
+                }
+                tracing::warn!(trunk = trunk.name(), "the trunk does not take our credentials");
+                let failed = Message::response(&self.request, 503, "Trunk Not Available");
+                return Some(Answer::Response(Box::new(failed)));
+            }
+            408 | 503 => trunk.note_failed(),
+            _ => trunk.note_answered(),
+        }
+        Some(answer)
+    }
+
+    /// Trunks that said nothing in time are cancelled, and others tried in their place.
+    async fn pass_silent_over(&mut self, actions: &mut Vec<Action>) {
+        let now = Instant::now();
+        let (over, left) = std::mem::take(&mut self.silent).into_iter().partition(|(until, _)| *until <= now);
+        self.silent = left;
+        let over: Vec<(Instant, usize)> = over;
+        for (_, id) in over {
+            if let Some(trunk) = self.started.get(id).and_then(|(branch, _)| branch.trunk.clone()) {
+                trunk.note_failed();
+            }
+            if self.try_another_way(id, &Answer::Failed(Failure::Timeout)).await {
+                if let Some((_, cancel)) = self.started.get(id) {
+                    cancel.send(&self.cancel_reason()).await;
+                }
+                self.context.redirected(id, actions);
+            }
+        }
+    }
+
     /// A way that fails is followed by the next: to another address of a server (RFC 3263 §4.3), by another flow of a
     /// device (RFC 5626 §7).
     async fn try_another_way(&mut self, id: usize, answer: &Answer) -> bool {
@@ -315,7 +404,11 @@ impl Forwarding<'_> {
             Answer::Response(response) => (response.status() == 503, matches!(response.status(), 408 | 430)),
             Answer::Failed(_) => (true, true),
         };
-        if self.context.is_closing() || !(is_server_failure || is_flow_failure) {
+        let is_trunk_failure = match answer {
+            Answer::Response(response) => matches!(response.status(), 408 | 500 | 502..=504),
+            Answer::Failed(_) => true,
+        };
+        if self.context.is_closing() || !(is_server_failure || is_flow_failure || is_trunk_failure) {
             return false;
         }
         let Some((branch, _)) = self.started.get_mut(id) else { return false };
@@ -330,7 +423,14 @@ impl Forwarding<'_> {
                     self.server.endpoint().flow_to(&target).map(|flow| Branch { flow, ..branch.clone() })
                 }
                 Way::Device(device) if is_flow_failure => Some(*device),
-                Way::Server(_) | Way::Device(_) => None,
+                Way::Trunk(trunk, target) if is_trunk_failure => {
+                    if let Some(failed) = &branch.trunk {
+                        failed.metrics.failures.inc();
+                    }
+                    let dialled = self.route.outside.as_ref().map(|outside| &outside.dialled);
+                    dialled.and_then(|dialled| destination::to_trunk(self.server, &trunk, &target, dialled))
+                }
+                Way::Server(_) | Way::Device(_) | Way::Trunk(..) => None,
             };
             if let Some(next) = next {
                 self.start_one(Branch { others, ..next }, 1).await;
@@ -367,6 +467,8 @@ impl Forwarding<'_> {
     async fn redirected(&self, target: &str) -> Vec<Branch> {
         let Some(uri) = Uri::parse(target) else { return Vec::new() };
         match destination::find(self.server, &uri, self.route.is_trusted).await {
+            // Whoever is called may not send the caller where they would pay.
+            Ok(found) if found.outside.is_some() => Vec::new(),
             Ok(found) => {
                 let mut branches: Vec<_> = found.groups.into_iter().flatten().take(MOST_BRANCHES).collect();
                 for branch in branches.iter_mut().filter(|branch| branch.uri.is_none()) {
@@ -392,6 +494,9 @@ impl Forwarding<'_> {
             session: self.server.config.session(),
         };
         features::apply_to_response(response, &reply);
+        if let Some(trunk) = branch.trunk.as_ref().filter(|_| self.route.outside.is_some()) {
+            trunk.restore_caller(&self.request, response);
+        }
     }
 
     /// A call that begins or ends is remembered, for peers that drop our Record-Route.
@@ -463,6 +568,13 @@ impl Forwarding<'_> {
     }
 }
 
+async fn over(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn bound(late: &mut Option<Waiting<'_>>) {
     match late {
         Some(waiting) => waiting.bound().await,
@@ -485,5 +597,7 @@ fn remove_our_credentials(request: &mut Message, realm: &str) {
 const ANSWERS: usize = 64;
 /// Bytes of what is put on a request on its way: Via, two Record-Routes, an identity.
 const OUR_HEADERS: usize = 400;
+/// Challenges of trunks that one request answers.
+const MOST_CHALLENGES: usize = 4;
 /// Branches that one redirect may start.
 const MOST_BRANCHES: usize = 10;

@@ -159,6 +159,18 @@ impl Phone {
         Self { name: name.to_owned(), line, server: served.server.bound().udp[0], serial: AtomicU32::new(1) }
     }
 
+    /// Somebody who is there before the server is.
+    pub async fn alone(name: &str) -> Self {
+        let line = Line::udp(([127, 0, 0, 1], 0).into()).await;
+        let server = line.local();
+        Self { name: name.to_owned(), line, server, serial: AtomicU32::new(1) }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.line.local()
+    }
+
     /// A phone that is registered.
     pub async fn registered(name: &str, served: &Served) -> Self {
         let phone = Self::new(name, served).await;

@@ -1,0 +1,144 @@
+//! Our registration with a carrier — RFC 3261 §10.2 (UAC), §10.2.4 (refreshing), §10.2.8 (423), RFC 5626 §4.5 (backoff).
+//!
+//! In    what became of a REGISTER, the time, a random number. Out when the next is due.
+//! State what was granted, and how often it failed in a row.
+//! Not here: the message and its credentials (`keeper`, `credentials`); unregistering when we stop, for another node or
+//! the same one a moment later wants the registration to last.
+
+use std::time::{Duration, Instant};
+
+/// One registration.
+#[derive(Debug, Clone)]
+pub(crate) struct Registration {
+    /// What is asked for.
+    wish: Duration,
+    due: Instant,
+    until: Option<Instant>,
+    failures: u32,
+}
+
+/// What became of a REGISTER, once challenges were answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// 2xx, for so long.
+    Granted(Duration),
+    /// 423, and what it should be at least (§10.2.8).
+    TooBrief(Duration),
+    /// Any other final answer: asking again soon does not help.
+    Refused,
+    /// No answer, or a failure that may pass.
+    Failed,
+}
+
+impl Registration {
+    /// It begins at once.
+    pub(crate) fn new(wish: Duration, now: Instant) -> Self {
+        Self { wish, due: now, until: None, failures: 0 }
+    }
+
+    /// When a REGISTER is due.
+    pub(crate) fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// What the REGISTER asks for.
+    pub(crate) fn wish(&self) -> Duration {
+        self.wish
+    }
+
+    /// Whether the carrier knows us.
+    pub(crate) fn is_held(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
+
+    /// Goes on after an outcome.
+    pub(crate) fn ended(&mut self, outcome: Outcome, now: Instant, random: u64) {
+        match outcome {
+            Outcome::Granted(granted) => {
+                self.failures = 0;
+                self.until = Some(now + granted);
+                self.due =
+                    now + granted.checked_sub(EARLY).map_or(granted / 2, |early| early.max(granted / 2));
+            }
+            Outcome::TooBrief(least) if least > self.wish && least <= LONGEST => {
+                self.wish = least;
+                self.due = now;
+            }
+            Outcome::TooBrief(_) | Outcome::Refused => self.due = now + self.backoff(random).max(LONG),
+            Outcome::Failed => self.due = now + self.backoff(random),
+        }
+    }
+
+    /// RFC 5626 §4.5: doubled with each failure, and somewhere between the half and the whole of it.
+    fn backoff(&mut self, random: u64) -> Duration {
+        let most = BASE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_BACKOFF);
+        self.failures = self.failures.saturating_add(1);
+        let half = most / 2;
+        half + half.mul_f64((random % 1_000) as f64 / 1_000.0)
+    }
+}
+
+/// How long before its end a registration is refreshed.
+const EARLY: Duration = Duration::from_secs(60);
+/// The longest registration that a carrier may demand.
+const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+const BASE: Duration = Duration::from_secs(4);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
+/// How long a refusal stands at least.
+const LONG: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_registration_is_refreshed_before_it_ends() {
+        let now = Instant::now();
+        let mut registration = Registration::new(seconds(3_600), now);
+        assert!(registration.due() == now && !registration.is_held(now));
+        registration.ended(Outcome::Granted(seconds(600)), now, 0);
+        assert_eq!(registration.due() - now, seconds(540));
+        assert!(registration.is_held(now + seconds(599)) && !registration.is_held(now + seconds(600)));
+        registration.ended(Outcome::Granted(seconds(60)), now, 0);
+        assert_eq!(registration.due() - now, seconds(30), "a short one half way");
+    }
+
+    #[test]
+    fn what_is_too_brief_is_asked_for_longer_and_at_once_but_only_once() {
+        let now = Instant::now();
+        let mut registration = Registration::new(seconds(60), now);
+        registration.ended(Outcome::TooBrief(seconds(300)), now, 0);
+        assert_eq!((registration.wish(), registration.due()), (seconds(300), now));
+        registration.ended(Outcome::TooBrief(seconds(300)), now, 0);
+        assert!(registration.due() - now >= LONG);
+        registration.ended(Outcome::TooBrief(seconds(u64::from(u32::MAX))), now, 0);
+        assert_eq!(registration.wish(), seconds(300));
+    }
+
+    #[test]
+    fn failures_wait_longer_and_longer_and_a_held_registration_stays_held() {
+        let now = Instant::now();
+        let mut registration = Registration::new(seconds(3_600), now);
+        registration.ended(Outcome::Granted(seconds(3_600)), now, 0);
+        let mut last = Duration::ZERO;
+        for _ in 0..6 {
+            registration.ended(Outcome::Failed, now, 500);
+            let wait = registration.due() - now;
+            assert!(wait > last, "{wait:?}");
+            last = wait;
+        }
+        assert!(registration.is_held(now));
+        (0..20).for_each(|_| registration.ended(Outcome::Failed, now, 999));
+        assert!(registration.due() - now <= LONGEST_BACKOFF);
+        let mut refused = Registration::new(seconds(3_600), now);
+        refused.ended(Outcome::Refused, now, 0);
+        assert_eq!(refused.due() - now, LONG);
+        refused.ended(Outcome::Granted(seconds(3_600)), now, 0);
+        refused.ended(Outcome::Failed, now, 0);
+        assert_eq!(refused.due() - now, seconds(2), "an answer ends the row");
+    }
+}
