@@ -161,9 +161,8 @@ impl Phone {
 
     /// Somebody who is there before the server is.
     pub async fn alone(name: &str) -> Self {
-        let line = Line::udp(([127, 0, 0, 1], 0).into()).await;
-        let server = line.local();
-        Self { name: name.to_owned(), line, server, serial: AtomicU32::new(1) }
+        let line = Line::udp(SocketAddr::from(([127, 0, 0, 1], 0))).await;
+        Self { name: name.to_owned(), server: line.local(), line, serial: AtomicU32::new(1) }
     }
 
     /// Where it listens.
