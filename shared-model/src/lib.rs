@@ -9,6 +9,7 @@ mod availability;
 mod conference;
 mod fact;
 mod ids;
+mod notice;
 mod room;
 mod spec;
 
@@ -20,6 +21,7 @@ pub use fact::{
     LoginEvent, Protocol, RoomEvent, SessionEvent,
 };
 pub use ids::{AccountId, Correlation};
+pub use notice::Notices;
 pub use room::{Affiliation, Occupant, Role, RoomAccess, RoomDirectory, RoomSnapshot, Unavailable};
 pub use spec::{Coverage, Document, Spec};
 

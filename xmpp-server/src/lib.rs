@@ -18,6 +18,7 @@ mod features;
 mod labels;
 mod metrics;
 mod muc;
+mod notices;
 mod offline;
 mod presence;
 mod roster;

@@ -61,6 +61,7 @@ pub(crate) fn refuse(server: &Server, stanza: &Stanza, error: &StanzaError) {
 async fn to_server(server: &Server, stanza: Stanza) {
     match stanza.kind {
         Kind::Iq => features::answer(server, features::Target::Server, stanza).await,
+        Kind::Message if server.questions.take(&stanza) => {}
         Kind::Message => refuse(server, &stanza, &ErrorKind::ServiceUnavailable.into()),
         Kind::Presence => {}
     }

@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use rustls::crypto::SecureRandom;
 use shared_auth::{AccountCard, Auth};
-use shared_model::{AccountEvent, AccountId, Availability, BareJid, ConferenceDirectory, Event, Fact};
+use shared_model::{
+    AccountEvent, AccountId, Availability, BareJid, ConferenceDirectory, Event, Fact, Notices,
+};
 use shared_runtime::bus::{Bus, Heard, Subscription};
 use shared_runtime::listen::{self, ListenError};
 use shared_runtime::tls::TlsPolicy;
@@ -21,6 +23,7 @@ use xmpp_core::stream::{StreamCondition, StreamError};
 use crate::availability::Presences;
 use crate::metrics::Metrics;
 use crate::muc::Rooms;
+use crate::notices::{Questions, Voice};
 use crate::offline::Offline;
 use crate::roster::Rosters;
 use crate::router::Router;
@@ -90,6 +93,7 @@ pub(crate) struct Server {
     pub(crate) rosters: Rosters,
     pub(crate) offline: Offline,
     pub(crate) rooms: Arc<Rooms>,
+    pub(crate) questions: Questions,
     /// The calls of the rooms, where there is a focus in this process.
     pub(crate) calls: OnceLock<Arc<dyn ConferenceDirectory>>,
     pub(crate) metrics: Arc<Metrics>,
@@ -113,6 +117,7 @@ impl XmppServer {
             rooms: Arc::new(Rooms::new(this.clone(), &rooms_domain, &store, &config)),
             router: Router::default(),
             resumables: Resumables::default(),
+            questions: Questions::default(),
             calls: OnceLock::new(),
             started: Instant::now(),
             serial: AtomicU64::new(1),
@@ -167,6 +172,11 @@ impl XmppServer {
     /// Who wants to be called, as the call half asks before it rings.
     pub fn availability(&self) -> Arc<dyn Availability> {
         Arc::new(Presences(Arc::clone(&self.server)))
+    }
+
+    /// What the domain says to accounts, for other services that have to say something.
+    pub fn notices(&self) -> Arc<dyn Notices> {
+        Arc::new(Voice(Arc::clone(&self.server)))
     }
 
     /// Gives the rooms the focus, which they ask when they missed what it said. Only the first counts.
