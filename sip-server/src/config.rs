@@ -8,9 +8,11 @@ use shared_runtime::config::Key;
 use sip_endpoint::{Limits, Transport};
 
 use crate::challenge::{ChallengePolicy, ChallengeRule};
+use crate::cost::{self, CostConfig};
 use crate::features::session_timer::Policy;
 use crate::numbers::{self, NumberConfig, Plan};
 use crate::push::{PUSH_KEYS, PushConfig};
+use crate::records::{self, RecordConfig};
 use crate::trunks::{self, TrunkConfig, Trunks};
 
 /// `[sip]`: listeners, timers, bounds.
@@ -64,6 +66,10 @@ pub struct Config {
     pub numbers: NumberConfig,
     /// Carriers. Default none.
     pub trunks: Vec<TrunkConfig>,
+    /// Who may call where, and what they are told.
+    pub cost: CostConfig,
+    /// Calls as they are written down.
+    pub records: RecordConfig,
 }
 
 /// What becomes of messages and presence, which are the XMPP half's (RFC 7081 §2).
@@ -98,6 +104,7 @@ impl Config {
     pub fn faults(&self, domain: &str) -> Vec<String> {
         let mut faults = Plan::new(&self.numbers, domain).err().unwrap_or_default();
         faults.extend(Trunks::faults(&self.trunks));
+        faults.extend(self.cost.faults());
         faults
     }
 
@@ -137,7 +144,7 @@ pub struct TimerConfig {
 
 /// Every key of `[sip]` and of the tables in it.
 pub fn keys() -> Vec<Key> {
-    [KEYS, PUSH_KEYS, numbers::KEYS, trunks::KEYS].concat()
+    [KEYS, PUSH_KEYS, numbers::KEYS, trunks::KEYS, cost::KEYS, records::KEYS].concat()
 }
 
 /// Those of `[sip]` itself.
@@ -267,6 +274,8 @@ impl Default for Config {
             min_session_expires: Duration::from_secs(90),
             numbers: NumberConfig::default(),
             trunks: Vec::new(),
+            cost: CostConfig::default(),
+            records: RecordConfig::default(),
         }
     }
 }

@@ -17,6 +17,7 @@ use sip_endpoint::{Flow, Transport};
 use crate::authenticate::Asker;
 use crate::caller;
 use crate::config::Chat;
+use crate::cost::Charge;
 use crate::destination::{self, Found, Nowhere, Outside};
 use crate::features::{Destination, chat, privacy, session_timer};
 use crate::flow_token::Named;
@@ -61,6 +62,8 @@ pub(crate) struct Route {
     pub(crate) outside: Option<Outside>,
     /// The trunk that it came from, if it came from one.
     pub(crate) from_trunk: Option<Arc<Trunk>>,
+    /// What it costs whoever calls, from the answer on.
+    pub(crate) charge: Option<Charge>,
 }
 
 /// Decides about a request; our own Routes are taken off it.
@@ -246,7 +249,8 @@ async fn find(
         outside.number = caller::number(server, request, caller).await;
     }
     let Found { groups, asleep, callee, device, outside } = found;
-    Ok(Route { groups, asleep, caller, is_anonymous, is_trusted, callee, device, outside, from_trunk: None })
+    let at = Route { groups, asleep, callee, device, outside, ..Route::default() };
+    Ok(Route { caller, is_anonymous, is_trusted, ..at })
 }
 
 /// The answer to a call that the callee does not want now, as the chat half has it.

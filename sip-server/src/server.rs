@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use shared_auth::Auth;
-use shared_model::{Availability, CallEvent, CallOutcome, Fact};
+use shared_model::{Availability, CallEvent, CallOutcome, Fact, Notices};
 use shared_runtime::bus::Bus;
 use shared_runtime::listen::ListenError;
 use shared_runtime::tls::TlsPolicy;
@@ -30,11 +30,12 @@ use crate::location::Reach;
 use crate::metrics::Metrics;
 use crate::numbers::Plan;
 use crate::push::{self, Purrs, Pushes};
+use crate::records::Calls;
 use crate::reg_event::{self, Subscriptions};
 use crate::routing::{self, Decision};
 use crate::suspension::{self, Suspension};
 use crate::trunks::{self, Trunks};
-use crate::{caller, proxy, registrar};
+use crate::{caller, cost, proxy, registrar};
 
 /// A domain whose requests go to another endpoint in this process.
 pub struct Hosted {
@@ -64,6 +65,8 @@ pub struct Needs<'a> {
     pub hosted: Vec<Hosted>,
     /// Who knows whether somebody wants to be called, if the chat half runs here.
     pub availability: Option<Arc<dyn Availability>>,
+    /// Who says things to accounts, if the chat half runs here.
+    pub notices: Option<Arc<dyn Notices>>,
     /// Ends it.
     pub shutdown: Shutdown,
 }
@@ -103,6 +106,7 @@ pub(crate) struct Server {
     pub(crate) dialogs: Dialogs,
     pub(crate) plan: Plan,
     pub(crate) trunks: Trunks,
+    pub(crate) calls: Calls,
     pub(crate) awaited: Awaited,
     pub(crate) suspension: Suspension,
     pub(crate) subscriptions: Subscriptions,
@@ -114,6 +118,7 @@ pub(crate) struct Server {
     pub(crate) node: String,
     pub(crate) is_tls_required: bool,
     pub(crate) availability: Option<Arc<dyn Availability>>,
+    pub(crate) notices: Option<Arc<dyn Notices>>,
     hosted: Vec<String>,
     endpoint: OnceLock<Endpoint>,
     shutdown: Shutdown,
@@ -129,7 +134,13 @@ impl SipServer {
         let trunks = Trunks::new(&needs.config.trunks, needs.registry).map_err(wrong)?;
         let metrics = Metrics::new(needs.registry)?;
         let push = Pushes::open(&needs.config.push, needs.tls, &metrics).map_err(StartError::PushToken)?;
+        let (keep, currency) = (needs.config.records.keep, needs.config.cost.currency.clone());
+        let (calls, writing) = Calls::new(&needs.store, keep, currency, &needs.shutdown);
+        if let Some(writing) = writing {
+            needs.shutdown.spawn(writing);
+        }
         let server = Arc::new(Server {
+            calls,
             plan,
             trunks,
             metrics,
@@ -149,6 +160,7 @@ impl SipServer {
             auth: needs.auth,
             store: needs.store,
             availability: needs.availability,
+            notices: needs.notices,
             hosted,
             endpoint: OnceLock::new(),
             shutdown: needs.shutdown.clone(),
@@ -311,10 +323,20 @@ async fn serve(server: Arc<Server>, incoming: Incoming) {
         Decision::Subscribe(subscriber) => {
             return reg_event::subscribe(&server, request, flow, handle, subscriber).await;
         }
-        Decision::Forward(route) => {
-            tell_call(&server, &request, &route);
-            return proxy::forward(server, request, flow, handle, route).await;
-        }
+        Decision::Forward(mut route) => match cost::admit(&server, &request, &handle, &route).await {
+            Ok(charge) => {
+                route.charge = charge;
+                tell_call(&server, &request, &route);
+                return proxy::forward(server, request, flow, handle, route).await;
+            }
+            Err(refusal) => {
+                if let Some(begun) = server.calls.begin(&request, &mut route) {
+                    let status = refusal.status();
+                    server.calls.unanswered(begun, status, status == 487).await;
+                }
+                *refusal
+            }
+        },
     };
     server.metrics.response(answer.status());
     handle.respond(answer);
@@ -374,6 +396,7 @@ async fn sweep(server: Arc<Server>) {
             () = tokio::time::sleep(SWEEP) => {}
         }
         server.dialogs.forget_old(std::time::Instant::now());
+        server.calls.end_silent(std::time::Instant::now()).await;
         match server.store.bindings.expire(unix_millis(), MOST_A_SWEEP).await {
             Ok(expired) => {
                 for binding in &expired {

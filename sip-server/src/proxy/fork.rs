@@ -23,6 +23,7 @@ use crate::destination;
 use crate::features::{self, Destination, Passage, Reply};
 use crate::location::{Branch, Way};
 use crate::push::Bucket;
+use crate::records::Begun;
 use crate::routing::Route;
 use crate::server::Server;
 use crate::trunks::caller_id::{Shown, asserted_by};
@@ -35,6 +36,8 @@ pub(crate) struct Forwarding<'a> {
     handle: ServerHandle,
     route: Route,
     context: ResponseContext,
+    /// The call, until it is answered, if this begins one.
+    call: Option<Begun>,
     /// Each branch that was started, and how it is cancelled.
     started: Vec<(Branch, Cancel)>,
     /// Targets that were tried: a redirect leads to none of them again, a late device is not rung twice.
@@ -73,6 +76,7 @@ pub(crate) async fn forward(
     let (queue, answers) = mpsc::channel(ANSWERS);
     let loop_key = loop_key(&request);
     let bucket = Bucket::fill(&server, std::mem::take(&mut route.asleep), &request);
+    let call = server.calls.begin(&request, &mut route);
     let is_call = request.method() == "INVITE" && !request.is_in_dialog();
     let late = route.callee.as_ref().filter(|_| is_call || bucket.is_waiting());
     let late = late.map(|callee| server.awaited.wait(callee.aor.clone()));
@@ -83,6 +87,7 @@ pub(crate) async fn forward(
         handle,
         route,
         context: ResponseContext::new(),
+        call,
         started: Vec::new(),
         tried: HashSet::new(),
         history: Vec::new(),
@@ -180,7 +185,7 @@ impl Forwarding<'_> {
                 break;
             }
         }
-        self.conclude();
+        self.conclude().await;
     }
 
     /// Sends what the context wants sent. Whether every branch has ended.
@@ -330,6 +335,7 @@ impl Forwarding<'_> {
         if self.try_another_way(id, &answer).await {
             return self.context.redirected(id, actions);
         }
+        self.note_end(&answer).await;
         match answer {
             Answer::Response(mut response) => {
                 response.pop_front(Name::Via);
@@ -499,8 +505,20 @@ impl Forwarding<'_> {
         }
     }
 
+    /// Whatever the other side says to a BYE, or if it says nothing: the call is over (§15.1.1), and its row is written
+    /// before whoever hung up hears so.
+    async fn note_end(&self, answer: &Answer) {
+        let is_last = match answer {
+            Answer::Response(response) => response.status() >= 200,
+            Answer::Failed(_) => true,
+        };
+        if is_last && self.request.method() == "BYE" {
+            self.server.calls.ended(self.request.call_id()).await;
+        }
+    }
+
     /// A call that begins or ends is remembered, for peers that drop our Record-Route.
-    fn note_dialog(&self, id: usize, response: &Message) {
+    fn note_dialog(&mut self, id: usize, response: &Message) {
         if !(200..300).contains(&response.status()) {
             return;
         }
@@ -510,8 +528,16 @@ impl Forwarding<'_> {
                     // A connection that carries a call lasts, whoever its peer is.
                     self.server.endpoint().mark_trusted(&self.flow);
                     self.server.dialogs.begin(response, self.flow, branch.flow, Instant::now());
+                    if let Some(call) = self.call.take() {
+                        self.server.calls.answered(
+                            call,
+                            response,
+                            branch.trunk.as_ref().map(|trunk| trunk.name()),
+                        );
+                    }
                 }
             }
+            "INVITE" | "UPDATE" => self.server.calls.refreshed(self.request.call_id()),
             "BYE" => self.server.dialogs.end(self.request.call_id()),
             _ => {}
         }
@@ -538,7 +564,7 @@ impl Forwarding<'_> {
     }
 
     /// The last word, if there was none.
-    fn conclude(&mut self) {
+    async fn conclude(&mut self) {
         let otherwise = match (self.is_cancelled, self.started.is_empty()) {
             (true, _) => 487,
             // RFC 8599 §5.6.2: nobody woke.
@@ -560,6 +586,9 @@ impl Forwarding<'_> {
                 status => CallOutcome::Refused(status),
             };
             self.server.facts.call(&call_id, CallEvent::Ended { call_id: call_id.clone(), outcome });
+        }
+        if let Some(call) = self.call.take() {
+            self.server.calls.unanswered(call, best.status(), self.is_cancelled).await;
         }
         // RFC 4320 §4.2: the caller's own Timer F has fired; a 408 would only come too late.
         if !is_late_timeout {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use shared_auth::{Auth, NewAccount, Profile};
-use shared_model::{Aor, Availability, BareJid, Fact, MayRing, Pending};
+use shared_model::{Aor, Availability, BareJid, Fact, MayRing, Notices, Pending};
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::{self, TlsPolicy};
@@ -38,6 +38,7 @@ pub struct Served {
     pub store: Store,
     pub auth: Auth,
     pub bus: Bus<Fact>,
+    pub told: Arc<Told>,
     pub shutdown: Shutdown,
     folder: PathBuf,
 }
@@ -71,6 +72,42 @@ impl Availability for Chat {
             _ => MayRing::Yes,
         };
         Box::pin(async move { answer })
+    }
+}
+
+/// What the chat half was told to say; a question is answered with the next of the answers.
+#[derive(Default)]
+pub struct Told {
+    pub said: std::sync::Mutex<Vec<String>>,
+    pub answers: std::sync::Mutex<Vec<Option<&'static str>>>,
+}
+
+impl Told {
+    /// What was said since the last time, with the JIDs.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.said.lock().unwrap())
+    }
+}
+
+impl Notices for Told {
+    fn tell<'a>(&'a self, to: &'a BareJid, text: &'a str) -> Pending<'a, ()> {
+        self.said.lock().unwrap().push(format!("{to}: {text}"));
+        Box::pin(async {})
+    }
+
+    fn ask<'a>(&'a self, to: &'a BareJid, text: &'a str, patience: Duration) -> Pending<'a, Option<String>> {
+        self.said.lock().unwrap().push(format!("{to}? {text}"));
+        let answer = self.answers.lock().unwrap().pop();
+        Box::pin(async move {
+            match answer {
+                Some(answer) => answer.map(str::to_owned),
+                // Nobody answers: what asks has to end by itself.
+                None => {
+                    tokio::time::sleep(patience).await;
+                    None
+                }
+            }
+        })
     }
 }
 
@@ -120,6 +157,7 @@ async fn start(domain: &str, store: Store, folder: PathBuf, sip: Config) -> Serv
     let auth = Auth::open(&config, &store, &folder, &bus, &registry).unwrap();
     let tls = TlsPolicy::open(&tls::Config::default(), &folder, &[domain.to_owned()]).unwrap();
     let any = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    let notices = Arc::new(Told::default());
     let server = SipServer::start(Needs {
         config: Config { udp: any.clone(), tcp: any.clone(), tls: any, ..sip },
         domain: domain.to_owned(),
@@ -130,11 +168,12 @@ async fn start(domain: &str, store: Store, folder: PathBuf, sip: Config) -> Serv
         registry: &registry,
         hosted: Vec::new(),
         availability: Some(Arc::new(Chat)),
+        notices: Some(Arc::clone(&notices) as _),
         shutdown: shutdown.clone(),
     })
     .await
     .unwrap();
-    Served { server, store, auth, bus, shutdown, folder }
+    Served { server, store, auth, bus, told: notices, shutdown, folder }
 }
 
 /// A phone on a socket of its own.

@@ -1,0 +1,151 @@
+//! What happens before a call that costs something rings — RFC 7081 §5 (cues), §7 (they may be forged), RFC 3261 §20.43.
+//!
+//! In    a routed call of a proven caller.
+//! Out   a [`Charge`], if it costs anything; the caller was told by chat what, and asked where the rules say so.
+//! Errors 403 with a Warning 399 and a chat message; 603 for what the caller declined; 487 if they gave up meanwhile.
+//! While the caller is asked, 182 says so to the phone.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use shared_auth::Identity;
+use shared_runtime::unix_millis;
+use sip_core::Message;
+use sip_core::header::{Name, quote};
+use sip_endpoint::ServerHandle;
+
+use super::charges::Charge;
+use super::limits::{Refusal, may_call, may_charge};
+use crate::destination::Outside;
+use crate::features::Destination;
+use crate::numbers::{Class, Dialled, Rate};
+use crate::routing::Route;
+use crate::server::Server;
+
+/// Lets a call go on, or answers it.
+pub(crate) async fn admit(
+    server: &Server,
+    request: &Message,
+    handle: &ServerHandle,
+    route: &Route,
+) -> Result<Option<Charge>, Box<Message>> {
+    let is_call = request.method() == "INVITE" && !request.is_in_dialog();
+    let Some(caller) = route.caller.as_ref().filter(|_| is_call) else { return Ok(None) };
+    let rules = server.config.cost.of(&caller.aor);
+    let Some(outside) = &route.outside else {
+        let is_elsewhere = route.groups.iter().flatten().any(|branch| branch.to == Destination::Foreign);
+        if is_elsewhere && !rules.other_domains {
+            return Err(refuse(server, request, caller, Refusal::OtherDomain).await);
+        }
+        return Ok(None);
+    };
+    let rate = outside.rate;
+    if rate.class == Class::Emergency {
+        return Ok(None);
+    }
+    if let Err(refusal) = may_call(&rules, rate.class) {
+        return Err(refuse(server, request, caller, refusal).await);
+    }
+    let charge = if rate.is_charged() {
+        match begin(server, request, caller, rate).await? {
+            Ok(charge) => Some(charge),
+            Err(refusal) => return Err(refuse(server, request, caller, refusal).await),
+        }
+    } else {
+        None
+    };
+    if rules.confirm.contains(&rate.class) {
+        confirm(server, request, handle, caller, outside).await?;
+    } else if charge.is_some() && server.config.cost.notice {
+        tell(server, caller, &what_it_costs(server, outside)).await;
+    }
+    Ok(charge)
+}
+
+async fn begin(
+    server: &Server,
+    request: &Message,
+    caller: &Identity,
+    rate: Rate,
+) -> Result<Result<Charge, Refusal>, Box<Message>> {
+    let rules = server.config.cost.of(&caller.aor);
+    let spent = match server.calls.spend.of(caller.account, unix_millis()).await {
+        Ok(spent) => spent,
+        // Who spent what is not known: nothing is spent on top.
+        Err(error) => {
+            tracing::error!(%error, "what an account spent cannot be read");
+            return Err(Box::new(Message::response(request, 500, "")));
+        }
+    };
+    let charges = Arc::clone(&server.calls.charges);
+    Ok(charges.begin(caller.account, rate, Instant::now(), |open| may_charge(&rules, &rate, spent, open)))
+}
+
+/// Asks the caller. While they think, they may hang up.
+async fn confirm(
+    server: &Server,
+    request: &Message,
+    handle: &ServerHandle,
+    caller: &Identity,
+    outside: &Outside,
+) -> Result<(), Box<Message>> {
+    let Some(notices) = &server.notices else {
+        return Err(refuse(server, request, caller, Refusal::NotConfirmed).await);
+    };
+    let mut waits = Message::response(request, 182, "Confirm By Chat");
+    waits.ensure_to_tag(&format!("{:016x}", server.endpoint().random()));
+    handle.respond(waits);
+    let question = format!("{} Write yes to call.", what_it_costs(server, outside));
+    let asked = notices.ask(&caller.jid, &question, server.config.cost.confirm_within);
+    let answer = tokio::select! {
+        answer = asked => answer,
+        () = handle.cancelled() => return Err(Box::new(Message::response(request, 487, ""))),
+    };
+    match answer.as_deref() {
+        Some(word) if YES.iter().any(|yes| word.eq_ignore_ascii_case(yes)) => Ok(()),
+        Some(_) => Err(refuse(server, request, caller, Refusal::Declined).await),
+        None => Err(refuse(server, request, caller, Refusal::NotConfirmed).await),
+    }
+}
+
+async fn refuse(server: &Server, request: &Message, caller: &Identity, refusal: Refusal) -> Box<Message> {
+    let text = refusal.text(&server.config.cost.currency);
+    tracing::info!(?refusal, "a call is refused by its caller's rules");
+    if refusal != Refusal::Declined {
+        tell(server, caller, &format!("Your call was not made. {text}.")).await;
+    }
+    let mut response = Message::response(request, refusal.status(), "");
+    response.push(Name::Warning, &format!("399 {} {}", server.domain, quote(&text)));
+    Box::new(response)
+}
+
+async fn tell(server: &Server, caller: &Identity, text: &str) {
+    if let Some(notices) = &server.notices {
+        notices.tell(&caller.jid, text).await;
+    }
+}
+
+fn what_it_costs(server: &Server, outside: &Outside) -> String {
+    let (rate, currency) = (outside.rate, &server.config.cost.currency);
+    let number = match &outside.dialled {
+        Dialled::Number(number) | Dialled::Emergency(number) => number.as_str(),
+        Dialled::Ours(_) | Dialled::Name => "",
+    };
+    let what = match rate.class {
+        Class::Free => "free",
+        Class::Pstn => "in the telephone network",
+        Class::Foreign => "abroad",
+        Class::Premium => "a premium number",
+        Class::Emergency => "emergency services",
+    };
+    let minute = format!("{} {currency} a minute", rate.tariff.minute);
+    let cost = match rate.tariff.setup {
+        _ if !rate.is_charged() => "nothing".to_owned(),
+        setup if setup > crate::numbers::Money::ZERO => format!("{setup} {currency} and {minute}"),
+        _ => minute,
+    };
+    format!("You call {number}, {what}: it costs {cost}.")
+}
+
+/// What is a yes; anything else is a no.
+const YES: &[&str] = &["yes", "y", "ok", "1"];

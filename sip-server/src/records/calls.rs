@@ -1,0 +1,237 @@
+//! Calls from their INVITE to their row.
+//!
+//! In    a routed INVITE; its refusal, or its 2xx; refreshes (RFC 4028); a BYE that was answered; the time.
+//! Out   rows, and what was spent.
+//! State one entry a call that is up, at most [`MOST`], beyond which a call gets its row at once and as long as nothing.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
+use shared_model::{AccountId, Correlation};
+use shared_runtime::{Shutdown, unix_millis};
+use shared_store::Store;
+use sip_core::Message;
+use sip_core::header::{Name, NameAddr};
+
+use super::codecs::codecs_of;
+use super::record::{CallRecord, CallResult, Direction, time_text};
+use super::writer::Writer;
+use crate::cost::{Charge, Charges, Spend};
+use crate::numbers::{Class, Money, Rate};
+use crate::routing::Route;
+
+/// All calls that are up, and where rows go.
+pub(crate) struct Calls {
+    open: DashMap<Box<str>, Open>,
+    writer: Option<Writer>,
+    pub(crate) charges: Arc<Charges>,
+    pub(crate) spend: Spend,
+    currency: String,
+}
+
+/// A call that was not answered yet.
+pub(crate) struct Begun {
+    began: i64,
+    from: String,
+    to: String,
+    call_id: Box<str>,
+    caller: Option<AccountId>,
+    callee: Option<AccountId>,
+    direction: Direction,
+    trunk: Option<String>,
+    rate: Rate,
+    charge: Option<Charge>,
+    codecs: Vec<String>,
+}
+
+/// A call that is up.
+struct Open {
+    begun: Begun,
+    answered: i64,
+    since: Instant,
+    /// When it is over if nobody refreshes it, and how long a refresh lasts.
+    until: Instant,
+    session: Duration,
+}
+
+impl Calls {
+    /// No call yet; and the task that writes rows, if they are wanted.
+    pub(crate) fn new(
+        store: &Store,
+        keep: usize,
+        currency: String,
+        shutdown: &Shutdown,
+    ) -> (Self, Option<impl Future<Output = ()> + Send + use<>>) {
+        let (writer, task) = match keep {
+            0 => (None, None),
+            _ => {
+                let (writer, task) = Writer::new(Arc::clone(&store.archive), keep, shutdown.clone());
+                (Some(writer), Some(task))
+            }
+        };
+        let spend = Spend::new(Arc::clone(&store.records));
+        (Self { open: DashMap::new(), writer, charges: Arc::default(), spend, currency }, task)
+    }
+
+    /// A call begins, if it is one that is written down.
+    pub(crate) fn begin(&self, request: &Message, route: &mut Route) -> Option<Begun> {
+        let charge = route.charge.take();
+        let is_call = request.method() == "INVITE" && !request.is_in_dialog();
+        if !is_call || (self.writer.is_none() && charge.is_none()) {
+            return None;
+        }
+        let from = NameAddr::parse(request.value(Name::From).unwrap_or_default());
+        let direction = match (&route.outside, &route.from_trunk) {
+            (Some(_), _) => Direction::Out,
+            (_, Some(_)) => Direction::In,
+            _ => Direction::Inside,
+        };
+        Some(Begun {
+            began: unix_millis(),
+            from: cut(from.map_or("", |from| from.uri)),
+            to: cut(request.uri()),
+            call_id: request.call_id().into(),
+            caller: route.caller.as_ref().map(|caller| caller.account),
+            callee: route.callee.as_ref().map(|callee| callee.account),
+            direction,
+            trunk: route.from_trunk.as_ref().map(|trunk| trunk.name().to_owned()),
+            rate: route.outside.as_ref().map_or(Rate::of_class(Class::Free), |outside| outside.rate),
+            charge,
+            codecs: codecs_of(request),
+        })
+    }
+
+    /// A 2xx came, by this trunk if by one. Only the first counts: a second is the same call.
+    pub(crate) fn answered(&self, mut begun: Begun, response: &Message, trunk: Option<&str>) {
+        let now = Instant::now();
+        if let Some(charge) = &begun.charge {
+            charge.answered(now);
+        }
+        let agreed = codecs_of(response);
+        if !agreed.is_empty() {
+            begun.codecs = agreed;
+        }
+        begun.trunk = begun.trunk.or_else(|| trunk.map(str::to_owned));
+        let session = session_of(response);
+        if self.open.len() < MOST {
+            let open = Open { answered: unix_millis(), since: now, until: now + session, session, begun };
+            self.open.insert(open.begun.call_id.clone(), open);
+        } else {
+            tracing::error!("too many calls are up: one gets no row");
+        }
+    }
+
+    /// A call of which no 2xx came. Ends when its row is durable.
+    pub(crate) async fn unanswered(&self, begun: Begun, status: u16, is_cancelled: bool) {
+        let result = match status {
+            _ if is_cancelled => CallResult::Cancelled,
+            408 => CallResult::NoAnswer,
+            _ => CallResult::Refused,
+        };
+        self.write(&begun, None, unix_millis(), Money::ZERO, (result, status)).await;
+    }
+
+    /// A re-INVITE or UPDATE was answered (RFC 4028 §10).
+    pub(crate) fn refreshed(&self, call_id: &str) {
+        if let Some(mut open) = self.open.get_mut(call_id) {
+            open.until = Instant::now() + open.session;
+        }
+    }
+
+    /// A BYE was answered, or had its time. Ends when the row is durable.
+    pub(crate) async fn ended(&self, call_id: &str) {
+        let Some((_, open)) = self.open.remove(call_id) else { return };
+        self.close(open, Instant::now(), CallResult::Completed).await;
+    }
+
+    /// Ends the calls that nobody refreshed.
+    pub(crate) async fn end_silent(&self, now: Instant) {
+        let silent: Vec<Box<str>> =
+            self.open.iter().filter(|open| open.until <= now).map(|open| open.key().clone()).collect();
+        for call_id in silent {
+            if let Some((_, open)) = self.open.remove_if(&call_id, |_, open| open.until <= now) {
+                let until = open.until;
+                self.close(open, until, CallResult::Lost).await;
+            }
+        }
+    }
+
+    async fn close(&self, open: Open, at: Instant, result: CallResult) {
+        let length = at.saturating_duration_since(open.since);
+        let cost = if open.begun.charge.is_some() { open.begun.rate.cost(length) } else { Money::ZERO };
+        let ended = open.answered + i64::try_from(length.as_millis()).unwrap_or(0);
+        if let Some(account) = open.begun.caller.filter(|_| cost > Money::ZERO)
+            && let Err(error) = self.spend.add(account, cost, ended).await
+        {
+            tracing::error!(%error, %account, %cost, "what a call cost could not be added");
+        }
+        self.write(&open.begun, Some((open.answered, length)), ended, cost, (result, 200)).await;
+    }
+
+    async fn write(
+        &self,
+        begun: &Begun,
+        answered: Option<(i64, Duration)>,
+        ended: i64,
+        cost: Money,
+        (result, status): (CallResult, u16),
+    ) {
+        let Some(writer) = &self.writer else { return };
+        let seconds = |length: Duration| length.as_secs() + u64::from(length.subsec_nanos() > 0);
+        let record = CallRecord {
+            time: time_text(begun.began),
+            answered: answered.map(|(at, _)| time_text(at)),
+            ended: time_text(ended),
+            seconds: answered.map_or(0, |(_, length)| seconds(length)),
+            from: begun.from.clone(),
+            to: begun.to.clone(),
+            caller: begun.caller,
+            callee: begun.callee,
+            direction: begun.direction,
+            trunk: begun.trunk.clone(),
+            result,
+            status,
+            codecs: begun.codecs.clone(),
+            class: begun.rate.class.as_str().to_owned(),
+            cost: cost.to_string(),
+            currency: self.currency.clone(),
+            correlation: Correlation::of_call(&begun.call_id).to_string(),
+            call_id: cut(&begun.call_id),
+        };
+        writer.write(record.entry(begun.began, ended, shared_runtime::random())).await;
+    }
+}
+
+/// How long a call lasts without a refresh; half again as long, for a refresher may be late.
+fn session_of(response: &Message) -> Duration {
+    let interval =
+        response.value(Name::SessionExpires).and_then(|value| value.split(';').next()?.trim().parse().ok());
+    interval.map_or(LONGEST, |seconds: u32| Duration::from_secs(u64::from(seconds)) * 3 / 2).min(LONGEST)
+}
+
+fn cut(text: &str) -> String {
+    let end = text.floor_char_boundary(LONGEST_TEXT.min(text.len()));
+    text[..end].to_owned()
+}
+
+/// Calls that are up; each takes less than a kilobyte.
+const MOST: usize = 200_000;
+/// Calls are taken for over after this.
+const LONGEST: Duration = Duration::from_secs(12 * 3_600);
+/// Bytes of a URI in a row.
+const LONGEST_TEXT: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_lasts_as_long_as_it_says_and_half_as_long_again() {
+        let mut response = Message::response(&Message::request("INVITE", "sip:b@x"), 200, "");
+        assert_eq!(session_of(&response), LONGEST);
+        response.push(Name::SessionExpires, "1800;refresher=uac");
+        assert_eq!(session_of(&response), Duration::from_secs(2_700));
+        assert_eq!(cut(&"é".repeat(400)).len(), 512);
+    }
+}
