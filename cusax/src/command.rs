@@ -39,6 +39,9 @@ pub(crate) enum Command {
     /// Rooms.
     #[command(subcommand)]
     Room(Room),
+    /// Calls as they were written down.
+    #[command(subcommand)]
+    Calls(Calls),
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -142,6 +145,19 @@ pub(crate) struct NewRoom {
     /// An account that owns it; may be given several times.
     #[arg(long = "owner")]
     pub(crate) owners: Vec<Address>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Calls {
+    /// Prints one row a call, oldest first: CSV, or JSON with --json.
+    Export {
+        /// Only calls that began within this time, such as 1h or 7d.
+        #[arg(long, value_parser = duration)]
+        since: Option<Duration>,
+        /// CSV, which is the default.
+        #[arg(long, conflicts_with = "json")]
+        csv: bool,
+    },
 }
 
 #[derive(Subcommand)]

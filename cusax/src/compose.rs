@@ -8,7 +8,7 @@ use axum::Router;
 use conference::Focus;
 use prometheus::Registry;
 use shared_auth::Auth;
-use shared_model::{Availability, Fact, Pending, RoomAddress, RoomDirectory, RoomSnapshot, Unavailable};
+use shared_model::{Fact, Pending, RoomAddress, RoomDirectory, RoomSnapshot, Unavailable};
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::TlsPolicy;
 use shared_runtime::{Shutdown, http, listen};
@@ -82,8 +82,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
     }
     let mut websockets = None;
     if parts.contains(&Part::Sip) {
-        let availability = chat.as_ref().map(XmppServer::availability);
-        let server = start_sip(config, &ground, hosted, availability).await?;
+        let server = start_sip(config, &ground, hosted, chat.as_ref()).await?;
         websockets = Some(server.endpoint().websocket_route("/sip"));
         bound.extend(server.bound().udp.iter().map(|address| ("sip.udp", *address)));
         bound.extend(server.bound().tcp.iter().map(|address| ("sip.tcp", *address)));
@@ -126,7 +125,7 @@ async fn start_sip(
     config: &Config,
     ground: &Ground,
     hosted: Vec<Hosted>,
-    availability: Option<Arc<dyn Availability>>,
+    chat: Option<&XmppServer>,
 ) -> anyhow::Result<SipServer> {
     let needs = sip_server::Needs {
         config: config.sip.clone(),
@@ -137,7 +136,8 @@ async fn start_sip(
         tls: &ground.tls,
         registry: &ground.registry,
         hosted,
-        availability,
+        availability: chat.map(XmppServer::availability),
+        notices: chat.map(XmppServer::notices),
         shutdown: ground.shutdown.clone(),
     };
     Ok(SipServer::start(needs).await?)

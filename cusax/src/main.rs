@@ -1,6 +1,7 @@
 //! `cusax`: a whole CUSAX service (RFC 7081) in one binary. This crate builds and joins; it decides nothing.
 
 mod accounts;
+mod calls;
 mod command;
 mod compose;
 mod config;
@@ -17,7 +18,7 @@ mod specs;
 use std::process::ExitCode;
 
 use clap::Parser;
-use command::{AppPassword, Command, ConfigCommand, Line, Room, User};
+use command::{AppPassword, Calls, Command, ConfigCommand, Line, Room, User};
 
 /// Messages are many small pieces of short life, made by one thread and freed by another.
 #[global_allocator]
@@ -80,6 +81,10 @@ async fn run(line: Line) -> anyhow::Result<()> {
                 AppPassword::List { address } => accounts::list_apps(&desk, &address, json).await,
                 AppPassword::Remove { address, name } => accounts::remove_app(&desk, &address, &name).await,
             }
+        }
+        Command::Calls(Calls::Export { since, csv: _ }) => {
+            let form = if json { calls::Form::Json } else { calls::Form::Csv };
+            calls::export(&open::store(&config::load(file)?).await?, since, form).await
         }
         Command::Room(Room::Add(room)) => rooms::add(&config::load(file)?, room, json).await,
     }

@@ -1,11 +1,16 @@
 """A real carrier: Kamailio, with which we register, through which a telephone is called and calls."""
 
+import asyncio
+import csv
+import json
+import signal
 import socket
 import subprocess
 import uuid
 from pathlib import Path
 
 import pytest
+from chat import Chat
 from conftest import ROOMS, Service, free_port, wait_until
 from phone import Phone
 from sip import SDP, Agent, Udp
@@ -132,3 +137,42 @@ def test_a_direct_number_leads_into_a_room(tmp_path, carrier):
         if telephone:
             telephone.close()
         service.stop()
+
+
+def test_a_charged_call_is_confirmed_by_chat_and_its_row_survives(tmp_path, carrier):
+    tariffs = "[{ prefix = '+33', setup = '0.05', minute = '0.10' }]"
+    service = serve(tmp_path, carrier.as_trunk(), CUSAX_SIP__NUMBERS__TARIFFS=tariffs, CUSAX_SIP__COST__CONFIRM="pstn")
+    answering = sipp_answers(carrier)
+
+    async def confirm():
+        chat = await Chat("alice", service).connect()
+        alice = Phone(service, "alice").start("/dial sip:0140123456@localhost")
+        try:
+            asked = await chat.got(lambda message: "Write yes" in message["body"], "the question")
+            assert asked["from"].bare == "localhost" and "0.05 EUR and 0.10 EUR a minute" in asked["body"]
+            chat.send_message("localhost", "yes", mtype="chat")
+            await asyncio.to_thread(alice.wait_for, "Call established")
+        finally:
+            await asyncio.to_thread(alice.stop)
+            await chat.close()
+        assert "SIP/2.0 200 OK" in alice.says().split("BYE", 1)[1], "the BYE was answered"
+
+    try:
+        service.add("alice")
+        asyncio.run(confirm())
+        # The BYE was acknowledged, so that its row survives what comes next.
+        while_it_runs = service.run("calls", "export", "--since", "1h", "--json")
+        service.stop(signal.SIGKILL)
+        rows = [json.loads(line) for line in service.run("calls", "export", "--json").splitlines()]
+        assert [json.loads(line) for line in while_it_runs.splitlines()] == rows
+        assert len(rows) == 1, rows
+        row = rows[0]
+        assert (row["result"], row["class"], row["trunk"], row["cost"]) == ("completed", "pstn", "carrier", "0.15")
+        assert row["to"] == "sip:0140123456@localhost" and row["codecs"] == ["PCMU"]
+        table = list(csv.DictReader(service.run("calls", "export", "--csv").splitlines()))
+        assert [line["call_id"] for line in table] == [row["call_id"]]
+    finally:
+        answering.terminate()
+        answering.wait(timeout=15)
+        if service.process.poll() is None:
+            service.stop()
