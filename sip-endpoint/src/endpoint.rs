@@ -22,6 +22,7 @@ use crate::own::{is_local_ip, seen_ip};
 use crate::resolve::{Naming, Resolver, Target};
 use crate::sent::{Cancel, ReplyTo, SentRequest};
 use crate::shard::{Input, Shard};
+use crate::tap::Tap;
 use crate::threads::Threads;
 use crate::transport::udp::{self, Udp};
 use crate::transport::{Wires, accept, in_process, websocket};
@@ -44,6 +45,8 @@ pub struct Listeners {
     pub limits: Limits,
     /// How names are looked up.
     pub naming: Naming,
+    /// Who sees every message.
+    pub tap: Option<Arc<dyn Tap>>,
 }
 
 /// Where an endpoint really listens.
@@ -114,7 +117,7 @@ impl Endpoint {
         }
         let (outgoing, incoming): (Vec<_>, Vec<_>) =
             listeners.ports.into_iter().map(|port| (port.outgoing, port.incoming)).unzip();
-        let wires = Arc::new(Wires::new(udp, outgoing, listeners.limits, metrics));
+        let wires = Arc::new(Wires::new(udp, outgoing, listeners.limits, metrics, listeners.tap));
 
         let (inboxes, inputs): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(INBOX)).unzip();
         let resolver = Resolver::new(&listeners.naming, random);

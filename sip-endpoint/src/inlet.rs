@@ -20,6 +20,7 @@ use crate::flow::{Flow, Transport};
 use crate::identity::is_of;
 use crate::resolve::{Resolver, Target};
 use crate::shard::Input;
+use crate::tap::Way;
 use crate::transport::connections::Entry;
 use crate::transport::{Wires, connect, fallback};
 use crate::via;
@@ -64,6 +65,7 @@ impl Inlet {
     /// (RFC 3261 §8.2.7).
     fn read(&self, bytes: Bytes, flow: Flow) -> Option<(Message, Flow)> {
         self.wires.metrics.received(flow.transport);
+        self.wires.show(Way::Received, &flow, &bytes);
         match Message::parse(bytes) {
             Ok(message) if !message.is_request() => Some((message, flow)),
             Ok(mut message) => {

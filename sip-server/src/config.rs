@@ -10,6 +10,7 @@ use sip_endpoint::{Limits, Transport};
 use crate::challenge::{ChallengePolicy, ChallengeRule};
 use crate::cost::{self, CostConfig};
 use crate::features::session_timer::Policy;
+use crate::hep::{self, HepConfig};
 use crate::numbers::{self, NumberConfig, Plan};
 use crate::push::{PUSH_KEYS, PushConfig};
 use crate::records::{self, RecordConfig};
@@ -70,6 +71,8 @@ pub struct Config {
     pub cost: CostConfig,
     /// Calls as they are written down.
     pub records: RecordConfig,
+    /// Copies of messages for a capture server.
+    pub hep: HepConfig,
 }
 
 /// What becomes of messages and presence, which are the XMPP half's (RFC 7081 §2).
@@ -105,6 +108,7 @@ impl Config {
         let mut faults = Plan::new(&self.numbers, domain).err().unwrap_or_default();
         faults.extend(Trunks::faults(&self.trunks));
         faults.extend(self.cost.faults());
+        faults.extend(self.hep.faults());
         faults
     }
 
@@ -144,7 +148,7 @@ pub struct TimerConfig {
 
 /// Every key of `[sip]` and of the tables in it.
 pub fn keys() -> Vec<Key> {
-    [KEYS, PUSH_KEYS, numbers::KEYS, trunks::KEYS, cost::KEYS, records::KEYS].concat()
+    [KEYS, PUSH_KEYS, numbers::KEYS, trunks::KEYS, cost::KEYS, records::KEYS, hep::KEYS].concat()
 }
 
 /// Those of `[sip]` itself.
@@ -276,6 +280,7 @@ impl Default for Config {
             trunks: Vec::new(),
             cost: CostConfig::default(),
             records: RecordConfig::default(),
+            hep: HepConfig::default(),
         }
     }
 }

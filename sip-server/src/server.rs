@@ -25,6 +25,7 @@ use crate::dialogs::Dialogs;
 use crate::facts::Facts;
 use crate::flow_token::{FlowTokens, Named};
 use crate::gruu::Gruus;
+use crate::hep::Exporter;
 use crate::labels::RequestSpan;
 use crate::location::Reach;
 use crate::metrics::Metrics;
@@ -167,6 +168,8 @@ impl SipServer {
             config: needs.config,
         });
         let config = &server.config;
+        let tap =
+            Exporter::start(&config.hep, needs.registry, &needs.shutdown).map_err(StartError::Config)?;
         let listeners = Listeners {
             udp: config.udp.clone(),
             tcp: config.tcp.clone(),
@@ -174,6 +177,7 @@ impl SipServer {
             ports,
             threads: config.threads,
             limits: config.limits.clone(),
+            tap: tap.map(|tap| Arc::new(tap) as _),
             naming: Naming { servers: config.dns.clone(), prefer: config.prefer.clone() },
         };
         let timers = Timers {

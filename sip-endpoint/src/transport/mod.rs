@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use crate::flow::{Flow, Transport};
 use crate::limits::Limits;
 use crate::metrics::{Metrics, Refused};
+use crate::tap::{Tap, Way};
 use connections::Connections;
 use fallback::Fallbacks;
 use udp::Udp;
@@ -36,10 +37,17 @@ pub(crate) struct Wires {
     pub(crate) websocket_ports: DashSet<u16>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    pub(crate) tap: Option<Arc<dyn Tap>>,
 }
 
 impl Wires {
-    pub(crate) fn new(udp: Udp, ports: Vec<mpsc::Sender<Bytes>>, limits: Limits, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        udp: Udp,
+        ports: Vec<mpsc::Sender<Bytes>>,
+        limits: Limits,
+        metrics: Metrics,
+        tap: Option<Arc<dyn Tap>>,
+    ) -> Self {
         let connections = Arc::new(Connections::new(limits.connections, limits.connections_per_network));
         Self {
             udp,
@@ -49,6 +57,7 @@ impl Wires {
             websocket_ports: DashSet::new(),
             limits,
             metrics,
+            tap,
         }
     }
 
@@ -61,12 +70,20 @@ impl Wires {
 
     /// As [`Wires::send`], and says whether it was sent.
     pub(crate) fn try_send(&self, flow: Flow, bytes: Bytes) -> bool {
+        self.show(Way::Sent, &flow, &bytes);
         match flow.transport {
             Transport::Udp => self.udp.send(&flow, &bytes),
             Transport::InProcess => {
                 self.ports.get(flow.id as usize).is_some_and(|port| port.try_send(bytes).is_ok())
             }
             _ => self.send_on_connection(&flow, bytes),
+        }
+    }
+
+    /// Shows a message to whoever wants to see it.
+    pub(crate) fn show(&self, way: Way, flow: &Flow, bytes: &Bytes) {
+        if let Some(tap) = self.tap.as_ref().filter(|_| flow.transport != Transport::InProcess) {
+            tap.seen(way, flow, bytes);
         }
     }
 
