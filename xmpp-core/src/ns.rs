@@ -74,3 +74,17 @@ pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 pub const HINTS: &str = "urn:xmpp:hints";
 /// Stream management (XEP-0198).
 pub const SM: &str = "urn:xmpp:sm:3";
+/// Message carbons (XEP-0280).
+pub const CARBONS: &str = "urn:xmpp:carbons:2";
+/// Forwarded stanzas (XEP-0297).
+pub const FORWARD: &str = "urn:xmpp:forward:0";
+/// Block lists (XEP-0191).
+pub const BLOCKING: &str = "urn:xmpp:blocking";
+/// Errors of block lists (XEP-0191).
+pub const BLOCKING_ERRORS: &str = "urn:xmpp:blocking:errors";
+/// Reports of abuse (XEP-0377).
+pub const REPORTING: &str = "urn:xmpp:reporting:1";
+/// Delivery receipts (XEP-0184).
+pub const RECEIPTS: &str = "urn:xmpp:receipts";
+/// Displayed markers (XEP-0333).
+pub const MARKERS: &str = "urn:xmpp:chat-markers:0";

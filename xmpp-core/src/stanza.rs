@@ -169,6 +169,31 @@ impl Stanza {
         self
     }
 
+    /// The content replaced by these bytes, which are sound XML in the content namespace.
+    #[must_use]
+    pub fn with_raw(mut self, content: Bytes) -> Self {
+        self.content = content;
+        self.other.clear();
+        self
+    }
+
+    /// The content without the elements that are not `kept`. If all are, it stays the bytes that it is.
+    #[must_use]
+    pub fn retain(self, kept: impl Fn(&Element) -> bool) -> Self {
+        let children = self.children();
+        if children.iter().all(&kept) {
+            return self;
+        }
+        let other = self.attributes_only();
+        let children: Vec<Element> = children.into_iter().filter(|child| kept(child)).collect();
+        Self { other, ..self.with_content(&children) }
+    }
+
+    /// The other attributes without declarations, which printed elements have no need of.
+    fn attributes_only(&self) -> String {
+        self.other.split_inclusive("' ").filter(|part| !part.trim_start().starts_with("xmlns:")).collect()
+    }
+
     /// The same with its content copied out of the buffer that it came in, to be kept for long.
     #[must_use]
     pub fn detached(mut self) -> Self {

@@ -1,13 +1,16 @@
 //! Whether somebody wants to be called — RFC 6121 §4.7.2.1 (`dnd`), for the call half: a [`shared_model::Availability`].
 //!
-//! In    a callee. Out `DoNotDisturb` if every resource that takes messages says so, and there is one.
-//! State none: the last presence of each session is asked.
-//! Not here: block lists (XEP-0191), which are not served yet.
+//! In    a callee, and who calls. Out `Blocked` if the callee's block list (XEP-0191) names the caller; `DoNotDisturb` if
+//!       every resource that takes messages says so, and there is one.
+//! State none: the block list and the last presence of each session are asked.
 
 use std::sync::Arc;
 
 use shared_model::{Availability, BareJid, MayRing, Pending};
 
+use xmpp_core::Jid;
+
+use crate::blocking::blocks;
 use crate::router::Session;
 use crate::server::Server;
 
@@ -15,7 +18,20 @@ use crate::server::Server;
 pub(crate) struct Presences(pub(crate) Arc<Server>);
 
 impl Availability for Presences {
-    fn may_ring<'a>(&'a self, callee: &'a BareJid, _caller: Option<&'a BareJid>) -> Pending<'a, MayRing> {
+    fn may_ring<'a>(&'a self, callee: &'a BareJid, caller: Option<&'a BareJid>) -> Pending<'a, MayRing> {
+        Box::pin(async move {
+            if let Some((callee, caller)) = callee.as_str().parse::<Jid>().ok().zip(caller.and_then(to_jid))
+                && blocks(&self.0, &callee, &caller).await
+            {
+                return MayRing::Blocked;
+            }
+            self.presence(callee)
+        })
+    }
+}
+
+impl Presences {
+    fn presence(&self, callee: &BareJid) -> MayRing {
         let sessions = self.0.router.sessions(callee.as_str());
         let mut there = sessions.iter().filter(|session| session.presence.is_some() && session.priority >= 0);
         let mut is_there = false;
@@ -23,9 +39,12 @@ impl Availability for Presences {
             is_there = true;
             is_dnd(session)
         });
-        let answer = if is_there && is_busy { MayRing::DoNotDisturb } else { MayRing::Yes };
-        Box::pin(std::future::ready(answer))
+        if is_there && is_busy { MayRing::DoNotDisturb } else { MayRing::Yes }
     }
+}
+
+fn to_jid(jid: &BareJid) -> Option<Jid> {
+    jid.as_str().parse().ok()
 }
 
 fn is_dnd(session: &Session) -> bool {

@@ -12,6 +12,7 @@
 //! [`XmppServer::rooms`] hands out.
 
 mod availability;
+mod blocking;
 mod c2s;
 mod config;
 mod features;

@@ -117,7 +117,10 @@ pub(crate) async fn broadcast(server: &Server, from: &Jid, presence: &Stanza, is
             session.push(&presence.clone().addressed(Some(from), Some(&session.jid)));
         }
     }
-    let Ok(contacts) = server.rosters.all(user.as_str()).await.inspect_err(failed) else { return };
+    let Ok(mut contacts) = server.rosters.all(user.as_str()).await.inspect_err(failed) else { return };
+    if let Some(blocked) = server.router.blocked(user.as_str()).filter(|blocked| !blocked.is_empty()) {
+        contacts.retain(|(contact, _)| !blocked.names(contact)); // XEP-0191 §3.3: not to them, nor from them
+    }
     for (contact, _) in contacts.iter().filter(|(_, entry)| entry.subscription().from) {
         Box::pin(route(server, presence.clone().addressed(Some(from), Some(contact)))).await;
     }

@@ -16,10 +16,11 @@ use shared_store::StoreError;
 use xmpp_core::payload::roster::Change;
 use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError};
 
+use crate::features::carbons;
 use crate::offline::Offline;
 use crate::router::{Sent, Session};
 use crate::server::Server;
-use crate::{features, presence};
+use crate::{blocking, features, presence};
 
 /// Routes a stanza that has both addresses.
 pub(crate) async fn route(server: &Server, stanza: Stanza) {
@@ -47,14 +48,18 @@ pub(crate) async fn reply(server: &Server, answer: Stanza) {
 
 /// Sends the error that a stanza gets, if it may get one, to its sender.
 pub(crate) fn refuse(server: &Server, stanza: &Stanza, error: &StanzaError) {
-    let Some(answer) = stanza.error(error) else { return };
     // RFC 6121 §8.5.1: presence that went nowhere is not answered, but to rooms.
     let is_room = stanza.to.as_ref().is_some_and(|to| to.domain() == server.rooms_domain);
-    if stanza.kind == Kind::Presence && !is_room {
-        return;
+    if stanza.kind != Kind::Presence || is_room {
+        tell(server, stanza, error);
     }
+}
+
+/// As [`refuse`], for presence too.
+pub(crate) fn tell(server: &Server, stanza: &Stanza, error: &StanzaError) {
+    let Some(answer) = stanza.error(error) else { return };
     if let Some(to) = &answer.to {
-        server.router.send(to, &answer);
+        server.router.send_anyway(to, &answer);
     }
 }
 
@@ -69,10 +74,23 @@ async fn to_server(server: &Server, stanza: Stanza) {
 
 /// RFC 6121 §8.5.
 async fn to_account(server: &Server, to: &Jid, stanza: Stanza) {
+    if let Some(from) = &stanza.from
+        && blocking::blocks(server, to, from).await
+    {
+        // XEP-0191 §3.3: presence and answers vanish; to all else the user looks away.
+        let is_answer = stanza.is_type("error") || stanza.is_type("result");
+        if stanza.kind != Kind::Presence && !is_answer {
+            refuse(server, &stanza, &ErrorKind::ServiceUnavailable.into());
+        }
+        return;
+    }
     if stanza.kind == Kind::Presence {
         return to_account_presence(server, to, stanza).await;
     }
     if !to.is_bare() && server.router.send(to, &stanza) == Sent::Yes {
+        if stanza.kind == Kind::Message {
+            carbons::copy_received(&server.router, to, &stanza, std::slice::from_ref(to));
+        }
         return; // §8.5.3.1
     }
     match stanza.kind {
@@ -100,13 +118,11 @@ async fn to_account_message(server: &Server, to: &Jid, message: Stanza) {
         sessions.iter().filter(|s| s.presence.is_some() && s.priority >= 0).collect();
     let highest = willing.iter().map(|session| session.priority).max();
     let is_headline = type_ == "headline";
-    let mut sent = Sent::No;
-    for session in willing.iter().filter(|s| is_headline || Some(s.priority) == highest) {
-        if session.push(&message) == Sent::Yes {
-            sent = Sent::Yes;
-        }
-    }
-    if sent == Sent::No && !is_headline {
+    let chosen = willing.iter().filter(|s| is_headline || Some(s.priority) == highest);
+    let got: Vec<Jid> =
+        chosen.filter(|s| s.push(&message) == Sent::Yes).map(|session| session.jid.clone()).collect();
+    carbons::copy_received(&server.router, to, &message, &got);
+    if got.is_empty() && !is_headline {
         keep(server, to, &message, unix_millis()).await;
     }
 }

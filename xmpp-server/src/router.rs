@@ -12,8 +12,11 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use shared_model::AccountId;
 use tokio::sync::mpsc;
+use xmpp_core::payload::blocking::BlockList;
 use xmpp_core::stream::{StreamCondition, StreamError};
 use xmpp_core::{Jid, Kind, Stanza};
+
+use crate::blocking::is_exempt;
 
 /// What a session's writer gets.
 #[derive(Debug)]
@@ -62,6 +65,12 @@ pub(crate) struct Session {
     pub(crate) priority: i8,
     /// Asked for the roster, so gets its pushes (RFC 6121 §2.1.6).
     pub(crate) is_interested: bool,
+    /// Asked for the block list, so gets its pushes (XEP-0191 §3.3).
+    pub(crate) is_block_interested: bool,
+    /// Gets copies of messages (XEP-0280).
+    pub(crate) wants_carbons: bool,
+    /// Whom the account blocks.
+    pub(crate) blocked: Arc<BlockList>,
 }
 
 /// Whether a stanza is in an outbox.
@@ -118,6 +127,27 @@ impl Router {
         }
     }
 
+    /// Changes what is known of the session of a full JID.
+    pub(crate) fn mark(&self, jid: &Jid, change: impl FnOnce(&mut Session)) {
+        if let Some(mut sessions) = self.sessions.get_mut(jid.bare_str())
+            && let Some(session) = sessions.iter_mut().find(|session| session.jid == *jid)
+        {
+            change(session);
+        }
+    }
+
+    /// Whom an account blocks, if it has a session.
+    pub(crate) fn blocked(&self, bare: &str) -> Option<Arc<BlockList>> {
+        self.sessions.get(bare)?.first().map(|session| Arc::clone(&session.blocked))
+    }
+
+    /// From now on an account blocks these.
+    pub(crate) fn set_blocked(&self, bare: &str, list: &Arc<BlockList>) {
+        if let Some(mut sessions) = self.sessions.get_mut(bare) {
+            sessions.iter_mut().for_each(|session| session.blocked = Arc::clone(list));
+        }
+    }
+
     /// The sessions of an account at this moment, in the order of binding.
     pub(crate) fn sessions(&self, bare: &str) -> Vec<Session> {
         self.sessions.get(bare).map(|sessions| sessions.clone()).unwrap_or_default()
@@ -128,11 +158,21 @@ impl Router {
         self.sessions.iter().map(|entry| entry.value().len()).sum()
     }
 
-    /// Sends to one full JID.
+    /// Sends to one full JID, if its account does not block the sender.
     pub(crate) fn send(&self, to: &Jid, stanza: &Stanza) -> Sent {
-        let session =
-            self.sessions.get(to.bare_str()).and_then(|all| all.iter().find(|s| s.jid == *to).cloned());
-        session.map_or(Sent::No, |session| session.push(stanza))
+        match self.session(to) {
+            Some(session) if !session.blocks(stanza) => session.push(stanza),
+            _ => Sent::No,
+        }
+    }
+
+    /// Sends to one full JID what its account is told in the name of whomever they block.
+    pub(crate) fn send_anyway(&self, to: &Jid, stanza: &Stanza) -> Sent {
+        self.session(to).map_or(Sent::No, |session| session.push(stanza))
+    }
+
+    fn session(&self, jid: &Jid) -> Option<Session> {
+        self.sessions.get(jid.bare_str()).and_then(|all| all.iter().find(|s| s.jid == *jid).cloned())
     }
 
     /// Sends to every available resource of an account.
@@ -173,8 +213,32 @@ impl Session {
         serial: u64,
         outbox: mpsc::Sender<Outgoing>,
         end: Arc<End>,
+        blocked: Arc<BlockList>,
     ) -> Self {
-        Self { jid, account, serial, outbox, end, presence: None, priority: 0, is_interested: false }
+        Self {
+            jid,
+            account,
+            serial,
+            outbox,
+            end,
+            presence: None,
+            priority: 0,
+            is_interested: false,
+            is_block_interested: false,
+            wants_carbons: false,
+            blocked,
+        }
+    }
+
+    /// Whether the account blocks the sender of a stanza.
+    fn blocks(&self, stanza: &Stanza) -> bool {
+        let is_blocked = |from: &Jid| self.blocked.names(from) && !is_exempt(&self.jid, from);
+        !self.blocked.is_empty() && stanza.from.as_ref().is_some_and(is_blocked)
+    }
+
+    /// Puts a copy into the outbox, which nobody misses when the client does not get it.
+    pub(crate) fn push_copy(&self, stanza: &Stanza) -> Sent {
+        self.put(Outgoing { bytes: stanza.to_bytes(), what: What::Fleeting })
     }
 
     /// Puts a stanza into the outbox. What the client does not get of it goes elsewhere, or back.
@@ -209,7 +273,7 @@ mod tests {
         let (outbox, inbox) = mpsc::channel(1);
         let end = Arc::new(tokio::sync::watch::Sender::new(None));
         let jid = jid.parse().unwrap();
-        (Session::new(jid, AccountId(1), serial, outbox, end), inbox)
+        (Session::new(jid, AccountId(1), serial, outbox, end, Arc::default()), inbox)
     }
 
     #[test]

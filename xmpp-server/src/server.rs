@@ -21,6 +21,7 @@ use xmpp_core::Jid;
 use xmpp_core::stream::{StreamCondition, StreamError};
 
 use crate::availability::Presences;
+use crate::blocking::BlockLists;
 use crate::metrics::Metrics;
 use crate::muc::Rooms;
 use crate::notices::{Questions, Voice};
@@ -91,6 +92,7 @@ pub(crate) struct Server {
     pub(crate) router: Router,
     pub(crate) resumables: Resumables,
     pub(crate) rosters: Rosters,
+    pub(crate) block_lists: BlockLists,
     pub(crate) offline: Offline,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) questions: Questions,
@@ -113,6 +115,7 @@ impl XmppServer {
         let room_facts = bus.subscribe();
         let server = Arc::new_cyclic(|this| Server {
             rosters: Rosters::new(Arc::clone(&store.records), config.contacts),
+            block_lists: BlockLists::new(Arc::clone(&store.records)),
             offline: Offline::new(Arc::clone(&store.archive), config.offline),
             rooms: Arc::new(Rooms::new(this.clone(), &rooms_domain, &store, &config)),
             router: Router::default(),

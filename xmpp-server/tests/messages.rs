@@ -4,23 +4,9 @@
 
 mod common;
 
-use common::{Client, DOMAIN, Served, serve, serve_again, serve_with};
+use common::{Client, DOMAIN, Served, befriend, serve, serve_again, serve_with};
 use shared_store::Store;
 use xmpp_server::Config;
-
-/// Makes alice and bob see each other.
-async fn befriend(alice: &mut Client, bob: &mut Client) {
-    alice.send("<presence type='subscribe' to='bob@example.org'/>").await;
-    bob.expect(&["<presence", "type='subscribe'", "from='alice@example.org'"]).await;
-    bob.send("<presence type='subscribed' to='alice@example.org'/>").await;
-    alice.expect(&["<presence", "type='subscribed'"]).await;
-    bob.send("<presence type='subscribe' to='alice@example.org'/>").await;
-    alice.expect(&["<presence", "type='subscribe'", "from='bob@example.org'"]).await;
-    alice.send("<presence type='subscribed' to='bob@example.org'/>").await;
-    bob.expect(&["<presence", "type='subscribed'"]).await;
-    bob.expect(&["jabber:iq:roster", "subscription='both'"]).await;
-    alice.expect(&["jabber:iq:roster", "subscription='both'"]).await;
-}
 
 async fn pair(served: &Served) -> (Client, Client) {
     (Client::online(served, "alice", "a").await, Client::online(served, "bob", "b").await)

@@ -4,9 +4,12 @@
 //! Out   an [`Answer`]: the payload of the result, and stanzas that follow from it. Features do not send.
 //! Errors [`StanzaError`]; an iq that no feature takes is `service-unavailable` (RFC 6120 §8.2.3).
 
+mod blocking;
+pub(crate) mod carbons;
 mod disco;
 mod last;
 mod ping;
+mod report;
 mod roster;
 mod session;
 mod time;
@@ -83,6 +86,8 @@ pub(crate) const FEATURES: &[Feature] = &[
     roster::FEATURE,
     disco::INFO,
     disco::ITEMS,
+    carbons::FEATURE,
+    blocking::FEATURE,
     vcard::TEMP,
     vcard::FOUR,
     session::FEATURE,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
+use xmpp_core::payload::blocking::own_block;
 use xmpp_core::payload::roster::Change;
 use xmpp_core::stream::{Negotiation, Request, StreamCondition, StreamError};
 use xmpp_core::xml::Framer;
@@ -17,6 +18,8 @@ use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError};
 
 use super::Ended;
 use super::managed::Managed;
+use crate::blocking::is_exempt;
+use crate::features::carbons;
 use crate::router::{Outgoing, What};
 use crate::server::Server;
 use crate::{features, presence, route};
@@ -122,6 +125,12 @@ impl<'a> Client<'a> {
             route::refuse(self.server, &stanza, &ErrorKind::BadRequest.into());
             return Ok(());
         }
+        if let Some(to) = &stanza.to
+            && self.blocks(to)
+        {
+            route::tell(self.server, &stanza, &own_block()); // XEP-0191 §3.3
+            return Ok(());
+        }
         match (stanza.kind, &stanza.to) {
             (Kind::Presence, None) => self.presence(stanza).await,
             (Kind::Presence, Some(to)) => {
@@ -133,13 +142,28 @@ impl<'a> Client<'a> {
                 let target = features::Target::Account(self.jid.to_bare());
                 features::answer(self.server, target, stanza).await;
             }
-            (Kind::Message, None) => {
-                stanza.to = Some(self.jid.to_bare()); // §10.3.1
-                route::route(self.server, stanza).await;
+            (Kind::Message, _) => {
+                if stanza.to.is_none() {
+                    stanza.to = Some(self.jid.to_bare()); // §10.3.1
+                }
+                self.message(stanza).await;
             }
             _ => route::route(self.server, stanza).await,
         }
         Ok(())
+    }
+
+    /// Whether the account blocks somebody.
+    fn blocks(&self, other: &Jid) -> bool {
+        let list = self.server.router.blocked(self.jid.bare_str());
+        list.is_some_and(|list| list.names(other)) && !is_exempt(&self.jid, other)
+    }
+
+    /// The sender's pass of a message.
+    async fn message(&mut self, message: Stanza) {
+        let copy = message.clone();
+        route::route(self.server, message).await;
+        carbons::copy_sent(&self.server.router, &self.jid, &copy);
     }
 
     /// RFC 6121 §4.2, §4.4, §4.5.

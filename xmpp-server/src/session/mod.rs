@@ -68,7 +68,12 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     let (end, ended) = watch::channel(None);
     let end = Arc::new(end);
     let serial = server.new_serial();
-    let session = Session::new(jid.clone(), identity.account, serial, outbox.clone(), Arc::clone(&end));
+    let blocked = server.block_lists.read(jid.bare_str()).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a block list could not be read");
+        Arc::default()
+    });
+    let session =
+        Session::new(jid.clone(), identity.account, serial, outbox.clone(), Arc::clone(&end), blocked);
     let outlet = Outlet::new(inbox, end, server.config.unacked);
     let mut out = String::new();
     if server.router.bind(session, server.config.resources).is_err() {

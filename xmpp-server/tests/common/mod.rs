@@ -313,3 +313,17 @@ impl Client {
         }
     }
 }
+
+/// Makes alice and bob see each other.
+pub async fn befriend(alice: &mut Client, bob: &mut Client) {
+    alice.send("<presence type='subscribe' to='bob@example.org'/>").await;
+    bob.expect(&["<presence", "type='subscribe'", "from='alice@example.org'"]).await;
+    bob.send("<presence type='subscribed' to='alice@example.org'/>").await;
+    alice.expect(&["<presence", "type='subscribed'"]).await;
+    bob.send("<presence type='subscribe' to='alice@example.org'/>").await;
+    alice.expect(&["<presence", "type='subscribe'", "from='bob@example.org'"]).await;
+    alice.send("<presence type='subscribed' to='bob@example.org'/>").await;
+    bob.expect(&["<presence", "type='subscribed'"]).await;
+    bob.expect(&["jabber:iq:roster", "subscription='both'"]).await;
+    alice.expect(&["jabber:iq:roster", "subscription='both'"]).await;
+}
