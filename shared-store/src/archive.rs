@@ -69,10 +69,16 @@ pub struct Query {
     pub start: Option<i64>,
     /// Only at or before this time, milliseconds since 1970.
     pub end: Option<i64>,
+    /// Only behind the entry of this id.
+    pub after: Option<String>,
+    /// Only before the entry of this id.
+    pub before: Option<String>,
     /// Where the page begins.
     pub position: Position,
     /// How many entries at most; at most [`Query::LARGEST_PAGE`] are given.
     pub max: usize,
+    /// Up to how many entries are counted; counting more would cost more than the page is worth.
+    pub most_counted: u64,
 }
 
 impl Query {
@@ -92,7 +98,17 @@ impl Query {
 
 impl Default for Query {
     fn default() -> Self {
-        Self { with: None, kind: None, start: None, end: None, position: Position::First, max: 10 }
+        Self {
+            with: None,
+            kind: None,
+            start: None,
+            end: None,
+            after: None,
+            before: None,
+            position: Position::First,
+            max: 10,
+            most_counted: 100_000,
+        }
     }
 }
 
@@ -103,10 +119,10 @@ pub struct Page {
     pub entries: Vec<Entry>,
     /// Whether nothing that matches lies beyond the page in the direction of paging (XEP-0313 §4.2, `complete`).
     pub complete: bool,
-    /// How many entries match in all.
-    pub count: u64,
-    /// How many that match come before the page.
-    pub index: u64,
+    /// How many entries match in all; none if they are more than [`Query::most_counted`].
+    pub count: Option<u64>,
+    /// How many that match come before the page; none where there is no count.
+    pub index: Option<u64>,
 }
 
 impl Page {
@@ -118,6 +134,12 @@ impl Page {
             fetched.reverse();
         }
         let index = if fetched.is_empty() { 0 } else { before_first };
-        Self { entries: fetched, complete, count, index }
+        let is_counted = count <= query.most_counted;
+        Self {
+            entries: fetched,
+            complete,
+            count: is_counted.then_some(count),
+            index: is_counted.then_some(index),
+        }
     }
 }

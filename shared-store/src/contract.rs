@@ -167,7 +167,8 @@ pub async fn archive(store: &Store) {
     let page = async |query: Query| {
         let page = archive.page("alice", &query).await?;
         let ids = page.entries.iter().map(|entry| entry.id.clone()).collect::<Vec<_>>().join(" ");
-        Ok::<_, StoreError>((ids, page.complete, page.count, page.index))
+        let (count, index) = (page.count.unwrap_or(99), page.index.unwrap_or(99));
+        Ok::<_, StoreError>((ids, page.complete, count, index))
     };
     let at = |position, max| Query { position, max, ..Query::default() };
     let after = |id: &str| Position::After(id.to_owned());
@@ -189,6 +190,21 @@ pub async fn archive(store: &Store) {
         Ok(("5 7".into(), true, 2, 0))
     );
     assert_eq!(page(Query { position: after("3"), ..odd }).await, Ok(("5 7".into(), false, 5, 2)));
+    let between = Query { after: Some("2".to_owned()), before: Some("6".to_owned()), ..Query::default() };
+    assert_eq!(page(between.clone()).await, Ok(("3 4 5".into(), true, 3, 0)));
+    assert_eq!(
+        page(Query { position: after("3"), max: 1, ..between.clone() }).await,
+        Ok(("4".into(), false, 3, 1))
+    );
+    assert_eq!(
+        page(Query { position: Position::Last, max: 2, ..between.clone() }).await,
+        Ok(("4 5".into(), false, 3, 1))
+    );
+    assert_eq!(page(Query { after: Some("none".to_owned()), ..between }).await, Err(StoreError::NoSuchEntry));
+    assert_eq!(
+        page(Query { most_counted: 9, ..at(Position::First, 3) }).await,
+        Ok(("0 1 2".into(), false, 99, 99))
+    );
     let calls = Query { kind: Some("call".to_owned()), ..Query::default() };
     assert_eq!(page(calls).await, Ok((String::new(), true, 0, 0)));
 

@@ -54,7 +54,7 @@ impl Offline {
     pub(crate) async fn keep(&self, owner: &str, message: &Stanza, now: i64) -> Result<(), StoreError> {
         let queue = queue(owner);
         let held = self.archive.page(&queue, &Query { max: 1, ..Query::default() }).await?.count;
-        if held >= self.most as u64 {
+        if held.is_none_or(|held| held >= self.most as u64) {
             return Err(StoreError::TooMany(self.most));
         }
         let marked = if message.mentions(ns::DELAY) {

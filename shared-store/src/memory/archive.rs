@@ -31,10 +31,12 @@ impl crate::Archive for Archive {
         let archive = archives.get(owner).map_or(&[][..], Vec::as_slice);
         let place =
             |id: &String| archive.iter().position(|entry| entry.id == *id).ok_or(StoreError::NoSuchEntry);
+        let first = query.after.as_ref().map(place).transpose()?.map_or(0, |at| at + 1);
+        let last = query.before.as_ref().map(place).transpose()?.unwrap_or(archive.len()).max(first);
         let range = match &query.position {
-            Position::First | Position::Last => 0..archive.len(),
-            Position::After(id) => place(id)? + 1..archive.len(),
-            Position::Before(id) => 0..place(id)?,
+            Position::First | Position::Last => first..last,
+            Position::After(id) => (place(id)? + 1).clamp(first, last)..last,
+            Position::Before(id) => first..place(id)?.clamp(first, last),
         };
         let matches = |entry: &&Entry| matches(query, entry);
         let wanted = query.page_size() + 1;
@@ -42,9 +44,9 @@ impl crate::Archive for Archive {
             false => archive[range.clone()].iter().filter(matches).take(wanted).cloned().collect(),
             true => archive[range.clone()].iter().rev().filter(matches).take(wanted).cloned().collect(),
         };
-        let count = archive.iter().filter(matches).count() as u64;
+        let count = archive[first..last].iter().filter(matches).count() as u64;
         let before = match query.is_backward() {
-            false => archive[..range.start].iter().filter(matches).count() as u64,
+            false => archive[first..range.start].iter().filter(matches).count() as u64,
             true => {
                 let upto = archive[range].iter().filter(matches).count();
                 (upto - fetched.len().min(query.page_size())) as u64

@@ -81,10 +81,17 @@ async fn append(conn: &mut Connection, entries: &[Entry]) -> Result<(), StoreErr
 }
 
 async fn page(conn: &mut Connection, owner: &str, query: &Query) -> Result<Page, StoreError> {
+    let mut whole = (i64::MIN, i64::MAX);
+    if let Some(id) = &query.after {
+        whole.0 = place(conn, owner, id).await?;
+    }
+    if let Some(id) = &query.before {
+        whole.1 = place(conn, owner, id).await?;
+    }
     let (after, before) = match &query.position {
-        Position::First | Position::Last => (i64::MIN, i64::MAX),
-        Position::After(id) => (place(conn, owner, id).await?, i64::MAX),
-        Position::Before(id) => (i64::MIN, place(conn, owner, id).await?),
+        Position::First | Position::Last => whole,
+        Position::After(id) => (place(conn, owner, id).await?.max(whole.0), whole.1),
+        Position::Before(id) => (whole.0, place(conn, owner, id).await?.min(whole.1)),
     };
     let select = match query.is_backward() {
         false => matching!("SELECT seq, owner, id, peer, at, kind, body", "ORDER BY seq LIMIT $8"),
@@ -102,28 +109,37 @@ async fn page(conn: &mut Connection, owner: &str, query: &Query) -> Result<Page,
         .fetch_all(&mut *conn)
         .await?;
     let first = rows.iter().take(query.page_size()).map(|row| row.0).min();
-    let count = count_before(conn, owner, query, i64::MAX).await?;
+    let count = count(conn, owner, query, whole).await?;
     let index = match first {
-        Some(first) => count_before(conn, owner, query, first).await?,
-        None => 0,
+        Some(first) if count <= query.most_counted => {
+            self::count(conn, owner, query, (whole.0, first)).await?
+        }
+        _ => 0,
     };
     Ok(Page::cut(rows.into_iter().map(entry).collect(), query, count, index))
 }
 
-async fn count_before(
+/// How many match in an open range of the sequence; one more than are counted means more.
+async fn count(
     conn: &mut Connection,
     owner: &str,
     query: &Query,
-    seq: i64,
+    (after, before): (i64, i64),
 ) -> Result<u64, StoreError> {
-    let count: i64 = sqlx::query_scalar(matching!("SELECT COUNT(*)", ""))
+    let sql = concat!(
+        "SELECT COUNT(*) FROM (SELECT 1 AS one FROM archive WHERE owner = $1 AND (CAST($2 AS TEXT) IS NULL OR peer = $2) ",
+        "AND (CAST($3 AS TEXT) IS NULL OR kind = $3) AND at >= $4 AND at <= $5 AND seq > $6 AND seq < $7 LIMIT $8) AS found"
+    );
+    let most = i64::try_from(query.most_counted.saturating_add(1)).unwrap_or(i64::MAX);
+    let count: i64 = sqlx::query_scalar(sql)
         .bind(owner)
         .bind(&query.with)
         .bind(&query.kind)
         .bind(query.start.unwrap_or(i64::MIN))
         .bind(query.end.unwrap_or(i64::MAX))
-        .bind(i64::MIN)
-        .bind(seq)
+        .bind(after)
+        .bind(before)
+        .bind(most)
         .fetch_one(conn)
         .await?;
     Ok(count.cast_unsigned())
