@@ -88,3 +88,9 @@ pub const REPORTING: &str = "urn:xmpp:reporting:1";
 pub const RECEIPTS: &str = "urn:xmpp:receipts";
 /// Displayed markers (XEP-0333).
 pub const MARKERS: &str = "urn:xmpp:chat-markers:0";
+/// Message archives (XEP-0313, XEP-0441).
+pub const MAM: &str = "urn:xmpp:mam:2";
+/// Message archives, filters by id, flipped pages and metadata (XEP-0313 §7).
+pub const MAM_EXTENDED: &str = "urn:xmpp:mam:2#extended";
+/// Validation of forms (XEP-0122).
+pub const VALIDATE: &str = "http://jabber.org/protocol/xdata-validate";

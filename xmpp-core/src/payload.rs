@@ -5,6 +5,8 @@ pub mod delay;
 pub mod disco;
 pub mod form;
 pub mod forward;
+pub mod mam;
 pub mod muc;
 pub mod roster;
+pub mod rsm;
 pub mod vcard;

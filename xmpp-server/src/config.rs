@@ -37,6 +37,9 @@ pub struct Config {
     pub resume_timeout: Duration,
     /// Messages kept for an account that is away; above, the sender gets an error. Default 1000.
     pub offline: usize,
+    /// Which messages are archived for users who never said: `always`, `roster` (with contacts) or `never`. Default
+    /// `always`.
+    pub archive: String,
     /// Contacts of one account. Default 2000.
     pub contacts: usize,
     /// Messages of history that a room keeps at most. Default 200.
@@ -62,6 +65,7 @@ impl Default for Config {
             unacked: 5000,
             resume_timeout: Duration::from_secs(300),
             offline: 1000,
+            archive: "always".to_owned(),
             contacts: 2000,
             room_history: 200,
             rooms: 10_000,
@@ -88,6 +92,11 @@ pub const KEYS: &[Key] = &[
     Key::new("xmpp.unacked", "5000", "stanzas that a client may leave unacknowledged; above, it is cut off"),
     Key::new("xmpp.resume_timeout", "\"5m\"", "how long a session without connection waits to be resumed"),
     Key::new("xmpp.offline", "1000", "messages kept for an account that is away"),
+    Key::new(
+        "xmpp.archive",
+        "\"always\"",
+        "which messages are archived for users who never said: always, roster or never",
+    ),
     Key::new("xmpp.contacts", "2000", "contacts of one account"),
     Key::new("xmpp.room_history", "200", "messages of history that a room keeps at most"),
     Key::new("xmpp.rooms", "10000", "rooms on this server"),
@@ -100,7 +109,7 @@ mod tests {
 
     #[test]
     fn every_key_has_the_default_that_it_says() {
-        assert_eq!(KEYS.len(), 16);
+        assert_eq!(KEYS.len(), 17);
         assert_eq!(Config::default().stanza_bytes, 262_144);
     }
 }

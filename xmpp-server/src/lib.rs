@@ -11,6 +11,7 @@
 //! Other services are known by facts on the bus alone, and by [`shared_model::RoomDirectory`], which
 //! [`XmppServer::rooms`] hands out.
 
+mod archive;
 mod availability;
 mod blocking;
 mod c2s;

@@ -20,7 +20,7 @@ use crate::features::carbons;
 use crate::offline::Offline;
 use crate::router::{Sent, Session};
 use crate::server::Server;
-use crate::{blocking, features, presence};
+use crate::{archive, blocking, features, presence};
 
 /// Routes a stanza that has both addresses.
 pub(crate) async fn route(server: &Server, stanza: Stanza) {
@@ -87,10 +87,20 @@ async fn to_account(server: &Server, to: &Jid, stanza: Stanza) {
     if stanza.kind == Kind::Presence {
         return to_account_presence(server, to, stanza).await;
     }
+    if stanza.kind == Kind::Message {
+        // From a room or another server; a local sender keeps both sides at once.
+        return match archive::keep(server, &stanza, None, Some(to)).await {
+            Ok(archived) => {
+                let stanza = archive::with_id(stanza, archived.by_recipient.as_deref(), to);
+                deliver_message(server, to, stanza).await;
+            }
+            Err(error) => {
+                tracing::error!(%error, "a message could not be archived");
+                refuse(server, &stanza, &ErrorKind::InternalServerError.into());
+            }
+        };
+    }
     if !to.is_bare() && server.router.send(to, &stanza) == Sent::Yes {
-        if stanza.kind == Kind::Message {
-            carbons::copy_received(&server.router, to, &stanza, std::slice::from_ref(to));
-        }
         return; // §8.5.3.1
     }
     match stanza.kind {
@@ -98,9 +108,16 @@ async fn to_account(server: &Server, to: &Jid, stanza: Stanza) {
         Kind::Iq if to.is_bare() => {
             features::answer(server, features::Target::Account(to.clone()), stanza).await;
         }
-        Kind::Iq => refuse(server, &stanza, &ErrorKind::ServiceUnavailable.into()), // §8.5.3.2.3
-        _ => to_account_message(server, to, stanza).await,
+        _ => refuse(server, &stanza, &ErrorKind::ServiceUnavailable.into()), // §8.5.3.2.3
     }
+}
+
+/// A message that is archived where it is to be, to a local account (§8.5).
+pub(crate) async fn deliver_message(server: &Server, to: &Jid, message: Stanza) {
+    if !to.is_bare() && server.router.send(to, &message) == Sent::Yes {
+        return carbons::copy_received(&server.router, to, &message, std::slice::from_ref(to)); // §8.5.3.1
+    }
+    to_account_message(server, to, message).await;
 }
 
 /// §8.5.2.1.1, §8.5.2.2.1, §8.5.3.2.1.

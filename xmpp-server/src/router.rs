@@ -13,6 +13,7 @@ use dashmap::DashMap;
 use shared_model::AccountId;
 use tokio::sync::mpsc;
 use xmpp_core::payload::blocking::BlockList;
+use xmpp_core::payload::mam::Preferences;
 use xmpp_core::stream::{StreamCondition, StreamError};
 use xmpp_core::{Jid, Kind, Stanza};
 
@@ -69,8 +70,16 @@ pub(crate) struct Session {
     pub(crate) is_block_interested: bool,
     /// Gets copies of messages (XEP-0280).
     pub(crate) wants_carbons: bool,
-    /// Whom the account blocks.
+    pub(crate) personal: Personal,
+}
+
+/// What an account wants, at hand in each of its sessions.
+#[derive(Clone)]
+pub(crate) struct Personal {
+    /// Whom it blocks.
     pub(crate) blocked: Arc<BlockList>,
+    /// What it wants archived.
+    pub(crate) archiving: Arc<Preferences>,
 }
 
 /// Whether a stanza is in an outbox.
@@ -138,13 +147,25 @@ impl Router {
 
     /// Whom an account blocks, if it has a session.
     pub(crate) fn blocked(&self, bare: &str) -> Option<Arc<BlockList>> {
-        self.sessions.get(bare)?.first().map(|session| Arc::clone(&session.blocked))
+        self.sessions.get(bare)?.first().map(|session| Arc::clone(&session.personal.blocked))
     }
 
     /// From now on an account blocks these.
     pub(crate) fn set_blocked(&self, bare: &str, list: &Arc<BlockList>) {
         if let Some(mut sessions) = self.sessions.get_mut(bare) {
-            sessions.iter_mut().for_each(|session| session.blocked = Arc::clone(list));
+            sessions.iter_mut().for_each(|session| session.personal.blocked = Arc::clone(list));
+        }
+    }
+
+    /// What an account wants archived, if it has a session.
+    pub(crate) fn archiving(&self, bare: &str) -> Option<Arc<Preferences>> {
+        self.sessions.get(bare)?.first().map(|session| Arc::clone(&session.personal.archiving))
+    }
+
+    /// From now on an account wants this archived.
+    pub(crate) fn set_archiving(&self, bare: &str, preferences: &Arc<Preferences>) {
+        if let Some(mut sessions) = self.sessions.get_mut(bare) {
+            sessions.iter_mut().for_each(|session| session.personal.archiving = Arc::clone(preferences));
         }
     }
 
@@ -169,6 +190,11 @@ impl Router {
     /// Sends to one full JID what its account is told in the name of whomever they block.
     pub(crate) fn send_anyway(&self, to: &Jid, stanza: &Stanza) -> Sent {
         self.session(to).map_or(Sent::No, |session| session.push(stanza))
+    }
+
+    /// Sends to one full JID what nobody misses when the client does not get it.
+    pub(crate) fn send_copy(&self, to: &Jid, stanza: &Stanza) -> Sent {
+        self.session(to).map_or(Sent::No, |session| session.push_copy(stanza))
     }
 
     fn session(&self, jid: &Jid) -> Option<Session> {
@@ -213,7 +239,7 @@ impl Session {
         serial: u64,
         outbox: mpsc::Sender<Outgoing>,
         end: Arc<End>,
-        blocked: Arc<BlockList>,
+        personal: Personal,
     ) -> Self {
         Self {
             jid,
@@ -226,14 +252,14 @@ impl Session {
             is_interested: false,
             is_block_interested: false,
             wants_carbons: false,
-            blocked,
+            personal,
         }
     }
 
     /// Whether the account blocks the sender of a stanza.
     fn blocks(&self, stanza: &Stanza) -> bool {
-        let is_blocked = |from: &Jid| self.blocked.names(from) && !is_exempt(&self.jid, from);
-        !self.blocked.is_empty() && stanza.from.as_ref().is_some_and(is_blocked)
+        let is_blocked = |from: &Jid| self.personal.blocked.names(from) && !is_exempt(&self.jid, from);
+        !self.personal.blocked.is_empty() && stanza.from.as_ref().is_some_and(is_blocked)
     }
 
     /// Puts a copy into the outbox, which nobody misses when the client does not get it.
@@ -273,7 +299,10 @@ mod tests {
         let (outbox, inbox) = mpsc::channel(1);
         let end = Arc::new(tokio::sync::watch::Sender::new(None));
         let jid = jid.parse().unwrap();
-        (Session::new(jid, AccountId(1), serial, outbox, end, Arc::default()), inbox)
+        let default = xmpp_core::payload::mam::Otherwise::Always;
+        let archiving = Arc::new(Preferences { default, always: Vec::new(), never: Vec::new() });
+        let personal = Personal { blocked: Arc::default(), archiving };
+        (Session::new(jid, AccountId(1), serial, outbox, end, personal), inbox)
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod blocking;
 pub(crate) mod carbons;
 mod disco;
 mod last;
+pub(crate) mod mam;
 mod ping;
 mod report;
 mod roster;
@@ -52,6 +53,8 @@ impl Request {
 /// What a feature makes of a request.
 #[derive(Default)]
 pub(crate) struct Answer {
+    /// Messages for the asker alone, before the result.
+    pub(crate) before: Vec<Stanza>,
     /// Inside the result.
     pub(crate) payload: Option<Element>,
     /// Roster entries to push to the asker's resources.
@@ -88,6 +91,7 @@ pub(crate) const FEATURES: &[Feature] = &[
     disco::ITEMS,
     carbons::FEATURE,
     blocking::FEATURE,
+    mam::FEATURE,
     vcard::TEMP,
     vcard::FOUR,
     session::FEATURE,
@@ -120,6 +124,9 @@ pub(crate) async fn answer(server: &Server, target: Target, stanza: Stanza) {
             }
         }
         Ok(answer) => {
+            for message in answer.before {
+                server.router.send_copy(&request.from, &message);
+            }
             crate::route::reply(server, stanza.result(answer.payload.as_ref())).await;
             let user = request.from.to_bare();
             for item in answer.pushes {

@@ -42,7 +42,7 @@ impl Room {
         let config = &self.config;
         let word = |is: bool, yes: &'static str, no: &'static str| if is { yes } else { no };
         let name = if config.name.is_empty() { self.address.local().to_owned() } else { config.name.clone() };
-        let info = Info {
+        let mut info = Info {
             identities: vec![("conference", "text", name)],
             features: vec![
                 ns::DISCO_INFO,
@@ -64,6 +64,9 @@ impl Room {
             ],
             forms: vec![self.room_info(affiliation).to_element()],
         };
+        if config.persistent {
+            info.features.extend([ns::MAM, ns::MAM_EXTENDED, "urn:xmpp:mam:2#groupchat-field"]);
+        }
         Ok(info.to_element(None))
     }
 

@@ -13,17 +13,21 @@ use super::room::{Effects, Room};
 
 /// Reads the newest messages of a kept room.
 pub(crate) async fn load(store: &Store, room: &mut Room) -> Result<(), StoreError> {
-    let query = Query { position: Position::Last, max: room.most_history.max(1), ..Query::default() };
+    let (kind, max) = (Some(KIND.to_owned()), room.most_history.max(1));
+    let query = Query { kind, position: Position::Last, max, most_counted: 0, ..Query::default() };
     let page = store.archive.page(room.address.as_str(), &query).await?;
     let read = |entry: Entry| Some((entry.time, Stanza::parse(std::str::from_utf8(&entry.body).ok()?)?));
-    room.history = page.entries.into_iter().filter_map(read).collect();
+    room.history =
+        page.entries.into_iter().filter_map(read).filter(|(_, message)| is_shown(message)).collect();
     Ok(())
 }
 
 impl Room {
-    /// Keeps a message that is about to be sent to all; `id` is its stanza-id.
+    /// Keeps what is about to be sent to all; `id` is its stanza-id. What has no body is not shown to who enters.
     pub(crate) fn remember(&mut self, message: &Stanza, id: &str, with: &Jid, now: i64, out: &mut Effects) {
-        self.history.push_back((now, message.clone()));
+        if is_shown(message) {
+            self.history.push_back((now, message.clone()));
+        }
         while self.history.len() > self.most_history {
             self.history.pop_front();
         }
@@ -32,7 +36,7 @@ impl Room {
             id: id.to_owned(),
             with: with.bare_str().to_owned(),
             time: now,
-            kind: "groupchat".to_owned(),
+            kind: KIND.to_owned(),
             body: message.to_bytes().to_vec(),
         });
     }
@@ -55,3 +59,10 @@ impl Room {
         out.stanzas.extend(chosen.into_iter().rev());
     }
 }
+
+fn is_shown(message: &Stanza) -> bool {
+    message.mentions("<body")
+}
+
+/// Entries that are messages.
+pub(crate) const KIND: &str = "groupchat";

@@ -11,6 +11,7 @@
 //! Errors a full channel slows the sender; a room that is not there is `item-not-found`.
 
 mod admin;
+mod archive;
 mod call;
 mod config;
 mod describe;

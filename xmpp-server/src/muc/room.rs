@@ -9,6 +9,7 @@ use shared_model::{
     RoomEvent, RoomSnapshot,
 };
 use shared_store::Entry;
+use xmpp_core::payload::mam::{self, Query};
 use xmpp_core::payload::muc::{Item, user};
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
@@ -27,6 +28,16 @@ pub(crate) struct Effects {
     pub(crate) archive: Vec<Entry>,
     /// Whose error it is if that fails.
     pub(crate) causes: Vec<Stanza>,
+    /// Questions to the archive, and whether the asker sees real addresses.
+    pub(crate) questions: Vec<(Stanza, Question, bool)>,
+}
+
+/// What is asked of a room's archive.
+pub(crate) enum Question {
+    /// A page.
+    Page(Box<Query>),
+    /// Where it begins and ends.
+    Metadata,
 }
 
 /// One client in the room. Several clients of one account may share a nick; they are one occupant to the others.
@@ -69,7 +80,6 @@ pub(crate) struct Room {
     pub(crate) call: Vec<(String, Participant)>,
     pub(crate) most_history: usize,
     pub(crate) has_alias: bool,
-    pub(crate) serial: u64,
 }
 
 impl Room {
@@ -91,7 +101,6 @@ impl Room {
             call: Vec::new(),
             most_history,
             has_alias,
-            serial: 0,
         }
     }
 
@@ -129,10 +138,38 @@ impl Room {
             }
             ("query", ns::MUC_OWNER) => Some(self.configuration_form(from)?),
             ("ping", ns::PING) => None,
+            ("query" | "metadata", ns::MAM) if self.config.persistent => {
+                self.may_read(from)?;
+                if payload.name == "query" && !is_set {
+                    Some(Element::new("query", ns::MAM).child(mam::form()))
+                } else {
+                    let question = match payload.name.as_str() {
+                        "query" => Question::Page(Box::new(Query::parse(&payload)?)),
+                        _ => Question::Metadata,
+                    };
+                    let is_moderator = self.occupant(from).is_some_and(|me| me.role == Role::Moderator);
+                    let sees = self.config.non_anonymous
+                        || is_moderator
+                        || self.affiliation(from) >= Affiliation::Admin;
+                    out.questions.push((iq.clone(), question, sees));
+                    return Ok(());
+                }
+            }
             _ => return Err(ErrorKind::ServiceUnavailable.into()),
         };
         out.stanzas.push(iq.result(answer.as_ref()));
         out.causes.push(iq.clone());
+        Ok(())
+    }
+
+    /// XEP-0313 §6.1.2: who may enter at the time of the query, and of a room with a password who is inside or known.
+    fn may_read(&self, from: &Jid) -> Result<(), StanzaError> {
+        let affiliation = self.affiliation(from);
+        let is_known = affiliation.is_member() || self.occupant(from).is_some();
+        let is_closed = self.config.members_only || self.config.password.is_some();
+        if affiliation == Affiliation::Outcast || (is_closed && !is_known) {
+            return Err(ErrorKind::Forbidden.into());
+        }
         Ok(())
     }
 

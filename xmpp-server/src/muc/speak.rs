@@ -49,24 +49,18 @@ impl Room {
         if !speaker.role.has_voice() {
             return Err(ErrorKind::Forbidden.into()); // §7.4
         }
-        let id = self.next_id(now);
-        let has_body = children.iter().any(|child| child.is("body", ns::CLIENT));
+        let id = crate::archive::new_id(now);
         let mut content = strip(children);
         content.push(self.occupant_id(&speaker.jid));
         content.push(Element::new("stanza-id", ns::STANZA_ID).with("id", &id).with("by", &self.jid));
         let copy =
             message.clone().with_content(&content).addressed(Some(&self.occupant_jid(&speaker.nick)), None);
-        if has_body {
+        if crate::archive::is_worth_keeping(message) {
             self.remember(&copy, &id, &speaker.jid, now, out);
         }
         self.broadcast(&copy, out);
         out.causes.push(message.clone());
         Ok(())
-    }
-
-    fn next_id(&mut self, now: i64) -> String {
-        self.serial += 1;
-        format!("{now:016x}{:08x}", self.serial)
     }
 
     fn change_subject(
@@ -89,10 +83,13 @@ impl Room {
             .unwrap_or_default();
         self.subject = Subject { text: text.clone(), nick: speaker.nick.clone(), time: now };
         out.save = true;
+        let id = crate::archive::new_id(now);
         let mut content = strip(children.to_vec());
         content.push(self.occupant_id(&speaker.jid));
+        content.push(Element::new("stanza-id", ns::STANZA_ID).with("id", &id).with("by", &self.jid));
         let copy =
             message.clone().with_content(&content).addressed(Some(&self.occupant_jid(&speaker.nick)), None);
+        self.remember(&copy, &id, &speaker.jid, now, out);
         self.broadcast(&copy, out);
         out.facts.push(RoomEvent::SubjectChanged { room: self.address.clone(), subject: text });
         Ok(())

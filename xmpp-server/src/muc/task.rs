@@ -118,6 +118,11 @@ async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) {
             server.router.send(to, &stanza);
         }
     }
+    for (iq, question, sees_jids) in effects.questions {
+        let (server, owner) = (Arc::clone(server), room.jid.clone());
+        // Not in this task: pages are long, and the room goes on.
+        tokio::spawn(async move { super::archive::answer(&server, &owner, &iq, question, sees_jids).await });
+    }
     let correlation = Correlation::of_room(&room.address);
     for fact in effects.facts {
         server.bus.publish(Fact::new(correlation, fact));

@@ -18,7 +18,8 @@ use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError};
 
 use super::Ended;
 use super::managed::Managed;
-use crate::blocking::is_exempt;
+use crate::archive;
+use crate::blocking::{blocks, is_exempt};
 use crate::features::carbons;
 use crate::router::{Outgoing, What};
 use crate::server::Server;
@@ -159,11 +160,36 @@ impl<'a> Client<'a> {
         list.is_some_and(|list| list.names(other)) && !is_exempt(&self.jid, other)
     }
 
-    /// The sender's pass of a message.
+    /// The sender's pass of a message: kept, delivered, copied.
     async fn message(&mut self, message: Stanza) {
-        let copy = message.clone();
-        route::route(self.server, message).await;
-        carbons::copy_sent(&self.server.router, &self.jid, &copy);
+        let Some(to) = message.to.clone() else { return };
+        if message.is_type("groupchat") {
+            return route::route(self.server, message).await;
+        }
+        let message = archive::without_false_ids(self.server, message);
+        let is_local = to.domain() == self.server.domain && to.local().is_some();
+        if is_local && blocks(self.server, &to, &self.jid).await {
+            return route::refuse(self.server, &message, &ErrorKind::ServiceUnavailable.into());
+        }
+        let archived = match archive::keep(self.server, &message, Some(&self.jid), is_local.then_some(&to))
+            .await
+        {
+            Ok(archived) => archived,
+            Err(error) => {
+                tracing::error!(%error, "a message could not be archived");
+                let error = StanzaError::because(ErrorKind::InternalServerError, "it could not be stored");
+                return route::refuse(self.server, &message, &error);
+            }
+        };
+        let sent = archive::with_id(message.clone(), archived.by_sender.as_deref(), &self.jid);
+        if is_local {
+            let is_to_self = to.bare_str() == self.jid.bare_str();
+            let id = if is_to_self { archived.by_sender } else { archived.by_recipient };
+            route::deliver_message(self.server, &to, archive::with_id(message, id.as_deref(), &to)).await;
+        } else {
+            route::route(self.server, message).await;
+        }
+        carbons::copy_sent(&self.server.router, &self.jid, &sent);
     }
 
     /// RFC 6121 §4.2, §4.4, §4.5.

@@ -36,7 +36,7 @@ pub(crate) use resume::{Resumables, Takeover};
 
 use crate::c2s::{Io, close, linger};
 use crate::route;
-use crate::router::{Outgoing, Session, What};
+use crate::router::{Outgoing, Personal, Session, What};
 use crate::server::Server;
 use client::Client;
 use managed::Managed;
@@ -72,8 +72,9 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         tracing::error!(%error, "a block list could not be read");
         Arc::default()
     });
+    let personal = Personal { blocked, archiving: crate::archive::preferences(&server, &jid).await };
     let session =
-        Session::new(jid.clone(), identity.account, serial, outbox.clone(), Arc::clone(&end), blocked);
+        Session::new(jid.clone(), identity.account, serial, outbox.clone(), Arc::clone(&end), personal);
     let outlet = Outlet::new(inbox, end, server.config.unacked);
     let mut out = String::new();
     if server.router.bind(session, server.config.resources).is_err() {

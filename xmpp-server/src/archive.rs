@@ -1,0 +1,205 @@
+//! Archives of users — XEP-0313 1.1.3, sections 3 (archives), 6 (rules); XEP-0359 0.7.0 (stanza ids); XEP-0334 0.4 (hints).
+//!
+//! In    a message that a local user sends or gets.
+//! Out   the ids under which it is kept in the sender's archive and in the recipient's: both in one commit, before anybody
+//!       gets the message.
+//! State the archive of the bare JID; what its user wants kept is a record, at hand in every session.
+//! Errors those of the store: the message is refused, since what is acknowledged must be durable.
+//! Not here: queries (`features::mam`), rooms (`muc`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde::{Deserialize, Serialize};
+use shared_runtime::unix_millis;
+use shared_store::{Entry, Expected, StoreError};
+use xmpp_core::payload::mam::{Otherwise, Preferences};
+use xmpp_core::{Element, Jid, Stanza, ns};
+
+use crate::server::Server;
+
+/// Under which ids a message is kept.
+#[derive(Debug, Default)]
+pub(crate) struct Archived {
+    pub(crate) by_sender: Option<String>,
+    pub(crate) by_recipient: Option<String>,
+}
+
+/// Keeps a message for its sender, its recipient or both, where they are users of ours who want it.
+pub(crate) async fn keep(
+    server: &Server,
+    message: &Stanza,
+    sender: Option<&Jid>,
+    recipient: Option<&Jid>,
+) -> Result<Archived, StoreError> {
+    if !is_worth_keeping(message) {
+        return Ok(Archived::default());
+    }
+    let now = unix_millis();
+    let mut entries = Vec::new();
+    let mut archived = Archived::default();
+    if let (Some(sender), Some(to)) = (sender, &message.to)
+        && wants(server, sender, to).await
+    {
+        let entry = entry(sender, to, message, now);
+        archived.by_sender = Some(entry.id.clone());
+        entries.push(entry);
+    }
+    if let (Some(recipient), Some(from)) = (recipient, &message.from)
+        && sender.is_none_or(|sender| sender.bare_str() != recipient.bare_str())
+        && wants(server, recipient, from).await
+        && matches!(server.account(recipient).await, Ok(Some(_)))
+    {
+        let entry = entry(recipient, from, message, now);
+        archived.by_recipient = Some(entry.id.clone());
+        entries.push(entry);
+    }
+    if !entries.is_empty() {
+        server.store.archive.append(&entries).await?;
+    }
+    Ok(archived)
+}
+
+/// The message with the id under which an archive has it (XEP-0359 §3).
+pub(crate) fn with_id(message: Stanza, id: Option<&str>, by: &Jid) -> Stanza {
+    match id {
+        Some(id) => {
+            message.with(&Element::new("stanza-id", ns::STANZA_ID).with("id", id).with("by", by.bare_str()))
+        }
+        None => message,
+    }
+}
+
+/// The message without ids that only this server may give (XEP-0359 §5, rule 4).
+pub(crate) fn without_false_ids(server: &Server, message: Stanza) -> Stanza {
+    if !message.mentions(ns::STANZA_ID) {
+        return message;
+    }
+    let is_ours = |by: &str| by.parse::<Jid>().is_ok_and(|by| by.domain() == server.domain);
+    message
+        .retain(|child| !child.is("stanza-id", ns::STANZA_ID) || !child.attribute("by").is_some_and(is_ours))
+}
+
+/// A new id; ids are in the order of time.
+pub(crate) fn new_id(now: i64) -> String {
+    static SERIAL: AtomicU32 = AtomicU32::new(0);
+    format!("{now:016x}{:08x}", SERIAL.fetch_add(1, Ordering::Relaxed))
+}
+
+fn entry(owner: &Jid, with: &Jid, message: &Stanza, now: i64) -> Entry {
+    Entry {
+        owner: owner.bare_str().to_owned(),
+        id: new_id(now),
+        with: with.bare_str().to_owned(),
+        time: now,
+        kind: KIND.to_owned(),
+        body: message.to_bytes().to_vec(),
+    }
+}
+
+/// Whether a user wants messages with somebody kept.
+async fn wants(server: &Server, user: &Jid, with: &Jid) -> bool {
+    let preferences = match server.router.archiving(user.bare_str()) {
+        Some(preferences) => preferences,
+        None => preferences(server, user).await,
+    };
+    match preferences.decide(with) {
+        Some(decided) => decided,
+        None => {
+            let contact = server.rosters.get(user.bare_str(), &with.to_bare()).await;
+            contact.is_ok_and(|contact| contact.is_listed)
+        }
+    }
+}
+
+/// What conversation is made of: said, or about what was said (§6.1.1), unless the sender asks otherwise.
+pub(crate) fn is_worth_keeping(message: &Stanza) -> bool {
+    if matches!(message.type_.as_deref(), Some("error" | "headline")) {
+        return false;
+    }
+    if message.mentions(ns::HINTS) {
+        let hint = |name: &str| message.find(name, ns::HINTS).is_some();
+        if hint("no-store") || hint("no-permanent-store") {
+            return false;
+        }
+        if hint("store") {
+            return true;
+        }
+    }
+    message.mentions("<body") || KEPT.iter().any(|ns| message.mentions(ns))
+}
+
+/// A user's preferences as they are kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    default: String,
+    always: Vec<String>,
+    never: Vec<String>,
+}
+
+/// What a user wants kept; what the operator does, if they never said.
+pub(crate) async fn preferences(server: &Server, user: &Jid) -> Arc<Preferences> {
+    let record = server.store.records.get(user.bare_str(), COLLECTION, KEY).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "preferences of an archive could not be read");
+        None
+    });
+    let kept = record.and_then(|record| serde_json::from_slice::<Kept>(&record.value).ok());
+    let jids = |list: Vec<String>| list.iter().filter_map(|jid| jid.parse().ok()).collect();
+    let otherwise = Otherwise::parse(&server.config.archive).unwrap_or(Otherwise::Always);
+    Arc::new(match kept {
+        Some(kept) => Preferences {
+            default: Otherwise::parse(&kept.default).unwrap_or(otherwise),
+            always: jids(kept.always),
+            never: jids(kept.never),
+        },
+        None => Preferences { default: otherwise, always: Vec::new(), never: Vec::new() },
+    })
+}
+
+/// Keeps a user's preferences, and tells every session of theirs.
+pub(crate) async fn prefer(server: &Server, user: &Jid, preferences: Preferences) -> Result<(), StoreError> {
+    let texts = |list: &[Jid]| list.iter().map(|jid| jid.as_str().to_owned()).collect();
+    let kept = Kept {
+        default: preferences.default.as_str().to_owned(),
+        always: texts(&preferences.always),
+        never: texts(&preferences.never),
+    };
+    let value = serde_json::to_vec(&kept).unwrap_or_default();
+    server.store.records.put(user.bare_str(), COLLECTION, KEY, &value, Expected::Anything).await?;
+    server.router.set_archiving(user.bare_str(), &Arc::new(preferences));
+    Ok(())
+}
+
+const COLLECTION: &str = "archive";
+const KEY: &str = "preferences";
+/// Entries that are messages.
+pub(crate) const KIND: &str = "message";
+/// What is kept without a body: encrypted messages, receipts, markers, reactions, retractions, corrections, calls.
+const KEPT: &[&str] = &[
+    "eu.siacs.conversations.axolotl",
+    "urn:xmpp:omemo:2",
+    ns::RECEIPTS,
+    ns::MARKERS,
+    "urn:xmpp:reactions:0",
+    "urn:xmpp:message-retract:1",
+    "urn:xmpp:message-moderate:1",
+    "urn:xmpp:jingle-message:0",
+    "urn:xmpp:call-invites:0",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_conversation_and_honours_hints() {
+        let kept = |text: &str| is_worth_keeping(&Stanza::parse(text).unwrap());
+        assert!(kept("<message type='chat'><body>x</body></message>"));
+        assert!(kept("<message><received xmlns='urn:xmpp:receipts' id='1'/></message>"));
+        assert!(kept("<message><x xmlns='u'/><store xmlns='urn:xmpp:hints'/></message>"));
+        assert!(!kept("<message><composing xmlns='http://jabber.org/protocol/chatstates'/></message>"));
+        assert!(!kept("<message type='headline'><body>x</body></message>"));
+        assert!(!kept("<message><body>x</body><no-store xmlns='urn:xmpp:hints'/></message>"));
+        assert!(!kept("<message><body>x</body><no-permanent-store xmlns='urn:xmpp:hints'/></message>"));
+    }
+}

@@ -1,0 +1,175 @@
+//! Queries of archives — XEP-0313 1.1.3, sections 4 (query), 4.2 (results), 4.3 (pages), 5 (metadata); XEP-0441 (preferences).
+//!
+//! In    `<query/>`, `<metadata/>` or `<prefs/>` of the account's own user; rooms ask by [`page`] as well.
+//! Out   one `<result/>` a message, then `<fin/>`.
+//! State [`crate::archive`]'s.
+//! Errors `item-not-found` for an id that is not there, `feature-not-implemented` for a field that nobody knows; somebody
+//!        else's archive is `forbidden`.
+
+use shared_model::Spec;
+use shared_store::{Entry, Position, Query as Search, StoreError};
+use xmpp_core::payload::delay::{date_time, delay};
+use xmpp_core::payload::forward;
+use xmpp_core::payload::mam::{Preferences, Query, form};
+use xmpp_core::payload::rsm::{self, Place};
+use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
+
+use super::{Answer, Answered, Feature, Request, store_failed};
+use crate::archive;
+use crate::server::Server;
+
+pub(super) const FEATURE: Feature = Feature {
+    specs: &[
+        Spec::xep(313, "1.1.3").complete(),
+        Spec::xep(441, "0.2.0").complete(),
+        Spec::xep(59, "1.0").note("all but pages by number, which nobody asks for"),
+        Spec::xep(359, "0.7.0").complete(),
+        Spec::xep(334, "0.4.0").complete(),
+    ],
+    takes: &[("query", ns::MAM), ("metadata", ns::MAM), ("prefs", ns::MAM)],
+    server: &[],
+    account: &[ns::MAM, ns::MAM_EXTENDED, "urn:xmpp:mam:2#groupchat-field", ns::STANZA_ID],
+    answer: |server, request| Box::pin(answer(server, request)),
+};
+
+async fn answer(server: &Server, request: &Request) -> Answered {
+    let user = request.own_account().ok_or(ErrorKind::Forbidden)?;
+    match (request.payload.name.as_str(), request.is_set) {
+        ("query", false) => Ok(Element::new("query", ns::MAM).child(form()).into()),
+        ("query", true) => {
+            let query = Query::parse(&request.payload)?;
+            let page = page(server, user, archive::KIND, query, &|_, stanza| stanza).await?;
+            let before =
+                page.results.into_iter().map(|result| result.addressed(Some(user), Some(&request.from)));
+            Ok(Answer { payload: Some(page.fin), before: before.collect(), ..Answer::default() })
+        }
+        ("metadata", false) => Ok(metadata(server, user, archive::KIND).await?.into()),
+        ("prefs", false) => Ok(archive::preferences(server, user).await.to_element().into()),
+        ("prefs", true) => {
+            let preferences = Preferences::parse(&request.payload)?;
+            let applied = preferences.to_element();
+            archive::prefer(server, user, preferences).await.map_err(|error| store_failed(&error))?;
+            Ok(applied.into())
+        }
+        _ => Err(ErrorKind::BadRequest.into()),
+    }
+}
+
+/// A page as it is sent: messages without addresses, and what ends them.
+pub(crate) struct Page {
+    pub(crate) results: Vec<Stanza>,
+    pub(crate) fin: Element,
+}
+
+/// One page of an archive of messages of this kind, each shown as `show` makes it.
+pub(crate) async fn page(
+    server: &Server,
+    owner: &Jid,
+    kind: &str,
+    query: Query,
+    show: &(dyn Fn(&Entry, Stanza) -> Stanza + Sync),
+) -> Result<Page, StanzaError> {
+    let found = match query.ids.is_empty() {
+        true => find(server, owner, kind, &query).await,
+        false => find_by_id(server, owner, &query).await,
+    };
+    let found = found.map_err(|error| match error {
+        StoreError::NoSuchEntry => ErrorKind::ItemNotFound.into(), // §4.1.3, §4.3.2
+        error => store_failed(&error),
+    })?;
+    let ids = found.entries.first().zip(found.entries.last());
+    let set =
+        rsm::answer(ids.map(|(first, last)| (first.id.as_str(), last.id.as_str())), found.index, found.count);
+    let fin = Element::new("fin", ns::MAM).with_some("complete", found.complete.then_some("true")).child(set);
+    let mut results: Vec<Stanza> =
+        found.entries.iter().filter_map(|entry| result(entry, &query, show)).collect();
+    if query.is_flipped {
+        results.reverse();
+    }
+    Ok(Page { results, fin })
+}
+
+async fn find(
+    server: &Server,
+    owner: &Jid,
+    kind: &str,
+    query: &Query,
+) -> Result<shared_store::Page, StoreError> {
+    let position = match query.page.place.clone() {
+        Place::First => Position::First,
+        Place::Last => Position::Last,
+        Place::After(id) => Position::After(id),
+        Place::Before(id) => Position::Before(id),
+    };
+    let search = Search {
+        with: query.with.as_ref().map(|with| with.bare_str().to_owned()),
+        kind: Some(kind.to_owned()),
+        start: query.start,
+        end: query.end,
+        after: query.after_id.clone(),
+        before: query.before_id.clone(),
+        position,
+        max: query.page.max.unwrap_or(USUAL_PAGE).min(LARGEST_PAGE),
+        most_counted: MOST_COUNTED,
+    };
+    let mut page = server.store.archive.page(owner.bare_str(), &search).await?;
+    // The index knows bare addresses; a resource is looked for among what they found, and not counted.
+    if let Some(with) = query.with.as_ref().filter(|with| !with.is_bare()) {
+        let is_with = |jid: &Option<Jid>| jid.as_ref() == Some(with);
+        page.entries.retain(|entry| {
+            parse(entry).is_some_and(|message| is_with(&message.from) || is_with(&message.to))
+        });
+        (page.count, page.index) = (None, None);
+    }
+    Ok(page)
+}
+
+async fn find_by_id(server: &Server, owner: &Jid, query: &Query) -> Result<shared_store::Page, StoreError> {
+    let mut entries = Vec::new();
+    for id in query.ids.iter().take(LARGEST_PAGE) {
+        let entry = server.store.archive.entry(owner.bare_str(), id).await?;
+        entries.push(entry.ok_or(StoreError::NoSuchEntry)?);
+    }
+    entries.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
+    entries.dedup_by(|a, b| a.id == b.id);
+    let count = Some(entries.len() as u64);
+    Ok(shared_store::Page { entries, complete: true, count, index: Some(0) })
+}
+
+fn parse(entry: &Entry) -> Option<Stanza> {
+    Stanza::parse(std::str::from_utf8(&entry.body).ok()?)
+}
+
+/// §4.2: the message as it was, in an envelope.
+fn result(entry: &Entry, query: &Query, show: &dyn Fn(&Entry, Stanza) -> Stanza) -> Option<Stanza> {
+    let message = show(entry, parse(entry)?);
+    let envelope =
+        Element::new("result", ns::MAM).with_some("queryid", query.queryid.as_ref()).with("id", &entry.id);
+    let stamp = delay(entry.owner.split('@').next_back().unwrap_or_default(), entry.time);
+    Some(Stanza::new(Kind::Message, None).with_raw(forward::wrap(
+        &envelope,
+        &message.to_bytes(),
+        Some(&stamp),
+    )))
+}
+
+/// §5: the ends of an archive.
+pub(crate) async fn metadata(server: &Server, owner: &Jid, kind: &str) -> Result<Element, StanzaError> {
+    let mut metadata = Element::new("metadata", ns::MAM);
+    for (name, position) in [("start", Position::First), ("end", Position::Last)] {
+        let search =
+            Search { kind: Some(kind.to_owned()), position, max: 1, most_counted: 0, ..Search::default() };
+        let page = server.store.archive.page(owner.bare_str(), &search).await;
+        for entry in page.map_err(|error| store_failed(&error))?.entries {
+            let end = Element::new(name, ns::MAM).with("id", entry.id);
+            metadata = metadata.child(end.with("timestamp", date_time(entry.time)));
+        }
+    }
+    Ok(metadata)
+}
+
+/// Messages in a page where nobody says how many.
+const USUAL_PAGE: usize = 50;
+const LARGEST_PAGE: usize = 250;
+/// Up to how many messages are counted.
+const MOST_COUNTED: u64 = 10_000;
