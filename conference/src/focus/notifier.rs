@@ -66,7 +66,7 @@ impl Subscription {
 
     /// Writes into `notify` the whole and that it is over, for who only fetches or wants no more (RFC 6665 §4.4.3).
     pub(super) fn tell_last(&self, view: &View, entity: &str, notify: &mut Message) {
-        self.head(notify, "terminated;reason=timeout");
+        self.head(notify, State::Terminated("timeout"));
         notify.set_body(DOCUMENT, view.full(entity, self.version).into());
     }
 

@@ -47,7 +47,7 @@ impl Conference {
                         incoming.server.respond(Message::response(request, status, reason));
                     };
                     let caller = caller(request, &self.focus.parts().accounts).await;
-                    // §8 of RFC 4575: who is inside is not for everybody. A stranger may join, and be seen, to see.
+                    // §8 of RFC 4575: who is inside is not for everybody.
                     let Some(card) = caller.card else { return refuse(403, "Watching Needs An Account") };
                     if let Err(refusal) = self.admit(Some(&card.jid)).await {
                         let (status, reason) = refusal.status();
