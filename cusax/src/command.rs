@@ -139,7 +139,7 @@ pub(crate) struct NewRoom {
     /// Newcomers have no voice until somebody grants it.
     #[arg(long)]
     pub(crate) moderated: bool,
-    /// Password of the chat and PIN of the call.
+    /// Password of the chat; until a PIN can be keyed in, members and those inside the chat alone call such a room.
     #[arg(long)]
     pub(crate) pin: Option<String>,
     /// An account that owns it; may be given several times.

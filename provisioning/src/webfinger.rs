@@ -31,7 +31,7 @@ pub(crate) async fn answer(
     headers: HeaderMap,
 ) -> Response {
     let Some((scheme, rest)) = resource.resource.split_once(':') else {
-        return (StatusCode::BAD_REQUEST, "resource is missing\n").into_response();
+        return (StatusCode::BAD_REQUEST, "resource is missing or no URI\n").into_response();
     };
     let address = rest.parse::<Address>().ok().filter(|_| ["acct", "sip", "xmpp"].contains(&scheme));
     let Some(address) = address.filter(|address| address.domain() == parts.domain) else {

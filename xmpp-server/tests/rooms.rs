@@ -110,6 +110,8 @@ async fn nicks_are_unique_and_change_with_code_303() {
     let (mut alice, mut bob) = room(&served).await;
     bob.send(&format!("<presence to='{ROOM}/Alice'/>")).await;
     assert!(bob.expect(&["type='error'"]).await.contains("conflict"));
+    bob.send(&format!("<presence to='{ROOM}/&#x200b; '/>")).await;
+    assert!(bob.expect(&["type='error'"]).await.contains("jid-malformed"), "a nick that nobody sees");
     bob.send(&format!("<presence to='{ROOM}/Robert'/>")).await;
     let gone = alice.expect(&["type='unavailable'", "/Bob'"]).await;
     assert!(gone.contains("code='303'") && gone.contains("nick='Robert'"), "{gone}");

@@ -66,7 +66,7 @@ impl RoomConfig {
             .with(text(
                 "roomsecret",
                 "text-private",
-                "Password, and PIN of the call",
+                "Password; who is no member enters the chat before the call",
                 self.password.clone().unwrap_or_default(),
             ))
             .with(

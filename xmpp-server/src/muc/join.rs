@@ -34,7 +34,8 @@ impl Room {
             }
             Some(_) => Err(ErrorKind::BadRequest.into()),
             None => {
-                let nick = nick.ok_or(ErrorKind::JidMalformed)?; // §7.2.1
+                // §7.2.1; a nick that nobody sees is none.
+                let nick = nick.filter(|nick| is_visible(nick)).ok_or(ErrorKind::JidMalformed)?;
                 let entrance = stanza.find("x", ns::MUC);
                 match self.occupant(from).cloned() {
                     Some(occupant) if occupant.nick != nick => self.rename(&occupant, nick, stanza, out),
@@ -197,4 +198,17 @@ fn own_elements(stanza: &Stanza) -> Vec<Element> {
             && child.ns != ns::DELAY
     };
     stanza.children().into_iter().filter(is_own).collect()
+}
+
+/// §17.1: neither empty nor made of blanks and signs that show nothing.
+fn is_visible(nick: &str) -> bool {
+    let is_blank = |c: char| {
+        c.is_whitespace()
+            || c.is_control()
+            || matches!(
+                c,
+                '\u{ad}' | '\u{115f}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{3164}' | '\u{feff}'
+            )
+    };
+    !nick.chars().all(is_blank)
 }
