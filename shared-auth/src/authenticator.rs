@@ -162,6 +162,10 @@ impl Authenticator {
             Proof::Plain { password, authzid, .. } => self.plain(login, password, authzid).await,
             Proof::Digest(digest) => self.digest(login, digest).await,
             Proof::Scram(last) => self.scram(login, last).await,
+            // The handshake proved that the peer holds its key, and the CA that the name is theirs.
+            Proof::Certificate { .. } => {
+                identify(self.find(login).await?.as_deref(), true, "", How::Certificate)
+            }
             Proof::Token { purpose, text } => self.token(purpose, text, origin).await,
         }
     }
@@ -393,6 +397,7 @@ impl Proof {
             Self::Scram(last) => {
                 last.exchange.login.as_ref().and_then(|login| Login::read(login, "", protocol))
             }
+            Self::Certificate { name } => Login::read(name, "", protocol),
             Self::Token { .. } => None,
         }
     }

@@ -34,6 +34,8 @@ pub enum How {
     ScramPlus(ScramHash),
     /// A single-use token.
     Token,
+    /// A TLS client certificate.
+    Certificate,
 }
 
 impl How {
@@ -51,6 +53,7 @@ impl How {
             Self::ScramPlus(ScramHash::Sha256) => "scram-sha-256-plus",
             Self::ScramPlus(ScramHash::Sha512) => "scram-sha-512-plus",
             Self::Token => "token",
+            Self::Certificate => "certificate",
         }
     }
 }
@@ -81,6 +84,11 @@ pub enum Proof {
     Digest(DigestProof),
     /// The last message of a SCRAM exchange.
     Scram(ScramFinal),
+    /// A TLS client certificate that a CA for clients vouches for.
+    Certificate {
+        /// An address that it names, with its domain.
+        name: String,
+    },
     /// A single-use token, as [`Tokens::issue`](crate::Tokens::issue) made it.
     Token {
         /// What it must have been issued for.

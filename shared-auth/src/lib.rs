@@ -1,6 +1,6 @@
 //! The one door for every login: who has an account, and what proves it.
 //!
-//! In    a [`Proof`] and its [`Origin`]: SIP Digest, SASL SCRAM or PLAIN, a single-use token.
+//! In    a [`Proof`] and its [`Origin`]: SIP Digest, SASL SCRAM or PLAIN, a TLS client certificate, a single-use token.
 //! Out   an [`Identity`], or [`Denied`] with a reason for the log; strangers see one answer for all reasons.
 //! State accounts in the store, one key file in the data folder, and bounded memory: the throttle's counts, the
 //!       nonce counts seen, the accounts of the last moments.

@@ -24,6 +24,7 @@ use crate::sent::{Cancel, ReplyTo, SentRequest};
 use crate::shard::{Input, Shard};
 use crate::tap::Tap;
 use crate::threads::Threads;
+use crate::transport::connections::Entry;
 use crate::transport::udp::{self, Udp};
 use crate::transport::{Wires, accept, in_process, websocket};
 use crate::via;
@@ -189,7 +190,14 @@ impl Endpoint {
             .filter(|_| flow.transport.is_stream())?
     }
 
-    /// Whether the peer of a flow showed the certificate of this SIP domain or address (RFC 5922 §7).
+    /// The certificate that the peer of a flow showed when it opened the connection, verified against `tls.client_ca`.
+    pub fn client_certificate(&self, flow: &Flow) -> Option<Arc<PeerCertificate>> {
+        let of_client = |entry: &Entry| entry.certificate.clone().filter(|_| entry.host.is_empty());
+        let is_tls = matches!(flow.transport, Transport::Tls | Transport::Wss);
+        is_tls.then(|| self.inlet.wires.connections.with(flow.id, of_client)).flatten()?
+    }
+
+    /// Whether the peer of a flow proved by its certificate that it serves a SIP domain or address (RFC 5922 §7).
     pub fn is_peer(&self, flow: &Flow, host: &str) -> bool {
         self.peer_certificate(flow).is_some_and(|certificate| is_of(&certificate, host))
     }

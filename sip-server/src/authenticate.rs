@@ -5,11 +5,14 @@
 //! Errors 401 or 407 with one header an algorithm, in the configured order; 403 without TLS where it is demanded; 400
 //! for credentials that are not well formed; wrong password and unknown user get the same answer.
 
+use std::sync::Arc;
+
 use shared_auth::{
     Authenticator, Challenge, DigestAlgorithm, DigestProof, Identity, OnWire, Origin, Proof, Qop,
 };
 use shared_model::Protocol;
-use sip_core::header::{AuthParams, Name, quote};
+use shared_runtime::tls::PeerCertificate;
+use sip_core::header::{AuthParams, Name, NameAddr, quote};
 use sip_core::{Message, Uri};
 use sip_endpoint::Flow;
 
@@ -34,6 +37,8 @@ pub(crate) struct Door<'a> {
     pub(crate) is_tls_required: bool,
     /// Which algorithms are asked for, and of whom.
     pub(crate) challenges: ChallengePolicy<'a>,
+    /// What the client showed when it opened the connection.
+    pub(crate) certificate: Option<Arc<PeerCertificate>>,
     /// Whether a URI's host is our domain or address.
     pub(crate) is_us: &'a (dyn Fn(&Uri<'_>) -> bool + Sync),
 }
@@ -54,6 +59,12 @@ pub(crate) async fn prove(
         auth.scheme.eq_ignore_ascii_case("Digest") && auth.value("realm").as_deref() == Some(realm)
     });
     let Some(credentials) = credentials else {
+        if let Some(name) = door.certificate.as_ref().and_then(|shown| named(shown, request, realm)) {
+            let origin = Origin { protocol: Protocol::Sip, ip: flow.remote.ip().to_canonical() };
+            if let Ok(identity) = door.authenticator.verify(Proof::Certificate { name }, origin).await {
+                return Ok(identity);
+            }
+        }
         return Err(challenge(door, request, flow, asker, false));
     };
     let Some(proof) = read(&credentials, request) else {
@@ -77,6 +88,25 @@ pub(crate) async fn prove(
             OnWire::TemporaryFailure => Box::new(Message::response(request, 500, "")),
         }),
     }
+}
+
+/// The sender that a request names, if the client's certificate names it too: as a SIP URI, compared as RFC 3261 §19.1.4
+/// compares user and host, or as a mail address (RFC 5280 §4.2.1.6).
+fn named(certificate: &PeerCertificate, request: &Message, realm: &str) -> Option<String> {
+    let from = NameAddr::parse(request.value(Name::From)?)?;
+    let from = Uri::parse(from.uri).filter(|from| from.is_sip() && from.host.eq_ignore_ascii_case(realm))?;
+    let user = from.user_unescaped();
+    let is_uri = |uri: &String| {
+        Uri::parse(uri).is_some_and(|uri| {
+            uri.is_sip() && uri.user_unescaped() == user && uri.host.eq_ignore_ascii_case(realm)
+        })
+    };
+    let is_mail = |mail: &String| {
+        let (local, domain) = mail.rsplit_once('@').unwrap_or_default();
+        local == user && domain.eq_ignore_ascii_case(realm)
+    };
+    let is_named = certificate.uris.iter().any(is_uri) || certificate.emails.iter().any(is_mail);
+    (is_named && !user.is_empty()).then(|| format!("{user}@{realm}"))
 }
 
 fn challenge(door: &Door<'_>, request: &Message, flow: &Flow, asker: Asker, stale: bool) -> Box<Message> {
@@ -159,6 +189,31 @@ mod tests {
         assert_eq!((proof.algorithm, proof.method.as_str()), (DigestAlgorithm::Sha256, "REGISTER"));
         assert!(read(&AuthParams::parse(&value.replace("SHA-256", "SHA-9")).unwrap(), &request).is_none());
         assert!(read(&AuthParams::parse(&value.replace(", nc=00000001", "")).unwrap(), &request).is_none());
+    }
+
+    #[test]
+    fn a_certificate_proves_the_sender_that_both_name() {
+        let certificate = PeerCertificate {
+            uris: vec!["sips:Bob@Example.org;x".to_owned(), "sip:example.org".to_owned()],
+            emails: vec!["alice@example.org".to_owned(), "carol@elsewhere.example".to_owned()],
+            ..PeerCertificate::default()
+        };
+        let proved = |from: &str| {
+            let mut request = Message::request("REGISTER", "sip:example.org");
+            request.push(Name::From, from);
+            named(&certificate, &request, "example.org")
+        };
+        assert_eq!(proved("<sip:%61lice@EXAMPLE.org>;tag=1").as_deref(), Some("alice@example.org"));
+        assert_eq!(proved("<sip:Bob@example.org>").as_deref(), Some("Bob@example.org"));
+        for other in [
+            "<sip:bob@example.org>",
+            "<sip:carol@example.org>",
+            "<sip:example.org>",
+            "<tel:+1>",
+            "<sip:carol@elsewhere.example>",
+        ] {
+            assert_eq!(proved(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -38,7 +38,8 @@ pub(crate) async fn who(
 
 /// Whether a request comes without the proof that it will be asked for.
 pub(crate) fn is_unproved(server: &Server, request: &Message, flow: &Flow) -> bool {
-    if flow.transport == Transport::InProcess || request.is_in_dialog() {
+    let is_proved_by_wire = || server.endpoint().client_certificate(flow).is_some();
+    if flow.transport == Transport::InProcess || request.is_in_dialog() || is_proved_by_wire() {
         return false;
     }
     match request.method() {
@@ -102,6 +103,7 @@ pub(crate) async fn prove_as(
         authenticator: &server.auth.authenticator,
         realm: &server.domain,
         is_tls_required: server.is_tls_required,
+        certificate: server.endpoint().client_certificate(flow),
         challenges: server.config.challenge_policy(),
         is_us: &|uri| server.is_our_host(uri),
     };

@@ -454,3 +454,21 @@ async fn lines_about_a_proof_name_the_account_and_so_do_those_of_who_asked() {
     assert_eq!(field(&lines[1], 0, "account"), account.as_str(), "proved: {text}");
     assert_eq!(field(&lines[1], 0, "call"), "c1");
 }
+
+#[tokio::test]
+async fn a_certificate_proves_the_address_that_it_names_and_no_other() {
+    let house = house().await;
+    let proof = |name: &str| Proof::Certificate { name: name.to_owned() };
+    let alice = house.auth.authenticator.verify(proof("alice@phones.example.org"), SIP).await.unwrap();
+    assert_eq!((alice.account, alice.how), (house.alice, How::Certificate));
+    for other in ["alice@example.org", "wonder@example.org", "alice", ""] {
+        assert_eq!(
+            house.auth.authenticator.verify(proof(other), SIP).await,
+            Err(Denied::UnknownAccount),
+            "{other}"
+        );
+    }
+    house.auth.book.set_enabled(house.alice, false).await.unwrap();
+    let denied = house.auth.authenticator.verify(proof("alice@phones.example.org"), SIP).await;
+    assert_eq!(denied, Err(Denied::Disabled));
+}

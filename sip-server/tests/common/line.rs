@@ -1,12 +1,15 @@
 //! What a phone speaks over: datagrams, or a connection that it opened.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use sip_core::message::{Framed, Framer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::Mutex;
+use tokio_rustls::TlsConnector;
 
 /// Any stream.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -35,6 +38,23 @@ impl Line {
         let stream = TcpStream::connect(server).await.unwrap();
         let local = stream.local_addr().unwrap();
         Self::stream("TCP", local, stream)
+    }
+
+    /// A connection over TLS, with a certificate to show or none.
+    pub async fn tls(
+        server: SocketAddr,
+        roots: rustls::RootCertStore,
+        proof: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
+    ) -> Self {
+        let builder = rustls::ClientConfig::builder().with_root_certificates(roots);
+        let config = match proof {
+            Some((certificate, key)) => builder.with_client_auth_cert(vec![certificate], key).unwrap(),
+            None => builder.with_no_client_auth(),
+        };
+        let stream = TcpStream::connect(server).await.unwrap();
+        let local = stream.local_addr().unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        Self::stream("TLS", local, TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap())
     }
 
     pub fn stream(via: &'static str, local: SocketAddr, stream: impl Duplex + 'static) -> Self {

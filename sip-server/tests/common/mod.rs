@@ -26,6 +26,8 @@ use tokio::time::timeout;
 pub use line::Line;
 
 pub const DOMAIN: &str = "example.org";
+/// In a data folder, the roots of clients.
+pub const CLIENT_CA: &str = "clients.pem";
 pub const PASSWORD: &str = "correct horse";
 /// How long a test waits for what must come.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,6 +42,8 @@ pub struct Served {
     pub bus: Bus<Fact>,
     pub told: Arc<Told>,
     pub shutdown: Shutdown,
+    /// Who vouches for its TLS certificate.
+    pub roots: rustls::RootCertStore,
     folder: PathBuf,
 }
 
@@ -119,14 +123,21 @@ pub async fn serve() -> Served {
 /// As [`serve`], with this configuration but for its listeners.
 pub async fn serve_with(config: Config) -> Served {
     let served = serve_in(Store::in_memory(), new_folder(), config).await;
-    for name in ["alice", "bob", "carol"] {
-        let (aor, jid) =
-            (Aor::new(name, DOMAIN).unwrap(), BareJid::new(&format!("{name}.chat"), DOMAIN).unwrap());
-        let number = format!("+155501{}", name.as_bytes()[0]);
-        let profile = Profile { numbers: vec![number], ..Profile::default() };
-        served.auth.book.create(NewAccount { aor, jid, profile }, PASSWORD).await.unwrap();
-    }
+    served.populate().await;
     served
+}
+
+impl Served {
+    /// Makes alice, bob and carol.
+    pub async fn populate(&self) {
+        for name in ["alice", "bob", "carol"] {
+            let (aor, jid) =
+                (Aor::new(name, DOMAIN).unwrap(), BareJid::new(&format!("{name}.chat"), DOMAIN).unwrap());
+            let number = format!("+155501{}", name.as_bytes()[0]);
+            let profile = Profile { numbers: vec![number], ..Profile::default() };
+            self.auth.book.create(NewAccount { aor, jid, profile }, PASSWORD).await.unwrap();
+        }
+    }
 }
 
 /// Starts a server over this store.
@@ -139,7 +150,8 @@ pub async fn serve_domain(domain: &str, store: Store) -> Served {
     start(domain, store, new_folder(), Config::default()).await
 }
 
-fn new_folder() -> PathBuf {
+/// A data folder of this test alone.
+pub fn new_folder() -> PathBuf {
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     std::env::temp_dir().join(format!("cusax-sip-{}-{serial}", std::process::id()))
 }
@@ -155,7 +167,10 @@ async fn start(domain: &str, store: Store, folder: PathBuf, sip: Config) -> Serv
     let config = shared_auth::Config { iterations: 4096, ..shared_auth::Config::default() };
     std::fs::create_dir_all(&folder).unwrap();
     let auth = Auth::open(&config, &store, &folder, &bus, &registry).unwrap();
-    let tls = TlsPolicy::open(&tls::Config::default(), &folder, &[domain.to_owned()]).unwrap();
+    // Whose CA is there proves its clients.
+    let client_ca = Some(folder.join(CLIENT_CA)).filter(|file| file.exists());
+    let config = tls::Config { client_ca, ..tls::Config::default() };
+    let tls = TlsPolicy::open(&config, &folder, &[domain.to_owned()]).unwrap();
     let any = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     let notices = Arc::new(Told::default());
     let server = SipServer::start(Needs {
@@ -173,7 +188,8 @@ async fn start(domain: &str, store: Store, folder: PathBuf, sip: Config) -> Serv
     })
     .await
     .unwrap();
-    Served { server, store, auth, bus, told: notices, shutdown, folder }
+    let roots = tls.roots();
+    Served { server, store, auth, bus, told: notices, shutdown, roots, folder }
 }
 
 /// A phone on a socket of its own.
