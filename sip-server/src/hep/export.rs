@@ -100,12 +100,12 @@ impl Sender {
                 look_again = tokio::time::Instant::now() + LOOK_AGAIN;
                 self.socket = connect(&self.to).await;
             }
-            let is_sent = self.send(&copy);
+            let is_sent = self.send(&copy).await;
             if is_sent { &self.sent } else { &self.dropped }.inc();
         }
     }
 
-    fn send(&self, copy: &Copy) -> bool {
+    async fn send(&self, copy: &Copy) -> bool {
         let Some(socket) = &self.socket else { return false };
         let (from, to) = match copy.way {
             Way::Received => (copy.flow.remote, copy.flow.local),
@@ -124,8 +124,11 @@ impl Sender {
             correlation: call_id.as_deref().unwrap_or_default(),
             payload: &copy.bytes,
         };
-        // A socket that is full drops, as a net would; a port that is closed says so with the next datagram.
-        packet.print().is_some_and(|packet| socket.try_send(&packet).is_ok())
+        // While the socket is full the queue fills, and then drops; a port that is closed says so with the next datagram.
+        match packet.print() {
+            Some(packet) => socket.send(&packet).await.is_ok(),
+            None => false,
+        }
     }
 }
 
