@@ -12,8 +12,9 @@
 //! Digest and PLAIN are both held against the sealed HA1s. PBKDF2 would cost one round of thousands for each password of an
 //! account, so that the time tells how many there are, and protects nothing that the HA1 beside it does not give away.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use shared_model::{AccountId, Aor, BareJid, Correlation, Fact, LoginEvent, Protocol};
 use shared_runtime::{Redacted, bus::Bus, unix_millis};
@@ -102,6 +103,17 @@ impl Authenticator {
         }
         self.tell(&outcome, login, origin, span).await;
         outcome
+    }
+
+    /// Somebody there does what guessers do, such as asking for names that nobody has: it counts as a failed proof of that
+    /// network, and of nobody.
+    pub fn suspect(&self, ip: IpAddr) {
+        self.throttle.failed(None, ip, Instant::now());
+    }
+
+    /// For how long nothing is looked at that comes from there without a proof.
+    pub fn wait(&self, ip: IpAddr) -> Option<Duration> {
+        self.throttle.wait(None, ip, Instant::now())
     }
 
     /// The challenges to send, in the configured order, all with one nonce.

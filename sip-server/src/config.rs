@@ -10,6 +10,7 @@ use sip_endpoint::{Limits, Transport};
 use crate::challenge::{ChallengePolicy, ChallengeRule};
 use crate::cost::{self, CostConfig};
 use crate::features::session_timer::Policy;
+use crate::guard::{self, GuardConfig};
 use crate::hep::{self, HepConfig};
 use crate::numbers::{self, NumberConfig, Plan};
 use crate::push::{PUSH_KEYS, PushConfig};
@@ -73,6 +74,8 @@ pub struct Config {
     pub records: RecordConfig,
     /// Copies of messages for a capture server.
     pub hep: HepConfig,
+    /// What is refused before anything is done for it.
+    pub guard: GuardConfig,
 }
 
 /// What becomes of messages and presence, which are the XMPP half's (RFC 7081 §2).
@@ -148,7 +151,7 @@ pub struct TimerConfig {
 
 /// Every key of `[sip]` and of the tables in it.
 pub fn keys() -> Vec<Key> {
-    [KEYS, PUSH_KEYS, numbers::KEYS, trunks::KEYS, cost::KEYS, records::KEYS, hep::KEYS].concat()
+    [KEYS, PUSH_KEYS, numbers::KEYS, trunks::KEYS, cost::KEYS, records::KEYS, hep::KEYS, guard::KEYS].concat()
 }
 
 /// Those of `[sip]` itself.
@@ -281,6 +284,7 @@ impl Default for Config {
             cost: CostConfig::default(),
             records: RecordConfig::default(),
             hep: HepConfig::default(),
+            guard: GuardConfig::default(),
         }
     }
 }

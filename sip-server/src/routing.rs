@@ -30,6 +30,10 @@ use crate::server::Server;
 use crate::trunks::{Trunk, inbound};
 
 /// What becomes of a request.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most requests are forwarded: a box would be one more allocation for each"
+)]
 pub(crate) enum Decision {
     /// It is answered here.
     Answer(Box<Message>),
@@ -229,7 +233,15 @@ async fn find(
 ) -> Result<Route, Box<Message>> {
     let is_trusted = caller.is_some() || flow.transport == Transport::InProcess;
     let mut found = if request.value(Name::Route).is_none() {
-        destination::find(server, uri, is_trusted).await.map_err(|nowhere| nowhere.answer(request))?
+        if !is_trusted {
+            refuse_guessers(server, request, flow)?;
+        }
+        destination::find(server, uri, is_trusted).await.map_err(|nowhere| {
+            if !is_trusted && matches!(nowhere, Nowhere::Nobody) {
+                server.auth.authenticator.suspect(flow.remote.ip());
+            }
+            nowhere.answer(request)
+        })?
     } else if is_trusted {
         Found::of(next_hop(server, request, Destination::Foreign).await?)
     } else {
@@ -251,6 +263,14 @@ async fn find(
     let Found { groups, asleep, callee, device, outside } = found;
     let at = Route { groups, asleep, callee, device, outside, ..Route::default() };
     Ok(Route { caller, is_anonymous, is_trusted, ..at })
+}
+
+/// The answer to strangers who asked for too many names that nobody has.
+fn refuse_guessers(server: &Server, request: &Message, flow: &Flow) -> Result<(), Box<Message>> {
+    let Some(wait) = server.auth.authenticator.wait(flow.remote.ip()) else { return Ok(()) };
+    let mut response = answer(request, 403, "Too Many Failed Attempts");
+    response.push(Name::RetryAfter, &wait.as_secs().max(1).to_string());
+    Err(response)
 }
 
 /// The answer to a call that the callee does not want now, as the chat half has it.

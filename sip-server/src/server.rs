@@ -1,7 +1,7 @@
 //! The started service: what it needs, how it starts, and how requests find their way in.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use shared_auth::Auth;
@@ -15,7 +15,7 @@ use sip_core::header::Name;
 use sip_core::proxy::{pop_routes, prepare_copy};
 use sip_core::transaction::Timers;
 use sip_core::{Message, Uri};
-use sip_endpoint::{Application, Bound, Endpoint, Flow, Incoming, Listeners, Naming, Port};
+use sip_endpoint::{Application, Bound, Endpoint, Flow, Incoming, Listeners, Naming, Port, Transport};
 use tokio::sync::Semaphore;
 use tracing::Instrument;
 
@@ -25,6 +25,7 @@ use crate::dialogs::Dialogs;
 use crate::facts::Facts;
 use crate::flow_token::{FlowTokens, Named};
 use crate::gruu::Gruus;
+use crate::guard::{Guard, Refused};
 use crate::hep::Exporter;
 use crate::labels::RequestSpan;
 use crate::location::Reach;
@@ -102,6 +103,7 @@ pub(crate) struct Server {
     pub(crate) store: Store,
     pub(crate) facts: Facts,
     pub(crate) metrics: Metrics,
+    pub(crate) guard: Guard,
     pub(crate) tokens: FlowTokens,
     pub(crate) gruus: Gruus,
     pub(crate) dialogs: Dialogs,
@@ -147,6 +149,7 @@ impl SipServer {
             metrics,
             push,
             purrs: Purrs::new(&needs.auth.key_for("push references")),
+            guard: Guard::new(&needs.config.guard, needs.registry)?,
             tokens: FlowTokens::new(&needs.auth.key_for("flow tokens")),
             gruus: Gruus::new(&needs.auth.key_for("temporary GRUUs")),
             dialogs: Dialogs::default(),
@@ -263,8 +266,13 @@ impl Application for Face {
             server.metrics.overloaded.inc();
             return incoming.server.respond(overloaded(&incoming.request));
         };
-        let span = RequestSpan { request: &incoming.request, flow: &incoming.flow }.open();
+        if !incoming.request.is_in_dialog() && server.guard.is_late() {
+            return incoming.server.respond(Refused::Load.answer(&incoming.request));
+        }
+        let (span, came) =
+            (RequestSpan { request: &incoming.request, flow: &incoming.flow }.open(), Instant::now());
         let served = async move {
+            server.guard.waited(came.elapsed());
             serve(server, incoming).await;
             drop(place);
         };
@@ -273,6 +281,16 @@ impl Application for Face {
 
     fn at_once(&self, request: &Message, flow: &Flow) -> Option<Message> {
         let server = &*self.0;
+        if !matches!(request.method(), "ACK" | "CANCEL")
+            && !request.is_in_dialog()
+            && flow.transport != Transport::InProcess
+            && let Some(refused) = server.guard.refuses(request, flow.remote.ip(), Instant::now())
+        {
+            if refused == Refused::Scanner {
+                server.auth.authenticator.suspect(flow.remote.ip());
+            }
+            return Some(refused.answer(request));
+        }
         let is_ready = server.endpoint.get().is_some() && server.places.available_permits() > 0;
         if !is_ready || !caller::is_unproved(server, request, flow) {
             return None;
@@ -281,8 +299,8 @@ impl Application for Face {
         else {
             return None;
         };
-        server.metrics.request(request.method());
-        server.metrics.response(answer.status());
+        server.metrics.request(request.method(), flow.transport);
+        server.metrics.response(request.method(), answer.status());
         Some(*answer)
     }
 
@@ -315,7 +333,7 @@ fn overloaded(request: &Message) -> Message {
 
 async fn serve(server: Arc<Server>, incoming: Incoming) {
     server.wait_for_endpoint().await;
-    server.metrics.request(incoming.request.method());
+    server.metrics.request(incoming.request.method(), incoming.flow.transport);
     let incoming = match reg_event::within(&server, incoming).await {
         Ok(()) => return,
         Err(incoming) => *incoming,
@@ -342,7 +360,7 @@ async fn serve(server: Arc<Server>, incoming: Incoming) {
             }
         },
     };
-    server.metrics.response(answer.status());
+    server.metrics.response(request.method(), answer.status());
     handle.respond(answer);
 }
 
@@ -399,8 +417,9 @@ async fn sweep(server: Arc<Server>) {
             () = server.shutdown.begun() => return,
             () = tokio::time::sleep(SWEEP) => {}
         }
-        server.dialogs.forget_old(std::time::Instant::now());
-        server.calls.end_silent(std::time::Instant::now()).await;
+        server.dialogs.forget_old(Instant::now());
+        server.calls.end_silent(Instant::now()).await;
+        server.guard.forget_quiet(Instant::now());
         match server.store.bindings.expire(unix_millis(), MOST_A_SWEEP).await {
             Ok(expired) => {
                 for binding in &expired {

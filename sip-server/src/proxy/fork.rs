@@ -59,6 +59,9 @@ pub(crate) struct Forwarding<'a> {
     /// Nobody answered in time.
     is_timed_out: bool,
     has_rung: bool,
+    /// The caller hears something.
+    has_sounded: bool,
+    began: Instant,
 }
 
 /// Forwards until there is an answer. Ends when every branch has ended, or its time is up.
@@ -100,6 +103,8 @@ pub(crate) async fn forward(
         is_cancelled: false,
         is_timed_out: false,
         has_rung: false,
+        has_sounded: false,
+        began: Instant::now(),
     }
     .run(answers, late)
     .await;
@@ -547,17 +552,22 @@ impl Forwarding<'_> {
         let status = response.status();
         if self.request.method() == "INVITE" && !self.request.is_in_dialog() {
             let call_id = self.request.call_id().to_owned();
+            if matches!(status, 180 | 183) && !self.has_sounded {
+                self.has_sounded = true;
+                self.server.metrics.rings.observe(self.began.elapsed().as_secs_f64());
+            }
             if status == 180 && !std::mem::replace(&mut self.has_rung, true) {
                 self.server.facts.call(&call_id, CallEvent::Ringing { call_id: call_id.clone() });
             }
             if (200..300).contains(&status) {
+                self.server.metrics.answers.observe(self.began.elapsed().as_secs_f64());
                 self.server.facts.call(&call_id, CallEvent::Answered { call_id: call_id.clone() });
             }
         }
         // RFC 4320 §4.1: nothing provisional but 100 for other requests than INVITE.
         if status >= 200 || self.request.method() == "INVITE" {
             if status >= 200 {
-                self.server.metrics.response(status);
+                self.server.metrics.response(self.request.method(), status);
             }
             self.handle.respond(response);
         }

@@ -106,7 +106,7 @@ fn print(out: &mut String, id: u64, binding: &Binding, event: Event, now: i64) {
         f32::from(binding.q) / 1_000.0,
         escape(&binding.call_id),
         binding.cseq,
-        escape(&without_push(&binding.contact)),
+        escape(without_push(&binding.contact)),
     );
     let parameters = format!(";{}", binding.parameters);
     for (name, value) in Params(&parameters).iter() {

@@ -63,14 +63,14 @@ pub(crate) async fn subscribe(
 ) {
     match begin(server, &request, flow, subscriber).await {
         Ok((response, watch)) => {
-            server.metrics.response(response.status());
+            server.metrics.response("SUBSCRIBE", response.status());
             handle.respond(response);
             if let Some((watch, inbox)) = watch {
                 server.spawn(watch.run(inbox));
             }
         }
         Err(refusal) => {
-            server.metrics.response(refusal.status());
+            server.metrics.response("SUBSCRIBE", refusal.status());
             handle.respond(*refusal);
         }
     }

@@ -179,7 +179,7 @@ impl Watch {
     fn take(&mut self, incoming: Incoming) {
         let Incoming { request, flow, server } = incoming;
         let response = self.answer(&request, flow);
-        self.server.metrics.response(response.status());
+        self.server.metrics.response("SUBSCRIBE", response.status());
         server.respond(response);
     }
 

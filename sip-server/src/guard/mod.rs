@@ -1,0 +1,145 @@
+//! What is refused before anything is done for it: sources that ask too much, scanners, and all when we are late.
+//!
+//! In    requests outside dialogs, and where they come from. What belongs to a call that is up always passes.
+//! Out   503 with Retry-After beyond a rate or when we are late, 403 for scanners.
+//! State a bucket a network, bounded; the lateness of late.
+//! Scanners, and strangers who ask for names that nobody has, count in the throttle that failed proofs share. A challenge
+//! that somebody gets is no failure and counts nowhere.
+
+mod config;
+mod load;
+mod rates;
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+use sip_core::Message;
+use sip_core::header::Name;
+
+pub use config::GuardConfig;
+pub(crate) use config::KEYS;
+use load::Load;
+use rates::Rates;
+
+/// What stands at the door.
+pub(crate) struct Guard {
+    config: GuardConfig,
+    rates: Rates,
+    load: Load,
+    refused: [IntCounter; 3],
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Its network asks too much.
+    Rate,
+    /// A scanner sent it.
+    Scanner,
+    /// We are late.
+    Load,
+}
+
+impl Guard {
+    pub(crate) fn new(config: &GuardConfig, registry: &Registry) -> prometheus::Result<Self> {
+        let family = IntCounterVec::new(
+            Opts::new("sip_server_refused_total", "Requests that were refused at the door, by reason."),
+            &["reason"],
+        )?;
+        registry.register(Box::new(family.clone()))?;
+        Ok(Self {
+            rates: Rates::new(config.rate),
+            load: Load::new(config.late),
+            refused: ["rate", "scanner", "load"].map(|reason| family.with_label_values(&[reason])),
+            config: config.clone(),
+        })
+    }
+
+    /// Whether a request outside a dialog is refused for who sends it.
+    pub(crate) fn refuses(&self, request: &Message, ip: IpAddr, now: Instant) -> Option<Refused> {
+        let ip = ip.to_canonical();
+        if self.config.exempt.iter().any(|network| network.contains(ip)) {
+            return None;
+        }
+        let refused = if self.is_scanner(request) {
+            Refused::Scanner
+        } else if !self.rates.takes(ip, now) {
+            Refused::Rate
+        } else {
+            return None;
+        };
+        self.refused[refused as usize].inc();
+        Some(refused)
+    }
+
+    /// Whether a request that begins something is refused because we are late.
+    pub(crate) fn is_late(&self) -> bool {
+        let is_late = self.load.refuses();
+        if is_late {
+            self.refused[Refused::Load as usize].inc();
+        }
+        is_late
+    }
+
+    /// A request waited so long for its turn.
+    pub(crate) fn waited(&self, waited: Duration) {
+        self.load.waited(waited);
+    }
+
+    /// Forgets networks that have been quiet.
+    pub(crate) fn forget_quiet(&self, now: Instant) {
+        self.rates.forget_quiet(now);
+    }
+
+    fn is_scanner(&self, request: &Message) -> bool {
+        let Some(agent) = request.value(Name::UserAgent) else { return false };
+        self.config.scanners.iter().any(|part| contains(agent.as_bytes(), part.as_bytes()))
+    }
+}
+
+/// Whether a text holds another, without case.
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    !part.is_empty() && text.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
+}
+
+impl Refused {
+    /// The answer.
+    pub(crate) fn answer(self, request: &Message) -> Message {
+        match self {
+            Self::Scanner => Message::response(request, 403, ""),
+            Self::Rate | Self::Load => {
+                let mut response = Message::response(request, 503, "");
+                response.push(Name::RetryAfter, RETRY_AFTER);
+                response
+            }
+        }
+    }
+}
+
+/// Seconds.
+const RETRY_AFTER: &str = "5";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guard(exempt: &[&str]) -> Guard {
+        let exempt = exempt.iter().map(|network| network.parse().unwrap()).collect();
+        Guard::new(&GuardConfig { rate: 2, exempt, ..GuardConfig::default() }, &Registry::new()).unwrap()
+    }
+
+    #[test]
+    fn scanners_are_known_by_their_name_and_the_exempt_are_never_refused() {
+        let mut request = Message::request("REGISTER", "sip:x");
+        request.push(Name::UserAgent, "Friendly-Scanner 1.2");
+        let (ip, now) = ("192.0.2.1".parse().unwrap(), Instant::now());
+        assert_eq!(guard(&[]).refuses(&request, ip, now), Some(Refused::Scanner));
+        assert_eq!(guard(&["192.0.2.0/24"]).refuses(&request, ip, now), None);
+        request.set(Name::UserAgent, "Friendly Phone");
+        let guard = guard(&[]);
+        let judged: Vec<_> = (0..3).map(|_| guard.refuses(&request, ip, now)).collect();
+        assert_eq!(judged, [None, None, Some(Refused::Rate)]);
+        assert_eq!(Refused::Rate.answer(&request).value(Name::RetryAfter), Some("5"));
+    }
+}
