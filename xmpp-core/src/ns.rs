@@ -94,3 +94,21 @@ pub const MAM: &str = "urn:xmpp:mam:2";
 pub const MAM_EXTENDED: &str = "urn:xmpp:mam:2#extended";
 /// Validation of forms (XEP-0122).
 pub const VALIDATE: &str = "http://jabber.org/protocol/xdata-validate";
+/// Publish and subscribe (XEP-0060).
+pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+/// Publish and subscribe, what owners do (XEP-0060).
+pub const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
+/// Publish and subscribe, what subscribers are told (XEP-0060).
+pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
+/// Publish and subscribe, conditions of errors (XEP-0060).
+pub const PUBSUB_ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
+/// Publish and subscribe, the form of a node (XEP-0060).
+pub const NODE_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
+/// Publish and subscribe, the form beside a publication (XEP-0060).
+pub const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
+/// Entity capabilities (XEP-0115).
+pub const CAPS: &str = "http://jabber.org/protocol/caps";
+/// Private storage (XEP-0049).
+pub const PRIVATE: &str = "jabber:iq:private";
+/// Client state (XEP-0352).
+pub const CSI: &str = "urn:xmpp:csi:0";

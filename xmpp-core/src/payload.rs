@@ -1,6 +1,7 @@
 //! Payloads of stanzas, one document a file: pure parse and print, no opinion about what to do with them.
 
 pub mod blocking;
+pub mod caps;
 pub mod delay;
 pub mod disco;
 pub mod form;

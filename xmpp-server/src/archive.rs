@@ -1,4 +1,4 @@
-//! Archives of users — XEP-0313 1.1.3, sections 3 (archives), 6 (rules); XEP-0359 0.7.0 (stanza ids); XEP-0334 0.4 (hints).
+//! Archives of users — XEP-0313 1.1.3, sections 3 (archives), 6 (rules); XEP-0359 0.7.0 (stanza ids); XEP-0334 1.0.0 (hints).
 //!
 //! In    a message that a local user sends or gets.
 //! Out   the ids under which it is kept in the sender's archive and in the recipient's: both in one commit, before anybody

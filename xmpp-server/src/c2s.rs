@@ -150,7 +150,8 @@ impl<'a> Connection<'a> {
             false => (sasl::mechanisms(self.binding.as_ref()), sasl::channel_bindings(self.binding.as_ref())),
         };
         let domain = self.server.domain.clone();
-        Offer { domain, starttls: !is_secure, require_tls, mechanisms, channel_bindings }
+        let about = self.server.about.get().cloned().unwrap_or_default();
+        Offer { domain, starttls: !is_secure, require_tls, mechanisms, channel_bindings, about }
     }
 
     /// Up to the bound resource; `None` when the stream ended before.
@@ -224,7 +225,7 @@ impl<'a> Connection<'a> {
                         let handled = self.server.resumables.handled(&previd, account);
                         self.negotiation.not_resumed(ErrorKind::ItemNotFound, handled, &mut self.out);
                     }
-                    Some(Request::Stanza(..) | Request::Manage(_) | Request::Close) => {
+                    Some(Request::Stanza(..) | Request::Manage(_) | Request::Active(_) | Request::Close) => {
                         self.out.push_str(CLOSE);
                         let _ = self.flush().await; // the peer asked to end
                         close(&mut self.io).await;

@@ -40,6 +40,10 @@ pub struct Config {
     /// Which messages are archived for users who never said: `always`, `roster` (with contacts) or `never`. Default
     /// `always`.
     pub archive: String,
+    /// URIs of who runs the server, shown to anybody who asks (XEP-0157). Default none.
+    pub admin_addresses: Vec<String>,
+    /// URIs for reports of abuse (XEP-0157). Default none.
+    pub abuse_addresses: Vec<String>,
     /// Contacts of one account. Default 2000.
     pub contacts: usize,
     /// Messages of history that a room keeps at most. Default 200.
@@ -66,6 +70,8 @@ impl Default for Config {
             resume_timeout: Duration::from_secs(300),
             offline: 1000,
             archive: "always".to_owned(),
+            admin_addresses: Vec::new(),
+            abuse_addresses: Vec::new(),
             contacts: 2000,
             room_history: 200,
             rooms: 10_000,
@@ -97,6 +103,8 @@ pub const KEYS: &[Key] = &[
         "\"always\"",
         "which messages are archived for users who never said: always, roster or never",
     ),
+    Key::new("xmpp.admin_addresses", "[]", "URIs of who runs the server, such as mailto:admin@example.org"),
+    Key::new("xmpp.abuse_addresses", "[]", "URIs for reports of abuse"),
     Key::new("xmpp.contacts", "2000", "contacts of one account"),
     Key::new("xmpp.room_history", "200", "messages of history that a room keeps at most"),
     Key::new("xmpp.rooms", "10000", "rooms on this server"),
@@ -109,7 +117,7 @@ mod tests {
 
     #[test]
     fn every_key_has_the_default_that_it_says() {
-        assert_eq!(KEYS.len(), 17);
+        assert_eq!(KEYS.len(), 19);
         assert_eq!(Config::default().stanza_bytes, 262_144);
     }
 }

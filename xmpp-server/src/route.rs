@@ -4,6 +4,7 @@
 //! from a session ─▶ no `to`, or own bare JID   the account itself: presence, features
 //!                 ─▶ the domain                the server's features
 //!                 ─▶ the rooms' domain         rooms
+//!                 ─▶ the pubsub domain         nodes
 //!                 ─▶ a local account           §8.5: the full JID's resource, or the rules of the bare JID
 //!                 ─▶ anywhere else             remote-server-not-found: this server does not federate
 //! ```
@@ -27,6 +28,8 @@ pub(crate) async fn route(server: &Server, stanza: Stanza) {
     let Some(to) = stanza.to.clone() else { return };
     if to.domain() == server.rooms_domain {
         server.rooms.deliver(server, stanza).await;
+    } else if to.domain() == server.pubsub_domain {
+        to_pubsub(server, stanza).await;
     } else if to.domain() != server.domain {
         refuse(server, &stanza, &ErrorKind::RemoteServerNotFound.into());
     } else if to.local().is_none() {
@@ -60,6 +63,15 @@ pub(crate) fn tell(server: &Server, stanza: &Stanza, error: &StanzaError) {
     let Some(answer) = stanza.error(error) else { return };
     if let Some(to) = &answer.to {
         server.router.send_anyway(to, &answer);
+    }
+}
+
+async fn to_pubsub(server: &Server, stanza: Stanza) {
+    let is_service = stanza.to.as_ref().is_some_and(|to| to.local().is_none() && to.is_bare());
+    match stanza.kind {
+        Kind::Iq if is_service => features::answer(server, features::Target::PubSub, stanza).await,
+        Kind::Presence => {}
+        _ => refuse(server, &stanza, &ErrorKind::ServiceUnavailable.into()),
     }
 }
 

@@ -18,6 +18,8 @@ use xmpp_core::stream::{StreamCondition, StreamError};
 use xmpp_core::{Jid, Kind, Stanza};
 
 use crate::blocking::is_exempt;
+use crate::caps::Notify;
+use crate::csi;
 
 /// What a session's writer gets.
 #[derive(Debug)]
@@ -36,6 +38,10 @@ pub(crate) enum What {
     Enabled,
     /// A stanza that is of the moment.
     Fleeting,
+    /// A stanza of the moment that can wait while nobody looks (XEP-0352); a later one under the same name takes its place.
+    Deferrable(String),
+    /// Somebody looks: nothing waits any more.
+    Wake,
     /// A stanza that somebody waits for, or that goes elsewhere.
     Kept(Box<Stanza>),
     /// A message that waited under this id. It is forgotten when the client has it.
@@ -71,6 +77,10 @@ pub(crate) struct Session {
     /// Gets copies of messages (XEP-0280).
     pub(crate) wants_carbons: bool,
     pub(crate) personal: Personal,
+    /// Nodes of which it wants to hear (XEP-0163 §4.3).
+    pub(crate) notify: Notify,
+    /// Nobody looks at the client (XEP-0352).
+    pub(crate) is_inactive: bool,
 }
 
 /// What an account wants, at hand in each of its sessions.
@@ -253,6 +263,8 @@ impl Session {
             is_block_interested: false,
             wants_carbons: false,
             personal,
+            notify: Notify::default(),
+            is_inactive: false,
         }
     }
 
@@ -264,7 +276,9 @@ impl Session {
 
     /// Puts a copy into the outbox, which nobody misses when the client does not get it.
     pub(crate) fn push_copy(&self, stanza: &Stanza) -> Sent {
-        self.put(Outgoing { bytes: stanza.to_bytes(), what: What::Fleeting })
+        let name = self.is_inactive.then(|| csi::can_wait(stanza)).flatten();
+        let what = name.map_or(What::Fleeting, What::Deferrable);
+        self.put(Outgoing { bytes: stanza.to_bytes(), what })
     }
 
     /// Puts a stanza into the outbox. What the client does not get of it goes elsewhere, or back.
@@ -274,7 +288,11 @@ impl Session {
             Kind::Iq => stanza.is_type("get") || stanza.is_type("set"),
             Kind::Presence => false,
         };
-        let what = if is_kept { What::Kept(Box::new(stanza.clone())) } else { What::Fleeting };
+        let what = match (is_kept, self.is_inactive.then(|| csi::can_wait(stanza)).flatten()) {
+            (_, Some(name)) => What::Deferrable(name),
+            (true, None) => What::Kept(Box::new(stanza.clone())),
+            (false, None) => What::Fleeting,
+        };
         self.put(Outgoing { bytes: stanza.to_bytes(), what })
     }
 

@@ -17,11 +17,12 @@ use shared_runtime::{Shutdown, unix_millis};
 use shared_store::{Store, StoreError};
 use socket2::TcpKeepalive;
 use tokio::net::TcpListener;
-use xmpp_core::Jid;
 use xmpp_core::stream::{StreamCondition, StreamError};
+use xmpp_core::{Element, Jid};
 
 use crate::availability::Presences;
 use crate::blocking::BlockLists;
+use crate::caps::Known;
 use crate::metrics::Metrics;
 use crate::muc::Rooms;
 use crate::notices::{Questions, Voice};
@@ -82,6 +83,8 @@ pub(crate) struct Server {
     pub(crate) config: Config,
     pub(crate) domain: String,
     pub(crate) rooms_domain: String,
+    pub(crate) pubsub_domain: String,
+    pub(crate) known_caps: Known,
     pub(crate) auth: Auth,
     pub(crate) store: Store,
     pub(crate) tls: TlsPolicy,
@@ -96,6 +99,8 @@ pub(crate) struct Server {
     pub(crate) offline: Offline,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) questions: Questions,
+    /// What the server says of itself in its stream features.
+    pub(crate) about: OnceLock<Vec<Element>>,
     /// The calls of the rooms, where there is a focus in this process.
     pub(crate) calls: OnceLock<Arc<dyn ConferenceDirectory>>,
     pub(crate) metrics: Arc<Metrics>,
@@ -121,6 +126,9 @@ impl XmppServer {
             router: Router::default(),
             resumables: Resumables::default(),
             questions: Questions::default(),
+            known_caps: Known::default(),
+            pubsub_domain: format!("pubsub.{domain}"),
+            about: OnceLock::new(),
             calls: OnceLock::new(),
             started: Instant::now(),
             serial: AtomicU64::new(1),
@@ -136,6 +144,7 @@ impl XmppServer {
             metrics,
         });
         server.rooms.load().await?;
+        let _ = server.about.set(crate::features::about(&server)); // nobody else sets it
         let mut c2s = Vec::new();
         let mut c2s_tls = Vec::new();
         let mut bound = Vec::new();

@@ -1,4 +1,4 @@
-//! Block lists — XEP-0191 1.3.1, sections 3 (syntax) and 6 (which JIDs match).
+//! Block lists — XEP-0191 1.3, sections 3 (syntax) and 6 (which JIDs match).
 //!
 //! In    items of a command. Out a list, and whether it names an address.
 //! Errors `bad-request` for a command that names nobody, `jid-malformed` for an address that is none.
@@ -107,7 +107,7 @@ mod tests {
     fn removes_all_when_nobody_is_named() {
         let jid: Jid = "a@x".parse().unwrap();
         let mut list = BlockList::default();
-        assert_eq!(list.add(&[jid.clone(), jid.clone()]), [jid.clone()]);
+        assert_eq!(list.add(&[jid.clone(), jid.clone()]).len(), 1);
         assert_eq!(list.remove(&[]), [jid]);
         assert!(list.is_empty());
     }

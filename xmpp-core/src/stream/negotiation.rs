@@ -30,6 +30,8 @@ pub struct Offer {
     pub mechanisms: Vec<&'static str>,
     /// Channel bindings by their SASL names (XEP-0440).
     pub channel_bindings: Vec<&'static str>,
+    /// What the server says of itself in every list: its capabilities (XEP-0115 §6.3, XEP-0390 §5.2), its limits.
+    pub about: Vec<Element>,
 }
 
 /// What the shell must do next.
@@ -62,6 +64,8 @@ pub enum Request {
     },
     /// A command of stream management on a bound resource.
     Manage(Command),
+    /// Whether somebody looks at the client (XEP-0352 §4.2).
+    Active(bool),
     /// A stanza of a bound resource, or why it is to be answered with an error.
     Stanza(Box<Stanza>, Option<StanzaError>),
     /// The peer ends the stream.
@@ -151,6 +155,12 @@ impl Negotiation {
             Frame::Close => Ok(Some(Request::Close)),
             Frame::Element(head, content) => match self.phase {
                 _ if head.ns == ns::SM => Ok(self.manage(&head, out)),
+                Phase::Bound if head.ns == ns::CSI && head.name == "active" => {
+                    Ok(Some(Request::Active(true)))
+                }
+                Phase::Bound if head.ns == ns::CSI && head.name == "inactive" => {
+                    Ok(Some(Request::Active(false)))
+                }
                 Phase::Choose => self.choose(&head, &content, out),
                 Phase::Proof => self.proof(&head, &content, out),
                 Phase::Bind | Phase::Binding | Phase::Bound => self.stanza(&head, content, out),
@@ -192,6 +202,7 @@ impl Negotiation {
             // RFC 6121 appendix E: old clients ask for a session; `optional` tells the others not to.
             features.push(Element::new("session", ns::SESSION).child(Element::new("optional", ns::SESSION)));
             features.push(Element::new("sm", ns::SM));
+            features.push(Element::new("csi", ns::CSI));
             features.push(Element::new("ver", ns::ROSTER_VERSIONING));
             features.push(Element::new("sub", ns::PRE_APPROVAL));
         } else {
@@ -214,6 +225,7 @@ impl Negotiation {
                 }));
             }
         }
+        features.extend(self.offer.about.iter().cloned());
         out.push_str("<stream:features>");
         for feature in features {
             feature.print(ns::CLIENT, out);

@@ -1,4 +1,4 @@
-//! Blocking — XEP-0191 1.3.1, sections 3.2 (list), 3.3 (block), 3.4 and 3.5 (unblock).
+//! Blocking — XEP-0191 1.3, sections 3.2 (list), 3.3 (block), 3.4 and 3.5 (unblock).
 //!
 //! In    commands of the account's own user.
 //! Out   a list, or pushes to every resource that asked for it; unavailable presence to whom is blocked, the current one
@@ -15,7 +15,7 @@ use super::{Answer, Answered, Feature, Request, report, store_failed};
 use crate::blocking::is_exempt;
 use crate::server::Server;
 
-const SPEC: Spec = Spec::xep(191, "1.3.1").complete();
+const SPEC: Spec = Spec::xep(191, "1.3").complete();
 
 pub(super) const FEATURE: Feature = Feature {
     specs: &[SPEC, report::SPEC],

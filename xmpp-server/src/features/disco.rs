@@ -4,17 +4,24 @@
 //! Errors an account says nothing to strangers (§8): `service-unavailable`, as if it were not there; an unknown node is
 //!       `item-not-found`.
 
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use shared_model::Spec;
+use xmpp_core::payload::caps::hash_input;
 use xmpp_core::payload::disco::{Info, items};
-use xmpp_core::{ErrorKind, Jid, ns};
+use xmpp_core::payload::form::{Field, Form};
+use xmpp_core::{Element, ErrorKind, Jid, ns};
 
 use super::{Answered, FEATURES, Feature, Request, Target, store_failed};
+use crate::pubsub::{self, Host};
 use crate::server::Server;
 
 const SPEC: Spec = Spec::xep(30, "2.5.0").complete();
+const CONTACTS: Spec = Spec::xep(157, "1.1.1").note("administrators and abuse");
 
 pub(super) const INFO: Feature = Feature {
-    specs: &[SPEC],
+    specs: &[SPEC, CONTACTS],
     takes: &[("query", ns::DISCO_INFO)],
     server: &[ns::DISCO_INFO],
     account: &[ns::DISCO_INFO],
@@ -31,19 +38,18 @@ pub(super) const ITEMS: Feature = Feature {
 
 async fn info(server: &Server, request: &Request) -> Answered {
     check(server, request).await?;
+    let node = request.payload.attribute("node");
     let info = match &request.target {
-        Target::Server => Info {
-            identities: vec![("server", "im", "cusax".to_owned())],
-            features: FEATURES
-                .iter()
-                .flat_map(|feature| feature.server)
-                .copied()
-                .chain(["msgoffline"])
-                .collect(),
-            forms: Vec::new(),
-        },
-        Target::Account(_) => Info {
-            identities: vec![("account", "registered", String::new())],
+        Target::PubSub if node.is_none() => return Ok(pubsub::service().into()),
+        Target::PubSub | Target::Account(_) if node.is_some() => {
+            let host = Host::of(server, request)?;
+            return Ok(pubsub::node_info(server, &host, &request.from, node.unwrap_or_default())
+                .await?
+                .into());
+        }
+        Target::Server => server_info(server),
+        Target::Account(_) | Target::PubSub => Info {
+            identities: vec![("account", "registered", String::new()), ("pubsub", "pep", String::new())],
             features: FEATURES.iter().flat_map(|feature| feature.account).copied().collect(),
             forms: Vec::new(),
         },
@@ -51,27 +57,89 @@ async fn info(server: &Server, request: &Request) -> Answered {
     Ok(info.to_element(request.payload.attribute("node")).into())
 }
 
+/// What the server is (§3), and whom to write to about it (XEP-0157 §2).
+fn server_info(server: &Server) -> Info {
+    let features = FEATURES.iter().flat_map(|feature| feature.server).copied();
+    let mut features: Vec<&str> = features.chain(["msgoffline", ns::CAPS, ns::STANZA_ID]).collect();
+    features.sort_unstable();
+    features.dedup();
+    let mut forms = Vec::new();
+    let contacts = [("admin", &server.config.admin_addresses), ("abuse", &server.config.abuse_addresses)];
+    if contacts.iter().any(|(_, addresses)| !addresses.is_empty()) {
+        let form = Form::new("result", "http://jabber.org/network/serverinfo");
+        let field = |(kind, addresses): (&str, &Vec<String>)| Field {
+            values: addresses.clone(),
+            ..Field::new(&format!("{kind}-addresses"), "list-multi", "", "")
+        };
+        let fields = contacts.into_iter().filter(|(_, addresses)| !addresses.is_empty()).map(field);
+        forms.push(fields.fold(form, Form::with).to_element());
+    }
+    Info { identities: vec![("server", "im", "cusax".to_owned())], features, forms }
+}
+
+/// The server's capabilities for its stream features (XEP-0115 §6.3, XEP-0390 §5.2), and its limits (XEP-0478 §3).
+pub(crate) fn about(server: &Server) -> Vec<Element> {
+    let info = server_info(server).to_element(None);
+    let limits =
+        Element::new("limits", LIMITS).text_child("max-bytes", server.config.stanza_bytes.to_string());
+    let sha256 = STANDARD.encode(digest::digest(&digest::SHA256, hash_input(&info).as_bytes()));
+    let caps2 = Element::new("c", "urn:xmpp:caps")
+        .child(Element::new("hash", "urn:xmpp:hashes:2").with("algo", "sha-256").text_node(sha256));
+    let caps = crate::caps::hash(&info, "sha-1")
+        .map(|ver| Element::new("c", ns::CAPS).with("hash", "sha-1").with("node", NODE).with("ver", ver));
+    caps.into_iter().chain([caps2, limits]).collect()
+}
+
+/// Whether a node is the server's own, by the name that its capabilities have (XEP-0115 §6.2).
+fn is_own_node(server: &Server, node: &str) -> bool {
+    let about = server.about.get().into_iter().flatten();
+    let ver = about.filter(|c| c.is("c", ns::CAPS)).find_map(|c| c.attribute("ver"));
+    ver.is_some_and(|ver| node == format!("{NODE}#{ver}"))
+}
+
+/// The name of this software.
+const NODE: &str = "urn:cusax";
+const LIMITS: &str = "urn:xmpp:stream-limits:0";
+
 async fn list(server: &Server, request: &Request) -> Answered {
     check(server, request).await?;
+    let node = request.payload.attribute("node");
+    if request.target == Target::PubSub || (node.is_some() && request.target != Target::Server) {
+        let host = Host::of(server, request)?;
+        return Ok(pubsub::listed(server, &host, &request.from, node).await?.into());
+    }
     let listed = match &request.target {
-        Target::Server => vec![(server.rooms_domain.clone(), "Rooms".to_owned())],
+        Target::Server => vec![
+            (server.rooms_domain.clone(), "Rooms".to_owned()),
+            (server.pubsub_domain.clone(), "Publish and subscribe".to_owned()),
+        ],
+        Target::PubSub => Vec::new(),
         Target::Account(account) => {
             let sessions = server.router.sessions(account.as_str());
             let available = sessions.into_iter().filter(|session| session.presence.is_some());
             available.map(|session| (session.jid.to_string(), String::new())).collect()
         }
     };
-    Ok(items(request.payload.attribute("node"), listed).into())
+    let mut list = items(node, listed);
+    if let Target::Account(_) = &request.target {
+        let host = Host::of(server, request)?;
+        let nodes = pubsub::listed(server, &host, &request.from, None).await?;
+        list.nodes.extend(nodes.nodes); // XEP-0163 §3: the account's nodes are listed with it
+    }
+    Ok(list.into())
 }
 
 async fn check(server: &Server, request: &Request) -> Result<(), xmpp_core::StanzaError> {
     if request.is_set {
         return Err(ErrorKind::NotAllowed.into());
     }
-    if request.payload.attribute("node").is_some() {
+    let node = request.payload.attribute("node");
+    if request.target == Target::Server && node.is_some_and(|node| !is_own_node(server, node)) {
         return Err(ErrorKind::ItemNotFound.into());
     }
     match &request.target {
+        // A node says itself who may see it.
+        Target::Account(_) if request.payload.attribute("node").is_some() => Ok(()),
         Target::Account(account) if !may_see(server, account, &request.from).await? => {
             Err(ErrorKind::ServiceUnavailable.into())
         }

@@ -1,25 +1,77 @@
-//! Last activity — XEP-0012 2.0, section 5: how long the server runs.
+//! Last activity — XEP-0012 2.0, sections 3 (an account), 5 (the server).
 //!
-//! Not here: how long an account was away (section 4): it is not kept.
+//! In    a get for the server, or for an account by who may see its presence (§7).
+//! Out   how long the server runs; how long an account is away, and its last status: zero while it is here.
+//! State one record an account, collection `last`, written when its last resource goes.
+//! Errors `forbidden` for who may not see the account's presence; `item-not-found` for one that was never here.
 
+use serde::{Deserialize, Serialize};
 use shared_model::Spec;
-use xmpp_core::{Element, ErrorKind, ns};
+use shared_runtime::unix_millis;
+use shared_store::Expected;
+use xmpp_core::{Element, ErrorKind, Jid, Stanza, ns};
 
-use super::{Feature, Target};
+use super::{Answered, Feature, Request, Target, store_failed};
+use crate::server::Server;
 
-const SPEC: Spec = Spec::xep(12, "2.0").note("uptime of the server");
+const SPEC: Spec = Spec::xep(12, "2.0").complete();
 
 pub(super) const FEATURE: Feature = Feature {
     specs: &[SPEC],
     takes: &[("query", ns::LAST)],
     server: &[ns::LAST],
-    account: &[],
-    answer: |server, request| {
-        Box::pin(async move {
-            if request.target != Target::Server || request.is_set {
-                return Err(ErrorKind::ServiceUnavailable.into());
-            }
-            Ok(Element::new("query", ns::LAST).with("seconds", server.started.elapsed().as_secs()).into())
-        })
-    },
+    account: &[ns::LAST],
+    answer: |server, request| Box::pin(answer(server, request)),
 };
+
+/// When somebody was last here, and what they said.
+#[derive(Serialize, Deserialize)]
+struct Gone {
+    at: i64,
+    status: String,
+}
+
+async fn answer(server: &Server, request: &Request) -> Answered {
+    if request.is_set {
+        return Err(ErrorKind::BadRequest.into());
+    }
+    let seconds = |seconds: u64| Element::new("query", ns::LAST).with("seconds", seconds);
+    match &request.target {
+        Target::PubSub => Err(ErrorKind::ServiceUnavailable.into()),
+        Target::Server => Ok(seconds(server.started.elapsed().as_secs()).into()),
+        Target::Account(account) => {
+            if account.as_str() != request.from.bare_str() {
+                let contact = server.rosters.get(account.as_str(), &request.from).await;
+                if !contact.map_err(|error| store_failed(&error))?.subscription().from {
+                    return Err(ErrorKind::Forbidden.into());
+                }
+            }
+            if server.router.sessions(account.as_str()).iter().any(|session| session.presence.is_some()) {
+                return Ok(seconds(0).into());
+            }
+            let record = server.store.records.get(account.as_str(), COLLECTION, KEY).await;
+            let record = record.map_err(|error| store_failed(&error))?.ok_or(ErrorKind::ItemNotFound)?;
+            let gone: Gone = serde_json::from_slice(&record.value).map_err(|_| ErrorKind::ItemNotFound)?;
+            let away = (unix_millis() - gone.at).max(0).unsigned_abs() / 1000;
+            let query = seconds(away);
+            Ok(if gone.status.is_empty() { query } else { query.text_node(gone.status) }.into())
+        }
+    }
+}
+
+/// The last resource of an account goes.
+pub(crate) async fn remember(server: &Server, user: &Jid, farewell: &Stanza) {
+    let status = farewell.children().into_iter().find(|child| child.is("status", ns::CLIENT));
+    let status = status.map(|status| status.text().chars().take(LONGEST).collect()).unwrap_or_default();
+    let value = serde_json::to_vec(&Gone { at: unix_millis(), status }).unwrap_or_default();
+    if let Err(error) =
+        server.store.records.put(user.bare_str(), COLLECTION, KEY, &value, Expected::Anything).await
+    {
+        tracing::error!(%error, "when somebody was here could not be kept");
+    }
+}
+
+const COLLECTION: &str = "last";
+const KEY: &str = "last";
+/// Characters of a status.
+const LONGEST: usize = 1000;

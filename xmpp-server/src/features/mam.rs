@@ -24,7 +24,7 @@ pub(super) const FEATURE: Feature = Feature {
         Spec::xep(441, "0.2.0").complete(),
         Spec::xep(59, "1.0").note("all but pages by number, which nobody asks for"),
         Spec::xep(359, "0.7.0").complete(),
-        Spec::xep(334, "0.4.0").complete(),
+        Spec::xep(334, "1.0.0").complete(),
     ],
     takes: &[("query", ns::MAM), ("metadata", ns::MAM), ("prefs", ns::MAM)],
     server: &[],

@@ -7,9 +7,11 @@
 mod blocking;
 pub(crate) mod carbons;
 mod disco;
-mod last;
+pub(crate) mod last;
 pub(crate) mod mam;
 mod ping;
+mod private;
+mod pubsub;
 mod report;
 mod roster;
 mod session;
@@ -19,6 +21,8 @@ mod version;
 
 use shared_model::{Pending, Spec};
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError};
+
+pub(crate) use disco::about;
 
 use crate::route::{refuse, route};
 use crate::server::Server;
@@ -30,6 +34,8 @@ pub(crate) enum Target {
     Server,
     /// An account, by its bare JID.
     Account(Jid),
+    /// The pubsub service.
+    PubSub,
 }
 
 /// An iq with one payload.
@@ -92,6 +98,9 @@ pub(crate) const FEATURES: &[Feature] = &[
     carbons::FEATURE,
     blocking::FEATURE,
     mam::FEATURE,
+    private::FEATURE,
+    pubsub::FEATURE,
+    pubsub::PERSONAL,
     vcard::TEMP,
     vcard::FOUR,
     session::FEATURE,

@@ -1,4 +1,4 @@
-//! Reports of abuse inside a block command — XEP-0377 0.4, sections 4 (payload) and 6 (submission).
+//! Reports of abuse inside a block command — XEP-0377 0.4.1, sections 4 (payload) and 6 (submission).
 //!
 //! In    `<report/>` in an `<item/>` of a block. Out nothing to the user: the block is answered as if there were none.
 //! State one record a report, collection `reports` of the domain, for the operator; also a line in the log.
@@ -12,7 +12,7 @@ use xmpp_core::{Element, Jid, ns};
 
 use crate::server::Server;
 
-pub(super) const SPEC: Spec = Spec::xep(377, "0.4").note("kept for the operator; not passed on");
+pub(super) const SPEC: Spec = Spec::xep(377, "0.4.1").note("kept for the operator; not passed on");
 
 /// What is kept of a report.
 #[derive(Serialize)]

@@ -11,16 +11,19 @@ use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use xmpp_core::payload::blocking::own_block;
+use xmpp_core::payload::caps::Caps;
 use xmpp_core::payload::roster::Change;
 use xmpp_core::stream::{Negotiation, Request, StreamCondition, StreamError};
 use xmpp_core::xml::Framer;
-use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError};
+use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
 use super::Ended;
 use super::managed::Managed;
 use crate::archive;
 use crate::blocking::{blocks, is_exempt};
-use crate::features::carbons;
+use crate::caps::Notify;
+use crate::features::{carbons, last};
+use crate::pubsub;
 use crate::router::{Outgoing, What};
 use crate::server::Server;
 use crate::{features, presence, route};
@@ -36,6 +39,8 @@ pub(super) struct Client<'a> {
     /// To whom presence was sent directly, and who must learn that it is gone (RFC 6121 §4.6).
     directed: HashSet<Jid>,
     tell: &'a (dyn Fn(bool) + Send + Sync),
+    /// What the last presence said of the client, and the id of the question that was asked about it.
+    caps: Option<(Caps, String)>,
 }
 
 impl<'a> Client<'a> {
@@ -49,7 +54,18 @@ impl<'a> Client<'a> {
         tell: &'a (dyn Fn(bool) + Send + Sync),
     ) -> Self {
         let directed = HashSet::new();
-        Self { server, jid, serial, outbox, managed, is_available: false, is_given: false, directed, tell }
+        Self {
+            server,
+            jid,
+            serial,
+            outbox,
+            managed,
+            is_available: false,
+            is_given: false,
+            directed,
+            tell,
+            caps: None,
+        }
     }
 
     /// Takes elements until the stream ends, or something interrupts it between two of them.
@@ -76,6 +92,10 @@ impl<'a> Client<'a> {
                 let taken = match request {
                     Err(error) => Err(error),
                     Ok(Some(Request::Close)) => return Ended::Closed,
+                    Ok(Some(Request::Active(is_active))) => {
+                        self.set_active(is_active).await;
+                        Ok(())
+                    }
                     Ok(Some(Request::Manage(command))) => {
                         self.managed.take(self.server, &self.jid, &self.outbox, command).await
                     }
@@ -132,6 +152,9 @@ impl<'a> Client<'a> {
             route::tell(self.server, &stanza, &own_block()); // XEP-0191 §3.3
             return Ok(());
         }
+        if stanza.kind == Kind::Iq && self.is_answer_of_caps(&stanza) {
+            return Ok(());
+        }
         match (stanza.kind, &stanza.to) {
             (Kind::Presence, None) => self.presence(stanza).await,
             (Kind::Presence, Some(to)) => {
@@ -158,6 +181,59 @@ impl<'a> Client<'a> {
     fn blocks(&self, other: &Jid) -> bool {
         let list = self.server.router.blocked(self.jid.bare_str());
         list.is_some_and(|list| list.names(other)) && !is_exempt(&self.jid, other)
+    }
+
+    /// XEP-0352 §4.2: while nobody looks, what can wait is withheld; what was is sent before anything that follows.
+    async fn set_active(&self, is_active: bool) {
+        self.server.router.mark(&self.jid, |session| session.is_inactive = !is_active);
+        if is_active {
+            let wake = Outgoing { bytes: bytes::Bytes::new(), what: What::Wake };
+            let _ = self.outbox.send(wake).await; // a writer that is gone ends the connection
+        }
+    }
+
+    /// XEP-0115 §6.2, XEP-0163 §4.3: learns what the client wants to hear of, and sends the last of it.
+    async fn look_at_caps(&mut self, presence: &Stanza, is_initial: bool) {
+        let caps = presence.find("c", ns::CAPS).as_ref().and_then(Caps::parse);
+        let Some(caps) = caps else { return };
+        let is_same = self.caps.as_ref().is_some_and(|(known, _)| *known == caps);
+        if is_same && !is_initial {
+            return;
+        }
+        let id = self.server.new_id();
+        let known = self.server.known_caps.get(&caps);
+        let question = crate::caps::question(&caps, &id);
+        self.caps = Some((caps, id));
+        match known {
+            Some(notify) => self.interested(notify),
+            None => {
+                let server: Option<Jid> = self.server.domain.parse().ok();
+                self.server
+                    .router
+                    .send_copy(&self.jid, &question.addressed(server.as_ref(), Some(&self.jid)));
+            }
+        }
+    }
+
+    /// Whether an iq answers the question about the client's capabilities.
+    fn is_answer_of_caps(&mut self, iq: &Stanza) -> bool {
+        let is_answer = matches!(iq.type_.as_deref(), Some("result" | "error"));
+        let Some((caps, _)) = self.caps.as_ref().filter(|(_, id)| is_answer && iq.id.as_ref() == Some(id))
+        else {
+            return false;
+        };
+        if let Some(info) = iq.find("query", ns::DISCO_INFO) {
+            let notify = self.server.known_caps.learn(caps, &info);
+            self.interested(notify);
+        }
+        true
+    }
+
+    fn interested(&self, notify: Notify) {
+        self.server.router.mark(&self.jid, |session| session.notify = Arc::clone(&notify));
+        let (server, jid) = (Arc::clone(self.server), self.jid.clone());
+        // Not in this task: a roster may be long, and the client goes on.
+        tokio::spawn(async move { pubsub::send_last(&server, &jid, &notify).await });
     }
 
     /// The sender's pass of a message: kept, delivered, copied.
@@ -206,6 +282,7 @@ impl<'a> Client<'a> {
                 if is_initial {
                     (self.tell)(true);
                 }
+                self.look_at_caps(&stanza, is_initial).await;
                 if priority < 0 {
                     // From now on messages wait again (RFC 6121 §8.5.2.1.1).
                     self.is_given = false;
@@ -250,6 +327,15 @@ impl<'a> Client<'a> {
         if std::mem::take(&mut self.is_available) {
             presence::broadcast(self.server, &self.jid, &stanza, false).await;
             (self.tell)(false);
+            if self
+                .server
+                .router
+                .sessions(self.jid.bare_str())
+                .iter()
+                .all(|session| session.presence.is_none())
+            {
+                last::remember(self.server, &self.jid, &stanza).await;
+            }
         }
         for to in std::mem::take(&mut self.directed) {
             route::route(self.server, stanza.clone().addressed(Some(&self.jid), Some(&to))).await;

@@ -198,6 +198,7 @@ impl Life<'_> {
             };
             let (takeover, mut outlet) = takeover;
             self.server.metrics.resumptions.inc();
+            self.server.router.mark(&self.jid, |session| session.is_inactive = false);
             outlet.resume(client.managed.resumed());
             let mut transport = takeover.transport;
             transport.negotiation.resumed();

@@ -34,6 +34,8 @@ pub(super) struct Outlet {
     batch: Vec<Outgoing>,
     unacked: Arc<Mutex<Unacked<Waiting>>>,
     is_managed: bool,
+    /// What waits until somebody looks (XEP-0352), the oldest first.
+    deferred: Vec<Outgoing>,
     /// To be written before anything else: `<resumed/>`, and what is sent again.
     prologue: Vec<u8>,
     end: Arc<End>,
@@ -49,7 +51,16 @@ pub(super) struct Until {
 impl Outlet {
     pub(super) fn new(inbox: mpsc::Receiver<Outgoing>, end: Arc<End>, most: usize) -> Self {
         let unacked = Arc::default();
-        Self { inbox, batch: Vec::new(), unacked, is_managed: false, prologue: Vec::new(), end, most }
+        Self {
+            inbox,
+            batch: Vec::new(),
+            deferred: Vec::new(),
+            unacked,
+            is_managed: false,
+            prologue: Vec::new(),
+            end,
+            most,
+        }
     }
 
     pub(super) fn unacked(&self) -> Arc<Mutex<Unacked<Waiting>>> {
@@ -76,10 +87,14 @@ impl Outlet {
                 if count == 0 {
                     return (self, io);
                 }
+                self.defer();
                 for outgoing in &self.batch {
                     buffer.extend_from_slice(&outgoing.bytes);
                 }
                 self.count();
+            }
+            if buffer.is_empty() {
+                continue; // all of it can wait
             }
             if self.is_managed && self.unacked.lock().unwrap_or_else(PoisonError::into_inner).ask() {
                 buffer.extend_from_slice(ASK.as_bytes());
@@ -125,6 +140,27 @@ impl Outlet {
         }
     }
 
+    /// Takes what can wait out of the batch, and puts what waited before what cannot.
+    fn defer(&mut self) {
+        let is_deferrable = |outgoing: &Outgoing| matches!(outgoing.what, What::Deferrable(_));
+        if self.deferred.is_empty() && !self.batch.iter().any(is_deferrable) {
+            return;
+        }
+        for outgoing in std::mem::take(&mut self.batch) {
+            if let What::Deferrable(name) = &outgoing.what {
+                self.deferred.retain(|old| !matches!(&old.what, What::Deferrable(known) if known == name));
+                self.deferred.push(outgoing);
+                if self.deferred.len() < MOST_DEFERRED {
+                    continue;
+                }
+                self.batch.append(&mut self.deferred);
+            } else {
+                self.batch.append(&mut self.deferred);
+                self.batch.push(outgoing);
+            }
+        }
+    }
+
     /// Moves what is counted from the batch to what waits for an ack.
     fn count(&mut self) {
         if !self.is_managed {
@@ -144,7 +180,7 @@ impl Outlet {
         let since = unix_millis();
         let mut unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
         for outgoing in counted {
-            if !matches!(outgoing.what, What::Words | What::Enabled) {
+            if !matches!(outgoing.what, What::Words | What::Enabled | What::Wake) {
                 unacked.push(Waiting { outgoing, since });
             }
         }
@@ -160,6 +196,7 @@ impl Outlet {
         if self.inbox.recv_many(&mut self.batch, LARGEST_BATCH).await == 0 {
             return false;
         }
+        self.defer();
         self.count();
         self.unacked.lock().unwrap_or_else(PoisonError::into_inner).len() <= self.most
     }
@@ -167,6 +204,9 @@ impl Outlet {
     /// The session goes on over another connection: what waits is sent again, behind these words.
     pub(super) fn resume(&mut self, words: String) {
         self.prologue = words.into_bytes();
+        // XEP-0352 §5.2: a resumed stream begins active.
+        let deferred = std::mem::take(&mut self.deferred);
+        self.wait_for_ack(deferred);
         let mut unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
         unacked.reconnected();
         for waiting in unacked.waiting() {
@@ -192,5 +232,7 @@ impl Outlet {
     }
 }
 
+/// Stanzas that wait until somebody looks.
+const MOST_DEFERRED: usize = 500;
 /// Stanzas in one write.
 const LARGEST_BATCH: usize = 128;

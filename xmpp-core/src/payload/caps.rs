@@ -1,0 +1,135 @@
+//! Entity capabilities — XEP-0115 1.6.0, sections 4 (syntax), 5.1 (what is hashed); XEP-0390 0.3.2, section 4.1.
+//!
+//! In    a `disco#info` answer. Out the string whose hash names it; hashing is the caller's.
+
+use super::form::Form;
+use crate::ns;
+use crate::xml::Element;
+
+/// What a client says of itself in its presence.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Caps {
+    /// The software, a URI.
+    pub node: String,
+    /// The hash, in base64.
+    pub ver: String,
+    /// Its algorithm.
+    pub hash: String,
+}
+
+impl Caps {
+    /// Reads `<c/>`; those without algorithm are of a time before hashes (§3).
+    pub fn parse(c: &Element) -> Option<Self> {
+        let attribute = |name: &str| c.attribute(name).filter(|value| !value.is_empty()).map(str::to_owned);
+        Some(Self { node: attribute("node")?, ver: attribute("ver")?, hash: attribute("hash")? })
+    }
+}
+
+/// §5.1: identities, features and forms in one order. `None` for an answer that says something twice (§5.4).
+pub fn verification_string(info: &Element) -> Option<String> {
+    let text = |element: &Element, name: &str| element.attribute(name).unwrap_or_default().to_owned();
+    let children = |name: &'static str| info.children().filter(move |c| c.is(name, ns::DISCO_INFO));
+    let mut identities: Vec<String> = children("identity")
+        .map(|i| {
+            format!(
+                "{}/{}/{}/{}<",
+                text(i, "category"),
+                text(i, "type"),
+                text(i, "xml:lang"),
+                text(i, "name")
+            )
+        })
+        .collect();
+    let mut features: Vec<String> = children("feature").map(|f| text(f, "var") + "<").collect();
+    let mut forms = Vec::new();
+    for form in info.children().filter_map(Form::parse) {
+        let Some(form_type) = form.value("FORM_TYPE").map(str::to_owned) else { continue };
+        let mut fields: Vec<(String, Vec<String>)> = form
+            .fields
+            .into_iter()
+            .filter(|field| field.var != "FORM_TYPE")
+            .map(|mut field| {
+                field.values.sort();
+                (field.var, field.values)
+            })
+            .collect();
+        fields.sort();
+        let fields = fields
+            .into_iter()
+            .map(|(var, values)| var + "<" + &values.into_iter().map(|v| v + "<").collect::<String>());
+        forms.push(form_type + "<" + &fields.collect::<String>());
+    }
+    for list in [&mut identities, &mut features, &mut forms] {
+        list.sort();
+        if list.windows(2).any(|pair| pair[0] == pair[1]) {
+            return None;
+        }
+    }
+    Some([identities, features, forms].concat().concat())
+}
+
+/// XEP-0390 §4.1: the same, with separators that no text can hold.
+pub fn hash_input(info: &Element) -> String {
+    let children = |name: &'static str| info.children().filter(move |c| c.is(name, ns::DISCO_INFO));
+    let text = |element: &Element, name: &str| element.attribute(name).unwrap_or_default().to_owned();
+    let mut features: Vec<String> = children("feature").map(|f| text(f, "var") + "\u{1f}").collect();
+    features.sort();
+    let mut identities: Vec<String> = children("identity")
+        .map(|i| {
+            ["category", "type", "xml:lang", "name"]
+                .iter()
+                .map(|name| text(i, name) + "\u{1f}")
+                .collect::<String>()
+                + "\u{1e}"
+        })
+        .collect();
+    identities.sort();
+    let mut forms: Vec<String> = info
+        .children()
+        .filter_map(Form::parse)
+        .map(|form| {
+            let mut fields: Vec<String> = form
+                .fields
+                .into_iter()
+                .map(|field| {
+                    let mut values: Vec<String> = field.values.into_iter().map(|v| v + "\u{1f}").collect();
+                    values.sort();
+                    field.var + "\u{1f}" + &values.concat() + "\u{1e}"
+                })
+                .collect();
+            fields.sort();
+            fields.concat() + "\u{1d}"
+        })
+        .collect();
+    forms.sort();
+    features.concat() + "\u{1c}" + &identities.concat() + "\u{1c}" + &forms.concat() + "\u{1c}"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Section 5.3, the complex example.
+    #[test]
+    fn orders_all_as_the_example_does() {
+        let info = "<query xmlns='http://jabber.org/protocol/disco#info'>\
+            <identity xml:lang='en' category='client' name='Psi 0.11' type='pc'/>\
+            <identity xml:lang='el' category='client' name='\u{3a8} 0.11' type='pc'/>\
+            <feature var='http://jabber.org/protocol/caps'/><feature var='http://jabber.org/protocol/disco#info'/>\
+            <feature var='http://jabber.org/protocol/disco#items'/><feature var='http://jabber.org/protocol/muc'/>\
+            <x xmlns='jabber:x:data' type='result'><field var='FORM_TYPE' type='hidden'><value>urn:xmpp:dataforms:softwareinfo</value></field>\
+            <field var='ip_version'><value>ipv4</value><value>ipv6</value></field><field var='os'><value>Mac</value></field>\
+            <field var='os_version'><value>10.5.1</value></field><field var='software'><value>Psi</value></field>\
+            <field var='software_version'><value>0.11</value></field></x></query>";
+        let string = verification_string(&Element::parse(info, "").unwrap()).unwrap();
+        assert_eq!(
+            string,
+            "client/pc/el/\u{3a8} 0.11<client/pc/en/Psi 0.11<http://jabber.org/protocol/caps<\
+             http://jabber.org/protocol/disco#info<http://jabber.org/protocol/disco#items<http://jabber.org/protocol/muc<\
+             urn:xmpp:dataforms:softwareinfo<ip_version<ipv4<ipv6<os<Mac<os_version<10.5.1<software<Psi<\
+             software_version<0.11<"
+        );
+        let twice = "<query xmlns='http://jabber.org/protocol/disco#info'><feature var='a'/><feature var='a'/></query>";
+        assert_eq!(verification_string(&Element::parse(twice, "").unwrap()), None);
+    }
+}

@@ -1,0 +1,22 @@
+//! Publish and subscribe, as the table of features has it; what it does is in [`crate::pubsub`].
+
+use xmpp_core::ns;
+
+use super::Feature;
+use crate::pubsub;
+
+pub(super) const FEATURE: Feature = Feature {
+    specs: pubsub::SPECS,
+    takes: &[("pubsub", ns::PUBSUB), ("pubsub", ns::PUBSUB_OWNER)],
+    server: &[],
+    account: pubsub::FEATURES,
+    answer: |server, request| Box::pin(pubsub::answer(server, request)),
+};
+
+pub(super) const PERSONAL: Feature = Feature {
+    specs: &[],
+    takes: &[],
+    server: &[],
+    account: pubsub::PERSONAL,
+    answer: |_, _| Box::pin(async { Err(xmpp_core::ErrorKind::ServiceUnavailable.into()) }),
+};

@@ -1,0 +1,153 @@
+//! Who is told of what — XEP-0060 1.30.0, section 7.1.2 (notifications); XEP-0163 1.2.2, sections 4.2 (to contacts), 4.3
+//! (filtered, last item on presence).
+//!
+//! In    a change of a node; a resource that becomes available or says what it is interested in.
+//! Out   headlines: to who subscribed, and of an account's node to the interested resources (`<node>+notify`) of the
+//!       account and of contacts who may read it.
+//! A notification that nobody gets is gone: the item is kept.
+
+use xmpp_core::{Element, Jid, Kind, Stanza, ns};
+
+use super::node::Node;
+use super::{Host, store};
+use crate::route::route;
+use crate::server::Server;
+
+/// An item is there.
+pub(super) async fn item_published(
+    server: &Server,
+    host: &Host,
+    name: &str,
+    node: &Node,
+    id: &str,
+    item: &Element,
+    publisher: &Jid,
+) {
+    tell(server, host, name, node, &shown(node, name, id, item, Some(publisher))).await;
+}
+
+/// `<items/>` with one item.
+fn shown(node: &Node, name: &str, id: &str, item: &Element, publisher: Option<&Jid>) -> Element {
+    let mut told = Element::new("item", ns::PUBSUB_EVENT)
+        .with("id", id)
+        .with_some("publisher", publisher.map(Jid::bare_str));
+    if node.config.delivers_payloads {
+        told.nodes.clone_from(&item.nodes);
+    }
+    Element::new("items", ns::PUBSUB_EVENT).with("node", name).child(told)
+}
+
+/// Items are gone (§7.2.2.1).
+pub(super) async fn items_retracted(server: &Server, host: &Host, name: &str, node: &Node, ids: &[String]) {
+    let gone = ids.iter().map(|id| Element::new("retract", ns::PUBSUB_EVENT).with("id", id));
+    tell(
+        server,
+        host,
+        name,
+        node,
+        &Element::new("items", ns::PUBSUB_EVENT).with("node", name).children_from(gone),
+    )
+    .await;
+}
+
+/// Tells everybody whom it concerns.
+pub(super) async fn tell(server: &Server, host: &Host, name: &str, node: &Node, event: &Element) {
+    let message = headline(host, event);
+    let mut told: Vec<Jid> = Vec::new();
+    if !host.is_service {
+        told = interested(server, host, name, node).await;
+        for resource in &told {
+            server.router.send_copy(resource, &message.clone().addressed(Some(&host.jid), Some(resource)));
+        }
+    }
+    for jid in node.subscriptions.iter().filter_map(|jid| jid.parse::<Jid>().ok()) {
+        if told.iter().any(|resource| *resource == jid || resource.bare_str() == jid.as_str()) {
+            continue;
+        }
+        let relation = host.relation(server, &jid).await.unwrap_or_default();
+        if node.check_reader(&jid, &relation).is_ok() {
+            Box::pin(route(server, message.clone().addressed(Some(&host.jid), Some(&jid)))).await;
+        }
+    }
+}
+
+fn headline(host: &Host, event: &Element) -> Stanza {
+    let event = Element::new("event", ns::PUBSUB_EVENT).child(event.clone());
+    let message = Stanza::new(Kind::Message, Some("headline")).with(&event);
+    message.addressed(Some(&host.jid), None)
+}
+
+/// Resources of the account and of its contacts that want to hear of a node and may read it.
+async fn interested(server: &Server, host: &Host, name: &str, node: &Node) -> Vec<Jid> {
+    let mut accounts = vec![host.jid.clone()];
+    match server.rosters.all(host.jid.as_str()).await {
+        Ok(contacts) => {
+            let seeing = contacts.into_iter().filter(|(_, contact)| contact.subscription().from);
+            accounts.extend(seeing.map(|(jid, _)| jid));
+        }
+        Err(error) => tracing::error!(%error, "a roster could not be read"),
+    }
+    let mut resources = Vec::new();
+    for account in accounts {
+        let wanting =
+            |session: &crate::router::Session| session.presence.is_some() && session.notify.contains(name);
+        let sessions = server.router.sessions(account.as_str());
+        if !sessions.iter().any(wanting) {
+            continue;
+        }
+        let relation = host.relation(server, &account).await.unwrap_or_default();
+        let is_blocked = server.router.blocked(account.as_str()).is_some_and(|list| list.names(&host.jid));
+        if node.check_reader(&account, &relation).is_ok() && !(is_blocked && account != host.jid) {
+            resources.extend(sessions.into_iter().filter(wanting).map(|session| session.jid));
+        }
+    }
+    resources
+}
+
+/// The newest item of a node, for one address.
+pub(super) async fn last_item(
+    server: &Server,
+    host: &Host,
+    name: &str,
+    node: &Node,
+    to: &Jid,
+) -> Option<Stanza> {
+    let last = node.items.last()?;
+    let item = store::item(&*server.store.records, host.key(), name, &last.id).await.ok().flatten()?;
+    let publisher = last.publisher.parse().ok();
+    let event = shown(node, name, &last.id, &item, publisher.as_ref());
+    Some(headline(host, &event).addressed(Some(&host.jid), Some(to)))
+}
+
+/// XEP-0163 §4.3.4: a resource that is available and interested gets the last items of its own account's nodes and of
+/// those of all whose presence it sees.
+pub(crate) async fn send_last(server: &Server, resource: &Jid, notify: &std::collections::BTreeSet<String>) {
+    if notify.is_empty() {
+        return;
+    }
+    let mut hosts = vec![resource.to_bare()];
+    match server.rosters.all(resource.bare_str()).await {
+        Ok(contacts) => {
+            let seen = contacts.into_iter().filter(|(_, contact)| contact.subscription().to);
+            hosts.extend(seen.map(|(jid, _)| jid).filter(|jid| jid.domain() == server.domain));
+        }
+        Err(error) => tracing::error!(%error, "a roster could not be read"),
+    }
+    for jid in hosts {
+        if jid.as_str() != resource.bare_str() && crate::blocking::blocks(server, resource, &jid).await {
+            continue;
+        }
+        let host = Host { jid, is_service: false };
+        let Ok(relation) = host.relation(server, resource).await else { continue };
+        let Ok(nodes) = store::all(&*server.store.records, host.key()).await else { continue };
+        for (name, node) in nodes {
+            let is_due = notify.contains(&name) && node.config.sends_last_on_presence;
+            if is_due
+                && node.check_reader(resource, &relation).is_ok()
+                && let Some(message) = last_item(server, &host, &name, &node, resource).await
+            {
+                server.router.send_copy(resource, &message);
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What publishers do — XEP-0060 1.30.0, sections 7.1 (publish), 7.1.4 (auto-create), 7.1.5 (options), 7.2 (retract).
+
+use xmpp_core::payload::form::Form;
+use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
+
+use super::config::NodeConfig;
+use super::node::{Affiliation, Node, because};
+use super::store::{self, Change};
+use super::{Host, name_of, notify, wrapped};
+use crate::features::{Answer, Answered, Request};
+use crate::server::Server;
+
+/// §7.1.
+pub(super) async fn publish(server: &Server, host: &Host, request: &Request, publish: &Element) -> Answered {
+    let name = name_of(publish)?;
+    let items: Vec<&Element> = publish.children().filter(|child| child.is("item", ns::PUBSUB)).collect();
+    let [item] = items.as_slice() else {
+        // §7.1.3.6; a node without payloads would take none, and there are no such nodes.
+        return Err(because(
+            ErrorKind::BadRequest,
+            if items.is_empty() { "item-required" } else { "max-items-exceeded" },
+        ));
+    };
+    if item.children().count() != 1 {
+        let condition = if item.children().next().is_none() { "payload-required" } else { "invalid-payload" };
+        return Err(because(ErrorKind::BadRequest, condition));
+    }
+    let options =
+        request.payload.get("publish-options").and_then(|o| o.find("x", ns::FORM)).and_then(Form::parse);
+    let id = item.attribute("id").filter(|id| !id.is_empty()).map_or_else(|| server.new_id(), str::to_owned);
+    publish_item(server, host, &request.from, name, &id, item, options.as_ref()).await?;
+    let published = Element::new("publish", ns::PUBSUB)
+        .with("node", name)
+        .child(Element::new("item", ns::PUBSUB).with("id", &id));
+    Ok(wrapped(published))
+}
+
+/// Publishes one item, makes its node if need be, and tells who is to be told.
+pub(super) async fn publish_item(
+    server: &Server,
+    host: &Host,
+    publisher: &Jid,
+    name: &str,
+    id: &str,
+    item: &Element,
+    options: Option<&Form>,
+) -> Result<(), StanzaError> {
+    let kept = Element { nodes: item.nodes.clone(), ..Element::new("item", ns::PUBSUB).with("id", id) };
+    let node = store::change(&*server.store.records, host.key(), name, |node, changes| {
+        let node = match node {
+            Some(node) => {
+                // §7.1.5: the options are preconditions of a node that is there.
+                if options.is_some_and(|options| !node.config.meets(options)) {
+                    return Err(because(ErrorKind::Conflict, "precondition-not-met"));
+                }
+                node
+            }
+            None => node.insert(auto_create(host, publisher, options)?),
+        };
+        node.check_publisher(publisher)?;
+        let gone = node.publish(id, publisher);
+        if node.config.persists {
+            changes.push(Change::Put(id.to_owned(), kept.clone()));
+        }
+        changes.extend(gone.into_iter().filter(|gone| gone != id).map(Change::Delete));
+        Ok(node.clone())
+    })
+    .await?;
+    notify::item_published(server, host, name, &node, id, &kept, publisher).await;
+    Ok(())
+}
+
+/// §7.1.4: a user's own nodes make themselves, as the options say.
+fn auto_create(host: &Host, publisher: &Jid, options: Option<&Form>) -> Result<Node, StanzaError> {
+    if !host.is_service && publisher.bare_str() != host.jid.as_str() {
+        return Err(ErrorKind::ItemNotFound.into());
+    }
+    let config = if host.is_service { NodeConfig::of_service() } else { NodeConfig::default() };
+    let config = options.map_or(Ok(config.clone()), |options| config.submitted(options))?;
+    Ok(Node::new(config, publisher))
+}
+
+/// §7.2.
+pub(super) async fn retract(server: &Server, host: &Host, request: &Request, retract: &Element) -> Answered {
+    let name = name_of(retract)?;
+    let ids: Vec<String> = retract
+        .children()
+        .filter(|child| child.is("item", ns::PUBSUB))
+        .filter_map(|item| item.attribute("id").map(str::to_owned))
+        .collect();
+    if ids.is_empty() {
+        return Err(because(ErrorKind::BadRequest, "item-required"));
+    }
+    let node = store::change(&*server.store.records, host.key(), name, |node, changes| {
+        let node = node.as_mut().ok_or(ErrorKind::ItemNotFound)?;
+        let is_publisher = node.affiliation(&request.from) == Some(Affiliation::Publisher);
+        let is_own = |id: &String| {
+            let by = |item: &super::node::ItemRef| {
+                item.publisher.parse::<Jid>().is_ok_and(|p| p.bare_str() == request.from.bare_str())
+            };
+            node.items.iter().any(|item| item.id == *id && by(item))
+        };
+        // §7.2.3.1: owners any, publishers their own.
+        if node.check_owner(&request.from).is_err() && !(is_publisher && ids.iter().all(is_own)) {
+            return Err(ErrorKind::Forbidden.into());
+        }
+        let is_there = |id: &String| node.items.iter().any(|item| item.id == *id);
+        if !ids.iter().all(is_there) {
+            return Err(ErrorKind::ItemNotFound.into());
+        }
+        node.items.retain(|item| !ids.contains(&item.id));
+        changes.extend(ids.iter().cloned().map(Change::Delete));
+        Ok(node.clone())
+    })
+    .await?;
+    let asked = matches!(retract.attribute("notify"), Some("1" | "true"));
+    if asked || node.config.notifies_retract {
+        notify::items_retracted(server, host, name, &node, &ids).await;
+    }
+    Ok(Answer::default())
+}

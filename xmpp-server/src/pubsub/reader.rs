@@ -1,0 +1,183 @@
+//! What readers and subscribers do — XEP-0060 1.30.0, sections 5.6, 5.7 (lists), 6.1, 6.2 (subscribe), 6.5 (items).
+
+use xmpp_core::payload::rsm::{self, Place, Wish};
+use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
+
+use super::node::{Affiliation, ItemRef, Node, because};
+use super::{Host, name_of, notify, store, wrapped};
+use crate::features::{Answer, Answered, Request};
+use crate::server::Server;
+
+/// §6.5.
+pub(super) async fn items(server: &Server, host: &Host, request: &Request, asked: &Element) -> Answered {
+    let name = name_of(asked)?;
+    let node = host.node(server, name).await?;
+    node.check_reader(&request.from, &host.relation(server, &request.from).await?)?;
+    let wish = Wish::parse(&request.payload)?;
+    let ids: Vec<&str> = asked
+        .children()
+        .filter(|child| child.is("item", ns::PUBSUB))
+        .filter_map(|item| item.attribute("id"))
+        .collect();
+    let max = asked
+        .attribute("max_items")
+        .map(str::parse::<usize>)
+        .transpose()
+        .map_err(|_| ErrorKind::BadRequest)?;
+    let page = match (ids.is_empty(), max) {
+        (false, _) => Page {
+            items: ids.iter().filter_map(|id| node.items.iter().find(|i| i.id == *id)).collect(),
+            set: None,
+        },
+        (true, Some(max)) => Page { items: node.items.iter().rev().take(max).rev().collect(), set: None },
+        (true, None) => page(&node, &wish)?,
+    };
+    let mut out = Element::new("items", ns::PUBSUB).with("node", name);
+    for item in page.items {
+        if let Some(item) = store::item(&*server.store.records, host.key(), name, &item.id).await? {
+            out = out.child(item);
+        }
+    }
+    let answer = Element::new("pubsub", ns::PUBSUB).child(out).children_from(page.set);
+    Ok(answer.into())
+}
+
+struct Page<'a> {
+    items: Vec<&'a ItemRef>,
+    set: Option<Element>,
+}
+
+/// §6.5.4: a page by XEP-0059, in the order of publication.
+fn page<'a>(node: &'a Node, wish: &Wish) -> Result<Page<'a>, StanzaError> {
+    let place =
+        |id: &String| node.items.iter().position(|item| item.id == *id).ok_or(ErrorKind::ItemNotFound);
+    let all = node.items.len();
+    let max = wish.max.unwrap_or(all);
+    let range = match &wish.place {
+        Place::First => 0..max.min(all),
+        Place::After(id) => {
+            let from = place(id)? + 1;
+            from..from.saturating_add(max).min(all)
+        }
+        Place::Before(id) => {
+            let to = place(id)?;
+            to.saturating_sub(max)..to
+        }
+        Place::Last => all.saturating_sub(max)..all,
+    };
+    let items: Vec<&ItemRef> = node.items[range.clone()].iter().collect();
+    let ends = items.first().zip(items.last()).map(|(first, last)| (first.id.as_str(), last.id.as_str()));
+    let set = rsm::answer(ends, Some(range.start as u64), Some(all as u64));
+    let is_paged = *wish != Wish::default();
+    Ok(Page { items, set: is_paged.then_some(set) })
+}
+
+/// §6.1.
+pub(super) async fn subscribe(server: &Server, host: &Host, request: &Request, asked: &Element) -> Answered {
+    let name = name_of(asked)?;
+    let jid = own_jid(request, asked)?;
+    let relation = host.relation(server, &request.from).await?;
+    let node = store::change(&*server.store.records, host.key(), name, |node, _| {
+        let node = node.as_mut().ok_or(ErrorKind::ItemNotFound)?;
+        node.check_reader(&request.from, &relation)?;
+        if !node.subscriptions.iter().any(|known| known == jid.as_str()) {
+            if node.subscriptions.len() >= MOST_SUBSCRIPTIONS {
+                return Err(because(ErrorKind::PolicyViolation, "too-many-subscriptions"));
+            }
+            node.subscriptions.push(jid.as_str().to_owned());
+        }
+        Ok(node.clone())
+    })
+    .await?;
+    let last = match node.config.sends_last_on_subscription {
+        true => notify::last_item(server, host, name, &node, &jid).await,
+        false => None,
+    };
+    let subscription = subscription(name, jid.as_str());
+    Ok(Answer { stanzas: last.into_iter().collect(), ..wrapped(subscription) })
+}
+
+/// §6.2.
+pub(super) async fn unsubscribe(
+    server: &Server,
+    host: &Host,
+    request: &Request,
+    asked: &Element,
+) -> Answered {
+    let name = name_of(asked)?;
+    let jid = own_jid(request, asked)?;
+    store::change(&*server.store.records, host.key(), name, |node, _| {
+        let node = node.as_mut().ok_or(ErrorKind::ItemNotFound)?;
+        let before = node.subscriptions.len();
+        node.subscriptions.retain(|known| known != jid.as_str());
+        if node.subscriptions.len() == before {
+            return Err(because(ErrorKind::UnexpectedRequest, "not-subscribed")); // §6.2.3.2
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(Answer::default())
+}
+
+/// §6.1.3.1: one subscribes oneself.
+fn own_jid(request: &Request, asked: &Element) -> Result<Jid, StanzaError> {
+    let jid = asked.attribute("jid").ok_or_else(|| because(ErrorKind::BadRequest, "jid-required"))?;
+    let jid: Jid = jid.parse().map_err(|_| ErrorKind::JidMalformed)?;
+    if jid == request.from || jid.as_str() == request.from.bare_str() {
+        return Ok(jid);
+    }
+    Err(because(ErrorKind::BadRequest, "invalid-jid"))
+}
+
+fn subscription(node: &str, jid: &str) -> Element {
+    Element::new("subscription", ns::PUBSUB)
+        .with("node", node)
+        .with("jid", jid)
+        .with("subscription", "subscribed")
+}
+
+/// §5.6: the asker's own.
+pub(super) async fn subscriptions(
+    server: &Server,
+    host: &Host,
+    request: &Request,
+    asked: &Element,
+) -> Answered {
+    let only = asked.attribute("node");
+    let mut out = Element::new("subscriptions", ns::PUBSUB).with_some("node", only);
+    for (name, node) in store::all(&*server.store.records, host.key()).await? {
+        if only.is_none_or(|only| only == name) {
+            let is_own =
+                |jid: &&String| jid.parse::<Jid>().is_ok_and(|j| j.bare_str() == request.from.bare_str());
+            out = out
+                .children_from(node.subscriptions.iter().filter(is_own).map(|jid| subscription(&name, jid)));
+        }
+    }
+    Ok(wrapped(out))
+}
+
+/// §5.7: the asker's own.
+pub(super) async fn affiliations(
+    server: &Server,
+    host: &Host,
+    request: &Request,
+    asked: &Element,
+) -> Answered {
+    let only = asked.attribute("node");
+    let mut out = Element::new("affiliations", ns::PUBSUB).with_some("node", only);
+    for (name, node) in store::all(&*server.store.records, host.key()).await? {
+        if let Some(affiliation) =
+            node.affiliation(&request.from).filter(|_| only.is_none_or(|only| only == name))
+        {
+            out = out.child(shown(&name, affiliation));
+        }
+    }
+    Ok(wrapped(out))
+}
+
+fn shown(node: &str, affiliation: Affiliation) -> Element {
+    Element::new("affiliation", ns::PUBSUB).with("node", node).with("affiliation", affiliation.as_str())
+}
+
+/// Subscriptions of one node.
+const MOST_SUBSCRIPTIONS: usize = 10_000;

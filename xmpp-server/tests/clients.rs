@@ -1,0 +1,133 @@
+//! What clients ask of their server beside chat — XEP-0352, XEP-0049, XEP-0048, XEP-0012, XEP-0115, XEP-0157.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{Client, DOMAIN, PASSWORD, befriend, serve, serve_with};
+use shared_store::Store;
+use xmpp_server::Config;
+
+#[tokio::test]
+async fn an_inactive_client_gets_presence_late_and_messages_at_once() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    befriend(&mut alice, &mut bob).await;
+    bob.send("<presence><show>chat</show></presence>").await;
+    alice.expect(&["<show>chat"]).await;
+    alice.send("<inactive xmlns='urn:xmpp:csi:0'/>").await;
+    alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    let state = "<message type='chat' to='alice@example.org'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>";
+    bob.send(&format!("<presence><show>away</show></presence><presence><show>xa</show></presence>{state}"))
+        .await;
+    bob.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    // Nothing yet; then the last of each, in order, before what cannot wait.
+    bob.send("<message type='chat' to='alice@example.org'><body>hi</body></message>").await;
+    let first = alice.next().await.unwrap();
+    assert!(first.contains("<show>xa"), "of two presences the later: {first}");
+    assert!(alice.next().await.unwrap().contains("<composing"));
+    assert!(alice.next().await.unwrap().contains("<body>hi"));
+    bob.send("<presence><show>dnd</show></presence>").await;
+    bob.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    alice.send("<active xmlns='urn:xmpp:csi:0'/>").await;
+    assert!(alice.next().await.unwrap().contains("<show>dnd"));
+    alice.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn what_waits_for_an_inactive_client_survives_its_connection() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let id = alice.manage().await;
+    alice.send("<inactive xmlns='urn:xmpp:csi:0'/>").await;
+    alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    bob.send("<presence to='alice@example.org'/>").await;
+    bob.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    drop(alice);
+    let (mut alice, resumed) = Client::resume(&served, "alice", &id, 1).await;
+    assert!(resumed.starts_with("<resumed"), "{resumed}");
+    assert!(alice.stanza().await.unwrap().contains("from='bob@example.org/b'"));
+}
+
+#[tokio::test]
+async fn private_storage_keeps_elements_and_bookmarks_are_those_of_new_clients() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let private = |inner: &str| format!("<query xmlns='jabber:iq:private'>{inner}</query>");
+    let empty = alice.ask("get", "", &private("<x xmlns='urn:mine'/>")).await;
+    assert!(empty.contains("<x xmlns='urn:mine'/>"), "{empty}");
+    assert!(
+        alice.ask("set", "", &private("<x xmlns='urn:mine'><y>1</y></x>")).await.contains("type='result'")
+    );
+    assert!(alice.ask("get", "", &private("<x xmlns='urn:mine'/>")).await.contains("<y>1</y>"));
+    assert!(
+        alice.ask("get", "bob@example.org", &private("<x xmlns='urn:mine'/>")).await.contains("forbidden")
+    );
+    assert!(alice.ask("set", "", &private("<x xmlns='jabber:iq:roster'/>")).await.contains("not-acceptable"));
+    assert!(alice.ask("set", "", &private("")).await.contains("bad-request"));
+    let bookmarks = "<storage xmlns='storage:bookmarks'><conference jid='r@conference.example.org' name='R' autojoin='true'>\
+                     <nick>Al</nick></conference></storage>";
+    assert!(alice.ask("set", "", &private(bookmarks)).await.contains("type='result'"));
+    let items =
+        "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:bookmarks:1'/></pubsub>";
+    let new = alice.ask("get", "", items).await;
+    assert!(new.contains("<item id='r@conference.example.org'><conference xmlns='urn:xmpp:bookmarks:1' name='R' autojoin='true'><nick>Al"), "{new}");
+    let publish = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:xmpp:bookmarks:1'><item id='s@conference.example.org'>\
+                   <conference xmlns='urn:xmpp:bookmarks:1' name='S'/></item></publish></pubsub>";
+    assert!(alice.ask("set", "", publish).await.contains("type='result'"));
+    let old = alice.ask("get", "", &private("<storage xmlns='storage:bookmarks'/>")).await;
+    assert!(
+        old.contains("jid='r@conference.example.org'")
+            && old.contains("jid='s@conference.example.org' name='S'"),
+        "{old}"
+    );
+    assert!(
+        alice
+            .ask("set", "", &private("<storage xmlns='storage:bookmarks'/>"))
+            .await
+            .contains("type='result'")
+    );
+    assert!(!alice.ask("get", "", items).await.contains("<conference"));
+}
+
+#[tokio::test]
+async fn who_may_see_presence_learns_how_long_somebody_is_away() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let last = "<query xmlns='jabber:iq:last'/>";
+    assert!(alice.ask("get", "bob@example.org", last).await.contains("forbidden"));
+    befriend(&mut alice, &mut bob).await;
+    assert!(alice.ask("get", "bob@example.org", last).await.contains("seconds='0'"));
+    bob.send("<presence type='unavailable'><status>tea</status></presence>").await;
+    alice.expect(&["type='unavailable'", "bob@example.org/b"]).await;
+    bob.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    let gone = alice.ask("get", "bob@example.org", last).await;
+    assert!(gone.contains("seconds='0'>tea<"), "{gone}");
+    assert!(alice.ask("get", DOMAIN, last).await.contains("seconds="));
+}
+
+#[tokio::test]
+async fn the_server_names_itself_in_its_features() {
+    let config = Config { admin_addresses: vec!["mailto:admin@example.org".to_owned()], ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let mut client = Client::connect(&served).await;
+    client.authenticate("alice", PASSWORD).await;
+    client.bind("a").await;
+    let mut other = Client::connect(&served).await;
+    let features = other.open().await;
+    for part in
+        ["<c xmlns='http://jabber.org/protocol/caps'", "<c xmlns='urn:xmpp:caps'><hash", "<max-bytes>262144"]
+    {
+        assert!(features.contains(part), "{part}: {features}");
+    }
+    let ver = features.split("ver='").nth(1).unwrap().split('\'').next().unwrap();
+    let info = format!("<query xmlns='http://jabber.org/protocol/disco#info' node='urn:cusax#{ver}'/>");
+    let info = client.ask("get", DOMAIN, &info).await;
+    assert!(info.contains("var='admin-addresses'") && info.contains("mailto:admin@example.org"), "{info}");
+    assert!(info.contains(&format!("node='urn:cusax#{ver}'")), "{info}");
+    let wrong = "<query xmlns='http://jabber.org/protocol/disco#info' node='urn:cusax#x'/>";
+    assert!(client.ask("get", DOMAIN, wrong).await.contains("item-not-found"));
+}
