@@ -88,6 +88,10 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         bound.extend(server.bound().tcp.iter().map(|address| ("sip.tcp", *address)));
         bound.extend(server.bound().tls.iter().map(|address| ("sip.tls", *address)));
     }
+    if let Some(chat) = &chat {
+        let route = chat.websocket_route("/xmpp-websocket");
+        websockets = Some(websockets.unwrap_or_default().merge(route));
+    }
     if parts.contains(&Part::Provisioning) || websockets.is_some() {
         let listeners = listen_https(config, &mut bound).await?;
         let mut router = websockets.unwrap_or_default();

@@ -112,3 +112,17 @@ pub const CAPS: &str = "http://jabber.org/protocol/caps";
 pub const PRIVATE: &str = "jabber:iq:private";
 /// Client state (XEP-0352).
 pub const CSI: &str = "urn:xmpp:csi:0";
+/// SASL with requests beside the proof (XEP-0388).
+pub const SASL2: &str = "urn:xmpp:sasl:2";
+/// Binding beside the proof (XEP-0386).
+pub const BIND2: &str = "urn:xmpp:bind:0";
+/// Streams over WebSockets (RFC 7395).
+pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
+/// In-band registration (XEP-0077), with rooms (XEP-0045).
+pub const REGISTER: &str = "jabber:iq:register";
+/// Unique names of rooms (XEP-0307).
+pub const MUC_UNIQUE: &str = "http://jabber.org/protocol/muc#unique";
+/// Retracted messages (XEP-0424).
+pub const RETRACT: &str = "urn:xmpp:message-retract:1";
+/// Moderated messages (XEP-0425).
+pub const MODERATE: &str = "urn:xmpp:message-moderate:1";

@@ -2,6 +2,7 @@
 
 mod error;
 mod header;
+pub mod inline;
 pub mod management;
 mod negotiation;
 

@@ -6,27 +6,31 @@
 //!        `xmpp.login_timeout` ends with `connection-timeout`, however often bytes trickle in.
 
 mod sasl;
+pub(crate) mod websocket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
 use shared_auth::Identity;
+use shared_model::AccountId;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::Instrument;
+use xmpp_core::stream::inline::Inline;
+use xmpp_core::stream::management;
 use xmpp_core::stream::{
     CLOSE, Negotiation, Offer, Request, SaslFailure, StreamCondition, StreamError, print_header,
 };
 use xmpp_core::xml::{Framer, Limits};
-use xmpp_core::{ErrorKind, Jid, Stanza};
+use xmpp_core::{ErrorKind, Jid};
 
 use crate::labels::StreamSpan;
 use crate::server::Server;
-use crate::session::{self, Login, Takeover, Transport};
+use crate::session::{self, Begin, Login, Success, Takeover, Transport};
 use sasl::{Binding, Exchange, Step};
 
 /// When TLS begins.
@@ -36,6 +40,11 @@ pub(crate) enum Security {
     StartTls,
     /// With the first byte.
     Direct,
+    /// It is the affair of what carries the stream.
+    Outside {
+        /// Whether that is TLS.
+        is_protected: bool,
+    },
 }
 
 /// A socket of any kind.
@@ -51,11 +60,19 @@ enum Proven {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(server: Arc<Server>, socket: TcpStream, peer: SocketAddr, security: Security) {
+pub(crate) async fn serve(server: Arc<Server>, socket: Box<dyn Io>, peer: SocketAddr, security: Security) {
     server.metrics.unproven.inc();
     let deadline = Instant::now() + server.config.login_timeout;
     let login = match security {
-        Security::StartTls => Connection::new(&server, Box::new(socket), peer, deadline, None).log_in().await,
+        Security::StartTls => Connection::new(&server, socket, peer, deadline, None).log_in().await,
+        Security::Outside { is_protected } => {
+            // There is nothing of the TLS connection to bind to here.
+            let binding = is_protected.then(|| Binding { exporter: None, end_point: Vec::new() });
+            let mut connection = Connection::new(&server, socket, peer, deadline, binding);
+            connection.has_starttls = false;
+            connection.negotiation = Negotiation::new(connection.offer());
+            connection.log_in().await
+        }
         Security::Direct => match accept_tls(&server, socket, deadline).await {
             Some((io, binding)) => Connection::new(&server, io, peer, deadline, Some(binding)).log_in().await,
             None => None,
@@ -98,8 +115,8 @@ impl Binding {
 
 /// What a client asks for when it has proved who it is.
 enum Wish {
-    Bind { request: Stanza, jid: Jid },
-    Resume { session: mpsc::Sender<Takeover>, h: u32 },
+    Bind { how: Begin, jid: Jid },
+    Resume { session: mpsc::Sender<Takeover>, h: u32, success: Option<Success> },
 }
 
 struct Connection<'a> {
@@ -108,6 +125,7 @@ struct Connection<'a> {
     peer: SocketAddr,
     deadline: Instant,
     binding: Option<Binding>,
+    has_starttls: bool,
     framer: Framer,
     negotiation: Negotiation,
     exchange: Option<Exchange>,
@@ -131,6 +149,7 @@ impl<'a> Connection<'a> {
             peer,
             deadline,
             binding,
+            has_starttls: true,
             framer: Framer::new(limits),
             negotiation: Negotiation::new(Offer::default()),
             exchange: None,
@@ -151,7 +170,8 @@ impl<'a> Connection<'a> {
         };
         let domain = self.server.domain.clone();
         let about = self.server.about.get().cloned().unwrap_or_default();
-        Offer { domain, starttls: !is_secure, require_tls, mechanisms, channel_bindings, about }
+        let starttls = !is_secure && self.has_starttls;
+        Offer { domain, starttls, require_tls, mechanisms, channel_bindings, about }
     }
 
     /// Up to the bound resource; `None` when the stream ended before.
@@ -161,14 +181,12 @@ impl<'a> Connection<'a> {
                 let Self { io, framer, negotiation, identity, stream, .. } = self;
                 let transport = Transport { io, framer, negotiation };
                 Some(match wish {
-                    Wish::Bind { request, jid } => Proven::Bound(Box::new(Login {
-                        transport,
-                        identity: identity?,
-                        request,
-                        jid,
-                        stream,
-                    })),
-                    Wish::Resume { session, h } => Proven::Back(session, Takeover { transport, h }),
+                    Wish::Bind { how, jid } => {
+                        Proven::Bound(Box::new(Login { transport, identity: identity?, how, jid, stream }))
+                    }
+                    Wish::Resume { session, h, success } => {
+                        Proven::Back(session, Takeover { transport, h, success })
+                    }
                 })
             }
             Ok(None) => None,
@@ -204,13 +222,21 @@ impl<'a> Connection<'a> {
                         let step = Exchange::begin(mechanism, self.binding.as_ref(), self.peer.ip());
                         self.exchange = Some(step);
                         match initial {
-                            Some(initial) => self.step(&initial).await?,
+                            Some(initial) => {
+                                if let Some(wish) = self.step(&initial).await? {
+                                    return Ok(Some(wish));
+                                }
+                            }
                             None => self.negotiation.challenge("", &mut self.out),
                         }
                     }
-                    Some(Request::Response(text)) => self.step(&text).await?,
+                    Some(Request::Response(text)) => {
+                        if let Some(wish) = self.step(&text).await? {
+                            return Ok(Some(wish));
+                        }
+                    }
                     Some(Request::Bind { request, resource }) => match self.choose(resource) {
-                        Ok(jid) => return Ok(Some(Wish::Bind { request: *request, jid })),
+                        Ok(jid) => return Ok(Some(Wish::Bind { how: Begin::Request(request), jid })),
                         Err(()) => {
                             let error = ErrorKind::BadRequest.into();
                             self.negotiation.unbound(&request, &error, &mut self.out);
@@ -220,7 +246,7 @@ impl<'a> Connection<'a> {
                         let account = self.identity.as_ref().map(|identity| identity.account);
                         let account = account.ok_or(StreamCondition::NotAuthorized)?;
                         if let Some(session) = self.server.resumables.find(&previd, account) {
-                            return Ok(Some(Wish::Resume { session, h }));
+                            return Ok(Some(Wish::Resume { session, h, success: None }));
                         }
                         let handled = self.server.resumables.handled(&previd, account);
                         self.negotiation.not_resumed(ErrorKind::ItemNotFound, handled, &mut self.out);
@@ -269,7 +295,7 @@ impl<'a> Connection<'a> {
         true
     }
 
-    async fn step(&mut self, text: &str) -> Result<(), StreamError> {
+    async fn step(&mut self, text: &str) -> Result<Option<Wish>, StreamError> {
         let Some(exchange) = self.exchange.take() else { return Err(StreamCondition::NotAuthorized.into()) };
         match exchange.step(self.server, text).await {
             Step::Challenge(exchange, text) => {
@@ -281,15 +307,47 @@ impl<'a> Connection<'a> {
                 self.negotiation.refuse(SaslFailure::NotAuthorized, &mut self.out)?;
             }
             Step::Proven(identity, additional) => {
+                let account = identity.account;
                 self.identity = Some(identity);
+                let limits = Limits { bytes: self.server.config.stanza_bytes, ..Limits::default() };
+                if let Some(inline) = self.negotiation.take_inline() {
+                    self.framer.set_limits(limits);
+                    return Ok(self.begin(inline, account, additional));
+                }
                 self.negotiation.proven(additional.as_deref(), &mut self.out);
                 self.framer.restart();
-                self.framer
-                    .set_limits(Limits { bytes: self.server.config.stanza_bytes, ..Limits::default() });
+                self.framer.set_limits(limits);
             }
             Step::Failed(failure) => self.negotiation.refuse(failure, &mut self.out)?,
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// XEP-0388 §2.6: what was asked for beside the proof. Resumption comes before binding (XEP-0386 §3.2).
+    fn begin(&mut self, inline: Inline, account: AccountId, additional: Option<String>) -> Option<Wish> {
+        let mut failed = None;
+        let jid = self.choose(None).ok()?;
+        if let Some((previd, h)) = inline.resume {
+            if let Some(session) = self.server.resumables.find(&previd, account) {
+                return Some(Wish::Resume {
+                    session,
+                    h,
+                    success: Some(Success { additional, failed: None }),
+                });
+            }
+            let handled = self.server.resumables.handled(&previd, account);
+            failed = Some(management::failed(ErrorKind::ItemNotFound, handled));
+        }
+        let success = Success { additional, failed };
+        if let Some(bind) = inline.bind {
+            let resource =
+                resource_of(bind.tag.as_deref(), inline.user_agent.as_deref(), &self.server.new_id());
+            let jid = jid.to_bare().with_resource(&resource).unwrap_or(jid);
+            return Some(Wish::Bind { how: Begin::Inline(Box::new(bind), success), jid });
+        }
+        let text = success.print(jid.bare_str(), "");
+        self.negotiation.succeeded(&text, &mut self.out);
+        None
     }
 
     /// §7.6, §7.7: the resource that was asked for, or one of ours.
@@ -314,6 +372,21 @@ impl<'a> Connection<'a> {
     }
 }
 
+/// XEP-0386 §3.2.1: the software's name and an id of ours; the same for the same installation, so that it takes the place
+/// of its earlier session, and without telling others how the installation is named.
+fn resource_of(tag: Option<&str>, user_agent: Option<&str>, random: &str) -> String {
+    let id = match user_agent {
+        Some(agent) => {
+            let text = format!("{agent}\0{}", tag.unwrap_or_default());
+            let hash = digest::digest(&digest::SHA256, text.as_bytes());
+            hash.as_ref()[..8].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+        }
+        None => random.to_owned(),
+    };
+    let tag: String = tag.unwrap_or_default().chars().take(LONGEST_TAG).collect();
+    if tag.is_empty() { id } else { format!("{tag}/{id}") }
+}
+
 /// Reads what the peer still sends. A socket that is closed over unread bytes is reset, and takes the stream error that
 /// is on its way with it.
 pub(crate) async fn linger(io: &mut (impl AsyncRead + Unpin)) {
@@ -327,6 +400,8 @@ pub(crate) async fn close(io: &mut (impl AsyncWrite + Unpin)) {
     let _ = timeout(std::time::Duration::from_secs(2), io.shutdown()).await; // the peer may be gone
 }
 
+/// Characters of a client's name in its resource.
+const LONGEST_TAG: usize = 64;
 /// How long, and how much, a peer may go on talking after the stream's end.
 const LINGERING: std::time::Duration = std::time::Duration::from_secs(1);
 const MOST_LINGERED: u64 = 1_048_576;

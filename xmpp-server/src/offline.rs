@@ -100,6 +100,26 @@ impl Offline {
         Ok(waiting)
     }
 
+    /// Forgets what the account's archive has as well (XEP-0386 §3.2).
+    pub(crate) async fn forget_archived(&self, owner: &str) -> Result<(), StoreError> {
+        let query = Query { max: Query::LARGEST_PAGE, ..Query::default() };
+        let page = self.archive.page(&queue(owner), &query).await?;
+        let is_archived = |entry: &Entry| {
+            let message = std::str::from_utf8(&entry.body).ok().and_then(Stanza::parse);
+            message.is_some_and(|message| {
+                message
+                    .children()
+                    .iter()
+                    .any(|child| child.is("stanza-id", ns::STANZA_ID) && child.attribute("by") == Some(owner))
+            })
+        };
+        let ids: Vec<String> = page.entries.into_iter().filter(is_archived).map(|entry| entry.id).collect();
+        if !ids.is_empty() {
+            self.archive.remove(&queue(owner), &ids).await?;
+        }
+        Ok(())
+    }
+
     fn begin_giving(&self, owner: &str) -> bool {
         let mut is_first = false;
         let mut giving = self.given.entry(owner.to_owned()).or_insert_with(|| {

@@ -176,6 +176,12 @@ impl XmppServer {
         &self.c2s_tls
     }
 
+    /// The route by which browsers come (RFC 7395), to be joined to an HTTP router that knows its peers as
+    /// [`shared_runtime::http::Peer`].
+    pub fn websocket_route(&self, path: &str) -> axum::Router {
+        c2s::websocket::route(path, Arc::clone(&self.server))
+    }
+
     /// The rooms, as other services see them: a [`shared_model::RoomDirectory`].
     pub fn rooms(&self) -> Arc<Rooms> {
         Arc::clone(&self.server.rooms)
@@ -215,6 +221,11 @@ impl Server {
         }
     }
 
+    /// Whether there are as many connections before their login as there may be.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.metrics.unproven.get() >= i64::try_from(self.config.unproven_connections).unwrap_or(i64::MAX)
+    }
+
     /// A number that no other session of this process has.
     pub(crate) fn new_serial(&self) -> u64 {
         self.serial.fetch_add(1, Ordering::Relaxed)
@@ -244,15 +255,14 @@ async fn accept(server: Arc<Server>, listener: TcpListener, security: c2s::Secur
         match accepted {
             Ok((socket, peer)) => {
                 server.metrics.connections.inc();
-                let bound = i64::try_from(server.config.unproven_connections).unwrap_or(i64::MAX);
-                if server.metrics.unproven.get() >= bound {
+                if server.is_crowded() {
                     continue; // dropped: memory before the login is capped
                 }
                 let _ = socket.set_nodelay(true); // slower without, and still right
                 // A peer that vanished must not look available for ever.
                 let _ = socket2::SockRef::from(&socket)
                     .set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
-                let task = c2s::serve(Arc::clone(&server), socket, peer, security);
+                let task = c2s::serve(Arc::clone(&server), Box::new(socket), peer, security);
                 server.shutdown.spawn(task);
             }
             Err(error) => {

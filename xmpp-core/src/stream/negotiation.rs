@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Header ─▶ Choose ─starttls─▶ Header(secured) ─▶ Choose ─auth─▶ Proof ─success─▶ Header(proven) ─▶ Bind ─▶ Bound
+//!                                                   └─authenticate (XEP-0388)─▶ Proof ─success─▶ Bind, or Bound
 //! ```
 //!
 //! In    [`Frame`]s, and the answers to what was asked ([`Negotiation::proven`], [`Negotiation::refuse`], …).
@@ -10,6 +11,7 @@
 //! Errors [`StreamError`] for everything out of order: a stanza before the proof is `not-authorized`.
 //! Not here: TLS, the mechanisms themselves, the choice of the resource.
 
+use super::inline::{self, Inline};
 use super::management::{self, Command};
 use super::{StreamCondition, StreamError, print_header};
 use crate::jid::Jid;
@@ -128,6 +130,8 @@ pub struct Negotiation {
     phase: Phase,
     offer: Offer,
     failures: u8,
+    /// What was asked for beside a proof, if it is one by XEP-0388.
+    inline: Option<Inline>,
     /// Whether our header is out; errors before it send it first (§4.9.1.2).
     pub has_header: bool,
 }
@@ -135,7 +139,7 @@ pub struct Negotiation {
 impl Negotiation {
     /// A stream that has said nothing yet.
     pub fn new(offer: Offer) -> Self {
-        Self { phase: Phase::Header, offer, failures: 0, has_header: false }
+        Self { phase: Phase::Header, offer, failures: 0, inline: None, has_header: false }
     }
 
     /// Whether somebody proved who they are.
@@ -197,10 +201,13 @@ impl Negotiation {
 
     fn features(&self, out: &mut String) {
         let mut features = Vec::new();
-        if self.phase == Phase::Bind {
-            features.push(Element::new("bind", ns::BIND));
-            // RFC 6121 appendix E: old clients ask for a session; `optional` tells the others not to.
-            features.push(Element::new("session", ns::SESSION).child(Element::new("optional", ns::SESSION)));
+        if matches!(self.phase, Phase::Bind | Phase::Bound) {
+            if self.phase == Phase::Bind {
+                features.push(Element::new("bind", ns::BIND));
+                // RFC 6121 appendix E: old clients ask for a session; `optional` tells the others not to.
+                let optional = Element::new("optional", ns::SESSION);
+                features.push(Element::new("session", ns::SESSION).child(optional));
+            }
             features.push(Element::new("sm", ns::SM));
             features.push(Element::new("csi", ns::CSI));
             features.push(Element::new("ver", ns::ROSTER_VERSIONING));
@@ -217,6 +224,11 @@ impl Negotiation {
                     .push(names.fold(Element::new("mechanisms", ns::SASL), |all, m| {
                         all.text_child("mechanism", *m)
                     }));
+                let names = self.offer.mechanisms.iter();
+                let authentication = names.fold(Element::new("authentication", ns::SASL2), |all, m| {
+                    all.text_child("mechanism", *m)
+                });
+                features.push(authentication.child(inline::offered()));
             }
             if !self.offer.channel_bindings.is_empty() {
                 let types = self.offer.channel_bindings.iter();
@@ -249,7 +261,11 @@ impl Negotiation {
                 Element::new("failure", ns::TLS).print(ns::CLIENT, out);
                 Ok(Some(Request::Close))
             }
-            ("auth", ns::SASL) => self.auth(head, content, out),
+            ("auth", ns::SASL) => {
+                self.inline = None;
+                self.auth(head, content, out)
+            }
+            ("authenticate", ns::SASL2) => self.authenticate(head, content, out),
             ("abort" | "response", ns::SASL) => {
                 self.refuse(SaslFailure::MalformedRequest, out).map(|()| None)
             }
@@ -285,13 +301,39 @@ impl Negotiation {
         Ok(Some(Request::Auth { mechanism, initial }))
     }
 
+    /// XEP-0388 §2.4.
+    fn authenticate(
+        &mut self,
+        head: &Head,
+        content: &[u8],
+        out: &mut String,
+    ) -> Result<Option<Request>, StreamError> {
+        let text = std::str::from_utf8(content).unwrap_or_default();
+        let children = Element::parse_content(text, ns::SASL2, &head.prefixes)?;
+        let (initial, inline) = Inline::parse(&children);
+        self.inline = Some(inline);
+        let asked = head.attribute("mechanism").unwrap_or_default();
+        let Some(mechanism) = self.offer.mechanisms.iter().copied().find(|m| *m == asked) else {
+            return self.refuse(SaslFailure::InvalidMechanism, out).map(|()| None);
+        };
+        self.phase = Phase::Proof;
+        Ok(Some(Request::Auth { mechanism, initial }))
+    }
+
     fn proof(
         &mut self,
         head: &Head,
         content: &[u8],
         out: &mut String,
     ) -> Result<Option<Request>, StreamError> {
+        let is_inline = self.inline.is_some();
         match (head.name.as_str(), head.ns.as_str()) {
+            ("response", ns::SASL2) if is_inline => match text_of(content) {
+                Some(text) => Ok(Some(Request::Response(text))),
+                None => self.refuse(SaslFailure::MalformedRequest, out).map(|()| None),
+            },
+            ("abort", ns::SASL2) if is_inline => self.refuse(SaslFailure::Aborted, out).map(|()| None),
+            _ if is_inline => Err(StreamCondition::NotAuthorized.into()),
             ("response", ns::SASL) => match text_of(content) {
                 Some(text) => Ok(Some(Request::Response(if text == "=" { String::new() } else { text }))),
                 None => self.refuse(SaslFailure::MalformedRequest, out).map(|()| None),
@@ -372,7 +414,30 @@ impl Negotiation {
 
     /// Prints a challenge, in base64.
     pub fn challenge(&self, text: &str, out: &mut String) {
-        Element::new("challenge", ns::SASL).text_node(text).print(ns::CLIENT, out);
+        let ns = if self.inline.is_some() { ns::SASL2 } else { ns::SASL };
+        Element::new("challenge", ns).text_node(text).print(ns::CLIENT, out);
+    }
+
+    /// What was asked for beside a proof by XEP-0388, which holds now. No new header is expected; the success is printed
+    /// by [`Negotiation::succeeded`] or [`Negotiation::begun`].
+    pub fn take_inline(&mut self) -> Option<Inline> {
+        let inline = self.inline.take()?;
+        self.phase = Phase::Binding;
+        Some(inline)
+    }
+
+    /// A proof by XEP-0388 held, and no resource is bound with it: prints the success and what may follow.
+    pub fn succeeded(&mut self, success: &str, out: &mut String) {
+        out.push_str(success);
+        self.phase = Phase::Bind;
+        self.features(out);
+    }
+
+    /// The resource is bound with the proof: prints the success and what may follow.
+    pub fn begun(&mut self, success: &str, out: &mut String) {
+        out.push_str(success);
+        self.phase = Phase::Bound;
+        self.features(out);
     }
 
     /// The proof held: prints success with what the mechanism adds, and expects a new header.
@@ -385,9 +450,8 @@ impl Negotiation {
 
     /// The proof failed. After the third failure the stream ends (§6.4.5).
     pub fn refuse(&mut self, failure: SaslFailure, out: &mut String) -> Result<(), StreamError> {
-        Element::new("failure", ns::SASL)
-            .child(Element::new(failure.as_str(), ns::SASL))
-            .print(ns::CLIENT, out);
+        let ns = if self.inline.take().is_some() { ns::SASL2 } else { ns::SASL };
+        Element::new("failure", ns).child(Element::new(failure.as_str(), ns::SASL)).print(ns::CLIENT, out);
         self.phase = Phase::Choose;
         self.failures += 1;
         if self.failures >= TRIES {

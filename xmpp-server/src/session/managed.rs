@@ -47,6 +47,11 @@ impl Managed {
         self.handled = self.handled.map(|handled| handled.wrapping_add(1));
     }
 
+    /// Whether stanzas are counted.
+    pub(super) fn is_on(&self) -> bool {
+        self.handled.is_some()
+    }
+
     pub(super) fn is_resumable(&self) -> bool {
         self.resumable.is_some()
     }
@@ -78,7 +83,9 @@ impl Managed {
         command: Command,
     ) -> Result<(), StreamError> {
         let answer = match (command, self.handled) {
-            (Command::Enable { resume, max }, None) => self.enable(server, resume, max),
+            (Command::Enable { resume, max }, None) => {
+                Outgoing { bytes: self.enable(server, resume, max).into(), what: What::Enabled }
+            }
             (Command::Ask, Some(handled)) => Outgoing::words(management::ack(handled)),
             (Command::Ack(h), Some(_)) => {
                 self.acknowledge(server, jid, h).await?;
@@ -102,7 +109,8 @@ impl Managed {
         Ok(())
     }
 
-    fn enable(&mut self, server: &Server, resume: bool, max: Option<u32>) -> Outgoing {
+    /// Begins: `<enabled/>`.
+    pub(super) fn enable(&mut self, server: &Server, resume: bool, max: Option<u32>) -> String {
         self.handled = Some(0);
         let most = server.config.resume_timeout;
         let patience = max.map_or(most, |max| most.min(Duration::from_secs(max.into())));
@@ -112,7 +120,7 @@ impl Managed {
             self.resumable = Some((id, patience));
         }
         let resumable = self.resumable.as_ref().map(|(id, patience)| (id.as_str(), patience.as_secs()));
-        Outgoing { bytes: management::enabled(resumable).into(), what: What::Enabled }
+        management::enabled(resumable)
     }
 
     /// Takes an ack: what it sets free is done.

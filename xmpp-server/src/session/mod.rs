@@ -26,18 +26,19 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use xmpp_core::Jid;
+use xmpp_core::stream::inline::{self, InlineBind};
 use xmpp_core::stream::{CLOSE, Negotiation, StreamCondition, StreamError};
 use xmpp_core::xml::Framer;
-use xmpp_core::{ErrorKind, Stanza};
+use xmpp_core::{Element, ErrorKind, Stanza, ns};
 
 pub(crate) use client::give_waiting;
 pub(crate) use managed::SPEC as MANAGEMENT;
 pub(crate) use resume::{Resumables, Takeover};
 
 use crate::c2s::{Io, close, linger};
-use crate::route;
 use crate::router::{Outgoing, Personal, Session, What};
 use crate::server::Server;
+use crate::{archive, features, route};
 use client::Client;
 use managed::Managed;
 use outlet::{Outlet, Until, Waiting};
@@ -53,17 +54,44 @@ pub(crate) struct Transport {
 pub(crate) struct Login {
     pub(crate) transport: Transport,
     pub(crate) identity: shared_auth::Identity,
-    /// The request to bind.
-    pub(crate) request: Stanza,
+    /// How the session begins.
+    pub(crate) how: Begin,
     /// The resource that was chosen.
     pub(crate) jid: Jid,
     /// The id that we gave the stream.
     pub(crate) stream: String,
 }
 
+/// How a session begins.
+pub(crate) enum Begin {
+    /// With an iq that is to be answered (RFC 6120 §7).
+    Request(Box<Stanza>),
+    /// Together with the proof (XEP-0386).
+    Inline(Box<InlineBind>, Success),
+}
+
+/// What a success by XEP-0388 says beside who somebody is.
+pub(crate) struct Success {
+    /// What the mechanism adds.
+    pub(crate) additional: Option<String>,
+    /// Why an earlier stream was not resumed.
+    pub(crate) failed: Option<Element>,
+}
+
+impl Success {
+    /// The success for a JID, around these answers.
+    pub(crate) fn print(&self, jid: &str, answers: &str) -> String {
+        let mut all = String::new();
+        if let Some(failed) = &self.failed {
+            failed.print(ns::SASL2, &mut all);
+        }
+        inline::success(self.additional.as_deref(), jid, &(all + answers))
+    }
+}
+
 /// Binds the resource and serves it to its end.
 pub(crate) async fn run(server: Arc<Server>, login: Login) {
-    let Login { mut transport, identity, request, jid, stream } = login;
+    let Login { mut transport, identity, how, jid, stream } = login;
     let (outbox, inbox) = mpsc::channel(server.config.outbox.max(1));
     let (end, ended) = watch::channel(None);
     let end = Arc::new(end);
@@ -79,15 +107,15 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     let mut out = String::new();
     if server.router.bind(session, server.config.resources).is_err() {
         // RFC 6120 §7.6.2.1
-        transport.negotiation.unbound(&request, &ErrorKind::ResourceConstraint.into(), &mut out);
+        if let Begin::Request(request) = &how {
+            transport.negotiation.unbound(request, &ErrorKind::ResourceConstraint.into(), &mut out);
+        }
         let why =
             StreamError::because(StreamCondition::ResourceConstraint, "too many resources of this account");
         let connection = Connection::start(&server, transport, outlet, &jid);
         let (_, mut reader) = connection.finish(outbox, out + &why.print()).await;
         return linger(&mut reader).await;
     }
-    transport.negotiation.bound(&request, &jid, &mut out);
-    let _ = outbox.send(Outgoing::words(out)).await; // there is room for the first
     server.metrics.sessions.inc();
     let tell = |event| server.bus.publish(Fact::new(Correlation::of_stream(&stream), event));
     let (account, bare, resource) =
@@ -105,7 +133,21 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         tell(SessionEvent::PresenceChanged { account, jid, resource, available });
     };
     let (takeover, takeovers) = mpsc::channel(1);
-    let stream_management = Managed::new(account, outlet.unacked(), takeover);
+    let mut stream_management = Managed::new(account, outlet.unacked(), takeover);
+    let first = match how {
+        Begin::Request(request) => {
+            transport.negotiation.bound(&request, &jid, &mut out);
+            Outgoing::words(out)
+        }
+        Begin::Inline(bind, success) => {
+            let begun = begin(&server, &jid, *bind, &success, &mut stream_management).await;
+            transport.negotiation.begun(&begun, &mut out);
+            // Stanzas are counted from here on, if they are.
+            let what = if stream_management.is_on() { What::Enabled } else { What::Words };
+            Outgoing { bytes: out.into(), what }
+        }
+    };
+    let _ = outbox.send(first).await; // there is room for the first
     let mut client = Client::new(&server, jid.clone(), serial, outbox.clone(), stream_management, &shown);
     let mut life = Life { server: &server, jid: jid.clone(), ended, takeovers };
     let (connection, why) = life.live(&mut client, transport, outlet).await;
@@ -133,6 +175,33 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         }
         Left::Detached(outlet) => outlet.give_up(&server, &jid).await,
     }
+}
+
+/// XEP-0386 §3.2: what a session begins with, and the success that says so.
+async fn begin(
+    server: &Server,
+    jid: &Jid,
+    bind: InlineBind,
+    success: &Success,
+    stream_management: &mut Managed,
+) -> String {
+    server.router.mark(jid, |session| {
+        session.wants_carbons = bind.carbons;
+        session.is_inactive = bind.is_inactive;
+    });
+    // The archive has them, and says so below.
+    if let Err(error) = server.offline.forget_archived(jid.bare_str()).await {
+        tracing::error!(%error, "messages that are archived could not be forgotten");
+    }
+    let mut bound = String::from("<bound xmlns='urn:xmpp:bind:0'>");
+    if let Some((resume, max)) = bind.manage {
+        bound.push_str(&stream_management.enable(server, resume, max));
+    }
+    match features::mam::metadata(server, &jid.to_bare(), archive::KIND).await {
+        Ok(metadata) => metadata.print(ns::BIND2, &mut bound),
+        Err(error) => tracing::error!(condition = error.kind.as_str(), "the archive has no metadata"),
+    }
+    success.print(jid.as_str(), &(bound + "</bound>"))
 }
 
 /// What is left of a session that ends.
@@ -199,7 +268,11 @@ impl Life<'_> {
             let (takeover, mut outlet) = takeover;
             self.server.metrics.resumptions.inc();
             self.server.router.mark(&self.jid, |session| session.is_inactive = false);
-            outlet.resume(client.managed.resumed());
+            let resumed = client.managed.resumed();
+            outlet.resume(match &takeover.success {
+                Some(success) => success.print(self.jid.as_str(), &resumed),
+                None => resumed,
+            });
             let mut transport = takeover.transport;
             transport.negotiation.resumed();
             connection = Connection::start(self.server, transport, outlet, &self.jid);

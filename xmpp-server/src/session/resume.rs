@@ -12,13 +12,15 @@ use dashmap::DashMap;
 use shared_model::AccountId;
 use tokio::sync::mpsc;
 
-use super::Transport;
+use super::{Success, Transport};
 
 /// A connection that takes a session.
 pub(crate) struct Takeover {
     pub(crate) transport: Transport,
     /// How many stanzas of ours the client has.
     pub(crate) h: u32,
+    /// The success that the resumption stands in, if it came with the proof.
+    pub(crate) success: Option<Success>,
 }
 
 /// All resumable sessions of this node.
