@@ -408,3 +408,93 @@ async fn the_operator_makes_a_room_once() {
     let mut alice = Client::online(&served, "alice", "a").await;
     assert!(!alice.enter(ROOM, "Alice").await.contains("code='201'"));
 }
+
+#[tokio::test]
+async fn a_moderator_retracts_and_a_tombstone_stays() {
+    let served = serve().await;
+    let room = "mod@conference.example.org";
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    alice.enter(room, "A").await;
+    let keep = "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'>\
+                <field var='muc#roomconfig_persistentroom'><value>1</value></field></x></query>";
+    assert!(alice.ask("set", room, keep).await.contains("result"));
+    bob.enter(room, "B").await;
+    bob.send(&format!("<message type='groupchat' to='{room}' id='m'><body>rude</body></message>")).await;
+    let said = alice.expect(&["<body>rude"]).await;
+    let id = said
+        .split("<stanza-id")
+        .nth(1)
+        .unwrap()
+        .split("id='")
+        .nth(1)
+        .unwrap()
+        .split('\'')
+        .next()
+        .unwrap()
+        .to_owned();
+    let moderate = format!(
+        "<moderate xmlns='urn:xmpp:message-moderate:1' id='{id}'><retract xmlns='urn:xmpp:message-retract:1'/><reason>no</reason></moderate>"
+    );
+    assert!(bob.ask("set", room, &moderate).await.contains("forbidden"));
+    assert!(alice.ask("set", room, &moderate.replace(&id, "none")).await.contains("item-not-found"));
+    alice.send(&format!("<iq type='set' id='mod' to='{room}'>{moderate}</iq>")).await;
+    let told = bob.expect(&["<retract", &id]).await;
+    for part in [&format!("from='{room}'"), "<moderated", "by='mod@conference.example.org/A'", "<reason>no"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let kept = served.store.archive.entry(room, &id).await.unwrap().unwrap();
+    let kept = String::from_utf8(kept.body).unwrap();
+    assert!(kept.contains("<retracted") && !kept.contains("rude") && kept.contains("occupant-id"), "{kept}");
+    let mut carol = Client::online(&served, "carol", "c").await;
+    carol
+        .send(&format!("<presence to='{room}/C'><x xmlns='http://jabber.org/protocol/muc'/></presence>"))
+        .await;
+    let history = carol.expect(&["<message", "urn:xmpp:delay"]).await;
+    assert!(history.contains("<retracted") && !history.contains("rude"), "{history}");
+}
+
+#[tokio::test]
+async fn who_registers_is_a_member_with_a_nick_of_their_own() {
+    let served = serve().await;
+    let room = "reg@conference.example.org";
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let mut carol = Client::online(&served, "carol", "c").await;
+    alice.enter(room, "A").await;
+    let configure = |fields: &str| {
+        format!(
+            "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'>{fields}</x></query>"
+        )
+    };
+    assert!(alice.ask("set", room, &configure("")).await.contains("result"));
+    let query = "<query xmlns='jabber:iq:register'/>";
+    assert!(bob.ask("get", room, query).await.contains("muc#register_roomnick"));
+    let register = |nick: &str| {
+        format!(
+            "<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'>\
+             <value>http://jabber.org/protocol/muc#register</value></field><field var='muc#register_roomnick'><value>{nick}</value></field></x></query>"
+        )
+    };
+    assert!(bob.ask("set", room, &register("A")).await.contains("conflict"), "somebody has it");
+    assert!(bob.ask("set", room, &register("B")).await.contains("type='result'"));
+    let registered = bob.ask("get", room, query).await;
+    assert!(registered.contains("<registered/>") && registered.contains("<username>B<"), "{registered}");
+    let node = "<query xmlns='http://jabber.org/protocol/disco#info' node='x-roomuser-item'/>";
+    assert!(bob.ask("get", room, node).await.contains("name='B'"));
+    assert!(carol.ask("set", room, &register("B")).await.contains("conflict"));
+    carol
+        .send(&format!("<presence to='{room}/B'><x xmlns='http://jabber.org/protocol/muc'/></presence>"))
+        .await;
+    assert!(carol.expect(&["<presence", "type='error'"]).await.contains("conflict"));
+    assert!(bob.enter(room, "B").await.contains("affiliation='member'"));
+    let closed = "<field var='muc#roomconfig_membersonly'><value>1</value></field>";
+    assert!(alice.ask("set", room, &configure(closed)).await.contains("result"));
+    assert!(carol.ask("get", room, query).await.contains("not-allowed"));
+    let remove = "<query xmlns='jabber:iq:register'><remove/></query>";
+    assert!(carol.ask("set", room, remove).await.contains("registration-required"));
+    let unique = carol
+        .ask("get", "conference.example.org", "<unique xmlns='http://jabber.org/protocol/muc#unique'/>")
+        .await;
+    assert!(unique.contains("</unique>"), "{unique}");
+}

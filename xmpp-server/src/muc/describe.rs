@@ -23,6 +23,7 @@ pub(crate) fn service() -> Element {
             ns::OCCUPANT_ID,
             ns::STANZA_ID,
             ns::HATS,
+            ns::MUC_UNIQUE,
         ],
         forms: Vec::new(),
     }
@@ -32,6 +33,9 @@ pub(crate) fn service() -> Element {
 impl Room {
     /// §6.4.
     pub(crate) fn info(&self, from: &Jid, node: Option<&str>) -> Result<Element, StanzaError> {
+        if node == Some(super::register::RESERVED_NICK) {
+            return Ok(self.reserved_nick(from));
+        }
         if node.is_some() {
             return Err(ErrorKind::ItemNotFound.into());
         }
@@ -52,6 +56,8 @@ impl Room {
                 ns::OCCUPANT_ID,
                 ns::STANZA_ID,
                 ns::HATS,
+                ns::REGISTER,
+                ns::MODERATE,
                 "http://jabber.org/protocol/muc#stable_id",
                 "http://jabber.org/protocol/muc#self-ping-optimization",
                 "http://jabber.org/protocol/muc#request",

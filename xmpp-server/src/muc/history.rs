@@ -61,7 +61,7 @@ impl Room {
 }
 
 fn is_shown(message: &Stanza) -> bool {
-    message.mentions("<body")
+    message.mentions("<body") || message.mentions("<retracted")
 }
 
 /// Entries that are messages.

@@ -121,7 +121,8 @@ impl Room {
         {
             return Err(ErrorKind::NotAuthorized.into());
         }
-        if self.by_nick(nick).is_some_and(|other| other.jid.bare_str() != from.bare_str()) {
+        let is_anothers = self.by_nick(nick).is_some_and(|other| other.jid.bare_str() != from.bare_str());
+        if is_anothers || !self.may_have_nick(from, nick) {
             return Err(ErrorKind::Conflict.into());
         }
         if self.occupants.len() >= self.config.max_users && affiliation < Affiliation::Admin {
@@ -152,7 +153,7 @@ impl Room {
         stanza: &Stanza,
         out: &mut Effects,
     ) -> Result<(), StanzaError> {
-        if self.by_nick(nick).is_some() {
+        if self.by_nick(nick).is_some() || !self.may_have_nick(&before.jid, nick) {
             return Err(ErrorKind::Conflict.into());
         }
         if self.config.moderated && before.role == Role::Visitor {

@@ -18,7 +18,9 @@ mod describe;
 mod directory;
 mod history;
 mod join;
+mod moderate;
 mod owner;
+mod register;
 mod room;
 mod speak;
 mod state;
@@ -212,6 +214,10 @@ impl Rooms {
             _ if stanza.is_type("set") => None,
             ("query", ns::DISCO_INFO) => Some(describe::service()),
             ("query", ns::DISCO_ITEMS) => Some(self.listed().await),
+            ("unique", ns::MUC_UNIQUE) => {
+                // XEP-0307 §2: nobody guesses it, and nobody has it.
+                Some(Element::new("unique", ns::MUC_UNIQUE).text_node(server.new_id()))
+            }
             ("ping", ns::PING) => {
                 reply(server, &stanza.result(None));
                 return;

@@ -14,6 +14,7 @@ use xmpp_core::payload::muc::{Item, user};
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
 use super::config::RoomConfig;
+use super::moderate::Retraction;
 
 /// What follows from a command.
 #[derive(Default)]
@@ -28,6 +29,8 @@ pub(crate) struct Effects {
     pub(crate) archive: Vec<Entry>,
     /// Whose error it is if that fails.
     pub(crate) causes: Vec<Stanza>,
+    /// Messages that are retracted, before anything is sent.
+    pub(crate) retractions: Vec<Retraction>,
     /// Questions to the archive, and whether the asker sees real addresses.
     pub(crate) questions: Vec<(Stanza, Question, bool)>,
 }
@@ -69,6 +72,8 @@ pub(crate) struct Room {
     /// In the order of entry.
     pub(crate) occupants: Vec<Occupant>,
     pub(crate) subject: Subject,
+    /// Nicks that are reserved, by bare JID (§7.10).
+    pub(crate) nicks_reserved: BTreeMap<String, String>,
     pub(crate) history: VecDeque<(i64, Stanza)>,
     /// Nobody but the owner enters until it is configured (§10.1.2).
     pub(crate) is_locked: bool,
@@ -93,6 +98,7 @@ impl Room {
             affiliations: BTreeMap::new(),
             occupants: Vec::new(),
             subject: Subject::default(),
+            nicks_reserved: BTreeMap::new(),
             history: VecDeque::new(),
             is_locked: true,
             is_destroyed: false,
@@ -138,6 +144,15 @@ impl Room {
             }
             ("query", ns::MUC_OWNER) => Some(self.configuration_form(from)?),
             ("ping", ns::PING) => None,
+            ("query", ns::REGISTER) if is_set => {
+                self.register(&payload, from, out)?;
+                None
+            }
+            ("query", ns::REGISTER) => Some(self.registration(from)?),
+            ("moderate", ns::MODERATE) if is_set => {
+                self.moderate(&payload, from, now, out)?;
+                None
+            }
             ("query" | "metadata", ns::MAM) if self.config.persistent => {
                 self.may_read(from)?;
                 if payload.name == "query" && !is_set {

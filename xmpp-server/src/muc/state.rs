@@ -15,6 +15,8 @@ pub(crate) struct Kept {
     affiliations: BTreeMap<String, Affiliation>,
     subject: Subject,
     salt: String,
+    #[serde(default)]
+    nicks: BTreeMap<String, String>,
 }
 
 impl Kept {
@@ -24,6 +26,7 @@ impl Kept {
             affiliations: room.affiliations.clone(),
             subject: room.subject.clone(),
             salt: room.salt.clone(),
+            nicks: room.nicks_reserved.clone(),
         }
     }
 
@@ -32,6 +35,7 @@ impl Kept {
         room.affiliations = self.affiliations;
         room.subject = self.subject;
         room.salt = self.salt;
+        room.nicks_reserved = self.nicks;
         room.is_locked = false;
     }
 

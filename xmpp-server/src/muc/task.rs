@@ -8,6 +8,7 @@ use shared_store::{Expected, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use xmpp_core::{ErrorKind, Kind, Stanza, StanzaError};
 
+use super::moderate::buried;
 use super::room::{Effects, Room};
 use super::state;
 use crate::route;
@@ -147,6 +148,15 @@ async fn persist(server: &Server, room: &Room, effects: &Effects) -> Result<(), 
     }
     if room.config.persistent && !effects.archive.is_empty() {
         archive.append(&effects.archive).await?;
+    }
+    for retraction in effects.retractions.iter().filter(|_| room.config.persistent) {
+        let (owner, id) = (room.address.as_str(), &retraction.id);
+        let Some(entry) = archive.entry(owner, id).await? else { continue };
+        let message = std::str::from_utf8(&entry.body).ok().and_then(Stanza::parse);
+        if let Some(message) = message {
+            let tombstone = buried(message, &retraction.tombstone);
+            archive.replace(owner, id, &tombstone.to_bytes()).await?;
+        }
     }
     Ok(())
 }

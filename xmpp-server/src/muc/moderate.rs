@@ -1,0 +1,77 @@
+//! Moderated retraction — XEP-0425 0.3.0, sections 3 (request, broadcast), 4 (tombstones).
+//!
+//! In    `<moderate/>` with the stanza-id of a message, of a moderator.
+//! Out   `<retract/>` to all; the message in history and archive becomes a tombstone, before anybody is told.
+//! Errors `forbidden` to others, `item-not-found` for an id that the room does not know.
+
+use shared_model::Role;
+use xmpp_core::payload::delay::date_time;
+use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
+
+use super::room::{Effects, Room};
+
+/// A message that is retracted, and what is told of it.
+pub(crate) struct Retraction {
+    /// Its stanza-id.
+    pub(crate) id: String,
+    /// What stands in its place.
+    pub(crate) tombstone: Element,
+}
+
+impl Room {
+    /// A moderator's request.
+    pub(crate) fn moderate(
+        &mut self,
+        moderate: &Element,
+        from: &Jid,
+        now: i64,
+        out: &mut Effects,
+    ) -> Result<(), StanzaError> {
+        let id = moderate.attribute("id").ok_or(ErrorKind::BadRequest)?.to_owned();
+        moderate.find("retract", ns::RETRACT).ok_or(ErrorKind::FeatureNotImplemented)?;
+        let moderator = self.occupant(from).filter(|me| me.role == Role::Moderator).cloned();
+        let Some(moderator) = moderator else {
+            let why = "only moderators moderate the messages of others";
+            return Err(StanzaError::because(ErrorKind::Forbidden, why));
+        };
+        let Some(at) = self.history.iter().position(|(_, message)| has_id(message, &id)) else {
+            return Err(ErrorKind::ItemNotFound.into());
+        };
+        let by = self.occupant_jid(&moderator.nick);
+        let moderated = Element::new("moderated", ns::MODERATE).with("by", &by).child(self.occupant_id(from));
+        let filled = |element: Element| {
+            let element = element.child(moderated.clone());
+            match moderate.text_of("reason") {
+                Some(reason) => element.text_child("reason", reason),
+                None => element,
+            }
+        };
+        let tombstone = filled(Element::new("retracted", ns::RETRACT).with("stamp", date_time(now)));
+        let (time, message) = self.history[at].clone();
+        self.history[at] = (time, buried(message, &tombstone));
+        let retract = filled(Element::new("retract", ns::RETRACT).with("id", &id));
+        let own = crate::archive::new_id(now);
+        let stanza_id = Element::new("stanza-id", ns::STANZA_ID).with("id", &own).with("by", &self.jid);
+        let told =
+            Stanza::new(Kind::Message, Some("groupchat")).with_id(Some(&own)).with(&retract).with(&stanza_id);
+        let told = told.addressed(Some(&self.jid), None);
+        out.retractions.push(Retraction { id, tombstone });
+        self.remember(&told, &own, &self.jid.clone(), now, out);
+        self.broadcast(&told, out);
+        Ok(())
+    }
+}
+
+/// A message without what it said (§4): its ids and its author's occupant id stay.
+pub(crate) fn buried(message: Stanza, tombstone: &Element) -> Stanza {
+    let stays = |child: &Element| child.is("stanza-id", ns::STANZA_ID) || child.ns == ns::OCCUPANT_ID;
+    message.retain(stays).with(tombstone)
+}
+
+fn has_id(message: &Stanza, id: &str) -> bool {
+    message.mentions(id)
+        && message
+            .children()
+            .iter()
+            .any(|c| c.is("stanza-id", ns::STANZA_ID) && c.attribute("id") == Some(id))
+}
