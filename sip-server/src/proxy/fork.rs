@@ -30,38 +30,38 @@ use crate::trunks::caller_id::{Shown, asserted_by};
 
 /// One request under way.
 pub(crate) struct Forwarding<'a> {
-    server: &'a Server,
-    request: Message,
-    flow: sip_endpoint::Flow,
-    handle: ServerHandle,
-    route: Route,
-    context: ResponseContext,
+    pub(super) server: &'a Server,
+    pub(super) request: Message,
+    pub(super) flow: sip_endpoint::Flow,
+    pub(super) handle: ServerHandle,
+    pub(super) route: Route,
+    pub(super) context: ResponseContext,
     /// The call, until it is answered, if this begins one.
-    call: Option<Begun>,
+    pub(super) call: Option<Begun>,
     /// Each branch that was started, and how it is cancelled.
-    started: Vec<(Branch, Cancel)>,
+    pub(super) started: Vec<(Branch, Cancel)>,
     /// Targets that were tried: a redirect leads to none of them again, a late device is not rung twice.
-    tried: HashSet<String>,
+    pub(super) tried: HashSet<String>,
     /// Where the request was redirected from, for those that it is redirected to.
-    history: Vec<String>,
+    pub(super) history: Vec<String>,
     /// Devices that are being woken.
-    bucket: Bucket,
-    queue: mpsc::Sender<(usize, Answer)>,
-    loop_key: String,
+    pub(super) bucket: Bucket,
+    pub(super) queue: mpsc::Sender<(usize, Answer)>,
+    pub(super) loop_key: String,
     /// Branches that may be open at once (RFC 5393 §5).
-    breadth: usize,
+    pub(super) breadth: usize,
     /// Branches that answer a trunk's challenge.
-    proving: Vec<usize>,
+    pub(super) proving: Vec<usize>,
     /// Branches to trunks that have not said a word, and until when they may be silent.
-    silent: Vec<(Instant, usize)>,
+    pub(super) silent: Vec<(Instant, usize)>,
     /// The caller gave up.
-    is_cancelled: bool,
+    pub(super) is_cancelled: bool,
     /// Nobody answered in time.
-    is_timed_out: bool,
-    has_rung: bool,
+    pub(super) is_timed_out: bool,
+    pub(super) has_rung: bool,
     /// The caller hears something.
-    has_sounded: bool,
-    began: Instant,
+    pub(super) has_sounded: bool,
+    pub(super) began: Instant,
 }
 
 /// Forwards until there is an answer. Ends when every branch has ended, or its time is up.
@@ -211,7 +211,7 @@ impl Forwarding<'_> {
     }
 
     /// Why a branch is cancelled (RFC 3326 §2): phones show no missed call for one that was answered elsewhere.
-    fn cancel_reason(&self) -> String {
+    pub(super) fn cancel_reason(&self) -> String {
         if self.is_cancelled {
             return self.handle.cancel_reason().to_owned();
         }
@@ -224,14 +224,14 @@ impl Forwarding<'_> {
         "SIP;cause=408;text=\"No answer\"".to_owned()
     }
 
-    async fn start(&mut self, group: Vec<Branch>) {
+    pub(super) async fn start(&mut self, group: Vec<Branch>) {
         let breadth = share_breadth(self.breadth, group.len());
         for branch in group {
             self.start_one(branch, breadth).await;
         }
     }
 
-    async fn start_one(&mut self, mut branch: Branch, breadth: usize) {
+    pub(super) async fn start_one(&mut self, mut branch: Branch, breadth: usize) {
         if branch.to == Destination::Foreign {
             let bytes = self.request.to_bytes().len() + OUR_HEADERS;
             branch.flow = self.server.endpoint().sized(branch.flow, bytes);
@@ -358,253 +358,6 @@ impl Forwarding<'_> {
             }
         }
     }
-
-    /// What a trunk's answer says of the trunk. `None` if it asked who we are, and was told in a request of its own; a
-    /// caller cannot answer for us, so that for them a challenge is a trunk that does not work.
-    async fn heard_by_trunk(&mut self, id: usize, answer: Answer) -> Option<Answer> {
-        let Some((branch, _)) = self.started.get(id) else { return Some(answer) };
-        let Some(trunk) = branch.trunk.clone() else { return Some(answer) };
-        let Answer::Response(response) = &answer else {
-            trunk.note_failed();
-            return Some(answer);
-        };
-        match response.status() {
-            401 | 407 => {
-                let branch = branch.clone();
-                let was_answer = self.proving.contains(&id);
-                let is_answerable = self.proving.len() < MOST_CHALLENGES
-                    && trunk.credentials.as_ref().is_some_and(|own| own.challenged(response, was_answer));
-                if is_answerable && !self.context.is_closing() {
-                    self.proving.push(self.started.len());
-                    self.start_one(branch, 1).await;
-                    return None;
-                }
-                tracing::warn!(trunk = trunk.name(), "the trunk does not take our credentials");
-                let failed = Message::response(&self.request, 503, "Trunk Not Available");
-                return Some(Answer::Response(Box::new(failed)));
-            }
-            408 | 503 => trunk.note_failed(),
-            _ => trunk.note_answered(),
-        }
-        Some(answer)
-    }
-
-    /// Trunks that said nothing in time are cancelled, and others tried in their place.
-    async fn pass_silent_over(&mut self, actions: &mut Vec<Action>) {
-        let now = Instant::now();
-        let (over, left) = std::mem::take(&mut self.silent).into_iter().partition(|(until, _)| *until <= now);
-        self.silent = left;
-        let over: Vec<(Instant, usize)> = over;
-        for (_, id) in over {
-            if let Some(trunk) = self.started.get(id).and_then(|(branch, _)| branch.trunk.clone()) {
-                trunk.note_failed();
-            }
-            if self.try_another_way(id, &Answer::Failed(Failure::Timeout)).await {
-                if let Some((_, cancel)) = self.started.get(id) {
-                    cancel.send(&self.cancel_reason()).await;
-                }
-                self.context.redirected(id, actions);
-            }
-        }
-    }
-
-    /// A way that fails is followed by the next: to another address of a server (RFC 3263 §4.3), by another flow of a
-    /// device (RFC 5626 §7).
-    async fn try_another_way(&mut self, id: usize, answer: &Answer) -> bool {
-        let (is_server_failure, is_flow_failure) = match answer {
-            Answer::Response(response) => (response.status() == 503, matches!(response.status(), 408 | 430)),
-            Answer::Failed(_) => (true, true),
-        };
-        let is_trunk_failure = match answer {
-            Answer::Response(response) => matches!(response.status(), 408 | 500 | 502..=504),
-            Answer::Failed(_) => true,
-        };
-        if self.context.is_closing() || !(is_server_failure || is_flow_failure || is_trunk_failure) {
-            return false;
-        }
-        let Some((branch, _)) = self.started.get_mut(id) else { return false };
-        if branch.to == Destination::Foreign && is_server_failure {
-            self.server.endpoint().failed(&branch.flow);
-        }
-        let mut others = std::mem::take(&mut branch.others);
-        let branch = branch.clone();
-        while let Some(way) = others.pop() {
-            let next = match way {
-                Way::Server(target) if is_server_failure => {
-                    self.server.endpoint().flow_to(&target).map(|flow| Branch { flow, ..branch.clone() })
-                }
-                Way::Device(device) if is_flow_failure => Some(*device),
-                Way::Trunk(trunk, target) if is_trunk_failure => {
-                    if let Some(failed) = &branch.trunk {
-                        failed.metrics.failures.inc();
-                    }
-                    let dialled = self.route.outside.as_ref().map(|outside| &outside.dialled);
-                    dialled.and_then(|dialled| destination::to_trunk(self.server, &trunk, &target, dialled))
-                }
-                Way::Server(_) | Way::Device(_) | Way::Trunk(..) => None,
-            };
-            if let Some(next) = next {
-                self.start_one(Branch { others, ..next }, 1).await;
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Follows a redirect (§16.7, item 4), if policy wants it and it leads to somewhere new.
-    async fn follow(&mut self, response: &Message) -> bool {
-        let may_follow = self.server.config.redirect.is_follow()
-            && !self.context.is_closing()
-            && !self.request.is_in_dialog()
-            && self.history.len() < redirect::MOST;
-        if !may_follow {
-            return false;
-        }
-        let targets = redirect::targets(response, |uri| self.tried.contains(uri));
-        let mut branches = Vec::new();
-        for uri in targets {
-            branches.extend(self.redirected(&uri).await);
-            self.tried.insert(uri);
-        }
-        if branches.is_empty() {
-            return false;
-        }
-        self.history.push(redirect::history(self.request.uri(), response.status()));
-        self.start(branches).await;
-        true
-    }
-
-    /// Where the target of a redirect leads: devices of somebody of ours, or where the caller may go.
-    async fn redirected(&self, target: &str) -> Vec<Branch> {
-        let Some(uri) = Uri::parse(target) else { return Vec::new() };
-        match destination::find(self.server, &uri, self.route.is_trusted).await {
-            // Whoever is called may not send the caller where they would pay.
-            Ok(found) if found.outside.is_some() => Vec::new(),
-            Ok(found) => {
-                let mut branches: Vec<_> = found.groups.into_iter().flatten().take(MOST_BRANCHES).collect();
-                for branch in branches.iter_mut().filter(|branch| branch.uri.is_none()) {
-                    branch.uri = Some(target.to_owned());
-                }
-                branches
-            }
-            Err(nowhere) => {
-                tracing::debug!(?nowhere, "a redirect leads nowhere");
-                Vec::new()
-            }
-        }
-    }
-
-    /// What the features make of a response on its way to the caller.
-    fn dress(&self, id: usize, response: &mut Message) {
-        let Some((branch, _)) = self.started.get(id) else { return };
-        let reply = Reply {
-            request: &self.request,
-            callee: branch.callee.as_deref(),
-            to_trusted: self.flow.transport == sip_endpoint::Transport::InProcess,
-            from: branch.to,
-            session: self.server.config.session(),
-        };
-        features::apply_to_response(response, &reply);
-        if let Some(trunk) = branch.trunk.as_ref().filter(|_| self.route.outside.is_some()) {
-            trunk.restore_caller(&self.request, response);
-        }
-    }
-
-    /// Whatever the other side says to a BYE, or if it says nothing: the call is over (§15.1.1), and its row is written
-    /// before whoever hung up hears so.
-    async fn note_end(&self, answer: &Answer) {
-        let is_last = match answer {
-            Answer::Response(response) => response.status() >= 200,
-            Answer::Failed(_) => true,
-        };
-        if is_last && self.request.method() == "BYE" {
-            self.server.calls.ended(self.request.call_id()).await;
-        }
-    }
-
-    /// A call that begins or ends is remembered, for peers that drop our Record-Route.
-    fn note_dialog(&mut self, id: usize, response: &Message) {
-        if !(200..300).contains(&response.status()) {
-            return;
-        }
-        match self.request.method() {
-            "INVITE" if !self.request.is_in_dialog() => {
-                if let Some((branch, _)) = self.started.get(id) {
-                    // A connection that carries a call lasts, whoever its peer is.
-                    self.server.endpoint().mark_trusted(&self.flow);
-                    self.server.dialogs.begin(response, self.flow, branch.flow, Instant::now());
-                    if let Some(call) = self.call.take() {
-                        self.server.calls.answered(
-                            call,
-                            response,
-                            branch.trunk.as_ref().map(|trunk| trunk.name()),
-                        );
-                    }
-                }
-            }
-            "INVITE" | "UPDATE" => self.server.calls.refreshed(self.request.call_id()),
-            "BYE" => self.server.dialogs.end(self.request.call_id()),
-            _ => {}
-        }
-    }
-
-    fn respond(&mut self, response: Message) {
-        let status = response.status();
-        if self.request.method() == "INVITE" && !self.request.is_in_dialog() {
-            let call_id = self.request.call_id().to_owned();
-            if matches!(status, 180 | 183) && !self.has_sounded {
-                self.has_sounded = true;
-                self.server.metrics.rings.observe(self.began.elapsed().as_secs_f64());
-            }
-            if status == 180 && !std::mem::replace(&mut self.has_rung, true) {
-                self.server.facts.call(&call_id, CallEvent::Ringing { call_id: call_id.clone() });
-            }
-            if (200..300).contains(&status) {
-                self.server.metrics.answers.observe(self.began.elapsed().as_secs_f64());
-                self.server.facts.call(&call_id, CallEvent::Answered { call_id: call_id.clone() });
-            }
-        }
-        // RFC 4320 §4.1: nothing provisional but 100 for other requests than INVITE.
-        if status >= 200 || self.request.method() == "INVITE" {
-            if status >= 200 {
-                self.server.metrics.response(self.request.method(), status);
-            }
-            self.handle.respond(response);
-        }
-    }
-
-    /// The last word, if there was none.
-    async fn conclude(&mut self) {
-        let otherwise = match (self.is_cancelled, self.started.is_empty()) {
-            (true, _) => 487,
-            // RFC 8599 §5.6.2: nobody woke.
-            (false, true) => 480,
-            (false, false) => 408,
-        };
-        let otherwise = Message::response(&self.request, otherwise, "");
-        let Some(mut best) = self.context.conclude(otherwise) else { return };
-        if self.is_timed_out && !self.is_cancelled && best.status() == 487 {
-            // The branches ended because we cancelled them, which is not what the caller asks about.
-            best = Message::response(&self.request, 408, "");
-        }
-        let is_late_timeout = best.status() == 408 && self.request.method() != "INVITE";
-        let call_id = self.request.call_id().to_owned();
-        if self.request.method() == "INVITE" && !self.request.is_in_dialog() {
-            let outcome = match best.status() {
-                _ if self.is_cancelled => CallOutcome::Cancelled,
-                408 => CallOutcome::NoAnswer,
-                status => CallOutcome::Refused(status),
-            };
-            self.server.facts.call(&call_id, CallEvent::Ended { call_id: call_id.clone(), outcome });
-        }
-        if let Some(call) = self.call.take() {
-            self.server.calls.unanswered(call, best.status(), self.is_cancelled).await;
-        }
-        // RFC 4320 §4.2: the caller's own Timer F has fired; a 408 would only come too late.
-        if !is_late_timeout {
-            self.respond(best);
-        }
-    }
 }
 
 async fn over(until: Option<Instant>) {
@@ -636,7 +389,3 @@ fn remove_our_credentials(request: &mut Message, realm: &str) {
 const ANSWERS: usize = 64;
 /// Bytes of what is put on a request on its way: Via, two Record-Routes, an identity.
 const OUR_HEADERS: usize = 400;
-/// Challenges of trunks that one request answers.
-const MOST_CHALLENGES: usize = 4;
-/// Branches that one redirect may start.
-const MOST_BRANCHES: usize = 10;

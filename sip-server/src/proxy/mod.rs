@@ -1,9 +1,11 @@
 //! Forwarding — RFC 3261 §16.6 to §16.10: one task for each request under way owns its response context.
 
+mod answers;
 mod fork;
 mod patience;
 mod record_route;
 mod redirect;
+mod ways;
 
 pub(crate) use fork::forward;
 pub(crate) use record_route::record_route;

@@ -1,0 +1,127 @@
+//! What the caller is told, and what is noted of it — RFC 3261 §16.7 (items 8 and 9), RFC 4320.
+//!
+//! In    answers of branches, and the end of all of them. Out responses, dressed by the features; facts and records of the call.
+//! Errors when nobody answers: the best refusal; 408 if there is none; 487 if the caller gave up; 480 if nobody woke.
+
+use std::time::Instant;
+
+use shared_model::{CallEvent, CallOutcome};
+use sip_core::Message;
+use sip_endpoint::Answer;
+
+use super::fork::Forwarding;
+use crate::features::{self, Reply};
+
+impl Forwarding<'_> {
+    /// What the features make of a response on its way to the caller.
+    pub(super) fn dress(&self, id: usize, response: &mut Message) {
+        let Some((branch, _)) = self.started.get(id) else { return };
+        let reply = Reply {
+            request: &self.request,
+            callee: branch.callee.as_deref(),
+            to_trusted: self.flow.transport == sip_endpoint::Transport::InProcess,
+            from: branch.to,
+            session: self.server.config.session(),
+        };
+        features::apply_to_response(response, &reply);
+        if let Some(trunk) = branch.trunk.as_ref().filter(|_| self.route.outside.is_some()) {
+            trunk.restore_caller(&self.request, response);
+        }
+    }
+
+    /// Whatever the other side says to a BYE, or if it says nothing: the call is over (§15.1.1), and its row is written
+    /// before whoever hung up hears so.
+    pub(super) async fn note_end(&self, answer: &Answer) {
+        let is_last = match answer {
+            Answer::Response(response) => response.status() >= 200,
+            Answer::Failed(_) => true,
+        };
+        if is_last && self.request.method() == "BYE" {
+            self.server.calls.ended(self.request.call_id()).await;
+        }
+    }
+
+    /// A call that begins or ends is remembered, for peers that drop our Record-Route.
+    pub(super) fn note_dialog(&mut self, id: usize, response: &Message) {
+        if !(200..300).contains(&response.status()) {
+            return;
+        }
+        match self.request.method() {
+            "INVITE" if !self.request.is_in_dialog() => {
+                if let Some((branch, _)) = self.started.get(id) {
+                    // A connection that carries a call lasts, whoever its peer is.
+                    self.server.endpoint().mark_trusted(&self.flow);
+                    self.server.dialogs.begin(response, self.flow, branch.flow, Instant::now());
+                    if let Some(call) = self.call.take() {
+                        self.server.calls.answered(
+                            call,
+                            response,
+                            branch.trunk.as_ref().map(|trunk| trunk.name()),
+                        );
+                    }
+                }
+            }
+            "INVITE" | "UPDATE" => self.server.calls.refreshed(self.request.call_id()),
+            "BYE" => self.server.dialogs.end(self.request.call_id()),
+            _ => {}
+        }
+    }
+
+    pub(super) fn respond(&mut self, response: Message) {
+        let status = response.status();
+        if self.request.method() == "INVITE" && !self.request.is_in_dialog() {
+            let call_id = self.request.call_id().to_owned();
+            if matches!(status, 180 | 183) && !self.has_sounded {
+                self.has_sounded = true;
+                self.server.metrics.rings.observe(self.began.elapsed().as_secs_f64());
+            }
+            if status == 180 && !std::mem::replace(&mut self.has_rung, true) {
+                self.server.facts.call(&call_id, CallEvent::Ringing { call_id: call_id.clone() });
+            }
+            if (200..300).contains(&status) {
+                self.server.metrics.answers.observe(self.began.elapsed().as_secs_f64());
+                self.server.facts.call(&call_id, CallEvent::Answered { call_id: call_id.clone() });
+            }
+        }
+        // RFC 4320 §4.1: nothing provisional but 100 for other requests than INVITE.
+        if status >= 200 || self.request.method() == "INVITE" {
+            if status >= 200 {
+                self.server.metrics.response(self.request.method(), status);
+            }
+            self.handle.respond(response);
+        }
+    }
+
+    /// The last word, if there was none.
+    pub(super) async fn conclude(&mut self) {
+        let otherwise = match (self.is_cancelled, self.started.is_empty()) {
+            (true, _) => 487,
+            // RFC 8599 §5.6.2: nobody woke.
+            (false, true) => 480,
+            (false, false) => 408,
+        };
+        let otherwise = Message::response(&self.request, otherwise, "");
+        let Some(mut best) = self.context.conclude(otherwise) else { return };
+        if self.is_timed_out && !self.is_cancelled && best.status() == 487 {
+            // The branches ended because we cancelled them, which is not what the caller asks about.
+            best = Message::response(&self.request, 408, "");
+        }
+        let is_late_timeout = best.status() == 408 && self.request.method() != "INVITE";
+        let call_id = self.request.call_id().to_owned();
+        if self.request.method() == "INVITE" && !self.request.is_in_dialog() {
+            let outcome = match best.status() {
+                _ if self.is_cancelled => CallOutcome::Cancelled,
+                408 => CallOutcome::NoAnswer,
+                status => CallOutcome::Refused(status),
+            };
+            self.server.facts.call(&call_id, CallEvent::Ended { call_id: call_id.clone(), outcome });
+        }
+        if let Some(call) = self.call.take() {
+            self.server.calls.unanswered(call, best.status(), self.is_cancelled).await;
+        }
+        // RFC 4320 §4.2: the caller's own Timer F has fired; a 408 would only come too late.
+        if !is_late_timeout {
+            self.respond(best);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What is tried when a branch comes to nothing — RFC 3263 §4.3 (another server), RFC 5626 §7 (another flow), RFC 3261 §16.7,
+//! item 4 (where a redirect leads), another trunk or the proof that it asks for.
+//!
+//! In    a branch and its answer, or its silence. Out a new branch in its place, if there is one.
+//! State what was tried, in the [`Forwarding`]; nothing is tried twice.
+
+use std::time::Instant;
+
+use sip_core::proxy::Action;
+use sip_core::transaction::Failure;
+use sip_core::{Message, Uri};
+use sip_endpoint::Answer;
+
+use super::fork::Forwarding;
+use super::redirect;
+use crate::destination;
+use crate::features::Destination;
+use crate::location::{Branch, Way};
+
+impl Forwarding<'_> {
+    /// What a trunk's answer says of the trunk. `None` if it asked who we are, and was told in a request of its own; a
+    /// caller cannot answer for us, so that for them a challenge is a trunk that does not work.
+    pub(super) async fn heard_by_trunk(&mut self, id: usize, answer: Answer) -> Option<Answer> {
+        let Some((branch, _)) = self.started.get(id) else { return Some(answer) };
+        let Some(trunk) = branch.trunk.clone() else { return Some(answer) };
+        let Answer::Response(response) = &answer else {
+            trunk.note_failed();
+            return Some(answer);
+        };
+        match response.status() {
+            401 | 407 => {
+                let branch = branch.clone();
+                let was_answer = self.proving.contains(&id);
+                let is_answerable = self.proving.len() < MOST_CHALLENGES
+                    && trunk.credentials.as_ref().is_some_and(|own| own.challenged(response, was_answer));
+                if is_answerable && !self.context.is_closing() {
+                    self.proving.push(self.started.len());
+                    self.start_one(branch, 1).await;
+                    return None;
+                }
+                tracing::warn!(trunk = trunk.name(), "the trunk does not take our credentials");
+                let failed = Message::response(&self.request, 503, "Trunk Not Available");
+                return Some(Answer::Response(Box::new(failed)));
+            }
+            408 | 503 => trunk.note_failed(),
+            _ => trunk.note_answered(),
+        }
+        Some(answer)
+    }
+
+    /// Trunks that said nothing in time are cancelled, and others tried in their place.
+    pub(super) async fn pass_silent_over(&mut self, actions: &mut Vec<Action>) {
+        let now = Instant::now();
+        let (over, left) = std::mem::take(&mut self.silent).into_iter().partition(|(until, _)| *until <= now);
+        self.silent = left;
+        let over: Vec<(Instant, usize)> = over;
+        for (_, id) in over {
+            if let Some(trunk) = self.started.get(id).and_then(|(branch, _)| branch.trunk.clone()) {
+                trunk.note_failed();
+            }
+            if self.try_another_way(id, &Answer::Failed(Failure::Timeout)).await {
+                if let Some((_, cancel)) = self.started.get(id) {
+                    cancel.send(&self.cancel_reason()).await;
+                }
+                self.context.redirected(id, actions);
+            }
+        }
+    }
+
+    /// A way that fails is followed by the next: to another address of a server (RFC 3263 §4.3), by another flow of a
+    /// device (RFC 5626 §7).
+    pub(super) async fn try_another_way(&mut self, id: usize, answer: &Answer) -> bool {
+        let (is_server_failure, is_flow_failure) = match answer {
+            Answer::Response(response) => (response.status() == 503, matches!(response.status(), 408 | 430)),
+            Answer::Failed(_) => (true, true),
+        };
+        let is_trunk_failure = match answer {
+            Answer::Response(response) => matches!(response.status(), 408 | 500 | 502..=504),
+            Answer::Failed(_) => true,
+        };
+        if self.context.is_closing() || !(is_server_failure || is_flow_failure || is_trunk_failure) {
+            return false;
+        }
+        let Some((branch, _)) = self.started.get_mut(id) else { return false };
+        if branch.to == Destination::Foreign && is_server_failure {
+            self.server.endpoint().failed(&branch.flow);
+        }
+        let mut others = std::mem::take(&mut branch.others);
+        let branch = branch.clone();
+        while let Some(way) = others.pop() {
+            let next = match way {
+                Way::Server(target) if is_server_failure => {
+                    self.server.endpoint().flow_to(&target).map(|flow| Branch { flow, ..branch.clone() })
+                }
+                Way::Device(device) if is_flow_failure => Some(*device),
+                Way::Trunk(trunk, target) if is_trunk_failure => {
+                    if let Some(failed) = &branch.trunk {
+                        failed.metrics.failures.inc();
+                    }
+                    let dialled = self.route.outside.as_ref().map(|outside| &outside.dialled);
+                    dialled.and_then(|dialled| destination::to_trunk(self.server, &trunk, &target, dialled))
+                }
+                Way::Server(_) | Way::Device(_) | Way::Trunk(..) => None,
+            };
+            if let Some(next) = next {
+                self.start_one(Branch { others, ..next }, 1).await;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Follows a redirect (§16.7, item 4), if policy wants it and it leads to somewhere new.
+    pub(super) async fn follow(&mut self, response: &Message) -> bool {
+        let may_follow = self.server.config.redirect.is_follow()
+            && !self.context.is_closing()
+            && !self.request.is_in_dialog()
+            && self.history.len() < redirect::MOST;
+        if !may_follow {
+            return false;
+        }
+        let targets = redirect::targets(response, |uri| self.tried.contains(uri));
+        let mut branches = Vec::new();
+        for uri in targets {
+            branches.extend(self.redirected(&uri).await);
+            self.tried.insert(uri);
+        }
+        if branches.is_empty() {
+            return false;
+        }
+        self.history.push(redirect::history(self.request.uri(), response.status()));
+        self.start(branches).await;
+        true
+    }
+
+    /// Where the target of a redirect leads: devices of somebody of ours, or where the caller may go.
+    async fn redirected(&self, target: &str) -> Vec<Branch> {
+        let Some(uri) = Uri::parse(target) else { return Vec::new() };
+        match destination::find(self.server, &uri, self.route.is_trusted).await {
+            // Whoever is called may not send the caller where they would pay.
+            Ok(found) if found.outside.is_some() => Vec::new(),
+            Ok(found) => {
+                let mut branches: Vec<_> = found.groups.into_iter().flatten().take(MOST_BRANCHES).collect();
+                for branch in branches.iter_mut().filter(|branch| branch.uri.is_none()) {
+                    branch.uri = Some(target.to_owned());
+                }
+                branches
+            }
+            Err(nowhere) => {
+                tracing::debug!(?nowhere, "a redirect leads nowhere");
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// Challenges of trunks that one request answers.
+const MOST_CHALLENGES: usize = 4;
+/// Branches that one redirect may start.
+const MOST_BRANCHES: usize = 10;
