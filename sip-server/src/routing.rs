@@ -237,7 +237,7 @@ async fn find(
             refuse_guessers(server, request, flow)?;
         }
         destination::find(server, uri, is_trusted).await.map_err(|nowhere| {
-            if !is_trusted && matches!(nowhere, Nowhere::Nobody) {
+            if !is_trusted && matches!(nowhere, Nowhere::Nobody | Nowhere::NoRelaying) {
                 server.auth.authenticator.suspect(flow.remote.ip());
             }
             nowhere.answer(request)

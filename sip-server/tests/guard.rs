@@ -58,17 +58,18 @@ async fn scanners_and_guessers_are_throttled_and_challenges_count_nowhere() {
         alice.expect("407").await;
     }
     assert_eq!(alice.register("60").await.status(), 200, "thirty challenges are no failures");
-    let guess = |name: &str| {
-        let uri = format!("sip:{name}@{DOMAIN}");
-        let mut request = alice.request("OPTIONS", &uri, &uri);
+    let guess = |uri: &str| {
+        let mut request = alice.request("OPTIONS", uri, uri);
         request.set(Name::From, "<sip:guesser@elsewhere.example>;tag=1");
         request
     };
-    for n in 0..10 {
-        alice.send(&guess(&format!("user{n}"))).await;
+    for n in 0..5 {
+        alice.send(&guess(&format!("sip:user{n}@{DOMAIN}"))).await;
         alice.expect("404").await;
+        alice.send(&guess(&format!("sip:{n}@192.0.2.1"))).await;
+        alice.expect("403").await;
     }
-    alice.send(&guess("bob")).await;
+    alice.send(&guess(&format!("sip:bob@{DOMAIN}"))).await;
     let refused = alice.expect("403").await;
     assert_eq!(refused.reason(), "Too Many Failed Attempts");
     assert!(refused.value(Name::RetryAfter).is_some());

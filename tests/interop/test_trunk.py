@@ -125,7 +125,7 @@ def test_a_dead_trunk_is_passed_over(tmp_path, carrier):
 
 def test_a_direct_number_leads_into_a_room(tmp_path, carrier):
     direct = "{ '%s' = 'lounge@%s' }" % (DID, ROOMS)
-    service = serve(tmp_path, carrier.as_trunk(register=True), CUSAX_SIP__NUMBERS__DIRECT=direct)
+    service = serve(tmp_path, carrier.as_trunk(register=True), CUSAX_SIP__NUMBERS__DIRECT=direct, CUSAX_CONFERENCE__STRANGERS="true")
     telephone = None
     try:
         service.run("room", "add", f"lounge@{ROOMS}")

@@ -3,7 +3,7 @@
 //! In    requests outside dialogs, and where they come from. What belongs to a call that is up always passes.
 //! Out   503 with Retry-After beyond a rate or when we are late, 403 for scanners.
 //! State a bucket a network, bounded; the lateness of late.
-//! Scanners, and strangers who ask for names that nobody has, count in the throttle that failed proofs share. A challenge
+//! Scanners, and strangers who ask for names that nobody has or for ways through us, count in the throttle that failed proofs share. A challenge
 //! that somebody gets is no failure and counts nowhere.
 
 mod config;
