@@ -62,6 +62,14 @@ fn claims_ours(server: &Server, from: Option<&Uri<'_>>) -> bool {
     from.is_some_and(|from| server.is_our_host(from) || server.hosted(from.host).is_some())
 }
 
+/// The address that a caller prefers to be known by (RFC 3325 §9.2), as it stands in P-Asserted-Identity, if it is one of
+/// its own.
+pub(crate) async fn preferred(server: &Server, request: &Message, caller: &Identity) -> Option<String> {
+    let wish = NameAddr::parse(request.elements(Name::PPreferredIdentity).next()?)?;
+    let uri = Uri::parse(wish.uri).filter(|uri| !sip_core::privacy::is_nobody(uri))?;
+    is_own(server, &uri, caller).await.then(|| format!("<{}>", wish.uri))
+}
+
 /// Whether a From is the account's own: its AOR, one of its numbers, or nobody's.
 async fn is_own(server: &Server, from: &Uri<'_>, identity: &Identity) -> bool {
     if sip_core::privacy::is_nobody(from) {

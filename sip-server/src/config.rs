@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
+use shared_auth::Network;
 use shared_runtime::config::Key;
 use sip_endpoint::{Limits, Transport};
 
@@ -49,6 +50,10 @@ pub struct Config {
     pub first_challenge_only: Vec<String>,
     /// The Service-Route (RFC 3608) that clients get with their registration, such as `sip:edge.example.org;lr`. Default none.
     pub service_route: Option<String>,
+    /// Networks of peers whose P-Asserted-Identity is believed, and who are told ours (RFC 3325). Default none.
+    pub trusted_networks: Vec<Network>,
+    /// The same, by a domain that the peer's TLS certificate proves. Default none.
+    pub trusted_domains: Vec<String>,
     /// What becomes of MESSAGE, PUBLISH and SUBSCRIBE to presence. Default `refuse`.
     pub chat: Chat,
     /// How sleeping devices are woken.
@@ -183,6 +188,12 @@ pub const KEYS: &[Key] = &[
         "the Service-Route (RFC 3608) that clients get with their registration, such as \"sip:edge.example.org;lr\"",
     ),
     Key::new(
+        "sip.trusted_networks",
+        "[]",
+        "networks of peers whose P-Asserted-Identity is believed, and who are told ours (RFC 3325)",
+    ),
+    Key::new("sip.trusted_domains", "[]", "the same, by a domain that the peer's TLS certificate proves"),
+    Key::new(
         "sip.chat",
         "\"refuse\"",
         "what becomes of MESSAGE, PUBLISH and SUBSCRIBE to presence: refuse (the answer names the JID), pass",
@@ -273,6 +284,8 @@ impl Default for Config {
             challenges: Vec::new(),
             first_challenge_only: ["baresip v0", "baresip v1", "sipp"].map(str::to_owned).to_vec(),
             service_route: None,
+            trusted_networks: Vec::new(),
+            trusted_domains: Vec::new(),
             chat: Chat::Refuse,
             push: PushConfig::default(),
             redirect: Redirect::Follow,

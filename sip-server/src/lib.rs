@@ -33,6 +33,7 @@ mod server;
 mod specs;
 mod suspension;
 mod trunks;
+mod trust;
 
 pub use challenge::ChallengeRule;
 pub use config::{Config, KEYS, Redirect, TimerConfig, keys};

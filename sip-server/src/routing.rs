@@ -54,6 +54,8 @@ pub(crate) struct Route {
     pub(crate) asleep: Vec<Sleeper>,
     /// Who sent it, if proved.
     pub(crate) caller: Option<Identity>,
+    /// The address that the sender prefers, if it is one of its own.
+    pub(crate) asserted: Option<String>,
     /// Whether the sender wants to stay unknown.
     pub(crate) is_anonymous: bool,
     /// Whether the sender may go to other domains.
@@ -83,6 +85,9 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
         .map_err(|hop| answer(request, status_of(hop), reason_of(hop)))?;
     refuse_unknown_extensions(request)?;
     if let Some(refusal) = session_timer::refuse(request, server.config.session()) {
+        return Err(Box::new(refusal));
+    }
+    if let Some(refusal) = privacy::refuse(request) {
         return Err(Box::new(refusal));
     }
     let call_id = request.call_id().to_owned();
@@ -260,9 +265,13 @@ async fn find(
         }
         outside.number = caller::number(server, request, caller).await;
     }
+    let asserted = match &caller {
+        Some(caller) => caller::preferred(server, request, caller).await,
+        None => None,
+    };
     let Found { groups, asleep, callee, device, outside } = found;
     let at = Route { groups, asleep, callee, device, outside, ..Route::default() };
-    Ok(Route { caller, is_anonymous, is_trusted, ..at })
+    Ok(Route { caller, asserted, is_anonymous, is_trusted, ..at })
 }
 
 /// The answer to strangers who asked for too many names that nobody has.

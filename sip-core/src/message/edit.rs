@@ -55,6 +55,13 @@ impl Message {
         before - self.fields.len()
     }
 
+    /// Removes all headers of this name, whether it has a [`Name`] or not.
+    pub fn remove_other(&mut self, name: &str) {
+        let (known, buffer) = (Name::of(name.as_bytes()), self.buffer.clone());
+        self.fields
+            .retain(|field| field.name != known || (known == Name::Other && !field.is_named(name, &buffer)));
+    }
+
     /// Removes the first element of a header that is a list, and the header if that was its last.
     pub fn pop_front(&mut self, name: Name) -> Option<String> {
         let position = self.fields.iter().position(|field| field.name == name)?;

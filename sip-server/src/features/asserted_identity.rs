@@ -1,9 +1,11 @@
-//! P-Asserted-Identity — RFC 3325 §5 (proxy behaviour), §9.1, §9.2; the trust domain is this service.
+//! P-Asserted-Identity — RFC 3325 §5 (proxy behaviour), §7, §9.1, §9.2; the trust domain is this service, and the peers
+//! that are configured as trusted.
 //!
 //! In    a request on its way, a response on its way back.
-//! Out   ours is the only assertion: what came from outside is taken off. A caller of several identities prefers one by
-//! P-Preferred-Identity (§9.2), which is removed; accounts have one AOR, so there is nothing to choose.
-//! An assertion goes to our own endpoints always, and to devices unless the sender wants to stay unknown (§7).
+//! Out   ours is the only assertion but for that of a trusted peer: what came from outside is taken off. A caller of
+//! several addresses prefers one by P-Preferred-Identity (§9.2), which is removed.
+//! An assertion goes to our own endpoints and to trusted peers always, and to devices unless the sender wants to stay
+//! unknown (§7).
 
 use shared_model::Spec;
 use sip_core::Message;
@@ -12,19 +14,25 @@ use sip_core::header::Name;
 use super::{Destination, Passage, Reply, privacy};
 
 /// RFC 3325.
-pub const SPEC: Spec = Spec::rfc(3325)
-    .note("asserted towards our devices and the focus, both ways; removed towards others and from strangers");
+pub const SPEC: Spec = Spec::rfc(3325).note(
+    "asserted towards devices, the focus and trusted peers; believed from these peers; removed elsewhere",
+);
 
 /// Takes foreign assertions off and puts ours on.
 pub fn apply(request: &mut Message, passage: &Passage<'_>) {
-    strip(request);
+    let is_believed = passage.from_trusted && passage.caller.is_none();
+    request.remove(Name::PPreferredIdentity);
     let may_tell = match passage.to {
         Destination::Trusted => true,
         Destination::Device => !passage.is_anonymous,
-        Destination::Foreign => false,
+        Destination::Foreign => passage.to_trusted,
     };
+    if !(is_believed && may_tell) {
+        request.remove(Name::PAssertedIdentity);
+    }
     if let Some(caller) = passage.caller.filter(|_| may_tell) {
-        request.push(Name::PAssertedIdentity, &format!("<{}>", caller.aor.to_sip_uri()));
+        let usual = || format!("<{}>", caller.aor.to_sip_uri());
+        request.push(Name::PAssertedIdentity, &passage.asserted.map_or_else(usual, str::to_owned));
     }
 }
 
@@ -34,6 +42,10 @@ pub fn apply_to_response(response: &mut Message, reply: &Reply<'_>) {
         return;
     }
     let hides = privacy::is_wished(response);
+    if reply.from_trusted && (reply.to_trusted || !hides) {
+        response.remove(Name::PPreferredIdentity);
+        return;
+    }
     strip(response);
     let tells_who = response.status() > 100 && (reply.to_trusted || !hides);
     if let Some(callee) = reply.callee.filter(|_| tells_who && reply.request.method() == "INVITE") {
@@ -48,7 +60,7 @@ fn strip(message: &mut Message) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{bob, reply};
+    use super::super::tests::{alice, bob, passage, reply};
     use super::*;
 
     fn answered(privacy: &str, to_trusted: bool) -> Option<String> {
@@ -59,6 +71,34 @@ mod tests {
         apply_to_response(&mut response, &Reply { to_trusted, ..reply(&request, Some(&bob)) });
         assert!(response.values(Name::PAssertedIdentity).count() < 2);
         response.value(Name::PAssertedIdentity).map(str::to_owned)
+    }
+
+    fn passed(passage: Passage<'_>) -> Vec<String> {
+        let mut request = Message::request("INVITE", "sip:b@x");
+        request.push(Name::PAssertedIdentity, "<sip:somebody@peer.example>, <tel:+15550100>");
+        request.push(Name::PPreferredIdentity, "<sip:mallory@x>");
+        apply(&mut request, &passage);
+        assert_eq!(request.value(Name::PPreferredIdentity), None);
+        request.elements(Name::PAssertedIdentity).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_trusted_peer_is_believed_and_told_and_a_stranger_is_neither() {
+        let (alice, theirs) = (alice(), ["<sip:somebody@peer.example>", "<tel:+15550100>"]);
+        let ours = ["<sip:100@example.org>"];
+        let (nobody, caller) = (passage(None), passage(Some(&alice)));
+        assert!(passed(nobody).is_empty());
+        assert_eq!(passed(Passage { from_trusted: true, ..nobody }), theirs);
+        assert!(
+            passed(Passage { from_trusted: true, is_anonymous: true, ..nobody }).is_empty(),
+            "the peer hides them"
+        );
+        assert_eq!(passed(Passage { from_trusted: true, ..caller }), ours, "a proof is worth more");
+        let (foreign, asserted) = (Destination::Foreign, Some("<tel:+15550199>"));
+        assert!(passed(Passage { to: foreign, ..caller }).is_empty());
+        assert_eq!(passed(Passage { to: foreign, to_trusted: true, is_anonymous: true, ..caller }), ours);
+        assert_eq!(passed(Passage { asserted, ..caller }), ["<tel:+15550199>"]);
+        assert!(passed(Passage { to: foreign, from_trusted: true, ..nobody }).is_empty());
     }
 
     #[test]

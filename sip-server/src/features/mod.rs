@@ -16,6 +16,12 @@ use sip_core::Message;
 pub struct Passage<'a> {
     /// Who sent it, if proved.
     pub caller: Option<&'a Identity>,
+    /// Which of its addresses the caller prefers, if it is one of its own; as it stands in P-Asserted-Identity.
+    pub asserted: Option<&'a str>,
+    /// Whether what it asserts is believed: it came from inside the trust domain (RFC 3325).
+    pub from_trusted: bool,
+    /// Whether another domain that gets it is inside.
+    pub to_trusted: bool,
     /// Whether the sender wants to stay unknown (RFC 3323).
     pub is_anonymous: bool,
     /// Whether it begins a dialog or stands alone; false inside a dialog.
@@ -37,7 +43,9 @@ pub struct Reply<'a> {
     pub callee: Option<&'a AccountCard>,
     /// Who answered.
     pub from: Destination,
-    /// Whether an endpoint of ours gets it.
+    /// Whether what it asserts is believed.
+    pub from_trusted: bool,
+    /// Whether who gets it is inside the trust domain.
     pub to_trusted: bool,
     /// How long sessions last.
     pub session: session_timer::Policy,
@@ -78,6 +86,7 @@ pub const TABLE: &[Feature] = &[
         request: session_timer::apply,
         response: session_timer::apply_to_response,
     },
+    Feature { name: "privacy", request: privacy::apply, response: privacy::apply_to_response },
 ];
 
 /// Applies every feature to the copy for one branch.
@@ -129,6 +138,9 @@ pub(crate) mod tests {
     pub(crate) fn passage(caller: Option<&Identity>) -> Passage<'_> {
         Passage {
             caller,
+            asserted: None,
+            from_trusted: false,
+            to_trusted: false,
             is_anonymous: false,
             is_initial: true,
             to: Destination::Device,
@@ -138,6 +150,13 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn reply<'a>(request: &'a Message, callee: Option<&'a AccountCard>) -> Reply<'a> {
-        Reply { request, callee, from: Destination::Device, to_trusted: false, session: SESSION }
+        Reply {
+            request,
+            callee,
+            from: Destination::Device,
+            from_trusted: false,
+            to_trusted: false,
+            session: SESSION,
+        }
     }
 }

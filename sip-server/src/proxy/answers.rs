@@ -10,7 +10,8 @@ use sip_core::Message;
 use sip_endpoint::Answer;
 
 use super::fork::Forwarding;
-use crate::features::{self, Reply};
+use crate::features::{self, Destination, Reply};
+use crate::trust::is_trusted_peer;
 
 impl Forwarding<'_> {
     /// What the features make of a response on its way to the caller.
@@ -19,7 +20,9 @@ impl Forwarding<'_> {
         let reply = Reply {
             request: &self.request,
             callee: branch.callee.as_deref(),
-            to_trusted: self.flow.transport == sip_endpoint::Transport::InProcess,
+            from_trusted: branch.to == Destination::Foreign && is_trusted_peer(self.server, &branch.flow),
+            to_trusted: self.flow.transport == sip_endpoint::Transport::InProcess
+                || self.is_from_trusted_peer(),
             from: branch.to,
             session: self.server.config.session(),
         };

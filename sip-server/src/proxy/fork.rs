@@ -27,6 +27,7 @@ use crate::records::Begun;
 use crate::routing::Route;
 use crate::server::Server;
 use crate::trunks::caller_id::{Shown, asserted_by};
+use crate::trust::is_trusted_peer;
 
 /// One request under way.
 pub(crate) struct Forwarding<'a> {
@@ -323,12 +324,22 @@ impl Forwarding<'_> {
     fn passage<'a>(&'a self, branch: &Branch) -> Passage<'a> {
         Passage {
             caller: self.route.caller.as_ref(),
+            asserted: self.route.asserted.as_deref(),
+            from_trusted: self.is_from_trusted_peer(),
+            to_trusted: branch.to == Destination::Foreign && is_trusted_peer(self.server, &branch.flow),
             is_anonymous: self.route.is_anonymous,
             is_initial: !self.request.is_in_dialog(),
             to: branch.to,
             history: &self.history,
             session: self.server.config.session(),
         }
+    }
+
+    /// Whether the request came from a trusted peer. Who proved to be a user of ours is a device, wherever it is, and a
+    /// trunk is believed as its own configuration says.
+    pub(super) fn is_from_trusted_peer(&self) -> bool {
+        let is_known = self.route.caller.is_some() || self.route.from_trunk.is_some();
+        !is_known && is_trusted_peer(self.server, &self.flow)
     }
 
     async fn take(&mut self, id: usize, answer: Answer, actions: &mut Vec<Action>) {
