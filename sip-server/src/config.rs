@@ -16,6 +16,7 @@ use crate::hep::{self, HepConfig};
 use crate::numbers::{self, NumberConfig, Plan};
 use crate::push::{PUSH_KEYS, PushConfig};
 use crate::records::{self, RecordConfig};
+use crate::stir::{STIR_KEYS, StirConfig};
 use crate::trunks::{self, TrunkConfig, Trunks};
 
 /// `[sip]`: listeners, timers, bounds.
@@ -56,6 +57,8 @@ pub struct Config {
     pub trusted_domains: Vec<String>,
     /// What becomes of MESSAGE, PUBLISH and SUBSCRIBE to presence. Default `refuse`.
     pub chat: Chat,
+    /// How calls to and from other domains are signed.
+    pub stir: StirConfig,
     /// How sleeping devices are woken.
     pub push: PushConfig,
     /// What becomes of a device's 3xx. Default `follow`.
@@ -156,7 +159,18 @@ pub struct TimerConfig {
 
 /// Every key of `[sip]` and of the tables in it.
 pub fn keys() -> Vec<Key> {
-    [KEYS, PUSH_KEYS, numbers::KEYS, trunks::KEYS, cost::KEYS, records::KEYS, hep::KEYS, guard::KEYS].concat()
+    [
+        KEYS,
+        PUSH_KEYS,
+        STIR_KEYS,
+        numbers::KEYS,
+        trunks::KEYS,
+        cost::KEYS,
+        records::KEYS,
+        hep::KEYS,
+        guard::KEYS,
+    ]
+    .concat()
 }
 
 /// Those of `[sip]` itself.
@@ -287,6 +301,7 @@ impl Default for Config {
             trusted_networks: Vec::new(),
             trusted_domains: Vec::new(),
             chat: Chat::Refuse,
+            stir: StirConfig::default(),
             push: PushConfig::default(),
             redirect: Redirect::Follow,
             session_expires: Duration::from_secs(1_800),

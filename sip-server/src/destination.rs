@@ -49,6 +49,16 @@ pub(crate) struct Outside {
     pub(crate) number: Option<String>,
 }
 
+impl Outside {
+    /// Who calls which number, if both are numbers of the telephone network.
+    pub(crate) fn numbers(&self) -> Option<(&str, &str)> {
+        match &self.dialled {
+            Dialled::Number(dialled) => Some((self.number.as_deref()?, dialled)),
+            Dialled::Emergency(_) | Dialled::Ours(_) | Dialled::Name => None,
+        }
+    }
+}
+
 /// Why a URI leads nowhere.
 #[derive(Debug)]
 pub(crate) enum Nowhere {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use shared_auth::{AccountCard, Identity};
 use shared_model::MayRing;
+use shared_runtime::unix_millis;
 use sip_core::header::{Name, NameAddr};
 use sip_core::proxy::{Hop, hop_check, pop_routes};
 use sip_core::{Message, Uri};
@@ -27,7 +28,9 @@ use crate::numbers::sos;
 use crate::push::{self, Sleeper};
 use crate::reg_event;
 use crate::server::Server;
+use crate::stir::Verstat;
 use crate::trunks::{Trunk, inbound};
+use crate::trust::is_trusted_peer;
 
 /// What becomes of a request.
 #[expect(
@@ -56,6 +59,8 @@ pub(crate) struct Route {
     pub(crate) caller: Option<Identity>,
     /// The address that the sender prefers, if it is one of its own.
     pub(crate) asserted: Option<String>,
+    /// What became of a stranger's signature, if somebody wants to know.
+    pub(crate) verstat: Option<Verstat>,
     /// Whether the sender wants to stay unknown.
     pub(crate) is_anonymous: bool,
     /// Whether the sender may go to other domains.
@@ -265,13 +270,18 @@ async fn find(
         }
         outside.number = caller::number(server, request, caller).await;
     }
+    let is_strangers = !is_trusted && request.method() == "INVITE" && !is_trusted_peer(server, flow);
+    let verstat = match is_strangers {
+        true => server.stir.verify(request, unix_millis() / 1_000).await?,
+        false => None,
+    };
     let asserted = match &caller {
         Some(caller) => caller::preferred(server, request, caller).await,
         None => None,
     };
     let Found { groups, asleep, callee, device, outside } = found;
     let at = Route { groups, asleep, callee, device, outside, ..Route::default() };
-    Ok(Route { caller, asserted, is_anonymous, is_trusted, ..at })
+    Ok(Route { caller, asserted, verstat, is_anonymous, is_trusted, ..at })
 }
 
 /// The answer to strangers who asked for too many names that nobody has.

@@ -35,6 +35,7 @@ use crate::push::{self, Purrs, Pushes};
 use crate::records::Calls;
 use crate::reg_event::{self, Subscriptions};
 use crate::routing::{self, Decision};
+use crate::stir::Stir;
 use crate::suspension::{self, Suspension};
 use crate::trunks::{self, Trunks};
 use crate::{caller, cost, proxy, registrar};
@@ -115,6 +116,7 @@ pub(crate) struct Server {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) push: Option<Arc<Pushes>>,
     pub(crate) purrs: Purrs,
+    pub(crate) stir: Stir,
     /// One for each request that may be under way.
     places: Arc<Semaphore>,
     /// Names this process among those that wrote bindings.
@@ -142,10 +144,12 @@ impl SipServer {
         if let Some(writing) = writing {
             needs.shutdown.spawn(writing);
         }
+        let stir = Stir::open(&needs.config.stir, needs.tls, needs.auth.key_for("origin of calls"));
         let server = Arc::new(Server {
             calls,
             plan,
             trunks,
+            stir: stir.map_err(StartError::Config)?,
             metrics,
             push,
             purrs: Purrs::new(&needs.auth.key_for("push references")),

@@ -2,7 +2,7 @@
 
 use shared_model::Spec;
 
-use crate::{features, push, reg_event, registrar};
+use crate::{features, push, reg_event, registrar, stir};
 
 /// Every document, with how much of it is there.
 pub const SPECS: &[Spec] = &[
@@ -33,6 +33,10 @@ pub const SPECS: &[Spec] = &[
     reg_event::SPEC,
     reg_event::GRUUS,
     reg_event::EVENTS,
+    stir::SPEC,
+    stir::PASSPORT,
+    stir::NUMBERS,
+    stir::SHAKEN,
     features::call_info::SPEC,
     features::call_info::PURPOSE,
     features::asserted_identity::SPEC,

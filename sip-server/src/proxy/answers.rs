@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use shared_model::{CallEvent, CallOutcome};
 use sip_core::Message;
+use sip_core::header::Name;
 use sip_endpoint::Answer;
 
 use super::fork::Forwarding;
@@ -29,6 +30,14 @@ impl Forwarding<'_> {
         features::apply_to_response(response, &reply);
         if let Some(trunk) = branch.trunk.as_ref().filter(|_| self.route.outside.is_some()) {
             trunk.restore_caller(&self.request, response);
+        }
+        let is_call = self.request.method() == "INVITE" && !self.request.is_in_dialog();
+        if is_call
+            && self.is_strangers()
+            && let Some(from) = self.request.value(Name::From)
+        {
+            // Who was marked sees its own From.
+            response.set(Name::From, from);
         }
     }
 

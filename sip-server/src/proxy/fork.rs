@@ -9,23 +9,23 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use shared_model::{CallEvent, CallOutcome};
+use sip_core::Message;
 use sip_core::header::Name;
 use sip_core::proxy::{Action, ResponseContext, loop_key, prepare_copy, share_breadth};
 use sip_core::transaction::Failure;
-use sip_core::{Message, Uri};
 use sip_endpoint::{Answer, Cancel, ReplyTo, ServerHandle};
 use tokio::sync::mpsc;
 
-use super::{patience::Patience, record_route, redirect};
+use super::{patience::Patience, record_route};
 use crate::awaited::Waiting;
-use crate::destination;
-use crate::features::{self, Destination, Passage, Reply};
-use crate::location::{Branch, Way};
+use crate::destination::{self, Outside};
+use crate::features::{self, Destination, Passage};
+use crate::location::Branch;
 use crate::push::Bucket;
 use crate::records::Begun;
 use crate::routing::Route;
 use crate::server::Server;
+use crate::stir;
 use crate::trunks::caller_id::{Shown, asserted_by};
 use crate::trust::is_trusted_peer;
 
@@ -234,7 +234,7 @@ impl Forwarding<'_> {
 
     pub(super) async fn start_one(&mut self, mut branch: Branch, breadth: usize) {
         if branch.to == Destination::Foreign {
-            let bytes = self.request.to_bytes().len() + OUR_HEADERS;
+            let bytes = self.request.to_bytes().len() + OUR_HEADERS + self.server.stir.bytes();
             branch.flow = self.server.endpoint().sized(branch.flow, bytes);
         }
         self.tried.insert(branch.uri.clone().unwrap_or_else(|| self.request.uri().to_owned()));
@@ -299,6 +299,7 @@ impl Forwarding<'_> {
         remove_our_credentials(&mut request, &self.server.domain);
         features::apply(&mut request, &self.passage(branch));
         self.apply_trunks(&mut request, branch);
+        self.sign_or_mark(&mut request, branch.to);
         record_route(&mut request, &self.server.tokens, self.server.endpoint(), &self.flow, &branch.flow);
         request
     }
@@ -319,6 +320,26 @@ impl Forwarding<'_> {
         if let Some(credentials) = &trunk.credentials {
             credentials.put(request, self.server.endpoint().random());
         }
+    }
+
+    /// RFC 8224: calls of our users to other domains are signed, those of strangers are marked by what their signature is.
+    fn sign_or_mark(&self, request: &mut Message, to: Destination) {
+        let is_call = request.method() == "INVITE" && !request.is_in_dialog();
+        match (to, &self.route.caller) {
+            (Destination::Foreign, Some(_)) if is_call => {
+                let numbers = self.route.outside.as_ref().and_then(Outside::numbers);
+                self.server.stir.sign(request, numbers, shared_runtime::unix_millis() / 1_000);
+            }
+            (Destination::Device | Destination::Trusted, None) if is_call && self.is_strangers() => {
+                stir::mark(request, self.route.verstat);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether nobody vouches for who sent the request.
+    pub(super) fn is_strangers(&self) -> bool {
+        self.route.caller.is_none() && !self.route.is_trusted && !is_trusted_peer(self.server, &self.flow)
     }
 
     fn passage<'a>(&'a self, branch: &Branch) -> Passage<'a> {

@@ -195,7 +195,7 @@ async fn start(domain: &str, store: Store, folder: PathBuf, sip: Config) -> Serv
 /// A phone on a socket of its own.
 pub struct Phone {
     pub name: String,
-    line: Line,
+    pub line: Line,
     server: SocketAddr,
     serial: AtomicU32,
 }

@@ -1,0 +1,49 @@
+//! `[sip.stir]`.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use shared_runtime::config::Key;
+
+/// `[sip.stir]`: signed calls (RFC 8224).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+pub struct StirConfig {
+    /// A PEM file with the P-256 key that calls to other domains are signed with. Default none: none is signed.
+    pub key: Option<PathBuf>,
+    /// Where others find its certificate. Needed with `key`.
+    pub certificate_url: Option<String>,
+    /// What becomes of signatures on calls from outside. Default `off`.
+    pub verify: Verify,
+    /// A PEM file with the roots of signers that are believed. Needed unless `verify` is `off`.
+    pub trust: Option<PathBuf>,
+}
+
+/// What becomes of signatures on calls from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verify {
+    /// They are not looked at.
+    #[default]
+    Off,
+    /// The callee is told (`verstat`).
+    Tell,
+    /// The callee is told, and calls without a good one are refused.
+    Require,
+}
+
+/// Every key of `[sip.stir]`.
+pub(crate) const STIR_KEYS: &[Key] = &[
+    Key::new(
+        "sip.stir.key",
+        "",
+        "PEM file with the P-256 key that calls to other domains are signed with (RFC 8224); none: none is",
+    ),
+    Key::new("sip.stir.certificate_url", "", "where others find the certificate of this key"),
+    Key::new(
+        "sip.stir.verify",
+        "\"off\"",
+        "what becomes of signatures on calls from outside: off, tell (the callee, by verstat), require (refuse calls without)",
+    ),
+    Key::new("sip.stir.trust", "", "PEM file with the roots of signers that are believed"),
+];
