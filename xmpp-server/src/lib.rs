@@ -13,6 +13,7 @@
 
 mod archive;
 mod availability;
+mod avatar;
 mod blocking;
 mod c2s;
 mod caps;

@@ -90,6 +90,8 @@ pub(crate) struct Personal {
     pub(crate) blocked: Arc<BlockList>,
     /// What it wants archived.
     pub(crate) archiving: Arc<Preferences>,
+    /// The hash of its avatar; empty if it has none.
+    pub(crate) avatar: Arc<str>,
 }
 
 /// Whether a stanza is in an outbox.
@@ -164,6 +166,18 @@ impl Router {
     pub(crate) fn set_blocked(&self, bare: &str, list: &Arc<BlockList>) {
         if let Some(mut sessions) = self.sessions.get_mut(bare) {
             sessions.iter_mut().for_each(|session| session.personal.blocked = Arc::clone(list));
+        }
+    }
+
+    /// The hash of an account's avatar, if it has a session.
+    pub(crate) fn avatar(&self, bare: &str) -> Option<Arc<str>> {
+        self.sessions.get(bare)?.first().map(|session| Arc::clone(&session.personal.avatar))
+    }
+
+    /// From now on an account has this avatar.
+    pub(crate) fn set_avatar(&self, bare: &str, avatar: &Arc<str>) {
+        if let Some(mut sessions) = self.sessions.get_mut(bare) {
+            sessions.iter_mut().for_each(|session| session.personal.avatar = Arc::clone(avatar));
         }
     }
 
@@ -319,7 +333,7 @@ mod tests {
         let jid = jid.parse().unwrap();
         let default = xmpp_core::payload::mam::Otherwise::Always;
         let archiving = Arc::new(Preferences { default, always: Vec::new(), never: Vec::new() });
-        let personal = Personal { blocked: Arc::default(), archiving };
+        let personal = Personal { blocked: Arc::default(), archiving, avatar: "".into() };
         (Session::new(jid, AccountId(1), serial, outbox, end, personal), inbox)
     }
 

@@ -131,3 +131,41 @@ async fn the_server_names_itself_in_its_features() {
     let wrong = "<query xmlns='http://jabber.org/protocol/disco#info' node='urn:cusax#x'/>";
     assert!(client.ask("get", DOMAIN, wrong).await.contains("item-not-found"));
 }
+
+#[tokio::test]
+async fn an_avatar_is_the_same_in_card_node_and_presence() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    befriend(&mut alice, &mut bob).await;
+    // The bytes 0, 0, 0 and their SHA-1.
+    let (photo, hash) = ("AAAA", "29e2dcfbb16f63bb0254df7585a15bb6fb5e927d");
+    let publish = |node: &str, payload: &str| {
+        format!(
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:xmpp:avatar:{node}'><item id='{hash}'>{payload}</item></publish></pubsub>"
+        )
+    };
+    let data = publish("data", &format!("<data xmlns='urn:xmpp:avatar:data'>{photo}</data>"));
+    assert!(alice.ask("set", "", &data).await.contains("type='result'"));
+    let info = format!(
+        "<metadata xmlns='urn:xmpp:avatar:metadata'><info id='{hash}' bytes='3' type='image/png'/></metadata>"
+    );
+    assert!(alice.ask("set", "", &publish("metadata", &info)).await.contains("type='result'"));
+    bob.expect(&["<presence", "vcard-temp:x:update", hash]).await;
+    let card = bob.ask("get", "alice@example.org", "<vCard xmlns='vcard-temp'/>").await;
+    assert!(card.contains("<PHOTO><TYPE>image/png</TYPE><BINVAL>AAAA</BINVAL></PHOTO>"), "{card}");
+    alice.send("<presence><show>away</show></presence>").await;
+    assert!(bob.expect(&["<show>away"]).await.contains(hash));
+    alice.send("<presence to='bob@example.org/b'/>").await;
+    assert!(bob.expect(&["<presence"]).await.contains(hash), "directed presence too");
+    // The other way round: a photo in a card becomes an avatar.
+    let set = "<vCard xmlns='vcard-temp'><PHOTO><TYPE>image/gif</TYPE><BINVAL>AAAB</BINVAL></PHOTO></vCard>";
+    assert!(alice.ask("set", "", set).await.contains("type='result'"));
+    let items =
+        "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:avatar:metadata'/></pubsub>";
+    let metadata = bob.ask("get", "alice@example.org", items).await;
+    assert!(metadata.contains("type='image/gif'") && !metadata.contains(hash), "{metadata}");
+    let info =
+        alice.ask("get", "alice@example.org", "<query xmlns='http://jabber.org/protocol/disco#info'/>").await;
+    assert!(info.contains("urn:xmpp:pep-vcard-conversion:0"), "{info}");
+}

@@ -16,7 +16,7 @@ mod report;
 mod roster;
 mod session;
 mod time;
-mod vcard;
+pub(crate) mod vcard;
 mod version;
 
 use shared_model::{Pending, Spec};

@@ -14,7 +14,7 @@ pub(super) const FEATURE: Feature = Feature {
 };
 
 pub(super) const PERSONAL: Feature = Feature {
-    specs: &[],
+    specs: crate::avatar::SPECS,
     takes: &[],
     server: &[],
     account: pubsub::PERSONAL,

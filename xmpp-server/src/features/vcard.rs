@@ -55,7 +55,9 @@ async fn answer(server: &Server, request: &Request, form: Form) -> Answered {
             Form::Temp => to_vcard_temp(&request.payload),
         };
         let card = keep_other_form(card, &stored(server, own).await?, form == Form::Four);
-        return set(server, own, &card, &addresses).await;
+        let answer = set(server, own, &card, &addresses).await?;
+        crate::avatar::card_set(server, own, &request.from, &card).await;
+        return Ok(answer);
     }
     let card = tel::inject(&stored(server, owner).await?, &addresses);
     if form == Form::Temp {
@@ -87,6 +89,24 @@ async fn set(server: &Server, owner: &Jid, card: &Element, addresses: &Addresses
         server.store.records.put(owner.as_str(), COLLECTION, KEY, text.as_bytes(), Expected::Anything).await;
     put.map_err(|error| store_failed(&error))?;
     Ok(Answer::default())
+}
+
+/// Puts another photo into a card, or none.
+pub(crate) async fn set_photo(
+    server: &Server,
+    owner: &Jid,
+    photo: Option<Element>,
+) -> Result<(), StanzaError> {
+    let card = stored(server, owner).await?;
+    let rest = card.children().filter(|child| child.name != "PHOTO").cloned();
+    let card = Element { nodes: Vec::new(), ..card.clone() }.children_from(rest).children_from(photo);
+    let text = card.to_string();
+    let put = server
+        .store
+        .records
+        .put(owner.bare_str(), COLLECTION, KEY, text.as_bytes(), Expected::Anything)
+        .await;
+    put.map(drop).map_err(|error| store_failed(&error))
 }
 
 /// Whether a number that is not the account's own is another's: its number, or the name before its domain.

@@ -227,6 +227,7 @@ pub(crate) const FEATURES: &[&str] = &[
 pub(crate) const PERSONAL: &[&str] = &[
     "http://jabber.org/protocol/pubsub#auto-subscribe",
     "http://jabber.org/protocol/pubsub#filtered-notifications",
+    crate::avatar::FEATURE,
 ];
 
 const LONGEST_NAME: usize = 1023;

@@ -7,6 +7,7 @@ use super::config::NodeConfig;
 use super::node::{Affiliation, Node, because};
 use super::store::{self, Change};
 use super::{Host, name_of, notify, wrapped};
+use crate::avatar;
 use crate::features::{Answer, Answered, Request};
 use crate::server::Server;
 
@@ -29,6 +30,9 @@ pub(super) async fn publish(server: &Server, host: &Host, request: &Request, pub
         request.payload.get("publish-options").and_then(|o| o.find("x", ns::FORM)).and_then(Form::parse);
     let id = item.attribute("id").filter(|id| !id.is_empty()).map_or_else(|| server.new_id(), str::to_owned);
     publish_item(server, host, &request.from, name, &id, item, options.as_ref()).await?;
+    if name == avatar::METADATA && !host.is_service {
+        avatar::published(server, &host.jid).await;
+    }
     let published = Element::new("publish", ns::PUBSUB)
         .with("node", name)
         .child(Element::new("item", ns::PUBSUB).with("id", &id));

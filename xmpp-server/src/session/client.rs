@@ -155,6 +155,10 @@ impl<'a> Client<'a> {
         if stanza.kind == Kind::Iq && self.is_answer_of_caps(&stanza) {
             return Ok(());
         }
+        if stanza.kind == Kind::Presence && stanza.type_.is_none() {
+            let avatar = self.server.router.avatar(self.jid.bare_str());
+            stanza = crate::avatar::with_hash(stanza, avatar.as_deref().unwrap_or_default());
+        }
         match (stanza.kind, &stanza.to) {
             (Kind::Presence, None) => self.presence(stanza).await,
             (Kind::Presence, Some(to)) => {

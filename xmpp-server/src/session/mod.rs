@@ -100,7 +100,11 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         tracing::error!(%error, "a block list could not be read");
         Arc::default()
     });
-    let personal = Personal { blocked, archiving: crate::archive::preferences(&server, &jid).await };
+    let personal = Personal {
+        blocked,
+        archiving: crate::archive::preferences(&server, &jid).await,
+        avatar: crate::avatar::read(&server, &jid).await,
+    };
     let session =
         Session::new(jid.clone(), identity.account, serial, outbox.clone(), Arc::clone(&end), personal);
     let outlet = Outlet::new(inbox, end, server.config.unacked);

@@ -1,0 +1,171 @@
+//! One avatar in two places — XEP-0398 1.0.0, sections 3.1 (node to card), 3.2 (card to node), 4 (presence); XEP-0153 1.1.1.
+//!
+//! In    a publication of `urn:xmpp:avatar:metadata`, a card that is set, presence on its way out.
+//! Out   the photo of the card, or the items of both nodes; presence with the photo's hash in it.
+//! State one record an account, collection `vcard`: the hash, at hand in every session.
+//! Errors a picture whose hash is not its id, or that is none, changes nothing; what fails is logged, since the publication
+//!        or the card that led here is kept already.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use shared_model::Spec;
+use shared_store::Expected;
+use xmpp_core::payload::form::{Field, Form};
+use xmpp_core::{Element, Jid, Stanza, StanzaError, ns};
+
+use crate::features::{store_failed, vcard};
+use crate::server::Server;
+use crate::{presence, pubsub};
+
+pub(crate) const SPECS: &[Spec] = &[
+    Spec::xep(398, "1.0.0").complete(),
+    Spec::xep(153, "1.1.1").note("the hash is put into presence by the server"),
+];
+
+/// What disco says of an account.
+pub(crate) const FEATURE: &str = "urn:xmpp:pep-vcard-conversion:0";
+
+/// §3.1: what an account published becomes the photo of its card.
+pub(crate) async fn published(server: &Server, user: &Jid) {
+    if let Err(error) = to_card(server, user).await {
+        tracing::warn!(condition = error.kind.as_str(), "an avatar did not reach its card");
+    }
+}
+
+async fn to_card(server: &Server, user: &Jid) -> Result<(), StanzaError> {
+    let metadata = pubsub::own_items(server, user, METADATA).await?;
+    let Some((_, item)) = metadata.last() else { return Ok(()) };
+    let infos = item.find("metadata", METADATA).into_iter().flat_map(Element::children);
+    // One that is at a URL is not here.
+    let info = infos.filter(|info| info.is("info", METADATA)).find(|info| info.attribute("url").is_none());
+    let Some(info) = info else {
+        vcard::set_photo(server, user, None).await?;
+        return remember(server, user, "").await;
+    };
+    let id = info.attribute("id").unwrap_or_default();
+    let data = pubsub::own_items(server, user, DATA).await?;
+    let data = data.iter().find(|(known, _)| known == id).and_then(|(_, item)| item.find("data", DATA));
+    let Some(text) = data.map(|data| data.text().split_whitespace().collect::<String>()) else {
+        return Ok(());
+    };
+    if sha1(&text).as_deref() != Some(id) {
+        return Ok(());
+    }
+    let photo = Element::new("PHOTO", ns::VCARD_TEMP)
+        .text_child("TYPE", info.attribute("type").unwrap_or("image/png"))
+        .text_child("BINVAL", text);
+    vcard::set_photo(server, user, Some(photo)).await?;
+    remember(server, user, id).await
+}
+
+/// §3.2: the photo of a card becomes the account's avatar.
+pub(crate) async fn card_set(server: &Server, user: &Jid, by: &Jid, card: &Element) {
+    let Some(photo) = card.get("PHOTO") else { return };
+    let text: String = photo.text_of("BINVAL").unwrap_or_default().split_whitespace().collect();
+    let Some((id, bytes)) =
+        sha1(&text).zip(STANDARD.decode(&text).ok()).filter(|(_, bytes)| !bytes.is_empty())
+    else {
+        return;
+    };
+    if server.router.avatar(user.bare_str()).as_deref() == Some(id.as_str()) {
+        return;
+    }
+    let data = Element::new("data", DATA).text_node(text);
+    let info = Element::new("info", METADATA)
+        .with("id", &id)
+        .with("bytes", bytes.len())
+        .with("type", photo.text_of("TYPE").unwrap_or_else(|| "image/png".to_owned()));
+    let metadata = Element::new("metadata", METADATA).child(info);
+    let published = async {
+        pubsub::publish_own(server, user, by, DATA, &id, &data, options()).await?;
+        pubsub::publish_own(server, user, by, METADATA, &id, &metadata, options()).await?;
+        remember(server, user, &id).await
+    };
+    if let Err(error) = published.await {
+        tracing::warn!(condition = error.kind.as_str(), "a photo did not become an avatar");
+    }
+}
+
+fn options() -> Form {
+    Form::new("submit", ns::PUBLISH_OPTIONS).with(Field::new("pubsub#access_model", "", "", "presence"))
+}
+
+/// Keeps the hash, and shows it to who sees the account's presence.
+async fn remember(server: &Server, user: &Jid, id: &str) -> Result<(), StanzaError> {
+    let put =
+        server.store.records.put(user.bare_str(), COLLECTION, KEY, id.as_bytes(), Expected::Anything).await;
+    put.map_err(|error| store_failed(&error))?;
+    let avatar: Arc<str> = id.into();
+    server.router.set_avatar(user.bare_str(), &avatar);
+    for session in server.router.sessions(user.bare_str()) {
+        if let Some(shown) = &session.presence {
+            let shown = with_hash(Stanza::clone(shown), &avatar);
+            let kept = Arc::new(shown.clone());
+            server.router.update(&session.jid, session.serial, |session| session.presence = Some(kept));
+            presence::broadcast(server, &session.jid, &shown, false).await;
+        }
+    }
+    Ok(())
+}
+
+/// The hash of an account's avatar; empty if it has none.
+pub(crate) async fn read(server: &Server, user: &Jid) -> Arc<str> {
+    match server.store.records.get(user.bare_str(), COLLECTION, KEY).await {
+        Ok(record) => record.and_then(|r| String::from_utf8(r.value).ok()).unwrap_or_default().into(),
+        Err(error) => {
+            tracing::error!(%error, "the hash of an avatar could not be read");
+            "".into()
+        }
+    }
+}
+
+/// §4: presence with the hash in it. A client that says that it is not ready to (`<photo/>` without text) is left alone.
+pub(crate) fn with_hash(presence: Stanza, avatar: &str) -> Stanza {
+    if avatar.is_empty() {
+        return presence;
+    }
+    let own = presence.find("x", UPDATE).and_then(|x| x.text_of("photo"));
+    match own.as_deref() {
+        Some("") => presence,
+        Some(hash) if hash == avatar => presence,
+        _ => {
+            let x = Element::new("x", UPDATE).text_child("photo", avatar);
+            presence.retain(|child| !child.is("x", UPDATE)).with(&x)
+        }
+    }
+}
+
+fn sha1(base64: &str) -> Option<String> {
+    let bytes = STANDARD.decode(base64).ok()?;
+    let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &bytes);
+    Some(hash.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+}
+
+/// XEP-0084's nodes.
+pub(crate) const METADATA: &str = "urn:xmpp:avatar:metadata";
+const DATA: &str = "urn:xmpp:avatar:data";
+const UPDATE: &str = "vcard-temp:x:update";
+const COLLECTION: &str = "vcard";
+const KEY: &str = "avatar";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_goes_where_the_client_lets_it() {
+        let put = |inner: &str| {
+            let presence = Stanza::parse(&format!("<presence>{inner}</presence>")).unwrap();
+            String::from_utf8(with_hash(presence, "h").to_bytes().to_vec()).unwrap()
+        };
+        let hashed = "<presence><x xmlns='vcard-temp:x:update'><photo>h</photo></x></presence>";
+        assert_eq!(put(""), hashed);
+        assert_eq!(put("<x xmlns='vcard-temp:x:update'/>"), hashed);
+        assert_eq!(put("<x xmlns='vcard-temp:x:update'><photo>old</photo></x>"), hashed);
+        let unready = "<x xmlns='vcard-temp:x:update'><photo/></x>";
+        assert_eq!(put(unready), format!("<presence>{unready}</presence>"));
+    }
+}
