@@ -56,7 +56,7 @@ enum Proven {
     /// With a resource of its own.
     Bound(Box<Login>),
     /// With a session that it had before.
-    Back(mpsc::Sender<Takeover>, Takeover),
+    Back(mpsc::Sender<Takeover>, Box<Takeover>),
 }
 
 /// Serves one connection to its end.
@@ -85,7 +85,7 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Box<dyn Io>, peer: Socket
             session::run(server, *login).instrument(span).await;
         }
         Some(Proven::Back(session, takeover)) => {
-            let _ = session.send(takeover).await; // it may end at this moment, and the client logs in anew
+            let _ = session.send(*takeover).await; // it may end at this moment, and the client logs in anew
         }
         None => {}
     }
@@ -185,7 +185,7 @@ impl<'a> Connection<'a> {
                         Proven::Bound(Box::new(Login { transport, identity: identity?, how, jid, stream }))
                     }
                     Wish::Resume { session, h, success } => {
-                        Proven::Back(session, Takeover { transport, h, success })
+                        Proven::Back(session, Box::new(Takeover { transport, h, success }))
                     }
                 })
             }

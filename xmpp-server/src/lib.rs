@@ -3,11 +3,13 @@
 //! ```text
 //! socket ─ c2s ─▶ session ─▶ route ─┬─▶ features   what the server answers
 //!                                   ├─▶ muc        rooms
+//!                                   ├─▶ pubsub     nodes of accounts and of the service
 //!                                   └─▶ router     outboxes of bound resources ─▶ sockets
 //! ```
 //!
 //! A session's task takes its client's stanzas one by one, so what one party sends another arrives in order. Outboxes
-//! are bounded; a client that does not read is cut off, and messages that it did not get are kept for its next login.
+//! are bounded; a client that does not read is cut off. A session outlives its connection where the client asked for it,
+//! and what a client did not get goes elsewhere in the end. Messages are archived before they are delivered.
 //! Other services are known by facts on the bus alone, and by [`shared_model::RoomDirectory`], which
 //! [`XmppServer::rooms`] hands out.
 

@@ -11,7 +11,7 @@ const STREAMS: &[Spec] = &[
     Spec::rfc(7395).complete(),
     Spec::rfc(7590).note("TLS policy shared with SIP"),
     Spec::xep(4, "2.13.1").note("forms of rooms"),
-    Spec::xep(45, "1.35.5").complete(),
+    Spec::xep(45, "1.35.5").note("whole but registrations that admins approve"),
     Spec::xep(82, "1.1.1").complete(),
     Spec::xep(128, "1.0.1").complete(),
     Spec::xep(160, "1.0.1").complete(),

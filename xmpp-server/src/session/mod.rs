@@ -210,7 +210,7 @@ async fn begin(
 
 /// What is left of a session that ends.
 enum Left {
-    Connected(Connection),
+    Connected(Box<Connection>),
     Detached(Outlet),
 }
 
@@ -244,8 +244,8 @@ impl Life<'_> {
         let mut connection = Connection::start(self.server, transport, outlet, &self.jid);
         loop {
             let takeover = match self.serve(client, &mut connection).await {
-                Ended::Closed => return (Left::Connected(connection), None),
-                Ended::Because(why) => return (Left::Connected(connection), Some(why)),
+                Ended::Closed => return (Left::Connected(Box::new(connection)), None),
+                Ended::Because(why) => return (Left::Connected(Box::new(connection)), Some(why)),
                 Ended::Taken(takeover) => {
                     if let Err(too_high) =
                         client.managed.acknowledge(self.server, &self.jid, takeover.h).await
@@ -267,7 +267,7 @@ impl Life<'_> {
                         Err((outlet, why)) => return (Left::Detached(outlet), why),
                     }
                 }
-                Ended::Lost => return (Left::Connected(connection), None),
+                Ended::Lost => return (Left::Connected(Box::new(connection)), None),
             };
             let (takeover, mut outlet) = takeover;
             self.server.metrics.resumptions.inc();
