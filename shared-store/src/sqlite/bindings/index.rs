@@ -52,8 +52,8 @@ impl Index {
     pub(super) fn ending(&self, after: i64, until: i64, max: usize) -> Result<Vec<Binding>, StoreError> {
         let mut ending = Vec::new();
         for entry in &self.by_aor {
-            let ends = |body: &&Box<[u8]>| (after + 1..=until).contains(&packed::expires(body));
-            for body in entry.value().iter().filter(ends) {
+            let ends = |body: &&[u8]| (after + 1..=until).contains(&packed::expires(body));
+            for body in entry.value().iter().map(AsRef::as_ref).filter(ends) {
                 let Ok(aor) = entry.key().parse::<Aor>() else { continue };
                 ending.push(packed::unpack(&aor, body)?);
             }
