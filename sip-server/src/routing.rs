@@ -187,7 +187,12 @@ async fn from_trunk(
     if let Some(callee) = &found.callee {
         refuse_unwanted(server, request, callee, None).await?;
     }
+    let verstat = match request.method() == "INVITE" {
+        true => server.stir.verify(request, unix_millis() / 1_000).await?,
+        false => None,
+    };
     Ok(Route {
+        verstat,
         groups: found.groups,
         asleep: found.asleep,
         is_anonymous: privacy::is_anonymous(request),
