@@ -83,8 +83,16 @@ impl Watch {
         }
     }
 
-    /// Serves it until it ends.
-    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Incoming>) {
+    /// Serves it until it ends. Who asks at that moment is told that it is over.
+    pub(super) async fn run(self, mut inbox: mpsc::Receiver<Incoming>) {
+        self.serve(&mut inbox).await;
+        inbox.close();
+        while let Some(late) = inbox.recv().await {
+            late.server.respond(Message::response(&late.request, 481, ""));
+        }
+    }
+
+    async fn serve(mut self, inbox: &mut mpsc::Receiver<Incoming>) {
         let server = Arc::clone(&self.server);
         let mut changes = server.awaited.wait(self.aor.clone());
         loop {
@@ -184,7 +192,9 @@ impl Watch {
     }
 
     fn answer(&mut self, request: &Message, flow: Flow) -> Message {
-        if !self.dialog.has(request) {
+        // RFC 6665 §4.4.1: with its last NOTIFY a subscription is over.
+        let is_over = self.is_last && self.told.is_some();
+        if is_over || !self.dialog.has(request) {
             return Message::response(request, 481, "");
         }
         let wanted = match PACKAGE.read(request) {
