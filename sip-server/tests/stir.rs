@@ -75,6 +75,7 @@ impl Signer {
             certificate_url: Some(self.url.clone()),
             verify,
             trust: Some(self.folder.join("roots.pem")),
+            hosts: vec!["localhost".to_owned()],
         };
         let served =
             serve_in(Store::in_memory(), self.folder.clone(), Config { stir, ..Config::default() }).await;
@@ -184,8 +185,7 @@ async fn a_call_that_is_not_signed_well_is_refused_where_that_is_required() {
     let good = signer.identity(url, orig.clone(), dest.clone(), iat);
     let other_signature = {
         let other = signer.identity(url, orig.clone(), dest.clone(), iat - 1);
-        let (signed, rest) = good.rsplit_once(';').unwrap().0.split_at(good.rfind('.').unwrap());
-        let _ = rest;
+        let signed = &good[..good.rfind('.').unwrap()];
         let signature = other.split(';').next().unwrap().rsplit_once('.').unwrap().1.to_owned();
         format!("{signed}.{signature};info=<{url}>;alg=ES256;ppt=shaken")
     };
@@ -195,6 +195,7 @@ async fn a_call_that_is_not_signed_well_is_refused_where_that_is_required() {
         (Some(good.replace("ppt=\"shaken\"", "ppt=div")), 428),
         (Some(signer.identity(&nowhere, orig.clone(), dest.clone(), iat)), 436),
         (Some(signer.identity("http://localhost/good", orig.clone(), dest.clone(), iat)), 436),
+        (Some(signer.identity("https://elsewhere.example/good", orig.clone(), dest.clone(), iat)), 436),
         (Some(signer.identity(&signer.unknown, orig.clone(), dest.clone(), iat)), 437),
         (Some(signer.identity(url, json!({"tn": "12155550000"}), dest.clone(), iat)), 438),
         (Some(signer.identity(url, orig.clone(), json!({"uri": ["sip:carol@example.org"]}), iat)), 438),

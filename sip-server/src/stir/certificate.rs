@@ -75,14 +75,16 @@ impl Signer {
 /// Signers by the URL of their certificate.
 pub(super) struct Signers {
     source: Arc<dyn CertificateSource>,
+    /// Hosts that are asked; none: all.
+    hosts: Vec<String>,
     roots: RootCertStore,
     known: DashMap<Box<str>, (Arc<Signer>, Instant)>,
     under_way: Semaphore,
 }
 
 impl Signers {
-    pub(super) fn new(source: Arc<dyn CertificateSource>, roots: RootCertStore) -> Self {
-        Self { source, roots, known: DashMap::new(), under_way: Semaphore::new(AT_ONCE) }
+    pub(super) fn new(source: Arc<dyn CertificateSource>, hosts: Vec<String>, roots: RootCertStore) -> Self {
+        Self { source, hosts, roots, known: DashMap::new(), under_way: Semaphore::new(AT_ONCE) }
     }
 
     /// The signer whose certificate is at a URL.
@@ -91,7 +93,9 @@ impl Signers {
         if let Some(known) = self.known.get(url).filter(|known| known.1 > now) {
             return Ok(Arc::clone(&known.0));
         }
-        if !url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) {
+        let host = https_host(url).ok_or(Unusable::Missing)?;
+        if !self.hosts.is_empty() && !self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
+            tracing::debug!(host, "a signer's certificate is at none of sip.stir.hosts");
             return Err(Unusable::Missing);
         }
         // Strangers make us fetch; who is one too many goes without.
@@ -112,6 +116,15 @@ impl Signers {
         }
         Ok(signer)
     }
+}
+
+/// The host of an `https` URL. What a URL may hide its host behind is none.
+fn https_host(url: &str) -> Option<&str> {
+    let (scheme, rest) = url.split_at_checked(8)?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let is_plain = scheme.eq_ignore_ascii_case("https://") && !authority.contains(['@', '\\']);
+    Some(host).filter(|host| is_plain && !host.is_empty())
 }
 
 /// Reads a chain, PEM or one certificate in DER, and asks the roots.
@@ -163,3 +176,40 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 const MOST: usize = 1_000;
 /// Fetches at once.
 const AT_ONCE: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts who is asked, and answers nobody.
+    #[derive(Default)]
+    struct Asked(std::sync::atomic::AtomicUsize);
+
+    impl CertificateSource for Asked {
+        fn fetch<'a>(&'a self, _url: &'a str) -> Pending<'a, Result<Fetched, FetchError>> {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Box::pin(async { Err(FetchError::TooSlow) })
+        }
+    }
+
+    #[tokio::test]
+    async fn strangers_make_nobody_ask_where_the_operator_does_not_want() {
+        let source = Arc::new(Asked::default());
+        let hosts = vec!["certificates.example".to_owned()];
+        let signers =
+            Signers::new(Arc::clone(&source) as Arc<dyn CertificateSource>, hosts, RootCertStore::empty());
+        for url in [
+            "http://certificates.example/a",
+            "https://10.0.0.1/a",
+            "https://certificates.example@10.0.0.1/a",
+            "https://10.0.0.1\\@certificates.example/a",
+            "https://certificates.example.evil/a",
+            "https://:443/a",
+        ] {
+            assert_eq!(signers.find(url).await.unwrap_err(), Unusable::Missing, "{url}");
+        }
+        assert_eq!(source.0.load(std::sync::atomic::Ordering::Relaxed), 0);
+        let _missing = signers.find("HTTPS://Certificates.example:8443?a").await.unwrap_err();
+        assert_eq!(source.0.load(std::sync::atomic::Ordering::Relaxed), 1);
+    }
+}

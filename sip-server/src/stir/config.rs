@@ -17,6 +17,8 @@ pub struct StirConfig {
     pub verify: Verify,
     /// A PEM file with the roots of signers that are believed. Needed unless `verify` is `off`.
     pub trust: Option<PathBuf>,
+    /// Hosts that certificates are fetched from, since strangers name the URL. Default none: any host.
+    pub hosts: Vec<String>,
 }
 
 /// What becomes of signatures on calls from outside.
@@ -46,4 +48,9 @@ pub(crate) const STIR_KEYS: &[Key] = &[
         "what becomes of signatures on calls from outside: off, tell (the callee, by verstat), require (refuse calls without)",
     ),
     Key::new("sip.stir.trust", "", "PEM file with the roots of signers that are believed"),
+    Key::new(
+        "sip.stir.hosts",
+        "[]",
+        "hosts that certificates are fetched from, for strangers name the URL; none: any",
+    ),
 ];

@@ -98,7 +98,11 @@ impl Stir {
             (None, _) => return Err("sip.stir.verify needs sip.stir.trust".to_owned()),
         };
         let fetcher = Fetcher::new(tls, Bounds { time: PATIENCE, bytes: LARGEST });
-        Ok(Self { sign, verify: config.verify, signers: Signers::new(Arc::new(fetcher), roots) })
+        Ok(Self {
+            sign,
+            verify: config.verify,
+            signers: Signers::new(Arc::new(fetcher), config.hosts.clone(), roots),
+        })
     }
 
     /// Bytes that a signature adds to a call.
