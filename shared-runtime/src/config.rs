@@ -160,7 +160,10 @@ fn value_of(text: &str, key: &Key) -> toml::Value {
     let wants_list = wants_list(key);
     let parsed =
         toml::from_str::<toml::Table>(&format!("v = {text}")).ok().and_then(|mut table| table.remove("v"));
+    // A number where text belongs is text: a country code, a PIN.
+    let wants_text = key.default.starts_with('"');
     match parsed {
+        Some(value) if wants_text && !value.is_str() => toml::Value::String(text.to_owned()),
         Some(value) if !wants_list || value.is_array() => value,
         _ if wants_list => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -260,6 +263,13 @@ mod tests {
         assert_eq!((tree.sip.udp, tree.domain.as_str()), (vec!["b".to_owned(), "c".to_owned()], "x.org"));
         assert_eq!(read("", &[("CUSAX_SIP__UDP", "[]")]).unwrap().sip.udp, Vec::<String>::new());
         assert!(read("", &[("CUSAX_SIP__UPD", "b")]).is_err());
+    }
+
+    #[test]
+    fn digits_are_text_where_text_belongs() {
+        let keys = [Key::new("domain", "\"x\"", "")];
+        let tree: Tree = load("", [("CUSAX_DOMAIN".to_owned(), "33".to_owned())], &keys).unwrap();
+        assert_eq!(tree.domain, "33");
     }
 
     #[test]
