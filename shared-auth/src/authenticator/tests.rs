@@ -235,7 +235,7 @@ async fn guesses_are_throttled_over_all_protocols_and_challenges_are_not_guesses
         authenticator.challenges("phones.example.org", false);
     }
     for _ in 0..12 {
-        let _ = authenticator.verify(plain("wonder", "wrong"), XMPP).await;
+        assert!(authenticator.verify(plain("wonder", "wrong"), XMPP).await.is_err());
     }
     let challenge = authenticator.challenges("phones.example.org", false).remove(0);
     let denied = authenticator.verify(Proof::Digest(answer(&challenge, "alice", "pencil", 1)), SIP).await;
@@ -246,7 +246,7 @@ async fn guesses_are_throttled_over_all_protocols_and_challenges_are_not_guesses
 async fn logins_are_told_as_facts() {
     let house = house().await;
     let mut facts = house.bus.subscribe();
-    let _ = house.auth.authenticator.verify(plain("wonder", "wrong"), XMPP).await;
+    assert!(house.auth.authenticator.verify(plain("wonder", "wrong"), XMPP).await.is_err());
     let Some(Heard::Fact(fact)) = facts.next().await else { panic!("no fact") };
     let expected = LoginEvent::Denied {
         account: Some(house.alice),
@@ -410,7 +410,7 @@ async fn wrong_tokens_lock_out_nobody_elses_token() {
     };
     let token = |text: &str| Proof::Token { purpose: "phone".to_owned(), text: text.to_owned() };
     for n in 0..30 {
-        let _ = house.auth.authenticator.verify(token("wrong"), from(n % 4)).await;
+        assert!(house.auth.authenticator.verify(token("wrong"), from(n % 4)).await.is_err());
     }
     assert!(house.auth.authenticator.verify(token(&right), from(9)).await.is_ok());
 }
@@ -438,7 +438,7 @@ async fn lines_about_a_proof_name_the_account_and_so_do_those_of_who_asked() {
     let _guard = tracing::subscriber::set_default(lines);
     let asking = tracing::info_span!("sip", call = "c1", account = tracing::field::Empty);
     let prove = async {
-        let _ = house.auth.authenticator.verify(plain("wonder", "wrong"), XMPP).await;
+        assert!(house.auth.authenticator.verify(plain("wonder", "wrong"), XMPP).await.is_err());
         house.auth.authenticator.verify(plain("wonder", "pencil"), XMPP).await.unwrap();
         tracing::info!("call begins");
     };
