@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Client, DOMAIN, serve, serve_again};
+use common::{Client, DOMAIN, attribute, serve, serve_again};
 use xmpp_server::Config;
 
 const RSM: &str = "http://jabber.org/protocol/rsm";
@@ -114,17 +114,7 @@ async fn what_is_delivered_is_in_the_archive_already_and_survives() {
     let mut bob = Client::online(&served, "bob", "b").await;
     alice.send(&chat("bob@example.org", "kept")).await;
     let got = bob.expect(&["<body>kept"]).await;
-    let id = got
-        .split("<stanza-id")
-        .nth(1)
-        .unwrap()
-        .split("id='")
-        .nth(1)
-        .unwrap()
-        .split('\'')
-        .next()
-        .unwrap()
-        .to_owned();
+    let id = attribute(&got, "stanza-id", "id");
     assert!(served.store.archive.entry("bob@example.org", &id).await.unwrap().is_some());
     drop(bob);
     while served.server.sessions() > 1 {

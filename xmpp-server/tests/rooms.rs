@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Client, ROOMS, Served, serve, serve_again};
+use common::{Client, ROOMS, Served, attribute, serve, serve_again};
 use shared_model::{
     Affiliation, Audio, ConferenceDirectory, ConferenceEvent, ConferenceSnapshot, Correlation, Event, Fact,
     LeaveReason, Participant, Pending, Role, RoomAddress, RoomDirectory, RoomEvent, Unavailable,
@@ -422,17 +422,7 @@ async fn a_moderator_retracts_and_a_tombstone_stays() {
     bob.enter(room, "B").await;
     bob.send(&format!("<message type='groupchat' to='{room}' id='m'><body>rude</body></message>")).await;
     let said = alice.expect(&["<body>rude"]).await;
-    let id = said
-        .split("<stanza-id")
-        .nth(1)
-        .unwrap()
-        .split("id='")
-        .nth(1)
-        .unwrap()
-        .split('\'')
-        .next()
-        .unwrap()
-        .to_owned();
+    let id = attribute(&said, "stanza-id", "id");
     let moderate = format!(
         "<moderate xmlns='urn:xmpp:message-moderate:1' id='{id}'><retract xmlns='urn:xmpp:message-retract:1'/><reason>no</reason></moderate>"
     );

@@ -5,7 +5,7 @@
 mod common;
 
 use base64::Engine;
-use common::{Client, DOMAIN, PASSWORD, Served, serve};
+use common::{Client, DOMAIN, PASSWORD, Served, attribute, serve};
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -72,17 +72,7 @@ async fn one_exchange_binds_enables_and_later_resumes() {
     let features = alice.next().await.unwrap();
     assert!(features.contains("features") && !features.contains("xmpp-bind"), "{features}");
     let jid = success.split("identifier>").nth(1).unwrap().split('<').next().unwrap().to_owned();
-    let id = success
-        .split("<enabled")
-        .nth(1)
-        .unwrap()
-        .split(" id='")
-        .nth(1)
-        .unwrap()
-        .split('\'')
-        .next()
-        .unwrap()
-        .to_owned();
+    let id = attribute(&success, "enabled", "id");
     // What waited is in the archive, which the client was told of.
     alice.send("<presence/>").await;
     assert!(alice.stanza().await.unwrap().contains("<presence"));

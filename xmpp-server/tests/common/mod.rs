@@ -32,6 +32,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 static SERIAL: AtomicU32 = AtomicU32::new(0);
 
+/// What the first element of this name says in an attribute.
+pub fn attribute(xml: &str, element: &str, name: &str) -> String {
+    let after = |text: &str, mark: &str| text.split_once(mark).map(|(_, rest)| rest.to_owned());
+    let rest = after(xml, &format!("<{element}")).and_then(|rest| after(&rest, &format!(" {name}='")));
+    rest.and_then(|rest| rest.split('\'').next().map(str::to_owned))
+        .unwrap_or_else(|| panic!("no {name} of {element} in {xml}"))
+}
+
 /// A running server.
 pub struct Served {
     pub server: XmppServer,
