@@ -1,5 +1,7 @@
 //! Archives as rows, in the order of one sequence.
 
+use sqlx::QueryBuilder;
+
 use super::{Connection, Database};
 use crate::sql::limit;
 use crate::{Entry, Page, Position, Query, StoreError};
@@ -64,18 +66,18 @@ impl crate::Archive for Archive {
 }
 
 async fn append(conn: &mut Connection, entries: &[Entry]) -> Result<(), StoreError> {
-    let sql = "INSERT INTO archive (owner, id, peer, at, kind, body) VALUES ($1, $2, $3, $4, $5, $6) \
-               ON CONFLICT (owner, id) DO NOTHING";
-    for entry in entries {
-        sqlx::query(sql)
-            .bind(&entry.owner)
-            .bind(&entry.id)
-            .bind(&entry.with)
-            .bind(entry.time)
-            .bind(&entry.kind)
-            .bind(&entry.body[..])
-            .execute(&mut *conn)
-            .await?;
+    let is_single = entries.len() == 1;
+    for entries in entries.chunks(ROWS) {
+        let mut insert = QueryBuilder::<<Connection as sqlx::Connection>::Database>::new(
+            "INSERT INTO archive (owner, id, peer, at, kind, body) ",
+        );
+        insert.push_values(entries, |mut row, entry| {
+            row.push_bind(&entry.owner).push_bind(&entry.id).push_bind(&entry.with);
+            row.push_bind(entry.time).push_bind(&entry.kind).push_bind(&entry.body[..]);
+        });
+        insert.push(" ON CONFLICT (owner, id) DO NOTHING");
+        // One row is the usual; statements of other sizes are not worth keeping.
+        insert.build().persistent(is_single).execute(&mut *conn).await?;
     }
     Ok(())
 }
@@ -181,3 +183,6 @@ async fn trim(conn: &mut Connection, owner: &str, keep: i64) -> Result<u64, Stor
 fn entry((_, owner, id, with, time, kind, body): Row) -> Entry {
     Entry { owner, id, with, time, kind, body }
 }
+
+/// Rows of one statement.
+const ROWS: usize = 100;

@@ -1,4 +1,5 @@
-//! Writes rows in groups: many callers wait for one commit.
+//! Writes rows in groups: many callers wait for one commit, at once after a pause and every [`INTERVAL`] under load. A commit
+//! for each call would cost more than the call.
 //!
 //! State a bounded queue; whoever finds it full waits. Rows beyond those that are kept go now and then.
 //! Errors a row that the store does not take is told to the log, and its call goes on.
@@ -9,6 +10,7 @@ use std::time::Duration;
 use shared_runtime::Shutdown;
 use shared_store::{Archive, Entry};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::record::OWNER;
 
@@ -48,21 +50,24 @@ async fn write(
     mut rows: mpsc::Receiver<(Entry, oneshot::Sender<()>)>,
     shutdown: Shutdown,
 ) {
-    let mut batch = Vec::with_capacity(BATCH);
     let mut since_trimmed = usize::MAX;
+    let mut next = Instant::now();
     loop {
-        let count = tokio::select! {
-            count = rows.recv_many(&mut batch, BATCH) => count,
+        let first = tokio::select! {
+            first = rows.recv() => first,
             () = shutdown.begun(), if !rows.is_closed() => {
                 // What waits is still written; there is nobody to acknowledge more.
                 rows.close();
                 continue;
             }
         };
-        if count == 0 {
-            return;
+        let Some(first) = first else { return };
+        if !rows.is_closed() {
+            tokio::time::sleep_until(next).await;
         }
-        let (entries, waiting): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+        next = Instant::now() + INTERVAL;
+        let others = std::iter::from_fn(|| rows.try_recv().ok()).take(BATCH - 1);
+        let (entries, waiting): (Vec<_>, Vec<_>) = std::iter::once(first).chain(others).unzip();
         match archive.append(&entries).await {
             // Whoever does not wait any more needs no telling.
             Ok(()) => waiting.into_iter().for_each(|done: oneshot::Sender<()>| {
@@ -80,6 +85,8 @@ async fn write(
     }
 }
 
+/// Between the beginnings of two commits.
+const INTERVAL: Duration = Duration::from_millis(20);
 /// Rows of one commit.
 const BATCH: usize = 256;
 const MOST_WAITING: usize = 4_096;
