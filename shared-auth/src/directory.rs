@@ -64,6 +64,11 @@ impl Directory {
         self.find(Name::Number(number.to_owned())).await
     }
 
+    /// Whether another account than `own` has a number or an AOR that begins with this number, E.164 with its plus.
+    pub async fn do_others_begin_with(&self, number: &str, own: AccountId) -> Result<bool, StoreError> {
+        self.cache.store().do_others_begin_with(number, own).await
+    }
+
     /// At most `max` accounts in the order of their AORs, beginning after `after`; and whether there are more.
     pub async fn list(
         &self,

@@ -25,6 +25,8 @@ pub trait Accounts: Send + Sync {
     async fn by_jid(&self, jid: &BareJid) -> Result<Option<Account>, StoreError>;
     /// The account with this number, E.164 with its plus.
     async fn by_number(&self, number: &str) -> Result<Option<Account>, StoreError>;
+    /// Whether another account than `own` has a number or an AOR that begins with this number, E.164 with its plus.
+    async fn do_others_begin_with(&self, number: &str, own: AccountId) -> Result<bool, StoreError>;
     /// Replaces the account whose version is still `account.version`; the stored version is one higher.
     async fn update(&self, account: &Account) -> Result<(), StoreError>;
     /// Removes the account and frees its names. False if there was none.

@@ -28,6 +28,21 @@ pub async fn accounts(store: &Store) {
     assert_eq!(accounts.by_jid(&alice.jid).await, Ok(Some(alice.clone())));
     assert_eq!(accounts.by_number("+33123456789").await, Ok(Some(alice.clone())));
     assert_eq!(accounts.by_number("+33").await, Ok(None));
+    let zoe = account(7, "+49301299");
+    accounts.create(&zoe).await.unwrap();
+    for (number, own, is_found) in [
+        ("+33123456789", zoe.id, true),
+        ("+3312345", zoe.id, true),
+        ("+331234567890", zoe.id, false),
+        ("+3312346", zoe.id, false),
+        ("+33123456789", alice.id, false),
+        ("+49301299", alice.id, true),
+        ("+4930129", alice.id, true),
+        ("+493013", alice.id, false),
+    ] {
+        assert_eq!(accounts.do_others_begin_with(number, own).await, Ok(is_found), "{number}");
+    }
+    assert_eq!(accounts.remove(zoe.id).await, Ok(true));
 
     let taken = async |account: Account| accounts.create(&account).await.unwrap_err();
     assert_eq!(taken(Account { id: alice.id, ..account(9, "other") }).await, StoreError::Taken(Taken::Id));

@@ -11,13 +11,16 @@
 
 mod foreign;
 
+use shared_model::AccountId;
 use xmpp_core::{Element, ns};
 
 use foreign::{Foreign, strip_scheme};
 
 /// Whose card it is.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Addresses {
+    /// Whose they are.
+    pub(crate) account: AccountId,
     /// The account's AOR, without scheme.
     pub(crate) aor: String,
     /// The AOR as a URI.
@@ -205,6 +208,7 @@ mod tests {
 
     fn alice() -> Addresses {
         Addresses {
+            account: AccountId(1),
             aor: "alice@sip.x.org".into(),
             sip_uri: "sip:alice@sip.x.org".into(),
             jid: "alice@x.org".into(),

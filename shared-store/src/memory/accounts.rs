@@ -45,6 +45,13 @@ impl crate::Accounts for Accounts {
         Ok(self.find(|account| account.numbers.iter().any(|own| own == number)))
     }
 
+    async fn do_others_begin_with(&self, number: &str, own: AccountId) -> Result<bool, StoreError> {
+        let begins = |account: &Account| {
+            account.aor.as_str().starts_with(number) || account.numbers.iter().any(|n| n.starts_with(number))
+        };
+        Ok(self.find(|account| account.id != own && begins(account)).is_some())
+    }
+
     async fn update(&self, account: &Account) -> Result<(), StoreError> {
         let mut accounts = lock(&self.0);
         let old = accounts.values().find(|other| other.id == account.id).ok_or(StoreError::NoSuchAccount)?;

@@ -33,6 +33,21 @@ impl crate::Accounts for Accounts {
         find(&mut *self.0.reader().await?, sql, number).await
     }
 
+    async fn do_others_begin_with(&self, number: &str, own: AccountId) -> Result<bool, StoreError> {
+        // The range finds the rows by the index; LIKE is exact where the database sorts by a language.
+        let sql = "SELECT EXISTS (SELECT 1 FROM account_number \
+                   WHERE number >= $1 AND number < $2 AND number LIKE $3 AND account <> $4) \
+                   OR EXISTS (SELECT 1 FROM account WHERE aor >= $1 AND aor < $2 AND aor LIKE $3 AND id <> $4)";
+        let found: bool = sqlx::query_scalar(sql)
+            .bind(number)
+            .bind(after_all_that_begin_with(number))
+            .bind(format!("{number}%"))
+            .bind(own.to_string())
+            .fetch_one(&mut *self.0.reader().await?)
+            .await?;
+        Ok(found)
+    }
+
     async fn update(&self, account: &Account) -> Result<(), StoreError> {
         let account = account.clone();
         self.0.write(|conn| Box::pin(async move { update(conn, account).await })).await
@@ -53,6 +68,15 @@ impl crate::Accounts for Accounts {
                 .await?;
         let accounts = bodies.iter().take(max).map(|body| read(body)).collect::<Result<_, _>>()?;
         Ok(AccountPage { accounts, more: bodies.len() > max })
+    }
+}
+
+/// The least text of digits, or the letter after them, that comes after every text that begins with this number.
+fn after_all_that_begin_with(number: &str) -> String {
+    let text = number.trim_end_matches('9');
+    match text.as_bytes() {
+        [.., digit @ b'0'..=b'8'] => format!("{}{}", &text[..text.len() - 1], char::from(digit + 1)),
+        _ => format!("{text}a"),
     }
 }
 
@@ -137,4 +161,17 @@ async fn add_numbers(conn: &mut Connection, account: &Account) -> Result<(), Sto
         .await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::after_all_that_begin_with;
+
+    #[test]
+    fn the_end_of_a_range_of_numbers() {
+        for (number, end) in [("+331", "+332"), ("+3399", "+34"), ("+99", "+a")] {
+            assert_eq!(after_all_that_begin_with(number), end);
+            assert!(*format!("{number}9@x") < *end);
+        }
+    }
 }

@@ -6,9 +6,8 @@
 //! Errors a set whose `tel` is a fragment or somebody else's address: `not-acceptable`, with a text that says why.
 //! Not here: vCard4 by PEP.
 
-use shared_auth::AccountCard;
-use shared_model::{Aor, Spec};
-use shared_store::{Expected, Record, StoreError};
+use shared_model::Spec;
+use shared_store::{Expected, Record};
 use xmpp_core::payload::vcard::{from_vcard4, keep_other_form, to_vcard_temp, to_vcard4};
 use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 
@@ -80,8 +79,10 @@ async fn set(server: &Server, owner: &Jid, card: &Element, addresses: &Addresses
     let domains = [server.domain.as_str(), server.rooms_domain.as_str(), sip_domain];
     let (card, numbers) = tel::validate(card, addresses, &domains).map_err(refuse)?;
     for number in numbers {
-        if is_taken(server, &number, addresses, sip_domain).await.map_err(|error| store_failed(&error))? {
-            return Err(refuse(format!("the tel '{number}' is the number of somebody else on this service")));
+        let taken = server.auth.directory.do_others_begin_with(&number, addresses.account).await;
+        if taken.map_err(|error| store_failed(&error))? {
+            let why = "is the number of somebody else on this service, or the beginning of one";
+            return Err(refuse(format!("the tel '{number}' {why}")));
         }
     }
     let text = card.to_string();
@@ -109,24 +110,6 @@ pub(crate) async fn set_photo(
     put.map(drop).map_err(|error| store_failed(&error))
 }
 
-/// Whether a number that is not the account's own is another's: its number, or the name before its domain.
-async fn is_taken(
-    server: &Server,
-    number: &str,
-    own: &Addresses,
-    sip_domain: &str,
-) -> Result<bool, StoreError> {
-    let directory = &server.auth.directory;
-    let is_other = |card: Option<AccountCard>| card.is_some_and(|card| card.aor.as_str() != own.aor);
-    if is_other(directory.by_number(number).await?) {
-        return Ok(true);
-    }
-    match Aor::new(number, sip_domain) {
-        Ok(aor) => Ok(is_other(directory.by_aor(&aor).await?)),
-        Err(_) => Ok(false),
-    }
-}
-
 /// liblinphone reads SIP addresses from IMPP, not from TEL.
 fn with_impp(card: Element, addresses: &Addresses) -> Element {
     if addresses.sip_uri.is_empty() {
@@ -139,6 +122,7 @@ async fn addresses(server: &Server, owner: &Jid) -> Result<Addresses, StanzaErro
     let account = server.account(owner).await.map_err(|error| store_failed(&error))?;
     let account = account.ok_or(ErrorKind::ServiceUnavailable)?;
     Ok(Addresses {
+        account: account.account,
         aor: account.aor.as_str().to_owned(),
         sip_uri: account.aor.to_sip_uri(),
         jid: account.jid.as_str().to_owned(),
