@@ -18,7 +18,7 @@ use sip_endpoint::{Flow, ResolveError, Target};
 use crate::features::Destination;
 use crate::gruu::Device;
 use crate::location::{Branch, Devices, Way};
-use crate::numbers::{Dialled, Rate};
+use crate::numbers::{Dialled, Rate, enum_record};
 use crate::push::Sleeper;
 use crate::server::Server;
 use crate::trunks::{self, Trunk};
@@ -178,9 +178,34 @@ async fn by_number(server: &Server, dialled: &Dialled) -> Result<Found, Nowhere>
     }
 }
 
-/// Trunks that take a number, each address of each a way.
+/// What the names of the telephone network say of a number (RFC 6116): a call to another domain, which costs nothing.
+async fn by_enum(server: &Server, number: &str) -> Option<Found> {
+    let resolver = server.endpoint().resolver();
+    for zone in &server.config.numbers.enum_zones {
+        // A zone that does not answer is as one that has nothing: the number has its trunks.
+        let Ok(records) = resolver.naptr(&enum_record::name_of(number, zone)).await else { continue };
+        let Some(address) = enum_record::sip_uri(number, &records) else { continue };
+        let Some(uri) = Uri::parse(&address) else { continue };
+        // Our own numbers were looked for before: a zone that sends us back to ourselves is out of date.
+        if server.is_our_host(&uri) || server.hosted(uri.host).is_some() {
+            continue;
+        }
+        match towards(server, &uri, Destination::Foreign).await {
+            Ok(branch) => return Some(Found::of(Branch { uri: Some(address), ..branch })),
+            Err(nowhere) => tracing::debug!(?nowhere, zone, "an address of a number leads nowhere"),
+        }
+    }
+    None
+}
+
+/// Whom the names of the telephone network say, or else trunks that take a number, each address of each a way.
 async fn outside(server: &Server, dialled: Dialled) -> Result<Found, Nowhere> {
     let endpoint = server.endpoint();
+    if let Dialled::Number(number) = &dialled
+        && let Some(found) = by_enum(server, number).await
+    {
+        return Ok(found);
+    }
     let trunks = server.trunks.for_number(&dialled, endpoint);
     if trunks.is_empty() {
         let is_emergency = matches!(dialled, Dialled::Emergency(_));

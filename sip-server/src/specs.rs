@@ -10,7 +10,9 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(3263).note("NAPTR, SRV, A and AAAA; the next target on 503, silence and refusal; no SCTP"),
     Spec::rfc(3264).note("audio of the focus"),
     Spec::rfc(3581).complete(),
-    Spec::rfc(3966).note("tel URIs are read and compared (§4), global and local numbers by a plan; no ENUM"),
+    Spec::rfc(3966).note("tel URIs are read and compared (§4), global and local numbers by a plan"),
+    Spec::rfc(6116)
+        .note("the last records of numbers, before trunks; records that lead to others are passed over"),
     Spec::rfc(5031).note("urn:service:sos and its services, by the plan's emergency numbers; no LoST"),
     Spec::rfc(4475).complete().note("every message gets its reaction over UDP and TCP: tests/conformance"),
     Spec::rfc(5118).complete().note("every message gets its reaction: tests/conformance"),

@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "../../tests/dns/mod.rs"]
+mod dns;
 
 use std::collections::BTreeMap;
 
 use common::{DOMAIN, PASSWORD, Phone, serve_with};
+use dns::Dns;
 use sip_core::header::Name;
 use sip_server::Config;
 use sip_server::numbers::NumberConfig;
@@ -85,4 +88,40 @@ async fn a_caller_may_write_their_own_number_as_they_dial_it() {
     let mut call = alice.request("INVITE", &uri, &uri);
     call.set(Name::From, &format!("<sip:5550198@{DOMAIN};user=phone>;tag=1"));
     assert_eq!(alice.ask(call, PASSWORD).await.status(), 403, "bob's number is bob's");
+}
+
+#[tokio::test]
+async fn numbers_lead_to_other_domains_where_a_zone_says_so() {
+    let dns = Dns::start().await;
+    let mut config = config();
+    config.dns = vec![dns.address];
+    config.numbers.enum_zones = vec!["nothing.example".to_owned(), "e164.example".to_owned()];
+    let served = serve_with(config).await;
+    let (alice, gateway) = (Phone::new("alice", &served).await, Phone::new("gateway", &served).await);
+    let port = gateway.address().port();
+    dns.host("gateway.example", "127.0.0.1");
+    let name = "3.3.3.0.5.5.5.1.e164.example";
+    dns.telephone(name, (20, 1), "E2U+sip", "!^.*$!sip:late@gateway.example:9!");
+    dns.telephone(name, (10, 1), "E2U+email:mailto", "!^.*$!mailto:early@gateway.example!");
+    dns.telephone(name, (10, 2), "E2U+sip", &format!(r"!^\+1(\d+)$!sip:\1@gateway.example:{port}!"));
+    dns.telephone("4.3.3.0.5.5.5.1.e164.example", (1, 1), "E2U+sip", "!^.*$!sip:nobody@example.org!");
+
+    let uri = format!("sip:5550333@{DOMAIN}");
+    let (refused, incoming) = tokio::join!(alice.ask(alice.request("INVITE", &uri, &uri), PASSWORD), async {
+        let incoming = gateway.expect("INVITE").await;
+        gateway.respond(&incoming, 486).await;
+        incoming
+    });
+    assert_eq!(
+        (refused.status(), incoming.uri()),
+        (486, format!("sip:5550333@gateway.example:{port}").as_str())
+    );
+
+    let back = format!("sip:5550334@{DOMAIN}");
+    assert_eq!(alice.ask(alice.request("INVITE", &back, &back), PASSWORD).await.status(), 404, "no circles");
+    let stranger = Phone::new("stranger", &served).await;
+    let mut call = stranger.request("INVITE", &uri, &uri);
+    call.set(Name::From, "<sip:someone@elsewhere.example>;tag=1");
+    let refused = stranger.ask(call, PASSWORD).await;
+    assert_eq!(refused.status(), 403, "nothing is relayed for strangers");
 }

@@ -22,6 +22,7 @@ use crate::endpoint::Random;
 use crate::flow::Transport;
 use greylist::Greylist;
 use names::Names;
+pub use order::Naptr;
 
 /// A transport and an address, and the name that a certificate must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +98,14 @@ impl Resolver {
             found.into_iter().partition(|target| !inner.greylist.holds(target));
         targets.extend(failed);
         Ok(targets)
+    }
+
+    /// The NAPTR records of a name, in the order in which they are looked at (RFC 3403 §4.1).
+    pub async fn naptr(&self, name: &str) -> Result<Vec<Naptr>, ResolveError> {
+        let asked = timeout(PATIENCE, self.0.names.naptr(name)).await;
+        let mut records = asked.ok().and_then(Result::ok).ok_or(ResolveError::Silence)?;
+        records.sort_by_key(|record| (record.order, record.preference));
+        Ok(records)
     }
 
     /// A target did not answer, refused, or answered 503 (RFC 3263 §4.3): for a while it is tried last.

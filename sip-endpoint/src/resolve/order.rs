@@ -12,16 +12,21 @@ pub(super) struct Srv {
     pub(super) target: String,
 }
 
-/// One NAPTR record.
+/// One NAPTR record (RFC 3403 §4.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Naptr {
-    pub(super) order: u16,
-    pub(super) preference: u16,
-    pub(super) flags: String,
-    pub(super) service: String,
-    pub(super) regexp: String,
-    /// With its final dot.
-    pub(super) replacement: String,
+pub struct Naptr {
+    /// Lower ones first; a higher one only if the lower ones are of no use.
+    pub order: u16,
+    /// Lower ones first among those of one order.
+    pub preference: u16,
+    /// What the record ends in, such as `s` or `u`.
+    pub flags: String,
+    /// What it is for, such as `SIP+D2T` or `E2U+sip`.
+    pub service: String,
+    /// A substitution expression, or nothing.
+    pub regexp: String,
+    /// The next name, with its final dot.
+    pub replacement: String,
 }
 
 /// SRV records as they are tried: by priority, and by chance among equals, where weight is chance (RFC 2782).

@@ -5,6 +5,7 @@
 
 mod certificates;
 mod datagrams;
+#[path = "../../../tests/dns/mod.rs"]
 mod dns;
 mod limits;
 mod names;

@@ -31,6 +31,9 @@ pub struct NumberConfig {
     pub short_codes: BTreeMap<String, String>,
     /// Numbers that are not an account's: an account or a room for each. Default none.
     pub direct: BTreeMap<String, String>,
+    /// Zones in which SIP addresses of numbers are looked up before trunks are asked (RFC 6116), such as `e164.arpa`.
+    /// Default none.
+    pub enum_zones: Vec<String>,
     /// What calls cost; the longest prefix counts. Default none.
     pub tariffs: Vec<TariffConfig>,
 }
@@ -84,6 +87,11 @@ pub(crate) const KEYS: &[Key] = &[
         "numbers that lead to an account or a room, such as { \"+33140000001\" = \"dev@conference.example.org\" }",
     ),
     Key::new(
+        "sip.numbers.enum_zones",
+        "[]",
+        "zones with SIP addresses of numbers (RFC 6116), such as \"e164.arpa\"; looked up before trunks are asked",
+    ),
+    Key::new(
         "sip.numbers.tariffs",
         "[]",
         "what calls cost: { prefix = \"+33899\", class = \"premium\", setup = \"0.10\", minute = \"0.80\", step = 60 }; the longest \
@@ -105,6 +113,7 @@ impl Default for NumberConfig {
             extensions: BTreeMap::new(),
             short_codes: BTreeMap::new(),
             direct: BTreeMap::new(),
+            enum_zones: Vec::new(),
             tariffs: Vec::new(),
         }
     }

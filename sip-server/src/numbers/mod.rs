@@ -7,6 +7,7 @@
 //! ```
 
 mod config;
+pub(crate) mod enum_record;
 mod money;
 mod plan;
 mod tariff;

@@ -4,7 +4,7 @@
 //! Out   [`Dialled`]: a number with its plus, an emergency number, or an address of ours; and the [`Rate`] of it.
 //! State none but the plan itself, which is made once.
 //! Errors what is no number is [`Dialled::Name`]; faults of the configuration are told by [`Plan::new`].
-//! Not here: portability, ENUM (RFC 6116), numbers that are complete only when enough digits came (RFC 3578).
+//! Not here: portability, ENUM (`enum_record`), numbers that are complete only when enough digits came (RFC 3578).
 
 use std::collections::HashMap;
 

@@ -1,5 +1,8 @@
 //! A name server of the test's own: a table behind a UDP socket.
 
+#![allow(dead_code, reason = "each test uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,8 +12,6 @@ use hickory_resolver::proto::op::{Message, OpCode, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, AAAA, NAPTR, SOA, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::net::UdpSocket;
-
-use crate::rig::local;
 
 type Table = Arc<Mutex<HashMap<(String, RecordType), Vec<RData>>>>;
 
@@ -23,7 +24,7 @@ pub(crate) struct Dns {
 
 impl Dns {
     pub(crate) async fn start() -> Self {
-        let socket = UdpSocket::bind(local(0)).await.unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let (table, queries) = (Table::default(), Arc::new(AtomicUsize::new(0)));
         tokio::spawn(serve(socket, Arc::clone(&table), Arc::clone(&queries)));
@@ -38,6 +39,13 @@ impl Dns {
     pub(crate) fn naptr(&self, name: &str, order: u16, service: &str, replacement: &str) {
         let bytes = |text: &str| text.as_bytes().to_vec().into_boxed_slice();
         let naptr = NAPTR::new(order, 50, bytes("s"), bytes(service), bytes(""), fqdn(replacement));
+        self.put(name, RecordType::NAPTR, RData::NAPTR(naptr));
+    }
+
+    /// A record of ENUM (RFC 6116 §3), which is the last one.
+    pub(crate) fn telephone(&self, name: &str, (order, preference): (u16, u16), service: &str, regexp: &str) {
+        let bytes = |text: &str| text.as_bytes().to_vec().into_boxed_slice();
+        let naptr = NAPTR::new(order, preference, bytes("u"), bytes(service), bytes(regexp), Name::root());
         self.put(name, RecordType::NAPTR, RData::NAPTR(naptr));
     }
 
