@@ -1,0 +1,44 @@
+"""Browsers call each other: JsSIP in Chromium over WSS, with media of their own (ICE, DTLS-SRTP) that the proxy does not touch."""
+
+import json
+
+from browser import Browser
+from conftest import DOMAIN, PASSWORD, wait_until
+
+
+def script(name, *words):
+    return f"{name}({', '.join(json.dumps(word) for word in words)})"
+
+
+def registered(browser, service, name):
+    page = browser.open("phone.html")
+    url = f"wss://localhost:{service.ports['http.https']}/sip"
+    assert page.value(script("register", url, f"sip:{name}@{DOMAIN}", PASSWORD)) == "registered"
+    return page
+
+
+def test_two_browsers_call_each_other_and_hear(service):
+    service.add("alice", "bob")
+    with Browser() as browser:
+        alice, bob = (registered(browser, service, name) for name in ("alice", "bob"))
+        dialling = alice.begin(script("dial", f"sip:bob@{DOMAIN}"))
+        incoming = bob.value("answer()")
+        assert alice.finish(dialling) == "confirmed"
+        assert incoming["info"] == f"<xmpp:alice@{DOMAIN}>;purpose=impp", "who calls can be written to (RFC 7081 §3.2)"
+        for page in (alice, bob):
+            wait_until(lambda page=page: page.value("heard()")["energy"] > 0, seconds=20, what="a sound")
+            assert page.value("heard()")["state"] == "connected"
+        ending = bob.begin("ended()")
+        alice.value("call.terminate()")
+        assert bob.finish(ending).startswith("ended")
+
+
+def test_a_browser_is_told_why_a_call_fails(service):
+    service.add("alice", "bob")
+    with Browser() as browser:
+        alice = registered(browser, service, "alice")
+        assert alice.value(script("dial", f"sip:bob@{DOMAIN}")) == "failed: Unavailable", "bob has no phone"
+        assert alice.value(script("dial", f"sip:nobody@{DOMAIN}")) == "failed: Not Found"
+        page = browser.open("phone.html")
+        url = f"wss://localhost:{service.ports['http.https']}/sip"
+        assert page.value(script("register", url, f"sip:bob@{DOMAIN}", "wrong")).startswith("failed: ")
