@@ -1,4 +1,4 @@
-//! What every service runs on: configuration, one TLS policy, listeners, HTTP both ways, the bus, shutdown, telemetry.
+//! What every service runs on: configuration, one TLS policy, listeners, name servers, HTTP both ways, the bus, shutdown, telemetry.
 //!
 //! Nothing here knows a word of SIP, XMPP or conferencing.
 
@@ -7,6 +7,7 @@ pub mod config;
 pub mod fetch;
 pub mod http;
 pub mod listen;
+pub mod names;
 mod redacted;
 mod shutdown;
 pub mod telemetry;

@@ -44,7 +44,7 @@ pub use endpoint::{Bound, Endpoint, Listeners, Random};
 pub use flow::{Flow, Transport};
 pub use limits::Limits;
 pub use metrics::Metrics;
-pub use resolve::{Naming, Naptr, ResolveError, Resolver, Target};
+pub use resolve::{Naming, ResolveError, Resolver, Target};
 pub use sent::{Answer, Cancel, ReplyTo, SentRequest};
 pub use tap::{Tap, Way};
 pub use transport::in_process::{Port, pair};

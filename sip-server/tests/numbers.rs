@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
-#[path = "../../tests/dns/mod.rs"]
+#[path = "../../tests/support/dns.rs"]
 mod dns;
 
 use std::collections::BTreeMap;

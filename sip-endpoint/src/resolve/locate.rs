@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use shared_runtime::names::{Names, Silence, Srv, in_order};
 use sip_core::Uri;
 
-use super::names::{Names, Silence};
-use super::order::{self, Srv};
+use super::order;
 use super::{MOST_TARGETS, ResolveError, Target};
 use crate::endpoint::Random;
 use crate::flow::Transport;
@@ -89,7 +89,7 @@ impl Search<'_> {
         let records = self.names.srv(name).await;
         let records = self.heard(records);
         let has_records = !records.is_empty();
-        for Srv { port, target, .. } in order::srv(records, self.random) {
+        for Srv { port, target, .. } in in_order(records, |record| record, self.random) {
             if target != "." && self.found.len() < MOST_TARGETS {
                 self.addresses(transport, &target, port).await;
             }

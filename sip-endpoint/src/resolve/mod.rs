@@ -8,21 +8,19 @@
 
 mod greylist;
 mod locate;
-mod names;
 mod order;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared_runtime::names::{Names, Naptr};
 use sip_core::Uri;
 use tokio::time::timeout;
 
 use crate::endpoint::Random;
 use crate::flow::Transport;
 use greylist::Greylist;
-use names::Names;
-pub use order::Naptr;
 
 /// A transport and an address, and the name that a certificate must have.
 #[derive(Debug, Clone, PartialEq, Eq)]

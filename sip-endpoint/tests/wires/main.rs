@@ -5,7 +5,7 @@
 
 mod certificates;
 mod datagrams;
-#[path = "../../../tests/dns/mod.rs"]
+#[path = "../../../tests/support/dns.rs"]
 mod dns;
 mod limits;
 mod names;

@@ -6,8 +6,8 @@
 //! Not here: records that are not the last (§3.4.1 lets us pass over them), services that say `E2U+voice:tel`.
 
 use regex::bytes::{Regex, RegexBuilder};
+use shared_runtime::names::Naptr;
 use sip_core::Uri;
-use sip_endpoint::Naptr;
 
 /// The name of a number in a zone: its digits turned round, with dots between.
 pub(crate) fn name_of(number: &str, zone: &str) -> String {

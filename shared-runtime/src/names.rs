@@ -1,4 +1,4 @@
-//! What name servers say: hickory's cache and resolver behind the four questions that RFC 3263 asks.
+//! What name servers say: hickory's cache and resolver behind four questions (NAPTR, SRV, A and AAAA).
 //!
 //! State answers for as long as their TTL says, absence for as long as the zone says.
 //! Errors [`Silence`]: no server answered. That a name has no such records is no error, it is an answer.
@@ -14,18 +14,50 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
-use super::order::{Naptr, Srv};
+mod order;
+
+pub use order::in_order;
 
 /// Whoever can be asked.
-pub(super) struct Names(Option<TokioResolver>);
+pub struct Names(Option<TokioResolver>);
 
 /// No server answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Silence;
+pub struct Silence;
+
+/// One SRV record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Srv {
+    /// Lower ones come first.
+    pub priority: u16,
+    /// The chance among those of one priority.
+    pub weight: u16,
+    /// Where the service listens.
+    pub port: u16,
+    /// The host, with its final dot; the dot alone says that there is no such service.
+    pub target: String,
+}
+
+/// One NAPTR record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Naptr {
+    /// Lower ones come first.
+    pub order: u16,
+    /// Lower ones come first among those of one order.
+    pub preference: u16,
+    /// What the replacement is.
+    pub flags: String,
+    /// What is served there.
+    pub service: String,
+    /// A rule of substitution, mostly empty.
+    pub regexp: String,
+    /// With its final dot.
+    pub replacement: String,
+}
 
 impl Names {
     /// Asks these servers, or else those of the system; a system that names none has one on itself (resolv.conf(5)).
-    pub(super) fn new(servers: &[SocketAddr]) -> Self {
+    pub fn new(servers: &[SocketAddr]) -> Self {
         let of_system = || {
             hickory_resolver::system_conf::read_system_conf().unwrap_or_else(|error| {
                 tracing::debug!(%error, "no name servers of the system; asking this machine");
@@ -44,7 +76,8 @@ impl Names {
         Self(built.inspect_err(|error| tracing::error!(%error, "names cannot be resolved")).ok())
     }
 
-    pub(super) async fn naptr(&self, name: &str) -> Result<Vec<Naptr>, Silence> {
+    /// NAPTR records of a name.
+    pub async fn naptr(&self, name: &str) -> Result<Vec<Naptr>, Silence> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let records = self.ask(name, RecordType::NAPTR).await?;
         let all = records.into_iter().filter_map(|record| match record {
@@ -61,7 +94,8 @@ impl Names {
         Ok(all.take(MOST_RECORDS).collect())
     }
 
-    pub(super) async fn srv(&self, name: &str) -> Result<Vec<Srv>, Silence> {
+    /// SRV records of a name.
+    pub async fn srv(&self, name: &str) -> Result<Vec<Srv>, Silence> {
         let records = self.ask(name, RecordType::SRV).await?;
         let all = records.into_iter().filter_map(|record| match record {
             RData::SRV(srv) => Some(Srv {
@@ -76,7 +110,7 @@ impl Names {
     }
 
     /// IPv4 and IPv6 addresses of a host; from the hosts file, too.
-    pub(super) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Silence> {
+    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Silence> {
         let (Some(resolver), Some(name)) = (&self.0, absolute(host)) else { return Ok(Vec::new()) };
         match resolver.lookup_ip(name).await {
             Ok(found) => Ok(found.iter().take(MOST_RECORDS).collect()),

@@ -1,6 +1,6 @@
-//! A name server of the test's own: a table behind a UDP socket.
+//! A name server of the test's own: a table behind a UDP socket; test crates include this file by its path.
 
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test crate uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;
@@ -16,15 +16,15 @@ use tokio::net::UdpSocket;
 type Table = Arc<Mutex<HashMap<(String, RecordType), Vec<RData>>>>;
 
 /// A running name server; it ends with its test's runtime.
-pub(crate) struct Dns {
-    pub(crate) address: SocketAddr,
+pub struct Dns {
+    pub address: SocketAddr,
     table: Table,
     queries: Arc<AtomicUsize>,
 }
 
 impl Dns {
-    pub(crate) async fn start() -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    pub async fn start() -> Self {
+        let socket = UdpSocket::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = socket.local_addr().unwrap();
         let (table, queries) = (Table::default(), Arc::new(AtomicUsize::new(0)));
         tokio::spawn(serve(socket, Arc::clone(&table), Arc::clone(&queries)));
@@ -32,28 +32,28 @@ impl Dns {
     }
 
     /// How many questions came.
-    pub(crate) fn queries(&self) -> usize {
+    pub fn queries(&self) -> usize {
         self.queries.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn naptr(&self, name: &str, order: u16, service: &str, replacement: &str) {
+    pub fn naptr(&self, name: &str, order: u16, service: &str, replacement: &str) {
         let bytes = |text: &str| text.as_bytes().to_vec().into_boxed_slice();
         let naptr = NAPTR::new(order, 50, bytes("s"), bytes(service), bytes(""), fqdn(replacement));
         self.put(name, RecordType::NAPTR, RData::NAPTR(naptr));
     }
 
     /// A record of ENUM (RFC 6116 §3), which is the last one.
-    pub(crate) fn telephone(&self, name: &str, (order, preference): (u16, u16), service: &str, regexp: &str) {
+    pub fn telephone(&self, name: &str, (order, preference): (u16, u16), service: &str, regexp: &str) {
         let bytes = |text: &str| text.as_bytes().to_vec().into_boxed_slice();
         let naptr = NAPTR::new(order, preference, bytes("u"), bytes(service), bytes(regexp), Name::root());
         self.put(name, RecordType::NAPTR, RData::NAPTR(naptr));
     }
 
-    pub(crate) fn srv(&self, name: &str, priority: u16, weight: u16, port: u16, target: &str) {
+    pub fn srv(&self, name: &str, priority: u16, weight: u16, port: u16, target: &str) {
         self.put(name, RecordType::SRV, RData::SRV(SRV::new(priority, weight, port, fqdn(target))));
     }
 
-    pub(crate) fn host(&self, name: &str, ip: &str) {
+    pub fn host(&self, name: &str, ip: &str) {
         match ip.parse().unwrap() {
             std::net::IpAddr::V4(ip) => self.put(name, RecordType::A, RData::A(A(ip))),
             std::net::IpAddr::V6(ip) => self.put(name, RecordType::AAAA, RData::AAAA(AAAA(ip))),
