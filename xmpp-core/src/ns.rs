@@ -2,6 +2,18 @@
 
 /// Stanzas between client and server (RFC 6120 §4.8.2).
 pub const CLIENT: &str = "jabber:client";
+/// Stanzas between servers (RFC 6120 §4.8.2).
+pub const SERVER: &str = "jabber:server";
+/// Stanzas between a server and an external component (XEP-0114).
+pub const COMPONENT: &str = "jabber:component:accept";
+/// Server dialback (XEP-0220).
+pub const DIALBACK: &str = "jabber:server:dialback";
+/// Server dialback as a stream feature (XEP-0220 §2.4.2).
+pub const DIALBACK_FEATURE: &str = "urn:xmpp:features:dialback";
+/// Streams of servers that carry stanzas both ways (XEP-0288).
+pub const BIDI: &str = "urn:xmpp:bidi";
+/// The same as a stream feature (XEP-0288 §2.1).
+pub const BIDI_FEATURE: &str = "urn:xmpp:features:bidi";
 /// The stream element, features and stream errors (RFC 6120 §4.8.1).
 pub const STREAM: &str = "http://etherx.jabber.org/streams";
 /// STARTTLS (RFC 6120 §5).

@@ -6,6 +6,7 @@
 //! Out   a [`Stanza`] that prints itself with other addresses and the same content.
 //! Errors [`ParseError`] for addresses and kinds; [`StanzaError`] is the answer that a stanza gets (§8.3).
 
+mod border;
 mod error;
 
 use bytes::Bytes;

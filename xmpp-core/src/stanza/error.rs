@@ -15,6 +15,11 @@ macro_rules! conditions {
                 match self { $(Self::$variant => $name,)* }
             }
 
+            /// The condition of this name, if it is one that is known here.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$variant),)* _ => None }
+            }
+
             /// The error type that goes with it.
             pub fn type_(self) -> &'static str {
                 match self { $(Self::$variant => $kind,)* }
@@ -52,8 +57,10 @@ conditions! {
     RecipientUnavailable = "recipient-unavailable", "wait";
     /// §8.3.3.15: one must register first.
     RegistrationRequired = "registration-required", "auth";
-    /// §8.3.3.16: no way to that domain.
+    /// §8.3.3.16: there is no such domain.
     RemoteServerNotFound = "remote-server-not-found", "cancel";
+    /// §8.3.3.17: the domain is there, and no stream to it could be made in time.
+    RemoteServerTimeout = "remote-server-timeout", "wait";
     /// §8.3.3.18: too much for now.
     ResourceConstraint = "resource-constraint", "wait";
     /// §8.3.3.19: nobody answers to that.

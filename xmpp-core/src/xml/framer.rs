@@ -41,8 +41,8 @@ impl Default for Limits {
 /// One step of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
-    /// The stream's start tag: its attributes, and of the namespace declarations `xmlns` alone, if there is one: the
-    /// content namespace (§4.8.2).
+    /// The stream's start tag: its attributes, among them `xmlns` if there is one, which is the content namespace
+    /// (§4.8.2); and the prefixes that it declares.
     Open(Head),
     /// A first-level element.
     Element(Head, Bytes),
@@ -262,6 +262,7 @@ impl Framer {
                 if !self.is_open {
                     self.stream_name = tag.name.to_owned();
                     self.stream_default = default;
+                    self.scope.declare(&mut head.prefixes);
                 } else if default != head.ns && tag.attributes.iter().any(|(name, _)| *name == "xmlns") {
                     return Err(XmlError::BadNamespacePrefix);
                 } else {
@@ -426,7 +427,8 @@ mod tests {
         let mut framer = Framer::new(Limits::default());
         framer.push(OPEN.replace(" to=", " xmlns:f='urn:f' to=").as_bytes());
         framer.push(b"<message><f:x/></message>");
-        framer.next().unwrap();
+        let Ok(Some(Frame::Open(head))) = framer.next() else { panic!() };
+        assert_eq!(head.prefixes, " xmlns:f='urn:f'");
         let Ok(Some(Frame::Element(head, _))) = framer.next() else { panic!() };
         assert_eq!(head.prefixes, " xmlns:f='urn:f'");
     }
