@@ -1,8 +1,10 @@
 //! Properties of the XML layer: no bytes panic, cutting changes nothing, printing is undone by parsing.
 
 use proptest::prelude::*;
+use xmpp_core::stream::component::Component;
+use xmpp_core::stream::server::{Greeting, Initiating, Pair, Purpose, Receiving, Wish};
 use xmpp_core::xml::{Element, Frame, Framer, Limits, Node};
-use xmpp_core::{Jid, Kind, Stanza};
+use xmpp_core::{Jid, Kind, Stanza, ns};
 
 const HEADER: &[u8] =
     b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='x' version='1.0'>";
@@ -103,6 +105,43 @@ proptest! {
                 && let Ok(stanza) = Stanza::from_frame(&head, content)
             {
                 stanza.children();
+            }
+        }
+    }
+
+    /// Another server, or a component, may say anything at any moment; what is taken from it is sound in its new namespace.
+    #[test]
+    fn no_bytes_panic_between_servers(bytes in xmlish(), greets in any::<bool>()) {
+        let header = String::from_utf8_lossy(HEADER).replace("jabber:client'", "jabber:server' xmlns:b='u'");
+        let (mut receiving, mut component, mut out) = (Receiving::default(), Component::default(), String::new());
+        let pair = Pair::new("ours.example", "theirs.example");
+        let wish = Wish {
+            pair: pair.clone(),
+            purpose: Purpose::Speak,
+            is_secure: true,
+            require_tls: false,
+            dialback: true,
+            authzid: String::new(),
+        };
+        let mut initiating = Initiating::new(wish, &mut out);
+        for frame in frames(&[header.as_bytes(), &bytes].concat(), 64).0 {
+            let _ = initiating.handle(frame.clone(), &mut out);
+            let _ = receiving.handle(frame.clone(), &mut out);
+            let _ = component.handle(frame.clone());
+            if greets && matches!(frame, Frame::Open(_)) {
+                let greeting = Greeting { starttls: true, dialback: true, ..Greeting::default() };
+                receiving.greet(greeting, "ours.example", Some("theirs.example"), "id", &mut out);
+                receiving.talk.prove(pair.clone());
+                component.greet("ours.example", "id", &mut out);
+                component.accepted(&mut out);
+            }
+            if let Frame::Element(head, content) = frame
+                && let Ok(stanza) = Stanza::from_foreign_frame(ns::SERVER, head, content)
+            {
+                let printed = String::from_utf8(stanza.to_bytes().to_vec()).unwrap();
+                prop_assert!(Element::parse(&printed, ns::CLIENT).is_ok(), "{}", printed);
+                let printed = String::from_utf8(stanza.to_foreign_bytes().to_vec()).unwrap();
+                prop_assert!(Element::parse(&printed, ns::SERVER).is_ok(), "{}", printed);
             }
         }
     }

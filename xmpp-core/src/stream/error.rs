@@ -16,6 +16,10 @@ macro_rules! conditions {
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
+
+            fn from_name(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$variant),)* _ => None }
+            }
         }
     };
 }
@@ -29,8 +33,12 @@ conditions! {
     Conflict = "conflict";
     /// §4.9.3.4: silent for too long.
     ConnectionTimeout = "connection-timeout";
+    /// §4.9.3.5: a domain that is served here no more.
+    HostGone = "host-gone";
     /// §4.9.3.6: a domain that is not served here.
     HostUnknown = "host-unknown";
+    /// §4.9.3.7: a stanza without an address that it must have.
+    ImproperAddressing = "improper-addressing";
     /// §4.9.3.8: our fault.
     InternalServerError = "internal-server-error";
     /// §4.9.3.9: `from` is not who was authenticated.
@@ -43,10 +51,16 @@ conditions! {
     NotWellFormed = "not-well-formed";
     /// §4.9.3.14: against a local policy.
     PolicyViolation = "policy-violation";
+    /// §4.9.3.15: a server that is needed cannot be reached.
+    RemoteConnectionFailed = "remote-connection-failed";
+    /// §4.9.3.16: begin anew, since what was negotiated holds no more.
+    Reset = "reset";
     /// §4.9.3.17: no room for the stream.
     ResourceConstraint = "resource-constraint";
     /// §4.9.3.18: XML that XMPP does not allow.
     RestrictedXml = "restricted-xml";
+    /// §4.9.3.19: the domain is served elsewhere.
+    SeeOtherHost = "see-other-host";
     /// §4.9.3.20: the server stops.
     SystemShutdown = "system-shutdown";
     /// §4.9.3.21: what another element beside it says.
@@ -74,6 +88,18 @@ impl StreamError {
     /// A condition that says why.
     pub fn because(condition: StreamCondition, text: impl Into<String>) -> Self {
         Self { condition, text: text.into(), application: None }
+    }
+
+    /// Reads what a peer said in a `<stream:error/>` with this content, under these declarations of prefixes. What is
+    /// not known here is [`StreamCondition::UndefinedCondition`].
+    pub fn parse(content: &[u8], prefixes: &str) -> Self {
+        let text = std::str::from_utf8(content).unwrap_or_default();
+        let said = Element::parse_content(text, ns::SERVER, prefixes).unwrap_or_default();
+        let of_streams = || said.iter().filter(|child| child.ns == ns::STREAMS);
+        let condition = of_streams().find_map(|child| StreamCondition::from_name(&child.name));
+        let text = of_streams().find(|child| child.name == "text").map(Element::text).unwrap_or_default();
+        let text: String = text.chars().take(LONGEST_TEXT).collect();
+        Self::because(condition.unwrap_or(StreamCondition::UndefinedCondition), text)
     }
 
     /// Prints `<stream:error/>`; the end of the stream follows ([`super::CLOSE`]).
@@ -133,5 +159,25 @@ impl From<ParseError> for StreamError {
             ParseError::BadTo(_) | ParseError::BadFrom(_) => StreamCondition::InvalidFrom,
         };
         Self::because(condition, error.to_string())
+    }
+}
+
+/// Characters of a peer's explanation that are kept.
+const LONGEST_TEXT: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_prints_and_takes_the_unknown_for_undefined() {
+        let error = StreamError::because(StreamCondition::HostUnknown, "not here");
+        let printed = error.print();
+        let content = printed.trim_start_matches("<stream:error>").trim_end_matches("</stream:error>");
+        assert_eq!(StreamError::parse(content.as_bytes(), ""), error);
+        for strange in ["<x xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>", "<x xmlns='u'/>", "", "<"] {
+            let read = StreamError::parse(strange.as_bytes(), "");
+            assert_eq!(read.condition, StreamCondition::UndefinedCondition, "{strange}");
+        }
     }
 }

@@ -98,7 +98,7 @@ pub enum SaslFailure {
 }
 
 impl SaslFailure {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Aborted => "aborted",
             Self::AccountDisabled => "account-disabled",
