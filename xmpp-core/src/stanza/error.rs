@@ -76,6 +76,8 @@ pub struct StanzaError {
     pub kind: ErrorKind,
     /// What a person may read; possibly empty.
     pub text: String,
+    /// Where it is now, inside the condition: a URI (§8.3.3.5).
+    pub location: Option<String>,
     /// What an extension says beside the condition (§8.3.4).
     pub application: Option<Box<Element>>,
 }
@@ -88,7 +90,7 @@ impl StanzaError {
 
     /// A condition that says why.
     pub fn because(kind: ErrorKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into(), application: None }
+        Self { kind, text: text.into(), location: None, application: None }
     }
 
     /// The same with what an extension says.
@@ -97,11 +99,19 @@ impl StanzaError {
         Self { application: Some(Box::new(application)), ..self }
     }
 
+    /// The same with where it is now.
+    #[must_use]
+    pub fn at(self, uri: impl Into<String>) -> Self {
+        Self { location: Some(uri.into()), ..self }
+    }
+
     /// The `<error/>` of the content namespace.
     pub fn to_element(&self) -> Element {
-        let error = Element::new("error", ns::CLIENT)
-            .with("type", self.kind.type_())
-            .child(Element::new(self.kind.as_str(), ns::STANZAS));
+        let mut condition = Element::new(self.kind.as_str(), ns::STANZAS);
+        if let Some(location) = &self.location {
+            condition = condition.text_node(location.clone());
+        }
+        let error = Element::new("error", ns::CLIENT).with("type", self.kind.type_()).child(condition);
         let error = error.children_from(self.application.as_deref().cloned());
         if self.text.is_empty() {
             return error;
