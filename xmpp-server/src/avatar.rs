@@ -138,7 +138,7 @@ pub(crate) fn with_hash(presence: Stanza, avatar: &str) -> Stanza {
     }
 }
 
-fn sha1(base64: &str) -> Option<String> {
+pub(crate) fn sha1(base64: &str) -> Option<String> {
     let bytes = STANDARD.decode(base64).ok()?;
     let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &bytes);
     Some(hash.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))

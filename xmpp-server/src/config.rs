@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use shared_runtime::config::{Key, duration};
 
+use crate::muc::Creators;
+
 /// `[xmpp]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
@@ -50,6 +52,9 @@ pub struct Config {
     pub room_history: usize,
     /// Rooms on this server. Default 10000.
     pub rooms: usize,
+    /// Who may make rooms by entering them: `everybody`, other servers' users among them, `local` accounts, or `admins`.
+    /// Default `local`.
+    pub room_creators: Creators,
     /// Whether `muc#roominfo_audio-video-uri` stands beside `audio-video-uri`. Default true.
     pub roominfo_alias: bool,
 }
@@ -75,6 +80,7 @@ impl Default for Config {
             contacts: 2000,
             room_history: 200,
             rooms: 10_000,
+            room_creators: Creators::Local,
             roominfo_alias: true,
         }
     }
@@ -108,6 +114,7 @@ pub const KEYS: &[Key] = &[
     Key::new("xmpp.contacts", "2000", "contacts of one account"),
     Key::new("xmpp.room_history", "200", "messages of history that a room keeps at most"),
     Key::new("xmpp.rooms", "10000", "rooms on this server"),
+    Key::new("xmpp.room_creators", "\"local\"", "who may make rooms: everybody, local accounts or admins"),
     Key::new("xmpp.roominfo_alias", "true", "muc#roominfo_audio-video-uri beside audio-video-uri"),
 ];
 
@@ -117,7 +124,7 @@ mod tests {
 
     #[test]
     fn every_key_has_the_default_that_it_says() {
-        assert_eq!(KEYS.len(), 19);
+        assert_eq!(KEYS.len(), 20);
         assert_eq!(Config::default().stanza_bytes, 262_144);
     }
 }

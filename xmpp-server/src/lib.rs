@@ -38,6 +38,6 @@ mod specs;
 mod tel;
 
 pub use config::{Config, KEYS};
-pub use muc::{CreateError, RoomOptions, Rooms};
+pub use muc::{CreateError, Creators, RoomOptions, Rooms};
 pub use server::{Parts, StartError, XmppServer};
 pub use specs::specs;

@@ -226,6 +226,12 @@ impl Server {
         self.metrics.unproven.get() >= i64::try_from(self.config.unproven_connections).unwrap_or(i64::MAX)
     }
 
+    /// Ends when the process stops and the rooms have said so to those inside (XEP-0045 §11.2).
+    pub(crate) async fn stopped(&self) {
+        self.shutdown.begun().await;
+        self.rooms.closed().await;
+    }
+
     /// A number that no other session of this process has.
     pub(crate) fn new_serial(&self) -> u64 {
         self.serial.fetch_add(1, Ordering::Relaxed)

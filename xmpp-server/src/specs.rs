@@ -11,7 +11,7 @@ const STREAMS: &[Spec] = &[
     Spec::rfc(7395).complete(),
     Spec::rfc(7590).note("TLS policy shared with SIP"),
     Spec::xep(4, "2.13.1").note("forms of rooms"),
-    Spec::xep(45, "1.35.5").note("whole but registrations that admins approve"),
+    Spec::xep(45, "1.35.5").complete(),
     Spec::xep(82, "1.1.1").complete(),
     Spec::xep(128, "1.0.1").complete(),
     Spec::xep(160, "1.0.1").complete(),
@@ -31,6 +31,7 @@ const STREAMS: &[Spec] = &[
     Spec::xep(421, "1.0.0").complete(),
     Spec::xep(425, "0.3.0").note("of messages that the history holds"),
     Spec::xep(440, "0.4.1").complete(),
+    Spec::xep(486, "0.1.0").complete(),
 ];
 
 /// All of them, features first.

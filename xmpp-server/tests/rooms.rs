@@ -4,48 +4,14 @@
 
 mod common;
 
-use common::{Client, ROOMS, Served, attribute, serve, serve_again};
+use common::rooms::{INSTANT, ROOM, configure, item, room};
+use common::{Client, ROOMS, attribute, serve, serve_again};
 use shared_model::{
     Affiliation, Audio, ConferenceDirectory, ConferenceEvent, ConferenceSnapshot, Correlation, Event, Fact,
     LeaveReason, Participant, Pending, Role, RoomAddress, RoomDirectory, RoomEvent, Unavailable,
 };
 use shared_runtime::bus::{Heard, Subscription};
 use xmpp_server::{Config, CreateError, RoomOptions};
-
-const ROOM: &str = "dev@conference.example.org";
-const INSTANT: &str =
-    "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>";
-
-/// Alice owns an open room in which bob is.
-async fn room(served: &Served) -> (Client, Client) {
-    let mut alice = Client::online(served, "alice", "a").await;
-    let own = alice.enter(ROOM, "Alice").await;
-    assert!(
-        own.contains("code='201'") && own.contains("affiliation='owner'") && own.contains("role='moderator'")
-    );
-    assert!(alice.ask("set", ROOM, INSTANT).await.contains("type='result'"));
-    let mut bob = Client::online(served, "bob", "b").await;
-    bob.enter(ROOM, "Bob").await;
-    alice.expect(&["<presence", "/Bob'"]).await;
-    (alice, bob)
-}
-
-fn configure(fields: &[(&str, &str)]) -> String {
-    let fields: String = fields
-        .iter()
-        .map(|(var, value)| format!("<field var='muc#roomconfig_{var}'><value>{value}</value></field>"))
-        .collect();
-    format!(
-        "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'>\
-         <field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#roomconfig</value></field>{fields}</x></query>"
-    )
-}
-
-fn item(attributes: &str) -> String {
-    format!(
-        "<query xmlns='http://jabber.org/protocol/muc#admin'><item {attributes}><reason>why</reason></item></query>"
-    )
-}
 
 async fn fact(facts: &mut Subscription<Fact>, wanted: impl Fn(&RoomEvent) -> bool) -> RoomEvent {
     loop {
@@ -246,9 +212,9 @@ async fn a_destroyed_room_is_gone() {
     assert!(bob.expect(&["<destroy"]).await.contains("moved"));
     fact(&mut facts, |event| matches!(event, RoomEvent::Destroyed { .. })).await;
     assert!(
-        bob.ask("get", ROOM, "<query xmlns='http://jabber.org/protocol/disco#info'/>")
-            .await
-            .contains("item-not-found")
+        bob.ask("get", ROOM, "<query xmlns='http://jabber.org/protocol/disco#info'/>").await.contains(
+            "<gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>xmpp:new@conference.example.org?join<"
+        )
     );
 }
 
@@ -478,7 +444,8 @@ async fn who_registers_is_a_member_with_a_nick_of_their_own() {
         .await;
     assert!(carol.expect(&["<presence", "type='error'"]).await.contains("conflict"));
     assert!(bob.enter(room, "B").await.contains("affiliation='member'"));
-    let closed = "<field var='muc#roomconfig_membersonly'><value>1</value></field>";
+    let closed = "<field var='muc#roomconfig_membersonly'><value>1</value></field>\
+                  <field var='muc#roomconfig_publicroom'><value>0</value></field>";
     assert!(alice.ask("set", room, &configure(closed)).await.contains("result"));
     assert!(carol.ask("get", room, query).await.contains("not-allowed"));
     let remove = "<query xmlns='jabber:iq:register'><remove/></query>";

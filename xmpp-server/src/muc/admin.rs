@@ -1,19 +1,25 @@
 //! Roles and affiliations — XEP-0045 §8.2 to §8.5 (moderators), §9 (admins), §10.3 to §10.8 (owners).
 //!
 //! In    items of `muc#admin`.
-//! Out   changed presence of whom it concerns, with codes; facts, which the room's call follows.
+//! Out   changed presence of whom it concerns, with codes; an invitation for new members of a members-only room (§9.5);
+//!       facts, which the room's call follows. Lists with nicks and reasons (`lists`).
+//! State affiliations and why they were given, by bare JID; a ban may name a whole domain (§9.2).
 //! Errors §5.1.1, §5.2.1 (who may): `forbidden`, `not-allowed` against the more privileged, `conflict` for the last owner.
 
+use std::collections::BTreeSet;
+
 use shared_model::{Affiliation, LeaveReason, Role, RoomEvent};
-use xmpp_core::payload::muc::Item;
+use xmpp_core::payload::muc::{Item, user};
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
+use super::presence::{Removal, Said};
 use super::room::{Effects, Room, bare};
 
 /// One item of a request, read.
 enum Change {
     Role(String, Role),
-    Affiliation(Jid, Affiliation),
+    /// A nick beside an affiliation is to be reserved; an empty one is to be free again (§9.5).
+    Affiliation(Jid, Affiliation, Option<String>),
 }
 
 impl Room {
@@ -34,18 +40,42 @@ impl Room {
             self.check(&change, from)?;
             changes.push((change, item.text_of("reason")));
         }
+        self.check_owners(changes.iter().filter_map(|(change, _)| match change {
+            Change::Affiliation(jid, affiliation, _) => Some((jid.bare_str(), *affiliation)),
+            Change::Role(..) => None,
+        }))?;
         let actor = self.occupant(from).map(|occupant| occupant.nick.clone());
+        let actor = actor.as_deref();
         for (change, reason) in changes {
+            let reason = reason.as_deref();
             match change {
-                Change::Role(nick, role) => {
-                    self.set_role(&nick, role, actor.as_deref(), reason.as_deref(), out)
-                }
-                Change::Affiliation(jid, affiliation) => {
-                    self.set_affiliation(&jid, affiliation, actor.as_deref(), reason.as_deref(), out);
+                Change::Role(nick, role) => self.set_role(&nick, role, actor, reason, out),
+                Change::Affiliation(jid, affiliation, nick) => {
+                    let before = self.affiliation(&jid);
+                    self.set_affiliation(&jid, affiliation, actor, reason, out);
+                    self.reserve(&jid, nick, out);
+                    let is_new = before == Affiliation::None && affiliation == Affiliation::Member;
+                    let is_inside = self.occupants.iter().any(|o| o.jid.bare_str() == jid.as_str());
+                    if is_new && self.config.members_only && !is_inside {
+                        self.invite_member(&jid, reason, out);
+                    }
                 }
             }
         }
         Ok(())
+    }
+
+    fn reserve(&mut self, jid: &Jid, nick: Option<String>, out: &mut Effects) {
+        match nick {
+            None => return,
+            Some(nick) if nick.is_empty() => {
+                self.nicks_reserved.remove(jid.bare_str());
+            }
+            Some(nick) => {
+                self.nicks_reserved.insert(jid.bare_str().to_owned(), nick);
+            }
+        }
+        out.save = true;
     }
 
     fn read(&self, item: &Element) -> Result<Change, StanzaError> {
@@ -55,15 +85,20 @@ impl Room {
             item.attribute("affiliation").map(|w| parse_affiliation(w).ok_or(ErrorKind::BadRequest));
         match (role, affiliation.transpose()?, item.attribute("nick"), item.attribute("jid")) {
             (Some(role), None, Some(nick), _) => Ok(Change::Role(nick.to_owned(), role)),
-            (None, Some(affiliation), _, Some(jid)) => {
+            (None, Some(affiliation), nick, Some(jid)) => {
                 let jid: Jid = jid.parse().map_err(|_| ErrorKind::JidMalformed)?;
-                Ok(Change::Affiliation(jid.to_bare(), affiliation))
+                let jid = jid.to_bare();
+                let nick = nick.filter(|_| affiliation.is_member()).map(|nick| match nick.trim() {
+                    "" => Ok(String::new()),
+                    nick => self.free_nick(&jid, nick),
+                });
+                Ok(Change::Affiliation(jid, affiliation, nick.transpose()?))
             }
             (None, Some(affiliation), Some(nick), None) => {
                 let occupant = self.by_nick(nick).ok_or(ErrorKind::ItemNotFound)?;
-                Ok(Change::Affiliation(occupant.jid.to_bare(), affiliation))
+                Ok(Change::Affiliation(occupant.jid.to_bare(), affiliation, None))
             }
-            _ => Err(ErrorKind::BadRequest.into()),
+            _ => Err(ErrorKind::BadRequest.into()), // §17.4, rule 4
         }
     }
 
@@ -88,18 +123,17 @@ impl Room {
                 }
                 Ok(())
             }
-            Change::Affiliation(jid, affiliation) => {
+            Change::Affiliation(jid, affiliation, _) => {
                 if mine < Affiliation::Admin {
                     return Err(ErrorKind::Forbidden.into());
+                }
+                if jid.local().is_none() && affiliation.is_member() {
+                    return Err(ErrorKind::NotAllowed.into()); // a domain can be banned, and no more
                 }
                 let theirs = self.affiliation(jid);
                 let needs_owner = theirs >= Affiliation::Admin || *affiliation >= Affiliation::Admin;
                 if needs_owner && mine < Affiliation::Owner {
                     return Err(ErrorKind::NotAllowed.into());
-                }
-                let owners = self.affiliations.values().filter(|a| **a == Affiliation::Owner).count();
-                if theirs == Affiliation::Owner && *affiliation != Affiliation::Owner && owners == 1 {
-                    return Err(ErrorKind::Conflict.into()); // §10.5: a room has an owner
                 }
                 if *affiliation == Affiliation::Outcast && jid.bare_str() == from.bare_str() {
                     return Err(ErrorKind::Conflict.into()); // §9.1
@@ -110,6 +144,23 @@ impl Room {
                 Ok(())
             }
         }
+    }
+
+    /// §10.5: a room that has an owner has one after these changes, too.
+    pub(crate) fn check_owners<'a>(
+        &self,
+        changes: impl Iterator<Item = (&'a str, Affiliation)>,
+    ) -> Result<(), StanzaError> {
+        let owners = self.affiliations.iter().filter(|(_, a)| **a == Affiliation::Owner);
+        let mut owners: BTreeSet<String> = owners.map(|(jid, _)| jid.clone()).collect();
+        let had_one = !owners.is_empty();
+        for (jid, affiliation) in changes {
+            match affiliation {
+                Affiliation::Owner => owners.insert(jid.to_owned()),
+                _ => owners.remove(jid),
+            };
+        }
+        if had_one && owners.is_empty() { Err(ErrorKind::Conflict.into()) } else { Ok(()) }
     }
 
     /// §8.2 to §8.5, §9.6, §9.7.
@@ -124,30 +175,27 @@ impl Room {
         let clients = self.clients(nick);
         let Some(first) = clients.first() else { return };
         if role == Role::None {
-            return self.remove_nick(first, LeaveReason::Kicked, actor, reason, out);
+            let removal = Removal { actor, reason, ..Removal::new(LeaveReason::Kicked) };
+            return self.remove_nick(first, &removal, out);
         }
-        let mut is_other = false;
-        for client in self.occupants.iter_mut().filter(|client| client.nick == nick) {
-            is_other |= std::mem::replace(&mut client.role, role) != role;
-        }
-        if is_other {
-            self.show_change(first, actor, reason, out);
-            self.tell_role(first, out);
-        }
+        self.change_role(first, role, &Said { actor, reason, ..Said::default() }, Shown::IfOther, out);
     }
 
-    /// All clients of an occupant leave at once: each learns it, and so do the others, once.
-    pub(crate) fn remove_nick(
-        &mut self,
-        jid: &Jid,
-        why: LeaveReason,
-        actor: Option<&str>,
-        reason: Option<&str>,
-        out: &mut Effects,
-    ) {
+    /// Gives all clients of an occupant a role, and tells.
+    fn change_role(&mut self, jid: &Jid, role: Role, said: &Said<'_>, shown: Shown, out: &mut Effects) {
         let Some(nick) = self.occupant(jid).map(|occupant| occupant.nick.clone()) else { return };
-        self.remove(jid, why, actor, reason, &[], out);
-        self.occupants.retain(|client| client.nick != nick); // they were told with the first
+        let mut before = role;
+        for client in self.occupants.iter_mut().filter(|client| client.nick == nick) {
+            before = std::mem::replace(&mut client.role, role);
+            client.asked_at = None;
+        }
+        let Some(occupant) = self.occupant(jid).cloned() else { return };
+        if before != role || shown == Shown::Always {
+            self.broadcast_presence(&occupant, before, said, out);
+        }
+        if let Some(jid) = bare(jid).filter(|_| before != role) {
+            out.facts.push(RoomEvent::RoleChanged { room: self.address.clone(), jid, nick, role });
+        }
     }
 
     /// §9.1 to §9.4, §10.3 to §10.8.
@@ -159,7 +207,7 @@ impl Room {
         reason: Option<&str>,
         out: &mut Effects,
     ) {
-        let before = self.affiliation(jid);
+        let before = self.affiliations.get(jid.bare_str()).copied().unwrap_or(Affiliation::None);
         if before == affiliation {
             return;
         }
@@ -167,28 +215,39 @@ impl Room {
             Affiliation::None => self.affiliations.remove(jid.bare_str()),
             other => self.affiliations.insert(jid.bare_str().to_owned(), other),
         };
+        match reason.filter(|reason| !reason.is_empty() && affiliation != Affiliation::None) {
+            Some(reason) => {
+                let reason = reason.chars().take(LONGEST_REASON).collect();
+                self.reasons.insert(jid.bare_str().to_owned(), reason);
+            }
+            None => {
+                self.reasons.remove(jid.bare_str());
+            }
+        }
+        if !affiliation.is_member() {
+            self.nicks_reserved.remove(jid.bare_str()); // §9.1
+        }
         out.save = true;
         if let Some(jid) = bare(jid) {
             out.facts.push(RoomEvent::AffiliationChanged { room: self.address.clone(), jid, affiliation });
         }
+        let is_whole_domain = jid.local().is_none();
+        let concerns = |o: &Jid| {
+            o.bare_str() == jid.as_str()
+                || (is_whole_domain && o.domain() == jid.as_str() && self.affiliation(o) == affiliation)
+        };
         let inside: Vec<Jid> =
-            self.occupants.iter().map(|o| o.jid.clone()).filter(|o| o.to_bare() == *jid).collect();
+            self.occupants.iter().map(|o| o.jid.clone()).filter(|full| concerns(full)).collect();
         for full in &inside {
             if affiliation == Affiliation::Outcast {
-                self.remove_nick(full, LeaveReason::Banned, actor, reason, out);
+                let removal = Removal { actor, reason, ..Removal::new(LeaveReason::Banned) };
+                self.remove_nick(full, &removal, out);
             } else if self.config.members_only && !affiliation.is_member() {
-                self.remove_nick(full, LeaveReason::NotMember, actor, reason, out);
+                let removal = Removal { actor, reason, ..Removal::new(LeaveReason::NotMember) };
+                self.remove_nick(full, &removal, out);
             } else {
-                let role = self.role_of(affiliation);
-                let mut is_other = false;
-                let nick = self.occupant(full).map(|occupant| occupant.nick.clone()).unwrap_or_default();
-                for client in self.occupants.iter_mut().filter(|client| client.nick == nick) {
-                    is_other |= std::mem::replace(&mut client.role, role) != role;
-                }
-                self.show_change(full, actor, reason, out);
-                if is_other {
-                    self.tell_role(full, out);
-                }
+                let said = Said { actor, reason, ..Said::default() };
+                self.change_role(full, self.role_of(affiliation), &said, Shown::Always, out);
             }
         }
         if inside.is_empty() {
@@ -204,67 +263,18 @@ impl Room {
             jid: Some(jid.as_str()),
             ..Item::default()
         };
-        let message = Stanza::new(Kind::Message, None).with(&xmpp_core::payload::muc::user(Some(&item), &[]));
+        let message = Stanza::new(Kind::Message, None).with(&user(Some(&item), &[]));
         for viewer in self.occupants.iter().filter(|viewer| self.sees_jids(viewer)) {
             out.stanzas.push(message.clone().addressed(Some(&self.jid), Some(&viewer.jid)));
         }
     }
+}
 
-    fn show_change(&self, jid: &Jid, actor: Option<&str>, reason: Option<&str>, out: &mut Effects) {
-        let Some(occupant) = self.occupant(jid) else { return };
-        for viewer in &self.occupants {
-            let is_self = viewer.nick == occupant.nick;
-            let real = (self.sees_jids(viewer) || is_self).then(|| jid.as_str());
-            let affiliation = self.affiliation(jid).as_str();
-            let item =
-                Item { affiliation, role: occupant.role.as_str(), jid: real, nick: None, actor, reason };
-            let codes: &[u16] = if is_self { &[110] } else { &[] };
-            let mut content = occupant.presence.clone();
-            content.push(xmpp_core::payload::muc::user(Some(&item), codes));
-            content.push(self.occupant_id(jid));
-            content.extend(self.hats(jid));
-            let presence = Stanza::new(Kind::Presence, None).with_content(&content);
-            out.stanzas.push(presence.addressed(Some(&self.occupant_jid(&occupant.nick)), Some(&viewer.jid)));
-        }
-    }
-
-    fn tell_role(&self, jid: &Jid, out: &mut Effects) {
-        if let Some((occupant, jid)) = self.occupant(jid).zip(bare(jid)) {
-            let (room, nick, role) = (self.address.clone(), occupant.nick.clone(), occupant.role);
-            out.facts.push(RoomEvent::RoleChanged { room, jid, nick, role });
-        }
-    }
-
-    /// §8.5, §9.2, §9.5, §10.5, §10.8: a list by role or affiliation.
-    pub(crate) fn list(&self, query: &Element, from: &Jid) -> Result<Element, StanzaError> {
-        let asked = query.get("item").ok_or(ErrorKind::BadRequest)?;
-        let out = Element::new("query", ns::MUC_ADMIN);
-        let mine = self.affiliation(from);
-        if let Some(role) = asked.attribute("role").and_then(parse_role) {
-            if self.occupant(from).is_none_or(|me| me.role != Role::Moderator) {
-                return Err(ErrorKind::Forbidden.into());
-            }
-            let items = self.nicks().filter(|occupant| occupant.role == role).map(|occupant| {
-                let affiliation = self.affiliation(&occupant.jid).as_str();
-                let (jid, nick) = (Some(occupant.jid.as_str()), Some(occupant.nick.as_str()));
-                Item { affiliation, role: role.as_str(), jid, nick, ..Item::default() }
-                    .to_element(ns::MUC_ADMIN)
-            });
-            return Ok(out.children_from(items));
-        }
-        let affiliation =
-            asked.attribute("affiliation").and_then(parse_affiliation).ok_or(ErrorKind::BadRequest)?;
-        // §9.5: members of a members-only room may see who else is one.
-        let is_member_list =
-            affiliation == Affiliation::Member && self.config.members_only && mine.is_member();
-        if mine < Affiliation::Admin && !is_member_list {
-            return Err(ErrorKind::Forbidden.into());
-        }
-        let items = self.affiliations.iter().filter(|(_, a)| **a == affiliation).map(|(jid, _)| {
-            Element::new("item", ns::MUC_ADMIN).with("affiliation", affiliation.as_str()).with("jid", jid)
-        });
-        Ok(out.children_from(items))
-    }
+/// Whether a change that is none is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    IfOther,
+    Always,
 }
 
 pub(crate) fn parse_role(word: &str) -> Option<Role> {
@@ -280,3 +290,5 @@ pub(crate) fn parse_affiliation(word: &str) -> Option<Affiliation> {
 
 const MOST_ITEMS: usize = 500;
 const MOST_AFFILIATIONS: usize = 10_000;
+/// Characters of a reason that is kept.
+const LONGEST_REASON: usize = 500;

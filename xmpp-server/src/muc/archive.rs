@@ -24,6 +24,7 @@ pub(crate) async fn answer(server: &Server, owner: &Jid, iq: &Stanza, question: 
         message.with_content(&content).addressed(from.as_ref(), None)
     };
     let answered = match question {
+        Question::Card => return super::avatar::answer(server, owner, iq).await,
         Question::Metadata => mam::metadata(server, owner, KIND).await,
         Question::Page(query) => match mam::page(server, owner, KIND, *query, &show).await {
             Ok(page) => {

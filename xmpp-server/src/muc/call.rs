@@ -14,6 +14,7 @@ use shared_model::{Audio, ConferenceEvent, Event, Fact, Participant};
 use shared_runtime::bus::{Heard, Subscription};
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
+use super::presence::Said;
 use super::room::{Effects, Room};
 use super::task::Command;
 use crate::server::Server;
@@ -94,7 +95,7 @@ impl Room {
         };
         let changed: Vec<_> = self.nicks().filter(|occupant| concerned(&occupant.jid)).cloned().collect();
         for occupant in &changed {
-            self.broadcast_presence(occupant, &[], out);
+            self.broadcast_presence(occupant, occupant.role, &Said::default(), out);
         }
         let notice = self.call_notice();
         if notice != had_notice {

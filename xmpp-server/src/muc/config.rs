@@ -1,10 +1,12 @@
-//! A room's configuration and its form — XEP-0045 §10.2, §15.5.4 (`muc#roomconfig`).
+//! A room's configuration and its form — XEP-0045 §10.2, §16.5.3 (`muc#roomconfig`).
 //!
 //! In    a submitted form; fields that are not in it stay as they are.
 //! Out   the configuration, or the form that shows it.
 //! Errors a password-protected room without password, or a value outside its options, is `not-acceptable`.
+//! Not here: the lists of owners and admins, which are affiliations (`owner`); `muc#roomconfig_pubsub`.
 
 use serde::{Deserialize, Serialize};
+use shared_model::Role;
 use xmpp_core::payload::form::{Field, Form};
 use xmpp_core::{ErrorKind, StanzaError, ns};
 
@@ -14,52 +16,137 @@ use xmpp_core::{ErrorKind, StanzaError, ns};
 pub(crate) struct RoomConfig {
     pub(crate) name: String,
     pub(crate) description: String,
+    /// The language that is spoken, as a tag of RFC 5646; possibly empty.
+    pub(crate) language: String,
     pub(crate) public: bool,
     pub(crate) persistent: bool,
+    /// A kept room keeps what is said, for all who may enter.
+    pub(crate) logged: bool,
     pub(crate) members_only: bool,
     pub(crate) moderated: bool,
     pub(crate) password: Option<String>,
     pub(crate) non_anonymous: bool,
     pub(crate) members_invite: bool,
     pub(crate) anyone_changes_subject: bool,
+    pub(crate) private_messages: Senders,
+    /// Roles whose presence others see.
+    pub(crate) broadcast: Roles,
+    /// Roles that may read the list of members, where real addresses are no secret.
+    pub(crate) list_members: Roles,
     pub(crate) max_users: usize,
     pub(crate) history: usize,
 }
+
+/// Who may send private messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Senders {
+    Anyone,
+    Participants,
+    Moderators,
+    None,
+}
+
+/// Some of the roles that an occupant can have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Roles(Vec<Role>);
 
 impl Default for RoomConfig {
     fn default() -> Self {
         Self {
             name: String::new(),
             description: String::new(),
+            language: String::new(),
             public: true,
             persistent: false,
+            logged: true,
             members_only: false,
             moderated: false,
             password: None,
             non_anonymous: false,
             members_invite: false,
             anyone_changes_subject: false,
+            private_messages: Senders::Anyone,
+            broadcast: Roles::default(),
+            list_members: Roles::default(),
             max_users: MOST_USERS,
             history: 20,
         }
     }
 }
 
+impl Senders {
+    const ALL: [(&'static str, Self); 4] = [
+        ("anyone", Self::Anyone),
+        ("participants", Self::Participants),
+        ("moderators", Self::Moderators),
+        ("none", Self::None),
+    ];
+
+    fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(_, it)| *it == self).map_or("anyone", |(word, _)| word)
+    }
+
+    /// Whether somebody of this role is among them.
+    pub(crate) fn include(self, role: Role) -> bool {
+        match self {
+            Self::Anyone => role > Role::None,
+            Self::Participants => role.has_voice(),
+            Self::Moderators => role == Role::Moderator,
+            Self::None => false,
+        }
+    }
+}
+
+impl Default for Roles {
+    /// All of them.
+    fn default() -> Self {
+        Self(OCCUPANTS.to_vec())
+    }
+}
+
+impl Roles {
+    pub(crate) fn contains(&self, role: Role) -> bool {
+        self.0.contains(&role)
+    }
+
+    fn parse(words: &[String]) -> Option<Self> {
+        let word = |word: &String| OCCUPANTS.into_iter().find(|role| role.as_str() == word);
+        let said: Option<Vec<Role>> = words.iter().filter(|w| !w.is_empty()).map(word).collect();
+        let said = said?;
+        Some(Self(OCCUPANTS.into_iter().filter(|role| said.contains(role)).collect()))
+    }
+
+    fn field(&self, var: &str, label: &str) -> Field {
+        let values = self.0.iter().map(|role| role.as_str().to_owned()).collect();
+        let options = [("Moderators", "moderator"), ("Participants", "participant"), ("Visitors", "visitor")];
+        Field { values, ..Field::new(var, "list-multi", label, "").options(&options) }
+    }
+}
+
 impl RoomConfig {
+    /// Whether what is said is kept, for all who may enter.
+    pub(crate) fn is_archived(&self) -> bool {
+        self.persistent && self.logged
+    }
+
     /// The form that an owner fills.
     pub(crate) fn to_form(&self) -> Form {
         let truth = |var: &str, label: &str, value: bool| {
             Field::new(&format!("muc#roomconfig_{var}"), "boolean", label, if value { "1" } else { "0" })
         };
-        let text = |var: &str, kind: &str, label: &str, value: String| {
+        let text = |var: &str, kind: &str, label: &str, value: &str| {
             Field::new(&format!("muc#roomconfig_{var}"), kind, label, value)
         };
         let whois = if self.non_anonymous { "anyone" } else { "moderators" };
+        let secret = self.password.as_deref().unwrap_or_default();
         Form::new("form", ns::MUC_CONFIG)
-            .with(text("roomname", "text-single", "Name of the room", self.name.clone()))
-            .with(text("roomdesc", "text-single", "Description of the room", self.description.clone()))
+            .with(text("roomname", "text-single", "Name of the room", &self.name))
+            .with(text("roomdesc", "text-single", "Description of the room", &self.description))
+            .with(text("lang", "text-single", "Language that is spoken", &self.language))
             .with(truth("publicroom", "Show the room in lists", self.public))
             .with(truth("persistentroom", "Keep the room when it is empty", self.persistent))
+            .with(truth("enablelogging", "Keep what is said in a kept room, for all who enter", self.logged))
             .with(truth("membersonly", "Only members enter", self.members_only))
             .with(truth("moderatedroom", "Only those with voice speak", self.moderated))
             .with(truth("passwordprotectedroom", "A password is asked", self.password.is_some()))
@@ -67,16 +154,27 @@ impl RoomConfig {
                 "roomsecret",
                 "text-private",
                 "Password; who is no member enters the chat before the call",
-                self.password.clone().unwrap_or_default(),
+                secret,
             ))
             .with(
-                text("whois", "list-single", "Who sees real addresses", whois.to_owned())
+                text("whois", "list-single", "Who sees real addresses", whois)
                     .options(&[("Moderators", "moderators"), ("Anyone", "anyone")]),
             )
             .with(truth("allowinvites", "Everybody invites", self.members_invite))
             .with(truth("changesubject", "Everybody changes the subject", self.anyone_changes_subject))
             .with(
-                text("maxusers", "list-single", "Occupants at most", self.max_users.to_string()).options(&[
+                text("allowpm", "list-single", "Who sends private messages", self.private_messages.as_str())
+                    .options(&[
+                        ("Anyone", "anyone"),
+                        ("Those with voice", "participants"),
+                        ("Moderators", "moderators"),
+                        ("Nobody", "none"),
+                    ]),
+            )
+            .with(self.broadcast.field("muc#roomconfig_presencebroadcast", "Whose presence others see"))
+            .with(self.list_members.field("muc#roomconfig_getmemberlist", "Who reads the list of members"))
+            .with(
+                text("maxusers", "list-single", "Occupants at most", &self.max_users.to_string()).options(&[
                     ("10", "10"),
                     ("50", "50"),
                     ("200", "200"),
@@ -84,41 +182,19 @@ impl RoomConfig {
                     ("5000", "5000"),
                 ]),
             )
-            .with(text("historylength", "text-single", "Messages of history", self.history.to_string()))
+            .with(Field::new(
+                "muc#maxhistoryfetch",
+                "text-single",
+                "Messages of history",
+                self.history.to_string(),
+            ))
     }
 
     /// The configuration after a submitted form.
     pub(crate) fn submitted(&self, form: &Form, most_history: usize) -> Result<Self, StanzaError> {
         let mut next = self.clone();
-        let bad = |why: &str| StanzaError::because(ErrorKind::NotAcceptable, why);
         for field in &form.fields {
-            let Some(var) = field.var.strip_prefix("muc#roomconfig_") else { continue };
-            let text = field.values.first().map(String::as_str).unwrap_or_default();
-            let truth = || match text {
-                "1" | "true" => Ok(true),
-                "0" | "false" => Ok(false),
-                _ => Err(bad("a yes or no was expected")),
-            };
-            let number = || text.parse::<usize>().map_err(|_| bad("a number was expected"));
-            match var {
-                "roomname" => next.name = short(text)?,
-                "roomdesc" => next.description = short(text)?,
-                "publicroom" => next.public = truth()?,
-                "persistentroom" => next.persistent = truth()?,
-                "membersonly" => next.members_only = truth()?,
-                "moderatedroom" => next.moderated = truth()?,
-                "allowinvites" => next.members_invite = truth()?,
-                "changesubject" => next.anyone_changes_subject = truth()?,
-                "whois" => match text {
-                    "anyone" => next.non_anonymous = true,
-                    "moderators" => next.non_anonymous = false,
-                    _ => return Err(bad("whois is 'anyone' or 'moderators'")),
-                },
-                "maxusers" if text.is_empty() || text == "none" => next.max_users = MOST_USERS,
-                "maxusers" => next.max_users = number()?.clamp(1, MOST_USERS),
-                "historylength" | "maxhistoryfetch" => next.history = number()?.min(most_history),
-                _ => {}
-            }
+            next.set(field, most_history)?;
         }
         let secret =
             form.value("muc#roomconfig_roomsecret").map(short).transpose()?.filter(|s| !s.is_empty());
@@ -138,15 +214,62 @@ impl RoomConfig {
         }
         Ok(next)
     }
+
+    fn set(&mut self, field: &Field, most_history: usize) -> Result<(), StanzaError> {
+        let var = field.var.strip_prefix("muc#roomconfig_").or_else(|| field.var.strip_prefix("muc#"));
+        let text = field.values.first().map(String::as_str).unwrap_or_default();
+        let truth = || match text {
+            "1" | "true" => Ok(true),
+            "0" | "false" => Ok(false),
+            _ => Err(bad("a yes or no was expected")),
+        };
+        let number = || text.parse::<usize>().map_err(|_| bad("a number was expected"));
+        let roles = || Roles::parse(&field.values).ok_or_else(|| bad("a role was expected"));
+        match var.unwrap_or_default() {
+            "roomname" => self.name = short(text)?,
+            "roomdesc" => self.description = short(text)?,
+            "lang" => self.language = short(text)?,
+            "publicroom" => self.public = truth()?,
+            "persistentroom" => self.persistent = truth()?,
+            "enablelogging" => self.logged = truth()?,
+            "membersonly" => self.members_only = truth()?,
+            "moderatedroom" => self.moderated = truth()?,
+            "allowinvites" => self.members_invite = truth()?,
+            "changesubject" => self.anyone_changes_subject = truth()?,
+            "whois" => match text {
+                "anyone" => self.non_anonymous = true,
+                "moderators" => self.non_anonymous = false,
+                _ => return Err(bad("whois is 'anyone' or 'moderators'")),
+            },
+            "allowpm" => {
+                let found = Senders::ALL.iter().find(|(word, _)| *word == text);
+                self.private_messages =
+                    found.map(|(_, it)| *it).ok_or_else(|| bad("allowpm is none of these"))?;
+            }
+            "presencebroadcast" => self.broadcast = roles()?,
+            "getmemberlist" => self.list_members = roles()?,
+            "maxusers" if text.is_empty() || text == "none" => self.max_users = MOST_USERS,
+            "maxusers" => self.max_users = number()?.clamp(1, MOST_USERS),
+            "historylength" | "maxhistoryfetch" => self.history = number()?.min(most_history),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn bad(why: &str) -> StanzaError {
+    StanzaError::because(ErrorKind::NotAcceptable, why)
 }
 
 fn short(text: &str) -> Result<String, StanzaError> {
     if text.len() > LONGEST {
-        return Err(StanzaError::because(ErrorKind::NotAcceptable, "a field is longer than 1024 bytes"));
+        return Err(bad("a field is longer than 1024 bytes"));
     }
     Ok(text.to_owned())
 }
 
+/// Roles of those who are inside.
+const OCCUPANTS: [Role; 3] = [Role::Moderator, Role::Participant, Role::Visitor];
 const LONGEST: usize = 1024;
 pub(crate) const MOST_USERS: usize = 5000;
 
@@ -154,20 +277,36 @@ pub(crate) const MOST_USERS: usize = 5000;
 mod tests {
     use super::*;
 
+    fn submit(var: &str, values: &[&str]) -> Form {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        Form::new("submit", ns::MUC_CONFIG).with(Field { values, ..Field::new(var, "", "", "") })
+    }
+
     #[test]
     fn a_form_that_is_handed_back_changes_nothing() {
-        let config = RoomConfig { password: Some("x".into()), members_only: true, ..RoomConfig::default() };
+        let config = RoomConfig {
+            password: Some("x".into()),
+            members_only: true,
+            private_messages: Senders::Moderators,
+            broadcast: Roles(vec![Role::Moderator]),
+            ..RoomConfig::default()
+        };
         assert_eq!(config.submitted(&config.to_form(), 200).unwrap(), config);
     }
 
     #[test]
     fn a_password_is_needed_where_one_is_asked() {
-        let form = Form::new("submit", ns::MUC_CONFIG).with(Field::new(
-            "muc#roomconfig_passwordprotectedroom",
-            "",
-            "",
-            "1",
-        ));
+        let form = submit("muc#roomconfig_passwordprotectedroom", &["1"]);
         assert!(RoomConfig::default().submitted(&form, 200).is_err());
+    }
+
+    #[test]
+    fn what_is_none_of_the_options_is_refused() {
+        let config = RoomConfig::default();
+        assert!(config.submitted(&submit("muc#roomconfig_allowpm", &["all"]), 200).is_err());
+        assert!(config.submitted(&submit("muc#roomconfig_presencebroadcast", &["owner"]), 200).is_err());
+        let nobody = config.submitted(&submit("muc#roomconfig_presencebroadcast", &[]), 200).unwrap();
+        assert!(!nobody.broadcast.contains(Role::Moderator));
+        assert_eq!(config.submitted(&submit("muc#maxhistoryfetch", &["7"]), 200).unwrap().history, 7);
     }
 }

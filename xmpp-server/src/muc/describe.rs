@@ -24,6 +24,9 @@ pub(crate) fn service() -> Element {
             ns::STANZA_ID,
             ns::HATS,
             ns::MUC_UNIQUE,
+            ns::RSM,
+            ns::VCARD_TEMP,
+            STABLE_ID,
         ],
         forms: Vec::new(),
     }
@@ -36,8 +39,10 @@ impl Room {
         if node == Some(super::register::RESERVED_NICK) {
             return Ok(self.reserved_nick(from));
         }
-        if node.is_some() {
-            return Err(ErrorKind::ItemNotFound.into());
+        match node {
+            None => {}
+            Some(TRAFFIC) => return Err(ErrorKind::ServiceUnavailable.into()), // §18.1.1: all passes
+            Some(_) => return Err(ErrorKind::ItemNotFound.into()),
         }
         let affiliation = self.affiliation(from);
         if affiliation == Affiliation::Outcast {
@@ -58,7 +63,8 @@ impl Room {
                 ns::HATS,
                 ns::REGISTER,
                 ns::MODERATE,
-                "http://jabber.org/protocol/muc#stable_id",
+                ns::VCARD_TEMP,
+                STABLE_ID,
                 "http://jabber.org/protocol/muc#self-ping-optimization",
                 "http://jabber.org/protocol/muc#request",
                 word(config.public, "muc_public", "muc_hidden"),
@@ -70,7 +76,7 @@ impl Room {
             ],
             forms: vec![self.room_info(affiliation).to_element()],
         };
-        if config.persistent {
+        if config.is_archived() {
             info.features.extend([ns::MAM, ns::MAM_EXTENDED, "urn:xmpp:mam:2#groupchat-field"]);
         }
         Ok(info.to_element(None))
@@ -94,7 +100,25 @@ impl Room {
                 "Occupants",
                 self.nicks().count().to_string(),
             ))
-            .with(field("muc#maxhistoryfetch", "text-single", "", self.config.history.to_string()));
+            .with(field("muc#maxhistoryfetch", "text-single", "", self.config.history.to_string()))
+            .with(field(
+                "muc#roomconfig_changesubject",
+                "boolean",
+                "",
+                truth(self.config.anyone_changes_subject),
+            ));
+        if !self.config.language.is_empty() {
+            form = form.with(field(
+                "muc#roominfo_lang",
+                "text-single",
+                "Language",
+                self.config.language.clone(),
+            ));
+        }
+        if !self.photos.is_empty() {
+            let values = self.photos.clone();
+            form = form.with(Field { values, ..Field::new("muc#roominfo_avatarhash", "text-multi", "", "") });
+        }
         let is_closed = self.config.members_only || !self.config.public;
         if !is_closed || affiliation.is_member() {
             let uri = self.address.to_sip_uri();
@@ -107,10 +131,13 @@ impl Room {
         form
     }
 
-    /// §6.5: who is inside, to those inside and, if the room is public, to all.
+    /// §6.5: who is inside, to those inside; to others the list is empty.
     pub(crate) fn items(&self, from: &Jid) -> Element {
-        let may = self.occupant(from).is_some() || (self.config.public && !self.config.members_only);
-        let inside = self.nicks().filter(|_| may);
+        let inside = self.occupant(from).into_iter().flat_map(|me| self.seen_by(me).chain([me]));
         items(None, inside.map(|o| (self.occupant_jid(&o.nick).as_str().to_owned(), String::new())))
     }
 }
+
+const STABLE_ID: &str = "http://jabber.org/protocol/muc#stable_id";
+/// The node of §18.1.1.
+const TRAFFIC: &str = "http://jabber.org/protocol/muc#traffic";

@@ -57,6 +57,7 @@ impl Rooms {
         if self.tasks.len() >= self.most {
             return Err(CreateError::TooMany);
         }
+        self.forget_tombstone(address.local()).await.map_err(CreateError::Store)?;
         let mut room = Room::new(address.clone(), self.history, self.has_alias);
         room.is_locked = false;
         room.config.persistent = true;

@@ -49,7 +49,11 @@ impl Room {
         let mut characters = wish.max_chars.unwrap_or(usize::MAX);
         let mut chosen = Vec::new();
         for (time, message) in self.history.iter().rev().take(most).take_while(|(time, _)| *time >= since) {
-            let old = message.clone().with(&delay::delay(self.jid.as_str(), *time));
+            let mut old = message.clone();
+            // §7.9: what an owner brought says itself when it was said.
+            if message.find("delay", ns::DELAY).is_none() {
+                old = old.with(&delay::delay(self.jid.as_str(), *time));
+            }
             let old = old.addressed(message.from.as_ref(), Some(to));
             let Some(left) = characters.checked_sub(old.to_bytes().len()) else { break };
             characters = left;

@@ -10,6 +10,7 @@ use shared_model::{Affiliation, LeaveReason, Role, RoomEvent};
 use xmpp_core::payload::muc::{HistoryWish, Item, user};
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
+use super::presence::{Removal, Said};
 use super::room::{Effects, Occupant, Room, bare};
 
 impl Room {
@@ -25,34 +26,50 @@ impl Room {
         match stanza.type_.as_deref() {
             Some("unavailable") => {
                 let farewell = own_elements(stanza);
-                self.remove(from, LeaveReason::Left, None, None, &farewell, out);
+                self.remove(from, &Removal { farewell: &farewell, ..Removal::new(LeaveReason::Left) }, out);
                 Ok(())
             }
             Some("error") => {
-                self.remove(from, LeaveReason::Left, None, None, &[], out);
+                self.remove(from, &Removal::broken(), out);
                 Ok(())
             }
             Some(_) => Err(ErrorKind::BadRequest.into()),
             None => {
-                // §7.2.1; a nick that nobody sees is none.
-                let nick = nick.filter(|nick| is_visible(nick)).ok_or(ErrorKind::JidMalformed)?;
+                let nick = Nick::of(nick.unwrap_or_default()).ok_or(ErrorKind::JidMalformed)?; // §7.2.1
                 let entrance = stanza.find("x", ns::MUC);
-                match self.occupant(from).cloned() {
-                    Some(occupant) if occupant.nick != nick => self.rename(&occupant, nick, stanza, out),
-                    Some(_) if entrance.is_none() => {
-                        self.change_status(from, stanza, out);
+                match (self.occupant(from).cloned(), entrance) {
+                    (Some(occupant), _) if occupant.nick != nick.text => {
+                        self.rename(&occupant, &nick, stanza, out)
+                    }
+                    (Some(_), None) => {
+                        self.change_status(from, stanza, &[], out);
                         Ok(())
                     }
                     // The client forgot that it is inside, and asks for everything again.
-                    Some(occupant) => {
-                        self.change_status(from, stanza, out);
-                        let wish = entrance.as_ref().map(HistoryWish::parse).unwrap_or_default();
-                        self.welcome(&occupant, &[], &wish, now, out);
+                    (Some(occupant), Some(entrance)) => {
+                        self.change_status(from, stanza, &[], out);
+                        let said =
+                            Said { id: stanza.id.as_deref(), codes: self.warnings(), ..Said::default() };
+                        self.welcome(&occupant, &said, &HistoryWish::parse(&entrance), now, out);
                         Ok(())
                     }
-                    None => self.enter(stanza, from, nick, entrance.as_ref(), now, out),
+                    (None, Some(entrance)) => self.enter(stanza, from, &nick, &entrance, now, out),
+                    (None, None) => {
+                        out.stanzas.extend(not_inside(stanza));
+                        Ok(())
+                    }
                 }
             }
+        }
+    }
+
+    /// What one who enters is warned of (§7.2.3, §7.2.12).
+    fn warnings(&self) -> &'static [u16] {
+        match (self.config.non_anonymous, self.config.is_archived()) {
+            (true, true) => &[100, 170],
+            (true, false) => &[100],
+            (false, true) => &[170],
+            (false, false) => &[],
         }
     }
 
@@ -60,8 +77,8 @@ impl Room {
         &mut self,
         stanza: &Stanza,
         from: &Jid,
-        nick: &str,
-        entrance: Option<&Element>,
+        nick: &Nick<'_>,
+        entrance: &Element,
         now: i64,
         out: &mut Effects,
     ) -> Result<(), StanzaError> {
@@ -71,28 +88,30 @@ impl Room {
             out.facts.push(RoomEvent::Created { room: self.address.clone() });
         }
         let affiliation = self.affiliation(from);
-        self.admit(from, nick, affiliation, entrance)?;
+        self.admit(from, nick.text, affiliation, entrance)?;
         self.was_entered = true;
-        let earlier = self.by_nick(nick).map(|client| client.role);
+        let earlier = self.by_nick(nick.text).map(|client| client.role);
         let role = earlier.unwrap_or_else(|| self.role_of(affiliation));
-        let occupant =
-            Occupant { nick: nick.to_owned(), jid: from.clone(), role, presence: own_elements(stanza) };
-        // §7.2.3: first everybody else to the one who enters, then the one who enters to everybody.
+        let occupant = Occupant {
+            nick: nick.text.to_owned(),
+            jid: from.clone(),
+            role,
+            presence: own_elements(stanza),
+            asked_at: None,
+        };
         self.occupants.push(occupant.clone());
-        let mut codes = Vec::new();
-        if self.config.non_anonymous {
-            codes.push(100);
-        }
+        let mut codes = self.warnings().to_vec();
         if is_new {
             codes.push(201);
         }
-        for viewer in self.occupants.iter().filter(|viewer| viewer.jid != *from) {
-            out.stanzas.push(self.presence_for(&occupant, viewer, &[]));
+        codes.extend(nick.code());
+        let said = Said { codes: &codes, id: stanza.id.as_deref(), ..Said::default() };
+        self.welcome(&occupant, &said, &HistoryWish::parse(entrance), now, out);
+        for viewer in self.viewers_of(&occupant).filter(|viewer| viewer.jid != *from) {
+            out.stanzas.push(self.presence_for(&occupant, viewer, &Said::default()));
         }
-        let wish = entrance.map(HistoryWish::parse).unwrap_or_default();
-        self.welcome(&occupant, &codes, &wish, now, out);
         if let Some(jid) = bare(from).filter(|_| earlier.is_none()) {
-            let (room, nick) = (self.address.clone(), nick.to_owned());
+            let (room, nick) = (self.address.clone(), nick.text.to_owned());
             out.facts.push(RoomEvent::OccupantJoined { room, jid, nick, role });
         }
         Ok(())
@@ -104,7 +123,7 @@ impl Room {
         from: &Jid,
         nick: &str,
         affiliation: Affiliation,
-        entrance: Option<&Element>,
+        entrance: &Element,
     ) -> Result<(), StanzaError> {
         if affiliation == Affiliation::Outcast {
             return Err(ErrorKind::Forbidden.into());
@@ -117,7 +136,7 @@ impl Room {
         }
         if let Some(password) = &self.config.password
             && affiliation != Affiliation::Owner
-            && entrance.and_then(|x| x.text_of("password")).as_ref() != Some(password)
+            && entrance.text_of("password").as_ref() != Some(password)
         {
             return Err(ErrorKind::NotAuthorized.into());
         }
@@ -125,19 +144,21 @@ impl Room {
         if is_anothers || !self.may_have_nick(from, nick) {
             return Err(ErrorKind::Conflict.into());
         }
-        if self.occupants.len() >= self.config.max_users && affiliation < Affiliation::Admin {
+        // §7.2.9: admins find room, up to a bound.
+        let reserve = if affiliation >= Affiliation::Admin { ROOM_FOR_ADMINS } else { 0 };
+        if self.occupants.len() >= self.config.max_users + reserve {
             return Err(ErrorKind::ServiceUnavailable.into());
         }
         Ok(())
     }
 
-    /// Others' presence, one's own, history, subject: in this order (§7.2).
-    fn welcome(&self, to: &Occupant, codes: &[u16], wish: &HistoryWish, now: i64, out: &mut Effects) {
-        for other in self.nicks().filter(|other| other.nick != to.nick) {
-            out.stanzas.push(self.presence_for(other, to, &[]));
+    /// Others' presence, one's own, history, subject: in this order (§7.1).
+    fn welcome(&self, to: &Occupant, said: &Said<'_>, wish: &HistoryWish, now: i64, out: &mut Effects) {
+        for other in self.seen_by(to) {
+            out.stanzas.push(self.presence_for(other, to, &Said::default()));
         }
         let me = self.occupant(&to.jid).unwrap_or(to);
-        out.stanzas.push(self.presence_for(me, to, codes));
+        out.stanzas.push(self.presence_for(me, to, said));
         self.send_history(&to.jid, wish, now, out);
         out.stanzas.push(self.subject_message().addressed(Some(&self.subject_from()), Some(&to.jid)));
         if let Some(notice) = self.call_notice() {
@@ -149,45 +170,66 @@ impl Room {
     fn rename(
         &mut self,
         before: &Occupant,
-        nick: &str,
+        nick: &Nick<'_>,
         stanza: &Stanza,
         out: &mut Effects,
     ) -> Result<(), StanzaError> {
-        if self.by_nick(nick).is_some() || !self.may_have_nick(&before.jid, nick) {
+        if self.by_nick(nick.text).is_some() || !self.may_have_nick(&before.jid, nick.text) {
             return Err(ErrorKind::Conflict.into());
         }
         if self.config.moderated && before.role == Role::Visitor {
             return Err(ErrorKind::NotAllowed.into());
         }
-        let affiliation = self.affiliation(&before.jid).as_str();
-        for viewer in &self.occupants {
-            let is_self = viewer.nick == before.nick;
-            let jid = (self.sees_jids(viewer) || is_self).then(|| before.jid.as_str());
-            let role = before.role.as_str();
-            let item = Item { affiliation, role, jid, nick: Some(nick), ..Item::default() };
-            let codes: &[u16] = if is_self { &[303, 110] } else { &[303] };
-            let gone = Stanza::new(Kind::Presence, Some("unavailable"))
-                .with_content(&[user(Some(&item), codes), self.occupant_id(&before.jid)]);
-            out.stanzas.push(gone.addressed(Some(&self.occupant_jid(&before.nick)), Some(&viewer.jid)));
-        }
+        self.tell_rename(before, nick.text, out);
         for client in self.occupants.iter_mut().filter(|client| client.nick == before.nick) {
-            client.nick = nick.to_owned();
+            client.nick = nick.text.to_owned();
         }
-        self.change_status(&before.jid, stanza, out);
+        self.change_status(&before.jid, stanza, nick.code(), out);
         if let Some(jid) = bare(&before.jid) {
             let (room, role) = (self.address.clone(), before.role);
-            out.facts.push(RoomEvent::RoleChanged { room, jid, nick: nick.to_owned(), role });
+            out.facts.push(RoomEvent::RoleChanged { room, jid, nick: nick.text.to_owned(), role });
         }
         Ok(())
     }
 
-    fn change_status(&mut self, from: &Jid, stanza: &Stanza, out: &mut Effects) {
-        if let Some(occupant) = self.occupants.iter_mut().find(|occupant| occupant.jid == *from) {
-            occupant.presence = own_elements(stanza);
-            let changed = occupant.clone();
-            self.broadcast_presence(&changed, &[], out);
+    fn change_status(&mut self, from: &Jid, stanza: &Stanza, codes: &[u16], out: &mut Effects) {
+        let Some(occupant) = self.occupants.iter_mut().find(|occupant| occupant.jid == *from) else { return };
+        occupant.presence = own_elements(stanza);
+        let changed = occupant.clone();
+        let own = Said { codes, id: stanza.id.as_deref(), ..Said::default() };
+        for viewer in self.viewers_of(&changed) {
+            let said = if viewer.jid == changed.jid { own } else { Said::default() };
+            out.stanzas.push(self.presence_for(&changed, viewer, &said));
         }
     }
+}
+
+/// A nick as the room has it.
+struct Nick<'a> {
+    text: &'a str,
+    is_changed: bool,
+}
+
+impl<'a> Nick<'a> {
+    /// §17.1: neither empty nor made of blanks and signs that show nothing; blanks at its ends would make two nicks look
+    /// the same, and are taken off.
+    fn of(asked: &'a str) -> Option<Self> {
+        let text = asked.trim();
+        is_visible(text).then_some(Self { text, is_changed: text != asked })
+    }
+
+    /// §7.2.2: one learns that one's nick is another than was asked for.
+    fn code(&self) -> &'static [u16] {
+        if self.is_changed { &[210] } else { &[] }
+    }
+}
+
+/// §7.2.18: presence of one who is not inside and does not ask to enter. They thought they were, and are told otherwise.
+pub(crate) fn not_inside(stanza: &Stanza) -> Option<Stanza> {
+    let item = Item { affiliation: "none", role: "none", ..Item::default() };
+    let gone = Stanza::new(Kind::Presence, Some("unavailable")).with(&user(Some(&item), &[110, 307, 333]));
+    let gone = gone.with_id(stanza.id.as_deref());
+    Some(gone.addressed(Some(stanza.to.as_ref()?), Some(stanza.from.as_ref()?)))
 }
 
 /// What a client says of itself, without what only a room may say.
@@ -213,3 +255,6 @@ fn is_visible(nick: &str) -> bool {
     };
     !nick.chars().all(is_blank)
 }
+
+/// Clients of admins and owners beyond the bound of a room.
+const ROOM_FOR_ADMINS: usize = 20;

@@ -12,30 +12,36 @@
 
 mod admin;
 mod archive;
+mod avatar;
 mod call;
 mod config;
 mod describe;
 mod directory;
 mod history;
+mod invite;
 mod join;
+mod lists;
 mod moderate;
 mod owner;
+mod presence;
+mod private;
 mod register;
 mod room;
+mod service;
 mod speak;
 mod state;
 mod task;
+mod tombstone;
+mod voice;
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use shared_model::RoomAddress;
 use shared_store::{Record, Store, StoreError};
-use tokio::sync::{mpsc, oneshot};
-use xmpp_core::payload::disco;
-use xmpp_core::{Element, ErrorKind, Kind, Stanza, ns};
+use tokio::sync::{mpsc, watch};
+use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
 pub(crate) use call::follow_conferences;
 pub use directory::{CreateError, RoomOptions};
@@ -60,8 +66,12 @@ pub struct Rooms {
     tasks: DashMap<String, mpsc::Sender<Command>>,
     /// Rooms that were looked for in the store and not found, and when.
     absent: DashMap<String, Instant>,
-    /// When the store was last searched for rooms that another process made, milliseconds since 1970.
-    looked: AtomicI64,
+    /// What lists of rooms show.
+    listed: service::Listed,
+    /// Who may make rooms.
+    creators: Creators,
+    /// How many tasks of rooms run.
+    open: watch::Sender<usize>,
 }
 
 impl Rooms {
@@ -75,7 +85,9 @@ impl Rooms {
             has_alias: config.roominfo_alias,
             tasks: DashMap::new(),
             absent: DashMap::new(),
-            looked: AtomicI64::new(0),
+            listed: service::Listed::default(),
+            creators: config.room_creators,
+            open: watch::Sender::new(0),
         }
     }
 
@@ -104,7 +116,9 @@ impl Rooms {
         };
         let mut room = Room::new(address, self.history, self.has_alias);
         kept.restore(&mut room);
-        history::load(&self.store, &mut room).await?;
+        if room.config.is_archived() {
+            history::load(&self.store, &mut room).await?;
+        }
         Ok(Some(self.start(room)))
     }
 
@@ -143,6 +157,7 @@ impl Rooms {
         drop(task);
         if let Some(server) = self.server.upgrade() {
             server.metrics.rooms.inc();
+            self.open.send_modify(|open| *open += 1);
             let span = RoomSpan { room: &room.address }.open();
             server.shutdown.spawn(task::run(Arc::clone(&server), room, inbox).instrument(span));
         }
@@ -156,6 +171,67 @@ impl Rooms {
     /// Forgets a room whose task ends; its successor stays.
     pub(crate) fn forget(&self, local: &str) {
         self.tasks.remove_if(local, |_, task| task.is_closed());
+        self.open.send_modify(|open| *open = open.saturating_sub(1));
+    }
+
+    /// Ends when no room has anything to say any more, at most after a moment.
+    pub(crate) async fn closed(&self) {
+        let mut open = self.open.subscribe();
+        // A room that hangs must not hold the others.
+        let _ = tokio::time::timeout(LAST_WORDS, open.wait_for(|open| *open == 0)).await;
+    }
+
+    /// Whether somebody may make a room here (§10.1.1).
+    async fn may_create(&self, server: &Server, local: &str, from: &Jid) -> Result<(), StanzaError> {
+        let store_failed = |error: StoreError| crate::features::store_failed(&error);
+        let may = match self.creators {
+            Creators::Everybody => true,
+            Creators::Local => from.domain() == server.domain,
+            Creators::Admins => {
+                server.account(from).await.map_err(store_failed)?.is_some_and(|account| account.admin)
+            }
+        };
+        if let Some(tombstone) = self.tombstone(local).await.map_err(store_failed)? {
+            if !may || !tombstone.yields_to(from) {
+                return Err(tombstone.error());
+            }
+            self.forget_tombstone(local).await.map_err(store_failed)?;
+        }
+        if !may {
+            return Err(ErrorKind::NotAllowed.into());
+        }
+        if self.tasks.len() >= self.most {
+            return Err(ErrorKind::ResourceConstraint.into());
+        }
+        Ok(())
+    }
+
+    /// What is said of a room that is not there.
+    async fn absence(&self, local: &str) -> StanzaError {
+        match self.tombstone(local).await {
+            Ok(Some(tombstone)) => tombstone.error(),
+            Ok(None) => ErrorKind::ItemNotFound.into(),
+            Err(error) => crate::features::store_failed(&error),
+        }
+    }
+
+    /// §10.1: the room that somebody enters first; `None` if they only said that they are there (§7.2.18).
+    async fn make(
+        &self,
+        server: &Server,
+        local: &str,
+        stanza: &Stanza,
+    ) -> Result<Option<mpsc::Sender<Command>>, StanzaError> {
+        let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return Ok(None) };
+        let address = self.address(local).filter(|_| !to.is_bare()).ok_or(ErrorKind::JidMalformed)?;
+        if stanza.find("x", ns::MUC).is_none() {
+            if let Some(gone) = join::not_inside(stanza) {
+                reply(server, &gone);
+            }
+            return Ok(None);
+        }
+        self.may_create(server, local, from).await?;
+        Ok(Some(self.start(Room::new(address, self.history, self.has_alias))))
     }
 
     /// Takes a stanza for the rooms' domain.
@@ -179,17 +255,15 @@ impl Rooms {
                 (None, Command::Stanza(stanza))
                     if stanza.kind == Kind::Presence && stanza.type_.is_none() =>
                 {
-                    if self.tasks.len() >= self.most {
-                        return refuse(server, stanza, &ErrorKind::ResourceConstraint.into());
-                    }
-                    match self.address(local).filter(|_| !to.is_bare()) {
-                        Some(address) => self.start(Room::new(address, self.history, self.has_alias)),
-                        None => return refuse(server, stanza, &ErrorKind::JidMalformed.into()),
+                    match self.make(server, local, stanza).await {
+                        Ok(Some(task)) => task,
+                        Ok(None) => return,
+                        Err(error) => return refuse(server, stanza, &error),
                     }
                 }
                 (None, Command::Stanza(stanza)) => {
                     if stanza.kind != Kind::Presence {
-                        refuse(server, stanza, &ErrorKind::ItemNotFound.into());
+                        refuse(server, stanza, &self.absence(local).await);
                     }
                     return;
                 }
@@ -203,56 +277,18 @@ impl Rooms {
             self.tasks.remove_if(local, |_, task| task.is_closed());
         }
     }
+}
 
-    /// §6.1 to §6.3: what the service is, and which rooms it shows.
-    async fn deliver_to_service(&self, server: &Server, stanza: &Stanza) {
-        if stanza.kind != Kind::Iq || matches!(stanza.type_.as_deref(), Some("result" | "error")) {
-            return;
-        }
-        let payload = stanza.children().into_iter().next().unwrap_or_default();
-        let answer = match (payload.name.as_str(), payload.ns.as_str()) {
-            _ if stanza.is_type("set") => None,
-            ("query", ns::DISCO_INFO) => Some(describe::service()),
-            ("query", ns::DISCO_ITEMS) => Some(self.listed().await),
-            ("unique", ns::MUC_UNIQUE) => {
-                // XEP-0307 §2: nobody guesses it, and nobody has it.
-                Some(Element::new("unique", ns::MUC_UNIQUE).text_node(server.new_id()))
-            }
-            ("ping", ns::PING) => {
-                reply(server, &stanza.result(None));
-                return;
-            }
-            _ => None,
-        };
-        match answer {
-            Some(answer) => reply(server, &stanza.result(Some(&answer))),
-            None => refuse(server, stanza, &ErrorKind::ServiceUnavailable.into()),
-        }
-    }
-
-    async fn listed(&self) -> Element {
-        let now = shared_runtime::unix_millis();
-        if now - self.looked.swap(now, Ordering::Relaxed) > LOOK_AGAIN_MILLIS
-            && let Err(error) = self.load().await
-        {
-            tracing::error!(%error, "rooms cannot be read");
-        }
-        let tasks: Vec<_> = self.tasks.iter().map(|entry| entry.value().clone()).collect();
-        let mut listed = Vec::new();
-        for task in tasks.into_iter().take(MOST_LISTED) {
-            let (answer, asked) = oneshot::channel();
-            if task.send(Command::Snapshot(answer)).await.is_ok()
-                && let Ok(snapshot) = asked.await
-                && !snapshot.access.hidden
-            {
-                let name =
-                    if snapshot.name.is_empty() { snapshot.room.local().to_owned() } else { snapshot.name };
-                listed.push((snapshot.room.as_str().to_owned(), name));
-            }
-        }
-        listed.sort();
-        disco::items(None, listed)
-    }
+/// Who may make rooms by entering them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Creators {
+    /// Whoever reaches the service, from other servers as well.
+    Everybody,
+    /// Accounts of this service.
+    Local,
+    /// Accounts that administer it.
+    Admins,
 }
 
 pub(crate) fn reply(server: &Server, stanza: &Stanza) {
@@ -265,9 +301,7 @@ pub(crate) fn reply(server: &Server, stanza: &Stanza) {
 const CHANNEL: usize = 256;
 /// How long a room that was not in the store is not looked for again.
 const ABSENCE: Duration = Duration::from_secs(1);
-/// How often a list of rooms searches the store for new ones.
-const LOOK_AGAIN_MILLIS: i64 = 5000;
 /// Rooms that are known to be absent.
 const MOST_ABSENT: usize = 10_000;
-/// Rooms in one answer to `disco#items`.
-const MOST_LISTED: usize = 500;
+/// How long rooms may take for their last words.
+const LAST_WORDS: Duration = Duration::from_secs(1);

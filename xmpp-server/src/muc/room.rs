@@ -5,16 +5,18 @@ use std::collections::{BTreeMap, VecDeque};
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
 use shared_model::{
-    Affiliation, BareJid, LeaveReason, Occupant as Shown, Participant, Role, RoomAccess, RoomAddress,
-    RoomEvent, RoomSnapshot,
+    Affiliation, BareJid, Occupant as Shown, Participant, Role, RoomAccess, RoomAddress, RoomEvent,
+    RoomSnapshot,
 };
 use shared_store::Entry;
 use xmpp_core::payload::mam::{self, Query};
-use xmpp_core::payload::muc::{Item, user};
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
 use super::config::RoomConfig;
+use super::invite::{Invitation, Invited};
 use super::moderate::Retraction;
+use super::private::Questions;
+use super::tombstone::Tombstone;
 
 /// What follows from a command.
 #[derive(Default)]
@@ -33,10 +35,18 @@ pub(crate) struct Effects {
     pub(crate) retractions: Vec<Retraction>,
     /// Questions to the archive, and whether the asker sees real addresses.
     pub(crate) questions: Vec<(Stanza, Question, bool)>,
+    /// The card to keep, or that there is none any more.
+    pub(crate) card: Option<Option<String>>,
+    /// What stays of a room that is destroyed.
+    pub(crate) tombstone: Option<Tombstone>,
+    /// To send to accounts that are there.
+    pub(crate) invitations: Vec<Invitation>,
 }
 
-/// What is asked of a room's archive.
+/// What is asked of what a room keeps in the store.
 pub(crate) enum Question {
+    /// Its card.
+    Card,
     /// A page.
     Page(Box<Query>),
     /// Where it begins and ends.
@@ -52,6 +62,8 @@ pub(crate) struct Occupant {
     pub(crate) role: Role,
     /// What the client said of itself, the room's own elements taken out.
     pub(crate) presence: Vec<Element>,
+    /// When they last asked for voice.
+    pub(crate) asked_at: Option<i64>,
 }
 
 /// What the room is about.
@@ -67,20 +79,29 @@ pub(crate) struct Room {
     pub(crate) address: RoomAddress,
     pub(crate) jid: Jid,
     pub(crate) config: RoomConfig,
-    /// By bare JID; none is not kept.
+    /// By bare JID, and bans by domain; none is not kept.
     pub(crate) affiliations: BTreeMap<String, Affiliation>,
+    /// Why they have them, where that was said.
+    pub(crate) reasons: BTreeMap<String, String>,
     /// In the order of entry.
     pub(crate) occupants: Vec<Occupant>,
     pub(crate) subject: Subject,
     /// Nicks that are reserved, by bare JID (§7.10).
     pub(crate) nicks_reserved: BTreeMap<String, String>,
+    /// Who asks to become a member, by bare JID, and under which nick (§9.9).
+    pub(crate) requests: BTreeMap<String, String>,
     pub(crate) history: VecDeque<(i64, Stanza)>,
     /// Nobody but the owner enters until it is configured (§10.1.2).
     pub(crate) is_locked: bool,
     pub(crate) is_destroyed: bool,
     pub(crate) was_entered: bool,
+    /// Whether it has a card, and the hashes of the photos in it.
+    pub(crate) has_card: bool,
+    pub(crate) photos: Vec<String>,
     /// Makes occupant ids unguessable.
     pub(crate) salt: String,
+    pub(crate) questions: Questions,
+    pub(crate) invited: Invited,
     /// Legs of the room's call, by Call-ID.
     pub(crate) call: Vec<(String, Participant)>,
     pub(crate) most_history: usize,
@@ -96,14 +117,20 @@ impl Room {
             address,
             config: RoomConfig::default(),
             affiliations: BTreeMap::new(),
+            reasons: BTreeMap::new(),
             occupants: Vec::new(),
             subject: Subject::default(),
             nicks_reserved: BTreeMap::new(),
+            requests: BTreeMap::new(),
             history: VecDeque::new(),
             is_locked: true,
             is_destroyed: false,
             was_entered: false,
+            has_card: false,
+            photos: Vec::new(),
             salt: String::new(),
+            questions: Questions::default(),
+            invited: Invited::default(),
             call: Vec::new(),
             most_history,
             has_alias,
@@ -115,7 +142,10 @@ impl Room {
         let (Some(from), Some(to)) = (stanza.from.clone(), stanza.to.clone()) else { return Ok(()) };
         match (stanza.kind, to.resource()) {
             (Kind::Presence, nick) => self.presence(stanza, &from, nick, now, out),
-            (Kind::Message, _) if stanza.is_type("error") => Ok(()),
+            (Kind::Message, nick) if stanza.is_type("error") => {
+                self.returned(stanza, &from, nick, out);
+                Ok(())
+            }
             (Kind::Message, None) => self.message(stanza, &from, now, out),
             (Kind::Message, Some(nick)) => self.private_message(stanza, &from, nick, out),
             (Kind::Iq, None) => self.iq(stanza, &from, now, out),
@@ -129,6 +159,9 @@ impl Room {
             Some("set") => true,
             _ => return Ok(()),
         };
+        if self.is_locked && self.affiliation(from) != Affiliation::Owner {
+            return Err(ErrorKind::ItemNotFound.into()); // §7.2.10: officially it is not there yet
+        }
         let payload = iq.children().into_iter().next().ok_or(ErrorKind::BadRequest)?;
         let answer = match (payload.name.as_str(), payload.ns.as_str()) {
             ("query", ns::DISCO_INFO) if !is_set => Some(self.info(from, payload.attribute("node"))?),
@@ -144,6 +177,15 @@ impl Room {
             }
             ("query", ns::MUC_OWNER) => Some(self.configuration_form(from)?),
             ("ping", ns::PING) => None,
+            ("vCard", ns::VCARD_TEMP) if is_set => {
+                self.set_card(&payload, from, out)?;
+                None
+            }
+            ("vCard", ns::VCARD_TEMP) => {
+                self.may_read(from)?;
+                self.ask_card(iq, out);
+                return Ok(());
+            }
             ("query", ns::REGISTER) if is_set => {
                 self.register(&payload, from, out)?;
                 None
@@ -153,7 +195,7 @@ impl Room {
                 self.moderate(&payload, from, now, out)?;
                 None
             }
-            ("query" | "metadata", ns::MAM) if self.config.persistent => {
+            ("query" | "metadata", ns::MAM) if self.config.is_archived() => {
                 self.may_read(from)?;
                 if payload.name == "query" && !is_set {
                     Some(Element::new("query", ns::MAM).child(mam::form()))
@@ -218,7 +260,9 @@ impl Room {
 
     /// What somebody is to the room for good.
     pub(crate) fn affiliation(&self, jid: &Jid) -> Affiliation {
-        self.affiliations.get(jid.bare_str()).copied().unwrap_or(Affiliation::None)
+        let known = self.affiliations.get(jid.bare_str()).copied();
+        // §9.2: the address itself goes before its domain, which can but be banned.
+        known.or_else(|| self.affiliations.get(jid.domain()).copied()).unwrap_or(Affiliation::None)
     }
 
     /// The role that an affiliation enters with (§5.1.2, table).
@@ -229,37 +273,6 @@ impl Room {
             Affiliation::None if !self.config.moderated => Role::Participant,
             Affiliation::None => Role::Visitor,
             Affiliation::Outcast => Role::None,
-        }
-    }
-
-    /// Whether somebody sees real addresses.
-    pub(crate) fn sees_jids(&self, viewer: &Occupant) -> bool {
-        self.config.non_anonymous || viewer.role == Role::Moderator
-    }
-
-    /// Presence of `occupant` as `viewer` gets it; codes besides 110.
-    pub(crate) fn presence_for(&self, occupant: &Occupant, viewer: &Occupant, codes: &[u16]) -> Stanza {
-        let is_self = occupant.nick == viewer.nick;
-        let mut all = codes.to_vec();
-        if is_self {
-            all.push(110);
-        }
-        let jid = (self.sees_jids(viewer) || is_self).then(|| occupant.jid.as_str());
-        let affiliation = self.affiliation(&occupant.jid);
-        let item =
-            Item { affiliation: affiliation.as_str(), role: occupant.role.as_str(), jid, ..Item::default() };
-        let mut content = occupant.presence.clone();
-        content.push(user(Some(&item), &all));
-        content.push(self.occupant_id(&occupant.jid));
-        content.extend(self.hats(&occupant.jid));
-        let presence = Stanza::new(Kind::Presence, None).with_content(&content);
-        presence.addressed(Some(&self.occupant_jid(&occupant.nick)), Some(&viewer.jid))
-    }
-
-    /// Tells everybody about an occupant.
-    pub(crate) fn broadcast_presence(&self, occupant: &Occupant, codes: &[u16], out: &mut Effects) {
-        for viewer in &self.occupants {
-            out.stanzas.push(self.presence_for(occupant, viewer, codes));
         }
     }
 
@@ -276,62 +289,6 @@ impl Room {
         let tag = hmac::sign(&key, jid.bare_str().as_bytes());
         let id = tag.as_ref()[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         Element::new("occupant-id", ns::OCCUPANT_ID).with("id", id)
-    }
-
-    /// Takes an occupant out: tells them and everybody else, with `codes` and a reason.
-    pub(crate) fn remove(
-        &mut self,
-        jid: &Jid,
-        why: LeaveReason,
-        actor: Option<&str>,
-        reason: Option<&str>,
-        farewell: &[Element],
-        out: &mut Effects,
-    ) {
-        let Some(at) = self.occupants.iter().position(|occupant| occupant.jid == *jid) else { return };
-        let gone = self.occupants[at].clone();
-        if why == LeaveReason::Left && self.clients(&gone.nick).len() > 1 {
-            return self.remove_client(at, out);
-        }
-        let code: &[u16] = match why {
-            LeaveReason::Left | LeaveReason::Destroyed => &[],
-            LeaveReason::Kicked => &[307],
-            LeaveReason::Banned => &[301],
-            LeaveReason::NotMember => &[321],
-            LeaveReason::Shutdown => &[332],
-        };
-        let affiliation = self.affiliation(jid).as_str();
-        for viewer in &self.occupants {
-            let is_self = viewer.nick == gone.nick;
-            let mut codes = code.to_vec();
-            if is_self {
-                codes.push(110);
-            }
-            let jid = (self.sees_jids(viewer) || is_self).then(|| gone.jid.as_str());
-            let item = Item { affiliation, role: "none", jid, actor, reason, nick: None };
-            let mut content = farewell.to_vec();
-            content.push(user(Some(&item), &codes));
-            content.push(self.occupant_id(&gone.jid));
-            let presence = Stanza::new(Kind::Presence, Some("unavailable")).with_content(&content);
-            out.stanzas.push(presence.addressed(Some(&self.occupant_jid(&gone.nick)), Some(&viewer.jid)));
-        }
-        self.occupants.remove(at);
-        if let Some(jid) = bare(&gone.jid) {
-            let room = self.address.clone();
-            out.facts.push(RoomEvent::OccupantRemoved { room, jid, nick: gone.nick, reason: why });
-        }
-    }
-
-    /// One client of several goes: the others see who remains.
-    fn remove_client(&mut self, at: usize, out: &mut Effects) {
-        let gone = self.occupants.remove(at);
-        let affiliation = self.affiliation(&gone.jid).as_str();
-        let item = Item { affiliation, role: "none", jid: Some(gone.jid.as_str()), ..Item::default() };
-        let farewell = Stanza::new(Kind::Presence, Some("unavailable")).with(&user(Some(&item), &[110]));
-        out.stanzas.push(farewell.addressed(Some(&self.occupant_jid(&gone.nick)), Some(&gone.jid)));
-        if let Some(remaining) = self.by_nick(&gone.nick).cloned() {
-            self.broadcast_presence(&remaining, &[], out);
-        }
     }
 
     /// The room as other services see it.

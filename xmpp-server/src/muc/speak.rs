@@ -1,14 +1,16 @@
-//! Messages — XEP-0045 §7.4 (to all), §7.5 (private), §7.8 (invitations), §7.13 (asking for voice), §8.1 (subject).
+//! Messages to all — XEP-0045 §7.4 (messages), §7.9 (earlier history), §8.1 (subject).
 //!
-//! In    messages for the room or an occupant.
-//! Out   copies from `room@service/nick`; a stanza-id (XEP-0359) on what goes to all.
-//! Errors `not-acceptable` from who is not inside, `forbidden` without voice, `item-not-found` for a nick that is not there.
+//! In    messages for the room itself; forms and invitations among them go to who handles them.
+//! Out   copies from `room@service/nick` with a stanza-id (XEP-0359).
+//! Errors `not-acceptable` from who is not inside, `forbidden` without voice, `item-not-found` while the room is locked.
 
 use shared_model::{Affiliation, Role, RoomEvent};
 use xmpp_core::payload::form::Form;
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
+use super::register::REGISTRATION;
 use super::room::{Effects, Occupant, Room, Subject};
+use super::voice::VOICE_REQUEST;
 
 impl Room {
     /// A message to the room itself.
@@ -29,13 +31,18 @@ impl Room {
             }
             return self.say(message, &speaker, children, now, out);
         }
+        if self.is_locked && self.affiliation(from) != Affiliation::Owner {
+            return Err(ErrorKind::ItemNotFound.into()); // §17.2, rule 3
+        }
         if let Some(x) = message.find("x", ns::MUC_USER) {
-            return self.mediate(&x, from, out);
+            return self.mediate(message, &x, from, out);
         }
-        if let Some(form) = message.find("x", ns::FORM).as_ref().and_then(Form::parse) {
-            return self.ask_for_voice(&form, message, from, out);
+        let form = message.find("x", ns::FORM).as_ref().and_then(Form::parse).ok_or(ErrorKind::BadRequest)?;
+        match form.value("FORM_TYPE") {
+            Some(VOICE_REQUEST) => self.ask_for_voice(&form, message, from, now, out),
+            Some(REGISTRATION) => self.decide_on_member(&form, from, out),
+            _ => Err(ErrorKind::BadRequest.into()),
         }
-        Err(ErrorKind::BadRequest.into())
     }
 
     fn say(
@@ -50,7 +57,11 @@ impl Room {
             return Err(ErrorKind::Forbidden.into()); // §7.4
         }
         let id = crate::archive::new_id(now);
+        // §7.9: an owner brings what was said before the room was made, with its times; nobody delays in the room's name.
+        let is_owner = self.affiliation(&speaker.jid) == Affiliation::Owner;
+        let earlier = children.iter().find(|child| child.ns == ns::DELAY && is_owner).cloned();
         let mut content = strip(children);
+        content.extend(earlier.filter(|delay| delay.attribute("from") != Some(self.jid.as_str())));
         content.push(self.occupant_id(&speaker.jid));
         content.push(Element::new("stanza-id", ns::STANZA_ID).with("id", &id).with("by", &self.jid));
         let copy =
@@ -111,133 +122,13 @@ impl Room {
     pub(crate) fn subject_from(&self) -> Jid {
         if self.subject.nick.is_empty() { self.jid.clone() } else { self.occupant_jid(&self.subject.nick) }
     }
-
-    /// §7.5.
-    pub(crate) fn private_message(
-        &mut self,
-        message: &Stanza,
-        from: &Jid,
-        nick: &str,
-        out: &mut Effects,
-    ) -> Result<(), StanzaError> {
-        let speaker = self.occupant(from).ok_or(ErrorKind::NotAcceptable)?;
-        if message.is_type("groupchat") {
-            return Err(ErrorKind::BadRequest.into());
-        }
-        let hearers = self.clients(nick);
-        if hearers.is_empty() {
-            return Err(ErrorKind::ItemNotFound.into());
-        }
-        let mut content = strip(message.children());
-        content.push(Element::new("x", ns::MUC_USER));
-        content.push(self.occupant_id(&speaker.jid));
-        let from = self.occupant_jid(&speaker.nick);
-        let copy = message.clone().with_content(&content);
-        out.stanzas.extend(hearers.iter().map(|hearer| copy.clone().addressed(Some(&from), Some(hearer))));
-        Ok(())
-    }
-
-    /// An iq between occupants goes to the real address (§17.4 of older versions; what clients expect).
-    pub(crate) fn private_iq(
-        &mut self,
-        iq: &Stanza,
-        from: &Jid,
-        nick: &str,
-        out: &mut Effects,
-    ) -> Result<(), StanzaError> {
-        // An account answers for its cards with its bare address.
-        let is_answer = matches!(iq.type_.as_deref(), Some("result" | "error"));
-        let by_account = |o: &&Occupant| is_answer && from.is_bare() && o.jid.bare_str() == from.as_str();
-        let asker = self.occupant(from).or_else(|| self.occupants.iter().find(by_account));
-        let asker = asker.ok_or(ErrorKind::NotAcceptable)?;
-        let asked = self.by_nick(nick).ok_or(ErrorKind::ItemNotFound)?;
-        let is_self_ping = iq.is_type("get") && asked.jid == *from && iq.find("ping", ns::PING).is_some();
-        if is_self_ping {
-            out.stanzas.push(iq.result(None)); // XEP-0410 §3.3
-            return Ok(());
-        }
-        // A card is the account's, which answers for it.
-        let is_card = iq.mentions(ns::VCARD_TEMP) || iq.mentions(ns::VCARD4);
-        let to = if is_card && iq.is_type("get") { asked.jid.to_bare() } else { asked.jid.clone() };
-        let from = self.occupant_jid(&asker.nick);
-        out.stanzas.push(iq.clone().addressed(Some(&from), Some(&to)));
-        Ok(())
-    }
-
-    /// §7.8.2: an invitation or its refusal goes through the room.
-    fn mediate(&mut self, x: &Element, from: &Jid, out: &mut Effects) -> Result<(), StanzaError> {
-        for verb in ["invite", "decline"] {
-            let Some(asked) = x.get(verb) else { continue };
-            let to = asked.attribute("to").ok_or(ErrorKind::BadRequest)?;
-            let to: Jid = to.parse().map_err(|_| ErrorKind::JidMalformed)?;
-            if verb == "invite" {
-                let inviter = self.occupant(from).ok_or(ErrorKind::Forbidden)?;
-                let is_admin = self.affiliation(from) >= Affiliation::Admin;
-                if self.config.members_only && !is_admin && !self.config.members_invite {
-                    return Err(ErrorKind::Forbidden.into()); // §7.8.2
-                }
-                debug_assert!(inviter.jid == *from);
-                if self.config.members_only && self.affiliation(&to) == Affiliation::None {
-                    self.set_affiliation(&to.to_bare(), Affiliation::Member, None, None, out); // §7.8.2, members-only
-                }
-            }
-            let mut passed = Element::new(verb, ns::MUC_USER).with("from", from);
-            passed.nodes.clone_from(&asked.nodes);
-            let mut content = Element::new("x", ns::MUC_USER).child(passed);
-            if let Some(password) = self.config.password.as_ref().filter(|_| verb == "invite") {
-                content = content.text_child("password", password.clone());
-            }
-            let mut message = Stanza::new(Kind::Message, None).with(&content);
-            if verb == "invite" {
-                // Clients that know but the direct kind see this one (XEP-0249).
-                let direct = Element::new("x", ns::DIRECT_INVITE).with("jid", &self.jid);
-                message = message.with(&direct.with_some("password", self.config.password.as_ref()));
-            }
-            out.stanzas.push(message.addressed(Some(&self.jid), Some(&to)));
-        }
-        Ok(())
-    }
-
-    /// §7.13, §8.6: a visitor asks for voice, the moderators are shown a form, one of them hands it in.
-    fn ask_for_voice(
-        &mut self,
-        form: &Form,
-        message: &Stanza,
-        from: &Jid,
-        out: &mut Effects,
-    ) -> Result<(), StanzaError> {
-        let asker = self.occupant(from).cloned().ok_or(ErrorKind::NotAcceptable)?;
-        if form.value("FORM_TYPE") != Some(VOICE_REQUEST) {
-            return Err(ErrorKind::BadRequest.into());
-        }
-        if asker.role == Role::Moderator {
-            let nick = form.value("muc#roomnick").unwrap_or_default().to_owned();
-            if form.truth("muc#request_allow") == Some(true) && self.by_nick(&nick).is_some() {
-                self.set_role(&nick, Role::Participant, Some(&asker.nick), None, out);
-            }
-            return Ok(());
-        }
-        let field = xmpp_core::payload::form::Field::new;
-        let shown = Form::new("form", VOICE_REQUEST)
-            .with(field("muc#role", "list-single", "Requested role", "participant"))
-            .with(field("muc#jid", "jid-single", "Who asks", asker.jid.as_str()))
-            .with(field("muc#roomnick", "text-single", "Nick", asker.nick.as_str()))
-            .with(field("muc#request_allow", "boolean", "Grant voice?", "0"));
-        let ask = Stanza::new(Kind::Message, None).with_id(message.id.as_deref()).with(&shown.to_element());
-        for moderator in self.occupants.iter().filter(|occupant| occupant.role == Role::Moderator) {
-            out.stanzas.push(ask.clone().addressed(Some(&self.jid), Some(&moderator.jid)));
-        }
-        Ok(())
-    }
 }
 
 /// Content without what only a room may add (XEP-0359 §5, XEP-0421 §6, XEP-0203 §4).
-fn strip(children: Vec<Element>) -> Vec<Element> {
+pub(crate) fn strip(children: Vec<Element>) -> Vec<Element> {
     let is_theirs = |child: &Element| {
         !matches!(child.ns.as_str(), ns::OCCUPANT_ID | ns::MUC_USER | ns::DELAY)
             && !child.is("stanza-id", ns::STANZA_ID)
     };
     children.into_iter().filter(is_theirs).collect()
 }
-
-const VOICE_REQUEST: &str = "http://jabber.org/protocol/muc#request";

@@ -17,6 +17,14 @@ pub(crate) struct Kept {
     salt: String,
     #[serde(default)]
     nicks: BTreeMap<String, String>,
+    #[serde(default)]
+    reasons: BTreeMap<String, String>,
+    #[serde(default)]
+    requests: BTreeMap<String, String>,
+    #[serde(default)]
+    has_card: bool,
+    #[serde(default)]
+    photos: Vec<String>,
 }
 
 impl Kept {
@@ -27,6 +35,10 @@ impl Kept {
             subject: room.subject.clone(),
             salt: room.salt.clone(),
             nicks: room.nicks_reserved.clone(),
+            reasons: room.reasons.clone(),
+            requests: room.requests.clone(),
+            has_card: room.has_card,
+            photos: room.photos.clone(),
         }
     }
 
@@ -36,6 +48,10 @@ impl Kept {
         room.subject = self.subject;
         room.salt = self.salt;
         room.nicks_reserved = self.nicks;
+        room.reasons = self.reasons;
+        room.requests = self.requests;
+        room.has_card = self.has_card;
+        room.photos = self.photos;
         room.is_locked = false;
     }
 

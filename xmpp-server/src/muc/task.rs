@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use shared_model::{Correlation, Fact, Participant, RoomSnapshot};
 use shared_runtime::unix_millis;
-use shared_store::{Expected, StoreError};
+use shared_store::{Expected, RecordChange, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use xmpp_core::{ErrorKind, Kind, Stanza, StanzaError};
 
+use super::invite::Invitation;
 use super::moderate::buried;
 use super::room::{Effects, Room};
-use super::state;
+use super::{avatar, state, tombstone};
 use crate::route;
 use crate::server::Server;
 
@@ -36,8 +37,12 @@ pub(crate) async fn run(server: Arc<Server>, mut room: Room, mut inbox: mpsc::Re
     loop {
         let command = tokio::select! {
             command = inbox.recv() => command,
-            // Every stream ends with `system-shutdown` at this moment, which says it all.
-            () = server.shutdown.begun() => break,
+            () = server.shutdown.begun() => {
+                let mut effects = Effects::default();
+                room.close(&mut effects);
+                send(&server, &room, effects).await;
+                break;
+            }
         };
         let Some(command) = command else { break };
         let mut effects = Effects::default();
@@ -55,11 +60,19 @@ pub(crate) async fn run(server: Arc<Server>, mut room: Room, mut inbox: mpsc::Re
         for answer in kept {
             let _ = answer.send(()); // who asked may have gone
         }
-        if room.is_destroyed || (room.occupants.is_empty() && !room.config.persistent && room.was_entered) {
+        // One that nobody could enter and nobody owns is none either.
+        let is_over = room.was_entered || room.affiliations.is_empty();
+        if room.is_destroyed || (room.occupants.is_empty() && !room.config.persistent && is_over) {
             break;
         }
     }
     inbox.close();
+    if room.has_card && !room.config.persistent {
+        let (domain, local) = (room.address.domain(), room.address.local());
+        if let Err(error) = server.store.records.delete(domain, avatar::COLLECTION, local).await {
+            tracing::error!(%error, "the card of a room could not be forgotten");
+        }
+    }
     server.rooms.forget(room.address.local());
     server.metrics.rooms.dec();
     // Commands that came while the room ended belong to its successor, if there is to be one.
@@ -119,6 +132,10 @@ async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) {
             server.router.send(to, &stanza);
         }
     }
+    for invitation in effects.invitations {
+        let server = Arc::clone(server);
+        tokio::spawn(async move { invite(&server, invitation).await });
+    }
     for (iq, question, sees_jids) in effects.questions {
         let (server, owner) = (Arc::clone(server), room.jid.clone());
         // Not in this task: pages are long, and the room goes on.
@@ -130,10 +147,29 @@ async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) {
     }
 }
 
+/// §7.8.2: who invites somebody that is not there learns it.
+async fn invite(server: &Server, Invitation { message, cause }: Invitation) {
+    let Some(to) = &message.to else { return };
+    let is_nobody = to.domain() == server.domain && matches!(server.account(to).await, Ok(None));
+    if !is_nobody {
+        route::route(server, message).await;
+    } else if let Some(cause) = cause {
+        route::refuse(server, &cause, &ErrorKind::ItemNotFound.into());
+    }
+}
+
 async fn persist(server: &Server, room: &Room, effects: &Effects) -> Result<(), StoreError> {
     let (records, archive) = (&server.store.records, &server.store.archive);
     if room.is_destroyed {
-        records.delete(room.address.domain(), state::COLLECTION, room.address.local()).await?;
+        let (domain, local) = (room.address.domain(), room.address.local());
+        let mut changes = vec![
+            RecordChange::delete(state::COLLECTION, local),
+            RecordChange::delete(avatar::COLLECTION, local),
+        ];
+        if let Some(tombstone) = &effects.tombstone {
+            changes.push(RecordChange::put(tombstone::COLLECTION, local, &tombstone.to_bytes()));
+        }
+        records.commit(domain, &changes).await?;
         archive.remove_owner(room.address.as_str()).await?;
         return Ok(());
     }
@@ -146,7 +182,19 @@ async fn persist(server: &Server, room: &Room, effects: &Effects) -> Result<(), 
             records.delete(domain, state::COLLECTION, local).await?;
         }
     }
-    if room.config.persistent && !effects.archive.is_empty() {
+    if let Some(card) = &effects.card {
+        let (domain, local) = (room.address.domain(), room.address.local());
+        match card {
+            Some(card) => {
+                let (collection, bytes) = (avatar::COLLECTION, card.as_bytes());
+                records.put(domain, collection, local, bytes, Expected::Anything).await?;
+            }
+            None => {
+                records.delete(domain, avatar::COLLECTION, local).await?;
+            }
+        }
+    }
+    if room.config.is_archived() && !effects.archive.is_empty() {
         archive.append(&effects.archive).await?;
     }
     for retraction in effects.retractions.iter().filter(|_| room.config.persistent) {

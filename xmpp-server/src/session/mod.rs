@@ -295,7 +295,7 @@ impl Life<'_> {
                     None => Ended::Closed,
                 },
                 Some(takeover) = self.takeovers.recv() => Ended::Taken(Box::new(takeover)),
-                () = self.server.shutdown.begun() => Ended::Because(StreamCondition::SystemShutdown.into()),
+                () = self.server.stopped() => Ended::Because(StreamCondition::SystemShutdown.into()),
             }
         });
         client.read(reader, framer, negotiation, interrupt).await

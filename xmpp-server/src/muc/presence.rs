@@ -1,0 +1,199 @@
+//! What occupants see of each other — XEP-0045 §7.2.2 to §7.2.4, §7.7, §7.14, §11.1, §17.3.
+//!
+//! In    an occupant who enters, changes or goes; codes, who did it, and why.
+//! Out   presence for everybody who sees that role (`muc#roomconfig_presencebroadcast`), and always for oneself, with 110.
+//!       Real addresses stand in it for moderators, in a non-anonymous room for all.
+//! One who may not be seen any more goes from the eyes of others, and stays.
+
+use shared_model::{LeaveReason, Role, RoomEvent};
+use xmpp_core::payload::muc::{Item, user};
+use xmpp_core::{Element, Jid, Kind, Stanza};
+
+use super::config::Roles;
+use super::room::{Effects, Occupant, Room, bare};
+
+/// How somebody goes.
+pub(crate) struct Removal<'a> {
+    pub(crate) why: LeaveReason,
+    pub(crate) codes: &'a [u16],
+    pub(crate) actor: Option<&'a str>,
+    pub(crate) reason: Option<&'a str>,
+    /// What they said when they went.
+    pub(crate) farewell: &'a [Element],
+}
+
+impl Removal<'_> {
+    /// With the code that goes with the reason (§16.6.2).
+    pub(crate) fn new(why: LeaveReason) -> Self {
+        let codes: &[u16] = match why {
+            LeaveReason::Left | LeaveReason::Destroyed => &[],
+            LeaveReason::Kicked => &[307],
+            LeaveReason::Banned => &[301],
+            LeaveReason::NotMember => &[321],
+            LeaveReason::Shutdown => &[332],
+        };
+        Self { why, codes, actor: None, reason: None, farewell: &[] }
+    }
+
+    /// §11.1: nobody asked for it, the way to the client broke.
+    pub(crate) fn broken() -> Self {
+        Self { codes: &[333], ..Self::new(LeaveReason::Left) }
+    }
+}
+
+/// What presence says beside who somebody is.
+#[derive(Default, Clone, Copy)]
+pub(crate) struct Said<'a> {
+    /// Besides 110.
+    pub(crate) codes: &'a [u16],
+    pub(crate) actor: Option<&'a str>,
+    pub(crate) reason: Option<&'a str>,
+    /// The id of what it answers.
+    pub(crate) id: Option<&'a str>,
+}
+
+impl Room {
+    /// Whether somebody sees real addresses.
+    pub(crate) fn sees_jids(&self, viewer: &Occupant) -> bool {
+        self.config.non_anonymous || viewer.role == Role::Moderator
+    }
+
+    /// Whether `viewer` gets presence of one who has this role and nick.
+    fn sees(&self, viewer: &Occupant, role: Role, nick: &str) -> bool {
+        viewer.nick == nick || self.config.broadcast.contains(role)
+    }
+
+    /// The occupants whom one who enters sees.
+    pub(crate) fn seen_by<'a>(&'a self, viewer: &'a Occupant) -> impl Iterator<Item = &'a Occupant> {
+        self.nicks().filter(|other| other.nick != viewer.nick && self.sees(viewer, other.role, &other.nick))
+    }
+
+    /// Those who see an occupant.
+    pub(crate) fn viewers_of(&self, occupant: &Occupant) -> impl Iterator<Item = &Occupant> {
+        self.occupants.iter().filter(|viewer| self.sees(viewer, occupant.role, &occupant.nick))
+    }
+
+    /// Presence of `occupant` as `viewer` gets it.
+    pub(crate) fn presence_for(&self, occupant: &Occupant, viewer: &Occupant, said: &Said<'_>) -> Stanza {
+        let is_self = occupant.nick == viewer.nick;
+        let mut codes = said.codes.to_vec();
+        if is_self {
+            codes.push(110);
+        }
+        let item = Item {
+            affiliation: self.affiliation(&occupant.jid).as_str(),
+            role: occupant.role.as_str(),
+            jid: (self.sees_jids(viewer) || is_self).then(|| occupant.jid.as_str()),
+            nick: None,
+            actor: said.actor,
+            reason: said.reason,
+        };
+        let mut content = occupant.presence.clone();
+        content.push(user(Some(&item), &codes));
+        content.push(self.occupant_id(&occupant.jid));
+        content.extend(self.hats(&occupant.jid));
+        let presence = Stanza::new(Kind::Presence, None).with_content(&content).with_id(said.id);
+        presence.addressed(Some(&self.occupant_jid(&occupant.nick)), Some(&viewer.jid))
+    }
+
+    /// Tells everybody about an occupant whose role was `before`.
+    pub(crate) fn broadcast_presence(
+        &self,
+        occupant: &Occupant,
+        before: Role,
+        said: &Said<'_>,
+        out: &mut Effects,
+    ) {
+        for viewer in &self.occupants {
+            if self.sees(viewer, occupant.role, &occupant.nick) {
+                out.stanzas.push(self.presence_for(occupant, viewer, said));
+            } else if self.sees(viewer, before, &occupant.nick) {
+                out.stanzas.push(self.absence_for(occupant, viewer, &Removal::new(LeaveReason::Left), None));
+            }
+        }
+    }
+
+    /// The configuration says otherwise than `before` whose presence is seen.
+    pub(crate) fn tell_visibility(&self, before: &Roles, out: &mut Effects) {
+        let is_other = |o: &&Occupant| before.contains(o.role) != self.config.broadcast.contains(o.role);
+        for occupant in self.nicks().filter(is_other) {
+            for viewer in self.occupants.iter().filter(|viewer| viewer.nick != occupant.nick) {
+                out.stanzas.push(if self.sees(viewer, occupant.role, &occupant.nick) {
+                    self.presence_for(occupant, viewer, &Said::default())
+                } else {
+                    self.absence_for(occupant, viewer, &Removal::new(LeaveReason::Left), None)
+                });
+            }
+        }
+    }
+
+    /// The end of an occupant, or of a nick of theirs, as `viewer` gets it.
+    fn absence_for(
+        &self,
+        gone: &Occupant,
+        viewer: &Occupant,
+        removal: &Removal<'_>,
+        renamed: Option<&str>,
+    ) -> Stanza {
+        let is_self = viewer.nick == gone.nick;
+        let mut codes = removal.codes.to_vec();
+        if is_self {
+            codes.push(110);
+        }
+        let role = if renamed.is_some() { gone.role } else { Role::None };
+        let item = Item {
+            affiliation: self.affiliation(&gone.jid).as_str(),
+            role: role.as_str(),
+            jid: (self.sees_jids(viewer) || is_self).then(|| gone.jid.as_str()),
+            nick: renamed,
+            actor: removal.actor,
+            reason: removal.reason,
+        };
+        let mut content = removal.farewell.to_vec();
+        content.push(user(Some(&item), &codes));
+        content.push(self.occupant_id(&gone.jid));
+        let presence = Stanza::new(Kind::Presence, Some("unavailable")).with_content(&content);
+        presence.addressed(Some(&self.occupant_jid(&gone.nick)), Some(&viewer.jid))
+    }
+
+    /// §7.6: a nick goes, and the same occupant comes back under another.
+    pub(crate) fn tell_rename(&self, before: &Occupant, nick: &str, out: &mut Effects) {
+        let removal = Removal { codes: &[303], ..Removal::new(LeaveReason::Left) };
+        for viewer in self.occupants.iter().filter(|viewer| self.sees(viewer, before.role, &before.nick)) {
+            out.stanzas.push(self.absence_for(before, viewer, &removal, Some(nick)));
+        }
+    }
+
+    /// Takes a client out. Who was the only one of its nick is gone for everybody.
+    pub(crate) fn remove(&mut self, jid: &Jid, removal: &Removal<'_>, out: &mut Effects) {
+        let Some(at) = self.occupants.iter().position(|occupant| occupant.jid == *jid) else { return };
+        let gone = self.occupants[at].clone();
+        if removal.why == LeaveReason::Left && self.clients(&gone.nick).len() > 1 {
+            return self.remove_client(at, removal, out);
+        }
+        for viewer in self.occupants.iter().filter(|viewer| self.sees(viewer, gone.role, &gone.nick)) {
+            out.stanzas.push(self.absence_for(&gone, viewer, removal, None));
+        }
+        self.occupants.remove(at);
+        if let Some(jid) = bare(&gone.jid) {
+            let room = self.address.clone();
+            out.facts.push(RoomEvent::OccupantRemoved { room, jid, nick: gone.nick, reason: removal.why });
+        }
+    }
+
+    /// All clients of an occupant leave at once: each learns it, and so do the others, once.
+    pub(crate) fn remove_nick(&mut self, jid: &Jid, removal: &Removal<'_>, out: &mut Effects) {
+        let Some(nick) = self.occupant(jid).map(|occupant| occupant.nick.clone()) else { return };
+        self.remove(jid, removal, out);
+        self.occupants.retain(|client| client.nick != nick); // they were told with the first
+    }
+
+    /// One client of several goes: the others see who remains.
+    fn remove_client(&mut self, at: usize, removal: &Removal<'_>, out: &mut Effects) {
+        let gone = self.occupants.remove(at);
+        out.stanzas.push(self.absence_for(&gone, &gone, removal, None));
+        if let Some(remaining) = self.by_nick(&gone.nick).cloned() {
+            self.broadcast_presence(&remaining, remaining.role, &Said::default(), out);
+        }
+    }
+}
