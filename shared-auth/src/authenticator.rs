@@ -309,10 +309,18 @@ impl Authenticator {
                 if let Some(account) = account {
                     span.about(account);
                 }
-                if denied.is_failed_proof() || matches!(denied, Denied::Disabled | Denied::Throttled(_)) {
-                    tracing::info!(name = %Redacted(name), reason = %denied, "login denied");
-                }
                 let correlation = account.map_or(Correlation(0), Correlation::of_account);
+                if denied.is_failed_proof() || matches!(denied, Denied::Disabled | Denied::Throttled(_)) {
+                    tracing::info!(
+                        protocol = protocol.as_str(),
+                        from = %Redacted(from),
+                        account = account.map(tracing::field::display),
+                        %correlation,
+                        name = %Redacted(name),
+                        reason = %denied,
+                        "login denied"
+                    );
+                }
                 let event = LoginEvent::Denied { account, protocol, from, reason: denied.as_str() };
                 self.bus.publish(Fact::new(correlation, event));
             }

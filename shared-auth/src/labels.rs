@@ -13,10 +13,11 @@ pub(crate) struct LoginSpan {
 }
 
 impl LoginSpan {
-    /// Opens the span; `account` and `correlation` follow when it is known whose account the proof is about.
+    /// Opens the span; `account` and `correlation` follow when it is known whose account the proof is about. It is there
+    /// where debugging is on, since most proofs hold and are told nowhere else; who asks has a span for the rest.
     pub(crate) fn open(origin: Origin) -> Self {
         let asking = Span::current();
-        let judged = tracing::info_span!(
+        let judged = tracing::debug_span!(
             "login",
             protocol = origin.protocol.as_str(),
             from = %Redacted(origin.ip),

@@ -5,6 +5,7 @@
 //! Errors 401 or 407 with one header an algorithm, in the configured order; 403 without TLS where it is demanded; 400
 //! for credentials that are not well formed; wrong password and unknown user get the same answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use shared_auth::{
@@ -132,12 +133,22 @@ fn print(challenge: &Challenge) -> String {
     )
 }
 
+/// The proof that credentials are; of a parameter that stands there twice the first counts.
 fn read(auth: &AuthParams<'_>, request: &Message) -> Option<DigestProof> {
-    let algorithm = match auth.value("algorithm") {
+    const NAMES: [&str; 9] =
+        ["username", "realm", "nonce", "uri", "response", "algorithm", "qop", "cnonce", "nc"];
+    let mut values: [Option<Cow<'_, str>>; 9] = Default::default();
+    for (name, value) in auth.iter() {
+        if let Some(at) = NAMES.iter().position(|known| known.eq_ignore_ascii_case(name)) {
+            values[at].get_or_insert(value);
+        }
+    }
+    let [username, realm, nonce, uri, response, algorithm, qop, cnonce, nc] = values;
+    let algorithm = match algorithm {
         Some(word) => DigestAlgorithm::parse(&word)?,
         None => DigestAlgorithm::Md5,
     };
-    let qop = match auth.value("qop").as_deref() {
+    let qop = match qop {
         None => None,
         Some(qop) => {
             let is_whole = qop.eq_ignore_ascii_case("auth-int");
@@ -145,15 +156,15 @@ fn read(auth: &AuthParams<'_>, request: &Message) -> Option<DigestProof> {
                 return None;
             }
             let body = is_whole.then(|| request.body().to_vec());
-            Some(Qop { cnonce: auth.value("cnonce")?, nc: auth.value("nc")?, body })
+            Some(Qop { cnonce: cnonce?.into_owned(), nc: nc?.into_owned(), body })
         }
     };
     Some(DigestProof {
-        username: auth.value("username")?,
-        realm: auth.value("realm")?,
-        nonce: auth.value("nonce")?,
-        uri: auth.value("uri")?,
-        response: auth.value("response")?,
+        username: username?.into_owned(),
+        realm: realm?.into_owned(),
+        nonce: nonce?.into_owned(),
+        uri: uri?.into_owned(),
+        response: response?.into_owned(),
         algorithm,
         qop,
         method: request.method().to_owned(),

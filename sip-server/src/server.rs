@@ -275,11 +275,12 @@ impl Application for Face {
         }
         let (span, came) =
             (RequestSpan { request: &incoming.request, flow: &incoming.flow }.open(), Instant::now());
-        let served = async move {
+        // In a box, since what wraps a task moves it, and all that may become of a request is much.
+        let served = Box::pin(async move {
             server.guard.waited(came.elapsed());
             serve(server, incoming).await;
             drop(place);
-        };
+        });
         self.0.shutdown.spawn(served.instrument(span));
     }
 

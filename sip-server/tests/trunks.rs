@@ -74,7 +74,7 @@ fn proved(request: &Message, nonce: &str) -> String {
     let auth =
         request.value(Name::Authorization).or(request.value(Name::ProxyAuthorization)).expect("credentials");
     let auth = AuthParams::parse(auth).unwrap();
-    let value = |name: &str| auth.value(name).unwrap();
+    let value = |name: &str| auth.value(name).unwrap().into_owned();
     let (cnonce, nc) = (value("cnonce"), value("nc"));
     assert_eq!(
         (value("nonce").as_str(), value("username").as_str(), value("uri").as_str()),

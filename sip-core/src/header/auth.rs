@@ -1,5 +1,7 @@
 //! Credentials and challenges — RFC 3261 §20.7, §20.44, RFC 7616 §3: a scheme and `name=value` divided by commas.
 
+use std::borrow::Cow;
+
 use super::Elements;
 
 /// The parameters after a scheme.
@@ -17,25 +19,34 @@ impl<'a> AuthParams<'a> {
         Some(Self { scheme, rest })
     }
 
+    /// Every parameter with its value, in order: quotes taken off and escapes undone.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a> {
+        let divide = |param: &'a str| {
+            let at = memchr::memchr(b'=', param.as_bytes())?;
+            Some((param[..at].trim_ascii(), unescape(param[at + 1..].trim_ascii())))
+        };
+        Elements::new(self.rest).filter_map(divide)
+    }
+
     /// One parameter, quotes taken off and escapes undone. Names compare without case.
-    pub fn value(&self, name: &str) -> Option<String> {
-        Elements::new(self.rest)
-            .filter_map(|param| param.split_once('='))
-            .find(|(known, _)| known.trim().eq_ignore_ascii_case(name))
-            .map(|(_, value)| unescape(value.trim()))
+    pub fn value(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 }
 
-fn unescape(value: &str) -> String {
+fn unescape(value: &str) -> Cow<'_, str> {
     let Some(inner) = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) else {
-        return value.to_owned();
+        return Cow::Borrowed(value);
     };
+    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+        return Cow::Borrowed(inner);
+    }
     let mut out = String::with_capacity(inner.len());
     let mut chars = inner.chars();
     while let Some(c) = chars.next() {
         out.push(if c == '\\' { chars.next().unwrap_or('\\') } else { c });
     }
-    out
+    Cow::Owned(out)
 }
 
 /// Puts a text in quotes (§25.1, `quoted-string`).

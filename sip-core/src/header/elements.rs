@@ -35,24 +35,37 @@ impl<'a> Iterator for Elements<'a> {
 }
 
 fn split(text: &str) -> (&str, &str) {
-    // Most values have one element.
-    if memchr::memchr(b',', text.as_bytes()).is_none() {
-        return (text, "");
+    let bytes = text.as_bytes();
+    let Some(comma) = memchr::memchr(b',', bytes) else { return (text, "") };
+    // Most commas have neither quotes nor brackets before them.
+    if memchr::memchr2(b'"', b'<', &bytes[..comma]).is_none() {
+        return (&text[..comma], &text[comma + 1..]);
     }
-    let (mut is_quoted, mut is_escaped, mut depth) = (false, false, 0_u32);
-    for (at, byte) in text.bytes().enumerate() {
+    let (mut at, mut depth) = (0, 0_u32);
+    while let Some(byte) = bytes.get(at) {
         match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if is_quoted => is_escaped = true,
-            b'"' => is_quoted = !is_quoted,
-            _ if is_quoted => {}
+            b'"' => at = end_of_quote(bytes, at),
             b'<' => depth += 1,
             b'>' => depth = depth.saturating_sub(1),
             b',' if depth == 0 => return (&text[..at], &text[at + 1..]),
             _ => {}
         }
+        at += 1;
     }
     (text, "")
+}
+
+/// Where the quote ends that begins here, or else the last byte.
+fn end_of_quote(bytes: &[u8], from: usize) -> usize {
+    let mut at = from + 1;
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+        at += found;
+        if bytes[at] == b'"' {
+            return at;
+        }
+        at += 2;
+    }
+    bytes.len() - 1
 }
 
 #[cfg(test)]

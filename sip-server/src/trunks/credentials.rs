@@ -7,6 +7,7 @@
 //! The CSeq of a request that a caller of ours sent stays as it is when it is sent again with credentials, for we are
 //! no party to the dialog: a carrier that wants a higher one (§22.2) must be asked from the start.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use shared_auth::{DigestAlgorithm, DigestProof, Qop};
@@ -101,9 +102,9 @@ impl Asked {
         let is_stale = challenge.value("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true"));
         let asked = Self {
             answer_in,
-            realm: challenge.value("realm")?,
-            nonce: challenge.value("nonce")?,
-            opaque: challenge.value("opaque"),
+            realm: challenge.value("realm")?.into_owned(),
+            nonce: challenge.value("nonce")?.into_owned(),
+            opaque: challenge.value("opaque").map(Cow::into_owned),
             algorithm,
             has_qop: qop.is_some(),
             count: 0,
