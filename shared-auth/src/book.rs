@@ -210,7 +210,7 @@ impl AccountBook {
         let account = self.cache.find(Name::Id(id)).await?.ok_or(StoreError::NoSuchAccount)?;
         let sealed = account.credentials.ha1.iter().find(|ha1| ha1.algorithm == algorithm);
         let clear = sealed.and_then(|ha1| self.keys.open_sealed(id, &ha1.sealed));
-        Ok(clear.map(|clear| hash::hex(&clear)))
+        Ok(clear.map(|clear| shared_runtime::hex(&clear)))
     }
 
     async fn read(&self, id: AccountId) -> Result<Account, BookError> {

@@ -5,10 +5,11 @@
 //! Out   the response that the right password gives.
 //! Not here: parsing and printing of headers; whether `uri` is the request's (the caller compares).
 
+use shared_runtime::hex;
 use shared_store::DigestAlgorithm;
 use zeroize::Zeroizing;
 
-use crate::hash::{digest_hash, hex};
+use crate::hash::digest_hash;
 
 /// One `WWW-Authenticate` or `Proxy-Authenticate` to send.
 #[derive(Debug, Clone, PartialEq, Eq)]

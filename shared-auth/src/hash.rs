@@ -47,14 +47,6 @@ pub(crate) fn digest_hash(algorithm: DigestAlgorithm, parts: &[&[u8]]) -> Vec<u8
     }
 }
 
-/// Lower-case hexadecimal, as Digest writes hashes (RFC 7616 §3.1, LHEX).
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits =
-        bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-    digits.map(char::from).collect()
-}
-
 /// Bytes that nobody can foretell.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

@@ -73,7 +73,7 @@ pub(crate) fn scram_verifier(
 pub fn ha1_of(aor: &shared_model::Aor, password: &str, algorithm: DigestAlgorithm) -> Option<String> {
     let password = prepare(password).ok()?;
     let parts = [aor.local().as_bytes(), aor.domain().as_bytes(), password.as_bytes()];
-    Some(hash::hex(&hash::digest_hash(algorithm, &parts)))
+    Some(shared_runtime::hex(&hash::digest_hash(algorithm, &parts)))
 }
 
 /// SASLprep (RFC 4013).

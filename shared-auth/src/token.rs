@@ -11,9 +11,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use shared_model::AccountId;
+use shared_runtime::hex;
 use shared_store::{Expected, Records, StoreError};
 
-use crate::hash::{digest_hash, hex, random};
+use crate::hash::{digest_hash, random};
 
 /// Issues and takes tokens. Clones share the store.
 #[derive(Clone)]

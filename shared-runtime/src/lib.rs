@@ -22,6 +22,12 @@ pub fn unix_millis() -> i64 {
     since.map_or(0, |elapsed| i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// Bytes in lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half & 15)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+}
+
 /// A random number from the system's generator, for tags, branches and tokens.
 pub fn random() -> u64 {
     let mut bytes = [0; 8];

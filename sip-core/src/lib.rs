@@ -2,6 +2,7 @@
 //!
 //! Nothing here has a socket, a clock or dice: instants and random numbers are arguments.
 
+mod cut;
 pub mod dialog;
 pub mod header;
 pub mod message;

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use shared_runtime::Shutdown;
 use shared_runtime::listen::{self, ListenError, Stack};
 use shared_runtime::tls::{PeerCertificate, TlsPolicy};
+use shared_runtime::{Shutdown, hex};
 use sip_core::Message;
 use sip_core::header::Name;
 use sip_core::transaction::{ClientKey, Timers};
@@ -334,8 +334,8 @@ impl Endpoint {
             _ if is_own_tls => ";alias",
             _ => "",
         };
-        let branch = format!("z9hG4bK{:016x}.{suffix}", self.random());
-        let via = format!("SIP/2.0/{} {address}{extra};branch={branch}", flow.transport.as_via());
+        let (transport, branch) = (flow.transport.as_via(), hex(&self.random().to_be_bytes()));
+        let via = format!("SIP/2.0/{transport} {address}{extra};branch=z9hG4bK{branch}.{suffix}");
         request.push_front(Name::Via, &via);
     }
 }

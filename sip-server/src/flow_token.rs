@@ -8,6 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use aws_lc_rs::hmac;
+use shared_runtime::hex;
 use sip_endpoint::{Endpoint, Flow, Transport};
 
 /// Makes and reads tokens.
@@ -54,7 +55,7 @@ impl FlowTokens {
         mac.update(name.as_bytes());
         mac.update(&[0]);
         mac.update(call_id.as_bytes());
-        mac.sign().as_ref()[..10].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&mac.sign().as_ref()[..10])
     }
 }
 

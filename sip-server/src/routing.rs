@@ -132,14 +132,14 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
 /// no dialog that we remember, is a stranger to it.
 async fn in_dialog(server: &Server, request: &Message, tokens: &[String]) -> Result<Route, Box<Message>> {
     let endpoint = server.endpoint();
-    if let Some(uri) = Uri::parse(request.uri())
-        && tokens.last().is_some_and(|token| server.tokens.is_ours(token, request.call_id()))
+    // The last of our entries is the one that faces the other side.
+    let named = tokens.last().and_then(|token| server.tokens.read(token, request.call_id(), endpoint));
+    if named.is_some()
+        && let Some(uri) = Uri::parse(request.uri())
         && let Some(route) = push::dialog(server, &uri).await
     {
         return Ok(Route { is_anonymous: privacy::is_anonymous(request), ..route });
     }
-    // The last of our entries is the one that faces the other side.
-    let named = tokens.last().and_then(|token| server.tokens.read(token, request.call_id(), endpoint));
     let remembered = || server.dialogs.other_side(request).filter(|flow| endpoint.is_open(flow));
     let hosted = Uri::parse(request.uri()).and_then(|uri| server.hosted(uri.host));
     let flow = match (named, hosted) {
@@ -352,9 +352,10 @@ fn capabilities(request: &Message) -> Message {
 }
 
 fn is_ours(server: &Server, uri: &Uri<'_>, call_id: &str) -> bool {
-    server.tokens.is_ours(uri.user, call_id)
+    // What names our address is ours without a look at its token, which is read when it counts.
+    server.endpoint().is_own(uri.host, uri.port)
         || (server.is_our_host(uri) && uri.user.is_empty())
-        || server.endpoint().is_own(uri.host, uri.port)
+        || server.tokens.is_ours(uri.user, call_id)
 }
 
 fn answer(request: &Message, status: u16, reason: &str) -> Box<Message> {

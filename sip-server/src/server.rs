@@ -402,7 +402,7 @@ async fn forward_ack(server: &Server, mut ack: Message) {
     let endpoint = server.endpoint();
     let call_id = ack.call_id().to_owned();
     let is_ours =
-        |uri: &Uri<'_>| server.tokens.is_ours(uri.user, &call_id) || endpoint.is_own(uri.host, uri.port);
+        |uri: &Uri<'_>| endpoint.is_own(uri.host, uri.port) || server.tokens.is_ours(uri.user, &call_id);
     let tokens = pop_routes(&mut ack, is_ours);
     let by_token = tokens.last().and_then(|token| match server.tokens.read(token, &call_id, endpoint)? {
         Named::Open(flow) => Some(flow),

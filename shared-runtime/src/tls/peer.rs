@@ -42,7 +42,7 @@ impl PeerCertificate {
 
     /// The fingerprint in hexadecimal.
     pub fn fingerprint_hex(&self) -> String {
-        self.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::hex(&self.fingerprint)
     }
 }
 

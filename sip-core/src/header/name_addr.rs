@@ -1,6 +1,7 @@
 //! `name-addr` and `addr-spec` with parameters — RFC 3261 §20.10, §25.1: From, To, Contact, Route, Call-Info.
 
 use super::Params;
+use crate::cut;
 
 /// An address with its name and parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +23,8 @@ impl<'a> NameAddr<'a> {
             return Self::bracketed(&quoted[..end], quoted[end + 1..].trim_ascii_start());
         }
         // Before a bracket there are tokens; a scheme's colon that comes first says that there is no bracket.
-        match text.find(['<', ':']) {
-            Some(at) if text[at..].starts_with('<') => {
+        match memchr::memchr2(b'<', b':', text.as_bytes()) {
+            Some(at) if text.as_bytes()[at] == b'<' => {
                 let display = text[..at].trim_ascii_end();
                 // A display name that is no token wants quotes. Those marks are refused that make it mean something
                 // else to others; that accents and dots go without quotes is common.
@@ -37,7 +38,7 @@ impl<'a> NameAddr<'a> {
     }
 
     fn bracketed(display: &'a str, rest: &'a str) -> Option<Self> {
-        let (uri, params) = rest.strip_prefix('<')?.split_once('>')?;
+        let (uri, params) = cut::once(rest.strip_prefix('<')?, b'>')?;
         // RFC 4475 §3.1.2.14: spaces inside the brackets are not allowed, and mean nothing.
         let (uri, params) = (uri.trim_ascii(), params.trim_ascii());
         let is_whole = params.is_empty() || params.starts_with(';');
@@ -47,7 +48,7 @@ impl<'a> NameAddr<'a> {
     /// §20: a URI with a comma, a question mark or a semicolon stands in brackets; what follows a semicolon here is a
     /// parameter of the header.
     fn bare(text: &'a str) -> Option<Self> {
-        let (uri, params) = text.find(';').map_or((text, ""), |at| text.split_at(at));
+        let (uri, params) = cut::before(text, b';');
         let uri = uri.trim_ascii_end();
         (is_uri(uri) && !uri.contains(['?', ','])).then_some(Self {
             display: "",
@@ -59,8 +60,8 @@ impl<'a> NameAddr<'a> {
 
 /// Whether it has a scheme and something after it, and neither space nor control character.
 fn is_uri(text: &str) -> bool {
-    let has_scheme = text.find(':').is_some_and(|colon| colon > 0 && colon + 1 < text.len());
-    has_scheme && !text.bytes().any(|byte| matches!(byte, 0..=b' ' | b'<' | b'>' | b'"' | 0x7f))
+    let has_scheme = cut::find(text, b':').is_some_and(|colon| colon > 0 && colon + 1 < text.len());
+    has_scheme && cut::is_clean(text)
 }
 
 fn end_of_quote(text: &str) -> Option<usize> {

@@ -1,5 +1,6 @@
 //! Parameters — RFC 3261 §25.1, `generic-param`: `;name`, `;name=token`, `;name="quoted"`.
 
+use crate::cut;
 use crate::message::is_token_text;
 
 /// What follows a value: zero or more parameters, each beginning with a semicolon.
@@ -23,7 +24,7 @@ impl<'a> Params<'a> {
 
     /// Every parameter with its value, in order; quotes are taken off, escapes inside them stay.
     pub fn iter(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> + Clone {
-        let divide = |param: &'a str| match param.split_once('=') {
+        let divide = |param: &'a str| match cut::once(param, b'=') {
             Some((name, value)) => (name.trim_ascii_end(), Some(unquote(value.trim_ascii_start()))),
             None => (param, None),
         };
@@ -66,6 +67,11 @@ fn end_of(text: &str) -> usize {
 
 /// Where the next semicolon is that is in no quotes; the error says whether a quote is left open.
 fn semicolon(text: &str) -> Result<usize, Quote> {
+    match memchr::memchr2(b';', b'"', text.as_bytes()) {
+        None => return Err(Quote::Closed),
+        Some(at) if text.as_bytes()[at] == b';' => return Ok(at),
+        Some(_) => {}
+    }
     let (mut is_quoted, mut is_escaped) = (false, false);
     for (at, byte) in text.bytes().enumerate() {
         match byte {

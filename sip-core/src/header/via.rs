@@ -1,6 +1,7 @@
 //! Via — RFC 3261 §20.42, RFC 3581 (rport).
 
 use super::Params;
+use crate::cut;
 use crate::message::is_token_text;
 use crate::uri::split_host_port;
 
@@ -21,14 +22,14 @@ impl<'a> Via<'a> {
     /// Reads one Via; white space is allowed around each of its parts.
     pub fn parse(text: &'a str) -> Option<Self> {
         // §25.1: any token is a protocol and a version, so that an answer finds its way back to a newer peer.
-        let (name, rest) = text.split_once('/')?;
-        let (version, rest) = rest.split_once('/')?;
+        let (name, rest) = cut::once(text, b'/')?;
+        let (version, rest) = cut::once(rest, b'/')?;
         let rest = rest.trim_ascii_start();
         let (transport, rest) = rest.split_at(rest.bytes().position(|byte| byte.is_ascii_whitespace())?);
         if ![name.trim_ascii(), version.trim_ascii(), transport].into_iter().all(is_token_text) {
             return None;
         }
-        let (sent_by, params) = rest.find(';').map_or((rest, ""), |at| rest.split_at(at));
+        let (sent_by, params) = cut::before(rest, b';');
         let (host, port) = split_host_port(sent_by.trim_ascii())?;
         Some(Self { transport, host, port, params: Params(params) })
     }

@@ -57,7 +57,8 @@ impl Message {
     /// Whether it acknowledges an answer that was given without a transaction: its To has the tag that only such an answer
     /// gave, since the ACK of a 2xx has a branch of its own (§17.1.1.3, §13.2.2.4).
     pub(crate) fn acknowledges_stateless_answer(&self) -> bool {
-        self.to_tag().is_some_and(|tag| tag == stateless_tag(self))
+        let looks_so = |tag: &str| tag.len() == STATELESS_TAG && tag.starts_with('s');
+        self.to_tag().is_some_and(|tag| looks_so(tag) && tag == stateless_tag(self))
     }
 
     /// The CANCEL of a request that was sent (§9.1): same Request-URI, Call-ID, To, From, top Via and Route.
@@ -91,6 +92,8 @@ impl Message {
     }
 }
 
+/// Bytes of the tag of a stateless answer.
+const STATELESS_TAG: usize = 17;
 /// Headers of most responses.
 const USUAL_HEADERS: usize = 12;
 

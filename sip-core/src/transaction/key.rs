@@ -16,7 +16,7 @@ impl ClientKey {
     pub fn of(message: &Message) -> Option<Self> {
         let branch = message.top_via()?.branch()?;
         let (_, method) = message.cseq()?;
-        Some(Self(format!("{branch} {method}")))
+        Some(Self([branch, " ", method].concat()))
     }
 }
 
@@ -37,8 +37,17 @@ impl ServerKey {
         let branch = via.branch().unwrap_or_default();
         // RFC 4475 §3.2.1: a cookie with nothing behind it tells no transactions apart.
         if branch.len() > COOKIE.len() && branch.starts_with(COOKIE) {
-            let port = via.port.unwrap_or_default();
-            return Some(Self(format!("{branch} {}:{port} {method}", via.host.to_ascii_lowercase())));
+            let port = via.port.unwrap_or_default().to_be_bytes();
+            let mut key = String::with_capacity(branch.len() + via.host.len() + method.len() + 8);
+            key.push_str(branch);
+            key.push(' ');
+            let host = key.len();
+            key.push_str(via.host);
+            key[host..].make_ascii_lowercase();
+            key.push(' ');
+            key.extend(port.map(char::from));
+            key.push_str(method);
+            return Some(Self(key));
         }
         // A peer of RFC 2543: what identifies its request is the request (§17.2.3).
         let (number, _) = request.cseq()?;

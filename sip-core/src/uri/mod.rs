@@ -8,6 +8,7 @@ mod compare;
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::cut;
 use crate::header::{Params, number};
 
 /// A URI divided into its parts.
@@ -34,11 +35,10 @@ pub struct Uri<'a> {
 impl<'a> Uri<'a> {
     /// Divides a URI; `None` if it is not one.
     pub fn parse(text: &'a str) -> Option<Self> {
-        let (scheme, rest) = text.split_once(':')?;
+        let (scheme, rest) = cut::once(text, b':')?;
         let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-        let is_clean = !text.bytes().any(|byte| matches!(byte, 0..=b' ' | b'<' | b'>' | b'"' | 0x7f));
-        if !is_scheme || rest.is_empty() || !is_clean {
+        if !is_scheme || rest.is_empty() || !cut::is_clean(text) {
             return None;
         }
         let opaque = Self {
@@ -52,7 +52,7 @@ impl<'a> Uri<'a> {
             opaque: rest,
         };
         if opaque.is_tel() {
-            let (user, params) = rest.find(';').map_or((rest, ""), |at| rest.split_at(at));
+            let (user, params) = cut::before(rest, b';');
             return is_number(user).then_some(Self { user, params: Params(params), opaque: "", ..opaque });
         }
         if !opaque.is_sip() {
@@ -60,21 +60,21 @@ impl<'a> Uri<'a> {
         }
         // The user part may hold `;` and `?`; an `@` is escaped wherever it is none of ours (§25.1), so that the one
         // that stands there divides.
-        let (user, password, rest) = match rest.split_once('@') {
+        let (user, password, rest) = match cut::once(rest, b'@') {
             None => ("", None, rest),
             Some((info, rest)) => {
                 let (user, password) =
-                    info.split_once(':').map_or((info, None), |(user, password)| (user, Some(password)));
+                    cut::once(info, b':').map_or((info, None), |(user, password)| (user, Some(password)));
                 if user.is_empty() || password.is_some_and(|password| password.contains(':')) {
                     return None;
                 }
                 (user, password, rest)
             }
         };
-        let (rest, headers) = rest.split_once('?').unwrap_or((rest, ""));
-        let (host_port, params) = rest.find(';').map_or((rest, ""), |at| rest.split_at(at));
+        let (rest, headers) = cut::once(rest, b'?').unwrap_or((rest, ""));
+        let (host_port, params) = cut::before(rest, b';');
         let (host, port) = split_host_port(host_port)?;
-        let is_divided = !params.contains('@') && !headers.contains('@');
+        let is_divided = cut::find(params, b'@').is_none() && cut::find(headers, b'@').is_none();
         let params = Params(params);
         is_divided.then_some(Self { user, password, host, port, params, headers, opaque: "", ..opaque })
     }
@@ -107,7 +107,7 @@ impl<'a> Uri<'a> {
 
 /// Undoes `%41`; what is not an escape, or would not be UTF-8, stays.
 pub fn unescape(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
+    if cut::find(text, b'%').is_none() {
         return Cow::Borrowed(text);
     }
     let bytes = text.as_bytes();
@@ -133,7 +133,7 @@ pub fn unescape(text: &str) -> Cow<'_, str> {
 pub fn split_host_port(text: &str) -> Option<(&str, Option<u16>)> {
     let end = match text.strip_prefix('[') {
         Some(inner) => inner.find(']')? + 2,
-        None => text.find(':').unwrap_or(text.len()),
+        None => cut::find(text, b':').unwrap_or(text.len()),
     };
     let (host, port) = (text[..end].trim_ascii_end(), text[end..].trim_ascii());
     let port = match port {
@@ -148,12 +148,16 @@ fn is_host(host: &str) -> bool {
         return ipv6(inner).is_some();
     }
     // RFC 5954 §4.1: what looks like an IPv4 address is one. Underscores and leading hyphens are common in names.
-    let is_name = !host.is_empty()
-        && !host.starts_with('.')
-        && !host.contains("..")
-        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-    let looks_like_ipv4 = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    is_name && (!looks_like_ipv4 || host.parse::<Ipv4Addr>().is_ok())
+    let (mut last, mut looks_like_ipv4) = (b'.', true);
+    for byte in host.bytes() {
+        let is_in_name = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if !is_in_name && (byte != b'.' || last == b'.') {
+            return false;
+        }
+        looks_like_ipv4 &= byte.is_ascii_digit() || byte == b'.';
+        last = byte;
+    }
+    !host.is_empty() && (!looks_like_ipv4 || host.parse::<Ipv4Addr>().is_ok())
 }
 
 /// An IPv6 address without its brackets. RFC 5118 §4.10: the grammar of RFC 3261 led to a third colon before an

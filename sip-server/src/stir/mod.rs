@@ -289,7 +289,7 @@ fn read_roots(file: &Path) -> Result<RootCertStore, String> {
 
 /// RFC 8588 §5: where calls of this server begin, the same for all nodes.
 fn uuid(bytes: [u8; 32]) -> String {
-    let hex: String = bytes[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = shared_runtime::hex(&bytes[..16]);
     format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
 }
 
