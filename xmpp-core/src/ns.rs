@@ -138,3 +138,7 @@ pub const MUC_UNIQUE: &str = "http://jabber.org/protocol/muc#unique";
 pub const RETRACT: &str = "urn:xmpp:message-retract:1";
 /// Moderated messages (XEP-0425).
 pub const MODERATE: &str = "urn:xmpp:message-moderate:1";
+/// Ad-hoc commands (XEP-0050).
+pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
+/// Search in directories (XEP-0055).
+pub const SEARCH: &str = "jabber:iq:search";

@@ -55,6 +55,8 @@ pub struct Config {
     /// Who may make rooms by entering them: `everybody`, other servers' users among them, `local` accounts, or `admins`.
     /// Default `local`.
     pub room_creators: Creators,
+    /// Whether accounts find each other by name at `directory.<domain>` (XEP-0055). Default true.
+    pub directory: bool,
     /// Whether `muc#roominfo_audio-video-uri` stands beside `audio-video-uri`. Default true.
     pub roominfo_alias: bool,
 }
@@ -81,6 +83,7 @@ impl Default for Config {
             room_history: 200,
             rooms: 10_000,
             room_creators: Creators::Local,
+            directory: true,
             roominfo_alias: true,
         }
     }
@@ -115,6 +118,7 @@ pub const KEYS: &[Key] = &[
     Key::new("xmpp.room_history", "200", "messages of history that a room keeps at most"),
     Key::new("xmpp.rooms", "10000", "rooms on this server"),
     Key::new("xmpp.room_creators", "\"local\"", "who may make rooms: everybody, local accounts or admins"),
+    Key::new("xmpp.directory", "true", "accounts find each other by name at directory.<domain>"),
     Key::new("xmpp.roominfo_alias", "true", "muc#roominfo_audio-video-uri beside audio-video-uri"),
 ];
 
@@ -124,7 +128,7 @@ mod tests {
 
     #[test]
     fn every_key_has_the_default_that_it_says() {
-        assert_eq!(KEYS.len(), 20);
+        assert_eq!(KEYS.len(), 21);
         assert_eq!(Config::default().stanza_bytes, 262_144);
     }
 }

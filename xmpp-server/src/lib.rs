@@ -21,6 +21,7 @@ mod c2s;
 mod caps;
 mod config;
 mod csi;
+mod erase;
 mod features;
 mod labels;
 mod metrics;

@@ -145,7 +145,7 @@ impl Offline {
 /// How long giving may take; then the session that was being given is taken for dead.
 const GIVING: Duration = Duration::from_secs(60);
 
-fn queue(owner: &str) -> String {
+pub(crate) fn queue(owner: &str) -> String {
     format!("{owner}#offline")
 }
 

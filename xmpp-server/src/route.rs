@@ -4,7 +4,7 @@
 //! from a session ─▶ no `to`, or own bare JID   the account itself: presence, features
 //!                 ─▶ the domain                the server's features
 //!                 ─▶ the rooms' domain         rooms
-//!                 ─▶ the pubsub domain         nodes
+//!                 ─▶ a component's domain      nodes, the directory
 //!                 ─▶ a local account           §8.5: the full JID's resource, or the rules of the bare JID
 //!                 ─▶ anywhere else             remote-server-not-found: this server does not federate
 //! ```
@@ -28,8 +28,8 @@ pub(crate) async fn route(server: &Server, stanza: Stanza) {
     let Some(to) = stanza.to.clone() else { return };
     if to.domain() == server.rooms_domain {
         server.rooms.deliver(server, stanza).await;
-    } else if to.domain() == server.pubsub_domain {
-        to_pubsub(server, stanza).await;
+    } else if let Some(component) = server.component(to.domain()) {
+        to_component(server, component, stanza).await;
     } else if to.domain() != server.domain {
         refuse(server, &stanza, &ErrorKind::RemoteServerNotFound.into());
     } else if to.local().is_none() {
@@ -66,10 +66,10 @@ pub(crate) fn tell(server: &Server, stanza: &Stanza, error: &StanzaError) {
     }
 }
 
-async fn to_pubsub(server: &Server, stanza: Stanza) {
+async fn to_component(server: &Server, component: features::Target, stanza: Stanza) {
     let is_service = stanza.to.as_ref().is_some_and(|to| to.local().is_none() && to.is_bare());
     match stanza.kind {
-        Kind::Iq if is_service => features::answer(server, features::Target::PubSub, stanza).await,
+        Kind::Iq if is_service => features::answer(server, component, stanza).await,
         Kind::Presence => {}
         _ => refuse(server, &stanza, &ErrorKind::ServiceUnavailable.into()),
     }

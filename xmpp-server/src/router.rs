@@ -245,6 +245,15 @@ impl Router {
         accounts
     }
 
+    /// Accounts with an available resource, and whether somebody looks at one (XEP-0352).
+    pub(crate) fn online(&self) -> Vec<(String, bool)> {
+        let is_here = |session: &&Session| session.presence.is_some();
+        let look = |sessions: &[Session]| {
+            sessions.iter().filter(is_here).map(|session| !session.is_inactive).reduce(|a, b| a | b)
+        };
+        self.sessions.iter().filter_map(|entry| Some((entry.key().clone(), look(entry.value())?))).collect()
+    }
+
     /// Ends every session of an account.
     pub(crate) fn end_account(&self, account: AccountId, why: &StreamError) {
         for entry in &self.sessions {

@@ -23,6 +23,7 @@ use xmpp_core::{Element, Jid};
 use crate::availability::Presences;
 use crate::blocking::BlockLists;
 use crate::caps::Known;
+use crate::features::{CommandSessions, Searches, Target};
 use crate::metrics::Metrics;
 use crate::muc::Rooms;
 use crate::notices::{Questions, Voice};
@@ -99,6 +100,8 @@ pub(crate) struct Server {
     pub(crate) offline: Offline,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) questions: Questions,
+    pub(crate) commands: CommandSessions,
+    pub(crate) searches: Searches,
     /// What the server says of itself in its stream features.
     pub(crate) about: OnceLock<Vec<Element>>,
     /// The calls of the rooms, where there is a focus in this process.
@@ -126,6 +129,8 @@ impl XmppServer {
             router: Router::default(),
             resumables: Resumables::default(),
             questions: Questions::default(),
+            commands: CommandSessions::default(),
+            searches: Searches::default(),
             known_caps: Known::default(),
             pubsub_domain: format!("pubsub.{domain}"),
             about: OnceLock::new(),
@@ -210,6 +215,29 @@ impl XmppServer {
 }
 
 impl Server {
+    /// What a domain of this server is, besides that of accounts and that of rooms.
+    pub(crate) fn component(&self, domain: &str) -> Option<Target> {
+        let is_directory =
+            || self.config.directory && domain.strip_prefix("directory.") == Some(&self.domain);
+        match domain {
+            _ if domain == self.pubsub_domain => Some(Target::PubSub),
+            _ if is_directory() => Some(Target::Directory),
+            _ => None,
+        }
+    }
+
+    /// The domains besides that of accounts, and what they are for.
+    pub(crate) fn components(&self) -> Vec<(String, String)> {
+        let mut all = vec![
+            (self.rooms_domain.clone(), "Rooms".to_owned()),
+            (self.pubsub_domain.clone(), "Publish and subscribe".to_owned()),
+        ];
+        if self.config.directory {
+            all.push((format!("directory.{}", self.domain), "Users of this service".to_owned()));
+        }
+        all
+    }
+
     /// The account of a JID, if there is one.
     pub(crate) async fn account(&self, jid: &Jid) -> Result<Option<AccountCard>, StoreError> {
         if jid.domain() != self.domain {

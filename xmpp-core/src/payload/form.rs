@@ -10,6 +10,8 @@ pub struct Form {
     pub type_: String,
     /// What a person reads above the fields; possibly empty.
     pub title: String,
+    /// What a person is told to do; possibly empty.
+    pub instructions: String,
     /// The fields in order; `FORM_TYPE` (XEP-0068) is one of them.
     pub fields: Vec<Field>,
 }
@@ -27,13 +29,33 @@ pub struct Field {
     pub values: Vec<String>,
     /// Labels and values to choose from.
     pub options: Vec<(String, String)>,
+    /// Whether it must have a value when the form is handed in.
+    pub is_required: bool,
 }
 
 impl Field {
     /// A field with one value.
     pub fn new(var: &str, type_: &str, label: &str, value: impl Into<String>) -> Self {
         let (var, type_, label) = (var.to_owned(), type_.to_owned(), label.to_owned());
-        Self { var, type_, label, values: vec![value.into()], options: Vec::new() }
+        Self { var, type_, label, values: vec![value.into()], ..Self::default() }
+    }
+
+    /// A field to be filled in.
+    pub fn empty(var: &str, type_: &str, label: &str) -> Self {
+        let (var, type_, label) = (var.to_owned(), type_.to_owned(), label.to_owned());
+        Self { var, type_, label, ..Self::default() }
+    }
+
+    /// The same with these values.
+    #[must_use]
+    pub fn values(self, values: Vec<String>) -> Self {
+        Self { values, ..self }
+    }
+
+    /// The same, and it must be filled in.
+    #[must_use]
+    pub fn required(self) -> Self {
+        Self { is_required: true, ..self }
     }
 
     /// Adds what may be chosen.
@@ -49,7 +71,13 @@ impl Form {
     /// A form of this type whose first field is `FORM_TYPE`.
     pub fn new(type_: &str, form_type: &str) -> Self {
         let fields = vec![Field::new("FORM_TYPE", "hidden", "", form_type)];
-        Self { type_: type_.to_owned(), title: String::new(), fields }
+        Self { type_: type_.to_owned(), fields, ..Self::default() }
+    }
+
+    /// The same with a title.
+    #[must_use]
+    pub fn titled(self, title: &str) -> Self {
+        Self { title: title.to_owned(), ..self }
     }
 
     /// Adds a field.
@@ -69,10 +97,17 @@ impl Form {
             type_: field.attribute("type").unwrap_or_default().to_owned(),
             label: field.attribute("label").unwrap_or_default().to_owned(),
             values: field.children().filter(|v| v.is("value", ns::FORM)).map(Element::text).collect(),
-            options: Vec::new(),
+            ..Field::default()
         });
         let type_ = x.attribute("type").unwrap_or("submit").to_owned();
-        Some(Self { type_, title: x.text_of("title").unwrap_or_default(), fields: fields.collect() })
+        let text = |name| x.text_of(name).unwrap_or_default();
+        let (title, instructions) = (text("title"), text("instructions"));
+        Some(Self { type_, title, instructions, fields: fields.collect() })
+    }
+
+    /// All values of a field.
+    pub fn values(&self, var: &str) -> &[String] {
+        self.fields.iter().find(|field| field.var == var).map(|field| &field.values[..]).unwrap_or_default()
     }
 
     /// The first value of a field.
@@ -95,6 +130,9 @@ impl Form {
         if !self.title.is_empty() {
             x = x.text_child("title", self.title.clone());
         }
+        if !self.instructions.is_empty() {
+            x = x.text_child("instructions", self.instructions.clone());
+        }
         x.children_from(self.fields.iter().map(|field| {
             let some = |text: &String| (!text.is_empty()).then(|| text.clone());
             let element = Element::new("field", ns::FORM)
@@ -102,12 +140,35 @@ impl Form {
                 .with_some("type", some(&field.type_))
                 .with_some("label", some(&field.label));
             let element =
+                element.children_from(field.is_required.then(|| Element::new("required", ns::FORM)));
+            let element =
                 field.values.iter().fold(element, |all, value| all.text_child("value", value.clone()));
             element.children_from(field.options.iter().map(|(label, value)| {
                 Element::new("option", ns::FORM).with("label", label).text_child("value", value.clone())
             }))
         }))
     }
+}
+
+/// Results with the same fields each (XEP-0004 §3.4): columns by name, type and label, and rows of values.
+pub fn table(
+    form_type: &str,
+    columns: &[(&str, &str, &str)],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> Element {
+    let reported = columns.iter().map(|(var, type_, label)| {
+        Element::new("field", ns::FORM).with("var", var).with("type", type_).with("label", label)
+    });
+    let cells = |row: Vec<String>| {
+        let cell = |((var, ..), value): (&(&str, &str, &str), String)| {
+            Element::new("field", ns::FORM).with("var", var).text_child("value", value)
+        };
+        Element::new("item", ns::FORM).children_from(columns.iter().zip(row).map(cell).collect::<Vec<_>>())
+    };
+    Form::new("result", form_type)
+        .to_element()
+        .child(Element::new("reported", ns::FORM).children_from(reported))
+        .children_from(rows.into_iter().map(cells))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use xmpp_core::payload::disco::{Info, items};
 use xmpp_core::payload::form::{Field, Form};
 use xmpp_core::{Element, ErrorKind, Jid, ns};
 
-use super::{Answered, FEATURES, Feature, Request, Target, store_failed};
+use super::{Answered, FEATURES, Feature, Request, Target, commands, directory, store_failed};
 use crate::pubsub::{self, Host};
 use crate::server::Server;
 
@@ -37,6 +37,11 @@ pub(super) const ITEMS: Feature = Feature {
 };
 
 async fn info(server: &Server, request: &Request) -> Answered {
+    if let (Target::Server, Some(node)) = (&request.target, request.payload.attribute("node"))
+        && let Some(info) = commands::info(server, &request.from, node).await?
+    {
+        return Ok(info.into());
+    }
     check(server, request).await?;
     let node = request.payload.attribute("node");
     let info = match &request.target {
@@ -48,6 +53,7 @@ async fn info(server: &Server, request: &Request) -> Answered {
                 .into());
         }
         Target::Server => server_info(server),
+        Target::Directory => directory::info(),
         Target::Account(_) | Target::PubSub => Info {
             identities: vec![("account", "registered", String::new()), ("pubsub", "pep", String::new())],
             features: FEATURES.iter().flat_map(|feature| feature.account).copied().collect(),
@@ -102,6 +108,11 @@ const NODE: &str = "urn:cusax";
 const LIMITS: &str = "urn:xmpp:stream-limits:0";
 
 async fn list(server: &Server, request: &Request) -> Answered {
+    if let (Target::Server, Some(node)) = (&request.target, request.payload.attribute("node"))
+        && let Some(list) = commands::items(server, &request.from, node).await?
+    {
+        return Ok(list.into());
+    }
     check(server, request).await?;
     let node = request.payload.attribute("node");
     if request.target == Target::PubSub || (node.is_some() && request.target != Target::Server) {
@@ -109,11 +120,8 @@ async fn list(server: &Server, request: &Request) -> Answered {
         return Ok(pubsub::listed(server, &host, &request.from, node).await?.into());
     }
     let listed = match &request.target {
-        Target::Server => vec![
-            (server.rooms_domain.clone(), "Rooms".to_owned()),
-            (server.pubsub_domain.clone(), "Publish and subscribe".to_owned()),
-        ],
-        Target::PubSub => Vec::new(),
+        Target::Server => server.components(),
+        Target::PubSub | Target::Directory => Vec::new(),
         Target::Account(account) => {
             let sessions = server.router.sessions(account.as_str());
             let available = sessions.into_iter().filter(|session| session.presence.is_some());
@@ -134,6 +142,9 @@ async fn check(server: &Server, request: &Request) -> Result<(), xmpp_core::Stan
         return Err(ErrorKind::NotAllowed.into());
     }
     let node = request.payload.attribute("node");
+    if request.target == Target::Directory && node.is_some() {
+        return Err(ErrorKind::ItemNotFound.into());
+    }
     if request.target == Target::Server && node.is_some_and(|node| !is_own_node(server, node)) {
         return Err(ErrorKind::ItemNotFound.into());
     }

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use shared_model::Spec;
 use shared_runtime::unix_millis;
-use shared_store::Expected;
+use shared_store::{Expected, StoreError};
 use xmpp_core::{Element, ErrorKind, Jid, Stanza, ns};
 
 use super::{Answered, Feature, Request, Target, store_failed};
@@ -37,7 +37,7 @@ async fn answer(server: &Server, request: &Request) -> Answered {
     }
     let seconds = |seconds: u64| Element::new("query", ns::LAST).with("seconds", seconds);
     match &request.target {
-        Target::PubSub => Err(ErrorKind::ServiceUnavailable.into()),
+        Target::PubSub | Target::Directory => Err(ErrorKind::ServiceUnavailable.into()),
         Target::Server => Ok(seconds(server.started.elapsed().as_secs()).into()),
         Target::Account(account) => {
             if account.as_str() != request.from.bare_str() {
@@ -49,14 +49,23 @@ async fn answer(server: &Server, request: &Request) -> Answered {
             if server.router.sessions(account.as_str()).iter().any(|session| session.presence.is_some()) {
                 return Ok(seconds(0).into());
             }
-            let record = server.store.records.get(account.as_str(), COLLECTION, KEY).await;
-            let record = record.map_err(|error| store_failed(&error))?.ok_or(ErrorKind::ItemNotFound)?;
-            let gone: Gone = serde_json::from_slice(&record.value).map_err(|_| ErrorKind::ItemNotFound)?;
+            let gone = read(server, account).await.map_err(|error| store_failed(&error))?;
+            let gone = gone.ok_or(ErrorKind::ItemNotFound)?;
             let away = (unix_millis() - gone.at).max(0).unsigned_abs() / 1000;
             let query = seconds(away);
             Ok(if gone.status.is_empty() { query } else { query.text_node(gone.status) }.into())
         }
     }
+}
+
+async fn read(server: &Server, user: &Jid) -> Result<Option<Gone>, StoreError> {
+    let record = server.store.records.get(user.bare_str(), COLLECTION, KEY).await?;
+    Ok(record.and_then(|record| serde_json::from_slice(&record.value).ok()))
+}
+
+/// When the last resource of an account went, in milliseconds since 1970.
+pub(crate) async fn seen(server: &Server, user: &Jid) -> Result<Option<i64>, StoreError> {
+    Ok(read(server, user).await?.map(|gone| gone.at))
 }
 
 /// The last resource of an account goes.

@@ -6,6 +6,8 @@
 
 mod blocking;
 pub(crate) mod carbons;
+mod commands;
+mod directory;
 mod disco;
 pub(crate) mod last;
 pub(crate) mod mam;
@@ -22,6 +24,8 @@ mod version;
 use shared_model::{Pending, Spec};
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError};
 
+pub(crate) use commands::Sessions as CommandSessions;
+pub(crate) use directory::Searches;
 pub(crate) use disco::about;
 
 use crate::route::{refuse, route};
@@ -36,6 +40,8 @@ pub(crate) enum Target {
     Account(Jid),
     /// The pubsub service.
     PubSub,
+    /// The directory of accounts.
+    Directory,
 }
 
 /// An iq with one payload.
@@ -107,6 +113,8 @@ pub(crate) const FEATURES: &[Feature] = &[
     version::FEATURE,
     time::FEATURE,
     last::FEATURE,
+    commands::FEATURE,
+    directory::FEATURE,
 ];
 
 /// Answers an iq get or set.

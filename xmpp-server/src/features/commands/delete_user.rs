@@ -1,0 +1,25 @@
+//! Deletes users — XEP-0133 1.3.1, section 4.2: the accounts, their sessions, and what was kept for them.
+
+use xmpp_core::Jid;
+use xmpp_core::payload::form::Form;
+
+use super::{Command, Outcome, Stop, accounts, ask, some_accounts};
+use crate::erase;
+use crate::server::Server;
+
+pub(super) const COMMAND: Command = Command {
+    node: "http://jabber.org/protocol/admin#delete-user",
+    name: "Delete users",
+    form: Some(|| ask("Delete users and all that is kept for them", &[some_accounts()])),
+    run: |server, form| Box::pin(run(server, form)),
+};
+
+async fn run(server: &Server, form: &Form) -> Result<Outcome, Stop> {
+    for account in accounts(server, form).await? {
+        server.auth.book.remove(account.account).await?; // ends the sessions, by way of a fact
+        if let Ok(jid) = account.jid.as_str().parse::<Jid>() {
+            erase::erase(server, &jid).await?;
+        }
+    }
+    Ok(Outcome::Done)
+}

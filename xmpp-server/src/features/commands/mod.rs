@@ -1,0 +1,300 @@
+//! Ad-hoc commands — XEP-0050 1.3.0, sections 2 (list, execute, cancel), 3.4 (actions), 4.4 (errors).
+//!
+//! A command is a file here, and a line in [`COMMANDS`]: a node, a name, the form that it asks for, and what it does with it.
+//!
+//! In    `<command/>` for the domain, of an account that administers the service.
+//! Out   a form to be filled in; then what the command has to say, as a form or a note.
+//! State forms that wait to be handed in ([`Sessions`]): bounded, each for its own asker and a quarter of an hour.
+//! Errors those of section 4.4. A command that fails is completed with a note that says why (§3.6).
+//! Not here: commands of accounts and rooms; several stages: `prev` is a bad action, `next` is `complete`.
+
+mod add_user;
+mod announce;
+mod change_password;
+mod counts;
+mod delete_user;
+mod end_session;
+mod lists;
+mod sessions;
+mod switch_user;
+mod user_stats;
+
+use shared_auth::{AccountCard, BookError};
+use shared_model::{Pending, Spec};
+use shared_runtime::Redacted;
+use shared_store::StoreError;
+use xmpp_core::payload::disco::Info;
+use xmpp_core::payload::form::{Field, Form};
+use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
+
+pub(crate) use sessions::Sessions;
+
+use super::{Answered, Feature, Request, Target, store_failed};
+use crate::server::Server;
+
+pub(super) const FEATURE: Feature = Feature {
+    specs: &[
+        Spec::xep(50, "1.3.0").note("one stage each"),
+        Spec::xep(133, "1.3.1")
+            .note("users, sessions, numbers, lists, statistics, announcements; no messages of the day, no lists of who may"),
+    ],
+    takes: &[("command", ns::COMMANDS)],
+    server: &[ns::COMMANDS],
+    account: &[],
+    answer: |server, request| Box::pin(answer(server, request)),
+};
+
+/// One line of the table.
+struct Command {
+    node: &'static str,
+    name: &'static str,
+    /// What it asks for; none is run at once.
+    form: Option<fn() -> Form>,
+    run: for<'a> fn(&'a Server, &'a Form) -> Pending<'a, Result<Outcome, Stop>>,
+}
+
+/// Every command, in the order in which they are listed.
+const COMMANDS: &[Command] = &[
+    add_user::COMMAND,
+    delete_user::COMMAND,
+    switch_user::DISABLE,
+    switch_user::ENABLE,
+    change_password::COMMAND,
+    end_session::COMMAND,
+    user_stats::COMMAND,
+    user_stats::LAST_LOGIN,
+    counts::REGISTERED,
+    counts::DISABLED,
+    counts::ONLINE,
+    counts::ACTIVE,
+    counts::IDLE,
+    lists::REGISTERED,
+    lists::DISABLED,
+    lists::ONLINE,
+    lists::ACTIVE,
+    lists::IDLE,
+    announce::COMMAND,
+];
+
+/// What came of a command.
+enum Outcome {
+    Done,
+    /// What a person reads.
+    Note(String),
+    Result(Form),
+}
+
+/// Why nothing came of it.
+enum Stop {
+    /// It cannot be asked so.
+    Refuse(StanzaError),
+    /// What a person reads.
+    Fail(String),
+}
+
+impl From<StanzaError> for Stop {
+    fn from(error: StanzaError) -> Self {
+        Self::Refuse(error)
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NoSuchAccount | StoreError::Taken(_) | StoreError::Conflict => {
+                Self::Fail(error.to_string())
+            }
+            error => Self::Refuse(store_failed(&error)),
+        }
+    }
+}
+
+impl From<BookError> for Stop {
+    fn from(error: BookError) -> Self {
+        match error {
+            BookError::Store(error) => error.into(),
+            error => Self::Fail(error.to_string()),
+        }
+    }
+}
+
+/// §2.2: the list, for who may execute what is in it; `None` for another node.
+pub(super) async fn items(server: &Server, from: &Jid, node: &str) -> Result<Option<Element>, StanzaError> {
+    if node != ns::COMMANDS {
+        return Ok(
+            find(node).map(|command| Element::new("query", ns::DISCO_ITEMS).with("node", command.node))
+        );
+    }
+    let shown = if is_admin(server, from).await? { COMMANDS } else { &[] };
+    let items = shown.iter().map(|command| {
+        Element::new("item", ns::DISCO_ITEMS)
+            .with("jid", &server.domain)
+            .with("node", command.node)
+            .with("name", command.name)
+    });
+    Ok(Some(Element::new("query", ns::DISCO_ITEMS).with("node", node).children_from(items)))
+}
+
+/// §2.2: what the list, or a command, is; `None` for another node.
+pub(super) async fn info(server: &Server, from: &Jid, node: &str) -> Result<Option<Element>, StanzaError> {
+    let (type_, name) = match find(node) {
+        Some(command) => ("command-node", command.name),
+        None if node == ns::COMMANDS => ("command-list", "Commands"),
+        None => return Ok(None),
+    };
+    if type_ == "command-node" && !is_admin(server, from).await? {
+        return Err(ErrorKind::Forbidden.into());
+    }
+    let identities = vec![("automation", type_, name.to_owned())];
+    let info = Info { identities, features: vec![ns::COMMANDS, ns::FORM], forms: Vec::new() };
+    Ok(Some(info.to_element(Some(node))))
+}
+
+async fn answer(server: &Server, request: &Request) -> Answered {
+    if request.target != Target::Server {
+        return Err(ErrorKind::ServiceUnavailable.into());
+    }
+    let asked = &request.payload;
+    let node = asked.attribute("node").filter(|_| request.is_set).ok_or(ErrorKind::BadRequest)?;
+    let command = find(node).ok_or(ErrorKind::ItemNotFound)?;
+    if !is_admin(server, &request.from).await? {
+        return Err(ErrorKind::Forbidden.into());
+    }
+    let action = Action::of(asked)?;
+    let id = match (asked.attribute("sessionid"), action) {
+        (None, Action::Go) => {
+            let id = server.new_id();
+            if let Some(form) = command.form {
+                server.commands.open(&id, node, &request.from).map_err(|()| ErrorKind::ResourceConstraint)?;
+                let actions = Element::new("actions", ns::COMMANDS)
+                    .with("execute", "complete")
+                    .child(Element::new("complete", ns::COMMANDS));
+                return Ok(command.says(&id, "executing").child(actions).child(form().to_element()).into());
+            }
+            id
+        }
+        (None, Action::Cancel) => return Err(bad("bad-action")),
+        (Some(id), action) => {
+            server.commands.check(id, node, &request.from).map_err(|wrong| wrong.error())?;
+            if action == Action::Cancel {
+                server.commands.close(id);
+                return Ok(command.says(id, "canceled").into());
+            }
+            id.to_owned()
+        }
+    };
+    let form = asked.find("x", ns::FORM).and_then(Form::parse);
+    let form = match command.form {
+        None => form.unwrap_or_default(),
+        Some(wanted) => form.filter(|form| is_filled(&wanted(), form)).ok_or_else(|| bad("bad-payload"))?,
+    };
+    server.commands.close(&id);
+    let outcome = (command.run)(server, &form).await;
+    tracing::info!(
+        by = %Redacted(&request.from), command = command.name, done = outcome.is_ok(),
+        "an administrator ran a command"
+    );
+    let completed = command.says(&id, "completed");
+    Ok(match outcome {
+        Ok(Outcome::Done) => completed,
+        Ok(Outcome::Note(text)) => completed.child(note("info", text)),
+        Ok(Outcome::Result(form)) => completed.child(form.to_element()),
+        Err(Stop::Fail(why)) => completed.child(note("error", why)), // §3.6
+        Err(Stop::Refuse(error)) => return Err(error),
+    }
+    .into())
+}
+
+impl Command {
+    fn says(&self, id: &str, status: &str) -> Element {
+        Element::new("command", ns::COMMANDS)
+            .with("node", self.node)
+            .with("sessionid", id)
+            .with("status", status)
+    }
+}
+
+/// What is to be done with a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Go,
+    Cancel,
+}
+
+impl Action {
+    fn of(command: &Element) -> Result<Self, StanzaError> {
+        match command.attribute("action") {
+            None | Some("execute" | "complete" | "next") => Ok(Self::Go),
+            Some("cancel") => Ok(Self::Cancel),
+            Some("prev") => Err(bad("bad-action")),
+            Some(_) => Err(bad("malformed-action")),
+        }
+    }
+}
+
+fn find(node: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.node == node)
+}
+
+/// §4.4: a bad request, and what is bad about it.
+fn bad(what: &str) -> StanzaError {
+    StanzaError::new(ErrorKind::BadRequest).with(Element::new(what, ns::COMMANDS))
+}
+
+fn note(type_: &str, text: String) -> Element {
+    Element::new("note", ns::COMMANDS).with("type", type_).text_node(text)
+}
+
+/// Whether every field that must be is filled in, and none is longer than a person writes.
+fn is_filled(wanted: &Form, form: &Form) -> bool {
+    let has_value = |field: &Field| form.value(&field.var).is_some_and(|value| !value.trim().is_empty());
+    wanted.fields.iter().filter(|field| field.is_required).all(has_value)
+}
+
+async fn is_admin(server: &Server, jid: &Jid) -> Result<bool, StanzaError> {
+    let account = server.account(jid).await.map_err(|error| store_failed(&error))?;
+    Ok(account.is_some_and(|account| account.admin && account.enabled))
+}
+
+/// A form of XEP-0133 to be filled in.
+fn ask(title: &str, fields: &[Field]) -> Form {
+    fields.iter().cloned().fold(Form::new("form", ADMIN).titled(title), Form::with)
+}
+
+/// A form of XEP-0133 with an answer.
+fn tell(fields: impl IntoIterator<Item = Field>) -> Form {
+    fields.into_iter().fold(Form::new("result", ADMIN), Form::with)
+}
+
+/// The accounts that a form names in `accountjids` or `accountjid`: all of them, or why there are none.
+async fn accounts(server: &Server, form: &Form) -> Result<Vec<AccountCard>, Stop> {
+    let named = [form.values("accountjids"), form.values("accountjid")].concat();
+    let named: Vec<&str> = named.iter().map(|jid| jid.trim()).filter(|jid| !jid.is_empty()).collect();
+    if named.is_empty() || named.len() > MOST_ACCOUNTS {
+        return Err(bad("bad-payload").into());
+    }
+    let mut found = Vec::new();
+    for name in named {
+        let account = match name.parse::<Jid>() {
+            Ok(jid) => server.account(&jid.to_bare()).await?,
+            Err(_) => None,
+        };
+        found.push(account.ok_or_else(|| Stop::Fail(format!("there is no account {name}")))?);
+    }
+    Ok(found)
+}
+
+/// The field that names one account.
+fn one_account() -> Field {
+    Field::empty("accountjid", "jid-single", "The address of the account").required()
+}
+
+/// The field that names several.
+fn some_accounts() -> Field {
+    Field::empty("accountjids", "jid-multi", "The addresses of the accounts").required()
+}
+
+/// `FORM_TYPE` of XEP-0133.
+const ADMIN: &str = "http://jabber.org/protocol/admin";
+/// Accounts that one command changes.
+const MOST_ACCOUNTS: usize = 1000;

@@ -1,0 +1,205 @@
+//! Search among the accounts of this service — XEP-0055 1.3, sections 2.1 (searching), 3 (forms).
+//!
+//! In    a get for the fields, a set with some of them, at `directory.<domain>`, of an account of this service.
+//! Out   names and addresses of accounts that may log in and have a name; at most [`MOST_FOUND`].
+//! State when each account searched last: bounded.
+//! Errors `forbidden` to others; `not-acceptable` for less than three letters in every field: nobody reads the book through;
+//!        `resource-constraint` to who searches more often than [`OFTEN`] times a minute.
+//! Not here: cards. What an account shows to all is its name; the rest is asked of the account.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
+use shared_auth::AccountCard;
+use shared_model::Spec;
+use xmpp_core::payload::disco::Info;
+use xmpp_core::payload::form::{Field, Form, table};
+use xmpp_core::{Element, ErrorKind, StanzaError, ns};
+
+use super::{Answered, Feature, Request, Target, store_failed};
+use crate::server::Server;
+
+pub(super) const FEATURE: Feature = Feature {
+    specs: &[Spec::xep(55, "1.3").note("names and addresses of the service's own accounts")],
+    takes: &[("query", ns::SEARCH)],
+    server: &[],
+    account: &[],
+    answer: |server, request| Box::pin(answer(server, request)),
+};
+
+/// What the directory says of itself.
+pub(super) fn info() -> Info {
+    Info {
+        identities: vec![("directory", "user", "Users of this service".to_owned())],
+        features: vec![ns::DISCO_INFO, ns::DISCO_ITEMS, ns::SEARCH, ns::PING],
+        forms: Vec::new(),
+    }
+}
+
+/// When each account searched.
+#[derive(Default)]
+pub(crate) struct Searches(DashMap<String, VecDeque<Instant>>);
+
+impl Searches {
+    /// Whether an account may search now, and counts it.
+    fn may(&self, who: &str, now: Instant) -> bool {
+        let is_old = |at: &Instant| now.duration_since(*at) >= MINUTE;
+        if self.0.len() >= MOST_SEARCHERS {
+            self.0.retain(|_, times| times.back().is_some_and(|at| !is_old(at)));
+        }
+        let mut times = self.0.entry(who.to_owned()).or_default();
+        while times.front().is_some_and(is_old) {
+            times.pop_front();
+        }
+        let may = times.len() < OFTEN;
+        if may {
+            times.push_back(now);
+        }
+        may
+    }
+}
+
+async fn answer(server: &Server, request: &Request) -> Answered {
+    if request.target != Target::Directory {
+        return Err(ErrorKind::ServiceUnavailable.into());
+    }
+    if request.from.domain() != server.domain {
+        return Err(ErrorKind::Forbidden.into());
+    }
+    if !request.is_set {
+        return Ok(fields().into());
+    }
+    let form = request.payload.find("x", ns::FORM).and_then(Form::parse);
+    let wanted = |name: &str| {
+        let text = match &form {
+            Some(form) => form.value(name).map(str::to_owned),
+            None => request.payload.text_of(name),
+        };
+        text.map(|text| text.trim_matches(|c: char| c == '*' || c.is_whitespace()).to_lowercase())
+            .filter(|text| !text.is_empty())
+    };
+    let wanted = Wanted { first: wanted("first"), last: wanted("last"), nick: wanted("nick") };
+    wanted.check()?;
+    if !server.searches.may(request.from.bare_str(), Instant::now()) {
+        let why = "searches are limited: wait a minute";
+        return Err(StanzaError::because(ErrorKind::ResourceConstraint, why));
+    }
+    let found = find(server, &wanted).await?;
+    Ok(show(&found, form.is_some()).into())
+}
+
+/// §2.1, §3: the fields, for clients that know forms and those that do not.
+fn fields() -> Element {
+    let form = Form::new("form", ns::SEARCH).titled("Search for users");
+    let form = COLUMNS[..3]
+        .iter()
+        .fold(form, |form, (var, type_, label)| form.with(Field::empty(var, type_, label)));
+    ["first", "last", "nick"]
+        .iter()
+        .fold(Element::new("query", ns::SEARCH).text_child("instructions", HOW), |query, name| {
+            query.child(Element::new(name, ns::SEARCH))
+        })
+        .child(form.to_element())
+}
+
+/// What is looked for, in lower case; what is not said fits all.
+struct Wanted {
+    first: Option<String>,
+    last: Option<String>,
+    nick: Option<String>,
+}
+
+impl Wanted {
+    fn check(&self) -> Result<(), StanzaError> {
+        let said: Vec<&String> = [&self.first, &self.last, &self.nick].into_iter().flatten().collect();
+        let is_long = |text: &&String| text.chars().count() >= LEAST_LETTERS;
+        if !said.iter().any(is_long) || said.iter().any(|text| text.len() > LONGEST) {
+            return Err(StanzaError::because(ErrorKind::NotAcceptable, HOW));
+        }
+        Ok(())
+    }
+
+    fn fits(&self, account: &AccountCard) -> bool {
+        let name = account.name.to_lowercase();
+        let (first, last) = split(&name);
+        let begins = |wanted: &Option<String>, text: &str| {
+            wanted.as_ref().is_none_or(|wanted| text.split(' ').any(|word| word.starts_with(wanted.as_str())))
+        };
+        let nick = self.nick.as_ref().is_none_or(|nick| {
+            account.jid.local().to_lowercase().starts_with(nick.as_str()) || name.contains(nick.as_str())
+        });
+        account.enabled && !name.is_empty() && nick && begins(&self.first, first) && begins(&self.last, last)
+    }
+}
+
+async fn find(server: &Server, wanted: &Wanted) -> Result<Vec<AccountCard>, StanzaError> {
+    let (mut found, mut after) = (Vec::new(), None);
+    for _ in 0..MOST_PAGES {
+        let page = server.auth.directory.list(after.as_ref(), PAGE).await;
+        let (page, more) = page.map_err(|error| store_failed(&error))?;
+        after = page.last().map(|account| account.aor.clone());
+        found.extend(page.into_iter().filter(|account| wanted.fits(account)));
+        if !more || after.is_none() || found.len() >= MOST_FOUND {
+            break;
+        }
+    }
+    found.truncate(MOST_FOUND);
+    Ok(found)
+}
+
+fn show(found: &[AccountCard], as_form: bool) -> Element {
+    let query = Element::new("query", ns::SEARCH);
+    let values = |account: &AccountCard| {
+        let (first, last) = split(&account.name);
+        [first, last, account.jid.local(), account.jid.as_str()].map(str::to_owned)
+    };
+    if as_form {
+        return query.child(table(ns::SEARCH, COLUMNS, found.iter().map(|account| values(account).to_vec())));
+    }
+    query.children_from(found.iter().map(|account| {
+        let [first, last, nick, jid] = values(account);
+        Element::new("item", ns::SEARCH)
+            .with("jid", jid)
+            .text_child("first", first)
+            .text_child("last", last)
+            .text_child("nick", nick)
+    }))
+}
+
+/// §4: the given name comes first here, whatever people say first. One word is a given name.
+fn split(name: &str) -> (&str, &str) {
+    name.split_once(' ').unwrap_or((name, ""))
+}
+
+const COLUMNS: &[(&str, &str, &str)] = &[
+    ("first", "text-single", "Given name"),
+    ("last", "text-single", "Family name"),
+    ("nick", "text-single", "Nick"),
+    ("jid", "jid-single", "Address"),
+];
+const HOW: &str = "Fill in one or more fields, and at least three letters of one of them.";
+const LEAST_LETTERS: usize = 3;
+const LONGEST: usize = 256;
+const MOST_FOUND: usize = 50;
+/// Accounts read at once, and how often for one search.
+const PAGE: usize = 500;
+const MOST_PAGES: usize = 40;
+/// Searches of one account in a minute.
+const OFTEN: usize = 20;
+const MINUTE: Duration = Duration::from_secs(60);
+const MOST_SEARCHERS: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_searches_too_often_waits() {
+        let searches = Searches::default();
+        let start = Instant::now();
+        assert!((0..OFTEN).all(|_| searches.may("a@x", start)));
+        assert!(!searches.may("a@x", start) && searches.may("b@x", start));
+        assert!(searches.may("a@x", start + MINUTE));
+    }
+}
