@@ -1,7 +1,7 @@
 //! HTTP for whoever has a router: over TLS for people and clients, in the clear for operators on loopback.
 //!
 //! In    an `axum::Router` and bound listeners.
-//! Out   served connections; [`Peer`] tells a handler who asks.
+//! Out   served connections; [`Peer`] tells a handler who asks. One that keeps time itself says so by its [`Deadline`].
 //! State who is connected, counted by network and bounded.
 //! Errors a failed handshake ends that connection alone; who is slow is closed, or told 408; who is one too many is closed.
 
@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +46,18 @@ impl Peer {
         // A socket that has no address any more is closed; nothing will be sent by it.
         let local = socket.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
         Self { address, local, is_protected }
+    }
+}
+
+/// The time that the answer to one request may take, as an extension of the request. A handler that reads a long body, or
+/// waits before it answers, waives it, and keeps time itself.
+#[derive(Debug, Clone, Default)]
+pub struct Deadline(Arc<AtomicBool>);
+
+impl Deadline {
+    /// The handler keeps time itself from now on.
+    pub fn waive(&self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -143,13 +156,21 @@ impl Door {
         stop: Shutdown,
     ) {
         let service = service_fn(|mut request: Request<Incoming>| {
+            let deadline = Deadline::default();
             request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(deadline.clone());
             let answer = self.router.clone().call(request);
-            async {
+            async move {
+                let mut answer = std::pin::pin!(answer);
                 // A router does not fail; what takes too long is a body that does not come.
-                Ok::<_, Infallible>(match tokio::time::timeout(self.patience, answer).await {
+                let answered = match tokio::time::timeout(self.patience, &mut answer).await {
+                    Err(_) if !deadline.0.load(Ordering::Relaxed) => Err(StatusCode::REQUEST_TIMEOUT),
+                    Err(_) => Ok(answer.await),
+                    Ok(answered) => Ok(answered),
+                };
+                Ok::<_, Infallible>(match answered {
                     Ok(Ok(response)) => response,
-                    Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+                    Err(status) => status.into_response(),
                 })
             }
         });
@@ -226,6 +247,7 @@ const MOST_OF_NETWORK: usize = 256;
 
 #[cfg(test)]
 mod tests {
+    use axum::Extension;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -235,10 +257,20 @@ mod tests {
         let (address, shutdown) = (listener.local_addr().unwrap(), Shutdown::new());
         let router = Router::new()
             .route("/", get(|ConnectInfo(peer): ConnectInfo<Peer>| async move { peer.address.to_string() }))
+            .route("/slow", axum::routing::post(slow))
             .route("/echo", axum::routing::post(|body: String| async { body }));
         let door = Door { tls: None, router, guests: Guests::default(), patience };
         door.open(listener, &shutdown);
         (address, shutdown)
+    }
+
+    /// Waits longer than others may, if it is told to say so.
+    async fn slow(Extension(deadline): Extension<Deadline>, body: String) -> String {
+        if body == "waive" {
+            deadline.waive();
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        body
     }
 
     /// Everything that comes until the server closes.
@@ -263,6 +295,18 @@ mod tests {
         assert!(!say(address, "").await.contains("200"));
         let body = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf";
         assert!(say(address, body).await.starts_with("HTTP/1.1 408"));
+        shutdown.finish(Duration::from_secs(5)).await;
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_keeps_time_itself_is_waited_for() {
+        let (address, shutdown) = serve(Duration::from_millis(100)).await;
+        let ask = |body: &str| {
+            let length = body.len();
+            format!("POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}")
+        };
+        assert!(say(address, &ask("waive")).await.starts_with("HTTP/1.1 200"));
+        assert!(say(address, &ask("hurry")).await.starts_with("HTTP/1.1 408"));
         shutdown.finish(Duration::from_secs(5)).await;
     }
 
