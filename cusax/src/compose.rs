@@ -95,6 +95,9 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
     if parts.contains(&Part::Provisioning) || websockets.is_some() {
         let listeners = listen_https(config, &mut bound).await?;
         let mut router = websockets.unwrap_or_default();
+        if let (Some(chat), Some(port)) = (&chat, port_of(&bound, "http.https")) {
+            router = router.merge(chat.open_uploads(&format!("https://{}:{port}", config.domain)));
+        }
         if parts.contains(&Part::Provisioning) {
             router = router.merge(provisioning_router(config, &ground, &bound));
         }
@@ -115,6 +118,7 @@ async fn start_xmpp(config: &Config, ground: &Ground) -> anyhow::Result<XmppServ
         config: config.xmpp.clone(),
         domain: config.domain.clone(),
         rooms_domain: config.rooms_domain(),
+        data_dir: config.data_dir.clone(),
         auth: ground.auth.clone(),
         store: ground.store.clone(),
         tls: ground.tls.clone(),
@@ -196,8 +200,7 @@ async fn listen_https(
 
 /// The face that hands out configurations knows the other faces by the ports that they listen on.
 fn provisioning_router(config: &Config, ground: &Ground, bound: &[(&'static str, SocketAddr)]) -> Router {
-    let port =
-        |name: &str| bound.iter().find(|(listener, _)| *listener == name).map(|(_, address)| address.port());
+    let port = |name: &str| port_of(bound, name);
     provisioning::router(provisioning::Parts {
         domain: config.domain.clone(),
         rooms_domain: config.rooms_domain(),
@@ -212,6 +215,10 @@ fn provisioning_router(config: &Config, ground: &Ground, bound: &[(&'static str,
         },
         auth: ground.auth.clone(),
     })
+}
+
+fn port_of(bound: &[(&'static str, SocketAddr)], name: &str) -> Option<u16> {
+    bound.iter().find(|(listener, _)| *listener == name).map(|(_, address)| address.port())
 }
 
 /// Rooms are served by another process: a conference goes by what it knows.

@@ -35,6 +35,7 @@ pub(crate) async fn add(config: &Config, new: NewRoom, json: bool) -> anyhow::Re
         config: xmpp_server::Config { c2s: Vec::new(), c2s_tls: Vec::new(), ..config.xmpp.clone() },
         domain: config.domain.clone(),
         rooms_domain: config.rooms_domain(),
+        data_dir: config.data_dir.clone(),
         auth,
         store,
         tls,

@@ -142,3 +142,5 @@ pub const MODERATE: &str = "urn:xmpp:message-moderate:1";
 pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
 /// Search in directories (XEP-0055).
 pub const SEARCH: &str = "jabber:iq:search";
+/// Files over HTTP (XEP-0363).
+pub const UPLOAD: &str = "urn:xmpp:http:upload:0";

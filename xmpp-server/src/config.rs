@@ -7,6 +7,7 @@ use serde::Deserialize;
 use shared_runtime::config::{Key, duration};
 
 use crate::muc::Creators;
+use crate::upload::{self, UploadConfig};
 
 /// `[xmpp]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -59,6 +60,8 @@ pub struct Config {
     pub directory: bool,
     /// Whether `muc#roominfo_audio-video-uri` stands beside `audio-video-uri`. Default true.
     pub roominfo_alias: bool,
+    /// `[xmpp.upload]`.
+    pub upload: UploadConfig,
 }
 
 impl Default for Config {
@@ -85,6 +88,7 @@ impl Default for Config {
             room_creators: Creators::Local,
             directory: true,
             roominfo_alias: true,
+            upload: UploadConfig::default(),
         }
     }
 }
@@ -120,6 +124,11 @@ pub const KEYS: &[Key] = &[
     Key::new("xmpp.room_creators", "\"local\"", "who may make rooms: everybody, local accounts or admins"),
     Key::new("xmpp.directory", "true", "accounts find each other by name at directory.<domain>"),
     Key::new("xmpp.roominfo_alias", "true", "muc#roominfo_audio-video-uri beside audio-video-uri"),
+    upload::KEYS[0],
+    upload::KEYS[1],
+    upload::KEYS[2],
+    upload::KEYS[3],
+    upload::KEYS[4],
 ];
 
 #[cfg(test)]
@@ -128,7 +137,7 @@ mod tests {
 
     #[test]
     fn every_key_has_the_default_that_it_says() {
-        assert_eq!(KEYS.len(), 21);
+        assert_eq!(KEYS.len(), 26);
         assert_eq!(Config::default().stanza_bytes, 262_144);
     }
 }

@@ -24,6 +24,7 @@ pub(crate) async fn erase(server: &Server, user: &Jid) -> Result<(), StoreError>
             presence::send(server, user, &contact, change, Stanza::new(Kind::Presence, Some(type_))).await;
         }
     }
+    server.uploads.erase(user.bare_str()).await?;
     server.store.records.remove_owner(user.bare_str()).await?;
     server.store.archive.remove_owner(user.bare_str()).await?;
     server.store.archive.remove_owner(&crate::offline::queue(user.bare_str())).await?;

@@ -37,8 +37,10 @@ mod server;
 mod session;
 mod specs;
 mod tel;
+mod upload;
 
 pub use config::{Config, KEYS};
 pub use muc::{CreateError, Creators, RoomOptions, Rooms};
 pub use server::{Parts, StartError, XmppServer};
 pub use specs::specs;
+pub use upload::UploadConfig;

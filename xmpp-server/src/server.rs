@@ -1,6 +1,7 @@
 //! The started server: listeners, what all tasks share, and the facts it listens to.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -31,6 +32,7 @@ use crate::offline::Offline;
 use crate::roster::Rosters;
 use crate::router::Router;
 use crate::session::Resumables;
+use crate::upload::Uploads;
 use crate::{Config, c2s};
 
 /// What the server is given by whoever starts it.
@@ -41,6 +43,8 @@ pub struct Parts<'a> {
     pub domain: String,
     /// The domain of rooms and their calls.
     pub rooms_domain: String,
+    /// Where files of users live.
+    pub data_dir: PathBuf,
     /// Accounts and proofs.
     pub auth: Auth,
     /// Rosters, cards, rooms, histories.
@@ -102,6 +106,7 @@ pub(crate) struct Server {
     pub(crate) questions: Questions,
     pub(crate) commands: CommandSessions,
     pub(crate) searches: Searches,
+    pub(crate) uploads: Arc<Uploads>,
     /// What the server says of itself in its stream features.
     pub(crate) about: OnceLock<Vec<Element>>,
     /// The calls of the rooms, where there is a focus in this process.
@@ -114,7 +119,8 @@ pub(crate) struct Server {
 impl XmppServer {
     /// Binds every listener and serves until shutdown.
     pub async fn start(parts: Parts<'_>) -> Result<Self, StartError> {
-        let Parts { config, domain, rooms_domain, auth, store, tls, bus, registry, shutdown } = parts;
+        let Parts { config, domain, rooms_domain, data_dir, auth, store, tls, bus, registry, shutdown } =
+            parts;
         for name in [&domain, &rooms_domain] {
             Jid::new(None, name, None).map_err(|_| StartError::BadDomain(name.clone()))?;
         }
@@ -131,6 +137,12 @@ impl XmppServer {
             questions: Questions::default(),
             commands: CommandSessions::default(),
             searches: Searches::default(),
+            uploads: Arc::new(Uploads::new(
+                config.upload.clone(),
+                &data_dir,
+                Arc::clone(&store.records),
+                &auth.key_for("xmpp upload"),
+            )),
             known_caps: Known::default(),
             pubsub_domain: format!("pubsub.{domain}"),
             about: OnceLock::new(),
@@ -187,6 +199,14 @@ impl XmppServer {
         c2s::websocket::route(path, Arc::clone(&self.server))
     }
 
+    /// Takes and hands out files of users (XEP-0363) from now on. `base` is where clients reach the routes, such as
+    /// `https://example.org:8443`; they are to be joined to an HTTP router that keeps deadlines as
+    /// [`shared_runtime::http::Deadline`].
+    pub fn open_uploads(&self, base: &str) -> axum::Router {
+        self.server.uploads.open(base, &self.server.shutdown);
+        crate::upload::route(Arc::clone(&self.server.uploads))
+    }
+
     /// The rooms, as other services see them: a [`shared_model::RoomDirectory`].
     pub fn rooms(&self) -> Arc<Rooms> {
         Arc::clone(&self.server.rooms)
@@ -217,11 +237,12 @@ impl XmppServer {
 impl Server {
     /// What a domain of this server is, besides that of accounts and that of rooms.
     pub(crate) fn component(&self, domain: &str) -> Option<Target> {
-        let is_directory =
-            || self.config.directory && domain.strip_prefix("directory.") == Some(&self.domain);
-        match domain {
-            _ if domain == self.pubsub_domain => Some(Target::PubSub),
-            _ if is_directory() => Some(Target::Directory),
+        if domain == self.pubsub_domain {
+            return Some(Target::PubSub);
+        }
+        match domain.strip_suffix(&self.domain)? {
+            "directory." if self.config.directory => Some(Target::Directory),
+            "upload." if self.uploads.is_open() => Some(Target::Upload),
             _ => None,
         }
     }
@@ -234,6 +255,9 @@ impl Server {
         ];
         if self.config.directory {
             all.push((format!("directory.{}", self.domain), "Users of this service".to_owned()));
+        }
+        if self.uploads.is_open() {
+            all.push((format!("upload.{}", self.domain), "Files".to_owned()));
         }
         all
     }

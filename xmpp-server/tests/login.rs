@@ -323,6 +323,7 @@ async fn a_taken_port_names_the_listener_and_the_address() {
         config: Config { c2s: vec![taken], c2s_tls: Vec::new(), ..Config::default() },
         domain: DOMAIN.to_owned(),
         rooms_domain: common::ROOMS.to_owned(),
+        data_dir: std::env::temp_dir(),
         auth: served.auth.clone(),
         store: served.store.clone(),
         tls: served.tls.clone(),

@@ -13,7 +13,7 @@ use xmpp_core::payload::disco::{Info, items};
 use xmpp_core::payload::form::{Field, Form};
 use xmpp_core::{Element, ErrorKind, Jid, ns};
 
-use super::{Answered, FEATURES, Feature, Request, Target, commands, directory, store_failed};
+use super::{Answered, FEATURES, Feature, Request, Target, commands, directory, store_failed, upload};
 use crate::pubsub::{self, Host};
 use crate::server::Server;
 
@@ -54,6 +54,7 @@ async fn info(server: &Server, request: &Request) -> Answered {
         }
         Target::Server => server_info(server),
         Target::Directory => directory::info(),
+        Target::Upload => upload::info(server),
         Target::Account(_) | Target::PubSub => Info {
             identities: vec![("account", "registered", String::new()), ("pubsub", "pep", String::new())],
             features: FEATURES.iter().flat_map(|feature| feature.account).copied().collect(),
@@ -121,7 +122,7 @@ async fn list(server: &Server, request: &Request) -> Answered {
     }
     let listed = match &request.target {
         Target::Server => server.components(),
-        Target::PubSub | Target::Directory => Vec::new(),
+        Target::PubSub | Target::Directory | Target::Upload => Vec::new(),
         Target::Account(account) => {
             let sessions = server.router.sessions(account.as_str());
             let available = sessions.into_iter().filter(|session| session.presence.is_some());
@@ -142,7 +143,7 @@ async fn check(server: &Server, request: &Request) -> Result<(), xmpp_core::Stan
         return Err(ErrorKind::NotAllowed.into());
     }
     let node = request.payload.attribute("node");
-    if request.target == Target::Directory && node.is_some() {
+    if matches!(request.target, Target::Directory | Target::Upload) && node.is_some() {
         return Err(ErrorKind::ItemNotFound.into());
     }
     if request.target == Target::Server && node.is_some_and(|node| !is_own_node(server, node)) {

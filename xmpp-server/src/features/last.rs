@@ -37,7 +37,7 @@ async fn answer(server: &Server, request: &Request) -> Answered {
     }
     let seconds = |seconds: u64| Element::new("query", ns::LAST).with("seconds", seconds);
     match &request.target {
-        Target::PubSub | Target::Directory => Err(ErrorKind::ServiceUnavailable.into()),
+        Target::PubSub | Target::Directory | Target::Upload => Err(ErrorKind::ServiceUnavailable.into()),
         Target::Server => Ok(seconds(server.started.elapsed().as_secs()).into()),
         Target::Account(account) => {
             if account.as_str() != request.from.bare_str() {

@@ -18,6 +18,7 @@ mod report;
 mod roster;
 mod session;
 mod time;
+mod upload;
 pub(crate) mod vcard;
 mod version;
 
@@ -42,6 +43,8 @@ pub(crate) enum Target {
     PubSub,
     /// The directory of accounts.
     Directory,
+    /// The place for files.
+    Upload,
 }
 
 /// An iq with one payload.
@@ -115,6 +118,7 @@ pub(crate) const FEATURES: &[Feature] = &[
     last::FEATURE,
     commands::FEATURE,
     directory::FEATURE,
+    upload::FEATURE,
 ];
 
 /// Answers an iq get or set.

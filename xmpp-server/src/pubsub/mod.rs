@@ -57,7 +57,7 @@ impl Host {
                 let jid = server.pubsub_domain.parse().map_err(|_| ErrorKind::ItemNotFound)?;
                 Ok(Self { jid, is_service: true })
             }
-            Target::Server | Target::Directory => Err(ErrorKind::ServiceUnavailable.into()),
+            Target::Server | Target::Directory | Target::Upload => Err(ErrorKind::ServiceUnavailable.into()),
         }
     }
 

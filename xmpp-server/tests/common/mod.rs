@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+pub mod http;
 pub mod rooms;
 
 use std::path::PathBuf;
@@ -49,7 +50,7 @@ pub struct Served {
     pub bus: Bus<Fact>,
     pub tls: TlsPolicy,
     pub shutdown: Shutdown,
-    folder: PathBuf,
+    pub folder: PathBuf,
 }
 
 impl Drop for Served {
@@ -101,6 +102,7 @@ async fn serve_in(folder: PathBuf, config: Config, store: Store) -> Served {
         config,
         domain: DOMAIN.to_owned(),
         rooms_domain: ROOMS.to_owned(),
+        data_dir: folder.clone(),
         auth: auth.clone(),
         store: store.clone(),
         tls: tls.clone(),
