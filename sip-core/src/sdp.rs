@@ -12,6 +12,8 @@ pub struct Sdp<'a> {
     pub connection: Option<IpAddr>,
     /// The direction of the session, which media inherit.
     pub direction: Direction,
+    /// `a=` lines of the session without their `a=`.
+    pub attributes: Vec<&'a str>,
     /// Each `m=` with its lines.
     pub media: Vec<Media<'a>>,
 }
@@ -82,7 +84,8 @@ impl<'a> Sdp<'a> {
         if lines.next()? != "v=0" {
             return None;
         }
-        let mut sdp = Self { connection: None, direction: Direction::SendReceive, media: Vec::new() };
+        let direction = Direction::SendReceive;
+        let mut sdp = Self { connection: None, direction, attributes: Vec::new(), media: Vec::new() };
         for line in lines {
             let (kind, value) = line.split_once('=')?;
             match (kind, sdp.media.last_mut()) {
@@ -95,7 +98,10 @@ impl<'a> Sdp<'a> {
                 }
                 ("c", None) => sdp.connection = connection(value),
                 ("c", Some(medium)) => medium.connection = connection(value),
-                ("a", None) => sdp.direction = Direction::parse(value).unwrap_or(sdp.direction),
+                ("a", None) => match Direction::parse(value) {
+                    Some(direction) => sdp.direction = direction,
+                    None => sdp.attributes.push(value),
+                },
                 ("a", Some(medium)) => match Direction::parse(value) {
                     Some(direction) => medium.direction = direction,
                     None => medium.attributes.push(value),
@@ -123,6 +129,31 @@ impl<'a> Media<'a> {
         self.attributes.iter().find_map(|attribute| {
             let (known, encoding) = attribute.strip_prefix("rtpmap:")?.split_once(' ')?;
             (known == payload_type).then_some(encoding.trim())
+        })
+    }
+
+    /// The value of the first attribute of this name: `x` of `a=name:x`, nothing of `a=name`.
+    pub fn attribute(&self, name: &str) -> Option<&'a str> {
+        self.values(name).next()
+    }
+
+    /// The values of all attributes of this name, in their order.
+    pub fn values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a str> + 's {
+        self.attributes.iter().filter_map(move |attribute| match attribute.split_once(':') {
+            Some((known, value)) => (known == name).then_some(value.trim()),
+            None => (*attribute == name).then_some(""),
+        })
+    }
+
+    /// A parameter of a payload type's `a=fmtp`, such as `1` of `useinbandfec=1` (RFC 8866 §6.15).
+    pub fn parameter(&self, payload_type: &str, name: &str) -> Option<&'a str> {
+        let (_, list) = self
+            .values("fmtp")
+            .filter_map(|value| value.split_once(' '))
+            .find(|(of, _)| *of == payload_type)?;
+        list.split(';').find_map(|pair| {
+            let (known, value) = pair.trim().split_once('=')?;
+            known.eq_ignore_ascii_case(name).then_some(value)
         })
     }
 
@@ -158,6 +189,23 @@ mod tests {
         assert_eq!(audio.connection, "192.0.2.1".parse().ok());
         assert_eq!(sdp.media[1].connection, "2001:db8::1".parse().ok());
         assert_eq!(sdp.media[1].refusal(), "m=message 0 TCP/MSRP *\r\n");
+    }
+
+    #[test]
+    fn finds_attributes_and_parameters_by_their_names() {
+        let text =
+            format!("{}a=rtcp-mux\r\na=fmtp:96 a=1; useinbandfec=1\r\na=rtcp:9 IN IP4 192.0.2.2\r\n", OFFER);
+        let text = text.replace("t=0 0\r\n", "t=0 0\r\na=group:BUNDLE 0\r\n");
+        let sdp = Sdp::parse(&text).unwrap();
+        let last = &sdp.media[1];
+        assert_eq!(sdp.attributes, ["group:BUNDLE 0"]);
+        assert_eq!(
+            (last.attribute("rtcp-mux"), last.attribute("rtcp")),
+            (Some(""), Some("9 IN IP4 192.0.2.2"))
+        );
+        assert_eq!((last.attribute("rt"), sdp.media[0].attribute("rtcp-mux")), (None, None));
+        assert_eq!(last.parameter("96", "UseInbandFec"), Some("1"));
+        assert_eq!((last.parameter("97", "a"), last.parameter("96", "b")), (None, None));
     }
 
     #[test]
