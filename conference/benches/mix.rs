@@ -5,10 +5,10 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use conference::media::codec::{Encoder, Format, LARGEST_PAYLOAD};
+use conference::media::codec::{Encoder, Encoding, Format, LARGEST_PAYLOAD};
 use conference::media::leg::{Negotiated, UnboundLeg};
 use conference::media::ports::Ports;
-use conference::mixer::{Gate, LegId, Legs, Tone};
+use conference::mixer::{Gate, LegId, Legs, Peer, Tone};
 
 fn main() {
     let ports: Ports = "35000-35998".parse().expect("a range");
@@ -22,10 +22,19 @@ fn main() {
         let leg = UnboundLeg::bind(&ports, ip).expect("a free pair");
         let mixer = leg.local();
         let remote = phone.local_addr().expect("bound");
-        let negotiated = Negotiated { format, payload_type: 96, remote };
-        legs.add(LegId(n), leg.start(negotiated, n, Instant::now()).expect("memory"), Gate::Open);
+        let negotiated = Negotiated {
+            encoding: Encoding::of(format),
+            payload_type: 96,
+            remote,
+            reports: None,
+            events: None,
+            noise: None,
+            level: None,
+        };
+        let leg = leg.start(negotiated, None, n, Instant::now()).expect("memory");
+        legs.add(LegId(n), leg, Gate::Open, Peer::Speaks);
         let tone = Tone::new(300.0 + 100.0 * n as f64, 2_000.0);
-        phones.push((phone, mixer, Encoder::new(format).expect("memory"), tone));
+        phones.push((phone, mixer, Encoder::new(Encoding::of(format)).expect("memory"), tone));
     }
     let (mut sequence, mut worst, mut sum) = (0_u16, Duration::ZERO, Duration::ZERO);
     for _ in 0..TICKS {
@@ -41,7 +50,7 @@ fn main() {
         }
         sequence = sequence.wrapping_add(1);
         let start = Instant::now();
-        legs.tick(start, |_| {});
+        legs.tick(start, |_| true);
         worst = worst.max(start.elapsed());
         sum += start.elapsed();
     }

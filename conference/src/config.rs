@@ -21,7 +21,12 @@ pub struct Config {
     /// Whether callers whom no account proves may join rooms that are open to all. Bans cannot hold for them.
     /// Default: no.
     pub strangers: bool,
-    /// A leg that sends no RTP for so long is hung up. Default `60s`.
+    /// Threads that mix, each for whole conferences; 0: one for each processor. Default 0.
+    pub threads: usize,
+    /// Whether callers are told things by a voice: that they joined, are alone, muted, or that it is over; and that a
+    /// PIN is wanted, which is asked for in silence otherwise. Default: yes.
+    pub prompts: bool,
+    /// A leg that sends no RTP for so long, and is not on hold, is hung up. Default `30s`.
     #[serde(with = "shared_runtime::config::duration")]
     pub silence_timeout: Duration,
 }
@@ -37,7 +42,9 @@ pub const KEYS: &[Key] = &[
         "false",
         "whether callers without an account may join open rooms; no ban holds for them",
     ),
-    Key::new("conference.silence_timeout", "\"60s\"", "a leg that sends no RTP for so long is hung up"),
+    Key::new("conference.threads", "0", "threads that mix; 0: one for each processor"),
+    Key::new("conference.prompts", "true", "whether callers are told things by a voice"),
+    Key::new("conference.silence_timeout", "\"30s\"", "a leg that sends no RTP for so long is hung up"),
 ];
 
 impl Default for Config {
@@ -48,7 +55,9 @@ impl Default for Config {
             rtp_ports: "20000-29999".to_owned(),
             advertised: None,
             strangers: false,
-            silence_timeout: Duration::from_secs(60),
+            threads: 0,
+            prompts: true,
+            silence_timeout: Duration::from_secs(30),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, Registry};
+use prometheus::{Counter, Histogram, HistogramOpts, IntCounter, IntGauge, Registry};
 
 use crate::media::leg::Counters;
 
@@ -15,8 +15,13 @@ pub struct Metrics {
     received: IntCounter,
     lost: IntCounter,
     sent: IntCounter,
+    late: IntCounter,
     rejected: IntCounter,
+    forged: IntCounter,
     lateness: Histogram,
+    late_ticks: IntCounter,
+    mixing: Counter,
+    quality: Histogram,
 }
 
 /// One mixer's share of the metrics.
@@ -40,14 +45,35 @@ impl Metrics {
             HistogramOpts::new("conference_tick_lateness_seconds", "How late a mixer's tick began.");
         let lateness = Histogram::with_opts(options.buckets(buckets))?;
         registry.register(Box::new(lateness.clone()))?;
+        let options = HistogramOpts::new(
+            "conference_leg_mos",
+            "What a listener would say of a leg that ended, 1 (bad) to 4.5 (good).",
+        );
+        let quality = Histogram::with_opts(options.buckets(vec![1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.3]))?;
+        registry.register(Box::new(quality.clone()))?;
+        let mixing =
+            Counter::new("conference_mixing_seconds_total", "Time that mixers spent in their ticks.")?;
+        registry.register(Box::new(mixing.clone()))?;
         Ok(Self {
             legs,
             lateness,
+            mixing,
+            quality,
+            late_ticks: counter("conference_ticks_late_total", "Ticks that began over 5 ms late.")?,
+            late: counter("conference_rtp_late_total", "RTP packets that came too late or twice.")?,
+            forged: counter(
+                "conference_rtp_forged_total",
+                "RTP packets from a source that was not signalled.",
+            )?,
             received: counter("conference_rtp_received_total", "RTP packets that were played.")?,
             lost: counter("conference_rtp_lost_total", "RTP packets that never came.")?,
             sent: counter("conference_rtp_sent_total", "RTP packets sent.")?,
             rejected: counter("conference_rtp_rejected_total", "Datagrams that were no RTP of their leg.")?,
         })
+    }
+
+    pub(crate) fn call_quality(&self, mos: f64) {
+        self.quality.observe(mos);
     }
 
     /// A new mixer's share.
@@ -64,12 +90,24 @@ impl MixerMetrics {
 
     pub(crate) fn lateness(&self, late: Duration) {
         self.all.lateness.observe(late.as_secs_f64());
+        if late > LATE {
+            self.all.late_ticks.inc();
+        }
+    }
+
+    pub(crate) fn spent(&self, time: Duration) {
+        self.all.mixing.inc_by(time.as_secs_f64());
     }
 
     pub(crate) fn count(&self, counters: Counters) {
         self.all.received.inc_by(counters.received);
         self.all.lost.inc_by(counters.lost);
+        self.all.late.inc_by(counters.late);
+        self.all.forged.inc_by(counters.forged);
         self.all.sent.inc_by(counters.sent);
         self.all.rejected.inc_by(counters.rejected);
     }
 }
+
+/// A tick that begins later than this is counted.
+const LATE: Duration = Duration::from_millis(5);

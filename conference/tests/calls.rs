@@ -1,6 +1,7 @@
 //! Calls to a room over real sockets: a focus on one endpoint, phones on others, sound over RTP.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[allow(dead_code, reason = "each test file uses its part")]
 mod house;
 
 use house::{House, ROOM, occupant};

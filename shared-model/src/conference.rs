@@ -26,6 +26,8 @@ pub struct Participant {
     pub display_name: String,
     /// What they can do with sound.
     pub audio: Audio,
+    /// Whether they want to speak.
+    pub is_hand_up: bool,
 }
 
 /// A conference at one moment.

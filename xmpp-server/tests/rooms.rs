@@ -238,6 +238,7 @@ async fn occupants_wear_what_they_do_in_the_call() {
         uri: "sip:bob@sip.example.org".into(),
         display_name: "Bob".into(),
         audio: Audio::Muted,
+        is_hand_up: false,
     };
     tell(bobs.clone(), "c1", true);
     alice.expect(&["<presence", "/Bob'", "urn:cusax:call:0#muted"]).await;
@@ -273,6 +274,7 @@ async fn dropped_facts_are_made_up_for_by_asking_the_focus() {
         uri: "sip:bob@sip.example.org".into(),
         display_name: "Bob".into(),
         audio: Audio::SendReceive,
+        is_hand_up: false,
     };
     let address: RoomAddress = ROOM.parse().unwrap();
     served.server.attach_calls(std::sync::Arc::new(Call(vec![("c1".to_owned(), bobs)])));

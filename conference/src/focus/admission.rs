@@ -1,9 +1,12 @@
 //! Who calls — RFC 3325 §9.1 (P-Asserted-Identity, which the proxy puts in place of whatever came), RFC 3323 (Privacy).
 
+use std::net::IpAddr;
+
 use shared_auth::{AccountCard, Directory};
 use shared_model::Aor;
-use sip_core::header::{Name, NameAddr};
+use sip_core::header::{Name, NameAddr, Via};
 use sip_core::{Message, Uri, privacy};
+use sip_endpoint::{Flow, Transport};
 
 /// A caller, as far as the proxy proved them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +50,16 @@ pub(super) async fn caller(request: &Message, accounts: &Directory) -> Caller {
     ];
     let display_name = names.into_iter().flatten().find(|name| !name.is_empty()).unwrap_or_default();
     Caller { card, is_anonymous: false, uri, display_name }
+}
+
+/// The address that a call came from, as our own side stamped it: the proxy on the request that it forwarded to us, or we
+/// where no proxy is before us.
+pub(super) fn came_from(request: &Message, flow: &Flow) -> Option<IpAddr> {
+    let hops = usize::from(flow.transport == Transport::InProcess);
+    let via = Via::parse(request.elements(Name::Via).nth(hops)?)?;
+    let ip: IpAddr =
+        via.params.value("received").unwrap_or(via.host).trim_matches(['[', ']']).parse().ok()?;
+    Some(ip.to_canonical())
 }
 
 fn aor(uri: &str) -> Option<Aor> {

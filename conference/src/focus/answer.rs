@@ -2,16 +2,18 @@
 //!
 //! In    an offer, and where our leg listens.
 //! Out   the answer's text, what the leg shall speak, and whether the peer is on hold.
-//! Errors `None` when no medium of the offer can be had: 488.
+//! Errors why no medium of the offer can be had: 488, whose Warning says it (RFC 3261 §20.43).
 //!
 //! One audio medium over plain RTP is taken, in the first format of the offer that we know; MSRP, video and whatever
-//! else are refused with port 0 (S-35).
+//! else are refused with port 0 (S-35). Beside the sound are taken: keys (RFC 4733), comfort noise (RFC 3389), how loud
+//! packets are (RFC 6464), reports on the same port (RFC 5761) or another (RFC 3605), and the wishes of an Opus
+//! receiver (RFC 7587 §6.1).
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use sip_core::sdp::{Direction, Media, Sdp};
 
-use crate::media::codec::Format;
+use crate::media::codec::{Encoding, Format, USUAL_BITS};
 use crate::media::leg::Negotiated;
 
 /// What offer and answer came to.
@@ -32,31 +34,60 @@ pub(super) struct Origin {
     pub(super) local: SocketAddr,
 }
 
+/// Why an offer cannot be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unfit {
+    /// It is no description.
+    NotSdp,
+    /// No audio is wanted.
+    NoAudio,
+    /// Audio over something that we do not carry.
+    Transport,
+    /// Audio without an address.
+    NoAddress,
+    /// Audio in formats that we do not know.
+    Format,
+}
+
+impl Unfit {
+    /// The code and text of the Warning (RFC 3261 §20.43).
+    pub(super) fn warning(self) -> (u16, &'static str) {
+        match self {
+            Self::NotSdp => (399, "The body is no session description"),
+            Self::NoAudio => (304, "Media type not available: only audio is"),
+            Self::Transport => (302, "Incompatible transport protocol"),
+            Self::NoAddress => (301, "Incompatible network address formats"),
+            Self::Format => (305, "Incompatible media format: Opus, G722, PCMU, PCMA and L16 are known"),
+        }
+    }
+}
+
 /// Answers an offer.
-pub(super) fn answer(offer: &str, origin: Origin) -> Option<Agreed> {
-    let offer = Sdp::parse(offer)?;
-    let (at, chosen) = offer.media.iter().enumerate().find_map(|(at, media)| Some((at, choose(media)?)))?;
+pub(super) fn answer(offer: &str, origin: Origin) -> Result<Agreed, Unfit> {
+    let offer = Sdp::parse(offer).ok_or(Unfit::NotSdp)?;
+    let (at, chosen) = choose_among(&offer.media)?;
     let direction = direction_of(&offer.media[at]).mirrored();
     let mut text = head(origin);
     for (other, media) in offer.media.iter().enumerate() {
         match other == at {
-            true => text.push_str(&audio(media, chosen, direction, origin.local.port())),
+            true => text.push_str(&audio(media, &chosen, direction, origin.local.port())),
             false => text.push_str(&media.refusal()),
         }
     }
-    Some(Agreed { negotiated: chosen, direction, text })
+    Ok(Agreed { negotiated: chosen.negotiated, direction, text })
 }
 
 /// An offer of everything that we speak.
 pub(super) fn offer(origin: Origin) -> String {
-    let types = [(Format::Opus, 96), (Format::Pcmu, 0), (Format::Pcma, 8)];
+    let types = Format::ALL.map(|format| (format, payload_type(format)));
     let list: Vec<String> = types.iter().map(|(_, number)| number.to_string()).collect();
     let mut text = head(origin);
-    text.push_str(&format!("m=audio {} RTP/AVP {} 101\r\n", origin.local.port(), list.join(" ")));
+    text.push_str(&format!("m=audio {} RTP/AVP {} 101 13\r\n", origin.local.port(), list.join(" ")));
     for (format, number) in types {
         text.push_str(&format!("a=rtpmap:{number} {}\r\n", format.rtpmap()));
     }
-    text.push_str("a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:20\r\na=sendrecv\r\n");
+    text.push_str("a=fmtp:96 useinbandfec=1\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n");
+    text.push_str(&format!("a=extmap:1/recvonly {LEVEL}\r\na=ptime:20\r\na=rtcp-mux\r\na=sendrecv\r\n"));
     text
 }
 
@@ -65,10 +96,22 @@ pub(super) fn answered(answer: &str) -> Option<Agreed> {
     let answer = Sdp::parse(answer)?;
     let media = answer.media.first()?;
     Some(Agreed {
-        negotiated: choose(media)?,
+        negotiated: choose(media).ok()?.negotiated,
         direction: direction_of(media).mirrored(),
         text: String::new(),
     })
+}
+
+/// The payload types of our own offers.
+fn payload_type(format: Format) -> u8 {
+    match format {
+        Format::Opus => 96,
+        Format::G722 => 9,
+        Format::Pcmu => 0,
+        Format::Pcma => 8,
+        Format::L16Wide => 97,
+        Format::L16 => 98,
+    }
 }
 
 /// Our IP as the peer's media should reach it: what the system would use towards it.
@@ -88,19 +131,119 @@ pub(super) fn media_ip(offer: &str) -> Option<IpAddr> {
     Sdp::parse(offer)?.media.iter().find(|media| media.kind == "audio")?.connection
 }
 
-fn choose(media: &Media<'_>) -> Option<Negotiated> {
-    if media.kind != "audio" || media.port == 0 || !matches!(media.protocol, "RTP/AVP" | "RTP/AVPF") {
-        return None;
+/// What was taken of one medium.
+struct Chosen<'a> {
+    negotiated: Negotiated,
+    /// Lines about what is beside the sound.
+    beside: Vec<String>,
+    /// Formats beside that of the sound.
+    formats: Vec<&'a str>,
+}
+
+/// The first medium that can be had. When none can, what was nearest to it says why.
+fn choose_among<'a>(media: &[Media<'a>]) -> Result<(usize, Chosen<'a>), Unfit> {
+    let mut unfit = Unfit::NoAudio;
+    for (at, media) in media.iter().enumerate() {
+        match choose(media) {
+            Ok(chosen) => return Ok((at, chosen)),
+            Err(Unfit::NoAudio) => {}
+            Err(reason) => unfit = reason,
+        }
     }
-    let remote = SocketAddr::new(media.connection?, media.port);
-    media.formats.iter().find_map(|text| {
+    Err(unfit)
+}
+
+fn choose<'a>(media: &Media<'a>) -> Result<Chosen<'a>, Unfit> {
+    if media.kind != "audio" || media.port == 0 {
+        return Err(Unfit::NoAudio);
+    }
+    if !matches!(media.protocol, "RTP/AVP" | "RTP/AVPF") {
+        return Err(Unfit::Transport);
+    }
+    let remote = SocketAddr::new(media.connection.ok_or(Unfit::NoAddress)?, media.port);
+    let known = media.formats.iter().find_map(|text| {
         let payload_type: u8 = text.parse().ok().filter(|number| *number < 128)?;
         let format = match media.rtpmap(text) {
             Some(encoding) => Format::of_rtpmap(encoding)?,
             None => Format::of_static(payload_type)?,
         };
-        Some(Negotiated { format, payload_type, remote })
-    })
+        Some((*text, payload_type, format))
+    });
+    let (text, payload_type, format) = known.ok_or(Unfit::Format)?;
+    let (mut beside, mut formats) = (Vec::new(), Vec::new());
+    let events = events(media, format);
+    if let Some((format, encoding)) = events {
+        beside.push(format!("a=rtpmap:{format} {encoding}\r\na=fmtp:{format} 0-16\r\n"));
+        formats.push(format);
+    }
+    let noise = media.formats.iter().copied().find(|text| match media.rtpmap(text) {
+        Some(encoding) => encoding.eq_ignore_ascii_case("CN/8000"),
+        None => *text == "13",
+    });
+    let noise = noise.filter(|_| format.clock() == 8_000);
+    formats.extend(noise);
+    let level = media.values("extmap").find_map(level);
+    if let Some(id) = level {
+        beside.push(format!("a=extmap:{id}/recvonly {LEVEL}\r\n"));
+    }
+    let is_one_port = media.attribute("rtcp-mux").is_some();
+    if is_one_port {
+        beside.push("a=rtcp-mux\r\n".to_owned());
+    }
+    let number = |text: &str| text.parse().ok().filter(|number: &u8| *number < 128);
+    let negotiated = Negotiated {
+        encoding: encoding(media, text, format),
+        payload_type,
+        remote,
+        reports: (!is_one_port).then(|| reports(media, remote)),
+        events: events.and_then(|(format, _)| number(format)),
+        noise: noise.and_then(number),
+        level,
+    };
+    Ok(Chosen { negotiated, beside, formats })
+}
+
+/// Keys: with the clock of the codec if that is offered (RFC 4733 §2.1), else with any.
+fn events<'a>(media: &Media<'a>, format: Format) -> Option<(&'a str, &'a str)> {
+    let all = || {
+        media.formats.iter().filter_map(|text| {
+            let encoding = media.rtpmap(text)?;
+            let (name, clock) = encoding.split_once('/')?;
+            name.eq_ignore_ascii_case("telephone-event").then_some((*text, encoding, clock))
+        })
+    };
+    let of_clock = all().find(|(.., clock)| clock.parse() == Ok(format.clock()));
+    of_clock.or_else(|| all().next()).map(|(text, encoding, _)| (text, encoding))
+}
+
+/// The number of the extension that says how loud a packet is; two-byte headers are not read (RFC 8285 §4.3).
+fn level(extmap: &str) -> Option<u8> {
+    let (id, name) = extmap.split_once(' ')?;
+    let id = id.split('/').next()?.parse().ok().filter(|id| (1..15).contains(id))?;
+    name.split(' ').next().filter(|name| *name == LEVEL).map(|_| id)
+}
+
+/// What the receiver wishes (RFC 7587 §6.1). Rates fall into few classes, so that receivers can share an encoder.
+fn encoding(media: &Media<'_>, text: &str, format: Format) -> Encoding {
+    if format != Format::Opus {
+        return Encoding::of(format);
+    }
+    let most = media.parameter(text, "maxaveragebitrate").and_then(|bits| bits.parse().ok());
+    let bits_a_second = match most.unwrap_or(USUAL_BITS) {
+        ..20_000 => 12_000,
+        20_000..USUAL_BITS => 20_000,
+        _ => USUAL_BITS,
+    };
+    let has_redundancy = media.parameter(text, "useinbandfec") == Some("1");
+    Encoding { format, bits_a_second, has_redundancy }
+}
+
+/// Where the peer listens for reports: where it says (RFC 3605), or on the next port (RFC 3550 §11).
+fn reports(media: &Media<'_>, remote: SocketAddr) -> SocketAddr {
+    let mut words = media.attribute("rtcp").unwrap_or_default().split_ascii_whitespace();
+    let port = words.next().and_then(|port| port.parse().ok());
+    let ip = words.nth(2).and_then(|ip| ip.parse().ok());
+    SocketAddr::new(ip.unwrap_or(remote.ip()), port.unwrap_or(remote.port().wrapping_add(1)))
 }
 
 /// The direction, where RFC 2543's way to hold, an address of zeros, means that nothing is wanted.
@@ -111,22 +254,19 @@ fn direction_of(media: &Media<'_>) -> Direction {
     }
 }
 
-fn audio(media: &Media<'_>, chosen: Negotiated, direction: Direction, port: u16) -> String {
-    let number = chosen.payload_type;
-    let events = media.formats.iter().find(|format| {
-        media.rtpmap(format).is_some_and(|encoding| encoding.eq_ignore_ascii_case("telephone-event/8000"))
-    });
-    let (also, lines) = match events {
-        Some(format) => (
-            format!(" {format}"),
-            format!("a=rtpmap:{format} telephone-event/8000\r\na=fmtp:{format} 0-16\r\n"),
-        ),
-        None => (String::new(), String::new()),
+fn audio(media: &Media<'_>, chosen: &Chosen<'_>, direction: Direction, port: u16) -> String {
+    let number = chosen.negotiated.payload_type;
+    let format = chosen.negotiated.encoding.format;
+    let also: String = chosen.formats.iter().map(|format| format!(" {format}")).collect();
+    let wishes = match format {
+        Format::Opus => format!("a=fmtp:{number} useinbandfec=1\r\n"),
+        _ => String::new(),
     };
     format!(
-        "m=audio {port} {} {number}{also}\r\na=rtpmap:{number} {}\r\n{lines}a=ptime:20\r\na={}\r\n",
+        "m=audio {port} {} {number}{also}\r\na=rtpmap:{number} {}\r\n{wishes}{}a=ptime:20\r\na={}\r\n",
         media.protocol,
-        chosen.format.rtpmap(),
+        format.rtpmap(),
+        chosen.beside.concat(),
         direction.as_str()
     )
 }
@@ -142,6 +282,9 @@ fn head(origin: Origin) -> String {
     )
 }
 
+/// RFC 6464 §4.
+const LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,17 +294,53 @@ mod tests {
     }
 
     const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
-        m=message 2855 TCP/MSRP *\r\nm=audio 4000 RTP/AVP 18 8 101\r\na=rtpmap:101 telephone-event/8000\r\n\
+        m=message 2855 TCP/MSRP *\r\nm=audio 4000 RTP/AVP 18 8 101 13\r\na=rtpmap:101 telephone-event/8000\r\n\
         m=video 4002 RTP/AVP 97\r\n";
 
     #[test]
     fn takes_the_first_known_audio_and_refuses_the_rest() {
         let agreed = answer(OFFER, origin()).unwrap();
         let remote = "192.0.2.1:4000".parse().unwrap();
-        assert_eq!(agreed.negotiated, Negotiated { format: Format::Pcma, payload_type: 8, remote });
+        let negotiated = Negotiated {
+            encoding: Encoding::of(Format::Pcma),
+            payload_type: 8,
+            remote,
+            reports: "192.0.2.1:4001".parse().ok(),
+            events: Some(101),
+            noise: Some(13),
+            level: None,
+        };
+        assert_eq!(agreed.negotiated, negotiated);
         let media: Vec<&str> = agreed.text.lines().filter(|line| line.starts_with("m=")).collect();
-        assert_eq!(media, ["m=message 0 TCP/MSRP *", "m=audio 20000 RTP/AVP 8 101", "m=video 0 RTP/AVP 97"]);
+        assert_eq!(
+            media,
+            ["m=message 0 TCP/MSRP *", "m=audio 20000 RTP/AVP 8 101 13", "m=video 0 RTP/AVP 97"]
+        );
         assert!(agreed.text.contains("o=cusax 4 1 IN IP4 192.0.2.9\r\n"));
+    }
+
+    #[test]
+    fn takes_what_is_beside_the_sound() {
+        let offer = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+            m=audio 4000 RTP/AVPF 111 13 110 126\r\na=rtpmap:111 opus/48000/2\r\n\
+            a=fmtp:111 minptime=10;useinbandfec=1;maxaveragebitrate=16000\r\na=rtpmap:126 telephone-event/8000\r\n\
+            a=rtpmap:110 telephone-event/48000\r\na=extmap:15 x\r\n\
+            a=extmap:3/sendonly urn:ietf:params:rtp-hdrext:ssrc-audio-level vad=on\r\na=rtcp-mux\r\n";
+        let agreed = answer(offer, origin()).unwrap();
+        let Negotiated { encoding, reports, events, noise, level, .. } = agreed.negotiated;
+        assert_eq!(encoding, Encoding { format: Format::Opus, bits_a_second: 12_000, has_redundancy: true });
+        assert_eq!((reports, events, noise, level), (None, Some(110), None, Some(3)));
+        for line in [
+            "m=audio 20000 RTP/AVPF 111 110",
+            "a=rtpmap:110 telephone-event/48000",
+            "a=extmap:3/recvonly urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+            "a=rtcp-mux",
+            "a=fmtp:111 useinbandfec=1",
+        ] {
+            assert!(agreed.text.lines().any(|said| said == line), "{line}: {}", agreed.text);
+        }
+        let elsewhere = OFFER.replace("m=video", "a=rtcp:9000 IN IP4 192.0.2.7\r\nm=video");
+        assert_eq!(answer(&elsewhere, origin()).unwrap().negotiated.reports, "192.0.2.7:9000".parse().ok());
     }
 
     #[test]
@@ -173,16 +352,22 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_speak_is_no_answer() {
-        assert_eq!(answer(&OFFER.replace("18 8 101", "18"), origin()), None);
-        assert_eq!(answer(&OFFER.replace("RTP/AVP 18", "RTP/SAVP 18"), origin()), None);
-        assert_eq!(answer("rubbish", origin()), None);
+    fn what_cannot_be_had_says_why() {
+        let unfit = |offer: &str| answer(offer, origin()).unwrap_err();
+        assert_eq!(unfit(&OFFER.replace("18 8 101 13", "18 101 13")), Unfit::Format);
+        assert_eq!(unfit(&OFFER.replace("RTP/AVP 18", "UDP/TLS/RTP/SAVP 18")), Unfit::Transport);
+        assert_eq!(unfit(&OFFER.replace("m=audio 4000", "m=audio 0")), Unfit::NoAudio);
+        assert_eq!(
+            unfit(&OFFER.replace("c=IN IP4 192.0.2.1\r\n", "c=IN IP4 host.example\r\n")),
+            Unfit::NoAddress
+        );
+        assert_eq!(unfit("rubbish"), Unfit::NotSdp);
     }
 
     #[test]
     fn our_offer_can_be_answered() {
         let agreed = answer(&offer(origin()), origin()).unwrap();
-        assert_eq!(agreed.negotiated.format, Format::Opus);
-        assert_eq!(answered(&agreed.text).unwrap().negotiated.format, Format::Opus);
+        assert_eq!(agreed.negotiated.encoding.format, Format::Opus);
+        assert_eq!(answered(&agreed.text).unwrap().negotiated.encoding.format, Format::Opus);
     }
 }

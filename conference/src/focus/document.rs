@@ -45,6 +45,16 @@ impl Viewer {
     }
 }
 
+/// One leg, as it is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) participant: Participant,
+    /// What the document calls their device.
+    pub(super) contact: String,
+    /// They are the one who speaks.
+    pub(super) is_speaking: bool,
+}
+
 /// Everything that a document says, before it is text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct View {
@@ -60,11 +70,11 @@ struct User {
 }
 
 impl View {
-    /// What there is to say to `viewer` about a room and its call; participants come with their contacts.
+    /// What there is to say to `viewer` about a room and its call.
     pub(super) fn of(
         room: &RoomAddress,
         snapshot: Option<&RoomSnapshot>,
-        participants: &[(Participant, String)],
+        participants: &[Seen],
         viewer: &Viewer,
     ) -> Self {
         let name = snapshot.map_or("", |snapshot| snapshot.name.as_str());
@@ -79,14 +89,15 @@ impl View {
         );
         let occupants = snapshot.map_or(&[][..], |snapshot| &snapshot.occupants);
         let mut users: Vec<User> = Vec::new();
-        for (participant, contact) in participants {
+        for Seen { participant, contact, is_speaking } in participants {
+            let beside = beside(participant.is_hand_up, *is_speaking);
             let jid = participant.jid.as_ref();
             let occupant = jid.and_then(|jid| occupants.iter().find(|occupant| occupant.jid == *jid));
             let sees = jid.is_some_and(|jid| viewer.sees(jid));
             if let Some(occupant) = occupant.filter(|_| !sees) {
                 let uri = room.to_occupant_uri(&occupant.nick);
                 let endpoint = audio_endpoint(&format!("{uri}#audio"), participant.audio);
-                let body = nick_and_role(occupant) + &endpoint + &text_endpoint(&uri);
+                let body = nick_and_role(occupant) + &endpoint + &text_endpoint(&uri) + &beside;
                 merge(&mut users, uri, body, endpoint);
                 continue;
             }
@@ -106,11 +117,12 @@ impl View {
             if let Some(occupant) = occupant {
                 body.push_str(&text_endpoint(&occupant.jid.to_xmpp_uri()));
             }
+            body.push_str(&beside);
             merge(&mut users, participant.uri.clone(), body, endpoint);
         }
         for occupant in occupants {
             let is_in_call =
-                participants.iter().any(|(participant, _)| participant.jid.as_ref() == Some(&occupant.jid));
+                participants.iter().any(|seen| seen.participant.jid.as_ref() == Some(&occupant.jid));
             if !is_in_call {
                 let uri = match viewer.sees(&occupant.jid) {
                     true => occupant.jid.to_xmpp_uri(),
@@ -194,6 +206,17 @@ fn text_endpoint(uri: &str) -> String {
     )
 }
 
+/// What the schema has no word for, in a namespace of ours (§5.9.1 lets it in at the end of a user).
+fn beside(is_hand_up: bool, is_speaking: bool) -> String {
+    let mut said = String::new();
+    for (_, name) in
+        [(is_hand_up, "hand-raised"), (is_speaking, "speaking")].iter().filter(|(holds, _)| *holds)
+    {
+        said.push_str(&format!("<{name} xmlns=\"{OURS}\"/>"));
+    }
+    said
+}
+
 fn nick_and_role(occupant: &Occupant) -> String {
     element("display-text", &occupant.nick) + &roles(occupant.role.as_str())
 }
@@ -225,6 +248,8 @@ fn escape(text: &str) -> String {
 
 /// RFC 4575 §7.2.
 const NAMESPACE: &str = "urn:ietf:params:xml:ns:conference-info";
+/// The extension that tells a room of its call.
+const OURS: &str = "urn:cusax:call:0";
 
 #[cfg(test)]
 mod tests {
@@ -248,15 +273,16 @@ mod tests {
         }
     }
 
-    fn alice(audio: Audio) -> (Participant, String) {
+    fn alice(audio: Audio) -> Seen {
         let participant = Participant {
             account: None,
             jid: "alice@example.org".parse().ok(),
             uri: "sip:alice@example.org".to_owned(),
             display_name: "Alice".to_owned(),
             audio,
+            is_hand_up: false,
         };
-        (participant, "sip:alice@192.0.2.1".to_owned())
+        Seen { participant, contact: "sip:alice@192.0.2.1".to_owned(), is_speaking: false }
     }
 
     #[test]
@@ -289,6 +315,20 @@ mod tests {
             !to_bob.contains("192.0.2.1") && to_bob.contains("entity=\"sip:alice@example.org#"),
             "{to_bob}"
         );
+    }
+
+    #[test]
+    fn says_who_speaks_and_whose_hand_is_up() {
+        let room = snapshot();
+        let text =
+            |seen: Seen| View::of(&room.room, Some(&room), &[seen], &Viewer::Trusted).full("sip:dev@x", 0);
+        let quiet = alice(Audio::Muted);
+        assert!(!text(quiet.clone()).contains(OURS));
+        let mut busy = Seen { is_speaking: true, ..quiet };
+        busy.participant.is_hand_up = true;
+        let text = text(busy);
+        let end = "<hand-raised xmlns=\"urn:cusax:call:0\"/><speaking xmlns=\"urn:cusax:call:0\"/></user>";
+        assert!(text.contains(end), "{text}");
     }
 
     #[test]

@@ -11,6 +11,8 @@ mod answer;
 mod conference;
 mod dialog;
 mod document;
+mod guesses;
+mod keys;
 mod notifier;
 mod participant;
 pub mod policy;
@@ -18,7 +20,7 @@ pub mod policy;
 use std::net::UdpSocket;
 use std::sync::{Arc, OnceLock};
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 use shared_auth::Directory;
 use shared_model::{
     AccountId, ConferenceDirectory, ConferenceSnapshot, Fact, Pending, RoomAddress, RoomDirectory, RoomEvent,
@@ -32,7 +34,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::Config;
 use crate::media::ports::{Ports, PortsError};
 use crate::metrics::Metrics;
+use crate::mixer::Mixers;
 use conference::Conference;
+use guesses::Guesses;
 
 /// What a focus works with.
 pub struct Parts {
@@ -56,6 +60,8 @@ pub struct Parts {
 pub struct Focus {
     parts: Parts,
     ports: Ports,
+    mixers: Mixers,
+    guesses: Guesses,
     endpoint: OnceLock<Endpoint>,
     conferences: DashMap<RoomAddress, mpsc::Sender<Input>>,
 }
@@ -84,7 +90,14 @@ impl Focus {
         let ports = parts.config.rtp_ports.parse()?;
         let ip = parts.config.media.ip();
         UdpSocket::bind((ip, 0)).map_err(|error| PortsError::NotOurs(ip, error.kind()))?;
-        Ok(Arc::new(Self { parts, ports, endpoint: OnceLock::new(), conferences: DashMap::new() }))
+        let threads = match parts.config.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let mixers = Mixers::start(threads, parts.config.silence_timeout, &parts.metrics)
+            .map_err(|error| PortsError::NoThread(error.kind()))?;
+        let (endpoint, conferences, guesses) = (OnceLock::new(), DashMap::new(), Guesses::default());
+        Ok(Arc::new(Self { parts, ports, mixers, guesses, endpoint, conferences }))
     }
 
     /// What [`Endpoint::start`] takes as the application of `focus`.
@@ -104,6 +117,14 @@ impl Focus {
 
     pub(crate) fn ports(&self) -> &Ports {
         &self.ports
+    }
+
+    pub(crate) fn mixers(&self) -> &Mixers {
+        &self.mixers
+    }
+
+    fn guesses(&self) -> &Guesses {
+        &self.guesses
     }
 
     pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
@@ -145,8 +166,13 @@ impl Focus {
 
     /// Brings a message to the conference of `room`, starting one if need be. What does not fit is given back.
     pub(crate) fn deliver(self: &Arc<Self>, room: RoomAddress, input: Input) -> Result<(), Box<Input>> {
-        let inbox =
-            self.conferences.entry(room.clone()).or_insert_with(|| Conference::start(self, room)).clone();
+        let inbox = match self.conferences.entry(room.clone()) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(free) => match Conference::start(self, room) {
+                Some(inbox) => free.insert(inbox).clone(),
+                None => return Err(Box::new(input)),
+            },
+        };
         inbox.try_send(input).map_err(|refused| Box::new(refused.into_inner()))
     }
 

@@ -1,5 +1,6 @@
 //! One leg of a conference: its dialog, whose it is, and what it can do with sound.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use shared_model::{Audio, BareJid, Participant as Shown};
@@ -9,10 +10,11 @@ use sip_endpoint::ServerHandle;
 
 use super::admission::Caller;
 use super::dialog::Dialog;
+use super::keys::{Keys, Pin};
 use super::policy::Voice;
 use crate::labels::LegSpan;
 use crate::media::leg::UnboundLeg;
-use crate::mixer::{Gate, LegId};
+use crate::mixer::{Gate, LegId, Peer};
 
 /// One leg.
 pub(super) struct Participant {
@@ -30,6 +32,22 @@ pub(super) struct Participant {
     pub(super) unacknowledged: Option<Unacknowledged>,
     /// The leg is in the mix, and was told as a fact.
     pub(super) is_joined: bool,
+    /// They muted themselves, or a moderator muted all.
+    pub(super) is_muted: bool,
+    pub(super) is_hand_up: bool,
+    /// The address that the call came from.
+    pub(super) source: Option<IpAddr>,
+    pub(super) keys: Keys,
+    /// They are before the door, and type a PIN.
+    pub(super) pin: Option<AtTheDoor>,
+    /// They hear a last word until then at most; why the leg ends.
+    pub(super) ending: Option<(Instant, &'static str)>,
+}
+
+/// Somebody whose PIN is waited for.
+pub(super) struct AtTheDoor {
+    pub(super) keys: Pin,
+    pub(super) until: Instant,
 }
 
 impl Participant {
@@ -39,6 +57,7 @@ impl Participant {
             // Somebody who only sends (music on hold) or nothing holds us.
             (Direction::ReceiveOnly | Direction::Inactive, _) => Audio::OnHold,
             (Direction::SendOnly, _) | (_, Voice::Revoked) => Audio::Muted,
+            (Direction::SendReceive, Voice::Granted) if self.is_muted => Audio::Muted,
             (Direction::SendReceive, Voice::Granted) => Audio::SendReceive,
         }
     }
@@ -57,9 +76,18 @@ impl Participant {
     /// What the mixer lets pass.
     pub(super) fn gate(&self) -> Gate {
         match self.audio() {
+            Audio::OnHold => Gate::Closed,
+            _ if self.pin.is_some() || self.ending.is_some() => Gate::Waiting,
             Audio::SendReceive => Gate::Open,
             Audio::Muted => Gate::Muted,
-            Audio::OnHold => Gate::Closed,
+        }
+    }
+
+    /// Whether sound is to come from them.
+    pub(super) fn peer(&self) -> Peer {
+        match self.direction {
+            Direction::SendOnly => Peer::Listens,
+            _ => Peer::Speaks,
         }
     }
 
@@ -77,6 +105,7 @@ impl Participant {
             uri: self.caller.uri.clone(),
             display_name: self.caller.display_name.clone(),
             audio: self.audio(),
+            is_hand_up: self.is_hand_up,
         }
     }
 }

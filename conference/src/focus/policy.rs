@@ -7,7 +7,7 @@
 //! | caller without an account, unless `conference.strangers` lets them in | 403 |
 //! | outcast | 403 |
 //! | members-only, no member | 403 |
-//! | password, no member | 403 |
+//! | password, no member nor occupant | the PIN is asked for if it is digits, else 403; three wrong ones end the call |
 //! | visitor, or moderated and neither inside nor a member | hears only |
 //! | voice revoked, then out of the chat or in it anew | hears only, until a moderator gives a voice again |
 //! | kicked, banned, no member of what is members-only now | BYE; who only watches is told no more |
@@ -37,7 +37,7 @@ pub enum Refusal {
     Banned,
     /// The room is for members.
     MembersOnly,
-    /// The room wants a PIN, which cannot be given yet.
+    /// The room wants a PIN.
     PinWanted,
 }
 
@@ -129,6 +129,12 @@ pub fn voice(room: &RoomSnapshot, jid: Option<&BareJid>, revoked: &Revoked) -> V
         None => !room.access.moderated || is_member,
     };
     if has_voice && !revoked.has(jid) { Voice::Granted } else { Voice::Revoked }
+}
+
+/// Whether `jid` moderates: by their role inside, or for good.
+pub fn moderates(room: &RoomSnapshot, jid: &BareJid) -> bool {
+    let is_moderator = best_role(room, Some(jid)) == Some(Role::Moderator);
+    is_moderator || room.affiliation(jid) >= Affiliation::Admin
 }
 
 /// Whom the event removes from the call.

@@ -2,33 +2,44 @@
 //!
 //! In    an RTP payload. Out samples at 48 kHz, and back. State each coder's filters and predictors.
 //! Errors a payload that is not of its format yields nothing; the play-out conceals the gap.
+//! Not here: L16 at 44.1 and 48 kHz (RFC 3551 §4.5.11), whose frames of 20 ms do not fit a packet.
 
-use super::resample::{Downsampler, Upsampler};
-use super::{Frame, SAMPLES, g711, opus};
+use super::conceal::Conceal;
+use super::resample::{Downsampler, Narrow, Upsampler};
+use super::{Frame, SAMPLES, g711, g722, opus};
 
 /// The formats that a leg may negotiate, in the order of our preference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// RFC 7587, `opus/48000/2`.
     Opus,
+    /// RFC 3551 §4.5.2, `G722/8000`, static payload type 9.
+    G722,
     /// RFC 3551, `PCMU/8000`, static payload type 0.
     Pcmu,
     /// RFC 3551, `PCMA/8000`, static payload type 8.
     Pcma,
+    /// RFC 3551 §4.5.11, `L16/16000`.
+    L16Wide,
+    /// RFC 3551 §4.5.11, `L16/8000`.
+    L16,
 }
 
 impl Format {
     /// All formats, most wanted first.
-    pub const ALL: [Self; 3] = [Self::Opus, Self::Pcmu, Self::Pcma];
+    pub const ALL: [Self; 6] = [Self::Opus, Self::G722, Self::Pcmu, Self::Pcma, Self::L16Wide, Self::L16];
 
     /// The format that an `a=rtpmap` names (RFC 8866 §6.6), such as `opus/48000/2`; names compare without case.
     pub fn of_rtpmap(encoding: &str) -> Option<Self> {
         let mut parts = encoding.split('/');
-        let (name, rate) = (parts.next()?, parts.next()?);
-        match (name.to_ascii_lowercase().as_str(), rate) {
-            ("opus", "48000") => Some(Self::Opus),
-            ("pcmu", "8000") => Some(Self::Pcmu),
-            ("pcma", "8000") => Some(Self::Pcma),
+        let (name, rate, channels) = (parts.next()?, parts.next()?, parts.next());
+        match (name.to_ascii_lowercase().as_str(), rate, channels) {
+            ("opus", "48000", _) => Some(Self::Opus),
+            ("g722", "8000", None | Some("1")) => Some(Self::G722),
+            ("pcmu", "8000", None | Some("1")) => Some(Self::Pcmu),
+            ("pcma", "8000", None | Some("1")) => Some(Self::Pcma),
+            ("l16", "16000", None | Some("1")) => Some(Self::L16Wide),
+            ("l16", "8000", None | Some("1")) => Some(Self::L16),
             _ => None,
         }
     }
@@ -38,6 +49,7 @@ impl Format {
         match payload_type {
             0 => Some(Self::Pcmu),
             8 => Some(Self::Pcma),
+            9 => Some(Self::G722),
             _ => None,
         }
     }
@@ -46,34 +58,78 @@ impl Format {
     pub fn rtpmap(self) -> &'static str {
         match self {
             Self::Opus => "opus/48000/2",
+            Self::G722 => "G722/8000",
             Self::Pcmu => "PCMU/8000",
             Self::Pcma => "PCMA/8000",
+            Self::L16Wide => "L16/16000",
+            Self::L16 => "L16/8000",
         }
+    }
+
+    /// The rate of the RTP clock, ticks a second.
+    pub fn clock(self) -> u32 {
+        self.frame_ticks() * 50
     }
 
     /// Ticks of the RTP clock in a frame of 20 ms.
     pub fn frame_ticks(self) -> u32 {
         match self {
             Self::Opus => 960,
-            Self::Pcmu | Self::Pcma => 160,
+            Self::L16Wide => 320,
+            Self::G722 | Self::Pcmu | Self::Pcma | Self::L16 => 160,
         }
+    }
+
+    /// Samples at 48 kHz that a payload holds, without decoding it; never more than [`LONGEST`].
+    pub fn samples_of(self, payload: &[u8]) -> usize {
+        let samples = match self {
+            Self::Opus => opus::samples_of(payload),
+            Self::G722 | Self::Pcmu | Self::Pcma => payload.len() * 6,
+            Self::L16Wide | Self::L16 => payload.len() / 2 * self.samples_a_tick(),
+        };
+        samples.min(LONGEST)
     }
 
     /// Samples at 48 kHz for one tick of the RTP clock.
     pub fn samples_a_tick(self) -> usize {
-        match self {
-            Self::Opus => 1,
-            Self::Pcmu | Self::Pcma => 6,
-        }
+        SAMPLES / self.frame_ticks() as usize
+    }
+}
+
+/// How sound is encoded for a leg. Legs for which it is the same can share one encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Encoding {
+    /// The codec.
+    pub format: Format,
+    /// Bits a second, for codecs that can choose: Opus.
+    pub bits_a_second: i32,
+    /// Whether each packet says the one before it again: Opus towards who loses packets.
+    pub has_redundancy: bool,
+}
+
+impl Encoding {
+    /// As a codec is spoken when nobody asks for anything else.
+    pub fn of(format: Format) -> Self {
+        Self { format, bits_a_second: USUAL_BITS, has_redundancy: false }
     }
 }
 
 /// Payloads to samples.
 pub enum Decoder {
-    /// Opus.
-    Opus(opus::Decoder),
+    /// Opus, and whether its last packet was of speech.
+    Opus(opus::Decoder, Conceal, bool),
+    /// Others, which have a rate of their own.
+    Wave(Wave, Box<Upsampler>, Conceal),
+}
+
+/// What tells the simple codecs apart.
+pub enum Wave {
     /// G.711 with its table.
-    G711(fn(u8) -> i16, Box<Upsampler>),
+    G711(fn(u8) -> i16),
+    /// G.722.
+    G722(Box<g722::Decoder>),
+    /// Samples of 16 bits in network order.
+    L16,
 }
 
 /// Frames to payloads.
@@ -82,68 +138,126 @@ pub enum Encoder {
     Opus(opus::Encoder),
     /// G.711 with its table.
     G711(fn(i16) -> u8, Box<Downsampler>),
+    /// G.722.
+    G722(Box<g722::Encoder>, Box<Downsampler>),
+    /// Samples of 16 bits in network order.
+    L16(Box<Downsampler>),
 }
 
 impl Decoder {
     /// A decoder for `format`; `None` if there is no memory.
     pub fn new(format: Format) -> Option<Self> {
+        let wave = |wave, rate| Self::Wave(wave, Box::new(Upsampler::new(rate)), Conceal::new());
         Some(match format {
-            Format::Opus => Self::Opus(opus::Decoder::new()?),
-            Format::Pcmu => Self::G711(g711::ulaw_to_linear, Box::default()),
-            Format::Pcma => Self::G711(g711::alaw_to_linear, Box::default()),
+            Format::Opus => Self::Opus(opus::Decoder::new()?, Conceal::new(), false),
+            Format::G722 => wave(Wave::G722(Box::default()), Narrow::Sixteen),
+            Format::Pcmu => wave(Wave::G711(g711::ulaw_to_linear), Narrow::Eight),
+            Format::Pcma => wave(Wave::G711(g711::alaw_to_linear), Narrow::Eight),
+            Format::L16Wide => wave(Wave::L16, Narrow::Sixteen),
+            Format::L16 => wave(Wave::L16, Narrow::Eight),
         })
     }
 
     /// Decodes one payload into `out`; how many samples at 48 kHz there were. Never more than [`LONGEST`].
     pub fn decode(&mut self, payload: &[u8], out: &mut [i16; LONGEST]) -> usize {
         match self {
-            Self::Opus(opus) => opus.decode(payload, out).unwrap_or(0),
-            Self::G711(table, up) => {
-                let mut narrow = [0; LONGEST / 6];
-                let taken = payload.len().min(narrow.len());
-                for (sample, octet) in narrow.iter_mut().zip(payload) {
-                    *sample = table(*octet);
+            Self::Opus(opus, conceal, was_speech) => {
+                let count = opus.decode(payload, out).unwrap_or(0);
+                if count > 0 {
+                    let is_speech = opus::is_speech(payload);
+                    if std::mem::replace(was_speech, is_speech) && !is_speech {
+                        // The decoder may have concealed how one goes over into the other.
+                        conceal.fill(&mut out[..CHANGE.min(count)]);
+                        conceal.hear(&mut out[CHANGE.min(count)..count]);
+                    } else {
+                        conceal.hear(&mut out[..count]);
+                    }
                 }
-                up.process(&narrow[..taken], &mut out[..taken * 6]);
-                taken * 6
+                count
+            }
+            Self::Wave(wave, up, conceal) => {
+                let (mut narrow, ratio) = ([0; LONGEST / 3], up.ratio());
+                let taken = wave.decode(payload, &mut narrow[..LONGEST / ratio]);
+                let wide = &mut out[..taken * ratio];
+                up.process(&narrow[..taken], wide);
+                conceal.hear(wide);
+                taken * ratio
             }
         }
     }
 
-    /// Fills `out` with what may have been lost.
-    pub fn conceal(&mut self, out: &mut Frame) {
+    /// Fills `out` with what was lost. If the packet after it is there, it may know.
+    pub fn conceal(&mut self, next: Option<&[u8]>, out: &mut [i16]) {
         match self {
-            Self::Opus(opus) => {
-                if opus.decode(&[], out).is_none() {
-                    out.fill(0);
+            Self::Opus(opus, conceal, _) => match next.and_then(|next| opus.decode_lost(next, out)) {
+                Some(_) => conceal.hear(out),
+                None => conceal.fill(out),
+            },
+            Self::Wave(_, _, conceal) => conceal.fill(out),
+        }
+    }
+}
+
+impl Wave {
+    /// Decodes as much as `out` takes; how many samples there were.
+    fn decode(&mut self, payload: &[u8], out: &mut [i16]) -> usize {
+        match self {
+            Self::G711(table) => {
+                let taken = payload.len().min(out.len());
+                for (sample, octet) in out.iter_mut().zip(payload) {
+                    *sample = table(*octet);
                 }
+                taken
             }
-            Self::G711(_, up) => up.process(&[0; SAMPLES / 6], out),
+            Self::G722(decoder) => {
+                let samples = decoder.decode(&payload[..payload.len().min(out.len() / 2)]);
+                out[..samples.len()].copy_from_slice(&samples);
+                samples.len()
+            }
+            Self::L16 => {
+                let pairs = payload.chunks_exact(2).map(|pair| i16::from_be_bytes([pair[0], pair[1]]));
+                out.iter_mut().zip(pairs).map(|(sample, pair)| *sample = pair).count()
+            }
         }
     }
 }
 
 impl Encoder {
-    /// An encoder for `format`; `None` if there is no memory.
-    pub fn new(format: Format) -> Option<Self> {
-        Some(match format {
-            Format::Opus => Self::Opus(opus::Encoder::new()?),
-            Format::Pcmu => Self::G711(g711::linear_to_ulaw, Box::default()),
-            Format::Pcma => Self::G711(g711::linear_to_alaw, Box::default()),
+    /// An encoder; `None` if there is no memory.
+    pub fn new(encoding: Encoding) -> Option<Self> {
+        let down = |rate| Box::new(Downsampler::new(rate));
+        Some(match encoding.format {
+            Format::Opus => Self::Opus(opus::Encoder::new(encoding.bits_a_second, encoding.has_redundancy)?),
+            Format::G722 => Self::G722(Box::default(), down(Narrow::Sixteen)),
+            Format::Pcmu => Self::G711(g711::linear_to_ulaw, down(Narrow::Eight)),
+            Format::Pcma => Self::G711(g711::linear_to_alaw, down(Narrow::Eight)),
+            Format::L16Wide => Self::L16(down(Narrow::Sixteen)),
+            Format::L16 => Self::L16(down(Narrow::Eight)),
         })
     }
 
     /// Encodes one frame into `out`; how many octets it took.
     pub fn encode(&mut self, frame: &Frame, out: &mut [u8; LARGEST_PAYLOAD]) -> usize {
+        let mut narrow = [0; SAMPLES / 3];
         match self {
-            Self::Opus(opus) => opus.encode(frame, out).unwrap_or(0),
+            // 20 ms in 400 octets are 160 kbit/s, more than is ever asked for.
+            Self::Opus(opus) => opus.encode(frame, &mut out[..400]).unwrap_or(0),
             Self::G711(table, down) => {
-                let mut narrow = [0; SAMPLES / 6];
-                down.process(frame, &mut narrow);
-                for (octet, sample) in out.iter_mut().zip(&narrow) {
-                    *octet = table(*sample);
+                let narrow = down.frame(frame, &mut narrow);
+                out.iter_mut().zip(narrow).map(|(octet, sample)| *octet = table(*sample)).count()
+            }
+            Self::G722(encoder, down) => {
+                let octets = encoder.encode(down.frame(frame, &mut narrow));
+                let taken = octets.len().min(out.len());
+                out[..taken].copy_from_slice(&octets[..taken]);
+                taken
+            }
+            Self::L16(down) => {
+                let narrow = down.frame(frame, &mut narrow);
+                for (pair, sample) in out.chunks_exact_mut(2).zip(narrow) {
+                    pair.copy_from_slice(&sample.to_be_bytes());
                 }
-                narrow.len()
+                narrow.len() * 2
             }
         }
     }
@@ -151,12 +265,17 @@ impl Encoder {
 
 /// Samples of the longest packet that is played: 120 ms (RFC 6716 §2.1.4).
 pub const LONGEST: usize = SAMPLES * 6;
-/// Octets of the largest payload that is sent.
-pub const LARGEST_PAYLOAD: usize = 400;
+/// Octets of the largest payload that is sent: 20 ms of L16 at 16 kHz.
+pub const LARGEST_PAYLOAD: usize = 640;
+/// Samples in which a decoder goes over from speech to music: 5 ms.
+const CHANGE: usize = SAMPLES / 4;
+/// Bits a second of Opus when the peer names no limit.
+pub const USUAL_BITS: i32 = 32_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mixer::{Goertzel, Tone};
 
     #[test]
     fn reads_and_prints_rtpmaps() {
@@ -164,24 +283,66 @@ mod tests {
             assert_eq!(Format::of_rtpmap(format.rtpmap()), Some(format));
         }
         assert_eq!(Format::of_rtpmap("OPUS/48000/2"), Some(Format::Opus));
-        assert_eq!(Format::of_rtpmap("opus/8000"), None);
-        assert_eq!(Format::of_rtpmap("telephone-event/8000"), None);
+        for unknown in ["opus/8000", "telephone-event/8000", "L16/16000/2", "L16/44100", "G722/16000", "PCMU"]
+        {
+            assert_eq!(Format::of_rtpmap(unknown), None, "{unknown}");
+        }
         assert_eq!(Format::of_static(18), None);
+        assert_eq!((Format::G722.clock(), Format::L16Wide.clock()), (8_000, 16_000));
     }
 
     #[test]
-    fn every_format_carries_a_frame() {
+    fn every_format_carries_a_tone() {
         for format in Format::ALL {
-            let (mut encoder, mut decoder) = (Encoder::new(format).unwrap(), Decoder::new(format).unwrap());
-            let mut payload = [0; LARGEST_PAYLOAD];
-            let octets = encoder.encode(&[1_000; SAMPLES], &mut payload);
-            assert_eq!(decoder.decode(&payload[..octets], &mut [0; LONGEST]), SAMPLES, "{format:?}");
+            let mut encoder = Encoder::new(Encoding::of(format)).unwrap();
+            let mut decoder = Decoder::new(format).unwrap();
+            let (mut tone, mut ear) =
+                (Tone::new(1_000.0, 8_000.0), Goertzel::new(1_000.0, super::super::RATE));
+            for n in 0..25 {
+                let (mut payload, mut samples) = ([0; LARGEST_PAYLOAD], [0; LONGEST]);
+                let octets = encoder.encode(&tone.next_frame(), &mut payload);
+                assert_eq!(decoder.decode(&payload[..octets], &mut samples), SAMPLES, "{format:?}");
+                if n > 5 {
+                    ear.hear(&samples[..SAMPLES]);
+                }
+            }
+            assert!((6_500.0..9_000.0).contains(&ear.amplitude()), "{format:?}: {}", ear.amplitude());
         }
     }
 
     #[test]
+    fn no_lost_packet_is_a_bang() {
+        // Speech, since music is concealed otherwise.
+        for format in Format::ALL {
+            let mut encoder =
+                Encoder::new(Encoding { has_redundancy: true, ..Encoding::of(format) }).unwrap();
+            let mut decoder = Decoder::new(format).unwrap();
+            let mut before = 0;
+            for n in 0.. {
+                let Some(frame) = crate::mixer::Prompt::Entry.frame(n) else { break };
+                let (mut payload, mut out) = ([0; LARGEST_PAYLOAD], [0; LONGEST]);
+                let octets = encoder.encode(&frame, &mut payload);
+                match n % 8 {
+                    7 => decoder.conceal(None, &mut out[..SAMPLES]),
+                    // A pause begins, and a wrong packet comes.
+                    5 => assert_eq!(decoder.decode(&[], &mut out), 0),
+                    _ => drop(decoder.decode(&payload[..octets], &mut out)),
+                }
+                let peak = out.iter().map(|sample| sample.unsigned_abs()).max().unwrap();
+                assert!(n % 8 != 7 || peak <= before + 4_000, "{format:?} at {n}: {peak} after {before}");
+                before = peak;
+            }
+        }
+        let mut opus = Decoder::new(Format::Opus).unwrap();
+        assert_eq!(opus.decode(&[0x48, 0], &mut [0; LONGEST]), 0);
+    }
+
+    #[test]
     fn a_payload_that_is_too_long_is_cut() {
-        let mut decoder = Decoder::new(Format::Pcmu).unwrap();
-        assert_eq!(decoder.decode(&[0xff; 60_000], &mut [0; LONGEST]), LONGEST);
+        for format in [Format::Pcmu, Format::G722, Format::L16, Format::L16Wide] {
+            let mut decoder = Decoder::new(format).unwrap();
+            assert_eq!(decoder.decode(&[0xff; 60_000], &mut [0; LONGEST]), LONGEST, "{format:?}");
+            assert_eq!(decoder.decode(&[], &mut [0; LONGEST]), 0);
+        }
     }
 }

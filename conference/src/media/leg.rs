@@ -1,31 +1,43 @@
-//! An RTP leg — RFC 3550 §5.1 (packets), §11 (ports); RFC 3551 (profile); symmetric as RFC 4961 says.
+//! An RTP leg — RFC 3550 §5.1 (packets), §6 (reports), §11 (ports); RFC 3551 (profile); RFC 4961 (symmetric); RFC 5761 (one
+//! port for both); RFC 3389, RFC 4733 and RFC 6464 beside the sound.
 //!
 //! In    datagrams from the other end, read when the mixer's tick comes: no task, no lock, no queue but the kernel's.
-//! Out   one packet a tick to where the other end is.
-//! State play-out, coders, our sequence number and timestamp, the address that packets come from.
-//! Errors what is not RTP, or of another payload type, is dropped. A full send buffer drops the packet, as a net would.
-//! Not here: RTCP reports (the port is bound and drained), SRTP, telephone-events (dropped, never mixed).
+//! Out   one packet a tick to where the other end is, and a report every five seconds; keys that were pressed.
+//! State play-out, coders, our numbering, whom it believes ([`Latch`]), what either end says of the other.
+//! Errors what is not RTP, of another payload type or from another source is dropped and counted. A full send buffer drops
+//! the packet, as a net would.
 
-use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant, SystemTime};
 
 use rtc_rtp::header::Header;
 use rtc_shared::marshal::{Marshal, Unmarshal};
 
-use super::codec::{Decoder, Encoder, Format, LARGEST_PAYLOAD};
-use super::playout::Playout;
+use super::codec::{Decoder, Encoder, Encoding, LARGEST_PAYLOAD};
+use super::events::Events;
+use super::latch::Latch;
+use super::playout::{Kind, Playout};
 use super::ports::{PortPair, Ports, PortsError};
-use super::{FRAME, Frame};
+use super::reception::Reception;
+use super::{Frame, rtcp};
 
 /// What offer and answer agreed on for one leg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Negotiated {
-    /// The codec.
-    pub format: Format,
-    /// Its payload type, 0 to 127, in both directions.
+    /// What we send; the codec is that of both directions.
+    pub encoding: Encoding,
+    /// The codec's payload type, 0 to 127, in both directions.
     pub payload_type: u8,
     /// Where the other end said it listens; what it sends from wins (RFC 4961).
     pub remote: SocketAddr,
+    /// Where it said it listens for reports; `None` if on the same port as for sound (RFC 5761).
+    pub reports: Option<SocketAddr>,
+    /// The payload type of keys (RFC 4733), if they may come.
+    pub events: Option<u8>,
+    /// The payload type of comfort noise (RFC 3389), if it may come.
+    pub noise: Option<u8>,
+    /// The header extension that says how loud a packet is (RFC 6464), if it may come.
+    pub level: Option<u8>,
 }
 
 /// One leg's sound.
@@ -33,16 +45,32 @@ pub struct RtpLeg {
     ports: PortPair,
     local: SocketAddr,
     negotiated: Negotiated,
-    /// Where packets really come from, once one came.
-    latched: Option<SocketAddr>,
+    latch: Latch,
+    reports: Option<Latch>,
     decoder: Decoder,
-    encoder: Encoder,
+    /// Our own encoder, once we said what nobody else hears.
+    encoder: Option<(Encoding, Encoder)>,
     playout: Playout,
+    events: Events,
+    sender: Option<Sender>,
     ssrc: u32,
     sequence: u16,
     timestamp: u32,
+    packets: u32,
+    octets: u32,
+    begun: Instant,
     last_heard: Instant,
+    next_report: Instant,
+    seed: u32,
     counters: Counters,
+    quality: Quality,
+}
+
+/// Whom we receive.
+struct Sender {
+    reception: Reception,
+    /// The last SR: the middle of its NTP time, and when it came.
+    report: Option<(u32, Instant)>,
 }
 
 /// What a leg did since it was last asked.
@@ -52,10 +80,42 @@ pub struct Counters {
     pub received: u64,
     /// Packets that never came.
     pub lost: u64,
+    /// Packets that came too late or twice.
+    pub late: u64,
     /// Packets sent.
     pub sent: u64,
     /// Datagrams that were no RTP of this leg.
     pub rejected: u64,
+    /// Packets from a source that the leg does not believe.
+    pub forged: u64,
+}
+
+/// How well both ends hear each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Quality {
+    /// Packets that came.
+    pub received: u64,
+    /// Packets that never came.
+    pub lost: u64,
+    /// Lost of 256 on the way to the peer, as it said last.
+    pub lost_there: u8,
+    /// There and back, if the peer told.
+    pub round_trip: Option<Duration>,
+    /// The mean deviation of the transit time.
+    pub jitter: Duration,
+}
+
+impl Quality {
+    /// What a listener would say of it, 1 (bad) to 4.5 (good): the simplified E-model of ITU-T G.107, by delay and loss.
+    pub fn mos(&self) -> f64 {
+        let there_and_here = self.round_trip.unwrap_or_default() / 2 + self.jitter * 2;
+        let delay = there_and_here.as_secs_f64() * 1_000.0;
+        let delayed = 0.024 * delay + if delay > 177.3 { 0.11 * (delay - 177.3) } else { 0.0 };
+        let here = self.lost as f64 / (self.lost + self.received).max(1) as f64;
+        let loss = here.max(f64::from(self.lost_there) / 256.0);
+        let rating = (93.2 - delayed - 30.0 * (1.0 + 15.0 * loss).ln()).clamp(0.0, 100.0);
+        1.0 + 0.035 * rating + rating * (rating - 60.0) * (100.0 - rating) * 7e-6
+    }
 }
 
 /// A pair of ports that waits for its offer and answer.
@@ -77,22 +137,38 @@ impl UnboundLeg {
         self.local
     }
 
-    /// Starts the leg. `seed` is random: our SSRC and the beginnings of sequence numbers and timestamps
-    /// (RFC 3550 §5.1). `None` if there is no memory for the coders.
-    pub fn start(self, negotiated: Negotiated, seed: u64, now: Instant) -> Option<RtpLeg> {
+    /// Starts the leg. `caller` is the address that the call came from; `seed` is random: our SSRC and the beginnings of
+    /// sequence numbers and timestamps (RFC 3550 §5.1). `None` if there is no memory for the decoder.
+    pub fn start(
+        self,
+        negotiated: Negotiated,
+        caller: Option<IpAddr>,
+        seed: u64,
+        now: Instant,
+    ) -> Option<RtpLeg> {
+        let format = negotiated.encoding.format;
         Some(RtpLeg {
             ports: self.ports,
             local: self.local,
             negotiated,
-            latched: None,
-            decoder: Decoder::new(negotiated.format)?,
-            encoder: Encoder::new(negotiated.format)?,
-            playout: Playout::new(),
+            latch: Latch::new(negotiated.remote, caller, false, now),
+            reports: negotiated.reports.map(|remote| Latch::new(remote, caller, false, now)),
+            decoder: Decoder::new(format)?,
+            encoder: None,
+            playout: Playout::new(format),
+            events: Events::default(),
+            sender: None,
             ssrc: (seed >> 32) as u32,
             sequence: seed as u16 & 0x7fff,
             timestamp: (seed >> 16) as u32,
+            packets: 0,
+            octets: 0,
+            begun: now,
             last_heard: now,
+            next_report: now + FIRST_REPORT,
+            seed: seed as u32,
             counters: Counters::default(),
+            quality: Quality::default(),
         })
     }
 }
@@ -103,9 +179,11 @@ impl RtpLeg {
         self.local
     }
 
-    /// What was agreed on.
-    pub fn negotiated(&self) -> Negotiated {
-        self.negotiated
+    /// How its sound is encoded now: towards who loses packets, with redundancy if they can use it.
+    pub fn encoding(&self) -> Encoding {
+        let Encoding { has_redundancy, .. } = self.negotiated.encoding;
+        let is_lossy = self.quality.lost_there >= LOSSY;
+        Encoding { has_redundancy: has_redundancy && is_lossy, ..self.negotiated.encoding }
     }
 
     /// When the last packet came; the start of the leg if none did.
@@ -113,35 +191,77 @@ impl RtpLeg {
         self.last_heard
     }
 
+    /// Nothing was to be heard until now, so that silence counts from here.
+    pub fn forgive_silence(&mut self, now: Instant) {
+        self.last_heard = now;
+    }
+
     /// Changes what was agreed on, as a re-INVITE does. Numbering goes on; a new address is latched anew.
-    pub fn renegotiate(&mut self, negotiated: Negotiated) {
-        if negotiated.format != self.negotiated.format
-            && let (Some(decoder), Some(encoder)) =
-                (Decoder::new(negotiated.format), Encoder::new(negotiated.format))
+    pub fn renegotiate(&mut self, negotiated: Negotiated, now: Instant) {
+        let format = negotiated.encoding.format;
+        if format != self.negotiated.encoding.format
+            && let Some(decoder) = Decoder::new(format)
         {
-            (self.decoder, self.encoder) = (decoder, encoder);
+            self.decoder = decoder;
+            self.playout.restart(format);
+            self.sender = None;
         }
-        if negotiated.remote != self.negotiated.remote {
-            self.latched = None;
+        self.latch.describe(negotiated.remote, false, now);
+        match (&mut self.reports, negotiated.reports) {
+            (Some(latch), Some(remote)) => latch.describe(remote, false, now),
+            (reports, remote) => *reports = remote.map(|remote| Latch::new(remote, None, false, now)),
         }
         self.negotiated = negotiated;
     }
 
-    /// Reads what came since the last tick and plays the next 20 ms; false, and silence, if there is nothing.
-    pub fn hear(&mut self, now: Instant, frame: &mut Frame) -> bool {
+    /// Reads what came since the last tick. `press` hears the keys.
+    pub fn receive(&mut self, now: Instant, mut press: impl FnMut(char)) {
         let mut datagram = [0; LARGEST_DATAGRAM];
         for _ in 0..MOST_A_TICK {
-            let Ok((length, source)) = self.ports.rtp.recv_from(&mut datagram) else { break };
-            self.receive(&datagram[..length], source, now);
+            let Some((length, source)) = read(&self.ports.rtp, &mut datagram) else { break };
+            if rtcp::is_rtcp(&datagram[..length]) {
+                self.hear_report(&datagram[..length], source, now);
+            } else if let Some(key) = self.hear(&datagram[..length], source, now) {
+                press(key);
+            }
         }
-        while self.ports.rtcp.recv_from(&mut datagram).is_ok() {}
-        self.playout.take(frame)
     }
 
-    /// Encodes `frame` and sends it.
+    /// Reads what came on the port of reports, and reports if it is time.
+    pub fn report(&mut self, now: Instant) {
+        let mut datagram = [0; LARGEST_DATAGRAM];
+        for _ in 0..MOST_A_TICK {
+            let Some((length, source)) = read(&self.ports.rtcp, &mut datagram) else { break };
+            self.hear_report(&datagram[..length], source, now);
+        }
+        if now < self.next_report {
+            return;
+        }
+        // §6.3.1: between half and one and a half times the interval.
+        self.seed = self.seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        self.next_report =
+            now + REPORTS / 2 + REPORTS.mul_f64(f64::from(self.seed >> 8) / f64::from(1 << 24));
+        self.send_report(now);
+    }
+
+    /// How loud the sender says that what comes next is (RFC 6464); `None` if it does not say.
+    pub fn level(&self) -> Option<u8> {
+        self.playout.level()
+    }
+
+    /// Plays the next 20 ms; false, and silence, if there is nothing, or if it is not wanted.
+    pub fn play(&mut self, is_wanted: bool, frame: &mut Frame) -> bool {
+        self.playout.take(is_wanted.then_some(&mut self.decoder), frame) && is_wanted
+    }
+
+    /// Encodes `frame` for this leg alone, and sends it.
     pub fn say(&mut self, frame: &Frame) {
+        let encoding = self.encoding();
+        if self.encoder.as_ref().is_none_or(|(known, _)| *known != encoding) {
+            self.encoder = Encoder::new(encoding).map(|encoder| (encoding, encoder));
+        }
         let mut payload = [0; LARGEST_PAYLOAD];
-        let octets = self.encoder.encode(frame, &mut payload);
+        let octets = self.encoder.as_mut().map_or(0, |(_, encoder)| encoder.encode(frame, &mut payload));
         self.send(&payload[..octets]);
     }
 
@@ -158,49 +278,146 @@ impl RtpLeg {
         self.skip();
         self.sequence = self.sequence.wrapping_add(1);
         let mut packet = [0; HEADER + LARGEST_PAYLOAD];
-        let target = self.latched.unwrap_or(self.negotiated.remote);
+        let target = self.latch.target();
         let Ok(head) = header.marshal_to(&mut packet) else { return };
         let Some(room) = packet.get_mut(head..head + payload.len()) else { return };
         room.copy_from_slice(payload);
         if target.port() != 0 && self.ports.rtp.send_to(&packet[..head + payload.len()], target).is_ok() {
             self.counters.sent += 1;
+            self.packets = self.packets.wrapping_add(1);
+            self.octets = self.octets.wrapping_add(payload.len() as u32);
         }
     }
 
     /// Lets 20 ms pass without sending.
     pub fn skip(&mut self) {
-        self.timestamp = self.timestamp.wrapping_add(self.negotiated.format.frame_ticks());
+        self.timestamp = self.timestamp.wrapping_add(self.negotiated.encoding.format.frame_ticks());
     }
 
     /// What happened since the last call.
     pub fn take_counters(&mut self) -> Counters {
         self.counters.lost += self.playout.take_lost();
+        self.counters.late += self.playout.take_late();
+        self.quality.received += self.counters.received;
+        self.quality.lost += self.counters.lost;
         std::mem::take(&mut self.counters)
     }
 
-    fn receive(&mut self, datagram: &[u8], source: SocketAddr, now: Instant) {
+    /// How well it went, until now.
+    pub fn quality(&self) -> Quality {
+        self.quality
+    }
+
+    /// One datagram on the port of sound; the key if one was pressed.
+    fn hear(&mut self, datagram: &[u8], source: SocketAddr, now: Instant) -> Option<char> {
         let mut rest = datagram;
-        let header = match Header::unmarshal(&mut rest) {
-            Ok(header) if header.version == 2 => header,
-            _ => return self.counters.rejected += 1,
+        let header = Header::unmarshal(&mut rest).ok().filter(|header| header.version == 2);
+        let payload = header.as_ref().and_then(|header| unpadded(rest, header.padding));
+        let (Some(header), Some(payload)) = (header, payload) else {
+            self.counters.rejected += 1;
+            return None;
         };
-        let padding = if header.padding { usize::from(rest.last().copied().unwrap_or(0)) } else { 0 };
-        let Some(payload) = rest.len().checked_sub(padding).and_then(|end| rest.get(..end)) else {
-            return self.counters.rejected += 1;
+        let negotiated = &self.negotiated;
+        let kind = match header.payload_type {
+            kind if kind == negotiated.payload_type => Kind::Sound(self.level_in(&header)),
+            kind if Some(kind) == negotiated.events => Kind::Event,
+            kind if Some(kind) == negotiated.noise => Kind::Noise(payload.first().copied().unwrap_or(127)),
+            _ => {
+                self.counters.rejected += 1;
+                return None;
+            }
         };
-        // The first that speaks RTP of this leg holds it; another source is heard only after a pause.
-        let is_ours = match self.latched {
-            Some(latched) => latched == source || now.duration_since(self.last_heard) > RELATCH,
-            None => true,
-        };
-        if !is_ours || header.payload_type != self.negotiated.payload_type {
-            return self.counters.rejected += 1;
+        if !self.latch.believes(source, now) {
+            self.counters.forged += 1;
+            return None;
         }
-        self.latched = Some(source);
         self.last_heard = now;
         self.counters.received += 1;
-        self.playout.insert(header.sequence_number, payload, &mut self.decoder);
+        let (sequence, timestamp) = (header.sequence_number, header.timestamp);
+        let sender = match &mut self.sender {
+            Some(sender) if sender.reception.ssrc == header.ssrc => sender,
+            sender => {
+                self.playout.restart(negotiated.encoding.format);
+                self.events.restart();
+                sender.insert(Sender { reception: Reception::new(header.ssrc, sequence), report: None })
+            }
+        };
+        let clock = u128::from(negotiated.encoding.format.clock());
+        let arrival = now.duration_since(self.begun).as_micros() * clock / 1_000_000;
+        sender.reception.hear(sequence, timestamp, arrival as u32);
+        self.playout.insert(sequence, timestamp, kind, payload);
+        if kind == Kind::Event { self.events.hear(timestamp, payload) } else { None }
     }
+
+    /// RFC 6464 §3: one octet, a bit for voice and seven for the level.
+    fn level_in(&self, header: &Header) -> Option<u8> {
+        let extension = header.get_extension(self.negotiated.level?)?;
+        extension.first().map(|octet| octet & 0x7f)
+    }
+
+    fn hear_report(&mut self, datagram: &[u8], source: SocketAddr, now: Instant) {
+        let Some(told) = rtcp::read(datagram, self.ssrc) else { return self.counters.rejected += 1 };
+        if !self.reports.as_mut().unwrap_or(&mut self.latch).believes(source, now) {
+            return self.counters.forged += 1;
+        }
+        if let (Some(report), Some(sender)) = (told.report, &mut self.sender) {
+            sender.report = Some((report, now));
+        }
+        if let Some(block) = told.block {
+            self.quality.lost_there = block.fraction;
+            self.quality.round_trip =
+                rtcp::round_trip(&block, rtcp::ntp(since_1970())).or(self.quality.round_trip);
+        }
+    }
+
+    fn send_report(&mut self, now: Instant) {
+        let block = self.sender.as_mut().map(|sender| {
+            let mut block = sender.reception.report();
+            if let Some((report, came)) = sender.report {
+                block.last_report = report;
+                block.delay = (now.duration_since(came).as_micros() * 65_536 / 1_000_000) as u32;
+            }
+            block
+        });
+        if let Some(block) = block {
+            let clock = f64::from(self.negotiated.encoding.format.clock());
+            self.quality.jitter = Duration::from_secs_f64(f64::from(block.jitter) / clock);
+        }
+        let sent = (self.packets > 0).then(|| rtcp::Sent {
+            ntp: rtcp::ntp(since_1970()),
+            timestamp: self.timestamp,
+            packets: self.packets,
+            octets: self.octets,
+        });
+        let packet = rtcp::compose(self.ssrc, &format!("{:08x}", self.ssrc), sent, block);
+        let (socket, target) = match &self.reports {
+            Some(latch) => (&self.ports.rtcp, latch.target()),
+            None => (&self.ports.rtp, self.latch.target()),
+        };
+        if target.port() != 0 {
+            // A report that cannot be sent is one that a net lost.
+            let _ = socket.send_to(&packet, target);
+        }
+    }
+}
+
+/// The next datagram; an error, such as that of a port that nobody listens on (ICMP), is passed over.
+fn read(socket: &UdpSocket, datagram: &mut [u8; LARGEST_DATAGRAM]) -> Option<(usize, SocketAddr)> {
+    match socket.recv_from(datagram) {
+        Ok(read) => Some(read),
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => None,
+        Err(_) => socket.recv_from(datagram).ok(),
+    }
+}
+
+/// The payload without its padding (§5.1).
+fn unpadded(payload: &[u8], has_padding: bool) -> Option<&[u8]> {
+    let padding = if has_padding { usize::from(payload.last().copied().unwrap_or(0)) } else { 0 };
+    payload.get(..payload.len().checked_sub(padding)?)
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Octets of an RTP header without contributing sources or extensions.
@@ -209,5 +426,8 @@ const HEADER: usize = 12;
 const LARGEST_DATAGRAM: usize = 2_048;
 /// Datagrams read a tick; ten times what a sender of 20 ms sends, so that a flood costs a bounded time.
 const MOST_A_TICK: usize = 10;
-/// After so long without a packet another source may take the leg over (a phone that changed its network).
-const RELATCH: std::time::Duration = FRAME.saturating_mul(25);
+/// §6.2: the least interval of reports, and half of it for the first.
+const REPORTS: Duration = Duration::from_secs(5);
+const FIRST_REPORT: Duration = Duration::from_millis(2_500);
+/// Lost of 256 on the way to the peer from which redundancy is worth its octets: 2 %.
+const LOSSY: u8 = 5;

@@ -4,12 +4,20 @@
 //! into frames and back; the mixer sees frames alone.
 
 pub mod codec;
+pub mod conceal;
+pub mod events;
+mod fifo;
 pub mod g711;
+pub mod g722;
+pub mod latch;
 pub mod leg;
 pub mod opus;
+mod pitch;
 pub mod playout;
 pub mod ports;
+pub mod reception;
 pub mod resample;
+pub mod rtcp;
 
 /// Samples a second inside the house.
 pub const RATE: usize = 48_000;

@@ -1,43 +1,76 @@
-//! Between 8 kHz and 48 kHz: a polyphase low-pass of 3.4 kHz, the band of a telephone.
+//! Between a codec's rate and 48 kHz: a polyphase low-pass, of 3.6 kHz for 8 kHz (the band of a telephone) and of
+//! 7.2 kHz for 16 kHz.
 //!
 //! In    one frame's worth of samples at a time. Out the same 20 ms at the other rate. State the filter's history.
 
-/// How many samples at 48 kHz stand for one at 8 kHz.
-const RATIO: usize = 6;
-/// Taps of each phase; the whole filter has `RATIO` times as many, 2 ms of delay.
-const PHASE_TAPS: usize = 16;
-const TAPS: usize = RATIO * PHASE_TAPS;
+use std::sync::LazyLock;
 
-/// 8 kHz to 48 kHz.
+use super::{Frame, SAMPLES};
+
+/// A rate below 48 kHz.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Narrow {
+    /// 8 kHz.
+    Eight,
+    /// 16 kHz.
+    Sixteen,
+}
+
+/// The lower rate to 48 kHz.
 #[derive(Debug, Clone)]
 pub struct Upsampler {
-    taps: [f32; TAPS],
+    rate: Narrow,
     history: [f32; PHASE_TAPS],
 }
 
-/// 48 kHz to 8 kHz.
+/// 48 kHz to the lower rate.
 #[derive(Debug, Clone)]
 pub struct Downsampler {
-    taps: [f32; TAPS],
-    history: [f32; TAPS],
+    rate: Narrow,
+    history: [f32; MOST_TAPS],
+}
+
+impl Narrow {
+    /// How many samples at 48 kHz stand for one.
+    pub const fn ratio(self) -> usize {
+        match self {
+            Self::Eight => 6,
+            Self::Sixteen => 3,
+        }
+    }
+
+    fn taps(self) -> &'static [f32] {
+        static EIGHT: LazyLock<Vec<f32>> = LazyLock::new(|| low_pass(Narrow::Eight, 3_600.0));
+        static SIXTEEN: LazyLock<Vec<f32>> = LazyLock::new(|| low_pass(Narrow::Sixteen, 7_200.0));
+        match self {
+            Self::Eight => &EIGHT,
+            Self::Sixteen => &SIXTEEN,
+        }
+    }
 }
 
 impl Upsampler {
     /// A filter that has heard silence.
-    pub fn new() -> Self {
-        Self { taps: low_pass(), history: [0.0; PHASE_TAPS] }
+    pub fn new(rate: Narrow) -> Self {
+        Self { rate, history: [0.0; PHASE_TAPS] }
     }
 
-    /// Writes six samples to `out` for each of `narrow`.
+    /// How many samples come out for one.
+    pub fn ratio(&self) -> usize {
+        self.rate.ratio()
+    }
+
+    /// Writes [`Narrow::ratio`] samples to `out` for each of `narrow`.
     pub fn process(&mut self, narrow: &[i16], out: &mut [i16]) {
-        for (sample, wide) in narrow.iter().zip(out.chunks_exact_mut(RATIO)) {
+        let (ratio, taps) = (self.rate.ratio(), self.rate.taps());
+        for (sample, wide) in narrow.iter().zip(out.chunks_exact_mut(ratio)) {
             self.history.copy_within(1.., 0);
             self.history[PHASE_TAPS - 1] = f32::from(*sample);
             for (phase, out) in wide.iter_mut().enumerate() {
                 let sum: f32 = (0..PHASE_TAPS)
-                    .map(|tap| self.taps[tap * RATIO + phase] * self.history[PHASE_TAPS - 1 - tap])
+                    .map(|tap| taps[tap * ratio + phase] * self.history[PHASE_TAPS - 1 - tap])
                     .sum();
-                *out = round(sum * RATIO as f32);
+                *out = round(sum * ratio as f32);
             }
         }
     }
@@ -45,33 +78,29 @@ impl Upsampler {
 
 impl Downsampler {
     /// A filter that has heard silence.
-    pub fn new() -> Self {
-        Self { taps: low_pass(), history: [0.0; TAPS] }
+    pub fn new(rate: Narrow) -> Self {
+        Self { rate, history: [0.0; MOST_TAPS] }
     }
 
-    /// Writes one sample to `out` for every six of `wide`.
+    /// Brings a whole frame into `room`; what it takes there.
+    pub fn frame<'a>(&mut self, wide: &Frame, room: &'a mut [i16; SAMPLES / 3]) -> &'a [i16] {
+        let out = &mut room[..SAMPLES / self.rate.ratio()];
+        self.process(wide, out);
+        out
+    }
+
+    /// Writes one sample to `out` for every [`Narrow::ratio`] of `wide`.
     pub fn process(&mut self, wide: &[i16], out: &mut [i16]) {
-        for (six, out) in wide.chunks_exact(RATIO).zip(out) {
-            self.history.copy_within(RATIO.., 0);
-            for (slot, sample) in self.history[TAPS - RATIO..].iter_mut().zip(six) {
+        let (ratio, taps) = (self.rate.ratio(), self.rate.taps());
+        let history = &mut self.history[..taps.len()];
+        for (some, out) in wide.chunks_exact(ratio).zip(out) {
+            history.copy_within(ratio.., 0);
+            for (slot, sample) in history[taps.len() - ratio..].iter_mut().zip(some) {
                 *slot = f32::from(*sample);
             }
-            let sum: f32 =
-                self.taps.iter().zip(self.history.iter().rev()).map(|(tap, sample)| tap * sample).sum();
+            let sum: f32 = taps.iter().zip(history.iter().rev()).map(|(tap, sample)| tap * sample).sum();
             *out = round(sum);
         }
-    }
-}
-
-impl Default for Upsampler {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Default for Downsampler {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -81,19 +110,24 @@ fn round(sample: f32) -> i16 {
 }
 
 /// A windowed sinc (Blackman) with unit gain at zero frequency.
-fn low_pass() -> [f32; TAPS] {
-    let cut = 3_600.0 / 48_000.0 * 2.0;
-    let middle = (TAPS - 1) as f64 / 2.0;
-    let mut taps = [0.0_f64; TAPS];
-    for (n, tap) in taps.iter_mut().enumerate() {
+fn low_pass(rate: Narrow, hertz: f64) -> Vec<f32> {
+    let count = rate.ratio() * PHASE_TAPS;
+    let cut = hertz / 48_000.0 * 2.0;
+    let middle = (count - 1) as f64 / 2.0;
+    let tap = |n: usize| {
         let x = (n as f64 - middle) * cut;
         let sinc = if x == 0.0 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) };
-        let turn = 2.0 * std::f64::consts::PI * n as f64 / (TAPS - 1) as f64;
-        *tap = sinc * (0.42 - 0.5 * turn.cos() + 0.08 * (2.0 * turn).cos());
-    }
+        let turn = 2.0 * std::f64::consts::PI * n as f64 / (count - 1) as f64;
+        sinc * (0.42 - 0.5 * turn.cos() + 0.08 * (2.0 * turn).cos())
+    };
+    let taps: Vec<f64> = (0..count).map(tap).collect();
     let sum: f64 = taps.iter().sum();
-    taps.map(|tap| (tap / sum) as f32)
+    taps.into_iter().map(|tap| (tap / sum) as f32).collect()
 }
+
+/// Taps of each phase; the whole filter has `ratio` times as many: 2 ms of delay at 8 kHz, 1 ms at 16 kHz.
+const PHASE_TAPS: usize = 16;
+const MOST_TAPS: usize = PHASE_TAPS * Narrow::Eight.ratio();
 
 #[cfg(test)]
 mod tests {
@@ -110,21 +144,26 @@ mod tests {
 
     #[test]
     fn speech_passes_in_both_directions() {
-        for hertz in [300.0, 1_000.0, 2_500.0] {
-            let narrow = tone(hertz, 8_000.0, 1_600);
-            let mut wide = vec![0; 9_600];
-            Upsampler::new().process(&narrow, &mut wide);
-            let mut back = vec![0; 1_600];
-            Downsampler::new().process(&wide, &mut back);
-            let gain = loudness(&back[400..]) / loudness(&narrow[400..]);
-            assert!((0.9..1.1).contains(&gain), "{hertz} Hz came back {gain} times as loud");
+        let both = [(Narrow::Eight, 8_000.0, 2_500.0), (Narrow::Sixteen, 16_000.0, 5_000.0)];
+        for (rate, hertz_of_rate, highest) in both {
+            for hertz in [300.0, 1_000.0, highest] {
+                let narrow = tone(hertz, hertz_of_rate, 3_200);
+                let mut wide = vec![0; 3_200 * rate.ratio()];
+                Upsampler::new(rate).process(&narrow, &mut wide);
+                let mut back = vec![0; 3_200];
+                Downsampler::new(rate).process(&wide, &mut back);
+                let gain = loudness(&back[400..]) / loudness(&narrow[400..]);
+                assert!((0.9..1.1).contains(&gain), "{hertz} Hz came back {gain} times as loud at {rate:?}");
+            }
         }
     }
 
     #[test]
     fn what_would_alias_is_gone() {
-        let mut narrow = vec![0; 1_600];
-        Downsampler::new().process(&tone(6_000.0, 48_000.0, 9_600), &mut narrow);
-        assert!(loudness(&narrow[400..]) < 70.0, "6 kHz folded to 2 kHz: {}", loudness(&narrow[400..]));
+        for (rate, hertz) in [(Narrow::Eight, 6_000.0), (Narrow::Sixteen, 12_000.0)] {
+            let mut narrow = vec![0; 9_600 / rate.ratio()];
+            Downsampler::new(rate).process(&tone(hertz, 48_000.0, 9_600), &mut narrow);
+            assert!(loudness(&narrow[400..]) < 70.0, "{hertz} Hz folded: {}", loudness(&narrow[400..]));
+        }
     }
 }

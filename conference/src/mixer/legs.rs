@@ -1,9 +1,12 @@
-//! One tick of the mixer, without clock or socket of its own: hear all, sum, say to all.
+//! One tick of the mixer, without clock of its own: hear all, sum, say to all.
 
 use std::time::{Duration, Instant};
 
-use crate::media::codec::{Encoder, Format, LARGEST_PAYLOAD};
-use crate::media::leg::{Counters, Negotiated, RtpLeg};
+use super::limiter::{Limiter, Sum};
+use super::loudest::Loudest;
+use super::prompts::Prompt;
+use super::shared::Shared;
+use crate::media::leg::{Counters, Negotiated, Quality, RtpLeg};
 use crate::media::{Frame, SAMPLES, SILENCE};
 
 /// A leg's name in its mixer; never used twice in one conference.
@@ -17,65 +20,137 @@ pub enum Gate {
     Open,
     /// Hears; what it says is dropped.
     Muted,
+    /// Before the door: hears prompts alone.
+    Waiting,
     /// On hold: neither hears nor is heard (RFC 3264 §8.4).
     Closed,
 }
 
-/// What a tick noticed.
+/// Whether sound is to come from the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// It sends, and silence is a fault.
+    Speaks,
+    /// It said that it only listens.
+    Listens,
+}
+
+/// What a tick noticed.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Spoken {
     /// No packet came from this leg for longer than allowed; said once.
     Silent(LegId),
+    /// A key was pressed.
+    Key(LegId, char),
+    /// All prompts of a leg were said.
+    Prompted(LegId),
+    /// Another one speaks, or nobody does.
+    Speaker(Option<LegId>),
+    /// A leg was taken out; so well it went.
+    Gone(LegId, Quality),
 }
 
 /// All legs of one conference, and what the mix needs between ticks.
 pub struct Legs {
     legs: Vec<Leg>,
-    total: Box<[i32; SAMPLES]>,
-    /// Encoders of the sum of all, for those who said nothing, one a format.
-    shared: [Option<Encoder>; 3],
+    total: Box<Sum>,
+    limiter: Limiter,
+    shared: Shared,
+    loudest: Loudest,
     patience: Duration,
+    /// Leveled legs that may be decoded this tick, by how loud they are.
+    candidates: Vec<(u8, usize)>,
 }
 
 struct Leg {
     id: LegId,
     rtp: RtpLeg,
     gate: Gate,
-    heard: Frame,
+    peer: Peer,
+    heard: Box<Frame>,
     /// Ticks that this leg still counts as speaking; zero keeps its frame out of the mix.
     speaking: u8,
+    /// Mean square of what it said, over the last fifth of a second.
+    loudness: f32,
+    limiter: Limiter,
+    /// What it is told, and how many frames of the first were said.
+    prompts: Vec<Prompt>,
+    said: usize,
+    is_wanted: bool,
     is_reported: bool,
 }
 
 impl Legs {
     /// No legs; one that sends nothing for `patience` is reported.
     pub fn new(patience: Duration) -> Self {
-        Self { legs: Vec::new(), total: Box::new([0; SAMPLES]), shared: [const { None }; 3], patience }
+        Self {
+            legs: Vec::new(),
+            total: Box::new([0; SAMPLES]),
+            limiter: Limiter::new(),
+            shared: Shared::default(),
+            loudest: Loudest::default(),
+            patience,
+            candidates: Vec::new(),
+        }
     }
 
     /// Adds a leg.
-    pub fn add(&mut self, id: LegId, rtp: RtpLeg, gate: Gate) {
-        self.legs.push(Leg { id, rtp, gate, heard: SILENCE, speaking: 0, is_reported: false });
+    pub fn add(&mut self, id: LegId, rtp: RtpLeg, gate: Gate, peer: Peer) {
+        self.legs.push(Leg {
+            id,
+            rtp,
+            gate,
+            peer,
+            heard: Box::new(SILENCE),
+            speaking: 0,
+            loudness: 0.0,
+            limiter: Limiter::new(),
+            prompts: Vec::new(),
+            said: 0,
+            is_wanted: false,
+            is_reported: false,
+        });
     }
 
     /// Takes a leg out; its sockets close when the answer is dropped.
     pub fn remove(&mut self, id: LegId) -> Option<RtpLeg> {
         let position = self.legs.iter().position(|leg| leg.id == id)?;
+        self.loudest.forget(id);
         Some(self.legs.remove(position).rtp)
     }
 
     /// Opens or closes a leg.
-    pub fn set_gate(&mut self, id: LegId, gate: Gate) {
-        if let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == id) {
-            leg.gate = gate;
+    pub fn set_gate(&mut self, id: LegId, gate: Gate, now: Instant) {
+        let Some(leg) = self.find(id) else { return };
+        if leg.gate == Gate::Closed && gate != Gate::Closed {
+            leg.rtp.forgive_silence(now);
         }
+        leg.gate = gate;
     }
 
     /// Changes what offer and answer agreed on.
-    pub fn renegotiate(&mut self, id: LegId, negotiated: Negotiated) {
-        if let Some(leg) = self.legs.iter_mut().find(|leg| leg.id == id) {
-            leg.rtp.renegotiate(negotiated);
+    pub fn renegotiate(&mut self, id: LegId, negotiated: Negotiated, peer: Peer, now: Instant) {
+        let Some(leg) = self.find(id) else { return };
+        leg.rtp.renegotiate(negotiated, now);
+        if leg.peer != peer {
+            leg.rtp.forgive_silence(now);
         }
+        leg.peer = peer;
+    }
+
+    /// Says a prompt to a leg, after those that it is being told. More than a few are not kept.
+    pub fn prompt(&mut self, id: LegId, prompt: Prompt) {
+        let Some(leg) = self.find(id) else { return };
+        if leg.prompts.len() < MOST_PROMPTS {
+            leg.prompts.push(prompt);
+        }
+    }
+
+    /// Stops what a leg is being told.
+    pub fn hush(&mut self, id: LegId) {
+        let Some(leg) = self.find(id) else { return };
+        leg.prompts.clear();
+        leg.said = 0;
     }
 
     /// How many legs there are.
@@ -88,40 +163,77 @@ impl Legs {
         self.legs.is_empty()
     }
 
-    /// Moves 20 ms of sound. `notice` hears what the focus should know.
-    pub fn tick(&mut self, now: Instant, mut notice: impl FnMut(Spoken)) -> Counters {
+    /// Moves 20 ms of sound. `notice` hears what the focus should know, and says whether the focus will hear of it.
+    pub fn tick(&mut self, now: Instant, mut notice: impl FnMut(Spoken) -> bool) -> Counters {
+        for leg in &mut self.legs {
+            leg.rtp.receive(now, |key| {
+                // A key that is lost to a busy focus is pressed again.
+                let _ = notice(Spoken::Key(leg.id, key));
+            });
+            leg.rtp.report(now);
+            let silence = now.duration_since(leg.rtp.last_heard());
+            let is_silent = leg.peer == Peer::Speaks && leg.gate != Gate::Closed && silence > self.patience;
+            leg.is_reported = is_silent && (leg.is_reported || notice(Spoken::Silent(leg.id)));
+        }
+        self.choose();
         self.total.fill(0);
         for leg in &mut self.legs {
-            leg.listen(now, &mut self.total);
-            if leg.gate != Gate::Closed
-                && now.duration_since(leg.rtp.last_heard()) > self.patience
-                && !leg.is_reported
-            {
-                leg.is_reported = true;
-                notice(Spoken::Silent(leg.id));
+            leg.listen(&mut self.total);
+        }
+        let speakers = self.legs.iter().filter(|leg| leg.is_in_mix());
+        let loudest = speakers.max_by(|a, b| a.loudness.total_cmp(&b.loudness)).map(|leg| leg.id);
+        if let Some(speaker) = self.loudest.hear(loudest) {
+            // Who speaks is told again with the next change.
+            let _ = notice(Spoken::Speaker(speaker));
+        }
+        self.say(notice)
+    }
+
+    fn find(&mut self, id: LegId) -> Option<&mut Leg> {
+        self.legs.iter_mut().find(|leg| leg.id == id)
+    }
+
+    /// Chooses who is decoded: whoever may be heard and does not say how loud they are, and the loudest of those who do.
+    fn choose(&mut self) {
+        self.candidates.clear();
+        for (at, leg) in self.legs.iter_mut().enumerate() {
+            leg.is_wanted = leg.gate == Gate::Open;
+            let Some(level) = leg.rtp.level().filter(|_| leg.is_wanted) else { continue };
+            leg.is_wanted = leg.speaking > 0;
+            if level < AUDIBLE {
+                self.candidates.push((level, at));
             }
         }
-        let everybody = clip(&self.total, None);
-        let mut encoded: [Option<(usize, [u8; LARGEST_PAYLOAD])>; 3] = [None; 3];
+        self.candidates.sort_unstable();
+        for (_, at) in self.candidates.iter().take(MOST_SPEAKERS) {
+            self.legs[*at].is_wanted = true;
+        }
+    }
+
+    fn say(&mut self, mut notice: impl FnMut(Spoken) -> bool) -> Counters {
+        let everybody = self.limiter.frame(&self.total);
+        self.shared.begin();
         let mut counters = Counters::default();
         for leg in &mut self.legs {
-            if leg.gate == Gate::Closed {
-                leg.rtp.skip();
-            } else if leg.is_in_mix() {
-                leg.rtp.say(&clip(&self.total, Some(&leg.heard)));
-            } else {
-                let slot = slot(leg.rtp.negotiated().format);
-                let encoder = &mut self.shared[slot];
-                let (octets, payload) = encoded[slot].get_or_insert_with(|| {
-                    let mut payload = [0; LARGEST_PAYLOAD];
-                    if encoder.is_none() {
-                        *encoder = Encoder::new(leg.rtp.negotiated().format);
-                    }
-                    let octets =
-                        encoder.as_mut().map_or(0, |encoder| encoder.encode(&everybody, &mut payload));
-                    (octets, payload)
-                });
-                leg.rtp.send(&payload[..*octets]);
+            match (leg.gate, leg.next_of_prompt()) {
+                (Gate::Closed, _) => leg.rtp.skip(),
+                (Gate::Waiting, prompt) => leg.rtp.say(&prompt.unwrap_or(SILENCE)),
+                (Gate::Open | Gate::Muted, Some(prompt)) => {
+                    let sum = leg.others(&self.total);
+                    let sum = std::array::from_fn(|n| sum[n] / BEHIND + i32::from(prompt[n]));
+                    let frame = leg.limiter.frame(&sum);
+                    leg.rtp.say(&frame);
+                }
+                (_, None) if leg.is_in_mix() => {
+                    let frame = leg.limiter.frame(&leg.others(&self.total));
+                    leg.rtp.say(&frame);
+                }
+                (_, None) => leg.rtp.send(self.shared.encode(leg.rtp.encoding(), &everybody)),
+            }
+            if leg.is_told() {
+                leg.said = 0;
+                // The focus waits for it with a deadline of its own.
+                let _ = notice(Spoken::Prompted(leg.id));
             }
             counters.add(leg.rtp.take_counters());
         }
@@ -130,12 +242,14 @@ impl Legs {
 }
 
 impl Leg {
-    fn listen(&mut self, now: Instant, total: &mut [i32; SAMPLES]) {
-        let is_playing = self.rtp.hear(now, &mut self.heard);
-        let is_loud = is_playing && self.gate == Gate::Open && energy(&self.heard) > QUIET;
+    fn listen(&mut self, total: &mut Sum) {
+        let is_playing = self.rtp.play(self.is_wanted, &mut self.heard);
+        let energy = if is_playing { energy(&self.heard) } else { 0.0 };
+        self.loudness += (energy - self.loudness) / 10.0;
+        let is_loud = self.gate == Gate::Open && energy > QUIET;
         self.speaking = if is_loud { HANGOVER } else { self.speaking.saturating_sub(1) };
         if self.is_in_mix() {
-            for (sum, sample) in total.iter_mut().zip(&self.heard) {
+            for (sum, sample) in total.iter_mut().zip(self.heard.iter()) {
                 *sum += i32::from(*sample);
             }
         }
@@ -144,39 +258,60 @@ impl Leg {
     fn is_in_mix(&self) -> bool {
         self.speaking > 0 && self.gate == Gate::Open
     }
+
+    /// The sum, less one's own.
+    fn others(&self, total: &Sum) -> Sum {
+        match self.is_in_mix() {
+            true => std::array::from_fn(|n| total[n] - i32::from(self.heard[n])),
+            false => *total,
+        }
+    }
+
+    fn next_of_prompt(&mut self) -> Option<Frame> {
+        while let Some(prompt) = self.prompts.first() {
+            if let Some(frame) = prompt.frame(self.said) {
+                self.said += 1;
+                return Some(frame);
+            }
+            self.prompts.remove(0);
+            // One frame of silence divides prompts, and tells the end of the last.
+            self.said = if self.prompts.is_empty() { TOLD } else { 0 };
+        }
+        None
+    }
+
+    fn is_told(&self) -> bool {
+        self.said == TOLD
+    }
 }
 
 impl Counters {
-    fn add(&mut self, more: Self) {
+    pub(super) fn add(&mut self, more: Self) {
         self.received += more.received;
         self.lost += more.lost;
+        self.late += more.late;
         self.sent += more.sent;
         self.rejected += more.rejected;
+        self.forged += more.forged;
     }
-}
-
-/// The sum, less one's own, within 16 bits.
-fn clip(total: &[i32; SAMPLES], own: Option<&Frame>) -> Frame {
-    std::array::from_fn(|n| {
-        let others = total[n] - own.map_or(0, |own| i32::from(own[n]));
-        others.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
-    })
 }
 
 /// Mean square of a frame.
-fn energy(frame: &Frame) -> i64 {
-    frame.iter().map(|sample| i64::from(*sample).pow(2)).sum::<i64>() / SAMPLES as i64
-}
-
-fn slot(format: Format) -> usize {
-    match format {
-        Format::Opus => 0,
-        Format::Pcmu => 1,
-        Format::Pcma => 2,
-    }
+fn energy(frame: &Frame) -> f32 {
+    frame.iter().map(|sample| f32::from(*sample).powi(2)).sum::<f32>() / SAMPLES as f32
 }
 
 /// Mean square below which a frame is silence: -60 dB of full scale.
-const QUIET: i64 = 33 * 33;
+const QUIET: f32 = 33.0 * 33.0;
+/// The level from which a packet is not worth decoding (RFC 6464: decibels below the loudest).
+const AUDIBLE: u8 = 60;
+/// Of those who say how loud they are, so many are decoded.
+const MOST_SPEAKERS: usize = 8;
 /// Ticks that a speaker stays in the mix after the last loud frame: 300 ms.
 const HANGOVER: u8 = 15;
+/// A prompt is heard over the others at a third of their loudness.
+const BEHIND: i32 = 3;
+/// Prompts that wait for a leg.
+const MOST_PROMPTS: usize = 4;
+/// What `said` is when the last prompt ended.
+const TOLD: usize = usize::MAX;

@@ -1,13 +1,19 @@
 //! The mixer: every participant hears the sum of the others.
 //!
 //! In    one frame from each leg that speaks, every 20 ms.
-//! Out   for each leg the sum less its own (N-1); legs that said nothing share one sum, encoded once a format.
-//! State the legs and their gates. One task owns it; nothing is locked, and a tick allocates nothing.
+//! Out   for each leg the sum less its own (N-1); legs that said nothing share one sum, encoded once for all who want it
+//! encoded alike.
+//! State the legs and their gates. One thread owns a conference; nothing is locked, and a tick allocates little.
 
 mod legs;
-mod task;
+mod limiter;
+mod loudest;
+mod prompts;
+mod shared;
+mod threads;
 mod tone;
 
-pub use legs::{Gate, LegId, Legs, Spoken};
-pub use task::{Command, Heard, Mixer};
+pub use legs::{Gate, LegId, Legs, Peer, Spoken};
+pub use prompts::Prompt;
+pub use threads::{Command, Heard, Mixer, Mixers};
 pub use tone::{Goertzel, Tone};

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use conference::media::codec::{Decoder, Encoder, Format, LARGEST_PAYLOAD, LONGEST};
+use conference::media::codec::{Decoder, Encoder, Encoding, Format};
 use conference::metrics::Metrics;
-use conference::mixer::{Goertzel, Tone};
+use conference::mixer::Tone;
 use conference::{Config, Focus, Parts, bridge};
 use shared_auth::{Auth, NewAccount, Profile};
 use shared_model::{
@@ -16,11 +16,15 @@ use shared_model::{
 };
 use shared_runtime::{Shutdown, bus::Bus, tls};
 use shared_store::Store;
-use sip_core::sdp::Sdp;
+use sip_core::Name;
 use sip_core::transaction::Timers;
-use sip_core::{Message, Name};
-use sip_endpoint::{Application, Endpoint, Flow, Incoming, Listeners, Target, Transport};
+use sip_endpoint::{Application, Endpoint, Listeners, Target, Transport};
 use tokio::sync::mpsc;
+
+mod phone;
+
+#[allow(unused_imports, reason = "each test file uses its part")]
+pub(crate) use phone::{Phone, talk};
 
 pub(crate) const ROOM: &str = "dev@conference.example.org";
 pub(crate) const URI: &str = "sip:dev@conference.example.org";
@@ -55,10 +59,17 @@ pub(crate) struct House {
     shutdown: Shutdown,
     tls: tls::TlsPolicy,
     folder: PathBuf,
+    registry: prometheus::Registry,
 }
 
 impl House {
+    /// A house whose focus says nothing by itself.
     pub(crate) async fn start() -> Self {
+        Self::start_with(Config { prompts: false, ..Config::default() }).await
+    }
+
+    /// A house whose focus is so, but for its ports.
+    pub(crate) async fn start_with(config: Config) -> Self {
         tls::install_provider();
         let random = random();
         let folder = std::env::temp_dir().join(format!("cusax-conference-{random:016x}"));
@@ -88,7 +99,7 @@ impl House {
         let config = Config {
             media: SocketAddr::from(([127, 0, 0, 1], 0)),
             rtp_ports: format!("{first}-{}", first + 400),
-            ..Config::default()
+            ..config
         };
         let focus = Focus::new(Parts {
             config,
@@ -105,7 +116,7 @@ impl House {
         let address = endpoint.bound().udp[0];
         focus.attach(endpoint);
         shutdown.spawn(bridge::run(focus.clone(), bus.subscribe(), shutdown.clone()));
-        Self { focus, bus, rooms, address, auth, shutdown, tls, folder }
+        Self { focus, bus, rooms, address, auth, shutdown, tls, folder, registry }
     }
 
     pub(crate) async fn stop(self) {
@@ -146,18 +157,7 @@ impl House {
 
     /// Waits until the focus shows somebody so.
     pub(crate) async fn until_audio(&self, name: &str, audio: Audio) {
-        let room = ROOM.parse().unwrap();
-        let seen = async {
-            loop {
-                let snapshot = self.focus.conference(&room).await.unwrap();
-                let mut participants = snapshot.iter().flat_map(|snapshot| &snapshot.participants);
-                if participants.any(|(_, p)| p.jid == Some(jid(name)) && p.audio == audio) {
-                    break;
-                }
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), seen).await.unwrap();
+        self.until(|participant| participant.jid == Some(jid(name)) && participant.audio == audio).await;
     }
 
     /// Calls the room and begins a tone.
@@ -167,6 +167,38 @@ impl House {
         assert_eq!(response.status(), 200);
         assert!(response.value(Name::Contact).unwrap().contains(";isfocus"));
         phone
+    }
+
+    /// Calls the room with another codec.
+    pub(crate) async fn call_in(&self, name: &str, hertz: f64, format: Format) -> Phone {
+        let mut phone = self.phone(name, hertz).await;
+        phone.format = format;
+        phone.encoder = Encoder::new(Encoding::of(format)).unwrap();
+        phone.decoder = Decoder::new(format).unwrap();
+        assert_eq!(phone.invite(URI).await.status(), 200);
+        phone
+    }
+
+    /// The value of a metric.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == name).unwrap();
+        family.get_metric()[0].get_counter().get_value()
+    }
+
+    /// Waits until the focus shows somebody for whom it holds.
+    pub(crate) async fn until(&self, holds: impl Fn(&shared_model::Participant) -> bool) {
+        let room = ROOM.parse().unwrap();
+        let seen = async {
+            loop {
+                let snapshot = self.focus.conference(&room).await.unwrap();
+                if snapshot.iter().flat_map(|snapshot| &snapshot.participants).any(|(_, p)| holds(p)) {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), seen).await.unwrap();
     }
 
     /// The status that a call to `uri` comes to.
@@ -193,7 +225,7 @@ impl House {
 
     async fn phone(&self, name: &str, hertz: f64) -> Phone {
         let (sender, requests) = mpsc::unbounded_channel();
-        let endpoint = endpoint(&self.tls, &self.shutdown, Arc::new(Ear(sender))).await;
+        let endpoint = endpoint(&self.tls, &self.shutdown, Arc::new(phone::Ear(sender))).await;
         let target =
             Target { transport: Transport::Udp, address: self.address, host: "127.0.0.1".to_owned() };
         let flow = endpoint.flow_to(&target).unwrap();
@@ -213,9 +245,11 @@ impl House {
             mixer: None,
             tone: Tone::new(hertz, 6_000.0),
             hertz,
-            encoder: Encoder::new(Format::Pcmu).unwrap(),
+            encoder: Encoder::new(Encoding::of(Format::Pcmu)).unwrap(),
             decoder: Decoder::new(Format::Pcmu).unwrap(),
             sequence: 0,
+            format: Format::Pcmu,
+            lines: String::new(),
         }
     }
 }
@@ -229,181 +263,4 @@ async fn endpoint(tls: &tls::TlsPolicy, shutdown: &Shutdown, application: Arc<dy
     let listeners = Listeners { udp: vec![SocketAddr::from(([127, 0, 0, 1], 0))], ..Listeners::default() };
     let metrics = sip_endpoint::Metrics::new(&prometheus::Registry::new()).unwrap();
     Endpoint::start(listeners, Timers::default(), tls, metrics, random, shutdown, application).await.unwrap()
-}
-
-/// Answers whatever comes with 200 and hands it to the phone.
-struct Ear(mpsc::UnboundedSender<Message>);
-
-impl Application for Ear {
-    fn request(&self, incoming: Incoming) {
-        incoming.server.respond(Message::response(&incoming.request, 200, ""));
-        let _ = self.0.send(incoming.request);
-    }
-
-    fn ack(&self, _ack: Message, _flow: Flow) {}
-}
-
-pub(crate) struct Phone {
-    pub(crate) call_id: String,
-    name: String,
-    from: String,
-    endpoint: Endpoint,
-    flow: Flow,
-    requests: mpsc::UnboundedReceiver<Message>,
-    media: UdpSocket,
-    to: String,
-    uri: String,
-    cseq: u32,
-    mixer: Option<SocketAddr>,
-    tone: Tone,
-    hertz: f64,
-    encoder: Encoder,
-    decoder: Decoder,
-    sequence: u16,
-}
-
-impl Phone {
-    async fn invite(&mut self, uri: &str) -> Message {
-        self.uri = uri.to_owned();
-        self.to = format!("<{uri}>");
-        self.send_offer("INVITE", "sendrecv").await
-    }
-
-    /// Sends an offer, and for INVITE the ACK of its 2xx.
-    pub(crate) async fn send_offer(&mut self, method: &str, direction: &str) -> Message {
-        let port = self.media.local_addr().unwrap().port();
-        let offer = format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-             m=audio {port} RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n\
-             m=message 9 TCP/MSRP *\r\n"
-        );
-        let mut request = self.build(method, &[]);
-        request.set_body("application/sdp", offer.into());
-        let response = self.exchange(request).await;
-        if method == "INVITE" && response.status() == 200 {
-            let answer = std::str::from_utf8(response.body()).unwrap();
-            let answer = Sdp::parse(answer).unwrap();
-            assert_eq!((answer.media.len(), answer.media[1].port), (2, 0));
-            self.mixer = Some(SocketAddr::new(answer.media[0].connection.unwrap(), answer.media[0].port));
-            let number = self.cseq;
-            let mut ack = self.build("ACK", &[]);
-            ack.set(Name::CSeq, &format!("{number} ACK"));
-            self.cseq = number;
-            self.endpoint.send_ack(ack, self.flow);
-        }
-        response
-    }
-
-    /// Answers the focus's offer in the ACK.
-    pub(crate) fn answer_in_ack(&mut self) {
-        let port = self.media.local_addr().unwrap().port();
-        let answer = format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
-        );
-        let number = self.cseq;
-        let mut ack = self.build("ACK", &[]);
-        ack.set(Name::CSeq, &format!("{number} ACK"));
-        ack.set_body("application/sdp", answer.into());
-        self.cseq = number;
-        self.endpoint.send_ack(ack, self.flow);
-    }
-
-    /// Sends a request inside the dialog, if there is one.
-    pub(crate) async fn send(&mut self, method: &str, headers: &[(&str, &str)]) -> Message {
-        let request = self.build(method, headers);
-        self.exchange(request).await
-    }
-
-    /// The document of the next NOTIFY.
-    pub(crate) async fn document(&mut self) -> String {
-        String::from_utf8_lossy(self.request("NOTIFY").await.body()).into_owned()
-    }
-
-    /// The next request of this method that comes.
-    pub(crate) async fn request(&mut self, method: &str) -> Message {
-        let wait = async {
-            loop {
-                let request = self.requests.recv().await.unwrap();
-                if request.method() == method {
-                    return request;
-                }
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap()
-    }
-
-    fn build(&mut self, method: &str, headers: &[(&str, &str)]) -> Message {
-        self.cseq += 1;
-        let local = self.endpoint.bound().udp[0];
-        let name = &self.name;
-        let mut request = Message::request(method, &self.uri);
-        request.push(Name::MaxForwards, "70");
-        if let Some((_, from)) = headers.iter().find(|(name, _)| *name == "From") {
-            self.from = (*from).to_owned();
-        }
-        request.push(Name::From, &self.from);
-        request.push(Name::To, &self.to);
-        request.push(Name::CallId, &self.call_id);
-        request.push(Name::CSeq, &format!("{} {method}", self.cseq));
-        request.push(Name::Contact, &format!("<sip:{name}@{local}>"));
-        if name != "stranger" {
-            request.push(Name::PAssertedIdentity, &format!("<sip:{name}@example.org>"));
-        }
-        for (name, value) in headers.iter().filter(|(name, _)| *name != "From") {
-            match Name::of(name.as_bytes()) {
-                Name::Other => request.push_other(name, value),
-                known => request.push(known, value),
-            }
-        }
-        request
-    }
-
-    async fn exchange(&mut self, request: Message) -> Message {
-        let sent = self.endpoint.request(request, self.flow, "0").await;
-        let response = sent.last().await.unwrap();
-        if response.status() < 300 {
-            self.to = response.value(Name::To).unwrap().to_owned();
-        }
-        response
-    }
-
-    fn speak(&mut self) {
-        let mut payload = [0; LARGEST_PAYLOAD];
-        let octets = self.encoder.encode(&self.tone.next_frame(), &mut payload);
-        let mut packet = vec![0x80, 0];
-        packet.extend_from_slice(&self.sequence.to_be_bytes());
-        packet.extend_from_slice(&(u32::from(self.sequence) * 160).to_be_bytes());
-        packet.extend_from_slice(&[7; 4]);
-        packet.extend_from_slice(&payload[..octets]);
-        self.sequence = self.sequence.wrapping_add(1);
-        self.media.send_to(&packet, self.mixer.unwrap()).unwrap();
-    }
-
-    fn hear(&mut self, tones: &mut [Goertzel]) {
-        let mut packet = [0; 2048];
-        while let Ok((length, _)) = self.media.recv_from(&mut packet) {
-            let mut samples = [0; LONGEST];
-            let count = self.decoder.decode(&packet[12..length], &mut samples);
-            tones.iter_mut().for_each(|tone| tone.hear(&samples[..count]));
-        }
-    }
-}
-
-/// Everybody talks for so many frames of 20 ms; who hears whom then.
-pub(crate) fn talk<const N: usize>(phones: &mut [Phone], frames: usize) -> Vec<[bool; N]> {
-    let hertz: Vec<f64> = phones.iter().map(|phone| phone.hertz).collect();
-    let detectors = || hertz.iter().map(|hertz| Goertzel::new(*hertz, 48_000)).collect::<Vec<_>>();
-    let mut ears: Vec<Vec<Goertzel>> = phones.iter().map(|_| detectors()).collect();
-    // Media is paced by the clock; there is nothing to wait for but time.
-    let begin = std::time::Instant::now();
-    for frame in 1..=frames {
-        for (phone, tones) in phones.iter_mut().zip(&mut ears) {
-            phone.speak();
-            phone.hear(tones);
-        }
-        let due = Duration::from_millis(20) * frame as u32;
-        std::thread::sleep(due.saturating_sub(begin.elapsed()));
-    }
-    let is_heard = |ear: &Vec<Goertzel>| std::array::from_fn(|n| ear[n].amplitude() > 1_000.0);
-    ears.iter().map(is_heard).collect()
 }

@@ -1,7 +1,7 @@
 //! Calls of a conference: joining, changing, leaving — RFC 4579 §5.1, RFC 3261 §13.3, §14.2, §15; RFC 3264.
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use shared_model::ConferenceEvent;
 use sip_core::Message;
@@ -10,15 +10,17 @@ use sip_core::sdp::Direction;
 use sip_endpoint::Incoming;
 
 use super::super::Focus;
-use super::super::admission::caller;
-use super::super::answer::{self, Agreed, Origin};
+use super::super::admission::{caller, came_from};
+use super::super::answer::{self, Agreed, Origin, Unfit};
 use super::super::dialog::Dialog;
+use super::super::keys::{Keys, Pin, is_pin};
 use super::super::notifier::Way;
-use super::super::participant::{Participant, Unacknowledged};
+use super::super::participant::{AtTheDoor, Participant, Unacknowledged};
+use super::super::policy::Refusal;
 use super::Conference;
 use crate::labels::LegSpan;
 use crate::media::leg::{RtpLeg, UnboundLeg};
-use crate::mixer::{Command, LegId};
+use crate::mixer::{Command, LegId, Prompt};
 
 impl Conference {
     /// RFC 4579 §5.1: a call to the conference URI joins.
@@ -27,8 +29,11 @@ impl Conference {
         let refuse = |status, reason| incoming.server.respond(Message::response(request, status, reason));
         let caller = caller(request, &self.focus.parts().accounts).await;
         let jid = caller.card.as_ref().map(|card| &card.jid);
-        let voice = match self.admit(jid).await {
+        let admitted = self.admit(jid).await;
+        let is_at_door = admitted == Err(Refusal::PinWanted) && self.may_type_pin(&caller.uri);
+        let voice = match admitted {
             Ok(voice) => voice,
+            Err(_) if is_at_door => self.voice(jid),
             Err(refusal) => {
                 let (status, reason) = refusal.status();
                 let account = caller.card.as_ref().map(|card| card.account);
@@ -52,8 +57,8 @@ impl Conference {
         let agreed = match offer.is_empty() {
             true => None,
             false => match answer::answer(offer, origin) {
-                Some(agreed) => Some(agreed),
-                None => return refuse(488, ""),
+                Ok(agreed) => Some(agreed),
+                Err(unfit) => return incoming.server.respond(self.not_acceptable(request, unfit)),
             },
         };
         if incoming.server.is_cancelled() {
@@ -79,6 +84,13 @@ impl Conference {
             unanswered: None,
             unacknowledged: None,
             is_joined: false,
+            is_muted: false,
+            is_hand_up: false,
+            keys: Keys::default(),
+            pin: is_at_door
+                .then(|| AtTheDoor { keys: Pin::default(), until: Instant::now() + LONGEST_AT_DOOR }),
+            ending: None,
+            source: came_from(request, &incoming.flow),
         };
         match agreed {
             Some(agreed) => self.join(&mut participant, leg, agreed).await,
@@ -91,10 +103,33 @@ impl Conference {
     /// Starts a leg's sound and tells the world.
     pub(super) async fn join(&mut self, participant: &mut Participant, leg: UnboundLeg, agreed: Agreed) {
         participant.direction = agreed.direction;
-        let rtp: Option<RtpLeg> = leg.start(agreed.negotiated, self.random(), Instant::now());
+        let rtp: Option<RtpLeg> =
+            leg.start(agreed.negotiated, participant.source, self.random(), Instant::now());
         let Some(rtp) = rtp else { return tracing::error!("no memory for a codec") };
-        self.mixer.tell(Command::Add(participant.leg, Box::new(rtp), participant.gate())).await;
+        let (gate, peer) = (participant.gate(), participant.peer());
+        self.mixer.tell(Command::Add(participant.leg, Box::new(rtp), gate, peer)).await;
+        if participant.pin.is_some() {
+            return self.say(participant.leg, Prompt::Pin).await;
+        }
+        self.joined(participant).await;
+    }
+
+    /// Somebody at the door comes in.
+    pub(super) async fn enter(&mut self, leg: LegId) {
+        let Some(at) = self.participants.iter().position(|participant| participant.leg == leg) else {
+            return;
+        };
+        let mut participant = self.participants.remove(at);
+        participant.pin = None;
+        self.mixer.tell(Command::SetGate(leg, participant.gate())).await;
+        self.joined(&mut participant).await;
+        self.participants.insert(at, participant);
+    }
+
+    async fn joined(&mut self, participant: &mut Participant) {
         participant.is_joined = true;
+        let is_first = !self.participants.iter().any(|other| other.is_joined);
+        self.say(participant.leg, if is_first { Prompt::Alone } else { Prompt::Entry }).await;
         let call_id = participant.dialog.call_id.clone();
         participant.span().in_scope(|| tracing::info!("participant joined"));
         let shown = participant.shown();
@@ -116,15 +151,12 @@ impl Conference {
         let offer = String::from_utf8_lossy(request.body()).into_owned();
         let mut body = String::new();
         if !offer.is_empty() {
-            let Some(agreed) = answer::answer(&offer, participant.origin) else {
-                return incoming.server.respond(Message::response(request, 488, ""));
+            let agreed = match answer::answer(&offer, participant.origin) {
+                Ok(agreed) => agreed,
+                Err(unfit) => return incoming.server.respond(self.not_acceptable(request, unfit)),
             };
-            participant.direction = agreed.direction;
-            let (leg, gate) = (participant.leg, participant.gate());
-            self.mixer.tell(Command::Renegotiate(leg, agreed.negotiated)).await;
-            self.mixer.tell(Command::SetGate(leg, gate)).await;
+            self.renegotiate(at, &agreed).await;
             body = agreed.text;
-            self.tell_changed(at);
         } else if request.method() == "INVITE" {
             body = answer::offer(participant.origin);
         }
@@ -156,16 +188,47 @@ impl Conference {
                 self.participants.insert(at, participant);
             }
             (Some(_), None) => self.hang_up_at(at, "No Answer To Our Offer").await,
-            (None, Some(agreed)) => {
-                let participant = &mut self.participants[at];
-                participant.direction = agreed.direction;
-                let (leg, gate) = (participant.leg, participant.gate());
-                self.mixer.tell(Command::Renegotiate(leg, agreed.negotiated)).await;
-                self.mixer.tell(Command::SetGate(leg, gate)).await;
-                self.tell_changed(at);
-            }
+            (None, Some(agreed)) => self.renegotiate(at, &agreed).await,
             (None, None) => {}
         }
+    }
+
+    /// What offer and answer changed.
+    async fn renegotiate(&mut self, at: usize, agreed: &Agreed) {
+        let participant = &mut self.participants[at];
+        participant.direction = agreed.direction;
+        let (leg, gate, peer) = (participant.leg, participant.gate(), participant.peer());
+        self.mixer.tell(Command::Renegotiate(leg, agreed.negotiated, peer)).await;
+        self.mixer.tell(Command::SetGate(leg, gate)).await;
+        if self.participants[at].is_joined {
+            self.tell_changed(at);
+        }
+    }
+
+    /// 488, and why (RFC 3261 §20.43).
+    fn not_acceptable(&self, request: &Message, unfit: Unfit) -> Message {
+        let mut response = Message::response(request, 488, "");
+        let (code, text) = unfit.warning();
+        response.push(Name::Warning, &format!("{code} {} \"{text}\"", self.focus.parts().domain));
+        response
+    }
+
+    /// Whether the room's password can be typed on a phone, and by this caller now.
+    fn may_type_pin(&self, caller: &str) -> bool {
+        let password = self.snapshot.as_ref().and_then(|room| room.access.password.as_deref());
+        password.is_some_and(is_pin) && self.focus.guesses().may_type(&self.room, caller, Instant::now())
+    }
+
+    /// A leg sent nothing for too long, though it is not on hold.
+    pub(super) async fn end_silent(&mut self, leg: LegId) {
+        if let Some(participant) = self.participants.iter().find(|participant| participant.leg == leg) {
+            let source = participant.source;
+            let seconds = self.focus.parts().config.silence_timeout.as_secs();
+            participant.span().in_scope(|| {
+                tracing::info!(?source, seconds, "the caller's device sent no sound; the call is ended");
+            });
+        }
+        self.hang_up(leg, "No Sound Came").await;
     }
 
     pub(super) async fn hang_up_where(&mut self, is_meant: impl Fn(&Participant) -> bool, reason: &str) {
@@ -213,6 +276,7 @@ impl Conference {
                 &call_id.clone(),
                 ConferenceEvent::ParticipantLeft { room: self.room.clone(), call_id, participant: shown },
             );
+            self.say_if_alone().await;
         }
     }
 
@@ -247,3 +311,5 @@ fn bind_ip(focus: &Focus, advertised: IpAddr) -> IpAddr {
 }
 
 const MOST_LEGS: usize = 200;
+/// How long a PIN is waited for.
+const LONGEST_AT_DOOR: Duration = Duration::from_secs(60);

@@ -5,6 +5,7 @@
 //! Errors one function, one status: see `request`.
 
 mod calls;
+mod keys;
 mod watchers;
 
 use std::collections::HashSet;
@@ -12,8 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shared_model::{
-    BareJid, ConferenceEvent, ConferenceSnapshot, Correlation, Fact, Participant as Shown, RoomAddress,
-    RoomEvent, RoomSnapshot,
+    BareJid, ConferenceEvent, ConferenceSnapshot, Correlation, Fact, RoomAddress, RoomEvent, RoomSnapshot,
 };
 use sip_core::Message;
 use sip_core::header::Name;
@@ -21,12 +21,14 @@ use sip_endpoint::Incoming;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
+use super::document::Seen;
 use super::notifier::{Subscription, Way};
 use super::participant::{Participant, Unacknowledged};
 use super::policy::{self, Refusal, Removal, Revoked, Voice};
 use super::{Focus, Input};
 use crate::labels::ConferenceSpan;
-use crate::mixer::{Command, Mixer, Spoken};
+use crate::media::leg::Quality;
+use crate::mixer::{Command, LegId, Mixer, Prompt, Spoken};
 
 /// The task's own state.
 pub(super) struct Conference {
@@ -38,7 +40,9 @@ pub(super) struct Conference {
     revoked: Revoked,
     subscriptions: Vec<Subscription>,
     /// Room and participants with their contacts, as the subscriptions' documents tell them.
-    told: (Option<RoomSnapshot>, Vec<(Shown, String)>),
+    told: (Option<RoomSnapshot>, Vec<Seen>),
+    /// Who speaks, as the mixer told last.
+    speaker: Option<LegId>,
     mixer: Mixer,
     inbox: mpsc::Sender<Input>,
     /// Names legs and subscriptions.
@@ -47,11 +51,12 @@ pub(super) struct Conference {
 
 impl Conference {
     /// Starts the task of a room; what it hears goes into the answer.
-    pub(super) fn start(focus: &Arc<Focus>, room: RoomAddress) -> mpsc::Sender<Input> {
+    /// Nothing if the mixer is overloaded.
+    pub(super) fn start(focus: &Arc<Focus>, room: RoomAddress) -> Option<mpsc::Sender<Input>> {
         let (inbox, inputs) = mpsc::channel(INBOX);
         let (notices, heard) = mpsc::channel(NOTICES);
         let parts = focus.parts();
-        let mixer = Mixer::start(&parts.config, parts.metrics.mixer(), notices);
+        let mixer = focus.mixers().open(notices)?;
         let conference = Self {
             focus: Arc::clone(focus),
             room,
@@ -60,13 +65,14 @@ impl Conference {
             revoked: Revoked::default(),
             subscriptions: Vec::new(),
             told: (None, Vec::new()),
+            speaker: None,
             mixer,
             inbox: inbox.clone(),
             next: 0,
         };
         let span = ConferenceSpan { room: &conference.room }.open();
         parts.shutdown.spawn(conference.run(inputs, heard).instrument(span));
-        inbox
+        Some(inbox)
     }
 
     async fn run(mut self, mut inputs: mpsc::Receiver<Input>, mut heard: mpsc::Receiver<Spoken>) {
@@ -75,7 +81,7 @@ impl Conference {
             let deadline = self.deadline().unwrap_or_else(|| Instant::now() + IDLE);
             tokio::select! {
                 Some(input) = inputs.recv() => self.hear(input).await,
-                Some(Spoken::Silent(leg)) = heard.recv() => self.hang_up(leg, "No Media").await,
+                Some(spoken) = heard.recv() => self.notice(spoken).await,
                 () = tokio::time::sleep_until(deadline.into()) => self.timeout().await,
                 () = shutdown.begun() => break,
             }
@@ -102,6 +108,36 @@ impl Conference {
 
     fn is_over(&self) -> bool {
         self.participants.is_empty() && self.subscriptions.is_empty()
+    }
+
+    /// What the mixer noticed.
+    async fn notice(&mut self, spoken: Spoken) {
+        match spoken {
+            Spoken::Silent(leg) => self.end_silent(leg).await,
+            Spoken::Key(leg, key) => self.press(leg, key).await,
+            Spoken::Prompted(leg) => {
+                let ending = self.participants.iter().find(|p| p.leg == leg).and_then(|p| p.ending);
+                if let Some((_, reason)) = ending {
+                    self.hang_up(leg, reason).await;
+                }
+            }
+            Spoken::Speaker(leg) => self.speaker = leg,
+            Spoken::Gone(leg, quality) => {
+                let mos = quality.mos();
+                self.focus.parts().metrics.call_quality(mos);
+                let Quality { received, lost, lost_there, round_trip, jitter } = quality;
+                tracing::info!(
+                    leg = leg.0,
+                    received,
+                    lost,
+                    lost_there,
+                    ?round_trip,
+                    ?jitter,
+                    mos,
+                    "leg's sound"
+                );
+            }
+        }
     }
 
     async fn hear(&mut self, input: Input) {
@@ -170,6 +206,7 @@ impl Conference {
                 reply(200, "");
                 self.leave(at, "noresource").await;
             }
+            ("INFO", Some(at)) => self.info(at, incoming).await,
             ("SUBSCRIBE", leg) => self.subscribe(incoming, leg, subscription).await,
             ("OPTIONS", _) => incoming.server.respond(self.describe(Message::response(request, 200, ""))),
             ("MESSAGE", _) => {
@@ -195,7 +232,10 @@ impl Conference {
                 self.hang_up_where(is_theirs, "Removed From The Room").await;
             }
             Some(Removal::All) => {
-                self.hang_up_where(|_| true, "Room Destroyed").await;
+                for at in (0..self.participants.len()).rev() {
+                    self.say(self.participants[at].leg, Prompt::Ended).await;
+                    self.end(at, "Room Destroyed").await;
+                }
                 return self.end_subscriptions(|_| true, "noresource").await;
             }
             None => {}
@@ -212,7 +252,7 @@ impl Conference {
         let strangers = self.focus.parts().config.strangers;
         let excludes = |jid: Option<&BareJid>| policy::excludes(&snapshot, jid, strangers);
         let mut changed = Vec::new();
-        let mut excluded = Vec::new();
+        let (mut excluded, mut admitted) = (Vec::new(), Vec::new());
         for (at, participant) in self.participants.iter_mut().enumerate() {
             let jid = participant.caller.card.as_ref().map(|card| &card.jid);
             if let Some(jid) = jid {
@@ -220,6 +260,8 @@ impl Conference {
             }
             if excludes(jid) {
                 excluded.push(participant.leg);
+            } else if participant.pin.is_some() && policy::admit(&snapshot, jid, strangers).is_ok() {
+                admitted.push(participant.leg);
             }
             let voice = policy::voice(&snapshot, jid, &self.revoked);
             if participant.voice != voice {
@@ -234,6 +276,9 @@ impl Conference {
         }
         for leg in excluded {
             self.hang_up(leg, "Removed From The Room").await;
+        }
+        for leg in admitted {
+            self.enter(leg).await;
         }
         let is_excluded =
             |watcher: &Subscription| matches!(watcher.way, Way::Own(_)) && excludes(watcher.jid.as_ref());
@@ -278,13 +323,21 @@ impl Conference {
         }
         let snapshot = self.snapshot.as_ref().ok_or(Refusal::NoSuchRoom)?;
         policy::admit(snapshot, jid, strangers)?;
-        Ok(policy::voice(snapshot, jid, &self.revoked))
+        Ok(self.voice(jid))
+    }
+
+    /// Whether somebody would be heard.
+    fn voice(&self, jid: Option<&BareJid>) -> Voice {
+        let heard = self.snapshot.as_ref().map(|room| policy::voice(room, jid, &self.revoked));
+        heard.unwrap_or(Voice::Granted)
     }
 
     fn deadline(&self) -> Option<Instant> {
         let legs = self.participants.iter().filter_map(|participant| participant.unacknowledged.as_ref());
         let subscriptions = self.subscriptions.iter().map(|subscription| subscription.expires);
-        legs.map(Unacknowledged::deadline).chain(subscriptions).min()
+        let typing = self.participants.iter().filter_map(|participant| Some(participant.pin.as_ref()?.until));
+        let ending = self.participants.iter().filter_map(|participant| Some(participant.ending?.0));
+        legs.map(Unacknowledged::deadline).chain(subscriptions).chain(typing).chain(ending).min()
     }
 
     async fn timeout(&mut self) {
@@ -297,6 +350,15 @@ impl Conference {
                 participant.unacknowledged = None;
                 lost.push(participant.leg);
             }
+        }
+        let ended = self.participants.iter().filter_map(|participant| {
+            let is_slow = participant.pin.as_ref().is_some_and(|pin| pin.until <= now);
+            let ending = participant.ending.filter(|(until, _)| *until <= now);
+            let reason = ending.map(|(_, reason)| reason).or(is_slow.then_some("No PIN"))?;
+            Some((participant.leg, reason))
+        });
+        for (leg, reason) in ended.collect::<Vec<_>>() {
+            self.hang_up(leg, reason).await;
         }
         for leg in lost {
             // §13.3.1.4: without an ACK the session is ended.
@@ -332,7 +394,7 @@ impl Conference {
     }
 }
 
-const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, SUBSCRIBE";
+const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, SUBSCRIBE, INFO";
 /// Messages that wait for a conference.
 const INBOX: usize = 256;
 /// Notices of the mixer that wait.

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use shared_model::Participant as Shown;
 use sip_core::Message;
 use sip_core::header::Name;
 use sip_core::subscription::is_ended_by;
@@ -12,7 +11,7 @@ use sip_endpoint::{Flow, Incoming};
 use super::super::Input;
 use super::super::admission::caller;
 use super::super::dialog::Dialog;
-use super::super::document::{View, Viewer};
+use super::super::document::{Seen, View, Viewer};
 use super::super::notifier::{PACKAGE, Subscription, Way};
 use super::super::participant::Participant;
 use super::Conference;
@@ -89,10 +88,14 @@ impl Conference {
         }
     }
 
-    /// Who is in the call, with what the document calls their devices.
-    fn shown(&self) -> Vec<(Shown, String)> {
+    /// Who is in the call.
+    fn shown(&self) -> Vec<Seen> {
         let joined = self.participants.iter().filter(|participant| participant.is_joined);
-        joined.map(|p| (p.shown(), p.endpoint().to_owned())).collect()
+        let seen = |p: &Participant| {
+            let contact = p.endpoint().to_owned();
+            Seen { participant: p.shown(), contact, is_speaking: self.speaker == Some(p.leg) }
+        };
+        joined.map(seen).collect()
     }
 
     /// Tells every subscription what it does not know yet.

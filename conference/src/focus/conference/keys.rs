@@ -1,0 +1,132 @@
+//! What keys do in a conference: muting, hands, PINs — and what is said to callers.
+
+use std::time::{Duration, Instant};
+
+use sip_core::Message;
+use sip_core::header::Name;
+use sip_endpoint::Incoming;
+
+use super::super::keys::{Step, Wish, key_of_info};
+use super::super::policy;
+use super::Conference;
+use crate::mixer::{Command, LegId, Prompt};
+
+impl Conference {
+    /// A key by SIP INFO.
+    pub(super) async fn info(&mut self, at: usize, incoming: Incoming) {
+        let request = &incoming.request;
+        let body = String::from_utf8_lossy(request.body());
+        let key = key_of_info(request.value(Name::ContentType).unwrap_or_default(), &body);
+        if body.is_empty() || key.is_some() {
+            incoming.server.respond(Message::response(request, 200, ""));
+        } else {
+            let mut response = Message::response(request, 415, "");
+            response.push(Name::Accept, "application/dtmf-relay, application/dtmf");
+            incoming.server.respond(response);
+        }
+        if let Some(key) = key {
+            let leg = self.participants[at].leg;
+            self.press(leg, key).await;
+        }
+    }
+
+    /// A key was pressed.
+    pub(super) async fn press(&mut self, leg: LegId, key: char) {
+        let Some(at) = self.participants.iter().position(|participant| participant.leg == leg) else {
+            return;
+        };
+        let participant = &mut self.participants[at];
+        if participant.pin.is_some() {
+            return self.type_pin(at, key).await;
+        }
+        match participant.keys.press(key).filter(|_| participant.is_joined) {
+            Some(Wish::Mute) => {
+                participant.is_muted = !participant.is_muted;
+                let prompt = if participant.is_muted { Prompt::Muted } else { Prompt::Unmuted };
+                self.mute_changed(at, prompt).await;
+            }
+            Some(Wish::Hand) => {
+                participant.is_hand_up = !participant.is_hand_up;
+                let prompt = if participant.is_hand_up { Prompt::HandRaised } else { Prompt::HandLowered };
+                self.tell_changed(at);
+                self.say(leg, prompt).await;
+            }
+            Some(Wish::MuteOthers) if self.moderates(at) => {
+                let others = |(n, p): (usize, &super::Participant)| {
+                    (n != at && p.is_joined && !p.is_muted).then_some(n)
+                };
+                for other in self.participants.iter().enumerate().filter_map(others).collect::<Vec<_>>() {
+                    self.participants[other].is_muted = true;
+                    self.mute_changed(other, Prompt::Muted).await;
+                }
+            }
+            Some(Wish::MuteOthers) | None => {}
+        }
+    }
+
+    /// Says something to a leg, if prompts are wanted.
+    pub(super) async fn say(&self, leg: LegId, prompt: Prompt) {
+        if self.focus.parts().config.prompts {
+            self.mixer.tell(Command::Prompt(leg, prompt)).await;
+        }
+    }
+
+    /// Tells who is left that nobody else is there.
+    pub(super) async fn say_if_alone(&self) {
+        let mut joined = self.participants.iter().filter(|participant| participant.is_joined);
+        if let (Some(alone), None) = (joined.next(), joined.next()) {
+            self.say(alone.leg, Prompt::Alone).await;
+        }
+    }
+
+    async fn mute_changed(&mut self, at: usize, prompt: Prompt) {
+        let (leg, gate) = (self.participants[at].leg, self.participants[at].gate());
+        self.mixer.tell(Command::SetGate(leg, gate)).await;
+        self.tell_changed(at);
+        self.say(leg, prompt).await;
+    }
+
+    async fn type_pin(&mut self, at: usize, key: char) {
+        let right = self.snapshot.as_ref().and_then(|room| room.access.password.clone()).unwrap_or_default();
+        let participant = &mut self.participants[at];
+        let leg = participant.leg;
+        let Some(pin) = &mut participant.pin else { return };
+        let step = pin.keys.press(key, &right);
+        self.mixer.tell(Command::Hush(leg)).await;
+        match step {
+            Step::Typing => {}
+            Step::Right => self.enter(leg).await,
+            Step::Wrong => {
+                for prompt in [Prompt::WrongPin, Prompt::Pin] {
+                    self.say(leg, prompt).await;
+                }
+            }
+            Step::Over => {
+                self.focus.guesses().wrong(&self.room, &self.participants[at].caller.uri, Instant::now());
+                self.participants[at].span().in_scope(|| tracing::info!("three PINs were wrong"));
+                self.say(leg, Prompt::WrongPin).await;
+                self.end(at, "Wrong PIN").await;
+            }
+        }
+    }
+
+    /// Hangs up after what a leg is being told.
+    pub(super) async fn end(&mut self, at: usize, reason: &'static str) {
+        if !self.focus.parts().config.prompts {
+            return self.hang_up_at(at, reason).await;
+        }
+        let participant = &mut self.participants[at];
+        participant.ending = Some((Instant::now() + LONGEST_GOODBYE, reason));
+        let (leg, gate) = (participant.leg, participant.gate());
+        self.mixer.tell(Command::SetGate(leg, gate)).await;
+    }
+
+    /// Whether somebody moderates the room.
+    fn moderates(&self, at: usize) -> bool {
+        let jid = self.participants[at].caller.card.as_ref().map(|card| &card.jid);
+        self.snapshot.as_ref().zip(jid).is_some_and(|(room, jid)| policy::moderates(room, jid))
+    }
+}
+
+/// A leg that is to end is not told anything for longer.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(5);

@@ -1,0 +1,276 @@
+//! A phone that sends a tone and hears others.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use conference::media::codec::{Decoder, Encoder, Format, LARGEST_PAYLOAD, LONGEST};
+use conference::mixer::{Goertzel, Tone};
+use sip_core::sdp::Sdp;
+use sip_core::{Message, Name};
+use sip_endpoint::{Application, Endpoint, Flow, Incoming};
+use tokio::sync::mpsc;
+
+/// Answers whatever comes with 200 and hands it to the phone.
+pub(super) struct Ear(pub(super) mpsc::UnboundedSender<Message>);
+
+impl Application for Ear {
+    fn request(&self, incoming: Incoming) {
+        incoming.server.respond(Message::response(&incoming.request, 200, ""));
+        let _ = self.0.send(incoming.request);
+    }
+
+    fn ack(&self, _ack: Message, _flow: Flow) {}
+}
+
+pub(crate) struct Phone {
+    pub(crate) call_id: String,
+    pub(super) name: String,
+    pub(super) from: String,
+    pub(super) endpoint: Endpoint,
+    pub(super) flow: Flow,
+    pub(super) requests: mpsc::UnboundedReceiver<Message>,
+    pub(crate) media: UdpSocket,
+    pub(super) to: String,
+    pub(super) uri: String,
+    pub(super) cseq: u32,
+    pub(crate) mixer: Option<SocketAddr>,
+    pub(super) tone: Tone,
+    pub(super) hertz: f64,
+    pub(super) encoder: Encoder,
+    pub(super) decoder: Decoder,
+    pub(super) sequence: u16,
+    pub(super) format: Format,
+    /// What the offer says of the sound beside its format.
+    pub(crate) lines: String,
+}
+
+impl Phone {
+    pub(crate) async fn invite(&mut self, uri: &str) -> Message {
+        self.uri = uri.to_owned();
+        self.to = format!("<{uri}>");
+        self.send_offer("INVITE", "sendrecv").await
+    }
+
+    /// Sends an offer, and for INVITE the ACK of its 2xx.
+    pub(crate) async fn send_offer(&mut self, method: &str, direction: &str) -> Message {
+        let port = self.media.local_addr().unwrap().port();
+        let kind = self.payload_type();
+        let offer = format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP {kind} 101\r\na=rtpmap:{kind} {}\r\n\
+             a=rtpmap:101 telephone-event/8000\r\na={direction}\r\n{}m=message 9 TCP/MSRP *\r\n",
+            self.format.rtpmap(),
+            self.lines
+        );
+        let mut request = self.build(method, &[]);
+        request.set_body("application/sdp", offer.into());
+        let response = self.exchange(request).await;
+        if method == "INVITE" && response.status() == 200 {
+            let answer = std::str::from_utf8(response.body()).unwrap();
+            let answer = Sdp::parse(answer).unwrap();
+            assert_eq!((answer.media.len(), answer.media[1].port), (2, 0));
+            assert!(answer.media[0].rtpmap(&kind.to_string()).is_some());
+            self.mixer = Some(SocketAddr::new(answer.media[0].connection.unwrap(), answer.media[0].port));
+            let number = self.cseq;
+            let mut ack = self.build("ACK", &[]);
+            ack.set(Name::CSeq, &format!("{number} ACK"));
+            self.cseq = number;
+            self.endpoint.send_ack(ack, self.flow);
+        }
+        response
+    }
+
+    /// Answers the focus's offer in the ACK.
+    pub(crate) fn answer_in_ack(&mut self) {
+        let port = self.media.local_addr().unwrap().port();
+        let answer = format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
+        );
+        let number = self.cseq;
+        let mut ack = self.build("ACK", &[]);
+        ack.set(Name::CSeq, &format!("{number} ACK"));
+        ack.set_body("application/sdp", answer.into());
+        self.cseq = number;
+        self.endpoint.send_ack(ack, self.flow);
+    }
+
+    /// Sends a request inside the dialog, if there is one.
+    pub(crate) async fn send(&mut self, method: &str, headers: &[(&str, &str)]) -> Message {
+        let request = self.build(method, headers);
+        self.exchange(request).await
+    }
+
+    /// Sends a request with a body.
+    pub(crate) async fn send_body(&mut self, method: &str, kind: &str, body: &str) -> Message {
+        let mut request = self.build(method, &[]);
+        request.set_body(kind, body.to_owned().into());
+        self.exchange(request).await
+    }
+
+    /// The document of the next NOTIFY.
+    pub(crate) async fn document(&mut self) -> String {
+        String::from_utf8_lossy(self.request("NOTIFY").await.body()).into_owned()
+    }
+
+    /// The next request of this method that comes.
+    pub(crate) async fn request(&mut self, method: &str) -> Message {
+        let wait = async {
+            loop {
+                let request = self.requests.recv().await.unwrap();
+                if request.method() == method {
+                    return request;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap()
+    }
+
+    fn build(&mut self, method: &str, headers: &[(&str, &str)]) -> Message {
+        self.cseq += 1;
+        let local = self.endpoint.bound().udp[0];
+        let name = &self.name;
+        let mut request = Message::request(method, &self.uri);
+        request.push(Name::MaxForwards, "70");
+        if let Some((_, from)) = headers.iter().find(|(name, _)| *name == "From") {
+            self.from = (*from).to_owned();
+        }
+        request.push(Name::From, &self.from);
+        request.push(Name::To, &self.to);
+        request.push(Name::CallId, &self.call_id);
+        request.push(Name::CSeq, &format!("{} {method}", self.cseq));
+        request.push(Name::Contact, &format!("<sip:{name}@{local}>"));
+        if name != "stranger" {
+            request.push(Name::PAssertedIdentity, &format!("<sip:{name}@example.org>"));
+        }
+        for (name, value) in headers.iter().filter(|(name, _)| *name != "From") {
+            match Name::of(name.as_bytes()) {
+                Name::Other => request.push_other(name, value),
+                known => request.push(known, value),
+            }
+        }
+        request
+    }
+
+    async fn exchange(&mut self, request: Message) -> Message {
+        let sent = self.endpoint.request(request, self.flow, "0").await;
+        let response = sent.last().await.unwrap();
+        if response.status() < 300 {
+            self.to = response.value(Name::To).unwrap().to_owned();
+        }
+        response
+    }
+
+    fn speak(&mut self) {
+        let packet = self.packet();
+        self.media.send_to(&packet, self.mixer.unwrap()).unwrap();
+    }
+
+    /// The next packet of the tone.
+    pub(crate) fn packet(&mut self) -> Vec<u8> {
+        let mut payload = [0; LARGEST_PAYLOAD];
+        let octets = self.encoder.encode(&self.tone.next_frame(), &mut payload);
+        self.packet_of(self.payload_type(), &payload[..octets])
+    }
+
+    fn packet_of(&mut self, kind: u8, payload: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0x80, kind];
+        packet.extend_from_slice(&self.sequence.to_be_bytes());
+        packet.extend_from_slice(&(u32::from(self.sequence) * self.format.frame_ticks()).to_be_bytes());
+        packet.extend_from_slice(&[7; 4]);
+        packet.extend_from_slice(payload);
+        self.sequence = self.sequence.wrapping_add(1);
+        packet
+    }
+
+    /// Presses keys, each for three packets (RFC 4733 §2.5.1.2), of which the first is lost.
+    pub(crate) fn press(&mut self, keys: &str) {
+        for key in keys.chars() {
+            let event = "0123456789*#ABCD".find(key).unwrap() as u8;
+            let packet = self.packet_of(101, &[event, 10, 1, 0x40]);
+            for _ in 0..2 {
+                self.media.send_to(&packet, self.mixer.unwrap()).unwrap();
+            }
+        }
+    }
+
+    fn payload_type(&self) -> u8 {
+        match self.format {
+            Format::Pcmu => 0,
+            Format::Pcma => 8,
+            Format::G722 => 9,
+            _ => 96,
+        }
+    }
+
+    /// How loud, in the mean of squares, what came in so many frames of 20 ms was.
+    pub(crate) fn loudness(&mut self, frames: u32) -> f64 {
+        let begin = std::time::Instant::now();
+        let (mut power, mut count) = (0.0, 0);
+        while begin.elapsed() < Duration::from_millis(20) * frames {
+            let mut packet = [0; 2_048];
+            while let Ok((length, _)) = self.media.recv_from(&mut packet) {
+                let mut samples = [0; LONGEST];
+                let decoded = self.decoder.decode(&packet[12..length], &mut samples);
+                power += samples[..decoded].iter().map(|s| f64::from(*s).powi(2)).sum::<f64>();
+                count += decoded;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        (power / f64::from(count.max(1) as u32)).sqrt()
+    }
+
+    fn hear(&mut self, tones: &mut [Level]) {
+        let mut packet = [0; 2048];
+        while let Ok((length, _)) = self.media.recv_from(&mut packet) {
+            let mut samples = [0; LONGEST];
+            let count = self.decoder.decode(&packet[12..length], &mut samples);
+            tones.iter_mut().for_each(|tone| tone.hear(&samples[..count]));
+        }
+    }
+}
+
+/// How loud one tone is, in the mean of pieces of 100 ms: a play-out that adapts shifts its phase now and then.
+struct Level {
+    hertz: f64,
+    piece: Goertzel,
+    samples: usize,
+    pieces: Vec<f64>,
+}
+
+impl Level {
+    fn new(hertz: f64) -> Self {
+        Self { hertz, piece: Goertzel::new(hertz, 48_000), samples: 0, pieces: Vec::new() }
+    }
+
+    fn hear(&mut self, samples: &[i16]) {
+        self.piece.hear(samples);
+        self.samples += samples.len();
+        if self.samples >= 4_800 {
+            self.pieces.push(self.piece.amplitude());
+            (self.piece, self.samples) = (Goertzel::new(self.hertz, 48_000), 0);
+        }
+    }
+
+    fn amplitude(&self) -> f64 {
+        self.pieces.iter().sum::<f64>() / self.pieces.len().max(1) as f64
+    }
+}
+
+/// Everybody talks for so many frames of 20 ms; who hears whom then.
+pub(crate) fn talk<const N: usize>(phones: &mut [Phone], frames: usize) -> Vec<[bool; N]> {
+    let hertz: Vec<f64> = phones.iter().map(|phone| phone.hertz).collect();
+    let detectors = || hertz.iter().map(|hertz| Level::new(*hertz)).collect::<Vec<_>>();
+    let mut ears: Vec<Vec<Level>> = phones.iter().map(|_| detectors()).collect();
+    // Media is paced by the clock; there is nothing to wait for but time.
+    let begin = std::time::Instant::now();
+    for frame in 1..=frames {
+        for (phone, tones) in phones.iter_mut().zip(&mut ears) {
+            phone.speak();
+            phone.hear(tones);
+        }
+        let due = Duration::from_millis(20) * frame as u32;
+        std::thread::sleep(due.saturating_sub(begin.elapsed()));
+    }
+    let is_heard = |ear: &Vec<Level>| std::array::from_fn(|n| ear[n].amplitude() > 1_000.0);
+    ears.iter().map(is_heard).collect()
+}
