@@ -127,6 +127,14 @@ impl Names {
     }
 }
 
+/// A domain as name servers and certificates have it, without a final dot: other letters than ASCII become A-labels
+/// (RFC 5890). `None` if it is no domain.
+pub fn to_ascii(domain: &str) -> Option<String> {
+    let name = Name::from_utf8(domain).ok()?.to_ascii();
+    let name = name.trim_end_matches('.');
+    (!name.is_empty()).then(|| name.to_ascii_lowercase())
+}
+
 fn configured(servers: &[SocketAddr]) -> ResolverConfig {
     let server = |address: &SocketAddr| {
         let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
@@ -140,7 +148,7 @@ fn configured(servers: &[SocketAddr]) -> ResolverConfig {
 
 /// A name from its root down, so that no search list of the system is added. `None` if it is none.
 fn absolute(name: &str) -> Option<Name> {
-    let mut name = Name::from_ascii(name).ok()?;
+    let mut name = Name::from_utf8(name).ok()?;
     name.set_fqdn(true);
     Some(name)
 }
@@ -159,3 +167,15 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const CACHED: u64 = 8_192;
 /// Records of one answer that are looked at.
 const MOST_RECORDS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn domains_have_one_form_in_ascii() {
+        assert_eq!(to_ascii("Bücher.example.").as_deref(), Some("xn--bcher-kva.example"));
+        assert_eq!(to_ascii("_xmpp.Example.org").as_deref(), Some("_xmpp.example.org"));
+        assert_eq!((to_ascii(""), to_ascii("a..b")), (None, None));
+    }
+}

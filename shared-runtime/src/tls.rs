@@ -158,10 +158,14 @@ impl TlsPolicy {
     /// As [`TlsPolicy::server`]; clients are asked for a certificate if `tls.client_ca` is given, and need none.
     pub fn mutual_server(&self, alpn: &[&[u8]]) -> Arc<ServerConfig> {
         let Some(clients) = &self.clients else { return self.server(alpn) };
+        self.judging_server(alpn, Arc::clone(clients))
+    }
+
+    /// As [`TlsPolicy::server`]; clients are asked for a certificate, which `clients` judges.
+    pub fn judging_server(&self, alpn: &[&[u8]], clients: Arc<dyn ClientCertVerifier>) -> Arc<ServerConfig> {
         let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&self.current) as _;
-        let mut config = ServerConfig::builder()
-            .with_client_cert_verifier(Arc::clone(clients))
-            .with_cert_resolver(resolver);
+        let mut config =
+            ServerConfig::builder().with_client_cert_verifier(clients).with_cert_resolver(resolver);
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         Arc::new(config)
     }
