@@ -131,6 +131,11 @@ impl Initiating {
         self.is_bidi
     }
 
+    /// The id that the other side gave the stream.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     fn print_header(&self, out: &mut String) {
         let Pair { ours, theirs } = &self.wish.pair;
         print_server_header(ours, Some(theirs), None, out);

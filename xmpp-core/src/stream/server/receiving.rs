@@ -211,6 +211,7 @@ impl Receiving {
     /// TLS holds: a new header is expected.
     pub fn secured(&mut self) {
         self.phase = Phase::Header;
+        self.has_header = false;
         self.is_bidi = false;
         self.named = None;
     }
@@ -247,6 +248,7 @@ impl Receiving {
         }
         Element::new("success", ns::SASL).print(ns::SERVER, out);
         self.phase = Phase::ProvenHeader;
+        self.has_header = false;
     }
 
     /// EXTERNAL is refused, and not offered again; dialback may follow on the same stream.
@@ -328,6 +330,7 @@ mod tests {
         let (request, out) = run(&mut it, STARTTLS);
         assert!(request == Ok(Some(Request::StartTls)) && out.starts_with("<proceed"));
         it.secured();
+        assert!(!it.has_header, "what follows is another stream");
         run(&mut it, OPEN).0.unwrap();
         let mut out = String::new();
         it.greet(SECURE, "ours.example", Some("theirs.example"), "i2", &mut out);
