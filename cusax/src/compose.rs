@@ -50,7 +50,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
     let store = open::store(config).await?;
     let (bus, registry) = (Bus::new(), Registry::new());
     let auth = open::auth(config, &store, &bus, &registry)?;
-    let names = [config.domain.clone(), config.rooms_domain()];
+    let names = [config.domain.clone(), config.rooms_domain(), format!("pubsub.{}", config.domain)];
     let tls = TlsPolicy::open(&config.tls, &config.data_dir, &names).context("tls")?;
     let ground = Ground { store, bus, auth, tls, registry, shutdown: shutdown.clone() };
 
@@ -64,6 +64,8 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         let server = start_xmpp(config, &ground).await?;
         bound.extend(server.c2s().iter().map(|address| ("xmpp.c2s", *address)));
         bound.extend(server.c2s_tls().iter().map(|address| ("xmpp.c2s_tls", *address)));
+        bound.extend(server.s2s().iter().map(|address| ("xmpp.s2s", *address)));
+        bound.extend(server.s2s_tls().iter().map(|address| ("xmpp.s2s_tls", *address)));
         rooms = Some(server.rooms());
         chat = Some(server);
     }
@@ -119,6 +121,7 @@ async fn start_xmpp(config: &Config, ground: &Ground) -> anyhow::Result<XmppServ
         domain: config.domain.clone(),
         rooms_domain: config.rooms_domain(),
         data_dir: config.data_dir.clone(),
+        name_servers: config.sip.dns.clone(),
         auth: ground.auth.clone(),
         store: ground.store.clone(),
         tls: ground.tls.clone(),

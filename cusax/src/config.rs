@@ -74,7 +74,7 @@ pub(crate) fn keys() -> Vec<Key> {
         OWN_KEYS,
         tls::KEYS,
         &sip_server::keys(),
-        xmpp_server::KEYS,
+        &xmpp_server::keys(),
         conference::KEYS,
         shared_auth::KEYS,
         telemetry::KEYS,
@@ -186,6 +186,7 @@ fn faults(config: &Config) -> Vec<String> {
         faults.push("`sip.timers.min_expires` is longer than `sip.timers.max_expires`".to_owned());
     }
     faults.extend(config.sip.faults(&config.domain));
+    faults.extend(config.xmpp.faults());
     faults
 }
 
@@ -277,6 +278,7 @@ mod tests {
                 "[sip.numbers.extensions]\n112 = \"alice\"",
                 "`sip.numbers.extensions`: `112` is an emergency number",
             ),
+            ("[xmpp.federation]\ndeny = [\"*\"]", "`xmpp.federation.deny`: `*` is neither a domain"),
             ("[auth]\nalgorithms = []", "`auth.algorithms` is empty"),
             ("[store]\nurl = \"sqlite://\"", "`store.url`: a file is missing"),
             ("[store]\nurl = \"mysql://x\"", "`store.url`: no store is called `mysql`"),

@@ -64,6 +64,7 @@ fn config(data_dir: PathBuf) -> Config {
     let free = |port| vec![SocketAddr::from(([127, 0, 0, 1], if is_free(port) { port } else { 0 }))];
     (config.sip.udp, config.sip.tcp, config.sip.tls) = (free(5060), free(5060), free(5061));
     (config.xmpp.c2s, config.xmpp.c2s_tls) = (free(5222), free(5223));
+    config.xmpp.s2s = Vec::new(); // nobody out there could find `localhost`
     (config.http.https, config.operations.listen) = (free(8443), free(9478));
     config.conference.media = SocketAddr::from(([127, 0, 0, 1], 10_000));
     config

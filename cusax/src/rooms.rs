@@ -32,10 +32,17 @@ pub(crate) async fn add(config: &Config, new: NewRoom, json: bool) -> anyhow::Re
     let tls = tls?;
     removed?;
     let server = XmppServer::start(Parts {
-        config: xmpp_server::Config { c2s: Vec::new(), c2s_tls: Vec::new(), ..config.xmpp.clone() },
+        config: xmpp_server::Config {
+            c2s: Vec::new(),
+            c2s_tls: Vec::new(),
+            s2s: Vec::new(),
+            s2s_tls: Vec::new(),
+            ..config.xmpp.clone()
+        },
         domain: config.domain.clone(),
         rooms_domain: config.rooms_domain(),
         data_dir: config.data_dir.clone(),
+        name_servers: Vec::new(),
         auth,
         store,
         tls,

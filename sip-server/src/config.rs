@@ -29,7 +29,7 @@ pub struct Config {
     pub tcp: Vec<SocketAddr>,
     /// TLS listeners. Default `0.0.0.0:5061`.
     pub tls: Vec<SocketAddr>,
-    /// Name servers. Default: those of the system.
+    /// Name servers, by which servers of chat are found as well. Default: those of the system.
     pub dns: Vec<SocketAddr>,
     /// Transports to other servers in the order in which they are tried, where their domain has no wish. Default `tls`,
     /// `tcp`, `udp`.
@@ -178,7 +178,11 @@ pub const KEYS: &[Key] = &[
     Key::new("sip.udp", "[\"0.0.0.0:5060\"]", "UDP listeners"),
     Key::new("sip.tcp", "[\"0.0.0.0:5060\"]", "TCP listeners"),
     Key::new("sip.tls", "[\"0.0.0.0:5061\"]", "TLS listeners"),
-    Key::new("sip.dns", "[]", "name servers; none: those of the system"),
+    Key::new(
+        "sip.dns",
+        "[]",
+        "name servers, by which servers of chat are found as well; none: those of the system",
+    ),
     Key::new(
         "sip.prefer",
         "[\"tls\", \"tcp\", \"udp\"]",

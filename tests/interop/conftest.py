@@ -32,6 +32,7 @@ class Service:
             "CUSAX_SIP__TLS": "127.0.0.1:0",
             "CUSAX_XMPP__C2S": "127.0.0.1:0",
             "CUSAX_XMPP__C2S_TLS": "127.0.0.1:0",
+            "CUSAX_XMPP__S2S": "127.0.0.1:0",
             "CUSAX_HTTP__HTTPS": "127.0.0.1:0",
             "CUSAX_OPERATIONS__LISTEN": "127.0.0.1:0",
             "CUSAX_CONFERENCE__MEDIA": "127.0.0.1:10000",

@@ -32,7 +32,8 @@ pub(crate) async fn keep(
     sender: Option<&Jid>,
     recipient: Option<&Jid>,
 ) -> Result<Archived, StoreError> {
-    if !is_worth_keeping(message) {
+    // §6.1.1: what is said in a room, its archive has.
+    if message.is_type("groupchat") || !is_worth_keeping(message) {
         return Ok(Archived::default());
     }
     let now = unix_millis();
@@ -75,7 +76,7 @@ pub(crate) fn without_false_ids(server: &Server, message: Stanza) -> Stanza {
     if !message.mentions(ns::STANZA_ID) {
         return message;
     }
-    let is_ours = |by: &str| by.parse::<Jid>().is_ok_and(|by| by.domain() == server.domain);
+    let is_ours = |by: &str| by.parse::<Jid>().is_ok_and(|by| server.hosts(by.domain()));
     message
         .retain(|child| !child.is("stanza-id", ns::STANZA_ID) || !child.attribute("by").is_some_and(is_ours))
 }

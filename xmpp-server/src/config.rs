@@ -7,6 +7,7 @@ use serde::Deserialize;
 use shared_runtime::config::{Key, duration};
 
 use crate::muc::Creators;
+use crate::s2s::{self, FederationConfig};
 use crate::upload::{self, UploadConfig};
 
 /// `[xmpp]`.
@@ -17,9 +18,13 @@ pub struct Config {
     pub c2s: Vec<SocketAddr>,
     /// Where clients connect with TLS from the first byte (XEP-0368). Default `["0.0.0.0:5223"]`.
     pub c2s_tls: Vec<SocketAddr>,
-    /// Where other servers connect. Accepted, and not bound while this server does not federate: a port that answers
-    /// nobody would only mislead. Default `["0.0.0.0:5269"]`.
+    /// Where other servers connect and use STARTTLS. If this and `s2s_tls` are empty, nothing comes from other domains and
+    /// nothing goes there. Default `["0.0.0.0:5269"]`.
     pub s2s: Vec<SocketAddr>,
+    /// Where other servers connect with TLS from the first byte (XEP-0368). Default none.
+    pub s2s_tls: Vec<SocketAddr>,
+    /// Which other servers, how protected, and what they may cost.
+    pub federation: FederationConfig,
     /// Bytes of one stanza of somebody who proved who they are. Default 262144.
     pub stanza_bytes: usize,
     /// Bytes of one element before that. Default 16384.
@@ -70,6 +75,8 @@ impl Default for Config {
             c2s: vec![SocketAddr::from(([0, 0, 0, 0], 5222))],
             c2s_tls: vec![SocketAddr::from(([0, 0, 0, 0], 5223))],
             s2s: vec![SocketAddr::from(([0, 0, 0, 0], 5269))],
+            s2s_tls: Vec::new(),
+            federation: FederationConfig::default(),
             stanza_bytes: 262_144,
             unproven_bytes: 16_384,
             login_timeout: Duration::from_secs(30),
@@ -93,15 +100,27 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// What is wrong with it, beyond types.
+    pub fn faults(&self) -> Vec<String> {
+        self.federation.faults()
+    }
+}
+
 /// Every key of `[xmpp]`.
-pub const KEYS: &[Key] = &[
+pub fn keys() -> Vec<Key> {
+    [KEYS, s2s::KEYS].concat()
+}
+
+const KEYS: &[Key] = &[
     Key::new("xmpp.c2s", "[\"0.0.0.0:5222\"]", "where clients connect and use STARTTLS"),
     Key::new("xmpp.c2s_tls", "[\"0.0.0.0:5223\"]", "where clients connect with TLS from the first byte"),
     Key::new(
         "xmpp.s2s",
         "[\"0.0.0.0:5269\"]",
-        "where other servers connect; not bound while there is no federation",
+        "where other servers connect; with s2s_tls empty as well, [] ends federation",
     ),
+    Key::new("xmpp.s2s_tls", "[]", "where other servers connect with TLS from the first byte"),
     Key::new("xmpp.stanza_bytes", "262144", "bytes of one stanza"),
     Key::new("xmpp.unproven_bytes", "16384", "bytes of one element before the login"),
     Key::new("xmpp.login_timeout", "\"30s\"", "how long a login may take"),

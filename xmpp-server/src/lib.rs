@@ -4,7 +4,8 @@
 //! socket ─ c2s ─▶ session ─▶ route ─┬─▶ features   what the server answers
 //!                                   ├─▶ muc        rooms
 //!                                   ├─▶ pubsub     nodes of accounts and of the service
-//!                                   └─▶ router     outboxes of bound resources ─▶ sockets
+//!                                   ├─▶ router     outboxes of bound resources ─▶ sockets
+//!                                   └─▶ s2s        queues for other domains ─▶ their servers, which come by s2s, too
 //! ```
 //!
 //! A session's task takes its client's stanzas one by one, so what one party sends another arrives in order. Outboxes
@@ -33,14 +34,16 @@ mod pubsub;
 mod roster;
 mod route;
 mod router;
+mod s2s;
 mod server;
 mod session;
 mod specs;
 mod tel;
 mod upload;
 
-pub use config::{Config, KEYS};
+pub use config::{Config, keys};
 pub use muc::{CreateError, Creators, RoomOptions, Rooms};
+pub use s2s::{FederationConfig, Security};
 pub use server::{Parts, StartError, XmppServer};
 pub use specs::specs;
 pub use upload::UploadConfig;

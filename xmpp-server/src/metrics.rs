@@ -1,4 +1,4 @@
-//! What is counted: streams, logins, stanzas, messages kept, rooms.
+//! What is counted: streams, logins, stanzas, messages kept, rooms, other servers.
 
 use prometheus::{IntCounter, IntGauge, Opts, Registry};
 
@@ -13,6 +13,13 @@ pub(crate) struct Metrics {
     pub(crate) rooms: IntGauge,
     pub(crate) detached: IntGauge,
     pub(crate) resumptions: IntCounter,
+    pub(crate) s2s_unproven: IntGauge,
+    pub(crate) s2s_streams_in: IntGauge,
+    pub(crate) s2s_streams_out: IntGauge,
+    pub(crate) s2s_received: IntCounter,
+    pub(crate) s2s_sent: IntCounter,
+    pub(crate) s2s_failures: IntCounter,
+    pub(crate) s2s_returned: IntCounter,
 }
 
 impl Metrics {
@@ -42,6 +49,22 @@ impl Metrics {
             )?,
             resumptions: counter("xmpp_server_resumptions_total", "sessions resumed on another connection")?,
             rooms: gauge("xmpp_server_rooms", "rooms that exist")?,
+            s2s_unproven: gauge(
+                "xmpp_server_s2s_unproven_connections",
+                "connections of other servers that proved no domain",
+            )?,
+            s2s_streams_in: gauge("xmpp_server_s2s_streams_in", "streams that other servers opened")?,
+            s2s_streams_out: gauge("xmpp_server_s2s_streams_out", "streams that we opened to other servers")?,
+            s2s_received: counter("xmpp_server_s2s_received_total", "stanzas received from other servers")?,
+            s2s_sent: counter("xmpp_server_s2s_sent_total", "stanzas sent to other servers")?,
+            s2s_failures: counter(
+                "xmpp_server_s2s_failures_total",
+                "domains to which no stream could be made in time",
+            )?,
+            s2s_returned: counter(
+                "xmpp_server_s2s_returned_total",
+                "stanzas that went back: no stream, or a full queue",
+            )?,
         })
     }
 }

@@ -10,7 +10,7 @@ use xmpp_core::payload::roster::{Change, Subscription};
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
 use crate::roster::Contact;
-use crate::route::route;
+use crate::route::{self, route};
 use crate::server::Server;
 
 /// The user `from` (full) sends a subscription stanza to `contact` (bare): §3.1.2, §3.2.2, §3.3.2, §3.1.4.
@@ -90,21 +90,32 @@ pub(crate) async fn receive(server: &Server, user: &Jid, change: Change, stanza:
     }
 }
 
-/// §4.3.2: a probe for `to`, answered for those who may see.
+/// §4.3.2: a probe for `to`, answered for those who may see. Another server is told, too, when there is nothing to see.
 pub(crate) async fn answer_probe(server: &Server, to: &Jid, probe: &Stanza) {
     let Some(asker) = &probe.from else { return };
     let user = to.to_bare();
     let is_own = asker.bare_str() == user.as_str();
-    let may_see = match server.rosters.get(user.as_str(), asker).await {
-        Ok(contact) => contact.subscription().from || is_own,
-        Err(_) => false,
+    let is_strange = asker.domain() != server.domain;
+    let Ok(contact) = server.rosters.get(user.as_str(), asker).await.inspect_err(failed) else { return };
+    let answer = |type_: &str| {
+        let answer = Stanza::new(Kind::Presence, Some(type_)).with_id(probe.id.as_deref());
+        route::pass(server, answer.addressed(Some(&user), Some(asker)));
     };
-    if !may_see {
+    if !(contact.subscription().from || is_own) {
+        if is_strange {
+            answer("unsubscribed"); // rule 1, for accounts that are not there, too
+        }
         return;
     }
-    for session in server.router.sessions(user.as_str()) {
-        if let Some(presence) = session.presence {
-            server.router.send(asker, &Stanza::clone(&presence).addressed(Some(&session.jid), Some(asker)));
+    let sessions = server.router.sessions(user.as_str());
+    let shown = sessions.iter().filter(|session| to.is_bare() || session.jid == *to);
+    if is_strange && to.is_bare() && sessions.iter().all(|session| session.presence.is_none()) {
+        return answer("unavailable"); // rule 3
+    }
+    for session in shown {
+        if let Some(presence) = &session.presence {
+            let presence = Stanza::clone(presence).addressed(Some(&session.jid), Some(asker));
+            route::pass(server, presence);
         }
     }
 }

@@ -6,16 +6,17 @@
 //!                 ─▶ the rooms' domain         rooms
 //!                 ─▶ a component's domain      nodes, the directory
 //!                 ─▶ a local account           §8.5: the full JID's resource, or the rules of the bare JID
-//!                 ─▶ anywhere else             remote-server-not-found: this server does not federate
+//!                 ─▶ anywhere else             the queue for that domain (`s2s`)
+//! from another server ─▶ the same, but nothing goes on to anywhere else: what comes is for domains of ours
 //! ```
 //!
-//! In    a stanza whose `from` is proven. Out stanzas in outboxes, or an error back to the sender.
+//! In    a stanza whose `from` is proven. Out stanzas in outboxes and queues, or an error back to the sender.
 //! Errors stanza errors, sent back through the same rules; an error is never answered.
 
 use shared_runtime::unix_millis;
 use shared_store::StoreError;
 use xmpp_core::payload::roster::Change;
-use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError};
+use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
 use crate::features::carbons;
 use crate::offline::Offline;
@@ -31,7 +32,7 @@ pub(crate) async fn route(server: &Server, stanza: Stanza) {
     } else if let Some(component) = server.component(to.domain()) {
         to_component(server, component, stanza).await;
     } else if to.domain() != server.domain {
-        refuse(server, &stanza, &ErrorKind::RemoteServerNotFound.into());
+        leave(server, stanza);
     } else if to.local().is_none() {
         to_server(server, stanza).await;
     } else {
@@ -39,13 +40,77 @@ pub(crate) async fn route(server: &Server, stanza: Stanza) {
     }
 }
 
-/// Sends an answer to who asked: a resource here, or an occupant by way of the room.
+/// Takes what another server sent: its `from` is proven, and its `to` is of ours.
+pub(crate) async fn from_afar(server: &Server, mut stanza: Stanza) {
+    if stanza.kind == Kind::Iq {
+        let is_known = matches!(stanza.type_.as_deref(), Some("get" | "set" | "result" | "error"));
+        if !is_known || stanza.id.is_none() {
+            // RFC 6120 §8.2.3, rules 1 and 2.
+            stanza.type_ = Some("get".to_owned()); // so that there is an answer
+            return refuse(server, &stanza, &ErrorKind::BadRequest.into());
+        }
+    }
+    let stanza = match stanza.kind {
+        Kind::Message => archive::without_false_ids(server, stanza),
+        _ => stanza,
+    };
+    route(server, stanza).await;
+}
+
+/// Puts a stanza into the queue for its domain, which is none of ours.
+pub(crate) fn leave(server: &Server, stanza: Stanza) {
+    if let Err(returned) = server.federation.send(stanza) {
+        let (stanza, error) = *returned;
+        give_back(server, &stanza, &error);
+    }
+}
+
+/// Sends to one address as it is: a resource here, or another domain.
+pub(crate) fn pass(server: &Server, stanza: Stanza) {
+    match &stanza.to {
+        Some(to) if server.hosts(to.domain()) => {
+            server.router.send(to, &stanza);
+        }
+        Some(_) => leave(server, stanza),
+        None => {}
+    }
+}
+
+/// As [`pass`], for what nobody misses when the client does not get it.
+pub(crate) fn pass_copy(server: &Server, stanza: Stanza) {
+    match &stanza.to {
+        Some(to) if server.hosts(to.domain()) => {
+            server.router.send_copy(to, &stanza);
+        }
+        Some(_) => leave(server, stanza),
+        None => {}
+    }
+}
+
+/// Sends an answer to who asked: a resource here, an occupant by way of the room, or another domain.
 pub(crate) async fn reply(server: &Server, answer: Stanza) {
     let Some(to) = &answer.to else { return };
     if to.domain() == server.rooms_domain {
         Box::pin(server.rooms.deliver(server, answer)).await;
     } else {
-        server.router.send(to, &answer);
+        pass(server, answer);
+    }
+}
+
+/// Tells the sender of a stanza that reached nobody in another domain, or not as it should. Of presence that is but news
+/// nobody is told.
+pub(crate) fn give_back(server: &Server, stanza: &Stanza, error: &StanzaError) {
+    let is_news =
+        stanza.kind == Kind::Presence && !matches!(stanza.type_.as_deref(), None | Some("subscribe"));
+    let Some(answer) = stanza.error(error).filter(|_| !is_news) else { return };
+    let Some(to) = &answer.to else { return };
+    if !server.hosts(to.domain()) {
+        leave(server, answer);
+    } else if to.domain() == server.domain && !to.is_bare() {
+        server.router.send_anyway(to, &answer);
+    } else if let Some(server) = server.federation.server() {
+        // A room, which may be the one that calls this: its task would wait for itself.
+        tokio::spawn(async move { route(&server, answer).await });
     }
 }
 
@@ -61,8 +126,12 @@ pub(crate) fn refuse(server: &Server, stanza: &Stanza, error: &StanzaError) {
 /// As [`refuse`], for presence too.
 pub(crate) fn tell(server: &Server, stanza: &Stanza, error: &StanzaError) {
     let Some(answer) = stanza.error(error) else { return };
-    if let Some(to) = &answer.to {
-        server.router.send_anyway(to, &answer);
+    match &answer.to {
+        Some(to) if server.hosts(to.domain()) => {
+            server.router.send_anyway(to, &answer);
+        }
+        Some(_) => leave(server, answer),
+        None => {}
     }
 }
 
@@ -100,6 +169,11 @@ async fn to_account(server: &Server, to: &Jid, stanza: Stanza) {
         return to_account_presence(server, to, stanza).await;
     }
     if stanza.kind == Kind::Message {
+        if !to.is_bare() && stanza.find("result", ns::MAM).is_some() {
+            // From an archive of elsewhere, for who asked, and for nobody else (XEP-0313 §4.2).
+            server.router.send_copy(to, &stanza);
+            return;
+        }
         // From a room or another server; a local sender keeps both sides at once.
         return match archive::keep(server, &stanza, None, Some(to)).await {
             Ok(archived) => {

@@ -17,7 +17,7 @@ use shared_runtime::tls::TlsPolicy;
 use shared_runtime::{Shutdown, unix_millis};
 use shared_store::{Store, StoreError};
 use socket2::TcpKeepalive;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use xmpp_core::stream::{StreamCondition, StreamError};
 use xmpp_core::{Element, Jid};
 
@@ -31,6 +31,7 @@ use crate::notices::{Questions, Voice};
 use crate::offline::Offline;
 use crate::roster::Rosters;
 use crate::router::Router;
+use crate::s2s::{self, Federation};
 use crate::session::Resumables;
 use crate::upload::Uploads;
 use crate::{Config, c2s};
@@ -45,6 +46,8 @@ pub struct Parts<'a> {
     pub rooms_domain: String,
     /// Where files of users live.
     pub data_dir: PathBuf,
+    /// Name servers by which other servers are found; none: those of the system.
+    pub name_servers: Vec<SocketAddr>,
     /// Accounts and proofs.
     pub auth: Auth,
     /// Rosters, cards, rooms, histories.
@@ -74,12 +77,17 @@ pub enum StartError {
     /// A domain is not one.
     #[error("`{0}` is not a domain")]
     BadDomain(String),
+    /// The secret of dialback keys cannot be read.
+    #[error("xmpp.federation.secret_file: {0}")]
+    Secret(std::io::Error),
 }
 
 /// A server that runs until its process is told to stop.
 pub struct XmppServer {
     c2s: Vec<SocketAddr>,
     c2s_tls: Vec<SocketAddr>,
+    s2s: Vec<SocketAddr>,
+    s2s_tls: Vec<SocketAddr>,
     server: Arc<Server>,
 }
 
@@ -107,6 +115,7 @@ pub(crate) struct Server {
     pub(crate) commands: CommandSessions,
     pub(crate) searches: Searches,
     pub(crate) uploads: Arc<Uploads>,
+    pub(crate) federation: Federation,
     /// What the server says of itself in its stream features.
     pub(crate) about: OnceLock<Vec<Element>>,
     /// The calls of the rooms, where there is a focus in this process.
@@ -119,12 +128,14 @@ pub(crate) struct Server {
 impl XmppServer {
     /// Binds every listener and serves until shutdown.
     pub async fn start(parts: Parts<'_>) -> Result<Self, StartError> {
-        let Parts { config, domain, rooms_domain, data_dir, auth, store, tls, bus, registry, shutdown } =
-            parts;
+        let Parts { config, domain, rooms_domain, data_dir, name_servers, .. } = parts;
+        let Parts { auth, store, tls, bus, registry, shutdown, .. } = parts;
         for name in [&domain, &rooms_domain] {
             Jid::new(None, name, None).map_err(|_| StartError::BadDomain(name.clone()))?;
         }
         let metrics = Arc::new(Metrics::register(registry)?);
+        let ground =
+            s2s::Ground::open(&config.federation, &name_servers, &tls).map_err(StartError::Secret)?;
         let facts = bus.subscribe();
         let room_facts = bus.subscribe();
         let server = Arc::new_cyclic(|this| Server {
@@ -143,6 +154,7 @@ impl XmppServer {
                 Arc::clone(&store.records),
                 &auth.key_for("xmpp upload"),
             )),
+            federation: Federation::new(this.clone(), &config, ground),
             known_caps: Known::default(),
             pubsub_domain: format!("pubsub.{domain}"),
             about: OnceLock::new(),
@@ -178,9 +190,11 @@ impl XmppServer {
             }
             server.shutdown.spawn(accept(Arc::clone(&server), listener, security));
         }
+        let s2s = federate(&server, "xmpp.s2s", &server.config.s2s).await?;
+        let s2s_tls = federate(&server, "xmpp.s2s_tls", &server.config.s2s_tls).await?;
         server.shutdown.spawn(follow_accounts(Arc::clone(&server), facts));
         server.shutdown.spawn(crate::muc::follow_conferences(Arc::clone(&server), room_facts));
-        Ok(Self { c2s, c2s_tls, server })
+        Ok(Self { c2s, c2s_tls, s2s, s2s_tls, server })
     }
 
     /// Where clients connect and use STARTTLS.
@@ -191,6 +205,16 @@ impl XmppServer {
     /// Where clients connect with TLS from the first byte.
     pub fn c2s_tls(&self) -> &[SocketAddr] {
         &self.c2s_tls
+    }
+
+    /// Where other servers connect and use STARTTLS.
+    pub fn s2s(&self) -> &[SocketAddr] {
+        &self.s2s
+    }
+
+    /// Where other servers connect with TLS from the first byte.
+    pub fn s2s_tls(&self) -> &[SocketAddr] {
+        &self.s2s_tls
     }
 
     /// The route by which browsers come (RFC 7395), to be joined to an HTTP router that knows its peers as
@@ -262,6 +286,11 @@ impl Server {
         all
     }
 
+    /// Whether a domain is served here.
+    pub(crate) fn hosts(&self, domain: &str) -> bool {
+        domain == self.domain || domain == self.rooms_domain || self.component(domain).is_some()
+    }
+
     /// The account of a JID, if there is one.
     pub(crate) async fn account(&self, jid: &Jid) -> Result<Option<AccountCard>, StoreError> {
         if jid.domain() != self.domain {
@@ -304,6 +333,28 @@ fn random() -> &'static dyn SecureRandom {
     rustls::crypto::aws_lc_rs::default_provider().secure_random
 }
 
+/// Binds listeners for other servers.
+async fn federate(
+    server: &Arc<Server>,
+    key: &'static str,
+    addresses: &[SocketAddr],
+) -> Result<Vec<SocketAddr>, StartError> {
+    let mut bound = Vec::new();
+    for address in addresses {
+        let listener = listen::tcp(key, *address).await?;
+        bound.extend(listener.local_addr());
+        Federation::listen(server, listener, key == "xmpp.s2s_tls");
+    }
+    Ok(bound)
+}
+
+/// What every connection gets.
+pub(crate) fn tune(socket: &TcpStream) {
+    let _ = socket.set_nodelay(true); // slower without, and still right
+    // A peer that vanished must not look available for ever.
+    let _ = socket2::SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+}
+
 async fn accept(server: Arc<Server>, listener: TcpListener, security: c2s::Security) {
     loop {
         let accepted = tokio::select! {
@@ -316,10 +367,7 @@ async fn accept(server: Arc<Server>, listener: TcpListener, security: c2s::Secur
                 if server.is_crowded() {
                     continue; // dropped: memory before the login is capped
                 }
-                let _ = socket.set_nodelay(true); // slower without, and still right
-                // A peer that vanished must not look available for ever.
-                let _ = socket2::SockRef::from(&socket)
-                    .set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+                tune(&socket);
                 let task = c2s::serve(Arc::clone(&server), Box::new(socket), peer, security);
                 server.shutdown.spawn(task);
             }

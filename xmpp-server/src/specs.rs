@@ -6,9 +6,11 @@ use crate::features::FEATURES;
 
 /// What stands below the table of features.
 const STREAMS: &[Spec] = &[
-    Spec::rfc(6120).note("client to server whole; no server to server"),
+    Spec::rfc(6120).complete(),
     Spec::rfc(7622).note("limits and syntax; prepared as RFC 6122 does"),
     Spec::rfc(7395).complete(),
+    Spec::rfc(8305).note("connections to other servers"),
+    Spec::rfc(9525).note("certificates of other servers"),
     Spec::rfc(7590).note("TLS policy shared with SIP"),
     Spec::xep(4, "2.13.1").note("forms of rooms"),
     Spec::xep(45, "1.35.5").complete(),
@@ -26,7 +28,8 @@ const STREAMS: &[Spec] = &[
     Spec::xep(249, "1.2").complete(),
     Spec::xep(307, "0.1").complete(),
     Spec::xep(317, "0.2").note("hats of the room's call, given by the room alone"),
-    Spec::xep(368, "1.1.0").note("direct TLS with ALPN; SRV records are the operator's"),
+    Spec::xep(368, "1.1.0")
+        .note("direct TLS with ALPN, both ways between servers; our own SRV records are the operator's"),
     Spec::xep(410, "1.1.0").complete(),
     Spec::xep(421, "1.0.0").complete(),
     Spec::xep(425, "0.3.0").note("of messages that the history holds"),
@@ -36,5 +39,11 @@ const STREAMS: &[Spec] = &[
 
 /// All of them, features first.
 pub fn specs() -> Vec<Spec> {
-    FEATURES.iter().flat_map(|feature| feature.specs).chain(STREAMS).copied().collect()
+    FEATURES
+        .iter()
+        .flat_map(|feature| feature.specs)
+        .chain(STREAMS)
+        .chain(crate::s2s::SPECS)
+        .copied()
+        .collect()
 }

@@ -320,10 +320,11 @@ async fn a_taken_port_names_the_listener_and_the_address() {
     let served = serve().await;
     let taken = served.server.c2s()[0];
     let parts = xmpp_server::Parts {
-        config: Config { c2s: vec![taken], c2s_tls: Vec::new(), ..Config::default() },
+        config: Config { c2s: vec![taken], c2s_tls: Vec::new(), s2s: Vec::new(), ..Config::default() },
         domain: DOMAIN.to_owned(),
         rooms_domain: common::ROOMS.to_owned(),
         data_dir: std::env::temp_dir(),
+        name_servers: Vec::new(),
         auth: served.auth.clone(),
         store: served.store.clone(),
         tls: served.tls.clone(),

@@ -82,6 +82,7 @@ fn command(folder: &PathBuf) -> Command {
         "SIP__TLS",
         "XMPP__C2S",
         "XMPP__C2S_TLS",
+        "XMPP__S2S",
         "HTTP__HTTPS",
         "OPERATIONS__LISTEN",
     ] {

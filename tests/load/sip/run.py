@@ -58,6 +58,7 @@ class Ours:
             "CUSAX_SIP__TLS": "[]",
             "CUSAX_XMPP__C2S": "[]",
             "CUSAX_XMPP__C2S_TLS": "[]",
+            "CUSAX_XMPP__S2S": "[]",
             "CUSAX_HTTP__HTTPS": "[]",
             "CUSAX_OPERATIONS__LISTEN": "127.0.0.1:0",
             "CUSAX_TELEMETRY__LEVEL": os.environ.get("CUSAX_TELEMETRY__LEVEL", "info"),

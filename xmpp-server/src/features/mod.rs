@@ -146,7 +146,8 @@ pub(crate) async fn answer(server: &Server, target: Target, stanza: Stanza) {
         }
         Ok(answer) => {
             for message in answer.before {
-                server.router.send_copy(&request.from, &message);
+                let from = message.from.clone();
+                crate::route::pass_copy(server, message.addressed(from.as_ref(), Some(&request.from)));
             }
             crate::route::reply(server, stanza.result(answer.payload.as_ref())).await;
             let user = request.from.to_bare();

@@ -30,7 +30,7 @@ pub(crate) async fn answer(server: &Server, owner: &Jid, iq: &Stanza, question: 
             Ok(page) => {
                 for result in page.results {
                     if let Some(to) = &iq.from {
-                        server.router.send_copy(to, &result.addressed(Some(owner), Some(to)));
+                        route::pass_copy(server, result.addressed(Some(owner), Some(to)));
                     }
                 }
                 Ok(page.fin)
@@ -39,7 +39,7 @@ pub(crate) async fn answer(server: &Server, owner: &Jid, iq: &Stanza, question: 
         },
     };
     match answered {
-        Ok(payload) => super::reply(server, &iq.result(Some(&payload))),
+        Ok(payload) => route::pass(server, iq.result(Some(&payload))),
         Err(error) => route::refuse(server, iq, &error),
     }
 }

@@ -50,7 +50,7 @@ use tracing::Instrument;
 
 use crate::Config;
 use crate::labels::RoomSpan;
-use crate::route::refuse;
+use crate::route::{pass, refuse};
 use crate::server::Server;
 use room::Room;
 use task::Command;
@@ -226,7 +226,7 @@ impl Rooms {
         let address = self.address(local).filter(|_| !to.is_bare()).ok_or(ErrorKind::JidMalformed)?;
         if stanza.find("x", ns::MUC).is_none() {
             if let Some(gone) = join::not_inside(stanza) {
-                reply(server, &gone);
+                pass(server, gone);
             }
             return Ok(None);
         }
@@ -289,12 +289,6 @@ pub enum Creators {
     Local,
     /// Accounts that administer it.
     Admins,
-}
-
-pub(crate) fn reply(server: &Server, stanza: &Stanza) {
-    if let Some(to) = &stanza.to {
-        server.router.send(to, stanza);
-    }
 }
 
 /// Commands that wait for one room.

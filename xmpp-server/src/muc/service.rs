@@ -14,8 +14,8 @@ use xmpp_core::payload::rsm::{self, Place, Wish};
 use xmpp_core::{Element, ErrorKind, Kind, Stanza, StanzaError, ns};
 
 use super::task::Command;
-use super::{Rooms, describe, reply};
-use crate::route::refuse;
+use super::{Rooms, describe};
+use crate::route::{pass, refuse};
 use crate::server::Server;
 
 /// Addresses and names of rooms.
@@ -58,7 +58,7 @@ impl Rooms {
             _ => Err(ErrorKind::ServiceUnavailable.into()),
         };
         match answer {
-            Ok(answer) => reply(server, &stanza.result(answer.as_ref())),
+            Ok(answer) => pass(server, stanza.result(answer.as_ref())),
             Err(error) => refuse(server, stanza, &error),
         }
     }

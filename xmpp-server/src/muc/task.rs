@@ -129,7 +129,7 @@ async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) {
             let server = Arc::clone(server);
             tokio::spawn(async move { route::route(&server, stanza).await });
         } else {
-            server.router.send(to, &stanza);
+            route::pass(server, stanza);
         }
     }
     for invitation in effects.invitations {

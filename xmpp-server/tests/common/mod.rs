@@ -6,6 +6,7 @@
 pub mod http;
 pub mod rooms;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -51,6 +52,29 @@ pub struct Served {
     pub tls: TlsPolicy,
     pub shutdown: Shutdown,
     pub folder: PathBuf,
+    pub registry: prometheus::Registry,
+    pub domain: String,
+}
+
+/// What makes one server differ from others.
+pub struct Site {
+    pub domain: &'static str,
+    pub config: Config,
+    pub store: Store,
+    pub tls: tls::Config,
+    pub name_servers: Vec<SocketAddr>,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self {
+            domain: DOMAIN,
+            config: Config { s2s: Vec::new(), ..Config::default() },
+            store: Store::in_memory(),
+            tls: tls::Config::default(),
+            name_servers: Vec::new(),
+        }
+    }
 }
 
 impl Drop for Served {
@@ -66,11 +90,16 @@ pub async fn serve() -> Served {
 
 /// Starts a server with these bounds over this store.
 pub async fn serve_with(config: Config, store: Store) -> Served {
+    serve_site(Site { config: Config { s2s: Vec::new(), ..config }, store, ..Site::default() }).await
+}
+
+/// Starts a server that may have others beside it.
+pub async fn serve_site(site: Site) -> Served {
     tls::install_provider();
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     let folder = std::env::temp_dir().join(format!("cusax-xmpp-{}-{serial}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    serve_in(folder, config, store).await
+    serve_in(folder, site).await
 }
 
 /// Starts a server over the store of another, with its key file.
@@ -79,30 +108,34 @@ pub async fn serve_again(other: &Served, config: Config) -> Served {
     let folder = std::env::temp_dir().join(format!("cusax-xmpp-{}-{serial}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::copy(other.folder.join("auth.key"), folder.join("auth.key")).unwrap();
-    serve_in(folder, config, other.store.clone()).await
+    let config = Config { s2s: Vec::new(), ..config };
+    serve_in(folder, Site { config, store: other.store.clone(), ..Site::default() }).await
 }
 
-async fn serve_in(folder: PathBuf, config: Config, store: Store) -> Served {
+async fn serve_in(folder: PathBuf, site: Site) -> Served {
+    let Site { domain, config, store, tls, name_servers } = site;
     let registry = prometheus::Registry::new();
     let bus = Bus::new();
     let auth = Auth::open(&shared_auth::Config::default(), &store, &folder, &bus, &registry).unwrap();
     for (name, number) in [("alice", "+33123456789"), ("bob", "+33123456780"), ("carol", "+33123456781")] {
-        let aor: Aor = format!("{name}@sip.example.org").parse().unwrap();
-        let jid: BareJid = format!("{name}@{DOMAIN}").parse().unwrap();
+        let aor: Aor = format!("{name}@sip.{domain}").parse().unwrap();
+        let jid: BareJid = format!("{name}@{domain}").parse().unwrap();
         let numbers = vec![number.to_owned()];
         let profile = Profile { name: name.to_owned(), numbers, video: false, admin: false };
         let _ = auth.book.create(NewAccount { aor, jid, profile }, PASSWORD).await; // there is one after a restart
     }
-    let names = [DOMAIN.to_owned(), ROOMS.to_owned()];
-    let tls = TlsPolicy::open(&tls::Config::default(), &folder, &names).unwrap();
+    let rooms_domain = format!("conference.{domain}");
+    let names = [domain.to_owned(), rooms_domain.clone()];
+    let tls = TlsPolicy::open(&tls, &folder, &names).unwrap();
     let shutdown = Shutdown::new();
     let free = vec!["127.0.0.1:0".parse().unwrap()];
     let config = Config { c2s: free.clone(), c2s_tls: free, ..config };
     let parts = Parts {
         config,
-        domain: DOMAIN.to_owned(),
-        rooms_domain: ROOMS.to_owned(),
         data_dir: folder.clone(),
+        domain: domain.to_owned(),
+        rooms_domain,
+        name_servers,
         auth: auth.clone(),
         store: store.clone(),
         tls: tls.clone(),
@@ -111,7 +144,7 @@ async fn serve_in(folder: PathBuf, config: Config, store: Store) -> Served {
         shutdown: shutdown.clone(),
     };
     let server = XmppServer::start(parts).await.unwrap();
-    Served { server, store, auth, bus, tls, shutdown, folder }
+    Served { server, store, auth, bus, tls, shutdown, registry, domain: domain.to_owned(), folder }
 }
 
 trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -121,6 +154,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 pub struct Client {
     io: Box<dyn Io>,
     framer: Framer,
+    domain: String,
     /// The channel binding of a TLS connection.
     pub exporter: Vec<u8>,
 }
@@ -129,7 +163,12 @@ impl Client {
     /// Connects and says nothing.
     pub async fn connect(served: &Served) -> Self {
         let socket = TcpStream::connect(served.server.c2s()[0]).await.unwrap();
-        Self { io: Box::new(socket), framer: Framer::new(Limits::default()), exporter: Vec::new() }
+        Self {
+            io: Box::new(socket),
+            framer: Framer::new(Limits::default()),
+            domain: served.domain.clone(),
+            exporter: Vec::new(),
+        }
     }
 
     /// Connects with TLS from the first byte.
@@ -144,6 +183,7 @@ impl Client {
         Self {
             io: Box::new(stream),
             framer: Framer::new(Limits::default()),
+            domain: served.domain.clone(),
             exporter: exporter.unwrap().to_vec(),
         }
     }
@@ -153,7 +193,12 @@ impl Client {
         let connector = tokio_rustls::TlsConnector::from(served.tls.client(&[]));
         let name = rustls::pki_types::ServerName::try_from(DOMAIN).unwrap();
         let stream = connector.connect(name, self.io).await.unwrap();
-        Self { io: Box::new(stream), framer: Framer::new(Limits::default()), exporter: Vec::new() }
+        Self {
+            io: Box::new(stream),
+            framer: Framer::new(Limits::default()),
+            domain: self.domain,
+            exporter: Vec::new(),
+        }
     }
 
     /// Logs in with PLAIN and binds a resource.
@@ -170,7 +215,7 @@ impl Client {
         client.send("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>").await;
         client.expect(&["id='roster'"]).await;
         client.send("<presence/>").await;
-        client.expect(&["<presence", &format!("from='{user}@{DOMAIN}/{resource}'")]).await;
+        client.expect(&["<presence", &format!("from='{user}@{}/{resource}'", served.domain)]).await;
         client
     }
 
@@ -200,7 +245,8 @@ impl Client {
     pub async fn open(&mut self) -> String {
         self.send(&format!(
             "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
-             xmlns:stream='http://etherx.jabber.org/streams' to='{DOMAIN}' version='1.0'>"
+             xmlns:stream='http://etherx.jabber.org/streams' to='{}' version='1.0'>",
+            self.domain
         ))
         .await;
         self.expect(&["features"]).await
@@ -263,7 +309,8 @@ impl Client {
     /// Asserts that nothing came before the answer to a ping that is sent now.
     pub async fn expect_nothing(&mut self) {
         let id = format!("quiet{}", SERIAL.fetch_add(1, Ordering::Relaxed));
-        self.send(&format!("<iq type='get' id='{id}' to='{DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>"))
+        let domain = &self.domain;
+        self.send(&format!("<iq type='get' id='{id}' to='{domain}'><ping xmlns='urn:xmpp:ping'/></iq>"))
             .await;
         let next = self.next().await.unwrap();
         assert!(next.contains(&id), "nothing was expected, and this came: {next}");

@@ -1,0 +1,110 @@
+//! From one domain of ours to one of another server: a queue, and the streams that empty it, one after the other — RFC 6120
+//! §10.4 (remote domains).
+//!
+//! ```text
+//! stanzas wait ─▶ dial ─┬─ open ─▶ served ─ closed, lost ─▶ anything waiting? dial again, or end
+//!                  ▲    └─ fails ─ soon? ─▶ again in a moment
+//!                  └────────────┘     └─ no ─▶ all go back to their senders, and for a while so do those that follow
+//! ```
+//!
+//! State the queue. Errors [`Failure`], told to every sender.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+use xmpp_core::stream::server::{Pair, Purpose, Refusal};
+
+use super::failure::Failure;
+use super::outbound::{Dialed, dial};
+use super::queue::Queue;
+use super::stream::{Ended, Stream, serve};
+use super::{Counted, Side};
+use crate::route;
+use crate::server::Server;
+
+/// Serves a queue until nothing waits, or nobody takes it.
+pub(super) async fn run(server: Arc<Server>, pair: Pair, serial: u64, mut queue: Queue) {
+    let mut brief = 0;
+    loop {
+        if server.shutdown.is_begun() || (queue.is_empty() && server.federation.retire(serial)) {
+            return;
+        }
+        let stream = tokio::select! {
+            opened = open(&server, &pair) => opened,
+            () = server.shutdown.begun() => return,
+        };
+        let failure = match stream {
+            Err(failure) => failure,
+            Ok(stream) => {
+                server.federation.recovered(&pair.theirs);
+                let began = Instant::now();
+                let _open = Counted::new(&server.metrics.s2s_streams_out);
+                let ended;
+                (queue, ended) = serve(&server, *stream, Side::Ours { serial }, queue).await;
+                if queue.is_empty() {
+                    continue;
+                }
+                // Who takes us and lets us go again and again is not there.
+                brief = if began.elapsed() < BRIEF { brief + 1 } else { 0 };
+                if brief < MOST_BRIEF {
+                    pause(&server, FIRST_PAUSE * brief).await;
+                    continue;
+                }
+                match ended {
+                    Ended::Told(error) => Refusal::Ended(error).into(),
+                    Ended::Quietly => Failure::Lost,
+                }
+            }
+        };
+        return give_up(&server, &pair, serial, queue, &failure);
+    }
+}
+
+/// Tries until a stream is open, or trying is of no use, or those who wait have waited long enough.
+async fn open(server: &Server, pair: &Pair) -> Result<Box<Stream>, Failure> {
+    let deadline = Instant::now() + server.federation.config.timeout;
+    let mut wait = FIRST_PAUSE;
+    loop {
+        let failure = match dial(server, pair, Purpose::Speak, deadline).await {
+            Ok(Dialed::Open(stream)) => return Ok(stream),
+            Ok(Dialed::Judged(_)) => Failure::Lost, // nothing was asked
+            Err(failure) => failure,
+        };
+        tracing::debug!(domain = %pair.theirs, %failure, "no stream to another server yet");
+        if failure.is_final() || Instant::now() + wait >= deadline {
+            return Err(failure);
+        }
+        pause(server, wait).await;
+        wait *= 2;
+    }
+}
+
+async fn pause(server: &Server, length: Duration) {
+    // Not all at the same moment, when many lost the same server.
+    let chance = (shared_runtime::random() % 1000) as f32 / 1000.0;
+    let until = Instant::now() + length.mul_f32(0.75 + chance / 2.0);
+    tokio::select! {
+        () = sleep_until(until) => {}
+        () = server.shutdown.begun() => {}
+    }
+}
+
+fn give_up(server: &Server, pair: &Pair, serial: u64, queue: Queue, failure: &Failure) {
+    let error = failure.of_stanza();
+    server.federation.failed(pair, serial, &error);
+    let waiting = queue.drain();
+    tracing::info!(domain = %pair.theirs, %failure, stanzas = waiting.len(), "no stream to another server");
+    server.metrics.s2s_failures.inc();
+    for stanza in waiting {
+        server.metrics.s2s_returned.inc();
+        route::give_back(server, &stanza, &error);
+    }
+}
+
+/// How long to wait before the second attempt; then twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// A stream that ends sooner was none.
+const BRIEF: Duration = Duration::from_secs(5);
+/// So many of these in a row are a failure.
+const MOST_BRIEF: u32 = 3;

@@ -1,0 +1,264 @@
+//! Federation: streams to and from other servers — RFC 6120 §10.4, XEP-0220 (dialback), XEP-0288 (both ways).
+//!
+//! ```text
+//! route ─ send ─▶ ways: (ours, theirs) ─┬─ link ─ resolve ─ connect ─ outbound ─▶ stream ═▶ another server
+//!                                       └─ a stream of theirs that goes both ways ═▶
+//! another server ═▶ inbound ─▶ stream ─ from_afar ─▶ route
+//! ```
+//!
+//! In    stanzas for other domains, without waiting; connections of other servers.
+//! Out   stanzas in order for each pair of domains; stanzas that nobody takes go back to their senders.
+//! State the ways out, one queue a pair of domains; domains that could not be reached lately.
+//! Errors [`Returned`]: federation is off, the domain is denied, its queue is full, or it failed a moment ago.
+//! Not here: XEP-0198 between servers; pairs of ours on one stream (each has its own, as most servers do, since then each is
+//! proven by certificate).
+
+mod config;
+mod connect;
+mod dialback;
+mod failure;
+mod inbound;
+mod link;
+mod outbound;
+mod policy;
+mod queue;
+mod rate;
+mod resolve;
+mod stream;
+mod troubles;
+mod trust;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use prometheus::IntGauge;
+use shared_model::Spec;
+use shared_runtime::names::Names;
+use shared_runtime::tls::TlsPolicy;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc};
+use xmpp_core::stream::server::Pair;
+use xmpp_core::{ErrorKind, Stanza, StanzaError};
+
+pub(crate) use config::KEYS;
+pub use config::{FederationConfig, Security};
+
+use crate::Config;
+use crate::server::{Server, tune};
+use dialback::{Keys, MOST_QUESTIONS};
+use policy::Policy;
+use queue::Queue;
+use troubles::Troubles;
+use trust::Trust;
+
+pub(crate) const SPECS: &[Spec] = &[
+    Spec::xep(220, "1.1.1").complete(),
+    Spec::xep(185, "1.0").complete(),
+    Spec::xep(288, "1.0.1").note("takes keys of further domains that way, and sends none"),
+    Spec::xep(178, "1.2").note("between servers"),
+];
+
+/// All streams to and from other servers.
+pub(crate) struct Federation {
+    server: Weak<Server>,
+    is_on: bool,
+    config: FederationConfig,
+    policy: Policy,
+    names: Names,
+    trust: Trust,
+    keys: Keys,
+    ways: DashMap<Pair, Way>,
+    troubles: Troubles,
+    questions: Semaphore,
+}
+
+/// What the federation is made of, before there is a server.
+pub(crate) struct Ground {
+    names: Names,
+    trust: Trust,
+    keys: Keys,
+}
+
+impl Ground {
+    /// Reads the secret's file, if there is one. Nobody is asked anything.
+    pub(crate) fn open(
+        config: &FederationConfig,
+        name_servers: &[SocketAddr],
+        tls: &TlsPolicy,
+    ) -> std::io::Result<Self> {
+        let keys = Keys::open(config.secret_file.as_deref())?;
+        Ok(Self { names: Names::new(name_servers), trust: Trust::new(tls), keys })
+    }
+}
+
+/// A queue, and whose it is.
+struct Way {
+    stanzas: mpsc::Sender<Stanza>,
+    /// The link or the stream that empties it.
+    serial: u64,
+}
+
+/// Who serves a stream.
+enum Side {
+    /// A link of ours.
+    Ours { serial: u64 },
+    /// Nobody but itself; what goes back by it is put in here.
+    Theirs { serial: u64, back: mpsc::Sender<Stanza> },
+}
+
+impl Side {
+    fn serial(&self) -> u64 {
+        match self {
+            Self::Ours { serial } | Self::Theirs { serial, .. } => *serial,
+        }
+    }
+}
+
+/// A stanza that goes to nobody, and what its sender is told.
+pub(crate) type Returned = Box<(Stanza, StanzaError)>;
+
+impl Federation {
+    pub(crate) fn new(server: Weak<Server>, config: &Config, ground: Ground) -> Self {
+        let Ground { names, trust, keys } = ground;
+        let federation = &config.federation;
+        Self {
+            server,
+            is_on: !config.s2s.is_empty() || !config.s2s_tls.is_empty(),
+            config: federation.clone(),
+            policy: Policy::new(&federation.allow, &federation.deny),
+            names,
+            trust,
+            keys,
+            ways: DashMap::new(),
+            troubles: Troubles::default(),
+            questions: Semaphore::new(MOST_QUESTIONS),
+        }
+    }
+
+    /// The server, while it is there.
+    pub(crate) fn server(&self) -> Option<Arc<Server>> {
+        self.server.upgrade()
+    }
+
+    /// Serves those who come to this listener.
+    pub(crate) fn listen(server: &Arc<Server>, listener: TcpListener, is_direct: bool) {
+        server.shutdown.spawn(inbound::accept(Arc::clone(server), listener, is_direct));
+    }
+
+    /// Puts a stanza into the queue for its domain; both its addresses are set, and `from` is ours.
+    pub(crate) fn send(&self, stanza: Stanza) -> Result<(), Returned> {
+        let (Some(from), Some(to)) = (&stanza.from, &stanza.to) else { return Ok(()) };
+        let pair = Pair::new(from.domain(), to.domain());
+        let back =
+            |stanza, kind: ErrorKind, text: &str| Err(Box::new((stanza, StanzaError::because(kind, text))));
+        let Some(server) = self.server.upgrade().filter(|_| self.is_on) else {
+            return back(stanza, ErrorKind::RemoteServerNotFound, "this server does not federate");
+        };
+        if !self.policy.admits(&pair.theirs) {
+            return back(stanza, ErrorKind::NotAllowed, "this server does not speak with that domain"); // §8.3.3.10
+        }
+        let many = self.ways.len() >= MOST_WAYS;
+        // The map's lock is held from the look to the put, so that whoever empties a queue knows when it is the last.
+        match self.ways.entry(pair) {
+            Entry::Occupied(way) => match way.get().stanzas.try_send(stanza) {
+                Ok(()) => Ok(()),
+                Err(mpsc::error::TrySendError::Full(stanza) | mpsc::error::TrySendError::Closed(stanza)) => {
+                    server.metrics.s2s_returned.inc();
+                    back(stanza, ErrorKind::ResourceConstraint, "too much waits for that domain")
+                }
+            },
+            Entry::Vacant(_) if many => back(stanza, ErrorKind::ResourceConstraint, "too many domains"),
+            Entry::Vacant(place) => {
+                if let Some(error) = self.troubles.of(&place.key().theirs) {
+                    server.metrics.s2s_returned.inc();
+                    return Err(Box::new((stanza, error)));
+                }
+                let (stanzas, mut queue) = Queue::new(self.config.queue);
+                queue.put_first(vec![stanza]);
+                let serial = server.new_serial();
+                self.begin(&server, place.key().clone(), serial, queue);
+                place.insert(Way { stanzas, serial });
+                Ok(())
+            }
+        }
+    }
+
+    fn begin(&self, server: &Arc<Server>, pair: Pair, serial: u64, queue: Queue) {
+        server.shutdown.spawn(link::run(Arc::clone(server), pair, serial, queue));
+    }
+
+    /// A stream of another server on which the pair is proven takes what goes back, if nothing else does.
+    fn offer(&self, pair: &Pair, serial: u64, stanzas: &mpsc::Sender<Stanza>) {
+        self.ways.entry(pair.clone()).or_insert_with(|| Way { stanzas: stanzas.clone(), serial });
+    }
+
+    /// Takes away every way of this serial, unless something waits in its queue. Whether there is none left.
+    fn retire(&self, serial: u64) -> bool {
+        let mine: Vec<Pair> =
+            self.ways.iter().filter(|way| way.serial == serial).map(|way| way.key().clone()).collect();
+        let is_empty = |way: &Way| way.stanzas.capacity() == way.stanzas.max_capacity();
+        mine.iter().fold(true, |all, pair| {
+            let is_gone = self.ways.remove_if(pair, |_, way| way.serial == serial && is_empty(way)).is_some();
+            all && is_gone
+        })
+    }
+
+    /// A stream that others' stanzas went by is over: what waits, and what follows, goes by links.
+    fn inherit(&self, serial: u64, queue: Queue) {
+        let Some(server) = self.server.upgrade() else { return };
+        let mine: Vec<Pair> =
+            self.ways.iter().filter(|way| way.serial == serial).map(|way| way.key().clone()).collect();
+        let mut links = Vec::new();
+        for pair in mine {
+            let (stanzas, queue) = Queue::new(self.config.queue);
+            let serial = server.new_serial();
+            self.ways.insert(pair.clone(), Way { stanzas, serial });
+            links.push((pair, serial, queue, Vec::new()));
+        }
+        for stanza in queue.drain() {
+            let is_of = |pair: &Pair| {
+                stanza.from.as_ref().is_some_and(|from| from.domain() == pair.ours)
+                    && stanza.to.as_ref().is_some_and(|to| to.domain() == pair.theirs)
+            };
+            if let Some((.., waiting)) = links.iter_mut().find(|(pair, ..)| is_of(pair)) {
+                waiting.push(stanza);
+            }
+        }
+        for (pair, serial, mut queue, waiting) in links {
+            queue.put_first(waiting);
+            self.begin(&server, pair, serial, queue);
+        }
+    }
+
+    /// No stream could be made: the way is gone, and for a while nobody tries again.
+    fn failed(&self, pair: &Pair, serial: u64, error: &StanzaError) {
+        self.troubles.add(&pair.theirs, error);
+        self.ways.remove_if(pair, |_, way| way.serial == serial);
+    }
+
+    /// The domain is there.
+    fn recovered(&self, domain: &str) {
+        self.troubles.clear(domain);
+    }
+}
+
+/// Something that is counted while it is there.
+struct Counted(IntGauge);
+
+impl Counted {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Pairs of domains with a queue.
+const MOST_WAYS: usize = 20_000;

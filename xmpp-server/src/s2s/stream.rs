@@ -1,0 +1,410 @@
+//! A stream between servers on which something is said — RFC 6120 §4.4 (closing), §4.6 (silence), §13.7.2.3 (certificates
+//! end), XEP-0220 §2 (keys), XEP-0288 §2.2 (both ways). The same for streams of ours and of others.
+//!
+//! In    frames; a [`Queue`] of stanzas that go this way.
+//! Out   routed stanzas, one by one, so that what one domain sends another arrives in order; what is left of the queue.
+//! State which pairs are proven, which keys are being judged, and when the last stanza passed.
+//! Errors stream errors. A stream that is silent for `idle` is closed, one that does not read is lost. What was written and
+//!        not read by the other side is lost with a connection (there is no XEP-0198 between servers here).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use shared_runtime::unix_millis;
+use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until, timeout};
+use xmpp_core::stream::server::{Pair, Receiving, Request, Said, Talk, Verdict};
+use xmpp_core::stream::{CLOSE, StreamCondition, StreamError};
+use xmpp_core::xml::{Frame, Framer, Limits};
+
+use super::inbound::Unproven;
+use super::queue::Queue;
+use super::rate::Rate;
+use super::trust::Certificate;
+use super::{Side, dialback};
+use crate::c2s::{Io, WRITE_PATIENCE, close, linger};
+use crate::metrics::Metrics;
+use crate::route;
+use crate::server::Server;
+
+/// A negotiated stream.
+pub(super) struct Stream {
+    pub(super) io: Box<dyn Io>,
+    pub(super) framer: Framer,
+    pub(super) machine: Machine,
+    /// The id that we gave it, if it is another's.
+    pub(super) id: String,
+    /// Who is at the other end, if the roots stand behind it.
+    pub(super) certificate: Option<Certificate>,
+    /// What was said already.
+    pub(super) first: Option<Said>,
+    /// Until when a domain must be proven, if none is.
+    pub(super) unproven: Option<(Unproven, Instant)>,
+}
+
+/// Who opened it.
+pub(super) enum Machine {
+    /// We did.
+    Initiated(Talk),
+    /// The other side did.
+    Received(Box<Receiving>),
+}
+
+enum Heard {
+    Said(Said),
+    Close,
+}
+
+impl Machine {
+    fn talk(&mut self) -> &mut Talk {
+        match self {
+            Self::Initiated(talk) => talk,
+            Self::Received(receiving) => &mut receiving.talk,
+        }
+    }
+
+    fn handle(&mut self, frame: Frame, out: &mut String) -> Result<Option<Heard>, StreamError> {
+        match self {
+            Self::Initiated(talk) => match frame {
+                Frame::Close => Ok(Some(Heard::Close)),
+                Frame::Element(head, content) => Ok(talk.handle(head, content, out)?.map(Heard::Said)),
+                Frame::Open(_) => Err(StreamCondition::BadFormat.into()),
+            },
+            Self::Received(receiving) => match receiving.handle(frame, out)? {
+                None => Ok(None),
+                Some(Request::Said(said)) => Ok(Some(Heard::Said(said))),
+                Some(Request::Close) => Ok(Some(Heard::Close)),
+                // A key was shown before: it is too late for these.
+                Some(Request::StartTls | Request::External(_) | Request::Greet { .. }) => {
+                    Err(StreamCondition::PolicyViolation.into())
+                }
+            },
+        }
+    }
+}
+
+/// Why a stream ended.
+pub(super) enum Ended {
+    /// Somebody closed it, or it was lost.
+    Quietly,
+    /// The other side said why.
+    Told(StreamError),
+}
+
+/// Serves a stream to its end. What it did not write is still in the queue.
+pub(super) async fn serve(server: &Arc<Server>, stream: Stream, side: Side, queue: Queue) -> (Queue, Ended) {
+    let Stream { io, framer, machine, id, certificate, first, unproven } = stream;
+    let (mut reader, io) = tokio::io::split(io);
+    let (words, spoken) = mpsc::channel(WORDS);
+    let (stop, stopped) = oneshot::channel();
+    let (breaks, broken) = oneshot::channel();
+    let last = Arc::new(AtomicI64::new(unix_millis()));
+    let writer = Writer { queue, spoken, io, last: Arc::clone(&last), metrics: Arc::clone(&server.metrics) };
+    let mut write = tokio::spawn(writer.run(stopped, breaks));
+    let (judged, verdicts) = mpsc::channel(WORDS);
+    let mut conversation = Conversation {
+        server,
+        side,
+        framer,
+        machine,
+        id,
+        expires: certificate.as_ref().map(expiry),
+        certificate,
+        unproven,
+        rate: Rate::new(server.federation.config.rate),
+        words,
+        judged,
+        verdicts,
+        last,
+        closing: None,
+        ended: Ended::Quietly,
+    };
+    let why = conversation.hold(&mut reader, first, broken).await.err();
+    let Conversation { words, ended, closing, .. } = conversation;
+    let mut farewell = String::new();
+    if let Some(why) = &why {
+        server.metrics.stream_errors.inc();
+        tracing::debug!(
+            condition = why.condition.as_str(),
+            text = why.text,
+            "a stream between servers is ended"
+        );
+        farewell.push_str(&why.print());
+    }
+    if closing.is_none() {
+        farewell.push_str(CLOSE);
+    }
+    let _ = timeout(LAST_WORDS, words.send(farewell)).await; // who does not read hears no last words
+    drop(words);
+    let written = match timeout(LAST_WORDS, &mut write).await {
+        Ok(written) => written,
+        Err(_) => {
+            drop(stop);
+            write.await
+        }
+    };
+    let (queue, mut io) =
+        written.unwrap_or_else(|_| unreachable!("a writer does not panic, and nobody cancels it"));
+    close(&mut io).await;
+    if why.is_some() {
+        linger(&mut reader).await;
+    }
+    (queue, ended)
+}
+
+/// What reads a stream.
+struct Conversation<'a> {
+    server: &'a Arc<Server>,
+    side: Side,
+    framer: Framer,
+    machine: Machine,
+    id: String,
+    certificate: Option<Certificate>,
+    expires: Option<Instant>,
+    unproven: Option<(Unproven, Instant)>,
+    rate: Rate,
+    words: mpsc::Sender<String>,
+    judged: mpsc::Sender<(Pair, Verdict)>,
+    verdicts: mpsc::Receiver<(Pair, Verdict)>,
+    /// When the last stanza passed, either way; milliseconds since 1970.
+    last: Arc<AtomicI64>,
+    /// We said that we end it, and wait until then for the other side to say so.
+    closing: Option<Instant>,
+    ended: Ended,
+}
+
+enum Step {
+    Read(std::io::Result<usize>),
+    Judged(Pair, Verdict),
+    Late,
+}
+
+impl Conversation<'_> {
+    /// Until somebody ends it. An error is what the other side is to be told.
+    async fn hold(
+        &mut self,
+        reader: &mut ReadHalf<Box<dyn Io>>,
+        first: Option<Said>,
+        mut broken: oneshot::Receiver<()>,
+    ) -> Result<(), StreamError> {
+        for pair in self.machine.talk().proven().to_vec() {
+            self.proved(&pair, "certificate");
+        }
+        if let Some(said) = first {
+            self.said(said).await?;
+        }
+        let mut chunk = vec![0_u8; 4096];
+        loop {
+            while let Some(frame) = self.framer.next()? {
+                let mut out = String::new();
+                let heard = self.machine.handle(frame, &mut out);
+                self.say(out).await;
+                match heard? {
+                    Some(Heard::Close) => return Ok(()),
+                    Some(Heard::Said(Said::Broken(error))) => {
+                        self.ended = Ended::Told(error);
+                        return Ok(());
+                    }
+                    Some(Heard::Said(said)) => self.said(said).await?,
+                    None => {}
+                }
+            }
+            let deadline = self.deadline();
+            let step = tokio::select! {
+                read = self.rate.read(reader, &mut chunk) => Step::Read(read),
+                Some((pair, verdict)) = self.verdicts.recv() => Step::Judged(pair, verdict),
+                () = sleep_until(deadline) => Step::Late,
+                _ = &mut broken => return Ok(()),
+                () = self.server.shutdown.begun() => return Err(StreamCondition::SystemShutdown.into()),
+            };
+            match step {
+                Step::Read(Ok(0) | Err(_)) => return Ok(()),
+                Step::Read(Ok(length)) => self.framer.push(&chunk[..length]),
+                Step::Judged(pair, verdict) => self.judge(&pair, verdict, "dialback").await?,
+                Step::Late if self.is_over()? => return Ok(()),
+                Step::Late => self.rest().await,
+            }
+        }
+    }
+
+    async fn said(&mut self, said: Said) -> Result<(), StreamError> {
+        match said {
+            Said::Stanza(stanza, wrong) => {
+                self.last.store(unix_millis(), Ordering::Relaxed);
+                self.server.metrics.s2s_received.inc();
+                match wrong {
+                    Some(error) => route::give_back(self.server, &stanza, &error),
+                    None => route::from_afar(self.server, *stanza).await,
+                }
+            }
+            Said::Key { pair, key } => {
+                match dialback::judge_here(self.server, &pair, self.certificate.as_ref()) {
+                    Some(verdict) => self.judge(&pair, verdict, "certificate").await?,
+                    None => {
+                        let (server, judged) = (Arc::clone(self.server), self.judged.clone());
+                        let id = self.id.clone();
+                        tokio::spawn(async move {
+                            let verdict = dialback::ask(&server, &pair, &id, &key).await;
+                            let _ = judged.send((pair, verdict)).await; // the stream may be gone
+                        });
+                    }
+                }
+            }
+            Said::Verify { pair, id, key } => {
+                let mut out = String::new();
+                let verdict = dialback::confirm(self.server, &pair, &id, &key);
+                Talk::confirm(&pair, &id, verdict, &mut out);
+                self.say(out).await;
+            }
+            Said::Broken(error) => self.ended = Ended::Told(error),
+        }
+        Ok(())
+    }
+
+    async fn judge(&mut self, pair: &Pair, verdict: Verdict, by: &str) -> Result<(), StreamError> {
+        let mut out = String::new();
+        let judged = self.machine.talk().judge(pair, verdict, &mut out);
+        self.say(out).await;
+        match verdict {
+            Verdict::Valid => self.proved(pair, by),
+            _ => tracing::info!(domain = %pair.theirs, ?verdict, "a domain is not proven"),
+        }
+        judged
+    }
+
+    /// From now on the pair's stanzas are taken, and others may go back.
+    fn proved(&mut self, pair: &Pair, by: &str) {
+        let Machine::Received(receiving) = &self.machine else { return };
+        let is_bidi = receiving.is_bidi();
+        tracing::info!(domain = %pair.theirs, to = %pair.ours, by, is_bidi, "stream of another server");
+        self.unproven = None;
+        let limits = Limits { bytes: self.server.config.stanza_bytes, ..Limits::default() };
+        self.framer.set_limits(limits);
+        self.server.federation.recovered(&pair.theirs);
+        if let Side::Theirs { serial, back } = &self.side
+            && is_bidi
+        {
+            self.server.federation.offer(pair, *serial, back);
+        }
+    }
+
+    async fn say(&self, words: String) {
+        if !words.is_empty() {
+            let _ = self.words.send(words).await; // a writer that is gone ends the stream
+        }
+    }
+
+    fn idle(&self) -> Duration {
+        let since = unix_millis().saturating_sub(self.last.load(Ordering::Relaxed));
+        Duration::from_millis(since.max(0).unsigned_abs())
+    }
+
+    fn deadline(&self) -> Instant {
+        let rest = self.server.federation.config.idle.saturating_sub(self.idle());
+        let idle = self.closing.unwrap_or_else(|| Instant::now() + rest);
+        let proof = self.unproven.as_ref().map(|(_, until)| *until);
+        [proof, self.expires].into_iter().flatten().fold(idle, Instant::min)
+    }
+
+    /// Whether we waited long enough for the end; an error says what the other side did not do in time.
+    fn is_over(&self) -> Result<bool, StreamError> {
+        let now = Instant::now();
+        if self.unproven.as_ref().is_some_and(|(_, until)| now >= *until) {
+            let text = "no domain was proven in time";
+            return Err(StreamError::because(StreamCondition::ConnectionTimeout, text));
+        }
+        if self.expires.is_some_and(|at| now >= at) {
+            return Err(StreamError::because(StreamCondition::Reset, "the certificate has expired"));
+        }
+        Ok(self.closing.is_some_and(|until| now >= until))
+    }
+
+    /// §4.4: after a long silence we end our half, and read on until the other side ends its own.
+    async fn rest(&mut self) {
+        if self.closing.is_some() || self.idle() < self.server.federation.config.idle {
+            return;
+        }
+        if self.server.federation.retire(self.side.serial()) {
+            self.closing = Some(Instant::now() + CLOSING);
+            self.say(CLOSE.to_owned()).await;
+        } else {
+            self.last.store(unix_millis(), Ordering::Relaxed); // something is on its way
+        }
+    }
+}
+
+/// What writes a stream: words of the stream before stanzas, many stanzas at once.
+struct Writer {
+    queue: Queue,
+    spoken: mpsc::Receiver<String>,
+    io: WriteHalf<Box<dyn Io>>,
+    last: Arc<AtomicI64>,
+    metrics: Arc<Metrics>,
+}
+
+impl Writer {
+    /// Until nothing more will be said, the socket takes nothing, or it is stopped.
+    async fn run(
+        mut self,
+        mut stopped: oneshot::Receiver<()>,
+        breaks: oneshot::Sender<()>,
+    ) -> (Queue, WriteHalf<Box<dyn Io>>) {
+        let mut batch = Vec::new();
+        let mut has_queue = true;
+        loop {
+            let mut text = Vec::new();
+            tokio::select! {
+                biased;
+                said = self.spoken.recv() => match said {
+                    Some(words) => text = words.into_bytes(),
+                    None => return (self.queue, self.io),
+                },
+                count = self.queue.next(&mut batch), if has_queue => {
+                    has_queue = count > 0;
+                    for stanza in &batch {
+                        text.extend_from_slice(&stanza.to_foreign_bytes());
+                    }
+                }
+            }
+            if text.is_empty() {
+                continue;
+            }
+            let sent = timeout(WRITE_PATIENCE, async {
+                self.io.write_all(&text).await?;
+                self.io.flush().await
+            });
+            let sent = tokio::select! {
+                sent = sent => matches!(sent, Ok(Ok(()))),
+                _ = &mut stopped => false,
+            };
+            if !sent {
+                break;
+            }
+            if !batch.is_empty() {
+                self.metrics.s2s_sent.inc_by(batch.len() as u64);
+                self.last.store(unix_millis(), Ordering::Relaxed);
+                batch.clear();
+            }
+        }
+        self.queue.put_first(batch);
+        let _ = breaks.send(()); // who listens may have stopped already
+        (self.queue, self.io)
+    }
+}
+
+/// When a certificate ends, or it is time to look again.
+fn expiry(certificate: &Certificate) -> Instant {
+    let seconds = certificate.not_after().saturating_sub(unix_millis() / 1000).clamp(0, LONGEST_LOOK);
+    Instant::now() + Duration::from_secs(seconds.unsigned_abs())
+}
+
+/// Words of the stream itself that wait, and keys that are being judged.
+const WORDS: usize = 64;
+/// How long the last words may take.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long the other side may take to end its half (RFC 6120 §4.4).
+const CLOSING: Duration = Duration::from_secs(5);
+/// A stream is made anew at least this often, in seconds.
+const LONGEST_LOOK: i64 = 30 * 86_400;

@@ -1,0 +1,269 @@
+//! Whose certificate it is — RFC 6120 §13.7.1.2 and §13.7.2.1, RFC 9525 §6 (formerly RFC 6125): names in certificates of
+//! servers, and how they are compared.
+//!
+//! In    the chain that the other side showed. Out a [`Certificate`] that the roots stand behind, which says whether it is
+//!       a domain's: by DNS-ID (a wildcard for one whole label), by SRV-ID `_xmpp-server`, or by XmppAddr.
+//! A certificate that nobody stands behind ends no handshake: it proves nothing, and dialback may (XEP-0220).
+//! Not here: common names (RFC 9525 §2), revocation.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
+    SignatureScheme,
+};
+use shared_runtime::names::to_ascii;
+use shared_runtime::tls::{PeerCertificate, TlsPolicy};
+use xmpp_core::Jid;
+
+/// What protects streams between servers, and judges who is at the other end.
+pub(super) struct Trust {
+    roots: Arc<RootCertStore>,
+    provider: Arc<CryptoProvider>,
+    as_client: Option<Arc<dyn ClientCertVerifier>>,
+    /// For those who connect to us.
+    pub(super) server: Arc<ServerConfig>,
+    /// For connections of ours that begin without TLS, and for those that begin with it (XEP-0368 §3).
+    pub(super) client: Arc<ClientConfig>,
+    pub(super) direct_client: Arc<ClientConfig>,
+}
+
+/// A certificate that the roots stand behind.
+#[derive(Debug, Clone)]
+pub(super) struct Certificate(PeerCertificate);
+
+impl Trust {
+    pub(super) fn new(policy: &TlsPolicy) -> Self {
+        let provider = CryptoProvider::get_default().cloned();
+        let provider = provider.unwrap_or_else(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+        let roots = Arc::new(policy.roots());
+        let anybody = Arc::new(Anybody(Arc::clone(&provider)));
+        let client = policy.mutual_client(Arc::clone(&anybody) as _);
+        let mut direct = ClientConfig::clone(&client);
+        direct.alpn_protocols = vec![ALPN.to_vec()];
+        // Without roots there is nobody whom a client's certificate could be of.
+        let as_client =
+            WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider));
+        Self {
+            as_client: as_client.build().ok(),
+            roots,
+            provider,
+            server: policy.judging_server(&[ALPN], anybody),
+            client,
+            direct_client: Arc::new(direct),
+        }
+    }
+
+    /// The certificate at the other end, if the roots stand behind it now.
+    pub(super) fn judge(&self, chain: Option<&[CertificateDer<'_>]>) -> Option<Certificate> {
+        let (leaf, intermediates) = chain?.split_first()?;
+        let now = UnixTime::now();
+        let parsed = ParsedCertificate::try_from(leaf).ok()?;
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        // A server's certificate is often for servers alone, whichever side of a connection the server is on.
+        let as_server =
+            verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms);
+        let as_client = || self.as_client.as_ref()?.verify_client_cert(leaf, intermediates, now).ok();
+        if let Err(error) = &as_server
+            && as_client().is_none()
+        {
+            tracing::debug!(%error, "a certificate of another server is not believed");
+            return None;
+        }
+        PeerCertificate::read(leaf).map(Certificate)
+    }
+}
+
+impl Certificate {
+    /// Whether it is this domain's.
+    pub(super) fn is_of(&self, domain: &str) -> bool {
+        if let Ok(ip) = domain.trim_matches(['[', ']']).parse::<IpAddr>() {
+            return self.0.ips.contains(&ip);
+        }
+        let Some(ascii) = to_ascii(domain) else { return false };
+        let is_dns_id = |host: &String| match host.strip_prefix("*.") {
+            // RFC 9525 §6.3: for one label, and not for the top of all.
+            Some(rest) => {
+                rest.contains('.')
+                    && ascii.split_once('.').is_some_and(|(_, above)| above.eq_ignore_ascii_case(rest))
+            }
+            None => host.eq_ignore_ascii_case(&ascii),
+        };
+        let is_other = |(kind, text): &(String, String)| match kind.as_str() {
+            SRV_NAME => {
+                text.get(..SERVICE.len()).zip(text.get(SERVICE.len()..)).is_some_and(|(service, name)| {
+                    service.eq_ignore_ascii_case(SERVICE) && name.eq_ignore_ascii_case(&ascii)
+                })
+            }
+            XMPP_ADDR => text.parse::<Jid>().is_ok_and(|jid| jid.as_str() == domain),
+            _ => false,
+        };
+        self.0.hosts.iter().any(is_dns_id) || self.0.others.iter().any(is_other)
+    }
+
+    /// Until when it holds, in seconds since 1970.
+    pub(super) fn not_after(&self) -> i64 {
+        self.0.not_after
+    }
+}
+
+/// Takes every certificate whose key the other side has; who is believed is judged behind the handshake.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl Anybody {
+    fn check_12(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn check_13(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+}
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.check_12(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.check_13(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl ClientCertVerifier for Anybody {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[] // whom we believe is a long list, and no secret: they show what they have
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn verify_client_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.check_12(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.check_13(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// XEP-0368 §3.
+const ALPN: &[u8] = b"xmpp-server";
+/// id-on-dnsSRV (RFC 4985 §2).
+const SRV_NAME: &str = "1.3.6.1.5.5.7.8.7";
+/// id-on-xmppAddr (RFC 6120 §13.7.1.4).
+const XMPP_ADDR: &str = "1.3.6.1.5.5.7.8.5";
+const SERVICE: &str = "_xmpp-server.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn certificate(hosts: &[&str], others: &[(&str, &str)]) -> Certificate {
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let others = others.iter().map(|(kind, text)| ((*kind).to_owned(), (*text).to_owned())).collect();
+        Certificate(PeerCertificate { hosts, others, ..PeerCertificate::default() })
+    }
+
+    /// RFC 9525 §6.3, RFC 6120 §13.7.1.2.2 (the examples there).
+    #[test]
+    fn names_are_compared_rule_by_rule() {
+        let plain = certificate(&["IM.example.com"], &[]);
+        assert!(plain.is_of("im.example.com"));
+        for other in ["example.com", "a.im.example.com", "im.example.com.evil", "xim.example.com"] {
+            assert!(!plain.is_of(other), "{other}");
+        }
+        let wildcard = certificate(&["*.example.com"], &[]);
+        assert!(wildcard.is_of("conference.example.com"));
+        for other in ["example.com", "a.b.example.com", "example.com.evil", ".example.com"] {
+            assert!(!wildcard.is_of(other), "{other}");
+        }
+        for bad in ["*.com", "*", "*x.example.com", "x*.example.com", "a.*.example.com"] {
+            let bad = certificate(&[bad], &[]);
+            assert!(!bad.is_of("a.example.com") && !bad.is_of("example.com") && !bad.is_of("xa.example.com"));
+        }
+        let service = certificate(&[], &[(SRV_NAME, "_xmpp-server.Example.com")]);
+        assert!(service.is_of("example.com") && !service.is_of("im.example.com"));
+        assert!(!certificate(&[], &[(SRV_NAME, "_xmpp-client.example.com")]).is_of("example.com"));
+        assert!(!certificate(&[], &[("1.2.3", "_xmpp-server.example.com")]).is_of("example.com"));
+        let address = certificate(&["other.example"], &[(XMPP_ADDR, "Example.com")]);
+        assert!(address.is_of("example.com") && !address.is_of("im.example.com"));
+        assert!(!certificate(&[], &[(XMPP_ADDR, "juliet@example.com")]).is_of("example.com"));
+        assert!(certificate(&["xn--bcher-kva.example"], &[]).is_of("bücher.example"));
+    }
+
+    #[test]
+    fn an_address_is_an_address() {
+        let ips = vec!["127.0.0.1".parse().unwrap()];
+        let address = Certificate(PeerCertificate { ips, ..PeerCertificate::default() });
+        assert!(address.is_of("127.0.0.1") && !address.is_of("127.0.0.2"));
+        assert!(!certificate(&["127.0.0.1"], &[]).is_of("127.0.0.1"));
+    }
+}
