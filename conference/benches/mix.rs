@@ -30,6 +30,7 @@ fn main() {
             events: None,
             noise: None,
             level: None,
+            crypto: None,
         };
         let leg = leg.start(negotiated, None, n, Instant::now()).expect("memory");
         legs.add(LegId(n), leg, Gate::Open, Peer::Speaks);

@@ -21,6 +21,9 @@ pub struct Config {
     /// Whether callers whom no account proves may join rooms that are open to all. Bans cannot hold for them.
     /// Default: no.
     pub strangers: bool,
+    /// Whether sound is encrypted (SRTP with keys in the description): `required` refuses calls that cannot, `preferred`
+    /// takes it where it is offered, `off` never does. Default `preferred`.
+    pub srtp: Secrecy,
     /// Threads that mix, each for whole conferences; 0: one for each processor. Default 0.
     pub threads: usize,
     /// Whether callers are told things by a voice: that they joined, are alone, muted, or that it is over; and that a
@@ -29,6 +32,19 @@ pub struct Config {
     /// A leg that sends no RTP for so long, and is not on hold, is hung up. Default `30s`.
     #[serde(with = "shared_runtime::config::duration")]
     pub silence_timeout: Duration,
+}
+
+/// Whether sound is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Secrecy {
+    /// Calls without are refused.
+    Required,
+    /// Where it is offered.
+    #[default]
+    Preferred,
+    /// Never.
+    Off,
 }
 
 /// Every key of `[conference]`.
@@ -42,6 +58,7 @@ pub const KEYS: &[Key] = &[
         "false",
         "whether callers without an account may join open rooms; no ban holds for them",
     ),
+    Key::new("conference.srtp", "\"preferred\"", "encrypted sound: required, preferred or off"),
     Key::new("conference.threads", "0", "threads that mix; 0: one for each processor"),
     Key::new("conference.prompts", "true", "whether callers are told things by a voice"),
     Key::new("conference.silence_timeout", "\"30s\"", "a leg that sends no RTP for so long is hung up"),
@@ -55,6 +72,7 @@ impl Default for Config {
             rtp_ports: "20000-29999".to_owned(),
             advertised: None,
             strangers: false,
+            srtp: Secrecy::Preferred,
             threads: 0,
             prompts: true,
             silence_timeout: Duration::from_secs(30),

@@ -18,6 +18,7 @@ pub struct Metrics {
     late: IntCounter,
     rejected: IntCounter,
     forged: IntCounter,
+    replayed: IntCounter,
     lateness: Histogram,
     late_ticks: IntCounter,
     mixing: Counter,
@@ -63,8 +64,9 @@ impl Metrics {
             late: counter("conference_rtp_late_total", "RTP packets that came too late or twice.")?,
             forged: counter(
                 "conference_rtp_forged_total",
-                "RTP packets from a source that was not signalled.",
+                "RTP packets from a source that was not signalled, or whose protection was wrong.",
             )?,
+            replayed: counter("conference_rtp_replayed_total", "Protected RTP packets that came before.")?,
             received: counter("conference_rtp_received_total", "RTP packets that were played.")?,
             lost: counter("conference_rtp_lost_total", "RTP packets that never came.")?,
             sent: counter("conference_rtp_sent_total", "RTP packets sent.")?,
@@ -104,6 +106,7 @@ impl MixerMetrics {
         self.all.lost.inc_by(counters.lost);
         self.all.late.inc_by(counters.late);
         self.all.forged.inc_by(counters.forged);
+        self.all.replayed.inc_by(counters.replayed);
         self.all.sent.inc_by(counters.sent);
         self.all.rejected.inc_by(counters.rejected);
     }

@@ -168,6 +168,7 @@ async fn start_conference(
         accounts: ground.auth.directory.clone(),
         bus: ground.bus.clone(),
         metrics: conference::metrics::Metrics::new(&ground.registry)?,
+        random: shared_runtime::random,
         shutdown: ground.shutdown.clone(),
     };
     let focus = Focus::new(parts).context("conference.rtp_ports")?;

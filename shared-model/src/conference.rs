@@ -28,6 +28,8 @@ pub struct Participant {
     pub audio: Audio,
     /// Whether they want to speak.
     pub is_hand_up: bool,
+    /// Whether their sound is encrypted on its way to and from the mixer.
+    pub is_encrypted: bool,
 }
 
 /// A conference at one moment.

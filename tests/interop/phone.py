@@ -34,7 +34,7 @@ def amplitude(samples, hertz):
 class Phone:
     """One baresip with one account."""
 
-    def __init__(self, service, name, transport="udp", hertz=440, codecs="pcmu"):
+    def __init__(self, service, name, transport="udp", hertz=440, codecs="pcmu", encryption=None):
         self.name = name
         self.folder = Path(service.folder) / f"phone-{name}"
         self.folder.mkdir()
@@ -43,7 +43,7 @@ class Phone:
         write_tone(self.folder / "tone.wav", hertz)
         (self.folder / "accounts").write_text(
             f'<sip:{name}@{DOMAIN}>;auth_pass={PASSWORD};outbound="{outbound}";regint=60;answermode=auto;'
-            f"audio_codecs={codecs}\n"
+            f"audio_codecs={codecs}{f';mediaenc={encryption}' if encryption else ''}\n"
         )
         (self.folder / "contacts").write_text("")
         (self.folder / "config").write_text(
@@ -53,7 +53,7 @@ class Phone:
             f"ausrc_srate {RATE}\nauplay_srate {RATE}\nausrc_channels 1\nauplay_channels 1\n"
             f"snd_path {self.folder}\n"
             "opus_stereo no\nopus_sprop_stereo no\n"
-            "module stdio.so\nmodule g711.so\nmodule opus.so\nmodule aufile.so\nmodule sndfile.so\n"
+            "module stdio.so\nmodule g711.so\nmodule g722.so\nmodule srtp.so\nmodule opus.so\nmodule aufile.so\nmodule sndfile.so\n"
             "module_tmp account.so\nmodule_app menu.so\n"
         )
         self.process = None

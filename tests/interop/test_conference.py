@@ -20,8 +20,12 @@ def test_each_hears_the_others_and_the_room_moderates_the_call(service):
     service.run("room", "add", f"lounge@{ROOMS}", "--owner", "alice@localhost")
     room = f"lounge@{ROOMS}"
     phones = {
-        name: Phone(service, name, transport, TONES[name], codecs)
-        for name, transport, codecs in [("alice", "udp", "pcmu"), ("bob", "tls", "pcma"), ("carol", "tcp", "opus/48000/1")]
+        name: Phone(service, name, transport, TONES[name], codecs, encryption)
+        for name, transport, codecs, encryption in [
+            ("alice", "udp", "pcmu", None),
+            ("bob", "tls", "pcma", "srtp-mand"),
+            ("carol", "tcp", "opus/48000/1", None),
+        ]
     }
     started = []
 
@@ -59,6 +63,7 @@ def test_each_hears_the_others_and_the_room_moderates_the_call(service):
             assert levels(phone)[name] < QUIET, f"{name} does not hear itself: {levels(phone)}"
         answer = phones["carol"].says().split("SIP/2.0 200 OK")[-1]
         assert "Set audio decoder: opus" in answer, answer
+        assert "RTP/SAVP" in phones["bob"].says() and "a=crypto:" in phones["bob"].says().split("SIP/2.0 200 OK")[-1]
         asyncio.run(chat())
     finally:
         for phone in started:

@@ -239,6 +239,7 @@ async fn occupants_wear_what_they_do_in_the_call() {
         display_name: "Bob".into(),
         audio: Audio::Muted,
         is_hand_up: false,
+        is_encrypted: false,
     };
     tell(bobs.clone(), "c1", true);
     alice.expect(&["<presence", "/Bob'", "urn:cusax:call:0#muted"]).await;
@@ -275,6 +276,7 @@ async fn dropped_facts_are_made_up_for_by_asking_the_focus() {
         display_name: "Bob".into(),
         audio: Audio::SendReceive,
         is_hand_up: false,
+        is_encrypted: false,
     };
     let address: RoomAddress = ROOM.parse().unwrap();
     served.server.attach_calls(std::sync::Arc::new(Call(vec![("c1".to_owned(), bobs)])));

@@ -4,8 +4,9 @@
 //! Out   the answer's text, what the leg shall speak, and whether the peer is on hold.
 //! Errors why no medium of the offer can be had: 488, whose Warning says it (RFC 3261 §20.43).
 //!
-//! One audio medium over plain RTP is taken, in the first format of the offer that we know; MSRP, video and whatever
-//! else are refused with port 0 (S-35). Beside the sound are taken: keys (RFC 4733), comfort noise (RFC 3389), how loud
+//! One audio medium is taken, in the first format of the offer that we know, and an encrypted one before others
+//! (RFC 4568, with RFC 8643 where keys are offered without insistence); MSRP, video and whatever else are refused with
+//! port 0 (S-35). Beside the sound are taken: keys (RFC 4733), comfort noise (RFC 3389), how loud
 //! packets are (RFC 6464), reports on the same port (RFC 5761) or another (RFC 3605), and the wishes of an Opus
 //! receiver (RFC 7587 §6.1).
 
@@ -13,8 +14,11 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use sip_core::sdp::{Direction, Media, Sdp};
 
+use super::sdes::{self, Keys};
+use crate::config::Secrecy;
 use crate::media::codec::{Encoding, Format, USUAL_BITS};
 use crate::media::leg::Negotiated;
+use crate::media::srtp::{Crypto, MasterKey, Suite};
 
 /// What offer and answer came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +47,10 @@ pub(super) enum Unfit {
     NoAudio,
     /// Audio over something that we do not carry.
     Transport,
+    /// Encrypted audio without a key that we can use.
+    NoKey,
+    /// Audio that is not encrypted, which it must be.
+    InTheClear,
     /// Audio without an address.
     NoAddress,
     /// Audio in formats that we do not know.
@@ -56,6 +64,8 @@ impl Unfit {
             Self::NotSdp => (399, "The body is no session description"),
             Self::NoAudio => (304, "Media type not available: only audio is"),
             Self::Transport => (302, "Incompatible transport protocol"),
+            Self::NoKey => (399, "No crypto line can be used"),
+            Self::InTheClear => (399, "Sound must be encrypted here: RTP/SAVP with a crypto line"),
             Self::NoAddress => (301, "Incompatible network address formats"),
             Self::Format => (305, "Incompatible media format: Opus, G722, PCMU, PCMA and L16 are known"),
         }
@@ -63,9 +73,9 @@ impl Unfit {
 }
 
 /// Answers an offer.
-pub(super) fn answer(offer: &str, origin: Origin) -> Result<Agreed, Unfit> {
+pub(super) fn answer(offer: &str, origin: Origin, keys: &Keys) -> Result<Agreed, Unfit> {
     let offer = Sdp::parse(offer).ok_or(Unfit::NotSdp)?;
-    let (at, chosen) = choose_among(&offer.media)?;
+    let (at, chosen) = choose_among(&offer.media, keys)?;
     let direction = direction_of(&offer.media[at]).mirrored();
     let mut text = head(origin);
     for (other, media) in offer.media.iter().enumerate() {
@@ -77,12 +87,17 @@ pub(super) fn answer(offer: &str, origin: Origin) -> Result<Agreed, Unfit> {
     Ok(Agreed { negotiated: chosen.negotiated, direction, text })
 }
 
-/// An offer of everything that we speak.
-pub(super) fn offer(origin: Origin) -> String {
+/// An offer of everything that we speak, with our keys.
+pub(super) fn offer(origin: Origin, secrecy: Secrecy, offered: &[(Suite, MasterKey)]) -> String {
+    // RFC 8643: who cannot encrypt passes over the keys, unless it must be.
+    let profile = if secrecy == Secrecy::Required { "RTP/SAVP" } else { "RTP/AVP" };
     let types = Format::ALL.map(|format| (format, payload_type(format)));
     let list: Vec<String> = types.iter().map(|(_, number)| number.to_string()).collect();
     let mut text = head(origin);
-    text.push_str(&format!("m=audio {} RTP/AVP {} 101 13\r\n", origin.local.port(), list.join(" ")));
+    text.push_str(&format!("m=audio {} {profile} {} 101 13\r\n", origin.local.port(), list.join(" ")));
+    for (n, (suite, key)) in offered.iter().enumerate() {
+        text.push_str(&sdes::print(&(n + 1).to_string(), *suite, key));
+    }
     for (format, number) in types {
         text.push_str(&format!("a=rtpmap:{number} {}\r\n", format.rtpmap()));
     }
@@ -91,12 +106,22 @@ pub(super) fn offer(origin: Origin) -> String {
     text
 }
 
-/// Reads the answer to our offer.
-pub(super) fn answered(answer: &str) -> Option<Agreed> {
+/// Reads the answer to our offer, in which our keys had these tags.
+pub(super) fn answered(answer: &str, secrecy: Secrecy, offered: &[(Suite, MasterKey)]) -> Option<Agreed> {
     let answer = Sdp::parse(answer)?;
     let media = answer.media.first()?;
+    let line = sdes::choose(media);
+    // The suite and the tag are those of one line of ours (RFC 4568 §5.1.3).
+    let ours = line.and_then(|line| offered.get(line.tag.parse::<usize>().ok()?.checked_sub(1)?));
+    let crypto = line.zip(ours).filter(|(line, (suite, _))| line.suite == *suite);
+    let crypto = crypto.map(|(line, (suite, key))| Crypto { suite: *suite, theirs: line.key, ours: *key });
+    if crypto.is_none() && (secrecy == Secrecy::Required || line.is_some()) {
+        return None;
+    }
+    let keys = Keys { secrecy: Secrecy::Off, now: None, random: || 0 };
+    let plain = Media { protocol: "RTP/AVP", ..media.clone() };
     Some(Agreed {
-        negotiated: choose(media).ok()?.negotiated,
+        negotiated: Negotiated { crypto, ..choose(&plain, &keys).ok()?.negotiated },
         direction: direction_of(media).mirrored(),
         text: String::new(),
     })
@@ -140,26 +165,42 @@ struct Chosen<'a> {
     formats: Vec<&'a str>,
 }
 
-/// The first medium that can be had. When none can, what was nearest to it says why.
-fn choose_among<'a>(media: &[Media<'a>]) -> Result<(usize, Chosen<'a>), Unfit> {
-    let mut unfit = Unfit::NoAudio;
+/// The first encrypted medium that can be had, or else the first. When none can, what was nearest to it says why.
+fn choose_among<'a>(media: &[Media<'a>], keys: &Keys) -> Result<(usize, Chosen<'a>), Unfit> {
+    let (mut unfit, mut plain) = (Unfit::NoAudio, None);
     for (at, media) in media.iter().enumerate() {
-        match choose(media) {
-            Ok(chosen) => return Ok((at, chosen)),
+        match choose(media, keys) {
+            Ok(chosen) if chosen.negotiated.crypto.is_some() => return Ok((at, chosen)),
+            Ok(chosen) => plain = plain.or(Some((at, chosen))),
             Err(Unfit::NoAudio) => {}
             Err(reason) => unfit = reason,
         }
     }
-    Err(unfit)
+    plain.ok_or(unfit)
 }
 
-fn choose<'a>(media: &Media<'a>) -> Result<Chosen<'a>, Unfit> {
+/// The line of a medium that protects it, and how. `None` if it is not protected.
+fn protection<'a>(media: &Media<'a>, keys: &Keys) -> Result<Option<(&'a str, Crypto)>, Unfit> {
+    let must_be = match media.protocol {
+        "RTP/AVP" | "RTP/AVPF" => false,
+        "RTP/SAVP" | "RTP/SAVPF" if keys.secrecy != Secrecy::Off => true,
+        _ => return Err(Unfit::Transport),
+    };
+    let line = sdes::choose(media).filter(|_| keys.secrecy != Secrecy::Off);
+    let ours = line.and_then(|line| keys.ours(line.suite));
+    match line.zip(ours) {
+        Some((line, ours)) => Ok(Some((line.tag, Crypto { suite: line.suite, theirs: line.key, ours }))),
+        None if must_be => Err(Unfit::NoKey),
+        None if keys.secrecy == Secrecy::Required => Err(Unfit::InTheClear),
+        None => Ok(None),
+    }
+}
+
+fn choose<'a>(media: &Media<'a>, keys: &Keys) -> Result<Chosen<'a>, Unfit> {
     if media.kind != "audio" || media.port == 0 {
         return Err(Unfit::NoAudio);
     }
-    if !matches!(media.protocol, "RTP/AVP" | "RTP/AVPF") {
-        return Err(Unfit::Transport);
-    }
+    let protection = protection(media, keys)?;
     let remote = SocketAddr::new(media.connection.ok_or(Unfit::NoAddress)?, media.port);
     let known = media.formats.iter().find_map(|text| {
         let payload_type: u8 = text.parse().ok().filter(|number| *number < 128)?;
@@ -171,6 +212,9 @@ fn choose<'a>(media: &Media<'a>) -> Result<Chosen<'a>, Unfit> {
     });
     let (text, payload_type, format) = known.ok_or(Unfit::Format)?;
     let (mut beside, mut formats) = (Vec::new(), Vec::new());
+    if let Some((tag, crypto)) = &protection {
+        beside.push(sdes::print(tag, crypto.suite, &crypto.ours));
+    }
     let events = events(media, format);
     if let Some((format, encoding)) = events {
         beside.push(format!("a=rtpmap:{format} {encoding}\r\na=fmtp:{format} 0-16\r\n"));
@@ -199,6 +243,7 @@ fn choose<'a>(media: &Media<'a>) -> Result<Chosen<'a>, Unfit> {
         events: events.and_then(|(format, _)| number(format)),
         noise: noise.and_then(number),
         level,
+        crypto: protection.map(|(_, crypto)| crypto),
     };
     Ok(Chosen { negotiated, beside, formats })
 }
@@ -293,6 +338,14 @@ mod tests {
         Origin { session: 8, version: 1, local: "192.0.2.9:20000".parse().unwrap() }
     }
 
+    fn answer(offer: &str, origin: Origin) -> Result<Agreed, Unfit> {
+        under(Secrecy::Preferred, offer, origin)
+    }
+
+    fn under(secrecy: Secrecy, offer: &str, origin: Origin) -> Result<Agreed, Unfit> {
+        super::answer(offer, origin, &Keys { secrecy, now: None, random: || 7 })
+    }
+
     const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
         m=message 2855 TCP/MSRP *\r\nm=audio 4000 RTP/AVP 18 8 101 13\r\na=rtpmap:101 telephone-event/8000\r\n\
         m=video 4002 RTP/AVP 97\r\n";
@@ -309,6 +362,7 @@ mod tests {
             events: Some(101),
             noise: Some(13),
             level: None,
+            crypto: None,
         };
         assert_eq!(agreed.negotiated, negotiated);
         let media: Vec<&str> = agreed.text.lines().filter(|line| line.starts_with("m=")).collect();
@@ -365,9 +419,52 @@ mod tests {
     }
 
     #[test]
-    fn our_offer_can_be_answered() {
-        let agreed = answer(&offer(origin()), origin()).unwrap();
-        assert_eq!(agreed.negotiated.encoding.format, Format::Opus);
-        assert_eq!(answered(&agreed.text).unwrap().negotiated.encoding.format, Format::Opus);
+    fn our_offer_can_be_answered_with_and_without_keys() {
+        for (ours, theirs, is_encrypted) in [
+            (Secrecy::Preferred, Secrecy::Preferred, true),
+            (Secrecy::Required, Secrecy::Preferred, true),
+            (Secrecy::Preferred, Secrecy::Off, false),
+            (Secrecy::Off, Secrecy::Preferred, false),
+        ] {
+            let offered = Keys { secrecy: ours, now: None, random: || 9 }.offered();
+            let there = under(theirs, &offer(origin(), ours, &offered), origin()).unwrap();
+            let here = answered(&there.text, ours, &offered).unwrap();
+            assert_eq!(here.negotiated.encoding.format, Format::Opus);
+            let (here, there) = (here.negotiated.crypto, there.negotiated.crypto);
+            assert_eq!(
+                (here.is_some(), there.is_some()),
+                (is_encrypted, is_encrypted),
+                "{ours:?} {theirs:?}"
+            );
+            if let Some((here, there)) = here.zip(there) {
+                assert_eq!((here.ours, here.theirs, here.suite), (there.theirs, there.ours, there.suite));
+            }
+        }
+        let plain = under(Secrecy::Off, OFFER, origin()).unwrap();
+        assert_eq!(answered(&plain.text, Secrecy::Required, &[]), None);
+    }
+
+    const SECURE: &str = "m=audio 4000 RTP/SAVP 0\r\n\
+        a=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n";
+
+    #[test]
+    fn encrypted_sound_is_taken_before_plain_and_refused_where_it_is_off() {
+        let head = &OFFER[..OFFER.find("m=").unwrap()];
+        let both = format!("{head}m=audio 4002 RTP/AVP 0\r\n{SECURE}");
+        let agreed = answer(&both, origin()).unwrap();
+        assert!(agreed.negotiated.crypto.is_some());
+        let media: Vec<&str> = agreed.text.lines().filter(|line| line.starts_with("m=")).collect();
+        assert_eq!(media, ["m=audio 0 RTP/AVP 0", "m=audio 20000 RTP/SAVP 0"]);
+        assert!(agreed.text.contains("a=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:BwAAAAA"), "{}", agreed.text);
+        assert_eq!(under(Secrecy::Off, &both, origin()).unwrap().negotiated.crypto, None);
+        let secure = format!("{head}{SECURE}");
+        assert_eq!(under(Secrecy::Off, &secure, origin()).unwrap_err(), Unfit::Transport);
+        assert_eq!(answer(&secure.replace("inline", "other"), origin()).unwrap_err(), Unfit::NoKey);
+        assert_eq!(under(Secrecy::Required, OFFER, origin()).unwrap_err(), Unfit::InTheClear);
+        // RFC 8643: keys without insistence.
+        let optional = secure.replace("RTP/SAVP", "RTP/AVP");
+        assert!(
+            under(Secrecy::Required, &optional, origin()).unwrap().text.contains("RTP/AVP 0\r\na=rtpmap")
+        );
     }
 }

@@ -90,7 +90,7 @@ impl View {
         let occupants = snapshot.map_or(&[][..], |snapshot| &snapshot.occupants);
         let mut users: Vec<User> = Vec::new();
         for Seen { participant, contact, is_speaking } in participants {
-            let beside = beside(participant.is_hand_up, *is_speaking);
+            let beside = beside(participant, *is_speaking);
             let jid = participant.jid.as_ref();
             let occupant = jid.and_then(|jid| occupants.iter().find(|occupant| occupant.jid == *jid));
             let sees = jid.is_some_and(|jid| viewer.sees(jid));
@@ -207,14 +207,14 @@ fn text_endpoint(uri: &str) -> String {
 }
 
 /// What the schema has no word for, in a namespace of ours (§5.9.1 lets it in at the end of a user).
-fn beside(is_hand_up: bool, is_speaking: bool) -> String {
-    let mut said = String::new();
-    for (_, name) in
-        [(is_hand_up, "hand-raised"), (is_speaking, "speaking")].iter().filter(|(holds, _)| *holds)
-    {
-        said.push_str(&format!("<{name} xmlns=\"{OURS}\"/>"));
-    }
-    said
+fn beside(participant: &Participant, is_speaking: bool) -> String {
+    let all = [
+        (participant.is_encrypted, "encrypted"),
+        (participant.is_hand_up, "hand-raised"),
+        (is_speaking, "speaking"),
+    ];
+    let holding = all.iter().filter(|(holds, _)| *holds);
+    holding.map(|(_, name)| format!("<{name} xmlns=\"{OURS}\"/>")).collect()
 }
 
 fn nick_and_role(occupant: &Occupant) -> String {
@@ -281,6 +281,7 @@ mod tests {
             display_name: "Alice".to_owned(),
             audio,
             is_hand_up: false,
+            is_encrypted: false,
         };
         Seen { participant, contact: "sip:alice@192.0.2.1".to_owned(), is_speaking: false }
     }

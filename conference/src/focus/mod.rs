@@ -16,6 +16,7 @@ mod keys;
 mod notifier;
 mod participant;
 pub mod policy;
+mod sdes;
 
 use std::net::UdpSocket;
 use std::sync::{Arc, OnceLock};
@@ -52,6 +53,8 @@ pub struct Parts {
     pub bus: Bus<Fact>,
     /// What is counted.
     pub metrics: Metrics,
+    /// Where keys come from: random numbers that nobody can guess.
+    pub random: fn() -> u64,
     /// Stops the rooms.
     pub shutdown: Shutdown,
 }

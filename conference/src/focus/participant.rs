@@ -14,6 +14,7 @@ use super::keys::{Keys, Pin};
 use super::policy::Voice;
 use crate::labels::LegSpan;
 use crate::media::leg::UnboundLeg;
+use crate::media::srtp::{Crypto, MasterKey, Suite};
 use crate::mixer::{Gate, LegId, Peer};
 
 /// One leg.
@@ -28,6 +29,10 @@ pub(super) struct Participant {
     pub(super) origin: super::answer::Origin,
     /// Our offer in a 2xx waits for its answer in the ACK.
     pub(super) unanswered: Option<UnboundLeg>,
+    /// The keys of that offer, by their tags from 1.
+    pub(super) offered: Vec<(Suite, MasterKey)>,
+    /// How sound is protected.
+    pub(super) crypto: Option<Crypto>,
     /// The 2xx that waits for its ACK.
     pub(super) unacknowledged: Option<Unacknowledged>,
     /// The leg is in the mix, and was told as a fact.
@@ -106,6 +111,7 @@ impl Participant {
             display_name: self.caller.display_name.clone(),
             audio: self.audio(),
             is_hand_up: self.is_hand_up,
+            is_encrypted: self.crypto.is_some(),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! An RTP leg — RFC 3550 §5.1 (packets), §6 (reports), §11 (ports); RFC 3551 (profile); RFC 4961 (symmetric); RFC 5761 (one
-//! port for both); RFC 3389, RFC 4733 and RFC 6464 beside the sound.
+//! port for both); RFC 3711 (protection); RFC 3389, RFC 4733 and RFC 6464 beside the sound.
 //!
 //! In    datagrams from the other end, read when the mixer's tick comes: no task, no lock, no queue but the kernel's.
 //! Out   one packet a tick to where the other end is, and a report every five seconds; keys that were pressed.
@@ -19,6 +19,7 @@ use super::latch::Latch;
 use super::playout::{Kind, Playout};
 use super::ports::{PortPair, Ports, PortsError};
 use super::reception::Reception;
+use super::srtp::{Crypto, Distrust, Srtp};
 use super::{Frame, rtcp};
 
 /// What offer and answer agreed on for one leg.
@@ -38,6 +39,8 @@ pub struct Negotiated {
     pub noise: Option<u8>,
     /// The header extension that says how loud a packet is (RFC 6464), if it may come.
     pub level: Option<u8>,
+    /// How packets are protected, if they are.
+    pub crypto: Option<Crypto>,
 }
 
 /// One leg's sound.
@@ -45,6 +48,7 @@ pub struct RtpLeg {
     ports: PortPair,
     local: SocketAddr,
     negotiated: Negotiated,
+    srtp: Option<Box<Srtp>>,
     latch: Latch,
     reports: Option<Latch>,
     decoder: Decoder,
@@ -61,6 +65,7 @@ pub struct RtpLeg {
     begun: Instant,
     last_heard: Instant,
     next_report: Instant,
+    next_look: Instant,
     seed: u32,
     counters: Counters,
     quality: Quality,
@@ -86,8 +91,10 @@ pub struct Counters {
     pub sent: u64,
     /// Datagrams that were no RTP of this leg.
     pub rejected: u64,
-    /// Packets from a source that the leg does not believe.
+    /// Packets from a source that the leg does not believe, or whose protection is wrong.
     pub forged: u64,
+    /// Protected packets that came before.
+    pub replayed: u64,
 }
 
 /// How well both ends hear each other.
@@ -138,7 +145,7 @@ impl UnboundLeg {
     }
 
     /// Starts the leg. `caller` is the address that the call came from; `seed` is random: our SSRC and the beginnings of
-    /// sequence numbers and timestamps (RFC 3550 §5.1). `None` if there is no memory for the decoder.
+    /// sequence numbers and timestamps (RFC 3550 §5.1). `None` if there is no memory for the decoder, or a key is wrong.
     pub fn start(
         self,
         negotiated: Negotiated,
@@ -147,12 +154,18 @@ impl UnboundLeg {
         now: Instant,
     ) -> Option<RtpLeg> {
         let format = negotiated.encoding.format;
+        let is_proved = negotiated.crypto.is_some();
+        let srtp = match negotiated.crypto {
+            Some(crypto) => Some(Box::new(Srtp::new(crypto)?)),
+            None => None,
+        };
         Some(RtpLeg {
+            srtp,
             ports: self.ports,
             local: self.local,
             negotiated,
-            latch: Latch::new(negotiated.remote, caller, false, now),
-            reports: negotiated.reports.map(|remote| Latch::new(remote, caller, false, now)),
+            latch: Latch::new(negotiated.remote, caller, is_proved, now),
+            reports: negotiated.reports.map(|remote| Latch::new(remote, caller, is_proved, now)),
             decoder: Decoder::new(format)?,
             encoder: None,
             playout: Playout::new(format),
@@ -166,6 +179,7 @@ impl UnboundLeg {
             begun: now,
             last_heard: now,
             next_report: now + FIRST_REPORT,
+            next_look: now,
             seed: seed as u32,
             counters: Counters::default(),
             quality: Quality::default(),
@@ -206,10 +220,19 @@ impl RtpLeg {
             self.playout.restart(format);
             self.sender = None;
         }
-        self.latch.describe(negotiated.remote, false, now);
+        let is_proved = negotiated.crypto.is_some();
+        match (&mut self.srtp, negotiated.crypto) {
+            (Some(srtp), Some(crypto)) => {
+                if !srtp.change(crypto) {
+                    tracing::warn!("a key of a wrong length was agreed on; the old one stays");
+                }
+            }
+            (srtp, crypto) => *srtp = crypto.and_then(Srtp::new).map(Box::new),
+        }
+        self.latch.describe(negotiated.remote, is_proved, now);
         match (&mut self.reports, negotiated.reports) {
-            (Some(latch), Some(remote)) => latch.describe(remote, false, now),
-            (reports, remote) => *reports = remote.map(|remote| Latch::new(remote, None, false, now)),
+            (Some(latch), Some(remote)) => latch.describe(remote, is_proved, now),
+            (reports, remote) => *reports = remote.map(|remote| Latch::new(remote, None, is_proved, now)),
         }
         self.negotiated = negotiated;
     }
@@ -219,9 +242,10 @@ impl RtpLeg {
         let mut datagram = [0; LARGEST_DATAGRAM];
         for _ in 0..MOST_A_TICK {
             let Some((length, source)) = read(&self.ports.rtp, &mut datagram) else { break };
-            if rtcp::is_rtcp(&datagram[..length]) {
-                self.hear_report(&datagram[..length], source, now);
-            } else if let Some(key) = self.hear(&datagram[..length], source, now) {
+            let datagram = &datagram[..length];
+            if rtcp::is_rtcp(datagram) {
+                self.open_report(datagram, source, now);
+            } else if let Some(key) = self.open(datagram, source, now) {
                 press(key);
             }
         }
@@ -229,10 +253,14 @@ impl RtpLeg {
 
     /// Reads what came on the port of reports, and reports if it is time.
     pub fn report(&mut self, now: Instant) {
-        let mut datagram = [0; LARGEST_DATAGRAM];
-        for _ in 0..MOST_A_TICK {
-            let Some((length, source)) = read(&self.ports.rtcp, &mut datagram) else { break };
-            self.hear_report(&datagram[..length], source, now);
+        if now >= self.next_look {
+            // To look costs a call into the system, and a report can wait.
+            self.next_look = now + LOOKS;
+            let mut datagram = [0; LARGEST_DATAGRAM];
+            for _ in 0..MOST_A_TICK {
+                let Some((length, source)) = read(&self.ports.rtcp, &mut datagram) else { break };
+                self.open_report(&datagram[..length], source, now);
+            }
         }
         if now < self.next_report {
             return;
@@ -282,7 +310,15 @@ impl RtpLeg {
         let Ok(head) = header.marshal_to(&mut packet) else { return };
         let Some(room) = packet.get_mut(head..head + payload.len()) else { return };
         room.copy_from_slice(payload);
-        if target.port() != 0 && self.ports.rtp.send_to(&packet[..head + payload.len()], target).is_ok() {
+        let packet = &packet[..head + payload.len()];
+        let is_sent = target.port() != 0
+            && match &mut self.srtp {
+                None => self.ports.rtp.send_to(packet, target).is_ok(),
+                Some(srtp) => {
+                    srtp.seal(packet).is_some_and(|sealed| self.ports.rtp.send_to(&sealed, target).is_ok())
+                }
+            };
+        if is_sent {
             self.counters.sent += 1;
             self.packets = self.packets.wrapping_add(1);
             self.octets = self.octets.wrapping_add(payload.len() as u32);
@@ -306,6 +342,27 @@ impl RtpLeg {
     /// How well it went, until now.
     pub fn quality(&self) -> Quality {
         self.quality
+    }
+
+    /// One datagram, protected or not; the key if one was pressed.
+    fn open(&mut self, datagram: &[u8], source: SocketAddr, now: Instant) -> Option<char> {
+        let Some(srtp) = &mut self.srtp else { return self.hear(datagram, source, now) };
+        match srtp.open(datagram) {
+            Ok(opened) => return self.hear(&opened, source, now),
+            Err(Distrust::Replayed) => self.counters.replayed += 1,
+            Err(Distrust::Forged) => self.counters.forged += 1,
+        }
+        None
+    }
+
+    /// One datagram of reports, protected or not.
+    fn open_report(&mut self, datagram: &[u8], source: SocketAddr, now: Instant) {
+        let Some(srtp) = &mut self.srtp else { return self.hear_report(datagram, source, now) };
+        match srtp.open_report(datagram) {
+            Ok(opened) => self.hear_report(&opened, source, now),
+            Err(Distrust::Replayed) => self.counters.replayed += 1,
+            Err(Distrust::Forged) => self.counters.forged += 1,
+        }
     }
 
     /// One datagram on the port of sound; the key if one was pressed.
@@ -394,7 +451,11 @@ impl RtpLeg {
             Some(latch) => (&self.ports.rtcp, latch.target()),
             None => (&self.ports.rtp, self.latch.target()),
         };
-        if target.port() != 0 {
+        let sealed = match &mut self.srtp {
+            Some(srtp) => srtp.seal_report(&packet).map(Vec::from),
+            None => Some(packet),
+        };
+        if let Some(packet) = sealed.filter(|_| target.port() != 0) {
             // A report that cannot be sent is one that a net lost.
             let _ = socket.send_to(&packet, target);
         }
@@ -426,6 +487,8 @@ const HEADER: usize = 12;
 const LARGEST_DATAGRAM: usize = 2_048;
 /// Datagrams read a tick; ten times what a sender of 20 ms sends, so that a flood costs a bounded time.
 const MOST_A_TICK: usize = 10;
+/// How often is looked for reports on their own port.
+const LOOKS: Duration = Duration::from_millis(500);
 /// §6.2: the least interval of reports, and half of it for the first.
 const REPORTS: Duration = Duration::from_secs(5);
 const FIRST_REPORT: Duration = Duration::from_millis(2_500);

@@ -18,6 +18,7 @@ pub mod ports;
 pub mod reception;
 pub mod resample;
 pub mod rtcp;
+pub mod srtp;
 
 /// Samples a second inside the house.
 pub const RATE: usize = 48_000;

@@ -293,6 +293,7 @@ impl Counters {
         self.sent += more.sent;
         self.rejected += more.rejected;
         self.forged += more.forged;
+        self.replayed += more.replayed;
     }
 }
 

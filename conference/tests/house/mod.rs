@@ -108,6 +108,7 @@ impl House {
             accounts: auth.directory.clone(),
             bus: bus.clone(),
             metrics: Metrics::new(&registry).unwrap(),
+            random: self::random,
             shutdown: shutdown.clone(),
         })
         .unwrap();
@@ -249,6 +250,8 @@ impl House {
             decoder: Decoder::new(Format::Pcmu).unwrap(),
             sequence: 0,
             format: Format::Pcmu,
+            keys: None,
+            srtp: None,
             lines: String::new(),
         }
     }

@@ -3,9 +3,12 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use base64::Engine;
 use conference::media::codec::{Decoder, Encoder, Format, LARGEST_PAYLOAD, LONGEST};
+use conference::media::rtcp;
+use conference::media::srtp::{Crypto, MasterKey, Srtp, Suite};
 use conference::mixer::{Goertzel, Tone};
-use sip_core::sdp::Sdp;
+use sip_core::sdp::{Media, Sdp};
 use sip_core::{Message, Name};
 use sip_endpoint::{Application, Endpoint, Flow, Incoming};
 use tokio::sync::mpsc;
@@ -40,6 +43,8 @@ pub(crate) struct Phone {
     pub(super) decoder: Decoder,
     pub(super) sequence: u16,
     pub(super) format: Format,
+    pub(super) keys: Option<(Suite, MasterKey)>,
+    pub(super) srtp: Option<Srtp>,
     /// What the offer says of the sound beside its format.
     pub(crate) lines: String,
 }
@@ -55,12 +60,17 @@ impl Phone {
     pub(crate) async fn send_offer(&mut self, method: &str, direction: &str) -> Message {
         let port = self.media.local_addr().unwrap().port();
         let kind = self.payload_type();
+        let profile = if self.keys.is_some() { "RTP/SAVP" } else { "RTP/AVP" };
+        let crypto = self.keys.map(|(suite, key)| {
+            let key = base64::engine::general_purpose::STANDARD.encode(key.octets());
+            format!("a=crypto:1 {} inline:{key}|2^31\r\n", suite.as_str())
+        });
         let offer = format!(
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-             m=audio {port} RTP/AVP {kind} 101\r\na=rtpmap:{kind} {}\r\n\
+             m=audio {port} {profile} {kind} 101\r\na=rtpmap:{kind} {}\r\n\
              a=rtpmap:101 telephone-event/8000\r\na={direction}\r\n{}m=message 9 TCP/MSRP *\r\n",
             self.format.rtpmap(),
-            self.lines
+            self.lines.clone() + &crypto.unwrap_or_default()
         );
         let mut request = self.build(method, &[]);
         request.set_body("application/sdp", offer.into());
@@ -70,6 +80,7 @@ impl Phone {
             let answer = Sdp::parse(answer).unwrap();
             assert_eq!((answer.media.len(), answer.media[1].port), (2, 0));
             assert!(answer.media[0].rtpmap(&kind.to_string()).is_some());
+            self.take_keys(&answer.media[0]);
             self.mixer = Some(SocketAddr::new(answer.media[0].connection.unwrap(), answer.media[0].port));
             let number = self.cseq;
             let mut ack = self.build("ACK", &[]);
@@ -160,8 +171,36 @@ impl Phone {
         response
     }
 
+    /// From the next offer on, sound is encrypted with a new key.
+    pub(crate) fn encrypt(&mut self, suite: Suite) {
+        let key: Vec<u8> =
+            (0..6).flat_map(|_| super::random().to_be_bytes()).take(suite.key_length()).collect();
+        self.keys = Some((suite, MasterKey::new(&key).unwrap()));
+    }
+
+    fn take_keys(&mut self, media: &Media<'_>) {
+        let Some((suite, ours)) = self.keys else { return };
+        let line = media.attribute("crypto").unwrap();
+        let key = line.strip_prefix(&format!("1 {} inline:", suite.as_str())).unwrap();
+        let key = base64::engine::general_purpose::STANDARD.decode(key).unwrap();
+        let crypto = Crypto { suite, theirs: MasterKey::new(&key).unwrap(), ours };
+        match &mut self.srtp {
+            Some(srtp) => assert!(srtp.change(crypto)),
+            None => self.srtp = Srtp::new(crypto),
+        }
+    }
+
+    /// Protects a packet, if the call is protected.
+    pub(crate) fn seal(&mut self, packet: &[u8]) -> Vec<u8> {
+        match &mut self.srtp {
+            Some(srtp) => srtp.seal(packet).unwrap().to_vec(),
+            None => packet.to_vec(),
+        }
+    }
+
     fn speak(&mut self) {
         let packet = self.packet();
+        let packet = self.seal(&packet);
         self.media.send_to(&packet, self.mixer.unwrap()).unwrap();
     }
 
@@ -223,7 +262,13 @@ impl Phone {
         let mut packet = [0; 2048];
         while let Ok((length, _)) = self.media.recv_from(&mut packet) {
             let mut samples = [0; LONGEST];
-            let count = self.decoder.decode(&packet[12..length], &mut samples);
+            let opened = match &mut self.srtp {
+                _ if rtcp::is_rtcp(&packet) => continue,
+                // What was on its way when keys changed is lost.
+                Some(srtp) => srtp.open(&packet[..length]).map(Vec::from).unwrap_or_default(),
+                None => packet[..length].to_vec(),
+            };
+            let count = self.decoder.decode(opened.get(12..).unwrap_or_default(), &mut samples);
             tones.iter_mut().for_each(|tone| tone.hear(&samples[..count]));
         }
     }

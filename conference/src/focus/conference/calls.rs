@@ -13,13 +13,15 @@ use super::super::Focus;
 use super::super::admission::{caller, came_from};
 use super::super::answer::{self, Agreed, Origin, Unfit};
 use super::super::dialog::Dialog;
-use super::super::keys::{Keys, Pin, is_pin};
+use super::super::keys::{Keys as Pressed, Pin, is_pin};
 use super::super::notifier::Way;
 use super::super::participant::{AtTheDoor, Participant, Unacknowledged};
 use super::super::policy::Refusal;
+use super::super::sdes::Keys;
 use super::Conference;
 use crate::labels::LegSpan;
 use crate::media::leg::{RtpLeg, UnboundLeg};
+use crate::media::srtp::Crypto;
 use crate::mixer::{Command, LegId, Prompt};
 
 impl Conference {
@@ -56,7 +58,7 @@ impl Conference {
         let origin = Origin { session: self.random(), version: 1, local };
         let agreed = match offer.is_empty() {
             true => None,
-            false => match answer::answer(offer, origin) {
+            false => match answer::answer(offer, origin, &self.keys(None)) {
                 Ok(agreed) => Some(agreed),
                 Err(unfit) => return incoming.server.respond(self.not_acceptable(request, unfit)),
             },
@@ -71,7 +73,10 @@ impl Conference {
         let Some(dialog) = Dialog::begun_by(request, &response, incoming.flow) else {
             return refuse(400, "No Contact To Call");
         };
-        let body = agreed.as_ref().map_or_else(|| answer::offer(origin), |agreed| agreed.text.clone());
+        let offered = if agreed.is_none() { self.keys(None).offered() } else { Vec::new() };
+        let secrecy = self.focus.parts().config.srtp;
+        let ours = || answer::offer(origin, secrecy, &offered);
+        let body = agreed.as_ref().map_or_else(ours, |agreed| agreed.text.clone());
         response.set_body("application/sdp", body.into());
         let id = LegId(self.name());
         let mut participant = Participant {
@@ -82,11 +87,13 @@ impl Conference {
             direction: Direction::SendReceive,
             origin,
             unanswered: None,
+            offered,
+            crypto: None,
             unacknowledged: None,
             is_joined: false,
             is_muted: false,
             is_hand_up: false,
-            keys: Keys::default(),
+            keys: Pressed::default(),
             pin: is_at_door
                 .then(|| AtTheDoor { keys: Pin::default(), until: Instant::now() + LONGEST_AT_DOOR }),
             ending: None,
@@ -103,9 +110,10 @@ impl Conference {
     /// Starts a leg's sound and tells the world.
     pub(super) async fn join(&mut self, participant: &mut Participant, leg: UnboundLeg, agreed: Agreed) {
         participant.direction = agreed.direction;
+        participant.crypto = agreed.negotiated.crypto;
         let rtp: Option<RtpLeg> =
             leg.start(agreed.negotiated, participant.source, self.random(), Instant::now());
-        let Some(rtp) = rtp else { return tracing::error!("no memory for a codec") };
+        let Some(rtp) = rtp else { return tracing::error!("no codec, or no key for its packets") };
         let (gate, peer) = (participant.gate(), participant.peer());
         self.mixer.tell(Command::Add(participant.leg, Box::new(rtp), gate, peer)).await;
         if participant.pin.is_some() {
@@ -142,6 +150,7 @@ impl Conference {
     /// A re-INVITE or UPDATE: hold, resume, another address or codec (RFC 3264 §8).
     pub(super) async fn change(&mut self, at: usize, incoming: Incoming) {
         let request = &incoming.request;
+        let secrecy = self.focus.parts().config.srtp;
         let participant = &mut self.participants[at];
         if request.method() == "INVITE" && participant.unacknowledged.is_some() {
             // §14.2: one INVITE at a time.
@@ -151,14 +160,18 @@ impl Conference {
         let offer = String::from_utf8_lossy(request.body()).into_owned();
         let mut body = String::new();
         if !offer.is_empty() {
-            let agreed = match answer::answer(&offer, participant.origin) {
+            let (origin, now) = (participant.origin, participant.crypto);
+            let agreed = match answer::answer(&offer, origin, &self.keys(now)) {
                 Ok(agreed) => agreed,
                 Err(unfit) => return incoming.server.respond(self.not_acceptable(request, unfit)),
             };
             self.renegotiate(at, &agreed).await;
             body = agreed.text;
         } else if request.method() == "INVITE" {
-            body = answer::offer(participant.origin);
+            let (origin, now) = (participant.origin, participant.crypto);
+            let offered = self.keys(now).offered();
+            body = answer::offer(origin, secrecy, &offered);
+            self.participants[at].offered = offered;
         }
         let mut response = self.describe(Message::response(request, 200, ""));
         if !body.is_empty() {
@@ -179,7 +192,8 @@ impl Conference {
         };
         self.participants[at].unacknowledged = None;
         let text = std::str::from_utf8(ack.body()).unwrap_or_default();
-        let agreed = answer::answered(text);
+        let offered = std::mem::take(&mut self.participants[at].offered);
+        let agreed = answer::answered(text, self.focus.parts().config.srtp, &offered);
         let leg = self.participants[at].unanswered.take();
         match (leg, agreed) {
             (Some(leg), Some(agreed)) => {
@@ -197,12 +211,19 @@ impl Conference {
     async fn renegotiate(&mut self, at: usize, agreed: &Agreed) {
         let participant = &mut self.participants[at];
         participant.direction = agreed.direction;
+        participant.crypto = agreed.negotiated.crypto;
         let (leg, gate, peer) = (participant.leg, participant.gate(), participant.peer());
         self.mixer.tell(Command::Renegotiate(leg, agreed.negotiated, peer)).await;
         self.mixer.tell(Command::SetGate(leg, gate)).await;
         if self.participants[at].is_joined {
             self.tell_changed(at);
         }
+    }
+
+    /// What a leg may be protected with, where it is protected so now.
+    fn keys(&self, now: Option<Crypto>) -> Keys {
+        let parts = self.focus.parts();
+        Keys { secrecy: parts.config.srtp, now, random: parts.random }
     }
 
     /// 488, and why (RFC 3261 §20.43).

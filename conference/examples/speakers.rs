@@ -1,0 +1,166 @@
+//! Participants of one conference, for `tests/load/conference/run.py`: some talk, the others are silent, all listen.
+//!
+//! `speakers LEGS TALKERS SECONDS` prints the ports of its legs as a JSON line, reads for each leg a line `address type` (where
+//! to send, and Opus' payload type there), says `measuring`, and at the end what it measured, as JSON lines.
+//!
+//! Talkers say the same speech for 0.8 s and are silent for 0.5 s, all at once; it is encoded beforehand. The time from the
+//! first packet of speech to the first packet that a silent leg gets which is too large for silence is the latency: nothing is
+//! decoded here, so that the figures are the server's.
+
+use std::io::BufRead;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use conference::media::codec::{Encoder, Encoding, Format, LARGEST_PAYLOAD};
+use conference::media::{FRAME, Frame, SAMPLES, SILENCE};
+use conference::mixer::Prompt;
+
+fn main() {
+    let arguments: Vec<u64> = std::env::args().skip(1).filter_map(|word| word.parse().ok()).collect();
+    let [legs, talkers, seconds] = arguments[..] else {
+        eprintln!("speakers LEGS TALKERS SECONDS");
+        std::process::exit(2);
+    };
+    let bind = || UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let sockets: Vec<UdpSocket> = (0..legs).map(|_| bind()).collect();
+    let ports: Vec<u16> = sockets.iter().map(|socket| socket.local_addr().expect("bound").port()).collect();
+    println!("{}", serde_json::json!({ "ports": ports }));
+    let lines = std::io::stdin().lock().lines().map_while(Result::ok);
+    let targets: Vec<(SocketAddr, u8)> = lines.take(legs as usize).filter_map(|line| target(&line)).collect();
+    assert_eq!(targets.len(), legs as usize, "a line for each leg");
+
+    let shared =
+        Arc::new(Shared { begin: Instant::now(), onset: AtomicU64::new(0), heard: Mutex::default() });
+    for (n, socket) in sockets.iter().enumerate() {
+        let (socket, shared) = (socket.try_clone().expect("another handle"), Arc::clone(&shared));
+        let is_silent = n as u64 >= talkers;
+        std::thread::spawn(move || listen(&socket, is_silent, &shared));
+    }
+    let (speech, silence) = packets();
+    let mut sent = 0;
+    let (warm, all) = (WARM_UP, WARM_UP + seconds * 50);
+    for tick in 0..all {
+        if tick == warm {
+            *shared.heard.lock().expect("no thread panics") = Heard::default();
+            println!("measuring");
+        }
+        let place = (tick % (TALK + PAUSE)) as usize;
+        for slot in 0..SLOTS {
+            let due = shared.begin + FRAME * tick as u32 + FRAME * slot as u32 / SLOTS as u32;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            for n in (slot..legs as usize).step_by(SLOTS) {
+                let talks = (n as u64) < talkers && place < TALK as usize;
+                if talks && n == 0 && place == 0 {
+                    shared.onset.store(shared.begin.elapsed().as_micros() as u64, Ordering::Release);
+                }
+                let payload =
+                    if talks { &speech[place % speech.len()] } else { &silence[place % silence.len()] };
+                let (to, kind) = targets[n];
+                let packet = packet(kind, tick, n as u32, payload);
+                sent += u64::from(sockets[n].send_to(&packet, to).is_ok());
+            }
+        }
+    }
+    let heard = shared.heard.lock().expect("no thread panics");
+    let mut latencies = heard.latencies.clone();
+    latencies.sort_unstable();
+    let at = |part: f64| {
+        let last = latencies.len().saturating_sub(1);
+        latencies.get((last as f64 * part) as usize).map_or(0.0, |micros| *micros as f64 / 1_000.0)
+    };
+    println!(
+        "{}",
+        serde_json::json!({
+            "sent": sent, "received": heard.packets, "missing": heard.missing, "latencies": latencies.len(),
+            "p50": at(0.5), "p99": at(0.99),
+        })
+    );
+}
+
+/// What the threads of a run share.
+struct Shared {
+    begin: Instant,
+    /// When the last speech began, in microseconds since the beginning.
+    onset: AtomicU64,
+    heard: Mutex<Heard>,
+}
+
+#[derive(Default)]
+struct Heard {
+    packets: u64,
+    missing: u64,
+    latencies: Vec<u64>,
+}
+
+fn listen(socket: &UdpSocket, is_silent: bool, shared: &Shared) {
+    let (mut datagram, mut quiet, mut last) = ([0; 2_048], 0, None::<u16>);
+    while let Ok(length) = socket.recv(&mut datagram) {
+        if length < 12 || (192..=223).contains(&datagram[1]) {
+            continue;
+        }
+        let now = shared.begin.elapsed().as_micros() as u64;
+        let sequence = u16::from_be_bytes([datagram[2], datagram[3]]);
+        let gap = last.map_or(0, |last| sequence.wrapping_sub(last).wrapping_sub(1));
+        last = Some(sequence);
+        let is_speech = length - 12 > LARGEST_SILENCE;
+        let onset = shared.onset.load(Ordering::Acquire);
+        let mut heard = shared.heard.lock().expect("no thread panics");
+        heard.packets += 1;
+        heard.missing += u64::from(gap);
+        if is_speech && quiet >= 8 && is_silent && onset > 0 && now - onset < 800_000 {
+            heard.latencies.push(now - onset);
+        }
+        quiet = if is_speech { 0 } else { quiet + 1 };
+    }
+}
+
+fn target(line: &str) -> Option<(SocketAddr, u8)> {
+    let (address, kind) = line.trim().split_once(' ')?;
+    Some((address.parse().ok()?, kind.parse().ok()?))
+}
+
+fn packet(kind: u8, tick: u64, ssrc: u32, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x80, kind];
+    packet.extend((tick as u16).to_be_bytes());
+    packet.extend((tick as u32 * SAMPLES as u32).to_be_bytes());
+    packet.extend((ssrc + 1).to_be_bytes());
+    packet.extend(payload);
+    packet
+}
+
+/// Speech that is loud from its first frame, and the faint noise of a microphone.
+fn packets() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let encode = |frames: &[Frame]| -> Vec<Vec<u8>> {
+        let mut encoder = Encoder::new(Encoding::of(Format::Opus)).expect("memory");
+        let mut one = |frame: &Frame| {
+            let mut payload = [0; LARGEST_PAYLOAD];
+            let octets = encoder.encode(frame, &mut payload);
+            payload[..octets].to_vec()
+        };
+        frames.iter().map(&mut one).collect()
+    };
+    let speech: Vec<Frame> = (6..).map_while(|at| Prompt::Pin.frame(at)).collect();
+    let mut seed = 1_u32;
+    let noise = |_| {
+        let mut frame = SILENCE;
+        for sample in &mut frame {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *sample = (seed >> 29) as i16 - 4;
+        }
+        frame
+    };
+    let silence: Vec<Frame> = (0..50).map(noise).collect();
+    (encode(&speech), encode(&silence))
+}
+
+/// Ticks before anything is measured.
+const WARM_UP: u64 = 130;
+/// Ticks of speech, and of the pause after it.
+const TALK: u64 = 40;
+const PAUSE: u64 = 25;
+/// Legs send at so many moments of a tick.
+const SLOTS: usize = 20;
+/// Octets of a packet that may be silence.
+const LARGEST_SILENCE: usize = 30;
