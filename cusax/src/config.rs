@@ -279,6 +279,8 @@ mod tests {
                 "`sip.numbers.extensions`: `112` is an emergency number",
             ),
             ("[xmpp.federation]\ndeny = [\"*\"]", "`xmpp.federation.deny`: `*` is neither a domain"),
+            ("[xmpp.turn]\nservices = [\"http://x\"]", "`xmpp.turn.services`: `http://x` is not a URI"),
+            ("[xmpp.upload]\nurl = \"http://x\"", "`xmpp.upload.url`: `http://x` does not begin"),
             ("[auth]\nalgorithms = []", "`auth.algorithms` is empty"),
             ("[store]\nurl = \"sqlite://\"", "`store.url`: a file is missing"),
             ("[store]\nurl = \"mysql://x\"", "`store.url`: no store is called `mysql`"),

@@ -144,3 +144,5 @@ pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
 pub const SEARCH: &str = "jabber:iq:search";
 /// Files over HTTP (XEP-0363).
 pub const UPLOAD: &str = "urn:xmpp:http:upload:0";
+/// Services beside the server (XEP-0215).
+pub const EXTERNAL: &str = "urn:xmpp:extdisco:2";

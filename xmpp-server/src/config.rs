@@ -8,6 +8,7 @@ use shared_runtime::config::{Key, duration};
 
 use crate::muc::Creators;
 use crate::s2s::{self, FederationConfig};
+use crate::turn::{self, TurnConfig};
 use crate::upload::{self, UploadConfig};
 
 /// `[xmpp]`.
@@ -67,6 +68,20 @@ pub struct Config {
     pub roominfo_alias: bool,
     /// `[xmpp.upload]`.
     pub upload: UploadConfig,
+    /// `[xmpp.turn]`.
+    pub turn: TurnConfig,
+}
+
+impl Config {
+    /// What no type says: each fault names its key.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = [self.turn.faults(), self.federation.faults()].concat();
+        let url = &self.upload.url;
+        if !url.is_empty() && !url.starts_with("https://") {
+            faults.push(format!("`xmpp.upload.url`: `{url}` does not begin with https://"));
+        }
+        faults
+    }
 }
 
 impl Default for Config {
@@ -96,20 +111,14 @@ impl Default for Config {
             directory: true,
             roominfo_alias: true,
             upload: UploadConfig::default(),
+            turn: TurnConfig::default(),
         }
-    }
-}
-
-impl Config {
-    /// What is wrong with it, beyond types.
-    pub fn faults(&self) -> Vec<String> {
-        self.federation.faults()
     }
 }
 
 /// Every key of `[xmpp]`.
 pub fn keys() -> Vec<Key> {
-    [KEYS, s2s::KEYS, &upload::KEYS].concat()
+    [KEYS, s2s::KEYS, &turn::KEYS, &upload::KEYS].concat()
 }
 
 const KEYS: &[Key] = &[

@@ -39,6 +39,7 @@ mod server;
 mod session;
 mod specs;
 mod tel;
+mod turn;
 mod upload;
 
 pub use config::{Config, keys};
@@ -46,4 +47,5 @@ pub use muc::{CreateError, Creators, RoomOptions, Rooms};
 pub use s2s::{FederationConfig, Security};
 pub use server::{Parts, StartError, XmppServer};
 pub use specs::specs;
+pub use turn::TurnConfig;
 pub use upload::UploadConfig;

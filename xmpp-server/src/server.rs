@@ -33,6 +33,7 @@ use crate::roster::Rosters;
 use crate::router::Router;
 use crate::s2s::{self, Federation};
 use crate::session::Resumables;
+use crate::turn::Turn;
 use crate::upload::Uploads;
 use crate::{Config, c2s};
 
@@ -74,6 +75,9 @@ pub enum StartError {
     /// A metric is registered twice.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// What no type says; names the key.
+    #[error("{0}")]
+    Config(String),
     /// A domain is not one.
     #[error("`{0}` is not a domain")]
     BadDomain(String),
@@ -116,6 +120,7 @@ pub(crate) struct Server {
     pub(crate) searches: Searches,
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) federation: Federation,
+    pub(crate) turn: Turn,
     /// What the server says of itself in its stream features.
     pub(crate) about: OnceLock<Vec<Element>>,
     /// The calls of the rooms, where there is a focus in this process.
@@ -133,6 +138,7 @@ impl XmppServer {
         for name in [&domain, &rooms_domain] {
             Jid::new(None, name, None).map_err(|_| StartError::BadDomain(name.clone()))?;
         }
+        let turn = Turn::open(&config.turn).map_err(StartError::Config)?;
         let metrics = Arc::new(Metrics::register(registry)?);
         let ground =
             s2s::Ground::open(&config.federation, &name_servers, &tls).map_err(StartError::Secret)?;
@@ -148,6 +154,7 @@ impl XmppServer {
             questions: Questions::default(),
             commands: CommandSessions::default(),
             searches: Searches::default(),
+            turn,
             uploads: Arc::new(Uploads::new(
                 config.upload.clone(),
                 &data_dir,

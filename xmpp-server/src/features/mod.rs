@@ -16,6 +16,7 @@ mod private;
 mod pubsub;
 mod report;
 mod roster;
+mod services;
 mod session;
 mod time;
 mod upload;
@@ -119,6 +120,7 @@ pub(crate) const FEATURES: &[Feature] = &[
     commands::FEATURE,
     directory::FEATURE,
     upload::FEATURE,
+    services::FEATURE,
 ];
 
 /// Answers an iq get or set.
