@@ -161,6 +161,8 @@ pub enum LeaveReason {
     Destroyed,
     /// The room service stops (status 332).
     Shutdown,
+    /// What was sent to them came back (§18.1.2, status 333).
+    Lost,
 }
 
 impl LeaveReason {

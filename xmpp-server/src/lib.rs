@@ -14,6 +14,7 @@
 //! Other services are known by facts on the bus alone, and by [`shared_model::RoomDirectory`], which
 //! [`XmppServer::rooms`] hands out.
 
+mod afar;
 mod archive;
 mod availability;
 mod avatar;

@@ -22,7 +22,7 @@ use crate::features::carbons;
 use crate::offline::Offline;
 use crate::router::{Sent, Session};
 use crate::server::Server;
-use crate::{archive, blocking, features, presence};
+use crate::{afar, archive, blocking, features, presence};
 
 /// Routes a stanza that has both addresses.
 pub(crate) async fn route(server: &Server, stanza: Stanza) {
@@ -186,6 +186,9 @@ async fn to_account(server: &Server, to: &Jid, stanza: Stanza) {
             }
         };
     }
+    if to.is_bare() && afar::is_answer(server, &stanza) {
+        return;
+    }
     if !to.is_bare() && server.router.send(to, &stanza) == Sent::Yes {
         return; // §8.5.3.1
     }
@@ -262,6 +265,9 @@ pub(crate) async fn give_to_willing(server: &Server, user: &Jid) {
 }
 
 async fn to_account_presence(server: &Server, to: &Jid, stanza: Stanza) {
+    if stanza.from.as_ref().is_some_and(|from| !server.hosts(from.domain())) {
+        afar::presence(server, to, &stanza).await;
+    }
     let type_ = stanza.type_.as_deref().unwrap_or_default();
     if let Some(change) = Change::from_type(type_) {
         presence::receive(server, &to.to_bare(), change, stanza).await;

@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use xmpp_core::stream::{StreamCondition, StreamError};
 use xmpp_core::{Element, Jid};
 
+use crate::afar::Afar;
 use crate::availability::Presences;
 use crate::blocking::BlockLists;
 use crate::caps::Known;
@@ -121,6 +122,7 @@ pub(crate) struct Server {
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) federation: Federation,
     pub(crate) turn: Turn,
+    pub(crate) afar: Afar,
     /// What the server says of itself in its stream features.
     pub(crate) about: OnceLock<Vec<Element>>,
     /// The calls of the rooms, where there is a focus in this process.
@@ -161,6 +163,7 @@ impl XmppServer {
                 Arc::clone(&store.records),
                 &auth.key_for("xmpp upload"),
             )),
+            afar: Afar::default(),
             federation: Federation::new(this.clone(), &config, ground),
             known_caps: Known::default(),
             pubsub_domain: format!("pubsub.{domain}"),

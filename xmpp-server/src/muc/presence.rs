@@ -31,13 +31,14 @@ impl Removal<'_> {
             LeaveReason::Banned => &[301],
             LeaveReason::NotMember => &[321],
             LeaveReason::Shutdown => &[332],
+            LeaveReason::Lost => &[333],
         };
         Self { why, codes, actor: None, reason: None, farewell: &[] }
     }
 
     /// §11.1: nobody asked for it, the way to the client broke.
     pub(crate) fn broken() -> Self {
-        Self { codes: &[333], ..Self::new(LeaveReason::Left) }
+        Self::new(LeaveReason::Lost)
     }
 }
 
@@ -168,7 +169,8 @@ impl Room {
     pub(crate) fn remove(&mut self, jid: &Jid, removal: &Removal<'_>, out: &mut Effects) {
         let Some(at) = self.occupants.iter().position(|occupant| occupant.jid == *jid) else { return };
         let gone = self.occupants[at].clone();
-        if removal.why == LeaveReason::Left && self.clients(&gone.nick).len() > 1 {
+        if matches!(removal.why, LeaveReason::Left | LeaveReason::Lost) && self.clients(&gone.nick).len() > 1
+        {
             return self.remove_client(at, removal, out);
         }
         for viewer in self.occupants.iter().filter(|viewer| self.sees(viewer, gone.role, &gone.nick)) {

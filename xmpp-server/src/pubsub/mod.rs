@@ -22,7 +22,7 @@ use shared_model::Spec;
 use xmpp_core::payload::disco::{Info, items as disco_items};
 use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 
-pub(crate) use notify::send_last;
+pub(crate) use notify::{send_last, send_last_of};
 pub(crate) use own::{own_items, private_options, publish_own, retract_own};
 
 use crate::features::{Answer, Answered, Request, Target, store_failed};

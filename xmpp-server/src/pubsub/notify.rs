@@ -3,14 +3,14 @@
 //!
 //! In    a change of a node; a resource that becomes available or says what it is interested in.
 //! Out   headlines: to who subscribed, and of an account's node to the interested resources (`<node>+notify`) of the
-//!       account and of contacts who may read it.
+//!       account and of contacts who may read it, here and elsewhere (`afar`).
 //! A notification that nobody gets is gone: the item is kept.
 
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
 use super::node::Node;
 use super::{Host, store};
-use crate::route::route;
+use crate::route::{pass_copy, route};
 use crate::server::Server;
 
 /// An item is there.
@@ -57,7 +57,7 @@ pub(super) async fn tell(server: &Server, host: &Host, name: &str, node: &Node, 
     if !host.is_service {
         told = interested(server, host, name, node).await;
         for resource in &told {
-            server.router.send_copy(resource, &message.clone().addressed(Some(&host.jid), Some(resource)));
+            pass_copy(server, message.clone().addressed(Some(&host.jid), Some(resource)));
         }
     }
     for jid in node.subscriptions.iter().filter_map(|jid| jid.parse::<Jid>().ok()) {
@@ -92,13 +92,18 @@ async fn interested(server: &Server, host: &Host, name: &str, node: &Node) -> Ve
         let wanting =
             |session: &crate::router::Session| session.presence.is_some() && session.notify.contains(name);
         let sessions = server.router.sessions(account.as_str());
-        if !sessions.iter().any(wanting) {
+        let afar = match account.domain() == server.domain {
+            true => Vec::new(),
+            false => server.afar.interested(host.jid.as_str(), account.as_str(), name),
+        };
+        if !sessions.iter().any(wanting) && afar.is_empty() {
             continue;
         }
         let relation = host.relation(server, &account).await.unwrap_or_default();
         let is_blocked = server.router.blocked(account.as_str()).is_some_and(|list| list.names(&host.jid));
         if node.check_reader(&account, &relation).is_ok() && !(is_blocked && account != host.jid) {
             resources.extend(sessions.into_iter().filter(wanting).map(|session| session.jid));
+            resources.extend(afar);
         }
     }
     resources
@@ -137,17 +142,27 @@ pub(crate) async fn send_last(server: &Server, resource: &Jid, notify: &std::col
         if jid.as_str() != resource.bare_str() && crate::blocking::blocks(server, resource, &jid).await {
             continue;
         }
-        let host = Host { jid, is_service: false };
-        let Ok(relation) = host.relation(server, resource).await else { continue };
-        let Ok(nodes) = store::all(&*server.store.records, host.key()).await else { continue };
-        for (name, node) in nodes {
-            let is_due = notify.contains(&name) && node.config.sends_last_on_presence;
-            if is_due
-                && node.check_reader(resource, &relation).is_ok()
-                && let Some(message) = last_item(server, &host, &name, &node, resource).await
-            {
-                server.router.send_copy(resource, &message);
-            }
+        send_last_of(server, &jid, resource, notify).await;
+    }
+}
+
+/// The last items of one account's nodes, for a resource that is interested in them, here or elsewhere.
+pub(crate) async fn send_last_of(
+    server: &Server,
+    account: &Jid,
+    resource: &Jid,
+    notify: &std::collections::BTreeSet<String>,
+) {
+    let host = Host { jid: account.to_bare(), is_service: false };
+    let Ok(relation) = host.relation(server, resource).await else { return };
+    let Ok(nodes) = store::all(&*server.store.records, host.key()).await else { return };
+    for (name, node) in nodes {
+        let is_due = notify.contains(&name) && node.config.sends_last_on_presence;
+        if is_due
+            && node.check_reader(resource, &relation).is_ok()
+            && let Some(message) = last_item(server, &host, &name, &node, resource).await
+        {
+            pass_copy(server, message);
         }
     }
 }

@@ -16,6 +16,9 @@ pub(super) async fn create(server: &Server, host: &Host, request: &Request, crea
     if !host.is_service && request.from.bare_str() != host.jid.as_str() {
         return Err(ErrorKind::Forbidden.into());
     }
+    if request.from.domain() != server.domain {
+        return Err(ErrorKind::Forbidden.into()); // §8.1.1: not registered here
+    }
     let made = create.attribute("node").is_none();
     let name = if made { server.new_id() } else { name_of(create)?.to_owned() };
     let form = request.payload.get("configure").and_then(|c| c.find("x", ns::FORM)).and_then(Form::parse);

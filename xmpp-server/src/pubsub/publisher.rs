@@ -59,7 +59,7 @@ pub(super) async fn publish_item(
                 }
                 node
             }
-            None => node.insert(auto_create(host, publisher, options)?),
+            None => node.insert(auto_create(server, host, publisher, options)?),
         };
         node.check_publisher(publisher)?;
         let gone = node.publish(id, publisher);
@@ -74,9 +74,18 @@ pub(super) async fn publish_item(
     Ok(())
 }
 
-/// §7.1.4: a user's own nodes make themselves, as the options say.
-fn auto_create(host: &Host, publisher: &Jid, options: Option<&Form>) -> Result<Node, StanzaError> {
-    if !host.is_service && publisher.bare_str() != host.jid.as_str() {
+/// §7.1.4: a user's own nodes make themselves, as the options say; those of the service for users of ours.
+fn auto_create(
+    server: &Server,
+    host: &Host,
+    publisher: &Jid,
+    options: Option<&Form>,
+) -> Result<Node, StanzaError> {
+    let may = match host.is_service {
+        true => publisher.domain() == server.domain,
+        false => publisher.bare_str() == host.jid.as_str(),
+    };
+    if !may {
         return Err(ErrorKind::ItemNotFound.into());
     }
     let config = if host.is_service { NodeConfig::of_service() } else { NodeConfig::default() };

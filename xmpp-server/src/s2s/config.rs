@@ -18,7 +18,7 @@ pub struct FederationConfig {
     pub allow: Vec<String>,
     /// Domains that are not spoken with, written likewise. Default none.
     pub deny: Vec<String>,
-    /// Stanzas waiting for one domain; above, they go back to their senders. Default 1000.
+    /// Stanzas waiting for one domain; above, they go back to their senders. Default 4096.
     pub queue: usize,
     /// How long stanzas wait for a stream, and how long a stream may take to prove a domain. Default 30 s.
     #[serde(with = "duration")]
@@ -55,7 +55,7 @@ impl Default for FederationConfig {
             security: Security::Encrypted,
             allow: Vec::new(),
             deny: Vec::new(),
-            queue: 1000,
+            queue: 4096,
             timeout: Duration::from_secs(30),
             idle: Duration::from_secs(600),
             unproven: 1000,
@@ -80,7 +80,7 @@ pub(crate) const KEYS: &[Key] = &[
         "domains that alone are spoken with, such as \"example.net\" or \"*.example.net\"; none: all that are not denied",
     ),
     Key::new("xmpp.federation.deny", "[]", "domains that are not spoken with, written likewise"),
-    Key::new("xmpp.federation.queue", "1000", "stanzas waiting for one domain; above, they go back"),
+    Key::new("xmpp.federation.queue", "4096", "stanzas waiting for one domain; above, they go back"),
     Key::new("xmpp.federation.timeout", "\"30s\"", "how long stanzas wait for a stream to another server"),
     Key::new("xmpp.federation.idle", "\"10m\"", "how long a stream without stanzas stays open"),
     Key::new(

@@ -37,7 +37,7 @@ pub(super) async fn run(server: Arc<Server>, pair: Pair, serial: u64, mut queue:
         let failure = match stream {
             Err(failure) => failure,
             Ok(stream) => {
-                server.federation.recovered(&pair.theirs);
+                server.federation.recovered(&pair);
                 let began = Instant::now();
                 let _open = Counted::new(&server.metrics.s2s_streams_out);
                 let ended;

@@ -8,7 +8,7 @@
 //!
 //! In    stanzas for other domains, without waiting; connections of other servers.
 //! Out   stanzas in order for each pair of domains; stanzas that nobody takes go back to their senders.
-//! State the ways out, one queue a pair of domains; domains that could not be reached lately.
+//! State the ways out, one queue a pair of domains; pairs that could not be joined lately.
 //! Errors [`Returned`]: federation is off, the domain is denied, its queue is full, or it failed a moment ago.
 //! Not here: XEP-0198 between servers; pairs of ours on one stream (each has its own, as most servers do, since then each is
 //! proven by certificate).
@@ -171,7 +171,7 @@ impl Federation {
             },
             Entry::Vacant(_) if many => back(stanza, ErrorKind::ResourceConstraint, "too many domains"),
             Entry::Vacant(place) => {
-                if let Some(error) = self.troubles.of(&place.key().theirs) {
+                if let Some(error) = self.troubles.of(place.key()) {
                     server.metrics.s2s_returned.inc();
                     return Err(Box::new((stanza, error)));
                 }
@@ -234,13 +234,13 @@ impl Federation {
 
     /// No stream could be made: the way is gone, and for a while nobody tries again.
     fn failed(&self, pair: &Pair, serial: u64, error: &StanzaError) {
-        self.troubles.add(&pair.theirs, error);
+        self.troubles.add(pair, error);
         self.ways.remove_if(pair, |_, way| way.serial == serial);
     }
 
-    /// The domain is there.
-    fn recovered(&self, domain: &str) {
-        self.troubles.clear(domain);
+    /// The other domain is there.
+    fn recovered(&self, pair: &Pair) {
+        self.troubles.clear(pair);
     }
 }
 

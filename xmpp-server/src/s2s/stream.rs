@@ -282,7 +282,7 @@ impl Conversation<'_> {
         self.unproven = None;
         let limits = Limits { bytes: self.server.config.stanza_bytes, ..Limits::default() };
         self.framer.set_limits(limits);
-        self.server.federation.recovered(&pair.theirs);
+        self.server.federation.recovered(pair);
         if let Side::Theirs { serial, back } = &self.side
             && is_bidi
         {

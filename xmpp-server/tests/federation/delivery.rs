@@ -182,7 +182,7 @@ async fn a_server_that_goes_is_found_again() {
 }
 
 /// Takes a connection of ours by dialback.
-async fn greet(listener: &TcpListener, tls: &tls::Config) -> Peer {
+pub(crate) async fn greet(listener: &TcpListener, tls: &tls::Config) -> Peer {
     let mut peer = Peer::accept(listener).await;
     peer.answer("s1", "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>").await;
     peer.expect(&["<starttls"]).await;

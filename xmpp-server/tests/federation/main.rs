@@ -8,7 +8,9 @@ mod common;
 mod dns;
 
 mod authority;
+mod contacts;
 mod delivery;
 mod peer;
+mod rooms;
 mod strangers;
 mod world;

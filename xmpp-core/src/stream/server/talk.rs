@@ -95,7 +95,7 @@ impl Talk {
         match said.step {
             Step::Verify(id) => Some(Said::Verify { pair, id, key }),
             Step::Result if !self.takes || self.asked.contains(&pair) => None,
-            Step::Result if self.proven.len() + self.asked.len() >= MOST_PAIRS => {
+            Step::Result if self.asked.len() >= MOST_ASKED || self.proven.len() >= MOST_PAIRS => {
                 print_result(&pair, Verdict::Error(ErrorKind::ResourceConstraint), out);
                 None
             }
@@ -155,8 +155,10 @@ fn print_result(pair: &Pair, verdict: Verdict, out: &mut String) {
     Dialback { step: Step::Result, from, to, what: What::Verdict(verdict) }.print(out);
 }
 
-/// Pairs of one stream, proven or asked for.
+/// Pairs of one stream.
 const MOST_PAIRS: usize = 50;
+/// Keys of one stream that are judged at once: each may cost a connection.
+const MOST_ASKED: usize = 5;
 
 #[cfg(test)]
 mod tests {
@@ -271,12 +273,21 @@ mod tests {
     #[test]
     fn pairs_are_bounded() {
         let mut talk = Talk::new(true);
-        for n in 0..MOST_PAIRS {
+        let last = "<db:result from='d.example' to='ours.example'>k</db:result>";
+        let is_refused = |talk: &mut Talk| {
+            let (said, out) = say(talk, last);
+            said == Ok(None) && out.contains("<resource-constraint")
+        };
+        for n in 0..MOST_ASKED {
             let key = format!("<db:result from='d{n}.example' to='ours.example'>k</db:result>");
             assert!(say(&mut talk, &key).0.unwrap().is_some());
         }
-        let (said, out) = say(&mut talk, "<db:result from='d.example' to='ours.example'>k</db:result>");
-        assert!(said == Ok(None) && out.contains("<resource-constraint"), "{out}");
+        assert!(is_refused(&mut talk), "so many are being judged");
+        for n in 0..MOST_PAIRS {
+            let pair = Pair::new("ours.example", &format!("d{n}.example"));
+            talk.judge(&pair, Verdict::Valid, &mut String::new()).unwrap();
+        }
+        assert!(is_refused(&mut talk), "so many are proven");
     }
 
     #[test]
