@@ -146,3 +146,5 @@ pub const SEARCH: &str = "jabber:iq:search";
 pub const UPLOAD: &str = "urn:xmpp:http:upload:0";
 /// Services beside the server (XEP-0215).
 pub const EXTERNAL: &str = "urn:xmpp:extdisco:2";
+/// Push notifications (XEP-0357).
+pub const PUSH: &str = "urn:xmpp:push:0";

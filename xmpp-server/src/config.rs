@@ -64,6 +64,9 @@ pub struct Config {
     pub room_creators: Creators,
     /// Whether accounts find each other by name at `directory.<domain>` (XEP-0055). Default true.
     pub directory: bool,
+    /// Whether push services learn who wrote, and the beginning of what (XEP-0357). Default false: they learn that
+    /// something came.
+    pub push_details: bool,
     /// Whether `muc#roominfo_audio-video-uri` stands beside `audio-video-uri`. Default true.
     pub roominfo_alias: bool,
     /// `[xmpp.upload]`.
@@ -109,6 +112,7 @@ impl Default for Config {
             rooms: 10_000,
             room_creators: Creators::Local,
             directory: true,
+            push_details: false,
             roominfo_alias: true,
             upload: UploadConfig::default(),
             turn: TurnConfig::default(),
@@ -151,5 +155,6 @@ const KEYS: &[Key] = &[
     Key::new("xmpp.rooms", "10000", "rooms on this server"),
     Key::new("xmpp.room_creators", "\"local\"", "who may make rooms: everybody, local accounts or admins"),
     Key::new("xmpp.directory", "true", "accounts find each other by name at directory.<domain>"),
+    Key::new("xmpp.push_details", "false", "push services learn who wrote, and the beginning of what"),
     Key::new("xmpp.roominfo_alias", "true", "muc#roominfo_audio-video-uri beside audio-video-uri"),
 ];

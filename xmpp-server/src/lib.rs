@@ -32,6 +32,7 @@ mod notices;
 mod offline;
 mod presence;
 mod pubsub;
+mod push;
 mod roster;
 mod route;
 mod router;

@@ -20,6 +20,7 @@ pub(crate) struct Metrics {
     pub(crate) s2s_sent: IntCounter,
     pub(crate) s2s_failures: IntCounter,
     pub(crate) s2s_returned: IntCounter,
+    pub(crate) pushes: IntCounter,
 }
 
 impl Metrics {
@@ -48,6 +49,7 @@ impl Metrics {
                 "sessions that lost their connection and may be resumed",
             )?,
             resumptions: counter("xmpp_server_resumptions_total", "sessions resumed on another connection")?,
+            pushes: counter("xmpp_server_pushes_total", "publications to push services")?,
             rooms: gauge("xmpp_server_rooms", "rooms that exist")?,
             s2s_unproven: gauge(
                 "xmpp_server_s2s_unproven_connections",

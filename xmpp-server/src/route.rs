@@ -22,7 +22,7 @@ use crate::features::carbons;
 use crate::offline::Offline;
 use crate::router::{Sent, Session};
 use crate::server::Server;
-use crate::{afar, archive, blocking, features, presence};
+use crate::{afar, archive, blocking, features, presence, push};
 
 /// Routes a stanza that has both addresses.
 pub(crate) async fn route(server: &Server, stanza: Stanza) {
@@ -127,12 +127,22 @@ pub(crate) fn refuse(server: &Server, stanza: &Stanza, error: &StanzaError) {
 pub(crate) fn tell(server: &Server, stanza: &Stanza, error: &StanzaError) {
     let Some(answer) = stanza.error(error) else { return };
     match &answer.to {
+        Some(to) if to.as_str() == server.domain => {
+            // The domain asked, to wake somebody.
+            if let Some(server) = server.me() {
+                tokio::spawn(async move { server.pushes.answered(&answer).await });
+            }
+        }
         Some(to) if server.hosts(to.domain()) => {
             server.router.send_anyway(to, &answer);
         }
         Some(_) => leave(server, answer),
         None => {}
     }
+}
+
+fn is_answer(iq: &Stanza) -> bool {
+    iq.is_type("result") || iq.is_type("error")
 }
 
 async fn to_component(server: &Server, component: features::Target, stanza: Stanza) {
@@ -146,6 +156,10 @@ async fn to_component(server: &Server, component: features::Target, stanza: Stan
 
 async fn to_server(server: &Server, stanza: Stanza) {
     match stanza.kind {
+        Kind::Iq if is_answer(&stanza) => {
+            // Of those that nobody asked, nothing is said.
+            let _ = server.pushes.answered(&stanza).await;
+        }
         Kind::Iq => features::answer(server, features::Target::Server, stanza).await,
         Kind::Message if server.questions.take(&stanza) => {}
         Kind::Message => refuse(server, &stanza, &ErrorKind::ServiceUnavailable.into()),
@@ -203,6 +217,7 @@ async fn to_account(server: &Server, to: &Jid, stanza: Stanza) {
 
 /// A message that is archived where it is to be, to a local account (§8.5).
 pub(crate) async fn deliver_message(server: &Server, to: &Jid, message: Stanza) {
+    push::notify(server, to, &message);
     if !to.is_bare() && server.router.send(to, &message) == Sent::Yes {
         return carbons::copy_received(&server.router, to, &message, std::slice::from_ref(to)); // §8.5.3.1
     }

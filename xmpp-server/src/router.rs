@@ -81,6 +81,8 @@ pub(crate) struct Session {
     pub(crate) notify: Notify,
     /// Nobody looks at the client (XEP-0352).
     pub(crate) is_inactive: bool,
+    /// It lost its connection, and may be resumed (XEP-0198).
+    pub(crate) is_detached: bool,
 }
 
 /// What an account wants, at hand in each of its sessions.
@@ -288,6 +290,7 @@ impl Session {
             personal,
             notify: Notify::default(),
             is_inactive: false,
+            is_detached: false,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use rustls::crypto::SecureRandom;
@@ -30,6 +30,7 @@ use crate::metrics::Metrics;
 use crate::muc::Rooms;
 use crate::notices::{Questions, Voice};
 use crate::offline::Offline;
+use crate::push::Pushes;
 use crate::roster::Rosters;
 use crate::router::Router;
 use crate::s2s::{self, Federation};
@@ -123,6 +124,7 @@ pub(crate) struct Server {
     pub(crate) federation: Federation,
     pub(crate) turn: Turn,
     pub(crate) afar: Afar,
+    pub(crate) pushes: Pushes,
     /// What the server says of itself in its stream features.
     pub(crate) about: OnceLock<Vec<Element>>,
     /// The calls of the rooms, where there is a focus in this process.
@@ -130,6 +132,7 @@ pub(crate) struct Server {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) started: Instant,
     serial: AtomicU64,
+    me: Weak<Server>,
 }
 
 impl XmppServer {
@@ -157,6 +160,8 @@ impl XmppServer {
             commands: CommandSessions::default(),
             searches: Searches::default(),
             turn,
+            pushes: Pushes::new(Arc::clone(&store.records)),
+            me: this.clone(),
             uploads: Arc::new(Uploads::new(
                 config.upload.clone(),
                 &data_dir,
@@ -321,6 +326,11 @@ impl Server {
     pub(crate) async fn stopped(&self) {
         self.shutdown.begun().await;
         self.rooms.closed().await;
+    }
+
+    /// The server, for a task of its own; none while it ends.
+    pub(crate) fn me(&self) -> Option<Arc<Self>> {
+        self.me.upgrade()
     }
 
     /// A number that no other session of this process has.

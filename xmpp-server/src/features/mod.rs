@@ -14,6 +14,7 @@ pub(crate) mod mam;
 mod ping;
 mod private;
 mod pubsub;
+mod push;
 mod report;
 mod roster;
 mod services;
@@ -121,6 +122,7 @@ pub(crate) const FEATURES: &[Feature] = &[
     directory::FEATURE,
     upload::FEATURE,
     services::FEATURE,
+    push::FEATURE,
 ];
 
 /// Answers an iq get or set.

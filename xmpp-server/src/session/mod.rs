@@ -260,6 +260,7 @@ impl Life<'_> {
                 Ended::Lost if client.managed.is_resumable() => {
                     let (outlet, _) = connection.halt().await;
                     self.server.metrics.detached.inc();
+                    self.server.router.mark(&self.jid, |session| session.is_detached = true);
                     let back = self.detached(client, outlet).await;
                     self.server.metrics.detached.dec();
                     match back {
@@ -271,7 +272,10 @@ impl Life<'_> {
             };
             let (takeover, mut outlet) = takeover;
             self.server.metrics.resumptions.inc();
-            self.server.router.mark(&self.jid, |session| session.is_inactive = false);
+            self.server.router.mark(&self.jid, |session| {
+                session.is_inactive = false;
+                session.is_detached = false;
+            });
             let resumed = client.managed.resumed();
             outlet.resume(match &takeover.success {
                 Some(success) => success.print(self.jid.as_str(), &resumed),
