@@ -53,11 +53,12 @@ pub use token::{Token, Tokens};
 pub const SPECS: &[Spec] = &[
     Spec::rfc(2617).note("Digest without qop, each nonce good for one request; no MD5-sess"),
     Spec::rfc(4013).complete().note("SASLprep of names and passwords"),
-    Spec::rfc(5802).note("server side, with channel binding; no extensions"),
+    Spec::rfc(5802).note("server side, with channel binding"),
     Spec::rfc(5929).note("tls-server-end-point as SCRAM channel binding"),
     Spec::rfc(7616).note("auth and auth-int, stateless nonces, nc replay defence; no -sess, no userhash"),
     Spec::rfc(7677).complete(),
     Spec::rfc(8760).complete().note("SHA-512-256 and SHA-256 before MD5"),
+    Spec::xep(474, "0.5.0").complete(),
     Spec::rfc(9266).complete().note("tls-exporter as SCRAM channel binding"),
 ];
 

@@ -1,8 +1,8 @@
-//! SCRAM, the server's side — RFC 5802 §5 (messages), §6 (channel binding), §7 (grammar); RFC 7677; RFC 9266.
+//! SCRAM, the server's side — RFC 5802 §5 (messages), §6 (channel binding), §7 (grammar); RFC 7677; RFC 9266; XEP-0474.
 //!
 //! ```text
 //! C: n,,n=user,r=cnonce                     ScramStart::parse
-//! S: r=cnonce+snonce,s=salt,i=rounds        ScramExchange, from Authenticator::begin_scram
+//! S: r=cnonce+snonce,s=salt,i=rounds,h=hash  ScramExchange, from Authenticator::begin_scram
 //! C: c=biws,r=cnonce+snonce,p=proof         ScramExchange::finish → ScramFinal, a Proof
 //! S: v=signature                            ScramFinal::server_final, once verify said yes
 //! ```
@@ -10,7 +10,9 @@
 //! In    the client's messages as bytes; what the TLS connection can be bound to.
 //! Out   the server's messages.
 //! Errors [`Denied`]; whether the proof holds is for `Authenticator::verify` to say.
-//! Not here: SASL framing; reauthentication; extensions, of which there are none (`m=` is refused, §5.1).
+//! `h=` is a hash of what was offered (XEP-0474 0.5.0 §6.1): whoever shortens the list on its way is found out.
+//!
+//! Not here: SASL framing; reauthentication; extensions that must be understood (`m=` is refused, §5.1).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,6 +28,21 @@ pub struct Channel {
     /// The names and data of the channel bindings of this connection (`tls-exporter`, `tls-server-end-point`). Not
     /// empty exactly if -PLUS mechanisms were offered.
     pub bindings: Vec<(&'static str, Vec<u8>)>,
+    /// The mechanisms that were offered on it, of which the exchange holds a hash (XEP-0474); empty: it holds none.
+    pub mechanisms: Vec<&'static str>,
+}
+
+impl Channel {
+    /// XEP-0474 §6.1: everything that was offered, in an order that does not depend on ours.
+    fn offer(&self) -> Option<String> {
+        let sorted = |mut names: Vec<&str>| {
+            names.sort_unstable();
+            names.join("\u{1e}")
+        };
+        let bindings = sorted(self.bindings.iter().map(|(name, _)| *name).collect());
+        let bindings = if bindings.is_empty() { bindings } else { format!("\u{1f}{bindings}") };
+        (!self.mechanisms.is_empty()).then(|| sorted(self.mechanisms.clone()) + &bindings)
+    }
 }
 
 /// The client's first message, read.
@@ -41,6 +58,8 @@ pub struct ScramStart {
     expected_binding: Vec<u8>,
     bare: String,
     client_nonce: String,
+    /// What was offered, if the exchange is to hold a hash of it.
+    offer: Option<String>,
 }
 
 /// An exchange after the server's first message.
@@ -90,6 +109,7 @@ impl ScramStart {
             expected_binding: [header, binding].concat(),
             bare: bare.to_owned(),
             client_nonce: nonce.to_owned(),
+            offer: channel.offer(),
         })
     }
 
@@ -128,7 +148,11 @@ impl ScramExchange {
     ) -> Self {
         let nonce = format!("{}{server_nonce}", start.client_nonce);
         let salt = STANDARD.encode(&verifier.salt);
-        let server_first = format!("r={nonce},s={salt},i={}", verifier.iterations);
+        let mut server_first = format!("r={nonce},s={salt},i={}", verifier.iterations);
+        if let Some(offer) = &start.offer {
+            let hash = STANDARD.encode(scram_hash(start.hash, offer.as_bytes()));
+            server_first.push_str(&format!(",h={hash}"));
+        }
         Self { start, login, verifier, nonce, server_first }
     }
 
@@ -290,7 +314,7 @@ mod tests {
 
     #[test]
     fn the_gs2_flag_must_fit_the_offer() {
-        let offered = Channel { bindings: vec![("tls-exporter", vec![1, 2, 3])] };
+        let offered = Channel { bindings: vec![("tls-exporter", vec![1, 2, 3])], ..Channel::default() };
         let read =
             |message: &str, plus| ScramStart::parse(message.as_bytes(), ScramHash::Sha256, plus, &offered);
         assert_eq!(read("y,,n=user,r=x", Plus::No), Err(Denied::Downgraded));
@@ -300,6 +324,21 @@ mod tests {
         assert!(matches!(read("p=tls-exporter,,n=user,r=x", Plus::No), Err(Denied::Malformed(_))));
         let bound = read("p=tls-exporter,,n=user,r=x", Plus::Yes).unwrap();
         assert_eq!(bound.expected_binding, b"p=tls-exporter,,\x01\x02\x03");
+    }
+
+    #[test]
+    fn the_exchange_holds_a_hash_of_the_offer_as_xep_0474_section_6_3_has_it() {
+        let channel = Channel {
+            bindings: vec![("tls-server-end-point", vec![1]), ("tls-exporter", vec![2])],
+            mechanisms: vec!["SCRAM-SHA-1-PLUS", "SCRAM-SHA-1"],
+        };
+        let first = "p=tls-exporter,,n=user,r=12C4CD5C-E38E-4A98-8F6D-15C38F51CCC6";
+        let start = ScramStart::parse(first.as_bytes(), ScramHash::Sha1, Plus::Yes, &channel).unwrap();
+        let salt = STANDARD.decode("QSXCR+Q6sek8bf92").unwrap();
+        let verifier = scram_verifier(ScramHash::Sha1, b"pencil", &salt, 4096);
+        let nonce = "a09117a6-ac50-4f2f-93f1-93799c2bddf6";
+        let exchange = ScramExchange::with_nonce(start, Some("user".to_owned()), verifier, nonce);
+        assert!(exchange.server_first().ends_with(",i=4096,h=G6k/rBLDqgOhRRaCuuatSDFkJ08="));
     }
 
     #[test]

@@ -57,6 +57,33 @@ async fn scram_is_bound_to_its_connection() {
     client.expect(&["<failure"]).await; // the offer of -PLUS was cut out on the way
 }
 
+/// XEP-0474 §6.1.
+#[tokio::test]
+async fn an_offer_that_was_shortened_on_its_way_is_found_out() {
+    let served = serve().await;
+    let mut client = Client::connect_tls(&served).await;
+    let features = client.open().await;
+    let all = |before: &str, after: &str| {
+        let mut names: Vec<_> =
+            features.split(before).skip(1).map(|rest| rest.split(after).next().unwrap()).collect();
+        names.sort_unstable();
+        names.dedup(); // once for each profile of SASL
+        names.join("\u{1e}")
+    };
+    let offer = format!("{}\u{1f}{}", all("<mechanism>", "<"), all("<channel-binding type='", "'"));
+    let mechanisms =
+        offer.split('\u{1f}').next().unwrap().split('\u{1e}').filter(|name| !name.starts_with("HT-"));
+    let mechanisms = mechanisms.collect::<Vec<_>>().join("\u{1e}");
+    let offer = format!("{mechanisms}\u{1f}{}", offer.split('\u{1f}').nth(1).unwrap());
+    client.send(&sasl("auth", " mechanism='SCRAM-SHA-256'", "n,,n=alice,r=abc")).await;
+    let challenge = client.expect(&["<challenge"]).await;
+    let base64 = &base64::engine::general_purpose::STANDARD;
+    let first = base64.decode(challenge.split('>').nth(1).unwrap().split('<').next().unwrap()).unwrap();
+    let hash = base64.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, offer.as_bytes()));
+    let first = String::from_utf8(first).unwrap();
+    assert!(first.ends_with(&format!(",h={hash}")), "{first} of {offer:?}");
+}
+
 fn sasl(name: &str, attributes: &str, text: &str) -> String {
     let text = base64::engine::general_purpose::STANDARD.encode(text);
     format!("<{name} xmlns='urn:ietf:params:xml:ns:xmpp-sasl'{attributes}>{text}</{name}>")

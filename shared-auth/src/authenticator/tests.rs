@@ -114,7 +114,7 @@ async fn one_password_opens_every_door() {
     for hash in [ScramHash::Sha1, ScramHash::Sha256, ScramHash::Sha512] {
         let identity = scram(&house, "wonder", "pencil", hash, &Channel::default()).await.unwrap();
         assert_eq!((identity.account, identity.how), (house.alice, How::Scram(hash)));
-        let bound = Channel { bindings: vec![("tls-exporter", vec![9; 32])] };
+        let bound = Channel { bindings: vec![("tls-exporter", vec![9; 32])], ..Channel::default() };
         let identity = scram(&house, "wonder", "pencil", hash, &bound).await.unwrap();
         assert_eq!(identity.how, How::ScramPlus(hash));
     }

@@ -1,4 +1,5 @@
-//! SASL mechanisms of a client's stream — RFC 6120 §6, RFC 5802 and RFC 7677 (SCRAM), RFC 4616 (PLAIN), XEP-0440.
+//! SASL mechanisms of a client's stream — RFC 6120 §6, RFC 5802 and RFC 7677 (SCRAM), RFC 4616 (PLAIN), XEP-0440,
+//! XEP-0474.
 //!
 //! In    responses in base64. Out challenges, an identity, or a failure by the names of RFC 6120 §6.5.
 //! State one exchange; it is gone with the first failure.
@@ -31,7 +32,7 @@ impl Binding {
         let exporter = self.exporter.iter().map(|data| ("tls-exporter", data.clone()));
         let end_point = Some(&self.end_point).filter(|data| !data.is_empty());
         let end_point = end_point.map(|data| ("tls-server-end-point", data.clone()));
-        Channel { bindings: exporter.chain(end_point).collect() }
+        Channel { bindings: exporter.chain(end_point).collect(), mechanisms: Vec::new() }
     }
 }
 
@@ -81,7 +82,8 @@ impl Exchange {
     pub(crate) fn begin(mechanism: &str, binding: Option<&Binding>, ip: IpAddr) -> Self {
         let scram = SCRAM.iter().find(|(name, ..)| *name == mechanism);
         let state = scram.map_or(State::Plain, |(_, hash, plus)| State::ScramFirst(*hash, *plus));
-        let channel = binding.map(Binding::channel).unwrap_or_default();
+        let mut channel = binding.map(Binding::channel).unwrap_or_default();
+        channel.mechanisms = mechanisms(binding);
         Self { state, channel, origin: Origin { protocol: Protocol::Xmpp, ip } }
     }
 
