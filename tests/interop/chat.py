@@ -4,7 +4,7 @@ import asyncio
 import ssl
 
 import slixmpp
-from conftest import DOMAIN, PASSWORD
+from conftest import PASSWORD
 
 PLUGINS = ["xep_0030", "xep_0045", "xep_0054", "xep_0199", "xep_0004", "xep_0203", "xep_0092"]
 
@@ -13,11 +13,12 @@ class Chat(slixmpp.ClientXMPP):
     """A client that gathers what comes."""
 
     def __init__(self, name, service, password=PASSWORD, direct=False):
-        super().__init__(f"{name}@{DOMAIN}/test", password)
+        super().__init__(f"{name}@{service.domain}/test", password)
         self.name = name
+        self.address = service.address
         self.port = service.ports["xmpp.c2s_tls" if direct else "xmpp.c2s"]
         self.direct = direct
-        self.ssl_context = ssl.create_default_context(cafile=str(service.folder / "data/tls/ca.pem"))
+        self.ssl_context = ssl.create_default_context(cafile=str(service.ca))
         self.messages = []
         self.presences = []
         self.use_presence_ids = False
@@ -30,6 +31,7 @@ class Chat(slixmpp.ClientXMPP):
         self.add_event_handler("failed_auth", lambda _: self.refused.set())
         self.add_event_handler("disconnected", lambda _: self.ended.set())
         self.add_event_handler("message", self.messages.append)
+        self.add_event_handler("message_error", self.messages.append)
         self.add_event_handler("presence", self.presences.append)
 
     async def connect(self, presence=True):
@@ -37,7 +39,7 @@ class Chat(slixmpp.ClientXMPP):
             self.enable_direct_tls, self.enable_starttls = True, False
         else:
             self.enable_direct_tls, self.enable_starttls = False, True
-        super().connect("127.0.0.1", self.port)
+        super().connect(self.address, self.port)
         waiting = [asyncio.ensure_future(one.wait()) for one in (self.ready, self.refused)]
         done, rest = await asyncio.wait(waiting, timeout=15, return_when=asyncio.FIRST_COMPLETED)
         for one in rest:

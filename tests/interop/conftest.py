@@ -21,11 +21,15 @@ PASSWORD = "correct-horse-battery"
 class Service:
     """One running `cusax serve`, and the commands beside it."""
 
-    def __init__(self, folder, **environment):
+    address = "127.0.0.1"
+
+    def __init__(self, folder, domain=DOMAIN, **environment):
         self.folder = Path(folder)
+        self.domain = domain
+        self.ca = self.folder / "data/tls/ca.pem"
         self.environment = {
             **os.environ,
-            "CUSAX_DOMAIN": DOMAIN,
+            "CUSAX_DOMAIN": domain,
             "CUSAX_DATA_DIR": str(self.folder / "data"),
             "CUSAX_SIP__UDP": "127.0.0.1:0",
             "CUSAX_SIP__TCP": "127.0.0.1:0",
@@ -67,7 +71,7 @@ class Service:
 
     def add(self, *names, options=()):
         for name in names:
-            self.run("user", "add", f"{name}@{DOMAIN}", "--password-stdin", *options, given=PASSWORD + "\n")
+            self.run("user", "add", f"{name}@{self.domain}", "--password-stdin", *options, given=PASSWORD + "\n")
 
     def metrics(self):
         url = f"http://127.0.0.1:{self.ports['operations.listen']}/metrics"
@@ -91,7 +95,7 @@ def wait_until(holds, seconds=10.0, what="it"):
     raise AssertionError(f"{what} did not happen in {seconds} s")
 
 
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
+def free_port(kind=socket.SOCK_DGRAM, address="127.0.0.1"):
+    with socket.socket(socket.AF_INET, kind) as one:
+        one.bind((address, 0))
         return one.getsockname()[1]
