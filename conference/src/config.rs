@@ -21,6 +21,13 @@ pub struct Config {
     /// Whether callers whom no account proves may join rooms that are open to all. Bans cannot hold for them.
     /// Default: no.
     pub strangers: bool,
+    /// Legs of one conference at most, those that ring counted; more get 486. Default 200.
+    pub legs: usize,
+    /// A call to this name at `domain` makes a conference without a room, for whoever is told its URI; empty: none.
+    /// Default `adhoc`.
+    pub factory: String,
+    /// Whether conference documents say the conference's own URI as well. Default: no.
+    pub conf_uris: bool,
     /// Whether sound is encrypted (SRTP with keys in the description): `required` refuses calls that cannot, `preferred`
     /// takes it where it is offered, `off` never does. Default `preferred`.
     pub srtp: Secrecy,
@@ -58,6 +65,13 @@ pub const KEYS: &[Key] = &[
         "false",
         "whether callers without an account may join open rooms; no ban holds for them",
     ),
+    Key::new("conference.legs", "200", "legs of one conference at most"),
+    Key::new(
+        "conference.factory",
+        "\"adhoc\"",
+        "a call to this name makes a conference without a room; empty: none",
+    ),
+    Key::new("conference.conf_uris", "false", "whether conference documents say the conference's own URI"),
     Key::new("conference.srtp", "\"preferred\"", "encrypted sound: required, preferred or off"),
     Key::new("conference.threads", "0", "threads that mix; 0: one for each processor"),
     Key::new("conference.prompts", "true", "whether callers are told things by a voice"),
@@ -72,6 +86,9 @@ impl Default for Config {
             rtp_ports: "20000-29999".to_owned(),
             advertised: None,
             strangers: false,
+            legs: 200,
+            factory: "adhoc".to_owned(),
+            conf_uris: false,
             srtp: Secrecy::Preferred,
             threads: 0,
             prompts: true,

@@ -1,4 +1,5 @@
-//! A dialog that somebody began with us — RFC 3261 §12.1.1 (UAS), §12.2.1.1 (requests inside it).
+//! A dialog that somebody began with us, or we with them — RFC 3261 §12.1.1 (UAS), §12.1.2 (UAC), §12.2.1.1 (requests
+//! inside it), §13.2.2.4 (ACK).
 //!
 //! In    the request and the response that begin it; later requests of the peer. Out requests of ours inside it.
 //! State tags, targets and routes, counts; and the flow of the peer's last request, of whatever kind `F` is to the shell.
@@ -6,7 +7,7 @@
 use crate::Message;
 use crate::header::{Name, NameAddr};
 
-/// One dialog, as the UAS keeps it.
+/// One dialog, as one of its ends keeps it.
 #[derive(Debug, Clone)]
 pub struct Dialog<F> {
     /// Its Call-ID.
@@ -14,9 +15,9 @@ pub struct Dialog<F> {
     /// Our tag.
     pub local_tag: String,
     remote_tag: String,
-    /// To of the first request, with our tag: what we write into From.
+    /// What we write into From, with our tag.
     local: String,
-    /// From of the first request: what we write into To.
+    /// What we write into To, with the peer's.
     remote: String,
     /// Contact of the peer.
     target: String,
@@ -45,6 +46,30 @@ impl<F> Dialog<F> {
         })
     }
 
+    /// The dialog that `response`, of the peer, makes of `request`, ours; `None` without a Contact that can be called.
+    pub fn begun_with(request: &Message, response: &Message, flow: F) -> Option<Self> {
+        let contact = NameAddr::parse(response.elements(Name::Contact).next()?)?;
+        let mut routes: Vec<_> = response.elements(Name::RecordRoute).map(str::to_owned).collect();
+        routes.reverse();
+        Some(Self {
+            call_id: request.call_id().to_owned(),
+            local_tag: request.from_tag()?.to_owned(),
+            remote_tag: response.to_tag()?.to_owned(),
+            local: request.value(Name::From)?.to_owned(),
+            remote: response.value(Name::To)?.to_owned(),
+            target: contact.uri.to_owned(),
+            routes,
+            local_cseq: request.cseq()?.0,
+            remote_cseq: 0,
+            flow,
+        })
+    }
+
+    /// Whether a Replaces or Join names this dialog (RFC 3891 §3: `to-tag` is that of whoever gets it).
+    pub fn is_named(&self, call_id: &str, to_tag: &str, from_tag: &str) -> bool {
+        self.call_id == call_id && self.local_tag == to_tag && self.remote_tag == from_tag
+    }
+
     /// Whether a request from the peer belongs here.
     pub fn has(&self, request: &Message) -> bool {
         request.call_id() == self.call_id
@@ -65,6 +90,12 @@ impl<F> Dialog<F> {
             self.target = contact.uri.to_owned();
         }
         true
+    }
+
+    /// The ACK of the 2xx to our last INVITE, the last request so far; `contact` is ours.
+    pub fn ack(&mut self, contact: &str) -> Message {
+        self.local_cseq -= 1;
+        self.request("ACK", contact)
     }
 
     /// The next request of ours; `contact` is ours.
@@ -119,6 +150,25 @@ mod tests {
         assert_eq!(notify.elements(Name::Route).collect::<Vec<_>>(), ["<sip:edge.x;lr>", "<sip:inner.x;lr>"]);
         assert_eq!((notify.from_tag(), notify.to_tag()), (Some("ours"), Some("theirs")));
         assert_eq!(notify.cseq(), Some((1, "NOTIFY")));
+    }
+
+    #[test]
+    fn what_we_begin_is_seen_from_the_other_side() {
+        let request = subscribe(7, "");
+        let mut response = Message::response(&request, 200, "");
+        response.set(Name::To, "<sip:bob@x>;tag=ours");
+        response.push(Name::Contact, "<sip:dev@192.0.2.9>");
+        response.push(Name::RecordRoute, "<sip:edge.x;lr>, <sip:inner.x;lr>");
+        let mut dialog = Dialog::begun_with(&request, &response, ()).unwrap();
+        let ack = dialog.ack("<sip:us>");
+        assert_eq!((ack.cseq(), ack.uri()), (Some((7, "ACK")), "sip:dev@192.0.2.9"));
+        assert_eq!(ack.elements(Name::Route).collect::<Vec<_>>(), ["<sip:inner.x;lr>", "<sip:edge.x;lr>"]);
+        let bye = dialog.request("BYE", "<sip:us>");
+        assert_eq!(
+            (bye.from_tag(), bye.to_tag(), bye.cseq()),
+            (Some("theirs"), Some("ours"), Some((8, "BYE")))
+        );
+        assert!(dialog.is_named("call", "theirs", "ours") && !dialog.is_named("call", "ours", "theirs"));
     }
 
     #[test]

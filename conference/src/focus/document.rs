@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! conference-info  entity state version
-//! ├─ conference-description   display-text subject service-uris/entry(uri, purpose = grouptextchat)
+//! ├─ conference-description   display-text subject conf-uris/entry(uri, purpose = participation)
+//! │                           service-uris/entry(uri, purpose = grouptextchat)
 //! ├─ conference-state         user-count active
 //! └─ users/user  entity       display-text associated-aors roles endpoint(status, joining-method, media)
 //! ```
@@ -53,6 +54,17 @@ pub(super) struct Seen {
     pub(super) contact: String,
     /// They are the one who speaks.
     pub(super) is_speaking: bool,
+    /// The focus called them.
+    pub(super) is_called: bool,
+}
+
+/// Where else the conference is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Links {
+    /// It has a chat room (RFC 7106).
+    pub(super) chat: bool,
+    /// Its own URI is said (RFC 4575 §5.3.1), which those who read the document have already.
+    pub(super) call: bool,
 }
 
 /// Everything that a document says, before it is text.
@@ -76,27 +88,35 @@ impl View {
         snapshot: Option<&RoomSnapshot>,
         participants: &[Seen],
         viewer: &Viewer,
+        links: Links,
     ) -> Self {
         let name = snapshot.map_or("", |snapshot| snapshot.name.as_str());
         let subject = snapshot.map_or("", |snapshot| snapshot.subject.as_str());
+        let list = |name: &str, uri: &str, purpose: &str| {
+            let (uri, purpose) = (element("uri", uri), element("purpose", purpose));
+            format!("<{name}><entry>{uri}{purpose}</entry></{name}>")
+        };
+        let call = links.call.then(|| list("conf-uris", &room.to_sip_uri(), "participation"));
         let chat = format!("{}?join", room.to_xmpp_uri());
+        let chat = links.chat.then(|| list("service-uris", &chat, "grouptextchat"));
         let description = format!(
-            "<conference-description>{}{}<service-uris><entry><uri>{}</uri><purpose>grouptextchat</purpose></entry>\
-             </service-uris></conference-description>",
+            "<conference-description>{}{}{}{}</conference-description>",
             element("display-text", if name.is_empty() { room.local() } else { name }),
             if subject.is_empty() { String::new() } else { element("subject", subject) },
-            escape(&chat)
+            call.unwrap_or_default(),
+            chat.unwrap_or_default()
         );
         let occupants = snapshot.map_or(&[][..], |snapshot| &snapshot.occupants);
         let mut users: Vec<User> = Vec::new();
-        for Seen { participant, contact, is_speaking } in participants {
+        for Seen { participant, contact, is_speaking, is_called } in participants {
+            let method = if *is_called { "dialed-out" } else { "dialed-in" };
             let beside = beside(participant, *is_speaking);
             let jid = participant.jid.as_ref();
             let occupant = jid.and_then(|jid| occupants.iter().find(|occupant| occupant.jid == *jid));
             let sees = jid.is_some_and(|jid| viewer.sees(jid));
             if let Some(occupant) = occupant.filter(|_| !sees) {
                 let uri = room.to_occupant_uri(&occupant.nick);
-                let endpoint = audio_endpoint(&format!("{uri}#audio"), participant.audio);
+                let endpoint = audio_endpoint(&format!("{uri}#audio"), method, participant.audio);
                 let body = nick_and_role(occupant) + &endpoint + &text_endpoint(&uri) + &beside;
                 merge(&mut users, uri, body, endpoint);
                 continue;
@@ -112,7 +132,7 @@ impl View {
             // Where a device is, is for moderators and its owner.
             let opaque = format!("{}#{:08x}", participant.uri, fold(contact));
             let device = if sees || *viewer == Viewer::Trusted { contact } else { &opaque };
-            let endpoint = audio_endpoint(device, participant.audio);
+            let endpoint = audio_endpoint(device, method, participant.audio);
             body.push_str(&endpoint);
             if let Some(occupant) = occupant {
                 body.push_str(&text_endpoint(&occupant.jid.to_xmpp_uri()));
@@ -184,7 +204,7 @@ fn merge(users: &mut Vec<User>, entity: String, body: String, endpoint: String) 
     }
 }
 
-fn audio_endpoint(contact: &str, audio: Audio) -> String {
+fn audio_endpoint(contact: &str, method: &str, audio: Audio) -> String {
     // §5.7.3 and §5.8.4: what the endpoint does, as it sees itself.
     let (status, direction) = match audio {
         Audio::SendReceive => ("connected", "sendrecv"),
@@ -192,7 +212,7 @@ fn audio_endpoint(contact: &str, audio: Audio) -> String {
         Audio::OnHold => ("on-hold", "inactive"),
     };
     format!(
-        "<endpoint entity=\"{}\"><status>{status}</status><joining-method>dialed-in</joining-method>\
+        "<endpoint entity=\"{}\"><status>{status}</status><joining-method>{method}</joining-method>\
          <media id=\"1\"><type>audio</type><status>{direction}</status></media></endpoint>",
         escape(contact)
     )
@@ -256,6 +276,8 @@ mod tests {
     use super::*;
     use shared_model::RoomAccess;
 
+    const LINKS: Links = Links { chat: true, call: false };
+
     fn snapshot() -> RoomSnapshot {
         let occupant = |nick: &str, name: &str| Occupant {
             nick: nick.to_owned(),
@@ -283,13 +305,13 @@ mod tests {
             is_hand_up: false,
             is_encrypted: false,
         };
-        Seen { participant, contact: "sip:alice@192.0.2.1".to_owned(), is_speaking: false }
+        Seen { participant, contact: "sip:alice@192.0.2.1".to_owned(), is_speaking: false, is_called: false }
     }
 
     #[test]
     fn shows_who_has_text_and_who_has_audio() {
         let room = snapshot();
-        let text = View::of(&room.room, Some(&room), &[alice(Audio::SendReceive)], &Viewer::Trusted)
+        let text = View::of(&room.room, Some(&room), &[alice(Audio::SendReceive)], &Viewer::Trusted, LINKS)
             .full("sip:dev@x", 0);
         assert!(text.contains("<display-text>R&amp;D</display-text>"), "{text}");
         assert!(
@@ -307,7 +329,8 @@ mod tests {
         let mut empty = room.clone();
         empty.occupants.clear();
         let seen = |viewer| {
-            View::of(&room.room, Some(&empty), &[alice(Audio::SendReceive)], &viewer).full("sip:dev@x", 0)
+            View::of(&room.room, Some(&empty), &[alice(Audio::SendReceive)], &viewer, LINKS)
+                .full("sip:dev@x", 0)
         };
         let of = |name: &str| Viewer::Ordinary(format!("{name}@example.org").parse().ok());
         assert!(seen(Viewer::Trusted).contains("192.0.2.1") && seen(of("alice")).contains("192.0.2.1"));
@@ -321,8 +344,9 @@ mod tests {
     #[test]
     fn says_who_speaks_and_whose_hand_is_up() {
         let room = snapshot();
-        let text =
-            |seen: Seen| View::of(&room.room, Some(&room), &[seen], &Viewer::Trusted).full("sip:dev@x", 0);
+        let text = |seen: Seen| {
+            View::of(&room.room, Some(&room), &[seen], &Viewer::Trusted, LINKS).full("sip:dev@x", 0)
+        };
         let quiet = alice(Audio::Muted);
         assert!(!text(quiet.clone()).contains(OURS));
         let mut busy = Seen { is_speaking: true, ..quiet };
@@ -333,9 +357,21 @@ mod tests {
     }
 
     #[test]
+    fn says_where_else_the_conference_is_if_it_is_to() {
+        let room = snapshot();
+        let of = |chat, call| {
+            View::of(&room.room, None, &[], &Viewer::Trusted, Links { chat, call }).full("sip:dev@x", 0)
+        };
+        let conf = "<conf-uris><entry><uri>sip:dev@conference.example.org</uri><purpose>participation</purpose></entry></conf-uris>";
+        assert!(of(true, true).contains(&format!("{conf}<service-uris>")));
+        assert!(!of(false, false).contains("-uris"));
+    }
+
+    #[test]
     fn says_what_changed_and_nothing_else() {
         let room = snapshot();
-        let view = |participants: &[_]| View::of(&room.room, Some(&room), participants, &Viewer::Trusted);
+        let view =
+            |participants: &[_]| View::of(&room.room, Some(&room), participants, &Viewer::Trusted, LINKS);
         let (before, after) = (view(&[alice(Audio::SendReceive)]), view(&[alice(Audio::Muted)]));
         assert_eq!(before.partial(&before, "sip:dev@x", 1), None);
         let muted = after.partial(&before, "sip:dev@x", 1).unwrap();

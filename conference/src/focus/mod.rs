@@ -13,10 +13,13 @@ mod dialog;
 mod document;
 mod guesses;
 mod keys;
+mod made;
+mod named;
 mod notifier;
 mod participant;
 pub mod policy;
 mod sdes;
+mod session;
 
 use std::net::UdpSocket;
 use std::sync::{Arc, OnceLock};
@@ -35,9 +38,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::Config;
 use crate::media::ports::{Ports, PortsError};
 use crate::metrics::Metrics;
-use crate::mixer::Mixers;
+use crate::mixer::{LegId, Mixers};
 use conference::Conference;
 use guesses::Guesses;
+use made::Made;
 
 /// What a focus works with.
 pub struct Parts {
@@ -65,6 +69,7 @@ pub struct Focus {
     ports: Ports,
     mixers: Mixers,
     guesses: Guesses,
+    made: Made,
     endpoint: OnceLock<Endpoint>,
     conferences: DashMap<RoomAddress, mpsc::Sender<Input>>,
 }
@@ -81,6 +86,10 @@ pub(crate) enum Input {
     Refresh,
     /// An account may not take part any more.
     AccountEnded(AccountId),
+    /// A call of ours was answered, or will not be.
+    Dialled(LegId, Option<Box<Message>>),
+    /// A refresh of ours was answered with this status.
+    Refreshed(LegId, u16),
     /// A NOTIFY found nobody: its subscription is over.
     Unsubscribed(u64),
     /// Somebody asks who is in.
@@ -100,7 +109,7 @@ impl Focus {
         let mixers = Mixers::start(threads, parts.config.silence_timeout, &parts.metrics)
             .map_err(|error| PortsError::NoThread(error.kind()))?;
         let (endpoint, conferences, guesses) = (OnceLock::new(), DashMap::new(), Guesses::default());
-        Ok(Arc::new(Self { parts, ports, mixers, guesses, endpoint, conferences }))
+        Ok(Arc::new(Self { parts, ports, mixers, guesses, made: Made::default(), endpoint, conferences }))
     }
 
     /// What [`Endpoint::start`] takes as the application of `focus`.
@@ -124,6 +133,10 @@ impl Focus {
 
     pub(crate) fn mixers(&self) -> &Mixers {
         &self.mixers
+    }
+
+    fn made(&self) -> &Made {
+        &self.made
     }
 
     fn guesses(&self) -> &Guesses {
@@ -164,7 +177,9 @@ impl Focus {
 
     /// Forgets a conference whose inbox this is.
     pub(crate) fn forget(&self, room: &RoomAddress, inbox: &mpsc::Sender<Input>) {
-        self.conferences.remove_if(room, |_, known| known.same_channel(inbox));
+        if self.conferences.remove_if(room, |_, known| known.same_channel(inbox)).is_some() {
+            self.made.forget(room);
+        }
     }
 
     /// Brings a message to the conference of `room`, starting one if need be. What does not fit is given back.
@@ -188,6 +203,15 @@ impl Focus {
     fn receive(self: &Arc<Self>, incoming: Incoming) {
         let Some(room) = self.room_of(&incoming.request) else {
             return incoming.server.respond(Message::response(&incoming.request, 404, ""));
+        };
+        let is_begun = incoming.request.method() == "INVITE" && !incoming.request.is_in_dialog();
+        let factory = &self.parts.config.factory;
+        let room = match is_begun && !factory.is_empty() && room.local() == factory {
+            true => match self.made.make(&self.parts.domain, (self.parts.random)()) {
+                Some(made) => made,
+                None => return incoming.server.respond(Message::response(&incoming.request, 503, "")),
+            },
+            false => room,
         };
         if let Err(refused) = self.deliver(room, Input::Request(Box::new(incoming)))
             && let Input::Request(incoming) = *refused

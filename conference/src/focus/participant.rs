@@ -9,9 +9,11 @@ use sip_core::sdp::Direction;
 use sip_endpoint::ServerHandle;
 
 use super::admission::Caller;
+use super::answer::Origin;
 use super::dialog::Dialog;
 use super::keys::{Keys, Pin};
 use super::policy::Voice;
+use super::session::Session;
 use crate::labels::LegSpan;
 use crate::media::leg::UnboundLeg;
 use crate::media::srtp::{Crypto, MasterKey, Suite};
@@ -26,7 +28,7 @@ pub(super) struct Participant {
     /// What offer and answer allow, as we see it.
     pub(super) direction: Direction,
     /// Where we listen, and which version of our description was sent last.
-    pub(super) origin: super::answer::Origin,
+    pub(super) origin: Origin,
     /// Our offer in a 2xx waits for its answer in the ACK.
     pub(super) unanswered: Option<UnboundLeg>,
     /// The keys of that offer, by their tags from 1.
@@ -35,6 +37,10 @@ pub(super) struct Participant {
     pub(super) crypto: Option<Crypto>,
     /// The 2xx that waits for its ACK.
     pub(super) unacknowledged: Option<Unacknowledged>,
+    /// How long the leg lasts without a refresh.
+    pub(super) session: Option<Session>,
+    /// The focus called them.
+    pub(super) is_called: bool,
     /// The leg is in the mix, and was told as a fact.
     pub(super) is_joined: bool,
     /// They muted themselves, or a moderator muted all.
@@ -56,6 +62,31 @@ pub(super) struct AtTheDoor {
 }
 
 impl Participant {
+    /// Somebody whose sound is not there yet.
+    pub(super) fn new(leg: LegId, dialog: Dialog, caller: Caller, voice: Voice, origin: Origin) -> Self {
+        Self {
+            leg,
+            dialog,
+            caller,
+            voice,
+            origin,
+            direction: Direction::SendReceive,
+            unanswered: None,
+            offered: Vec::new(),
+            crypto: None,
+            unacknowledged: None,
+            session: None,
+            is_joined: false,
+            is_called: false,
+            is_muted: false,
+            is_hand_up: false,
+            source: None,
+            keys: Keys::default(),
+            pin: None,
+            ending: None,
+        }
+    }
+
     /// What they can do with sound.
     pub(super) fn audio(&self) -> Audio {
         match (self.direction, self.voice) {

@@ -18,7 +18,7 @@ use shared_runtime::{Shutdown, bus::Bus, tls};
 use shared_store::Store;
 use sip_core::Name;
 use sip_core::transaction::Timers;
-use sip_endpoint::{Application, Endpoint, Listeners, Target, Transport};
+use sip_endpoint::{Application, Endpoint, Incoming, Listeners, Target, Transport};
 use tokio::sync::mpsc;
 
 mod phone;
@@ -60,6 +60,9 @@ pub(crate) struct House {
     tls: tls::TlsPolicy,
     folder: PathBuf,
     registry: prometheus::Registry,
+    /// What the focus sends by the wire to its proxy, and who listens there.
+    pub(crate) called: mpsc::UnboundedReceiver<Incoming>,
+    pub(crate) outside: Endpoint,
 }
 
 impl House {
@@ -113,11 +116,14 @@ impl House {
         })
         .unwrap();
         let tls = tls::TlsPolicy::open(&tls::Config::default(), &folder, &["localhost".to_owned()]).unwrap();
-        let endpoint = endpoint(&tls, &shutdown, Focus::application(&focus)).await;
+        let (ours, theirs) = sip_endpoint::pair();
+        let endpoint = endpoint_with(&tls, &shutdown, vec![theirs], Focus::application(&focus)).await;
         let address = endpoint.bound().udp[0];
         focus.attach(endpoint);
+        let (sender, called) = mpsc::unbounded_channel();
+        let outside = endpoint_with(&tls, &shutdown, vec![ours], Arc::new(phone::Called(sender))).await;
         shutdown.spawn(bridge::run(focus.clone(), bus.subscribe(), shutdown.clone()));
-        Self { focus, bus, rooms, address, auth, shutdown, tls, folder, registry }
+        Self { focus, bus, rooms, address, auth, shutdown, tls, folder, registry, called, outside }
     }
 
     pub(crate) async fn stop(self) {
@@ -250,6 +256,7 @@ impl House {
             decoder: Decoder::new(Format::Pcmu).unwrap(),
             sequence: 0,
             format: Format::Pcmu,
+            supported: String::new(),
             keys: None,
             srtp: None,
             lines: String::new(),
@@ -263,7 +270,17 @@ fn random() -> u64 {
 }
 
 async fn endpoint(tls: &tls::TlsPolicy, shutdown: &Shutdown, application: Arc<dyn Application>) -> Endpoint {
-    let listeners = Listeners { udp: vec![SocketAddr::from(([127, 0, 0, 1], 0))], ..Listeners::default() };
+    endpoint_with(tls, shutdown, Vec::new(), application).await
+}
+
+async fn endpoint_with(
+    tls: &tls::TlsPolicy,
+    shutdown: &Shutdown,
+    ports: Vec<sip_endpoint::Port>,
+    application: Arc<dyn Application>,
+) -> Endpoint {
+    let udp = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    let listeners = Listeners { udp, ports, ..Listeners::default() };
     let metrics = sip_endpoint::Metrics::new(&prometheus::Registry::new()).unwrap();
     Endpoint::start(listeners, Timers::default(), tls, metrics, random, shutdown, application).await.unwrap()
 }

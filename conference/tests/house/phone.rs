@@ -25,6 +25,17 @@ impl Application for Ear {
     fn ack(&self, _ack: Message, _flow: Flow) {}
 }
 
+/// Hands over whatever comes, for the test to answer.
+pub(super) struct Called(pub(super) mpsc::UnboundedSender<Incoming>);
+
+impl Application for Called {
+    fn request(&self, incoming: Incoming) {
+        let _ = self.0.send(incoming);
+    }
+
+    fn ack(&self, _ack: Message, _flow: Flow) {}
+}
+
 pub(crate) struct Phone {
     pub(crate) call_id: String,
     pub(super) name: String,
@@ -34,7 +45,7 @@ pub(crate) struct Phone {
     pub(super) requests: mpsc::UnboundedReceiver<Message>,
     pub(crate) media: UdpSocket,
     pub(super) to: String,
-    pub(super) uri: String,
+    pub(crate) uri: String,
     pub(super) cseq: u32,
     pub(crate) mixer: Option<SocketAddr>,
     pub(super) tone: Tone,
@@ -43,6 +54,8 @@ pub(crate) struct Phone {
     pub(super) decoder: Decoder,
     pub(super) sequence: u16,
     pub(super) format: Format,
+    /// What is supported, or nothing.
+    pub(crate) supported: String,
     pub(super) keys: Option<(Suite, MasterKey)>,
     pub(super) srtp: Option<Srtp>,
     /// What the offer says of the sound beside its format.
@@ -80,6 +93,9 @@ impl Phone {
             let answer = Sdp::parse(answer).unwrap();
             assert_eq!((answer.media.len(), answer.media[1].port), (2, 0));
             assert!(answer.media[0].rtpmap(&kind.to_string()).is_some());
+            if let Some(contact) = response.value(Name::Contact).and_then(sip_core::header::NameAddr::parse) {
+                self.uri = contact.uri.to_owned();
+            }
             self.take_keys(&answer.media[0]);
             self.mixer = Some(SocketAddr::new(answer.media[0].connection.unwrap(), answer.media[0].port));
             let number = self.cseq;
@@ -118,6 +134,46 @@ impl Phone {
         self.exchange(request).await
     }
 
+    /// Calls so often at once, each time as another call; how often each status came.
+    pub(crate) async fn flood(&mut self, count: usize) -> std::collections::BTreeMap<u16, usize> {
+        let mut sent = Vec::new();
+        for n in 0..count {
+            self.call_id = format!("flood-{n}");
+            let mut request = self.build("INVITE", &[]);
+            request
+                .set_body("application/sdp", "v=0\r\nc=IN IP4 127.0.0.1\r\nm=audio 9 RTP/AVP 0\r\n".into());
+            sent.push(self.endpoint.request(request, self.flow, "0").await);
+        }
+        let mut statuses = std::collections::BTreeMap::new();
+        for sent in sent {
+            *statuses.entry(sent.last().await.unwrap().status()).or_default() += 1;
+        }
+        statuses
+    }
+
+    /// What names this call to others: `Call-ID;to-tag=…;from-tag=…`, as the focus has the tags.
+    pub(crate) fn names(&self) -> String {
+        let tag = |value: &str| value.rsplit_once("tag=").unwrap().1.to_owned();
+        format!("{};to-tag={};from-tag={}", self.call_id, tag(&self.to), tag(&self.from))
+    }
+
+    /// Calls with one more header; the answer.
+    pub(crate) async fn invite_with(&mut self, name: &str, value: &str) -> Message {
+        let port = self.media.local_addr().unwrap().port();
+        let mut request = self.build("INVITE", &[(name, value)]);
+        let offer = format!("v=0\r\nc=IN IP4 127.0.0.1\r\nm=audio {port} RTP/AVP 0\r\n");
+        request.set_body("application/sdp", offer.into());
+        let response = self.exchange(request).await;
+        if response.status() == 200 {
+            let number = self.cseq;
+            let mut ack = self.build("ACK", &[]);
+            ack.set(Name::CSeq, &format!("{number} ACK"));
+            self.cseq = number;
+            self.endpoint.send_ack(ack, self.flow);
+        }
+        response
+    }
+
     /// The document of the next NOTIFY.
     pub(crate) async fn document(&mut self) -> String {
         String::from_utf8_lossy(self.request("NOTIFY").await.body()).into_owned()
@@ -150,6 +206,9 @@ impl Phone {
         request.push(Name::CallId, &self.call_id);
         request.push(Name::CSeq, &format!("{} {method}", self.cseq));
         request.push(Name::Contact, &format!("<sip:{name}@{local}>"));
+        if !self.supported.is_empty() {
+            request.push(Name::Supported, &self.supported);
+        }
         if name != "stranger" {
             request.push(Name::PAssertedIdentity, &format!("<sip:{name}@example.org>"));
         }

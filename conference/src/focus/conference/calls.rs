@@ -6,18 +6,19 @@ use std::time::{Duration, Instant};
 use shared_model::ConferenceEvent;
 use sip_core::Message;
 use sip_core::header::Name;
-use sip_core::sdp::Direction;
 use sip_endpoint::Incoming;
 
 use super::super::Focus;
-use super::super::admission::{caller, came_from};
+use super::super::admission::{Caller, caller, came_from};
 use super::super::answer::{self, Agreed, Origin, Unfit};
 use super::super::dialog::Dialog;
-use super::super::keys::{Keys as Pressed, Pin, is_pin};
+use super::super::keys::{Pin, is_pin};
+use super::super::named::{Names, Relation, relation};
 use super::super::notifier::Way;
 use super::super::participant::{AtTheDoor, Participant, Unacknowledged};
 use super::super::policy::Refusal;
 use super::super::sdes::Keys;
+use super::super::session::Session;
 use super::Conference;
 use crate::labels::LegSpan;
 use crate::media::leg::{RtpLeg, UnboundLeg};
@@ -29,6 +30,28 @@ impl Conference {
     pub(super) async fn invite(&mut self, incoming: Incoming) {
         let request = &incoming.request;
         let refuse = |status, reason| incoming.server.respond(Message::response(request, status, reason));
+        let relation = match relation(request) {
+            Ok(relation) => relation,
+            Err(status) => return refuse(status, ""),
+        };
+        let named = match &relation {
+            Some(Relation::Replaces(names) | Relation::Joins(names)) => match self.leg_named(names) {
+                Some(at) => Some(at),
+                // RFC 3891 §3, RFC 3911 §4: no such dialog.
+                None => return refuse(481, ""),
+            },
+            None => None,
+        };
+        let replaced = named.filter(|_| matches!(relation, Some(Relation::Replaces(_))));
+        if replaced.is_none()
+            && self.participants.len() + self.dialling.len() >= self.focus.parts().config.legs
+        {
+            return refuse(486, "Conference Is Full");
+        }
+        let session = match Session::asked_by(request, Instant::now()) {
+            Ok(session) => session,
+            Err(least) => return incoming.server.respond(too_brief(request, least)),
+        };
         let caller = caller(request, &self.focus.parts().accounts).await;
         let jid = caller.card.as_ref().map(|card| &card.jid);
         let admitted = self.admit(jid).await;
@@ -45,8 +68,13 @@ impl Conference {
                 return refuse(status, reason);
             }
         };
-        if self.participants.len() >= MOST_LEGS {
-            return refuse(486, "Conference Is Full");
+        if let Some(at) = replaced {
+            // RFC 3891 §3: only somebody who could end the other call takes its place.
+            let account = |caller: &Caller| caller.card.as_ref().map(|card| card.account);
+            let theirs = account(&self.participants[at].caller);
+            if theirs.is_none() || theirs != account(&caller) {
+                return refuse(403, "That Call Is Somebody Else's");
+            }
         }
         let Ok(offer) = std::str::from_utf8(request.body()) else { return refuse(400, "Body Is Not UTF-8") };
         let ip = self.local_ip(answer::media_ip(offer));
@@ -70,6 +98,9 @@ impl Conference {
         for route in request.elements(Name::RecordRoute) {
             response.push(Name::RecordRoute, route);
         }
+        if let Some(session) = &session {
+            session.tell(&mut response);
+        }
         let Some(dialog) = Dialog::begun_by(request, &response, incoming.flow) else {
             return refuse(400, "No Contact To Call");
         };
@@ -79,32 +110,33 @@ impl Conference {
         let body = agreed.as_ref().map_or_else(ours, |agreed| agreed.text.clone());
         response.set_body("application/sdp", body.into());
         let id = LegId(self.name());
-        let mut participant = Participant {
-            leg: id,
-            dialog,
-            caller,
-            voice,
-            direction: Direction::SendReceive,
-            origin,
-            unanswered: None,
-            offered,
-            crypto: None,
-            unacknowledged: None,
-            is_joined: false,
-            is_muted: false,
-            is_hand_up: false,
-            keys: Pressed::default(),
-            pin: is_at_door
-                .then(|| AtTheDoor { keys: Pin::default(), until: Instant::now() + LONGEST_AT_DOOR }),
-            ending: None,
-            source: came_from(request, &incoming.flow),
-        };
+        let mut participant = Participant::new(id, dialog, caller, voice, origin);
+        participant.offered = offered;
+        participant.session = session;
+        participant.source = came_from(request, &incoming.flow);
+        if is_at_door {
+            participant.pin =
+                Some(AtTheDoor { keys: Pin::default(), until: Instant::now() + LONGEST_AT_DOOR });
+        }
+        let replaced = replaced.map(|at| self.participants[at].leg);
+        if let Some(before) = self.participants.iter().find(|participant| Some(participant.leg) == replaced) {
+            (participant.is_muted, participant.is_hand_up) = (before.is_muted, before.is_hand_up);
+        }
         match agreed {
             Some(agreed) => self.join(&mut participant, leg, agreed).await,
             None => participant.unanswered = Some(leg),
         }
         participant.unacknowledged = Some(Unacknowledged::send(response, incoming.server, Instant::now()));
         self.participants.push(participant);
+        if let Some(leg) = replaced {
+            self.hang_up(leg, "Replaced").await;
+        }
+    }
+
+    /// The leg whose dialog is named.
+    fn leg_named(&self, names: &Names) -> Option<usize> {
+        let Names { call_id, to_tag, from_tag } = names;
+        self.participants.iter().position(|p| p.dialog.is_named(call_id, to_tag, from_tag))
     }
 
     /// Starts a leg's sound and tells the world.
@@ -156,6 +188,11 @@ impl Conference {
             // §14.2: one INVITE at a time.
             return incoming.server.respond(Message::response(request, 491, ""));
         }
+        let session = match Session::asked_by(request, Instant::now()) {
+            Ok(session) => session,
+            Err(least) => return incoming.server.respond(too_brief(request, least)),
+        };
+        participant.session = session;
         participant.origin.version += 1;
         let offer = String::from_utf8_lossy(request.body()).into_owned();
         let mut body = String::new();
@@ -174,6 +211,9 @@ impl Conference {
             self.participants[at].offered = offered;
         }
         let mut response = self.describe(Message::response(request, 200, ""));
+        if let Some(session) = &session {
+            session.tell(&mut response);
+        }
         if !body.is_empty() {
             response.set_body("application/sdp", body.into());
         }
@@ -221,7 +261,7 @@ impl Conference {
     }
 
     /// What a leg may be protected with, where it is protected so now.
-    fn keys(&self, now: Option<Crypto>) -> Keys {
+    pub(super) fn keys(&self, now: Option<Crypto>) -> Keys {
         let parts = self.focus.parts();
         Keys { secrecy: parts.config.srtp, now, random: parts.random }
     }
@@ -322,8 +362,15 @@ impl Conference {
     }
 }
 
+/// RFC 4028 §9: 422 with the least that is taken.
+fn too_brief(request: &Message, least: u32) -> Message {
+    let mut response = Message::response(request, 422, "");
+    response.push(Name::MinSe, &least.to_string());
+    response
+}
+
 /// The address to bind: the configured one, or any of the family that is advertised.
-fn bind_ip(focus: &Focus, advertised: IpAddr) -> IpAddr {
+pub(super) fn bind_ip(focus: &Focus, advertised: IpAddr) -> IpAddr {
     match focus.parts().config.media.ip() {
         ip if !ip.is_unspecified() => ip,
         _ if advertised.is_ipv4() => std::net::Ipv4Addr::UNSPECIFIED.into(),
@@ -331,6 +378,5 @@ fn bind_ip(focus: &Focus, advertised: IpAddr) -> IpAddr {
     }
 }
 
-const MOST_LEGS: usize = 200;
 /// How long a PIN is waited for.
 const LONGEST_AT_DOOR: Duration = Duration::from_secs(60);

@@ -5,6 +5,7 @@
 //! Errors one function, one status: see `request`.
 
 mod calls;
+mod dial;
 mod keys;
 mod watchers;
 
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use shared_model::{
     BareJid, ConferenceEvent, ConferenceSnapshot, Correlation, Fact, RoomAddress, RoomEvent, RoomSnapshot,
+    Unavailable,
 };
 use sip_core::Message;
 use sip_core::header::Name;
@@ -25,10 +27,12 @@ use super::document::Seen;
 use super::notifier::{Subscription, Way};
 use super::participant::{Participant, Unacknowledged};
 use super::policy::{self, Refusal, Removal, Revoked, Voice};
+use super::session::{Due, Session};
 use super::{Focus, Input};
 use crate::labels::ConferenceSpan;
 use crate::media::leg::Quality;
 use crate::mixer::{Command, LegId, Mixer, Prompt, Spoken};
+use dial::Dialling;
 
 /// The task's own state.
 pub(super) struct Conference {
@@ -37,6 +41,8 @@ pub(super) struct Conference {
     /// The room as it was last known; `None` until it answered for the first time.
     snapshot: Option<RoomSnapshot>,
     participants: Vec<Participant>,
+    /// Calls of ours that nobody answered yet.
+    dialling: Vec<Dialling>,
     revoked: Revoked,
     subscriptions: Vec<Subscription>,
     /// Room and participants with their contacts, as the subscriptions' documents tell them.
@@ -62,6 +68,7 @@ impl Conference {
             room,
             snapshot: None,
             participants: Vec::new(),
+            dialling: Vec::new(),
             revoked: Revoked::default(),
             subscriptions: Vec::new(),
             told: (None, Vec::new()),
@@ -91,6 +98,7 @@ impl Conference {
             }
         }
         self.focus.forget(&self.room, &self.inbox);
+        self.stop_dialling().await;
         inputs.close();
         for leg in self.participants.iter().map(|participant| participant.leg).collect::<Vec<_>>() {
             self.hang_up(leg, "Conference Over").await;
@@ -107,7 +115,7 @@ impl Conference {
     }
 
     fn is_over(&self) -> bool {
-        self.participants.is_empty() && self.subscriptions.is_empty()
+        self.participants.is_empty() && self.subscriptions.is_empty() && self.dialling.is_empty()
     }
 
     /// What the mixer noticed.
@@ -158,6 +166,8 @@ impl Conference {
                     |p: &Participant| p.caller.card.as_ref().is_some_and(|card| card.account == account);
                 self.hang_up_where(is_theirs, "Account Disabled").await;
             }
+            Input::Dialled(leg, answer) => self.dialled(leg, answer).await,
+            Input::Refreshed(leg, status) => self.refreshed(leg, status).await,
             Input::Unsubscribed(id) => self.subscriptions.retain(|subscription| subscription.id != id),
             Input::Snapshot(sender) => {
                 let joined = self.participants.iter().filter(|participant| participant.is_joined);
@@ -171,10 +181,12 @@ impl Conference {
     async fn request(&mut self, incoming: Incoming) {
         let request = &incoming.request;
         let reply = |status, reason| incoming.server.respond(Message::response(request, status, reason));
-        // §8.2.2.3: we have no extensions that somebody could insist on.
-        if let Some(wanted) = request.elements(Name::Require).next() {
+        // §8.2.2.3.
+        let is_unknown = |option: &&str| !EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(option));
+        let unknown: Vec<&str> = request.elements(Name::Require).filter(is_unknown).collect();
+        if !unknown.is_empty() {
             let mut response = Message::response(request, 420, "");
-            response.push(Name::Unsupported, wanted);
+            response.push(Name::Unsupported, &unknown.join(", "));
             return incoming.server.respond(response);
         }
         let leg = self.participants.iter().position(|participant| participant.dialog.has(request));
@@ -206,6 +218,7 @@ impl Conference {
                 reply(200, "");
                 self.leave(at, "noresource").await;
             }
+            ("REFER", leg) if leg.is_some() || !request.is_in_dialog() => self.refer(incoming, leg).await,
             ("INFO", Some(at)) => self.info(at, incoming).await,
             ("SUBSCRIBE", leg) => self.subscribe(incoming, leg, subscription).await,
             ("OPTIONS", _) => incoming.server.respond(self.describe(Message::response(request, 200, ""))),
@@ -232,6 +245,7 @@ impl Conference {
                 self.hang_up_where(is_theirs, "Removed From The Room").await;
             }
             Some(Removal::All) => {
+                self.stop_dialling().await;
                 for at in (0..self.participants.len()).rev() {
                     self.say(self.participants[at].leg, Prompt::Ended).await;
                     self.end(at, "Room Destroyed").await;
@@ -302,9 +316,17 @@ impl Conference {
         }
     }
 
+    /// The room as it is now: as the chat half has it, or as a conference without one is.
+    async fn ask_room(&self) -> Result<Option<RoomSnapshot>, Unavailable> {
+        match self.focus.made().room(&self.room) {
+            Some(made) => Ok(Some(made)),
+            None => self.focus.parts().rooms.room(&self.room).await,
+        }
+    }
+
     /// Asks the room anew; what was known stays if it does not answer.
     async fn refresh(&mut self) {
-        match self.focus.parts().rooms.room(&self.room).await {
+        match self.ask_room().await {
             Ok(snapshot) => self.snapshot = snapshot,
             Err(unavailable) => tracing::debug!(%unavailable, "the room was not asked"),
         }
@@ -314,7 +336,10 @@ impl Conference {
     /// nothing is known admits accounts of ours.
     async fn admit(&mut self, jid: Option<&BareJid>) -> Result<Voice, Refusal> {
         let strangers = self.focus.parts().config.strangers;
-        match self.focus.parts().rooms.room(&self.room).await {
+        if let Some(jid) = jid {
+            self.focus.made().own(&self.room, jid);
+        }
+        match self.ask_room().await {
             Ok(snapshot) => self.snapshot = snapshot,
             Err(_) if self.snapshot.is_none() => {
                 return jid.map(|_| Voice::Granted).ok_or(Refusal::MembersOnly);
@@ -337,7 +362,14 @@ impl Conference {
         let subscriptions = self.subscriptions.iter().map(|subscription| subscription.expires);
         let typing = self.participants.iter().filter_map(|participant| Some(participant.pin.as_ref()?.until));
         let ending = self.participants.iter().filter_map(|participant| Some(participant.ending?.0));
-        legs.map(Unacknowledged::deadline).chain(subscriptions).chain(typing).chain(ending).min()
+        let sessions = self.participants.iter().filter_map(|participant| participant.session.as_ref());
+        let sessions = sessions.map(Session::deadline);
+        legs.map(Unacknowledged::deadline)
+            .chain(sessions)
+            .chain(subscriptions)
+            .chain(typing)
+            .chain(ending)
+            .min()
     }
 
     async fn timeout(&mut self) {
@@ -357,7 +389,16 @@ impl Conference {
             let reason = ending.map(|(_, reason)| reason).or(is_slow.then_some("No PIN"))?;
             Some((participant.leg, reason))
         });
-        for (leg, reason) in ended.collect::<Vec<_>>() {
+        let ended: Vec<_> = ended.collect();
+        let due = |p: &Participant| Some((p.leg, p.session.as_ref()?.due(now)?));
+        let due: Vec<_> = self.participants.iter().filter_map(due).collect();
+        for (leg, due) in due {
+            match due {
+                Due::Refresh => self.refresh_session(leg).await,
+                Due::Over => self.hang_up(leg, "Session Expired").await,
+            }
+        }
+        for (leg, reason) in ended {
             self.hang_up(leg, reason).await;
         }
         for leg in lost {
@@ -365,6 +406,42 @@ impl Conference {
             self.hang_up(leg, "No ACK").await;
         }
         self.end_subscriptions(|subscription| subscription.expires <= now, "timeout").await;
+    }
+
+    /// RFC 4028 §7.4: an UPDATE without a description.
+    async fn refresh_session(&mut self, leg: LegId) {
+        let contact = self.contact();
+        let Some(endpoint) = self.focus.endpoint().cloned() else { return };
+        let Some(participant) = self.participants.iter_mut().find(|participant| participant.leg == leg)
+        else {
+            return;
+        };
+        let mut update = participant.dialog.request("UPDATE", &contact);
+        if let Some(session) = &mut participant.session {
+            session.refresh(&mut update);
+        }
+        let sent = endpoint.request(update, participant.dialog.flow, "0").await;
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move {
+            let status = sent.last().await.map_or(408, |response| response.status());
+            // A conference that has ended has no sessions either.
+            let _ = inbox.send(Input::Refreshed(leg, status)).await;
+        });
+    }
+
+    async fn refreshed(&mut self, leg: LegId, status: u16) {
+        match status {
+            // §10: the dialog is gone.
+            408 | 481 => self.hang_up(leg, "Session Expired").await,
+            200..300 => {
+                let mut legs = self.participants.iter_mut().filter(|participant| participant.leg == leg);
+                if let Some(session) = legs.next().and_then(|participant| participant.session.as_mut()) {
+                    session.refreshed(Instant::now());
+                }
+            }
+            // It is tried no more, and is over at its end.
+            _ => {}
+        }
     }
 
     fn publish(&self, call_id: &str, event: ConferenceEvent) {
@@ -377,6 +454,7 @@ impl Conference {
         response.push(Name::Allow, ALLOW);
         response.push(Name::AllowEvents, "conference");
         response.push(Name::Accept, "application/sdp");
+        response.push(Name::Supported, &EXTENSIONS.join(", "));
         response
     }
 
@@ -394,9 +472,11 @@ impl Conference {
     }
 }
 
-const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, SUBSCRIBE, INFO";
-/// Messages that wait for a conference.
-const INBOX: usize = 256;
+const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, SUBSCRIBE, INFO, REFER";
+/// What somebody may insist on.
+const EXTENSIONS: [&str; 4] = ["replaces", "join", "timer", "norefersub"];
+/// Messages that wait for a conference: more than legs that call a full one at once.
+const INBOX: usize = 2_048;
 /// Notices of the mixer that wait.
 const NOTICES: usize = 64;
 /// How long to sleep when nothing is due.

@@ -11,7 +11,7 @@ use sip_endpoint::{Flow, Incoming};
 use super::super::Input;
 use super::super::admission::caller;
 use super::super::dialog::Dialog;
-use super::super::document::{Seen, View, Viewer};
+use super::super::document::{Links, Seen, View, Viewer};
 use super::super::notifier::{PACKAGE, Subscription, Way};
 use super::super::participant::Participant;
 use super::Conference;
@@ -79,13 +79,18 @@ impl Conference {
         let mut subscription = self.subscriptions.remove(at);
         let shown = self.shown();
         let viewer = Viewer::of(self.snapshot.as_ref(), subscription.jid.as_ref());
-        let view = View::of(&self.room, self.snapshot.as_ref(), &shown, &viewer);
+        let view = View::of(&self.room, self.snapshot.as_ref(), &shown, &viewer, self.links());
         let contact = self.contact();
-        let begun = in_dialog(&mut self.participants, &mut subscription, &contact);
+        let begun = in_dialog(&mut self.participants, &mut subscription.way, &contact);
         if let Some((mut notify, flow)) = begun {
             subscription.tell_last(&view, &self.room.to_sip_uri(), &mut notify);
             self.send_all(vec![(None, notify, flow)]).await;
         }
+    }
+
+    /// What a document says of where else the conference is.
+    fn links(&self) -> Links {
+        Links { chat: !self.focus.made().has(&self.room), call: self.focus.parts().config.conf_uris }
     }
 
     /// Who is in the call.
@@ -93,7 +98,12 @@ impl Conference {
         let joined = self.participants.iter().filter(|participant| participant.is_joined);
         let seen = |p: &Participant| {
             let contact = p.endpoint().to_owned();
-            Seen { participant: p.shown(), contact, is_speaking: self.speaker == Some(p.leg) }
+            Seen {
+                participant: p.shown(),
+                contact,
+                is_speaking: self.speaker == Some(p.leg),
+                is_called: p.is_called,
+            }
         };
         joined.map(seen).collect()
     }
@@ -108,17 +118,18 @@ impl Conference {
         self.told = (self.snapshot.clone(), shown.clone());
         let mut views: HashMap<Viewer, View> = HashMap::new();
         let entity = self.room.to_sip_uri();
-        let (contact, now) = (self.contact(), Instant::now());
+        let (contact, now, links) = (self.contact(), Instant::now(), self.links());
         let mut due = Vec::new();
         for subscription in &mut self.subscriptions {
             let viewer = Viewer::of(self.snapshot.as_ref(), subscription.jid.as_ref());
-            let view = views
-                .entry(viewer)
-                .or_insert_with_key(|viewer| View::of(&self.room, self.snapshot.as_ref(), &shown, viewer));
+            let view = views.entry(viewer).or_insert_with_key(|viewer| {
+                View::of(&self.room, self.snapshot.as_ref(), &shown, viewer, links)
+            });
             if !subscription.is_behind(view) {
                 continue;
             }
-            let Some((mut notify, flow)) = in_dialog(&mut self.participants, subscription, &contact) else {
+            let Some((mut notify, flow)) = in_dialog(&mut self.participants, &mut subscription.way, &contact)
+            else {
                 continue;
             };
             if subscription.tell(view, &entity, &mut notify, now) {
@@ -135,7 +146,7 @@ impl Conference {
         let ended: Vec<Subscription> = ended;
         let mut due = Vec::new();
         for mut subscription in ended {
-            let Some((mut notify, flow)) = in_dialog(&mut self.participants, &mut subscription, &contact)
+            let Some((mut notify, flow)) = in_dialog(&mut self.participants, &mut subscription.way, &contact)
             else {
                 continue;
             };
@@ -166,12 +177,12 @@ impl Conference {
 }
 
 /// Begins a NOTIFY in the subscription's dialog.
-fn in_dialog(
+pub(super) fn in_dialog(
     participants: &mut [Participant],
-    subscription: &mut Subscription,
+    way: &mut Way,
     contact: &str,
 ) -> Option<(Message, Flow)> {
-    let dialog = match &mut subscription.way {
+    let dialog = match way {
         Way::Own(dialog) => dialog,
         Way::Leg(leg) => &mut participants.iter_mut().find(|participant| participant.leg == *leg)?.dialog,
     };

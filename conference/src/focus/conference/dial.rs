@@ -1,0 +1,308 @@
+//! Calls that the focus makes and ends because somebody asked — RFC 4579 §5.5 (inviting by REFER), §5.11 (removing), RFC 3515
+//! §2.4 (what became of it), RFC 4488 (without being told).
+//!
+//! In    REFER inside a leg's dialog or outside any. Out INVITE and what follows of it, BYE, NOTIFY of the package `refer`.
+//! State calls that nobody answered yet, and who wants to know of each.
+//! Errors 403 for who may not ask, 486 when the conference is full, 501 for what is neither a call nor a removal.
+//!
+//! Whoever is in the conference, or could join it, may invite; moderators may remove, and everybody their own legs. Whom the
+//! room does not let in is not called.
+
+use std::time::Duration;
+
+use shared_auth::AccountCard;
+use shared_model::Aor;
+use sip_core::header::Name;
+use sip_core::sdp::Direction;
+use sip_core::{Message, Uri};
+use sip_endpoint::{Answer, Cancel, Incoming, SentRequest};
+
+use super::super::Input;
+use super::super::admission::{Caller, caller};
+use super::super::answer::{self, Origin};
+use super::super::dialog::Dialog;
+use super::super::named::{Referral, referral};
+use super::super::notifier::Way;
+use super::super::participant::Participant;
+use super::super::policy::{self, Voice};
+use super::watchers::in_dialog;
+use super::{Conference, calls};
+use crate::media::leg::UnboundLeg;
+use crate::media::srtp::{MasterKey, Suite};
+use crate::mixer::LegId;
+
+/// A call of ours that nobody answered yet.
+pub(in crate::focus) struct Dialling {
+    leg: LegId,
+    sound: UnboundLeg,
+    origin: Origin,
+    offered: Vec<(Suite, MasterKey)>,
+    /// The INVITE, as it was sent.
+    request: Message,
+    callee: Caller,
+    voice: Voice,
+    cancel: Cancel,
+    teller: Option<Teller>,
+}
+
+/// Who wants to know what becomes of a call.
+struct Teller {
+    way: Way,
+    event_id: Option<String>,
+}
+
+impl Conference {
+    /// A REFER to the conference.
+    pub(super) async fn refer(&mut self, incoming: Incoming, leg: Option<usize>) {
+        let request = &incoming.request;
+        let refuse = |status, reason| incoming.server.respond(Message::response(request, status, reason));
+        let asker = match leg {
+            Some(at) => self.participants[at].caller.card.clone(),
+            None => caller(request, &self.focus.parts().accounts).await.card,
+        };
+        let Some(asker) = asker else { return refuse(403, "This Needs An Account") };
+        if leg.is_none()
+            && let Err(refusal) = self.admit(Some(&asker.jid)).await
+        {
+            let (status, reason) = refusal.status();
+            return refuse(status, reason);
+        }
+        let Some(referral) = referral(request) else { return refuse(501, "Neither A Call Nor A Removal") };
+        let is_moderator = self.snapshot.as_ref().is_some_and(|room| policy::moderates(room, &asker.jid));
+        match referral {
+            Referral::Remove(uri) => {
+                let meant = self.legs_of(&uri);
+                let may = |p: &Participant| is_moderator || p.jid() == Some(&asker.jid);
+                if meant.is_empty() {
+                    return refuse(404, "Nobody Of That Name Is Here");
+                }
+                if !meant.iter().all(|at| may(&self.participants[*at])) {
+                    return refuse(403, "Only Moderators Remove Others");
+                }
+                let legs: Vec<LegId> = meant.iter().map(|at| self.participants[*at].leg).collect();
+                let teller = self.accept(&incoming, leg);
+                for leg in legs {
+                    self.hang_up(leg, "Removed By A Moderator").await;
+                }
+                self.tell_end(teller, 200).await;
+            }
+            Referral::Invite(uri) => match self.may_call(&uri, is_moderator).await {
+                Ok((callee, voice)) => {
+                    let teller = self.accept(&incoming, leg);
+                    self.dial(&uri, callee, voice, teller).await;
+                }
+                Err((status, reason)) => refuse(status, reason),
+            },
+        }
+    }
+
+    /// Whether somebody may be called, and whether they would be heard.
+    async fn may_call(&self, uri: &str, is_moderator: bool) -> Result<(Caller, Voice), (u16, &'static str)> {
+        if self.participants.len() + self.dialling.len() >= self.focus.parts().config.legs {
+            return Err((486, "Conference Is Full"));
+        }
+        if self.dialling.len() >= MOST_DIALLING {
+            return Err((486, "Too Many Calls Are Under Way"));
+        }
+        let parsed = Uri::parse(uri).ok_or((400, "No URI To Call"))?;
+        if parsed.host.eq_ignore_ascii_case(&self.focus.parts().domain) {
+            return Err((403, "A Conference Does Not Call A Conference"));
+        }
+        let card: Option<AccountCard> = match Aor::new(&parsed.user_unescaped(), parsed.host) {
+            Ok(aor) => self.focus.parts().accounts.by_aor(&aor).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "a callee's account cannot be read");
+                None
+            }),
+            Err(_) => None,
+        };
+        let jid = card.as_ref().map(|card| &card.jid);
+        let strangers = self.focus.parts().config.strangers || is_moderator;
+        if let Some(room) = &self.snapshot
+            && let Err(refusal) = policy::admit(room, jid, strangers)
+            && refusal != policy::Refusal::PinWanted
+        {
+            return Err(refusal.status());
+        }
+        let voice = self.voice(jid);
+        let display_name = card.as_ref().map(|card| card.name.clone()).unwrap_or_default();
+        Ok((Caller { card, is_anonymous: false, uri: uri.to_owned(), display_name }, voice))
+    }
+
+    /// RFC 3515 §2.4.2: 202, and a subscription unless it is not wanted.
+    fn accept(&mut self, incoming: &Incoming, leg: Option<usize>) -> Option<Teller> {
+        let request = &incoming.request;
+        let wants_none = request.other_values("Refer-Sub").any(|value| value.trim() == "false");
+        let mut response = self.describe(Message::response(request, 202, ""));
+        if wants_none {
+            response.push_other("Refer-Sub", "false");
+        }
+        for route in request.elements(Name::RecordRoute).filter(|_| leg.is_none()) {
+            response.push(Name::RecordRoute, route);
+        }
+        let way = match leg {
+            Some(at) => Some(Way::Leg(self.participants[at].leg)),
+            None => {
+                Dialog::begun_by(request, &response, incoming.flow).map(|dialog| Way::Own(Box::new(dialog)))
+            }
+        };
+        // RFC 3515 §2.4.6: of several REFERs in a dialog each is known by its CSeq.
+        let event_id = leg.and(request.cseq()).map(|(number, _)| number.to_string());
+        incoming.server.respond(response);
+        way.filter(|_| !wants_none).map(|way| Teller { way, event_id })
+    }
+
+    async fn dial(&mut self, uri: &str, callee: Caller, voice: Voice, teller: Option<Teller>) {
+        let ip = self.local_ip(None);
+        let bound = UnboundLeg::bind(self.focus.ports(), calls::bind_ip(&self.focus, ip));
+        let (Ok(sound), Some(endpoint)) = (bound, self.focus.endpoint().cloned()) else {
+            tracing::warn!("no RTP port is free");
+            return self.tell_end(teller, 503).await;
+        };
+        let local = std::net::SocketAddr::new(ip, sound.local().port());
+        let origin = Origin { session: self.random(), version: 1, local };
+        let offered = self.keys(None).offered();
+        let request = self.invitation(uri, answer::offer(origin, self.focus.parts().config.srtp, &offered));
+        let mut sent = endpoint.request(request.clone(), endpoint.port(0), "0").await;
+        let leg = LegId(self.name());
+        let cancel = sent.cancel().clone();
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move {
+            let answer = tokio::time::timeout(LONGEST_RING, last(&mut sent)).await;
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(_) => {
+                    sent.cancel().send("").await;
+                    None
+                }
+            };
+            // A conference that has ended has nobody to be told of.
+            let _ = inbox.send(Input::Dialled(leg, answer)).await;
+        });
+        tracing::info!(leg = leg.0, "the focus calls somebody");
+        self.dialling.push(Dialling { leg, sound, origin, offered, request, callee, voice, cancel, teller });
+        let at = self.dialling.len() - 1;
+        self.tell_trying(at).await;
+    }
+
+    fn invitation(&self, uri: &str, offer: String) -> Message {
+        let own = self.room.to_sip_uri();
+        let mut request = Message::request("INVITE", uri);
+        request.push(Name::MaxForwards, "70");
+        request.push(Name::From, &format!("\"{}\" <{own}>;tag={:016x}", self.title(), self.random()));
+        request.push(Name::To, &format!("<{uri}>"));
+        request.push(Name::CallId, &format!("{:016x}{:016x}", self.random(), self.random()));
+        request.push(Name::CSeq, "1 INVITE");
+        let mut request = self.describe(request);
+        request.set_body("application/sdp", offer.into());
+        request
+    }
+
+    /// What the conference is called, without what a quoted string cannot hold.
+    fn title(&self) -> String {
+        let name = self.snapshot.as_ref().map_or("", |room| room.name.as_str());
+        let name = if name.is_empty() { self.room.local() } else { name };
+        name.chars().filter(|c| !c.is_control() && !matches!(c, '"' | '\\')).collect()
+    }
+
+    /// A call of ours was answered, or nobody will answer it.
+    pub(super) async fn dialled(&mut self, leg: LegId, answer: Option<Box<Message>>) {
+        let Some(at) = self.dialling.iter().position(|dialling| dialling.leg == leg) else { return };
+        let Dialling { sound, origin, offered, request, callee, voice, teller, .. } =
+            self.dialling.remove(at);
+        let status = answer.as_ref().map_or(408, |answer| answer.status());
+        tracing::info!(leg = leg.0, status, "the call of the focus was answered");
+        let Some(answer) = answer.filter(|answer| answer.status() < 300) else {
+            return self.tell_end(teller, status).await;
+        };
+        let Some(endpoint) = self.focus.endpoint().cloned() else { return };
+        let flow = endpoint.port(0);
+        let Some(mut dialog) = Dialog::begun_with(&request, &answer, flow) else {
+            return self.tell_end(teller, 500).await;
+        };
+        endpoint.send_ack(dialog.ack(&self.contact()), flow);
+        let text = std::str::from_utf8(answer.body()).unwrap_or_default();
+        let agreed = answer::answered(text, self.focus.parts().config.srtp, &offered);
+        let mut participant = Participant::new(leg, dialog, callee, voice, origin);
+        participant.is_called = true;
+        match agreed {
+            Some(agreed) => {
+                self.join(&mut participant, sound, agreed).await;
+                self.participants.push(participant);
+                self.tell_end(teller, 200).await;
+            }
+            None => {
+                participant.direction = Direction::Inactive;
+                self.participants.push(participant);
+                self.hang_up(leg, "No Answer To Our Offer").await;
+                self.tell_end(teller, 488).await;
+            }
+        }
+    }
+
+    /// Stops calling everybody.
+    pub(super) async fn stop_dialling(&mut self) {
+        for Dialling { cancel, teller, .. } in std::mem::take(&mut self.dialling) {
+            cancel.send("").await;
+            self.tell_end(teller, 487).await;
+        }
+    }
+
+    async fn tell_trying(&mut self, at: usize) {
+        let contact = self.contact();
+        let Some(teller) = &mut self.dialling[at].teller else { return };
+        let Some((mut notify, flow)) = in_dialog(&mut self.participants, &mut teller.way, &contact) else {
+            return;
+        };
+        let lasts = LONGEST_RING.as_secs() + 10;
+        outcome(&mut notify, teller, &format!("active;expires={lasts}"), 100);
+        self.send_all(vec![(None, notify, flow)]).await;
+    }
+
+    async fn tell_end(&mut self, teller: Option<Teller>, status: u16) {
+        let contact = self.contact();
+        let Some(mut teller) = teller else { return };
+        let Some((mut notify, flow)) = in_dialog(&mut self.participants, &mut teller.way, &contact) else {
+            return;
+        };
+        outcome(&mut notify, &teller, "terminated;reason=noresource", status);
+        self.send_all(vec![(None, notify, flow)]).await;
+    }
+
+    /// Legs that a URI names: of an AOR, or of a device.
+    fn legs_of(&self, uri: &str) -> Vec<usize> {
+        let same = |one: &str| match (Uri::parse(one), Uri::parse(uri)) {
+            (Some(one), Some(two)) => {
+                one.user_unescaped() == two.user_unescaped() && one.host.eq_ignore_ascii_case(two.host)
+            }
+            _ => false,
+        };
+        let is_meant = |p: &Participant| same(&p.caller.uri) || p.endpoint().split(';').next() == Some(uri);
+        self.participants.iter().enumerate().filter(|(_, p)| is_meant(p)).map(|(at, _)| at).collect()
+    }
+}
+
+/// RFC 3515 §2.4.5: the first line of a response stands for it.
+fn outcome(notify: &mut Message, teller: &Teller, state: &str, status: u16) {
+    let id = teller.event_id.as_ref().map_or(String::new(), |id| format!(";id={id}"));
+    notify.push(Name::Event, &format!("refer{id}"));
+    notify.push(Name::SubscriptionState, state);
+    let line = format!("SIP/2.0 {status} {}\r\n", sip_core::status::reason(status));
+    notify.set_body("message/sipfrag;version=2.0", line.into());
+}
+
+/// The final response; `None` if none will come.
+async fn last(sent: &mut SentRequest) -> Option<Box<Message>> {
+    while let Some(answer) = sent.next().await {
+        match answer {
+            Answer::Response(response) if response.status() >= 200 => return Some(response),
+            Answer::Response(_) => {}
+            Answer::Failed(_) => return None,
+        }
+    }
+    None
+}
+
+/// How long a call of ours may ring.
+const LONGEST_RING: Duration = Duration::from_secs(90);
+/// Calls of ours that ring at once.
+const MOST_DIALLING: usize = 20;
