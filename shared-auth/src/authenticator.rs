@@ -27,6 +27,7 @@ use crate::cache::{AccountCache, Name};
 use crate::config::Config;
 use crate::crowd::Crowd;
 use crate::digest::{Challenge, DigestProof};
+use crate::fast::{FastFinal, FastStart, FastToken, FastTokens, Ht};
 use crate::identity::{Denied, How, Identity, Origin, Proof};
 use crate::keys::Keys;
 use crate::labels::LoginSpan;
@@ -42,7 +43,7 @@ pub struct Authenticator {
     config: Config,
     cache: Arc<AccountCache>,
     keys: Arc<Keys>,
-    tokens: Tokens,
+    doors: Doors,
     bus: Bus<Fact>,
     metrics: Metrics,
     throttle: Throttle,
@@ -52,12 +53,18 @@ pub struct Authenticator {
     ha1_of_nobody: Vec<u8>,
 }
 
+/// What lets in without a password.
+pub(crate) struct Doors {
+    pub(crate) tokens: Tokens,
+    pub(crate) fast: FastTokens,
+}
+
 impl Authenticator {
     pub(crate) fn new(
         config: &Config,
         cache: Arc<AccountCache>,
         keys: Arc<Keys>,
-        tokens: Tokens,
+        doors: Doors,
         bus: Bus<Fact>,
         metrics: Metrics,
     ) -> Self {
@@ -68,7 +75,7 @@ impl Authenticator {
             config: config.clone(),
             cache,
             keys,
-            tokens,
+            doors,
             bus,
             metrics,
             replay: Replay::new(),
@@ -169,6 +176,34 @@ impl Authenticator {
         })
     }
 
+    /// Holds the one message of a token's mechanism against what is kept; whether it is believed is for
+    /// [`Authenticator::verify`] to say.
+    pub async fn begin_fast(&self, start: FastStart, origin: Origin) -> Result<FastFinal, Denied> {
+        let login = Login::read(&start.name, &start.domain, origin.protocol);
+        let name = login.as_ref().map(|login| login.key.as_str());
+        if let Some(wait) = self.throttle.wait(name, origin.ip, Instant::now()) {
+            self.metrics.proof(origin.protocol, "throttled");
+            return Err(Denied::Throttled(wait));
+        }
+        let account = self.find(login.as_ref()).await?;
+        let who = login.as_ref().and_then(|login| match &login.name {
+            Name::Jid(jid) => Some((login.text.clone(), jid)),
+            _ => None,
+        });
+        Ok(self.doors.fast.compare(start, who, account.as_deref(), unix_millis()).await?)
+    }
+
+    /// A token for an installation of an account that has just proved who it is.
+    pub async fn issue_fast(
+        &self,
+        account: AccountId,
+        client: &str,
+        mechanism: Ht,
+    ) -> Result<FastToken, Denied> {
+        let account = self.cache.find(Name::Id(account)).await?.ok_or(Denied::UnknownAccount)?;
+        Ok(self.doors.fast.issue(&account, client, mechanism, unix_millis()).await?)
+    }
+
     async fn decide(&self, proof: &Proof, login: Option<&Login>, origin: Origin) -> Result<Identity, Denied> {
         match proof {
             Proof::Plain { password, authzid, .. } => self.plain(login, password, authzid).await,
@@ -179,6 +214,7 @@ impl Authenticator {
                 identify(self.find(login).await?.as_deref(), true, "", How::Certificate)
             }
             Proof::Token { purpose, text } => self.token(purpose, text, origin).await,
+            Proof::Fast(last) => self.fast(login, last).await,
         }
     }
 
@@ -265,10 +301,18 @@ impl Authenticator {
     }
 
     async fn token(&self, purpose: &str, text: &str, _origin: Origin) -> Result<Identity, Denied> {
-        let token = self.tokens.take(purpose, text, unix_millis()).await?.ok_or(Denied::BadToken)?;
+        let token = self.doors.tokens.take(purpose, text, unix_millis()).await?.ok_or(Denied::BadToken)?;
         let id = token.account.ok_or(Denied::BadToken)?;
         let account = self.cache.find(Name::Id(id)).await?;
         identify(account.as_deref(), true, "", How::Token)
+    }
+
+    async fn fast(&self, login: Option<&Login>, last: &FastFinal) -> Result<Identity, Denied> {
+        let account = self.find(login).await?;
+        last.outcome.clone()?;
+        let identity = identify(account.as_deref(), true, "", How::Fast(last.mechanism))?;
+        self.doors.fast.used(&identity.jid, last).await?;
+        Ok(identity)
     }
 
     async fn find(&self, login: Option<&Login>) -> Result<Option<Arc<Account>>, Denied> {
@@ -418,6 +462,7 @@ impl Proof {
                 last.exchange.login.as_ref().and_then(|login| Login::read(login, "", protocol))
             }
             Self::Certificate { name } => Login::read(name, "", protocol),
+            Self::Fast(last) => last.login.as_ref().and_then(|login| Login::read(login, "", protocol)),
             Self::Token { .. } => None,
         }
     }

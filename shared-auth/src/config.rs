@@ -21,6 +21,9 @@ pub struct Config {
     pub throttle_exempt: Vec<Network>,
     /// PBKDF2 rounds for new passwords, at least 4096. Default 10000.
     pub iterations: u32,
+    /// How long a client that logged in by a password may do so by a token instead (XEP-0484). Default 14 d.
+    #[serde(with = "shared_runtime::config::duration")]
+    pub token_lifetime: Duration,
 }
 
 impl Default for Config {
@@ -30,6 +33,7 @@ impl Default for Config {
             algorithms: vec![DigestAlgorithm::Sha512_256, DigestAlgorithm::Sha256, DigestAlgorithm::Md5],
             throttle_exempt: Vec::new(),
             iterations: 10_000,
+            token_lifetime: Duration::from_secs(14 * 86_400),
         }
     }
 }
@@ -44,6 +48,11 @@ pub const KEYS: &[Key] = &[
     ),
     Key::new("auth.throttle_exempt", "[]", "Networks that are never throttled, such as \"192.0.2.0/24\"."),
     Key::new("auth.iterations", "10000", "PBKDF2 rounds of SCRAM for new passwords, at least 4096."),
+    Key::new(
+        "auth.token_lifetime",
+        "\"14d\"",
+        "How long a client may log in by a token instead of a password.",
+    ),
 ];
 
 /// Addresses that share a prefix, such as `192.0.2.0/24` or `2001:db8::/32`; an address alone is a network of one.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use shared_model::{AccountId, Aor, BareJid, Protocol};
 use shared_store::{DigestAlgorithm, ScramHash, StoreError};
 
-use crate::{DigestProof, ScramFinal};
+use crate::{DigestProof, FastFinal, Ht, ScramFinal};
 
 /// A proved account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub enum How {
     ScramPlus(ScramHash),
     /// A single-use token.
     Token,
+    /// A token of an installation, and what it was bound to (XEP-0484).
+    Fast(Ht),
     /// A TLS client certificate.
     Certificate,
 }
@@ -53,6 +55,9 @@ impl How {
             Self::ScramPlus(ScramHash::Sha256) => "scram-sha-256-plus",
             Self::ScramPlus(ScramHash::Sha512) => "scram-sha-512-plus",
             Self::Token => "token",
+            Self::Fast(Ht::None) => "ht-sha-256-none",
+            Self::Fast(Ht::Expr) => "ht-sha-256-expr",
+            Self::Fast(Ht::Endp) => "ht-sha-256-endp",
             Self::Certificate => "certificate",
         }
     }
@@ -84,6 +89,8 @@ pub enum Proof {
     Digest(DigestProof),
     /// The last message of a SCRAM exchange.
     Scram(ScramFinal),
+    /// The one message of a token's mechanism.
+    Fast(FastFinal),
     /// A TLS client certificate that a CA for clients vouches for.
     Certificate {
         /// An address that it names, with its domain.
@@ -140,6 +147,9 @@ pub enum Denied {
     /// The token is unknown, used or expired.
     #[error("the token is unknown, used or expired")]
     BadToken,
+    /// The token was good, and is too old, or a password was changed since.
+    #[error("the token is not good any more")]
+    Expired,
     /// Credentials of this kind are not stored for the account.
     #[error("the account has no verifier for this mechanism")]
     NoVerifier,
@@ -182,6 +192,7 @@ impl Denied {
             | Self::WrongChannel
             | Self::ForeignAuthzid
             | Self::BadToken
+            | Self::Expired
             | Self::NoVerifier => OnWire::Refused,
         }
     }
@@ -202,6 +213,7 @@ impl Denied {
             Self::WrongChannel => "wrong-channel",
             Self::ForeignAuthzid => "foreign-authzid",
             Self::BadToken => "bad-token",
+            Self::Expired => "expired",
             Self::NoVerifier => "no-verifier",
             Self::Unavailable(_) => "unavailable",
         }

@@ -17,6 +17,7 @@ mod config;
 mod crowd;
 mod digest;
 mod directory;
+mod fast;
 mod hash;
 mod identity;
 mod keys;
@@ -42,6 +43,7 @@ pub use book::{AccountBook, BookError, NewAccount, Profile};
 pub use config::{Config, KEYS, Network};
 pub use digest::{Challenge, DigestProof, Qop};
 pub use directory::{AccountCard, Directory};
+pub use fast::{FastFinal, FastStart, FastToken, Ht};
 pub use identity::{Denied, How, Identity, OnWire, Origin, Proof};
 pub use keys::KeyError;
 pub use password::{PasswordError, ha1_of};
@@ -59,6 +61,7 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(7677).complete(),
     Spec::rfc(8760).complete().note("SHA-512-256 and SHA-256 before MD5"),
     Spec::xep(474, "0.5.0").complete(),
+    Spec::xep(484, "0.2.0").note("HT-SHA-256 with EXPR, ENDP and NONE; no TLS early data"),
     Spec::rfc(9266).complete().note("tls-exporter as SCRAM channel binding"),
 ];
 
@@ -96,8 +99,10 @@ impl Auth {
         let book =
             AccountBook::new(config, Arc::clone(&cache), Arc::clone(&keys), bus.clone(), announcements);
         let metrics = metrics::Metrics::register(registry);
-        let authenticator =
-            Authenticator::new(config, cache, Arc::clone(&keys), tokens.clone(), bus.clone(), metrics);
+        let fast =
+            fast::FastTokens::new(Arc::clone(&store.records), Arc::clone(&keys), config.token_lifetime);
+        let doors = authenticator::Doors { tokens: tokens.clone(), fast };
+        let authenticator = Authenticator::new(config, cache, Arc::clone(&keys), doors, bus.clone(), metrics);
         let (authenticator, book) = (Arc::new(authenticator), Arc::new(book));
         Ok(Self { authenticator, directory, book, tokens, keys, process })
     }

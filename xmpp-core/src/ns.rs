@@ -148,3 +148,5 @@ pub const UPLOAD: &str = "urn:xmpp:http:upload:0";
 pub const EXTERNAL: &str = "urn:xmpp:extdisco:2";
 /// Push notifications (XEP-0357).
 pub const PUSH: &str = "urn:xmpp:push:0";
+/// Tokens in place of a password (XEP-0484).
+pub const FAST: &str = "urn:xmpp:fast:0";

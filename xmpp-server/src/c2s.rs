@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use shared_auth::Identity;
+use shared_auth::{Ht, Identity};
 use shared_model::AccountId;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -20,13 +20,14 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::Instrument;
+use xmpp_core::payload::delay::date_time;
 use xmpp_core::stream::inline::Inline;
 use xmpp_core::stream::management;
 use xmpp_core::stream::{
     CLOSE, Negotiation, Offer, Request, SaslFailure, StreamCondition, StreamError, print_header,
 };
 use xmpp_core::xml::{Framer, Limits};
-use xmpp_core::{ErrorKind, Jid};
+use xmpp_core::{Element, ErrorKind, Jid, ns};
 
 use crate::labels::StreamSpan;
 use crate::server::Server;
@@ -168,10 +169,11 @@ impl<'a> Connection<'a> {
             true => (Vec::new(), Vec::new()),
             false => (sasl::mechanisms(self.binding.as_ref()), sasl::channel_bindings(self.binding.as_ref())),
         };
+        let fast = sasl::fast_mechanisms(self.binding.as_ref());
         let domain = self.server.domain.clone();
         let about = self.server.about.get().cloned().unwrap_or_default();
         let starttls = !is_secure && self.has_starttls;
-        Offer { domain, starttls, require_tls, mechanisms, channel_bindings, about }
+        Offer { domain, starttls, require_tls, mechanisms, fast, channel_bindings, about }
     }
 
     /// Up to the bound resource; `None` when the stream ended before.
@@ -219,7 +221,8 @@ impl<'a> Connection<'a> {
                     Some(Request::StartTls) if self.start_tls().await => {}
                     Some(Request::StartTls) => return Ok(None),
                     Some(Request::Auth { mechanism, initial }) => {
-                        let step = Exchange::begin(mechanism, self.binding.as_ref(), self.peer.ip());
+                        let inline = self.negotiation.inline();
+                        let step = Exchange::begin(mechanism, self.binding.as_ref(), inline, self.peer.ip());
                         self.exchange = Some(step);
                         match initial {
                             Some(initial) => {
@@ -303,16 +306,21 @@ impl<'a> Connection<'a> {
                 self.negotiation.challenge(&text, &mut self.out);
             }
             // The door knows accounts of every domain; this stream serves one.
-            Step::Proven(identity, _) if identity.jid.domain() != self.server.domain => {
+            Step::Proven(identity, ..) if identity.jid.domain() != self.server.domain => {
                 self.negotiation.refuse(SaslFailure::NotAuthorized, &mut self.out)?;
             }
-            Step::Proven(identity, additional) => {
+            Step::Proven(identity, additional, due) => {
                 let account = identity.account;
                 self.identity = Some(identity);
                 let limits = Limits { bytes: self.server.config.stanza_bytes, ..Limits::default() };
                 if let Some(inline) = self.negotiation.take_inline() {
                     self.framer.set_limits(limits);
-                    return Ok(self.begin(inline, account, additional));
+                    let asked =
+                        inline.request_token.as_deref().filter(|name| self.negotiation.offers_fast(name));
+                    let mechanism = asked.and_then(Ht::parse).or(due);
+                    let client = inline.user_agent.clone();
+                    let token = hand_out_token(self.server, account, client.zip(mechanism)).await;
+                    return Ok(self.begin(inline, account, additional, token));
                 }
                 self.negotiation.proven(additional.as_deref(), &mut self.out);
                 self.framer.restart();
@@ -324,7 +332,13 @@ impl<'a> Connection<'a> {
     }
 
     /// XEP-0388 §2.6: what was asked for beside the proof. Resumption comes before binding (XEP-0386 §3.2).
-    fn begin(&mut self, inline: Inline, account: AccountId, additional: Option<String>) -> Option<Wish> {
+    fn begin(
+        &mut self,
+        inline: Inline,
+        account: AccountId,
+        additional: Option<String>,
+        token: Option<Element>,
+    ) -> Option<Wish> {
         let mut failed = None;
         let jid = self.choose(None).ok()?;
         if let Some((previd, h)) = inline.resume {
@@ -332,18 +346,18 @@ impl<'a> Connection<'a> {
                 return Some(Wish::Resume {
                     session,
                     h,
-                    success: Some(Success { additional, failed: None }),
+                    success: Some(Success { additional, failed: None, token }),
                 });
             }
             let handled = self.server.resumables.handled(&previd, account);
             failed = Some(management::failed(ErrorKind::ItemNotFound, handled));
         }
-        let success = Success { additional, failed };
+        let success = Success { additional, failed, token };
         if let Some(bind) = inline.bind {
             let resource =
                 resource_of(bind.tag.as_deref(), inline.user_agent.as_deref(), &self.server.new_id());
             let jid = jid.to_bare().with_resource(&resource).unwrap_or(jid);
-            return Some(Wish::Bind { how: Begin::Inline(Box::new(bind), success), jid });
+            return Some(Wish::Bind { how: Begin::Inline(Box::new(bind), Box::new(success)), jid });
         }
         let text = success.print(jid.bare_str(), "");
         self.negotiation.succeeded(&text, &mut self.out);
@@ -368,6 +382,26 @@ impl<'a> Connection<'a> {
         match timeout(WRITE_PATIENCE, write).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(()),
+        }
+    }
+}
+
+/// XEP-0484 §3.3, §3.5: a token for an installation that wants one, or whose token is due. A login does not fail for want
+/// of it.
+async fn hand_out_token(
+    server: &Server,
+    account: AccountId,
+    wanted: Option<(String, Ht)>,
+) -> Option<Element> {
+    let (client, mechanism) = wanted.filter(|(client, _)| !client.is_empty())?;
+    match server.auth.authenticator.issue_fast(account, &client, mechanism).await {
+        Ok(token) => {
+            let element = Element::new("token", ns::FAST).with("expiry", date_time(token.expires));
+            Some(element.with("token", token.text))
+        }
+        Err(error) => {
+            tracing::error!(%error, "a token could not be handed out");
+            None
         }
     }
 }

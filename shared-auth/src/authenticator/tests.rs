@@ -474,3 +474,73 @@ async fn a_certificate_proves_the_address_that_it_names_and_no_other() {
     let denied = house.auth.authenticator.verify(proof("alice@phones.example.org"), SIP).await;
     assert_eq!(denied, Err(Denied::Disabled));
 }
+
+/// What a client with this token says, and what came of it.
+async fn fast(
+    house: &House,
+    token: &str,
+    client: &str,
+    mechanism: Ht,
+    invalidate: bool,
+) -> Result<(Identity, Option<Ht>), Denied> {
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, token.as_bytes());
+    let mac = aws_lc_rs::hmac::sign(&key, b"Initiatorbound").as_ref().to_vec();
+    let start = FastStart {
+        name: "wonder".to_owned(),
+        domain: "example.org".to_owned(),
+        client: client.to_owned(),
+        mechanism,
+        binding: b"bound".to_vec(),
+        mac,
+        invalidate,
+    };
+    let last = house.auth.authenticator.begin_fast(start, XMPP).await?;
+    let expected = aws_lc_rs::hmac::sign(&key, b"Responderbound");
+    assert!(last.answer().is_empty() || last.answer() == expected.as_ref());
+    let due = last.due();
+    Ok((house.auth.authenticator.verify(Proof::Fast(last), XMPP).await?, due))
+}
+
+#[tokio::test]
+async fn a_token_is_one_installations_and_one_mechanisms() {
+    let house = house().await;
+    let issue = || house.auth.authenticator.issue_fast(house.alice, "phone", Ht::Expr);
+    let token = issue().await.unwrap().text;
+    let identity = fast(&house, &token, "phone", Ht::Expr, false).await.unwrap().0;
+    assert_eq!((identity.account, identity.how), (house.alice, How::Fast(Ht::Expr)));
+    for (client, mechanism) in [("desk", Ht::Expr), ("phone", Ht::None)] {
+        assert_eq!(fast(&house, &token, client, mechanism, false).await.unwrap_err(), Denied::WrongProof);
+    }
+    assert_eq!(fast(&house, "wrong", "phone", Ht::Expr, false).await.unwrap_err(), Denied::WrongProof);
+    // §3.5: the old one is good until the new one is used.
+    let newer = issue().await.unwrap().text;
+    assert!(fast(&house, &token, "phone", Ht::Expr, false).await.is_ok());
+    assert!(fast(&house, &newer, "phone", Ht::Expr, false).await.is_ok());
+    assert_eq!(fast(&house, &token, "phone", Ht::Expr, false).await.unwrap_err(), Denied::WrongProof);
+    // §3.6
+    assert_eq!(fast(&house, &newer, "phone", Ht::Expr, true).await.unwrap().1, None);
+    assert_eq!(fast(&house, &newer, "phone", Ht::Expr, false).await.unwrap_err(), Denied::WrongProof);
+}
+
+#[tokio::test]
+async fn a_token_ends_with_its_time_and_with_the_password_that_it_was_for() {
+    let house = house().await;
+    let issue = || house.auth.authenticator.issue_fast(house.alice, "phone", Ht::Expr);
+    let token = issue().await.unwrap().text;
+    house.auth.book.add_app_password(house.alice, "PHONE", 0).await.unwrap();
+    assert!(fast(&house, &token, "phone", Ht::Expr, false).await.is_ok(), "one more password harms nobody");
+    let token = issue().await.unwrap().text;
+    house.auth.book.remove_app_password(house.alice, "PHONE").await.unwrap();
+    assert_eq!(fast(&house, &token, "phone", Ht::Expr, false).await.unwrap_err(), Denied::Expired);
+    let token = issue().await.unwrap().text;
+    house.auth.book.set_enabled(house.alice, false).await.unwrap();
+    assert_eq!(fast(&house, &token, "phone", Ht::Expr, false).await.unwrap_err(), Denied::Disabled);
+    house.auth.book.set_enabled(house.alice, true).await.unwrap();
+    assert!(fast(&house, &token, "phone", Ht::Expr, false).await.is_ok());
+    house.auth.book.set_password(house.alice, "quill").await.unwrap();
+    assert_eq!(fast(&house, &token, "phone", Ht::Expr, false).await.unwrap_err(), Denied::Expired);
+    let config = Config { iterations: 4096, token_lifetime: Duration::ZERO, ..Config::default() };
+    let house = house_with(config).await;
+    let token = house.auth.authenticator.issue_fast(house.alice, "phone", Ht::Expr).await.unwrap().text;
+    assert_eq!(fast(&house, &token, "phone", Ht::Expr, false).await.unwrap_err(), Denied::Expired);
+}

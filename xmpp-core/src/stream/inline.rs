@@ -1,4 +1,5 @@
-//! What a client asks for together with its proof — XEP-0388 1.0.4, section 2.4; XEP-0386 1.1.0, section 3.2; XEP-0198 §9.
+//! What a client asks for together with its proof — XEP-0388 1.0.4, section 2.4; XEP-0386 1.1.0, section 3.2; XEP-0198 §9;
+//! XEP-0484 0.2.0, sections 3.1, 3.2, 3.4, 3.6.
 //!
 //! In    the content of `<authenticate/>`.
 //! Out   the initial response, and the requests that are served when the proof holds.
@@ -17,6 +18,17 @@ pub struct Inline {
     pub bind: Option<InlineBind>,
     /// Goes on with an earlier stream: its id, and how many stanzas the client has.
     pub resume: Option<(String, u32)>,
+    /// The proof is by a token (XEP-0484 §3.4).
+    pub fast: Option<Fast>,
+    /// A token is wanted for this mechanism (XEP-0484 §3.2).
+    pub request_token: Option<String>,
+}
+
+/// A proof by a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fast {
+    /// The token is not to be good again (XEP-0484 §3.6).
+    pub invalidate: bool,
 }
 
 /// A resource to bind, and what its session begins with.
@@ -51,7 +63,11 @@ impl Inline {
             Command::Resume { previd, h } => Some((previd, h)),
             _ => None,
         });
-        (initial, Self { user_agent: agent.map(str::to_owned), bind, resume })
+        let fast = child("fast", ns::FAST)
+            .map(|fast| Fast { invalidate: matches!(fast.attribute("invalidate"), Some("1" | "true")) });
+        let request_token = child("request-token", ns::FAST).and_then(|asked| asked.attribute("mechanism"));
+        let request_token = request_token.map(str::to_owned);
+        (initial, Self { user_agent: agent.map(str::to_owned), bind, resume, fast, request_token })
     }
 }
 
@@ -73,13 +89,16 @@ pub fn success(additional: Option<&str>, jid: &str, answers: &str) -> String {
     out + answers + "</success>"
 }
 
-/// What is offered beside the mechanisms (XEP-0386 §3.1).
-pub(super) fn offered() -> Element {
+/// What is offered beside the mechanisms (XEP-0386 §3.1, XEP-0484 §3.1).
+pub(super) fn offered(fast: &[&str]) -> Element {
     let feature = |var: &str| Element::new("feature", ns::BIND2).with("var", var);
     let features = [ns::CARBONS, ns::CSI, ns::SM].map(feature);
     let bind =
         Element::new("bind", ns::BIND2).child(Element::new("inline", ns::BIND2).children_from(features));
-    Element::new("inline", ns::SASL2).child(bind).child(Element::new("sm", ns::SM))
+    let tokens =
+        fast.iter().fold(Element::new("fast", ns::FAST), |all, name| all.text_child("mechanism", *name));
+    let tokens = (!fast.is_empty()).then_some(tokens);
+    Element::new("inline", ns::SASL2).child(bind).child(Element::new("sm", ns::SM)).children_from(tokens)
 }
 
 #[cfg(test)]
@@ -91,9 +110,12 @@ mod tests {
         let text = "<initial-response>AA==</initial-response><user-agent id='u'><software>S</software></user-agent>\
             <bind xmlns='urn:xmpp:bind:0'><tag>T</tag><enable xmlns='urn:xmpp:carbons:2'/>\
             <enable xmlns='urn:xmpp:sm:3' resume='true'/><inactive xmlns='urn:xmpp:csi:0'/></bind>\
-            <resume xmlns='urn:xmpp:sm:3' previd='p' h='7'/>";
+            <resume xmlns='urn:xmpp:sm:3' previd='p' h='7'/><fast xmlns='urn:xmpp:fast:0' invalidate='true'/>\
+            <request-token xmlns='urn:xmpp:fast:0' mechanism='M'/>";
         let (initial, inline) = Inline::parse(&Element::parse_content(text, ns::SASL2, "").unwrap());
         assert_eq!(initial.as_deref(), Some("AA=="));
+        assert_eq!(inline.fast, Some(Fast { invalidate: true }));
+        assert_eq!(inline.request_token.as_deref(), Some("M"));
         assert_eq!((inline.user_agent.as_deref(), inline.resume), (Some("u"), Some(("p".to_owned(), 7))));
         let bind = inline.bind.unwrap();
         assert!(bind.carbons && bind.is_inactive && bind.manage == Some((true, None)));

@@ -30,6 +30,8 @@ pub struct Offer {
     pub require_tls: bool,
     /// SASL mechanisms, most wanted first; empty while TLS is demanded.
     pub mechanisms: Vec<&'static str>,
+    /// SASL mechanisms for tokens (XEP-0484), most wanted first; empty where no token may be shown.
+    pub fast: Vec<&'static str>,
     /// Channel bindings by their SASL names (XEP-0440).
     pub channel_bindings: Vec<&'static str>,
     /// What the server says of itself in every list: its capabilities (XEP-0115 §6.3, XEP-0390 §5.2), its limits.
@@ -81,6 +83,8 @@ pub enum SaslFailure {
     Aborted,
     /// §6.5.2: the account may not log in now.
     AccountDisabled,
+    /// §6.5.3: it was good, and is not any more.
+    CredentialsExpired,
     /// §6.5.4: TLS first.
     EncryptionRequired,
     /// §6.5.5: not base64.
@@ -102,6 +106,7 @@ impl SaslFailure {
         match self {
             Self::Aborted => "aborted",
             Self::AccountDisabled => "account-disabled",
+            Self::CredentialsExpired => "credentials-expired",
             Self::EncryptionRequired => "encryption-required",
             Self::IncorrectEncoding => "incorrect-encoding",
             Self::InvalidAuthzid => "invalid-authzid",
@@ -228,7 +233,7 @@ impl Negotiation {
                 let authentication = names.fold(Element::new("authentication", ns::SASL2), |all, m| {
                     all.text_child("mechanism", *m)
                 });
-                features.push(authentication.child(inline::offered()));
+                features.push(authentication.child(inline::offered(&self.offer.fast)));
             }
             if !self.offer.channel_bindings.is_empty() {
                 let types = self.offer.channel_bindings.iter();
@@ -311,9 +316,12 @@ impl Negotiation {
         let text = std::str::from_utf8(content).unwrap_or_default();
         let children = Element::parse_content(text, ns::SASL2, &head.prefixes)?;
         let (initial, inline) = Inline::parse(&children);
-        self.inline = Some(inline);
+        // XEP-0484 §3.4: a token is shown by mechanisms of its own, and a password by none of these.
+        let offered = if inline.fast.is_some() { &self.offer.fast } else { &self.offer.mechanisms };
         let asked = head.attribute("mechanism").unwrap_or_default();
-        let Some(mechanism) = self.offer.mechanisms.iter().copied().find(|m| *m == asked) else {
+        let found = offered.iter().copied().find(|m| *m == asked);
+        self.inline = Some(inline);
+        let Some(mechanism) = found else {
             return self.refuse(SaslFailure::InvalidMechanism, out).map(|()| None);
         };
         self.phase = Phase::Proof;
@@ -416,6 +424,16 @@ impl Negotiation {
     pub fn challenge(&self, text: &str, out: &mut String) {
         let ns = if self.inline.is_some() { ns::SASL2 } else { ns::SASL };
         Element::new("challenge", ns).text_node(text).print(ns::CLIENT, out);
+    }
+
+    /// What is asked for beside a proof by XEP-0388 that is under way.
+    pub fn inline(&self) -> Option<&Inline> {
+        self.inline.as_ref()
+    }
+
+    /// Whether a token may be handed out for this mechanism.
+    pub fn offers_fast(&self, mechanism: &str) -> bool {
+        self.offer.fast.contains(&mechanism)
     }
 
     /// What was asked for beside a proof by XEP-0388, which holds now. No new header is expected; the success is printed

@@ -1,5 +1,5 @@
 //! SASL mechanisms of a client's stream — RFC 6120 §6, RFC 5802 and RFC 7677 (SCRAM), RFC 4616 (PLAIN), XEP-0440,
-//! XEP-0474.
+//! XEP-0474; tokens by HT-SHA-256 (XEP-0484).
 //!
 //! In    responses in base64. Out challenges, an identity, or a failure by the names of RFC 6120 §6.5.
 //! State one exchange; it is gone with the first failure.
@@ -11,10 +11,12 @@ use std::net::IpAddr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use shared_auth::{
-    Channel, Denied, Identity, OnWire, Origin, Plus, Proof, ScramExchange, ScramHash, ScramStart,
+    Channel, Denied, FastStart, Ht, Identity, OnWire, Origin, Plus, Proof, ScramExchange, ScramHash,
+    ScramStart,
 };
 use shared_model::Protocol;
 use xmpp_core::stream::SaslFailure;
+use xmpp_core::stream::inline::Inline;
 
 use crate::server::Server;
 
@@ -47,6 +49,22 @@ pub(crate) fn mechanisms(binding: Option<&Binding>) -> Vec<&'static str> {
         .collect()
 }
 
+/// The mechanisms for tokens, most wanted first: on TLS alone (XEP-0484 §6).
+pub(crate) fn fast_mechanisms(binding: Option<&Binding>) -> Vec<&'static str> {
+    let Some(binding) = binding else { return Vec::new() };
+    let is_there = |ht: &Ht| *ht == Ht::None || !data_of(*ht, binding).is_empty();
+    [Ht::Expr, Ht::Endp, Ht::None].into_iter().filter(is_there).map(Ht::name).collect()
+}
+
+/// What a token's mechanism is bound to.
+fn data_of(ht: Ht, binding: &Binding) -> Vec<u8> {
+    match ht {
+        Ht::None => Vec::new(),
+        Ht::Expr => binding.exporter.clone().unwrap_or_default(),
+        Ht::Endp => binding.end_point.clone(),
+    }
+}
+
 /// The names of the channel bindings (XEP-0440 §3).
 pub(crate) fn channel_bindings(binding: Option<&Binding>) -> Vec<&'static str> {
     binding
@@ -62,6 +80,13 @@ pub(crate) struct Exchange {
 }
 
 enum State {
+    /// What a token is bound to, which installation shows it, and whether it is to end.
+    Fast {
+        ht: Ht,
+        binding: Vec<u8>,
+        client: String,
+        invalidate: bool,
+    },
     Plain,
     ScramFirst(ScramHash, Plus),
     ScramLast(Box<ScramExchange>),
@@ -71,20 +96,33 @@ enum State {
 pub(crate) enum Step {
     /// Send this and wait.
     Challenge(Box<Exchange>, String),
-    /// Somebody proved who they are; send this with the success.
-    Proven(Identity, Option<String>),
+    /// Somebody proved who they are; send this with the success, and a token for this mechanism.
+    Proven(Identity, Option<String>, Option<Ht>),
     /// They did not.
     Failed(SaslFailure),
 }
 
 impl Exchange {
-    /// Begins a mechanism that was offered.
-    pub(crate) fn begin(mechanism: &str, binding: Option<&Binding>, ip: IpAddr) -> Self {
+    /// Begins a mechanism that was offered; `inline` is what was asked for beside it.
+    pub(crate) fn begin(
+        mechanism: &str,
+        binding: Option<&Binding>,
+        inline: Option<&Inline>,
+        ip: IpAddr,
+    ) -> Self {
+        let origin = Origin { protocol: Protocol::Xmpp, ip };
+        let fast = inline.and_then(|inline| inline.fast).zip(Ht::parse(mechanism)).zip(binding);
+        if let Some(((fast, ht), binding)) = fast {
+            let client = inline.and_then(|inline| inline.user_agent.clone()).unwrap_or_default();
+            let binding = data_of(ht, binding);
+            let state = State::Fast { ht, binding, client, invalidate: fast.invalidate };
+            return Self { state, channel: Channel::default(), origin };
+        }
         let scram = SCRAM.iter().find(|(name, ..)| *name == mechanism);
         let state = scram.map_or(State::Plain, |(_, hash, plus)| State::ScramFirst(*hash, *plus));
         let mut channel = binding.map(Binding::channel).unwrap_or_default();
         channel.mechanisms = mechanisms(binding);
-        Self { state, channel, origin: Origin { protocol: Protocol::Xmpp, ip } }
+        Self { state, channel, origin }
     }
 
     /// Takes a response.
@@ -101,7 +139,7 @@ impl Exchange {
         match self.state {
             State::Plain => {
                 let proof = parse_plain(message, &server.domain)?;
-                Ok(Step::Proven(authenticator.verify(proof, self.origin).await?, None))
+                Ok(Step::Proven(authenticator.verify(proof, self.origin).await?, None, None))
             }
             State::ScramFirst(hash, plus) => {
                 let start = ScramStart::parse(message, hash, plus, &self.channel)?;
@@ -115,7 +153,20 @@ impl Exchange {
             State::ScramLast(exchange) => {
                 let last = exchange.finish(message)?;
                 let answer = STANDARD.encode(last.server_final());
-                Ok(Step::Proven(authenticator.verify(Proof::Scram(last), self.origin).await?, Some(answer)))
+                let identity = authenticator.verify(Proof::Scram(last), self.origin).await?;
+                Ok(Step::Proven(identity, Some(answer), None))
+            }
+            State::Fast { ht, binding, client, invalidate } => {
+                if client.is_empty() {
+                    return Err(Denied::Malformed("a token needs the id of a user agent")); // XEP-0484 §4.1
+                }
+                let (name, mac) = FastStart::parse(message)?;
+                let domain = server.domain.clone();
+                let start = FastStart { name, domain, client, mechanism: ht, binding, mac, invalidate };
+                let last = authenticator.begin_fast(start, self.origin).await?;
+                let (answer, due) = (STANDARD.encode(last.answer()), last.due());
+                let identity = authenticator.verify(Proof::Fast(last), self.origin).await?;
+                Ok(Step::Proven(identity, Some(answer), due))
             }
         }
     }
@@ -138,6 +189,7 @@ fn parse_plain(message: &[u8], domain: &str) -> Result<Proof, Denied> {
 fn failure(denied: &Denied) -> SaslFailure {
     match denied {
         Denied::ForeignAuthzid => SaslFailure::InvalidAuthzid, // §6.5.6; the password was right
+        Denied::Expired => SaslFailure::CredentialsExpired,    // §6.5.3; the token was right
         denied => match denied.on_wire() {
             OnWire::Malformed => SaslFailure::MalformedRequest,
             OnWire::TryLater(_) | OnWire::TemporaryFailure => SaslFailure::TemporaryAuthFailure,
@@ -165,6 +217,8 @@ mod tests {
         let binding = Binding { exporter: None, end_point: vec![1] };
         assert_eq!(mechanisms(Some(&binding))[0], "SCRAM-SHA-512-PLUS");
         assert_eq!(channel_bindings(Some(&binding)), ["tls-server-end-point"]);
+        assert_eq!(fast_mechanisms(Some(&binding)), ["HT-SHA-256-ENDP", "HT-SHA-256-NONE"]);
+        assert!(fast_mechanisms(None).is_empty(), "a token in the clear would be anybody's");
         assert!(parse_plain(b"\0a", "x").is_err() && parse_plain(b"\0a\0b", "x").is_ok());
     }
 }

@@ -67,7 +67,7 @@ pub(crate) enum Begin {
     /// With an iq that is to be answered (RFC 6120 §7).
     Request(Box<Stanza>),
     /// Together with the proof (XEP-0386).
-    Inline(Box<InlineBind>, Success),
+    Inline(Box<InlineBind>, Box<Success>),
 }
 
 /// What a success by XEP-0388 says beside who somebody is.
@@ -76,6 +76,8 @@ pub(crate) struct Success {
     pub(crate) additional: Option<String>,
     /// Why an earlier stream was not resumed.
     pub(crate) failed: Option<Element>,
+    /// A token in place of the password (XEP-0484).
+    pub(crate) token: Option<Element>,
 }
 
 impl Success {
@@ -85,7 +87,11 @@ impl Success {
         if let Some(failed) = &self.failed {
             failed.print(ns::SASL2, &mut all);
         }
-        inline::success(self.additional.as_deref(), jid, &(all + answers))
+        all.push_str(answers);
+        if let Some(token) = &self.token {
+            token.print(ns::SASL2, &mut all);
+        }
+        inline::success(self.additional.as_deref(), jid, &all)
     }
 }
 
