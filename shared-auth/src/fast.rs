@@ -22,10 +22,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use shared_model::{AccountId, BareJid};
+use shared_runtime::hex;
 use shared_store::{Account, Expected, Records, StoreError};
 
 use crate::Denied;
-use crate::hash::{digest_hash, hex, random};
+use crate::hash::{digest_hash, random};
 use crate::keys::Keys;
 
 /// What a token is bound to. A token is good for the mechanism that it was asked for with, and for no other.

@@ -141,7 +141,7 @@ pub(crate) fn with_hash(presence: Stanza, avatar: &str) -> Stanza {
 pub(crate) fn sha1(base64: &str) -> Option<String> {
     let bytes = STANDARD.decode(base64).ok()?;
     let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &bytes);
-    Some(hash.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+    Some(shared_runtime::hex(hash.as_ref()))
 }
 
 /// XEP-0084's nodes.

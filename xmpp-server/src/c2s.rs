@@ -413,7 +413,7 @@ fn resource_of(tag: Option<&str>, user_agent: Option<&str>, random: &str) -> Str
         Some(agent) => {
             let text = format!("{agent}\0{}", tag.unwrap_or_default());
             let hash = digest::digest(&digest::SHA256, text.as_bytes());
-            hash.as_ref()[..8].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+            shared_runtime::hex(&hash.as_ref()[..8])
         }
         None => random.to_owned(),
     };

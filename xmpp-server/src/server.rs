@@ -345,7 +345,7 @@ impl Server {
             let fallback = self.new_serial() ^ unix_millis().unsigned_abs();
             bytes[..8].copy_from_slice(&fallback.to_be_bytes());
         }
-        bytes.iter().fold(String::with_capacity(24), |text, byte| text + &format!("{byte:02x}"))
+        shared_runtime::hex(&bytes)
     }
 }
 

@@ -94,9 +94,12 @@ async fn messages_of_pairs(at: &At, messages: usize, rate: usize) {
                     tokio::time::sleep_until((first + gap.mul_f64(message as f64)).into()).await;
                 }
                 let sent = epoch.elapsed().as_micros();
-                let text = format!("at={sent};and some more words, as people write them to each other all day long");
+                let text =
+                    format!("at={sent};and some more words, as people write them to each other all day long");
                 sender
-                    .send(&format!("<message to='{to}' type='chat' id='m{message}'><body>{text}</body></message>"))
+                    .send(&format!(
+                        "<message to='{to}' type='chat' id='m{message}'><body>{text}</body></message>"
+                    ))
                     .await;
             }
             sender.linger().await;
@@ -137,9 +140,12 @@ async fn room(at: &At, messages: usize, occupants: usize) {
     let begun = Instant::now();
     let mut took = Vec::with_capacity(units);
     for message in 0..messages {
-        let text = format!("at={};something that everybody in the room should know", epoch.elapsed().as_micros());
+        let text =
+            format!("at={};something that everybody in the room should know", epoch.elapsed().as_micros());
         speaker
-            .send(&format!("<message to='{room}' type='groupchat' id='m{message}'><body>{text}</body></message>"))
+            .send(&format!(
+                "<message to='{room}' type='groupchat' id='m{message}'><body>{text}</body></message>"
+            ))
             .await;
         // One after another: what is measured is the way of one message to all.
         while took.len() < (message + 1) * (occupants - 1) {
@@ -172,7 +178,11 @@ fn done(units: usize, begun: Instant, mut took: Vec<Duration>) {
     took.sort();
     let part = |share: usize| took.get(took.len() * share / 100).map_or(0.0, |time| time.as_secs_f64() * 1e3);
     let seconds = begun.elapsed().as_secs_f64();
-    println!("{{\"units\": {units}, \"seconds\": {seconds:.3}, \"p50\": {:.3}, \"p99\": {:.3}}}", part(50), part(99));
+    println!(
+        "{{\"units\": {units}, \"seconds\": {seconds:.3}, \"p50\": {:.3}, \"p99\": {:.3}}}",
+        part(50),
+        part(99)
+    );
 }
 
 /// One stream with a bound resource.
@@ -209,7 +219,8 @@ impl Session {
         session.prove(&format!("user{account}")).await;
         session.send(&header).await;
         session.until("</stream:features>").await;
-        let bind = format!("<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind>");
+        let bind =
+            format!("<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind>");
         let bound = session.ask(&bind).await;
         session.jid = between(&bound, "<jid>", "</jid>").to_owned();
         session
@@ -243,7 +254,8 @@ impl Session {
         let stored = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, client.as_ref());
         let without_proof = format!("c=biws,r={}", part("r="));
         let signature = sign(stored.as_ref(), format!("{bare},{server},{without_proof}").as_bytes());
-        let proof: Vec<u8> = client.as_ref().iter().zip(signature.as_ref()).map(|(one, other)| one ^ other).collect();
+        let proof: Vec<u8> =
+            client.as_ref().iter().zip(signature.as_ref()).map(|(one, other)| one ^ other).collect();
         let last = BASE64.encode(format!("{without_proof},p={}", BASE64.encode(proof)));
         self.send(&format!("<response xmlns='{SASL}'>{last}</response>")).await;
         self.until("<success").await;
@@ -328,7 +340,8 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
 
 /// What is measured is the server; whose certificate it is does not matter.
 fn connector() -> tokio_rustls::TlsConnector {
-    let config = rustls::ClientConfig::builder().dangerous().with_custom_certificate_verifier(Arc::new(Anybody));
+    let config =
+        rustls::ClientConfig::builder().dangerous().with_custom_certificate_verifier(Arc::new(Anybody));
     tokio_rustls::TlsConnector::from(Arc::new(config.with_no_client_auth()))
 }
 

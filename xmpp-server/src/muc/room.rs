@@ -287,7 +287,7 @@ impl Room {
     pub(crate) fn occupant_id(&self, jid: &Jid) -> Element {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.salt.as_bytes());
         let tag = hmac::sign(&key, jid.bare_str().as_bytes());
-        let id = tag.as_ref()[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        let id = shared_runtime::hex(&tag.as_ref()[..16]);
         Element::new("occupant-id", ns::OCCUPANT_ID).with("id", id)
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use aws_lc_rs::{constant_time, digest, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use shared_runtime::hex;
 use tokio::time::Instant;
 use xmpp_core::ErrorKind;
 use xmpp_core::stream::server::{Pair, Purpose, Verdict};
@@ -52,10 +53,6 @@ impl Keys {
         let made = self.make(pair, id);
         constant_time::verify_slices_are_equal(made.as_bytes(), key.as_bytes()).is_ok()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(64), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// §2.2.2: another server was shown a key that is said to be ours.
