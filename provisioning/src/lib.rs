@@ -28,6 +28,7 @@ pub use access::PURPOSE;
 /// What this crate implements.
 pub const SPECS: &[Spec] = &[
     Spec::rfc(6415).note("host-meta and host-meta.json with the WebFinger template"),
+    Spec::xep(156, "1.4.0").complete(),
     Spec::rfc(7033).note("acct, sip and xmpp resources; the private links for the proven account alone"),
     Spec::rfc(7081).note("section 2: both halves, their relationship, feature switches"),
 ];

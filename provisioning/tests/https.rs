@@ -129,3 +129,23 @@ async fn strangers_learn_from_webfinger_nothing_about_who_exists() {
     let own = house.ask(&format!("{path}alice@example.org @BASIC@"), "").await;
     assert!(own.contains("xmpp:wonder@example.org"), "{own}");
 }
+
+#[tokio::test]
+async fn host_meta_names_the_ways_that_browsers_go() {
+    let house = house("ways").await;
+    let port = house.port;
+    let xrd = house.ask("GET /.well-known/host-meta", "").await;
+    let links = [
+        format!(
+            "<Link rel='urn:xmpp:alt-connections:websocket' href='wss://localhost:{port}/xmpp-websocket'/>"
+        ),
+        format!("<Link rel='urn:xmpp:alt-connections:xbosh' href='https://localhost:{port}/http-bind'/>"),
+    ];
+    assert!(links.iter().all(|link| xrd.contains(link)), "{xrd}");
+    let jrd = house.ask("GET /.well-known/host-meta.json", "").await;
+    assert!(jrd.contains("access-control-allow-origin: *"), "{jrd}");
+    let text = jrd.split("\r\n\r\n").nth(1).unwrap();
+    let jrd: serde_json::Value = serde_json::from_str(text).unwrap();
+    assert_eq!(jrd["links"][1]["href"], format!("wss://localhost:{port}/xmpp-websocket"));
+    assert_eq!(jrd["links"][2]["rel"], "urn:xmpp:alt-connections:xbosh");
+}
