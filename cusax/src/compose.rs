@@ -91,7 +91,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         bound.extend(server.bound().tls.iter().map(|address| ("sip.tls", *address)));
     }
     if let Some(chat) = &chat {
-        let route = chat.websocket_route("/xmpp-websocket");
+        let route = chat.websocket_route("/xmpp-websocket").merge(chat.bosh_route("/http-bind"));
         websockets = Some(websockets.unwrap_or_default().merge(route));
     }
     if parts.contains(&Part::Provisioning) || websockets.is_some() {

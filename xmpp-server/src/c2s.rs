@@ -5,6 +5,7 @@
 //! Errors stream errors, always behind a header of ours (RFC 6120 §4.9.1.2). A login that takes longer than
 //!        `xmpp.login_timeout` ends with `connection-timeout`, however often bytes trickle in.
 
+pub(crate) mod bosh;
 mod sasl;
 pub(crate) mod websocket;
 

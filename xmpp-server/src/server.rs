@@ -238,6 +238,12 @@ impl XmppServer {
         c2s::websocket::route(path, Arc::clone(&self.server))
     }
 
+    /// The route by which browsers come that know no WebSockets (XEP-0206), to be joined to an HTTP router that knows its
+    /// peers, and keeps deadlines as [`shared_runtime::http::Deadline`].
+    pub fn bosh_route(&self, path: &str) -> axum::Router {
+        c2s::bosh::route(path, Arc::clone(&self.server))
+    }
+
     /// Takes and hands out files of users (XEP-0363) from now on. `base` is where clients reach the routes, such as
     /// `https://example.org:8443`; they are to be joined to an HTTP router that keeps deadlines as
     /// [`shared_runtime::http::Deadline`].

@@ -39,11 +39,6 @@ const STREAMS: &[Spec] = &[
 
 /// All of them, features first.
 pub fn specs() -> Vec<Spec> {
-    FEATURES
-        .iter()
-        .flat_map(|feature| feature.specs)
-        .chain(STREAMS)
-        .chain(crate::s2s::SPECS)
-        .copied()
-        .collect()
+    let features = FEATURES.iter().flat_map(|feature| feature.specs);
+    features.chain(STREAMS).chain(crate::s2s::SPECS).chain(crate::c2s::bosh::SPECS).copied().collect()
 }

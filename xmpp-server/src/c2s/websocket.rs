@@ -104,7 +104,7 @@ async fn bridge(mut socket: WebSocket, stream: DuplexStream) {
     let _ = timeout(LINGER, socket.send(Message::Close(None))).await; // the peer may be gone
 }
 
-fn outgoing() -> Framer {
+pub(super) fn outgoing() -> Framer {
     Framer::new(Limits { bytes: usize::MAX, depth: 256, attributes: 1000, prefixes: 1000 })
 }
 
@@ -164,7 +164,7 @@ fn print(frame: &Frame) -> String {
     }
 }
 
-fn element(head: &Head, content: &[u8]) -> String {
+pub(super) fn element(head: &Head, content: &[u8]) -> String {
     // The content of what is the stream's own declares its namespaces itself.
     let (name, ns) = match head.ns.as_str() {
         ns::STREAM => (format!("stream:{}", head.name), ("xmlns:stream", ns::STREAM)),
