@@ -50,7 +50,8 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
     let store = open::store(config).await?;
     let (bus, registry) = (Bus::new(), Registry::new());
     let auth = open::auth(config, &store, &bus, &registry)?;
-    let names = [config.domain.clone(), config.rooms_domain(), format!("pubsub.{}", config.domain)];
+    let mut names = vec![config.domain.clone(), config.rooms_domain(), format!("pubsub.{}", config.domain)];
+    names.extend(config.xmpp.component.iter().map(|component| component.domain.clone()));
     let tls = TlsPolicy::open(&config.tls, &config.data_dir, &names).context("tls")?;
     let ground = Ground { store, bus, auth, tls, registry, shutdown: shutdown.clone() };
 
@@ -66,6 +67,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         bound.extend(server.c2s_tls().iter().map(|address| ("xmpp.c2s_tls", *address)));
         bound.extend(server.s2s().iter().map(|address| ("xmpp.s2s", *address)));
         bound.extend(server.s2s_tls().iter().map(|address| ("xmpp.s2s_tls", *address)));
+        bound.extend(server.components().iter().map(|address| ("xmpp.components", *address)));
         rooms = Some(server.rooms());
         chat = Some(server);
     }

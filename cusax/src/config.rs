@@ -186,7 +186,8 @@ fn faults(config: &Config) -> Vec<String> {
         faults.push("`sip.timers.min_expires` is longer than `sip.timers.max_expires`".to_owned());
     }
     faults.extend(config.sip.faults(&config.domain));
-    faults.extend(config.xmpp.faults());
+    let (rooms, nodes) = (config.rooms_domain(), format!("pubsub.{}", config.domain));
+    faults.extend(config.xmpp.faults(&[&config.domain, &rooms, &nodes]));
     faults
 }
 
@@ -281,6 +282,8 @@ mod tests {
             ("[xmpp.federation]\ndeny = [\"*\"]", "`xmpp.federation.deny`: `*` is neither a domain"),
             ("[xmpp.turn]\nservices = [\"http://x\"]", "`xmpp.turn.services`: `http://x` is not a URI"),
             ("[xmpp.upload]\nurl = \"http://x\"", "`xmpp.upload.url`: `http://x` does not begin"),
+            ("[[xmpp.component]]\ndomain = \"localhost\"", "that domain is served here"),
+            ("[[xmpp.component]]\ndomain = \"a.example\"", "cannot read secret_file"),
             ("[auth]\nalgorithms = []", "`auth.algorithms` is empty"),
             ("[store]\nurl = \"sqlite://\"", "`store.url`: a file is missing"),
             ("[store]\nurl = \"mysql://x\"", "`store.url`: no store is called `mysql`"),

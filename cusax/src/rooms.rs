@@ -37,6 +37,7 @@ pub(crate) async fn add(config: &Config, new: NewRoom, json: bool) -> anyhow::Re
             c2s_tls: Vec::new(),
             s2s: Vec::new(),
             s2s_tls: Vec::new(),
+            components: Vec::new(),
             ..config.xmpp.clone()
         },
         domain: config.domain.clone(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use shared_runtime::config::{Key, duration};
 
+use crate::component::{self, ComponentConfig};
 use crate::muc::Creators;
 use crate::s2s::{self, FederationConfig};
 use crate::turn::{self, TurnConfig};
@@ -26,6 +27,10 @@ pub struct Config {
     pub s2s_tls: Vec<SocketAddr>,
     /// Which other servers, how protected, and what they may cost.
     pub federation: FederationConfig,
+    /// Where external components connect (XEP-0114), in the clear. Default none.
+    pub components: Vec<SocketAddr>,
+    /// Which components.
+    pub component: Vec<ComponentConfig>,
     /// Bytes of one stanza of somebody who proved who they are. Default 262144.
     pub stanza_bytes: usize,
     /// Bytes of one element before that. Default 16384.
@@ -76,9 +81,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// What no type says: each fault names its key.
-    pub fn faults(&self) -> Vec<String> {
+    /// What no type says, in a server of these domains: each fault names its key.
+    pub fn faults(&self, domains: &[&str]) -> Vec<String> {
         let mut faults = [self.turn.faults(), self.federation.faults()].concat();
+        let mut taken = domains.to_vec();
+        for component in &self.component {
+            faults.extend(component.faults(&taken));
+            taken.push(&component.domain);
+        }
         let url = &self.upload.url;
         if !url.is_empty() && !url.starts_with("https://") {
             faults.push(format!("`xmpp.upload.url`: `{url}` does not begin with https://"));
@@ -95,6 +105,8 @@ impl Default for Config {
             s2s: vec![SocketAddr::from(([0, 0, 0, 0], 5269))],
             s2s_tls: Vec::new(),
             federation: FederationConfig::default(),
+            components: Vec::new(),
+            component: Vec::new(),
             stanza_bytes: 262_144,
             unproven_bytes: 16_384,
             login_timeout: Duration::from_secs(30),
@@ -122,7 +134,7 @@ impl Default for Config {
 
 /// Every key of `[xmpp]`.
 pub fn keys() -> Vec<Key> {
-    [KEYS, s2s::KEYS, &turn::KEYS, &upload::KEYS].concat()
+    [KEYS, s2s::KEYS, component::KEYS, &turn::KEYS, &upload::KEYS].concat()
 }
 
 const KEYS: &[Key] = &[

@@ -5,6 +5,7 @@
 //!                                   ├─▶ muc        rooms
 //!                                   ├─▶ pubsub     nodes of accounts and of the service
 //!                                   ├─▶ router     outboxes of bound resources ─▶ sockets
+//!                                   ├─▶ component  programs that are domains of their own
 //!                                   └─▶ s2s        queues for other domains ─▶ their servers, which come by s2s, too
 //! ```
 //!
@@ -21,6 +22,7 @@ mod avatar;
 mod blocking;
 mod c2s;
 mod caps;
+mod component;
 mod config;
 mod csi;
 mod erase;
@@ -44,6 +46,7 @@ mod tel;
 mod turn;
 mod upload;
 
+pub use component::ComponentConfig;
 pub use config::{Config, keys};
 pub use muc::{CreateError, Creators, RoomOptions, Rooms};
 pub use s2s::{FederationConfig, Security};

@@ -21,6 +21,9 @@ pub(crate) struct Metrics {
     pub(crate) s2s_failures: IntCounter,
     pub(crate) s2s_returned: IntCounter,
     pub(crate) pushes: IntCounter,
+    pub(crate) components: IntGauge,
+    pub(crate) component_received: IntCounter,
+    pub(crate) component_sent: IntCounter,
 }
 
 impl Metrics {
@@ -66,6 +69,15 @@ impl Metrics {
             s2s_returned: counter(
                 "xmpp_server_s2s_returned_total",
                 "stanzas that went back: no stream, or a full queue",
+            )?,
+            components: gauge("xmpp_server_components", "external components that are connected")?,
+            component_received: counter(
+                "xmpp_server_component_received_total",
+                "stanzas received from external components",
+            )?,
+            component_sent: counter(
+                "xmpp_server_component_sent_total",
+                "stanzas sent to external components",
             )?,
         })
     }

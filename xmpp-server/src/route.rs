@@ -6,7 +6,9 @@
 //!                 ─▶ the rooms' domain         rooms
 //!                 ─▶ a component's domain      nodes, the directory
 //!                 ─▶ a local account           §8.5: the full JID's resource, or the rules of the bare JID
+//!                 ─▶ a component's domain      its queue (`component`)
 //!                 ─▶ anywhere else             the queue for that domain (`s2s`)
+//! from a component ─▶ the same
 //! from another server ─▶ the same, but nothing goes on to anywhere else: what comes is for domains of ours
 //! ```
 //!
@@ -29,7 +31,7 @@ pub(crate) async fn route(server: &Server, stanza: Stanza) {
     let Some(to) = stanza.to.clone() else { return };
     if to.domain() == server.rooms_domain {
         server.rooms.deliver(server, stanza).await;
-    } else if let Some(component) = server.component(to.domain()) {
+    } else if let Some(component) = server.service(to.domain()) {
         to_component(server, component, stanza).await;
     } else if to.domain() != server.domain {
         leave(server, stanza);
@@ -40,7 +42,7 @@ pub(crate) async fn route(server: &Server, stanza: Stanza) {
     }
 }
 
-/// Takes what another server sent: its `from` is proven, and its `to` is of ours.
+/// Takes what another server or a component sent: its `from` is proven.
 pub(crate) async fn from_afar(server: &Server, mut stanza: Stanza) {
     if stanza.kind == Kind::Iq {
         let is_known = matches!(stanza.type_.as_deref(), Some("get" | "set" | "result" | "error"));
@@ -57,9 +59,14 @@ pub(crate) async fn from_afar(server: &Server, mut stanza: Stanza) {
     route(server, stanza).await;
 }
 
-/// Puts a stanza into the queue for its domain, which is none of ours.
+/// Puts a stanza into the queue for its domain, which is a component's or none of ours.
 pub(crate) fn leave(server: &Server, stanza: Stanza) {
-    if let Err(returned) = server.federation.send(stanza) {
+    let Some(domain) = stanza.to.as_ref().map(Jid::domain) else { return };
+    let left = match server.components.knows(domain) {
+        true => server.components.send(stanza),
+        false => server.federation.send(stanza),
+    };
+    if let Err(returned) = left {
         let (stanza, error) = *returned;
         give_back(server, &stanza, &error);
     }
@@ -68,7 +75,7 @@ pub(crate) fn leave(server: &Server, stanza: Stanza) {
 /// Sends to one address as it is: a resource here, or another domain.
 pub(crate) fn pass(server: &Server, stanza: Stanza) {
     match &stanza.to {
-        Some(to) if server.hosts(to.domain()) => {
+        Some(to) if is_here(server, to) => {
             server.router.send(to, &stanza);
         }
         Some(_) => leave(server, stanza),
@@ -79,12 +86,17 @@ pub(crate) fn pass(server: &Server, stanza: Stanza) {
 /// As [`pass`], for what nobody misses when the client does not get it.
 pub(crate) fn pass_copy(server: &Server, stanza: Stanza) {
     match &stanza.to {
-        Some(to) if server.hosts(to.domain()) => {
+        Some(to) if is_here(server, to) => {
             server.router.send_copy(to, &stanza);
         }
         Some(_) => leave(server, stanza),
         None => {}
     }
+}
+
+/// Whether an address is of this server itself: an account, or a service of ours.
+fn is_here(server: &Server, to: &Jid) -> bool {
+    server.hosts(to.domain()) && !server.components.knows(to.domain())
 }
 
 /// Sends an answer to who asked: a resource here, an occupant by way of the room, or another domain.
@@ -104,7 +116,7 @@ pub(crate) fn give_back(server: &Server, stanza: &Stanza, error: &StanzaError) {
         stanza.kind == Kind::Presence && !matches!(stanza.type_.as_deref(), None | Some("subscribe"));
     let Some(answer) = stanza.error(error).filter(|_| !is_news) else { return };
     let Some(to) = &answer.to else { return };
-    if !server.hosts(to.domain()) {
+    if !is_here(server, to) {
         leave(server, answer);
     } else if to.domain() == server.domain && !to.is_bare() {
         server.router.send_anyway(to, &answer);
@@ -133,7 +145,7 @@ pub(crate) fn tell(server: &Server, stanza: &Stanza, error: &StanzaError) {
                 tokio::spawn(async move { server.pushes.answered(&answer).await });
             }
         }
-        Some(to) if server.hosts(to.domain()) => {
+        Some(to) if is_here(server, to) => {
             server.router.send_anyway(to, &answer);
         }
         Some(_) => leave(server, answer),
@@ -280,7 +292,7 @@ pub(crate) async fn give_to_willing(server: &Server, user: &Jid) {
 }
 
 async fn to_account_presence(server: &Server, to: &Jid, stanza: Stanza) {
-    if stanza.from.as_ref().is_some_and(|from| !server.hosts(from.domain())) {
+    if stanza.from.as_ref().is_some_and(|from| !is_here(server, from)) {
         afar::presence(server, to, &stanza).await;
     }
     let type_ = stanza.type_.as_deref().unwrap_or_default();

@@ -25,6 +25,7 @@ use crate::afar::Afar;
 use crate::availability::Presences;
 use crate::blocking::BlockLists;
 use crate::caps::Known;
+use crate::component::{self, Components};
 use crate::features::{CommandSessions, Searches, Target};
 use crate::metrics::Metrics;
 use crate::muc::Rooms;
@@ -83,9 +84,9 @@ pub enum StartError {
     /// A domain is not one.
     #[error("`{0}` is not a domain")]
     BadDomain(String),
-    /// The secret of dialback keys cannot be read.
-    #[error("xmpp.federation.secret_file: {0}")]
-    Secret(std::io::Error),
+    /// A secret cannot be read; names its key.
+    #[error("{0}: {1}")]
+    Secret(&'static str, std::io::Error),
 }
 
 /// A server that runs until its process is told to stop.
@@ -94,6 +95,7 @@ pub struct XmppServer {
     c2s_tls: Vec<SocketAddr>,
     s2s: Vec<SocketAddr>,
     s2s_tls: Vec<SocketAddr>,
+    components: Vec<SocketAddr>,
     server: Arc<Server>,
 }
 
@@ -125,6 +127,7 @@ pub(crate) struct Server {
     pub(crate) turn: Turn,
     pub(crate) afar: Afar,
     pub(crate) pushes: Pushes,
+    pub(crate) components: Components,
     /// What the server says of itself in its stream features.
     pub(crate) about: OnceLock<Vec<Element>>,
     /// The calls of the rooms, where there is a focus in this process.
@@ -145,8 +148,10 @@ impl XmppServer {
         }
         let turn = Turn::open(&config.turn).map_err(StartError::Config)?;
         let metrics = Arc::new(Metrics::register(registry)?);
-        let ground =
-            s2s::Ground::open(&config.federation, &name_servers, &tls).map_err(StartError::Secret)?;
+        let ground = s2s::Ground::open(&config.federation, &name_servers, &tls)
+            .map_err(|error| StartError::Secret("xmpp.federation.secret_file", error))?;
+        let components = Components::open(&config.component)
+            .map_err(|error| StartError::Secret("xmpp.component", error))?;
         let facts = bus.subscribe();
         let room_facts = bus.subscribe();
         let server = Arc::new_cyclic(|this| Server {
@@ -169,6 +174,7 @@ impl XmppServer {
                 &auth.key_for("xmpp upload"),
             )),
             afar: Afar::default(),
+            components,
             federation: Federation::new(this.clone(), &config, ground),
             known_caps: Known::default(),
             pubsub_domain: format!("pubsub.{domain}"),
@@ -207,9 +213,15 @@ impl XmppServer {
         }
         let s2s = federate(&server, "xmpp.s2s", &server.config.s2s).await?;
         let s2s_tls = federate(&server, "xmpp.s2s_tls", &server.config.s2s_tls).await?;
+        let mut components = Vec::new();
+        for address in &server.config.components {
+            let listener = listen::tcp("xmpp.components", *address).await?;
+            components.extend(listener.local_addr());
+            server.shutdown.spawn(component::accept(Arc::clone(&server), listener));
+        }
         server.shutdown.spawn(follow_accounts(Arc::clone(&server), facts));
         server.shutdown.spawn(crate::muc::follow_conferences(Arc::clone(&server), room_facts));
-        Ok(Self { c2s, c2s_tls, s2s, s2s_tls, server })
+        Ok(Self { c2s, c2s_tls, s2s, s2s_tls, components, server })
     }
 
     /// Where clients connect and use STARTTLS.
@@ -230,6 +242,11 @@ impl XmppServer {
     /// Where other servers connect with TLS from the first byte.
     pub fn s2s_tls(&self) -> &[SocketAddr] {
         &self.s2s_tls
+    }
+
+    /// Where external components connect.
+    pub fn components(&self) -> &[SocketAddr] {
+        &self.components
     }
 
     /// The route by which browsers come (RFC 7395), to be joined to an HTTP router that knows its peers as
@@ -281,7 +298,7 @@ impl XmppServer {
 
 impl Server {
     /// What a domain of this server is, besides that of accounts and that of rooms.
-    pub(crate) fn component(&self, domain: &str) -> Option<Target> {
+    pub(crate) fn service(&self, domain: &str) -> Option<Target> {
         if domain == self.pubsub_domain {
             return Some(Target::PubSub);
         }
@@ -293,7 +310,7 @@ impl Server {
     }
 
     /// The domains besides that of accounts, and what they are for.
-    pub(crate) fn components(&self) -> Vec<(String, String)> {
+    pub(crate) fn services(&self) -> Vec<(String, String)> {
         let mut all = vec![
             (self.rooms_domain.clone(), "Rooms".to_owned()),
             (self.pubsub_domain.clone(), "Publish and subscribe".to_owned()),
@@ -309,7 +326,8 @@ impl Server {
 
     /// Whether a domain is served here.
     pub(crate) fn hosts(&self, domain: &str) -> bool {
-        domain == self.domain || domain == self.rooms_domain || self.component(domain).is_some()
+        let is_own = domain == self.domain || domain == self.rooms_domain;
+        is_own || self.service(domain).is_some() || self.components.knows(domain)
     }
 
     /// The account of a JID, if there is one.

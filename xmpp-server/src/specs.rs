@@ -16,6 +16,7 @@ const STREAMS: &[Spec] = &[
     Spec::xep(45, "1.35.5").complete(),
     Spec::xep(82, "1.1.1").complete(),
     Spec::xep(128, "1.0.1").complete(),
+    crate::component::SPEC,
     Spec::xep(160, "1.0.1").complete(),
     crate::session::MANAGEMENT,
     Spec::xep(388, "1.0.4").note("without tasks"),

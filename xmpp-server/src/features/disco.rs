@@ -122,7 +122,10 @@ async fn list(server: &Server, request: &Request) -> Answered {
         return Ok(pubsub::listed(server, &host, &request.from, node).await?.into());
     }
     let listed = match &request.target {
-        Target::Server => server.components(),
+        Target::Server => {
+            let external = server.components.domains().into_iter().map(|domain| (domain, String::new()));
+            server.services().into_iter().chain(external).collect()
+        }
         Target::PubSub | Target::Directory | Target::Upload => Vec::new(),
         Target::Account(account) => {
             let sessions = server.router.sessions(account.as_str());

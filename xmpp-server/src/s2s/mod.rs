@@ -27,6 +27,7 @@ mod resolve;
 mod stream;
 mod troubles;
 mod trust;
+mod writer;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
@@ -44,12 +45,13 @@ use xmpp_core::{ErrorKind, Stanza, StanzaError};
 
 pub(crate) use config::KEYS;
 pub use config::{FederationConfig, Security};
+pub(crate) use queue::Queue;
+pub(crate) use writer::Writer;
 
 use crate::Config;
 use crate::server::{Server, tune};
 use dialback::{Keys, MOST_QUESTIONS};
 use policy::Policy;
-use queue::Queue;
 use troubles::Troubles;
 use trust::Trust;
 
@@ -245,10 +247,10 @@ impl Federation {
 }
 
 /// Something that is counted while it is there.
-struct Counted(IntGauge);
+pub(crate) struct Counted(IntGauge);
 
 impl Counted {
-    fn new(gauge: &IntGauge) -> Self {
+    pub(crate) fn new(gauge: &IntGauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use xmpp_core::Stanza;
 
 /// The end of a queue that streams read.
-pub(super) struct Queue {
+pub(crate) struct Queue {
     inbox: mpsc::Receiver<Stanza>,
     /// Taken out already, and not written.
     again: VecDeque<Stanza>,
@@ -17,20 +17,20 @@ pub(super) struct Queue {
 
 impl Queue {
     /// A queue for so many stanzas.
-    pub(super) fn new(most: usize) -> (mpsc::Sender<Stanza>, Self) {
+    pub(crate) fn new(most: usize) -> (mpsc::Sender<Stanza>, Self) {
         let (sender, inbox) = mpsc::channel(most.max(1));
         (sender, Self { inbox, again: VecDeque::new() })
     }
 
     /// Puts stanzas before all others.
-    pub(super) fn put_first(&mut self, stanzas: Vec<Stanza>) {
+    pub(crate) fn put_first(&mut self, stanzas: Vec<Stanza>) {
         for stanza in stanzas.into_iter().rev() {
             self.again.push_front(stanza);
         }
     }
 
     /// Waits for stanzas. None: there will be none. Cancel safe.
-    pub(super) async fn next(&mut self, batch: &mut Vec<Stanza>) -> usize {
+    pub(crate) async fn next(&mut self, batch: &mut Vec<Stanza>) -> usize {
         if self.again.is_empty() {
             return self.inbox.recv_many(batch, LARGEST_BATCH).await;
         }
@@ -40,12 +40,12 @@ impl Queue {
     }
 
     /// Whether nothing waits.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.again.is_empty() && self.inbox.is_empty()
     }
 
     /// Takes no more, and gives what waits.
-    pub(super) fn drain(mut self) -> Vec<Stanza> {
+    pub(crate) fn drain(mut self) -> Vec<Stanza> {
         self.inbox.close();
         let mut all: Vec<Stanza> = self.again.into();
         while let Ok(stanza) = self.inbox.try_recv() {

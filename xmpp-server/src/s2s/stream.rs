@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use shared_runtime::unix_millis;
-use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::ReadHalf;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 use xmpp_core::stream::server::{Pair, Receiving, Request, Said, Talk, Verdict};
@@ -23,9 +23,9 @@ use super::inbound::Unproven;
 use super::queue::Queue;
 use super::rate::Rate;
 use super::trust::Certificate;
+use super::writer::Writer;
 use super::{Side, dialback};
-use crate::c2s::{Io, WRITE_PATIENCE, close, linger};
-use crate::metrics::Metrics;
+use crate::c2s::{Io, close, linger};
 use crate::route;
 use crate::server::Server;
 
@@ -101,7 +101,8 @@ pub(super) async fn serve(server: &Arc<Server>, stream: Stream, side: Side, queu
     let (stop, stopped) = oneshot::channel();
     let (breaks, broken) = oneshot::channel();
     let last = Arc::new(AtomicI64::new(unix_millis()));
-    let writer = Writer { queue, spoken, io, last: Arc::clone(&last), metrics: Arc::clone(&server.metrics) };
+    let sent = server.metrics.s2s_sent.clone();
+    let writer = Writer { queue, spoken, io, last: Arc::clone(&last), sent };
     let mut write = tokio::spawn(writer.run(stopped, breaks));
     let (judged, verdicts) = mpsc::channel(WORDS);
     let mut conversation = Conversation {
@@ -332,65 +333,6 @@ impl Conversation<'_> {
         } else {
             self.last.store(unix_millis(), Ordering::Relaxed); // something is on its way
         }
-    }
-}
-
-/// What writes a stream: words of the stream before stanzas, many stanzas at once.
-struct Writer {
-    queue: Queue,
-    spoken: mpsc::Receiver<String>,
-    io: WriteHalf<Box<dyn Io>>,
-    last: Arc<AtomicI64>,
-    metrics: Arc<Metrics>,
-}
-
-impl Writer {
-    /// Until nothing more will be said, the socket takes nothing, or it is stopped.
-    async fn run(
-        mut self,
-        mut stopped: oneshot::Receiver<()>,
-        breaks: oneshot::Sender<()>,
-    ) -> (Queue, WriteHalf<Box<dyn Io>>) {
-        let mut batch = Vec::new();
-        let mut has_queue = true;
-        loop {
-            let mut text = Vec::new();
-            tokio::select! {
-                biased;
-                said = self.spoken.recv() => match said {
-                    Some(words) => text = words.into_bytes(),
-                    None => return (self.queue, self.io),
-                },
-                count = self.queue.next(&mut batch), if has_queue => {
-                    has_queue = count > 0;
-                    for stanza in &batch {
-                        text.extend_from_slice(&stanza.to_foreign_bytes());
-                    }
-                }
-            }
-            if text.is_empty() {
-                continue;
-            }
-            let sent = timeout(WRITE_PATIENCE, async {
-                self.io.write_all(&text).await?;
-                self.io.flush().await
-            });
-            let sent = tokio::select! {
-                sent = sent => matches!(sent, Ok(Ok(()))),
-                _ = &mut stopped => false,
-            };
-            if !sent {
-                break;
-            }
-            if !batch.is_empty() {
-                self.metrics.s2s_sent.inc_by(batch.len() as u64);
-                self.last.store(unix_millis(), Ordering::Relaxed);
-                batch.clear();
-            }
-        }
-        self.queue.put_first(batch);
-        let _ = breaks.send(()); // who listens may have stopped already
-        (self.queue, self.io)
     }
 }
 

@@ -57,7 +57,7 @@ impl Authority {
         (at, key_at)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         Path::new(&self.folder).join(name)
     }
 }

@@ -8,6 +8,7 @@ mod common;
 mod dns;
 
 mod authority;
+mod components;
 mod contacts;
 mod delivery;
 mod peer;

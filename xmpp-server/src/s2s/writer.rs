@@ -1,0 +1,79 @@
+//! What writes a stream: words of the stream before stanzas, many stanzas at once.
+//!
+//! In    a queue of stanzas, and words. Out bytes, in the content namespace that the stream has.
+//! Errors a socket that takes nothing for [`WRITE_PATIENCE`] is lost: whoever reads it is told, and what was not written is
+//!        in the queue again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use prometheus::IntCounter;
+use shared_runtime::unix_millis;
+use tokio::io::{AsyncWriteExt, WriteHalf};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::queue::Queue;
+use crate::c2s::{Io, WRITE_PATIENCE};
+
+/// What writes one stream.
+pub(crate) struct Writer {
+    pub(crate) queue: Queue,
+    /// Words of the stream itself; when nobody can say any more, the writer ends.
+    pub(crate) spoken: mpsc::Receiver<String>,
+    pub(crate) io: WriteHalf<Box<dyn Io>>,
+    /// When the last stanza passed, milliseconds since 1970.
+    pub(crate) last: Arc<AtomicI64>,
+    /// Counts stanzas.
+    pub(crate) sent: IntCounter,
+}
+
+impl Writer {
+    /// Until nothing more will be said, the socket takes nothing, or it is stopped.
+    pub(crate) async fn run(
+        mut self,
+        mut stopped: oneshot::Receiver<()>,
+        breaks: oneshot::Sender<()>,
+    ) -> (Queue, WriteHalf<Box<dyn Io>>) {
+        let mut batch = Vec::new();
+        let mut has_queue = true;
+        loop {
+            let mut text = Vec::new();
+            tokio::select! {
+                biased;
+                said = self.spoken.recv() => match said {
+                    Some(words) => text = words.into_bytes(),
+                    None => return (self.queue, self.io),
+                },
+                count = self.queue.next(&mut batch), if has_queue => {
+                    has_queue = count > 0;
+                    for stanza in &batch {
+                        text.extend_from_slice(&stanza.to_foreign_bytes());
+                    }
+                }
+            }
+            if text.is_empty() {
+                continue;
+            }
+            let sent = timeout(WRITE_PATIENCE, async {
+                self.io.write_all(&text).await?;
+                self.io.flush().await
+            });
+            let sent = tokio::select! {
+                sent = sent => matches!(sent, Ok(Ok(()))),
+                _ = &mut stopped => false,
+            };
+            if !sent {
+                break;
+            }
+            if !batch.is_empty() {
+                self.sent.inc_by(batch.len() as u64);
+                self.last.store(unix_millis(), Ordering::Relaxed);
+                batch.clear();
+            }
+        }
+        self.queue.put_first(batch);
+        let _ = breaks.send(()); // who listens may have stopped already
+        (self.queue, self.io)
+    }
+}
