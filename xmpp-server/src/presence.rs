@@ -3,7 +3,7 @@
 //! In    presence that a user sends, or that arrives for one.
 //! Out   stanzas to contacts and to the user's own resources; roster pushes.
 //! State rosters; the last presence of each session in the router.
-//! Errors those of the store are logged: presence has no answer.
+//! Errors those of the store are logged: presence has no answer. Requests of strangers elsewhere beyond a bound are dropped.
 //! Not here: the tables of states (`xmpp_core::payload::roster`).
 
 use xmpp_core::payload::roster::{Change, Subscription};
@@ -50,6 +50,19 @@ pub(crate) async fn receive(server: &Server, user: &Jid, change: Change, stanza:
     let Some(contact) = stanza.from.as_ref().map(Jid::to_bare) else { return };
     if !matches!(server.account(user).await, Ok(Some(_))) {
         return; // §3.1.3, case 1: silence
+    }
+    if change == Change::Subscribe && contact.domain() != server.domain {
+        match server.rosters.is_crowded(user.as_str(), &contact).await {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::info!(
+                    domain = contact.domain(),
+                    "too many requests wait for an answer: one more is dropped"
+                );
+                return;
+            }
+            Err(error) => return failed(&error),
+        }
     }
     let request = String::from_utf8_lossy(&stanza.to_bytes()).into_owned();
     let changed = server

@@ -85,6 +85,15 @@ impl Rosters {
         Ok(record.and_then(|record| serde_json::from_slice(&record.value).ok()).unwrap_or_default())
     }
 
+    /// Whether as many strangers wait for an answer as may. A contact, or one who waits already, is no further one.
+    pub(crate) async fn is_crowded(&self, owner: &str, stranger: &Jid) -> Result<bool, StoreError> {
+        if self.records.get(owner, COLLECTION, stranger.bare_str()).await?.is_some() {
+            return Ok(false);
+        }
+        let is_waiting = |(_, contact): &&(Jid, Contact)| contact.pending_in && !contact.is_listed;
+        Ok(self.all(owner).await?.iter().filter(is_waiting).count() >= MOST_WAITING)
+    }
+
     /// Changes one contact; `change` may run more than once. What is there before and after.
     pub(crate) async fn change(
         &self,
@@ -126,3 +135,5 @@ impl Rosters {
 }
 
 const COLLECTION: &str = "roster";
+/// Requests of strangers that wait for an answer: they must leave room for contacts.
+const MOST_WAITING: usize = 100;

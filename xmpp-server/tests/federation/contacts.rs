@@ -66,6 +66,31 @@ async fn a_stranger_s_probe_learns_that_there_is_nothing_to_see() {
     }
 }
 
+#[tokio::test]
+async fn requests_of_strangers_leave_room_for_contacts() {
+    let world = World::new().await;
+    let ours = world.serve(OURS, verified()).await;
+    let mut peer = both_ways(&world, &ours).await;
+    for n in 0..110 {
+        peer.send(&format!("<presence type='subscribe' from='s{n}@example.net' to='alice@example.org'/>"))
+            .await;
+    }
+    peer.send("<iq type='get' id='1' from='example.net' to='example.org'><ping xmlns='urn:xmpp:ping'/></iq>")
+        .await;
+    peer.expect(&["<iq", "id='1'"]).await;
+    let mut alice = Client::login(&ours, "alice", "a").await;
+    alice.send("<presence/><iq type='get' id='2' to='example.org'><ping xmlns='urn:xmpp:ping'/></iq>").await;
+    let mut requests = 0;
+    loop {
+        let next = alice.next().await.unwrap();
+        if next.contains("id='2'") {
+            break;
+        }
+        requests += usize::from(next.contains("type='subscribe'"));
+    }
+    assert_eq!(requests, 100);
+}
+
 /// A stream of theirs by which ours answers.
 async fn both_ways(world: &World, ours: &Served) -> Peer {
     let tls = world.certified(THEIRS);
