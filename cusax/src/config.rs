@@ -186,8 +186,10 @@ fn faults(config: &Config) -> Vec<String> {
         faults.push("`sip.timers.min_expires` is longer than `sip.timers.max_expires`".to_owned());
     }
     faults.extend(config.sip.faults(&config.domain));
-    let (rooms, nodes) = (config.rooms_domain(), format!("pubsub.{}", config.domain));
-    faults.extend(config.xmpp.faults(&[&config.domain, &rooms, &nodes]));
+    let services = ["pubsub", "directory", "upload"].map(|name| format!("{name}.{}", config.domain));
+    let domains = [config.domain.clone(), config.rooms_domain()].into_iter().chain(services);
+    let domains: Vec<String> = domains.collect();
+    faults.extend(config.xmpp.faults(&domains.iter().map(String::as_str).collect::<Vec<_>>()));
     faults
 }
 
