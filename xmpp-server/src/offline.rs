@@ -43,8 +43,14 @@ impl Offline {
         if matches!(message.type_.as_deref(), Some("groupchat" | "headline" | "error")) {
             return false;
         }
-        if message.mentions(ns::HINTS) && message.find("no-store", ns::HINTS).is_some() {
-            return false;
+        if message.mentions(ns::HINTS) {
+            let hint = |name: &str| message.find(name, ns::HINTS).is_some();
+            if hint("no-store") {
+                return false;
+            }
+            if hint("store") {
+                return true;
+            }
         }
         // A chat state alone is of the moment.
         !message.mentions(ns::CHAT_STATES) || message.mentions("<body")

@@ -82,14 +82,21 @@ fn is_eligible(message: &Stanza) -> bool {
     match message.type_.as_deref().unwrap_or("normal") {
         "chat" | "error" => true,
         "groupchat" | "headline" => false,
-        _ => {
-            message.mentions("<body")
-                || [ns::RECEIPTS, ns::CHAT_STATES, ns::MARKERS, ns::DIRECT_INVITE, ns::MUC_USER]
-                    .iter()
-                    .any(|ns| message.mentions(ns))
-        }
+        _ => message.mentions("<body") || SAYING.iter().any(|ns| message.mentions(ns)),
     }
 }
+
+/// What is conversation without a body (§6.1): receipts, chat states, markers, invitations, reactions, retractions, calls.
+const SAYING: &[&str] = &[
+    ns::RECEIPTS,
+    ns::CHAT_STATES,
+    ns::MARKERS,
+    ns::DIRECT_INVITE,
+    ns::MUC_USER,
+    ns::RETRACT,
+    "urn:xmpp:reactions:0",
+    "urn:xmpp:jingle-message:0",
+];
 
 #[cfg(test)]
 mod tests {
@@ -104,6 +111,7 @@ mod tests {
             "<message><received xmlns='urn:xmpp:receipts' id='1'/></message>",
             "<message><x xmlns='jabber:x:conference' jid='r@x'/></message>",
             "<message type='error'/>",
+            "<message><reactions xmlns='urn:xmpp:reactions:0' id='1'><reaction>x</reaction></reactions></message>",
         ] {
             assert!(eligible(yes), "{yes}");
         }

@@ -28,7 +28,7 @@ pub(super) const FEATURE: Feature = Feature {
     ],
     takes: &[("query", ns::MAM), ("metadata", ns::MAM), ("prefs", ns::MAM)],
     server: &[],
-    account: &[ns::MAM, ns::MAM_EXTENDED, "urn:xmpp:mam:2#groupchat-field", ns::STANZA_ID],
+    account: &[ns::RETRACT, ns::MAM, ns::MAM_EXTENDED, "urn:xmpp:mam:2#groupchat-field", ns::STANZA_ID],
     answer: |server, request| Box::pin(answer(server, request)),
 };
 

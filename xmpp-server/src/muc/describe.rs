@@ -63,6 +63,8 @@ impl Room {
                 ns::HATS,
                 ns::REGISTER,
                 ns::MODERATE,
+                ns::RETRACT,
+                "urn:xmpp:message-retract:1#tombstone",
                 ns::VCARD_TEMP,
                 STABLE_ID,
                 "http://jabber.org/protocol/muc#self-ping-optimization",

@@ -26,6 +26,7 @@ mod owner;
 mod presence;
 mod private;
 mod register;
+mod retract;
 mod room;
 mod service;
 mod speak;

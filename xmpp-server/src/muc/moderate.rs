@@ -68,7 +68,7 @@ pub(crate) fn buried(message: Stanza, tombstone: &Element) -> Stanza {
     message.retain(stays).with(tombstone)
 }
 
-fn has_id(message: &Stanza, id: &str) -> bool {
+pub(crate) fn has_id(message: &Stanza, id: &str) -> bool {
     message.mentions(id)
         && message
             .children()

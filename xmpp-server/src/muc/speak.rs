@@ -56,6 +56,7 @@ impl Room {
         if !speaker.role.has_voice() {
             return Err(ErrorKind::Forbidden.into()); // §7.4
         }
+        self.retract(message, &children, speaker, now, out)?;
         let id = crate::archive::new_id(now);
         // §7.9: an owner brings what was said before the room was made, with its times; nobody delays in the room's name.
         let is_owner = self.affiliation(&speaker.jid) == Affiliation::Owner;
