@@ -125,8 +125,15 @@ pub enum CallOutcome {
 /// What happened to a call through the proxy.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CallEvent {
-    /// An INVITE was accepted for routing. `from` is there if the caller proved who they are.
-    Attempted { call_id: String, from: Option<AccountId>, to: Option<AccountId>, to_uri: String },
+    /// An INVITE was accepted for routing, or found nobody there. `from` is there if the caller proved who they are; an
+    /// anonymous one is to stay unknown to whom they call.
+    Attempted {
+        call_id: String,
+        from: Option<AccountId>,
+        is_anonymous: bool,
+        to: Option<AccountId>,
+        to_uri: String,
+    },
     /// A callee's device rings.
     Ringing { call_id: String },
     /// It was answered.

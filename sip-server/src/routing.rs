@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use shared_auth::{AccountCard, Identity};
-use shared_model::MayRing;
+use shared_model::{CallEvent, CallOutcome, MayRing};
 use shared_runtime::unix_millis;
 use sip_core::header::{Name, NameAddr};
 use sip_core::proxy::{Hop, hop_check, pop_routes};
@@ -251,12 +251,21 @@ async fn find(
         if !is_trusted {
             refuse_guessers(server, request, flow)?;
         }
-        destination::find(server, uri, is_trusted).await.map_err(|nowhere| {
-            if !is_trusted && matches!(nowhere, Nowhere::Nobody | Nowhere::NoRelaying) {
-                server.auth.authenticator.suspect(flow.remote.ip());
+        match destination::find(server, uri, is_trusted).await {
+            Ok(found) => found,
+            Err(nowhere) => {
+                if !is_trusted && matches!(nowhere, Nowhere::Nobody | Nowhere::NoRelaying) {
+                    server.auth.authenticator.suspect(flow.remote.ip());
+                }
+                let answer = nowhere.answer(request);
+                if matches!(nowhere, Nowhere::Offline) {
+                    // A store that does not answer costs the callee the news alone.
+                    let callee = destination::account_of(server, uri).await.ok().flatten();
+                    tell_unreached(server, request, callee.as_ref(), caller.as_ref(), answer.status());
+                }
+                return Err(answer);
             }
-            nowhere.answer(request)
-        })?
+        }
     } else if is_trusted {
         Found::of(next_hop(server, request, Destination::Foreign).await?)
     } else {
@@ -264,8 +273,12 @@ async fn find(
         return Err(Nowhere::NoRelaying.answer(request));
     };
     let is_anonymous = privacy::is_anonymous(request);
-    if let Some(callee) = &found.callee {
-        refuse_unwanted(server, request, callee, caller.as_ref().filter(|_| !is_anonymous)).await?;
+    if let Some(callee) = &found.callee
+        && let Err(refusal) =
+            refuse_unwanted(server, request, callee, caller.as_ref().filter(|_| !is_anonymous)).await
+    {
+        tell_unreached(server, request, Some(callee), caller.as_ref(), refusal.status());
+        return Err(refusal);
     }
     if let Some(outside) = &mut found.outside {
         // The telephone network costs somebody something: only who proved who they are goes there, and only to call.
@@ -287,6 +300,29 @@ async fn find(
     let Found { groups, asleep, callee, device, outside } = found;
     let at = Route { groups, asleep, callee, device, outside, ..Route::default() };
     Ok(Route { caller, asserted, verstat, is_anonymous, is_trusted, ..at })
+}
+
+/// A call of a proven caller that reaches no device of the callee is one all the same, and told.
+fn tell_unreached(
+    server: &Server,
+    request: &Message,
+    callee: Option<&AccountCard>,
+    caller: Option<&Identity>,
+    status: u16,
+) {
+    let (Some(callee), Some(caller), "INVITE") = (callee, caller, request.method()) else { return };
+    let call_id = request.call_id().to_owned();
+    let attempted = CallEvent::Attempted {
+        call_id: call_id.clone(),
+        from: Some(caller.account),
+        is_anonymous: privacy::is_anonymous(request),
+        to: Some(callee.account),
+        to_uri: request.uri().to_owned(),
+    };
+    let outcome = CallOutcome::Refused(status);
+    for event in [attempted, CallEvent::Ended { call_id: call_id.clone(), outcome }] {
+        server.facts.call(&call_id, event);
+    }
 }
 
 /// The answer to strangers who asked for too many names that nobody has.

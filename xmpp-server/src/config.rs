@@ -69,6 +69,8 @@ pub struct Config {
     pub room_creators: Creators,
     /// Whether accounts find each other by name at `directory.<domain>` (XEP-0055). Default true.
     pub directory: bool,
+    /// Whether what became of a call stands in the conversation of its two parties. Default true.
+    pub call_log: bool,
     /// Whether push services learn who wrote, and the beginning of what (XEP-0357). Default false: they learn that
     /// something came.
     pub push_details: bool,
@@ -124,6 +126,7 @@ impl Default for Config {
             rooms: 10_000,
             room_creators: Creators::Local,
             directory: true,
+            call_log: true,
             push_details: false,
             roominfo_alias: true,
             upload: UploadConfig::default(),
@@ -167,6 +170,7 @@ const KEYS: &[Key] = &[
     Key::new("xmpp.rooms", "10000", "rooms on this server"),
     Key::new("xmpp.room_creators", "\"local\"", "who may make rooms: everybody, local accounts or admins"),
     Key::new("xmpp.directory", "true", "accounts find each other by name at directory.<domain>"),
+    Key::new("xmpp.call_log", "true", "what became of a call stands in the conversation of its two parties"),
     Key::new("xmpp.push_details", "false", "push services learn who wrote, and the beginning of what"),
     Key::new("xmpp.roominfo_alias", "true", "muc#roominfo_audio-video-uri beside audio-video-uri"),
 ];

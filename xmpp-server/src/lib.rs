@@ -21,6 +21,7 @@ mod availability;
 mod avatar;
 mod blocking;
 mod c2s;
+mod call_log;
 mod caps;
 mod component;
 mod config;

@@ -154,6 +154,7 @@ impl XmppServer {
             .map_err(|error| StartError::Secret("xmpp.component", error))?;
         let facts = bus.subscribe();
         let room_facts = bus.subscribe();
+        let call_facts = bus.subscribe();
         let server = Arc::new_cyclic(|this| Server {
             rosters: Rosters::new(Arc::clone(&store.records), config.contacts),
             block_lists: BlockLists::new(Arc::clone(&store.records)),
@@ -221,6 +222,9 @@ impl XmppServer {
         }
         server.shutdown.spawn(follow_accounts(Arc::clone(&server), facts));
         server.shutdown.spawn(crate::muc::follow_conferences(Arc::clone(&server), room_facts));
+        if server.config.call_log {
+            server.shutdown.spawn(crate::call_log::follow(Arc::clone(&server), call_facts));
+        }
         Ok(Self { c2s, c2s_tls, s2s, s2s_tls, components, server })
     }
 

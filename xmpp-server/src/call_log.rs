@@ -1,0 +1,218 @@
+//! Calls as chat: what became of a call stands in the conversation of its two parties (RFC 7081 §3, S-30; B-04).
+//!
+//! In    facts of calls. Out a message of each call that is over: text for readers, and for programs
+//!       `<call xmlns='urn:cusax:call:0' id='…' outcome='answered|missed|declined|busy' seconds='133'/>`, the seconds for an
+//!       answered one. It is archived for both, shown to the callee's devices and copied to the caller's.
+//! State calls under way, bounded; a call that began when there were too many leaves no message.
+//! Errors none: a call whose facts were missed leaves no message, and its row in the records all the same.
+//! An anonymous caller is named to nobody: the callee hears of the call from the domain. A caller whom the callee blocks
+//! leaves nothing with the callee. Not here: calls with numbers and rooms, which have no conversation of two.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use shared_model::{AccountId, CallEvent, CallOutcome, Event, Fact};
+use shared_runtime::bus::{Heard, Subscription};
+use xmpp_core::{Element, Jid, Kind, Stanza, ns};
+
+use crate::features::carbons;
+use crate::server::Server;
+use crate::{archive, blocking, route};
+
+/// Writes down what became of calls, until shutdown.
+pub(crate) async fn follow(server: Arc<Server>, mut facts: Subscription<Fact>) {
+    let mut calls = Calls::default();
+    loop {
+        let heard = tokio::select! {
+            heard = facts.next() => heard,
+            () = server.shutdown.begun() => return,
+        };
+        match heard {
+            None => return,
+            Some(Heard::Fact(Fact { event: Event::Call(event), .. })) => {
+                if let Some((call, outcome)) = calls.take(event, Instant::now()) {
+                    write(&server, &call, outcome).await;
+                }
+            }
+            Some(Heard::Fact(_)) => {}
+            Some(Heard::Missed(missed)) => {
+                tracing::debug!(missed, "facts were missed; calls may leave no message")
+            }
+        }
+    }
+}
+
+/// Calls under way, by their Call-ID.
+#[derive(Default)]
+struct Calls(HashMap<String, Call>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Call {
+    id: String,
+    from: AccountId,
+    to: AccountId,
+    is_anonymous: bool,
+    answered: Option<Instant>,
+}
+
+/// What became of a call, as people say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// After so many seconds.
+    Answered(u64),
+    Missed,
+    Declined,
+    Busy,
+}
+
+impl Calls {
+    /// Takes an event; a call that it ends.
+    fn take(&mut self, event: CallEvent, now: Instant) -> Option<(Call, Outcome)> {
+        match event {
+            CallEvent::Attempted { call_id, from: Some(from), is_anonymous, to: Some(to), .. } => {
+                if self.0.len() < MOST_CALLS && from != to {
+                    let call = Call { id: call_id.clone(), from, to, is_anonymous, answered: None };
+                    self.0.entry(call_id).or_insert(call);
+                }
+                None
+            }
+            CallEvent::Answered { call_id } => {
+                let call = self.0.get_mut(&call_id)?;
+                call.answered.get_or_insert(now);
+                None
+            }
+            CallEvent::Ended { call_id, outcome } => {
+                let call = self.0.remove(&call_id)?;
+                let outcome = match (call.answered, outcome) {
+                    (Some(answered), _) => Outcome::Answered(now.duration_since(answered).as_secs()),
+                    (None, CallOutcome::Refused(603)) => Outcome::Declined,
+                    (None, CallOutcome::Refused(486 | 600)) => Outcome::Busy,
+                    (None, _) => Outcome::Missed,
+                };
+                Some((call, outcome))
+            }
+            CallEvent::Attempted { .. } | CallEvent::Ringing { .. } => None,
+        }
+    }
+}
+
+impl Outcome {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Answered(_) => "answered",
+            Self::Missed => "missed",
+            Self::Declined => "declined",
+            Self::Busy => "busy",
+        }
+    }
+
+    fn text(self) -> String {
+        match self {
+            Self::Answered(seconds) if seconds < 60 => format!("Call, {seconds} s"),
+            Self::Answered(seconds) => format!("Call, {} min {} s", seconds / 60, seconds % 60),
+            Self::Missed => "Missed call".to_owned(),
+            Self::Declined => "Call declined".to_owned(),
+            Self::Busy => "Missed call: busy".to_owned(),
+        }
+    }
+}
+
+async fn write(server: &Server, call: &Call, outcome: Outcome) {
+    let (Some(caller), Some(callee)) = (jid_of(server, call.from).await, jid_of(server, call.to).await)
+    else {
+        return;
+    };
+    let seconds = match outcome {
+        Outcome::Answered(seconds) => Some(seconds.to_string()),
+        _ => None,
+    };
+    let what = Element::new("call", NS).with("id", &call.id).with("outcome", outcome.word());
+    let what = seconds.iter().fold(what, |what, seconds| what.with("seconds", seconds));
+    let say = |from: &Jid, text: &str| {
+        Stanza::new(Kind::Message, Some("chat"))
+            .addressed(Some(from), Some(&callee))
+            .with_id(Some(&server.new_id()))
+            .with(&Element::new("body", ns::CLIENT).text_node(text))
+            .with(&what)
+    };
+    let text = outcome.text();
+    if call.is_anonymous || blocking::blocks(server, &callee, &caller).await {
+        if call.is_anonymous
+            && let Ok(domain) = Jid::new(None, &server.domain, None)
+        {
+            route::route(server, say(&domain, &format!("{text}, from somebody who stays unknown"))).await;
+        }
+        return keep(server, say(&caller, &text), &caller, None).await;
+    }
+    keep(server, say(&caller, &text), &caller, Some(&callee)).await;
+}
+
+/// Archives a message for the caller, and for the callee if they are to hear of it, and shows it to both.
+async fn keep(server: &Server, message: Stanza, caller: &Jid, callee: Option<&Jid>) {
+    match archive::keep(server, &message, Some(caller), callee).await {
+        Ok(archived) => {
+            let sent = archive::with_id(message.clone(), archived.by_sender.as_deref(), caller);
+            if let Some(callee) = callee {
+                let received = archive::with_id(message, archived.by_recipient.as_deref(), callee);
+                route::deliver_message(server, callee, received).await;
+            }
+            carbons::copy_sent(&server.router, caller, &sent);
+        }
+        Err(error) => tracing::error!(%error, "what became of a call could not be archived"),
+    }
+}
+
+async fn jid_of(server: &Server, account: AccountId) -> Option<Jid> {
+    let card = server.auth.directory.by_id(account).await;
+    let card =
+        card.inspect_err(|error| tracing::error!(%error, "an account of a call cannot be read")).ok()??;
+    card.jid.as_str().parse().ok()
+}
+
+/// Ours.
+const NS: &str = "urn:cusax:call:0";
+/// Calls under way that are followed.
+const MOST_CALLS: usize = 50_000;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn attempted(id: &str) -> CallEvent {
+        CallEvent::Attempted {
+            call_id: id.to_owned(),
+            from: Some(AccountId(1)),
+            is_anonymous: false,
+            to: Some(AccountId(2)),
+            to_uri: "sip:bob@x".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_call_ends_once_and_says_how() {
+        let (mut calls, now) = (Calls::default(), Instant::now());
+        let mut ended = |id: &str, answer: bool, outcome| {
+            assert_eq!(calls.take(attempted(id), now), None);
+            if answer {
+                calls.take(CallEvent::Answered { call_id: id.to_owned() }, now);
+            }
+            let end = CallEvent::Ended { call_id: id.to_owned(), outcome };
+            let said = calls.take(end.clone(), now + Duration::from_secs(133)).map(|(_, outcome)| outcome);
+            assert_eq!(calls.take(end, now), None, "once");
+            said
+        };
+        assert_eq!(ended("1", true, CallOutcome::Completed), Some(Outcome::Answered(133)));
+        assert_eq!(ended("2", false, CallOutcome::Cancelled), Some(Outcome::Missed));
+        assert_eq!(ended("3", false, CallOutcome::NoAnswer), Some(Outcome::Missed));
+        assert_eq!(ended("4", false, CallOutcome::Refused(603)), Some(Outcome::Declined));
+        assert_eq!(ended("5", false, CallOutcome::Refused(486)), Some(Outcome::Busy));
+        assert_eq!(Outcome::Answered(133).text(), "Call, 2 min 13 s");
+        assert_eq!(
+            calls.take(CallEvent::Ended { call_id: "6".into(), outcome: CallOutcome::NoAnswer }, now),
+            None
+        );
+    }
+}
