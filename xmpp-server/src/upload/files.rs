@@ -44,13 +44,15 @@ impl Files {
         Self(data_dir.join("upload"))
     }
 
-    /// Removes what was being received when the process ended.
-    pub(crate) async fn clean(&self) -> io::Result<()> {
-        match fs::remove_dir_all(self.0.join(UNDER_WAY)).await {
+    /// Removes what was being received when the process ended. Not beside what is received now: it blocks, once, before
+    /// anything is.
+    pub(crate) fn clean(&self) -> io::Result<()> {
+        match std::fs::remove_dir_all(self.0.join(UNDER_WAY)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        fs::create_dir_all(self.0.join(UNDER_WAY)).await
+        shared_store::make_private_folder(&self.0)?;
+        std::fs::create_dir_all(self.0.join(UNDER_WAY))
     }
 
     /// Begins to receive a file. `AlreadyExists` when that was done, or is being done.
@@ -77,7 +79,8 @@ impl Files {
         sidecar.sync_all().await?;
         fs::rename(&incoming.path, &place).await?;
         incoming.is_kept = true;
-        sync_folder(folder).await
+        sync_folder(&folder).await?;
+        sync_folder(&self.0).await // where the folder of an hour is as new as its file
     }
 
     /// An open file and what it is; `None` if there is none, or not any more.
@@ -148,7 +151,7 @@ fn about_of(place: &Path) -> PathBuf {
 }
 
 /// A name is durable when its folder is.
-async fn sync_folder(folder: PathBuf) -> io::Result<()> {
+async fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder).await?.sync_all().await
 }
 
@@ -173,7 +176,7 @@ mod tests {
     async fn a_file_is_there_when_it_is_whole_and_until_its_hour() {
         let folder = std::env::temp_dir().join(format!("cusax-files-{}", std::process::id()));
         let files = Files::new(&folder);
-        files.clean().await.unwrap();
+        files.clean().unwrap();
         let expires = 10 * 3_600_000 + 5;
         let slot = slot(expires);
         let mut half = files.receive(&slot.id).await.unwrap();
@@ -188,7 +191,7 @@ mod tests {
         assert_eq!(files.open(&slot.id, expires - 1).await.unwrap().unwrap().1, about(expires));
         assert!(files.open(&slot.id, expires).await.unwrap().is_none(), "its time is over");
         assert!(files.receive(&slot.id).await.is_err(), "one file a slot");
-        files.clean().await.unwrap();
+        files.clean().unwrap();
         assert_eq!(files.sweep(expires).await.unwrap(), 0);
         assert!(files.open(&slot.id, 0).await.unwrap().is_some());
         assert_eq!(files.sweep(11 * 3_600_000).await.unwrap(), 1);

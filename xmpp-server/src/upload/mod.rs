@@ -100,16 +100,19 @@ impl Uploads {
 
     /// Serves from now on; clients reach it at `base`, unless the operator says where.
     pub(crate) fn open(self: &Arc<Self>, base: &str, shutdown: &Shutdown) {
+        if !self.config.enabled || self.base.get().is_some() {
+            return;
+        }
+        if let Err(error) = self.files.clean() {
+            return tracing::error!(%error, "the folder for uploads cannot be used: no files are taken");
+        }
         let base = if self.config.url.is_empty() { base } else { &self.config.url };
-        if self.config.enabled && self.base.set(base.trim_end_matches('/').to_owned()).is_ok() {
+        if self.base.set(base.trim_end_matches('/').to_owned()).is_ok() {
             shutdown.spawn(Arc::clone(self).sweep(shutdown.clone()));
         }
     }
 
     async fn sweep(self: Arc<Self>, shutdown: Shutdown) {
-        if let Err(error) = self.files.clean().await {
-            tracing::error!(%error, "the folder for uploads cannot be used");
-        }
         loop {
             match self.files.sweep(unix_millis()).await {
                 Ok(0) => {}
