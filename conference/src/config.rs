@@ -12,7 +12,8 @@ use shared_runtime::config::Key;
 pub struct Config {
     /// The host part of rooms and their calls. Default: `conference.` before the service's domain.
     pub domain: Option<String>,
-    /// Where media of browsers will be taken; its address is the one that RTP ports are bound on. Default `0.0.0.0:10000`.
+    /// Where media of browsers are taken, of all on this one UDP port; its address is the one that RTP ports are bound on.
+    /// Default `0.0.0.0:10000`.
     pub media: SocketAddr,
     /// The range of RTP and RTCP ports, `first-last`. Default `20000-29999`.
     pub rtp_ports: String,
@@ -57,7 +58,11 @@ pub enum Secrecy {
 /// Every key of `[conference]`.
 pub const KEYS: &[Key] = &[
     Key::new("conference.domain", "", "host of rooms and their calls; none: conference.<domain>"),
-    Key::new("conference.media", "\"0.0.0.0:10000\"", "address of media; RTP ports are bound on its IP"),
+    Key::new(
+        "conference.media",
+        "\"0.0.0.0:10000\"",
+        "UDP port of all browsers' media; RTP ports are bound on its IP",
+    ),
     Key::new("conference.rtp_ports", "\"20000-29999\"", "range of RTP and RTCP ports, first-last"),
     Key::new("conference.advertised", "", "address named in SDP when it is not the one the system would use"),
     Key::new(

@@ -279,3 +279,25 @@ async fn a_house_that_wants_encryption_refuses_what_is_not() {
     assert_eq!(alice.invite(URI).await.status(), 488);
     house.stop().await;
 }
+
+/// Two browsers on one port, and a phone on ports of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn browsers_and_phones_hear_one_another() {
+    let house = House::start().await;
+    let mut phones = [
+        house.phone_of("alice", 440.0).await,
+        house.phone_of("bob", 700.0).await,
+        house.call("carol", 1_100.0).await,
+    ];
+    phones[0].call_as_browser(URI).await;
+    phones[1].call_as_browser(URI).await;
+    assert_eq!(phones[0].mixer, phones[1].mixer, "one port for both");
+    house::talk::<3>(&mut phones, 20);
+    let heard = house::talk(&mut phones, 50);
+    assert_eq!(heard, [[false, true, true], [true, false, true], [true, true, false]]);
+    house.until(|p| p.jid == Some(house::jid("alice")) && p.is_encrypted).await;
+    phones[0].press("*6");
+    house.until_audio("alice", Audio::Muted).await;
+    assert_eq!(phones[1].send("BYE", &[]).await.status(), 200);
+    house.stop().await;
+}

@@ -19,11 +19,27 @@ use crate::config::Secrecy;
 use crate::media::codec::{Encoding, Format, USUAL_BITS};
 use crate::media::leg::Negotiated;
 use crate::media::srtp::{Crypto, MasterKey, Suite};
+use crate::media::web::Credentials;
+
+/// What a browser's medium says of itself (RFC 8839 §5, RFC 8122 §5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Browser {
+    pub(super) fingerprint: String,
+}
+
+/// What we say of ourselves to a browser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ours {
+    pub(super) ice: Credentials,
+    pub(super) fingerprint: String,
+}
 
 /// What offer and answer came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Agreed {
     pub(super) negotiated: Negotiated,
+    /// It is a browser's.
+    pub(super) browser: Option<Browser>,
     /// As we see it.
     pub(super) direction: Direction,
     /// The answer; empty when the answer was theirs.
@@ -73,18 +89,56 @@ impl Unfit {
 }
 
 /// Answers an offer.
-pub(super) fn answer(offer: &str, origin: Origin, keys: &Keys) -> Result<Agreed, Unfit> {
-    let offer = Sdp::parse(offer).ok_or(Unfit::NotSdp)?;
-    let (at, chosen) = choose_among(&offer.media, keys)?;
+pub(super) fn answer(offer: &str, origin: Origin, keys: &Keys, ours: Option<&Ours>) -> Result<Agreed, Unfit> {
+    let mut offer = Sdp::parse(offer).ok_or(Unfit::NotSdp)?;
+    if ours.is_some() {
+        // RFC 8839 §5.4, RFC 8122 §5: what the session says holds for media that say nothing of their own.
+        let session = offer.attributes.clone();
+        offer.media.iter_mut().for_each(|media| media.attributes.extend(&session));
+    }
+    let (at, chosen) = choose_among(&offer.media, keys, ours.is_some())?;
     let direction = direction_of(&offer.media[at]).mirrored();
     let mut text = head(origin);
+    if let (Some(ours), Some(_)) = (ours, &chosen.browser) {
+        text.push_str(&session_of(ours, &offer.media[at], &offer.attributes));
+    }
     for (other, media) in offer.media.iter().enumerate() {
         match other == at {
-            true => text.push_str(&audio(media, &chosen, direction, origin.local.port())),
+            true => {
+                text.push_str(&audio(media, &chosen, direction, origin.local.port()));
+                if let (Some(ours), Some(_)) = (ours, &chosen.browser) {
+                    text.push_str(&medium_of(ours, media, origin.local));
+                }
+            }
             false => text.push_str(&media.refusal()),
         }
     }
-    Ok(Agreed { negotiated: chosen.negotiated, direction, text })
+    Ok(Agreed { negotiated: chosen.negotiated, browser: chosen.browser, direction, text })
+}
+
+/// Whether an offer is a browser's.
+pub(super) fn is_browser(offer: &str) -> bool {
+    let is_web = |media: &Media<'_>| media.kind == "audio" && media.protocol.starts_with("UDP/TLS/");
+    Sdp::parse(offer).is_some_and(|sdp| sdp.media.iter().any(is_web))
+}
+
+/// What we say of the session to a browser: one medium alone is in the bundle (RFC 8843 §7.3).
+fn session_of(ours: &Ours, media: &Media<'_>, session: &[&str]) -> String {
+    let bundle = session.iter().find_map(|line| line.strip_prefix("group:BUNDLE")).unwrap_or_default();
+    let mid = media.attribute("mid").filter(|mid| bundle.split_ascii_whitespace().any(|in_it| in_it == *mid));
+    let group = mid.map_or(String::new(), |mid| format!("a=group:BUNDLE {mid}\r\n"));
+    format!("{group}a=ice-lite\r\na=fingerprint:{}\r\n", ours.fingerprint)
+}
+
+/// What we say of the medium to a browser: we wait for its hello (RFC 5763 §5), and have one candidate.
+fn medium_of(ours: &Ours, media: &Media<'_>, local: SocketAddr) -> String {
+    let mid = media.attribute("mid").map_or(String::new(), |mid| format!("a=mid:{mid}\r\n"));
+    let (ip, port) = (local.ip(), local.port());
+    let Credentials { name, password } = &ours.ice;
+    format!(
+        "{mid}a=setup:passive\r\na=ice-ufrag:{name}\r\na=ice-pwd:{password}\r\n\
+         a=candidate:1 1 udp 2130706431 {ip} {port} typ host\r\na=end-of-candidates\r\n"
+    )
 }
 
 /// An offer of everything that we speak, with our keys.
@@ -121,7 +175,8 @@ pub(super) fn answered(answer: &str, secrecy: Secrecy, offered: &[(Suite, Master
     let keys = Keys { secrecy: Secrecy::Off, now: None, random: || 0 };
     let plain = Media { protocol: "RTP/AVP", ..media.clone() };
     Some(Agreed {
-        negotiated: Negotiated { crypto, ..choose(&plain, &keys).ok()?.negotiated },
+        browser: None,
+        negotiated: Negotiated { crypto, ..choose(&plain, &keys, false).ok()?.negotiated },
         direction: direction_of(media).mirrored(),
         text: String::new(),
     })
@@ -159,6 +214,7 @@ pub(super) fn media_ip(offer: &str) -> Option<IpAddr> {
 /// What was taken of one medium.
 struct Chosen<'a> {
     negotiated: Negotiated,
+    browser: Option<Browser>,
     /// Lines about what is beside the sound.
     beside: Vec<String>,
     /// Formats beside that of the sound.
@@ -166,11 +222,13 @@ struct Chosen<'a> {
 }
 
 /// The first encrypted medium that can be had, or else the first. When none can, what was nearest to it says why.
-fn choose_among<'a>(media: &[Media<'a>], keys: &Keys) -> Result<(usize, Chosen<'a>), Unfit> {
+fn choose_among<'a>(media: &[Media<'a>], keys: &Keys, is_web: bool) -> Result<(usize, Chosen<'a>), Unfit> {
     let (mut unfit, mut plain) = (Unfit::NoAudio, None);
     for (at, media) in media.iter().enumerate() {
-        match choose(media, keys) {
-            Ok(chosen) if chosen.negotiated.crypto.is_some() => return Ok((at, chosen)),
+        match choose(media, keys, is_web) {
+            Ok(chosen) if chosen.negotiated.crypto.is_some() || chosen.browser.is_some() => {
+                return Ok((at, chosen));
+            }
             Ok(chosen) => plain = plain.or(Some((at, chosen))),
             Err(Unfit::NoAudio) => {}
             Err(reason) => unfit = reason,
@@ -196,11 +254,26 @@ fn protection<'a>(media: &Media<'a>, keys: &Keys) -> Result<Option<(&'a str, Cry
     }
 }
 
-fn choose<'a>(media: &Media<'a>, keys: &Keys) -> Result<Chosen<'a>, Unfit> {
+/// A browser's medium, if it has all that it needs: ICE, a fingerprint of a kind that we know, one port for all, and a
+/// role that lets us wait.
+fn browser(media: &Media<'_>) -> Result<Browser, Unfit> {
+    let has = |name| media.attribute(name).is_some_and(|value| !value.is_empty());
+    let fingerprint =
+        media.values("fingerprint").find(|value| value.to_ascii_lowercase().starts_with("sha-256 "));
+    let may_wait = media.attribute("setup").is_none_or(|setup| setup == "actpass" || setup == "active");
+    let is_whole = has("ice-ufrag") && has("ice-pwd") && media.attribute("rtcp-mux").is_some() && may_wait;
+    let fingerprint = fingerprint.filter(|_| is_whole).ok_or(Unfit::NoKey)?;
+    Ok(Browser { fingerprint: fingerprint.to_owned() })
+}
+
+fn choose<'a>(media: &Media<'a>, keys: &Keys, is_web: bool) -> Result<Chosen<'a>, Unfit> {
     if media.kind != "audio" || media.port == 0 {
         return Err(Unfit::NoAudio);
     }
-    let protection = protection(media, keys)?;
+    let (protection, browser) = match media.protocol {
+        "UDP/TLS/RTP/SAVPF" | "UDP/TLS/RTP/SAVP" if is_web => (None, Some(browser(media)?)),
+        _ => (protection(media, keys)?, None),
+    };
     let remote = SocketAddr::new(media.connection.ok_or(Unfit::NoAddress)?, media.port);
     let known = media.formats.iter().find_map(|text| {
         let payload_type: u8 = text.parse().ok().filter(|number| *number < 128)?;
@@ -245,7 +318,7 @@ fn choose<'a>(media: &Media<'a>, keys: &Keys) -> Result<Chosen<'a>, Unfit> {
         level,
         crypto: protection.map(|(_, crypto)| crypto),
     };
-    Ok(Chosen { negotiated, beside, formats })
+    Ok(Chosen { negotiated, browser, beside, formats })
 }
 
 /// Keys: with the clock of the codec if that is offered (RFC 4733 §2.1), else with any.
@@ -294,7 +367,8 @@ fn reports(media: &Media<'_>, remote: SocketAddr) -> SocketAddr {
 /// The direction, where RFC 2543's way to hold, an address of zeros, means that nothing is wanted.
 fn direction_of(media: &Media<'_>) -> Direction {
     match media.connection {
-        Some(ip) if ip.is_unspecified() => Direction::Inactive,
+        // A browser that hides where it is writes zeros, and means nothing by it.
+        Some(ip) if ip.is_unspecified() && !media.protocol.starts_with("UDP/TLS/") => Direction::Inactive,
         _ => media.direction,
     }
 }
@@ -343,7 +417,7 @@ mod tests {
     }
 
     fn under(secrecy: Secrecy, offer: &str, origin: Origin) -> Result<Agreed, Unfit> {
-        super::answer(offer, origin, &Keys { secrecy, now: None, random: || 7 })
+        super::answer(offer, origin, &Keys { secrecy, now: None, random: || 7 }, None)
     }
 
     const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
@@ -416,6 +490,45 @@ mod tests {
             Unfit::NoAddress
         );
         assert_eq!(unfit("rubbish"), Unfit::NotSdp);
+    }
+
+    const BROWSER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n\
+        a=fingerprint:sha-256 AB:CD\r\na=ice-ufrag:their\r\na=ice-pwd:theirpassword\r\n\
+        m=audio 9 UDP/TLS/RTP/SAVPF 111 0\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:111 opus/48000/2\r\na=mid:0\r\n\
+        a=setup:actpass\r\na=rtcp-mux\r\na=sendrecv\r\n\
+        m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\na=setup:actpass\r\na=rtcp-mux\r\n";
+
+    #[test]
+    fn browsers_are_answered_on_one_port_with_our_fingerprint() {
+        let ice = Credentials { name: "ours".into(), password: "secret".into() };
+        let ours = Ours { ice, fingerprint: "sha-256 12:34".into() };
+        let keys = || Keys { secrecy: Secrecy::Required, now: None, random: || 7 };
+        let answer = |offer: &str| super::answer(offer, origin(), &keys(), Some(&ours));
+        let agreed = answer(BROWSER).unwrap();
+        assert_eq!(agreed.browser, Some(Browser { fingerprint: "sha-256 AB:CD".into() }));
+        assert_eq!((agreed.direction, agreed.negotiated.reports), (Direction::SendReceive, None));
+        for line in [
+            "a=group:BUNDLE 0",
+            "a=ice-lite",
+            "a=fingerprint:sha-256 12:34",
+            "m=audio 20000 UDP/TLS/RTP/SAVPF 111",
+            "a=mid:0",
+            "a=rtcp-mux",
+            "a=setup:passive",
+            "a=ice-ufrag:ours",
+            "a=ice-pwd:secret",
+            "a=candidate:1 1 udp 2130706431 192.0.2.9 20000 typ host",
+            "m=video 0 UDP/TLS/RTP/SAVPF 96",
+        ] {
+            assert!(agreed.text.lines().any(|said| said == line), "{line}: {}", agreed.text);
+        }
+        assert!(is_browser(BROWSER) && !is_browser(OFFER));
+        for lacking in ["a=ice-pwd:theirpassword\r\n", "a=fingerprint:sha-256 AB:CD\r\n", "a=rtcp-mux\r\n"] {
+            assert_eq!(answer(&BROWSER.replace(lacking, "")).unwrap_err(), Unfit::NoKey, "{lacking}");
+        }
+        assert_eq!(answer(&BROWSER.replace("actpass", "passive")).unwrap_err(), Unfit::NoKey);
+        let without = super::answer(BROWSER, origin(), &keys(), None);
+        assert_eq!(without.unwrap_err(), Unfit::Transport);
     }
 
     #[test]

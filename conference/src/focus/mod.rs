@@ -37,6 +37,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::Config;
 use crate::media::ports::{Ports, PortsError};
+use crate::media::web::WebPort;
 use crate::metrics::Metrics;
 use crate::mixer::{LegId, Mixers};
 use conference::Conference;
@@ -68,6 +69,8 @@ pub struct Focus {
     parts: Parts,
     ports: Ports,
     mixers: Mixers,
+    /// The port of browsers; none if it could not be bound.
+    web: Option<WebPort>,
     guesses: Guesses,
     made: Made,
     endpoint: OnceLock<Endpoint>,
@@ -108,8 +111,23 @@ impl Focus {
         };
         let mixers = Mixers::start(threads, parts.config.silence_timeout, &parts.metrics)
             .map_err(|error| PortsError::NoThread(error.kind()))?;
+        let web = WebPort::start(parts.config.media)
+            .inspect_err(|error| {
+                let address = parts.config.media;
+                tracing::error!(%address, %error, "conference.media cannot be used; browsers are refused");
+            })
+            .ok();
         let (endpoint, conferences, guesses) = (OnceLock::new(), DashMap::new(), Guesses::default());
-        Ok(Arc::new(Self { parts, ports, mixers, guesses, made: Made::default(), endpoint, conferences }))
+        Ok(Arc::new(Self {
+            parts,
+            ports,
+            mixers,
+            web,
+            guesses,
+            made: Made::default(),
+            endpoint,
+            conferences,
+        }))
     }
 
     /// What [`Endpoint::start`] takes as the application of `focus`.
@@ -133,6 +151,10 @@ impl Focus {
 
     pub(crate) fn mixers(&self) -> &Mixers {
         &self.mixers
+    }
+
+    fn web(&self) -> Option<&WebPort> {
+        self.web.as_ref()
     }
 
     fn made(&self) -> &Made {

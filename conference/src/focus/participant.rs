@@ -9,7 +9,7 @@ use sip_core::sdp::Direction;
 use sip_endpoint::ServerHandle;
 
 use super::admission::Caller;
-use super::answer::Origin;
+use super::answer::{Origin, Ours};
 use super::dialog::Dialog;
 use super::keys::{Keys, Pin};
 use super::policy::Voice;
@@ -35,6 +35,8 @@ pub(super) struct Participant {
     pub(super) offered: Vec<(Suite, MasterKey)>,
     /// How sound is protected.
     pub(super) crypto: Option<Crypto>,
+    /// What we said of ourselves, if it is a browser.
+    pub(super) web: Option<Ours>,
     /// The 2xx that waits for its ACK.
     pub(super) unacknowledged: Option<Unacknowledged>,
     /// How long the leg lasts without a refresh.
@@ -74,6 +76,7 @@ impl Participant {
             unanswered: None,
             offered: Vec::new(),
             crypto: None,
+            web: None,
             unacknowledged: None,
             session: None,
             is_joined: false,
@@ -142,7 +145,7 @@ impl Participant {
             display_name: self.caller.display_name.clone(),
             audio: self.audio(),
             is_hand_up: self.is_hand_up,
-            is_encrypted: self.crypto.is_some(),
+            is_encrypted: self.crypto.is_some() || self.web.is_some(),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! An RTP leg — RFC 3550 §5.1 (packets), §6 (reports), §11 (ports); RFC 3551 (profile); RFC 4961 (symmetric); RFC 5761 (one
 //! port for both); RFC 3711 (protection); RFC 3389, RFC 4733 and RFC 6464 beside the sound.
 //!
-//! In    datagrams from the other end, read when the mixer's tick comes: no task, no lock, no queue but the kernel's.
+//! In    datagrams from the other end, read when the mixer's tick comes: no task, no lock, no queue but the kernel's, or for
+//! a browser that of the port that all browsers share ([`WebWire`]).
 //! Out   one packet a tick to where the other end is, and a report every five seconds; keys that were pressed.
 //! State play-out, coders, our numbering, whom it believes ([`Latch`]), what either end says of the other.
 //! Errors what is not RTP, of another payload type or from another source is dropped and counted. A full send buffer drops
@@ -20,6 +21,7 @@ use super::playout::{Kind, Playout};
 use super::ports::{PortPair, Ports, PortsError};
 use super::reception::Reception;
 use super::srtp::{Crypto, Distrust, Srtp};
+use super::web::{Event, WebWire};
 use super::{Frame, rtcp};
 
 /// What offer and answer agreed on for one leg.
@@ -43,9 +45,17 @@ pub struct Negotiated {
     pub crypto: Option<Crypto>,
 }
 
+/// What carries a leg's packets.
+enum Wire {
+    /// A pair of ports of its own.
+    Ports(PortPair),
+    /// Its part of the port of all browsers.
+    Web(Box<WebWire>),
+}
+
 /// One leg's sound.
 pub struct RtpLeg {
-    ports: PortPair,
+    wire: Wire,
     local: SocketAddr,
     negotiated: Negotiated,
     srtp: Option<Box<Srtp>>,
@@ -125,9 +135,9 @@ impl Quality {
     }
 }
 
-/// A pair of ports that waits for its offer and answer.
+/// A wire that waits for its offer and answer.
 pub struct UnboundLeg {
-    ports: PortPair,
+    wire: Wire,
     local: SocketAddr,
 }
 
@@ -136,7 +146,28 @@ impl UnboundLeg {
     pub fn bind(ports: &Ports, ip: IpAddr) -> Result<Self, PortsError> {
         let ports = ports.bind(ip)?;
         let local = ports.rtp.local_addr().map_err(|_| PortsError::AllTaken)?;
-        Ok(Self { ports, local })
+        Ok(Self { wire: Wire::Ports(ports), local })
+    }
+
+    /// A browser's.
+    pub fn web(wire: WebWire) -> Self {
+        let local = wire.local();
+        Self { wire: Wire::Web(Box::new(wire)), local }
+    }
+
+    /// The wire of a browser.
+    pub fn as_web(&self) -> Option<&WebWire> {
+        match &self.wire {
+            Wire::Web(wire) => Some(wire),
+            Wire::Ports(_) => None,
+        }
+    }
+
+    /// The browser's certificate has this fingerprint.
+    pub fn expect(&mut self, fingerprint: &str) {
+        if let Wire::Web(wire) = &mut self.wire {
+            wire.begin(fingerprint.to_owned());
+        }
     }
 
     /// Where the other end shall send, as far as the socket knows.
@@ -154,14 +185,14 @@ impl UnboundLeg {
         now: Instant,
     ) -> Option<RtpLeg> {
         let format = negotiated.encoding.format;
-        let is_proved = negotiated.crypto.is_some();
+        let is_proved = negotiated.crypto.is_some() || matches!(self.wire, Wire::Web(_));
         let srtp = match negotiated.crypto {
             Some(crypto) => Some(Box::new(Srtp::new(crypto)?)),
             None => None,
         };
         Some(RtpLeg {
             srtp,
-            ports: self.ports,
+            wire: self.wire,
             local: self.local,
             negotiated,
             latch: Latch::new(negotiated.remote, caller, is_proved, now),
@@ -220,8 +251,9 @@ impl RtpLeg {
             self.playout.restart(format);
             self.sender = None;
         }
-        let is_proved = negotiated.crypto.is_some();
+        let is_proved = negotiated.crypto.is_some() || self.wire.is_web();
         match (&mut self.srtp, negotiated.crypto) {
+            _ if self.wire.is_web() => {}
             (Some(srtp), Some(crypto)) => {
                 if !srtp.change(crypto) {
                     tracing::warn!("a key of a wrong length was agreed on; the old one stays");
@@ -241,11 +273,29 @@ impl RtpLeg {
     pub fn receive(&mut self, now: Instant, mut press: impl FnMut(char)) {
         let mut datagram = [0; LARGEST_DATAGRAM];
         for _ in 0..MOST_A_TICK {
-            let Some((length, source)) = read(&self.ports.rtp, &mut datagram) else { break };
-            let datagram = &datagram[..length];
-            if rtcp::is_rtcp(datagram) {
-                self.open_report(datagram, source, now);
-            } else if let Some(key) = self.open(datagram, source, now) {
+            let (came, source) = match &mut self.wire {
+                Wire::Ports(ports) => match read(&ports.rtp, &mut datagram) {
+                    Some((length, source)) => (&datagram[..length], source),
+                    None => break,
+                },
+                Wire::Web(wire) => match wire.next() {
+                    Some(Event::Packet(packet)) => {
+                        let Some(source) = wire.target() else { continue };
+                        let room = packet.len().min(datagram.len());
+                        datagram[..room].copy_from_slice(&packet[..room]);
+                        (&datagram[..room], source)
+                    }
+                    Some(Event::Keys(crypto)) => {
+                        self.srtp = Srtp::new(crypto).map(Box::new);
+                        continue;
+                    }
+                    Some(Event::Target(_)) => continue,
+                    None => break,
+                },
+            };
+            if rtcp::is_rtcp(came) {
+                self.open_report(came, source, now);
+            } else if let Some(key) = self.open(came, source, now) {
                 press(key);
             }
         }
@@ -258,7 +308,8 @@ impl RtpLeg {
             self.next_look = now + LOOKS;
             let mut datagram = [0; LARGEST_DATAGRAM];
             for _ in 0..MOST_A_TICK {
-                let Some((length, source)) = read(&self.ports.rtcp, &mut datagram) else { break };
+                let Wire::Ports(ports) = &self.wire else { break };
+                let Some((length, source)) = read(&ports.rtcp, &mut datagram) else { break };
                 self.open_report(&datagram[..length], source, now);
             }
         }
@@ -311,13 +362,10 @@ impl RtpLeg {
         let Some(room) = packet.get_mut(head..head + payload.len()) else { return };
         room.copy_from_slice(payload);
         let packet = &packet[..head + payload.len()];
-        let is_sent = target.port() != 0
-            && match &mut self.srtp {
-                None => self.ports.rtp.send_to(packet, target).is_ok(),
-                Some(srtp) => {
-                    srtp.seal(packet).is_some_and(|sealed| self.ports.rtp.send_to(&sealed, target).is_ok())
-                }
-            };
+        let is_sent = match &mut self.srtp {
+            Some(srtp) => srtp.seal(packet).is_some_and(|sealed| self.wire.send(&sealed, target)),
+            None => self.wire.send_plain(packet, target),
+        };
         if is_sent {
             self.counters.sent += 1;
             self.packets = self.packets.wrapping_add(1);
@@ -346,7 +394,9 @@ impl RtpLeg {
 
     /// One datagram, protected or not; the key if one was pressed.
     fn open(&mut self, datagram: &[u8], source: SocketAddr, now: Instant) -> Option<char> {
-        let Some(srtp) = &mut self.srtp else { return self.hear(datagram, source, now) };
+        let Some(srtp) = &mut self.srtp else {
+            return (!self.wire.is_web()).then(|| self.hear(datagram, source, now)).flatten();
+        };
         match srtp.open(datagram) {
             Ok(opened) => return self.hear(&opened, source, now),
             Err(Distrust::Replayed) => self.counters.replayed += 1,
@@ -357,7 +407,12 @@ impl RtpLeg {
 
     /// One datagram of reports, protected or not.
     fn open_report(&mut self, datagram: &[u8], source: SocketAddr, now: Instant) {
-        let Some(srtp) = &mut self.srtp else { return self.hear_report(datagram, source, now) };
+        let Some(srtp) = &mut self.srtp else {
+            if !self.wire.is_web() {
+                self.hear_report(datagram, source, now);
+            }
+            return;
+        };
         match srtp.open_report(datagram) {
             Ok(opened) => self.hear_report(&opened, source, now),
             Err(Distrust::Replayed) => self.counters.replayed += 1,
@@ -447,19 +502,41 @@ impl RtpLeg {
             octets: self.octets,
         });
         let packet = rtcp::compose(self.ssrc, &format!("{:08x}", self.ssrc), sent, block);
-        let (socket, target) = match &self.reports {
-            Some(latch) => (&self.ports.rtcp, latch.target()),
-            None => (&self.ports.rtp, self.latch.target()),
-        };
         let sealed = match &mut self.srtp {
             Some(srtp) => srtp.seal_report(&packet).map(Vec::from),
+            None if self.wire.is_web() => None,
             None => Some(packet),
         };
-        if let Some(packet) = sealed.filter(|_| target.port() != 0) {
-            // A report that cannot be sent is one that a net lost.
-            let _ = socket.send_to(&packet, target);
+        let Some(packet) = sealed else { return };
+        // A report that cannot be sent is one that a net lost.
+        let _ = match (&self.wire, &self.reports) {
+            (Wire::Ports(ports), Some(latch)) => send(&ports.rtcp, &packet, latch.target()),
+            (wire, _) => wire.send(&packet, self.latch.target()),
+        };
+    }
+}
+
+impl Wire {
+    /// Sends a packet; false if it cannot be.
+    fn send(&self, packet: &[u8], target: SocketAddr) -> bool {
+        match self {
+            Self::Ports(ports) => send(&ports.rtp, packet, target),
+            Self::Web(wire) => wire.send(packet),
         }
     }
+
+    /// Sends what is not protected, which goes to no browser.
+    fn send_plain(&self, packet: &[u8], target: SocketAddr) -> bool {
+        !self.is_web() && self.send(packet, target)
+    }
+
+    fn is_web(&self) -> bool {
+        matches!(self, Self::Web(_))
+    }
+}
+
+fn send(socket: &UdpSocket, packet: &[u8], target: SocketAddr) -> bool {
+    target.port() != 0 && socket.send_to(packet, target).is_ok()
 }
 
 /// The next datagram; an error, such as that of a port that nobody listens on (ICMP), is passed over.

@@ -19,6 +19,7 @@ pub mod reception;
 pub mod resample;
 pub mod rtcp;
 pub mod srtp;
+pub mod web;
 
 /// Samples a second inside the house.
 pub const RATE: usize = 48_000;

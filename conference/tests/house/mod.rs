@@ -21,6 +21,7 @@ use sip_core::transaction::Timers;
 use sip_endpoint::{Application, Endpoint, Incoming, Listeners, Target, Transport};
 use tokio::sync::mpsc;
 
+mod browser;
 mod phone;
 
 #[allow(unused_imports, reason = "each test file uses its part")]
@@ -223,6 +224,11 @@ impl House {
         let mut phone = self.phone(name, 440.0).await;
         assert_eq!(phone.send("SUBSCRIBE", &[("Event", "conference")]).await.status(), 200);
         phone
+    }
+
+    /// A phone that has not called yet, with a tone of its own.
+    pub(crate) async fn phone_of(&self, name: &str, hertz: f64) -> Phone {
+        self.phone(name, hertz).await
     }
 
     /// A phone that has not called yet.

@@ -98,11 +98,7 @@ impl Phone {
             }
             self.take_keys(&answer.media[0]);
             self.mixer = Some(SocketAddr::new(answer.media[0].connection.unwrap(), answer.media[0].port));
-            let number = self.cseq;
-            let mut ack = self.build("ACK", &[]);
-            ack.set(Name::CSeq, &format!("{number} ACK"));
-            self.cseq = number;
-            self.endpoint.send_ack(ack, self.flow);
+            self.acknowledge();
         }
         response
     }
@@ -157,6 +153,15 @@ impl Phone {
         format!("{};to-tag={};from-tag={}", self.call_id, tag(&self.to), tag(&self.from))
     }
 
+    /// Sends the ACK of the last INVITE.
+    pub(super) fn acknowledge(&mut self) {
+        let number = self.cseq;
+        let mut ack = self.build("ACK", &[]);
+        ack.set(Name::CSeq, &format!("{number} ACK"));
+        self.cseq = number;
+        self.endpoint.send_ack(ack, self.flow);
+    }
+
     /// Calls with one more header; the answer.
     pub(crate) async fn invite_with(&mut self, name: &str, value: &str) -> Message {
         let port = self.media.local_addr().unwrap().port();
@@ -165,11 +170,7 @@ impl Phone {
         request.set_body("application/sdp", offer.into());
         let response = self.exchange(request).await;
         if response.status() == 200 {
-            let number = self.cseq;
-            let mut ack = self.build("ACK", &[]);
-            ack.set(Name::CSeq, &format!("{number} ACK"));
-            self.cseq = number;
-            self.endpoint.send_ack(ack, self.flow);
+            self.acknowledge();
         }
         response
     }
@@ -285,6 +286,7 @@ impl Phone {
         for key in keys.chars() {
             let event = "0123456789*#ABCD".find(key).unwrap() as u8;
             let packet = self.packet_of(101, &[event, 10, 1, 0x40]);
+            let packet = self.seal(&packet);
             for _ in 0..2 {
                 self.media.send_to(&packet, self.mixer.unwrap()).unwrap();
             }

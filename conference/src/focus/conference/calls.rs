@@ -10,7 +10,7 @@ use sip_endpoint::Incoming;
 
 use super::super::Focus;
 use super::super::admission::{Caller, caller, came_from};
-use super::super::answer::{self, Agreed, Origin, Unfit};
+use super::super::answer::{self, Agreed, Origin, Ours, Unfit};
 use super::super::dialog::Dialog;
 use super::super::keys::{Pin, is_pin};
 use super::super::named::{Names, Relation, relation};
@@ -22,6 +22,7 @@ use super::super::session::Session;
 use super::Conference;
 use crate::labels::LegSpan;
 use crate::media::leg::{RtpLeg, UnboundLeg};
+use crate::media::ports::PortsError;
 use crate::media::srtp::Crypto;
 use crate::mixer::{Command, LegId, Prompt};
 
@@ -78,15 +79,19 @@ impl Conference {
         }
         let Ok(offer) = std::str::from_utf8(request.body()) else { return refuse(400, "Body Is Not UTF-8") };
         let ip = self.local_ip(answer::media_ip(offer));
-        let Ok(leg) = UnboundLeg::bind(self.focus.ports(), bind_ip(&self.focus, ip)) else {
-            tracing::warn!("no RTP port is free");
+        let is_browser = answer::is_browser(offer);
+        let Ok(mut leg) = self.wire(ip, is_browser) else {
+            tracing::warn!("no port for sound is free");
             return refuse(503, "No Media Port Is Free");
         };
+        let ours = leg
+            .as_web()
+            .map(|wire| Ours { ice: wire.ours().clone(), fingerprint: wire.fingerprint().to_owned() });
         let local = std::net::SocketAddr::new(ip, leg.local().port());
         let origin = Origin { session: self.random(), version: 1, local };
         let agreed = match offer.is_empty() {
             true => None,
-            false => match answer::answer(offer, origin, &self.keys(None)) {
+            false => match answer::answer(offer, origin, &self.keys(None), ours.as_ref()) {
                 Ok(agreed) => Some(agreed),
                 Err(unfit) => return incoming.server.respond(self.not_acceptable(request, unfit)),
             },
@@ -106,12 +111,16 @@ impl Conference {
         };
         let offered = if agreed.is_none() { self.keys(None).offered() } else { Vec::new() };
         let secrecy = self.focus.parts().config.srtp;
-        let ours = || answer::offer(origin, secrecy, &offered);
-        let body = agreed.as_ref().map_or_else(ours, |agreed| agreed.text.clone());
+        let offer = || answer::offer(origin, secrecy, &offered);
+        let body = agreed.as_ref().map_or_else(offer, |agreed| agreed.text.clone());
         response.set_body("application/sdp", body.into());
         let id = LegId(self.name());
         let mut participant = Participant::new(id, dialog, caller, voice, origin);
         participant.offered = offered;
+        if let Some(browser) = agreed.as_ref().and_then(|agreed| agreed.browser.as_ref()) {
+            leg.expect(&browser.fingerprint);
+        }
+        participant.web = ours;
         participant.session = session;
         participant.source = came_from(request, &incoming.flow);
         if is_at_door {
@@ -130,6 +139,14 @@ impl Conference {
         self.participants.push(participant);
         if let Some(leg) = replaced {
             self.hang_up(leg, "Replaced").await;
+        }
+    }
+
+    /// What will carry a leg: ports of its own, or a part of the browsers'.
+    fn wire(&self, ip: IpAddr, is_browser: bool) -> Result<UnboundLeg, PortsError> {
+        match self.focus.web().filter(|_| is_browser) {
+            Some(web) => Ok(UnboundLeg::web(web.open(self.focus.parts().random))),
+            None => UnboundLeg::bind(self.focus.ports(), bind_ip(&self.focus, ip)),
         }
     }
 
@@ -197,8 +214,8 @@ impl Conference {
         let offer = String::from_utf8_lossy(request.body()).into_owned();
         let mut body = String::new();
         if !offer.is_empty() {
-            let (origin, now) = (participant.origin, participant.crypto);
-            let agreed = match answer::answer(&offer, origin, &self.keys(now)) {
+            let (origin, now, ours) = (participant.origin, participant.crypto, participant.web.clone());
+            let agreed = match answer::answer(&offer, origin, &self.keys(now), ours.as_ref()) {
                 Ok(agreed) => agreed,
                 Err(unfit) => return incoming.server.respond(self.not_acceptable(request, unfit)),
             };

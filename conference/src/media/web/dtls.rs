@@ -1,0 +1,215 @@
+//! Keys by DTLS — RFC 5763 (the certificate is that of the fingerprint in SDP), RFC 5764 §4.1 (profiles), §4.2 (key derivation);
+//! RFC 8122 §5 (fingerprints). The handshake is `rtc-dtls`'s; we are its server (`a=setup:passive`).
+//!
+//! In    records of the peer, and instants. Out records of ours, and the keys of sound when both are proved.
+//! State a handshake. Errors a certificate of another fingerprint ends it: nothing is sent or believed then.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use aws_lc_rs::digest;
+use bytes::BytesMut;
+use rtc_dtls::config::{ClientAuthType, ConfigBuilder};
+use rtc_dtls::crypto::Certificate;
+use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
+use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile as Profile;
+use rtc_shared::TransportProtocol;
+use rtc_shared::error::Error;
+use rtc_srtp::crypto::RTCCryptoProvider;
+use rtc_srtp::crypto::providers::AwsLcRsProvider;
+
+use crate::media::srtp::{Crypto, MasterKey, Suite};
+
+/// Our certificate, made anew at each start, with its fingerprint.
+pub struct Identity {
+    certificate: Certificate,
+    /// As `a=fingerprint` says it.
+    pub fingerprint: String,
+}
+
+/// One handshake.
+pub(super) struct Handshake {
+    endpoint: Endpoint,
+    is_done: bool,
+}
+
+impl Identity {
+    /// A new one; nothing if the system has no random numbers.
+    pub fn new() -> Option<Self> {
+        let provider = AwsLcRsProvider::new();
+        let certificate =
+            Certificate::generate_self_signed(vec!["focus.invalid".to_owned()], provider.crypto()).ok()?;
+        let fingerprint = fingerprint(certificate.certificate.first()?);
+        Some(Self { certificate, fingerprint })
+    }
+
+    /// The fingerprint of any certificate, as `a=fingerprint` says it.
+    pub fn fingerprint_of(certificate: &[u8]) -> String {
+        fingerprint(certificate)
+    }
+}
+
+/// `sha-256 AB:CD:…` of a certificate (RFC 8122 §5).
+fn fingerprint(certificate: &[u8]) -> String {
+    let hash = digest::digest(&digest::SHA256, certificate);
+    let mut text = "sha-256 ".to_owned();
+    for (n, octet) in hash.as_ref().iter().enumerate() {
+        let colon = if n > 0 { ":" } else { "" };
+        // Writing to a string does not fail.
+        let _ = write!(text, "{colon}{octet:02X}");
+    }
+    text
+}
+
+impl Handshake {
+    /// Waits for the hello of whoever has a certificate of this fingerprint; nothing if it cannot be set up.
+    pub(super) fn new(identity: &Identity, theirs: &str) -> Option<Self> {
+        let theirs = theirs.trim().to_owned();
+        let verify = move |chain: &[Vec<u8>], _: &[_]| {
+            let is_theirs = chain.first().is_some_and(|one| fingerprint(one).eq_ignore_ascii_case(&theirs));
+            if is_theirs { Ok(()) } else { Err(Error::Other("another fingerprint".to_owned())) }
+        };
+        let config = ConfigBuilder::default()
+            .with_crypto_provider(Arc::new(AwsLcRsProvider::new()))
+            .with_certificates(vec![identity.certificate.clone()])
+            .with_srtp_protection_profiles(vec![
+                Profile::Srtp_Aead_Aes_128_Gcm,
+                Profile::Srtp_Aes128_Cm_Hmac_Sha1_80,
+            ])
+            .with_client_auth(ClientAuthType::RequireAnyClientCert)
+            .with_insecure_skip_verify(true)
+            .with_verify_peer_certificate(Some(Arc::new(verify)));
+        let config = Arc::new(config.build(false, None).ok()?);
+        let endpoint = Endpoint::new(peer(), TransportProtocol::UDP, Some(config));
+        Some(Self { endpoint, is_done: false })
+    }
+
+    /// Takes a datagram of records; the keys when the handshake is complete.
+    pub(super) fn hear(
+        &mut self,
+        datagram: &[u8],
+        now: Instant,
+        mut send: impl FnMut(&[u8]),
+    ) -> Option<Crypto> {
+        let heard = self.endpoint.read(now, peer(), None, BytesMut::from(datagram));
+        self.flush(&mut send);
+        match heard {
+            Ok(events) => {
+                self.is_done |= events.iter().any(|event| matches!(event, EndpointEvent::HandshakeComplete));
+                let is_news = events.iter().any(|event| matches!(event, EndpointEvent::HandshakeComplete));
+                is_news.then(|| self.keys()).flatten()
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a DTLS record was refused");
+                None
+            }
+        }
+    }
+
+    /// Sends again what was not answered.
+    pub(super) fn timeout(&mut self, now: Instant, mut send: impl FnMut(&[u8])) {
+        if !self.is_done && self.endpoint.poll_timeout(&peer()).is_some_and(|due| due <= now) {
+            if let Err(error) = self.endpoint.handle_timeout(peer(), now) {
+                tracing::debug!(%error, "a DTLS handshake was given up");
+                self.is_done = true;
+            }
+            self.flush(&mut send);
+        }
+    }
+
+    fn flush(&mut self, send: &mut impl FnMut(&[u8])) {
+        while let Some(record) = self.endpoint.poll_transmit() {
+            send(&record.message);
+        }
+    }
+
+    /// RFC 5764 §4.2: client's key, server's key, client's salt, server's salt.
+    fn keys(&self) -> Option<Crypto> {
+        let state = self.endpoint.get_connection_state(peer())?;
+        let (suite, key, salt) = match state.srtp_protection_profile() {
+            Profile::Srtp_Aead_Aes_128_Gcm => (Suite::Gcm128, 16, 12),
+            Profile::Srtp_Aes128_Cm_Hmac_Sha1_80 => (Suite::Aes128Tag80, 16, 14),
+            _ => return None,
+        };
+        let material = state.export_keying_material(LABEL, &[], (key + salt) * 2).ok()?;
+        let material: &[u8] = material.as_ref();
+        let (keys, salts) = material.split_at_checked(key * 2)?;
+        let join = |n: usize| {
+            MasterKey::new(&[&keys[n * key..(n + 1) * key], &salts[n * salt..(n + 1) * salt]].concat())
+        };
+        let (client, server) = (join(0)?, join(1)?);
+        Some(match state.is_client() {
+            true => Crypto { suite, theirs: server, ours: client },
+            false => Crypto { suite, theirs: client, ours: server },
+        })
+    }
+}
+
+/// The library tells handshakes apart by addresses; here each has its own, and where the peer is may change.
+fn peer() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], 9))
+}
+
+const LABEL: &str = "EXTRACTOR-dtls_srtp";
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    impl Handshake {
+        /// The browser's side.
+        pub(crate) fn client(identity: &Identity) -> Self {
+            let config = ConfigBuilder::default()
+                .with_crypto_provider(Arc::new(AwsLcRsProvider::new()))
+                .with_certificates(vec![identity.certificate.clone()])
+                .with_srtp_protection_profiles(vec![Profile::Srtp_Aes128_Cm_Hmac_Sha1_80])
+                .with_insecure_skip_verify(true);
+            let config = Arc::new(config.build(true, None).unwrap());
+            let mut endpoint = Endpoint::new(peer(), TransportProtocol::UDP, None);
+            endpoint.connect(Instant::now(), peer(), config, None).unwrap();
+            Self { endpoint, is_done: false }
+        }
+
+        pub(crate) fn begin(&mut self, mut send: impl FnMut(&[u8])) {
+            self.flush(&mut send);
+        }
+    }
+
+    /// Both sides talk until nothing is left to say.
+    fn shake(server: &mut Handshake, client: &mut Handshake) -> (Option<Crypto>, Option<Crypto>) {
+        let (mut to_server, mut ours, mut theirs) = (Vec::new(), None, None);
+        client.begin(|record| to_server.push(record.to_vec()));
+        for _ in 0..20 {
+            let (mut to_client, now) = (Vec::new(), Instant::now());
+            for record in to_server.drain(..) {
+                ours = server.hear(&record, now, |record| to_client.push(record.to_vec())).or(ours);
+            }
+            for record in to_client {
+                theirs = client.hear(&record, now, |record| to_server.push(record.to_vec())).or(theirs);
+            }
+        }
+        (ours, theirs)
+    }
+
+    #[test]
+    fn both_sides_come_to_the_same_keys() {
+        let (focus, browser) = (Identity::new().unwrap(), Identity::new().unwrap());
+        let mut server = Handshake::new(&focus, &browser.fingerprint.to_lowercase()).unwrap();
+        let (ours, theirs) = shake(&mut server, &mut Handshake::client(&browser));
+        let (ours, theirs) = (ours.unwrap(), theirs.unwrap());
+        assert_eq!((ours.ours, ours.theirs, ours.suite), (theirs.theirs, theirs.ours, Suite::Aes128Tag80));
+        assert_ne!(ours.ours, ours.theirs);
+    }
+
+    #[test]
+    fn another_certificate_gets_no_keys() {
+        let (focus, browser, other) =
+            (Identity::new().unwrap(), Identity::new().unwrap(), Identity::new().unwrap());
+        let mut server = Handshake::new(&focus, &browser.fingerprint).unwrap();
+        let (ours, _) = shake(&mut server, &mut Handshake::client(&other));
+        assert_eq!(ours, None);
+        assert!(server.hear(b"\x16rubbish", Instant::now(), |_| ()).is_none());
+    }
+}

@@ -1,0 +1,135 @@
+//! A phone as a browser is one: ICE, DTLS and one port for all (RFC 8445, RFC 5763, RFC 8843).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use conference::media::srtp::{Crypto, MasterKey, Srtp, Suite};
+use conference::media::web::Identity;
+use rtc_dtls::config::ConfigBuilder;
+use rtc_dtls::crypto::Certificate;
+use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
+use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
+use rtc_shared::TransportProtocol;
+use rtc_srtp::crypto::RTCCryptoProvider;
+use rtc_srtp::crypto::providers::AwsLcRsProvider;
+use rtc_stun::attributes::{ATTR_USE_CANDIDATE, ATTR_USERNAME, RawAttribute};
+use rtc_stun::fingerprint::FINGERPRINT;
+use rtc_stun::integrity::MessageIntegrity;
+use rtc_stun::message::{BINDING_REQUEST, Message as Stun, Setter, TransactionId};
+use sip_core::sdp::Sdp;
+use sip_core::{Message, Name};
+
+use super::Phone;
+
+impl Phone {
+    /// Calls as a browser does; the answer, and sound from then on.
+    pub(crate) async fn call_as_browser(&mut self, uri: &str) -> Message {
+        let provider = AwsLcRsProvider::new();
+        let certificate = Certificate::generate_self_signed(vec!["x".to_owned()], provider.crypto()).unwrap();
+        let fingerprint = Identity::fingerprint_of(&certificate.certificate[0]);
+        let offer = format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE audio\r\n\
+             m=audio 9 UDP/TLS/RTP/SAVPF 0 101\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:0 PCMU/8000\r\n\
+             a=rtpmap:101 telephone-event/8000\r\na=mid:audio\r\na=ice-ufrag:them\r\na=ice-pwd:theirpassword\r\n\
+             a=fingerprint:{fingerprint}\r\na=setup:actpass\r\na=rtcp-mux\r\na=sendrecv\r\n"
+        );
+        self.uri = uri.to_owned();
+        self.to = format!("<{uri}>");
+        let response = self.send_body("INVITE", "application/sdp", &offer).await;
+        assert_eq!(response.status(), 200, "{response:?}");
+        self.acknowledge();
+        let text = String::from_utf8_lossy(response.body()).into_owned();
+        let answer = Sdp::parse(&text).unwrap();
+        assert!(answer.attributes.contains(&"ice-lite") && answer.attributes.contains(&"group:BUNDLE audio"));
+        let media = &answer.media[0];
+        let candidate: Vec<&str> = media.attribute("candidate").unwrap().split(' ').collect();
+        let focus: SocketAddr = format!("{}:{}", candidate[4], candidate[5]).parse().unwrap();
+        assert_eq!(focus.port(), media.port);
+        let ice = (media.attribute("ice-ufrag").unwrap(), media.attribute("ice-pwd").unwrap());
+        self.mixer = Some(focus);
+        let keys = self.shake(focus, ice, certificate);
+        self.srtp = Srtp::new(keys);
+        assert!(response.value(Name::Contact).unwrap().contains(";isfocus"));
+        response
+    }
+
+    fn shake(
+        &mut self,
+        focus: SocketAddr,
+        (name, password): (&str, &str),
+        certificate: Certificate,
+    ) -> Crypto {
+        let config = ConfigBuilder::default()
+            .with_crypto_provider(Arc::new(AwsLcRsProvider::new()))
+            .with_certificates(vec![certificate])
+            .with_srtp_protection_profiles(vec![SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80])
+            .with_insecure_skip_verify(true);
+        let config = Arc::new(config.build(true, None).unwrap());
+        let mut endpoint = Endpoint::new(focus, TransportProtocol::UDP, None);
+        let (begin, mut is_checked) = (Instant::now(), false);
+        loop {
+            if !is_checked {
+                self.media.send_to(&check(name, password), focus).unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+            let mut datagram = [0; 2_048];
+            while let Ok((length, _)) = self.media.recv_from(&mut datagram) {
+                match datagram[0] {
+                    0..=3 if !is_checked => {
+                        is_checked = true;
+                        endpoint.connect(Instant::now(), focus, Arc::clone(&config), None).unwrap();
+                    }
+                    20..=63 => {
+                        let record = BytesMut::from(&datagram[..length]);
+                        let events = endpoint.read(Instant::now(), focus, None, record).unwrap();
+                        if events.iter().any(|event| matches!(event, EndpointEvent::HandshakeComplete)) {
+                            self.flush(&mut endpoint, focus);
+                            return keys(&endpoint, focus);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            self.flush(&mut endpoint, focus);
+            assert!(begin.elapsed() < Duration::from_secs(10));
+        }
+    }
+
+    fn flush(&self, endpoint: &mut Endpoint, focus: SocketAddr) {
+        while let Some(record) = endpoint.poll_transmit() {
+            self.media.send_to(&record.message, focus).unwrap();
+        }
+    }
+}
+
+/// The client's side of RFC 5764 §4.2.
+fn keys(endpoint: &Endpoint, focus: SocketAddr) -> Crypto {
+    let state = endpoint.get_connection_state(focus).unwrap();
+    let material = state.export_keying_material("EXTRACTOR-dtls_srtp", &[], 60).unwrap();
+    let material: &[u8] = material.as_ref();
+    let key = |n: usize| {
+        MasterKey::new(&[&material[n * 16..n * 16 + 16], &material[32 + n * 14..46 + n * 14]].concat())
+            .unwrap()
+    };
+    Crypto { suite: Suite::Aes128Tag80, theirs: key(1), ours: key(0) }
+}
+
+fn check(name: &str, password: &str) -> Vec<u8> {
+    let provider = AwsLcRsProvider::new();
+    let raw = |typ, value: Vec<u8>| RawAttribute { typ, length: value.len() as u16, value };
+    let integrity =
+        MessageIntegrity::new_short_term_integrity_with_provider(password.to_owned(), provider.crypto());
+    let setters: Vec<Box<dyn Setter + '_>> = vec![
+        Box::new(TransactionId::new()),
+        Box::new(BINDING_REQUEST),
+        Box::new(raw(ATTR_USERNAME, format!("{name}:them").into_bytes())),
+        Box::new(raw(ATTR_USE_CANDIDATE, Vec::new())),
+        Box::new(integrity),
+        Box::new(FINGERPRINT),
+    ];
+    let mut request = Stun::new();
+    request.build(&setters).unwrap();
+    request.raw
+}
