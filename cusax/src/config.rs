@@ -285,6 +285,7 @@ mod tests {
             ("[xmpp.turn]\nservices = [\"http://x\"]", "`xmpp.turn.services`: `http://x` is not a URI"),
             ("[xmpp.upload]\nurl = \"http://x\"", "`xmpp.upload.url`: `http://x` does not begin"),
             ("[[xmpp.component]]\ndomain = \"localhost\"", "that domain is served here"),
+            ("[[xmpp.component]]\ndomain = \"upload.localhost\"", "that domain is served here"),
             ("[[xmpp.component]]\ndomain = \"a.example\"", "cannot read secret_file"),
             ("[auth]\nalgorithms = []", "`auth.algorithms` is empty"),
             ("[store]\nurl = \"sqlite://\"", "`store.url`: a file is missing"),

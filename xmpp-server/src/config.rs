@@ -83,10 +83,18 @@ pub struct Config {
 }
 
 impl Config {
-    /// What no type says, in a server of these domains: each fault names its key.
+    /// What no type says, in a server of these domains, that of accounts first: each fault names its key.
     pub fn faults(&self, domains: &[&str]) -> Vec<String> {
         let mut faults = [self.turn.faults(), self.federation.faults()].concat();
-        let mut taken = domains.to_vec();
+        let accounts = domains.first().copied().unwrap_or_default();
+        let services = [("directory", self.directory), ("upload", self.upload.enabled)];
+        let services: Vec<String> = services
+            .iter()
+            .filter(|(_, is_on)| *is_on)
+            .map(|(name, _)| format!("{name}.{accounts}"))
+            .collect();
+        let mut taken: Vec<&str> =
+            domains.iter().copied().chain(services.iter().map(String::as_str)).collect();
         for component in &self.component {
             faults.extend(component.faults(&taken));
             taken.push(&component.domain);

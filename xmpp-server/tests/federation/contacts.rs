@@ -244,6 +244,32 @@ async fn the_service_s_nodes_are_made_here_and_read_from_afar() {
 }
 
 #[tokio::test]
+async fn what_is_for_accounts_of_ours_is_refused_to_others() {
+    let (_world, _ours, theirs) = two().await;
+    let mut bob = Client::online(&theirs, "bob", "b").await;
+    let info = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
+    assert!(bob.ask("get", "directory.example.org", info).await.contains("category='directory'"));
+    for (to, type_, payload) in [
+        ("directory.example.org", "get", "<query xmlns='jabber:iq:search'/>"),
+        ("directory.example.org", "set", "<query xmlns='jabber:iq:search'><last>alice</last></query>"),
+        (
+            OURS,
+            "set",
+            "<command xmlns='http://jabber.org/protocol/commands' node='http://jabber.org/protocol/admin#add-user'/>",
+        ),
+        (OURS, "get", "<services xmlns='urn:xmpp:extdisco:2'/>"),
+        (
+            OURS,
+            "set",
+            "<query xmlns='jabber:iq:register'><username>x</username><password>y</password></query>",
+        ),
+    ] {
+        let answer = bob.ask(type_, to, payload).await;
+        assert!(answer.contains("type='error'"), "{payload}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn whom_the_operator_denies_is_not_spoken_with() {
     let world = World::new().await;
     let deny = FederationConfig { allow: vec!["example.com".into()], ..verified() };

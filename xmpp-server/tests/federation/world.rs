@@ -40,13 +40,16 @@ impl World {
     }
 
     pub(crate) fn certified(&self, domain: &str) -> tls::Config {
-        self.authority.tls(&[domain, &format!("conference.{domain}"), &format!("pubsub.{domain}")])
+        let services = ["conference", "pubsub", "directory", "upload"].map(|part| format!("{part}.{domain}"));
+        let names: Vec<&str> = [domain].into_iter().chain(services.iter().map(String::as_str)).collect();
+        self.authority.tls(&names)
     }
 
     /// The SRV records of a domain and its services.
     pub(crate) fn announce(&self, domain: &str, address: SocketAddr) {
         let host = format!("host.{domain}");
-        for name in [domain, &format!("conference.{domain}"), &format!("pubsub.{domain}")] {
+        let services = ["conference", "pubsub", "directory", "upload"].map(|part| format!("{part}.{domain}"));
+        for name in [domain].into_iter().chain(services.iter().map(String::as_str)) {
             self.dns.srv(&format!("_xmpp-server._tcp.{name}"), 0, 0, address.port(), &host);
         }
         self.dns.host(&host, &address.ip().to_string());
