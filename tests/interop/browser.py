@@ -64,7 +64,7 @@ class Page:
 
     def __init__(self, url):
         self.socket = connect(url, max_size=None, origin=None)
-        self.numbers = itertools.count(1)
+        self.numbers, self.answers = itertools.count(1), {}
         self.ask("Page.enable")
         while not self.value("location.protocol == 'http:' && document.readyState == 'complete'"):
             time.sleep(0.05)
@@ -92,8 +92,10 @@ class Page:
 
     def _answer(self, number, seconds):
         end = time.monotonic() + seconds
-        while True:
+        while number not in self.answers:
             told = json.loads(self.socket.recv(timeout=max(0.1, end - time.monotonic())))
-            if told.get("id") == number:
-                assert "error" not in told, told["error"]
-                return told
+            if "id" in told:
+                self.answers[told["id"]] = told
+        told = self.answers.pop(number)
+        assert "error" not in told, told["error"]
+        return told

@@ -3,7 +3,7 @@
 import json
 
 from browser import Browser
-from conftest import DOMAIN, PASSWORD, wait_until
+from conftest import DOMAIN, PASSWORD, ROOMS, wait_until
 
 
 def script(name, *words):
@@ -42,3 +42,19 @@ def test_a_browser_is_told_why_a_call_fails(service):
         page = browser.open("phone.html")
         url = f"wss://localhost:{service.ports['http.https']}/sip"
         assert page.value(script("register", url, f"sip:bob@{DOMAIN}", "wrong")).startswith("failed: ")
+
+
+def test_browsers_confer_in_a_room(service):
+    service.add("alice", "bob")
+    room = f"dev@{ROOMS}"
+    service.run("room", "add", room, "--owner", f"alice@{DOMAIN}")
+    with Browser() as browser:
+        alice, bob = (registered(browser, service, name) for name in ("alice", "bob"))
+        for page in (alice, bob):
+            assert page.value(script("dial", f"sip:{room}")) == "confirmed"
+        for page in (alice, bob):
+            wait_until(lambda page=page: page.value("heard()")["energy"] > 0.001, seconds=20, what="the other's beeps")
+            assert page.value("heard()")["state"] == "connected"
+        ending = bob.begin("ended()")
+        bob.value("call.terminate()")
+        assert bob.finish(ending).startswith("ended")
