@@ -193,3 +193,26 @@ async fn a_thousand_calls_to_one_room_are_busy_beyond_its_limit() {
     assert_eq!(house.invite("bob", URI).await, 486);
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_changes_at_once_are_told_together() {
+    let house = House::start().await;
+    let mut watcher = house.watch("carol").await;
+    watcher.document().await;
+    let mut alice = house.call("alice", 440.0).await;
+    assert!(watcher.document().await.contains("version=\"1\""), "the first change at once");
+    for _ in 0..10 {
+        alice.press("*9");
+        house.until(|participant| participant.is_hand_up).await;
+        alice.press("*9");
+        house.until(|participant| !participant.is_hand_up).await;
+    }
+    alice.press("*6");
+    house.until_audio("alice", Audio::Muted).await;
+    let mut documents = Vec::new();
+    while documents.last().is_none_or(|text: &String| !text.contains("muted-via-focus")) {
+        documents.push(watcher.document().await);
+    }
+    assert!(documents.len() <= 3, "{} for 21 changes", documents.len());
+    house.stop().await;
+}

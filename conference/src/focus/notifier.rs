@@ -1,7 +1,9 @@
 //! The notifier — RFC 4575 §3, RFC 6665 §4.2: who watches a conference, and what they were told last.
 //!
 //! In    SUBSCRIBE inside the dialog of a call or outside any. Out NOTIFY, full first and then what changed.
-//! State for each subscription its expiry, its version counter and the view that it was told.
+//! State for each subscription its expiry, its version counter, the view that it was told and when it may be told more.
+//!
+//! §3.9 recommends five seconds between notifications; we leave [`PAUSE`], since who is muted or speaks is of no use later.
 
 use std::time::{Duration, Instant};
 
@@ -32,6 +34,8 @@ pub(super) struct Subscription {
     pub(super) expires: Instant,
     version: u32,
     told: Option<View>,
+    /// Nothing is told before.
+    next: Instant,
 }
 
 impl Subscription {
@@ -42,12 +46,17 @@ impl Subscription {
         event_id: Option<String>,
         expires: Instant,
     ) -> Self {
-        Self { id, way, jid, event_id, expires, version: 0, told: None }
+        Self { id, way, jid, event_id, expires, version: 0, told: None, next: Instant::now() }
     }
 
     /// The next SUBSCRIBE wants the whole again (RFC 6665 §4.4.1).
     pub(super) fn forget(&mut self) {
         self.told = None;
+    }
+
+    /// When it may be told more; `None` if that is now.
+    pub(super) fn waits_until(&self, now: Instant) -> Option<Instant> {
+        Some(self.next).filter(|next| self.told.is_some() && *next > now)
     }
 
     /// Writes into `notify` what is new since the last one; false if nothing is.
@@ -59,6 +68,7 @@ impl Subscription {
         let Some(document) = document else { return false };
         self.version += 1;
         self.told = Some(view.clone());
+        self.next = now + PAUSE;
         self.head(notify, State::Active(self.expires.saturating_duration_since(now)));
         notify.set_body(DOCUMENT, document.into());
         true
@@ -98,5 +108,7 @@ pub(super) const PACKAGE: Package = Package {
     briefest: Duration::from_secs(30),
     longest: Duration::from_secs(86_400),
 };
+/// Between two notifications of one subscription; what happens meanwhile is told together.
+const PAUSE: Duration = Duration::from_secs(1);
 /// §3.3: the package's document.
 const DOCUMENT: &str = "application/conference-info+xml";

@@ -49,6 +49,8 @@ pub(super) struct Conference {
     told: (Option<RoomSnapshot>, Vec<Seen>),
     /// Who speaks, as the mixer told last.
     speaker: Option<LegId>,
+    /// When somebody is to be told what they could not be told yet.
+    telling: Option<Instant>,
     mixer: Mixer,
     inbox: mpsc::Sender<Input>,
     /// Names legs and subscriptions.
@@ -73,6 +75,7 @@ impl Conference {
             subscriptions: Vec::new(),
             told: (None, Vec::new()),
             speaker: None,
+            telling: None,
             mixer,
             inbox: inbox.clone(),
             next: 0,
@@ -369,6 +372,7 @@ impl Conference {
             .chain(subscriptions)
             .chain(typing)
             .chain(ending)
+            .chain(self.telling)
             .min()
     }
 

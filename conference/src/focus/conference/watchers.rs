@@ -111,14 +111,17 @@ impl Conference {
     /// Tells every subscription what it does not know yet.
     pub(super) async fn notify(&mut self) {
         let shown = self.shown();
+        let now = Instant::now();
         let is_news = self.told.0 != self.snapshot || self.told.1 != shown;
-        if !is_news && !self.subscriptions.iter().any(Subscription::is_new) {
+        let is_due = self.telling.is_some_and(|telling| telling <= now);
+        if !is_news && !is_due && !self.subscriptions.iter().any(Subscription::is_new) {
             return;
         }
+        self.telling = None;
         self.told = (self.snapshot.clone(), shown.clone());
         let mut views: HashMap<Viewer, View> = HashMap::new();
         let entity = self.room.to_sip_uri();
-        let (contact, now, links) = (self.contact(), Instant::now(), self.links());
+        let (contact, links) = (self.contact(), self.links());
         let mut due = Vec::new();
         for subscription in &mut self.subscriptions {
             let viewer = Viewer::of(self.snapshot.as_ref(), subscription.jid.as_ref());
@@ -126,6 +129,10 @@ impl Conference {
                 View::of(&self.room, self.snapshot.as_ref(), &shown, viewer, links)
             });
             if !subscription.is_behind(view) {
+                continue;
+            }
+            if let Some(until) = subscription.waits_until(now) {
+                self.telling = Some(self.telling.map_or(until, |telling| telling.min(until)));
                 continue;
             }
             let Some((mut notify, flow)) = in_dialog(&mut self.participants, &mut subscription.way, &contact)
