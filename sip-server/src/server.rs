@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use shared_auth::Auth;
-use shared_model::{Availability, CallEvent, CallOutcome, Fact, Notices};
+use shared_model::{Availability, CallEvent, CallOutcome, Fact, Notices, Pending};
 use shared_runtime::bus::Bus;
 use shared_runtime::listen::ListenError;
 use shared_runtime::tls::TlsPolicy;
@@ -131,7 +131,13 @@ pub(crate) struct Server {
 
 impl SipServer {
     /// Binds and starts.
-    pub async fn start(needs: Needs<'_>) -> Result<Self, StartError> {
+    ///
+    /// Boxed, so that all that runs from here on is compiled once, with this crate, and not with each that starts it.
+    pub fn start(needs: Needs<'_>) -> Pending<'_, Result<Self, StartError>> {
+        Box::pin(Self::run(needs))
+    }
+
+    async fn run(needs: Needs<'_>) -> Result<Self, StartError> {
         let (hosted, ports): (Vec<_>, Vec<_>) =
             needs.hosted.into_iter().map(|hosted| (hosted.domain, hosted.port)).unzip();
         let wrong = |faults: Vec<String>| StartError::Config(faults.join("; "));

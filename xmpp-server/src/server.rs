@@ -9,7 +9,7 @@ use std::time::Instant;
 use rustls::crypto::SecureRandom;
 use shared_auth::{AccountCard, Auth};
 use shared_model::{
-    AccountEvent, AccountId, Availability, BareJid, ConferenceDirectory, Event, Fact, Notices,
+    AccountEvent, AccountId, Availability, BareJid, ConferenceDirectory, Event, Fact, Notices, Pending,
 };
 use shared_runtime::bus::{Bus, Heard, Subscription};
 use shared_runtime::listen::{self, ListenError};
@@ -140,7 +140,13 @@ pub(crate) struct Server {
 
 impl XmppServer {
     /// Binds every listener and serves until shutdown.
-    pub async fn start(parts: Parts<'_>) -> Result<Self, StartError> {
+    ///
+    /// Boxed, so that all that runs from here on is compiled once, with this crate, and not with each that starts it.
+    pub fn start(parts: Parts<'_>) -> Pending<'_, Result<Self, StartError>> {
+        Box::pin(Self::run(parts))
+    }
+
+    async fn run(parts: Parts<'_>) -> Result<Self, StartError> {
         let Parts { config, domain, rooms_domain, data_dir, name_servers, .. } = parts;
         let Parts { auth, store, tls, bus, registry, shutdown, .. } = parts;
         for name in [&domain, &rooms_domain] {
