@@ -296,6 +296,9 @@ async fn browsers_and_phones_hear_one_another() {
     let heard = house::talk(&mut phones, 50);
     assert_eq!(heard, [[false, true, true], [true, false, true], [true, true, false]]);
     house.until(|p| p.jid == Some(house::jid("alice")) && p.is_encrypted).await;
+    phones[0].move_on();
+    house::talk::<3>(&mut phones, 10);
+    assert_eq!(house::talk::<3>(&mut phones, 30), heard, "from where it went to, and at once");
     phones[0].press("*6");
     house.until_audio("alice", Audio::Muted).await;
     assert_eq!(phones[1].send("BYE", &[]).await.status(), 200);

@@ -439,7 +439,8 @@ impl RtpLeg {
                 return None;
             }
         };
-        if !self.latch.believes(source, now) {
+        // A browser proved its addresses, and may change from one to another (RFC 8445 §8.1.1).
+        if !self.wire.is_web() && !self.latch.believes(source, now) {
             self.counters.forged += 1;
             return None;
         }
@@ -469,7 +470,8 @@ impl RtpLeg {
 
     fn hear_report(&mut self, datagram: &[u8], source: SocketAddr, now: Instant) {
         let Some(told) = rtcp::read(datagram, self.ssrc) else { return self.counters.rejected += 1 };
-        if !self.reports.as_mut().unwrap_or(&mut self.latch).believes(source, now) {
+        let latch = self.reports.as_mut().unwrap_or(&mut self.latch);
+        if !self.wire.is_web() && !latch.believes(source, now) {
             return self.counters.forged += 1;
         }
         if let (Some(report), Some(sender)) = (told.report, &mut self.sender) {

@@ -49,10 +49,23 @@ impl Phone {
         assert_eq!(focus.port(), media.port);
         let ice = (media.attribute("ice-ufrag").unwrap(), media.attribute("ice-pwd").unwrap());
         self.mixer = Some(focus);
+        self.ice = Some((ice.0.to_owned(), ice.1.to_owned()));
         let keys = self.shake(focus, ice, certificate);
         self.srtp = Srtp::new(keys);
         assert!(response.value(Name::Contact).unwrap().contains(";isfocus"));
         response
+    }
+
+    /// Goes to another address, proves and chooses it, as when a telephone leaves a wireless net.
+    pub(crate) fn move_on(&mut self) {
+        let media = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        media.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let (name, password) = self.ice.clone().unwrap();
+        media.send_to(&check(&name, &password), self.mixer.unwrap()).unwrap();
+        let mut answer = [0; 2_048];
+        media.recv(&mut answer).unwrap();
+        media.set_nonblocking(true).unwrap();
+        self.media = media;
     }
 
     fn shake(

@@ -265,6 +265,7 @@ impl House {
             supported: String::new(),
             keys: None,
             srtp: None,
+            ice: None,
             lines: String::new(),
         }
     }

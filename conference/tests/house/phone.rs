@@ -58,6 +58,8 @@ pub(crate) struct Phone {
     pub(crate) supported: String,
     pub(super) keys: Option<(Suite, MasterKey)>,
     pub(super) srtp: Option<Srtp>,
+    /// The focus's name and password of checks.
+    pub(super) ice: Option<(String, String)>,
     /// What the offer says of the sound beside its format.
     pub(crate) lines: String,
 }
