@@ -26,16 +26,20 @@ impl Fifo {
 
     /// Adds at the end; what there is no room for is dropped.
     pub(super) fn push(&mut self, samples: &[i16]) {
-        for sample in samples.iter().take(CAPACITY - self.len) {
-            self.samples[(self.start + self.len) % CAPACITY] = *sample;
-            self.len += 1;
-        }
+        let samples = &samples[..samples.len().min(CAPACITY - self.len)];
+        let end = (self.start + self.len) % CAPACITY;
+        let (first, second) = samples.split_at(samples.len().min(CAPACITY - end));
+        self.samples[end..end + first.len()].copy_from_slice(first);
+        self.samples[..second.len()].copy_from_slice(second);
+        self.len += samples.len();
     }
 
     /// Takes a frame.
     pub(super) fn take(&mut self, out: &mut Frame) {
-        for (n, slot) in out.iter_mut().enumerate() {
-            *slot = self.at(n);
+        let whole = self.start..self.start + SAMPLES;
+        match self.samples.get(whole).filter(|_| self.len >= SAMPLES) {
+            Some(samples) => out.copy_from_slice(samples),
+            None => out.iter_mut().enumerate().for_each(|(n, slot)| *slot = self.at(n)),
         }
         self.drop(SAMPLES);
     }

@@ -1,7 +1,7 @@
 """A conference of 10, 50 and 200 legs with three talkers: CPU, latency and late ticks, beside Janus AudioBridge in the same run.
 
     cargo build --release -p cusax && cargo build --release -p conference --example speakers
-    python3 tests/load/conference/run.py [--legs 10 50 200] [--seconds 20] [--only cusax|janus]
+    tests/.venv/bin/python tests/load/conference/run.py [--legs 10 50 200] [--seconds 20] [--only cusax|janus]
 
 Participants are plain RTP with Opus, encoded beforehand (`conference/examples/speakers.rs`). CPU is user and system time of all
 threads of the server while it is measured; CPU-ms a participant-second is that, by legs and seconds. Janus is Debian's package,
