@@ -212,4 +212,41 @@ pub(super) mod tests {
         assert_eq!(ours, None);
         assert!(server.hear(b"\x16rubbish", Instant::now(), |_| ()).is_none());
     }
+
+    /// What a peer may send that proved its address: records of a true handshake with octets changed, cut or doubled.
+    #[test]
+    fn no_record_harms_a_handshake() {
+        let (focus, browser) = (Identity::new().unwrap(), Identity::new().unwrap());
+        let mut seed = 3_u32;
+        let mut random = move || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 16) as usize
+        };
+        for _ in 0..300 {
+            let mut server = Handshake::new(&focus, &browser.fingerprint).unwrap();
+            let mut client = Handshake::client(&browser);
+            let (mut to_server, now) = (Vec::new(), Instant::now());
+            client.begin(|record| to_server.push(record.to_vec()));
+            for _ in 0..4 {
+                let mut to_client = Vec::new();
+                for record in to_server.drain(..) {
+                    let mut changed = record.clone();
+                    for _ in 0..random() % 5 {
+                        let at = random() % changed.len();
+                        changed[at] = random() as u8;
+                    }
+                    if random() % 4 == 0 {
+                        changed.truncate(random() % record.len());
+                    }
+                    server.hear(&changed, now, |record| to_client.push(record.to_vec()));
+                    if random() % 2 == 0 {
+                        server.hear(&record, now, |record| to_client.push(record.to_vec()));
+                    }
+                }
+                for record in to_client {
+                    client.hear(&record, now, |record| to_server.push(record.to_vec()));
+                }
+            }
+        }
+    }
 }
