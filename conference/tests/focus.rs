@@ -32,6 +32,8 @@ fn pick_up(incoming: &Incoming, body: &str) {
     incoming.server.respond(response);
 }
 
+const BROWSER: &str = "v=0\r\na=group:BUNDLE 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\n\
+    a=ice-ufrag:them\r\na=ice-pwd:theirpassword\r\na=fingerprint:sha-256 AB:CD\r\na=setup:active\r\na=rtcp-mux\r\n";
 const SOUND: &str = "v=0\r\nc=IN IP4 127.0.0.1\r\nm=audio 40000 RTP/AVP 0\r\n";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,6 +83,17 @@ async fn what_becomes_of_a_call_that_is_asked_for_is_told() {
     let mut house = House::start().await;
     let mut alice = house.call("alice", 440.0).await;
     let refer = [("Refer-To", "<sip:bob@example.org>")];
+    // Who refuses a phone's offer is offered a browser's.
+    assert_eq!(alice.send("REFER", &refer).await.status(), 202);
+    let incoming = called(&mut house, "INVITE").await;
+    incoming.server.respond(Message::response(&incoming.request, 488, ""));
+    let incoming = called(&mut house, "INVITE").await;
+    let offer = String::from_utf8_lossy(incoming.request.body()).into_owned();
+    assert!(offer.contains(" UDP/TLS/RTP/SAVPF ") && offer.contains("a=setup:actpass"), "{offer}");
+    pick_up(&incoming, BROWSER);
+    house.until(|p| p.jid == Some(house::jid("bob")) && p.is_encrypted).await;
+    alice.request("NOTIFY").await;
+    assert_eq!(alice.request("NOTIFY").await.body().as_ref(), b"SIP/2.0 200 OK\r\n");
     for (status, line) in [(486, "SIP/2.0 486 Busy Here\r\n"), (200, "SIP/2.0 488 Not Acceptable Here\r\n")] {
         assert_eq!(alice.send("REFER", &refer).await.status(), 202);
         let incoming = called(&mut house, "INVITE").await;
@@ -214,5 +227,16 @@ async fn many_changes_at_once_are_told_together() {
         documents.push(watcher.document().await);
     }
     assert!(documents.len() <= 3, "{} for 21 changes", documents.len());
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_legs_of_one_account_are_two_endpoints_of_one_user() {
+    let house = House::start().await;
+    let (_first, _second) = (house.call("alice", 440.0).await, house.call("alice", 700.0).await);
+    let text = house.watch("alice").await.document().await;
+    assert_eq!(text.matches("<user entity=").count(), 1, "{text}");
+    assert_eq!(text.matches("<type>audio</type>").count(), 2, "{text}");
+    assert!(text.contains("<user-count>1</user-count>"));
     house.stop().await;
 }

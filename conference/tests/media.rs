@@ -304,3 +304,23 @@ async fn browsers_and_phones_hear_one_another() {
     assert_eq!(phones[1].send("BYE", &[]).await.status(), 200);
     house.stop().await;
 }
+
+/// Twelve legs say how loud they are: the eight loudest are decoded and heard, and who says silence is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_those_who_say_how_loud_they_are_the_loudest_are_heard() {
+    let house = House::start().await;
+    let mut phones = Vec::new();
+    for n in 0..12_u8 {
+        let mut phone = house.phone_of("alice", 400.0 + 100.0 * f64::from(n)).await;
+        phone.lines = "a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\n".to_owned();
+        phone.level = Some(if n == 0 { 127 } else { 20 + n });
+        assert_eq!(phone.invite(URI).await.status(), 200);
+        phones.push(phone);
+    }
+    house::talk::<12>(&mut phones, 20);
+    let heard = house::talk::<12>(&mut phones, 50);
+    let by_the_silent: Vec<bool> = heard[0].to_vec();
+    let expected: Vec<bool> = (0..12).map(|n| (1..=8).contains(&n)).collect();
+    assert_eq!(by_the_silent, expected);
+    house.stop().await;
+}

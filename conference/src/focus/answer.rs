@@ -133,10 +133,15 @@ fn session_of(ours: &Ours, media: &Media<'_>, session: &[&str]) -> String {
 /// What we say of the medium to a browser: we wait for its hello (RFC 5763 §5), and have one candidate.
 fn medium_of(ours: &Ours, media: &Media<'_>, local: SocketAddr) -> String {
     let mid = media.attribute("mid").map_or(String::new(), |mid| format!("a=mid:{mid}\r\n"));
+    mid + &ways(ours, local, "passive")
+}
+
+/// Who says hello, and our one candidate.
+fn ways(ours: &Ours, local: SocketAddr, setup: &str) -> String {
     let (ip, port) = (local.ip(), local.port());
     let Credentials { name, password } = &ours.ice;
     format!(
-        "{mid}a=setup:passive\r\na=ice-ufrag:{name}\r\na=ice-pwd:{password}\r\n\
+        "a=setup:{setup}\r\na=ice-ufrag:{name}\r\na=ice-pwd:{password}\r\n\
          a=candidate:1 1 udp 2130706431 {ip} {port} typ host\r\na=end-of-candidates\r\n"
     )
 }
@@ -158,6 +163,40 @@ pub(super) fn offer(origin: Origin, secrecy: Secrecy, offered: &[(Suite, MasterK
     text.push_str("a=fmtp:96 useinbandfec=1\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n");
     text.push_str(&format!("a=extmap:1/recvonly {LEVEL}\r\na=ptime:20\r\na=rtcp-mux\r\na=sendrecv\r\n"));
     text
+}
+
+/// An offer to a browser: one port for all, keys by DTLS.
+pub(super) fn offer_to_browser(origin: Origin, ours: &Ours) -> String {
+    let formats =
+        [Format::Opus, Format::G722, Format::Pcmu, Format::Pcma].map(|format| (format, payload_type(format)));
+    let list: Vec<String> = formats.iter().map(|(_, number)| number.to_string()).collect();
+    let mut text = head(origin);
+    text.push_str(&format!("a=group:BUNDLE 0\r\na=ice-lite\r\na=fingerprint:{}\r\n", ours.fingerprint));
+    text.push_str(&format!("m=audio {} UDP/TLS/RTP/SAVPF {} 101\r\n", origin.local.port(), list.join(" ")));
+    for (format, number) in formats {
+        text.push_str(&format!("a=rtpmap:{number} {}\r\n", format.rtpmap()));
+    }
+    text.push_str("a=fmtp:96 useinbandfec=1\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n");
+    text.push_str(&format!("a=extmap:1/recvonly {LEVEL}\r\na=rtcp-mux\r\na=sendrecv\r\na=mid:0\r\n"));
+    text.push_str(&ways(ours, origin.local, "actpass"));
+    text
+}
+
+/// Reads a browser's answer; we wait for its hello, so that it must say it.
+pub(super) fn answered_by_browser(answer: &str) -> Option<Agreed> {
+    let mut answer = Sdp::parse(answer)?;
+    let session = answer.attributes.clone();
+    let media = answer.media.first_mut()?;
+    media.attributes.extend(session);
+    let keys = Keys { secrecy: Secrecy::Off, now: None, random: || 0 };
+    let is_active = media.attribute("setup") == Some("active");
+    let chosen = choose(media, &keys, true).ok().filter(|chosen| is_active && chosen.browser.is_some())?;
+    Some(Agreed {
+        negotiated: chosen.negotiated,
+        browser: chosen.browser,
+        direction: direction_of(media).mirrored(),
+        text: String::new(),
+    })
 }
 
 /// Reads the answer to our offer, in which our keys had these tags.
@@ -529,6 +568,25 @@ mod tests {
         assert_eq!(answer(&BROWSER.replace("actpass", "passive")).unwrap_err(), Unfit::NoKey);
         let without = super::answer(BROWSER, origin(), &keys(), None);
         assert_eq!(without.unwrap_err(), Unfit::Transport);
+    }
+
+    #[test]
+    fn browsers_can_answer_our_offer() {
+        let ice = Credentials { name: "ours".into(), password: "secret".into() };
+        let ours = Ours { ice, fingerprint: "sha-256 12:34".into() };
+        let offer = offer_to_browser(origin(), &ours);
+        assert!(is_browser(&offer) && offer.contains("a=setup:actpass") && offer.contains("a=ice-lite"));
+        let answer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+            m=audio 9 UDP/TLS/RTP/SAVPF 96 101\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:96 opus/48000/2\r\na=mid:0\r\n\
+            a=rtpmap:101 telephone-event/8000\r\na=ice-ufrag:their\r\na=ice-pwd:theirpassword\r\n\
+            a=fingerprint:sha-256 AB:CD\r\na=setup:active\r\na=rtcp-mux\r\na=sendrecv\r\n";
+        let agreed = answered_by_browser(answer).unwrap();
+        assert_eq!(agreed.browser, Some(Browser { fingerprint: "sha-256 AB:CD".into() }));
+        assert_eq!((agreed.negotiated.encoding.format, agreed.negotiated.events), (Format::Opus, Some(101)));
+        for wrong in ["a=setup:active", "a=fingerprint:sha-256 AB:CD\r\n", "a=rtcp-mux\r\n"] {
+            assert_eq!(answered_by_browser(&answer.replace(wrong, "")), None, "{wrong}");
+        }
+        assert_eq!(answered_by_browser(&answer.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP")), None);
     }
 
     #[test]

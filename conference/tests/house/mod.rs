@@ -261,6 +261,7 @@ impl House {
             encoder: Encoder::new(Encoding::of(Format::Pcmu)).unwrap(),
             decoder: Decoder::new(Format::Pcmu).unwrap(),
             sequence: 0,
+            level: None,
             format: Format::Pcmu,
             supported: String::new(),
             keys: None,

@@ -53,6 +53,8 @@ pub(crate) struct Phone {
     pub(super) encoder: Encoder,
     pub(super) decoder: Decoder,
     pub(super) sequence: u16,
+    /// How loud packets say that they are (RFC 6464), if they do.
+    pub(crate) level: Option<u8>,
     pub(super) format: Format,
     /// What is supported, or nothing.
     pub(crate) supported: String,
@@ -278,6 +280,10 @@ impl Phone {
         packet.extend_from_slice(&self.sequence.to_be_bytes());
         packet.extend_from_slice(&(u32::from(self.sequence) * self.format.frame_ticks()).to_be_bytes());
         packet.extend_from_slice(&[7; 4]);
+        if let Some(level) = self.level {
+            packet[0] |= 0x10;
+            packet.extend_from_slice(&[0xbe, 0xde, 0, 1, 0x10, 0x80 | level, 0, 0]);
+        }
         packet.extend_from_slice(payload);
         self.sequence = self.sequence.wrapping_add(1);
         packet

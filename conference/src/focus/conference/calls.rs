@@ -84,9 +84,7 @@ impl Conference {
             tracing::warn!("no port for sound is free");
             return refuse(503, "No Media Port Is Free");
         };
-        let ours = leg
-            .as_web()
-            .map(|wire| Ours { ice: wire.ours().clone(), fingerprint: wire.fingerprint().to_owned() });
+        let ours = ours(&leg);
         let local = std::net::SocketAddr::new(ip, leg.local().port());
         let origin = Origin { session: self.random(), version: 1, local };
         let agreed = match offer.is_empty() {
@@ -143,7 +141,7 @@ impl Conference {
     }
 
     /// What will carry a leg: ports of its own, or a part of the browsers'.
-    fn wire(&self, ip: IpAddr, is_browser: bool) -> Result<UnboundLeg, PortsError> {
+    pub(super) fn wire(&self, ip: IpAddr, is_browser: bool) -> Result<UnboundLeg, PortsError> {
         match self.focus.web().filter(|_| is_browser) {
             Some(web) => Ok(UnboundLeg::web(web.open(self.focus.parts().random))),
             None => UnboundLeg::bind(self.focus.ports(), bind_ip(&self.focus, ip)),
@@ -377,6 +375,12 @@ impl Conference {
         let bound = Some(config.media.ip()).filter(|ip| !ip.is_unspecified());
         config.advertised.or(bound).unwrap_or_else(|| answer::local_ip(towards))
     }
+}
+
+/// What we say of ourselves to a browser, if the wire is for one.
+pub(super) fn ours(leg: &UnboundLeg) -> Option<Ours> {
+    let wire = leg.as_web()?;
+    Some(Ours { ice: wire.ours().clone(), fingerprint: wire.fingerprint().to_owned() })
 }
 
 /// RFC 4028 §9: 422 with the least that is taken.

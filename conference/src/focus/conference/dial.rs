@@ -43,6 +43,14 @@ pub(in crate::focus) struct Dialling {
     voice: Voice,
     cancel: Cancel,
     teller: Option<Teller>,
+    device: Device,
+}
+
+/// What a call of ours is offered to. Nobody says beforehand: who does not take the one is offered the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Device {
+    Phone,
+    Browser,
 }
 
 /// Who wants to know what becomes of a call.
@@ -89,7 +97,7 @@ impl Conference {
             Referral::Invite(uri) => match self.may_call(&uri, is_moderator).await {
                 Ok((callee, voice)) => {
                     let teller = self.accept(&incoming, leg);
-                    self.dial(&uri, callee, voice, teller).await;
+                    self.dial(&uri, callee, voice, teller, Device::Phone).await;
                 }
                 Err((status, reason)) => refuse(status, reason),
             },
@@ -151,17 +159,28 @@ impl Conference {
         way.filter(|_| !wants_none).map(|way| Teller { way, event_id })
     }
 
-    async fn dial(&mut self, uri: &str, callee: Caller, voice: Voice, teller: Option<Teller>) {
+    async fn dial(
+        &mut self,
+        uri: &str,
+        callee: Caller,
+        voice: Voice,
+        teller: Option<Teller>,
+        device: Device,
+    ) {
         let ip = self.local_ip(None);
-        let bound = UnboundLeg::bind(self.focus.ports(), calls::bind_ip(&self.focus, ip));
+        let bound = self.wire(ip, device == Device::Browser);
         let (Ok(sound), Some(endpoint)) = (bound, self.focus.endpoint().cloned()) else {
             tracing::warn!("no RTP port is free");
             return self.tell_end(teller, 503).await;
         };
         let local = std::net::SocketAddr::new(ip, sound.local().port());
         let origin = Origin { session: self.random(), version: 1, local };
-        let offered = self.keys(None).offered();
-        let request = self.invitation(uri, answer::offer(origin, self.focus.parts().config.srtp, &offered));
+        let (ours, offered) = (calls::ours(&sound), self.keys(None).offered());
+        let offer = match &ours {
+            Some(ours) => answer::offer_to_browser(origin, ours),
+            None => answer::offer(origin, self.focus.parts().config.srtp, &offered),
+        };
+        let request = self.invitation(uri, offer);
         let mut sent = endpoint.request(request.clone(), endpoint.port(0), "0").await;
         let leg = LegId(self.name());
         let cancel = sent.cancel().clone();
@@ -179,9 +198,12 @@ impl Conference {
             let _ = inbox.send(Input::Dialled(leg, answer)).await;
         });
         tracing::info!(leg = leg.0, "the focus calls somebody");
-        self.dialling.push(Dialling { leg, sound, origin, offered, request, callee, voice, cancel, teller });
-        let at = self.dialling.len() - 1;
-        self.tell_trying(at).await;
+        let dialling =
+            Dialling { leg, sound, origin, offered, request, callee, voice, cancel, teller, device };
+        self.dialling.push(dialling);
+        if device == Device::Phone {
+            self.tell_trying(self.dialling.len() - 1).await;
+        }
     }
 
     fn invitation(&self, uri: &str, offer: String) -> Message {
@@ -207,10 +229,16 @@ impl Conference {
     /// A call of ours was answered, or nobody will answer it.
     pub(super) async fn dialled(&mut self, leg: LegId, answer: Option<Box<Message>>) {
         let Some(at) = self.dialling.iter().position(|dialling| dialling.leg == leg) else { return };
-        let Dialling { sound, origin, offered, request, callee, voice, teller, .. } =
+        let Dialling { mut sound, origin, offered, request, callee, voice, teller, device, .. } =
             self.dialling.remove(at);
         let status = answer.as_ref().map_or(408, |answer| answer.status());
         tracing::info!(leg = leg.0, status, "the call of the focus was answered");
+        // A browser refuses what it cannot take (RFC 3261 §21.4.26, §21.6.4).
+        let is_unfit = matches!(status, 415 | 488 | 606);
+        if is_unfit && device == Device::Phone && self.focus.web().is_some() {
+            let uri = request.uri().to_owned();
+            return self.dial(&uri, callee, voice, teller, Device::Browser).await;
+        }
         let Some(answer) = answer.filter(|answer| answer.status() < 300) else {
             return self.tell_end(teller, status).await;
         };
@@ -221,9 +249,16 @@ impl Conference {
         };
         endpoint.send_ack(dialog.ack(&self.contact()), flow);
         let text = std::str::from_utf8(answer.body()).unwrap_or_default();
-        let agreed = answer::answered(text, self.focus.parts().config.srtp, &offered);
+        let agreed = match device {
+            Device::Phone => answer::answered(text, self.focus.parts().config.srtp, &offered),
+            Device::Browser => answer::answered_by_browser(text),
+        };
         let mut participant = Participant::new(leg, dialog, callee, voice, origin);
         participant.is_called = true;
+        participant.web = calls::ours(&sound);
+        if let Some(browser) = agreed.as_ref().and_then(|agreed| agreed.browser.as_ref()) {
+            sound.expect(&browser.fingerprint);
+        }
         match agreed {
             Some(agreed) => {
                 self.join(&mut participant, sound, agreed).await;
