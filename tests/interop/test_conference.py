@@ -61,9 +61,8 @@ def test_each_hears_the_others_and_the_room_moderates_the_call(service):
                 lambda: all(levels(phone)[other] > LOUD for other in others), 15, f"{name} hears the others"
             )
             assert levels(phone)[name] < QUIET, f"{name} does not hear itself: {levels(phone)}"
-        answer = phones["carol"].says().split("SIP/2.0 200 OK")[-1]
-        assert "Set audio decoder: opus" in answer, answer
-        assert "RTP/SAVP" in phones["bob"].says() and "a=crypto:" in phones["bob"].says().split("SIP/2.0 200 OK")[-1]
+        assert "Set audio decoder: opus" in phones["carol"].says()
+        assert phones["bob"].says().count("a=crypto:") >= 2, "in the offer and in the answer"
         asyncio.run(chat())
     finally:
         for phone in started:

@@ -1,4 +1,4 @@
-"""A conference of 10, 50 and 200 legs with three talkers: CPU, latency and late ticks, beside Janus AudioBridge in the same run.
+"""A conference of 10, 50 and 200 legs with three talkers: CPU, latency, late ticks and memory, beside Janus AudioBridge in the same run.
 
     cargo build --release -p cusax && cargo build --release -p conference --example speakers
     tests/.venv/bin/python tests/load/conference/run.py [--legs 10 50 200] [--seconds 20] [--only cusax|janus]
@@ -31,6 +31,12 @@ TALKERS = 3
 def cpu(pid):
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def memory(pid):
+    """MiB that are resident."""
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
 
 
 class Ours:
@@ -162,12 +168,12 @@ def measure(server, legs, seconds):
             speakers.stdin.write("".join(running.join(port) + "\n" for port in ports))
             speakers.stdin.close()
             assert speakers.stdout.readline().strip() == "measuring"
-            before, late = cpu(running.process.pid), running.late()
+            before, late, resident = cpu(running.process.pid), running.late(), memory(running.process.pid)
             told = json.loads(speakers.stdout.readline())
             spent = cpu(running.process.pid) - before
             speakers.wait(timeout=15)
             late = None if late is None else running.late() - late
-            return spent, told, late
+            return spent, told, late, (resident, memory(running.process.pid))
         finally:
             running.stop()
 
@@ -179,16 +185,16 @@ def main():
     words.add_argument("--only", choices=["cusax", "janus"])
     given = words.parse_args()
     servers = [server for server in (Ours, Janus) if given.only in (None, server.name)]
-    head = f"{'server':8}{'legs':>6}{'CPU-ms/part.-s':>16}{'cores':>8}{'p50 ms':>9}{'p99 ms':>9}{'missing':>9}{'of':>9}{'late ticks':>12}"
+    head = f"{'server':8}{'legs':>6}{'CPU-ms/part.-s':>16}{'cores':>8}{'p50 ms':>9}{'p99 ms':>9}{'missing':>9}{'of':>9}{'late ticks':>12}{'MiB':>12}"
     print(head, flush=True)
     for legs in given.legs:
         for server in servers:
-            spent, told, late = measure(server, legs, given.seconds)
+            spent, told, late, (begin, end) = measure(server, legs, given.seconds)
             each = spent * 1000 / legs / given.seconds
             missing = legs * given.seconds * 50 - told["received"]
             print(
                 f"{server.name:8}{legs:6}{each:16.2f}{spent / given.seconds:8.2f}{told['p50']:9.1f}{told['p99']:9.1f}"
-                f"{max(0, missing):9}{legs * given.seconds * 50:9}{'-' if late is None else late:>12}",
+                f"{max(0, missing):9}{legs * given.seconds * 50:9}{'-' if late is None else late:>12}{f'{begin:.0f}-{end:.0f}':>12}",
                 flush=True,
             )
 
