@@ -126,6 +126,8 @@ async fn a_pin_lets_in_and_three_wrong_ones_end_the_call() {
     house.access(RoomAccess { password: Some("1234".to_owned()), ..RoomAccess::default() });
     let mut alice = house.call("alice", 440.0).await;
     assert!(house.focus.conference(&ROOM.parse().unwrap()).await.unwrap().is_none(), "nobody is inside yet");
+    assert_eq!(alice.send("SUBSCRIBE", &[("Event", "conference")]).await.status(), 403);
+    assert_eq!(alice.send("REFER", &[("Refer-To", "<sip:bob@example.org>")]).await.status(), 403);
     alice.press("99#1234");
     house.until_audio("alice", Audio::SendReceive).await;
 

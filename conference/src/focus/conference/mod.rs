@@ -214,7 +214,10 @@ impl Conference {
             // §12.2.2: out of order.
             return reply(500, "");
         }
+        let is_at_door = leg.is_some_and(|at| self.participants[at].pin.is_some());
         match (request.method(), leg) {
+            // Who is inside, and who may come, is not for those before the door.
+            ("SUBSCRIBE" | "REFER", Some(_)) if is_at_door => reply(403, "Give The PIN First"),
             ("INVITE", None) if !request.is_in_dialog() => self.invite(incoming).await,
             ("INVITE" | "UPDATE", Some(at)) => self.change(at, incoming).await,
             ("BYE", Some(at)) => {
