@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use prometheus::{Counter, Histogram, HistogramOpts, IntCounter, IntGauge, Registry};
 
-use crate::media::leg::Counters;
+use crate::media::quality::Counters;
 
 /// Children of all metrics of the conference, registered once.
 #[derive(Clone)]

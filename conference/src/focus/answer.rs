@@ -1,4 +1,4 @@
-//! Answers to offers — RFC 3264 §6 (answer), §8 (changes); RFC 8866 (text); and our own offers (RFC 3261 §13.3.1).
+//! Answers to offers — RFC 3264 §6 (answer), §8 (changes); RFC 8866 (text).
 //!
 //! In    an offer, and where our leg listens.
 //! Out   the answer's text, what the leg shall speak, and whether the peer is on hold.
@@ -18,7 +18,7 @@ use super::sdes::{self, Keys};
 use crate::config::Secrecy;
 use crate::media::codec::{Encoding, Format, USUAL_BITS};
 use crate::media::leg::Negotiated;
-use crate::media::srtp::{Crypto, MasterKey, Suite};
+use crate::media::srtp::Crypto;
 use crate::media::web::Credentials;
 
 /// What a browser's medium says of itself (RFC 8839 §5, RFC 8122 §5).
@@ -137,100 +137,13 @@ fn medium_of(ours: &Ours, media: &Media<'_>, local: SocketAddr) -> String {
 }
 
 /// Who says hello, and our one candidate.
-fn ways(ours: &Ours, local: SocketAddr, setup: &str) -> String {
+pub(super) fn ways(ours: &Ours, local: SocketAddr, setup: &str) -> String {
     let (ip, port) = (local.ip(), local.port());
     let Credentials { name, password } = &ours.ice;
     format!(
         "a=setup:{setup}\r\na=ice-ufrag:{name}\r\na=ice-pwd:{password}\r\n\
          a=candidate:1 1 udp 2130706431 {ip} {port} typ host\r\na=end-of-candidates\r\n"
     )
-}
-
-/// An offer of everything that we speak, with our keys.
-pub(super) fn offer(origin: Origin, secrecy: Secrecy, offered: &[(Suite, MasterKey)]) -> String {
-    // RFC 8643: who cannot encrypt passes over the keys, unless it must be.
-    let profile = if secrecy == Secrecy::Required { "RTP/SAVP" } else { "RTP/AVP" };
-    let types = Format::ALL.map(|format| (format, payload_type(format)));
-    let list: Vec<String> = types.iter().map(|(_, number)| number.to_string()).collect();
-    let mut text = head(origin);
-    text.push_str(&format!("m=audio {} {profile} {} 101 13\r\n", origin.local.port(), list.join(" ")));
-    for (n, (suite, key)) in offered.iter().enumerate() {
-        text.push_str(&sdes::print(&(n + 1).to_string(), *suite, key));
-    }
-    for (format, number) in types {
-        text.push_str(&format!("a=rtpmap:{number} {}\r\n", format.rtpmap()));
-    }
-    text.push_str("a=fmtp:96 useinbandfec=1\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n");
-    text.push_str(&format!("a=extmap:1/recvonly {LEVEL}\r\na=ptime:20\r\na=rtcp-mux\r\na=sendrecv\r\n"));
-    text
-}
-
-/// An offer to a browser: one port for all, keys by DTLS.
-pub(super) fn offer_to_browser(origin: Origin, ours: &Ours) -> String {
-    let formats =
-        [Format::Opus, Format::G722, Format::Pcmu, Format::Pcma].map(|format| (format, payload_type(format)));
-    let list: Vec<String> = formats.iter().map(|(_, number)| number.to_string()).collect();
-    let mut text = head(origin);
-    text.push_str(&format!("a=group:BUNDLE 0\r\na=ice-lite\r\na=fingerprint:{}\r\n", ours.fingerprint));
-    text.push_str(&format!("m=audio {} UDP/TLS/RTP/SAVPF {} 101\r\n", origin.local.port(), list.join(" ")));
-    for (format, number) in formats {
-        text.push_str(&format!("a=rtpmap:{number} {}\r\n", format.rtpmap()));
-    }
-    text.push_str("a=fmtp:96 useinbandfec=1\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n");
-    text.push_str(&format!("a=extmap:1/recvonly {LEVEL}\r\na=rtcp-mux\r\na=sendrecv\r\na=mid:0\r\n"));
-    text.push_str(&ways(ours, origin.local, "actpass"));
-    text
-}
-
-/// Reads a browser's answer; we wait for its hello, so that it must say it.
-pub(super) fn answered_by_browser(answer: &str) -> Option<Agreed> {
-    let mut answer = Sdp::parse(answer)?;
-    let session = answer.attributes.clone();
-    let media = answer.media.first_mut()?;
-    media.attributes.extend(session);
-    let keys = Keys { secrecy: Secrecy::Off, now: None, random: || 0 };
-    let is_active = media.attribute("setup") == Some("active");
-    let chosen = choose(media, &keys, true).ok().filter(|chosen| is_active && chosen.browser.is_some())?;
-    Some(Agreed {
-        negotiated: chosen.negotiated,
-        browser: chosen.browser,
-        direction: direction_of(media).mirrored(),
-        text: String::new(),
-    })
-}
-
-/// Reads the answer to our offer, in which our keys had these tags.
-pub(super) fn answered(answer: &str, secrecy: Secrecy, offered: &[(Suite, MasterKey)]) -> Option<Agreed> {
-    let answer = Sdp::parse(answer)?;
-    let media = answer.media.first()?;
-    let line = sdes::choose(media);
-    // The suite and the tag are those of one line of ours (RFC 4568 §5.1.3).
-    let ours = line.and_then(|line| offered.get(line.tag.parse::<usize>().ok()?.checked_sub(1)?));
-    let crypto = line.zip(ours).filter(|(line, (suite, _))| line.suite == *suite);
-    let crypto = crypto.map(|(line, (suite, key))| Crypto { suite: *suite, theirs: line.key, ours: *key });
-    if crypto.is_none() && (secrecy == Secrecy::Required || line.is_some()) {
-        return None;
-    }
-    let keys = Keys { secrecy: Secrecy::Off, now: None, random: || 0 };
-    let plain = Media { protocol: "RTP/AVP", ..media.clone() };
-    Some(Agreed {
-        browser: None,
-        negotiated: Negotiated { crypto, ..choose(&plain, &keys, false).ok()?.negotiated },
-        direction: direction_of(media).mirrored(),
-        text: String::new(),
-    })
-}
-
-/// The payload types of our own offers.
-fn payload_type(format: Format) -> u8 {
-    match format {
-        Format::Opus => 96,
-        Format::G722 => 9,
-        Format::Pcmu => 0,
-        Format::Pcma => 8,
-        Format::L16Wide => 97,
-        Format::L16 => 98,
-    }
 }
 
 /// Our IP as the peer's media should reach it: what the system would use towards it.
@@ -251,9 +164,9 @@ pub(super) fn media_ip(offer: &str) -> Option<IpAddr> {
 }
 
 /// What was taken of one medium.
-struct Chosen<'a> {
-    negotiated: Negotiated,
-    browser: Option<Browser>,
+pub(super) struct Chosen<'a> {
+    pub(super) negotiated: Negotiated,
+    pub(super) browser: Option<Browser>,
     /// Lines about what is beside the sound.
     beside: Vec<String>,
     /// Formats beside that of the sound.
@@ -305,7 +218,7 @@ fn browser(media: &Media<'_>) -> Result<Browser, Unfit> {
     Ok(Browser { fingerprint: fingerprint.to_owned() })
 }
 
-fn choose<'a>(media: &Media<'a>, keys: &Keys, is_web: bool) -> Result<Chosen<'a>, Unfit> {
+pub(super) fn choose<'a>(media: &Media<'a>, keys: &Keys, is_web: bool) -> Result<Chosen<'a>, Unfit> {
     if media.kind != "audio" || media.port == 0 {
         return Err(Unfit::NoAudio);
     }
@@ -404,7 +317,7 @@ fn reports(media: &Media<'_>, remote: SocketAddr) -> SocketAddr {
 }
 
 /// The direction, where RFC 2543's way to hold, an address of zeros, means that nothing is wanted.
-fn direction_of(media: &Media<'_>) -> Direction {
+pub(super) fn direction_of(media: &Media<'_>) -> Direction {
     match media.connection {
         // A browser that hides where it is writes zeros, and means nothing by it.
         Some(ip) if ip.is_unspecified() && !media.protocol.starts_with("UDP/TLS/") => Direction::Inactive,
@@ -429,7 +342,7 @@ fn audio(media: &Media<'_>, chosen: &Chosen<'_>, direction: Direction, port: u16
     )
 }
 
-fn head(origin: Origin) -> String {
+pub(super) fn head(origin: Origin) -> String {
     let ip = origin.local.ip();
     let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
     // RFC 8866 §5.2: numbers of at most 63 bits are what old parsers bear.
@@ -441,10 +354,11 @@ fn head(origin: Origin) -> String {
 }
 
 /// RFC 6464 §4.
-const LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
+pub(super) const LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
 
 #[cfg(test)]
 mod tests {
+    use super::super::offer::{answered, answered_by_browser, offer, offer_to_browser};
     use super::*;
 
     fn origin() -> Origin {

@@ -16,6 +16,7 @@ mod keys;
 mod made;
 mod named;
 mod notifier;
+mod offer;
 mod participant;
 pub mod policy;
 mod sdes;

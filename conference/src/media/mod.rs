@@ -15,6 +15,7 @@ pub mod opus;
 mod pitch;
 pub mod playout;
 pub mod ports;
+pub mod quality;
 pub mod reception;
 pub mod resample;
 pub mod rtcp;

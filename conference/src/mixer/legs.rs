@@ -6,7 +6,8 @@ use super::limiter::{Limiter, Sum};
 use super::loudest::Loudest;
 use super::prompts::Prompt;
 use super::shared::Shared;
-use crate::media::leg::{Counters, Negotiated, Quality, RtpLeg};
+use crate::media::leg::{Negotiated, RtpLeg};
+use crate::media::quality::{Counters, Quality};
 use crate::media::{Frame, SAMPLES, SILENCE};
 
 /// A leg's name in its mixer; never used twice in one conference.

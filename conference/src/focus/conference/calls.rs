@@ -15,6 +15,7 @@ use super::super::dialog::Dialog;
 use super::super::keys::{Pin, is_pin};
 use super::super::named::{Names, Relation, relation};
 use super::super::notifier::Way;
+use super::super::offer;
 use super::super::participant::{AtTheDoor, Participant, Unacknowledged};
 use super::super::policy::Refusal;
 use super::super::sdes::Keys;
@@ -109,7 +110,7 @@ impl Conference {
         };
         let offered = if agreed.is_none() { self.keys(None).offered() } else { Vec::new() };
         let secrecy = self.focus.parts().config.srtp;
-        let offer = || answer::offer(origin, secrecy, &offered);
+        let offer = || offer::offer(origin, secrecy, &offered);
         let body = agreed.as_ref().map_or_else(offer, |agreed| agreed.text.clone());
         response.set_body("application/sdp", body.into());
         let id = LegId(self.name());
@@ -222,7 +223,7 @@ impl Conference {
         } else if request.method() == "INVITE" {
             let (origin, now) = (participant.origin, participant.crypto);
             let offered = self.keys(now).offered();
-            body = answer::offer(origin, secrecy, &offered);
+            body = offer::offer(origin, secrecy, &offered);
             self.participants[at].offered = offered;
         }
         let mut response = self.describe(Message::response(request, 200, ""));
@@ -248,7 +249,7 @@ impl Conference {
         self.participants[at].unacknowledged = None;
         let text = std::str::from_utf8(ack.body()).unwrap_or_default();
         let offered = std::mem::take(&mut self.participants[at].offered);
-        let agreed = answer::answered(text, self.focus.parts().config.srtp, &offered);
+        let agreed = offer::answered(text, self.focus.parts().config.srtp, &offered);
         let leg = self.participants[at].unanswered.take();
         match (leg, agreed) {
             (Some(leg), Some(agreed)) => {

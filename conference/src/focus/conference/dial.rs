@@ -19,10 +19,11 @@ use sip_endpoint::{Answer, Cancel, Incoming, SentRequest};
 
 use super::super::Input;
 use super::super::admission::{Caller, caller};
-use super::super::answer::{self, Origin};
+use super::super::answer::Origin;
 use super::super::dialog::Dialog;
 use super::super::named::{Referral, referral};
 use super::super::notifier::Way;
+use super::super::offer;
 use super::super::participant::Participant;
 use super::super::policy::{self, Voice};
 use super::watchers::in_dialog;
@@ -177,8 +178,8 @@ impl Conference {
         let origin = Origin { session: self.random(), version: 1, local };
         let (ours, offered) = (calls::ours(&sound), self.keys(None).offered());
         let offer = match &ours {
-            Some(ours) => answer::offer_to_browser(origin, ours),
-            None => answer::offer(origin, self.focus.parts().config.srtp, &offered),
+            Some(ours) => offer::offer_to_browser(origin, ours),
+            None => offer::offer(origin, self.focus.parts().config.srtp, &offered),
         };
         let request = self.invitation(uri, offer);
         let mut sent = endpoint.request(request.clone(), endpoint.port(0), "0").await;
@@ -250,8 +251,8 @@ impl Conference {
         endpoint.send_ack(dialog.ack(&self.contact()), flow);
         let text = std::str::from_utf8(answer.body()).unwrap_or_default();
         let agreed = match device {
-            Device::Phone => answer::answered(text, self.focus.parts().config.srtp, &offered),
-            Device::Browser => answer::answered_by_browser(text),
+            Device::Phone => offer::answered(text, self.focus.parts().config.srtp, &offered),
+            Device::Browser => offer::answered_by_browser(text),
         };
         let mut participant = Participant::new(leg, dialog, callee, voice, origin);
         participant.is_called = true;

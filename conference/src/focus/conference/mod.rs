@@ -30,7 +30,7 @@ use super::policy::{self, Refusal, Removal, Revoked, Voice};
 use super::session::{Due, Session};
 use super::{Focus, Input};
 use crate::labels::ConferenceSpan;
-use crate::media::leg::Quality;
+use crate::media::quality::Quality;
 use crate::mixer::{Command, LegId, Mixer, Prompt, Spoken};
 use dial::Dialling;
 

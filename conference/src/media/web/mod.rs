@@ -74,6 +74,7 @@ impl WebPort {
         let identity =
             Identity::new().ok_or_else(|| std::io::Error::other("no certificate could be made"))?;
         let identity = Arc::new(identity);
+        // Two orders for each leg, whose number the focus bounds: no more can wait.
         let (orders, inbox) = channel();
         let reader = Reader {
             socket: Arc::clone(&socket),

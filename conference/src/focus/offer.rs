@@ -1,0 +1,102 @@
+//! Our own offers, and what is answered to them — RFC 3264 §5 (offers), RFC 3261 §13.3.1 (in a 2xx), RFC 4568 §5.1.3 (whose key),
+//! RFC 5763 §5 and RFC 8839 (browsers).
+//!
+//! In    where our leg listens and what it may show; the answer to an offer of ours.
+//! Out   the offer's text; what was agreed on.
+//! State none. Errors an answer that is none, or protects less than it must, is nothing.
+
+use sip_core::sdp::{Media, Sdp};
+
+use super::answer::{Agreed, LEVEL, Origin, Ours, choose, direction_of, head, ways};
+use super::sdes::{self, Keys};
+use crate::config::Secrecy;
+use crate::media::codec::Format;
+use crate::media::leg::Negotiated;
+use crate::media::srtp::{Crypto, MasterKey, Suite};
+
+/// An offer of everything that we speak, with our keys.
+pub(super) fn offer(origin: Origin, secrecy: Secrecy, offered: &[(Suite, MasterKey)]) -> String {
+    // RFC 8643: who cannot encrypt passes over the keys, unless it must be.
+    let profile = if secrecy == Secrecy::Required { "RTP/SAVP" } else { "RTP/AVP" };
+    let types = Format::ALL.map(|format| (format, payload_type(format)));
+    let list: Vec<String> = types.iter().map(|(_, number)| number.to_string()).collect();
+    let mut text = head(origin);
+    text.push_str(&format!("m=audio {} {profile} {} 101 13\r\n", origin.local.port(), list.join(" ")));
+    for (n, (suite, key)) in offered.iter().enumerate() {
+        text.push_str(&sdes::print(&(n + 1).to_string(), *suite, key));
+    }
+    for (format, number) in types {
+        text.push_str(&format!("a=rtpmap:{number} {}\r\n", format.rtpmap()));
+    }
+    text.push_str("a=fmtp:96 useinbandfec=1\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n");
+    text.push_str(&format!("a=extmap:1/recvonly {LEVEL}\r\na=ptime:20\r\na=rtcp-mux\r\na=sendrecv\r\n"));
+    text
+}
+
+/// An offer to a browser: one port for all, keys by DTLS.
+pub(super) fn offer_to_browser(origin: Origin, ours: &Ours) -> String {
+    let formats =
+        [Format::Opus, Format::G722, Format::Pcmu, Format::Pcma].map(|format| (format, payload_type(format)));
+    let list: Vec<String> = formats.iter().map(|(_, number)| number.to_string()).collect();
+    let mut text = head(origin);
+    text.push_str(&format!("a=group:BUNDLE 0\r\na=ice-lite\r\na=fingerprint:{}\r\n", ours.fingerprint));
+    text.push_str(&format!("m=audio {} UDP/TLS/RTP/SAVPF {} 101\r\n", origin.local.port(), list.join(" ")));
+    for (format, number) in formats {
+        text.push_str(&format!("a=rtpmap:{number} {}\r\n", format.rtpmap()));
+    }
+    text.push_str("a=fmtp:96 useinbandfec=1\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n");
+    text.push_str(&format!("a=extmap:1/recvonly {LEVEL}\r\na=rtcp-mux\r\na=sendrecv\r\na=mid:0\r\n"));
+    text.push_str(&ways(ours, origin.local, "actpass"));
+    text
+}
+
+/// Reads a browser's answer; we wait for its hello, so that it must say it.
+pub(super) fn answered_by_browser(answer: &str) -> Option<Agreed> {
+    let mut answer = Sdp::parse(answer)?;
+    let session = answer.attributes.clone();
+    let media = answer.media.first_mut()?;
+    media.attributes.extend(session);
+    let keys = Keys { secrecy: Secrecy::Off, now: None, random: || 0 };
+    let is_active = media.attribute("setup") == Some("active");
+    let chosen = choose(media, &keys, true).ok().filter(|chosen| is_active && chosen.browser.is_some())?;
+    Some(Agreed {
+        negotiated: chosen.negotiated,
+        browser: chosen.browser,
+        direction: direction_of(media).mirrored(),
+        text: String::new(),
+    })
+}
+
+/// Reads the answer to our offer, in which our keys had these tags.
+pub(super) fn answered(answer: &str, secrecy: Secrecy, offered: &[(Suite, MasterKey)]) -> Option<Agreed> {
+    let answer = Sdp::parse(answer)?;
+    let media = answer.media.first()?;
+    let line = sdes::choose(media);
+    // The suite and the tag are those of one line of ours (RFC 4568 §5.1.3).
+    let ours = line.and_then(|line| offered.get(line.tag.parse::<usize>().ok()?.checked_sub(1)?));
+    let crypto = line.zip(ours).filter(|(line, (suite, _))| line.suite == *suite);
+    let crypto = crypto.map(|(line, (suite, key))| Crypto { suite: *suite, theirs: line.key, ours: *key });
+    if crypto.is_none() && (secrecy == Secrecy::Required || line.is_some()) {
+        return None;
+    }
+    let keys = Keys { secrecy: Secrecy::Off, now: None, random: || 0 };
+    let plain = Media { protocol: "RTP/AVP", ..media.clone() };
+    Some(Agreed {
+        browser: None,
+        negotiated: Negotiated { crypto, ..choose(&plain, &keys, false).ok()?.negotiated },
+        direction: direction_of(media).mirrored(),
+        text: String::new(),
+    })
+}
+
+/// The payload types of our own offers.
+fn payload_type(format: Format) -> u8 {
+    match format {
+        Format::Opus => 96,
+        Format::G722 => 9,
+        Format::Pcmu => 0,
+        Format::Pcma => 8,
+        Format::L16Wide => 97,
+        Format::L16 => 98,
+    }
+}
