@@ -4,6 +4,7 @@
 
 mod cut;
 pub mod dialog;
+mod fnv;
 pub mod header;
 pub mod message;
 pub mod privacy;

@@ -123,14 +123,10 @@ fn challenge(door: &Door<'_>, request: &Message, flow: &Flow, asker: Asker, stal
 }
 
 fn print(challenge: &Challenge) -> String {
+    let (realm, nonce, qop) = (quote(&challenge.realm), quote(&challenge.nonce), quote(challenge.qop));
     let stale = if challenge.stale { ", stale=true" } else { "" };
-    format!(
-        "Digest realm={}, nonce={}, algorithm={}, qop={}{stale}",
-        quote(&challenge.realm),
-        quote(&challenge.nonce),
-        challenge.algorithm.as_str(),
-        quote(challenge.qop),
-    )
+    let algorithm = challenge.algorithm.as_str();
+    ["Digest realm=", &realm, ", nonce=", &nonce, ", algorithm=", algorithm, ", qop=", &qop, stale].concat()
 }
 
 /// The proof that credentials are; of a parameter that stands there twice the first counts.

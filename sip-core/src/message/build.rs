@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::edit::new_field;
 use super::field::Field;
 use super::{Message, Piece, Start};
+use crate::fnv::Fnv;
 use crate::header::{Name, Via};
 use crate::status;
 
@@ -40,7 +41,7 @@ impl Message {
             fields,
             body: Bytes::new(),
         };
-        if status >= 200 {
+        if status >= 200 && !request.is_in_dialog() {
             // The tag is a hash of what identifies the request, so that a stateless answer says the same again
             // (§8.2.7).
             response.ensure_to_tag(&stateless_tag(request));
@@ -103,9 +104,5 @@ fn stateless_tag(request: &Message) -> String {
     let via = request.elements(Name::Via).next().unwrap_or_default();
     let branch = Via::parse(via).and_then(|via| via.branch()).unwrap_or(via);
     let parts = [request.call_id(), request.from_tag().unwrap_or_default(), branch];
-    let bytes = parts.into_iter().flat_map(str::bytes).chain(number);
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("s{hash:016x}")
+    parts.into_iter().fold(Fnv::new(), |hash, part| hash.and(part.as_bytes())).and(&number).digits("s")
 }

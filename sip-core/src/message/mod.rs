@@ -139,7 +139,12 @@ impl Message {
 
     /// The tag of To.
     pub fn to_tag(&self) -> Option<&str> {
-        crate::header::NameAddr::parse(self.value(Name::To)?)?.params.value("tag")
+        let to = self.value(Name::To)?;
+        // What ends with its URI has no parameters.
+        if to.ends_with('>') {
+            return None;
+        }
+        crate::header::NameAddr::parse(to)?.params.value("tag")
     }
 
     /// The tag of From.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::fnv::Fnv;
 use crate::header::{Name, NameAddr};
 use crate::message::Message;
 use crate::uri::Uri;
@@ -26,10 +27,13 @@ pub fn hop_check(request: &Message, is_ours: impl Fn(&str, Option<u16>) -> bool)
         Some(Ok(_)) => {}
         Some(Err(_)) => return Err(Hop::Bad),
     }
-    let key = loop_key(request);
+    // Most requests were never here: what is hashed waits for a Via of ours.
     let was_here = request.elements(Name::Via).filter_map(crate::header::Via::parse).any(|via| {
         is_ours(via.host, via.port)
-            && via.branch().and_then(|branch| branch.rsplit_once('.')).is_some_and(|(_, was)| was == key)
+            && via
+                .branch()
+                .and_then(|branch| branch.rsplit_once('.'))
+                .is_some_and(|(_, was)| was == loop_key(request))
     });
     if was_here { Err(Hop::Loop) } else { Ok(()) }
 }
@@ -38,21 +42,21 @@ pub fn hop_check(request: &Message, is_ours: impl Fn(&str, Option<u16>) -> bool)
 /// another it spirals, which is allowed.
 pub fn loop_key(request: &Message) -> String {
     let fields = [Name::From, Name::To, Name::CallId, Name::CSeq, Name::Route, Name::ProxyRequire];
-    let hash = fields
+    fields
         .into_iter()
         .flat_map(|name| request.values(name))
         .chain([request.uri()])
-        .flat_map(|text| text.bytes().chain([0]))
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-    format!("{hash:016x}")
+        .fold(Fnv::new(), |hash, text| hash.and(text.as_bytes()).and(&[0]))
+        .digits("")
 }
 
 /// Takes our own entries off the Route (§16.4), and repairs what a strict router did to the Request-URI.
 /// The user parts of the entries that were ours, topmost first.
 pub fn pop_routes(request: &mut Message, is_ours: impl Fn(&Uri<'_>) -> bool) -> Vec<String> {
     let mut ours = Vec::new();
+    if request.value(Name::Route).is_none() {
+        return ours;
+    }
     // §16.4: a strict router put our Record-Route URI into the Request-URI and the target last into Route.
     let is_strict = Uri::parse(request.uri()).is_some_and(|uri| uri.params.has("lr") && is_ours(&uri));
     if is_strict && let Some(last) = request.elements(Name::Route).last().map(str::to_owned) {

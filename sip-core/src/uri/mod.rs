@@ -148,17 +148,36 @@ fn is_host(host: &str) -> bool {
         return ipv6(inner).is_some();
     }
     // RFC 5954 §4.1: what looks like an IPv4 address is one. Underscores and leading hyphens are common in names.
-    let (mut last, mut looks_like_ipv4) = (b'.', true);
+    let (mut last, mut seen) = (DOT, 0);
     for byte in host.bytes() {
-        let is_in_name = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if !is_in_name && (byte != b'.' || last == b'.') {
-            return false;
-        }
-        looks_like_ipv4 &= byte.is_ascii_digit() || byte == b'.';
-        last = byte;
+        let kind = HOST[byte as usize];
+        seen |= kind | ((kind & last & DOT) << 1);
+        last = kind;
     }
-    !host.is_empty() && (!looks_like_ipv4 || host.parse::<Ipv4Addr>().is_ok())
+    seen & WRONG == 0 && !host.is_empty() && (seen & LETTER != 0 || host.parse::<Ipv4Addr>().is_ok())
 }
+
+// What a byte is in a host's name.
+const DIGIT: u8 = 1;
+const LETTER: u8 = 2;
+const DOT: u8 = 4;
+/// No part of a name; a dot behind a dot is one place above a dot.
+const WRONG: u8 = 8;
+
+static HOST: [u8; 256] = {
+    let mut table = [WRONG; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            b'0'..=b'9' => DIGIT,
+            b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' => LETTER,
+            b'.' => DOT,
+            _ => WRONG,
+        };
+        byte += 1;
+    }
+    table
+};
 
 /// An IPv6 address without its brackets. RFC 5118 §4.10: the grammar of RFC 3261 led to a third colon before an
 /// embedded IPv4 address, which is passed over.
