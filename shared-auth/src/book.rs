@@ -94,6 +94,16 @@ impl AccountBook {
 
     /// Creates an account with its main password.
     pub async fn create(&self, new: NewAccount, password: &str) -> Result<AccountCard, BookError> {
+        self.create_as(AccountId(u128::from_be_bytes(hash::random())), new, password).await
+    }
+
+    /// Creates the account that somebody rolled the id of beforehand.
+    pub(crate) async fn create_as(
+        &self,
+        id: AccountId,
+        new: NewAccount,
+        password: &str,
+    ) -> Result<AccountCard, BookError> {
         // A leading plus is a number; any other separates an app password's name.
         if [new.aor.local(), new.jid.local()]
             .iter()
@@ -101,7 +111,6 @@ impl AccountBook {
         {
             return Err(BookError::BadName);
         }
-        let id = AccountId(u128::from_be_bytes(hash::random()));
         let account = Account {
             id,
             credentials: self.credentials(id, &new.aor, password).await?,

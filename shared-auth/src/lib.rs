@@ -20,6 +20,7 @@ mod directory;
 mod fast;
 mod hash;
 mod identity;
+mod invites;
 mod keys;
 mod labels;
 mod metrics;
@@ -45,6 +46,9 @@ pub use digest::{Challenge, DigestProof, Qop};
 pub use directory::{AccountCard, Directory};
 pub use fast::{FastFinal, FastStart, FastToken, Ht};
 pub use identity::{Denied, How, Identity, OnWire, Origin, Proof};
+pub use invites::{
+    Invite, InviteError, Invites, NameError, Opens, WeakPassword, Wish, check_name, check_password,
+};
 pub use keys::KeyError;
 pub use password::{PasswordError, ha1_of};
 pub use scram::{Channel, Plus, ScramExchange, ScramFinal, ScramStart};
@@ -76,6 +80,8 @@ pub struct Auth {
     pub book: Arc<AccountBook>,
     /// Single-use tokens.
     pub tokens: Tokens,
+    /// Invitations, and resets of passwords.
+    pub invites: Invites,
     keys: Arc<keys::Keys>,
     /// This process among those that change accounts.
     process: u64,
@@ -102,9 +108,11 @@ impl Auth {
         let fast =
             fast::FastTokens::new(Arc::clone(&store.records), Arc::clone(&keys), config.token_lifetime);
         let doors = authenticator::Doors { tokens: tokens.clone(), fast };
+        let book = Arc::new(book);
+        let invites =
+            invites::Invites::new(Arc::clone(&store.records), Arc::clone(&cache), Arc::clone(&book));
         let authenticator = Authenticator::new(config, cache, Arc::clone(&keys), doors, bus.clone(), metrics);
-        let (authenticator, book) = (Arc::new(authenticator), Arc::new(book));
-        Ok(Self { authenticator, directory, book, tokens, keys, process })
+        Ok(Self { authenticator: Arc::new(authenticator), directory, book, tokens, invites, keys, process })
     }
 
     /// A key of 32 bytes for a purpose of another service, such as MACs of its own. All nodes that share the key file,

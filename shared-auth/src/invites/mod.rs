@@ -1,0 +1,359 @@
+//! Invitations: whoever holds the link does one thing once — makes an account, or sets a new password for one.
+//!
+//! ```text
+//! create ─▶ text, shown once ─▶ peek, as often as one likes ─▶ accept or reset or take, once
+//! ```
+//!
+//! In    who invites, what the invitation opens, for how long; then the text, and what the invited one chose.
+//! Out   the text once; what an unspent one opens; the new account.
+//! State one record an invitation under the hash of its text, so that who reads the store can use none; one for each account
+//!       that has a contact to add (XEP-0379), until the chat server asks for it by [`Invites::take_contact`].
+//! Errors [`InviteError`]. Spent, expired, revoked and forged texts are all [`InviteError::Spent`]: nobody learns which.
+//! Not here: links, pages, `xmpp:` URIs (`provisioning`), registration in band (XEP-0401, XEP-0445: `xmpp-server`).
+//!
+//! Accepting survives `kill -9`: the invitation is claimed for an account's id first, then the account is made, then the
+//! invitation is removed. A claim whose account is there is spent; one whose account is not there is free after a minute.
+
+mod rules;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use shared_model::{AccountId, Aor, BareJid};
+use shared_runtime::hex;
+use shared_store::{DigestAlgorithm, Expected, RecordChange, Records, StoreError};
+
+pub use rules::{NameError, WeakPassword, check_name, check_password};
+
+use crate::cache::{AccountCache, Name};
+use crate::hash::{digest_hash, random};
+use crate::{AccountBook, AccountCard, BookError, NewAccount, Profile};
+
+/// Makes invitations and takes them back. Clones share the store.
+#[derive(Clone)]
+pub struct Invites {
+    records: Arc<dyn Records>,
+    cache: Arc<AccountCache>,
+    book: Arc<AccountBook>,
+}
+
+/// What the holder of an invitation may do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Opens {
+    /// Make an account.
+    Account {
+        /// The user name that it will have; `None` lets the invited one choose.
+        user: Option<String>,
+        /// The name to show, possibly empty; the invited one may choose another.
+        name: String,
+        /// Whether it will administer the service.
+        admin: bool,
+        /// Who will be its first contact (XEP-0379): the one who invites.
+        contact: Option<BareJid>,
+    },
+    /// Set a new password.
+    Password {
+        /// For this account.
+        account: AccountId,
+    },
+    /// Become a contact of an account that is there, by one that has an account already (XEP-0379).
+    Contact {
+        /// The one who invites.
+        contact: BareJid,
+    },
+}
+
+/// An invitation without its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invite {
+    /// What it is called in lists; of no use to whoever wants to accept it.
+    pub id: String,
+    /// What it opens.
+    pub opens: Opens,
+    /// Who made it; `None` for the operator.
+    pub by: Option<AccountId>,
+    /// When it was made, milliseconds since 1970.
+    pub created: i64,
+    /// When it ends, milliseconds since 1970.
+    pub expires: i64,
+}
+
+/// What the invited one chose.
+#[derive(Clone, Copy)]
+pub struct Wish<'a> {
+    /// The user name; not looked at where the invitation says it.
+    pub user: &'a str,
+    /// The name to show; empty takes the invitation's.
+    pub name: &'a str,
+    /// The password.
+    pub password: &'a str,
+}
+
+/// Why an invitation was not made or not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InviteError {
+    /// There is no such invitation, or not any more.
+    #[error("this invitation is not good, or not any more")]
+    Spent,
+    /// The user name cannot be used.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The password is too easy to guess.
+    #[error(transparent)]
+    Weak(#[from] WeakPassword),
+    /// One account may have so many open invitations.
+    #[error("at most {MOST_OF_ONE} invitations of one account are open at once")]
+    TooMany,
+    /// The account was not made or not changed.
+    #[error(transparent)]
+    Book(#[from] BookError),
+}
+
+impl From<StoreError> for InviteError {
+    fn from(error: StoreError) -> Self {
+        Self::Book(error.into())
+    }
+}
+
+/// What is stored.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    invite: Invite,
+    claim: Option<Claim>,
+}
+
+/// Somebody is accepting it.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Claim {
+    account: AccountId,
+    since: i64,
+}
+
+impl Invites {
+    pub(crate) fn new(records: Arc<dyn Records>, cache: Arc<AccountCache>, book: Arc<AccountBook>) -> Self {
+        Self { records, cache, book }
+    }
+
+    /// Makes an invitation that is good once, for `lifetime` from `now` (milliseconds since 1970). Its text is 26 letters and
+    /// digits (XEP-0401 §5.1) and is not kept.
+    pub async fn create(
+        &self,
+        opens: Opens,
+        by: Option<AccountId>,
+        lifetime: Duration,
+        now: i64,
+    ) -> Result<(String, Invite), InviteError> {
+        let of_one = self.list(now).await?.iter().filter(|invite| by.is_some() && invite.by == by).count();
+        if of_one >= MOST_OF_ONE {
+            return Err(InviteError::TooMany);
+        }
+        if let Opens::Account { user: Some(user), .. } = &opens {
+            rules::check_grammar(user)?;
+        }
+        let text: String =
+            random::<26>().iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
+        let (key, lifetime) = (key(&text), i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
+        let expires = now.saturating_add(lifetime);
+        let invite = Invite { id: key[..ID_LENGTH].to_owned(), opens, by, created: now, expires };
+        let kept = Kept { invite, claim: None };
+        self.records.put(OWNER, COLLECTION, &key, &write(&kept)?, Expected::Absent).await?;
+        Ok((text, kept.invite))
+    }
+
+    /// What the text opens, if it is unspent. Looking spends nothing, so pages, previews and crawlers may.
+    pub async fn peek(&self, text: &str, now: i64) -> Result<Option<Invite>, StoreError> {
+        Ok(self.find(text, now).await?.map(|(kept, _)| kept.invite))
+    }
+
+    /// Makes the account `user@domain`, AOR and JID, and spends the invitation; of many callers one succeeds. A wish that is
+    /// refused, because of its name or its password, spends nothing.
+    pub async fn accept(
+        &self,
+        text: &str,
+        domain: &str,
+        wish: Wish<'_>,
+        now: i64,
+    ) -> Result<AccountCard, InviteError> {
+        let (kept, version) = self.find(text, now).await?.ok_or(InviteError::Spent)?;
+        let Opens::Account { user, name, admin, contact } = kept.invite.opens.clone() else {
+            return Err(InviteError::Spent);
+        };
+        let user = match user {
+            Some(user) => user,
+            None => check_name(wish.user)?,
+        };
+        check_password(wish.password, &user)?;
+        let aor = Aor::new(&user, domain).map_err(|_| NameError::Characters)?;
+        let jid = BareJid(aor.0.clone());
+        let name = if wish.name.trim().is_empty() { name } else { rules::shown_name(wish.name)? };
+        let profile = Profile { name, admin, ..Profile::default() };
+        let id = AccountId(u128::from_be_bytes(random()));
+        self.claim(text, &kept.invite, version, Claim { account: id, since: now }, contact.as_ref()).await?;
+        match self.book.create_as(id, NewAccount { aor, jid, profile }, wish.password).await {
+            Ok(card) => {
+                self.forget(text).await;
+                Ok(card)
+            }
+            Err(error) => {
+                self.release(text, kept.invite, id).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Sets the password that an invitation of that kind is for, and spends it.
+    pub async fn reset(&self, text: &str, password: &str, now: i64) -> Result<AccountCard, InviteError> {
+        let (kept, version) = self.find(text, now).await?.ok_or(InviteError::Spent)?;
+        let Opens::Password { account: id } = kept.invite.opens else { return Err(InviteError::Spent) };
+        let account = self.cache.find(Name::Id(id)).await?.ok_or(InviteError::Spent)?;
+        check_password(password, account.aor.local())?;
+        self.claim(text, &kept.invite, version, Claim { account: id, since: now }, None).await?;
+        match self.book.set_password(id, password).await {
+            Ok(()) => {
+                self.forget(text).await;
+                Ok(AccountCard::from(&*account))
+            }
+            Err(error) => {
+                self.release(text, kept.invite, id).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Spends an invitation and answers what it was, as when somebody who has an account becomes a contact by it.
+    pub async fn take(&self, text: &str, now: i64) -> Result<Option<Invite>, StoreError> {
+        if self.find(text, now).await?.is_none() {
+            return Ok(None);
+        }
+        let record = self.records.take(OWNER, COLLECTION, &key(text)).await?;
+        Ok(record.and_then(|record| read(&record.value)).map(|kept| kept.invite))
+    }
+
+    /// Who shall be the first contact of a new account, said once: the one who invited it.
+    pub async fn take_contact(&self, account: AccountId) -> Result<Option<BareJid>, StoreError> {
+        let record = self.records.take(OWNER, CONTACTS, &account.to_string()).await?;
+        Ok(record.and_then(|record| std::str::from_utf8(&record.value).ok()?.parse().ok()))
+    }
+
+    /// Every open invitation, in no order that tells anything. Those that ended are removed on the way.
+    pub async fn list(&self, now: i64) -> Result<Vec<Invite>, StoreError> {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let records = self.records.list(OWNER, COLLECTION, after.as_deref(), PAGE).await?;
+            let is_last = records.len() < PAGE;
+            after = records.last().map(|record| record.key.clone());
+            for record in records {
+                match read(&record.value).filter(|kept| kept.invite.expires > now) {
+                    Some(kept) if !self.is_spent(&kept, now).await? => all.push(kept.invite),
+                    Some(_) => {}
+                    // What is not removed now is removed the next time.
+                    None => drop(self.records.delete(OWNER, COLLECTION, &record.key).await),
+                }
+            }
+            if is_last || all.len() >= MOST {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Takes an invitation back by its id. False if there is none.
+    pub async fn revoke(&self, id: &str) -> Result<bool, StoreError> {
+        if id.len() != ID_LENGTH {
+            return Ok(false);
+        }
+        let next = self.records.list(OWNER, COLLECTION, Some(id), 1).await?;
+        match next.first().filter(|record| record.key.starts_with(id)) {
+            Some(record) => self.records.delete(OWNER, COLLECTION, &record.key).await,
+            None => Ok(false),
+        }
+    }
+
+    async fn find(&self, text: &str, now: i64) -> Result<Option<(Kept, u64)>, StoreError> {
+        let Some(record) = self.records.get(OWNER, COLLECTION, &key(text)).await? else { return Ok(None) };
+        let Some(kept) = read(&record.value).filter(|kept| kept.invite.expires > now) else {
+            return Ok(None);
+        };
+        Ok(if self.is_spent(&kept, now).await? { None } else { Some((kept, record.version)) })
+    }
+
+    async fn is_spent(&self, kept: &Kept, now: i64) -> Result<bool, StoreError> {
+        let Some(claim) = kept.claim else { return Ok(false) };
+        let is_young = now.saturating_sub(claim.since) < CLAIM_MILLIS;
+        let makes = matches!(kept.invite.opens, Opens::Account { .. });
+        Ok(is_young || (makes && self.cache.store().by_id(claim.account).await?.is_some()))
+    }
+
+    /// Keeps others from accepting it meanwhile. With it goes the note of the contact, which must not be lost.
+    async fn claim(
+        &self,
+        text: &str,
+        invite: &Invite,
+        version: u64,
+        claim: Claim,
+        contact: Option<&BareJid>,
+    ) -> Result<(), InviteError> {
+        let kept = Kept { invite: invite.clone(), claim: Some(claim) };
+        let claimed = RecordChange::put(COLLECTION, &key(text), &write(&kept)?);
+        let mut changes = vec![claimed.expecting(Expected::Version(version))];
+        changes.extend(contact.map(|contact| {
+            RecordChange::put(CONTACTS, &claim.account.to_string(), contact.as_str().as_bytes())
+        }));
+        match self.records.commit(OWNER, &changes).await {
+            Ok(_) => Ok(()),
+            Err(StoreError::Conflict) => Err(InviteError::Spent),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Nothing came of a claim. If this fails, it is free again after a minute.
+    async fn release(&self, text: &str, invite: Invite, account: AccountId) {
+        let Ok(value) = write(&Kept { invite, claim: None }) else { return };
+        let changes = [
+            RecordChange::put(COLLECTION, &key(text), &value),
+            RecordChange::delete(CONTACTS, &account.to_string()),
+        ];
+        if let Err(error) = self.records.commit(OWNER, &changes).await {
+            tracing::warn!(%error, "an invitation that was refused cannot be used for a minute");
+        }
+    }
+
+    /// It was accepted. What stays behind is spent all the same, since its account is there.
+    async fn forget(&self, text: &str) {
+        if let Err(error) = self.records.delete(OWNER, COLLECTION, &key(text)).await {
+            tracing::warn!(%error, "a spent invitation stays in the store until it expires");
+        }
+    }
+}
+
+fn write(kept: &Kept) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(kept).map_err(|error| StoreError::Backend(error.to_string()))
+}
+
+fn read(value: &[u8]) -> Option<Kept> {
+    serde_json::from_slice(value).ok()
+}
+
+fn key(text: &str) -> String {
+    hex(&digest_hash(DigestAlgorithm::Sha256, &[text.as_bytes()]))
+}
+
+const OWNER: &str = "shared-auth";
+const COLLECTION: &str = "invite";
+const CONTACTS: &str = "invited-by";
+/// Thirty-two letters and digits that nobody mistakes for one another: 130 bits in 26.
+const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+/// Hexadecimal digits of a hash that name an invitation.
+const ID_LENGTH: usize = 16;
+/// Milliseconds after which a claim that came to nothing is free again.
+const CLAIM_MILLIS: i64 = 60_000;
+/// Open invitations of one account; the operator's are not counted.
+const MOST_OF_ONE: usize = 20;
+/// Invitations that are listed.
+const MOST: usize = 10_000;
+/// Records read at once.
+const PAGE: usize = 500;
+
+#[cfg(test)]
+mod tests;

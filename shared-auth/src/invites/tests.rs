@@ -1,0 +1,178 @@
+//! Invitations from their making to their end, over a store in memory.
+
+use shared_store::Store;
+
+use super::*;
+use crate::{Auth, Config};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const GOOD: &str = "correct-horse-battery";
+
+struct House {
+    auth: Auth,
+    store: Store,
+    folder: std::path::PathBuf,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        // A folder that stays behind in a temporary place harms nobody.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn house() -> House {
+    let folder = std::env::temp_dir().join(format!("cusax-invites-{}", hex(&random::<8>())));
+    let (store, bus) = (Store::in_memory(), shared_runtime::bus::Bus::new());
+    let config = Config { iterations: 4096, ..Config::default() };
+    let auth = Auth::open(&config, &store, &folder, &bus, &prometheus::Registry::new()).unwrap();
+    House { auth, store, folder }
+}
+
+fn any_account() -> Opens {
+    let contact = Some("alice@example.org".parse().unwrap());
+    Opens::Account { user: None, name: "Bobby".to_owned(), admin: false, contact }
+}
+
+fn wish<'a>(user: &'a str, password: &'a str) -> Wish<'a> {
+    Wish { user, name: "", password }
+}
+
+#[tokio::test]
+async fn an_invitation_makes_one_account_and_looking_spends_nothing() {
+    let house = house();
+    let invites = &house.auth.invites;
+    let (text, made) = invites.create(any_account(), None, MINUTE, 0).await.unwrap();
+    assert!(text.len() == 26 && text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    assert_eq!(invites.peek(&text, 1).await.unwrap().as_ref(), Some(&made));
+    assert_eq!(invites.list(1).await.unwrap(), [made]);
+    let weak = invites.accept(&text, "example.org", wish("bob", "password"), 2).await;
+    assert_eq!(weak, Err(InviteError::Weak(WeakPassword::Common)));
+    let bad = invites.accept(&text, "example.org", wish("b b", GOOD), 2).await;
+    assert_eq!(bad, Err(InviteError::Name(NameError::Characters)));
+    let card = invites.accept(&text, "example.org", wish("bob", GOOD), 3).await.unwrap();
+    assert_eq!(
+        (card.aor.as_str(), card.jid.as_str(), card.name.as_str()),
+        ("bob@example.org", "bob@example.org", "Bobby")
+    );
+    assert_eq!(invites.take_contact(card.account).await.unwrap(), Some("alice@example.org".parse().unwrap()));
+    assert_eq!(invites.take_contact(card.account).await.unwrap(), None);
+    let again = invites.accept(&text, "example.org", wish("eve", GOOD), 4).await;
+    assert_eq!(again, Err(InviteError::Spent));
+    assert!(invites.peek(&text, 4).await.unwrap().is_none() && invites.list(4).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn of_many_who_accept_at_once_one_gets_the_account() {
+    let house = house();
+    let (text, _) = house.auth.invites.create(any_account(), None, MINUTE, 0).await.unwrap();
+    let each = (0..8).map(|n| {
+        let (invites, text) = (house.auth.invites.clone(), text.clone());
+        tokio::spawn(async move {
+            invites.accept(&text, "example.org", wish(&format!("user{n}"), GOOD), 1).await.is_ok()
+        })
+    });
+    let mut made = 0;
+    for one in each.collect::<Vec<_>>() {
+        made += usize::from(one.await.unwrap());
+    }
+    assert_eq!(made, 1);
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_spends_nothing_and_leaves_nobody_a_contact() {
+    let house = house();
+    let invites = &house.auth.invites;
+    let (first, _) = invites.create(any_account(), None, MINUTE, 0).await.unwrap();
+    let (second, _) = invites.create(any_account(), None, MINUTE, 0).await.unwrap();
+    invites.accept(&first, "example.org", wish("bob", GOOD), 1).await.unwrap();
+    let taken = invites.accept(&second, "example.org", wish("Bob", GOOD), 1).await;
+    assert!(matches!(taken, Err(InviteError::Book(BookError::Store(StoreError::Taken(_))))), "{taken:?}");
+    assert_eq!(house.store.records.list(OWNER, CONTACTS, None, 10).await.unwrap().len(), 1);
+    invites.accept(&second, "example.org", wish("carol", GOOD), 2).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_claim_whose_server_died_is_free_after_a_minute_or_spent_if_its_account_is_there() {
+    let house = house();
+    let invites = &house.auth.invites;
+    let (text, invite) = invites.create(any_account(), None, 3 * MINUTE, 0).await.unwrap();
+    let claim = Claim { account: AccountId(7), since: 10 };
+    invites.claim(&text, &invite, 1, claim, None).await.unwrap();
+    let early = invites.accept(&text, "example.org", wish("bob", GOOD), 20).await;
+    assert_eq!(early, Err(InviteError::Spent));
+    assert!(invites.peek(&text, 10 + CLAIM_MILLIS).await.unwrap().is_some());
+    let new = NewAccount {
+        aor: "bob@example.org".parse().unwrap(),
+        jid: "bob@example.org".parse().unwrap(),
+        profile: Profile::default(),
+    };
+    house.auth.book.create_as(AccountId(7), new, GOOD).await.unwrap();
+    assert!(invites.peek(&text, 10 + CLAIM_MILLIS).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn the_operator_fixes_names_and_expired_revoked_and_forged_are_alike() {
+    let house = house();
+    let invites = &house.auth.invites;
+    let fixed = |user: &str| Opens::Account {
+        user: Some(user.to_owned()),
+        name: String::new(),
+        admin: true,
+        contact: None,
+    };
+    assert!(matches!(
+        invites.create(fixed("b@d"), None, MINUTE, 0).await,
+        Err(InviteError::Name(NameError::Characters))
+    ));
+    let (text, _) = invites.create(fixed("postmaster"), None, MINUTE, 0).await.unwrap();
+    let card = invites.accept(&text, "example.org", wish("eve", GOOD), 1).await.unwrap();
+    assert!(card.aor.local() == "postmaster" && card.admin);
+    let (old, _) = invites.create(any_account(), None, MINUTE, 0).await.unwrap();
+    let (back, invite) = invites.create(any_account(), None, MINUTE, 0).await.unwrap();
+    assert_eq!(invites.revoke(&invite.id).await, Ok(true));
+    assert_eq!(invites.revoke(&invite.id).await, Ok(false));
+    for text in [back.as_str(), "forged", ""] {
+        assert_eq!(invites.accept(text, "example.org", wish("eve", GOOD), 1).await, Err(InviteError::Spent));
+    }
+    assert_eq!(invites.accept(&old, "example.org", wish("eve", GOOD), 60_000).await, Err(InviteError::Spent));
+    assert!(invites.list(60_000).await.unwrap().is_empty());
+    assert!(
+        house.store.records.list(OWNER, COLLECTION, None, 10).await.unwrap().is_empty(),
+        "what ended is removed"
+    );
+}
+
+#[tokio::test]
+async fn a_password_is_reset_once_and_the_text_is_nowhere_in_the_store() {
+    let house = house();
+    let invites = &house.auth.invites;
+    let (text, _) = invites.create(any_account(), None, MINUTE, 0).await.unwrap();
+    let card = invites.accept(&text, "example.org", wish("bob", GOOD), 1).await.unwrap();
+    let opens = Opens::Password { account: card.account };
+    let (text, _) = invites.create(opens, None, MINUTE, 0).await.unwrap();
+    for record in house.store.records.list(OWNER, COLLECTION, None, 10).await.unwrap() {
+        assert!(!record.key.contains(&text) && !String::from_utf8_lossy(&record.value).contains(&text));
+    }
+    assert_eq!(invites.accept(&text, "example.org", wish("eve", GOOD), 1).await, Err(InviteError::Spent));
+    assert_eq!(invites.reset(&text, "bob12345", 1).await, Err(InviteError::Weak(WeakPassword::IsName)));
+    assert_eq!(invites.reset(&text, "another-horse-battery", 1).await.unwrap().account, card.account);
+    assert_eq!(invites.reset(&text, "another-horse-battery", 1).await, Err(InviteError::Spent));
+}
+
+#[tokio::test]
+async fn one_account_has_few_invitations_and_a_contact_takes_one() {
+    let house = house();
+    let invites = &house.auth.invites;
+    let by = Some(AccountId(1));
+    let contact = || Opens::Contact { contact: "alice@example.org".parse().unwrap() };
+    let (text, made) = invites.create(contact(), by, MINUTE, 0).await.unwrap();
+    assert_eq!(invites.accept(&text, "example.org", wish("eve", GOOD), 1).await, Err(InviteError::Spent));
+    assert_eq!(invites.take(&text, 1).await.unwrap(), Some(made));
+    assert_eq!(invites.take(&text, 1).await.unwrap(), None);
+    for _ in 0..MOST_OF_ONE {
+        invites.create(contact(), by, MINUTE, 0).await.unwrap();
+    }
+    assert!(matches!(invites.create(contact(), by, MINUTE, 0).await, Err(InviteError::TooMany)));
+    assert!(invites.create(contact(), None, MINUTE, 0).await.is_ok(), "the operator's are not counted");
+}
