@@ -32,7 +32,7 @@ pub(crate) async fn answer(
             None => StatusCode::NOT_FOUND.into_response(),
         };
     }
-    match parts.auth.book.ha1(card.account, DigestAlgorithm::Sha256).await {
+    match parts.auth.book.ha1(card.account, None, DigestAlgorithm::Sha256).await {
         Ok(Some(ha1)) => private("application/xml", render(&parts, &card, &ha1)),
         Ok(None) => StatusCode::NOT_FOUND.into_response(),
         Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),

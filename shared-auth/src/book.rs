@@ -11,6 +11,7 @@ use std::sync::Arc;
 use shared_model::{AccountEvent, AccountId, Aor, BareJid, Correlation, Fact};
 use shared_runtime::bus::Bus;
 use shared_store::{Account, AppPassword, Credentials, DigestAlgorithm, StoreError};
+use subtle::ConstantTimeEq;
 
 use crate::announce::Announcements;
 use crate::cache::{AccountCache, Name};
@@ -214,12 +215,30 @@ impl AccountBook {
         Ok(self.read(id).await?.app_passwords.into_iter().map(|app| (app.name, app.created)).collect())
     }
 
-    /// HA1 of the main password in hexadecimal, for a client's provisioning; as good as the password.
-    pub async fn ha1(&self, id: AccountId, algorithm: DigestAlgorithm) -> Result<Option<String>, BookError> {
+    /// HA1 in hexadecimal, for a client's provisioning, of the main password or of the app password `app`; as good as the
+    /// password. `None` if there is no such password or verifier.
+    pub async fn ha1(
+        &self,
+        id: AccountId,
+        app: Option<&str>,
+        algorithm: DigestAlgorithm,
+    ) -> Result<Option<String>, BookError> {
         let account = self.cache.find(Name::Id(id)).await?.ok_or(StoreError::NoSuchAccount)?;
-        let sealed = account.credentials.ha1.iter().find(|ha1| ha1.algorithm == algorithm);
+        let credentials = match app {
+            None => Some(&account.credentials),
+            Some(app) => account.app_passwords.iter().find(|it| it.name == app).map(|it| &it.credentials),
+        };
+        let sealed = credentials.and_then(|it| it.ha1.iter().find(|ha1| ha1.algorithm == algorithm));
         let clear = sealed.and_then(|ha1| self.keys.open_sealed(id, &ha1.sealed));
         Ok(clear.map(|clear| shared_runtime::hex(&clear)))
+    }
+
+    /// Whether a password that was proved is the main one, and not of one device alone: what may change an account.
+    pub async fn is_main(&self, id: AccountId, password: &str) -> Result<bool, BookError> {
+        let account = self.cache.find(Name::Id(id)).await?.ok_or(StoreError::NoSuchAccount)?;
+        let wanted = self.ha1(id, None, DigestAlgorithm::Sha512_256).await?.unwrap_or_default();
+        let given = password::ha1_of(&account.aor, password, DigestAlgorithm::Sha512_256).unwrap_or_default();
+        Ok(!wanted.is_empty() && bool::from(wanted.as_bytes().ct_eq(given.as_bytes())))
     }
 
     async fn read(&self, id: AccountId) -> Result<Account, BookError> {
@@ -275,9 +294,7 @@ fn e164(numbers: &[String]) -> Result<Vec<String>, BookError> {
 
 /// Twenty letters and digits in four groups, 100 bits, without those that look alike.
 fn readable_password() -> String {
-    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let letters = hash::random::<20>().map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
-    letters.chunks(5).map(String::from_iter).collect::<Vec<_>>().join("-")
+    [(); 4].map(|()| hash::random_letters::<5>()).join("-")
 }
 
 /// App passwords of one account.

@@ -281,8 +281,8 @@ impl FastTokens {
     }
 }
 
-/// One short word for each password of an account. A token outlives passwords that are added, and none that is changed.
-fn fingerprints(account: &Account) -> Vec<String> {
+/// One short word for each password of an account, the main one first. A token outlives passwords that are added, and none that is changed.
+pub(crate) fn fingerprints(account: &Account) -> Vec<String> {
     let apps = account.app_passwords.iter().map(|app| &app.credentials);
     let print = |credentials: &shared_store::Credentials| {
         let keys: Vec<&[u8]> =

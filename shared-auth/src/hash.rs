@@ -54,3 +54,10 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
     aws_lc_rs::rand::fill(&mut bytes).expect("the operating system gives randomness");
     bytes
 }
+
+/// Letters and digits that nobody mistakes for one another and nobody can foretell, five bits each.
+pub(crate) fn random_letters<const N: usize>() -> String {
+    random::<N>().iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect()
+}
+
+const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";

@@ -11,6 +11,7 @@
 
 mod announce;
 mod authenticator;
+mod bearer;
 mod book;
 mod cache;
 mod config;
@@ -40,6 +41,7 @@ use shared_runtime::bus::Bus;
 use shared_store::Store;
 
 pub use authenticator::Authenticator;
+pub use bearer::{Bearer, Bearers};
 pub use book::{AccountBook, BookError, NewAccount, Profile};
 pub use config::{Config, KEYS, Network};
 pub use digest::{Challenge, DigestProof, Qop};
@@ -80,6 +82,8 @@ pub struct Auth {
     pub book: Arc<AccountBook>,
     /// Single-use tokens.
     pub tokens: Tokens,
+    /// Sessions of pages and tokens of the API.
+    pub bearers: Bearers,
     /// Invitations, and resets of passwords.
     pub invites: Invites,
     keys: Arc<keys::Keys>,
@@ -109,10 +113,20 @@ impl Auth {
             fast::FastTokens::new(Arc::clone(&store.records), Arc::clone(&keys), config.token_lifetime);
         let doors = authenticator::Doors { tokens: tokens.clone(), fast };
         let book = Arc::new(book);
+        let bearers = bearer::Bearers::new(Arc::clone(&store.records), Arc::clone(&cache));
         let invites =
             invites::Invites::new(Arc::clone(&store.records), Arc::clone(&cache), Arc::clone(&book));
         let authenticator = Authenticator::new(config, cache, Arc::clone(&keys), doors, bus.clone(), metrics);
-        Ok(Self { authenticator: Arc::new(authenticator), directory, book, tokens, invites, keys, process })
+        Ok(Self {
+            authenticator: Arc::new(authenticator),
+            directory,
+            book,
+            tokens,
+            bearers,
+            invites,
+            keys,
+            process,
+        })
     }
 
     /// A key of 32 bytes for a purpose of another service, such as MACs of its own. All nodes that share the key file,

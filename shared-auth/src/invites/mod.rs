@@ -27,7 +27,7 @@ use shared_store::{DigestAlgorithm, Expected, RecordChange, Records, StoreError}
 pub use rules::{NameError, WeakPassword, check_name, check_password};
 
 use crate::cache::{AccountCache, Name};
-use crate::hash::{digest_hash, random};
+use crate::hash::{digest_hash, random, random_letters};
 use crate::{AccountBook, AccountCard, BookError, NewAccount, Profile};
 
 /// Makes invitations and takes them back. Clones share the store.
@@ -152,8 +152,7 @@ impl Invites {
         if let Opens::Account { user: Some(user), .. } = &opens {
             rules::check_grammar(user)?;
         }
-        let text: String =
-            random::<26>().iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
+        let text = random_letters::<26>();
         let (key, lifetime) = (key(&text), i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
         let expires = now.saturating_add(lifetime);
         let invite = Invite { id: key[..ID_LENGTH].to_owned(), opens, by, created: now, expires };
@@ -342,8 +341,6 @@ fn key(text: &str) -> String {
 const OWNER: &str = "shared-auth";
 const COLLECTION: &str = "invite";
 const CONTACTS: &str = "invited-by";
-/// Thirty-two letters and digits that nobody mistakes for one another: 130 bits in 26.
-const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// Hexadecimal digits of a hash that name an invitation.
 const ID_LENGTH: usize = 16;
 /// Milliseconds after which a claim that came to nothing is free again.
