@@ -12,7 +12,8 @@ use shared_auth::{AccountCard, Denied, OnWire, Origin, Proof};
 use shared_model::Protocol;
 use shared_runtime::http::Peer;
 
-use crate::{Parts, unkept};
+use crate::Parts;
+use crate::answer::unkept;
 
 /// What tokens of this face are issued for.
 pub const PURPOSE: &str = "provision";

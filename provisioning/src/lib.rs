@@ -6,19 +6,15 @@
 //! Not here: invites and pages for people.
 
 mod access;
-mod cusax_json;
-mod host_meta;
-mod jitsi;
-mod linphone;
+mod answer;
+mod discovery;
 mod profile;
-mod webfinger;
+mod render;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use shared_auth::Auth;
 use shared_model::Spec;
@@ -68,67 +64,15 @@ pub struct Ports {
 /// Every route.
 pub fn router(parts: Parts) -> Router {
     Router::new()
-        .route("/.well-known/webfinger", get(webfinger::answer))
-        .route("/.well-known/host-meta", get(host_meta::xml))
-        .route("/.well-known/host-meta.json", get(host_meta::json))
-        .route("/provision/cusax.json", get(cusax_json::answer))
-        .route("/provision/linphone.xml", get(linphone::answer))
-        .route("/provision/jitsi.properties", get(jitsi::get).post(jitsi::post))
+        .route("/.well-known/webfinger", get(discovery::webfinger::answer))
+        .route("/.well-known/host-meta", get(discovery::host_meta::xml))
+        .route("/.well-known/host-meta.json", get(discovery::host_meta::json))
+        .route("/provision/cusax.json", get(render::cusax_json::answer))
+        .route("/provision/linphone.xml", get(render::linphone::answer))
+        .route("/provision/jitsi.properties", get(render::jitsi::get).post(render::jitsi::post))
         .layer(DefaultBodyLimit::max(LONGEST_FORM))
         .with_state(Arc::new(parts))
 }
 
-/// A text of one media type that nobody may keep: it is private, and may be made of a token that is used up.
-fn private(media_type: &'static str, text: String) -> Response {
-    unkept(([(header::CONTENT_TYPE, media_type)], text).into_response())
-}
-
-/// An answer that depends on who asked, so that no cache may give it to another.
-fn unkept(mut response: Response) -> Response {
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-/// A text of one media type that anybody may read, in browsers too (RFC 7033 §5).
-fn public(media_type: &'static str, text: String) -> Response {
-    let headers = [(header::CONTENT_TYPE, media_type), (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
-    (headers, text).into_response()
-}
-
-/// Text inside XML.
-fn escape_xml(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&apos;"),
-            c if c.is_control() => {}
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 /// The longest form that is read, in bytes; more gets 413.
 const LONGEST_FORM: usize = 8 * 1024;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_public_answers_may_be_kept_and_read_by_other_pages() {
-        let (open, own) = (public("text/plain", String::new()), private("text/plain", String::new()));
-        assert!(open.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
-        assert!(!own.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
-        assert_eq!(own.headers()[header::CACHE_CONTROL], "no-store");
-    }
-
-    #[test]
-    fn xml_text_cannot_leave_its_element() {
-        assert_eq!(escape_xml("<a b='\"'>&\u{0}"), "&lt;a b=&apos;&quot;&apos;&gt;&amp;");
-    }
-}

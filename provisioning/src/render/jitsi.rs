@@ -13,7 +13,8 @@ use shared_auth::AccountCard;
 use shared_runtime::http::Peer;
 
 use crate::access::{Fields, prove};
-use crate::{Parts, private, profile};
+use crate::answer::private;
+use crate::{Parts, profile};
 
 pub(crate) async fn get(
     state: State<Arc<Parts>>,

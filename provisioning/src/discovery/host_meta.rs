@@ -6,7 +6,8 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::json;
 
-use crate::{Parts, escape_xml, public};
+use crate::Parts;
+use crate::answer::{escape_xml, public};
 
 pub(crate) async fn xml(State(parts): State<Arc<Parts>>) -> Response {
     let template = escape_xml(&template(&parts));

@@ -15,8 +15,9 @@ use serde_json::json;
 use shared_model::Address;
 use shared_runtime::http::Peer;
 
+use crate::Parts;
 use crate::access::{Fields, prove};
-use crate::{Parts, private, public};
+use crate::answer::{private, public};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]

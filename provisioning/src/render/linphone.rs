@@ -14,7 +14,8 @@ use shared_auth::{AccountCard, DigestAlgorithm, ha1_of};
 use shared_runtime::http::Peer;
 
 use crate::access::{Fields, given_password, prove};
-use crate::{Parts, escape_xml, private, profile};
+use crate::answer::{escape_xml, private};
+use crate::{Parts, profile};
 
 pub(crate) async fn answer(
     State(parts): State<Arc<Parts>>,

@@ -1,0 +1,5 @@
+//! Configurations of real clients: one file a client, one line a file.
+
+pub(crate) mod cusax_json;
+pub(crate) mod jitsi;
+pub(crate) mod linphone;
