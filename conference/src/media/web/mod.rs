@@ -159,7 +159,14 @@ struct Reader {
     identity: Arc<Identity>,
     legs: HashMap<String, Leg>,
     /// Whose each address is that proved itself.
-    addresses: HashMap<SocketAddr, String>,
+    addresses: HashMap<SocketAddr, Claim>,
+}
+
+/// Whose an address is.
+struct Claim {
+    name: String,
+    /// When they last proved it.
+    checked: Instant,
 }
 
 struct Leg {
@@ -208,7 +215,10 @@ impl Reader {
             Order::End(name) => {
                 let leg = self.legs.remove(&name);
                 for address in leg.iter().flat_map(|leg| &leg.proved) {
-                    self.addresses.remove(address);
+                    // What another took since is theirs.
+                    if self.addresses.get(address).is_some_and(|claim| claim.name == name) {
+                        self.addresses.remove(address);
+                    }
                 }
             }
         }
@@ -219,7 +229,8 @@ impl Reader {
         match datagram.first() {
             Some(0..=3) => self.check(datagram, source, now),
             Some(20..=63) => {
-                let Some(leg) = self.addresses.get(&source).and_then(|name| self.legs.get_mut(name)) else {
+                let Some(leg) = self.addresses.get(&source).and_then(|claim| self.legs.get_mut(&claim.name))
+                else {
                     return;
                 };
                 let socket = &self.socket;
@@ -229,7 +240,7 @@ impl Reader {
                 }
             }
             Some(128..=191) => {
-                if let Some(leg) = self.addresses.get(&source).and_then(|name| self.legs.get(name)) {
+                if let Some(leg) = self.addresses.get(&source).and_then(|claim| self.legs.get(&claim.name)) {
                     tell(leg, Event::Packet(datagram.to_vec()));
                 }
             }
@@ -242,13 +253,19 @@ impl Reader {
         let (name, is_nominated) = (check.name.clone(), check.is_nominated);
         let Some(leg) = self.legs.get_mut(&name) else { return };
         let Some(answer) = check.answer(&leg.password, source) else { return };
+        // A password proves whose check it is, not that it came from where it says: who may be in one call must not take
+        // another's address by a forged source. An address that its owner does not prove any more is free.
+        let owner = self.addresses.get(&source).filter(|claim| claim.name != name);
+        if owner.is_some_and(|claim| now.duration_since(claim.checked) <= CONSENT) {
+            return tracing::debug!("a check came from an address that is another leg's");
+        }
         if !leg.proved.contains(&source) {
             if leg.proved.len() >= MOST_ADDRESSES {
                 return;
             }
             leg.proved.push(source);
-            self.addresses.insert(source, name);
         }
+        self.addresses.insert(source, Claim { name, checked: now });
         leg.checked = now;
         // Until one is chosen, any that proved itself will do.
         if leg.target.is_none() || (is_nominated && leg.target != Some(source)) {
@@ -419,5 +436,36 @@ mod tests {
         stranger.socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         assert!(stranger.socket.recv(&mut [0; 100]).is_err(), "no answer");
         assert!(!matches!(wire.next(), Some(Event::Packet(_))));
+    }
+
+    #[test]
+    fn a_forged_source_takes_no_address_of_another_leg() {
+        let port = WebPort::start("127.0.0.1:0".parse().unwrap()).unwrap();
+        let browsers = [Browser::new(port.local), Browser::new(port.local)];
+        let mut wires = browsers.each_ref().map(|browser| {
+            let mut wire = port.open(shared_runtime::random);
+            wire.begin(browser.identity.fingerprint.clone());
+            let ours = wire.ours().clone();
+            while wire.target().is_none() {
+                browser.send(&ice::tests::check(&ours.name, &ours.password, true));
+                wire.next();
+            }
+            wire
+        });
+        let [victim, _] = &browsers;
+        while victim.receive().is_some() {}
+        // The other knows its own password, and says that it sends from the victim's address.
+        let other = wires[1].ours().clone();
+        victim.send(&ice::tests::check(&other.name, &other.password, true));
+        assert_eq!(victim.receive(), None, "no answer");
+        let packet = [0x80, 111, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9, 1, 2, 3];
+        victim.send(&packet);
+        let came = until(&mut wires[0], |event| match event {
+            Event::Packet(packet) => Some(packet),
+            _ => None,
+        });
+        assert_eq!(came, packet);
+        wires[1].next();
+        assert_eq!(wires[1].target(), browsers[1].socket.local_addr().ok());
     }
 }
