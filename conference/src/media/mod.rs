@@ -11,6 +11,7 @@ pub mod g711;
 pub mod g722;
 pub mod latch;
 pub mod leg;
+pub mod ogg;
 pub mod opus;
 mod pitch;
 pub mod playout;

@@ -6,6 +6,7 @@ use super::limiter::{Limiter, Sum};
 use super::loudest::Loudest;
 use super::prompts::Prompt;
 use super::shared::Shared;
+use super::tape::Tape;
 use crate::media::leg::{Negotiated, RtpLeg};
 use crate::media::quality::{Counters, Quality};
 use crate::media::{Frame, SAMPLES, SILENCE};
@@ -61,6 +62,8 @@ pub struct Legs {
     patience: Duration,
     /// Leveled legs that may be decoded this tick, by how loud they are.
     candidates: Vec<(u8, usize)>,
+    /// Where the mix is written down, if it is.
+    tape: Option<Tape>,
 }
 
 struct Leg {
@@ -92,6 +95,7 @@ impl Legs {
             loudest: Loudest::default(),
             patience,
             candidates: Vec::new(),
+            tape: None,
         }
     }
 
@@ -154,6 +158,11 @@ impl Legs {
         leg.said = 0;
     }
 
+    /// Writes the mix down, or does not any more.
+    pub fn record(&mut self, tape: Option<Tape>) {
+        self.tape = tape;
+    }
+
     /// How many legs there are.
     pub fn len(&self) -> usize {
         self.legs.len()
@@ -213,6 +222,9 @@ impl Legs {
 
     fn say(&mut self, mut notice: impl FnMut(Spoken) -> bool) -> Counters {
         let everybody = self.limiter.frame(&self.total);
+        if self.tape.as_mut().is_some_and(|tape| !tape.put(&everybody)) {
+            self.tape = None;
+        }
         self.shared.begin();
         let mut counters = Counters::default();
         for leg in &mut self.legs {

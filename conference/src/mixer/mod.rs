@@ -10,10 +10,12 @@ mod limiter;
 mod loudest;
 mod prompts;
 mod shared;
+mod tape;
 mod threads;
 mod tone;
 
 pub use legs::{Gate, LegId, Legs, Peer, Spoken};
 pub use prompts::Prompt;
+pub use tape::{Ending, Recorded, Tape};
 pub use threads::{Command, Heard, Mixer, Mixers};
 pub use tone::{Goertzel, Tone};

@@ -28,6 +28,12 @@ pub enum Prompt {
     HandLowered,
     /// The conference is over.
     Ended,
+    /// What is said is written down from now on.
+    Recording,
+    /// It is not any more.
+    RecordingEnded,
+    /// Who was called does not answer: a message may be left after the tone at its end.
+    Voicemail,
 }
 
 impl Prompt {
@@ -42,7 +48,7 @@ impl Prompt {
 }
 
 /// By the order of the names above.
-static SAMPLES_OF: LazyLock<[Vec<i16>; 9]> = LazyLock::new(|| {
+static SAMPLES_OF: LazyLock<[Vec<i16>; 12]> = LazyLock::new(|| {
     [
         samples(include_bytes!("../../prompts/entry.wav")),
         samples(include_bytes!("../../prompts/alone.wav")),
@@ -53,6 +59,9 @@ static SAMPLES_OF: LazyLock<[Vec<i16>; 9]> = LazyLock::new(|| {
         samples(include_bytes!("../../prompts/hand-raised.wav")),
         samples(include_bytes!("../../prompts/hand-lowered.wav")),
         samples(include_bytes!("../../prompts/ended.wav")),
+        samples(include_bytes!("../../prompts/recording.wav")),
+        samples(include_bytes!("../../prompts/recording-ended.wav")),
+        samples(include_bytes!("../../prompts/voicemail.wav")),
     ]
 });
 
@@ -88,11 +97,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_prompt_is_speech_of_half_a_second_to_three() {
+    fn every_prompt_is_speech_of_half_a_second_to_four() {
         use Prompt::*;
-        for prompt in [Entry, Alone, Pin, WrongPin, Muted, Unmuted, HandRaised, HandLowered, Ended] {
+        for prompt in [
+            Entry,
+            Alone,
+            Pin,
+            WrongPin,
+            Muted,
+            Unmuted,
+            HandRaised,
+            HandLowered,
+            Ended,
+            Recording,
+            RecordingEnded,
+            Voicemail,
+        ] {
             let frames: Vec<Frame> = (0..).map_while(|at| prompt.frame(at)).collect();
-            assert!((25..150).contains(&frames.len()), "{prompt:?}: {} frames", frames.len());
+            assert!((25..200).contains(&frames.len()), "{prompt:?}: {} frames", frames.len());
             let peak = frames.iter().flatten().map(|sample| sample.unsigned_abs()).max().unwrap();
             assert!((10_000..20_000).contains(&peak), "{prompt:?}: {peak}");
         }

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{self, error::TryRecvError};
 
 use super::legs::{Gate, LegId, Legs, Peer, Spoken};
 use super::prompts::Prompt;
+use super::tape::Tape;
 use crate::media::FRAME;
 use crate::media::leg::{Negotiated, RtpLeg};
 use crate::metrics::{Metrics, MixerMetrics};
@@ -34,6 +35,8 @@ pub enum Command {
     Prompt(LegId, Prompt),
     /// What it is told stops.
     Hush(LegId),
+    /// The mix is written down, or not any more.
+    Record(Option<Tape>),
 }
 
 /// What the mixer tells the focus.
@@ -186,6 +189,7 @@ impl Worker {
             Command::Renegotiate(id, negotiated, peer) => legs.renegotiate(id, negotiated, peer, now),
             Command::Prompt(id, prompt) => legs.prompt(id, prompt),
             Command::Hush(id) => legs.hush(id),
+            Command::Record(tape) => legs.record(tape),
         }
     }
 }
