@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-use crate::{AccountId, Affiliation, Aor, BareJid, Correlation, Participant, Role, RoomAddress};
+use crate::{AccountId, Affiliation, Aor, BareJid, Correlation, Participant, Role, RoomAddress, Waiting};
 
 /// One thing that happened, and the activity that it belongs to.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +42,8 @@ pub enum Event {
     Room(RoomEvent),
     /// Told by the focus.
     Conference(ConferenceEvent),
+    /// Told by whoever keeps voice messages.
+    Mailbox(MailboxEvent),
 }
 
 /// The faces of the service, for labels and timelines.
@@ -211,6 +213,13 @@ pub enum ConferenceEvent {
     ParticipantLeft { room: RoomAddress, call_id: String, participant: Participant },
 }
 
+/// What happened in a mailbox.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MailboxEvent {
+    /// Something else waits in it now.
+    Changed { owner: BareJid, waiting: Waiting },
+}
+
 macro_rules! into_event {
     ($($variant:ident($event:ty)),* $(,)?) => {
         $(impl From<$event> for Event {
@@ -224,4 +233,5 @@ macro_rules! into_event {
 into_event! {
     Account(AccountEvent), Login(LoginEvent), Binding(BindingEvent), Call(CallEvent),
     Session(SessionEvent), Room(RoomEvent), Conference(ConferenceEvent),
+    Mailbox(MailboxEvent),
 }

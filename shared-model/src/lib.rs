@@ -12,18 +12,20 @@ mod ids;
 mod notice;
 mod room;
 mod spec;
+mod voicemail;
 
 pub use address::{Address, AddressError, Aor, BareJid, RoomAddress};
 pub use availability::{Availability, MayRing};
 pub use conference::{Audio, ConferenceDirectory, ConferenceSnapshot, Participant};
 pub use fact::{
     AccountEvent, BindingEvent, CallEvent, CallOutcome, ConferenceEvent, Event, Fact, LeaveReason,
-    LoginEvent, Protocol, RoomEvent, SessionEvent,
+    LoginEvent, MailboxEvent, Protocol, RoomEvent, SessionEvent,
 };
 pub use ids::{AccountId, Correlation};
 pub use notice::Notices;
 pub use room::{Affiliation, Occupant, Role, RoomAccess, RoomDirectory, RoomSnapshot, Unavailable};
 pub use spec::{Coverage, Document, Spec};
+pub use voicemail::{Mailboxes, VoiceMessage, VoiceMessages, Waiting};
 
 /// An answer that is still being looked up; what the directory traits return, so that they stay object-safe.
 pub type Pending<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;
