@@ -27,6 +27,12 @@ pub struct Config {
     /// A call to this name at `domain` makes a conference without a room, for whoever is told its URI; empty: none.
     /// Default `adhoc`.
     pub factory: String,
+    /// Calls that accounts do not take, and want messages of, go to mailboxes whose names begin so at `domain`; empty:
+    /// none. Default `voicemail`.
+    pub voicemail: String,
+    /// How long a message may be. Default `3m`.
+    #[serde(with = "shared_runtime::config::duration")]
+    pub voicemail_longest: Duration,
     /// Whether conference documents say the conference's own URI as well. Default: no.
     pub conf_uris: bool,
     /// Whether sound is encrypted (SRTP with keys in the description): `required` refuses calls that cannot, `preferred`
@@ -76,6 +82,12 @@ pub const KEYS: &[Key] = &[
         "\"adhoc\"",
         "a call to this name makes a conference without a room; empty: none",
     ),
+    Key::new(
+        "conference.voicemail",
+        "\"voicemail\"",
+        "mailboxes for who wants messages of callers; empty: none",
+    ),
+    Key::new("conference.voicemail_longest", "\"3m\"", "how long a message in a mailbox may be"),
     Key::new("conference.conf_uris", "false", "whether conference documents say the conference's own URI"),
     Key::new("conference.srtp", "\"preferred\"", "encrypted sound: required, preferred or off"),
     Key::new("conference.threads", "0", "threads that mix; 0: one for each processor"),
@@ -93,6 +105,8 @@ impl Default for Config {
             strangers: false,
             legs: 200,
             factory: "adhoc".to_owned(),
+            voicemail: "voicemail".to_owned(),
+            voicemail_longest: Duration::from_secs(180),
             conf_uris: false,
             srtp: Secrecy::Preferred,
             threads: 0,

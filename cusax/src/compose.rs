@@ -167,6 +167,7 @@ async fn start_conference(
         config: config.conference.clone(),
         domain: config.rooms_domain(),
         rooms,
+        messages: None,
         accounts: ground.auth.directory.clone(),
         bus: ground.bus.clone(),
         metrics: conference::metrics::Metrics::new(&ground.registry)?,

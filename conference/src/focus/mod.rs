@@ -14,6 +14,7 @@ mod document;
 mod guesses;
 mod keys;
 mod made;
+mod mailboxes;
 mod named;
 mod notifier;
 mod offer;
@@ -29,7 +30,7 @@ use dashmap::{DashMap, Entry};
 use shared_auth::Directory;
 use shared_model::{
     AccountId, ConferenceDirectory, ConferenceSnapshot, Fact, Pending, RoomAddress, RoomDirectory, RoomEvent,
-    Unavailable,
+    Unavailable, VoiceMessages,
 };
 use shared_runtime::{Redacted, Shutdown, bus::Bus};
 use sip_core::{Message, Uri};
@@ -44,6 +45,7 @@ use crate::mixer::{LegId, Mixers};
 use conference::Conference;
 use guesses::Guesses;
 use made::Made;
+use mailboxes::Tickets;
 
 /// What a focus works with.
 pub struct Parts {
@@ -53,6 +55,8 @@ pub struct Parts {
     pub domain: String,
     /// Answers what a room is like.
     pub rooms: Arc<dyn RoomDirectory>,
+    /// Keeps what is said to mailboxes; without it there are none.
+    pub messages: Option<Arc<dyn VoiceMessages>>,
     /// Answers whose AOR a caller has.
     pub accounts: Directory,
     /// Where facts go.
@@ -74,6 +78,7 @@ pub struct Focus {
     web: Option<WebPort>,
     guesses: Guesses,
     made: Made,
+    tickets: Tickets,
     endpoint: OnceLock<Endpoint>,
     conferences: DashMap<RoomAddress, mpsc::Sender<Input>>,
 }
@@ -126,6 +131,7 @@ impl Focus {
             web,
             guesses,
             made: Made::default(),
+            tickets: Tickets::default(),
             endpoint,
             conferences,
         }))
@@ -160,6 +166,10 @@ impl Focus {
 
     fn made(&self) -> &Made {
         &self.made
+    }
+
+    fn tickets(&self) -> &Tickets {
+        &self.tickets
     }
 
     fn guesses(&self) -> &Guesses {

@@ -22,6 +22,7 @@ use sip_endpoint::{Application, Endpoint, Incoming, Listeners, Target, Transport
 use tokio::sync::mpsc;
 
 mod browser;
+mod messages;
 mod phone;
 
 #[allow(unused_imports, reason = "each test file uses its part")]
@@ -54,6 +55,7 @@ impl RoomDirectory for Rooms {
 pub(crate) struct House {
     pub(crate) focus: Arc<Focus>,
     pub(crate) bus: Bus<Fact>,
+    pub(crate) messages: Arc<messages::Messages>,
     rooms: Arc<Rooms>,
     address: SocketAddr,
     pub(crate) auth: Auth,
@@ -105,10 +107,12 @@ impl House {
             rtp_ports: format!("{first}-{}", first + 400),
             ..config
         };
+        let messages = Arc::new(messages::Messages::default());
         let focus = Focus::new(Parts {
             config,
             domain: "conference.example.org".to_owned(),
             rooms: rooms.clone(),
+            messages: Some(messages.clone()),
             accounts: auth.directory.clone(),
             bus: bus.clone(),
             metrics: Metrics::new(&registry).unwrap(),
@@ -124,7 +128,7 @@ impl House {
         let (sender, called) = mpsc::unbounded_channel();
         let outside = endpoint_with(&tls, &shutdown, vec![ours], Arc::new(phone::Called(sender))).await;
         shutdown.spawn(bridge::run(focus.clone(), bus.subscribe(), shutdown.clone()));
-        Self { focus, bus, rooms, address, auth, shutdown, tls, folder, registry, called, outside }
+        Self { focus, bus, messages, rooms, address, auth, shutdown, tls, folder, registry, called, outside }
     }
 
     pub(crate) async fn stop(self) {

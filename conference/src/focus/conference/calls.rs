@@ -183,6 +183,9 @@ impl Conference {
     }
 
     async fn joined(&mut self, participant: &mut Participant) {
+        if self.mailbox.is_some() {
+            return self.greet(participant).await;
+        }
         participant.is_joined = true;
         let is_first = !self.participants.iter().any(|other| other.is_joined);
         self.say(participant.leg, if is_first { Prompt::Alone } else { Prompt::Entry }).await;
@@ -347,7 +350,9 @@ impl Conference {
         self.mixer.tell(Command::Remove(leg)).await;
         let call_id = participant.dialog.call_id.clone();
         participant.span().in_scope(|| tracing::info!("participant left"));
-        if participant.is_joined {
+        if participant.is_joined && self.mailbox.is_some() {
+            self.keep_message(&participant).await;
+        } else if participant.is_joined {
             let shown = participant.shown();
             self.publish(
                 &call_id.clone(),

@@ -35,6 +35,9 @@ impl Conference {
         let Some(at) = self.participants.iter().position(|participant| participant.leg == leg) else {
             return;
         };
+        if self.mailbox.is_some() {
+            return self.press_at_mailbox(leg, key).await;
+        }
         let participant = &mut self.participants[at];
         if participant.pin.is_some() {
             return self.type_pin(at, key).await;

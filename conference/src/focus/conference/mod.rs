@@ -7,6 +7,7 @@
 mod calls;
 mod dial;
 mod keys;
+mod mailbox;
 mod watchers;
 
 use std::collections::HashSet;
@@ -33,6 +34,7 @@ use crate::labels::ConferenceSpan;
 use crate::media::quality::Quality;
 use crate::mixer::{Command, LegId, Mixer, Prompt, Spoken};
 use dial::Dialling;
+use mailbox::Mailbox;
 
 /// The task's own state.
 pub(super) struct Conference {
@@ -51,6 +53,8 @@ pub(super) struct Conference {
     speaker: Option<LegId>,
     /// When somebody is to be told what they could not be told yet.
     telling: Option<Instant>,
+    /// It takes a message, and is nothing else.
+    mailbox: Option<Mailbox>,
     mixer: Mixer,
     inbox: mpsc::Sender<Input>,
     /// Names legs and subscriptions.
@@ -65,6 +69,7 @@ impl Conference {
         let (notices, heard) = mpsc::channel(NOTICES);
         let parts = focus.parts();
         let mixer = focus.mixers().open(notices)?;
+        let mailbox = focus.tickets().take(&room, Instant::now()).map(Mailbox::of);
         let conference = Self {
             focus: Arc::clone(focus),
             room,
@@ -76,6 +81,7 @@ impl Conference {
             told: (None, Vec::new()),
             speaker: None,
             telling: None,
+            mailbox,
             mixer,
             inbox: inbox.clone(),
             next: 0,
@@ -130,6 +136,8 @@ impl Conference {
                 let ending = self.participants.iter().find(|p| p.leg == leg).and_then(|p| p.ending);
                 if let Some((_, reason)) = ending {
                     self.hang_up(leg, reason).await;
+                } else if self.mailbox.is_some() {
+                    self.take_message().await;
                 }
             }
             Spoken::Speaker(leg) => self.speaker = leg,
@@ -218,6 +226,8 @@ impl Conference {
         match (request.method(), leg) {
             // Who is inside, and who may come, is not for those before the door.
             ("SUBSCRIBE" | "REFER", Some(_)) if is_at_door => reply(403, "Give The PIN First"),
+            ("SUBSCRIBE" | "REFER", _) if self.mailbox.is_some() => reply(403, "This Is A Mailbox"),
+            ("INVITE", None) if self.mailbox.is_some() && !self.participants.is_empty() => reply(486, ""),
             ("INVITE", None) if !request.is_in_dialog() => self.invite(incoming).await,
             ("INVITE" | "UPDATE", Some(at)) => self.change(at, incoming).await,
             ("BYE", Some(at)) => {
@@ -341,6 +351,9 @@ impl Conference {
     /// Whether somebody may join or watch. While the chat half is down, what was known last holds; a room of which
     /// nothing is known admits accounts of ours.
     async fn admit(&mut self, jid: Option<&BareJid>) -> Result<Voice, Refusal> {
+        if self.mailbox.is_some() {
+            return Ok(Voice::Granted);
+        }
         let strangers = self.focus.parts().config.strangers;
         if let Some(jid) = jid {
             self.focus.made().own(&self.room, jid);
@@ -376,6 +389,7 @@ impl Conference {
             .chain(typing)
             .chain(ending)
             .chain(self.telling)
+            .chain(self.mailbox.as_ref().and_then(|mailbox| mailbox.until))
             .min()
     }
 
@@ -397,6 +411,9 @@ impl Conference {
             Some((participant.leg, reason))
         });
         let ended: Vec<_> = ended.collect();
+        if self.mailbox.as_ref().and_then(|mailbox| mailbox.until).is_some_and(|until| until <= now) {
+            self.hang_up_where(|_| true, "Message Taken").await;
+        }
         let due = |p: &Participant| Some((p.leg, p.session.as_ref()?.due(now)?));
         let due: Vec<_> = self.participants.iter().filter_map(due).collect();
         for (leg, due) in due {
@@ -452,6 +469,9 @@ impl Conference {
     }
 
     fn publish(&self, call_id: &str, event: ConferenceEvent) {
+        if self.mailbox.is_some() {
+            return;
+        }
         self.focus.parts().bus.publish(Fact::new(Correlation::of_call(call_id), event));
     }
 
@@ -466,7 +486,8 @@ impl Conference {
     }
 
     fn contact(&self) -> String {
-        format!("<{}>;isfocus", self.room.to_sip_uri())
+        let feature = if self.mailbox.is_none() { ";isfocus" } else { "" };
+        format!("<{}>{feature}", self.room.to_sip_uri())
     }
 
     fn random(&self) -> u64 {

@@ -1,0 +1,102 @@
+//! Mailboxes over real sockets: a call that somebody did not take, and what was left.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+#[allow(dead_code, reason = "each test file uses its part")]
+mod house;
+
+use std::time::Duration;
+
+use conference::Config;
+use conference::media::{SAMPLES, opus};
+use conference::mixer::Goertzel;
+use house::House;
+use ogg::PacketReader;
+use shared_model::Mailboxes;
+use sip_core::Name;
+
+/// How loud a tone is in a file, in the mean of its second half.
+fn tone_in(file: &[u8], hertz: f64) -> f64 {
+    let mut reader = PacketReader::new(std::io::Cursor::new(file));
+    let (mut decoder, mut samples) = (opus::Decoder::new().unwrap(), Vec::new());
+    while let Some(packet) = reader.read_packet().unwrap() {
+        let mut frame = [0; SAMPLES];
+        if !packet.data.starts_with(b"Opus") && decoder.decode(&packet.data, &mut frame).is_some() {
+            samples.extend_from_slice(&frame);
+        }
+    }
+    let pieces: Vec<f64> = samples[samples.len() / 2..]
+        .chunks_exact(4_800)
+        .map(|piece| {
+            let mut ear = Goertzel::new(hertz, 48_000);
+            ear.hear(piece);
+            ear.amplitude()
+        })
+        .collect();
+    pieces.iter().sum::<f64>() / pieces.len() as f64
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_caller_says_after_the_tone_is_kept() {
+    let house = House::start_with(Config::default()).await;
+    assert_eq!(house.focus.mailbox(&house::jid("bob")).await, None, "who wants no messages gets none");
+    house.messages.wanted.lock().unwrap().push(house::jid("bob"));
+    let uri = house.focus.mailbox(&house::jid("bob")).await.unwrap();
+    let mut alice = house.phone_of("alice", 700.0).await;
+    let response = alice.invite(&uri).await;
+    assert_eq!(response.status(), 200);
+    assert!(!response.value(Name::Contact).unwrap().contains("isfocus"));
+    assert_eq!(house.invite("carol", &uri).await, 486, "a mailbox is for one call");
+    assert_eq!(alice.send("SUBSCRIBE", &[("Event", "conference")]).await.status(), 403);
+    // The prompt takes four seconds.
+    let mut phones = [alice];
+    house::talk::<1>(&mut phones, 330);
+    let [alice] = &mut phones;
+    assert_eq!(alice.send("BYE", &[]).await.status(), 200);
+    let (owner, message) = house.messages.until(1).await.remove(0);
+    assert_eq!((owner, message.from), (house::jid("bob"), Some(house::jid("alice"))));
+    let length = message.duration;
+    assert!((Duration::from_millis(1_500)..Duration::from_millis(4_500)).contains(&length), "{length:?}");
+    assert!(tone_in(&message.sound, 700.0) > 2_000.0 && tone_in(&message.sound, 1_000.0) < 500.0);
+    assert_eq!(house.invite("carol", &uri).await, 404, "and not for another later");
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_ends_a_message_and_silence_is_none() {
+    let house = House::start().await;
+    house.messages.wanted.lock().unwrap().push(house::jid("bob"));
+    let uri = house.focus.mailbox(&house::jid("bob")).await.unwrap();
+    let mut stranger = house.phone_of("stranger", 700.0).await;
+    assert_eq!(stranger.invite(&uri).await.status(), 200, "strangers may, as they may call");
+    let mut phones = [stranger];
+    house::talk::<1>(&mut phones, 60);
+    let [stranger] = &mut phones;
+    stranger.press("#");
+    stranger.request("BYE").await;
+    let (_, message) = house.messages.until(1).await.remove(0);
+    assert_eq!((message.from, message.caller.as_str()), (None, "stranger@example.org"));
+
+    let uri = house.focus.mailbox(&house::jid("bob")).await.unwrap();
+    let mut silent = house.silent_phone("carol").await;
+    assert_eq!(silent.invite(&uri).await.status(), 200);
+    assert_eq!(silent.send("BYE", &[]).await.status(), 200);
+    let messages = house.messages.clone();
+    house.stop().await;
+    assert_eq!(messages.kept.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_has_an_end() {
+    let config = Config { prompts: false, voicemail_longest: Duration::from_secs(1), ..Config::default() };
+    let house = House::start_with(config).await;
+    house.messages.wanted.lock().unwrap().push(house::jid("bob"));
+    let uri = house.focus.mailbox(&house::jid("bob")).await.unwrap();
+    let mut alice = house.phone_of("alice", 700.0).await;
+    assert_eq!(alice.invite(&uri).await.status(), 200);
+    let mut phones = [alice];
+    house::talk::<1>(&mut phones, 60);
+    phones[0].request("BYE").await;
+    let (_, message) = house.messages.until(1).await.remove(0);
+    assert!(message.duration <= Duration::from_secs(1));
+    house.stop().await;
+}
