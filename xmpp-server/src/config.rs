@@ -7,6 +7,7 @@ use serde::Deserialize;
 use shared_runtime::config::{Key, duration};
 
 use crate::component::{self, ComponentConfig};
+use crate::halves::BothOrNothing;
 use crate::muc::Creators;
 use crate::s2s::{self, FederationConfig};
 use crate::turn::{self, TurnConfig};
@@ -71,6 +72,18 @@ pub struct Config {
     pub directory: bool,
     /// Whether what became of a call stands in the conversation of its two parties. Default true.
     pub call_log: bool,
+    /// What becomes of an account that has one half alone, chat without calls: `off`, `warn` (it is told when its telephone is
+    /// lost, and when it is back) or `enforce` (its sessions end). Default `warn`.
+    pub both_or_nothing: BothOrNothing,
+    /// How long one half may be alone before anything is said or done. Default 30 s.
+    #[serde(with = "duration")]
+    pub half_grace: Duration,
+    /// How long the first presence of a session waits for a telephone that registers; 0 s means not at all. Default 0 s.
+    #[serde(with = "duration")]
+    pub presence_gate: Duration,
+    /// Whether accounts may have it shown that they are on the phone (XEP-0108). Each is asked by a command; nobody is shown
+    /// who did not say yes. Default true.
+    pub on_the_phone: bool,
     /// Whether push services learn who wrote, and the beginning of what (XEP-0357). Default false: they learn that
     /// something came.
     pub push_details: bool,
@@ -135,6 +148,10 @@ impl Default for Config {
             room_creators: Creators::Local,
             directory: true,
             call_log: true,
+            both_or_nothing: BothOrNothing::Warn,
+            half_grace: Duration::from_secs(30),
+            presence_gate: Duration::ZERO,
+            on_the_phone: true,
             push_details: false,
             roominfo_alias: true,
             upload: UploadConfig::default(),
@@ -179,6 +196,18 @@ const KEYS: &[Key] = &[
     Key::new("xmpp.room_creators", "\"local\"", "who may make rooms: everybody, local accounts or admins"),
     Key::new("xmpp.directory", "true", "accounts find each other by name at directory.<domain>"),
     Key::new("xmpp.call_log", "true", "what became of a call stands in the conversation of its two parties"),
+    Key::new(
+        "xmpp.both_or_nothing",
+        "\"warn\"",
+        "chat without calls: off, warn (say so when the telephone is lost) or enforce (end the sessions)",
+    ),
+    Key::new("xmpp.half_grace", "\"30s\"", "how long one half may be alone before anything is said or done"),
+    Key::new(
+        "xmpp.presence_gate",
+        "\"0s\"",
+        "how long the first presence waits for a telephone that registers",
+    ),
+    Key::new("xmpp.on_the_phone", "true", "accounts may have it shown that they are on the phone"),
     Key::new("xmpp.push_details", "false", "push services learn who wrote, and the beginning of what"),
     Key::new("xmpp.roominfo_alias", "true", "muc#roominfo_audio-video-uri beside audio-video-uri"),
 ];

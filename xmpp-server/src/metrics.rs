@@ -13,6 +13,7 @@ pub(crate) struct Metrics {
     pub(crate) rooms: IntGauge,
     pub(crate) detached: IntGauge,
     pub(crate) resumptions: IntCounter,
+    pub(crate) half_connected: IntGauge,
     pub(crate) s2s_unproven: IntGauge,
     pub(crate) s2s_streams_in: IntGauge,
     pub(crate) s2s_streams_out: IntGauge,
@@ -50,6 +51,10 @@ impl Metrics {
             detached: gauge(
                 "xmpp_server_detached_sessions",
                 "sessions that lost their connection and may be resumed",
+            )?,
+            half_connected: gauge(
+                "xmpp_server_half_connected_accounts",
+                "accounts whose chat is there and whose telephone was lost",
             )?,
             resumptions: counter("xmpp_server_resumptions_total", "sessions resumed on another connection")?,
             pushes: counter("xmpp_server_pushes_total", "publications to push services")?,

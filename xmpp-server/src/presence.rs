@@ -9,6 +9,7 @@
 use xmpp_core::payload::roster::{Change, Subscription};
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
+use crate::on_the_phone;
 use crate::roster::Contact;
 use crate::route::{self, route};
 use crate::server::Server;
@@ -35,7 +36,8 @@ pub(crate) async fn send(server: &Server, from: &Jid, contact: &Jid, change: Cha
             if let Some(presence) = session.presence {
                 Box::pin(route(
                     server,
-                    Stanza::clone(&presence).addressed(Some(&session.jid), Some(contact)),
+                    on_the_phone::shown(server, &session.jid, &presence)
+                        .addressed(Some(&session.jid), Some(contact)),
                 ))
                 .await;
             }
@@ -92,7 +94,8 @@ pub(crate) async fn receive(server: &Server, user: &Jid, change: Change, stanza:
             if let Some(presence) = session.presence {
                 Box::pin(route(
                     server,
-                    Stanza::clone(&presence).addressed(Some(&session.jid), Some(&contact)),
+                    on_the_phone::shown(server, &session.jid, &presence)
+                        .addressed(Some(&session.jid), Some(&contact)),
                 ))
                 .await;
             }
@@ -127,7 +130,8 @@ pub(crate) async fn answer_probe(server: &Server, to: &Jid, probe: &Stanza) {
     }
     for session in shown {
         if let Some(presence) = &session.presence {
-            let presence = Stanza::clone(presence).addressed(Some(&session.jid), Some(asker));
+            let presence = on_the_phone::shown(server, &session.jid, presence)
+                .addressed(Some(&session.jid), Some(asker));
             route::pass(server, presence);
         }
     }
@@ -136,6 +140,7 @@ pub(crate) async fn answer_probe(server: &Server, to: &Jid, probe: &Stanza) {
 /// §4.2 to §4.5: a resource becomes available, changes, or goes. `is_initial` asks for what the contacts show.
 pub(crate) async fn broadcast(server: &Server, from: &Jid, presence: &Stanza, is_initial: bool) {
     let user = from.to_bare();
+    let presence = &on_the_phone::shown(server, from, presence);
     for session in server.router.sessions(user.as_str()) {
         if session.presence.is_some() || session.jid == *from {
             session.push(&presence.clone().addressed(Some(from), Some(&session.jid)));
@@ -153,7 +158,10 @@ pub(crate) async fn broadcast(server: &Server, from: &Jid, presence: &Stanza, is
     }
     for session in server.router.sessions(user.as_str()) {
         if let Some(theirs) = session.presence.filter(|_| session.jid != *from) {
-            server.router.send(from, &Stanza::clone(&theirs).addressed(Some(&session.jid), Some(from)));
+            server.router.send(
+                from,
+                &on_the_phone::shown(server, &session.jid, &theirs).addressed(Some(&session.jid), Some(from)),
+            );
         }
     }
     for (contact, entry) in &contacts {

@@ -27,10 +27,12 @@ use crate::blocking::BlockLists;
 use crate::caps::Known;
 use crate::component::{self, Components};
 use crate::features::{CommandSessions, Searches, Target};
+use crate::halves::Halves;
 use crate::metrics::Metrics;
 use crate::muc::Rooms;
 use crate::notices::{Questions, Voice};
 use crate::offline::Offline;
+use crate::on_the_phone::OnThePhone;
 use crate::push::Pushes;
 use crate::roster::Rosters;
 use crate::router::Router;
@@ -120,6 +122,8 @@ pub(crate) struct Server {
     pub(crate) offline: Offline,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) questions: Questions,
+    pub(crate) halves: Halves,
+    pub(crate) on_the_phone: OnThePhone,
     pub(crate) commands: CommandSessions,
     pub(crate) searches: Searches,
     pub(crate) uploads: Arc<Uploads>,
@@ -161,6 +165,8 @@ impl XmppServer {
         let facts = bus.subscribe();
         let room_facts = bus.subscribe();
         let call_facts = bus.subscribe();
+        let half_facts = bus.subscribe();
+        let phone_facts = bus.subscribe();
         let server = Arc::new_cyclic(|this| Server {
             rosters: Rosters::new(Arc::clone(&store.records), config.contacts),
             block_lists: BlockLists::new(Arc::clone(&store.records)),
@@ -169,6 +175,8 @@ impl XmppServer {
             router: Router::default(),
             resumables: Resumables::default(),
             questions: Questions::default(),
+            halves: Halves::default(),
+            on_the_phone: OnThePhone::default(),
             commands: CommandSessions::default(),
             searches: Searches::default(),
             turn,
@@ -228,6 +236,10 @@ impl XmppServer {
         }
         server.shutdown.spawn(follow_accounts(Arc::clone(&server), facts));
         server.shutdown.spawn(crate::muc::follow_conferences(Arc::clone(&server), room_facts));
+        server.shutdown.spawn(crate::halves::follow(Arc::clone(&server), half_facts));
+        if server.config.on_the_phone {
+            server.shutdown.spawn(crate::on_the_phone::follow(Arc::clone(&server), phone_facts));
+        }
         if server.config.call_log {
             server.shutdown.spawn(crate::call_log::follow(Arc::clone(&server), call_facts));
         }

@@ -43,7 +43,7 @@ pub(crate) struct Searches(DashMap<String, VecDeque<Instant>>);
 
 impl Searches {
     /// Whether an account may search now, and counts it.
-    fn may(&self, who: &str, now: Instant) -> bool {
+    pub(super) fn may(&self, who: &str, now: Instant) -> bool {
         let is_old = |at: &Instant| now.duration_since(*at) >= MINUTE;
         if self.0.len() >= MOST_SEARCHERS {
             self.0.retain(|_, times| times.back().is_some_and(|at| !is_old(at)));

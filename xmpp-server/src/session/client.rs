@@ -9,7 +9,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::io::AsyncReadExt;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use xmpp_core::payload::blocking::own_block;
 use xmpp_core::payload::caps::Caps;
 use xmpp_core::payload::roster::Change;
@@ -26,7 +27,7 @@ use crate::features::{carbons, last};
 use crate::pubsub;
 use crate::router::{Outgoing, What};
 use crate::server::Server;
-use crate::{features, presence, route};
+use crate::{features, halves, presence, route};
 
 pub(super) struct Client<'a> {
     server: &'a Arc<Server>,
@@ -41,6 +42,14 @@ pub(super) struct Client<'a> {
     tell: &'a (dyn Fn(bool) + Send + Sync),
     /// What the last presence said of the client, and the id of the question that was asked about it.
     caps: Option<(Caps, String)>,
+    /// A first presence that waits until calls reach the account, too.
+    held: Option<Box<Held>>,
+}
+
+struct Held {
+    presence: Stanza,
+    registered: oneshot::Receiver<()>,
+    until: Instant,
 }
 
 impl<'a> Client<'a> {
@@ -65,6 +74,7 @@ impl<'a> Client<'a> {
             directed,
             tell,
             caps: None,
+            held: None,
         }
     }
 
@@ -114,6 +124,10 @@ impl<'a> Client<'a> {
             let read = tokio::select! {
                 read = io.read(&mut chunk) => read,
                 ended = &mut interrupt => return ended,
+                presence = waited(&mut self.held) => {
+                    self.present(presence).await;
+                    continue;
+                }
             };
             match read {
                 Ok(0) | Err(_) => return Ended::Lost,
@@ -276,26 +290,59 @@ impl<'a> Client<'a> {
     async fn presence(&mut self, stanza: Stanza) {
         match stanza.type_.as_deref() {
             None => {
-                let priority = priority_of(&stanza);
-                self.server.router.update(&self.jid, self.serial, |session| {
-                    session.presence = Some(Arc::new(stanza.clone().detached()));
-                    session.priority = priority;
-                });
-                let is_initial = !std::mem::replace(&mut self.is_available, true);
-                presence::broadcast(self.server, &self.jid, &stanza, is_initial).await;
-                if is_initial {
-                    (self.tell)(true);
-                }
-                self.look_at_caps(&stanza, is_initial).await;
-                if priority < 0 {
-                    // From now on messages wait again (RFC 6121 §8.5.2.1.1).
-                    self.is_given = false;
-                } else if !std::mem::replace(&mut self.is_given, true) {
-                    give_waiting(self.server, &self.jid, &self.outbox).await;
+                if let Some(stanza) = self.hold(stanza).await {
+                    self.present(stanza).await;
                 }
             }
-            Some("unavailable") => self.unavailable(stanza).await,
+            Some("unavailable") => {
+                self.held = None;
+                self.unavailable(stanza).await;
+            }
             _ => route::refuse(self.server, &stanza, &ErrorKind::BadRequest.into()),
+        }
+    }
+
+    /// Keeps a first presence back while no call would reach the account, if the operator wants that (RFC 7081 §2).
+    async fn hold(&mut self, presence: Stanza) -> Option<Stanza> {
+        if self.is_available || self.server.config.presence_gate.is_zero() {
+            return Some(presence);
+        }
+        if let Some(held) = &mut self.held {
+            held.presence = presence;
+            return None;
+        }
+        let account = self.managed.account();
+        // It listens before it looks, so that a registration between the two is not missed.
+        let registered = self.server.halves.registered(account);
+        let is_callable = halves::is_callable(self.server, account).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "whether an account is registered is not known");
+            true
+        });
+        if is_callable {
+            return Some(presence);
+        }
+        let until = Instant::now() + self.server.config.presence_gate;
+        self.held = Some(Box::new(Held { presence, registered, until }));
+        None
+    }
+
+    async fn present(&mut self, stanza: Stanza) {
+        let priority = priority_of(&stanza);
+        self.server.router.update(&self.jid, self.serial, |session| {
+            session.presence = Some(Arc::new(stanza.clone().detached()));
+            session.priority = priority;
+        });
+        let is_initial = !std::mem::replace(&mut self.is_available, true);
+        presence::broadcast(self.server, &self.jid, &stanza, is_initial).await;
+        if is_initial {
+            (self.tell)(true);
+        }
+        self.look_at_caps(&stanza, is_initial).await;
+        if priority < 0 {
+            // From now on messages wait again (RFC 6121 §8.5.2.1.1).
+            self.is_given = false;
+        } else if !std::mem::replace(&mut self.is_given, true) {
+            give_waiting(self.server, &self.jid, &self.outbox).await;
         }
     }
 
@@ -352,6 +399,21 @@ impl<'a> Client<'a> {
             self.is_available = false;
         }
         self.unavailable(Stanza::new(Kind::Presence, Some("unavailable"))).await;
+    }
+}
+
+/// The presence that was held back, when it may go; never, if there is none.
+async fn waited(held: &mut Option<Box<Held>>) -> Stanza {
+    match held {
+        None => std::future::pending().await,
+        Some(waiting) => {
+            // An answer that nobody will give any more is one, too.
+            let _ = tokio::time::timeout_at(waiting.until, &mut waiting.registered).await;
+        }
+    }
+    match held.take() {
+        Some(held) => held.presence,
+        None => std::future::pending().await,
     }
 }
 

@@ -42,6 +42,11 @@ impl Managed {
         Self { account, unacked, takeover, handled: None, resumable: None }
     }
 
+    /// Whose session it is.
+    pub(super) fn account(&self) -> AccountId {
+        self.account
+    }
+
     /// A stanza of the client was handled.
     pub(super) fn count(&mut self) {
         self.handled = self.handled.map(|handled| handled.wrapping_add(1));

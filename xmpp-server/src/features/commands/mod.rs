@@ -2,7 +2,7 @@
 //!
 //! A command is a file here, and a line in [`COMMANDS`]: a node, a name, the form that it asks for, and what it does with it.
 //!
-//! In    `<command/>` for the domain, of an account that administers the service.
+//! In    `<command/>` for the domain, of an account that administers the service; those of [`own`] of every account.
 //! Out   a form to be filled in; then what the command has to say, as a form or a note.
 //! State forms that wait to be handed in ([`Sessions`]): bounded, each for its own asker and a quarter of an hour.
 //! Errors those of section 4.4. A command that fails is completed with a note that says why (§3.6).
@@ -15,6 +15,9 @@ mod counts;
 mod delete_user;
 mod end_session;
 mod lists;
+mod lookup;
+mod own;
+mod phone;
 mod sessions;
 mod switch_user;
 mod user_stats;
@@ -121,30 +124,31 @@ impl From<BookError> for Stop {
 /// §2.2: the list, for who may execute what is in it; `None` for another node.
 pub(super) async fn items(server: &Server, from: &Jid, node: &str) -> Result<Option<Element>, StanzaError> {
     if node != ns::COMMANDS {
-        return Ok(
-            find(node).map(|command| Element::new("query", ns::DISCO_ITEMS).with("node", command.node))
-        );
+        return Ok(Found::at(server, node)
+            .map(|found| Element::new("query", ns::DISCO_ITEMS).with("node", found.node())));
     }
     let shown = if is_admin(server, from).await? { COMMANDS } else { &[] };
-    let items = shown.iter().map(|command| {
+    let own = own::OWN.iter().filter(|own| from.domain() == server.domain && (own.is_there)(server));
+    let shown = shown.iter().map(|c| (c.node, c.name)).chain(own.map(|c| (c.node, c.name)));
+    let items = shown.map(|(node, name)| {
         Element::new("item", ns::DISCO_ITEMS)
             .with("jid", &server.domain)
-            .with("node", command.node)
-            .with("name", command.name)
+            .with("node", node)
+            .with("name", name)
     });
     Ok(Some(Element::new("query", ns::DISCO_ITEMS).with("node", node).children_from(items)))
 }
 
 /// §2.2: what the list, or a command, is; `None` for another node.
 pub(super) async fn info(server: &Server, from: &Jid, node: &str) -> Result<Option<Element>, StanzaError> {
-    let (type_, name) = match find(node) {
-        Some(command) => ("command-node", command.name),
+    let (type_, name) = match Found::at(server, node) {
+        Some(found) => {
+            found.check(server, from).await?;
+            ("command-node", found.name())
+        }
         None if node == ns::COMMANDS => ("command-list", "Commands"),
         None => return Ok(None),
     };
-    if type_ == "command-node" && !is_admin(server, from).await? {
-        return Err(ErrorKind::Forbidden.into());
-    }
     let identities = vec![("automation", type_, name.to_owned())];
     let info = Info { identities, features: vec![ns::COMMANDS, ns::FORM], forms: Vec::new() };
     Ok(Some(info.to_element(Some(node))))
@@ -156,20 +160,25 @@ async fn answer(server: &Server, request: &Request) -> Answered {
     }
     let asked = &request.payload;
     let node = asked.attribute("node").filter(|_| request.is_set).ok_or(ErrorKind::BadRequest)?;
-    let command = find(node).ok_or(ErrorKind::ItemNotFound)?;
-    if !is_admin(server, &request.from).await? {
-        return Err(ErrorKind::Forbidden.into());
-    }
+    let command = Found::at(server, node).ok_or(ErrorKind::ItemNotFound)?;
+    command.check(server, &request.from).await?;
     let action = Action::of(asked)?;
     let id = match (asked.attribute("sessionid"), action) {
         (None, Action::Go) => {
             let id = server.new_id();
-            if let Some(form) = command.form {
+            let form = match command.ask(server, &request.from).await {
+                Err(Stop::Fail(why)) => {
+                    return Ok(command.says(&id, "completed").child(note("error", why)).into());
+                }
+                Err(Stop::Refuse(error)) => return Err(error),
+                Ok(form) => form,
+            };
+            if let Some(form) = form {
                 server.commands.open(&id, node, &request.from).map_err(|()| ErrorKind::ResourceConstraint)?;
                 let actions = Element::new("actions", ns::COMMANDS)
                     .with("execute", "complete")
                     .child(Element::new("complete", ns::COMMANDS));
-                return Ok(command.says(&id, "executing").child(actions).child(form().to_element()).into());
+                return Ok(command.says(&id, "executing").child(actions).child(form.to_element()).into());
             }
             id
         }
@@ -184,16 +193,15 @@ async fn answer(server: &Server, request: &Request) -> Answered {
         }
     };
     let form = asked.find("x", ns::FORM).and_then(Form::parse);
-    let form = match command.form {
-        None => form.unwrap_or_default(),
-        Some(wanted) => form.filter(|form| is_filled(&wanted(), form)).ok_or_else(|| bad("bad-payload"))?,
+    let form = match command {
+        Found::Admins(Command { form: None, .. }) => form.unwrap_or_default(),
+        Found::Admins(Command { form: Some(wanted), .. }) => {
+            form.filter(|form| is_filled(&wanted(), form)).ok_or_else(|| bad("bad-payload"))?
+        }
+        Found::Own(_) => form.ok_or_else(|| bad("bad-payload"))?,
     };
     server.commands.close(&id);
-    let outcome = (command.run)(server, &form).await;
-    tracing::info!(
-        by = %Redacted(&request.from), command = command.name, done = outcome.is_ok(),
-        "an administrator ran a command"
-    );
+    let outcome = command.run(server, &request.from, &form).await;
     let completed = command.says(&id, "completed");
     Ok(match outcome {
         Ok(Outcome::Done) => completed,
@@ -205,10 +213,67 @@ async fn answer(server: &Server, request: &Request) -> Answered {
     .into())
 }
 
-impl Command {
-    fn says(&self, id: &str, status: &str) -> Element {
+/// A command that is there.
+#[derive(Clone, Copy)]
+enum Found {
+    Admins(&'static Command),
+    Own(&'static own::Own),
+}
+
+impl Found {
+    fn at(server: &Server, node: &str) -> Option<Self> {
+        let admins = COMMANDS.iter().find(|command| command.node == node).map(Self::Admins);
+        admins.or_else(|| own::find(server, node).map(Self::Own))
+    }
+
+    fn node(self) -> &'static str {
+        match self {
+            Self::Admins(command) => command.node,
+            Self::Own(own) => own.node,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Admins(command) => command.name,
+            Self::Own(own) => own.name,
+        }
+    }
+
+    /// Whether somebody may run it.
+    async fn check(self, server: &Server, from: &Jid) -> Result<(), StanzaError> {
+        let may = match self {
+            Self::Admins(_) => is_admin(server, from).await?,
+            Self::Own(_) => from.domain() == server.domain,
+        };
+        if may { Ok(()) } else { Err(ErrorKind::Forbidden.into()) }
+    }
+
+    /// The form that it asks for.
+    async fn ask(self, server: &Server, from: &Jid) -> Result<Option<Form>, Stop> {
+        match self {
+            Self::Admins(command) => Ok(command.form.map(|form| form())),
+            Self::Own(own) => (own.ask)(server, from).await.map(Some),
+        }
+    }
+
+    async fn run(self, server: &Server, from: &Jid, form: &Form) -> Result<Outcome, Stop> {
+        match self {
+            Self::Own(own) => (own.run)(server, from, form).await,
+            Self::Admins(command) => {
+                let outcome = (command.run)(server, form).await;
+                tracing::info!(
+                    by = %Redacted(from), command = command.name, done = outcome.is_ok(),
+                    "an administrator ran a command"
+                );
+                outcome
+            }
+        }
+    }
+
+    fn says(self, id: &str, status: &str) -> Element {
         Element::new("command", ns::COMMANDS)
-            .with("node", self.node)
+            .with("node", self.node())
             .with("sessionid", id)
             .with("status", status)
     }
@@ -230,10 +295,6 @@ impl Action {
             Some(_) => Err(bad("malformed-action")),
         }
     }
-}
-
-fn find(node: &str) -> Option<&'static Command> {
-    COMMANDS.iter().find(|command| command.node == node)
 }
 
 /// §4.4: a bad request, and what is bad about it.

@@ -1,0 +1,28 @@
+//! Commands of everybody — XEP-0050 1.3.0: what an account asks the service about itself, and about others by their address.
+//!
+//! A command is a file here, and a line in [`OWN`]. It is asked for at the domain, as those of administrators are.
+
+use shared_model::Pending;
+use xmpp_core::Jid;
+use xmpp_core::payload::form::Form;
+
+use super::{Outcome, Stop, lookup, phone};
+use crate::server::Server;
+
+/// One line of the table.
+pub(super) struct Own {
+    pub(super) node: &'static str,
+    pub(super) name: &'static str,
+    /// The form, filled with what is so now.
+    pub(super) ask: for<'a> fn(&'a Server, &'a Jid) -> Pending<'a, Result<Form, Stop>>,
+    pub(super) run: for<'a> fn(&'a Server, &'a Jid, &'a Form) -> Pending<'a, Result<Outcome, Stop>>,
+    pub(super) is_there: fn(&Server) -> bool,
+}
+
+/// Every command, in the order in which they are listed.
+pub(super) const OWN: &[Own] = &[phone::COMMAND, lookup::COMMAND];
+
+/// The command of a node, if it is served.
+pub(super) fn find(server: &Server, node: &str) -> Option<&'static Own> {
+    OWN.iter().find(|own| own.node == node && (own.is_there)(server))
+}

@@ -1,0 +1,324 @@
+//! On the phone — XEP-0108 1.3 (`talking/on_the_phone`) by PEP, RFC 6121 §4.7.2.1 (`dnd`), from facts of calls (RFC 7081 §3, B-05).
+//!
+//! In    facts of calls; what each account said that it wants shown ([`Wish`], asked for by a command).
+//! Out   while an account that wants it is in an answered call: the activity on its node, and presence that says `dnd`. After
+//!       its last call the activity that was there before, and the presence as the client sent it.
+//! State calls under way, and who is shown as busy: bounded. What to restore is in the store, so that a crash leaves nobody on
+//!       the phone: records of [`OWNER`], collection `before`.
+//! Errors an activity that the user publishes during the call stays; a `dnd` of the user's is not touched, nor ended.
+//! Not here: video, of which facts of calls do not tell; accounts without a session here, which show nothing anyhow.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use serde::{Deserialize, Serialize};
+use shared_model::{AccountId, CallEvent, Event, Fact, Spec};
+use shared_runtime::bus::{Heard, Subscription};
+use shared_store::{Expected, StoreError};
+use xmpp_core::payload::form::{Field, Form};
+use xmpp_core::{Element, Jid, Stanza, StanzaError, ns};
+
+use crate::features::store_failed;
+use crate::server::Server;
+use crate::{presence, pubsub};
+
+pub(crate) const SPEC: Spec = Spec::xep(108, "1.3").note("served as others, and set while somebody calls");
+
+/// What an account wants shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Wish {
+    /// The activity.
+    pub(crate) activity: bool,
+    /// That it does not want to be disturbed.
+    pub(crate) dnd: bool,
+}
+
+impl Wish {
+    pub(crate) async fn read(server: &Server, user: &Jid) -> Result<Self, StoreError> {
+        let record = server.store.records.get(user.bare_str(), COLLECTION, KEY).await?;
+        Ok(record.and_then(|record| serde_json::from_slice(&record.value).ok()).unwrap_or_default())
+    }
+
+    pub(crate) async fn write(self, server: &Server, user: &Jid) -> Result<(), StoreError> {
+        let value = serde_json::to_vec(&self).unwrap_or_default();
+        server.store.records.put(user.bare_str(), COLLECTION, KEY, &value, Expected::Anything).await?;
+        Ok(())
+    }
+}
+
+/// Who is shown as busy.
+#[derive(Default)]
+pub(crate) struct OnThePhone(DashMap<String, ()>);
+
+/// A presence as others are to see it.
+pub(crate) fn shown(server: &Server, from: &Jid, presence: &Stanza) -> Stanza {
+    let is_busy = !server.on_the_phone.0.is_empty() && server.on_the_phone.0.contains_key(from.bare_str());
+    match is_busy && presence.type_.is_none() {
+        true => busy(presence.clone()),
+        false => presence.clone(),
+    }
+}
+
+fn busy(presence: Stanza) -> Stanza {
+    presence
+        .retain(|child| !child.is("show", ns::CLIENT))
+        .with(&Element::new("show", ns::CLIENT).text_node("dnd"))
+}
+
+/// Shows who is on the phone, until shutdown.
+pub(crate) async fn follow(server: Arc<Server>, mut facts: Subscription<Fact>) {
+    let mut calls = Calls::default();
+    restore_all(&server).await;
+    loop {
+        let heard = tokio::select! {
+            heard = facts.next() => heard,
+            () = server.shutdown.begun() => return,
+        };
+        match heard {
+            None => return,
+            Some(Heard::Fact(Fact { event: Event::Call(event), .. })) => match calls.take(event) {
+                Some(Change::Began(accounts)) => {
+                    for account in accounts {
+                        with(&server, account, begin).await;
+                    }
+                }
+                Some(Change::Ended(accounts)) => {
+                    for account in accounts {
+                        with(&server, account, end).await;
+                    }
+                }
+                None => {}
+            },
+            Some(Heard::Fact(_)) => {}
+            Some(Heard::Missed(missed)) => {
+                tracing::debug!(
+                    missed,
+                    "facts were missed; nobody is shown on the phone until the next call"
+                );
+                calls = Calls::default();
+                restore_all(&server).await;
+            }
+        }
+    }
+}
+
+/// Calls under way, and who is in an answered one.
+#[derive(Default)]
+struct Calls {
+    attempted: HashMap<String, Vec<AccountId>>,
+    on: HashMap<AccountId, HashSet<String>>,
+}
+
+/// Whose first call was answered, or whose last is over.
+#[derive(Debug, PartialEq, Eq)]
+enum Change {
+    Began(Vec<AccountId>),
+    Ended(Vec<AccountId>),
+}
+
+impl Calls {
+    fn take(&mut self, event: CallEvent) -> Option<Change> {
+        match event {
+            CallEvent::Attempted { call_id, from, to, .. } => {
+                if self.attempted.len() < MOST_CALLS {
+                    let parties = from.into_iter().chain(to).collect();
+                    self.attempted.entry(call_id).or_insert(parties);
+                }
+                None
+            }
+            CallEvent::Answered { call_id } => {
+                let parties = self.attempted.get(&call_id)?;
+                let mut began = Vec::new();
+                for account in parties {
+                    let calls = self.on.entry(*account).or_default();
+                    let is_first = calls.is_empty();
+                    if calls.insert(call_id.clone()) && is_first {
+                        began.push(*account);
+                    }
+                }
+                Some(Change::Began(began))
+            }
+            CallEvent::Ended { call_id, .. } => {
+                let parties = self.attempted.remove(&call_id)?;
+                let over = |account: &AccountId| {
+                    let Some(calls) = self.on.get_mut(account) else { return false };
+                    calls.remove(&call_id);
+                    let is_over = calls.is_empty();
+                    if is_over {
+                        self.on.remove(account);
+                    }
+                    is_over
+                };
+                Some(Change::Ended(parties.into_iter().filter(over).collect()))
+            }
+            CallEvent::Ringing { .. } => None,
+        }
+    }
+}
+
+/// Does something for an account's JID, and says when it fails.
+async fn with(
+    server: &Arc<Server>,
+    account: AccountId,
+    act: impl AsyncFn(&Server, &Jid) -> Result<(), StanzaError>,
+) {
+    let card = server.auth.directory.by_id(account).await;
+    let card = card.inspect_err(|error| tracing::error!(%error, "an account of a call cannot be read"));
+    let Some(jid) = card.ok().flatten().and_then(|card| card.jid.as_str().parse::<Jid>().ok()) else {
+        return;
+    };
+    if let Err(error) = act(server, &jid).await {
+        tracing::warn!(condition = error.kind.as_str(), "that somebody is on the phone could not be shown");
+    }
+}
+
+async fn begin(server: &Server, user: &Jid) -> Result<(), StanzaError> {
+    if server.router.sessions(user.bare_str()).is_empty() {
+        return Ok(());
+    }
+    let wish = Wish::read(server, user).await.map_err(|error| store_failed(&error))?;
+    if wish.dnd && server.on_the_phone.0.len() < MOST_CALLS {
+        server.on_the_phone.0.insert(user.bare_str().to_owned(), ());
+        show_again(server, user).await;
+    }
+    if wish.activity {
+        let items = pubsub::own_items(server, user, NODE).await?;
+        let before = items.last().filter(|(id, _)| id != ID);
+        let before = before.map(|(_, item)| item.to_string()).unwrap_or_default();
+        let records = &server.store.records;
+        let put = records.put(OWNER, BEFORE, user.bare_str(), before.as_bytes(), Expected::Anything).await;
+        put.map_err(|error| store_failed(&error))?;
+        publish(server, user, ID, &on_the_phone()).await?;
+    }
+    Ok(())
+}
+
+async fn end(server: &Server, user: &Jid) -> Result<(), StanzaError> {
+    if server.on_the_phone.0.remove(user.bare_str()).is_some() {
+        show_again(server, user).await;
+    }
+    restore(server, user).await
+}
+
+/// Puts back the activity from before the call, if the user has not published another meanwhile.
+async fn restore(server: &Server, user: &Jid) -> Result<(), StanzaError> {
+    let before = server.store.records.take(OWNER, BEFORE, user.bare_str()).await;
+    let Some(before) = before.map_err(|error| store_failed(&error))? else { return Ok(()) };
+    let items = pubsub::own_items(server, user, NODE).await?;
+    if items.last().is_none_or(|(id, _)| id != ID) {
+        return Ok(());
+    }
+    let before = std::str::from_utf8(&before.value).ok().and_then(|text| Element::parse(text, "").ok());
+    let payload = before.as_ref().and_then(|item| item.children().next());
+    match before.as_ref().zip(payload) {
+        Some((item, payload)) => publish(server, user, item.attribute("id").unwrap_or(ID), payload).await,
+        // XEP-0108 §3.2: an empty one says that there is none.
+        None => publish(server, user, NOTHING, &Element::new("activity", NODE)).await,
+    }
+}
+
+/// Nobody is on the phone, as far as is known.
+async fn restore_all(server: &Server) {
+    let busy: Vec<String> = server.on_the_phone.0.iter().map(|entry| entry.key().clone()).collect();
+    server.on_the_phone.0.clear();
+    for user in busy.iter().filter_map(|user| user.parse::<Jid>().ok()) {
+        show_again(server, &user).await;
+    }
+    loop {
+        let page = match server.store.records.list(OWNER, BEFORE, None, PAGE).await {
+            Ok(page) => page,
+            Err(error) => return tracing::error!(%error, "activities from before calls cannot be read"),
+        };
+        if page.is_empty() {
+            return;
+        }
+        for record in page {
+            let restored = match record.key.parse::<Jid>() {
+                Ok(user) => restore(server, &user).await,
+                Err(_) => Ok(()),
+            };
+            if let Err(error) = restored {
+                // What is left is tried at the next start.
+                return tracing::warn!(condition = error.kind.as_str(), "an activity could not be restored");
+            }
+        }
+    }
+}
+
+/// Sends each presence of an account again, as it is to be seen now. A `dnd` of the user's looks the same before and after.
+async fn show_again(server: &Server, user: &Jid) {
+    for session in server.router.sessions(user.bare_str()) {
+        let Some(own) = session.presence.as_ref() else { continue };
+        let show = own.find("show", ns::CLIENT).map(|show| show.text());
+        if show.as_deref().map(str::trim) != Some("dnd") {
+            presence::broadcast(server, &session.jid, own, false).await;
+        }
+    }
+}
+
+async fn publish(server: &Server, user: &Jid, id: &str, payload: &Element) -> Result<(), StanzaError> {
+    let access = Field::new("pubsub#access_model", "", "", "presence");
+    let options = Form::new("submit", ns::PUBLISH_OPTIONS).with(access);
+    pubsub::publish_own(server, user, user, NODE, id, payload, options).await
+}
+
+fn on_the_phone() -> Element {
+    let talking = Element::new("talking", NODE).child(Element::new("on_the_phone", NODE));
+    Element::new("activity", NODE).child(talking)
+}
+
+/// Where activities are.
+const NODE: &str = "http://jabber.org/protocol/activity";
+/// Ours among the items of the node, and that there is none.
+const ID: &str = "on-the-phone";
+const NOTHING: &str = "current";
+const COLLECTION: &str = "settings";
+const KEY: &str = "on-the-phone";
+/// Who owns what is to be restored.
+const OWNER: &str = "on-the-phone";
+const BEFORE: &str = "before";
+const PAGE: usize = 200;
+/// Calls under way that are followed.
+const MOST_CALLS: usize = 50_000;
+
+#[cfg(test)]
+mod tests {
+    use shared_model::CallOutcome;
+
+    use super::*;
+
+    #[test]
+    fn who_has_two_calls_is_on_the_phone_until_the_second_ends() {
+        let mut calls = Calls::default();
+        let (alice, bob) = (AccountId(1), AccountId(2));
+        let attempted = |id: &str, from, to| CallEvent::Attempted {
+            call_id: id.to_owned(),
+            from,
+            is_anonymous: false,
+            to,
+            to_uri: String::new(),
+        };
+        let answered = |id: &str| CallEvent::Answered { call_id: id.to_owned() };
+        let ended = |id: &str| CallEvent::Ended { call_id: id.to_owned(), outcome: CallOutcome::Completed };
+        calls.take(attempted("1", Some(alice), Some(bob)));
+        calls.take(attempted("2", Some(bob), None));
+        assert_eq!(calls.take(answered("1")), Some(Change::Began(vec![alice, bob])));
+        assert_eq!(calls.take(answered("1")), Some(Change::Began(vec![])), "once");
+        assert_eq!(calls.take(answered("2")), Some(Change::Began(vec![])));
+        assert_eq!(calls.take(ended("1")), Some(Change::Ended(vec![alice])));
+        assert_eq!(calls.take(ended("1")), None);
+        assert_eq!(calls.take(ended("2")), Some(Change::Ended(vec![bob])));
+        calls.take(attempted("3", Some(alice), None));
+        assert_eq!(calls.take(ended("3")), Some(Change::Ended(vec![])), "it was never answered");
+        assert!(calls.on.is_empty() && calls.attempted.is_empty());
+    }
+
+    #[test]
+    fn a_busy_presence_keeps_all_but_its_show() {
+        let own = Stanza::parse("<presence><show>away</show><status>x</status></presence>").unwrap();
+        let shown = String::from_utf8(busy(own).to_bytes().to_vec()).unwrap();
+        assert_eq!(shown, "<presence><status>x</status><show>dnd</show></presence>");
+    }
+}
