@@ -27,7 +27,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Postgres};
 
-use crate::{Store, StoreError};
+use crate::{Entry, Store, StoreError};
 use migrations::MIGRATIONS;
 
 pub(super) type Connection = sqlx::PgConnection;
@@ -76,6 +76,12 @@ impl Database {
         let value = work(&mut transaction).await?;
         transaction.commit().await?;
         Ok(value)
+    }
+
+    /// Appends entries of archives, in a transaction of their own.
+    async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        let entries = entries.to_vec();
+        self.write(|conn| Box::pin(async move { archive::append(conn, &entries).await })).await
     }
 }
 

@@ -25,8 +25,7 @@ macro_rules! matching {
 #[async_trait::async_trait]
 impl crate::Archive for Archive {
     async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        let entries = entries.to_vec();
-        self.0.write(|conn| Box::pin(async move { append(conn, &entries).await })).await
+        self.0.append(entries).await
     }
 
     async fn entry(&self, owner: &str, id: &str) -> Result<Option<Entry>, StoreError> {
@@ -65,19 +64,19 @@ impl crate::Archive for Archive {
     }
 }
 
-async fn append(conn: &mut Connection, entries: &[Entry]) -> Result<(), StoreError> {
-    let is_single = entries.len() == 1;
-    for entries in entries.chunks(ROWS) {
+pub(super) async fn append(conn: &mut Connection, mut entries: &[Entry]) -> Result<(), StoreError> {
+    while let Some(rows) = ROWS.into_iter().find(|rows| *rows <= entries.len()) {
+        let (now, later) = entries.split_at(rows);
+        entries = later;
         let mut insert = QueryBuilder::<<Connection as sqlx::Connection>::Database>::new(
             "INSERT INTO archive (owner, id, peer, at, kind, body) ",
         );
-        insert.push_values(entries, |mut row, entry| {
+        insert.push_values(now, |mut row, entry| {
             row.push_bind(&entry.owner).push_bind(&entry.id).push_bind(&entry.with);
             row.push_bind(entry.time).push_bind(&entry.kind).push_bind(&entry.body[..]);
         });
         insert.push(" ON CONFLICT (owner, id) DO NOTHING");
-        // One row is the usual; statements of other sizes are not worth keeping.
-        insert.build().persistent(is_single).execute(&mut *conn).await?;
+        insert.build().execute(&mut *conn).await?;
     }
     Ok(())
 }
@@ -184,5 +183,5 @@ fn entry((_, owner, id, with, time, kind, body): Row) -> Entry {
     Entry { owner, id, with, time, kind, body }
 }
 
-/// Rows of one statement.
-const ROWS: usize = 100;
+/// Rows of one statement: few sizes, so that each is prepared once.
+const ROWS: [usize; 4] = [64, 8, 2, 1];

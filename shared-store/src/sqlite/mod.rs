@@ -5,6 +5,7 @@
 //!
 //! One task writes ([`writer`]), others read beside it; bindings have a way of their own ([`bindings`]). Commands of other processes write too; SQLite orders them.
 
+mod appends;
 mod migrations;
 mod packed;
 mod writer;
@@ -30,7 +31,8 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Sqlite};
 
-use crate::{Store, StoreError, private};
+use crate::{Entry, Store, StoreError, private};
+use appends::Appends;
 use migrations::MIGRATIONS;
 use writer::Writer;
 
@@ -57,7 +59,8 @@ pub(crate) async fn open(url: &str) -> Result<Store, StoreError> {
     let mut conn = options.connect().await?;
     migrate::migrate(&mut conn).await?;
     let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.clone()).await?;
-    let database = Database { readers, writer: Writer::start(conn) };
+    let writer = Writer::start(conn);
+    let database = Database { readers, appends: Appends::new(writer.clone()), writer };
     Ok(Store {
         accounts: Arc::new(accounts::Accounts(database.clone())),
         bindings: Arc::new(bindings::Bindings::new(options)),
@@ -71,6 +74,7 @@ pub(crate) async fn open(url: &str) -> Result<Store, StoreError> {
 struct Database {
     readers: SqlitePool,
     writer: Writer,
+    appends: Appends,
 }
 
 impl Database {
@@ -86,6 +90,11 @@ impl Database {
         W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
         self.writer.run(work).await
+    }
+
+    /// Appends entries of archives; returns when they are on the disk.
+    async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        self.appends.append(entries.to_vec()).await
     }
 }
 

@@ -51,6 +51,34 @@ async fn keeps_the_contract() {
 }
 
 #[tokio::test]
+async fn a_caller_that_goes_away_keeps_nobody_else_waiting() {
+    let folder = Folder::new("appends");
+    let store = open(&folder.url()).await.unwrap();
+    let entry = |id: usize| crate::Entry {
+        owner: "o".to_owned(),
+        id: id.to_string(),
+        with: String::new(),
+        time: 0,
+        kind: String::new(),
+        body: Vec::new(),
+    };
+    let callers: Vec<_> = (0..150)
+        .map(|id| {
+            let archive = Arc::clone(&store.archive);
+            tokio::spawn(async move { archive.append(&[entry(id)]).await })
+        })
+        .collect();
+    // The first of them is on its way to the writer by now, for itself and for those behind it.
+    tokio::task::yield_now().await;
+    callers[0].abort();
+    for caller in callers.into_iter().skip(1) {
+        caller.await.unwrap().unwrap();
+    }
+    let page = store.archive.page("o", &crate::Query { max: 200, ..crate::Query::default() }).await.unwrap();
+    assert_eq!(page.entries.len(), 150);
+}
+
+#[tokio::test]
 async fn what_was_acknowledged_is_there_after_opening_again() {
     let folder = Folder::new("again");
     let first = open(&folder.url()).await.unwrap();
