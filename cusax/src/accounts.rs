@@ -98,7 +98,7 @@ pub(crate) async fn remove_app(desk: &Auth, address: &Address, name: &str) -> an
 }
 
 /// An account by its address of record, or else by its JID.
-async fn find(desk: &Auth, address: &Address) -> anyhow::Result<AccountCard> {
+pub(crate) async fn find(desk: &Auth, address: &Address) -> anyhow::Result<AccountCard> {
     if let Some(card) = desk.directory.by_aor(&Aor(address.clone())).await? {
         return Ok(card);
     }

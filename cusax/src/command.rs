@@ -36,6 +36,9 @@ pub(crate) enum Command {
     /// Further passwords, each for one device.
     #[command(subcommand)]
     AppPassword(AppPassword),
+    /// Invitations: each makes one account, for calls and for chat, by a link.
+    #[command(subcommand)]
+    Invite(Invite),
     /// Rooms.
     #[command(subcommand)]
     Room(Room),
@@ -78,6 +81,13 @@ pub(crate) enum User {
         #[arg(long, default_value = "7d", value_parser = duration)]
         expires: Duration,
     },
+    /// Makes a link by which somebody sets a new password, once.
+    ResetLink {
+        address: Address,
+        /// How long it is good for.
+        #[arg(long, default_value = "1d", value_parser = duration)]
+        expires: Duration,
+    },
     /// Forbids logging in, and ends what is up.
     Disable { address: Address },
     /// Allows logging in again.
@@ -118,6 +128,35 @@ pub(crate) enum AppPassword {
     List { address: Address },
     /// Takes one back.
     Remove { address: Address, name: String },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Invite {
+    /// Makes a link that is good once, and prints it, for a camera too.
+    Create(NewInvite),
+    /// Every invitation that is open.
+    List,
+    /// Takes one back, by the id that `list` says.
+    Revoke { id: String },
+}
+
+#[derive(Args)]
+pub(crate) struct NewInvite {
+    /// How long it is good for.
+    #[arg(long, default_value = "7d", value_parser = duration)]
+    pub(crate) expires: Duration,
+    /// The user name that the account will have; without one the invited one chooses.
+    #[arg(long)]
+    pub(crate) user: Option<String>,
+    /// The name to show.
+    #[arg(long, default_value = "")]
+    pub(crate) name: String,
+    /// An account that will be the first contact, as if it had invited.
+    #[arg(long)]
+    pub(crate) contact: Option<Address>,
+    /// The account will administer the service.
+    #[arg(long)]
+    pub(crate) admin: bool,
 }
 
 #[derive(Subcommand)]

@@ -220,7 +220,9 @@ fn provisioning_router(config: &Config, ground: &Ground, bound: &[(&'static str,
             xmpp_tls: port("xmpp.c2s_tls"),
             https: port("http.https"),
         },
+        public_url: config.http.public_url.clone(),
         auth: ground.auth.clone(),
+        archive: Arc::clone(&ground.store.archive),
     })
 }
 

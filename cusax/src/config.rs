@@ -46,6 +46,8 @@ pub(crate) struct StoreConfig {
 pub(crate) struct HttpConfig {
     /// HTTPS listeners.
     pub(crate) https: Vec<SocketAddr>,
+    /// What links to this face begin with, such as `https://example.org`; none: the domain and the first listener's port.
+    pub(crate) public_url: Option<String>,
 }
 
 /// `[operations]`.
@@ -61,6 +63,11 @@ const OWN_KEYS: &[Key] = &[
     Key::new("data_dir", "\"/var/lib/cusax\"", "where the store, keys and the local CA live"),
     Key::new("store.url", "", "sqlite:///…, postgres://… or memory: (forgets all); none: SQLite in data_dir"),
     Key::new("http.https", "[\"0.0.0.0:8443\"]", "HTTPS listeners"),
+    Key::new(
+        "http.public_url",
+        "",
+        "what links begin with, such as https://example.org; none: the domain and the first listener's port",
+    ),
     Key::new(
         "operations.listen",
         "[\"127.0.0.1:9478\"]",
@@ -102,7 +109,7 @@ impl Default for Config {
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { https: vec![SocketAddr::from(([0, 0, 0, 0], 8443))] }
+        Self { https: vec![SocketAddr::from(([0, 0, 0, 0], 8443))], public_url: None }
     }
 }
 
@@ -116,6 +123,11 @@ impl Config {
     /// The host of rooms and their calls.
     pub(crate) fn rooms_domain(&self) -> String {
         self.conference.domain.clone().unwrap_or_else(|| format!("conference.{}", self.domain))
+    }
+
+    /// The port of the first HTTPS listener.
+    pub(crate) fn https_port(&self) -> Option<u16> {
+        self.http.https.first().map(SocketAddr::port)
     }
 
     /// Where the store is.
@@ -161,6 +173,9 @@ fn faults(config: &Config) -> Vec<String> {
     }
     if let Err(error) = config.conference.rtp_ports.parse::<conference::media::ports::Ports>() {
         faults.push(format!("`conference.rtp_ports`: {error}"));
+    }
+    if let Some(url) = config.http.public_url.as_ref().filter(|url| !url.starts_with("https://")) {
+        faults.push(format!("`http.public_url`: `{url}` does not begin with https://"));
     }
     if let Err(error) = Store::knows(&config.store_url()) {
         faults.push(format!("`store.url`: {error}"));
@@ -287,6 +302,7 @@ mod tests {
             ("[[xmpp.component]]\ndomain = \"localhost\"", "that domain is served here"),
             ("[[xmpp.component]]\ndomain = \"upload.localhost\"", "that domain is served here"),
             ("[[xmpp.component]]\ndomain = \"a.example\"", "cannot read secret_file"),
+            ("[http]\npublic_url = \"http://x\"", "`http.public_url`: `http://x` does not begin"),
             ("[auth]\nalgorithms = []", "`auth.algorithms` is empty"),
             ("[store]\nurl = \"sqlite://\"", "`store.url`: a file is missing"),
             ("[store]\nurl = \"mysql://x\"", "`store.url`: no store is called `mysql`"),

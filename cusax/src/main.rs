@@ -6,6 +6,7 @@ mod command;
 mod compose;
 mod config;
 mod demo;
+mod invites;
 #[cfg(test)]
 mod manifests;
 mod open;
@@ -18,7 +19,7 @@ mod specs;
 use std::process::ExitCode;
 
 use clap::Parser;
-use command::{AppPassword, Calls, Command, ConfigCommand, Line, Room, User};
+use command::{AppPassword, Calls, Command, ConfigCommand, Invite, Line, Room, User};
 
 /// Messages are many small pieces of short life, made by one thread and freed by another.
 #[global_allocator]
@@ -69,6 +70,9 @@ async fn run(line: Line) -> anyhow::Result<()> {
                     accounts::password(&desk, &address, password_stdin, json).await
                 }
                 User::Token { address, expires } => accounts::token(&desk, &address, expires, json).await,
+                User::ResetLink { address, expires } => {
+                    invites::reset_link(&desk, &config, &address, expires, json).await
+                }
                 User::Disable { address } => accounts::set_enabled(&desk, &address, false).await,
                 User::Enable { address } => accounts::set_enabled(&desk, &address, true).await,
                 User::Remove { address } => accounts::remove(&desk, &address).await,
@@ -80,6 +84,15 @@ async fn run(line: Line) -> anyhow::Result<()> {
                 AppPassword::Add { address, name } => accounts::add_app(&desk, &address, &name, json).await,
                 AppPassword::List { address } => accounts::list_apps(&desk, &address, json).await,
                 AppPassword::Remove { address, name } => accounts::remove_app(&desk, &address, &name).await,
+            }
+        }
+        Command::Invite(invite) => {
+            let config = config::load(file)?;
+            let desk = open::accounts(&config).await?;
+            match invite {
+                Invite::Create(new) => invites::create(&desk, &config, new, json).await,
+                Invite::List => invites::list(&desk, json).await,
+                Invite::Revoke { id } => invites::revoke(&desk, &id).await,
             }
         }
         Command::Calls(Calls::Export { since, csv: _ }) => {

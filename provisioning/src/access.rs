@@ -3,6 +3,8 @@
 //! In    a request's headers and fields. Out the account's card, and the password if it was a password that proved it.
 //! Errors 401 with one text for every wrong proof; 429 with Retry-After while throttled; 503 without a store.
 
+use std::time::Duration;
+
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -17,6 +19,9 @@ use crate::answer::unkept;
 
 /// What tokens of this face are issued for.
 pub const PURPOSE: &str = "provision";
+
+/// How long a token is good that a page shows for a device to scan.
+pub(crate) const TOKEN_LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// What may stand in the URL or in a form.
 #[derive(Default, Deserialize)]
@@ -97,8 +102,6 @@ fn unproven() -> Response {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

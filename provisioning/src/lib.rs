@@ -1,14 +1,17 @@
-//! The HTTPS face: discovery for everybody, configuration for those who prove an account (RFC 7081 §2).
+//! The HTTPS face: discovery for everybody, configuration for those who prove an account (RFC 7081 §2), pages for people.
 //!
-//! In    GET and POST requests; a password or a single-use token.
-//! Out   JRD, XRD, JSON, Linphone's XML, Jitsi's properties. One renderer is one file.
+//! In    GET and POST requests; a password, a single-use token, an invitation, a session's cookie.
+//! Out   JRD, XRD, JSON, clients' configurations, HTML. One renderer is one file, and so is one page.
+//! State the audit of changes; everything else is `shared-auth`'s.
 //! Errors 401 with one text for every wrong proof, 429 while throttled, 400 and 404 for what is not understood.
-//! Not here: invites and pages for people.
 
 mod access;
 mod answer;
+mod audit;
 mod discovery;
+mod pages;
 mod profile;
+mod qr;
 mod render;
 
 use std::sync::Arc;
@@ -18,8 +21,10 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use shared_auth::Auth;
 use shared_model::Spec;
+use shared_store::Archive;
 
 pub use access::PURPOSE;
+pub use pages::{app_uri, invite_link};
 
 /// What this crate implements.
 pub const SPECS: &[Spec] = &[
@@ -40,8 +45,12 @@ pub struct Parts {
     pub host: String,
     /// The ports of the other faces; `None` where nothing listens.
     pub ports: Ports,
+    /// What links begin with, such as `https://example.org`; `None`: the host and the port of this face.
+    pub public_url: Option<String>,
     /// Accounts and proofs.
     pub auth: Auth,
+    /// Where changes are noted.
+    pub archive: Arc<dyn Archive>,
 }
 
 /// Where the other faces listen.
@@ -61,8 +70,22 @@ pub struct Ports {
     pub https: Option<u16>,
 }
 
+/// What every handler is given.
+struct Face {
+    parts: Parts,
+    audit: audit::Audit,
+}
+
+impl std::ops::Deref for Face {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
 /// Every route.
 pub fn router(parts: Parts) -> Router {
+    let face = Face { audit: audit::Audit::new(Arc::clone(&parts.archive)), parts };
     Router::new()
         .route("/.well-known/webfinger", get(discovery::webfinger::answer))
         .route("/.well-known/host-meta", get(discovery::host_meta::xml))
@@ -70,8 +93,9 @@ pub fn router(parts: Parts) -> Router {
         .route("/provision/cusax.json", get(render::cusax_json::answer))
         .route("/provision/linphone.xml", get(render::linphone::answer))
         .route("/provision/jitsi.properties", get(render::jitsi::get).post(render::jitsi::post))
+        .merge(pages::router())
         .layer(DefaultBodyLimit::max(LONGEST_FORM))
-        .with_state(Arc::new(parts))
+        .with_state(Arc::new(face))
 }
 
 /// The longest form that is read, in bytes; more gets 413.

@@ -28,10 +28,16 @@ impl Parts {
 
     /// An URL of this face.
     pub(crate) fn url(&self, path: &str) -> String {
-        match self.ports.https {
-            Some(443) | None => format!("https://{}{path}", self.host),
-            Some(port) => format!("https://{}:{port}{path}", self.host),
-        }
+        link(self.public_url.as_deref(), &self.host, self.ports.https, path)
+    }
+}
+
+/// A link to this face: what it shall begin with, or else the host and the port.
+pub(crate) fn link(public_url: Option<&str>, host: &str, port: Option<u16>, path: &str) -> String {
+    match (public_url, port) {
+        (Some(url), _) => format!("{}{path}", url.trim_end_matches('/')),
+        (None, Some(443) | None) => format!("https://{host}{path}"),
+        (None, Some(port)) => format!("https://{host}:{port}{path}"),
     }
 }
 

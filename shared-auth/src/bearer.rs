@@ -118,6 +118,11 @@ impl Bearers {
         }
     }
 
+    /// What a form must carry that is sent with a bearer in a cookie, so that no other site can send it.
+    pub fn form_key(text: &str) -> String {
+        hex(&digest_hash(DigestAlgorithm::Sha256, &[b"form", text.as_bytes()])[..16])
+    }
+
     async fn make_room(&self, account: AccountId, now: i64) -> Result<(), StoreError> {
         let prefix = format!("{account}-");
         let all = self.records.list(OWNER, COLLECTION, Some(&prefix), 2 * MOST).await?;

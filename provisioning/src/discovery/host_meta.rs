@@ -6,10 +6,10 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::json;
 
-use crate::Parts;
 use crate::answer::{escape_xml, public};
+use crate::{Face, Parts};
 
-pub(crate) async fn xml(State(parts): State<Arc<Parts>>) -> Response {
+pub(crate) async fn xml(State(parts): State<Arc<Face>>) -> Response {
     let template = escape_xml(&template(&parts));
     let ways = ways(&parts)
         .into_iter()
@@ -24,7 +24,7 @@ pub(crate) async fn xml(State(parts): State<Arc<Parts>>) -> Response {
     public("application/xrd+xml", text)
 }
 
-pub(crate) async fn json(State(parts): State<Arc<Parts>>) -> Response {
+pub(crate) async fn json(State(parts): State<Arc<Face>>) -> Response {
     let link = json!({ "rel": "lrdd", "type": "application/jrd+json", "template": template(&parts) });
     let ways = ways(&parts).into_iter().map(|(rel, href)| json!({ "rel": rel, "href": href }));
     let links: Vec<_> = std::iter::once(link).chain(ways).collect();

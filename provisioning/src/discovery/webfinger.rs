@@ -15,7 +15,7 @@ use serde_json::json;
 use shared_model::Address;
 use shared_runtime::http::Peer;
 
-use crate::Parts;
+use crate::Face;
 use crate::access::{Fields, prove};
 use crate::answer::{private, public};
 
@@ -26,7 +26,7 @@ pub(crate) struct Resource {
 }
 
 pub(crate) async fn answer(
-    State(parts): State<Arc<Parts>>,
+    State(parts): State<Arc<Face>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     Query(resource): Query<Resource>,
     headers: HeaderMap,

@@ -11,10 +11,10 @@ use shared_runtime::http::Peer;
 
 use crate::access::{Fields, prove};
 use crate::answer::private;
-use crate::{Parts, profile};
+use crate::{Face, Parts, profile};
 
 pub(crate) async fn answer(
-    State(parts): State<Arc<Parts>>,
+    State(parts): State<Arc<Face>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     Query(fields): Query<Fields>,
     headers: HeaderMap,

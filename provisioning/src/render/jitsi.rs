@@ -14,10 +14,10 @@ use shared_runtime::http::Peer;
 
 use crate::access::{Fields, prove};
 use crate::answer::private;
-use crate::{Parts, profile};
+use crate::{Face, Parts, profile};
 
 pub(crate) async fn get(
-    state: State<Arc<Parts>>,
+    state: State<Arc<Face>>,
     peer: ConnectInfo<Peer>,
     Query(fields): Query<Fields>,
     headers: HeaderMap,
@@ -26,7 +26,7 @@ pub(crate) async fn get(
 }
 
 pub(crate) async fn post(
-    state: State<Arc<Parts>>,
+    state: State<Arc<Face>>,
     peer: ConnectInfo<Peer>,
     headers: HeaderMap,
     Form(fields): Form<Fields>,
@@ -35,7 +35,7 @@ pub(crate) async fn post(
 }
 
 async fn answer(
-    State(parts): State<Arc<Parts>>,
+    State(parts): State<Arc<Face>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     headers: &HeaderMap,
     fields: &Fields,

@@ -15,10 +15,10 @@ use shared_runtime::http::Peer;
 
 use crate::access::{Fields, given_password, prove};
 use crate::answer::{escape_xml, private};
-use crate::{Parts, profile};
+use crate::{Face, Parts, profile};
 
 pub(crate) async fn answer(
-    State(parts): State<Arc<Parts>>,
+    State(parts): State<Arc<Face>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     Query(fields): Query<Fields>,
     headers: HeaderMap,

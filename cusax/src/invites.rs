@@ -1,0 +1,99 @@
+//! `cusax invite` and `cusax user reset-link`.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+use shared_auth::{Auth, Invite, Opens};
+use shared_model::{Address, BareJid};
+use shared_runtime::unix_millis;
+
+use crate::accounts::find;
+use crate::command::NewInvite;
+use crate::config::Config;
+use crate::out::say;
+
+pub(crate) async fn create(desk: &Auth, config: &Config, new: NewInvite, json: bool) -> anyhow::Result<()> {
+    let contact = match new.contact {
+        Some(address) => Some(find(desk, &address).await?.jid),
+        None => None,
+    };
+    let opens = Opens::Account { user: new.user, name: new.name, admin: new.admin, contact };
+    let (text, invite) = desk.invites.create(opens, None, new.expires, unix_millis()).await?;
+    tell(config, &text, &invite, json)
+}
+
+pub(crate) async fn reset_link(
+    desk: &Auth,
+    config: &Config,
+    address: &Address,
+    expires: Duration,
+    json: bool,
+) -> anyhow::Result<()> {
+    let opens = Opens::Password { account: find(desk, address).await?.account };
+    let (text, invite) = desk.invites.create(opens, None, expires, unix_millis()).await?;
+    tell(config, &text, &invite, json)
+}
+
+pub(crate) async fn list(desk: &Auth, json: bool) -> anyhow::Result<()> {
+    for invite in desk.invites.list(unix_millis()).await? {
+        if json {
+            say(serde_json::to_string(&invite)?)?;
+        } else {
+            let hours = (invite.expires - unix_millis()) / 3_600_000;
+            say(format_args!("{}  {}  {hours} h left", invite.id, words(&invite.opens)))?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn revoke(desk: &Auth, id: &str) -> anyhow::Result<()> {
+    if !desk.invites.revoke(id).await? {
+        bail!("there is no open invitation {id}");
+    }
+    Ok(())
+}
+
+fn tell(config: &Config, text: &str, invite: &Invite, json: bool) -> anyhow::Result<()> {
+    let link = provisioning::invite_link(
+        config.http.public_url.as_deref(),
+        &config.domain,
+        config.https_port(),
+        text,
+    );
+    let uri = match &invite.opens {
+        Opens::Account { user, contact, .. } => {
+            Some(provisioning::app_uri(&config.domain, text, user.as_deref(), contact.as_ref()))
+        }
+        Opens::Password { .. } | Opens::Contact { .. } => None,
+    };
+    if json {
+        return say(serde_json::json!({
+            "id": invite.id, "link": link, "xmpp": uri, "expires_unix_ms": invite.expires, "opens": invite.opens,
+        }));
+    }
+    say(format_args!("{link}\n{}", code(&link)))
+}
+
+/// A picture for a camera, dark on light where a terminal is light on dark.
+fn code(text: &str) -> String {
+    let code = QrCode::new(text).map(|code| {
+        code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build()
+    });
+    // A link that is too long for a code can be read all the same.
+    code.unwrap_or_default()
+}
+
+fn words(opens: &Opens) -> String {
+    let by =
+        |contact: &Option<BareJid>| contact.as_ref().map_or(String::new(), |jid| format!(", contact {jid}"));
+    match opens {
+        Opens::Account { user, admin, contact, .. } => {
+            let admin = if *admin { ", administrator" } else { "" };
+            format!("an account for {}{admin}{}", user.as_deref().unwrap_or("whoever comes"), by(contact))
+        }
+        Opens::Password { account } => format!("a new password of account {account}"),
+        Opens::Contact { contact } => format!("a contact of {contact}"),
+    }
+}

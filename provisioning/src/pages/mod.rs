@@ -1,0 +1,133 @@
+//! Pages for people: HTML made here, readable without a script, on a phone, in the dark, and aloud (WCAG 2.2 AA).
+//!
+//! In    requests of browsers. Out pages of a few KiB, one style and one short script, nothing from elsewhere.
+//! Errors each form names the field and the rule; every link that is not good leads to one and the same page.
+
+mod invite;
+mod setup;
+pub(crate) mod words;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use maud::{DOCTYPE, Markup, html};
+use words::Words;
+
+use crate::Face;
+
+pub use invite::{app_uri, invite_link};
+
+/// The routes of all pages.
+pub(crate) fn router() -> Router<Arc<Face>> {
+    Router::new()
+        .route("/invite/{token}", get(invite::look).post(invite::accept))
+        .route("/assets/cusax.css", get(|| async { asset("text/css; charset=utf-8", STYLE) }))
+        .route("/assets/cusax.js", get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))
+        .layer(map_response(guard))
+}
+
+/// A whole page.
+fn page(status: StatusCode, words: &Words, heading: &str, links: &[(&str, &str)], body: &Markup) -> Response {
+    let whole = html! {
+        (DOCTYPE)
+        html lang=(words.lang) {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="robots" content="noindex, nofollow";
+                title { (heading) " – " (words.title) }
+                link rel="stylesheet" href="/assets/cusax.css";
+                script src="/assets/cusax.js" defer {}
+            }
+            body {
+                header {
+                    strong { (words.title) }
+                    @if !links.is_empty() {
+                        nav aria-label=(words.title) { @for (path, text) in links { a href=(path) { (text) } } }
+                    }
+                }
+                main { h1 { (heading) } (body) }
+            }
+        }
+    };
+    (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], whole.into_string()).into_response()
+}
+
+/// What every link gets that is spent, expired, revoked, forged, or half.
+fn not_good(words: &Words) -> Response {
+    let body = html! { section { p { (words.not_found_text) } } };
+    page(StatusCode::NOT_FOUND, words, words.not_found_title, &[], &body)
+}
+
+/// What a person gets whose request failed by no fault of theirs.
+fn trouble(words: &Words) -> Response {
+    let body = html! { section { p role="alert" { (words.trouble) } } };
+    page(StatusCode::SERVICE_UNAVAILABLE, words, words.title, &[], &body)
+}
+
+/// What a network gets that tried too often.
+fn throttled(words: &Words, wait: std::time::Duration) -> Response {
+    let body = html! { section { p role="alert" { (words.throttled) } } };
+    let mut response = page(StatusCode::TOO_MANY_REQUESTS, words, words.title, &[], &body);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    response
+}
+
+/// What is wrong with a form: the field, and the rule in words.
+type Fault = (&'static str, String);
+
+/// One line of a form: label, hint, field, and what is wrong with it.
+fn field(
+    name: &str,
+    label: &str,
+    hint: &str,
+    fault: Option<&Fault>,
+    input: impl Fn(&str, bool) -> Markup,
+) -> Markup {
+    let wrong = fault.filter(|(field, _)| *field == name);
+    let described = format!("{name}-about");
+    html! {
+        label for=(name) { (label) }
+        (input(&described, wrong.is_some()))
+        p.hint id=(described) {
+            @if let Some((_, rule)) = wrong { span.error role="alert" { (rule) ". " } }
+            (hint)
+        }
+    }
+}
+
+/// What holds for each page: nothing from elsewhere, in no frame, kept by nobody, and no address told to others.
+async fn guard(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in GUARDS {
+        headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn asset(media_type: &'static str, text: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "public, max-age=3600")], text)
+        .into_response()
+}
+
+const GUARDS: [(&str, &str); 8] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+         frame-ancestors 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cache-control", "no-store"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("permissions-policy", "camera=(), microphone=(), geolocation=(), payment=()"),
+];
+
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("cusax.js");

@@ -1,0 +1,83 @@
+//! What pages say: one catalogue a language, and the compiler says which word a catalogue lacks.
+//!
+//! A language is added as a file like `en.rs` and a line in [`LANGUAGES`]. Which one is spoken follows `Accept-Language`
+//! (RFC 9110 §12.5.4); English is what remains. A `{}` in a text is the place of one value.
+
+mod en;
+
+use axum::http::{HeaderMap, header};
+
+macro_rules! words {
+    ($($name:ident),* $(,)?) => {
+        /// The texts of one language.
+        pub(crate) struct Words {
+            $(pub(crate) $name: &'static str,)*
+        }
+    };
+}
+
+words! {
+    lang, title, copy, optional,
+    not_found_title, not_found_text,
+    invite_title, invite_text, invite_by, invite_user, invite_user_hint, invite_name, invite_password, invite_password_hint,
+    invite_submit, invite_app_title, invite_app_text, invite_app_open, invite_app_code, contact_title, contact_text,
+    reset_title, reset_text, reset_submit, reset_done, taken, throttled, trouble,
+    ready_title, ready_text, ready_next,
+    chat_title, chat_text, chat_open, calls_title, linphone_title, linphone_text, linphone_code,
+    by_hand_title, address, user_name, domain, password, password_yours, server, port_starttls, port_tls, proxy, transport,
+    rooms,
+}
+
+impl Words {
+    /// The catalogue that the browser asks for.
+    pub(crate) fn of(headers: &HeaderMap) -> &'static Self {
+        let wanted =
+            headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Self::choose(wanted)
+    }
+
+    fn choose(wanted: &str) -> &'static Self {
+        let mut ranges: Vec<(&str, u16)> = wanted.split(',').take(16).filter_map(range).collect();
+        // A stable sort, so that the first of equals is preferred.
+        ranges.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
+        let find = |tag: &str| LANGUAGES.iter().find(|words| words.lang.eq_ignore_ascii_case(tag));
+        ranges.iter().find_map(|(tag, _)| find(tag)).unwrap_or(&LANGUAGES[0])
+    }
+}
+
+/// The text with its value in place.
+pub(crate) fn fill(text: &str, value: &str) -> String {
+    text.replacen("{}", value, 1)
+}
+
+/// The language of one range and its weight in thousandths.
+fn range(text: &str) -> Option<(&str, u16)> {
+    let (tag, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let weight = match parameters.trim().strip_prefix("q=") {
+        Some(weight) => (weight.parse::<f32>().ok()?.clamp(0.0, 1.0) * 1000.0) as u16,
+        None => 1000,
+    };
+    let language = tag.trim().split('-').next()?;
+    (weight > 0).then_some((language, weight))
+}
+
+const LANGUAGES: &[&Words] = &[&en::WORDS];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn english_is_what_remains() {
+        for wanted in ["", "en-GB", "xx, en;q=0.3", ";;;,q=", "fr;q=nan"] {
+            assert_eq!(Words::choose(wanted).lang, "en");
+        }
+        assert_eq!(range("de-CH;q=0.5"), Some(("de", 500)));
+        assert_eq!(range("de;q=0"), None);
+    }
+
+    #[test]
+    fn a_value_is_not_looked_at_again() {
+        assert_eq!(fill("hello {}", "{}<"), "hello {}<");
+    }
+}
