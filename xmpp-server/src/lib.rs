@@ -48,6 +48,7 @@ mod specs;
 mod tel;
 mod turn;
 mod upload;
+mod voicemail;
 
 pub use component::ComponentConfig;
 pub use config::{Config, keys};

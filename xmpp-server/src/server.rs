@@ -10,6 +10,7 @@ use rustls::crypto::SecureRandom;
 use shared_auth::{AccountCard, Auth};
 use shared_model::{
     AccountEvent, AccountId, Availability, BareJid, ConferenceDirectory, Event, Fact, Notices, Pending,
+    VoiceMessages,
 };
 use shared_runtime::bus::{Bus, Heard, Subscription};
 use shared_runtime::listen::{self, ListenError};
@@ -40,6 +41,7 @@ use crate::s2s::{self, Federation};
 use crate::session::Resumables;
 use crate::turn::Turn;
 use crate::upload::Uploads;
+use crate::voicemail::{self, Mailboxes};
 use crate::{Config, c2s};
 
 /// What the server is given by whoever starts it.
@@ -240,6 +242,9 @@ impl XmppServer {
         if server.config.on_the_phone {
             server.shutdown.spawn(crate::on_the_phone::follow(Arc::clone(&server), phone_facts));
         }
+        if let Some(fetches) = server.uploads.fetches() {
+            server.shutdown.spawn(voicemail::follow_fetches(Arc::clone(&server), fetches));
+        }
         if server.config.call_log {
             server.shutdown.spawn(crate::call_log::follow(Arc::clone(&server), call_facts));
         }
@@ -304,6 +309,11 @@ impl XmppServer {
     /// What the domain says to accounts, for other services that have to say something.
     pub fn notices(&self) -> Arc<dyn Notices> {
         Arc::new(Voice(Arc::clone(&self.server)))
+    }
+
+    /// Who keeps what callers say to mailboxes, for the half that takes it.
+    pub fn voice_messages(&self) -> Arc<dyn VoiceMessages> {
+        Arc::new(Mailboxes(Arc::clone(&self.server)))
     }
 
     /// Gives the rooms the focus, which they ask when they missed what it said. Only the first counts.

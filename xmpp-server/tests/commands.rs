@@ -54,7 +54,12 @@ async fn commands_are_listed_for_those_who_may_run_them() {
         assert!(listed.contains(&format!("node='{ADMIN}#{node}'")), "{node}: {listed}");
     }
     let listed = bob.ask("get", DOMAIN, &items).await;
-    assert!(!listed.contains(ADMIN) && listed.contains("urn:cusax:directory:0#lookup"), "{listed}");
+    assert!(
+        !listed.contains(ADMIN)
+            && listed.contains("urn:cusax:directory:0#lookup")
+            && listed.contains("urn:cusax:voicemail:0"),
+        "{listed}"
+    );
     let info = format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{ADMIN}#add-user'/>");
     assert!(alice.ask("get", DOMAIN, &info).await.contains("command-node"));
     assert!(bob.ask("get", DOMAIN, &info).await.contains("forbidden"));

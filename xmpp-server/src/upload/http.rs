@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -131,6 +131,7 @@ async fn download(
     State(uploads): State<Arc<Uploads>>,
     Path((id, _)): Path<(String, String)>,
     Extension(deadline): Extension<Deadline>,
+    method: Method,
     headers: HeaderMap,
 ) -> Response {
     deadline.waive();
@@ -162,6 +163,9 @@ async fn download(
         }
     };
     describe(&mut response, &about, &tag, now);
+    if method == Method::GET {
+        uploads.fetched(&about, id.as_str());
+    }
     shared(response)
 }
 

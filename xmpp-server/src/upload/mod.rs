@@ -14,6 +14,7 @@
 mod config;
 mod files;
 mod http;
+mod leave;
 mod slot;
 
 use std::path::Path;
@@ -25,11 +26,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use shared_runtime::{Shutdown, unix_millis};
 use shared_store::{Expected, Record, Records, StoreError};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 pub(crate) use config::KEYS;
 pub use config::UploadConfig;
 pub(crate) use http::route;
+pub(crate) use leave::{Fetched, Leaving};
 
 use files::Files;
 use slot::{FileId, Slot};
@@ -44,6 +46,8 @@ pub(crate) struct Uploads {
     base: OnceLock<String>,
     /// Files that are received at once.
     places: Semaphore,
+    /// Who wants to know which files of the service's own are fetched.
+    listener: OnceLock<mpsc::Sender<Fetched>>,
 }
 
 /// What somebody wants to leave.
@@ -90,6 +94,7 @@ impl Uploads {
             key: hmac::Key::new(hmac::HMAC_SHA256, key),
             base: OnceLock::new(),
             places: Semaphore::new(MOST_AT_ONCE),
+            listener: OnceLock::new(),
         }
     }
 
@@ -129,9 +134,16 @@ impl Uploads {
     /// A slot, if there is room.
     pub(crate) async fn offer(&self, wish: Wish, random: &str) -> Result<Offer, Refusal> {
         let now = unix_millis();
+        let slot = self.slot(wish, now, random);
+        self.reserve(&slot, now).await?;
+        let url = self.url_of(&slot);
+        Ok(Offer { put: url.clone(), get: url, authorization: format!("Bearer {}", slot.sign(&self.key)) })
+    }
+
+    fn slot(&self, wish: Wish, now: i64, random: &str) -> Slot {
         let expiry = i64::try_from(self.config.expiry.as_millis()).unwrap_or(i64::MAX);
         let expires = now.saturating_add(expiry).min(wish.before.unwrap_or(i64::MAX));
-        let slot = Slot {
+        Slot {
             id: FileId::new(expires, random),
             owner: wish.owner,
             name: wish.name,
@@ -139,11 +151,12 @@ impl Uploads {
             media_type: wish.media_type,
             until: now + SLOT_MILLIS,
             expires,
-        };
-        self.reserve(&slot, now).await?;
+        }
+    }
+
+    fn url_of(&self, slot: &Slot) -> String {
         let base = self.base.get().map_or("", String::as_str);
-        let url = format!("{base}/upload/{}/{}", slot.id.as_str(), utf8_percent_encode(&slot.name, UNSAFE));
-        Ok(Offer { put: url.clone(), get: url, authorization: format!("Bearer {}", slot.sign(&self.key)) })
+        format!("{base}/upload/{}/{}", slot.id.as_str(), utf8_percent_encode(&slot.name, UNSAFE))
     }
 
     /// Counts a file that is to come against what its account may leave.

@@ -21,6 +21,7 @@ mod phone;
 mod sessions;
 mod switch_user;
 mod user_stats;
+mod voicemail;
 
 use shared_auth::{AccountCard, BookError};
 use shared_model::{Pending, Spec};

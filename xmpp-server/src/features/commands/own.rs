@@ -6,7 +6,7 @@ use shared_model::Pending;
 use xmpp_core::Jid;
 use xmpp_core::payload::form::Form;
 
-use super::{Outcome, Stop, lookup, phone};
+use super::{Outcome, Stop, lookup, phone, voicemail};
 use crate::server::Server;
 
 /// One line of the table.
@@ -20,7 +20,7 @@ pub(super) struct Own {
 }
 
 /// Every command, in the order in which they are listed.
-pub(super) const OWN: &[Own] = &[phone::COMMAND, lookup::COMMAND];
+pub(super) const OWN: &[Own] = &[phone::COMMAND, voicemail::COMMAND, lookup::COMMAND];
 
 /// The command of a node, if it is served.
 pub(super) fn find(server: &Server, node: &str) -> Option<&'static Own> {

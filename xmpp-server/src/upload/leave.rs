@@ -1,0 +1,100 @@
+//! Files that the service itself leaves for an account, counted as its own: what is said to its mailbox.
+//!
+//! In    whole files. Out their address, and when they go. Errors as a client's: no room, no store, no disk.
+
+use std::io;
+
+use axum::body::Bytes;
+use shared_runtime::unix_millis;
+use shared_store::StoreError;
+
+use super::files::About;
+use super::slot::Slot;
+use super::{Left, Refusal, Uploads, Wish};
+
+/// What is left.
+pub(crate) struct Leaving<'a> {
+    pub(crate) owner: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) media_type: &'a str,
+    pub(crate) bytes: Bytes,
+}
+
+/// Where it is.
+#[derive(Debug)]
+pub(crate) struct LeftHere {
+    pub(crate) id: String,
+    pub(crate) url: String,
+    /// Milliseconds since 1970.
+    pub(crate) expires: i64,
+}
+
+/// Somebody fetched a file that the service left.
+pub(crate) struct Fetched {
+    pub(crate) owner: String,
+    pub(crate) id: String,
+}
+
+/// Why nothing was left.
+#[derive(Debug)]
+#[expect(dead_code, reason = "the log says it")]
+pub(crate) enum Unkept {
+    Closed,
+    NoRoom,
+    Store(StoreError),
+    Disk(io::Error),
+}
+
+impl Uploads {
+    /// Leaves a file; `random` holds 32 hexadecimal digits.
+    pub(crate) async fn leave(&self, leaving: Leaving<'_>, random: &str) -> Result<LeftHere, Unkept> {
+        let Leaving { owner, name, media_type, bytes } = leaving;
+        if !self.is_open() {
+            return Err(Unkept::Closed);
+        }
+        let size = bytes.len() as u64;
+        let (now, media) = (unix_millis(), Some(media_type.to_owned()));
+        let (of, called) = (owner.to_owned(), name.to_owned());
+        let wish = Wish { owner: of, name: called, size, media_type: media, before: None };
+        let slot = self.slot(wish, now, random);
+        self.reserve(&slot, now).await.map_err(|refusal| match refusal {
+            Refusal::NoRoomUntil(_) => Unkept::NoRoom,
+            Refusal::Store(error) => Unkept::Store(error),
+        })?;
+        self.write(&slot, &bytes, media_type).await.map_err(Unkept::Disk)?;
+        let left = Left { size, until: slot.expires, is_there: true };
+        self.note(owner, &slot.id, &left).await.map_err(Unkept::Store)?;
+        Ok(LeftHere { url: self.url_of(&slot), id: slot.id.as_str().to_owned(), expires: slot.expires })
+    }
+
+    async fn write(&self, slot: &Slot, bytes: &Bytes, media_type: &str) -> io::Result<()> {
+        let mut incoming = self.files.receive(&slot.id).await?;
+        incoming.write(bytes).await?;
+        let about = About {
+            owner: slot.owner.clone(),
+            name: slot.name.clone(),
+            size: slot.size,
+            media_type: media_type.to_owned(),
+            expires: slot.expires,
+        };
+        self.files.keep(incoming, slot, &about).await
+    }
+
+    /// Where fetches are told from now on; whoever asks first hears them.
+    pub(crate) fn fetches(&self) -> Option<tokio::sync::mpsc::Receiver<Fetched>> {
+        let (sender, fetches) = tokio::sync::mpsc::channel(WAITING);
+        self.listener.set(sender).ok().map(|()| fetches)
+    }
+
+    /// A file was fetched.
+    pub(super) fn fetched(&self, about: &About, id: &str) {
+        if let Some(listener) =
+            self.listener.get().filter(|_| about.media_type == crate::voicemail::MEDIA_TYPE)
+        {
+            // When too many wait, this one is told with the next fetch.
+            let _ = listener.try_send(Fetched { owner: about.owner.clone(), id: id.to_owned() });
+        }
+    }
+}
+
+const WAITING: usize = 256;

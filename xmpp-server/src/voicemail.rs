@@ -1,0 +1,183 @@
+//! Voice messages as chat — RFC 7081 §3 (B-13): a [`shared_model::VoiceMessages`]; XEP-0066 1.5 (§2), XEP-0446 0.1.0 and XEP-0447
+//! 0.2.0 (§3.1).
+//!
+//! In    what a caller said, from the focus; which files were fetched. Out a file among the owner's own (`upload`), and a chat
+//!       message with its address, from the caller if they are known to us, else from the domain; facts of what waits.
+//! State whether an account wants messages, collection `voicemail-settings`; for each message whether its file was fetched,
+//!       collection `voicemail`: then it counts as heard.
+//! Errors no room for the file: the owner hears that somebody called and that nothing could be kept.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use shared_model::{
+    BareJid, Correlation, Fact, MailboxEvent, Pending, Spec, Unavailable, VoiceMessage, VoiceMessages,
+    Waiting,
+};
+use shared_runtime::unix_millis;
+use shared_store::{Expected, StoreError};
+use tokio::sync::mpsc;
+use xmpp_core::{Element, Jid, Kind, Stanza, ns};
+
+use crate::route;
+use crate::server::Server;
+use crate::upload::{Fetched, Leaving};
+
+/// XEP-0066.
+pub(crate) const OOB: Spec = Spec::xep(66, "1.5").note("in messages of mailboxes");
+/// XEP-0446.
+pub(crate) const FILE: Spec = Spec::xep(446, "0.1.0").note("in messages of mailboxes");
+/// XEP-0447.
+pub(crate) const SHARING: Spec = Spec::xep(447, "0.2.0").note("in messages of mailboxes");
+
+/// The mailboxes of one server.
+pub(crate) struct Mailboxes(pub(crate) Arc<Server>);
+
+/// A message that waits, or was heard.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    is_heard: bool,
+    /// When its file goes, milliseconds since 1970.
+    until: i64,
+}
+
+impl VoiceMessages for Mailboxes {
+    fn wants<'a>(&'a self, owner: &'a BareJid) -> Pending<'a, bool> {
+        Box::pin(async move {
+            wants(&self.0, owner.as_str()).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "it is not known whether an account wants messages");
+                false
+            })
+        })
+    }
+
+    fn keep<'a>(&'a self, owner: &'a BareJid, message: VoiceMessage) -> Pending<'a, Result<(), Unavailable>> {
+        Box::pin(keep(&self.0, owner, message))
+    }
+
+    fn waiting<'a>(&'a self, owner: &'a BareJid) -> Pending<'a, Result<Waiting, Unavailable>> {
+        Box::pin(async move { waiting(&self.0, owner.as_str()).await.map_err(|_| Unavailable) })
+    }
+}
+
+/// Whether an account wants messages; nobody does who did not say so.
+pub(crate) async fn wants(server: &Server, owner: &str) -> Result<bool, StoreError> {
+    let record = server.store.records.get(owner, SETTINGS, WANTED).await?;
+    Ok(record.is_some_and(|record| record.value == b"1"))
+}
+
+/// An account wants messages, or none any more.
+pub(crate) async fn want(server: &Server, owner: &str, is_wanted: bool) -> Result<(), StoreError> {
+    let value: &[u8] = if is_wanted { b"1" } else { b"0" };
+    server.store.records.put(owner, SETTINGS, WANTED, value, Expected::Anything).await.map(drop)
+}
+
+/// Counts messages as heard whose files are fetched, until shutdown.
+pub(crate) async fn follow_fetches(server: Arc<Server>, mut fetches: mpsc::Receiver<Fetched>) {
+    loop {
+        let fetched = tokio::select! {
+            fetched = fetches.recv() => fetched,
+            () = server.shutdown.begun() => return,
+        };
+        let Some(Fetched { owner, id }) = fetched else { return };
+        if let Err(error) = hear(&server, &owner, &id).await {
+            tracing::warn!(%error, "a message that was heard counts as new");
+        }
+    }
+}
+
+async fn hear(server: &Server, owner: &str, id: &str) -> Result<(), StoreError> {
+    let records = &server.store.records;
+    let Some(record) = records.get(owner, COLLECTION, id).await? else { return Ok(()) };
+    let Ok(kept) = serde_json::from_slice::<Kept>(&record.value) else { return Ok(()) };
+    if !kept.is_heard {
+        note(server, owner, id, &Kept { is_heard: true, ..kept }).await?;
+        tell(server, owner).await;
+    }
+    Ok(())
+}
+
+async fn keep(server: &Server, owner: &BareJid, message: VoiceMessage) -> Result<(), Unavailable> {
+    let VoiceMessage { from, caller, duration, sound } = message;
+    let about = format!("Voice message from {caller}, {} s", duration.as_secs().max(1));
+    let size = sound.len();
+    let random = server.new_id() + &server.new_id()[..8];
+    let leaving = Leaving { owner: owner.as_str(), name: NAME, media_type: MEDIA_TYPE, bytes: sound.into() };
+    let left = server.uploads.leave(leaving, &random).await;
+    let said = match &left {
+        Ok(left) => {
+            let file = Element::new("file", METADATA)
+                .text_child("media-type", MEDIA_TYPE)
+                .text_child("name", NAME)
+                .text_child("size", size.to_string())
+                .text_child("length", duration.as_millis().to_string())
+                .text_child("desc", &about);
+            let source = Element::new("url-data", URL_DATA).with("target", &left.url);
+            let sharing = Element::new("file-sharing", SFS)
+                .with("disposition", "inline")
+                .child(file)
+                .child(Element::new("sources", SFS).child(source));
+            // Clients show a file for a message whose body is its address alone.
+            Stanza::new(Kind::Message, Some("chat"))
+                .with(&Element::new("body", ns::CLIENT).text_node(&left.url))
+                .with(&Element::new("x", X_OOB).text_child("url", &left.url))
+                .with(&sharing)
+        }
+        Err(refusal) => {
+            tracing::warn!(?refusal, "a voice message could not be kept");
+            let text = format!("{about}. It is lost: there was no room to keep it.");
+            Stanza::new(Kind::Message, Some("chat")).with(&Element::new("body", ns::CLIENT).text_node(text))
+        }
+    };
+    let domain = || Jid::new(None, &server.domain, None).ok();
+    let from = from.and_then(|jid| jid.as_str().parse::<Jid>().ok()).or_else(domain);
+    let to = owner.as_str().parse::<Jid>().map_err(|_| Unavailable)?;
+    route::route(server, said.addressed(from.as_ref(), Some(&to)).with_id(Some(&server.new_id()))).await;
+    let left = left.map_err(|_| Unavailable)?;
+    let kept = Kept { is_heard: false, until: left.expires };
+    note(server, owner.as_str(), &left.id, &kept).await.map_err(|_| Unavailable)?;
+    tell(server, owner.as_str()).await;
+    Ok(())
+}
+
+async fn note(server: &Server, owner: &str, id: &str, kept: &Kept) -> Result<(), StoreError> {
+    let value = serde_json::to_vec(kept).unwrap_or_default();
+    server.store.records.put(owner, COLLECTION, id, &value, Expected::Anything).await.map(drop)
+}
+
+/// What waits; what is gone is forgotten.
+async fn waiting(server: &Server, owner: &str) -> Result<Waiting, StoreError> {
+    let (now, mut waiting) = (unix_millis(), Waiting::default());
+    for record in server.store.records.list(owner, COLLECTION, None, MOST).await? {
+        match serde_json::from_slice::<Kept>(&record.value) {
+            Ok(kept) if kept.until > now && kept.is_heard => waiting.old += 1,
+            Ok(kept) if kept.until > now => waiting.new += 1,
+            _ => {
+                server.store.records.delete(owner, COLLECTION, &record.key).await?;
+            }
+        }
+    }
+    Ok(waiting)
+}
+
+/// Says on the bus what waits now.
+async fn tell(server: &Server, owner: &str) {
+    let (Ok(jid), Ok(waiting)) = (owner.parse::<BareJid>(), waiting(server, owner).await) else { return };
+    let account = server.auth.directory.by_jid(&jid).await;
+    if let Ok(Some(card)) = account {
+        let changed = MailboxEvent::Changed { owner: jid, waiting };
+        server.bus.publish(Fact::new(Correlation::of_account(card.account), changed));
+    }
+}
+
+const SETTINGS: &str = "voicemail-settings";
+const WANTED: &str = "wanted";
+const COLLECTION: &str = "voicemail";
+/// Messages of one account that are counted.
+const MOST: usize = 1_000;
+const NAME: &str = "voice-message.ogg";
+pub(crate) const MEDIA_TYPE: &str = "audio/ogg";
+const METADATA: &str = "urn:xmpp:file:metadata:0";
+const SFS: &str = "urn:xmpp:sfs:0";
+const URL_DATA: &str = "http://jabber.org/protocol/url-data";
+const X_OOB: &str = "jabber:x:oob";
