@@ -39,6 +39,12 @@ pub(crate) enum Command {
     /// Invitations: each makes one account, for calls and for chat, by a link.
     #[command(subcommand)]
     Invite(Invite),
+    /// Desk phones that configure themselves.
+    #[command(subcommand)]
+    Phone(Phone),
+    /// Settings of clients: for everybody, a domain, a group, an account, a device.
+    #[command(subcommand)]
+    Profile(Profile),
     /// Rooms.
     #[command(subcommand)]
     Room(Room),
@@ -157,6 +163,33 @@ pub(crate) struct NewInvite {
     /// The account will administer the service.
     #[arg(long)]
     pub(crate) admin: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Phone {
+    /// Prints the URL from which one desk phone configures itself, each time that it starts.
+    Add {
+        /// Whose phone it is.
+        address: Address,
+        /// Its hardware address, such as 00:15:65:aa:bb:cc.
+        #[arg(long)]
+        mac: provisioning::Mac,
+        /// yealink, snom, grandstream or polycom.
+        #[arg(long)]
+        make: provisioning::Make,
+    },
+    /// The phones of an account.
+    List { address: Address },
+    /// Takes the URL and the password of a phone back.
+    Remove { address: Address, mac: provisioning::Mac },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Profile {
+    /// A layer's settings, as JSON: service, domain:DOMAIN, group:NAME, account:ADDRESS, device:ADDRESS/NAME.
+    Show { layer: provisioning::Layer },
+    /// Replaces a layer's settings, such as '{"srtp":"required"}'; {} removes the layer.
+    Set { layer: provisioning::Layer, settings: String },
 }
 
 #[derive(Subcommand)]

@@ -222,6 +222,14 @@ fn provisioning_router(config: &Config, ground: &Ground, bound: &[(&'static str,
         },
         public_url: config.http.public_url.clone(),
         auth: ground.auth.clone(),
+        conference_factory: match config.conference.factory.as_str() {
+            "" => String::new(),
+            name => format!("sip:{name}@{}", config.rooms_domain()),
+        },
+        turn: config.xmpp.turn.services.clone(),
+        // What cannot be read is not offered; clients then say whom they do not believe.
+        ca: ground.tls.local_ca().and_then(|file| std::fs::read_to_string(file).ok()),
+        records: Arc::clone(&ground.store.records),
         archive: Arc::clone(&ground.store.archive),
     })
 }

@@ -11,6 +11,8 @@ mod invites;
 mod manifests;
 mod open;
 mod out;
+mod phones;
+mod profiles;
 mod rooms;
 mod serve;
 #[cfg(test)]
@@ -19,7 +21,7 @@ mod specs;
 use std::process::ExitCode;
 
 use clap::Parser;
-use command::{AppPassword, Calls, Command, ConfigCommand, Invite, Line, Room, User};
+use command::{AppPassword, Calls, Command, ConfigCommand, Invite, Line, Phone, Profile, Room, User};
 
 /// Messages are many small pieces of short life, made by one thread and freed by another.
 #[global_allocator]
@@ -93,6 +95,24 @@ async fn run(line: Line) -> anyhow::Result<()> {
                 Invite::Create(new) => invites::create(&desk, &config, new, json).await,
                 Invite::List => invites::list(&desk, json).await,
                 Invite::Revoke { id } => invites::revoke(&desk, &id).await,
+            }
+        }
+        Command::Phone(phone) => {
+            let config = config::load(file)?;
+            let desk = open::accounts(&config).await?;
+            match phone {
+                Phone::Add { address, mac, make } => {
+                    phones::add(&desk, &config, &address, (make, &mac), json).await
+                }
+                Phone::List { address } => phones::list(&desk, &address, json).await,
+                Phone::Remove { address, mac } => phones::remove(&desk, &address, &mac).await,
+            }
+        }
+        Command::Profile(profile) => {
+            let store = open::store(&config::load(file)?).await?;
+            match profile {
+                Profile::Show { layer } => profiles::show(&store, &layer).await,
+                Profile::Set { layer, settings } => profiles::set(&store, &layer, &settings).await,
             }
         }
         Command::Calls(Calls::Export { since, csv: _ }) => {

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use shared_auth::{AccountCard, Denied, OnWire, Origin, Proof};
 use shared_model::Protocol;
 use shared_runtime::http::Peer;
+use shared_runtime::unix_millis;
 
 use crate::Parts;
 use crate::answer::unkept;
@@ -32,42 +33,49 @@ pub(crate) struct Fields {
     pub(crate) password: String,
 }
 
+/// A proved account, and what is known of who asks for it.
+pub(crate) struct Proved {
+    pub(crate) card: AccountCard,
+    /// The password that proved it, if it was one.
+    pub(crate) password: Option<String>,
+    /// The device that a token was issued for.
+    pub(crate) device: Option<String>,
+}
+
 /// Proves the account, or says how to answer.
 pub(crate) async fn prove(
     parts: &Parts,
     peer: Peer,
     headers: &HeaderMap,
     fields: &Fields,
-) -> Result<AccountCard, Response> {
-    let proof = proof(parts, headers, fields).ok_or_else(unproven)?;
+) -> Result<Proved, Response> {
+    let (proof, password) = proof(parts, headers, fields).ok_or_else(unproven)?;
+    let broken = |_| unkept(StatusCode::SERVICE_UNAVAILABLE.into_response());
+    // Looked at before it is used up.
+    let device = match &proof {
+        Proof::Token { purpose, text } => {
+            let token = parts.auth.tokens.peek(purpose, text, unix_millis()).await.map_err(broken)?;
+            token.map(|token| token.note).filter(|note| !note.is_empty())
+        }
+        _ => None,
+    };
     let origin = Origin { protocol: Protocol::Provisioning, ip: peer.address.ip().to_canonical() };
     let identity = parts.auth.authenticator.verify(proof, origin).await.map_err(|denied| refuse(&denied))?;
-    match parts.auth.directory.by_id(identity.account).await {
-        Ok(Some(card)) => Ok(card),
-        Ok(None) => Err(unproven()),
-        Err(_) => Err(StatusCode::SERVICE_UNAVAILABLE.into_response()),
-    }
+    let card = parts.auth.directory.by_id(identity.account).await.map_err(broken)?.ok_or_else(unproven)?;
+    Ok(Proved { card, password, device })
 }
 
-fn proof(parts: &Parts, headers: &HeaderMap, fields: &Fields) -> Option<Proof> {
+fn proof(parts: &Parts, headers: &HeaderMap, fields: &Fields) -> Option<(Proof, Option<String>)> {
     if !fields.token.is_empty() {
-        return Some(Proof::Token { purpose: PURPOSE.to_owned(), text: fields.token.clone() });
+        return Some((Proof::Token { purpose: PURPOSE.to_owned(), text: fields.token.clone() }, None));
     }
     let (name, password) = if fields.username.is_empty() {
         basic(headers)?
     } else {
         (fields.username.clone(), fields.password.clone())
     };
-    Some(Proof::Plain { name, domain: parts.domain.clone(), password, authzid: String::new() })
-}
-
-/// The password that a proof was made of; none for a token.
-pub(crate) fn given_password(headers: &HeaderMap, fields: &Fields) -> Option<String> {
-    match (fields.token.is_empty(), fields.username.is_empty()) {
-        (false, _) => None,
-        (true, false) => Some(fields.password.clone()),
-        (true, true) => basic(headers).map(|(_, password)| password),
-    }
+    let domain = parts.domain.clone();
+    Some((Proof::Plain { name, domain, password: password.clone(), authzid: String::new() }, Some(password)))
 }
 
 fn basic(headers: &HeaderMap) -> Option<(String, String)> {

@@ -17,14 +17,20 @@ mod render;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use shared_auth::Auth;
 use shared_model::Spec;
-use shared_store::Archive;
+use shared_store::{Archive, Records};
+
+use crate::answer::public;
 
 pub use access::PURPOSE;
 pub use pages::{app_uri, invite_link};
+pub use profile::{Calls, Layer, LayerError, Profiles, Settings};
+pub use render::phones::{Mac, Make, PHONE_SCOPE, phone_device, phone_url};
 
 /// What this crate implements.
 pub const SPECS: &[Spec] = &[
@@ -49,6 +55,14 @@ pub struct Parts {
     pub public_url: Option<String>,
     /// Accounts and proofs.
     pub auth: Auth,
+    /// The URI that makes a conference without a room.
+    pub conference_factory: String,
+    /// URIs of STUN and TURN servers.
+    pub turn: Vec<String>,
+    /// The certificate of the service's own authority, as PEM, where it has one that nobody else knows.
+    pub ca: Option<String>,
+    /// Where profiles are.
+    pub records: Arc<dyn Records>,
     /// Where changes are noted.
     pub archive: Arc<dyn Archive>,
 }
@@ -74,6 +88,7 @@ pub struct Ports {
 struct Face {
     parts: Parts,
     audit: audit::Audit,
+    profiles: Profiles,
 }
 
 impl std::ops::Deref for Face {
@@ -85,18 +100,33 @@ impl std::ops::Deref for Face {
 
 /// Every route.
 pub fn router(parts: Parts) -> Router {
-    let face = Face { audit: audit::Audit::new(Arc::clone(&parts.archive)), parts };
+    let audit = audit::Audit::new(Arc::clone(&parts.archive));
+    let face = Face { audit, profiles: Profiles::new(Arc::clone(&parts.records)), parts };
     Router::new()
         .route("/.well-known/webfinger", get(discovery::webfinger::answer))
         .route("/.well-known/host-meta", get(discovery::host_meta::xml))
         .route("/.well-known/host-meta.json", get(discovery::host_meta::json))
-        .route("/provision/cusax.json", get(render::cusax_json::answer))
-        .route("/provision/linphone.xml", get(render::linphone::answer))
-        .route("/provision/jitsi.properties", get(render::jitsi::get).post(render::jitsi::post))
+        .route("/provision/{file}", get(render::get).post(render::post))
+        .route("/provision/phone/{token}/{file}", get(render::phones::answer))
+        .route(
+            "/provision/cusax.schema.json",
+            get(|| async { public("application/schema+json", SCHEMA.into()) }),
+        )
+        .route("/provision/ca.pem", get(authority))
         .merge(pages::router())
         .layer(DefaultBodyLimit::max(LONGEST_FORM))
         .with_state(Arc::new(face))
 }
 
+/// Whom devices shall believe where the service has an authority of its own.
+async fn authority(State(face): State<Arc<Face>>) -> Response {
+    match &face.ca {
+        Some(ca) => public("application/x-pem-file", ca.clone()),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// The grammar of `cusax.json`.
+const SCHEMA: &str = include_str!("render/cusax.schema.json");
 /// The longest form that is read, in bytes; more gets 413.
 const LONGEST_FORM: usize = 8 * 1024;

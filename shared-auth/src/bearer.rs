@@ -9,7 +9,7 @@
 //! State one record each under the account and the hash of the text, at most [`MOST`] an account; a new one pushes out the one
 //!       that ends first.
 //! Errors whatever is not good is `None`: unknown, expired, revoked, of a disabled or removed account, or older than the main
-//!        password.
+//!        password, but for a device's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,15 @@ pub struct Bearers {
     cache: Arc<AccountCache>,
 }
 
+/// Who holds a bearer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// A browser or a program of somebody who knew the main password; it ends with that password.
+    Person,
+    /// A thing that was given it, such as a desk phone, and would not know what to do without.
+    Device,
+}
+
 /// What is known of a session or a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bearer {
@@ -46,8 +55,8 @@ pub struct Bearer {
     pub created: i64,
     /// When it ends, milliseconds since 1970.
     pub expires: i64,
-    /// The main password under which it was issued.
-    password: String,
+    /// The main password under which it was issued; `None` for a device, which outlives it.
+    password: Option<String>,
 }
 
 impl Bearers {
@@ -58,7 +67,7 @@ impl Bearers {
     /// Issues one for `lifetime` from `now` (milliseconds since 1970).
     pub async fn issue(
         &self,
-        account: AccountId,
+        (account, holder): (AccountId, Holder),
         name: &str,
         scopes: &[&str],
         lifetime: Duration,
@@ -75,7 +84,7 @@ impl Bearers {
             name: name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect(),
             created: now,
             expires: now.saturating_add(lifetime),
-            password: fingerprints(&whole).swap_remove(0),
+            password: (holder == Holder::Person).then(|| fingerprints(&whole).swap_remove(0)),
         };
         let value = serde_json::to_vec(&bearer).map_err(|error| StoreError::Backend(error.to_string()))?;
         self.records.put(OWNER, COLLECTION, &format!("{account}-{hash}"), &value, Expected::Absent).await?;
@@ -94,7 +103,8 @@ impl Bearers {
             return Ok(None);
         };
         let Some(whole) = self.cache.find(Name::Id(account)).await? else { return Ok(None) };
-        let is_good = whole.enabled && fingerprints(&whole).first() == Some(&bearer.password);
+        let is_good = whole.enabled
+            && (bearer.password.is_none() || fingerprints(&whole).first() == bearer.password.as_ref());
         Ok(is_good.then(|| (bearer, AccountCard::from(&*whole))))
     }
 
@@ -177,7 +187,8 @@ mod tests {
         let bob = auth.book.create(named("bob"), "pencil").await.unwrap().account;
         let bearers = &auth.bearers;
         let hour = Duration::from_secs(3600);
-        let (text, made) = bearers.issue(alice, "Firefox\n", &["account"], hour, 0).await.unwrap();
+        let (text, made) =
+            bearers.issue((alice, Holder::Person), "Firefox\n", &["account"], hour, 0).await.unwrap();
         assert_eq!(made.name, "Firefox");
         assert_eq!(bearers.find(&text, 1).await.unwrap().unwrap().0, made);
         assert!(bearers.find(&text, 3_600_000).await.unwrap().is_none());
@@ -189,16 +200,18 @@ mod tests {
         assert!(bearers.list(bob, 1).await.unwrap().is_empty());
         assert_eq!(bearers.revoke(alice, &made.id).await, Ok(true));
         assert!(bearers.find(&text, 1).await.unwrap().is_none());
-        let (text, _) = bearers.issue(alice, "", &[], hour, 0).await.unwrap();
+        let (text, _) = bearers.issue((alice, Holder::Person), "", &[], hour, 0).await.unwrap();
         auth.book.add_app_password(alice, "PHONE", 0).await.unwrap();
         assert!(bearers.find(&text, 1).await.unwrap().is_some(), "an app password changes nothing");
+        let (phone, _) = bearers.issue((alice, Holder::Device), "", &[], hour, 0).await.unwrap();
         auth.book.set_password(alice, "pen").await.unwrap();
         assert!(bearers.find(&text, 1).await.unwrap().is_none());
-        let (text, _) = bearers.issue(alice, "", &[], hour, 0).await.unwrap();
+        assert!(bearers.find(&phone, 1).await.unwrap().is_some(), "a phone on a desk goes on");
+        let (text, _) = bearers.issue((alice, Holder::Person), "", &[], hour, 0).await.unwrap();
         auth.book.set_enabled(alice, false).await.unwrap();
         assert!(bearers.find(&text, 1).await.unwrap().is_none());
         for _ in 0..=MOST {
-            bearers.issue(bob, "", &[], hour, 0).await.unwrap();
+            bearers.issue((bob, Holder::Person), "", &[], hour, 0).await.unwrap();
         }
         assert_eq!(bearers.list(bob, 1).await.unwrap().len(), MOST);
         // A folder that stays behind in a temporary place harms nobody.

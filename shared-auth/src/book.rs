@@ -198,6 +198,14 @@ impl AccountBook {
         Ok(password)
     }
 
+    /// Makes the password of a device anew, or its first one, and answers it; the one before holds no more.
+    pub async fn renew_app_password(&self, id: AccountId, name: &str, now: i64) -> Result<String, BookError> {
+        match self.remove_app_password(id, name).await {
+            Ok(()) | Err(BookError::NoSuchApp) => self.add_app_password(id, name, now).await,
+            Err(error) => Err(error),
+        }
+    }
+
     /// Removes a device's password.
     pub async fn remove_app_password(&self, id: AccountId, name: &str) -> Result<(), BookError> {
         let account = self.read(id).await?;
@@ -215,20 +223,10 @@ impl AccountBook {
         Ok(self.read(id).await?.app_passwords.into_iter().map(|app| (app.name, app.created)).collect())
     }
 
-    /// HA1 in hexadecimal, for a client's provisioning, of the main password or of the app password `app`; as good as the
-    /// password. `None` if there is no such password or verifier.
-    pub async fn ha1(
-        &self,
-        id: AccountId,
-        app: Option<&str>,
-        algorithm: DigestAlgorithm,
-    ) -> Result<Option<String>, BookError> {
+    /// HA1 of the main password in hexadecimal; as good as the password.
+    pub async fn ha1(&self, id: AccountId, algorithm: DigestAlgorithm) -> Result<Option<String>, BookError> {
         let account = self.cache.find(Name::Id(id)).await?.ok_or(StoreError::NoSuchAccount)?;
-        let credentials = match app {
-            None => Some(&account.credentials),
-            Some(app) => account.app_passwords.iter().find(|it| it.name == app).map(|it| &it.credentials),
-        };
-        let sealed = credentials.and_then(|it| it.ha1.iter().find(|ha1| ha1.algorithm == algorithm));
+        let sealed = account.credentials.ha1.iter().find(|ha1| ha1.algorithm == algorithm);
         let clear = sealed.and_then(|ha1| self.keys.open_sealed(id, &ha1.sealed));
         Ok(clear.map(|clear| shared_runtime::hex(&clear)))
     }
@@ -236,7 +234,7 @@ impl AccountBook {
     /// Whether a password that was proved is the main one, and not of one device alone: what may change an account.
     pub async fn is_main(&self, id: AccountId, password: &str) -> Result<bool, BookError> {
         let account = self.cache.find(Name::Id(id)).await?.ok_or(StoreError::NoSuchAccount)?;
-        let wanted = self.ha1(id, None, DigestAlgorithm::Sha512_256).await?.unwrap_or_default();
+        let wanted = self.ha1(id, DigestAlgorithm::Sha512_256).await?.unwrap_or_default();
         let given = password::ha1_of(&account.aor, password, DigestAlgorithm::Sha512_256).unwrap_or_default();
         Ok(!wanted.is_empty() && bool::from(wanted.as_bytes().ct_eq(given.as_bytes())))
     }

@@ -41,7 +41,7 @@ use shared_runtime::bus::Bus;
 use shared_store::Store;
 
 pub use authenticator::Authenticator;
-pub use bearer::{Bearer, Bearers};
+pub use bearer::{Bearer, Bearers, Holder};
 pub use book::{AccountBook, BookError, NewAccount, Profile};
 pub use config::{Config, KEYS, Network};
 pub use digest::{Challenge, DigestProof, Qop};

@@ -3,12 +3,14 @@
 import base64
 import hashlib
 import json
+import re
 import ssl
 import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
 
+import jsonschema
 from conftest import DOMAIN, PASSWORD, wait_until
 
 
@@ -90,3 +92,73 @@ def test_linphone_registers_from_the_url_alone(service):
     finally:
         phone.kill()
         phone.wait(timeout=10)
+
+
+def test_the_whole_is_what_its_schema_says(service):
+    service.add("alice", options=("--number", "+33123456789"))
+    schema = json.loads(fetch(service, "/provision/cusax.schema.json")[1])
+    jsonschema.Draft202012Validator.check_schema(schema)
+    whole = json.loads(fetch(service, "/provision/cusax.json", PASSWORD)[1])
+    jsonschema.validate(whole, schema)
+    assert whole["relationship"]["linked"] and whole["security"]["srtp"] == "preferred"
+    service.run("profile", "set", "service", '{"srtp":"required"}')
+    service.run("profile", "set", f"account:alice@{DOMAIN}", '{"linked":false}')
+    whole = json.loads(fetch(service, "/provision/cusax.json", PASSWORD)[1])
+    jsonschema.validate(whole, schema)
+    assert whole["relationship"] == {"linked": False} and whole["xmpp"]["features"]["calls"]
+    assert whole["security"]["srtp"] == "required", "an account's profile lies over the service's"
+
+
+def test_baresip_registers_by_its_two_files(service):
+    service.add("alice", "bob")
+    home = service.folder / "baresip"
+    home.mkdir()
+    token = service.run("user", "token", f"alice@{DOMAIN}").strip()
+    accounts = fetch(service, f"/provision/baresip-accounts?token={token}")[1]
+    assert PASSWORD not in accounts and "mediaenc=srtp" in accounts and ";transport=tls>" in accounts
+    config = fetch(service, "/provision/baresip-config", PASSWORD)[1]
+    assert "sip_verify_server yes" in config
+    # baresip asks name servers alone, and none knows localhost.
+    (home / "accounts").write_text(accounts.replace('outbound="sip:localhost', 'outbound="sip:127.0.0.1'))
+    (home / "contacts").write_text("")
+    (home / "config").write_text(
+        "module_path /usr/lib/baresip/modules\nsip_listen 127.0.0.1:0\nmodule stdio.so\n" + config
+        + "module_tmp account.so\nmodule_app menu.so\n"
+    )
+    (home / "ca.pem").write_text(fetch(service, "/provision/ca.pem")[1])
+    with open(home / "log", "wb") as log:
+        words = ["stdbuf", "-o0", "baresip", "-f", str(home)]
+        phone = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=home)
+    try:
+        wait_until(lambda: "sip_server_registrations_total 1" in service.metrics(), 25, "baresip registers")
+    finally:
+        phone.terminate()
+        phone.wait(timeout=15)
+    assert "baresip" in service.run("app-password", "list", f"alice@{DOMAIN}"), "the file's password is the device's own"
+
+
+def test_desk_phones_fetch_their_files_by_address_from_a_folder_of_their_own(service):
+    service.add("alice", options=("--name", "</P3><evil/>\"&"))
+    mac = "00:15:65:aa:bb:cc"
+
+    def folder(make):
+        return urllib.parse.urlparse(service.run("phone", "add", f"alice@{DOMAIN}", "--mac", mac, "--make", make).strip()).path
+
+    found = {
+        make: fetch(service, folder(make) + file)
+        for make, file in (
+            ("yealink", "001565AABBCC.cfg"), ("snom", "snom-001565aabbcc.xml"), ("grandstream", "cfg001565aabbcc.xml"),
+            ("polycom", "001565aabbcc-cusax.cfg"),
+        )
+    }
+    assert all(status == 200 and (make == "yealink" or "<evil" not in text) for make, (status, text) in found.items()), found
+    yealink = folder("yealink")
+    first, second = (fetch(service, f"{yealink}001565aabbcc.cfg")[1] for _ in range(2))
+    password = [re.search(r"account.1.password = (\S+)", text).group(1) for text in (first, second)]
+    assert password[0] != password[1] and fetch(service, "/provision/cusax.json", password[0])[0] == 401
+    assert fetch(service, "/provision/cusax.json", password[1])[0] == 200
+    assert fetch(service, f"{yealink}001565aabbcd.cfg")[0] == 404, "another phone"
+    service.run("phone", "remove", f"alice@{DOMAIN}", mac)
+    assert fetch(service, f"{yealink}001565aabbcc.cfg")[0] == 404
+    # Another process took it back, of which the server hears within a second.
+    wait_until(lambda: fetch(service, "/provision/cusax.json", password[1])[0] == 401, 5, "the phone's password ends")

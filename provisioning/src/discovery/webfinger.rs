@@ -44,7 +44,7 @@ pub(crate) async fn answer(
         return public(JRD, thin.to_string());
     }
     let card = match prove(&parts, peer, &headers, &Fields::default()).await {
-        Ok(card) => card,
+        Ok(proved) => proved.card,
         Err(refused) => return refused,
     };
     if *card.aor != address && *card.jid != address {

@@ -10,6 +10,7 @@ use shared_runtime::unix_millis;
 use super::page;
 use super::words::{Words, fill};
 use crate::access::{PURPOSE, TOKEN_LIFETIME};
+use crate::render::TABLE;
 use crate::{Parts, profile, qr};
 
 /// The page after an invitation or a reset.
@@ -31,7 +32,7 @@ pub(super) async fn welcome(parts: &Parts, words: &Words, card: &AccountCard, is
 /// What a device needs, half by half.
 pub(super) async fn panel(parts: &Parts, words: &Words, card: &AccountCard) -> Markup {
     let now = unix_millis();
-    let token = parts.auth.tokens.issue(PURPOSE, Some(card.account), "linphone", TOKEN_LIFETIME, now).await;
+    let token = parts.auth.tokens.issue(PURPOSE, Some(card.account), "", TOKEN_LIFETIME, now).await;
     let linphone = token.ok().map(|token| parts.url(&format!("/provision/linphone.xml?token={token}")));
     html! {
         section {
@@ -60,6 +61,13 @@ pub(super) async fn panel(parts: &Parts, words: &Words, card: &AccountCard) -> M
             }
             h3 { (words.by_hand_title) }
             (values(words, &call_values(parts, words, card)))
+        }
+        section {
+            h2 { (words.files_title) }
+            p { (words.files_text) }
+            ul { @for renderer in TABLE {
+                li { a href=(format!("/provision/{}", renderer.file)) { (renderer.client) } }
+            } }
         }
     }
 }

@@ -3,67 +3,33 @@
 //! The SIP account names its XMPP account by the end of a node id (`cusax.XMPP_ACCOUNT_ID`), so node ids are long and
 //! unique; calls are off on XMPP, presence and messages are off on SIP (RFC 7081 §2).
 
-use std::sync::Arc;
+use super::Plan;
+use crate::profile::{Calls, shown_name};
 
-use axum::Form;
-use axum::extract::{ConnectInfo, Query, State};
-use axum::http::HeaderMap;
-use axum::response::Response;
-use shared_auth::AccountCard;
-use shared_runtime::http::Peer;
-
-use crate::access::{Fields, prove};
-use crate::answer::private;
-use crate::{Face, Parts, profile};
-
-pub(crate) async fn get(
-    state: State<Arc<Face>>,
-    peer: ConnectInfo<Peer>,
-    Query(fields): Query<Fields>,
-    headers: HeaderMap,
-) -> Response {
-    answer(state, peer, &headers, &fields).await
-}
-
-pub(crate) async fn post(
-    state: State<Arc<Face>>,
-    peer: ConnectInfo<Peer>,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Response {
-    answer(state, peer, &headers, &fields).await
-}
-
-async fn answer(
-    State(parts): State<Arc<Face>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    headers: &HeaderMap,
-    fields: &Fields,
-) -> Response {
-    match prove(&parts, peer, headers, fields).await {
-        // ISO 8859-1 by Java's rule; everything else is escaped.
-        Ok(card) => private("text/plain; charset=ISO-8859-1", render(&parts, &card)),
-        Err(refused) => refused,
-    }
-}
-
-fn render(parts: &Parts, card: &AccountCard) -> String {
+pub(super) fn render(plan: &Plan<'_>) -> String {
+    let (parts, card, chosen) = (plan.parts, plan.card, &plan.chosen);
     // Decimal digits of the account's id: stable, unique, and longer than any other node's.
     let number = card.account.0 % 10_u128.pow(18) + 10_u128.pow(18);
     let sip = format!("net.java.sip.communicator.impl.protocol.sip.acc{number}");
     let xmpp = format!("net.java.sip.communicator.impl.protocol.jabber.acc{number}");
-    let access = parts.sip();
-    let (transport, port) = access.first().map_or(("udp", 5060), |access| (access.transport, access.port));
-    let (port, xmpp_port) = (port.to_string(), parts.ports.xmpp.unwrap_or(5222).to_string());
-    let name = profile::shown_name(card);
-    let transport = transport.to_uppercase();
+    let access = parts.best_sip();
+    let (port, xmpp_port) = (access.port.to_string(), parts.ports.xmpp.unwrap_or(5222).to_string());
+    let (name, transport) = (shown_name(card), access.transport.to_uppercase());
+    let word = |is: bool| if is { "true" } else { "false" };
+    let savp = match chosen.srtp {
+        Calls::Required => "1",
+        Calls::Preferred => "2",
+        Calls::Off => "0",
+    };
+    let seconds = chosen.register_seconds.to_string();
     let (sip_uid, xmpp_uid) = (
         format!("SIP:{}@{}", card.aor.local(), card.aor.domain()),
         format!("Jabber:{}@{}", card.jid, parts.host),
     );
     let link = format!("acc{number}");
-    let sip_keys: [(&str, &str); 14] = [
-        ("", &format!("acc{number}")),
+    let (telephony, chat) = (format!("{name} (telephony)"), format!("{name} (chat)"));
+    let mut sip_keys: Vec<(&str, &str)> = vec![
+        ("", &link),
         ("ACCOUNT_UID", &sip_uid),
         ("PROTOCOL_NAME", "SIP"),
         ("USER_ID", card.aor.as_str()),
@@ -72,14 +38,19 @@ fn render(parts: &Parts, card: &AccountCard) -> String {
         ("PROXY_PORT", &port),
         ("PROXY_AUTO_CONFIG", "false"),
         ("PREFERRED_TRANSPORT", &transport),
-        ("ACCOUNT_DISPLAY_NAME", &format!("{name} (telephony)")),
+        ("ACCOUNT_DISPLAY_NAME", &telephony),
         ("DISPLAY_NAME", name),
-        ("IS_PRESENCE_ENABLED", "false"),
-        ("DEFAULT_ENCRYPTION", "true"),
-        ("cusax.XMPP_ACCOUNT_ID", &link),
+        ("IS_PRESENCE_ENABLED", word(chosen.sip_presence)),
+        ("VIDEO_CALLING_DISABLED", word(!chosen.video)),
+        ("SUBSCRIPTION_EXPIRATION", &seconds),
+        ("DEFAULT_ENCRYPTION", word(chosen.srtp != Calls::Off)),
+        ("SAVP_OPTION", savp),
     ];
+    if chosen.linked {
+        sip_keys.push(("cusax.XMPP_ACCOUNT_ID", &link));
+    }
     let xmpp_keys: [(&str, &str); 10] = [
-        ("", &format!("acc{number}")),
+        ("", &link),
         ("ACCOUNT_UID", &xmpp_uid),
         ("PROTOCOL_NAME", "Jabber"),
         ("USER_ID", card.jid.as_str()),
@@ -87,8 +58,8 @@ fn render(parts: &Parts, card: &AccountCard) -> String {
         ("SERVER_PORT", &xmpp_port),
         ("IS_SERVER_OVERRIDDEN", "true"),
         ("ALLOW_NON_SECURE", "false"),
-        ("CALLING_DISABLED", "true"),
-        ("ACCOUNT_DISPLAY_NAME", &format!("{name} (chat)")),
+        ("CALLING_DISABLED", word(!chosen.xmpp_calls)),
+        ("ACCOUNT_DISPLAY_NAME", &chat),
     ];
     let mut out = String::new();
     for (node, keys) in [(&sip, &sip_keys[..]), (&xmpp, &xmpp_keys[..])] {
@@ -97,7 +68,8 @@ fn render(parts: &Parts, card: &AccountCard) -> String {
             out.push_str(&format!("{node}{dot}{key}={}\n", escape(value)));
         }
     }
-    out.push_str("net.java.sip.communicator.impl.protocol.sip.MESSAGING_DISABLED=true\n");
+    let messages = word(!chosen.sip_messages);
+    out.push_str(&format!("net.java.sip.communicator.impl.protocol.sip.MESSAGING_DISABLED={messages}\n"));
     out
 }
 

@@ -1,69 +1,46 @@
 //! Linphone's remote provisioning: XML of `lpconfig.xsd`, fetched with GET.
 //!
-//! The password is never there: `ha1` stands in its place, for the algorithm that the client is told.
-//! Whoever proves himself by a password gets the `ha1` of that password, so that an app password yields no more than
-//! itself; a token stands for the account and gets that of the main one.
-//! Errors 404 for an account that has no such verifier.
+//! The password is never there: `ha1` stands in its place, for the algorithm that the client is told. Whoever proves himself
+//! by a password gets the `ha1` of that password, and a token gets that of a password which is this device's alone.
 
-use std::sync::Arc;
+use shared_auth::{DigestAlgorithm, ha1_of};
 
-use axum::extract::{ConnectInfo, Query, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
-use shared_auth::{AccountCard, DigestAlgorithm, ha1_of};
-use shared_runtime::http::Peer;
+use super::Plan;
+use crate::answer::escape_xml;
+use crate::profile::{Calls, shown_name};
 
-use crate::access::{Fields, given_password, prove};
-use crate::answer::{escape_xml, private};
-use crate::{Face, Parts, profile};
-
-pub(crate) async fn answer(
-    State(parts): State<Arc<Face>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    Query(fields): Query<Fields>,
-    headers: HeaderMap,
-) -> Response {
-    let card = match prove(&parts, peer, &headers, &fields).await {
-        Ok(card) => card,
-        Err(refused) => return refused,
-    };
-    if let Some(password) = given_password(&headers, &fields) {
-        return match ha1_of(&card.aor, &password, DigestAlgorithm::Sha256) {
-            Some(ha1) => private("application/xml", render(&parts, &card, &ha1)),
-            None => StatusCode::NOT_FOUND.into_response(),
-        };
-    }
-    match parts.auth.book.ha1(card.account, None, DigestAlgorithm::Sha256).await {
-        Ok(Some(ha1)) => private("application/xml", render(&parts, &card, &ha1)),
-        Ok(None) => StatusCode::NOT_FOUND.into_response(),
-        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-    }
-}
-
-fn render(parts: &Parts, card: &AccountCard, ha1: &str) -> String {
+pub(super) fn render(plan: &Plan<'_>) -> String {
+    let (parts, card, chosen) = (plan.parts, plan.card, &plan.chosen);
+    // A password that was proved or made can be prepared.
+    let ha1 = ha1_of(&card.aor, plan.password, DigestAlgorithm::Sha256).unwrap_or_default();
+    let bit = |is: bool| if is { "1" } else { "0" };
+    let seconds = chosen.register_seconds.to_string();
     let proxy = format!("<{}>", parts.registrar());
-    let identity =
-        format!("\"{}\" <{}>", profile::shown_name(card).replace(['"', '\\'], ""), card.aor.to_sip_uri());
-    let sections: [(&str, &[(&str, &str)]); 4] = [
+    let identity = format!("\"{}\" <{}>", shown_name(card).replace(['"', '\\'], ""), card.aor.to_sip_uri());
+    let sections: [(&str, &[(&str, &str)]); 6] = [
         ("misc", &[("transient_provisioning", "1")]),
         (
             "sip",
             &[
                 ("default_proxy", "0"),
                 ("register_only_when_network_is_up", "0"),
-                ("media_encryption", "none"),
+                ("media_encryption", if chosen.srtp == Calls::Off { "none" } else { "srtp" }),
+                ("media_encryption_mandatory", bit(chosen.srtp == Calls::Required)),
             ],
         ),
+        ("video", &[("capture", bit(chosen.video)), ("display", bit(chosen.video))]),
+        ("ui", &[("disable_chat_feature", bit(!chosen.sip_messages))]),
         (
             "proxy_0",
             &[
                 ("reg_proxy", &proxy),
                 ("reg_route", &proxy),
                 ("reg_identity", &identity),
-                ("reg_expires", "3600"),
+                ("reg_expires", &seconds),
                 ("reg_sendregister", "1"),
-                ("publish", "0"),
+                ("publish", bit(chosen.sip_presence)),
                 ("realm", card.aor.domain()),
+                ("conference_factory_uri", &parts.conference_factory),
             ],
         ),
         (
@@ -72,7 +49,7 @@ fn render(parts: &Parts, card: &AccountCard, ha1: &str) -> String {
                 ("username", card.aor.local()),
                 ("domain", card.aor.domain()),
                 ("realm", card.aor.domain()),
-                ("ha1", ha1),
+                ("ha1", &ha1),
                 ("algorithm", DigestAlgorithm::Sha256.as_str()),
             ],
         ),

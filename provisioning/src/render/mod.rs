@@ -1,5 +1,190 @@
-//! Configurations of real clients: one file a client, one line a file.
+//! Configurations of real clients: one client is one file and one line in [`TABLE`].
+//!
+//! In    who proved an account, and what for. Out the file that this client reads.
+//! Errors 401 and 429 as [`access`](crate::access) says, 404 for a file that is not in the table, 409 when the account has no
+//!        room for another device.
+//!
+//! A file that holds a password holds the one that proved the account, or else one that is made for this device: so that
+//! what lies in a file can be taken back alone, and no file holds the password of a person who did not type it.
 
-pub(crate) mod cusax_json;
-pub(crate) mod jitsi;
-pub(crate) mod linphone;
+mod baresip;
+mod cusax_json;
+mod gajim;
+mod grandstream;
+mod jitsi;
+mod linphone;
+mod mcabber;
+pub(crate) mod phones;
+mod poezio;
+mod polycom;
+mod profanity;
+mod snom;
+#[cfg(test)]
+mod tests;
+mod yealink;
+
+use std::sync::Arc;
+
+use axum::Form;
+use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use shared_auth::{AccountCard, BookError};
+use shared_runtime::http::Peer;
+use shared_runtime::unix_millis;
+
+use crate::access::{Fields, Proved, prove};
+use crate::answer::{private, unkept};
+use crate::profile::Chosen;
+use crate::{Face, Parts};
+
+/// One file for one client.
+pub(crate) struct Renderer {
+    /// Its name, under `/provision/`.
+    pub(crate) file: &'static str,
+    /// Whose it is, as people call it.
+    pub(crate) client: &'static str,
+    media_type: &'static str,
+    needs: Needs,
+    render: fn(&Plan<'_>) -> String,
+}
+
+/// Whether a file holds a password.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    Password,
+}
+
+/// What a file is made of.
+pub(crate) struct Plan<'a> {
+    pub(crate) parts: &'a Parts,
+    pub(crate) card: &'a AccountCard,
+    pub(crate) chosen: Chosen,
+    /// Empty where the file needs none.
+    pub(crate) password: &'a str,
+    /// The hardware address of a desk phone, or empty.
+    pub(crate) mac: &'a str,
+}
+
+/// Every file.
+pub(crate) const TABLE: &[Renderer] = &[
+    Renderer::new("cusax.json", "cusax", "application/json", Needs::Nothing, cusax_json::render),
+    Renderer::new("linphone.xml", "Linphone", "application/xml", Needs::Password, linphone::render),
+    // ISO 8859-1 by Java's rule; everything else is escaped.
+    Renderer::new(
+        "jitsi.properties",
+        "Jitsi",
+        "text/plain; charset=ISO-8859-1",
+        Needs::Nothing,
+        jitsi::render,
+    ),
+    Renderer::new("baresip-accounts", "baresip: accounts", TEXT, Needs::Password, baresip::accounts),
+    Renderer::new("baresip-config", "baresip: config", TEXT, Needs::Nothing, baresip::config),
+    Renderer::new("profanity-accounts", "Profanity: accounts", TEXT, Needs::Nothing, profanity::render),
+    Renderer::new("poezio.cfg", "poezio", TEXT, Needs::Nothing, poezio::render),
+    Renderer::new("mcabberrc", "mcabber", TEXT, Needs::Nothing, mcabber::render),
+    Renderer::new("gajim-dino.txt", "Gajim and Dino", TEXT, Needs::Nothing, gajim::render),
+];
+
+impl Renderer {
+    const fn new(
+        file: &'static str,
+        client: &'static str,
+        media_type: &'static str,
+        needs: Needs,
+        render: fn(&Plan<'_>) -> String,
+    ) -> Self {
+        Self { file, client, media_type, needs, render }
+    }
+}
+
+pub(crate) async fn get(
+    state: State<Arc<Face>>,
+    peer: ConnectInfo<Peer>,
+    file: Path<String>,
+    Query(fields): Query<Fields>,
+    headers: HeaderMap,
+) -> Response {
+    answer(state, peer, file, &headers, &fields).await
+}
+
+pub(crate) async fn post(
+    state: State<Arc<Face>>,
+    peer: ConnectInfo<Peer>,
+    file: Path<String>,
+    headers: HeaderMap,
+    Form(fields): Form<Fields>,
+) -> Response {
+    answer(state, peer, file, &headers, &fields).await
+}
+
+async fn answer(
+    State(face): State<Arc<Face>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(file): Path<String>,
+    headers: &HeaderMap,
+    fields: &Fields,
+) -> Response {
+    let Some(renderer) = TABLE.iter().find(|renderer| renderer.file == file) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    match prove(&face, peer, headers, fields).await {
+        Ok(proved) => fill(&face, renderer, &proved, "").await,
+        Err(refused) => refused,
+    }
+}
+
+/// The file for whoever is proved.
+async fn fill(face: &Face, renderer: &Renderer, proved: &Proved, mac: &str) -> Response {
+    let card = &proved.card;
+    let mut device = proved.device.clone();
+    let password = match (&proved.password, renderer.needs) {
+        (_, Needs::Nothing) => Ok(String::new()),
+        (Some(password), Needs::Password) => Ok(password.clone()),
+        (None, Needs::Password) => device_password(face, card, &mut device, renderer).await,
+    };
+    let (password, settings) = match (password, face.profiles.of(card, device.as_deref()).await) {
+        (Ok(password), Ok(settings)) => (password, settings),
+        (Err(BookError::TooManyApps), _) => {
+            let text = "this account has as many devices as it may; take one back first\n";
+            return unkept((StatusCode::CONFLICT, text).into_response());
+        }
+        (Err(_), _) | (_, Err(_)) => return unkept(StatusCode::SERVICE_UNAVAILABLE.into_response()),
+    };
+    let chosen = Chosen::of(&settings, card.video);
+    let plan = Plan { parts: &face.parts, card, chosen, password: &password, mac };
+    private(renderer.media_type, (renderer.render)(&plan))
+}
+
+/// A password for the device that asks: its own anew, or that of a name that is free.
+async fn device_password(
+    face: &Face,
+    card: &AccountCard,
+    device: &mut Option<String>,
+    renderer: &Renderer,
+) -> Result<String, BookError> {
+    let book = &face.auth.book;
+    let name = match device {
+        Some(name) => name.clone(),
+        None => {
+            let stem = renderer.file.split(['.', '-']).next().unwrap_or("device");
+            let taken = book.app_passwords(card.account).await?;
+            let is_free = |name: &String| !taken.iter().any(|(taken, _)| taken.eq_ignore_ascii_case(name));
+            let names = (2..).map(|n| format!("{stem}-{n}"));
+            // The names do not end, and those that are taken do.
+            std::iter::once(stem.to_owned()).chain(names).find(is_free).unwrap_or_default()
+        }
+    };
+    let password = book.renew_app_password(card.account, &name, unix_millis()).await?;
+    face.audit.note(Some(card), "device password made", format!("{} {name}", card.aor)).await;
+    *device = Some(name);
+    Ok(password)
+}
+
+/// One line of a file that is made of lines: nothing that would end it.
+pub(crate) fn line(value: &str) -> String {
+    value.chars().filter(|c| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}')).collect()
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";

@@ -60,6 +60,10 @@ pub(crate) async fn house(name: &str) -> House {
         ports: Ports { sip_tls: Some(5061), xmpp: Some(5222), https: Some(port), ..Ports::default() },
         public_url: None,
         auth: auth.clone(),
+        conference_factory: "sip:adhoc@conference.example.org".to_owned(),
+        turn: Vec::new(),
+        ca: None,
+        records: store.records.clone(),
         archive: store.archive.clone(),
     };
     let shutdown = Shutdown::new();

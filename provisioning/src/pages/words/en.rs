@@ -53,4 +53,6 @@ pub(super) const WORDS: Words = Words {
     proxy: "Outbound proxy",
     transport: "Transport",
     rooms: "Rooms",
+    files_title: "Other clients",
+    files_text: "Each of these is a file for one client. Your browser asks for your user name and password.",
 };

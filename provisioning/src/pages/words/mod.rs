@@ -25,7 +25,7 @@ words! {
     ready_title, ready_text, ready_next,
     chat_title, chat_text, chat_open, calls_title, linphone_title, linphone_text, linphone_code,
     by_hand_title, address, user_name, domain, password, password_yours, server, port_starttls, port_tls, proxy, transport,
-    rooms,
+    rooms, files_title, files_text,
 }
 
 impl Words {

@@ -1,10 +1,18 @@
-//! What every renderer says: the two halves of one account, and where they connect.
+//! What every renderer says: the two halves of one account, where they connect, and the settings that hold for one device.
+
+mod settings;
+mod store;
 
 use shared_auth::AccountCard;
 
 use crate::Parts;
 
+pub(crate) use settings::Chosen;
+pub use settings::{Calls, Settings};
+pub use store::{Layer, LayerError, Profiles};
+
 /// A transport and its port.
+#[derive(Clone, Copy)]
 pub(crate) struct Access {
     /// `tls`, `tcp` or `udp`.
     pub(crate) transport: &'static str,
@@ -18,6 +26,11 @@ impl Parts {
         all.into_iter().filter_map(|(transport, port)| Some(Access { transport, port: port? })).collect()
     }
 
+    /// The way to SIP that phones are told, the protected one where there is one.
+    pub(crate) fn best_sip(&self) -> Access {
+        self.sip().first().copied().unwrap_or(Access { transport: "tls", port: 5061 })
+    }
+
     /// The registrar as a SIP URI, with the way to it.
     pub(crate) fn registrar(&self) -> String {
         match self.sip().first() {
@@ -26,7 +39,7 @@ impl Parts {
         }
     }
 
-    /// An URL of this face.
+    /// A URL of this face.
     pub(crate) fn url(&self, path: &str) -> String {
         link(self.public_url.as_deref(), &self.host, self.ports.https, path)
     }

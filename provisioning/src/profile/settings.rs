@@ -1,0 +1,122 @@
+//! The settings of a profile — RFC 7081 §2: calls by SIP, chat by XMPP, and who may say otherwise.
+//!
+//! Each is set or left open; what is left open is taken from the layer below (S-08). [`Chosen`] is what holds in the end.
+
+use serde::{Deserialize, Serialize};
+
+/// One layer's settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Whether the two halves are shown as one; not so for accounts that stand alone (S-07). Default: yes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub linked: Option<bool>,
+    /// Whether clients may call by XMPP (Jingle). Default: not if linked (RFC 7081 §2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xmpp_calls: Option<bool>,
+    /// Whether clients may chat by SIP. Default: not if linked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sip_messages: Option<bool>,
+    /// Whether clients may publish presence by SIP. Default: not if linked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sip_presence: Option<bool>,
+    /// Whether phones offer video. Default: as the account may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub video: Option<bool>,
+    /// Whether phones encrypt sound. Default: where both can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub srtp: Option<Calls>,
+    /// Seconds for which phones register, 60 to 86400. Default 3600.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub register_seconds: Option<u32>,
+    /// Groups of an account, whose layers lie below its own; of other layers they are not looked at. The first wins.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+}
+
+/// Whether sound is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Calls {
+    /// Calls without are refused.
+    Required,
+    /// Where both can.
+    Preferred,
+    /// Never.
+    Off,
+}
+
+impl Settings {
+    /// These, and where they are open those below.
+    pub fn over(self, below: &Self) -> Self {
+        Self {
+            linked: self.linked.or(below.linked),
+            xmpp_calls: self.xmpp_calls.or(below.xmpp_calls),
+            sip_messages: self.sip_messages.or(below.sip_messages),
+            sip_presence: self.sip_presence.or(below.sip_presence),
+            video: self.video.or(below.video),
+            srtp: self.srtp.or(below.srtp),
+            register_seconds: self.register_seconds.or(below.register_seconds),
+            groups: self.groups,
+        }
+    }
+
+    /// What is wrong with them, in words.
+    pub fn fault(&self) -> Option<&'static str> {
+        match self.register_seconds {
+            Some(seconds) if !(60..=86_400).contains(&seconds) => Some("register_seconds is 60 to 86400"),
+            _ if self.groups.len() > 16 => Some("an account is in 16 groups at most"),
+            _ => None,
+        }
+    }
+}
+
+/// What holds for one device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    pub(crate) linked: bool,
+    pub(crate) xmpp_calls: bool,
+    pub(crate) sip_messages: bool,
+    pub(crate) sip_presence: bool,
+    pub(crate) video: bool,
+    pub(crate) srtp: Calls,
+    pub(crate) register_seconds: u32,
+}
+
+impl Chosen {
+    /// Fills in what is open.
+    pub(crate) fn of(settings: &Settings, may_video: bool) -> Self {
+        let linked = settings.linked.unwrap_or(true);
+        Self {
+            linked,
+            xmpp_calls: settings.xmpp_calls.unwrap_or(!linked),
+            sip_messages: settings.sip_messages.unwrap_or(!linked),
+            sip_presence: settings.sip_presence.unwrap_or(!linked),
+            video: settings.video.unwrap_or(may_video) && may_video,
+            srtp: settings.srtp.unwrap_or(Calls::Preferred),
+            register_seconds: settings.register_seconds.unwrap_or(3600),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn linked_accounts_call_by_sip_and_chat_by_xmpp_and_others_do_as_they_like() {
+        let linked = Chosen::of(&Settings::default(), false);
+        assert!(linked.linked && !linked.xmpp_calls && !linked.sip_messages && !linked.sip_presence);
+        let alone = Chosen::of(&Settings { linked: Some(false), ..Settings::default() }, false);
+        assert!(alone.xmpp_calls && alone.sip_messages && alone.sip_presence);
+    }
+
+    #[test]
+    fn an_upper_layer_wins_where_it_says_something() {
+        let below = Settings { video: Some(false), srtp: Some(Calls::Required), ..Settings::default() };
+        let above = Settings { video: Some(true), ..Settings::default() };
+        let both = above.over(&below);
+        assert_eq!((both.video, both.srtp, both.linked), (Some(true), Some(Calls::Required), None));
+        assert!(!Chosen::of(&both, false).video, "what an account may not do no profile lets it do");
+    }
+}

@@ -1,0 +1,172 @@
+//! Layers of profiles as they are kept — S-08: service, domain, group, account, device; the later ones win.
+//!
+//! In    a layer by its name, such as `group:sales` or `account:alice@example.org`. Out its settings, or what holds for a device.
+//! State `Records`, owner `provisioning`, collection `profile`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use shared_auth::AccountCard;
+use shared_model::Aor;
+use shared_store::{Records, StoreError};
+
+use super::Settings;
+
+/// Reads and writes layers. Clones share the store.
+#[derive(Clone)]
+pub struct Profiles {
+    records: Arc<dyn Records>,
+}
+
+/// Whom settings are for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Layer {
+    /// Everybody.
+    Service,
+    /// A domain's accounts.
+    Domain(String),
+    /// Accounts that name the group.
+    Group(String),
+    /// One account.
+    Account(Aor),
+    /// One account's device, by the name of its app password.
+    Device(Aor, String),
+}
+
+/// Not the name of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a layer is service, domain:DOMAIN, group:NAME, account:ADDRESS or device:ADDRESS/NAME")]
+pub struct LayerError;
+
+impl Profiles {
+    /// Over these records.
+    pub fn new(records: Arc<dyn Records>) -> Self {
+        Self { records }
+    }
+
+    /// One layer's settings; open ones where there is none.
+    pub async fn read(&self, layer: &Layer) -> Result<Settings, StoreError> {
+        let record = self.records.get(OWNER, COLLECTION, &layer.to_string()).await?;
+        Ok(record.and_then(|record| serde_json::from_slice(&record.value).ok()).unwrap_or_default())
+    }
+
+    /// Replaces one layer's settings.
+    pub async fn write(&self, layer: &Layer, settings: &Settings) -> Result<(), StoreError> {
+        let key = layer.to_string();
+        if *settings == Settings::default() {
+            return self.records.delete(OWNER, COLLECTION, &key).await.map(drop);
+        }
+        let value = serde_json::to_vec(settings).map_err(|error| StoreError::Backend(error.to_string()))?;
+        self.records.put(OWNER, COLLECTION, &key, &value, shared_store::Expected::Anything).await.map(drop)
+    }
+
+    /// What holds for a device of an account: its layers, one over the other.
+    pub async fn of(&self, card: &AccountCard, device: Option<&str>) -> Result<Settings, StoreError> {
+        let own = self.read(&Layer::Account(card.aor.clone())).await?;
+        let mut whole = match device {
+            Some(device) => self.read(&Layer::Device(card.aor.clone(), device.to_owned())).await?.over(&own),
+            None => own.clone(),
+        };
+        for group in own.groups {
+            whole = whole.over(&self.read(&Layer::Group(group)).await?);
+        }
+        let domain = self.read(&Layer::Domain(card.aor.domain().to_owned())).await?;
+        Ok(whole.over(&domain).over(&self.read(&Layer::Service).await?))
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service => f.write_str("service"),
+            Self::Domain(domain) => write!(f, "domain:{domain}"),
+            Self::Group(group) => write!(f, "group:{group}"),
+            Self::Account(aor) => write!(f, "account:{aor}"),
+            Self::Device(aor, device) => write!(f, "device:{aor}/{device}"),
+        }
+    }
+}
+
+impl FromStr for Layer {
+    type Err = LayerError;
+
+    fn from_str(text: &str) -> Result<Self, LayerError> {
+        let is_name = |name: &str| (1..=64).contains(&name.len()) && !name.chars().any(char::is_control);
+        let address = |text: &str| text.parse::<Aor>().map_err(|_| LayerError);
+        match text.split_once(':') {
+            None if text == "service" => Ok(Self::Service),
+            Some(("domain", domain)) => {
+                Aor::new("x", domain).map(|aor| Self::Domain(aor.domain().to_owned())).map_err(|_| LayerError)
+            }
+            Some(("group", group)) if is_name(group) => Ok(Self::Group(group.to_owned())),
+            Some(("account", account)) => Ok(Self::Account(address(account)?)),
+            Some(("device", rest)) => match rest.split_once('/') {
+                Some((account, device)) if is_name(device) => {
+                    Ok(Self::Device(address(account)?, device.to_owned()))
+                }
+                _ => Err(LayerError),
+            },
+            _ => Err(LayerError),
+        }
+    }
+}
+
+const OWNER: &str = "provisioning";
+const COLLECTION: &str = "profile";
+
+#[cfg(test)]
+mod tests {
+    use shared_model::AccountId;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn layers_lie_on_one_another_from_service_to_device() {
+        let profiles = Profiles::new(shared_store::Store::in_memory().records);
+        let aor: Aor = "alice@example.org".parse().unwrap();
+        let card = AccountCard {
+            account: AccountId(1),
+            jid: "alice@example.org".parse().unwrap(),
+            aor,
+            name: String::new(),
+            numbers: Vec::new(),
+            video: true,
+            admin: false,
+            enabled: true,
+        };
+        let seconds = |seconds| Settings { register_seconds: Some(seconds), ..Settings::default() };
+        let layers = [
+            "service",
+            "domain:example.org",
+            "group:sales",
+            "account:alice@example.org",
+            "device:alice@example.org/PHONE",
+        ];
+        for (layer, is) in layers.iter().zip(100..) {
+            let mut settings = seconds(is);
+            if layer.starts_with("account") {
+                settings.groups = vec!["sales".to_owned()];
+            }
+            profiles.write(&layer.parse().unwrap(), &settings).await.unwrap();
+        }
+        for (at, layer) in layers.iter().enumerate().rev() {
+            let holds = profiles.of(&card, Some("PHONE")).await.unwrap().register_seconds;
+            assert_eq!(holds, Some(100 + at as u32), "{layer}");
+            let rest = Settings { groups: vec!["sales".to_owned()], ..Settings::default() };
+            let rest = if at == 3 { rest } else { Settings::default() };
+            profiles.write(&layer.parse().unwrap(), &rest).await.unwrap();
+        }
+        assert_eq!(profiles.of(&card, None).await.unwrap().register_seconds, None);
+    }
+
+    #[test]
+    fn names_of_layers_are_read_as_they_are_written() {
+        for text in ["service", "domain:example.org", "group:a b", "account:a@b", "device:a@b/PHONE"] {
+            assert_eq!(text.parse::<Layer>().unwrap().to_string(), text);
+        }
+        for bad in ["", "services", "group:", "account:a", "device:a@b", "device:a@b/\n", "x:y"] {
+            assert_eq!(bad.parse::<Layer>(), Err(LayerError), "{bad}");
+        }
+    }
+}

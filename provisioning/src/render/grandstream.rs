@@ -1,0 +1,42 @@
+//! Grandstream: `cfg<mac>.xml`, XML whose elements are the numbers of settings.
+
+use super::Plan;
+use crate::answer::escape_xml;
+use crate::profile::{Calls, shown_name};
+
+pub(super) fn render(plan: &Plan<'_>) -> String {
+    let (card, access) = (plan.card, plan.parts.best_sip());
+    let transport = match access.transport {
+        "udp" => "0",
+        "tcp" => "1",
+        _ => "2",
+    };
+    let srtp = match plan.chosen.srtp {
+        Calls::Off => "0",
+        Calls::Preferred => "1",
+        Calls::Required => "2",
+    };
+    let minutes = (plan.chosen.register_seconds / 60).max(1).to_string();
+    let keys = [
+        ("P271", "1"),                                            // account 1 is active
+        ("P270", shown_name(card)),                               // its name
+        ("P47", card.aor.domain()),                               // SIP server
+        ("P48", &format!("{}:{}", plan.parts.host, access.port)), // outbound proxy
+        ("P35", card.aor.local()),                                // SIP user
+        ("P36", card.aor.local()),                                // user to prove
+        ("P34", plan.password),                                   // password
+        ("P3", shown_name(card)),                                 // name to show
+        ("P32", &minutes),                                        // minutes of a registration
+        ("P130", transport),                                      // 0 UDP, 1 TCP, 2 TLS
+        ("P183", srtp),                                           // 0 never, 1 if the other can, 2 always
+        ("P330", "3"),                                            // phonebook by HTTPS
+        ("P331", &plan.parts.url("/directory")),                  // its folder
+    ];
+    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<gs_provision version=\"1\">\n");
+    out.push_str(&format!("  <mac>{}</mac>\n  <config version=\"1\">\n", escape_xml(plan.mac)));
+    for (key, value) in keys {
+        out.push_str(&format!("    <{key}>{}</{key}>\n", escape_xml(value)));
+    }
+    out.push_str("  </config>\n</gs_provision>\n");
+    out
+}

@@ -1,0 +1,50 @@
+//! Polycom (Poly): `<mac>.cfg` names the file that holds the settings, which are attributes.
+
+use super::Plan;
+use crate::answer::escape_xml;
+use crate::profile::{Calls, shown_name};
+
+/// The first file that the phone asks for.
+pub(super) fn first(plan: &Plan<'_>) -> String {
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n<APPLICATION CONFIG_FILES=\"{}-cusax.cfg\" MISC_FILES=\"\" LOG_FILE_DIRECTORY=\"\"/>\n",
+        escape_xml(plan.mac)
+    )
+}
+
+/// The file that it names.
+pub(super) fn render(plan: &Plan<'_>) -> String {
+    let (card, access) = (plan.card, plan.parts.best_sip());
+    let transport = match access.transport {
+        "udp" => "UDPOnly",
+        "tcp" => "TCPOnly",
+        _ => "TLS",
+    };
+    let on = |is: bool| if is { "1" } else { "0" };
+    let (port, seconds) = (access.port.to_string(), plan.chosen.register_seconds.to_string());
+    let keys = [
+        ("reg.1.address", card.aor.as_str()),
+        ("reg.1.label", shown_name(card)),
+        ("reg.1.displayName", shown_name(card)),
+        ("reg.1.auth.userId", card.aor.local()),
+        ("reg.1.auth.password", plan.password),
+        ("reg.1.server.1.address", card.aor.domain()),
+        ("reg.1.server.1.expires", &seconds),
+        ("reg.1.outboundProxy.address", &plan.parts.host),
+        ("reg.1.outboundProxy.port", &port),
+        ("reg.1.outboundProxy.transport", transport),
+        ("reg.1.srtp.offer", on(plan.chosen.srtp != Calls::Off)),
+        ("reg.1.srtp.require", on(plan.chosen.srtp == Calls::Required)),
+        ("video.enable", on(plan.chosen.video)),
+        ("feature.presence.enabled", on(plan.chosen.sip_presence)),
+        ("feature.messaging.enabled", on(plan.chosen.sip_messages)),
+    ];
+    let mut out = String::from(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n<polycomConfig>\n  <cusax\n",
+    );
+    for (key, value) in keys {
+        out.push_str(&format!("    {key}=\"{}\"\n", escape_xml(value)));
+    }
+    out.push_str("  />\n</polycomConfig>\n");
+    out
+}

@@ -1,0 +1,35 @@
+//! Snom: XML of `settings`, one element a key, `idx` the identity, `perm` that the user may not change it.
+
+use super::Plan;
+use crate::answer::escape_xml;
+use crate::profile::{Calls, shown_name};
+
+pub(super) fn render(plan: &Plan<'_>) -> String {
+    let (card, on) = (plan.card, |is: bool| if is { "on" } else { "off" });
+    let savp = match plan.chosen.srtp {
+        Calls::Off => "off",
+        Calls::Preferred => "optional",
+        Calls::Required => "mandatory",
+    };
+    let seconds = plan.chosen.register_seconds.to_string();
+    let keys = [
+        ("user_active", "on"),
+        ("user_realname", shown_name(card)),
+        ("user_name", card.aor.local()),
+        ("user_pname", card.aor.local()),
+        ("user_pass", plan.password),
+        ("user_host", card.aor.domain()),
+        ("user_outbound", &plan.parts.registrar()),
+        ("user_expiry", &seconds),
+        ("user_srtp", on(plan.chosen.srtp != Calls::Off)),
+        ("user_savp", savp),
+        ("user_conf_uri", &plan.parts.conference_factory),
+    ];
+    let mut out =
+        String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<settings>\n  <phone-settings>\n");
+    for (key, value) in keys {
+        out.push_str(&format!("    <{key} idx=\"1\" perm=\"R\">{}</{key}>\n", escape_xml(value)));
+    }
+    out.push_str("  </phone-settings>\n</settings>\n");
+    out
+}

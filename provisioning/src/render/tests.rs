@@ -1,0 +1,127 @@
+//! Every file of the table against its fixture, and against names that would break out of it.
+
+use std::path::Path;
+
+use shared_model::AccountId;
+
+use super::phones::{GRANDSTREAM, POLYCOM, POLYCOM_FIRST, SNOM, YEALINK};
+use super::*;
+use crate::Ports;
+use crate::profile::Settings;
+
+const PHONES: [&Renderer; 5] = [&YEALINK, &SNOM, &GRANDSTREAM, &POLYCOM_FIRST, &POLYCOM];
+
+fn parts() -> Parts {
+    let folder = std::env::temp_dir().join(format!("cusax-render-{:016x}", shared_runtime::random()));
+    let store = shared_store::Store::in_memory();
+    let (bus, registry) = (shared_runtime::bus::Bus::new(), prometheus::Registry::new());
+    let auth =
+        shared_auth::Auth::open(&shared_auth::Config::default(), &store, &folder, &bus, &registry).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    Parts {
+        domain: "example.org".to_owned(),
+        rooms_domain: "conference.example.org".to_owned(),
+        host: "example.org".to_owned(),
+        ports: Ports {
+            sip_tls: Some(5061),
+            xmpp: Some(5222),
+            xmpp_tls: Some(5223),
+            https: Some(8443),
+            ..Ports::default()
+        },
+        public_url: None,
+        auth,
+        conference_factory: "sip:adhoc@conference.example.org".to_owned(),
+        turn: vec!["turn:turn.example.org:3478?transport=udp".to_owned()],
+        ca: None,
+        records: store.records,
+        archive: store.archive,
+    }
+}
+
+fn render(renderer: &Renderer, name: &str, settings: &Settings) -> String {
+    let (parts, video) = (parts(), true);
+    let card = AccountCard {
+        account: AccountId(7),
+        aor: "alice@example.org".parse().unwrap(),
+        jid: "wonder@example.org".parse().unwrap(),
+        name: name.to_owned(),
+        numbers: vec!["+33123456789".to_owned()],
+        video,
+        admin: false,
+        enabled: true,
+    };
+    let chosen = Chosen::of(settings, video);
+    let plan = Plan { parts: &parts, card: &card, chosen, password: "abcde-fghij", mac: "001565aabbcc" };
+    (renderer.render)(&plan)
+}
+
+#[test]
+fn every_file_is_as_its_fixture_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/render/fixtures");
+    for renderer in TABLE.iter().chain(PHONES) {
+        let (file, text) = (folder.join(renderer.file), render(renderer, "Alice", &Settings::default()));
+        if std::env::var_os("CUSAX_REWRITE_DOCS").is_some() {
+            std::fs::write(&file, &text).unwrap();
+        }
+        let wanted = std::fs::read_to_string(&file).unwrap_or_default();
+        assert_eq!(text, wanted, "{}: write it anew with CUSAX_REWRITE_DOCS=1 and look at it", renderer.file);
+    }
+}
+
+#[test]
+fn no_name_adds_a_line_an_element_or_a_key() {
+    let hostile = [
+        "x\nset password = y",
+        "x\r\n[evil]\r\n",
+        "\"><evil a=\"",
+        "</entry></section>",
+        "${password}",
+        "x\u{2028}y=z",
+        "\\\"",
+        "']]>&amp;",
+        "\u{0}\u{85}z",
+    ];
+    // What gives a file its shape: its line ends, and in XML its angle brackets and quotes.
+    let shape = |text: &str| {
+        let counted = |c: char| match text.as_bytes().first() {
+            Some(b'<') => "\n\r<>\"".contains(c),
+            Some(b'{') => "\n\r".contains(c),
+            _ => "\n\r\u{85}\u{2028}".contains(c),
+        };
+        text.chars().filter(|c| counted(*c)).collect::<String>()
+    };
+    for renderer in TABLE.iter().chain(PHONES) {
+        let wanted = shape(&render(renderer, "Alice", &Settings::default()));
+        for name in hostile {
+            let text = render(renderer, name, &Settings::default());
+            assert_eq!(shape(&text), wanted, "{}: {name:?}: {text}", renderer.file);
+            assert!(renderer.client != "Jitsi" || !text.contains("${"), "Jitsi would ask for it: {text}");
+        }
+    }
+    let accounts = render(&TABLE[3], "Eve\" <sip:eve@evil>;auth_pass=x", &Settings::default());
+    assert!(accounts.starts_with("\"Eve sip:eve@evilauth_pass=x\" <sip:alice@example.org"), "{accounts}");
+}
+
+#[test]
+fn files_hold_no_password_but_where_the_client_cannot_ask() {
+    for renderer in TABLE.iter().filter(|renderer| renderer.needs == Needs::Nothing) {
+        assert!(!render(renderer, "Alice", &Settings::default()).contains("abcde"), "{}", renderer.file);
+    }
+    assert!(!render(&TABLE[1], "Alice", &Settings::default()).contains("abcde"), "Linphone gets a hash");
+}
+
+#[test]
+fn profiles_reach_the_files() {
+    let alone =
+        Settings { linked: Some(false), srtp: Some(crate::profile::Calls::Required), ..Settings::default() };
+    let jitsi = render(&TABLE[2], "Alice", &alone);
+    assert!(!jitsi.contains("cusax.XMPP_ACCOUNT_ID") && jitsi.contains("CALLING_DISABLED=false"), "{jitsi}");
+    assert!(
+        jitsi.contains("MESSAGING_DISABLED=false") && jitsi.contains("IS_PRESENCE_ENABLED=true"),
+        "{jitsi}"
+    );
+    assert!(render(&TABLE[3], "Alice", &alone).contains("mediaenc=srtp-mand"));
+    assert!(render(&YEALINK, "Alice", &alone).contains("srtp_encryption = 2"));
+    assert!(render(&TABLE[0], "Alice", &alone).contains("\"relationship\":{\"linked\":false}"));
+}

@@ -1,0 +1,45 @@
+//! Yealink: `<mac>.cfg`, lines of `key = value` behind a version line; what a value says of the transport is a number.
+
+use super::{Plan, line};
+use crate::profile::{Calls, shown_name};
+
+pub(super) fn render(plan: &Plan<'_>) -> String {
+    let (card, access) = (plan.card, plan.parts.best_sip());
+    let transport = match access.transport {
+        "udp" => "0",
+        "tcp" => "1",
+        _ => "2",
+    };
+    let srtp = match plan.chosen.srtp {
+        Calls::Off => "0",
+        Calls::Preferred => "1",
+        Calls::Required => "2",
+    };
+    let on = |is: bool| if is { "1" } else { "0" };
+    let (port, seconds) = (access.port.to_string(), plan.chosen.register_seconds.to_string());
+    let keys = [
+        ("account.1.enable", "1"),
+        ("account.1.label", shown_name(card)),
+        ("account.1.display_name", shown_name(card)),
+        ("account.1.user_name", card.aor.local()),
+        ("account.1.auth_name", card.aor.local()),
+        ("account.1.password", plan.password),
+        ("account.1.sip_server.1.address", card.aor.domain()),
+        ("account.1.sip_server.1.port", &port),
+        ("account.1.sip_server.1.transport_type", transport),
+        ("account.1.sip_server.1.expires", &seconds),
+        ("account.1.outbound_proxy_enable", "1"),
+        ("account.1.outbound_proxy.1.address", &plan.parts.host),
+        ("account.1.outbound_proxy.1.port", &port),
+        ("account.1.srtp_encryption", srtp),
+        ("account.1.video.enable", on(plan.chosen.video)),
+        ("account.1.conf_type", "2"),
+        ("account.1.conf_uri", &plan.parts.conference_factory),
+        ("features.text_message.enable", on(plan.chosen.sip_messages)),
+        ("remote_phonebook.data.1.name", &plan.parts.domain),
+        ("remote_phonebook.data.1.url", &plan.parts.url("/directory/phone.xml")),
+        ("static.security.trust_certificates", "1"),
+    ];
+    let lines = keys.iter().map(|(key, value)| format!("{key} = {}\n", line(value)));
+    std::iter::once("#!version:1.0.0.1\n".to_owned()).chain(lines).collect()
+}
