@@ -238,6 +238,15 @@ pub(crate) enum ConfigCommand {
     Check,
     /// Every key, its default and its meaning.
     Print,
+    /// What name servers shall say of the domain, as a zone file.
+    Zone {
+        /// An address of the host; may be given several times. None: the zone says them already.
+        #[arg(long = "address")]
+        addresses: Vec<std::net::IpAddr>,
+        /// The host that the services are on, if it is not the domain itself.
+        #[arg(long)]
+        host: Option<String>,
+    },
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -17,6 +17,7 @@ mod rooms;
 mod serve;
 #[cfg(test)]
 mod specs;
+mod zone;
 
 use std::process::ExitCode;
 
@@ -61,6 +62,9 @@ async fn run(line: Line) -> anyhow::Result<()> {
         Command::Serve { run } => serve::run(config::load(file)?, &run, json).await,
         Command::Config(ConfigCommand::Check) => config::check(file),
         Command::Config(ConfigCommand::Print) => config::print(json),
+        Command::Config(ConfigCommand::Zone { addresses, host }) => {
+            zone::print(&config::load(file)?, &addresses, host.as_deref())
+        }
         Command::User(user) => {
             let config = config::load(file)?;
             let desk = open::accounts(&config).await?;

@@ -67,3 +67,24 @@ fn a_reader_that_has_enough_is_no_fault_and_a_full_disk_is_one() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("No space left"));
 }
+
+#[test]
+fn name_servers_are_told_what_listens() {
+    let house = House::new("zone");
+    let output = house
+        .command(&["config", "zone", "--address", "192.0.2.1"])
+        .env("CUSAX_SIP__UDP", "[]")
+        .output()
+        .unwrap();
+    let zone = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "example.org. IN A 192.0.2.1",
+        "example.org. IN NAPTR 10 0 \"s\" \"SIPS+D2T\" \"\" _sips._tcp.example.org.",
+        "_sips._tcp.conference.example.org. IN SRV 0 5 5061 example.org.",
+        "_xmpp-client._tcp.example.org. IN SRV 10 5 5222 example.org.",
+        "_xmpp-server._tcp.pubsub.example.org. IN SRV 10 5 5269 example.org.",
+    ] {
+        assert!(zone.lines().any(|it| it == line), "{line}: {zone}");
+    }
+    assert!(!zone.contains("_sip._udp"), "{zone}");
+}

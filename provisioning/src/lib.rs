@@ -28,16 +28,21 @@ use shared_store::{Archive, Records};
 use crate::answer::public;
 
 pub use access::PURPOSE;
+pub use discovery::zone::Zone;
 pub use pages::{app_uri, invite_link};
 pub use profile::{Calls, Layer, LayerError, Profiles, Settings};
 pub use render::phones::{Mac, Make, PHONE_SCOPE, phone_device, phone_url};
 
 /// What this crate implements.
 pub const SPECS: &[Spec] = &[
+    Spec::rfc(3263).note("the records of section 4.1, printed as a zone file"),
     Spec::rfc(6415).note("host-meta and host-meta.json with the WebFinger template"),
     Spec::xep(156, "1.4.0").complete(),
-    Spec::rfc(7033).note("acct, sip and xmpp resources; the private links for the proven account alone"),
-    Spec::rfc(7081).note("section 2: both halves, their relationship, feature switches"),
+    Spec::rfc(7033).note("acct, sip and xmpp resources, rel; the private links for the proven account alone"),
+    Spec::rfc(7081).note(
+        "sections 2 and 6: both halves by one invitation, their relationship, feature switches, profiles",
+    ),
+    Spec::xep(401, "0.5.0").note("landing pages and URIs; not the commands"),
 ];
 
 /// What the face is given.

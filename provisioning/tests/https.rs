@@ -52,6 +52,8 @@ async fn strangers_learn_from_webfinger_nothing_about_who_exists() {
     assert_eq!(body(&known).map(|text| text.replace("alice", "nobod")), body(&unknown));
     let own = house.ask(&format!("{path}alice@example.org @BASIC@"), "").await;
     assert!(own.contains("xmpp:wonder@example.org"), "{own}");
+    let one = house.ask(&format!("{path}alice@example.org&rel=urn:cusax:sip&rel=x @BASIC@"), "").await;
+    assert!(one.contains("urn:cusax:sip") && !one.contains("urn:cusax:xmpp"), "{one}");
 }
 
 #[tokio::test]

@@ -2,3 +2,4 @@
 
 pub(crate) mod host_meta;
 pub(crate) mod webfinger;
+pub(crate) mod zone;

@@ -1,0 +1,34 @@
+//! `cusax config zone`.
+
+use std::net::{IpAddr, SocketAddr};
+
+use provisioning::{Ports, Zone};
+
+use crate::config::Config;
+use crate::out::say;
+
+pub(crate) fn print(config: &Config, addresses: &[IpAddr], host: Option<&str>) -> anyhow::Result<()> {
+    // A port that the system will choose cannot be told beforehand.
+    let port = |all: &[SocketAddr]| all.first().map(SocketAddr::port).filter(|port| *port != 0);
+    let (sip, xmpp) = (&config.sip, &config.xmpp);
+    let others = ["pubsub", "directory", "upload"].map(|name| format!("{name}.{}", config.domain));
+    let components = xmpp.component.iter().map(|component| component.domain.clone());
+    let services: Vec<String> =
+        std::iter::once(config.rooms_domain()).chain(others).chain(components).collect();
+    let zone = Zone {
+        domain: &config.domain,
+        host: host.unwrap_or(&config.domain),
+        addresses,
+        services: &services,
+        ports: Ports {
+            sip_udp: port(&sip.udp),
+            sip_tcp: port(&sip.tcp),
+            sip_tls: port(&sip.tls),
+            xmpp: port(&xmpp.c2s),
+            xmpp_tls: port(&xmpp.c2s_tls),
+            https: port(&config.http.https),
+        },
+        federation: (port(&xmpp.s2s), port(&xmpp.s2s_tls)),
+    };
+    say(zone.print().trim_end())
+}
