@@ -51,6 +51,15 @@ pub(crate) enum Command {
     /// Calls as they were written down.
     #[command(subcommand)]
     Calls(Calls),
+    /// Reads users of another server, as Prosody and ejabberd write them (XEP-0227): a file, or a folder of them.
+    Import { path: PathBuf },
+    /// Writes every user into a folder (XEP-0227).
+    Export {
+        folder: PathBuf,
+        /// A document for each user, as Prosody reads them, and not files that include each other.
+        #[arg(long)]
+        each: bool,
+    },
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -17,6 +17,7 @@ mod rooms;
 mod serve;
 #[cfg(test)]
 mod specs;
+mod transfer;
 mod zone;
 
 use std::process::ExitCode;
@@ -123,6 +124,8 @@ async fn run(line: Line) -> anyhow::Result<()> {
             let form = if json { calls::Form::Json } else { calls::Form::Csv };
             calls::export(&open::store(&config::load(file)?).await?, since, form).await
         }
+        Command::Import { path } => transfer::import(&config::load(file)?, &path, json).await,
+        Command::Export { folder, each } => transfer::export(&config::load(file)?, &folder, each, json).await,
         Command::Room(Room::Add(room)) => rooms::add(&config::load(file)?, room, json).await,
     }
 }

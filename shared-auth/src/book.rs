@@ -6,6 +6,8 @@
 //!
 //! A password change writes every verifier in one transaction. PBKDF2 runs beside the async tasks.
 
+mod transfer;
+
 use std::sync::Arc;
 
 use shared_model::{AccountEvent, AccountId, Aor, BareJid, Correlation, Fact};
@@ -105,13 +107,7 @@ impl AccountBook {
         new: NewAccount,
         password: &str,
     ) -> Result<AccountCard, BookError> {
-        // A leading plus is a number; any other separates an app password's name.
-        if [new.aor.local(), new.jid.local()]
-            .iter()
-            .any(|name| name.get(1..).is_some_and(|rest| rest.contains('+')))
-        {
-            return Err(BookError::BadName);
-        }
+        check_names(&new)?;
         let account = Account {
             id,
             credentials: self.credentials(id, &new.aor, password).await?,
@@ -268,6 +264,15 @@ impl AccountBook {
         | AccountEvent::Disabled { account }
         | AccountEvent::Removed { account }) = event;
         self.bus.publish(Fact::new(Correlation::of_account(account), event));
+    }
+}
+
+/// A leading plus is a number; any other separates an app password's name.
+fn check_names(new: &NewAccount) -> Result<(), BookError> {
+    let has_plus = |name: &&str| name.get(1..).is_some_and(|rest| rest.contains('+'));
+    match [new.aor.local(), new.jid.local()].iter().any(has_plus) {
+        true => Err(BookError::BadName),
+        false => Ok(()),
     }
 }
 

@@ -54,7 +54,7 @@ pub use invites::{
 pub use keys::KeyError;
 pub use password::{PasswordError, ha1_of};
 pub use scram::{Channel, Plus, ScramExchange, ScramFinal, ScramStart};
-pub use shared_store::{DigestAlgorithm, ScramHash};
+pub use shared_store::{DigestAlgorithm, ScramHash, ScramVerifier};
 pub use token::{Token, Tokens};
 
 /// What this crate implements.

@@ -66,6 +66,7 @@ class Foreign:
 
 class Prosody(Foreign):
     domain, address = "prosody.example", "127.0.0.2"
+    authentication, modules = "internal_plain", ""
 
     def start(self):
         accounts = self.folder / "data/prosody%2eexample/accounts"
@@ -79,11 +80,11 @@ pidfile = "{self.folder}/pid"
 data_path = "{self.folder}/data"
 log = {{ debug = "*console" }}
 modules_enabled = {{ "roster", "saslauth", "tls", "dialback", "disco", "pep", "vcard4", "vcard_legacy", "ping", "mam",
-    "carbons", "blocklist", "s2s_bidi", "version" }}
+    "carbons", "blocklist", "s2s_bidi", "version", {self.modules} }}
 modules_disabled = {{ "offline" }}
 c2s_interfaces, s2s_interfaces = {{ "{self.address}" }}, {{ "{self.address}" }}
 c2s_ports, s2s_ports = {{ {self.ports["xmpp.c2s"]} }}, {{ {self.ports["xmpp.s2s"]} }}
-authentication = "internal_plain"
+authentication = "{self.authentication}"
 storage = "internal"
 s2s_require_encryption = true
 s2s_secure_auth = {str(self.trusts).lower()}
@@ -105,6 +106,7 @@ Component "conference.{self.domain}" "muc"
 
 class Ejabberd(Foreign):
     domain, address = "ejabberd.example", "127.0.0.3"
+    modules = ""
 
     def start(self):
         both = self.folder / "both.pem"
@@ -134,6 +136,7 @@ modules:
   mod_carboncopy: {{}}
   mod_disco: {{}}
   mod_mam: {{default: always}}
+{self.modules}
   mod_muc: {{hosts: ["conference.{self.domain}"], access: all, access_create: all, access_persistent: all}}
   mod_ping: {{}}
   mod_pubsub: {{plugins: [flat, pep], hosts: ["pubsub.{self.domain}"]}}
@@ -155,7 +158,12 @@ modules:
         }
         super().start(words, environment)
         for name in ("romeo", "mercutio"):
-            body = json.dumps({"user": name, "host": self.domain, "password": PASSWORD}).encode()
-            url = f"http://{self.address}:{self.ports['http']}/api/register"
-            urllib.request.urlopen(urllib.request.Request(url, body, {"Content-Type": "application/json"}), timeout=10)
+            self.command("register", user=name, host=self.domain, password=PASSWORD)
         return self
+
+    def command(self, name, **words):
+        """What an operator types as `ejabberdctl name …`."""
+        url = f"http://{self.address}:{self.ports['http']}/api/{name}"
+        headers = {"Content-Type": "application/json"}
+        asked = urllib.request.Request(url, json.dumps(words).encode(), headers)
+        return urllib.request.urlopen(asked, timeout=20).read().decode()

@@ -146,10 +146,10 @@ pub(crate) fn sha1(base64: &str) -> Option<String> {
 
 /// XEP-0084's nodes.
 pub(crate) const METADATA: &str = "urn:xmpp:avatar:metadata";
-const DATA: &str = "urn:xmpp:avatar:data";
+pub(crate) const DATA: &str = "urn:xmpp:avatar:data";
 const UPDATE: &str = "vcard-temp:x:update";
 const COLLECTION: &str = "vcard";
-const KEY: &str = "avatar";
+pub(crate) const KEY: &str = "avatar";
 
 #[cfg(test)]
 mod tests {

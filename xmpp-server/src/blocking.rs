@@ -88,7 +88,7 @@ pub(crate) fn is_exempt(user: &Jid, other: &Jid) -> bool {
     other.bare_str() == user.bare_str() || other.bare_str() == user.domain()
 }
 
-const COLLECTION: &str = "blocking";
-const KEY: &str = "list";
+pub(crate) const COLLECTION: &str = "blocking";
+pub(crate) const KEY: &str = "list";
 /// Entries of one list.
-const MOST: usize = 2000;
+pub(crate) const MOST: usize = 2000;

@@ -33,6 +33,7 @@ use xmpp_core::{Element, ErrorKind, Jid, ns};
 use crate::labels::StreamSpan;
 use crate::server::Server;
 use crate::session::{self, Begin, Login, Success, Takeover, Transport};
+pub use sasl::ScramName;
 use sasl::{Binding, Exchange, Step};
 
 /// When TLS begins.
@@ -168,7 +169,10 @@ impl<'a> Connection<'a> {
         let require_tls = !is_secure && self.server.tls.is_required() && !self.peer.ip().is_loopback();
         let (mechanisms, channel_bindings) = match require_tls {
             true => (Vec::new(), Vec::new()),
-            false => (sasl::mechanisms(self.binding.as_ref()), sasl::channel_bindings(self.binding.as_ref())),
+            false => (
+                sasl::mechanisms(self.binding.as_ref(), &self.server.config.scram),
+                sasl::channel_bindings(self.binding.as_ref()),
+            ),
         };
         let fast = sasl::fast_mechanisms(self.binding.as_ref());
         let domain = self.server.domain.clone();
@@ -223,7 +227,9 @@ impl<'a> Connection<'a> {
                     Some(Request::StartTls) => return Ok(None),
                     Some(Request::Auth { mechanism, initial }) => {
                         let inline = self.negotiation.inline();
-                        let step = Exchange::begin(mechanism, self.binding.as_ref(), inline, self.peer.ip());
+                        let hashes = &self.server.config.scram;
+                        let binding = self.binding.as_ref();
+                        let step = Exchange::begin(mechanism, binding, inline, self.peer.ip(), hashes);
                         self.exchange = Some(step);
                         match initial {
                             Some(initial) => {

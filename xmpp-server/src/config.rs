@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use shared_runtime::config::{Key, duration};
 
+use crate::c2s::ScramName;
 use crate::component::{self, ComponentConfig};
 use crate::halves::BothOrNothing;
 use crate::muc::Creators;
@@ -72,6 +73,10 @@ pub struct Config {
     pub directory: bool,
     /// Whether what became of a call stands in the conversation of its two parties. Default true.
     pub call_log: bool,
+    /// The hashes of SCRAM that are offered: `SHA-512`, `SHA-256`, `SHA-1`. Accounts that came from another server have
+    /// the keys of one, often SHA-1, until their password is set anew, and clients take the first that is offered. Default
+    /// all.
+    pub scram: Vec<ScramName>,
     /// What becomes of an account that has one half alone, chat without calls: `off`, `warn` (it is told when its telephone is
     /// lost, and when it is back) or `enforce` (its sessions end). Default `warn`.
     pub both_or_nothing: BothOrNothing,
@@ -148,6 +153,7 @@ impl Default for Config {
             room_creators: Creators::Local,
             directory: true,
             call_log: true,
+            scram: ScramName::ALL.to_vec(),
             both_or_nothing: BothOrNothing::Warn,
             half_grace: Duration::from_secs(30),
             presence_gate: Duration::ZERO,
@@ -196,6 +202,11 @@ const KEYS: &[Key] = &[
     Key::new("xmpp.room_creators", "\"local\"", "who may make rooms: everybody, local accounts or admins"),
     Key::new("xmpp.directory", "true", "accounts find each other by name at directory.<domain>"),
     Key::new("xmpp.call_log", "true", "what became of a call stands in the conversation of its two parties"),
+    Key::new(
+        "xmpp.scram",
+        "[\"SHA-512\", \"SHA-256\", \"SHA-1\"]",
+        "hashes of SCRAM that are offered; accounts from another server may have the keys of one alone",
+    ),
     Key::new(
         "xmpp.both_or_nothing",
         "\"warn\"",

@@ -46,10 +46,12 @@ mod server;
 mod session;
 mod specs;
 mod tel;
+pub mod transfer;
 mod turn;
 mod upload;
 mod voicemail;
 
+pub use c2s::ScramName;
 pub use component::ComponentConfig;
 pub use config::{Config, keys};
 pub use halves::BothOrNothing;

@@ -76,7 +76,7 @@ impl Offline {
             id: format!("{now:016x}{serial:08x}"),
             with,
             time: now,
-            kind: "offline".to_owned(),
+            kind: KIND.to_owned(),
             body: marked.to_bytes().to_vec(),
         };
         self.archive.append(&[entry]).await
@@ -148,6 +148,8 @@ impl Offline {
     }
 }
 
+/// Entries that wait.
+pub(crate) const KIND: &str = "offline";
 /// How long giving may take; then the session that was being given is taken for dead.
 const GIVING: Duration = Duration::from_secs(60);
 

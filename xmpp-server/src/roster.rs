@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use shared_store::{Expected, RecordChange, Records, StoreError};
-use xmpp_core::Jid;
-use xmpp_core::payload::roster::{Item, Subscription};
+use xmpp_core::payload::roster::{Item, Set, Subscription};
+use xmpp_core::{Element, Jid, ns};
 
 /// One contact as it is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,37 @@ impl Contact {
     pub(crate) fn to_item(&self, jid: &Jid) -> Item {
         let subscription = self.subscription();
         Item { jid: jid.clone(), name: self.name.clone(), groups: self.groups.clone(), subscription }
+    }
+
+    /// An entry as the protocol shows it (RFC 6121 §2.1.2), with all that only the server may say.
+    pub(crate) fn from_item(item: &Element) -> Option<(Jid, Self)> {
+        let alone = Element::new("query", ns::ROSTER).child(item.clone());
+        let Ok(Set::Update(read)) = Item::parse_set(&alone) else { return None };
+        let is = |name: &str, word: &str| item.attribute(name) == Some(word);
+        let mut contact = Self { name: read.name, groups: read.groups, is_listed: true, ..Self::default() };
+        contact.set_subscription(Subscription {
+            to: is("subscription", "to") || is("subscription", "both"),
+            from: is("subscription", "from") || is("subscription", "both"),
+            pending_out: is("ask", "subscribe"),
+            pending_in: false,
+            approved: is("approved", "true") || is("approved", "1"),
+        });
+        Some((read.jid, contact))
+    }
+
+    /// The same, and it waits for an answer to this request.
+    #[must_use]
+    pub(crate) fn asked(mut self, request: String) -> Self {
+        if !self.from {
+            self.pending_in = true;
+            self.request = Some(request);
+        }
+        self
+    }
+
+    /// How it is written down.
+    pub(crate) fn to_change(&self, jid: &Jid) -> RecordChange {
+        RecordChange::put(COLLECTION, jid.bare_str(), &serde_json::to_vec(self).unwrap_or_default())
     }
 
     fn is_worth_keeping(&self) -> bool {
@@ -134,6 +165,6 @@ impl Rosters {
     }
 }
 
-const COLLECTION: &str = "roster";
+pub(crate) const COLLECTION: &str = "roster";
 /// Requests of strangers that wait for an answer: they must leave room for contacts.
 const MOST_WAITING: usize = 100;

@@ -35,6 +35,7 @@ const STREAMS: &[Spec] = &[
     Spec::xep(368, "1.1.0")
         .note("direct TLS with ALPN, both ways between servers; our own SRV records are the operator's"),
     crate::on_the_phone::SPEC,
+    crate::transfer::SPEC,
     Spec::xep(410, "1.1.0").complete(),
     Spec::xep(421, "1.0.0").complete(),
     Spec::xep(85, "2.1").note("never kept for who is away, nor archived"),

@@ -231,7 +231,7 @@ fn read(text: &str) -> Result<Element, XmlError> {
     }
 }
 
-fn element(resolved: &ResolveResult<'_>, tag: &BytesStart<'_>) -> Result<Element, XmlError> {
+pub(super) fn element(resolved: &ResolveResult<'_>, tag: &BytesStart<'_>) -> Result<Element, XmlError> {
     let ns = match resolved {
         ResolveResult::Bound(ns) => escape::unescape(ns.as_ref())?.into_owned(),
         ResolveResult::Unbound => String::new(),
@@ -248,7 +248,7 @@ fn element(resolved: &ResolveResult<'_>, tag: &BytesStart<'_>) -> Result<Element
     Ok(element)
 }
 
-fn push_text(open: &mut [Element], text: &str) {
+pub(super) fn push_text(open: &mut [Element], text: &str) {
     let Some(parent) = open.last_mut() else { return };
     match parent.nodes.last_mut() {
         Some(Node::Text(before)) => before.push_str(text),

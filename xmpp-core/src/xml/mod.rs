@@ -3,12 +3,14 @@
 //! [`Framer`] turns bytes into [`Frame`]s under [`Limits`]; [`Element`] is the bounded tree of one frame, and prints
 //! itself so that any other stream understands it. Only the framer meets bytes from the network.
 
+mod document;
 mod element;
 mod escape;
 mod framer;
 mod scope;
 mod tag;
 
+pub use document::{Document, Piece};
 pub use element::{Element, Node};
 pub use escape::{escape_attribute, escape_text, is_xml_char, unescape};
 pub use framer::{Frame, Framer, Limits};

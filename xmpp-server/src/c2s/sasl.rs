@@ -39,11 +39,13 @@ impl Binding {
 }
 
 /// What is offered, most wanted first.
-pub(crate) fn mechanisms(binding: Option<&Binding>) -> Vec<&'static str> {
+pub(crate) fn mechanisms(binding: Option<&Binding>, hashes: &[ScramName]) -> Vec<&'static str> {
     let is_bindable = binding.is_some_and(|binding| !binding.channel().bindings.is_empty());
     SCRAM
         .iter()
-        .filter(|(_, _, plus)| is_bindable || *plus == Plus::No)
+        .filter(|(_, hash, plus)| {
+            (is_bindable || *plus == Plus::No) && hashes.iter().any(|name| name.0 == *hash)
+        })
         .map(|(name, ..)| *name)
         .chain(["PLAIN"])
         .collect()
@@ -109,6 +111,7 @@ impl Exchange {
         binding: Option<&Binding>,
         inline: Option<&Inline>,
         ip: IpAddr,
+        hashes: &[ScramName],
     ) -> Self {
         let origin = Origin { protocol: Protocol::Xmpp, ip };
         let fast = inline.and_then(|inline| inline.fast).zip(Ht::parse(mechanism)).zip(binding);
@@ -121,7 +124,7 @@ impl Exchange {
         let scram = SCRAM.iter().find(|(name, ..)| *name == mechanism);
         let state = scram.map_or(State::Plain, |(_, hash, plus)| State::ScramFirst(*hash, *plus));
         let mut channel = binding.map(Binding::channel).unwrap_or_default();
-        channel.mechanisms = mechanisms(binding);
+        channel.mechanisms = mechanisms(binding, hashes);
         Self { state, channel, origin }
     }
 
@@ -198,6 +201,30 @@ fn failure(denied: &Denied) -> SaslFailure {
     }
 }
 
+/// A hash of SCRAM as operators write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
+pub struct ScramName(ScramHash);
+
+impl ScramName {
+    /// All that are known, the strongest first.
+    pub(crate) const ALL: [Self; 3] =
+        [Self(ScramHash::Sha512), Self(ScramHash::Sha256), Self(ScramHash::Sha1)];
+}
+
+impl TryFrom<String> for ScramName {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        match word.as_str() {
+            "SHA-512" => Ok(Self(ScramHash::Sha512)),
+            "SHA-256" => Ok(Self(ScramHash::Sha256)),
+            "SHA-1" => Ok(Self(ScramHash::Sha1)),
+            other => Err(format!("`{other}` is no hash of SCRAM here; known are SHA-512, SHA-256 and SHA-1")),
+        }
+    }
+}
+
 const SCRAM: &[(&str, ScramHash, Plus)] = &[
     ("SCRAM-SHA-512-PLUS", ScramHash::Sha512, Plus::Yes),
     ("SCRAM-SHA-256-PLUS", ScramHash::Sha256, Plus::Yes),
@@ -213,9 +240,9 @@ mod tests {
 
     #[test]
     fn offers_plus_only_where_there_is_something_to_bind_to() {
-        assert_eq!(mechanisms(None)[0], "SCRAM-SHA-512");
+        assert_eq!(mechanisms(None, &ScramName::ALL)[0], "SCRAM-SHA-512");
         let binding = Binding { exporter: None, end_point: vec![1] };
-        assert_eq!(mechanisms(Some(&binding))[0], "SCRAM-SHA-512-PLUS");
+        assert_eq!(mechanisms(Some(&binding), &ScramName::ALL)[0], "SCRAM-SHA-512-PLUS");
         assert_eq!(channel_bindings(Some(&binding)), ["tls-server-end-point"]);
         assert_eq!(fast_mechanisms(Some(&binding)), ["HT-SHA-256-ENDP", "HT-SHA-256-NONE"]);
         assert!(fast_mechanisms(None).is_empty(), "a token in the clear would be anybody's");

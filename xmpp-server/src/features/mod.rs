@@ -12,7 +12,7 @@ mod disco;
 pub(crate) mod last;
 pub(crate) mod mam;
 mod ping;
-mod private;
+pub(crate) mod private;
 mod pubsub;
 mod push;
 mod report;

@@ -87,19 +87,10 @@ async fn bookmarks(server: &Server, user: &Jid) -> Result<Element, StanzaError> 
 async fn set_bookmarks(server: &Server, user: &Jid, by: &Jid, storage: &Element) -> Answered {
     let before = pubsub::own_items(server, user, NODE).await?;
     let mut wanted = Vec::new();
-    for old in storage.children().filter(|child| child.is("conference", BOOKMARKS)) {
-        let Some(jid) = old.attribute("jid").and_then(|jid| jid.parse::<Jid>().ok()) else { continue };
-        let mut conference = Element::new("conference", NODE)
-            .with_some("name", old.attribute("name"))
-            .with_some("autojoin", old.attribute("autojoin"));
-        for name in ["nick", "password"] {
-            if let Some(text) = old.text_of(name).filter(|text| !text.is_empty()) {
-                conference = conference.text_child(name, text);
-            }
-        }
-        let known = before.iter().find(|(id, _)| id == jid.as_str()).map(|(_, item)| item);
+    for (id, conference) in from_old(storage) {
+        let known = before.iter().find(|(known, _)| *known == id).map(|(_, item)| item);
         let extensions = known.and_then(|item| item.find("conference", NODE)?.get("extensions").cloned());
-        wanted.push((jid.to_string(), conference.children_from(extensions)));
+        wanted.push((id, conference.children_from(extensions)));
     }
     let is_same = |id: &String, conference: &Element| {
         before.iter().any(|(known, item)| known == id && item.find("conference", NODE) == Some(conference))
@@ -118,7 +109,25 @@ async fn set_bookmarks(server: &Server, user: &Jid, by: &Jid, storage: &Element)
     Ok(Answer::default())
 }
 
-const COLLECTION: &str = "private";
-const BOOKMARKS: &str = "storage:bookmarks";
+/// What an old client stored, as XEP-0402 has it: ids and payloads of items.
+pub(crate) fn from_old(storage: &Element) -> Vec<(String, Element)> {
+    let mut items = Vec::new();
+    for old in storage.children().filter(|child| child.is("conference", BOOKMARKS)) {
+        let Some(jid) = old.attribute("jid").and_then(|jid| jid.parse::<Jid>().ok()) else { continue };
+        let mut conference = Element::new("conference", NODE)
+            .with_some("name", old.attribute("name"))
+            .with_some("autojoin", old.attribute("autojoin"));
+        for name in ["nick", "password"] {
+            if let Some(text) = old.text_of(name).filter(|text| !text.is_empty()) {
+                conference = conference.text_child(name, text);
+            }
+        }
+        items.push((jid.to_string(), conference));
+    }
+    items
+}
+
+pub(crate) const COLLECTION: &str = "private";
+pub(crate) const BOOKMARKS: &str = "storage:bookmarks";
 /// XEP-0402: the node, and the namespace of its items.
 const NODE: &str = "urn:xmpp:bookmarks:1";

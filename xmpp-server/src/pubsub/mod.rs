@@ -22,6 +22,18 @@ use shared_model::Spec;
 use xmpp_core::payload::disco::{Info, items as disco_items};
 use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 
+/// What is kept, for those who carry it elsewhere.
+pub(crate) mod kept {
+    pub(crate) use super::config::{Access, NodeConfig};
+    pub(crate) use super::node::{Affiliation, Node};
+    pub(crate) use super::store::{NODES, items_of};
+
+    /// Whether a node may be called so.
+    pub(crate) fn is_name(name: &str) -> bool {
+        !name.is_empty() && name.len() <= super::LONGEST_NAME
+    }
+}
+
 pub(crate) use notify::{send_last, send_last_of};
 pub(crate) use own::{own_items, private_options, publish_own, retract_own};
 

@@ -91,10 +91,10 @@ pub(crate) async fn item(
     Ok(record.and_then(|record| Element::parse(std::str::from_utf8(&record.value).ok()?, "").ok()))
 }
 
-fn items_of(node: &str) -> String {
+pub(crate) fn items_of(node: &str) -> String {
     format!("{NODES}/{node}")
 }
 
-const NODES: &str = "pubsub";
+pub(crate) const NODES: &str = "pubsub";
 /// Nodes of one host.
 const MOST_NODES: usize = 500;

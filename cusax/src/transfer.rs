@@ -1,0 +1,65 @@
+//! `cusax import` and `cusax export`: users come and go, and each is told of.
+
+use std::io::{Error, Write};
+use std::path::Path;
+
+use anyhow::bail;
+use prometheus::Registry;
+use shared_runtime::bus::Bus;
+use xmpp_server::transfer::{self, Layout, Report};
+
+use crate::config::Config;
+use crate::open;
+
+/// Reads users; the exit code says whether all of all came.
+pub(crate) async fn import(config: &Config, path: &Path, json: bool) -> anyhow::Result<()> {
+    let store = open::store(config).await?;
+    let auth = open::auth(config, &store, &Bus::new(), &Registry::new())?;
+    let mut count = Count::default();
+    transfer::import(path, &config.domain, &auth, &store, |report| count.tell(report, json)).await?;
+    count.end("came")
+}
+
+/// Writes users.
+pub(crate) async fn export(config: &Config, folder: &Path, each: bool, json: bool) -> anyhow::Result<()> {
+    let store = open::store(config).await?;
+    let auth = open::auth(config, &store, &Bus::new(), &Registry::new())?;
+    let layout = if each { Layout::Each } else { Layout::Included };
+    let mut count = Count::default();
+    let tell = |report: &Report| count.tell(report, json);
+    transfer::export(folder, layout, &config.domain, &auth, &store, tell).await?;
+    count.end("went")
+}
+
+#[derive(Default)]
+struct Count {
+    users: usize,
+    failed: usize,
+}
+
+impl Count {
+    fn tell(&mut self, report: &Report, json: bool) -> Result<(), Error> {
+        self.users += 1;
+        self.failed += usize::from(!report.done);
+        let mut out = std::io::stdout();
+        if json {
+            return writeln!(out, "{}", serde_json::to_string(report)?);
+        }
+        let Report { user, contacts, offline, archive, nodes, credentials, .. } = report;
+        let state = if report.done { "" } else { "NOT WHOLE: " };
+        let user = if user.is_empty() { "a file" } else { user };
+        writeln!(
+            out,
+            "{state}{user}  {contacts} contacts, {archive} archived and {offline} waiting messages, {nodes} nodes; \
+             credentials: {credentials}"
+        )?;
+        report.remarks.iter().try_for_each(|remark| writeln!(out, "  {remark}"))
+    }
+
+    fn end(self, what: &str) -> anyhow::Result<()> {
+        match self.failed {
+            0 => Ok(()),
+            failed => bail!("{failed} of {} users {what} not, or not whole: see above", self.users),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Accounts that come from another server, or go to one — XEP-0227 1.1, section 4.3: SCRAM verifiers in place of a password.
+//!
+//! In    verifiers as RFC 5802 §3 has them. Out an account that logs in with them, or the verifiers of one.
+//! Errors [`BookError`]; verifiers that are weaker than ours may be are left out.
+//! Not here: HA1, which cannot be made of SCRAM verifiers: SIP Digest waits for the next password that is set.
+
+use shared_model::{AccountEvent, AccountId};
+use shared_store::{Account, Credentials, ScramHash, ScramVerifier};
+
+use super::{AccountBook, BookError, LEAST_ITERATIONS, NewAccount, e164};
+use crate::{AccountCard, hash};
+
+impl AccountBook {
+    /// Creates an account that nobody can log in to yet.
+    pub async fn create_locked(&self, new: NewAccount) -> Result<AccountCard, BookError> {
+        super::check_names(&new)?;
+        let account = Account {
+            id: AccountId(u128::from_be_bytes(hash::random())),
+            credentials: Credentials { realm: new.aor.domain().to_owned(), ..Credentials::default() },
+            aor: new.aor,
+            jid: new.jid,
+            display_name: new.profile.name,
+            numbers: e164(&new.profile.numbers)?,
+            video: new.profile.video,
+            admin: new.profile.admin,
+            enabled: true,
+            app_passwords: Vec::new(),
+            version: 1,
+        };
+        self.cache.store().create(&account).await?;
+        self.tell(AccountEvent::Created { account: account.id }).await;
+        Ok(AccountCard::from(&account))
+    }
+
+    /// What proves the main password of an account by SCRAM.
+    pub async fn verifiers(&self, id: AccountId) -> Result<Vec<ScramVerifier>, BookError> {
+        Ok(self.read(id).await?.credentials.scram)
+    }
+
+    /// Gives an account without any verifier these; how many are taken. An account that has some keeps them.
+    pub async fn adopt(&self, id: AccountId, verifiers: Vec<ScramVerifier>) -> Result<usize, BookError> {
+        let account = self.read(id).await?;
+        let verifiers: Vec<_> = verifiers.into_iter().filter(is_sound).collect();
+        let is_locked = account.credentials.scram.is_empty() && account.credentials.ha1.is_empty();
+        if !is_locked || verifiers.is_empty() {
+            return Ok(0);
+        }
+        let taken = verifiers.len();
+        self.change(account, |account| account.credentials.scram = verifiers).await?;
+        self.tell(AccountEvent::Changed { account: id }).await;
+        Ok(taken)
+    }
+}
+
+/// Whether a verifier is one: its keys have the length of its hash, and its rounds are a bearable number.
+fn is_sound(verifier: &ScramVerifier) -> bool {
+    let length = match verifier.hash {
+        ScramHash::Sha1 => 20,
+        ScramHash::Sha256 => 32,
+        ScramHash::Sha512 => 64,
+    };
+    verifier.stored_key.len() == length
+        && verifier.server_key.len() == length
+        && (1..=LONGEST_SALT).contains(&verifier.salt.len())
+        && (LEAST_ITERATIONS..=MOST_ITERATIONS).contains(&verifier.iterations)
+}
+
+const LONGEST_SALT: usize = 256;
+/// Clients must do as many rounds.
+const MOST_ITERATIONS: u32 = 10_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verifiers_of_the_wrong_size_are_none() {
+        let good = ScramVerifier {
+            hash: ScramHash::Sha1,
+            salt: vec![1; 16],
+            iterations: 4096,
+            stored_key: vec![1; 20],
+            server_key: vec![1; 20],
+        };
+        assert!(is_sound(&good));
+        assert!(!is_sound(&ScramVerifier { hash: ScramHash::Sha256, ..good.clone() }));
+        assert!(!is_sound(&ScramVerifier { iterations: 1, ..good.clone() }));
+        assert!(!is_sound(&ScramVerifier { salt: Vec::new(), ..good }));
+    }
+}
