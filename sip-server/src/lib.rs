@@ -35,6 +35,7 @@ mod stir;
 mod suspension;
 mod trunks;
 mod trust;
+mod voicemail;
 
 pub use challenge::ChallengeRule;
 pub use config::{Config, KEYS, Redirect, TimerConfig, keys};

@@ -31,6 +31,7 @@ use crate::server::Server;
 use crate::stir::Verstat;
 use crate::trunks::{Trunk, inbound};
 use crate::trust::is_trusted_peer;
+use crate::voicemail;
 
 /// What becomes of a request.
 #[expect(
@@ -73,6 +74,8 @@ pub(crate) struct Route {
     pub(crate) outside: Option<Outside>,
     /// The trunk that it came from, if it came from one.
     pub(crate) from_trunk: Option<Arc<Trunk>>,
+    /// The callee's mailbox, if nobody is to be rung.
+    pub(crate) mailbox: Option<Branch>,
     /// What it costs whoever calls, from the answer on.
     pub(crate) charge: Option<Charge>,
 }
@@ -123,6 +126,10 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
     let caller = caller::who(server, request, flow).await?;
     if reg_event::is_meant(request) && server.is_our_host(&uri) {
         return Ok(Decision::Subscribe(caller));
+    }
+    if let Some(mailbox) = voicemail::watch(server, request, caller.as_ref()).await {
+        let route = Route { groups: vec![vec![mailbox]], caller, is_trusted: true, ..Route::default() };
+        return Ok(Decision::Forward(route));
     }
     refuse_chat(server, request, &uri, caller.as_ref()).await?;
     find(server, request, &uri, flow, caller).await.map(Decision::Forward)
@@ -179,13 +186,18 @@ async fn from_trunk(
     if request.value(Name::Route).is_some() {
         return Err(Nowhere::NoRelaying.answer(request));
     }
-    let found =
+    let mut found =
         inbound::find(server, request, uri, trunk).await.map_err(|nowhere| nowhere.answer(request))?;
     if request.method() == "INVITE" {
         trunk.metrics.calls_in.inc();
     }
-    if let Some(callee) = &found.callee {
-        refuse_unwanted(server, request, callee, None).await?;
+    let mut mailbox = None;
+    if let Some(callee) = found.callee.clone()
+        && let Err(refusal) = refuse_unwanted(server, request, &callee, None).await
+    {
+        let instead = voicemail::instead(server, request, &callee, &refusal).await;
+        mailbox = Some(instead.ok_or(refusal)?);
+        found = Found { callee: Some(callee), ..Found::default() };
     }
     let verstat = match request.method() == "INVITE" {
         true => server.stir.verify(request, unix_millis() / 1_000).await?,
@@ -199,6 +211,7 @@ async fn from_trunk(
         callee: found.callee,
         device: found.device,
         from_trunk: Some(Arc::clone(trunk)),
+        mailbox,
         ..Route::default()
     })
 }
@@ -247,6 +260,7 @@ async fn find(
     caller: Option<Identity>,
 ) -> Result<Route, Box<Message>> {
     let is_trusted = caller.is_some() || flow.transport == Transport::InProcess;
+    let mut mailbox = None;
     let mut found = if request.value(Name::Route).is_none() {
         if !is_trusted {
             refuse_guessers(server, request, flow)?;
@@ -258,12 +272,19 @@ async fn find(
                     server.auth.authenticator.suspect(flow.remote.ip());
                 }
                 let answer = nowhere.answer(request);
-                if matches!(nowhere, Nowhere::Offline) {
-                    // A store that does not answer costs the callee the news alone.
-                    let callee = destination::account_of(server, uri).await.ok().flatten();
-                    tell_unreached(server, request, callee.as_ref(), caller.as_ref(), answer.status());
+                // A store that does not answer costs the callee the news alone.
+                let callee = match nowhere {
+                    Nowhere::Offline => destination::account_of(server, uri).await.ok().flatten(),
+                    _ => None,
+                };
+                if let Some(callee) = &callee {
+                    mailbox = voicemail::branch(server, request, callee).await;
                 }
-                return Err(answer);
+                if mailbox.is_none() {
+                    tell_unreached(server, request, callee.as_ref(), caller.as_ref(), answer.status());
+                    return Err(answer);
+                }
+                Found { callee: callee.map(Arc::new), ..Found::default() }
             }
         }
     } else if is_trusted {
@@ -273,12 +294,16 @@ async fn find(
         return Err(Nowhere::NoRelaying.answer(request));
     };
     let is_anonymous = privacy::is_anonymous(request);
-    if let Some(callee) = &found.callee
+    if let Some(callee) = found.callee.clone()
         && let Err(refusal) =
-            refuse_unwanted(server, request, callee, caller.as_ref().filter(|_| !is_anonymous)).await
+            refuse_unwanted(server, request, &callee, caller.as_ref().filter(|_| !is_anonymous)).await
     {
-        tell_unreached(server, request, Some(callee), caller.as_ref(), refusal.status());
-        return Err(refusal);
+        mailbox = voicemail::instead(server, request, &callee, &refusal).await;
+        if mailbox.is_none() {
+            tell_unreached(server, request, Some(&callee), caller.as_ref(), refusal.status());
+            return Err(refusal);
+        }
+        found = Found { callee: Some(callee), ..Found::default() };
     }
     if let Some(outside) = &mut found.outside {
         // The telephone network costs somebody something: only who proved who they are goes there, and only to call.
@@ -298,7 +323,7 @@ async fn find(
         None => None,
     };
     let Found { groups, asleep, callee, device, outside } = found;
-    let at = Route { groups, asleep, callee, device, outside, ..Route::default() };
+    let at = Route { groups, asleep, callee, device, outside, mailbox, ..Route::default() };
     Ok(Route { caller, asserted, verstat, is_anonymous, is_trusted, ..at })
 }
 

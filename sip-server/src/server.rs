@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use shared_auth::Auth;
-use shared_model::{Availability, CallEvent, CallOutcome, Fact, Notices, Pending};
+use shared_model::{Availability, CallEvent, CallOutcome, Fact, Mailboxes, Notices, Pending};
 use shared_runtime::bus::Bus;
 use shared_runtime::listen::ListenError;
 use shared_runtime::tls::TlsPolicy;
@@ -68,6 +68,8 @@ pub struct Needs<'a> {
     pub hosted: Vec<Hosted>,
     /// Who knows whether somebody wants to be called, if the chat half runs here.
     pub availability: Option<Arc<dyn Availability>>,
+    /// Who takes messages for accounts that do not answer, if the focus runs here.
+    pub mailboxes: Option<Arc<dyn Mailboxes>>,
     /// Who says things to accounts, if the chat half runs here.
     pub notices: Option<Arc<dyn Notices>>,
     /// Ends it.
@@ -123,6 +125,7 @@ pub(crate) struct Server {
     pub(crate) node: String,
     pub(crate) is_tls_required: bool,
     pub(crate) availability: Option<Arc<dyn Availability>>,
+    pub(crate) mailboxes: Option<Arc<dyn Mailboxes>>,
     pub(crate) notices: Option<Arc<dyn Notices>>,
     hosted: Vec<String>,
     endpoint: OnceLock<Endpoint>,
@@ -174,6 +177,7 @@ impl SipServer {
             auth: needs.auth,
             store: needs.store,
             availability: needs.availability,
+            mailboxes: needs.mailboxes,
             notices: needs.notices,
             hosted,
             endpoint: OnceLock::new(),

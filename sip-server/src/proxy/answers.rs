@@ -92,7 +92,12 @@ impl Forwarding<'_> {
             }
             if (200..300).contains(&status) {
                 self.server.metrics.answers.observe(self.began.elapsed().as_secs_f64());
-                self.server.facts.call(&call_id, CallEvent::Answered { call_id: call_id.clone() });
+                let event = match self.is_left_message {
+                    false => CallEvent::Answered { call_id: call_id.clone() },
+                    // The callee missed it, whatever a mailbox is told.
+                    true => CallEvent::Ended { call_id: call_id.clone(), outcome: CallOutcome::NoAnswer },
+                };
+                self.server.facts.call(&call_id, event);
             }
         }
         // RFC 4320 §4.1: nothing provisional but 100 for other requests than INVITE.

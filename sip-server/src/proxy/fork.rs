@@ -5,7 +5,7 @@
 //! State the response context, and what has been tried.
 //! Errors when nobody answers: the best refusal; 408 if there is none; 487 if the caller gave up.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,6 +28,7 @@ use crate::server::Server;
 use crate::stir;
 use crate::trunks::caller_id::{Shown, asserted_by};
 use crate::trust::is_trusted_peer;
+use crate::voicemail;
 
 /// One request under way.
 pub(crate) struct Forwarding<'a> {
@@ -55,6 +56,10 @@ pub(crate) struct Forwarding<'a> {
     pub(super) proving: Vec<usize>,
     /// Branches to trunks that have not said a word, and until when they may be silent.
     pub(super) silent: Vec<(Instant, usize)>,
+    /// The URI of the callee's mailbox for this call, once it is asked for.
+    pub(super) mailbox: Option<String>,
+    /// The mailbox took the call.
+    pub(super) is_left_message: bool,
     /// The caller gave up.
     pub(super) is_cancelled: bool,
     /// Nobody answered in time.
@@ -101,6 +106,8 @@ pub(crate) async fn forward(
         breadth,
         proving: Vec::new(),
         silent: Vec::new(),
+        mailbox: None,
+        is_left_message: false,
         is_cancelled: false,
         is_timed_out: false,
         has_rung: false,
@@ -126,7 +133,8 @@ impl Forwarding<'_> {
         let is_invite = self.request.method() == "INVITE";
         let mut patience = Patience::new(&self.server.config.timers, is_invite, Instant::now());
         let mut groups = destination::in_rounds(std::mem::take(&mut self.route.groups), self.breadth);
-        self.start(groups.pop_front().unwrap_or_default()).await;
+        let Some(first) = self.next(&mut groups).await else { return self.conclude().await };
+        self.start(first).await;
         patience.round(Instant::now());
         loop {
             let woken = tokio::select! {
@@ -164,7 +172,7 @@ impl Forwarding<'_> {
                     }
                     _ => break,
                 },
-                Woken::TimeIsUp if groups.is_empty() => {
+                Woken::TimeIsUp if groups.is_empty() && !self.is_taken_elsewhere(&mut groups).await => {
                     self.is_timed_out = true;
                     patience.ending(Instant::now());
                     self.context.close(&mut actions);
@@ -174,24 +182,52 @@ impl Forwarding<'_> {
                     self.context.end_round(&mut actions);
                 }
             }
-            if self.carry_out(actions, is_invite).await {
-                match groups.pop_front().filter(|_| !self.context.is_closing()) {
+            let is_exhausted = self.carry_out(actions, is_invite).await;
+            let is_nobody_left = !self.context.has_open_branch() && !self.bucket.is_waiting();
+            if is_exhausted || (groups.is_empty() && is_nobody_left) {
+                match self.next(&mut groups).await {
+                    Some(group) if group.is_empty() => {}
                     Some(group) => {
                         patience.round(Instant::now());
                         self.start(group).await;
                     }
-                    None if self.bucket.is_waiting() && !self.context.is_closing() => {}
                     None => break,
                 }
-            }
-            if groups.is_empty() && !self.context.has_open_branch() && !self.bucket.is_waiting() {
-                break;
             }
             if self.context.is_answered() && !self.context.has_open_branch() {
                 break;
             }
         }
         self.conclude().await;
+    }
+
+    /// The next targets: nothing while devices are being woken, and the callee's mailbox after the last. `None` when there
+    /// is nobody to try any more.
+    async fn next(&mut self, groups: &mut VecDeque<Vec<Branch>>) -> Option<Vec<Branch>> {
+        if self.context.is_closing() {
+            return None;
+        }
+        if groups.is_empty() && !self.bucket.is_waiting() {
+            self.is_taken_elsewhere(groups).await;
+        }
+        groups.pop_front().or_else(|| self.bucket.is_waiting().then(Vec::new))
+    }
+
+    /// Puts the callee's mailbox behind the targets, if there is one and it is not tried yet.
+    async fn is_taken_elsewhere(&mut self, groups: &mut VecDeque<Vec<Branch>>) -> bool {
+        let Some(callee) = self.route.callee.clone().filter(|_| self.mailbox.is_none()) else { return false };
+        let branch = match self.route.mailbox.take() {
+            Some(branch) => Some(branch),
+            None => voicemail::branch(self.server, &self.request, &callee).await,
+        };
+        let Some(branch) = branch else { return false };
+        self.mailbox.clone_from(&branch.uri);
+        groups.push_back(vec![branch]);
+        true
+    }
+
+    fn is_mailbox(&self, id: usize) -> bool {
+        self.mailbox.is_some() && self.started.get(id).is_some_and(|(branch, _)| branch.uri == self.mailbox)
     }
 
     /// Sends what the context wants sent. Whether every branch has ended.
@@ -377,6 +413,7 @@ impl Forwarding<'_> {
             Answer::Response(mut response) => {
                 response.pop_front(Name::Via);
                 self.note_dialog(id, &response);
+                self.is_left_message |= self.is_mailbox(id) && (200..300).contains(&response.status());
                 if (300..400).contains(&response.status()) && self.follow(&response).await {
                     return self.context.redirected(id, actions);
                 }

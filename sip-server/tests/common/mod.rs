@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use shared_auth::{Auth, NewAccount, Profile};
-use shared_model::{Aor, Availability, BareJid, Fact, MayRing, Notices, Pending};
+use shared_model::{Aor, Availability, BareJid, Fact, Mailboxes, MayRing, Notices, Pending};
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::{self, TlsPolicy};
 use shared_store::Store;
 use sip_core::Message;
 use sip_core::header::{AuthParams, Name};
-use sip_server::{Config, Needs, SipServer};
+use sip_server::{Config, Hosted, Needs, SipServer};
 use tokio::time::timeout;
 
 pub use line::Line;
@@ -162,6 +162,14 @@ pub async fn serve_in(store: Store, folder: PathBuf, sip: Config) -> Served {
 }
 
 async fn start(domain: &str, store: Store, folder: PathBuf, sip: Config) -> Served {
+    start_with(domain, store, folder, sip, (Vec::new(), None)).await
+}
+
+/// What else of the process is behind the proxy.
+pub type Behind = (Vec<Hosted>, Option<Arc<dyn Mailboxes>>);
+
+/// Starts a server that has this behind it.
+pub async fn start_with(domain: &str, store: Store, folder: PathBuf, sip: Config, behind: Behind) -> Served {
     tls::install_provider();
     let (bus, registry, shutdown) = (Bus::new(), prometheus::Registry::new(), Shutdown::new());
     let config = shared_auth::Config { iterations: 4096, ..shared_auth::Config::default() };
@@ -181,7 +189,8 @@ async fn start(domain: &str, store: Store, folder: PathBuf, sip: Config) -> Serv
         bus: bus.clone(),
         tls: &tls,
         registry: &registry,
-        hosted: Vec::new(),
+        hosted: behind.0,
+        mailboxes: behind.1,
         availability: Some(Arc::new(Chat)),
         notices: Some(Arc::clone(&notices) as _),
         shutdown: shutdown.clone(),

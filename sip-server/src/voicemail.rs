@@ -1,0 +1,56 @@
+//! Voicemail — where a call goes that nobody took (RFC 7081 §3, B-13), and where its lamp asks (RFC 3842 §3).
+//!
+//! In    a call whose callee is busy, away, or did not answer; SUBSCRIBE for `message-summary` at one's own AOR.
+//! Out   a branch to the mailbox that whoever keeps mailboxes names for this call, if the callee wants one.
+//! State none. Not here: what is said there (the focus), and who wants it (the chat half). A call that was declined for all
+//! (6xx), or blocked, gets none.
+
+use shared_auth::{AccountCard, Identity};
+use sip_core::header::Name;
+use sip_core::{Message, Uri};
+
+use crate::destination;
+use crate::features::Destination;
+use crate::location::Branch;
+use crate::server::Server;
+
+/// The way to a mailbox of the callee, for this call alone.
+pub(crate) async fn branch(server: &Server, request: &Message, callee: &AccountCard) -> Option<Branch> {
+    if request.method() != "INVITE" || request.is_in_dialog() {
+        return None;
+    }
+    let uri = server.mailboxes.as_ref()?.mailbox(&callee.jid).await?;
+    along(server, uri)
+}
+
+/// Instead of this refusal of a callee.
+pub(crate) async fn instead(
+    server: &Server,
+    request: &Message,
+    callee: &AccountCard,
+    refusal: &Message,
+) -> Option<Branch> {
+    match refusal.status() {
+        486 => branch(server, request, callee).await,
+        _ => None,
+    }
+}
+
+/// The way of a wish to be told what waits for oneself.
+pub(crate) async fn watch(server: &Server, request: &Message, caller: Option<&Identity>) -> Option<Branch> {
+    let event = request.value(Name::Event).filter(|_| request.method() == "SUBSCRIBE")?;
+    let mailboxes = server.mailboxes.as_ref()?;
+    let is_ours = event.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(PACKAGE);
+    let uri = Uri::parse(request.uri()).filter(|uri| is_ours && server.is_our_host(uri))?;
+    // A store that does not answer proves nothing.
+    let owner = destination::account_of(server, &uri).await.ok().flatten()?;
+    caller.filter(|caller| caller.account == owner.account)?;
+    along(server, mailboxes.watched())
+}
+
+fn along(server: &Server, uri: String) -> Option<Branch> {
+    let flow = server.hosted(Uri::parse(&uri)?.host)?;
+    Some(Branch { uri: Some(uri), ..Branch::along(flow, Destination::Trusted) })
+}
+
+const PACKAGE: &str = "message-summary";
