@@ -8,7 +8,7 @@ use axum::Router;
 use conference::Focus;
 use prometheus::Registry;
 use shared_auth::Auth;
-use shared_model::{Fact, Pending, RoomAddress, RoomDirectory, RoomSnapshot, Unavailable};
+use shared_model::{Fact, Mailboxes, Pending, RoomAddress, RoomDirectory, RoomSnapshot, Unavailable};
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::TlsPolicy;
 use shared_runtime::{Shutdown, http, listen};
@@ -72,13 +72,15 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         chat = Some(server);
     }
     let mut hosted = Vec::new();
+    let mut mailboxes: Option<Arc<dyn Mailboxes>> = None;
     if parts.contains(&Part::Conference) {
         let directory: Arc<dyn RoomDirectory> = match &rooms {
             Some(rooms) => Arc::clone(rooms) as _,
             None => Arc::new(Elsewhere),
         };
         let (ours, theirs) = sip_endpoint::pair();
-        let focus = start_conference(config, &ground, directory, theirs).await?;
+        let focus = start_conference(config, &ground, directory, chat.as_ref(), theirs).await?;
+        mailboxes = Some(Arc::clone(&focus) as _);
         if let Some(chat) = &chat {
             chat.attach_calls(focus);
         }
@@ -86,7 +88,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
     }
     let mut websockets = None;
     if parts.contains(&Part::Sip) {
-        let server = start_sip(config, &ground, hosted, chat.as_ref()).await?;
+        let server = start_sip(config, &ground, hosted, mailboxes, chat.as_ref()).await?;
         websockets = Some(server.endpoint().websocket_route("/sip"));
         bound.extend(server.bound().udp.iter().map(|address| ("sip.udp", *address)));
         bound.extend(server.bound().tcp.iter().map(|address| ("sip.tcp", *address)));
@@ -138,6 +140,7 @@ async fn start_sip(
     config: &Config,
     ground: &Ground,
     hosted: Vec<Hosted>,
+    mailboxes: Option<Arc<dyn Mailboxes>>,
     chat: Option<&XmppServer>,
 ) -> anyhow::Result<SipServer> {
     let needs = sip_server::Needs {
@@ -149,6 +152,7 @@ async fn start_sip(
         tls: &ground.tls,
         registry: &ground.registry,
         hosted,
+        mailboxes,
         availability: chat.map(XmppServer::availability),
         notices: chat.map(XmppServer::notices),
         shutdown: ground.shutdown.clone(),
@@ -161,13 +165,14 @@ async fn start_conference(
     config: &Config,
     ground: &Ground,
     rooms: Arc<dyn RoomDirectory>,
+    chat: Option<&XmppServer>,
     port: Port,
 ) -> anyhow::Result<Arc<Focus>> {
     let parts = conference::Parts {
         config: config.conference.clone(),
         domain: config.rooms_domain(),
         rooms,
-        messages: None,
+        messages: chat.map(XmppServer::voice_messages),
         accounts: ground.auth.directory.clone(),
         bus: ground.bus.clone(),
         metrics: conference::metrics::Metrics::new(&ground.registry)?,
