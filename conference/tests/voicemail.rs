@@ -11,7 +11,7 @@ use conference::media::{SAMPLES, opus};
 use conference::mixer::Goertzel;
 use house::House;
 use ogg::PacketReader;
-use shared_model::Mailboxes;
+use shared_model::{Correlation, Fact, MailboxEvent, Mailboxes, Waiting};
 use sip_core::Name;
 
 /// How loud a tone is in a file, in the mean of its second half.
@@ -98,5 +98,34 @@ async fn a_message_has_an_end() {
     phones[0].request("BYE").await;
     let (_, message) = house.messages.until(1).await.remove(0);
     assert!(message.duration <= Duration::from_secs(1));
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_is_told_what_waits_for_its_account() {
+    let house = House::start().await;
+    let mut bob = house.silent_phone("bob").await;
+    bob.uri = house.focus.watched();
+    let lamp = [("Event", "message-summary"), ("Expires", "600")];
+    assert_eq!(bob.send("SUBSCRIBE", &lamp).await.status(), 200);
+    let text = bob.document().await;
+    assert_eq!(
+        text,
+        "Messages-Waiting: no\r\nMessage-Account: sip:bob@example.org\r\nVoice-Message: 0/0\r\n"
+    );
+    for (owner, new) in [("alice", 9), ("bob", 3)] {
+        let waiting = Waiting { new, old: 1 };
+        let changed = MailboxEvent::Changed { owner: house::jid(owner), waiting };
+        house.bus.publish(Fact::new(Correlation::of_call("x"), changed));
+    }
+    assert!(bob.document().await.contains("Voice-Message: 3/1"), "and nothing of alice's");
+    let over = [("Event", "message-summary"), ("Expires", "0")];
+    assert_eq!(bob.send("SUBSCRIBE", &over).await.status(), 200);
+    let last = bob.request("NOTIFY").await;
+    assert_eq!(last.value(Name::SubscriptionState), Some("terminated;reason=timeout"));
+    assert_eq!(bob.send("SUBSCRIBE", &lamp).await.status(), 481);
+    let mut stranger = house.silent_phone("stranger").await;
+    stranger.uri = house.focus.watched();
+    assert_eq!(stranger.send("SUBSCRIBE", &lamp).await.status(), 403);
     house.stop().await;
 }

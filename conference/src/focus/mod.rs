@@ -13,6 +13,7 @@ mod dialog;
 mod document;
 mod guesses;
 mod keys;
+mod lamps;
 mod made;
 mod mailboxes;
 mod named;
@@ -44,6 +45,7 @@ use crate::metrics::Metrics;
 use crate::mixer::{LegId, Mixers};
 use conference::Conference;
 use guesses::Guesses;
+use lamps::Lamps;
 use made::Made;
 use mailboxes::Tickets;
 
@@ -79,6 +81,7 @@ pub struct Focus {
     guesses: Guesses,
     made: Made,
     tickets: Tickets,
+    lamps: Lamps,
     endpoint: OnceLock<Endpoint>,
     conferences: DashMap<RoomAddress, mpsc::Sender<Input>>,
 }
@@ -132,6 +135,7 @@ impl Focus {
             guesses,
             made: Made::default(),
             tickets: Tickets::default(),
+            lamps: Lamps::default(),
             endpoint,
             conferences,
         }))
@@ -170,6 +174,15 @@ impl Focus {
 
     fn tickets(&self) -> &Tickets {
         &self.tickets
+    }
+
+    fn lamps(&self) -> &Lamps {
+        &self.lamps
+    }
+
+    fn lamp_contact(&self) -> String {
+        let parts = &self.parts;
+        format!("<sip:{}@{}>", parts.config.voicemail, parts.domain)
     }
 
     fn guesses(&self) -> &Guesses {
@@ -237,6 +250,9 @@ impl Focus {
         let Some(room) = self.room_of(&incoming.request) else {
             return incoming.server.respond(Message::response(&incoming.request, 404, ""));
         };
+        if lamps::is_meant(&incoming.request) && room.local() == self.parts.config.voicemail {
+            return self.light(incoming);
+        }
         let is_begun = incoming.request.method() == "INVITE" && !incoming.request.is_in_dialog();
         let factory = &self.parts.config.factory;
         let room = match is_begun && !factory.is_empty() && room.local() == factory {
