@@ -211,6 +211,8 @@ pub enum ConferenceEvent {
     ParticipantChanged { room: RoomAddress, call_id: String, participant: Participant },
     /// A leg ended.
     ParticipantLeft { room: RoomAddress, call_id: String, participant: Participant },
+    /// What is said is written down from now on, or is not any more.
+    RecordingChanged { room: RoomAddress, is_recorded: bool },
 }
 
 /// What happened in a mailbox.

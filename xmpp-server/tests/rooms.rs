@@ -243,6 +243,23 @@ async fn occupants_wear_what_they_do_in_the_call() {
     };
     tell(bobs.clone(), "c1", true);
     alice.expect(&["<presence", "/Bob'", "urn:cusax:call:0#muted"]).await;
+    let (is_hand_up, is_encrypted) = (true, true);
+    tell(Participant { is_hand_up, is_encrypted, ..bobs.clone() }, "c1", true);
+    alice.expect(&["<presence", "urn:cusax:call:0#hand", "urn:cusax:call:0#encrypted"]).await;
+    let recorded = |is_recorded| {
+        let room: RoomAddress = ROOM.parse().unwrap();
+        let changed = ConferenceEvent::RecordingChanged { room: room.clone(), is_recorded };
+        served.bus.publish(Fact::new(Correlation::of_room(&room), changed));
+    };
+    recorded(true);
+    let notice = alice.expect(&["<message", "The call is being recorded."]).await;
+    assert!(notice.contains(&format!("from='{ROOM}'")) && notice.contains("recorded='true'"), "{notice}");
+    let mut late = Client::online(&served, "carol", "c").await;
+    late.send(&format!("<presence to='{ROOM}/Carol'><x xmlns='http://jabber.org/protocol/muc'/></presence>"))
+        .await;
+    late.expect(&["<message", "The call is being recorded."]).await;
+    recorded(false);
+    alice.expect(&["<message", "not recorded any more"]).await;
     let guest = Participant { jid: None, uri: "sip:+331@pstn.example".into(), ..bobs.clone() };
     tell(guest, "c2", true);
     let notice = alice.expect(&["<call", "sip:+331@pstn.example"]).await;

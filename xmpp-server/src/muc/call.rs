@@ -1,10 +1,11 @@
 //! Who of a room is in its call — RFC 7081 §4, XEP-0317 0.2 (hats).
 //!
 //! In    facts of the focus ([`ConferenceEvent`]).
-//! Out   an occupant who is in the call wears a hat in their presence: `urn:cusax:call:0#audio`, `#muted` or `#hold`.
+//! Out   an occupant who is in the call wears hats in their presence: `urn:cusax:call:0#audio`, `#muted` or `#hold`; `#hand`
+//!       while they want to speak, `#encrypted` if their sound is, on its way to the mixer.
 //!       Participants without an occupant stand in a message of the room without body, `<call xmlns='urn:cusax:call:0'>`
 //!       with one `<participant uri='' name='' audio=''/>` each, sent when that changes and to who enters. A client
-//!       that knows neither shows nothing new.
+//!       that knows neither shows nothing new. When a recording begins or ends, a message says so in words.
 //! State the legs of the call; gone with the room's task. A focus that restarts tells all its legs anew.
 //! Not here: hats given by owners (XEP-0317 §4).
 
@@ -42,6 +43,9 @@ pub(crate) async fn follow_conferences(server: Arc<Server>, mut facts: Subscript
                 (room, Command::Call(call_id, Some(participant)))
             }
             ConferenceEvent::ParticipantLeft { room, call_id, .. } => (room, Command::Call(call_id, None)),
+            ConferenceEvent::RecordingChanged { room, is_recorded } => {
+                (room, Command::Recording(is_recorded))
+            }
         };
         server.rooms.tell(&room, command).await;
     }
@@ -104,6 +108,25 @@ impl Room {
         }
     }
 
+    /// The call is recorded from now on, or is not any more: everybody reads it.
+    pub(crate) fn recording_changed(&mut self, is_recorded: bool, out: &mut Effects) {
+        if std::mem::replace(&mut self.is_recorded, is_recorded) == is_recorded {
+            return;
+        }
+        self.broadcast(&self.recording_notice().addressed(Some(&self.jid), None), out);
+    }
+
+    /// Whether the call is recorded, in words.
+    pub(crate) fn recording_notice(&self) -> Stanza {
+        let text = match self.is_recorded {
+            true => "The call is being recorded.",
+            false => "The call is not recorded any more.",
+        };
+        Stanza::new(Kind::Message, Some("groupchat"))
+            .with(&Element::new("body", ns::CLIENT).text_node(text))
+            .with(&Element::new("call", CALL).with("recorded", self.is_recorded))
+    }
+
     /// The legs that there are; whoever is not among them has left.
     pub(crate) fn calls_known(&mut self, legs: Vec<(String, Participant)>, out: &mut Effects) {
         let is_there = |id: &String| legs.iter().any(|(there, _)| there == id);
@@ -125,9 +148,15 @@ impl Room {
             Audio::Muted => "In the call, muted",
             Audio::OnHold => "In the call, on hold",
         };
-        let uri = format!("{CALL}#{}", word(leg.audio));
-        let hat = Element::new("hat", ns::HATS).with("uri", uri).with("title", title);
-        Some(Element::new("hats", ns::HATS).child(hat))
+        let hat = |word: &str, title: &str| {
+            let uri = format!("{CALL}#{word}");
+            Element::new("hat", ns::HATS).with("uri", uri).with("title", title)
+        };
+        let sound = hat(word(leg.audio), title);
+        let hand = leg.is_hand_up.then(|| hat("hand", "Hand raised"));
+        let secrecy = leg.is_encrypted.then(|| hat("encrypted", "Encrypted to the mixer"));
+        let hats = [Some(sound), hand, secrecy].into_iter().flatten();
+        Some(Element::new("hats", ns::HATS).children_from(hats))
     }
 
     /// Participants whom no occupant stands for; `None` if there are none.
@@ -146,6 +175,8 @@ fn notice_of(participants: &[&Participant]) -> Stanza {
             .with("uri", &participant.uri)
             .with_some("name", (!participant.display_name.is_empty()).then_some(&participant.display_name))
             .with("audio", word(participant.audio))
+            .with_some("hand", participant.is_hand_up.then_some("raised"))
+            .with_some("encrypted", participant.is_encrypted.then_some("true"))
     }));
     let hint = Element::new("no-store", ns::HINTS);
     Stanza::new(Kind::Message, Some("groupchat")).with(&call).with(&hint)

@@ -164,6 +164,9 @@ impl Room {
         if let Some(notice) = self.call_notice() {
             out.stanzas.push(notice.addressed(Some(&self.jid), Some(&to.jid)));
         }
+        if self.is_recorded {
+            out.stanzas.push(self.recording_notice().addressed(Some(&self.jid), Some(&to.jid)));
+        }
     }
 
     /// §7.6: everybody learns that the old nick is gone (303) and who has the new one.

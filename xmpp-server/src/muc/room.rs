@@ -104,6 +104,8 @@ pub(crate) struct Room {
     pub(crate) invited: Invited,
     /// Legs of the room's call, by Call-ID.
     pub(crate) call: Vec<(String, Participant)>,
+    /// The call is recorded.
+    pub(crate) is_recorded: bool,
     pub(crate) most_history: usize,
     pub(crate) has_alias: bool,
 }
@@ -132,6 +134,7 @@ impl Room {
             questions: Questions::default(),
             invited: Invited::default(),
             call: Vec::new(),
+            is_recorded: false,
             most_history,
             has_alias,
         }

@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Call(String, Option<Participant>),
     /// The legs that there are, after facts were missed.
     Calls(Vec<(String, Participant)>),
+    /// Whether the call is recorded.
+    Recording(bool),
 }
 
 /// Serves a room until it is destroyed, or empty and not kept, or the process stops.
@@ -107,6 +109,7 @@ fn take(
         }
         Command::Call(call_id, participant) => room.call_changed(call_id, participant, effects),
         Command::Calls(legs) => room.calls_known(legs, effects),
+        Command::Recording(is_recorded) => room.recording_changed(is_recorded, effects),
     }
 }
 
