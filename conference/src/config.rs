@@ -1,6 +1,7 @@
 //! `[conference]`: where calls of rooms live.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -33,6 +34,12 @@ pub struct Config {
     /// How long a message may be. Default `3m`.
     #[serde(with = "shared_runtime::config::duration")]
     pub voicemail_longest: Duration,
+    /// The folder in which moderators have conferences recorded (`*7`), which must be there; empty: nobody is. Default
+    /// empty.
+    pub recordings: PathBuf,
+    /// How long a recording may be. Default `4h`.
+    #[serde(with = "shared_runtime::config::duration")]
+    pub recording_longest: Duration,
     /// Whether conference documents say the conference's own URI as well. Default: no.
     pub conf_uris: bool,
     /// Whether sound is encrypted (SRTP with keys in the description): `required` refuses calls that cannot, `preferred`
@@ -88,6 +95,12 @@ pub const KEYS: &[Key] = &[
         "mailboxes for who wants messages of callers; empty: none",
     ),
     Key::new("conference.voicemail_longest", "\"3m\"", "how long a message in a mailbox may be"),
+    Key::new(
+        "conference.recordings",
+        "\"\"",
+        "folder of recordings that moderators begin by *7; empty: none",
+    ),
+    Key::new("conference.recording_longest", "\"4h\"", "how long a recording may be"),
     Key::new("conference.conf_uris", "false", "whether conference documents say the conference's own URI"),
     Key::new("conference.srtp", "\"preferred\"", "encrypted sound: required, preferred or off"),
     Key::new("conference.threads", "0", "threads that mix; 0: one for each processor"),
@@ -107,6 +120,8 @@ impl Default for Config {
             factory: "adhoc".to_owned(),
             voicemail: "voicemail".to_owned(),
             voicemail_longest: Duration::from_secs(180),
+            recordings: PathBuf::new(),
+            recording_longest: Duration::from_secs(4 * 3_600),
             conf_uris: false,
             srtp: Secrecy::Preferred,
             threads: 0,

@@ -5,6 +5,7 @@
 //! | `*6` | mute oneself, and be heard again |
 //! | `*9` | raise one's hand, and lower it |
 //! | `*5` | a moderator mutes everybody else; each may be heard again by `*6` |
+//! | `*7` | a moderator has the conference recorded, and ends that |
 //!
 //! A PIN is right as soon as all of it is typed; `#` ends one that is wrong, `*` begins anew.
 
@@ -17,6 +18,8 @@ pub(super) enum Wish {
     Hand,
     /// Mute everybody else.
     MuteOthers,
+    /// Write down what is said, or end that.
+    Record,
 }
 
 /// Keys of somebody in the conference.
@@ -33,6 +36,7 @@ impl Keys {
             '6' if was_after_star => Some(Wish::Mute),
             '9' if was_after_star => Some(Wish::Hand),
             '5' if was_after_star => Some(Wish::MuteOthers),
+            '7' if was_after_star => Some(Wish::Record),
             _ => None,
         }
     }
@@ -115,7 +119,7 @@ mod tests {
             let mut state = Keys::default();
             keys.chars().filter_map(|key| state.press(key)).collect::<Vec<_>>()
         };
-        assert_eq!(wishes("*6*9*5"), [Wish::Mute, Wish::Hand, Wish::MuteOthers]);
+        assert_eq!(wishes("*6*9*5*7"), [Wish::Mute, Wish::Hand, Wish::MuteOthers, Wish::Record]);
         assert_eq!(wishes("6*16**6"), [Wish::Mute]);
     }
 

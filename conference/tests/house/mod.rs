@@ -22,9 +22,12 @@ use sip_endpoint::{Application, Endpoint, Incoming, Listeners, Target, Transport
 use tokio::sync::mpsc;
 
 mod browser;
+mod file;
 mod messages;
 mod phone;
 
+#[allow(unused_imports, reason = "each test file uses its part")]
+pub(crate) use file::tone_in;
 #[allow(unused_imports, reason = "each test file uses its part")]
 pub(crate) use phone::{Phone, talk};
 

@@ -189,6 +189,9 @@ impl Conference {
         participant.is_joined = true;
         let is_first = !self.participants.iter().any(|other| other.is_joined);
         self.say(participant.leg, if is_first { Prompt::Alone } else { Prompt::Entry }).await;
+        if self.recording.is_some() {
+            self.say(participant.leg, Prompt::Recording).await;
+        }
         let call_id = participant.dialog.call_id.clone();
         participant.span().in_scope(|| tracing::info!("participant joined"));
         let shown = participant.shown();
@@ -359,6 +362,9 @@ impl Conference {
                 ConferenceEvent::ParticipantLeft { room: self.room.clone(), call_id, participant: shown },
             );
             self.say_if_alone().await;
+            if self.participants.iter().all(|participant| !participant.is_joined) {
+                self.end_recording().await;
+            }
         }
     }
 

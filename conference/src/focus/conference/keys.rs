@@ -63,7 +63,8 @@ impl Conference {
                     self.mute_changed(other, Prompt::Muted).await;
                 }
             }
-            Some(Wish::MuteOthers) | None => {}
+            Some(Wish::Record) if self.moderates(at) => self.switch_recording().await,
+            Some(Wish::MuteOthers | Wish::Record) | None => {}
         }
     }
 

@@ -8,6 +8,7 @@ mod calls;
 mod dial;
 mod keys;
 mod mailbox;
+mod recording;
 mod watchers;
 
 use std::collections::HashSet;
@@ -35,6 +36,7 @@ use crate::media::quality::Quality;
 use crate::mixer::{Command, LegId, Mixer, Prompt, Spoken};
 use dial::Dialling;
 use mailbox::Mailbox;
+use recording::Recording;
 
 /// The task's own state.
 pub(super) struct Conference {
@@ -55,6 +57,7 @@ pub(super) struct Conference {
     telling: Option<Instant>,
     /// It takes a message, and is nothing else.
     mailbox: Option<Mailbox>,
+    recording: Option<Recording>,
     mixer: Mixer,
     inbox: mpsc::Sender<Input>,
     /// Names legs and subscriptions.
@@ -82,6 +85,7 @@ impl Conference {
             speaker: None,
             telling: None,
             mailbox,
+            recording: None,
             mixer,
             inbox: inbox.clone(),
             next: 0,
@@ -106,6 +110,7 @@ impl Conference {
                 break;
             }
         }
+        self.end_recording().await;
         self.focus.forget(&self.room, &self.inbox);
         self.stop_dialling().await;
         inputs.close();

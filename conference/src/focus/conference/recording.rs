@@ -1,0 +1,126 @@
+//! Recording a conference — Opus in Ogg, begun and ended by a moderator (`*7`), never in secret.
+//!
+//! In    the wish of a moderator; the end of the conference. Out a file in `conference.recordings`, whole when it has its
+//!       name; a prompt to all, and to who joins meanwhile; a fact, by which the chat room says it, too.
+//! State the recording that is under way. Errors no folder, no disk: it is in the log, and nobody is told that they are
+//! recorded who are not.
+//!
+//! Who hears the prompt and stays agrees; who does not hangs up.
+
+use std::fs::{File, OpenOptions};
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use shared_model::{ConferenceEvent, Correlation, Fact};
+
+use super::Conference;
+use crate::mixer::{Command, Prompt, Tape};
+
+/// A recording that is under way.
+pub(super) struct Recording {
+    began: std::time::Instant,
+}
+
+impl Conference {
+    /// A moderator wants the conference recorded, or not any more.
+    pub(super) async fn switch_recording(&mut self) {
+        match self.recording.is_some() {
+            true => self.end_recording().await,
+            false => self.begin_recording().await,
+        }
+    }
+
+    async fn begin_recording(&mut self) {
+        let parts = self.focus.parts();
+        let folder = &parts.config.recordings;
+        if folder.as_os_str().is_empty() {
+            return tracing::info!(
+                "a moderator wants a recording, and conference.recordings names no folder"
+            );
+        }
+        let name = format!("{}-{}", file_name(self.room.local()), shared_runtime::unix_millis() / 1_000);
+        let (under_way, place) = (folder.join(format!("{name}.part")), folder.join(format!("{name}.ogg")));
+        let longest = parts.config.recording_longest;
+        let serial = self.random() as u32;
+        let begun = create(&under_way).and_then(|file| Tape::begin(BufWriter::new(file), serial, longest));
+        let (tape, ending) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                return tracing::error!(%error, file = %under_way.display(), "no recording can be written");
+            }
+        };
+        parts.shutdown.spawn(async move {
+            match ending.await {
+                Ok(Ok(recorded)) => keep(&under_way, &place, recorded.duration.as_secs()),
+                Ok(Err(error)) => {
+                    tracing::error!(%error, file = %under_way.display(), "a recording broke off")
+                }
+                Err(_) => tracing::error!(file = %under_way.display(), "a recording broke off"),
+            }
+        });
+        self.recording = Some(Recording { began: std::time::Instant::now() });
+        tracing::info!("the conference is recorded");
+        // All are told before the first word is kept.
+        self.say_to_all(Prompt::Recording).await;
+        self.tell_recording();
+        self.mixer.tell(Command::Record(Some(tape))).await;
+    }
+
+    pub(super) async fn end_recording(&mut self) {
+        let Some(recording) = self.recording.take() else { return };
+        self.mixer.tell(Command::Record(None)).await;
+        let seconds = recording.began.elapsed().as_secs();
+        tracing::info!(seconds, "the conference is not recorded any more");
+        self.say_to_all(Prompt::RecordingEnded).await;
+        self.tell_recording();
+    }
+
+    async fn say_to_all(&self, prompt: Prompt) {
+        for participant in self.participants.iter().filter(|participant| participant.is_joined) {
+            self.say(participant.leg, prompt).await;
+        }
+    }
+
+    fn tell_recording(&self) {
+        let (room, is_recorded) = (self.room.clone(), self.recording.is_some());
+        let changed = ConferenceEvent::RecordingChanged { room, is_recorded };
+        self.focus.parts().bus.publish(Fact::new(Correlation::of_room(&self.room), changed));
+    }
+}
+
+/// A file that the service alone reads.
+fn create(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Gives a recording its name.
+fn keep(under_way: &PathBuf, place: &PathBuf, seconds: u64) {
+    match std::fs::rename(under_way, place) {
+        Ok(()) => tracing::info!(file = %place.display(), seconds, "a recording is complete"),
+        Err(error) => tracing::error!(%error, file = %place.display(), "a recording has no name"),
+    }
+}
+
+/// A room's name as that of a file: what could be a path, or hidden, is written as `_`.
+fn file_name(local: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || c == '-';
+    local.chars().take(LONGEST).map(|c| if is_plain(c) { c } else { '_' }).collect()
+}
+
+/// Characters of a room's name that its recordings have.
+const LONGEST: usize = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_room_is_a_path() {
+        assert_eq!(file_name("../etc/pass.wd"), "___etc_pass_wd");
+        assert_eq!(file_name("büro-1"), "büro-1");
+    }
+}
