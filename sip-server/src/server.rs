@@ -184,6 +184,9 @@ impl SipServer {
             shutdown: needs.shutdown.clone(),
             config: needs.config,
         });
+        if let Err(error) = server.calls.restore(&*server.store.records).await {
+            tracing::error!(%error, "calls that were up cannot be read; they will have no rows");
+        }
         let config = &server.config;
         let tap =
             Exporter::start(&config.hep, needs.registry, &needs.shutdown).map_err(StartError::Config)?;
@@ -430,11 +433,14 @@ async fn forward_ack(server: &Server, mut ack: Message) {
 async fn sweep(server: Arc<Server>) {
     loop {
         tokio::select! {
-            () = server.shutdown.begun() => return,
+            () = server.shutdown.begun() => {
+                return server.calls.keep(&*server.store.records, Instant::now(), true).await;
+            }
             () = tokio::time::sleep(SWEEP) => {}
         }
         server.dialogs.forget_old(Instant::now());
         server.calls.end_silent(Instant::now()).await;
+        server.calls.keep(&*server.store.records, Instant::now(), false).await;
         server.guard.forget_quiet(Instant::now());
         match server.store.bindings.expire(unix_millis(), MOST_A_SWEEP).await {
             Ok(expired) => {

@@ -47,7 +47,7 @@ impl Class {
 }
 
 /// What a call costs once it is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tariff {
     /// For being answered.
     pub setup: Money,
@@ -58,7 +58,7 @@ pub struct Tariff {
 }
 
 /// A destination's class and tariff.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rate {
     /// Its class.
     pub class: Class,

@@ -15,6 +15,7 @@ use sip_core::Message;
 use sip_core::header::{Name, NameAddr};
 
 use super::codecs::codecs_of;
+use super::kept::Gone;
 use super::record::{CallRecord, CallResult, Direction, time_text};
 use super::writer::Writer;
 use crate::cost::{Charge, Charges, Spend};
@@ -23,36 +24,39 @@ use crate::routing::Route;
 
 /// All calls that are up, and where rows go.
 pub(crate) struct Calls {
-    open: DashMap<Box<str>, Open>,
+    pub(super) open: DashMap<Box<str>, Open>,
     writer: Option<Writer>,
     pub(crate) charges: Arc<Charges>,
     pub(crate) spend: Spend,
     currency: String,
+    pub(super) gone: Gone,
 }
 
 /// A call that was not answered yet.
 pub(crate) struct Begun {
-    began: i64,
-    from: String,
-    to: String,
-    call_id: Box<str>,
-    caller: Option<AccountId>,
-    callee: Option<AccountId>,
-    direction: Direction,
-    trunk: Option<String>,
-    rate: Rate,
-    charge: Option<Charge>,
-    codecs: Vec<String>,
+    pub(super) began: i64,
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) call_id: Box<str>,
+    pub(super) caller: Option<AccountId>,
+    pub(super) callee: Option<AccountId>,
+    pub(super) direction: Direction,
+    pub(super) trunk: Option<String>,
+    pub(super) rate: Rate,
+    pub(super) charge: Option<Charge>,
+    pub(super) codecs: Vec<String>,
 }
 
 /// A call that is up.
-struct Open {
-    begun: Begun,
-    answered: i64,
-    since: Instant,
+pub(super) struct Open {
+    pub(super) begun: Begun,
+    pub(super) answered: i64,
+    pub(super) since: Instant,
     /// When it is over if nobody refreshes it, and how long a refresh lasts.
-    until: Instant,
-    session: Duration,
+    pub(super) until: Instant,
+    pub(super) session: Duration,
+    /// Whether it is written down.
+    pub(super) is_kept: bool,
 }
 
 impl Calls {
@@ -71,7 +75,15 @@ impl Calls {
             }
         };
         let spend = Spend::new(Arc::clone(&store.records));
-        (Self { open: DashMap::new(), writer, charges: Arc::default(), spend, currency }, task)
+        let calls = Self {
+            open: DashMap::new(),
+            writer,
+            charges: Arc::default(),
+            spend,
+            currency,
+            gone: Gone::default(),
+        };
+        (calls, task)
     }
 
     /// A call begins, if it is one that is written down.
@@ -115,7 +127,8 @@ impl Calls {
         begun.trunk = begun.trunk.or_else(|| trunk.map(str::to_owned));
         let session = session_of(response);
         if self.open.len() < MOST {
-            let open = Open { answered: unix_millis(), since: now, until: now + session, session, begun };
+            let until = now + session;
+            let open = Open { answered: unix_millis(), since: now, until, session, begun, is_kept: false };
             self.open.insert(open.begun.call_id.clone(), open);
         } else {
             tracing::error!("too many calls are up: one gets no row");
@@ -158,6 +171,9 @@ impl Calls {
     }
 
     async fn close(&self, open: Open, at: Instant, result: CallResult) {
+        if open.is_kept {
+            self.gone.put(&open.begun.call_id);
+        }
         let length = at.saturating_duration_since(open.since);
         let cost = if open.begun.charge.is_some() { open.begun.rate.cost(length) } else { Money::ZERO };
         let ended = open.answered + i64::try_from(length.as_millis()).unwrap_or(0);

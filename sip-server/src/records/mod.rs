@@ -8,11 +8,12 @@
 //! A row is an entry of the archive, owner `calls`: rows are read by time and in pages, written in groups, and never
 //! changed, which is what archives are for; records are for what changes under its key.
 //! What is acknowledged is durable: the answer to a BYE, or a refusal, goes out when its row is in the store.
-//! Calls that are up when the process dies have no row.
+//! Calls that are up when the process ends are taken up by the next one ([`kept`]).
 
 mod calls;
 mod codecs;
 mod config;
+mod kept;
 mod record;
 mod writer;
 

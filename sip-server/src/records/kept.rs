@@ -1,0 +1,213 @@
+//! Calls that outlive the process: what is up is written down now and then, and taken up again at the next start.
+//!
+//! ```text
+//! open ─ 10 s ─▶ record ─ start ─▶ open      a BYE finds its call, and one that never comes is missed in time
+//!   └─ ended ──▶ record removed
+//! ```
+//!
+//! State which calls have a record (in their entries), and records of calls that ended meanwhile.
+//! Errors what the store does not take is tried again with the next round. Calls that are younger than [`YOUNG`] when the
+//! process is killed have no row; a shutdown writes down all of them.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use shared_model::AccountId;
+use shared_runtime::unix_millis;
+use shared_store::{RecordChange, Records, StoreError};
+
+use super::calls::{Begun, Calls, Open};
+use super::record::{Direction, OWNER};
+use crate::numbers::Rate;
+
+/// Records of calls that are up no more.
+#[derive(Default)]
+pub(super) struct Gone(Mutex<Vec<Box<str>>>);
+
+impl Gone {
+    pub(super) fn put(&self, call_id: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call_id.into());
+    }
+
+    fn take(&self) -> Vec<Box<str>> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A call that is up, as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    began: i64,
+    answered: i64,
+    session: Duration,
+    from: String,
+    to: String,
+    call_id: String,
+    caller: Option<AccountId>,
+    callee: Option<AccountId>,
+    direction: Direction,
+    trunk: Option<String>,
+    rate: Rate,
+    is_charged: bool,
+    codecs: Vec<String>,
+}
+
+impl Calls {
+    /// Writes down the calls that are up since [`YOUNG`], or all, and forgets those that are over.
+    pub(crate) async fn keep(&self, records: &dyn Records, now: Instant, is_last: bool) {
+        let is_due =
+            |open: &Open| !open.is_kept && (is_last || now.saturating_duration_since(open.since) >= YOUNG);
+        let due: Vec<Box<str>> =
+            self.open.iter().filter(|open| is_due(open)).map(|open| open.key().clone()).collect();
+        for due in due.chunks(TOGETHER) {
+            let changes: Vec<_> = due.iter().filter_map(|call_id| self.change(call_id)).collect();
+            match records.commit(OWNER, &changes).await {
+                Ok(_) => due.iter().for_each(|call_id| self.note_kept(call_id)),
+                Err(error) => return tracing::warn!(%error, "calls that are up cannot be written down"),
+            }
+        }
+        let gone = self.gone.take();
+        for gone in gone.chunks(TOGETHER) {
+            let changes: Vec<_> = gone.iter().map(|call_id| RecordChange::delete(UP, call_id)).collect();
+            if let Err(error) = records.commit(OWNER, &changes).await {
+                tracing::warn!(%error, "calls that are over cannot be forgotten");
+                gone.iter().for_each(|call_id| self.gone.put(call_id));
+            }
+        }
+    }
+
+    /// Takes up again the calls that another process left.
+    pub(crate) async fn restore(&self, records: &dyn Records) -> Result<(), StoreError> {
+        let mut after: Option<String> = None;
+        loop {
+            let page = records.list(OWNER, UP, after.as_deref(), TOGETHER).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.key.clone());
+            for record in &page {
+                match serde_json::from_slice(&record.value) {
+                    Ok(kept) => self.take_up(kept),
+                    Err(error) => tracing::warn!(%error, "a call that was up is not readable"),
+                }
+            }
+        }
+    }
+
+    fn change(&self, call_id: &str) -> Option<RecordChange> {
+        let open = self.open.get(call_id)?;
+        let begun = &open.begun;
+        let kept = Kept {
+            began: begun.began,
+            answered: open.answered,
+            session: open.session,
+            from: begun.from.clone(),
+            to: begun.to.clone(),
+            call_id: begun.call_id.to_string(),
+            caller: begun.caller,
+            callee: begun.callee,
+            direction: begun.direction,
+            trunk: begun.trunk.clone(),
+            rate: begun.rate,
+            is_charged: begun.charge.is_some(),
+            codecs: begun.codecs.clone(),
+        };
+        Some(RecordChange::put(UP, call_id, &serde_json::to_vec(&kept).ok()?))
+    }
+
+    /// A call that ended while it was written down is gone with the next round.
+    fn note_kept(&self, call_id: &str) {
+        match self.open.get_mut(call_id) {
+            Some(mut open) => open.is_kept = true,
+            None => self.gone.put(call_id),
+        }
+    }
+
+    fn take_up(&self, kept: Kept) {
+        let now = Instant::now();
+        let lasted = Duration::from_millis(u64::try_from(unix_millis() - kept.answered).unwrap_or(0));
+        let since = now.checked_sub(lasted).unwrap_or(now);
+        let charge = kept.caller.filter(|_| kept.is_charged).and_then(|caller| {
+            // It was judged when it began.
+            self.charges.begin(caller, kept.rate, now, |_| Ok::<_, ()>(())).ok()
+        });
+        if let Some(charge) = &charge {
+            charge.answered(since);
+        }
+        let begun = Begun {
+            began: kept.began,
+            from: kept.from,
+            to: kept.to,
+            call_id: kept.call_id.into(),
+            caller: kept.caller,
+            callee: kept.callee,
+            direction: kept.direction,
+            trunk: kept.trunk,
+            rate: kept.rate,
+            charge,
+            codecs: kept.codecs,
+        };
+        let (session, answered) = (kept.session, kept.answered);
+        let open = Open { begun, answered, since, until: now + session, session, is_kept: true };
+        self.open.insert(open.begun.call_id.clone(), open);
+    }
+}
+
+/// The collection of records.
+const UP: &str = "up";
+/// Calls of less than this are not worth a write: most that are over soon are.
+const YOUNG: Duration = Duration::from_secs(10);
+/// Records of one commit.
+const TOGETHER: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::{CallResult, page};
+    use crate::routing::Route;
+    use shared_runtime::Shutdown;
+    use shared_store::Store;
+    use sip_core::{Message, Name};
+
+    fn calls(store: &Store, shutdown: &Shutdown) -> Calls {
+        let (calls, writing) = Calls::new(store, 100, "EUR".to_owned(), shutdown);
+        shutdown.spawn(writing.unwrap());
+        calls
+    }
+
+    fn up(calls: &Calls, call_id: &str) {
+        let mut invite = Message::request("INVITE", "sip:bob@x");
+        invite.push(Name::From, "<sip:alice@x>;tag=1");
+        invite.push(Name::To, "<sip:bob@x>");
+        invite.push(Name::CallId, call_id);
+        let begun = calls.begin(&invite, &mut Route::default()).unwrap();
+        calls.answered(begun, &Message::response(&invite, 200, ""), None);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_was_up_at_a_crash_gets_its_row_when_it_ends() {
+        let (store, shutdown) = (Store::open("memory:").await.unwrap(), Shutdown::new());
+        let killed = calls(&store, &shutdown);
+        let later = Instant::now() + 2 * YOUNG;
+        up(&killed, "old");
+        up(&killed, "over");
+        killed.keep(&*store.records, later, false).await;
+        killed.ended("over").await;
+        killed.keep(&*store.records, later, false).await;
+        up(&killed, "young");
+        killed.keep(&*store.records, Instant::now(), false).await;
+        drop(killed);
+
+        let next = calls(&store, &shutdown);
+        next.restore(&*store.records).await.unwrap();
+        for call_id in ["old", "over", "young"] {
+            next.ended(call_id).await;
+        }
+        let rows = page(&*store.archive, None, None).await.unwrap().0;
+        let rows: Vec<_> =
+            rows.iter().map(|row| (row.call_id.as_str(), row.result, row.from.as_str())).collect();
+        let completed = CallResult::Completed;
+        assert_eq!(rows, [("over", completed, "sip:alice@x"), ("old", completed, "sip:alice@x")]);
+        next.keep(&*store.records, later, false).await;
+        assert!(store.records.list(OWNER, UP, None, 10).await.unwrap().is_empty());
+    }
+}
