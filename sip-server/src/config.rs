@@ -51,6 +51,9 @@ pub struct Config {
     pub first_challenge_only: Vec<String>,
     /// The Service-Route (RFC 3608) that clients get with their registration, such as `sip:edge.example.org;lr`. Default none.
     pub service_route: Option<String>,
+    /// Where users find each other's cards (RFC 3261 §20.9, `purpose=card`), such as `https://example.org:8443/directory/{aor}.vcf`;
+    /// `{aor}` is the address of record. Told to users of ours beside the JID of who calls and who answers. Default none.
+    pub card: Option<String>,
     /// Networks of peers whose P-Asserted-Identity is believed, and who are told ours (RFC 3325). Default none.
     pub trusted_networks: Vec<Network>,
     /// The same, by a domain that the peer's TLS certificate proves. Default none.
@@ -118,6 +121,11 @@ impl Config {
     pub fn faults(&self, domain: &str) -> Vec<String> {
         let mut faults = Plan::new(&self.numbers, domain).err().unwrap_or_default();
         faults.extend(Trunks::faults(&self.trunks));
+        let is_url =
+            |card: &str| card.starts_with("http") && !card.contains(['<', '>', '"', ' ', '\r', '\n']);
+        if self.card().is_some_and(|card| !is_url(card) || !card.contains("{aor}")) {
+            faults.push("sip.card: not a URL with {aor} in it".to_owned());
+        }
         faults.extend(self.cost.faults());
         faults.extend(self.hep.faults());
         faults
@@ -126,6 +134,11 @@ impl Config {
     /// Which challenges clients see.
     pub(crate) fn challenge_policy(&self) -> ChallengePolicy<'_> {
         ChallengePolicy { rules: &self.challenges, first_challenge_only: &self.first_challenge_only }
+    }
+
+    /// Where cards are.
+    pub(crate) fn card(&self) -> Option<&str> {
+        self.card.as_deref().filter(|card| !card.is_empty())
     }
 
     /// What session timers are told.
@@ -199,6 +212,12 @@ pub const KEYS: &[Key] = &[
         "[]",
         "rules such as { listener = \"udp\", user_agent = \"Old\", account = \"alice\", algorithms = [\"MD5\"] }: the first that matches \
          says what is asked for, and in which order",
+    ),
+    Key::new(
+        "sip.card",
+        "",
+        "where users find each other's cards, such as \"https://example.org:8443/directory/{aor}.vcf\"; told beside the JID of who calls \
+         (Call-Info, purpose=card)",
     ),
     Key::new(
         "sip.service_route",
@@ -302,6 +321,7 @@ impl Default for Config {
             challenges: Vec::new(),
             first_challenge_only: ["baresip v0", "baresip v1", "sipp"].map(str::to_owned).to_vec(),
             service_route: None,
+            card: None,
             trusted_networks: Vec::new(),
             trusted_domains: Vec::new(),
             chat: Chat::Refuse,

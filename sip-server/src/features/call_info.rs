@@ -1,4 +1,5 @@
-//! Call-Info with `purpose=impp` — RFC 7081 §3.5, RFC 6993 §2: who calls, and who answers, as a JID.
+//! Call-Info with `purpose=impp` — RFC 7081 §3.5, RFC 6993 §2: who calls, and who answers, as a JID. Behind it, where the
+//! operator has a directory, `purpose=card` (RFC 3261 §20.9): where that claim is confirmed.
 //!
 //! In    an INVITE on its way, and who proved to have sent it; its responses, and whose device sent them.
 //! Out   exactly one impp entry, ours, first and on its own line, with the bare JID as `xmpp:` URI; or none. No other
@@ -6,7 +7,7 @@
 //! Errors none: a claim that we cannot prove is taken off, whoever made it (it is a cue that people would trust).
 //! Not here: other purposes, which pass untouched; requests inside a dialog, which are no news.
 
-use shared_model::{BareJid, Spec};
+use shared_model::{Aor, BareJid, Spec};
 use sip_core::Message;
 use sip_core::header::{Name, NameAddr};
 
@@ -23,7 +24,8 @@ pub fn apply(request: &mut Message, passage: &Passage<'_>) {
     strip(request);
     let is_call = request.method() == "INVITE" && passage.is_initial;
     if let Some(caller) = passage.caller.filter(|_| is_call && !passage.is_anonymous) {
-        announce(request, &caller.jid);
+        let card = passage.card.filter(|_| passage.to != Destination::Foreign);
+        announce(request, &caller.jid, card.map(|card| (card, &caller.aor)));
     }
 }
 
@@ -36,7 +38,7 @@ pub fn apply_to_response(response: &mut Message, reply: &Reply<'_>) {
     let is_call = reply.request.method() == "INVITE" && !reply.request.is_in_dialog();
     let is_there = (101..300).contains(&response.status()) && !privacy::is_wished(response);
     if let Some(callee) = reply.callee.filter(|_| is_call && is_there) {
-        announce(response, &callee.jid);
+        announce(response, &callee.jid, reply.card.map(|card| (card, &callee.aor)));
     }
 }
 
@@ -44,8 +46,25 @@ fn strip(message: &mut Message) {
     message.retain_elements(Name::CallInfo, |entry| !is_impp(entry));
 }
 
-fn announce(message: &mut Message, jid: &BareJid) {
+fn announce(message: &mut Message, jid: &BareJid, card: Option<(&str, &Aor)>) {
+    if let Some((template, aor)) = card {
+        let url = template.replace("{aor}", &in_path(aor.as_str()));
+        message.push_front(Name::CallInfo, &format!("<{url}>;purpose=card"));
+    }
     message.push_front(Name::CallInfo, &format!("<{}>;purpose=impp", jid.to_xmpp_uri()));
+}
+
+/// An address of record as a segment of a path (RFC 3986 §3.3): what is neither unreserved nor `@` is escaped.
+fn in_path(aor: &str) -> String {
+    let mut out = String::with_capacity(aor.len());
+    for byte in aor.bytes() {
+        match byte {
+            b'-' | b'.' | b'_' | b'~' | b'@' => out.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
 }
 
 /// Whether a reader could take an entry for a JID: by its purpose, which may be a quoted string with escapes (RFC 3261
@@ -81,6 +100,24 @@ mod tests {
         let told =
             pass(&["<http://x/a.png>;purpose=icon, <xmpp:mallory@x>;purpose=IMPP"], Some(&alice()), false);
         assert_eq!(told, ["<xmpp:alice@example.org>;purpose=impp", "<http://x/a.png>;purpose=icon"]);
+    }
+
+    #[test]
+    fn where_a_directory_is_it_is_named_to_our_own() {
+        let alice = alice();
+        let told = |to: Destination| {
+            let mut request = Message::request("INVITE", "sip:b@x");
+            let card = Some("https://x/directory/{aor}.vcf");
+            apply(&mut request, &Passage { card, to, ..passage(Some(&alice)) });
+            request.values(Name::CallInfo).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let impp = "<xmpp:alice@example.org>;purpose=impp";
+        assert_eq!(
+            told(Destination::Device),
+            [impp, "<https://x/directory/100@example.org.vcf>;purpose=card"]
+        );
+        assert_eq!(told(Destination::Foreign), [impp]);
+        assert_eq!(in_path("a>/;?é@x"), "a%3E%2F%3B%3F%C3%A9@x");
     }
 
     #[test]

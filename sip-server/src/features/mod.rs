@@ -30,6 +30,8 @@ pub struct Passage<'a> {
     pub to: Destination,
     /// Who sent it on before, as entries of History-Info.
     pub history: &'a [String],
+    /// Where our users find each other's cards: a URL with `{aor}` in it.
+    pub card: Option<&'a str>,
     /// How long sessions last.
     pub session: session_timer::Policy,
 }
@@ -47,6 +49,8 @@ pub struct Reply<'a> {
     pub from_trusted: bool,
     /// Whether who gets it is inside the trust domain.
     pub to_trusted: bool,
+    /// As [`Passage::card`], if who gets it is a user of ours.
+    pub card: Option<&'a str>,
     /// How long sessions last.
     pub session: session_timer::Policy,
 }
@@ -145,6 +149,7 @@ pub(crate) mod tests {
             is_initial: true,
             to: Destination::Device,
             history: &[],
+            card: None,
             session: SESSION,
         }
     }
@@ -156,6 +161,7 @@ pub(crate) mod tests {
             from: Destination::Device,
             from_trusted: false,
             to_trusted: false,
+            card: None,
             session: SESSION,
         }
     }

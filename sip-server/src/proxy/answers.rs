@@ -25,6 +25,7 @@ impl Forwarding<'_> {
             to_trusted: self.flow.transport == sip_endpoint::Transport::InProcess
                 || self.is_from_trusted_peer(),
             from: branch.to,
+            card: self.server.config.card().filter(|_| self.route.caller.is_some()),
             session: self.server.config.session(),
         };
         features::apply_to_response(response, &reply);

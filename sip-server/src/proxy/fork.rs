@@ -388,6 +388,7 @@ impl Forwarding<'_> {
             is_initial: !self.request.is_in_dialog(),
             to: branch.to,
             history: &self.history,
+            card: self.server.config.card(),
             session: self.server.config.session(),
         }
     }
