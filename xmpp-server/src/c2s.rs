@@ -59,7 +59,7 @@ enum Proven {
     /// With a resource of its own.
     Bound(Box<Login>),
     /// With a session that it had before.
-    Back(mpsc::Sender<Takeover>, Box<Takeover>),
+    Back(mpsc::Sender<Box<Takeover>>, Box<Takeover>),
 }
 
 /// Serves one connection to its end.
@@ -88,7 +88,7 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Box<dyn Io>, peer: Socket
             session::run(server, *login).instrument(span).await;
         }
         Some(Proven::Back(session, takeover)) => {
-            let _ = session.send(*takeover).await; // it may end at this moment, and the client logs in anew
+            let _ = session.send(takeover).await; // it may end at this moment, and the client logs in anew
         }
         None => {}
     }
@@ -119,7 +119,7 @@ impl Binding {
 /// What a client asks for when it has proved who it is.
 enum Wish {
     Bind { how: Begin, jid: Jid },
-    Resume { session: mpsc::Sender<Takeover>, h: u32, success: Option<Success> },
+    Resume { session: mpsc::Sender<Box<Takeover>>, h: u32, success: Option<Success> },
 }
 
 struct Connection<'a> {

@@ -26,7 +26,7 @@ pub(crate) const SPEC: Spec = Spec::xep(198, "1.6.3").complete();
 pub(super) struct Managed {
     account: AccountId,
     unacked: Arc<Mutex<Unacked<Waiting>>>,
-    takeover: mpsc::Sender<Takeover>,
+    takeover: mpsc::Sender<Box<Takeover>>,
     /// Stanzas of the client that were handled since `<enable/>`; none before.
     handled: Option<u32>,
     /// The id of the session, and how long it may be without connection.
@@ -37,7 +37,7 @@ impl Managed {
     pub(super) fn new(
         account: AccountId,
         unacked: Arc<Mutex<Unacked<Waiting>>>,
-        takeover: mpsc::Sender<Takeover>,
+        takeover: mpsc::Sender<Box<Takeover>>,
     ) -> Self {
         Self { account, unacked, takeover, handled: None, resumable: None }
     }

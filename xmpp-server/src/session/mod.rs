@@ -236,7 +236,7 @@ struct Life<'a> {
     server: &'a Arc<Server>,
     jid: Jid,
     ended: watch::Receiver<Option<StreamError>>,
-    takeovers: mpsc::Receiver<Takeover>,
+    takeovers: mpsc::Receiver<Box<Takeover>>,
 }
 
 impl Life<'_> {
@@ -304,7 +304,7 @@ impl Life<'_> {
                     Some(why) => Ended::Because(why),
                     None => Ended::Closed,
                 },
-                Some(takeover) = self.takeovers.recv() => Ended::Taken(Box::new(takeover)),
+                Some(takeover) = self.takeovers.recv() => Ended::Taken(takeover),
                 () = self.server.stopped() => Ended::Because(StreamCondition::SystemShutdown.into()),
             }
         });
@@ -334,7 +334,7 @@ impl Life<'_> {
             };
             let Some(takeover) = takeover else { return Err((outlet, self.ended.borrow().clone())) };
             match client.managed.acknowledge(self.server, &self.jid, takeover.h).await {
-                Ok(()) => return Ok((Box::new(takeover), outlet)),
+                Ok(()) => return Ok((takeover, outlet)),
                 Err(too_high) => refuse(takeover.transport, too_high.into()),
             }
         }

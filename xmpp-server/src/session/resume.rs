@@ -14,7 +14,8 @@ use tokio::sync::mpsc;
 
 use super::{Success, Transport};
 
-/// A connection that takes a session.
+/// A connection that takes a session. It is sent in a box: a queue has room for 32 from its beginning, and each session has
+/// such a queue.
 pub(crate) struct Takeover {
     pub(crate) transport: Transport,
     /// How many stanzas of ours the client has.
@@ -26,13 +27,13 @@ pub(crate) struct Takeover {
 /// All resumable sessions of this node.
 #[derive(Default)]
 pub(crate) struct Resumables {
-    living: DashMap<String, (AccountId, mpsc::Sender<Takeover>)>,
+    living: DashMap<String, (AccountId, mpsc::Sender<Box<Takeover>>)>,
     ended: Mutex<VecDeque<(String, AccountId, u32)>>,
 }
 
 impl Resumables {
     /// Begins to be resumable under `id`.
-    pub(super) fn begin(&self, id: &str, account: AccountId, takeovers: mpsc::Sender<Takeover>) {
+    pub(super) fn begin(&self, id: &str, account: AccountId, takeovers: mpsc::Sender<Box<Takeover>>) {
         self.living.insert(id.to_owned(), (account, takeovers));
     }
 
@@ -47,7 +48,7 @@ impl Resumables {
     }
 
     /// The way to a session of this account.
-    pub(crate) fn find(&self, id: &str, account: AccountId) -> Option<mpsc::Sender<Takeover>> {
+    pub(crate) fn find(&self, id: &str, account: AccountId) -> Option<mpsc::Sender<Box<Takeover>>> {
         self.living.get(id).filter(|living| living.0 == account).map(|living| living.1.clone())
     }
 
