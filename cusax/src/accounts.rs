@@ -4,7 +4,8 @@ use std::io::BufRead;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use shared_auth::{AccountCard, Auth, NewAccount, Profile};
+use provisioning::Scope;
+use shared_auth::{AccountCard, Auth, Holder, NewAccount, Profile};
 use shared_model::{Address, Aor, BareJid};
 use shared_runtime::unix_millis;
 
@@ -62,6 +63,23 @@ pub(crate) async fn token(
     let account = Some(card.account);
     let token = desk.tokens.issue(provisioning::PURPOSE, account, "", expires, unix_millis()).await?;
     if json { say(serde_json::json!({ "address": card.aor, "token": token })) } else { say(token) }
+}
+
+pub(crate) async fn api_token(
+    desk: &Auth,
+    address: &Address,
+    (name, scopes): (&str, &[Scope]),
+    expires: Duration,
+    json: bool,
+) -> anyhow::Result<()> {
+    let card = find(desk, address).await?;
+    if !card.admin && scopes.iter().any(|scope| scope.is_admin()) {
+        bail!("{} does not administer the service", card.aor);
+    }
+    let words: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+    let holder = (card.account, Holder::Person);
+    let (token, bearer) = desk.bearers.issue(holder, name, &words, expires, unix_millis()).await?;
+    if json { say(serde_json::json!({ "id": bearer.id, "token": token })) } else { say(token) }
 }
 
 pub(crate) async fn set_enabled(desk: &Auth, address: &Address, enabled: bool) -> anyhow::Result<()> {

@@ -36,6 +36,20 @@ pub(crate) enum Command {
     /// Further passwords, each for one device.
     #[command(subcommand)]
     AppPassword(AppPassword),
+    /// Makes a token of the API for a program and prints it once.
+    ApiToken {
+        /// Whose account it acts for.
+        address: Address,
+        /// What it is for.
+        #[arg(long, default_value = "command line")]
+        name: String,
+        /// What it may do: account:read, account:write, directory:read, admin:read, admin:write.
+        #[arg(long, value_delimiter = ',', required = true)]
+        scopes: Vec<provisioning::Scope>,
+        /// How long it is good for.
+        #[arg(long, default_value = "90d", value_parser = duration)]
+        expires: Duration,
+    },
     /// Invitations: each makes one account, for calls and for chat, by a link.
     #[command(subcommand)]
     Invite(Invite),

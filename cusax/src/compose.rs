@@ -60,7 +60,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
     shutdown.spawn(async move { auth.follow_others(store, bus, stop).await });
 
     let mut bound = Vec::new();
-    let (mut rooms, mut chat) = (None, None);
+    let (mut rooms, mut chat, mut calls) = (None, None, None);
     if parts.contains(&Part::Xmpp) {
         let server = start_xmpp(config, &ground).await?;
         bound.extend(server.c2s().iter().map(|address| ("xmpp.c2s", *address)));
@@ -82,8 +82,9 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         let focus = start_conference(config, &ground, directory, chat.as_ref(), theirs).await?;
         mailboxes = Some(Arc::clone(&focus) as _);
         if let Some(chat) = &chat {
-            chat.attach_calls(focus);
+            chat.attach_calls(Arc::clone(&focus) as _);
         }
+        calls = Some(focus);
         hosted.push(Hosted { domain: config.rooms_domain(), port: ours });
     }
     let mut websockets = None;
@@ -105,7 +106,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
             router = router.merge(chat.open_uploads(&format!("https://{}:{port}", config.domain)));
         }
         if parts.contains(&Part::Provisioning) {
-            router = router.merge(provisioning_router(config, &ground, &bound));
+            router = router.merge(provisioning_router(config, &ground, &bound, rooms.clone(), calls));
         }
         for listener in listeners {
             http::serve_tls(listener, ground.tls.server(&[b"http/1.1"]), router.clone(), shutdown);
@@ -211,7 +212,13 @@ async fn listen_https(
 }
 
 /// The face that hands out configurations knows the other faces by the ports that they listen on.
-fn provisioning_router(config: &Config, ground: &Ground, bound: &[(&'static str, SocketAddr)]) -> Router {
+fn provisioning_router(
+    config: &Config,
+    ground: &Ground,
+    bound: &[(&'static str, SocketAddr)],
+    rooms: Option<Arc<xmpp_server::Rooms>>,
+    calls: Option<Arc<Focus>>,
+) -> Router {
     let port = |name: &str| port_of(bound, name);
     provisioning::router(provisioning::Parts {
         domain: config.domain.clone(),
@@ -234,6 +241,12 @@ fn provisioning_router(config: &Config, ground: &Ground, bound: &[(&'static str,
         turn: config.xmpp.turn.services.clone(),
         // What cannot be read is not offered; clients then say whom they do not believe.
         ca: ground.tls.local_ca().and_then(|file| std::fs::read_to_string(file).ok()),
+        config: config.provisioning.clone(),
+        bus: ground.bus.clone(),
+        shutdown: ground.shutdown.clone(),
+        bindings: Arc::clone(&ground.store.bindings),
+        rooms: rooms.map(|rooms| rooms as _),
+        conferences: calls.map(|calls| calls as _),
         records: Arc::clone(&ground.store.records),
         archive: Arc::clone(&ground.store.archive),
     })

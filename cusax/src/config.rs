@@ -27,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) xmpp: xmpp_server::Config,
     pub(crate) conference: conference::Config,
     pub(crate) http: HttpConfig,
+    pub(crate) provisioning: provisioning::Config,
     pub(crate) operations: OperationsConfig,
     pub(crate) auth: shared_auth::Config,
     pub(crate) telemetry: telemetry::Config,
@@ -83,6 +84,7 @@ pub(crate) fn keys() -> Vec<Key> {
         &sip_server::keys(),
         &xmpp_server::keys(),
         conference::KEYS,
+        provisioning::KEYS,
         shared_auth::KEYS,
         telemetry::KEYS,
     ]
@@ -100,6 +102,7 @@ impl Default for Config {
             xmpp: xmpp_server::Config::default(),
             conference: conference::Config::default(),
             http: HttpConfig::default(),
+            provisioning: provisioning::Config::default(),
             operations: OperationsConfig::default(),
             auth: shared_auth::Config::default(),
             telemetry: telemetry::Config::default(),

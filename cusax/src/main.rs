@@ -93,6 +93,10 @@ async fn run(line: Line) -> anyhow::Result<()> {
                 AppPassword::Remove { address, name } => accounts::remove_app(&desk, &address, &name).await,
             }
         }
+        Command::ApiToken { address, name, scopes, expires } => {
+            let desk = open::accounts(&config::load(file)?).await?;
+            accounts::api_token(&desk, &address, (&name, &scopes), expires, json).await
+        }
         Command::Invite(invite) => {
             let config = config::load(file)?;
             let desk = open::accounts(&config).await?;

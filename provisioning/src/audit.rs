@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use shared_auth::AccountCard;
 use shared_runtime::{Redacted, unix_millis};
-use shared_store::{Archive, Entry};
+use shared_store::{Archive, Entry, Position, Query, StoreError};
 
 /// Writes entries. Clones share the archive.
 #[derive(Clone)]
@@ -55,6 +55,27 @@ impl Audit {
             tracing::error!(%error, "a change was made that the audit does not tell");
         }
     }
+
+    /// The newest entries, at most `max`, that end before the entry `before`; newest first.
+    pub(crate) async fn page(
+        &self,
+        before: Option<String>,
+        max: usize,
+    ) -> Result<Vec<(String, Value)>, StoreError> {
+        let position = before.map_or(Position::Last, Position::Before);
+        let query = Query { position, max, most_counted: 0, ..Query::default() };
+        let page = self.archive.page(OWNER, &query).await?;
+        let read = |entry: Entry| Some((entry.id, serde_json::from_slice(&entry.body).ok()?));
+        Ok(page.entries.into_iter().rev().filter_map(read).collect())
+    }
+}
+
+/// An account as entries and the API show it.
+pub(crate) fn card_json(card: &AccountCard) -> Value {
+    json!({
+        "id": card.account, "aor": card.aor, "jid": card.jid, "name": card.name, "numbers": card.numbers,
+        "video": card.video, "admin": card.admin, "enabled": card.enabled,
+    })
 }
 
 const OWNER: &str = "audit";

@@ -7,12 +7,16 @@
 
 mod access;
 mod answer;
+mod api;
 mod audit;
+mod config;
 mod discovery;
 mod pages;
 mod profile;
 mod qr;
 mod render;
+mod session;
+mod state;
 
 use std::sync::Arc;
 
@@ -22,12 +26,16 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use shared_auth::Auth;
-use shared_model::Spec;
-use shared_store::{Archive, Records};
+use shared_model::{ConferenceDirectory, Fact, RoomDirectory, Spec};
+use shared_runtime::Shutdown;
+use shared_runtime::bus::Bus;
+use shared_store::{Archive, Bindings, Records};
 
 use crate::answer::public;
 
 pub use access::PURPOSE;
+pub use api::caller::Scope;
+pub use config::{Config, KEYS};
 pub use discovery::zone::Zone;
 pub use pages::{app_uri, invite_link};
 pub use profile::{Calls, Layer, LayerError, Profiles, Settings};
@@ -42,7 +50,9 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(7081).note(
         "sections 2 and 6: both halves by one invitation, their relationship, feature switches, profiles",
     ),
-    Spec::xep(401, "0.5.0").note("landing pages and URIs; not the commands"),
+    Spec::rfc(9457).complete(),
+    Spec::rfc(6750).note("tokens of the API in the Authorization header"),
+    Spec::xep(401, "0.6.0").note("landing pages and URIs; not the commands"),
 ];
 
 /// What the face is given.
@@ -66,6 +76,18 @@ pub struct Parts {
     pub turn: Vec<String>,
     /// The certificate of the service's own authority, as PEM, where it has one that nobody else knows.
     pub ca: Option<String>,
+    /// `[provisioning]`.
+    pub config: Config,
+    /// What happens, for pages that show what is up.
+    pub bus: Bus<Fact>,
+    /// Ends what listens.
+    pub shutdown: Shutdown,
+    /// Where phones are.
+    pub bindings: Arc<dyn Bindings>,
+    /// Rooms, where the chat server runs in this process.
+    pub rooms: Option<Arc<dyn RoomDirectory>>,
+    /// Calls of rooms, where the focus runs in this process.
+    pub conferences: Option<Arc<dyn ConferenceDirectory>>,
     /// Where profiles are.
     pub records: Arc<dyn Records>,
     /// Where changes are noted.
@@ -94,6 +116,7 @@ struct Face {
     parts: Parts,
     audit: audit::Audit,
     profiles: Profiles,
+    live: state::Live,
 }
 
 impl std::ops::Deref for Face {
@@ -106,7 +129,9 @@ impl std::ops::Deref for Face {
 /// Every route.
 pub fn router(parts: Parts) -> Router {
     let audit = audit::Audit::new(Arc::clone(&parts.archive));
-    let face = Face { audit, profiles: Profiles::new(Arc::clone(&parts.records)), parts };
+    let live = state::Live::default();
+    parts.shutdown.spawn(live.clone().follow(parts.bus.subscribe(), parts.shutdown.clone()));
+    let face = Face { audit, profiles: Profiles::new(Arc::clone(&parts.records)), live, parts };
     Router::new()
         .route("/.well-known/webfinger", get(discovery::webfinger::answer))
         .route("/.well-known/host-meta", get(discovery::host_meta::xml))
@@ -118,6 +143,7 @@ pub fn router(parts: Parts) -> Router {
             get(|| async { public("application/schema+json", SCHEMA.into()) }),
         )
         .route("/provision/ca.pem", get(authority))
+        .merge(api::router())
         .merge(pages::router())
         .layer(DefaultBodyLimit::max(LONGEST_FORM))
         .with_state(Arc::new(face))

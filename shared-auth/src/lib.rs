@@ -50,6 +50,7 @@ pub use fast::{FastFinal, FastStart, FastToken, Ht};
 pub use identity::{Denied, How, Identity, OnWire, Origin, Proof};
 pub use invites::{
     Invite, InviteError, Invites, NameError, Opens, WeakPassword, Wish, check_name, check_password,
+    check_shown_name,
 };
 pub use keys::KeyError;
 pub use password::{PasswordError, ha1_of};

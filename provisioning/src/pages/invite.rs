@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::Form;
 use axum::extract::{ConnectInfo, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -21,7 +21,7 @@ use shared_store::StoreError;
 
 use super::words::{Words, fill};
 use super::{Fault, field, not_good, page, setup, throttled, trouble};
-use crate::{Face, Parts, profile, qr};
+use crate::{Face, Parts, profile, qr, session};
 
 /// What the form sends.
 #[derive(Default, Deserialize)]
@@ -77,7 +77,12 @@ pub(super) async fn accept(
     };
     let what = if is_new { "account created by invitation" } else { "password reset by link" };
     parts.audit.note(None, what, &card.aor).await;
-    setup::welcome(&parts, words, &card, is_new).await
+    let mut response = setup::welcome(&parts, words, &card, is_new).await;
+    // Whoever just chose the password need not type it again.
+    if let Some(cookie) = session::begin(&parts, card.account, &headers).await {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
 }
 
 /// The invitation, or what to answer.

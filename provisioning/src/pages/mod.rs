@@ -3,8 +3,12 @@
 //! In    requests of browsers. Out pages of a few KiB, one style and one short script, nothing from elsewhere.
 //! Errors each form names the field and the rule; every link that is not good leads to one and the same page.
 
+mod account;
+mod admin;
+mod deeds;
 mod invite;
 mod setup;
+mod sign_in;
 pub(crate) mod words;
 
 use std::sync::Arc;
@@ -13,7 +17,7 @@ use axum::Router;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use maud::{DOCTYPE, Markup, html};
 use words::Words;
 
@@ -25,6 +29,14 @@ pub use invite::{app_uri, invite_link};
 pub(crate) fn router() -> Router<Arc<Face>> {
     Router::new()
         .route("/invite/{token}", get(invite::look).post(invite::accept))
+        .route("/sign-in", get(sign_in::look).post(sign_in::enter))
+        .route("/sign-out", post(sign_in::leave))
+        .route("/account", get(account::look))
+        .route("/account/setup", get(account::set_up))
+        .route("/admin", get(admin::look))
+        .route("/admin/invites", get(admin::look))
+        .route("/admin/service", get(admin::look))
+        .route("/do/{operation}", post(deeds::run))
         .route("/assets/cusax.css", get(|| async { asset("text/css; charset=utf-8", STYLE) }))
         .route("/assets/cusax.js", get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))
         .layer(map_response(guard))
@@ -97,6 +109,17 @@ fn field(
             @if let Some((_, rule)) = wrong { span.error role="alert" { (rule) ". " } }
             (hint)
         }
+    }
+}
+
+/// A line of text that may be left empty.
+fn text_field(name: &str, id: &str, label: &str, value: &str, fault: Option<&str>) -> Markup {
+    let about = format!("{id}-about");
+    html! {
+        label for=(id) { (label) }
+        input id=(id) name=(name) value=(value) maxlength="256" autocapitalize="none" aria-invalid=[fault.map(|_| "true")]
+            aria-describedby=[fault.map(|_| about.as_str())];
+        @if let Some(rule) = fault { p.error id=(about) { (rule) } }
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) async fn welcome(parts: &Parts, words: &Words, card: &AccountCard, is
         (panel(parts, words, card).await)
     };
     let heading = fill(words.ready_title, profile::shown_name(card));
-    page(StatusCode::OK, words, &heading, &[], &body)
+    page(StatusCode::OK, words, &heading, &[("/account", words.account)], &body)
 }
 
 /// What a device needs, half by half.

@@ -34,6 +34,12 @@ fn parts() -> Parts {
         conference_factory: "sip:adhoc@conference.example.org".to_owned(),
         turn: vec!["turn:turn.example.org:3478?transport=udp".to_owned()],
         ca: None,
+        config: crate::Config::default(),
+        bus,
+        shutdown: shared_runtime::Shutdown::new(),
+        bindings: store.bindings,
+        rooms: None,
+        conferences: None,
         records: store.records,
         archive: store.archive,
     }

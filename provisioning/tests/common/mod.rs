@@ -43,7 +43,8 @@ pub(crate) async fn house(name: &str) -> House {
     let folder = std::env::temp_dir().join(format!("cusax-provisioning-{name}-{}", std::process::id()));
     let config = shared_auth::Config { iterations: 4096, ..Default::default() };
     let store = shared_store::Store::in_memory();
-    let auth = Auth::open(&config, &store, &folder, &Bus::new(), &prometheus::Registry::new()).unwrap();
+    let (bus, shutdown) = (Bus::new(), Shutdown::new());
+    let auth = Auth::open(&config, &store, &folder, &bus, &prometheus::Registry::new()).unwrap();
     let new = NewAccount {
         aor: "alice@example.org".parse().unwrap(),
         jid: "wonder@example.org".parse().unwrap(),
@@ -63,32 +64,52 @@ pub(crate) async fn house(name: &str) -> House {
         conference_factory: "sip:adhoc@conference.example.org".to_owned(),
         turn: Vec::new(),
         ca: None,
+        config: provisioning::Config { users_invite: true },
+        bus: bus.clone(),
+        shutdown: shutdown.clone(),
+        bindings: store.bindings.clone(),
+        rooms: None,
+        conferences: None,
         records: store.records.clone(),
         archive: store.archive.clone(),
     };
-    let shutdown = Shutdown::new();
     http::serve_tls(listener, tls.server(&[b"http/1.1"]), router(parts), &shutdown);
     House { auth, alice, tls, port, shutdown, folder }
 }
 
 impl House {
-    /// Sends one request and reads the answer whole, its head included.
+    /// Sends one request with a form and reads the answer whole, its head included; `@BASIC@` stands for alice's password.
     pub(crate) async fn ask(&self, head: &str, body: &str) -> String {
+        let (head, proof) = match head.strip_suffix(" @BASIC@") {
+            Some(head) => (head, basic("alice:pencil")),
+            None => (head, String::new()),
+        };
+        self.send(head, &format!("Content-Type: application/x-www-form-urlencoded\r\n{proof}"), body).await
+    }
+
+    /// Sends one request with these headers, each with its line end.
+    pub(crate) async fn send(&self, head: &str, headers: &str, body: &str) -> String {
         let socket = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
         let connector = TlsConnector::from(self.tls.client(&[]));
         let mut stream = connector.connect("localhost".try_into().unwrap(), socket).await.unwrap();
-        let length = body.len();
+        let (length, port) = (body.len(), self.port);
         let request = format!(
-            "{head} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\
-             Content-Type: application/x-www-form-urlencoded\r\n"
+            "{head} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
         );
-        let request =
-            request.replace("@BASIC@ HTTP/1.1\r\n", &format!("HTTP/1.1\r\n{}", basic("alice:pencil")));
-        stream.write_all(format!("{request}\r\n{body}").as_bytes()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         // The answer is whole even where the other side ends without close_notify.
         let _ = stream.read_to_end(&mut answer).await;
         String::from_utf8(answer).unwrap()
+    }
+
+    /// Sends JSON with a token; the status and what came back.
+    pub(crate) async fn call(&self, token: &str, head: &str, body: &str) -> (u16, serde_json::Value) {
+        let headers = format!("Content-Type: application/json\r\nAuthorization: Bearer {token}\r\n");
+        let answer = self.send(head, &headers, body).await;
+        let status = answer[9..12].parse().unwrap();
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        (status, serde_json::from_str(body).unwrap_or_default())
     }
 }
 

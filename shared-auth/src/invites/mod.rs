@@ -24,7 +24,7 @@ use shared_model::{AccountId, Aor, BareJid};
 use shared_runtime::hex;
 use shared_store::{DigestAlgorithm, Expected, RecordChange, Records, StoreError};
 
-pub use rules::{NameError, WeakPassword, check_name, check_password};
+pub use rules::{NameError, WeakPassword, check_name, check_password, check_shown_name};
 
 use crate::cache::{AccountCache, Name};
 use crate::hash::{digest_hash, random, random_letters};
@@ -186,7 +186,7 @@ impl Invites {
         check_password(wish.password, &user)?;
         let aor = Aor::new(&user, domain).map_err(|_| NameError::Characters)?;
         let jid = BareJid(aor.0.clone());
-        let name = if wish.name.trim().is_empty() { name } else { rules::shown_name(wish.name)? };
+        let name = if wish.name.trim().is_empty() { name } else { check_shown_name(wish.name)? };
         let profile = Profile { name, admin, ..Profile::default() };
         let id = AccountId(u128::from_be_bytes(random()));
         self.claim(text, &kept.invite, version, Claim { account: id, since: now }, contact.as_ref()).await?;

@@ -66,8 +66,8 @@ pub(super) fn check_grammar(name: &str) -> Result<(), NameError> {
     }
 }
 
-/// The name to show as it is kept.
-pub(super) fn shown_name(typed: &str) -> Result<String, NameError> {
+/// The name to show as it is kept, or why it cannot be shown.
+pub fn check_shown_name(typed: &str) -> Result<String, NameError> {
     let name = typed.trim();
     if name.chars().count() > 64 {
         return Err(NameError::TooLong);
@@ -151,9 +151,9 @@ mod tests {
         for bad in ["a b", "a+b", "a@b", "\u{430}lice", ".a", "a-", "a/b", "<a>"] {
             assert_eq!(check_name(bad), Err(NameError::Characters), "{bad}");
         }
-        assert_eq!(shown_name("a\u{202e}b"), Err(NameError::Unshowable));
-        assert_eq!(shown_name("a\nb"), Err(NameError::Unshowable));
-        assert_eq!(shown_name(" Zoë <3 "), Ok("Zoë <3".to_owned()));
+        assert_eq!(check_shown_name("a\u{202e}b"), Err(NameError::Unshowable));
+        assert_eq!(check_shown_name("a\nb"), Err(NameError::Unshowable));
+        assert_eq!(check_shown_name(" Zoë <3 "), Ok("Zoë <3".to_owned()));
     }
 
     #[test]

@@ -26,6 +26,14 @@ words! {
     chat_title, chat_text, chat_open, calls_title, linphone_title, linphone_text, linphone_code,
     by_hand_title, address, user_name, domain, password, password_yours, server, port_starttls, port_tls, proxy, transport,
     rooms, files_title, files_text,
+    setup_title, account, accounts, invites, service, sign_in, sign_in_title, sign_in_wrong, sign_in_device,
+    sign_in_again, sign_out, done, shown_once, token, link, chat_uri, halves_title, numbers, no_phones, no_chats,
+    encrypted, unencrypted, devices_title, devices_text, device, device_name, add_device, since, deed, remove, end,
+    sessions_title, name, this_one, save, invite_contact_title, invite_contact_text, make_link, change_password,
+    current_password, new_password, history_title, no_calls, time, with, result, data_title, download_data,
+    remove_text, remove_ask, remove_account, not_admin, administrator, disabled, disable, enable, reset_link, more,
+    new_account, new_account_text, video, no_invites, left, days, conferences, no_conferences, changes, who, what,
+    on,
 }
 
 impl Words {

@@ -1,0 +1,237 @@
+//! Accounts, for administrators.
+
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use serde_json::{Value, json};
+use shared_auth::{AccountCard, NewAccount, Opens, Profile};
+use shared_model::{Address, Aor, BareJid};
+use shared_runtime::unix_millis;
+
+use super::caller::Scope;
+use super::problem::Problem;
+use super::{Ask, Field, Kind, Operation, operation};
+use crate::Face;
+use crate::audit::card_json;
+
+const NAME: Field = Field::open("name", Kind::Text, "the name to show");
+const NUMBERS: Field = Field::open("numbers", Kind::List, "telephone numbers, E.164 with their plus");
+const VIDEO: Field = Field::open("video", Kind::Flag, "may make video calls");
+const ADMIN: Field = Field::open("admin", Kind::Flag, "administers the service");
+
+pub(super) const TABLE: &[Operation] = &[
+    Operation {
+        id: "listAccounts",
+        method: Method::GET,
+        path: "/accounts",
+        scope: Scope::AdminRead,
+        gives: "Accounts",
+        takes: &[
+            Field::open("after", Kind::Text, "the address behind which to go on"),
+            Field::open("max", Kind::Number, "how many at most; 100 by default, 500 at most"),
+        ],
+        summary: "Accounts in the order of their addresses",
+        run: operation!(list),
+    },
+    Operation {
+        id: "createAccount",
+        method: Method::POST,
+        path: "/accounts",
+        scope: Scope::AdminWrite,
+        gives: "NewAccount",
+        takes: &[
+            Field::needed(
+                "address",
+                Kind::Text,
+                "what people dial, and what they chat with unless `jid` says otherwise",
+            ),
+            Field::open("jid", Kind::Text, "what people chat with"),
+            Field::open(
+                "password",
+                Kind::Text,
+                "the password; without one a link is made by which its owner sets it",
+            ),
+            NAME,
+            NUMBERS,
+            VIDEO,
+            ADMIN,
+        ],
+        summary: "Makes an account",
+        run: operation!(create),
+    },
+    Operation {
+        id: "showOneAccount",
+        method: Method::GET,
+        path: "/accounts/{address}",
+        scope: Scope::AdminRead,
+        takes: &[],
+        gives: "Account",
+        summary: "One account, by its address or JID",
+        run: operation!(show),
+    },
+    Operation {
+        id: "changeAccount",
+        method: Method::PATCH,
+        path: "/accounts/{address}",
+        scope: Scope::AdminWrite,
+        gives: "Account",
+        takes: &[NAME, NUMBERS, VIDEO, ADMIN, Field::open("enabled", Kind::Flag, "may log in")],
+        summary: "Changes what is given and leaves the rest",
+        run: operation!(change),
+    },
+    Operation {
+        id: "removeOneAccount",
+        method: Method::DELETE,
+        path: "/accounts/{address}",
+        scope: Scope::AdminWrite,
+        takes: &[],
+        gives: "",
+        summary: "Removes an account for good",
+        run: operation!(remove),
+    },
+    Operation {
+        id: "makeResetLink",
+        method: Method::POST,
+        path: "/accounts/{address}/reset-link",
+        scope: Scope::AdminWrite,
+        takes: &[],
+        gives: "Link",
+        summary: "Makes a link by which its owner sets a new password",
+        run: operation!(reset_link),
+    },
+    Operation {
+        id: "showOneState",
+        method: Method::GET,
+        path: "/accounts/{address}/state",
+        scope: Scope::AdminRead,
+        takes: &[],
+        gives: "State",
+        summary: "Both halves of one account as they are now",
+        run: operation!(state),
+    },
+];
+
+async fn list(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let after = match ask.text("after").filter(|after| !after.is_empty()) {
+        Some(after) => Some(Aor(address(face, "after", after)?)),
+        None => None,
+    };
+    let max = ask.number("max").map_or(100, |max| max.clamp(1, 500) as usize);
+    let (cards, more) = face.auth.directory.list(after.as_ref(), max).await?;
+    Ok(json!({ "accounts": cards.iter().map(card_json).collect::<Vec<_>>(), "more": more }))
+}
+
+async fn create(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let aor = address(face, "address", ask.text("address").unwrap_or_default())?;
+    let jid = match ask.text("jid").filter(|jid| !jid.is_empty()) {
+        Some(jid) => address(face, "jid", jid)?,
+        None => aor.clone(),
+    };
+    let profile = profile(ask, Profile::default())?;
+    let given = ask.text("password").filter(|password| !password.is_empty());
+    // Nobody knows a password that is made here, so that nobody can log in before its owner sets one.
+    let made = (0..4).map(|_| format!("{:016x}", shared_runtime::random())).collect::<String>();
+    let new = NewAccount { aor: Aor(aor), jid: BareJid(jid), profile };
+    let card = face.auth.book.create(new, given.unwrap_or(&made)).await?;
+    face.audit
+        .change(Some(&ask.caller.card), "account created", &card.aor, Value::Null, card_json(&card))
+        .await;
+    let link = match given {
+        Some(_) => None,
+        None => Some(link_for(face, ask, &card).await?),
+    };
+    Ok(json!({ "account": card_json(&card), "link": link }))
+}
+
+async fn show(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    Ok(card_json(&find(face, ask).await?))
+}
+
+async fn change(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let card = find(face, ask).await?;
+    let same = Profile {
+        name: card.name.clone(),
+        numbers: card.numbers.clone(),
+        video: card.video,
+        admin: card.admin,
+    };
+    let (wanted, enabled) = (profile(ask, same.clone())?, ask.flag("enabled").unwrap_or(card.enabled));
+    let is_self = card.account == ask.caller.card.account;
+    if is_self && (!enabled || !wanted.admin) {
+        return Err(Problem::new(StatusCode::CONFLICT, "nobody takes these rights from themselves"));
+    }
+    if wanted != same {
+        face.auth.book.set_profile(card.account, wanted).await?;
+    }
+    if enabled != card.enabled {
+        face.auth.book.set_enabled(card.account, enabled).await?;
+    }
+    let after = face.auth.directory.by_id(card.account).await?.ok_or_else(|| Problem::nothing("account"))?;
+    let (before, now) = (card_json(&card), card_json(&after));
+    face.audit.change(Some(&ask.caller.card), "account changed", &card.aor, before, now).await;
+    Ok(card_json(&after))
+}
+
+async fn remove(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let card = find(face, ask).await?;
+    if card.account == ask.caller.card.account {
+        return Err(Problem::new(StatusCode::CONFLICT, "the own account is removed at /account"));
+    }
+    face.auth.book.remove(card.account).await?;
+    face.audit
+        .change(Some(&ask.caller.card), "account removed", &card.aor, card_json(&card), Value::Null)
+        .await;
+    Ok(Value::Null)
+}
+
+async fn reset_link(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let card = find(face, ask).await?;
+    Ok(json!({ "link": link_for(face, ask, &card).await? }))
+}
+
+async fn state(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    Ok(crate::state::of(face, &find(face, ask).await?).await?.to_json())
+}
+
+async fn link_for(face: &Face, ask: &Ask, card: &AccountCard) -> Result<String, Problem> {
+    let (opens, by) = (Opens::Password { account: card.account }, Some(ask.caller.card.account));
+    let (text, _) = face.auth.invites.create(opens, by, DAY, unix_millis()).await?;
+    face.audit.note(Some(&ask.caller.card), "reset link made", &card.aor).await;
+    Ok(face.url(&format!("/invite/{text}")))
+}
+
+/// What is given, over what was there.
+fn profile(ask: &Ask, same: Profile) -> Result<Profile, Problem> {
+    let name = match ask.text("name") {
+        Some(name) => {
+            shared_auth::check_shown_name(name).map_err(|error| Problem::field("name", error.to_string()))?
+        }
+        None => same.name,
+    };
+    Ok(Profile {
+        name,
+        numbers: ask.list("numbers").unwrap_or(same.numbers),
+        video: ask.flag("video").unwrap_or(same.video),
+        admin: ask.flag("admin").unwrap_or(same.admin),
+    })
+}
+
+async fn find(face: &Face, ask: &Ask) -> Result<AccountCard, Problem> {
+    let nothing = || Problem::nothing("account");
+    let address: Address = ask.part("address").parse().map_err(|_| nothing())?;
+    if let Some(card) = face.auth.directory.by_aor(&Aor(address.clone())).await? {
+        return Ok(card);
+    }
+    face.auth.directory.by_jid(&BareJid(address)).await?.ok_or_else(nothing)
+}
+
+fn address(face: &Face, field: &'static str, text: &str) -> Result<Address, Problem> {
+    let address: Address = text.parse().map_err(|error| Problem::field(field, format!("{error}")))?;
+    if address.domain() != face.domain {
+        return Err(Problem::field(field, format!("accounts here are of the domain {}", face.domain)));
+    }
+    Ok(address)
+}
+
+/// How long a link for a password is good.
+const DAY: Duration = Duration::from_secs(86_400);

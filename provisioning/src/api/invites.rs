@@ -1,0 +1,149 @@
+//! Invitations: an administrator's, and where the service allows it those of people who invite a contact.
+
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use serde_json::{Value, json};
+use shared_auth::{Invite, Opens};
+use shared_runtime::unix_millis;
+
+use super::caller::Scope;
+use super::problem::Problem;
+use super::{Ask, Field, Kind, Operation, operation};
+use crate::Face;
+use crate::pages::app_uri;
+
+const DAYS: Field = Field::open("days", Kind::Number, "how long it is good for; 7 by default, 60 at most");
+
+pub(super) const TABLE: &[Operation] = &[
+    Operation {
+        id: "listInvites",
+        method: Method::GET,
+        path: "/invites",
+        scope: Scope::AdminRead,
+        takes: &[],
+        gives: "Invites",
+        summary: "Invitations that are open",
+        run: operation!(list),
+    },
+    Operation {
+        id: "createInvite",
+        method: Method::POST,
+        path: "/invites",
+        scope: Scope::AdminWrite,
+        gives: "NewInvite",
+        takes: &[
+            Field::open(
+                "user",
+                Kind::Text,
+                "the user name of the account; without one the invited one chooses",
+            ),
+            Field::open("name", Kind::Text, "the name to show"),
+            Field::open("admin", Kind::Flag, "the account will administer the service"),
+            DAYS,
+        ],
+        summary: "Invites somebody to an account",
+        run: operation!(create),
+    },
+    Operation {
+        id: "revokeInvite",
+        method: Method::DELETE,
+        path: "/invites/{id}",
+        scope: Scope::AdminWrite,
+        takes: &[],
+        gives: "",
+        summary: "Takes an invitation back",
+        run: operation!(revoke),
+    },
+    Operation {
+        id: "listOwnInvites",
+        method: Method::GET,
+        path: "/account/invites",
+        scope: Scope::AccountRead,
+        takes: &[],
+        gives: "Invites",
+        summary: "The own invitations that are open",
+        run: operation!(list_own),
+    },
+    Operation {
+        id: "inviteContact",
+        method: Method::POST,
+        path: "/account/invites",
+        scope: Scope::AccountWrite,
+        takes: &[DAYS],
+        gives: "NewInvite",
+        summary: "Invites somebody to an account and to the own list",
+        run: operation!(invite_contact),
+    },
+];
+
+async fn list(face: &Face, _: &Ask) -> Result<Value, Problem> {
+    let all = face.auth.invites.list(unix_millis()).await?;
+    Ok(json!({ "invites": all.iter().map(to_json).collect::<Vec<_>>() }))
+}
+
+async fn list_own(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let all = face.auth.invites.list(unix_millis()).await?;
+    let own = all.iter().filter(|invite| invite.by == Some(ask.caller.card.account));
+    Ok(json!({ "invites": own.map(to_json).collect::<Vec<_>>() }))
+}
+
+async fn create(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let text = |name| ask.text(name).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+    let name = shared_auth::check_shown_name(&text("name").unwrap_or_default())
+        .map_err(|error| Problem::field("name", error.to_string()))?;
+    let opens = Opens::Account {
+        user: text("user").map(|user| user.to_ascii_lowercase()),
+        name,
+        admin: ask.flag("admin").unwrap_or(false),
+        contact: None,
+    };
+    make(face, ask, opens).await
+}
+
+async fn invite_contact(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    if !face.config.users_invite {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "only administrators invite here"));
+    }
+    let contact = Some(ask.caller.card.jid.clone());
+    make(face, ask, Opens::Account { user: None, name: String::new(), admin: false, contact }).await
+}
+
+async fn make(face: &Face, ask: &Ask, opens: Opens) -> Result<Value, Problem> {
+    let days = ask.number("days").unwrap_or(7);
+    if !(1..=60).contains(&days) {
+        return Err(Problem::field("days", "an invitation is good for 1 to 60 days"));
+    }
+    let (lifetime, caller) = (Duration::from_secs(days * 86_400), &ask.caller.card);
+    // An administrator's are not counted, as the operator's are not.
+    let by = (!caller.admin || matches!(&opens, Opens::Account { contact: Some(_), .. }))
+        .then_some(caller.account);
+    let (text, invite) = face.auth.invites.create(opens, by, lifetime, unix_millis()).await?;
+    face.audit.change(Some(caller), "invitation made", &invite.id, Value::Null, to_json(&invite)).await;
+    let uri = match &invite.opens {
+        Opens::Account { user, contact, .. } => {
+            app_uri(&face.domain, &text, user.as_deref(), contact.as_ref())
+        }
+        Opens::Password { .. } | Opens::Contact { .. } => String::new(),
+    };
+    Ok(json!({ "invite": to_json(&invite), "link": face.url(&format!("/invite/{text}")), "xmpp": uri }))
+}
+
+async fn revoke(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    if !face.auth.invites.revoke(ask.part("id")).await? {
+        return Err(Problem::nothing("invitation"));
+    }
+    face.audit.note(Some(&ask.caller.card), "invitation taken back", ask.part("id")).await;
+    Ok(Value::Null)
+}
+
+fn to_json(invite: &Invite) -> Value {
+    let (kind, user, contact) = match &invite.opens {
+        Opens::Account { user, contact, .. } => ("account", user.clone(), contact.as_ref()),
+        Opens::Password { .. } => ("password", None, None),
+        Opens::Contact { contact } => ("contact", None, Some(contact)),
+    };
+    json!({
+        "id": invite.id, "kind": kind, "user": user, "contact": contact, "created": invite.created, "expires": invite.expires,
+    })
+}

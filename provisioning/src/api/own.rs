@@ -1,0 +1,308 @@
+//! The own account: its two halves, its devices, its sessions, its data.
+//!
+//! Not here: numbers, which an administrator gives; rosters, block lists and archives, which chat clients change themselves.
+
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use serde_json::{Value, json};
+use shared_auth::{AccountCard, Holder, Profile, check_password};
+use shared_runtime::unix_millis;
+use shared_store::{Position, Query};
+
+use super::caller::Scope;
+use super::problem::Problem;
+use super::{Ask, Field, Kind, Operation, operation};
+use crate::Face;
+use crate::audit::card_json;
+use crate::session::SCOPE;
+
+pub(super) const TABLE: &[Operation] = &[
+    Operation {
+        id: "showAccount",
+        method: Method::GET,
+        path: "/account",
+        scope: Scope::AccountRead,
+        takes: &[],
+        gives: "Account",
+        summary: "The own account",
+        run: operation!(show),
+    },
+    Operation {
+        id: "renameAccount",
+        method: Method::PATCH,
+        path: "/account",
+        scope: Scope::AccountWrite,
+        gives: "Account",
+        takes: &[Field::needed("name", Kind::Text, "the name to show, at most 64 characters")],
+        summary: "Changes the name to show",
+        run: operation!(rename),
+    },
+    Operation {
+        id: "changePassword",
+        method: Method::PUT,
+        path: "/account/password",
+        scope: Scope::AccountWrite,
+        gives: "",
+        takes: &[
+            Field::needed("current", Kind::Text, "the password that holds now"),
+            Field::needed("password", Kind::Text, "the new one, at least 8 characters and not a common one"),
+        ],
+        summary: "Changes the password; sessions and tokens end",
+        run: operation!(change_password),
+    },
+    Operation {
+        id: "showState",
+        method: Method::GET,
+        path: "/account/state",
+        scope: Scope::AccountRead,
+        takes: &[],
+        gives: "State",
+        summary: "Both halves as they are now, and what is unequal about them",
+        run: operation!(state),
+    },
+    Operation {
+        id: "listDevices",
+        method: Method::GET,
+        path: "/account/devices",
+        scope: Scope::AccountRead,
+        takes: &[],
+        gives: "Devices",
+        summary: "Devices that have a password of their own",
+        run: operation!(devices),
+    },
+    Operation {
+        id: "addDevice",
+        method: Method::POST,
+        path: "/account/devices",
+        scope: Scope::AccountWrite,
+        gives: "NewDevice",
+        takes: &[Field::needed("name", Kind::Text, "1 to 32 letters, digits, hyphens and underscores")],
+        summary: "Makes a password for one device, shown this once",
+        run: operation!(add_device),
+    },
+    Operation {
+        id: "removeDevice",
+        method: Method::DELETE,
+        path: "/account/devices/{name}",
+        scope: Scope::AccountWrite,
+        takes: &[],
+        gives: "",
+        summary: "Takes a device's password back",
+        run: operation!(remove_device),
+    },
+    Operation {
+        id: "listSessions",
+        method: Method::GET,
+        path: "/account/sessions",
+        scope: Scope::AccountRead,
+        takes: &[],
+        gives: "Sessions",
+        summary: "Browsers that are signed in, and tokens",
+        run: operation!(sessions),
+    },
+    Operation {
+        id: "endSession",
+        method: Method::DELETE,
+        path: "/account/sessions/{id}",
+        scope: Scope::AccountWrite,
+        takes: &[],
+        gives: "",
+        summary: "Ends a session or a token",
+        run: operation!(end_session),
+    },
+    Operation {
+        id: "createToken",
+        method: Method::POST,
+        path: "/account/tokens",
+        scope: Scope::AccountWrite,
+        gives: "NewToken",
+        takes: &[
+            Field::needed("name", Kind::Text, "what it is for"),
+            Field::needed("scopes", Kind::List, "what it may do"),
+            Field::open("days", Kind::Number, "how long it is good for; 90 by default, 366 at most"),
+        ],
+        summary: "Makes a token for a program, shown this once",
+        run: operation!(create_token),
+    },
+    Operation {
+        id: "listCalls",
+        method: Method::GET,
+        path: "/account/calls",
+        scope: Scope::AccountRead,
+        takes: &[],
+        gives: "Calls",
+        summary: "The own calls, the newest first",
+        run: operation!(calls),
+    },
+    Operation {
+        id: "exportAccount",
+        method: Method::GET,
+        path: "/account/export",
+        scope: Scope::AccountRead,
+        takes: &[],
+        gives: "Export",
+        summary: "The own data: account, devices, calls, and what was said",
+        run: operation!(export),
+    },
+    Operation {
+        id: "removeAccount",
+        method: Method::DELETE,
+        path: "/account",
+        scope: Scope::AccountWrite,
+        gives: "",
+        takes: &[Field::needed("current", Kind::Text, "the password, so that nobody does it for you")],
+        summary: "Removes the own account for good",
+        run: operation!(remove),
+    },
+];
+
+async fn show(_: &Face, ask: &Ask) -> Result<Value, Problem> {
+    Ok(card_json(&ask.caller.card))
+}
+
+async fn rename(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let card = &ask.caller.card;
+    let name = shared_auth::check_shown_name(ask.text("name").unwrap_or_default())
+        .map_err(|error| Problem::field("name", error.to_string()))?;
+    let profile = Profile { name, numbers: card.numbers.clone(), video: card.video, admin: card.admin };
+    face.auth.book.set_profile(card.account, profile).await?;
+    let after = reread(face, card).await?;
+    face.audit.change(Some(card), "name changed", &card.aor, card_json(card), card_json(&after)).await;
+    Ok(card_json(&after))
+}
+
+async fn change_password(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let (card, password) = (&ask.caller.card, ask.text("password").unwrap_or_default());
+    prove_again(face, ask).await?;
+    check_password(password, card.aor.local())
+        .map_err(|error| Problem::field("password", error.to_string()))?;
+    face.auth.book.set_password(card.account, password).await?;
+    face.audit.note(Some(card), "password changed", &card.aor).await;
+    Ok(Value::Null)
+}
+
+async fn state(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    Ok(crate::state::of(face, &ask.caller.card).await?.to_json())
+}
+
+async fn devices(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let all = face.auth.book.app_passwords(ask.caller.card.account).await?;
+    let all: Vec<Value> =
+        all.into_iter().map(|(name, created)| json!({ "name": name, "created": created })).collect();
+    Ok(json!({ "devices": all }))
+}
+
+async fn add_device(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let (card, name) = (&ask.caller.card, ask.text("name").unwrap_or_default());
+    let password = face.auth.book.add_app_password(card.account, name, unix_millis()).await?;
+    face.audit.note(Some(card), "device added", format!("{} {name}", card.aor)).await;
+    Ok(json!({ "name": name, "password": password }))
+}
+
+async fn remove_device(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let (card, name) = (&ask.caller.card, ask.part("name"));
+    face.auth.book.remove_app_password(card.account, name).await?;
+    face.audit.note(Some(card), "device removed", format!("{} {name}", card.aor)).await;
+    Ok(Value::Null)
+}
+
+async fn sessions(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let all = face.auth.bearers.list(ask.caller.card.account, unix_millis()).await?;
+    let all = all.into_iter().map(|bearer| {
+        let kind = match bearer.scopes.first().map(String::as_str) {
+            Some(SCOPE) => "browser",
+            Some(crate::PHONE_SCOPE) => "phone",
+            _ => "token",
+        };
+        json!({
+            "id": bearer.id, "name": bearer.name, "kind": kind, "created": bearer.created, "expires": bearer.expires,
+            "current": bearer.id == ask.caller.bearer,
+        })
+    });
+    Ok(json!({ "sessions": all.collect::<Vec<_>>() }))
+}
+
+async fn end_session(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let (card, id) = (&ask.caller.card, ask.part("id"));
+    if !face.auth.bearers.revoke(card.account, id).await? {
+        return Err(Problem::nothing("session"));
+    }
+    face.audit.note(Some(card), "session ended", format!("{} {id}", card.aor)).await;
+    Ok(Value::Null)
+}
+
+async fn create_token(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let (card, scopes) = (&ask.caller.card, ask.list("scopes").unwrap_or_default());
+    let bad = |word: &&String| Scope::parse(word).is_none_or(|scope| !ask.caller.may(scope));
+    if scopes.is_empty() || scopes.iter().any(|word| bad(&word)) {
+        return Err(Problem::field("scopes", "a token has scopes, and none that its maker has not"));
+    }
+    let days = ask.number("days").unwrap_or(90);
+    if !(1..=366).contains(&days) {
+        return Err(Problem::field("days", "a token is good for 1 to 366 days"));
+    }
+    let words: Vec<&str> = scopes.iter().map(String::as_str).collect();
+    let (name, lifetime) = (ask.text("name").unwrap_or_default(), Duration::from_secs(days * 86_400));
+    let holder = (card.account, Holder::Person);
+    let (text, bearer) = face.auth.bearers.issue(holder, name, &words, lifetime, unix_millis()).await?;
+    face.audit
+        .note(Some(card), "token made", format!("{} {} {}", card.aor, bearer.id, words.join(" ")))
+        .await;
+    Ok(json!({ "id": bearer.id, "token": text, "expires": bearer.expires }))
+}
+
+async fn calls(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    Ok(json!({ "calls": crate::state::calls(face, &ask.caller.card).await? }))
+}
+
+async fn export(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let card = &ask.caller.card;
+    let (mut said, mut position) = (Vec::new(), Position::First);
+    while said.len() < MOST_SAID {
+        let query = Query { position, max: Query::LARGEST_PAGE, most_counted: 0, ..Query::default() };
+        let page = face.archive.page(card.jid.as_str(), &query).await?;
+        let Some(last) = page.entries.last() else { break };
+        position = Position::After(last.id.clone());
+        said.extend(page.entries.iter().map(|entry| {
+            json!({ "id": entry.id, "with": entry.with, "time": entry.time, "stanza": String::from_utf8_lossy(&entry.body) })
+        }));
+        if page.complete {
+            break;
+        }
+    }
+    let devices = devices(face, ask).await?;
+    let calls = crate::state::calls(face, card).await?;
+    Ok(json!({ "account": card_json(card), "devices": devices["devices"], "calls": calls, "archive": said }))
+}
+
+async fn remove(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let card = &ask.caller.card;
+    prove_again(face, ask).await?;
+    face.auth.book.remove(card.account).await?;
+    face.audit
+        .change(Some(card), "account removed by its owner", &card.aor, card_json(card), Value::Null)
+        .await;
+    Ok(Value::Null)
+}
+
+/// The main password once more, for what cannot be undone.
+async fn prove_again(face: &Face, ask: &Ask) -> Result<(), Problem> {
+    let (account, current) = (ask.caller.card.account, ask.text("current").unwrap_or_default());
+    // Guesses from within a session are as slow as a session allows, and are told as what they are.
+    if face.auth.book.is_main(account, current).await? {
+        return Ok(());
+    }
+    face.audit.note(Some(&ask.caller.card), "wrong password given again", &ask.caller.card.aor).await;
+    Err(Problem {
+        status: StatusCode::FORBIDDEN,
+        ..Problem::field("current", "this is not the account's password")
+    })
+}
+
+async fn reread(face: &Face, card: &AccountCard) -> Result<AccountCard, Problem> {
+    face.auth.directory.by_id(card.account).await?.ok_or_else(|| Problem::nothing("account"))
+}
+
+/// Entries of the archive in one export.
+const MOST_SAID: usize = 20_000;

@@ -1,0 +1,351 @@
+//! The page of one's own account: both halves and what is unequal about them (RFC 7081 §7), devices, sessions, password,
+//! invitations, calls, the own data.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::Value;
+use shared_runtime::unix_millis;
+
+use super::deeds::Outcome;
+use super::words::{Words, fill};
+use super::{page, setup, trouble};
+use crate::Face;
+use crate::api::caller::Caller;
+use crate::api::{self, Ask};
+use crate::profile::shown_name;
+use crate::session::Session;
+use crate::state::{self, State as Up};
+
+/// What was done before this page was loaded.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Done {
+    pub(super) done: String,
+}
+
+pub(super) async fn look(
+    State(face): State<Arc<Face>>,
+    Query(done): Query<Done>,
+    headers: HeaderMap,
+) -> Response {
+    let session = match Session::needed(&face, &headers).await {
+        Ok(session) => session,
+        Err(response) => return response,
+    };
+    let done = api::table().find(|operation| operation.id == done.done);
+    let outcome = done.map(|operation| Outcome::Done(operation.id, Value::Null));
+    show(&face, Words::of(&headers), &session, outcome.as_ref()).await
+}
+
+pub(super) async fn set_up(State(face): State<Arc<Face>>, headers: HeaderMap) -> Response {
+    let session = match Session::needed(&face, &headers).await {
+        Ok(session) => session,
+        Err(response) => return response,
+    };
+    let words = Words::of(&headers);
+    let body = setup::panel(&face, words, &session.card).await;
+    page(StatusCode::OK, words, words.setup_title, &links(words, &session), &body)
+}
+
+pub(super) async fn show(
+    face: &Face,
+    words: &Words,
+    session: &Session,
+    outcome: Option<&Outcome>,
+) -> Response {
+    let (Ok(up), Ok(calls)) = (state::of(face, &session.card).await, state::calls(face, &session.card).await)
+    else {
+        return trouble(words);
+    };
+    let lists = [read(face, session, "listDevices").await, read(face, session, "listSessions").await];
+    let [Some(devices), Some(sessions)] = lists else { return trouble(words) };
+    let status = match outcome {
+        Some(Outcome::Refused(_, problem)) => problem.status,
+        _ => StatusCode::OK,
+    };
+    let body = html! {
+        (told(words, outcome))
+        (halves(words, session, &up))
+        (device_list(words, session, &devices, outcome))
+        (session_list(words, session, &sessions))
+        (forms(face, words, session, outcome))
+        (call_list(words, &calls))
+        (data(words, session, outcome))
+    };
+    page(status, words, shown_name(&session.card), &links(words, session), &body)
+}
+
+/// The pages that this person has.
+pub(super) fn links<'a>(words: &'a Words, session: &Session) -> Vec<(&'static str, &'a str)> {
+    let mut links = vec![("/account", words.account), ("/account/setup", words.setup_title)];
+    if session.card.admin {
+        links.extend([
+            ("/admin", words.accounts),
+            ("/admin/invites", words.invites),
+            ("/admin/service", words.service),
+        ]);
+    }
+    links
+}
+
+/// What came of the form before.
+pub(super) fn told(words: &Words, outcome: Option<&Outcome>) -> Markup {
+    html! { @match outcome {
+        Some(Outcome::Done(_, value)) if !value.is_null() => section.note role="status" { (shown_once(words, value)) },
+        Some(Outcome::Done(..)) => p.done role="status" { (words.done) },
+        Some(Outcome::Refused(_, problem)) => p.error role="alert" { (problem.detail) },
+        None => {},
+    } }
+}
+
+/// What is not shown again: passwords, tokens, links.
+fn shown_once(words: &Words, value: &Value) -> Markup {
+    let rows = [
+        (words.password, "password"),
+        (words.token, "token"),
+        (words.link, "link"),
+        (words.chat_uri, "xmpp"),
+    ];
+    html! {
+        p { (words.shown_once) }
+        dl { @for (label, name) in rows {
+            @if let Some(text) = value[name].as_str().filter(|text| !text.is_empty()) {
+                dt { (label) }
+                dd { code.value data-copy=(words.copy) { (text) } }
+            }
+        } }
+        @if let Some(link) = value["link"].as_str() { (crate::qr::picture(link, words.link)) }
+    }
+}
+
+fn halves(words: &Words, session: &Session, up: &Up) -> Markup {
+    let card = &session.card;
+    html! {
+        section {
+            h2 { (words.halves_title) }
+            dl {
+                dt { (words.address) } dd.value { (card.aor) }
+                @if *card.jid != *card.aor { dt { (words.chat_title) } dd.value { (card.jid) } }
+                @if !card.numbers.is_empty() { dt { (words.numbers) } dd { (card.numbers.join(", ")) } }
+            }
+            @for finding in &up.findings {
+                @let (what, mend) = finding.words();
+                p.note { strong { (what) } " " (mend) " " a href="/account/setup" { (words.setup_title) } }
+            }
+            div.pair {
+                div {
+                    h3 { (words.calls_title) }
+                    @if up.phones.is_empty() { p { (words.no_phones) } }
+                    ul { @for phone in &up.phones {
+                        li { (phone.name) " – " @if phone.is_protected { (words.encrypted) } @else { span.error { (words.unencrypted) } } }
+                    } }
+                }
+                div {
+                    h3 { (words.chat_title) }
+                    @if up.chats.is_empty() { p { (words.no_chats) } }
+                    ul { @for (resource, _) in &up.chats { li { (resource) " – " (words.encrypted) } } }
+                }
+            }
+        }
+    }
+}
+
+fn device_list(words: &Words, session: &Session, devices: &Value, outcome: Option<&Outcome>) -> Markup {
+    let all = devices["devices"].as_array().cloned().unwrap_or_default();
+    html! {
+        section {
+            h2 { (words.devices_title) }
+            p { (words.devices_text) }
+            @if !all.is_empty() {
+                table {
+                    thead { tr { th { (words.device) } th { (words.since) } th { span.hint { (words.deed) } } } }
+                    tbody { @for device in &all {
+                        @let name = device["name"].as_str().unwrap_or_default();
+                        tr { td { (name) } td { (date(&device["created"])) } td {
+                            (deed(session, "removeDevice", "/account", &[("path.name", name)], words.remove, name))
+                        } }
+                    } }
+                }
+            }
+            (form(session, "addDevice", "/account", html! {
+                (input(words.device_name, "name", "device", "text", "off", outcome, "addDevice"))
+                button.quiet { (words.add_device) }
+            }))
+        }
+    }
+}
+
+fn session_list(words: &Words, session: &Session, sessions: &Value) -> Markup {
+    let all = sessions["sessions"].as_array().cloned().unwrap_or_default();
+    html! {
+        section {
+            h2 { (words.sessions_title) }
+            table {
+                thead { tr { th { (words.name) } th { (words.since) } th { span.hint { (words.deed) } } } }
+                tbody { @for one in &all {
+                    @let (id, name) = (one["id"].as_str().unwrap_or_default(), one["name"].as_str().unwrap_or_default());
+                    tr {
+                        td { (name) @if one["current"] == true { " (" (words.this_one) ")" } }
+                        td { (date(&one["created"])) }
+                        td { @if one["current"] != true {
+                            (deed(session, "endSession", "/account", &[("path.id", id)], words.end, name))
+                        } }
+                    }
+                } }
+            }
+            form method="post" action="/sign-out" {
+                input type="hidden" name="key" value=(session.key);
+                button.quiet { (words.sign_out) }
+            }
+        }
+    }
+}
+
+fn forms(face: &Face, words: &Words, session: &Session, outcome: Option<&Outcome>) -> Markup {
+    html! {
+        div.pair {
+            section {
+                h2 { (words.invite_name) }
+                (form(session, "renameAccount", "/account", html! {
+                    (super::text_field("name", "name", words.invite_name, &session.card.name, fault(outcome, "renameAccount", "name")))
+                    button.quiet { (words.save) }
+                }))
+                @if face.config.users_invite {
+                    h2 { (words.invite_contact_title) }
+                    p { (words.invite_contact_text) }
+                    (form(session, "inviteContact", "/account", html! { button.quiet { (words.make_link) } }))
+                }
+            }
+            section {
+                h2 { (words.change_password) }
+                (form(session, "changePassword", "/account", html! {
+                    input type="hidden" autocomplete="username" name="path.user" value=(session.card.aor);
+                    (input(words.current_password, "current", "current", "password", "current-password", outcome, "changePassword"))
+                    (input(words.new_password, "password", "new", "password", "new-password", outcome, "changePassword"))
+                    button.quiet { (words.change_password) }
+                }))
+            }
+        }
+    }
+}
+
+fn call_list(words: &Words, calls: &[Value]) -> Markup {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    html! {
+        section {
+            h2 { (words.history_title) }
+            @if calls.is_empty() { p { (words.no_calls) } } @else {
+                div.scroll tabindex="0" role="region" aria-label=(words.history_title) { table {
+                    thead { tr { th { (words.time) } th { (words.with) } th { (words.result) } } }
+                    tbody { @for call in calls.iter().take(20) {
+                        tr {
+                            td { (text(&call["time"]).chars().take(16).collect::<String>().replace('T', " ")) }
+                            td { @if call["outgoing"] == true { "→ " (text(&call["to"])) } @else { "← " (text(&call["from"])) } }
+                            td { (text(&call["result"]).replace('_', " ")) " " (call["seconds"].as_u64().unwrap_or(0)) " s" }
+                        }
+                    } }
+                } }
+            }
+        }
+    }
+}
+
+fn data(words: &Words, session: &Session, outcome: Option<&Outcome>) -> Markup {
+    html! {
+        section {
+            h2 { (words.data_title) }
+            p { a href="/api/v1/account/export" download="account.json" { (words.download_data) } }
+            p { (words.remove_text) }
+            form method="post" action="/do/removeAccount" data-ask=(fill(words.remove_ask, session.card.aor.as_str())) {
+                input type="hidden" name="key" value=(session.key);
+                input type="hidden" name="back" value="/account";
+                (input(words.current_password, "current", "remove-current", "password", "current-password", outcome, "removeAccount"))
+                button.grave { (words.remove_account) }
+            }
+        }
+    }
+}
+
+/// A form that runs one operation.
+pub(super) fn form(session: &Session, operation: &str, back: &str, inside: Markup) -> Markup {
+    html! {
+        form method="post" action=(format!("/do/{operation}")) {
+            input type="hidden" name="key" value=(session.key);
+            input type="hidden" name="back" value=(back);
+            (inside)
+        }
+    }
+}
+
+/// A button that runs one operation on one thing, which its label names for who hears the page.
+pub(super) fn deed(
+    session: &Session,
+    operation: &str,
+    back: &str,
+    fields: &[(&str, &str)],
+    label: &str,
+    thing: &str,
+) -> Markup {
+    form(
+        session,
+        operation,
+        back,
+        html! {
+            @for (name, value) in fields { input type="hidden" name=(name) value=(value); }
+            button.quiet.small aria-label=(format!("{label}: {thing}")) { (label) }
+        },
+    )
+}
+
+/// A field that is needed; its id differs where a page has two of its name.
+fn input(
+    label: &str,
+    name: &str,
+    id: &str,
+    kind: &str,
+    autocomplete: &str,
+    outcome: Option<&Outcome>,
+    operation: &str,
+) -> Markup {
+    let fault = fault(outcome, operation, name);
+    let about = format!("{id}-about");
+    html! {
+        label for=(id) { (label) }
+        input id=(id) name=(name) type=(kind) autocomplete=(autocomplete) required aria-invalid=[fault.map(|_| "true")]
+            aria-describedby=[fault.map(|_| about.as_str())];
+        @if let Some(rule) = fault { p.error id=(about) { (rule) } }
+    }
+}
+
+pub(super) fn fault<'a>(outcome: Option<&'a Outcome>, operation: &str, field: &str) -> Option<&'a str> {
+    outcome.and_then(|outcome| outcome.fault(operation, field))
+}
+
+/// The answer of an operation that only reads.
+pub(super) async fn read(face: &Face, session: &Session, id: &str) -> Option<Value> {
+    let operation = api::table().find(|operation| operation.id == id)?;
+    let ask =
+        Ask { caller: Caller::of_session(session), path: Default::default(), fields: Default::default() };
+    match api::run(operation, face, ask).await {
+        Ok(value) => Some(value),
+        Err(problem) => {
+            tracing::warn!(operation = id, detail = problem.detail, "a page lacks a part");
+            None
+        }
+    }
+}
+
+/// How long ago, in words that need no time zone.
+pub(super) fn date(millis: &Value) -> String {
+    let minutes = (unix_millis() - millis.as_i64().unwrap_or_default()).abs() / 60_000;
+    match minutes {
+        0..60 => format!("{minutes} min"),
+        60..2880 => format!("{} h", minutes / 60),
+        _ => format!("{} d", minutes / 1440),
+    }
+}

@@ -1,0 +1,218 @@
+//! Pages for administrators: accounts, invitations, and the service: calls that are up, and who changed what.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::account::{date, deed, fault, form, links, told};
+use super::deeds::Outcome;
+use super::words::Words;
+use super::{page, trouble};
+use crate::Face;
+use crate::api::caller::Caller;
+use crate::api::{self, Ask};
+use crate::session::Session;
+
+/// Where to go on, and what was done before.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    after: String,
+    done: String,
+}
+
+pub(super) async fn look(
+    State(face): State<Arc<Face>>,
+    uri: Uri,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+) -> Response {
+    let session = match Session::needed(&face, &headers).await {
+        Ok(session) => session,
+        Err(response) => return response,
+    };
+    let done = api::table().find(|operation| operation.id == asked.done);
+    let outcome = done.map(|operation| Outcome::Done(operation.id, Value::Null));
+    draw(&face, Words::of(&headers), &session, uri.path(), &asked.after, outcome.as_ref()).await
+}
+
+pub(super) async fn show(
+    face: &Face,
+    words: &Words,
+    session: &Session,
+    place: &str,
+    outcome: Option<&Outcome>,
+) -> Response {
+    draw(face, words, session, place, "", outcome).await
+}
+
+async fn draw(
+    face: &Face,
+    words: &Words,
+    session: &Session,
+    place: &str,
+    after: &str,
+    outcome: Option<&Outcome>,
+) -> Response {
+    if !session.card.admin {
+        let body = html! { section { p role="alert" { (words.not_admin) } } };
+        return page(StatusCode::FORBIDDEN, words, words.title, &links(words, session), &body);
+    }
+    let (heading, body) = match place {
+        "/admin/invites" => (words.invites, invites(face, words, session, outcome).await),
+        "/admin/service" => (words.service, service(face, words, session).await),
+        _ => (words.accounts, accounts(face, words, session, after, outcome).await),
+    };
+    let Some(body) = body else { return trouble(words) };
+    let status = match outcome {
+        Some(Outcome::Refused(_, problem)) => problem.status,
+        _ => StatusCode::OK,
+    };
+    page(status, words, heading, &links(words, session), &html! { (told(words, outcome)) (body) })
+}
+
+async fn accounts(
+    face: &Face,
+    words: &Words,
+    session: &Session,
+    after: &str,
+    outcome: Option<&Outcome>,
+) -> Option<Markup> {
+    let listed = read(face, session, "listAccounts", json!({ "after": after, "max": 50 })).await?;
+    let all = listed["accounts"].as_array()?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let last = all.last().map(|account| text(&account["aor"])).unwrap_or_default();
+    Some(html! {
+        section {
+            div.scroll tabindex="0" role="region" aria-label=(words.accounts) { table {
+                thead { tr { th { (words.address) } th { (words.name) } th { (words.numbers) } th { span.hint { (words.deed) } } } }
+                tbody { @for account in all {
+                    @let aor = text(&account["aor"]);
+                    @let enabled = account["enabled"] == true;
+                    @let numbers: Vec<String> = account["numbers"].as_array().into_iter().flatten().map(text).collect();
+                    tr {
+                        td { (aor) @if account["admin"] == true { " (" (words.administrator) ")" } @if !enabled { " " span.error { (words.disabled) } } }
+                        td { (text(&account["name"])) }
+                        td { (numbers.join(", ")) }
+                        td.row {
+                            (deed(session, "makeResetLink", "/admin", &[("path.address", &aor)], words.reset_link, &aor))
+                            (deed(session, "changeAccount", "/admin", &[("path.address", &aor), ("enabled", if enabled { "false" } else { "true" })], if enabled { words.disable } else { words.enable }, &aor))
+                            form method="post" action="/do/removeOneAccount" data-ask=(super::words::fill(words.remove_ask, &aor)) {
+                                input type="hidden" name="key" value=(session.key);
+                                input type="hidden" name="back" value="/admin";
+                                input type="hidden" name="path.address" value=(aor);
+                                button.grave.small aria-label=(format!("{}: {aor}", words.remove)) { (words.remove) }
+                            }
+                        }
+                    }
+                } }
+            } }
+            @if listed["more"] == true {
+                p { a href=(format!("/admin?after={}", escape(&last))) { (words.more) } }
+            }
+        }
+        section {
+            h2 { (words.new_account) }
+            p { (words.new_account_text) }
+            (form(session, "createAccount", "/admin", html! {
+                (super::text_field("address", "address", words.address, "", fault(outcome, "createAccount", "address")))
+                (super::text_field("name", "name", words.invite_name, "", fault(outcome, "createAccount", "name")))
+                label for="numbers" { (words.numbers) }
+                textarea #numbers name="numbers" rows="2" {}
+                @if let Some(rule) = fault(outcome, "createAccount", "numbers") { p.error { (rule) } }
+                label { input type="checkbox" name="video"; (words.video) }
+                label { input type="checkbox" name="admin"; (words.administrator) }
+                button { (words.new_account) }
+            }))
+        }
+    })
+}
+
+async fn invites(face: &Face, words: &Words, session: &Session, outcome: Option<&Outcome>) -> Option<Markup> {
+    let listed = read(face, session, "listInvites", json!({})).await?;
+    let all = listed["invites"].as_array()?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Some(html! {
+        section {
+            @if all.is_empty() { p { (words.no_invites) } } @else { table {
+                thead { tr { th { (words.name) } th { (words.left) } th { span.hint { (words.deed) } } } }
+                tbody { @for invite in all {
+                    @let id = text(&invite["id"]);
+                    tr {
+                        td { (text(&invite["kind"])) " " (text(&invite["user"])) " " (text(&invite["contact"])) }
+                        td { (date(&invite["expires"])) }
+                        td { (deed(session, "revokeInvite", "/admin/invites", &[("path.id", &id)], words.remove, &id)) }
+                    }
+                } }
+            } }
+        }
+        section {
+            h2 { (words.make_link) }
+            (form(session, "createInvite", "/admin/invites", html! {
+                (super::text_field("user", "user", words.user_name, "", fault(outcome, "createInvite", "user")))
+                (super::text_field("name", "name", words.invite_name, "", fault(outcome, "createInvite", "name")))
+                label for="days" { (words.days) }
+                input #days name="days" type="number" min="1" max="60" value="7";
+                @if let Some(rule) = fault(outcome, "createInvite", "days") { p.error { (rule) } }
+                label { input type="checkbox" name="admin"; (words.administrator) }
+                button { (words.make_link) }
+            }))
+        }
+    })
+}
+
+async fn service(face: &Face, words: &Words, session: &Session) -> Option<Markup> {
+    let up = read(face, session, "listConferences", json!({})).await?;
+    let changes = read(face, session, "listChanges", json!({ "max": 30 })).await?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let conferences = up["conferences"].as_array()?;
+    Some(html! {
+        section {
+            h2 { (words.conferences) }
+            @if conferences.is_empty() { p { (words.no_conferences) } }
+            @for conference in conferences {
+                h3 { (text(&conference["room"])) }
+                ul { @for one in conference["participants"].as_array().into_iter().flatten() {
+                    li {
+                        (text(&one["name"])) " " (text(&one["uri"])) " – " (text(&one["audio"]).replace('_', " "))
+                        @if one["encrypted"] != true { " " span.error { (words.unencrypted) } }
+                    }
+                } }
+            }
+        }
+        section {
+            h2 { (words.changes) }
+            div.scroll tabindex="0" role="region" aria-label=(words.changes) { table {
+                thead { tr { th { (words.time) } th { (words.who) } th { (words.what) } th { (words.on) } } }
+                tbody { @for change in changes["changes"].as_array().into_iter().flatten() {
+                    tr {
+                        td { (date(&change["time"])) }
+                        td { (change["who"].as_str().unwrap_or("–")) }
+                        td { (text(&change["what"])) }
+                        td { (text(&change["on"])) }
+                    }
+                } }
+            } }
+        }
+    })
+}
+
+async fn read(face: &Face, session: &Session, id: &str, fields: Value) -> Option<Value> {
+    let operation = api::table().find(|operation| operation.id == id)?;
+    let Value::Object(fields) = fields else { return None };
+    let ask = Ask { caller: Caller::of_session(session), path: Default::default(), fields };
+    api::run(operation, face, ask).await.ok()
+}
+
+/// An address as the value of a query: what is neither letter, digit nor one of `.-_@`, by its bytes.
+fn escape(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_@".contains(&byte);
+    text.bytes()
+        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}

@@ -1,0 +1,117 @@
+//! Forms of signed-in people: each runs one operation of the API, so that pages and programs can do the same.
+//!
+//! In    `POST /do/OPERATION` with the form's key, the page to go back to, the parts of the path as `path.NAME`, and fields.
+//! Out   the page again: with what was made and is shown once, or with the field and the rule that were not kept.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+use super::words::Words;
+use super::{account, admin};
+use crate::Face;
+use crate::api::caller::Caller;
+use crate::api::problem::Problem;
+use crate::api::{self, Ask};
+use crate::session::{self, Session, go};
+
+/// What came of a form.
+pub(super) enum Outcome {
+    /// The operation, and what it answered.
+    Done(&'static str, Value),
+    /// The operation, and why not.
+    Refused(&'static str, Problem),
+}
+
+impl Outcome {
+    /// The fault of a field of one operation.
+    pub(super) fn fault(&self, operation: &str, field: &str) -> Option<&str> {
+        match self {
+            Self::Refused(id, problem) if *id == operation && problem.field == field => Some(&problem.detail),
+            _ => None,
+        }
+    }
+}
+
+pub(super) async fn run(
+    State(face): State<Arc<Face>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Form(pairs): Form<Vec<(String, String)>>,
+) -> Response {
+    let named = |name: &str| pairs.iter().find(|(it, _)| it == name).map_or("", |(_, value)| value.as_str());
+    let session = match Session::posted(&face, &headers, named("key")).await {
+        Ok(session) => session,
+        Err(response) => return response,
+    };
+    let Some(operation) = api::table().find(|operation| operation.id == id) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let part =
+        |(name, value): &(String, String)| Some((name.strip_prefix("path.")?.to_owned(), value.clone()));
+    let path: HashMap<String, String> = pairs.iter().filter_map(part).collect();
+    let is_own = |name: &str| ["key", "back"].contains(&name) || name.starts_with("path.");
+    // What is left empty is not given.
+    let given: Vec<(String, String)> =
+        pairs.iter().filter(|(name, value)| !is_own(name) && !value.is_empty()).cloned().collect();
+    let outcome = match api::of_form(operation.takes, &given) {
+        Ok(fields) => {
+            let ask = Ask { caller: Caller::of_session(&session), path, fields };
+            api::run(operation, &face, ask).await
+        }
+        Err(problem) => Err(problem),
+    };
+    let outcome = match outcome {
+        Ok(value) => Outcome::Done(operation.id, value),
+        Err(problem) => Outcome::Refused(operation.id, problem),
+    };
+    show(&face, &headers, &session, named("back"), outcome).await
+}
+
+async fn show(face: &Face, headers: &HeaderMap, session: &Session, back: &str, outcome: Outcome) -> Response {
+    let words = Words::of(headers);
+    match &outcome {
+        Outcome::Done("removeAccount", _) => {
+            let mut response = go("/sign-in");
+            response.headers_mut().extend(session::forget().map(|cookie| (header::SET_COOKIE, cookie)));
+            response
+        }
+        // The password ended all sessions; whoever changed it goes on.
+        Outcome::Done("changePassword", _) => {
+            let mut response = go("/account?done=changePassword");
+            if let Some(cookie) = session::begin(face, session.card.account, headers).await {
+                response.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+            response
+        }
+        // What nobody sees again is shown at once; all else by GET, so that it can be loaded again.
+        Outcome::Done(id, value) if value.is_null() || !SHOWN.contains(id) => {
+            go(&format!("{}?done={id}", place(back)))
+        }
+        _ => {
+            // The account as it is after the deed.
+            let Some(session) = Session::of(face, headers).await else { return go("/sign-in") };
+            match place(back) {
+                "/account" => account::show(face, words, &session, Some(&outcome)).await,
+                place => admin::show(face, words, &session, place, Some(&outcome)).await,
+            }
+        }
+    }
+}
+
+/// The page to go back to: one of ours.
+fn place(back: &str) -> &'static str {
+    ["/admin", "/admin/invites", "/admin/service"]
+        .into_iter()
+        .find(|place| *place == back)
+        .unwrap_or("/account")
+}
+
+/// Operations whose answer is shown once.
+const SHOWN: [&str; 6] =
+    ["addDevice", "createToken", "createInvite", "inviteContact", "createAccount", "makeResetLink"];

@@ -1,0 +1,114 @@
+//! Signing in and out: the account's own password, since that of one device may change nothing.
+//!
+//! Errors 401 with one text for every wrong proof, 429 while throttled.
+
+use std::sync::Arc;
+
+use axum::Form;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use maud::html;
+use serde::Deserialize;
+use shared_auth::{OnWire, Origin, Proof};
+use shared_model::Protocol;
+use shared_runtime::http::Peer;
+
+use super::words::Words;
+use super::{page, throttled, trouble};
+use crate::Face;
+use crate::session::{self, Session, go};
+
+/// What the form sends.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Filled {
+    user: String,
+    password: String,
+}
+
+/// What a form without fields of its own sends.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Keyed {
+    key: String,
+}
+
+pub(super) async fn look(State(face): State<Arc<Face>>, headers: HeaderMap) -> Response {
+    match Session::of(&face, &headers).await {
+        Some(_) => go("/account"),
+        None => form(&face, Words::of(&headers), "", None),
+    }
+}
+
+pub(super) async fn enter(
+    State(face): State<Arc<Face>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    headers: HeaderMap,
+    Form(filled): Form<Filled>,
+) -> Response {
+    let words = Words::of(&headers);
+    if !session::is_from_here(&headers) {
+        return form(&face, words, "", Some(words.sign_in_again));
+    }
+    let proof = Proof::Plain {
+        name: filled.user.trim().to_owned(),
+        domain: face.domain.clone(),
+        password: filled.password.clone(),
+        authzid: String::new(),
+    };
+    let origin = Origin { protocol: Protocol::Provisioning, ip: peer.address.ip().to_canonical() };
+    let identity = match face.auth.authenticator.verify(proof, origin).await {
+        Ok(identity) => identity,
+        Err(denied) => {
+            return match denied.on_wire() {
+                OnWire::TryLater(wait) => throttled(words, wait),
+                OnWire::TemporaryFailure => trouble(words),
+                _ => form(&face, words, &filled.user, Some(words.sign_in_wrong)),
+            };
+        }
+    };
+    if !matches!(face.auth.book.is_main(identity.account, &filled.password).await, Ok(true)) {
+        return form(&face, words, &filled.user, Some(words.sign_in_device));
+    }
+    let Some(cookie) = session::begin(&face, identity.account, &headers).await else { return trouble(words) };
+    let mut response = go("/account");
+    response.headers_mut().append(header::SET_COOKIE, cookie);
+    response
+}
+
+pub(super) async fn leave(
+    State(face): State<Arc<Face>>,
+    headers: HeaderMap,
+    Form(keyed): Form<Keyed>,
+) -> Response {
+    let session = match Session::posted(&face, &headers, &keyed.key).await {
+        Ok(session) => session,
+        Err(response) => return response,
+    };
+    if let Err(error) = face.auth.bearers.revoke(session.card.account, &session.bearer.id).await {
+        tracing::warn!(%error, "a session outlives its browser");
+    }
+    let mut response = go("/sign-in");
+    response.headers_mut().extend(session::forget().map(|cookie| (header::SET_COOKIE, cookie)));
+    response
+}
+
+fn form(face: &Face, words: &Words, user: &str, fault: Option<&str>) -> Response {
+    let status = if fault.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
+    let body = html! {
+        section {
+            @if let Some(fault) = fault { p.error role="alert" #fault { (fault) } }
+            form method="post" action="/sign-in" {
+                label for="user" { (words.user_name) }
+                input #user name="user" value=(user) required autocomplete="username" autocapitalize="none" spellcheck="false"
+                    placeholder=(format!("alice@{}", face.domain)) aria-describedby=[fault.map(|_| "fault")];
+                label for="password" { (words.password) }
+                input #password type="password" name="password" required autocomplete="current-password"
+                    aria-describedby=[fault.map(|_| "fault")];
+                button { (words.sign_in) }
+            }
+        }
+    };
+    page(status, words, words.sign_in_title, &[], &body)
+}

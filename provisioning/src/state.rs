@@ -1,0 +1,283 @@
+//! What is up: the devices of an account in both halves, and rooms with a call — told by facts, and by the registrar's bindings.
+//!
+//! In    facts of sessions and calls of rooms; an account. Out what is there, and what is unequal about it (S-48).
+//! State sessions and rooms, bounded; after facts were missed all of it is forgotten, lest it show what is over.
+//! Not here: what both handshakes agreed on, which no fact tells; the timeline (`operations`).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+use shared_auth::AccountCard;
+use shared_model::{AccountId, ConferenceEvent, Event, Fact, RoomAddress, SessionEvent};
+use shared_runtime::Shutdown;
+use shared_runtime::bus::{Heard, Subscription};
+use shared_runtime::unix_millis;
+use shared_store::{Entry, Position, Query, StoreError};
+
+use crate::Face;
+
+/// What is up now.
+#[derive(Clone, Default)]
+pub(crate) struct Live(Arc<Mutex<Up>>);
+
+#[derive(Default)]
+struct Up {
+    /// Resources and when they came, by account.
+    chats: HashMap<AccountId, Vec<(String, i64)>>,
+    /// Legs of calls, by room.
+    rooms: HashMap<RoomAddress, usize>,
+}
+
+impl Live {
+    /// Listens until shutdown.
+    pub(crate) async fn follow(self, mut facts: Subscription<Fact>, shutdown: Shutdown) {
+        loop {
+            let heard = tokio::select! {
+                heard = facts.next() => heard,
+                () = shutdown.begun() => return,
+            };
+            match heard {
+                None => return,
+                Some(Heard::Missed(_)) => *self.up() = Up::default(),
+                Some(Heard::Fact(fact)) => self.up().hear(fact.event, unix_millis()),
+            }
+        }
+    }
+
+    /// Rooms in whose call somebody is.
+    pub(crate) fn rooms(&self) -> Vec<RoomAddress> {
+        let mut rooms: Vec<_> = self.up().rooms.keys().cloned().collect();
+        rooms.sort();
+        rooms
+    }
+
+    fn chats(&self, account: AccountId) -> Vec<(String, i64)> {
+        self.up().chats.get(&account).cloned().unwrap_or_default()
+    }
+
+    fn up(&self) -> MutexGuard<'_, Up> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Up {
+    fn hear(&mut self, event: Event, now: i64) {
+        match event {
+            Event::Session(SessionEvent::Bound { account, resource, .. })
+                if self.chats.len() < MOST || self.chats.contains_key(&account) =>
+            {
+                let chats = self.chats.entry(account).or_default();
+                chats.retain(|(known, _)| *known != resource);
+                if chats.len() < MOST_OF_ONE {
+                    chats.push((resource, now));
+                }
+            }
+            Event::Session(SessionEvent::Ended { account, resource, .. }) => {
+                if let Some(chats) = self.chats.get_mut(&account) {
+                    chats.retain(|(known, _)| *known != resource);
+                    if chats.is_empty() {
+                        self.chats.remove(&account);
+                    }
+                }
+            }
+            Event::Conference(ConferenceEvent::ParticipantJoined { room, .. }) if self.rooms.len() < MOST => {
+                *self.rooms.entry(room).or_default() += 1;
+            }
+            Event::Conference(ConferenceEvent::ParticipantLeft { room, .. }) => {
+                if let Some(legs) = self.rooms.get_mut(&room) {
+                    *legs = legs.saturating_sub(1);
+                    if *legs == 0 {
+                        self.rooms.remove(&room);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Both halves of one account.
+pub(crate) struct State {
+    pub(crate) phones: Vec<Phone>,
+    pub(crate) chats: Vec<(String, i64)>,
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// A device that is registered for calls.
+pub(crate) struct Phone {
+    pub(crate) name: String,
+    pub(crate) contact: String,
+    /// Whether it says that its way is TLS.
+    pub(crate) is_protected: bool,
+    pub(crate) since: i64,
+    pub(crate) until: i64,
+}
+
+/// What is unequal about the two halves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// A phone's signalling can be read on its way, and chat cannot.
+    PhoneUnprotected,
+    /// Who calls finds nobody, and who chats does.
+    NoPhone,
+    /// Who chats finds nobody, and who calls does.
+    NoChat,
+}
+
+impl Finding {
+    /// What it is, and how to mend it, in English.
+    pub(crate) fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::PhoneUnprotected => (
+                "A phone of yours is registered without encryption, while your chats are encrypted.",
+                "Set it up again with transport TLS; the files and codes for devices do so.",
+            ),
+            Self::NoPhone => (
+                "You are online for chat, and no phone of yours is registered: people see you, and their calls do not reach you.",
+                "Set up a device for calls.",
+            ),
+            Self::NoChat => (
+                "A phone of yours is registered, and you are not online for chat: people can call you, and their messages wait.",
+                "Set up a device for chat.",
+            ),
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn to_json(&self) -> Value {
+        let phones = self.phones.iter().map(|phone| {
+            json!({
+                "name": phone.name, "contact": phone.contact, "protected": phone.is_protected, "since": phone.since,
+                "until": phone.until,
+            })
+        });
+        let chats =
+            self.chats.iter().map(|(resource, since)| json!({ "resource": resource, "since": since }));
+        let findings = self.findings.iter().map(|finding| {
+            let (what, mend) = finding.words();
+            json!({ "what": what, "mend": mend })
+        });
+        json!({
+            "phones": phones.collect::<Vec<_>>(), "chats": chats.collect::<Vec<_>>(),
+            "findings": findings.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// Both halves as they are now.
+pub(crate) async fn of(face: &Face, card: &AccountCard) -> Result<State, StoreError> {
+    let bindings = face.bindings.by_aor(&card.aor, unix_millis()).await?;
+    let phones: Vec<Phone> = bindings
+        .into_iter()
+        .map(|binding| Phone {
+            is_protected: is_protected(&binding.contact),
+            name: if binding.user_agent.is_empty() { "a phone".to_owned() } else { binding.user_agent },
+            contact: binding.contact,
+            since: binding.updated,
+            until: binding.expires,
+        })
+        .collect();
+    let chats = face.live.chats(card.account);
+    let linked = face.profiles.of(card, None).await?.linked.unwrap_or(true);
+    let findings = findings(&phones, chats.len(), linked);
+    Ok(State { phones, chats, findings })
+}
+
+fn findings(phones: &[Phone], chats: usize, linked: bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if phones.iter().any(|phone| !phone.is_protected) {
+        findings.push(Finding::PhoneUnprotected);
+    }
+    match (phones.is_empty(), chats == 0) {
+        (true, false) if linked => findings.push(Finding::NoPhone),
+        (false, true) if linked => findings.push(Finding::NoChat),
+        _ => {}
+    }
+    findings
+}
+
+/// Browsers come by WSS alone, whatever their contact says.
+fn is_protected(contact: &str) -> bool {
+    let lower = contact.to_ascii_lowercase();
+    lower.starts_with("sips:")
+        || ["transport=tls", "transport=ws", "transport=wss"].iter().any(|it| lower.contains(it))
+}
+
+/// The last calls of an account, the newest first.
+pub(crate) async fn calls(face: &Face, card: &AccountCard) -> Result<Vec<Value>, StoreError> {
+    let own = card.account.to_string();
+    let query =
+        |with| Query { with, position: Position::Last, max: MOST_CALLS, most_counted: 0, ..Query::default() };
+    let made = face.archive.page(CALLS, &query(Some(own.clone()))).await?;
+    // Rows are filed under who called; who was called is looked for among the newest of all.
+    let any = face.archive.page(CALLS, &query(None)).await?;
+    let mut entries: Vec<Entry> = made.entries;
+    entries.extend(any.entries.into_iter().filter(|entry| entry.with != own));
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.time));
+    let read = |entry: &Entry| {
+        let row: Value = serde_json::from_slice(&entry.body).ok()?;
+        let outgoing = row["caller"] == own.as_str();
+        (outgoing || row["callee"] == own.as_str()).then(|| {
+            json!({
+                "time": row["time"], "from": row["from"], "to": row["to"], "outgoing": outgoing, "result": row["result"],
+                "seconds": row["seconds"],
+            })
+        })
+    };
+    Ok(entries.iter().filter_map(read).take(MOST_CALLS).collect())
+}
+
+/// Whose archive rows of calls are in.
+const CALLS: &str = "calls";
+/// Calls that are shown.
+const MOST_CALLS: usize = 500;
+/// Accounts with sessions, and rooms with calls, that are followed.
+const MOST: usize = 100_000;
+/// Sessions of one account that are followed.
+const MOST_OF_ONE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use shared_model::BareJid;
+
+    use super::*;
+
+    #[test]
+    fn sessions_come_and_go_and_rooms_have_calls_while_somebody_is_in_them() {
+        let (mut up, account) = (Up::default(), AccountId(1));
+        let jid: BareJid = "a@b".parse().unwrap();
+        let bound = |resource: &str| SessionEvent::Bound {
+            account,
+            jid: jid.clone(),
+            resource: resource.to_owned(),
+            stream: String::new(),
+        };
+        up.hear(bound("one").into(), 1);
+        up.hear(bound("one").into(), 2);
+        up.hear(bound("two").into(), 3);
+        assert_eq!(up.chats[&account], [("one".to_owned(), 2), ("two".to_owned(), 3)]);
+        for resource in ["one", "two"] {
+            let (jid, resource) = (jid.clone(), resource.to_owned());
+            up.hear(SessionEvent::Ended { account, jid, resource, stream: String::new() }.into(), 4);
+        }
+        assert!(up.chats.is_empty());
+    }
+
+    #[test]
+    fn what_is_unequal_is_found_where_the_halves_are_one() {
+        let phone = |contact: &str| Phone {
+            name: String::new(),
+            contact: contact.to_owned(),
+            is_protected: is_protected(contact),
+            since: 0,
+            until: 0,
+        };
+        assert_eq!(findings(&[phone("sip:a@b;transport=tls")], 1, true), []);
+        assert_eq!(findings(&[phone("sip:a@b")], 1, true), [Finding::PhoneUnprotected]);
+        assert_eq!(findings(&[], 1, true), [Finding::NoPhone]);
+        assert_eq!(findings(&[phone("sip:a@b;transport=TLS")], 0, true), [Finding::NoChat]);
+        assert_eq!(findings(&[], 1, false), []);
+    }
+}
