@@ -84,7 +84,7 @@ async fn pages_hold_nothing_that_others_wrote_and_nothing_from_elsewhere() {
         "frame-ancestors 'none'",
         "x-content-type-options: nosniff",
         "x-frame-options: DENY",
-        "referrer-policy: no-referrer",
+        "referrer-policy: same-origin",
         "cache-control: no-store",
     ] {
         assert!(page.contains(guard), "{guard}");

@@ -19,6 +19,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection, RawPathParamsRejection};
 use axum::extract::{ConnectInfo, Query, RawPathParams, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -109,14 +111,21 @@ pub(crate) fn router() -> Router<Arc<Face>> {
         let filter = MethodFilter::try_from(operation.method.clone()).unwrap_or(MethodFilter::GET);
         let handler = move |State(face): State<Arc<Face>>,
                             ConnectInfo(peer): ConnectInfo<Peer>,
-                            path: RawPathParams,
-                            Query(query): Query<Vec<(String, String)>>,
+                            path: Result<RawPathParams, RawPathParamsRejection>,
+                            query: Result<Query<Vec<(String, String)>>, QueryRejection>,
                             headers: HeaderMap,
-                            body: String| async move {
+                            body: Result<Bytes, BytesRejection>| async move {
+            let (Ok(path), Ok(Query(query))) = (path, query) else {
+                return Problem::new(StatusCode::BAD_REQUEST, "the path or the query is no text")
+                    .into_response();
+            };
+            let Ok(body) = body else {
+                let detail = "the body is too long, or broke off";
+                return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).into_response();
+            };
             let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            answer(operation, &face, peer, path, query, &headers, &body)
-                .await
-                .unwrap_or_else(Problem::into_response)
+            let answered = answer(operation, &face, peer, path, query, &headers, &body).await;
+            answered.unwrap_or_else(Problem::into_response)
         };
         router.route(&format!("/api/v1{}", operation.path), on(filter, handler))
     })
@@ -129,7 +138,7 @@ async fn answer(
     path: HashMap<String, String>,
     query: Vec<(String, String)>,
     headers: &HeaderMap,
-    body: &str,
+    body: &[u8],
 ) -> Result<Response, Problem> {
     let caller = Caller::of(face, peer, &operation.method, headers).await?;
     let fields = if operation.method == Method::GET {
@@ -159,7 +168,7 @@ pub(crate) async fn run(operation: &Operation, face: &Face, ask: Ask) -> Result<
     (operation.run)(face, &ask).await
 }
 
-fn of_body(takes: &[Field], headers: &HeaderMap, body: &str) -> Result<Map<String, Value>, Problem> {
+fn of_body(takes: &[Field], headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, Problem> {
     if takes.is_empty() || body.is_empty() {
         return Ok(Map::new());
     }
@@ -169,7 +178,7 @@ fn of_body(takes: &[Field], headers: &HeaderMap, body: &str) -> Result<Map<Strin
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a body is application/json"));
     }
     let no_object = |_| Problem::new(StatusCode::BAD_REQUEST, "the body is not a JSON object");
-    let fields: Map<String, Value> = serde_json::from_str(body).map_err(no_object)?;
+    let fields: Map<String, Value> = serde_json::from_slice(body).map_err(no_object)?;
     for (name, value) in &fields {
         let field = find(takes, name)?;
         if !field.kind.fits(value) {

@@ -61,7 +61,7 @@ fn of(operation: &Operation) -> Value {
         } }),
     };
     let mut responses = done;
-    for status in ["400", "401", "403", "404", "409", "415", "422", "429", "503"] {
+    for status in ["400", "401", "403", "404", "409", "413", "415", "422", "429", "503"] {
         responses[status] = problem.clone();
     }
     let mut whole = json!({

@@ -163,7 +163,7 @@ fn device_list(words: &Words, session: &Session, devices: &Value, outcome: Optio
             p { (words.devices_text) }
             @if !all.is_empty() {
                 table {
-                    thead { tr { th { (words.device) } th { (words.since) } th { span.hint { (words.deed) } } } }
+                    thead { tr { th { (words.device) } th { (words.since) } th { span.unseen { (words.deed) } } } }
                     tbody { @for device in &all {
                         @let name = device["name"].as_str().unwrap_or_default();
                         tr { td { (name) } td { (date(&device["created"])) } td {
@@ -186,7 +186,7 @@ fn session_list(words: &Words, session: &Session, sessions: &Value) -> Markup {
         section {
             h2 { (words.sessions_title) }
             table {
-                thead { tr { th { (words.name) } th { (words.since) } th { span.hint { (words.deed) } } } }
+                thead { tr { th { (words.name) } th { (words.since) } th { span.unseen { (words.deed) } } } }
                 tbody { @for one in &all {
                     @let (id, name) = (one["id"].as_str().unwrap_or_default(), one["name"].as_str().unwrap_or_default());
                     tr {

@@ -90,7 +90,7 @@ async fn accounts(
     Some(html! {
         section {
             div.scroll tabindex="0" role="region" aria-label=(words.accounts) { table {
-                thead { tr { th { (words.address) } th { (words.name) } th { (words.numbers) } th { span.hint { (words.deed) } } } }
+                thead { tr { th { (words.address) } th { (words.name) } th { (words.numbers) } th { span.unseen { (words.deed) } } } }
                 tbody { @for account in all {
                     @let aor = text(&account["aor"]);
                     @let enabled = account["enabled"] == true;
@@ -99,7 +99,7 @@ async fn accounts(
                         td { (aor) @if account["admin"] == true { " (" (words.administrator) ")" } @if !enabled { " " span.error { (words.disabled) } } }
                         td { (text(&account["name"])) }
                         td { (numbers.join(", ")) }
-                        td.row {
+                        td { div.row {
                             (deed(session, "makeResetLink", "/admin", &[("path.address", &aor)], words.reset_link, &aor))
                             (deed(session, "changeAccount", "/admin", &[("path.address", &aor), ("enabled", if enabled { "false" } else { "true" })], if enabled { words.disable } else { words.enable }, &aor))
                             form method="post" action="/do/removeOneAccount" data-ask=(super::words::fill(words.remove_ask, &aor)) {
@@ -108,7 +108,7 @@ async fn accounts(
                                 input type="hidden" name="path.address" value=(aor);
                                 button.grave.small aria-label=(format!("{}: {aor}", words.remove)) { (words.remove) }
                             }
-                        }
+                        } }
                     }
                 } }
             } }
@@ -140,7 +140,7 @@ async fn invites(face: &Face, words: &Words, session: &Session, outcome: Option<
     Some(html! {
         section {
             @if all.is_empty() { p { (words.no_invites) } } @else { table {
-                thead { tr { th { (words.name) } th { (words.left) } th { span.hint { (words.deed) } } } }
+                thead { tr { th { (words.name) } th { (words.left) } th { span.unseen { (words.deed) } } } }
                 tbody { @for invite in all {
                     @let id = text(&invite["id"]);
                     tr {
