@@ -57,6 +57,23 @@ async fn scram_is_bound_to_its_connection() {
     client.expect(&["<failure"]).await; // the offer of -PLUS was cut out on the way
 }
 
+#[tokio::test]
+async fn what_comes_behind_starttls_is_refused_but_for_white_space() {
+    let served = serve().await;
+    let starttls = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+    let mut client = Client::connect(&served).await;
+    client.open().await;
+    client.send(&format!("{starttls}\r\n")).await;
+    client.expect(&["<proceed"]).await;
+    let mut client = client.upgrade(&served).await;
+    assert!(client.open().await.contains("-PLUS"));
+    let mut client = Client::connect(&served).await;
+    client.open().await;
+    client.send(&format!("{starttls}\n<iq type='get' id='1'/>")).await;
+    client.expect(&["<proceed"]).await;
+    assert_eq!(client.next().await, None, "somebody else may have put it there");
+}
+
 /// XEP-0474 §6.1.
 #[tokio::test]
 async fn an_offer_that_was_shortened_on_its_way_is_found_out() {

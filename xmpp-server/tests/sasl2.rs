@@ -71,6 +71,7 @@ async fn one_exchange_binds_enables_and_later_resumes() {
     }
     let features = alice.next().await.unwrap();
     assert!(features.contains("features") && !features.contains("xmpp-bind"), "{features}");
+    assert!(!features.contains("urn:xmpp:sm:3"), "what is on is not offered: {features}");
     let jid = success.split("identifier>").nth(1).unwrap().split('<').next().unwrap().to_owned();
     let id = attribute(&success, "enabled", "id");
     // What waited is in the archive, which the client was told of.

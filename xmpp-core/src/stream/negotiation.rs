@@ -137,6 +137,7 @@ pub struct Negotiation {
     failures: u8,
     /// What was asked for beside a proof, if it is one by XEP-0388.
     inline: Option<Inline>,
+    is_managed: bool,
     /// Whether our header is out; errors before it send it first (§4.9.1.2).
     pub has_header: bool,
 }
@@ -144,7 +145,7 @@ pub struct Negotiation {
 impl Negotiation {
     /// A stream that has said nothing yet.
     pub fn new(offer: Offer) -> Self {
-        Self { phase: Phase::Header, offer, failures: 0, inline: None, has_header: false }
+        Self { phase: Phase::Header, offer, failures: 0, inline: None, is_managed: false, has_header: false }
     }
 
     /// Whether somebody proved who they are.
@@ -213,7 +214,9 @@ impl Negotiation {
                 let optional = Element::new("optional", ns::SESSION);
                 features.push(Element::new("session", ns::SESSION).child(optional));
             }
-            features.push(Element::new("sm", ns::SM));
+            if !self.is_managed {
+                features.push(Element::new("sm", ns::SM));
+            }
             features.push(Element::new("csi", ns::CSI));
             features.push(Element::new("ver", ns::ROSTER_VERSIONING));
             features.push(Element::new("sub", ns::PRE_APPROVAL));
@@ -442,6 +445,11 @@ impl Negotiation {
         let inline = self.inline.take()?;
         self.phase = Phase::Binding;
         Some(inline)
+    }
+
+    /// Stream management is on: it is not offered again, since there are clients that would enable it once more.
+    pub fn managed(&mut self) {
+        self.is_managed = true;
     }
 
     /// A proof by XEP-0388 held, and no resource is bound with it: prints the success and what may follow.

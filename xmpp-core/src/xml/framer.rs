@@ -98,10 +98,14 @@ impl Framer {
     }
 
     /// Expects a new stream header, as after STARTTLS and SASL (RFC 6120 §4.3.3). `true` if bytes were waiting that
-    /// came before the restart: after STARTTLS they are an attack and must not be read (RFC 6120 §5.3.1).
+    /// came before the restart: after STARTTLS they are an attack and must not be read (RFC 6120 §5.3.1). White space is
+    /// no attack, though §5.3.4 forbids it there, and is forgotten: there are clients that end the request with a line.
     pub fn restart(&mut self) -> bool {
-        let had_bytes = !self.buffer.is_empty();
-        let rest = std::mem::take(&mut self.buffer);
+        let had_bytes = self.buffer.iter().any(|byte| !byte.is_ascii_whitespace());
+        let mut rest = std::mem::take(&mut self.buffer);
+        if !had_bytes {
+            rest.clear();
+        }
         *self = Self::new(self.limits);
         self.buffer = rest;
         had_bytes

@@ -151,6 +151,9 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         }
         Begin::Inline(bind, success) => {
             let begun = begin(&server, &jid, *bind, &success, &mut stream_management).await;
+            if stream_management.is_on() {
+                transport.negotiation.managed();
+            }
             transport.negotiation.begun(&begun, &mut out);
             // Stanzas are counted from here on, if they are.
             let what = if stream_management.is_on() { What::Enabled } else { What::Words };
