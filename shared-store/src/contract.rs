@@ -227,8 +227,9 @@ pub async fn archive(store: &Store) {
     assert_eq!(archive.replace("alice", "none", b"gone").await, Ok(false));
     assert_eq!(archive.entry("alice", "0").await.unwrap().unwrap().body, b"gone");
     assert_eq!(archive.remove("alice", &["0".to_owned(), "none".to_owned()]).await, Ok(1));
-    assert_eq!(archive.remove_older(3, 1).await, Ok(1));
-    assert_eq!(archive.remove_older(3, 10).await, Ok(2));
+    assert_eq!(archive.remove_older("call", 3, 10).await, Ok(0), "of another kind");
+    assert_eq!(archive.remove_older("chat", 3, 1).await, Ok(1));
+    assert_eq!(archive.remove_older("chat", 3, 10).await, Ok(2));
     assert_eq!(archive.trim("alice", 4).await, Ok(3));
     assert_eq!(page(at(Position::First, 10)).await, Ok(("6 7 8 9".into(), true, 4, 0)));
     assert_eq!(archive.trim("alice", 4).await, Ok(0));

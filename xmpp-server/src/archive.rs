@@ -58,6 +58,9 @@ pub(crate) async fn keep(
     if !entries.is_empty() {
         server.store.archive.append(&entries).await?;
     }
+    if server.config.archive_most > 0 {
+        entries.iter().for_each(|entry| server.archives_grown.note(&entry.owner));
+    }
     Ok(archived)
 }
 

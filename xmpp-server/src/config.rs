@@ -56,6 +56,14 @@ pub struct Config {
     /// Which messages are archived for users who never said: `always`, `roster` (with contacts) or `never`. Default
     /// `always`.
     pub archive: String,
+    /// How long archives of accounts and rooms remember. Default 0 s: for ever.
+    #[serde(with = "duration")]
+    pub archive_for: Duration,
+    /// Messages that an account's archive remembers. Default 0: as many as come.
+    pub archive_most: usize,
+    /// How often archives are shortened. Default 1 h.
+    #[serde(with = "duration")]
+    pub archive_round: Duration,
     /// URIs of who runs the server, shown to anybody who asks (XEP-0157). Default none.
     pub admin_addresses: Vec<String>,
     /// URIs for reports of abuse (XEP-0157). Default none.
@@ -145,6 +153,9 @@ impl Default for Config {
             resume_timeout: Duration::from_secs(300),
             offline: 1000,
             archive: "always".to_owned(),
+            archive_for: Duration::ZERO,
+            archive_most: 0,
+            archive_round: Duration::from_secs(3600),
             admin_addresses: Vec::new(),
             abuse_addresses: Vec::new(),
             contacts: 2000,
@@ -194,6 +205,13 @@ const KEYS: &[Key] = &[
         "\"always\"",
         "which messages are archived for users who never said: always, roster or never",
     ),
+    Key::new(
+        "xmpp.archive_for",
+        "\"0s\"",
+        "how long archives of accounts and rooms remember; 0s is for ever",
+    ),
+    Key::new("xmpp.archive_most", "0", "messages that an account's archive remembers; 0 is as many as come"),
+    Key::new("xmpp.archive_round", "\"1h\"", "how often archives are shortened"),
     Key::new("xmpp.admin_addresses", "[]", "URIs of who runs the server, such as mailto:admin@example.org"),
     Key::new("xmpp.abuse_addresses", "[]", "URIs for reports of abuse"),
     Key::new("xmpp.contacts", "2000", "contacts of one account"),

@@ -38,6 +38,7 @@ mod on_the_phone;
 mod presence;
 mod pubsub;
 mod push;
+mod retention;
 mod roster;
 mod route;
 mod router;

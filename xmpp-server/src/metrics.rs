@@ -22,6 +22,10 @@ pub(crate) struct Metrics {
     pub(crate) s2s_failures: IntCounter,
     pub(crate) s2s_returned: IntCounter,
     pub(crate) pushes: IntCounter,
+    pub(crate) archive_forgotten: IntCounter,
+    pub(crate) uploads: IntCounter,
+    pub(crate) upload_bytes: IntCounter,
+    pub(crate) downloads: IntCounter,
     pub(crate) components: IntGauge,
     pub(crate) component_received: IntCounter,
     pub(crate) component_sent: IntCounter,
@@ -58,6 +62,16 @@ impl Metrics {
             )?,
             resumptions: counter("xmpp_server_resumptions_total", "sessions resumed on another connection")?,
             pushes: counter("xmpp_server_pushes_total", "publications to push services")?,
+            archive_forgotten: counter(
+                "xmpp_server_archive_forgotten_total",
+                "archived messages that were removed since their time is over",
+            )?,
+            uploads: counter("xmpp_server_uploads_total", "files received")?,
+            upload_bytes: counter("xmpp_server_upload_bytes_total", "bytes of files received")?,
+            downloads: counter(
+                "xmpp_server_downloads_total",
+                "requests for files that were answered with one",
+            )?,
             rooms: gauge("xmpp_server_rooms", "rooms that exist")?,
             s2s_unproven: gauge(
                 "xmpp_server_s2s_unproven_connections",

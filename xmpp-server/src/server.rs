@@ -35,6 +35,7 @@ use crate::notices::{Questions, Voice};
 use crate::offline::Offline;
 use crate::on_the_phone::OnThePhone;
 use crate::push::Pushes;
+use crate::retention::Grown;
 use crate::roster::Rosters;
 use crate::router::Router;
 use crate::s2s::{self, Federation};
@@ -124,6 +125,7 @@ pub(crate) struct Server {
     pub(crate) offline: Offline,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) questions: Questions,
+    pub(crate) archives_grown: Grown,
     pub(crate) halves: Halves,
     pub(crate) on_the_phone: OnThePhone,
     pub(crate) commands: CommandSessions,
@@ -177,6 +179,7 @@ impl XmppServer {
             router: Router::default(),
             resumables: Resumables::default(),
             questions: Questions::default(),
+            archives_grown: Grown::default(),
             halves: Halves::default(),
             on_the_phone: OnThePhone::default(),
             commands: CommandSessions::default(),
@@ -189,6 +192,7 @@ impl XmppServer {
                 &data_dir,
                 Arc::clone(&store.records),
                 &auth.key_for("xmpp upload"),
+                Arc::clone(&metrics),
             )),
             afar: Afar::default(),
             components,
@@ -238,6 +242,9 @@ impl XmppServer {
         }
         server.shutdown.spawn(follow_accounts(Arc::clone(&server), facts));
         server.shutdown.spawn(crate::muc::follow_conferences(Arc::clone(&server), room_facts));
+        if !server.config.archive_for.is_zero() || server.config.archive_most > 0 {
+            server.shutdown.spawn(crate::retention::keep_to_terms(Arc::clone(&server)));
+        }
         server.shutdown.spawn(crate::halves::follow(Arc::clone(&server), half_facts));
         if server.config.on_the_phone {
             server.shutdown.spawn(crate::on_the_phone::follow(Arc::clone(&server), phone_facts));

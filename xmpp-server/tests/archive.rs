@@ -211,3 +211,67 @@ async fn a_rooms_archive_is_for_who_may_enter() {
     let (_, _, refused) = find(&mut carol, room, &query("", "")).await;
     assert!(refused.contains("forbidden"), "{refused}");
 }
+
+/// A message of long ago, and one of another kind that has its own term.
+async fn long_ago(store: &shared_store::Store, owner: &str, kind: &str) {
+    let entry = shared_store::Entry {
+        owner: owner.to_owned(),
+        id: format!("old {kind}"),
+        with: "bob@example.org".to_owned(),
+        time: 1_000,
+        kind: kind.to_owned(),
+        body: b"<message from='bob@example.org/b'><body>long ago</body></message>".to_vec(),
+    };
+    store.archive.append(&[entry]).await.unwrap();
+}
+
+/// Waits until an entry is gone.
+async fn gone(store: &shared_store::Store, owner: &str, id: &str) {
+    let wait = async {
+        while store.archive.entry(owner, id).await.unwrap().is_some() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), wait).await.expect("it is forgotten");
+}
+
+#[tokio::test]
+async fn archives_forget_what_is_older_than_they_may_remember() {
+    let store = shared_store::Store::in_memory();
+    for (owner, kind) in
+        [("alice@example.org", "message"), ("dev@conference.example.org", "groupchat"), ("calls", "call")]
+    {
+        long_ago(&store, owner, kind).await;
+    }
+    let day = std::time::Duration::from_secs(86_400);
+    let config = xmpp_server::Config { archive_for: day, ..xmpp_server::Config::default() };
+    let served = common::serve_with(config, store).await;
+    gone(&served.store, "alice@example.org", "old message").await;
+    gone(&served.store, "dev@conference.example.org", "old groupchat").await;
+    assert!(
+        served.store.archive.entry("calls", "old call").await.unwrap().is_some(),
+        "calls have a term of their own"
+    );
+    let mut alice = Client::online(&served, "alice", "a").await;
+    alice.send("<message type='chat' to='bob@example.org'><body>today</body></message>").await;
+    alice.send("<iq type='set' id='all'><query xmlns='urn:xmpp:mam:2'/></iq>").await;
+    alice.expect(&["<result", "today"]).await;
+}
+
+#[tokio::test]
+async fn archives_remember_no_more_messages_than_they_may() {
+    let round = std::time::Duration::from_millis(10);
+    let config =
+        xmpp_server::Config { archive_most: 3, archive_round: round, ..xmpp_server::Config::default() };
+    let served = common::serve_with(config, shared_store::Store::in_memory()).await;
+    long_ago(&served.store, "alice@example.org", "message").await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    for n in 0..3 {
+        alice.send(&format!("<message type='chat' to='bob@example.org'><body>{n}</body></message>")).await;
+    }
+    gone(&served.store, "alice@example.org", "old message").await;
+    alice.send("<iq type='set' id='all'><query xmlns='urn:xmpp:mam:2'/></iq>").await;
+    for n in 0..3 {
+        alice.expect(&["<result", &format!("<body>{n}</body>")]).await;
+    }
+}

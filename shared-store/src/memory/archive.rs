@@ -71,12 +71,12 @@ impl crate::Archive for Archive {
         Ok(lock(&self.0).remove(owner).map_or(0, |archive| archive.len() as u64))
     }
 
-    async fn remove_older(&self, time: i64, max: usize) -> Result<u64, StoreError> {
+    async fn remove_older(&self, kind: &str, time: i64, max: usize) -> Result<u64, StoreError> {
         let mut left = max;
         let mut archives = lock(&self.0);
         for archive in archives.values_mut() {
             drop_where(archive, |entry| {
-                let goes = entry.time < time && left > 0;
+                let goes = entry.kind == kind && entry.time < time && left > 0;
                 left -= usize::from(goes);
                 goes
             });

@@ -23,4 +23,6 @@ pub(super) const MIGRATIONS: &[&[&str]] = &[
         "CREATE INDEX archive_by_peer ON archive (owner, peer, seq)",
         "CREATE INDEX archive_by_time ON archive (at)",
     ],
+    // What is old is looked for among its kind.
+    &["DROP INDEX archive_by_time", "CREATE INDEX archive_by_kind ON archive (kind, at)"],
 ];

@@ -13,7 +13,12 @@ async fn keeps_the_contract_and_migrates_from_every_version() {
     sqlx::raw_sql("CREATE DATABASE contract").execute(&mut admin).await.unwrap();
     contract::run(&open(&server.url("contract")).await.unwrap()).await;
 
-    let create = ["CREATE DATABASE from_0", "CREATE DATABASE from_1", "CREATE DATABASE from_2"];
+    let create = [
+        "CREATE DATABASE from_0",
+        "CREATE DATABASE from_1",
+        "CREATE DATABASE from_2",
+        "CREATE DATABASE from_3",
+    ];
     for (version, create) in create.into_iter().enumerate() {
         sqlx::raw_sql(create).execute(&mut admin).await.unwrap();
         let url = server.url(&format!("from_{version}"));
@@ -22,7 +27,7 @@ async fn keeps_the_contract_and_migrates_from_every_version() {
         let store = open(&url).await.unwrap();
         contract::records(&store).await;
         sqlx::query("INSERT INTO schema_version (version) VALUES (99)").execute(&mut conn).await.unwrap();
-        assert_eq!(open(&url).await.err(), Some(StoreError::NewerSchema { found: 99, known: 2 }));
+        assert_eq!(open(&url).await.err(), Some(StoreError::NewerSchema { found: 99, known: 3 }));
     }
 }
 

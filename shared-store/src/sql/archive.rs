@@ -54,8 +54,11 @@ impl crate::Archive for Archive {
         self.trim(owner, 0).await
     }
 
-    async fn remove_older(&self, time: i64, max: usize) -> Result<u64, StoreError> {
-        self.0.write(move |conn| Box::pin(async move { remove_older(conn, time, limit(max)).await })).await
+    async fn remove_older(&self, kind: &str, time: i64, max: usize) -> Result<u64, StoreError> {
+        let kind = kind.to_owned();
+        self.0
+            .write(move |conn| Box::pin(async move { remove_older(conn, &kind, time, limit(max)).await }))
+            .await
     }
 
     async fn trim(&self, owner: &str, keep: usize) -> Result<u64, StoreError> {
@@ -167,10 +170,10 @@ async fn remove(conn: &mut Connection, owner: &str, ids: &[String]) -> Result<u6
     Ok(removed)
 }
 
-async fn remove_older(conn: &mut Connection, time: i64, max: i64) -> Result<u64, StoreError> {
+async fn remove_older(conn: &mut Connection, kind: &str, time: i64, max: i64) -> Result<u64, StoreError> {
     let sql = "DELETE FROM archive WHERE seq IN \
-               (SELECT seq FROM archive WHERE at < $1 ORDER BY at, seq LIMIT $2)";
-    Ok(sqlx::query(sql).bind(time).bind(max).execute(conn).await?.rows_affected())
+               (SELECT seq FROM archive WHERE kind = $1 AND at < $2 ORDER BY at, seq LIMIT $3)";
+    Ok(sqlx::query(sql).bind(kind).bind(time).bind(max).execute(conn).await?.rows_affected())
 }
 
 async fn trim(conn: &mut Connection, owner: &str, keep: i64) -> Result<u64, StoreError> {

@@ -22,4 +22,6 @@ pub(super) const MIGRATIONS: &[&[&str]] = &[
     ],
     // The server finds what expired in memory.
     &["DROP INDEX binding_by_expiry"],
+    // What is old is looked for among its kind.
+    &["DROP INDEX archive_by_time", "CREATE INDEX archive_by_kind ON archive (kind, at)"],
 ];

@@ -46,6 +46,7 @@ use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
 pub(crate) use call::follow_conferences;
 pub use directory::{CreateError, RoomOptions};
+pub(crate) use history::KIND as ARCHIVED;
 
 use tracing::Instrument;
 

@@ -87,6 +87,8 @@ async fn receive(uploads: &Uploads, id: &str, headers: &HeaderMap, body: Body) -
         expires: slot.expires,
     };
     uploads.files.keep(incoming, &slot, &about).await.map_err(|error| failed(&error))?;
+    uploads.metrics.uploads.inc();
+    uploads.metrics.upload_bytes.inc_by(slot.size);
     let left = Left { size: slot.size, until: slot.expires, is_there: true };
     if let Err(error) = uploads.note(&slot.owner, &slot.id, &left).await {
         // It is there all the same; what is not counted is the provider's loss, and no reason to lose the file.
@@ -162,6 +164,7 @@ async fn download(
             nowhere
         }
     };
+    uploads.metrics.downloads.inc();
     describe(&mut response, &about, &tag, now);
     if method == Method::GET {
         uploads.fetched(&about, id.as_str());

@@ -33,6 +33,7 @@ pub use config::UploadConfig;
 pub(crate) use http::route;
 pub(crate) use leave::{Fetched, Leaving};
 
+use crate::metrics::Metrics;
 use files::Files;
 use slot::{FileId, Slot};
 
@@ -48,6 +49,7 @@ pub(crate) struct Uploads {
     places: Semaphore,
     /// Who wants to know which files of the service's own are fetched.
     listener: OnceLock<mpsc::Sender<Fetched>>,
+    metrics: Arc<Metrics>,
 }
 
 /// What somebody wants to leave.
@@ -86,7 +88,13 @@ struct Left {
 }
 
 impl Uploads {
-    pub(crate) fn new(config: UploadConfig, data_dir: &Path, records: Arc<dyn Records>, key: &[u8]) -> Self {
+    pub(crate) fn new(
+        config: UploadConfig,
+        data_dir: &Path,
+        records: Arc<dyn Records>,
+        key: &[u8],
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             config,
             files: Files::new(data_dir),
@@ -95,6 +103,7 @@ impl Uploads {
             base: OnceLock::new(),
             places: Semaphore::new(MOST_AT_ONCE),
             listener: OnceLock::new(),
+            metrics,
         }
     }
 
