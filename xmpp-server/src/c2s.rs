@@ -101,6 +101,10 @@ async fn accept_tls(
 ) -> Option<(Box<dyn Io>, Binding)> {
     let acceptor = TlsAcceptor::from(Arc::clone(&server.tls_c2s));
     let stream = timeout_at(deadline, acceptor.accept(socket)).await.ok()?.ok()?;
+    // RFC 7590 §3.6: an operator can see what protects whom.
+    let connection = stream.get_ref().1;
+    let (version, suite) = (connection.protocol_version(), connection.negotiated_cipher_suite());
+    tracing::debug!(?version, suite = ?suite.map(|suite| suite.suite()), "a client's connection is encrypted");
     let binding = Binding::of(server, &stream);
     Some((Box::new(stream), binding))
 }

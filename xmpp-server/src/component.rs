@@ -33,7 +33,7 @@ use crate::route;
 use crate::s2s::{Counted, Queue, Returned, Writer};
 use crate::server::{Server, tune};
 
-pub(crate) const SPEC: Spec = Spec::xep(114, "1.6").note("components that connect to us");
+pub(crate) const SPEC: Spec = Spec::xep(114, "1.6").complete();
 
 /// One of `[[xmpp.component]]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

@@ -20,6 +20,7 @@ mod archive;
 mod availability;
 mod avatar;
 mod blocking;
+mod bookmarks;
 mod c2s;
 mod call_log;
 mod caps;

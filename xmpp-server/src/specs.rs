@@ -11,7 +11,7 @@ const STREAMS: &[Spec] = &[
     Spec::rfc(7395).complete(),
     Spec::rfc(8305).note("connections to other servers"),
     Spec::rfc(9525).note("certificates of other servers"),
-    Spec::rfc(7590).note("TLS policy shared with SIP"),
+    Spec::rfc(7590).complete(),
     Spec::xep(4, "2.13.1").note("forms of rooms"),
     Spec::xep(45, "1.35.5").complete(),
     Spec::xep(82, "1.1.1").complete(),
@@ -32,8 +32,7 @@ const STREAMS: &[Spec] = &[
     Spec::xep(249, "1.2").complete(),
     Spec::xep(307, "0.1").complete(),
     Spec::xep(317, "0.2").note("hats of the room's call, given by the room alone"),
-    Spec::xep(368, "1.1.0")
-        .note("direct TLS with ALPN, both ways between servers; our own SRV records are the operator's"),
+    Spec::xep(368, "1.1.0").complete(),
     crate::on_the_phone::SPEC,
     crate::transfer::SPEC,
     Spec::xep(410, "1.1.0").complete(),

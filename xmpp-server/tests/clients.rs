@@ -90,6 +90,21 @@ async fn private_storage_keeps_elements_and_bookmarks_are_those_of_new_clients()
             .contains("type='result'")
     );
     assert!(!alice.ask("get", "", items).await.contains("<conference"));
+    // Clients of the time between keep them on a node of the old name (XEP-0048 §4), and hear of changes there.
+    let old = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='storage:bookmarks'/></pubsub>";
+    assert!(!alice.ask("get", "", old).await.contains("<conference"));
+    let publish_old = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='storage:bookmarks'><item id='current'>\
+                       <storage xmlns='storage:bookmarks'><conference jid='t@conference.example.org' name='T'/></storage></item></publish></pubsub>";
+    assert!(alice.ask("set", "", publish_old).await.contains("<publish node='storage:bookmarks'"));
+    assert!(alice.ask("get", "", items).await.contains("<item id='t@conference.example.org'>"));
+    assert!(alice.ask("set", "", publish).await.contains("type='result'"));
+    let both = alice.ask("get", "", old).await;
+    assert!(
+        both.contains("jid='t@conference.example.org'") && both.contains("jid='s@conference.example.org'"),
+        "{both}"
+    );
+    let mut bob = Client::online(&served, "bob", "b").await;
+    assert!(bob.ask("get", "alice@example.org", old).await.contains("type='error'"), "they are hers alone");
 }
 
 #[tokio::test]

@@ -14,9 +14,7 @@ use crate::push::Registration;
 use crate::server::Server;
 
 pub(super) const FEATURE: Feature = Feature {
-    specs: &[
-        Spec::xep(357, "0.4.1").note("messages and calls; with who and what where the operator allows it")
-    ],
+    specs: &[Spec::xep(357, "0.4.1").complete()],
     takes: &[("enable", ns::PUSH), ("disable", ns::PUSH)],
     server: &[],
     account: &[ns::PUSH],

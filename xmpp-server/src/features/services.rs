@@ -15,11 +15,7 @@ use crate::server::Server;
 use crate::turn::{Credentials, Service};
 
 pub(super) const FEATURE: Feature = Feature {
-    specs: &[
-        Spec::xep(215, "1.0.0").note("without pushes"),
-        Spec::rfc(7064).complete(),
-        Spec::rfc(7065).complete(),
-    ],
+    specs: &[Spec::xep(215, "1.0.0").complete(), Spec::rfc(7064).complete(), Spec::rfc(7065).complete()],
     takes: &[("services", ns::EXTERNAL), ("credentials", ns::EXTERNAL)],
     server: &[ns::EXTERNAL],
     account: &[],

@@ -15,7 +15,7 @@ use crate::server::Server;
 use crate::upload::{Refusal, Wish};
 
 pub(super) const FEATURE: Feature = Feature {
-    specs: &[Spec::xep(363, "1.2.0").note("purposes message and ephemeral")],
+    specs: &[Spec::xep(363, "1.2.0").complete()],
     takes: &[("request", ns::UPLOAD)],
     server: &[],
     account: &[],

@@ -7,9 +7,9 @@ use super::config::NodeConfig;
 use super::node::{Affiliation, Node, because};
 use super::store::{self, Change};
 use super::{Host, name_of, notify, wrapped};
-use crate::avatar;
 use crate::features::{Answer, Answered, Request};
 use crate::server::Server;
+use crate::{avatar, bookmarks};
 
 /// §7.1.
 pub(super) async fn publish(server: &Server, host: &Host, request: &Request, publish: &Element) -> Answered {
@@ -26,12 +26,22 @@ pub(super) async fn publish(server: &Server, host: &Host, request: &Request, pub
         let condition = if item.children().next().is_none() { "payload-required" } else { "invalid-payload" };
         return Err(because(ErrorKind::BadRequest, condition));
     }
+    if name == bookmarks::OLD && !host.is_service && request.from.bare_str() == host.jid.as_str() {
+        let storage = item.find("storage", bookmarks::OLD);
+        let storage = storage.ok_or_else(|| because(ErrorKind::BadRequest, "invalid-payload"))?;
+        bookmarks::set_old(server, &host.jid, &request.from, storage).await?;
+        let item = Element::new("item", ns::PUBSUB).with("id", "current");
+        return Ok(wrapped(Element::new("publish", ns::PUBSUB).with("node", name).child(item)));
+    }
     let options =
         request.payload.get("publish-options").and_then(|o| o.find("x", ns::FORM)).and_then(Form::parse);
     let id = item.attribute("id").filter(|id| !id.is_empty()).map_or_else(|| server.new_id(), str::to_owned);
     publish_item(server, host, &request.from, name, &id, item, options.as_ref()).await?;
     if name == avatar::METADATA && !host.is_service {
         avatar::published(server, &host.jid).await;
+    }
+    if name == bookmarks::NODE && !host.is_service {
+        bookmarks::show_old(server, &host.jid).await?;
     }
     let published = Element::new("publish", ns::PUBSUB)
         .with("node", name)
@@ -129,6 +139,9 @@ pub(super) async fn retract(server: &Server, host: &Host, request: &Request, ret
     let asked = matches!(retract.attribute("notify"), Some("1" | "true"));
     if asked || node.config.notifies_retract {
         notify::items_retracted(server, host, name, &node, &ids).await;
+    }
+    if name == bookmarks::NODE && !host.is_service {
+        bookmarks::show_old(server, &host.jid).await?;
     }
     Ok(Answer::default())
 }

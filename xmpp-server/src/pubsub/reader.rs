@@ -5,12 +5,17 @@ use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 
 use super::node::{Affiliation, ItemRef, Node, because};
 use super::{Host, name_of, notify, store, wrapped};
+use crate::bookmarks;
 use crate::features::{Answer, Answered, Request};
 use crate::server::Server;
 
 /// §6.5.
 pub(super) async fn items(server: &Server, host: &Host, request: &Request, asked: &Element) -> Answered {
     let name = name_of(asked)?;
+    let is_own = !host.is_service && request.from.bare_str() == host.jid.as_str();
+    if name == bookmarks::OLD && is_own && host.node(server, name).await.is_err() {
+        bookmarks::show_old(server, &host.jid).await?; // nobody asked for it before
+    }
     let node = host.node(server, name).await?;
     node.check_reader(&request.from, &host.relation(server, &request.from).await?)?;
     let wish = Wish::parse(&request.payload)?;

@@ -20,7 +20,7 @@ use xmpp_core::{Element, Jid, Stanza, ns};
 use super::{PIE_SCRAM, PRIVACY, Report, nodes};
 use crate::features::private;
 use crate::roster::{self, Contact};
-use crate::{archive, avatar, blocking, offline};
+use crate::{archive, avatar, blocking, bookmarks, offline};
 
 pub(super) struct Arrival<'a> {
     auth: &'a Auth,
@@ -248,8 +248,8 @@ impl<'a> Arrival<'a> {
     async fn private(&mut self, user: &Jid, query: &Element) -> Result<(), StoreError> {
         let mut changes = Vec::new();
         for element in query.children().filter(|element| !element.ns.is_empty()) {
-            if element.is("storage", private::BOOKMARKS) {
-                let items = private::from_old(element);
+            if element.is("storage", bookmarks::OLD) {
+                let items = bookmarks::from_old(element);
                 self.nodes.bookmarks(self.store, user, items, &mut self.report).await?;
             } else {
                 let key = format!("{} {}", element.ns, element.name);

@@ -11,6 +11,7 @@ use xmpp_core::payload::form::Form;
 use xmpp_core::{Element, Jid, ns};
 
 use super::Report;
+use crate::bookmarks;
 use crate::pubsub::kept::{self, Access, Affiliation, Node, NodeConfig};
 
 /// What of a user's nodes came so far.
@@ -34,6 +35,9 @@ impl Arriving {
                 report.remark("a node without name");
                 continue;
             };
+            if name == bookmarks::OLD {
+                continue; // it is made of the other one
+            }
             self.change(store, user, name, report, |node, _| match part.name.as_str() {
                 "configure" => node.config = configured(part),
                 "affiliations" => {
@@ -77,6 +81,12 @@ impl Arriving {
                 continue;
             };
             let items = items.children().filter(|item| item.name == "item");
+            if name == bookmarks::OLD {
+                let old = items.filter_map(|item| item.find("storage", bookmarks::OLD));
+                let old = old.flat_map(bookmarks::from_old).collect();
+                self.bookmarks(store, user, old, report).await?;
+                continue;
+            }
             let items =
                 items.map(|item| (item.attribute("id").unwrap_or("current").to_owned(), item.clone()));
             self.publish(store, user, name, items.collect(), report).await?;
@@ -94,7 +104,7 @@ impl Arriving {
     ) -> Result<(), StoreError> {
         let wrapped =
             |(id, conference): (String, Element)| (id, Element::new("item", ns::PUBSUB).child(conference));
-        self.publish(store, user, BOOKMARKS, items.into_iter().map(wrapped).collect(), report).await
+        self.publish(store, user, bookmarks::NODE, items.into_iter().map(wrapped).collect(), report).await
     }
 
     async fn publish(
@@ -166,7 +176,7 @@ pub(super) async fn newest(store: &Store, user: &Jid, name: &str) -> Result<Opti
 
 /// The rules of a node whose rules the file does not say, or not yet.
 fn without_rules(name: &str) -> NodeConfig {
-    let is_private = name == BOOKMARKS;
+    let is_private = name == bookmarks::NODE;
     let access = if is_private { Access::Whitelist } else { Access::Presence };
     NodeConfig { access, max_items: None, sends_last_on_presence: !is_private, ..NodeConfig::default() }
 }
@@ -190,6 +200,5 @@ fn configured(configure: &Element) -> NodeConfig {
     })
 }
 
-const BOOKMARKS: &str = "urn:xmpp:bookmarks:1";
 /// Affiliations, or subscriptions, of one node.
 const MOST_ENTRIES: usize = 1000;
