@@ -34,6 +34,7 @@ const STREAMS: &[Spec] = &[
     Spec::xep(317, "0.2").note("hats of the room's call, given by the room alone"),
     Spec::xep(368, "1.1.0").complete(),
     crate::on_the_phone::SPEC,
+    crate::muc::CALL_INVITES,
     crate::transfer::SPEC,
     Spec::xep(410, "1.1.0").complete(),
     Spec::xep(421, "1.0.0").complete(),
@@ -54,5 +55,11 @@ const STREAMS: &[Spec] = &[
 /// All of them, features first.
 pub fn specs() -> Vec<Spec> {
     let features = FEATURES.iter().flat_map(|feature| feature.specs);
-    features.chain(STREAMS).chain(crate::s2s::SPECS).chain(crate::c2s::bosh::SPECS).copied().collect()
+    features
+        .chain(STREAMS)
+        .chain(crate::muc::PACE)
+        .chain(crate::s2s::SPECS)
+        .chain(crate::c2s::bosh::SPECS)
+        .copied()
+        .collect()
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::rooms::{INSTANT, ROOM, configure, item, items, room};
+use common::rooms::{INFO, INSTANT, ROOM, configure, item, items, room};
 use common::{Client, serve};
 
 #[tokio::test]
@@ -230,4 +230,57 @@ async fn moderators_stay_below_admins() {
         .await;
     let seen = bob.expect(&["<presence", "/Carol'", "role='visitor'"]).await;
     assert!(seen.contains("jid='carol@example.org/c'"), "a moderator sees real addresses: {seen}");
+}
+
+#[tokio::test]
+async fn a_slow_room_hears_each_once_in_a_while() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    let form = alice.ask("get", ROOM, "<query xmlns='http://jabber.org/protocol/muc#owner'/>").await;
+    assert!(form.contains("<range min='0'/>") && form.contains("roomconfig_slow_mode_duration"), "{form}");
+    assert!(
+        alice.ask("set", ROOM, &configure(&[("slow_mode_duration", "3600")])).await.contains("type='result'")
+    );
+    bob.expect(&["code='104'"]).await;
+    let info = bob.ask("get", ROOM, INFO).await;
+    assert!(
+        info.contains("var='muc#roominfo_slow_mode_duration'") && info.contains("<value>3600</value>"),
+        "{info}"
+    );
+    let say = |text: &str| {
+        format!("<message type='groupchat' to='{ROOM}' id='{text}'><body>{text}</body></message>")
+    };
+    for text in ["one", "two"] {
+        bob.send(&say(text)).await;
+    }
+    bob.expect(&["<body>one</body>"]).await;
+    let refused = bob.expect(&["id='two'", "type='error'"]).await;
+    assert!(
+        refused.contains("type='wait'") && refused.contains("policy-violation") && refused.contains("3600"),
+        "{refused}"
+    );
+    // What is no message does not count, and owners are never too fast.
+    bob.send(&format!("<message type='groupchat' to='{ROOM}'><active xmlns='http://jabber.org/protocol/chatstates'/></message>")).await;
+    bob.expect(&["<active"]).await;
+    for text in ["three", "four"] {
+        alice.send(&say(text)).await;
+        bob.expect(&[&format!("<body>{text}</body>")]).await;
+    }
+}
+
+#[tokio::test]
+async fn the_command_call_invites_all_to_the_rooms_call() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    bob.send(&format!("<message type='groupchat' to='{ROOM}' id='c'><body>/call</body></message>")).await;
+    for client in [&mut alice, &mut bob] {
+        let invitation =
+            client.expect(&["<message", "type='groupchat'", "<invite xmlns='urn:xmpp:call-invites:0'"]).await;
+        assert!(invitation.contains("<external uri='sip:dev@conference.example.org'/>"), "{invitation}");
+        assert!(
+            invitation.contains("Bob invites") && invitation.contains(&format!("from='{ROOM}'")),
+            "{invitation}"
+        );
+        assert!(invitation.contains("<stanza-id") && !invitation.contains("/call"), "{invitation}");
+    }
 }

@@ -31,6 +31,8 @@ pub struct Field {
     pub options: Vec<(String, String)>,
     /// Whether it must have a value when the form is handed in.
     pub is_required: bool,
+    /// It is a whole number, and no less than this (XEP-0122 §3.2, §4.3).
+    pub least: Option<i64>,
 }
 
 impl Field {
@@ -50,6 +52,12 @@ impl Field {
     #[must_use]
     pub fn values(self, values: Vec<String>) -> Self {
         Self { values, ..self }
+    }
+
+    /// The same, a whole number that is no less than this.
+    #[must_use]
+    pub fn at_least(self, least: i64) -> Self {
+        Self { least: Some(least), ..self }
     }
 
     /// The same, and it must be filled in.
@@ -141,6 +149,11 @@ impl Form {
                 .with_some("label", some(&field.label));
             let element =
                 element.children_from(field.is_required.then(|| Element::new("required", ns::FORM)));
+            let element = element.children_from(field.least.map(|least| {
+                Element::new("validate", ns::VALIDATE)
+                    .with("datatype", "xs:integer")
+                    .child(Element::new("range", ns::VALIDATE).with("min", least))
+            }));
             let element =
                 field.values.iter().fold(element, |all, value| all.text_child("value", value.clone()));
             element.children_from(field.options.iter().map(|(label, value)| {

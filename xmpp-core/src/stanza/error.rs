@@ -80,6 +80,8 @@ pub struct StanzaError {
     pub location: Option<String>,
     /// What an extension says beside the condition (§8.3.4).
     pub application: Option<Box<Element>>,
+    /// Whether the same may be sent again later, whatever the condition's own type is (§8.3.2, `wait`).
+    pub is_for_now: bool,
 }
 
 impl StanzaError {
@@ -90,13 +92,19 @@ impl StanzaError {
 
     /// A condition that says why.
     pub fn because(kind: ErrorKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into(), location: None, application: None }
+        Self { kind, text: text.into(), location: None, application: None, is_for_now: false }
     }
 
     /// The same with what an extension says.
     #[must_use]
     pub fn with(self, application: Element) -> Self {
         Self { application: Some(Box::new(application)), ..self }
+    }
+
+    /// The same, and it may be tried again later.
+    #[must_use]
+    pub fn for_now(self) -> Self {
+        Self { is_for_now: true, ..self }
     }
 
     /// The same with where it is now.
@@ -111,7 +119,9 @@ impl StanzaError {
         if let Some(location) = &self.location {
             condition = condition.text_node(location.clone());
         }
-        let error = Element::new("error", ns::CLIENT).with("type", self.kind.type_()).child(condition);
+        let error = Element::new("error", ns::CLIENT)
+            .with("type", if self.is_for_now { "wait" } else { self.kind.type_() })
+            .child(condition);
         let error = error.children_from(self.application.as_deref().cloned());
         if self.text.is_empty() {
             return error;

@@ -35,6 +35,8 @@ pub(crate) struct RoomConfig {
     pub(crate) list_members: Roles,
     pub(crate) max_users: usize,
     pub(crate) history: usize,
+    /// Seconds between two messages of one speaker; 0 is no limit (XEP-0500).
+    pub(crate) slow_mode: u32,
 }
 
 /// Who may send private messages.
@@ -71,6 +73,7 @@ impl Default for RoomConfig {
             list_members: Roles::default(),
             max_users: MOST_USERS,
             history: 20,
+            slow_mode: 0,
         }
     }
 }
@@ -182,6 +185,15 @@ impl RoomConfig {
                     ("5000", "5000"),
                 ]),
             )
+            .with(
+                text(
+                    "slow_mode_duration",
+                    "text-single",
+                    "Seconds between two messages of one speaker, 0 for none",
+                    &self.slow_mode.to_string(),
+                )
+                .at_least(0),
+            )
             .with(Field::new(
                 "muc#maxhistoryfetch",
                 "text-single",
@@ -250,6 +262,10 @@ impl RoomConfig {
             "getmemberlist" => self.list_members = roles()?,
             "maxusers" if text.is_empty() || text == "none" => self.max_users = MOST_USERS,
             "maxusers" => self.max_users = number()?.clamp(1, MOST_USERS),
+            "slow_mode_duration" => {
+                let seconds = number()?.min(SLOWEST);
+                self.slow_mode = u32::try_from(seconds).unwrap_or(0);
+            }
             "historylength" | "maxhistoryfetch" => self.history = number()?.min(most_history),
             _ => {}
         }
@@ -271,6 +287,8 @@ fn short(text: &str) -> Result<String, StanzaError> {
 /// Roles of those who are inside.
 const OCCUPANTS: [Role; 3] = [Role::Moderator, Role::Participant, Role::Visitor];
 const LONGEST: usize = 1024;
+/// Seconds between two messages: a day.
+const SLOWEST: usize = 86_400;
 pub(crate) const MOST_USERS: usize = 5000;
 
 #[cfg(test)]

@@ -35,7 +35,8 @@ pub(crate) fn service() -> Element {
 
 impl Room {
     /// §6.4.
-    pub(crate) fn info(&self, from: &Jid, node: Option<&str>) -> Result<Element, StanzaError> {
+    pub(crate) fn info(&mut self, from: &Jid, node: Option<&str>, now: i64) -> Result<Element, StanzaError> {
+        let activity = self.activity(now);
         if node == Some(super::register::RESERVED_NICK) {
             return Ok(self.reserved_nick(from));
         }
@@ -76,7 +77,7 @@ impl Room {
                 word(config.password.is_some(), "muc_passwordprotected", "muc_unsecured"),
                 word(config.non_anonymous, "muc_nonanonymous", "muc_semianonymous"),
             ],
-            forms: vec![self.room_info(affiliation).to_element()],
+            forms: vec![self.room_info(affiliation, activity).to_element()],
         };
         if config.is_archived() {
             info.features.extend([ns::MAM, ns::MAM_EXTENDED, "urn:xmpp:mam:2#groupchat-field"]);
@@ -84,7 +85,7 @@ impl Room {
         Ok(info.to_element(None))
     }
 
-    fn room_info(&self, affiliation: Affiliation) -> Form {
+    fn room_info(&self, affiliation: Affiliation, activity: Option<String>) -> Form {
         let field = |var: &str, kind: &str, label: &str, value: String| Field::new(var, kind, label, value);
         let truth = |is: bool| if is { "1".to_owned() } else { "0".to_owned() };
         let mut form = Form::new("result", ns::MUC_INFO)
@@ -109,6 +110,17 @@ impl Room {
                 "",
                 truth(self.config.anyone_changes_subject),
             ));
+        let slow = self.config.slow_mode.to_string();
+        form = form.with(field(
+            "muc#roominfo_slow_mode_duration",
+            "text-single",
+            "Seconds between messages",
+            slow,
+        ));
+        if let Some(activity) = activity {
+            let var = "{urn:xmpp:muc-activity}message-activity";
+            form = form.with(field(var, "text-single", "Messages per hour", activity));
+        }
         if !self.config.language.is_empty() {
             form = form.with(field(
                 "muc#roominfo_lang",

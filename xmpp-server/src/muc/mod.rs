@@ -14,6 +14,7 @@ mod admin;
 mod archive;
 mod avatar;
 mod call;
+mod call_command;
 mod config;
 mod describe;
 mod directory;
@@ -23,6 +24,7 @@ mod join;
 mod lists;
 mod moderate;
 mod owner;
+mod pace;
 mod presence;
 mod private;
 mod register;
@@ -45,8 +47,10 @@ use tokio::sync::{mpsc, watch};
 use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
 pub(crate) use call::follow_conferences;
+pub(crate) use call_command::SPEC as CALL_INVITES;
 pub use directory::{CreateError, RoomOptions};
 pub(crate) use history::KIND as ARCHIVED;
+pub(crate) use pace::SPECS as PACE;
 
 use tracing::Instrument;
 

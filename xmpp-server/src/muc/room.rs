@@ -15,6 +15,7 @@ use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 use super::config::RoomConfig;
 use super::invite::{Invitation, Invited};
 use super::moderate::Retraction;
+use super::pace::Pace;
 use super::private::Questions;
 use super::tombstone::Tombstone;
 
@@ -101,6 +102,7 @@ pub(crate) struct Room {
     /// Makes occupant ids unguessable.
     pub(crate) salt: String,
     pub(crate) questions: Questions,
+    pub(crate) pace: Pace,
     pub(crate) invited: Invited,
     /// Legs of the room's call, by Call-ID.
     pub(crate) call: Vec<(String, Participant)>,
@@ -132,6 +134,7 @@ impl Room {
             photos: Vec::new(),
             salt: String::new(),
             questions: Questions::default(),
+            pace: Pace::default(),
             invited: Invited::default(),
             call: Vec::new(),
             is_recorded: false,
@@ -167,7 +170,7 @@ impl Room {
         }
         let payload = iq.children().into_iter().next().ok_or(ErrorKind::BadRequest)?;
         let answer = match (payload.name.as_str(), payload.ns.as_str()) {
-            ("query", ns::DISCO_INFO) if !is_set => Some(self.info(from, payload.attribute("node"))?),
+            ("query", ns::DISCO_INFO) if !is_set => Some(self.info(from, payload.attribute("node"), now)?),
             ("query", ns::DISCO_ITEMS) if !is_set => Some(self.items(from)),
             ("query", ns::MUC_ADMIN) if is_set => {
                 self.administer(&payload, from, out)?;

@@ -8,6 +8,7 @@ use shared_model::{Affiliation, Role, RoomEvent};
 use xmpp_core::payload::form::Form;
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
+use super::call_command;
 use super::register::REGISTRATION;
 use super::room::{Effects, Occupant, Room, Subject};
 use super::voice::VOICE_REQUEST;
@@ -55,6 +56,11 @@ impl Room {
     ) -> Result<(), StanzaError> {
         if !speaker.role.has_voice() {
             return Err(ErrorKind::Forbidden.into()); // §7.4
+        }
+        self.keep_pace(&speaker.jid, &children, now)?;
+        if call_command::is_asked(&children) {
+            self.invite_to_call(message, &speaker.jid, &speaker.nick, now, out);
+            return Ok(());
         }
         self.retract(message, &children, speaker, now, out)?;
         let id = crate::archive::new_id(now);
