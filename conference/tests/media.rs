@@ -326,3 +326,38 @@ async fn of_those_who_say_how_loud_they_are_the_loudest_are_heard() {
     assert_eq!(by_the_silent, expected);
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_make_a_caller_louder_and_quieter() {
+    let house = House::start().await;
+    let mut phones = [house.call("alice", 440.0).await, house.call("bob", 700.0).await];
+    let loud = |phones: &mut [house::Phone; 2], keys: &str| {
+        phones[0].press(keys);
+        house::talk::<2>(phones, 25);
+        let mut heard = 0.0;
+        for _ in 0..3 {
+            house::talk::<1>(&mut phones[..1], 10);
+            heard = phones[1].loudness(1).max(heard);
+        }
+        heard
+    };
+    let usual = loud(&mut phones, "");
+    let quiet = loud(&mut phones, "*2*2*2*2*2");
+    let louder = loud(&mut phones, "*8*8*8*8*8");
+    assert!((2.5..5.5).contains(&(usual / quiet)), "12 dB: {usual} {quiet}");
+    assert!((1.0..2.0).contains(&(louder / usual)), "3 dB: {usual} {louder}");
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_checks_anew_in_the_same_call() {
+    let house = House::start().await;
+    let mut phones = [house.phone_of("alice", 440.0).await, house.call("bob", 700.0).await];
+    phones[0].call_as_browser(URI).await;
+    house::talk::<2>(&mut phones, 20);
+    let (before, now) = phones[0].check_anew().await;
+    assert_ne!(before, now, "new credentials for new checks");
+    house::talk::<2>(&mut phones, 10);
+    assert_eq!(house::talk::<2>(&mut phones, 50), [[false, true], [true, false]]);
+    house.stop().await;
+}

@@ -25,6 +25,8 @@ use crate::media::web::Credentials;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Browser {
     pub(super) fingerprint: String,
+    /// Its name and password of checks: others mean that it checks anew (RFC 8839 §4.4.1.1.1).
+    pub(super) ice: (String, String),
 }
 
 /// What we say of ourselves to a browser.
@@ -114,6 +116,16 @@ pub(super) fn answer(offer: &str, origin: Origin, keys: &Keys, ours: Option<&Our
         }
     }
     Ok(Agreed { negotiated: chosen.negotiated, browser: chosen.browser, direction, text })
+}
+
+/// The name and password of a browser's checks.
+pub(super) fn ice_of(offer: &str) -> Option<(String, String)> {
+    let sdp = Sdp::parse(offer)?;
+    let media = sdp.media.iter().find(|media| media.kind == "audio" && media.port != 0)?;
+    let of_session =
+        |name: &str| sdp.attributes.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let word = |name| media.attribute(name).or_else(|| of_session(name)).map(str::to_owned);
+    Some((word("ice-ufrag")?, word("ice-pwd")?))
 }
 
 /// Whether an offer is a browser's.
@@ -215,7 +227,8 @@ fn browser(media: &Media<'_>) -> Result<Browser, Unfit> {
     let may_wait = media.attribute("setup").is_none_or(|setup| setup == "actpass" || setup == "active");
     let is_whole = has("ice-ufrag") && has("ice-pwd") && media.attribute("rtcp-mux").is_some() && may_wait;
     let fingerprint = fingerprint.filter(|_| is_whole).ok_or(Unfit::NoKey)?;
-    Ok(Browser { fingerprint: fingerprint.to_owned() })
+    let word = |name| media.attribute(name).unwrap_or_default().to_owned();
+    Ok(Browser { fingerprint: fingerprint.to_owned(), ice: (word("ice-ufrag"), word("ice-pwd")) })
 }
 
 pub(super) fn choose<'a>(media: &Media<'a>, keys: &Keys, is_web: bool) -> Result<Chosen<'a>, Unfit> {
@@ -458,7 +471,13 @@ mod tests {
         let keys = || Keys { secrecy: Secrecy::Required, now: None, random: || 7 };
         let answer = |offer: &str| super::answer(offer, origin(), &keys(), Some(&ours));
         let agreed = answer(BROWSER).unwrap();
-        assert_eq!(agreed.browser, Some(Browser { fingerprint: "sha-256 AB:CD".into() }));
+        assert_eq!(
+            agreed.browser,
+            Some(Browser {
+                fingerprint: "sha-256 AB:CD".into(),
+                ice: ("their".into(), "theirpassword".into())
+            })
+        );
         assert_eq!((agreed.direction, agreed.negotiated.reports), (Direction::SendReceive, None));
         for line in [
             "a=group:BUNDLE 0",
@@ -495,7 +514,13 @@ mod tests {
             a=rtpmap:101 telephone-event/8000\r\na=ice-ufrag:their\r\na=ice-pwd:theirpassword\r\n\
             a=fingerprint:sha-256 AB:CD\r\na=setup:active\r\na=rtcp-mux\r\na=sendrecv\r\n";
         let agreed = answered_by_browser(answer).unwrap();
-        assert_eq!(agreed.browser, Some(Browser { fingerprint: "sha-256 AB:CD".into() }));
+        assert_eq!(
+            agreed.browser,
+            Some(Browser {
+                fingerprint: "sha-256 AB:CD".into(),
+                ice: ("their".into(), "theirpassword".into())
+            })
+        );
         assert_eq!((agreed.negotiated.encoding.format, agreed.negotiated.events), (Format::Opus, Some(101)));
         for wrong in ["a=setup:active", "a=fingerprint:sha-256 AB:CD\r\n", "a=rtcp-mux\r\n"] {
             assert_eq!(answered_by_browser(&answer.replace(wrong, "")), None, "{wrong}");

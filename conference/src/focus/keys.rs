@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `*6` | mute oneself, and be heard again |
 //! | `*9` | raise one's hand, and lower it |
+//! | `*2`, `*8` | be heard quieter, or louder, by 3 dB each time, at most 12 |
 //! | `*5` | a moderator mutes everybody else; each may be heard again by `*6` |
 //! | `*7` | a moderator has the conference recorded, and ends that |
 //!
@@ -16,6 +17,10 @@ pub(super) enum Wish {
     Mute,
     /// Raise one's hand, or lower it.
     Hand,
+    /// Be heard quieter.
+    Quieter,
+    /// Be heard louder.
+    Louder,
     /// Mute everybody else.
     MuteOthers,
     /// Write down what is said, or end that.
@@ -35,6 +40,8 @@ impl Keys {
         match key {
             '6' if was_after_star => Some(Wish::Mute),
             '9' if was_after_star => Some(Wish::Hand),
+            '2' if was_after_star => Some(Wish::Quieter),
+            '8' if was_after_star => Some(Wish::Louder),
             '5' if was_after_star => Some(Wish::MuteOthers),
             '7' if was_after_star => Some(Wish::Record),
             _ => None,
@@ -120,6 +127,7 @@ mod tests {
             keys.chars().filter_map(|key| state.press(key)).collect::<Vec<_>>()
         };
         assert_eq!(wishes("*6*9*5*7"), [Wish::Mute, Wish::Hand, Wish::MuteOthers, Wish::Record]);
+        assert_eq!(wishes("*2*8"), [Wish::Quieter, Wish::Louder]);
         assert_eq!(wishes("6*16**6"), [Wish::Mute]);
     }
 

@@ -17,6 +17,7 @@ use super::session::Session;
 use crate::labels::LegSpan;
 use crate::media::leg::UnboundLeg;
 use crate::media::srtp::{Crypto, MasterKey, Suite};
+use crate::media::web::Credentials;
 use crate::mixer::{Gate, LegId, Peer};
 
 /// One leg.
@@ -37,6 +38,10 @@ pub(super) struct Participant {
     pub(super) crypto: Option<Crypto>,
     /// What we said of ourselves, if it is a browser.
     pub(super) web: Option<Ours>,
+    /// The credentials that the leg began with, which are its name at the port of browsers.
+    pub(super) first_ice: Option<Credentials>,
+    /// The browser's own name and password of checks.
+    pub(super) their_ice: Option<(String, String)>,
     /// The 2xx that waits for its ACK.
     pub(super) unacknowledged: Option<Unacknowledged>,
     /// How long the leg lasts without a refresh.
@@ -48,6 +53,8 @@ pub(super) struct Participant {
     /// They muted themselves, or a moderator muted all.
     pub(super) is_muted: bool,
     pub(super) is_hand_up: bool,
+    /// How much louder they are made, in decibels.
+    pub(super) gain: i8,
     /// The address that the call came from.
     pub(super) source: Option<IpAddr>,
     pub(super) keys: Keys,
@@ -77,12 +84,15 @@ impl Participant {
             offered: Vec::new(),
             crypto: None,
             web: None,
+            first_ice: None,
+            their_ice: None,
             unacknowledged: None,
             session: None,
             is_joined: false,
             is_called: false,
             is_muted: false,
             is_hand_up: false,
+            gain: 0,
             source: None,
             keys: Keys::default(),
             pin: None,

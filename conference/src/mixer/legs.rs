@@ -74,6 +74,8 @@ struct Leg {
     heard: Box<Frame>,
     /// Ticks that this leg still counts as speaking; zero keeps its frame out of the mix.
     speaking: u8,
+    /// What its sound is multiplied by.
+    gain: f32,
     /// Mean square of what it said, over the last fifth of a second.
     loudness: f32,
     limiter: Limiter,
@@ -108,6 +110,7 @@ impl Legs {
             peer,
             heard: Box::new(SILENCE),
             speaking: 0,
+            gain: 1.0,
             loudness: 0.0,
             limiter: Limiter::new(),
             prompts: Vec::new(),
@@ -131,6 +134,13 @@ impl Legs {
             leg.rtp.forgive_silence(now);
         }
         leg.gate = gate;
+    }
+
+    /// Makes what a leg says louder or quieter, in decibels; more than a few are not what a mix bears.
+    pub fn set_gain(&mut self, id: LegId, decibels: i8) {
+        let Some(leg) = self.find(id) else { return };
+        let decibels = decibels.clamp(-MOST_GAIN, MOST_GAIN);
+        leg.gain = 10_f32.powf(f32::from(decibels) / 20.0);
     }
 
     /// Changes what offer and answer agreed on.
@@ -257,6 +267,10 @@ impl Legs {
 impl Leg {
     fn listen(&mut self, total: &mut Sum) {
         let is_playing = self.rtp.play(self.is_wanted, &mut self.heard);
+        if is_playing && self.gain != 1.0 {
+            // `as` saturates.
+            self.heard.iter_mut().for_each(|sample| *sample = (f32::from(*sample) * self.gain) as i16);
+        }
         let energy = if is_playing { energy(&self.heard) } else { 0.0 };
         self.loudness += (energy - self.loudness) / 10.0;
         let is_loud = self.gate == Gate::Open && energy > QUIET;
@@ -321,6 +335,8 @@ const QUIET: f32 = 33.0 * 33.0;
 const AUDIBLE: u8 = 60;
 /// Of those who say how loud they are, so many are decoded.
 const MOST_SPEAKERS: usize = 8;
+/// The most that a leg is made louder or quieter by, in decibels.
+pub const MOST_GAIN: i8 = 12;
 /// Ticks that a speaker stays in the mix after the last loud frame: 300 ms.
 const HANGOVER: u8 = 15;
 /// A prompt is heard over the others at a third of their loudness.

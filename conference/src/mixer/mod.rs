@@ -14,7 +14,7 @@ mod tape;
 mod threads;
 mod tone;
 
-pub use legs::{Gate, LegId, Legs, Peer, Spoken};
+pub use legs::{Gate, LegId, Legs, MOST_GAIN, Peer, Spoken};
 pub use prompts::Prompt;
 pub use tape::{Ending, Recorded, Tape};
 pub use threads::{Command, Heard, Mixer, Mixers};

@@ -29,6 +29,8 @@ pub enum Command {
     Remove(LegId),
     /// A leg's gate opens or closes.
     SetGate(LegId, Gate),
+    /// What a leg says is made louder or quieter by so many decibels.
+    SetGain(LegId, i8),
     /// A leg's offer and answer changed.
     Renegotiate(LegId, Negotiated, Peer),
     /// A leg is told something.
@@ -186,6 +188,7 @@ impl Worker {
                 }
             }
             Command::SetGate(id, gate) => legs.set_gate(id, gate, now),
+            Command::SetGain(id, decibels) => legs.set_gain(id, decibels),
             Command::Renegotiate(id, negotiated, peer) => legs.renegotiate(id, negotiated, peer, now),
             Command::Prompt(id, prompt) => legs.prompt(id, prompt),
             Command::Hush(id) => legs.hush(id),

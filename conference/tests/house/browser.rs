@@ -29,12 +29,8 @@ impl Phone {
         let provider = AwsLcRsProvider::new();
         let certificate = Certificate::generate_self_signed(vec!["x".to_owned()], provider.crypto()).unwrap();
         let fingerprint = Identity::fingerprint_of(&certificate.certificate[0]);
-        let offer = format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE audio\r\n\
-             m=audio 9 UDP/TLS/RTP/SAVPF 0 101\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:0 PCMU/8000\r\n\
-             a=rtpmap:101 telephone-event/8000\r\na=mid:audio\r\na=ice-ufrag:them\r\na=ice-pwd:theirpassword\r\n\
-             a=fingerprint:{fingerprint}\r\na=setup:actpass\r\na=rtcp-mux\r\na=sendrecv\r\n"
-        );
+        self.fingerprint = fingerprint;
+        let offer = self.browser_offer("them");
         self.uri = uri.to_owned();
         self.to = format!("<{uri}>");
         let response = self.send_body("INVITE", "application/sdp", &offer).await;
@@ -54,6 +50,31 @@ impl Phone {
         self.srtp = Srtp::new(keys);
         assert!(response.value(Name::Contact).unwrap().contains(";isfocus"));
         response
+    }
+
+    /// Checks anew in the same dialog, as when a browser's net changes; the focus's name before and now.
+    pub(crate) async fn check_anew(&mut self) -> (String, String) {
+        let before = self.ice.clone().unwrap().0;
+        let offer = self.browser_offer("them2");
+        let response = self.send_body("INVITE", "application/sdp", &offer).await;
+        assert_eq!(response.status(), 200);
+        self.acknowledge();
+        let text = String::from_utf8_lossy(response.body()).into_owned();
+        let answer = Sdp::parse(&text).unwrap();
+        let word = |name| answer.media[0].attribute(name).unwrap().to_owned();
+        self.ice = Some((word("ice-ufrag"), word("ice-pwd")));
+        self.move_on();
+        (before, word("ice-ufrag"))
+    }
+
+    fn browser_offer(&self, name: &str) -> String {
+        let fingerprint = &self.fingerprint;
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE audio\r\n\
+             m=audio 9 UDP/TLS/RTP/SAVPF 0 101\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:0 PCMU/8000\r\n\
+             a=rtpmap:101 telephone-event/8000\r\na=mid:audio\r\na=ice-ufrag:{name}\r\na=ice-pwd:theirpassword\r\n\
+             a=fingerprint:{fingerprint}\r\na=setup:actpass\r\na=rtcp-mux\r\na=sendrecv\r\n"
+        )
     }
 
     /// Goes to another address, proves and chooses it, as when a telephone leaves a wireless net.

@@ -274,6 +274,7 @@ impl House {
             keys: None,
             srtp: None,
             ice: None,
+            fingerprint: String::new(),
             lines: String::new(),
         }
     }

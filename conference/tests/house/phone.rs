@@ -62,6 +62,8 @@ pub(crate) struct Phone {
     pub(super) srtp: Option<Srtp>,
     /// The focus's name and password of checks.
     pub(super) ice: Option<(String, String)>,
+    /// A browser's own, of its certificate.
+    pub(super) fingerprint: String,
     /// What the offer says of the sound beside its format.
     pub(crate) lines: String,
 }

@@ -118,7 +118,9 @@ impl Conference {
         participant.offered = offered;
         if let Some(browser) = agreed.as_ref().and_then(|agreed| agreed.browser.as_ref()) {
             leg.expect(&browser.fingerprint);
+            participant.their_ice = Some(browser.ice.clone());
         }
+        participant.first_ice = ours.as_ref().map(|ours| ours.ice.clone());
         participant.web = ours;
         participant.session = session;
         participant.source = came_from(request, &incoming.flow);
@@ -219,6 +221,8 @@ impl Conference {
         let offer = String::from_utf8_lossy(request.body()).into_owned();
         let mut body = String::new();
         if !offer.is_empty() {
+            self.check_anew(at, &offer);
+            let participant = &self.participants[at];
             let (origin, now, ours) = (participant.origin, participant.crypto, participant.web.clone());
             let agreed = match answer::answer(&offer, origin, &self.keys(now), ours.as_ref()) {
                 Ok(agreed) => agreed,
@@ -245,6 +249,17 @@ impl Conference {
                 self.participants[at].unacknowledged = Some(sent);
             }
             _ => incoming.server.respond(response),
+        }
+    }
+
+    /// RFC 8839 §4.4.1.1.1: a browser with other credentials checks anew, and is told new ones of ours.
+    fn check_anew(&mut self, at: usize, offer: &str) {
+        let participant = &mut self.participants[at];
+        let (Some(ours), Some(first)) = (&mut participant.web, &participant.first_ice) else { return };
+        let Some(theirs) = answer::ice_of(offer) else { return };
+        let known = participant.their_ice.replace(theirs.clone());
+        if let Some(web) = self.focus.web().filter(|_| known.is_some_and(|known| known != theirs)) {
+            ours.ice = web.renew(first, self.focus.parts().random);
         }
     }
 

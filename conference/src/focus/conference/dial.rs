@@ -257,8 +257,10 @@ impl Conference {
         let mut participant = Participant::new(leg, dialog, callee, voice, origin);
         participant.is_called = true;
         participant.web = calls::ours(&sound);
+        participant.first_ice = participant.web.as_ref().map(|ours| ours.ice.clone());
         if let Some(browser) = agreed.as_ref().and_then(|agreed| agreed.browser.as_ref()) {
             sound.expect(&browser.fingerprint);
+            participant.their_ice = Some(browser.ice.clone());
         }
         match agreed {
             Some(agreed) => {

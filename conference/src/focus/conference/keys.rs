@@ -9,7 +9,7 @@ use sip_endpoint::Incoming;
 use super::super::keys::{Step, Wish, key_of_info};
 use super::super::policy;
 use super::Conference;
-use crate::mixer::{Command, LegId, Prompt};
+use crate::mixer::{Command, LegId, MOST_GAIN, Prompt};
 
 impl Conference {
     /// A key by SIP INFO.
@@ -54,6 +54,8 @@ impl Conference {
                 self.tell_changed(at);
                 self.say(leg, prompt).await;
             }
+            Some(Wish::Quieter) => self.change_gain(at, -GAIN_STEP).await,
+            Some(Wish::Louder) => self.change_gain(at, GAIN_STEP).await,
             Some(Wish::MuteOthers) if self.moderates(at) => {
                 let others = |(n, p): (usize, &super::Participant)| {
                     (n != at && p.is_joined && !p.is_muted).then_some(n)
@@ -66,6 +68,13 @@ impl Conference {
             Some(Wish::Record) if self.moderates(at) => self.switch_recording().await,
             Some(Wish::MuteOthers | Wish::Record) | None => {}
         }
+    }
+
+    async fn change_gain(&mut self, at: usize, step: i8) {
+        let participant = &mut self.participants[at];
+        participant.gain = (participant.gain + step).clamp(-MOST_GAIN, MOST_GAIN);
+        let (leg, gain) = (participant.leg, participant.gain);
+        self.mixer.tell(Command::SetGain(leg, gain)).await;
     }
 
     /// Says something to a leg, if prompts are wanted.
@@ -132,5 +141,7 @@ impl Conference {
     }
 }
 
+/// Decibels of one key.
+const GAIN_STEP: i8 = 3;
 /// A leg that is to end is not told anything for longer.
 const LONGEST_GOODBYE: Duration = Duration::from_secs(5);

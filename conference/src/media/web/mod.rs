@@ -60,7 +60,13 @@ pub(super) enum Event {
 }
 
 enum Order {
-    Begin { ours: Credentials, fingerprint: String, events: mpsc::Sender<Event> },
+    Begin {
+        ours: Credentials,
+        fingerprint: String,
+        events: mpsc::Sender<Event>,
+    },
+    /// The leg that began as the first is the second from now on.
+    Renew(String, Credentials),
     End(String),
 }
 
@@ -81,9 +87,18 @@ impl WebPort {
             identity: Arc::clone(&identity),
             legs: HashMap::new(),
             addresses: HashMap::new(),
+            renewed: HashMap::new(),
         };
         std::thread::Builder::new().name("web-media".to_owned()).spawn(move || reader.run(&inbox))?;
         Ok(Self { socket, local, identity, orders })
+    }
+
+    /// New credentials for the leg that began with `first`, whose peer begins to check anew (RFC 8445 §9). Its DTLS stays.
+    pub fn renew(&self, first: &Credentials, random: fn() -> u64) -> Credentials {
+        let ours = Credentials::new(random);
+        // If the port's thread is gone, nothing comes, and the leg ends for its silence.
+        let _ = self.orders.send(Order::Renew(first.name.clone(), ours.clone()));
+        ours
     }
 
     /// A leg that waits for its offer and answer.
@@ -160,6 +175,8 @@ struct Reader {
     legs: HashMap<String, Leg>,
     /// Whose each address is that proved itself.
     addresses: HashMap<SocketAddr, Claim>,
+    /// Under which name a leg began that has another now.
+    renewed: HashMap<String, String>,
 }
 
 /// Whose an address is.
@@ -170,7 +187,9 @@ struct Claim {
 }
 
 struct Leg {
-    password: String,
+    ours: Credentials,
+    /// Those before, until a pair of the new ones is chosen: the peer goes on with what works (RFC 8445 §9).
+    before: Option<Credentials>,
     handshake: Handshake,
     events: mpsc::Sender<Event>,
     /// Addresses that proved themselves, the nominated one last.
@@ -184,6 +203,9 @@ impl Reader {
         let mut datagram = [0; LARGEST];
         let mut looked = Instant::now();
         loop {
+            // A timeout, or an error that an ICMP message caused, is nothing to read.
+            let came = self.socket.recv_from(&mut datagram).ok();
+            // What was ordered meanwhile holds for what came: a check may be as quick as the answer that asks for it.
             loop {
                 match orders.try_recv() {
                     Ok(order) => self.obey(order),
@@ -191,8 +213,7 @@ impl Reader {
                     Err(TryRecvError::Disconnected) => return,
                 }
             }
-            // A timeout, or an error that an ICMP message caused, is nothing to read.
-            if let Ok((length, source)) = self.socket.recv_from(&mut datagram) {
+            if let Some((length, source)) = came {
                 self.hear(&datagram[..length], source, Instant::now());
             }
             if looked.elapsed() >= PATIENCE {
@@ -209,11 +230,21 @@ impl Reader {
                     return tracing::error!("a DTLS handshake could not be set up");
                 };
                 let (proved, target, checked) = (Vec::new(), None, Instant::now());
-                let leg = Leg { password: ours.password, handshake, events, proved, target, checked };
-                self.legs.insert(ours.name, leg);
+                let (name, before) = (ours.name.clone(), None);
+                let leg = Leg { ours, before, handshake, events, proved, target, checked };
+                self.legs.insert(name, leg);
+            }
+            Order::Renew(first, ours) => {
+                let Some(leg) = self.legs.get_mut(&first) else { return };
+                let before = std::mem::replace(&mut leg.ours, ours);
+                self.renewed.insert(leg.ours.name.clone(), first);
+                if let Some(oldest) = leg.before.replace(before) {
+                    self.renewed.remove(&oldest.name);
+                }
             }
             Order::End(name) => {
                 let leg = self.legs.remove(&name);
+                self.renewed.retain(|_, first| *first != name);
                 for address in leg.iter().flat_map(|leg| &leg.proved) {
                     // What another took since is theirs.
                     if self.addresses.get(address).is_some_and(|claim| claim.name == name) {
@@ -250,9 +281,11 @@ impl Reader {
 
     fn check(&mut self, datagram: &[u8], source: SocketAddr, now: Instant) {
         let Some(check) = Check::read(datagram) else { return };
-        let (name, is_nominated) = (check.name.clone(), check.is_nominated);
+        let (asked, is_nominated) = (check.name.clone(), check.is_nominated);
+        let name = self.renewed.get(&asked).unwrap_or(&asked).clone();
         let Some(leg) = self.legs.get_mut(&name) else { return };
-        let Some(answer) = check.answer(&leg.password, source) else { return };
+        let Some(password) = leg.password_of(&asked) else { return };
+        let Some(answer) = check.answer(password, source) else { return };
         // A password proves whose check it is, not that it came from where it says: who may be in one call must not take
         // another's address by a forged source. An address that its owner does not prove any more is free.
         let owner = self.addresses.get(&source).filter(|claim| claim.name != name);
@@ -267,8 +300,12 @@ impl Reader {
         }
         self.addresses.insert(source, Claim { name, checked: now });
         leg.checked = now;
+        let is_old = leg.before.as_ref().is_some_and(|before| before.name == asked);
+        if is_nominated && !is_old {
+            leg.before = None;
+        }
         // Until one is chosen, any that proved itself will do.
-        if leg.target.is_none() || (is_nominated && leg.target != Some(source)) {
+        if leg.target.is_none() || (is_nominated && !is_old && leg.target != Some(source)) {
             leg.target = Some(source);
             tell(leg, Event::Target(leg.target));
         }
@@ -287,6 +324,14 @@ impl Reader {
                 }
             }
         }
+    }
+}
+
+impl Leg {
+    /// What proves checks that name the leg so.
+    fn password_of(&self, name: &str) -> Option<&str> {
+        let known = [Some(&self.ours), self.before.as_ref()].into_iter().flatten();
+        known.filter(|ours| ours.name == name).map(|ours| ours.password.as_str()).next()
     }
 }
 
@@ -436,6 +481,36 @@ mod tests {
         stranger.socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         assert!(stranger.socket.recv(&mut [0; 100]).is_err(), "no answer");
         assert!(!matches!(wire.next(), Some(Event::Packet(_))));
+    }
+
+    #[test]
+    fn a_leg_is_checked_anew_and_keeps_its_way_until_another_is_chosen() {
+        let port = WebPort::start("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (old, new) = (Browser::new(port.local), Browser::new(port.local));
+        let mut wire = port.open(shared_runtime::random);
+        wire.begin(old.identity.fingerprint.clone());
+        let first = wire.ours().clone();
+        let check = |from: &Browser, ours: &Credentials, is_nominated| {
+            from.send(&ice::tests::check(&ours.name, &ours.password, is_nominated));
+            from.receive()
+        };
+        while check(&old, &first, true).is_none() {}
+        let mut renewed = first.clone();
+        // Credentials of the last restart but one are worth nothing.
+        let forgotten = port.renew(&first, shared_runtime::random);
+        for _ in 0..2 {
+            renewed = port.renew(&first, shared_runtime::random);
+        }
+        while check(&new, &renewed, false).is_none() {}
+        assert!(renewed != first);
+        assert!(check(&new, &forgotten, true).is_none() && check(&new, &first, true).is_none());
+        wire.next();
+        assert_eq!(wire.target(), old.socket.local_addr().ok(), "nothing was chosen yet");
+        assert!(check(&new, &renewed, true).is_some());
+        while wire.next().is_some() {}
+        assert_eq!(wire.target(), new.socket.local_addr().ok());
+        drop(wire);
+        while check(&new, &renewed, false).is_some() {}
     }
 
     #[test]
