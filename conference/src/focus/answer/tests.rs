@@ -1,0 +1,193 @@
+//! Answers, and offers that are answered.
+
+use super::*;
+use crate::focus::offer::{answered, answered_by_browser, offer, offer_to_browser};
+
+fn origin() -> Origin {
+    Origin { session: 8, version: 1, local: "192.0.2.9:20000".parse().unwrap() }
+}
+
+fn answer(offer: &str, origin: Origin) -> Result<Agreed, Unfit> {
+    under(Secrecy::Preferred, offer, origin)
+}
+
+fn under(secrecy: Secrecy, offer: &str, origin: Origin) -> Result<Agreed, Unfit> {
+    super::answer(offer, origin, &Keys { secrecy, now: None, random: || 7 }, None)
+}
+
+const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+    m=message 2855 TCP/MSRP *\r\nm=audio 4000 RTP/AVP 18 8 101 13\r\na=rtpmap:101 telephone-event/8000\r\n\
+    m=video 4002 RTP/AVP 97\r\n";
+
+#[test]
+fn takes_the_first_known_audio_and_refuses_the_rest() {
+    let agreed = answer(OFFER, origin()).unwrap();
+    let remote = "192.0.2.1:4000".parse().unwrap();
+    let negotiated = Negotiated {
+        encoding: Encoding::of(Format::Pcma),
+        payload_type: 8,
+        remote,
+        reports: "192.0.2.1:4001".parse().ok(),
+        events: Some(101),
+        noise: Some(13),
+        level: None,
+        crypto: None,
+    };
+    assert_eq!(agreed.negotiated, negotiated);
+    let media: Vec<&str> = agreed.text.lines().filter(|line| line.starts_with("m=")).collect();
+    assert_eq!(media, ["m=message 0 TCP/MSRP *", "m=audio 20000 RTP/AVP 8 101 13", "m=video 0 RTP/AVP 97"]);
+    assert!(agreed.text.contains("o=cusax 4 1 IN IP4 192.0.2.9\r\n"));
+}
+
+#[test]
+fn takes_what_is_beside_the_sound() {
+    let offer = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+        m=audio 4000 RTP/AVPF 111 13 110 126\r\na=rtpmap:111 opus/48000/2\r\n\
+        a=fmtp:111 minptime=10;useinbandfec=1;maxaveragebitrate=16000\r\na=rtpmap:126 telephone-event/8000\r\n\
+        a=rtpmap:110 telephone-event/48000\r\na=extmap:15 x\r\n\
+        a=extmap:3/sendonly urn:ietf:params:rtp-hdrext:ssrc-audio-level vad=on\r\na=rtcp-mux\r\n";
+    let agreed = answer(offer, origin()).unwrap();
+    let Negotiated { encoding, reports, events, noise, level, .. } = agreed.negotiated;
+    assert_eq!(encoding, Encoding { format: Format::Opus, bits_a_second: 12_000, has_redundancy: true });
+    assert_eq!((reports, events, noise, level), (None, Some(110), None, Some(3)));
+    for line in [
+        "m=audio 20000 RTP/AVPF 111 110",
+        "a=rtpmap:110 telephone-event/48000",
+        "a=extmap:3/recvonly urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+        "a=rtcp-mux",
+        "a=fmtp:111 useinbandfec=1",
+    ] {
+        assert!(agreed.text.lines().any(|said| said == line), "{line}: {}", agreed.text);
+    }
+    let elsewhere = OFFER.replace("m=video", "a=rtcp:9000 IN IP4 192.0.2.7\r\nm=video");
+    assert_eq!(answer(&elsewhere, origin()).unwrap().negotiated.reports, "192.0.2.7:9000".parse().ok());
+}
+
+#[test]
+fn hold_is_mirrored() {
+    let held = OFFER.replace("m=video", "a=sendonly\r\nm=video");
+    assert_eq!(answer(&held, origin()).unwrap().direction, Direction::ReceiveOnly);
+    let old = OFFER.replace("c=IN IP4 192.0.2.1", "c=IN IP4 0.0.0.0");
+    assert_eq!(answer(&old, origin()).unwrap().direction, Direction::Inactive);
+}
+
+#[test]
+fn what_cannot_be_had_says_why() {
+    let unfit = |offer: &str| answer(offer, origin()).unwrap_err();
+    assert_eq!(unfit(&OFFER.replace("18 8 101 13", "18 101 13")), Unfit::Format);
+    assert_eq!(unfit(&OFFER.replace("RTP/AVP 18", "UDP/TLS/RTP/SAVP 18")), Unfit::Transport);
+    assert_eq!(unfit(&OFFER.replace("m=audio 4000", "m=audio 0")), Unfit::NoAudio);
+    assert_eq!(
+        unfit(&OFFER.replace("c=IN IP4 192.0.2.1\r\n", "c=IN IP4 host.example\r\n")),
+        Unfit::NoAddress
+    );
+    assert_eq!(unfit("rubbish"), Unfit::NotSdp);
+}
+
+const BROWSER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n\
+    a=fingerprint:sha-256 AB:CD\r\na=ice-ufrag:their\r\na=ice-pwd:theirpassword\r\n\
+    m=audio 9 UDP/TLS/RTP/SAVPF 111 0\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:111 opus/48000/2\r\na=mid:0\r\n\
+    a=setup:actpass\r\na=rtcp-mux\r\na=sendrecv\r\n\
+    m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\na=setup:actpass\r\na=rtcp-mux\r\n";
+
+#[test]
+fn browsers_are_answered_on_one_port_with_our_fingerprint() {
+    let ice = Credentials { name: "ours".into(), password: "secret".into() };
+    let ours = Ours { ice, fingerprint: "sha-256 12:34".into() };
+    let keys = || Keys { secrecy: Secrecy::Required, now: None, random: || 7 };
+    let answer = |offer: &str| super::answer(offer, origin(), &keys(), Some(&ours));
+    let agreed = answer(BROWSER).unwrap();
+    assert_eq!(
+        agreed.browser,
+        Some(Browser { fingerprint: "sha-256 AB:CD".into(), ice: ("their".into(), "theirpassword".into()) })
+    );
+    assert_eq!((agreed.direction, agreed.negotiated.reports), (Direction::SendReceive, None));
+    for line in [
+        "a=group:BUNDLE 0",
+        "a=ice-lite",
+        "a=fingerprint:sha-256 12:34",
+        "m=audio 20000 UDP/TLS/RTP/SAVPF 111",
+        "a=mid:0",
+        "a=rtcp-mux",
+        "a=setup:passive",
+        "a=ice-ufrag:ours",
+        "a=ice-pwd:secret",
+        "a=candidate:1 1 udp 2130706431 192.0.2.9 20000 typ host",
+        "m=video 0 UDP/TLS/RTP/SAVPF 96",
+    ] {
+        assert!(agreed.text.lines().any(|said| said == line), "{line}: {}", agreed.text);
+    }
+    assert!(is_browser(BROWSER) && !is_browser(OFFER));
+    for lacking in ["a=ice-pwd:theirpassword\r\n", "a=fingerprint:sha-256 AB:CD\r\n", "a=rtcp-mux\r\n"] {
+        assert_eq!(answer(&BROWSER.replace(lacking, "")).unwrap_err(), Unfit::NoKey, "{lacking}");
+    }
+    assert_eq!(answer(&BROWSER.replace("actpass", "passive")).unwrap_err(), Unfit::NoKey);
+    let without = super::answer(BROWSER, origin(), &keys(), None);
+    assert_eq!(without.unwrap_err(), Unfit::Transport);
+}
+
+#[test]
+fn browsers_can_answer_our_offer() {
+    let ice = Credentials { name: "ours".into(), password: "secret".into() };
+    let ours = Ours { ice, fingerprint: "sha-256 12:34".into() };
+    let offer = offer_to_browser(origin(), &ours);
+    assert!(is_browser(&offer) && offer.contains("a=setup:actpass") && offer.contains("a=ice-lite"));
+    let answer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+        m=audio 9 UDP/TLS/RTP/SAVPF 96 101\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:96 opus/48000/2\r\na=mid:0\r\n\
+        a=rtpmap:101 telephone-event/8000\r\na=ice-ufrag:their\r\na=ice-pwd:theirpassword\r\n\
+        a=fingerprint:sha-256 AB:CD\r\na=setup:active\r\na=rtcp-mux\r\na=sendrecv\r\n";
+    let agreed = answered_by_browser(answer).unwrap();
+    assert_eq!(
+        agreed.browser,
+        Some(Browser { fingerprint: "sha-256 AB:CD".into(), ice: ("their".into(), "theirpassword".into()) })
+    );
+    assert_eq!((agreed.negotiated.encoding.format, agreed.negotiated.events), (Format::Opus, Some(101)));
+    for wrong in ["a=setup:active", "a=fingerprint:sha-256 AB:CD\r\n", "a=rtcp-mux\r\n"] {
+        assert_eq!(answered_by_browser(&answer.replace(wrong, "")), None, "{wrong}");
+    }
+    assert_eq!(answered_by_browser(&answer.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP")), None);
+}
+
+#[test]
+fn our_offer_can_be_answered_with_and_without_keys() {
+    for (ours, theirs, is_encrypted) in [
+        (Secrecy::Preferred, Secrecy::Preferred, true),
+        (Secrecy::Required, Secrecy::Preferred, true),
+        (Secrecy::Preferred, Secrecy::Off, false),
+        (Secrecy::Off, Secrecy::Preferred, false),
+    ] {
+        let offered = Keys { secrecy: ours, now: None, random: || 9 }.offered();
+        let there = under(theirs, &offer(origin(), ours, &offered), origin()).unwrap();
+        let here = answered(&there.text, ours, &offered).unwrap();
+        assert_eq!(here.negotiated.encoding.format, Format::Opus);
+        let (here, there) = (here.negotiated.crypto, there.negotiated.crypto);
+        assert_eq!((here.is_some(), there.is_some()), (is_encrypted, is_encrypted), "{ours:?} {theirs:?}");
+        if let Some((here, there)) = here.zip(there) {
+            assert_eq!((here.ours, here.theirs, here.suite), (there.theirs, there.ours, there.suite));
+        }
+    }
+    let plain = under(Secrecy::Off, OFFER, origin()).unwrap();
+    assert_eq!(answered(&plain.text, Secrecy::Required, &[]), None);
+}
+
+const SECURE: &str = "m=audio 4000 RTP/SAVP 0\r\n\
+    a=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n";
+
+#[test]
+fn encrypted_sound_is_taken_before_plain_and_refused_where_it_is_off() {
+    let head = &OFFER[..OFFER.find("m=").unwrap()];
+    let both = format!("{head}m=audio 4002 RTP/AVP 0\r\n{SECURE}");
+    let agreed = answer(&both, origin()).unwrap();
+    assert!(agreed.negotiated.crypto.is_some());
+    let media: Vec<&str> = agreed.text.lines().filter(|line| line.starts_with("m=")).collect();
+    assert_eq!(media, ["m=audio 0 RTP/AVP 0", "m=audio 20000 RTP/SAVP 0"]);
+    assert!(agreed.text.contains("a=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:BwAAAAA"), "{}", agreed.text);
+    assert_eq!(under(Secrecy::Off, &both, origin()).unwrap().negotiated.crypto, None);
+    let secure = format!("{head}{SECURE}");
+    assert_eq!(under(Secrecy::Off, &secure, origin()).unwrap_err(), Unfit::Transport);
+    assert_eq!(answer(&secure.replace("inline", "other"), origin()).unwrap_err(), Unfit::NoKey);
+    assert_eq!(under(Secrecy::Required, OFFER, origin()).unwrap_err(), Unfit::InTheClear);
+    // RFC 8643: keys without insistence.
+    let optional = secure.replace("RTP/SAVP", "RTP/AVP");
+    assert!(under(Secrecy::Required, &optional, origin()).unwrap().text.contains("RTP/AVP 0\r\na=rtpmap"));
+}
