@@ -40,6 +40,10 @@ pub struct Config {
     /// How long a recording may be. Default `4h`.
     #[serde(with = "shared_runtime::config::duration")]
     pub recording_longest: Duration,
+    /// Whether pictures (VP8, H.264) are taken and forwarded. Default: yes.
+    pub video: bool,
+    /// What a leg is told to send of pictures at most, in kbit/s; 0: nothing is said. Default 1500.
+    pub video_kbits: u32,
     /// Whether conference documents say the conference's own URI as well. Default: no.
     pub conf_uris: bool,
     /// Whether sound is encrypted (SRTP with keys in the description): `required` refuses calls that cannot, `preferred`
@@ -101,6 +105,12 @@ pub const KEYS: &[Key] = &[
         "folder of recordings that moderators begin by *7; empty: none",
     ),
     Key::new("conference.recording_longest", "\"4h\"", "how long a recording may be"),
+    Key::new("conference.video", "true", "whether pictures (VP8, H.264) are taken and forwarded"),
+    Key::new(
+        "conference.video_kbits",
+        "1500",
+        "kbit/s of pictures that a leg is told to send at most; 0: untold",
+    ),
     Key::new("conference.conf_uris", "false", "whether conference documents say the conference's own URI"),
     Key::new("conference.srtp", "\"preferred\"", "encrypted sound: required, preferred or off"),
     Key::new("conference.threads", "0", "threads that mix; 0: one for each processor"),
@@ -122,6 +132,8 @@ impl Default for Config {
             voicemail_longest: Duration::from_secs(180),
             recordings: PathBuf::new(),
             recording_longest: Duration::from_secs(4 * 3_600),
+            video: true,
+            video_kbits: 1_500,
             conf_uris: false,
             srtp: Secrecy::Preferred,
             threads: 0,

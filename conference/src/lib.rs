@@ -19,7 +19,8 @@ use shared_model::Spec;
 
 /// What this crate implements.
 pub const SPECS: &[Spec] = &[
-    Spec::rfc(3264).note("answers, hold, our own offer in a 2xx; one audio medium"),
+    Spec::rfc(3264)
+        .note("answers, hold, our own offer in a 2xx; one audio medium, and one of pictures in answers"),
     Spec::rfc(3323).note("anonymous callers have no name in the conference document"),
     Spec::rfc(3325).note("the focus identifies callers by P-Asserted-Identity"),
     Spec::rfc(3326).note("Reason in the focus's BYE"),
@@ -39,16 +40,20 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(4568).note("keys in descriptions, in calls and in our own offers"),
     Spec::rfc(4575).note("full and partial notifications, in and outside the dialog of a call"),
     Spec::rfc(4579).note("dial in, dial out and removal by REFER, a factory URI, subscribing"),
+    Spec::rfc(4585).note("PLI and generic NACK of pictures, in both directions; no REMB"),
     Spec::rfc(4733).note("keys are received, not sent"),
     Spec::rfc(4961).note("bounded in time and to the addresses that were signalled"),
+    Spec::rfc(5104).note("FIR of pictures is read"),
     Spec::rfc(5763).note("browsers; the focus waits for their hello"),
     Spec::rfc(5764).note("AES-CM and AES-GCM of 128 bits"),
     Spec::rfc(5761).note("where it is offered"),
+    Spec::rfc(6184).note("forwarded, packetization mode 1"),
     Spec::rfc(6188).note("AES-256 with a tag of 80 bits"),
     Spec::rfc(6464).note("read where it is offered: the loudest are decoded"),
     Spec::rfc(6665).note("notifier of the event package conference"),
     Spec::rfc(7081).note("section 4: rooms and their calls announce each other, moderation is mirrored"),
     Spec::rfc(7106).complete().note("grouptextchat in service-uris"),
+    Spec::rfc(7741).note("forwarded"),
     Spec::rfc(7845).note("what is recorded, mono at 48 kHz"),
     Spec::rfc(7587).note("mono, 20 ms, in-band FEC in both directions"),
     Spec::rfc(7714).note("both key lengths"),
@@ -58,6 +63,6 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(8445).note("a lite agent with one candidate, on one port for all browsers"),
     Spec::rfc(8643).note("with keys in descriptions"),
     Spec::rfc(8839).note("what a lite agent says, without trickling"),
-    Spec::rfc(8843).note("one audio medium in the bundle"),
+    Spec::rfc(8843).note("one audio medium in the bundle, and one of pictures"),
     Spec::rfc(8866).note("what audio needs"),
 ];

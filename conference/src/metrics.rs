@@ -23,6 +23,9 @@ pub struct Metrics {
     late_ticks: IntCounter,
     mixing: Counter,
     quality: Histogram,
+    pictures: IntCounter,
+    requests: IntCounter,
+    pictures_forged: IntCounter,
 }
 
 /// One mixer's share of the metrics.
@@ -70,12 +73,30 @@ impl Metrics {
             received: counter("conference_rtp_received_total", "RTP packets that were played.")?,
             lost: counter("conference_rtp_lost_total", "RTP packets that never came.")?,
             sent: counter("conference_rtp_sent_total", "RTP packets sent.")?,
+            pictures: counter(
+                "conference_video_forwarded_total",
+                "RTP packets of pictures that were forwarded.",
+            )?,
+            requests: counter("conference_video_requests_total", "Requests to who sends pictures.")?,
+            pictures_forged: counter(
+                "conference_video_forged_total",
+                "Packets of pictures from a source that was not signalled, or whose protection was wrong.",
+            )?,
             rejected: counter("conference_rtp_rejected_total", "Datagrams that were no RTP of their leg.")?,
         })
     }
 
     pub(crate) fn call_quality(&self, mos: f64) {
         self.quality.observe(mos);
+    }
+
+    pub(crate) fn pictures(&self, forwarded: u64, requests: u64) {
+        self.pictures.inc_by(forwarded);
+        self.requests.inc_by(requests);
+    }
+
+    pub(crate) fn pictures_forged(&self) {
+        self.pictures_forged.inc();
     }
 
     /// A new mixer's share.

@@ -23,6 +23,7 @@ mod participant;
 pub mod policy;
 mod sdes;
 mod session;
+mod video;
 
 use std::net::UdpSocket;
 use std::sync::{Arc, OnceLock};

@@ -62,6 +62,7 @@ pub(super) fn answered_by_browser(answer: &str) -> Option<Agreed> {
     Some(Agreed {
         negotiated: chosen.negotiated,
         browser: chosen.browser,
+        pictures: None,
         direction: direction_of(media).mirrored(),
         text: String::new(),
     })
@@ -83,6 +84,7 @@ pub(super) fn answered(answer: &str, secrecy: Secrecy, offered: &[(Suite, Master
     let plain = Media { protocol: "RTP/AVP", ..media.clone() };
     Some(Agreed {
         browser: None,
+        pictures: None,
         negotiated: Negotiated { crypto, ..choose(&plain, &keys, false).ok()?.negotiated },
         direction: direction_of(media).mirrored(),
         text: String::new(),

@@ -10,6 +10,7 @@ use sip_endpoint::ServerHandle;
 
 use super::admission::Caller;
 use super::answer::{Origin, Ours};
+use super::conference::Screen;
 use super::dialog::Dialog;
 use super::keys::{Keys, Pin};
 use super::policy::Voice;
@@ -60,6 +61,8 @@ pub(super) struct Participant {
     pub(super) keys: Keys,
     /// They are before the door, and type a PIN.
     pub(super) pin: Option<AtTheDoor>,
+    /// Their pictures, if they have some.
+    pub(super) pictures: Option<Screen>,
     /// They hear a last word until then at most; why the leg ends.
     pub(super) ending: Option<(Instant, &'static str)>,
 }
@@ -96,6 +99,7 @@ impl Participant {
             source: None,
             keys: Keys::default(),
             pin: None,
+            pictures: None,
             ending: None,
         }
     }

@@ -21,6 +21,7 @@ pub mod reception;
 pub mod resample;
 pub mod rtcp;
 pub mod srtp;
+pub mod video;
 pub mod web;
 
 /// Samples a second inside the house.

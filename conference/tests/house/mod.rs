@@ -25,11 +25,14 @@ mod browser;
 mod file;
 mod messages;
 mod phone;
+mod viewer;
 
 #[allow(unused_imports, reason = "each test file uses its part")]
 pub(crate) use file::tone_in;
 #[allow(unused_imports, reason = "each test file uses its part")]
 pub(crate) use phone::{Phone, talk};
+#[allow(unused_imports, reason = "each test file uses its part")]
+pub(crate) use viewer::{Seen, Viewer};
 
 pub(crate) const ROOM: &str = "dev@conference.example.org";
 pub(crate) const URI: &str = "sip:dev@conference.example.org";

@@ -4,8 +4,9 @@
 //! Out   the answer's text, what the leg shall speak, and whether the peer is on hold.
 //! Errors why no medium of the offer can be had: 488, whose Warning says it (RFC 3261 §20.43).
 //!
+//! Pictures are taken beside the sound where that is wanted ([`video`]).
 //! One audio medium is taken, in the first format of the offer that we know, and an encrypted one before others
-//! (RFC 4568, with RFC 8643 where keys are offered without insistence); MSRP, video and whatever else are refused with
+//! (RFC 4568, with RFC 8643 where keys are offered without insistence); MSRP and whatever else are refused with
 //! port 0 (S-35). Beside the sound are taken: keys (RFC 4733), comfort noise (RFC 3389), how loud
 //! packets are (RFC 6464), reports on the same port (RFC 5761) or another (RFC 3605), and the wishes of an Opus
 //! receiver (RFC 7587 §6.1).
@@ -15,6 +16,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use sip_core::sdp::{Direction, Media, Sdp};
 
 use super::sdes::{self, Keys};
+use super::video;
 use crate::config::Secrecy;
 use crate::media::codec::{Encoding, Format, USUAL_BITS};
 use crate::media::leg::Negotiated;
@@ -44,6 +46,8 @@ pub(super) struct Agreed {
     pub(super) browser: Option<Browser>,
     /// As we see it.
     pub(super) direction: Direction,
+    /// The pictures that were taken beside the sound.
+    pub(super) pictures: Option<video::Agreed>,
     /// The answer; empty when the answer was theirs.
     pub(super) text: String,
 }
@@ -91,7 +95,13 @@ impl Unfit {
 }
 
 /// Answers an offer.
-pub(super) fn answer(offer: &str, origin: Origin, keys: &Keys, ours: Option<&Ours>) -> Result<Agreed, Unfit> {
+pub(super) fn answer(
+    offer: &str,
+    origin: Origin,
+    keys: &Keys,
+    ours: Option<&Ours>,
+    pictures: Option<&video::Ours>,
+) -> Result<Agreed, Unfit> {
     let mut offer = Sdp::parse(offer).ok_or(Unfit::NotSdp)?;
     if ours.is_some() {
         // RFC 8839 §5.4, RFC 8122 §5: what the session says holds for media that say nothing of their own.
@@ -100,9 +110,14 @@ pub(super) fn answer(offer: &str, origin: Origin, keys: &Keys, ours: Option<&Our
     }
     let (at, chosen) = choose_among(&offer.media, keys, ours.is_some())?;
     let direction = direction_of(&offer.media[at]).mirrored();
+    let bundle = offer.attributes.iter().find_map(|line| line.strip_prefix("group:BUNDLE"));
+    let bundle = chosen.browser.as_ref().map(|_| bundle.unwrap_or_default());
+    let pictures = pictures.and_then(|pictures| video::choose(&offer.media, pictures, keys, bundle));
     let mut text = head(origin);
-    if let (Some(ours), Some(_)) = (ours, &chosen.browser) {
-        text.push_str(&session_of(ours, &offer.media[at], &offer.attributes));
+    if let (Some(ours), Some(bundle)) = (ours, bundle) {
+        let taken = [Some(at), pictures.as_ref().map(|pictures| pictures.at)];
+        let taken = taken.into_iter().flatten().filter_map(|at| offer.media[at].attribute("mid"));
+        text.push_str(&session_of(ours, taken, bundle));
     }
     for (other, media) in offer.media.iter().enumerate() {
         match other == at {
@@ -112,10 +127,19 @@ pub(super) fn answer(offer: &str, origin: Origin, keys: &Keys, ours: Option<&Our
                     text.push_str(&medium_of(ours, media, origin.local));
                 }
             }
-            false => text.push_str(&media.refusal()),
+            false => match pictures.as_ref().filter(|pictures| pictures.at == other) {
+                Some(pictures) => {
+                    text.push_str(&pictures.text);
+                    if let (Some(ours), Some(_)) = (ours, &chosen.browser) {
+                        text.push_str(&medium_of(ours, media, origin.local));
+                    }
+                }
+                None => text.push_str(&media.refusal()),
+            },
         }
     }
-    Ok(Agreed { negotiated: chosen.negotiated, browser: chosen.browser, direction, text })
+    let pictures = pictures.map(|pictures| pictures.agreed);
+    Ok(Agreed { negotiated: chosen.negotiated, browser: chosen.browser, direction, pictures, text })
 }
 
 /// The name and password of a browser's checks.
@@ -134,11 +158,11 @@ pub(super) fn is_browser(offer: &str) -> bool {
     Sdp::parse(offer).is_some_and(|sdp| sdp.media.iter().any(is_web))
 }
 
-/// What we say of the session to a browser: one medium alone is in the bundle (RFC 8843 §7.3).
-fn session_of(ours: &Ours, media: &Media<'_>, session: &[&str]) -> String {
-    let bundle = session.iter().find_map(|line| line.strip_prefix("group:BUNDLE")).unwrap_or_default();
-    let mid = media.attribute("mid").filter(|mid| bundle.split_ascii_whitespace().any(|in_it| in_it == *mid));
-    let group = mid.map_or(String::new(), |mid| format!("a=group:BUNDLE {mid}\r\n"));
+/// What we say of the session to a browser: what was taken of its bundle is in ours (RFC 8843 §7.3).
+fn session_of<'a>(ours: &Ours, taken: impl Iterator<Item = &'a str>, bundle: &str) -> String {
+    let is_in_it = |mid: &&str| bundle.split_ascii_whitespace().any(|in_it| in_it == *mid);
+    let mids: String = taken.filter(is_in_it).map(|mid| format!(" {mid}")).collect();
+    let group = if mids.is_empty() { mids } else { format!("a=group:BUNDLE{mids}\r\n") };
     format!("{group}a=ice-lite\r\na=fingerprint:{}\r\n", ours.fingerprint)
 }
 
@@ -202,7 +226,7 @@ fn choose_among<'a>(media: &[Media<'a>], keys: &Keys, is_web: bool) -> Result<(u
 }
 
 /// The line of a medium that protects it, and how. `None` if it is not protected.
-fn protection<'a>(media: &Media<'a>, keys: &Keys) -> Result<Option<(&'a str, Crypto)>, Unfit> {
+pub(super) fn protection<'a>(media: &Media<'a>, keys: &Keys) -> Result<Option<(&'a str, Crypto)>, Unfit> {
     let must_be = match media.protocol {
         "RTP/AVP" | "RTP/AVPF" => false,
         "RTP/SAVP" | "RTP/SAVPF" if keys.secrecy != Secrecy::Off => true,
@@ -322,7 +346,7 @@ fn encoding(media: &Media<'_>, text: &str, format: Format) -> Encoding {
 }
 
 /// Where the peer listens for reports: where it says (RFC 3605), or on the next port (RFC 3550 §11).
-fn reports(media: &Media<'_>, remote: SocketAddr) -> SocketAddr {
+pub(super) fn reports(media: &Media<'_>, remote: SocketAddr) -> SocketAddr {
     let mut words = media.attribute("rtcp").unwrap_or_default().split_ascii_whitespace();
     let port = words.next().and_then(|port| port.parse().ok());
     let ip = words.nth(2).and_then(|ip| ip.parse().ok());

@@ -12,7 +12,7 @@ fn answer(offer: &str, origin: Origin) -> Result<Agreed, Unfit> {
 }
 
 fn under(secrecy: Secrecy, offer: &str, origin: Origin) -> Result<Agreed, Unfit> {
-    super::answer(offer, origin, &Keys { secrecy, now: None, random: || 7 }, None)
+    super::answer(offer, origin, &Keys { secrecy, now: None, random: || 7 }, None, None)
 }
 
 const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
@@ -95,7 +95,7 @@ fn browsers_are_answered_on_one_port_with_our_fingerprint() {
     let ice = Credentials { name: "ours".into(), password: "secret".into() };
     let ours = Ours { ice, fingerprint: "sha-256 12:34".into() };
     let keys = || Keys { secrecy: Secrecy::Required, now: None, random: || 7 };
-    let answer = |offer: &str| super::answer(offer, origin(), &keys(), Some(&ours));
+    let answer = |offer: &str| super::answer(offer, origin(), &keys(), Some(&ours), None);
     let agreed = answer(BROWSER).unwrap();
     assert_eq!(
         agreed.browser,
@@ -122,7 +122,7 @@ fn browsers_are_answered_on_one_port_with_our_fingerprint() {
         assert_eq!(answer(&BROWSER.replace(lacking, "")).unwrap_err(), Unfit::NoKey, "{lacking}");
     }
     assert_eq!(answer(&BROWSER.replace("actpass", "passive")).unwrap_err(), Unfit::NoKey);
-    let without = super::answer(BROWSER, origin(), &keys(), None);
+    let without = super::answer(BROWSER, origin(), &keys(), None, None);
     assert_eq!(without.unwrap_err(), Unfit::Transport);
 }
 

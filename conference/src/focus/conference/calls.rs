@@ -88,9 +88,11 @@ impl Conference {
         let ours = ours(&leg);
         let local = std::net::SocketAddr::new(ip, leg.local().port());
         let origin = Origin { session: self.random(), version: 1, local };
+        let pictures = self.pictures_for(offer, ip, ours.as_ref().map(|_| local.port()));
+        let our_pictures = pictures.as_ref().map(|(ours, _)| ours);
         let agreed = match offer.is_empty() {
             true => None,
-            false => match answer::answer(offer, origin, &self.keys(None), ours.as_ref()) {
+            false => match answer::answer(offer, origin, &self.keys(None), ours.as_ref(), our_pictures) {
                 Ok(agreed) => Some(agreed),
                 Err(unfit) => return incoming.server.respond(self.not_acceptable(request, unfit)),
             },
@@ -131,6 +133,10 @@ impl Conference {
         let replaced = replaced.map(|at| self.participants[at].leg);
         if let Some(before) = self.participants.iter().find(|participant| Some(participant.leg) == replaced) {
             (participant.is_muted, participant.is_hand_up) = (before.is_muted, before.is_hand_up);
+        }
+        let shown = agreed.as_ref().and_then(|agreed| agreed.pictures).zip(pictures);
+        if let Some((agreed, pictures)) = shown {
+            self.show(&mut participant, pictures, agreed);
         }
         match agreed {
             Some(agreed) => self.join(&mut participant, leg, agreed).await,
@@ -180,6 +186,7 @@ impl Conference {
         let mut participant = self.participants.remove(at);
         participant.pin = None;
         self.mixer.tell(Command::SetGate(leg, participant.gate())).await;
+        participant.seat();
         self.joined(&mut participant).await;
         self.participants.insert(at, participant);
     }
@@ -224,11 +231,19 @@ impl Conference {
             self.check_anew(at, &offer);
             let participant = &self.participants[at];
             let (origin, now, ours) = (participant.origin, participant.crypto, participant.web.clone());
-            let agreed = match answer::answer(&offer, origin, &self.keys(now), ours.as_ref()) {
+            let known = participant.our_pictures();
+            let browsers = ours.as_ref().map(|_| origin.local.port());
+            let fresh = match known {
+                Some(_) => None,
+                None => self.pictures_for(&offer, origin.local.ip(), browsers),
+            };
+            let our_pictures = known.as_ref().or(fresh.as_ref().map(|(ours, _)| ours));
+            let agreed = match answer::answer(&offer, origin, &self.keys(now), ours.as_ref(), our_pictures) {
                 Ok(agreed) => agreed,
                 Err(unfit) => return incoming.server.respond(self.not_acceptable(request, unfit)),
             };
             self.renegotiate(at, &agreed).await;
+            self.renegotiate_pictures(at, agreed.pictures, fresh);
             body = agreed.text;
         } else if request.method() == "INVITE" {
             let (origin, now) = (participant.origin, participant.crypto);

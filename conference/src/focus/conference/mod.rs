@@ -8,6 +8,7 @@ mod calls;
 mod dial;
 mod keys;
 mod mailbox;
+mod pictures;
 mod recording;
 mod watchers;
 
@@ -33,10 +34,13 @@ use super::session::{Due, Session};
 use super::{Focus, Input};
 use crate::labels::ConferenceSpan;
 use crate::media::quality::Quality;
+use crate::media::video::room::PictureRoom;
 use crate::mixer::{Command, LegId, Mixer, Prompt, Spoken};
 use dial::Dialling;
 use mailbox::Mailbox;
 use recording::Recording;
+
+pub(super) use pictures::Screen;
 
 /// The task's own state.
 pub(super) struct Conference {
@@ -58,6 +62,7 @@ pub(super) struct Conference {
     /// It takes a message, and is nothing else.
     mailbox: Option<Mailbox>,
     recording: Option<Recording>,
+    pictures: PictureRoom,
     mixer: Mixer,
     inbox: mpsc::Sender<Input>,
     /// Names legs and subscriptions.
@@ -86,6 +91,7 @@ impl Conference {
             telling: None,
             mailbox,
             recording: None,
+            pictures: PictureRoom::new(&parts.metrics),
             mixer,
             inbox: inbox.clone(),
             next: 0,
@@ -145,7 +151,12 @@ impl Conference {
                     self.take_message().await;
                 }
             }
-            Spoken::Speaker(leg) => self.speaker = leg,
+            Spoken::Speaker(leg) => {
+                self.speaker = leg;
+                if let Some(leg) = leg {
+                    self.pictures.speak(leg);
+                }
+            }
             Spoken::Gone(leg, quality) => {
                 let mos = quality.mos();
                 self.focus.parts().metrics.call_quality(mos);
@@ -307,6 +318,7 @@ impl Conference {
         for at in changed {
             let (leg, gate) = (self.participants[at].leg, self.participants[at].gate());
             self.mixer.tell(Command::SetGate(leg, gate)).await;
+            self.participants[at].seat();
             self.tell_changed(at);
         }
         for leg in excluded {

@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 use dtls::Handshake;
 use ice::Check;
 
+use super::rtcp;
 use super::srtp::Crypto;
 
 /// The port of all browsers.
@@ -49,8 +50,14 @@ pub struct WebWire {
     target: Option<SocketAddr>,
 }
 
+/// Where a browser's pictures come.
+pub struct WebPictures {
+    pub(super) socket: Arc<UdpSocket>,
+    pub(super) inbox: mpsc::Receiver<Event>,
+}
+
 /// What comes for a leg.
-pub(super) enum Event {
+pub enum Event {
     /// A packet of RTP or RTCP, protected.
     Packet(Vec<u8>),
     /// Both sides are proved: with these keys.
@@ -63,6 +70,12 @@ enum Order {
     Begin {
         ours: Credentials,
         fingerprint: String,
+        events: mpsc::Sender<Event>,
+    },
+    /// Packets of this payload type of a leg, and its reports, go there, too.
+    Pictures {
+        name: String,
+        payload_type: u8,
         events: mpsc::Sender<Event>,
     },
     /// The leg that began as the first is the second from now on.
@@ -91,6 +104,14 @@ impl WebPort {
         };
         std::thread::Builder::new().name("web-media".to_owned()).spawn(move || reader.run(&inbox))?;
         Ok(Self { socket, local, identity, orders })
+    }
+
+    /// Where the pictures of the leg that began with `first` come, from now on.
+    pub fn pictures(&self, first: &Credentials, payload_type: u8) -> WebPictures {
+        let (events, inbox) = mpsc::channel(PICTURES);
+        // If the port's thread is gone, no pictures come.
+        let _ = self.orders.send(Order::Pictures { name: first.name.clone(), payload_type, events });
+        WebPictures { socket: Arc::clone(&self.socket), inbox }
     }
 
     /// New credentials for the leg that began with `first`, whose peer begins to check anew (RFC 8445 §9). Its DTLS stays.
@@ -192,6 +213,9 @@ struct Leg {
     before: Option<Credentials>,
     handshake: Handshake,
     events: mpsc::Sender<Event>,
+    /// The payload type of pictures, and where they go.
+    pictures: Option<(u8, mpsc::Sender<Event>)>,
+    keys: Option<Crypto>,
     /// Addresses that proved themselves, the nominated one last.
     proved: Vec<SocketAddr>,
     target: Option<SocketAddr>,
@@ -230,9 +254,16 @@ impl Reader {
                     return tracing::error!("a DTLS handshake could not be set up");
                 };
                 let (proved, target, checked) = (Vec::new(), None, Instant::now());
-                let (name, before) = (ours.name.clone(), None);
-                let leg = Leg { ours, before, handshake, events, proved, target, checked };
+                let (name, before, pictures, keys) = (ours.name.clone(), None, None, None);
+                let leg = Leg { ours, before, handshake, events, pictures, keys, proved, target, checked };
                 self.legs.insert(name, leg);
+            }
+            Order::Pictures { name, payload_type, events } => {
+                let Some(leg) = self.legs.get_mut(&name) else { return };
+                let known = [leg.keys.map(Event::Keys), Some(Event::Target(leg.target))];
+                // A new inbox has room.
+                known.into_iter().flatten().for_each(|event| drop(events.try_send(event)));
+                leg.pictures = Some((payload_type, events));
             }
             Order::Renew(first, ours) => {
                 let Some(leg) = self.legs.get_mut(&first) else { return };
@@ -267,12 +298,13 @@ impl Reader {
                 let socket = &self.socket;
                 let keys = leg.handshake.hear(datagram, now, |record| send(socket, record, source));
                 if let Some(keys) = keys {
-                    tell(leg, Event::Keys(keys));
+                    leg.keys = Some(keys);
+                    tell(leg, || Event::Keys(keys));
                 }
             }
             Some(128..=191) => {
                 if let Some(leg) = self.addresses.get(&source).and_then(|claim| self.legs.get(&claim.name)) {
-                    tell(leg, Event::Packet(datagram.to_vec()));
+                    leg.bring(datagram);
                 }
             }
             _ => {}
@@ -307,7 +339,7 @@ impl Reader {
         // Until one is chosen, any that proved itself will do.
         if leg.target.is_none() || (is_nominated && !is_old && leg.target != Some(source)) {
             leg.target = Some(source);
-            tell(leg, Event::Target(leg.target));
+            tell(leg, || Event::Target(leg.target));
         }
         send(&self.socket, &answer, source);
     }
@@ -320,7 +352,7 @@ impl Reader {
                 leg.handshake.timeout(now, |record| send(socket, record, target));
                 if now.duration_since(leg.checked) > CONSENT {
                     leg.target = None;
-                    tell(leg, Event::Target(None));
+                    tell(leg, || Event::Target(None));
                 }
             }
         }
@@ -328,6 +360,19 @@ impl Reader {
 }
 
 impl Leg {
+    /// Sound is for who mixes, pictures for who forwards, and reports, which may be about either, for both.
+    fn bring(&self, datagram: &[u8]) {
+        let is_report = rtcp::is_rtcp(datagram);
+        let kind = datagram.get(1).map(|octet| octet & 0x7f);
+        let pictures = self.pictures.as_ref().filter(|(of, _)| is_report || kind == Some(*of));
+        if let Some((_, pictures)) = pictures {
+            put(pictures, Event::Packet(datagram.to_vec()));
+        }
+        if is_report || pictures.is_none() {
+            put(&self.events, Event::Packet(datagram.to_vec()));
+        }
+    }
+
     /// What proves checks that name the leg so.
     fn password_of(&self, name: &str) -> Option<&str> {
         let known = [Some(&self.ours), self.before.as_ref()].into_iter().flatten();
@@ -335,9 +380,16 @@ impl Leg {
     }
 }
 
-fn tell(leg: &Leg, event: Event) {
+fn tell(leg: &Leg, event: impl Fn() -> Event) {
+    put(&leg.events, event());
+    if let Some((_, pictures)) = &leg.pictures {
+        put(pictures, event());
+    }
+}
+
+fn put(inbox: &mpsc::Sender<Event>, event: Event) {
     // A full inbox is a leg that does not read: its packets are lost, as in a net.
-    let _ = leg.events.try_send(event);
+    let _ = inbox.try_send(event);
 }
 
 fn send(socket: &UdpSocket, datagram: &[u8], target: SocketAddr) {
@@ -351,196 +403,11 @@ const PATIENCE: Duration = Duration::from_millis(20);
 const INBOX: usize = 64;
 /// Octets of a datagram that is looked at.
 const LARGEST: usize = 2_048;
+/// Packets of pictures that wait: about a fifth of a second of a quick sender.
+const PICTURES: usize = 512;
 const MOST_ADDRESSES: usize = 16;
 /// RFC 7675 §5.1.
 const CONSENT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
-mod tests {
-    use super::dtls::Identity;
-    use super::*;
-    use crate::media::srtp::Srtp;
-
-    struct Browser {
-        socket: UdpSocket,
-        port: SocketAddr,
-        identity: Identity,
-        handshake: Handshake,
-    }
-
-    impl Browser {
-        fn new(port: SocketAddr) -> Self {
-            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-            socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-            let identity = Identity::new().unwrap();
-            let handshake = Handshake::client(&identity);
-            Self { socket, port, identity, handshake }
-        }
-
-        fn send(&self, datagram: &[u8]) {
-            self.socket.send_to(datagram, self.port).unwrap();
-        }
-
-        /// What comes within a moment.
-        fn receive(&self) -> Option<Vec<u8>> {
-            let mut datagram = [0; LARGEST];
-            let length = self.socket.recv(&mut datagram).ok()?;
-            Some(datagram[..length].to_vec())
-        }
-
-        /// As a browser does: what is not answered is sent again.
-        fn shake(&mut self) -> Crypto {
-            let (socket, port) = (&self.socket, self.port);
-            self.handshake.begin(|record| drop(socket.send_to(record, port)));
-            let begun = Instant::now();
-            while begun.elapsed() < Duration::from_secs(20) {
-                let datagram = self.receive();
-                let (socket, port) = (&self.socket, self.port);
-                let send = |record: &[u8]| drop(socket.send_to(record, port));
-                let keys = match datagram {
-                    Some(datagram) => self.handshake.hear(&datagram, Instant::now(), send),
-                    None => {
-                        self.handshake.timeout(Instant::now(), send);
-                        None
-                    }
-                };
-                if let Some(keys) = keys {
-                    return keys;
-                }
-            }
-            panic!("no keys");
-        }
-    }
-
-    fn until<T>(wire: &mut WebWire, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
-        let begin = Instant::now();
-        loop {
-            match wire.next() {
-                Some(event) => {
-                    if let Some(found) = wanted(event) {
-                        return found;
-                    }
-                }
-                None => std::thread::yield_now(),
-            }
-            assert!(begin.elapsed() < Duration::from_secs(20));
-        }
-    }
-
-    #[test]
-    fn browsers_on_one_port_prove_themselves_and_get_keys_of_their_own() {
-        let port = WebPort::start("127.0.0.1:0".parse().unwrap()).unwrap();
-        let mut legs: Vec<(WebWire, Browser, Crypto, Crypto)> = (0..3)
-            .map(|_| {
-                let (mut wire, mut browser) = (port.open(shared_runtime::random), Browser::new(port.local));
-                wire.begin(browser.identity.fingerprint.clone());
-                let ours = wire.ours().clone();
-                // The port hears of the leg a little later than the browser may.
-                while wire.target().is_none() {
-                    browser.send(&ice::tests::check(&ours.name, &ours.password, true));
-                    wire.next();
-                }
-                let there = browser.shake();
-                let here = until(&mut wire, |event| match event {
-                    Event::Keys(keys) => Some(keys),
-                    _ => None,
-                });
-                (wire, browser, here, there)
-            })
-            .collect();
-        for (wire, browser, here, there) in &mut legs {
-            assert_eq!((here.ours, here.theirs), (there.theirs, there.ours));
-            assert_eq!(wire.target(), browser.socket.local_addr().ok());
-            let (mut ours, mut theirs) = (Srtp::new(*here).unwrap(), Srtp::new(*there).unwrap());
-            let packet = [0x80, 111, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9, 1, 2, 3];
-            browser.send(&theirs.seal(&packet).unwrap());
-            let came = until(wire, |event| match event {
-                Event::Packet(packet) => Some(packet),
-                _ => None,
-            });
-            assert_eq!(ours.open(&came).unwrap(), packet.as_slice());
-            assert!(wire.send(&ours.seal(&packet).unwrap()));
-        }
-    }
-
-    #[test]
-    fn who_does_not_know_the_password_gets_nothing_and_brings_nothing() {
-        let port = WebPort::start("127.0.0.1:0".parse().unwrap()).unwrap();
-        let (mut wire, browser, stranger) =
-            (port.open(shared_runtime::random), Browser::new(port.local), Browser::new(port.local));
-        wire.begin(browser.identity.fingerprint.clone());
-        let ours = wire.ours().clone();
-        stranger.send(&ice::tests::check(&ours.name, "guessed", true));
-        stranger.send(&[0x80, 111, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9]);
-        stranger.send(b"\x16\xfe\xff");
-        while wire.target().is_none() {
-            browser.send(&ice::tests::check(&ours.name, &ours.password, false));
-            wire.next();
-        }
-        assert_eq!(wire.target(), browser.socket.local_addr().ok());
-        stranger.socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        assert!(stranger.socket.recv(&mut [0; 100]).is_err(), "no answer");
-        assert!(!matches!(wire.next(), Some(Event::Packet(_))));
-    }
-
-    #[test]
-    fn a_leg_is_checked_anew_and_keeps_its_way_until_another_is_chosen() {
-        let port = WebPort::start("127.0.0.1:0".parse().unwrap()).unwrap();
-        let (old, new) = (Browser::new(port.local), Browser::new(port.local));
-        let mut wire = port.open(shared_runtime::random);
-        wire.begin(old.identity.fingerprint.clone());
-        let first = wire.ours().clone();
-        let check = |from: &Browser, ours: &Credentials, is_nominated| {
-            from.send(&ice::tests::check(&ours.name, &ours.password, is_nominated));
-            from.receive()
-        };
-        while check(&old, &first, true).is_none() {}
-        let mut renewed = first.clone();
-        // Credentials of the last restart but one are worth nothing.
-        let forgotten = port.renew(&first, shared_runtime::random);
-        for _ in 0..2 {
-            renewed = port.renew(&first, shared_runtime::random);
-        }
-        while check(&new, &renewed, false).is_none() {}
-        assert!(renewed != first);
-        assert!(check(&new, &forgotten, true).is_none() && check(&new, &first, true).is_none());
-        wire.next();
-        assert_eq!(wire.target(), old.socket.local_addr().ok(), "nothing was chosen yet");
-        assert!(check(&new, &renewed, true).is_some());
-        while wire.next().is_some() {}
-        assert_eq!(wire.target(), new.socket.local_addr().ok());
-        drop(wire);
-        while check(&new, &renewed, false).is_some() {}
-    }
-
-    #[test]
-    fn a_forged_source_takes_no_address_of_another_leg() {
-        let port = WebPort::start("127.0.0.1:0".parse().unwrap()).unwrap();
-        let browsers = [Browser::new(port.local), Browser::new(port.local)];
-        let mut wires = browsers.each_ref().map(|browser| {
-            let mut wire = port.open(shared_runtime::random);
-            wire.begin(browser.identity.fingerprint.clone());
-            let ours = wire.ours().clone();
-            while wire.target().is_none() {
-                browser.send(&ice::tests::check(&ours.name, &ours.password, true));
-                wire.next();
-            }
-            wire
-        });
-        let [victim, _] = &browsers;
-        while victim.receive().is_some() {}
-        // The other knows its own password, and says that it sends from the victim's address.
-        let other = wires[1].ours().clone();
-        victim.send(&ice::tests::check(&other.name, &other.password, true));
-        assert_eq!(victim.receive(), None, "no answer");
-        let packet = [0x80, 111, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9, 1, 2, 3];
-        victim.send(&packet);
-        let came = until(&mut wires[0], |event| match event {
-            Event::Packet(packet) => Some(packet),
-            _ => None,
-        });
-        assert_eq!(came, packet);
-        wires[1].next();
-        assert_eq!(wires[1].target(), browsers[1].socket.local_addr().ok());
-    }
-}
+mod tests;

@@ -1,0 +1,143 @@
+//! Pictures of legs: who has some, and who may show and see them (S-39: as with sound, the room's law holds).
+//!
+//! In    offers with pictures, and what rules and keys make of a leg. Out ports, seats in the [`PictureRoom`].
+//! State beside each leg what was agreed on. Errors no free port: the call has no pictures, and its sound all the same.
+//!
+//! Whose voice is revoked is not shown. Who muted themselves is.
+
+use std::net::IpAddr;
+
+use sip_core::sdp::Direction;
+
+use super::super::participant::Participant;
+use super::super::policy::Voice;
+use super::super::video;
+use super::Conference;
+use super::calls::bind_ip;
+use crate::media::video::room::{Pictures, UnboundPictures};
+use crate::media::video::switch::Seat;
+use crate::mixer::Gate;
+
+/// What would carry a leg's pictures.
+pub(super) enum Source {
+    Ports(UnboundPictures),
+    /// The port of all browsers.
+    Web,
+}
+
+/// The pictures of a leg.
+pub(in crate::focus) struct Screen {
+    pictures: Pictures,
+    ours: video::Ours,
+    agreed: video::Agreed,
+}
+
+impl Conference {
+    /// What we would say of an offer's pictures, and what would carry them; `port` is that of all browsers. Nothing if none
+    /// are offered, or wanted.
+    pub(super) fn pictures_for(
+        &self,
+        offer: &str,
+        ip: IpAddr,
+        browsers: Option<u16>,
+    ) -> Option<(video::Ours, Source)> {
+        let config = &self.focus.parts().config;
+        if !config.video || self.mailbox.is_some() || !video::is_offered(offer) {
+            return None;
+        }
+        let (port, source) = match browsers {
+            Some(port) => (port, Source::Web),
+            None => {
+                let ports = UnboundPictures::bind(self.focus.ports(), bind_ip(&self.focus, ip));
+                let ports = ports.inspect_err(|_| tracing::warn!("no port for pictures is free")).ok()?;
+                (ports.port(), Source::Ports(ports))
+            }
+        };
+        let (ssrc, limit) = (self.random() as u32, config.video_kbits);
+        Some((video::Ours { port, ssrc, limit, crypto: None }, source))
+    }
+
+    /// Starts a leg's pictures.
+    pub(super) fn show(
+        &self,
+        participant: &mut Participant,
+        (ours, source): (video::Ours, Source),
+        agreed: video::Agreed,
+    ) {
+        let seat = seat(participant, ours, agreed);
+        let (room, leg) = (&self.pictures, participant.leg);
+        let pictures = match source {
+            Source::Ports(ports) => room.join(leg, ports, agreed.way, participant.source, seat),
+            Source::Web => {
+                let (Some(web), Some(first)) = (self.focus.web(), &participant.first_ice) else { return };
+                Ok(room.join_web(leg, web.pictures(first, agreed.payload_type), seat))
+            }
+        };
+        match pictures {
+            Ok(pictures) => {
+                let ours = video::Ours { crypto: agreed.way.crypto, ..ours };
+                participant.pictures = Some(Screen { pictures, ours, agreed });
+            }
+            Err(error) => tracing::error!(%error, "a leg's pictures could not be started"),
+        }
+    }
+
+    /// What offer and answer changed of a leg's pictures; `fresh` would carry them if it had none.
+    pub(super) fn renegotiate_pictures(
+        &mut self,
+        at: usize,
+        agreed: Option<video::Agreed>,
+        fresh: Option<(video::Ours, Source)>,
+    ) {
+        let mut shown = self.participants[at].pictures.take();
+        match (agreed, &mut shown) {
+            (Some(agreed), Some(shown)) => {
+                shown.pictures.renegotiate(agreed.way);
+                shown.agreed = agreed;
+                shown.ours.crypto = agreed.way.crypto;
+            }
+            (Some(agreed), None) => {
+                if let Some(fresh) = fresh {
+                    let mut participant = self.participants.remove(at);
+                    self.show(&mut participant, fresh, agreed);
+                    self.participants.insert(at, participant);
+                }
+                return;
+            }
+            (None, _) => return,
+        }
+        self.participants[at].pictures = shown;
+        self.participants[at].seat();
+    }
+}
+
+impl Participant {
+    /// What we say of its pictures, if it has some.
+    pub(super) fn our_pictures(&self) -> Option<video::Ours> {
+        self.pictures.as_ref().map(|shown| shown.ours)
+    }
+
+    /// What it may show and see changed.
+    pub(super) fn seat(&self) {
+        if let Some(shown) = &self.pictures {
+            shown.pictures.seat(seat(self, shown.ours, shown.agreed));
+        }
+    }
+}
+
+fn seat(participant: &Participant, ours: video::Ours, agreed: video::Agreed) -> Seat {
+    let is_inside = matches!(participant.gate(), Gate::Open | Gate::Muted);
+    let (shows, sees) = match agreed.direction {
+        Direction::SendReceive => (true, true),
+        Direction::ReceiveOnly => (true, false),
+        Direction::SendOnly => (false, true),
+        Direction::Inactive => (false, false),
+    };
+    Seat {
+        codec: agreed.codec,
+        payload_type: agreed.payload_type,
+        ssrc: ours.ssrc,
+        is_shown: shows && is_inside && participant.voice == Voice::Granted,
+        sees: sees && is_inside,
+    }
+}

@@ -1,0 +1,94 @@
+//! Feedback about pictures — RFC 4585 §6.2.1 (generic NACK), §6.3.1 (PLI), RFC 5104 §4.3.1 (FIR). Pure.
+//!
+//! In    compound packets of RTCP. Out what a viewer asks for; requests of ours to who sends pictures.
+//! Errors what is none, or cut off, is passed over.
+
+/// What somebody who sees pictures asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// A picture that needs no other.
+    WholePicture,
+    /// Packets with these sequence numbers, again.
+    Again(Vec<u16>),
+}
+
+/// The wishes of a compound packet; at most [`MOST_LOST`] lost packets of each.
+pub fn read(mut packet: &[u8]) -> Vec<Wish> {
+    let mut wishes = Vec::new();
+    while let [first, kind, high, low, ..] = packet {
+        let length = (usize::from(u16::from_be_bytes([*high, *low])) + 1) * 4;
+        let Some(one) = packet.get(..length) else { break };
+        match (*kind, first & 0x1f) {
+            (PAYLOAD, PLI | FIR) => wishes.push(Wish::WholePicture),
+            (TRANSPORT, NACK) => wishes.push(Wish::Again(lost(one.get(12..).unwrap_or_default()))),
+            _ => {}
+        }
+        packet = &packet[length..];
+    }
+    wishes
+}
+
+/// §6.2.1: a packet, and which of the 16 after it.
+fn lost(mut entries: &[u8]) -> Vec<u16> {
+    let mut lost = Vec::new();
+    while let Some((&[a, b, c, d], rest)) = entries.split_first_chunk::<4>() {
+        let (first, mask) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+        let after = (0..16).filter(|bit| mask >> bit & 1 == 1).map(|bit| first.wrapping_add(bit + 1));
+        lost.extend(std::iter::once(first).chain(after));
+        entries = rest;
+    }
+    lost.truncate(MOST_LOST);
+    lost
+}
+
+/// §6.3.1: asks `theirs` for a whole picture.
+pub fn pli(ours: u32, theirs: u32) -> Vec<u8> {
+    about(PAYLOAD, PLI, ours, theirs, &[])
+}
+
+/// §6.2.1: asks `theirs` for packets again.
+pub fn nack(ours: u32, theirs: u32, lost: &[u16]) -> Vec<u8> {
+    let entries: Vec<u8> = lost.iter().flat_map(|lost| [(lost >> 8) as u8, *lost as u8, 0, 0]).collect();
+    about(TRANSPORT, NACK, ours, theirs, &entries)
+}
+
+/// A report without blocks before it: RFC 3550 §6.1 wants a compound packet to begin with one.
+fn about(kind: u8, format: u8, ours: u32, theirs: u32, rest: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x80, 201, 0, 1];
+    packet.extend_from_slice(&ours.to_be_bytes());
+    packet.extend_from_slice(&[0x80 | format, kind]);
+    packet.extend_from_slice(&(2 + rest.len() as u16 / 4).to_be_bytes());
+    packet.extend_from_slice(&ours.to_be_bytes());
+    packet.extend_from_slice(&theirs.to_be_bytes());
+    packet.extend_from_slice(rest);
+    packet
+}
+
+const TRANSPORT: u8 = 205;
+const PAYLOAD: u8 = 206;
+const NACK: u8 = 1;
+const PLI: u8 = 1;
+const FIR: u8 = 4;
+/// Packets that one wish asks for again.
+const MOST_LOST: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_is_read() {
+        assert_eq!(read(&pli(1, 2)), [Wish::WholePicture]);
+        assert_eq!(read(&nack(1, 2, &[9, 700])), [Wish::Again(vec![9, 700])]);
+        let mut several = nack(1, 2, &[65_535]);
+        let end = several.len();
+        several[end - 1] = 0b101;
+        several.extend(pli(1, 2));
+        assert_eq!(read(&several), [Wish::Again(vec![65_535, 0, 2]), Wish::WholePicture]);
+        let fir = [0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 7, 0, 0, 0];
+        assert_eq!(read(&fir), [Wish::WholePicture]);
+        for length in 0..fir.len() {
+            assert_eq!(read(&fir[..length]), [], "{length}");
+        }
+    }
+}

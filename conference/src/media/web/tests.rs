@@ -1,0 +1,188 @@
+//! Browsers on one port.
+
+use super::dtls::Identity;
+use super::*;
+use crate::media::srtp::Srtp;
+
+struct Browser {
+    socket: UdpSocket,
+    port: SocketAddr,
+    identity: Identity,
+    handshake: Handshake,
+}
+
+impl Browser {
+    fn new(port: SocketAddr) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let identity = Identity::new().unwrap();
+        let handshake = Handshake::client(&identity);
+        Self { socket, port, identity, handshake }
+    }
+
+    fn send(&self, datagram: &[u8]) {
+        self.socket.send_to(datagram, self.port).unwrap();
+    }
+
+    /// What comes within a moment.
+    fn receive(&self) -> Option<Vec<u8>> {
+        let mut datagram = [0; LARGEST];
+        let length = self.socket.recv(&mut datagram).ok()?;
+        Some(datagram[..length].to_vec())
+    }
+
+    /// As a browser does: what is not answered is sent again.
+    fn shake(&mut self) -> Crypto {
+        let (socket, port) = (&self.socket, self.port);
+        self.handshake.begin(|record| drop(socket.send_to(record, port)));
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(20) {
+            let datagram = self.receive();
+            let (socket, port) = (&self.socket, self.port);
+            let send = |record: &[u8]| drop(socket.send_to(record, port));
+            let keys = match datagram {
+                Some(datagram) => self.handshake.hear(&datagram, Instant::now(), send),
+                None => {
+                    self.handshake.timeout(Instant::now(), send);
+                    None
+                }
+            };
+            if let Some(keys) = keys {
+                return keys;
+            }
+        }
+        panic!("no keys");
+    }
+}
+
+fn until<T>(wire: &mut WebWire, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        match wire.next() {
+            Some(event) => {
+                if let Some(found) = wanted(event) {
+                    return found;
+                }
+            }
+            None => std::thread::yield_now(),
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20));
+    }
+}
+
+#[test]
+fn browsers_on_one_port_prove_themselves_and_get_keys_of_their_own() {
+    let port = WebPort::start("127.0.0.1:0".parse().unwrap()).unwrap();
+    let mut legs: Vec<(WebWire, Browser, Crypto, Crypto)> = (0..3)
+        .map(|_| {
+            let (mut wire, mut browser) = (port.open(shared_runtime::random), Browser::new(port.local));
+            wire.begin(browser.identity.fingerprint.clone());
+            let ours = wire.ours().clone();
+            // The port hears of the leg a little later than the browser may.
+            while wire.target().is_none() {
+                browser.send(&ice::tests::check(&ours.name, &ours.password, true));
+                wire.next();
+            }
+            let there = browser.shake();
+            let here = until(&mut wire, |event| match event {
+                Event::Keys(keys) => Some(keys),
+                _ => None,
+            });
+            (wire, browser, here, there)
+        })
+        .collect();
+    for (wire, browser, here, there) in &mut legs {
+        assert_eq!((here.ours, here.theirs), (there.theirs, there.ours));
+        assert_eq!(wire.target(), browser.socket.local_addr().ok());
+        let (mut ours, mut theirs) = (Srtp::new(*here).unwrap(), Srtp::new(*there).unwrap());
+        let packet = [0x80, 111, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9, 1, 2, 3];
+        browser.send(&theirs.seal(&packet).unwrap());
+        let came = until(wire, |event| match event {
+            Event::Packet(packet) => Some(packet),
+            _ => None,
+        });
+        assert_eq!(ours.open(&came).unwrap(), packet.as_slice());
+        assert!(wire.send(&ours.seal(&packet).unwrap()));
+    }
+}
+
+#[test]
+fn who_does_not_know_the_password_gets_nothing_and_brings_nothing() {
+    let port = WebPort::start("127.0.0.1:0".parse().unwrap()).unwrap();
+    let (mut wire, browser, stranger) =
+        (port.open(shared_runtime::random), Browser::new(port.local), Browser::new(port.local));
+    wire.begin(browser.identity.fingerprint.clone());
+    let ours = wire.ours().clone();
+    stranger.send(&ice::tests::check(&ours.name, "guessed", true));
+    stranger.send(&[0x80, 111, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9]);
+    stranger.send(b"\x16\xfe\xff");
+    while wire.target().is_none() {
+        browser.send(&ice::tests::check(&ours.name, &ours.password, false));
+        wire.next();
+    }
+    assert_eq!(wire.target(), browser.socket.local_addr().ok());
+    stranger.socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    assert!(stranger.socket.recv(&mut [0; 100]).is_err(), "no answer");
+    assert!(!matches!(wire.next(), Some(Event::Packet(_))));
+}
+
+#[test]
+fn a_leg_is_checked_anew_and_keeps_its_way_until_another_is_chosen() {
+    let port = WebPort::start("127.0.0.1:0".parse().unwrap()).unwrap();
+    let (old, new) = (Browser::new(port.local), Browser::new(port.local));
+    let mut wire = port.open(shared_runtime::random);
+    wire.begin(old.identity.fingerprint.clone());
+    let first = wire.ours().clone();
+    let check = |from: &Browser, ours: &Credentials, is_nominated| {
+        from.send(&ice::tests::check(&ours.name, &ours.password, is_nominated));
+        from.receive()
+    };
+    while check(&old, &first, true).is_none() {}
+    let mut renewed = first.clone();
+    // Credentials of the last restart but one are worth nothing.
+    let forgotten = port.renew(&first, shared_runtime::random);
+    for _ in 0..2 {
+        renewed = port.renew(&first, shared_runtime::random);
+    }
+    while check(&new, &renewed, false).is_none() {}
+    assert!(renewed != first);
+    assert!(check(&new, &forgotten, true).is_none() && check(&new, &first, true).is_none());
+    wire.next();
+    assert_eq!(wire.target(), old.socket.local_addr().ok(), "nothing was chosen yet");
+    assert!(check(&new, &renewed, true).is_some());
+    while wire.next().is_some() {}
+    assert_eq!(wire.target(), new.socket.local_addr().ok());
+    drop(wire);
+    while check(&new, &renewed, false).is_some() {}
+}
+
+#[test]
+fn a_forged_source_takes_no_address_of_another_leg() {
+    let port = WebPort::start("127.0.0.1:0".parse().unwrap()).unwrap();
+    let browsers = [Browser::new(port.local), Browser::new(port.local)];
+    let mut wires = browsers.each_ref().map(|browser| {
+        let mut wire = port.open(shared_runtime::random);
+        wire.begin(browser.identity.fingerprint.clone());
+        let ours = wire.ours().clone();
+        while wire.target().is_none() {
+            browser.send(&ice::tests::check(&ours.name, &ours.password, true));
+            wire.next();
+        }
+        wire
+    });
+    let [victim, _] = &browsers;
+    while victim.receive().is_some() {}
+    // The other knows its own password, and says that it sends from the victim's address.
+    let other = wires[1].ours().clone();
+    victim.send(&ice::tests::check(&other.name, &other.password, true));
+    assert_eq!(victim.receive(), None, "no answer");
+    let packet = [0x80, 111, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9, 1, 2, 3];
+    victim.send(&packet);
+    let came = until(&mut wires[0], |event| match event {
+        Event::Packet(packet) => Some(packet),
+        _ => None,
+    });
+    assert_eq!(came, packet);
+    wires[1].next();
+    assert_eq!(wires[1].target(), browsers[1].socket.local_addr().ok());
+}

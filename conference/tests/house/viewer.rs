@@ -1,0 +1,100 @@
+//! A phone with a camera: pictures of three octets, whole or not, and what it sees of others.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use conference::media::rtcp;
+use sip_core::Message;
+use sip_core::sdp::Sdp;
+
+use super::{House, Phone, URI};
+
+pub(crate) struct Viewer {
+    pub(crate) phone: Phone,
+    pub(crate) camera: UdpSocket,
+    pub(crate) focus: SocketAddr,
+    pub(crate) answer: String,
+    ssrc: u32,
+    sequence: u16,
+}
+
+/// What came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// A picture: its mark, its number and its source.
+    Picture(u8, u16, u32),
+    /// A whole picture is wanted.
+    Wanted,
+}
+
+impl Viewer {
+    /// Calls with a camera; `lines` follow the medium of pictures.
+    pub(crate) async fn call(house: &House, name: &str, hertz: f64, lines: &str) -> Self {
+        let mut phone = house.phone_of(name, hertz).await;
+        let camera = UdpSocket::bind("127.0.0.1:0").unwrap();
+        camera.set_nonblocking(true).unwrap();
+        let ports = [&phone.media, &camera].map(|socket| socket.local_addr().unwrap().port());
+        let offer = format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=audio {} RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n\
+             m=video {} RTP/AVPF 96\r\na=rtcp-mux\r\n{lines}",
+            ports[0], ports[1]
+        );
+        phone.uri = URI.to_owned();
+        let response: Message = phone.send_body("INVITE", "application/sdp", &offer).await;
+        assert_eq!(response.status(), 200);
+        phone.acknowledge();
+        let answer = String::from_utf8_lossy(response.body()).into_owned();
+        let sdp = Sdp::parse(&answer).unwrap();
+        let at = |n: usize| SocketAddr::new(sdp.media[n].connection.unwrap(), sdp.media[n].port);
+        phone.mixer = Some(at(0));
+        let (focus, ssrc) = (at(1), ports[1].into());
+        Self { phone, camera, focus, answer, ssrc, sequence: ports[1] }
+    }
+
+    /// Sends a picture with this mark; the number that it had.
+    pub(crate) fn show(&mut self, is_whole: bool, mark: u8) -> u16 {
+        let mut packet = vec![0x80, 0x80 | 96];
+        packet.extend_from_slice(&self.sequence.to_be_bytes());
+        packet.extend_from_slice(&(u32::from(self.sequence) * 3_000).to_be_bytes());
+        packet.extend_from_slice(&self.ssrc.to_be_bytes());
+        packet.extend_from_slice(&[0x10, u8::from(!is_whole), mark]);
+        self.camera.send_to(&packet, self.focus).unwrap();
+        self.sequence = self.sequence.wrapping_add(1);
+        self.sequence.wrapping_sub(1)
+    }
+
+    /// The next that comes.
+    pub(crate) fn see(&self) -> Option<Seen> {
+        let mut packet = [0; 2_048];
+        let (length, source) = self.camera.recv_from(&mut packet).ok()?;
+        assert_eq!(source, self.focus);
+        if rtcp::is_rtcp(&packet) {
+            return Some(Seen::Wanted);
+        }
+        let sequence = u16::from_be_bytes([packet[2], packet[3]]);
+        let ssrc = u32::from_be_bytes([packet[8], packet[9], packet[10], packet[11]]);
+        Some(Seen::Picture(packet[length - 1], sequence, ssrc))
+    }
+
+    /// Waits until something comes that is wanted; what comes before it is passed over.
+    pub(crate) fn until(&self, wanted: impl Fn(&Seen) -> bool) -> Seen {
+        let begin = Instant::now();
+        loop {
+            match self.see() {
+                Some(seen) if wanted(&seen) => return seen,
+                Some(_) => {}
+                None => std::thread::yield_now(),
+            }
+            assert!(begin.elapsed() < Duration::from_secs(10), "{} waits for pictures", self.phone.call_id);
+        }
+    }
+
+    /// Waits for a picture with this mark; its number and source.
+    pub(crate) fn sees(&self, mark: u8) -> (u16, u32) {
+        match self.until(|seen| matches!(seen, Seen::Picture(of, ..) if *of == mark)) {
+            Seen::Picture(_, sequence, ssrc) => (sequence, ssrc),
+            Seen::Wanted => unreachable!(),
+        }
+    }
+}
