@@ -66,18 +66,21 @@ enum Proven {
 pub(crate) async fn serve(server: Arc<Server>, socket: Box<dyn Io>, peer: SocketAddr, security: Security) {
     server.metrics.unproven.inc();
     let deadline = Instant::now() + server.config.login_timeout;
+    // In boxes, which are gone when the session begins: it lasts much longer.
     let login = match security {
-        Security::StartTls => Connection::new(&server, socket, peer, deadline, None).log_in().await,
+        Security::StartTls => Box::pin(Connection::new(&server, socket, peer, deadline, None).log_in()).await,
         Security::Outside { is_protected } => {
             // There is nothing of the TLS connection to bind to here.
             let binding = is_protected.then(|| Binding { exporter: None, end_point: Vec::new() });
             let mut connection = Connection::new(&server, socket, peer, deadline, binding);
             connection.has_starttls = false;
             connection.negotiation = Negotiation::new(connection.offer());
-            connection.log_in().await
+            Box::pin(connection.log_in()).await
         }
         Security::Direct => match accept_tls(&server, socket, deadline).await {
-            Some((io, binding)) => Connection::new(&server, io, peer, deadline, Some(binding)).log_in().await,
+            Some((io, binding)) => {
+                Box::pin(Connection::new(&server, io, peer, deadline, Some(binding)).log_in()).await
+            }
             None => None,
         },
     };

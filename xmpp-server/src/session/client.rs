@@ -86,7 +86,7 @@ impl<'a> Client<'a> {
         negotiation: &mut Negotiation,
         mut interrupt: impl Future<Output = Ended> + Unpin,
     ) -> Ended {
-        let mut chunk = vec![0_u8; 4096];
+        let mut chunk = vec![0_u8; SMALL_CHUNK];
         let mut out = String::new();
         loop {
             loop {
@@ -111,7 +111,8 @@ impl<'a> Client<'a> {
                     }
                     Ok(Some(Request::Stanza(stanza, wrong))) => {
                         self.server.metrics.stanzas.inc();
-                        let taken = self.take(*stanza, wrong).await;
+                        // In a box: what a session holds while it waits should be small.
+                        let taken = Box::pin(self.take(*stanza, wrong)).await;
                         self.managed.count();
                         taken
                     }
@@ -131,7 +132,14 @@ impl<'a> Client<'a> {
             };
             match read {
                 Ok(0) | Err(_) => return Ended::Lost,
-                Ok(length) => framer.push(&chunk[..length]),
+                Ok(length) => {
+                    framer.push(&chunk[..length]);
+                    // Who sends much is read in large pieces while it lasts.
+                    let wanted = if length == chunk.len() { LARGE_CHUNK } else { SMALL_CHUNK };
+                    if wanted != chunk.len() && (wanted == LARGE_CHUNK || length < SMALL_CHUNK) {
+                        chunk = vec![0; wanted];
+                    }
+                }
             }
         }
     }
@@ -457,3 +465,7 @@ fn priority_of(presence: &Stanza) -> i8 {
 
 /// Addresses that one session may send presence to directly, rooms among them.
 const MOST_DIRECTED: usize = 1000;
+
+/// Bytes that are read at once of a client that says little, and of one that says much.
+const SMALL_CHUNK: usize = 1_024;
+const LARGE_CHUNK: usize = 16_384;

@@ -166,7 +166,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     let (connection, why) = life.live(&mut client, transport, outlet).await;
     client.managed.end(&server);
     let is_replaced = !server.router.unbind(&jid, serial);
-    client.leave(is_replaced).await;
+    Box::pin(client.leave(is_replaced)).await;
     server.metrics.sessions.dec();
     tell(SessionEvent::Ended {
         account,
