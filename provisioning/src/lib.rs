@@ -10,6 +10,7 @@ mod answer;
 mod api;
 mod audit;
 mod config;
+mod directory;
 mod discovery;
 mod pages;
 mod profile;
@@ -44,6 +45,8 @@ pub use render::phones::{Mac, Make, PHONE_SCOPE, phone_device, phone_url};
 /// What this crate implements.
 pub const SPECS: &[Spec] = &[
     Spec::rfc(3263).note("the records of section 4.1, printed as a zone file"),
+    Spec::rfc(6350).note("cards of the directory"),
+    Spec::rfc(6352).note("an address book to read; no filters, no synchronisation"),
     Spec::rfc(6415).note("host-meta and host-meta.json with the WebFinger template"),
     Spec::xep(156, "1.4.0").complete(),
     Spec::rfc(7033).note("acct, sip and xmpp resources, rel; the private links for the proven account alone"),
@@ -117,6 +120,7 @@ struct Face {
     audit: audit::Audit,
     profiles: Profiles,
     live: state::Live,
+    rate: directory::Rate,
 }
 
 impl std::ops::Deref for Face {
@@ -131,7 +135,13 @@ pub fn router(parts: Parts) -> Router {
     let audit = audit::Audit::new(Arc::clone(&parts.archive));
     let live = state::Live::default();
     parts.shutdown.spawn(live.clone().follow(parts.bus.subscribe(), parts.shutdown.clone()));
-    let face = Face { audit, profiles: Profiles::new(Arc::clone(&parts.records)), live, parts };
+    let face = Face {
+        audit,
+        profiles: Profiles::new(Arc::clone(&parts.records)),
+        live,
+        rate: directory::Rate::default(),
+        parts,
+    };
     Router::new()
         .route("/.well-known/webfinger", get(discovery::webfinger::answer))
         .route("/.well-known/host-meta", get(discovery::host_meta::xml))
@@ -144,6 +154,7 @@ pub fn router(parts: Parts) -> Router {
         )
         .route("/provision/ca.pem", get(authority))
         .merge(api::router())
+        .merge(directory::router())
         .merge(pages::router())
         .layer(DefaultBodyLimit::max(LONGEST_FORM))
         .with_state(Arc::new(face))

@@ -146,6 +146,16 @@ pub(super) const TABLE: &[Operation] = &[
         run: operation!(export),
     },
     Operation {
+        id: "lookUp",
+        method: Method::GET,
+        path: "/directory/{kind}/{address}",
+        scope: Scope::DirectoryRead,
+        takes: &[],
+        gives: "Person",
+        summary: "Whose address it is; the kind is aor, jid or number",
+        run: operation!(look_up),
+    },
+    Operation {
         id: "removeAccount",
         method: Method::DELETE,
         path: "/account",
@@ -274,6 +284,10 @@ async fn export(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let devices = devices(face, ask).await?;
     let calls = crate::state::calls(face, card).await?;
     Ok(json!({ "account": card_json(card), "devices": devices["devices"], "calls": calls, "archive": said }))
+}
+
+async fn look_up(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    crate::directory::find(face, ask.caller.card.account, ask.part("kind"), ask.part("address")).await
 }
 
 async fn remove(face: &Face, ask: &Ask) -> Result<Value, Problem> {

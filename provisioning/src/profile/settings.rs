@@ -29,6 +29,9 @@ pub struct Settings {
     /// Seconds for which phones register, 60 to 86400. Default 3600.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub register_seconds: Option<u32>,
+    /// Whether the account is in address books and phone books. Default: no; who knows an address may look it up all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listed: Option<bool>,
     /// Groups of an account, whose layers lie below its own; of other layers they are not looked at. The first wins.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
@@ -57,6 +60,7 @@ impl Settings {
             video: self.video.or(below.video),
             srtp: self.srtp.or(below.srtp),
             register_seconds: self.register_seconds.or(below.register_seconds),
+            listed: self.listed.or(below.listed),
             groups: self.groups,
         }
     }

@@ -47,8 +47,8 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
         "relationship": relationship,
         "turn": { "services": parts.turn, "credentials": "urn:xmpp:extdisco:2" },
         "directory": {
-            "json": parts.url("/directory/"), "phone": parts.url("/directory/phone.xml"),
-            "carddav": parts.url("/.well-known/carddav"),
+            "aor": parts.url("/directory/aor/"), "jid": parts.url("/directory/jid/"),
+            "number": parts.url("/directory/number/"), "carddav": parts.url("/directory/dav/"),
         },
     })
     .to_string()

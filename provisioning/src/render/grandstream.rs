@@ -30,7 +30,7 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
         ("P130", transport),                                      // 0 UDP, 1 TCP, 2 TLS
         ("P183", srtp),                                           // 0 never, 1 if the other can, 2 always
         ("P330", "3"),                                            // phonebook by HTTPS
-        ("P331", &plan.parts.url("/directory")),                  // its folder
+        ("P331", plan.folder),                                    // its folder
     ];
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<gs_provision version=\"1\">\n");
     out.push_str(&format!("  <mac>{}</mac>\n  <config version=\"1\">\n", escape_xml(plan.mac)));

@@ -65,6 +65,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) password: &'a str,
     /// The hardware address of a desk phone, or empty.
     pub(crate) mac: &'a str,
+    /// The URL of its folder, or empty.
+    pub(crate) folder: &'a str,
 }
 
 /// Every file.
@@ -130,13 +132,13 @@ async fn answer(
         return StatusCode::NOT_FOUND.into_response();
     };
     match prove(&face, peer, headers, fields).await {
-        Ok(proved) => fill(&face, renderer, &proved, "").await,
+        Ok(proved) => fill(&face, renderer, &proved, ("", "")).await,
         Err(refused) => refused,
     }
 }
 
 /// The file for whoever is proved.
-async fn fill(face: &Face, renderer: &Renderer, proved: &Proved, mac: &str) -> Response {
+async fn fill(face: &Face, renderer: &Renderer, proved: &Proved, (mac, folder): (&str, &str)) -> Response {
     let card = &proved.card;
     let mut device = proved.device.clone();
     let password = match (&proved.password, renderer.needs) {
@@ -153,7 +155,7 @@ async fn fill(face: &Face, renderer: &Renderer, proved: &Proved, mac: &str) -> R
         (Err(_), _) | (_, Err(_)) => return unkept(StatusCode::SERVICE_UNAVAILABLE.into_response()),
     };
     let chosen = Chosen::of(&settings, card.video);
-    let plan = Plan { parts: &face.parts, card, chosen, password: &password, mac };
+    let plan = Plan { parts: &face.parts, card, chosen, password: &password, mac, folder };
     private(renderer.media_type, (renderer.render)(&plan))
 }
 

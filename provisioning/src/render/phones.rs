@@ -5,6 +5,8 @@
 //! /provision/phone/<token>/snom-000413aabbcc.xml Snom           /provision/phone/<token>/0004f2aabbcc.cfg      Polycom
 //! ```
 //!
+//! `directory.xml` in the same folder is the phone book; Polycom asks for `<mac>-directory.xml`, Grandstream for `phonebook.xml`.
+//!
 //! In    a token that is of one make and one address (`cusax phone add`). Out the file, with a password that is made anew
 //!       each time, so that a file that was copied is of no use after the phone asks again.
 //! Errors 404 for all that does not fit; a token that is not good counts against its network, as failed proofs do.
@@ -20,8 +22,8 @@ use shared_runtime::unix_millis;
 
 use super::{Needs, Renderer, grandstream, polycom, snom, yealink};
 use crate::access::Proved;
-use crate::answer::unkept;
-use crate::{Face, profile};
+use crate::answer::{private, unkept};
+use crate::{Face, directory, profile};
 
 /// The makes of desk phones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,12 +134,24 @@ pub(crate) async fn answer(
     };
     // Phones ask for addresses in the case that they like, and for many files that nobody has.
     let file = file.to_ascii_lowercase();
+    if is_book(&file) {
+        return match directory::phone_book(&face, make).await {
+            Ok(book) => private("application/xml", book),
+            Err(_) => unkept(StatusCode::SERVICE_UNAVAILABLE.into_response()),
+        };
+    }
     let Some((_, renderer)) = make.files(&mac).into_iter().find(|(name, _)| *name == file) else {
         return unkept(StatusCode::NOT_FOUND.into_response());
     };
     let device = Some(phone_device(&mac));
     let proved = Proved { card, password: None, device };
-    super::fill(&face, renderer, &proved, mac.as_str()).await
+    let folder = face.url(&format!("/provision/phone/{token}"));
+    super::fill(&face, renderer, &proved, (mac.as_str(), &folder)).await
+}
+
+/// The names under which makes ask for a phone book.
+fn is_book(file: &str) -> bool {
+    file == "directory.xml" || file == "phonebook.xml" || file.ends_with("-directory.xml")
 }
 
 pub(super) const YEALINK: Renderer =

@@ -58,7 +58,14 @@ fn render(renderer: &Renderer, name: &str, settings: &Settings) -> String {
         enabled: true,
     };
     let chosen = Chosen::of(settings, video);
-    let plan = Plan { parts: &parts, card: &card, chosen, password: "abcde-fghij", mac: "001565aabbcc" };
+    let plan = Plan {
+        parts: &parts,
+        card: &card,
+        chosen,
+        password: "abcde-fghij",
+        mac: "001565aabbcc",
+        folder: "https://example.org:8443/provision/phone/TOKEN",
+    };
     (renderer.render)(&plan)
 }
 

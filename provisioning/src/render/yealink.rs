@@ -37,7 +37,7 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
         ("account.1.conf_uri", &plan.parts.conference_factory),
         ("features.text_message.enable", on(plan.chosen.sip_messages)),
         ("remote_phonebook.data.1.name", &plan.parts.domain),
-        ("remote_phonebook.data.1.url", &plan.parts.url("/directory/phone.xml")),
+        ("remote_phonebook.data.1.url", &format!("{}/directory.xml", plan.folder)),
         ("static.security.trust_certificates", "1"),
     ];
     let lines = keys.iter().map(|(key, value)| format!("{key} = {}\n", line(value)));

@@ -26,6 +26,7 @@ pub(crate) struct House {
     pub(crate) alice: AccountId,
     tls: TlsPolicy,
     pub(crate) port: u16,
+    pub(crate) records: std::sync::Arc<dyn shared_store::Records>,
     shutdown: Shutdown,
     folder: PathBuf,
 }
@@ -74,7 +75,7 @@ pub(crate) async fn house(name: &str) -> House {
         archive: store.archive.clone(),
     };
     http::serve_tls(listener, tls.server(&[b"http/1.1"]), router(parts), &shutdown);
-    House { auth, alice, tls, port, shutdown, folder }
+    House { auth, alice, tls, port, records: store.records, shutdown, folder }
 }
 
 impl House {

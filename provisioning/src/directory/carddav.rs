@@ -1,0 +1,202 @@
+//! An address book of those who are listed — RFC 6352 (CardDAV), to read alone; RFC 6764 §5 (well-known URL).
+//!
+//! In    OPTIONS, PROPFIND, REPORT (`addressbook-multiget`, `addressbook-query`), GET. Out multistatus, cards.
+//! Errors 403 for what would change something, and for filters, which are not evaluated (`supported-filter`, §8.6); 400 for
+//!        what is not XML.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use shared_auth::AccountCard;
+use shared_runtime::http::Peer;
+
+use super::dav::{self, Asked, Resource};
+use super::vcard::{self, Version};
+use super::{listed, may, who};
+use crate::Face;
+use crate::answer::{escape_xml, unkept};
+use crate::api::problem::Problem;
+
+pub(super) async fn answer(
+    State(face): State<Arc<Face>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let mut response = match respond(&face, peer, &method, uri.path(), &headers, &body).await {
+        Ok(response) | Err(response) => unkept(response),
+    };
+    response.headers_mut().insert("dav", HeaderValue::from_static("1, 3, addressbook"));
+    response
+}
+
+async fn respond(
+    face: &Face,
+    peer: Peer,
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response, Response> {
+    if *method == Method::OPTIONS {
+        return Ok((StatusCode::OK, [(header::ALLOW, ALLOWED)]).into_response());
+    }
+    let asker = who(face, peer, headers).await?;
+    may(face, asker.account).map_err(Problem::into_response)?;
+    let is_shallow = headers.get("depth").is_some_and(|depth| depth == "0");
+    match method.as_str() {
+        "GET" | "HEAD" => {
+            let people = listed(face).await.map_err(failed)?;
+            let card = people.iter().find(|card| place(card) == path);
+            let card = card.ok_or_else(|| StatusCode::NOT_FOUND.into_response())?;
+            let text = vcard::print(card, Version::Three);
+            Ok((
+                [(header::CONTENT_TYPE, "text/vcard; charset=utf-8"), (header::ETAG, etag(&text).as_str())],
+                text,
+            )
+                .into_response())
+        }
+        "PROPFIND" => {
+            let asked = dav::read(body).filter(|asked| asked.root == "propfind").ok_or_else(malformed)?;
+            let people = listed(face).await.map_err(failed)?;
+            let mut resources = Vec::new();
+            if path == HOME {
+                resources.push(home(face));
+                if !is_shallow {
+                    resources.push(book(face, &people));
+                }
+            } else if path == BOOK {
+                resources.push(book(face, &people));
+                if !is_shallow {
+                    resources.extend(people.iter().map(|card| resource(card, &asked)));
+                }
+            } else {
+                let card = people.iter().find(|card| place(card) == path);
+                resources.push(resource(card.ok_or_else(|| StatusCode::NOT_FOUND.into_response())?, &asked));
+            }
+            Ok(multistatus(&asked, &resources, &[]))
+        }
+        "REPORT" if path == BOOK => {
+            let asked = dav::read(body).ok_or_else(malformed)?;
+            let people = listed(face).await.map_err(failed)?;
+            match asked.root.as_str() {
+                "addressbook-multiget" => {
+                    let is_wanted = |card: &&AccountCard| asked.hrefs.contains(&place(card));
+                    let found: Vec<Resource> =
+                        people.iter().filter(is_wanted).map(|card| resource(card, &asked)).collect();
+                    let is_found = |href: &&String| found.iter().any(|resource| resource.href == **href);
+                    let missing: Vec<&str> =
+                        asked.hrefs.iter().filter(|href| !is_found(href)).map(String::as_str).collect();
+                    Ok(multistatus(&asked, &found, &missing))
+                }
+                "addressbook-query" if !asked.filters => {
+                    let all: Vec<Resource> = people.iter().map(|card| resource(card, &asked)).collect();
+                    Ok(multistatus(&asked, &all, &[]))
+                }
+                _ => Err((StatusCode::FORBIDDEN, [(header::CONTENT_TYPE, XML)], UNSUPPORTED).into_response()),
+            }
+        }
+        _ => Err((StatusCode::FORBIDDEN, [(header::ALLOW, ALLOWED)]).into_response()),
+    }
+}
+
+/// The one principal's home, which is the same for all.
+fn home(face: &Face) -> Resource {
+    Resource {
+        href: HOME.to_owned(),
+        properties: vec![
+            ("resourcetype", "<d:resourcetype><d:collection/><d:principal/></d:resourcetype>".to_owned()),
+            ("displayname", format!("<d:displayname>{}</d:displayname>", escape_xml(&face.domain))),
+            ("current-user-principal", principal("current-user-principal")),
+            ("principal-URL", principal("principal-URL")),
+            ("owner", principal("owner")),
+            (
+                "addressbook-home-set",
+                format!("<c:addressbook-home-set><d:href>{HOME}</d:href></c:addressbook-home-set>"),
+            ),
+            ("current-user-privilege-set", PRIVILEGES.to_owned()),
+        ],
+    }
+}
+
+fn book(face: &Face, people: &[AccountCard]) -> Resource {
+    let whole: String = people.iter().map(|card| vcard::print(card, Version::Three)).collect();
+    Resource {
+        href: BOOK.to_owned(),
+        properties: vec![
+            ("resourcetype", "<d:resourcetype><d:collection/><c:addressbook/></d:resourcetype>".to_owned()),
+            ("displayname", format!("<d:displayname>{}</d:displayname>", escape_xml(&face.domain))),
+            ("getctag", format!("<s:getctag>{}</s:getctag>", escape_xml(&etag(&whole)))),
+            ("current-user-principal", principal("current-user-principal")),
+            ("owner", principal("owner")),
+            ("current-user-privilege-set", PRIVILEGES.to_owned()),
+            ("supported-report-set", REPORTS.to_owned()),
+            ("supported-address-data", FORMS.to_owned()),
+        ],
+    }
+}
+
+fn resource(card: &AccountCard, asked: &Asked) -> Resource {
+    let version = if asked.wants_four { Version::Four } else { Version::Three };
+    let text = vcard::print(card, version);
+    // Line ends of cards are CRLF, which readers of XML would make into LF (XML 1.0 §2.11).
+    let data: String = text.lines().map(|line| format!("{}&#13;\n", escape_xml(line))).collect();
+    let tag = etag(&vcard::print(card, Version::Three));
+    Resource {
+        href: place(card),
+        properties: vec![
+            ("resourcetype", "<d:resourcetype/>".to_owned()),
+            ("getetag", format!("<d:getetag>{}</d:getetag>", escape_xml(&tag))),
+            ("getcontenttype", "<d:getcontenttype>text/vcard; charset=utf-8</d:getcontenttype>".to_owned()),
+            ("address-data", format!("<c:address-data>{data}</c:address-data>")),
+        ],
+    }
+}
+
+fn multistatus(asked: &Asked, resources: &[Resource], missing: &[&str]) -> Response {
+    let text = dav::multistatus(asked, resources, missing);
+    (StatusCode::MULTI_STATUS, [(header::CONTENT_TYPE, XML)], text).into_response()
+}
+
+fn principal(name: &str) -> String {
+    format!("<d:{name}><d:href>{HOME}</d:href></d:{name}>")
+}
+
+fn place(card: &AccountCard) -> String {
+    format!("{BOOK}{}.vcf", card.account)
+}
+
+/// Stable between processes and releases: FNV-1a with 64 bits.
+fn etag(text: &str) -> String {
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("\"{hash:016x}\"")
+}
+
+fn malformed() -> Response {
+    (StatusCode::BAD_REQUEST, "this is no request of WebDAV\n").into_response()
+}
+
+fn failed(error: shared_store::StoreError) -> Response {
+    Problem::from(error).into_response()
+}
+
+const HOME: &str = "/directory/dav/";
+const BOOK: &str = "/directory/dav/people/";
+const ALLOWED: &str = "OPTIONS, GET, HEAD, PROPFIND, REPORT";
+const XML: &str = "application/xml; charset=utf-8";
+const UNSUPPORTED: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<d:error xmlns:d=\"DAV:\" \
+    xmlns:c=\"urn:ietf:params:xml:ns:carddav\"><c:supported-filter/></d:error>\n";
+const PRIVILEGES: &str =
+    "<d:current-user-privilege-set><d:privilege><d:read/></d:privilege></d:current-user-privilege-set>";
+const REPORTS: &str = "<d:supported-report-set><d:supported-report><d:report><c:addressbook-multiget/></d:report>\
+    </d:supported-report><d:supported-report><d:report><c:addressbook-query/></d:report></d:supported-report>\
+    </d:supported-report-set>";
+const FORMS: &str = "<c:supported-address-data><c:address-data-type content-type=\"text/vcard\" version=\"3.0\"/>\
+    <c:address-data-type content-type=\"text/vcard\" version=\"4.0\"/></c:supported-address-data>";

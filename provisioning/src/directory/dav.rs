@@ -1,0 +1,191 @@
+//! The XML of WebDAV, as far as an address book that is only read needs it — RFC 4918 §9.1 (PROPFIND), §14; RFC 6352 §8.6, §8.7.
+//!
+//! In    the body of a request, at most as long as a form. Out which properties are asked for, of what; and the answer.
+//! Errors `None` for what is not XML or not a request that is known.
+
+use std::collections::HashSet;
+
+use quick_xml::events::Event;
+use quick_xml::name::{Namespace, ResolveResult};
+use quick_xml::reader::NsReader;
+
+use crate::answer::escape_xml;
+
+/// What is asked.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// The name of the root.
+    pub(super) root: String,
+    /// Names of properties; none: all.
+    pub(super) properties: HashSet<String>,
+    /// The resources of a multiget.
+    pub(super) hrefs: Vec<String>,
+    /// Whether a query says whom it wants.
+    pub(super) filters: bool,
+    /// Whether cards shall be 4.0.
+    pub(super) wants_four: bool,
+}
+
+/// One resource of an answer: where it is, and its properties as XML, each with its name.
+pub(super) struct Resource {
+    pub(super) href: String,
+    pub(super) properties: Vec<(&'static str, String)>,
+}
+
+/// Reads a request; an empty body asks for all properties (RFC 4918 §9.1).
+pub(super) fn read(body: &[u8]) -> Option<Asked> {
+    let mut asked = Asked { root: "propfind".to_owned(), ..Asked::default() };
+    if body.is_empty() {
+        return Some(asked);
+    }
+    let mut reader = NsReader::from_str(std::str::from_utf8(body).ok()?);
+    let (mut path, mut is_rooted): (Vec<String>, _) = (Vec::new(), false);
+    loop {
+        let (namespace, event) = reader.read_resolved_event().ok()?;
+        let is_known =
+            matches!(namespace, ResolveResult::Bound(Namespace("DAV:" | CARDDAV | CALENDAR_SERVER)));
+        match event {
+            Event::Start(ref element) | Event::Empty(ref element) => {
+                let name = element.local_name().as_ref().to_owned();
+                if !is_rooted {
+                    (asked.root, is_rooted) = (name.clone(), is_known);
+                }
+                match path.last().map(String::as_str) {
+                    Some("prop") if asked.properties.len() < MOST => {
+                        let name = if is_known { name.clone() } else { format!("?{name}") };
+                        asked.properties.insert(name);
+                    }
+                    Some("filter") => asked.filters |= name == "prop-filter",
+                    _ => {}
+                }
+                if name == "address-data" {
+                    let version = element.attributes().flatten().find(|it| it.key.as_ref() == "version");
+                    asked.wants_four = version.is_some_and(|it| &*it.value == "4.0");
+                }
+                if matches!(event, Event::Start(_)) {
+                    path.push(name);
+                }
+                if path.len() > DEEPEST {
+                    return None;
+                }
+            }
+            Event::End(_) => drop(path.pop()),
+            Event::Text(text)
+                if path.last().is_some_and(|name| name == "href") && asked.hrefs.len() < MOST =>
+            {
+                asked.hrefs.push(text.trim().to_owned());
+            }
+            // What entities say is not looked at: nobody needs them here, and some of them grow.
+            Event::DocType(_) => return None,
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    (is_rooted && path.is_empty()).then_some(asked)
+}
+
+/// RFC 4918 §13: each resource with the properties that it has, and those that it has not.
+pub(super) fn multistatus(asked: &Asked, resources: &[Resource], missing: &[&str]) -> String {
+    let mut out = String::from(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<d:multistatus xmlns:d=\"DAV:\" \
+         xmlns:c=\"urn:ietf:params:xml:ns:carddav\" xmlns:s=\"http://calendarserver.org/ns/\">\n",
+    );
+    for resource in resources {
+        out.push_str(&format!("<d:response><d:href>{}</d:href>", escape_xml(&resource.href)));
+        let wanted = |name: &str| match asked.properties.is_empty() {
+            // §14.2: what is long is not sent unasked.
+            true => name != "address-data",
+            false => asked.properties.contains(name),
+        };
+        let found: String = resource
+            .properties
+            .iter()
+            .filter(|(name, _)| wanted(name))
+            .map(|(_, xml)| xml.as_str())
+            .collect();
+        out.push_str(&format!(
+            "<d:propstat><d:prop>{found}</d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat>"
+        ));
+        let has = |name: &str| resource.properties.iter().any(|(known, _)| *known == name);
+        let mut lacking: Vec<&String> =
+            asked.properties.iter().filter(|name| !name.starts_with('?') && !has(name)).collect();
+        lacking.sort();
+        // Only names that are names of elements here can be said back.
+        let lacking: String =
+            lacking.iter().filter(|name| is_name(name)).map(|name| format!("<d:{name}/>")).collect();
+        if !lacking.is_empty() {
+            out.push_str(&format!(
+                "<d:propstat><d:prop>{lacking}</d:prop><d:status>HTTP/1.1 404 Not Found</d:status></d:propstat>"
+            ));
+        }
+        out.push_str("</d:response>\n");
+    }
+    for href in missing {
+        out.push_str(&format!(
+            "<d:response><d:href>{}</d:href><d:status>HTTP/1.1 404 Not Found</d:status></d:response>\n",
+            escape_xml(href)
+        ));
+    }
+    out.push_str("</d:multistatus>\n");
+    out
+}
+
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+const CARDDAV: &str = "urn:ietf:params:xml:ns:carddav";
+const CALENDAR_SERVER: &str = "http://calendarserver.org/ns/";
+/// Properties and resources that one request may name.
+const MOST: usize = 2_000;
+/// Elements inside one another.
+const DEEPEST: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_say_what_they_want_of_what() {
+        let body = b"<a:propfind xmlns:a='DAV:' xmlns:x='other'><a:prop><a:getetag/><x:getetag/></a:prop></a:propfind>";
+        let asked = read(body).unwrap();
+        assert_eq!((asked.root.as_str(), asked.properties.len()), ("propfind", 2));
+        assert!(asked.properties.contains("getetag") && asked.properties.contains("?getetag"));
+        let body = b"<c:addressbook-multiget xmlns:c='urn:ietf:params:xml:ns:carddav' xmlns='DAV:'><prop>\
+            <c:address-data version='4.0' content-type='text/vcard'/></prop><href>/a.vcf</href></c:addressbook-multiget>";
+        let asked = read(body).unwrap();
+        assert!(asked.wants_four && asked.hrefs == ["/a.vcf"] && asked.root == "addressbook-multiget");
+        assert_eq!(read(b""), Some(Asked { root: "propfind".to_owned(), ..Asked::default() }));
+    }
+
+    #[test]
+    fn what_is_not_well_formed_or_grows_is_refused() {
+        let bomb = b"<!DOCTYPE x [<!ENTITY a 'aaaa'>]><propfind xmlns='DAV:'>&a;</propfind>";
+        let deep = format!("<d xmlns='DAV:'>{}", "<d>".repeat(100));
+        for bad in
+            [&b"<propfind xmlns='DAV:'>"[..], b"{}", b"<propfind/>", bomb, deep.as_bytes(), b"\xff\xfe"]
+        {
+            assert_eq!(read(bad), None, "{}", String::from_utf8_lossy(bad));
+        }
+    }
+
+    #[test]
+    fn names_and_places_stay_inside_their_elements() {
+        let asked = Asked {
+            properties: HashSet::from(["getetag".to_owned(), "x><y".to_owned()]),
+            ..Asked::default()
+        };
+        let resource = Resource {
+            href: "/<a>&".to_owned(),
+            properties: vec![("displayname", "<d:displayname/>".to_owned())],
+        };
+        let text = multistatus(&asked, &[resource], &["\"><b"]);
+        assert!(
+            text.contains("/&lt;a&gt;&amp;")
+                && text.contains("<d:getetag/>")
+                && !text.contains("x><y")
+                && !text.contains("<b")
+        );
+    }
+}

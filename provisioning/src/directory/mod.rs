@@ -1,0 +1,163 @@
+//! The directory: whose address is whose, from the one record that calls and chat go by (RFC 7081 §3.1, §3.3; S-14, S-25, S-29).
+//!
+//! ```text
+//! /directory/aor/alice@example.org   /directory/jid/…   /directory/number/+33…      one record, JSON
+//! /directory/cards/ID.vcf                                                           one card (RFC 6350)
+//! /.well-known/carddav → /directory/dav/                                            who is listed (RFC 6352), to read alone
+//! /provision/phone/TOKEN/directory.xml                                              the same for a desk phone
+//! ```
+//!
+//! In    an account that asks: by password, by token with `directory:read`, by session.
+//! Out   for an exact address its record, with the AOR (TEL and IMPP) and the JID; lists of those alone whose profile says `listed`.
+//! State how often each account asked in this minute, bounded.
+//! Errors 401; 404 for all that is not there, may not log in, or is not of this service; 429 to who asks too often,
+//!        lest somebody try all numbers.
+
+mod carddav;
+mod dav;
+mod phones;
+mod rate;
+mod vcard;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Path, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{any, get};
+use serde_json::{Value, json};
+use shared_auth::AccountCard;
+use shared_model::{AccountId, Aor, BareJid};
+use shared_runtime::http::Peer;
+use shared_store::StoreError;
+
+use crate::Face;
+use crate::access::{Fields, prove};
+use crate::answer::{private, unkept};
+use crate::api::caller::{Caller, Scope};
+use crate::api::problem::Problem;
+use crate::profile::shown_name;
+
+pub(crate) use phones::book as phone_book;
+pub(crate) use rate::Rate;
+
+/// The routes.
+pub(crate) fn router() -> Router<Arc<Face>> {
+    Router::new()
+        .route("/directory/{kind}/{address}", get(look_up))
+        .route("/directory/cards/{file}", get(card))
+        .route("/.well-known/carddav", any(|| async { Redirect::permanent("/directory/dav/") }))
+        .route("/directory/dav/", any(carddav::answer))
+        .route("/directory/dav/people/", any(carddav::answer))
+        .route("/directory/dav/people/{file}", any(carddav::answer))
+}
+
+async fn look_up(
+    State(face): State<Arc<Face>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path((kind, address)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let asker = match who(&face, peer, &headers).await {
+        Ok(asker) => asker,
+        Err(response) => return response,
+    };
+    match find(&face, asker.account, &kind, &address).await {
+        Ok(record) => private("application/json", record.to_string()),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// The record of an exact address.
+pub(crate) async fn find(face: &Face, asker: AccountId, kind: &str, address: &str) -> Result<Value, Problem> {
+    may(face, asker)?;
+    let directory = &face.auth.directory;
+    let found = match (kind, address.parse::<Aor>(), address.parse::<BareJid>()) {
+        ("aor", Ok(aor), _) => directory.by_aor(&aor).await?,
+        ("jid", _, Ok(jid)) => directory.by_jid(&jid).await?,
+        ("number", ..) => directory.by_number(address).await?,
+        _ => None,
+    };
+    found
+        .filter(|card| card.enabled)
+        .map(|card| record(face, &card))
+        .ok_or_else(|| Problem::nothing("address"))
+}
+
+/// What is said of an account: both directions, so that a reader can hold one against the other (S-25).
+fn record(face: &Face, card: &AccountCard) -> Value {
+    json!({
+        "name": shown_name(card), "aor": card.aor.to_sip_uri(), "jid": card.jid, "numbers": card.numbers,
+        "video": card.video, "call_info": format!("<{}>;purpose=impp", card.jid.to_xmpp_uri()),
+        "card": face.url(&format!("/directory/cards/{}.vcf", card.account)),
+    })
+}
+
+async fn card(
+    State(face): State<Arc<Face>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(file): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let asker = match who(&face, peer, &headers).await {
+        Ok(asker) => asker,
+        Err(response) => return response,
+    };
+    if let Err(problem) = may(&face, asker.account) {
+        return problem.into_response();
+    }
+    let id = file.strip_suffix(".vcf").and_then(|id| id.parse::<AccountId>().ok());
+    let found = match id {
+        Some(id) => face.auth.directory.by_id(id).await,
+        None => Ok(None),
+    };
+    match found {
+        Ok(Some(card)) if card.enabled => {
+            private("text/vcard; charset=utf-8", vcard::print(&card, vcard::Version::Four))
+        }
+        Ok(_) => Problem::nothing("card").into_response(),
+        Err(error) => Problem::from(error).into_response(),
+    }
+}
+
+/// Those whose profile lists them, by their addresses.
+async fn listed(face: &Face) -> Result<Vec<AccountCard>, StoreError> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let (cards, more) = face.auth.directory.list(after.as_ref(), PAGE).await?;
+        after = cards.last().map(|card| card.aor.clone());
+        for card in cards.into_iter().filter(|card| card.enabled) {
+            if face.profiles.of(&card, None).await?.listed == Some(true) {
+                all.push(card);
+            }
+        }
+        if !more || all.len() >= MOST_LISTED {
+            return Ok(all);
+        }
+    }
+}
+
+/// The account that asks, or how to answer.
+async fn who(face: &Face, peer: Peer, headers: &HeaderMap) -> Result<AccountCard, Response> {
+    let scheme = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_bearer = scheme.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer "));
+    if is_bearer || (scheme.is_empty() && headers.contains_key(header::COOKIE)) {
+        let caller = Caller::of(face, peer, &Method::GET, headers).await.map_err(Problem::into_response)?;
+        if !caller.may(Scope::DirectoryRead) {
+            return Err(unkept(StatusCode::FORBIDDEN.into_response()));
+        }
+        return Ok(caller.card);
+    }
+    Ok(prove(face, peer, headers, &Fields::default()).await?.card)
+}
+
+/// Whether an account may ask once more now.
+fn may(face: &Face, asker: AccountId) -> Result<(), Problem> {
+    face.rate.may(asker, std::time::Instant::now()).map_err(Problem::slow)
+}
+
+/// Accounts read at once.
+const PAGE: usize = 500;
+/// People in a list.
+const MOST_LISTED: usize = 2_000;
