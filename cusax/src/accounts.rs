@@ -87,7 +87,9 @@ pub(crate) async fn set_enabled(desk: &Auth, address: &Address, enabled: bool) -
 }
 
 pub(crate) async fn remove(desk: &Auth, address: &Address) -> anyhow::Result<()> {
-    Ok(desk.book.remove(find(desk, address).await?.account).await?)
+    let account = find(desk, address).await?.account;
+    desk.book.remove(account).await?;
+    Ok(desk.bearers.forget(account).await?)
 }
 
 pub(crate) async fn add_app(desk: &Auth, address: &Address, name: &str, json: bool) -> anyhow::Result<()> {

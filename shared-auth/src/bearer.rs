@@ -128,6 +128,17 @@ impl Bearers {
         }
     }
 
+    /// Takes back all that an account has, as when it is removed.
+    pub async fn forget(&self, account: AccountId) -> Result<(), StoreError> {
+        let prefix = format!("{account}-");
+        for record in self.records.list(OWNER, COLLECTION, Some(&prefix), 2 * MOST).await? {
+            if record.key.starts_with(&prefix) {
+                self.records.delete(OWNER, COLLECTION, &record.key).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// What a form must carry that is sent with a bearer in a cookie, so that no other site can send it.
     pub fn form_key(text: &str) -> String {
         hex(&digest_hash(DigestAlgorithm::Sha256, &[b"form", text.as_bytes()])[..16])
@@ -214,6 +225,8 @@ mod tests {
             bearers.issue((bob, Holder::Person), "", &[], hour, 0).await.unwrap();
         }
         assert_eq!(bearers.list(bob, 1).await.unwrap().len(), MOST);
+        bearers.forget(bob).await.unwrap();
+        assert!(bearers.list(bob, 1).await.unwrap().is_empty());
         // A folder that stays behind in a temporary place harms nobody.
         let _ = std::fs::remove_dir_all(&folder);
     }
