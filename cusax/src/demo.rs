@@ -5,7 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use shared_auth::{NewAccount, Profile};
+use shared_auth::{NewAccount, Opens, Profile};
 use shared_model::{Aor, BareJid, RoomAddress};
 use shared_runtime::{Shutdown, telemetry};
 use xmpp_server::RoomOptions;
@@ -28,8 +28,8 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let password = made_password();
     let people = people(&service, &password).await?;
     let room = room(&service, &people).await?;
-    let token = token(&service).await?;
-    tell(&service, &password, &token, &room, &folder)?;
+    let (token, invitation) = (token(&service).await?, invitation(&service).await?);
+    tell(&service, &password, (&token, &invitation), &room, &folder)?;
     until_told(&service.tls).await?;
     shutdown.finish(std::time::Duration::from_secs(2)).await;
     say("the demo is over; nothing of it is kept")
@@ -82,8 +82,12 @@ async fn people(service: &Service, password: &str) -> anyhow::Result<Vec<BareJid
         [("alice", "Alice", "+15550100"), ("bob", "Bob", "+15550101"), ("carol", "Carol", "+15550102")]
     {
         let jid = BareJid::new(name, DOMAIN)?;
-        let profile =
-            Profile { name: shown.to_owned(), numbers: vec![number.to_owned()], ..Profile::default() };
+        let profile = Profile {
+            name: shown.to_owned(),
+            numbers: vec![number.to_owned()],
+            admin: name == "alice",
+            ..Profile::default()
+        };
         service
             .auth
             .book
@@ -107,6 +111,13 @@ async fn token(service: &Service) -> anyhow::Result<String> {
         .await?)
 }
 
+/// What somebody new makes an account with.
+async fn invitation(service: &Service) -> anyhow::Result<String> {
+    let opens = Opens::Account { user: None, name: String::new(), admin: false, contact: None };
+    let day = std::time::Duration::from_secs(86_400);
+    Ok(service.auth.invites.create(opens, None, day, shared_runtime::unix_millis()).await?.0)
+}
+
 async fn room(service: &Service, people: &[BareJid]) -> anyhow::Result<RoomAddress> {
     let room = RoomAddress::new("lounge", &format!("conference.{DOMAIN}"))?;
     let rooms = service.rooms.as_ref().context("the XMPP server runs")?;
@@ -118,7 +129,7 @@ async fn room(service: &Service, people: &[BareJid]) -> anyhow::Result<RoomAddre
 fn tell(
     service: &Service,
     password: &str,
-    token: &str,
+    (token, invitation): (&str, &str),
     room: &RoomAddress,
     folder: &Folder,
 ) -> anyhow::Result<()> {
@@ -151,6 +162,10 @@ trust      {ca}
 3. Let Linphone configure itself for carol from an address alone, and call the room from its prompt:
    d=$(mktemp -d); mkdir -p $d/.local/share/linphone; printf '[misc]\\nconfig-uri=https://{DOMAIN}:{https}/provision/linphone.xml?token={token}\\n[sip]\\nsip_port=-1\\nroot_ca={ca}\\n' > $d/rc
    HOME=$d linphonec -c $d/rc         # at its prompt: call {call}
+
+4. Invite somebody: the page makes an account and shows what each client needs. Sign in as alice, who administers:
+   https://{DOMAIN}:{https}/invite/{invitation}
+   https://{DOMAIN}:{https}/sign-in
 
 Data, while it lasts: {}",
         listeners.join("\n           "),
