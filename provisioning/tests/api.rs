@@ -237,9 +237,23 @@ async fn administrators_have_pages_and_others_are_told_so() {
     let form = format!("key={key}&back=https://evil.example&path.address=mallory@example.org&enabled=false");
     let done = house.send("POST /do/changeAccount", &format!("{FORM}{cookie}"), &form).await;
     assert!(done.contains("location: /account?done=changeAccount"), "{done}");
+    let page = house.send("GET /admin?edit=mallory@example.org", &cookie, "").await;
+    assert!(page.contains("id=\"edit-numbers\"") && !page.contains("<script>"), "{page}");
+    let form = format!(
+        "key={key}&back=/admin&path.address=mallory@example.org&name=&numbers=%2B33123456789%0A&video=true&admin=false"
+    );
+    let done = house.send("POST /do/changeAccount", &format!("{FORM}{cookie}"), &form).await;
+    assert!(done.contains("location: /admin?done=changeAccount"), "{done}");
+    let mallory =
+        house.auth.directory.by_aor(&"mallory@example.org".parse().unwrap()).await.unwrap().unwrap();
+    assert!(mallory.name.is_empty() && mallory.video && mallory.numbers == ["+33123456789"], "{mallory:?}");
+    let wrong =
+        house.send("POST /do/changeAccount", &format!("{FORM}{cookie}"), &form.replace("%2B33", "33")).await;
+    assert!(wrong.starts_with("HTTP/1.1 422") && wrong.contains("E.164"), "{wrong}");
     let out = house.send("POST /sign-out", &format!("{FORM}{cookie}"), &format!("key={key}")).await;
     assert!(out.contains("Max-Age=0"), "{out}");
     assert!(house.send("GET /account", &cookie, "").await.contains("location: /sign-in"));
+    assert!(house.send("GET /", "", "").await.contains("location: /account"));
 }
 
 #[tokio::test]

@@ -54,6 +54,10 @@ def test_an_invitation_becomes_two_logins_by_its_page_alone(service):
     finally:
         phone.kill()
         phone.wait(timeout=10)
+    service.stop(signal.SIGKILL)
+    service.start()
+    assert fetch(service, path)[0] == 404, "an invitation that was accepted stays so"
+    assert fetch(service, "/provision/cusax.json", PASSWORD, "bob")[0] == 200, "and so does its account"
 
 
 def test_invitations_are_listed_and_taken_back_and_passwords_reset(service):

@@ -62,6 +62,12 @@ def test_jitsi_gets_properties_by_post_and_webfinger_tells_strangers_nothing(ser
     node = next(key for key in keys if key.endswith("cusax.XMPP_ACCOUNT_ID"))
     assert status == 200 and any(key.endswith(keys[node]) and "jabber" in key for key in keys)
     assert "CALLING_DISABLED=true" in text
+    # Jitsi finds the XMPP account whose node id ends with the property's value, and wants its UID to be written.
+    nodes = {key for key, value in keys.items() if re.fullmatch(r"net\.java\.sip\.communicator\.impl\.protocol\.\w+\.acc\d+", key)}
+    linked = [key for key in nodes if key.endswith(keys[node]) and ".jabber." in key]
+    assert len(nodes) == 2 and len(linked) == 1 and keys[linked[0] + ".ACCOUNT_UID"].startswith(f"Jabber:alice@{DOMAIN}")
+    assert keys["net.java.sip.communicator.impl.protocol.sip.MESSAGING_DISABLED"] == "true"
+    assert keys[node.removesuffix("cusax.XMPP_ACCOUNT_ID") + "IS_PRESENCE_ENABLED"] == "false"
     known = fetch(service, f"/.well-known/webfinger?resource=acct:alice@{DOMAIN}")
     unknown = fetch(service, f"/.well-known/webfinger?resource=acct:eve@{DOMAIN}")
     assert known[1].replace("alice", "eve") == unknown[1] and known[0] == unknown[0] == 200

@@ -8,6 +8,8 @@ use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use shared_auth::AccountCard;
+use shared_model::Aor;
 
 use super::account::{date, deed, fault, form, links, told};
 use super::deeds::Outcome;
@@ -23,6 +25,7 @@ use crate::session::Session;
 #[serde(default)]
 pub(super) struct Asked {
     after: String,
+    edit: String,
     done: String,
 }
 
@@ -38,7 +41,7 @@ pub(super) async fn look(
     };
     let done = api::table().find(|operation| operation.id == asked.done);
     let outcome = done.map(|operation| Outcome::Done(operation.id, Value::Null));
-    draw(&face, Words::of(&headers), &session, uri.path(), &asked.after, outcome.as_ref()).await
+    draw(&face, Words::of(&headers), &session, uri.path(), &asked, outcome.as_ref()).await
 }
 
 pub(super) async fn show(
@@ -48,7 +51,7 @@ pub(super) async fn show(
     place: &str,
     outcome: Option<&Outcome>,
 ) -> Response {
-    draw(face, words, session, place, "", outcome).await
+    draw(face, words, session, place, &Asked::default(), outcome).await
 }
 
 async fn draw(
@@ -56,7 +59,7 @@ async fn draw(
     words: &Words,
     session: &Session,
     place: &str,
-    after: &str,
+    asked: &Asked,
     outcome: Option<&Outcome>,
 ) -> Response {
     if !session.card.admin {
@@ -66,7 +69,7 @@ async fn draw(
     let (heading, body) = match place {
         "/admin/invites" => (words.invites, invites(face, words, session, outcome).await),
         "/admin/service" => (words.service, service(face, words, session).await),
-        _ => (words.accounts, accounts(face, words, session, after, outcome).await),
+        _ => (words.accounts, accounts(face, words, session, asked, outcome).await),
     };
     let Some(body) = body else { return trouble(words) };
     let status = match outcome {
@@ -80,14 +83,20 @@ async fn accounts(
     face: &Face,
     words: &Words,
     session: &Session,
-    after: &str,
+    asked: &Asked,
     outcome: Option<&Outcome>,
 ) -> Option<Markup> {
-    let listed = read(face, session, "listAccounts", json!({ "after": after, "max": 50 })).await?;
+    let listed = read(face, session, "listAccounts", json!({ "after": asked.after, "max": 50 })).await?;
+    let edited = asked.edit.parse::<Aor>().ok();
+    let edited = match edited {
+        Some(aor) => face.auth.directory.by_aor(&aor).await.ok()?,
+        None => None,
+    };
     let all = listed["accounts"].as_array()?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let last = all.last().map(|account| text(&account["aor"])).unwrap_or_default();
     Some(html! {
+        @if let Some(card) = &edited { (edit(words, session, card)) }
         section {
             div.scroll tabindex="0" role="region" aria-label=(words.accounts) { table {
                 thead { tr { th { (words.address) } th { (words.name) } th { (words.numbers) } th { span.unseen { (words.deed) } } } }
@@ -96,7 +105,7 @@ async fn accounts(
                     @let enabled = account["enabled"] == true;
                     @let numbers: Vec<String> = account["numbers"].as_array().into_iter().flatten().map(text).collect();
                     tr {
-                        td { (aor) @if account["admin"] == true { " (" (words.administrator) ")" } @if !enabled { " " span.error { (words.disabled) } } }
+                        td { a href=(format!("/admin?edit={}", escape(&aor))) { (aor) } @if account["admin"] == true { " (" (words.administrator) ")" } @if !enabled { " " span.error { (words.disabled) } } }
                         td { (text(&account["name"])) }
                         td { (numbers.join(", ")) }
                         td { div.row {
@@ -131,6 +140,33 @@ async fn accounts(
             }))
         }
     })
+}
+
+/// What an administrator changes about an account; what is left empty is to be empty.
+fn edit(words: &Words, session: &Session, card: &AccountCard) -> Markup {
+    let choice = |label: &str, name: &str, is: bool| {
+        html! {
+            label for=(format!("edit-{name}")) { (label) }
+            select id=(format!("edit-{name}")) name=(name) {
+                option value="true" selected[is] { (words.yes) }
+                option value="false" selected[!is] { (words.no) }
+            }
+        }
+    };
+    html! {
+        section {
+            h2 { (card.aor) }
+            (form(session, "changeAccount", "/admin", html! {
+                input type="hidden" name="path.address" value=(card.aor);
+                (super::text_field("name", "edit-name", words.invite_name, &card.name, None))
+                label for="edit-numbers" { (words.numbers) }
+                textarea #edit-numbers name="numbers" rows="2" { (card.numbers.join("\n")) }
+                (choice(words.video, "video", card.video))
+                (choice(words.administrator, "admin", card.admin))
+                button { (words.save) }
+            }))
+        }
+    }
 }
 
 async fn invites(face: &Face, words: &Words, session: &Session, outcome: Option<&Outcome>) -> Option<Markup> {

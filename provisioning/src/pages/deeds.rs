@@ -17,7 +17,7 @@ use super::{account, admin};
 use crate::Face;
 use crate::api::caller::Caller;
 use crate::api::problem::Problem;
-use crate::api::{self, Ask};
+use crate::api::{self, Ask, Kind};
 use crate::session::{self, Session, go};
 
 /// What came of a form.
@@ -56,9 +56,11 @@ pub(super) async fn run(
         |(name, value): &(String, String)| Some((name.strip_prefix("path.")?.to_owned(), value.clone()));
     let path: HashMap<String, String> = pairs.iter().filter_map(part).collect();
     let is_own = |name: &str| ["key", "back"].contains(&name) || name.starts_with("path.");
-    // What is left empty is not given.
-    let given: Vec<(String, String)> =
-        pairs.iter().filter(|(name, value)| !is_own(name) && !value.is_empty()).cloned().collect();
+    // A number that is left empty is not given; a text or a list that is left empty is to be empty.
+    let is_number =
+        |name: &str| operation.takes.iter().any(|field| field.name == name && field.kind == Kind::Number);
+    let is_left = |(name, value): &(String, String)| is_own(name) || (value.is_empty() && is_number(name));
+    let given: Vec<(String, String)> = pairs.iter().filter(|pair| !is_left(pair)).cloned().collect();
     let outcome = match api::of_form(operation.takes, &given) {
         Ok(fields) => {
             let ask = Ask { caller: Caller::of_session(&session), path, fields };

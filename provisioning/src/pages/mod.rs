@@ -29,6 +29,7 @@ pub use invite::{app_uri, invite_link};
 pub(crate) fn router() -> Router<Arc<Face>> {
     Router::new()
         .route("/invite/{token}", get(invite::look).post(invite::accept))
+        .route("/", get(|| async { crate::session::go("/account") }))
         .route("/sign-in", get(sign_in::look).post(sign_in::enter))
         .route("/sign-out", post(sign_in::leave))
         .route("/account", get(account::look))

@@ -125,4 +125,6 @@ pub(super) const WORDS: Words = Words {
     who: "Who",
     what: "What",
     on: "On",
+    yes: "yes",
+    no: "no",
 };
