@@ -195,6 +195,7 @@ async fn people_change_their_own_account_by_forms_and_no_other_site_can() {
         .next()
         .unwrap();
     assert_eq!(password.split('-').count(), 4, "{device}");
+    assert!(device.contains("wonder+PHONE@example.org"), "chat clients say which password: {device}");
     let by_device = house.ask("POST /sign-in", &format!("user=alice&password={password}")).await;
     assert!(
         by_device.starts_with("HTTP/1.1 401") && by_device.contains("password of one device"),

@@ -9,7 +9,7 @@ import pytest
 from conftest import DOMAIN
 
 
-@pytest.mark.parametrize("scopes", ["account:read,account:write", "admin:read,admin:write"])
+@pytest.mark.parametrize("scopes", ["account:read,account:write,directory:read", "admin:read,admin:write"])
 def test_the_api_is_what_its_document_says(service, scopes):
     service.add("alice", options=("--admin",))
     token = service.run("api-token", f"alice@{DOMAIN}", "--scopes", scopes).strip()

@@ -1,9 +1,11 @@
 """The pages in a browser: by hand as a person would, and aloud and on a phone as axe-core judges."""
 
+import asyncio
 import json
 import urllib.parse
 
 from browser import HERE, Browser
+from chat import Chat
 from conftest import DOMAIN, PASSWORD, wait_until
 
 AXE = HERE / "node_modules/axe-core/axe.min.js"
@@ -54,6 +56,11 @@ class Surfer:
         self.page.ask("Emulation.clearDeviceMetricsOverride")
 
 
+async def chats(service, name, password):
+    """A chat client logs in by what the page says."""
+    await (await Chat(name, service, password).connect()).disconnect()
+
+
 def test_a_person_follows_an_invitation_signs_in_again_and_changes_things(service):
     service.add("root", options=("--admin", "--name", "Root"))
     link = json.loads(service.run("--json", "invite", "create"))["link"]
@@ -69,6 +76,9 @@ def test_a_person_follows_an_invitation_signs_in_again_and_changes_things(servic
         surfer.is_fit("account")
         surfer.fill("addDevice", name="PHONE")
         wait_until(lambda: "shown once" in surfer.text(), 10, "the password of a device")
+        device = surfer.page.value("[...document.querySelectorAll('.note dd code')].map(it => it.innerText)")
+        assert device[2] == f"bob+PHONE@{DOMAIN}"
+        asyncio.run(chats(service, "bob+PHONE", device[0]))
         surfer.fill("renameAccount", name="Robert")
         wait_until(lambda: surfer.page.value("location.search") == "?done=renameAccount", 10, "the name")
         assert "Robert" in surfer.text() and "PHONE" in surfer.text()

@@ -207,7 +207,9 @@ async fn add_device(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let (card, name) = (&ask.caller.card, ask.text("name").unwrap_or_default());
     let password = face.auth.book.add_app_password(card.account, name, unix_millis()).await?;
     face.audit.note(Some(card), "device added", format!("{} {name}", card.aor)).await;
-    Ok(json!({ "name": name, "password": password }))
+    // SCRAM proves one password, so that chat clients say which; SIP tries them all.
+    let chat = format!("{}+{name}@{}", card.jid.local(), card.jid.domain());
+    Ok(json!({ "name": name, "password": password, "calls_as": card.aor.local(), "chats_as": chat }))
 }
 
 async fn remove_device(face: &Face, ask: &Ask) -> Result<Value, Problem> {

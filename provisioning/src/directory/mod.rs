@@ -124,11 +124,12 @@ async fn card(
 /// Those whose profile lists them, by their addresses.
 async fn listed(face: &Face) -> Result<Vec<AccountCard>, StoreError> {
     let (mut all, mut after) = (Vec::new(), None);
+    let base = face.profiles.base(&face.domain).await?;
     loop {
         let (cards, more) = face.auth.directory.list(after.as_ref(), PAGE).await?;
         after = cards.last().map(|card| card.aor.clone());
         for card in cards.into_iter().filter(|card| card.enabled) {
-            if face.profiles.of(&card, None).await?.listed == Some(true) {
+            if face.profiles.over(&base, &card, None).await?.listed == Some(true) {
                 all.push(card);
             }
         }

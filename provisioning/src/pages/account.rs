@@ -107,6 +107,8 @@ pub(super) fn told(words: &Words, outcome: Option<&Outcome>) -> Markup {
 fn shown_once(words: &Words, value: &Value) -> Markup {
     let rows = [
         (words.password, "password"),
+        (words.calls_as, "calls_as"),
+        (words.chats_as, "chats_as"),
         (words.token, "token"),
         (words.link, "link"),
         (words.chat_uri, "xmpp"),

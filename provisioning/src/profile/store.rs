@@ -63,6 +63,23 @@ impl Profiles {
 
     /// What holds for a device of an account: its layers, one over the other.
     pub async fn of(&self, card: &AccountCard, device: Option<&str>) -> Result<Settings, StoreError> {
+        let base = self.base(card.aor.domain()).await?;
+        self.over(&base, card, device).await
+    }
+
+    /// What holds for the accounts of a domain that say nothing themselves.
+    pub async fn base(&self, domain: &str) -> Result<Settings, StoreError> {
+        let domain = self.read(&Layer::Domain(domain.to_owned())).await?;
+        Ok(domain.over(&self.read(&Layer::Service).await?))
+    }
+
+    /// What an account and its device say, over what holds for their domain; for who looks at many accounts.
+    pub async fn over(
+        &self,
+        base: &Settings,
+        card: &AccountCard,
+        device: Option<&str>,
+    ) -> Result<Settings, StoreError> {
         let own = self.read(&Layer::Account(card.aor.clone())).await?;
         let mut whole = match device {
             Some(device) => self.read(&Layer::Device(card.aor.clone(), device.to_owned())).await?.over(&own),
@@ -71,8 +88,7 @@ impl Profiles {
         for group in own.groups {
             whole = whole.over(&self.read(&Layer::Group(group)).await?);
         }
-        let domain = self.read(&Layer::Domain(card.aor.domain().to_owned())).await?;
-        Ok(whole.over(&domain).over(&self.read(&Layer::Service).await?))
+        Ok(whole.over(base))
     }
 }
 

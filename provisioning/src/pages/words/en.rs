@@ -127,4 +127,6 @@ pub(super) const WORDS: Words = Words {
     on: "On",
     yes: "yes",
     no: "no",
+    calls_as: "User name for calls",
+    chats_as: "User name for chat",
 };
