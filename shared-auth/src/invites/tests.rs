@@ -77,6 +77,11 @@ async fn of_many_who_accept_at_once_one_gets_the_account() {
         made += usize::from(one.await.unwrap());
     }
     assert_eq!(made, 1);
+    // Two that looked at the same moment: the second comes too late.
+    let (text, invite) = house.auth.invites.create(any_account(), None, MINUTE, 0).await.unwrap();
+    let claim = |account| Claim { account: AccountId(account), since: 1 };
+    assert_eq!(house.auth.invites.claim(&text, &invite, 1, claim(1), None).await, Ok(()));
+    assert_eq!(house.auth.invites.claim(&text, &invite, 1, claim(2), None).await, Err(InviteError::Spent));
 }
 
 #[tokio::test]
