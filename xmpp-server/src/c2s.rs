@@ -15,6 +15,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use shared_auth::{Ht, Identity};
 use shared_model::AccountId;
+use shared_runtime::tls::PeerCertificate;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -71,7 +72,8 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Box<dyn Io>, peer: Socket
         Security::StartTls => Box::pin(Connection::new(&server, socket, peer, deadline, None).log_in()).await,
         Security::Outside { is_protected } => {
             // There is nothing of the TLS connection to bind to here.
-            let binding = is_protected.then(|| Binding { exporter: None, end_point: Vec::new() });
+            let binding =
+                is_protected.then(|| Binding { exporter: None, end_point: Vec::new(), names: Vec::new() });
             let mut connection = Connection::new(&server, socket, peer, deadline, binding);
             connection.has_starttls = false;
             connection.negotiation = Negotiation::new(connection.offer());
@@ -119,9 +121,21 @@ impl Binding {
         let is_13 = connection.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
         let exporter = connection.export_keying_material([0_u8; 32], b"EXPORTER-Channel-Binding", Some(b""));
         let exporter = exporter.ok().filter(|_| is_13).map(|key| key.to_vec());
-        Self { exporter, end_point: server.tls.server_end_point() }
+        let shown = connection.peer_certificates().and_then(<[_]>::first);
+        let names = shown.and_then(|shown| PeerCertificate::read(shown)).map(names_of).unwrap_or_default();
+        Self { exporter, end_point: server.tls.server_end_point(), names }
     }
 }
+
+/// RFC 6120 §13.7.1.4: XMPP addresses; mail addresses where there are none.
+fn names_of(certificate: PeerCertificate) -> Vec<String> {
+    let xmpp = certificate.others.into_iter().filter(|(kind, _)| kind == XMPP_ADDR).map(|(_, name)| name);
+    let xmpp: Vec<String> = xmpp.collect();
+    if xmpp.is_empty() { certificate.emails } else { xmpp }
+}
+
+/// `id-on-xmppAddr`.
+const XMPP_ADDR: &str = "1.3.6.1.5.5.7.8.5";
 
 /// What a client asks for when it has proved who it is.
 enum Wish {

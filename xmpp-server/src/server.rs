@@ -208,7 +208,7 @@ impl XmppServer {
             rooms_domain,
             auth,
             store,
-            tls_c2s: tls.server(&[b"xmpp-client"]),
+            tls_c2s: tls.mutual_server(&[b"xmpp-client"]),
             tls,
             bus,
             shutdown,

@@ -1,5 +1,5 @@
 //! SASL mechanisms of a client's stream — RFC 6120 §6, RFC 5802 and RFC 7677 (SCRAM), RFC 4616 (PLAIN), XEP-0440,
-//! XEP-0474; tokens by HT-SHA-256 (XEP-0484).
+//! XEP-0474; tokens by HT-SHA-256 (XEP-0484); EXTERNAL with a certificate of the client (XEP-0178 1.2, section 2).
 //!
 //! In    responses in base64. Out challenges, an identity, or a failure by the names of RFC 6120 §6.5.
 //! State one exchange; it is gone with the first failure.
@@ -15,6 +15,7 @@ use shared_auth::{
     ScramStart,
 };
 use shared_model::Protocol;
+use xmpp_core::Jid;
 use xmpp_core::stream::SaslFailure;
 use xmpp_core::stream::inline::Inline;
 
@@ -27,6 +28,8 @@ pub(crate) struct Binding {
     pub(crate) exporter: Option<Vec<u8>>,
     /// `tls-server-end-point` (RFC 5929 §4).
     pub(crate) end_point: Vec<u8>,
+    /// Addresses that the client's certificate names, if it showed one that the operator's CA for clients made.
+    pub(crate) names: Vec<String>,
 }
 
 impl Binding {
@@ -41,14 +44,15 @@ impl Binding {
 /// What is offered, most wanted first.
 pub(crate) fn mechanisms(binding: Option<&Binding>, hashes: &[ScramName]) -> Vec<&'static str> {
     let is_bindable = binding.is_some_and(|binding| !binding.channel().bindings.is_empty());
-    SCRAM
+    let passwords = SCRAM
         .iter()
         .filter(|(_, hash, plus)| {
             (is_bindable || *plus == Plus::No) && hashes.iter().any(|name| name.0 == *hash)
         })
         .map(|(name, ..)| *name)
-        .chain(["PLAIN"])
-        .collect()
+        .chain(["PLAIN"]);
+    let is_certified = binding.is_some_and(|binding| !binding.names.is_empty());
+    is_certified.then_some("EXTERNAL").into_iter().chain(passwords).collect()
 }
 
 /// The mechanisms for tokens, most wanted first: on TLS alone (XEP-0484 §6).
@@ -90,6 +94,8 @@ enum State {
         invalidate: bool,
     },
     Plain,
+    /// What the certificate names.
+    External(Vec<String>),
     ScramFirst(ScramHash, Plus),
     ScramLast(Box<ScramExchange>),
 }
@@ -121,6 +127,10 @@ impl Exchange {
             let state = State::Fast { ht, binding, client, invalidate: fast.invalidate };
             return Self { state, channel: Channel::default(), origin };
         }
+        if let Some(binding) = binding.filter(|_| mechanism == "EXTERNAL") {
+            let state = State::External(binding.names.clone());
+            return Self { state, channel: Channel::default(), origin };
+        }
         let scram = SCRAM.iter().find(|(name, ..)| *name == mechanism);
         let state = scram.map_or(State::Plain, |(_, hash, plus)| State::ScramFirst(*hash, *plus));
         let mut channel = binding.map(Binding::channel).unwrap_or_default();
@@ -143,6 +153,14 @@ impl Exchange {
             State::Plain => {
                 let proof = parse_plain(message, &server.domain)?;
                 Ok(Step::Proven(authenticator.verify(proof, self.origin).await?, None, None))
+            }
+            State::External(names) => {
+                let name = certified(&names, message, &server.domain)?;
+                Ok(Step::Proven(
+                    authenticator.verify(Proof::Certificate { name }, self.origin).await?,
+                    None,
+                    None,
+                ))
             }
             State::ScramFirst(hash, plus) => {
                 let start = ScramStart::parse(message, hash, plus, &self.channel)?;
@@ -173,6 +191,22 @@ impl Exchange {
             }
         }
     }
+}
+
+/// XEP-0178 §2, steps 9 to 11: the one address of this domain that the certificate names, or the one of several that the client
+/// wants to be.
+fn certified(names: &[String], authzid: &[u8], domain: &str) -> Result<String, Denied> {
+    let ours = names.iter().filter_map(|name| name.parse::<Jid>().ok()).filter(|jid| jid.domain() == domain);
+    let ours: Vec<String> = ours.map(|jid| jid.bare_str().to_owned()).collect();
+    if authzid.is_empty() {
+        return match &ours[..] {
+            [one] => Ok(one.clone()),
+            _ => Err(Denied::ForeignAuthzid),
+        };
+    }
+    let wanted = std::str::from_utf8(authzid).map_err(|_| Denied::Malformed("not UTF-8"))?;
+    let wanted = wanted.parse::<Jid>().map_err(|_| Denied::Malformed("no address"))?;
+    ours.into_iter().find(|name| name == wanted.bare_str()).ok_or(Denied::ForeignAuthzid)
 }
 
 /// RFC 4616 §2: `[authzid] NUL authcid NUL passwd`.
@@ -241,11 +275,17 @@ mod tests {
     #[test]
     fn offers_plus_only_where_there_is_something_to_bind_to() {
         assert_eq!(mechanisms(None, &ScramName::ALL)[0], "SCRAM-SHA-512");
-        let binding = Binding { exporter: None, end_point: vec![1] };
+        let binding = Binding { exporter: None, end_point: vec![1], names: Vec::new() };
         assert_eq!(mechanisms(Some(&binding), &ScramName::ALL)[0], "SCRAM-SHA-512-PLUS");
         assert_eq!(channel_bindings(Some(&binding)), ["tls-server-end-point"]);
         assert_eq!(fast_mechanisms(Some(&binding)), ["HT-SHA-256-ENDP", "HT-SHA-256-NONE"]);
+        let shown = Binding { names: vec!["a@x".to_owned()], ..binding };
+        assert_eq!(mechanisms(Some(&shown), &ScramName::ALL)[0], "EXTERNAL");
         assert!(fast_mechanisms(None).is_empty(), "a token in the clear would be anybody's");
+        let names = ["a@x".to_owned(), "b@x".to_owned(), "c@elsewhere".to_owned()];
+        assert_eq!(certified(&names, b"b@x/r", "x").as_deref(), Ok("b@x"));
+        assert_eq!(certified(&names[1..], b"", "x").as_deref(), Ok("b@x"), "the one of this domain");
+        assert!(certified(&names, b"", "x").is_err() && certified(&names, b"c@elsewhere", "x").is_err());
         assert!(parse_plain(b"\0a", "x").is_err() && parse_plain(b"\0a\0b", "x").is_ok());
     }
 }

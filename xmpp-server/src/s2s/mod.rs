@@ -59,7 +59,7 @@ pub(crate) const SPECS: &[Spec] = &[
     Spec::xep(220, "1.1.1").complete(),
     Spec::xep(185, "1.0").complete(),
     Spec::xep(288, "1.0.1").note("takes keys of further domains that way, and sends none"),
-    Spec::xep(178, "1.2").note("between servers"),
+    Spec::xep(178, "1.2").complete(),
 ];
 
 /// All streams to and from other servers.

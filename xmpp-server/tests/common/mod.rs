@@ -188,6 +188,16 @@ impl Client {
         }
     }
 
+    /// Speaks over a connection that somebody else made.
+    pub fn over(served: &Served, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
+        Self {
+            io: Box::new(io),
+            framer: Framer::new(Limits::default()),
+            domain: served.domain.clone(),
+            exporter: Vec::new(),
+        }
+    }
+
     /// Upgrades after `<proceed/>`.
     pub async fn upgrade(self, served: &Served) -> Self {
         let connector = tokio_rustls::TlsConnector::from(served.tls.client(&[]));
