@@ -323,3 +323,41 @@ async fn the_server_says_what_it_is() {
             .contains("result")
     );
 }
+
+#[tokio::test]
+async fn a_card_is_published_and_set_in_one_place() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let items = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:vcard4'/></pubsub>";
+    let card = bob.ask("get", "alice@example.org", items).await;
+    assert!(
+        card.contains("sip:alice@sip.example.org"),
+        "the address for calls is in a card that nobody wrote: {card}"
+    );
+    let publish = |inner: &str| {
+        format!(
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:xmpp:vcard4'><item id='current'>\
+             <vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'>{inner}</vcard></item></publish></pubsub>"
+        )
+    };
+    let answer = alice.ask("set", "", &publish("<fn><text>Alice A.</text></fn>")).await;
+    assert!(
+        answer.contains("type='result'") && answer.contains("<publish node='urn:xmpp:vcard4'"),
+        "{answer}"
+    );
+    let temp = bob.ask("get", "alice@example.org", "<vCard xmlns='vcard-temp'/>").await;
+    assert!(temp.contains("<FN>Alice A.</FN>"), "{temp}");
+    assert!(
+        alice.ask("set", "", "<vCard xmlns='vcard-temp'><FN>Alice B.</FN></vCard>").await.contains("result")
+    );
+    let card = bob.ask("get", "alice@example.org", items).await;
+    assert!(card.contains("Alice B.") && card.contains("sip:alice@sip.example.org"), "{card}");
+    let foreign = "<tel><uri>sip:bob@sip.example.org</uri></tel>";
+    assert!(
+        alice.ask("set", "", &publish(foreign)).await.contains("not-acceptable"),
+        "somebody else's address"
+    );
+    let nobody = bob.ask("get", "nobody@example.org", items).await;
+    assert!(nobody.contains("type='error'"), "{nobody}");
+}

@@ -4,14 +4,17 @@
 //! Out   the card with the account's SIP addresses in it (RFC 7081 §3.1, rules in `tel`).
 //! State one record, collection `vcard`, as vcard-temp; both forms are made of it.
 //! Errors a set whose `tel` is a fragment or somebody else's address: `not-acceptable`, with a text that says why.
-//! Not here: vCard4 by PEP.
+//!
+//! The node `urn:xmpp:vcard4` (XEP-0292 §4.1) shows the same card to all, and who publishes there sets it.
 
 use shared_model::Spec;
 use shared_store::{Expected, Record};
+use xmpp_core::payload::form::{Field, Form as DataForm};
 use xmpp_core::payload::vcard::{from_vcard4, keep_other_form, to_vcard_temp, to_vcard4};
 use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 
 use super::{Answer, Answered, Feature, Request, Target, store_failed};
+use crate::pubsub;
 use crate::server::Server;
 use crate::tel::{self, Addresses};
 
@@ -28,10 +31,7 @@ pub(super) const TEMP: Feature = Feature {
 };
 
 pub(super) const FOUR: Feature = Feature {
-    specs: &[
-        Spec::xep(292, "0.12").note("over iq; not by PEP"),
-        Spec::rfc(6351).note("the fields that both forms know"),
-    ],
+    specs: &[Spec::xep(292, "0.12").complete(), Spec::rfc(6351).note("the fields that both forms know")],
     takes: &[("vcard", ns::VCARD4)],
     server: &[],
     account: &[ns::VCARD4],
@@ -56,6 +56,7 @@ async fn answer(server: &Server, request: &Request, form: Form) -> Answered {
         let card = keep_other_form(card, &stored(server, own).await?, form == Form::Four);
         let answer = set(server, own, &card, &addresses).await?;
         crate::avatar::card_set(server, own, &request.from, &card).await;
+        show(server, own).await?;
         return Ok(answer);
     }
     let card = tel::inject(&stored(server, owner).await?, &addresses);
@@ -63,6 +64,29 @@ async fn answer(server: &Server, request: &Request, form: Form) -> Answered {
         return Ok(to_vcard_temp(&card).into());
     }
     Ok(with_impp(to_vcard4(&card), &addresses).into())
+}
+
+/// A publication of vCard4 sets the card.
+pub(crate) async fn publish(server: &Server, own: &Jid, by: &Jid, four: &Element) -> Result<(), StanzaError> {
+    let addresses = addresses(server, own).await?;
+    let card = keep_other_form(from_vcard4(four), &stored(server, own).await?, true);
+    set(server, own, &card, &addresses).await?;
+    crate::avatar::card_set(server, own, by, &card).await;
+    show(server, own).await
+}
+
+/// The node says what the card does, if it did not before: to everybody, as cards are.
+pub(crate) async fn show(server: &Server, own: &Jid) -> Result<(), StanzaError> {
+    let addresses = addresses(server, own).await?;
+    let card = tel::inject(&stored(server, own).await?, &addresses);
+    let card = with_impp(to_vcard4(&card), &addresses);
+    let shown = pubsub::own_items(server, own, NODE).await?;
+    if shown.last().is_some_and(|(_, item)| item.children().next() == Some(&card)) {
+        return Ok(());
+    }
+    let open = Field::new("pubsub#access_model", "", "", "open");
+    let options = DataForm::new("submit", ns::PUBLISH_OPTIONS).with(open);
+    pubsub::publish_own(server, own, own, NODE, "current", &card, options).await
 }
 
 /// The card as it was written; an empty one if none was.
@@ -131,5 +155,7 @@ async fn addresses(server: &Server, owner: &Jid) -> Result<Addresses, StanzaErro
     })
 }
 
+/// Where cards are published.
+pub(crate) const NODE: &str = "urn:xmpp:vcard4";
 const COLLECTION: &str = "vcard";
 const KEY: &str = "vcard";

@@ -7,7 +7,7 @@ use super::config::NodeConfig;
 use super::node::{Affiliation, Node, because};
 use super::store::{self, Change};
 use super::{Host, name_of, notify, wrapped};
-use crate::features::{Answer, Answered, Request};
+use crate::features::{Answer, Answered, Request, vcard};
 use crate::server::Server;
 use crate::{avatar, bookmarks};
 
@@ -30,6 +30,13 @@ pub(super) async fn publish(server: &Server, host: &Host, request: &Request, pub
         let storage = item.find("storage", bookmarks::OLD);
         let storage = storage.ok_or_else(|| because(ErrorKind::BadRequest, "invalid-payload"))?;
         bookmarks::set_old(server, &host.jid, &request.from, storage).await?;
+        let item = Element::new("item", ns::PUBSUB).with("id", "current");
+        return Ok(wrapped(Element::new("publish", ns::PUBSUB).with("node", name).child(item)));
+    }
+    if name == vcard::NODE && !host.is_service && request.from.bare_str() == host.jid.as_str() {
+        let card = item.find("vcard", ns::VCARD4);
+        let card = card.ok_or_else(|| because(ErrorKind::BadRequest, "invalid-payload"))?;
+        vcard::publish(server, &host.jid, &request.from, card).await?;
         let item = Element::new("item", ns::PUBSUB).with("id", "current");
         return Ok(wrapped(Element::new("publish", ns::PUBSUB).with("node", name).child(item)));
     }

@@ -6,7 +6,7 @@ use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 use super::node::{Affiliation, ItemRef, Node, because};
 use super::{Host, name_of, notify, store, wrapped};
 use crate::bookmarks;
-use crate::features::{Answer, Answered, Request};
+use crate::features::{Answer, Answered, Request, vcard};
 use crate::server::Server;
 
 /// §6.5.
@@ -15,6 +15,9 @@ pub(super) async fn items(server: &Server, host: &Host, request: &Request, asked
     let is_own = !host.is_service && request.from.bare_str() == host.jid.as_str();
     if name == bookmarks::OLD && is_own && host.node(server, name).await.is_err() {
         bookmarks::show_old(server, &host.jid).await?; // nobody asked for it before
+    }
+    if name == vcard::NODE && !host.is_service {
+        vcard::show(server, &host.jid).await?; // numbers may be others now, and who wrote none has a card, too
     }
     let node = host.node(server, name).await?;
     node.check_reader(&request.from, &host.relation(server, &request.from).await?)?;
