@@ -35,6 +35,7 @@ const STREAMS: &[Spec] = &[
     Spec::xep(368, "1.1.0").complete(),
     crate::on_the_phone::SPEC,
     crate::muc::CALL_INVITES,
+    crate::muc::SEARCH,
     crate::transfer::SPEC,
     Spec::xep(410, "1.1.0").complete(),
     Spec::xep(421, "1.0.0").complete(),

@@ -476,3 +476,32 @@ async fn who_registers_is_a_member_with_a_nick_of_their_own() {
         .await;
     assert!(unique.contains("</unique>"), "{unique}");
 }
+
+#[tokio::test]
+async fn rooms_are_searched_by_words() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    let named = configure(&[("roomname", "Developers"), ("roomdesc", "Where the code is read")]);
+    assert!(alice.ask("set", ROOM, &named).await.contains("type='result'"));
+    let search = |inner: &str| format!("<search xmlns='urn:xmpp:channel-search:0:search'>{inner}</search>");
+    let form = bob.ask("get", ROOMS, &search("")).await;
+    assert!(form.contains("var='q'") && form.contains("var='key'"), "{form}");
+    let words = |q: &str| {
+        search(&format!(
+            "<x xmlns='jabber:x:data' type='submit'><field var='q'><value>{q}</value></field></x>"
+        ))
+    };
+    let found = bob.ask("get", ROOMS, &words("code")).await;
+    for part in [
+        "address='dev@conference.example.org'",
+        "<name>Developers</name>",
+        "<nusers>2</nusers>",
+        "<is-open>true",
+    ] {
+        assert!(found.contains(part), "{part}: {found}");
+    }
+    assert!(!bob.ask("get", ROOMS, &words("poetry")).await.contains("<item"));
+    assert!(bob.ask("get", ROOMS, &words("a")).await.contains("<invalid-search-terms"));
+    let info = bob.ask("get", ROOMS, "<query xmlns='http://jabber.org/protocol/disco#info'/>").await;
+    assert!(info.contains("urn:xmpp:channel-search:0:search"), "{info}");
+}

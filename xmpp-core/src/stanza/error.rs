@@ -80,8 +80,8 @@ pub struct StanzaError {
     pub location: Option<String>,
     /// What an extension says beside the condition (§8.3.4).
     pub application: Option<Box<Element>>,
-    /// Whether the same may be sent again later, whatever the condition's own type is (§8.3.2, `wait`).
-    pub is_for_now: bool,
+    /// Another type than the condition's own (§8.3.2).
+    pub other_type: Option<&'static str>,
 }
 
 impl StanzaError {
@@ -92,7 +92,7 @@ impl StanzaError {
 
     /// A condition that says why.
     pub fn because(kind: ErrorKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into(), location: None, application: None, is_for_now: false }
+        Self { kind, text: text.into(), location: None, application: None, other_type: None }
     }
 
     /// The same with what an extension says.
@@ -104,7 +104,13 @@ impl StanzaError {
     /// The same, and it may be tried again later.
     #[must_use]
     pub fn for_now(self) -> Self {
-        Self { is_for_now: true, ..self }
+        Self { other_type: Some("wait"), ..self }
+    }
+
+    /// The same, and something else may be asked instead.
+    #[must_use]
+    pub fn to_be_changed(self) -> Self {
+        Self { other_type: Some("modify"), ..self }
     }
 
     /// The same with where it is now.
@@ -120,7 +126,7 @@ impl StanzaError {
             condition = condition.text_node(location.clone());
         }
         let error = Element::new("error", ns::CLIENT)
-            .with("type", if self.is_for_now { "wait" } else { self.kind.type_() })
+            .with("type", self.other_type.unwrap_or(self.kind.type_()))
             .child(condition);
         let error = error.children_from(self.application.as_deref().cloned());
         if self.text.is_empty() {

@@ -24,6 +24,7 @@ pub(crate) fn service() -> Element {
             ns::STANZA_ID,
             ns::HATS,
             ns::MUC_UNIQUE,
+            super::search::NS,
             ns::RSM,
             ns::VCARD_TEMP,
             STABLE_ID,

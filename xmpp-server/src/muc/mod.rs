@@ -30,6 +30,7 @@ mod private;
 mod register;
 mod retract;
 mod room;
+mod search;
 mod service;
 mod speak;
 mod state;
@@ -51,6 +52,7 @@ pub(crate) use call_command::SPEC as CALL_INVITES;
 pub use directory::{CreateError, RoomOptions};
 pub(crate) use history::KIND as ARCHIVED;
 pub(crate) use pace::SPECS as PACE;
+pub(crate) use search::SPEC as SEARCH;
 
 use tracing::Instrument;
 

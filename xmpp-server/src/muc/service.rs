@@ -13,13 +13,14 @@ use xmpp_core::payload::disco;
 use xmpp_core::payload::rsm::{self, Place, Wish};
 use xmpp_core::{Element, ErrorKind, Kind, Stanza, StanzaError, ns};
 
+use super::search::{self, Listing};
 use super::task::Command;
 use super::{Rooms, describe};
 use crate::route::{pass, refuse};
 use crate::server::Server;
 
-/// Addresses and names of rooms.
-type List = Arc<Vec<(String, String)>>;
+/// Rooms in the order of their addresses.
+type List = Arc<Vec<Listing>>;
 
 /// What was listed last, and when.
 #[derive(Default)]
@@ -50,6 +51,7 @@ impl Rooms {
             ("query", ns::DISCO_INFO | ns::DISCO_ITEMS) if has_node => Err(ErrorKind::ItemNotFound.into()),
             ("query", ns::DISCO_INFO) => Ok(Some(describe::service())),
             ("query", ns::DISCO_ITEMS) => self.page(&payload).await.map(Some),
+            ("search", search::NS) => search::answer(&payload, &self.listed().await).map(Some),
             ("unique", ns::MUC_UNIQUE) => {
                 // XEP-0307 §2: nobody guesses it, and nobody has it.
                 Ok(Some(Element::new("unique", ns::MUC_UNIQUE).text_node(server.new_id())))
@@ -69,11 +71,15 @@ impl Rooms {
         let listed = self.listed().await;
         let (from, to) = range(&listed, &wish)?;
         let shown = &listed[from..to];
-        let items = disco::items(None, shown.iter().cloned());
+        let items = shown.iter().map(|room| (room.address.clone(), room.name.clone()));
+        let items = disco::items(None, items);
         if wish == Wish::default() && shown.len() == listed.len() {
             return Ok(items);
         }
-        let ids = shown.first().zip(shown.last()).map(|(first, last)| (first.0.as_str(), last.0.as_str()));
+        let ids = shown
+            .first()
+            .zip(shown.last())
+            .map(|(first, last)| (first.address.as_str(), last.address.as_str()));
         let index = (!shown.is_empty()).then_some(from as u64);
         Ok(items.child(rsm::answer(ids, index, Some(listed.len() as u64))))
     }
@@ -90,16 +96,13 @@ impl Rooms {
         let mut listed = Vec::new();
         for task in tasks {
             let (answer, asked) = oneshot::channel();
-            if task.send(Command::Snapshot(answer)).await.is_ok()
-                && let Ok(snapshot) = asked.await
-                && !snapshot.access.hidden
+            if task.send(Command::Show(answer)).await.is_ok()
+                && let Ok(Some(listing)) = asked.await
             {
-                let name =
-                    if snapshot.name.is_empty() { snapshot.room.local().to_owned() } else { snapshot.name };
-                listed.push((snapshot.room.as_str().to_owned(), name));
+                listed.push(listing);
             }
         }
-        listed.sort();
+        listed.sort_by(|a, b| a.address.cmp(&b.address));
         let listed = Arc::new(listed);
         self.listed.set(&listed);
         listed
@@ -107,10 +110,11 @@ impl Rooms {
 }
 
 /// Where a page begins and ends.
-fn range(listed: &[(String, String)], wish: &Wish) -> Result<(usize, usize), ErrorKind> {
+fn range(listed: &[Listing], wish: &Wish) -> Result<(usize, usize), ErrorKind> {
     let most = wish.max.unwrap_or(USUAL_PAGE).min(LARGEST_PAGE);
-    let find =
-        |id: &String| listed.binary_search_by(|(jid, _)| jid.cmp(id)).map_err(|_| ErrorKind::ItemNotFound);
+    let find = |id: &String| {
+        listed.binary_search_by(|room| room.address.cmp(id)).map_err(|_| ErrorKind::ItemNotFound)
+    };
     let whole = listed.len();
     Ok(match &wish.place {
         Place::First => (0, most.min(whole)),
@@ -138,7 +142,7 @@ mod tests {
 
     #[test]
     fn pages_cover_the_list_in_both_directions() {
-        let listed: Vec<_> = ["a", "b", "c", "d", "e"].map(|jid| (jid.to_owned(), String::new())).into();
+        let listed: Vec<_> = ["a", "b", "c", "d", "e"].map(Listing::named).into();
         let page = |max, place| range(&listed, &Wish { max, place });
         assert_eq!(page(Some(2), Place::First), Ok((0, 2)));
         assert_eq!(page(Some(2), Place::After("b".into())), Ok((2, 4)));

@@ -11,6 +11,7 @@ use xmpp_core::{ErrorKind, Kind, Stanza, StanzaError};
 use super::invite::Invitation;
 use super::moderate::buried;
 use super::room::{Effects, Room};
+use super::search::Listing;
 use super::{avatar, state, tombstone};
 use crate::route;
 use crate::server::Server;
@@ -21,6 +22,8 @@ pub(crate) enum Command {
     Stanza(Stanza),
     /// What is the room like?
     Snapshot(oneshot::Sender<RoomSnapshot>),
+    /// What do lists show of it?
+    Show(oneshot::Sender<Option<Listing>>),
     /// The room is kept and open from now on; the answer comes when that is durable.
     Keep(oneshot::Sender<()>),
     /// A leg of the room's call is there, or changed; `None` in its place means that it left.
@@ -102,6 +105,9 @@ fn take(
         }
         Command::Snapshot(answer) => {
             let _ = answer.send(room.snapshot()); // who asked may have gone
+        }
+        Command::Show(answer) => {
+            let _ = answer.send(room.listing()); // who asked may have gone
         }
         Command::Keep(answer) => {
             effects.save = true;
