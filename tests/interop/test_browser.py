@@ -58,3 +58,22 @@ def test_browsers_confer_in_a_room(service):
         ending = bob.begin("ended()")
         bob.value("call.terminate()")
         assert bob.finish(ending).startswith("ended")
+
+
+def test_browsers_see_who_speaks_in_a_room(service):
+    service.add("alice", "bob", "carol")
+    room = f"dev@{ROOMS}"
+    service.run("room", "add", room, "--owner", f"alice@{DOMAIN}")
+    with Browser() as browser:
+        pages = [registered(browser, service, name) for name in ("alice", "bob", "carol")]
+        for page in pages:
+            # Who comes later sees nothing until somebody is asked for a whole picture.
+            assert page.value(script("dialSeeing", f"sip:{room}")) == "confirmed"
+            if page is not pages[0]:
+                wait_until(lambda page=page: page.value("seen()")["frames"] > 20, seconds=30, what="another's picture")
+        for page in pages:
+            wait_until(lambda page=page: page.value("seen()")["frames"] > 20, seconds=30, what="another's picture")
+            seen = page.value("seen()")
+            assert seen["width"] > 0 and seen["whole"] >= 1, seen
+            wait_until(lambda page=page: page.value("heard()")["energy"] > 0.001, seconds=20, what="the others' beeps")
+        assert sum(page.value("seen()")["wanted"] for page in pages) >= 1, "whole pictures were asked for"
