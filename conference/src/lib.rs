@@ -40,7 +40,7 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(4568).note("keys in descriptions, in calls and in our own offers"),
     Spec::rfc(4575).note("full and partial notifications, in and outside the dialog of a call"),
     Spec::rfc(4579).note("dial in, dial out and removal by REFER, a factory URI, subscribing"),
-    Spec::rfc(4585).note("PLI and generic NACK of pictures, in both directions; no REMB"),
+    Spec::rfc(4585).note("PLI and generic NACK of pictures, in both directions; REMB beside them"),
     Spec::rfc(4733).note("keys are received, not sent"),
     Spec::rfc(4961).note("bounded in time and to the addresses that were signalled"),
     Spec::rfc(5104).note("FIR of pictures is read"),

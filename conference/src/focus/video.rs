@@ -87,8 +87,12 @@ fn take(at: usize, media: &Media<'_>, ours: &Ours, keys: &Keys, bundle: Option<&
     if let Some(parameters) = media.attribute_of(number) {
         text.push_str(&format!("a=fmtp:{number} {parameters}\r\n"));
     }
-    for wish in ["nack", "nack pli", "ccm fir"] {
-        text.push_str(&format!("a=rtcp-fb:{number} {wish}\r\n"));
+    // RFC 4585 §4.2.1: what was offered, for this format or for all.
+    let offered: Vec<&str> = media.values("rtcp-fb").collect();
+    for wish in ["nack", "nack pli", "ccm fir", "goog-remb"] {
+        if [number, "*"].iter().any(|of| offered.contains(&format!("{of} {wish}").as_str())) {
+            text.push_str(&format!("a=rtcp-fb:{number} {wish}\r\n"));
+        }
     }
     if let Some((tag, crypto)) = &protection {
         text.push_str(&sdes::print(tag, crypto.suite, &crypto.ours));
@@ -150,7 +154,7 @@ mod tests {
     #[test]
     fn pictures_are_taken_in_vp8_or_else_in_h264_of_mode_1() {
         let both = "m=video 4002 RTP/AVPF 97 98 96\r\na=rtpmap:97 H264/90000\r\na=fmtp:97 packetization-mode=1\r\n\
-            a=rtpmap:98 VP8/90000\r\na=rtpmap:96 VP9/90000\r\na=sendonly\r\n";
+            a=rtpmap:98 VP8/90000\r\na=rtcp-fb:* nack pli\r\na=rtpmap:96 VP9/90000\r\na=sendonly\r\n";
         let chosen_of = chosen(both, None).unwrap();
         assert_eq!((chosen_of.agreed.codec, chosen_of.agreed.payload_type), (Codec::Vp8, 98));
         assert_eq!(chosen_of.agreed.way.reports, "192.0.2.1:4003".parse().ok());

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use conference::media::rtcp;
+use conference::media::video::feedback;
 use sip_core::Message;
 use sip_core::sdp::Sdp;
 
@@ -70,7 +71,8 @@ impl Viewer {
         let (length, source) = self.camera.recv_from(&mut packet).ok()?;
         assert_eq!(source, self.focus);
         if rtcp::is_rtcp(&packet) {
-            return Some(Seen::Wanted);
+            let is_wish = feedback::read(&packet[..length]).contains(&feedback::Wish::WholePicture);
+            return if is_wish { Some(Seen::Wanted) } else { self.see() };
         }
         let sequence = u16::from_be_bytes([packet[2], packet[3]]);
         let ssrc = u32::from_be_bytes([packet[8], packet[9], packet[10], packet[11]]);

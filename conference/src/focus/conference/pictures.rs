@@ -137,6 +137,7 @@ fn seat(participant: &Participant, ours: video::Ours, agreed: video::Agreed) -> 
         codec: agreed.codec,
         payload_type: agreed.payload_type,
         ssrc: ours.ssrc,
+        limit: u64::from(ours.limit) * 1_000,
         is_shown: shows && is_inside && participant.voice == Voice::Granted,
         sees: sees && is_inside,
     }

@@ -1,4 +1,5 @@
-//! Feedback about pictures — RFC 4585 §6.2.1 (generic NACK), §6.3.1 (PLI), RFC 5104 §4.3.1 (FIR). Pure.
+//! Feedback about pictures — RFC 4585 §6.2.1 (generic NACK), §6.3.1 (PLI), RFC 5104 §4.3.1 (FIR), and REMB (§2 of
+//! draft-alvestrand-rmcat-remb-03, which browsers speak). Pure.
 //!
 //! In    compound packets of RTCP. Out what a viewer asks for; requests of ours to who sends pictures.
 //! Errors what is none, or cut off, is passed over.
@@ -10,6 +11,8 @@ pub enum Wish {
     WholePicture,
     /// Packets with these sequence numbers, again.
     Again(Vec<u16>),
+    /// Not more than so many bits a second.
+    AtMost(u64),
 }
 
 /// The wishes of a compound packet; at most [`MOST_LOST`] lost packets of each.
@@ -20,6 +23,7 @@ pub fn read(mut packet: &[u8]) -> Vec<Wish> {
         let Some(one) = packet.get(..length) else { break };
         match (*kind, first & 0x1f) {
             (PAYLOAD, PLI | FIR) => wishes.push(Wish::WholePicture),
+            (PAYLOAD, APPLICATION) => wishes.extend(estimate(one).map(Wish::AtMost)),
             (TRANSPORT, NACK) => wishes.push(Wish::Again(lost(one.get(12..).unwrap_or_default()))),
             _ => {}
         }
@@ -39,6 +43,26 @@ fn lost(mut entries: &[u8]) -> Vec<u16> {
     }
     lost.truncate(MOST_LOST);
     lost
+}
+
+/// draft-alvestrand-rmcat-remb-03, §2.2: a mantissa of 18 bits, and an exponent.
+fn estimate(packet: &[u8]) -> Option<u64> {
+    let rest = packet.get(12..)?.strip_prefix(REMB)?;
+    let bits = u32::from_be_bytes([0, *rest.get(1)?, *rest.get(2)?, *rest.get(3)?]);
+    u64::from(bits & 0x3_ffff).checked_shl(bits >> 18)
+}
+
+/// Tells `theirs` not to send more than so many bits a second.
+pub fn at_most(ours: u32, theirs: u32, bits_a_second: u64) -> Vec<u8> {
+    let exponent = (64 - bits_a_second.leading_zeros()).saturating_sub(18);
+    let bits = exponent << 18 | (bits_a_second >> exponent) as u32;
+    let mut packet = vec![0x80 | APPLICATION, PAYLOAD, 0, 5];
+    packet.extend_from_slice(&ours.to_be_bytes());
+    packet.extend_from_slice(&[0; 4]);
+    packet.extend_from_slice(REMB);
+    packet.extend_from_slice(&(1 << 24 | bits).to_be_bytes());
+    packet.extend_from_slice(&theirs.to_be_bytes());
+    packet
 }
 
 /// §6.3.1: asks `theirs` for a whole picture.
@@ -69,6 +93,8 @@ const PAYLOAD: u8 = 206;
 const NACK: u8 = 1;
 const PLI: u8 = 1;
 const FIR: u8 = 4;
+const APPLICATION: u8 = 15;
+const REMB: &[u8] = b"REMB";
 /// Packets that one wish asks for again.
 const MOST_LOST: usize = 64;
 
@@ -85,6 +111,10 @@ mod tests {
         several[end - 1] = 0b101;
         several.extend(pli(1, 2));
         assert_eq!(read(&several), [Wish::Again(vec![65_535, 0, 2]), Wish::WholePicture]);
+        for bits in [1, 150_000, 262_143, 262_144, 1_500_000, 90_000_000] {
+            let [Wish::AtMost(read)] = read(&at_most(1, 2, bits))[..] else { panic!("{bits}") };
+            assert!(read <= bits && read * 100 >= bits * 99, "{bits}: {read}");
+        }
         let fir = [0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 7, 0, 0, 0];
         assert_eq!(read(&fir), [Wish::WholePicture]);
         for length in 0..fir.len() {

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use super::Codec;
 use super::feedback::{self, Wish};
+use crate::media::reception::Reception;
+use crate::media::rtcp;
 use crate::mixer::LegId;
 
 /// A packet for a leg.
@@ -33,6 +35,8 @@ pub struct Seat {
     pub payload_type: u8,
     /// The source of what it sees.
     pub ssrc: u32,
+    /// What it is told to send at most, in bits a second; 0: it is told nothing.
+    pub limit: u64,
     /// Whether others may see it.
     pub is_shown: bool,
     /// Whether it may see others.
@@ -55,6 +59,12 @@ struct Leg {
     /// What it sent last, for who lost some.
     sent: VecDeque<(u16, Vec<u8>)>,
     asked: Option<Instant>,
+    joined: Instant,
+    reception: Option<Reception>,
+    /// When it was told last how its pictures come.
+    told: Instant,
+    /// What it said that it can take, in bits a second.
+    takes: Option<u64>,
     /// Whom it sees.
     seen: Option<LegId>,
     /// Whom it will see, with their next whole picture.
@@ -75,6 +85,10 @@ impl Switch {
             source: None,
             sent: VecDeque::new(),
             asked: None,
+            joined: now,
+            reception: None,
+            told: now,
+            takes: None,
             seen: None,
             next: None,
             shift: (0, 0),
@@ -120,6 +134,11 @@ impl Switch {
         if sender.source.replace(rtp.ssrc) != Some(rtp.ssrc) {
             sender.sent.clear();
             sender.asked = None;
+            sender.reception = Some(Reception::new(rtp.ssrc, rtp.sequence));
+        }
+        let arrival = now.duration_since(sender.joined).as_millis() as u32;
+        if let Some(reception) = &mut sender.reception {
+            reception.hear(rtp.sequence, rtp.timestamp, arrival.wrapping_mul(90));
         }
         if sender.sent.len() == KEPT {
             sender.sent.pop_front();
@@ -137,19 +156,44 @@ impl Switch {
             }
         }
         self.ask_again(from, now, out);
+        self.report(from, now, out);
     }
 
     /// What a leg says of what it sees.
     pub fn wish(&mut self, from: LegId, report: &[u8], now: Instant, out: &mut Vec<Out>) {
-        let Some(viewer) = self.legs.get(&from) else { return };
+        let Some(viewer) = self.legs.get_mut(&from) else { return };
+        let wishes = feedback::read(report);
+        if let Some(Wish::AtMost(bits)) = wishes.iter().rfind(|wish| matches!(wish, Wish::AtMost(_))) {
+            viewer.takes = Some(*bits);
+        }
         let Some(seen) = viewer.seen else { return };
         let shift = viewer.shift.0;
-        for wish in feedback::read(report) {
+        for wish in wishes {
             match wish {
                 Wish::WholePicture => self.ask(seen, now, out),
+                Wish::AtMost(_) => {}
                 Wish::Again(lost) => self.send_again(from, seen, lost, shift, now, out),
             }
         }
+    }
+
+    /// Tells a sender once a second how its pictures come, and how much whoever sees it can take.
+    fn report(&mut self, id: LegId, now: Instant, out: &mut Vec<Out>) {
+        let viewers = self.legs.values().filter(|leg| leg.seen == Some(id));
+        let least = viewers.filter_map(|leg| leg.takes).min();
+        let Some(sender) = self.legs.get_mut(&id) else { return };
+        let Some(reception) = &mut sender.reception else { return };
+        if now.duration_since(sender.told) < REPORTS {
+            return;
+        }
+        sender.told = now;
+        let ours = sender.seat.ssrc;
+        let mut report = rtcp::compose(ours, &format!("{ours:08x}"), None, Some(reception.report()));
+        let limit = Some(sender.seat.limit).filter(|limit| *limit > 0);
+        if let Some(most) = limit.into_iter().chain(least).min() {
+            report.extend(feedback::at_most(ours, reception.ssrc, most.max(LEAST)));
+        }
+        out.push(Out::Request(id, report));
     }
 
     /// What was sent is sent again, what never came is asked for.
@@ -308,6 +352,10 @@ const HEAD: usize = 12;
 const KEPT: usize = 128;
 /// Between two requests to one sender.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Between two reports to one sender.
+const REPORTS: Duration = Duration::from_secs(1);
+/// Bits a second that a sender may have, whatever a viewer can take: one slow viewer does not blind all.
+const LEAST: u64 = 150_000;
 /// Numbers that a packet may be late by.
 const HALF: u16 = 0x4000;
 
@@ -319,7 +367,7 @@ mod tests {
     const DELTA: &[u8] = &[0x10, 0x01, 7];
 
     fn seat(ssrc: u32) -> Seat {
-        Seat { codec: Codec::Vp8, payload_type: 96, ssrc, is_shown: true, sees: true }
+        Seat { codec: Codec::Vp8, payload_type: 96, ssrc, limit: 1_500_000, is_shown: true, sees: true }
     }
 
     /// A packet with an extension, which nobody gets.
@@ -373,7 +421,10 @@ mod tests {
                     assert_eq!((rtp.ssrc, packet[0]), (1_000 + to as u32, 0x80), "its own source, bare");
                     pictures.push((to, rtp.sequence));
                 }
-                Out::Request(LegId(to), _) => requests.push(to),
+                Out::Request(LegId(to), asked) if feedback::read(&asked) == [Wish::WholePicture] => {
+                    requests.push(to);
+                }
+                Out::Request(..) => {}
             }
         }
         pictures.sort_unstable();
@@ -413,6 +464,34 @@ mod tests {
         story.switch.wish(LegId(2), &feedback::pli(9, 1_002), story.now, &mut out);
         story.switch.wish(LegId(2), &feedback::pli(9, 1_002), story.now, &mut out);
         assert_eq!(told(out).1, [1], "not twice in half a second");
+    }
+
+    #[test]
+    fn a_sender_is_told_how_much_its_viewers_can_take() {
+        let mut story = Story::new(3);
+        story.send(1, 10, KEY);
+        let told = |story: &mut Story, sequence| {
+            let mut out = Vec::new();
+            story.now += REPORTS;
+            story.switch.picture(LegId(1), &packet(sequence, 1, DELTA), story.now, &mut out);
+            let reports = out.into_iter().filter_map(|out| match out {
+                Out::Request(LegId(1), report) => Some(report),
+                _ => None,
+            });
+            reports.map(|report| (rtcp::read(&report, 1).unwrap().block, feedback::read(&report))).next()
+        };
+        let (block, wishes) = told(&mut story, 12).unwrap();
+        assert_eq!((block.unwrap().lost, block.unwrap().highest), (1, 12));
+        assert!(matches!(wishes[..], [Wish::AtMost(1_499_000..=1_500_000)]));
+        for (viewer, bits) in [(2, 400_000), (3, 20_000)] {
+            let wish = feedback::at_most(9, 9, bits);
+            story.switch.wish(LegId(viewer), &wish, story.now, &mut Vec::new());
+        }
+        let (_, wishes) = told(&mut story, 13).unwrap();
+        assert!(matches!(wishes[..], [Wish::AtMost(149_000..=150_000)]), "no less for one: {wishes:?}");
+        story.switch.remove(LegId(3), story.now, &mut Vec::new());
+        let (_, wishes) = told(&mut story, 14).unwrap();
+        assert!(matches!(wishes[..], [Wish::AtMost(399_000..=400_000)]));
     }
 
     #[test]
