@@ -57,6 +57,8 @@ async fn who_is_muted_by_the_room_is_not_seen_and_who_is_gone_neither() {
     house.until_audio("alice", Audio::Muted).await;
     alice.show(false, 2);
     carol.sees(2);
+    alice.phone.press("*6");
+    house.until_audio("alice", Audio::SendReceive).await;
     house.occupants(vec![occupant("alice", Role::Visitor)]);
     house.happens(RoomEvent::RoleChanged {
         room: ROOM.parse().unwrap(),
@@ -64,8 +66,7 @@ async fn who_is_muted_by_the_room_is_not_seen_and_who_is_gone_neither() {
         nick: "alice".into(),
         role: Role::Visitor,
     });
-    bob.show(false, 3);
-    bob.until(|seen| *seen == Seen::Wanted);
+    house.until_audio("alice", Audio::Muted).await;
     alice.show(true, 4);
     bob.show(true, 5);
     let seen = carol.until(|seen| matches!(seen, Seen::Picture(4 | 5, ..)));
