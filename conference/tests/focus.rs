@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use conference::Config;
 use house::{House, URI, occupant};
-use shared_model::{Affiliation, Audio, Role};
+use shared_model::{Affiliation, Audio, ConferenceDirectory, Role};
 use sip_core::{Message, Name};
 use sip_endpoint::Incoming;
 
@@ -238,5 +238,23 @@ async fn two_legs_of_one_account_are_two_endpoints_of_one_user() {
     assert_eq!(text.matches("<user entity=").count(), 1, "{text}");
     assert_eq!(text.matches("<type>audio</type>").count(), 2, "{text}");
     assert!(text.contains("<user-count>1</user-count>"));
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_occupant_who_asks_in_the_chat_is_told_what_a_watcher_is() {
+    let house = House::start().await;
+    let room = house::ROOM.parse().unwrap();
+    let document = |name: &str| {
+        let viewer = house::jid(name);
+        let (focus, room) = (&house.focus, &room);
+        async move { focus.document(room, &viewer).await.unwrap() }
+    };
+    assert_eq!(document("carol").await, None, "there is no call");
+    let _alice = house.call("alice", 440.0).await;
+    house.until_audio("alice", Audio::SendReceive).await;
+    let told = document("carol").await.unwrap();
+    assert_eq!(told, house.watch("carol").await.document().await);
+    assert!(told.contains("<type>audio</type>"));
     house.stop().await;
 }

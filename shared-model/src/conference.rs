@@ -48,4 +48,13 @@ pub trait ConferenceDirectory: Send + Sync {
         &'a self,
         room: &'a RoomAddress,
     ) -> Pending<'a, Result<Option<ConferenceSnapshot>, Unavailable>>;
+
+    /// The conference document (RFC 4575 §4) as `viewer` may see it, or `None` if there is no call.
+    fn document<'a>(
+        &'a self,
+        _room: &'a RoomAddress,
+        _viewer: &'a BareJid,
+    ) -> Pending<'a, Result<Option<String>, Unavailable>> {
+        Box::pin(async { Ok(None) })
+    }
 }

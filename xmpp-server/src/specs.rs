@@ -17,6 +17,7 @@ const STREAMS: &[Spec] = &[
     Spec::xep(82, "1.1.1").complete(),
     Spec::xep(128, "1.0.1").complete(),
     crate::component::SPEC,
+    crate::muc::COIN,
     crate::voicemail::OOB,
     crate::voicemail::FILE,
     crate::voicemail::SHARING,

@@ -7,8 +7,8 @@ mod common;
 use common::rooms::{INSTANT, ROOM, configure, item, room};
 use common::{Client, ROOMS, attribute, serve, serve_again};
 use shared_model::{
-    Affiliation, Audio, ConferenceDirectory, ConferenceEvent, ConferenceSnapshot, Correlation, Event, Fact,
-    LeaveReason, Participant, Pending, Role, RoomAddress, RoomDirectory, RoomEvent, Unavailable,
+    Affiliation, Audio, BareJid, ConferenceDirectory, ConferenceEvent, ConferenceSnapshot, Correlation,
+    Event, Fact, LeaveReason, Participant, Pending, Role, RoomAddress, RoomDirectory, RoomEvent, Unavailable,
 };
 use shared_runtime::bus::{Heard, Subscription};
 use xmpp_server::{Config, CreateError, RoomOptions};
@@ -279,6 +279,34 @@ impl ConferenceDirectory for Call {
         let (room, participants) = (room.clone(), self.0.clone());
         Box::pin(async move { Ok(Some(ConferenceSnapshot { room, participants })) })
     }
+
+    fn document<'a>(
+        &'a self,
+        room: &'a RoomAddress,
+        viewer: &'a BareJid,
+    ) -> Pending<'a, Result<Option<String>, Unavailable>> {
+        let document = format!(
+            "<?xml version=\"1.0\"?>\r\n<conference-info xmlns=\"urn:ietf:params:xml:ns:conference-info\" \
+             entity=\"{}\" state=\"full\" version=\"0\"><users><user entity=\"xmpp:{viewer}\"/></users></conference-info>",
+            room.to_sip_uri()
+        );
+        Box::pin(async move { Ok(Some(document)) })
+    }
+}
+
+#[tokio::test]
+async fn occupants_who_ask_are_told_of_the_call() {
+    let served = serve().await;
+    let (mut alice, _bob) = room(&served).await;
+    let ask = "<conference-info xmlns='urn:ietf:params:xml:ns:conference-info'/>";
+    assert!(alice.ask("get", ROOM, ask).await.contains("item-not-found"), "there is no focus");
+    served.server.attach_calls(std::sync::Arc::new(Call(Vec::new())));
+    let told = alice.ask("get", ROOM, ask).await;
+    assert!(told.contains("type='result'") && told.contains("entity='xmpp:alice@example.org'"), "{told}");
+    let mut carol = Client::online(&served, "carol", "c").await;
+    assert!(carol.ask("get", ROOM, ask).await.contains("not-acceptable"), "carol is not inside");
+    let info = alice.ask("get", ROOM, "<query xmlns='http://jabber.org/protocol/disco#info'/>").await;
+    assert!(info.contains("urn:xmpp:coin:1"));
 }
 
 /// On one thread, so that nobody reads before so many facts are there that some are dropped.

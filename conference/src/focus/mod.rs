@@ -31,8 +31,8 @@ use std::sync::{Arc, OnceLock};
 use dashmap::{DashMap, Entry};
 use shared_auth::Directory;
 use shared_model::{
-    AccountId, ConferenceDirectory, ConferenceSnapshot, Fact, Pending, RoomAddress, RoomDirectory, RoomEvent,
-    Unavailable, VoiceMessages,
+    AccountId, BareJid, ConferenceDirectory, ConferenceSnapshot, Fact, Pending, RoomAddress, RoomDirectory,
+    RoomEvent, Unavailable, VoiceMessages,
 };
 use shared_runtime::{Redacted, Shutdown, bus::Bus};
 use sip_core::{Message, Uri};
@@ -107,6 +107,8 @@ pub(crate) enum Input {
     Unsubscribed(u64),
     /// Somebody asks who is in.
     Snapshot(oneshot::Sender<ConferenceSnapshot>),
+    /// Somebody of the room asks for the conference document.
+    Document(BareJid, oneshot::Sender<String>),
 }
 
 impl Focus {
@@ -283,6 +285,20 @@ impl ConferenceDirectory for Focus {
             inbox.try_send(Input::Snapshot(sender)).map_err(|_| Unavailable)?;
             let snapshot = receiver.await.map_err(|_| Unavailable)?;
             Ok(Some(snapshot).filter(|snapshot| !snapshot.participants.is_empty()))
+        })
+    }
+
+    fn document<'a>(
+        &'a self,
+        room: &'a RoomAddress,
+        viewer: &'a BareJid,
+    ) -> Pending<'a, Result<Option<String>, Unavailable>> {
+        Box::pin(async move {
+            let inbox = self.conferences.get(room).map(|inbox| inbox.clone());
+            let Some(inbox) = inbox else { return Ok(None) };
+            let (sender, receiver) = oneshot::channel();
+            inbox.try_send(Input::Document(viewer.clone(), sender)).map_err(|_| Unavailable)?;
+            receiver.await.map(Some).map_err(|_| Unavailable)
         })
     }
 }

@@ -63,6 +63,7 @@ impl Room {
                 ns::OCCUPANT_ID,
                 ns::STANZA_ID,
                 ns::HATS,
+                super::coin::COIN,
                 ns::REGISTER,
                 ns::MODERATE,
                 ns::RETRACT,

@@ -15,6 +15,7 @@ mod archive;
 mod avatar;
 mod call;
 mod call_command;
+mod coin;
 mod config;
 mod describe;
 mod directory;
@@ -49,6 +50,7 @@ use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
 pub(crate) use call::follow_conferences;
 pub(crate) use call_command::SPEC as CALL_INVITES;
+pub(crate) use coin::SPEC as COIN;
 pub use directory::{CreateError, RoomOptions};
 pub(crate) use history::KIND as ARCHIVED;
 pub(crate) use pace::SPECS as PACE;
@@ -246,6 +248,9 @@ impl Rooms {
     pub(crate) async fn deliver(&self, server: &Server, stanza: Stanza) {
         let Some(to) = stanza.to.clone() else { return };
         let Some(local) = to.local() else { return self.deliver_to_service(server, &stanza).await };
+        if coin::is_meant(&stanza) {
+            return self.tell_call(server, &stanza, local).await;
+        }
         let mut command = Command::Stanza(stanza);
         for _ in 0..3 {
             let found = match self.find(local).await {

@@ -195,6 +195,10 @@ impl Conference {
             }
             Input::Dialled(leg, answer) => self.dialled(leg, answer).await,
             Input::Refreshed(leg, status) => self.refreshed(leg, status).await,
+            Input::Document(viewer, sender) => {
+                // Whoever asked may have gone.
+                let _ = sender.send(self.document_for(&viewer));
+            }
             Input::Unsubscribed(id) => self.subscriptions.retain(|subscription| subscription.id != id),
             Input::Snapshot(sender) => {
                 let joined = self.participants.iter().filter(|participant| participant.is_joined);

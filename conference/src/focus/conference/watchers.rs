@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use shared_model::BareJid;
 use sip_core::Message;
 use sip_core::header::Name;
 use sip_core::subscription::is_ended_by;
@@ -86,6 +87,13 @@ impl Conference {
             subscription.tell_last(&view, &self.room.to_sip_uri(), &mut notify);
             self.send_all(vec![(None, notify, flow)]).await;
         }
+    }
+
+    /// The whole document, for an occupant who asks for it in the chat (XEP-0298 §6).
+    pub(super) fn document_for(&self, viewer: &BareJid) -> String {
+        let viewer = Viewer::of(self.snapshot.as_ref(), Some(viewer));
+        let view = View::of(&self.room, self.snapshot.as_ref(), &self.shown(), &viewer, self.links());
+        view.full(&self.room.to_sip_uri(), 0)
     }
 
     /// What a document says of where else the conference is.
