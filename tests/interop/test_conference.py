@@ -1,7 +1,10 @@
-"""Three baresip legs in one conference, moderated from the chat room by slixmpp."""
+"""Three baresip legs in one conference, moderated from the chat room by slixmpp; a baresip that leaves a message."""
 
 import asyncio
+import ssl
 import time
+import urllib.request
+import xml.etree.ElementTree as ET
 
 from chat import Chat
 from conftest import ROOMS, wait_until
@@ -76,3 +79,35 @@ async def wait_async(holds, what, seconds=15):
             return
         await asyncio.sleep(0.1)
     raise AssertionError(f"{what}: not in {seconds} s")
+
+
+def test_who_is_away_finds_what_a_caller_said_in_the_conversation(service):
+    service.add("alice", "bob")
+    alice = Phone(service, "alice", "udp", TONES["alice"], "pcmu", None)
+
+    async def story():
+        bob = await Chat("bob", service).connect()
+        form = "<x xmlns='jabber:x:data' type='submit'><field var='wanted'><value>1</value></field></x>"
+        wish = bob.make_iq_set(ito=service.domain)
+        wish.append(ET.fromstring(
+            f"<command xmlns='http://jabber.org/protocol/commands' node='urn:cusax:voicemail:0'>{form}</command>"
+        ))
+        await wish.send(timeout=10)
+        alice.start(f"/dial sip:bob@{service.domain}")
+        try:
+            await asyncio.to_thread(alice.wait_for, "Call established")
+            # The prompt takes four seconds, and the tone of the caller is the message.
+            await asyncio.sleep(8)
+        finally:
+            await asyncio.to_thread(alice.stop)
+        said = await bob.got(lambda message: "urn:xmpp:sfs:0" in str(message), "a voice message")
+        missed = await bob.got(lambda message: message["body"] == "Missed call", "that a call was missed")
+        assert str(said["from"]) == str(missed["from"]) == f"alice@{service.domain}"
+        length = said.xml.find(".//{urn:xmpp:file:metadata:0}length").text
+        assert 1_000 < int(length) < 10_000, length
+        context = ssl.create_default_context(cafile=str(service.ca))
+        sound = await asyncio.to_thread(lambda: urllib.request.urlopen(said["body"], context=context, timeout=10).read())
+        assert sound.startswith(b"OggS") and b"OpusHead" in sound[:100]
+        await bob.close()
+
+    asyncio.run(story())
