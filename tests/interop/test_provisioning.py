@@ -168,3 +168,22 @@ def test_desk_phones_fetch_their_files_by_address_from_a_folder_of_their_own(ser
     assert fetch(service, f"{yealink}001565aabbcc.cfg")[0] == 404
     # Another process took it back, of which the server hears within a second.
     wait_until(lambda: fetch(service, "/provision/cusax.json", password[1])[0] == 401, 5, "the phone's password ends")
+
+
+def test_mcabber_logs_in_by_its_file(service):
+    service.add("alice")
+    home = service.folder / "mcabber"
+    home.mkdir(mode=0o700)
+    (home / "ca.pem").write_text(fetch(service, "/provision/ca.pem")[1])
+    # The password is asked for; here a file says it.
+    (home / "mcabberrc").write_text(fetch(service, "/provision/mcabberrc", PASSWORD)[1] + f"set password = {PASSWORD}\n")
+    (home / "mcabberrc").chmod(0o600)
+    words = ["script", "-qfc", "mcabber -f mcabberrc", "screen"]
+    environment = {**service.environment, "HOME": str(home), "TERM": "xterm", "LINES": "40", "COLUMNS": "120"}
+    with open(home / "log", "wb") as log:
+        client = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=home, env=environment)
+    try:
+        wait_until(lambda: 'shared_auth_proofs_total{outcome="accepted",protocol="xmpp"} 1' in service.metrics(), 20, "mcabber logs in")
+    finally:
+        client.terminate()
+        client.wait(timeout=10)
