@@ -187,3 +187,27 @@ def test_mcabber_logs_in_by_its_file(service):
     finally:
         client.terminate()
         client.wait(timeout=10)
+
+def test_profanity_logs_in_by_its_account(service):
+    service.add("alice")
+    home = service.folder / "profanity"
+    for place in ("data/profanity", "config/profanity"):
+        (home / place).mkdir(parents=True)
+    (home / "ca.pem").write_text(fetch(service, "/provision/ca.pem")[1])
+    (home / "data/profanity/accounts").write_text(fetch(service, "/provision/profanity-accounts", PASSWORD)[1])
+    (home / "config/profanity/profrc").write_text(f"[connection]\ntls.certpath={home}\ncafile={home}/ca.pem\n")
+    environment = {
+        **service.environment, "HOME": str(home), "XDG_DATA_HOME": str(home / "data"), "XDG_CONFIG_HOME": str(home / "config"),
+        "TERM": "xterm", "LINES": "40", "COLUMNS": "120", "SSL_CERT_FILE": str(home / "ca.pem"),
+    }
+    with open(home / "log", "wb") as log:
+        words = ["script", "-qfc", f"profanity -a alice@{DOMAIN}", "screen"]
+        client = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=home, env=environment)
+    try:
+        wait_until(lambda: b"Enter password" in (home / "log").read_bytes(), 10, "profanity asks for the password")
+        client.stdin.write(PASSWORD.encode() + b"\r")
+        client.stdin.flush()
+        wait_until(lambda: 'shared_auth_proofs_total{outcome="accepted",protocol="xmpp"} 1' in service.metrics(), 20, "profanity logs in")
+    finally:
+        client.terminate()
+        client.wait(timeout=10)
