@@ -162,6 +162,8 @@ async fn to_component(server: &Server, component: features::Target, stanza: Stan
     match stanza.kind {
         Kind::Iq if is_service => features::answer(server, component, stanza).await,
         Kind::Presence => {}
+        Kind::Message
+            if component == features::Target::PubSub && crate::pubsub::decide(server, &stanza).await => {}
         _ => refuse(server, &stanza, &ErrorKind::ServiceUnavailable.into()),
     }
 }

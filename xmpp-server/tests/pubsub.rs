@@ -194,3 +194,46 @@ async fn the_service_has_nodes_with_owners_and_subscribers() {
     bob.expect(&["pubsub#event", "<delete node='news'/>"]).await;
     assert!(bob.ask("get", SERVICE, &items("news")).await.contains("item-not-found"));
 }
+
+#[tokio::test]
+async fn owners_approve_who_subscribes() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let service = "pubsub.example.org";
+    let create = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><create node='news'/><configure><x xmlns='jabber:x:data' type='submit'>\
+                  <field var='pubsub#access_model'><value>authorize</value></field></x></configure></pubsub>";
+    assert!(alice.ask("set", service, create).await.contains("type='result'"));
+    let items = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='news'/></pubsub>";
+    assert!(bob.ask("get", service, items).await.contains("<not-subscribed"));
+    let subscribe = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe node='news' jid='bob@example.org'/></pubsub>";
+    assert!(bob.ask("set", service, subscribe).await.contains("subscription='pending'"));
+    let form = alice.expect(&["<message", "subscribe_authorization"]).await;
+    assert!(form.contains("bob@example.org") && form.contains("from='pubsub.example.org'"), "{form}");
+    let decide = |allow: &str| {
+        format!(
+            "<message to='{service}'><x xmlns='jabber:x:data' type='submit'>\
+             <field var='FORM_TYPE'><value>http://jabber.org/protocol/pubsub#subscribe_authorization</value></field>\
+             <field var='pubsub#node'><value>news</value></field><field var='pubsub#allow'><value>{allow}</value></field>\
+             <field var='pubsub#subscriber_jid'><value>bob@example.org</value></field></x></message>"
+        )
+    };
+    bob.send(&decide("1")).await; // he is no owner
+    assert!(bob.ask("get", service, items).await.contains("<not-subscribed"));
+    alice.send(&decide("1")).await;
+    bob.expect(&["<message", "<event", "subscription='subscribed'"]).await;
+    assert!(bob.ask("get", service, items).await.contains("type='result'"));
+    // Another who waits is refused by way of the list.
+    let mut carol = Client::online(&served, "carol", "c").await;
+    let subscribe = subscribe.replace("bob@", "carol@");
+    assert!(carol.ask("set", service, &subscribe).await.contains("subscription='pending'"));
+    let list =
+        "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><subscriptions node='news'/></pubsub>";
+    assert!(alice.ask("get", service, list).await.contains("jid='carol@example.org' subscription='pending'"));
+    let refuse = list.replace(
+        "node='news'/>",
+        "node='news'><subscription jid='carol@example.org' subscription='none'/></subscriptions>",
+    );
+    assert!(alice.ask("set", service, &refuse).await.contains("type='result'"));
+    carol.expect(&["<message", "<event", "subscription='none'"]).await;
+}

@@ -18,6 +18,8 @@ pub(crate) enum Access {
     Roster,
     /// Whom the owner lists.
     Whitelist,
+    /// Whose subscription an owner approved.
+    Authorize,
 }
 
 /// Who may publish (§16.4.4, `publish_model`).
@@ -73,6 +75,7 @@ const ACCESS: &[(&str, Access)] = &[
     ("presence", Access::Presence),
     ("roster", Access::Roster),
     ("whitelist", Access::Whitelist),
+    ("authorize", Access::Authorize),
 ];
 const PUBLISHING: &[(&str, Publishing)] = &[
     ("publishers", Publishing::Publishers),
@@ -117,7 +120,7 @@ impl NodeConfig {
                 "pubsub#access_model",
                 "Who may read",
                 word(ACCESS),
-                &["open", "presence", "roster", "whitelist"],
+                &["open", "presence", "roster", "whitelist", "authorize"],
             ),
             list(
                 "pubsub#publish_model",
@@ -259,6 +262,6 @@ mod tests {
         assert!(config.meets(&options(&[("pubsub#max_items", "max")])));
         assert!(!config.meets(&options(&[("pubsub#access_model", "open")])));
         assert!(!config.meets(&options(&[("pubsub#unknown", "1")])));
-        assert!(NodeConfig::default().submitted(&options(&[("pubsub#access_model", "authorize")])).is_err());
+        assert!(NodeConfig::default().submitted(&options(&[("pubsub#access_model", "friends")])).is_err());
     }
 }

@@ -7,8 +7,9 @@
 //! In    requests of local users. Out answers, and notifications to subscribers and to interested resources.
 //! State [`store`]'s: durable before anything is answered or told.
 //! Errors those of the XEP, with its own conditions beside them ([`node::because`], [`node::unsupported`]).
-//! Not here: collections, subscription options and ids, approval of subscribers, time-based expiry.
+//! Not here: collections, subscription options and ids, time-based expiry.
 
+mod approval;
 mod config;
 mod node;
 mod notify;
@@ -34,6 +35,7 @@ pub(crate) mod kept {
     }
 }
 
+pub(crate) use approval::decide;
 pub(crate) use notify::{send_last, send_last_of};
 pub(crate) use own::{own_items, private_options, publish_own, retract_own};
 
@@ -43,7 +45,7 @@ use node::{Node, Relation};
 
 pub(crate) const SPECS: &[Spec] = &[
     Spec::xep(60, "1.30.0")
-        .note("nodes, items, access models, affiliations; no collections, no approval of subscribers"),
+        .note("nodes, items, access models, affiliations, approval of subscribers; no collections"),
     Spec::xep(163, "1.2.2").complete(),
     Spec::xep(222, "1.0").complete(),
     Spec::xep(223, "1.1.1").complete(),
@@ -203,6 +205,7 @@ pub(crate) fn service() -> Element {
 pub(crate) const FEATURES: &[&str] = &[
     ns::PUBSUB,
     ns::PUBSUB_OWNER,
+    "http://jabber.org/protocol/pubsub#access-authorize",
     "http://jabber.org/protocol/pubsub#access-open",
     "http://jabber.org/protocol/pubsub#access-presence",
     "http://jabber.org/protocol/pubsub#access-roster",

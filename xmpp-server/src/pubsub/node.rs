@@ -60,6 +60,8 @@ pub(crate) struct Node {
     pub(crate) affiliations: BTreeMap<String, Affiliation>,
     /// Addresses that subscribed by themselves.
     pub(crate) subscriptions: Vec<String>,
+    /// Addresses whose subscription waits for an owner.
+    pub(crate) pending: Vec<String>,
     /// The oldest first.
     pub(crate) items: Vec<ItemRef>,
 }
@@ -95,6 +97,8 @@ impl Node {
                 Ok(())
             }
             Access::Roster => Err(because(ErrorKind::NotAuthorized, "not-in-roster-group")),
+            Access::Authorize if self.is_subscribed(jid) => Ok(()),
+            Access::Authorize => Err(because(ErrorKind::NotAuthorized, "not-subscribed")),
             Access::Whitelist => Err(because(ErrorKind::NotAllowed, "closed-node")),
         }
     }
@@ -114,6 +118,17 @@ impl Node {
 
     pub(crate) fn is_subscribed(&self, jid: &Jid) -> bool {
         self.subscriptions.iter().any(|known| known == jid.as_str() || known == jid.bare_str())
+    }
+
+    /// An owner decided about an address that waits. Whether it did.
+    pub(crate) fn decide(&mut self, jid: &str, is_allowed: bool) -> bool {
+        let before = self.pending.len();
+        self.pending.retain(|waiting| waiting != jid);
+        let was_waiting = self.pending.len() < before;
+        if was_waiting && is_allowed && !self.subscriptions.iter().any(|known| known == jid) {
+            self.subscriptions.push(jid.to_owned());
+        }
+        was_waiting
     }
 
     /// An item is there, the newest; the ids of those that go for it.
@@ -177,6 +192,7 @@ mod tests {
             (Access::Presence, false, true),
             (Access::Roster, false, true),
             (Access::Whitelist, false, false),
+            (Access::Authorize, false, false),
         ] {
             let mut node = node(access);
             assert_eq!(node.check_reader(&jid("b@x"), &none).is_ok(), stranger, "{access:?}");

@@ -7,7 +7,7 @@ use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 use super::config::NodeConfig;
 use super::node::{Affiliation, Node, because};
 use super::store::{self, Change};
-use super::{Host, name_of, notify, wrapped};
+use super::{Host, approval, name_of, notify, wrapped};
 use crate::features::{Answer, Answered, Request};
 use crate::server::Server;
 
@@ -181,6 +181,10 @@ pub(super) async fn subscriptions(
         let list = node.subscriptions.iter().map(|jid| {
             Element::new("subscription", ns::PUBSUB_OWNER).with("jid", jid).with("subscription", "subscribed")
         });
+        let waiting = node.pending.iter().map(|jid| {
+            Element::new("subscription", ns::PUBSUB_OWNER).with("jid", jid).with("subscription", "pending")
+        });
+        let list = list.chain(waiting);
         return Ok(wrapped(
             Element::new("subscriptions", ns::PUBSUB_OWNER).with("node", name).children_from(list),
         ));
@@ -195,19 +199,24 @@ pub(super) async fn subscriptions(
             _ => return Err(because(ErrorKind::NotAcceptable, "unsupported")),
         }
     }
-    store::change(&*server.store.records, host.key(), name, |node, _| {
+    let decided = store::change(&*server.store.records, host.key(), name, |node, _| {
         let node = node.as_mut().ok_or(ErrorKind::ItemNotFound)?;
         node.check_owner(&request.from)?;
+        let mut decided = Vec::new();
         for (jid, is_subscribed) in &changes {
+            if node.decide(jid.as_str(), false) {
+                let state = if *is_subscribed { "subscribed" } else { "none" };
+                decided.push(approval::news(host, name, jid, state));
+            }
             node.subscriptions.retain(|known| known != jid.as_str());
             if *is_subscribed {
                 node.subscriptions.push(jid.as_str().to_owned());
             }
         }
-        Ok(())
+        Ok(decided)
     })
     .await?;
-    Ok(Answer::default())
+    Ok(Answer { stanzas: decided, ..Answer::default() })
 }
 
 const MOST_AFFILIATIONS: usize = 1000;

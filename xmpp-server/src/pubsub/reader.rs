@@ -3,8 +3,9 @@
 use xmpp_core::payload::rsm::{self, Place, Wish};
 use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 
+use super::config::Access;
 use super::node::{Affiliation, ItemRef, Node, because};
-use super::{Host, name_of, notify, store, wrapped};
+use super::{Host, approval, name_of, notify, store, wrapped};
 use crate::bookmarks;
 use crate::features::{Answer, Answered, Request, vcard};
 use crate::server::Server;
@@ -87,6 +88,18 @@ pub(super) async fn subscribe(server: &Server, host: &Host, request: &Request, a
     let relation = host.relation(server, &request.from).await?;
     let node = store::change(&*server.store.records, host.key(), name, |node, _| {
         let node = node.as_mut().ok_or(ErrorKind::ItemNotFound)?;
+        let must_ask = node.config.access == Access::Authorize
+            && node.affiliation(&request.from).is_none()
+            && !node.is_subscribed(&request.from);
+        if must_ask {
+            if !node.pending.iter().any(|known| known == jid.as_str()) {
+                if node.pending.len() >= MOST_PENDING {
+                    return Err(because(ErrorKind::PolicyViolation, "too-many-subscriptions"));
+                }
+                node.pending.push(jid.as_str().to_owned());
+            }
+            return Ok(node.clone());
+        }
         node.check_reader(&request.from, &relation)?;
         if !node.subscriptions.iter().any(|known| known == jid.as_str()) {
             if node.subscriptions.len() >= MOST_SUBSCRIPTIONS {
@@ -97,6 +110,10 @@ pub(super) async fn subscribe(server: &Server, host: &Host, request: &Request, a
         Ok(node.clone())
     })
     .await?;
+    if node.pending.iter().any(|known| known == jid.as_str()) {
+        let stanzas = approval::requests(server, host, name, &node, &jid);
+        return Ok(Answer { stanzas, ..wrapped(in_state(name, jid.as_str(), "pending")) }); // §6.1.4.1
+    }
     let last = match node.config.sends_last_on_subscription {
         true => notify::last_item(server, host, name, &node, &jid).await,
         false => None,
@@ -118,7 +135,8 @@ pub(super) async fn unsubscribe(
         let node = node.as_mut().ok_or(ErrorKind::ItemNotFound)?;
         let before = node.subscriptions.len();
         node.subscriptions.retain(|known| known != jid.as_str());
-        if node.subscriptions.len() == before {
+        let was_waiting = node.decide(jid.as_str(), false);
+        if node.subscriptions.len() == before && !was_waiting {
             return Err(because(ErrorKind::UnexpectedRequest, "not-subscribed")); // §6.2.3.2
         }
         Ok(())
@@ -138,10 +156,11 @@ fn own_jid(request: &Request, asked: &Element) -> Result<Jid, StanzaError> {
 }
 
 fn subscription(node: &str, jid: &str) -> Element {
-    Element::new("subscription", ns::PUBSUB)
-        .with("node", node)
-        .with("jid", jid)
-        .with("subscription", "subscribed")
+    in_state(node, jid, "subscribed")
+}
+
+fn in_state(node: &str, jid: &str, state: &str) -> Element {
+    Element::new("subscription", ns::PUBSUB).with("node", node).with("jid", jid).with("subscription", state)
 }
 
 /// §5.6: the asker's own.
@@ -188,4 +207,6 @@ fn shown(node: &str, affiliation: Affiliation) -> Element {
 }
 
 /// Subscriptions of one node.
+/// Subscriptions of one node that wait for an owner.
+const MOST_PENDING: usize = 100;
 const MOST_SUBSCRIPTIONS: usize = 10_000;
