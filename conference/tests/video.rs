@@ -99,3 +99,24 @@ async fn pictures_that_cannot_be_had_cost_nothing_else() {
     assert_eq!(house.metric("conference_video_forged_total"), 1.0);
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn encrypted_pictures_are_seen_by_who_has_none_and_the_other_way() {
+    let house = House::start().await;
+    let mut alice = Viewer::call_in_secret(&house, "alice", 440.0, VP8).await;
+    let mut bob = Viewer::call(&house, "bob", 700.0, VP8).await;
+    alice.show(false, 1);
+    alice.until(|seen| *seen == Seen::Wanted);
+    alice.show(true, 2);
+    bob.sees(2);
+    bob.show(true, 3);
+    alice.sees(3);
+    // In the clear it is somebody else's.
+    let keys = alice.srtp_away();
+    alice.show(true, 4);
+    alice.srtp_back(keys);
+    alice.show(false, 5);
+    let seen = bob.until(|seen| matches!(seen, Seen::Picture(4 | 5, ..)));
+    assert!(matches!(seen, Seen::Picture(5, ..)), "{seen:?}");
+    house.stop().await;
+}
