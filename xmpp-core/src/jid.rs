@@ -141,7 +141,12 @@ fn prepare_local(local: &str) -> Result<Cow<'_, str>, JidError> {
     if local.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._+".contains(&b)) {
         return bounded(Cow::Borrowed(local), JidError::BadLocal);
     }
-    bounded(stringprep::nodeprep(local).map_err(|_| JidError::BadLocal)?, JidError::BadLocal)
+    let prepared = stringprep::nodeprep(local).map_err(|_| JidError::BadLocal)?;
+    // RFC 8264 §9.17: what is another character's variant is in no name, and would fold to something else each time.
+    match stringprep::nodeprep(&prepared) {
+        Ok(again) if again == prepared => bounded(prepared, JidError::BadLocal),
+        _ => Err(JidError::BadLocal),
+    }
 }
 
 fn prepare_resource(resource: &str) -> Result<Cow<'_, str>, JidError> {
@@ -153,17 +158,15 @@ fn prepare_resource(resource: &str) -> Result<Cow<'_, str>, JidError> {
 
 fn prepare_domain(domain: &str) -> Result<Cow<'_, str>, JidError> {
     let domain = domain.strip_suffix('.').unwrap_or(domain);
+    let is_lower = domain.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
+    let domain = if is_lower { Cow::Borrowed(domain) } else { Cow::Owned(domain.to_lowercase()) };
     let literal = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     if let Some(literal) = literal {
         literal.parse::<std::net::Ipv6Addr>().map_err(|_| JidError::BadDomain)?;
     } else if !domain.split('.').all(is_label) {
         return Err(JidError::BadDomain);
     }
-    let is_lower = domain.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
-    bounded(
-        if is_lower { Cow::Borrowed(domain) } else { Cow::Owned(domain.to_lowercase()) },
-        JidError::BadDomain,
-    )
+    bounded(domain, JidError::BadDomain)
 }
 
 fn is_label(label: &str) -> bool {
@@ -223,6 +226,8 @@ mod tests {
         assert_eq!(jid("juliet@"), Err(JidError::BadDomain));
         assert_eq!(jid("a@b@c"), Err(JidError::BadDomain));
         assert_eq!(jid(""), Err(JidError::BadDomain));
+        assert_eq!(jid("\u{1d40}om@example.com"), Err(JidError::BadLocal), "a variant of T");
+        assert_eq!(jid("a@\u{130}.example"), Err(JidError::BadDomain), "two characters in lower case");
         assert_eq!(jid(&format!("{}@example.com", "a".repeat(1024))), Err(JidError::TooLong));
         assert_eq!(jid(&format!("a@example.com/{}", "é".repeat(512))), Err(JidError::TooLong));
         assert!(jid(&format!("a@example.com/{}", "r".repeat(1023))).is_ok());
