@@ -47,6 +47,9 @@ async fn an_account_finds_whose_address_it_is_both_ways_and_a_stranger_finds_not
     let card = record["card"].as_str().unwrap();
     let card = house.ask(&format!("GET {} @BASIC@", &card[card.find("/directory").unwrap()..]), "").await;
     assert!(card.contains("IMPP:xmpp:bob.chat@example.org") && card.contains("text/vcard"), "{card}");
+    // What `Call-Info` with `purpose=card` leads to.
+    let by_aor = house.ask("GET /directory/bob@example.org.vcf @BASIC@", "").await;
+    assert_eq!(by_aor.split_once("\r\n\r\n").unwrap().1, card.split_once("\r\n\r\n").unwrap().1);
     let bob = house.auth.directory.by_aor(&"bob@example.org".parse().unwrap()).await.unwrap().unwrap();
     house.auth.book.set_enabled(bob.account, false).await.unwrap();
     let off = house.ask("GET /directory/aor/bob@example.org @BASIC@", "").await;

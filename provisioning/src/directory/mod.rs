@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! /directory/aor/alice@example.org   /directory/jid/…   /directory/number/+33…      one record, JSON
-//! /directory/cards/ID.vcf                                                           one card (RFC 6350)
+//! /directory/cards/ID.vcf   /directory/alice@example.org.vcf                         one card (RFC 6350)
 //! /.well-known/carddav → /directory/dav/                                            who is listed (RFC 6352), to read alone
 //! /provision/phone/TOKEN/directory.xml                                              the same for a desk phone
 //! ```
@@ -47,6 +47,7 @@ pub(crate) fn router() -> Router<Arc<Face>> {
     Router::new()
         .route("/directory/{kind}/{address}", get(look_up))
         .route("/directory/cards/{file}", get(card))
+        .route("/directory/{file}", get(card))
         .route("/.well-known/carddav", any(|| async { Redirect::permanent("/directory/dav/") }))
         .route("/directory/dav/", any(carddav::answer))
         .route("/directory/dav/people/", any(carddav::answer))
@@ -107,10 +108,11 @@ async fn card(
     if let Err(problem) = may(&face, asker.account) {
         return problem.into_response();
     }
-    let id = file.strip_suffix(".vcf").and_then(|id| id.parse::<AccountId>().ok());
-    let found = match id {
-        Some(id) => face.auth.directory.by_id(id).await,
-        None => Ok(None),
+    let name = file.strip_suffix(".vcf").unwrap_or_default();
+    let found = match (name.parse::<AccountId>(), name.parse::<Aor>()) {
+        (Ok(id), _) => face.auth.directory.by_id(id).await,
+        (_, Ok(aor)) => face.auth.directory.by_aor(&aor).await,
+        _ => Ok(None),
     };
     match found {
         Ok(Some(card)) if card.enabled => {
