@@ -30,6 +30,7 @@ mod csi;
 mod erase;
 mod features;
 mod halves;
+mod invited;
 mod labels;
 mod metrics;
 mod muc;

@@ -4,6 +4,8 @@
 
 mod common;
 
+use shared_auth::{Opens, Wish};
+
 use common::{Client, DOMAIN, PASSWORD, befriend, serve, serve_with};
 use shared_store::Store;
 use xmpp_server::Config;
@@ -33,6 +35,25 @@ async fn an_inactive_client_gets_presence_late_and_messages_at_once() {
     alice.send("<active xmlns='urn:xmpp:csi:0'/>").await;
     assert!(alice.next().await.unwrap().contains("<show>dnd"));
     alice.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn who_was_invited_has_the_inviter_as_a_contact_and_is_one() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    alice.ask("get", "alice@example.org", "<query xmlns='jabber:iq:roster'/>").await;
+    let contact = Some("alice@example.org".parse().unwrap());
+    let opens = Opens::Account { user: None, name: String::new(), admin: false, contact };
+    let invites = &served.auth.invites;
+    let (text, _) = invites.create(opens, None, std::time::Duration::from_secs(60), 0).await.unwrap();
+    let wish = Wish { user: "dave", name: "", password: PASSWORD };
+    invites.accept(&text, DOMAIN, wish, 1).await.unwrap();
+    let mut dave = Client::online(&served, "dave", "d").await;
+    let roster = dave.ask("get", "dave@example.org", "<query xmlns='jabber:iq:roster'/>").await;
+    assert!(roster.contains("jid='alice@example.org'") && roster.contains("subscription='both'"), "{roster}");
+    alice.expect(&["type='set'", "jid='dave@example.org'", "subscription='both'"]).await;
+    dave.send("<presence><show>chat</show></presence>").await;
+    alice.expect(&["from='dave@example.org/d'", "<show>chat"]).await;
 }
 
 #[tokio::test]

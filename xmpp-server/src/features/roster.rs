@@ -10,6 +10,7 @@ use xmpp_core::payload::roster::{Change, Item, Set};
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, ns};
 
 use super::{Answer, Answered, Feature, Request, store_failed};
+use crate::invited;
 use crate::server::Server;
 
 const SPEC: Spec = Spec::rfc(6121).complete();
@@ -40,7 +41,10 @@ async fn get(server: &Server, request: &Request, user: &Jid) -> Answered {
     {
         server.router.update(&session.jid, session.serial, |session| session.is_interested = true);
     }
-    let contacts = server.rosters.all(user.as_str()).await.map_err(|error| store_failed(&error))?;
+    let mut contacts = server.rosters.all(user.as_str()).await.map_err(|error| store_failed(&error))?;
+    if contacts.is_empty() && invited::befriend(server, user).await.map_err(|error| store_failed(&error))? {
+        contacts = server.rosters.all(user.as_str()).await.map_err(|error| store_failed(&error))?;
+    }
     let items: Vec<Element> = contacts
         .iter()
         .filter(|(_, entry)| entry.is_listed)
