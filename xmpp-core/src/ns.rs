@@ -132,6 +132,12 @@ pub const BIND2: &str = "urn:xmpp:bind:0";
 pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 /// In-band registration (XEP-0077), with rooms (XEP-0045).
 pub const REGISTER: &str = "jabber:iq:register";
+/// The stream feature of in-band registration (XEP-0077 §8).
+pub const REGISTRATION: &str = "http://jabber.org/features/iq-register";
+/// The stream feature of registration by a token (XEP-0445).
+pub const REGISTRATION_BY_TOKEN: &str = "urn:xmpp:ibr-token:0";
+/// Tokens before a subscription or registration (XEP-0379, XEP-0445).
+pub const PREAUTH: &str = "urn:xmpp:pars:0";
 /// Unique names of rooms (XEP-0307).
 pub const MUC_UNIQUE: &str = "http://jabber.org/protocol/muc#unique";
 /// Retracted messages (XEP-0424).

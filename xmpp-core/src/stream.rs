@@ -3,6 +3,7 @@
 
 pub mod component;
 mod error;
+mod failure;
 mod header;
 pub mod inline;
 pub mod management;
@@ -10,5 +11,6 @@ mod negotiation;
 pub mod server;
 
 pub use error::{StreamCondition, StreamError};
+pub use failure::SaslFailure;
 pub use header::{CLOSE, print_component_header, print_header, print_server_header};
-pub use negotiation::{Negotiation, Offer, Request, SaslFailure};
+pub use negotiation::{Negotiation, Offer, Request};

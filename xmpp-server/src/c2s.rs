@@ -6,6 +6,7 @@
 //!        `xmpp.login_timeout` ends with `connection-timeout`, however often bytes trickle in.
 
 pub(crate) mod bosh;
+pub(crate) mod register;
 mod sasl;
 pub(crate) mod websocket;
 
@@ -34,6 +35,7 @@ use xmpp_core::{Element, ErrorKind, Jid, ns};
 use crate::labels::StreamSpan;
 use crate::server::Server;
 use crate::session::{self, Begin, Login, Success, Takeover, Transport};
+use register::Registration;
 pub use sasl::ScramName;
 use sasl::{Binding, Exchange, Step};
 
@@ -153,6 +155,7 @@ struct Connection<'a> {
     framer: Framer,
     negotiation: Negotiation,
     exchange: Option<Exchange>,
+    registration: Registration,
     identity: Option<Identity>,
     stream: String,
     out: String,
@@ -177,6 +180,7 @@ impl<'a> Connection<'a> {
             framer: Framer::new(limits),
             negotiation: Negotiation::new(Offer::default()),
             exchange: None,
+            registration: Registration::default(),
             identity: None,
             stream: String::new(),
             out: String::new(),
@@ -199,7 +203,8 @@ impl<'a> Connection<'a> {
         let domain = self.server.domain.clone();
         let about = self.server.about.get().cloned().unwrap_or_default();
         let starttls = !is_secure && self.has_starttls;
-        Offer { domain, starttls, require_tls, mechanisms, fast, channel_bindings, about }
+        let registration = self.server.config.invitations && !require_tls;
+        Offer { domain, starttls, require_tls, mechanisms, registration, fast, channel_bindings, about }
     }
 
     /// Up to the bound resource; `None` when the stream ended before.
@@ -264,6 +269,12 @@ impl<'a> Connection<'a> {
                     Some(Request::Response(text)) => {
                         if let Some(wish) = self.step(&text).await? {
                             return Ok(Some(wish));
+                        }
+                    }
+                    Some(Request::Register(request)) => {
+                        let answer = self.registration.answer(self.server, self.peer.ip(), &request).await;
+                        for answer in answer {
+                            self.out.push_str(&String::from_utf8_lossy(&answer.to_bytes()));
                         }
                     }
                     Some(Request::Bind { request, resource }) => match self.choose(resource) {

@@ -81,6 +81,8 @@ pub struct Config {
     pub directory: bool,
     /// Whether what became of a call stands in the conversation of its two parties. Default true.
     pub call_log: bool,
+    /// Whether who was invited may make the account in the client (XEP-0445). Default true.
+    pub invitations: bool,
     /// The hashes of SCRAM that are offered: `SHA-512`, `SHA-256`, `SHA-1`. Accounts that came from another server have
     /// the keys of one, often SHA-1, until their password is set anew, and clients take the first that is offered. Default
     /// all.
@@ -164,6 +166,7 @@ impl Default for Config {
             room_creators: Creators::Local,
             directory: true,
             call_log: true,
+            invitations: true,
             scram: ScramName::ALL.to_vec(),
             both_or_nothing: BothOrNothing::Warn,
             half_grace: Duration::from_secs(30),
@@ -220,6 +223,7 @@ const KEYS: &[Key] = &[
     Key::new("xmpp.room_creators", "\"local\"", "who may make rooms: everybody, local accounts or admins"),
     Key::new("xmpp.directory", "true", "accounts find each other by name at directory.<domain>"),
     Key::new("xmpp.call_log", "true", "what became of a call stands in the conversation of its two parties"),
+    Key::new("xmpp.invitations", "true", "who was invited may make the account in the client (XEP-0445)"),
     Key::new(
         "xmpp.scram",
         "[\"SHA-512\", \"SHA-256\", \"SHA-1\"]",

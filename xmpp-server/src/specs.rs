@@ -22,6 +22,8 @@ const STREAMS: &[Spec] = &[
     crate::voicemail::FILE,
     crate::voicemail::SHARING,
     Spec::xep(160, "1.0.1").complete(),
+    crate::c2s::register::SPEC,
+    crate::c2s::register::REGISTRATION,
     crate::session::MANAGEMENT,
     Spec::xep(388, "1.0.4").note("without tasks"),
     Spec::xep(386, "1.1.0").complete(),

@@ -57,6 +57,52 @@ async fn who_was_invited_has_the_inviter_as_a_contact_and_is_one() {
 }
 
 #[tokio::test]
+async fn who_was_invited_makes_the_account_in_the_client() {
+    let served = serve().await;
+    let opens = |user: Option<&str>| Opens::Account {
+        user: user.map(str::to_owned),
+        name: String::new(),
+        admin: false,
+        contact: None,
+    };
+    let invites = &served.auth.invites;
+    let hour = std::time::Duration::from_secs(3_600);
+    let now = shared_runtime::unix_millis();
+    let (text, _) = invites.create(opens(None), None, hour, now).await.unwrap();
+    let mut dave = Client::connect_tls(&served).await;
+    let features = dave.open().await;
+    assert!(
+        features.contains("urn:xmpp:ibr-token:0") && features.contains("features/iq-register"),
+        "{features}"
+    );
+    let query = |inner: &str| format!("<query xmlns='jabber:iq:register'>{inner}</query>");
+    let make = |user: &str, password: &str| {
+        query(&format!("<username>{user}</username><password>{password}</password>"))
+    };
+    let uninvited = dave.ask("set", DOMAIN, &make("dave", PASSWORD)).await;
+    assert!(uninvited.contains("<not-allowed"), "{uninvited}");
+    let show = |token: &str| format!("<preauth xmlns='urn:xmpp:pars:0' token='{token}'/>");
+    assert!(dave.ask("set", DOMAIN, &show("guessed")).await.contains("<item-not-found"));
+    assert!(dave.ask("set", DOMAIN, &show(&text)).await.contains("type='result'"));
+    assert!(dave.ask("get", DOMAIN, &query("")).await.contains("<username"));
+    assert!(dave.ask("set", DOMAIN, &make("dave", "password")).await.contains("<not-acceptable"));
+    assert!(dave.ask("set", DOMAIN, &make("alice", PASSWORD)).await.contains("<conflict"));
+    assert!(dave.ask("get", DOMAIN, "<query xmlns='jabber:iq:roster'/>").await.contains("<not-authorized"));
+    assert!(dave.ask("set", DOMAIN, &make("dave", PASSWORD)).await.contains("type='result'"));
+    assert!(dave.ask("set", DOMAIN, &make("eve", PASSWORD)).await.contains("<not-allowed"), "it is spent");
+    dave.prove("dave", PASSWORD).await;
+    dave.bind("d").await;
+    // A name that the invitation says is the name.
+    let (text, _) = invites.create(opens(Some("erin")), None, hour, now).await.unwrap();
+    let mut erin = Client::connect_tls(&served).await;
+    erin.open().await;
+    erin.ask("set", DOMAIN, &show(&text)).await;
+    assert!(erin.ask("get", DOMAIN, &query("")).await.contains("<username>erin<"));
+    erin.ask("set", DOMAIN, &make("mallory", PASSWORD)).await;
+    erin.prove("erin", PASSWORD).await;
+}
+
+#[tokio::test]
 async fn what_waits_for_an_inactive_client_survives_its_connection() {
     let served = serve().await;
     let mut alice = Client::online(&served, "alice", "a").await;

@@ -175,7 +175,22 @@ impl Invites {
         wish: Wish<'_>,
         now: i64,
     ) -> Result<AccountCard, InviteError> {
-        let (kept, version) = self.find(text, now).await?.ok_or(InviteError::Spent)?;
+        self.accept_shown(text, domain, wish, now, now).await
+    }
+
+    /// The same of an invitation that was looked at earlier, at `shown`: it has not expired since (XEP-0445 §4).
+    pub async fn accept_shown(
+        &self,
+        text: &str,
+        domain: &str,
+        wish: Wish<'_>,
+        shown: i64,
+        now: i64,
+    ) -> Result<AccountCard, InviteError> {
+        let (kept, version) = self.find(text, shown).await?.ok_or(InviteError::Spent)?;
+        if self.is_spent(&kept, now).await? {
+            return Err(InviteError::Spent);
+        }
         let Opens::Account { user, name, admin, contact } = kept.invite.opens.clone() else {
             return Err(InviteError::Spent);
         };

@@ -13,7 +13,7 @@
 
 use super::inline::{self, Inline};
 use super::management::{self, Command};
-use super::{StreamCondition, StreamError, print_header};
+use super::{SaslFailure, StreamCondition, StreamError, print_header};
 use crate::jid::Jid;
 use crate::ns;
 use crate::stanza::{ErrorKind, Kind, ParseError, Stanza, StanzaError};
@@ -30,6 +30,8 @@ pub struct Offer {
     pub require_tls: bool,
     /// SASL mechanisms, most wanted first; empty while TLS is demanded.
     pub mechanisms: Vec<&'static str>,
+    /// Whether who was invited may make an account (XEP-0445).
+    pub registration: bool,
     /// SASL mechanisms for tokens (XEP-0484), most wanted first; empty where no token may be shown.
     pub fast: Vec<&'static str>,
     /// Channel bindings by their SASL names (XEP-0440).
@@ -70,52 +72,12 @@ pub enum Request {
     Manage(Command),
     /// Whether somebody looks at the client (XEP-0352 §4.2).
     Active(bool),
+    /// A request before any proof, which can only be to make an account (XEP-0077 §3.1).
+    Register(Box<Stanza>),
     /// A stanza of a bound resource, or why it is to be answered with an error.
     Stanza(Box<Stanza>, Option<StanzaError>),
     /// The peer ends the stream.
     Close,
-}
-
-/// Why a proof is refused (RFC 6120 §6.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SaslFailure {
-    /// §6.5.1: the client gave up.
-    Aborted,
-    /// §6.5.2: the account may not log in now.
-    AccountDisabled,
-    /// §6.5.3: it was good, and is not any more.
-    CredentialsExpired,
-    /// §6.5.4: TLS first.
-    EncryptionRequired,
-    /// §6.5.5: not base64.
-    IncorrectEncoding,
-    /// §6.5.6: acting for somebody else.
-    InvalidAuthzid,
-    /// §6.5.7: not offered.
-    InvalidMechanism,
-    /// §6.5.8: not what the mechanism asks.
-    MalformedRequest,
-    /// §6.5.10: wrong.
-    NotAuthorized,
-    /// §6.5.11: not now.
-    TemporaryAuthFailure,
-}
-
-impl SaslFailure {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Aborted => "aborted",
-            Self::AccountDisabled => "account-disabled",
-            Self::CredentialsExpired => "credentials-expired",
-            Self::EncryptionRequired => "encryption-required",
-            Self::IncorrectEncoding => "incorrect-encoding",
-            Self::InvalidAuthzid => "invalid-authzid",
-            Self::InvalidMechanism => "invalid-mechanism",
-            Self::MalformedRequest => "malformed-request",
-            Self::NotAuthorized => "not-authorized",
-            Self::TemporaryAuthFailure => "temporary-auth-failure",
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,6 +132,10 @@ impl Negotiation {
                 }
                 Phase::Bound if head.ns == ns::CSI && head.name == "inactive" => {
                     Ok(Some(Request::Active(false)))
+                }
+                Phase::Choose if self.offer.registration && head.name == "iq" && head.ns == ns::CLIENT => {
+                    let stanza = Stanza::from_frame(&head, content).map_err(|(error, _)| error)?;
+                    Ok(Some(Request::Register(Box::new(stanza))))
                 }
                 Phase::Choose => self.choose(&head, &content, out),
                 Phase::Proof => self.proof(&head, &content, out),
@@ -237,6 +203,10 @@ impl Negotiation {
                     all.text_child("mechanism", *m)
                 });
                 features.push(authentication.child(inline::offered(&self.offer.fast)));
+            }
+            if self.offer.registration {
+                features.push(Element::new("register", ns::REGISTRATION));
+                features.push(Element::new("register", ns::REGISTRATION_BY_TOKEN));
             }
             if !self.offer.channel_bindings.is_empty() {
                 let types = self.offer.channel_bindings.iter();

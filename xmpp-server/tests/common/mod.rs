@@ -232,6 +232,11 @@ impl Client {
     /// Opens the stream and proves who it is.
     pub async fn authenticate(&mut self, user: &str, password: &str) {
         self.open().await;
+        self.prove(user, password).await;
+    }
+
+    /// Proves who it is on a stream that is open.
+    pub async fn prove(&mut self, user: &str, password: &str) {
         let proof = base64::engine::general_purpose::STANDARD.encode(format!("\0{user}\0{password}"));
         self.send(&format!(
             "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{proof}</auth>"
