@@ -184,7 +184,7 @@ impl SipServer {
             shutdown: needs.shutdown.clone(),
             config: needs.config,
         });
-        if let Err(error) = server.calls.restore(&*server.store.records).await {
+        if let Err(error) = server.calls.restore().await {
             tracing::error!(%error, "calls that were up cannot be read; they will have no rows");
         }
         let config = &server.config;
@@ -434,13 +434,16 @@ async fn sweep(server: Arc<Server>) {
     loop {
         tokio::select! {
             () = server.shutdown.begun() => {
-                return server.calls.keep(&*server.store.records, Instant::now(), true).await;
+                return server.calls.keep(Instant::now(), true).await;
             }
             () = tokio::time::sleep(SWEEP) => {}
         }
         server.dialogs.forget_old(Instant::now());
-        server.calls.end_silent(Instant::now()).await;
-        server.calls.keep(&*server.store.records, Instant::now(), false).await;
+        for call_id in server.calls.end_silent(Instant::now()).await {
+            let (call_id, outcome) = (String::from(call_id), CallOutcome::Completed);
+            server.facts.call(&call_id, CallEvent::Ended { call_id: call_id.clone(), outcome });
+        }
+        server.calls.keep(Instant::now(), false).await;
         server.guard.forget_quiet(Instant::now());
         match server.store.bindings.expire(unix_millis(), MOST_A_SWEEP).await {
             Ok(expired) => {

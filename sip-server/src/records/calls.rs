@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use dashmap::DashMap;
 use shared_model::{AccountId, Correlation};
 use shared_runtime::{Shutdown, unix_millis};
-use shared_store::Store;
+use shared_store::{Records, Store};
 use sip_core::Message;
 use sip_core::header::{Name, NameAddr};
 
@@ -30,6 +30,7 @@ pub(crate) struct Calls {
     pub(crate) spend: Spend,
     currency: String,
     pub(super) gone: Gone,
+    pub(super) records: Arc<dyn Records>,
 }
 
 /// A call that was not answered yet.
@@ -57,6 +58,8 @@ pub(super) struct Open {
     pub(super) session: Duration,
     /// Whether it is written down.
     pub(super) is_kept: bool,
+    /// When this process took it up from another: what came after that was seen by nobody, and is not charged without a BYE.
+    pub(super) taken_up: Option<Instant>,
 }
 
 impl Calls {
@@ -82,6 +85,7 @@ impl Calls {
             spend,
             currency,
             gone: Gone::default(),
+            records: Arc::clone(&store.records),
         };
         (calls, task)
     }
@@ -128,7 +132,15 @@ impl Calls {
         let session = session_of(response);
         if self.open.len() < MOST {
             let until = now + session;
-            let open = Open { answered: unix_millis(), since: now, until, session, begun, is_kept: false };
+            let open = Open {
+                answered: unix_millis(),
+                since: now,
+                until,
+                session,
+                begun,
+                is_kept: false,
+                taken_up: None,
+            };
             self.open.insert(open.begun.call_id.clone(), open);
         } else {
             tracing::error!("too many calls are up: one gets no row");
@@ -158,21 +170,24 @@ impl Calls {
         self.close(open, Instant::now(), CallResult::Completed).await;
     }
 
-    /// Ends the calls that nobody refreshed.
-    pub(crate) async fn end_silent(&self, now: Instant) {
+    /// Ends the calls that nobody refreshed, and answers which those were.
+    pub(crate) async fn end_silent(&self, now: Instant) -> Vec<Box<str>> {
         let silent: Vec<Box<str>> =
             self.open.iter().filter(|open| open.until <= now).map(|open| open.key().clone()).collect();
+        let mut ended = Vec::new();
         for call_id in silent {
             if let Some((_, open)) = self.open.remove_if(&call_id, |_, open| open.until <= now) {
-                let until = open.until;
+                let until = open.taken_up.unwrap_or(open.until);
                 self.close(open, until, CallResult::Lost).await;
+                ended.push(call_id);
             }
         }
+        ended
     }
 
     async fn close(&self, open: Open, at: Instant, result: CallResult) {
         if open.is_kept {
-            self.gone.put(&open.begun.call_id);
+            self.forget(&open.begun.call_id).await;
         }
         let length = at.saturating_duration_since(open.since);
         let cost = if open.begun.charge.is_some() { open.begun.rate.cost(length) } else { Money::ZERO };

@@ -13,9 +13,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use shared_model::AccountId;
+use shared_model::{AccountId, Correlation};
 use shared_runtime::unix_millis;
-use shared_store::{RecordChange, Records, StoreError};
+use shared_store::{RecordChange, StoreError};
 
 use super::calls::{Begun, Calls, Open};
 use super::record::{Direction, OWNER};
@@ -55,7 +55,8 @@ struct Kept {
 
 impl Calls {
     /// Writes down the calls that are up since [`YOUNG`], or all, and forgets those that are over.
-    pub(crate) async fn keep(&self, records: &dyn Records, now: Instant, is_last: bool) {
+    pub(crate) async fn keep(&self, now: Instant, is_last: bool) {
+        let records = &self.records;
         let is_due =
             |open: &Open| !open.is_kept && (is_last || now.saturating_duration_since(open.since) >= YOUNG);
         let due: Vec<Box<str>> =
@@ -64,12 +65,13 @@ impl Calls {
             let changes: Vec<_> = due.iter().filter_map(|call_id| self.change(call_id)).collect();
             match records.commit(OWNER, &changes).await {
                 Ok(_) => due.iter().for_each(|call_id| self.note_kept(call_id)),
-                Err(error) => return tracing::warn!(%error, "calls that are up cannot be written down"),
+                Err(error) => tracing::warn!(%error, "calls that are up cannot be written down"),
             }
         }
         let gone = self.gone.take();
         for gone in gone.chunks(TOGETHER) {
-            let changes: Vec<_> = gone.iter().map(|call_id| RecordChange::delete(UP, call_id)).collect();
+            let changes: Vec<_> =
+                gone.iter().map(|call_id| RecordChange::delete(UP, &key(call_id))).collect();
             if let Err(error) = records.commit(OWNER, &changes).await {
                 tracing::warn!(%error, "calls that are over cannot be forgotten");
                 gone.iter().for_each(|call_id| self.gone.put(call_id));
@@ -78,10 +80,10 @@ impl Calls {
     }
 
     /// Takes up again the calls that another process left.
-    pub(crate) async fn restore(&self, records: &dyn Records) -> Result<(), StoreError> {
+    pub(crate) async fn restore(&self) -> Result<(), StoreError> {
         let mut after: Option<String> = None;
         loop {
-            let page = records.list(OWNER, UP, after.as_deref(), TOGETHER).await?;
+            let page = self.records.list(OWNER, UP, after.as_deref(), TOGETHER).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.key.clone());
             for record in &page {
@@ -111,7 +113,15 @@ impl Calls {
             is_charged: begun.charge.is_some(),
             codecs: begun.codecs.clone(),
         };
-        Some(RecordChange::put(UP, call_id, &serde_json::to_vec(&kept).ok()?))
+        Some(RecordChange::put(UP, &key(call_id), &serde_json::to_vec(&kept).ok()?))
+    }
+
+    /// Forgets a call before it is paid and gets its row, so that another process does neither again.
+    pub(super) async fn forget(&self, call_id: &str) {
+        if let Err(error) = self.records.take(OWNER, UP, &key(call_id)).await {
+            tracing::warn!(%error, "a call that is over cannot be forgotten");
+            self.gone.put(call_id);
+        }
     }
 
     /// A call that ended while it was written down is gone with the next round.
@@ -147,9 +157,15 @@ impl Calls {
             codecs: kept.codecs,
         };
         let (session, answered) = (kept.session, kept.answered);
-        let open = Open { begun, answered, since, until: now + session, session, is_kept: true };
+        let taken_up = Some(now);
+        let open = Open { begun, answered, since, until: now + session, session, is_kept: true, taken_up };
         self.open.insert(open.begun.call_id.clone(), open);
     }
+}
+
+/// Call-IDs may be long; keys of a store may not.
+fn key(call_id: &str) -> String {
+    Correlation::of_call(call_id).to_string()
 }
 
 /// The collection of records.
@@ -190,24 +206,25 @@ mod tests {
         let later = Instant::now() + 2 * YOUNG;
         up(&killed, "old");
         up(&killed, "over");
-        killed.keep(&*store.records, later, false).await;
+        killed.keep(later, false).await;
         killed.ended("over").await;
-        killed.keep(&*store.records, later, false).await;
+        killed.keep(later, false).await;
         up(&killed, "young");
-        killed.keep(&*store.records, Instant::now(), false).await;
+        killed.keep(Instant::now(), false).await;
         drop(killed);
 
         let next = calls(&store, &shutdown);
-        next.restore(&*store.records).await.unwrap();
+        next.restore().await.unwrap();
         for call_id in ["old", "over", "young"] {
             next.ended(call_id).await;
         }
+        assert!(store.records.list(OWNER, UP, None, 10).await.unwrap().is_empty(), "paid once");
         let rows = page(&*store.archive, None, None).await.unwrap().0;
         let rows: Vec<_> =
             rows.iter().map(|row| (row.call_id.as_str(), row.result, row.from.as_str())).collect();
         let completed = CallResult::Completed;
         assert_eq!(rows, [("over", completed, "sip:alice@x"), ("old", completed, "sip:alice@x")]);
-        next.keep(&*store.records, later, false).await;
+        next.keep(later, false).await;
         assert!(store.records.list(OWNER, UP, None, 10).await.unwrap().is_empty());
     }
 }
