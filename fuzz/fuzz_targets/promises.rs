@@ -70,6 +70,7 @@ pub fn stream(bytes: &[u8]) {
         starttls,
         require_tls: starttls && script[0] & 1 == 1,
         mechanisms: vec!["SCRAM-SHA-1", "PLAIN", "EXTERNAL"],
+        registration: script[0] & 4 == 4,
         fast: vec!["HT-SHA-256-EXPR"],
         channel_bindings: vec!["tls-exporter"],
         about: Vec::new(),
