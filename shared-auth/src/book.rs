@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use shared_model::{AccountEvent, AccountId, Aor, BareJid, Correlation, Fact};
 use shared_runtime::bus::Bus;
+use shared_runtime::unix_millis;
 use shared_store::{Account, AppPassword, Credentials, DigestAlgorithm, StoreError};
 use subtle::ConstantTimeEq;
 
@@ -20,15 +21,21 @@ use crate::cache::{AccountCache, Name};
 use crate::hash;
 use crate::keys::Keys;
 use crate::password::{self, Owner, PasswordError};
-use crate::{AccountCard, Config};
+use crate::{AccountCard, Config, GoneAccounts};
 
 /// Creates and changes accounts.
 pub struct AccountBook {
     iterations: u32,
     cache: Arc<AccountCache>,
     keys: Arc<Keys>,
-    bus: Bus<Fact>,
-    announcements: Announcements,
+    heralds: Heralds,
+}
+
+/// Whom the book tells of changes.
+pub(crate) struct Heralds {
+    pub(crate) bus: Bus<Fact>,
+    pub(crate) announcements: Announcements,
+    pub(crate) gone: GoneAccounts,
 }
 
 /// An account to create; it is enabled at once.
@@ -79,20 +86,17 @@ pub enum BookError {
     /// The name holds a plus, which separates the name of an app password.
     #[error("the name of an account may not hold a plus")]
     BadName,
+    /// An account that had one of the names was removed, and what was its is still being erased.
+    #[error("the data of the former owner of this name are being erased; try again later")]
+    StillErased,
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl AccountBook {
-    pub(crate) fn new(
-        config: &Config,
-        cache: Arc<AccountCache>,
-        keys: Arc<Keys>,
-        bus: Bus<Fact>,
-        announcements: Announcements,
-    ) -> Self {
-        Self { iterations: config.iterations.max(LEAST_ITERATIONS), cache, keys, bus, announcements }
+    pub(crate) fn new(config: &Config, cache: Arc<AccountCache>, keys: Arc<Keys>, heralds: Heralds) -> Self {
+        Self { iterations: config.iterations.max(LEAST_ITERATIONS), cache, keys, heralds }
     }
 
     /// Creates an account with its main password.
@@ -121,9 +125,25 @@ impl AccountBook {
             app_passwords: Vec::new(),
             version: 1,
         };
-        self.cache.store().create(&account).await?;
-        self.tell(AccountEvent::Created { account: id }).await;
+        self.insert(&account).await?;
         Ok(AccountCard::from(&account))
+    }
+
+    /// Stores a new account whose names nobody has, nor had by one whose data are still being erased.
+    async fn insert(&self, account: &Account) -> Result<(), BookError> {
+        let is_held = || self.heralds.gone.holds(&account.aor, &account.jid, unix_millis());
+        if is_held().await? {
+            return Err(BookError::StillErased);
+        }
+        self.cache.store().create(account).await?;
+        // Somebody may have removed the one before meanwhile.
+        if is_held().await? {
+            self.cache.store().remove(account.id).await?;
+            self.cache.clear();
+            return Err(BookError::StillErased);
+        }
+        self.tell(AccountEvent::Created { account: account.id }).await;
+        Ok(())
     }
 
     /// Replaces the main password; app passwords stay.
@@ -162,8 +182,9 @@ impl AccountBook {
         Ok(())
     }
 
-    /// Removes the account for good and frees its names.
+    /// Removes the account for good. Its names are free when its data are erased ([`GoneAccounts::erased`]).
     pub async fn remove(&self, id: AccountId) -> Result<(), BookError> {
+        self.heralds.gone.note(&self.read(id).await?, unix_millis()).await?;
         let removed = self.cache.store().remove(id).await?;
         self.cache.clear();
         if !removed {
@@ -258,12 +279,12 @@ impl AccountBook {
 
     async fn tell(&self, event: AccountEvent) {
         self.cache.clear();
-        self.announcements.tell(&event).await;
+        self.heralds.announcements.tell(&event).await;
         let (AccountEvent::Created { account }
         | AccountEvent::Changed { account }
         | AccountEvent::Disabled { account }
         | AccountEvent::Removed { account }) = event;
-        self.bus.publish(Fact::new(Correlation::of_account(account), event));
+        self.heralds.bus.publish(Fact::new(Correlation::of_account(account), event));
     }
 }
 

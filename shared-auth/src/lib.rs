@@ -19,6 +19,7 @@ mod crowd;
 mod digest;
 mod directory;
 mod fast;
+mod gone;
 mod hash;
 mod identity;
 mod invites;
@@ -47,6 +48,7 @@ pub use config::{Config, KEYS, Network};
 pub use digest::{Challenge, DigestProof, Qop};
 pub use directory::{AccountCard, Directory};
 pub use fast::{FastFinal, FastStart, FastToken, Ht};
+pub use gone::{Gone, GoneAccounts};
 pub use identity::{Denied, How, Identity, OnWire, Origin, Proof};
 pub use invites::{
     Invite, InviteError, Invites, NameError, Opens, WeakPassword, Wish, check_name, check_password,
@@ -87,6 +89,8 @@ pub struct Auth {
     pub bearers: Bearers,
     /// Invitations, and resets of passwords.
     pub invites: Invites,
+    /// Accounts that were removed, until their data are erased.
+    pub gone: GoneAccounts,
     keys: Arc<keys::Keys>,
     /// This process among those that change accounts.
     process: u64,
@@ -107,8 +111,13 @@ impl Auth {
         let tokens = Tokens::new(Arc::clone(&store.records));
         let announcements = announce::Announcements::new(Arc::clone(&store.records));
         let process = announcements.process();
-        let book =
-            AccountBook::new(config, Arc::clone(&cache), Arc::clone(&keys), bus.clone(), announcements);
+        let gone = GoneAccounts::new(Arc::clone(&store.records), Arc::clone(&cache));
+        let book = AccountBook::new(
+            config,
+            Arc::clone(&cache),
+            Arc::clone(&keys),
+            book::Heralds { bus: bus.clone(), announcements, gone: gone.clone() },
+        );
         let metrics = metrics::Metrics::register(registry);
         let fast =
             fast::FastTokens::new(Arc::clone(&store.records), Arc::clone(&keys), config.token_lifetime);
@@ -125,6 +134,7 @@ impl Auth {
             tokens,
             bearers,
             invites,
+            gone,
             keys,
             process,
         })

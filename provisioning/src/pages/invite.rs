@@ -108,7 +108,9 @@ fn fault(words: &Words, error: &InviteError) -> Option<Fault> {
         InviteError::Weak(_) | InviteError::Book(BookError::Password(_)) => {
             Some(("password", error.to_string()))
         }
-        InviteError::Book(BookError::Store(StoreError::Taken(_))) => Some(("user", words.taken.to_owned())),
+        InviteError::Book(BookError::Store(StoreError::Taken(_)) | BookError::StillErased) => {
+            Some(("user", words.taken.to_owned()))
+        }
         _ => None,
     }
 }

@@ -27,8 +27,7 @@ impl AccountBook {
             app_passwords: Vec::new(),
             version: 1,
         };
-        self.cache.store().create(&account).await?;
-        self.tell(AccountEvent::Created { account: account.id }).await;
+        self.insert(&account).await?;
         Ok(AccountCard::from(&account))
     }
 
