@@ -4,12 +4,16 @@ use std::io::BufRead;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use prometheus::Registry;
 use provisioning::Scope;
 use shared_auth::{AccountCard, Auth, Holder, NewAccount, Profile};
 use shared_model::{Address, Aor, BareJid};
+use shared_runtime::bus::Bus;
 use shared_runtime::unix_millis;
 
 use crate::command::NewUser;
+use crate::config::Config;
+use crate::open;
 use crate::out::say;
 
 pub(crate) async fn add(desk: &Auth, domain: &str, new: NewUser, json: bool) -> anyhow::Result<()> {
@@ -86,10 +90,12 @@ pub(crate) async fn set_enabled(desk: &Auth, address: &Address, enabled: bool) -
     Ok(desk.book.set_enabled(find(desk, address).await?.account, enabled).await?)
 }
 
-pub(crate) async fn remove(desk: &Auth, address: &Address) -> anyhow::Result<()> {
-    let account = find(desk, address).await?.account;
-    desk.book.remove(account).await?;
-    Ok(desk.bearers.forget(account).await?)
+pub(crate) async fn remove(config: &Config, address: &Address) -> anyhow::Result<()> {
+    let store = open::store(config).await?;
+    let desk = open::auth(config, &store, &Bus::new(), &Registry::new())?;
+    let card = find(&desk, address).await?;
+    desk.book.remove(card.account).await?;
+    Ok(provisioning::forget(&desk, &store.records, &card).await?)
 }
 
 pub(crate) async fn add_app(desk: &Auth, address: &Address, name: &str, json: bool) -> anyhow::Result<()> {

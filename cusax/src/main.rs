@@ -82,7 +82,7 @@ async fn run(line: Line) -> anyhow::Result<()> {
                 }
                 User::Disable { address } => accounts::set_enabled(&desk, &address, false).await,
                 User::Enable { address } => accounts::set_enabled(&desk, &address, true).await,
-                User::Remove { address } => accounts::remove(&desk, &address).await,
+                User::Remove { address } => accounts::remove(&config, &address).await,
             }
         }
         Command::AppPassword(command) => {

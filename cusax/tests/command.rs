@@ -54,6 +54,19 @@ fn accounts_and_rooms_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn what_a_removed_account_had_is_not_the_next_ones() {
+    let house = House::new("removed");
+    assert!(house.run(&["user", "add", "eve@example.org"]).status.success());
+    let layer = "account:eve@example.org";
+    assert!(house.run(&["profile", "set", layer, "{\"srtp\":\"required\"}"]).status.success());
+    let shown = || String::from_utf8(house.run(&["profile", "show", layer]).stdout).unwrap();
+    assert!(shown().contains("required"));
+    assert!(house.run(&["user", "remove", "eve@example.org"]).status.success());
+    assert!(!shown().contains("required"), "{}", shown());
+    house.refuses(&["user", "add", "eve@example.org"], "the data of the former owner");
+}
+
+#[test]
 fn a_reader_that_has_enough_is_no_fault_and_a_full_disk_is_one() {
     let house = House::new("pipe");
     assert!(house.run(&["user", "add", "eve@example.org"]).status.success());

@@ -26,11 +26,12 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use shared_auth::Auth;
+use shared_auth::{AccountCard, Auth};
 use shared_model::{ConferenceDirectory, Fact, RoomDirectory, Spec};
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
-use shared_store::{Archive, Bindings, Records};
+use shared_runtime::unix_millis;
+use shared_store::{Archive, Bindings, Records, StoreError};
 
 use crate::answer::public;
 
@@ -158,6 +159,14 @@ pub fn router(parts: Parts) -> Router {
         .merge(pages::router())
         .layer(DefaultBodyLimit::max(LONGEST_FORM))
         .with_state(Arc::new(face))
+}
+
+/// Forgets what this face keeps of an account that was removed: its profile and those of its devices, its sessions and
+/// tokens, and the links for devices that nobody followed.
+pub async fn forget(auth: &Auth, records: &Arc<dyn Records>, card: &AccountCard) -> Result<(), StoreError> {
+    auth.bearers.forget(card.account).await?;
+    auth.tokens.forget(PURPOSE, card.account, unix_millis()).await?;
+    Profiles::new(Arc::clone(records)).forget(&card.aor).await
 }
 
 /// Whom devices shall believe where the service has an authority of its own.

@@ -130,8 +130,25 @@ async fn an_administrator_makes_changes_and_removes_accounts_and_each_change_is_
         house.call(&token, "PATCH /api/v1/accounts/alice@example.org", "{\"admin\":false}").await.0,
         409
     );
+    let own = ["account:bob@example.org", "device:bob@example.org/PHONE"];
+    for layer in own {
+        let settings = "{\"settings\":{\"srtp\":\"required\"}}";
+        assert_eq!(
+            house
+                .call(&token, &format!("PUT /api/v1/profiles/{}", layer.replace('/', "%2F")), settings)
+                .await
+                .0,
+            200
+        );
+    }
     assert_eq!(house.call(&token, &format!("DELETE {path}"), "").await.0, 204);
     assert_eq!(house.call(&token, &format!("GET {path}"), "").await.0, 404);
+    for layer in own {
+        let profile =
+            house.call(&token, &format!("GET /api/v1/profiles/{}", layer.replace('/', "%2F")), "").await.1;
+        assert!(profile["settings"]["srtp"].is_null(), "it went with the account: {profile}");
+    }
+    assert_eq!(house.call(&token, "POST /api/v1/accounts", body).await.0, 409, "its data are to erase first");
     let (_, invite) = house.call(&token, "POST /api/v1/invites", "{\"user\":\"carol\",\"days\":1}").await;
     let id = invite["invite"]["id"].as_str().unwrap();
     assert_eq!(house.call(&token, &format!("DELETE /api/v1/invites/{id}"), "").await.0, 204);

@@ -66,6 +66,23 @@ impl Tokens {
         let record = self.records.get(OWNER, purpose, &key(text)).await?;
         Ok(record.and_then(|record| read(&record.value, now)))
     }
+
+    /// Takes back all tokens of an account for `purpose`, as when it is removed, and those of others that ended.
+    pub async fn forget(&self, purpose: &str, account: AccountId, now: i64) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let page = self.records.list(OWNER, purpose, after.as_deref(), PAGE).await?;
+            for record in &page {
+                if read(&record.value, now).is_none_or(|token| token.account == Some(account)) {
+                    self.records.delete(OWNER, purpose, &record.key).await?;
+                }
+            }
+            if page.len() < PAGE {
+                return Ok(());
+            }
+            after = page.last().map(|record| record.key.clone());
+        }
+    }
 }
 
 fn read(value: &[u8], now: i64) -> Option<Token> {
@@ -77,6 +94,8 @@ fn key(text: &str) -> String {
 }
 
 const OWNER: &str = "shared-auth";
+/// Records read at once.
+const PAGE: usize = 500;
 
 #[cfg(test)]
 mod tests {
@@ -94,5 +113,16 @@ mod tests {
         assert_eq!(tokens.take("phone", &text, 1).await, Ok(None));
         let late = tokens.issue("phone", account, "n", minute, 0).await.unwrap();
         assert_eq!(tokens.take("phone", &late, 60_000).await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn tokens_go_with_their_account_and_others_stay() {
+        let tokens = Tokens::new(shared_store::Store::in_memory().records);
+        let minute = Duration::from_secs(60);
+        let own = tokens.issue("phone", Some(AccountId(1)), "", minute, 0).await.unwrap();
+        let other = tokens.issue("phone", Some(AccountId(2)), "", minute, 0).await.unwrap();
+        tokens.forget("phone", AccountId(1), 1).await.unwrap();
+        assert_eq!(tokens.peek("phone", &own, 1).await, Ok(None));
+        assert!(tokens.peek("phone", &other, 1).await.unwrap().is_some());
     }
 }

@@ -178,10 +178,10 @@ async fn remove(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         return Err(Problem::new(StatusCode::CONFLICT, "the own account is removed at /account"));
     }
     face.auth.book.remove(card.account).await?;
-    face.auth.bearers.forget(card.account).await?;
     face.audit
         .change(Some(&ask.caller.card), "account removed", &card.aor, card_json(&card), Value::Null)
         .await;
+    crate::forget(&face.auth, &face.records, &card).await?;
     Ok(Value::Null)
 }
 

@@ -296,10 +296,10 @@ async fn remove(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let card = &ask.caller.card;
     prove_again(face, ask).await?;
     face.auth.book.remove(card.account).await?;
-    face.auth.bearers.forget(card.account).await?;
     face.audit
         .change(Some(card), "account removed by its owner", &card.aor, card_json(card), Value::Null)
         .await;
+    crate::forget(&face.auth, &face.records, card).await?;
     Ok(Value::Null)
 }
 

@@ -61,6 +61,22 @@ impl Profiles {
         self.records.put(OWNER, COLLECTION, &key, &value, shared_store::Expected::Anything).await.map(drop)
     }
 
+    /// Removes what an account and its devices say, as when the account is removed.
+    pub async fn forget(&self, aor: &Aor) -> Result<(), StoreError> {
+        self.write(&Layer::Account(aor.clone()), &Settings::default()).await?;
+        let devices = Layer::Device(aor.clone(), String::new()).to_string();
+        loop {
+            let page = self.records.list(OWNER, COLLECTION, Some(&devices), PAGE).await?;
+            let own: Vec<_> = page.iter().take_while(|record| record.key.starts_with(&devices)).collect();
+            for record in &own {
+                self.records.delete(OWNER, COLLECTION, &record.key).await?;
+            }
+            if own.len() < PAGE {
+                return Ok(());
+            }
+        }
+    }
+
     /// What holds for a device of an account: its layers, one over the other.
     pub async fn of(&self, card: &AccountCard, device: Option<&str>) -> Result<Settings, StoreError> {
         let base = self.base(card.aor.domain()).await?;
@@ -130,6 +146,8 @@ impl FromStr for Layer {
 
 const OWNER: &str = "provisioning";
 const COLLECTION: &str = "profile";
+/// Records read at once.
+const PAGE: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -174,6 +192,24 @@ mod tests {
             profiles.write(&layer.parse().unwrap(), &rest).await.unwrap();
         }
         assert_eq!(profiles.of(&card, None).await.unwrap().register_seconds, None);
+    }
+
+    #[tokio::test]
+    async fn what_an_account_and_its_devices_say_goes_with_it_and_nothing_of_others() {
+        let profiles = Profiles::new(shared_store::Store::in_memory().records);
+        let some = Settings { register_seconds: Some(1), ..Settings::default() };
+        let others = ["service", "account:alicea@b", "device:alicea@b/PHONE", "device:alice@bc/PHONE"];
+        let own = (0..2 * PAGE).map(|at| format!("device:alice@b/{at}"));
+        let own: Vec<String> = own.chain(["account:alice@b".to_owned()]).collect();
+        let layers = || own.iter().map(String::as_str).chain(others);
+        for layer in layers() {
+            profiles.write(&layer.parse().unwrap(), &some).await.unwrap();
+        }
+        profiles.forget(&"alice@b".parse().unwrap()).await.unwrap();
+        for layer in layers() {
+            let is_there = profiles.read(&layer.parse().unwrap()).await.unwrap() == some;
+            assert_eq!(is_there, others.contains(&layer), "{layer}");
+        }
     }
 
     #[test]
