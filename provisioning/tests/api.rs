@@ -229,6 +229,26 @@ async fn people_change_their_own_account_by_forms_and_no_other_site_can() {
 }
 
 #[tokio::test]
+async fn the_password_of_a_stolen_session_is_guessed_no_faster_than_any() {
+    let house = house("guesses").await;
+    let token = token(&house, &["account:read", "account:write"]).await;
+    let device = house.auth.book.add_app_password(house.alice, "PHONE", 0).await.unwrap();
+    let by_device = format!("{{\"current\":\"{device}\",\"password\":\"{GOOD}\"}}");
+    assert_eq!(house.call(&token, "PUT /api/v1/account/password", &by_device).await.0, 403);
+    let mut last = 0;
+    for guess in 0..20 {
+        let body = format!("{{\"current\":\"{guess}\"}}");
+        last = house.call(&token, "DELETE /api/v1/account", &body).await.0;
+        if last != 403 {
+            break;
+        }
+    }
+    assert_eq!(last, 429);
+    let right = format!("{{\"current\":\"pencil\",\"password\":\"{GOOD}\"}}");
+    assert_eq!(house.call(&token, "PUT /api/v1/account/password", &right).await.0, 429);
+}
+
+#[tokio::test]
 async fn administrators_have_pages_and_others_are_told_so() {
     let house = house("pages").await;
     let new = |name: &str| NewAccount {

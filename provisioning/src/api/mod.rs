@@ -16,6 +16,7 @@ pub(crate) mod problem;
 mod service;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -70,6 +71,8 @@ pub(crate) enum Kind {
 /// One request, its fields known to be of their kinds.
 pub(crate) struct Ask {
     pub(crate) caller: Caller,
+    /// From where; `None`: a page of ours that reads.
+    pub(crate) from: Option<IpAddr>,
     /// The variable parts of the path.
     pub(crate) path: HashMap<String, String>,
     pub(crate) fields: Map<String, Value>,
@@ -146,7 +149,9 @@ async fn answer(
     } else {
         of_body(operation.takes, headers, body)?
     };
-    let value = run(operation, face, Ask { caller, path, fields }).await?;
+    let value =
+        run(operation, face, Ask { caller, from: Some(peer.address.ip().to_canonical()), path, fields })
+            .await?;
     Ok(if operation.gives.is_empty() {
         unkept(StatusCode::NO_CONTENT.into_response())
     } else {

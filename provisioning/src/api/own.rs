@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared_auth::{AccountCard, Holder, Profile, check_password};
+use shared_auth::{AccountCard, Denied, Holder, OnWire, Origin, Profile, Proof, check_password};
+use shared_model::Protocol;
 use shared_runtime::unix_millis;
 use shared_store::{Position, Query};
 
@@ -305,12 +306,31 @@ async fn remove(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 
 /// The main password once more, for what cannot be undone.
 async fn prove_again(face: &Face, ask: &Ask) -> Result<(), Problem> {
-    let (account, current) = (ask.caller.card.account, ask.text("current").unwrap_or_default());
-    // Guesses from within a session are as slow as a session allows, and are told as what they are.
-    if face.auth.book.is_main(account, current).await? {
-        return Ok(());
+    let (card, current) = (&ask.caller.card, ask.text("current").unwrap_or_default());
+    let proof = Proof::Plain {
+        name: card.aor.local().to_owned(),
+        domain: card.aor.domain().to_owned(),
+        password: current.to_owned(),
+        authzid: String::new(),
+    };
+    // Who has a session, or a token of somebody's, guesses no faster than who has none.
+    let from = ask.from.ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "this is done by a request"))?;
+    let origin = Origin { protocol: Protocol::Provisioning, ip: from };
+    let proved = face.auth.authenticator.verify(proof, origin).await;
+    match proved.as_ref().map_err(Denied::on_wire) {
+        Ok(identity) if identity.account == card.account => {
+            if face.auth.book.is_main(card.account, current).await? {
+                return Ok(());
+            }
+        }
+        Err(OnWire::TryLater(wait)) => return Err(Problem::slow(wait)),
+        Err(OnWire::TemporaryFailure) => {
+            let detail = "the service cannot do this now; try again";
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
+        }
+        Ok(_) | Err(_) => {}
     }
-    face.audit.note(Some(&ask.caller.card), "wrong password given again", &ask.caller.card.aor).await;
+    face.audit.note(Some(card), "wrong password given again", &card.aor).await;
     Err(Problem {
         status: StatusCode::FORBIDDEN,
         ..Problem::field("current", "this is not the account's password")

@@ -331,8 +331,12 @@ pub(super) fn fault<'a>(outcome: Option<&'a Outcome>, operation: &str, field: &s
 /// The answer of an operation that only reads.
 pub(super) async fn read(face: &Face, session: &Session, id: &str) -> Option<Value> {
     let operation = api::table().find(|operation| operation.id == id)?;
-    let ask =
-        Ask { caller: Caller::of_session(session), path: Default::default(), fields: Default::default() };
+    let ask = Ask {
+        caller: Caller::of_session(session),
+        from: None,
+        path: Default::default(),
+        fields: Default::default(),
+    };
     match api::run(operation, face, ask).await {
         Ok(value) => Some(value),
         Err(problem) => {

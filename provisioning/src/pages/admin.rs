@@ -241,7 +241,7 @@ async fn service(face: &Face, words: &Words, session: &Session) -> Option<Markup
 async fn read(face: &Face, session: &Session, id: &str, fields: Value) -> Option<Value> {
     let operation = api::table().find(|operation| operation.id == id)?;
     let Value::Object(fields) = fields else { return None };
-    let ask = Ask { caller: Caller::of_session(session), path: Default::default(), fields };
+    let ask = Ask { caller: Caller::of_session(session), from: None, path: Default::default(), fields };
     api::run(operation, face, ask).await.ok()
 }
 

@@ -7,10 +7,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::{ConnectInfo, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
+use shared_runtime::http::Peer;
 
 use super::words::Words;
 use super::{account, admin};
@@ -40,6 +41,7 @@ impl Outcome {
 
 pub(super) async fn run(
     State(face): State<Arc<Face>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Path(id): Path<String>,
     headers: HeaderMap,
     Form(pairs): Form<Vec<(String, String)>>,
@@ -63,7 +65,12 @@ pub(super) async fn run(
     let given: Vec<(String, String)> = pairs.iter().filter(|pair| !is_left(pair)).cloned().collect();
     let outcome = match api::of_form(operation.takes, &given) {
         Ok(fields) => {
-            let ask = Ask { caller: Caller::of_session(&session), path, fields };
+            let ask = Ask {
+                caller: Caller::of_session(&session),
+                from: Some(peer.address.ip().to_canonical()),
+                path,
+                fields,
+            };
             api::run(operation, &face, ask).await
         }
         Err(problem) => Err(problem),
