@@ -237,3 +237,38 @@ async fn owners_approve_who_subscribes() {
     assert!(alice.ask("set", service, &refuse).await.contains("type='result'"));
     carol.expect(&["<message", "<event", "subscription='none'"]).await;
 }
+
+#[tokio::test]
+async fn who_waits_for_an_owner_asks_once() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let configure = |what: &str, access: &str| {
+        format!(
+            "<{what} node='news'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'>\
+             <value>http://jabber.org/protocol/pubsub#node_config</value></field>\
+             <field var='pubsub#access_model'><value>{access}</value></field></x></{what}>"
+        )
+    };
+    assert!(alice.ask("set", SERVICE, &pubsub("<create node='news'/>")).await.contains("type='result'"));
+    let ask_first = owner(&configure("configure", "authorize"));
+    assert!(alice.ask("set", SERVICE, &ask_first).await.contains("type='result'"));
+    let subscribe = |jid: &str| pubsub(&format!("<subscribe node='news' jid='{jid}'/>"));
+    let answer = bob.ask("set", SERVICE, &subscribe("bob@example.org")).await;
+    assert!(answer.contains("subscription='pending'"), "{answer}");
+    alice.expect(&["subscribe_authorization"]).await;
+    for jid in ["bob@example.org", "bob@example.org/b"] {
+        let answer = bob.ask("set", SERVICE, &subscribe(jid)).await;
+        assert!(answer.contains("<not-authorized") && answer.contains("<pending-subscription"), "{answer}");
+    }
+    alice.send("<message to='alice@example.org' id='end'><body>end</body></message>").await;
+    let heard = alice.expect(&["<message"]).await;
+    assert!(heard.contains("id='end'"), "no owner is asked again: {heard}");
+    // The node is open now: who waited subscribes, and waits no more.
+    let open = owner(&configure("configure", "open"));
+    assert!(alice.ask("set", SERVICE, &open).await.contains("type='result'"));
+    let answer = bob.ask("set", SERVICE, &subscribe("bob@example.org")).await;
+    assert!(answer.contains("subscription='subscribed'"), "{answer}");
+    let list = alice.ask("get", SERVICE, &owner("<subscriptions node='news'/>")).await;
+    assert!(list.contains("subscription='subscribed'") && !list.contains("pending"), "{list}");
+}

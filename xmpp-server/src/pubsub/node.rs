@@ -60,7 +60,7 @@ pub(crate) struct Node {
     pub(crate) affiliations: BTreeMap<String, Affiliation>,
     /// Addresses that subscribed by themselves.
     pub(crate) subscriptions: Vec<String>,
-    /// Addresses whose subscription waits for an owner.
+    /// Addresses whose subscription waits for an owner; one of each bare JID.
     pub(crate) pending: Vec<String>,
     /// The oldest first.
     pub(crate) items: Vec<ItemRef>,
@@ -120,6 +120,16 @@ impl Node {
         self.subscriptions.iter().any(|known| known == jid.as_str() || known == jid.bare_str())
     }
 
+    /// Whether one of somebody's addresses waits for an owner.
+    pub(crate) fn is_waiting(&self, jid: &Jid) -> bool {
+        self.pending.iter().any(|waiting| bare(waiting) == jid.bare_str())
+    }
+
+    /// None of somebody's addresses waits any more.
+    pub(crate) fn wait_no_more(&mut self, jid: &Jid) {
+        self.pending.retain(|waiting| bare(waiting) != jid.bare_str());
+    }
+
     /// An owner decided about an address that waits. Whether it did.
     pub(crate) fn decide(&mut self, jid: &str, is_allowed: bool) -> bool {
         let before = self.pending.len();
@@ -147,6 +157,10 @@ impl Node {
         let excess = self.items.len().saturating_sub(most);
         self.items.drain(..excess).map(|item| item.id).collect()
     }
+}
+
+fn bare(jid: &str) -> &str {
+    jid.split_once('/').map_or(jid, |(bare, _)| bare)
 }
 
 /// An error with a condition of pubsub's.

@@ -86,19 +86,20 @@ pub(super) async fn subscribe(server: &Server, host: &Host, request: &Request, a
     let name = name_of(asked)?;
     let jid = own_jid(request, asked)?;
     let relation = host.relation(server, &request.from).await?;
-    let node = store::change(&*server.store.records, host.key(), name, |node, _| {
+    let (node, is_pending) = store::change(&*server.store.records, host.key(), name, |node, _| {
         let node = node.as_mut().ok_or(ErrorKind::ItemNotFound)?;
         let must_ask = node.config.access == Access::Authorize
             && node.affiliation(&request.from).is_none()
             && !node.is_subscribed(&request.from);
         if must_ask {
-            if !node.pending.iter().any(|known| known == jid.as_str()) {
-                if node.pending.len() >= MOST_PENDING {
-                    return Err(because(ErrorKind::PolicyViolation, "too-many-subscriptions"));
-                }
-                node.pending.push(jid.as_str().to_owned());
+            if node.is_waiting(&jid) {
+                return Err(because(ErrorKind::NotAuthorized, "pending-subscription")); // §6.1.3.7
             }
-            return Ok(node.clone());
+            if node.pending.len() >= MOST_PENDING {
+                return Err(because(ErrorKind::PolicyViolation, "too-many-subscriptions"));
+            }
+            node.pending.push(jid.as_str().to_owned());
+            return Ok((node.clone(), true));
         }
         node.check_reader(&request.from, &relation)?;
         if !node.subscriptions.iter().any(|known| known == jid.as_str()) {
@@ -107,10 +108,11 @@ pub(super) async fn subscribe(server: &Server, host: &Host, request: &Request, a
             }
             node.subscriptions.push(jid.as_str().to_owned());
         }
-        Ok(node.clone())
+        node.wait_no_more(&jid);
+        Ok((node.clone(), false))
     })
     .await?;
-    if node.pending.iter().any(|known| known == jid.as_str()) {
+    if is_pending {
         let stanzas = approval::requests(server, host, name, &node, &jid);
         return Ok(Answer { stanzas, ..wrapped(in_state(name, jid.as_str(), "pending")) }); // §6.1.4.1
     }
@@ -206,7 +208,7 @@ fn shown(node: &str, affiliation: Affiliation) -> Element {
     Element::new("affiliation", ns::PUBSUB).with("node", node).with("affiliation", affiliation.as_str())
 }
 
-/// Subscriptions of one node.
-/// Subscriptions of one node that wait for an owner.
+/// Bare JIDs that wait for an owner of one node.
 const MOST_PENDING: usize = 100;
+/// Subscriptions of one node.
 const MOST_SUBSCRIPTIONS: usize = 10_000;
