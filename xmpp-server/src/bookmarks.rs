@@ -79,11 +79,10 @@ pub(crate) fn from_old(storage: &Element) -> Vec<(String, Element)> {
     items
 }
 
-/// The old node says what the new one does.
+/// The old node says what the new one does, to nobody but the user: whoever made it, and however it was.
 pub(crate) async fn show_old(server: &Server, user: &Jid) -> Result<(), StanzaError> {
     let storage = old(server, user).await?;
-    let options = pubsub::private_options();
-    pubsub::publish_own(server, user, user, OLD, "current", &storage, options).await
+    pubsub::publish_private(server, user, OLD, "current", &storage).await
 }
 
 /// The namespace of the old ones, and their node.

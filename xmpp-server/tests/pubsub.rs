@@ -272,3 +272,30 @@ async fn who_waits_for_an_owner_asks_once() {
     let list = alice.ask("get", SERVICE, &owner("<subscriptions node='news'/>")).await;
     assert!(list.contains("subscription='subscribed'") && !list.contains("pending"), "{list}");
 }
+
+#[tokio::test]
+async fn old_bookmarks_are_shown_to_nobody_else() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let old = "storage:bookmarks";
+    let open = "<configure><x xmlns='jabber:x:data' type='submit'><field var='pubsub#access_model'><value>open</value></field></x></configure>";
+    let create = pubsub(&format!("<create node='{old}'/>{open}"));
+    assert!(alice.ask("set", "", &create).await.contains("type='result'"));
+    assert!(bob.ask("get", "alice@example.org", &items(old)).await.contains("type='result'"), "it is open");
+    let set = "<publish node='urn:xmpp:bookmarks:1'><item id='r@conference.example.org'>\
+               <conference xmlns='urn:xmpp:bookmarks:1' name='Secret'/></item></publish>";
+    assert!(alice.ask("set", "", &pubsub(set)).await.contains("type='result'"));
+    let refused = bob.ask("get", "alice@example.org", &items(old)).await;
+    assert!(refused.contains("closed-node") && !refused.contains("Secret"), "{refused}");
+    assert!(alice.ask("get", "", &items(old)).await.contains("Secret"));
+    // Options are looked at before anything changes.
+    let none = format!("<publish node='{old}'><item id='current'><storage xmlns='{old}'/></item></publish>");
+    let refused =
+        alice.ask("set", "", &pubsub(&(none.clone() + &options(&[("access_model", "open")])))).await;
+    assert!(refused.contains("conflict") && refused.contains("precondition-not-met"), "{refused}");
+    assert!(alice.ask("get", "", &items("urn:xmpp:bookmarks:1")).await.contains("Secret"));
+    let done = alice.ask("set", "", &pubsub(&(none + &options(&[("access_model", "whitelist")])))).await;
+    assert!(done.contains("type='result'"), "{done}");
+    assert!(!alice.ask("get", "", &items("urn:xmpp:bookmarks:1")).await.contains("Secret"));
+}

@@ -3,8 +3,9 @@
 use xmpp_core::payload::form::{Field, Form};
 use xmpp_core::{Element, Jid, StanzaError, ns};
 
+use super::publisher::{self, Terms};
 use super::store::{self, Change};
-use super::{Host, notify, publisher};
+use super::{Host, notify};
 use crate::server::Server;
 
 /// The items of a node, the oldest first; none if there is no such node.
@@ -36,9 +37,21 @@ pub(crate) async fn publish_own(
 ) -> Result<(), StanzaError> {
     let host = Host { jid: user.to_bare(), is_service: false };
     let item = Element::new("item", ns::PUBSUB).child(payload.clone());
-    let is_there = store::read(&*server.store.records, host.key(), node).await?.is_some();
-    let options = (!is_there).then_some(&options);
-    publisher::publish_item(server, &host, by, node, id, &item, options).await
+    publisher::publish_item(server, &host, by, node, id, &item, Terms::Offered(&options)).await
+}
+
+/// Publishes in the user's name what nobody else is to read: a node that is there is closed in the same change (XEP-0223 §3).
+pub(crate) async fn publish_private(
+    server: &Server,
+    user: &Jid,
+    node: &str,
+    id: &str,
+    payload: &Element,
+) -> Result<(), StanzaError> {
+    let host = Host { jid: user.to_bare(), is_service: false };
+    let item = Element::new("item", ns::PUBSUB).child(payload.clone());
+    let options = private_options();
+    publisher::publish_item(server, &host, user, node, id, &item, Terms::Private(&options)).await
 }
 
 /// Takes items out of a node in the user's name.

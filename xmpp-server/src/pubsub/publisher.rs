@@ -3,10 +3,10 @@
 use xmpp_core::payload::form::Form;
 use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 
-use super::config::NodeConfig;
+use super::config::{Access, NodeConfig};
 use super::node::{Affiliation, Node, because};
 use super::store::{self, Change};
-use super::{Host, name_of, notify, wrapped};
+use super::{Host, name_of, notify, own, wrapped};
 use crate::features::{Answer, Answered, Request, vcard};
 use crate::server::Server;
 use crate::{avatar, bookmarks};
@@ -26,9 +26,13 @@ pub(super) async fn publish(server: &Server, host: &Host, request: &Request, pub
         let condition = if item.children().next().is_none() { "payload-required" } else { "invalid-payload" };
         return Err(because(ErrorKind::BadRequest, condition));
     }
+    let options =
+        request.payload.get("publish-options").and_then(|o| o.find("x", ns::FORM)).and_then(Form::parse);
     if name == bookmarks::OLD && !host.is_service && request.from.bare_str() == host.jid.as_str() {
         let storage = item.find("storage", bookmarks::OLD);
         let storage = storage.ok_or_else(|| because(ErrorKind::BadRequest, "invalid-payload"))?;
+        let node = store::read(&*server.store.records, host.key(), name).await?;
+        check_old_bookmarks(node, options.as_ref())?;
         bookmarks::set_old(server, &host.jid, &request.from, storage).await?;
         let item = Element::new("item", ns::PUBSUB).with("id", "current");
         return Ok(wrapped(Element::new("publish", ns::PUBSUB).with("node", name).child(item)));
@@ -40,10 +44,8 @@ pub(super) async fn publish(server: &Server, host: &Host, request: &Request, pub
         let item = Element::new("item", ns::PUBSUB).with("id", "current");
         return Ok(wrapped(Element::new("publish", ns::PUBSUB).with("node", name).child(item)));
     }
-    let options =
-        request.payload.get("publish-options").and_then(|o| o.find("x", ns::FORM)).and_then(Form::parse);
     let id = item.attribute("id").filter(|id| !id.is_empty()).map_or_else(|| server.new_id(), str::to_owned);
-    publish_item(server, host, &request.from, name, &id, item, options.as_ref()).await?;
+    publish_item(server, host, &request.from, name, &id, item, Terms::Asked(options.as_ref())).await?;
     if name == avatar::METADATA && !host.is_service {
         avatar::published(server, &host.jid).await;
     }
@@ -56,6 +58,36 @@ pub(super) async fn publish(server: &Server, host: &Host, request: &Request, pub
     Ok(wrapped(published))
 }
 
+/// What a publication asks of its node.
+#[derive(Clone, Copy)]
+pub(super) enum Terms<'a> {
+    /// §7.1.5: the options make the node, and are preconditions of one that is there.
+    Asked(Option<&'a Form>),
+    /// The options make the node, and ask nothing of one that is there.
+    Offered(&'a Form),
+    /// The options make the node; one that is there is from now on for nobody but those who are named.
+    Private(&'a Form),
+}
+
+impl<'a> Terms<'a> {
+    fn options(self) -> Option<&'a Form> {
+        match self {
+            Self::Asked(options) => options,
+            Self::Offered(options) | Self::Private(options) => Some(options),
+        }
+    }
+}
+
+/// §7.1.5, of the node of old bookmarks as it will be.
+fn check_old_bookmarks(node: Option<Node>, options: Option<&Form>) -> Result<(), StanzaError> {
+    let Some(options) = options else { return Ok(()) };
+    let config = match node {
+        Some(node) => NodeConfig { access: Access::Whitelist, ..node.config },
+        None => NodeConfig::default().submitted(&own::private_options())?,
+    };
+    if config.meets(options) { Ok(()) } else { Err(because(ErrorKind::Conflict, "precondition-not-met")) }
+}
+
 /// Publishes one item, makes its node if need be, and tells who is to be told.
 pub(super) async fn publish_item(
     server: &Server,
@@ -64,19 +96,23 @@ pub(super) async fn publish_item(
     name: &str,
     id: &str,
     item: &Element,
-    options: Option<&Form>,
+    terms: Terms<'_>,
 ) -> Result<(), StanzaError> {
     let kept = Element { nodes: item.nodes.clone(), ..Element::new("item", ns::PUBSUB).with("id", id) };
     let node = store::change(&*server.store.records, host.key(), name, |node, changes| {
         let node = match node {
             Some(node) => {
                 // §7.1.5: the options are preconditions of a node that is there.
-                if options.is_some_and(|options| !node.config.meets(options)) {
+                let asked = if let Terms::Asked(asked) = terms { asked } else { None };
+                if asked.is_some_and(|options| !node.config.meets(options)) {
                     return Err(because(ErrorKind::Conflict, "precondition-not-met"));
+                }
+                if let Terms::Private(_) = terms {
+                    node.config.access = Access::Whitelist;
                 }
                 node
             }
-            None => node.insert(auto_create(server, host, publisher, options)?),
+            None => node.insert(auto_create(server, host, publisher, terms.options())?),
         };
         node.check_publisher(publisher)?;
         let gone = node.publish(id, publisher);
