@@ -532,4 +532,12 @@ async fn rooms_are_searched_by_words() {
     assert!(bob.ask("get", ROOMS, &words("a")).await.contains("<invalid-search-terms"));
     let info = bob.ask("get", ROOMS, "<query xmlns='http://jabber.org/protocol/disco#info'/>").await;
     assert!(info.contains("urn:xmpp:channel-search:0:search"), "{info}");
+    for _ in 0..20 {
+        bob.ask("get", ROOMS, &words("code")).await;
+    }
+    let refused = bob.ask("get", ROOMS, &words("code")).await;
+    for part in ["<resource-constraint", "type='wait'", "<rate-limit", "retry-after='60'"] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    assert!(alice.ask("get", ROOMS, &words("code")).await.contains("<item"), "others search still");
 }

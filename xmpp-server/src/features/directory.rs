@@ -37,13 +37,13 @@ pub(super) fn info() -> Info {
     }
 }
 
-/// When each account searched.
+/// When each account searched, here and among rooms.
 #[derive(Default)]
 pub(crate) struct Searches(DashMap<String, VecDeque<Instant>>);
 
 impl Searches {
     /// Whether an account may search now, and counts it.
-    pub(super) fn may(&self, who: &str, now: Instant) -> bool {
+    pub(crate) fn may(&self, who: &str, now: Instant) -> bool {
         let is_old = |at: &Instant| now.duration_since(*at) >= MINUTE;
         if self.0.len() >= MOST_SEARCHERS {
             self.0.retain(|_, times| times.back().is_some_and(|at| !is_old(at)));

@@ -3,15 +3,19 @@
 //! In    `<search/>` at the rooms' domain: empty, or with a form and a page by XEP-0059.
 //! Out   the form; a page of the rooms that are shown in lists, by address or by how many are inside.
 //! State the list of rooms that disco shows, which is asked of the rooms once in a moment.
-//! Errors the XEP's own conditions; words of less than three letters are no search terms.
+//! Errors the XEP's own conditions; words of less than three letters are no search terms; who searches too often waits
+//!        (§4.2.2.4), as in the directory.
 //! Not here: rooms of other services; limits by `min_users`, which the XEP shows and does not define.
+
+use std::time::Instant;
 
 use shared_model::Spec;
 use xmpp_core::payload::form::{Field, Form};
 use xmpp_core::payload::rsm::{self, Place, Wish};
-use xmpp_core::{Element, ErrorKind, StanzaError, ns};
+use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 
 use super::room::Room;
+use crate::server::Server;
 
 pub(crate) const SPEC: Spec = Spec::xep(433, "0.1.0").complete();
 
@@ -25,6 +29,22 @@ pub(crate) struct Listing {
     users: usize,
     is_open: bool,
     non_anonymous: bool,
+    lower: Lower,
+}
+
+/// What is searched, in lower case: once for a list, not once for a search.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Lower {
+    name: String,
+    description: String,
+    address: String,
+}
+
+impl Lower {
+    fn of(name: &str, description: &str, address: &str) -> Self {
+        let [name, description, address] = [name, description, address].map(str::to_lowercase);
+        Self { name, description, address }
+    }
 }
 
 impl Room {
@@ -40,8 +60,21 @@ impl Room {
             users: self.nicks().count(),
             is_open: !config.members_only && config.password.is_none(),
             non_anonymous: config.non_anonymous,
+            lower: Lower::of(name, &config.description, self.address.as_str()),
         })
     }
+}
+
+/// §4.2.2.4: accounts of ours have a rate each, and other domains one for all of theirs.
+pub(crate) fn check_rate(server: &Server, from: Option<&Jid>, asked: &Element) -> Result<(), StanzaError> {
+    let Some(from) = from.filter(|_| asked.find("x", ns::FORM).is_some()) else { return Ok(()) };
+    let who = if from.domain() == server.domain { from.bare_str() } else { from.domain() };
+    if server.searches.may(who, Instant::now()) {
+        return Ok(());
+    }
+    let limit = Element::new("rate-limit", ERROR).with("retry-after", RETRY_AFTER);
+    Err(StanzaError::because(ErrorKind::ResourceConstraint, "searches are limited: wait a minute")
+        .with(limit))
 }
 
 /// Answers a search in these rooms, which are in the order of their addresses.
@@ -106,10 +139,10 @@ fn matching<'a>(form: &Form, rooms: &'a [Listing]) -> Result<Vec<&'a Listing>, S
             // The table of the XEP and its example write it in two ways.
             let address = looks("sinaddress") && looks("sinaddr");
             let fits = |room: &&Listing| {
-                let has = |is_asked: bool, text: &str| {
-                    is_asked && words.iter().any(|word| text.to_lowercase().contains(word))
-                };
-                has(name, &room.name) || has(description, &room.description) || has(address, &room.address)
+                let has =
+                    |is_asked: bool, text: &str| is_asked && words.iter().any(|word| text.contains(word));
+                let Lower { name: called, description: described, address: at } = &room.lower;
+                has(name, called) || has(description, described) || has(address, at)
             };
             Ok(rooms.iter().filter(fits).collect())
         }
@@ -120,15 +153,16 @@ impl Listing {
     /// A room of which nothing but the address is known.
     #[cfg(test)]
     pub(crate) fn named(address: &str) -> Self {
-        let (address, empty) = (address.to_owned(), String::new);
+        let empty = String::new;
         Self {
-            address,
+            address: address.to_owned(),
             name: empty(),
             description: empty(),
             language: empty(),
             users: 0,
             is_open: true,
             non_anonymous: false,
+            lower: Lower::of("", "", address),
         }
     }
 
@@ -174,6 +208,8 @@ const BY_ADDRESS: &str = "{urn:xmpp:channel-search:0:order}address";
 const BY_USERS: &str = "{urn:xmpp:channel-search:0:order}nusers";
 const OPEN_NAMES: &str = "{urn:xmpp:channel-search:0:anonymity}none";
 const TYPE: &str = "xep-0045";
+/// Seconds.
+const RETRY_AFTER: u32 = 60;
 const LEAST_LETTERS: usize = 3;
 const MOST_WORDS: usize = 10;
 const USUAL_PAGE: usize = 50;
@@ -188,6 +224,7 @@ mod tests {
             name: name.to_owned(),
             description: description.to_owned(),
             users,
+            lower: Lower::of(name, description, address),
             ..Listing::named(address)
         };
         vec![

@@ -51,7 +51,10 @@ impl Rooms {
             ("query", ns::DISCO_INFO | ns::DISCO_ITEMS) if has_node => Err(ErrorKind::ItemNotFound.into()),
             ("query", ns::DISCO_INFO) => Ok(Some(describe::service())),
             ("query", ns::DISCO_ITEMS) => self.page(&payload).await.map(Some),
-            ("search", search::NS) => search::answer(&payload, &self.listed().await).map(Some),
+            ("search", search::NS) => match search::check_rate(server, stanza.from.as_ref(), &payload) {
+                Ok(()) => search::answer(&payload, &self.listed().await).map(Some),
+                Err(error) => Err(error),
+            },
             ("unique", ns::MUC_UNIQUE) => {
                 // XEP-0307 §2: nobody guesses it, and nobody has it.
                 Ok(Some(Element::new("unique", ns::MUC_UNIQUE).text_node(server.new_id())))
