@@ -171,3 +171,17 @@ async fn one_who_is_broken_is_reported_and_the_others_come() {
     let stranger = served.auth.directory.by_jid(&"x@other.example".parse().unwrap()).await.unwrap();
     assert!(stranger.is_none());
 }
+
+#[tokio::test]
+async fn users_with_alike_names_have_a_file_each() {
+    let served = serve().await;
+    come(&served, &file(&served, "in.xml", &document("<user name='al'/><user name='al.xml'/>"))).await;
+    for layout in [Layout::Included, Layout::Each] {
+        let folder = served.folder.join(format!("{layout:?}"));
+        go(&served, &folder, layout).await;
+        let back = come(&serve().await, &folder).await;
+        for user in ["al@example.org", "al.xml@example.org"] {
+            assert!(back.iter().any(|report| report.user == user && report.done), "{user}: {back:?}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //! In    accounts, and a folder that is to hold them.
 //! Out   files as section 5.1 lays them out, or as Prosody reads them: `user@host.xml`, each a document of its own.
 //! State none: archives are written page by page, so that memory does not grow with them.
-//! Errors a file that cannot be written ends the export; an account that cannot be read is reported.
+//! Errors a file that cannot be written, or is there, ends the export; an account that cannot be read is reported.
 
 use std::fs::OpenOptions;
 use std::io::{BufWriter, Write};
@@ -52,11 +52,11 @@ pub async fn export(
     loop {
         let (page, more) = auth.directory.list(after.as_ref(), PAGE).await?;
         for card in page.iter().filter(|card| card.jid.domain() == domain) {
-            let file = file_of(card.jid.local());
-            let path = match layout {
-                Layout::Included => users.join(&file),
-                Layout::Each => users.join(format!("{}@{domain}.xml", file.trim_end_matches(".xml"))),
+            let file = match layout {
+                Layout::Included => file_of(card.jid.local()),
+                Layout::Each => file_of(&format!("{}@{domain}", card.jid.local())),
             };
+            let path = users.join(&file);
             let mut departure = Departure::begin(&path, layout, card, domain)?;
             let report = departure.write(auth, store, card).await?;
             departure.end()?;
@@ -96,10 +96,11 @@ fn include(href: &str) -> String {
     Element::new("include", XINCLUDE).with("href", href).to_string()
 }
 
-/// Names are kept where a file system bears them.
+/// Names are kept where a file system bears them; any other has its digest for one.
 fn file_of(name: &str) -> String {
-    if name.len() <= LONGEST_NAME && !name.starts_with('.') {
-        return format!("{name}.xml");
+    let file = format!("{name}.xml");
+    if file.len() <= LONGEST_NAME && !file.starts_with('.') {
+        return file;
     }
     format!("{}.xml", shared_runtime::hex(digest::digest(&digest::SHA256, name.as_bytes()).as_ref()))
 }
@@ -117,7 +118,7 @@ struct Output {
 
 impl Output {
     fn create(path: &Path) -> Result<Self, TransferError> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         let file = BufWriter::new(file.map_err(failed(path))?);
         let mut output = Self { path: path.to_owned(), file };
         output.line("<?xml version='1.0' encoding='UTF-8'?>")?;
@@ -378,5 +379,29 @@ fn element(bytes: &[u8]) -> Option<Element> {
 
 /// Accounts, records and entries read at once.
 const PAGE: usize = 500;
-/// Bytes of a file's name without its ending.
-const LONGEST_NAME: usize = 200;
+/// Bytes of a file's name.
+const LONGEST_NAME: usize = 255;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_has_a_file_of_its_own_that_a_file_system_bears() {
+        let long = "é".repeat(126);
+        let names = ["a", "a.xml", "a.xml.xml", ".a", &long, &long[..250], &format!("{long}@example.org")];
+        let files: std::collections::BTreeSet<String> = names.into_iter().map(file_of).collect();
+        assert_eq!(files.len(), names.len(), "{files:?}");
+        assert!(files.iter().all(|file| file.len() <= 255 && !file.starts_with('.')), "{files:?}");
+        assert!(files.contains("a.xml") && files.contains("a.xml.xml"), "{files:?}");
+    }
+
+    #[test]
+    fn what_is_there_is_not_written_over() {
+        let path = std::env::temp_dir().join(format!("cusax-departure-{}.xml", std::process::id()));
+        Output::create(&path).unwrap().end().unwrap();
+        let again = Output::create(&path).map(drop);
+        assert!(matches!(again, Err(TransferError::File { .. })), "{again:?}");
+        std::fs::remove_file(path).unwrap();
+    }
+}
