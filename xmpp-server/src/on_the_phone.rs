@@ -15,7 +15,7 @@ use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
 use shared_model::{AccountId, CallEvent, Event, Fact, Spec};
 use shared_runtime::bus::{Heard, Subscription};
-use shared_store::{Expected, StoreError};
+use shared_store::{Expected, Record, RecordChange, StoreError};
 use xmpp_core::payload::form::{Field, Form};
 use xmpp_core::{Element, Jid, Stanza, StanzaError, ns};
 
@@ -202,14 +202,24 @@ async fn end(server: &Server, user: &Jid) -> Result<(), StanzaError> {
     restore(server, user).await
 }
 
-/// Puts back the activity from before the call, if the user has not published another meanwhile.
+/// Puts back the activity from before the call, if the user has not published another meanwhile. What is to be restored is
+/// forgotten when it is; a call that began in between has its own.
 async fn restore(server: &Server, user: &Jid) -> Result<(), StanzaError> {
-    let before = server.store.records.take(OWNER, BEFORE, user.bare_str()).await;
+    let records = &server.store.records;
+    let before = records.get(OWNER, BEFORE, user.bare_str()).await;
     let Some(before) = before.map_err(|error| store_failed(&error))? else { return Ok(()) };
     let items = pubsub::own_items(server, user, NODE).await?;
-    if items.last().is_none_or(|(id, _)| id != ID) {
-        return Ok(());
+    if items.last().is_some_and(|(id, _)| id == ID) {
+        put_back(server, user, &before).await?;
     }
+    let gone = RecordChange::delete(BEFORE, &before.key).expecting(Expected::Version(before.version));
+    match records.commit(OWNER, &[gone]).await {
+        Ok(_) | Err(StoreError::Conflict) => Ok(()),
+        Err(error) => Err(store_failed(&error)),
+    }
+}
+
+async fn put_back(server: &Server, user: &Jid, before: &Record) -> Result<(), StanzaError> {
     let before = std::str::from_utf8(&before.value).ok().and_then(|text| Element::parse(text, "").ok());
     let payload = before.as_ref().and_then(|item| item.children().next());
     match before.as_ref().zip(payload) {
@@ -226,22 +236,18 @@ async fn restore_all(server: &Server) {
     for user in busy.iter().filter_map(|user| user.parse::<Jid>().ok()) {
         show_again(server, &user).await;
     }
+    let mut after = None;
     loop {
-        let page = match server.store.records.list(OWNER, BEFORE, None, PAGE).await {
+        let page = match server.store.records.list(OWNER, BEFORE, after.as_deref(), PAGE).await {
             Ok(page) => page,
             Err(error) => return tracing::error!(%error, "activities from before calls cannot be read"),
         };
-        if page.is_empty() {
-            return;
-        }
-        for record in page {
-            let restored = match record.key.parse::<Jid>() {
-                Ok(user) => restore(server, &user).await,
-                Err(_) => Ok(()),
-            };
-            if let Err(error) = restored {
-                // What is left is tried at the next start.
-                return tracing::warn!(condition = error.kind.as_str(), "an activity could not be restored");
+        let Some(last) = page.last() else { return };
+        after = Some(last.key.clone());
+        for user in page.iter().filter_map(|record| record.key.parse::<Jid>().ok()) {
+            if let Err(error) = restore(server, &user).await {
+                // It stays, and is tried at the next start.
+                tracing::warn!(condition = error.kind.as_str(), "an activity could not be restored");
             }
         }
     }

@@ -8,7 +8,7 @@ mod common;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use common::{Client, DOMAIN, Served, attribute, befriend, serve, serve_with};
+use common::{Client, DOMAIN, Served, attribute, befriend, serve, serve_again, serve_with};
 use shared_model::{AccountId, Aor, BindingEvent, CallEvent, CallOutcome, Correlation, Fact};
 use shared_runtime::unix_millis;
 use shared_store::{Binding, BindingUpdate, Store};
@@ -245,6 +245,44 @@ async fn who_wants_it_is_shown_on_the_phone_and_afterwards_as_before() {
     let free = bob.expect(&["<presence", "from='alice@example.org/a'"]).await;
     assert!(free.contains("<show>away</show>"), "{free}");
     bob.expect(&["<message", "<reading/>"]).await;
+}
+
+#[tokio::test]
+async fn an_activity_that_could_not_be_restored_is_restored_later() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = watcher(&served, &mut alice).await;
+    alice.ask("set", "", &activity("<relaxing><reading/></relaxing>")).await;
+    bob.expect(&["<message", "<reading/>"]).await;
+    command(&mut alice, PHONE, &[("activity", "1")]).await;
+    call(&served, "c7", false).await;
+    bob.expect(&["<message", "<on_the_phone/>"]).await;
+    // Meanwhile the node is not hers, and nobody can publish there in her name.
+    let of = |jid: &str, what: &str| {
+        format!(
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><affiliations node='{ACTIVITY}'>\
+             <affiliation jid='{jid}@example.org' affiliation='{what}'/></affiliations></pubsub>"
+        )
+    };
+    assert!(alice.ask("set", "", &of("bob", "owner")).await.contains("type='result'"));
+    assert!(bob.ask("set", "alice@example.org", &of("alice", "member")).await.contains("type='result'"));
+    call(&served, "c7", true).await;
+    bob.expect(&["<message", "<body>Call"]).await;
+    assert!(bob.ask("set", "alice@example.org", &of("alice", "owner")).await.contains("type='result'"));
+    served.shutdown.begin();
+    let served = serve_again(&served, Config::default()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let items =
+        format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='{ACTIVITY}'/></pubsub>");
+    let mut shown = String::new();
+    for _ in 0..200 {
+        shown = alice.ask("get", "", &items).await;
+        if shown.contains("<reading/>") && !shown.contains("<on_the_phone/>") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{shown}");
 }
 
 #[tokio::test]
