@@ -5,7 +5,8 @@
 //!       message with its address, from the caller if they are known to us, else from the domain; facts of what waits.
 //! State whether an account wants messages, collection `voicemail-settings`; for each message whether its file was fetched,
 //!       collection `voicemail`: then it counts as heard.
-//! Errors no room for the file: the owner hears that somebody called and that nothing could be kept.
+//! Errors no room for the file, or [`MOST_WAITING`] messages that wait: the domain tells the owner that somebody called and that
+//!       nothing could be kept.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
 use crate::route;
 use crate::server::Server;
-use crate::upload::{Fetched, Leaving};
+use crate::upload::{Fetched, Leaving, LeftHere};
 
 /// XEP-0066.
 pub(crate) const OOB: Spec = Spec::xep(66, "1.5").note("in messages of mailboxes");
@@ -44,10 +45,12 @@ struct Kept {
 impl VoiceMessages for Mailboxes {
     fn wants<'a>(&'a self, owner: &'a BareJid) -> Pending<'a, bool> {
         Box::pin(async move {
-            wants(&self.0, owner.as_str()).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "it is not known whether an account wants messages");
-                false
-            })
+            // Who has nowhere to keep them takes none.
+            self.0.uploads.is_open()
+                && wants(&self.0, owner.as_str()).await.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "it is not known whether an account wants messages");
+                    false
+                })
         })
     }
 
@@ -101,9 +104,7 @@ async fn keep(server: &Server, owner: &BareJid, message: VoiceMessage) -> Result
     let VoiceMessage { from, caller, duration, sound } = message;
     let about = format!("Voice message from {caller}, {} s", duration.as_secs().max(1));
     let size = sound.len();
-    let random = server.new_id() + &server.new_id()[..8];
-    let leaving = Leaving { owner: owner.as_str(), name: NAME, media_type: MEDIA_TYPE, bytes: sound.into() };
-    let left = server.uploads.leave(leaving, &random).await;
+    let left = leave(server, owner.as_str(), sound).await;
     let said = match &left {
         Ok(left) => {
             let file = Element::new("file", METADATA)
@@ -123,21 +124,39 @@ async fn keep(server: &Server, owner: &BareJid, message: VoiceMessage) -> Result
                 .with(&Element::new("x", X_OOB).text_child("url", &left.url))
                 .with(&sharing)
         }
-        Err(refusal) => {
-            tracing::warn!(?refusal, "a voice message could not be kept");
+        Err(Unavailable) => {
             let text = format!("{about}. It is lost: there was no room to keep it.");
             Stanza::new(Kind::Message, Some("chat")).with(&Element::new("body", ns::CLIENT).text_node(text))
         }
     };
     let domain = || Jid::new(None, &server.domain, None).ok();
-    let from = from.and_then(|jid| jid.as_str().parse::<Jid>().ok()).or_else(domain);
+    // What was lost the caller did not say: the domain does.
+    let from = from.filter(|_| left.is_ok()).and_then(|jid| jid.as_str().parse::<Jid>().ok()).or_else(domain);
     let to = owner.as_str().parse::<Jid>().map_err(|_| Unavailable)?;
     route::route(server, said.addressed(from.as_ref(), Some(&to)).with_id(Some(&server.new_id()))).await;
-    let left = left.map_err(|_| Unavailable)?;
-    let kept = Kept { is_heard: false, until: left.expires };
-    note(server, owner.as_str(), &left.id, &kept).await.map_err(|_| Unavailable)?;
+    left?;
     tell(server, owner.as_str()).await;
     Ok(())
+}
+
+/// The sound is among the owner's files, and waits to be heard; or neither.
+async fn leave(server: &Server, owner: &str, sound: Vec<u8>) -> Result<LeftHere, Unavailable> {
+    let lost = |error: &dyn std::fmt::Debug| {
+        tracing::warn!(?error, "a voice message could not be kept");
+        Unavailable
+    };
+    let before = waiting(server, owner).await.map_err(|error| lost(&error))?;
+    if before.new as usize >= MOST_WAITING {
+        return Err(lost(&"the mailbox is full"));
+    }
+    let random = server.new_id() + &server.new_id()[..8];
+    let leaving = Leaving { owner, name: NAME, media_type: MEDIA_TYPE, bytes: sound.into() };
+    let left = server.uploads.leave(leaving, &random).await.map_err(|error| lost(&error))?;
+    if let Err(error) = note(server, owner, &left.id, &Kept { is_heard: false, until: left.expires }).await {
+        server.uploads.take_back(owner, &left.id).await;
+        return Err(lost(&error));
+    }
+    Ok(left)
 }
 
 async fn note(server: &Server, owner: &str, id: &str, kept: &Kept) -> Result<(), StoreError> {
@@ -175,6 +194,8 @@ const WANTED: &str = "wanted";
 const COLLECTION: &str = "voicemail";
 /// Messages of one account that are counted.
 const MOST: usize = 1_000;
+/// Messages of one account that wait at once.
+const MOST_WAITING: usize = 50;
 const NAME: &str = "voice-message.ogg";
 pub(crate) const MEDIA_TYPE: &str = "audio/ogg";
 const METADATA: &str = "urn:xmpp:file:metadata:0";

@@ -7,9 +7,11 @@ mod common;
 use std::time::Duration;
 
 use common::http::{self, ask};
-use common::{Client, DOMAIN, Served, attribute, serve};
+use common::{Client, DOMAIN, Served, attribute, serve, serve_with};
 use shared_model::{BareJid, Event, MailboxEvent, VoiceMessage, Waiting};
 use shared_runtime::bus::{Heard, Subscription};
+use shared_store::Store;
+use xmpp_server::{Config, UploadConfig};
 
 const NODE: &str = "urn:cusax:voicemail:0";
 
@@ -51,6 +53,7 @@ async fn open(served: &Served) -> std::net::SocketAddr {
 #[tokio::test]
 async fn each_account_says_whether_it_wants_messages() {
     let served = serve().await;
+    open(&served).await;
     let messages = served.server.voice_messages();
     assert!(!messages.wants(&bob()).await, "nobody is recorded for who did not ask for it");
     let mut client = Client::online(&served, "bob", "b").await;
@@ -105,6 +108,40 @@ async fn who_called_is_said_when_there_is_no_room_for_what_they_said() {
     let messages = served.server.voice_messages();
     let mut client = Client::online(&served, "bob", "b").await;
     assert!(messages.keep(&bob(), message(Some("alice"), "Alice")).await.is_err(), "there is no HTTP");
-    client.expect(&["<message", "Voice message from Alice, 12 s. It is lost"]).await;
+    let said = client.expect(&["<message", "Voice message from Alice, 12 s. It is lost"]).await;
+    assert!(said.contains("from='example.org'"), "she did not say that: {said}");
+    assert!(set(&mut client, "1").await.contains("status='completed'"));
+    assert!(!messages.wants(&bob()).await, "there is nowhere to keep them");
     assert_eq!(messages.waiting(&bob()).await, Ok(Waiting::default()));
+}
+
+#[tokio::test]
+async fn a_mailbox_takes_fifty_messages_that_wait() {
+    let served = serve().await;
+    open(&served).await;
+    let messages = served.server.voice_messages();
+    for _ in 0..50 {
+        messages.keep(&bob(), message(None, "+33123456789")).await.unwrap();
+    }
+    assert!(messages.keep(&bob(), message(Some("alice"), "Alice")).await.is_err());
+    assert_eq!(messages.waiting(&bob()).await, Ok(Waiting { new: 50, old: 0 }));
+    let mut client = Client::online(&served, "bob", "b").await;
+    let said = client.expect(&["<message", "Voice message from Alice, 12 s. It is lost"]).await;
+    assert!(said.contains("from='example.org'"), "{said}");
+}
+
+#[tokio::test]
+async fn what_strangers_say_takes_a_quarter_of_the_room_for_files() {
+    let upload = UploadConfig { quota: 4 * 14 * 2, ..UploadConfig::default() }; // of a message, 14 bytes
+    let served = serve_with(Config { upload, ..Config::default() }, Store::in_memory()).await;
+    open(&served).await;
+    let messages = served.server.voice_messages();
+    for _ in 0..2 {
+        messages.keep(&bob(), message(None, "+33123456789")).await.unwrap();
+    }
+    assert!(messages.keep(&bob(), message(None, "+33123456789")).await.is_err());
+    let mut client = Client::online(&served, "bob", "b").await;
+    let request = "<request xmlns='urn:xmpp:http:upload:0' filename='a.txt' size='84'/>";
+    let slot = client.ask("get", "upload.example.org", request).await;
+    assert!(slot.contains("<slot"), "his own files have the rest: {slot}");
 }

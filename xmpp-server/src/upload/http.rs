@@ -89,7 +89,7 @@ async fn receive(uploads: &Uploads, id: &str, headers: &HeaderMap, body: Body) -
     uploads.files.keep(incoming, &slot, &about).await.map_err(|error| failed(&error))?;
     uploads.metrics.uploads.inc();
     uploads.metrics.upload_bytes.inc_by(slot.size);
-    let left = Left { size: slot.size, until: slot.expires, is_there: true };
+    let left = Left { size: slot.size, until: slot.expires, is_there: true, is_of_others: false };
     if let Err(error) = uploads.note(&slot.owner, &slot.id, &left).await {
         // It is there all the same; what is not counted is the provider's loss, and no reason to lose the file.
         tracing::error!(%error, "a file that was received could not be counted");

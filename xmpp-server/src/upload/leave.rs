@@ -1,4 +1,4 @@
-//! Files that the service itself leaves for an account, counted as its own: what is said to its mailbox.
+//! Files that the service itself leaves for an account, counted as its own, up to a share of its quota: what is said to its mailbox.
 //!
 //! In    whole files. Out their address, and when they go. Errors as a client's: no room, no store, no disk.
 
@@ -9,7 +9,7 @@ use shared_runtime::unix_millis;
 use shared_store::StoreError;
 
 use super::files::About;
-use super::slot::Slot;
+use super::slot::{FileId, Slot};
 use super::{Left, Refusal, Uploads, Wish};
 
 /// What is left.
@@ -57,14 +57,26 @@ impl Uploads {
         let (of, called) = (owner.to_owned(), name.to_owned());
         let wish = Wish { owner: of, name: called, size, media_type: media, before: None };
         let slot = self.slot(wish, now, random);
-        self.reserve(&slot, now).await.map_err(|refusal| match refusal {
+        self.reserve(&slot, now, true).await.map_err(|refusal| match refusal {
             Refusal::NoRoomUntil(_) => Unkept::NoRoom,
             Refusal::Store(error) => Unkept::Store(error),
         })?;
         self.write(&slot, &bytes, media_type).await.map_err(Unkept::Disk)?;
-        let left = Left { size, until: slot.expires, is_there: true };
+        let left = Left { size, until: slot.expires, is_there: true, is_of_others: true };
         self.note(owner, &slot.id, &left).await.map_err(Unkept::Store)?;
         Ok(LeftHere { url: self.url_of(&slot), id: slot.id.as_str().to_owned(), expires: slot.expires })
+    }
+
+    /// Removes a file that was left, as if it had never been.
+    pub(crate) async fn take_back(&self, owner: &str, id: &str) {
+        if let Ok(id) = FileId::try_from(id.to_owned())
+            && let Err(error) = self.files.remove(&id).await
+        {
+            return tracing::error!(%error, "a file that nobody hears of stays until its time is over");
+        }
+        if let Err(error) = self.records.delete(owner, super::COLLECTION, id).await {
+            tracing::error!(%error, "a file that is gone counts until its time is over");
+        }
     }
 
     async fn write(&self, slot: &Slot, bytes: &Bytes, media_type: &str) -> io::Result<()> {

@@ -31,7 +31,7 @@ use tokio::sync::{Semaphore, mpsc};
 pub(crate) use config::KEYS;
 pub use config::UploadConfig;
 pub(crate) use http::route;
-pub(crate) use leave::{Fetched, Leaving};
+pub(crate) use leave::{Fetched, Leaving, LeftHere};
 
 use crate::metrics::Metrics;
 use files::Files;
@@ -85,6 +85,9 @@ struct Left {
     until: i64,
     /// Whether it was received.
     is_there: bool,
+    /// Whether the service left it itself, for what others said.
+    #[serde(default)]
+    is_of_others: bool,
 }
 
 impl Uploads {
@@ -144,7 +147,7 @@ impl Uploads {
     pub(crate) async fn offer(&self, wish: Wish, random: &str) -> Result<Offer, Refusal> {
         let now = unix_millis();
         let slot = self.slot(wish, now, random);
-        self.reserve(&slot, now).await?;
+        self.reserve(&slot, now, false).await?;
         let url = self.url_of(&slot);
         Ok(Offer { put: url.clone(), get: url, authorization: format!("Bearer {}", slot.sign(&self.key)) })
     }
@@ -168,9 +171,15 @@ impl Uploads {
         format!("{base}/upload/{}/{}", slot.id.as_str(), utf8_percent_encode(&slot.name, UNSAFE))
     }
 
-    /// Counts a file that is to come against what its account may leave.
-    async fn reserve(&self, slot: &Slot, now: i64) -> Result<(), Refusal> {
+    /// Counts a file that is to come against what its account may leave; of others, against their share of it, too.
+    async fn reserve(&self, slot: &Slot, now: i64, is_of_others: bool) -> Result<(), Refusal> {
         let left = self.left(&slot.owner, now).await.map_err(Refusal::Store)?;
+        let of_others = left.iter().filter(|(_, left)| left.is_of_others);
+        let shared: u64 = of_others.clone().map(|(_, left)| left.size).sum();
+        if is_of_others && shared.saturating_add(slot.size) > self.config.quota / SHARE_OF_OTHERS {
+            let soonest = of_others.map(|(_, left)| left.until).min();
+            return Err(Refusal::NoRoomUntil(soonest.unwrap_or(now)));
+        }
         let used: u64 = left.iter().map(|(_, left)| left.size).sum();
         let is_waiting = |left: &&(String, Left)| !left.1.is_there;
         let waiting = left.iter().filter(is_waiting).count();
@@ -182,7 +191,7 @@ impl Uploads {
         if used.saturating_add(slot.size) > self.config.quota || left.len() >= MOST_FILES {
             return Err(Refusal::NoRoomUntil(soonest(&mut left.iter()).unwrap_or(now)));
         }
-        let place = Left { size: slot.size, until: slot.until, is_there: false };
+        let place = Left { size: slot.size, until: slot.until, is_there: false, is_of_others };
         self.note(&slot.owner, &slot.id, &place).await.map_err(Refusal::Store)
     }
 
@@ -232,6 +241,8 @@ const SLOT_MILLIS: i64 = 300_000;
 const MOST_WAITING: usize = 20;
 /// Files of one account.
 const MOST_FILES: usize = 5000;
+/// What others may leave with an account is one of so many parts of its quota.
+const SHARE_OF_OTHERS: u64 = 4;
 /// Files that are received at once.
 const MOST_AT_ONCE: usize = 256;
 const SWEEP: Duration = Duration::from_secs(600);
