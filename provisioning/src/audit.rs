@@ -51,7 +51,7 @@ impl Audit {
             body: body.to_string().into_bytes(),
         };
         let written = self.archive.append(&[entry]).await;
-        if let Err(error) = written.and(self.archive.trim(OWNER, KEPT).await.map(drop)) {
+        if let Err(error) = written.and(self.archive.trim(OWNER, KEPT, AT_ONCE).await.map(drop)) {
             tracing::error!(%error, "a change was made that the audit does not tell");
         }
     }
@@ -81,3 +81,5 @@ pub(crate) fn card_json(card: &AccountCard) -> Value {
 const OWNER: &str = "audit";
 /// Entries that are kept.
 const KEPT: usize = 100_000;
+/// Entries that go with one that comes.
+const AT_ONCE: usize = 100;

@@ -23,8 +23,8 @@ pub trait Archive: Send + Sync {
     async fn remove_owner(&self, owner: &str) -> Result<u64, StoreError>;
     /// Removes at most `max` entries of a kind, of whatever owner, with a time before `time`, the oldest first.
     async fn remove_older(&self, kind: &str, time: i64, max: usize) -> Result<u64, StoreError>;
-    /// Removes the oldest entries of an owner but the newest `keep`; how many that were.
-    async fn trim(&self, owner: &str, keep: usize) -> Result<u64, StoreError>;
+    /// Removes at most `max` entries of an owner, the oldest first, and none of the newest `keep`; how many that were.
+    async fn trim(&self, owner: &str, keep: usize, max: usize) -> Result<u64, StoreError>;
 }
 
 /// One thing that was said, or one call.

@@ -230,9 +230,12 @@ pub async fn archive(store: &Store) {
     assert_eq!(archive.remove_older("call", 3, 10).await, Ok(0), "of another kind");
     assert_eq!(archive.remove_older("chat", 3, 1).await, Ok(1));
     assert_eq!(archive.remove_older("chat", 3, 10).await, Ok(2));
-    assert_eq!(archive.trim("alice", 4).await, Ok(3));
+    assert_eq!(archive.trim("alice", 4, 0).await, Ok(0));
+    assert_eq!(archive.trim("alice", 4, 2).await, Ok(2), "the oldest first");
+    assert_eq!(page(at(Position::First, 10)).await, Ok(("5 6 7 8 9".into(), true, 5, 0)));
+    assert_eq!(archive.trim("alice", 4, 2).await, Ok(1));
     assert_eq!(page(at(Position::First, 10)).await, Ok(("6 7 8 9".into(), true, 4, 0)));
-    assert_eq!(archive.trim("alice", 4).await, Ok(0));
+    assert_eq!(archive.trim("alice", 4, 2).await, Ok(0));
     assert_eq!(archive.remove_owner("alice").await, Ok(4));
 }
 

@@ -67,16 +67,36 @@ async fn round(server: &Server) -> Result<(), StoreError> {
             }
         }
     }
+    let mut failed = None;
     if server.config.archive_most > 0 {
         for owner in server.archives_grown.take() {
-            forgotten += server.store.archive.trim(&owner, server.config.archive_most).await?;
+            match shorten(server, &owner).await {
+                Ok(removed) => forgotten += removed,
+                Err(error) => {
+                    server.archives_grown.note(&owner);
+                    failed = Some(error);
+                }
+            }
         }
     }
     if forgotten > 0 {
         server.metrics.archive_forgotten.inc_by(forgotten);
         tracing::info!(forgotten, "archived messages whose time is over were removed");
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
+}
+
+/// Removes what an account has too much, a portion at a time; how many messages that were.
+async fn shorten(server: &Server, owner: &str) -> Result<u64, StoreError> {
+    let mut forgotten = 0;
+    loop {
+        let removed = server.store.archive.trim(owner, server.config.archive_most, AT_ONCE).await?;
+        forgotten += removed;
+        if removed < AT_ONCE as u64 || server.shutdown.is_begun() {
+            return Ok(forgotten);
+        }
+        tokio::time::sleep(BREATH).await; // others want to write, too
+    }
 }
 
 /// Messages that are removed in one transaction.

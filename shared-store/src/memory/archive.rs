@@ -84,10 +84,10 @@ impl crate::Archive for Archive {
         Ok((max - left) as u64)
     }
 
-    async fn trim(&self, owner: &str, keep: usize) -> Result<u64, StoreError> {
+    async fn trim(&self, owner: &str, keep: usize, max: usize) -> Result<u64, StoreError> {
         let mut archives = lock(&self.0);
         let Some(archive) = archives.get_mut(owner) else { return Ok(0) };
-        let excess = archive.len().saturating_sub(keep);
+        let excess = archive.len().saturating_sub(keep).min(max);
         archive.drain(..excess);
         Ok(excess as u64)
     }

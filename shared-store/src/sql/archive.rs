@@ -51,7 +51,7 @@ impl crate::Archive for Archive {
 
     async fn remove_owner(&self, owner: &str) -> Result<u64, StoreError> {
         // The whole archive lies before an offset of nothing.
-        self.trim(owner, 0).await
+        self.trim(owner, 0, usize::MAX).await
     }
 
     async fn remove_older(&self, kind: &str, time: i64, max: usize) -> Result<u64, StoreError> {
@@ -61,9 +61,10 @@ impl crate::Archive for Archive {
             .await
     }
 
-    async fn trim(&self, owner: &str, keep: usize) -> Result<u64, StoreError> {
+    async fn trim(&self, owner: &str, keep: usize, max: usize) -> Result<u64, StoreError> {
         let owner = owner.to_owned();
-        self.0.write(move |conn| Box::pin(async move { trim(conn, &owner, limit(keep)).await })).await
+        let (keep, max) = (limit(keep), limit(max));
+        self.0.write(move |conn| Box::pin(async move { trim(conn, &owner, keep, max).await })).await
     }
 }
 
@@ -176,10 +177,10 @@ async fn remove_older(conn: &mut Connection, kind: &str, time: i64, max: i64) ->
     Ok(sqlx::query(sql).bind(kind).bind(time).bind(max).execute(conn).await?.rows_affected())
 }
 
-async fn trim(conn: &mut Connection, owner: &str, keep: i64) -> Result<u64, StoreError> {
-    let sql = "DELETE FROM archive WHERE owner = $1 AND seq <= \
-               (SELECT seq FROM archive WHERE owner = $1 ORDER BY seq DESC LIMIT 1 OFFSET $2)";
-    Ok(sqlx::query(sql).bind(owner).bind(keep).execute(conn).await?.rows_affected())
+async fn trim(conn: &mut Connection, owner: &str, keep: i64, max: i64) -> Result<u64, StoreError> {
+    let sql = "DELETE FROM archive WHERE seq IN (SELECT seq FROM archive WHERE owner = $1 AND seq <= \
+               (SELECT seq FROM archive WHERE owner = $1 ORDER BY seq DESC LIMIT 1 OFFSET $2) ORDER BY seq LIMIT $3)";
+    Ok(sqlx::query(sql).bind(owner).bind(keep).bind(max).execute(conn).await?.rows_affected())
 }
 
 fn entry((_, owner, id, with, time, kind, body): Row) -> Entry {

@@ -78,8 +78,11 @@ async fn write(
         since_trimmed = since_trimmed.saturating_add(entries.len());
         if since_trimmed >= TRIM_AFTER {
             since_trimmed = 0;
-            if let Err(error) = archive.trim(OWNER, keep).await {
-                tracing::warn!(%error, "old rows of calls could not be removed");
+            match archive.trim(OWNER, keep, TRIM_AT_ONCE).await {
+                // There may be more: the next commit goes between.
+                Ok(removed) if removed >= TRIM_AT_ONCE as u64 => since_trimmed = TRIM_AFTER,
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "old rows of calls could not be removed"),
             }
         }
     }
@@ -92,5 +95,7 @@ const BATCH: usize = 256;
 const MOST_WAITING: usize = 4_096;
 /// Rows after which those that are too old are looked for.
 const TRIM_AFTER: usize = 10_000;
+/// Rows that are removed in one transaction: more than one commit brings.
+const TRIM_AT_ONCE: usize = 1_000;
 /// How long a call waits for its row.
 const PATIENCE: Duration = Duration::from_secs(3);
