@@ -171,6 +171,7 @@ impl XmppServer {
         let call_facts = bus.subscribe();
         let half_facts = bus.subscribe();
         let phone_facts = bus.subscribe();
+        let gone_facts = bus.subscribe();
         let server = Arc::new_cyclic(|this| Server {
             rosters: Rosters::new(Arc::clone(&store.records), config.contacts),
             block_lists: BlockLists::new(Arc::clone(&store.records)),
@@ -241,6 +242,7 @@ impl XmppServer {
             server.shutdown.spawn(component::accept(Arc::clone(&server), listener));
         }
         server.shutdown.spawn(follow_accounts(Arc::clone(&server), facts));
+        server.shutdown.spawn(crate::erase::follow(Arc::clone(&server), gone_facts));
         server.shutdown.spawn(crate::muc::follow_conferences(Arc::clone(&server), room_facts));
         if !server.config.archive_for.is_zero() || server.config.archive_most > 0 {
             server.shutdown.spawn(crate::retention::keep_to_terms(Arc::clone(&server)));

@@ -1,6 +1,5 @@
 //! Deletes users — XEP-0133 1.3.1, section 4.2: the accounts, their sessions, and what was kept for them.
 
-use xmpp_core::Jid;
 use xmpp_core::payload::form::Form;
 
 use super::{Command, Outcome, Stop, accounts, ask, some_accounts};
@@ -16,9 +15,9 @@ pub(super) const COMMAND: Command = Command {
 
 async fn run(server: &Server, form: &Form) -> Result<Outcome, Stop> {
     for account in accounts(server, form).await? {
-        server.auth.book.remove(account.account).await?; // ends the sessions, by way of a fact
-        if let Ok(jid) = account.jid.as_str().parse::<Jid>() {
-            erase::erase(server, &jid).await?;
+        server.auth.book.remove(account.account).await?; // ends the sessions and erases, by way of a fact
+        if !erase::is_erased(server, account.account).await {
+            tracing::warn!(account = %account.account, "an account that was deleted is still being erased");
         }
     }
     Ok(Outcome::Done)
