@@ -7,6 +7,7 @@
 pub mod feedback;
 pub mod room;
 pub mod switch;
+mod window;
 
 /// What pictures are encoded with. Only legs of one codec see one another: nothing is transcoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

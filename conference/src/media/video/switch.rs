@@ -8,11 +8,12 @@
 //! Everybody sees who speaks, who speaks sees who spoke before. A leg goes on seeing the one before until the next has
 //! sent a whole picture, which is asked for at the switch and again each half second.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::Codec;
 use super::feedback::{self, Wish};
+use super::window::Window;
 use crate::media::reception::Reception;
 use crate::media::rtcp;
 use crate::mixer::LegId;
@@ -57,7 +58,7 @@ struct Leg {
     /// The source that it sends by, once it did.
     source: Option<u32>,
     /// What it sent last, for who lost some.
-    sent: VecDeque<(u16, Vec<u8>)>,
+    sent: Window,
     asked: Option<Instant>,
     joined: Instant,
     reception: Option<Reception>,
@@ -83,7 +84,7 @@ impl Switch {
         let leg = Leg {
             seat,
             source: None,
-            sent: VecDeque::new(),
+            sent: Window::default(),
             asked: None,
             joined: now,
             reception: None,
@@ -104,6 +105,10 @@ impl Switch {
     /// What a leg may show and see changed.
     pub fn change(&mut self, id: LegId, seat: Seat, now: Instant, out: &mut Vec<Out>) {
         if let Some(leg) = self.legs.get_mut(&id) {
+            if leg.seat.payload_type != seat.payload_type {
+                // What is sent again is to be what was sent, to its head.
+                leg.seen = None;
+            }
             leg.seat = Seat { ssrc: leg.seat.ssrc, ..seat };
             self.choose(now, out);
         }
@@ -131,19 +136,20 @@ impl Switch {
         if rtp.payload_type != sender.seat.payload_type || !sender.seat.is_shown {
             return;
         }
-        if sender.source.replace(rtp.ssrc) != Some(rtp.ssrc) {
-            sender.sent.clear();
+        if sender.source.replace(rtp.ssrc) != Some(rtp.ssrc) || sender.sent.begins_anew(rtp.sequence) {
+            sender.sent = Window::default();
             sender.asked = None;
             sender.reception = Some(Reception::new(rtp.ssrc, rtp.sequence));
+            self.lose_sight(from, now, out);
         }
+        let Some(sender) = self.legs.get_mut(&from) else { return };
         let arrival = now.duration_since(sender.joined).as_millis() as u32;
         if let Some(reception) = &mut sender.reception {
             reception.hear(rtp.sequence, rtp.timestamp, arrival.wrapping_mul(90));
         }
-        if sender.sent.len() == KEPT {
-            sender.sent.pop_front();
+        if !sender.sent.keep(rtp.sequence, packet) {
+            return;
         }
-        sender.sent.push_back((rtp.sequence, packet.to_vec()));
         let is_whole = sender.seat.codec.begins_whole_picture(rtp.payload);
         for (id, viewer) in self.legs.iter_mut().filter(|(id, _)| **id != from) {
             if viewer.next == Some(from) && is_whole {
@@ -209,8 +215,8 @@ impl Switch {
         let Some(sender) = self.legs.get(&seen) else { return };
         let (mut again, mut missing) = (Vec::new(), Vec::new());
         for theirs in lost.into_iter().map(|lost| lost.wrapping_sub(shift)) {
-            match sender.sent.iter().find(|(sequence, _)| *sequence == theirs) {
-                Some((_, packet)) => again.push(packet.clone()),
+            match sender.sent.packet(theirs) {
+                Some(packet) => again.push(packet.to_vec()),
                 None => missing.push(theirs),
             }
         }
@@ -250,6 +256,17 @@ impl Switch {
         wanted.dedup();
         for id in wanted {
             self.ask(id, now, out);
+        }
+    }
+
+    /// A sender begins anew: whoever sees it waits for a whole picture, and their streams go on from where they are.
+    fn lose_sight(&mut self, of: LegId, now: Instant, out: &mut Vec<Out>) {
+        let mut is_seen = false;
+        for viewer in self.legs.values_mut().filter(|viewer| viewer.seen == Some(of)) {
+            (viewer.seen, is_seen) = (None, true);
+        }
+        if is_seen {
+            self.choose(now, out);
         }
     }
 
@@ -348,8 +365,6 @@ impl<'a> Rtp<'a> {
 
 /// Octets of a header without sources and extensions.
 const HEAD: usize = 12;
-/// Packets of each sender that are kept: about 150 KiB at the most.
-const KEPT: usize = 128;
 /// Between two requests to one sender.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Between two reports to one sender.
@@ -464,6 +479,37 @@ mod tests {
         story.switch.wish(LegId(2), &feedback::pli(9, 1_002), story.now, &mut out);
         story.switch.wish(LegId(2), &feedback::pli(9, 1_002), story.now, &mut out);
         assert_eq!(told(out).1, [1], "not twice in half a second");
+    }
+
+    #[test]
+    fn who_begins_anew_is_seen_from_a_whole_picture_on_and_no_number_has_two_packets() {
+        let mut story = Story::new(2);
+        assert_eq!(story.send(1, 10, KEY).0, [(2, 10)]);
+        assert_eq!(story.send(1, 11, DELTA).0, [(2, 11)]);
+        assert_eq!(story.send(1, 11, KEY).0, [], "another packet of a known number");
+        let again = |story: &mut Story, number| {
+            let mut out = Vec::new();
+            story.switch.wish(LegId(2), &feedback::nack(9, 1_002, &[number]), story.now, &mut out);
+            out.retain(|out| matches!(out, Out::Picture(..)));
+            out
+        };
+        assert!(matches!(&again(&mut story, 11)[..], [Out::Picture(_, again)] if again.ends_with(DELTA)));
+
+        // Another source of the same leg, with the same numbers.
+        let of_another = |story: &mut Story, sequence, payload: &[u8]| {
+            let mut out = Vec::new();
+            story.switch.picture(LegId(1), &packet(sequence, 77, payload), story.now, &mut out);
+            told(out)
+        };
+        assert_eq!(of_another(&mut story, 11, DELTA), (vec![], vec![1]), "a whole picture is asked for");
+        assert_eq!(again(&mut story, 11), [], "nor is it sent again under the old number");
+        assert_eq!(of_another(&mut story, 12, KEY).0, [(2, 12)], "the stream goes on");
+        assert_eq!(of_another(&mut story, 11, KEY).0, []);
+        assert_eq!(of_another(&mut story, 13, DELTA).0, [(2, 13)]);
+
+        // The same source, which counts from far back.
+        assert_eq!(of_another(&mut story, 60_000, DELTA), (vec![], vec![1]));
+        assert_eq!(of_another(&mut story, 60_001, KEY).0, [(2, 14)]);
     }
 
     #[test]
