@@ -15,34 +15,40 @@ pub enum Wish {
     AtMost(u64),
 }
 
-/// The wishes of a compound packet; at most [`MOST_LOST`] lost packets of each.
+/// The wishes of a compound packet, each once; at most [`MOST_LOST`] lost packets in all of it.
 pub fn read(mut packet: &[u8]) -> Vec<Wish> {
-    let mut wishes = Vec::new();
+    let (mut wishes, mut again) = (Vec::new(), Vec::new());
     while let [first, kind, high, low, ..] = packet {
         let length = (usize::from(u16::from_be_bytes([*high, *low])) + 1) * 4;
         let Some(one) = packet.get(..length) else { break };
-        match (*kind, first & 0x1f) {
-            (PAYLOAD, PLI | FIR) => wishes.push(Wish::WholePicture),
-            (PAYLOAD, APPLICATION) => wishes.extend(estimate(one).map(Wish::AtMost)),
-            (TRANSPORT, NACK) => wishes.push(Wish::Again(lost(one.get(12..).unwrap_or_default()))),
-            _ => {}
-        }
+        let wish = match (*kind, first & 0x1f) {
+            (PAYLOAD, PLI | FIR) => Some(Wish::WholePicture),
+            (PAYLOAD, APPLICATION) => estimate(one).map(Wish::AtMost),
+            (TRANSPORT, NACK) => {
+                add_lost(one.get(12..).unwrap_or_default(), &mut again);
+                None
+            }
+            _ => None,
+        };
+        wishes.extend(wish.filter(|wish| !wishes.contains(wish)));
         packet = &packet[length..];
     }
+    wishes.extend((!again.is_empty()).then_some(Wish::Again(again)));
     wishes
 }
 
 /// §6.2.1: a packet, and which of the 16 after it.
-fn lost(mut entries: &[u8]) -> Vec<u16> {
-    let mut lost = Vec::new();
+fn add_lost(mut entries: &[u8], lost: &mut Vec<u16>) {
     while let Some((&[a, b, c, d], rest)) = entries.split_first_chunk::<4>() {
         let (first, mask) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
         let after = (0..16).filter(|bit| mask >> bit & 1 == 1).map(|bit| first.wrapping_add(bit + 1));
-        lost.extend(std::iter::once(first).chain(after));
+        for number in std::iter::once(first).chain(after) {
+            if lost.len() < MOST_LOST && !lost.contains(&number) {
+                lost.push(number);
+            }
+        }
         entries = rest;
     }
-    lost.truncate(MOST_LOST);
-    lost
 }
 
 /// draft-alvestrand-rmcat-remb-03, §2.2: a mantissa of 18 bits, and an exponent.
@@ -95,7 +101,7 @@ const PLI: u8 = 1;
 const FIR: u8 = 4;
 const APPLICATION: u8 = 15;
 const REMB: &[u8] = b"REMB";
-/// Packets that one wish asks for again.
+/// Packets that one datagram asks for again.
 const MOST_LOST: usize = 64;
 
 #[cfg(test)]
@@ -110,7 +116,14 @@ mod tests {
         let end = several.len();
         several[end - 1] = 0b101;
         several.extend(pli(1, 2));
-        assert_eq!(read(&several), [Wish::Again(vec![65_535, 0, 2]), Wish::WholePicture]);
+        assert_eq!(read(&several), [Wish::WholePicture, Wish::Again(vec![65_535, 0, 2])]);
+        let many: Vec<u16> = (0..50).collect();
+        let greedy =
+            [nack(1, 2, &many), nack(1, 2, &many), nack(1, 2, &[900; 9]), nack(1, 2, &many[9..])].concat();
+        assert_eq!(read(&greedy), [Wish::Again(many.into_iter().chain([900]).collect())]);
+        let far: Vec<u16> = (100..200).collect();
+        let greedy = [nack(1, 2, &far), nack(1, 2, &[7])].concat();
+        assert_eq!(read(&greedy), [Wish::Again((100..100 + MOST_LOST as u16).collect())]);
         for bits in [1, 150_000, 262_143, 262_144, 1_500_000, 90_000_000] {
             let [Wish::AtMost(read)] = read(&at_most(1, 2, bits))[..] else { panic!("{bits}") };
             assert!(read <= bits && read * 100 >= bits * 99, "{bits}: {read}");

@@ -5,6 +5,7 @@
 //! Not here: several streams a leg, layers (simulcast), a screen beside a face, transport-wide feedback.
 
 pub mod feedback;
+mod lately;
 pub mod room;
 pub mod switch;
 mod window;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::Codec;
 use super::feedback::{self, Wish};
+use super::lately::Lately;
 use super::window::Window;
 use crate::media::reception::Reception;
 use crate::media::rtcp;
@@ -60,6 +61,10 @@ struct Leg {
     /// What it sent last, for who lost some.
     sent: Window,
     asked: Option<Instant>,
+    /// What it was asked for again.
+    missed: Lately,
+    /// What it was sent again.
+    repeated: Lately,
     joined: Instant,
     reception: Option<Reception>,
     /// When it was told last how its pictures come.
@@ -86,6 +91,8 @@ impl Switch {
             source: None,
             sent: Window::default(),
             asked: None,
+            missed: Lately::default(),
+            repeated: Lately::default(),
             joined: now,
             reception: None,
             told: now,
@@ -202,7 +209,7 @@ impl Switch {
         out.push(Out::Request(id, report));
     }
 
-    /// What was sent is sent again, what never came is asked for.
+    /// What was sent is sent again, what never came is asked for: each once in a moment, however often somebody asks.
     fn send_again(
         &mut self,
         viewer: LegId,
@@ -212,24 +219,29 @@ impl Switch {
         now: Instant,
         out: &mut Vec<Out>,
     ) {
-        let Some(sender) = self.legs.get(&seen) else { return };
-        let (mut again, mut missing) = (Vec::new(), Vec::new());
+        if seen == viewer {
+            return;
+        }
+        let [Some(sender), Some(viewer_leg)] = self.legs.get_disjoint_mut([&seen, &viewer]) else { return };
+        let mut missing = Vec::new();
         for theirs in lost.into_iter().map(|lost| lost.wrapping_sub(shift)) {
             match sender.sent.packet(theirs) {
-                Some(packet) => again.push(packet.to_vec()),
-                None => missing.push(theirs),
+                Some(packet) => {
+                    if viewer_leg.repeated.is_due(theirs, packet.len(), now)
+                        && let Some(rtp) = Rtp::read(packet)
+                        && let Some(packet) = viewer_leg.rewrite(&rtp, now)
+                    {
+                        out.push(Out::Picture(viewer, packet));
+                    }
+                }
+                None if sender.sent.awaits(theirs) && sender.missed.is_due(theirs, 4, now) => {
+                    missing.push(theirs);
+                }
+                None => {}
             }
         }
         if let Some(theirs) = sender.source.filter(|_| !missing.is_empty()) {
             out.push(Out::Request(seen, feedback::nack(sender.seat.ssrc, theirs, &missing)));
-        }
-        let Some(viewer_leg) = self.legs.get_mut(&viewer) else { return };
-        for packet in again {
-            if let Some(rtp) = Rtp::read(&packet)
-                && let Some(packet) = viewer_leg.rewrite(&rtp, now)
-            {
-                out.push(Out::Picture(viewer, packet));
-            }
         }
     }
 
@@ -470,8 +482,17 @@ mod tests {
         let mut out = Vec::new();
         let report = feedback::nack(9, 1_002, &[10, 11]);
         story.switch.wish(LegId(2), &report, story.now, &mut out);
-        assert!(matches!(&out[..], [Out::Request(LegId(1), asked), Out::Picture(LegId(2), again)]
+        assert!(matches!(&out[..], [Out::Picture(LegId(2), again), Out::Request(LegId(1), asked)]
             if feedback::read(asked) == [Wish::Again(vec![11])] && Rtp::read(again).unwrap().sequence == 10));
+        // Who asks again and again is not answered again and again.
+        let mut out = Vec::new();
+        for _ in 0..9 {
+            story.switch.wish(LegId(2), &[&report[..], &report].concat(), story.now, &mut out);
+        }
+        assert_eq!(out, []);
+        story.now += Duration::from_millis(100);
+        story.switch.wish(LegId(2), &[&report[..], &report].concat(), story.now, &mut out);
+        assert_eq!(out.len(), 2);
         // What comes so late is forwarded in its place.
         assert_eq!(story.send(1, 11, DELTA).0, [(2, 11)]);
         let mut out = Vec::new();

@@ -38,6 +38,11 @@ impl Window {
         let known = self.packets.iter().find(|(known, _)| *known == sequence);
         known.map(|(_, packet)| &packet[..])
     }
+
+    /// Whether a packet of this number may still come.
+    pub(super) fn awaits(&self, sequence: u16) -> bool {
+        self.newest.is_some_and(|newest| (1..KEPT).contains(&behind(newest, sequence)))
+    }
 }
 
 /// How far back a number is; below zero for what is newer.
@@ -58,7 +63,7 @@ mod tests {
     fn a_number_has_one_packet() {
         let mut window = Window::default();
         assert!(window.keep(65_535, b"a") && window.keep(1, b"c") && window.keep(0, b"b"));
-        assert!(!window.keep(0, b"other"));
+        assert!(!window.keep(0, b"other") && window.awaits(65_534) && !window.awaits(2));
         assert_eq!((window.packet(0), window.packet(2)), (Some(&b"b"[..]), None));
         assert!(window.keep(127, b"d"));
         assert_eq!((window.packet(65_535), window.packet(0)), (None, Some(&b"b"[..])));
