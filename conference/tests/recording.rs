@@ -62,7 +62,7 @@ async fn a_recording_holds_what_everybody_said() {
     assert!(files(&folder).is_empty(), "bob does not moderate");
     phones[0].press("*7");
     assert!(changed(&mut facts).await, "the room is told");
-    house::talk::<2>(&mut phones, 80);
+    house::talk::<2>(&mut phones, 240);
     assert!(files(&folder).iter().all(|file| file.extension().unwrap() == "part"), "it is not whole yet");
     phones[0].press("*7");
     assert!(!changed(&mut facts).await);
@@ -92,6 +92,69 @@ async fn who_joins_hears_of_it_and_the_last_who_leaves_ends_it() {
     }
     assert!(!changed(&mut facts).await);
     finished(&folder).await;
+    house.stop().await;
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_before_the_notice_is_over_is_not_recorded() {
+    let folder = folder();
+    let house =
+        House::start_with(Config { prompts: false, recordings: folder.clone(), ..Config::default() }).await;
+    house.occupants(vec![occupant("alice", Role::Moderator)]);
+    let mut facts = house.bus.subscribe();
+    let mut alice = [house.call("alice", 440.0).await];
+    let mut bob = [house.call("bob", 700.0).await];
+    alice[0].press("*7");
+    assert!(changed(&mut facts).await);
+    house::talk::<1>(&mut alice, 50);
+    assert!(bob[0].loudness(100) > 100.0, "the notice is spoken whatever `conference.prompts` says");
+    house::talk::<1>(&mut bob, 100);
+    alice[0].press("*7");
+    assert!(!changed(&mut facts).await);
+    assert!(bob[0].loudness(60) > 100.0, "and so is the end");
+    let file = finished(&folder).await;
+    assert!(tone_in(&file, 700.0) > 1_000.0 && tone_in(&file, 440.0) < 300.0);
+    house.stop().await;
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_on_hold_hears_of_it_when_they_are_back() {
+    let folder = folder();
+    let house =
+        House::start_with(Config { prompts: false, recordings: folder.clone(), ..Config::default() }).await;
+    house.occupants(vec![occupant("alice", Role::Moderator)]);
+    let mut facts = house.bus.subscribe();
+    let mut alice = house.call("alice", 440.0).await;
+    let mut bob = house.call("bob", 700.0).await;
+    assert_eq!(bob.send_offer("INVITE", "inactive").await.status(), 200);
+    alice.press("*7");
+    assert!(changed(&mut facts).await);
+    assert!(alice.loudness(150) > 100.0 && bob.loudness(10) < 10.0);
+    assert_eq!(bob.send_offer("INVITE", "sendrecv").await.status(), 200);
+    assert!(bob.loudness(100) > 100.0);
+    house.stop().await;
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_tape_ends_the_recording_for_all_and_another_may_begin() {
+    let folder = folder();
+    let recording_longest = Duration::from_millis(200);
+    let config =
+        Config { prompts: false, recordings: folder.clone(), recording_longest, ..Config::default() };
+    let house = House::start_with(config).await;
+    house.occupants(vec![occupant("alice", Role::Moderator)]);
+    let mut facts = house.bus.subscribe();
+    let mut alice = house.call("alice", 440.0).await;
+    for _ in 0..2 {
+        alice.press("*7");
+        assert!(changed(&mut facts).await);
+        assert!(!changed(&mut facts).await, "without a key");
+        assert!(alice.loudness(60) > 100.0, "the end is said");
+    }
+    assert_eq!(files(&folder).iter().filter(|file| file.extension().unwrap() == "ogg").count(), 2);
     house.stop().await;
     std::fs::remove_dir_all(folder).unwrap();
 }

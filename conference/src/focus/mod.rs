@@ -103,6 +103,8 @@ pub(crate) enum Input {
     Dialled(LegId, Option<Box<Message>>),
     /// A refresh of ours was answered with this status.
     Refreshed(LegId, u16),
+    /// What takes a recording takes no more: it is full, or its disk failed.
+    Recorded(u64),
     /// A NOTIFY found nobody: its subscription is over.
     Unsubscribed(u64),
     /// Somebody asks who is in.

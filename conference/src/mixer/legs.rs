@@ -64,6 +64,21 @@ pub struct Legs {
     candidates: Vec<(u8, usize)>,
     /// Where the mix is written down, if it is.
     tape: Option<Tape>,
+    /// Whether legs are told of that; who was not yet is not on the tape.
+    is_announced: bool,
+    /// Whether somebody was: the tape begins then.
+    is_rolling: bool,
+    /// Of what is written down.
+    taped: Limiter,
+}
+
+/// What a leg was told of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    /// The prompt waits, or is being said.
+    Soon,
+    Knows,
 }
 
 struct Leg {
@@ -82,6 +97,7 @@ struct Leg {
     /// What it is told, and how many frames of the first were said.
     prompts: Vec<Prompt>,
     said: usize,
+    recording: Told,
     is_wanted: bool,
     is_reported: bool,
 }
@@ -98,6 +114,9 @@ impl Legs {
             patience,
             candidates: Vec::new(),
             tape: None,
+            is_announced: false,
+            is_rolling: false,
+            taped: Limiter::new(),
         }
     }
 
@@ -115,6 +134,7 @@ impl Legs {
             limiter: Limiter::new(),
             prompts: Vec::new(),
             said: 0,
+            recording: Told::Nothing,
             is_wanted: false,
             is_reported: false,
         });
@@ -132,6 +152,10 @@ impl Legs {
         let Some(leg) = self.find(id) else { return };
         if leg.gate == Gate::Closed && gate != Gate::Closed {
             leg.rtp.forgive_silence(now);
+        }
+        if gate == Gate::Closed {
+            // What it did not hear to its end is said anew when it is back.
+            leg.said = 0;
         }
         leg.gate = gate;
     }
@@ -164,13 +188,22 @@ impl Legs {
     /// Stops what a leg is being told.
     pub fn hush(&mut self, id: LegId) {
         let Some(leg) = self.find(id) else { return };
-        leg.prompts.clear();
+        leg.prompts.retain(|prompt| prompt.is_notice());
         leg.said = 0;
     }
 
-    /// Writes the mix down, or does not any more.
+    /// Writes the mix down for who knows of it, or does not any more, which is said to whoever was told that it is.
     pub fn record(&mut self, tape: Option<Tape>) {
         self.tape = tape;
+        if std::mem::take(&mut self.is_announced) {
+            self.legs.iter_mut().for_each(Leg::tell_end);
+        }
+    }
+
+    /// Writes the mix down, and says so to each leg: at once, when it is back from hold, when it comes in.
+    pub fn announce(&mut self, tape: Tape) {
+        self.record(Some(tape));
+        (self.is_announced, self.is_rolling, self.taped) = (true, false, Limiter::new());
     }
 
     /// How many legs there are.
@@ -232,13 +265,15 @@ impl Legs {
 
     fn say(&mut self, mut notice: impl FnMut(Spoken) -> bool) -> Counters {
         let everybody = self.limiter.frame(&self.total);
-        if self.tape.as_mut().is_some_and(|tape| !tape.put(&everybody)) {
-            self.tape = None;
-        }
+        self.write_down(&everybody);
         self.shared.begin();
         let mut counters = Counters::default();
         for leg in &mut self.legs {
-            match (leg.gate, leg.next_of_prompt()) {
+            if self.is_announced {
+                leg.tell_recording();
+            }
+            let prompt = if leg.gate == Gate::Closed { None } else { leg.next_of_prompt() };
+            match (leg.gate, prompt) {
                 (Gate::Closed, _) => leg.rtp.skip(),
                 (Gate::Waiting, prompt) => leg.rtp.say(&prompt.unwrap_or(SILENCE)),
                 (Gate::Open | Gate::Muted, Some(prompt)) => {
@@ -261,6 +296,27 @@ impl Legs {
             counters.add(leg.rtp.take_counters());
         }
         counters
+    }
+
+    /// Puts a tick on the tape: what those say who know of it.
+    fn write_down(&mut self, everybody: &Frame) {
+        let Some(tape) = &mut self.tape else { return };
+        let is_taken = if self.is_announced {
+            self.is_rolling |= self.legs.iter().any(|leg| leg.recording == Told::Knows);
+            if !self.is_rolling {
+                return;
+            }
+            let mut sum = *self.total;
+            for leg in self.legs.iter().filter(|leg| leg.is_in_mix() && leg.recording != Told::Knows) {
+                sum.iter_mut().zip(leg.heard.iter()).for_each(|(sum, sample)| *sum -= i32::from(*sample));
+            }
+            tape.put(&self.taped.frame(&sum))
+        } else {
+            tape.put(everybody)
+        };
+        if !is_taken {
+            self.tape = None;
+        }
     }
 }
 
@@ -294,13 +350,33 @@ impl Leg {
         }
     }
 
+    fn tell_recording(&mut self) {
+        if self.recording == Told::Nothing && matches!(self.gate, Gate::Open | Gate::Muted) {
+            self.recording = Told::Soon;
+            self.prompts.push(Prompt::Recording);
+        }
+    }
+
+    /// It is not recorded any more. Who was not told yet that it is need not know.
+    fn tell_end(&mut self) {
+        let told = std::mem::replace(&mut self.recording, Told::Nothing);
+        let waiting = self.prompts.iter().rposition(|prompt| *prompt == Prompt::Recording);
+        match (told, waiting) {
+            (Told::Nothing, _) => {}
+            (Told::Soon, Some(at)) if at > 0 || self.said == 0 => drop(self.prompts.remove(at)),
+            (Told::Soon | Told::Knows, _) => self.prompts.push(Prompt::RecordingEnded),
+        }
+    }
+
     fn next_of_prompt(&mut self) -> Option<Frame> {
         while let Some(prompt) = self.prompts.first() {
             if let Some(frame) = prompt.frame(self.said) {
                 self.said += 1;
                 return Some(frame);
             }
-            self.prompts.remove(0);
+            if self.prompts.remove(0) == Prompt::Recording && self.recording == Told::Soon {
+                self.recording = Told::Knows;
+            }
             // One frame of silence divides prompts, and tells the end of the last.
             self.said = if self.prompts.is_empty() { TOLD } else { 0 };
         }

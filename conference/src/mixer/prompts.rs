@@ -37,6 +37,11 @@ pub enum Prompt {
 }
 
 impl Prompt {
+    /// Whether somebody has a right to hear it.
+    pub(super) fn is_notice(self) -> bool {
+        matches!(self, Self::Recording | Self::RecordingEnded)
+    }
+
     /// The frame that begins `at` frames from the start; `None` after the end.
     pub fn frame(self, at: usize) -> Option<Frame> {
         let samples = SAMPLES_OF[self as usize].get(at * SAMPLES..)?;

@@ -37,8 +37,10 @@ pub enum Command {
     Prompt(LegId, Prompt),
     /// What it is told stops.
     Hush(LegId),
-    /// The mix is written down, or not any more.
+    /// The mix is written down for who knows of it, or not any more.
     Record(Option<Tape>),
+    /// The mix is written down, and every leg is told so, whenever it can be.
+    Announce(Tape),
 }
 
 /// What the mixer tells the focus.
@@ -193,6 +195,7 @@ impl Worker {
             Command::Prompt(id, prompt) => legs.prompt(id, prompt),
             Command::Hush(id) => legs.hush(id),
             Command::Record(tape) => legs.record(tape),
+            Command::Announce(tape) => legs.announce(tape),
         }
     }
 }

@@ -198,9 +198,6 @@ impl Conference {
         participant.is_joined = true;
         let is_first = !self.participants.iter().any(|other| other.is_joined);
         self.say(participant.leg, if is_first { Prompt::Alone } else { Prompt::Entry }).await;
-        if self.recording.is_some() {
-            self.say(participant.leg, Prompt::Recording).await;
-        }
         let call_id = participant.dialog.call_id.clone();
         participant.span().in_scope(|| tracing::info!("participant joined"));
         let shown = participant.shown();

@@ -194,6 +194,7 @@ impl Conference {
                 self.hang_up_where(is_theirs, "Account Disabled").await;
             }
             Input::Dialled(leg, answer) => self.dialled(leg, answer).await,
+            Input::Recorded(number) => self.recorded(number).await,
             Input::Refreshed(leg, status) => self.refreshed(leg, status).await,
             Input::Document(viewer, sender) => {
                 // Whoever asked may have gone.

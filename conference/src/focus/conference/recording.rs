@@ -1,10 +1,12 @@
 //! Recording a conference — Opus in Ogg, begun and ended by a moderator (`*7`), never in secret.
 //!
 //! In    the wish of a moderator; the end of the conference. Out a file in `conference.recordings`, whole when it has its
-//!       name; a prompt to all, and to who joins meanwhile; a fact, by which the chat room says it, too.
+//!       name; a prompt to all, whatever `conference.prompts` says, and to who joins or is back from hold meanwhile; a fact,
+//!       by which the chat room says it, too.
 //! State the recording that is under way. Errors no folder, no disk: it is in the log, and nobody is told that they are
-//! recorded who are not.
+//! recorded who are not. A recording that is full, or whose disk fails, is over for all, and `*7` begins another.
 //!
+//! The mixer says the prompt, and what somebody says before they heard it to its end is not written down.
 //! Who hears the prompt and stays agrees; who does not hangs up.
 
 use std::fs::{File, OpenOptions};
@@ -13,11 +15,13 @@ use std::path::{Path, PathBuf};
 
 use shared_model::{ConferenceEvent, Correlation, Fact};
 
+use super::super::Input;
 use super::Conference;
-use crate::mixer::{Command, Prompt, Tape};
+use crate::mixer::{Command, Tape};
 
 /// A recording that is under way.
 pub(super) struct Recording {
+    number: u64,
     began: std::time::Instant,
 }
 
@@ -49,7 +53,9 @@ impl Conference {
                 return tracing::error!(%error, file = %under_way.display(), "no recording can be written");
             }
         };
-        parts.shutdown.spawn(async move {
+        let number = self.name();
+        let inbox = self.inbox.clone();
+        self.focus.parts().shutdown.spawn(async move {
             match ending.await {
                 Ok(Ok(recorded)) => keep(&under_way, &place, recorded.duration.as_secs()),
                 Ok(Err(error)) => {
@@ -57,13 +63,20 @@ impl Conference {
                 }
                 Err(_) => tracing::error!(file = %under_way.display(), "a recording broke off"),
             }
+            // A conference that has ended records nothing.
+            let _ = inbox.send(Input::Recorded(number)).await;
         });
-        self.recording = Some(Recording { began: std::time::Instant::now() });
+        self.recording = Some(Recording { number, began: std::time::Instant::now() });
         tracing::info!("the conference is recorded");
-        // All are told before the first word is kept.
-        self.say_to_all(Prompt::Recording).await;
         self.tell_recording();
-        self.mixer.tell(Command::Record(Some(tape))).await;
+        self.mixer.tell(Command::Announce(tape)).await;
+    }
+
+    /// Nothing more is written: if a moderator did not end it, everybody learns that it is over.
+    pub(super) async fn recorded(&mut self, number: u64) {
+        if self.recording.as_ref().is_some_and(|recording| recording.number == number) {
+            self.end_recording().await;
+        }
     }
 
     pub(super) async fn end_recording(&mut self) {
@@ -71,14 +84,7 @@ impl Conference {
         self.mixer.tell(Command::Record(None)).await;
         let seconds = recording.began.elapsed().as_secs();
         tracing::info!(seconds, "the conference is not recorded any more");
-        self.say_to_all(Prompt::RecordingEnded).await;
         self.tell_recording();
-    }
-
-    async fn say_to_all(&self, prompt: Prompt) {
-        for participant in self.participants.iter().filter(|participant| participant.is_joined) {
-            self.say(participant.leg, prompt).await;
-        }
     }
 
     fn tell_recording(&self) {
