@@ -78,6 +78,32 @@ async fn a_message_has_an_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_mailbox_takes_two_calls_at_once() {
+    let house = House::start().await;
+    house.messages.wanted.lock().unwrap().extend(["bob", "carol"].map(house::jid));
+    let mut callers = Vec::new();
+    for status in [200, 200, 486] {
+        let uri = house.focus.mailbox(&house::jid("bob")).await.unwrap();
+        let mut caller = house.silent_phone("stranger").await;
+        assert_eq!(caller.invite(&uri).await.status(), status);
+        callers.push(caller);
+    }
+    let uri = house.focus.mailbox(&house::jid("carol")).await.unwrap();
+    assert_eq!(house.invite("alice", &uri).await, 200, "carol's is another");
+    assert_eq!(callers[0].send("BYE", &[]).await.status(), 200);
+    let free = async {
+        loop {
+            let uri = house.focus.mailbox(&house::jid("bob")).await.unwrap();
+            if house.invite("alice", &uri).await == 200 {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), free).await.unwrap();
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_phone_is_told_what_waits_for_its_account() {
     let house = House::start().await;
     let mut bob = house.silent_phone("bob").await;

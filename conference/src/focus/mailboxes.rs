@@ -4,7 +4,11 @@
 //! Out   a URI for this one call, `sip:<voicemail>-<64 bits>@<domain>`: who knows no such URI leaves no message, so that
 //!       block lists and rules of the callee hold.
 //! State URIs that wait for their call, for [`PATIENCE`] each, at most [`MOST`]; when there are more, nobody gets another.
+//!       Calls that mailboxes take, each with a thread that writes: at most [`MOST_OF_OWNER`] of one owner (486 beyond), and
+//!       [`MOST_CALLS`] (480).
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
@@ -14,7 +18,46 @@ use super::Focus;
 
 /// URIs that wait for their calls.
 #[derive(Debug, Default)]
-pub(super) struct Tickets(DashMap<RoomAddress, (BareJid, Instant)>);
+pub(super) struct Tickets {
+    waiting: DashMap<RoomAddress, (BareJid, Instant)>,
+    calls: Calls,
+}
+
+/// How many calls mailboxes take now, by owner.
+type Calls = Arc<Mutex<HashMap<BareJid, usize>>>;
+
+/// A call that a mailbox takes, until its message is kept.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) owner: BareJid,
+    calls: Calls,
+}
+
+impl Taken {
+    /// One more call for `owner`; the status of its refusal, if there are too many.
+    fn new(owner: BareJid, calls: &Calls) -> Result<Self, u16> {
+        let mut counts = calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_owner = counts.get(&owner).copied().unwrap_or_default();
+        if of_owner >= MOST_OF_OWNER {
+            return Err(486);
+        }
+        if counts.values().sum::<usize>() >= MOST_CALLS {
+            return Err(480);
+        }
+        counts.insert(owner.clone(), of_owner + 1);
+        Ok(Self { owner, calls: Arc::clone(calls) })
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let mut counts = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        match counts.get_mut(&self.owner) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(counts.remove(&self.owner)),
+        }
+    }
+}
 
 impl Tickets {
     /// One more, for a mailbox of `owner`; `seed` is random.
@@ -27,18 +70,18 @@ impl Tickets {
         now: Instant,
     ) -> Option<RoomAddress> {
         let room = RoomAddress::new(&format!("{name}-{seed:016x}"), domain).ok()?;
-        self.0.retain(|_, (_, until)| *until > now);
-        if self.0.len() >= MOST {
+        self.waiting.retain(|_, (_, until)| *until > now);
+        if self.waiting.len() >= MOST {
             return None;
         }
-        self.0.insert(room.clone(), (owner.clone(), now + PATIENCE));
+        self.waiting.insert(room.clone(), (owner.clone(), now + PATIENCE));
         Some(room)
     }
 
-    /// The call came: whose mailbox it is for.
-    pub(super) fn take(&self, room: &RoomAddress, now: Instant) -> Option<BareJid> {
-        let (_, (owner, until)) = self.0.remove(room)?;
-        (until > now).then_some(owner)
+    /// The call came: whose mailbox it is for, or with which status it is refused.
+    pub(super) fn take(&self, room: &RoomAddress, now: Instant) -> Option<Result<Taken, u16>> {
+        let (_, (owner, until)) = self.waiting.remove(room)?;
+        (until > now).then(|| Taken::new(owner, &self.calls))
     }
 }
 
@@ -69,6 +112,8 @@ impl Mailboxes for Focus {
 /// How long a URI waits for its call.
 const PATIENCE: Duration = Duration::from_secs(60);
 const MOST: usize = 1_000;
+const MOST_OF_OWNER: usize = 2;
+const MOST_CALLS: usize = 50;
 
 #[cfg(test)]
 mod tests {
@@ -81,12 +126,27 @@ mod tests {
         let make = |seed| tickets.make("voicemail", "conference.x", &alice, seed, now).unwrap();
         let (one, other) = (make(1), make(2));
         assert_eq!(one.to_sip_uri(), "sip:voicemail-0000000000000001@conference.x");
-        assert_eq!(tickets.take(&one, now), Some(alice.clone()));
-        assert_eq!((tickets.take(&one, now), tickets.take(&other, now + PATIENCE)), (None, None));
+        assert_eq!(tickets.take(&one, now).unwrap().unwrap().owner, alice);
+        assert!(tickets.take(&one, now).is_none() && tickets.take(&other, now + PATIENCE).is_none());
         for seed in 0..MOST {
             tickets.make("voicemail", "conference.x", &alice, seed as u64, now);
         }
         assert_eq!(tickets.make("voicemail", "conference.x", &alice, 9_999, now), None);
         assert!(tickets.make("voicemail", "conference.x", &alice, 9_999, now + PATIENCE).is_some());
+    }
+
+    #[test]
+    fn mailboxes_take_so_many_calls_at_once() {
+        let calls = Calls::default();
+        let owner = |n: usize| BareJid::new(&format!("owner{n}"), "x").unwrap();
+        let mut taken: Vec<Taken> =
+            (0..MOST_CALLS).map(|n| Taken::new(owner(n / MOST_OF_OWNER), &calls).unwrap()).collect();
+        assert_eq!(Taken::new(owner(0), &calls).unwrap_err(), 486);
+        assert_eq!(Taken::new(owner(99), &calls).unwrap_err(), 480);
+        taken.remove(0);
+        let again = Taken::new(owner(0), &calls).unwrap();
+        assert_eq!(Taken::new(owner(0), &calls).unwrap_err(), 486);
+        drop((again, taken));
+        assert!(calls.lock().unwrap().is_empty());
     }
 }

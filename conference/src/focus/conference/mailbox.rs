@@ -9,23 +9,30 @@
 
 use std::time::{Duration, Instant};
 
-use shared_model::{BareJid, VoiceMessage};
+use shared_model::VoiceMessage;
 
+use super::super::mailboxes::Taken;
 use super::super::participant::Participant;
 use super::Conference;
 use crate::mixer::{Command, Ending, LegId, Prompt, Tape};
 
 /// A mailbox that takes a message.
 pub(super) struct Mailbox {
-    owner: BareJid,
+    /// Whose it is; a status for who may leave nothing.
+    call: Result<Taken, u16>,
     message: Option<Ending<Vec<u8>>>,
     /// The call ends then.
     pub(super) until: Option<Instant>,
 }
 
 impl Mailbox {
-    pub(super) fn of(owner: BareJid) -> Self {
-        Self { owner, message: None, until: None }
+    pub(super) fn of(call: Result<Taken, u16>) -> Self {
+        Self { call, message: None, until: None }
+    }
+
+    /// The status of a call that it does not take.
+    pub(super) fn refusal(&self) -> Option<u16> {
+        self.call.as_ref().err().copied()
     }
 }
 
@@ -64,10 +71,11 @@ impl Conference {
 
     /// The caller is gone: what was said is kept.
     pub(super) async fn keep_message(&mut self, caller: &Participant) {
-        let Some(Mailbox { owner, message, until }) = &mut self.mailbox else { return };
+        let Some(Mailbox { call, message, until }) = &mut self.mailbox else { return };
         *until = None;
-        let Some(message) = message.take() else { return };
-        let (owner, from) = (owner.clone(), caller.shown().jid);
+        let call = std::mem::replace(call, Err(486));
+        let (Some(message), Ok(call)) = (message.take(), call) else { return };
+        let from = caller.shown().jid;
         let name = match caller.caller.display_name.as_str() {
             "" => caller.caller.uri.trim_start_matches("sip:").to_owned(),
             name => name.to_owned(),
@@ -88,7 +96,7 @@ impl Conference {
             let message =
                 VoiceMessage { from, caller: name, duration: recorded.duration, sound: recorded.out };
             let seconds = message.duration.as_secs();
-            match messages.keep(&owner, message).await {
+            match messages.keep(&call.owner, message).await {
                 Ok(()) => span.in_scope(|| tracing::info!(seconds, "the caller left a message")),
                 Err(unavailable) => {
                     span.in_scope(|| tracing::error!(%unavailable, seconds, "a message could not be kept"));

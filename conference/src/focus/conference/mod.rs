@@ -243,11 +243,13 @@ impl Conference {
             // §12.2.2: out of order.
             return reply(500, "");
         }
+        let refusal = self.mailbox.as_ref().and_then(Mailbox::refusal);
         let is_at_door = leg.is_some_and(|at| self.participants[at].pin.is_some());
         match (request.method(), leg) {
             // Who is inside, and who may come, is not for those before the door.
             ("SUBSCRIBE" | "REFER", Some(_)) if is_at_door => reply(403, "Give The PIN First"),
             ("SUBSCRIBE" | "REFER", _) if self.mailbox.is_some() => reply(403, "This Is A Mailbox"),
+            ("INVITE", None) if refusal.is_some() => reply(refusal.unwrap_or(486), ""),
             ("INVITE", None) if self.mailbox.is_some() && !self.participants.is_empty() => reply(486, ""),
             ("INVITE", None) if !request.is_in_dialog() => self.invite(incoming).await,
             ("INVITE" | "UPDATE", Some(at)) => self.change(at, incoming).await,
