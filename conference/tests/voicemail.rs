@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "each test file uses its part")]
 mod house;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use conference::Config;
@@ -129,5 +130,28 @@ async fn a_phone_is_told_what_waits_for_its_account() {
     let mut stranger = house.silent_phone("stranger").await;
     stranger.uri = house.focus.watched();
     assert_eq!(stranger.send("SUBSCRIBE", &lamp).await.status(), 403);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lamp_stays_as_it_is_while_nobody_knows_what_waits() {
+    let house = House::start().await;
+    let lamp = [("Event", "message-summary"), ("Expires", "600")];
+    let mut bob = house.silent_phone("bob").await;
+    bob.uri = house.focus.watched();
+    assert_eq!(bob.send("SUBSCRIBE", &lamp).await.status(), 200);
+    assert!(bob.document().await.contains("Voice-Message: 0/0"));
+    let changed = MailboxEvent::Changed { owner: house::jid("bob"), waiting: Waiting { new: 3, old: 1 } };
+    house.bus.publish(Fact::new(Correlation::of_call("x"), changed));
+    assert!(bob.document().await.contains("Voice-Message: 3/1"));
+    house.messages.is_down.store(true, Ordering::Relaxed);
+    assert_eq!(bob.send("SUBSCRIBE", &lamp).await.status(), 200);
+    assert!(bob.document().await.contains("Voice-Message: 3/1"), "not that nothing waits");
+    let mut carol = house.silent_phone("carol").await;
+    carol.uri = house.focus.watched();
+    assert_eq!(carol.send("SUBSCRIBE", &lamp).await.status(), 200);
+    assert_eq!(carol.document().await, "", "nothing is known");
+    house.messages.is_down.store(false, Ordering::Relaxed);
+    assert!(carol.document().await.contains("Voice-Message: 0/0"), "and is when it can be");
     house.stop().await;
 }

@@ -4,7 +4,8 @@
 //! Out   200 and NOTIFY with a summary (§5), at once and with each change.
 //! State one task for all subscriptions, at most [`MOST`], and [`MOST_OF_ACCOUNT`] of one account.
 //! Errors 403 without an account, 489, 406 and 423 as RFC 6665 has them, 481 inside an unknown dialog, 503 when there are
-//! too many. Facts that were missed: every account is asked for anew.
+//! too many. Facts that were missed: every account is asked for anew. While it cannot be asked what waits, a lamp stays as
+//! it is; of one that was never known nothing is said (RFC 6665 §4.2.1.2), and every [`SWEEP`] is asked again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
@@ -82,6 +83,10 @@ struct Lamp {
     dialog: Dialog,
     event_id: Option<String>,
     expires: Instant,
+    /// What it was told last.
+    waiting: Option<Waiting>,
+    /// What waits could not be asked.
+    is_stale: bool,
 }
 
 impl Task {
@@ -91,7 +96,10 @@ impl Task {
         loop {
             tokio::select! {
                 Some(input) = inputs.recv() => self.hear(input).await,
-                _ = sweep.tick() => self.expire().await,
+                _ = sweep.tick() => {
+                    self.expire().await;
+                    self.ask_again().await;
+                }
                 () = shutdown.begun() => return,
             }
         }
@@ -104,8 +112,9 @@ impl Task {
             Input::Refresh => {
                 let owners: HashSet<BareJid> = self.lamps.values().map(|lamp| lamp.owner.clone()).collect();
                 for owner in owners {
-                    let waiting = self.waiting(&owner).await;
-                    self.tell_owner(&owner, waiting).await;
+                    if let Some(waiting) = self.waiting(&owner).await {
+                        self.tell_owner(&owner, waiting).await;
+                    }
                 }
             }
             Input::Gone(id) => drop(self.lamps.remove(&id)),
@@ -150,7 +159,10 @@ impl Task {
             incoming.server.respond(response);
             self.next += 1;
             let (owner, account, event_id) = (card.jid, card.aor.to_sip_uri(), wanted.event_id);
-            self.lamps.insert(self.next, Lamp { owner, account, dialog, event_id, expires });
+            let known = self.lamps.values().find(|lamp| lamp.owner == owner).and_then(|lamp| lamp.waiting);
+            let (waiting, is_stale) = (known, false);
+            let lamp = Lamp { owner, account, dialog, event_id, expires, waiting, is_stale };
+            self.lamps.insert(self.next, lamp);
             self.next
         };
         let Some(owner) = self.lamps.get(&id).map(|lamp| lamp.owner.clone()) else { return };
@@ -159,19 +171,34 @@ impl Task {
         self.tell(id, waiting, wanted.expires.is_zero()).await;
     }
 
-    /// What waits; nothing, while it cannot be asked.
-    async fn waiting(&self, owner: &BareJid) -> Waiting {
-        let Some(messages) = &self.focus.parts().messages else { return Waiting::default() };
-        messages.waiting(owner).await.unwrap_or_else(|unavailable| {
-            tracing::warn!(%unavailable, "a lamp does not know what waits");
-            Waiting::default()
-        })
+    /// What waits; `None` while it cannot be asked, which its lamps remember.
+    async fn waiting(&mut self, owner: &BareJid) -> Option<Waiting> {
+        let waiting = match &self.focus.parts().messages {
+            Some(messages) => messages.waiting(owner).await,
+            None => Ok(Waiting::default()),
+        };
+        self.lamps
+            .values_mut()
+            .filter(|lamp| lamp.owner == *owner)
+            .for_each(|lamp| lamp.is_stale = waiting.is_err());
+        waiting
+            .inspect_err(|unavailable| tracing::warn!(%unavailable, "a lamp does not know what waits"))
+            .ok()
+    }
+
+    /// Asks for what could not be asked, until that fails again.
+    async fn ask_again(&mut self) {
+        let stale = self.lamps.values().filter(|lamp| lamp.is_stale).map(|lamp| lamp.owner.clone());
+        for owner in stale.collect::<HashSet<_>>() {
+            let Some(waiting) = self.waiting(&owner).await else { return };
+            self.tell_owner(&owner, waiting).await;
+        }
     }
 
     async fn tell_owner(&mut self, owner: &BareJid, waiting: Waiting) {
         let of_owner = self.lamps.iter().filter(|(_, lamp)| lamp.owner == *owner);
         for id in of_owner.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.tell(id, waiting, false).await;
+            self.tell(id, Some(waiting), false).await;
         }
     }
 
@@ -185,15 +212,18 @@ impl Task {
         }
     }
 
-    /// Tells one subscription, for the last time or not.
-    async fn tell(&mut self, id: u64, waiting: Waiting, is_last: bool) {
+    /// Tells one subscription what waits, or what it knew, for the last time or not.
+    async fn tell(&mut self, id: u64, waiting: Option<Waiting>, is_last: bool) {
         let contact = self.focus.lamp_contact();
         let Some(lamp) = self.lamps.get_mut(&id) else { return };
         let mut notify = lamp.dialog.request("NOTIFY", &contact);
         let left = lamp.expires.saturating_duration_since(Instant::now());
         let state = if is_last { State::Terminated("timeout") } else { State::Active(left) };
         PACKAGE.head(&mut notify, lamp.event_id.as_deref(), state);
-        notify.set_body(PACKAGE.document, summary(&lamp.account, waiting).into());
+        lamp.waiting = waiting.or(lamp.waiting);
+        if let Some(waiting) = lamp.waiting {
+            notify.set_body(PACKAGE.document, summary(&lamp.account, waiting).into());
+        }
         let flow = lamp.dialog.flow;
         if is_last {
             self.lamps.remove(&id);
@@ -225,8 +255,8 @@ const PACKAGE: Package = Package {
     briefest: Duration::from_secs(60),
     longest: Duration::from_secs(86_400),
 };
-/// How often is looked for subscriptions that are over.
-const SWEEP: Duration = Duration::from_secs(10);
+/// How often is looked for subscriptions that are over, and for lamps that could not be told.
+const SWEEP: Duration = Duration::from_secs(2);
 const INPUTS: usize = 1_024;
 const MOST: usize = 20_000;
 const MOST_OF_ACCOUNT: usize = 20;

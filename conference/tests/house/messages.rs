@@ -1,12 +1,15 @@
 //! The chat half as mailboxes ask it: what was left stands in a list.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use shared_model::{BareJid, Pending, Unavailable, VoiceMessage, VoiceMessages, Waiting};
 
 #[derive(Default)]
 pub(crate) struct Messages {
     pub(crate) wanted: Mutex<Vec<BareJid>>,
+    /// Nobody can say what waits.
+    pub(crate) is_down: AtomicBool,
     pub(crate) kept: Mutex<Vec<(BareJid, VoiceMessage)>>,
 }
 
@@ -24,6 +27,9 @@ impl VoiceMessages for Messages {
 
     fn waiting<'a>(&'a self, owner: &'a BareJid) -> Pending<'a, Result<Waiting, Unavailable>> {
         Box::pin(async move {
+            if self.is_down.load(Ordering::Relaxed) {
+                return Err(Unavailable);
+            }
             let kept = self.kept.lock().unwrap();
             let new = kept.iter().filter(|(of, _)| of == owner).count() as u32;
             Ok(Waiting { new, old: 0 })
