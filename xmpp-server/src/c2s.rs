@@ -273,7 +273,7 @@ impl<'a> Connection<'a> {
                     }
                     Some(Request::Register(request)) => {
                         let answer = self.registration.answer(self.server, self.peer.ip(), &request).await;
-                        for answer in answer {
+                        if let Some(answer) = answer {
                             self.out.push_str(&String::from_utf8_lossy(&answer.to_bytes()));
                         }
                     }
