@@ -108,7 +108,7 @@ impl Auth {
         let keys = Arc::new(keys::Keys::open(data_dir)?);
         let cache = Arc::new(cache::AccountCache::new(Arc::clone(&store.accounts)));
         let directory = Directory::new(Arc::clone(&cache));
-        let tokens = Tokens::new(Arc::clone(&store.records));
+        let tokens = Tokens::new(Arc::clone(&store.records), Arc::clone(&cache));
         let announcements = announce::Announcements::new(Arc::clone(&store.records));
         let process = announcements.process();
         let gone = GoneAccounts::new(Arc::clone(&store.records), Arc::clone(&cache));

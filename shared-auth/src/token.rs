@@ -2,7 +2,8 @@
 //!
 //! In    what for, whose account if any, and for how long.
 //! Out   a text of 32 characters, shown once; the store keeps its hash alone.
-//! Errors an unknown, used or expired token is `None`: nobody learns which.
+//! Errors an unknown, used or expired token is `None`, and so is an account's whose main password changed since: nobody
+//!        learns which.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +13,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use shared_model::AccountId;
 use shared_runtime::hex;
-use shared_store::{Expected, Records, StoreError};
+use shared_store::{Expected, Record, Records, StoreError};
 
+use crate::cache::AccountCache;
+use crate::fast::fingerprints;
 use crate::hash::{digest_hash, random};
 
 /// Issues and takes tokens. Clones share the store.
 #[derive(Clone)]
 pub struct Tokens {
     records: Arc<dyn Records>,
+    cache: Arc<AccountCache>,
 }
 
 /// What a token stands for.
@@ -31,11 +35,14 @@ pub struct Token {
     pub note: String,
     /// When it ends, milliseconds since 1970.
     pub expires: i64,
+    /// The main password under which an account's was issued.
+    #[serde(default)]
+    password: Option<String>,
 }
 
 impl Tokens {
-    pub(crate) fn new(records: Arc<dyn Records>) -> Self {
-        Self { records }
+    pub(crate) fn new(records: Arc<dyn Records>, cache: Arc<AccountCache>) -> Self {
+        Self { records, cache }
     }
 
     /// Makes a token for `purpose` that is good once, for `lifetime` from `now` (milliseconds since 1970).
@@ -49,7 +56,11 @@ impl Tokens {
     ) -> Result<String, StoreError> {
         let text = URL_SAFE_NO_PAD.encode(random::<24>());
         let expires = now.saturating_add(i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
-        let token = Token { account, note: note.to_owned(), expires };
+        let password = match account {
+            Some(account) => Some(self.password_of(account).await?.ok_or(StoreError::NoSuchAccount)?),
+            None => None,
+        };
+        let token = Token { account, note: note.to_owned(), expires, password };
         let value = serde_json::to_vec(&token).map_err(|error| StoreError::Backend(error.to_string()))?;
         self.records.put(OWNER, purpose, &key(&text), &value, Expected::Absent).await?;
         Ok(text)
@@ -58,13 +69,29 @@ impl Tokens {
     /// Uses a token up and answers what it stands for.
     pub async fn take(&self, purpose: &str, text: &str, now: i64) -> Result<Option<Token>, StoreError> {
         let record = self.records.take(OWNER, purpose, &key(text)).await?;
-        Ok(record.and_then(|record| read(&record.value, now)))
+        self.judge(record, now).await
     }
 
     /// Looks at a token without using it up, as a landing page does.
     pub async fn peek(&self, purpose: &str, text: &str, now: i64) -> Result<Option<Token>, StoreError> {
         let record = self.records.get(OWNER, purpose, &key(text)).await?;
-        Ok(record.and_then(|record| read(&record.value, now)))
+        self.judge(record, now).await
+    }
+
+    /// The token, if it is good still.
+    async fn judge(&self, record: Option<Record>, now: i64) -> Result<Option<Token>, StoreError> {
+        let Some(token) = record.and_then(|record| read(&record.value, now)) else { return Ok(None) };
+        let is_good = match (token.account, &token.password) {
+            (Some(account), Some(password)) => self.password_of(account).await?.as_ref() == Some(password),
+            _ => true,
+        };
+        Ok(is_good.then_some(token))
+    }
+
+    /// A fingerprint of an account's main password, as it is in the store.
+    async fn password_of(&self, account: AccountId) -> Result<Option<String>, StoreError> {
+        let account = self.cache.store().by_id(account).await?;
+        Ok(account.map(|account| fingerprints(&account).swap_remove(0)))
     }
 
     /// Takes back all tokens of an account for `purpose`, as when it is removed, and those of others that ended.
@@ -99,11 +126,64 @@ const PAGE: usize = 500;
 
 #[cfg(test)]
 mod tests {
+    use shared_store::{Account, Credentials, ScramHash, ScramVerifier, Store};
+
     use super::*;
+
+    fn account(id: u128) -> Account {
+        let address = format!("a{id}@example.org");
+        Account {
+            id: AccountId(id),
+            aor: address.parse().unwrap(),
+            jid: address.parse().unwrap(),
+            display_name: String::new(),
+            numbers: Vec::new(),
+            video: false,
+            admin: false,
+            enabled: true,
+            credentials: Credentials::default(),
+            app_passwords: Vec::new(),
+            version: 1,
+        }
+    }
+
+    async fn tokens() -> (Tokens, Store) {
+        let store = Store::in_memory();
+        for id in [1, 2] {
+            store.accounts.create(&account(id)).await.unwrap();
+        }
+        let cache = Arc::new(AccountCache::new(Arc::clone(&store.accounts)));
+        (Tokens::new(Arc::clone(&store.records), cache), store)
+    }
+
+    #[tokio::test]
+    async fn a_token_ends_with_the_password_and_with_the_account() {
+        let (tokens, store) = tokens().await;
+        let (one, minute) = (Some(AccountId(1)), Duration::from_secs(60));
+        let text = tokens.issue("phone", one, "", minute, 0).await.unwrap();
+        let mut changed = store.accounts.by_id(AccountId(1)).await.unwrap().unwrap();
+        changed.credentials.scram = vec![ScramVerifier {
+            hash: ScramHash::Sha1,
+            salt: vec![1],
+            iterations: 4096,
+            stored_key: vec![2],
+            server_key: vec![3],
+        }];
+        store.accounts.update(&changed).await.unwrap();
+        assert_eq!(tokens.peek("phone", &text, 1).await, Ok(None));
+        assert_eq!(tokens.take("phone", &text, 1).await, Ok(None));
+        let text = tokens.issue("phone", one, "", minute, 0).await.unwrap();
+        assert!(tokens.peek("phone", &text, 1).await.unwrap().is_some());
+        store.accounts.remove(AccountId(1)).await.unwrap();
+        assert_eq!(tokens.take("phone", &text, 1).await, Ok(None));
+        assert_eq!(tokens.issue("phone", one, "", minute, 0).await, Err(StoreError::NoSuchAccount));
+        let nobodys = tokens.issue("invite", None, "", minute, 0).await.unwrap();
+        assert!(tokens.take("invite", &nobodys, 1).await.unwrap().is_some());
+    }
 
     #[tokio::test]
     async fn a_token_is_good_once_for_its_purpose_and_its_time() {
-        let tokens = Tokens::new(shared_store::Store::in_memory().records);
+        let (tokens, _store) = tokens().await;
         let account = Some(AccountId(1));
         let minute = Duration::from_secs(60);
         let text = tokens.issue("phone", account, "n", minute, 0).await.unwrap();
@@ -117,7 +197,7 @@ mod tests {
 
     #[tokio::test]
     async fn tokens_go_with_their_account_and_others_stay() {
-        let tokens = Tokens::new(shared_store::Store::in_memory().records);
+        let (tokens, _store) = tokens().await;
         let minute = Duration::from_secs(60);
         let own = tokens.issue("phone", Some(AccountId(1)), "", minute, 0).await.unwrap();
         let other = tokens.issue("phone", Some(AccountId(2)), "", minute, 0).await.unwrap();

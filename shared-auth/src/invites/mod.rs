@@ -13,6 +13,7 @@
 //!
 //! Accepting survives `kill -9`: the invitation is claimed for an account's id first, then the account is made, then the
 //! invitation is removed. A claim whose account is there is spent; one whose account is not there is free after a minute.
+//! A reset ends with the password that it is to replace.
 
 mod rules;
 
@@ -27,6 +28,7 @@ use shared_store::{DigestAlgorithm, Expected, RecordChange, Records, StoreError}
 pub use rules::{NameError, WeakPassword, check_name, check_password, check_shown_name};
 
 use crate::cache::{AccountCache, Name};
+use crate::fast::fingerprints;
 use crate::hash::{digest_hash, random, random_letters};
 use crate::{AccountBook, AccountCard, BookError, NewAccount, Profile};
 
@@ -118,10 +120,13 @@ impl From<StoreError> for InviteError {
 }
 
 /// What is stored.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Kept {
     invite: Invite,
     claim: Option<Claim>,
+    /// The main password that a reset is to replace.
+    #[serde(default)]
+    password: Option<String>,
 }
 
 /// Somebody is accepting it.
@@ -152,11 +157,17 @@ impl Invites {
         if let Opens::Account { user: Some(user), .. } = &opens {
             rules::check_grammar(user)?;
         }
+        let password = match &opens {
+            Opens::Password { account } => {
+                Some(self.password_of(*account).await?.ok_or(StoreError::NoSuchAccount)?)
+            }
+            Opens::Account { .. } | Opens::Contact { .. } => None,
+        };
         let text = random_letters::<26>();
         let (key, lifetime) = (key(&text), i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
         let expires = now.saturating_add(lifetime);
         let invite = Invite { id: key[..ID_LENGTH].to_owned(), opens, by, created: now, expires };
-        let kept = Kept { invite, claim: None };
+        let kept = Kept { invite, claim: None, password };
         self.records.put(OWNER, COLLECTION, &key, &write(&kept)?, Expected::Absent).await?;
         Ok((text, kept.invite))
     }
@@ -204,14 +215,14 @@ impl Invites {
         let name = if wish.name.trim().is_empty() { name } else { check_shown_name(wish.name)? };
         let profile = Profile { name, admin, ..Profile::default() };
         let id = AccountId(u128::from_be_bytes(random()));
-        self.claim(text, &kept.invite, version, Claim { account: id, since: now }, contact.as_ref()).await?;
+        self.claim(text, &kept, version, Claim { account: id, since: now }, contact.as_ref()).await?;
         match self.book.create_as(id, NewAccount { aor, jid, profile }, wish.password).await {
             Ok(card) => {
                 self.forget(text).await;
                 Ok(card)
             }
             Err(error) => {
-                self.release(text, kept.invite, id).await;
+                self.release(text, kept, id).await;
                 Err(error.into())
             }
         }
@@ -223,14 +234,14 @@ impl Invites {
         let Opens::Password { account: id } = kept.invite.opens else { return Err(InviteError::Spent) };
         let account = self.cache.find(Name::Id(id)).await?.ok_or(InviteError::Spent)?;
         check_password(password, account.aor.local())?;
-        self.claim(text, &kept.invite, version, Claim { account: id, since: now }, None).await?;
+        self.claim(text, &kept, version, Claim { account: id, since: now }, None).await?;
         match self.book.set_password(id, password).await {
             Ok(()) => {
                 self.forget(text).await;
                 Ok(AccountCard::from(&*account))
             }
             Err(error) => {
-                self.release(text, kept.invite, id).await;
+                self.release(text, kept, id).await;
                 Err(error.into())
             }
         }
@@ -293,22 +304,33 @@ impl Invites {
     }
 
     async fn is_spent(&self, kept: &Kept, now: i64) -> Result<bool, StoreError> {
+        if let (Opens::Password { account }, Some(password)) = (&kept.invite.opens, &kept.password)
+            && self.password_of(*account).await?.as_ref() != Some(password)
+        {
+            return Ok(true);
+        }
         let Some(claim) = kept.claim else { return Ok(false) };
         let is_young = now.saturating_sub(claim.since) < CLAIM_MILLIS;
         let makes = matches!(kept.invite.opens, Opens::Account { .. });
         Ok(is_young || (makes && self.cache.store().by_id(claim.account).await?.is_some()))
     }
 
+    /// A fingerprint of an account's main password, as it is in the store.
+    async fn password_of(&self, account: AccountId) -> Result<Option<String>, StoreError> {
+        let account = self.cache.store().by_id(account).await?;
+        Ok(account.map(|account| fingerprints(&account).swap_remove(0)))
+    }
+
     /// Keeps others from accepting it meanwhile. With it goes the note of the contact, which must not be lost.
     async fn claim(
         &self,
         text: &str,
-        invite: &Invite,
+        kept: &Kept,
         version: u64,
         claim: Claim,
         contact: Option<&BareJid>,
     ) -> Result<(), InviteError> {
-        let kept = Kept { invite: invite.clone(), claim: Some(claim) };
+        let kept = Kept { claim: Some(claim), ..kept.clone() };
         let claimed = RecordChange::put(COLLECTION, &key(text), &write(&kept)?);
         let mut changes = vec![claimed.expecting(Expected::Version(version))];
         changes.extend(contact.map(|contact| {
@@ -322,8 +344,8 @@ impl Invites {
     }
 
     /// Nothing came of a claim. If this fails, it is free again after a minute.
-    async fn release(&self, text: &str, invite: Invite, account: AccountId) {
-        let Ok(value) = write(&Kept { invite, claim: None }) else { return };
+    async fn release(&self, text: &str, kept: Kept, account: AccountId) {
+        let Ok(value) = write(&Kept { claim: None, ..kept }) else { return };
         let changes = [
             RecordChange::put(COLLECTION, &key(text), &value),
             RecordChange::delete(CONTACTS, &account.to_string()),

@@ -79,9 +79,10 @@ async fn of_many_who_accept_at_once_one_gets_the_account() {
     assert_eq!(made, 1);
     // Two that looked at the same moment: the second comes too late.
     let (text, invite) = house.auth.invites.create(any_account(), None, MINUTE, 0).await.unwrap();
+    let open = Kept { invite, claim: None, password: None };
     let claim = |account| Claim { account: AccountId(account), since: 1 };
-    assert_eq!(house.auth.invites.claim(&text, &invite, 1, claim(1), None).await, Ok(()));
-    assert_eq!(house.auth.invites.claim(&text, &invite, 1, claim(2), None).await, Err(InviteError::Spent));
+    assert_eq!(house.auth.invites.claim(&text, &open, 1, claim(1), None).await, Ok(()));
+    assert_eq!(house.auth.invites.claim(&text, &open, 1, claim(2), None).await, Err(InviteError::Spent));
 }
 
 #[tokio::test]
@@ -103,7 +104,8 @@ async fn a_claim_whose_server_died_is_free_after_a_minute_or_spent_if_its_accoun
     let invites = &house.auth.invites;
     let (text, invite) = invites.create(any_account(), None, 3 * MINUTE, 0).await.unwrap();
     let claim = Claim { account: AccountId(7), since: 10 };
-    invites.claim(&text, &invite, 1, claim, None).await.unwrap();
+    let open = Kept { invite, claim: None, password: None };
+    invites.claim(&text, &open, 1, claim, None).await.unwrap();
     let early = invites.accept(&text, "example.org", wish("bob", GOOD), 20).await;
     assert_eq!(early, Err(InviteError::Spent));
     assert!(invites.peek(&text, 10 + CLAIM_MILLIS).await.unwrap().is_some());
@@ -155,14 +157,26 @@ async fn a_password_is_reset_once_and_the_text_is_nowhere_in_the_store() {
     let (text, _) = invites.create(any_account(), None, MINUTE, 0).await.unwrap();
     let card = invites.accept(&text, "example.org", wish("bob", GOOD), 1).await.unwrap();
     let opens = Opens::Password { account: card.account };
-    let (text, _) = invites.create(opens, None, MINUTE, 0).await.unwrap();
+    let (text, _) = invites.create(opens.clone(), None, 3 * MINUTE, 0).await.unwrap();
+    let (second, _) = invites.create(opens.clone(), None, MINUTE, 0).await.unwrap();
     for record in house.store.records.list(OWNER, COLLECTION, None, 10).await.unwrap() {
         assert!(!record.key.contains(&text) && !String::from_utf8_lossy(&record.value).contains(&text));
     }
     assert_eq!(invites.accept(&text, "example.org", wish("eve", GOOD), 1).await, Err(InviteError::Spent));
     assert_eq!(invites.reset(&text, "bob12345", 1).await, Err(InviteError::Weak(WeakPassword::IsName)));
+    let kept = house.store.records.get(OWNER, COLLECTION, &key(&text)).await.unwrap().unwrap();
     assert_eq!(invites.reset(&text, "another-horse-battery", 1).await.unwrap().account, card.account);
     assert_eq!(invites.reset(&text, "another-horse-battery", 1).await, Err(InviteError::Spent));
+    assert_eq!(invites.reset(&second, "another-horse-battery", 1).await, Err(InviteError::Spent));
+    assert!(invites.list(1).await.unwrap().is_empty(), "all of them end with the password");
+    // As after `kill -9` before it was removed.
+    let claim = Some(Claim { account: card.account, since: 1 });
+    let kept = write(&Kept { claim, ..read(&kept.value).unwrap() }).unwrap();
+    house.store.records.put(OWNER, COLLECTION, &key(&text), &kept, Expected::Anything).await.unwrap();
+    let later = 1 + CLAIM_MILLIS;
+    let long = invites.create(opens, None, 3 * MINUTE, 0).await.unwrap().0;
+    assert!(invites.peek(&long, later).await.unwrap().is_some(), "one that is made now is good");
+    assert!(invites.peek(&text, later).await.unwrap().is_none(), "it was used");
 }
 
 #[tokio::test]
