@@ -65,6 +65,30 @@ pub(crate) async fn prove(
     Ok(Proved { card, password, device })
 }
 
+/// Whether [`prove`] would prove an account; no token is used up.
+pub(crate) async fn peek(
+    parts: &Parts,
+    peer: Peer,
+    headers: &HeaderMap,
+    fields: &Fields,
+) -> Result<(), Response> {
+    if fields.token.is_empty() {
+        return prove(parts, peer, headers, fields).await.map(drop);
+    }
+    let ip = peer.address.ip().to_canonical();
+    if let Some(wait) = parts.auth.authenticator.wait(ip) {
+        return Err(refuse(&Denied::Throttled(wait)));
+    }
+    match parts.auth.tokens.peek(PURPOSE, &fields.token, unix_millis()).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => {
+            parts.auth.authenticator.suspect(ip);
+            Err(unproven())
+        }
+        Err(error) => Err(refuse(&error.into())),
+    }
+}
+
 fn proof(parts: &Parts, headers: &HeaderMap, fields: &Fields) -> Option<(Proof, Option<String>)> {
     if !fields.token.is_empty() {
         return Some((Proof::Token { purpose: PURPOSE.to_owned(), text: fields.token.clone() }, None));

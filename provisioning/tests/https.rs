@@ -26,10 +26,28 @@ async fn a_token_opens_linphones_document_once_and_the_password_is_not_in_it() {
     let minute = Duration::from_secs(60);
     let token = house.auth.tokens.issue(PURPOSE, Some(house.alice), "", minute, unix_millis()).await.unwrap();
     let path = format!("GET /provision/linphone.xml?token={token}");
+    let head = path.replace("GET", "HEAD");
+    assert!(house.ask(&head, "").await.starts_with("HTTP/1.1 200"), "it uses nothing up");
     let first = house.ask(&path, "").await;
+    assert!(house.ask(&head, "").await.starts_with("HTTP/1.1 401"));
     assert!(first.starts_with("HTTP/1.1 200") && first.contains("name=\"ha1\""), "{first}");
     assert!(!first.contains("pencil"), "{first}");
     assert!(house.ask(&path, "").await.starts_with("HTTP/1.1 401"));
+}
+
+#[tokio::test]
+async fn a_desk_phone_gets_a_password_by_get_alone() {
+    let house = house("desk").await;
+    let (scopes, now) = (["phone", "yealink", "001565aabbcc"], unix_millis());
+    let holder = (house.alice, shared_auth::Holder::Device);
+    let (token, _) =
+        house.auth.bearers.issue(holder, "", &scopes, Duration::from_secs(3600), now).await.unwrap();
+    let path = format!("/provision/phone/{token}/001565aabbcc.cfg");
+    assert!(house.ask(&format!("HEAD {path}"), "").await.starts_with("HTTP/1.1 200"));
+    assert!(house.auth.book.app_passwords(house.alice).await.unwrap().is_empty());
+    let file = house.ask(&format!("GET {path}"), "").await;
+    assert!(file.starts_with("HTTP/1.1 200") && file.contains("alice"), "{file}");
+    assert_eq!(house.auth.book.app_passwords(house.alice).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -196,31 +196,36 @@ impl AccountBook {
 
     /// Makes a further password for one device and answers it; it is shown this once. `now` is stored as its date.
     pub async fn add_app_password(&self, id: AccountId, name: &str, now: i64) -> Result<String, BookError> {
-        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if !(1..=32).contains(&name.len()) || !name.chars().all(is_word) {
-            return Err(BookError::BadAppName);
-        }
-        let account = self.read(id).await?;
-        if account.app_passwords.len() >= MOST_APP_PASSWORDS {
-            return Err(BookError::TooManyApps);
-        }
-        if account.app_passwords.iter().any(|app| app.name.eq_ignore_ascii_case(name)) {
-            return Err(BookError::AppNameTaken);
-        }
-        let password = readable_password();
-        let credentials = self.credentials(id, &account.aor, &password).await?;
-        let app = AppPassword { name: name.to_owned(), credentials, created: now };
-        self.change(account, |account| account.app_passwords.push(app)).await?;
-        self.tell(AccountEvent::Changed { account: id }).await;
-        Ok(password)
+        self.put_app_password(id, name, now, Put::New).await
     }
 
-    /// Makes the password of a device anew, or its first one, and answers it; the one before holds no more.
+    /// Makes the password of a device anew, or its first one, and answers it; the one before holds until then, and no more.
     pub async fn renew_app_password(&self, id: AccountId, name: &str, now: i64) -> Result<String, BookError> {
-        match self.remove_app_password(id, name).await {
-            Ok(()) | Err(BookError::NoSuchApp) => self.add_app_password(id, name, now).await,
-            Err(error) => Err(error),
-        }
+        self.put_app_password(id, name, now, Put::Anew).await
+    }
+
+    async fn put_app_password(
+        &self,
+        id: AccountId,
+        name: &str,
+        now: i64,
+        put: Put,
+    ) -> Result<String, BookError> {
+        let account = self.read(id).await?;
+        place_of(&account, name, put)?;
+        let password = readable_password();
+        let credentials = self.credentials(id, &account.aor, &password).await?;
+        // Computing took a while.
+        let account = self.read(id).await?;
+        let place = place_of(&account, name, put)?;
+        let app = AppPassword { name: name.to_owned(), credentials, created: now };
+        self.change(account, |account| match place.and_then(|at| account.app_passwords.get_mut(at)) {
+            Some(before) => *before = app,
+            None => account.app_passwords.push(app),
+        })
+        .await?;
+        self.tell(AccountEvent::Changed { account: id }).await;
+        Ok(password)
     }
 
     /// Removes a device's password.
@@ -288,6 +293,28 @@ impl AccountBook {
     }
 }
 
+/// Whether a device may have a password already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Put {
+    New,
+    Anew,
+}
+
+/// Which app password is replaced; `None`: one more.
+fn place_of(account: &Account, name: &str, put: Put) -> Result<Option<usize>, BookError> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !(1..=32).contains(&name.len()) || !name.chars().all(is_word) {
+        return Err(BookError::BadAppName);
+    }
+    let same = account.app_passwords.iter().position(|app| app.name.eq_ignore_ascii_case(name));
+    match same.map(|at| (at, account.app_passwords[at].name == name)) {
+        Some((at, true)) if put == Put::Anew => Ok(Some(at)),
+        Some(_) => Err(BookError::AppNameTaken),
+        None if account.app_passwords.len() >= MOST_APP_PASSWORDS => Err(BookError::TooManyApps),
+        None => Ok(None),
+    }
+}
+
 /// A leading plus is a number; any other separates an app password's name.
 fn check_names(new: &NewAccount) -> Result<(), BookError> {
     let has_plus = |name: &&str| name.get(1..).is_some_and(|rest| rest.contains('+'));
@@ -338,6 +365,36 @@ mod tests {
             assert_eq!(read(bad), Err(BookError::BadNumber(bad.to_owned())));
         }
         assert_eq!(e164(&["+33123456789".into(), "+33 123456789".into()]).unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_device_has_one_password_at_each_moment_of_its_renewal() {
+        let folder =
+            std::env::temp_dir().join(format!("cusax-renewal-{}", shared_runtime::hex(&hash::random::<8>())));
+        let (store, bus) = (shared_store::Store::in_memory(), Bus::new());
+        let config = Config { iterations: 4096, ..Config::default() };
+        let auth = crate::Auth::open(&config, &store, &folder, &bus, &prometheus::Registry::new()).unwrap();
+        let address = "alice@example.org";
+        let new = NewAccount {
+            aor: address.parse().unwrap(),
+            jid: address.parse().unwrap(),
+            profile: Profile::default(),
+        };
+        let alice = auth.book.create(new, "pencil").await.unwrap().account;
+        for at in 0..MOST_APP_PASSWORDS {
+            auth.book.renew_app_password(alice, &format!("d{at}"), 0).await.unwrap();
+        }
+        let before = store.accounts.by_id(alice).await.unwrap().unwrap();
+        auth.book.renew_app_password(alice, "d3", 1).await.unwrap();
+        let after = store.accounts.by_id(alice).await.unwrap().unwrap();
+        assert_eq!(after.version, before.version + 1, "it is one change");
+        assert_ne!(after.app_passwords[3].credentials, before.app_passwords[3].credentials);
+        assert_eq!((after.app_passwords.len(), after.app_passwords[3].created), (MOST_APP_PASSWORDS, 1));
+        assert_eq!(auth.book.renew_app_password(alice, "new", 1).await, Err(BookError::TooManyApps));
+        assert_eq!(auth.book.renew_app_password(alice, "D3", 1).await, Err(BookError::AppNameTaken));
+        assert_eq!(auth.book.add_app_password(alice, "d3", 1).await, Err(BookError::AppNameTaken));
+        // A folder that stays behind in a temporary place harms nobody.
+        let _ = std::fs::remove_dir_all(&folder);
     }
 
     #[test]

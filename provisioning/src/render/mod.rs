@@ -27,13 +27,13 @@ use std::sync::Arc;
 
 use axum::Form;
 use axum::extract::{ConnectInfo, Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use shared_auth::{AccountCard, BookError};
 use shared_runtime::http::Peer;
 use shared_runtime::unix_millis;
 
-use crate::access::{Fields, Proved, prove};
+use crate::access::{Fields, Proved, peek, prove};
 use crate::answer::{private, unkept};
 use crate::profile::Chosen;
 use crate::{Face, Parts};
@@ -102,12 +102,16 @@ impl Renderer {
 }
 
 pub(crate) async fn get(
+    method: Method,
     state: State<Arc<Face>>,
     peer: ConnectInfo<Peer>,
     file: Path<String>,
     Query(fields): Query<Fields>,
     headers: HeaderMap,
 ) -> Response {
+    if method == Method::HEAD {
+        return look(&state, peer, &file, &headers, &fields).await;
+    }
     answer(state, peer, file, &headers, &fields).await
 }
 
@@ -119,6 +123,27 @@ pub(crate) async fn post(
     Form(fields): Form<Fields>,
 ) -> Response {
     answer(state, peer, file, &headers, &fields).await
+}
+
+/// `HEAD`: whether the file would come, with no token used up and no password made.
+async fn look(
+    face: &Face,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    file: &str,
+    headers: &HeaderMap,
+    fields: &Fields,
+) -> Response {
+    let Some(renderer) = TABLE.iter().find(|renderer| renderer.file == file) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    match peek(face, peer, headers, fields).await {
+        Ok(()) => head(renderer),
+        Err(refused) => refused,
+    }
+}
+
+fn head(renderer: &Renderer) -> Response {
+    private(renderer.media_type, String::new())
 }
 
 async fn answer(

@@ -9,13 +9,14 @@
 //!
 //! In    a token that is of one make and one address (`cusax phone add`). Out the file, with a password that is made anew
 //!       each time, so that a file that was copied is of no use after the phone asks again.
+//!       `HEAD` makes nothing.
 //! Errors 404 for all that does not fit; a token that is not good counts against its network, as failed proofs do.
 
 use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Path, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use shared_runtime::http::Peer;
 use shared_runtime::unix_millis;
@@ -111,6 +112,7 @@ pub fn phone_device(mac: &Mac) -> String {
 }
 
 pub(crate) async fn answer(
+    method: Method,
     State(face): State<Arc<Face>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     Path((token, file)): Path<(String, String)>,
@@ -143,6 +145,9 @@ pub(crate) async fn answer(
     let Some((_, renderer)) = make.files(&mac).into_iter().find(|(name, _)| *name == file) else {
         return unkept(StatusCode::NOT_FOUND.into_response());
     };
+    if method == Method::HEAD {
+        return super::head(renderer);
+    }
     let device = Some(phone_device(&mac));
     let proved = Proved { card, password: None, device };
     let folder = face.url(&format!("/provision/phone/{token}"));
