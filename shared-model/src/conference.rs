@@ -39,6 +39,8 @@ pub struct ConferenceSnapshot {
     pub room: RoomAddress,
     /// Everybody in the call by the Call-ID of their leg, in the order of joining.
     pub participants: Vec<(String, Participant)>,
+    /// Whether it is being recorded.
+    pub is_recorded: bool,
 }
 
 /// Answers who is in a room's call now. The focus implements it; the chat server asks it.

@@ -277,7 +277,7 @@ impl ConferenceDirectory for Call {
         room: &'a RoomAddress,
     ) -> Pending<'a, Result<Option<ConferenceSnapshot>, Unavailable>> {
         let (room, participants) = (room.clone(), self.0.clone());
-        Box::pin(async move { Ok(Some(ConferenceSnapshot { room, participants })) })
+        Box::pin(async move { Ok(Some(ConferenceSnapshot { room, participants, is_recorded: true })) })
     }
 
     fn document<'a>(
@@ -330,6 +330,7 @@ async fn dropped_facts_are_made_up_for_by_asking_the_focus() {
         served.bus.publish(Fact::new(Correlation(0), RoomEvent::Created { room }));
     }
     alice.expect(&["<presence", "/Bob'", "urn:cusax:call:0#audio"]).await;
+    alice.expect(&["<message", "The call is being recorded.", "recorded='true'"]).await;
 }
 
 #[tokio::test]

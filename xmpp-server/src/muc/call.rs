@@ -59,8 +59,10 @@ impl super::Rooms {
         for room in rooms.iter().filter_map(|local| self.address(local)) {
             match calls.conference(&room).await {
                 Ok(call) => {
-                    let legs = call.map(|call| call.participants).unwrap_or_default();
+                    let (legs, is_recorded) =
+                        call.map(|call| (call.participants, call.is_recorded)).unwrap_or_default();
                     self.tell(&room, Command::Calls(legs)).await;
+                    self.tell(&room, Command::Recording(is_recorded)).await;
                 }
                 Err(unavailable) => tracing::warn!(%room, %unavailable, "the call was not asked"),
             }

@@ -205,7 +205,8 @@ impl Conference {
                 let joined = self.participants.iter().filter(|participant| participant.is_joined);
                 let participants = joined.map(|p| (p.dialog.call_id.clone(), p.shown())).collect();
                 // Whoever asked may have gone.
-                let _ = sender.send(ConferenceSnapshot { room: self.room.clone(), participants });
+                let (room, is_recorded) = (self.room.clone(), self.recording.is_some());
+                let _ = sender.send(ConferenceSnapshot { room, participants, is_recorded });
             }
         }
     }
