@@ -2,7 +2,7 @@
 //!
 //! In    SIP from behind the proxy, RTP from the participants, facts about rooms.
 //! Out   SIP, mixed RTP, conference documents, facts about participants.
-//! Not here: the chat room (`xmpp-server`); the two halves know each other by facts and two directory traits alone.
+//! Not here: the chat room (`xmpp-server`); the two halves know each other by facts and traits of `shared-model` alone.
 
 pub mod bridge;
 pub mod config;
