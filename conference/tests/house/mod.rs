@@ -28,7 +28,7 @@ mod phone;
 mod viewer;
 
 #[allow(unused_imports, reason = "each test file uses its part")]
-pub(crate) use file::tone_in;
+pub(crate) use file::{loudest_in, tone_in};
 #[allow(unused_imports, reason = "each test file uses its part")]
 pub(crate) use phone::{Phone, talk};
 #[allow(unused_imports, reason = "each test file uses its part")]
