@@ -87,12 +87,16 @@ def test_who_is_away_finds_what_a_caller_said_in_the_conversation(service):
 
     async def story():
         bob = await Chat("bob", service).connect()
+        command = "<command xmlns='http://jabber.org/protocol/commands' node='urn:cusax:voicemail:0'"
         form = "<x xmlns='jabber:x:data' type='submit'><field var='wanted'><value>1</value></field></x>"
-        wish = bob.make_iq_set(ito=service.domain)
-        wish.append(ET.fromstring(
-            f"<command xmlns='http://jabber.org/protocol/commands' node='urn:cusax:voicemail:0'>{form}</command>"
-        ))
-        await wish.send(timeout=10)
+
+        async def ask(payload):
+            wish = bob.make_iq_set(ito=service.domain)
+            wish.append(ET.fromstring(payload))
+            return (await wish.send(timeout=10)).xml[0]
+
+        session = (await ask(f"{command}/>")).get("sessionid")
+        assert (await ask(f"{command} sessionid='{session}'>{form}</command>")).get("status") == "completed"
         alice.start(f"/dial sip:bob@{service.domain}")
         try:
             await asyncio.to_thread(alice.wait_for, "Call established")
