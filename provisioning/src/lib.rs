@@ -23,7 +23,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use shared_auth::{AccountCard, Auth};
@@ -121,7 +122,10 @@ struct Face {
     audit: audit::Audit,
     profiles: Profiles,
     live: state::Live,
+    /// Of questions to the directory.
     rate: directory::Rate,
+    /// Of changes by pages and the API.
+    changes: directory::Rate,
 }
 
 impl std::ops::Deref for Face {
@@ -140,7 +144,8 @@ pub fn router(parts: Parts) -> Router {
         audit,
         profiles: Profiles::new(Arc::clone(&parts.records)),
         live,
-        rate: directory::Rate::default(),
+        rate: directory::Rate::new(QUESTIONS),
+        changes: directory::Rate::new(CHANGES),
         parts,
     };
     Router::new()
@@ -158,7 +163,18 @@ pub fn router(parts: Parts) -> Router {
         .merge(directory::router())
         .merge(pages::router())
         .layer(DefaultBodyLimit::max(LONGEST_FORM))
+        .layer(map_response(guard))
         .with_state(Arc::new(face))
+}
+
+/// What holds for each answer: it is what it says that it is, and browsers come back over TLS alone (RFC 6797 §6.1).
+async fn guard(mut response: Response) -> Response {
+    for (name, value) in
+        [(header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000")]
+    {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
 }
 
 /// Forgets what this face keeps of an account that was removed: its profile and those of its devices, its sessions and
@@ -179,5 +195,9 @@ async fn authority(State(face): State<Arc<Face>>) -> Response {
 
 /// The grammar of `cusax.json`.
 const SCHEMA: &str = include_str!("render/cusax.schema.json");
+/// Questions of one account to the directory in a minute.
+const QUESTIONS: u32 = 120;
+/// Changes of one account in a minute.
+const CHANGES: u32 = 60;
 /// The longest form that is read, in bytes; more gets 413.
 const LONGEST_FORM: usize = 8 * 1024;

@@ -45,11 +45,14 @@ impl Session {
         if session.key == key && is_from_here(headers) {
             return Ok(session);
         }
-        Err(unkept(
-            (StatusCode::FORBIDDEN, "this form is not from a page of yours; load the page again\n")
-                .into_response(),
-        ))
+        Err(foreign())
     }
+}
+
+/// What a form gets that another site sent.
+pub(crate) fn foreign() -> Response {
+    let text = "this form is not from a page of yours; load the page again\n";
+    unkept((StatusCode::FORBIDDEN, text).into_response())
 }
 
 /// Begins a session and answers the header that says so.

@@ -249,6 +249,29 @@ async fn the_password_of_a_stolen_session_is_guessed_no_faster_than_any() {
 }
 
 #[tokio::test]
+async fn a_program_changes_no_more_than_so_often_and_a_dead_token_is_no_guess() {
+    let house = house("often").await;
+    let token = token(&house, &["account:write"]).await;
+    let mut last = 0;
+    for _ in 0..=60 {
+        last = house.call(&token, "PATCH /api/v1/account", "{\"name\":\"A\"}").await.0;
+    }
+    assert_eq!(last, 429);
+    house.auth.bearers.forget(house.alice).await.unwrap();
+    for _ in 0..15 {
+        assert_eq!(house.call(&token, "GET /api/v1/account", "").await.0, 401);
+        let phone = house.ask(&format!("GET /provision/phone/{token}/001565aabbcc.cfg"), "").await;
+        assert!(phone.starts_with("HTTP/1.1 404"), "{phone}");
+        let guards = ["x-content-type-options: nosniff", "strict-transport-security: max-age="];
+        assert!(guards.iter().all(|guard| phone.contains(guard)), "{phone}");
+    }
+    for _ in 0..15 {
+        last = house.call("cusax_1_x", "GET /api/v1/account", "").await.0;
+    }
+    assert_eq!(last, 429);
+}
+
+#[tokio::test]
 async fn administrators_have_pages_and_others_are_told_so() {
     let house = house("pages").await;
     let new = |name: &str| NewAccount {

@@ -41,6 +41,11 @@ async fn looking_spends_nothing_and_filling_in_the_form_makes_the_account() {
         let input = page.split(&format!("<input id=\"{field}\"")).nth(1).unwrap().split('>').next().unwrap();
         assert!(input.contains("aria-invalid=\"true\"") && !page.contains("correct-horse"), "{input}");
     }
+    for foreign in ["Origin: https://evil.example\r\n", "Sec-Fetch-Site: cross-site\r\n"] {
+        let headers = format!("Content-Type: application/x-www-form-urlencoded\r\n{foreign}");
+        let page = house.send(&path, &headers, "user=eve&password=correct-horse-battery").await;
+        assert!(page.starts_with("HTTP/1.1 403"), "{page}");
+    }
     let done = house.ask(&path, "user=bob&name=Bob&password=correct-horse-battery").await;
     assert!(done.starts_with("HTTP/1.1 200") && done.contains("bob@example.org"), "{done}");
     assert!(done.contains("https://localhost:") && done.contains("/provision/linphone.xml?token="), "{done}");

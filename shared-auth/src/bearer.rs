@@ -139,6 +139,17 @@ impl Bearers {
         Ok(())
     }
 
+    /// Whether a text may have been a bearer once. One that is, and is not good, was not guessed: there are 2^130 of an account.
+    pub fn is_well_formed(text: &str) -> bool {
+        let parts = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_'));
+        parts.is_some_and(|(account, secret)| {
+            account.len() == 32
+                && account.parse::<AccountId>().is_ok()
+                && secret.len() == 26
+                && secret.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        })
+    }
+
     /// What a form must carry that is sent with a bearer in a cookie, so that no other site can send it.
     pub fn form_key(text: &str) -> String {
         hex(&digest_hash(DigestAlgorithm::Sha256, &[b"form", text.as_bytes()])[..16])
@@ -203,8 +214,10 @@ mod tests {
         assert_eq!(made.name, "Firefox");
         assert_eq!(bearers.find(&text, 1).await.unwrap().unwrap().0, made);
         assert!(bearers.find(&text, 3_600_000).await.unwrap().is_none());
+        assert!(Bearers::is_well_formed(&text));
         for forged in ["", "cusax_", "cusax_1_x", &text[..text.len() - 1], &text.replace("cusax_", "")] {
             assert!(bearers.find(forged, 1).await.unwrap().is_none(), "{forged}");
+            assert!(!Bearers::is_well_formed(forged), "{forged}");
         }
         assert_eq!(bearers.revoke(bob, &made.id).await, Ok(false), "it is another's");
         assert_eq!(bearers.list(alice, 1).await.unwrap(), std::slice::from_ref(&made));

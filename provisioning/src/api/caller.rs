@@ -1,11 +1,11 @@
 //! Who calls the API, and what they may do: a token in `Authorization` (RFC 6750 §2.1), or a page's session.
 //!
 //! In    a request's headers. Out the account, and its scopes; those of an administrator only while it is one.
-//! Errors 401 for a token that is not good, which counts against its network; 403 for a session's change without its key,
+//! Errors 401 for a token that is not good, which counts against its network if it never was one; 403 for a session's change without its key,
 //!        lest another site make it (`x-csrf-key`).
 
 use axum::http::{HeaderMap, Method, StatusCode, header};
-use shared_auth::AccountCard;
+use shared_auth::{AccountCard, Bearers};
 use shared_runtime::http::Peer;
 use shared_runtime::unix_millis;
 
@@ -99,7 +99,10 @@ impl Caller {
         let Some((bearer, card)) =
             found.filter(|(bearer, _)| bearer.scopes.iter().all(|it| it != session::SCOPE))
         else {
-            parts.auth.authenticator.suspect(ip);
+            // A program whose token ended does not guess.
+            if !token.is_some_and(Bearers::is_well_formed) {
+                parts.auth.authenticator.suspect(ip);
+            }
             return Err(unproven());
         };
         let scopes = bearer.scopes.iter().filter_map(|word| Scope::parse(word)).collect();

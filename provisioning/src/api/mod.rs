@@ -18,6 +18,7 @@ mod service;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -164,6 +165,9 @@ pub(crate) async fn run(operation: &Operation, face: &Face, ask: Ask) -> Result<
     if !ask.caller.may(operation.scope) {
         let detail = format!("this needs the scope {}", operation.scope.as_str());
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    }
+    if operation.method != Method::GET {
+        face.changes.may(ask.caller.card.account, Instant::now()).map_err(Problem::slow)?;
     }
     for field in operation.takes.iter().filter(|field| field.needed) {
         if !ask.fields.contains_key(field.name) {

@@ -53,6 +53,9 @@ pub(super) async fn accept(
     Form(filled): Form<Filled>,
 ) -> Response {
     let words = Words::of(&headers);
+    if !session::is_from_here(&headers) {
+        return session::foreign();
+    }
     let invite = match find(&parts, peer, words, &token).await {
         Ok(invite) => invite,
         Err(response) => return response,

@@ -10,7 +10,7 @@
 //! In    a token that is of one make and one address (`cusax phone add`). Out the file, with a password that is made anew
 //!       each time, so that a file that was copied is of no use after the phone asks again.
 //!       `HEAD` makes nothing.
-//! Errors 404 for all that does not fit; a token that is not good counts against its network, as failed proofs do.
+//! Errors 404 for all that does not fit; a token that never was one counts against its network, as failed proofs do.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use std::sync::Arc;
 use axum::extract::{ConnectInfo, Path, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use shared_auth::Bearers;
 use shared_runtime::http::Peer;
 use shared_runtime::unix_millis;
 
@@ -131,7 +132,10 @@ pub(crate) async fn answer(
         _ => None,
     });
     let Some((card, make, mac)) = phone else {
-        face.auth.authenticator.suspect(ip);
+        // A phone that was taken back asks for years, and others of its network are not to suffer.
+        if !Bearers::is_well_formed(&token) {
+            face.auth.authenticator.suspect(ip);
+        }
         return unkept(StatusCode::NOT_FOUND.into_response());
     };
     // Phones ask for addresses in the case that they like, and for many files that nobody has.
