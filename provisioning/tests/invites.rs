@@ -107,6 +107,11 @@ async fn pages_hold_nothing_that_others_wrote_and_nothing_from_elsewhere() {
 async fn who_guesses_invitations_is_told_to_wait() {
     let house = house("guess").await;
     let mut last = String::new();
+    let token = invite(&house, "", None).await;
+    for _ in 0..12 {
+        last = house.ask(&format!("POST /invite/{token}"), "user=alice&password=correct-horse-battery").await;
+    }
+    assert!(last.starts_with("HTTP/1.1 429"), "names are not tried either: {last}");
     for _ in 0..12 {
         last = house.ask("GET /invite/guess", "").await;
     }

@@ -71,6 +71,11 @@ pub(super) async fn accept(
         Ok(card) => card,
         Err(InviteError::Spent) => return not_good(words),
         Err(error) => match fault(words, &error) {
+            Some(fault) if is_taken(&error) => {
+                // Lest an invitation be a way to try which names there are.
+                parts.auth.authenticator.suspect(peer.address.ip().to_canonical());
+                return show(&parts, words, &token, &invite, &filled, Some(&fault)).await;
+            }
             Some(fault) => return show(&parts, words, &token, &invite, &filled, Some(&fault)).await,
             None => {
                 tracing::warn!(%error, "an invitation could not be accepted");
@@ -111,11 +116,13 @@ fn fault(words: &Words, error: &InviteError) -> Option<Fault> {
         InviteError::Weak(_) | InviteError::Book(BookError::Password(_)) => {
             Some(("password", error.to_string()))
         }
-        InviteError::Book(BookError::Store(StoreError::Taken(_)) | BookError::StillErased) => {
-            Some(("user", words.taken.to_owned()))
-        }
+        error if is_taken(error) => Some(("user", words.taken.to_owned())),
         _ => None,
     }
+}
+
+fn is_taken(error: &InviteError) -> bool {
+    matches!(error, InviteError::Book(BookError::Store(StoreError::Taken(_)) | BookError::StillErased))
 }
 
 async fn show(

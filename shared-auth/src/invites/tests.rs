@@ -194,4 +194,13 @@ async fn one_account_has_few_invitations_and_a_contact_takes_one() {
     }
     assert!(matches!(invites.create(contact(), by, MINUTE, 0).await, Err(InviteError::TooMany)));
     assert!(invites.create(contact(), None, MINUTE, 0).await.is_ok(), "the operator's are not counted");
+    let new = NewAccount {
+        aor: "bob@example.org".parse().unwrap(),
+        jid: "bob@example.org".parse().unwrap(),
+        profile: Profile::default(),
+    };
+    let bob = house.auth.book.create(new, GOOD).await.unwrap().account;
+    for _ in 0..=MOST_OF_ONE {
+        invites.create(Opens::Password { account: bob }, by, MINUTE, 0).await.unwrap();
+    }
 }
