@@ -20,7 +20,7 @@ pub(crate) fn public(media_type: &'static str, text: String) -> Response {
     (headers, text).into_response()
 }
 
-/// Text inside XML.
+/// Text inside XML, without the characters that XML 1.0 §2.2 has not.
 pub(crate) fn escape_xml(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -30,7 +30,7 @@ pub(crate) fn escape_xml(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&apos;"),
-            c if c.is_control() => {}
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {}
             c => out.push(c),
         }
     }
@@ -51,6 +51,9 @@ mod tests {
 
     #[test]
     fn xml_text_cannot_leave_its_element() {
-        assert_eq!(escape_xml("<a b='\"'>&\u{0}"), "&lt;a b=&apos;&quot;&apos;&gt;&amp;");
+        assert_eq!(
+            escape_xml("<a b='\"'>&\u{0}\u{b}\u{fffe}\u{ffff}"),
+            "&lt;a b=&apos;&quot;&apos;&gt;&amp;"
+        );
     }
 }

@@ -143,7 +143,7 @@ pub(super) const TABLE: &[Operation] = &[
         scope: Scope::AccountRead,
         takes: &[],
         gives: "Export",
-        summary: "The own data: account, devices, calls, and what was said",
+        summary: "The own data: account, devices, calls, and the newest 2,000 entries of the archive",
         run: operation!(export),
     },
     Operation {
@@ -271,19 +271,21 @@ async fn calls(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 
 async fn export(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let card = &ask.caller.card;
-    let (mut said, mut position) = (Vec::new(), Position::First);
+    let (mut said, mut position) = (Vec::new(), Position::Last);
     while said.len() < MOST_SAID {
         let query = Query { position, max: Query::LARGEST_PAGE, most_counted: 0, ..Query::default() };
         let page = face.archive.page(card.jid.as_str(), &query).await?;
-        let Some(last) = page.entries.last() else { break };
-        position = Position::After(last.id.clone());
-        said.extend(page.entries.iter().map(|entry| {
+        let Some(first) = page.entries.first() else { break };
+        position = Position::Before(first.id.clone());
+        said.extend(page.entries.iter().rev().map(|entry| {
             json!({ "id": entry.id, "with": entry.with, "time": entry.time, "stanza": String::from_utf8_lossy(&entry.body) })
         }));
         if page.complete {
             break;
         }
     }
+    said.truncate(MOST_SAID);
+    said.reverse();
     let devices = devices(face, ask).await?;
     let calls = crate::state::calls(face, card).await?;
     Ok(json!({ "account": card_json(card), "devices": devices["devices"], "calls": calls, "archive": said }))
@@ -342,4 +344,4 @@ async fn reread(face: &Face, card: &AccountCard) -> Result<AccountCard, Problem>
 }
 
 /// Entries of the archive in one export.
-const MOST_SAID: usize = 20_000;
+const MOST_SAID: usize = 2_000;

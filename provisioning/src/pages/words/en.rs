@@ -102,7 +102,7 @@ pub(super) const WORDS: Words = Words {
     with: "With",
     result: "Result",
     data_title: "My data",
-    download_data: "Download all of it (JSON)",
+    download_data: "Download it (JSON): account, devices, calls, and the newest 2,000 entries of the archive",
     remove_text: "Removing the account ends calls and chat, and erases what is kept of it.",
     remove_ask: "Remove {} for good?",
     remove_account: "Remove my account",
