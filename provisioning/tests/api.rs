@@ -272,6 +272,29 @@ async fn a_program_changes_no_more_than_so_often_and_a_dead_token_is_no_guess() 
 }
 
 #[tokio::test]
+async fn an_export_has_the_newest_of_what_was_said_in_its_order() {
+    let house = house("export").await;
+    let entries: Vec<_> = (0..2_100)
+        .map(|at| shared_store::Entry {
+            owner: "wonder@example.org".to_owned(),
+            id: format!("{at:05}"),
+            with: "bob@example.org".to_owned(),
+            time: at,
+            kind: "chat".to_owned(),
+            body: b"<message/>".to_vec(),
+        })
+        .collect();
+    for some in entries.chunks(100) {
+        house.archive.append(some).await.unwrap();
+    }
+    let token = token(&house, &["account:read"]).await;
+    let (status, export) = house.call(&token, "GET /api/v1/account/export", "").await;
+    let said = export["archive"].as_array().unwrap();
+    assert_eq!((status, said.len()), (200, 2_000));
+    assert_eq!((&said[0]["id"], &said[1_999]["id"]), (&"00100".into(), &"02099".into()));
+}
+
+#[tokio::test]
 async fn administrators_have_pages_and_others_are_told_so() {
     let house = house("pages").await;
     let new = |name: &str| NewAccount {

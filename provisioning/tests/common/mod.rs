@@ -27,6 +27,7 @@ pub(crate) struct House {
     tls: TlsPolicy,
     pub(crate) port: u16,
     pub(crate) records: std::sync::Arc<dyn shared_store::Records>,
+    pub(crate) archive: std::sync::Arc<dyn shared_store::Archive>,
     shutdown: Shutdown,
     folder: PathBuf,
 }
@@ -75,7 +76,7 @@ pub(crate) async fn house(name: &str) -> House {
         archive: store.archive.clone(),
     };
     http::serve_tls(listener, tls.server(&[b"http/1.1"]), router(parts), &shutdown);
-    House { auth, alice, tls, port, records: store.records, shutdown, folder }
+    House { auth, alice, tls, port, records: store.records, archive: store.archive, shutdown, folder }
 }
 
 impl House {
