@@ -135,7 +135,12 @@ impl Negotiation {
                 }
                 Phase::Choose if self.offer.registration && head.name == "iq" && head.ns == ns::CLIENT => {
                     let stanza = Stanza::from_frame(&head, content).map_err(|(error, _)| error)?;
-                    Ok(Some(Request::Register(Box::new(stanza))))
+                    let is_registration = stanza.find("query", ns::REGISTER).is_some()
+                        || stanza.find("preauth", ns::PREAUTH).is_some();
+                    match is_registration {
+                        true => Ok(Some(Request::Register(Box::new(stanza)))),
+                        false => Err(StreamCondition::NotAuthorized.into()), // §4.9.3.12
+                    }
                 }
                 Phase::Choose => self.choose(&head, &content, out),
                 Phase::Proof => self.proof(&head, &content, out),
