@@ -111,10 +111,22 @@ impl AccountBook {
         new: NewAccount,
         password: &str,
     ) -> Result<AccountCard, BookError> {
+        check_names(&new)?; // before the rounds of a hash are spent on it
+        let credentials = self.credentials(id, &new.aor, password).await?;
+        self.insert(id, new, credentials).await
+    }
+
+    /// Stores a new account whose names nobody has, nor had by one whose data are still being erased.
+    async fn insert(
+        &self,
+        id: AccountId,
+        new: NewAccount,
+        credentials: Credentials,
+    ) -> Result<AccountCard, BookError> {
         check_names(&new)?;
-        let account = Account {
+        let account = &Account {
             id,
-            credentials: self.credentials(id, &new.aor, password).await?,
+            credentials,
             aor: new.aor,
             jid: new.jid,
             display_name: new.profile.name,
@@ -125,12 +137,6 @@ impl AccountBook {
             app_passwords: Vec::new(),
             version: 1,
         };
-        self.insert(&account).await?;
-        Ok(AccountCard::from(&account))
-    }
-
-    /// Stores a new account whose names nobody has, nor had by one whose data are still being erased.
-    async fn insert(&self, account: &Account) -> Result<(), BookError> {
         let is_held = || self.heralds.gone.holds(&account.aor, &account.jid, unix_millis());
         if is_held().await? {
             return Err(BookError::StillErased);
@@ -142,8 +148,8 @@ impl AccountBook {
             self.cache.clear();
             return Err(BookError::StillErased);
         }
-        self.tell(AccountEvent::Created { account: account.id }).await;
-        Ok(())
+        self.tell(AccountEvent::Created { account: id }).await;
+        Ok(AccountCard::from(account))
     }
 
     /// Replaces the main password; app passwords stay.

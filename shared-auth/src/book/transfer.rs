@@ -5,30 +5,16 @@
 //! Not here: HA1, which cannot be made of SCRAM verifiers: SIP Digest waits for the next password that is set.
 
 use shared_model::{AccountEvent, AccountId};
-use shared_store::{Account, Credentials, ScramHash, ScramVerifier};
+use shared_store::{Credentials, ScramHash, ScramVerifier};
 
-use super::{AccountBook, BookError, LEAST_ITERATIONS, NewAccount, e164};
+use super::{AccountBook, BookError, LEAST_ITERATIONS, NewAccount};
 use crate::{AccountCard, hash};
 
 impl AccountBook {
     /// Creates an account that nobody can log in to yet.
     pub async fn create_locked(&self, new: NewAccount) -> Result<AccountCard, BookError> {
-        super::check_names(&new)?;
-        let account = Account {
-            id: AccountId(u128::from_be_bytes(hash::random())),
-            credentials: Credentials { realm: new.aor.domain().to_owned(), ..Credentials::default() },
-            aor: new.aor,
-            jid: new.jid,
-            display_name: new.profile.name,
-            numbers: e164(&new.profile.numbers)?,
-            video: new.profile.video,
-            admin: new.profile.admin,
-            enabled: true,
-            app_passwords: Vec::new(),
-            version: 1,
-        };
-        self.insert(&account).await?;
-        Ok(AccountCard::from(&account))
+        let credentials = Credentials { realm: new.aor.domain().to_owned(), ..Credentials::default() };
+        self.insert(AccountId(u128::from_be_bytes(hash::random())), new, credentials).await
     }
 
     /// What proves the main password of an account by SCRAM.
