@@ -1,0 +1,256 @@
+//! What a focus does beyond answering calls: it calls, ends, replaces and makes them, and lets none grow too old or too many.
+#[allow(dead_code, reason = "each test file uses its part")]
+use std::time::Duration;
+
+use crate::house::{House, URI, occupant};
+use conference::Config;
+use shared_model::{Affiliation, Audio, ConferenceDirectory, Role};
+use sip_core::{Message, Name};
+use sip_endpoint::Incoming;
+
+fn quiet() -> Config {
+    Config { prompts: false, ..Config::default() }
+}
+
+async fn called(house: &mut House, method: &str) -> Incoming {
+    let incoming = tokio::time::timeout(Duration::from_secs(10), house.called.recv()).await.unwrap().unwrap();
+    assert_eq!(incoming.request.method(), method);
+    incoming
+}
+
+fn pick_up(incoming: &Incoming, body: &str) {
+    let mut response = Message::response(&incoming.request, 200, "");
+    response.set(Name::To, "<sip:bob@example.org>;tag=bobs");
+    response.push(Name::Contact, "<sip:bob@192.0.2.7>");
+    if !body.is_empty() {
+        response.set_body("application/sdp", body.to_owned().into());
+    }
+    incoming.server.respond(response);
+}
+
+const BROWSER: &str = "v=0\r\na=group:BUNDLE 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\n\
+    a=ice-ufrag:them\r\na=ice-pwd:theirpassword\r\na=fingerprint:sha-256 AB:CD\r\na=setup:active\r\na=rtcp-mux\r\n";
+const SOUND: &str = "v=0\r\nc=IN IP4 127.0.0.1\r\nm=audio 40000 RTP/AVP 0\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_participant_has_somebody_called_and_a_moderator_has_them_removed() {
+    let mut house = House::start().await;
+    house.occupants(vec![occupant("carol", Role::Moderator)]);
+    let mut alice = house.call("alice", 440.0).await;
+    let mut watcher = house.watch("carol").await;
+    watcher.document().await;
+    let accepted = alice.send("REFER", &[("Refer-To", "<sip:bob@example.org>")]).await;
+    assert_eq!(accepted.status(), 202);
+    let incoming = called(&mut house, "INVITE").await;
+    let invite = &incoming.request;
+    assert_eq!(invite.uri(), "sip:bob@example.org");
+    assert!(invite.value(Name::Contact).unwrap().contains(";isfocus"), "{invite:?}");
+    assert!(
+        invite.value(Name::From).unwrap().starts_with("\"Development\" <sip:dev@conference.example.org>")
+    );
+    assert!(String::from_utf8_lossy(invite.body()).contains("opus/48000/2"));
+    let trying = alice.request("NOTIFY").await;
+    assert_eq!(trying.body().as_ref(), b"SIP/2.0 100 Trying\r\n");
+    assert!(trying.value(Name::Event).unwrap().starts_with("refer;id="));
+    pick_up(&incoming, SOUND);
+    house.until_audio("bob", Audio::SendReceive).await;
+    let done = alice.request("NOTIFY").await;
+    assert_eq!(done.body().as_ref(), b"SIP/2.0 200 OK\r\n");
+    assert!(done.value(Name::SubscriptionState).unwrap().starts_with("terminated"));
+    assert!(watcher.document().await.contains("<joining-method>dialed-out</joining-method>"));
+
+    let remove = [("Refer-To", "<sip:bob@example.org;method=BYE>"), ("Refer-Sub", "false")];
+    assert_eq!(alice.send("REFER", &remove).await.status(), 403);
+    let mut carol = house.silent_phone("carol").await;
+    assert_eq!(
+        carol.send("REFER", &[("Refer-To", "<sip:nobody@example.org;method=BYE>")]).await.status(),
+        404
+    );
+    let mut carol = house.silent_phone("carol").await;
+    assert_eq!(carol.send("REFER", &remove).await.status(), 202);
+    let bye = called(&mut house, "BYE").await.request;
+    assert_eq!((bye.uri(), bye.to_tag()), ("sip:bob@192.0.2.7", Some("bobs")));
+    assert!(watcher.document().await.contains("<user entity=\"sip:bob@example.org\" state=\"deleted\"/>"));
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_becomes_of_a_call_that_is_asked_for_is_told() {
+    let mut house = House::start().await;
+    let mut alice = house.call("alice", 440.0).await;
+    let refer = [("Refer-To", "<sip:bob@example.org>")];
+    // Who refuses a phone's offer is offered a browser's.
+    assert_eq!(alice.send("REFER", &refer).await.status(), 202);
+    let incoming = called(&mut house, "INVITE").await;
+    incoming.server.respond(Message::response(&incoming.request, 488, ""));
+    let incoming = called(&mut house, "INVITE").await;
+    let offer = String::from_utf8_lossy(incoming.request.body()).into_owned();
+    assert!(offer.contains(" UDP/TLS/RTP/SAVPF ") && offer.contains("a=setup:actpass"), "{offer}");
+    pick_up(&incoming, BROWSER);
+    house.until(|p| p.jid == Some(crate::house::jid("bob")) && p.is_encrypted).await;
+    alice.request("NOTIFY").await;
+    assert_eq!(alice.request("NOTIFY").await.body().as_ref(), b"SIP/2.0 200 OK\r\n");
+    for (status, line) in [(486, "SIP/2.0 486 Busy Here\r\n"), (200, "SIP/2.0 488 Not Acceptable Here\r\n")] {
+        assert_eq!(alice.send("REFER", &refer).await.status(), 202);
+        let incoming = called(&mut house, "INVITE").await;
+        match status {
+            200 => pick_up(&incoming, ""),
+            status => incoming.server.respond(Message::response(&incoming.request, status, "")),
+        }
+        alice.request("NOTIFY").await;
+        assert_eq!(String::from_utf8_lossy(alice.request("NOTIFY").await.body()), line);
+        if status == 200 {
+            called(&mut house, "BYE").await;
+        }
+    }
+    house.affiliations(vec![(crate::house::jid("bob"), Affiliation::Outcast)]);
+    house.happens(shared_model::RoomEvent::AffiliationChanged {
+        room: crate::house::ROOM.parse().unwrap(),
+        jid: crate::house::jid("bob"),
+        affiliation: Affiliation::Outcast,
+    });
+    let mut refused = house.silent_phone("carol").await;
+    assert_eq!(refused.send("REFER", &refer).await.status(), 403, "whom the room bans is not called");
+    for (name, to, status) in [
+        ("stranger", "<sip:carol@example.org>", 403),
+        ("alice", "<tel:+33123456789>", 501),
+        ("alice", "<sip:other@conference.example.org>", 403),
+        ("alice", "<sip:somebody@elsewhere.example>", 403),
+    ] {
+        let mut phone = house.silent_phone(name).await;
+        assert_eq!(phone.send("REFER", &[("Refer-To", to)]).await.status(), status, "{to}");
+    }
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_takes_the_place_of_another_of_the_same_account() {
+    let house = House::start().await;
+    let mut first = house.call("alice", 440.0).await;
+    first.press("*6");
+    house.until_audio("alice", Audio::Muted).await;
+    let names = first.names();
+    let mut bob = house.silent_phone("bob").await;
+    assert_eq!(bob.invite_with("Replaces", &names).await.status(), 403);
+    let mut bob = house.silent_phone("bob").await;
+    assert_eq!(bob.invite_with("Join", &names).await.status(), 200);
+    for name in ["Replaces", "Join"] {
+        let mut bob = house.silent_phone("bob").await;
+        assert_eq!(bob.invite_with(name, "nothing;to-tag=1;from-tag=2").await.status(), 481);
+    }
+    let mut second = house.silent_phone("alice").await;
+    assert_eq!(second.invite_with("Replaces", &names).await.status(), 200);
+    let bye = first.request("BYE").await;
+    assert!(bye.value(Name::Reason).unwrap().contains("Replaced"));
+    house.until_audio("alice", Audio::Muted).await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_to_the_factory_makes_a_conference_without_a_room() {
+    let house = House::start().await;
+    let mut alice = house.silent_phone("alice").await;
+    assert_eq!(alice.invite("sip:adhoc@conference.example.org").await.status(), 200);
+    assert!(alice.uri.starts_with("sip:adhoc-"), "{}", alice.uri);
+    let made = alice.uri.clone();
+    let mut bob = house.silent_phone("bob").await;
+    assert_eq!(bob.invite(&made).await.status(), 200);
+    assert_eq!(house.invite("stranger", &made).await, 403);
+    assert_eq!(alice.send("SUBSCRIBE", &[("Event", "conference")]).await.status(), 200);
+    let text = alice.document().await;
+    assert!(text.contains("sip:bob@example.org") && !text.contains("grouptextchat"), "{text}");
+    let mut phones = [alice, bob];
+    crate::house::talk::<2>(&mut phones, 20);
+    let heard = crate::house::talk::<2>(&mut phones, 50);
+    assert_eq!(heard, [[true; 2]; 2], "both say the same tone, and hear the other");
+    // Its maker moderates it, and it is gone with the last.
+    let [alice, bob] = &mut phones;
+    let remove = [("Refer-To", "<sip:bob@example.org;method=BYE>"), ("Refer-Sub", "false")];
+    assert_eq!(alice.send("REFER", &remove).await.status(), 202);
+    bob.request("BYE").await;
+    assert_eq!(alice.send("SUBSCRIBE", &[("Event", "conference"), ("Expires", "0")]).await.status(), 200);
+    assert_eq!(alice.send("BYE", &[]).await.status(), 200);
+    let gone = async { while house.invite("carol", &made).await != 404 {} };
+    tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_have_an_age() {
+    let house = House::start().await;
+    let mut alice = house.silent_phone("alice").await;
+    let brief = alice.invite_with("Session-Expires", "30").await;
+    assert_eq!(brief.status(), 200, "who does not know timers is not refused");
+    let mut bob = house.silent_phone("bob").await;
+    bob.supported = "timer, replaces".to_owned();
+    let refused = bob.invite_with("Session-Expires", "30").await;
+    assert_eq!((refused.status(), refused.value(Name::MinSe)), (422, Some("90")));
+    let taken = bob.invite_with("Session-Expires", "1800;refresher=uac").await;
+    assert_eq!(taken.value(Name::SessionExpires), Some("1800;refresher=uac"));
+    assert_eq!(taken.value(Name::Require), Some("timer"));
+    let again = bob.send("UPDATE", &[("Session-Expires", "900;refresher=uac")]).await;
+    assert_eq!((again.status(), again.value(Name::SessionExpires)), (200, Some("900;refresher=uac")));
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_calls_to_one_room_are_busy_beyond_its_limit() {
+    let house = House::start_with(Config { legs: 5, ..quiet() }).await;
+    let mut alice = house.silent_phone("alice").await;
+    let statuses = alice.flood(1_000).await;
+    assert_eq!(statuses.into_iter().collect::<Vec<_>>(), [(200, 5), (486, 995)]);
+    assert_eq!(house.invite("bob", URI).await, 486);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_changes_at_once_are_told_together() {
+    let house = House::start().await;
+    let mut watcher = house.watch("carol").await;
+    watcher.document().await;
+    let mut alice = house.call("alice", 440.0).await;
+    assert!(watcher.document().await.contains("version=\"1\""), "the first change at once");
+    for _ in 0..10 {
+        alice.press("*9");
+        house.until(|participant| participant.is_hand_up).await;
+        alice.press("*9");
+        house.until(|participant| !participant.is_hand_up).await;
+    }
+    alice.press("*6");
+    house.until_audio("alice", Audio::Muted).await;
+    let mut documents = Vec::new();
+    while documents.last().is_none_or(|text: &String| !text.contains("muted-via-focus")) {
+        documents.push(watcher.document().await);
+    }
+    assert!(documents.len() <= 3, "{} for 21 changes", documents.len());
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_legs_of_one_account_are_two_endpoints_of_one_user() {
+    let house = House::start().await;
+    let (_first, _second) = (house.call("alice", 440.0).await, house.call("alice", 700.0).await);
+    let text = house.watch("alice").await.document().await;
+    assert_eq!(text.matches("<user entity=").count(), 1, "{text}");
+    assert_eq!(text.matches("<type>audio</type>").count(), 2, "{text}");
+    assert!(text.contains("<user-count>1</user-count>"));
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_occupant_who_asks_in_the_chat_is_told_what_a_watcher_is() {
+    let house = House::start().await;
+    let room = crate::house::ROOM.parse().unwrap();
+    let document = |name: &str| {
+        let viewer = crate::house::jid(name);
+        let (focus, room) = (&house.focus, &room);
+        async move { focus.document(room, &viewer).await.unwrap() }
+    };
+    assert_eq!(document("carol").await, None, "there is no call");
+    let _alice = house.call("alice", 440.0).await;
+    house.until_audio("alice", Audio::SendReceive).await;
+    let told = document("carol").await.unwrap();
+    assert_eq!(told, house.watch("carol").await.document().await);
+    assert!(told.contains("<type>audio</type>"));
+    house.stop().await;
+}

@@ -1,0 +1,302 @@
+//! A focus over UDP, a room whose answers the test sets, and phones that send tones.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use conference::media::codec::{Decoder, Encoder, Encoding, Format};
+use conference::metrics::Metrics;
+use conference::mixer::Tone;
+use conference::{Config, Focus, Parts, bridge};
+use shared_auth::{Auth, NewAccount, Profile};
+use shared_model::{
+    Affiliation, Audio, BareJid, ConferenceDirectory, Correlation, Fact, Occupant, Pending, Role, RoomAccess,
+    RoomAddress, RoomDirectory, RoomEvent, RoomSnapshot, Unavailable,
+};
+use shared_runtime::{Shutdown, bus::Bus, tls};
+use shared_store::Store;
+use sip_core::Name;
+use sip_core::transaction::Timers;
+use sip_endpoint::{Application, Endpoint, Incoming, Listeners, Target, Transport};
+use tokio::sync::mpsc;
+
+mod browser;
+mod file;
+mod messages;
+mod phone;
+mod viewer;
+
+pub(crate) use file::{loudest_in, tone_in};
+pub(crate) use phone::{Phone, talk};
+pub(crate) use viewer::{Seen, Viewer};
+
+pub(crate) const ROOM: &str = "dev@conference.example.org";
+pub(crate) const URI: &str = "sip:dev@conference.example.org";
+
+pub(crate) fn jid(name: &str) -> BareJid {
+    BareJid::new(name, "chat.example.org").unwrap()
+}
+
+pub(crate) fn occupant(name: &str, role: Role) -> Occupant {
+    Occupant { nick: name.to_owned(), jid: jid(name), role, affiliation: Affiliation::None }
+}
+
+/// The chat half, as the focus asks it.
+struct Rooms(Mutex<Option<RoomSnapshot>>);
+
+impl RoomDirectory for Rooms {
+    fn room<'a>(&'a self, room: &'a RoomAddress) -> Pending<'a, Result<Option<RoomSnapshot>, Unavailable>> {
+        let known = self.0.lock().unwrap().clone();
+        Box::pin(async move {
+            let known = known.ok_or(Unavailable)?;
+            Ok(Some(known).filter(|known| known.room == *room))
+        })
+    }
+}
+
+pub(crate) struct House {
+    pub(crate) focus: Arc<Focus>,
+    pub(crate) bus: Bus<Fact>,
+    pub(crate) messages: Arc<messages::Messages>,
+    rooms: Arc<Rooms>,
+    address: SocketAddr,
+    pub(crate) auth: Auth,
+    shutdown: Shutdown,
+    tls: tls::TlsPolicy,
+    folder: PathBuf,
+    registry: prometheus::Registry,
+    /// What the focus sends by the wire to its proxy, and who listens there.
+    pub(crate) called: mpsc::UnboundedReceiver<Incoming>,
+    _outside: Endpoint,
+}
+
+impl House {
+    /// A house whose focus says nothing by itself.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Config { prompts: false, ..Config::default() }).await
+    }
+
+    /// A house whose focus is so, but for its ports.
+    pub(crate) async fn start_with(config: Config) -> Self {
+        tls::install_provider();
+        let random = random();
+        let folder = std::env::temp_dir().join(format!("cusax-conference-{random:016x}"));
+        let shutdown = Shutdown::new();
+        let bus = Bus::new();
+        let registry = prometheus::Registry::new();
+        let store = Store::in_memory();
+        let auth_config = shared_auth::Config { iterations: 4096, ..shared_auth::Config::default() };
+        let auth = Auth::open(&auth_config, &store, &folder, &bus, &registry).unwrap();
+        for name in ["alice", "bob", "carol"] {
+            let aor = format!("{name}@example.org").parse().unwrap();
+            auth.book
+                .create(NewAccount { aor, jid: jid(name), profile: Profile::default() }, "x")
+                .await
+                .unwrap();
+        }
+        let snapshot = RoomSnapshot {
+            room: ROOM.parse().unwrap(),
+            name: "Development".to_owned(),
+            subject: String::new(),
+            access: RoomAccess::default(),
+            affiliations: Vec::new(),
+            occupants: Vec::new(),
+        };
+        let rooms = Arc::new(Rooms(Mutex::new(Some(snapshot))));
+        let first = 20_000 + (random % 20_000) as u16 / 2 * 2;
+        let config = Config {
+            media: SocketAddr::from(([127, 0, 0, 1], 0)),
+            rtp_ports: format!("{first}-{}", first + 400),
+            ..config
+        };
+        let messages = Arc::new(messages::Messages::default());
+        let focus = Focus::new(Parts {
+            config,
+            domain: "conference.example.org".to_owned(),
+            rooms: rooms.clone(),
+            messages: Some(messages.clone()),
+            accounts: auth.directory.clone(),
+            bus: bus.clone(),
+            metrics: Metrics::new(&registry).unwrap(),
+            random: self::random,
+            shutdown: shutdown.clone(),
+        })
+        .unwrap();
+        let tls = tls::TlsPolicy::open(&tls::Config::default(), &folder, &["localhost".to_owned()]).unwrap();
+        let (ours, theirs) = sip_endpoint::pair();
+        let endpoint = endpoint_with(&tls, &shutdown, vec![theirs], Focus::application(&focus)).await;
+        let address = endpoint.bound().udp[0];
+        focus.attach(endpoint);
+        let (sender, called) = mpsc::unbounded_channel();
+        let outside = endpoint_with(&tls, &shutdown, vec![ours], Arc::new(phone::Called(sender))).await;
+        shutdown.spawn(bridge::run(focus.clone(), bus.subscribe(), shutdown.clone()));
+        Self { focus, bus, messages, rooms, address, auth, shutdown, tls, folder, registry, called, _outside: outside }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.shutdown.finish(Duration::from_secs(5)).await;
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+
+    pub(crate) fn occupants(&self, occupants: Vec<Occupant>) {
+        self.rooms.0.lock().unwrap().as_mut().unwrap().occupants = occupants;
+    }
+
+    pub(crate) fn affiliations(&self, affiliations: Vec<(BareJid, Affiliation)>) {
+        self.rooms.0.lock().unwrap().as_mut().unwrap().affiliations = affiliations;
+    }
+
+    pub(crate) fn access(&self, access: RoomAccess) {
+        self.rooms.0.lock().unwrap().as_mut().unwrap().access = access;
+    }
+
+    pub(crate) fn room_is_down(&self) {
+        *self.rooms.0.lock().unwrap() = None;
+    }
+
+    /// Tells a fact about the room, before it the join of whoever it is about, as rooms do.
+    pub(crate) fn happens(&self, event: RoomEvent) {
+        let room: RoomAddress = ROOM.parse().unwrap();
+        if let RoomEvent::RoleChanged { jid, nick, role, .. } = &event {
+            let joined = RoomEvent::OccupantJoined {
+                room: room.clone(),
+                jid: jid.clone(),
+                nick: nick.clone(),
+                role: *role,
+            };
+            self.bus.publish(Fact::new(Correlation::of_room(&room), joined));
+        }
+        self.bus.publish(Fact::new(Correlation::of_room(&room), event));
+    }
+
+    /// Waits until the focus shows somebody so.
+    pub(crate) async fn until_audio(&self, name: &str, audio: Audio) {
+        self.until(|participant| participant.jid == Some(jid(name)) && participant.audio == audio).await;
+    }
+
+    /// Calls the room and begins a tone.
+    pub(crate) async fn call(&self, name: &str, hertz: f64) -> Phone {
+        let mut phone = self.phone(name, hertz).await;
+        let response = phone.invite(URI).await;
+        assert_eq!(response.status(), 200);
+        assert!(response.value(Name::Contact).unwrap().contains(";isfocus"));
+        phone
+    }
+
+    /// Calls the room with another codec.
+    pub(crate) async fn call_in(&self, name: &str, hertz: f64, format: Format) -> Phone {
+        let mut phone = self.phone(name, hertz).await;
+        phone.format = format;
+        phone.encoder = Encoder::new(Encoding::of(format)).unwrap();
+        phone.decoder = Decoder::new(format).unwrap();
+        assert_eq!(phone.invite(URI).await.status(), 200);
+        phone
+    }
+
+    /// The value of a metric.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == name).unwrap();
+        family.get_metric()[0].get_counter().get_value()
+    }
+
+    /// Waits until the focus shows somebody for whom it holds.
+    pub(crate) async fn until(&self, holds: impl Fn(&shared_model::Participant) -> bool) {
+        let room = ROOM.parse().unwrap();
+        let seen = async {
+            loop {
+                let snapshot = self.focus.conference(&room).await.unwrap();
+                if snapshot.iter().flat_map(|snapshot| &snapshot.participants).any(|(_, p)| holds(p)) {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), seen).await.unwrap();
+    }
+
+    /// The status that a call to `uri` comes to.
+    pub(crate) async fn invite(&self, name: &str, uri: &str) -> u16 {
+        self.phone(name, 440.0).await.invite(uri).await.status()
+    }
+
+    /// The status that a wish to watch from outside any call comes to.
+    pub(crate) async fn wish_to_watch(&self, name: &str) -> u16 {
+        self.phone(name, 440.0).await.send("SUBSCRIBE", &[("Event", "conference")]).await.status()
+    }
+
+    /// Subscribes outside any call.
+    pub(crate) async fn watch(&self, name: &str) -> Phone {
+        let mut phone = self.phone(name, 440.0).await;
+        assert_eq!(phone.send("SUBSCRIBE", &[("Event", "conference")]).await.status(), 200);
+        phone
+    }
+
+    /// A phone that has not called yet, with a tone of its own.
+    pub(crate) async fn phone_of(&self, name: &str, hertz: f64) -> Phone {
+        self.phone(name, hertz).await
+    }
+
+    /// A phone that has not called yet.
+    pub(crate) async fn silent_phone(&self, name: &str) -> Phone {
+        self.phone(name, 440.0).await
+    }
+
+    async fn phone(&self, name: &str, hertz: f64) -> Phone {
+        let (sender, requests) = mpsc::unbounded_channel();
+        let endpoint = endpoint(&self.tls, &self.shutdown, Arc::new(phone::Ear(sender))).await;
+        let target =
+            Target { transport: Transport::Udp, address: self.address, host: "127.0.0.1".to_owned() };
+        let flow = endpoint.flow_to(&target).unwrap();
+        let media = UdpSocket::bind((IpAddr::from([127, 0, 0, 1]), 0)).unwrap();
+        media.set_nonblocking(true).unwrap();
+        Phone {
+            call_id: format!("{:016x}", random()),
+            name: name.to_owned(),
+            from: format!("<sip:{name}@example.org>;tag=t{name}"),
+            endpoint,
+            flow,
+            requests,
+            media,
+            to: format!("<{URI}>"),
+            uri: URI.to_owned(),
+            cseq: 0,
+            mixer: None,
+            tone: Tone::new(hertz, 6_000.0),
+            hertz,
+            encoder: Encoder::new(Encoding::of(Format::Pcmu)).unwrap(),
+            decoder: Decoder::new(Format::Pcmu).unwrap(),
+            sequence: 0,
+            level: None,
+            format: Format::Pcmu,
+            supported: String::new(),
+            keys: None,
+            srtp: None,
+            ice: None,
+            fingerprint: String::new(),
+            lines: String::new(),
+        }
+    }
+}
+
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(())
+}
+
+async fn endpoint(tls: &tls::TlsPolicy, shutdown: &Shutdown, application: Arc<dyn Application>) -> Endpoint {
+    endpoint_with(tls, shutdown, Vec::new(), application).await
+}
+
+async fn endpoint_with(
+    tls: &tls::TlsPolicy,
+    shutdown: &Shutdown,
+    ports: Vec<sip_endpoint::Port>,
+    application: Arc<dyn Application>,
+) -> Endpoint {
+    let udp = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    let listeners = Listeners { udp, ports, ..Listeners::default() };
+    let metrics = sip_endpoint::Metrics::new(&prometheus::Registry::new()).unwrap();
+    Endpoint::start(listeners, Timers::default(), tls, metrics, random, shutdown, application).await.unwrap()
+}

@@ -1,0 +1,12 @@
+//! Stories of the conference: phones, browsers and rooms around a focus on free ports.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
+
+mod calls;
+mod focus;
+mod house;
+mod log;
+mod media;
+mod recording;
+mod video;
+mod voicemail;

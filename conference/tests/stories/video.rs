@@ -1,0 +1,118 @@
+//! Pictures over real sockets: who is seen, when, and by whom not.
+use crate::house::{House, ROOM, Seen, Viewer, occupant};
+#[allow(dead_code, reason = "each test file uses its part")]
+use conference::Config;
+use shared_model::{Audio, Role, RoomEvent};
+
+const VP8: &str = "a=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack pli\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_sees_who_speaks() {
+    let house = House::start().await;
+    let mut alice = Viewer::call(&house, "alice", 440.0, VP8).await;
+    let mut bob = Viewer::call(&house, "bob", 700.0, VP8).await;
+    let mut carol = Viewer::call(&house, "carol", 1_100.0, VP8).await;
+    assert!(alice.answer.contains("a=rtcp-fb:96 nack pli\r\n") && alice.answer.contains("b=AS:1500\r\n"));
+    // Who came first is seen until somebody speaks, and sees the next.
+    alice.show(false, 1);
+    alice.until(|seen| *seen == Seen::Wanted);
+    alice.show(true, 2);
+    let (first, of_carol) = carol.sees(2);
+    bob.sees(2);
+    bob.show(true, 3);
+    alice.sees(3);
+
+    // Bob speaks: a whole picture is wanted of him, and then everybody else sees him.
+    let speak = |viewer: &mut Viewer| {
+        crate::house::talk::<1>(std::slice::from_mut(&mut viewer.phone), 60);
+    };
+    speak(&mut bob);
+    bob.until(|seen| *seen == Seen::Wanted);
+    alice.show(false, 4);
+    assert_eq!(carol.sees(4).0, first.wrapping_add(1), "until then the one before is seen");
+    bob.show(true, 5);
+    assert_eq!(carol.sees(5), (first.wrapping_add(2), of_carol), "one stream for carol");
+    alice.sees(5);
+    carol.show(true, 6);
+    alice.show(false, 7);
+    bob.sees(7);
+    assert!(house.metric("conference_video_forwarded_total") >= 7.0);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_muted_by_the_room_is_not_seen_and_who_is_gone_neither() {
+    let house = House::start().await;
+    let mut alice = Viewer::call(&house, "alice", 440.0, VP8).await;
+    let mut bob = Viewer::call(&house, "bob", 700.0, VP8).await;
+    let mut carol = Viewer::call(&house, "carol", 1_100.0, VP8).await;
+    alice.show(true, 1);
+    carol.sees(1);
+    // Muting oneself is about sound.
+    alice.phone.press("*6");
+    house.until_audio("alice", Audio::Muted).await;
+    alice.show(false, 2);
+    carol.sees(2);
+    alice.phone.press("*6");
+    house.until_audio("alice", Audio::SendReceive).await;
+    house.occupants(vec![occupant("alice", Role::Visitor)]);
+    house.happens(RoomEvent::RoleChanged {
+        room: ROOM.parse().unwrap(),
+        jid: crate::house::jid("alice"),
+        nick: "alice".into(),
+        role: Role::Visitor,
+    });
+    house.until_audio("alice", Audio::Muted).await;
+    alice.show(true, 4);
+    bob.show(true, 5);
+    let seen = carol.until(|seen| matches!(seen, Seen::Picture(4 | 5, ..)));
+    assert!(matches!(seen, Seen::Picture(5, ..)), "alice is hidden: {seen:?}");
+    alice.sees(5);
+    assert_eq!(bob.phone.send("BYE", &[]).await.status(), 200);
+    carol.show(true, 6);
+    alice.sees(6);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_that_cannot_be_had_cost_nothing_else() {
+    let house = House::start_with(Config { prompts: false, video: false, ..Config::default() }).await;
+    let off = Viewer::call(&house, "alice", 440.0, VP8).await;
+    assert!(off.answer.contains("m=video 0 "), "{}", off.answer);
+    house.stop().await;
+    let house = House::start().await;
+    let unknown = Viewer::call(&house, "alice", 440.0, "a=rtpmap:96 AV1/90000\r\n").await;
+    assert!(unknown.answer.contains("m=video 0 ") && !unknown.answer.contains("m=audio 0 "));
+    // A forger's pictures are nobody's.
+    let mut bob = Viewer::call(&house, "bob", 700.0, VP8).await;
+    let carol = Viewer::call(&house, "carol", 1_100.0, VP8).await;
+    let camera = std::net::UdpSocket::bind("127.0.0.2:0").unwrap();
+    let true_camera = std::mem::replace(&mut bob.camera, camera);
+    bob.show(true, 1);
+    bob.camera = true_camera;
+    bob.show(true, 2);
+    carol.sees(2);
+    assert_eq!(house.metric("conference_video_forged_total"), 1.0);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn encrypted_pictures_are_seen_by_who_has_none_and_the_other_way() {
+    let house = House::start().await;
+    let mut alice = Viewer::call_in_secret(&house, "alice", 440.0, VP8).await;
+    let mut bob = Viewer::call(&house, "bob", 700.0, VP8).await;
+    alice.show(false, 1);
+    alice.until(|seen| *seen == Seen::Wanted);
+    alice.show(true, 2);
+    bob.sees(2);
+    bob.show(true, 3);
+    alice.sees(3);
+    // In the clear it is somebody else's.
+    let keys = alice.srtp_away();
+    alice.show(true, 4);
+    alice.srtp_back(keys);
+    alice.show(false, 5);
+    let seen = bob.until(|seen| matches!(seen, Seen::Picture(4 | 5, ..)));
+    assert!(matches!(seen, Seen::Picture(5, ..)), "{seen:?}");
+    house.stop().await;
+}

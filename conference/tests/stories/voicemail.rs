@@ -1,0 +1,154 @@
+//! Mailboxes over real sockets: a call that somebody did not take, and what was left.
+#[allow(dead_code, reason = "each test file uses its part")]
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::house::{House, tone_in};
+use conference::Config;
+use shared_model::{Correlation, Fact, MailboxEvent, Mailboxes, Waiting};
+use sip_core::Name;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_caller_says_after_the_tone_is_kept() {
+    let house = House::start_with(Config::default()).await;
+    assert_eq!(house.focus.mailbox(&crate::house::jid("bob")).await, None, "who wants no messages gets none");
+    house.messages.wanted.lock().unwrap().push(crate::house::jid("bob"));
+    let uri = house.focus.mailbox(&crate::house::jid("bob")).await.unwrap();
+    let mut alice = house.phone_of("alice", 700.0).await;
+    let response = alice.invite(&uri).await;
+    assert_eq!(response.status(), 200);
+    assert!(!response.value(Name::Contact).unwrap().contains("isfocus"));
+    assert_eq!(house.invite("carol", &uri).await, 486, "a mailbox is for one call");
+    assert_eq!(alice.send("SUBSCRIBE", &[("Event", "conference")]).await.status(), 403);
+    // The prompt takes four seconds.
+    let mut phones = [alice];
+    crate::house::talk::<1>(&mut phones, 330);
+    let [alice] = &mut phones;
+    assert_eq!(alice.send("BYE", &[]).await.status(), 200);
+    let (owner, message) = house.messages.until(1).await.remove(0);
+    assert_eq!((owner, message.from), (crate::house::jid("bob"), Some(crate::house::jid("alice"))));
+    let length = message.duration;
+    assert!((Duration::from_millis(1_500)..Duration::from_millis(4_500)).contains(&length), "{length:?}");
+    assert!(tone_in(&message.sound, 700.0) > 2_000.0 && tone_in(&message.sound, 1_000.0) < 500.0);
+    assert_eq!(house.invite("carol", &uri).await, 404, "and not for another later");
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_ends_a_message_and_silence_is_none() {
+    let house = House::start().await;
+    house.messages.wanted.lock().unwrap().push(crate::house::jid("bob"));
+    let uri = house.focus.mailbox(&crate::house::jid("bob")).await.unwrap();
+    let mut stranger = house.phone_of("stranger", 700.0).await;
+    assert_eq!(stranger.invite(&uri).await.status(), 200, "strangers may, as they may call");
+    let mut phones = [stranger];
+    crate::house::talk::<1>(&mut phones, 60);
+    let [stranger] = &mut phones;
+    stranger.press("#");
+    stranger.request("BYE").await;
+    let (_, message) = house.messages.until(1).await.remove(0);
+    assert_eq!((message.from, message.caller.as_str()), (None, "stranger@example.org"));
+
+    let uri = house.focus.mailbox(&crate::house::jid("bob")).await.unwrap();
+    let mut silent = house.silent_phone("carol").await;
+    assert_eq!(silent.invite(&uri).await.status(), 200);
+    assert_eq!(silent.send("BYE", &[]).await.status(), 200);
+    let messages = house.messages.clone();
+    house.stop().await;
+    assert_eq!(messages.kept.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_has_an_end() {
+    let config = Config { prompts: false, voicemail_longest: Duration::from_secs(1), ..Config::default() };
+    let house = House::start_with(config).await;
+    house.messages.wanted.lock().unwrap().push(crate::house::jid("bob"));
+    let uri = house.focus.mailbox(&crate::house::jid("bob")).await.unwrap();
+    let mut alice = house.phone_of("alice", 700.0).await;
+    assert_eq!(alice.invite(&uri).await.status(), 200);
+    let mut phones = [alice];
+    crate::house::talk::<1>(&mut phones, 60);
+    phones[0].request("BYE").await;
+    let (_, message) = house.messages.until(1).await.remove(0);
+    assert!(message.duration <= Duration::from_secs(1));
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailbox_takes_two_calls_at_once() {
+    let house = House::start().await;
+    house.messages.wanted.lock().unwrap().extend(["bob", "carol"].map(crate::house::jid));
+    let mut callers = Vec::new();
+    for status in [200, 200, 486] {
+        let uri = house.focus.mailbox(&crate::house::jid("bob")).await.unwrap();
+        let mut caller = house.silent_phone("stranger").await;
+        assert_eq!(caller.invite(&uri).await.status(), status);
+        callers.push(caller);
+    }
+    let uri = house.focus.mailbox(&crate::house::jid("carol")).await.unwrap();
+    assert_eq!(house.invite("alice", &uri).await, 200, "carol's is another");
+    assert_eq!(callers[0].send("BYE", &[]).await.status(), 200);
+    let free = async {
+        loop {
+            let uri = house.focus.mailbox(&crate::house::jid("bob")).await.unwrap();
+            if house.invite("alice", &uri).await == 200 {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), free).await.unwrap();
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_is_told_what_waits_for_its_account() {
+    let house = House::start().await;
+    let mut bob = house.silent_phone("bob").await;
+    bob.uri = house.focus.watched();
+    let lamp = [("Event", "message-summary"), ("Expires", "600")];
+    assert_eq!(bob.send("SUBSCRIBE", &lamp).await.status(), 200);
+    let text = bob.document().await;
+    assert_eq!(
+        text,
+        "Messages-Waiting: no\r\nMessage-Account: sip:bob@example.org\r\nVoice-Message: 0/0\r\n"
+    );
+    for (owner, new) in [("alice", 9), ("bob", 3)] {
+        let waiting = Waiting { new, old: 1 };
+        let changed = MailboxEvent::Changed { owner: crate::house::jid(owner), waiting };
+        house.bus.publish(Fact::new(Correlation::of_call("x"), changed));
+    }
+    assert!(bob.document().await.contains("Voice-Message: 3/1"), "and nothing of alice's");
+    let over = [("Event", "message-summary"), ("Expires", "0")];
+    assert_eq!(bob.send("SUBSCRIBE", &over).await.status(), 200);
+    let last = bob.request("NOTIFY").await;
+    assert_eq!(last.value(Name::SubscriptionState), Some("terminated;reason=timeout"));
+    assert_eq!(bob.send("SUBSCRIBE", &lamp).await.status(), 481);
+    let mut stranger = house.silent_phone("stranger").await;
+    stranger.uri = house.focus.watched();
+    assert_eq!(stranger.send("SUBSCRIBE", &lamp).await.status(), 403);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lamp_stays_as_it_is_while_nobody_knows_what_waits() {
+    let house = House::start().await;
+    let lamp = [("Event", "message-summary"), ("Expires", "600")];
+    let mut bob = house.silent_phone("bob").await;
+    bob.uri = house.focus.watched();
+    assert_eq!(bob.send("SUBSCRIBE", &lamp).await.status(), 200);
+    assert!(bob.document().await.contains("Voice-Message: 0/0"));
+    let changed =
+        MailboxEvent::Changed { owner: crate::house::jid("bob"), waiting: Waiting { new: 3, old: 1 } };
+    house.bus.publish(Fact::new(Correlation::of_call("x"), changed));
+    assert!(bob.document().await.contains("Voice-Message: 3/1"));
+    house.messages.is_down.store(true, Ordering::Relaxed);
+    assert_eq!(bob.send("SUBSCRIBE", &lamp).await.status(), 200);
+    assert!(bob.document().await.contains("Voice-Message: 3/1"), "not that nothing waits");
+    let mut carol = house.silent_phone("carol").await;
+    carol.uri = house.focus.watched();
+    assert_eq!(carol.send("SUBSCRIBE", &lamp).await.status(), 200);
+    assert_eq!(carol.document().await, "", "nothing is known");
+    house.messages.is_down.store(false, Ordering::Relaxed);
+    assert!(carol.document().await.contains("Voice-Message: 0/0"), "and is when it can be");
+    house.stop().await;
+}

@@ -1,0 +1,113 @@
+//! A served face on a free port, a store in memory, and a client that trusts the local CA.
+
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use provisioning::{Parts, Ports, router};
+use shared_auth::{Auth, NewAccount, Profile};
+use shared_model::AccountId;
+use shared_runtime::tls::{self, TlsPolicy};
+use shared_runtime::{Shutdown, bus::Bus, http};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+
+/// A served face, and the account `sip:alice@example.org` whose JID is `wonder@example.org`, password `pencil`.
+pub(crate) struct House {
+    pub(crate) auth: Auth,
+    pub(crate) alice: AccountId,
+    tls: TlsPolicy,
+    pub(crate) port: u16,
+    pub(crate) records: std::sync::Arc<dyn shared_store::Records>,
+    pub(crate) archive: std::sync::Arc<dyn shared_store::Archive>,
+    shutdown: Shutdown,
+    folder: PathBuf,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.shutdown.begin();
+        // A folder that stays behind in a temporary place harms nobody.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+pub(crate) async fn house(name: &str) -> House {
+    tls::install_provider();
+    let folder = std::env::temp_dir().join(format!("cusax-provisioning-{name}-{}", std::process::id()));
+    let config = shared_auth::Config { iterations: 4096, ..Default::default() };
+    let store = shared_store::Store::in_memory();
+    let (bus, shutdown) = (Bus::new(), Shutdown::new());
+    let auth = Auth::open(&config, &store, &folder, &bus, &prometheus::Registry::new()).unwrap();
+    let new = NewAccount {
+        aor: "alice@example.org".parse().unwrap(),
+        jid: "wonder@example.org".parse().unwrap(),
+        profile: Profile::default(),
+    };
+    let alice = auth.book.create(new, "pencil").await.unwrap().account;
+    let tls = TlsPolicy::open(&tls::Config::default(), &folder, &["localhost".to_owned()]).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let parts = Parts {
+        domain: "example.org".to_owned(),
+        rooms_domain: "conference.example.org".to_owned(),
+        host: "localhost".to_owned(),
+        ports: Ports { sip_tls: Some(5061), xmpp: Some(5222), https: Some(port), ..Ports::default() },
+        public_url: None,
+        auth: auth.clone(),
+        conference_factory: "sip:adhoc@conference.example.org".to_owned(),
+        turn: Vec::new(),
+        ca: None,
+        config: provisioning::Config { users_invite: true },
+        bus: bus.clone(),
+        shutdown: shutdown.clone(),
+        bindings: store.bindings.clone(),
+        rooms: None,
+        conferences: None,
+        records: store.records.clone(),
+        archive: store.archive.clone(),
+    };
+    http::serve_tls(listener, tls.server(&[b"http/1.1"]), router(parts), &shutdown);
+    House { auth, alice, tls, port, records: store.records, archive: store.archive, shutdown, folder }
+}
+
+impl House {
+    /// Sends one request with a form and reads the answer whole, its head included; `@BASIC@` stands for alice's password.
+    pub(crate) async fn ask(&self, head: &str, body: &str) -> String {
+        let (head, proof) = match head.strip_suffix(" @BASIC@") {
+            Some(head) => (head, basic("alice:pencil")),
+            None => (head, String::new()),
+        };
+        self.send(head, &format!("Content-Type: application/x-www-form-urlencoded\r\n{proof}"), body).await
+    }
+
+    /// Sends one request with these headers, each with its line end.
+    pub(crate) async fn send(&self, head: &str, headers: &str, body: &str) -> String {
+        let socket = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let connector = TlsConnector::from(self.tls.client(&[]));
+        let mut stream = connector.connect("localhost".try_into().unwrap(), socket).await.unwrap();
+        let (length, port) = (body.len(), self.port);
+        let request = format!(
+            "{head} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // The answer is whole even where the other side ends without close_notify.
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8(answer).unwrap()
+    }
+
+    /// Sends JSON with a token; the status and what came back.
+    pub(crate) async fn call(&self, token: &str, head: &str, body: &str) -> (u16, serde_json::Value) {
+        let headers = format!("Content-Type: application/json\r\nAuthorization: Bearer {token}\r\n");
+        let answer = self.send(head, &headers, body).await;
+        let status = answer[9..12].parse().unwrap();
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        (status, serde_json::from_str(body).unwrap_or_default())
+    }
+}
+
+pub(crate) fn basic(pair: &str) -> String {
+    format!("Authorization: Basic {}\r\n", BASE64_STANDARD.encode(pair))
+}

@@ -1,0 +1,119 @@
+//! The directory over real HTTPS: exact addresses for accounts, lists of those who want to be listed, nothing for strangers.
+
+use crate::common::{House, basic, house};
+use provisioning::{Layer, Profiles, Settings};
+use shared_auth::{NewAccount, Profile};
+
+async fn add(house: &House, name: &str, shown: &str) {
+    let new = NewAccount {
+        aor: format!("{name}@example.org").parse().unwrap(),
+        jid: format!("{name}.chat@example.org").parse().unwrap(),
+        profile: Profile {
+            name: shown.to_owned(),
+            numbers: vec!["+33123456789".to_owned()],
+            ..Profile::default()
+        },
+    };
+    house.auth.book.create(new, "pencil").await.unwrap();
+}
+
+async fn list(house: &House, layer: &str) {
+    let settings = Settings { listed: Some(true), ..Settings::default() };
+    let layer: Layer = layer.parse().unwrap();
+    Profiles::new(house.records.clone()).write(&layer, &settings).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_account_finds_whose_address_it_is_both_ways_and_a_stranger_finds_nothing() {
+    let house = house("lookup").await;
+    add(&house, "bob", "Bob <b>").await;
+    let mut found = Vec::new();
+    for path in ["aor/bob@example.org", "jid/bob.chat@example.org", "number/+33123456789"] {
+        let answer = house.ask(&format!("GET /directory/{path} @BASIC@"), "").await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("no-store"), "{path}: {answer}");
+        found.push(answer.split_once("\r\n\r\n").unwrap().1.to_owned());
+        assert!(house.ask(&format!("GET /directory/{path}"), "").await.starts_with("HTTP/1.1 401"));
+    }
+    assert!(found.iter().all(|it| *it == found[0]));
+    let record: serde_json::Value = serde_json::from_str(&found[0]).unwrap();
+    assert_eq!(
+        (&record["aor"], &record["jid"]),
+        (&"sip:bob@example.org".into(), &"bob.chat@example.org".into())
+    );
+    let card = record["card"].as_str().unwrap();
+    let card = house.ask(&format!("GET {} @BASIC@", &card[card.find("/directory").unwrap()..]), "").await;
+    assert!(card.contains("IMPP:xmpp:bob.chat@example.org") && card.contains("text/vcard"), "{card}");
+    // What `Call-Info` with `purpose=card` leads to.
+    let by_aor = house.ask("GET /directory/bob@example.org.vcf @BASIC@", "").await;
+    assert_eq!(by_aor.split_once("\r\n\r\n").unwrap().1, card.split_once("\r\n\r\n").unwrap().1);
+    let bob = house.auth.directory.by_aor(&"bob@example.org".parse().unwrap()).await.unwrap().unwrap();
+    house.auth.book.set_enabled(bob.account, false).await.unwrap();
+    let off = house.ask("GET /directory/aor/bob@example.org @BASIC@", "").await;
+    let none = house.ask("GET /directory/aor/nobody@example.org @BASIC@", "").await;
+    assert!(off.starts_with("HTTP/1.1 404") && off.split_once("\r\n\r\n") == none.split_once("\r\n\r\n"));
+}
+
+#[tokio::test]
+async fn who_tries_all_numbers_is_told_to_wait() {
+    let house = house("numbers").await;
+    let mut last = String::new();
+    for n in 0..121 {
+        last = house.ask(&format!("GET /directory/number/+3312345{n:04} @BASIC@"), "").await;
+    }
+    assert!(last.starts_with("HTTP/1.1 429") && last.contains("retry-after"), "{last}");
+}
+
+#[tokio::test]
+async fn an_address_book_holds_those_who_are_listed_and_cannot_be_written() {
+    let house = house("carddav").await;
+    add(&house, "bob", "Bob </d:href>").await;
+    let dav = |method: &str, path: &str, body: &str| {
+        let (head, body) = (format!("{method} {path}"), body.to_owned());
+        let house = &house;
+        async move { house.send(&head, &format!("{}Depth: 1\r\n", basic("alice:pencil")), &body).await }
+    };
+    assert!(dav("PROPFIND", "/.well-known/carddav", "").await.contains("location: /directory/dav/"));
+    let home = dav("PROPFIND", "/directory/dav/", "").await;
+    assert!(home.starts_with("HTTP/1.1 207") && home.contains("addressbook-home-set"), "{home}");
+    assert!(
+        !dav("PROPFIND", "/directory/dav/people/", "").await.contains(".vcf"),
+        "nobody is listed by default"
+    );
+    list(&house, "account:bob@example.org").await;
+    let book = dav(
+        "PROPFIND",
+        "/directory/dav/people/",
+        "<propfind xmlns='DAV:'><prop><getetag/></prop></propfind>",
+    )
+    .await;
+    assert_eq!(book.matches(".vcf</d:href>").count(), 1, "{book}");
+    let place = book
+        .split("/directory/dav/people/")
+        .find(|it| it.contains(".vcf<"))
+        .unwrap()
+        .split('<')
+        .next()
+        .unwrap();
+    let body = format!(
+        "<c:addressbook-multiget xmlns:c='urn:ietf:params:xml:ns:carddav' xmlns='DAV:'><prop><getetag/><c:address-data/></prop>\
+         <href>/directory/dav/people/{place}</href><href>/directory/dav/people/none.vcf</href></c:addressbook-multiget>"
+    );
+    let cards = dav("REPORT", "/directory/dav/people/", &body).await;
+    assert!(cards.contains("FN:Bob &lt;/d:href&gt;&#13;") && cards.contains("404 Not Found"), "{cards}");
+    let card = dav("GET", &format!("/directory/dav/people/{place}"), "").await;
+    assert!(
+        card.contains("VERSION:3.0") && card.contains("TEL;TYPE=WORK,VOICE:sip:bob@example.org"),
+        "{card}"
+    );
+    for method in ["PUT", "DELETE", "MKCOL", "PROPPATCH"] {
+        assert!(
+            dav(method, &format!("/directory/dav/people/{place}"), "x").await.starts_with("HTTP/1.1 403"),
+            "{method}"
+        );
+    }
+    let filter = "<c:addressbook-query xmlns:c='urn:ietf:params:xml:ns:carddav'><c:filter><c:prop-filter name='FN'/></c:filter></c:addressbook-query>";
+    assert!(dav("REPORT", "/directory/dav/people/", filter).await.contains("supported-filter"));
+    assert!(dav("PROPFIND", "/directory/dav/", "<x").await.starts_with("HTTP/1.1 400"));
+    assert!(house.send("PROPFIND /directory/dav/", "", "").await.contains("www-authenticate: Basic"));
+    assert!(house.send("OPTIONS /directory/dav/", "", "").await.contains("addressbook"));
+}

@@ -1,0 +1,91 @@
+//! The face over real HTTPS: who proves an account gets its configuration, and strangers learn nothing.
+
+use std::time::Duration;
+
+use crate::common::house;
+use provisioning::PURPOSE;
+use shared_runtime::unix_millis;
+
+#[tokio::test]
+async fn a_password_opens_both_halves_and_nothing_else_does() {
+    let house = house("password").await;
+    let whole = house.ask("GET /provision/cusax.json @BASIC@", "").await;
+    assert!(whole.starts_with("HTTP/1.1 200") && whole.contains("no-store"), "{whole}");
+    assert!(whole.contains("sip:alice@example.org") && whole.contains("wonder@example.org"), "{whole}");
+    let refused = house.ask("GET /provision/cusax.json", "").await;
+    assert!(refused.starts_with("HTTP/1.1 401") && refused.contains("www-authenticate: Basic"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_token_opens_linphones_document_once_and_the_password_is_not_in_it() {
+    let house = house("token").await;
+    let minute = Duration::from_secs(60);
+    let token = house.auth.tokens.issue(PURPOSE, Some(house.alice), "", minute, unix_millis()).await.unwrap();
+    let path = format!("GET /provision/linphone.xml?token={token}");
+    let head = path.replace("GET", "HEAD");
+    assert!(house.ask(&head, "").await.starts_with("HTTP/1.1 200"), "it uses nothing up");
+    let first = house.ask(&path, "").await;
+    assert!(house.ask(&head, "").await.starts_with("HTTP/1.1 401"));
+    assert!(first.starts_with("HTTP/1.1 200") && first.contains("name=\"ha1\""), "{first}");
+    assert!(!first.contains("pencil"), "{first}");
+    assert!(house.ask(&path, "").await.starts_with("HTTP/1.1 401"));
+}
+
+#[tokio::test]
+async fn a_desk_phone_gets_a_password_by_get_alone() {
+    let house = house("desk").await;
+    let (scopes, now) = (["phone", "yealink", "001565aabbcc"], unix_millis());
+    let holder = (house.alice, shared_auth::Holder::Device);
+    let (token, _) =
+        house.auth.bearers.issue(holder, "", &scopes, Duration::from_secs(3600), now).await.unwrap();
+    let path = format!("/provision/phone/{token}/001565aabbcc.cfg");
+    assert!(house.ask(&format!("HEAD {path}"), "").await.starts_with("HTTP/1.1 200"));
+    assert!(house.auth.book.app_passwords(house.alice).await.unwrap().is_empty());
+    let file = house.ask(&format!("GET {path}"), "").await;
+    assert!(file.starts_with("HTTP/1.1 200") && file.contains("alice"), "{file}");
+    assert_eq!(house.auth.book.app_passwords(house.alice).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn jitsi_posts_its_form_and_a_form_too_long_is_refused() {
+    let house = house("form").await;
+    let path = "POST /provision/jitsi.properties";
+    let keys = house.ask(path, "username=alice&password=pencil").await;
+    assert!(keys.contains("cusax.XMPP_ACCOUNT_ID=acc") && keys.contains("CALLING_DISABLED=true"), "{keys}");
+    let long = format!("username=alice&password={}", "x".repeat(9000));
+    assert!(house.ask(path, &long).await.starts_with("HTTP/1.1 413"));
+}
+
+#[tokio::test]
+async fn strangers_learn_from_webfinger_nothing_about_who_exists() {
+    let house = house("webfinger").await;
+    let path = "GET /.well-known/webfinger?resource=acct:";
+    let known = house.ask(&format!("{path}alice@example.org"), "").await;
+    let unknown = house.ask(&format!("{path}nobod@example.org"), "").await;
+    let body = |answer: &str| answer.split("\r\n\r\n").nth(1).map(str::to_owned);
+    assert_eq!(body(&known).map(|text| text.replace("alice", "nobod")), body(&unknown));
+    let own = house.ask(&format!("{path}alice@example.org @BASIC@"), "").await;
+    assert!(own.contains("xmpp:wonder@example.org"), "{own}");
+    let one = house.ask(&format!("{path}alice@example.org&rel=urn:cusax:sip&rel=x @BASIC@"), "").await;
+    assert!(one.contains("urn:cusax:sip") && !one.contains("urn:cusax:xmpp"), "{one}");
+}
+
+#[tokio::test]
+async fn host_meta_names_the_ways_that_browsers_go() {
+    let house = house("ways").await;
+    let port = house.port;
+    let xrd = house.ask("GET /.well-known/host-meta", "").await;
+    let links = [
+        format!(
+            "<Link rel='urn:xmpp:alt-connections:websocket' href='wss://localhost:{port}/xmpp-websocket'/>"
+        ),
+        format!("<Link rel='urn:xmpp:alt-connections:xbosh' href='https://localhost:{port}/http-bind'/>"),
+    ];
+    assert!(links.iter().all(|link| xrd.contains(link)), "{xrd}");
+    let jrd = house.ask("GET /.well-known/host-meta.json", "").await;
+    assert!(jrd.contains("access-control-allow-origin: *"), "{jrd}");
+    let text = jrd.split("\r\n\r\n").nth(1).unwrap();
+    let jrd: serde_json::Value = serde_json::from_str(text).unwrap();
+    assert_eq!(jrd["links"][1]["href"], format!("wss://localhost:{port}/xmpp-websocket"));
+    assert_eq!(jrd["links"][2]["rel"], "urn:xmpp:alt-connections:xbosh");
+}

@@ -1,0 +1,121 @@
+//! Invitations over real HTTPS, as browsers, crawlers and liars use them.
+
+use std::time::Duration;
+
+use crate::common::{House, house};
+use shared_auth::Opens;
+use shared_runtime::unix_millis;
+
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+async fn invite(house: &House, name: &str, contact: Option<&str>) -> String {
+    let contact = contact.map(|jid| jid.parse().unwrap());
+    let opens = Opens::Account { user: None, name: name.to_owned(), admin: false, contact };
+    house.auth.invites.create(opens, None, WEEK, unix_millis()).await.unwrap().0
+}
+
+#[tokio::test]
+async fn looking_spends_nothing_and_filling_in_the_form_makes_the_account() {
+    let house = house("invite").await;
+    let token = invite(&house, "", Some("wonder@example.org")).await;
+    for _ in 0..3 {
+        let page = house.ask(&format!("GET /invite/{token}"), "").await;
+        assert!(page.starts_with("HTTP/1.1 200") && page.contains("<svg"), "{page}");
+        assert!(page.contains(&format!("xmpp:wonder@example.org?roster;preauth={token};ibr=y")), "{page}");
+        assert!(house.ask(&format!("HEAD /invite/{token}"), "").await.starts_with("HTTP/1.1 200"));
+    }
+    let path = format!("POST /invite/{token}");
+    for (form, field, rule) in [
+        ("user=bob&password=password1", "password", "among the first that are guessed"),
+        ("user=b%2Bb&password=correct-horse-battery", "user", "letters a to z"),
+        ("user=postmaster&password=correct-horse-battery", "user", "kept for the operator"),
+        ("user=alice&password=correct-horse-battery", "user", "somebody has this name already"),
+        ("", "user", "a user name is missing"),
+    ] {
+        let page = house.ask(&path, form).await;
+        assert!(page.starts_with("HTTP/1.1 422") && page.contains(rule), "{form}: {page}");
+        let input = page.split(&format!("<input id=\"{field}\"")).nth(1).unwrap().split('>').next().unwrap();
+        assert!(input.contains("aria-invalid=\"true\"") && !page.contains("correct-horse"), "{input}");
+    }
+    for foreign in ["Origin: https://evil.example\r\n", "Sec-Fetch-Site: cross-site\r\n"] {
+        let headers = format!("Content-Type: application/x-www-form-urlencoded\r\n{foreign}");
+        let page = house.send(&path, &headers, "user=eve&password=correct-horse-battery").await;
+        assert!(page.starts_with("HTTP/1.1 403"), "{page}");
+    }
+    let done = house.ask(&path, "user=bob&name=Bob&password=correct-horse-battery").await;
+    assert!(done.starts_with("HTTP/1.1 200") && done.contains("bob@example.org"), "{done}");
+    assert!(done.contains("https://localhost:") && done.contains("/provision/linphone.xml?token="), "{done}");
+    let bob = house.auth.directory.by_aor(&"bob@example.org".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(
+        house.auth.invites.take_contact(bob.account).await.unwrap().unwrap().as_str(),
+        "wonder@example.org"
+    );
+    let spent = house.ask(&path, "user=eve&password=correct-horse-battery").await;
+    let forged = house.ask("GET /invite/abcdefghijkmnpqrstuvwxyz23", "").await;
+    let body = |answer: &str| answer.split("\r\n\r\n").nth(1).map(str::to_owned);
+    assert!(spent.starts_with("HTTP/1.1 404") && body(&spent) == body(&forged), "{spent}\n{forged}");
+}
+
+#[tokio::test]
+async fn a_password_is_reset_by_link_and_nothing_else_is_made_by_it() {
+    let house = house("reset").await;
+    let opens = Opens::Password { account: house.alice };
+    let (token, _) = house.auth.invites.create(opens, None, WEEK, unix_millis()).await.unwrap();
+    assert!(
+        house.ask(&format!("GET /invite/{token}"), "").await.contains("A new password for alice@example.org")
+    );
+    let done = house.ask(&format!("POST /invite/{token}"), "user=eve&password=correct-horse-battery").await;
+    assert!(done.starts_with("HTTP/1.1 200"), "{done}");
+    assert!(house.ask("GET /provision/cusax.json @BASIC@", "").await.starts_with("HTTP/1.1 401"));
+    assert!(house.auth.directory.by_aor(&"eve@example.org".parse().unwrap()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn pages_hold_nothing_that_others_wrote_and_nothing_from_elsewhere() {
+    let house = house("hostile").await;
+    let name = "</dd><script>alert(1)</script>\" onload='x' ${jndi:x}";
+    let token = invite(&house, name, None).await;
+    let page = house.ask(&format!("GET /invite/{token}"), "").await;
+    assert!(!page.contains("<script>") && page.contains("&lt;script&gt;"), "{page}");
+    let form = "user=%3Cscript%3E&name=%22%3E%3Cscript%3E&password=x";
+    let page = house.ask(&format!("POST /invite/{token}"), form).await;
+    assert!(page.starts_with("HTTP/1.1 422") && !page.contains("<script>"), "{page}");
+    for guard in [
+        "content-security-policy: default-src 'none'",
+        "frame-ancestors 'none'",
+        "x-content-type-options: nosniff",
+        "x-frame-options: DENY",
+        "referrer-policy: same-origin",
+        "cache-control: no-store",
+    ] {
+        assert!(page.contains(guard), "{guard}");
+    }
+    assert!(page.len() < 60 * 1024);
+    for path in ["/invite/%3Cscript%3E", "/invite/..%2f..%2fetc%2fpasswd", "/invite/%00"] {
+        let page = house.ask(&format!("GET {path}"), "").await;
+        assert!(page.starts_with("HTTP/1.1 404") && !page.contains("<script>"), "{page}");
+    }
+    let style = house.ask("GET /assets/cusax.css", "").await;
+    assert!(style.contains("public, max-age") && !style.contains("http"), "{style}");
+}
+
+#[tokio::test]
+async fn who_guesses_invitations_is_told_to_wait() {
+    let house = house("guess").await;
+    let mut last = String::new();
+    for _ in 0..12 {
+        last = house.ask("GET /invite/guess", "").await;
+    }
+    assert!(last.starts_with("HTTP/1.1 429") && last.contains("retry-after"), "{last}");
+}
+
+#[tokio::test]
+async fn an_invitation_does_not_tell_of_many_names_whether_they_are_taken() {
+    let house = house("names").await;
+    let mut last = String::new();
+    let token = invite(&house, "", None).await;
+    for _ in 0..12 {
+        last = house.ask(&format!("POST /invite/{token}"), "user=alice&password=correct-horse-battery").await;
+    }
+    assert!(last.starts_with("HTTP/1.1 429"), "{last}");
+}

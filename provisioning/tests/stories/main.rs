@@ -1,0 +1,9 @@
+//! Stories of the HTTPS face: clients, people and machines that ask a server on a free port.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
+
+mod api;
+mod common;
+mod directory;
+mod https;
+mod invites;

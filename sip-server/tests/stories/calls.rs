@@ -1,0 +1,240 @@
+//! Calls over real sockets (RFC 3261 §16), and who is announced to whom (RFC 7081 §3.5).
+
+use crate::common::{DOMAIN, PASSWORD, Phone, serve, serve_with};
+use sip_core::Message;
+use sip_core::header::Name;
+use sip_server::Config;
+
+fn to(name: &str) -> String {
+    format!("sip:{name}@{DOMAIN}")
+}
+
+fn invite(from: &Phone, callee: &str) -> Message {
+    from.request("INVITE", &to(callee), &to(callee))
+}
+
+#[tokio::test]
+async fn a_call_rings_is_answered_and_ends() {
+    let served = serve().await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let call = async { alice.ask_with(invite(&alice, "bob"), PASSWORD).await };
+    let answer = async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 180).await;
+        incoming
+    };
+    let ((ringing, sent), incoming) = tokio::join!(call, answer);
+    assert_eq!(ringing.status(), 180);
+    assert_eq!(incoming.uri(), bob.contact());
+    assert_eq!(incoming.value(Name::MaxForwards), Some("69"));
+    assert_eq!(incoming.elements(Name::RecordRoute).count(), 2);
+    bob.respond(&incoming, 200).await;
+    let ok = alice.expect("200").await;
+
+    let in_dialog = |method: &str, number: u32| {
+        let mut request = Message::request(method, ok.value(Name::Contact).unwrap().trim_matches(['<', '>']));
+        let via = sent.value(Name::Via).unwrap().replace("z9hG4bK", &format!("z9hG4bK{method}"));
+        request.push(Name::Via, &via);
+        let mut routes: Vec<&str> = ok.elements(Name::RecordRoute).collect();
+        routes.reverse();
+        request.push(Name::Route, &routes.join(", "));
+        request.push(Name::From, sent.value(Name::From).unwrap());
+        request.push(Name::To, ok.value(Name::To).unwrap());
+        request.push(Name::CallId, sent.call_id());
+        request.push(Name::CSeq, &format!("{number} {method}"));
+        request
+    };
+    alice.send(&in_dialog("ACK", sent.cseq().unwrap().0)).await;
+    let ack = bob.expect("ACK").await;
+    assert_eq!(ack.elements(Name::Route).count(), 0, "both routes were ours");
+    alice.send(&in_dialog("BYE", 9_000)).await;
+    let bye = bob.expect("BYE").await;
+    bob.respond(&bye, 200).await;
+    assert_eq!(alice.expect("200").await.cseq().unwrap().1, "BYE");
+}
+
+#[tokio::test]
+async fn the_proven_caller_is_announced_and_a_forged_claim_is_not() {
+    let served = serve().await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let mut call = invite(&alice, "bob");
+    call.push(Name::CallInfo, "<xmpp:carol.chat@example.org>;purpose=impp");
+    call.push(Name::PAssertedIdentity, "<sip:carol@example.org>");
+    let asked = alice.ask(call, PASSWORD);
+    let answered = async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 486).await;
+        incoming
+    };
+    let (refused, incoming) = tokio::join!(asked, answered);
+    assert_eq!(refused.status(), 486);
+    let told: Vec<&str> = incoming.values(Name::CallInfo).collect();
+    assert_eq!(told, ["<xmpp:alice.chat@example.org>;purpose=impp"]);
+    assert_eq!(incoming.value(Name::PAssertedIdentity), Some("<sip:alice@example.org>"));
+    assert!(incoming.value(Name::ProxyAuthorization).is_none(), "credentials for us stay with us");
+}
+
+#[tokio::test]
+async fn who_hides_and_who_is_not_proven_is_not_announced() {
+    let served = serve().await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let mut hidden = invite(&alice, "bob");
+    hidden.push(Name::Privacy, "id");
+    let (_, incoming) = tokio::join!(alice.ask(hidden, PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 486).await;
+        bob.expect("ACK").await;
+        incoming
+    });
+    assert!(incoming.value(Name::CallInfo).is_none() && incoming.value(Name::PAssertedIdentity).is_none());
+
+    let mut foreign = invite(&alice, "bob");
+    foreign.set(Name::From, "<sip:someone@elsewhere.example>;tag=1");
+    foreign.push(Name::CallInfo, "<xmpp:alice.chat@example.org>;purpose=impp");
+    alice.send(&foreign).await;
+    let incoming = bob.expect("INVITE").await;
+    assert!(incoming.value(Name::CallInfo).is_none());
+}
+
+#[tokio::test]
+async fn all_phones_ring_and_the_losers_are_cancelled() {
+    let served = serve().await;
+    let alice = Phone::new("alice", &served).await;
+    let (desk, mobile) = (Phone::registered("bob", &served).await, Phone::registered("bob", &served).await);
+    let asked = alice.ask(invite(&alice, "bob"), PASSWORD);
+    let story = async {
+        let (at_desk, at_mobile) = (desk.expect("INVITE").await, mobile.expect("INVITE").await);
+        desk.respond(&at_desk, 180).await;
+        mobile.respond(&at_mobile, 200).await;
+        let cancel = desk.expect("CANCEL").await;
+        desk.respond(&cancel, 200).await;
+        desk.respond(&at_desk, 487).await;
+        desk.expect("ACK").await;
+    };
+    let (first, ()) = tokio::join!(asked, story);
+    let last = if first.status() == 180 { alice.receive().await } else { first };
+    assert_eq!(last.status(), 200);
+}
+
+#[tokio::test]
+async fn a_caller_who_gives_up_ends_the_ringing() {
+    let served = serve().await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let ((ringing, sent), incoming) = tokio::join!(alice.ask_with(invite(&alice, "bob"), PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 180).await;
+        incoming
+    });
+    assert_eq!(ringing.status(), 180);
+    alice.send(&Message::cancel(&sent)).await;
+    assert_eq!(alice.expect("200").await.cseq().unwrap().1, "CANCEL");
+    let cancel = bob.expect("CANCEL").await;
+    bob.respond(&cancel, 200).await;
+    bob.respond(&incoming, 487).await;
+    alice.expect("487").await;
+}
+
+#[tokio::test]
+async fn nobody_speaks_for_others_and_nothing_is_relayed_for_strangers() {
+    let served = serve().await;
+    let alice = Phone::new("alice", &served).await;
+    let mut forged = invite(&alice, "bob");
+    forged.set(Name::From, "<sip:bob@example.org>;tag=1");
+    assert_eq!(alice.ask(forged, PASSWORD).await.status(), 403);
+    let mut relay = alice.request("INVITE", "sip:victim@192.0.2.1", "sip:victim@192.0.2.1");
+    relay.set(Name::From, "<sip:someone@elsewhere.example>;tag=1");
+    alice.send(&relay).await;
+    alice.expect("403").await;
+    assert_eq!(alice.ask(invite(&alice, "nobody"), PASSWORD).await.status(), 404);
+    assert_eq!(alice.ask(invite(&alice, "bob"), PASSWORD).await.status(), 480);
+    let message = alice.request("MESSAGE", &to("bob"), &to("bob"));
+    let refused = alice.ask(message, PASSWORD).await;
+    assert_eq!((refused.status(), refused.reason()), (405, "Write To bob.chat@example.org"));
+    assert_eq!(refused.value(Name::CallInfo), Some("<xmpp:bob.chat@example.org>;purpose=impp"));
+    let mut abroad = invite(&alice, "bob");
+    abroad.set(Name::From, "<sip:ceo@bank.example>;tag=1");
+    let (challenge, sent) = (alice.ask(invite(&alice, "nobody"), PASSWORD).await, abroad);
+    assert_eq!(challenge.status(), 404);
+    assert_eq!(alice.ask_proving(sent, PASSWORD).await.status(), 403, "a user of ours with another's From");
+    let mut own_number = invite(&alice, "nobody");
+    own_number.set(Name::From, "<sip:+15550197@example.org>;tag=1");
+    assert_eq!(alice.ask(own_number, PASSWORD).await.status(), 404, "her own number is hers");
+}
+
+#[tokio::test]
+async fn a_number_reaches_its_account() {
+    let served = serve().await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let call = alice.request("INVITE", "sip:+15550198@example.org", "sip:+15550198@example.org");
+    let (_, incoming) = tokio::join!(alice.ask(call, PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 486).await;
+        incoming
+    });
+    assert_eq!(incoming.uri(), bob.contact());
+}
+
+#[tokio::test]
+async fn a_malformed_request_is_answered_with_its_fault_and_the_next_is_served() {
+    let served = serve().await;
+    let alice = Phone::new("alice", &served).await;
+    let mut broken = alice.request("OPTIONS", &format!("sip:{DOMAIN}"), &format!("sip:{DOMAIN}"));
+    broken.remove(Name::CSeq);
+    alice.send(&broken).await;
+    assert_eq!(alice.expect("400").await.reason(), "Missing CSeq");
+    alice.send_text(&[0xff; 2_000]).await;
+    alice.send(&alice.request("OPTIONS", &format!("sip:{DOMAIN}"), &format!("sip:{DOMAIN}"))).await;
+    alice.expect("200").await;
+    let mut demanding = alice.request("OPTIONS", &format!("sip:{DOMAIN}"), &format!("sip:{DOMAIN}"));
+    demanding.push_other("Require", "nothing-known");
+    alice.send(&demanding).await;
+    assert_eq!(alice.expect("420").await.value(Name::Unsupported), Some("nothing-known"));
+    let mut tired = alice.request("OPTIONS", &to("bob"), &to("bob"));
+    tired.set(Name::MaxForwards, "0");
+    alice.send(&tired).await;
+    alice.expect("483").await;
+}
+
+#[tokio::test]
+async fn who_does_not_want_to_be_called_is_not_rung() {
+    let served = serve().await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let carol = Phone::registered("carol", &served).await;
+    let busy = alice.ask(invite(&alice, "carol"), PASSWORD).await;
+    assert_eq!((busy.status(), busy.reason()), (486, "Do Not Disturb"));
+    assert_eq!(carol.ask(invite(&carol, "bob"), PASSWORD).await.status(), 603);
+    // What rings is another's call.
+    let (refused, ()) = tokio::join!(alice.ask(invite(&alice, "bob"), PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 480).await;
+    });
+    assert_eq!(refused.status(), 480);
+}
+
+#[tokio::test]
+async fn too_many_requests_are_refused_at_once_and_served_again_later() {
+    let served = serve_with(Config { requests: 1, ..Config::default() }).await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let (ringing, incoming) = tokio::join!(alice.ask(invite(&alice, "bob"), PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 180).await;
+        incoming
+    });
+    assert_eq!(ringing.status(), 180);
+    let options = || bob.request("OPTIONS", &format!("sip:{DOMAIN}"), &format!("sip:{DOMAIN}"));
+    bob.send(&options()).await;
+    assert_eq!(bob.expect("503").await.value(Name::RetryAfter), Some("5"));
+    bob.respond(&incoming, 486).await;
+    bob.expect("ACK").await;
+    alice.expect("486").await;
+    // The place is given back when the call's task has ended, a moment after its answer.
+    let mut last = 503;
+    for _ in 0..100 {
+        bob.send(&options()).await;
+        last = bob.receive().await.status();
+        if last == 200 {
+            break;
+        }
+    }
+    assert_eq!(last, 200);
+}

@@ -1,0 +1,222 @@
+//! What calls cost, said and asked before they ring, and written down when they are over (RFC 7081 §5, §7).
+
+use std::time::Duration;
+
+use crate::common::{DOMAIN, PASSWORD, Phone, Served, serve_with};
+use sip_core::Message;
+use sip_core::header::Name;
+use sip_server::numbers::{Class, Money, NumberConfig, TariffConfig};
+use sip_server::records::{CallRecord, CallResult, Direction, page};
+use sip_server::{AccountCost, Config, CostConfig, TrunkConfig};
+
+const SDP: &str =
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 8 0\r\n";
+
+async fn served(cost: CostConfig) -> (Served, Phone, Phone) {
+    let mut carrier = Phone::alone("carrier").await;
+    let tariff = |prefix: &str, class, minute| TariffConfig {
+        prefix: prefix.to_owned(),
+        class,
+        setup: Money::parse("0.05").unwrap(),
+        minute: Money::parse(minute).unwrap(),
+        step: None,
+    };
+    let numbers = NumberConfig {
+        country: "33".to_owned(),
+        tariffs: vec![tariff("+33", None, "0.10"), tariff("+33899", Some(Class::Premium), "1.00")],
+        ..NumberConfig::default()
+    };
+    let trunk = TrunkConfig {
+        name: "carrier".to_owned(),
+        server: format!("sip:{}", carrier.address()),
+        probe: Duration::ZERO,
+        ..TrunkConfig::default()
+    };
+    let served = serve_with(Config { numbers, cost, trunks: vec![trunk], ..Config::default() }).await;
+    carrier.move_to(&served);
+    let alice = Phone::new("alice", &served).await;
+    (served, carrier, alice)
+}
+
+fn call(from: &Phone, dialled: &str) -> Message {
+    let uri = format!("sip:{dialled}@{DOMAIN}");
+    from.request("INVITE", &uri, &uri)
+}
+
+/// A call that the carrier answers, up to its ACK.
+async fn answered(alice: &Phone, carrier: &Phone, dialled: &str) -> (Message, Message) {
+    let ((ok, sent), ()) = tokio::join!(alice.ask_with(call(alice, dialled), PASSWORD), async {
+        let invite = carrier.expect("INVITE").await;
+        let mut ok = Message::response(&invite, 200, "");
+        for route in invite.values(Name::RecordRoute) {
+            ok.push(Name::RecordRoute, route);
+        }
+        ok.push(Name::Contact, &format!("<{}>", carrier.contact()));
+        ok.set_body("application/sdp", SDP.into());
+        carrier.send(&ok).await;
+    });
+    assert_eq!(ok.status(), 200);
+    alice.send(&alice.in_dialog("ACK", sent.cseq().unwrap().0, &sent, &ok)).await;
+    carrier.expect("ACK").await;
+    (sent, ok)
+}
+
+async fn hang_up(alice: &Phone, carrier: &Phone, (sent, ok): &(Message, Message)) {
+    alice.send(&alice.in_dialog("BYE", 9_000, sent, ok)).await;
+    let bye = carrier.expect("BYE").await;
+    carrier.respond(&bye, 200).await;
+    alice.expect("200").await;
+}
+
+async fn rows(served: &Served) -> Vec<CallRecord> {
+    page(&*served.store.archive, None, None).await.unwrap().0
+}
+
+#[tokio::test]
+async fn a_charged_call_is_announced_and_written_down_with_its_cost() {
+    let (served, carrier, alice) = served(CostConfig::default()).await;
+    let dialog = answered(&alice, &carrier, "0140000000").await;
+    let told = served.told.take();
+    assert_eq!(
+        told,
+        [
+            "alice.chat@example.org: You call +33140000000, in the telephone network: it costs 0.05 EUR and 0.10 EUR a minute."
+        ]
+    );
+    assert!(rows(&served).await.is_empty(), "it is not over");
+    hang_up(&alice, &carrier, &dialog).await;
+    // The answer to the BYE says that the row is there.
+    let rows = rows(&served).await;
+    assert_eq!(rows.len(), 1);
+    let row = &rows[0];
+    assert_eq!((row.result, row.status, row.direction), (CallResult::Completed, 200, Direction::Out));
+    assert_eq!(
+        (row.class.as_str(), row.cost.as_str(), row.trunk.as_deref()),
+        ("pstn", "0.15", Some("carrier"))
+    );
+    assert_eq!((row.from.as_str(), row.to.as_str()), ("sip:alice@example.org", "sip:0140000000@example.org"));
+    assert_eq!((row.codecs.join(" ").as_str(), row.seconds), ("PCMA PCMU", 1));
+    assert!(row.answered.is_some() && row.caller.is_some() && row.call_id == dialog.0.call_id());
+}
+
+#[tokio::test]
+async fn every_call_has_one_row_whatever_became_of_it() {
+    let (served, _carrier, alice) = served(CostConfig::default()).await;
+    let bob = Phone::registered("bob", &served).await;
+    let (busy, ()) = tokio::join!(alice.ask(call(&alice, "bob"), PASSWORD), async {
+        let invite = bob.expect("INVITE").await;
+        bob.respond(&invite, 486).await;
+        bob.expect("ACK").await;
+    });
+    assert_eq!(busy.status(), 486);
+    let ((ringing, sent), incoming) = tokio::join!(alice.ask_with(call(&alice, "bob"), PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 180).await;
+        incoming
+    });
+    assert_eq!(ringing.status(), 180);
+    alice.send(&Message::cancel(&sent)).await;
+    alice.expect("200").await;
+    let cancel = bob.expect("CANCEL").await;
+    bob.respond(&cancel, 200).await;
+    bob.respond(&incoming, 487).await;
+    alice.expect("487").await;
+    assert_eq!(alice.ask(call(&alice, "0899000000"), PASSWORD).await.status(), 403);
+    let rows: Vec<_> =
+        rows(&served).await.iter().map(|row| (row.result, row.status, row.class.clone())).collect();
+    let row = |result, status, class: &str| (result, status, class.to_owned());
+    assert_eq!(
+        rows,
+        [
+            row(CallResult::Refused, 486, "free"),
+            row(CallResult::Cancelled, 487, "free"),
+            row(CallResult::Refused, 403, "premium"),
+        ]
+    );
+    assert!(served.told.take().iter().any(|text| text.contains("class premium are not allowed")));
+}
+
+#[tokio::test]
+async fn what_must_be_confirmed_rings_when_the_caller_says_yes() {
+    let confirm = vec![Class::Pstn];
+    let quick = Duration::from_millis(100);
+    let (served, carrier, alice) =
+        served(CostConfig { confirm, confirm_within: quick, ..CostConfig::default() }).await;
+    let ask = async |answer: Option<&'static str>| {
+        served.told.answers.lock().unwrap().push(answer);
+        let (first, sent) = alice.ask_with(call(&alice, "0140000000"), PASSWORD).await;
+        assert_eq!(first.status(), 182, "the phone hears that it waits");
+        let last = alice.receive().await;
+        alice.send(&Message::ack(&sent, &last)).await;
+        last
+    };
+    let declined = ask(Some("No!")).await;
+    assert_eq!(declined.status(), 603);
+    let silence = ask(None).await;
+    assert_eq!(silence.status(), 403);
+    assert!(silence.value(Name::Warning).unwrap().starts_with("399 example.org \""));
+    served.told.take();
+    served.told.answers.lock().unwrap().push(Some("Yes"));
+    let ((waiting, _), ()) = tokio::join!(alice.ask_with(call(&alice, "0140000000"), PASSWORD), async {
+        let invite = carrier.expect("INVITE").await;
+        carrier.respond(&invite, 486).await;
+    });
+    assert_eq!(waiting.status(), 182);
+    alice.expect("486").await;
+    assert!(served.told.take()[0].starts_with("alice.chat@example.org? You call +33140000000"));
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_while_asked_makes_no_call() {
+    let (served, _carrier, alice) =
+        served(CostConfig { confirm: vec![Class::Pstn], ..CostConfig::default() }).await;
+    let (waiting, sent) = alice.ask_with(call(&alice, "0140000000"), PASSWORD).await;
+    assert_eq!(waiting.status(), 182);
+    alice.send(&Message::cancel(&sent)).await;
+    alice.expect("200").await;
+    alice.expect("487").await;
+    assert_eq!(rows(&served).await[0].result, CallResult::Cancelled);
+}
+
+#[tokio::test]
+async fn what_is_spent_is_spent_and_only_so_many_calls_are_up() {
+    let money = |text| Money::parse(text);
+    let cost = CostConfig { per_day: money("0.40"), calls: 2, ..CostConfig::default() };
+    let (served, carrier, alice) = served(cost).await;
+    let first = answered(&alice, &carrier, "0140000000").await;
+    let second = answered(&alice, &carrier, "0140000001").await;
+    let third = alice.ask(call(&alice, "0140000002"), PASSWORD).await;
+    assert_eq!(third.status(), 403);
+    assert!(third.value(Name::Warning).unwrap().contains("2 charged calls at once"));
+    hang_up(&alice, &carrier, &first).await;
+    hang_up(&alice, &carrier, &second).await;
+    // 0.30 are spent; a third call would make it 0.45.
+    let spent = alice.ask(call(&alice, "0140000002"), PASSWORD).await;
+    assert!(spent.value(Name::Warning).unwrap().contains("0.40 EUR of today are spent"), "{spent:?}");
+    assert!(
+        served.told.take().last().unwrap().starts_with("alice.chat@example.org: Your call was not made.")
+    );
+    // Help costs nothing, whatever was spent.
+    let (answered, ()) = tokio::join!(alice.ask(call(&alice, "112"), PASSWORD), async {
+        let invite = carrier.expect("INVITE").await;
+        carrier.respond(&invite, 486).await;
+    });
+    assert_eq!(answered.status(), 486);
+}
+
+#[tokio::test]
+async fn who_may_call_inside_only_is_told_so() {
+    let own = AccountCost {
+        account: format!("alice@{DOMAIN}"),
+        allow: Some(vec![Class::Free]),
+        other_domains: Some(false),
+        ..AccountCost::default()
+    };
+    let (served, _carrier, alice) = served(CostConfig { accounts: vec![own], ..CostConfig::default() }).await;
+    for uri in ["sip:0140000000@example.org", "sip:friend@127.0.0.1:9"] {
+        let refused = alice.ask(alice.request("INVITE", uri, uri), PASSWORD).await;
+        assert_eq!(refused.status(), 403, "{uri}");
+        assert!(refused.value(Name::Warning).unwrap().starts_with("399 example.org"), "{uri}");
+        assert_eq!(served.told.take().len(), 1);
+    }
+}

@@ -1,0 +1,229 @@
+//! Where calls go and who is told what: rounds, late devices, redirects, dialogs (RFC 3261 §16; RFC 3326, 4028, 5393, 7044).
+
+use std::time::Duration;
+
+use crate::common::{DOMAIN, PASSWORD, Phone, Served, serve, serve_with};
+use sip_core::Message;
+use sip_core::header::Name;
+use sip_server::{Config, Redirect, TimerConfig};
+
+fn to(name: &str) -> String {
+    format!("sip:{name}@{DOMAIN}")
+}
+
+fn invite(from: &Phone, callee: &str) -> Message {
+    from.request("INVITE", &to(callee), &to(callee))
+}
+
+/// Alice calls bob and bob answers: the INVITE as it was sent, as it came, and the 200 as alice got it.
+async fn call(alice: &Phone, bob: &Phone) -> (Message, Message, Message) {
+    let (asked, incoming) = tokio::join!(alice.ask_with(invite(alice, "bob"), PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 200).await;
+        incoming
+    });
+    let (ok, sent) = asked;
+    assert_eq!(ok.status(), 200);
+    let number = sent.cseq().unwrap().0;
+    alice.send(&alice.in_dialog("ACK", number, &sent, &ok)).await;
+    bob.expect("ACK").await;
+    (sent, incoming, ok)
+}
+
+async fn pair(served: &Served) -> (Phone, Phone) {
+    (Phone::new("alice", served).await, Phone::registered("bob", served).await)
+}
+
+#[tokio::test]
+async fn less_wanted_devices_ring_after_the_others_had_their_time() {
+    let timers = TimerConfig { no_answer: Duration::from_millis(300), ..TimerConfig::default() };
+    let served = serve_with(Config { timers, ..Config::default() }).await;
+    let alice = Phone::new("alice", &served).await;
+    let (desk, mobile) = (Phone::new("bob", &served).await, Phone::new("bob", &served).await);
+    assert_eq!(desk.register_as(";q=0.9").await.status(), 200);
+    assert_eq!(mobile.register_as(";q=0.2").await.status(), 200);
+    let story = async {
+        let at_desk = desk.expect("INVITE").await;
+        desk.respond(&at_desk, 180).await;
+        let cancel = desk.expect("CANCEL").await;
+        assert_eq!(cancel.value(Name::Reason), Some("SIP;cause=408;text=\"No answer\""));
+        desk.respond(&cancel, 200).await;
+        desk.respond(&at_desk, 487).await;
+        let at_mobile = mobile.expect("INVITE").await;
+        mobile.respond(&at_mobile, 200).await;
+    };
+    let (ringing, ()) = tokio::join!(alice.ask(invite(&alice, "bob"), PASSWORD), story);
+    assert_eq!(ringing.status(), 180);
+    alice.expect("200").await;
+}
+
+#[tokio::test]
+async fn a_device_that_registers_while_another_rings_is_rung_too() {
+    let served = serve().await;
+    let (alice, desk) = pair(&served).await;
+    let asked = alice.ask(invite(&alice, "bob"), PASSWORD);
+    let story = async {
+        let at_desk = desk.expect("INVITE").await;
+        desk.respond(&at_desk, 180).await;
+        let late = Phone::registered("bob", &served).await;
+        let at_late = late.expect("INVITE").await;
+        late.respond(&at_late, 200).await;
+        let cancel = desk.expect("CANCEL").await;
+        assert_eq!(cancel.value(Name::Reason), Some("SIP;cause=200;text=\"Call completed elsewhere\""));
+    };
+    let (ringing, ()) = tokio::join!(asked, story);
+    assert_eq!(ringing.status(), 180);
+    alice.expect("200").await;
+}
+
+#[tokio::test]
+async fn a_refresh_rings_nobody_twice() {
+    let served = serve().await;
+    let (alice, desk) = pair(&served).await;
+    let (ringing, ()) = tokio::join!(alice.ask(invite(&alice, "bob"), PASSWORD), async {
+        let at_desk = desk.expect("INVITE").await;
+        desk.respond(&at_desk, 180).await;
+        assert_eq!(desk.register("3600").await.status(), 200);
+        desk.respond(&at_desk, 200).await;
+    });
+    assert_eq!(ringing.status(), 180);
+    alice.expect("200").await;
+    // The next thing that the device gets is a new call, not the old one again.
+    let options = alice.request("OPTIONS", &to("bob"), &to("bob"));
+    let (_, ()) = tokio::join!(alice.ask(options, PASSWORD), async {
+        let options = desk.expect("OPTIONS").await;
+        desk.respond(&options, 200).await;
+    });
+}
+
+async fn redirects(bob: &Phone, contact: &str) {
+    let incoming = bob.expect("INVITE").await;
+    let mut moved = Message::response(&incoming, 302, "");
+    moved.push(Name::Contact, contact);
+    bob.send(&moved).await;
+    bob.expect("ACK").await;
+}
+
+#[tokio::test]
+async fn a_redirect_to_somebody_of_ours_is_followed_and_its_history_told() {
+    let served = serve().await;
+    let (alice, bob) = pair(&served).await;
+    let carol = Phone::registered("carol", &served).await;
+    let story = async {
+        redirects(&bob, &format!("<{}>", to("carol"))).await;
+        let incoming = carol.expect("INVITE").await;
+        carol.respond(&incoming, 200).await;
+        incoming
+    };
+    let (ok, incoming) = tokio::join!(alice.ask(invite(&alice, "bob"), PASSWORD), story);
+    assert_eq!(ok.status(), 200);
+    let history: Vec<&str> = incoming.elements(Name::HistoryInfo).collect();
+    assert_eq!(history[0], "<sip:bob@example.org?Reason=SIP%3Bcause%3D302>;index=1");
+    assert_eq!(incoming.value(Name::CallInfo), Some("<xmpp:alice.chat@example.org>;purpose=impp"));
+    assert_eq!(ok.value(Name::CallInfo), Some("<xmpp:carol.chat@example.org>;purpose=impp"));
+}
+
+#[tokio::test]
+async fn redirects_end_in_no_circle_and_lead_no_stranger_elsewhere() {
+    let served = serve().await;
+    let (alice, bob) = pair(&served).await;
+    let back = format!("<{}>", bob.contact());
+    let (moved, ()) = tokio::join!(alice.ask(invite(&alice, "bob"), PASSWORD), redirects(&bob, &back));
+    assert_eq!(moved.status(), 302, "back to where it came from");
+
+    let mut foreign = invite(&alice, "bob");
+    foreign.set(Name::From, "<sip:someone@elsewhere.example>;tag=1");
+    alice.send(&foreign).await;
+    redirects(&bob, "<sip:victim@192.0.2.1>").await;
+    alice.expect("302").await;
+}
+
+#[tokio::test]
+async fn redirects_are_passed_where_policy_says_so() {
+    let served = serve_with(Config { redirect: Redirect::Pass, ..Config::default() }).await;
+    let (alice, bob) = pair(&served).await;
+    let _carol = Phone::registered("carol", &served).await;
+    let onward = format!("<{}>", to("carol"));
+    let (moved, ()) = tokio::join!(alice.ask(invite(&alice, "bob"), PASSWORD), redirects(&bob, &onward));
+    assert_eq!(moved.status(), 302);
+}
+
+#[tokio::test]
+async fn a_callers_reason_reaches_the_callee() {
+    let served = serve().await;
+    let (alice, bob) = pair(&served).await;
+    let (asked, incoming) = tokio::join!(alice.ask_with(invite(&alice, "bob"), PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 180).await;
+        incoming
+    });
+    let mut cancel = Message::cancel(&asked.1);
+    cancel.push(Name::Reason, "Q.850;cause=16");
+    alice.send(&cancel).await;
+    let cancel = bob.expect("CANCEL").await;
+    assert_eq!(cancel.value(Name::Reason), Some("Q.850;cause=16"));
+    bob.respond(&cancel, 200).await;
+    bob.respond(&incoming, 487).await;
+}
+
+#[tokio::test]
+async fn who_is_in_no_dialog_is_answered_481_and_led_nowhere() {
+    let served = serve().await;
+    let (alice, bob) = pair(&served).await;
+    let (sent, _, ok) = call(&alice, &bob).await;
+    // Another dialog's tokens, and a Route that only looks like ours.
+    let mut stolen = alice.in_dialog("BYE", 9_000, &sent, &ok);
+    stolen.set(Name::CallId, "of-nobody");
+    alice.send(&stolen).await;
+    alice.expect("481").await;
+    let mut relayed = alice.request("INFO", "sip:victim@192.0.2.1", "sip:victim@192.0.2.1");
+    relayed.set(Name::To, "<sip:victim@192.0.2.1>;tag=1");
+    relayed.push(Name::Route, &format!("<sip:x@{};lr>", served.server.bound().udp[0]));
+    alice.send(&relayed).await;
+    alice.expect("481").await;
+    alice.send(&alice.in_dialog("BYE", 9_001, &sent, &ok)).await;
+    bob.expect("BYE").await;
+}
+
+#[tokio::test]
+async fn a_call_outlives_the_server_that_set_it_up() {
+    let served = serve().await;
+    let (mut alice, mut bob) = pair(&served).await;
+    let (sent, _, ok) = call(&alice, &bob).await;
+    let served = served.restart().await;
+    alice.move_to(&served);
+    bob.move_to(&served);
+    alice.send(&alice.in_dialog("BYE", 9_000, &sent, &ok)).await;
+    let bye = bob.expect("BYE").await;
+    bob.respond(&bye, 200).await;
+    alice.expect("200").await;
+}
+
+#[tokio::test]
+async fn sessions_get_our_timer_and_too_short_ones_are_refused() {
+    let served = serve().await;
+    let (alice, bob) = pair(&served).await;
+    let mut short = invite(&alice, "bob");
+    short.push(Name::SessionExpires, "30");
+    short.push(Name::Supported, "timer");
+    alice.send(&short).await;
+    assert_eq!(alice.expect("422").await.value(Name::MinSe), Some("90"));
+    let mut known = invite(&alice, "bob");
+    known.push(Name::Supported, "timer");
+    let (ok, incoming) = tokio::join!(alice.ask(known, PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 200).await;
+        incoming
+    });
+    assert_eq!(incoming.value(Name::SessionExpires), Some("1800"));
+    assert_eq!(ok.value(Name::SessionExpires), Some("1800;refresher=uac"));
+}
+
+#[tokio::test]
+async fn a_request_without_breadth_forks_no_more() {
+    let served = serve().await;
+    let (alice, _bob) = pair(&served).await;
+    let mut narrow = invite(&alice, "bob");
+    narrow.push(Name::MaxBreadth, "0");
+    assert_eq!(alice.ask(narrow, PASSWORD).await.status(), 440);
+}

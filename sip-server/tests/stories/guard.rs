@@ -1,0 +1,85 @@
+//! The door over real sockets: rates, scanners, and guesses that count where failed logins do.
+
+use crate::common::{DOMAIN, PASSWORD, Phone, serve_with};
+use sip_core::Message;
+use sip_core::header::Name;
+use sip_server::{Config, GuardConfig};
+
+/// More than a second's requests.
+const AT_ONCE: usize = 60;
+
+fn guarded(rate: u32) -> Config {
+    Config { guard: GuardConfig { rate, exempt: Vec::new(), ..GuardConfig::default() }, ..Config::default() }
+}
+
+fn options(phone: &Phone) -> Message {
+    let uri = format!("sip:{DOMAIN}");
+    phone.request("OPTIONS", &uri, &uri)
+}
+
+#[tokio::test]
+async fn a_source_that_asks_too_much_is_told_to_wait_and_its_calls_go_on() {
+    let served = serve_with(guarded(20)).await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let uri = format!("sip:bob@{DOMAIN}");
+    let ((ok, sent), ()) =
+        tokio::join!(alice.ask_with(alice.request("INVITE", &uri, &uri), PASSWORD), async {
+            let invite = bob.expect("INVITE").await;
+            bob.respond(&invite, 200).await;
+        });
+    alice.send(&alice.in_dialog("ACK", sent.cseq().unwrap().0, &sent, &ok)).await;
+    bob.expect("ACK").await;
+    for _ in 0..AT_ONCE {
+        alice.send(&options(&alice)).await;
+    }
+    let mut refused = Vec::new();
+    for _ in 0..AT_ONCE {
+        refused.push(alice.receive().await);
+    }
+    refused.retain(|answer| answer.status() == 503);
+    assert_eq!(refused.first().expect("a 503").value(Name::RetryAfter), Some("5"));
+    alice.send(&alice.in_dialog("BYE", 9_000, &sent, &ok)).await;
+    let bye = bob.expect("BYE").await;
+    bob.respond(&bye, 200).await;
+    assert_eq!(alice.expect("200").await.cseq().unwrap().1, "BYE");
+}
+
+#[tokio::test]
+async fn scanners_and_guessers_are_throttled_and_challenges_count_nowhere() {
+    let served = serve_with(guarded(0)).await;
+    let alice = Phone::new("alice", &served).await;
+    let uri = format!("sip:bob@{DOMAIN}");
+    for _ in 0..30 {
+        alice.send(&alice.request("OPTIONS", &uri, &uri)).await;
+        alice.expect("407").await;
+    }
+    assert_eq!(alice.register("60").await.status(), 200, "thirty challenges are no failures");
+    let guess = |uri: &str| {
+        let mut request = alice.request("OPTIONS", uri, uri);
+        request.set(Name::From, "<sip:guesser@elsewhere.example>;tag=1");
+        request
+    };
+    for n in 0..5 {
+        alice.send(&guess(&format!("sip:user{n}@{DOMAIN}"))).await;
+        alice.expect("404").await;
+        alice.send(&guess(&format!("sip:{n}@192.0.2.1"))).await;
+        alice.expect("403").await;
+    }
+    alice.send(&guess(&format!("sip:bob@{DOMAIN}"))).await;
+    let refused = alice.expect("403").await;
+    assert_eq!(refused.reason(), "Too Many Failed Attempts");
+    assert!(refused.value(Name::RetryAfter).is_some());
+    assert_eq!(alice.register("60").await.status(), 403, "what guesses names guesses passwords");
+}
+
+#[tokio::test]
+async fn a_scanner_is_known_by_its_name() {
+    let served = serve_with(guarded(0)).await;
+    let alice = Phone::new("alice", &served).await;
+    let mut scan = options(&alice);
+    scan.push(Name::UserAgent, "friendly-scanner");
+    alice.send(&scan).await;
+    alice.expect("403").await;
+    alice.send(&options(&alice)).await;
+    alice.expect("200").await;
+}

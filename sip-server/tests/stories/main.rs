@@ -1,0 +1,28 @@
+//! Stories of the call server: phones and carriers that speak raw SIP to a server on free ports.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
+
+#[path = "../../../tests/conformance/mod.rs"]
+mod conformance;
+#[path = "../../../tests/support/dns.rs"]
+mod dns;
+
+mod calls;
+mod certificates;
+mod challenges;
+mod common;
+mod cost;
+mod devices;
+mod forking;
+mod guard;
+mod hep;
+mod identity;
+mod numbers;
+mod push;
+mod reg_event;
+mod registrations;
+mod stir;
+mod suspension;
+mod torture;
+mod trunks;
+mod voicemail;

@@ -1,0 +1,96 @@
+//! A binding lives with its flow: closed connections, and phones that come back (RFC 5626 §4.2, §5.3, §7).
+
+use crate::common::{DOMAIN, PASSWORD, Phone, serve};
+use shared_model::{BindingEvent, Event, Fact};
+use shared_runtime::bus::{Heard, Subscription};
+use sip_core::header::Name;
+
+/// A registration of one flow of bob's only device.
+async fn flow(phone: &Phone, reg_id: u32) {
+    let to = format!("sip:{}@{DOMAIN}", phone.name);
+    let mut request = phone.request("REGISTER", &format!("sip:{DOMAIN}"), &to);
+    let parameters =
+        format!(";+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-00000000000b>\";reg-id={reg_id}");
+    request.set(Name::Contact, &format!("<{}>{parameters}", phone.contact()));
+    request.push(Name::Supported, "path, outbound");
+    assert_eq!(phone.ask(request, PASSWORD).await.status(), 200);
+}
+
+/// The contact of the next binding that is told to be suspended.
+async fn suspended(facts: &mut Subscription<Fact>) -> String {
+    let next = async {
+        loop {
+            if let Some(Heard::Fact(Fact {
+                event: Event::Binding(BindingEvent::Suspended { contact, aor, .. }),
+                ..
+            })) = facts.next().await
+            {
+                assert_eq!(aor.local(), "bob");
+                return contact;
+            }
+        }
+    };
+    tokio::time::timeout(crate::common::PATIENCE, next).await.expect("nothing was suspended")
+}
+
+async fn call(from: &Phone, answers: &Phone) {
+    let bob = format!("sip:bob@{DOMAIN}");
+    let (busy, ()) = tokio::join!(from.ask(from.request("INVITE", &bob, &bob), PASSWORD), async {
+        let incoming = answers.expect("INVITE").await;
+        answers.respond(&incoming, 486).await;
+        answers.expect("ACK").await;
+    });
+    assert_eq!(busy.status(), 486);
+}
+
+#[tokio::test]
+async fn a_phone_whose_connection_closed_is_gone_until_it_registers_again() {
+    let served = serve().await;
+    let mut facts = served.bus.subscribe();
+    let alice = Phone::new("alice", &served).await;
+    let bob = Phone::over_tcp("bob", &served).await;
+    flow(&bob, 1).await;
+    call(&alice, &bob).await;
+    let contact = bob.contact();
+    drop(bob);
+    assert_eq!(suspended(&mut facts).await, contact);
+    let aor = format!("sip:bob@{DOMAIN}");
+    assert_eq!(alice.ask(alice.request("INVITE", &aor, &aor), PASSWORD).await.status(), 480);
+    let back = Phone::over_tcp("bob", &served).await;
+    flow(&back, 1).await;
+    call(&alice, &back).await;
+}
+
+#[tokio::test]
+async fn a_call_takes_the_flow_that_is_left() {
+    let served = serve().await;
+    let mut facts = served.bus.subscribe();
+    let alice = Phone::new("alice", &served).await;
+    let left = Phone::new("bob", &served).await;
+    let closed = Phone::over_tcp("bob", &served).await;
+    flow(&left, 1).await;
+    flow(&closed, 2).await;
+    call(&alice, &closed).await;
+    drop(closed);
+    suspended(&mut facts).await;
+    call(&alice, &left).await;
+}
+
+#[tokio::test]
+async fn a_phone_that_hangs_up_its_connection_while_it_rings_frees_the_call() {
+    let served = serve().await;
+    let alice = Phone::new("alice", &served).await;
+    let left = Phone::new("bob", &served).await;
+    let ringing = Phone::over_tcp("bob", &served).await;
+    flow(&left, 1).await;
+    flow(&ringing, 2).await;
+    let bob = format!("sip:bob@{DOMAIN}");
+    let (busy, ()) = tokio::join!(alice.ask(alice.request("INVITE", &bob, &bob), PASSWORD), async {
+        ringing.expect("INVITE").await;
+        drop(ringing);
+        let incoming = left.expect("INVITE").await;
+        left.respond(&incoming, 486).await;
+        left.expect("ACK").await;
+    });
+    assert_eq!(busy.status(), 486);
+}

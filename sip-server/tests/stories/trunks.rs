@@ -1,0 +1,328 @@
+//! Trunks over real sockets: a carrier that asks who we are, that is silent, that calls (RFC 3261 §10.2, §22.3, RFC 3325).
+
+use std::time::Duration;
+
+use crate::common::{DOMAIN, PASSWORD, Phone, Served, serve_with};
+use shared_auth::{DigestAlgorithm, DigestProof, Qop};
+use sip_core::Message;
+use sip_core::header::{AuthParams, Name};
+use sip_server::numbers::NumberConfig;
+use sip_server::{CallerId, Config, TrunkConfig};
+
+const SECRET: &str = "between us";
+const NEVER: Duration = Duration::ZERO;
+
+fn trunk(name: &str, carrier: &Phone) -> TrunkConfig {
+    TrunkConfig {
+        name: name.to_owned(),
+        server: format!("sip:{}", carrier.address()),
+        // Once, at the start.
+        probe: Duration::from_secs(3_600),
+        ..TrunkConfig::default()
+    }
+}
+
+fn config(trunks: Vec<TrunkConfig>) -> Config {
+    let numbers = NumberConfig { country: "33".to_owned(), ..NumberConfig::default() };
+    Config { numbers, trunks, ..Config::default() }
+}
+
+/// A file with the password, which goes with the test.
+struct Secret(std::path::PathBuf);
+
+impl Secret {
+    fn new() -> Self {
+        let file = std::env::temp_dir().join(format!("cusax-trunk-{:016x}", shared_runtime::random()));
+        std::fs::write(&file, format!("{SECRET}\n")).unwrap();
+        Self(file)
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Answers the first probe; after it the carrier is known by its address.
+async fn answer_probe(carrier: &mut Phone, served: &Served) {
+    carrier.move_to(served);
+    let probe = carrier.expect("OPTIONS").await;
+    carrier.respond(&probe, 200).await;
+    // What comes next is no answer to a probe any more: the server has read ours before it reads a request after it.
+}
+
+fn call(from: &Phone, dialled: &str) -> Message {
+    let uri = format!("sip:{dialled}@{DOMAIN}");
+    from.request("INVITE", &uri, &uri)
+}
+
+fn challenge(request: &Message, status: u16, nonce: &str) -> Message {
+    let mut response = Message::response(request, status, "");
+    let name = if status == 401 { Name::WwwAuthenticate } else { Name::ProxyAuthenticate };
+    response
+        .push(name, &format!("Digest realm=\"carrier\", nonce=\"{nonce}\", algorithm=SHA-256, qop=\"auth\""));
+    response
+}
+
+/// The count of a request's credentials, which must be right.
+fn proved(request: &Message, nonce: &str) -> String {
+    let auth =
+        request.value(Name::Authorization).or(request.value(Name::ProxyAuthorization)).expect("credentials");
+    let auth = AuthParams::parse(auth).unwrap();
+    let value = |name: &str| auth.value(name).unwrap().into_owned();
+    let (cnonce, nc) = (value("cnonce"), value("nc"));
+    assert_eq!(
+        (value("nonce").as_str(), value("username").as_str(), value("uri").as_str()),
+        (nonce, "us", request.uri())
+    );
+    let proof = DigestProof {
+        username: "us".to_owned(),
+        realm: "carrier".to_owned(),
+        nonce: nonce.to_owned(),
+        uri: request.uri().to_owned(),
+        response: String::new(),
+        algorithm: DigestAlgorithm::Sha256,
+        qop: Some(Qop { cnonce, nc: nc.clone(), body: None }),
+        method: request.method().to_owned(),
+    };
+    assert_eq!(value("response"), proof.answered(SECRET).response);
+    nc
+}
+
+#[tokio::test]
+async fn we_register_prove_who_we_are_and_refresh() {
+    let (mut carrier, secret) = (Phone::alone("carrier").await, Secret::new());
+    let ours = TrunkConfig {
+        user: "us".to_owned(),
+        password_file: Some(secret.0.clone()),
+        register: true,
+        probe: NEVER,
+        ..trunk("carrier", &carrier)
+    };
+    let served = serve_with(config(vec![ours])).await;
+    carrier.move_to(&served);
+    let first = carrier.expect("REGISTER").await;
+    carrier.send(&challenge(&first, 401, "n1")).await;
+    let again = carrier.expect("REGISTER").await;
+    assert_eq!(proved(&again, "n1"), "00000001");
+    assert_eq!(again.call_id(), first.call_id());
+    assert!(again.cseq().unwrap().0 > first.cseq().unwrap().0);
+    let mut brief = Message::response(&again, 423, "");
+    brief.push(Name::MinExpires, "7200");
+    carrier.send(&brief).await;
+    let longer = carrier.expect("REGISTER").await;
+    assert_eq!(longer.value(Name::Expires), Some("7200"));
+    let mut granted = Message::response(&longer, 200, "");
+    granted.push(
+        Name::Contact,
+        &format!("<sip:other@192.0.2.1>;expires=7200, {};expires=1", longer.value(Name::Contact).unwrap()),
+    );
+    carrier.send(&granted).await;
+    let refresh = carrier.expect("REGISTER").await;
+    assert_eq!(proved(&refresh, "n1"), "00000003", "from the start, with the next count");
+}
+
+#[tokio::test]
+async fn a_call_goes_out_with_our_credentials_and_the_callers_number() {
+    let (mut carrier, secret) = (Phone::alone("carrier").await, Secret::new());
+    let ours = TrunkConfig {
+        user: "us".to_owned(),
+        password_file: Some(secret.0.clone()),
+        from: CallerId::Number,
+        ..trunk("carrier", &carrier)
+    };
+    let served = serve_with(config(vec![ours])).await;
+    answer_probe(&mut carrier, &served).await;
+    let alice = Phone::new("alice", &served).await;
+    let story = async {
+        let asked = carrier.expect("INVITE").await;
+        carrier.send(&challenge(&asked, 407, "n1")).await;
+        carrier.expect("ACK").await;
+        let invite = carrier.expect("INVITE").await;
+        assert_eq!(proved(&invite, "n1"), "00000001");
+        carrier.respond(&invite, 200).await;
+        invite
+    };
+    let sent = call(&alice, "0140000000");
+    let from = sent.value(Name::From).unwrap().to_owned();
+    let ((ok, sent), invite) = tokio::join!(alice.ask_with(sent, PASSWORD), story);
+    assert_eq!(invite.uri(), format!("sip:+33140000000@{};user=phone", carrier.address()));
+    assert_eq!(invite.value(Name::PAssertedIdentity), Some("<sip:+15550197@example.org;user=phone>"));
+    assert!(
+        invite.value(Name::From).unwrap().starts_with("<sip:+15550197@127.0.0.1>;tag=alice"),
+        "{invite:?}"
+    );
+    assert_eq!((ok.status(), ok.value(Name::From)), (200, Some(from.as_str())), "the caller sees their own");
+    alice.send(&alice.in_dialog("ACK", sent.cseq().unwrap().0, &sent, &ok)).await;
+    carrier.expect("ACK").await;
+    // Inside the dialog the carrier may ask too, and is answered from the start.
+    alice.send(&alice.in_dialog("BYE", 9_000, &sent, &ok)).await;
+    let bye = carrier.expect("BYE").await;
+    assert_eq!(proved(&bye, "n1"), "00000002");
+    carrier.respond(&bye, 200).await;
+    alice.expect("200").await;
+}
+
+#[tokio::test]
+async fn a_carrier_that_does_not_take_us_is_not_the_callers_business() {
+    let (mut carrier, secret) = (Phone::alone("carrier").await, Secret::new());
+    let ours = TrunkConfig {
+        user: "us".to_owned(),
+        password_file: Some(secret.0.clone()),
+        ..trunk("carrier", &carrier)
+    };
+    let served = serve_with(config(vec![ours])).await;
+    answer_probe(&mut carrier, &served).await;
+    let alice = Phone::new("alice", &served).await;
+    let story = async {
+        for nonce in ["n1", "n2"] {
+            let asked = carrier.expect("INVITE").await;
+            carrier.send(&challenge(&asked, 407, nonce)).await;
+            carrier.expect("ACK").await;
+        }
+    };
+    let (refused, ()) = tokio::join!(alice.ask(call(&alice, "0140000000"), PASSWORD), story);
+    assert_eq!(refused.status(), 500, "no third attempt, and no challenge that the caller cannot answer");
+}
+
+#[tokio::test]
+async fn the_next_trunk_takes_the_call_when_one_refuses_or_is_silent() {
+    let (mut first, mut second) = (Phone::alone("first").await, Phone::alone("second").await);
+    let quick = Duration::from_millis(200);
+    let served = serve_with(config(vec![
+        TrunkConfig { answer: quick, probe: NEVER, ..trunk("first", &first) },
+        TrunkConfig { priority: 2, probe: NEVER, ..trunk("second", &second) },
+    ]))
+    .await;
+    first.move_to(&served);
+    second.move_to(&served);
+    let alice = Phone::new("alice", &served).await;
+    let refusing = async {
+        let invite = first.expect("INVITE").await;
+        first.respond(&invite, 503).await;
+        first.expect("ACK").await;
+        let invite = second.expect("INVITE").await;
+        second.respond(&invite, 486).await;
+        second.expect("ACK").await;
+    };
+    let (busy, ()) = tokio::join!(alice.ask(call(&alice, "0140000000"), PASSWORD), refusing);
+    assert_eq!(busy.status(), 486);
+    // One failure is an accident, so that it is asked again; this time it says nothing, but late.
+    let silent = async {
+        let at_first = first.expect("INVITE").await;
+        let at_second = second.expect("INVITE").await;
+        second.respond(&at_second, 180).await;
+        first.respond(&at_first, 180).await;
+        let cancel = loop {
+            let message = first.receive().await;
+            if message.method() == "CANCEL" {
+                break message;
+            }
+        };
+        first.respond(&cancel, 200).await;
+        first.respond(&at_first, 487).await;
+        second.respond(&at_second, 486).await;
+    };
+    let (ringing, ()) = tokio::join!(alice.ask(call(&alice, "0140000000"), PASSWORD), silent);
+    assert_eq!(ringing.status(), 180);
+}
+
+#[tokio::test]
+async fn a_trunk_that_answers_no_probe_is_tried_last() {
+    let (mut first, mut second) = (Phone::alone("first").await, Phone::alone("second").await);
+    let served = serve_with(config(vec![
+        TrunkConfig { probe: Duration::from_millis(50), ..trunk("first", &first) },
+        TrunkConfig { priority: 2, probe: NEVER, ..trunk("second", &second) },
+    ]))
+    .await;
+    first.move_to(&served);
+    second.move_to(&served);
+    // The third probe is sent when the answer to the second was heard.
+    for _ in 0..2 {
+        let probe = first.expect("OPTIONS").await;
+        first.respond(&probe, 503).await;
+    }
+    first.expect("OPTIONS").await;
+    let alice = Phone::new("alice", &served).await;
+    let story = async {
+        let invite = second.expect("INVITE").await;
+        second.respond(&invite, 486).await;
+    };
+    let (busy, ()) = tokio::join!(alice.ask(call(&alice, "0140000000"), PASSWORD), story);
+    assert_eq!(busy.status(), 486);
+}
+
+#[tokio::test]
+async fn a_call_comes_in_by_its_number_and_goes_nowhere_else() {
+    let mut carrier = Phone::alone("carrier").await;
+    let served = serve_with(config(vec![trunk("carrier", &carrier)])).await;
+    answer_probe(&mut carrier, &served).await;
+    let bob = Phone::registered("bob", &served).await;
+    let incoming = |uri: &str| {
+        let mut request = carrier.request("INVITE", uri, uri);
+        request.set(Name::From, "<sip:+4930123456@carrier.example>;tag=c");
+        request.push(Name::PAssertedIdentity, "<sip:+4930123456@carrier.example>, <sip:alice@example.org>");
+        request
+    };
+    for uri in ["sip:+15550198@example.org", "sip:15550198@example.org;user=phone", "tel:+1-555-0198"] {
+        let story = async {
+            let invite = bob.expect("INVITE").await;
+            bob.respond(&invite, 486).await;
+            bob.expect("ACK").await;
+            invite
+        };
+        carrier.send(&incoming(uri)).await;
+        let invite = story.await;
+        carrier.expect("486").await;
+        assert_eq!(invite.value(Name::PAssertedIdentity), Some("<sip:+4930123456@carrier.example>"), "{uri}");
+    }
+    for (uri, status) in [
+        ("sip:+33140000000@example.org", "404"),
+        ("sip:112@example.org", "404"),
+        ("sip:victim@192.0.2.1", "403"),
+    ] {
+        carrier.send(&incoming(uri)).await;
+        carrier.expect(status).await;
+    }
+    let mut forged = incoming("sip:+15550198@example.org");
+    forged.set(Name::From, "<sip:alice@example.org>;tag=c");
+    carrier.send(&forged).await;
+    carrier.expect("403").await;
+}
+
+#[tokio::test]
+async fn only_our_own_go_out_and_only_by_number() {
+    let mut carrier = Phone::alone("carrier").await;
+    let served = serve_with(config(vec![trunk("carrier", &carrier)])).await;
+    answer_probe(&mut carrier, &served).await;
+    let alice = Phone::new("alice", &served).await;
+    let mut foreign = call(&alice, "+33140000000");
+    foreign.set(Name::From, "<sip:someone@elsewhere.example>;tag=1");
+    alice.send(&foreign).await;
+    assert_eq!(alice.expect("403").await.reason(), "No Relaying");
+    let by_address = format!("sip:+33140000000@{}", carrier.address());
+    let refused = alice.ask(alice.request("INVITE", &by_address, &by_address), PASSWORD).await;
+    assert_eq!((refused.status(), refused.reason()), (403, "Dial The Number"));
+    let mut by_route = call(&alice, "+33140000000");
+    by_route.push(Name::Route, &format!("<sip:{};lr>", carrier.address()));
+    assert_eq!(alice.ask(by_route, PASSWORD).await.status(), 403);
+    let uri = format!("sip:+33140000000@{DOMAIN}");
+    assert_eq!(alice.ask(alice.request("OPTIONS", &uri, &uri), PASSWORD).await.status(), 405);
+    // A callee does not send a caller where they would pay.
+    let bob = Phone::registered("bob", &served).await;
+    let (passed, ()) = tokio::join!(alice.ask(call(&alice, "bob"), PASSWORD), async {
+        let invite = bob.expect("INVITE").await;
+        let mut moved = Message::response(&invite, 302, "");
+        moved.push(Name::Contact, &format!("<{uri}>"));
+        bob.send(&moved).await;
+    });
+    assert_eq!(passed.status(), 302);
+    // Help is for everybody of ours, and is dialled as it is.
+    let (answered, ()) = tokio::join!(alice.ask(call(&alice, "112"), PASSWORD), async {
+        let invite = carrier.expect("INVITE").await;
+        assert_eq!(invite.uri(), format!("sip:112@{};user=phone", carrier.address()));
+        carrier.respond(&invite, 200).await;
+    });
+    assert_eq!(answered.status(), 200);
+}

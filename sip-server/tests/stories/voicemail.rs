@@ -1,0 +1,153 @@
+//! Calls that nobody takes go to the callee's mailbox, if there is one (RFC 7081 §3; RFC 3842 §3 for its lamp).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::common::{DOMAIN, PASSWORD, Phone, Served, new_folder, start_with};
+use shared_model::{BareJid, CallEvent, CallOutcome, Event, Mailboxes, Pending};
+use shared_runtime::Shutdown;
+use shared_runtime::bus::Heard;
+use shared_runtime::tls::{self, TlsPolicy};
+use shared_store::Store;
+use sip_core::Message;
+use sip_core::header::Name;
+use sip_core::transaction::Timers;
+use sip_endpoint::{Application, Endpoint, Flow, Incoming, Listeners};
+use sip_server::{Config, Hosted, TimerConfig};
+use tokio::sync::mpsc;
+
+/// A focus that answers every call, and in which alice and bob's callers may leave messages, not carol's.
+struct Focus(mpsc::UnboundedSender<Message>);
+
+impl Application for Focus {
+    fn request(&self, incoming: Incoming) {
+        let mut response = Message::response(&incoming.request, 200, "");
+        for route in incoming.request.values(Name::RecordRoute) {
+            response.push(Name::RecordRoute, route);
+        }
+        response.push(Name::Contact, "<sip:box@mail.example.org>");
+        incoming.server.respond(response);
+        let _ = self.0.send(incoming.request);
+    }
+
+    fn ack(&self, _ack: Message, _flow: Flow) {}
+}
+
+#[derive(Default)]
+struct Boxes(AtomicU32);
+
+impl Mailboxes for Boxes {
+    fn mailbox<'a>(&'a self, owner: &'a BareJid) -> Pending<'a, Option<String>> {
+        let serial = self.0.fetch_add(1, Ordering::Relaxed);
+        let uri = (owner.local() != "carol.chat").then(|| format!("sip:box-{serial}@mail.example.org"));
+        Box::pin(async move { uri })
+    }
+
+    fn watched(&self) -> String {
+        "sip:box@mail.example.org".to_owned()
+    }
+}
+
+async fn serve() -> (Served, mpsc::UnboundedReceiver<Message>, Shutdown) {
+    tls::install_provider();
+    let (ours, theirs) = sip_endpoint::pair();
+    let (sender, taken) = mpsc::unbounded_channel();
+    let (shutdown, folder) = (Shutdown::new(), new_folder());
+    std::fs::create_dir_all(&folder).unwrap();
+    let tls = TlsPolicy::open(&tls::Config::default(), &folder, &["localhost".to_owned()]).unwrap();
+    let listeners = Listeners { ports: vec![theirs], ..Listeners::default() };
+    let metrics = sip_endpoint::Metrics::new(&prometheus::Registry::new()).unwrap();
+    let random = shared_runtime::random;
+    let application = Arc::new(Focus(sender));
+    Endpoint::start(listeners, Timers::default(), &tls, metrics, random, &shutdown, application)
+        .await
+        .unwrap();
+    let hosted = Hosted { domain: "mail.example.org".to_owned(), port: ours };
+    let timers = TimerConfig { no_answer: Duration::from_millis(300), ..TimerConfig::default() };
+    let behind = (vec![hosted], Some(Arc::new(Boxes::default()) as _));
+    let config = Config { timers, ..Config::default() };
+    let served = start_with(DOMAIN, Store::in_memory(), folder, config, behind).await;
+    served.populate().await;
+    (served, taken, shutdown)
+}
+
+fn invite(from: &Phone, callee: &str) -> Message {
+    let to = format!("sip:{callee}@{DOMAIN}");
+    from.request("INVITE", &to, &to)
+}
+
+#[tokio::test]
+async fn who_does_not_answer_in_time_has_a_mailbox_that_does() {
+    let (served, mut taken, _focus) = serve().await;
+    let mut facts = served.bus.subscribe();
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let story = async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 180).await;
+        let cancel = bob.expect("CANCEL").await;
+        assert!(cancel.value(Name::Reason).unwrap().contains("No answer"));
+        bob.respond(&cancel, 200).await;
+        bob.respond(&incoming, 487).await;
+    };
+    let (ringing, ()) = tokio::join!(alice.ask(invite(&alice, "bob"), PASSWORD), story);
+    assert_eq!(ringing.status(), 180);
+    alice.expect("200").await;
+    let at_box = taken.recv().await.unwrap();
+    assert!(at_box.uri().starts_with("sip:box-"), "{}", at_box.uri());
+    assert!(at_box.value(Name::PAssertedIdentity).unwrap().contains("sip:alice@example.org"));
+    // For the callee it is a call that was missed.
+    loop {
+        let Some(Heard::Fact(fact)) = facts.next().await else { panic!("no facts") };
+        match fact.event {
+            Event::Call(CallEvent::Answered { .. }) => panic!("a mailbox is no callee"),
+            Event::Call(CallEvent::Ended { outcome, .. }) => {
+                assert_eq!(outcome, CallOutcome::NoAnswer);
+                break;
+            }
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_is_busy_or_away_has_one_too_and_who_declines_has_none() {
+    let (served, mut taken, _focus) = serve().await;
+    let alice = Phone::new("alice", &served).await;
+    assert_eq!(alice.ask(invite(&alice, "bob"), PASSWORD).await.status(), 200, "bob is away");
+    taken.recv().await.unwrap();
+    assert_eq!(alice.ask(invite(&alice, "carol"), PASSWORD).await.status(), 480, "carol wants no messages");
+
+    let alice = Phone::new("alice", &served).await;
+    let bob = Phone::registered("bob", &served).await;
+    for (status, answered) in [(486, 200), (603, 603)] {
+        let story = async {
+            let incoming = bob.expect("INVITE").await;
+            bob.respond(&incoming, status).await;
+            bob.expect("ACK").await;
+        };
+        let (answer, ()) = tokio::join!(alice.ask(invite(&alice, "bob"), PASSWORD), story);
+        assert_eq!(answer.status(), answered);
+    }
+    assert!(taken.recv().await.unwrap().uri().starts_with("sip:box-"));
+    // Whom bob blocks gets no further there than at his phones.
+    let carol = Phone::new("carol", &served).await;
+    assert_eq!(carol.ask(invite(&carol, "bob"), PASSWORD).await.status(), 603);
+    assert!(taken.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn the_lamp_of_ones_own_mailbox_and_no_others() {
+    let (served, mut taken, _focus) = serve().await;
+    let bob = Phone::new("bob", &served).await;
+    for (callee, status) in [("bob", 200), ("alice", 480)] {
+        let to = format!("sip:{callee}@{DOMAIN}");
+        let mut subscribe = bob.request("SUBSCRIBE", &to, &to);
+        subscribe.push(Name::Event, "message-summary");
+        assert_eq!(bob.ask(subscribe, PASSWORD).await.status(), status, "{callee}");
+    }
+    let asked = taken.recv().await.unwrap();
+    assert_eq!(asked.uri(), "sip:box@mail.example.org");
+    assert!(asked.value(Name::PAssertedIdentity).unwrap().contains("sip:bob@example.org"));
+    assert!(taken.try_recv().is_err());
+}

@@ -1,0 +1,212 @@
+//! Commands for administrators, and the directory — XEP-0050, XEP-0133, XEP-0055.
+
+use crate::common::{Client, DOMAIN, Served, attribute, befriend, serve};
+use shared_auth::Profile;
+use shared_model::BareJid;
+
+const COMMANDS: &str = "http://jabber.org/protocol/commands";
+const ADMIN: &str = "http://jabber.org/protocol/admin";
+
+/// Alice administers the service.
+async fn admin(served: &Served) -> Client {
+    let jid: BareJid = "alice@example.org".parse().unwrap();
+    let card = served.auth.directory.by_jid(&jid).await.unwrap().unwrap();
+    let profile = Profile { name: card.name, numbers: card.numbers, video: card.video, admin: true };
+    served.auth.book.set_profile(card.account, profile).await.unwrap();
+    Client::online(served, "alice", "a").await
+}
+
+fn execute(node: &str) -> String {
+    format!("<command xmlns='{COMMANDS}' node='{ADMIN}#{node}' action='execute'/>")
+}
+
+fn submit(node: &str, session: &str, fields: &[(&str, &str)]) -> String {
+    let fields: String = fields
+        .iter()
+        .map(|(var, value)| format!("<field var='{var}'><value>{value}</value></field>"))
+        .collect();
+    format!(
+        "<command xmlns='{COMMANDS}' node='{ADMIN}#{node}' sessionid='{session}'><x xmlns='jabber:x:data' type='submit'>\
+         <field var='FORM_TYPE'><value>{ADMIN}</value></field>{fields}</x></command>"
+    )
+}
+
+/// Runs a command with one form.
+async fn run(client: &mut Client, node: &str, fields: &[(&str, &str)]) -> String {
+    let form = client.ask("set", DOMAIN, &execute(node)).await;
+    assert!(form.contains("status='executing'") && form.contains("<complete/>"), "{form}");
+    let session = attribute(&form, "command", "sessionid");
+    client.ask("set", DOMAIN, &submit(node, &session, fields)).await
+}
+
+#[tokio::test]
+async fn commands_are_listed_for_those_who_may_run_them() {
+    let served = serve().await;
+    let mut alice = admin(&served).await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let items = format!("<query xmlns='http://jabber.org/protocol/disco#items' node='{COMMANDS}'/>");
+    let listed = alice.ask("get", DOMAIN, &items).await;
+    for node in ["add-user", "delete-user", "end-user-session", "announce", "get-online-users-num"] {
+        assert!(listed.contains(&format!("node='{ADMIN}#{node}'")), "{node}: {listed}");
+    }
+    let listed = bob.ask("get", DOMAIN, &items).await;
+    assert!(
+        !listed.contains(ADMIN)
+            && listed.contains("urn:cusax:directory:0#lookup")
+            && listed.contains("urn:cusax:voicemail:0"),
+        "{listed}"
+    );
+    let info = format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{ADMIN}#add-user'/>");
+    assert!(alice.ask("get", DOMAIN, &info).await.contains("command-node"));
+    assert!(bob.ask("get", DOMAIN, &info).await.contains("forbidden"));
+    let info = alice.ask("get", DOMAIN, "<query xmlns='http://jabber.org/protocol/disco#info'/>").await;
+    assert!(info.contains(&format!("var='{COMMANDS}'")));
+    assert!(bob.ask("set", DOMAIN, &execute("add-user")).await.contains("forbidden"));
+    assert!(alice.ask("set", DOMAIN, &execute("nothing")).await.contains("item-not-found"));
+}
+
+#[tokio::test]
+async fn a_form_is_handed_in_once_and_by_who_was_shown_it() {
+    let served = serve().await;
+    let mut alice = admin(&served).await;
+    let mut desk = Client::online(&served, "alice", "desk").await;
+    let form = alice.ask("set", DOMAIN, &execute("announce")).await;
+    let session = attribute(&form, "command", "sessionid");
+    let fields = [("announcement", "hello")];
+    let theirs = desk.ask("set", DOMAIN, &submit("announce", &session, &fields)).await;
+    assert!(theirs.contains("<bad-sessionid"), "{theirs}");
+    let empty = alice.ask("set", DOMAIN, &submit("announce", &session, &[])).await;
+    assert!(empty.contains("<bad-payload"), "{empty}");
+    let back = submit("announce", &session, &fields).replace("<command ", "<command action='prev' ");
+    assert!(alice.ask("set", DOMAIN, &back).await.contains("<bad-action"));
+    let odd = back.replace("'prev'", "'dance'");
+    assert!(alice.ask("set", DOMAIN, &odd).await.contains("<malformed-action"));
+    let cancel = back.replace("'prev'", "'cancel'");
+    assert!(alice.ask("set", DOMAIN, &cancel).await.contains("status='canceled'"));
+    let late = alice.ask("set", DOMAIN, &submit("announce", &session, &fields)).await;
+    assert!(late.contains("not-allowed") && late.contains("<session-expired"), "{late}");
+}
+
+#[tokio::test]
+async fn an_administrator_adds_changes_disables_and_deletes_a_user() {
+    let served = serve().await;
+    let mut alice = admin(&served).await;
+    let new = [
+        ("accountjid", "dave@example.org"),
+        ("password", "first"),
+        ("password-verify", "first"),
+        ("given_name", "Dave"),
+    ];
+    let added = run(&mut alice, "add-user", &new).await;
+    assert!(added.contains("status='completed'") && !added.contains("<note"), "{added}");
+    let again = run(&mut alice, "add-user", &new).await;
+    assert!(again.contains("<note type='error'>"), "{again}");
+    let mut differ = new;
+    differ[2].1 = "second";
+    assert!(run(&mut alice, "add-user", &differ).await.contains("differ"));
+    let foreign = [("accountjid", "x@y.example"), ("password", "p"), ("password-verify", "p")];
+    assert!(run(&mut alice, "add-user", &foreign).await.contains("type='error'"));
+    let changed = [("accountjid", "dave@example.org"), ("password", "second")];
+    assert!(!run(&mut alice, "change-user-password", &changed).await.contains("<note"));
+    let mut dave = Client::connect(&served).await;
+    dave.authenticate("dave", "second").await;
+    dave.bind("d").await;
+    dave.send("<presence/>").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    bob.send("<presence type='subscribe' to='dave@example.org'/>").await;
+    dave.expect(&["type='subscribe'"]).await;
+    dave.send("<presence type='subscribed' to='bob@example.org'/>").await;
+    bob.expect(&["type='subscribed'"]).await;
+    let daves = [("accountjids", "dave@example.org")];
+    assert!(!run(&mut alice, "disable-user", &daves).await.contains("<note"));
+    dave.expect_stream_error("not-authorized").await;
+    assert!(run(&mut alice, "get-disabled-users-list", &[]).await.contains("dave@example.org"));
+    assert!(!run(&mut alice, "reenable-user", &daves).await.contains("<note"));
+    assert!(!run(&mut alice, "delete-user", &daves).await.contains("<note"));
+    bob.expect(&["type='unsubscribed'", "from='dave@example.org'"]).await;
+    assert!(run(&mut alice, "delete-user", &daves).await.contains("there is no account"));
+    assert!(served.store.records.list("dave@example.org", "roster", None, 9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn sessions_end_and_users_are_counted_and_listed() {
+    let served = serve().await;
+    let mut alice = admin(&served).await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let mut phone = Client::online(&served, "bob", "phone").await;
+    befriend(&mut alice, &mut bob).await;
+    bob.send("<inactive xmlns='urn:xmpp:csi:0'/>").await;
+    phone.send("<inactive xmlns='urn:xmpp:csi:0'/>").await;
+    bob.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    phone.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    for (node, var, number) in [
+        ("get-registered-users-num", "registeredusersnum", "3"),
+        ("get-disabled-users-num", "disabledusersnum", "0"),
+        ("get-online-users-num", "onlineusersnum", "2"),
+        ("get-active-users-num", "activeusersnum", "1"),
+        ("get-idle-users-num", "idleusersnum", "1"),
+    ] {
+        let said = alice.ask("set", DOMAIN, &execute(node)).await;
+        let field = format!("var='{var}' type='text-single' label='Number'><value>{number}</value>");
+        assert!(said.contains(&field) && said.contains("status='completed'"), "{node}: {said}");
+    }
+    let online = run(&mut alice, "get-online-users-list", &[("max_items", "1")]).await;
+    assert!(online.contains("<value>alice@example.org<") && !online.contains("bob@"), "{online}");
+    assert!(run(&mut alice, "get-idle-users-list", &[]).await.contains("<value>bob@example.org<"));
+    assert!(run(&mut alice, "get-registered-users-list", &[]).await.contains("carol@example.org"));
+    let bobs = run(&mut alice, "user-stats", &[("accountjid", "bob@example.org")]).await;
+    for part in ["<value>1</value>", "<value>b</value>", "<value>phone</value>"] {
+        assert!(bobs.contains(part), "{part}: {bobs}");
+    }
+    let one = [("accountjids", "bob@example.org/phone")];
+    assert!(run(&mut alice, "end-user-session", &one).await.contains("1 sessions end"));
+    phone.expect_stream_error("policy-violation").await;
+    let all = [("accountjids", "bob@example.org")];
+    run(&mut alice, "end-user-session", &all).await;
+    bob.expect_stream_error("policy-violation").await;
+    alice.expect(&["<presence", "type='unavailable'", "from='bob@example.org/b'"]).await;
+    assert!(run(&mut alice, "end-user-session", &all).await.contains("type='error'"));
+    let last = run(&mut alice, "get-user-lastlogin", &all).await;
+    assert!(last.contains("T") && last.contains("Z</value>"), "{last}");
+}
+
+#[tokio::test]
+async fn an_announcement_reaches_who_is_online() {
+    let served = serve().await;
+    let mut alice = admin(&served).await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let words = [("subject", "Soon"), ("announcement", "we stop at ten")];
+    assert!(run(&mut alice, "announce", &words).await.contains("2 users"));
+    let told = bob.expect(&["we stop at ten"]).await;
+    for part in ["<subject>Soon", &format!("from='{DOMAIN}'"), "to='bob@example.org'", "type='headline'"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn the_directory_finds_and_is_not_read_through() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let directory = format!("directory.{DOMAIN}");
+    let items = alice.ask("get", DOMAIN, "<query xmlns='http://jabber.org/protocol/disco#items'/>").await;
+    assert!(items.contains(&directory), "{items}");
+    let info = alice.ask("get", &directory, "<query xmlns='http://jabber.org/protocol/disco#info'/>").await;
+    assert!(info.contains("jabber:iq:search") && info.contains("category='directory'"), "{info}");
+    let fields = alice.ask("get", &directory, "<query xmlns='jabber:iq:search'/>").await;
+    assert!(fields.contains("<nick/>") && fields.contains("jabber:x:data"), "{fields}");
+    let search = |fields: &str| format!("<query xmlns='jabber:iq:search'>{fields}</query>");
+    let found = alice.ask("set", &directory, &search("<nick>CAR*</nick>")).await;
+    assert!(found.contains("<item jid='carol@example.org'>") && !found.contains("bob@"), "{found}");
+    let form = "<x xmlns='jabber:x:data' type='submit'><field var='first'><value>bob</value></field></x>";
+    let found = alice.ask("set", &directory, &search(form)).await;
+    assert!(found.contains("<reported>") && found.contains("<value>bob@example.org</value>"), "{found}");
+    for short in ["<nick>ca</nick>", "<nick>***</nick>", ""] {
+        assert!(alice.ask("set", &directory, &search(short)).await.contains("not-acceptable"), "{short}");
+    }
+    assert!(!alice.ask("set", &directory, &search("<last>nobody</last>")).await.contains("<item"));
+    let mut answer = String::new();
+    for _ in 0..20 {
+        answer = alice.ask("set", &directory, &search("<nick>bob</nick>")).await;
+    }
+    assert!(answer.contains("resource-constraint"), "{answer}");
+}

@@ -1,0 +1,99 @@
+//! An account that is removed, by whomever, leaves nothing to who has its names next.
+
+use std::time::Duration;
+
+use crate::common::{Client, Served, befriend, serve, serve_again};
+use shared_auth::{NewAccount, Profile};
+use shared_model::{AccountId, Aor, BareJid};
+use shared_runtime::unix_millis;
+use shared_store::{Binding, BindingUpdate};
+use xmpp_server::Config;
+
+const CONTACT: &str = "sip:alice@192.0.2.1:5060;transport=tls";
+
+fn aor() -> Aor {
+    "alice@sip.example.org".parse().unwrap()
+}
+
+async fn alice(served: &Served) -> AccountId {
+    let jid: BareJid = "alice@example.org".parse().unwrap();
+    served.auth.directory.by_jid(&jid).await.unwrap().unwrap().account
+}
+
+/// Alice has a friend, said something, and has a telephone.
+async fn live(served: &Served) -> (Client, Client) {
+    let mut alices = Client::online(served, "alice", "a").await;
+    let mut bob = Client::online(served, "bob", "b").await;
+    befriend(&mut alices, &mut bob).await;
+    alices.send("<message to='bob@example.org' type='chat' id='m'><body>secret</body></message>").await;
+    bob.expect(&["<message", "secret"]).await;
+    let now = unix_millis();
+    let binding = Binding {
+        account: alice(served).await,
+        aor: aor(),
+        key: CONTACT.into(),
+        contact: CONTACT.into(),
+        instance: String::new(),
+        reg_id: None,
+        parameters: String::new(),
+        path: Vec::new(),
+        flow: String::new(),
+        received: None,
+        call_id: "r1".into(),
+        cseq: 7,
+        q: 1000,
+        expires: now + 600_000,
+        node: String::new(),
+        user_agent: String::new(),
+        updated: now,
+    };
+    let update =
+        BindingUpdate { call_id: "r1".into(), cseq: 7, set: vec![binding], limit: 9, ..Default::default() };
+    served.store.bindings.commit(&aor(), &update, now).await.unwrap();
+    (alices, bob)
+}
+
+async fn is_erased(served: &Served) {
+    let erased = async {
+        while !served.auth.gone.list().await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), erased).await.unwrap();
+}
+
+/// Alice is made anew, and nothing is there.
+async fn begin_anew(served: &Served) {
+    let profile = Profile { name: "Another".to_owned(), ..Profile::default() };
+    let jid = "alice@example.org".parse().unwrap();
+    served.auth.book.create(NewAccount { aor: aor(), jid, profile }, crate::common::PASSWORD).await.unwrap();
+    let mut alices = Client::online(served, "alice", "a").await;
+    let roster = alices.ask("get", "", "<query xmlns='jabber:iq:roster'/>").await;
+    assert!(!roster.contains("<item"), "{roster}");
+    let archive = alices.ask("set", "", "<query xmlns='urn:xmpp:mam:2'/>").await;
+    assert!(archive.contains("complete='true'") && archive.contains("<count>0"), "{archive}");
+    let bound = served.store.bindings.by_aor(&aor(), unix_millis()).await.unwrap();
+    assert!(bound.is_empty(), "{bound:?}");
+}
+
+#[tokio::test]
+async fn an_account_that_is_made_anew_finds_nothing() {
+    let served = serve().await;
+    let (mut alices, mut bob) = live(&served).await;
+    served.auth.book.remove(alice(&served).await).await.unwrap();
+    alices.expect_stream_error("not-authorized").await;
+    bob.expect(&["type='unsubscribed'", "from='alice@example.org'"]).await;
+    is_erased(&served).await;
+    begin_anew(&served).await;
+}
+
+#[tokio::test]
+async fn what_was_removed_while_nobody_served_is_erased_at_the_start() {
+    let served = serve().await;
+    drop(live(&served).await);
+    assert!(served.shutdown.finish(Duration::from_secs(10)).await);
+    served.auth.book.remove(alice(&served).await).await.unwrap();
+    let served = serve_again(&served, Config::default()).await;
+    is_erased(&served).await;
+    begin_anew(&served).await;
+}

@@ -1,0 +1,10 @@
+//! Federation: servers of different domains, found by a name server of the test's own — RFC 6120, XEP-0220, XEP-0288.
+
+mod authority;
+mod components;
+mod contacts;
+mod delivery;
+mod peer;
+mod rooms;
+mod strangers;
+mod world;

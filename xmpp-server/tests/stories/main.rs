@@ -1,0 +1,36 @@
+//! Stories of the chat server: clients, peers and components that speak raw XML to a server on free ports.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
+
+#[path = "../../../tests/support/dns.rs"]
+mod dns;
+
+mod archive;
+mod blocking;
+mod bosh;
+mod call_log;
+mod carbons;
+mod certificates;
+mod clients;
+mod commands;
+mod common;
+mod conversation;
+mod erase;
+mod fast;
+mod federation;
+mod halves;
+mod login;
+mod management;
+mod messages;
+mod pubsub;
+mod push;
+mod races;
+mod room_entry;
+mod room_owners;
+mod room_rules;
+mod rooms;
+mod sasl2;
+mod services;
+mod transfer;
+mod upload;
+mod voicemail;

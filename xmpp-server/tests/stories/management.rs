@@ -1,0 +1,197 @@
+//! Stream management — XEP-0198: acks, resumption, and that nothing is lost or doubled when connections die.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::common::{Client, DOMAIN, serve, serve_with};
+use shared_store::Store;
+use xmpp_server::Config;
+
+const ASK: &str = "<r xmlns='urn:xmpp:sm:3'/>";
+
+fn ack(h: u32) -> String {
+    format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>")
+}
+
+fn message(to: &str, body: &str) -> String {
+    format!("<message type='chat' to='{to}@example.org'><body>{body}</body></message>")
+}
+
+#[tokio::test]
+async fn both_sides_count_stanzas_and_ack_them() {
+    let served = serve().await;
+    let mut client = Client::connect(&served).await;
+    client.authenticate("alice", crate::common::PASSWORD).await;
+    client.send("<enable xmlns='urn:xmpp:sm:3'/>").await;
+    client.expect(&["<failed", "unexpected-request"]).await;
+    client.bind("a").await;
+    client.send("<resume xmlns='urn:xmpp:sm:3' previd='x' h='0'/>").await;
+    client.expect(&["<failed", "unexpected-request"]).await;
+    client.send("<enable xmlns='urn:xmpp:sm:3'/>").await;
+    let enabled = client.expect(&["<enabled"]).await;
+    assert!(!enabled.contains("resume"), "{enabled}");
+    client.send(&format!("<presence/>{ASK}")).await;
+    client.expect(&["<presence"]).await;
+    client.expect(&["<a ", "h='1'"]).await;
+    client.send(&(ack(1) + "<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")).await;
+    client.expect(&["id='p'"]).await;
+    client.expect(&["<r "]).await;
+    client.send(&(ack(3) + ASK)).await;
+    let error = client.expect(&["<error", "streams"]).await;
+    assert!(error.contains("<undefined-condition") && error.contains("handled-count-too-high"), "{error}");
+    assert!(error.contains("h='3'") && error.contains("send-count='2'"), "{error}");
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_resumed_where_it_was() {
+    let served = serve().await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let id = alice.manage().await;
+    bob.send("<presence to='alice@example.org'/>").await;
+    alice.expect(&["<presence", "bob@example.org/b"]).await;
+    alice.send(&(message("bob", "one") + &ack(1))).await;
+    bob.expect(&["one"]).await;
+    bob.send(&message("alice", "two")).await;
+    alice.expect(&["two"]).await;
+    drop(alice);
+    bob.send(&message("alice", "three")).await;
+    bob.expect_nothing().await; // neither an error nor unavailable presence
+    let (mut alice, resumed) = Client::resume(&served, "alice", &id, 1).await;
+    assert!(
+        resumed.starts_with("<resumed") && resumed.contains("h='1'") && resumed.contains(&id),
+        "{resumed}"
+    );
+    for body in ["two", "three"] {
+        let next = alice.stanza().await.unwrap();
+        assert!(next.contains(body), "{body}: {next}");
+    }
+    // Its presence was never lost, and its counters go on.
+    alice.send(&(ack(3) + &message("bob", "four") + ASK)).await;
+    bob.expect(&["four"]).await;
+    alice.expect(&["<a ", "h='2'"]).await;
+    // Another connection takes it while this one is still there.
+    let (mut third, resumed) = Client::resume(&served, "alice", &id, 3).await;
+    assert!(resumed.starts_with("<resumed"), "{resumed}");
+    alice.expect_stream_error("conflict").await;
+    third.send(&message("bob", "five")).await;
+    bob.expect(&["five", "from='alice@example.org/a'"]).await;
+}
+
+#[tokio::test]
+async fn only_the_owner_resumes_and_only_in_time() {
+    let config = Config { resume_timeout: Duration::from_millis(200), ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let id = alice.manage().await;
+    let (mut bob, answer) = Client::resume(&served, "bob", &id, 0).await;
+    assert!(answer.contains("<item-not-found") && !answer.contains(" h="), "{answer}");
+    bob.bind("b").await; // XEP-0198 §5: the client may bind at this point
+    bob.send("<presence/>").await;
+    bob.expect(&["<presence"]).await;
+    let (mut other, answer) = Client::resume(&served, "alice", &id, 9).await;
+    assert!(answer.contains("handled-count-too-high"), "{answer}");
+    assert_eq!(other.next().await, None);
+    alice.send("<presence to='bob@example.org'/>").await;
+    bob.expect(&["<presence", "alice@example.org/a"]).await;
+    drop(alice);
+    bob.expect(&["<presence", "type='unavailable'", "alice@example.org/a"]).await;
+    let (_, answer) = Client::resume(&served, "alice", &id, 0).await;
+    assert!(answer.contains("<failed") && answer.contains("h='1'"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_was_not_acked_goes_to_another_resource_or_waits_or_comes_back() {
+    let config = Config { resume_timeout: Duration::from_millis(100), ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut phone = Client::online(&served, "bob", "phone").await;
+    phone.manage().await;
+    alice.send(&message("bob/phone", "x").replace("bob/phone@example.org", "bob@example.org/phone")).await;
+    alice
+        .send("<iq type='get' id='v' to='bob@example.org/phone'><query xmlns='jabber:iq:version'/></iq>")
+        .await;
+    phone.expect(&["jabber:iq:version"]).await;
+    drop(phone);
+    // The iq comes back, the message waits for the next resource.
+    assert!(alice.expect(&["id='v'"]).await.contains("service-unavailable"));
+    let mut desk = Client::login(&served, "bob", "desk").await;
+    desk.send("<presence/>").await;
+    desk.expect(&["<body>x</body>", "urn:xmpp:delay"]).await;
+    // A clean end loses what was not acked as little.
+    desk.manage().await;
+    alice.send(&message("bob", "y")).await;
+    desk.expect(&["<body>y"]).await;
+    desk.send("</stream:stream>").await;
+    while desk.next().await.is_some() {}
+    let mut again = Client::login(&served, "bob", "again").await;
+    again.send("<presence/>").await;
+    again.expect(&["<body>y"]).await;
+    again.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn the_queue_has_a_bound() {
+    let served = serve_with(Config { unacked: 20, ..Config::default() }, Store::in_memory()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    bob.manage().await;
+    for n in 0..22 {
+        alice.send(&message("bob", &format!("n{n};"))).await;
+    }
+    bob.expect_stream_error("resource-constraint").await;
+    alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    let mut bob = Client::login(&served, "bob", "c").await;
+    bob.send("<presence/>").await;
+    for n in 0..22 {
+        bob.expect(&[&format!("n{n};")]).await;
+    }
+}
+
+/// A thousand messages over connections that are cut at odd places: each comes exactly once, in order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_die_lose_and_double_nothing() {
+    const ALL: u32 = 1000;
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let id = bob.manage().await;
+    let sender = async {
+        for n in 0..ALL {
+            alice.send(&message("bob", &format!("n{n};"))).await;
+            if n % 50 == 0 {
+                alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+            }
+        }
+        alice
+    };
+    let receiver = async {
+        let (mut handled, mut acked, mut cut) = (0_u32, 0_u32, 0_u32);
+        let mut seen: BTreeMap<u32, u32> = BTreeMap::new();
+        while seen.len() < ALL as usize {
+            let text = bob.stanza().await.expect("the stream goes on");
+            let n: u32 = text.split("<body>n").nth(1).unwrap().split(';').next().unwrap().parse().unwrap();
+            *seen.entry(n).or_default() += 1;
+            handled += 1;
+            if handled % 7 == 0 {
+                bob.send(&ack(handled)).await;
+                acked = handled;
+            }
+            if handled % 97 == 0 {
+                cut += 1;
+                drop(bob);
+                let answer;
+                (bob, answer) = Client::resume(&served, "bob", &id, handled).await;
+                assert!(answer.starts_with("<resumed"), "{answer}");
+            }
+        }
+        assert!(seen.values().all(|times| *times == 1), "each once: {seen:?}");
+        assert!(cut >= 10 && acked > 0);
+        bob
+    };
+    let (mut alice, mut bob) = tokio::join!(sender, receiver);
+    bob.send(&ack(ALL)).await;
+    bob.send("<iq type='get' id='last'><ping xmlns='urn:xmpp:ping'/></iq>").await;
+    assert!(bob.stanza().await.unwrap().contains("id='last'"), "nothing more came");
+    alice.expect_nothing().await;
+}
