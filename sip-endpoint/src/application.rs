@@ -20,6 +20,13 @@ pub trait Application: Send + Sync + 'static {
     fn at_once(&self, _request: &Message, _flow: &Flow) -> Option<Message> {
         None
     }
+    /// The answer to a request that would begin a transaction, instead of beginning it: [`Endpoint::lateness`] and RFC 3261
+    /// §21.5.4 (503); `None` to take it. Not called for what belongs to a transaction that is known.
+    ///
+    /// [`Endpoint::lateness`]: crate::Endpoint::lateness
+    fn refuses(&self, _request: &Message) -> Option<Message> {
+        None
+    }
     /// An ACK of a 2xx (RFC 3261 §13.2.2.4): it belongs to a dialog, not to a transaction.
     fn ack(&self, ack: Message, flow: Flow);
     /// A response to no request that is still known, such as a 2xx that was sent again (RFC 6026 §8.9).

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use shared_runtime::listen::{self, ListenError, Stack};
 use shared_runtime::tls::{PeerCertificate, TlsPolicy};
@@ -162,6 +163,11 @@ impl Endpoint {
     /// Finds where URIs lead.
     pub fn resolver(&self) -> &Resolver {
         &self.inlet.resolver
+    }
+
+    /// How long messages wait from their arrival to their turn: a mean of the last ones, nothing after a pause.
+    pub fn lateness(&self) -> std::time::Duration {
+        self.inlet.wires.lateness.mean(Instant::now())
     }
 
     /// A random number.

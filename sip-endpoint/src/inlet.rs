@@ -7,6 +7,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use shared_runtime::Shutdown;
@@ -37,10 +38,10 @@ pub(crate) struct Inlet {
 }
 
 impl Inlet {
-    /// Takes a datagram. A full shard drops it.
-    pub(crate) fn take_datagram(&self, bytes: Bytes, flow: Flow) {
+    /// Takes a datagram that came then. A full shard drops it.
+    pub(crate) fn take_datagram(&self, bytes: Bytes, flow: Flow, came: Instant) {
         let Some((message, flow)) = self.read(bytes, flow) else { return };
-        if self.shard_of(&message).try_send(Input::Message(Box::new(message), flow)).is_err() {
+        if self.shard_of(&message).try_send(Input::Message(Box::new(message), flow, came)).is_err() {
             self.wires.metrics.dropped.inc();
         }
     }
@@ -49,7 +50,7 @@ impl Inlet {
     pub(crate) async fn take_framed(&self, bytes: Bytes, flow: Flow) {
         let Some((message, flow)) = self.read(bytes, flow) else { return };
         // An error says that the endpoint stopped.
-        let _ = self.shard_of(&message).send(Input::Message(Box::new(message), flow)).await;
+        let _ = self.shard_of(&message).send(Input::Message(Box::new(message), flow, Instant::now())).await;
     }
 
     /// A connection is closed: tells every shard, and the application.

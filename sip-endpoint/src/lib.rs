@@ -28,6 +28,7 @@ mod endpoint;
 mod flow;
 mod identity;
 mod inlet;
+mod lateness;
 mod limits;
 mod metrics;
 mod own;

@@ -14,6 +14,8 @@ pub struct Metrics {
     pub(crate) malformed: IntCounter,
     /// Messages that a full queue dropped.
     pub(crate) dropped: IntCounter,
+    /// Datagrams that the system dropped since a socket was full.
+    pub(crate) overflows: IntCounter,
     /// Live transactions.
     pub(crate) transactions: IntGauge,
 }
@@ -95,6 +97,10 @@ impl Metrics {
             refused: Refused::ALL.map(|of| refused.with_label_values(&[of.as_label()])),
             malformed: counter("sip_endpoint_messages_malformed_total", "Messages that could not be read.")?,
             dropped: counter("sip_endpoint_messages_dropped_total", "Messages that a full queue dropped.")?,
+            overflows: counter(
+                "sip_endpoint_overflows_total",
+                "Datagrams that the system dropped since a socket's buffer was full.",
+            )?,
             transactions,
         })
     }

@@ -17,8 +17,8 @@ use crate::transport::fallback;
 
 /// What a shard is told.
 pub(crate) enum Input {
-    /// A message came.
-    Message(Box<Message>, Flow),
+    /// A message came then.
+    Message(Box<Message>, Flow, Instant),
     /// The application answers a request.
     Respond(ServerKey, Box<Message>),
     /// The application sends a request.
@@ -140,6 +140,14 @@ impl Shard {
         }
     }
 
+    /// The answer to a request that is not taken. One whose transaction is known was taken.
+    fn refuses(&self, transactions: &Transactions<Flow>, request: &Message) -> Option<Message> {
+        if !request.is_request() || matches!(request.method(), "ACK" | "CANCEL") {
+            return None;
+        }
+        self.inlet.application.refuses(request).filter(|_| !transactions.is_known(request))
+    }
+
     /// A response whose connection is gone finds another to the same peer.
     fn send(&self, flow: Flow, bytes: Bytes) {
         let wires = &self.inlet.wires;
@@ -161,7 +169,11 @@ impl Shard {
         events: &mut Vec<Event<Flow>>,
     ) {
         match input {
-            Input::Message(message, flow) => {
+            Input::Message(message, flow, came) => {
+                self.inlet.wires.lateness.waited(now.saturating_duration_since(came), now);
+                if let Some(answer) = self.refuses(transactions, &message) {
+                    return self.inlet.wires.send(flow, answer.to_bytes());
+                }
                 transactions.receive(*message, flow, flow.transport.reliability(), now, events);
             }
             Input::Respond(key, response) => {

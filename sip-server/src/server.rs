@@ -30,7 +30,7 @@ use crate::hep::Exporter;
 use crate::labels::RequestSpan;
 use crate::location::Reach;
 use crate::metrics::Metrics;
-use crate::numbers::Plan;
+use crate::numbers::{Dialled, Plan};
 use crate::push::{self, Purrs, Pushes};
 use crate::records::Calls;
 use crate::reg_event::{self, Subscriptions};
@@ -283,14 +283,9 @@ impl Application for Face {
             server.metrics.overloaded.inc();
             return incoming.server.respond(overloaded(&incoming.request));
         };
-        if !incoming.request.is_in_dialog() && server.guard.is_late() {
-            return incoming.server.respond(Refused::Load.answer(&incoming.request));
-        }
-        let (span, came) =
-            (RequestSpan { request: &incoming.request, flow: &incoming.flow }.open(), Instant::now());
+        let span = RequestSpan { request: &incoming.request, flow: &incoming.flow }.open();
         // In a box, since what wraps a task moves it, and all that may become of a request is much.
         let served = Box::pin(async move {
-            server.guard.waited(came.elapsed());
             serve(server, incoming).await;
             drop(place);
         });
@@ -313,6 +308,9 @@ impl Application for Face {
         if !is_ready || !caller::is_unproved(server, request, flow) {
             return None;
         }
+        if let Some(answer) = self.refuses(request) {
+            return Some(answer);
+        }
         let Decision::Answer(answer) = routing::decide(server, &mut request.clone(), flow).now_or_never()?
         else {
             return None;
@@ -320,6 +318,20 @@ impl Application for Face {
         server.metrics.request(request.method(), flow.transport);
         server.metrics.response(request.method(), answer.status());
         Some(*answer)
+    }
+
+    fn refuses(&self, request: &Message) -> Option<Message> {
+        let server = &*self.0;
+        // RFC 7339 §5.10.1: nobody in need is turned away since others call too.
+        let is_emergency = || {
+            let dialled = Uri::parse(request.uri()).map(|uri| server.plan.read(&uri));
+            matches!(dialled, Some(Dialled::Emergency(_)))
+        };
+        let lateness = server.endpoint.get()?.lateness();
+        if request.is_in_dialog() || !server.guard.is_late(lateness) || is_emergency() {
+            return None;
+        }
+        Some(server.guard.refuse_late().answer(request))
     }
 
     fn ack(&self, ack: Message, _flow: Flow) {

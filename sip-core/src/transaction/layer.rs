@@ -135,6 +135,11 @@ impl<F: Copy + Eq> Transactions<F> {
         }
     }
 
+    /// Whether a request belongs to a transaction that lives.
+    pub fn is_known(&self, request: &Message) -> bool {
+        ServerKey::of(request).is_some_and(|key| self.servers.contains_key(&key))
+    }
+
     /// The transaction user answers a request. False if its transaction is over.
     pub fn respond(
         &mut self,

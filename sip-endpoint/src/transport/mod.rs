@@ -19,6 +19,7 @@ use dashmap::DashSet;
 use tokio::sync::mpsc;
 
 use crate::flow::{Flow, Transport};
+use crate::lateness::Lateness;
 use crate::limits::Limits;
 use crate::metrics::{Metrics, Refused};
 use crate::tap::{Tap, Way};
@@ -37,6 +38,7 @@ pub(crate) struct Wires {
     pub(crate) websocket_ports: DashSet<u16>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    pub(crate) lateness: Lateness,
     pub(crate) tap: Option<Arc<dyn Tap>>,
 }
 
@@ -57,6 +59,7 @@ impl Wires {
             websocket_ports: DashSet::new(),
             limits,
             metrics,
+            lateness: Lateness::default(),
             tap,
         }
     }

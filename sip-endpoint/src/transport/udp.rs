@@ -10,10 +10,11 @@ use std::io::{IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use dashmap::DashMap;
-use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
+use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo, timespec};
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt,
 };
@@ -53,6 +54,10 @@ impl Udp {
                     setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
                 }
             }
+        }
+        for socket in &sockets {
+            setsockopt(socket, sockopt::ReceiveTimestampns, &true)?;
+            setsockopt(socket, sockopt::RxqOvfl, &1)?;
         }
         self.listeners.push(Listener { sockets: sockets.into_iter().map(Arc::new).collect(), local });
         Ok(local)
@@ -146,7 +151,8 @@ impl Udp {
 /// Reads one socket until shutdown.
 pub(crate) async fn read(socket: Arc<UdpSocket>, index: usize, inlet: Inlet) {
     let mut buffer = vec![0; LARGEST];
-    let mut control = nix::cmsg_space!(in_pktinfo, in6_pktinfo);
+    let mut control = nix::cmsg_space!(in_pktinfo, in6_pktinfo, timespec, u32);
+    let mut lost = 0;
     loop {
         if socket.readable().await.is_err() {
             return;
@@ -155,9 +161,15 @@ pub(crate) async fn read(socket: Arc<UdpSocket>, index: usize, inlet: Inlet) {
         for _ in 0..TURN {
             let received = socket.try_io(Interest::READABLE, || receive(&socket, &mut buffer, &mut control));
             match received {
-                Ok(Some((length, remote, ours))) => {
-                    let flow = inlet.wires.udp.flow_from(index, ours, remote);
-                    take(&buffer[..length], flow, &inlet);
+                Ok(Some(received)) => {
+                    let flow = inlet.wires.udp.flow_from(index, received.ours, received.remote);
+                    let overflows = received.lost.wrapping_sub(lost);
+                    lost = received.lost;
+                    inlet.wires.metrics.overflows.inc_by(overflows.into());
+                    let waited =
+                        if overflows == 0 { received.waited } else { received.waited.max(OVERFLOWED) };
+                    let came = Instant::now().checked_sub(waited).unwrap_or_else(Instant::now);
+                    take(&buffer[..received.length], flow, came, &inlet);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     is_drained = true;
@@ -174,7 +186,7 @@ pub(crate) async fn read(socket: Arc<UdpSocket>, index: usize, inlet: Inlet) {
     }
 }
 
-fn take(datagram: &[u8], flow: Flow, inlet: &Inlet) {
+fn take(datagram: &[u8], flow: Flow, came: Instant, inlet: &Inlet) {
     // Keepalives: a CRLF or two, or a zero byte.
     if datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
         return;
@@ -185,19 +197,26 @@ fn take(datagram: &[u8], flow: Flow, inlet: &Inlet) {
         }
         return;
     }
-    inlet.take_datagram(Bytes::copy_from_slice(datagram), flow);
+    inlet.take_datagram(Bytes::copy_from_slice(datagram), flow, came);
 }
 
-/// One datagram: its length, who sent it, and which address of ours it was sent to.
-fn receive(
-    socket: &UdpSocket,
-    buffer: &mut [u8],
-    control: &mut [u8],
-) -> std::io::Result<Option<(usize, SocketAddr, Option<IpAddr>)>> {
+/// A datagram in the buffer.
+struct Received {
+    length: usize,
+    remote: SocketAddr,
+    /// The address of ours that it was sent to, on a wildcard listener.
+    ours: Option<IpAddr>,
+    /// How long it waited in the socket.
+    waited: Duration,
+    /// Datagrams that the socket has lost so far.
+    lost: u32,
+}
+
+fn receive(socket: &UdpSocket, buffer: &mut [u8], control: &mut [u8]) -> std::io::Result<Option<Received>> {
     let mut space = [IoSliceMut::new(buffer)];
     let message =
         recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut space, Some(control), MsgFlags::empty())?;
-    let mut ours = None;
+    let (mut ours, mut waited, mut lost) = (None, Duration::ZERO, 0);
     for part in message.cmsgs()? {
         match part {
             ControlMessageOwned::Ipv4PacketInfo(info) => {
@@ -206,6 +225,12 @@ fn receive(
             ControlMessageOwned::Ipv6PacketInfo(info) => {
                 ours = Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)).to_canonical());
             }
+            // The clock of the wall: one that was set back in between makes it nothing.
+            ControlMessageOwned::ScmTimestampns(came) => {
+                waited =
+                    SystemTime::now().duration_since(UNIX_EPOCH + Duration::from(came)).unwrap_or_default();
+            }
+            ControlMessageOwned::RxqOvfl(count) => lost = count,
             _ => {}
         }
     }
@@ -213,7 +238,8 @@ fn receive(
         let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::V4((*v4).into()));
         v4.or_else(|| address.as_sockaddr_in6().map(|v6| SocketAddr::V6((*v6).into())))
     });
-    Ok(remote.map(|remote| (message.bytes, canonical(remote), ours)))
+    let length = message.bytes;
+    Ok(remote.map(|remote| Received { length, remote: canonical(remote), ours, waited, lost }))
 }
 
 /// An address as a socket bound to `local` knows it: IPv4 is mapped on an IPv6 socket.
@@ -237,6 +263,8 @@ fn v6_source(ip: Ipv6Addr) -> in6_pktinfo {
 
 /// Bytes of the largest datagram.
 const LARGEST: usize = 65_535;
+/// A datagram that came while the socket was full counts as having waited so long: with a small buffer, that is how lateness shows.
+const OVERFLOWED: Duration = Duration::from_secs(1);
 /// Datagrams that are read before others have their turn.
 const TURN: usize = 32;
 /// Bits of a flow's id that say which listener; those above say which address of ours.

@@ -16,7 +16,7 @@ pub struct GuardConfig {
     pub exempt: Vec<Network>,
     /// Parts of the User-Agent of scanners.
     pub scanners: Vec<String>,
-    /// How long requests may wait for their turn before new ones get 503. Zero: no limit. Default `500ms`.
+    /// How long requests may wait for their turn before new ones get 503. Zero: no limit. Default `100ms`.
     #[serde(with = "shared_runtime::config::duration")]
     pub late: Duration,
 }
@@ -36,7 +36,7 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     Key::new(
         "sip.guard.late",
-        "\"500ms\"",
+        "\"100ms\"",
         "how long requests may wait for their turn before new ones get 503; 0s: no limit",
     ),
 ];
@@ -62,7 +62,7 @@ impl Default for GuardConfig {
                 this_machine(std::net::Ipv6Addr::LOCALHOST.into(), 128),
             ],
             scanners: SCANNERS.map(str::to_owned).to_vec(),
-            late: Duration::from_millis(500),
+            late: Duration::from_millis(100),
         }
     }
 }

@@ -2,12 +2,11 @@
 //!
 //! In    requests outside dialogs, and where they come from. What belongs to a call that is up always passes.
 //! Out   503 with Retry-After beyond a rate or when we are late, 403 for scanners.
-//! State a bucket a network, bounded; the lateness of late.
+//! State a bucket a network, bounded.
 //! Scanners, and strangers who ask for names that nobody has or for ways through us, count in the throttle that failed proofs share. A challenge
 //! that somebody gets is no failure and counts nowhere.
 
 mod config;
-mod load;
 mod rates;
 
 use std::net::IpAddr;
@@ -19,14 +18,12 @@ use sip_core::header::Name;
 
 pub use config::GuardConfig;
 pub(crate) use config::KEYS;
-use load::Load;
 use rates::Rates;
 
 /// What stands at the door.
 pub(crate) struct Guard {
     config: GuardConfig,
     rates: Rates,
-    load: Load,
     refused: [IntCounter; 3],
 }
 
@@ -50,7 +47,6 @@ impl Guard {
         registry.register(Box::new(family.clone()))?;
         Ok(Self {
             rates: Rates::new(config.rate),
-            load: Load::new(config.late),
             refused: ["rate", "scanner", "load"].map(|reason| family.with_label_values(&[reason])),
             config: config.clone(),
         })
@@ -73,18 +69,16 @@ impl Guard {
         Some(refused)
     }
 
-    /// Whether a request that begins something is refused because we are late.
-    pub(crate) fn is_late(&self) -> bool {
-        let is_late = self.load.refuses();
-        if is_late {
-            self.refused[Refused::Load as usize].inc();
-        }
-        is_late
+    /// Whether we are so late that nothing is begun any more. What was begun goes on: what is done levels off at what we
+    /// can do, and does not collapse.
+    pub(crate) fn is_late(&self, lateness: Duration) -> bool {
+        !self.config.late.is_zero() && lateness > self.config.late
     }
 
-    /// A request waited so long for its turn.
-    pub(crate) fn waited(&self, waited: Duration) {
-        self.load.waited(waited);
+    /// A request is refused since we are late.
+    pub(crate) fn refuse_late(&self) -> Refused {
+        self.refused[Refused::Load as usize].inc();
+        Refused::Load
     }
 
     /// Forgets networks that have been quiet.

@@ -20,19 +20,26 @@ from run import Kamailio, Ours, PASSWORD, free_port, sipp, stop  # noqa: E402
 
 
 def completed(folder, server, rate, seconds):
-    """Calls that were begun and that were completed a second, over the time until the last ended."""
+    """Calls that were begun and that were completed a second, from the third second on, while calls are still begun."""
     stats = folder / f"stats-{free_port()}.csv"
-    units = int(rate * seconds)
     process = sipp(
-        folder, server.port, "call.xml", free_port(), units, int(rate), "-trace_stat", "-fd", "1", "-stf", str(stats), "-recv_timeout", "8000"
-    )
+        folder, server.port, "call.xml", free_port(), int(rate * seconds * 2), int(rate),
+        "-trace_stat", "-fd", "1", "-stf", str(stats), "-recv_timeout", "8000", "-l", "100000",
+    )  # fmt: skip
     os.sched_setaffinity(process.pid, {1})
-    begun = time.monotonic()
+    time.sleep(seconds + 3)
+    process.kill()
     process.wait()
-    took = time.monotonic() - begun
     with open(stats) as text:
-        last = list(csv.DictReader(text, delimiter=";"))[-1]
-    return int(last["TotalCallCreated"]) / took, int(last["SuccessfulCall(C)"]) / took
+        rows = [row for row in csv.DictReader(text, delimiter=";")][2:]
+    first, last = rows[0], rows[-1]
+
+    def at(row):
+        hours, minutes, rest = row["ElapsedTime(C)"].split(":")[:3]
+        return int(hours) * 3600 + int(minutes) * 60 + float(rest)
+
+    took = at(last) - at(first)
+    return tuple((int(last[what]) - int(first[what])) / took for what in ("TotalCallCreated", "SuccessfulCall(C)"))
 
 
 def main():

@@ -131,7 +131,20 @@ impl House {
         let (sender, called) = mpsc::unbounded_channel();
         let outside = endpoint_with(&tls, &shutdown, vec![ours], Arc::new(phone::Called(sender))).await;
         shutdown.spawn(bridge::run(focus.clone(), bus.subscribe(), shutdown.clone()));
-        Self { focus, bus, messages, rooms, address, auth, shutdown, tls, folder, registry, called, _outside: outside }
+        Self {
+            focus,
+            bus,
+            messages,
+            rooms,
+            address,
+            auth,
+            shutdown,
+            tls,
+            folder,
+            registry,
+            called,
+            _outside: outside,
+        }
     }
 
     pub(crate) async fn stop(self) {

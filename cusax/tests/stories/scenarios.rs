@@ -2,20 +2,13 @@
 //!
 //! The language is in `tests/scenarios/README.md`; a scene is who, what they do, and what comes or goes.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod chat;
-mod phone;
-mod service;
-mod transcript;
-
 use std::collections::HashMap;
 use std::path::Path;
 
-use chat::Chat;
-use phone::Phone;
-use service::Service;
-use transcript::{Scene, Transcript};
+use crate::chat::Chat;
+use crate::phone::Phone;
+use crate::service::Service;
+use crate::transcript::{Scene, Transcript};
 
 /// Somebody in a story.
 enum Party {

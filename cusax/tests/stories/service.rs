@@ -37,7 +37,6 @@ impl Service {
         self.ports[listener]
     }
 
-    #[allow(dead_code, reason = "stories do not ask")]
     pub(crate) fn process_id(&self) -> u32 {
         self.process.id()
     }

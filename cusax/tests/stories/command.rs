@@ -1,7 +1,5 @@
 //! Commands as an operator types them: what they refuse, with which exit code, and who reads their output.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
-
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 

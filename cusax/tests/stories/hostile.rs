@@ -3,21 +3,13 @@
 //! The mutations are those of the torture messages (RFC 4475, RFC 5118) and of messages that a phone would send, from a
 //! seed that is always the same.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-#![cfg(target_os = "linux")]
-
-#[path = "../../tests/conformance/mod.rs"]
-mod conformance;
-#[path = "scenarios/service.rs"]
-#[expect(dead_code, reason = "stories need more of it")]
-mod service;
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
+use crate::conformance;
+use crate::service::{DOMAIN, Service};
 use bytes::Bytes;
-use service::{DOMAIN, Service};
 use sip_core::Message;
 use sip_core::header::Name;
 

@@ -1,0 +1,17 @@
+//! The binary as its operators and their users meet it.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
+
+#[path = "../../../tests/conformance/mod.rs"]
+mod conformance;
+
+mod chat;
+mod command;
+#[cfg(target_os = "linux")]
+mod hostile;
+#[cfg(target_os = "linux")]
+mod overload;
+mod phone;
+mod scenarios;
+mod service;
+mod transcript;

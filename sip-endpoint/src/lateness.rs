@@ -1,0 +1,86 @@
+//! How late we are: how long messages wait from their arrival to their turn, as a moving mean.
+//!
+//! In    of each message how long it waited: datagrams since the system took them in, others since they were read.
+//! Out   a mean that rises over [`RISES`] messages and falls over [`FALLS`], since one long wait may be an accident and a short one
+//! shows that the queue is short; nothing once no message came for [`STALE`].
+//! Whoever decides what is refused under overload (RFC 7339 calls it the throttling algorithm) asks this.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+#[derive(Debug)]
+pub(crate) struct Lateness {
+    begun: Instant,
+    /// Microseconds times [`RISES`].
+    mean: AtomicU64,
+    /// When the last message was counted, in microseconds since `begun`.
+    last: AtomicU64,
+}
+
+impl Default for Lateness {
+    fn default() -> Self {
+        Self { begun: Instant::now(), mean: AtomicU64::new(0), last: AtomicU64::new(0) }
+    }
+}
+
+impl Lateness {
+    /// A message waited so long. Two that say so at the same moment may count as one.
+    pub(crate) fn waited(&self, waited: Duration, now: Instant) {
+        let waited = micros(waited).min(LONGEST);
+        let mean = if self.is_stale(now) { 0 } else { self.mean.load(Ordering::Relaxed) };
+        let over = if waited * RISES < mean { FALLS } else { RISES };
+        self.mean.store(mean - mean / over + waited * RISES / over, Ordering::Relaxed);
+        self.last.store(micros(now - self.begun), Ordering::Relaxed);
+    }
+
+    /// The mean.
+    pub(crate) fn mean(&self, now: Instant) -> Duration {
+        if self.is_stale(now) {
+            return Duration::ZERO;
+        }
+        Duration::from_micros(self.mean.load(Ordering::Relaxed) / RISES)
+    }
+
+    fn is_stale(&self, now: Instant) -> bool {
+        micros(now - self.begun).saturating_sub(self.last.load(Ordering::Relaxed)) > micros(STALE)
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Messages over which the mean rises, about.
+const RISES: u64 = 64;
+/// Messages over which it falls.
+const FALLS: u64 = 8;
+/// A queue that nothing came out of for so long is another queue.
+const STALE: Duration = Duration::from_millis(500);
+/// Microseconds: ten seconds.
+const LONGEST: u64 = 10_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_follows_what_messages_waited_and_is_forgotten() {
+        let lateness = Lateness::default();
+        let now = Instant::now();
+        let say = |millis, times: usize| {
+            (0..times).for_each(|_| lateness.waited(Duration::from_millis(millis), now))
+        };
+        say(1_000, 1);
+        assert!(lateness.mean(now) < Duration::from_millis(20), "one late message is an accident");
+        say(1_000, 500);
+        assert!(lateness.mean(now) > Duration::from_millis(900));
+        say(0, 30);
+        assert!(lateness.mean(now) < Duration::from_millis(20));
+        say(u64::MAX, 500);
+        assert!(lateness.mean(now) <= Duration::from_secs(10));
+        let later = now + Duration::from_secs(1);
+        assert_eq!(lateness.mean(later), Duration::ZERO);
+        lateness.waited(Duration::ZERO, later);
+        assert_eq!(lateness.mean(later), Duration::ZERO, "what was before the pause does not count");
+    }
+}
