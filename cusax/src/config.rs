@@ -85,7 +85,7 @@ pub(crate) fn keys() -> Vec<Key> {
         &xmpp_server::keys(),
         conference::KEYS,
         provisioning::KEYS,
-        shared_auth::KEYS,
+        &shared_auth::keys(),
         telemetry::KEYS,
     ]
     .concat()
@@ -203,6 +203,7 @@ fn faults(config: &Config) -> Vec<String> {
     if timers.min_expires > timers.max_expires {
         faults.push("`sip.timers.min_expires` is longer than `sip.timers.max_expires`".to_owned());
     }
+    faults.extend(config.auth.ldap.faults());
     faults.extend(config.sip.faults(&config.domain));
     let services = ["pubsub", "directory", "upload"].map(|name| format!("{name}.{}", config.domain));
     let domains = [config.domain.clone(), config.rooms_domain()].into_iter().chain(services);

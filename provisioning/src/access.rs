@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
-use shared_auth::{AccountCard, Denied, OnWire, Origin, Proof};
+use shared_auth::{AccountCard, Denied, How, OnWire, Origin, Proof};
 use shared_model::Protocol;
 use shared_runtime::http::Peer;
 use shared_runtime::unix_millis;
@@ -36,7 +36,7 @@ pub(crate) struct Fields {
 /// A proved account, and what is known of who asks for it.
 pub(crate) struct Proved {
     pub(crate) card: AccountCard,
-    /// The password that proved it, if it was one.
+    /// The password that proved it, if it was one that we keep.
     pub(crate) password: Option<String>,
     /// The device that a token was issued for.
     pub(crate) device: Option<String>,
@@ -62,6 +62,8 @@ pub(crate) async fn prove(
     let origin = Origin { protocol: Protocol::Provisioning, ip: peer.address.ip().to_canonical() };
     let identity = parts.auth.authenticator.verify(proof, origin).await.map_err(|denied| refuse(&denied))?;
     let card = parts.auth.directory.by_id(identity.account).await.map_err(broken)?.ok_or_else(unproven)?;
+    // What a directory verifies is of no use to a phone, which gets a password of its own.
+    let password = password.filter(|_| identity.how != How::Bind);
     Ok(Proved { card, password, device })
 }
 

@@ -9,11 +9,13 @@
 //! password, so the client says which: `alice` for the main one, `alice+PHONE` for the app password PHONE; the others
 //! understand that too.
 //!
+//! A password that is none of ours may be one that another system keeps ([`outside`](crate::outside)), which is asked then.
+//!
 //! Digest and PLAIN are both held against the sealed HA1s. PBKDF2 would cost one round of thousands for each password of an
 //! account, so that the time tells how many there are, and protects nothing that the HA1 beside it does not give away.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use shared_model::{AccountId, Aor, BareJid, Correlation, Fact, LoginEvent, Protocol};
@@ -33,6 +35,7 @@ use crate::keys::Keys;
 use crate::labels::LoginSpan;
 use crate::metrics::Metrics;
 use crate::nonce::Nonce;
+use crate::outside::Outside;
 use crate::replay::{Replay, Verdict};
 use crate::scram::{ScramExchange, ScramFinal, ScramStart};
 use crate::throttle::Throttle;
@@ -45,7 +48,9 @@ pub struct Authenticator {
     keys: Arc<Keys>,
     doors: Doors,
     bus: Bus<Fact>,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
+    /// Set once, where other systems keep people.
+    outside: OnceLock<Outside>,
     throttle: Throttle,
     replay: Replay,
     crowd: Crowd,
@@ -66,7 +71,7 @@ impl Authenticator {
         keys: Arc<Keys>,
         doors: Doors,
         bus: Bus<Fact>,
-        metrics: Metrics,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             ha1_of_nobody: keys.seal(NOBODY, &hash::random::<32>()),
@@ -78,6 +83,7 @@ impl Authenticator {
             doors,
             bus,
             metrics,
+            outside: OnceLock::new(),
             replay: Replay::new(),
         }
     }
@@ -110,6 +116,17 @@ impl Authenticator {
         }
         self.tell(&outcome, login, origin, span).await;
         outcome
+    }
+
+    /// Asks others as well from now on.
+    pub(crate) fn ask(&self, outside: Outside) {
+        // Of two calls the first counts: there is one configuration.
+        let _ = self.outside.set(outside);
+    }
+
+    /// Whether somebody else keeps passwords, which SCRAM cannot prove.
+    pub fn asks_elsewhere(&self) -> bool {
+        self.outside.get().is_some_and(Outside::knows_passwords)
     }
 
     /// Somebody there does what guessers do, such as asking for names that nobody has: it counts as a failed proof of that
@@ -218,9 +235,9 @@ impl Authenticator {
         }
     }
 
-    async fn plain(&self, login: Option<&Login>, given: &str, authzid: &str) -> Result<Identity, Denied> {
+    async fn plain(&self, login: Option<&Login>, password: &str, authzid: &str) -> Result<Identity, Denied> {
         let account = self.find(login).await?;
-        let prepared = password::prepare(given).ok();
+        let prepared = password::prepare(password).ok();
         let given = prepared.as_ref().map_or(&b""[..], |prepared| prepared.as_bytes());
         let (user, realm) = match &account {
             Some(account) => (account.aor.local(), account.credentials.realm.as_str()),
@@ -229,7 +246,12 @@ impl Authenticator {
         let computed = Zeroizing::new(hash::digest_hash(PLAIN, &[user.as_bytes(), realm.as_bytes(), given]));
         let is_right = prepared.is_some()
             & self.any_fits(account.as_deref(), login, PLAIN, |ha1| ha1.ct_eq(&computed).into());
-        identify(account.as_deref(), is_right, authzid, How::Plain)
+        match (self.outside.get(), login) {
+            (Some(outside), Some(login)) if !is_right => {
+                outside.plain(account.as_deref(), login, password, authzid).await
+            }
+            _ => identify(account.as_deref(), is_right, authzid, How::Plain),
+        }
     }
 
     async fn digest(&self, login: Option<&Login>, proof: &DigestProof) -> Result<Identity, Denied> {
@@ -384,7 +406,12 @@ fn verifier_of_nobody(hash: ScramHash, salt: [u8; 16], iterations: u32) -> Scram
 }
 
 /// Says who a proof is of, or why it is of nobody. Disabled accounts are told apart in the log alone.
-fn identify(account: Option<&Account>, is_right: bool, authzid: &str, how: How) -> Result<Identity, Denied> {
+pub(crate) fn identify(
+    account: Option<&Account>,
+    is_right: bool,
+    authzid: &str,
+    how: How,
+) -> Result<Identity, Denied> {
     let account = account.ok_or(Denied::UnknownAccount)?;
     if !is_right {
         return Err(Denied::WrongProof);
@@ -405,13 +432,13 @@ fn all_credentials(account: &Account) -> impl Iterator<Item = (Option<&str>, &Cr
 }
 
 /// A name to log in with, read.
-struct Login {
+pub(crate) struct Login {
     /// As it was sent, with a domain.
     text: String,
     /// What the throttle counts it by: without the app password's name.
     key: String,
-    name: Name,
-    app: Option<String>,
+    pub(crate) name: Name,
+    pub(crate) app: Option<String>,
 }
 
 impl Login {

@@ -21,7 +21,7 @@ use crate::cache::{AccountCache, Name};
 use crate::hash;
 use crate::keys::Keys;
 use crate::password::{self, Owner, PasswordError};
-use crate::{AccountCard, Config, GoneAccounts};
+use crate::{AccountCard, Config, GoneAccounts, How, Identity, Links, Source};
 
 /// Creates and changes accounts.
 pub struct AccountBook {
@@ -36,6 +36,7 @@ pub(crate) struct Heralds {
     pub(crate) bus: Bus<Fact>,
     pub(crate) announcements: Announcements,
     pub(crate) gone: GoneAccounts,
+    pub(crate) links: Links,
 }
 
 /// An account to create; it is enabled at once.
@@ -89,6 +90,9 @@ pub enum BookError {
     /// An account that had one of the names was removed, and what was its is still being erased.
     #[error("the data of the former owner of this name are being erased; try again later")]
     StillErased,
+    /// Another system keeps the person and the password.
+    #[error("the password of this account is kept elsewhere ({}) and changed there; devices get passwords of their own", .0.as_str())]
+    KeptElsewhere(Source),
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -155,6 +159,11 @@ impl AccountBook {
     /// Replaces the main password; app passwords stay.
     pub async fn set_password(&self, id: AccountId, password: &str) -> Result<(), BookError> {
         let account = self.read(id).await?;
+        if account.credentials.scram.is_empty()
+            && let Some(keeper) = self.heralds.links.keeper(id).await?
+        {
+            return Err(BookError::KeptElsewhere(keeper));
+        }
         let credentials = self.credentials(id, &account.aor, password).await?;
         self.change(account, |account| account.credentials = credentials).await?;
         self.tell(AccountEvent::Changed { account: id }).await;
@@ -196,6 +205,7 @@ impl AccountBook {
         if !removed {
             return Err(StoreError::NoSuchAccount.into());
         }
+        self.heralds.links.forget_all(id).await?;
         self.tell(AccountEvent::Removed { account: id }).await;
         Ok(())
     }
@@ -260,7 +270,11 @@ impl AccountBook {
     }
 
     /// Whether a password that was proved is the main one, and not of one device alone: what may change an account.
-    pub async fn is_main(&self, id: AccountId, password: &str) -> Result<bool, BookError> {
+    pub async fn is_main(&self, proved: &Identity, password: &str) -> Result<bool, BookError> {
+        if proved.how == How::Bind {
+            return Ok(true);
+        }
+        let id = proved.account;
         let account = self.cache.find(Name::Id(id)).await?.ok_or(StoreError::NoSuchAccount)?;
         let wanted = self.ha1(id, DigestAlgorithm::Sha512_256).await?.unwrap_or_default();
         let given = password::ha1_of(&account.aor, password, DigestAlgorithm::Sha512_256).unwrap_or_default();

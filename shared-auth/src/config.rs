@@ -8,6 +8,8 @@ use serde::Deserialize;
 use shared_runtime::config::Key;
 use shared_store::DigestAlgorithm;
 
+use crate::outside::ldap::{LDAP_KEYS, LdapConfig};
+
 /// `[auth]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -24,6 +26,8 @@ pub struct Config {
     /// How long a client that logged in by a password may do so by a token instead (XEP-0484). Default 14 d.
     #[serde(with = "shared_runtime::config::duration")]
     pub token_lifetime: Duration,
+    /// `[auth.ldap]`.
+    pub ldap: LdapConfig,
 }
 
 impl Default for Config {
@@ -34,12 +38,17 @@ impl Default for Config {
             throttle_exempt: Vec::new(),
             iterations: 10_000,
             token_lifetime: Duration::from_secs(14 * 86_400),
+            ldap: LdapConfig::default(),
         }
     }
 }
 
 /// Every key of `[auth]`.
-pub const KEYS: &[Key] = &[
+pub fn keys() -> Vec<Key> {
+    [OWN_KEYS, LDAP_KEYS].concat()
+}
+
+const OWN_KEYS: &[Key] = &[
     Key::new("auth.nonce_lifetime", "\"5m\"", "How long a Digest nonce is good for."),
     Key::new(
         "auth.algorithms",

@@ -38,6 +38,8 @@ pub enum How {
     Fast(Ht),
     /// A TLS client certificate.
     Certificate,
+    /// The password itself, by a directory that keeps it.
+    Bind,
 }
 
 impl How {
@@ -59,6 +61,7 @@ impl How {
             Self::Fast(Ht::Expr) => "ht-sha-256-expr",
             Self::Fast(Ht::Endp) => "ht-sha-256-endp",
             Self::Certificate => "certificate",
+            Self::Bind => "bind",
         }
     }
 }
@@ -154,7 +157,7 @@ pub enum Denied {
     #[error("the account has no verifier for this mechanism")]
     NoVerifier,
     /// The accounts cannot be read now.
-    #[error("the store does not answer: {0}")]
+    #[error("who knows does not answer: {0}")]
     Unavailable(String),
 }
 
@@ -225,6 +228,12 @@ impl Denied {
             self,
             Self::UnknownAccount | Self::WrongProof | Self::WrongRealm | Self::BadToken | Self::WrongChannel
         )
+    }
+}
+
+impl From<crate::LdapError> for Denied {
+    fn from(error: crate::LdapError) -> Self {
+        Self::Unavailable(error.to_string())
     }
 }
 

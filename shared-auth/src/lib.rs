@@ -27,6 +27,7 @@ mod keys;
 mod labels;
 mod metrics;
 mod nonce;
+mod outside;
 mod password;
 mod replay;
 mod scram;
@@ -39,12 +40,13 @@ use std::sync::Arc;
 use shared_model::{Fact, Spec};
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
+use shared_runtime::tls::TlsPolicy;
 use shared_store::Store;
 
 pub use authenticator::Authenticator;
 pub use bearer::{Bearer, Bearers, Holder};
 pub use book::{AccountBook, BookError, NewAccount, Profile};
-pub use config::{Config, KEYS, Network};
+pub use config::{Config, Network, keys};
 pub use digest::{Challenge, DigestProof, Qop};
 pub use directory::{AccountCard, Directory};
 pub use fast::{FastFinal, FastStart, FastToken, Ht};
@@ -55,6 +57,7 @@ pub use invites::{
     check_shown_name,
 };
 pub use keys::KeyError;
+pub use outside::{LdapConfig, LdapError, Link, Links, Missing, Person, Source};
 pub use password::{PasswordError, ha1_of};
 pub use scram::{Channel, Plus, ScramExchange, ScramFinal, ScramStart};
 pub use shared_store::{DigestAlgorithm, ScramHash, ScramVerifier};
@@ -64,6 +67,9 @@ pub use token::{Token, Tokens};
 pub const SPECS: &[Spec] = &[
     Spec::rfc(2617).note("Digest without qop, each nonce good for one request; no MD5-sess"),
     Spec::rfc(4013).complete().note("SASLprep of names and passwords"),
+    Spec::rfc(4511).note("client of a directory: bind, search, StartTLS; no referrals"),
+    Spec::rfc(4513).note("simple bind, never without a password"),
+    Spec::rfc(4515).complete().note("filters, with what people type escaped"),
     Spec::rfc(5802).note("server side, with channel binding"),
     Spec::rfc(5929).note("tls-server-end-point as SCRAM channel binding"),
     Spec::rfc(7616).note("auth and auth-int, stateless nonces, nc replay defence; no -sess, no userhash"),
@@ -91,6 +97,10 @@ pub struct Auth {
     pub invites: Invites,
     /// Accounts that were removed, until their data are erased.
     pub gone: GoneAccounts,
+    /// Accounts that other systems keep.
+    pub links: Links,
+    metrics: Arc<metrics::Metrics>,
+    cache: Arc<cache::AccountCache>,
     keys: Arc<keys::Keys>,
     /// This process among those that change accounts.
     process: u64,
@@ -112,13 +122,14 @@ impl Auth {
         let announcements = announce::Announcements::new(Arc::clone(&store.records));
         let process = announcements.process();
         let gone = GoneAccounts::new(Arc::clone(&store.records), Arc::clone(&cache));
+        let links = Links::new(Arc::clone(&store.records));
         let book = AccountBook::new(
             config,
             Arc::clone(&cache),
             Arc::clone(&keys),
-            book::Heralds { bus: bus.clone(), announcements, gone: gone.clone() },
+            book::Heralds { bus: bus.clone(), announcements, gone: gone.clone(), links: links.clone() },
         );
-        let metrics = metrics::Metrics::register(registry);
+        let metrics = Arc::new(metrics::Metrics::register(registry));
         let fast =
             fast::FastTokens::new(Arc::clone(&store.records), Arc::clone(&keys), config.token_lifetime);
         let doors = authenticator::Doors { tokens: tokens.clone(), fast };
@@ -126,7 +137,14 @@ impl Auth {
         let bearers = bearer::Bearers::new(Arc::clone(&store.records), Arc::clone(&cache));
         let invites =
             invites::Invites::new(Arc::clone(&store.records), Arc::clone(&cache), Arc::clone(&book));
-        let authenticator = Authenticator::new(config, cache, Arc::clone(&keys), doors, bus.clone(), metrics);
+        let authenticator = Authenticator::new(
+            config,
+            Arc::clone(&cache),
+            Arc::clone(&keys),
+            doors,
+            bus.clone(),
+            Arc::clone(&metrics),
+        );
         Ok(Self {
             authenticator: Arc::new(authenticator),
             directory,
@@ -135,6 +153,9 @@ impl Auth {
             bearers,
             invites,
             gone,
+            links,
+            metrics,
+            cache,
             keys,
             process,
         })
@@ -144,6 +165,28 @@ impl Auth {
     /// and every start on it, get the same; each purpose gets another.
     pub fn key_for(&self, purpose: &str) -> [u8; 32] {
         self.keys.key_for(purpose)
+    }
+
+    /// Asks other keepers of people too, as configured, and keeps their accounts as they are there until shutdown.
+    pub fn look_outside(
+        &self,
+        config: &Config,
+        domain: &str,
+        tls: &TlsPolicy,
+        shutdown: &Shutdown,
+    ) -> Result<(), LdapError> {
+        let registry = outside::Registry {
+            domain: domain.to_owned(),
+            cache: Arc::clone(&self.cache),
+            book: Arc::clone(&self.book),
+            links: self.links.clone(),
+            metrics: Arc::clone(&self.metrics),
+        };
+        if let Some(outside) = outside::Outside::open(&config.ldap, tls, registry)? {
+            outside.follow(shutdown);
+            self.authenticator.ask(outside);
+        }
+        Ok(())
     }
 
     /// Publishes what other processes do to accounts, such as `cusax user disable`, until shutdown.

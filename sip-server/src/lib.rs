@@ -12,6 +12,7 @@ mod config;
 mod cost;
 mod destination;
 mod dialogs;
+mod ended;
 mod facts;
 pub mod features;
 mod flow_token;

@@ -22,6 +22,7 @@ use tracing::Instrument;
 use crate::awaited::Awaited;
 use crate::config::Config;
 use crate::dialogs::Dialogs;
+use crate::ended;
 use crate::facts::Facts;
 use crate::flow_token::{FlowTokens, Named};
 use crate::gruu::Gruus;
@@ -172,7 +173,7 @@ impl SipServer {
             places: Arc::new(Semaphore::new(needs.config.requests.clamp(1, Semaphore::MAX_PERMITS))),
             node: format!("{:016x}", shared_runtime::random()),
             is_tls_required: needs.tls.is_required(),
-            facts: Facts::new(needs.bus),
+            facts: Facts::new(needs.bus.clone()),
             domain: needs.domain,
             auth: needs.auth,
             store: needs.store,
@@ -218,6 +219,11 @@ impl SipServer {
         // The cell was empty: it is set here alone.
         let _ = server.endpoint.set(endpoint);
         needs.shutdown.spawn(sweep(Arc::clone(&server)));
+        needs.shutdown.spawn(ended::follow(
+            Arc::clone(&server),
+            needs.bus.subscribe(),
+            needs.shutdown.clone(),
+        ));
         if let Some(service) = server.push.clone() {
             needs.shutdown.spawn(push::refresh(Arc::clone(&server), service));
         }

@@ -88,8 +88,8 @@ class Udp:
 class Agent:
     """One user behind one carrier."""
 
-    def __init__(self, name, carrier):
-        self.name, self.carrier, self.cseq = name, carrier, 0
+    def __init__(self, name, carrier, password=PASSWORD):
+        self.name, self.carrier, self.password, self.cseq = name, carrier, password, 0
         self.aor = f"sip:{name}@{DOMAIN}"
         self.contact = carrier.contact.format(name)
 
@@ -148,7 +148,7 @@ class Agent:
         def hashed(text):
             return hashlib.sha256(text.encode()).hexdigest()
 
-        secret = hashed(f"{self.name}:{fields['realm']}:{PASSWORD}")
+        secret = hashed(f"{self.name}:{fields['realm']}:{self.password}")
         response = hashed(f"{secret}:{fields['nonce']}:00000001:c:auth:{hashed(f'{method}:{uri}')}")
         return (
             f'Digest username="{self.name}", realm="{fields["realm"]}", nonce="{fields["nonce"]}", uri="{uri}", '

@@ -195,7 +195,7 @@ impl<'a> Connection<'a> {
         let (mechanisms, channel_bindings) = match require_tls {
             true => (Vec::new(), Vec::new()),
             false => (
-                sasl::mechanisms(self.binding.as_ref(), &self.server.config.scram),
+                sasl::mechanisms(self.binding.as_ref(), self.server.scram()),
                 sasl::channel_bindings(self.binding.as_ref()),
             ),
         };
@@ -253,7 +253,7 @@ impl<'a> Connection<'a> {
                     Some(Request::StartTls) => return Ok(None),
                     Some(Request::Auth { mechanism, initial }) => {
                         let inline = self.negotiation.inline();
-                        let hashes = &self.server.config.scram;
+                        let hashes = self.server.scram();
                         let binding = self.binding.as_ref();
                         let step = Exchange::begin(mechanism, binding, inline, self.peer.ip(), hashes);
                         self.exchange = Some(step);

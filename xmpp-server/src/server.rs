@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use xmpp_core::stream::{StreamCondition, StreamError};
 use xmpp_core::{Element, Jid};
 
+use crate::ScramName;
 use crate::afar::Afar;
 use crate::availability::Presences;
 use crate::blocking::BlockLists;
@@ -338,6 +339,15 @@ impl XmppServer {
 }
 
 impl Server {
+    /// The hashes of SCRAM that are offered: none where a directory keeps passwords, since a client takes SCRAM if it may,
+    /// and nobody here has what would verify it.
+    pub(crate) fn scram(&self) -> &[ScramName] {
+        match self.auth.authenticator.asks_elsewhere() {
+            true => &[],
+            false => &self.config.scram,
+        }
+    }
+
     /// What a domain of this server is, besides that of accounts and that of rooms.
     pub(crate) fn service(&self, domain: &str) -> Option<Target> {
         if domain == self.pubsub_domain {

@@ -321,7 +321,7 @@ async fn prove_again(face: &Face, ask: &Ask) -> Result<(), Problem> {
     let proved = face.auth.authenticator.verify(proof, origin).await;
     match proved.as_ref().map_err(Denied::on_wire) {
         Ok(identity) if identity.account == card.account => {
-            if face.auth.book.is_main(card.account, current).await? {
+            if face.auth.book.is_main(identity, current).await? {
                 return Ok(());
             }
         }

@@ -9,6 +9,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
+use shared_auth::Source;
 use shared_runtime::unix_millis;
 
 use super::deeds::Outcome;
@@ -62,6 +63,7 @@ pub(super) async fn show(
     else {
         return trouble(words);
     };
+    let Ok(keeper) = face.auth.links.keeper(session.card.account).await else { return trouble(words) };
     let lists = [read(face, session, "listDevices").await, read(face, session, "listSessions").await];
     let [Some(devices), Some(sessions)] = lists else { return trouble(words) };
     let status = match outcome {
@@ -71,9 +73,9 @@ pub(super) async fn show(
     let body = html! {
         (told(words, outcome))
         (halves(words, session, &up))
-        (device_list(words, session, &devices, outcome))
+        (device_list(words, session, &devices, keeper, outcome))
         (session_list(words, session, &sessions))
-        (forms(face, words, session, outcome))
+        (forms(face, words, session, keeper, outcome))
         (call_list(words, &calls))
         (data(words, session, outcome))
     };
@@ -157,12 +159,19 @@ fn halves(words: &Words, session: &Session, up: &Up) -> Markup {
     }
 }
 
-fn device_list(words: &Words, session: &Session, devices: &Value, outcome: Option<&Outcome>) -> Markup {
+fn device_list(
+    words: &Words,
+    session: &Session,
+    devices: &Value,
+    keeper: Option<Source>,
+    outcome: Option<&Outcome>,
+) -> Markup {
     let all = devices["devices"].as_array().cloned().unwrap_or_default();
     html! {
         section {
             h2 { (words.devices_title) }
             p { (words.devices_text) }
+            @if keeper.is_some() { p.note { (words.kept_devices) } }
             @if !all.is_empty() {
                 table {
                     thead { tr { th { (words.device) } th { (words.since) } th { span.unseen { (words.deed) } } } }
@@ -208,7 +217,13 @@ fn session_list(words: &Words, session: &Session, sessions: &Value) -> Markup {
     }
 }
 
-fn forms(face: &Face, words: &Words, session: &Session, outcome: Option<&Outcome>) -> Markup {
+fn forms(
+    face: &Face,
+    words: &Words,
+    session: &Session,
+    keeper: Option<Source>,
+    outcome: Option<&Outcome>,
+) -> Markup {
     html! {
         div.pair {
             section {
@@ -225,12 +240,13 @@ fn forms(face: &Face, words: &Words, session: &Session, outcome: Option<&Outcome
             }
             section {
                 h2 { (words.change_password) }
-                (form(session, "changePassword", "/account", html! {
+                @if keeper.is_some() { p { (words.kept_password) } }
+                @else { (form(session, "changePassword", "/account", html! {
                     input type="hidden" autocomplete="username" name="path.user" value=(session.card.aor);
                     (input(words.current_password, "current", "current", "password", "current-password", outcome, "changePassword"))
                     (input(words.new_password, "password", "new", "password", "new-password", outcome, "changePassword"))
                     button.quiet { (words.change_password) }
-                }))
+                })) }
             }
         }
     }

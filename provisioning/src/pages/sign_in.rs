@@ -68,7 +68,7 @@ pub(super) async fn enter(
             };
         }
     };
-    if !matches!(face.auth.book.is_main(identity.account, &filled.password).await, Ok(true)) {
+    if !matches!(face.auth.book.is_main(&identity, &filled.password).await, Ok(true)) {
         return form(&face, words, &filled.user, Some(words.sign_in_device));
     }
     let Some(cookie) = session::begin(&face, identity.account, &headers).await else { return trouble(words) };

@@ -13,8 +13,17 @@ use crate::{AccountCard, hash};
 impl AccountBook {
     /// Creates an account that nobody can log in to yet.
     pub async fn create_locked(&self, new: NewAccount) -> Result<AccountCard, BookError> {
+        self.create_locked_as(AccountId(u128::from_be_bytes(hash::random())), new).await
+    }
+
+    /// The same, for an id that was rolled beforehand.
+    pub(crate) async fn create_locked_as(
+        &self,
+        id: AccountId,
+        new: NewAccount,
+    ) -> Result<AccountCard, BookError> {
         let credentials = Credentials { realm: new.aor.domain().to_owned(), ..Credentials::default() };
-        self.insert(AccountId(u128::from_be_bytes(hash::random())), new, credentials).await
+        self.insert(id, new, credentials).await
     }
 
     /// What proves the main password of an account by SCRAM.

@@ -25,6 +25,7 @@ use shared_model::{AccountId, Aor, BareJid};
 use shared_runtime::hex;
 use shared_store::{DigestAlgorithm, Expected, RecordChange, Records, StoreError, Taken};
 
+pub(crate) use rules::check_grammar;
 pub use rules::{NameError, WeakPassword, check_name, check_password, check_shown_name};
 
 use crate::cache::{AccountCache, Name};
@@ -157,7 +158,7 @@ impl Invites {
             return Err(InviteError::TooMany);
         }
         if let Opens::Account { user: Some(user), .. } = &opens {
-            rules::check_grammar(user)?;
+            check_grammar(user)?;
         }
         let password = match &opens {
             Opens::Password { account } => {

@@ -50,7 +50,7 @@ pub fn check_name(typed: &str) -> Result<String, NameError> {
 }
 
 /// Whether it can be a user name at all; the operator may give out reserved ones.
-pub(super) fn check_grammar(name: &str) -> Result<(), NameError> {
+pub(crate) fn check_grammar(name: &str) -> Result<(), NameError> {
     let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte);
     match name.len() {
         0 => return Err(NameError::Empty),

@@ -1,0 +1,95 @@
+//! From an entry of a directory to a person.
+//!
+//! In    attributes, as many as there are. Out a person, or `None` for what can have no account, with the reason in the log.
+//! Bounds of numbers and groups; what is beyond them is not looked at.
+
+use ldap3::SearchEntry;
+use shared_runtime::{Redacted, hex};
+
+use super::LdapConfig;
+use crate::outside::{Person, Source};
+use crate::{check_shown_name, invites};
+
+/// Reads an entry.
+pub(super) fn read(config: &LdapConfig, entry: SearchEntry) -> Option<Person> {
+    let user = first(&entry, &config.user)?.trim().to_lowercase();
+    if let Err(error) = invites::check_grammar(&user) {
+        tracing::debug!(user = %Redacted(&user), %error, "an entry of the directory can have no account");
+        return None;
+    }
+    let subject = id(&entry, &config.id).unwrap_or_else(|| entry.dn.to_lowercase());
+    let name = first(&entry, &config.name).and_then(|name| check_shown_name(name).ok());
+    let numbers = all(&entry, &config.numbers).iter().take(MOST_NUMBERS).filter(|number| is_e164(number));
+    let is_in = |group: &String| group.eq_ignore_ascii_case(&config.admin_group);
+    let admin = (!config.admin_group.is_empty())
+        .then(|| all(&entry, &config.groups).iter().take(MOST_GROUPS).any(is_in));
+    let (name, numbers) = (name.unwrap_or_else(|| user.clone()), numbers.cloned().collect());
+    Some(Person { source: Source::Ldap, subject, user, name, numbers, admin })
+}
+
+/// RFC 4512 §2.5: names of attributes are compared in any case.
+fn all<'a>(entry: &'a SearchEntry, name: &str) -> &'a [String] {
+    let found = entry.attrs.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    found.map_or(&[], |(_, values)| values.as_slice())
+}
+
+fn first<'a>(entry: &'a SearchEntry, name: &str) -> Option<&'a str> {
+    all(entry, name).first().map(String::as_str)
+}
+
+/// Some directories have it in bytes.
+fn id(entry: &SearchEntry, name: &str) -> Option<String> {
+    let bytes = entry.bin_attrs.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    first(entry, name).map(str::to_owned).or_else(|| bytes.and_then(|(_, values)| Some(hex(values.first()?))))
+}
+
+/// Directories hold extensions and notes beside numbers, which are not dialled from outside.
+fn is_e164(number: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit() || " -()./".contains(c);
+    number.strip_prefix('+').is_some_and(|rest| rest.len() <= 32 && rest.chars().all(is_digit))
+}
+
+const MOST_NUMBERS: usize = 8;
+const MOST_GROUPS: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(attributes: &[(&str, &[&str])]) -> SearchEntry {
+        let attrs = attributes.iter().map(|(name, values)| {
+            ((*name).to_owned(), values.iter().map(|value| (*value).to_owned()).collect())
+        });
+        SearchEntry { dn: "uid=Alice,dc=x".to_owned(), attrs: attrs.collect(), bin_attrs: Default::default() }
+    }
+
+    #[test]
+    fn an_entry_is_a_person_whatever_the_case_of_its_names() {
+        let config = LdapConfig { admin_group: "cn=admins,dc=x".to_owned(), ..LdapConfig::default() };
+        let whole = entry(&[
+            ("UID", &["Alice"]),
+            ("CN", &["Alice B."]),
+            ("telephonenumber", &["+33 1 23 45 67 89", "1234", "ask Bob"]),
+            ("memberof", &["cn=x", "CN=Admins,dc=x"]),
+            ("entryuuid", &["u-1"]),
+        ]);
+        let person = read(&config, whole).unwrap();
+        assert_eq!((person.user.as_str(), person.subject.as_str()), ("alice", "u-1"));
+        assert_eq!(person.numbers, ["+33 1 23 45 67 89"]);
+        assert_eq!((person.admin, person.name.as_str()), (Some(true), "Alice B."));
+        let bare = read(&LdapConfig::default(), entry(&[("uid", &["alice"])])).unwrap();
+        assert_eq!((bare.subject.as_str(), bare.name.as_str()), ("uid=alice,dc=x", "alice"));
+        assert_eq!(bare.admin, None);
+    }
+
+    #[test]
+    fn what_is_no_user_name_has_no_account_and_what_cannot_be_shown_no_name() {
+        for bad in ["", "a b", "a+b", "a@b", "\u{430}lice", "a\u{0}"] {
+            assert_eq!(read(&LdapConfig::default(), entry(&[("uid", &[bad])])), None, "{bad}");
+        }
+        assert_eq!(read(&LdapConfig::default(), entry(&[("cn", &["x"])])), None);
+        let hostile =
+            read(&LdapConfig::default(), entry(&[("uid", &["eve"]), ("cn", &["a\u{202e}b"])])).unwrap();
+        assert_eq!(hostile.name, "eve");
+    }
+}

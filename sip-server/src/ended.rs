@@ -1,0 +1,95 @@
+//! Bindings of accounts that may no longer log in: RFC 3261 §10.3 lets whoever is authorised be bound, and they are not any more.
+//!
+//! In    `AccountEvent::Disabled` and `Removed`; after missed facts every binding is looked at.
+//! Out   the account's bindings are gone, with one `BindingEvent::Unbound` each, so that who watches is told (RFC 3680).
+//! Errors a store that does not answer is logged: calls reach nobody all the same, and the bindings end by their time.
+//! Not here: calls under way, which are the parties'.
+
+use std::sync::Arc;
+
+use shared_model::{AccountEvent, AccountId, Aor, Event, Fact};
+use shared_runtime::bus::{Heard, Subscription};
+use shared_runtime::{Shutdown, unix_millis};
+use shared_store::{BindingUpdate, StoreError};
+
+use crate::registrar::tell_unbound;
+use crate::server::Server;
+
+/// Listens until shutdown.
+pub(crate) async fn follow(server: Arc<Server>, mut facts: Subscription<Fact>, shutdown: Shutdown) {
+    loop {
+        let heard = tokio::select! {
+            heard = facts.next() => heard,
+            () = shutdown.begun() => return,
+        };
+        let done = match heard {
+            None => return,
+            Some(Heard::Fact(Fact {
+                event: Event::Account(AccountEvent::Disabled { account } | AccountEvent::Removed { account }),
+                ..
+            })) => end(&server, account).await,
+            Some(Heard::Fact(_)) => continue,
+            Some(Heard::Missed(missed)) => {
+                tracing::warn!(missed, "facts were missed; every binding is looked at");
+                look(&server).await
+            }
+        };
+        if let Err(error) = done {
+            tracing::error!(%error, "bindings of an account that ended stay until their time");
+        }
+    }
+}
+
+async fn end(server: &Server, account: AccountId) -> Result<(), StoreError> {
+    let aor = match server.auth.directory.by_id(account).await? {
+        // Enabled again meanwhile.
+        Some(card) if card.enabled => return Ok(()),
+        Some(card) => Some(card.aor),
+        None => {
+            let gone = server.auth.gone.list().await?;
+            gone.into_iter().find(|gone| gone.account == account).map(|gone| gone.aor)
+        }
+    };
+    match aor {
+        Some(aor) => unbind(server, &aor, account).await,
+        None => Ok(()),
+    }
+}
+
+async fn look(server: &Server) -> Result<(), StoreError> {
+    let mut after = unix_millis();
+    loop {
+        let page = server.store.bindings.ending(after, i64::MAX, PAGE).await?;
+        for binding in &page {
+            let card = server.auth.directory.by_id(binding.account).await?;
+            if !card.is_some_and(|card| card.enabled) {
+                unbind(server, &binding.aor, binding.account).await?;
+            }
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE && last.expires > after => after = last.expires,
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Takes the bindings of one account away; those that the next owner of a name made are not its.
+async fn unbind(server: &Server, aor: &Aor, account: AccountId) -> Result<(), StoreError> {
+    let now = unix_millis();
+    let own = server.store.bindings.by_aor(aor, now).await?;
+    let remove: Vec<_> =
+        own.into_iter().filter(|binding| binding.account == account).map(|binding| binding.key).collect();
+    if remove.is_empty() {
+        return Ok(());
+    }
+    // Not a REGISTER of anybody's: its order is its own.
+    let call_id = format!("ended-{:016x}", shared_runtime::random());
+    let update = BindingUpdate { call_id, cseq: 1, remove, limit: usize::MAX, ..BindingUpdate::default() };
+    for binding in server.store.bindings.commit(aor, &update, now).await?.removed {
+        tell_unbound(server, &binding);
+    }
+    Ok(())
+}
+
+/// Bindings read at once.
+const PAGE: usize = 500;
