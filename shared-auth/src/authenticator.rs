@@ -179,10 +179,10 @@ impl Authenticator {
         }
         let crowd = self.crowd.rounds(self.cache.store()).await?;
         let account = self.find(login.as_ref()).await?;
-        let credentials =
-            account.as_deref().and_then(|account| login.as_ref()?.credentials_for_scram(account));
-        let found = credentials
-            .and_then(|credentials| credentials.scram.iter().find(|verifier| verifier.hash == start.hash()));
+        let credentials = account.as_deref().and_then(|account| login.as_ref()?.password_for_scram(account));
+        let found = credentials.and_then(|(_, credentials)| {
+            credentials.scram.iter().find(|verifier| verifier.hash == start.hash())
+        });
         Ok(match found.cloned() {
             Some(verifier) => ScramExchange::new(start, login.map(|login| login.text), verifier),
             None => {
@@ -210,15 +210,16 @@ impl Authenticator {
         Ok(self.doors.fast.compare(start, who, account.as_deref(), unix_millis()).await?)
     }
 
-    /// A token for an installation of an account that has just proved who it is.
+    /// A token for an installation of an account that has just proved who it is, by an app password or otherwise.
     pub async fn issue_fast(
         &self,
         account: AccountId,
         client: &str,
         mechanism: Ht,
+        app: Option<&str>,
     ) -> Result<FastToken, Denied> {
         let account = self.cache.find(Name::Id(account)).await?.ok_or(Denied::UnknownAccount)?;
-        Ok(self.doors.fast.issue(&account, client, mechanism, unix_millis()).await?)
+        Ok(self.doors.fast.issue(&account, client, mechanism, app, unix_millis()).await?)
     }
 
     async fn decide(&self, proof: &Proof, login: Option<&Login>, origin: Origin) -> Result<Identity, Denied> {
@@ -244,13 +245,13 @@ impl Authenticator {
             None => ("nobody", "nowhere"),
         };
         let computed = Zeroizing::new(hash::digest_hash(PLAIN, &[user.as_bytes(), realm.as_bytes(), given]));
-        let is_right = prepared.is_some()
-            & self.any_fits(account.as_deref(), login, PLAIN, |ha1| ha1.ct_eq(&computed).into());
+        let fits = self.which_fits(account.as_deref(), login, PLAIN, |ha1| ha1.ct_eq(&computed).into());
+        let is_right = prepared.is_some() & fits.is_some();
         match (self.outside.get(), login) {
             (Some(outside), Some(login)) if !is_right => {
                 outside.plain(account.as_deref(), login, password, authzid).await
             }
-            _ => identify(account.as_deref(), is_right, authzid, How::Plain),
+            _ => Ok(identify(account.as_deref(), is_right, authzid, How::Plain)?.by(fits.flatten())),
         }
     }
 
@@ -268,12 +269,13 @@ impl Authenticator {
         };
         let account = self.find(login).await?;
         let response = proof.response.to_ascii_lowercase();
-        let is_right = self.any_fits(account.as_deref(), login, proof.algorithm, |ha1| {
+        let fits = self.which_fits(account.as_deref(), login, proof.algorithm, |ha1| {
             proof.expected(ha1).as_bytes().ct_eq(response.as_bytes()).into()
         });
-        let is_right =
-            is_right && account.as_ref().is_some_and(|account| account.credentials.realm == proof.realm);
+        let is_right = fits.is_some()
+            && account.as_ref().is_some_and(|account| account.credentials.realm == proof.realm);
         let identity = identify(account.as_deref(), is_right, "", How::Digest(proof.algorithm))?;
+        let identity = identity.by(fits.flatten());
         if u128::from(nonce.age(unix_millis())) > self.config.nonce_lifetime.as_millis() {
             return Err(Denied::Stale);
         }
@@ -284,26 +286,27 @@ impl Authenticator {
         }
     }
 
-    /// Whether one of the passwords that `login` may mean has an HA1 that `fits`. A refusal costs as much as for an account
+    /// Which of the passwords that `login` may mean has an HA1 that `fits`: the app password's name, or the main one's lack of
+    /// one. A refusal costs as much as for an account
     /// with all the app passwords that one may have, whoever is asked for; a success need not hide, so it ends the search.
-    fn any_fits(
+    fn which_fits<'a>(
         &self,
-        account: Option<&Account>,
+        account: Option<&'a Account>,
         login: Option<&Login>,
         algorithm: DigestAlgorithm,
         fits: impl Fn(&[u8]) -> bool,
-    ) -> bool {
+    ) -> Option<Option<&'a str>> {
         let meant = account.into_iter().flat_map(|account| {
             let meant =
                 all_credentials(account).filter(|(app, _)| login.is_some_and(|login| login.means(*app)));
-            meant.map(|(_, credentials)| (account.id, credentials))
+            meant.map(|(app, credentials)| (account.id, app, credentials))
         });
         let mut tried = 0;
-        for (id, credentials) in meant {
+        for (id, app, credentials) in meant {
             let sealed = credentials.ha1.iter().find(|ha1| ha1.algorithm == algorithm);
             if sealed.is_some_and(|ha1| self.keys.open_sealed(id, &ha1.sealed).is_some_and(|ha1| fits(&ha1)))
             {
-                return true;
+                return Some(app);
             }
             tried += 1;
         }
@@ -311,7 +314,7 @@ impl Authenticator {
             let nobody = self.keys.open_sealed(NOBODY, &self.ha1_of_nobody);
             std::hint::black_box(nobody.is_some_and(|ha1| fits(&ha1)));
         }
-        false
+        None
     }
 
     async fn scram(&self, login: Option<&Login>, last: &ScramFinal) -> Result<Identity, Denied> {
@@ -319,7 +322,8 @@ impl Authenticator {
         let how = if start.is_bound() { How::ScramPlus(start.hash()) } else { How::Scram(start.hash()) };
         let account = self.find(login).await?;
         last.outcome.clone()?;
-        identify(account.as_deref(), true, &start.authzid, how)
+        let app = account.as_deref().and_then(|account| login?.password_for_scram(account)?.0);
+        Ok(identify(account.as_deref(), true, &start.authzid, how)?.by(app))
     }
 
     async fn token(&self, purpose: &str, text: &str, _origin: Origin) -> Result<Identity, Denied> {
@@ -333,6 +337,7 @@ impl Authenticator {
         let account = self.find(login).await?;
         last.outcome.clone()?;
         let identity = identify(account.as_deref(), true, "", How::Fast(last.mechanism))?;
+        let identity = identity.by(last.app.as_deref());
         self.doors.fast.used(&identity.jid, last).await?;
         Ok(identity)
     }
@@ -422,7 +427,14 @@ pub(crate) fn identify(
     if !authzid.is_empty() && authzid.parse::<BareJid>().as_ref() != Ok(&account.jid) {
         return Err(Denied::ForeignAuthzid);
     }
-    Ok(Identity { account: account.id, aor: account.aor.clone(), jid: account.jid.clone(), how })
+    Ok(Identity { account: account.id, aor: account.aor.clone(), jid: account.jid.clone(), how, app: None })
+}
+
+impl Identity {
+    /// The same, proved by this app password.
+    fn by(self, app: Option<&str>) -> Self {
+        Self { app: app.map(str::to_owned), ..self }
+    }
 }
 
 /// The passwords of an account, with the names that app passwords have.
@@ -461,11 +473,9 @@ impl Login {
         Some(Self { text: format!("{local}{suffix}@{domain}"), key, name, app })
     }
 
-    /// The one password that SCRAM proves.
-    fn credentials_for_scram<'a>(&self, account: &'a Account) -> Option<&'a Credentials> {
-        all_credentials(account)
-            .find(|(app, _)| app.is_some() == self.app.is_some() && self.means(*app))
-            .map(|(_, credentials)| credentials)
+    /// The one password that SCRAM proves, and its name if it is an app password.
+    fn password_for_scram<'a>(&self, account: &'a Account) -> Option<(Option<&'a str>, &'a Credentials)> {
+        all_credentials(account).find(|(app, _)| app.is_some() == self.app.is_some() && self.means(*app))
     }
 
     /// Whether this may mean the password with this name. A login that names none may mean any.

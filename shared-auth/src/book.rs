@@ -7,6 +7,7 @@
 //! A password change writes every verifier in one transaction. PBKDF2 runs beside the async tasks.
 
 mod transfer;
+mod upgrade;
 
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ use shared_runtime::bus::Bus;
 use shared_runtime::unix_millis;
 use shared_store::{Account, AppPassword, Credentials, DigestAlgorithm, StoreError};
 use subtle::ConstantTimeEq;
+
+pub use upgrade::Upgrade;
 
 use crate::announce::Announcements;
 use crate::cache::{AccountCache, Name};

@@ -94,6 +94,8 @@ pub struct FastFinal {
     pub(crate) mechanism: Ht,
     pub(crate) client: String,
     pub(crate) invalidate: bool,
+    /// The app password by which its first one was asked for.
+    pub(crate) app: Option<String>,
     /// Whether the token is one that was not used before.
     is_new: bool,
     /// Whether it is time for another (§3.5).
@@ -131,6 +133,9 @@ struct Held {
     expires: i64,
     /// Fingerprints of the passwords that there were.
     passwords: Vec<String>,
+    /// The app password by which it was asked for; none is the main one, or no password.
+    #[serde(default)]
+    app: Option<String>,
 }
 
 /// §5.1: two slots.
@@ -140,7 +145,8 @@ struct Slots {
     new: Option<Held>,
 }
 
-/// All tokens of this kind.
+/// All tokens of this kind. Clones share them.
+#[derive(Clone)]
 pub(crate) struct FastTokens {
     records: Arc<dyn Records>,
     keys: Arc<Keys>,
@@ -158,6 +164,7 @@ impl FastTokens {
         account: &Account,
         client: &str,
         mechanism: Ht,
+        app: Option<&str>,
         now: i64,
     ) -> Result<FastToken, StoreError> {
         let text = URL_SAFE_NO_PAD.encode(random::<24>());
@@ -169,6 +176,7 @@ impl FastTokens {
             issued: now,
             expires,
             passwords: fingerprints(account),
+            app: app.map(str::to_owned),
         };
         self.make_room(&account.jid, client).await?;
         self.change(&account.jid, client, |slots| slots.new = Some(held())).await?;
@@ -206,6 +214,7 @@ impl FastTokens {
             mechanism: start.mechanism,
             client: start.client,
             invalidate: start.invalidate,
+            app: None,
             is_new: false,
             is_due: false,
             answer: Vec::new(),
@@ -217,6 +226,7 @@ impl FastTokens {
         let there = fingerprints(account);
         let is_good = held.expires > now && held.passwords.iter().all(|password| there.contains(password));
         last.outcome = if is_good { Ok(()) } else { Err(Denied::Expired) };
+        last.app.clone_from(&held.app);
         last.is_new = is_new;
         last.is_due = now.saturating_sub(held.issued) >= ROTATION_MILLIS;
         last.answer = answer;
@@ -237,6 +247,22 @@ impl FastTokens {
             .await?;
         }
         Ok(())
+    }
+
+    /// The installations that hold a token which is not too old, by [`key`], each with the moment of its last renewal.
+    pub(crate) async fn holders(&self, jid: &BareJid, now: i64) -> Result<Vec<(String, i64)>, StoreError> {
+        let records = self.records.list(jid.as_str(), COLLECTION, None, MOST).await?;
+        let renewed = |record: shared_store::Record| {
+            let slots: Slots = serde_json::from_slice(&record.value).unwrap_or_default();
+            let held = [slots.current, slots.new].into_iter().flatten().filter(|held| held.expires > now);
+            held.map(|held| held.issued).max().map(|issued| (record.key, issued))
+        };
+        Ok(records.into_iter().filter_map(renewed).collect())
+    }
+
+    /// The token of an installation, by [`key`], is good no more. False if it had none.
+    pub(crate) async fn revoke(&self, jid: &BareJid, installation: &str) -> Result<bool, StoreError> {
+        self.records.delete(jid.as_str(), COLLECTION, installation).await
     }
 
     async fn read(&self, jid: &BareJid, client: &str) -> Result<Slots, StoreError> {
@@ -293,7 +319,7 @@ pub(crate) fn fingerprints(account: &Account) -> Vec<String> {
 }
 
 /// An installation under a name of one length, which does not tell how the client calls it.
-fn key(client: &str) -> String {
+pub(crate) fn key(client: &str) -> String {
     hex(&digest_hash(shared_store::DigestAlgorithm::Sha256, &[client.as_bytes()])[..16])
 }
 

@@ -19,6 +19,8 @@ pub struct Identity {
     pub jid: BareJid,
     /// What proved it.
     pub how: How,
+    /// The name of the app password by which it was proved; none is the main password, or no password.
+    pub app: Option<String>,
 }
 
 /// What proved an identity.

@@ -14,6 +14,7 @@ mod authenticator;
 mod bearer;
 mod book;
 mod cache;
+mod clients;
 mod config;
 mod crowd;
 mod digest;
@@ -45,7 +46,8 @@ use shared_store::Store;
 
 pub use authenticator::Authenticator;
 pub use bearer::{Bearer, Bearers, Holder};
-pub use book::{AccountBook, BookError, NewAccount, Profile};
+pub use book::{AccountBook, BookError, NewAccount, Profile, Upgrade};
+pub use clients::{Client, Clients, Installation, RevokeError, Revoked};
 pub use config::{Config, Network, keys};
 pub use digest::{Challenge, DigestProof, Qop};
 pub use directory::{AccountCard, Directory};
@@ -89,6 +91,8 @@ pub struct Auth {
     pub directory: Directory,
     /// Changes accounts.
     pub book: Arc<AccountBook>,
+    /// Clients that have access.
+    pub clients: Clients,
     /// Single-use tokens.
     pub tokens: Tokens,
     /// Sessions of pages and tokens of the API.
@@ -132,8 +136,10 @@ impl Auth {
         let metrics = Arc::new(metrics::Metrics::register(registry));
         let fast =
             fast::FastTokens::new(Arc::clone(&store.records), Arc::clone(&keys), config.token_lifetime);
-        let doors = authenticator::Doors { tokens: tokens.clone(), fast };
         let book = Arc::new(book);
+        let clients =
+            Clients::new(Arc::clone(&store.records), Arc::clone(&cache), Arc::clone(&book), fast.clone());
+        let doors = authenticator::Doors { tokens: tokens.clone(), fast };
         let bearers = bearer::Bearers::new(Arc::clone(&store.records), Arc::clone(&cache));
         let invites =
             invites::Invites::new(Arc::clone(&store.records), Arc::clone(&cache), Arc::clone(&book));
@@ -149,6 +155,7 @@ impl Auth {
             authenticator: Arc::new(authenticator),
             directory,
             book,
+            clients,
             tokens,
             bearers,
             invites,

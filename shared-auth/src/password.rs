@@ -58,13 +58,23 @@ pub(crate) fn scram_verifier(
     iterations: u32,
 ) -> ScramVerifier {
     let salted = Zeroizing::new(hash::scram_salted(hash, password, salt, iterations));
-    let client_key = Zeroizing::new(hash::scram_hmac(hash, &salted, b"Client Key"));
+    verifier_of_salted(hash, &salted, salt, iterations)
+}
+
+/// What is kept of `SaltedPassword`.
+pub(crate) fn verifier_of_salted(
+    hash: ScramHash,
+    salted: &[u8],
+    salt: &[u8],
+    iterations: u32,
+) -> ScramVerifier {
+    let client_key = Zeroizing::new(hash::scram_hmac(hash, salted, b"Client Key"));
     ScramVerifier {
         hash,
         salt: salt.to_vec(),
         iterations,
         stored_key: hash::scram_hash(hash, &client_key),
-        server_key: hash::scram_hmac(hash, &salted, b"Server Key"),
+        server_key: hash::scram_hmac(hash, salted, b"Server Key"),
     }
 }
 

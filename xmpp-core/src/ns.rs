@@ -156,3 +156,9 @@ pub const EXTERNAL: &str = "urn:xmpp:extdisco:2";
 pub const PUSH: &str = "urn:xmpp:push:0";
 /// Tokens in place of a password (XEP-0484).
 pub const FAST: &str = "urn:xmpp:fast:0";
+/// Upgrades of mechanisms beside a proof (XEP-0480).
+pub const SASL_UPGRADE: &str = "urn:xmpp:sasl:upgrade:0";
+/// Upgrades of SCRAM (XEP-0480 §3).
+pub const SCRAM_UPGRADE: &str = "urn:xmpp:scram-upgrade:0";
+/// Clients that have access to an account (XEP-0494).
+pub const CLIENT_ACCESS: &str = "urn:xmpp:cam:0";

@@ -8,6 +8,7 @@
 pub(crate) mod bosh;
 pub(crate) mod register;
 mod sasl;
+mod upgrade;
 pub(crate) mod websocket;
 
 use std::net::SocketAddr;
@@ -24,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::Instrument;
 use xmpp_core::payload::delay::date_time;
-use xmpp_core::stream::inline::Inline;
+use xmpp_core::stream::inline::{Inline, UserAgent};
 use xmpp_core::stream::management;
 use xmpp_core::stream::{
     CLOSE, Negotiation, Offer, Request, SaslFailure, StreamCondition, StreamError, print_header,
@@ -32,12 +33,15 @@ use xmpp_core::stream::{
 use xmpp_core::xml::{Framer, Limits};
 use xmpp_core::{Element, ErrorKind, Jid, ns};
 
+use crate::access::Access;
 use crate::labels::StreamSpan;
 use crate::server::Server;
 use crate::session::{self, Begin, Login, Success, Takeover, Transport};
 use register::Registration;
 pub use sasl::ScramName;
 use sasl::{Binding, Exchange, Step};
+pub(crate) use upgrade::SPEC as UPGRADES;
+use upgrade::{Left, Upgrades};
 
 /// When TLS begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,6 +161,10 @@ struct Connection<'a> {
     exchange: Option<Exchange>,
     registration: Registration,
     identity: Option<Identity>,
+    /// What is to be done before the success.
+    upgrades: Option<Upgrades>,
+    /// How the client came in, as its owner sees it.
+    access: Access,
     stream: String,
     out: String,
 }
@@ -182,6 +190,8 @@ impl<'a> Connection<'a> {
             exchange: None,
             registration: Registration::default(),
             identity: None,
+            upgrades: None,
+            access: Access::default(),
             stream: String::new(),
             out: String::new(),
         };
@@ -204,18 +214,33 @@ impl<'a> Connection<'a> {
         let about = self.server.about.get().cloned().unwrap_or_default();
         let starttls = !is_secure && self.has_starttls;
         let registration = self.server.config.invitations && !require_tls;
-        Offer { domain, starttls, require_tls, mechanisms, registration, fast, channel_bindings, about }
+        let upgrades = match mechanisms.is_empty() {
+            true => Vec::new(),
+            false => sasl::upgrades(self.binding.as_ref(), &self.server.config.scram),
+        };
+        Offer {
+            domain,
+            starttls,
+            require_tls,
+            mechanisms,
+            registration,
+            fast,
+            upgrades,
+            channel_bindings,
+            about,
+        }
     }
 
     /// Up to the bound resource; `None` when the stream ended before.
     async fn log_in(mut self) -> Option<Proven> {
         match self.negotiate().await {
             Ok(Some(wish)) => {
-                let Self { io, framer, negotiation, identity, stream, .. } = self;
+                let Self { io, framer, negotiation, identity, stream, access, .. } = self;
                 let transport = Transport { io, framer, negotiation };
                 Some(match wish {
                     Wish::Bind { how, jid } => {
-                        Proven::Bound(Box::new(Login { transport, identity: identity?, how, jid, stream }))
+                        let identity = identity?;
+                        Proven::Bound(Box::new(Login { transport, identity, access, how, jid, stream }))
                     }
                     Wish::Resume { session, h, success } => {
                         Proven::Back(session, Box::new(Takeover { transport, h, success }))
@@ -268,6 +293,12 @@ impl<'a> Connection<'a> {
                     }
                     Some(Request::Response(text)) => {
                         if let Some(wish) = self.step(&text).await? {
+                            return Ok(Some(wish));
+                        }
+                    }
+                    Some(Request::Task(name)) => self.task(&name).await?,
+                    Some(Request::TaskData(data)) => {
+                        if let Some(wish) = self.task_data(&data).await? {
                             return Ok(Some(wish));
                         }
                     }
@@ -349,17 +380,19 @@ impl<'a> Connection<'a> {
                 self.negotiation.refuse(SaslFailure::NotAuthorized, &mut self.out)?;
             }
             Step::Proven(identity, additional, due) => {
-                let account = identity.account;
+                let asked = self.negotiation.inline().map(|inline| inline.upgrades.clone());
+                let upgrades = Upgrades::wanted(self.server, &identity, asked.as_deref()).await;
+                self.access = Access::of(&identity);
                 self.identity = Some(identity);
+                if let Some(upgrades) = upgrades {
+                    self.negotiation.go_on(upgrades.task(), additional.as_deref(), &mut self.out);
+                    self.upgrades = Some(upgrades);
+                    return Ok(None);
+                }
                 let limits = Limits { bytes: self.server.config.stanza_bytes, ..Limits::default() };
                 if let Some(inline) = self.negotiation.take_inline() {
                     self.framer.set_limits(limits);
-                    let asked =
-                        inline.request_token.as_deref().filter(|name| self.negotiation.offers_fast(name));
-                    let mechanism = asked.and_then(Ht::parse).or(due);
-                    let client = inline.user_agent.clone();
-                    let token = hand_out_token(self.server, account, client.zip(mechanism)).await;
-                    return Ok(self.begin(inline, account, additional, token));
+                    return Ok(self.succeed(inline, additional, due).await);
                 }
                 self.negotiation.proven(additional.as_deref(), &mut self.out);
                 self.framer.restart();
@@ -368,6 +401,55 @@ impl<'a> Connection<'a> {
             Step::Failed(failure) => self.negotiation.refuse(failure, &mut self.out)?,
         }
         Ok(None)
+    }
+
+    /// A task of XEP-0480 that is done next.
+    async fn task(&mut self, name: &str) -> Result<(), StreamError> {
+        let data = match &mut self.upgrades {
+            Some(upgrades) => upgrades.begin(self.server, name).await,
+            None => None,
+        };
+        match data {
+            Some(data) => self.negotiation.task_data(data, &mut self.out),
+            None => self.negotiation.refuse(SaslFailure::MalformedRequest, &mut self.out)?,
+        }
+        Ok(())
+    }
+
+    async fn task_data(&mut self, data: &[Element]) -> Result<Option<Wish>, StreamError> {
+        let Some(upgrades) = self.upgrades.take() else {
+            return Err(StreamCondition::NotAuthorized.into());
+        };
+        match upgrades.finish(self.server, data).await {
+            Some(Left::More(upgrades)) => {
+                self.negotiation.go_on(upgrades.task(), None, &mut self.out);
+                self.upgrades = Some(*upgrades);
+            }
+            Some(Left::Nothing) => {
+                let Some(inline) = self.negotiation.take_inline() else {
+                    return Err(StreamCondition::NotAuthorized.into());
+                };
+                let limits = Limits { bytes: self.server.config.stanza_bytes, ..Limits::default() };
+                self.framer.set_limits(limits);
+                return Ok(self.succeed(inline, None, None).await);
+            }
+            None => self.negotiation.refuse(SaslFailure::MalformedRequest, &mut self.out)?,
+        }
+        Ok(None)
+    }
+
+    /// Somebody proved who they are, and what comes before the success is done.
+    async fn succeed(&mut self, inline: Inline, additional: Option<String>, due: Option<Ht>) -> Option<Wish> {
+        let identity = self.identity.as_ref()?;
+        let account = identity.account;
+        let asked = inline.request_token.as_deref().filter(|name| self.negotiation.offers_fast(name));
+        let mechanism = asked.and_then(Ht::parse).or(due);
+        if let Some(agent) = &inline.user_agent {
+            self.access.note(self.server, identity, agent).await;
+        }
+        let wanted = inline.user_agent.as_ref().map(|agent| agent.id.as_str()).zip(mechanism);
+        let token = hand_out_token(self.server, identity, wanted).await;
+        self.begin(inline, account, additional, token)
     }
 
     /// XEP-0388 §2.6: what was asked for beside the proof. Resumption comes before binding (XEP-0386 §3.2).
@@ -394,7 +476,7 @@ impl<'a> Connection<'a> {
         let success = Success { additional, failed, token };
         if let Some(bind) = inline.bind {
             let resource =
-                resource_of(bind.tag.as_deref(), inline.user_agent.as_deref(), &self.server.new_id());
+                resource_of(bind.tag.as_deref(), inline.user_agent.as_ref(), &self.server.new_id());
             let jid = jid.to_bare().with_resource(&resource).unwrap_or(jid);
             return Some(Wish::Bind { how: Begin::Inline(Box::new(bind), Box::new(success)), jid });
         }
@@ -427,13 +509,9 @@ impl<'a> Connection<'a> {
 
 /// XEP-0484 §3.3, §3.5: a token for an installation that wants one, or whose token is due. A login does not fail for want
 /// of it.
-async fn hand_out_token(
-    server: &Server,
-    account: AccountId,
-    wanted: Option<(String, Ht)>,
-) -> Option<Element> {
-    let (client, mechanism) = wanted.filter(|(client, _)| !client.is_empty())?;
-    match server.auth.authenticator.issue_fast(account, &client, mechanism).await {
+async fn hand_out_token(server: &Server, who: &Identity, wanted: Option<(&str, Ht)>) -> Option<Element> {
+    let (client, mechanism) = wanted?;
+    match server.auth.authenticator.issue_fast(who.account, client, mechanism, who.app.as_deref()).await {
         Ok(token) => {
             let element = Element::new("token", ns::FAST).with("expiry", date_time(token.expires));
             Some(element.with("token", token.text))
@@ -447,10 +525,10 @@ async fn hand_out_token(
 
 /// XEP-0386 §3.2.1: the software's name and an id of ours; the same for the same installation, so that it takes the place
 /// of its earlier session, and without telling others how the installation is named.
-fn resource_of(tag: Option<&str>, user_agent: Option<&str>, random: &str) -> String {
+fn resource_of(tag: Option<&str>, user_agent: Option<&UserAgent>, random: &str) -> String {
     let id = match user_agent {
         Some(agent) => {
-            let text = format!("{agent}\0{}", tag.unwrap_or_default());
+            let text = format!("{}\0{}", agent.id, tag.unwrap_or_default());
             let hash = digest::digest(&digest::SHA256, text.as_bytes());
             shared_runtime::hex(&hash.as_ref()[..8])
         }

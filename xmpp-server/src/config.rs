@@ -83,6 +83,10 @@ pub struct Config {
     pub call_log: bool,
     /// Whether who was invited may make the account in the client (XEP-0445). Default true.
     pub invitations: bool,
+    /// How long an account's list of its clients (XEP-0494) remembers one that was not seen. Default 90 d; 0 s means that
+    /// none is noted.
+    #[serde(with = "duration")]
+    pub clients_for: Duration,
     /// The hashes of SCRAM that are offered: `SHA-512`, `SHA-256`, `SHA-1`. Accounts that came from another server have
     /// the keys of one, often SHA-1, until their password is set anew, and clients take the first that is offered. Default
     /// all.
@@ -167,6 +171,7 @@ impl Default for Config {
             directory: true,
             call_log: true,
             invitations: true,
+            clients_for: Duration::from_secs(90 * 86_400),
             scram: ScramName::ALL.to_vec(),
             both_or_nothing: BothOrNothing::Warn,
             half_grace: Duration::from_secs(30),
@@ -224,6 +229,11 @@ const KEYS: &[Key] = &[
     Key::new("xmpp.directory", "true", "accounts find each other by name at directory.<domain>"),
     Key::new("xmpp.call_log", "true", "what became of a call stands in the conversation of its two parties"),
     Key::new("xmpp.invitations", "true", "who was invited may make the account in the client (XEP-0445)"),
+    Key::new(
+        "xmpp.clients_for",
+        "\"90d\"",
+        "how long a client that was not seen is in the list of an account's clients",
+    ),
     Key::new(
         "xmpp.scram",
         "[\"SHA-512\", \"SHA-256\", \"SHA-1\"]",

@@ -17,6 +17,7 @@ use xmpp_core::payload::mam::Preferences;
 use xmpp_core::stream::{StreamCondition, StreamError};
 use xmpp_core::{Jid, Kind, Stanza};
 
+use crate::access::Access;
 use crate::blocking::is_exempt;
 use crate::caps::Notify;
 use crate::csi;
@@ -63,6 +64,8 @@ pub(crate) type End = tokio::sync::watch::Sender<Option<StreamError>>;
 pub(crate) struct Session {
     pub(crate) jid: Jid,
     pub(crate) account: AccountId,
+    /// By what its client is in.
+    pub(crate) access: Arc<Access>,
     /// Tells a later session of the same resource from this one.
     pub(crate) serial: u64,
     pub(crate) outbox: mpsc::Sender<Outgoing>,
@@ -279,6 +282,7 @@ impl Session {
         Self {
             jid,
             account,
+            access: Arc::default(),
             serial,
             outbox,
             end,

@@ -504,7 +504,7 @@ async fn fast(
 #[tokio::test]
 async fn a_token_is_one_installations_and_one_mechanisms() {
     let house = house().await;
-    let issue = || house.auth.authenticator.issue_fast(house.alice, "phone", Ht::Expr);
+    let issue = || house.auth.authenticator.issue_fast(house.alice, "phone", Ht::Expr, None);
     let token = issue().await.unwrap().text;
     let identity = fast(&house, &token, "phone", Ht::Expr, false).await.unwrap().0;
     assert_eq!((identity.account, identity.how), (house.alice, How::Fast(Ht::Expr)));
@@ -525,7 +525,7 @@ async fn a_token_is_one_installations_and_one_mechanisms() {
 #[tokio::test]
 async fn a_token_ends_with_its_time_and_with_the_password_that_it_was_for() {
     let house = house().await;
-    let issue = || house.auth.authenticator.issue_fast(house.alice, "phone", Ht::Expr);
+    let issue = || house.auth.authenticator.issue_fast(house.alice, "phone", Ht::Expr, None);
     let token = issue().await.unwrap().text;
     house.auth.book.add_app_password(house.alice, "PHONE", 0).await.unwrap();
     assert!(fast(&house, &token, "phone", Ht::Expr, false).await.is_ok(), "one more password harms nobody");
@@ -541,6 +541,6 @@ async fn a_token_ends_with_its_time_and_with_the_password_that_it_was_for() {
     assert_eq!(fast(&house, &token, "phone", Ht::Expr, false).await.unwrap_err(), Denied::Expired);
     let config = Config { iterations: 4096, token_lifetime: Duration::ZERO, ..Config::default() };
     let house = house_with(config).await;
-    let token = house.auth.authenticator.issue_fast(house.alice, "phone", Ht::Expr).await.unwrap().text;
+    let token = house.auth.authenticator.issue_fast(house.alice, "phone", Ht::Expr, None).await.unwrap().text;
     assert_eq!(fast(&house, &token, "phone", Ht::Expr, false).await.unwrap_err(), Denied::Expired);
 }

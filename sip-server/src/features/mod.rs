@@ -123,6 +123,7 @@ pub(crate) mod tests {
             aor: Aor::new("100", "example.org").unwrap(),
             jid: BareJid::new("alice", "example.org").unwrap(),
             how: How::Plain,
+            app: None,
         }
     }
 

@@ -1,5 +1,5 @@
 //! What a client asks for together with its proof — XEP-0388 1.0.4, section 2.4; XEP-0386 1.1.0, section 3.2; XEP-0198 §9;
-//! XEP-0484 0.2.0, sections 3.1, 3.2, 3.4, 3.6.
+//! XEP-0484 0.2.0, sections 3.1, 3.2, 3.4, 3.6; XEP-0480 0.2.0, section 2.2.
 //!
 //! In    the content of `<authenticate/>`.
 //! Out   the initial response, and the requests that are served when the proof holds.
@@ -12,8 +12,8 @@ use crate::xml::{Element, Head};
 /// Requests beside a proof.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Inline {
-    /// What names the installation of the client.
-    pub user_agent: Option<String>,
+    /// The installation of the client, if it says which it is.
+    pub user_agent: Option<UserAgent>,
     /// Binds a resource.
     pub bind: Option<InlineBind>,
     /// Goes on with an earlier stream: its id, and how many stanzas the client has.
@@ -22,6 +22,19 @@ pub struct Inline {
     pub fast: Option<Fast>,
     /// A token is wanted for this mechanism (XEP-0484 §3.2).
     pub request_token: Option<String>,
+    /// Tasks that the client would do before the success (XEP-0480 §2.2).
+    pub upgrades: Vec<String>,
+}
+
+/// An installation of a client, as it calls itself (XEP-0388 §2.4).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UserAgent {
+    /// Its own, and stable; not empty.
+    pub id: String,
+    /// The name of the software, possibly empty.
+    pub software: String,
+    /// The name of the device, possibly empty.
+    pub device: String,
 }
 
 /// A proof by a token.
@@ -49,7 +62,11 @@ impl Inline {
     pub(super) fn parse(children: &[Element]) -> (Option<String>, Self) {
         let child = |name: &str, ns: &str| children.iter().find(|child| child.is(name, ns));
         let initial = child("initial-response", ns::SASL2).map(|response| response.text().trim().to_owned());
-        let agent = child("user-agent", ns::SASL2).and_then(|agent| agent.attribute("id"));
+        let user_agent = child("user-agent", ns::SASL2).and_then(|agent| {
+            let said = |name: &str| agent.text_of(name).unwrap_or_default().trim().to_owned();
+            let id = agent.attribute("id").filter(|id| !id.is_empty())?.to_owned();
+            Some(UserAgent { id, software: said("software"), device: said("device") })
+        });
         let bind = child("bind", ns::BIND2).map(|bind| InlineBind {
             tag: bind.text_of("tag").map(|tag| tag.trim().to_owned()).filter(|tag| !tag.is_empty()),
             carbons: bind.find("enable", ns::CARBONS).is_some(),
@@ -67,7 +84,10 @@ impl Inline {
             .map(|fast| Fast { invalidate: matches!(fast.attribute("invalidate"), Some("1" | "true")) });
         let request_token = child("request-token", ns::FAST).and_then(|asked| asked.attribute("mechanism"));
         let request_token = request_token.map(str::to_owned);
-        (initial, Self { user_agent: agent.map(str::to_owned), bind, resume, fast, request_token })
+        let upgrades =
+            children.iter().filter(|child| child.is("upgrade", ns::SASL_UPGRADE)).take(MOST_UPGRADES);
+        let upgrades = upgrades.map(|task| task.text().trim().to_owned()).collect();
+        (initial, Self { user_agent, bind, resume, fast, request_token, upgrades })
     }
 }
 
@@ -101,6 +121,9 @@ pub(super) fn offered(fast: &[&str]) -> Element {
     Element::new("inline", ns::SASL2).child(bind).child(Element::new("sm", ns::SM)).children_from(tokens)
 }
 
+/// Tasks that one client asks for; more are passed over.
+const MOST_UPGRADES: usize = 8;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,12 +134,18 @@ mod tests {
             <bind xmlns='urn:xmpp:bind:0'><tag>T</tag><enable xmlns='urn:xmpp:carbons:2'/>\
             <enable xmlns='urn:xmpp:sm:3' resume='true'/><inactive xmlns='urn:xmpp:csi:0'/></bind>\
             <resume xmlns='urn:xmpp:sm:3' previd='p' h='7'/><fast xmlns='urn:xmpp:fast:0' invalidate='true'/>\
-            <request-token xmlns='urn:xmpp:fast:0' mechanism='M'/>";
+            <request-token xmlns='urn:xmpp:fast:0' mechanism='M'/>\
+            <upgrade xmlns='urn:xmpp:sasl:upgrade:0'>UPGR-SCRAM-SHA-256</upgrade>";
         let (initial, inline) = Inline::parse(&Element::parse_content(text, ns::SASL2, "").unwrap());
         assert_eq!(initial.as_deref(), Some("AA=="));
         assert_eq!(inline.fast, Some(Fast { invalidate: true }));
         assert_eq!(inline.request_token.as_deref(), Some("M"));
-        assert_eq!((inline.user_agent.as_deref(), inline.resume), (Some("u"), Some(("p".to_owned(), 7))));
+        let agent = inline.user_agent.unwrap();
+        assert_eq!((agent.id.as_str(), agent.software.as_str(), agent.device.as_str()), ("u", "S", ""));
+        assert_eq!(
+            (inline.resume, inline.upgrades),
+            (Some(("p".to_owned(), 7)), vec!["UPGR-SCRAM-SHA-256".to_owned()])
+        );
         let bind = inline.bind.unwrap();
         assert!(bind.carbons && bind.is_inactive && bind.manage == Some((true, None)));
         assert_eq!(Inline::parse(&[]), (None, Inline::default()));

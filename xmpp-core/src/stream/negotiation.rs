@@ -11,6 +11,8 @@
 //! Errors [`StreamError`] for everything out of order: a stanza before the proof is `not-authorized`.
 //! Not here: TLS, the mechanisms themselves, the choice of the resource.
 
+mod tasks;
+
 use super::inline::{self, Inline};
 use super::management::{self, Command};
 use super::{SaslFailure, StreamCondition, StreamError, print_header};
@@ -34,6 +36,8 @@ pub struct Offer {
     pub registration: bool,
     /// SASL mechanisms for tokens (XEP-0484), most wanted first; empty where no token may be shown.
     pub fast: Vec<&'static str>,
+    /// Tasks by which a client gives what the account lacks (XEP-0480).
+    pub upgrades: Vec<&'static str>,
     /// Channel bindings by their SASL names (XEP-0440).
     pub channel_bindings: Vec<&'static str>,
     /// What the server says of itself in every list: its capabilities (XEP-0115 §6.3, XEP-0390 §5.2), its limits.
@@ -54,6 +58,10 @@ pub enum Request {
     },
     /// Go on with it.
     Response(String),
+    /// A task that was asked for begins (XEP-0388 §2.6.3); its name.
+    Task(String),
+    /// What the client says in a task.
+    TaskData(Vec<Element>),
     /// Bind a resource for the iq of this id, then [`Negotiation::bound`].
     Bind {
         /// The iq to answer.
@@ -85,6 +93,8 @@ enum Phase {
     Header,
     Choose,
     Proof,
+    /// The proof held, and there is something to be done before the success (XEP-0388 §2.6.3).
+    Task,
     ProvenHeader,
     Bind,
     Binding,
@@ -112,7 +122,7 @@ impl Negotiation {
 
     /// Whether somebody proved who they are.
     pub fn is_proven(&self) -> bool {
-        !matches!(self.phase, Phase::Header | Phase::Choose | Phase::Proof)
+        !matches!(self.phase, Phase::Header | Phase::Choose | Phase::Proof | Phase::Task)
     }
 
     /// Takes one frame. `id` is a fresh stream id, used if the frame opens the stream.
@@ -144,6 +154,7 @@ impl Negotiation {
                 }
                 Phase::Choose => self.choose(&head, &content, out),
                 Phase::Proof => self.proof(&head, &content, out),
+                Phase::Task => self.task(&head, &content, out),
                 Phase::Bind | Phase::Binding | Phase::Bound => self.stanza(&head, content, out),
                 Phase::Header | Phase::ProvenHeader => Err(StreamCondition::BadFormat.into()),
             },
@@ -207,7 +218,11 @@ impl Negotiation {
                 let authentication = names.fold(Element::new("authentication", ns::SASL2), |all, m| {
                     all.text_child("mechanism", *m)
                 });
-                features.push(authentication.child(inline::offered(&self.offer.fast)));
+                let authentication = authentication.child(inline::offered(&self.offer.fast));
+                let tasks = self.offer.upgrades.iter();
+                features.push(authentication.children_from(
+                    tasks.map(|task| Element::new("upgrade", ns::SASL_UPGRADE).text_node(*task)),
+                ));
             }
             if self.offer.registration {
                 features.push(Element::new("register", ns::REGISTRATION));

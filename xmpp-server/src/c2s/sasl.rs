@@ -122,7 +122,8 @@ impl Exchange {
         let origin = Origin { protocol: Protocol::Xmpp, ip };
         let fast = inline.and_then(|inline| inline.fast).zip(Ht::parse(mechanism)).zip(binding);
         if let Some(((fast, ht), binding)) = fast {
-            let client = inline.and_then(|inline| inline.user_agent.clone()).unwrap_or_default();
+            let client = inline.and_then(|inline| inline.user_agent.as_ref()).map(|agent| agent.id.clone());
+            let client = client.unwrap_or_default();
             let binding = data_of(ht, binding);
             let state = State::Fast { ht, binding, client, invalidate: fast.invalidate };
             return Self { state, channel: Channel::default(), origin };
@@ -235,6 +236,13 @@ fn failure(denied: &Denied) -> SaslFailure {
     }
 }
 
+/// The tasks by which a client gives the keys of a hash that its account lacks (XEP-0480): on TLS alone, since who hears one
+/// could log in with it.
+pub(crate) fn upgrades(binding: Option<&Binding>, hashes: &[ScramName]) -> Vec<&'static str> {
+    let is_offered = |hash: &ScramHash| binding.is_some() && hashes.iter().any(|name| name.0 == *hash);
+    UPGRADES.iter().filter(|(_, hash)| is_offered(hash)).map(|(task, _)| *task).collect()
+}
+
 /// A hash of SCRAM as operators write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "String")]
@@ -266,6 +274,13 @@ const SCRAM: &[(&str, ScramHash, Plus)] = &[
     ("SCRAM-SHA-512", ScramHash::Sha512, Plus::No),
     ("SCRAM-SHA-256", ScramHash::Sha256, Plus::No),
     ("SCRAM-SHA-1", ScramHash::Sha1, Plus::No),
+];
+
+/// The tasks of XEP-0480 §3.
+pub(super) const UPGRADES: &[(&str, ScramHash)] = &[
+    ("UPGR-SCRAM-SHA-512", ScramHash::Sha512),
+    ("UPGR-SCRAM-SHA-256", ScramHash::Sha256),
+    ("UPGR-SCRAM-SHA-1", ScramHash::Sha1),
 ];
 
 #[cfg(test)]

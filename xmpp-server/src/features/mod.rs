@@ -6,6 +6,7 @@
 
 mod blocking;
 pub(crate) mod carbons;
+mod clients;
 mod commands;
 mod directory;
 mod disco;
@@ -123,6 +124,7 @@ pub(crate) const FEATURES: &[Feature] = &[
     upload::FEATURE,
     services::FEATURE,
     push::FEATURE,
+    clients::FEATURE,
 ];
 
 /// Answers an iq get or set.

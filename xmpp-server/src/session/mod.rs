@@ -35,6 +35,7 @@ pub(crate) use client::give_waiting;
 pub(crate) use managed::SPEC as MANAGEMENT;
 pub(crate) use resume::{Resumables, Takeover};
 
+use crate::access::Access;
 use crate::c2s::{Io, close, linger};
 use crate::router::{Outgoing, Personal, Session, What};
 use crate::server::Server;
@@ -54,6 +55,8 @@ pub(crate) struct Transport {
 pub(crate) struct Login {
     pub(crate) transport: Transport,
     pub(crate) identity: shared_auth::Identity,
+    /// By what the client is in.
+    pub(crate) access: Access,
     /// How the session begins.
     pub(crate) how: Begin,
     /// The resource that was chosen.
@@ -97,7 +100,7 @@ impl Success {
 
 /// Binds the resource and serves it to its end.
 pub(crate) async fn run(server: Arc<Server>, login: Login) {
-    let Login { mut transport, identity, how, jid, stream } = login;
+    let Login { mut transport, identity, access, how, jid, stream } = login;
     let (outbox, inbox) = mpsc::channel(server.config.outbox.max(1));
     let (end, ended) = watch::channel(None);
     let end = Arc::new(end);
@@ -113,6 +116,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     };
     let session =
         Session::new(jid.clone(), identity.account, serial, outbox.clone(), Arc::clone(&end), personal);
+    let session = Session { access: Arc::new(access), ..session };
     let outlet = Outlet::new(inbox, end, server.config.unacked);
     let mut out = String::new();
     if server.router.bind(session, server.config.resources).is_err() {

@@ -5,6 +5,7 @@
 #[path = "../../../tests/support/dns.rs"]
 mod dns;
 
+mod access;
 mod archive;
 mod blocking;
 mod bosh;

@@ -1,0 +1,49 @@
+//! How a client came to its session — what XEP-0494 shows of it.
+//!
+//! In    an identity, and how the installation calls itself. Out a note in `shared-auth`, and what the session keeps.
+//! State one [`Access`] a session.
+//! Errors none: a login does not fail for want of a note.
+
+use shared_auth::{Clients, How, Identity, Installation};
+use shared_runtime::unix_millis;
+use xmpp_core::stream::inline::UserAgent;
+
+use crate::server::Server;
+
+/// By what a client is in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Access {
+    /// Which client it is, if it says so and that is noted.
+    pub(crate) client: Option<String>,
+    /// The app password that it proved, now or when it got its token.
+    pub(crate) app: Option<String>,
+    /// Whether it showed a certificate.
+    pub(crate) is_certified: bool,
+    /// When, milliseconds since 1970.
+    pub(crate) since: i64,
+}
+
+impl Access {
+    /// Of somebody who has just proved who they are.
+    pub(crate) fn of(identity: &Identity) -> Self {
+        Self {
+            client: None,
+            app: identity.app.clone(),
+            is_certified: identity.how == How::Certificate,
+            since: unix_millis(),
+        }
+    }
+
+    /// Notes that an installation is in, where the operator wants that noted.
+    pub(crate) async fn note(&mut self, server: &Server, identity: &Identity, agent: &UserAgent) {
+        if server.config.clients_for.is_zero() {
+            return;
+        }
+        let UserAgent { id, software, device } = agent.clone();
+        let installation = Installation { id, software, device };
+        match server.auth.clients.note(identity, &installation, self.since).await {
+            Ok(()) => self.client = Some(Clients::id_of(&agent.id)),
+            Err(error) => tracing::error!(%error, "a client that logged in could not be noted"),
+        }
+    }
+}
