@@ -7,7 +7,7 @@ use anyhow::Context;
 use axum::Router;
 use conference::Focus;
 use prometheus::Registry;
-use shared_auth::Auth;
+use shared_auth::{Auth, Opens};
 use shared_model::{Fact, Mailboxes, Pending, RoomAddress, RoomDirectory, RoomSnapshot, Unavailable};
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::TlsPolicy;
@@ -106,6 +106,9 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         if let (Some(chat), Some(port)) = (&chat, port_of(&bound, "http.https")) {
             router = router.merge(chat.open_uploads(&format!("https://{}:{port}", config.domain)));
         }
+        if let (Some(chat), true) = (&chat, parts.contains(&Part::Provisioning)) {
+            chat.open_invitations(invitations(config, port_of(&bound, "http.https")));
+        }
         if parts.contains(&Part::Provisioning) {
             router = router.merge(provisioning_router(config, &ground, &bound, rooms.clone(), calls));
         }
@@ -119,6 +122,22 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         http::serve_plain(listener, http::operations(ground.registry.clone(), shutdown), shutdown);
     }
     Ok(Service { bound, auth: ground.auth, rooms, tls: ground.tls })
+}
+
+/// Where invitations lead that are made in chat.
+fn invitations(config: &Config, port: Option<u16>) -> xmpp_server::Invitations {
+    let (domain, public_url) = (config.domain.clone(), config.http.public_url.clone());
+    let links = move |text: &str, invite: &shared_auth::Invite| {
+        let (user, contact) = match &invite.opens {
+            Opens::Account { user, contact, .. } => (user.as_deref(), contact.as_ref()),
+            Opens::Password { .. } | Opens::Contact { .. } => (None, None),
+        };
+        xmpp_server::InviteLinks {
+            uri: provisioning::app_uri(&domain, text, user, contact),
+            page: provisioning::invite_link(public_url.as_deref(), &domain, port, text),
+        }
+    };
+    xmpp_server::Invitations { by_everybody: config.provisioning.users_invite, links: Box::new(links) }
 }
 
 async fn start_xmpp(config: &Config, ground: &Ground) -> anyhow::Result<XmppServer> {

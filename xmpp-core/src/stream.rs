@@ -13,4 +13,4 @@ pub mod server;
 pub use error::{StreamCondition, StreamError};
 pub use failure::SaslFailure;
 pub use header::{CLOSE, print_component_header, print_header, print_server_header};
-pub use negotiation::{Negotiation, Offer, Request};
+pub use negotiation::{Negotiation, Offer, Registrants, Request};

@@ -28,7 +28,7 @@ use xmpp_core::payload::delay::date_time;
 use xmpp_core::stream::inline::{Inline, UserAgent};
 use xmpp_core::stream::management;
 use xmpp_core::stream::{
-    CLOSE, Negotiation, Offer, Request, SaslFailure, StreamCondition, StreamError, print_header,
+    CLOSE, Negotiation, Offer, Registrants, Request, SaslFailure, StreamCondition, StreamError, print_header,
 };
 use xmpp_core::xml::{Framer, Limits};
 use xmpp_core::{Element, ErrorKind, Jid, ns};
@@ -213,7 +213,12 @@ impl<'a> Connection<'a> {
         let domain = self.server.domain.clone();
         let about = self.server.about.get().cloned().unwrap_or_default();
         let starttls = !is_secure && self.has_starttls;
-        let registration = self.server.config.invitations && !require_tls;
+        let registration = match (self.server.config.invitations, self.server.config.registration) {
+            _ if require_tls => Registrants::Nobody,
+            (true, _) => Registrants::Invited,
+            (false, true) => Registrants::Anybody,
+            (false, false) => Registrants::Nobody,
+        };
         let upgrades = match mechanisms.is_empty() {
             true => Vec::new(),
             false => sasl::upgrades(self.binding.as_ref(), &self.server.config.scram),

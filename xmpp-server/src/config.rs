@@ -87,6 +87,12 @@ pub struct Config {
     /// none is noted.
     #[serde(with = "duration")]
     pub clients_for: Duration,
+    /// Whether anybody may make an account in the client, uninvited (XEP-0077). Default false.
+    pub registration: bool,
+    /// Accounts that one network (a /32 of IPv4, a /64 of IPv6) may make so in an hour. Default 3.
+    pub registrations: usize,
+    /// Whether accounts change their password and end themselves in the client (XEP-0077). Default true.
+    pub account_changes: bool,
     /// The hashes of SCRAM that are offered: `SHA-512`, `SHA-256`, `SHA-1`. Accounts that came from another server have
     /// the keys of one, often SHA-1, until their password is set anew, and clients take the first that is offered. Default
     /// all.
@@ -172,6 +178,9 @@ impl Default for Config {
             call_log: true,
             invitations: true,
             clients_for: Duration::from_secs(90 * 86_400),
+            registration: false,
+            registrations: 3,
+            account_changes: true,
             scram: ScramName::ALL.to_vec(),
             both_or_nothing: BothOrNothing::Warn,
             half_grace: Duration::from_secs(30),
@@ -233,6 +242,13 @@ const KEYS: &[Key] = &[
         "xmpp.clients_for",
         "\"90d\"",
         "how long a client that was not seen is in the list of an account's clients",
+    ),
+    Key::new("xmpp.registration", "false", "anybody may make an account in the client, uninvited (XEP-0077)"),
+    Key::new("xmpp.registrations", "3", "accounts that one network may make so in an hour"),
+    Key::new(
+        "xmpp.account_changes",
+        "true",
+        "accounts change their password and end themselves in the client",
     ),
     Key::new(
         "xmpp.scram",

@@ -18,6 +18,7 @@
 mod access;
 mod afar;
 mod archive;
+mod arrivals;
 mod availability;
 mod avatar;
 mod blocking;
@@ -58,6 +59,7 @@ mod voicemail;
 pub use c2s::ScramName;
 pub use component::ComponentConfig;
 pub use config::{Config, keys};
+pub use features::{Invitations, InviteLinks};
 pub use halves::BothOrNothing;
 pub use muc::{CreateError, Creators, RoomOptions, Rooms};
 pub use s2s::{FederationConfig, Security};

@@ -9,6 +9,7 @@
 use xmpp_core::payload::roster::{Change, Subscription};
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
+use crate::invited;
 use crate::on_the_phone;
 use crate::roster::Contact;
 use crate::route::{self, route};
@@ -66,10 +67,16 @@ pub(crate) async fn receive(server: &Server, user: &Jid, change: Change, stanza:
             Err(error) => return failed(&error),
         }
     }
+    let is_awaited = change == Change::Subscribe
+        && invited::is_awaited(server, user, &stanza).await.inspect_err(failed).unwrap_or(false);
     let request = String::from_utf8_lossy(&stanza.to_bytes()).into_owned();
     let changed = server
         .rosters
         .change(user.as_str(), &contact, |entry| {
+            if is_awaited {
+                entry.set_subscription(Subscription { approved: true, ..entry.subscription() });
+                entry.is_listed = true;
+            }
             entry.set_subscription(entry.subscription().received(change).0);
             if change == Change::Subscribe && entry.subscription().pending_in {
                 entry.request = Some(request.clone());
@@ -78,6 +85,7 @@ pub(crate) async fn receive(server: &Server, user: &Jid, change: Change, stanza:
         .await;
     let Ok((before, after)) = changed.inspect_err(failed) else { return };
     let (_, is_delivered) = before.subscription().received(change);
+    let is_delivered = is_delivered && !is_awaited;
     if is_delivered && change == Change::Subscribe {
         server.router.send_to_available(user.as_str(), &stanza);
     } else if is_delivered {
@@ -103,6 +111,10 @@ pub(crate) async fn receive(server: &Server, user: &Jid, change: Change, stanza:
     }
     if before.subscription().from && !after.subscription().from {
         tell_unavailable(server, user, &contact).await; // §3.3.3
+    }
+    if is_awaited && !after.subscription().to {
+        let request = Stanza::new(Kind::Presence, Some("subscribe"));
+        Box::pin(send(server, user, &contact, Change::Subscribe, request)).await; // XEP-0379 §3.5
     }
 }
 

@@ -24,11 +24,12 @@ use xmpp_core::{Element, Jid};
 
 use crate::ScramName;
 use crate::afar::Afar;
+use crate::arrivals::Arrivals;
 use crate::availability::Presences;
 use crate::blocking::BlockLists;
 use crate::caps::Known;
 use crate::component::{self, Components};
-use crate::features::{CommandSessions, Searches, Target};
+use crate::features::{CommandSessions, Invitations, Searches, Target};
 use crate::halves::Halves;
 use crate::metrics::Metrics;
 use crate::muc::Rooms;
@@ -141,6 +142,10 @@ pub(crate) struct Server {
     pub(crate) about: OnceLock<Vec<Element>>,
     /// The calls of the rooms, where there is a focus in this process.
     pub(crate) calls: OnceLock<Arc<dyn ConferenceDirectory>>,
+    /// Where invitations lead, where somebody serves their pages.
+    pub(crate) invitations: OnceLock<Invitations>,
+    /// Accounts that were made unasked, and guests, by network.
+    pub(crate) arrivals: Arrivals,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) started: Instant,
     serial: AtomicU64,
@@ -203,6 +208,8 @@ impl XmppServer {
             pubsub_domain: format!("pubsub.{domain}"),
             about: OnceLock::new(),
             calls: OnceLock::new(),
+            invitations: OnceLock::new(),
+            arrivals: Arrivals::default(),
             started: Instant::now(),
             serial: AtomicU64::new(1),
             config,
@@ -324,6 +331,12 @@ impl XmppServer {
     /// Who keeps what callers say to mailboxes, for the half that takes it.
     pub fn voice_messages(&self) -> Arc<dyn VoiceMessages> {
         Arc::new(Mailboxes(Arc::clone(&self.server)))
+    }
+
+    /// Lets accounts invite in their clients (XEP-0401) from now on. Only the first counts.
+    pub fn open_invitations(&self, invitations: Invitations) {
+        // A second would be a mistake of whoever composes; the first goes on being asked.
+        let _ = self.server.invitations.set(invitations);
     }
 
     /// Gives the rooms the focus, which they ask when they missed what it said. Only the first counts.

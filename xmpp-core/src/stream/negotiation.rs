@@ -32,8 +32,8 @@ pub struct Offer {
     pub require_tls: bool,
     /// SASL mechanisms, most wanted first; empty while TLS is demanded.
     pub mechanisms: Vec<&'static str>,
-    /// Whether who was invited may make an account (XEP-0445).
-    pub registration: bool,
+    /// Who may make an account before any proof.
+    pub registration: Registrants,
     /// SASL mechanisms for tokens (XEP-0484), most wanted first; empty where no token may be shown.
     pub fast: Vec<&'static str>,
     /// Tasks by which a client gives what the account lacks (XEP-0480).
@@ -42,6 +42,18 @@ pub struct Offer {
     pub channel_bindings: Vec<&'static str>,
     /// What the server says of itself in every list: its capabilities (XEP-0115 §6.3, XEP-0390 §5.2), its limits.
     pub about: Vec<Element>,
+}
+
+/// Who may make an account before any proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Registrants {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// Whoever comes, and nobody brings an invitation.
+    Anybody,
+    /// Whoever has an invitation (XEP-0445); perhaps others, too.
+    Invited,
 }
 
 /// What the shell must do next.
@@ -143,7 +155,11 @@ impl Negotiation {
                 Phase::Bound if head.ns == ns::CSI && head.name == "inactive" => {
                     Ok(Some(Request::Active(false)))
                 }
-                Phase::Choose if self.offer.registration && head.name == "iq" && head.ns == ns::CLIENT => {
+                Phase::Choose
+                    if self.offer.registration != Registrants::Nobody
+                        && head.name == "iq"
+                        && head.ns == ns::CLIENT =>
+                {
                     let stanza = Stanza::from_frame(&head, content).map_err(|(error, _)| error)?;
                     let is_registration = stanza.find("query", ns::REGISTER).is_some()
                         || stanza.find("preauth", ns::PREAUTH).is_some();
@@ -224,8 +240,10 @@ impl Negotiation {
                     tasks.map(|task| Element::new("upgrade", ns::SASL_UPGRADE).text_node(*task)),
                 ));
             }
-            if self.offer.registration {
+            if self.offer.registration != Registrants::Nobody {
                 features.push(Element::new("register", ns::REGISTRATION));
+            }
+            if self.offer.registration == Registrants::Invited {
                 features.push(Element::new("register", ns::REGISTRATION_BY_TOKEN));
             }
             if !self.offer.channel_bindings.is_empty() {

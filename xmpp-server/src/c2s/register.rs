@@ -1,4 +1,5 @@
-//! Who was invited makes the account in the client — XEP-0445 0.2.0, section 4 (the token), XEP-0077 2.4, section 3.1 (the account).
+//! Accounts are made in the client — XEP-0445 0.2.0, section 4 (the token of who was invited), XEP-0077 2.4, section 3.1 (the
+//! account).
 //!
 //! ```text
 //! preauth, token ─▶ good ─ get ─▶ what is wanted ─ set, name, password ─▶ account; the client logs in as any other
@@ -6,28 +7,34 @@
 //!
 //! In    requests of a stream on which nothing is proved yet. Out their answers.
 //! State the token that was good, and when it was looked at: later it does not expire any more (section 4).
-//! Errors `item-not-found` for a token that is not good, and it counts as a failed proof; `not-allowed` without a token; what is
-//!        wrong with a name or a password, in words.
-//! Not here: registration of whoever comes. Nobody is served who was not invited.
+//! Errors `item-not-found` for a token that is not good, and it counts as a failed proof, as does a name that somebody has;
+//!        `not-allowed` without a token where `xmpp.registration` is off, as it is by default; `resource-constraint` where too
+//!        many came from that network uninvited; what is wrong with a name or a password, in words.
+//! Not here: what an account does with itself later (`features::register`).
 
 use std::net::IpAddr;
+use std::time::Instant;
 
-use shared_auth::{InviteError, Opens, Wish};
-use shared_model::Spec;
+use shared_auth::{AccountCard, BookError, InviteError, NewAccount, Opens, Profile, Wish};
+use shared_model::{Aor, BareJid, Spec};
 use shared_runtime::unix_millis;
 use xmpp_core::{Element, ErrorKind, Stanza, StanzaError, ns};
 
+use crate::arrivals::Arrival;
 use crate::server::Server;
 
 /// XEP-0445.
 pub(crate) const SPEC: Spec = Spec::xep(445, "0.2.0").complete();
 /// XEP-0077.
-pub(crate) const REGISTRATION: Spec = Spec::xep(77, "2.4").note("for who was invited; with rooms");
+pub(crate) const REGISTRATION: Spec =
+    Spec::xep(77, "2.4").complete().note("without forms, redirection and captchas");
 
 /// A registration under way.
 #[derive(Default)]
 pub(super) struct Registration {
     token: Option<(String, i64)>,
+    /// Whether an account was made without one.
+    is_done: bool,
 }
 
 impl Registration {
@@ -61,11 +68,18 @@ impl Registration {
         let Some(query) = request.find("query", ns::REGISTER) else {
             return Err(ErrorKind::NotAuthorized.into()); // RFC 6120 §7.1: nothing else is served before a proof
         };
-        let Some((token, at)) = &self.token else {
+        if self.token.is_none() && !server.config.registration {
             return Err(StanzaError::because(ErrorKind::NotAllowed, "accounts are made by invitation"));
-        };
+        }
         if !is_set {
             return self.form(server).await.map(Some);
+        }
+        if self.is_done {
+            // §3.1.1: one account a stream.
+            return Err(StanzaError::because(
+                ErrorKind::NotAcceptable,
+                "there is an account already; log in",
+            ));
         }
         let said = |name: &str| query.text_of(name).filter(|text| !text.is_empty());
         let (Some(user), Some(password)) = (said("username"), said("password")) else {
@@ -77,10 +91,17 @@ impl Registration {
         // Clients prepare names; one that does not gets what it meant.
         let user = user.to_lowercase();
         let wish = Wish { user: &user, name: "", password: &password };
-        match server.auth.invites.accept_shown(token, &server.domain, wish, *at, unix_millis()).await {
+        let is_invited = self.token.is_some();
+        let made = match &self.token {
+            Some((token, at)) => {
+                server.auth.invites.accept_shown(token, &server.domain, wish, *at, unix_millis()).await
+            }
+            None => make(server, ip, wish).await?,
+        };
+        match made {
             Ok(card) => {
-                tracing::info!(account = %card.account, "an account was made by invitation");
-                self.token = None;
+                tracing::info!(account = %card.account, is_invited, "an account was made in a client");
+                (self.token, self.is_done) = (None, !is_invited);
                 Ok(None)
             }
             Err(error) => Err(refusal(&error)),
@@ -105,8 +126,12 @@ impl Registration {
 
     /// XEP-0077 §3.1: what is wanted; a name that the invitation says is there already.
     async fn form(&self, server: &Server) -> Result<Element, StanzaError> {
-        let (token, at) = self.token.as_ref().ok_or(ErrorKind::NotAllowed)?;
-        let invite = server.auth.invites.peek(token, *at).await.map_err(|error| store_failed(&error))?;
+        let invite = match &self.token {
+            Some((token, at)) => {
+                server.auth.invites.peek(token, *at).await.map_err(|error| store_failed(&error))?
+            }
+            None => None,
+        };
         let user = invite.and_then(|invite| match invite.opens {
             Opens::Account { user, .. } => user,
             _ => None,
@@ -116,6 +141,40 @@ impl Registration {
             .text_child("username", user.unwrap_or_default())
             .text_child("password", ""))
     }
+}
+
+/// Makes an account for somebody whom nobody invited, as far as their network may still make some.
+async fn make(
+    server: &Server,
+    ip: IpAddr,
+    wish: Wish<'_>,
+) -> Result<Result<AccountCard, InviteError>, StanzaError> {
+    if server.auth.authenticator.wait(ip).is_some() {
+        return Err(ErrorKind::PolicyViolation.into());
+    }
+    let name = match shared_auth::check_name(wish.user) {
+        Ok(name) => name,
+        Err(error) => return Ok(Err(error.into())),
+    };
+    if let Err(weak) = shared_auth::check_password(wish.password, &name) {
+        return Ok(Err(weak.into()));
+    }
+    let (Ok(aor), Ok(jid)) = (Aor::new(&name, &server.domain), BareJid::new(&name, &server.domain)) else {
+        return Err(ErrorKind::NotAcceptable.into());
+    };
+    if !server.arrivals.admit(Arrival::Account, ip, server.config.registrations, Instant::now()) {
+        let why = "too many accounts were made from your network; try again in an hour";
+        return Err(StanzaError::because(ErrorKind::ResourceConstraint, why));
+    }
+    let new = NewAccount { aor, jid, profile: Profile::default() };
+    let made = server.auth.book.create(new, wish.password).await;
+    if made.is_err() {
+        server.arrivals.forget(Arrival::Account, ip);
+    }
+    if matches!(made, Err(BookError::Store(shared_store::StoreError::Taken(_)))) {
+        server.auth.authenticator.suspect(ip); // who asks for many names would learn which there are
+    }
+    Ok(made.map_err(InviteError::Book))
 }
 
 fn refusal(error: &InviteError) -> StanzaError {

@@ -16,6 +16,7 @@ mod ping;
 pub(crate) mod private;
 mod pubsub;
 mod push;
+mod register;
 mod report;
 mod roster;
 mod services;
@@ -29,6 +30,7 @@ use shared_model::{Pending, Spec};
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError};
 
 pub(crate) use commands::Sessions as CommandSessions;
+pub use commands::invite::{Invitations, InviteLinks};
 pub(crate) use directory::Searches;
 pub(crate) use disco::about;
 
@@ -125,6 +127,7 @@ pub(crate) const FEATURES: &[Feature] = &[
     services::FEATURE,
     push::FEATURE,
     clients::FEATURE,
+    register::FEATURE,
 ];
 
 /// Answers an iq get or set.

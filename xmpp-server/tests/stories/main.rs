@@ -26,6 +26,7 @@ mod messages;
 mod pubsub;
 mod push;
 mod races;
+mod registration;
 mod room_entry;
 mod room_owners;
 mod room_rules;

@@ -12,16 +12,17 @@ use shared_model::{Aor, BareJid};
 use xmpp_core::payload::form::{Field, Form};
 use xmpp_core::{ErrorKind, Jid, StanzaError};
 
-use super::own::Own;
+use super::own::{Own, Who};
 use super::{Outcome, Stop};
 use crate::server::Server;
 
 pub(super) const COMMAND: Own = Own {
     node: NODE,
     name: NAME,
-    ask: |_, _| Box::pin(async { Ok(form()) }),
+    ask: Some(|_, _| Box::pin(async { Ok(form()) })),
     run: |server, user, form| Box::pin(run(server, user, form)),
     is_there: |server| server.config.directory,
+    who: Who::Everybody,
 };
 
 fn form() -> Form {

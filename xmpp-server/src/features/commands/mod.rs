@@ -14,6 +14,7 @@ mod change_password;
 mod counts;
 mod delete_user;
 mod end_session;
+pub(crate) mod invite;
 mod lists;
 mod lookup;
 mod own;
@@ -33,11 +34,14 @@ use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 
 pub(crate) use sessions::Sessions;
 
+use own::Who;
+
 use super::{Answered, Feature, Request, Target, store_failed};
 use crate::server::Server;
 
 pub(super) const FEATURE: Feature = Feature {
     specs: &[
+        invite::SPEC,
         Spec::xep(50, "1.3.0").note("one stage each"),
         Spec::xep(133, "1.3.1")
             .note("users, sessions, numbers, lists, statistics, announcements; no messages of the day, no lists of who may"),
@@ -128,8 +132,11 @@ pub(super) async fn items(server: &Server, from: &Jid, node: &str) -> Result<Opt
         return Ok(Found::at(server, node)
             .map(|found| Element::new("query", ns::DISCO_ITEMS).with("node", found.node())));
     }
-    let shown = if is_admin(server, from).await? { COMMANDS } else { &[] };
+    let is_admin = is_admin(server, from).await?;
+    let shown = if is_admin { COMMANDS } else { &[] };
+    let is_for = |own: &&own::Own| own.who == Who::Everybody || is_admin;
     let own = own::OWN.iter().filter(|own| from.domain() == server.domain && (own.is_there)(server));
+    let own = own.filter(is_for);
     let shown = shown.iter().map(|c| (c.node, c.name)).chain(own.map(|c| (c.node, c.name)));
     let items = shown.map(|(node, name)| {
         Element::new("item", ns::DISCO_ITEMS)
@@ -199,6 +206,7 @@ async fn answer(server: &Server, request: &Request) -> Answered {
         Found::Admins(Command { form: Some(wanted), .. }) => {
             form.filter(|form| is_filled(&wanted(), form)).ok_or_else(|| bad("bad-payload"))?
         }
+        Found::Own(own::Own { ask: None, .. }) => form.unwrap_or_default(),
         Found::Own(_) => form.ok_or_else(|| bad("bad-payload"))?,
     };
     server.commands.close(&id);
@@ -245,6 +253,7 @@ impl Found {
     async fn check(self, server: &Server, from: &Jid) -> Result<(), StanzaError> {
         let may = match self {
             Self::Admins(_) => is_admin(server, from).await?,
+            Self::Own(own) if own.who == Who::Administrators => is_admin(server, from).await?,
             Self::Own(_) => from.domain() == server.domain,
         };
         if may { Ok(()) } else { Err(ErrorKind::Forbidden.into()) }
@@ -254,7 +263,10 @@ impl Found {
     async fn ask(self, server: &Server, from: &Jid) -> Result<Option<Form>, Stop> {
         match self {
             Self::Admins(command) => Ok(command.form.map(|form| form())),
-            Self::Own(own) => (own.ask)(server, from).await.map(Some),
+            Self::Own(own) => match own.ask {
+                Some(ask) => ask(server, from).await.map(Some),
+                None => Ok(None),
+            },
         }
     }
 

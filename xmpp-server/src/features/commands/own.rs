@@ -6,21 +6,30 @@ use shared_model::Pending;
 use xmpp_core::Jid;
 use xmpp_core::payload::form::Form;
 
-use super::{Outcome, Stop, lookup, phone, voicemail};
+use super::{Outcome, Stop, invite, lookup, phone, voicemail};
 use crate::server::Server;
 
 /// One line of the table.
 pub(super) struct Own {
     pub(super) node: &'static str,
     pub(super) name: &'static str,
-    /// The form, filled with what is so now.
-    pub(super) ask: for<'a> fn(&'a Server, &'a Jid) -> Pending<'a, Result<Form, Stop>>,
+    /// The form, filled with what is so now; a command without one is run at once.
+    pub(super) ask: Option<for<'a> fn(&'a Server, &'a Jid) -> Pending<'a, Result<Form, Stop>>>,
     pub(super) run: for<'a> fn(&'a Server, &'a Jid, &'a Form) -> Pending<'a, Result<Outcome, Stop>>,
     pub(super) is_there: fn(&Server) -> bool,
+    pub(super) who: Who,
+}
+
+/// Whose command it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    Everybody,
+    Administrators,
 }
 
 /// Every command, in the order in which they are listed.
-pub(super) const OWN: &[Own] = &[phone::COMMAND, voicemail::COMMAND, lookup::COMMAND];
+pub(super) const OWN: &[Own] =
+    &[phone::COMMAND, voicemail::COMMAND, lookup::COMMAND, invite::CONTACT, invite::ACCOUNT];
 
 /// The command of a node, if it is served.
 pub(super) fn find(server: &Server, node: &str) -> Option<&'static Own> {

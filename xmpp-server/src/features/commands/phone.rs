@@ -3,7 +3,7 @@
 use xmpp_core::Jid;
 use xmpp_core::payload::form::{Field, Form};
 
-use super::own::Own;
+use super::own::{Own, Who};
 use super::{Outcome, Stop};
 use crate::on_the_phone::Wish;
 use crate::server::Server;
@@ -11,9 +11,10 @@ use crate::server::Server;
 pub(super) const COMMAND: Own = Own {
     node: NODE,
     name: NAME,
-    ask: |server, user| Box::pin(ask(server, user)),
+    ask: Some(|server, user| Box::pin(ask(server, user))),
     run: |server, user, form| Box::pin(run(server, user, form)),
     is_there: |server| server.config.on_the_phone,
+    who: Who::Everybody,
 };
 
 async fn ask(server: &Server, user: &Jid) -> Result<Form, Stop> {

@@ -4,7 +4,7 @@ use shared_model::BareJid;
 use xmpp_core::payload::form::{Field, Form};
 use xmpp_core::{ErrorKind, Jid};
 
-use super::own::Own;
+use super::own::{Own, Who};
 use super::{Outcome, Stop, bad};
 use crate::server::Server;
 use crate::voicemail;
@@ -12,9 +12,10 @@ use crate::voicemail;
 pub(super) const COMMAND: Own = Own {
     node: NODE,
     name: NAME,
-    ask: |server, user| Box::pin(ask(server, user)),
+    ask: Some(|server, user| Box::pin(ask(server, user))),
     run: |server, user, form| Box::pin(run(server, user, form)),
     is_there: |_| true,
+    who: Who::Everybody,
 };
 
 async fn ask(server: &Server, user: &Jid) -> Result<Form, Stop> {

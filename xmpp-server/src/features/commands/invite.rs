@@ -1,0 +1,123 @@
+//! Invitations, made in the client — XEP-0401 0.6.0, section 5.1 (a contact), section 5.4 (an account).
+//!
+//! In    the wish of an account for a link, where the service lets everybody invite; an administrator's, with a user name and
+//!       whether the new account is to be a contact.
+//! Out   the `xmpp:` URI, the page of the invitation, and when it ends.
+//! State the invitation, in `shared-auth`; the name that an invitation says is not reserved: whoever registers first has it.
+//! Not here: what is done with the link (`c2s::register`, `invited`), and how it is written, which whoever starts the server says.
+
+use std::time::Duration;
+
+use shared_auth::{AccountCard, Invite, InviteError, Opens};
+use shared_model::Spec;
+use shared_runtime::unix_millis;
+use xmpp_core::payload::delay::date_time;
+use xmpp_core::payload::form::{Field, Form};
+use xmpp_core::{ErrorKind, Jid};
+
+use super::own::{Own, Who};
+use super::{Outcome, Stop};
+use crate::server::Server;
+
+/// XEP-0401.
+pub(in crate::features) const SPEC: Spec = Spec::xep(401, "0.6.0").complete();
+
+/// Who may invite, and where invitations lead.
+pub struct Invitations {
+    /// Whether every account may invite contacts; administrators may.
+    pub by_everybody: bool,
+    /// The links of an invitation and its text.
+    pub links: Box<dyn Fn(&str, &Invite) -> InviteLinks + Send + Sync>,
+}
+
+/// Where an invitation leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InviteLinks {
+    /// What a chat app opens.
+    pub uri: String,
+    /// What a browser opens.
+    pub page: String,
+}
+
+pub(super) const CONTACT: Own = Own {
+    node: "urn:xmpp:invite#invite",
+    name: "Invite a contact",
+    ask: None,
+    run: |server, user, _| Box::pin(invite(server, user)),
+    is_there: |server| is_open(server) && server.invitations.get().is_some_and(|it| it.by_everybody),
+    who: Who::Everybody,
+};
+
+pub(super) const ACCOUNT: Own = Own {
+    node: "urn:xmpp:invite#create-account",
+    name: "Invite to an account",
+    ask: Some(|_, _| Box::pin(async { Ok(form()) })),
+    run: |server, user, form| Box::pin(create(server, user, form)),
+    is_there: is_open,
+    who: Who::Administrators,
+};
+
+fn is_open(server: &Server) -> bool {
+    server.config.invitations && server.invitations.get().is_some()
+}
+
+fn form() -> Form {
+    Form::new("form", INVITATION)
+        .titled("Invite to an account")
+        .with(Field::empty("username", "text-single", "User name; empty: the invited one chooses"))
+        .with(Field::new("roster-subscription", "boolean", "You are contacts from the start", "0"))
+}
+
+async fn invite(server: &Server, user: &Jid) -> Result<Outcome, Stop> {
+    let card = asker(server, user).await?;
+    let contact = Some(card.jid.clone());
+    let opens = Opens::Account { user: None, name: String::new(), admin: false, contact };
+    make(server, &card, opens).await
+}
+
+async fn create(server: &Server, user: &Jid, form: &Form) -> Result<Outcome, Stop> {
+    let card = asker(server, user).await?;
+    let name = form.value("username").map(str::trim).filter(|name| !name.is_empty());
+    let contact = form.truth("roster-subscription").unwrap_or(false).then(|| card.jid.clone());
+    let user = name.map(str::to_ascii_lowercase);
+    if let Some(name) = &user {
+        let jid: Jid = format!("{name}@{}", server.domain)
+            .parse()
+            .map_err(|_| Stop::Fail("that is no user name".to_owned()))?;
+        if server.account(&jid).await?.is_some() {
+            return Err(Stop::Fail("there is an account of this name".to_owned()));
+        }
+    }
+    make(server, &card, Opens::Account { user, name: String::new(), admin: false, contact }).await
+}
+
+async fn asker(server: &Server, user: &Jid) -> Result<AccountCard, Stop> {
+    let card = server.account(&user.to_bare()).await?.filter(|card| card.enabled);
+    card.ok_or_else(|| Stop::Refuse(ErrorKind::Forbidden.into()))
+}
+
+async fn make(server: &Server, by: &AccountCard, opens: Opens) -> Result<Outcome, Stop> {
+    let Some(invitations) = server.invitations.get() else {
+        return Err(Stop::Refuse(ErrorKind::ServiceUnavailable.into()));
+    };
+    // An administrator's are not counted, as the operator's are not.
+    let counted = (!by.admin).then_some(by.account);
+    let made = server.auth.invites.create(opens, counted, LIFETIME, unix_millis()).await;
+    let (text, invite) = made.map_err(|error| match error {
+        InviteError::Book(error) => Stop::from(error),
+        error => Stop::Fail(error.to_string()),
+    })?;
+    tracing::info!(account = %by.account, invitation = invite.id, "an invitation was made in a client");
+    let links = (invitations.links)(&text, &invite);
+    Ok(Outcome::Result(
+        Form::new("result", INVITATION)
+            .with(Field::new("uri", "text-single", "Link for chat apps", links.uri))
+            .with(Field::new("landing-url", "text-single", "Link for browsers", links.page))
+            .with(Field::new("expire", "text-single", "Good until", date_time(invite.expires))),
+    ))
+}
+
+/// `FORM_TYPE` of the result.
+const INVITATION: &str = "urn:xmpp:invite#invitation";
+/// How long an invitation is good for.
+const LIFETIME: Duration = Duration::from_secs(7 * 86_400);

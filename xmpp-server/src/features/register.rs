@@ -1,0 +1,75 @@
+//! What an account does with itself in the client — XEP-0077 2.4, section 3.1 (what is registered), 3.2 (removal), 3.3 (another
+//! password).
+//!
+//! In    requests of the account's own user, where `xmpp.account_changes` lets them.
+//! Out   an account with another password, or none: sessions end, data are erased and contacts are told (`erase`).
+//! Errors `forbidden` to a client that is in by an app password, which is not the account; what is wrong with a password, in words
+//!        (`not-acceptable`); those of the XEP's tables.
+//! Not here: making accounts (`c2s::register`); whether the stream is encrypted, which `tls.require` says before the login.
+
+use shared_auth::{AccountCard, BookError};
+use xmpp_core::{Element, ErrorKind, StanzaError, ns};
+
+use super::{Answer, Answered, Feature, Request, Target, store_failed};
+use crate::server::Server;
+
+pub(super) const FEATURE: Feature = Feature {
+    specs: &[],
+    takes: &[("query", ns::REGISTER)],
+    server: &[ns::REGISTER],
+    account: &[],
+    answer: |server, request| Box::pin(answer(server, request)),
+};
+
+async fn answer(server: &Server, request: &Request) -> Answered {
+    if request.target != Target::Server && request.own_account().is_none() {
+        return Err(ErrorKind::ServiceUnavailable.into());
+    }
+    let card = server.account(&request.from.to_bare()).await.map_err(|error| store_failed(&error))?;
+    let card = card.ok_or(ErrorKind::RegistrationRequired)?; // of another server
+    if !server.config.account_changes {
+        return Err(StanzaError::because(ErrorKind::NotAllowed, "accounts are not changed in band here"));
+    }
+    if !request.is_set {
+        let said = Element::new("query", ns::REGISTER).child(Element::new("registered", ns::REGISTER));
+        return Ok(said.text_child("username", card.jid.local()).text_child("password", "").into());
+    }
+    let sessions = server.router.sessions(request.from.bare_str());
+    let asker = sessions.iter().find(|session| session.jid == request.from);
+    if asker.is_none_or(|asker| asker.access.app.is_some()) {
+        return Err(StanzaError::because(ErrorKind::Forbidden, "an app password may not change the account"));
+    }
+    match request.payload.find("remove", ns::REGISTER) {
+        Some(_) if request.payload.children().count() > 1 => Err(ErrorKind::BadRequest.into()), // table 1
+        Some(_) => remove(server, &card).await,
+        None => set_password(server, &card, &request.payload).await,
+    }
+}
+
+async fn remove(server: &Server, card: &AccountCard) -> Answered {
+    server.auth.book.remove(card.account).await.map_err(|error| refusal(&error))?;
+    tracing::info!(account = %card.account, "an account was ended by its user");
+    Ok(Answer::default())
+}
+
+async fn set_password(server: &Server, card: &AccountCard, query: &Element) -> Answered {
+    let said = |name: &str| query.text_of(name).filter(|text| !text.is_empty());
+    let (Some(user), Some(password)) = (said("username"), said("password")) else {
+        return Err(StanzaError::because(ErrorKind::BadRequest, "a user name and a password are wanted"));
+    };
+    if !user.eq_ignore_ascii_case(card.jid.local()) {
+        return Err(StanzaError::because(ErrorKind::Forbidden, "that is the name of another account"));
+    }
+    shared_auth::check_password(&password, card.jid.local())
+        .map_err(|weak| StanzaError::because(ErrorKind::NotAcceptable, weak.to_string()))?;
+    server.auth.book.set_password(card.account, &password).await.map_err(|error| refusal(&error))?;
+    tracing::info!(account = %card.account, "a password was changed by its user");
+    Ok(Answer::default())
+}
+
+fn refusal(error: &BookError) -> StanzaError {
+    match error {
+        BookError::Store(error) => store_failed(error),
+        error => StanzaError::because(ErrorKind::NotAcceptable, error.to_string()),
+    }
+}
