@@ -42,6 +42,8 @@ pub enum How {
     Certificate,
     /// The password itself, by a directory that keeps it.
     Bind,
+    /// Nothing: a guest, of whom no account tells (RFC 4505).
+    Anonymous,
 }
 
 impl How {
@@ -64,6 +66,7 @@ impl How {
             Self::Fast(Ht::Endp) => "ht-sha-256-endp",
             Self::Certificate => "certificate",
             Self::Bind => "bind",
+            Self::Anonymous => "anonymous",
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Access {
     pub(crate) app: Option<String>,
     /// Whether it showed a certificate.
     pub(crate) is_certified: bool,
+    /// Whether it is a guest's, who has no account.
+    pub(crate) is_guest: bool,
     /// When, milliseconds since 1970.
     pub(crate) since: i64,
 }
@@ -30,13 +32,14 @@ impl Access {
             client: None,
             app: identity.app.clone(),
             is_certified: identity.how == How::Certificate,
+            is_guest: identity.how == How::Anonymous,
             since: unix_millis(),
         }
     }
 
     /// Notes that an installation is in, where the operator wants that noted.
     pub(crate) async fn note(&mut self, server: &Server, identity: &Identity, agent: &UserAgent) {
-        if server.config.clients_for.is_zero() {
+        if server.config.clients_for.is_zero() || self.is_guest {
             return;
         }
         let UserAgent { id, software, device } = agent.clone();

@@ -34,6 +34,7 @@ use xmpp_core::xml::{Framer, Limits};
 use xmpp_core::{Element, ErrorKind, Jid, ns};
 
 use crate::access::Access;
+use crate::guests::Seat;
 use crate::labels::StreamSpan;
 use crate::server::Server;
 use crate::session::{self, Begin, Login, Success, Takeover, Transport};
@@ -165,6 +166,8 @@ struct Connection<'a> {
     upgrades: Option<Upgrades>,
     /// How the client came in, as its owner sees it.
     access: Access,
+    /// A guest's place.
+    seat: Option<Seat>,
     stream: String,
     out: String,
 }
@@ -192,6 +195,7 @@ impl<'a> Connection<'a> {
             identity: None,
             upgrades: None,
             access: Access::default(),
+            seat: None,
             stream: String::new(),
             out: String::new(),
         };
@@ -223,8 +227,10 @@ impl<'a> Connection<'a> {
             true => Vec::new(),
             false => sasl::upgrades(self.binding.as_ref(), &self.server.config.scram),
         };
+        let guests = self.server.config.guests.domain.clone();
         Offer {
             domain,
+            guests,
             starttls,
             require_tls,
             mechanisms,
@@ -240,12 +246,12 @@ impl<'a> Connection<'a> {
     async fn log_in(mut self) -> Option<Proven> {
         match self.negotiate().await {
             Ok(Some(wish)) => {
-                let Self { io, framer, negotiation, identity, stream, access, .. } = self;
+                let Self { io, framer, negotiation, identity, stream, access, seat, .. } = self;
                 let transport = Transport { io, framer, negotiation };
                 Some(match wish {
                     Wish::Bind { how, jid } => {
                         let identity = identity?;
-                        Proven::Bound(Box::new(Login { transport, identity, access, how, jid, stream }))
+                        Proven::Bound(Box::new(Login { transport, identity, access, seat, how, jid, stream }))
                     }
                     Wish::Resume { session, h, success } => {
                         Proven::Back(session, Box::new(Takeover { transport, h, success }))
@@ -380,32 +386,52 @@ impl<'a> Connection<'a> {
                 self.exchange = Some(*exchange);
                 self.negotiation.challenge(&text, &mut self.out);
             }
+            Step::Guest(identity, seat) => {
+                self.seat = Some(seat);
+                return Ok(self.proven(identity, None, None).await);
+            }
             // The door knows accounts of every domain; this stream serves one.
             Step::Proven(identity, ..) if identity.jid.domain() != self.server.domain => {
                 self.negotiation.refuse(SaslFailure::NotAuthorized, &mut self.out)?;
             }
             Step::Proven(identity, additional, due) => {
-                let asked = self.negotiation.inline().map(|inline| inline.upgrades.clone());
-                let upgrades = Upgrades::wanted(self.server, &identity, asked.as_deref()).await;
-                self.access = Access::of(&identity);
-                self.identity = Some(identity);
-                if let Some(upgrades) = upgrades {
-                    self.negotiation.go_on(upgrades.task(), additional.as_deref(), &mut self.out);
-                    self.upgrades = Some(upgrades);
-                    return Ok(None);
-                }
-                let limits = Limits { bytes: self.server.config.stanza_bytes, ..Limits::default() };
-                if let Some(inline) = self.negotiation.take_inline() {
-                    self.framer.set_limits(limits);
-                    return Ok(self.succeed(inline, additional, due).await);
-                }
-                self.negotiation.proven(additional.as_deref(), &mut self.out);
-                self.framer.restart();
-                self.framer.set_limits(limits);
+                return Ok(self.proven(identity, additional, due).await);
             }
             Step::Failed(failure) => self.negotiation.refuse(failure, &mut self.out)?,
         }
         Ok(None)
+    }
+
+    /// Somebody proved who they are.
+    async fn proven(
+        &mut self,
+        identity: Identity,
+        additional: Option<String>,
+        due: Option<Ht>,
+    ) -> Option<Wish> {
+        let asked = self.negotiation.inline().map(|inline| inline.upgrades.clone());
+        let upgrades = Upgrades::wanted(self.server, &identity, asked.as_deref()).await;
+        self.access = Access::of(&identity);
+        self.identity = Some(identity);
+        if let Some(upgrades) = upgrades {
+            self.negotiation.go_on(upgrades.task(), additional.as_deref(), &mut self.out);
+            self.upgrades = Some(upgrades);
+            return None;
+        }
+        if let Some(inline) = self.negotiation.take_inline() {
+            return self.succeed(inline, additional, due).await;
+        }
+        self.negotiation.proven(additional.as_deref(), &mut self.out);
+        self.framer.restart();
+        self.framer.set_limits(self.limits());
+        None
+    }
+
+    /// What a stanza of who proved who they are may have. Guests proved nothing.
+    fn limits(&self) -> Limits {
+        let config = &self.server.config;
+        let bytes = if self.access.is_guest { config.unproven_bytes } else { config.stanza_bytes };
+        Limits { bytes, ..Limits::default() }
     }
 
     /// A task of XEP-0480 that is done next.
@@ -434,8 +460,6 @@ impl<'a> Connection<'a> {
                 let Some(inline) = self.negotiation.take_inline() else {
                     return Err(StreamCondition::NotAuthorized.into());
                 };
-                let limits = Limits { bytes: self.server.config.stanza_bytes, ..Limits::default() };
-                self.framer.set_limits(limits);
                 return Ok(self.succeed(inline, None, None).await);
             }
             None => self.negotiation.refuse(SaslFailure::MalformedRequest, &mut self.out)?,
@@ -445,6 +469,7 @@ impl<'a> Connection<'a> {
 
     /// Somebody proved who they are, and what comes before the success is done.
     async fn succeed(&mut self, inline: Inline, additional: Option<String>, due: Option<Ht>) -> Option<Wish> {
+        self.framer.set_limits(self.limits());
         let identity = self.identity.as_ref()?;
         let account = identity.account;
         let asked = inline.request_token.as_deref().filter(|name| self.negotiation.offers_fast(name));

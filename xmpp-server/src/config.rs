@@ -8,6 +8,7 @@ use shared_runtime::config::{Key, duration};
 
 use crate::c2s::ScramName;
 use crate::component::{self, ComponentConfig};
+use crate::guests::{self, GuestsConfig};
 use crate::halves::BothOrNothing;
 use crate::muc::Creators;
 use crate::s2s::{self, FederationConfig};
@@ -114,6 +115,8 @@ pub struct Config {
     pub push_details: bool,
     /// Whether `muc#roominfo_audio-video-uri` stands beside `audio-video-uri`. Default true.
     pub roominfo_alias: bool,
+    /// `[xmpp.guests]`.
+    pub guests: GuestsConfig,
     /// `[xmpp.upload]`.
     pub upload: UploadConfig,
     /// `[xmpp.turn]`.
@@ -137,6 +140,7 @@ impl Config {
             faults.extend(component.faults(&taken));
             taken.push(&component.domain);
         }
+        faults.extend(self.guests.faults(&taken));
         let url = &self.upload.url;
         if !url.is_empty() && !url.starts_with("https://") {
             faults.push(format!("`xmpp.upload.url`: `{url}` does not begin with https://"));
@@ -188,6 +192,7 @@ impl Default for Config {
             on_the_phone: true,
             push_details: false,
             roominfo_alias: true,
+            guests: GuestsConfig::default(),
             upload: UploadConfig::default(),
             turn: TurnConfig::default(),
         }
@@ -196,7 +201,7 @@ impl Default for Config {
 
 /// Every key of `[xmpp]`.
 pub fn keys() -> Vec<Key> {
-    [KEYS, s2s::KEYS, component::KEYS, &turn::KEYS, &upload::KEYS].concat()
+    [KEYS, s2s::KEYS, component::KEYS, &guests::KEYS, &turn::KEYS, &upload::KEYS].concat()
 }
 
 const KEYS: &[Key] = &[

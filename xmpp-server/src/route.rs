@@ -7,6 +7,7 @@
 //!                 ─▶ a component's domain      nodes, the directory
 //!                 ─▶ a local account           §8.5: the full JID's resource, or the rules of the bare JID
 //!                 ─▶ a component's domain      its queue (`component`)
+//!                 ─▶ the guests' domain        what rooms say to them, and nothing else (`guests`)
 //!                 ─▶ anywhere else             the queue for that domain (`s2s`)
 //! from a component ─▶ the same
 //! from another server ─▶ the same, but nothing goes on to anywhere else: what comes is for domains of ours
@@ -24,7 +25,7 @@ use crate::features::carbons;
 use crate::offline::Offline;
 use crate::router::{Sent, Session};
 use crate::server::Server;
-use crate::{afar, archive, blocking, features, presence, push};
+use crate::{afar, archive, blocking, features, guests, presence, push};
 
 /// Routes a stanza that has both addresses.
 pub(crate) async fn route(server: &Server, stanza: Stanza) {
@@ -33,6 +34,8 @@ pub(crate) async fn route(server: &Server, stanza: Stanza) {
         server.rooms.deliver(server, stanza).await;
     } else if let Some(component) = server.service(to.domain()) {
         to_component(server, component, stanza).await;
+    } else if server.is_of_guests(to.domain()) {
+        guests::deliver(server, &to, stanza).await;
     } else if to.domain() != server.domain {
         leave(server, stanza);
     } else if to.local().is_none() {
@@ -168,7 +171,8 @@ async fn to_component(server: &Server, component: features::Target, stanza: Stan
     }
 }
 
-async fn to_server(server: &Server, stanza: Stanza) {
+/// RFC 6121 §8.5: what the domain itself gets.
+pub(crate) async fn to_server(server: &Server, stanza: Stanza) {
     match stanza.kind {
         Kind::Iq if is_answer(&stanza) => {
             // Of those that nobody asked, nothing is said.

@@ -243,8 +243,11 @@ impl Router {
 
     /// Accounts with a session, each once.
     pub(crate) fn accounts(&self) -> Vec<AccountId> {
-        let mut accounts: Vec<_> =
-            self.sessions.iter().filter_map(|e| Some(e.value().first()?.account)).collect();
+        let mut accounts: Vec<_> = self
+            .sessions
+            .iter()
+            .filter_map(|e| e.value().first().filter(|s| !s.access.is_guest).map(|s| s.account))
+            .collect();
         accounts.sort_unstable();
         accounts.dedup();
         accounts

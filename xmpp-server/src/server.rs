@@ -30,6 +30,7 @@ use crate::blocking::BlockLists;
 use crate::caps::Known;
 use crate::component::{self, Components};
 use crate::features::{CommandSessions, Invitations, Searches, Target};
+use crate::guests::Guests;
 use crate::halves::Halves;
 use crate::metrics::Metrics;
 use crate::muc::Rooms;
@@ -146,6 +147,7 @@ pub(crate) struct Server {
     pub(crate) invitations: OnceLock<Invitations>,
     /// Accounts that were made unasked, and guests, by network.
     pub(crate) arrivals: Arrivals,
+    pub(crate) guests: Guests,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) started: Instant,
     serial: AtomicU64,
@@ -210,6 +212,7 @@ impl XmppServer {
             calls: OnceLock::new(),
             invitations: OnceLock::new(),
             arrivals: Arrivals::default(),
+            guests: Guests::new(&config.guests),
             started: Instant::now(),
             serial: AtomicU64::new(1),
             config,
@@ -388,9 +391,14 @@ impl Server {
         all
     }
 
+    /// Whether a domain is that of guests.
+    pub(crate) fn is_of_guests(&self, domain: &str) -> bool {
+        !self.config.guests.domain.is_empty() && domain == self.config.guests.domain
+    }
+
     /// Whether a domain is served here.
     pub(crate) fn hosts(&self, domain: &str) -> bool {
-        let is_own = domain == self.domain || domain == self.rooms_domain;
+        let is_own = domain == self.domain || domain == self.rooms_domain || self.is_of_guests(domain);
         is_own || self.service(domain).is_some() || self.components.knows(domain)
     }
 

@@ -24,6 +24,7 @@ const STREAMS: &[Spec] = &[
     Spec::xep(160, "1.0.1").complete(),
     crate::c2s::register::SPEC,
     crate::c2s::register::REGISTRATION,
+    crate::guests::SPEC,
     crate::session::MANAGEMENT,
     Spec::xep(388, "1.0.4").complete().note("tasks of XEP-0480"),
     crate::c2s::UPGRADES,

@@ -11,7 +11,10 @@
 //! Errors [`StreamError`] for everything out of order: a stanza before the proof is `not-authorized`.
 //! Not here: TLS, the mechanisms themselves, the choice of the resource.
 
+mod offer;
 mod tasks;
+
+pub use offer::{Offer, Registrants};
 
 use super::inline::{self, Inline};
 use super::management::{self, Command};
@@ -20,41 +23,6 @@ use crate::jid::Jid;
 use crate::ns;
 use crate::stanza::{ErrorKind, Kind, ParseError, Stanza, StanzaError};
 use crate::xml::{Element, Frame, Head};
-
-/// What the stream may offer now.
-#[derive(Debug, Clone, Default)]
-pub struct Offer {
-    /// The domain that is served.
-    pub domain: String,
-    /// STARTTLS is possible.
-    pub starttls: bool,
-    /// STARTTLS is demanded.
-    pub require_tls: bool,
-    /// SASL mechanisms, most wanted first; empty while TLS is demanded.
-    pub mechanisms: Vec<&'static str>,
-    /// Who may make an account before any proof.
-    pub registration: Registrants,
-    /// SASL mechanisms for tokens (XEP-0484), most wanted first; empty where no token may be shown.
-    pub fast: Vec<&'static str>,
-    /// Tasks by which a client gives what the account lacks (XEP-0480).
-    pub upgrades: Vec<&'static str>,
-    /// Channel bindings by their SASL names (XEP-0440).
-    pub channel_bindings: Vec<&'static str>,
-    /// What the server says of itself in every list: its capabilities (XEP-0115 §6.3, XEP-0390 §5.2), its limits.
-    pub about: Vec<Element>,
-}
-
-/// Who may make an account before any proof.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Registrants {
-    /// Nobody.
-    #[default]
-    Nobody,
-    /// Whoever comes, and nobody brings an invitation.
-    Anybody,
-    /// Whoever has an invitation (XEP-0445); perhaps others, too.
-    Invited,
-}
 
 /// What the shell must do next.
 #[derive(Debug, PartialEq, Eq)]
@@ -181,6 +149,12 @@ impl Negotiation {
         if !matches!(self.phase, Phase::Header | Phase::ProvenHeader) {
             return Err(StreamCondition::BadFormat.into());
         }
+        let to = head.attribute("to").map(str::parse::<Jid>);
+        let is_guest =
+            to.as_ref().is_some_and(|to| to.as_ref().is_ok_and(|to| to.as_str() == self.offer.guests));
+        if is_guest && self.phase == Phase::Header {
+            self.offer.for_guests();
+        }
         print_header(&self.offer.domain, id, head.attribute("from"), out);
         self.has_header = true;
         // §4.8.2: whoever declares no content namespace qualifies each stanza.
@@ -193,7 +167,6 @@ impl Negotiation {
         if !matches!(version, Some((Ok(1), Ok(_)))) {
             return Err(StreamCondition::UnsupportedVersion.into());
         }
-        let to = head.attribute("to").map(str::parse::<Jid>);
         match to {
             Some(Ok(to)) if to.as_str() == self.offer.domain => {}
             _ => return Err(StreamCondition::HostUnknown.into()),

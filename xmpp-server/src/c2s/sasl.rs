@@ -19,6 +19,7 @@ use xmpp_core::Jid;
 use xmpp_core::stream::SaslFailure;
 use xmpp_core::stream::inline::Inline;
 
+use crate::guests::Seat;
 use crate::server::Server;
 
 /// What a TLS connection can be bound to.
@@ -94,6 +95,7 @@ enum State {
         invalidate: bool,
     },
     Plain,
+    Anonymous,
     /// What the certificate names.
     External(Vec<String>),
     ScramFirst(ScramHash, Plus),
@@ -106,6 +108,8 @@ pub(crate) enum Step {
     Challenge(Box<Exchange>, String),
     /// Somebody proved who they are; send this with the success, and a token for this mechanism.
     Proven(Identity, Option<String>, Option<Ht>),
+    /// Nobody proved anything: a guest, and its place.
+    Guest(Identity, Seat),
     /// They did not.
     Failed(SaslFailure),
 }
@@ -127,6 +131,9 @@ impl Exchange {
             let binding = data_of(ht, binding);
             let state = State::Fast { ht, binding, client, invalidate: fast.invalidate };
             return Self { state, channel: Channel::default(), origin };
+        }
+        if mechanism == ANONYMOUS {
+            return Self { state: State::Anonymous, channel: Channel::default(), origin };
         }
         if let Some(binding) = binding.filter(|_| mechanism == "EXTERNAL") {
             let state = State::External(binding.names.clone());
@@ -155,6 +162,11 @@ impl Exchange {
                 let proof = parse_plain(message, &server.domain)?;
                 Ok(Step::Proven(authenticator.verify(proof, self.origin).await?, None, None))
             }
+            // What a guest says of itself is looked at by nobody (XEP-0175 §3).
+            State::Anonymous => server
+                .guests
+                .admit(server, self.origin.ip)
+                .map(|(identity, seat)| Step::Guest(identity, seat)),
             State::External(names) => {
                 let name = certified(&names, message, &server.domain)?;
                 Ok(Step::Proven(
@@ -276,6 +288,8 @@ const SCRAM: &[(&str, ScramHash, Plus)] = &[
     ("SCRAM-SHA-1", ScramHash::Sha1, Plus::No),
 ];
 
+/// The mechanism of guests.
+pub(super) const ANONYMOUS: &str = "ANONYMOUS";
 /// The tasks of XEP-0480 §3.
 pub(super) const UPGRADES: &[(&str, ScramHash)] = &[
     ("UPGR-SCRAM-SHA-512", ScramHash::Sha512),

@@ -195,6 +195,7 @@ impl Rooms {
     async fn may_create(&self, server: &Server, local: &str, from: &Jid) -> Result<(), StanzaError> {
         let store_failed = |error: StoreError| crate::features::store_failed(&error);
         let may = match self.creators {
+            _ if server.is_of_guests(from.domain()) => false,
             Creators::Everybody => true,
             Creators::Local => from.domain() == server.domain,
             Creators::Admins => {

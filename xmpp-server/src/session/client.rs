@@ -24,6 +24,7 @@ use crate::archive;
 use crate::blocking::{blocks, is_exempt};
 use crate::caps::Notify;
 use crate::features::{carbons, last};
+use crate::guests::{self, Pace, Passage};
 use crate::pubsub;
 use crate::router::{Outgoing, What};
 use crate::server::Server;
@@ -44,6 +45,8 @@ pub(super) struct Client<'a> {
     caps: Option<(Caps, String)>,
     /// A first presence that waits until calls reach the account, too.
     held: Option<Box<Held>>,
+    /// How fast a guest may speak; others have none.
+    pub(super) pace: Option<Pace>,
 }
 
 struct Held {
@@ -75,6 +78,7 @@ impl<'a> Client<'a> {
             tell,
             caps: None,
             held: None,
+            pace: None,
         }
     }
 
@@ -168,6 +172,15 @@ impl<'a> Client<'a> {
             route::refuse(self.server, &stanza, &ErrorKind::BadRequest.into());
             return Ok(());
         }
+        if let Some(pace) = &mut self.pace {
+            pace.wait().await;
+            match guests::passage(self.server, &stanza) {
+                Passage::Granted => self.guest(stanza).await,
+                Passage::Refused(error) => route::refuse(self.server, &stanza, &error),
+                Passage::Ignored => {}
+            }
+            return Ok(());
+        }
         if let Some(to) = &stanza.to
             && self.blocks(to)
         {
@@ -201,6 +214,14 @@ impl<'a> Client<'a> {
             _ => route::route(self.server, stanza).await,
         }
         Ok(())
+    }
+
+    /// What a guest says in a room, or asks the service.
+    async fn guest(&mut self, stanza: Stanza) {
+        match (stanza.kind, stanza.to.clone()) {
+            (Kind::Presence, Some(to)) => self.directed_presence(stanza, &to).await,
+            _ => route::route(self.server, stanza).await,
+        }
     }
 
     /// Whether the account blocks somebody.

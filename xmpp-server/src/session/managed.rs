@@ -29,6 +29,8 @@ pub(super) struct Managed {
     takeover: mpsc::Sender<Box<Takeover>>,
     /// Stanzas of the client that were handled since `<enable/>`; none before.
     handled: Option<u32>,
+    /// How long a session may be without connection at most; zero: not at all.
+    most: Duration,
     /// The id of the session, and how long it may be without connection.
     resumable: Option<(String, Duration)>,
 }
@@ -38,8 +40,9 @@ impl Managed {
         account: AccountId,
         unacked: Arc<Mutex<Unacked<Waiting>>>,
         takeover: mpsc::Sender<Box<Takeover>>,
+        most: Duration,
     ) -> Self {
-        Self { account, unacked, takeover, handled: None, resumable: None }
+        Self { account, unacked, takeover, handled: None, most, resumable: None }
     }
 
     /// Whose session it is.
@@ -117,8 +120,7 @@ impl Managed {
     /// Begins: `<enabled/>`.
     pub(super) fn enable(&mut self, server: &Server, resume: bool, max: Option<u32>) -> String {
         self.handled = Some(0);
-        let most = server.config.resume_timeout;
-        let patience = max.map_or(most, |max| most.min(Duration::from_secs(max.into())));
+        let patience = max.map_or(self.most, |max| self.most.min(Duration::from_secs(max.into())));
         if resume && !patience.is_zero() {
             let id = server.new_id();
             server.resumables.begin(&id, self.account, self.takeover.clone());

@@ -19,6 +19,7 @@ mod outlet;
 mod resume;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use shared_model::{Correlation, Fact, SessionEvent};
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
@@ -37,9 +38,10 @@ pub(crate) use resume::{Resumables, Takeover};
 
 use crate::access::Access;
 use crate::c2s::{Io, close, linger};
+use crate::guests::Seat;
 use crate::router::{Outgoing, Personal, Session, What};
 use crate::server::Server;
-use crate::{archive, features, route};
+use crate::{archive, features, guests, route};
 use client::Client;
 use managed::Managed;
 use outlet::{Outlet, Until, Waiting};
@@ -57,6 +59,8 @@ pub(crate) struct Login {
     pub(crate) identity: shared_auth::Identity,
     /// By what the client is in.
     pub(crate) access: Access,
+    /// A guest's place, for as long as the session lasts.
+    pub(crate) seat: Option<Seat>,
     /// How the session begins.
     pub(crate) how: Begin,
     /// The resource that was chosen.
@@ -100,7 +104,7 @@ impl Success {
 
 /// Binds the resource and serves it to its end.
 pub(crate) async fn run(server: Arc<Server>, login: Login) {
-    let Login { mut transport, identity, access, how, jid, stream } = login;
+    let Login { mut transport, identity, access, seat: _seat, how, jid, stream } = login;
     let (outbox, inbox) = mpsc::channel(server.config.outbox.max(1));
     let (end, ended) = watch::channel(None);
     let end = Arc::new(end);
@@ -116,6 +120,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     };
     let session =
         Session::new(jid.clone(), identity.account, serial, outbox.clone(), Arc::clone(&end), personal);
+    let is_guest = access.is_guest;
     let session = Session { access: Arc::new(access), ..session };
     let outlet = Outlet::new(inbox, end, server.config.unacked);
     let mut out = String::new();
@@ -131,7 +136,12 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         return linger(&mut reader).await;
     }
     server.metrics.sessions.inc();
-    let tell = |event| server.bus.publish(Fact::new(Correlation::of_stream(&stream), event));
+    // Of guests nothing is told: there is no account that it would be about.
+    let tell = |event| {
+        if !is_guest {
+            server.bus.publish(Fact::new(Correlation::of_stream(&stream), event));
+        }
+    };
     let (account, bare, resource) =
         (identity.account, identity.jid.clone(), jid.resource().unwrap_or("").to_owned());
     tell(SessionEvent::Bound {
@@ -147,7 +157,8 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         tell(SessionEvent::PresenceChanged { account, jid, resource, available });
     };
     let (takeover, takeovers) = mpsc::channel(1);
-    let mut stream_management = Managed::new(account, outlet.unacked(), takeover);
+    let resumable = if is_guest { Duration::ZERO } else { server.config.resume_timeout };
+    let mut stream_management = Managed::new(account, outlet.unacked(), takeover, resumable);
     let first = match how {
         Begin::Request(request) => {
             transport.negotiation.bound(&request, &jid, &mut out);
@@ -166,6 +177,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     };
     let _ = outbox.send(first).await; // there is room for the first
     let mut client = Client::new(&server, jid.clone(), serial, outbox.clone(), stream_management, &shown);
+    client.pace = is_guest.then(guests::Pace::new);
     let mut life = Life { server: &server, jid: jid.clone(), ended, takeovers };
     let (connection, why) = life.live(&mut client, transport, outlet).await;
     client.managed.end(&server);

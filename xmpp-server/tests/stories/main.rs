@@ -19,6 +19,7 @@ mod conversation;
 mod erase;
 mod fast;
 mod federation;
+mod guests;
 mod halves;
 mod login;
 mod management;

@@ -195,6 +195,17 @@ impl Client {
         }
     }
 
+    /// The same, to another domain.
+    pub(crate) fn to(self, domain: &str) -> Self {
+        Self { domain: domain.to_owned(), ..self }
+    }
+
+    /// Begins the stream anew, as after a proof.
+    pub(crate) async fn restart(&mut self) {
+        self.framer = Framer::new(Limits::default());
+        self.open().await;
+    }
+
     /// Upgrades after `<proceed/>`.
     pub(crate) async fn upgrade(self, served: &Served) -> Self {
         let connector = tokio_rustls::TlsConnector::from(served.tls.client(&[]));
@@ -240,8 +251,7 @@ impl Client {
         ))
         .await;
         self.expect(&["<success"]).await;
-        self.framer = Framer::new(Limits::default());
-        self.open().await;
+        self.restart().await;
     }
 
     /// Binds a resource.
