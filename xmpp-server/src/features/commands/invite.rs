@@ -27,8 +27,11 @@ pub struct Invitations {
     /// Whether every account may invite contacts; administrators may.
     pub by_everybody: bool,
     /// The links of an invitation and its text.
-    pub links: Box<dyn Fn(&str, &Invite) -> InviteLinks + Send + Sync>,
+    pub links: Box<Links>,
 }
+
+/// Says where an invitation of this text leads.
+type Links = dyn Fn(&str, &Invite) -> InviteLinks + Send + Sync;
 
 /// Where an invitation leads.
 #[derive(Debug, Clone, PartialEq, Eq)]

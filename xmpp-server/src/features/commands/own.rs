@@ -14,11 +14,14 @@ pub(super) struct Own {
     pub(super) node: &'static str,
     pub(super) name: &'static str,
     /// The form, filled with what is so now; a command without one is run at once.
-    pub(super) ask: Option<for<'a> fn(&'a Server, &'a Jid) -> Pending<'a, Result<Form, Stop>>>,
+    pub(super) ask: Option<Ask>,
     pub(super) run: for<'a> fn(&'a Server, &'a Jid, &'a Form) -> Pending<'a, Result<Outcome, Stop>>,
     pub(super) is_there: fn(&Server) -> bool,
     pub(super) who: Who,
 }
+
+/// What fills a form for somebody.
+type Ask = for<'a> fn(&'a Server, &'a Jid) -> Pending<'a, Result<Form, Stop>>;
 
 /// Whose command it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
