@@ -69,6 +69,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         bound.extend(server.s2s().iter().map(|address| ("xmpp.s2s", *address)));
         bound.extend(server.s2s_tls().iter().map(|address| ("xmpp.s2s_tls", *address)));
         bound.extend(server.components().iter().map(|address| ("xmpp.components", *address)));
+        server.attach_groups(Arc::new(provisioning::Profiles::new(Arc::clone(&ground.store.records))));
         rooms = Some(server.rooms());
         chat = Some(server);
     }

@@ -8,6 +8,7 @@ mod address;
 mod availability;
 mod conference;
 mod fact;
+mod groups;
 mod ids;
 mod notice;
 mod room;
@@ -21,6 +22,7 @@ pub use fact::{
     AccountEvent, BindingEvent, CallEvent, CallOutcome, ConferenceEvent, Event, Fact, LeaveReason,
     LoginEvent, MailboxEvent, Protocol, RoomEvent, SessionEvent,
 };
+pub use groups::{Groups, Member};
 pub use ids::{AccountId, Correlation};
 pub use notice::Notices;
 pub use room::{Affiliation, Occupant, Role, RoomAccess, RoomDirectory, RoomSnapshot, Unavailable};

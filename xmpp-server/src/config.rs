@@ -12,6 +12,7 @@ use crate::guests::{self, GuestsConfig};
 use crate::halves::BothOrNothing;
 use crate::muc::Creators;
 use crate::s2s::{self, FederationConfig};
+use crate::shared_groups;
 use crate::turn::{self, TurnConfig};
 use crate::upload::{self, UploadConfig};
 
@@ -71,6 +72,11 @@ pub struct Config {
     pub abuse_addresses: Vec<String>,
     /// Contacts of one account. Default 2000.
     pub contacts: usize,
+    /// Groups, as accounts' profiles name them, whose members are in each other's rosters. Default none.
+    pub shared_groups: Vec<String>,
+    /// How often it is looked who is in which of them. Default 1 min.
+    #[serde(with = "duration")]
+    pub shared_groups_round: Duration,
     /// Messages of history that a room keeps at most. Default 200.
     pub room_history: usize,
     /// Rooms on this server. Default 10000.
@@ -175,6 +181,8 @@ impl Default for Config {
             admin_addresses: Vec::new(),
             abuse_addresses: Vec::new(),
             contacts: 2000,
+            shared_groups: Vec::new(),
+            shared_groups_round: shared_groups::ROUND,
             room_history: 200,
             rooms: 10_000,
             room_creators: Creators::Local,
@@ -237,6 +245,8 @@ const KEYS: &[Key] = &[
     Key::new("xmpp.admin_addresses", "[]", "URIs of who runs the server, such as mailto:admin@example.org"),
     Key::new("xmpp.abuse_addresses", "[]", "URIs for reports of abuse"),
     Key::new("xmpp.contacts", "2000", "contacts of one account"),
+    Key::new("xmpp.shared_groups", "[]", "groups of accounts whose members are in each other's rosters"),
+    Key::new("xmpp.shared_groups_round", "\"1m\"", "how often it is looked who is in which of them"),
     Key::new("xmpp.room_history", "200", "messages of history that a room keeps at most"),
     Key::new("xmpp.rooms", "10000", "rooms on this server"),
     Key::new("xmpp.room_creators", "\"local\"", "who may make rooms: everybody, local accounts or admins"),

@@ -50,6 +50,7 @@ mod router;
 mod s2s;
 mod server;
 mod session;
+mod shared_groups;
 mod specs;
 mod tel;
 pub mod transfer;

@@ -2,7 +2,8 @@
 //!
 //! In    an account's bare JID, a contact's, and a change as a function of what is there.
 //! Out   what is there now. Acknowledged means durable.
-//! State `Records`, collection `roster`, key the contact's bare JID; nothing in memory.
+//! State `Records`, collection `roster`, key the contact's bare JID; nothing in memory but who is of the same group, which is laid
+//!       over what is kept ([`crate::shared_groups`]).
 //! Errors those of the store; a contact more than [`Config::contacts`](crate::Config) is `TooMany`.
 //! Not here: who is told (`presence`, `features::roster`).
 
@@ -12,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use shared_store::{Expected, RecordChange, Records, StoreError};
 use xmpp_core::payload::roster::{Item, Set, Subscription};
 use xmpp_core::{Element, Jid, ns};
+
+use crate::shared_groups::{Fellow, SharedGroups};
 
 /// One contact as it is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +89,20 @@ impl Contact {
         RecordChange::put(COLLECTION, jid.bare_str(), &serde_json::to_vec(self).unwrap_or_default())
     }
 
+    /// The same, and of the same group: both see each other, whatever they asked for.
+    fn join(&mut self, fellow: &Fellow) {
+        self.set_subscription(Subscription { to: true, from: true, ..Subscription::default() });
+        self.is_listed = true;
+        if self.name.is_empty() {
+            self.name = fellow.name.to_string();
+        }
+        for group in &fellow.groups {
+            if !self.groups.iter().any(|known| **known == **group) {
+                self.groups.push(group.to_string());
+            }
+        }
+    }
+
     fn is_worth_keeping(&self) -> bool {
         self.is_listed || self.pending_in || self.approved
     }
@@ -95,15 +112,39 @@ impl Contact {
 pub(crate) struct Rosters {
     records: Arc<dyn Records>,
     most: usize,
+    /// Who is a contact without having been asked.
+    pub(crate) shared: SharedGroups,
 }
 
 impl Rosters {
     pub(crate) fn new(records: Arc<dyn Records>, most: usize) -> Self {
-        Self { records, most }
+        Self { records, most, shared: SharedGroups::default() }
     }
 
-    /// Every contact of an account, requests among them.
+    /// Every contact of an account, requests and fellows among them.
     pub(crate) async fn all(&self, owner: &str) -> Result<Vec<(Jid, Contact)>, StoreError> {
+        let mut all = self.own(owner).await?;
+        let mut fellows = self.shared.known().fellows(owner);
+        for (jid, contact) in &mut all {
+            if let Some(fellow) = fellows.remove(jid.as_str()) {
+                contact.join(&fellow);
+            }
+        }
+        all.extend(fellows.into_iter().filter_map(|(jid, fellow)| {
+            let mut contact = Contact::default();
+            contact.join(&fellow);
+            Some((jid.parse().ok()?, contact))
+        }));
+        Ok(all)
+    }
+
+    /// Whether somebody is a contact who cannot be taken out.
+    pub(crate) fn is_fellow(&self, owner: &str, other: &Jid) -> bool {
+        self.shared.known().fellow(owner, other.bare_str()).is_some()
+    }
+
+    /// Every contact that is an account's own.
+    pub(crate) async fn own(&self, owner: &str) -> Result<Vec<(Jid, Contact)>, StoreError> {
         let records = self.records.list(owner, COLLECTION, None, self.most + 1).await?;
         let read =
             |r: shared_store::Record| Some((r.key.parse().ok()?, serde_json::from_slice(&r.value).ok()?));
@@ -113,7 +154,12 @@ impl Rosters {
     /// One contact.
     pub(crate) async fn get(&self, owner: &str, contact: &Jid) -> Result<Contact, StoreError> {
         let record = self.records.get(owner, COLLECTION, contact.bare_str()).await?;
-        Ok(record.and_then(|record| serde_json::from_slice(&record.value).ok()).unwrap_or_default())
+        let mut entry: Contact =
+            record.and_then(|record| serde_json::from_slice(&record.value).ok()).unwrap_or_default();
+        if let Some(fellow) = self.shared.known().fellow(owner, contact.bare_str()) {
+            entry.join(&fellow);
+        }
+        Ok(entry)
     }
 
     /// Whether as many strangers wait for an answer as may. A contact, or one who waits already, is no further one.
@@ -122,7 +168,7 @@ impl Rosters {
             return Ok(false);
         }
         let is_waiting = |(_, contact): &&(Jid, Contact)| contact.pending_in && !contact.is_listed;
-        Ok(self.all(owner).await?.iter().filter(is_waiting).count() >= MOST_WAITING)
+        Ok(self.own(owner).await?.iter().filter(is_waiting).count() >= MOST_WAITING)
     }
 
     /// Changes one contact; `change` may run more than once. What is there before and after.

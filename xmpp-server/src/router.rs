@@ -241,6 +241,11 @@ impl Router {
         sent
     }
 
+    /// The bare JIDs that have a session.
+    pub(crate) fn bares(&self) -> Vec<String> {
+        self.sessions.iter().map(|entry| entry.key().clone()).collect()
+    }
+
     /// Accounts with a session, each once.
     pub(crate) fn accounts(&self) -> Vec<AccountId> {
         let mut accounts: Vec<_> = self

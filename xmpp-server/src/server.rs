@@ -9,8 +9,8 @@ use std::time::Instant;
 use rustls::crypto::SecureRandom;
 use shared_auth::{AccountCard, Auth};
 use shared_model::{
-    AccountEvent, AccountId, Availability, BareJid, ConferenceDirectory, Event, Fact, Notices, Pending,
-    VoiceMessages,
+    AccountEvent, AccountId, Availability, BareJid, ConferenceDirectory, Event, Fact, Groups, Notices,
+    Pending, VoiceMessages,
 };
 use shared_runtime::bus::{Bus, Heard, Subscription};
 use shared_runtime::listen::{self, ListenError};
@@ -340,6 +340,13 @@ impl XmppServer {
     pub fn open_invitations(&self, invitations: Invitations) {
         // A second would be a mistake of whoever composes; the first goes on being asked.
         let _ = self.server.invitations.set(invitations);
+    }
+
+    /// Says who is in which group; those of `xmpp.shared_groups` are in each other's rosters from now on.
+    pub fn attach_groups(&self, groups: Arc<dyn Groups>) {
+        if !self.server.config.shared_groups.is_empty() {
+            self.server.shutdown.spawn(crate::shared_groups::follow(Arc::clone(&self.server), groups));
+        }
     }
 
     /// Gives the rooms the focus, which they ask when they missed what it said. Only the first counts.

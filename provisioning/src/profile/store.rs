@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use shared_auth::AccountCard;
-use shared_model::Aor;
+use shared_model::{Aor, Groups, Member, Pending, Unavailable};
 use shared_store::{Records, StoreError};
 
 use super::Settings;
@@ -108,6 +108,34 @@ impl Profiles {
     }
 }
 
+impl Groups for Profiles {
+    fn members<'a>(&'a self, most: usize) -> Pending<'a, Result<Vec<Member>, Unavailable>> {
+        Box::pin(async move {
+            let (mut found, mut after) = (Vec::new(), ACCOUNTS.to_owned());
+            loop {
+                let page = self.records.list(OWNER, COLLECTION, Some(&after), PAGE).await;
+                let page = page.map_err(|error| {
+                    tracing::error!(%error, "the groups of accounts cannot be read");
+                    Unavailable
+                })?;
+                for record in page.iter().take_while(|record| record.key.starts_with(ACCOUNTS)) {
+                    let settings: Settings = serde_json::from_slice(&record.value).unwrap_or_default();
+                    let aor = record.key[ACCOUNTS.len()..].parse::<Aor>();
+                    let groups = settings.groups;
+                    found.extend(aor.ok().filter(|_| !groups.is_empty()).map(|aor| Member { aor, groups }));
+                }
+                let is_last =
+                    page.len() < PAGE || page.last().is_some_and(|last| !last.key.starts_with(ACCOUNTS));
+                if is_last || found.len() >= most {
+                    found.truncate(most);
+                    return Ok(found);
+                }
+                after = page.into_iter().next_back().map_or(after, |last| last.key);
+            }
+        })
+    }
+}
+
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -145,6 +173,8 @@ impl FromStr for Layer {
 }
 
 const OWNER: &str = "provisioning";
+/// What the layers of accounts begin with.
+const ACCOUNTS: &str = "account:";
 const COLLECTION: &str = "profile";
 /// Records read at once.
 const PAGE: usize = 100;
@@ -220,5 +250,28 @@ mod tests {
         for bad in ["", "services", "group:", "account:a", "device:a@b", "device:a@b/\n", "x:y"] {
             assert_eq!(bad.parse::<Layer>(), Err(LayerError), "{bad}");
         }
+    }
+
+    #[tokio::test]
+    async fn members_are_the_accounts_that_name_a_group() {
+        let profiles = Profiles::new(shared_store::Store::in_memory().records);
+        let settings = |groups: &[&str]| Settings {
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            listed: Some(true),
+            ..Settings::default()
+        };
+        for (layer, groups) in [
+            ("account:alice@example.org", &["sales", "board"][..]),
+            ("account:bob@example.org", &[]),
+            ("account:carol@example.org", &["sales"]),
+            ("device:alice@example.org/PHONE", &["sales"]),
+            ("group:sales", &["board"]),
+        ] {
+            profiles.write(&layer.parse().unwrap(), &settings(groups)).await.unwrap();
+        }
+        let members = profiles.members(10).await.unwrap();
+        let of: Vec<_> = members.iter().map(|member| (member.aor.local(), member.groups.len())).collect();
+        assert_eq!(of, [("alice", 2), ("carol", 1)]);
+        assert_eq!(profiles.members(1).await.unwrap().len(), 1);
     }
 }

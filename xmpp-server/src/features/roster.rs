@@ -3,11 +3,11 @@
 //! In    `<query xmlns='jabber:iq:roster'/>` of the account's own user.
 //! Out   the roster, or pushes of what changed; removal ends both subscriptions.
 //! State the roster; a version is a hash of its content, so that it survives restarts and needs no counter.
-//! Errors §2.3.3.
+//! Errors §2.3.3; `not-allowed` for who is of a shared group (`shared_groups`), who is there as the service says.
 
 use shared_model::Spec;
 use xmpp_core::payload::roster::{Change, Item, Set};
-use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, ns};
+use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
 use super::{Answer, Answered, Feature, Request, store_failed};
 use crate::invited;
@@ -31,6 +31,9 @@ async fn answer(server: &Server, request: &Request) -> Answered {
     }
     match Item::parse_set(&request.payload)? {
         Set::Update(item) if item.jid == *user => Err(ErrorKind::NotAllowed.into()),
+        Set::Update(Item { jid, .. }) | Set::Remove(jid) if server.rosters.is_fellow(user.as_str(), &jid) => {
+            Err(StanzaError::because(ErrorKind::NotAllowed, "this contact is of a group of the service"))
+        }
         Set::Update(item) => update(server, user, item).await,
         Set::Remove(jid) => remove(server, user, &jid).await,
     }
@@ -42,7 +45,8 @@ async fn get(server: &Server, request: &Request, user: &Jid) -> Answered {
         server.router.update(&session.jid, session.serial, |session| session.is_interested = true);
     }
     let mut contacts = server.rosters.all(user.as_str()).await.map_err(|error| store_failed(&error))?;
-    if contacts.is_empty() && invited::befriend(server, user).await.map_err(|error| store_failed(&error))? {
+    let is_new = server.rosters.own(user.as_str()).await.map_err(|error| store_failed(&error))?.is_empty();
+    if is_new && invited::befriend(server, user).await.map_err(|error| store_failed(&error))? {
         contacts = server.rosters.all(user.as_str()).await.map_err(|error| store_failed(&error))?;
     }
     let items: Vec<Element> = contacts

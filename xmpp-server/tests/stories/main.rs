@@ -34,6 +34,7 @@ mod room_rules;
 mod rooms;
 mod sasl2;
 mod services;
+mod shared_groups;
 mod transfer;
 mod upload;
 mod voicemail;

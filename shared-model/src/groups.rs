@@ -1,0 +1,18 @@
+//! Who belongs together: groups of accounts that whoever administers the service made.
+
+use crate::{Aor, Pending, Unavailable};
+
+/// An account that is in a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Whose account.
+    pub aor: Aor,
+    /// The names of its groups.
+    pub groups: Vec<String>,
+}
+
+/// Says which accounts are in which groups. Provisioning implements it; the chat server asks it.
+pub trait Groups: Send + Sync {
+    /// Every account that is in a group; at most so many.
+    fn members<'a>(&'a self, most: usize) -> Pending<'a, Result<Vec<Member>, Unavailable>>;
+}
