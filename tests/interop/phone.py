@@ -34,7 +34,7 @@ def amplitude(samples, hertz):
 class Phone:
     """One baresip with one account."""
 
-    def __init__(self, service, name, transport="udp", hertz=440, codecs="pcmu", encryption=None):
+    def __init__(self, service, name, transport="udp", hertz=440, codecs="pcmu", encryption=None, pictures=False):
         self.name = name
         self.folder = Path(service.folder) / f"phone-{name}"
         self.folder.mkdir()
@@ -43,7 +43,7 @@ class Phone:
         write_tone(self.folder / "tone.wav", hertz)
         (self.folder / "accounts").write_text(
             f'<sip:{name}@{DOMAIN}>;auth_pass={PASSWORD};outbound="{outbound}";regint=60;answermode=auto;'
-            f"audio_codecs={codecs}{f';mediaenc={encryption}' if encryption else ''}\n"
+            f"audio_codecs={codecs}{f';mediaenc={encryption}' if encryption else ''}{';video_codecs=vp8' if pictures else ''}\n"
         )
         (self.folder / "contacts").write_text("")
         (self.folder / "config").write_text(
@@ -56,6 +56,11 @@ class Phone:
             "module stdio.so\nmodule g711.so\nmodule g722.so\nmodule srtp.so\nmodule opus.so\nmodule aufile.so\nmodule sndfile.so\n"
             "module_tmp account.so\nmodule_app menu.so\n"
         )
+        if pictures:
+            # A source without a camera, and a screen that throws away what it is given.
+            with open(self.folder / "config", "a") as config:
+                config.write("module fakevideo.so\nmodule vp8.so\nvideo_source fakevideo,nil\nvideo_display fakevideo,nil\n")
+                config.write("video_size 320x240\nvideo_bitrate 300000\nvideo_fps 10\n")
         self.process = None
 
     def start(self, *commands):

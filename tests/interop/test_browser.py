@@ -4,6 +4,7 @@ import json
 
 from browser import Browser
 from conftest import DOMAIN, PASSWORD, ROOMS, wait_until
+from phone import Phone
 
 
 def script(name, *words):
@@ -58,6 +59,42 @@ def test_browsers_confer_in_a_room(service):
         ending = bob.begin("ended()")
         bob.value("call.terminate()")
         assert bob.finish(ending).startswith("ended")
+
+
+def test_a_browser_and_a_phone_with_a_camera_see_each_other(service):
+    service.add("alice", "bob")
+    room = f"dev@{ROOMS}"
+    service.run("room", "add", room, "--owner", f"alice@{DOMAIN}")
+    phone = Phone(service, "bob", pictures=True)
+    with Browser() as browser:
+        alice = registered(browser, service, "alice")
+        assert alice.value(script("dialSeeing", f"sip:{room}")) == "confirmed"
+        try:
+            phone.start(f"/dial sip:{room}")
+            phone.wait_for("Call established")
+            wait_until(lambda: alice.value("seen()")["frames"] > 10, seconds=30, what="the phone's picture")
+            assert alice.value("seen()")["width"] == 320
+            wait_until(lambda: alice.value("seen()")["wanted"] >= 1, what="the phone wants a whole picture")
+            phone.wait_for("video: receiving with resolution 640 x 480")
+        finally:
+            phone.stop()
+
+
+def test_a_phone_that_the_focus_calls_sees_and_is_seen(service):
+    service.add("alice", "bob")
+    room = f"dev@{ROOMS}"
+    service.run("room", "add", room, "--owner", f"alice@{DOMAIN}")
+    phone = Phone(service, "bob", pictures=True).start()
+    with Browser() as browser:
+        alice = registered(browser, service, "alice")
+        try:
+            phone.wait_for("200 OK")
+            assert alice.value(script("dialSeeing", f"sip:{room}")) == "confirmed"
+            alice.value(f"call.refer('sip:bob@{DOMAIN}') && null")
+            phone.wait_for("video: receiving with resolution 640 x 480")
+            wait_until(lambda: alice.value("seen()")["frames"] > 10, seconds=30, what="the phone's picture")
+        finally:
+            phone.stop()
 
 
 def test_browsers_see_who_speaks_in_a_room(service):

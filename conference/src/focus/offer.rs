@@ -9,20 +9,29 @@ use sip_core::sdp::{Media, Sdp};
 
 use super::answer::{Agreed, LEVEL, Origin, Ours, choose, direction_of, head, ways};
 use super::sdes::{self, Keys};
+use super::video;
 use crate::config::Secrecy;
 use crate::media::codec::Format;
 use crate::media::leg::Negotiated;
 use crate::media::srtp::{Crypto, MasterKey, Suite};
 
+/// The keys of an offer of ours, by their tags from 1.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Offered {
+    pub(super) sound: Vec<(Suite, MasterKey)>,
+    /// The second medium, if there is one.
+    pub(super) pictures: Option<video::offer::Offer>,
+}
+
 /// An offer of everything that we speak, with our keys.
-pub(super) fn offer(origin: Origin, secrecy: Secrecy, offered: &[(Suite, MasterKey)]) -> String {
+pub(super) fn offer(origin: Origin, secrecy: Secrecy, offered: &Offered) -> String {
     // RFC 8643: who cannot encrypt passes over the keys, unless it must be.
     let profile = if secrecy == Secrecy::Required { "RTP/SAVP" } else { "RTP/AVP" };
     let types = Format::ALL.map(|format| (format, payload_type(format)));
     let list: Vec<String> = types.iter().map(|(_, number)| number.to_string()).collect();
     let mut text = head(origin);
     text.push_str(&format!("m=audio {} {profile} {} 101 13\r\n", origin.local.port(), list.join(" ")));
-    for (n, (suite, key)) in offered.iter().enumerate() {
+    for (n, (suite, key)) in offered.sound.iter().enumerate() {
         text.push_str(&sdes::print(&(n + 1).to_string(), *suite, key));
     }
     for (format, number) in types {
@@ -30,16 +39,20 @@ pub(super) fn offer(origin: Origin, secrecy: Secrecy, offered: &[(Suite, MasterK
     }
     text.push_str("a=fmtp:96 useinbandfec=1\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n");
     text.push_str(&format!("a=extmap:1/recvonly {LEVEL}\r\na=ptime:20\r\na=rtcp-mux\r\na=sendrecv\r\n"));
+    if let Some(pictures) = &offered.pictures {
+        text.push_str(&video::offer::medium(pictures, profile));
+    }
     text
 }
 
 /// An offer to a browser: one port for all, keys by DTLS.
-pub(super) fn offer_to_browser(origin: Origin, ours: &Ours) -> String {
+pub(super) fn offer_to_browser(origin: Origin, ours: &Ours, pictures: Option<&video::Ours>) -> String {
     let formats =
         [Format::Opus, Format::G722, Format::Pcmu, Format::Pcma].map(|format| (format, payload_type(format)));
     let list: Vec<String> = formats.iter().map(|(_, number)| number.to_string()).collect();
     let mut text = head(origin);
-    text.push_str(&format!("a=group:BUNDLE 0\r\na=ice-lite\r\na=fingerprint:{}\r\n", ours.fingerprint));
+    let mids = if pictures.is_some() { "0 1" } else { "0" };
+    text.push_str(&format!("a=group:BUNDLE {mids}\r\na=ice-lite\r\na=fingerprint:{}\r\n", ours.fingerprint));
     text.push_str(&format!("m=audio {} UDP/TLS/RTP/SAVPF {} 101\r\n", origin.local.port(), list.join(" ")));
     for (format, number) in formats {
         text.push_str(&format!("a=rtpmap:{number} {}\r\n", format.rtpmap()));
@@ -47,6 +60,10 @@ pub(super) fn offer_to_browser(origin: Origin, ours: &Ours) -> String {
     text.push_str("a=fmtp:96 useinbandfec=1\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n");
     text.push_str(&format!("a=extmap:1/recvonly {LEVEL}\r\na=rtcp-mux\r\na=sendrecv\r\na=mid:0\r\n"));
     text.push_str(&ways(ours, origin.local, "actpass"));
+    if let Some(pictures) = pictures {
+        text.push_str(&video::offer::medium_of_browser(pictures));
+        text.push_str(&ways(ours, origin.local, "actpass"));
+    }
     text
 }
 
@@ -59,36 +76,41 @@ pub(super) fn answered_by_browser(answer: &str) -> Option<Agreed> {
     let keys = Keys { secrecy: Secrecy::Off, now: None, random: || 0 };
     let is_active = media.attribute("setup") == Some("active");
     let chosen = choose(media, &keys, true).ok().filter(|chosen| is_active && chosen.browser.is_some())?;
+    let (negotiated, browser) = (chosen.negotiated, chosen.browser);
+    let direction = direction_of(media).mirrored();
+    let pictures = answer.media.get(1).and_then(|media| video::offer::answered(media, None));
+    Some(Agreed { negotiated, browser, pictures, direction, text: String::new() })
+}
+
+/// Reads the answer to our offer, in which our keys had these tags.
+pub(super) fn answered(answer: &str, secrecy: Secrecy, offered: &Offered) -> Option<Agreed> {
+    let answer = Sdp::parse(answer)?;
+    let media = answer.media.first()?;
+    let crypto = protected(media, secrecy, &offered.sound)?;
+    let keys = Keys { secrecy: Secrecy::Off, now: None, random: || 0 };
+    let plain = Media { protocol: "RTP/AVP", ..media.clone() };
+    let pictures =
+        offered.pictures.as_ref().zip(answer.media.get(1)).and_then(|(offer, media)| {
+            video::offer::answered(media, protected(media, secrecy, &offer.keys)?)
+        });
     Some(Agreed {
-        negotiated: chosen.negotiated,
-        browser: chosen.browser,
-        pictures: None,
+        browser: None,
+        pictures,
+        negotiated: Negotiated { crypto, ..choose(&plain, &keys, false).ok()?.negotiated },
         direction: direction_of(media).mirrored(),
         text: String::new(),
     })
 }
 
-/// Reads the answer to our offer, in which our keys had these tags.
-pub(super) fn answered(answer: &str, secrecy: Secrecy, offered: &[(Suite, MasterKey)]) -> Option<Agreed> {
-    let answer = Sdp::parse(answer)?;
-    let media = answer.media.first()?;
+/// How an answer protects a medium, if it does; nothing if that is less than it must be.
+fn protected(media: &Media<'_>, secrecy: Secrecy, offered: &[(Suite, MasterKey)]) -> Option<Option<Crypto>> {
     let line = sdes::choose(media);
     // The suite and the tag are those of one line of ours (RFC 4568 §5.1.3).
     let ours = line.and_then(|line| offered.get(line.tag.parse::<usize>().ok()?.checked_sub(1)?));
     let crypto = line.zip(ours).filter(|(line, (suite, _))| line.suite == *suite);
     let crypto = crypto.map(|(line, (suite, key))| Crypto { suite: *suite, theirs: line.key, ours: *key });
-    if crypto.is_none() && (secrecy == Secrecy::Required || line.is_some()) {
-        return None;
-    }
-    let keys = Keys { secrecy: Secrecy::Off, now: None, random: || 0 };
-    let plain = Media { protocol: "RTP/AVP", ..media.clone() };
-    Some(Agreed {
-        browser: None,
-        pictures: None,
-        negotiated: Negotiated { crypto, ..choose(&plain, &keys, false).ok()?.negotiated },
-        direction: direction_of(media).mirrored(),
-        text: String::new(),
-    })
+    let is_enough = crypto.is_some() || (secrecy != Secrecy::Required && line.is_none());
+    is_enough.then_some(crypto)
 }
 
 /// The payload types of our own offers.

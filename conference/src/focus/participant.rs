@@ -10,14 +10,15 @@ use sip_endpoint::ServerHandle;
 
 use super::admission::Caller;
 use super::answer::{Origin, Ours};
-use super::conference::Screen;
+use super::conference::{Screen, Source};
 use super::dialog::Dialog;
 use super::keys::{Keys, Pin};
+use super::offer::Offered;
 use super::policy::Voice;
 use super::session::Session;
 use crate::labels::LegSpan;
 use crate::media::leg::UnboundLeg;
-use crate::media::srtp::{Crypto, MasterKey, Suite};
+use crate::media::srtp::Crypto;
 use crate::media::web::Credentials;
 use crate::mixer::{Gate, LegId, Peer};
 
@@ -33,8 +34,10 @@ pub(super) struct Participant {
     pub(super) origin: Origin,
     /// Our offer in a 2xx waits for its answer in the ACK.
     pub(super) unanswered: Option<UnboundLeg>,
-    /// The keys of that offer, by their tags from 1.
-    pub(super) offered: Vec<(Suite, MasterKey)>,
+    /// What would carry the pictures of that offer.
+    pub(super) unseen: Option<(super::video::Ours, Source)>,
+    /// What that offer named.
+    pub(super) offered: Offered,
     /// How sound is protected.
     pub(super) crypto: Option<Crypto>,
     /// What we said of ourselves, if it is a browser.
@@ -84,7 +87,8 @@ impl Participant {
             origin,
             direction: Direction::SendReceive,
             unanswered: None,
-            offered: Vec::new(),
+            unseen: None,
+            offered: Offered::default(),
             crypto: None,
             web: None,
             first_ice: None,

@@ -116,3 +116,28 @@ async fn encrypted_pictures_are_seen_by_who_has_none_and_the_other_way() {
     assert!(matches!(seen, Seen::Picture(5, ..)), "{seen:?}");
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_the_focus_offers_pictures_to_sees_and_is_seen() {
+    let mut house = House::start().await;
+    let mut alice = Viewer::call_without_offer(&house, "alice", 440.0).await;
+    for line in ["a=rtpmap:102 VP8/90000", "a=rtpmap:103 H264/90000", "a=rtcp-fb:102 nack pli", "b=AS:1500"] {
+        assert!(alice.answer.contains(line), "{line}: {}", alice.answer);
+    }
+    house.until_audio("alice", Audio::SendReceive).await;
+    assert_eq!(alice.phone.send("REFER", &[("Refer-To", "<sip:bob@example.org>")]).await.status(), 202);
+    let mut bob = Viewer::is_called(&mut house, "bob", 700.0).await;
+    house.until_audio("bob", Audio::SendReceive).await;
+    let mut carol = Viewer::call(&house, "carol", 1_100.0, VP8).await;
+    alice.show(true, 1);
+    bob.sees(1);
+    carol.sees(1);
+    bob.show(true, 2);
+    alice.sees(2);
+    carol.show(true, 3);
+    // What was agreed on is named again when a description is asked for without an offer.
+    let again = alice.phone.send("INVITE", &[]).await;
+    let again = String::from_utf8_lossy(again.body()).into_owned();
+    assert!(again.contains(&format!("m=video {} ", alice.focus.port())), "{again}");
+    house.stop().await;
+}

@@ -1,7 +1,7 @@
 //! Answers, and offers that are answered.
 
 use super::*;
-use crate::focus::offer::{answered, answered_by_browser, offer, offer_to_browser};
+use crate::focus::offer::{Offered, answered, answered_by_browser, offer, offer_to_browser};
 
 fn origin() -> Origin {
     Origin { session: 8, version: 1, local: "192.0.2.9:20000".parse().unwrap() }
@@ -130,7 +130,7 @@ fn browsers_are_answered_on_one_port_with_our_fingerprint() {
 fn browsers_can_answer_our_offer() {
     let ice = Credentials { name: "ours".into(), password: "secret".into() };
     let ours = Ours { ice, fingerprint: "sha-256 12:34".into() };
-    let offer = offer_to_browser(origin(), &ours);
+    let offer = offer_to_browser(origin(), &ours, None);
     assert!(is_browser(&offer) && offer.contains("a=setup:actpass") && offer.contains("a=ice-lite"));
     let answer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
         m=audio 9 UDP/TLS/RTP/SAVPF 96 101\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:96 opus/48000/2\r\na=mid:0\r\n\
@@ -156,7 +156,8 @@ fn our_offer_can_be_answered_with_and_without_keys() {
         (Secrecy::Preferred, Secrecy::Off, false),
         (Secrecy::Off, Secrecy::Preferred, false),
     ] {
-        let offered = Keys { secrecy: ours, now: None, random: || 9 }.offered();
+        let sound = Keys { secrecy: ours, now: None, random: || 9 }.offered();
+        let offered = Offered { sound, pictures: None };
         let there = under(theirs, &offer(origin(), ours, &offered), origin()).unwrap();
         let here = answered(&there.text, ours, &offered).unwrap();
         assert_eq!(here.negotiated.encoding.format, Format::Opus);
@@ -167,7 +168,7 @@ fn our_offer_can_be_answered_with_and_without_keys() {
         }
     }
     let plain = under(Secrecy::Off, OFFER, origin()).unwrap();
-    assert_eq!(answered(&plain.text, Secrecy::Required, &[]), None);
+    assert_eq!(answered(&plain.text, Secrecy::Required, &Offered::default()), None);
 }
 
 const SECURE: &str = "m=audio 4000 RTP/SAVP 0\r\n\

@@ -15,12 +15,13 @@ use super::super::dialog::Dialog;
 use super::super::keys::{Pin, is_pin};
 use super::super::named::{Names, Relation, relation};
 use super::super::notifier::Way;
-use super::super::offer;
+use super::super::offer::{self, Offered};
 use super::super::participant::{AtTheDoor, Participant, Unacknowledged};
 use super::super::policy::Refusal;
 use super::super::sdes::Keys;
 use super::super::session::Session;
-use super::Conference;
+use super::super::video;
+use super::{Conference, Source};
 use crate::labels::LegSpan;
 use crate::media::leg::{RtpLeg, UnboundLeg};
 use crate::media::ports::PortsError;
@@ -88,7 +89,11 @@ impl Conference {
         let ours = ours(&leg);
         let local = std::net::SocketAddr::new(ip, leg.local().port());
         let origin = Origin { session: self.random(), version: 1, local };
-        let pictures = self.pictures_for(offer, ip, ours.as_ref().map(|_| local.port()));
+        let browsers = ours.as_ref().map(|_| local.port());
+        let mut pictures = match offer.is_empty() {
+            true => self.pictures_at(ip, browsers),
+            false => self.pictures_for(offer, ip, browsers),
+        };
         let our_pictures = pictures.as_ref().map(|(ours, _)| ours);
         let agreed = match offer.is_empty() {
             true => None,
@@ -110,7 +115,10 @@ impl Conference {
         let Some(dialog) = Dialog::begun_by(request, &response, incoming.flow) else {
             return refuse(400, "No Contact To Call");
         };
-        let offered = if agreed.is_none() { self.keys(None).offered() } else { Vec::new() };
+        let offered = match &agreed {
+            None => self.offered(None, pictures.as_ref().map(|(ours, _)| *ours)),
+            Some(_) => Offered::default(),
+        };
         let secrecy = self.focus.parts().config.srtp;
         let offer = || offer::offer(origin, secrecy, &offered);
         let body = agreed.as_ref().map_or_else(offer, |agreed| agreed.text.clone());
@@ -134,13 +142,9 @@ impl Conference {
         if let Some(before) = self.participants.iter().find(|participant| Some(participant.leg) == replaced) {
             (participant.is_muted, participant.is_hand_up) = (before.is_muted, before.is_hand_up);
         }
-        let shown = agreed.as_ref().and_then(|agreed| agreed.pictures).zip(pictures);
-        if let Some((agreed, pictures)) = shown {
-            self.show(&mut participant, pictures, agreed);
-        }
         match agreed {
-            Some(agreed) => self.join(&mut participant, leg, agreed).await,
-            None => participant.unanswered = Some(leg),
+            Some(agreed) => self.begin(&mut participant, leg, agreed, pictures.take()).await,
+            None => (participant.unanswered, participant.unseen) = (Some(leg), pictures.take()),
         }
         participant.unacknowledged = Some(Unacknowledged::send(response, incoming.server, Instant::now()));
         self.participants.push(participant);
@@ -163,8 +167,22 @@ impl Conference {
         self.participants.iter().position(|p| p.dialog.is_named(call_id, to_tag, from_tag))
     }
 
+    /// Starts a leg's pictures, if it has some, and its sound.
+    pub(super) async fn begin(
+        &mut self,
+        participant: &mut Participant,
+        leg: UnboundLeg,
+        agreed: Agreed,
+        pictures: Option<(video::Ours, Source)>,
+    ) {
+        if let Some((agreed, pictures)) = agreed.pictures.zip(pictures) {
+            self.show(participant, pictures, agreed);
+        }
+        self.join(participant, leg, agreed).await;
+    }
+
     /// Starts a leg's sound and tells the world.
-    pub(super) async fn join(&mut self, participant: &mut Participant, leg: UnboundLeg, agreed: Agreed) {
+    async fn join(&mut self, participant: &mut Participant, leg: UnboundLeg, agreed: Agreed) {
         participant.direction = agreed.direction;
         participant.crypto = agreed.negotiated.crypto;
         let rtp: Option<RtpLeg> =
@@ -243,8 +261,8 @@ impl Conference {
             self.renegotiate_pictures(at, agreed.pictures, fresh);
             body = agreed.text;
         } else if request.method() == "INVITE" {
-            let (origin, now) = (participant.origin, participant.crypto);
-            let offered = self.keys(now).offered();
+            let (origin, now, known) = (participant.origin, participant.crypto, participant.our_pictures());
+            let offered = self.offered(now, known);
             body = offer::offer(origin, secrecy, &offered);
             self.participants[at].offered = offered;
         }
@@ -287,11 +305,15 @@ impl Conference {
         match (leg, agreed) {
             (Some(leg), Some(agreed)) => {
                 let mut participant = self.participants.remove(at);
-                self.join(&mut participant, leg, agreed).await;
+                let pictures = participant.unseen.take();
+                self.begin(&mut participant, leg, agreed, pictures).await;
                 self.participants.insert(at, participant);
             }
             (Some(_), None) => self.hang_up_at(at, "No Answer To Our Offer").await,
-            (None, Some(agreed)) => self.renegotiate(at, &agreed).await,
+            (None, Some(agreed)) => {
+                self.renegotiate(at, &agreed).await;
+                self.renegotiate_pictures(at, agreed.pictures, None);
+            }
             (None, None) => {}
         }
     }

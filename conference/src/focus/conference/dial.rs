@@ -23,13 +23,13 @@ use super::super::answer::Origin;
 use super::super::dialog::Dialog;
 use super::super::named::{Referral, referral};
 use super::super::notifier::Way;
-use super::super::offer;
+use super::super::offer::{self, Offered};
 use super::super::participant::Participant;
 use super::super::policy::{self, Voice};
+use super::super::video;
 use super::watchers::in_dialog;
-use super::{Conference, calls};
+use super::{Conference, Source, calls};
 use crate::media::leg::UnboundLeg;
-use crate::media::srtp::{MasterKey, Suite};
 use crate::mixer::LegId;
 
 /// A call of ours that nobody answered yet.
@@ -37,7 +37,9 @@ pub(in crate::focus) struct Dialling {
     leg: LegId,
     sound: UnboundLeg,
     origin: Origin,
-    offered: Vec<(Suite, MasterKey)>,
+    offered: Offered,
+    /// What would carry pictures.
+    pictures: Option<(video::Ours, Source)>,
     /// The INVITE, as it was sent.
     request: Message,
     callee: Caller,
@@ -176,9 +178,12 @@ impl Conference {
         };
         let local = std::net::SocketAddr::new(ip, sound.local().port());
         let origin = Origin { session: self.random(), version: 1, local };
-        let (ours, offered) = (calls::ours(&sound), self.keys(None).offered());
+        let ours = calls::ours(&sound);
+        let pictures = self.pictures_at(ip, ours.as_ref().map(|_| local.port()));
+        let our_pictures = pictures.as_ref().map(|(ours, _)| *ours);
+        let offered = self.offered(None, our_pictures);
         let offer = match &ours {
-            Some(ours) => offer::offer_to_browser(origin, ours),
+            Some(ours) => offer::offer_to_browser(origin, ours, our_pictures.as_ref()),
             None => offer::offer(origin, self.focus.parts().config.srtp, &offered),
         };
         let request = self.invitation(uri, offer);
@@ -199,9 +204,19 @@ impl Conference {
             let _ = inbox.send(Input::Dialled(leg, answer)).await;
         });
         tracing::info!(leg = leg.0, "the focus calls somebody");
-        let dialling =
-            Dialling { leg, sound, origin, offered, request, callee, voice, cancel, teller, device };
-        self.dialling.push(dialling);
+        self.dialling.push(Dialling {
+            leg,
+            sound,
+            origin,
+            offered,
+            pictures,
+            request,
+            callee,
+            voice,
+            cancel,
+            teller,
+            device,
+        });
         if device == Device::Phone {
             self.tell_trying(self.dialling.len() - 1).await;
         }
@@ -230,7 +245,7 @@ impl Conference {
     /// A call of ours was answered, or nobody will answer it.
     pub(super) async fn dialled(&mut self, leg: LegId, answer: Option<Box<Message>>) {
         let Some(at) = self.dialling.iter().position(|dialling| dialling.leg == leg) else { return };
-        let Dialling { mut sound, origin, offered, request, callee, voice, teller, device, .. } =
+        let Dialling { mut sound, origin, offered, pictures, request, callee, voice, teller, device, .. } =
             self.dialling.remove(at);
         let status = answer.as_ref().map_or(408, |answer| answer.status());
         tracing::info!(leg = leg.0, status, "the call of the focus was answered");
@@ -264,7 +279,7 @@ impl Conference {
         }
         match agreed {
             Some(agreed) => {
-                self.join(&mut participant, sound, agreed).await;
+                self.begin(&mut participant, sound, agreed, pictures).await;
                 self.participants.push(participant);
                 self.tell_end(teller, 200).await;
             }

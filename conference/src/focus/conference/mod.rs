@@ -40,7 +40,7 @@ use dial::Dialling;
 use mailbox::Mailbox;
 use recording::Recording;
 
-pub(super) use pictures::Screen;
+pub(super) use pictures::{Screen, Source};
 
 /// The task's own state.
 pub(super) struct Conference {

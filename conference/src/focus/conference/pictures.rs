@@ -9,17 +9,20 @@ use std::net::IpAddr;
 
 use sip_core::sdp::Direction;
 
+use super::super::offer::Offered;
 use super::super::participant::Participant;
 use super::super::policy::Voice;
 use super::super::video;
+use super::super::video::offer::Offer;
 use super::Conference;
 use super::calls::bind_ip;
+use crate::media::srtp::Crypto;
 use crate::media::video::room::{Pictures, UnboundPictures};
 use crate::media::video::switch::Seat;
 use crate::mixer::Gate;
 
 /// What would carry a leg's pictures.
-pub(super) enum Source {
+pub(in crate::focus) enum Source {
     Ports(UnboundPictures),
     /// The port of all browsers.
     Web,
@@ -41,8 +44,13 @@ impl Conference {
         ip: IpAddr,
         browsers: Option<u16>,
     ) -> Option<(video::Ours, Source)> {
+        video::is_offered(offer).then(|| self.pictures_at(ip, browsers)).flatten()
+    }
+
+    /// What would carry pictures that we offer ourselves. Nothing if none are wanted.
+    pub(super) fn pictures_at(&self, ip: IpAddr, browsers: Option<u16>) -> Option<(video::Ours, Source)> {
         let config = &self.focus.parts().config;
-        if !config.video || self.mailbox.is_some() || !video::is_offered(offer) {
+        if !config.video || self.mailbox.is_some() {
             return None;
         }
         let (port, source) = match browsers {
@@ -55,6 +63,13 @@ impl Conference {
         };
         let (ssrc, limit) = (self.random() as u32, config.video_kbits);
         Some((video::Ours { port, ssrc, limit, crypto: None }, source))
+    }
+
+    /// What an offer of ours to a phone names: keys for its sound and, if it may have some, its pictures.
+    pub(super) fn offered(&self, sound: Option<Crypto>, pictures: Option<video::Ours>) -> Offered {
+        let sound = self.keys(sound).offered();
+        let pictures = pictures.map(|ours| Offer { ours, keys: self.keys(ours.crypto).offered() });
+        Offered { sound, pictures }
     }
 
     /// Starts a leg's pictures.

@@ -112,9 +112,13 @@ impl Phone {
     /// Answers the focus's offer in the ACK.
     pub(crate) fn answer_in_ack(&mut self) {
         let port = self.media.local_addr().unwrap().port();
-        let answer = format!(
+        self.acknowledge_with(format!(
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
-        );
+        ));
+    }
+
+    /// Sends the ACK of the last INVITE with an answer.
+    pub(crate) fn acknowledge_with(&mut self, answer: String) {
         let number = self.cseq;
         let mut ack = self.build("ACK", &[]);
         ack.set(Name::CSeq, &format!("{number} ACK"));

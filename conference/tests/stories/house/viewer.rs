@@ -8,8 +8,8 @@ use base64::Engine;
 use conference::media::rtcp;
 use conference::media::srtp::{Crypto, MasterKey, Srtp, Suite};
 use conference::media::video::feedback;
-use sip_core::Message;
 use sip_core::sdp::Sdp;
+use sip_core::{Message, Name};
 
 use super::{House, Phone, URI};
 
@@ -19,6 +19,7 @@ pub(crate) struct Viewer {
     pub(crate) focus: SocketAddr,
     pub(crate) answer: String,
     ssrc: u32,
+    kind: u8,
     sequence: u16,
     srtp: RefCell<Option<Srtp>>,
 }
@@ -55,26 +56,73 @@ impl Viewer {
     }
 
     async fn call_over(house: &House, name: &str, hertz: f64, lines: &str, profile: &str) -> Self {
-        let mut phone = house.phone_of(name, hertz).await;
+        let mut viewer = Self::with_camera(house, name, hertz).await;
+        let offer = viewer.description("0 101", &format!("{profile} 96"), lines);
+        viewer.phone.uri = URI.to_owned();
+        let response: Message = viewer.phone.send_body("INVITE", "application/sdp", &offer).await;
+        assert_eq!(response.status(), 200);
+        viewer.phone.acknowledge();
+        viewer.learn(response.body());
+        viewer
+    }
+
+    /// Calls without an offer, and answers that of the focus.
+    pub(crate) async fn call_without_offer(house: &House, name: &str, hertz: f64) -> Self {
+        let mut viewer = Self::with_camera(house, name, hertz).await;
+        let response = viewer.phone.send("INVITE", &[]).await;
+        assert_eq!(response.status(), 200);
+        viewer.learn(response.body());
+        let answer = viewer.description("0", &format!("RTP/AVP {}", viewer.kind), &viewer.lines());
+        viewer.phone.acknowledge_with(answer);
+        viewer
+    }
+
+    /// Is called by the focus, and takes its offer.
+    pub(crate) async fn is_called(house: &mut House, name: &str, hertz: f64) -> Self {
+        let mut viewer = Self::with_camera(house, name, hertz).await;
+        let incoming =
+            tokio::time::timeout(Duration::from_secs(10), house.called.recv()).await.unwrap().unwrap();
+        viewer.learn(incoming.request.body());
+        let mut response = Message::response(&incoming.request, 200, "");
+        let to = format!("{};tag={name}", response.value(Name::To).unwrap());
+        response.set(Name::To, &to);
+        response.push(Name::Contact, &format!("<sip:{name}@127.0.0.1:9>"));
+        let answer = viewer.description("0", &format!("RTP/AVP {}", viewer.kind), &viewer.lines());
+        response.set_body("application/sdp", answer.into());
+        incoming.server.respond(response);
+        viewer
+    }
+
+    async fn with_camera(house: &House, name: &str, hertz: f64) -> Self {
+        let phone = house.phone_of(name, hertz).await;
         let camera = UdpSocket::bind("127.0.0.1:0").unwrap();
         camera.set_nonblocking(true).unwrap();
-        let ports = [&phone.media, &camera].map(|socket| socket.local_addr().unwrap().port());
-        let offer = format!(
+        let (port, focus) = (camera.local_addr().unwrap().port(), SocketAddr::from(([0, 0, 0, 0], 0)));
+        let (answer, srtp) = (String::new(), RefCell::new(None));
+        Self { phone, camera, focus, answer, ssrc: port.into(), kind: 96, sequence: port, srtp }
+    }
+
+    fn description(&self, sound: &str, pictures: &str, lines: &str) -> String {
+        let ports = [&self.phone.media, &self.camera].map(|socket| socket.local_addr().unwrap().port());
+        let [sound_port, port] = ports;
+        format!(
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-             m=audio {} RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n\
-             m=video {} {profile} 96\r\na=rtcp-mux\r\n{lines}",
-            ports[0], ports[1]
-        );
-        phone.uri = URI.to_owned();
-        let response: Message = phone.send_body("INVITE", "application/sdp", &offer).await;
-        assert_eq!(response.status(), 200);
-        phone.acknowledge();
-        let answer = String::from_utf8_lossy(response.body()).into_owned();
-        let sdp = Sdp::parse(&answer).unwrap();
+             m=audio {sound_port} RTP/AVP {sound}\r\na=rtpmap:101 telephone-event/8000\r\n\
+             m=video {port} {pictures}\r\na=rtcp-mux\r\n{lines}"
+        )
+    }
+
+    fn lines(&self) -> String {
+        format!("a=rtpmap:{} VP8/90000\r\n", self.kind)
+    }
+
+    /// What the focus said: where it listens, and the first payload type of its pictures.
+    fn learn(&mut self, description: &[u8]) {
+        self.answer = String::from_utf8_lossy(description).into_owned();
+        let sdp = Sdp::parse(&self.answer).unwrap();
         let at = |n: usize| SocketAddr::new(sdp.media[n].connection.unwrap(), sdp.media[n].port);
-        phone.mixer = Some(at(0));
-        let (focus, ssrc) = (at(1), ports[1].into());
-        Self { phone, camera, focus, answer, ssrc, sequence: ports[1], srtp: RefCell::new(None) }
+        self.phone.mixer = Some(at(0));
+        (self.focus, self.kind) = (at(1), sdp.media[1].formats[0].parse().unwrap());
     }
 
     /// Forgets its keys for a while.
@@ -89,7 +137,7 @@ impl Viewer {
 
     /// Sends a picture with this mark; the number that it had.
     pub(crate) fn show(&mut self, is_whole: bool, mark: u8) -> u16 {
-        let mut packet = vec![0x80, 0x80 | 96];
+        let mut packet = vec![0x80, 0x80 | self.kind];
         packet.extend_from_slice(&self.sequence.to_be_bytes());
         packet.extend_from_slice(&(u32::from(self.sequence) * 3_000).to_be_bytes());
         packet.extend_from_slice(&self.ssrc.to_be_bytes());

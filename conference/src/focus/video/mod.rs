@@ -4,7 +4,9 @@
 //! In    an offer whose sound was taken. Out which of its media carries pictures, and what the answer says of it.
 //! State none. Errors a medium that cannot be had is refused with port 0, and the call goes on without pictures.
 //!
-//! One medium with `m=video` is taken, in VP8 if it is offered, else in H.264. Not here: pictures in our own offers.
+//! One medium with `m=video` is taken, in VP8 if it is offered, else in H.264. Our own offers are in [`offer`].
+
+pub(super) mod offer;
 
 use std::net::SocketAddr;
 
@@ -75,21 +77,15 @@ fn take(at: usize, media: &Media<'_>, ours: &Ours, keys: &Keys, bundle: Option<&
             answer::protection(media, &keys).ok()?
         }
     };
-    let remote = SocketAddr::new(media.connection?, media.port);
-    let is_one_port = media.attribute("rtcp-mux").is_some();
-    let direction = answer::direction_of(media).mirrored();
-    let (port, limit) = (ours.port, ours.limit);
-    let mut text = format!("m=video {port} {} {number}\r\n", media.protocol);
-    if limit > 0 {
-        text.push_str(&format!("b=AS:{limit}\r\nb=TIAS:{}\r\n", u64::from(limit) * 1_000));
-    }
+    let agreed = agreed(media, codec, payload_type, protection.map(|(_, crypto)| crypto))?;
+    let mut text = format!("m=video {} {} {number}\r\n{}", ours.port, media.protocol, limit(ours));
     text.push_str(&format!("a=rtpmap:{number} {}\r\n", codec.rtpmap()));
     if let Some(parameters) = media.attribute_of(number) {
         text.push_str(&format!("a=fmtp:{number} {parameters}\r\n"));
     }
     // RFC 4585 §4.2.1: what was offered, for this format or for all.
     let offered: Vec<&str> = media.values("rtcp-fb").collect();
-    for wish in ["nack", "nack pli", "ccm fir", "goog-remb"] {
+    for wish in WISHES {
         if [number, "*"].iter().any(|of| offered.contains(&format!("{of} {wish}").as_str())) {
             text.push_str(&format!("a=rtcp-fb:{number} {wish}\r\n"));
         }
@@ -97,19 +93,35 @@ fn take(at: usize, media: &Media<'_>, ours: &Ours, keys: &Keys, bundle: Option<&
     if let Some((tag, crypto)) = &protection {
         text.push_str(&sdes::print(tag, crypto.suite, &crypto.ours));
     }
-    if is_one_port {
+    if agreed.way.reports.is_none() {
         text.push_str("a=rtcp-mux\r\n");
     }
-    text.push_str(&format!("a={}\r\n", direction.as_str()));
+    text.push_str(&format!("a={}\r\n", agreed.direction.as_str()));
     if bundle.is_some() {
-        text.push_str(&format!("a=msid:cusax pictures\r\na=ssrc:{0} cname:{0:08x}\r\n", ours.ssrc));
+        text.push_str(&beside_bundle(ours.ssrc));
     }
-    let way = Way {
-        remote,
-        reports: (!is_one_port).then(|| answer::reports(media, remote)),
-        crypto: protection.map(|(_, crypto)| crypto),
-    };
-    Some(Chosen { at, agreed: Agreed { codec, payload_type, way, direction }, text })
+    Some(Chosen { at, agreed, text })
+}
+
+/// What a medium of theirs comes to.
+fn agreed(media: &Media<'_>, codec: Codec, payload_type: u8, crypto: Option<Crypto>) -> Option<Agreed> {
+    let remote = SocketAddr::new(media.connection?, media.port);
+    let reports = media.attribute("rtcp-mux").is_none().then(|| answer::reports(media, remote));
+    let direction = answer::direction_of(media).mirrored();
+    Some(Agreed { codec, payload_type, way: Way { remote, reports, crypto }, direction })
+}
+
+/// What we say of how much should be sent at most (RFC 8866 §5.8, RFC 3890).
+fn limit(ours: &Ours) -> String {
+    match ours.limit {
+        0 => String::new(),
+        most => format!("b=AS:{most}\r\nb=TIAS:{}\r\n", u64::from(most) * 1_000),
+    }
+}
+
+/// What we say to browsers of the source that we send.
+fn beside_bundle(ssrc: u32) -> String {
+    format!("a=msid:cusax pictures\r\na=ssrc:{ssrc} cname:{ssrc:08x}\r\n")
 }
 
 /// The format that pictures are taken in: VP8 before H.264 in packetization mode 1.
@@ -137,6 +149,9 @@ impl<'a> Formats<'a> for Media<'a> {
         self.values("fmtp").find_map(|line| line.strip_prefix(number)?.strip_prefix(' '))
     }
 }
+
+/// What we listen to, and ask for (RFC 4585 §4.2, RFC 5104 §7.1).
+const WISHES: [&str; 4] = ["nack", "nack pli", "ccm fir", "goog-remb"];
 
 #[cfg(test)]
 mod tests {
