@@ -8,6 +8,7 @@
 //! Whoever is in the conference, or could join it, may invite; moderators may remove, and everybody their own legs. Whom the
 //! room does not let in is not called.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use shared_auth::AccountCard;
@@ -271,6 +272,7 @@ impl Conference {
         };
         let mut participant = Participant::new(leg, dialog, callee, voice, origin);
         participant.is_called = true;
+        participant.source = contact_ip(participant.dialog.target());
         participant.web = calls::ours(&sound);
         participant.first_ice = participant.web.as_ref().map(|ours| ours.ice.clone());
         if let Some(browser) = agreed.as_ref().and_then(|agreed| agreed.browser.as_ref()) {
@@ -332,6 +334,12 @@ impl Conference {
         let is_meant = |p: &Participant| same(&p.caller.uri) || p.endpoint().split(';').next() == Some(uri);
         self.participants.iter().enumerate().filter(|(_, p)| is_meant(p)).map(|(at, _)| at).collect()
     }
+}
+
+/// The address that a device is called by: its description may name another of its own.
+fn contact_ip(contact: &str) -> Option<IpAddr> {
+    let ip: IpAddr = Uri::parse(contact)?.host.trim_matches(['[', ']']).parse().ok()?;
+    Some(ip.to_canonical())
 }
 
 /// RFC 3515 §2.4.5: the first line of a response stands for it.
