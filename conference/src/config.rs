@@ -44,6 +44,10 @@ pub struct Config {
     pub video: bool,
     /// What a leg is told to send of pictures at most, in kbit/s; 0: nothing is said. Default 1500.
     pub video_kbits: u32,
+    /// Media with pictures that a browser may have in one call, each for one of those that it sees; a phone has one. Default 4.
+    pub video_streams: usize,
+    /// What a leg is sent of pictures at most, in kbit/s, whatever it could take; 0: what it can take. Default 0.
+    pub video_leg_kbits: u32,
     /// Whether conference documents say the conference's own URI as well. Default: no.
     pub conf_uris: bool,
     /// Whether sound is encrypted (SRTP with keys in the description): `required` refuses calls that cannot, `preferred`
@@ -111,6 +115,12 @@ pub const KEYS: &[Key] = &[
         "1500",
         "kbit/s of pictures that a leg is told to send at most; 0: untold",
     ),
+    Key::new("conference.video_streams", "4", "pictures that a browser may see at once, each in a medium"),
+    Key::new(
+        "conference.video_leg_kbits",
+        "0",
+        "kbit/s of pictures that a leg is sent at most; 0: as it can take",
+    ),
     Key::new("conference.conf_uris", "false", "whether conference documents say the conference's own URI"),
     Key::new("conference.srtp", "\"preferred\"", "encrypted sound: required, preferred or off"),
     Key::new("conference.threads", "0", "threads that mix; 0: one for each processor"),
@@ -134,6 +144,8 @@ impl Default for Config {
             recording_longest: Duration::from_secs(4 * 3_600),
             video: true,
             video_kbits: 1_500,
+            video_streams: 4,
+            video_leg_kbits: 0,
             conf_uris: false,
             srtp: Secrecy::Preferred,
             threads: 0,

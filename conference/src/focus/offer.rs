@@ -7,7 +7,7 @@
 
 use sip_core::sdp::{Media, Sdp};
 
-use super::answer::{Agreed, LEVEL, Origin, Ours, choose, direction_of, head, ways};
+use super::answer::{Agreed, LEVEL, Origin, Ours, beside_sound, choose, direction_of, head, ways};
 use super::sdes::{self, Keys};
 use super::video;
 use crate::config::Secrecy;
@@ -51,7 +51,9 @@ pub(super) fn offer_to_browser(origin: Origin, ours: &Ours, pictures: Option<&vi
         [Format::Opus, Format::G722, Format::Pcmu, Format::Pcma].map(|format| (format, payload_type(format)));
     let list: Vec<String> = formats.iter().map(|(_, number)| number.to_string()).collect();
     let mut text = head(origin);
-    let mids = if pictures.is_some() { "0 1" } else { "0" };
+    let mids: Vec<String> =
+        (0..=pictures.map_or(0, |ours| ours.streams.max(1))).map(|mid| mid.to_string()).collect();
+    let mids = mids.join(" ");
     text.push_str(&format!("a=group:BUNDLE {mids}\r\na=ice-lite\r\na=fingerprint:{}\r\n", ours.fingerprint));
     text.push_str(&format!("m=audio {} UDP/TLS/RTP/SAVPF {} 101\r\n", origin.local.port(), list.join(" ")));
     for (format, number) in formats {
@@ -59,17 +61,18 @@ pub(super) fn offer_to_browser(origin: Origin, ours: &Ours, pictures: Option<&vi
     }
     text.push_str("a=fmtp:96 useinbandfec=1\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n");
     text.push_str(&format!("a=extmap:1/recvonly {LEVEL}\r\na=rtcp-mux\r\na=sendrecv\r\na=mid:0\r\n"));
+    text.push_str(&beside_sound(origin));
     text.push_str(&ways(ours, origin.local, "actpass"));
     if let Some(pictures) = pictures {
-        text.push_str(&video::offer::medium_of_browser(pictures));
-        text.push_str(&ways(ours, origin.local, "actpass"));
+        text.push_str(&video::offer::media_of_browser(pictures, &ways(ours, origin.local, "actpass")));
     }
     text
 }
 
 /// Reads a browser's answer; we wait for its hello, so that it must say it.
-pub(super) fn answered_by_browser(answer: &str) -> Option<Agreed> {
-    let mut answer = Sdp::parse(answer)?;
+pub(super) fn answered_by_browser(text: &str, pictures: Option<&video::Ours>) -> Option<Agreed> {
+    let takes = video::limits(text);
+    let mut answer = Sdp::parse(text)?;
     let session = answer.attributes.clone();
     let media = answer.media.first_mut()?;
     media.attributes.extend(session);
@@ -78,21 +81,23 @@ pub(super) fn answered_by_browser(answer: &str) -> Option<Agreed> {
     let chosen = choose(media, &keys, true).ok().filter(|chosen| is_active && chosen.browser.is_some())?;
     let (negotiated, browser) = (chosen.negotiated, chosen.browser);
     let direction = direction_of(media).mirrored();
-    let pictures = answer.media.get(1).and_then(|media| video::offer::answered(media, None));
+    let pictures =
+        pictures.and_then(|ours| video::offer::answered(&answer.media, &takes, ours, |_| Some(None)));
     Some(Agreed { negotiated, browser, pictures, direction, text: String::new() })
 }
 
 /// Reads the answer to our offer, in which our keys had these tags.
-pub(super) fn answered(answer: &str, secrecy: Secrecy, offered: &Offered) -> Option<Agreed> {
-    let answer = Sdp::parse(answer)?;
+pub(super) fn answered(text: &str, secrecy: Secrecy, offered: &Offered) -> Option<Agreed> {
+    let answer = Sdp::parse(text)?;
     let media = answer.media.first()?;
     let crypto = protected(media, secrecy, &offered.sound)?;
     let keys = Keys { secrecy: Secrecy::Off, now: None, random: || 0 };
     let plain = Media { protocol: "RTP/AVP", ..media.clone() };
-    let pictures =
-        offered.pictures.as_ref().zip(answer.media.get(1)).and_then(|(offer, media)| {
-            video::offer::answered(media, protected(media, secrecy, &offer.keys)?)
-        });
+    let pictures = offered.pictures.as_ref().and_then(|offer| {
+        let ours = video::Ours { streams: 1, ..offer.ours };
+        let protected = |media: &Media<'_>| protected(media, secrecy, &offer.keys);
+        video::offer::answered(&answer.media, &video::limits(text), &ours, protected)
+    });
     Some(Agreed {
         browser: None,
         pictures,

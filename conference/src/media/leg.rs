@@ -9,7 +9,7 @@
 //! the packet, as a net would.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rtc_rtp::header::Header;
 use rtc_shared::marshal::{Marshal, Unmarshal};
@@ -173,6 +173,11 @@ impl UnboundLeg {
 }
 
 impl RtpLeg {
+    /// The source of a leg that starts with this seed.
+    pub fn source_of(seed: u64) -> u32 {
+        (seed >> 32) as u32
+    }
+
     /// Where the other end shall send, as far as the socket knows.
     pub fn local(&self) -> SocketAddr {
         self.local
@@ -434,7 +439,7 @@ impl RtpLeg {
         if let Some(block) = told.block {
             self.quality.lost_there = block.fraction;
             self.quality.round_trip =
-                rtcp::round_trip(&block, rtcp::ntp(since_1970())).or(self.quality.round_trip);
+                rtcp::round_trip(&block, rtcp::ntp(rtcp::since_1970())).or(self.quality.round_trip);
         }
     }
 
@@ -452,12 +457,12 @@ impl RtpLeg {
             self.quality.jitter = Duration::from_secs_f64(f64::from(block.jitter) / clock);
         }
         let sent = (self.packets > 0).then(|| rtcp::Sent {
-            ntp: rtcp::ntp(since_1970()),
+            ntp: rtcp::ntp(rtcp::since_1970()),
             timestamp: self.timestamp,
             packets: self.packets,
             octets: self.octets,
         });
-        let packet = rtcp::compose(self.ssrc, &format!("{:08x}", self.ssrc), sent, block);
+        let packet = rtcp::compose(self.ssrc, &format!("{:08x}", self.ssrc), sent, block.as_slice());
         let sealed = match &mut self.srtp {
             Some(srtp) => srtp.seal_report(&packet).map(Vec::from),
             None if self.wire.is_web() => None,
@@ -508,10 +513,6 @@ fn read(socket: &UdpSocket, datagram: &mut [u8; LARGEST_DATAGRAM]) -> Option<(us
 fn unpadded(payload: &[u8], has_padding: bool) -> Option<&[u8]> {
     let padding = if has_padding { usize::from(payload.last().copied().unwrap_or(0)) } else { 0 };
     payload.get(..payload.len().checked_sub(padding)?)
-}
-
-fn since_1970() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Octets of an RTP header without contributing sources or extensions.

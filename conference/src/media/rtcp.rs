@@ -7,7 +7,7 @@
 //! Errors what is no RTCP yields nothing; the rest of a compound packet after a wrong length is passed over.
 //! Not here: XR, feedback, APP.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::reception::Block;
 
@@ -35,10 +35,11 @@ pub struct Told {
     pub is_bye: bool,
 }
 
-/// A compound packet: SR, or RR while nothing is sent, then SDES.
-pub fn compose(ssrc: u32, cname: &str, sent: Option<Sent>, block: Option<Block>) -> Vec<u8> {
+/// A compound packet: SR, or RR while nothing is sent, then SDES. Of more than 31 blocks the first 31 are said.
+pub fn compose(ssrc: u32, cname: &str, sent: Option<Sent>, blocks: &[Block]) -> Vec<u8> {
     let mut out = Vec::with_capacity(96);
-    let count = u8::from(block.is_some());
+    let blocks = &blocks[..blocks.len().min(31)];
+    let count = blocks.len() as u8;
     let kind = if sent.is_some() { SENDER } else { RECEIVER };
     begin(&mut out, count, kind, ssrc);
     if let Some(sent) = sent {
@@ -47,7 +48,7 @@ pub fn compose(ssrc: u32, cname: &str, sent: Option<Sent>, block: Option<Block>)
             out.extend(number.to_be_bytes());
         }
     }
-    if let Some(block) = block {
+    for block in blocks {
         let lost = (u32::from(block.fraction) << 24) | (block.lost.cast_unsigned() & 0xff_ffff);
         for number in [block.ssrc, lost, block.highest, block.jitter, block.last_report, block.delay] {
             out.extend(number.to_be_bytes());
@@ -90,9 +91,30 @@ pub fn read(mut packet: &[u8], ours: u32) -> Option<Told> {
     (!is_first).then_some(told)
 }
 
+/// Who sent the reports of a compound packet about what they send, and at which NTP time each was made.
+pub fn senders(mut packet: &[u8]) -> impl Iterator<Item = (u32, u64)> {
+    std::iter::from_fn(move || {
+        loop {
+            let (head, rest) = packet.split_first_chunk::<4>().filter(|(head, _)| head[0] >> 6 == 2)?;
+            let length = usize::from(u16::from_be_bytes([head[2], head[3]])) * 4;
+            let (body, after) = rest.split_at_checked(length)?;
+            packet = after;
+            if head[1] == SENDER {
+                let [ssrc, high, low] = [word(body, 0)?, word(body, 4)?, word(body, 8)?];
+                return Some((ssrc, u64::from(high) << 32 | u64::from(low)));
+            }
+        }
+    })
+}
+
 /// Whether a datagram on a port of both is RTCP: the types 64 to 95 of RTP with the marker bit are never RTP there.
 pub fn is_rtcp(datagram: &[u8]) -> bool {
     matches!(datagram, [first, 192..=223, ..] if first >> 6 == 2)
+}
+
+/// The time of the system's clock.
+pub fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// NTP time of a time since 1970.
@@ -160,25 +182,26 @@ mod tests {
     fn what_is_printed_can_be_read() {
         let sent = Sent { ntp: ntp(Duration::from_millis(1_500)), timestamp: 5, packets: 6, octets: 7 };
         for (cname, sent) in [("a", Some(sent)), ("focus@x", None), ("", Some(sent))] {
-            let packet = compose(1, cname, sent, Some(BLOCK));
+            let packet = compose(1, cname, sent, &[BLOCK]);
             assert!(packet.len().is_multiple_of(4) && is_rtcp(&packet));
             let told = read(&packet, 7).unwrap();
             assert_eq!(told.block, Some(BLOCK));
             assert_eq!(told.report, sent.map(|sent| (sent.ntp >> 16) as u32));
+            assert_eq!(senders(&packet).next(), sent.map(|sent| (1, sent.ntp)));
             assert_eq!(read(&packet, 8).unwrap().block, None, "about somebody else");
         }
     }
 
     #[test]
     fn a_bye_after_a_report_is_heard() {
-        let mut packet = compose(1, "a", None, None);
+        let mut packet = compose(1, "a", None, &[]);
         packet.extend([0x81, 203, 0, 1, 0, 0, 0, 1]);
         assert!(read(&packet, 7).unwrap().is_bye);
     }
 
     #[test]
     fn whatever_is_cut_off_or_wrong_is_passed_over() {
-        let whole = compose(1, "focus", None, Some(BLOCK));
+        let whole = compose(1, "focus", None, &[BLOCK]);
         for length in 0..whole.len() {
             let told = read(&whole[..length], 7);
             assert!(told.is_none() || length >= 32, "{length}: {told:?}");

@@ -264,7 +264,7 @@ mod tests {
                 assert_eq!(theirs.open(&sealed).unwrap(), packet(sequence, 7), "{suite:?}");
                 assert_eq!(theirs.open(&sealed), Err(Distrust::Replayed), "{suite:?}");
             }
-            let report = crate::media::rtcp::compose(7, "x", None, None);
+            let report = crate::media::rtcp::compose(7, "x", None, &[]);
             let sealed = ours.seal_report(&report).unwrap();
             assert_eq!(theirs.open_report(&sealed).unwrap(), report);
             assert_eq!(theirs.open_report(&sealed), Err(Distrust::Replayed));

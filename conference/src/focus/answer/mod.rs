@@ -19,7 +19,7 @@ use super::sdes::{self, Keys};
 use super::video;
 use crate::config::Secrecy;
 use crate::media::codec::{Encoding, Format, USUAL_BITS};
-use crate::media::leg::Negotiated;
+use crate::media::leg::{Negotiated, RtpLeg};
 use crate::media::srtp::Crypto;
 use crate::media::web::Credentials;
 
@@ -58,6 +58,13 @@ pub(super) struct Origin {
     pub(super) session: u64,
     pub(super) version: u64,
     pub(super) local: SocketAddr,
+}
+
+impl Origin {
+    /// The source of our sound, which names us in all reports.
+    pub(super) fn source(&self) -> u32 {
+        RtpLeg::source_of(self.session)
+    }
 }
 
 /// Why an offer cannot be had.
@@ -102,6 +109,7 @@ pub(super) fn answer(
     ours: Option<&Ours>,
     pictures: Option<&video::Ours>,
 ) -> Result<Agreed, Unfit> {
+    let takes = video::limits(offer);
     let mut offer = Sdp::parse(offer).ok_or(Unfit::NotSdp)?;
     if ours.is_some() {
         // RFC 8839 §5.4, RFC 8122 §5: what the session says holds for media that say nothing of their own.
@@ -112,30 +120,29 @@ pub(super) fn answer(
     let direction = direction_of(&offer.media[at]).mirrored();
     let bundle = offer.attributes.iter().find_map(|line| line.strip_prefix("group:BUNDLE"));
     let bundle = chosen.browser.as_ref().map(|_| bundle.unwrap_or_default());
-    let pictures = pictures.and_then(|pictures| video::choose(&offer.media, pictures, keys, bundle));
+    let pictures = pictures.and_then(|pictures| video::choose(&offer.media, &takes, pictures, keys, bundle));
     let mut text = head(origin);
     if let (Some(ours), Some(bundle)) = (ours, bundle) {
-        let taken = [Some(at), pictures.as_ref().map(|pictures| pictures.at)];
-        let taken = taken.into_iter().flatten().filter_map(|at| offer.media[at].attribute("mid"));
-        text.push_str(&session_of(ours, taken, bundle));
+        let seen = pictures.iter().flat_map(|pictures| pictures.texts.iter().map(|(at, _)| *at));
+        let taken = std::iter::once(at).chain(seen);
+        text.push_str(&session_of(ours, taken.filter_map(|at| offer.media[at].attribute("mid")), bundle));
     }
     for (other, media) in offer.media.iter().enumerate() {
-        match other == at {
-            true => {
-                text.push_str(&audio(media, &chosen, direction, origin.local.port()));
+        let of_pictures = |pictures: &video::Chosen| {
+            pictures.texts.iter().find(|(at, _)| *at == other).map(|(_, text)| text.clone())
+        };
+        let said = match other == at {
+            true => Some(audio(media, &chosen, direction, origin)),
+            false => pictures.as_ref().and_then(of_pictures),
+        };
+        match said {
+            Some(said) => {
+                text.push_str(&said);
                 if let (Some(ours), Some(_)) = (ours, &chosen.browser) {
                     text.push_str(&medium_of(ours, media, origin.local));
                 }
             }
-            false => match pictures.as_ref().filter(|pictures| pictures.at == other) {
-                Some(pictures) => {
-                    text.push_str(&pictures.text);
-                    if let (Some(ours), Some(_)) = (ours, &chosen.browser) {
-                        text.push_str(&medium_of(ours, media, origin.local));
-                    }
-                }
-                None => text.push_str(&media.refusal()),
-            },
+            None => text.push_str(&media.refusal()),
         }
     }
     let pictures = pictures.map(|pictures| pictures.agreed);
@@ -362,7 +369,9 @@ pub(super) fn direction_of(media: &Media<'_>) -> Direction {
     }
 }
 
-fn audio(media: &Media<'_>, chosen: &Chosen<'_>, direction: Direction, port: u16) -> String {
+fn audio(media: &Media<'_>, chosen: &Chosen<'_>, direction: Direction, origin: Origin) -> String {
+    let port = origin.local.port();
+    let beside = chosen.browser.as_ref().map(|_| beside_sound(origin)).unwrap_or_default();
     let number = chosen.negotiated.payload_type;
     let format = chosen.negotiated.encoding.format;
     let also: String = chosen.formats.iter().map(|format| format!(" {format}")).collect();
@@ -371,12 +380,18 @@ fn audio(media: &Media<'_>, chosen: &Chosen<'_>, direction: Direction, port: u16
         _ => String::new(),
     };
     format!(
-        "m=audio {port} {} {number}{also}\r\na=rtpmap:{number} {}\r\n{wishes}{}a=ptime:20\r\na={}\r\n",
+        "m=audio {port} {} {number}{also}\r\na=rtpmap:{number} {}\r\n{wishes}{}a=ptime:20\r\na={}\r\n{beside}",
         media.protocol,
         format.rtpmap(),
         chosen.beside.concat(),
         direction.as_str()
     )
+}
+
+/// What we say to browsers of the source of our sound, which goes with the first of our pictures (RFC 8830 §2).
+pub(super) fn beside_sound(origin: Origin) -> String {
+    let ssrc = origin.source();
+    format!("a=msid:cusax sound\r\na=ssrc:{ssrc} cname:{ssrc:08x}\r\n")
 }
 
 pub(super) fn head(origin: Origin) -> String {

@@ -136,16 +136,16 @@ fn browsers_can_answer_our_offer() {
         m=audio 9 UDP/TLS/RTP/SAVPF 96 101\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:96 opus/48000/2\r\na=mid:0\r\n\
         a=rtpmap:101 telephone-event/8000\r\na=ice-ufrag:their\r\na=ice-pwd:theirpassword\r\n\
         a=fingerprint:sha-256 AB:CD\r\na=setup:active\r\na=rtcp-mux\r\na=sendrecv\r\n";
-    let agreed = answered_by_browser(answer).unwrap();
+    let agreed = answered_by_browser(answer, None).unwrap();
     assert_eq!(
         agreed.browser,
         Some(Browser { fingerprint: "sha-256 AB:CD".into(), ice: ("their".into(), "theirpassword".into()) })
     );
     assert_eq!((agreed.negotiated.encoding.format, agreed.negotiated.events), (Format::Opus, Some(101)));
     for wrong in ["a=setup:active", "a=fingerprint:sha-256 AB:CD\r\n", "a=rtcp-mux\r\n"] {
-        assert_eq!(answered_by_browser(&answer.replace(wrong, "")), None, "{wrong}");
+        assert_eq!(answered_by_browser(&answer.replace(wrong, ""), None), None, "{wrong}");
     }
-    assert_eq!(answered_by_browser(&answer.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP")), None);
+    assert_eq!(answered_by_browser(&answer.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP"), None), None);
 }
 
 #[test]

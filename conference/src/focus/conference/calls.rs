@@ -91,8 +91,8 @@ impl Conference {
         let origin = Origin { session: self.random(), version: 1, local };
         let browsers = ours.as_ref().map(|_| local.port());
         let mut pictures = match offer.is_empty() {
-            true => self.pictures_at(ip, browsers),
-            false => self.pictures_for(offer, ip, browsers),
+            true => self.pictures_at(origin, browsers),
+            false => self.pictures_for(offer, origin, browsers),
         };
         let our_pictures = pictures.as_ref().map(|(ours, _)| ours);
         let agreed = match offer.is_empty() {
@@ -172,10 +172,10 @@ impl Conference {
         &mut self,
         participant: &mut Participant,
         leg: UnboundLeg,
-        agreed: Agreed,
+        mut agreed: Agreed,
         pictures: Option<(video::Ours, Source)>,
     ) {
-        if let Some((agreed, pictures)) = agreed.pictures.zip(pictures) {
+        if let Some((agreed, pictures)) = agreed.pictures.take().zip(pictures) {
             self.show(participant, pictures, agreed);
         }
         self.join(participant, leg, agreed).await;
@@ -186,7 +186,7 @@ impl Conference {
         participant.direction = agreed.direction;
         participant.crypto = agreed.negotiated.crypto;
         let rtp: Option<RtpLeg> =
-            leg.start(agreed.negotiated, participant.source, self.random(), Instant::now());
+            leg.start(agreed.negotiated, participant.source, participant.origin.session, Instant::now());
         let Some(rtp) = rtp else { return tracing::error!("no codec, or no key for its packets") };
         let (gate, peer) = (participant.gate(), participant.peer());
         self.mixer.tell(Command::Add(participant.leg, Box::new(rtp), gate, peer)).await;
@@ -204,9 +204,9 @@ impl Conference {
         let mut participant = self.participants.remove(at);
         participant.pin = None;
         self.mixer.tell(Command::SetGate(leg, participant.gate())).await;
-        participant.seat();
         self.joined(&mut participant).await;
         self.participants.insert(at, participant);
+        self.seat_anew(at);
     }
 
     async fn joined(&mut self, participant: &mut Participant) {
@@ -250,7 +250,7 @@ impl Conference {
             let browsers = ours.as_ref().map(|_| origin.local.port());
             let fresh = match known {
                 Some(_) => None,
-                None => self.pictures_for(&offer, origin.local.ip(), browsers),
+                None => self.pictures_for(&offer, origin, browsers),
             };
             let our_pictures = known.as_ref().or(fresh.as_ref().map(|(ours, _)| ours));
             let agreed = match answer::answer(&offer, origin, &self.keys(now), ours.as_ref(), our_pictures) {

@@ -180,7 +180,7 @@ impl Conference {
         let local = std::net::SocketAddr::new(ip, sound.local().port());
         let origin = Origin { session: self.random(), version: 1, local };
         let ours = calls::ours(&sound);
-        let pictures = self.pictures_at(ip, ours.as_ref().map(|_| local.port()));
+        let pictures = self.pictures_at(origin, ours.as_ref().map(|_| local.port()));
         let our_pictures = pictures.as_ref().map(|(ours, _)| *ours);
         let offered = self.offered(None, our_pictures);
         let offer = match &ours {
@@ -268,7 +268,7 @@ impl Conference {
         let text = std::str::from_utf8(answer.body()).unwrap_or_default();
         let agreed = match device {
             Device::Phone => offer::answered(text, self.focus.parts().config.srtp, &offered),
-            Device::Browser => offer::answered_by_browser(text),
+            Device::Browser => offer::answered_by_browser(text, pictures.as_ref().map(|(ours, _)| ours)),
         };
         let mut participant = Participant::new(leg, dialog, callee, voice, origin);
         participant.is_called = true;

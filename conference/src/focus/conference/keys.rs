@@ -131,7 +131,7 @@ impl Conference {
         let participant = &mut self.participants[at];
         participant.ending = Some((Instant::now() + LONGEST_GOODBYE, reason));
         let (leg, gate) = (participant.leg, participant.gate());
-        participant.seat();
+        self.seat_anew(at);
         self.mixer.tell(Command::SetGate(leg, gate)).await;
     }
 

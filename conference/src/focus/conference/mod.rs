@@ -326,7 +326,7 @@ impl Conference {
         for at in changed {
             let (leg, gate) = (self.participants[at].leg, self.participants[at].gate());
             self.mixer.tell(Command::SetGate(leg, gate)).await;
-            self.participants[at].seat();
+            self.seat_anew(at);
             self.tell_changed(at);
         }
         for leg in excluded {

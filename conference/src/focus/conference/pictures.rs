@@ -5,10 +5,7 @@
 //!
 //! Whose voice is revoked is not shown. Who muted themselves is.
 
-use std::net::IpAddr;
-
-use sip_core::sdp::Direction;
-
+use super::super::answer::Origin;
 use super::super::offer::Offered;
 use super::super::participant::Participant;
 use super::super::policy::Voice;
@@ -18,7 +15,7 @@ use super::Conference;
 use super::calls::bind_ip;
 use crate::media::srtp::Crypto;
 use crate::media::video::room::{Pictures, UnboundPictures};
-use crate::media::video::switch::Seat;
+use crate::media::video::seat::Seat;
 use crate::mixer::Gate;
 
 /// What would carry a leg's pictures.
@@ -41,14 +38,14 @@ impl Conference {
     pub(super) fn pictures_for(
         &self,
         offer: &str,
-        ip: IpAddr,
+        origin: Origin,
         browsers: Option<u16>,
     ) -> Option<(video::Ours, Source)> {
-        video::is_offered(offer).then(|| self.pictures_at(ip, browsers)).flatten()
+        video::is_offered(offer).then(|| self.pictures_at(origin, browsers)).flatten()
     }
 
     /// What would carry pictures that we offer ourselves. Nothing if none are wanted.
-    pub(super) fn pictures_at(&self, ip: IpAddr, browsers: Option<u16>) -> Option<(video::Ours, Source)> {
+    pub(super) fn pictures_at(&self, origin: Origin, browsers: Option<u16>) -> Option<(video::Ours, Source)> {
         let config = &self.focus.parts().config;
         if !config.video || self.mailbox.is_some() {
             return None;
@@ -56,13 +53,23 @@ impl Conference {
         let (port, source) = match browsers {
             Some(port) => (port, Source::Web),
             None => {
-                let ports = UnboundPictures::bind(self.focus.ports(), bind_ip(&self.focus, ip));
+                let ports =
+                    UnboundPictures::bind(self.focus.ports(), bind_ip(&self.focus, origin.local.ip()));
                 let ports = ports.inspect_err(|_| tracing::warn!("no port for pictures is free")).ok()?;
                 (ports.port(), Source::Ports(ports))
             }
         };
-        let (ssrc, limit) = (self.random() as u32, config.video_kbits);
-        Some((video::Ours { port, ssrc, limit, crypto: None }, source))
+        Some((
+            video::Ours {
+                port,
+                ssrc: self.random() as u32,
+                cname: origin.source(),
+                limit: config.video_kbits,
+                streams: config.video_streams,
+                crypto: None,
+            },
+            source,
+        ))
     }
 
     /// What an offer of ours to a phone names: keys for its sound and, if it may have some, its pictures.
@@ -79,7 +86,7 @@ impl Conference {
         (ours, source): (video::Ours, Source),
         agreed: video::Agreed,
     ) {
-        let seat = seat(participant, ours, agreed);
+        let seat = self.seat(participant, ours, &agreed);
         let (room, leg) = (&self.pictures, participant.leg);
         let pictures = match source {
             Source::Ports(ports) => room.join(leg, ports, agreed.way, participant.source, seat),
@@ -108,8 +115,8 @@ impl Conference {
         match (agreed, &mut shown) {
             (Some(agreed), Some(shown)) => {
                 shown.pictures.renegotiate(agreed.way);
-                shown.agreed = agreed;
                 shown.ours.crypto = agreed.way.crypto;
+                shown.agreed = agreed;
             }
             (Some(agreed), None) => {
                 if let Some(fresh) = fresh {
@@ -122,7 +129,42 @@ impl Conference {
             (None, _) => return,
         }
         self.participants[at].pictures = shown;
-        self.participants[at].seat();
+        self.seat_anew(at);
+    }
+
+    /// What a leg may show and see changed.
+    pub(super) fn seat_anew(&self, at: usize) {
+        let participant = &self.participants[at];
+        if let Some(shown) = &participant.pictures {
+            shown.pictures.seat(self.seat(participant, shown.ours, &shown.agreed));
+        }
+    }
+
+    fn seat(&self, participant: &Participant, ours: video::Ours, agreed: &video::Agreed) -> Seat {
+        let is_inside = matches!(participant.gate(), Gate::Open | Gate::Muted);
+        let sections = || agreed.sections.iter();
+        // What several media take, each for itself, is taken together.
+        let said: u64 = sections().map(|section| section.takes).fold(0, u64::saturating_add);
+        let configured = u64::from(self.focus.parts().config.video_leg_kbits) * 1_000;
+        Seat {
+            codec: agreed.codec,
+            payload_type: agreed.payload_type,
+            ssrc: agreed.sections.first().map_or(ours.ssrc, |section| section.view.ssrc),
+            cname: ours.cname,
+            limit: u64::from(ours.limit) * 1_000,
+            takes: [said, configured].into_iter().filter(|bits| *bits > 0).min().unwrap_or(0),
+            is_shown: is_inside && participant.voice == Voice::Granted,
+            sees: is_inside,
+            shows: sections()
+                .filter(|one| video::receives(one.direction))
+                .map(|one| one.shown.clone())
+                .collect(),
+            views: sections()
+                .filter(|one| video::receives(one.direction.mirrored()))
+                .map(|one| one.view)
+                .collect(),
+            extensions: agreed.extensions,
+        }
     }
 }
 
@@ -130,30 +172,5 @@ impl Participant {
     /// What we say of its pictures, if it has some.
     pub(super) fn our_pictures(&self) -> Option<video::Ours> {
         self.pictures.as_ref().map(|shown| shown.ours)
-    }
-
-    /// What it may show and see changed.
-    pub(super) fn seat(&self) {
-        if let Some(shown) = &self.pictures {
-            shown.pictures.seat(seat(self, shown.ours, shown.agreed));
-        }
-    }
-}
-
-fn seat(participant: &Participant, ours: video::Ours, agreed: video::Agreed) -> Seat {
-    let is_inside = matches!(participant.gate(), Gate::Open | Gate::Muted);
-    let (shows, sees) = match agreed.direction {
-        Direction::SendReceive => (true, true),
-        Direction::ReceiveOnly => (true, false),
-        Direction::SendOnly => (false, true),
-        Direction::Inactive => (false, false),
-    };
-    Seat {
-        codec: agreed.codec,
-        payload_type: agreed.payload_type,
-        ssrc: ours.ssrc,
-        limit: u64::from(ours.limit) * 1_000,
-        is_shown: shows && is_inside && participant.voice == Voice::Granted,
-        sees: sees && is_inside,
     }
 }

@@ -1,11 +1,13 @@
 //! Pictures in offers and answers — RFC 3264 §6, RFC 7741 §6 (VP8), RFC 6184 §8.2.2 (H.264), RFC 4585 §4 and RFC 5104 §7 (what
-//! may be asked for), RFC 8843 (a browser's, in its bundle).
+//! may be asked for), RFC 8843 (a browser's, in its bundle), RFC 4796 (slides), RFC 8851 and RFC 8853 (layers), RFC 8285.
 //!
-//! In    an offer whose sound was taken. Out which of its media carries pictures, and what the answer says of it.
-//! State none. Errors a medium that cannot be had is refused with port 0, and the call goes on without pictures.
+//! In    an offer whose sound was taken. Out which of its media carry pictures, and what the answer says of each.
+//! State none. Errors a medium that cannot be had is refused with port 0, and the call goes on without it.
 //!
-//! One medium with `m=video` is taken, in VP8 if it is offered, else in H.264. Our own offers are in [`offer`].
+//! One medium with `m=video` is taken, in VP8 if it is offered, else in H.264; of a browser's bundle as many of that codec as
+//! `conference.video_streams` says. Our own offers are in [`offer`].
 
+mod layers;
 pub(super) mod offer;
 
 use std::net::SocketAddr;
@@ -17,37 +19,60 @@ use super::sdes::{self, Keys};
 use crate::media::srtp::Crypto;
 use crate::media::video::Codec;
 use crate::media::video::room::Way;
+use crate::media::video::seat::{Content, Extensions, Shown, View};
 
 /// What we say of our pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ours {
     /// Where they are to be sent.
     pub(super) port: u16,
-    /// The source of what we send.
+    /// The source of what we send in the description's first medium; of the next the next.
     pub(super) ssrc: u32,
+    /// What names us (RFC 3550 §6.5.1).
+    pub(super) cname: u32,
     /// The most that a leg should send, in kbit/s.
     pub(super) limit: u32,
+    /// Media of a browser that are taken.
+    pub(super) streams: usize,
     /// How they are protected now, on a leg that had pictures before.
     pub(super) crypto: Option<Crypto>,
 }
 
+impl Ours {
+    fn ssrc_of(&self, at: usize) -> u32 {
+        self.ssrc.wrapping_add(at as u32)
+    }
+}
+
 /// What offer and answer came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Agreed {
     pub(super) codec: Codec,
     pub(super) payload_type: u8,
     pub(super) way: Way,
-    /// As we see it.
-    pub(super) direction: Direction,
+    pub(super) extensions: Extensions,
+    /// At least one; several of a browser.
+    pub(super) sections: Vec<Section>,
 }
 
-/// A medium with pictures that was taken.
+/// One medium.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Section {
+    /// As we see it.
+    pub(super) direction: Direction,
+    /// What they send.
+    pub(super) shown: Shown,
+    /// What they see.
+    pub(super) view: View,
+    /// What they take of it at most, in bits a second; 0: nothing was said.
+    pub(super) takes: u64,
+}
+
+/// Media with pictures that were taken.
 pub(super) struct Chosen {
-    /// Which one of the offer's.
-    pub(super) at: usize,
     pub(super) agreed: Agreed,
-    /// What the answer says of it, but for what is said of browsers.
-    pub(super) text: String,
+    /// Which of the offer's, and what the answer says of each, but for what is said of browsers.
+    pub(super) texts: Vec<(usize, String)>,
 }
 
 /// Whether an offer has pictures that could be taken.
@@ -55,60 +80,135 @@ pub(super) fn is_offered(offer: &str) -> bool {
     Sdp::parse(offer).is_some_and(|sdp| sdp.media.iter().any(|media| codec(media).is_some()))
 }
 
-/// Takes pictures of an offer. `bundle` are the media in a browser's bundle.
-pub(super) fn choose(media: &[Media<'_>], ours: &Ours, keys: &Keys, bundle: Option<&str>) -> Option<Chosen> {
-    media.iter().enumerate().find_map(|(at, media)| take(at, media, ours, keys, bundle))
+/// Takes pictures of an offer. `bundle` are the media in a browser's bundle; `takes` is what each medium takes at most.
+pub(super) fn choose(
+    media: &[Media<'_>],
+    takes: &[u64],
+    ours: &Ours,
+    keys: &Keys,
+    bundle: Option<&str>,
+) -> Option<Chosen> {
+    let mut chosen: Option<Chosen> = None;
+    for (at, media) in media.iter().enumerate() {
+        let Some((number, payload_type, codec)) = codec(media) else { continue };
+        let Some(protection) = protection(media, ours, keys, bundle) else { continue };
+        let crypto = protection.map(|(_, crypto)| crypto);
+        let taken = match &mut chosen {
+            None => {
+                let extensions = bundle.map(|_| layers::extensions(media)).unwrap_or_default();
+                let Some(first) = agreed(media, codec, payload_type, crypto, extensions) else { continue };
+                chosen.insert(Chosen { agreed: first, texts: Vec::new() })
+            }
+            Some(taken) => {
+                let known = (taken.agreed.codec, taken.agreed.payload_type);
+                let is_more = bundle.is_some() && taken.agreed.sections.len() < ours.streams;
+                if known != (codec, payload_type) || !is_more {
+                    continue;
+                }
+                taken
+            }
+        };
+        let takes = takes.get(at).copied().unwrap_or(0);
+        let section = section(media, at, takes, ours, &taken.agreed);
+        let tag = protection.map(|(tag, crypto)| sdes::print(tag, crypto.suite, &crypto.ours));
+        let text = text(media, at, number, ours, &taken.agreed, &section, bundle.is_some());
+        taken.texts.push((at, text + &tag.unwrap_or_default()));
+        taken.agreed.sections.push(section);
+    }
+    chosen
 }
 
-fn take(at: usize, media: &Media<'_>, ours: &Ours, keys: &Keys, bundle: Option<&str>) -> Option<Chosen> {
-    let (number, payload_type, codec) = codec(media)?;
+/// The line of a medium that protects it, and how; nothing if it cannot be had.
+fn protection<'a>(
+    media: &Media<'a>,
+    ours: &Ours,
+    keys: &Keys,
+    bundle: Option<&str>,
+) -> Option<Option<(&'a str, Crypto)>> {
     let is_in_bundle = |bundle: &str| {
         let mid = media.attribute("mid");
         mid.is_some_and(|mid| bundle.split_ascii_whitespace().any(|in_it| in_it == mid))
     };
-    let protection = match (media.protocol, bundle) {
-        ("UDP/TLS/RTP/SAVPF" | "UDP/TLS/RTP/SAVP", Some(bundle)) => {
-            is_in_bundle(bundle).then_some(())?;
-            None
-        }
-        (_, Some(_)) => return None,
+    match (media.protocol, bundle) {
+        ("UDP/TLS/RTP/SAVPF" | "UDP/TLS/RTP/SAVP", Some(bundle)) => is_in_bundle(bundle).then_some(None),
+        (_, Some(_)) => None,
         (_, None) => {
             let keys = Keys { secrecy: keys.secrecy, now: ours.crypto, random: keys.random };
-            answer::protection(media, &keys).ok()?
+            answer::protection(media, &keys).ok()
         }
+    }
+}
+
+/// What a first medium of theirs comes to, without its section.
+fn agreed(
+    media: &Media<'_>,
+    codec: Codec,
+    payload_type: u8,
+    crypto: Option<Crypto>,
+    extensions: Extensions,
+) -> Option<Agreed> {
+    let remote = SocketAddr::new(media.connection?, media.port);
+    let reports = media.attribute("rtcp-mux").is_none().then(|| answer::reports(media, remote));
+    let way = Way { remote, reports, crypto };
+    Some(Agreed { codec, payload_type, way, extensions, sections: Vec::new() })
+}
+
+/// What a medium is for. The second that somebody sends by is what they show, as browsers say nothing of it.
+fn section(media: &Media<'_>, at: usize, takes: u64, ours: &Ours, agreed: &Agreed) -> Section {
+    let direction = answer::direction_of(media).mirrored();
+    let said = layers::content(media);
+    let is_second = agreed.sections.iter().any(|section| receives(section.direction));
+    let content = said.unwrap_or(if is_second { Content::Slides } else { Content::Face });
+    let rids = match receives(direction) && agreed.extensions.rid.is_some() {
+        true => layers::offered(media),
+        false => Vec::new(),
     };
-    let agreed = agreed(media, codec, payload_type, protection.map(|(_, crypto)| crypto))?;
+    let mid = media.attribute("mid").map(str::to_owned);
+    let shown = Shown { content, mid, rids, ssrcs: layers::sources(media) };
+    let view = View { ssrc: ours.ssrc_of(at), content: said.filter(|content| *content == Content::Slides) };
+    Section { direction, shown, view, takes }
+}
+
+/// Whether pictures come to us.
+pub(super) fn receives(ours: Direction) -> bool {
+    matches!(ours, Direction::SendReceive | Direction::ReceiveOnly)
+}
+
+fn text(
+    media: &Media<'_>,
+    at: usize,
+    number: &str,
+    ours: &Ours,
+    agreed: &Agreed,
+    section: &Section,
+    is_browser: bool,
+) -> String {
     let mut text = format!("m=video {} {} {number}\r\n{}", ours.port, media.protocol, limit(ours));
-    text.push_str(&format!("a=rtpmap:{number} {}\r\n", codec.rtpmap()));
+    text.push_str(&format!("a=rtpmap:{number} {}\r\n", agreed.codec.rtpmap()));
     if let Some(parameters) = media.attribute_of(number) {
         text.push_str(&format!("a=fmtp:{number} {parameters}\r\n"));
     }
     // RFC 4585 §4.2.1: what was offered, for this format or for all.
     let offered: Vec<&str> = media.values("rtcp-fb").collect();
-    for wish in WISHES {
+    let whole = agreed.extensions.transport.map(|_| TRANSPORT_WIDE);
+    for wish in WISHES.into_iter().chain(whole) {
         if [number, "*"].iter().any(|of| offered.contains(&format!("{of} {wish}").as_str())) {
             text.push_str(&format!("a=rtcp-fb:{number} {wish}\r\n"));
         }
     }
-    if let Some((tag, crypto)) = &protection {
-        text.push_str(&sdes::print(tag, crypto.suite, &crypto.ours));
-    }
     if agreed.way.reports.is_none() {
         text.push_str("a=rtcp-mux\r\n");
     }
-    text.push_str(&format!("a={}\r\n", agreed.direction.as_str()));
-    if bundle.is_some() {
-        text.push_str(&beside_bundle(ours.ssrc));
+    if let Some(content) = media.attribute("content").filter(|_| layers::content(media).is_some()) {
+        text.push_str(&format!("a=content:{content}\r\n"));
     }
-    Some(Chosen { at, agreed, text })
-}
-
-/// What a medium of theirs comes to.
-fn agreed(media: &Media<'_>, codec: Codec, payload_type: u8, crypto: Option<Crypto>) -> Option<Agreed> {
-    let remote = SocketAddr::new(media.connection?, media.port);
-    let reports = media.attribute("rtcp-mux").is_none().then(|| answer::reports(media, remote));
-    let direction = answer::direction_of(media).mirrored();
-    Some(Agreed { codec, payload_type, way: Way { remote, reports, crypto }, direction })
+    text.push_str(&format!("a={}\r\n", section.direction.as_str()));
+    if is_browser {
+        text.push_str(&layers::accepted(&section.shown.rids));
+        text.push_str(&layers::extmaps(&agreed.extensions));
+        text.push_str(&beside_bundle(ours, at));
+    }
+    text
 }
 
 /// What we say of how much should be sent at most (RFC 8866 §5.8, RFC 3890).
@@ -119,9 +219,26 @@ fn limit(ours: &Ours) -> String {
     }
 }
 
-/// What we say to browsers of the source that we send.
-fn beside_bundle(ssrc: u32) -> String {
-    format!("a=msid:cusax pictures\r\na=ssrc:{ssrc} cname:{ssrc:08x}\r\n")
+/// What each medium of a description takes at most, in bits a second; 0 where nothing is said.
+pub(super) fn limits(description: &str) -> Vec<u64> {
+    let mut limits = Vec::new();
+    for line in description.lines() {
+        let kbits = line.strip_prefix("b=AS:").and_then(|kbits| kbits.trim().parse::<u64>().ok());
+        let bits = line.strip_prefix("b=TIAS:").and_then(|bits| bits.trim().parse().ok());
+        match (limits.last_mut(), kbits.map(|kbits| kbits.saturating_mul(1_000)).or(bits)) {
+            (_, None) if line.starts_with("m=") => limits.push(0),
+            (Some(least), Some(bits)) if *least == 0 || bits < *least => *least = bits,
+            _ => {}
+        }
+    }
+    limits
+}
+
+/// What we say to browsers of the source that we send. The first goes with the sound (RFC 8830 §2).
+fn beside_bundle(ours: &Ours, at: usize) -> String {
+    let (ssrc, cname) = (ours.ssrc_of(at), ours.cname);
+    let stream = if at <= 1 { "cusax".to_owned() } else { format!("cusax-{at}") };
+    format!("a=msid:{stream} pictures-{at}\r\na=ssrc:{ssrc} cname:{cname:08x}\r\n")
 }
 
 /// The format that pictures are taken in: VP8 before H.264 in packetization mode 1.
@@ -152,54 +269,8 @@ impl<'a> Formats<'a> for Media<'a> {
 
 /// What we listen to, and ask for (RFC 4585 §4.2, RFC 5104 §7.1).
 const WISHES: [&str; 4] = ["nack", "nack pli", "ccm fir", "goog-remb"];
+/// Where packets have numbers of the transport.
+const TRANSPORT_WIDE: &str = "transport-cc";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Secrecy;
-
-    fn chosen(video: &str, bundle: Option<&str>) -> Option<Chosen> {
-        let offer =
-            format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{video}");
-        let sdp = Sdp::parse(&offer).unwrap();
-        let ours = Ours { port: 20_002, ssrc: 7, limit: 1_500, crypto: None };
-        choose(&sdp.media, &ours, &Keys { secrecy: Secrecy::Preferred, now: None, random: || 7 }, bundle)
-    }
-
-    #[test]
-    fn pictures_are_taken_in_vp8_or_else_in_h264_of_mode_1() {
-        let both = "m=video 4002 RTP/AVPF 97 98 96\r\na=rtpmap:97 H264/90000\r\na=fmtp:97 packetization-mode=1\r\n\
-            a=rtpmap:98 VP8/90000\r\na=rtcp-fb:* nack pli\r\na=rtpmap:96 VP9/90000\r\na=sendonly\r\n";
-        let chosen_of = chosen(both, None).unwrap();
-        assert_eq!((chosen_of.agreed.codec, chosen_of.agreed.payload_type), (Codec::Vp8, 98));
-        assert_eq!(chosen_of.agreed.way.reports, "192.0.2.1:4003".parse().ok());
-        for line in ["m=video 20002 RTP/AVPF 98\r\n", "b=AS:1500", "a=rtcp-fb:98 nack pli", "a=recvonly"] {
-            assert!(chosen_of.text.contains(line), "{line}: {}", chosen_of.text);
-        }
-        let h264 = both.replace("98 VP8", "98 AV1");
-        let chosen_of = chosen(&h264, None).unwrap();
-        assert_eq!(chosen_of.agreed.codec, Codec::H264);
-        assert!(chosen_of.text.contains("a=fmtp:97 packetization-mode=1\r\n"));
-        assert!(chosen(&h264.replace("mode=1", "mode=0"), None).is_none());
-        assert!(chosen(&both.replace("4002", "0"), None).is_none());
-        assert!(chosen(both, Some("0 1")).is_none(), "a browser's pictures are in its bundle");
-    }
-
-    #[test]
-    fn a_browsers_pictures_come_beside_its_sound() {
-        let video = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\na=mid:1\r\na=rtcp-mux\r\n";
-        let taken = chosen(video, Some("0 1")).unwrap();
-        assert!(taken.text.contains("a=ssrc:7 ") && taken.agreed.way.crypto.is_none());
-        assert!(chosen(video, Some("0 2")).is_none() && chosen(video, None).is_none());
-    }
-
-    #[test]
-    fn pictures_with_keys_have_keys_of_their_own() {
-        let video = "m=video 4002 RTP/SAVP 96\r\na=rtpmap:96 VP8/90000\r\n\
-            a=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n";
-        let taken = chosen(video, None).unwrap();
-        assert!(
-            taken.agreed.way.crypto.is_some() && taken.text.contains("a=crypto:3 AES_CM_128_HMAC_SHA1_80")
-        );
-    }
-}
+mod tests;

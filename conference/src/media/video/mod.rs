@@ -1,13 +1,21 @@
 //! Video — forwarded as it comes (RFC 7667 §3.7, a selective forwarding middlebox), never decoded.
 //!
-//! In    RTP of legs that send pictures. Out the pictures of who speaks, to who sees one stream; requests for whole pictures.
+//! In    RTP of legs that send pictures. Out the pictures of who spoke last, to who sees one stream or several; requests for
+//!       whole pictures, reports, feedback.
 //! State [`switch`]: who sees whom; [`room`]: sockets. Nothing of it runs on a mixer's thread.
-//! Not here: several streams a leg, layers (simulcast), a screen beside a face, transport-wide feedback.
+//! Not here: retransmission by a stream of its own (RFC 4588), layers inside a stream (SVC), forward error correction.
 
+mod bandwidth;
+mod choose;
 pub mod feedback;
 mod lately;
 pub mod room;
+mod rtp;
+pub mod seat;
+mod source;
+mod stream;
 pub mod switch;
+pub mod transport;
 mod window;
 
 /// What pictures are encoded with. Only legs of one codec see one another: nothing is transcoded.

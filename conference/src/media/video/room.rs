@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::switch::{Out, Seat, Switch};
+use super::seat::Seat;
+use super::switch::{Out, Switch};
 use crate::media::latch::Latch;
 use crate::media::ports::{PortPair, Ports, PortsError};
 use crate::media::rtcp;
@@ -54,7 +55,6 @@ pub struct PictureRoom {
     metrics: Metrics,
 }
 
-#[derive(Default)]
 struct State {
     switch: Switch,
     wires: HashMap<LegId, Wire>,
@@ -92,7 +92,9 @@ impl Drop for Pictures {
 impl PictureRoom {
     /// Nobody's pictures.
     pub fn new(metrics: &Metrics) -> Self {
-        Self { state: Arc::default(), metrics: metrics.clone() }
+        let switch = Switch::new(Instant::now(), rtcp::ntp(rtcp::since_1970()));
+        let state = State { switch, wires: HashMap::new(), out: Vec::new() };
+        Self { state: Arc::new(Mutex::new(state)), metrics: metrics.clone() }
     }
 
     /// A phone's pictures come. `caller` is the address that the call came from.

@@ -159,7 +159,7 @@ impl Viewer {
             None => packet[..length].to_vec(),
         };
         if rtcp::is_rtcp(&packet) {
-            let is_wish = feedback::read(&packet).contains(&feedback::Wish::WholePicture);
+            let is_wish = feedback::read(&packet).contains(&feedback::Wish::WholePicture(self.ssrc));
             return if is_wish { Some(Seen::Wanted) } else { self.see() };
         }
         let sequence = u16::from_be_bytes([packet[2], packet[3]]);

@@ -1,0 +1,167 @@
+//! What one camera or screen sends, in one layer or several — RFC 3550 §6.4 (reception), RFC 8851 (names of layers), RFC 8853.
+//!
+//! In    packets with their instants. Out which layer they are of, whether they are new; what comes each second.
+//! State for each layer its last packets, its count, what it was asked for. Errors a number that had a packet has no other.
+
+use std::time::{Duration, Instant};
+
+use super::lately::Lately;
+use super::rtp::Rtp;
+use super::seat::{Content, Seat, Shown};
+use super::window::Window;
+use crate::media::reception::{Block, Reception};
+
+/// One camera or screen.
+#[derive(Debug)]
+pub(super) struct Source {
+    shown: Shown,
+    pub(super) layers: Vec<Layer>,
+}
+
+/// One size of its pictures.
+#[derive(Debug, Default)]
+pub(super) struct Layer {
+    /// The source that it comes by, once it did.
+    pub(super) ssrc: Option<u32>,
+    /// What was sent last, for who lost some.
+    pub(super) sent: Window,
+    asked: Option<Instant>,
+    /// What it was asked for again.
+    pub(super) missed: Lately,
+    reception: Option<Reception>,
+    rate: Rate,
+    /// The last report of the sender: the middle of its NTP time, and when it came.
+    report: Option<(u32, Instant)>,
+}
+
+/// Octets of this second and the one before.
+#[derive(Debug, Default)]
+struct Rate {
+    second: Option<Instant>,
+    octets: usize,
+    before: Option<usize>,
+}
+
+/// Where a packet is at home.
+pub(super) enum Place {
+    Known(usize, usize),
+    /// It begins, or begins anew.
+    New(usize, usize),
+}
+
+impl Source {
+    pub(super) fn of(shown: &Shown) -> Self {
+        let layers = (0..shown.rids.len().max(1)).map(|_| Layer::default()).collect();
+        Self { shown: shown.clone(), layers }
+    }
+
+    pub(super) fn content(&self) -> Content {
+        self.shown.content
+    }
+
+    /// What was known of a source is kept if it is described alike.
+    pub(super) fn of_all(shows: &[Shown], mut before: Vec<Self>) -> Vec<Self> {
+        let mut one = |shown: &Shown| match before.iter().position(|known| known.shown == *shown) {
+            Some(at) => before.swap_remove(at),
+            None => Self::of(shown),
+        };
+        shows.iter().map(&mut one).collect()
+    }
+}
+
+/// The source and layer of a packet: by the number that is known, by what is written beside it, by the description.
+pub(super) fn locate(sources: &mut [Source], seat: &Seat, rtp: &Rtp<'_>) -> Option<Place> {
+    for (at, source) in sources.iter().enumerate() {
+        if let Some(layer) = source.layers.iter().position(|layer| layer.ssrc == Some(rtp.ssrc)) {
+            let is_anew = source.layers[layer].sent.begins_anew(rtp.sequence);
+            if is_anew {
+                sources[at].layers[layer].begin(rtp);
+            }
+            return Some(if is_anew { Place::New(at, layer) } else { Place::Known(at, layer) });
+        }
+    }
+    let mid = rtp.text(seat.extensions.mid);
+    let is_meant = |source: &Source| match mid {
+        Some(mid) => source.shown.mid.as_deref() == Some(mid),
+        None => source.shown.ssrcs.contains(&rtp.ssrc),
+    };
+    let at = sources.iter().position(is_meant).or((sources.len() == 1).then_some(0))?;
+    let source = &mut sources[at];
+    let layer = match source.shown.rids.is_empty() {
+        true => 0,
+        false => {
+            let rid = rtp.text(seat.extensions.rid)?;
+            source.shown.rids.iter().position(|known| known == rid)?
+        }
+    };
+    source.layers[layer].begin(rtp);
+    Some(Place::New(at, layer))
+}
+
+impl Layer {
+    fn begin(&mut self, rtp: &Rtp<'_>) {
+        let reception = Some(Reception::new(rtp.ssrc, rtp.sequence));
+        *self = Self { ssrc: Some(rtp.ssrc), reception, ..Self::default() };
+    }
+
+    /// Takes a packet; false if it came before. `since` is how long the leg has been there.
+    pub(super) fn hear(&mut self, rtp: &Rtp<'_>, packet: &[u8], since: Duration, now: Instant) -> bool {
+        if let Some(reception) = &mut self.reception {
+            let arrival = (since.as_millis() as u32).wrapping_mul(90);
+            reception.hear(rtp.sequence, rtp.timestamp, arrival);
+        }
+        self.rate.hear(rtp.octets(), now);
+        self.sent.keep(rtp.sequence, packet)
+    }
+
+    /// Bits a second; `None` while nothing comes.
+    pub(super) fn bits(&self, now: Instant) -> Option<u64> {
+        self.rate.bits(now)
+    }
+
+    /// Whether it is time to ask for a whole picture: at most twice a second.
+    pub(super) fn is_askable(&mut self, now: Instant) -> Option<u32> {
+        let ssrc = self.ssrc?;
+        let is_due = self.asked.is_none_or(|asked| now.duration_since(asked) >= PAUSE);
+        is_due.then(|| self.asked = Some(now))?;
+        Some(ssrc)
+    }
+
+    /// A report of the sender came.
+    pub(super) fn told(&mut self, ntp: u64, now: Instant) {
+        self.report = Some(((ntp >> 16) as u32, now));
+    }
+
+    /// What a report says of it.
+    pub(super) fn block(&mut self, now: Instant) -> Option<Block> {
+        let mut block = self.reception.as_mut()?.report();
+        if let Some((report, came)) = self.report {
+            block.last_report = report;
+            block.delay = (now.duration_since(came).as_micros() * 65_536 / 1_000_000) as u32;
+        }
+        Some(block)
+    }
+}
+
+impl Rate {
+    fn hear(&mut self, octets: usize, now: Instant) {
+        match self.second {
+            Some(second) if now.duration_since(second) < SECOND => self.octets += octets,
+            Some(second) => {
+                let is_next = now.duration_since(second) < SECOND * 2;
+                self.before = is_next.then_some(self.octets);
+                (self.second, self.octets) = (Some(now), octets);
+            }
+            None => (self.second, self.octets) = (Some(now), octets),
+        }
+    }
+
+    fn bits(&self, now: Instant) -> Option<u64> {
+        let is_live = now.duration_since(self.second?) < SECOND * 2;
+        is_live.then_some(self.before.unwrap_or(self.octets).max(1) as u64 * 8)
+    }
+}
+
+/// Between two requests to one layer.
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
+const SECOND: Duration = Duration::from_secs(1);

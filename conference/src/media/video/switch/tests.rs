@@ -1,0 +1,225 @@
+//! Legs that send and see, without a socket.
+
+use super::super::Codec;
+use super::super::seat::{Content, Extensions, Shown, View};
+use super::super::source::PAUSE;
+use super::*;
+
+const KEY: &[u8] = &[0x10, 0x00, 7];
+const DELTA: &[u8] = &[0x10, 0x01, 7];
+
+fn seat(ssrc: u32) -> Seat {
+    let camera = Shown { content: Content::Face, mid: None, rids: Vec::new(), ssrcs: Vec::new() };
+    Seat {
+        codec: Codec::Vp8,
+        payload_type: 96,
+        ssrc,
+        cname: ssrc,
+        limit: 1_500_000,
+        takes: 0,
+        is_shown: true,
+        sees: true,
+        shows: vec![camera],
+        views: vec![View { ssrc, content: None }],
+        extensions: Extensions::default(),
+    }
+}
+
+/// A packet with an extension, which nobody gets.
+fn packet(sequence: u16, ssrc: u32, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x90, 0x80 | 96];
+    packet.extend_from_slice(&sequence.to_be_bytes());
+    packet.extend_from_slice(&(u32::from(sequence) * 3_000).to_be_bytes());
+    packet.extend_from_slice(&ssrc.to_be_bytes());
+    packet.extend_from_slice(&[0xbe, 0xde, 0, 1, 0x10, 1, 0, 0]);
+    packet.extend_from_slice(payload);
+    packet
+}
+
+struct Story {
+    switch: Switch,
+    now: Instant,
+}
+
+impl Story {
+    fn new(legs: u64) -> Self {
+        let mut story = Self { switch: Switch::new(Instant::now(), 0), now: Instant::now() };
+        for id in 1..=legs {
+            story.switch.add(LegId(id), seat(1_000 + id as u32), story.now, &mut Vec::new());
+        }
+        story
+    }
+
+    /// A leg sends; whom what reached, with its sequence number, and who was asked for a whole picture.
+    fn send(&mut self, from: u64, sequence: u16, payload: &[u8]) -> (Vec<(u64, u16)>, Vec<u64>) {
+        let mut out = Vec::new();
+        let packet = packet(sequence, from as u32, payload);
+        self.now += Duration::from_millis(33);
+        self.switch.picture(LegId(from), &packet, self.now, &mut out);
+        told(out)
+    }
+
+    fn speak(&mut self, id: u64) -> Vec<u64> {
+        let mut out = Vec::new();
+        self.now += PAUSE;
+        self.switch.speak(LegId(id), self.now, &mut out);
+        told(out).1
+    }
+}
+
+fn told(out: Vec<Out>) -> (Vec<(u64, u16)>, Vec<u64>) {
+    let (mut pictures, mut requests) = (Vec::new(), Vec::new());
+    for one in out {
+        match one {
+            Out::Picture(LegId(to), packet) => {
+                let rtp = Rtp::read(&packet).unwrap();
+                assert_eq!((rtp.ssrc, packet[0]), (1_000 + to as u32, 0x80), "its own source, bare");
+                pictures.push((to, rtp.sequence));
+            }
+            Out::Request(LegId(to), asked)
+                if matches!(feedback::read(&asked)[..], [Wish::WholePicture(_)]) =>
+            {
+                requests.push(to);
+            }
+            Out::Request(..) => {}
+        }
+    }
+    pictures.sort_unstable();
+    (pictures, requests)
+}
+
+#[test]
+fn everybody_sees_who_speaks_from_a_whole_picture_on() {
+    let mut story = Story::new(3);
+    assert_eq!(story.send(1, 10, DELTA), (vec![], vec![1]), "nobody can begin with that");
+    assert_eq!(story.send(1, 11, KEY), (vec![(2, 11), (3, 11)], vec![]));
+    assert_eq!(story.send(1, 12, DELTA).0, [(2, 12), (3, 12)]);
+    // The one who is seen sees the next of the order.
+    assert_eq!(story.send(2, 500, KEY), (vec![(1, 500)], vec![]));
+
+    assert_eq!(story.speak(2), [2], "a whole picture is asked for");
+    assert_eq!(story.send(1, 13, DELTA).0, [(2, 13), (3, 13)], "until then the old one is seen");
+    assert_eq!(story.send(2, 501, DELTA).0, [(1, 501)]);
+    assert_eq!(story.send(2, 502, KEY).0, [(1, 502), (3, 14)], "the stream's numbers go on");
+    assert_eq!(story.send(1, 14, DELTA).0, [(2, 14)], "who speaks sees who spoke before");
+}
+
+#[test]
+fn who_lost_packets_gets_them_again_and_others_are_asked_for() {
+    let mut story = Story::new(2);
+    story.send(1, 10, KEY);
+    story.send(1, 12, DELTA);
+    let mut out = Vec::new();
+    let report = feedback::nack(9, 1_002, &[10, 11]);
+    story.switch.wish(LegId(2), &report, story.now, &mut out);
+    assert!(matches!(&out[..], [Out::Picture(LegId(2), again), Out::Request(LegId(1), asked)]
+        if feedback::read(asked) == [Wish::Again(1, vec![11])] && Rtp::read(again).unwrap().sequence == 10));
+    // Who asks again and again is not answered again and again.
+    let mut out = Vec::new();
+    for _ in 0..9 {
+        story.switch.wish(LegId(2), &[&report[..], &report].concat(), story.now, &mut out);
+    }
+    assert_eq!(out, []);
+    story.now += Duration::from_millis(100);
+    story.switch.wish(LegId(2), &[&report[..], &report].concat(), story.now, &mut out);
+    assert_eq!(out.len(), 2);
+    // What comes so late is forwarded in its place.
+    assert_eq!(story.send(1, 11, DELTA).0, [(2, 11)]);
+    let mut out = Vec::new();
+    story.now += PAUSE;
+    story.switch.wish(LegId(2), &feedback::pli(9, 1_002), story.now, &mut out);
+    story.switch.wish(LegId(2), &feedback::pli(9, 1_002), story.now, &mut out);
+    assert_eq!(told(out).1, [1], "not twice in half a second");
+}
+
+#[test]
+fn who_begins_anew_is_seen_from_a_whole_picture_on_and_no_number_has_two_packets() {
+    let mut story = Story::new(2);
+    assert_eq!(story.send(1, 10, KEY).0, [(2, 10)]);
+    assert_eq!(story.send(1, 11, DELTA).0, [(2, 11)]);
+    assert_eq!(story.send(1, 11, KEY).0, [], "another packet of a known number");
+    let again = |story: &mut Story, number| {
+        let mut out = Vec::new();
+        story.switch.wish(LegId(2), &feedback::nack(9, 1_002, &[number]), story.now, &mut out);
+        out.retain(|out| matches!(out, Out::Picture(..)));
+        out
+    };
+    assert!(matches!(&again(&mut story, 11)[..], [Out::Picture(_, again)] if again.ends_with(DELTA)));
+
+    // Another source of the same leg, with the same numbers.
+    let of_another = |story: &mut Story, sequence, payload: &[u8]| {
+        let mut out = Vec::new();
+        story.switch.picture(LegId(1), &packet(sequence, 77, payload), story.now, &mut out);
+        told(out)
+    };
+    assert_eq!(of_another(&mut story, 11, DELTA), (vec![], vec![1]), "a whole picture is asked for");
+    assert_eq!(again(&mut story, 11), [], "nor is it sent again under the old number");
+    assert_eq!(of_another(&mut story, 12, KEY).0, [(2, 12)], "the stream goes on");
+    assert_eq!(of_another(&mut story, 11, KEY).0, []);
+    assert_eq!(of_another(&mut story, 13, DELTA).0, [(2, 13)]);
+
+    // The same source, which counts from far back.
+    assert_eq!(of_another(&mut story, 60_000, DELTA), (vec![], vec![1]));
+    assert_eq!(of_another(&mut story, 60_001, KEY).0, [(2, 14)]);
+}
+
+#[test]
+fn a_sender_is_told_how_much_its_viewers_can_take() {
+    let mut story = Story::new(3);
+    story.send(1, 10, KEY);
+    let told = |story: &mut Story, sequence| {
+        let mut out = Vec::new();
+        story.now += REPORTS;
+        story.switch.picture(LegId(1), &packet(sequence, 1, DELTA), story.now, &mut out);
+        let reports = out.into_iter().filter_map(|out| match out {
+            Out::Request(LegId(1), report) => Some(report),
+            _ => None,
+        });
+        reports.map(|report| (rtcp::read(&report, 1).unwrap().block, feedback::read(&report))).next()
+    };
+    let (block, wishes) = told(&mut story, 12).unwrap();
+    assert_eq!((block.unwrap().lost, block.unwrap().highest), (1, 12));
+    assert!(matches!(wishes[..], [Wish::AtMost(1_499_000..=1_500_000)]));
+    for (viewer, bits) in [(2, 400_000), (3, 20_000)] {
+        let wish = feedback::at_most(9, &[9], bits);
+        story.switch.wish(LegId(viewer), &wish, story.now, &mut Vec::new());
+    }
+    let (_, wishes) = told(&mut story, 13).unwrap();
+    assert!(matches!(wishes[..], [Wish::AtMost(149_000..=150_000)]), "no less for one: {wishes:?}");
+    story.switch.remove(LegId(3), story.now, &mut Vec::new());
+    let (_, wishes) = told(&mut story, 14).unwrap();
+    assert!(matches!(wishes[..], [Wish::AtMost(399_000..=400_000)]));
+}
+
+#[test]
+fn codecs_do_not_mix_and_who_may_not_be_shown_is_not() {
+    let mut story = Story::new(2);
+    let other = Seat { codec: Codec::H264, payload_type: 97, ..seat(1_003) };
+    story.switch.add(LegId(3), other, story.now, &mut Vec::new());
+    assert_eq!(story.send(1, 10, KEY).0, [(2, 10)]);
+    let hidden = Seat { is_shown: false, ..seat(1_001) };
+    story.switch.change(LegId(1), hidden, story.now, &mut Vec::new());
+    assert_eq!(story.send(1, 11, KEY).0, []);
+    let blind = Seat { sees: false, ..seat(1_001) };
+    story.switch.change(LegId(1), blind, story.now, &mut Vec::new());
+    assert_eq!((story.send(1, 12, KEY).0, story.send(2, 5, KEY).0), (vec![(2, 11)], vec![]));
+    story.switch.remove(LegId(1), story.now, &mut Vec::new());
+    assert_eq!(story.send(1, 13, KEY).0, []);
+}
+
+#[test]
+fn no_packet_harms_a_switch() {
+    let mut story = Story::new(2);
+    story.send(1, 10, KEY);
+    let whole = packet(11, 1, KEY);
+    let mut out = Vec::new();
+    for length in 0..whole.len() {
+        story.switch.picture(LegId(1), &whole[..length], story.now, &mut out);
+        story.switch.wish(LegId(2), &whole[..length], story.now, &mut out);
+    }
+    let mut long = whole.clone();
+    (long[14], long[15]) = (0xff, 0xff);
+    story.switch.picture(LegId(1), &long, story.now, &mut out);
+    long[0] = 0x9f;
+    story.switch.picture(LegId(1), &long, story.now, &mut out);
+}
