@@ -25,6 +25,7 @@ pub(super) struct Layer {
     pub(super) ssrc: Option<u32>,
     /// What was sent last, for who lost some.
     pub(super) sent: Window,
+    heard: Option<Instant>,
     asked: Option<Instant>,
     /// What it was asked for again.
     pub(super) missed: Lately,
@@ -59,6 +60,12 @@ impl Source {
         self.shown.content
     }
 
+    /// Whether pictures come: nobody waits for a camera that is off.
+    pub(super) fn is_live(&self, now: Instant) -> bool {
+        let heard = self.layers.iter().filter_map(|layer| layer.heard);
+        heard.max().is_some_and(|heard| now.duration_since(heard) < FROZEN)
+    }
+
     /// What was known of a source is kept if it is described alike.
     pub(super) fn of_all(shows: &[Shown], mut before: Vec<Self>) -> Vec<Self> {
         let mut one = |shown: &Shown| match before.iter().position(|known| known.shown == *shown) {
@@ -70,12 +77,12 @@ impl Source {
 }
 
 /// The source and layer of a packet: by the number that is known, by what is written beside it, by the description.
-pub(super) fn locate(sources: &mut [Source], seat: &Seat, rtp: &Rtp<'_>) -> Option<Place> {
+pub(super) fn locate(sources: &mut [Source], seat: &Seat, rtp: &Rtp<'_>, now: Instant) -> Option<Place> {
     for (at, source) in sources.iter().enumerate() {
         if let Some(layer) = source.layers.iter().position(|layer| layer.ssrc == Some(rtp.ssrc)) {
             let is_anew = source.layers[layer].sent.begins_anew(rtp.sequence);
             if is_anew {
-                sources[at].layers[layer].begin(rtp);
+                sources[at].layers[layer].begin(rtp, now);
             }
             return Some(if is_anew { Place::New(at, layer) } else { Place::Known(at, layer) });
         }
@@ -94,14 +101,14 @@ pub(super) fn locate(sources: &mut [Source], seat: &Seat, rtp: &Rtp<'_>) -> Opti
             source.shown.rids.iter().position(|known| known == rid)?
         }
     };
-    source.layers[layer].begin(rtp);
+    source.layers[layer].begin(rtp, now);
     Some(Place::New(at, layer))
 }
 
 impl Layer {
-    fn begin(&mut self, rtp: &Rtp<'_>) {
+    fn begin(&mut self, rtp: &Rtp<'_>, now: Instant) {
         let reception = Some(Reception::new(rtp.ssrc, rtp.sequence));
-        *self = Self { ssrc: Some(rtp.ssrc), reception, ..Self::default() };
+        *self = Self { ssrc: Some(rtp.ssrc), heard: Some(now), reception, ..Self::default() };
     }
 
     /// Takes a packet; false if it came before. `since` is how long the leg has been there.
@@ -111,6 +118,7 @@ impl Layer {
             reception.hear(rtp.sequence, rtp.timestamp, arrival);
         }
         self.rate.hear(rtp.octets(), now);
+        self.heard = Some(now);
         self.sent.keep(rtp.sequence, packet)
     }
 
@@ -162,6 +170,8 @@ impl Rate {
     }
 }
 
+/// Who sends nothing for so long is not seen.
+const FROZEN: Duration = Duration::from_secs(5);
 /// Between two requests to one layer.
 pub(super) const PAUSE: Duration = Duration::from_millis(500);
 const SECOND: Duration = Duration::from_secs(1);

@@ -123,11 +123,11 @@ impl Switch {
         if !sender.seat.is_shown {
             return;
         }
-        let origin = match locate(&mut sender.sources, &sender.seat, &rtp) {
+        let origin = match locate(&mut sender.sources, &sender.seat, &rtp, now) {
             Some(Place::Known(source, layer)) => Origin { leg: from, source, layer },
             Some(Place::New(source, layer)) => {
                 let origin = Origin { leg: from, source, layer };
-                self.lose_sight(origin, now, out);
+                self.begin(origin, now, out);
                 origin
             }
             None => return,
@@ -254,12 +254,20 @@ impl Switch {
         }
     }
 
-    /// Whom each stream shows from the next whole picture on.
+    /// Whom each stream shows from the next whole picture on, for which they are asked.
     fn choose(&mut self, now: Instant, out: &mut Vec<Out>) {
+        for origin in self.assign(now) {
+            self.ask(origin, now, out);
+        }
+    }
+
+    /// The same; whose whole pictures are waited for.
+    fn assign(&mut self, now: Instant) -> Vec<Origin> {
         let mut candidates = Vec::new();
         for id in &self.order {
             let Some(leg) = self.legs.get(id).filter(|leg| leg.seat.is_shown) else { continue };
-            candidates.extend(leg.sources.iter().enumerate().map(|(source, shown)| Candidate {
+            let live = leg.sources.iter().enumerate().filter(|(_, source)| source.is_live(now));
+            candidates.extend(live.map(|(source, shown)| Candidate {
                 leg: *id,
                 source,
                 codec: leg.seat.codec,
@@ -283,20 +291,16 @@ impl Switch {
         }
         wanted.sort_unstable();
         wanted.dedup();
-        for origin in wanted {
-            self.ask(origin, now, out);
-        }
+        wanted
     }
 
-    /// A layer begins anew: whoever sees it waits for a whole picture, and their streams go on from where they are.
-    fn lose_sight(&mut self, of: Origin, now: Instant, out: &mut Vec<Out>) {
-        let mut is_seen = false;
+    /// A layer begins, or begins anew: whoever sees it waits for a whole picture, and their streams go on from where they are.
+    fn begin(&mut self, layer: Origin, now: Instant, out: &mut Vec<Out>) {
         let streams = self.legs.values_mut().flat_map(|leg| &mut leg.streams);
-        for stream in streams.filter(|stream| stream.seen == Some(of)) {
-            (stream.seen, is_seen) = (None, true);
-        }
-        if is_seen {
-            self.choose(now, out);
+        streams.filter(|stream| stream.seen == Some(layer)).for_each(|stream| stream.seen = None);
+        // Its first picture may be a whole one.
+        for origin in self.assign(now).into_iter().filter(|origin| *origin != layer) {
+            self.ask(origin, now, out);
         }
     }
 

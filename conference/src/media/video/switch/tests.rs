@@ -223,3 +223,171 @@ fn no_packet_harms_a_switch() {
     long[0] = 0x9f;
     story.switch.picture(LegId(1), &long, story.now, &mut out);
 }
+
+/// A leg with so many streams, and layers of these names.
+fn web(ssrc: u32, views: u32, rids: &[&str]) -> Seat {
+    let rids = rids.iter().map(|rid| (*rid).to_owned()).collect();
+    let camera = Shown { content: Content::Face, mid: Some("0".to_owned()), rids, ssrcs: Vec::new() };
+    Seat {
+        shows: vec![camera],
+        views: (0..views).map(|n| View { ssrc: ssrc + n * 100, content: None }).collect(),
+        extensions: Extensions { mid: Some(1), rid: Some(2), transport: Some(3) },
+        ..seat(ssrc)
+    }
+}
+
+/// A packet with its medium, layer, and number of the transport beside its head.
+fn named(sequence: u16, ssrc: u32, names: (&str, &str), number: u16, payload: &[u8]) -> Vec<u8> {
+    let mut beside = Vec::new();
+    for (id, name) in [(1, names.0), (2, names.1)].into_iter().filter(|(_, name)| !name.is_empty()) {
+        beside.push(id << 4 | (name.len() as u8 - 1));
+        beside.extend(name.as_bytes());
+    }
+    beside.push(0x31);
+    beside.extend(number.to_be_bytes());
+    beside.resize(beside.len().next_multiple_of(4), 0);
+    let mut packet = packet(sequence, ssrc, &[]);
+    packet.truncate(12);
+    packet.extend([0xbe, 0xde, 0, (beside.len() / 4) as u8]);
+    packet.extend(beside);
+    packet.extend(payload);
+    packet
+}
+
+/// Who got what by which source, of what came out.
+fn pictures(out: &[Out]) -> Vec<(u64, u32, u16)> {
+    let mut all = Vec::new();
+    for one in out {
+        if let Out::Picture(LegId(to), packet) = one {
+            let rtp = Rtp::read(packet).unwrap();
+            all.push((*to, rtp.ssrc, rtp.sequence));
+        }
+    }
+    all.sort_unstable();
+    all
+}
+
+#[test]
+fn a_browser_sees_several_at_once_each_in_a_place_that_is_used_again() {
+    let mut story = Story::new(4);
+    story.switch.add(LegId(9), web(9_000, 2, &[]), story.now, &mut Vec::new());
+    let seen = |out: Vec<(u64, u32, u16)>| {
+        out.into_iter().filter(|(to, ..)| *to == 9).map(|(_, ssrc, _)| ssrc).next()
+    };
+    let send = |story: &mut Story, from: u64, sequence| {
+        let mut out = Vec::new();
+        story.now += Duration::from_millis(33);
+        let packet = packet(sequence, from as u32, KEY);
+        story.switch.picture(LegId(from), &packet, story.now, &mut out);
+        seen(pictures(&out))
+    };
+    assert_eq!(
+        (1..=4).map(|from| send(&mut story, from, 1)).collect::<Vec<_>>(),
+        [Some(9_000), Some(9_100), None, None]
+    );
+    // Who speaks takes the place of who did not for the longest time, and the other stays where they are.
+    story.speak(4);
+    assert_eq!(
+        (1..=4).map(|from| send(&mut story, from, 2)).collect::<Vec<_>>(),
+        [Some(9_000), Some(9_100), None, Some(9_100)]
+    );
+    story.switch.remove(LegId(1), story.now, &mut Vec::new());
+    assert_eq!(
+        (2..=4).map(|from| send(&mut story, from, 3)).collect::<Vec<_>>(),
+        [Some(9_000), None, Some(9_100)]
+    );
+}
+
+#[test]
+fn what_somebody_shows_is_seen_before_faces_and_beside_their_own() {
+    let mut story = Story::new(2);
+    let mut both = web(9_000, 1, &[]);
+    let slides = Shown { content: Content::Slides, mid: Some("1".to_owned()), rids: vec![], ssrcs: vec![70] };
+    both.shows.push(slides);
+    story.switch.add(LegId(9), both, story.now, &mut Vec::new());
+    let mut out = Vec::new();
+    for (ssrc, mid) in [(61, "1"), (60, "0"), (70, ""), (71, "x"), (72, "")] {
+        story.switch.picture(LegId(9), &named(7, ssrc, (mid, ""), ssrc as u16, KEY), story.now, &mut out);
+    }
+    let slides = pictures(&out).into_iter().map(|(to, ssrc, _)| (to, ssrc)).collect::<Vec<_>>();
+    assert_eq!(
+        slides,
+        [(1, 1_001), (1, 1_001), (2, 1_002), (2, 1_002)],
+        "of no medium, or a face, nothing is seen"
+    );
+}
+
+#[test]
+fn each_viewer_has_the_layer_that_it_can_take() {
+    let mut story = Story::new(2);
+    story.switch.add(LegId(9), web(9_000, 1, &["h", "l"]), story.now, &mut Vec::new());
+    let poor = feedback::at_most(9, &[9], 200_000);
+    story.switch.wish(LegId(2), &poor, story.now, &mut Vec::new());
+    let (mut high, mut low, mut number) = (100, 200, 0);
+    // A second and a half of both layers; a whole picture comes when one is wanted.
+    let mut is_wanted = [false; 2];
+    let mut last = Vec::new();
+    for _ in 0..50 {
+        story.now += Duration::from_millis(30);
+        last.clear();
+        for (n, (rid, ssrc, octets)) in [("h", 60, 3_000), ("l", 61, 300)].into_iter().enumerate() {
+            let sequence = if n == 0 { &mut high } else { &mut low };
+            (*sequence, number) = (*sequence + 1, number + 1);
+            let payload =
+                [if is_wanted[n] || *sequence % 100 == 1 { KEY } else { DELTA }, &vec![0; octets]].concat();
+            let packet = named(*sequence, ssrc, ("0", rid), number, &payload);
+            let mut out = Vec::new();
+            story.switch.picture(LegId(9), &packet, story.now, &mut out);
+            is_wanted[n] = false;
+            for one in &out {
+                if let Out::Request(_, asked) = one {
+                    let wishes = feedback::read(asked);
+                    is_wanted[0] |= wishes.contains(&Wish::WholePicture(60));
+                    is_wanted[1] |= wishes.contains(&Wish::WholePicture(61));
+                }
+            }
+            let sizes = out.iter().filter_map(|one| match one {
+                Out::Picture(LegId(to), packet) => Some((*to, packet.len() > 2_000)),
+                Out::Request(..) => None,
+            });
+            last.extend(sizes);
+        }
+    }
+    last.sort_unstable();
+    assert_eq!(last, [(1, true), (2, false)], "the great one for who can, the small one for who cannot");
+}
+
+#[test]
+fn packets_are_counted_both_ways_and_streams_have_reports() {
+    let mut story = Story::new(0);
+    for (id, ssrc) in [(1, 1_000), (2, 2_000)] {
+        story.switch.add(LegId(id), web(ssrc, 1, &[]), story.now, &mut Vec::new());
+    }
+    let mut out = Vec::new();
+    for number in 0..5 {
+        story.now += Duration::from_millis(50);
+        let packet = named(number, 60, ("0", ""), number, KEY);
+        story.switch.picture(LegId(1), &packet, story.now, &mut out);
+    }
+    let arrived = out.iter().filter_map(|one| match one {
+        Out::Request(LegId(1), report) => feedback::read(report).into_iter().find_map(|wish| match wish {
+            Wish::Arrived(arrived) => Some(arrived.len()),
+            _ => None,
+        }),
+        _ => None,
+    });
+    assert_eq!(arrived.collect::<Vec<_>>(), [3, 2], "ten times a second");
+    let numbers = out.iter().filter_map(|one| match one {
+        Out::Picture(LegId(2), packet) => Rtp::read(packet)?.extension(Some(3)).map(|number| number[1]),
+        _ => None,
+    });
+    assert_eq!(numbers.collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    let report = out.iter().find_map(|one| match one {
+        Out::Request(LegId(2), report) => rtcp::senders(report).next(),
+        _ => None,
+    });
+    let (ssrc, ntp) = report.unwrap();
+    assert_eq!(ssrc, 2_000);
+    let millis = (u128::from(ntp) * 1_000) >> 32;
+    assert!((49..=50).contains(&millis), "the clock is that of the sound: {millis}");
+}
