@@ -39,7 +39,7 @@ class Service:
             "CUSAX_XMPP__S2S": "127.0.0.1:0",
             "CUSAX_HTTP__HTTPS": "127.0.0.1:0",
             "CUSAX_OPERATIONS__LISTEN": "127.0.0.1:0",
-            "CUSAX_CONFERENCE__MEDIA": "127.0.0.1:10000",
+            "CUSAX_CONFERENCE__MEDIA": "127.0.0.1:0",
             **environment,
         }
         self.process = None

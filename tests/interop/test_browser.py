@@ -75,7 +75,7 @@ def test_a_browser_and_a_phone_with_a_camera_see_each_other(service):
             wait_until(lambda: alice.value("seen()")["frames"] > 10, seconds=30, what="the phone's picture")
             assert alice.value("seen()")["width"] == 320
             wait_until(lambda: alice.value("seen()")["wanted"] >= 1, what="the phone wants a whole picture")
-            phone.wait_for("video: receiving with resolution 640 x 480")
+            phone.wait_for("video: receiving with resolution ")
         finally:
             phone.stop()
 
@@ -91,10 +91,53 @@ def test_a_phone_that_the_focus_calls_sees_and_is_seen(service):
             phone.wait_for("200 OK")
             assert alice.value(script("dialSeeing", f"sip:{room}")) == "confirmed"
             alice.value(f"call.refer('sip:bob@{DOMAIN}') && null")
-            phone.wait_for("video: receiving with resolution 640 x 480")
+            phone.wait_for("video: receiving with resolution ")
             wait_until(lambda: alice.value("seen()")["frames"] > 10, seconds=30, what="the phone's picture")
         finally:
             phone.stop()
+
+
+def moving(page):
+    """The sizes of all streams that move."""
+    return [(one["width"], one["height"]) for one in page.value("seenAll()")["seen"] if one["frames"] > 2]
+
+
+def shapes(page):
+    """Browsers make pictures smaller when they must, and leave their shapes."""
+    return sorted("square" if width == height else "wide" for width, height in moving(page))
+
+
+def test_a_browser_sees_several_at_once_and_what_is_shown(service):
+    service.add("alice", "bob", "carol")
+    room = f"dev@{ROOMS}"
+    service.run("room", "add", room, "--owner", f"alice@{DOMAIN}")
+    with Browser() as browser:
+        alice, bob, carol = (registered(browser, service, name) for name in ("alice", "bob", "carol"))
+        for page, wishes in ((alice, {"more": 3}), (bob, {"shows": True}), (carol, {})):
+            assert page.value(script("dialSeeingAll", f"sip:{room}", wishes)) == "confirmed"
+        wait_until(lambda: shapes(alice) == ["square", "wide", "wide"], seconds=40, what="two faces and a screen")
+        wait_until(lambda: shapes(carol) == ["square"], seconds=20, what="the screen, where one alone is seen")
+        wait_until(lambda: shapes(bob) == ["wide"], seconds=20, what="a face, where somebody shows their screen")
+
+
+def test_a_browser_sends_layers_and_each_gets_what_it_can_take(service):
+    service.add("alice", "bob", "carol")
+    room = f"dev@{ROOMS}"
+    service.run("room", "add", room, "--owner", f"alice@{DOMAIN}")
+    with Browser() as browser:
+        alice, bob, carol = (registered(browser, service, name) for name in ("alice", "bob", "carol"))
+        assert alice.value(script("dialSeeingAll", f"sip:{room}", {"layers": ["h", "l"]})) == "confirmed"
+        assert bob.value(script("dialSeeing", f"sip:{room}")) == "confirmed"
+        assert carol.value(script("dialSeeingAll", f"sip:{room}", {"most": 150})) == "confirmed"
+
+        def twice():
+            great, small = moving(bob), moving(carol)
+            return len(great) == len(small) == 1 and great[0][0] == 2 * small[0][0]
+
+        wait_until(twice, seconds=60, what="the great layer for bob, the small one for carol, who has no room for more")
+        sent = alice.value("seenAll()")
+        assert {one["layer"] for one in sent["sent"] if one["frames"] > 10} == {"h", "l"}, sent
+        assert sent["available"] > 300_000, "how packets come is told, and the browser learns what it can send"
 
 
 def test_browsers_see_who_speaks_in_a_room(service):

@@ -22,7 +22,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 BINARY = os.environ.get("CUSAX_BINARY", str(ROOT / "target/release/cusax"))
-SPEAKERS = os.environ.get("CUSAX_SPEAKERS", str(ROOT / "target/release/examples/speakers"))
+SPEAKERS = os.environ.get("SPEAKERS", str(ROOT / "target/release/examples/speakers"))
 TICK = os.sysconf("SC_CLK_TCK")
 ROOM = "lounge@conference.localhost"
 TALKERS = 3
