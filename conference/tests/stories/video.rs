@@ -2,6 +2,7 @@
 use crate::house::{House, ROOM, Seen, Viewer, occupant};
 #[allow(dead_code, reason = "each test file uses its part")]
 use conference::Config;
+use conference::media::{rtcp, video::feedback};
 use shared_model::{Audio, Role, RoomEvent};
 
 const VP8: &str = "a=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack pli\r\n";
@@ -139,5 +140,76 @@ async fn whom_the_focus_offers_pictures_to_sees_and_is_seen() {
     let again = alice.phone.send("INVITE", &[]).await;
     let again = String::from_utf8_lossy(again.body()).into_owned();
     assert!(again.contains(&format!("m=video {} ", alice.focus.port())), "{again}");
+    house.stop().await;
+}
+
+const WEB: &str = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack pli\r\na=rtcp-fb:96 transport-cc\r\n\
+    a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=extmap:2 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n\
+    a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n";
+
+/// A picture in a layer: its medium, its name, and its number of the transport are beside its head.
+fn layer(ssrc: u32, sequence: u16, rid: &str, number: u16, mark: u8) -> Vec<u8> {
+    let mut packet = vec![0x90, 0x80 | 96];
+    packet.extend(sequence.to_be_bytes());
+    packet.extend((u32::from(sequence) * 3_000).to_be_bytes());
+    packet.extend(ssrc.to_be_bytes());
+    packet.extend([0xbe, 0xde, 0, 2, 0x10, b'1', 0x20, rid.as_bytes()[0], 0x31]);
+    packet.extend(number.to_be_bytes());
+    packet.extend([0, 0x10, 0, mark]);
+    packet
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_sees_two_at_once_and_is_seen_in_one_of_its_layers() {
+    let house = House::start().await;
+    let mut alice = house.silent_phone("alice").await;
+    let camera = format!("{WEB}a=rid:h send\r\na=rid:l send\r\na=simulcast:send h;l\r\n");
+    let more = format!("{WEB}a=recvonly\r\n");
+    let answer = alice.call_as_browser_with(crate::house::URI, &[&camera, &more]).await;
+    let answer = String::from_utf8_lossy(answer.body()).into_owned();
+    let sdp = sip_core::sdp::Sdp::parse(&answer).unwrap();
+    assert_eq!(sdp.media[1].attribute("simulcast"), Some("recv h;l"), "{answer}");
+    let ssrc = |at: usize| {
+        sdp.media[at].attribute("ssrc").unwrap().split(' ').next().unwrap().parse::<u32>().unwrap()
+    };
+    let cname = |at: usize| sdp.media[at].attribute("ssrc").unwrap().split("cname:").nth(1).unwrap();
+    assert_eq!((cname(1), cname(2)), (cname(0), cname(0)), "sound and pictures are of one end");
+
+    let mut bob = Viewer::call(&house, "bob", 700.0, VP8).await;
+    let mut carol = Viewer::call(&house, "carol", 1_100.0, VP8).await;
+    for (number, rid, of, mark) in [(0, "h", 70, 1), (1, "l", 71, 2), (2, "x", 72, 3)] {
+        alice.show(&layer(of, 500, rid, number, mark));
+    }
+    bob.sees(1);
+    carol.sees(1);
+    alice.show(&layer(70, 501, "h", 3, 4));
+    let seen = carol.until(|seen| matches!(seen, Seen::Picture(2..=4, ..)));
+    assert!(matches!(seen, Seen::Picture(4, ..)), "one layer is seen, and no unknown one: {seen:?}");
+
+    bob.show(true, 5);
+    carol.show(true, 6);
+    let (mut seen, mut is_reported, mut is_told) = (Vec::new(), false, false);
+    for n in 0..250 {
+        if seen.len() >= 2 && is_reported && is_told {
+            break;
+        }
+        // How packets come is told ten times a second, when packets come.
+        alice.show(&layer(70, 502 + n, "h", 4 + n, 7));
+        while let Some(packet) = alice.see() {
+            if rtcp::is_rtcp(&packet) {
+                is_told |=
+                    feedback::read(&packet).iter().any(|wish| matches!(wish, feedback::Wish::Arrived(_)));
+                is_reported |= rtcp::senders(&packet).any(|(of, ntp)| of == ssrc(1) && ntp > 0);
+            } else {
+                seen.push((u32::from_be_bytes(packet[8..12].try_into().unwrap()), packet[packet.len() - 1]));
+            }
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(is_reported && is_told, "{is_reported} {is_told}");
+    seen.sort_unstable();
+    let mut expected = [(ssrc(1), 5), (ssrc(2), 6)];
+    expected.sort_unstable();
+    assert_eq!(seen, expected, "each in a medium of its own");
     house.stop().await;
 }

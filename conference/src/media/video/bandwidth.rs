@@ -137,7 +137,7 @@ mod tests {
             let (micros, now) = (n * gap, begin + Duration::from_micros(n * gap));
             let number = bandwidth.depart(1_200, now);
             free = free.max(micros) + 1_200 * 8 * 1_000_000 / capacity;
-            let is_lost = loses > 0 && n as usize % loses == 0;
+            let is_lost = loses > 0 && (n as usize).is_multiple_of(loses);
             // The peer's clock is another.
             arrivals.push((free, number, (!is_lost).then_some(free as i64 + 77_000_000)));
             if micros / 100_000 != (micros + gap) / 100_000 {

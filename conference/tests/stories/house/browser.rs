@@ -26,11 +26,23 @@ use super::Phone;
 impl Phone {
     /// Calls as a browser does; the answer, and sound from then on.
     pub(crate) async fn call_as_browser(&mut self, uri: &str) -> Message {
+        self.call_as_browser_with(uri, &[]).await
+    }
+
+    /// The same, with media beside the sound: the lines of each from `m=` on, without what is said of its way.
+    pub(crate) async fn call_as_browser_with(&mut self, uri: &str, beside: &[&str]) -> Message {
         let provider = AwsLcRsProvider::new();
         let certificate = Certificate::generate_self_signed(vec!["x".to_owned()], provider.crypto()).unwrap();
         let fingerprint = Identity::fingerprint_of(&certificate.certificate[0]);
         self.fingerprint = fingerprint;
-        let offer = self.browser_offer("them");
+        let ways = format!(
+            "c=IN IP4 0.0.0.0\r\na=ice-ufrag:them\r\na=ice-pwd:theirpassword\r\na=fingerprint:{}\r\na=setup:actpass\r\na=rtcp-mux\r\n",
+            self.fingerprint
+        );
+        let mids: String = (1..=beside.len()).map(|mid| format!(" {mid}")).collect();
+        let offer = self.browser_offer("them").replace("BUNDLE audio", &format!("BUNDLE audio{mids}"));
+        let media = beside.iter().zip(1..).map(|(lines, mid)| format!("{lines}a=mid:{mid}\r\n{ways}"));
+        let offer = offer + &media.collect::<String>();
         self.uri = uri.to_owned();
         self.to = format!("<{uri}>");
         let response = self.send_body("INVITE", "application/sdp", &offer).await;
@@ -38,7 +50,10 @@ impl Phone {
         self.acknowledge();
         let text = String::from_utf8_lossy(response.body()).into_owned();
         let answer = Sdp::parse(&text).unwrap();
-        assert!(answer.attributes.contains(&"ice-lite") && answer.attributes.contains(&"group:BUNDLE audio"));
+        assert!(
+            answer.attributes.contains(&"ice-lite")
+                && answer.attributes.contains(&&*format!("group:BUNDLE audio{mids}"))
+        );
         let media = &answer.media[0];
         let candidate: Vec<&str> = media.attribute("candidate").unwrap().split(' ').collect();
         let focus: SocketAddr = format!("{}:{}", candidate[4], candidate[5]).parse().unwrap();
@@ -65,6 +80,28 @@ impl Phone {
         self.ice = Some((word("ice-ufrag"), word("ice-pwd")));
         self.move_on();
         (before, word("ice-ufrag"))
+    }
+
+    /// Sends a packet of pictures.
+    pub(crate) fn show(&mut self, packet: &[u8]) {
+        let sealed = self.seal(packet);
+        self.media.send_to(&sealed, self.mixer.unwrap()).unwrap();
+    }
+
+    /// The next packet that came and is no sound: pictures, or reports.
+    pub(crate) fn see(&mut self) -> Option<Vec<u8>> {
+        let mut datagram = [0; 2_048];
+        loop {
+            let (length, _) = self.media.recv_from(&mut datagram).ok()?;
+            let srtp = self.srtp.as_mut().unwrap();
+            match datagram[1] & 0x7f {
+                0 => {}
+                _ if conference::media::rtcp::is_rtcp(&datagram) => {
+                    return Some(srtp.open_report(&datagram[..length]).unwrap().to_vec());
+                }
+                _ => return Some(srtp.open(&datagram[..length]).unwrap().to_vec()),
+            }
+        }
     }
 
     fn browser_offer(&self, name: &str) -> String {
