@@ -29,7 +29,7 @@ pub(crate) async fn befriend(server: &Server, user: &Jid) -> Result<bool, StoreE
             contact.set_subscription(Subscription { to: true, from: true, ..Subscription::default() });
         });
         let (_, after) = changed.await?;
-        presence::push(server, one, after.to_item(other).to_element());
+        presence::push(server, one, after.to_item(other).to_element()).await;
     }
     Ok(true)
 }

@@ -33,7 +33,7 @@ pub(crate) async fn send(server: &Server, from: &Jid, contact: &Jid, change: Cha
     if is_routed {
         Box::pin(route(server, stanza.addressed(Some(&user), Some(contact)))).await;
     }
-    push_if_changed(server, &user, contact, &before, &after);
+    push_if_changed(server, &user, contact, &before, &after).await;
     let (saw, sees) = (before.subscription().from, after.subscription().from);
     if sees && !saw {
         for session in server.router.sessions(user.as_str()) {
@@ -96,7 +96,7 @@ pub(crate) async fn receive(server: &Server, user: &Jid, change: Change, stanza:
             session.push(&stanza);
         }
     }
-    push_if_changed(server, user, &contact, &before, &after);
+    push_if_changed(server, user, &contact, &before, &after).await;
     if change == Change::Subscribe && after.subscription().from {
         // §3.1.3, case 2 and §3.4: granted already, so the server answers.
         let granted = Stanza::new(Kind::Presence, Some("subscribed"));
@@ -190,22 +190,33 @@ pub(crate) async fn broadcast(server: &Server, from: &Jid, presence: &Stanza, is
     }
 }
 
-/// Sends a contact's entry to every resource that asked for the roster (§2.1.6).
-pub(crate) fn push(server: &Server, user: &Jid, item: Element) {
+/// Sends a contact's entry to every resource that asked for the roster (§2.1.6), with the version of the whole (§2.6.3).
+pub(crate) async fn push(server: &Server, user: &Jid, item: Element) {
+    let sessions = server.router.sessions(user.as_str());
+    if !sessions.iter().any(|session| session.is_interested) {
+        return;
+    }
     let query = Element::new("query", ns::ROSTER).child(item);
-    for session in server.router.sessions(user.as_str()).iter().filter(|session| session.is_interested) {
+    let query = match server.rosters.shown(user.as_str()).await {
+        Ok(shown) => query.with_some("ver", shown.attribute("ver")),
+        Err(error) => {
+            failed(&error);
+            query
+        }
+    };
+    for session in sessions.iter().filter(|session| session.is_interested) {
         let id = server.new_id();
         let push = Stanza::new(Kind::Iq, Some("set")).with_id(Some(&id)).addressed(None, Some(&session.jid));
         session.push(&push.with(&query));
     }
 }
 
-fn push_if_changed(server: &Server, user: &Jid, contact: &Jid, before: &Contact, after: &Contact) {
+async fn push_if_changed(server: &Server, user: &Jid, contact: &Jid, before: &Contact, after: &Contact) {
     // A request that waits is the server's secret (§3.1.3).
     let shown =
         |entry: &Contact| (Subscription { pending_in: false, ..entry.subscription() }, entry.is_listed);
     if after.is_listed && shown(before) != shown(after) {
-        push(server, user, after.to_item(contact).to_element());
+        push(server, user, after.to_item(contact).to_element()).await;
     }
 }
 

@@ -138,6 +138,16 @@ impl Rosters {
         Ok(all)
     }
 
+    /// What the user sees, with its version (§2.6.2).
+    pub(crate) async fn shown(&self, owner: &str) -> Result<Element, StoreError> {
+        let contacts = self.all(owner).await?;
+        let listed = contacts.iter().filter(|(_, entry)| entry.is_listed);
+        let items = listed.map(|(jid, entry)| entry.to_item(jid).to_element());
+        let query = Element::new("query", ns::ROSTER).children_from(items);
+        let version = version(&query);
+        Ok(query.with("ver", version))
+    }
+
     /// Whether somebody is a contact who cannot be taken out.
     pub(crate) fn is_fellow(&self, owner: &str, other: &Jid) -> bool {
         self.shared.known().fellow(owner, other.bare_str()).is_some()
@@ -214,3 +224,12 @@ impl Rosters {
 pub(crate) const COLLECTION: &str = "roster";
 /// Requests of strangers that wait for an answer: they must leave room for contacts.
 const MOST_WAITING: usize = 100;
+
+/// The same for the same contacts, and no other's.
+fn version(query: &Element) -> String {
+    let text = query.to_string();
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    format!("{hash:016x}")
+}

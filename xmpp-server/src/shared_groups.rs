@@ -156,7 +156,7 @@ async fn tell(server: &Server, before: &Known, after: &Known) {
                     continue;
                 }
             };
-            presence::push(server, user, item(&entry, &fellow));
+            presence::push(server, user, item(&entry, &fellow)).await;
             let (saw, sees) = (had.contains_key(name), has.contains_key(name));
             if sees != saw && (sees || !entry.subscription().to) {
                 show(server, user, &fellow, sees);

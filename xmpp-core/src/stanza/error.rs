@@ -80,6 +80,8 @@ pub struct StanzaError {
     pub location: Option<String>,
     /// What an extension says beside the condition (§8.3.4).
     pub application: Option<Box<Element>>,
+    /// Who refuses, if not whom the stanza was for (§8.3.1).
+    pub by: Option<String>,
     /// Another type than the condition's own (§8.3.2).
     pub other_type: Option<&'static str>,
 }
@@ -92,7 +94,7 @@ impl StanzaError {
 
     /// A condition that says why.
     pub fn because(kind: ErrorKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into(), location: None, application: None, other_type: None }
+        Self { kind, text: text.into(), location: None, application: None, by: None, other_type: None }
     }
 
     /// The same with what an extension says.
@@ -119,6 +121,12 @@ impl StanzaError {
         Self { location: Some(uri.into()), ..self }
     }
 
+    /// The same with who refuses.
+    #[must_use]
+    pub fn by(self, who: impl Into<String>) -> Self {
+        Self { by: Some(who.into()), ..self }
+    }
+
     /// The `<error/>` of the content namespace.
     pub fn to_element(&self) -> Element {
         let mut condition = Element::new(self.kind.as_str(), ns::STANZAS);
@@ -127,6 +135,7 @@ impl StanzaError {
         }
         let error = Element::new("error", ns::CLIENT)
             .with("type", self.other_type.unwrap_or(self.kind.type_()))
+            .with_some("by", self.by.as_ref())
             .child(condition);
         let error = error.children_from(self.application.as_deref().cloned());
         if self.text.is_empty() {

@@ -161,7 +161,7 @@ pub(crate) async fn answer(server: &Server, target: Target, stanza: Stanza) {
             crate::route::reply(server, stanza.result(answer.payload.as_ref())).await;
             let user = request.from.to_bare();
             for item in answer.pushes {
-                crate::presence::push(server, &user, item);
+                crate::presence::push(server, &user, item).await;
             }
             for stanza in answer.stanzas {
                 Box::pin(route(server, stanza)).await;

@@ -44,23 +44,15 @@ async fn get(server: &Server, request: &Request, user: &Jid) -> Answered {
     {
         server.router.update(&session.jid, session.serial, |session| session.is_interested = true);
     }
-    let mut contacts = server.rosters.all(user.as_str()).await.map_err(|error| store_failed(&error))?;
     let is_new = server.rosters.own(user.as_str()).await.map_err(|error| store_failed(&error))?.is_empty();
-    if is_new && invited::befriend(server, user).await.map_err(|error| store_failed(&error))? {
-        contacts = server.rosters.all(user.as_str()).await.map_err(|error| store_failed(&error))?;
+    if is_new {
+        invited::befriend(server, user).await.map_err(|error| store_failed(&error))?;
     }
-    let items: Vec<Element> = contacts
-        .iter()
-        .filter(|(_, entry)| entry.is_listed)
-        .map(|(jid, entry)| entry.to_item(jid).to_element())
-        .collect();
-    let query = Element::new("query", ns::ROSTER).children_from(items);
-    let Some(asked) = request.payload.attribute("ver") else { return Ok(query.into()) };
-    let version = version(&query);
-    if asked == version {
-        return Ok(Answer::default()); // §2.6.3: nothing changed
-    }
-    Ok(query.with("ver", version).into())
+    let shown = server.rosters.shown(user.as_str()).await.map_err(|error| store_failed(&error))?;
+    let is_known =
+        request.payload.attribute("ver").is_some_and(|asked| shown.attribute("ver") == Some(asked));
+    // §2.6.3: nothing changed.
+    if is_known { Ok(Answer::default()) } else { Ok(shown.into()) }
 }
 
 async fn update(server: &Server, user: &Jid, item: Item) -> Answered {
@@ -101,12 +93,4 @@ async fn remove(server: &Server, user: &Jid, contact: &Jid) -> Answered {
     }
     let gone = Element::new("item", ns::ROSTER).with("jid", contact).with("subscription", "remove");
     Ok(Answer { pushes: vec![gone], stanzas, ..Answer::default() })
-}
-
-fn version(query: &Element) -> String {
-    let text = query.to_string();
-    let hash = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    format!("{hash:016x}")
 }

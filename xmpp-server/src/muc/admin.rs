@@ -251,16 +251,23 @@ impl Room {
             }
         }
         if inside.is_empty() {
-            self.tell_absent_change(jid, affiliation, out);
+            self.tell_absent_change(jid, affiliation, reason, out);
         }
     }
 
     /// §9.3, §10.3: those inside learn of a change to somebody who is not.
-    fn tell_absent_change(&self, jid: &Jid, affiliation: Affiliation, out: &mut Effects) {
+    fn tell_absent_change(
+        &self,
+        jid: &Jid,
+        affiliation: Affiliation,
+        reason: Option<&str>,
+        out: &mut Effects,
+    ) {
         let item = Item {
             affiliation: affiliation.as_str(),
             role: "none",
             jid: Some(jid.as_str()),
+            reason,
             ..Item::default()
         };
         let message = Stanza::new(Kind::Message, None).with(&user(Some(&item), &[]));

@@ -33,6 +33,7 @@ impl Room {
                 self.remove(from, &Removal::broken(), out);
                 Ok(())
             }
+            Some("probe") => self.probe(from, nick.unwrap_or_default(), out),
             Some(_) => Err(ErrorKind::BadRequest.into()),
             None => {
                 let nick = Nick::of(nick.unwrap_or_default()).ok_or(ErrorKind::JidMalformed)?; // §7.2.1

@@ -7,7 +7,7 @@
 
 use shared_model::{LeaveReason, Role, RoomEvent};
 use xmpp_core::payload::muc::{Item, user};
-use xmpp_core::{Element, Jid, Kind, Stanza};
+use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError};
 
 use super::config::Roles;
 use super::room::{Effects, Occupant, Room, bare};
@@ -95,6 +95,21 @@ impl Room {
         content.extend(self.hats(&occupant.jid));
         let presence = Stanza::new(Kind::Presence, None).with_content(&content).with_id(said.id);
         presence.addressed(Some(&self.occupant_jid(&occupant.nick)), Some(&viewer.jid))
+    }
+
+    /// §17.3, rule 4: one who is inside asks what another's presence is, and whether the room is still there.
+    pub(crate) fn probe(&self, from: &Jid, nick: &str, out: &mut Effects) -> Result<(), StanzaError> {
+        let viewer = self.occupant(from).ok_or(ErrorKind::NotAcceptable)?;
+        let asked = if nick.is_empty() { Some(viewer) } else { self.by_nick(nick) };
+        let asked = asked.filter(|asked| self.sees(viewer, asked.role, &asked.nick));
+        out.stanzas.push(match asked {
+            Some(asked) => self.presence_for(asked, viewer, &Said::default()),
+            None => {
+                let absent = self.jid.with_resource(nick).map_err(|_| ErrorKind::JidMalformed)?;
+                Stanza::new(Kind::Presence, Some("unavailable")).addressed(Some(&absent), Some(from))
+            }
+        });
+        Ok(())
     }
 
     /// Tells everybody about an occupant whose role was `before`.

@@ -45,7 +45,7 @@ impl Room {
         if query.get("remove").is_some() {
             let was_asked = self.requests.remove(from.bare_str()).is_some();
             let had_nick = self.nicks_reserved.remove(from.bare_str()).is_some();
-            if !was_asked && !had_nick {
+            if !was_asked && !had_nick && self.affiliation(from) != Affiliation::Member {
                 return Err(ErrorKind::RegistrationRequired.into());
             }
             if self.affiliation(from) == Affiliation::Member {

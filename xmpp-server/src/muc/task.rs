@@ -100,7 +100,7 @@ fn take(
     match command {
         Command::Stanza(stanza) => {
             if let Err(error) = room.handle(&stanza, unix_millis(), effects) {
-                route::refuse(server, &stanza, &error);
+                route::refuse(server, &stanza, &error.by(room.jid.as_str()));
             }
         }
         Command::Snapshot(answer) => {

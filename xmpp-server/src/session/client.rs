@@ -388,6 +388,10 @@ impl<'a> Client<'a> {
                 route::route(self.server, stanza).await;
             }
             Some("error") => route::route(self.server, stanza).await,
+            // XEP-0045 §17.3; RFC 6121 §4.3.1 leaves those of accounts to the server.
+            Some("probe") if to.domain() == self.server.rooms_domain => {
+                route::route(self.server, stanza).await
+            }
             Some(type_) => match Change::from_type(type_) {
                 // §3.1.2: subscriptions are between bare JIDs.
                 Some(change) if to.to_bare().as_str() != self.jid.bare_str() => {

@@ -1,6 +1,6 @@
 //! Rosters, presence, messages, cards — RFC 6121, XEP-0160, XEP-0054, XEP-0292, RFC 7081 §3.1.
 
-use crate::common::{Client, DOMAIN, Served, befriend, serve, serve_again, serve_with};
+use crate::common::{Client, DOMAIN, Served, attribute, befriend, serve, serve_again, serve_with};
 use shared_store::Store;
 use xmpp_server::Config;
 
@@ -16,9 +16,14 @@ async fn a_roster_is_set_pushed_and_removed() {
         .send("<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='bob@example.org' name='Bob'><group>F</group></item></query></iq>")
         .await;
     alice.expect(&["id='1'", "type='result'"]).await;
-    alice.expect(&["type='set'", "name='Bob'", "subscription='none'", "<group>F</group>"]).await;
-    let roster = alice.ask("get", "", "<query xmlns='jabber:iq:roster' ver=''/>").await;
-    let version = roster.split("ver='").nth(1).unwrap().split('\'').next().unwrap().to_owned();
+    let push = alice.expect(&["type='set'", "name='Bob'", "subscription='none'", "<group>F</group>"]).await;
+    let roster = alice.ask("get", "", "<query xmlns='jabber:iq:roster'/>").await;
+    let version = attribute(&roster, "query", "ver");
+    assert_eq!(
+        attribute(&push, "query", "ver"),
+        version,
+        "RFC 6121 §2.6.3: in pushes, and for who did not ask for it"
+    );
     let same = alice.ask("get", "", &format!("<query xmlns='jabber:iq:roster' ver='{version}'/>")).await;
     assert!(!same.contains("<query"), "{same}");
     let remove =

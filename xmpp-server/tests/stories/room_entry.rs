@@ -257,3 +257,19 @@ async fn an_owner_brings_what_was_said_before() {
         "in the room's name nobody does"
     );
 }
+
+#[tokio::test]
+async fn an_occupant_asks_what_anothers_presence_is_and_a_stranger_is_refused_by_the_room() {
+    let served = serve().await;
+    let (mut alice, _bob) = room(&served).await;
+    let probe = |nick: &str| format!("<presence type='probe' to='{ROOM}/{nick}' id='p1'/>");
+    alice.send(&probe("Bob")).await;
+    let bob = alice.expect(&["<presence", &format!("from='{ROOM}/Bob'")]).await;
+    assert!(bob.contains("role='participant'") && !bob.contains("type="), "{bob}");
+    alice.send(&probe("Nobody")).await;
+    alice.expect(&["<presence", &format!("from='{ROOM}/Nobody'"), "type='unavailable'"]).await;
+    let mut carol = Client::online(&served, "carol", "c").await;
+    carol.send(&probe("Bob")).await;
+    let refused = carol.expect(&["<presence", "type='error'"]).await;
+    assert!(refused.contains("not-acceptable") && refused.contains(&format!("by='{ROOM}'")), "{refused}");
+}
