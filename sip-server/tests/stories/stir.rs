@@ -17,7 +17,8 @@ use shared_runtime::{Shutdown, http, unix_millis};
 use shared_store::Store;
 use sip_core::Message;
 use sip_core::header::Name;
-use sip_server::{Config, StirConfig, Verify};
+use sip_server::numbers::NumberConfig;
+use sip_server::{Config, StirConfig, TrunkConfig, Verify};
 
 /// A signer whose certificate is fetched over HTTPS, and the folder of a server that believes it.
 struct Signer {
@@ -66,6 +67,10 @@ impl Signer {
     }
 
     async fn serve(&self, verify: Verify) -> Served {
+        self.serve_with(verify, Config::default()).await
+    }
+
+    async fn serve_with(&self, verify: Verify, config: Config) -> Served {
         let stir = StirConfig {
             key: Some(self.folder.join("sign.pem")),
             certificate_url: Some(self.url.clone()),
@@ -73,8 +78,7 @@ impl Signer {
             trust: Some(self.folder.join("roots.pem")),
             hosts: vec!["localhost".to_owned()],
         };
-        let served =
-            serve_in(Store::in_memory(), self.folder.clone(), Config { stir, ..Config::default() }).await;
+        let served = serve_in(Store::in_memory(), self.folder.clone(), Config { stir, ..config }).await;
         served.populate().await;
         served
     }
@@ -236,5 +240,45 @@ async fn a_callee_is_told_what_a_signature_is() {
         bob.expect("ACK").await;
         let refused = stranger.expect("486").await;
         stranger.send(&Message::ack(&call, &refused)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_carrier_signed_is_verified_and_what_it_did_not_is_told() {
+    let signer = Signer::start().await;
+    let mut carrier = Phone::alone("carrier").await;
+    let trunk = TrunkConfig {
+        name: "carrier".to_owned(),
+        server: format!("sip:{}", carrier.address()),
+        probe: std::time::Duration::ZERO,
+        ..TrunkConfig::default()
+    };
+    let numbers = NumberConfig { country: "33".to_owned(), ..NumberConfig::default() };
+    let config = Config { numbers, trunks: vec![trunk], ..Config::default() };
+    let served = signer.serve_with(Verify::Tell, config).await;
+    carrier.move_to(&served);
+    let bob = Phone::registered("bob", &served).await;
+    let (orig, dest) = (json!({"tn": "12155551212"}), json!({"tn": ["15550198"]}));
+    let good = signer.identity(&signer.url, orig.clone(), dest, now());
+    let to_another = signer.identity(&signer.url, orig, json!({"tn": ["15550197"]}), now());
+    for (identity, verstat) in [
+        (Some(good), "TN-Validation-Passed"),
+        (Some(to_another), "TN-Validation-Failed"),
+        (None, "No-TN-Validation"),
+    ] {
+        let number = format!("sip:+15550198@{DOMAIN};user=phone");
+        let mut call = carrier.request("INVITE", &number, &number);
+        call.set(Name::From, CALLER);
+        if let Some(identity) = &identity {
+            call.push(Name::Identity, identity);
+        }
+        carrier.send(&call).await;
+        let incoming = bob.expect("INVITE").await;
+        let told = CALLER.replace("@peer", &format!(";verstat={verstat}@peer"));
+        assert_eq!(incoming.value(Name::From), Some(told.as_str()));
+        bob.respond(&incoming, 486).await;
+        bob.expect("ACK").await;
+        let refused = carrier.expect("486").await;
+        carrier.send(&Message::ack(&call, &refused)).await;
     }
 }
