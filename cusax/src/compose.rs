@@ -53,7 +53,10 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
     let mut names = vec![config.domain.clone(), config.rooms_domain(), format!("pubsub.{}", config.domain)];
     names.extend(config.xmpp.component.iter().map(|component| component.domain.clone()));
     let tls = TlsPolicy::open(&config.tls, &config.data_dir, &names).context("tls")?;
-    auth.look_outside(&config.auth, &config.domain, &tls, shutdown).context("auth")?;
+    let changes = auth.look_outside(&config.auth, &config.domain, &tls, shutdown).context("auth")?;
+    let noted =
+        provisioning::note_outside(auth.clone(), Arc::clone(&store.archive), changes, shutdown.clone());
+    shutdown.spawn(noted);
     let ground = Ground { store, bus, auth, tls, registry, shutdown: shutdown.clone() };
 
     let (auth, store, bus) = (ground.auth.clone(), ground.store.clone(), ground.bus.clone());

@@ -204,6 +204,7 @@ fn faults(config: &Config) -> Vec<String> {
         faults.push("`sip.timers.min_expires` is longer than `sip.timers.max_expires`".to_owned());
     }
     faults.extend(config.auth.ldap.faults());
+    faults.extend(config.auth.oidc.faults());
     faults.extend(config.sip.faults(&config.domain));
     let services = ["pubsub", "directory", "upload"].map(|name| format!("{name}.{}", config.domain));
     let domains = [config.domain.clone(), config.rooms_domain()].into_iter().chain(services);

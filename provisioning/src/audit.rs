@@ -1,6 +1,6 @@
 //! Who changed what: one entry for each change by this face, with what was there before and after.
 //!
-//! In    who did it (none: whoever held a link), what, on what, and both states where they say something.
+//! In    who did it (none: whoever held a link; `ldap`, `oidc`: another keeper of people), what, on what, and both states where they say something.
 //! Out   a line in the log and an entry; the newest first when asked.
 //! State the archive, owner `audit`, at most [`KEPT`] entries. What was done is done whether or not it is noted, and the log tells then.
 //! Not here: passwords and tokens, which are in no entry.
@@ -9,9 +9,10 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use shared_auth::AccountCard;
-use shared_runtime::{Redacted, unix_millis};
+use shared_auth::{AccountCard, Auth, OutsideChange};
+use shared_runtime::{Redacted, Shutdown, unix_millis};
 use shared_store::{Archive, Entry, Position, Query, StoreError};
+use tokio::sync::mpsc;
 
 /// Writes entries. Clones share the archive.
 #[derive(Clone)]
@@ -38,7 +39,18 @@ impl Audit {
         before: Value,
         after: Value,
     ) {
-        let (now, who, on) = (unix_millis(), who.map(|card| card.aor.to_string()), on.to_string());
+        self.change_by(who.map(|card| card.aor.to_string()), what, on, before, after).await;
+    }
+
+    async fn change_by(
+        &self,
+        who: Option<String>,
+        what: &str,
+        on: impl Display,
+        before: Value,
+        after: Value,
+    ) {
+        let (now, on) = (unix_millis(), on.to_string());
         tracing::info!(who = %Redacted(who.as_deref().unwrap_or("-")), what, on = %Redacted(&on), "changed");
         let body =
             json!({ "time": now, "who": who, "what": what, "on": on, "before": before, "after": after });
@@ -67,6 +79,29 @@ impl Audit {
         let page = self.archive.page(OWNER, &query).await?;
         let read = |entry: Entry| Some((entry.id, serde_json::from_slice(&entry.body).ok()?));
         Ok(page.entries.into_iter().rev().filter_map(read).collect())
+    }
+}
+
+/// Notes what other keepers of people change, until shutdown.
+pub async fn note_outside(
+    auth: Auth,
+    archive: Arc<dyn Archive>,
+    mut changes: mpsc::Receiver<OutsideChange>,
+    shutdown: Shutdown,
+) {
+    let audit = Audit::new(archive);
+    loop {
+        let change = tokio::select! {
+            change = changes.recv() => change,
+            () = shutdown.begun() => return,
+        };
+        let Some(OutsideChange { source, account, what, before }) = change else { return };
+        // A store that does not answer knows no state to tell; the entry says what it can.
+        let after = auth.directory.by_id(account).await.ok().flatten();
+        let on = after.as_ref().or(before.as_ref()).map_or(account.to_string(), |card| card.aor.to_string());
+        let state = |card: Option<&AccountCard>| card.map_or(Value::Null, card_json);
+        let (who, what) = (Some(source.as_str().to_owned()), format!("account {what}"));
+        audit.change_by(who, &what, on, state(before.as_ref()), state(after.as_ref())).await;
     }
 }
 

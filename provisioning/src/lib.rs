@@ -38,6 +38,7 @@ use crate::answer::public;
 
 pub use access::PURPOSE;
 pub use api::caller::Scope;
+pub use audit::note_outside;
 pub use config::{Config, KEYS};
 pub use discovery::zone::Zone;
 pub use pages::{app_uri, invite_link};

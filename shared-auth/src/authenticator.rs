@@ -35,7 +35,7 @@ use crate::keys::Keys;
 use crate::labels::LoginSpan;
 use crate::metrics::Metrics;
 use crate::nonce::Nonce;
-use crate::outside::Outside;
+use crate::outside::{Oidc, Outside};
 use crate::replay::{Replay, Verdict};
 use crate::scram::{ScramExchange, ScramFinal, ScramStart};
 use crate::throttle::Throttle;
@@ -127,6 +127,11 @@ impl Authenticator {
     /// Whether somebody else keeps passwords, which SCRAM cannot prove.
     pub fn asks_elsewhere(&self) -> bool {
         self.outside.get().is_some_and(Outside::knows_passwords)
+    }
+
+    /// The provider by which people may sign in, if there is one.
+    pub fn provider(&self) -> Option<&Oidc> {
+        self.outside.get()?.oidc.as_deref()
     }
 
     /// Somebody there does what guessers do, such as asking for names that nobody has: it counts as a failed proof of that
@@ -233,6 +238,10 @@ impl Authenticator {
             }
             Proof::Token { purpose, text } => self.token(purpose, text, origin).await,
             Proof::Fast(last) => self.fast(login, last).await,
+            Proof::Code(back) => self.outside.get().ok_or(Denied::NoVerifier)?.code(back).await,
+            Proof::Bearer { token, authzid } => {
+                self.outside.get().ok_or(Denied::NoVerifier)?.bearer(token, authzid).await
+            }
         }
     }
 
@@ -381,7 +390,9 @@ impl Authenticator {
                     span.about(account);
                 }
                 let correlation = account.map_or(Correlation(0), Correlation::of_account);
-                if denied.is_failed_proof() || matches!(denied, Denied::Disabled | Denied::Throttled(_)) {
+                if denied.is_failed_proof()
+                    || matches!(denied, Denied::Disabled | Denied::Throttled(_) | Denied::Unavailable(_))
+                {
                     tracing::info!(
                         protocol = protocol.as_str(),
                         from = %Redacted(from),
@@ -500,7 +511,7 @@ impl Proof {
             }
             Self::Certificate { name } => Login::read(name, "", protocol),
             Self::Fast(last) => last.login.as_ref().and_then(|login| Login::read(login, "", protocol)),
-            Self::Token { .. } => None,
+            Self::Token { .. } | Self::Code(_) | Self::Bearer { .. } => None,
         }
     }
 }

@@ -162,15 +162,21 @@ impl AccountBook {
     /// Replaces the main password; app passwords stay.
     pub async fn set_password(&self, id: AccountId, password: &str) -> Result<(), BookError> {
         let account = self.read(id).await?;
-        if account.credentials.scram.is_empty()
-            && let Some(keeper) = self.heralds.links.keeper(id).await?
-        {
+        if let Some(keeper) = self.keeper(id).await? {
             return Err(BookError::KeptElsewhere(keeper));
         }
         let credentials = self.credentials(id, &account.aor, password).await?;
         self.change(account, |account| account.credentials = credentials).await?;
         self.tell(AccountEvent::Changed { account: id }).await;
         Ok(())
+    }
+
+    /// Who keeps the main password of an account, if it is not us.
+    pub async fn keeper(&self, id: AccountId) -> Result<Option<Source>, BookError> {
+        match self.read(id).await?.credentials.scram.is_empty() {
+            true => Ok(self.heralds.links.keeper(id).await?),
+            false => Ok(None),
+        }
     }
 
     /// Allows or forbids logging in.

@@ -9,6 +9,7 @@ use shared_runtime::config::Key;
 use shared_store::DigestAlgorithm;
 
 use crate::outside::ldap::{LDAP_KEYS, LdapConfig};
+use crate::outside::oidc::{OIDC_KEYS, OidcConfig};
 
 /// `[auth]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -28,6 +29,8 @@ pub struct Config {
     pub token_lifetime: Duration,
     /// `[auth.ldap]`.
     pub ldap: LdapConfig,
+    /// `[auth.oidc]`.
+    pub oidc: OidcConfig,
 }
 
 impl Default for Config {
@@ -39,13 +42,14 @@ impl Default for Config {
             iterations: 10_000,
             token_lifetime: Duration::from_secs(14 * 86_400),
             ldap: LdapConfig::default(),
+            oidc: OidcConfig::default(),
         }
     }
 }
 
 /// Every key of `[auth]`.
 pub fn keys() -> Vec<Key> {
-    [OWN_KEYS, LDAP_KEYS].concat()
+    [OWN_KEYS, LDAP_KEYS, OIDC_KEYS].concat()
 }
 
 const OWN_KEYS: &[Key] = &[

@@ -44,6 +44,8 @@ pub enum How {
     Bind,
     /// Nothing: a guest, of whom no account tells (RFC 4505).
     Anonymous,
+    /// A provider of OpenID Connect, by a code or an access token.
+    Oidc,
 }
 
 impl How {
@@ -67,6 +69,7 @@ impl How {
             Self::Certificate => "certificate",
             Self::Bind => "bind",
             Self::Anonymous => "anonymous",
+            Self::Oidc => "oidc",
         }
     }
 }
@@ -111,6 +114,29 @@ pub enum Proof {
         /// Its text.
         text: String,
     },
+    /// What a browser brings back from a provider of OpenID Connect.
+    Code(CodeProof),
+    /// An access token of that provider's (RFC 6750, RFC 7628).
+    Bearer {
+        /// Its text.
+        token: String,
+        /// Whom to act as; empty, or the account's own JID.
+        authzid: String,
+    },
+}
+
+/// What a browser brings back from a provider of OpenID Connect.
+pub struct CodeProof {
+    /// What it kept, as [`Oidc::begin`](crate::Oidc::begin) made it.
+    pub note: String,
+    /// `state` of the query.
+    pub state: String,
+    /// `code` of the query.
+    pub code: String,
+    /// `iss` of the query (RFC 9207), if there is one.
+    pub issuer: Option<String>,
+    /// Where it was to come back to.
+    pub redirect: String,
 }
 
 /// Why a proof was not believed. For the log; [`Denied::on_wire`] is what strangers see.
@@ -158,6 +184,9 @@ pub enum Denied {
     /// The token was good, and is too old, or a password was changed since.
     #[error("the token is not good any more")]
     Expired,
+    /// What another system says or showed is not good.
+    #[error("not proved elsewhere: {0}")]
+    Foreign(String),
     /// Credentials of this kind are not stored for the account.
     #[error("the account has no verifier for this mechanism")]
     NoVerifier,
@@ -201,6 +230,7 @@ impl Denied {
             | Self::ForeignAuthzid
             | Self::BadToken
             | Self::Expired
+            | Self::Foreign(_)
             | Self::NoVerifier => OnWire::Refused,
         }
     }
@@ -222,6 +252,7 @@ impl Denied {
             Self::ForeignAuthzid => "foreign-authzid",
             Self::BadToken => "bad-token",
             Self::Expired => "expired",
+            Self::Foreign(_) => "foreign",
             Self::NoVerifier => "no-verifier",
             Self::Unavailable(_) => "unavailable",
         }
@@ -231,7 +262,12 @@ impl Denied {
     pub(crate) fn is_failed_proof(&self) -> bool {
         matches!(
             self,
-            Self::UnknownAccount | Self::WrongProof | Self::WrongRealm | Self::BadToken | Self::WrongChannel
+            Self::UnknownAccount
+                | Self::WrongProof
+                | Self::WrongRealm
+                | Self::BadToken
+                | Self::WrongChannel
+                | Self::Foreign(_)
         )
     }
 }

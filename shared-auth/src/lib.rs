@@ -43,6 +43,7 @@ use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::TlsPolicy;
 use shared_store::Store;
+use tokio::sync::mpsc;
 
 pub use authenticator::Authenticator;
 pub use bearer::{Bearer, Bearers, Holder};
@@ -53,13 +54,16 @@ pub use digest::{Challenge, DigestProof, Qop};
 pub use directory::{AccountCard, Directory};
 pub use fast::{FastFinal, FastStart, FastToken, Ht};
 pub use gone::{Gone, GoneAccounts};
-pub use identity::{Denied, How, Identity, OnWire, Origin, Proof};
+pub use identity::{CodeProof, Denied, How, Identity, OnWire, Origin, Proof};
 pub use invites::{
     Invite, InviteError, Invites, NameError, Opens, WeakPassword, Wish, check_name, check_password,
     check_shown_name,
 };
 pub use keys::KeyError;
-pub use outside::{LdapConfig, LdapError, Link, Links, Missing, Person, Source};
+pub use outside::{
+    Begun, LdapConfig, LdapError, Link, Links, Missing, Oidc, OidcConfig, OidcError, OutsideChange,
+    OutsideError, Person, Policy, Source,
+};
 pub use password::{PasswordError, ha1_of};
 pub use scram::{Channel, Plus, ScramExchange, ScramFinal, ScramStart};
 pub use shared_store::{DigestAlgorithm, ScramHash, ScramVerifier};
@@ -74,11 +78,17 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(4515).complete().note("filters, with what people type escaped"),
     Spec::rfc(5802).note("server side, with channel binding"),
     Spec::rfc(5929).note("tls-server-end-point as SCRAM channel binding"),
+    Spec::rfc(6749).note("client of the code flow"),
+    Spec::rfc(7515).note("compact, with RS256, PS256, ES256, ES384 or EdDSA"),
     Spec::rfc(7616).note("auth and auth-int, stateless nonces, nc replay defence; no -sess, no userhash"),
+    Spec::rfc(7636).note("S256, as a client"),
+    Spec::rfc(7662).note("as a client: opaque access tokens, and whether a sign-in holds"),
     Spec::rfc(7677).complete(),
     Spec::rfc(8760).complete().note("SHA-512-256 and SHA-256 before MD5"),
     Spec::xep(474, "0.5.0").complete(),
     Spec::xep(484, "0.2.0").note("HT-SHA-256 with EXPR, ENDP and NONE; no TLS early data"),
+    Spec::rfc(9068).note("access tokens as JWT"),
+    Spec::rfc(9207).note("as a client"),
     Spec::rfc(9266).complete().note("tls-exporter as SCRAM channel binding"),
 ];
 
@@ -174,26 +184,29 @@ impl Auth {
         self.keys.key_for(purpose)
     }
 
-    /// Asks other keepers of people too, as configured, and keeps their accounts as they are there until shutdown.
+    /// Asks other keepers of people too, as configured, and keeps their accounts as they are there until shutdown. What they
+    /// change comes out.
     pub fn look_outside(
         &self,
         config: &Config,
         domain: &str,
         tls: &TlsPolicy,
         shutdown: &Shutdown,
-    ) -> Result<(), LdapError> {
+    ) -> Result<mpsc::Receiver<OutsideChange>, OutsideError> {
+        let (record, changes) = mpsc::channel(MOST_CHANGES);
         let registry = outside::Registry {
             domain: domain.to_owned(),
             cache: Arc::clone(&self.cache),
             book: Arc::clone(&self.book),
             links: self.links.clone(),
             metrics: Arc::clone(&self.metrics),
+            record,
         };
-        if let Some(outside) = outside::Outside::open(&config.ldap, tls, registry)? {
+        if let Some(outside) = outside::Outside::open(config, tls, registry, Arc::clone(&self.keys))? {
             outside.follow(shutdown);
             self.authenticator.ask(outside);
         }
-        Ok(())
+        Ok(changes)
     }
 
     /// Publishes what other processes do to accounts, such as `cusax user disable`, until shutdown.
@@ -201,3 +214,6 @@ impl Auth {
         announce::follow(store, bus, self.process, || self.directory.forget(), shutdown).await;
     }
 }
+
+/// Changes by other keepers of people that wait to be noted.
+const MOST_CHANGES: usize = 4096;

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use axum::http::request::Builder;
 use axum::http::{HeaderMap, Request, Uri, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -81,8 +82,12 @@ impl Fetcher {
 
     /// GET.
     pub async fn get(&self, url: &str) -> Result<Fetched, FetchError> {
-        let request = Request::get(uri(url)?).body(Full::default());
-        self.ask(request.map_err(|error| FetchError::Malformed(error.to_string()))?).await
+        self.get_with(url, &[]).await
+    }
+
+    /// GET, with headers by name and value.
+    pub async fn get_with(&self, url: &str, headers: &[(&str, &str)]) -> Result<Fetched, FetchError> {
+        self.send(Request::get(uri(url)?), headers, Bytes::new()).await
     }
 
     /// POST, with headers by name and value.
@@ -92,7 +97,15 @@ impl Fetcher {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> Result<Fetched, FetchError> {
-        let mut builder = Request::post(uri(url)?);
+        self.send(Request::post(uri(url)?), headers, body).await
+    }
+
+    async fn send(
+        &self,
+        mut builder: Builder,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Fetched, FetchError> {
         for (name, value) in headers {
             builder = builder.header(*name, *value);
         }

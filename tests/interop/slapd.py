@@ -121,6 +121,12 @@ class Slapd:
     def replace(self, user, attribute, value):
         self.change(f"dn: uid={user},ou=people,{BASE}\nchangetype: modify\nreplace: {attribute}\n{attribute}: {value}\n")
 
+    def change_all_at_once(self, users, attribute, value):
+        """While it is stopped, so that nobody sees half of it."""
+        change = "dn: uid={},ou=people,{}\nchangetype: modify\nreplace: {}\n{}: {}\n"
+        ldif = "\n".join(change.format(user, BASE, attribute, attribute, value) for user in users)
+        self._run(["slapmodify", "-f", f"{self.folder}/slapd.conf"], ldif)
+
     def settings(self):
         """How the service finds it: StartTLS before anything is said."""
         return {

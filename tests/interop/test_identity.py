@@ -1,15 +1,18 @@
-"""Identity from outside: slapd keeps people and their passwords, and both halves of the service follow it."""
+"""Identity from outside: slapd or oidc-provider keeps people and their passwords, and both halves of the service follow it."""
 
 import asyncio
+import base64
 import json
 import re
+import socket
 import ssl
 import urllib.request
 
 import pytest
 from browser import Browser
 from chat import Chat
-from conftest import DOMAIN, PASSWORD, Service, wait_until
+from conftest import DOMAIN, PASSWORD, Service, free_port, wait_until
+from provider import Provider
 from sip import Agent, Udp
 from slapd import Slapd
 from test_pages import Surfer
@@ -48,13 +51,18 @@ def register(service, name, password):
     return answer.word
 
 
-def phones(service, name):
-    """The registrations that the service has of somebody."""
+def ask(service, path):
+    """What the API answers an administrator."""
     token = service.run("api-token", f"root@{DOMAIN}", "--scopes", "admin:read").strip()
-    url = f"https://localhost:{service.ports['http.https']}/api/v1/accounts/{name}@{DOMAIN}/state"
+    url = f"https://localhost:{service.ports['http.https']}/api/v1{path}"
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
     trust = ssl.create_default_context(cafile=str(service.ca))
-    return json.load(urllib.request.urlopen(request, timeout=5, context=trust))["phones"]
+    return json.load(urllib.request.urlopen(request, timeout=5, context=trust))
+
+
+def phones(service, name):
+    """The registrations that the service has of somebody."""
+    return ask(service, f"/accounts/{name}@{DOMAIN}/state")["phones"]
 
 
 async def is_let_in(service, name, password):
@@ -102,6 +110,8 @@ def test_who_leaves_the_directory_loses_both_halves_and_gets_them_back(company, 
     assert register(company, "alice", phone) == "200" and asyncio.run(is_let_in(company, "alice", WORD))
     directory.replace("alice", "cn", "Alice Bell")
     wait_until(lambda: users(company)["alice"]["name"] == "Alice Bell", 60, "the new name")
+    told = [(one["who"], one["what"]) for one in ask(company, "/audit")["changes"] if one["on"] == f"alice@{DOMAIN}"]
+    assert told == [("ldap", f"account {what}") for what in ("changed", "returned", "ended", "created")], told
 
 
 def test_a_silent_directory_ends_nobody_and_lets_nobody_new_in(company, directory):
@@ -141,3 +151,132 @@ def test_the_page_says_what_a_phone_needs(company):
         phone = surfer.page.value("document.querySelector('.note dd code').innerText")
         assert re.fullmatch(r"(\w{5}-){3}\w{5}", phone)
         assert register(company, "alice", phone) == "200"
+
+
+@pytest.fixture
+def federated(tmp_path):
+    """A service that signs people in at a provider, which knows where they come back to."""
+    https = free_port(socket.SOCK_STREAM)
+    with Provider(tmp_path, https) as provider:
+        running = Service(tmp_path, CUSAX_HTTP__HTTPS=f"127.0.0.1:{https}", **provider.settings()).start()
+        running.add("root", options=("--admin",))
+        running.provider = provider
+        yield running
+        running.stop()
+
+
+def sign_in_elsewhere(surfer, provider, name):
+    """By the provider's own pages, as a person would."""
+    surfer.go("/sign-in")
+    assert "Sign in by the provider" in surfer.text()
+    surfer.page.value("setTimeout(() => document.querySelector('a[href=\"/sign-in/oidc\"]').click(), 0); 1")
+    at_provider(surfer, provider, "document.querySelector('input[name=login]')")
+    surfer.page.value(
+        f"document.querySelector('input[name=login]').value = {json.dumps(name)};"
+        "document.querySelector('input[name=password]').value = 'x'; setTimeout(() => document.querySelector('form').requestSubmit(), 0); 1"
+    )
+    at_provider(surfer, provider, "!document.querySelector('input[name=login]') && document.querySelector('form')")
+    surfer.page.value("setTimeout(() => document.querySelector('form').requestSubmit(), 0); 1")
+
+
+def at_provider(surfer, provider, holds):
+    def is_there():
+        try:
+            return surfer.page.value(f"location.origin == '{provider.issuer}' && document.readyState == 'complete' && !!({holds})")
+        except AssertionError:
+            return False  # between two pages there is nobody to answer
+
+    wait_until(is_there, 20, f"the provider's page with {holds}")
+
+
+def bearer(service, token, name="", last=b"\x01"):
+    """What a client hears that shows a token: the elements after `<auth/>`."""
+    trust = ssl.create_default_context(cafile=str(service.ca))
+    with socket.create_connection(("127.0.0.1", service.ports["xmpp.c2s_tls"]), 10) as plain, trust.wrap_socket(plain, server_hostname=DOMAIN) as wire:
+        header = f"<stream:stream to='{DOMAIN}' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+        wire.sendall(header.encode())
+        heard = until(wire, b"</stream:features>")
+        assert b"<mechanism>OAUTHBEARER</mechanism>" in heard, heard
+        first = base64.b64encode(f"n,{name and 'a=' + name},\x01auth=Bearer {token}\x01\x01".encode()).decode()
+        wire.sendall(f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='OAUTHBEARER'>{first}</auth>".encode())
+        heard = until(wire, b"</challenge>", b"<success", b"</failure>")
+        if b"<challenge" not in heard:
+            return heard.decode(), None
+        told = json.loads(base64.b64decode(re.search(rb"<challenge[^>]*>([^<]+)", heard)[1]))
+        wire.sendall(f"<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{base64.b64encode(last).decode()}</response>".encode())
+        return until(wire, b"<success", b"</failure>").decode(), told
+
+
+def until(wire, *ends):
+    heard = b""
+    while not any(end in heard for end in ends):
+        part = wire.recv(65536)
+        assert part, heard
+        heard += part
+    return heard
+
+
+def test_a_person_signs_in_at_a_provider_and_loses_both_halves_when_it_ends_them(federated):
+    provider = federated.provider
+    with Browser() as browser:
+        surfer = Surfer(browser, federated)
+        surfer.go("/sign-in")
+        surfer.is_fit("sign-in")
+        sign_in_elsewhere(surfer, provider, "alice")
+        surfer.arrives("/account")
+        assert "Alice of the provider" in surfer.text() and "kept by the organisation" in surfer.text()
+        surfer.fill("addDevice", name="PHONE")
+        wait_until(lambda: "shown once" in surfer.text(), 10, "the password of a device")
+        phone = surfer.page.value("document.querySelector('.note dd code').innerText")
+        assert register(federated, "alice", phone) == "200" and phones(federated, "alice")
+
+        async def story():
+            chat = await Chat("alice+PHONE", federated, phone).connect()
+            provider.end("alice")
+            await asyncio.wait_for(chat.ended.wait(), 60)
+
+        asyncio.run(story())
+        wait_until(lambda: not phones(federated, "alice"), 5, "the end of the phone's registration")
+        assert not users(federated)["alice"]["enabled"]
+        # A name that is somebody else's here is nobody's by signing in there.
+        other = Surfer(browser, federated)
+        other.page.ask("Network.clearBrowserCookies")
+        sign_in_elsewhere(other, provider, "root")
+        wait_until(lambda: "was not accepted" in other.text(), 15, "a refusal")
+
+
+def test_a_way_back_that_this_browser_did_not_begin_signs_nobody_in(federated):
+    with Browser() as browser:
+        surfer = Surfer(browser, federated)
+        for query in ("?code=x&state=y", "?error=access_denied&state=x", "", "?code=x&state=y&iss=https://evil.example"):
+            surfer.go(f"/sign-in/oidc/callback{query}")
+            assert "was not accepted" in surfer.text(), query
+        assert surfer.page.value("document.cookie") == ""
+
+
+def test_a_client_logs_in_by_a_token_and_hears_where_good_ones_come_from(federated):
+    provider = federated.provider
+    heard, told = bearer(federated, provider.token("alice"))
+    assert "<success" in heard, (heard, told)
+    assert users(federated)["alice"]["name"] == "Alice of the provider", "an account is made by policy"
+    for kind in ("opaque", "jwt"):
+        heard, told = bearer(federated, provider.token("alice", kind), f"alice@{DOMAIN}")
+        assert "<success" in heard, (kind, heard, told)
+    assert "invalid-authzid" in bearer(federated, provider.token("alice"), f"root@{DOMAIN}")[0]
+    for wrong in ("nonsense", "a.b.c", provider.token("alice", "other"), provider.token("root")):
+        heard, told = bearer(federated, wrong)
+        assert "not-authorized" in heard, (wrong, heard)
+        assert told["status"] == "invalid_token" and told["openid-configuration"].startswith(provider.issuer)
+    assert "malformed-request" in bearer(federated, "two words")[0]
+
+
+def test_a_directory_that_forgets_most_people_is_not_believed(company, directory):
+    names = [f"p{n}" for n in range(12)]
+    for name in names:
+        directory.add(name, WORD, name)
+    wait_until(lambda: set(names) <= users(company).keys(), 20, "the accounts")
+    directory.stop()
+    directory.change_all_at_once(names, "employeeType", "left")
+    directory.start()
+    wait_until(lambda: "are not in the directory any more" in (company.folder / "log").read_text(), 20, "a complaint")
+    assert all(users(company)[name]["enabled"] for name in names)

@@ -6,6 +6,7 @@
 //!        `xmpp.login_timeout` ends with `connection-timeout`, however often bytes trickle in.
 
 pub(crate) mod bosh;
+pub(crate) mod oauth;
 pub(crate) mod register;
 mod sasl;
 mod upgrade;
@@ -209,7 +210,7 @@ impl<'a> Connection<'a> {
         let (mechanisms, channel_bindings) = match require_tls {
             true => (Vec::new(), Vec::new()),
             false => (
-                sasl::mechanisms(self.binding.as_ref(), self.server.scram()),
+                sasl::mechanisms(self.binding.as_ref(), self.server.scram(), self.server.takes_tokens()),
                 sasl::channel_bindings(self.binding.as_ref()),
             ),
         };
@@ -289,9 +290,10 @@ impl<'a> Connection<'a> {
                     Some(Request::StartTls) => return Ok(None),
                     Some(Request::Auth { mechanism, initial }) => {
                         let inline = self.negotiation.inline();
-                        let hashes = self.server.scram();
+                        let (hashes, tokens) = (self.server.scram(), self.server.takes_tokens());
                         let binding = self.binding.as_ref();
-                        let step = Exchange::begin(mechanism, binding, inline, self.peer.ip(), hashes);
+                        let step =
+                            Exchange::begin(mechanism, binding, inline, self.peer.ip(), hashes, tokens);
                         self.exchange = Some(step);
                         match initial {
                             Some(initial) => {

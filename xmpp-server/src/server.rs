@@ -362,6 +362,11 @@ impl XmppServer {
 }
 
 impl Server {
+    /// Whether tokens of a provider are taken.
+    pub(crate) fn takes_tokens(&self) -> bool {
+        self.auth.authenticator.provider().is_some()
+    }
+
     /// The hashes of SCRAM that are offered: none where a directory keeps passwords, since a client takes SCRAM if it may,
     /// and nobody here has what would verify it.
     pub(crate) fn scram(&self) -> &[ScramName] {

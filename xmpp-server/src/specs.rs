@@ -22,6 +22,7 @@ const STREAMS: &[Spec] = &[
     crate::voicemail::FILE,
     crate::voicemail::SHARING,
     Spec::xep(160, "1.0.1").complete(),
+    crate::c2s::oauth::SPEC,
     crate::c2s::register::SPEC,
     crate::c2s::register::REGISTRATION,
     crate::guests::SPEC,

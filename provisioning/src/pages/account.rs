@@ -63,7 +63,7 @@ pub(super) async fn show(
     else {
         return trouble(words);
     };
-    let Ok(keeper) = face.auth.links.keeper(session.card.account).await else { return trouble(words) };
+    let Ok(keeper) = face.auth.book.keeper(session.card.account).await else { return trouble(words) };
     let lists = [read(face, session, "listDevices").await, read(face, session, "listSessions").await];
     let [Some(devices), Some(sessions)] = lists else { return trouble(words) };
     let status = match outcome {
@@ -77,7 +77,7 @@ pub(super) async fn show(
         (session_list(words, session, &sessions))
         (forms(face, words, session, keeper, outcome))
         (call_list(words, &calls))
-        (data(words, session, outcome))
+        (data(words, session, keeper, outcome))
     };
     page(status, words, shown_name(&session.card), &links(words, session), &body)
 }
@@ -273,17 +273,20 @@ fn call_list(words: &Words, calls: &[Value]) -> Markup {
     }
 }
 
-fn data(words: &Words, session: &Session, outcome: Option<&Outcome>) -> Markup {
+fn data(words: &Words, session: &Session, keeper: Option<Source>, outcome: Option<&Outcome>) -> Markup {
     html! {
         section {
             h2 { (words.data_title) }
             p { a href="/api/v1/account/export" download="account.json" { (words.download_data) } }
+            // Whose password we cannot ask for removes nothing here.
+            @if keeper != Some(Source::Oidc) {
             p { (words.remove_text) }
             form method="post" action="/do/removeAccount" data-ask=(fill(words.remove_ask, session.card.aor.as_str())) {
                 input type="hidden" name="key" value=(session.key);
                 input type="hidden" name="back" value="/account";
                 (input(words.current_password, "current", "remove-current", "password", "current-password", outcome, "removeAccount"))
                 button.grave { (words.remove_account) }
+            }
             }
         }
     }

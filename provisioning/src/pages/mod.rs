@@ -6,6 +6,7 @@
 mod account;
 mod admin;
 mod deeds;
+mod elsewhere;
 mod invite;
 mod setup;
 mod sign_in;
@@ -31,6 +32,8 @@ pub(crate) fn router() -> Router<Arc<Face>> {
         .route("/invite/{token}", get(invite::look).post(invite::accept))
         .route("/", get(|| async { crate::session::go("/account") }))
         .route("/sign-in", get(sign_in::look).post(sign_in::enter))
+        .route("/sign-in/oidc", get(elsewhere::go_there))
+        .route("/sign-in/oidc/callback", get(elsewhere::come_back))
         .route("/sign-out", post(sign_in::leave))
         .route("/account", get(account::look))
         .route("/account/setup", get(account::set_up))

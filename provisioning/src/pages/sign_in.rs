@@ -14,7 +14,7 @@ use shared_auth::{OnWire, Origin, Proof};
 use shared_model::Protocol;
 use shared_runtime::http::Peer;
 
-use super::words::Words;
+use super::words::{Words, fill};
 use super::{page, throttled, trouble};
 use crate::Face;
 use crate::session::{self, Session, go};
@@ -94,7 +94,7 @@ pub(super) async fn leave(
     response
 }
 
-fn form(face: &Face, words: &Words, user: &str, fault: Option<&str>) -> Response {
+pub(super) fn form(face: &Face, words: &Words, user: &str, fault: Option<&str>) -> Response {
     let status = if fault.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
     let body = html! {
         section {
@@ -107,6 +107,9 @@ fn form(face: &Face, words: &Words, user: &str, fault: Option<&str>) -> Response
                 input #password type="password" name="password" required autocomplete="current-password"
                     aria-describedby=[fault.map(|_| "fault")];
                 button { (words.sign_in) }
+            }
+            @if let Some(provider) = face.auth.authenticator.provider() {
+                p { a href="/sign-in/oidc" { (fill(words.elsewhere, provider.label())) } }
             }
         }
     };

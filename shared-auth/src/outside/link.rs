@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use shared_model::AccountId;
-use shared_store::{Expected, Record, Records, StoreError};
+use shared_runtime::hex;
+use shared_store::{DigestAlgorithm, Record, RecordChange, Records, StoreError};
 
 use super::Person;
+use crate::hash::digest_hash;
 
 /// Who keeps an account's person and password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -18,15 +20,18 @@ use super::Person;
 pub enum Source {
     /// A directory of people.
     Ldap,
+    /// A provider of OpenID Connect.
+    Oidc,
 }
 
 impl Source {
-    pub(crate) const ALL: [Self; 1] = [Self::Ldap];
+    pub(crate) const ALL: [Self; 2] = [Self::Ldap, Self::Oidc];
 
     /// The word in logs, labels and records.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ldap => "ldap",
+            Self::Oidc => "oidc",
         }
     }
 }
@@ -38,11 +43,14 @@ pub struct Link {
     pub person: Person,
     /// Whether the account was disabled because they were gone there.
     pub ended: bool,
+    /// What the provider can be asked about: whether they still may sign in there. Sealed for the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lasting: Option<Vec<u8>>,
 }
 
 impl Link {
     pub(super) fn to(person: &Person) -> Self {
-        Self { person: person.clone(), ended: false }
+        Self { person: person.clone(), ended: false, lasting: None }
     }
 }
 
@@ -63,8 +71,8 @@ impl Links {
         Ok(record.as_ref().and_then(read).map(|(_, link)| link))
     }
 
-    /// Who keeps the password of an account, if it is not us.
-    pub async fn keeper(&self, account: AccountId) -> Result<Option<Source>, StoreError> {
+    /// Who keeps the person of an account, if it is not us.
+    pub(crate) async fn keeper(&self, account: AccountId) -> Result<Option<Source>, StoreError> {
         for source in Source::ALL {
             if self.of(account, source).await?.is_some() {
                 return Ok(Some(source));
@@ -87,10 +95,20 @@ impl Links {
         }
     }
 
+    /// The account of somebody whom a provider may call otherwise one day.
+    pub(crate) async fn by_subject(&self, subject: &str) -> Result<Option<AccountId>, StoreError> {
+        let record = self.records.get(OWNER, SUBJECTS, &key_of(subject)).await?;
+        Ok(record.and_then(|record| String::from_utf8(record.value).ok()?.parse().ok()))
+    }
+
     pub(crate) async fn put(&self, account: AccountId, link: &Link) -> Result<(), StoreError> {
         let value = serde_json::to_vec(link).map_err(|error| StoreError::Backend(error.to_string()))?;
-        let key = account.to_string();
-        self.records.put(OWNER, link.person.source.as_str(), &key, &value, Expected::Anything).await.map(drop)
+        let (source, key) = (link.person.source, account.to_string());
+        let mut changes = vec![RecordChange::put(source.as_str(), &key, &value)];
+        if source == Source::Oidc {
+            changes.push(RecordChange::put(SUBJECTS, &key_of(&link.person.subject), key.as_bytes()));
+        }
+        self.records.commit(OWNER, &changes).await.map(drop)
     }
 
     /// Nothing ties an account that is removed.
@@ -102,9 +120,17 @@ impl Links {
     }
 
     pub(crate) async fn forget(&self, account: AccountId, source: Source) -> Result<(), StoreError> {
-        // Of two that forget the same one is second.
-        self.records.delete(OWNER, source.as_str(), &account.to_string()).await.map(drop)
+        let Some(link) = self.of(account, source).await? else { return Ok(()) };
+        let mut changes = vec![RecordChange::delete(source.as_str(), &account.to_string())];
+        if source == Source::Oidc {
+            changes.push(RecordChange::delete(SUBJECTS, &key_of(&link.person.subject)));
+        }
+        self.records.commit(OWNER, &changes).await.map(drop)
     }
+}
+
+fn key_of(subject: &str) -> String {
+    hex(&digest_hash(DigestAlgorithm::Sha256, &[subject.as_bytes()]))
 }
 
 fn read(record: &Record) -> Option<(AccountId, Link)> {
@@ -112,5 +138,7 @@ fn read(record: &Record) -> Option<(AccountId, Link)> {
 }
 
 const OWNER: &str = "outside";
+/// Accounts by the hash of a provider's subject.
+const SUBJECTS: &str = "oidc-subject";
 /// Records read at once.
 const PAGE: usize = 500;

@@ -10,191 +10,60 @@
 
 pub(crate) mod ldap;
 mod link;
+pub(crate) mod oidc;
+mod registry;
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use shared_model::{AccountId, Aor, BareJid};
 use shared_runtime::Shutdown;
 use shared_runtime::tls::TlsPolicy;
-use shared_store::{Account, StoreError, Taken};
+use shared_store::Account;
 
 use crate::authenticator::{Login, identify};
-use crate::cache::{AccountCache, Name};
-use crate::metrics::Metrics;
-use crate::{AccountBook, BookError, Denied, How, Identity, NewAccount, Profile};
+use crate::cache::Name;
+use crate::keys::Keys;
+use crate::{CodeProof, Config, Denied, How, Identity};
 
 pub use ldap::{LdapConfig, LdapError, Missing};
 pub use link::{Link, Links, Source};
+pub use oidc::{Begun, Oidc, OidcConfig, OidcError, Policy};
+pub use registry::{OutsideChange, Person};
 
 use ldap::{Ldap, sync};
+use oidc::{Back, watch};
+pub(crate) use registry::{Registry, RegistryError};
 
-/// What is known of somebody elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Person {
-    /// Where they are kept.
-    pub source: Source,
-    /// What never changes about them there and is never another's: an entry's UUID, an issuer's subject.
-    pub subject: String,
-    /// The user name, in lower case and fit for an address.
-    pub user: String,
-    /// The name to show.
-    pub name: String,
-    /// Telephone numbers that may be E.164.
-    pub numbers: Vec<String>,
-    /// Whether they administer the service, if that is said there.
-    pub admin: Option<bool>,
-}
-
-impl Person {
-    /// What an account is to have that has `before`.
-    fn profile(&self, before: &Profile) -> Profile {
-        let (name, numbers) = (self.name.clone(), self.numbers.clone());
-        Profile { name, numbers, video: before.video, admin: self.admin.unwrap_or(before.admin) }
-    }
-}
-
-/// Makes accounts of people, and keeps them as these are.
-pub(crate) struct Registry {
-    pub(crate) domain: String,
-    pub(crate) cache: Arc<AccountCache>,
-    pub(crate) book: Arc<AccountBook>,
-    pub(crate) links: Links,
-    pub(crate) metrics: Arc<Metrics>,
-}
-
-/// Why somebody from elsewhere has no account here.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RegistryError {
-    /// An account of this name is not theirs: made here, or another's elsewhere.
-    #[error("an account of this name is somebody else's")]
-    NotTheirs,
-    /// The account could not be made or changed.
+/// Why the other keepers of people cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum OutsideError {
+    /// The directory.
     #[error(transparent)]
-    Book(#[from] BookError),
-}
-
-impl From<StoreError> for RegistryError {
-    fn from(error: StoreError) -> Self {
-        Self::Book(error.into())
-    }
-}
-
-impl Registry {
-    /// The account of somebody, made if there is none, and what is known of them written into it.
-    pub(crate) async fn admit(&self, person: &Person) -> Result<AccountId, RegistryError> {
-        let aor = Aor::new(&person.user, &self.domain).map_err(|_| BookError::BadName)?;
-        let Some(account) = self.cache.store().by_aor(&aor).await? else {
-            return self.create(aor, person).await;
-        };
-        match self.links.of(account.id, person.source).await? {
-            Some(link) if link.person.subject == person.subject => {
-                self.refresh(&account, &link, person).await?
-            }
-            Some(_) | None => return Err(RegistryError::NotTheirs),
-        }
-        Ok(account.id)
-    }
-
-    async fn create(&self, aor: Aor, person: &Person) -> Result<AccountId, RegistryError> {
-        let jid = BareJid::new(aor.local(), aor.domain()).map_err(|_| BookError::BadName)?;
-        let account = AccountId(u128::from_be_bytes(crate::hash::random()));
-        // First, so that whoever dies between the two leaves no account that belongs to nobody.
-        self.links.put(account, &Link::to(person)).await?;
-        let new = |profile| NewAccount { aor: aor.clone(), jid: jid.clone(), profile };
-        let profile = person.profile(&Profile { video: true, ..Profile::default() });
-        let mut made = self.book.create_locked_as(account, new(profile.clone())).await;
-        if made.as_ref().is_err_and(is_of_numbers) {
-            tell_of_numbers(account);
-            made = self.book.create_locked_as(account, new(Profile { numbers: Vec::new(), ..profile })).await;
-        }
-        if let Err(error) = made {
-            self.links.forget(account, person.source).await?;
-            return Err(error.into());
-        }
-        self.count(account, person.source, "created");
-        Ok(account)
-    }
-
-    /// Writes what changed about somebody; an account that ended because they were gone is theirs again.
-    async fn refresh(&self, account: &Account, link: &Link, person: &Person) -> Result<(), RegistryError> {
-        if link.person != *person {
-            let Account { id, numbers, video, admin, .. } = account.clone();
-            let profile = person.profile(&Profile { name: String::new(), numbers: Vec::new(), video, admin });
-            match self.book.set_profile(id, profile.clone()).await {
-                Err(error) if is_of_numbers(&error) => {
-                    tell_of_numbers(id);
-                    self.book.set_profile(id, Profile { numbers, ..profile }).await?;
-                }
-                set => set?,
-            }
-            self.count(id, person.source, "changed");
-        }
-        if link.ended {
-            self.book.set_enabled(account.id, true).await?;
-            self.count(account.id, person.source, "returned");
-        }
-        let now = Link::to(person);
-        if *link != now {
-            self.links.put(account.id, &now).await?;
-        }
-        Ok(())
-    }
-
-    /// Ends the account of somebody who is gone elsewhere: both halves hear of it.
-    pub(crate) async fn end(
-        &self,
-        account: AccountId,
-        link: &Link,
-        how: Missing,
-    ) -> Result<(), RegistryError> {
-        let source = link.person.source;
-        let Some(there) = self.cache.store().by_id(account).await? else {
-            return Ok(self.links.forget(account, source).await?);
-        };
-        match how {
-            Missing::Remove => self.book.remove(account).await?,
-            // Whoever was disabled here stays so when they are back there.
-            Missing::Disable if link.ended || !there.enabled => return Ok(()),
-            Missing::Disable => {
-                self.links.put(account, &Link { ended: true, ..link.clone() }).await?;
-                self.book.set_enabled(account, false).await?;
-            }
-        }
-        self.count(account, source, "ended");
-        Ok(())
-    }
-
-    fn count(&self, account: AccountId, source: Source, what: &'static str) {
-        self.metrics.outside(source, what);
-        tracing::info!(%account, source = source.as_str(), what, "an account follows what is said elsewhere");
-    }
-}
-
-/// Whether it is the numbers that an account cannot have.
-fn is_of_numbers(error: &BookError) -> bool {
-    matches!(error, BookError::BadNumber(_) | BookError::Store(StoreError::Taken(Taken::Number(_))))
-}
-
-fn tell_of_numbers(account: AccountId) {
-    tracing::warn!(%account, "the numbers of somebody from elsewhere are left out: not E.164, or another's");
+    Ldap(#[from] LdapError),
+    /// The provider.
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
 }
 
 /// What the door asks when a password is none of ours, and what keeps accounts as they are elsewhere.
 pub(crate) struct Outside {
     pub(crate) ldap: Option<Arc<Ldap>>,
+    pub(crate) oidc: Option<Arc<Oidc>>,
     pub(crate) registry: Arc<Registry>,
+    keys: Arc<Keys>,
 }
 
 impl Outside {
     /// Opens what is configured; `None` if nothing is.
     pub(crate) fn open(
-        ldap: &LdapConfig,
+        config: &Config,
         tls: &TlsPolicy,
         registry: Registry,
-    ) -> Result<Option<Self>, LdapError> {
-        let ldap = Ldap::open(ldap, tls)?.map(Arc::new);
-        Ok(ldap.is_some().then(|| Self { ldap, registry: Arc::new(registry) }))
+        keys: Arc<Keys>,
+    ) -> Result<Option<Self>, OutsideError> {
+        let ldap = Ldap::open(&config.ldap, tls)?.map(Arc::new);
+        let oidc = Oidc::open(&config.oidc, &registry.domain, Arc::clone(&keys), tls)?.map(Arc::new);
+        let is_there = ldap.is_some() || oidc.is_some();
+        Ok(is_there.then(|| Self { ldap, oidc, registry: Arc::new(registry), keys }))
     }
 
     /// Whether somebody else keeps passwords.
@@ -222,10 +91,7 @@ impl Outside {
         let proved = ldap.prove(user, password).await;
         let Some(account) = account else {
             let Some(person) = proved? else { return refused };
-            let account = self.registry.admit(&person).await.map_err(|error| match error {
-                RegistryError::NotTheirs => Denied::UnknownAccount,
-                error => Denied::Unavailable(error.to_string()),
-            })?;
+            let account = self.registry.admit(&person, Policy::Create).await?;
             let account = self.registry.cache.find(Name::Id(account)).await?;
             return identify(account.as_deref(), true, authzid, How::Bind);
         };
@@ -234,10 +100,52 @@ impl Outside {
         identify(Some(account), is_theirs, authzid, How::Bind)
     }
 
+    /// Somebody came back from the provider with a code.
+    pub(crate) async fn code(&self, back: &CodeProof) -> Result<Identity, Denied> {
+        let Some(oidc) = &self.oidc else { return Err(Denied::NoVerifier) };
+        let Back { person, lasting } = oidc.finish(back).await?;
+        let account = self.registry.admit(&person, oidc.policy()).await?;
+        if let Some(token) = lasting {
+            let lasting = Some(self.keys.seal(account, token.as_bytes()));
+            self.registry.links.put(account, &Link { lasting, ..Link::to(&person) }).await?;
+        }
+        let account = self.registry.cache.find(Name::Id(account)).await?;
+        identify(account.as_deref(), true, "", How::Oidc)
+    }
+
+    /// Somebody shows an access token of the provider's.
+    pub(crate) async fn bearer(&self, token: &str, authzid: &str) -> Result<Identity, Denied> {
+        let Some(oidc) = &self.oidc else { return Err(Denied::NoVerifier) };
+        let claims = oidc.validate(token).await?;
+        let registry = &self.registry;
+        let mut account = match registry.links.by_subject(&oidc.subject(&claims)).await? {
+            // An account that ended is not theirs again by a token that is older than its end.
+            Some(account) => registry.cache.find(Name::Id(account)).await?,
+            None => None,
+        };
+        if account.is_none() {
+            let made = registry.admit(&oidc.person(claims, Some(token)).await?, oidc.policy()).await?;
+            account = registry.cache.find(Name::Id(made)).await?;
+        }
+        identify(account.as_deref(), true, authzid, How::Oidc)
+    }
+
     /// Keeps accounts as they are elsewhere, until shutdown.
     pub(crate) fn follow(&self, shutdown: &Shutdown) {
         if let Some(ldap) = &self.ldap {
             shutdown.spawn(sync::follow(Arc::clone(ldap), Arc::clone(&self.registry), shutdown.clone()));
+        }
+        if let Some(oidc) = &self.oidc {
+            shutdown.spawn(watch::follow(Arc::clone(oidc), Arc::clone(&self.registry), shutdown.clone()));
+        }
+    }
+}
+
+impl From<OidcError> for Denied {
+    fn from(error: OidcError) -> Self {
+        match error {
+            OidcError::Token(_) | OidcError::Refused(400..500) => Self::Foreign(error.to_string()),
+            error => Self::Unavailable(error.to_string()),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! SASL mechanisms of a client's stream — RFC 6120 §6, RFC 5802 and RFC 7677 (SCRAM), RFC 4616 (PLAIN), XEP-0440,
-//! XEP-0474; tokens by HT-SHA-256 (XEP-0484); EXTERNAL with a certificate of the client (XEP-0178 1.2, section 2).
+//! XEP-0474; tokens by HT-SHA-256 (XEP-0484) and of a provider ([`oauth`](super::oauth)); EXTERNAL with a certificate of the client (XEP-0178 1.2, section 2).
 //!
 //! In    responses in base64. Out challenges, an identity, or a failure by the names of RFC 6120 §6.5.
 //! State one exchange; it is gone with the first failure.
@@ -19,6 +19,7 @@ use xmpp_core::Jid;
 use xmpp_core::stream::SaslFailure;
 use xmpp_core::stream::inline::Inline;
 
+use super::oauth;
 use crate::guests::Seat;
 use crate::server::Server;
 
@@ -43,7 +44,11 @@ impl Binding {
 }
 
 /// What is offered, most wanted first.
-pub(crate) fn mechanisms(binding: Option<&Binding>, hashes: &[ScramName]) -> Vec<&'static str> {
+pub(crate) fn mechanisms(
+    binding: Option<&Binding>,
+    hashes: &[ScramName],
+    takes_tokens: bool,
+) -> Vec<&'static str> {
     let is_bindable = binding.is_some_and(|binding| !binding.channel().bindings.is_empty());
     let passwords = SCRAM
         .iter()
@@ -53,7 +58,9 @@ pub(crate) fn mechanisms(binding: Option<&Binding>, hashes: &[ScramName]) -> Vec
         .map(|(name, ..)| *name)
         .chain(["PLAIN"]);
     let is_certified = binding.is_some_and(|binding| !binding.names.is_empty());
-    is_certified.then_some("EXTERNAL").into_iter().chain(passwords).collect()
+    // RFC 7628 §4: a token in the clear would be anybody's.
+    let tokens = (takes_tokens && binding.is_some()).then_some(oauth::NAME);
+    is_certified.then_some("EXTERNAL").into_iter().chain(passwords).chain(tokens).collect()
 }
 
 /// The mechanisms for tokens, most wanted first: on TLS alone (XEP-0484 §6).
@@ -100,6 +107,9 @@ enum State {
     External(Vec<String>),
     ScramFirst(ScramHash, Plus),
     ScramLast(Box<ScramExchange>),
+    Bearer,
+    /// A token was refused; the client has the last word (RFC 7628 §3.2.3).
+    Refused(SaslFailure),
 }
 
 /// What a response led to.
@@ -122,6 +132,7 @@ impl Exchange {
         inline: Option<&Inline>,
         ip: IpAddr,
         hashes: &[ScramName],
+        takes_tokens: bool,
     ) -> Self {
         let origin = Origin { protocol: Protocol::Xmpp, ip };
         let fast = inline.and_then(|inline| inline.fast).zip(Ht::parse(mechanism)).zip(binding);
@@ -139,10 +150,13 @@ impl Exchange {
             let state = State::External(binding.names.clone());
             return Self { state, channel: Channel::default(), origin };
         }
+        if mechanism == oauth::NAME {
+            return Self { state: State::Bearer, channel: Channel::default(), origin };
+        }
         let scram = SCRAM.iter().find(|(name, ..)| *name == mechanism);
         let state = scram.map_or(State::Plain, |(_, hash, plus)| State::ScramFirst(*hash, *plus));
         let mut channel = binding.map(Binding::channel).unwrap_or_default();
-        channel.mechanisms = mechanisms(binding, hashes);
+        channel.mechanisms = mechanisms(binding, hashes, takes_tokens);
         Self { state, channel, origin }
     }
 
@@ -167,6 +181,19 @@ impl Exchange {
                 .guests
                 .admit(server, self.origin.ip)
                 .map(|(identity, seat)| Step::Guest(identity, seat)),
+            State::Bearer => {
+                let provider = authenticator.provider().ok_or(Denied::NoVerifier)?;
+                match authenticator.verify(oauth::parse(message)?, self.origin).await {
+                    Ok(identity) => Ok(Step::Proven(identity, None, None)),
+                    Err(denied) if denied.on_wire() == OnWire::Refused => {
+                        let state = State::Refused(failure(&denied));
+                        let told = STANDARD.encode(oauth::error(provider));
+                        Ok(Step::Challenge(Box::new(Self { state, ..self }), told))
+                    }
+                    Err(denied) => Err(denied),
+                }
+            }
+            State::Refused(failure) => Ok(Step::Failed(failure)),
             State::External(names) => {
                 let name = certified(&names, message, &server.domain)?;
                 Ok(Step::Proven(
@@ -303,13 +330,15 @@ mod tests {
 
     #[test]
     fn offers_plus_only_where_there_is_something_to_bind_to() {
-        assert_eq!(mechanisms(None, &ScramName::ALL)[0], "SCRAM-SHA-512");
+        assert_eq!(mechanisms(None, &ScramName::ALL, false)[0], "SCRAM-SHA-512");
         let binding = Binding { exporter: None, end_point: vec![1], names: Vec::new() };
-        assert_eq!(mechanisms(Some(&binding), &ScramName::ALL)[0], "SCRAM-SHA-512-PLUS");
+        assert_eq!(mechanisms(Some(&binding), &ScramName::ALL, false)[0], "SCRAM-SHA-512-PLUS");
         assert_eq!(channel_bindings(Some(&binding)), ["tls-server-end-point"]);
         assert_eq!(fast_mechanisms(Some(&binding)), ["HT-SHA-256-ENDP", "HT-SHA-256-NONE"]);
+        assert_eq!(mechanisms(Some(&binding), &[], true), ["PLAIN", "OAUTHBEARER"]);
+        assert_eq!(mechanisms(None, &[], true), ["PLAIN"]);
         let shown = Binding { names: vec!["a@x".to_owned()], ..binding };
-        assert_eq!(mechanisms(Some(&shown), &ScramName::ALL)[0], "EXTERNAL");
+        assert_eq!(mechanisms(Some(&shown), &ScramName::ALL, false)[0], "EXTERNAL");
         assert!(fast_mechanisms(None).is_empty(), "a token in the clear would be anybody's");
         let names = ["a@x".to_owned(), "b@x".to_owned(), "c@elsewhere".to_owned()];
         assert_eq!(certified(&names, b"b@x/r", "x").as_deref(), Ok("b@x"));

@@ -93,6 +93,8 @@ pub(super) const WORDS: Words = Words {
     invite_contact_title: "Invite somebody",
     invite_contact_text: "They get an account here, and you are in each other’s list.",
     make_link: "Make an invitation",
+    elsewhere: "Sign in by {}",
+    elsewhere_refused: "This sign-in was not accepted. Try again; if it fails again, you may have no account here, or your name is another's.",
     kept_password: "Your password is kept by the organisation that you sign in with, and changed there.",
     kept_devices: "Phones cannot use the password that you sign in with: calls need one that is kept here. Make a password for each phone; chat apps can have one too.",
     change_password: "Change the password",

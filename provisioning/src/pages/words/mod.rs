@@ -33,7 +33,7 @@ words! {
     current_password, new_password, history_title, no_calls, time, with, result, data_title, download_data,
     remove_text, remove_ask, remove_account, not_admin, administrator, disabled, disable, enable, reset_link, more,
     new_account, new_account_text, video, no_invites, left, days, conferences, no_conferences, changes, who, what,
-    on, yes, no, calls_as, chats_as, kept_password, kept_devices,
+    on, yes, no, calls_as, chats_as, kept_password, kept_devices, elsewhere, elsewhere_refused,
 }
 
 impl Words {

@@ -23,7 +23,7 @@ pub(super) fn read(config: &LdapConfig, entry: SearchEntry) -> Option<Person> {
     let is_in = |group: &String| group.eq_ignore_ascii_case(&config.admin_group);
     let admin = (!config.admin_group.is_empty())
         .then(|| all(&entry, &config.groups).iter().take(MOST_GROUPS).any(is_in));
-    let (name, numbers) = (name.unwrap_or_else(|| user.clone()), numbers.cloned().collect());
+    let (name, numbers) = (name.unwrap_or_else(|| user.clone()), Some(numbers.cloned().collect()));
     Some(Person { source: Source::Ldap, subject, user, name, numbers, admin })
 }
 
@@ -75,7 +75,7 @@ mod tests {
         ]);
         let person = read(&config, whole).unwrap();
         assert_eq!((person.user.as_str(), person.subject.as_str()), ("alice", "u-1"));
-        assert_eq!(person.numbers, ["+33 1 23 45 67 89"]);
+        assert_eq!(person.numbers.unwrap(), ["+33 1 23 45 67 89"]);
         assert_eq!((person.admin, person.name.as_str()), (Some(true), "Alice B."));
         let bare = read(&LdapConfig::default(), entry(&[("uid", &["alice"])])).unwrap();
         assert_eq!((bare.subject.as_str(), bare.name.as_str()), ("uid=alice,dc=x", "alice"));

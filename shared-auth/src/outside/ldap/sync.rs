@@ -12,15 +12,16 @@ use std::sync::Arc;
 use shared_runtime::{Redacted, Shutdown};
 
 use super::{Ldap, LdapError};
-use crate::outside::{Link, Person, Registry, RegistryError, Source};
+use crate::outside::{Link, Person, Policy, Registry, RegistryError, Source};
 
 /// Reads the directory again and again until shutdown.
 pub(crate) async fn follow(ldap: Arc<Ldap>, registry: Arc<Registry>, shutdown: Shutdown) {
     let mut complained = HashSet::new();
-    let mut was_silent = false;
+    let (mut was_silent, mut is_first) = (false, true);
     loop {
-        match once(&ldap, &registry, &mut complained).await {
+        match once(&ldap, &registry, &mut complained, is_first).await {
             Ok(()) => {
+                is_first = false;
                 if was_silent {
                     tracing::info!("the directory answers again");
                 }
@@ -55,7 +56,13 @@ enum SyncError {
     ManyMissing { gone: usize, all: usize },
 }
 
-async fn once(ldap: &Ldap, registry: &Registry, complained: &mut HashSet<String>) -> Result<(), SyncError> {
+/// `is_first`: links are not believed, for whoever died while an account was made left one without.
+async fn once(
+    ldap: &Ldap,
+    registry: &Registry,
+    complained: &mut HashSet<String>,
+    is_first: bool,
+) -> Result<(), SyncError> {
     let people = ldap.everybody().await?;
     let links = registry.links.all(Source::Ldap).await.map_err(RegistryError::from)?;
     let seen: HashSet<(&str, &str)> = people.iter().map(key).collect();
@@ -63,10 +70,10 @@ async fn once(ldap: &Ldap, registry: &Registry, complained: &mut HashSet<String>
         links.iter().map(|(_, link)| (key(&link.person), link)).collect();
     for person in &people {
         let link = known.get(&key(person));
-        if link.is_some_and(|link| !link.ended && link.person == *person) {
+        if !is_first && link.is_some_and(|link| !link.ended && link.person == *person) {
             continue;
         }
-        match registry.admit(person).await {
+        match registry.admit(person, Policy::Create).await {
             Ok(_) => {}
             Err(error) => {
                 registry.metrics.outside(Source::Ldap, "refused");

@@ -1,0 +1,108 @@
+//! Signing in at a provider of OpenID Connect (Core 1.0 §3.1, RFC 7636): there, and back with a code.
+//!
+//! In    `GET /sign-in/oidc`; `GET /sign-in/oidc/callback` with `code` and `state`, or with `error`.
+//! Out   a way to the provider, and a note that this browser alone keeps; a session, or the page to sign in with a reason.
+//! State in the browser: a sealed cookie for ten minutes. It is `Lax`, since the way back begins at another site.
+//! Errors one text for whatever was not proved; the log tells why. 503 where the provider does not answer.
+
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use maud::html;
+use serde::Deserialize;
+use shared_auth::{CodeProof, OnWire, Origin, Proof};
+use shared_model::Protocol;
+use shared_runtime::http::Peer;
+
+use super::words::Words;
+use super::{not_good, page, sign_in, throttled, trouble};
+use crate::Face;
+use crate::session::{self, go};
+
+/// What the provider sends back.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Back {
+    code: String,
+    state: String,
+    iss: Option<String>,
+    error: String,
+}
+
+pub(super) async fn go_there(State(face): State<Arc<Face>>, headers: HeaderMap) -> Response {
+    let words = Words::of(&headers);
+    let Some(provider) = face.auth.authenticator.provider() else { return not_good(words) };
+    let begun = match provider.begin(&face.url(BACK)).await {
+        Ok(begun) => begun,
+        Err(error) => {
+            tracing::error!(%error, "nobody can sign in by the provider");
+            return trouble(words);
+        }
+    };
+    let mut response = go(&begun.url);
+    response.headers_mut().extend(cookie(&begun.note, LASTS).map(|cookie| (header::SET_COOKIE, cookie)));
+    response
+}
+
+pub(super) async fn come_back(
+    State(face): State<Arc<Face>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Query(back): Query<Back>,
+    headers: HeaderMap,
+) -> Response {
+    let words = Words::of(&headers);
+    if face.auth.authenticator.provider().is_none() {
+        return not_good(words);
+    }
+    let mut response = enter(&face, peer, back, &headers, words).await;
+    // The note was good for one way.
+    response.headers_mut().extend(cookie("", 0).map(|cookie| (header::SET_COOKIE, cookie)));
+    response
+}
+
+async fn enter(face: &Face, peer: Peer, back: Back, headers: &HeaderMap, words: &Words) -> Response {
+    let refused = || sign_in::form(face, words, "", Some(words.elsewhere_refused));
+    if !back.error.is_empty() {
+        tracing::info!(error = %back.error.chars().filter(|c| c.is_ascii_graphic()).take(64).collect::<String>(), "the provider refused a sign-in");
+        return refused();
+    }
+    let Some(note) = session::cookie_named(headers, NOTE) else { return refused() };
+    let proof = Proof::Code(CodeProof {
+        note: note.to_owned(),
+        state: back.state,
+        code: back.code,
+        issuer: back.iss,
+        redirect: face.url(BACK),
+    });
+    let origin = Origin { protocol: Protocol::Provisioning, ip: peer.address.ip().to_canonical() };
+    let identity = match face.auth.authenticator.verify(proof, origin).await {
+        Ok(identity) => identity,
+        Err(denied) => {
+            return match denied.on_wire() {
+                OnWire::TryLater(wait) => throttled(words, wait),
+                OnWire::TemporaryFailure => trouble(words),
+                _ => refused(),
+            };
+        }
+    };
+    let Some(begun) = session::begin(face, identity.account, headers).await else { return trouble(words) };
+    // Not a redirection: the session's cookie is `Strict`, and goes along with what begins at a page of ours alone.
+    let body = html! { section { p { a href="/account" { (words.account) } } } };
+    let mut response = page(StatusCode::OK, words, words.sign_in_title, &[], &body);
+    response.headers_mut().append(header::SET_COOKIE, begun);
+    response.headers_mut().insert(header::REFRESH, HeaderValue::from_static("0; url=/account"));
+    response
+}
+
+fn cookie(note: &str, seconds: u64) -> Option<HeaderValue> {
+    let line = format!("{NOTE}={note}; Path=/; Max-Age={seconds}; Secure; HttpOnly; SameSite=Lax");
+    HeaderValue::from_str(&line).ok()
+}
+
+/// Where people come back to; the provider must know it.
+const BACK: &str = "/sign-in/oidc/callback";
+const NOTE: &str = "__Host-cusax-oidc";
+/// Seconds that somebody may take at the provider.
+const LASTS: u64 = 600;

@@ -1,0 +1,172 @@
+//! `[auth.oidc]`: which provider is believed, and what its claims mean here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use shared_runtime::config::Key;
+
+/// `[auth.oidc]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct OidcConfig {
+    /// The issuer as its documents name it, `https://…`. Default: none, and no provider is asked.
+    pub issuer: Option<String>,
+    /// What the provider calls this service.
+    pub client_id: String,
+    /// The file with the secret that the provider gave it. Default: none, a public client.
+    pub client_secret_file: Option<PathBuf>,
+    /// What is asked for. Default `openid profile offline_access`; without the last nobody hears that somebody left.
+    pub scopes: String,
+    /// Who else access tokens may be made for, beside the client. Default none.
+    pub audiences: Vec<String>,
+    /// The claim with the user name. Default `preferred_username`.
+    pub user: String,
+    /// The claim with the groups. Default `groups`.
+    pub groups: String,
+    /// Whose members administer the service. Default: nobody's.
+    pub admin_group: String,
+    /// Who gets in at the first sign-in. Default `create`.
+    pub accounts: Policy,
+    /// What the link on the sign-in page calls the provider. Default `your organisation`.
+    pub label: String,
+    /// How often the provider is asked whether a sign-in still holds, at most 60 s. Default 30 s.
+    #[serde(with = "shared_runtime::config::duration")]
+    pub interval: Duration,
+}
+
+/// Who gets in at the first sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Policy {
+    /// Whose name nobody has: an account is made.
+    Create,
+    /// Whose name an account has: it is theirs. The provider must give each name to one person alone.
+    Link,
+    /// Both.
+    Both,
+    /// Nobody new.
+    Never,
+}
+
+impl Policy {
+    pub(crate) fn creates(self) -> bool {
+        matches!(self, Self::Create | Self::Both)
+    }
+
+    pub(crate) fn links(self) -> bool {
+        matches!(self, Self::Link | Self::Both)
+    }
+}
+
+impl Default for OidcConfig {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            client_id: String::new(),
+            client_secret_file: None,
+            scopes: "openid profile offline_access".to_owned(),
+            audiences: Vec::new(),
+            user: "preferred_username".to_owned(),
+            groups: "groups".to_owned(),
+            admin_group: String::new(),
+            accounts: Policy::Create,
+            label: "your organisation".to_owned(),
+            interval: Duration::from_secs(30),
+        }
+    }
+}
+
+impl OidcConfig {
+    /// What is wrong, each in words that begin with the key.
+    pub fn faults(&self) -> Vec<String> {
+        let Some(issuer) = &self.issuer else { return Vec::new() };
+        let mut faults = Vec::new();
+        if !is_protected(issuer) {
+            faults.push(format!("`auth.oidc.issuer`: `{issuer}` does not begin with https://"));
+        }
+        if self.client_id.is_empty() {
+            faults.push("`auth.oidc.client_id` is missing".to_owned());
+        }
+        if !self.scopes.split(' ').any(|scope| scope == "openid") {
+            faults.push("`auth.oidc.scopes` lacks openid".to_owned());
+        }
+        if self.interval.is_zero() || self.interval > SLOWEST {
+            faults.push("`auth.oidc.interval` is not between 1s and 60s".to_owned());
+        }
+        if let Some(Err(error)) = self.client_secret_file.as_ref().map(std::fs::File::open) {
+            faults.push(format!("`auth.oidc.client_secret_file`: cannot read it: {error}"));
+        }
+        faults
+    }
+}
+
+/// Over TLS, or never leaving the machine.
+pub(super) fn is_protected(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("http://") else { return url.starts_with("https://") };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    ["localhost", "127.0.0.1", "[::1]"]
+        .iter()
+        .any(|name| host == *name || host.starts_with(&format!("{name}:")))
+        && !host.contains('@')
+}
+
+/// Every key of `[auth.oidc]`.
+pub(crate) const OIDC_KEYS: &[Key] = &[
+    Key::new("auth.oidc.issuer", "", "https://… of an OpenID Connect provider; none: no provider is asked"),
+    Key::new("auth.oidc.client_id", "\"\"", "what the provider calls this service"),
+    Key::new("auth.oidc.client_secret_file", "", "file with the client's secret; none: a public client"),
+    Key::new(
+        "auth.oidc.scopes",
+        "\"openid profile offline_access\"",
+        "what is asked for; without offline_access nobody hears that somebody left",
+    ),
+    Key::new("auth.oidc.audiences", "[]", "for whom else access tokens may be made, beside the client"),
+    Key::new("auth.oidc.user", "\"preferred_username\"", "claim with the user name"),
+    Key::new("auth.oidc.groups", "\"groups\"", "claim with the groups"),
+    Key::new("auth.oidc.admin_group", "\"\"", "whose members administer the service; empty: nobody's"),
+    Key::new(
+        "auth.oidc.accounts",
+        "\"create\"",
+        "first sign-in: create (names that nobody has), link (names that an account has), both, never",
+    ),
+    Key::new("auth.oidc.label", "\"your organisation\"", "what the sign-in page calls the provider"),
+    Key::new(
+        "auth.oidc.interval",
+        "\"30s\"",
+        "how often it is asked whether sign-ins still hold, at most 60s",
+    ),
+];
+
+/// The longest time between two questions: what ends there ends here within a minute.
+const SLOWEST: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provider_is_reached_over_tls_or_on_this_machine() {
+        for good in
+            ["https://id.example.org", "http://localhost:8080/realms/x", "http://127.0.0.1", "http://[::1]:1"]
+        {
+            assert!(is_protected(good), "{good}");
+        }
+        for bad in [
+            "http://id.example.org",
+            "http://localhost.example",
+            "http://localhost:1@evil.example",
+            "ftp://localhost",
+            "",
+        ] {
+            assert!(!is_protected(bad), "{bad}");
+        }
+        assert!(OidcConfig::default().faults().is_empty());
+        let bad = OidcConfig {
+            issuer: Some("http://x".to_owned()),
+            scopes: "profile".to_owned(),
+            ..OidcConfig::default()
+        };
+        assert_eq!(bad.faults().len(), 3, "{:?}", bad.faults());
+    }
+}

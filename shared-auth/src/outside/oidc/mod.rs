@@ -1,0 +1,243 @@
+//! Sign-in elsewhere — OpenID Connect Core 1.0 §3.1 (code flow), RFC 7636 (PKCE, S256), RFC 9207 (`iss`), and access tokens by
+//! RFC 9068 or RFC 7662.
+//!
+//! ```text
+//! begin ─▶ URL, and a sealed note for the browser ─▶ (the provider) ─▶ code, state, the note ─▶ finish ─▶ person
+//! ```
+//!
+//! In    `[auth.oidc]`; a code with what the browser kept; an access token.
+//! Out   who it is there, as a [`Person`], and what to ask about later.
+//! State none for who signs in: what must be remembered is sealed and kept by the browser, for ten minutes.
+//! Errors [`OidcError`]. Not here: accounts ([`Registry`](super::Registry)), pages (`provisioning`), SASL (`xmpp-server`).
+
+mod config;
+mod jwt;
+mod provider;
+pub(crate) mod watch;
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared_model::AccountId;
+use shared_runtime::tls::TlsPolicy;
+use shared_runtime::unix_millis;
+use shared_store::DigestAlgorithm;
+use subtle::ConstantTimeEq;
+
+pub(crate) use config::OIDC_KEYS;
+pub use config::{OidcConfig, Policy};
+pub use provider::OidcError;
+
+use super::{Person, Source};
+use crate::hash::{digest_hash, random};
+use crate::keys::Keys;
+use crate::{CodeProof, check_shown_name, invites};
+use jwt::{Claims, JwtError, is_for, text};
+use provider::{Provider, escape};
+
+/// Knows the provider.
+pub struct Oidc {
+    config: OidcConfig,
+    domain: String,
+    keys: Arc<Keys>,
+    provider: Provider,
+}
+
+/// What begins a sign-in.
+pub struct Begun {
+    /// Where the browser goes.
+    pub url: String,
+    /// What it keeps meanwhile, in base64url.
+    pub note: String,
+}
+
+/// Who came back from the provider.
+pub(crate) struct Back {
+    pub(crate) person: Person,
+    /// What the provider can be asked about later: whether they still may.
+    pub(crate) lasting: Option<String>,
+}
+
+/// What the browser keeps, sealed.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    state: String,
+    nonce: String,
+    verifier: String,
+    /// Milliseconds since 1970.
+    until: i64,
+}
+
+impl Oidc {
+    /// As configured; `None` if no provider is.
+    pub(crate) fn open(
+        config: &OidcConfig,
+        domain: &str,
+        keys: Arc<Keys>,
+        tls: &TlsPolicy,
+    ) -> Result<Option<Self>, OidcError> {
+        let Some(issuer) = &config.issuer else { return Ok(None) };
+        let provider = Provider::open(config, issuer, tls)?;
+        Ok(Some(Self { config: config.clone(), domain: domain.to_owned(), keys, provider }))
+    }
+
+    /// What the sign-in page calls the provider.
+    pub fn label(&self) -> &str {
+        &self.config.label
+    }
+
+    /// What a client without a good token is told (RFC 7628 §3.2.2): the scopes, and where the provider describes itself.
+    pub fn hint(&self) -> (&str, String) {
+        let document =
+            format!("{}/.well-known/openid-configuration", self.provider.issuer.trim_end_matches('/'));
+        (&self.config.scopes, document)
+    }
+
+    pub(crate) fn policy(&self) -> Policy {
+        self.config.accounts
+    }
+
+    /// Begins a sign-in that comes back to `redirect`.
+    pub async fn begin(&self, redirect: &str) -> Result<Begun, OidcError> {
+        let known = self.provider.known().await?;
+        let secret = || BASE64_URL_SAFE_NO_PAD.encode(random::<32>());
+        let note =
+            Note { state: secret(), nonce: secret(), verifier: secret(), until: unix_millis() + NOTE_LASTS };
+        let challenge = digest_hash(DigestAlgorithm::Sha256, &[note.verifier.as_bytes()]);
+        let fields = [
+            ("response_type", "code"),
+            ("client_id", &self.config.client_id),
+            ("redirect_uri", redirect),
+            ("scope", &self.config.scopes),
+            ("state", &note.state),
+            ("nonce", &note.nonce),
+            ("code_challenge", &BASE64_URL_SAFE_NO_PAD.encode(challenge)),
+            ("code_challenge_method", "S256"),
+        ];
+        let pairs: Vec<String> =
+            fields.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
+        let endpoint = &known.document.authorization_endpoint;
+        let mut query = pairs.join("&");
+        // OpenID Connect Core 1.0 §11: a lasting token is given to who agrees anew.
+        if self.config.scopes.split(' ').any(|scope| scope == "offline_access") {
+            query.push_str("&prompt=consent");
+        }
+        let url = format!("{endpoint}{}{query}", if endpoint.contains('?') { '&' } else { '?' });
+        let clear = serde_json::to_vec(&note).map_err(|_| OidcError::Document("note"))?;
+        Ok(Begun { url, note: BASE64_URL_SAFE_NO_PAD.encode(self.keys.seal(SIGN_IN, &clear)) })
+    }
+
+    /// Who came back with a code, if the browser is the one that went.
+    pub(crate) async fn finish(&self, back: &CodeProof) -> Result<Back, OidcError> {
+        let is_same = |note: &Note| note.state.as_bytes().ct_eq(back.state.as_bytes()).into();
+        let note = self.open_note(&back.note).filter(is_same).ok_or(JwtError::Claim("state"))?;
+        if back.code.is_empty() || back.code.len() > LONGEST_CODE {
+            return Err(JwtError::Claim("code").into());
+        }
+        // RFC 9207 §2.4: a code of another provider is not shown to this one.
+        if back.issuer.as_ref().is_some_and(|issuer| *issuer != self.provider.issuer) {
+            return Err(JwtError::Claim("iss").into());
+        }
+        let issued = self.provider.redeem(&back.code, &note.verifier, &back.redirect).await?;
+        let token = self.provider.verify(&issued.id_token).await?;
+        token.check(&self.provider.issuer, &[&self.config.client_id], unix_millis() / 1000)?;
+        // §3.1.3.7, steps 4 and 5, and 11.
+        if text(&token.claims, "azp").is_some_and(|azp| azp != self.config.client_id) {
+            return Err(JwtError::Claim("azp").into());
+        }
+        if text(&token.claims, "nonce") != Some(&note.nonce) {
+            return Err(JwtError::Claim("nonce").into());
+        }
+        let person = self.person(token.claims, issued.access_token.as_deref()).await?;
+        Ok(Back { person, lasting: issued.refresh_token })
+    }
+
+    /// What an access token says, if it is good and made for us: signed by the provider (RFC 9068), or asked about (RFC 7662).
+    pub(crate) async fn validate(&self, token: &str) -> Result<Claims, OidcError> {
+        if token.is_empty() || token.len() > LONGEST_TOKEN {
+            return Err(JwtError::Malformed.into());
+        }
+        let audiences = self.audiences();
+        if token.split('.').count() == 3 {
+            let jwt = self.provider.verify(token).await?;
+            jwt.check(&self.provider.issuer, &audiences, unix_millis() / 1000)?;
+            // RFC 9068 §5: what says who somebody is must not be taken for what lets them in.
+            let is_access = ["at+jwt", "application/at+jwt"].contains(&jwt.kind.as_str())
+                || text(&jwt.claims, "typ") == Some("Bearer")
+                || jwt.claims.contains_key("scope");
+            return is_access.then_some(jwt.claims).ok_or(JwtError::Claim("typ").into());
+        }
+        let claims = self.provider.introspect(token, "access_token").await?.ok_or(JwtError::Malformed)?;
+        if claims.get("active") != Some(&Value::Bool(true)) {
+            return Err(JwtError::Expired.into());
+        }
+        let is_our_client = text(&claims, "client_id") == Some(&self.config.client_id);
+        if !is_our_client && !is_for(&claims, &audiences) {
+            return Err(JwtError::Claim("aud").into());
+        }
+        if text(&claims, "iss").is_some_and(|issuer| issuer != self.provider.issuer) {
+            return Err(JwtError::Claim("iss").into());
+        }
+        match text(&claims, "sub").is_some_and(|sub| !sub.is_empty()) {
+            true => Ok(claims),
+            false => Err(JwtError::Claim("sub").into()),
+        }
+    }
+
+    /// What never changes about somebody.
+    pub(crate) fn subject(&self, claims: &Claims) -> String {
+        format!("{} {}", self.provider.issuer, text(claims, "sub").unwrap_or_default())
+    }
+
+    /// Who it is by these claims, and by those that the provider gives for a token where a name is missing.
+    pub(crate) async fn person(&self, mut claims: Claims, token: Option<&str>) -> Result<Person, OidcError> {
+        if let Some(token) = token.filter(|_| text(&claims, &self.config.user).is_none())
+            && let Some(more) = self.provider.userinfo(token).await?
+        {
+            // OpenID Connect Core 1.0 §5.3.2: it may be somebody else's.
+            if text(&more, "sub") != text(&claims, "sub") {
+                return Err(JwtError::Claim("sub").into());
+            }
+            claims.extend(more);
+        }
+        let user =
+            text(&claims, &self.config.user).ok_or(JwtError::Claim("user name"))?.trim().to_lowercase();
+        let user = user.strip_suffix(&format!("@{}", self.domain)).unwrap_or(&user).to_owned();
+        invites::check_grammar(&user).map_err(|_| JwtError::Claim("user name"))?;
+        let name = text(&claims, "name")
+            .and_then(|name| check_shown_name(name).ok())
+            .filter(|name| !name.is_empty());
+        let is_in = |group: &Value| group.as_str() == Some(&self.config.admin_group);
+        let groups = claims.get(&self.config.groups).and_then(Value::as_array);
+        let admin = (!self.config.admin_group.is_empty())
+            .then(|| groups.is_some_and(|groups| groups.iter().any(is_in)));
+        let is_verified = claims.get("phone_number_verified") == Some(&Value::Bool(true));
+        let number = text(&claims, "phone_number").filter(|_| is_verified);
+        let numbers = number.map(|number| vec![number.to_owned()]);
+        let name = name.unwrap_or_else(|| user.clone());
+        Ok(Person { source: Source::Oidc, subject: self.subject(&claims), user, name, numbers, admin })
+    }
+
+    fn audiences(&self) -> Vec<&str> {
+        let more = self.config.audiences.iter().map(String::as_str);
+        std::iter::once(self.config.client_id.as_str()).chain(more).collect()
+    }
+
+    fn open_note(&self, note: &str) -> Option<Note> {
+        let sealed = BASE64_URL_SAFE_NO_PAD.decode(note).ok()?;
+        let note: Note = serde_json::from_slice(&self.keys.open_sealed(SIGN_IN, &sealed)?).ok()?;
+        (note.until > unix_millis()).then_some(note)
+    }
+}
+
+/// What notes are sealed for: an account that nobody has.
+const SIGN_IN: AccountId = AccountId(1);
+/// How long somebody may take at the provider, in milliseconds.
+const NOTE_LASTS: i64 = 600_000;
+/// Bytes of a code.
+const LONGEST_CODE: usize = 4096;
+/// Bytes of an access token.
+const LONGEST_TOKEN: usize = 16 * 1024;

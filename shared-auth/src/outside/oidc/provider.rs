@@ -1,0 +1,245 @@
+//! The provider as its document describes it — OpenID Connect Discovery 1.0 §4, RFC 6749 §4.1.3 (tokens), RFC 7662
+//! (introspection), OpenID Connect Core 1.0 §5.3 (userinfo).
+//!
+//! In    the issuer's URL; codes and tokens to ask about.
+//! Out   its endpoints and keys; tokens, claims.
+//! State document and keys, read again each hour, and keys sooner when a token names one that is not there: at most each
+//!       [`KEYS_AGAIN`], whatever is shown to us.
+//! Errors [`OidcError`]; what the provider refuses is told apart from a provider that does not answer.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use shared_runtime::fetch::{Bounds, FetchError, Fetcher};
+use shared_runtime::tls::TlsPolicy;
+use zeroize::Zeroizing;
+
+use super::OidcConfig;
+use super::config::is_protected;
+use super::jwt::{Claims, JwkSet, Jwt, JwtError};
+
+/// Asks the provider.
+pub(super) struct Provider {
+    pub(super) issuer: String,
+    client_id: String,
+    secret: Option<Zeroizing<String>>,
+    fetcher: Fetcher,
+    known: Mutex<Option<Arc<Known>>>,
+}
+
+/// What is known of the provider for a while.
+pub(super) struct Known {
+    pub(super) document: Document,
+    keys: JwkSet,
+    since: Instant,
+}
+
+/// Its document.
+#[derive(Deserialize)]
+pub(super) struct Document {
+    issuer: String,
+    pub(super) authorization_endpoint: String,
+    token_endpoint: String,
+    jwks_uri: String,
+    userinfo_endpoint: Option<String>,
+    pub(super) introspection_endpoint: Option<String>,
+    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+}
+
+/// What comes for a code.
+#[derive(Deserialize)]
+pub(super) struct Issued {
+    pub(super) id_token: String,
+    pub(super) access_token: Option<String>,
+    pub(super) refresh_token: Option<String>,
+}
+
+/// Why nobody was proved by the provider.
+#[derive(Debug, thiserror::Error)]
+pub enum OidcError {
+    /// The file with the secret cannot be read.
+    #[error("auth.oidc.client_secret_file: {0}")]
+    SecretFile(std::io::Error),
+    /// It does not answer.
+    #[error("the provider: {0}")]
+    Fetch(#[from] FetchError),
+    /// It answers something else than it should.
+    #[error("the provider's {0} is not what it should be")]
+    Document(&'static str),
+    /// OpenID Connect Discovery 1.0 §4.3: both must be the same to the letter.
+    #[error("auth.oidc.issuer is not the issuer that the provider names, {0}")]
+    OtherIssuer(String),
+    /// It refuses, with this status.
+    #[error("the provider refuses with {0}")]
+    Refused(u16),
+    /// What it or somebody else showed is no good token.
+    #[error(transparent)]
+    Token(#[from] JwtError),
+}
+
+impl Provider {
+    pub(super) fn open(config: &OidcConfig, issuer: &str, tls: &TlsPolicy) -> Result<Self, OidcError> {
+        let read = |file| std::fs::read_to_string(file).map_err(OidcError::SecretFile);
+        let secret = config.client_secret_file.as_ref().map(read).transpose()?;
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            client_id: config.client_id.clone(),
+            secret: secret.map(|secret| Zeroizing::new(secret.trim_end_matches(['\r', '\n']).to_owned())),
+            fetcher: Fetcher::new(tls, Bounds { time: PATIENCE, bytes: LARGEST_ANSWER }),
+            known: Mutex::new(None),
+        })
+    }
+
+    /// What is known of it, read again when it is old.
+    pub(super) async fn known(&self) -> Result<Arc<Known>, OidcError> {
+        match self.remembered().filter(|known| known.since.elapsed() < KNOWN_FOR) {
+            Some(known) => Ok(known),
+            None => self.read().await,
+        }
+    }
+
+    /// A token that one of its keys signed.
+    pub(super) async fn verify(&self, token: &str) -> Result<Jwt, OidcError> {
+        let known = self.known().await?;
+        match known.keys.verify(token) {
+            Err(JwtError::UnknownKey) if known.since.elapsed() > KEYS_AGAIN => {
+                Ok(self.read().await?.keys.verify(token)?)
+            }
+            verified => Ok(verified?),
+        }
+    }
+
+    /// The tokens for a code (RFC 6749 §4.1.3, RFC 7636 §4.5).
+    pub(super) async fn redeem(
+        &self,
+        code: &str,
+        verifier: &str,
+        redirect: &str,
+    ) -> Result<Issued, OidcError> {
+        let known = self.known().await?;
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("code_verifier", verifier),
+            ("redirect_uri", redirect),
+        ];
+        self.post(&known.document, &known.document.token_endpoint, &fields, "token answer").await
+    }
+
+    /// What it says of a token (RFC 7662 §2); `None` where it has no way to say.
+    pub(super) async fn introspect(&self, token: &str, hint: &str) -> Result<Option<Claims>, OidcError> {
+        let known = self.known().await?;
+        let Some(endpoint) = &known.document.introspection_endpoint else { return Ok(None) };
+        let fields = [("token", token), ("token_type_hint", hint)];
+        self.post(&known.document, endpoint, &fields, "introspection").await.map(Some)
+    }
+
+    /// What it says of whose token this is (OpenID Connect Core 1.0 §5.3).
+    pub(super) async fn userinfo(&self, token: &str) -> Result<Option<Claims>, OidcError> {
+        let known = self.known().await?;
+        let Some(endpoint) = &known.document.userinfo_endpoint else { return Ok(None) };
+        let bearer = format!("Bearer {token}");
+        let answer = self.fetcher.get_with(endpoint, &[("authorization", &bearer)]).await?;
+        if !answer.is_success() {
+            return Err(OidcError::Refused(answer.status));
+        }
+        read(&answer.body, "userinfo").map(Some)
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        document: &Document,
+        url: &str,
+        fields: &[(&str, &str)],
+        what: &'static str,
+    ) -> Result<T, OidcError> {
+        let mut fields = fields.to_vec();
+        let mut headers =
+            vec![("content-type", "application/x-www-form-urlencoded"), ("accept", "application/json")];
+        let authorization;
+        match &self.secret {
+            // RFC 6749 §2.3.1: both are encoded as form fields first.
+            Some(secret) if !document.wants_secret_in_form() => {
+                let pair = format!("{}:{}", escape(&self.client_id), escape(secret));
+                authorization = Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(pair)));
+                headers.push(("authorization", authorization.as_str()));
+            }
+            Some(secret) => {
+                fields.extend([("client_id", self.client_id.as_str()), ("client_secret", secret.as_str())])
+            }
+            None => fields.push(("client_id", &self.client_id)),
+        }
+        let pairs: Vec<String> =
+            fields.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
+        let answer = self.fetcher.post(url, &headers, Bytes::from(pairs.join("&"))).await?;
+        match answer.is_success() {
+            true => read(&answer.body, what),
+            false => Err(OidcError::Refused(answer.status)),
+        }
+    }
+
+    async fn read(&self) -> Result<Arc<Known>, OidcError> {
+        let url = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
+        let document: Document = self.get(&url, "document").await?;
+        if document.issuer != self.issuer {
+            return Err(OidcError::OtherIssuer(document.issuer));
+        }
+        let urls = [&document.authorization_endpoint, &document.token_endpoint, &document.jwks_uri];
+        let optional = [&document.userinfo_endpoint, &document.introspection_endpoint];
+        if !urls.into_iter().chain(optional.into_iter().flatten()).all(|url| is_protected(url)) {
+            return Err(OidcError::Document("endpoint"));
+        }
+        let answer = self.fetcher.get(&document.jwks_uri).await?;
+        let keys = JwkSet::read(&answer.body)
+            .filter(|_| answer.is_success())
+            .ok_or(OidcError::Document("key set"))?;
+        let known = Arc::new(Known { document, keys, since: Instant::now() });
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&known));
+        Ok(known)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, url: &str, what: &'static str) -> Result<T, OidcError> {
+        let answer = self.fetcher.get(url).await?;
+        match answer.is_success() {
+            true => read(&answer.body, what),
+            false => Err(OidcError::Document(what)),
+        }
+    }
+
+    fn remembered(&self) -> Option<Arc<Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Document {
+    /// OpenID Connect Discovery 1.0 §3: without a word it is the header.
+    fn wants_secret_in_form(&self) -> bool {
+        let methods = self.token_endpoint_auth_methods_supported.as_deref().unwrap_or_default();
+        let has = |wanted: &str| methods.iter().any(|method| method == wanted);
+        has("client_secret_post") && !has("client_secret_basic")
+    }
+}
+
+fn read<T: DeserializeOwned>(body: &[u8], what: &'static str) -> Result<T, OidcError> {
+    serde_json::from_slice(body).map_err(|_| OidcError::Document(what))
+}
+
+/// A value of a form or a query.
+pub(super) fn escape(value: &str) -> String {
+    utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()
+}
+
+/// How long one answer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of an answer.
+const LARGEST_ANSWER: usize = 256 * 1024;
+/// How long document and keys are believed.
+const KNOWN_FOR: Duration = Duration::from_secs(3600);
+/// How soon keys are read again because a token names an unknown one.
+const KEYS_AGAIN: Duration = Duration::from_secs(30);

@@ -1,0 +1,47 @@
+//! What is bound ends with its account (RFC 3261 §10.3): who watches hears it, and nobody else's bindings go.
+
+use crate::common::{DOMAIN, Phone, Served, serve};
+use shared_auth::AccountCard;
+use shared_model::{Aor, BindingEvent, Event, Fact};
+use shared_runtime::bus::{Heard, Subscription};
+use shared_runtime::unix_millis;
+
+/// The user of the next binding that is told to be gone.
+async fn unbound(facts: &mut Subscription<Fact>) -> String {
+    let next = async {
+        loop {
+            if let Some(Heard::Fact(Fact {
+                event: Event::Binding(BindingEvent::Unbound { aor, .. }), ..
+            })) = facts.next().await
+            {
+                return aor.local().to_owned();
+            }
+        }
+    };
+    tokio::time::timeout(crate::common::PATIENCE, next).await.expect("nothing was unbound")
+}
+
+async fn card(served: &Served, name: &str) -> AccountCard {
+    let aor = Aor::new(name, DOMAIN).unwrap();
+    served.auth.directory.by_aor(&aor).await.unwrap().unwrap()
+}
+
+async fn bound(served: &Served, aor: &Aor) -> usize {
+    served.store.bindings.by_aor(aor, unix_millis()).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn phones_of_an_account_that_is_disabled_or_removed_are_unbound() {
+    let served = serve().await;
+    let (alice, bob) = (Phone::registered("alice", &served).await, Phone::registered("bob", &served).await);
+    let mut facts = served.bus.subscribe();
+    let (alices, bobs) = (card(&served, "alice").await, card(&served, "bob").await);
+    served.auth.book.set_enabled(bobs.account, false).await.unwrap();
+    assert_eq!(unbound(&mut facts).await, "bob");
+    assert_eq!((bound(&served, &bobs.aor).await, bound(&served, &alices.aor).await), (0, 1));
+    assert_ne!(bob.register("600").await.status(), 200);
+    served.auth.book.remove(alices.account).await.unwrap();
+    assert_eq!(unbound(&mut facts).await, "alice");
+    assert_eq!(bound(&served, &alices.aor).await, 0);
+    drop(alice);
+}
