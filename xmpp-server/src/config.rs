@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use shared_runtime::config::{Key, duration};
 
+use crate::abusers;
 use crate::c2s::ScramName;
 use crate::component::{self, ComponentConfig};
 use crate::guests::{self, GuestsConfig};
@@ -121,6 +122,9 @@ pub struct Config {
     pub push_details: bool,
     /// Whether `muc#roominfo_audio-video-uri` stands beside `audio-video-uri`. Default true.
     pub roominfo_alias: bool,
+    /// Lists of abusers that are subscribed to, each a service of XEP-0060, `/` and a node whose items have SHA-256 hashes of
+    /// addresses and domains for ids, such as `xmppbl.org/muc_bans_sha256`. Default none.
+    pub block_lists: Vec<String>,
     /// `[xmpp.guests]`.
     pub guests: GuestsConfig,
     /// `[xmpp.upload]`.
@@ -147,6 +151,7 @@ impl Config {
             taken.push(&component.domain);
         }
         faults.extend(self.guests.faults(&taken));
+        faults.extend(abusers::faults(&self.block_lists));
         let url = &self.upload.url;
         if !url.is_empty() && !url.starts_with("https://") {
             faults.push(format!("`xmpp.upload.url`: `{url}` does not begin with https://"));
@@ -200,6 +205,7 @@ impl Default for Config {
             on_the_phone: true,
             push_details: false,
             roominfo_alias: true,
+            block_lists: Vec::new(),
             guests: GuestsConfig::default(),
             upload: UploadConfig::default(),
             turn: TurnConfig::default(),
@@ -282,6 +288,7 @@ const KEYS: &[Key] = &[
         "how long the first presence waits for a telephone that registers",
     ),
     Key::new("xmpp.on_the_phone", "true", "accounts may have it shown that they are on the phone"),
+    Key::new("xmpp.block_lists", "[]", "lists of abusers, such as \"xmppbl.org/muc_bans_sha256\""),
     Key::new("xmpp.push_details", "false", "push services learn who wrote, and the beginning of what"),
     Key::new("xmpp.roominfo_alias", "true", "muc#roominfo_audio-video-uri beside audio-video-uri"),
 ];

@@ -15,6 +15,7 @@
 //! Other services are known by facts on the bus alone, and by [`shared_model::RoomDirectory`], which
 //! [`XmppServer::rooms`] hands out.
 
+mod abusers;
 mod access;
 mod afar;
 mod archive;

@@ -21,6 +21,7 @@ pub(crate) struct Metrics {
     pub(crate) s2s_sent: IntCounter,
     pub(crate) s2s_failures: IntCounter,
     pub(crate) s2s_returned: IntCounter,
+    pub(crate) abusers_refused: IntCounter,
     pub(crate) pushes: IntCounter,
     pub(crate) archive_forgotten: IntCounter,
     pub(crate) uploads: IntCounter,
@@ -61,6 +62,10 @@ impl Metrics {
                 "accounts whose chat is there and whose telephone was lost",
             )?,
             resumptions: counter("xmpp_server_resumptions_total", "sessions resumed on another connection")?,
+            abusers_refused: counter(
+                "xmpp_server_abusers_refused_total",
+                "stanzas of listed abusers that were refused",
+            )?,
             pushes: counter("xmpp_server_pushes_total", "publications to push services")?,
             archive_forgotten: counter(
                 "xmpp_server_archive_forgotten_total",

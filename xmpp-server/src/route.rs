@@ -25,7 +25,7 @@ use crate::features::carbons;
 use crate::offline::Offline;
 use crate::router::{Sent, Session};
 use crate::server::Server;
-use crate::{afar, archive, blocking, features, guests, presence, push};
+use crate::{abusers, afar, archive, blocking, features, guests, presence, push};
 
 /// Routes a stanza that has both addresses.
 pub(crate) async fn route(server: &Server, stanza: Stanza) {
@@ -145,7 +145,9 @@ pub(crate) fn tell(server: &Server, stanza: &Stanza, error: &StanzaError) {
         Some(to) if to.as_str() == server.domain => {
             // The domain asked, to wake somebody.
             if let Some(server) = server.me() {
-                tokio::spawn(async move { server.pushes.answered(&answer).await });
+                tokio::spawn(async move {
+                    server.abusers.answered(&answer) || server.pushes.answered(&answer).await
+                });
             }
         }
         Some(to) if is_here(server, to) => {
@@ -176,10 +178,10 @@ pub(crate) async fn to_server(server: &Server, stanza: Stanza) {
     match stanza.kind {
         Kind::Iq if is_answer(&stanza) => {
             // Of those that nobody asked, nothing is said.
-            let _ = server.pushes.answered(&stanza).await;
+            let _ = server.abusers.answered(&stanza) || server.pushes.answered(&stanza).await;
         }
         Kind::Iq => features::answer(server, features::Target::Server, stanza).await,
-        Kind::Message if server.questions.take(&stanza) => {}
+        Kind::Message if server.questions.take(&stanza) || server.abusers.hear(&stanza) => {}
         Kind::Message => refuse(server, &stanza, &ErrorKind::ServiceUnavailable.into()),
         Kind::Presence => {}
     }
@@ -196,6 +198,9 @@ async fn to_account(server: &Server, to: &Jid, stanza: Stanza) {
             refuse(server, &stanza, &ErrorKind::ServiceUnavailable.into());
         }
         return;
+    }
+    if abusers::refuses(server, to, &stanza).await {
+        return refuse(server, &stanza, &abusers::refusal());
     }
     if stanza.kind == Kind::Presence {
         return to_account_presence(server, to, stanza).await;

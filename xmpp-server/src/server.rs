@@ -23,6 +23,7 @@ use xmpp_core::stream::{StreamCondition, StreamError};
 use xmpp_core::{Element, Jid};
 
 use crate::ScramName;
+use crate::abusers::Abusers;
 use crate::afar::Afar;
 use crate::arrivals::Arrivals;
 use crate::availability::Presences;
@@ -148,6 +149,8 @@ pub(crate) struct Server {
     /// Accounts that were made unasked, and guests, by network.
     pub(crate) arrivals: Arrivals,
     pub(crate) guests: Guests,
+    /// Who is on the lists of others.
+    pub(crate) abusers: Abusers,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) started: Instant,
     serial: AtomicU64,
@@ -213,6 +216,7 @@ impl XmppServer {
             invitations: OnceLock::new(),
             arrivals: Arrivals::default(),
             guests: Guests::new(&config.guests),
+            abusers: Abusers::new(&config.block_lists),
             started: Instant::now(),
             serial: AtomicU64::new(1),
             config,
@@ -258,6 +262,7 @@ impl XmppServer {
         if !server.config.archive_for.is_zero() || server.config.archive_most > 0 {
             server.shutdown.spawn(crate::retention::keep_to_terms(Arc::clone(&server)));
         }
+        crate::abusers::follow(&server);
         server.shutdown.spawn(crate::halves::follow(Arc::clone(&server), half_facts));
         if server.config.on_the_phone {
             server.shutdown.spawn(crate::on_the_phone::follow(Arc::clone(&server), phone_facts));

@@ -12,7 +12,8 @@ use xmpp_core::{Element, Jid, ns};
 
 use crate::server::Server;
 
-pub(super) const SPEC: Spec = Spec::xep(377, "0.4.1").note("kept for the operator; not passed on");
+pub(super) const SPEC: Spec =
+    Spec::xep(377, "0.4.1").note("kept for the operator; not passed on; lists of others are subscribed to");
 
 /// What is kept of a report.
 #[derive(Serialize)]

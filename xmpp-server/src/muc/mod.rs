@@ -59,6 +59,7 @@ pub(crate) use search::SPEC as SEARCH;
 use tracing::Instrument;
 
 use crate::Config;
+use crate::abusers;
 use crate::labels::RoomSpan;
 use crate::route::{pass, refuse};
 use crate::server::Server;
@@ -249,6 +250,9 @@ impl Rooms {
     pub(crate) async fn deliver(&self, server: &Server, stanza: Stanza) {
         let Some(to) = stanza.to.clone() else { return };
         let Some(local) = to.local() else { return self.deliver_to_service(server, &stanza).await };
+        if abusers::refuses_in_rooms(server, &stanza) {
+            return refuse(server, &stanza, &abusers::refusal());
+        }
         if coin::is_meant(&stanza) {
             return self.tell_call(server, &stanza, local).await;
         }

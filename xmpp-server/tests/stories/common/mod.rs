@@ -396,14 +396,20 @@ impl Client {
 
 /// Makes alice and bob see each other.
 pub(crate) async fn befriend(alice: &mut Client, bob: &mut Client) {
-    alice.send("<presence type='subscribe' to='bob@example.org'/>").await;
-    bob.expect(&["<presence", "type='subscribe'", "from='alice@example.org'"]).await;
-    bob.send("<presence type='subscribed' to='alice@example.org'/>").await;
-    alice.expect(&["<presence", "type='subscribed'"]).await;
-    bob.send("<presence type='subscribe' to='alice@example.org'/>").await;
-    alice.expect(&["<presence", "type='subscribe'", "from='bob@example.org'"]).await;
-    alice.send("<presence type='subscribed' to='bob@example.org'/>").await;
-    bob.expect(&["<presence", "type='subscribed'"]).await;
-    bob.expect(&["jabber:iq:roster", "subscription='both'"]).await;
-    alice.expect(&["jabber:iq:roster", "subscription='both'"]).await;
+    befriend_afar(alice, bob, "alice@example.org", "bob@example.org").await;
+}
+
+/// Makes two see each other who have these addresses.
+pub(crate) async fn befriend_afar(one: &mut Client, other: &mut Client, his: &str, hers: &str) {
+    let (from_one, from_other) = (format!("from='{his}'"), format!("from='{hers}'"));
+    one.send(&format!("<presence type='subscribe' to='{hers}'/>")).await;
+    other.expect(&["<presence", "type='subscribe'", &from_one]).await;
+    other.send(&format!("<presence type='subscribed' to='{his}'/>")).await;
+    one.expect(&["<presence", "type='subscribed'"]).await;
+    other.send(&format!("<presence type='subscribe' to='{his}'/>")).await;
+    one.expect(&["<presence", "type='subscribe'", &from_other]).await;
+    one.send(&format!("<presence type='subscribed' to='{hers}'/>")).await;
+    other.expect(&["<presence", "type='subscribed'"]).await;
+    other.expect(&["jabber:iq:roster", "subscription='both'"]).await;
+    one.expect(&["jabber:iq:roster", "subscription='both'"]).await;
 }

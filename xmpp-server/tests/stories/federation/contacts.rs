@@ -4,28 +4,14 @@ use xmpp_server::FederationConfig;
 
 use super::peer::Peer;
 use super::world::{OURS, THEIRS, World, two, verified};
-use crate::common::{Client, Served};
-
-/// Makes alice of ours and bob of theirs see each other.
-async fn befriend(alice: &mut Client, bob: &mut Client) {
-    alice.send("<presence type='subscribe' to='bob@example.net'/>").await;
-    bob.expect(&["<presence", "type='subscribe'", "from='alice@example.org'"]).await;
-    bob.send("<presence type='subscribed' to='alice@example.org'/>").await;
-    alice.expect(&["<presence", "type='subscribed'", "from='bob@example.net'"]).await;
-    bob.send("<presence type='subscribe' to='alice@example.org'/>").await;
-    alice.expect(&["<presence", "type='subscribe'", "from='bob@example.net'"]).await;
-    alice.send("<presence type='subscribed' to='bob@example.net'/>").await;
-    bob.expect(&["<presence", "type='subscribed'", "from='alice@example.org'"]).await;
-    bob.expect(&["jabber:iq:roster", "subscription='both'"]).await;
-    alice.expect(&["jabber:iq:roster", "subscription='both'"]).await;
-}
+use crate::common::{Client, Served, befriend_afar};
 
 #[tokio::test]
 async fn subscriptions_lead_to_presence_across_domains_and_end_with_it() {
     let (_world, ours, theirs) = two().await;
     let mut alice = Client::online(&ours, "alice", "a").await;
     let mut bob = Client::online(&theirs, "bob", "b").await;
-    befriend(&mut alice, &mut bob).await;
+    befriend_afar(&mut alice, &mut bob, "alice@example.org", "bob@example.net").await;
     alice.send("<presence><show>away</show></presence>").await;
     bob.expect(&["<presence", "from='alice@example.org/a'", "<show>away</show>"]).await;
     // A resource that comes asks the other server (§4.3), and is shown there.
@@ -199,7 +185,7 @@ async fn personal_events_reach_interested_contacts_elsewhere() {
     let (_world, ours, theirs) = two().await;
     let mut alice = Client::online(&ours, "alice", "a").await;
     let mut bob = Client::online(&theirs, "bob", "b").await;
-    befriend(&mut alice, &mut bob).await;
+    befriend_afar(&mut alice, &mut bob, "alice@example.org", "bob@example.net").await;
     alice.ask("set", "", &mood("1", "glad")).await;
     bob.send("<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:c' ver='mood='/></presence>").await;
     answer_caps(&mut bob, THEIRS).await; // his own server asks for itself
