@@ -26,8 +26,10 @@ use crate::config::Key;
 mod authorities;
 mod local_ca;
 mod peer;
+mod revocation;
 
 pub use peer::PeerCertificate;
+use revocation::{Revocations, Unrevoked};
 
 /// `[tls]`: what protects every connection.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -41,6 +43,9 @@ pub struct Config {
     pub client_ca: Option<PathBuf>,
     /// PEM file with roots of servers that are believed beside those of the system. Default: none.
     pub trust: Option<PathBuf>,
+    /// PEM files with lists of certificates that were revoked (RFC 5280 §5), of clients and of other servers. They are read again
+    /// with the certificate. Default: none.
+    pub revoked: Vec<PathBuf>,
     /// Refuse passwords on unencrypted connections from anywhere but loopback. Default true.
     pub require: bool,
 }
@@ -59,12 +64,24 @@ pub const KEYS: &[Key] = &[
         "PEM file with the roots of clients' certificates; none: none is asked for",
     ),
     Key::new("tls.trust", "", "PEM file with roots of other servers that are believed beside the system's"),
+    Key::new(
+        "tls.revoked",
+        "[]",
+        "PEM files with revocation lists for certificates of clients and other servers",
+    ),
     Key::new("tls.require", "true", "refuse passwords on unencrypted connections from anywhere but loopback"),
 ];
 
 impl Default for Config {
     fn default() -> Self {
-        Self { certificate: None, key: None, client_ca: None, trust: None, require: true }
+        Self {
+            certificate: None,
+            key: None,
+            client_ca: None,
+            trust: None,
+            revoked: Vec::new(),
+            require: true,
+        }
     }
 }
 
@@ -95,6 +112,7 @@ pub struct TlsPolicy {
     files: Files,
     clients: Option<Arc<dyn ClientCertVerifier>>,
     trust: Option<Arc<RootCertStore>>,
+    revocations: Arc<Revocations>,
     require: bool,
 }
 
@@ -126,15 +144,28 @@ impl TlsPolicy {
         };
         let key = ArcSwap::from_pointee(files.load()?);
         let current = Arc::new(Current { key, is_local: files.local_ca.is_some() });
+        let revocations = Arc::new(Revocations::open(&config.revoked)?);
         let clients = config.client_ca.as_deref().map(authorities::clients).transpose()?;
+        let clients = clients.map(|inner| {
+            let revocations = Arc::clone(&revocations);
+            Arc::new(Unrevoked { inner, revocations }) as Arc<dyn ClientCertVerifier>
+        });
         let trust = config.trust.as_deref().map(authorities::read).transpose()?.map(Arc::new);
-        Ok(Self { current, files, clients, trust, require: config.require })
+        Ok(Self { current, files, clients, trust, revocations, require: config.require })
     }
 
     /// Reads the files again; new handshakes use what is there now. On an error the old certificate stays.
     pub fn reload(&self) -> Result<(), TlsError> {
-        self.current.key.store(Arc::new(self.files.load()?));
+        let key = self.files.load()?;
+        self.revocations.reload()?;
+        self.current.key.store(Arc::new(key));
         Ok(())
+    }
+
+    /// Whether a certificate was revoked, as far as `tls.revoked` says. Those of clients that [`TlsPolicy::mutual_server`] asks
+    /// are looked at in the handshake.
+    pub fn is_revoked(&self, certificate: &CertificateDer<'_>) -> bool {
+        self.revocations.name(certificate)
     }
 
     /// Whether passwords are refused on unencrypted connections from anywhere but loopback.

@@ -4,7 +4,8 @@
 //! In    the chain that the other side showed. Out a [`Certificate`] that the roots stand behind, which says whether it is
 //!       a domain's: by DNS-ID (a wildcard for one whole label), by SRV-ID `_xmpp-server`, or by XmppAddr.
 //! A certificate that nobody stands behind ends no handshake: it proves nothing, and dialback may (XEP-0220).
-//! Not here: common names (RFC 9525 §2), revocation.
+//! One that is on a list of revoked ones (`tls.revoked`) is not believed, nor what it issued.
+//! Not here: common names (RFC 9525 §2).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use xmpp_core::Jid;
 
 /// What protects streams between servers, and judges who is at the other end.
 pub(super) struct Trust {
+    policy: TlsPolicy,
     roots: Arc<RootCertStore>,
     provider: Arc<CryptoProvider>,
     as_client: Option<Arc<dyn ClientCertVerifier>>,
@@ -52,6 +54,7 @@ impl Trust {
         let as_client =
             WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider));
         Self {
+            policy: policy.clone(),
             as_client: as_client.build().ok(),
             roots,
             provider,
@@ -75,6 +78,10 @@ impl Trust {
             && as_client().is_none()
         {
             tracing::debug!(%error, "a certificate of another server is not believed");
+            return None;
+        }
+        if std::iter::once(leaf).chain(intermediates).any(|certificate| self.policy.is_revoked(certificate)) {
+            tracing::info!("a certificate of another server was revoked");
             return None;
         }
         PeerCertificate::read(leaf).map(Certificate)

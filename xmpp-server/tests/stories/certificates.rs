@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::common::{Client, DOMAIN, Served, Site, serve_site};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType, SerialNumber};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use shared_runtime::tls;
 use tokio::net::TcpStream;
@@ -29,10 +29,16 @@ impl Authority {
 
     /// Connects with a certificate that names these addresses.
     async fn connect(&self, served: &Served, addresses: &[&str]) -> Client {
+        self.connect_as(served, addresses, None).await
+    }
+
+    /// The same, with this serial number.
+    async fn connect_as(&self, served: &Served, addresses: &[&str], serial: Option<u64>) -> Client {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         let name = |address: &&str| SanType::OtherName((vec![1, 3, 6, 1, 5, 5, 7, 8, 5], (*address).into()));
         params.subject_alt_names = addresses.iter().map(name).collect();
+        params.serial_number = serial.map(SerialNumber::from);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let config = rustls::ClientConfig::builder()
@@ -88,4 +94,32 @@ async fn nobody_is_who_the_certificate_does_not_name() {
     // Without a certificate there is nothing to refer to.
     let mut client = Client::connect_tls(&served).await;
     assert!(!client.open().await.contains("EXTERNAL"));
+}
+
+/// RFC 5280 §5.
+#[tokio::test]
+async fn a_certificate_that_was_taken_back_lets_nobody_in() {
+    let authority = Authority::new("revoked");
+    let file = authority.file.with_extension("crl");
+    let list = |serials: &[u64]| {
+        let serials = serials.iter().map(|serial| SerialNumber::from(*serial));
+        std::fs::write(&file, crate::federation::authority::list(serials, &authority.issuer)).unwrap();
+    };
+    list(&[7]);
+    let tls = tls::Config {
+        client_ca: Some(authority.file.clone()),
+        revoked: vec![file.clone()],
+        ..tls::Config::default()
+    };
+    let served = serve_site(Site { tls, ..Site::default() }).await;
+    let mut alice = authority.connect_as(&served, &["alice@example.org"], Some(8)).await;
+    assert!(external(&mut alice, "").await.contains("<success"));
+    list(&[7, 8]);
+    served.tls.reload().unwrap();
+    let mut alice = authority.connect_as(&served, &["alice@example.org"], Some(8)).await;
+    alice.send("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='example.org' version='1.0'>").await;
+    assert_eq!(alice.next().await, None, "the handshake ended");
+    let mut bob = authority.connect_as(&served, &["bob@example.org"], Some(9)).await;
+    assert!(external(&mut bob, "").await.contains("<success"));
+    std::fs::remove_file(file).unwrap();
 }
