@@ -156,6 +156,8 @@ pub const EXTERNAL: &str = "urn:xmpp:extdisco:2";
 pub const PUSH: &str = "urn:xmpp:push:0";
 /// Tokens in place of a password (XEP-0484).
 pub const FAST: &str = "urn:xmpp:fast:0";
+/// Limits of a stream (XEP-0478).
+pub const LIMITS: &str = "urn:xmpp:stream-limits:0";
 /// Upgrades of mechanisms beside a proof (XEP-0480).
 pub const SASL_UPGRADE: &str = "urn:xmpp:sasl:upgrade:0";
 /// Upgrades of SCRAM (XEP-0480 §3).

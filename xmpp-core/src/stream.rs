@@ -6,6 +6,7 @@ mod error;
 mod failure;
 mod header;
 pub mod inline;
+pub mod limits;
 pub mod management;
 mod negotiation;
 pub mod server;

@@ -33,7 +33,7 @@ const STREAMS: &[Spec] = &[
     crate::csi::SPEC,
     Spec::xep(115, "1.6.0").complete(),
     Spec::xep(390, "0.3.2").note("of the server; clients are asked by XEP-0115"),
-    Spec::xep(478, "0.2.0").note("bytes of a stanza"),
+    Spec::xep(478, "0.2.0").complete(),
     Spec::xep(203, "2.0").complete(),
     Spec::xep(249, "1.2").complete(),
     Spec::xep(307, "0.1").complete(),

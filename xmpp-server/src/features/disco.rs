@@ -11,6 +11,7 @@ use shared_model::Spec;
 use xmpp_core::payload::caps::hash_input;
 use xmpp_core::payload::disco::{Info, items};
 use xmpp_core::payload::form::{Field, Form};
+use xmpp_core::stream::limits::StreamLimits;
 use xmpp_core::{Element, ErrorKind, Jid, ns};
 
 use super::{Answered, FEATURES, Feature, Request, Target, commands, directory, store_failed, upload};
@@ -88,14 +89,13 @@ fn server_info(server: &Server) -> Info {
 /// The server's capabilities for its stream features (XEP-0115 §6.3, XEP-0390 §5.2), and its limits (XEP-0478 §3).
 pub(crate) fn about(server: &Server) -> Vec<Element> {
     let info = server_info(server).to_element(None);
-    let limits =
-        Element::new("limits", LIMITS).text_child("max-bytes", server.config.stanza_bytes.to_string());
+    let limits = StreamLimits { bytes: server.config.stanza_bytes as u64, idle: 0 };
     let sha256 = STANDARD.encode(digest::digest(&digest::SHA256, hash_input(&info).as_bytes()));
     let caps2 = Element::new("c", "urn:xmpp:caps")
         .child(Element::new("hash", "urn:xmpp:hashes:2").with("algo", "sha-256").text_node(sha256));
     let caps = crate::caps::hash(&info, "sha-1")
         .map(|ver| Element::new("c", ns::CAPS).with("hash", "sha-1").with("node", NODE).with("ver", ver));
-    caps.into_iter().chain([caps2, limits]).collect()
+    caps.into_iter().chain([caps2]).chain(limits.to_element()).collect()
 }
 
 /// Whether a node is the server's own, by the name that its capabilities have (XEP-0115 §6.2).
@@ -107,7 +107,6 @@ fn is_own_node(server: &Server, node: &str) -> bool {
 
 /// The name of this software.
 const NODE: &str = "urn:cusax";
-const LIMITS: &str = "urn:xmpp:stream-limits:0";
 
 async fn list(server: &Server, request: &Request) -> Answered {
     if let (Target::Server, Some(node)) = (&request.target, request.payload.attribute("node"))

@@ -88,8 +88,9 @@ async fn serve(server: Arc<Server>, socket: Box<dyn Io>, peer: SocketAddr, is_di
     };
     let Arrival { io, framer, machine, certificate, id, .. } = arrival;
     let unproven = machine.talk.proven().is_empty().then_some((unproven, deadline));
+    let limits = machine.limits();
     let machine = Machine::Received(Box::new(machine));
-    let stream = Stream { io, framer, machine, id, certificate, first: first.0, unproven };
+    let stream = Stream { limits, io, framer, machine, id, certificate, first: first.0, unproven };
     let (back, queue) = Queue::new(server.federation.config.queue);
     let serial = server.new_serial();
     let (queue, _) = serve_stream(&server, stream, Side::Theirs { serial, back }, queue).await;
@@ -180,6 +181,7 @@ impl Arrival<'_> {
             return Err(StreamError::because(StreamCondition::NotAuthorized, why));
         }
         let greeting = Greeting {
+            limits: federation.limits,
             starttls: !self.is_secure,
             require_tls: !self.is_secure && security != Security::Optional,
             external,

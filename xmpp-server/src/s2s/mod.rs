@@ -40,6 +40,7 @@ use shared_runtime::names::Names;
 use shared_runtime::tls::TlsPolicy;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
+use xmpp_core::stream::limits::StreamLimits;
 use xmpp_core::stream::server::Pair;
 use xmpp_core::{ErrorKind, Stanza, StanzaError};
 
@@ -58,7 +59,9 @@ use trust::Trust;
 pub(crate) const SPECS: &[Spec] = &[
     Spec::xep(220, "1.1.1").complete(),
     Spec::xep(185, "1.0").complete(),
-    Spec::xep(288, "1.0.1").note("takes keys of further domains that way, and sends none"),
+    Spec::xep(288, "1.0.1")
+        .complete()
+        .note("takes keys of further domains that way, and sends none, as it may"),
     Spec::xep(178, "1.2").complete(),
 ];
 
@@ -74,6 +77,8 @@ pub(crate) struct Federation {
     ways: DashMap<Pair, Way>,
     troubles: Troubles,
     questions: Semaphore,
+    /// What we take of one stream (XEP-0478).
+    limits: StreamLimits,
 }
 
 /// What the federation is made of, before there is a server.
@@ -136,6 +141,7 @@ impl Federation {
             ways: DashMap::new(),
             troubles: Troubles::default(),
             questions: Semaphore::new(MOST_QUESTIONS),
+            limits: StreamLimits { bytes: config.stanza_bytes as u64, idle: federation.idle.as_secs() },
         }
     }
 

@@ -108,6 +108,7 @@ impl Call<'_> {
             require_tls: config.security != Security::Optional,
             dialback: true,
             authzid: authzid(&self.pair.ours),
+            limits: self.server.federation.limits,
         };
         let limits = Limits { bytes: self.server.config.unproven_bytes, ..Limits::default() };
         let mut out = String::new();
@@ -168,6 +169,7 @@ impl Call<'_> {
         Stream {
             io: self.io,
             framer,
+            limits: machine.limits(),
             machine: Machine::Initiated(talk),
             id: machine.id().to_owned(),
             certificate: self.certificate,

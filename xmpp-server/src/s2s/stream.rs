@@ -15,15 +15,17 @@ use shared_runtime::unix_millis;
 use tokio::io::ReadHalf;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
+use xmpp_core::stream::limits::StreamLimits;
 use xmpp_core::stream::server::{Pair, Receiving, Request, Said, Talk, Verdict};
 use xmpp_core::stream::{CLOSE, StreamCondition, StreamError};
 use xmpp_core::xml::{Frame, Framer, Limits};
+use xmpp_core::{ErrorKind, Stanza, StanzaError};
 
 use super::inbound::Unproven;
 use super::queue::Queue;
 use super::rate::Rate;
 use super::trust::Certificate;
-use super::writer::Writer;
+use super::writer::{TooLarge, Writer};
 use super::{Side, dialback};
 use crate::c2s::{Io, close, linger};
 use crate::route;
@@ -31,6 +33,8 @@ use crate::server::Server;
 
 /// A negotiated stream.
 pub(super) struct Stream {
+    /// What the other side takes (XEP-0478).
+    pub(super) limits: StreamLimits,
     pub(super) io: Box<dyn Io>,
     pub(super) framer: Framer,
     pub(super) machine: Machine,
@@ -95,14 +99,17 @@ pub(super) enum Ended {
 
 /// Serves a stream to its end. What it did not write is still in the queue.
 pub(super) async fn serve(server: &Arc<Server>, stream: Stream, side: Side, queue: Queue) -> (Queue, Ended) {
-    let Stream { io, framer, machine, id, certificate, first, unproven } = stream;
+    let Stream { limits, io, framer, machine, id, certificate, first, unproven } = stream;
     let (mut reader, io) = tokio::io::split(io);
     let (words, spoken) = mpsc::channel(WORDS);
     let (stop, stopped) = oneshot::channel();
     let (breaks, broken) = oneshot::channel();
     let last = Arc::new(AtomicI64::new(unix_millis()));
     let sent = server.metrics.s2s_sent.clone();
-    let writer = Writer { queue, spoken, io, last: Arc::clone(&last), sent };
+    let server_of_writer = Arc::clone(server);
+    let refuse = Box::new(move |stanza: &Stanza| give_back_too_large(&server_of_writer, stanza));
+    let too_large = TooLarge { limits, refuse };
+    let writer = Writer { too_large: Some(too_large), queue, spoken, io, last: Arc::clone(&last), sent };
     let mut write = tokio::spawn(writer.run(stopped, breaks));
     let (judged, verdicts) = mpsc::channel(WORDS);
     let mut conversation = Conversation {
@@ -334,6 +341,13 @@ impl Conversation<'_> {
             self.last.store(unix_millis(), Ordering::Relaxed); // something is on its way
         }
     }
+}
+
+/// XEP-0478 §4: the other side would end the stream over it.
+fn give_back_too_large(server: &Server, stanza: &Stanza) {
+    server.metrics.s2s_returned.inc();
+    let why = "this is larger than the other server takes";
+    route::give_back(server, stanza, &StanzaError::because(ErrorKind::PolicyViolation, why));
 }
 
 /// When a certificate ends, or it is time to look again.

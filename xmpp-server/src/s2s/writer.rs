@@ -1,4 +1,4 @@
-//! What writes a stream: words of the stream before stanzas, many stanzas at once.
+//! What writes a stream: words of the stream before stanzas, many stanzas at once — XEP-0478 0.2.0, section 4 (what is too large).
 //!
 //! In    a queue of stanzas, and words. Out bytes, in the content namespace that the stream has.
 //! Errors a socket that takes nothing for [`WRITE_PATIENCE`] is lost: whoever reads it is told, and what was not written is
@@ -13,11 +13,22 @@ use tokio::io::{AsyncWriteExt, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use xmpp_core::Stanza;
+use xmpp_core::stream::limits::StreamLimits;
+
 use super::queue::Queue;
 use crate::c2s::{Io, WRITE_PATIENCE};
 
+/// What is not to be written, and who is told.
+pub(crate) struct TooLarge {
+    pub(crate) limits: StreamLimits,
+    pub(crate) refuse: Box<dyn Fn(&Stanza) + Send>,
+}
+
 /// What writes one stream.
 pub(crate) struct Writer {
+    /// What the other side does not take, if it said so.
+    pub(crate) too_large: Option<TooLarge>,
     pub(crate) queue: Queue,
     /// Words of the stream itself; when nobody can say any more, the writer ends.
     pub(crate) spoken: mpsc::Receiver<String>,
@@ -47,9 +58,19 @@ impl Writer {
                 },
                 count = self.queue.next(&mut batch), if has_queue => {
                     has_queue = count > 0;
-                    for stanza in &batch {
-                        text.extend_from_slice(&stanza.to_foreign_bytes());
-                    }
+                    batch.retain(|stanza| {
+                        let bytes = stanza.to_foreign_bytes();
+                        match &self.too_large {
+                            Some(it) if it.limits.forbid(bytes.len()) => {
+                                (it.refuse)(stanza);
+                                false
+                            }
+                            _ => {
+                                text.extend_from_slice(&bytes);
+                                true
+                            }
+                        }
+                    });
                 }
             }
             if text.is_empty() {

@@ -18,6 +18,7 @@
 use super::dialback::{Dialback, Step, Verdict, What};
 use super::{Pair, Talk};
 use crate::ns;
+use crate::stream::limits::StreamLimits;
 use crate::stream::{StreamCondition, StreamError, print_server_header};
 use crate::xml::{Element, Frame, Head};
 
@@ -50,6 +51,8 @@ pub struct Wish {
     pub dialback: bool,
     /// Our domain in base64, as EXTERNAL says it (XEP-0178 §3).
     pub authzid: String,
+    /// What we take on a stream that goes both ways (XEP-0478 §3.2).
+    pub limits: StreamLimits,
 }
 
 /// What the shell must do next.
@@ -116,12 +119,21 @@ pub struct Initiating {
     id: String,
     takes_keys: bool,
     is_bidi: bool,
+    /// What the other side takes.
+    limits: StreamLimits,
 }
 
 impl Initiating {
     /// Begins: prints our header.
     pub fn new(wish: Wish, out: &mut String) -> Self {
-        let it = Self { phase: Phase::Header, wish, id: String::new(), takes_keys: false, is_bidi: false };
+        let it = Self {
+            phase: Phase::Header,
+            wish,
+            id: String::new(),
+            takes_keys: false,
+            is_bidi: false,
+            limits: StreamLimits::default(),
+        };
         it.print_header(out);
         it
     }
@@ -129,6 +141,11 @@ impl Initiating {
     /// Whether stanzas may come back on this stream (XEP-0288).
     pub fn is_bidi(&self) -> bool {
         self.is_bidi
+    }
+
+    /// What the other side said last that it takes.
+    pub fn limits(&self) -> StreamLimits {
+        self.limits
     }
 
     /// The id that the other side gave the stream.
@@ -161,7 +178,14 @@ impl Initiating {
                 Ok(Some(Ask::Restart))
             }
             (Phase::Proof, "failure", ns::SASL) => self.ask_for_key(),
-            (Phase::ProvenFeatures, "features", ns::STREAM) => Ok(Some(self.opened())),
+            (Phase::ProvenFeatures, "features", ns::STREAM) => {
+                let text = std::str::from_utf8(&content).unwrap_or_default();
+                let features = Element::parse_content(text, ns::SERVER, &head.prefixes);
+                // Behind the proof it may take more, or say nothing anew.
+                let limits = features.map(|features| StreamLimits::find(&features)).unwrap_or_default();
+                self.limits = if limits == StreamLimits::default() { self.limits } else { limits };
+                Ok(Some(self.opened()))
+            }
             (Phase::Verdict, _, ns::DIALBACK) => self.verdict(&head, &content),
             _ => Err(StreamCondition::NotAuthorized.into()),
         }
@@ -189,6 +213,7 @@ impl Initiating {
         let text = std::str::from_utf8(content).unwrap_or_default();
         let features = Element::parse_content(text, ns::SERVER, &head.prefixes)
             .map_err(|error| Refusal::Wrong(error.into()))?;
+        self.limits = StreamLimits::find(&features);
         let find = |name: &str, ns: &str| features.iter().find(|feature| feature.is(name, ns));
         if !self.wish.is_secure && find("starttls", ns::TLS).is_some() {
             Element::new("starttls", ns::TLS).print(ns::SERVER, out);
@@ -200,7 +225,9 @@ impl Initiating {
         }
         self.takes_keys |= find("dialback", ns::DIALBACK_FEATURE).is_some();
         if self.wish.purpose == Purpose::Speak && find("bidi", ns::BIDI_FEATURE).is_some() {
-            Element::new("bidi", ns::BIDI).print(ns::SERVER, out);
+            Element::new("bidi", ns::BIDI)
+                .children_from(self.wish.limits.to_element())
+                .print(ns::SERVER, out);
             self.is_bidi = true;
         }
         let mechanisms = find("mechanisms", ns::SASL);
@@ -299,6 +326,7 @@ mod tests {
             require_tls: true,
             dialback: true,
             authzid: "b3Vycw==".into(),
+            limits: StreamLimits::default(),
         }
     }
 

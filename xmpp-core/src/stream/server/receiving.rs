@@ -17,12 +17,15 @@ use super::dialback::Verdict;
 use super::{Pair, Said, Talk, domain};
 use crate::ns;
 use crate::stanza::ErrorKind;
+use crate::stream::limits::StreamLimits;
 use crate::stream::{SaslFailure, StreamCondition, StreamError, print_server_header};
 use crate::xml::{Element, Frame, Head};
 
 /// What the stream may offer now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Greeting {
+    /// What we take (XEP-0478).
+    pub limits: StreamLimits,
     /// STARTTLS is possible.
     pub starttls: bool,
     /// Nothing else is served before TLS.
@@ -70,6 +73,8 @@ pub struct Receiving {
     /// Whom the header named: ours, and theirs if they said.
     named: Option<(String, Option<String>)>,
     is_bidi: bool,
+    /// What the other side takes on a stream that goes both ways (XEP-0478 §3.2).
+    limits: StreamLimits,
     /// Whether our header is out; errors before it send it first (§4.9.1.2).
     pub has_header: bool,
     /// What is proven.
@@ -83,6 +88,7 @@ impl Default for Receiving {
             greeting: Greeting::default(),
             named: None,
             is_bidi: false,
+            limits: StreamLimits::default(),
             has_header: false,
             talk: Talk::new(true),
         }
@@ -93,6 +99,11 @@ impl Receiving {
     /// Whether stanzas may go back on this stream (XEP-0288).
     pub fn is_bidi(&self) -> bool {
         self.is_bidi
+    }
+
+    /// What the other side takes, if the stream goes both ways.
+    pub fn limits(&self) -> StreamLimits {
+        self.limits
     }
 
     /// The pair that the header names.
@@ -109,7 +120,7 @@ impl Receiving {
             (Frame::Element(head, content), Phase::Talking) => match (head.name.as_str(), head.ns.as_str()) {
                 ("starttls", ns::TLS) => Ok(Some(self.starttls(out))),
                 ("auth", ns::SASL) => self.auth(&head, &content, out),
-                ("bidi", ns::BIDI) => self.bidi(),
+                ("bidi", ns::BIDI) => self.bidi(&head, &content),
                 (_, ns::DIALBACK) if self.greeting.require_tls => self.refuse_key(&head, &content, out),
                 (_, ns::DIALBACK | ns::STREAM) => {
                     Ok(self.talk.handle(head, content, out)?.map(Request::Said))
@@ -164,7 +175,7 @@ impl Receiving {
         self.named = Some((ours.to_owned(), theirs.map(str::to_owned)));
         let is_proven = self.phase == Phase::ProvenHeader;
         self.greeting = if is_proven {
-            Greeting { dialback: greeting.dialback, ..Greeting::default() }
+            Greeting { dialback: greeting.dialback, limits: greeting.limits, ..Greeting::default() }
         } else {
             greeting
         };
@@ -185,6 +196,7 @@ impl Receiving {
         if !is_proven {
             features.push(Element::new("bidi", ns::BIDI_FEATURE)); // XEP-0288 §2.1: before TLS and after
         }
+        features.extend(self.greeting.limits.to_element());
         out.push_str("<stream:features>");
         for feature in features {
             feature.print(ns::SERVER, out);
@@ -216,10 +228,12 @@ impl Receiving {
         self.named = None;
     }
 
-    fn bidi(&mut self) -> Result<Option<Request>, StreamError> {
+    fn bidi(&mut self, head: &Head, content: &[u8]) -> Result<Option<Request>, StreamError> {
         if self.greeting.require_tls {
             return Err(StreamError::because(StreamCondition::PolicyViolation, "TLS first"));
         }
+        let text = std::str::from_utf8(content).unwrap_or_default();
+        self.limits = StreamLimits::find(&Element::parse_content(text, ns::BIDI, &head.prefixes)?);
         self.is_bidi = true;
         Ok(None)
     }
@@ -295,8 +309,11 @@ mod tests {
     const BIDI: &str = "<bidi xmlns='urn:xmpp:bidi'/>";
     const MESSAGE: &str = "<message from='a@theirs.example' to='b@ours.example'/>";
 
-    const PLAIN: Greeting = Greeting { starttls: true, require_tls: true, external: false, dialback: true };
-    const SECURE: Greeting = Greeting { starttls: false, require_tls: false, external: true, dialback: true };
+    const LIMITS: StreamLimits = StreamLimits { bytes: 0, idle: 0 };
+    const PLAIN: Greeting =
+        Greeting { limits: LIMITS, starttls: true, require_tls: true, external: false, dialback: true };
+    const SECURE: Greeting =
+        Greeting { limits: LIMITS, starttls: false, require_tls: false, external: true, dialback: true };
 
     fn run(machine: &mut Receiving, text: &str) -> (Result<Option<Request>, StreamCondition>, String) {
         let mut framer = Framer::new(Limits::default());

@@ -183,12 +183,17 @@ async fn a_server_that_goes_is_found_again() {
 
 /// Takes a connection of ours by dialback.
 pub(crate) async fn greet(listener: &TcpListener, tls: &tls::Config) -> Peer {
+    greet_with(listener, tls, "").await
+}
+
+/// The same, with these features beside it.
+pub(crate) async fn greet_with(listener: &TcpListener, tls: &tls::Config, features: &str) -> Peer {
     let mut peer = Peer::accept(listener).await;
     peer.answer("s1", "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>").await;
     peer.expect(&["<starttls"]).await;
     peer.send("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>").await;
     let mut peer = peer.protect_server(tls).await;
-    peer.answer("s2", "<dialback xmlns='urn:xmpp:features:dialback'/>").await;
+    peer.answer("s2", &format!("<dialback xmlns='urn:xmpp:features:dialback'/>{features}")).await;
     let key = peer.expect(&["<result"]).await;
     let (to, from) =
         (crate::common::attribute(&key, "result", "from"), crate::common::attribute(&key, "result", "to"));
