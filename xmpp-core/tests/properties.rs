@@ -122,6 +122,7 @@ proptest! {
             require_tls: false,
             dialback: true,
             authzid: String::new(),
+            limits: Default::default(),
         };
         let mut initiating = Initiating::new(wish, &mut out);
         for frame in frames(&[header.as_bytes(), &bytes].concat(), 64).0 {

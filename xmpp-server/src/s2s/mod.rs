@@ -10,7 +10,7 @@
 //! Out   stanzas in order for each pair of domains; stanzas that nobody takes go back to their senders.
 //! State the ways out, one queue a pair of domains; pairs that could not be joined lately.
 //! Errors [`Returned`]: federation is off, the domain is denied, its queue is full, or it failed a moment ago.
-//! Not here: XEP-0198 between servers; pairs of ours on one stream (each has its own, as most servers do, since then each is
+//! Not here: acks for what we send (XEP-0198), resumption between servers; pairs of ours on one stream (each has its own, as most servers do, since then each is
 //! proven by certificate).
 
 mod config;

@@ -4,8 +4,9 @@
 //! In    frames; a [`Queue`] of stanzas that go this way.
 //! Out   routed stanzas, one by one, so that what one domain sends another arrives in order; what is left of the queue.
 //! State which pairs are proven, which keys are being judged, and when the last stanza passed.
+//! Whoever enables stream management learns which stanzas are handled (XEP-0198 §4).
 //! Errors stream errors. A stream that is silent for `idle` is closed, one that does not read is lost. What was written and
-//!        not read by the other side is lost with a connection (there is no XEP-0198 between servers here).
+//!        not read by the other side is lost with a connection: we ask nobody for acks, and no stream is resumed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -16,10 +17,11 @@ use tokio::io::ReadHalf;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 use xmpp_core::stream::limits::StreamLimits;
+use xmpp_core::stream::management::{self, Command};
 use xmpp_core::stream::server::{Pair, Receiving, Request, Said, Talk, Verdict};
 use xmpp_core::stream::{CLOSE, StreamCondition, StreamError};
 use xmpp_core::xml::{Frame, Framer, Limits};
-use xmpp_core::{ErrorKind, Stanza, StanzaError};
+use xmpp_core::{ErrorKind, Stanza, StanzaError, ns};
 
 use super::inbound::Unproven;
 use super::queue::Queue;
@@ -125,6 +127,7 @@ pub(super) async fn serve(server: &Arc<Server>, stream: Stream, side: Side, queu
         words,
         judged,
         verdicts,
+        handled: None,
         last,
         closing: None,
         ended: Ended::Quietly,
@@ -176,6 +179,8 @@ struct Conversation<'a> {
     words: mpsc::Sender<String>,
     judged: mpsc::Sender<(Pair, Verdict)>,
     verdicts: mpsc::Receiver<(Pair, Verdict)>,
+    /// Stanzas that were handled since the other side wants to know; none before.
+    handled: Option<u32>,
     /// When the last stanza passed, either way; milliseconds since 1970.
     last: Arc<AtomicI64>,
     /// We said that we end it, and wait until then for the other side to say so.
@@ -246,6 +251,7 @@ impl Conversation<'_> {
                     Some(error) => route::give_back(self.server, &stanza, &error),
                     None => route::from_afar(self.server, *stanza).await,
                 }
+                self.handled = self.handled.map(|handled| handled.wrapping_add(1));
             }
             Said::Key { pair, key } => {
                 match dialback::judge_here(self.server, &pair, self.certificate.as_ref()) {
@@ -266,9 +272,26 @@ impl Conversation<'_> {
                 Talk::confirm(&pair, &id, verdict, &mut out);
                 self.say(out).await;
             }
+            Said::Manage(command) => self.manage(command).await,
             Said::Broken(error) => self.ended = Ended::Told(error),
         }
         Ok(())
+    }
+
+    /// XEP-0198 §3, §4. Streams between servers are not resumed here, and we ask for no acks.
+    async fn manage(&mut self, command: Result<Command, ErrorKind>) {
+        let answer = match (command, self.handled) {
+            (Ok(Command::Enable { .. }), None) => {
+                self.handled = Some(0);
+                management::enabled(None)
+            }
+            (Ok(Command::Ask), Some(handled)) => management::ack(handled),
+            (Ok(Command::Ack(_)), _) => return, // nobody asked
+            (Ok(Command::Resume { .. }), _) => failed(ErrorKind::ItemNotFound),
+            (Ok(_), _) => failed(ErrorKind::UnexpectedRequest),
+            (Err(why), _) => failed(why),
+        };
+        self.say(answer).await;
     }
 
     async fn judge(&mut self, pair: &Pair, verdict: Verdict, by: &str) -> Result<(), StreamError> {
@@ -341,6 +364,12 @@ impl Conversation<'_> {
             self.last.store(unix_millis(), Ordering::Relaxed); // something is on its way
         }
     }
+}
+
+fn failed(why: ErrorKind) -> String {
+    let mut out = String::new();
+    management::failed(why, None).print(ns::SERVER, &mut out);
+    out
 }
 
 /// XEP-0478 §4: the other side would end the stream over it.

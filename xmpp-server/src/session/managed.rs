@@ -20,7 +20,8 @@ use super::resume::Takeover;
 use crate::router::{Outgoing, What};
 use crate::server::Server;
 
-pub(crate) const SPEC: Spec = Spec::xep(198, "1.6.3").complete();
+pub(crate) const SPEC: Spec =
+    Spec::xep(198, "1.6.3").complete().note("between servers, what comes is acknowledged");
 
 /// What is managed of one session.
 pub(super) struct Managed {

@@ -193,7 +193,9 @@ impl Receiving {
             let errors = Element::new("errors", ns::DIALBACK_FEATURE);
             features.push(Element::new("dialback", ns::DIALBACK_FEATURE).child(errors));
         }
-        if !is_proven {
+        if is_proven {
+            features.push(Element::new("sm", ns::SM)); // XEP-0198 §3: once somebody is known
+        } else {
             features.push(Element::new("bidi", ns::BIDI_FEATURE)); // XEP-0288 §2.1: before TLS and after
         }
         features.extend(self.greeting.limits.to_element());

@@ -1,5 +1,5 @@
 //! What may be said on a stream between servers, once it is negotiated — RFC 6120 §8.1.2.2, §8.1.1.2, XEP-0220 §2.2, §2.6,
-//! XEP-0288 §2.2. The same on both sides; which pairs are proven makes the difference.
+//! XEP-0288 §2.2, XEP-0198 §4. The same on both sides; which pairs are proven makes the difference.
 //!
 //! ```text
 //! pair unknown ─ key ─▶ asked ─ valid ─▶ proven: its stanzas are taken
@@ -18,6 +18,7 @@ use super::dialback::{Dialback, Step, Verdict, What};
 use crate::jid::Jid;
 use crate::ns;
 use crate::stanza::{ErrorKind, ParseError, Stanza, StanzaError};
+use crate::stream::management::Command;
 use crate::stream::{StreamCondition, StreamError};
 use crate::xml::Head;
 
@@ -42,6 +43,8 @@ pub enum Said {
         /// The key.
         key: String,
     },
+    /// A command of stream management (XEP-0198), or what to answer to one that is none.
+    Manage(Result<Command, ErrorKind>),
     /// It ends the stream, because of this.
     Broken(StreamError),
 }
@@ -85,6 +88,7 @@ impl Talk {
             ns::STREAM if head.name == "error" => {
                 Ok(Some(Said::Broken(StreamError::parse(&content, &head.prefixes))))
             }
+            ns::SM if self.takes && !self.proven.is_empty() => Ok(Some(Said::Manage(Command::parse(&head)))),
             _ => self.stanza(head, content).map(Some),
         }
     }

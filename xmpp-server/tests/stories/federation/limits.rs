@@ -60,6 +60,36 @@ async fn a_server_says_what_it_takes_and_heeds_what_comes_beside_bidi() {
 }
 
 #[tokio::test]
+async fn whoever_wants_to_know_learns_which_stanzas_are_handled() {
+    let world = World::new().await;
+    let ours = world.serve(OURS, verified()).await;
+    let mut alice = Client::online(&ours, "alice", "a").await;
+    let tls = world.certified(THEIRS);
+    let (mut peer, features) = Peer::secured(ours.server.s2s()[0], THEIRS, OURS, Some(&tls)).await;
+    assert!(!features.contains("urn:xmpp:sm:3"), "nobody is known yet: {features}");
+    peer.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>").await;
+    peer.expect(&["<success"]).await;
+    assert!(peer.open(THEIRS, OURS).await.contains("<sm xmlns='urn:xmpp:sm:3'/>"));
+    let message = |id: &str| format!("<message from='b@example.net' to='alice@example.org/a' id='{id}'/>");
+    peer.send("<r xmlns='urn:xmpp:sm:3'/>").await;
+    peer.expect(&["<failed", "unexpected-request"]).await;
+    peer.send(&message("before")).await;
+    peer.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>").await;
+    let enabled = peer.expect(&["<enabled"]).await;
+    assert!(!enabled.contains("resume="), "{enabled}");
+    peer.send(&(message("1") + &message("2") + "<a xmlns='urn:xmpp:sm:3' h='9'/><r xmlns='urn:xmpp:sm:3'/>"))
+        .await;
+    peer.expect(&["<a ", "h='2'"]).await;
+    alice.expect(&["id='2'"]).await;
+    for again in ["<enable xmlns='urn:xmpp:sm:3'/>", "<nonsense xmlns='urn:xmpp:sm:3'/>"] {
+        peer.send(again).await;
+        peer.expect(&["<failed"]).await;
+    }
+    peer.send("<resume xmlns='urn:xmpp:sm:3' previd='x' h='0'/>").await;
+    peer.expect(&["<failed", "item-not-found"]).await;
+}
+
+#[tokio::test]
 async fn a_server_whose_certificate_was_taken_back_is_believed_no_more() {
     let world = World::new().await;
     let theirs = world.certified(THEIRS);
