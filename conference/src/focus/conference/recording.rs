@@ -10,7 +10,7 @@
 //! Who hears the prompt and stays agrees; who does not hangs up.
 
 use std::fs::{File, OpenOptions};
-use std::io::BufWriter;
+use std::io::{BufWriter, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use shared_model::{ConferenceEvent, Correlation, Fact};
@@ -43,21 +43,21 @@ impl Conference {
             );
         }
         let name = format!("{}-{}", file_name(self.room.local()), shared_runtime::unix_millis() / 1_000);
-        let (under_way, place) = (folder.join(format!("{name}.part")), folder.join(format!("{name}.ogg")));
         let longest = parts.config.recording_longest;
         let serial = self.random() as u32;
-        let begun = create(&under_way).and_then(|file| Tape::begin(BufWriter::new(file), serial, longest));
-        let (tape, ending) = match begun {
+        let begun = create(folder, &name).and_then(|(file, under_way)| {
+            let (tape, ending) = Tape::begin(BufWriter::new(file), serial, longest)?;
+            Ok((under_way, tape, ending))
+        });
+        let (under_way, tape, ending) = match begun {
             Ok(begun) => begun,
-            Err(error) => {
-                return tracing::error!(%error, file = %under_way.display(), "no recording can be written");
-            }
+            Err(error) => return tracing::error!(%error, file = name, "no recording can be written"),
         };
         let number = self.name();
         let inbox = self.inbox.clone();
         self.focus.parts().shutdown.spawn(async move {
             match ending.await {
-                Ok(Ok(recorded)) => keep(&under_way, &place, recorded.duration.as_secs()),
+                Ok(Ok(recorded)) => keep(&under_way, recorded.duration.as_secs()),
                 Ok(Err(error)) => {
                     tracing::error!(%error, file = %under_way.display(), "a recording broke off")
                 }
@@ -94,18 +94,30 @@ impl Conference {
     }
 }
 
-/// A file that the service alone reads.
-fn create(path: &Path) -> std::io::Result<File> {
+/// A file that the service alone reads, and where it is. A name that a recording has, or will have, is not given again: rooms
+/// whose names are written alike may begin in one second.
+fn create(folder: &Path, name: &str) -> std::io::Result<(File, PathBuf)> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    for n in 1..=MOST_OF_A_SECOND {
+        let name = if n == 1 { name.to_owned() } else { format!("{name}-{n}") };
+        let under_way = folder.join(format!("{name}.part"));
+        match options.open(&under_way) {
+            Ok(_) if under_way.with_extension("ogg").exists() => std::fs::remove_file(&under_way)?,
+            Ok(file) => return Ok((file, under_way)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(ErrorKind::AlreadyExists.into())
 }
 
 /// Gives a recording its name.
-fn keep(under_way: &PathBuf, place: &PathBuf, seconds: u64) {
-    match std::fs::rename(under_way, place) {
+fn keep(under_way: &Path, seconds: u64) {
+    let place = under_way.with_extension("ogg");
+    match std::fs::rename(under_way, &place) {
         Ok(()) => tracing::info!(file = %place.display(), seconds, "a recording is complete"),
         Err(error) => tracing::error!(%error, file = %place.display(), "a recording has no name"),
     }
@@ -119,6 +131,8 @@ fn file_name(local: &str) -> String {
 
 /// Characters of a room's name that its recordings have.
 const LONGEST: usize = 60;
+/// Recordings of one name that may begin in one second.
+const MOST_OF_A_SECOND: u32 = 100;
 
 #[cfg(test)]
 mod tests {
@@ -128,5 +142,21 @@ mod tests {
     fn no_room_is_a_path() {
         assert_eq!(file_name("../etc/pass.wd"), "___etc_pass_wd");
         assert_eq!(file_name("büro-1"), "büro-1");
+    }
+
+    #[test]
+    fn no_recording_takes_the_name_of_another() {
+        let folder = std::env::temp_dir().join(format!("cusax-recordings-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (_, first) = create(&folder, "dev-1").unwrap();
+        let (_, second) = create(&folder, "dev-1").unwrap();
+        keep(&first, 1);
+        let (_, third) = create(&folder, "dev-1").unwrap();
+        let names =
+            [&first, &second, &third].map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+        assert_eq!(names, ["dev-1.part", "dev-1-2.part", "dev-1-3.part"]);
+        assert!(folder.join("dev-1.ogg").exists());
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(create(&folder, "dev-1").is_err(), "no folder");
     }
 }
