@@ -17,7 +17,7 @@ use super::offer::Offered;
 use super::policy::Voice;
 use super::session::Session;
 use crate::labels::LegSpan;
-use crate::media::leg::UnboundLeg;
+use crate::media::leg::{UnboundLeg, Waits};
 use crate::media::srtp::Crypto;
 use crate::media::web::Credentials;
 use crate::mixer::{Gate, LegId, Peer};
@@ -64,6 +64,8 @@ pub(super) struct Participant {
     pub(super) keys: Keys,
     /// They are before the door, and type a PIN.
     pub(super) pin: Option<AtTheDoor>,
+    /// How long their sound waits before it is mixed.
+    pub(super) waits: Waits,
     /// Their pictures, if they have some.
     pub(super) pictures: Option<Screen>,
     /// They hear a last word until then at most; why the leg ends.
@@ -103,6 +105,7 @@ impl Participant {
             source: None,
             keys: Keys::default(),
             pin: None,
+            waits: Waits::default(),
             pictures: None,
             ending: None,
         }

@@ -9,6 +9,8 @@
 //! the packet, as a net would.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rtc_rtp::header::Header;
@@ -80,6 +82,22 @@ pub struct RtpLeg {
     seed: u32,
     counters: Counters,
     quality: Quality,
+    waits: Waits,
+}
+
+/// How long sound waits before it is mixed, which pictures beside it want to know; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Waits(Arc<AtomicU32>);
+
+impl Waits {
+    fn set(&self, waits: Duration) {
+        self.0.store(waits.as_micros() as u32, Ordering::Relaxed);
+    }
+
+    /// As it was half a second ago at the most.
+    pub fn get(&self) -> Duration {
+        Duration::from_micros(self.0.load(Ordering::Relaxed).into())
+    }
 }
 
 /// Whom we receive.
@@ -168,6 +186,7 @@ impl UnboundLeg {
             seed: seed as u32,
             counters: Counters::default(),
             quality: Quality::default(),
+            waits: Waits::default(),
         })
     }
 }
@@ -188,6 +207,11 @@ impl RtpLeg {
         let Encoding { has_redundancy, .. } = self.negotiated.encoding;
         let is_lossy = self.quality.lost_there >= LOSSY;
         Encoding { has_redundancy: has_redundancy && is_lossy, ..self.negotiated.encoding }
+    }
+
+    /// From now on it says there how long its sound waits.
+    pub fn tell_waits(&mut self, waits: &Waits) {
+        self.waits = waits.clone();
     }
 
     /// When the last packet came; the start of the leg if none did.
@@ -265,6 +289,7 @@ impl RtpLeg {
         if now >= self.next_look {
             // To look costs a call into the system, and a report can wait.
             self.next_look = now + LOOKS;
+            self.waits.set(self.playout.delay());
             let mut datagram = [0; LARGEST_DATAGRAM];
             for _ in 0..MOST_A_TICK {
                 let Wire::Ports(ports) = &self.wire else { break };
@@ -530,70 +555,4 @@ const FIRST_REPORT: Duration = Duration::from_millis(2_500);
 const LOSSY: u8 = 5;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::media::codec::Format;
-    use crate::media::srtp::{MasterKey, Suite};
-
-    fn leg(format: Format, crypto: Option<Crypto>) -> RtpLeg {
-        let ports: Ports = "37000-37998".parse().unwrap();
-        let unbound = UnboundLeg::bind(&ports, IpAddr::from([127, 0, 0, 1])).unwrap();
-        let negotiated = Negotiated {
-            encoding: Encoding::of(format),
-            payload_type: 96,
-            remote: "127.0.0.1:9".parse().unwrap(),
-            reports: None,
-            events: Some(101),
-            noise: Some(13),
-            level: Some(1),
-            crypto,
-        };
-        unbound.start(negotiated, None, 7, Instant::now()).unwrap()
-    }
-
-    /// What anybody may send: packets like true ones with octets changed, cut or added.
-    #[test]
-    fn no_datagram_harms_a_leg() {
-        let suite = Suite::Aes128Tag80;
-        let key = |seed| MasterKey::new(&vec![seed; suite.key_length()]).unwrap();
-        let crypto = Crypto { suite, theirs: key(1), ours: key(2) };
-        let mut seed = 3_u32;
-        let mut random = move || {
-            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (seed >> 16) as usize
-        };
-        for (format, crypto) in [(Format::Opus, None), (Format::G722, None), (Format::L16, Some(crypto))] {
-            let (mut leg, mut frame, begin) =
-                (leg(format, crypto), [0; super::super::SAMPLES], Instant::now());
-            for n in 0..20_000_u32 {
-                let mut datagram =
-                    vec![0x90, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xbe, 0xde, 0, 1, 0x10, 0x55, 0, 0];
-                datagram[2..4].copy_from_slice(&(n as u16).to_be_bytes());
-                datagram[4..8].copy_from_slice(&(n * 160).to_be_bytes());
-                datagram.extend((0..random() % 60).map(|_| random() as u8));
-                for _ in 0..random() % 4 {
-                    let at = random() % datagram.len();
-                    datagram[at] = random() as u8;
-                }
-                if random() % 8 == 0 {
-                    datagram.truncate(random() % 30);
-                }
-                if random() % 8 == 0 && datagram.len() > 1 {
-                    (datagram[0], datagram[1]) = (0x80 | random() as u8 & 0x3f, 200 + (random() % 5) as u8);
-                }
-                let (source, now) = ("127.0.0.1:9".parse().unwrap(), begin + super::super::FRAME * n);
-                match rtcp::is_rtcp(&datagram) {
-                    true => leg.open_report(&datagram, source, now),
-                    false => drop(leg.open(&datagram, source, now)),
-                }
-                leg.play(n % 3 != 0, &mut frame);
-                if n % 500 == 0 {
-                    leg.send_report(now);
-                }
-            }
-            let counters = leg.take_counters();
-            let counted = counters.received + counters.rejected + counters.forged + counters.replayed;
-            assert!(counted > 15_000, "{format:?}: {counters:?}");
-        }
-    }
-}
+mod tests;

@@ -13,7 +13,8 @@
 
 use super::codec::{Decoder, Format, LONGEST};
 use super::fifo::Fifo;
-use super::{Frame, SAMPLES, opus};
+use super::{FRAME, Frame, RATE, SAMPLES, opus};
+use std::time::Duration;
 
 /// What a packet is to the play-out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,6 +195,11 @@ impl Playout {
         self.play_frame(is_off, out);
         self.adapt();
         true
+    }
+
+    /// How long what comes now will have waited when it is played, from its first sample on.
+    pub fn delay(&self) -> Duration {
+        FRAME + Duration::from_micros(self.in_hand() as u64 * 1_000_000 / RATE as u64)
     }
 
     /// Packets that never came, since the last call.

@@ -187,7 +187,8 @@ impl Conference {
         participant.crypto = agreed.negotiated.crypto;
         let rtp: Option<RtpLeg> =
             leg.start(agreed.negotiated, participant.source, participant.origin.session, Instant::now());
-        let Some(rtp) = rtp else { return tracing::error!("no codec, or no key for its packets") };
+        let Some(mut rtp) = rtp else { return tracing::error!("no codec, or no key for its packets") };
+        rtp.tell_waits(&participant.waits);
         let (gate, peer) = (participant.gate(), participant.peer());
         self.mixer.tell(Command::Add(participant.leg, Box::new(rtp), gate, peer)).await;
         if participant.pin.is_some() {

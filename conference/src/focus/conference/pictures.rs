@@ -89,10 +89,13 @@ impl Conference {
         let seat = self.seat(participant, ours, &agreed);
         let (room, leg) = (&self.pictures, participant.leg);
         let pictures = match source {
-            Source::Ports(ports) => room.join(leg, ports, agreed.way, participant.source, seat),
+            Source::Ports(ports) => {
+                room.join(leg, ports, agreed.way, participant.source, seat, participant.waits.clone())
+            }
             Source::Web => {
                 let (Some(web), Some(first)) = (self.focus.web(), &participant.first_ice) else { return };
-                Ok(room.join_web(leg, web.pictures(first, agreed.payload_type), seat))
+                let web = web.pictures(first, agreed.payload_type);
+                Ok(room.join_web(leg, web, seat, participant.waits.clone()))
             }
         };
         match pictures {

@@ -206,7 +206,7 @@ fn text(
     if is_browser {
         text.push_str(&layers::accepted(&section.shown.rids));
         text.push_str(&layers::extmaps(&agreed.extensions));
-        text.push_str(&beside_bundle(ours, at));
+        text.push_str(&beside_bundle(ours, at, agreed.sections.is_empty()));
     }
     text
 }
@@ -235,9 +235,9 @@ pub(super) fn limits(description: &str) -> Vec<u64> {
 }
 
 /// What we say to browsers of the source that we send. The first goes with the sound (RFC 8830 §2).
-fn beside_bundle(ours: &Ours, at: usize) -> String {
+fn beside_bundle(ours: &Ours, at: usize, is_first: bool) -> String {
     let (ssrc, cname) = (ours.ssrc_of(at), ours.cname);
-    let stream = if at <= 1 { "cusax".to_owned() } else { format!("cusax-{at}") };
+    let stream = if is_first { "cusax".to_owned() } else { format!("cusax-{at}") };
     format!("a=msid:{stream} pictures-{at}\r\na=ssrc:{ssrc} cname:{cname:08x}\r\n")
 }
 

@@ -33,7 +33,7 @@ pub(in crate::focus) fn medium(offer: &Offer, profile: &str) -> String {
 pub(in crate::focus) fn media_of_browser(ours: &Ours, ways: &str) -> String {
     let one = |at: usize| {
         let direction = if at == 1 { "sendrecv" } else { "sendonly" };
-        let (begin, beside) = (begin(ours, "UDP/TLS/RTP/SAVPF"), beside_bundle(ours, at));
+        let (begin, beside) = (begin(ours, "UDP/TLS/RTP/SAVPF"), beside_bundle(ours, at, at == 1));
         let extmaps = layers::extmaps(&EXTENSIONS);
         let whole: String =
             [VP8, H264].map(|number| format!("a=rtcp-fb:{number} {TRANSPORT_WIDE}\r\n")).concat();

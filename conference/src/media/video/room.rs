@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use super::seat::Seat;
 use super::switch::{Out, Switch};
 use crate::media::latch::Latch;
+use crate::media::leg::Waits;
 use crate::media::ports::{PortPair, Ports, PortsError};
 use crate::media::rtcp;
 use crate::media::srtp::{Crypto, Srtp};
@@ -63,6 +64,8 @@ struct State {
 
 struct Wire {
     line: Line,
+    /// How long its sound waits.
+    waits: Waits,
     srtp: Option<Srtp>,
 }
 
@@ -105,6 +108,7 @@ impl PictureRoom {
         way: Way,
         caller: Option<IpAddr>,
         seat: Seat,
+        waits: Waits,
     ) -> std::io::Result<Pictures> {
         let now = Instant::now();
         let readers = [tokio_of(&ports.0.rtp)?, tokio_of(&ports.0.rtcp)?];
@@ -112,15 +116,15 @@ impl PictureRoom {
         let latch = Latch::new(way.remote, caller, is_proved, now);
         let reports = way.reports.map(|remote| Latch::new(remote, caller, is_proved, now));
         let line = Line::Ports { pair: Arc::new(ports.0), latch, reports };
-        self.sit(id, Wire { line, srtp: way.crypto.and_then(Srtp::new) }, seat);
+        self.sit(id, Wire { line, waits, srtp: way.crypto.and_then(Srtp::new) }, seat);
         let tasks = readers.map(|socket| tokio::spawn(read(self.clone(), id, socket))).into();
         Ok(Pictures { id, room: self.clone(), tasks })
     }
 
     /// A browser's pictures come, beside its sound.
-    pub fn join_web(&self, id: LegId, web: WebPictures, seat: Seat) -> Pictures {
+    pub fn join_web(&self, id: LegId, web: WebPictures, seat: Seat, waits: Waits) -> Pictures {
         let line = Line::Web { socket: web.socket, target: None };
-        self.sit(id, Wire { line, srtp: None }, seat);
+        self.sit(id, Wire { line, waits, srtp: None }, seat);
         let tasks = vec![tokio::spawn(read_web(self.clone(), id, web.inbox))];
         Pictures { id, room: self.clone(), tasks }
     }
@@ -170,6 +174,7 @@ impl PictureRoom {
             let Some(packet) = opened.filter(|_| wire.believes(source, is_report, now)) else {
                 return self.metrics.pictures_forged();
             };
+            state.switch.sound_waits(id, wire.waits.get());
             match is_report {
                 true => state.switch.wish(id, &packet, now, &mut state.out),
                 false => state.switch.picture(id, &packet, now, &mut state.out),

@@ -31,6 +31,8 @@ pub(super) struct Layer {
     pub(super) missed: Lately,
     reception: Option<Reception>,
     rate: Rate,
+    /// The instant that a timestamp stands for, had it come without delay.
+    anchor: Option<(u32, Instant)>,
     /// The last report of the sender: the middle of its NTP time, and when it came.
     report: Option<(u32, Instant)>,
 }
@@ -119,7 +121,22 @@ impl Layer {
         }
         self.rate.hear(rtp.octets(), now);
         self.heard = Some(now);
+        let expected = self.instant_of(rtp.timestamp).unwrap_or(now);
+        // What came earlier than expected came with less delay; the other way it is the clocks that drift, or the net.
+        let instant = if now < expected { now } else { expected + now.duration_since(expected) / 512 };
+        self.anchor = Some((rtp.timestamp, instant));
         self.sent.keep(rtp.sequence, packet)
+    }
+
+    /// When the picture of a timestamp would have come without delay.
+    pub(super) fn instant_of(&self, timestamp: u32) -> Option<Instant> {
+        let (known, instant) = self.anchor?;
+        let ticks = timestamp.wrapping_sub(known).cast_signed();
+        let apart = Duration::from_secs(1) * ticks.unsigned_abs() / 90_000;
+        // A sender whose timestamps leap begins anew.
+        let is_near = apart < LEAP;
+        let instant = if ticks < 0 { instant.checked_sub(apart) } else { instant.checked_add(apart) };
+        instant.filter(|_| is_near)
     }
 
     /// Bits a second; `None` while nothing comes.
@@ -172,6 +189,7 @@ impl Rate {
 
 /// Who sends nothing for so long is not seen.
 const FROZEN: Duration = Duration::from_secs(5);
+const LEAP: Duration = Duration::from_secs(10);
 /// Between two requests to one layer.
 pub(super) const PAUSE: Duration = Duration::from_millis(500);
 const SECOND: Duration = Duration::from_secs(1);

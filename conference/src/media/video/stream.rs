@@ -115,14 +115,14 @@ impl Stream {
         Some(rtp.after(&Head { payload_type, sequence, timestamp, ssrc: self.view.ssrc, transport }))
     }
 
-    /// What a report says of it, once a second: `ntp` of an instant.
-    pub(super) fn report(&mut self, now: Instant, ntp: impl Fn(Instant) -> u64) -> Option<Sent> {
-        let (_, timestamp, then) = self.last?;
+    /// What a report says of it, once a second: `theirs` is a timestamp of whom it shows, and `ntp` its time.
+    pub(super) fn report(&mut self, theirs: u32, now: Instant, ntp: impl FnOnce() -> u64) -> Option<Sent> {
         if self.reported.is_some_and(|reported| now.duration_since(reported) < REPORTS) {
             return None;
         }
         self.reported = Some(now);
-        Some(Sent { ntp: ntp(then), timestamp, packets: self.packets, octets: self.octets })
+        let timestamp = theirs.wrapping_add(self.shift.1);
+        Some(Sent { ntp: ntp(), timestamp, packets: self.packets, octets: self.octets })
     }
 }
 

@@ -50,6 +50,8 @@ struct Leg {
     streams: Vec<Stream>,
     bandwidth: Bandwidth,
     arrivals: Arrivals,
+    /// How long its sound waits before it is mixed.
+    waits: Duration,
     joined: Instant,
     /// When it was told last how its pictures come.
     told: Instant,
@@ -69,6 +71,7 @@ impl Switch {
             seat,
             bandwidth: Bandwidth::default(),
             arrivals: Arrivals::default(),
+            waits: Duration::ZERO,
             joined: now,
             told: now,
         };
@@ -95,6 +98,13 @@ impl Switch {
             }
         }
         self.choose(now, out);
+    }
+
+    /// A leg's sound waits for so long before it is mixed.
+    pub fn sound_waits(&mut self, id: LegId, waits: Duration) {
+        if let Some(leg) = self.legs.get_mut(&id) {
+            leg.waits = waits;
+        }
     }
 
     /// A leg is gone.
@@ -137,6 +147,8 @@ impl Switch {
         if !sender.layer_mut(origin).hear(&rtp, packet, since, now) {
             return;
         }
+        // Its sound waits before it is mixed, and the picture goes with that.
+        let shown = sender.layer_mut(origin).instant_of(rtp.timestamp).unwrap_or(now) + sender.waits;
         let is_whole = sender.seat.codec.begins_whole_picture(rtp.payload);
         let (mut is_awaited, clock) = (false, self.clock);
         for (id, viewer) in self.legs.iter_mut().filter(|(id, _)| **id != from) {
@@ -150,7 +162,7 @@ impl Switch {
                 if stream.seen == Some(origin) {
                     let bandwidth = &mut viewer.bandwidth;
                     out.extend(send(*id, &viewer.seat, stream, bandwidth, &rtp, now));
-                    let report = stream.report(now, |then| ntp(clock, then));
+                    let report = stream.report(rtp.timestamp, now, || ntp(clock, shown));
                     out.extend(report.map(|sent| {
                         let report = rtcp::compose(stream.view.ssrc, &viewer.seat.cname(), Some(sent), &[]);
                         Out::Request(*id, report)

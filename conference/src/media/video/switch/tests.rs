@@ -388,6 +388,21 @@ fn packets_are_counted_both_ways_and_streams_have_reports() {
     });
     let (ssrc, ntp) = report.unwrap();
     assert_eq!(ssrc, 2_000);
-    let millis = (u128::from(ntp) * 1_000) >> 32;
-    assert!((49..=50).contains(&millis), "the clock is that of the sound: {millis}");
+    let millis = |ntp: u64| (u128::from(ntp) * 1_000) >> 32;
+    assert!((49..=50).contains(&millis(ntp)), "the clock is that of the sound: {}", millis(ntp));
+
+    // Sound that waits has its pictures wait; what comes late was not shown late.
+    story.switch.sound_waits(LegId(1), Duration::from_millis(60));
+    out.clear();
+    story.now += REPORTS + Duration::from_millis(40);
+    let mut late = named(37, 60, ("0", ""), 5, KEY);
+    late[4..8].copy_from_slice(&(4 * 3_000 + 90_000_u32).to_be_bytes());
+    story.switch.picture(LegId(1), &late, story.now, &mut out);
+    let report = out.iter().find_map(|one| match one {
+        Out::Request(LegId(2), report) => rtcp::senders(report).next(),
+        _ => None,
+    });
+    // The best of five came at 50 ms, and this one is of 4 × 33.3 + 1,000 ms after the first.
+    let after = millis(report.unwrap().1) - 1_000;
+    assert!((240..=250).contains(&after), "{after}");
 }

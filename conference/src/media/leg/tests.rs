@@ -1,0 +1,66 @@
+//! What anybody may send to a leg.
+
+use super::*;
+use crate::media::codec::Format;
+use crate::media::srtp::{MasterKey, Suite};
+
+fn leg(format: Format, crypto: Option<Crypto>) -> RtpLeg {
+    let ports: Ports = "37000-37998".parse().unwrap();
+    let unbound = UnboundLeg::bind(&ports, IpAddr::from([127, 0, 0, 1])).unwrap();
+    let negotiated = Negotiated {
+        encoding: Encoding::of(format),
+        payload_type: 96,
+        remote: "127.0.0.1:9".parse().unwrap(),
+        reports: None,
+        events: Some(101),
+        noise: Some(13),
+        level: Some(1),
+        crypto,
+    };
+    unbound.start(negotiated, None, 7, Instant::now()).unwrap()
+}
+
+/// What anybody may send: packets like true ones with octets changed, cut or added.
+#[test]
+fn no_datagram_harms_a_leg() {
+    let suite = Suite::Aes128Tag80;
+    let key = |seed| MasterKey::new(&vec![seed; suite.key_length()]).unwrap();
+    let crypto = Crypto { suite, theirs: key(1), ours: key(2) };
+    let mut seed = 3_u32;
+    let mut random = move || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 16) as usize
+    };
+    for (format, crypto) in [(Format::Opus, None), (Format::G722, None), (Format::L16, Some(crypto))] {
+        let (mut leg, mut frame, begin) = (leg(format, crypto), [0; crate::media::SAMPLES], Instant::now());
+        for n in 0..20_000_u32 {
+            let mut datagram =
+                vec![0x90, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xbe, 0xde, 0, 1, 0x10, 0x55, 0, 0];
+            datagram[2..4].copy_from_slice(&(n as u16).to_be_bytes());
+            datagram[4..8].copy_from_slice(&(n * 160).to_be_bytes());
+            datagram.extend((0..random() % 60).map(|_| random() as u8));
+            for _ in 0..random() % 4 {
+                let at = random() % datagram.len();
+                datagram[at] = random() as u8;
+            }
+            if random() % 8 == 0 {
+                datagram.truncate(random() % 30);
+            }
+            if random() % 8 == 0 && datagram.len() > 1 {
+                (datagram[0], datagram[1]) = (0x80 | random() as u8 & 0x3f, 200 + (random() % 5) as u8);
+            }
+            let (source, now) = ("127.0.0.1:9".parse().unwrap(), begin + crate::media::FRAME * n);
+            match rtcp::is_rtcp(&datagram) {
+                true => leg.open_report(&datagram, source, now),
+                false => drop(leg.open(&datagram, source, now)),
+            }
+            leg.play(n % 3 != 0, &mut frame);
+            if n % 500 == 0 {
+                leg.send_report(now);
+            }
+        }
+        let counters = leg.take_counters();
+        let counted = counters.received + counters.rejected + counters.forged + counters.replayed;
+        assert!(counted > 15_000, "{format:?}: {counters:?}");
+    }
+}
