@@ -20,13 +20,13 @@ use shared_model::Spec;
 /// What this crate implements.
 pub const SPECS: &[Spec] = &[
     Spec::rfc(3264)
-        .note("answers, hold, our own offer in a 2xx; one audio medium, and one of pictures in answers"),
+        .note("answers, hold, our own offers; one audio medium, one of pictures, of browsers several"),
     Spec::rfc(3323).note("anonymous callers have no name in the conference document"),
     Spec::rfc(3325).note("the focus identifies callers by P-Asserted-Identity"),
     Spec::rfc(3326).note("Reason in the focus's BYE"),
     Spec::rfc(3389).note("comfort noise is accepted, with its level and without its spectrum"),
     Spec::rfc(3515).note("REFER to invite and to remove; what became of it is told"),
-    Spec::rfc(3550).note("plain RTP; sender and receiver reports"),
+    Spec::rfc(3550).note("plain RTP; sender and receiver reports of sound and pictures by one clock"),
     Spec::rfc(3551).note("PCMU, PCMA, G722, and L16 at 8 and 16 kHz"),
     Spec::rfc(3605).complete(),
     Spec::rfc(3711).note("replays are dropped; no MKI"),
@@ -40,8 +40,11 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(4568).note("keys in descriptions, in calls and in our own offers"),
     Spec::rfc(4575).note("full and partial notifications, in and outside the dialog of a call"),
     Spec::rfc(4579).note("dial in, dial out and removal by REFER, a factory URI, subscribing"),
-    Spec::rfc(4585).note("PLI and generic NACK of pictures, in both directions; REMB beside them"),
+    Spec::rfc(4585).note(
+        "PLI and generic NACK of pictures, in both directions; REMB and transport-wide feedback beside them",
+    ),
     Spec::rfc(4733).note("keys are received, not sent"),
+    Spec::rfc(4796).note("slides, main and speaker"),
     Spec::rfc(4961).note("bounded in time and to the addresses that were signalled"),
     Spec::rfc(5104).note("FIR of pictures is read"),
     Spec::rfc(5763).note("browsers; the focus waits for their hello"),
@@ -60,9 +63,12 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(7675).note("what sends no check for 30 s gets nothing"),
     Spec::rfc(7983).note("STUN, DTLS and RTP on the port of browsers"),
     Spec::rfc(8122).note("SHA-256"),
+    Spec::rfc(8285).note("one-byte heads are written, two-byte heads read, of pictures"),
     Spec::rfc(8445).note("a lite agent with one candidate, on one port for all browsers"),
     Spec::rfc(8643).note("with keys in descriptions"),
     Spec::rfc(8839).note("what a lite agent says, without trickling"),
-    Spec::rfc(8843).note("one audio medium in the bundle, and one of pictures"),
+    Spec::rfc(8843).note("one audio medium in the bundle, and several of pictures"),
+    Spec::rfc(8851).note("names of layers, without restrictions"),
+    Spec::rfc(8853).note("layers are received, never sent; of alternatives the first"),
     Spec::rfc(8866).note("what audio needs"),
 ];
