@@ -14,10 +14,11 @@ use super::transport::Arrival;
 /// What a leg can take.
 #[derive(Debug, Default)]
 pub(super) struct Bandwidth {
-    /// The number of the next packet.
-    number: u16,
     begun: Option<Instant>,
-    departed: VecDeque<(u16, Instant, usize)>,
+    /// The number of the first packet of `departed`.
+    first: u16,
+    /// Packets in their order, with their octets, until it is known how they came.
+    departed: VecDeque<Option<(Instant, usize)>>,
     /// The peer's own estimate.
     told: Option<u64>,
     estimate: Option<f64>,
@@ -36,13 +37,12 @@ impl Bandwidth {
     /// A packet departs; its number.
     pub(super) fn depart(&mut self, octets: usize, now: Instant) -> u16 {
         self.begun.get_or_insert(now);
-        let number = self.number;
-        self.number = number.wrapping_add(1);
         if self.departed.len() == MOST {
             self.departed.pop_front();
+            self.first = self.first.wrapping_add(1);
         }
-        self.departed.push_back((number, now, octets));
-        number
+        self.departed.push_back(Some((now, octets)));
+        self.first.wrapping_add(self.departed.len() as u16 - 1)
     }
 
     /// The peer says what it can take.
@@ -61,8 +61,8 @@ impl Bandwidth {
         let Some(begun) = self.begun else { return };
         let (mut bits, mut delays, mut lost) = (0, Vec::new(), 0);
         for (number, came) in arrivals {
-            let Some(at) = self.departed.iter().position(|(known, ..)| known == number) else { continue };
-            let Some((_, then, octets)) = self.departed.remove(at) else { continue };
+            let known = self.departed.get_mut(usize::from(number.wrapping_sub(self.first)));
+            let Some((then, octets)) = known.and_then(Option::take) else { continue };
             match came {
                 Some(came) => {
                     bits += octets * 8;

@@ -16,6 +16,8 @@ use crate::media::reception::{Block, Reception};
 pub(super) struct Source {
     shown: Shown,
     pub(super) layers: Vec<Layer>,
+    /// When a second began, and how often layers began in it.
+    begins: Option<(Instant, u32)>,
 }
 
 /// One size of its pictures.
@@ -55,7 +57,21 @@ pub(super) enum Place {
 impl Source {
     pub(super) fn of(shown: &Shown) -> Self {
         let layers = (0..shown.rids.len().max(1)).map(|_| Layer::default()).collect();
-        Self { shown: shown.clone(), layers }
+        Self { shown: shown.clone(), layers, begins: None }
+    }
+
+    /// A layer begins, or begins anew; false if layers do so too often, which costs everybody a look at whom they see.
+    fn begin(&mut self, layer: usize, rtp: &Rtp<'_>, now: Instant) -> bool {
+        let begins = match &mut self.begins {
+            Some(begins) if now.duration_since(begins.0) < SECOND => begins,
+            begins => begins.insert((now, 0)),
+        };
+        begins.1 += 1;
+        if begins.1 > MOST_BEGINS {
+            return false;
+        }
+        self.layers[layer].begin(rtp, now);
+        true
     }
 
     pub(super) fn content(&self) -> Content {
@@ -83,10 +99,10 @@ pub(super) fn locate(sources: &mut [Source], seat: &Seat, rtp: &Rtp<'_>, now: In
     for (at, source) in sources.iter().enumerate() {
         if let Some(layer) = source.layers.iter().position(|layer| layer.ssrc == Some(rtp.ssrc)) {
             let is_anew = source.layers[layer].sent.begins_anew(rtp.sequence);
-            if is_anew {
-                sources[at].layers[layer].begin(rtp, now);
-            }
-            return Some(if is_anew { Place::New(at, layer) } else { Place::Known(at, layer) });
+            return match is_anew {
+                true => sources[at].begin(layer, rtp, now).then_some(Place::New(at, layer)),
+                false => Some(Place::Known(at, layer)),
+            };
         }
     }
     let mid = rtp.text(seat.extensions.mid);
@@ -103,8 +119,7 @@ pub(super) fn locate(sources: &mut [Source], seat: &Seat, rtp: &Rtp<'_>, now: In
             source.shown.rids.iter().position(|known| known == rid)?
         }
     };
-    source.layers[layer].begin(rtp, now);
-    Some(Place::New(at, layer))
+    source.begin(layer, rtp, now).then_some(Place::New(at, layer))
 }
 
 impl Layer {
@@ -193,3 +208,5 @@ const LEAP: Duration = Duration::from_secs(10);
 /// Between two requests to one layer.
 pub(super) const PAUSE: Duration = Duration::from_millis(500);
 const SECOND: Duration = Duration::from_secs(1);
+/// How often layers of one source may begin in a second.
+const MOST_BEGINS: u32 = 10;

@@ -89,17 +89,19 @@ impl Stream {
         (self.seen, self.next, self.first) = (Some(origin), None, rtp.sequence);
     }
 
-    /// A packet of whom it shows, as one of its own. `None` for one from before they were seen.
+    /// Whether a packet is from before they were seen.
+    pub(super) fn is_before(&self, rtp: &Rtp<'_>) -> bool {
+        (rtp.sequence.wrapping_sub(self.first) as i16) < 0
+    }
+
+    /// A packet of whom it shows, as one of its own.
     pub(super) fn rewrite(
         &mut self,
         rtp: &Rtp<'_>,
         payload_type: u8,
         transport: Option<(u8, u16)>,
         now: Instant,
-    ) -> Option<Vec<u8>> {
-        if (rtp.sequence.wrapping_sub(self.first) as i16) < 0 {
-            return None;
-        }
+    ) -> Vec<u8> {
         // Far enough on, what is older than the first is not known by its number any more.
         if rtp.sequence.wrapping_sub(self.first) > HALF {
             self.first = rtp.sequence.wrapping_sub(HALF);
@@ -112,7 +114,7 @@ impl Stream {
         }
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(rtp.payload.len() as u32);
-        Some(rtp.after(&Head { payload_type, sequence, timestamp, ssrc: self.view.ssrc, transport }))
+        rtp.after(&Head { payload_type, sequence, timestamp, ssrc: self.view.ssrc, transport })
     }
 
     /// What a report says of it, once a second: `theirs` is a timestamp of whom it shows, and `ntp` its time.

@@ -335,8 +335,11 @@ fn send(
     rtp: &Rtp<'_>,
     now: Instant,
 ) -> Option<Out> {
+    if stream.is_before(rtp) {
+        return None;
+    }
     let transport = seat.extensions.transport.map(|id| (id, bandwidth.depart(rtp.octets(), now)));
-    stream.rewrite(rtp, seat.payload_type, transport, now).map(|packet| Out::Picture(to, packet))
+    Some(Out::Picture(to, stream.rewrite(rtp, seat.payload_type, transport, now)))
 }
 
 /// The time of an instant.

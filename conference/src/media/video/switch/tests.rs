@@ -406,3 +406,17 @@ fn packets_are_counted_both_ways_and_streams_have_reports() {
     let after = millis(report.unwrap().1) - 1_000;
     assert!((240..=250).contains(&after), "{after}");
 }
+
+#[test]
+fn who_begins_again_and_again_is_not_heard() {
+    let mut story = Story::new(2);
+    let mut out = Vec::new();
+    for ssrc in 0..1_000 {
+        story.switch.picture(LegId(1), &packet(7, ssrc, KEY), story.now, &mut out);
+    }
+    assert_eq!(pictures(&out).len(), 10, "in one second");
+    story.now += REPORTS;
+    out.clear();
+    story.switch.picture(LegId(1), &packet(7, 2_000, KEY), story.now, &mut out);
+    assert_eq!(pictures(&out).len(), 1);
+}
