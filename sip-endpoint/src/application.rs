@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use sip_core::Message;
 use sip_core::transaction::ServerKey;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::sync::CancellationToken;
 
 use crate::flow::Flow;
@@ -24,12 +24,12 @@ pub trait Application: Send + Sync + 'static {
     /// §21.5.4 (503); `None` to take it. Not called for what belongs to a transaction that is known.
     ///
     /// [`Endpoint::lateness`]: crate::Endpoint::lateness
-    fn refuses(&self, _request: &Message) -> Option<Message> {
+    fn refuses(&self, _request: &Message, _flow: &Flow) -> Option<Message> {
         None
     }
     /// An ACK of a 2xx (RFC 3261 §13.2.2.4): it belongs to a dialog, not to a transaction.
     fn ack(&self, ack: Message, flow: Flow);
-    /// A response to no request that is still known, such as a 2xx that was sent again (RFC 6026 §8.9).
+    /// A 2xx that was sent again, after who sent the request had heard the first (RFC 6026 §7.3).
     fn stray(&self, _response: Message, _flow: Flow) {}
     /// A connection is closed; what was bound to it cannot be reached by it.
     fn flow_lost(&self, _flow: Flow) {}
@@ -70,10 +70,21 @@ impl Cancelled {
 
 impl ServerHandle {
     /// Answers: any number of provisional responses, then a final one; a 2xx to INVITE may be sent again until its ACK
-    /// came (RFC 3261 §13.3.1.4). A full shard drops the response, and the peer's retransmission asks again.
+    /// came (RFC 3261 §13.3.1.4). While its shard is full, a provisional response is dropped and a final one waits: one of a
+    /// transaction at most.
     pub fn respond(&self, response: Message) {
-        if self.shard.try_send(Input::Respond(self.key.clone(), Box::new(response))).is_err() {
-            tracing::warn!("a response was dropped: its shard is full");
+        let is_final = response.status() >= 200;
+        match self.shard.try_send(Input::Respond(self.key.clone(), Box::new(response))) {
+            Err(TrySendError::Full(answer)) if is_final => {
+                let shard = self.shard.clone();
+                tokio::spawn(async move {
+                    // An error says that the endpoint stopped.
+                    let _ = shard.send(answer).await;
+                });
+            }
+            Err(TrySendError::Full(_)) => tracing::warn!("a response was dropped: its shard is full"),
+            // As above.
+            Err(TrySendError::Closed(_)) | Ok(()) => {}
         }
     }
 

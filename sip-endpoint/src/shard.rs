@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sip_core::Message;
 use sip_core::transaction::{ClientKey, Event, Failure, ServerKey, Timers, Transactions};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::application::{Cancelled, Incoming, ServerHandle};
 use crate::flow::Flow;
@@ -113,24 +113,20 @@ impl Shard {
                 waiting.fallbacks.remove(&key);
                 // Nobody waits for the answer to a CANCEL.
                 let Some((reply, flow)) = waiting.answers.get(&key) else { return };
-                let answer = Answer::Response(Box::new(response));
-                if let Err(mpsc::error::TrySendError::Closed((_, Answer::Response(response)))) =
-                    reply.queue.try_send((reply.tag, answer))
+                if let Some(Answer::Response(response)) = tell(reply, Answer::Response(Box::new(response)))
                     && (200..300).contains(&response.status())
                 {
                     // Whoever sent the request has gone on; a 2xx that comes again still finds its way.
                     self.inlet.application.stray(*response, *flow);
                 }
             }
-            Event::Stray(response, flow) => self.inlet.application.stray(response, flow),
             Event::Failed(key, Failure::Unreachable) if waiting.fallbacks.contains_key(&key) => {
                 let sent = waiting.fallbacks.remove(&key).zip(waiting.answers.remove(&key));
                 waiting.again.extend(sent.map(|((request, udp), (reply, _))| (request, udp, reply)));
             }
             Event::Failed(key, failure) => {
                 if let Some((reply, _)) = waiting.answers.get(&key) {
-                    // An error says that nobody waits any more.
-                    let _ = reply.queue.try_send((reply.tag, Answer::Failed(failure)));
+                    tell(reply, Answer::Failed(failure));
                 }
             }
             Event::Ended(key) => {
@@ -141,11 +137,11 @@ impl Shard {
     }
 
     /// The answer to a request that is not taken. One whose transaction is known was taken.
-    fn refuses(&self, transactions: &Transactions<Flow>, request: &Message) -> Option<Message> {
-        if !request.is_request() || matches!(request.method(), "ACK" | "CANCEL") {
-            return None;
-        }
-        self.inlet.application.refuses(request).filter(|_| !transactions.is_known(request))
+    fn refuses(&self, transactions: &Transactions<Flow>, request: &Message, flow: &Flow) -> Option<Message> {
+        let begins = request.is_request()
+            && !matches!(request.method(), "ACK" | "CANCEL")
+            && !transactions.is_known(request);
+        begins.then(|| self.inlet.application.refuses(request, flow)).flatten()
     }
 
     /// A response whose connection is gone finds another to the same peer.
@@ -171,7 +167,7 @@ impl Shard {
         match input {
             Input::Message(message, flow, came) => {
                 self.inlet.wires.lateness.waited(now.saturating_duration_since(came), now);
-                if let Some(answer) = self.refuses(transactions, &message) {
+                if let Some(answer) = self.refuses(transactions, &message, &flow) {
                     return self.inlet.wires.send(flow, answer.to_bytes());
                 }
                 transactions.receive(*message, flow, flow.transport.reliability(), now, events);
@@ -240,8 +236,25 @@ fn request_again(
 }
 
 fn refuse(reply: &ReplyTo) {
-    // An error says that nobody waits any more.
-    let _ = reply.queue.try_send((reply.tag, Answer::Failed(Failure::Unreachable)));
+    tell(reply, Answer::Failed(Failure::Unreachable));
+}
+
+/// Tells whoever sent a request, or gives the answer back if nobody waits any more. While their queue is full, what is
+/// provisional is dropped, as in a net, and the last word waits: one a request.
+fn tell(reply: &ReplyTo, answer: Answer) -> Option<Answer> {
+    match reply.queue.try_send((reply.tag, answer)) {
+        Ok(()) => None,
+        Err(TrySendError::Closed((_, answer))) => Some(answer),
+        Err(TrySendError::Full((_, Answer::Response(response)))) if response.status() < 200 => None,
+        Err(TrySendError::Full(last)) => {
+            let queue = reply.queue.clone();
+            tokio::spawn(async move {
+                // An error says that nobody waits any more.
+                let _ = queue.send(last).await;
+            });
+            None
+        }
+    }
 }
 
 /// Inputs that are taken at once.

@@ -156,7 +156,7 @@ pub struct TimerConfig {
     /// RFC 3261 Timers B and F: how long a transaction waits for an answer. Default `32s`.
     #[serde(with = "shared_runtime::config::duration")]
     pub b: Duration,
-    /// RFC 3261 Timer C: how long an INVITE waits after its last provisional response. Default `180s`.
+    /// RFC 3261 Timer C: how long an INVITE waits after its last provisional response; more than three minutes. Default `181s`.
     #[serde(with = "shared_runtime::config::duration")]
     pub c: Duration,
     /// How long a callee may ring. Default `60s`.
@@ -296,7 +296,7 @@ pub const KEYS: &[Key] = &[
     Key::new("sip.timers.b", "\"32s\"", "how long a transaction waits for an answer (RFC 3261 Timers B, F)"),
     Key::new(
         "sip.timers.c",
-        "\"180s\"",
+        "\"181s\"",
         "how long an INVITE waits after its last provisional response (Timer C)",
     ),
     Key::new("sip.timers.no_answer", "\"60s\"", "how long a callee may ring"),
@@ -346,7 +346,7 @@ impl Default for TimerConfig {
         let seconds = Duration::from_secs;
         Self {
             b: seconds(32),
-            c: seconds(180),
+            c: seconds(181),
             no_answer: seconds(60),
             min_expires: seconds(60),
             max_expires: seconds(3_600),

@@ -129,6 +129,10 @@ pub(crate) async fn find(server: &Server, uri: &Uri<'_>, is_trusted: bool) -> Re
         return Err(Nowhere::NoRelaying);
     }
     let device = uri.params.has("gr").then(|| server.gruus.read(uri)).flatten();
+    if uri.params.has("gr") && device.is_none() {
+        // RFC 5627 §5.3: of no device, so not of all.
+        return Err(Nowhere::Nobody);
+    }
     if let Some(Device::Temporary(account, ..)) = &device {
         let account = server.auth.directory.by_id(*account).await?;
         return at_devices(server, account, device.as_ref()).await;

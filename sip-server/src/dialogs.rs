@@ -16,6 +16,7 @@ pub(crate) struct Dialogs(DashMap<Box<str>, Dialog>);
 
 struct Dialog {
     caller_tag: Box<str>,
+    callee_tag: Box<str>,
     caller: Flow,
     callee: Flow,
     since: Instant,
@@ -26,7 +27,10 @@ impl Dialogs {
     pub(crate) fn begin(&self, response: &Message, caller: Flow, callee: Flow, now: Instant) {
         if self.0.len() < MOST {
             let caller_tag = response.from_tag().unwrap_or_default().into();
-            self.0.insert(response.call_id().into(), Dialog { caller_tag, caller, callee, since: now });
+            let callee_tag = response.to_tag().unwrap_or_default().into();
+            let dialog = Dialog { caller_tag, callee_tag, caller, callee, since: now };
+            // Of a second 2xx another dialog begins, in which our Record-Route leads (§13.2.2.4).
+            self.0.entry(response.call_id().into()).or_insert(dialog);
         }
     }
 
@@ -37,6 +41,24 @@ impl Dialogs {
             return Some(dialog.callee);
         }
         (request.to_tag() == Some(&dialog.caller_tag)).then_some(dialog.caller)
+    }
+
+    /// Whether a request that went along `flow` went from one side of its dialog to the other, who may have moved if its
+    /// flow is closed. Of a call that is not remembered, nobody knows better.
+    pub(crate) fn is_across(
+        &self,
+        request: &Message,
+        flow: &Flow,
+        is_open: impl FnOnce(&Flow) -> bool,
+    ) -> bool {
+        let Some(dialog) = self.0.get(request.call_id()) else { return true };
+        let tags = (request.from_tag().unwrap_or_default(), request.to_tag().unwrap_or_default());
+        let (own, other) = match (&*dialog.caller_tag, &*dialog.callee_tag) {
+            (caller, callee) if tags == (caller, callee) => (&dialog.caller, &dialog.callee),
+            (caller, callee) if tags == (callee, caller) => (&dialog.callee, &dialog.caller),
+            _ => return false,
+        };
+        flow == other || (flow != own && !is_open(other))
     }
 
     /// A BYE was answered.

@@ -89,8 +89,12 @@ pub(crate) async fn decide(server: &Server, request: &mut Message, flow: &Flow) 
 }
 
 async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<Decision, Box<Message>> {
-    hop_check(request, |host, port| server.endpoint().is_own(host, port))
-        .map_err(|hop| answer(request, status_of(hop), reason_of(hop)))?;
+    match hop_check(request, |host, port| server.endpoint().is_own(host, port)) {
+        Err(hop) if hop != Hop::TooMany || !ends_here(server, request) => {
+            return Err(answer(request, status_of(hop), reason_of(hop)));
+        }
+        _ => {}
+    }
     refuse_unknown_extensions(request)?;
     if let Some(refusal) = session_timer::refuse(request, server.config.session()) {
         return Err(Box::new(refusal));
@@ -133,6 +137,12 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
     }
     refuse_chat(server, request, &uri, caller.as_ref()).await?;
     find(server, request, &uri, flow, caller).await.map(Decision::Forward)
+}
+
+/// Whether we are who a request is for, so that it need go no further (§8.2, §16.3 item 3).
+fn ends_here(server: &Server, request: &Message) -> bool {
+    let is_ours = |uri: Uri<'_>| uri.user.is_empty() && server.is_our_host(&uri);
+    matches!(request.method(), "REGISTER" | "OPTIONS") && Uri::parse(request.uri()).is_some_and(is_ours)
 }
 
 /// A request inside a dialog goes where our Record-Route said. Whoever has no token of ours for this dialog, and is in
@@ -385,13 +395,14 @@ async fn next_hop(server: &Server, request: &Message, to: Destination) -> Result
 
 /// §16.3, item 5: a proxy does what Proxy-Require asks, or says that it does not know it.
 fn refuse_unknown_extensions(request: &Message) -> Result<(), Box<Message>> {
-    refuse_options(request, request.elements(Name::ProxyRequire).collect())
+    let is_unknown = |option: &&str| !option.eq_ignore_ascii_case("privacy");
+    refuse_options(request, request.elements(Name::ProxyRequire).filter(is_unknown).collect())
 }
 
 /// §8.2.2.3: what is asked of us as a user agent.
-fn refuse_required(request: &Message) -> Result<(), Box<Message>> {
-    let known = ["path", "timer"];
-    let unknown = request.elements(Name::Require).filter(|option| !known.contains(option)).collect();
+pub(crate) fn refuse_required(request: &Message) -> Result<(), Box<Message>> {
+    let is_known = |option: &str| SUPPORTED.iter().any(|known| known.eq_ignore_ascii_case(option));
+    let unknown = request.elements(Name::Require).filter(|option| !is_known(option)).collect();
     refuse_options(request, unknown)
 }
 
@@ -408,7 +419,10 @@ fn refuse_options(request: &Message, unknown: Vec<&str>) -> Result<(), Box<Messa
 fn capabilities(request: &Message) -> Message {
     let mut response = Message::response(request, 200, "");
     response.push(Name::Allow, ALLOWED);
-    response.push(Name::Supported, "path");
+    response.push(Name::Accept, "application/sdp");
+    response.push_other("Accept-Encoding", "identity");
+    response.push_other("Accept-Language", "en");
+    response.push(Name::Supported, &SUPPORTED.join(", "));
     response
 }
 
@@ -436,5 +450,7 @@ fn reason_of(hop: Hop) -> &'static str {
 }
 
 /// Methods that pass.
+/// What a request to us may rely on.
+const SUPPORTED: [&str; 4] = ["path", "outbound", "gruu", "timer"];
 pub(crate) const ALLOWED: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, SUBSCRIBE, NOTIFY, REFER, INFO, UPDATE, PRACK";

@@ -11,7 +11,7 @@ use shared_runtime::listen::ListenError;
 use shared_runtime::tls::TlsPolicy;
 use shared_runtime::{Shutdown, unix_millis};
 use shared_store::Store;
-use sip_core::header::Name;
+use sip_core::header::{Name, NameAddr};
 use sip_core::proxy::{pop_routes, prepare_copy};
 use sip_core::transaction::Timers;
 use sip_core::{Message, Uri};
@@ -300,21 +300,11 @@ impl Application for Face {
 
     fn at_once(&self, request: &Message, flow: &Flow) -> Option<Message> {
         let server = &*self.0;
-        if !matches!(request.method(), "ACK" | "CANCEL")
-            && !request.is_in_dialog()
-            && flow.transport != Transport::InProcess
-            && let Some(refused) = server.guard.refuses(request, flow.remote.ip(), Instant::now())
-        {
-            if refused == Refused::Scanner {
-                server.auth.authenticator.suspect(flow.remote.ip());
-            }
-            return Some(refused.answer(request));
-        }
         let is_ready = server.endpoint.get().is_some() && server.places.available_permits() > 0;
         if !is_ready || !caller::is_unproved(server, request, flow) {
             return None;
         }
-        if let Some(answer) = self.refuses(request) {
+        if let Some(answer) = self.refuses(request, flow) {
             return Some(answer);
         }
         let Decision::Answer(answer) = routing::decide(server, &mut request.clone(), flow).now_or_never()?
@@ -326,15 +316,24 @@ impl Application for Face {
         Some(*answer)
     }
 
-    fn refuses(&self, request: &Message) -> Option<Message> {
+    fn refuses(&self, request: &Message, flow: &Flow) -> Option<Message> {
         let server = &*self.0;
+        if flow.transport == Transport::InProcess || is_begun(server, request) {
+            return None;
+        }
+        if let Some(refused) = server.guard.refuses(request, flow.remote.ip(), Instant::now()) {
+            if refused == Refused::Scanner {
+                server.auth.authenticator.suspect(flow.remote.ip());
+            }
+            return Some(refused.answer(request));
+        }
         // RFC 7339 §5.10.1: nobody in need is turned away since others call too.
         let is_emergency = || {
             let dialled = Uri::parse(request.uri()).map(|uri| server.plan.read(&uri));
             matches!(dialled, Some(Dialled::Emergency(_)))
         };
         let lateness = server.endpoint.get()?.lateness();
-        if request.is_in_dialog() || !server.guard.is_late(lateness) || is_emergency() {
+        if !server.guard.is_late(lateness) || is_emergency() {
             return None;
         }
         Some(server.guard.refuse_late().answer(request))
@@ -358,6 +357,17 @@ impl Application for Face {
             endpoint.send_stray(&response);
         }
     }
+}
+
+/// Whether a request is of a dialog that went through us: a tag alone is anybody's word.
+fn is_begun(server: &Server, request: &Message) -> bool {
+    let call_id = request.call_id();
+    let has_token = |route: &str| {
+        let route = NameAddr::parse(route).and_then(|route| Uri::parse(route.uri));
+        route.is_some_and(|route| server.tokens.is_ours(route.user, call_id))
+    };
+    request.is_in_dialog()
+        && (server.dialogs.other_side(request).is_some() || request.elements(Name::Route).any(has_token))
 }
 
 /// RFC 3261 §21.5.4: told at once, so that who asks goes elsewhere or waits, and what is under way is not slowed.

@@ -62,6 +62,12 @@ impl Message {
             .retain(|field| field.name != known || (known == Name::Other && !field.is_named(name, &buffer)));
     }
 
+    /// Keeps the headers of this name whose value is worth it.
+    pub fn retain_values(&mut self, name: Name, mut keep: impl FnMut(&str) -> bool) {
+        let buffer = self.buffer.clone();
+        self.fields.retain(|field| field.name != name || keep(field.value(&buffer)));
+    }
+
     /// Removes the first element of a header that is a list, and the header if that was its last.
     pub fn pop_front(&mut self, name: Name) -> Option<String> {
         let position = self.fields.iter().position(|field| field.name == name)?;

@@ -20,8 +20,8 @@ pub struct ClientInvite {
 enum State {
     /// Timers A (retransmission, unreliable only) and B.
     Calling { wire: Bytes, resend: Option<Instant>, interval: Duration, give_up: Instant },
-    /// The transaction user bounds this state (Timer C).
-    Proceeding,
+    /// The transaction user bounds this state (Timer C), until it cancels: then 64*T1 do (§9.1).
+    Proceeding { end: Option<Instant> },
     /// Timer D. Each retransmission of the final response is answered by the same ACK.
     Completed { ack: Bytes, end: Instant },
     /// Timer M (RFC 6026). Every 2xx is passed up.
@@ -46,7 +46,14 @@ impl ClientInvite {
 
     /// Whether a provisional response has come, so that a CANCEL may be sent (§9.1).
     pub fn is_proceeding(&self) -> bool {
-        matches!(self.state, State::Proceeding)
+        matches!(self.state, State::Proceeding { .. })
+    }
+
+    /// It was cancelled: who does not even say so has gone (§9.1).
+    pub fn cancelled(&mut self, now: Instant) {
+        if let State::Proceeding { end } = &mut self.state {
+            *end = Some(now + self.timers.b);
+        }
     }
 
     /// The INVITE as it was sent.
@@ -57,15 +64,19 @@ impl ClientInvite {
     /// Takes a response.
     pub fn response(mut self, response: Message, now: Instant, out: &mut Vec<Effect>) -> Option<Self> {
         self.state = match (self.state, response.status()) {
-            (State::Calling { .. } | State::Proceeding, 100..200) => {
+            (State::Calling { .. }, 100..200) => {
                 out.push(Effect::Pass(response));
-                State::Proceeding
+                State::Proceeding { end: None }
             }
-            (State::Calling { .. } | State::Proceeding, 200..300) => {
+            (State::Proceeding { end }, 100..200) => {
+                out.push(Effect::Pass(response));
+                State::Proceeding { end }
+            }
+            (State::Calling { .. } | State::Proceeding { .. }, 200..300) => {
                 out.push(Effect::Pass(response));
                 State::Accepted { end: now + self.timers.b }
             }
-            (State::Calling { .. } | State::Proceeding, 300..) => {
+            (State::Calling { .. } | State::Proceeding { .. }, 300..) => {
                 let ack = Message::ack(&self.request, &response).to_bytes();
                 out.push(Effect::Send(ack.clone()));
                 out.push(Effect::Pass(response));
@@ -91,7 +102,7 @@ impl ClientInvite {
     /// Does what is due.
     pub fn timeout(mut self, now: Instant, out: &mut Vec<Effect>) -> Option<Self> {
         match &mut self.state {
-            State::Calling { give_up, .. } if now >= *give_up => {
+            State::Calling { give_up: end, .. } | State::Proceeding { end: Some(end) } if now >= *end => {
                 out.push(Effect::TimedOut);
                 return None;
             }
@@ -108,7 +119,7 @@ impl ClientInvite {
 
     /// The transport failed: told unless a final response is there already (§17.1.4).
     pub fn unreachable(self, out: &mut Vec<Effect>) -> Option<Self> {
-        if let State::Calling { .. } | State::Proceeding = self.state {
+        if let State::Calling { .. } | State::Proceeding { .. } = self.state {
             out.push(Effect::Unreachable);
         }
         None
@@ -120,7 +131,7 @@ impl ClientInvite {
             State::Calling { resend, give_up, .. } => {
                 Some(resend.map_or(*give_up, |resend| resend.min(*give_up)))
             }
-            State::Proceeding => None,
+            State::Proceeding { end } => *end,
             State::Completed { end, .. } | State::Accepted { end } => Some(*end),
         }
     }

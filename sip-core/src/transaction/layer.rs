@@ -3,7 +3,7 @@
 //! In    messages with the flow they came over, words of the transaction user, instants.
 //! Out   [`Event`]s: what to send where, and what the transaction user should know.
 //! State every live transaction of one shard; one task owns it, nothing is locked.
-//! Errors a CANCEL without its INVITE is answered 481 here; a response without its request is told as stray.
+//! Errors a CANCEL without its INVITE is answered 481 here; a response without its request goes nowhere (RFC 6026 §7.3).
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -29,8 +29,6 @@ pub enum Event<F> {
     Cancelled(ServerKey, String),
     /// A response to a request that we sent.
     Response(ClientKey, Message),
-    /// A response to no request that we know.
-    Stray(Message, F),
     /// A request that we sent found no answer.
     Failed(ClientKey, Failure),
     /// A transaction of ours is over; nothing more is told about it.
@@ -109,7 +107,7 @@ impl<F: Copy + Eq> Transactions<F> {
         out: &mut Vec<Event<F>>,
     ) {
         if !message.is_request() {
-            return self.receive_response(message, flow, now, out);
+            return self.receive_response(message, now, out);
         }
         let Some(key) = ServerKey::of(&message) else { return };
         match message.method() {
@@ -122,9 +120,12 @@ impl<F: Copy + Eq> Transactions<F> {
                 let machine = if method == "INVITE" {
                     ServerMachine::Invite(ServerInvite::start(reliability, self.timers))
                 } else {
-                    ServerMachine::Other(Server::start(reliability, self.timers))
+                    ServerMachine::Other(Server::start(reliability, self.timers, now))
                 };
                 let is_invite = method == "INVITE";
+                if let Some(at) = machine.deadline() {
+                    self.due.push(now, at, Key::Server(key.clone()));
+                }
                 self.servers.insert(key.clone(), (machine, flow));
                 if is_invite {
                     // §17.2.1: within 200 ms; at once costs nothing and stops retransmissions soonest.
@@ -222,10 +223,10 @@ impl<F: Copy + Eq> Transactions<F> {
         }
     }
 
-    fn receive_response(&mut self, response: Message, flow: F, now: Instant, out: &mut Vec<Event<F>>) {
+    fn receive_response(&mut self, response: Message, now: Instant, out: &mut Vec<Event<F>>) {
         let Some(key) = ClientKey::of(&response) else { return };
         let Some(sent) = self.clients.remove(&key) else {
-            return out.push(Event::Stray(response, flow));
+            return;
         };
         let step = |machine, effects: &mut Vec<Effect>| match machine {
             ClientMachine::Invite(machine) => {
@@ -241,11 +242,15 @@ impl<F: Copy + Eq> Transactions<F> {
 
     fn cancel_if_wanted(&mut self, key: &ClientKey, now: Instant, out: &mut Vec<Event<F>>) {
         let Some(sent) = self.clients.get_mut(key) else { return };
-        let ClientMachine::Invite(invite) = &sent.machine else { return };
+        let ClientMachine::Invite(invite) = &mut sent.machine else { return };
         if !invite.is_proceeding() {
             return;
         }
         let Some(reason) = sent.wants_cancel.take() else { return };
+        invite.cancelled(now);
+        if let Some(at) = invite.deadline() {
+            self.due.push(now, at, Key::Client(key.clone()));
+        }
         let (mut cancel, flow, reliability) =
             (Message::cancel(invite.request()), sent.flow, sent.reliability);
         if !reason.is_empty() {
@@ -282,7 +287,7 @@ impl<F: Copy + Eq> Transactions<F> {
             return;
         }
         self.servers
-            .insert(key.clone(), (ServerMachine::Other(Server::start(reliability, self.timers)), flow));
+            .insert(key.clone(), (ServerMachine::Other(Server::start(reliability, self.timers, now)), flow));
         let invite = ServerKey::of_cancelled(&cancel).filter(|invite| self.servers.contains_key(invite));
         let status = if invite.is_some() { 200 } else { 481 };
         self.respond(&key, &Message::response(&cancel, status, ""), now, out);

@@ -17,29 +17,28 @@ pub struct Server {
 
 #[derive(Debug)]
 enum State {
-    /// Nothing answered yet; a retransmission is dropped.
-    Trying,
+    /// Nothing answered yet; a retransmission is dropped. After 64*T1 nobody waits any more (Timer F), also if it stays
+    /// unanswered (RFC 4320 §4.2).
+    Trying { end: Instant },
     /// Answers a retransmission with the last provisional response.
-    Proceeding { last: Bytes },
+    Proceeding { last: Bytes, end: Instant },
     /// Timer J.
     Completed { last: Bytes, end: Instant },
 }
 
 impl Server {
     /// A request came.
-    pub fn start(reliability: Reliability, timers: Timers) -> Self {
-        Self { timers, reliability, state: State::Trying }
+    pub fn start(reliability: Reliability, timers: Timers, now: Instant) -> Self {
+        Self { timers, reliability, state: State::Trying { end: now + timers.b } }
     }
 
     /// The transaction user answers.
     pub fn respond(mut self, response: &Message, now: Instant, out: &mut Vec<Effect>) -> Option<Self> {
-        if matches!(self.state, State::Completed { .. }) {
-            return Some(self);
-        }
+        let (State::Trying { end } | State::Proceeding { end, .. }) = self.state else { return Some(self) };
         let wire = response.to_bytes();
         out.push(Effect::Send(wire.clone()));
         if response.status() < 200 {
-            self.state = State::Proceeding { last: wire };
+            self.state = State::Proceeding { last: wire, end };
             return Some(self);
         }
         if self.reliability == Reliability::Reliable {
@@ -53,8 +52,8 @@ impl Server {
     /// The request came again.
     pub fn retransmission(&self, out: &mut Vec<Effect>) {
         match &self.state {
-            State::Trying => {}
-            State::Proceeding { last } | State::Completed { last, .. } => {
+            State::Trying { .. } => {}
+            State::Proceeding { last, .. } | State::Completed { last, .. } => {
                 out.push(Effect::Send(last.clone()))
             }
         }
@@ -63,7 +62,11 @@ impl Server {
     /// Does what is due.
     pub fn timeout(self, now: Instant) -> Option<Self> {
         match self.state {
-            State::Completed { end, .. } if now >= end => None,
+            State::Trying { end } | State::Proceeding { end, .. } | State::Completed { end, .. }
+                if now >= end =>
+            {
+                None
+            }
             _ => Some(self),
         }
     }
@@ -71,8 +74,9 @@ impl Server {
     /// When `timeout` has work.
     pub fn deadline(&self) -> Option<Instant> {
         match &self.state {
-            State::Completed { end, .. } => Some(*end),
-            State::Trying | State::Proceeding { .. } => None,
+            State::Trying { end } | State::Proceeding { end, .. } | State::Completed { end, .. } => {
+                Some(*end)
+            }
         }
     }
 }

@@ -35,7 +35,6 @@ fn told(events: Vec<Event<u8>>) -> Vec<String> {
             Event::Ack(..) => "ack".to_owned(),
             Event::Cancelled(..) => "cancelled".to_owned(),
             Event::Response(_, response) => response.status().to_string(),
-            Event::Stray(..) => "stray".to_owned(),
             Event::Failed(_, failure) => format!("{failure:?}"),
             Event::Ended(_) => "ended".to_owned(),
         })
@@ -118,7 +117,7 @@ fn a_refusal_is_acknowledged_each_time_and_passed_once() {
     assert_eq!(bench.receive(busy.clone()), [">ACK", "486"]);
     assert_eq!(bench.receive(busy.clone()), [">ACK"]);
     assert_eq!(bench.pass(33), ["ended"]);
-    assert_eq!(bench.receive(busy), ["stray"]);
+    assert_eq!(bench.receive(busy), Vec::<String>::new(), "RFC 6026 §7.3: of no transaction");
 }
 
 #[test]
@@ -208,6 +207,33 @@ fn a_cancel_of_ours_waits_for_a_provisional_response() {
     assert_eq!(told(out), Vec::<String>::new());
     assert_eq!(bench.receive(Message::response(&request("INVITE"), 180, "")), ["180", ">CANCEL"]);
     assert_eq!(bench.receive(Message::response(&request("INVITE"), 183, "")), ["183"], "once");
+}
+
+#[test]
+fn who_does_not_even_say_that_it_was_cancelled_is_given_up() {
+    let mut bench = Bench::new(Reliability::Unreliable);
+    bench.send(request("INVITE"));
+    bench.receive(Message::response(&request("INVITE"), 180, ""));
+    assert_eq!(bench.pass(600), Vec::<String>::new(), "a phone may ring long");
+    let key = ClientKey::of(&request("INVITE")).unwrap();
+    let mut out = Vec::new();
+    bench.layer.cancel(&key, "", bench.now, &mut out);
+    assert_eq!(told(out), [">CANCEL"]);
+    bench.receive(Message::response(&request("CANCEL"), 200, ""));
+    let all = bench.pass(40);
+    assert_eq!(all.iter().filter(|what| *what == "Timeout").count(), 1, "{all:?}");
+    assert!(bench.layer.is_empty());
+}
+
+#[test]
+fn what_nobody_answers_is_forgotten_when_nobody_waits_any_more() {
+    let mut bench = Bench::new(Reliability::Unreliable);
+    assert_eq!(bench.receive(request("OPTIONS")), ["OPTIONS"]);
+    assert_eq!(bench.respond(&request("OPTIONS"), 100), [">100"]);
+    assert_eq!(bench.pass(31), Vec::<String>::new());
+    assert!(!bench.layer.is_empty());
+    bench.pass(2);
+    assert!(bench.layer.is_empty());
 }
 
 #[test]

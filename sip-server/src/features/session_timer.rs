@@ -62,6 +62,7 @@ fn wanted(request: &Message, policy: Policy) -> Option<u32> {
     let least = number(request, Name::MinSe).unwrap_or(0).max(policy.shortest);
     let ours = ours.max(least);
     match asked(request) {
+        Some(asked) if asked < least => Some(least),
         Some(asked) if asked <= ours => None,
         // §8.1: what a caller does not know must not be shortened for it, but may be begun.
         _ => Some(ours),

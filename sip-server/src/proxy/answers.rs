@@ -44,14 +44,22 @@ impl Forwarding<'_> {
 
     /// Whatever the other side says to a BYE, or if it says nothing: the call is over (§15.1.1), and its row is written
     /// before whoever hung up hears so.
-    pub(super) async fn note_end(&self, answer: &Answer) {
+    pub(super) async fn note_end(&self, id: usize, answer: &Answer) {
         let is_last = match answer {
             Answer::Response(response) => response.status() >= 200,
             Answer::Failed(_) => true,
         };
-        if is_last && self.request.method() == "BYE" {
+        if is_last && self.request.method() == "BYE" && self.went_across(id) {
+            self.server.dialogs.end(self.request.call_id());
             self.server.calls.ended(self.request.call_id()).await;
         }
+    }
+
+    /// Whether a request in a dialog went to its other side: a caller who sends the BYE back to itself ends nothing.
+    fn went_across(&self, id: usize) -> bool {
+        let Some((branch, _)) = self.started.get(id) else { return false };
+        let endpoint = self.server.endpoint();
+        self.server.dialogs.is_across(&self.request, &branch.flow, |flow| endpoint.is_open(flow))
     }
 
     /// A call that begins or ends is remembered, for peers that drop our Record-Route.
@@ -75,7 +83,6 @@ impl Forwarding<'_> {
                 }
             }
             "INVITE" | "UPDATE" => self.server.calls.refreshed(self.request.call_id()),
-            "BYE" => self.server.dialogs.end(self.request.call_id()),
             _ => {}
         }
     }

@@ -7,10 +7,10 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sip_core::Message;
-use sip_core::header::Name;
+use sip_core::header::{AuthParams, Name};
 use sip_core::proxy::{Action, ResponseContext, loop_key, prepare_copy, share_breadth};
 use sip_core::transaction::Failure;
 use sip_endpoint::{Answer, Cancel, ReplyTo, ServerHandle};
@@ -131,7 +131,10 @@ enum Woken {
 impl Forwarding<'_> {
     async fn run(mut self, mut answers: mpsc::Receiver<(usize, Answer)>, mut late: Option<Waiting<'_>>) {
         let is_invite = self.request.method() == "INVITE";
-        let mut patience = Patience::new(&self.server.config.timers, is_invite, Instant::now());
+        // Others bound their own ringing: a queue of a carrier's may take long (§16.6, item 11).
+        let rings = self.route.callee.is_some();
+        let mut patience = Patience::new(&self.server.config.timers, is_invite, rings, Instant::now());
+        let mut hurry = (!is_invite).then(|| Instant::now() + TRYING);
         let mut groups = destination::in_rounds(std::mem::take(&mut self.route.groups), self.breadth);
         let Some(first) = self.next(&mut groups).await else { return self.conclude().await };
         self.start(first).await;
@@ -144,12 +147,21 @@ impl Forwarding<'_> {
                 () = self.bucket.dwindled(), if self.bucket.is_waiting() && !self.context.is_closing() => Woken::FewerComing,
                 () = tokio::time::sleep_until(patience.deadline().into()) => Woken::TimeIsUp,
                 () = over(self.silent.iter().map(|(until, _)| *until).min()) => Woken::Silence,
+                () = over(hurry) => {
+                    hurry = None;
+                    self.handle.respond(Message::response(&self.request, 100, ""));
+                    continue;
+                }
             };
             let mut actions = Vec::new();
             match woken {
                 Woken::Answer(id, answer) => {
                     patience.heard(&answer, Instant::now());
                     self.take(id, answer, &mut actions).await;
+                    let is_won = actions.iter().any(|action| matches!(action, Action::Cancel(_)));
+                    if is_won && self.context.is_closing() && !patience.is_ending() {
+                        patience.ending(Instant::now());
+                    }
                 }
                 Woken::Cancelled => {
                     self.is_cancelled = true;
@@ -329,9 +341,10 @@ impl Forwarding<'_> {
             request.push_front(Name::Route, hop);
         }
         sip_core::proxy::serve_strict_router(&mut request);
-        if request.value(Name::MaxBreadth).is_some() {
-            request.set(Name::MaxBreadth, &breadth.to_string());
-        }
+        // RFC 5393 §5.3.3: in every request that goes on.
+        request.set(Name::MaxBreadth, &breadth.to_string());
+        // RFC 3323 §5: what was asked of us is done here.
+        request.retain_elements(Name::ProxyRequire, |option| !option.eq_ignore_ascii_case("privacy"));
         remove_our_credentials(&mut request, &self.server.domain);
         features::apply(&mut request, &self.passage(branch));
         self.apply_trunks(&mut request, branch);
@@ -409,7 +422,7 @@ impl Forwarding<'_> {
         if self.try_another_way(id, &answer).await {
             return self.context.redirected(id, actions);
         }
-        self.note_end(&answer).await;
+        self.note_end(id, &answer).await;
         match answer {
             Answer::Response(mut response) => {
                 response.pop_front(Name::Via);
@@ -446,15 +459,12 @@ async fn bound(late: &mut Option<Waiting<'_>>) {
 
 /// RFC 3261 §22.3: credentials for our realm were for us.
 fn remove_our_credentials(request: &mut Message, realm: &str) {
-    let is_ours = request
-        .value(Name::ProxyAuthorization)
-        .and_then(sip_core::header::AuthParams::parse)
-        .is_some_and(|auth| auth.value("realm").as_deref() == Some(realm));
-    if is_ours {
-        request.remove(Name::ProxyAuthorization);
-    }
+    let is_ours = |auth: AuthParams<'_>| auth.value("realm").as_deref() == Some(realm);
+    request.retain_values(Name::ProxyAuthorization, |value| !AuthParams::parse(value).is_some_and(is_ours));
 }
 
+/// RFC 4320 §4.1: by now the sender of another request than INVITE asks at its longest interval (Timer E at T2).
+const TRYING: Duration = Duration::from_millis(3_500);
 /// Answers of all branches that wait.
 const ANSWERS: usize = 64;
 /// Bytes of what is put on a request on its way: Via, two Record-Routes, an identity.

@@ -10,7 +10,7 @@ use crate::config::TimerConfig;
 
 /// The clock of one forwarded request.
 pub(crate) struct Patience {
-    /// How long a round may last.
+    /// How long a round may last, if others than Timer C bound it.
     round: Duration,
     /// Timer C, from the last provisional response on.
     c: Option<Duration>,
@@ -22,11 +22,14 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// The first round begins.
-    pub(crate) fn new(timers: &TimerConfig, is_invite: bool, now: Instant) -> Self {
+    /// The first round begins. `rings`: at devices of a callee of ours.
+    pub(crate) fn new(timers: &TimerConfig, is_invite: bool, rings: bool, now: Instant) -> Self {
         // Timer C is for INVITE alone; for others Timer F is the branches' own.
-        let (round, c) =
-            if is_invite { (timers.no_answer, Some(timers.c)) } else { (timers.b + SLACK, None) };
+        let (round, c) = match (is_invite, rings) {
+            (true, true) => (timers.no_answer, Some(timers.c)),
+            (true, false) => (LONGEST, Some(timers.c)),
+            (false, _) => (timers.b + SLACK, None),
+        };
         let c_fires = c.map(|c| now + c);
         Self { round, c, end: timers.b, round_ends: now + round, c_fires, is_ending: false }
     }
@@ -66,6 +69,8 @@ impl Patience {
     }
 }
 
+/// How long somebody else may ring who says so again and again.
+const LONGEST: Duration = Duration::from_secs(3_600);
 /// How much longer than Timer F we wait for it to be told.
 const SLACK: Duration = Duration::from_secs(3);
 
@@ -81,7 +86,7 @@ mod tests {
         let ringing =
             Answer::Response(Box::new(Message::response(&Message::request("INVITE", "sip:b@x"), 180, "")));
         let timers = TimerConfig { c: seconds(180), no_answer: seconds(300), ..TimerConfig::default() };
-        let mut patience = Patience::new(&timers, true, start);
+        let mut patience = Patience::new(&timers, true, true, start);
         assert_eq!(patience.deadline() - start, seconds(180));
         patience.heard(&ringing, start + seconds(100));
         assert_eq!(patience.deadline() - start, seconds(280));
@@ -94,9 +99,24 @@ mod tests {
     }
 
     #[test]
+    fn a_carrier_that_says_again_that_it_rings_is_not_cut_short() {
+        let (seconds, start) = (Duration::from_secs, Instant::now());
+        let queued =
+            Answer::Response(Box::new(Message::response(&Message::request("INVITE", "sip:b@x"), 182, "")));
+        let timers = TimerConfig::default();
+        let mut patience = Patience::new(&timers, true, false, start);
+        assert!(
+            timers.no_answer < seconds(100) && patience.deadline() - start > seconds(180),
+            "§16.6, item 11"
+        );
+        patience.heard(&queued, start + seconds(100));
+        assert!(patience.deadline() - start > seconds(280));
+    }
+
+    #[test]
     fn other_requests_wait_for_timer_f() {
         let start = Instant::now();
-        let patience = Patience::new(&TimerConfig::default(), false, start);
+        let patience = Patience::new(&TimerConfig::default(), false, false, start);
         assert_eq!(patience.deadline() - start, Duration::from_secs(35));
     }
 }

@@ -98,6 +98,7 @@ async fn begin(
     subscriber: Option<Identity>,
 ) -> Result<Begun, Box<Message>> {
     let refuse = |status, reason| Box::new(Message::response(request, status, reason));
+    crate::routing::refuse_required(request)?;
     let wanted = PACKAGE.read(request)?;
     let owner = owner(server, request).await;
     // §4.6: to others it looks the same whether somebody has this address.

@@ -48,6 +48,8 @@ pub(super) fn success(
         response.push_other("Flow-Timer", &FLOW_TIMER.to_string());
     }
     response.push(Name::Supported, &EXTENSIONS.join(", "));
+    // §10.3, step 8.
+    response.push(Name::Date, &date());
     response
 }
 
@@ -71,6 +73,12 @@ pub(super) fn failure(request: &Message, error: &StoreError) -> Message {
             response
         }
     }
+}
+
+/// Now, as RFC 3261 §20.17 writes it.
+fn date() -> String {
+    let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+    printer.timestamp_to_rfc9110_string(&jiff::Timestamp::now()).unwrap_or_default()
 }
 
 /// Seconds within which a client shows that its flow is alive (RFC 5626 §4.4): less than any NAT forgets.

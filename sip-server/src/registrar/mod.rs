@@ -55,11 +55,14 @@ async fn update(
 ) -> Result<Message, Box<Message>> {
     let refuse = |status, reason: &str| Box::new(Message::response(request, status, reason));
     refuse_unknown_extensions(request)?;
-    let aor = address_of_record(request).ok_or_else(|| refuse(400, "Bad To"))?;
+    let aor = address_in(server, request, Name::To).ok_or_else(|| refuse(400, "Bad To"))?;
+    if aor.domain() != server.domain {
+        return Err(refuse(404, "Domain Not Served"));
+    }
     if aor != identity.aor {
         return Err(refuse(403, "Not Your Address Of Record"));
     }
-    if address_in(request, Name::From).is_none_or(|from| from != aor) {
+    if address_in(server, request, Name::From).is_none_or(|from| from != aor) {
         return Err(refuse(403, "No Registration By Third Parties"));
     }
     let now = unix_millis();
@@ -157,15 +160,12 @@ fn supports(request: &Message, option: &str) -> bool {
     request.elements(Name::Supported).any(|known| known.eq_ignore_ascii_case(option))
 }
 
-/// The AOR that To names (§10.3, step 5).
-pub(crate) fn address_of_record(request: &Message) -> Option<Aor> {
-    address_in(request, Name::To)
-}
-
-fn address_in(request: &Message, name: Name) -> Option<Aor> {
+/// The address in To or From; an address of this machine stands for our domain, as phones without a name server write it.
+fn address_in(server: &Server, request: &Message, name: Name) -> Option<Aor> {
     let address = NameAddr::parse(request.value(name)?)?;
     let uri = Uri::parse(address.uri).filter(Uri::is_sip)?;
-    Aor::new(&uri.user_unescaped(), uri.host).ok()
+    let host = if server.is_our_host(&uri) { server.domain.as_str() } else { uri.host };
+    Aor::new(&uri.user_unescaped(), host).ok()
 }
 
 fn tell(server: &Server, request: &Message, bound: &[Binding], removed: &[Binding], now: i64) {
