@@ -136,8 +136,8 @@ pub(crate) fn router() -> Router<Arc<Face>> {
 }
 
 async fn answer(
-    operation: &Operation,
-    face: &Face,
+    operation: &'static Operation,
+    face: &Arc<Face>,
     peer: Peer,
     path: HashMap<String, String>,
     query: Vec<(String, String)>,
@@ -150,13 +150,29 @@ async fn answer(
     } else {
         of_body(operation.takes, headers, body)?
     };
-    let value =
-        run(operation, face, Ask { caller, from: Some(peer.address.ip().to_canonical()), path, fields })
-            .await?;
+    let ask = Ask { caller, from: Some(peer.address.ip().to_canonical()), path, fields };
+    let value = carry_out(operation, face, ask).await?;
     Ok(if operation.gives.is_empty() {
         unkept(StatusCode::NO_CONTENT.into_response())
     } else {
         private("application/json", value.to_string())
+    })
+}
+
+/// Does it; a change in a task of its own, so that it is made and noted whole though whoever asked is gone.
+pub(crate) async fn carry_out(
+    operation: &'static Operation,
+    face: &Arc<Face>,
+    ask: Ask,
+) -> Result<Value, Problem> {
+    if operation.method == Method::GET {
+        return run(operation, face, ask).await;
+    }
+    let own = Arc::clone(face);
+    let done = face.shutdown.spawn(async move { run(operation, &own, ask).await }).await;
+    done.unwrap_or_else(|error| {
+        tracing::error!(operation = operation.id, %error, "an operation broke off");
+        Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this broke off; look whether it was done"))
     })
 }
 

@@ -71,7 +71,7 @@ pub(super) async fn run(
                 path,
                 fields,
             };
-            api::run(operation, &face, ask).await
+            api::carry_out(operation, &face, ask).await
         }
         Err(problem) => Err(problem),
     };
