@@ -31,6 +31,8 @@ pub(super) struct Provider {
     secret: Option<Zeroizing<String>>,
     fetcher: Fetcher,
     known: Mutex<Option<Arc<Known>>>,
+    /// When it was last asked to describe itself in vain.
+    failed: Mutex<Option<Instant>>,
 }
 
 /// What is known of the provider for a while.
@@ -69,6 +71,9 @@ pub enum OidcError {
     /// It does not answer.
     #[error("the provider: {0}")]
     Fetch(#[from] FetchError),
+    /// It did not answer a moment ago.
+    #[error("the provider failed a moment ago")]
+    JustFailed,
     /// It answers something else than it should.
     #[error("the provider's {0} is not what it should be")]
     Document(&'static str),
@@ -93,6 +98,7 @@ impl Provider {
             secret: secret.map(|secret| Zeroizing::new(secret.trim_end_matches(['\r', '\n']).to_owned())),
             fetcher: Fetcher::new(tls, Bounds { time: PATIENCE, bytes: LARGEST_ANSWER }),
             known: Mutex::new(None),
+            failed: Mutex::new(None),
         })
     }
 
@@ -184,7 +190,18 @@ impl Provider {
         }
     }
 
+    /// Reads it, unless that failed just now: strangers can make us ask.
     async fn read(&self) -> Result<Arc<Known>, OidcError> {
+        let failed = *self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed.is_some_and(|at| at.elapsed() < AGAIN) {
+            return Err(OidcError::JustFailed);
+        }
+        let read = self.read_now().await;
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = read.is_err().then(Instant::now);
+        read
+    }
+
+    async fn read_now(&self) -> Result<Arc<Known>, OidcError> {
         let url = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
         let document: Document = self.get(&url, "document").await?;
         if document.issuer != self.issuer {
@@ -241,5 +258,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LARGEST_ANSWER: usize = 256 * 1024;
 /// How long document and keys are believed.
 const KNOWN_FOR: Duration = Duration::from_secs(3600);
+/// How soon it is asked again to describe itself after it failed.
+const AGAIN: Duration = Duration::from_secs(2);
 /// How soon keys are read again because a token names an unknown one.
 const KEYS_AGAIN: Duration = Duration::from_secs(30);
