@@ -95,7 +95,7 @@ pub(crate) async fn remove(config: &Config, address: &Address) -> anyhow::Result
     let desk = open::auth(config, &store, &Bus::new(), &Registry::new())?;
     let card = find(&desk, address).await?;
     desk.book.remove(card.account).await?;
-    Ok(provisioning::forget(&desk, &store.records, &card).await?)
+    Ok(provisioning::forget(&desk, &store.records, card.account, &card.aor).await?)
 }
 
 pub(crate) async fn add_app(desk: &Auth, address: &Address, name: &str, json: bool) -> anyhow::Result<()> {

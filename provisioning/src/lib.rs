@@ -12,6 +12,7 @@ mod audit;
 mod config;
 mod directory;
 mod discovery;
+mod ended;
 mod pages;
 mod profile;
 mod qr;
@@ -22,13 +23,14 @@ mod state;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::map_response;
+use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use shared_auth::{AccountCard, Auth};
-use shared_model::{ConferenceDirectory, Fact, RoomDirectory, Spec};
+use http_body_util::BodyExt;
+use shared_auth::Auth;
+use shared_model::{AccountId, Aor, ConferenceDirectory, Fact, RoomDirectory, Spec};
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
 use shared_runtime::unix_millis;
@@ -123,6 +125,7 @@ struct Face {
     audit: audit::Audit,
     profiles: Profiles,
     live: state::Live,
+    listed: directory::Listed,
     /// Of questions to the directory.
     rate: directory::Rate,
     /// Of changes by pages and the API.
@@ -145,10 +148,13 @@ pub fn router(parts: Parts) -> Router {
         audit,
         profiles: Profiles::new(Arc::clone(&parts.records)),
         live,
+        listed: directory::Listed::default(),
         rate: directory::Rate::new(QUESTIONS),
         changes: directory::Rate::new(CHANGES),
         parts,
     };
+    let face = Arc::new(face);
+    face.shutdown.spawn(ended::follow(Arc::clone(&face), face.bus.subscribe()));
     Router::new()
         .route("/.well-known/webfinger", get(discovery::webfinger::answer))
         .route("/.well-known/host-meta", get(discovery::host_meta::xml))
@@ -164,8 +170,26 @@ pub fn router(parts: Parts) -> Router {
         .merge(directory::router())
         .merge(pages::router())
         .layer(DefaultBodyLimit::max(LONGEST_FORM))
+        .layer(from_fn(bound))
         .layer(map_response(guard))
-        .with_state(Arc::new(face))
+        .with_state(face)
+}
+
+/// A body that says that it is too long gets its answer when it is through, up to a bound: who still writes reads nothing, and
+/// would find the connection broken in place of the answer.
+async fn bound(request: Request, next: Next) -> Response {
+    let length =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if length.is_none_or(|length: usize| length <= LONGEST_FORM) {
+        return next.run(request).await;
+    }
+    let (mut body, mut read) = (request.into_body(), 0);
+    while read < MOST_DRAINED
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        read += frame.data_ref().map_or(0, |part| part.len());
+    }
+    (StatusCode::PAYLOAD_TOO_LARGE, format!("a form has at most {LONGEST_FORM} bytes\n")).into_response()
 }
 
 /// What holds for each answer: it is what it says that it is, and browsers come back over TLS alone (RFC 6797 §6.1).
@@ -180,10 +204,15 @@ async fn guard(mut response: Response) -> Response {
 
 /// Forgets what this face keeps of an account that was removed: its profile and those of its devices, its sessions and
 /// tokens, and the links for devices that nobody followed.
-pub async fn forget(auth: &Auth, records: &Arc<dyn Records>, card: &AccountCard) -> Result<(), StoreError> {
-    auth.bearers.forget(card.account).await?;
-    auth.tokens.forget(PURPOSE, card.account, unix_millis()).await?;
-    Profiles::new(Arc::clone(records)).forget(&card.aor).await
+pub async fn forget(
+    auth: &Auth,
+    records: &Arc<dyn Records>,
+    account: AccountId,
+    aor: &Aor,
+) -> Result<(), StoreError> {
+    auth.bearers.forget(account).await?;
+    auth.tokens.forget(PURPOSE, account, unix_millis()).await?;
+    Profiles::new(Arc::clone(records)).forget(aor).await
 }
 
 /// Whom devices shall believe where the service has an authority of its own.
@@ -202,3 +231,5 @@ const QUESTIONS: u32 = 120;
 const CHANGES: u32 = 60;
 /// The longest form that is read, in bytes; more gets 413.
 const LONGEST_FORM: usize = 8 * 1024;
+/// Bytes of a longer one that are passed over before its answer.
+const MOST_DRAINED: usize = 8 * 1024 * 1024;

@@ -302,7 +302,7 @@ async fn remove(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     face.audit
         .change(Some(card), "account removed by its owner", &card.aor, card_json(card), Value::Null)
         .await;
-    crate::forget(&face.auth, &face.records, card).await?;
+    crate::forget(&face.auth, &face.records, card.account, &card.aor).await?;
     Ok(Value::Null)
 }
 

@@ -59,6 +59,7 @@ async fn set_profile(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     }
     let before = face.profiles.read(&layer).await?;
     face.profiles.write(&layer, &settings).await?;
+    face.listed.forget();
     let (before, after) = (json!(before), json!(settings));
     face.audit.change(Some(&ask.caller.card), "profile changed", &layer, before, after).await;
     Ok(json!({ "layer": layer.to_string(), "settings": settings }))

@@ -15,6 +15,7 @@
 
 mod carddav;
 mod dav;
+mod listed;
 mod phones;
 mod rate;
 mod vcard;
@@ -30,7 +31,6 @@ use serde_json::{Value, json};
 use shared_auth::AccountCard;
 use shared_model::{AccountId, Aor, BareJid};
 use shared_runtime::http::Peer;
-use shared_store::StoreError;
 
 use crate::Face;
 use crate::access::{Fields, prove};
@@ -39,6 +39,7 @@ use crate::api::caller::{Caller, Scope};
 use crate::api::problem::Problem;
 use crate::profile::shown_name;
 
+pub(crate) use listed::Listed;
 pub(crate) use phones::book as phone_book;
 pub(crate) use rate::Rate;
 
@@ -123,24 +124,6 @@ async fn card(
     }
 }
 
-/// Those whose profile lists them, by their addresses.
-async fn listed(face: &Face) -> Result<Vec<AccountCard>, StoreError> {
-    let (mut all, mut after) = (Vec::new(), None);
-    let base = face.profiles.base(&face.domain).await?;
-    loop {
-        let (cards, more) = face.auth.directory.list(after.as_ref(), PAGE).await?;
-        after = cards.last().map(|card| card.aor.clone());
-        for card in cards.into_iter().filter(|card| card.enabled) {
-            if face.profiles.over(&base, &card, None).await?.listed == Some(true) {
-                all.push(card);
-            }
-        }
-        if !more || all.len() >= MOST_LISTED {
-            return Ok(all);
-        }
-    }
-}
-
 /// The account that asks, or how to answer.
 async fn who(face: &Face, peer: Peer, headers: &HeaderMap) -> Result<AccountCard, Response> {
     let scheme = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -159,8 +142,3 @@ async fn who(face: &Face, peer: Peer, headers: &HeaderMap) -> Result<AccountCard
 fn may(face: &Face, asker: AccountId) -> Result<(), Problem> {
     face.rate.may(asker, std::time::Instant::now()).map_err(Problem::slow)
 }
-
-/// Accounts read at once.
-const PAGE: usize = 500;
-/// People in a list.
-const MOST_LISTED: usize = 2_000;

@@ -345,3 +345,19 @@ async fn the_document_names_every_operation() {
     let account = &document["paths"]["/account"]["patch"];
     assert_eq!(account["requestBody"]["content"]["application/json"]["schema"]["required"][0], "name");
 }
+
+#[tokio::test]
+async fn what_an_account_left_here_is_forgotten_whoever_removes_it() {
+    let house = house("left").await;
+    let layer: provisioning::Layer = "device:alice@example.org/PHONE".parse().unwrap();
+    let profiles = provisioning::Profiles::new(house.records.clone());
+    let settings = provisioning::Settings { listed: Some(true), ..Default::default() };
+    profiles.write(&layer, &settings).await.unwrap();
+    house.auth.book.remove(house.alice).await.unwrap();
+    let is_forgotten = async {
+        while profiles.read(&layer).await.unwrap() == settings {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), is_forgotten).await.expect("the profile is still there");
+}

@@ -89,3 +89,13 @@ async fn host_meta_names_the_ways_that_browsers_go() {
     assert_eq!(jrd["links"][1]["href"], format!("wss://localhost:{port}/xmpp-websocket"));
     assert_eq!(jrd["links"][2]["rel"], "urn:xmpp:alt-connections:xbosh");
 }
+
+#[tokio::test]
+async fn a_form_of_megabytes_is_told_that_it_is_too_long() {
+    let house = house("megabytes").await;
+    let body = "x".repeat(3 << 20);
+    for path in ["/provision/jitsi.properties", "/sign-in", "/api/v1/accounts"] {
+        let answer = house.ask(&format!("POST {path}"), &body).await;
+        assert!(answer.starts_with("HTTP/1.1 413"), "{path}: {answer}");
+    }
+}
