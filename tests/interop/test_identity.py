@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+import signal
 import socket
 import ssl
 import urllib.request
@@ -230,6 +231,11 @@ def test_a_person_signs_in_at_a_provider_and_loses_both_halves_when_it_ends_them
         phone = surfer.page.value("document.querySelector('.note dd code').innerText")
         assert register(federated, "alice", phone) == "200" and phones(federated, "alice")
 
+        provider.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: 'outcome="failed",source="oidc"' in federated.metrics(), 20, "a question without an answer")
+        provider.process.send_signal(signal.SIGCONT)
+        assert phones(federated, "alice"), "a silent provider ends nobody"
+
         async def story():
             chat = await Chat("alice+PHONE", federated, phone).connect()
             provider.end("alice")
@@ -238,6 +244,7 @@ def test_a_person_signs_in_at_a_provider_and_loses_both_halves_when_it_ends_them
         asyncio.run(story())
         wait_until(lambda: not phones(federated, "alice"), 5, "the end of the phone's registration")
         assert not users(federated)["alice"]["enabled"]
+        assert "not-authorized" in bearer(federated, provider.token("alice"))[0], "an older token opens nothing again"
         # A name that is somebody else's here is nobody's by signing in there.
         other = Surfer(browser, federated)
         other.page.ask("Network.clearBrowserCookies")

@@ -122,7 +122,7 @@ impl Oidc {
         let endpoint = &known.document.authorization_endpoint;
         let mut query = pairs.join("&");
         // OpenID Connect Core 1.0 §11: a lasting token is given to who agrees anew.
-        if self.config.scopes.split(' ').any(|scope| scope == "offline_access") {
+        if self.asks_for_lasting() {
             query.push_str("&prompt=consent");
         }
         let url = format!("{endpoint}{}{query}", if endpoint.contains('?') { '&' } else { '?' });
@@ -219,6 +219,11 @@ impl Oidc {
         let numbers = number.map(|number| vec![number.to_owned()]);
         let name = name.unwrap_or_else(|| user.clone());
         Ok(Person { source: Source::Oidc, subject: self.subject(&claims), user, name, numbers, admin })
+    }
+
+    /// Whether sign-ins leave something that can be asked about later.
+    fn asks_for_lasting(&self) -> bool {
+        self.config.scopes.split(' ').any(|scope| scope == "offline_access")
     }
 
     fn audiences(&self) -> Vec<&str> {

@@ -17,6 +17,7 @@ use crate::outside::{Link, Missing, Registry, Source};
 
 /// Asks again and again until shutdown.
 pub(crate) async fn follow(oidc: Arc<Oidc>, registry: Arc<Registry>, shutdown: Shutdown) {
+    look(&oidc).await;
     let mut was_silent = false;
     loop {
         tokio::select! {
@@ -39,6 +40,20 @@ pub(crate) async fn follow(oidc: Arc<Oidc>, registry: Arc<Registry>, shutdown: S
             tracing::error!("sign-ins hold until the provider answers");
         }
         was_silent = is_silent;
+    }
+}
+
+/// Tells the operator at the start what will not work, and why.
+async fn look(oidc: &Oidc) {
+    match oidc.provider.known().await {
+        Err(error) => tracing::error!(%error, "nobody can sign in by the provider"),
+        Ok(known) if known.document.introspection_endpoint.is_none() => {
+            tracing::warn!("the provider has no introspection: whoever is ended there goes on here");
+        }
+        Ok(_) if !oidc.asks_for_lasting() => {
+            tracing::warn!("auth.oidc.scopes lacks offline_access: whoever is ended there goes on here");
+        }
+        Ok(_) => {}
     }
 }
 
