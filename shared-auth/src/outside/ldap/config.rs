@@ -96,9 +96,12 @@ impl LdapConfig {
                     .to_owned(),
             );
         }
-        if let Err(error) = ldap3::parse_filter(&self.filter) {
-            faults
-                .push(format!("`auth.ldap.filter`: `{}` is not a filter (RFC 4515): {error:?}", self.filter));
+        // It stands inside another one when somebody logs in.
+        if !self.filter.starts_with('(') || ldap3::parse_filter(&self.filter).is_err() {
+            faults.push(format!(
+                "`auth.ldap.filter`: `{}` is not a filter in parentheses (RFC 4515)",
+                self.filter
+            ));
         }
         let names = [
             ("user", &self.user),
@@ -186,6 +189,7 @@ mod tests {
         told(LdapConfig { starttls: false, ..at("ldap://localhost.example") }, "in the clear");
         assert!(LdapConfig { starttls: false, ..at("ldap://127.0.0.1:389") }.faults().is_empty());
         told(LdapConfig { filter: "(uid=".to_owned(), ..at("ldaps://x") }, "not a filter");
+        told(LdapConfig { filter: "uid=*".to_owned(), ..at("ldaps://x") }, "not a filter");
         told(LdapConfig { user: "uid)(x".to_owned(), ..at("ldaps://x") }, "not the name of an attribute");
         told(LdapConfig { interval: Duration::from_secs(61), ..at("ldaps://x") }, "between 1s and 60s");
         told(LdapConfig { bind_dn: "cn=x".to_owned(), ..at("ldaps://x") }, "go together");
