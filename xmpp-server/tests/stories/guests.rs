@@ -1,6 +1,9 @@
 //! Guests of rooms, who have no account — XEP-0175.
 
+use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use xmpp_server::{Config, GuestsConfig};
 
 use crate::common::{Client, DOMAIN, PASSWORD, ROOMS, Served, serve, serve_with};
@@ -166,4 +169,44 @@ async fn nobody_is_a_guest_unless_the_operator_wants_guests() {
     let plain = format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{PASSWORD}</auth>");
     guest.send(&plain).await;
     assert!(guest.expect(&["<failure"]).await.contains("invalid-mechanism"));
+}
+
+/// As converse.js does: in a browser, the domain is that of guests.
+#[tokio::test]
+async fn a_browser_brings_a_guest() {
+    let served = serve_guests(10, 10).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    shared_runtime::http::serve_plain(
+        listener,
+        served.server.websocket_route("/xmpp-websocket"),
+        &served.shutdown,
+    );
+    let mut request = format!("ws://{address}/xmpp-websocket").into_client_request().unwrap();
+    request.headers_mut().insert("Sec-WebSocket-Protocol", "xmpp".parse().unwrap());
+    let socket = TcpStream::connect(address).await.unwrap();
+    let (mut socket, _) = tokio_tungstenite::client_async(request, socket).await.unwrap();
+    let open = format!("<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='{GUESTS}' version='1.0'/>");
+    let auth = ANONYMOUS.replace("/>", ">=</auth>");
+    let bind =
+        "<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
+    let enter = format!(
+        "<presence xmlns='jabber:client' to='{ROOM}/Juliet'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
+    );
+    let _alice = room(&served).await;
+    for (said, expected) in [
+        (open.as_str(), "<mechanism>ANONYMOUS</mechanism>"),
+        (&auth, "<success"),
+        (&open, "<bind"),
+        (bind, "@guest.example.org/"),
+        (&enter, "code='110'"),
+    ] {
+        socket.send(Message::text(said)).await.unwrap();
+        loop {
+            let frame = socket.next().await.expect("the server answers").unwrap();
+            if frame.to_text().unwrap().contains(expected) {
+                break;
+            }
+        }
+    }
 }
