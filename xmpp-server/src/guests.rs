@@ -60,8 +60,8 @@ impl GuestsConfig {
         if domain.is_empty() {
             return Vec::new();
         }
-        let is_bad =
-            Jid::new(None, domain, None).is_ok_and(|jid| jid.as_str() != domain) || !domain.contains('.');
+        let is_domain = Jid::new(None, domain, None).is_ok_and(|jid| jid.as_str() == domain);
+        let is_bad = !is_domain || !domain.contains('.');
         let bad = is_bad.then(|| format!("`xmpp.guests.domain`: `{domain}` is not a domain"));
         let is_taken = taken.contains(&domain.as_str());
         let is_taken =
