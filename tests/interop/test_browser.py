@@ -96,6 +96,21 @@ def test_a_phone_that_the_focus_calls_sees_and_is_seen(service):
             phone.stop()
 
 
+def test_a_browser_that_the_focus_calls_sees_several(service):
+    service.add("alice", "bob", "carol")
+    room = f"dev@{ROOMS}"
+    service.run("room", "add", room, "--owner", f"alice@{DOMAIN}")
+    with Browser() as browser:
+        alice, bob, carol = (registered(browser, service, name) for name in ("alice", "bob", "carol"))
+        for page in (alice, carol):
+            assert page.value(script("dialSeeing", f"sip:{room}")) == "confirmed"
+        answering = bob.begin("answerSeeing()")
+        alice.value(f"call.refer('sip:bob@{DOMAIN}') && null")
+        assert bob.finish(answering) == "confirmed"
+        wait_until(lambda: len(moving(bob)) == 2, seconds=30, what="the two others, in media that the focus offered")
+        wait_until(lambda: moving(alice), seconds=30, what="another's picture")
+
+
 def moving(page):
     """The sizes of all streams that move."""
     return [(one["width"], one["height"]) for one in page.value("seenAll()")["seen"] if one["frames"] > 2]
