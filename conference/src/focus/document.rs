@@ -15,6 +15,7 @@
 
 use super::admission::fold;
 use shared_model::{Affiliation, Audio, BareJid, Occupant, Participant, Role, RoomAddress, RoomSnapshot};
+use sip_core::sdp::Direction;
 
 /// Who reads a document, as far as it matters to what they may see.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -56,6 +57,8 @@ pub(super) struct Seen {
     pub(super) is_speaking: bool,
     /// The focus called them.
     pub(super) is_called: bool,
+    /// What they may do with pictures, as they see it; nothing if they have none.
+    pub(super) video: Option<Direction>,
 }
 
 /// Where else the conference is.
@@ -108,7 +111,7 @@ impl View {
         );
         let occupants = snapshot.map_or(&[][..], |snapshot| &snapshot.occupants);
         let mut users: Vec<User> = Vec::new();
-        for Seen { participant, contact, is_speaking, is_called } in participants {
+        for Seen { participant, contact, is_speaking, is_called, video } in participants {
             let method = if *is_called { "dialed-out" } else { "dialed-in" };
             let beside = beside(participant, *is_speaking);
             let jid = participant.jid.as_ref();
@@ -116,7 +119,7 @@ impl View {
             let sees = jid.is_some_and(|jid| viewer.sees(jid));
             if let Some(occupant) = occupant.filter(|_| !sees) {
                 let uri = room.to_occupant_uri(&occupant.nick);
-                let endpoint = audio_endpoint(&format!("{uri}#audio"), method, participant.audio);
+                let endpoint = call_endpoint(&format!("{uri}#audio"), method, participant.audio, *video);
                 let body = nick_and_role(occupant) + &endpoint + &text_endpoint(&uri) + &beside;
                 merge(&mut users, uri, body, endpoint);
                 continue;
@@ -132,7 +135,7 @@ impl View {
             // Where a device is, is for moderators and its owner.
             let opaque = format!("{}#{:08x}", participant.uri, fold(contact));
             let device = if sees || *viewer == Viewer::Trusted { contact } else { &opaque };
-            let endpoint = audio_endpoint(device, method, participant.audio);
+            let endpoint = call_endpoint(device, method, participant.audio, *video);
             body.push_str(&endpoint);
             if let Some(occupant) = occupant {
                 body.push_str(&text_endpoint(&occupant.jid.to_xmpp_uri()));
@@ -204,16 +207,19 @@ fn merge(users: &mut Vec<User>, entity: String, body: String, endpoint: String) 
     }
 }
 
-fn audio_endpoint(contact: &str, method: &str, audio: Audio) -> String {
+fn call_endpoint(contact: &str, method: &str, audio: Audio, video: Option<Direction>) -> String {
     // §5.7.3 and §5.8.4: what the endpoint does, as it sees itself.
     let (status, direction) = match audio {
         Audio::SendReceive => ("connected", "sendrecv"),
         Audio::Muted => ("muted-via-focus", "recvonly"),
         Audio::OnHold => ("on-hold", "inactive"),
     };
+    let video = video.map_or(String::new(), |video| {
+        format!("<media id=\"3\"><type>video</type><status>{}</status></media>", video.as_str())
+    });
     format!(
         "<endpoint entity=\"{}\"><status>{status}</status><joining-method>{method}</joining-method>\
-         <media id=\"1\"><type>audio</type><status>{direction}</status></media></endpoint>",
+         <media id=\"1\"><type>audio</type><status>{direction}</status></media>{video}</endpoint>",
         escape(contact)
     )
 }
@@ -305,7 +311,8 @@ mod tests {
             is_hand_up: false,
             is_encrypted: false,
         };
-        Seen { participant, contact: "sip:alice@192.0.2.1".to_owned(), is_speaking: false, is_called: false }
+        let contact = "sip:alice@192.0.2.1".to_owned();
+        Seen { participant, contact, is_speaking: false, is_called: false, video: None }
     }
 
     #[test]
@@ -349,9 +356,12 @@ mod tests {
         };
         let quiet = alice(Audio::Muted);
         assert!(!text(quiet.clone()).contains(OURS));
-        let mut busy = Seen { is_speaking: true, ..quiet };
+        let mut busy = Seen { is_speaking: true, video: Some(Direction::SendOnly), ..quiet };
         busy.participant.is_hand_up = true;
         let text = text(busy);
+        assert!(
+            text.contains("<media id=\"3\"><type>video</type><status>sendonly</status></media></endpoint>")
+        );
         let end = "<hand-raised xmlns=\"urn:cusax:call:0\"/><speaking xmlns=\"urn:cusax:call:0\"/></user>";
         assert!(text.contains(end), "{text}");
     }

@@ -5,6 +5,8 @@
 //!
 //! Whose voice is revoked is not shown. Who muted themselves is.
 
+use sip_core::sdp::Direction;
+
 use super::super::answer::Origin;
 use super::super::offer::Offered;
 use super::super::participant::Participant;
@@ -172,6 +174,20 @@ impl Conference {
 }
 
 impl Participant {
+    /// What it may do with pictures, as it sees it; nothing if it has none.
+    pub(super) fn video(&self) -> Option<Direction> {
+        let sections = || self.pictures.iter().flat_map(|shown| &shown.agreed.sections);
+        let shows = self.voice == Voice::Granted && sections().any(|one| video::receives(one.direction));
+        let sees = sections().any(|one| video::receives(one.direction.mirrored()));
+        self.pictures.as_ref()?;
+        Some(match (shows, sees) {
+            (true, true) => Direction::SendReceive,
+            (true, false) => Direction::SendOnly,
+            (false, true) => Direction::ReceiveOnly,
+            (false, false) => Direction::Inactive,
+        })
+    }
+
     /// What we say of its pictures, if it has some.
     pub(super) fn our_pictures(&self) -> Option<video::Ours> {
         self.pictures.as_ref().map(|shown| shown.ours)

@@ -111,6 +111,7 @@ impl Conference {
                 contact,
                 is_speaking: self.speaker == Some(p.leg),
                 is_called: p.is_called,
+                video: p.video(),
             }
         };
         joined.map(seen).collect()
