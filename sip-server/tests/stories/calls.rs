@@ -238,3 +238,37 @@ async fn too_many_requests_are_refused_at_once_and_served_again_later() {
     }
     assert_eq!(last, 200);
 }
+
+#[tokio::test]
+async fn privacy_may_be_required_and_what_goes_on_has_its_breadth() {
+    let served = serve().await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let mut call = invite(&alice, "bob");
+    call.push(Name::Privacy, "id");
+    call.push(Name::ProxyRequire, "privacy");
+    let (refused, ()) = tokio::join!(alice.ask(call, PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        assert_eq!(incoming.value(Name::ProxyRequire), None, "RFC 3323 §5: it is done");
+        assert_eq!(incoming.values(Name::MaxBreadth).count(), 1, "RFC 5393 §5.3.3");
+        bob.respond(&incoming, 486).await;
+    });
+    assert_eq!(refused.status(), 486);
+    let mut strange = invite(&alice, "bob");
+    strange.push(Name::ProxyRequire, "privacy, magic");
+    let refused = alice.ask(strange, PASSWORD).await;
+    assert_eq!((refused.status(), refused.value(Name::Unsupported)), (420, Some("magic")));
+}
+
+#[tokio::test]
+async fn who_asks_for_us_needs_no_further_hop() {
+    let served = serve().await;
+    let alice = Phone::new("alice", &served).await;
+    let (ours, bobs) = (format!("sip:{DOMAIN}"), to("bob"));
+    for (uri, status) in [(ours, 200), (bobs, 483)] {
+        let mut options = alice.request("OPTIONS", &uri, &uri);
+        options.set(Name::MaxForwards, "0");
+        let answer = alice.ask(options, PASSWORD).await;
+        assert_eq!(answer.status(), status, "{uri}");
+        assert!(status != 200 || answer.value(Name::Accept).is_some(), "§11.2");
+    }
+}

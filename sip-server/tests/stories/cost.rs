@@ -220,3 +220,25 @@ async fn who_may_call_inside_only_is_told_so() {
         assert_eq!(served.told.take().len(), 1);
     }
 }
+
+#[tokio::test]
+async fn a_bye_that_its_sender_had_sent_back_to_itself_ends_no_bill() {
+    let (served, carrier, alice) = served(CostConfig::default()).await;
+    let (sent, ok) = answered(&alice, &carrier, "0140000000").await;
+    let mut bye = alice.in_dialog("BYE", 8_000, &sent, &ok);
+    let routes: Vec<String> = bye.elements(Name::Route).map(str::to_owned).collect();
+    bye.set(Name::Route, &routes[0]);
+    alice.send(&bye).await;
+    let back = alice.expect("BYE").await;
+    alice.respond(&back, 200).await;
+    alice.expect("200").await;
+    let mut of_nobody = alice.in_dialog("BYE", 8_001, &sent, &ok);
+    of_nobody.set(Name::To, &format!("<sip:0140000000@{DOMAIN}>;tag=another"));
+    alice.send(&of_nobody).await;
+    let bye = carrier.expect("BYE").await;
+    carrier.respond(&bye, 481).await;
+    alice.expect("481").await;
+    assert!(rows(&served).await.is_empty(), "the call is up, and costs");
+    hang_up(&alice, &carrier, &(sent, ok)).await;
+    assert_eq!(rows(&served).await.len(), 1);
+}

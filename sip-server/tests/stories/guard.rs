@@ -83,3 +83,15 @@ async fn a_scanner_is_known_by_its_name() {
     alice.send(&options(&alice)).await;
     alice.expect("200").await;
 }
+
+#[tokio::test]
+async fn a_tag_alone_lets_nobody_past_the_door() {
+    let served = serve_with(guarded(0)).await;
+    let stranger = Phone::new("x", &served).await;
+    let bob = format!("sip:bob@{DOMAIN}");
+    let mut request = stranger.request("INVITE", &bob, &bob);
+    request.set(Name::To, &format!("<{bob}>;tag=made-up"));
+    request.push(Name::UserAgent, "friendly-scanner");
+    stranger.send(&request).await;
+    stranger.expect("403").await;
+}

@@ -103,3 +103,17 @@ async fn a_contact_is_rung_where_it_says_and_behind_a_nat_where_it_came_from() {
     assert_eq!(registering.ask(register(Some(behind_nat)), PASSWORD).await.status(), 200);
     call(&registering).await;
 }
+
+#[tokio::test]
+async fn an_address_of_ours_stands_for_the_domain_and_another_domain_is_not_served() {
+    let served = serve().await;
+    let alice = Phone::new("alice", &served).await;
+    let address = served.server.bound().udp[0];
+    let (registrar, own) = (format!("sip:{address}"), format!("sip:alice@{address}"));
+    let bound = alice.ask(alice.request("REGISTER", &registrar, &own), PASSWORD).await;
+    assert_eq!(bound.status(), 200);
+    assert!(bound.value(Name::Date).is_some_and(|date| date.ends_with(" GMT")), "§10.3, step 8");
+    let mut request = alice.request("REGISTER", &registrar, "sip:alice@elsewhere.example");
+    request.set(Name::From, "<sip:alice@elsewhere.example>;tag=1");
+    assert_eq!(alice.ask(request, PASSWORD).await.status(), 404);
+}
