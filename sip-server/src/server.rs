@@ -32,6 +32,7 @@ use crate::labels::RequestSpan;
 use crate::location::Reach;
 use crate::metrics::Metrics;
 use crate::numbers::{Dialled, Plan};
+use crate::proxy::Passed;
 use crate::push::{self, Purrs, Pushes};
 use crate::records::Calls;
 use crate::reg_event::{self, Subscriptions};
@@ -111,6 +112,8 @@ pub(crate) struct Server {
     pub(crate) tokens: FlowTokens,
     pub(crate) gruus: Gruus,
     pub(crate) dialogs: Dialogs,
+    /// The 2xx of calls that were just answered.
+    pub(crate) passed: Passed,
     pub(crate) plan: Plan,
     pub(crate) trunks: Trunks,
     pub(crate) calls: Calls,
@@ -167,6 +170,7 @@ impl SipServer {
             tokens: FlowTokens::new(&needs.auth.key_for("flow tokens")),
             gruus: Gruus::new(&needs.auth.key_for("temporary GRUUs")),
             dialogs: Dialogs::default(),
+            passed: Passed::default(),
             awaited: Awaited::default(),
             suspension: Suspension::default(),
             subscriptions: Subscriptions::default(),
@@ -352,8 +356,10 @@ impl Application for Face {
     fn stray(&self, mut response: Message, _flow: Flow) {
         let endpoint = self.0.endpoint();
         let is_ours = response.top_via().is_some_and(|via| endpoint.is_own(via.host, via.port));
-        if is_ours && (200..300).contains(&response.status()) {
+        if is_ours && (200..300).contains(&response.status()) && !self.0.passed.again(&response) {
             response.pop_front(Name::Via);
+            // Of who is not known to be trusted (RFC 3325 §5).
+            response.remove(Name::PAssertedIdentity);
             endpoint.send_stray(&response);
         }
     }
@@ -467,6 +473,7 @@ async fn sweep(server: Arc<Server>) {
             () = tokio::time::sleep(SWEEP) => {}
         }
         server.dialogs.forget_old(Instant::now());
+        server.passed.forget_old(Instant::now());
         for call_id in server.calls.end_silent(Instant::now()).await {
             let (call_id, outcome) = (String::from(call_id), CallOutcome::Completed);
             server.facts.call(&call_id, CallEvent::Ended { call_id: call_id.clone(), outcome });

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use shared_model::{CallEvent, CallOutcome};
 use sip_core::Message;
-use sip_core::header::Name;
+use sip_core::header::{Name, Via};
 use sip_endpoint::Answer;
 
 use super::fork::Forwarding;
@@ -107,6 +107,12 @@ impl Forwarding<'_> {
                 };
                 self.server.facts.call(&call_id, event);
             }
+        }
+        if (200..300).contains(&status)
+            && let Some(via) = self.won.take()
+            && let Some(branch) = Via::parse(&via).and_then(|via| via.branch())
+        {
+            self.server.passed.keep(branch, &response, &self.handle, Instant::now());
         }
         // RFC 4320 §4.1: nothing provisional but 100 for other requests than INVITE.
         if status >= 200 || self.request.method() == "INVITE" {

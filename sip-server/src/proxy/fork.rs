@@ -60,6 +60,8 @@ pub(crate) struct Forwarding<'a> {
     pub(super) mailbox: Option<String>,
     /// The mailbox took the call.
     pub(super) is_left_message: bool,
+    /// Our Via of the branch that a 2xx came by.
+    pub(super) won: Option<String>,
     /// The caller gave up.
     pub(super) is_cancelled: bool,
     /// Nobody answered in time.
@@ -108,6 +110,7 @@ pub(crate) async fn forward(
         silent: Vec::new(),
         mailbox: None,
         is_left_message: false,
+        won: None,
         is_cancelled: false,
         is_timed_out: false,
         has_rung: false,
@@ -425,7 +428,10 @@ impl Forwarding<'_> {
         self.note_end(id, &answer).await;
         match answer {
             Answer::Response(mut response) => {
-                response.pop_front(Name::Via);
+                let branch = response.pop_front(Name::Via);
+                if self.request.method() == "INVITE" && (200..300).contains(&response.status()) {
+                    self.won = branch;
+                }
                 self.note_dialog(id, &response);
                 self.is_left_message |= self.is_mailbox(id) && (200..300).contains(&response.status());
                 if (300..400).contains(&response.status()) && self.follow(&response).await {

@@ -2,10 +2,12 @@
 
 mod answers;
 mod fork;
+mod passed;
 mod patience;
 mod record_route;
 mod redirect;
 mod ways;
 
 pub(crate) use fork::forward;
+pub(crate) use passed::Passed;
 pub(crate) use record_route::record_route;

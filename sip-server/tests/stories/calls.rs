@@ -272,3 +272,25 @@ async fn who_asks_for_us_needs_no_further_hop() {
         assert!(status != 200 || answer.value(Name::Accept).is_some(), "§11.2");
     }
 }
+
+#[tokio::test]
+async fn an_answer_that_comes_again_is_heard_as_the_first_time() {
+    let served = serve().await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let (first, answer) = tokio::join!(alice.ask(invite(&alice, "bob"), PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        let mut answer = Message::response(&incoming, 200, "");
+        for route in incoming.values(Name::RecordRoute) {
+            answer.push(Name::RecordRoute, route);
+        }
+        answer.push(Name::Contact, &format!("<{}>", bob.contact()));
+        answer.push(Name::PAssertedIdentity, "<sip:carol@example.org>");
+        bob.send(&answer).await;
+        answer
+    });
+    assert_eq!(first.status(), 200);
+    assert!(first.values(Name::PAssertedIdentity).all(|asserted| !asserted.contains("carol")));
+    bob.send(&answer).await;
+    let again = alice.expect("200").await;
+    assert_eq!(again.to_bytes(), first.to_bytes());
+}
