@@ -147,7 +147,11 @@ fn ends_here(server: &Server, request: &Message) -> bool {
 
 /// A request inside a dialog goes where our Record-Route said. Whoever has no token of ours for this dialog, and is in
 /// no dialog that we remember, is a stranger to it.
-async fn in_dialog(server: &Server, request: &Message, tokens: &[String]) -> Result<Route, Box<Message>> {
+pub(crate) async fn in_dialog(
+    server: &Server,
+    request: &Message,
+    tokens: &[String],
+) -> Result<Route, Box<Message>> {
     let endpoint = server.endpoint();
     // The last of our entries is the one that faces the other side.
     let named = tokens.last().and_then(|token| server.tokens.read(token, request.call_id(), endpoint));
@@ -158,14 +162,16 @@ async fn in_dialog(server: &Server, request: &Message, tokens: &[String]) -> Res
         return Ok(Route { is_anonymous: privacy::is_anonymous(request), ..route });
     }
     let remembered = || server.dialogs.other_side(request).filter(|flow| endpoint.is_open(flow));
+    let is_up = || server.dialogs.other_side(request).is_some() || server.calls.is_up(request.call_id());
     let hosted = Uri::parse(request.uri()).and_then(|uri| server.hosted(uri.host));
     let flow = match (named, hosted) {
         (Some(Named::Open(flow)), _) => flow,
         (named, hosted) => match (remembered().or(hosted), named) {
             (Some(flow), _) => flow,
-            // The token proves the dialog, but its connection is gone: the Contact is another way to the device.
-            (None, Some(_)) => next_hop(server, request, Destination::Device).await?.flow,
-            (None, None) => return Err(answer(request, 481, "")),
+            // The token proves that we gave it, but its connection is gone: in a call that is up, the Contact is another way
+            // to the device.
+            (None, Some(_)) if is_up() => next_hop(server, request, Destination::Device).await?.flow,
+            (None, _) => return Err(answer(request, 481, "")),
         },
     };
     let to = if flow.transport == Transport::InProcess { Destination::Trusted } else { Destination::Device };
@@ -180,6 +186,10 @@ async fn in_dialog(server: &Server, request: &Message, tokens: &[String]) -> Res
         device.map_or_else(|| Branch::along(flow, to), |device| Branch { path: Vec::new(), ..device });
     // A carrier may ask for proof inside a dialog too.
     branch.trunk = server.trunks.source(&branch.flow, endpoint).cloned();
+    if branch.trunk.is_some() && request.method() == "INVITE" && !is_up() {
+        // A call that begins is paid, and does not come with a tag.
+        return Err(answer(request, 481, ""));
+    }
     Ok(Route { groups: vec![vec![branch]], is_anonymous: privacy::is_anonymous(request), ..Route::default() })
 }
 

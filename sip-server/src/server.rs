@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::dialogs::Dialogs;
 use crate::ended;
 use crate::facts::Facts;
-use crate::flow_token::{FlowTokens, Named};
+use crate::flow_token::FlowTokens;
 use crate::gruu::Gruus;
 use crate::guard::{Guard, Refused};
 use crate::hep::Exporter;
@@ -444,7 +444,7 @@ fn tell_call(server: &Server, request: &Message, route: &routing::Route) {
     }
 }
 
-/// An ACK of a 2xx follows its dialog's route, without a transaction (§16.11).
+/// An ACK of a 2xx follows its dialog's route as other requests do, without a transaction (§16.11).
 async fn forward_ack(server: &Server, mut ack: Message) {
     server.wait_for_endpoint().await;
     let endpoint = server.endpoint();
@@ -452,14 +452,14 @@ async fn forward_ack(server: &Server, mut ack: Message) {
     let is_ours =
         |uri: &Uri<'_>| endpoint.is_own(uri.host, uri.port) || server.tokens.is_ours(uri.user, &call_id);
     let tokens = pop_routes(&mut ack, is_ours);
-    let by_token = tokens.last().and_then(|token| match server.tokens.read(token, &call_id, endpoint)? {
-        Named::Open(flow) => Some(flow),
-        Named::Closed => None,
-    });
-    let by_host = || Uri::parse(ack.uri()).and_then(|uri| server.hosted(uri.host));
-    if let Some(flow) = by_token.or_else(by_host).or_else(|| server.dialogs.other_side(&ack)) {
-        prepare_copy(&mut ack, None);
-        endpoint.send_ack(ack, flow);
+    if ack.value(Name::MaxForwards).is_some_and(|hops| hops.trim() == "0") {
+        return;
+    }
+    // Nobody is told that an ACK goes nowhere: its 2xx comes again.
+    let Ok(route) = routing::in_dialog(server, &ack, &tokens).await else { return };
+    if let Some(branch) = route.groups.into_iter().flatten().next() {
+        prepare_copy(&mut ack, branch.uri.as_deref());
+        endpoint.send_ack(ack, branch.flow);
     }
 }
 

@@ -164,6 +164,11 @@ impl Calls {
         }
     }
 
+    /// Whether a call is up.
+    pub(crate) fn is_up(&self, call_id: &str) -> bool {
+        self.open.contains_key(call_id)
+    }
+
     /// A BYE was answered, or had its time. Ends when the row is durable.
     pub(crate) async fn ended(&self, call_id: &str) {
         let Some((_, open)) = self.open.remove(call_id) else { return };

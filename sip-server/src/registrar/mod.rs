@@ -90,15 +90,16 @@ async fn update(
     for contact in contacts.into_iter().filter(|contact| *contact != "*") {
         let contact = NameAddr::parse(contact).ok_or_else(|| refuse(400, "Bad Contact"))?;
         let mut binding = contact::read(server, request, flow, identity, &contact, outbound)?;
-        // §10.3, step 7: contacts compare as URIs, so that an equal one in other words is the same binding.
+        let seconds = contact::lifetime(server, request, &contact)?;
+        // §10.3, step 7: contacts compare as URIs, so that an equal one in other words is the same binding. Who removes one
+        // need not say of which instance it was.
+        let may_be = |old: &&Binding| old.instance.is_empty() || seconds == 0;
         if binding.instance.is_empty()
-            && let Some(same) = current
-                .iter()
-                .find(|old| old.instance.is_empty() && contact::is_same(&old.contact, contact.uri))
+            && let Some(same) =
+                current.iter().filter(may_be).find(|old| contact::is_same(&old.contact, contact.uri))
         {
             binding.key.clone_from(&same.key);
         }
-        let seconds = contact::lifetime(server, request, &contact)?;
         if let Some((push, uri)) = server.push.as_ref().zip(Uri::parse(contact.uri)) {
             offers.extend(Offer::judge(push, request, &contact, &uri, seconds)?);
         }

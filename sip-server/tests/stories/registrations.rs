@@ -117,3 +117,20 @@ async fn an_address_of_ours_stands_for_the_domain_and_another_domain_is_not_serv
     request.set(Name::From, "<sip:alice@elsewhere.example>;tag=1");
     assert_eq!(alice.ask(request, PASSWORD).await.status(), 404);
 }
+
+#[tokio::test]
+async fn who_removes_a_contact_need_not_name_its_instance() {
+    let served = serve().await;
+    let alice = Phone::new("alice", &served).await;
+    let register = |contact: &str| {
+        let mut request = alice.request("REGISTER", &format!("sip:{DOMAIN}"), &format!("sip:alice@{DOMAIN}"));
+        request.set(Name::Contact, contact);
+        request
+    };
+    let contact = alice.contact();
+    let with =
+        format!("<{contact}>;+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-000a95a0e128>\";expires=600");
+    assert_eq!(alice.ask(register(&with), PASSWORD).await.elements(Name::Contact).count(), 1);
+    let removed = alice.ask(register(&format!("<{contact}>;expires=0")), PASSWORD).await;
+    assert_eq!((removed.status(), removed.elements(Name::Contact).count()), (200, 0));
+}
