@@ -26,7 +26,8 @@ impl Room {
         match stanza.type_.as_deref() {
             Some("unavailable") => {
                 let farewell = own_elements(stanza);
-                self.remove(from, &Removal { farewell: &farewell, ..Removal::new(LeaveReason::Left) }, out);
+                let (farewell, id) = (farewell.as_slice(), stanza.id.as_deref());
+                self.remove(from, &Removal { farewell, id, ..Removal::new(LeaveReason::Left) }, out);
                 Ok(())
             }
             Some("error") => {

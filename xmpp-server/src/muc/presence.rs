@@ -20,6 +20,8 @@ pub(crate) struct Removal<'a> {
     pub(crate) reason: Option<&'a str>,
     /// What they said when they went.
     pub(crate) farewell: &'a [Element],
+    /// The id of the presence with which a client goes, for that client.
+    pub(crate) id: Option<&'a str>,
 }
 
 impl Removal<'_> {
@@ -33,7 +35,7 @@ impl Removal<'_> {
             LeaveReason::Shutdown => &[332],
             LeaveReason::Lost => &[333],
         };
-        Self { why, codes, actor: None, reason: None, farewell: &[] }
+        Self { why, codes, actor: None, reason: None, farewell: &[], id: None }
     }
 
     /// §11.1: nobody asked for it, the way to the client broke.
@@ -168,7 +170,8 @@ impl Room {
         let mut content = removal.farewell.to_vec();
         content.push(user(Some(&item), &codes));
         content.push(self.occupant_id(&gone.jid));
-        let presence = Stanza::new(Kind::Presence, Some("unavailable")).with_content(&content);
+        let id = removal.id.filter(|_| viewer.jid == gone.jid);
+        let presence = Stanza::new(Kind::Presence, Some("unavailable")).with_content(&content).with_id(id);
         presence.addressed(Some(&self.occupant_jid(&gone.nick)), Some(&viewer.jid))
     }
 

@@ -41,6 +41,33 @@ async fn ones_own_presence_says_what_became_of_ones_wish() {
 }
 
 #[tokio::test]
+async fn what_one_does_in_a_room_is_answered_under_the_id_that_one_gave() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    let mut phone = Client::online(&served, "bob", "phone").await;
+    phone.enter(ROOM, "Bob").await;
+    bob.expect(&["<presence", "/Bob'"]).await;
+    alice.expect(&["<presence", "/Bob'"]).await;
+    let presence = |nick: &str, rest: &str| format!("<presence to='{ROOM}/{nick}' {rest}");
+    bob.send(&presence("Bob", "id='s1'><show>away</show></presence>")).await;
+    bob.expect(&["<show>away", "id='s1'", "code='110'"]).await;
+    assert!(!alice.expect(&["<show>away"]).await.contains(" id='s1'"));
+    bob.send(&presence("Alice", "id='n0'/>")).await;
+    bob.expect(&["type='error'", "id='n0'", "<conflict"]).await;
+    bob.send(&presence("Robert", "id='n1'/>")).await;
+    assert!(!bob.expect(&["code='303'"]).await.contains("id='n1'"), "that is the old nick's end");
+    bob.expect(&["/Robert'", "id='n1'", "code='110'"]).await;
+    phone.expect(&["/Robert'", "code='110'"]).await;
+    // One client of two goes, then the other.
+    phone.send(&presence("Robert", "id='l1' type='unavailable'/>")).await;
+    phone.expect(&["type='unavailable'", "id='l1'", "code='110'"]).await;
+    bob.send(&presence("Robert", "id='l2' type='unavailable'/>")).await;
+    bob.expect(&["type='unavailable'", "id='l2'", "code='110'"]).await;
+    let gone = alice.expect(&["type='unavailable'", "role='none'"]).await;
+    assert!(!gone.contains(" id='l"), "{gone}");
+}
+
+#[tokio::test]
 async fn an_unlocked_room_is_needed_for_everything_but_owning_it() {
     let served = serve().await;
     let mut alice = Client::online(&served, "alice", "a").await;
