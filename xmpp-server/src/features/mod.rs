@@ -77,8 +77,10 @@ pub(crate) struct Answer {
     pub(crate) before: Vec<Stanza>,
     /// Inside the result.
     pub(crate) payload: Option<Element>,
-    /// Roster entries to push to the asker's resources.
+    /// Roster entries to push to the asker's resources, before the result.
     pub(crate) pushes: Vec<Element>,
+    /// Stanzas that end what was, routed after the pushes and before the result: they come before all that the asker does next.
+    pub(crate) ends: Vec<Stanza>,
     /// Further stanzas, routed after the result.
     pub(crate) stanzas: Vec<Stanza>,
 }
@@ -158,11 +160,14 @@ pub(crate) async fn answer(server: &Server, target: Target, stanza: Stanza) {
                 let from = message.from.clone();
                 crate::route::pass_copy(server, message.addressed(from.as_ref(), Some(&request.from)));
             }
-            crate::route::reply(server, stanza.result(answer.payload.as_ref())).await;
             let user = request.from.to_bare();
             for item in answer.pushes {
                 crate::presence::push(server, &user, item).await;
             }
+            for stanza in answer.ends {
+                Box::pin(route(server, stanza)).await;
+            }
+            crate::route::reply(server, stanza.result(answer.payload.as_ref())).await;
             for stanza in answer.stanzas {
                 Box::pin(route(server, stanza)).await;
             }

@@ -68,7 +68,8 @@ async fn update(server: &Server, user: &Jid, item: Item) -> Answered {
     Ok(Answer { pushes: vec![after.to_item(&item.jid).to_element()], ..Answer::default() })
 }
 
-/// §2.5.2: the entry goes, and the contact learns that both subscriptions ended.
+/// §2.5.2: the entry goes, and the contact learns that both subscriptions ended. The client reads the result last, and may
+/// then ask the contact anew.
 async fn remove(server: &Server, user: &Jid, contact: &Jid) -> Answered {
     let changed = server.rosters.change(user.as_str(), contact, |entry| *entry = Default::default()).await;
     let (before, _) = changed.map_err(|error| store_failed(&error))?;
@@ -80,17 +81,17 @@ async fn remove(server: &Server, user: &Jid, contact: &Jid) -> Answered {
         is_due
             .then(|| Stanza::new(Kind::Presence, Some(change.as_str())).addressed(Some(user), Some(contact)))
     };
-    let mut stanzas: Vec<Stanza> =
+    let mut ends: Vec<Stanza> =
         tell(Change::Unsubscribe, state.to || state.pending_out).into_iter().collect();
-    stanzas.extend(tell(Change::Unsubscribed, state.from || state.pending_in));
+    ends.extend(tell(Change::Unsubscribed, state.from || state.pending_in));
     if state.from {
         for session in
             server.router.sessions(user.as_str()).iter().filter(|session| session.presence.is_some())
         {
             let gone = Stanza::new(Kind::Presence, Some("unavailable"));
-            stanzas.push(gone.addressed(Some(&session.jid), Some(contact)));
+            ends.push(gone.addressed(Some(&session.jid), Some(contact)));
         }
     }
     let gone = Element::new("item", ns::ROSTER).with("jid", contact).with("subscription", "remove");
-    Ok(Answer { pushes: vec![gone], stanzas, ..Answer::default() })
+    Ok(Answer { pushes: vec![gone], ends, ..Answer::default() })
 }

@@ -15,8 +15,8 @@ async fn a_roster_is_set_pushed_and_removed() {
     alice
         .send("<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='bob@example.org' name='Bob'><group>F</group></item></query></iq>")
         .await;
-    alice.expect(&["id='1'", "type='result'"]).await;
     let push = alice.expect(&["type='set'", "name='Bob'", "subscription='none'", "<group>F</group>"]).await;
+    alice.expect(&["id='1'", "type='result'"]).await;
     let roster = alice.ask("get", "", "<query xmlns='jabber:iq:roster'/>").await;
     let version = attribute(&roster, "query", "ver");
     assert_eq!(
@@ -28,8 +28,9 @@ async fn a_roster_is_set_pushed_and_removed() {
     assert!(!same.contains("<query"), "{same}");
     let remove =
         "<query xmlns='jabber:iq:roster'><item jid='bob@example.org' subscription='remove'/></query>";
-    assert!(alice.ask("set", "", remove).await.contains("type='result'"));
+    alice.send(&format!("<iq type='set' id='2'>{remove}</iq>")).await;
     alice.expect(&["subscription='remove'"]).await;
+    alice.expect(&["id='2'", "type='result'"]).await;
     assert!(alice.ask("set", "", remove).await.contains("item-not-found"));
     let foreign = alice.ask("get", "bob@example.org", "<query xmlns='jabber:iq:roster'/>").await;
     assert!(foreign.contains("forbidden"), "{foreign}");
@@ -50,6 +51,31 @@ async fn subscriptions_lead_to_presence_and_end_with_it() {
     bob.send("<presence type='unsubscribed' to='alice@example.org'/>").await;
     alice.expect(&["type='unsubscribed'", "from='bob@example.org'"]).await;
     alice.expect(&["<presence", "type='unavailable'", "from='bob@example.org/b'"]).await;
+}
+
+#[tokio::test]
+async fn all_that_a_removal_causes_is_said_before_it_is_done() {
+    let served = serve().await;
+    let (mut alice, mut bob) = pair(&served).await;
+    befriend(&mut alice, &mut bob).await;
+    alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    alice
+        .send(
+            "<iq type='set' id='1'><query xmlns='jabber:iq:roster'>\
+             <item jid='bob@example.org' subscription='remove'/></query></iq>",
+        )
+        .await;
+    let push = alice.next().await.unwrap();
+    assert!(push.contains("subscription='remove'"), "{push}");
+    let gone = alice.next().await.unwrap();
+    assert!(gone.contains("from='bob@example.org/b'") && gone.contains("type='unavailable'"), "{gone}");
+    let done = alice.next().await.unwrap();
+    assert!(done.contains("id='1'") && done.contains("type='result'"), "{done}");
+    alice.send("<presence type='subscribe' to='bob@example.org'/>").await;
+    for type_ in ["unsubscribe", "unsubscribed", "unavailable", "subscribe"] {
+        let said = bob.expect(&["<presence", "from='alice@example.org", "type='"]).await;
+        assert!(said.contains(&format!("type='{type_}'")), "{type_}: {said}");
+    }
 }
 
 #[tokio::test]
