@@ -1,4 +1,4 @@
-//! What a node is like — XEP-0060 1.30.0, sections 4.5 (access), 7.1.5 (publish options), 8.2 (configuration), 16.4.4 (form).
+//! What a node is like — XEP-0060 1.30.0, sections 4.3 (events), 4.5 (access), 7.1.5 (publish options), 8.2 (configuration), 16.4.4 (form).
 //!
 //! In    a form. Out the configuration, the form that shows it, or which precondition does not hold.
 //! Errors a value that is none, or not served here, is `not-acceptable`.
@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use xmpp_core::payload::form::{Field, Form};
 use xmpp_core::{Element, ErrorKind, StanzaError, ns};
+
+use super::node::because;
 
 /// Who may read (§4.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +94,18 @@ impl NodeConfig {
     /// How many items are kept.
     pub(crate) fn most_items(&self) -> usize {
         self.max_items.unwrap_or(MOST_ITEMS).min(MOST_ITEMS)
+    }
+
+    /// §4.3, table 4, and §7.1.3.6: whether a publication is of the node's kind of event.
+    pub(crate) fn check_event(&self, item: Option<&Element>) -> Result<(), StanzaError> {
+        let has_payload = item.is_some_and(|item| item.children().next().is_some());
+        let wrong = match (self.persists, self.delivers_payloads) {
+            (false, false) => item.is_some().then_some("item-forbidden"),
+            _ if item.is_none() => Some("item-required"),
+            (_, true) => (!has_payload).then_some("payload-required"),
+            (true, false) => None,
+        };
+        wrong.map_or(Ok(()), |condition| Err(because(ErrorKind::BadRequest, condition)))
     }
 
     fn fields(&self) -> Vec<Field> {

@@ -26,6 +26,11 @@ pub(super) async fn item_published(
     tell(server, host, name, node, &shown(node, name, id, item, Some(publisher))).await;
 }
 
+/// Something happened, of which no more is said (§4.3, table 4).
+pub(super) async fn happened(server: &Server, host: &Host, name: &str, node: &Node) {
+    tell(server, host, name, node, &Element::new("items", ns::PUBSUB_EVENT).with("node", name)).await;
+}
+
 /// `<items/>` with one item.
 fn shown(node: &Node, name: &str, id: &str, item: &Element, publisher: Option<&Jid>) -> Element {
     let mut told = Element::new("item", ns::PUBSUB_EVENT)

@@ -37,7 +37,7 @@ pub(crate) async fn publish_own(
 ) -> Result<(), StanzaError> {
     let host = Host { jid: user.to_bare(), is_service: false };
     let item = Element::new("item", ns::PUBSUB).child(payload.clone());
-    publisher::publish_item(server, &host, by, node, id, &item, Terms::Offered(&options)).await
+    publisher::publish_item(server, &host, by, node, id, Some(&item), Terms::Offered(&options)).await
 }
 
 /// Publishes in the user's name what nobody else is to read: a node that is there is closed in the same change (XEP-0223 §3).
@@ -51,7 +51,7 @@ pub(crate) async fn publish_private(
     let host = Host { jid: user.to_bare(), is_service: false };
     let item = Element::new("item", ns::PUBSUB).child(payload.clone());
     let options = private_options();
-    publisher::publish_item(server, &host, user, node, id, &item, Terms::Private(&options)).await
+    publisher::publish_item(server, &host, user, node, id, Some(&item), Terms::Private(&options)).await
 }
 
 /// Takes items out of a node in the user's name.

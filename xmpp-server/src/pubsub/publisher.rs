@@ -15,22 +15,18 @@ use crate::{avatar, bookmarks};
 pub(super) async fn publish(server: &Server, host: &Host, request: &Request, publish: &Element) -> Answered {
     let name = name_of(publish)?;
     let items: Vec<&Element> = publish.children().filter(|child| child.is("item", ns::PUBSUB)).collect();
-    let [item] = items.as_slice() else {
-        // §7.1.3.6; a node without payloads would take none, and there are no such nodes.
-        return Err(because(
-            ErrorKind::BadRequest,
-            if items.is_empty() { "item-required" } else { "max-items-exceeded" },
-        ));
+    let item = match items.as_slice() {
+        [] => None,
+        [item] => Some(*item),
+        _ => return Err(because(ErrorKind::BadRequest, "max-items-exceeded")),
     };
-    if item.children().count() != 1 {
-        let condition = if item.children().next().is_none() { "payload-required" } else { "invalid-payload" };
-        return Err(because(ErrorKind::BadRequest, condition));
+    if item.is_some_and(|item| item.children().count() > 1) {
+        return Err(because(ErrorKind::BadRequest, "invalid-payload"));
     }
     let options =
         request.payload.get("publish-options").and_then(|o| o.find("x", ns::FORM)).and_then(Form::parse);
     if name == bookmarks::OLD && !host.is_service && request.from.bare_str() == host.jid.as_str() {
-        let storage = item.find("storage", bookmarks::OLD);
-        let storage = storage.ok_or_else(|| because(ErrorKind::BadRequest, "invalid-payload"))?;
+        let storage = payload(item, "storage", bookmarks::OLD)?;
         let node = store::read(&*server.store.records, host.key(), name).await?;
         check_old_bookmarks(node, options.as_ref())?;
         bookmarks::set_old(server, &host.jid, &request.from, storage).await?;
@@ -38,13 +34,13 @@ pub(super) async fn publish(server: &Server, host: &Host, request: &Request, pub
         return Ok(wrapped(Element::new("publish", ns::PUBSUB).with("node", name).child(item)));
     }
     if name == vcard::NODE && !host.is_service && request.from.bare_str() == host.jid.as_str() {
-        let card = item.find("vcard", ns::VCARD4);
-        let card = card.ok_or_else(|| because(ErrorKind::BadRequest, "invalid-payload"))?;
+        let card = payload(item, "vcard", ns::VCARD4)?;
         vcard::publish(server, &host.jid, &request.from, card).await?;
         let item = Element::new("item", ns::PUBSUB).with("id", "current");
         return Ok(wrapped(Element::new("publish", ns::PUBSUB).with("node", name).child(item)));
     }
-    let id = item.attribute("id").filter(|id| !id.is_empty()).map_or_else(|| server.new_id(), str::to_owned);
+    let id = item.and_then(|item| item.attribute("id")).filter(|id| !id.is_empty());
+    let id = id.map_or_else(|| server.new_id(), str::to_owned);
     publish_item(server, host, &request.from, name, &id, item, Terms::Asked(options.as_ref())).await?;
     if name == avatar::METADATA && !host.is_service {
         avatar::published(server, &host.jid).await;
@@ -52,10 +48,17 @@ pub(super) async fn publish(server: &Server, host: &Host, request: &Request, pub
     if name == bookmarks::NODE && !host.is_service {
         bookmarks::show_old(server, &host.jid).await?;
     }
-    let published = Element::new("publish", ns::PUBSUB)
-        .with("node", name)
-        .child(Element::new("item", ns::PUBSUB).with("id", &id));
-    Ok(wrapped(published))
+    let published = Element::new("publish", ns::PUBSUB).with("node", name);
+    Ok(wrapped(published.children_from(item.map(|_| Element::new("item", ns::PUBSUB).with("id", &id)))))
+}
+
+/// The payload of a node that takes but one kind.
+fn payload<'a>(item: Option<&'a Element>, name: &str, ns: &str) -> Result<&'a Element, StanzaError> {
+    let item = item.ok_or_else(|| because(ErrorKind::BadRequest, "item-required"))?;
+    item.find(name, ns).ok_or_else(|| {
+        let is_empty = item.children().next().is_none();
+        because(ErrorKind::BadRequest, if is_empty { "payload-required" } else { "invalid-payload" })
+    })
 }
 
 /// What a publication asks of its node.
@@ -88,17 +91,18 @@ fn check_old_bookmarks(node: Option<Node>, options: Option<&Form>) -> Result<(),
     if config.meets(options) { Ok(()) } else { Err(because(ErrorKind::Conflict, "precondition-not-met")) }
 }
 
-/// Publishes one item, makes its node if need be, and tells who is to be told.
+/// Publishes one item, or that something happened, makes the node if need be, and tells who is to be told.
 pub(super) async fn publish_item(
     server: &Server,
     host: &Host,
     publisher: &Jid,
     name: &str,
     id: &str,
-    item: &Element,
+    item: Option<&Element>,
     terms: Terms<'_>,
 ) -> Result<(), StanzaError> {
-    let kept = Element { nodes: item.nodes.clone(), ..Element::new("item", ns::PUBSUB).with("id", id) };
+    let kept = item
+        .map(|item| Element { nodes: item.nodes.clone(), ..Element::new("item", ns::PUBSUB).with("id", id) });
     let node = store::change(&*server.store.records, host.key(), name, |node, changes| {
         let node = match node {
             Some(node) => {
@@ -115,6 +119,8 @@ pub(super) async fn publish_item(
             None => node.insert(auto_create(server, host, publisher, terms.options())?),
         };
         node.check_publisher(publisher)?;
+        node.config.check_event(kept.as_ref())?;
+        let Some(kept) = &kept else { return Ok(node.clone()) };
         let gone = node.publish(id, publisher);
         if node.config.persists {
             changes.push(Change::Put(id.to_owned(), kept.clone()));
@@ -123,7 +129,10 @@ pub(super) async fn publish_item(
         Ok(node.clone())
     })
     .await?;
-    notify::item_published(server, host, name, &node, id, &kept, publisher).await;
+    match &kept {
+        Some(kept) => notify::item_published(server, host, name, &node, id, kept, publisher).await,
+        None => notify::happened(server, host, name, &node).await,
+    }
     Ok(())
 }
 

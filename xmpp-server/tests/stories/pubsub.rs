@@ -192,6 +192,55 @@ async fn the_service_has_nodes_with_owners_and_subscribers() {
 }
 
 #[tokio::test]
+async fn a_node_that_keeps_and_carries_nothing_says_that_something_happened() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let create = |node: &str, keeps: &str| {
+        pubsub(&format!(
+            "<create node='{node}'/><configure><x xmlns='jabber:x:data' type='submit'>\
+             <field var='FORM_TYPE'><value>http://jabber.org/protocol/pubsub#node_config</value></field>\
+             <field var='pubsub#persist_items'><value>{keeps}</value></field>\
+             <field var='pubsub#deliver_payloads'><value>0</value></field></x></configure>"
+        ))
+    };
+    for (node, keeps) in [("bell", "0"), ("list", "1")] {
+        assert!(alice.ask("set", SERVICE, &create(node, keeps)).await.contains("type='result'"));
+        let subscribe = pubsub(&format!("<subscribe node='{node}' jid='bob@example.org'/>"));
+        assert!(bob.ask("set", SERVICE, &subscribe).await.contains("subscribed"));
+    }
+    let rung = alice.ask("set", SERVICE, &pubsub("<publish node='bell'/>")).await;
+    assert!(rung.contains("type='result'"), "{rung}");
+    let event = bob.expect(&["pubsub#event"]).await;
+    assert!(event.contains("<items node='bell'/>"), "{event}");
+    for inner in ["<item/>", "<item id='1'><t xmlns='urn:t'>x</t></item>"] {
+        let refused =
+            alice.ask("set", SERVICE, &pubsub(&format!("<publish node='bell'>{inner}</publish>"))).await;
+        assert!(refused.contains("<bad-request") && refused.contains("<item-forbidden"), "{refused}");
+    }
+    assert!(bob.ask("set", SERVICE, &pubsub("<publish node='bell'/>")).await.contains("<forbidden"));
+    // One that keeps what it does not carry takes items without payload.
+    let kept = alice.ask("set", SERVICE, &pubsub("<publish node='list'><item id='1'/></publish>")).await;
+    assert!(kept.contains("type='result'") && kept.contains("<item id='1'/>"), "{kept}");
+    let event = bob.expect(&["pubsub#event"]).await;
+    assert!(event.contains("<items node='list'><item id='1'"), "{event}");
+    alice.ask("set", SERVICE, &pubsub(&publish("list", "2", "payload"))).await;
+    let event = bob.expect(&["pubsub#event", "id='2'"]).await;
+    assert!(!event.contains("payload"), "{event}");
+    let all = bob.ask("get", SERVICE, &items("list")).await;
+    assert!(all.contains("<item id='1'/>") && all.contains("payload"), "{all}");
+    let none = alice.ask("set", SERVICE, &pubsub("<publish node='list'/>")).await;
+    assert!(none.contains("<item-required"), "{none}");
+    // Payloads are wanted where nothing else is said, and nothing is made by what is refused.
+    for (inner, why) in [("", "item-required"), ("<item id='1'/>", "payload-required")] {
+        let refused =
+            alice.ask("set", SERVICE, &pubsub(&format!("<publish node='new'>{inner}</publish>"))).await;
+        assert!(refused.contains(&format!("<{why}")), "{refused}");
+        assert!(alice.ask("get", SERVICE, &items("new")).await.contains("item-not-found"));
+    }
+}
+
+#[tokio::test]
 async fn owners_approve_who_subscribes() {
     let served = serve().await;
     let mut alice = Client::online(&served, "alice", "a").await;
