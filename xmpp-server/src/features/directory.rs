@@ -4,6 +4,7 @@
 //! Out   names and addresses of accounts that may log in and have a name; at most [`MOST_FOUND`].
 //! State when each account searched last: bounded.
 //! Errors `forbidden` to others; `not-acceptable` for less than three letters in every field: nobody reads the book through;
+//!        who fills in nothing finds nothing (§2.1);
 //!        `resource-constraint` to who searches more often than [`OFTEN`] times a minute.
 //! Not here: cards. What an account shows to all is its name; the rest is asked of the account.
 
@@ -80,6 +81,9 @@ async fn answer(server: &Server, request: &Request) -> Answered {
             .filter(|text| !text.is_empty())
     };
     let wanted = Wanted { first: wanted("first"), last: wanted("last"), nick: wanted("nick") };
+    if wanted.is_nothing() {
+        return Ok(show(&[], form.is_some()).into());
+    }
     wanted.check()?;
     if !server.searches.may(request.from.bare_str(), Instant::now()) {
         let why = "searches are limited: wait a minute";
@@ -111,6 +115,10 @@ struct Wanted {
 }
 
 impl Wanted {
+    fn is_nothing(&self) -> bool {
+        [&self.first, &self.last, &self.nick].into_iter().all(Option::is_none)
+    }
+
     fn check(&self) -> Result<(), StanzaError> {
         let said: Vec<&String> = [&self.first, &self.last, &self.nick].into_iter().flatten().collect();
         let is_long = |text: &&String| text.chars().count() >= LEAST_LETTERS;

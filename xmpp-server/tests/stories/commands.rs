@@ -200,9 +200,19 @@ async fn the_directory_finds_and_is_not_read_through() {
     let form = "<x xmlns='jabber:x:data' type='submit'><field var='first'><value>bob</value></field></x>";
     let found = alice.ask("set", &directory, &search(form)).await;
     assert!(found.contains("<reported>") && found.contains("<value>bob@example.org</value>"), "{found}");
-    for short in ["<nick>ca</nick>", "<nick>***</nick>", ""] {
+    for short in ["<nick>ca</nick>", "<first>b</first><nick>***</nick>"] {
         assert!(alice.ask("set", &directory, &search(short)).await.contains("not-acceptable"), "{short}");
     }
+    for empty in ["", "<nick>***</nick>", "<last/>"] {
+        let none = alice.ask("set", &directory, &search(empty)).await;
+        assert!(
+            none.contains("type='result'") && none.contains("<query") && !none.contains("<item"),
+            "{none}"
+        );
+    }
+    let form = "<x xmlns='jabber:x:data' type='submit'><field var='first'><value/></field></x>";
+    let none = alice.ask("set", &directory, &search(form)).await;
+    assert!(none.contains("<reported><field") && !none.contains("<item"), "{none}");
     assert!(!alice.ask("set", &directory, &search("<last>nobody</last>")).await.contains("<item"));
     let mut answer = String::new();
     for _ in 0..20 {
