@@ -143,14 +143,16 @@ impl RoomConfig {
         };
         let whois = if self.non_anonymous { "anyone" } else { "moderators" };
         let secret = self.password.as_deref().unwrap_or_default();
-        Form::new("form", ns::MUC_CONFIG)
+        let form = Form::new("form", ns::MUC_CONFIG)
             .with(text("roomname", "text-single", "Name of the room", &self.name))
             .with(text("roomdesc", "text-single", "Description of the room", &self.description))
             .with(text("lang", "text-single", "Language that is spoken", &self.language))
             .with(truth("publicroom", "Show the room in lists", self.public))
-            .with(truth("persistentroom", "Keep the room when it is empty", self.persistent))
-            .with(truth("enablelogging", "Keep what is said in a kept room, for all who enter", self.logged))
-            .with(truth("membersonly", "Only members enter", self.members_only))
+            .with(truth("persistentroom", "Keep the room when it is empty", self.persistent));
+        // A temporary room keeps nothing, and does not offer to.
+        let logged = truth("enablelogging", "Keep what is said, for all who enter", self.logged);
+        let form = if self.persistent { form.with(logged) } else { form };
+        form.with(truth("membersonly", "Only members enter", self.members_only))
             .with(truth("moderatedroom", "Only those with voice speak", self.moderated))
             .with(truth("passwordprotectedroom", "A password is asked", self.password.is_some()))
             .with(text(

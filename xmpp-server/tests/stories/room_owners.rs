@@ -16,7 +16,6 @@ async fn the_form_holds_every_rule_and_changes_are_told_by_code() {
         "lang",
         "publicroom",
         "persistentroom",
-        "enablelogging",
         "membersonly",
         "moderatedroom",
         "passwordprotectedroom",
@@ -43,6 +42,9 @@ async fn the_form_holds_every_rule_and_changes_are_told_by_code() {
     for code in ["170", "172", "104"] {
         assert!(told.contains(&format!("code='{code}'")), "{told}");
     }
+    assert!(!form.contains("enablelogging"), "a temporary room keeps nothing: {form}");
+    let form = alice.ask("get", ROOM, "<query xmlns='http://jabber.org/protocol/muc#owner'/>").await;
+    assert!(form.contains("'muc#roomconfig_enablelogging'"), "{form}");
     let info = bob.ask("get", ROOM, INFO).await;
     assert!(info.contains("urn:xmpp:mam:2") && info.contains("muc#roominfo_lang"), "{info}");
     alice.ask("set", ROOM, &configure(&[("enablelogging", "0"), ("whois", "moderators")])).await;
