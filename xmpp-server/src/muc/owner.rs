@@ -67,6 +67,7 @@ impl Room {
         let before = std::mem::replace(&mut self.config, next);
         self.is_locked = false;
         out.save = true;
+        out.forget |= before.persistent && !self.config.persistent;
         self.say_configured(self.codes_of(&before), out);
         if self.config.members_only && !before.members_only {
             self.remove_strangers(out);

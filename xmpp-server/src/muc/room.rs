@@ -28,6 +28,8 @@ pub(crate) struct Effects {
     pub(crate) facts: Vec<RoomEvent>,
     /// Whether configuration, affiliations or subject changed.
     pub(crate) save: bool,
+    /// Whether the room is kept no more, and what was said in it with it.
+    pub(crate) forget: bool,
     /// To append to the history, before anything is sent.
     pub(crate) archive: Vec<Entry>,
     /// Whose error it is if that fails.

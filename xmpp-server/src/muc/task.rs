@@ -182,6 +182,10 @@ async fn persist(server: &Server, room: &Room, effects: &Effects) -> Result<(), 
         archive.remove_owner(room.address.as_str()).await?;
         return Ok(());
     }
+    if effects.forget && !room.config.persistent {
+        // Or whoever makes a room of this name next would read it.
+        archive.remove_owner(room.address.as_str()).await?;
+    }
     if effects.save {
         let (domain, local) = (room.address.domain(), room.address.local());
         if room.config.persistent {

@@ -61,6 +61,33 @@ async fn the_form_holds_every_rule_and_changes_are_told_by_code() {
 }
 
 #[tokio::test]
+async fn what_was_said_in_a_room_that_is_kept_no_more_is_not_left_to_the_next_of_its_name() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    assert!(alice.ask("set", ROOM, &configure(&[("persistentroom", "1")])).await.contains("result"));
+    alice.say("among us").await;
+    bob.expect(&["among us"]).await;
+    assert!(alice.ask("set", ROOM, &configure(&[("persistentroom", "0")])).await.contains("result"));
+    bob.expect(&["<status code='171'"]).await;
+    for (client, nick) in [(&mut bob, "Bob"), (&mut alice, "Alice")] {
+        client.send(&format!("<presence type='unavailable' to='{ROOM}/{nick}'/>")).await;
+        client.expect(&["type='unavailable'", "code='110'"]).await;
+    }
+    let mut carol = Client::online(&served, "carol", "c").await;
+    let own = carol.enter(ROOM, "Carol").await;
+    assert!(own.contains("code='201'"), "it is another room: {own}");
+    assert!(carol.ask("set", ROOM, &configure(&[("persistentroom", "1")])).await.contains("result"));
+    carol.send(&format!("<iq type='set' id='m' to='{ROOM}'><query xmlns='urn:xmpp:mam:2'/></iq>")).await;
+    while let Some(said) = carol.next().await {
+        assert!(!said.contains("among us"), "{said}");
+        if said.contains("id='m'") {
+            assert!(said.contains("type='result'"), "{said}");
+            break;
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_form_holds_the_lists_of_owners_and_admins_whole() {
     let served = serve().await;
     let (mut alice, mut bob) = room(&served).await;
