@@ -35,6 +35,8 @@ pub(crate) struct RoomConfig {
     pub(crate) list_members: Roles,
     pub(crate) max_users: usize,
     pub(crate) history: usize,
+    /// Whoever asks for the items of an open room learns who is inside.
+    pub(crate) lists_occupants: bool,
     /// Seconds between two messages of one speaker; 0 is no limit (XEP-0500).
     pub(crate) slow_mode: u32,
 }
@@ -73,6 +75,7 @@ impl Default for RoomConfig {
             list_members: Roles::default(),
             max_users: MOST_USERS,
             history: 20,
+            lists_occupants: false,
             slow_mode: 0,
         }
     }
@@ -131,6 +134,11 @@ impl RoomConfig {
     /// Whether what is said is kept, for all who may enter.
     pub(crate) fn is_archived(&self) -> bool {
         self.persistent && self.logged
+    }
+
+    /// Whether those outside may learn who is inside.
+    pub(crate) fn shows_occupants(&self) -> bool {
+        self.lists_occupants && self.public && !self.members_only && self.password.is_none()
     }
 
     /// The form that an owner fills.
@@ -196,6 +204,10 @@ impl RoomConfig {
                 )
                 .at_least(0),
             )
+            .with(Field {
+                var: PUBLIC_LIST.to_owned(),
+                ..truth("", "Everybody learns who is in the room, if it is open", self.lists_occupants)
+            })
             .with(Field::new(
                 "muc#maxhistoryfetch",
                 "text-single",
@@ -231,6 +243,7 @@ impl RoomConfig {
 
     fn set(&mut self, field: &Field, most_history: usize) -> Result<(), StanzaError> {
         let var = field.var.strip_prefix("muc#roomconfig_").or_else(|| field.var.strip_prefix("muc#"));
+        let var = var.or((field.var == PUBLIC_LIST).then_some(PUBLIC_LIST));
         let text = field.values.first().map(String::as_str).unwrap_or_default();
         let truth = || match text {
             "1" | "true" => Ok(true),
@@ -264,6 +277,7 @@ impl RoomConfig {
             "getmemberlist" => self.list_members = roles()?,
             "maxusers" if text.is_empty() || text == "none" => self.max_users = MOST_USERS,
             "maxusers" => self.max_users = number()?.clamp(1, MOST_USERS),
+            PUBLIC_LIST => self.lists_occupants = truth()?,
             "slow_mode_duration" => {
                 let seconds = number()?.min(SLOWEST);
                 self.slow_mode = u32::try_from(seconds).unwrap_or(0);
@@ -289,6 +303,8 @@ fn short(text: &str) -> Result<String, StanzaError> {
 /// Roles of those who are inside.
 const OCCUPANTS: [Role; 3] = [Role::Moderator, Role::Participant, Role::Visitor];
 const LONGEST: usize = 1024;
+/// The registry has no field for it; this is the name that owners' clients know from elsewhere.
+const PUBLIC_LIST: &str = "public_list";
 /// Seconds between two messages: a day.
 const SLOWEST: usize = 86_400;
 pub(crate) const MOST_USERS: usize = 5000;

@@ -147,10 +147,15 @@ impl Room {
         form
     }
 
-    /// §6.5: who is inside, to those inside; to others the list is empty.
+    /// §6.5: who is inside, to those inside; to others the list is empty, unless the owner wants it and the room is open.
     pub(crate) fn items(&self, from: &Jid) -> Element {
-        let inside = self.occupant(from).into_iter().flat_map(|me| self.seen_by(me).chain([me]));
-        items(None, inside.map(|o| (self.occupant_jid(&o.nick).as_str().to_owned(), String::new())))
+        let is_shown = self.config.shows_occupants() && self.affiliation(from) != Affiliation::Outcast;
+        let seen: Vec<_> = match self.occupant(from) {
+            Some(me) => self.seen_by(me).chain([me]).collect(),
+            None if is_shown => self.nicks().filter(|o| self.config.broadcast.contains(o.role)).collect(),
+            None => Vec::new(),
+        };
+        items(None, seen.iter().map(|o| (self.occupant_jid(&o.nick).as_str().to_owned(), String::new())))
     }
 }
 

@@ -96,6 +96,40 @@ async fn only_those_inside_learn_who_is_inside() {
 }
 
 #[tokio::test]
+async fn the_owner_of_an_open_room_may_show_who_is_inside() {
+    let served = serve().await;
+    let (mut alice, _bob) = room(&served).await;
+    let mut carol = Client::online(&served, "carol", "c").await;
+    let form = alice.ask("get", ROOM, "<query xmlns='http://jabber.org/protocol/muc#owner'/>").await;
+    assert!(form.contains("var='public_list'"), "{form}");
+    let set = |value: &str| {
+        configure(&[])
+            .replace("</x>", &format!("<field var='public_list'><value>{value}</value></field></x>"))
+    };
+    let items = "<query xmlns='http://jabber.org/protocol/disco#items'/>";
+    assert!(alice.ask("set", ROOM, &set("1")).await.contains("result"));
+    let seen = carol.ask("get", ROOM, items).await;
+    assert!(seen.contains("/Alice'") && seen.contains("/Bob'") && !seen.contains("alice@"), "{seen}");
+    for (closes, opens) in [
+        (&[("membersonly", "1")][..], &[("membersonly", "0")][..]),
+        (&[("publicroom", "0")], &[("publicroom", "1")]),
+        (&[("passwordprotectedroom", "1"), ("roomsecret", "x")], &[("passwordprotectedroom", "0")]),
+    ] {
+        assert!(alice.ask("set", ROOM, &configure(closes)).await.contains("result"));
+        assert!(!carol.ask("get", ROOM, items).await.contains("<item"), "{closes:?}");
+        assert!(alice.ask("set", ROOM, &configure(opens)).await.contains("result"));
+    }
+    assert!(carol.ask("get", ROOM, items).await.contains("/Alice'"));
+    alice.ask("set", ROOM, &configure(&[("presencebroadcast", "participant")])).await;
+    assert!(
+        !carol.ask("get", ROOM, items).await.contains("/Alice'"),
+        "whose presence is not shown is not listed"
+    );
+    alice.ask("set", ROOM, &item("jid='carol@example.org' affiliation='outcast'")).await;
+    assert!(!carol.ask("get", ROOM, items).await.contains("<item"));
+}
+
+#[tokio::test]
 async fn rooms_are_listed_page_by_page() {
     let served = serve().await;
     let mut alice = Client::online(&served, "alice", "a").await;
