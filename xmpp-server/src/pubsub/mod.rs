@@ -71,7 +71,8 @@ impl Host {
                 let jid = server.pubsub_domain.parse().map_err(|_| ErrorKind::ItemNotFound)?;
                 Ok(Self { jid, is_service: true })
             }
-            Target::Server | Target::Directory | Target::Upload => Err(ErrorKind::ServiceUnavailable.into()),
+            Target::Server => Err(ErrorKind::ItemNotFound.into()), // its nodes are those of its accounts
+            Target::Directory | Target::Upload => Err(ErrorKind::ServiceUnavailable.into()),
         }
     }
 

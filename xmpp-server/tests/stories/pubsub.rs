@@ -130,6 +130,17 @@ async fn options_make_a_node_and_then_are_its_preconditions() {
         info.contains("category='pubsub' type='pep'") && info.contains("pubsub#publish-options"),
         "{info}"
     );
+    // The domain says for all its accounts that they have this, and has no nodes.
+    let info = alice.ask("get", DOMAIN, "<query xmlns='http://jabber.org/protocol/disco#info'/>").await;
+    for feature in ["", "#publish", "#access-whitelist", "#access-open"] {
+        let feature = format!("<feature var='http://jabber.org/protocol/pubsub{feature}'/>");
+        assert!(info.contains(&feature), "{feature}: {info}");
+    }
+    assert!(!info.contains("category='pubsub'"), "it is no service of that kind: {info}");
+    for nobodys in [publish("urn:t", "1", "x"), "<create node='urn:t'/>".to_owned()] {
+        let refused = alice.ask("set", DOMAIN, &pubsub(&nobodys)).await;
+        assert!(refused.contains("<item-not-found"), "{refused}");
+    }
     served.shutdown.begin();
     let served = serve_again(&served, Config::default()).await;
     let mut alice = Client::online(&served, "alice", "a").await;
