@@ -138,7 +138,8 @@ impl Clients {
         let (software, device) = (bounded(&is.software), bounded(&is.device));
         let mut seen = Seen { software, device, ..before.clone() };
         match who.how {
-            How::Fast(_) => {} // what it proved once is what the token stands for
+            // What it proved once is what the token stands for; a provider's word proves no password.
+            How::Fast(_) | How::Oidc | How::Token | How::Anonymous => {}
             How::Certificate => seen.certificate = true,
             _ => {
                 let account = self.cache.find(Name::Id(who.account)).await?;

@@ -412,7 +412,8 @@ impl<'a> Connection<'a> {
         due: Option<Ht>,
     ) -> Option<Wish> {
         let asked = self.negotiation.inline().map(|inline| inline.upgrades.clone());
-        let upgrades = Upgrades::wanted(self.server, &identity, asked.as_deref()).await;
+        let upgrades =
+            Upgrades::wanted(self.server, &identity, asked.as_deref(), &self.offer().upgrades).await;
         self.access = Access::of(&identity);
         self.identity = Some(identity);
         if let Some(upgrades) = upgrades {

@@ -39,8 +39,13 @@ pub(super) enum Left {
 }
 
 impl Upgrades {
-    /// The tasks that a client asked for whose result the account lacks.
-    pub(super) async fn wanted(server: &Server, who: &Identity, asked: Option<&[String]>) -> Option<Self> {
+    /// The tasks of those `offered` that a client asked for whose result the account lacks.
+    pub(super) async fn wanted(
+        server: &Server,
+        who: &Identity,
+        asked: Option<&[String]>,
+        offered: &[&'static str],
+    ) -> Option<Self> {
         let asked = asked.filter(|asked| !asked.is_empty())?;
         let lacking = match server.auth.book.lacking(who).await {
             Ok(lacking) => lacking,
@@ -50,7 +55,7 @@ impl Upgrades {
             }
         };
         let is_wanted = |(task, hash): &&(&str, ScramHash)| {
-            lacking.contains(hash) && asked.iter().any(|name| name == task)
+            lacking.contains(hash) && offered.contains(task) && asked.iter().any(|name| name == task)
         };
         Self::of(who.clone(), UPGRADES.iter().filter(is_wanted).copied().collect())
     }

@@ -99,6 +99,15 @@ pub(super) enum Ended {
     Told(StreamError),
 }
 
+/// How long a stream may be silent: as we like it, and less than the other side does (XEP-0478), for what is written while it
+/// closes is lost.
+fn patience(ours: Duration, theirs: StreamLimits) -> Duration {
+    match theirs.idle {
+        0 => ours,
+        seconds => ours.min(Duration::from_secs(seconds) * 9 / 10),
+    }
+}
+
 /// Serves a stream to its end. What it did not write is still in the queue.
 pub(super) async fn serve(server: &Arc<Server>, stream: Stream, side: Side, queue: Queue) -> (Queue, Ended) {
     let Stream { limits, io, framer, machine, id, certificate, first, unproven } = stream;
@@ -128,6 +137,7 @@ pub(super) async fn serve(server: &Arc<Server>, stream: Stream, side: Side, queu
         judged,
         verdicts,
         handled: None,
+        patience: patience(server.federation.config.idle, limits),
         last,
         closing: None,
         ended: Ended::Quietly,
@@ -181,6 +191,8 @@ struct Conversation<'a> {
     verdicts: mpsc::Receiver<(Pair, Verdict)>,
     /// Stanzas that were handled since the other side wants to know; none before.
     handled: Option<u32>,
+    /// How long it may be silent.
+    patience: Duration,
     /// When the last stanza passed, either way; milliseconds since 1970.
     last: Arc<AtomicI64>,
     /// We said that we end it, and wait until then for the other side to say so.
@@ -333,7 +345,7 @@ impl Conversation<'_> {
     }
 
     fn deadline(&self) -> Instant {
-        let rest = self.server.federation.config.idle.saturating_sub(self.idle());
+        let rest = self.patience.saturating_sub(self.idle());
         let idle = self.closing.unwrap_or_else(|| Instant::now() + rest);
         let proof = self.unproven.as_ref().map(|(_, until)| *until);
         [proof, self.expires].into_iter().flatten().fold(idle, Instant::min)
@@ -354,7 +366,7 @@ impl Conversation<'_> {
 
     /// §4.4: after a long silence we end our half, and read on until the other side ends its own.
     async fn rest(&mut self) {
-        if self.closing.is_some() || self.idle() < self.server.federation.config.idle {
+        if self.closing.is_some() || self.idle() < self.patience {
             return;
         }
         if self.server.federation.retire(self.side.serial()) {
