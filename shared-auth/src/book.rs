@@ -214,9 +214,9 @@ impl AccountBook {
         if !removed {
             return Err(StoreError::NoSuchAccount.into());
         }
-        self.heralds.links.forget_all(id).await?;
+        // First: what fails after it must not keep it from those who have something of the account's.
         self.tell(AccountEvent::Removed { account: id }).await;
-        Ok(())
+        Ok(self.heralds.links.forget_all(id).await?)
     }
 
     /// Makes a further password for one device and answers it; it is shown this once. `now` is stored as its date.
