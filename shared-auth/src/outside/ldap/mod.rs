@@ -104,7 +104,7 @@ impl Ldap {
             // Whether it hears of the end or not, the answer is here.
             let _ = ldap.unbind().await;
             match bound.rc {
-                0 => Ok(one.and_then(|one| entry::read(&self.config, one))),
+                0 => Ok(one.and_then(|one| entry::read(&self.config, one).ok())),
                 INVALID_CREDENTIALS | INAPPROPRIATE_AUTH | NO_SUCH_OBJECT | UNWILLING | INVALID_DN => {
                     Ok(None)
                 }
@@ -123,14 +123,22 @@ impl Ldap {
             let (base, filter) = (&self.config.base, &self.config.filter);
             let mut stream =
                 ldap.streaming_search_with(adapters, base, Scope::Subtree, filter, self.wanted()).await?;
-            let mut people = Vec::new();
+            let (mut people, mut without_id) = (Vec::new(), 0_usize);
             while let Some(entry) = stream.next().await? {
-                people.extend(entry::read(&self.config, SearchEntry::construct(entry)));
+                match entry::read(&self.config, SearchEntry::construct(entry)) {
+                    Ok(person) => people.push(person),
+                    Err(entry::Nobody::NoId) => without_id += 1,
+                    Err(entry::Nobody::BadName) => {}
+                }
                 if people.len() > MOST_PEOPLE {
                     return Err(LdapError::TooMany);
                 }
             }
             stream.finish().await.success()?;
+            if without_id > 0 {
+                let attribute = &self.config.id;
+                tracing::warn!(%attribute, entries = without_id, "entries without what auth.ldap.id names have no account");
+            }
             // Whether it hears of the end or not, the answer is here.
             let _ = ldap.unbind().await;
             Ok(people)
