@@ -307,6 +307,19 @@ impl FastTokens {
     }
 }
 
+/// Ends all tokens of an account.
+pub(crate) async fn forget_tokens(records: &dyn Records, jid: &BareJid) -> Result<(), StoreError> {
+    loop {
+        let held = records.list(jid.as_str(), COLLECTION, None, MOST).await?;
+        for record in &held {
+            records.delete(jid.as_str(), COLLECTION, &record.key).await?;
+        }
+        if held.len() < MOST {
+            return Ok(());
+        }
+    }
+}
+
 /// One short word for each password of an account, the main one first. A token outlives passwords that are added, and none that is changed.
 pub(crate) fn fingerprints(account: &Account) -> Vec<String> {
     let apps = account.app_passwords.iter().map(|app| &app.credentials);

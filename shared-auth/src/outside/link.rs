@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use shared_model::AccountId;
 use shared_runtime::hex;
-use shared_store::{DigestAlgorithm, Record, RecordChange, Records, StoreError};
+use shared_store::{DigestAlgorithm, Expected, Record, RecordChange, Records, StoreError};
 
 use super::Person;
 use crate::hash::digest_hash;
@@ -43,6 +43,9 @@ pub struct Link {
     pub person: Person,
     /// Whether the account was disabled because they were gone there.
     pub ended: bool,
+    /// Whether it is about to be: written before anything else, so that an end that was cut short is made whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) ending: bool,
     /// What the provider can be asked about: whether they still may sign in there. Sealed for the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lasting: Option<Vec<u8>>,
@@ -50,14 +53,14 @@ pub struct Link {
 
 impl Link {
     pub(super) fn to(person: &Person) -> Self {
-        Self { person: person.clone(), ended: false, lasting: None }
+        Self { person: person.clone(), ended: false, ending: false, lasting: None }
     }
 }
 
 /// The links. Clones share the store.
 #[derive(Clone)]
 pub struct Links {
-    records: Arc<dyn Records>,
+    pub(super) records: Arc<dyn Records>,
 }
 
 impl Links {
@@ -67,8 +70,18 @@ impl Links {
 
     /// What ties an account to this source.
     pub async fn of(&self, account: AccountId, source: Source) -> Result<Option<Link>, StoreError> {
+        Ok(self.read(account, source).await?.map(|(link, _)| link))
+    }
+
+    /// The same, with what is to be expected when it is written again.
+    pub(crate) async fn read(
+        &self,
+        account: AccountId,
+        source: Source,
+    ) -> Result<Option<(Link, Expected)>, StoreError> {
         let record = self.records.get(OWNER, source.as_str(), &account.to_string()).await?;
-        Ok(record.as_ref().and_then(read).map(|(_, link)| link))
+        let expected = record.as_ref().map(|record| Expected::Version(record.version));
+        Ok(record.as_ref().and_then(read).map(|(_, link)| link).zip(expected))
     }
 
     /// Who keeps the person of an account, if it is not us.
@@ -101,10 +114,16 @@ impl Links {
         Ok(record.and_then(|record| String::from_utf8(record.value).ok()?.parse().ok()))
     }
 
-    pub(crate) async fn put(&self, account: AccountId, link: &Link) -> Result<(), StoreError> {
+    /// Writes a link, if what is there is what is believed: [`StoreError::Conflict`] where it is not.
+    pub(crate) async fn put(
+        &self,
+        account: AccountId,
+        link: &Link,
+        expected: Expected,
+    ) -> Result<(), StoreError> {
         let value = serde_json::to_vec(link).map_err(|error| StoreError::Backend(error.to_string()))?;
         let (source, key) = (link.person.source, account.to_string());
-        let mut changes = vec![RecordChange::put(source.as_str(), &key, &value)];
+        let mut changes = vec![RecordChange::put(source.as_str(), &key, &value).expecting(expected)];
         if source == Source::Oidc {
             changes.push(RecordChange::put(SUBJECTS, &key_of(&link.person.subject), key.as_bytes()));
         }

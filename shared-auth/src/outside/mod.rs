@@ -14,6 +14,7 @@ pub(crate) mod oidc;
 mod registry;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use shared_runtime::Shutdown;
 use shared_runtime::tls::TlsPolicy;
@@ -104,11 +105,9 @@ impl Outside {
     pub(crate) async fn code(&self, back: &CodeProof) -> Result<Identity, Denied> {
         let Some(oidc) = &self.oidc else { return Err(Denied::NoVerifier) };
         let Back { person, lasting } = oidc.finish(back).await?;
-        let account = self.registry.admit(&person, oidc.policy()).await?;
-        if let Some(token) = lasting {
-            let lasting = Some(self.keys.seal(account, token.as_bytes()));
-            self.registry.links.put(account, &Link { lasting, ..Link::to(&person) }).await?;
-        }
+        // A sign-in that brings nothing to ask about must not be ended by what an older one brought.
+        let brought = |account| lasting.as_ref().map(|token| self.keys.seal(account, token.as_bytes()));
+        let account = self.registry.admit_with(&person, oidc.policy(), Some(&brought)).await?;
         let account = self.registry.cache.find(Name::Id(account)).await?;
         identify(account.as_deref(), true, "", How::Oidc)
     }
@@ -140,6 +139,20 @@ impl Outside {
         }
     }
 }
+
+/// Whether so many accounts end at once that whoever says so is taken to be at fault.
+fn is_too_many(gone: usize, all: usize) -> bool {
+    gone >= MANY && gone * 2 > all
+}
+
+/// How long until it is asked again: who is missing, a second time and soon.
+fn pause(interval: Duration, is_nobody_missing: bool) -> Duration {
+    if is_nobody_missing { interval } else { interval.min(SECOND_LOOK) }
+}
+
+/// Fewer accounts than this may end at once, however few there are.
+const MANY: usize = 10;
+const SECOND_LOOK: Duration = Duration::from_secs(10);
 
 impl From<OidcError> for Denied {
     fn from(error: OidcError) -> Self {

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use shared_model::{AccountId, Aor, BareJid};
-use shared_store::{Account, StoreError, Taken};
+use shared_store::{Account, Expected, StoreError, Taken};
 use tokio::sync::mpsc;
 
 use super::{Link, Links, Missing, Policy, Source};
 use crate::cache::AccountCache;
+use crate::fast::forget_tokens;
 use crate::metrics::Metrics;
-use crate::{AccountBook, AccountCard, BookError, Denied, NewAccount, Profile};
+use crate::{AccountBook, AccountCard, Bearers, BookError, Denied, NewAccount, Profile};
 
 /// What is known of somebody elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,28 +99,54 @@ impl From<RegistryError> for Denied {
 impl Registry {
     /// The account of somebody, made or taken as the policy has it, and what is known of them written into it.
     pub(crate) async fn admit(&self, person: &Person, policy: Policy) -> Result<AccountId, RegistryError> {
+        self.admit_with(person, policy, None).await
+    }
+
+    /// The same for who signs in anew: what they bring to be asked about later takes the place of what is kept, if it is nothing too.
+    pub(crate) async fn admit_with(
+        &self,
+        person: &Person,
+        policy: Policy,
+        brought: Option<Brought<'_>>,
+    ) -> Result<AccountId, RegistryError> {
+        for _ in 1..TRIES {
+            match self.try_to_admit(person, policy, brought).await {
+                Err(RegistryError::Book(BookError::Store(StoreError::Conflict))) => {}
+                other => return other,
+            }
+        }
+        self.try_to_admit(person, policy, brought).await
+    }
+
+    async fn try_to_admit(
+        &self,
+        person: &Person,
+        policy: Policy,
+        brought: Option<Brought<'_>>,
+    ) -> Result<AccountId, RegistryError> {
         if person.source == Source::Oidc
             && let Some(account) = self.links.by_subject(&person.subject).await?
             && let Some(account) = self.cache.store().by_id(account).await?
-            && let Some(link) = self.links.of(account.id, person.source).await?
+            && let Some(link) = self.links.read(account.id, person.source).await?
         {
-            self.refresh(&account, &link, person).await?;
+            self.refresh(&account, link, person, brought).await?;
             return Ok(account.id);
         }
         let aor = Aor::new(&person.user, &self.domain).map_err(|_| BookError::BadName)?;
         let Some(account) = self.cache.store().by_aor(&aor).await? else {
             return if policy.creates() {
-                self.create(aor, person).await
+                self.create(aor, person, brought).await
             } else {
                 Err(RegistryError::Uninvited)
             };
         };
-        match self.links.of(account.id, person.source).await? {
-            Some(link) if link.person.subject == person.subject => {
-                self.refresh(&account, &link, person).await?
+        match self.links.read(account.id, person.source).await? {
+            Some(link) if link.0.person.subject == person.subject => {
+                self.refresh(&account, link, person, brought).await?
             }
             None if policy.links() => {
-                self.links.put(account.id, &Link::to(person)).await?;
+                let link = new_link(account.id, person, brought);
+                self.links.put(account.id, &link, Expected::Absent).await?;
                 self.tell(account.id, person.source, "linked", Some(&account));
             }
             _ => return Err(RegistryError::NotTheirs),
@@ -127,11 +154,16 @@ impl Registry {
         Ok(account.id)
     }
 
-    async fn create(&self, aor: Aor, person: &Person) -> Result<AccountId, RegistryError> {
+    async fn create(
+        &self,
+        aor: Aor,
+        person: &Person,
+        brought: Option<Brought<'_>>,
+    ) -> Result<AccountId, RegistryError> {
         let jid = BareJid::new(aor.local(), aor.domain()).map_err(|_| BookError::BadName)?;
         let account = AccountId(u128::from_be_bytes(crate::hash::random()));
         // First, so that whoever dies between the two leaves no account that belongs to nobody.
-        self.links.put(account, &Link::to(person)).await?;
+        self.links.put(account, &new_link(account, person, brought), Expected::Absent).await?;
         let new = |profile| NewAccount { aor: aor.clone(), jid: jid.clone(), profile };
         let profile = person.profile(&Profile { video: true, ..Profile::default() });
         let mut made = self.book.create_locked_as(account, new(profile.clone())).await;
@@ -148,7 +180,13 @@ impl Registry {
     }
 
     /// Writes what changed about somebody; an account that ended because they were gone is theirs again.
-    async fn refresh(&self, account: &Account, link: &Link, person: &Person) -> Result<(), RegistryError> {
+    async fn refresh(
+        &self,
+        account: &Account,
+        (link, expected): (Link, Expected),
+        person: &Person,
+        brought: Option<Brought<'_>>,
+    ) -> Result<(), RegistryError> {
         // What a directory says of somebody holds, whoever else knows them.
         let is_kept =
             person.source != Source::Ldap && self.links.of(account.id, Source::Ldap).await?.is_some();
@@ -165,39 +203,80 @@ impl Registry {
             }
             self.tell(id, person.source, "changed", Some(account));
         }
-        if link.ended {
+        if link.ended || (link.ending && !account.enabled) {
             self.book.set_enabled(account.id, true).await?;
             self.tell(account.id, person.source, "returned", Some(account));
         }
-        let now = Link { lasting: link.lasting.clone(), ..Link::to(person) };
-        if *link != now {
-            self.links.put(account.id, &now).await?;
+        let now = match brought {
+            Some(_) => new_link(account.id, person, brought),
+            None => Link { lasting: link.lasting.clone(), ..Link::to(person) },
+        };
+        if link != now {
+            // Somebody may be about to end it; who is first has the other try again.
+            self.links.put(account.id, &now, expected).await?;
         }
         Ok(())
     }
 
-    /// Ends the account of somebody who is gone elsewhere: both halves hear of it.
+    /// Ends the account of somebody who is gone elsewhere: both halves hear of it. Nothing is done if the link is not as it was
+    /// `judged`: they signed in meanwhile. An end that failed half way is made whole when it is asked for again.
     pub(crate) async fn end(
         &self,
         account: AccountId,
-        link: &Link,
+        judged: &Link,
         how: Missing,
     ) -> Result<(), RegistryError> {
-        let source = link.person.source;
+        let source = judged.person.source;
+        let Some((link, expected)) = self.links.read(account, source).await? else { return Ok(()) };
+        if link != *judged {
+            return Ok(());
+        }
         let Some(there) = self.cache.store().by_id(account).await? else {
             return Ok(self.links.forget(account, source).await?);
         };
+        // Whoever was disabled here stays so when they are back there.
+        if how == Missing::Disable && (link.ended || !(there.enabled || link.ending)) {
+            return Ok(());
+        }
+        if !link.ending {
+            let ending = Link { ending: true, ..link.clone() };
+            match self.links.put(account, &ending, expected).await {
+                Err(StoreError::Conflict) => return Ok(()),
+                put => put?,
+            }
+        }
         match how {
             Missing::Remove => self.book.remove(account).await?,
-            // Whoever was disabled here stays so when they are back there.
-            Missing::Disable if link.ended || !there.enabled => return Ok(()),
             Missing::Disable => {
-                self.links.put(account, &Link { ended: true, ..link.clone() }).await?;
                 self.book.set_enabled(account, false).await?;
+                self.forget_sessions(&there).await?;
+                if !self.is_marked(account, source).await? {
+                    self.book.set_enabled(account, true).await?;
+                    return Ok(());
+                }
             }
         }
         self.tell(account, source, "ended", Some(&there));
         Ok(())
+    }
+
+    /// Writes that an account ended; false if its person signed in again meanwhile.
+    async fn is_marked(&self, account: AccountId, source: Source) -> Result<bool, RegistryError> {
+        let Some((link, expected)) = self.links.read(account, source).await? else { return Ok(false) };
+        if !link.ending {
+            return Ok(false);
+        }
+        match self.links.put(account, &Link { ended: true, ending: false, ..link }, expected).await {
+            Err(StoreError::Conflict) => Ok(false),
+            put => Ok(put.map(|()| true)?),
+        }
+    }
+
+    /// What lets in without the password that is kept elsewhere does not outlive the end: an account without a password of ours
+    /// has nothing else by which it would be known to be older.
+    async fn forget_sessions(&self, account: &Account) -> Result<(), RegistryError> {
+        Bearers::new(Arc::clone(&self.links.records), Arc::clone(&self.cache)).forget(account.id).await?;
+        Ok(forget_tokens(&*self.links.records, &account.jid).await?)
     }
 
     fn tell(&self, account: AccountId, source: Source, what: &'static str, before: Option<&Account>) {
@@ -210,6 +289,16 @@ impl Registry {
     }
 }
 
+/// What is sealed for an account by who signed in: what the provider can be asked about later, if it gave something.
+pub(crate) type Brought<'a> = &'a (dyn Fn(AccountId) -> Option<Vec<u8>> + Sync);
+
+fn new_link(account: AccountId, person: &Person, brought: Option<Brought<'_>>) -> Link {
+    Link { lasting: brought.and_then(|brought| brought(account)), ..Link::to(person) }
+}
+
+/// How often somebody is admitted who is changed from two sides at once.
+const TRIES: usize = 4;
+
 /// Whether it is the numbers that an account cannot have.
 fn is_of_numbers(error: &BookError) -> bool {
     matches!(error, BookError::BadNumber(_) | BookError::Store(StoreError::Taken(Taken::Number(_))))
@@ -220,7 +309,7 @@ fn tell_of_numbers(account: AccountId) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use shared_runtime::bus::Bus;
     use shared_store::Store;
 
@@ -228,7 +317,7 @@ mod tests {
     use crate::{Auth, metrics};
 
     /// A registry over a store of its own, and what it tells.
-    fn registry() -> (Auth, Registry, mpsc::Receiver<OutsideChange>) {
+    pub(in crate::outside) fn registry() -> (Auth, Registry, mpsc::Receiver<OutsideChange>) {
         let folder = std::env::temp_dir().join(format!("cusax-outside-{:016x}", shared_runtime::random()));
         let config = crate::Config { iterations: 4096, ..Default::default() };
         let counted = prometheus::Registry::new();
@@ -247,7 +336,7 @@ mod tests {
         (auth, registry, changes)
     }
 
-    fn person(source: Source, subject: &str, user: &str) -> Person {
+    pub(in crate::outside) fn person(source: Source, subject: &str, user: &str) -> Person {
         let (subject, user) = (subject.to_owned(), user.to_owned());
         Person { source, subject, name: user.clone(), user, numbers: None, admin: None }
     }
@@ -302,6 +391,51 @@ mod tests {
         let renamed = person(Source::Oidc, "i 2", "eve");
         assert_eq!(registry.admit(&renamed, Policy::Create).await, Ok(root), "the subject says whose it is");
         assert_eq!(auth.book.keeper(root).await, Ok(None), "a password that is ours stays ours");
+    }
+
+    #[tokio::test]
+    async fn an_end_is_whole_after_it_was_cut_short_and_none_after_a_new_sign_in() {
+        let (auth, registry, _changes) = registry();
+        let alice = person(Source::Ldap, "1", "alice");
+        let id = registry.admit(&alice, Policy::Create).await.unwrap();
+        let is_enabled = async || auth.directory.by_id(id).await.unwrap().unwrap().enabled;
+        let link = async || registry.links.read(id, Source::Ldap).await.unwrap().unwrap();
+        for was_disabled in [false, true] {
+            let (before, expected) = link().await;
+            let cut = Link { ending: true, ..before };
+            registry.links.put(id, &cut, expected).await.unwrap();
+            auth.book.set_enabled(id, !was_disabled).await.unwrap();
+            registry.end(id, &cut, Missing::Disable).await.unwrap();
+            let (ended, _) = link().await;
+            assert!(ended.ended && !ended.ending && !is_enabled().await);
+            registry.admit(&alice, Policy::Create).await.unwrap();
+            assert!(is_enabled().await && link().await.0 == Link::to(&alice));
+        }
+        let judged = Link { lasting: Some(vec![1]), ..Link::to(&alice) };
+        registry.end(id, &judged, Missing::Disable).await.unwrap();
+        assert!(is_enabled().await, "they signed in after it was judged");
+        let stale = registry.links.put(id, &judged, Expected::Version(1)).await;
+        assert_eq!(stale, Err(StoreError::Conflict));
+    }
+
+    #[tokio::test]
+    async fn nothing_that_lets_in_outlives_an_end() {
+        let (auth, registry, _changes) = registry();
+        let alice = person(Source::Oidc, "i 1", "alice");
+        let id = registry.admit_with(&alice, Policy::Create, Some(&|_| Some(vec![1]))).await.unwrap();
+        let hour = std::time::Duration::from_secs(3600);
+        let (text, _) = auth.bearers.issue((id, crate::Holder::Person), "", &[], hour, 0).await.unwrap();
+        let (records, jid) = (&registry.links.records, "alice@example.org");
+        records.put(jid, "fast", "x", b"{}", Expected::Absent).await.unwrap();
+        let link = registry.links.of(id, Source::Oidc).await.unwrap().unwrap();
+        assert_eq!(link.lasting, Some(vec![1]));
+        registry.end(id, &link, Missing::Disable).await.unwrap();
+        registry.admit_with(&alice, Policy::Create, Some(&|_| None)).await.unwrap();
+        assert!(auth.directory.by_id(id).await.unwrap().unwrap().enabled);
+        assert!(auth.bearers.find(&text, 1).await.unwrap().is_none());
+        assert_eq!(records.get(jid, "fast", "x").await, Ok(None));
+        let now = registry.links.of(id, Source::Oidc).await.unwrap().unwrap();
+        assert_eq!(now.lasting, None, "what an older sign-in brought is not asked about");
     }
 
     #[tokio::test]

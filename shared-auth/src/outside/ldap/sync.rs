@@ -1,26 +1,34 @@
 //! Keeps accounts as the directory has them: new people get one, what changed is written, who is gone is ended.
 //!
 //! In    everybody in the directory, each `auth.ldap.interval`. Out changed accounts, and so facts, by which both halves end.
-//! State the names that were complained of, so that the log tells of each once.
-//! Errors while the directory does not answer, or answers half, nothing is changed. If more than half of the accounts would end
+//! State the names that were complained of, so that the log tells of each once; who was missing in the reading before, for nobody
+//!       ends who was not missing in two complete ones in a row.
+//! Errors while the directory does not answer, or answers half, or names nobody, nothing is changed. If more than half of the accounts would end
 //!        at once it is taken to be at fault (`auth.ldap.many_missing` says that it is not).
 //! Not here: renaming. Another user name is another account; whoever gets the name of one that is gone does not get its data.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use shared_model::AccountId;
 use shared_runtime::{Redacted, Shutdown};
 
-use super::{Ldap, LdapError};
-use crate::outside::{Link, Person, Policy, Registry, RegistryError, Source};
+use super::{Ldap, LdapConfig, LdapError};
+use crate::outside::{Link, Person, Policy, Registry, RegistryError, Source, is_too_many, pause};
 
 /// Reads the directory again and again until shutdown.
 pub(crate) async fn follow(ldap: Arc<Ldap>, registry: Arc<Registry>, shutdown: Shutdown) {
-    let mut complained = HashSet::new();
+    let (mut complained, mut missing) = (HashSet::new(), HashSet::new());
     let (mut was_silent, mut is_first) = (false, true);
     loop {
-        match once(&ldap, &registry, &mut complained, is_first).await {
-            Ok(()) => {
+        let before = std::mem::take(&mut missing);
+        let settled = match ldap.everybody().await {
+            Ok(people) => settle(&people, &ldap.config, &registry, &mut complained, &before, is_first).await,
+            Err(error) => Err(error.into()),
+        };
+        match settled {
+            Ok(now) => {
+                missing = now;
                 is_first = false;
                 if was_silent {
                     tracing::info!("the directory answers again");
@@ -38,7 +46,7 @@ pub(crate) async fn follow(ldap: Arc<Ldap>, registry: Arc<Registry>, shutdown: S
         }
         tokio::select! {
             () = shutdown.begun() => return,
-            () = tokio::time::sleep(ldap.config.interval) => {}
+            () = tokio::time::sleep(pause(ldap.config.interval, missing.is_empty())) => {}
         }
     }
 }
@@ -50,27 +58,30 @@ enum SyncError {
     Ldap(#[from] LdapError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    #[error("the directory names nobody at all")]
+    Nobody,
     #[error(
         "{gone} of {all} accounts are not in the directory any more; if that is right, set auth.ldap.many_missing until they ended"
     )]
     ManyMissing { gone: usize, all: usize },
 }
 
-/// `is_first`: links are not believed, for whoever died while an account was made left one without.
-async fn once(
-    ldap: &Ldap,
+/// Who is missing now, of whom those end who were so `before`. `is_first`: links are not believed, for whoever died while an account was made left one without.
+async fn settle(
+    people: &[Person],
+    config: &LdapConfig,
     registry: &Registry,
     complained: &mut HashSet<String>,
+    before: &HashSet<AccountId>,
     is_first: bool,
-) -> Result<(), SyncError> {
-    let people = ldap.everybody().await?;
+) -> Result<HashSet<AccountId>, SyncError> {
     let links = registry.links.all(Source::Ldap).await.map_err(RegistryError::from)?;
     let seen: HashSet<(&str, &str)> = people.iter().map(key).collect();
     let known: HashMap<(&str, &str), &Link> =
         links.iter().map(|(_, link)| (key(&link.person), link)).collect();
-    for person in &people {
+    for person in people {
         let link = known.get(&key(person));
-        if !is_first && link.is_some_and(|link| !link.ended && link.person == *person) {
+        if !is_first && link.is_some_and(|link| !link.ended && !link.ending && link.person == *person) {
             continue;
         }
         match registry.admit(person, Policy::Create).await {
@@ -85,14 +96,19 @@ async fn once(
     }
     let there: Vec<_> = links.iter().filter(|(_, link)| !link.ended).collect();
     let all = there.len();
+    if people.is_empty() && all > 0 {
+        return Err(SyncError::Nobody);
+    }
     let gone: Vec<_> = there.into_iter().filter(|(_, link)| !seen.contains(&key(&link.person))).collect();
-    if gone.len() >= MANY && gone.len() * 2 > all && !ldap.config.many_missing {
+    if is_too_many(gone.len(), all) && !config.many_missing {
         return Err(SyncError::ManyMissing { gone: gone.len(), all });
     }
-    for (account, link) in gone {
-        registry.end(*account, link, ldap.config.missing).await?;
+    for (account, link) in gone.iter().filter(|(account, _)| before.contains(account)) {
+        if let Err(error) = registry.end(*account, link, config.missing).await {
+            tracing::error!(%account, %error, "an account that ended in the directory did not end here; it is tried again");
+        }
     }
-    Ok(())
+    Ok(gone.into_iter().map(|(account, _)| *account).collect())
 }
 
 /// Who it is, under which name: another name is another account.
@@ -100,5 +116,32 @@ fn key(person: &Person) -> (&str, &str) {
     (&person.subject, &person.user)
 }
 
-/// Fewer accounts than this may end at once, however few there are.
-const MANY: usize = 10;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outside::registry::tests::{person, registry};
+
+    #[tokio::test]
+    async fn who_is_missing_in_two_complete_readings_ends_and_nobody_by_an_empty_one() {
+        let (auth, registry, _changes) = registry();
+        let (alice, bob) = (person(Source::Ldap, "1", "alice"), person(Source::Ldap, "2", "bob"));
+        let both = [alice.clone(), bob];
+        let (config, mut complained) = (LdapConfig::default(), HashSet::new());
+        let nobody = settle(&both, &config, &registry, &mut complained, &HashSet::new(), true).await.unwrap();
+        assert!(nobody.is_empty());
+        let id = registry.admit(&both[1], Policy::Never).await.unwrap();
+        let is_enabled = async || auth.directory.by_id(id).await.unwrap().unwrap().enabled;
+        for _ in 0..2 {
+            let none = settle(&[], &config, &registry, &mut complained, &HashSet::from([id]), false).await;
+            assert!(matches!(none, Err(SyncError::Nobody)), "{none:?}");
+        }
+        let alone = [alice];
+        let missing = settle(&alone, &config, &registry, &mut complained, &nobody, false).await.unwrap();
+        assert_eq!(missing, HashSet::from([id]));
+        assert!(is_enabled().await, "missing once");
+        settle(&alone, &config, &registry, &mut complained, &missing, false).await.unwrap();
+        assert!(!is_enabled().await);
+        settle(&both, &config, &registry, &mut complained, &HashSet::new(), false).await.unwrap();
+        assert!(is_enabled().await, "back");
+    }
+}
