@@ -84,12 +84,11 @@ impl LdapConfig {
     pub fn faults(&self) -> Vec<String> {
         let Some(url) = &self.url else { return Vec::new() };
         let mut faults = Vec::new();
-        let host = url.strip_prefix("ldap://").map(|rest| rest.split('/').next().unwrap_or_default());
+        let host =
+            url.strip_prefix("ldap://").map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
         if host.is_none() && !url.starts_with("ldaps://") {
             faults.push(format!("`auth.ldap.url`: `{url}` begins with neither ldaps:// nor ldap://"));
         }
-        let is_loopback =
-            |host: &str| LOOPBACK.iter().any(|name| host == *name || host.starts_with(&format!("{name}:")));
         if !self.starttls && host.is_some_and(|host| !is_loopback(host)) {
             faults.push(
                 "`auth.ldap.starttls` is false: passwords would go in the clear to another machine"
@@ -128,11 +127,27 @@ impl LdapConfig {
                     .to_owned(),
             );
         }
-        if let Some(Err(error)) = self.bind_password_file.as_ref().map(std::fs::File::open) {
-            faults.push(format!("`auth.ldap.bind_password_file`: cannot read it: {error}"));
+        match self.bind_password_file.as_ref().map(std::fs::read) {
+            Some(Err(error)) => {
+                faults.push(format!("`auth.ldap.bind_password_file`: cannot read it: {error}"));
+            }
+            Some(Ok(text)) if text.iter().all(|byte| b"\r\n".contains(byte)) => {
+                faults.push("`auth.ldap.bind_password_file` is empty (RFC 4513 §5.1.2)".to_owned());
+            }
+            _ => {}
         }
         faults
     }
+}
+
+/// Whether this is the machine itself, with or without a port, and nothing before or behind.
+fn is_loopback(host: &str) -> bool {
+    let is_port = |rest: &str| rest.is_empty() || rest.strip_prefix(':').is_some_and(is_number);
+    LOOPBACK.iter().any(|name| host.strip_prefix(name).is_some_and(is_port))
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Every key of `[auth.ldap]`.
@@ -187,6 +202,11 @@ mod tests {
         told(at("http://x"), "neither ldaps:// nor");
         told(LdapConfig { starttls: false, ..at("ldap://d.example") }, "in the clear");
         told(LdapConfig { starttls: false, ..at("ldap://localhost.example") }, "in the clear");
+        for fooled in ["localhost:1@evil", "localhost:x", "localhost:", "localhost@evil", "127.0.0.1.evil"] {
+            told(LdapConfig { starttls: false, ..at(&format!("ldap://{fooled}")) }, "in the clear");
+        }
+        let (bind_dn, file) = ("cn=x".to_owned(), Some(PathBuf::from("/dev/null")));
+        told(LdapConfig { bind_dn, bind_password_file: file, ..at("ldaps://x") }, "is empty");
         assert!(LdapConfig { starttls: false, ..at("ldap://127.0.0.1:389") }.faults().is_empty());
         told(LdapConfig { filter: "(uid=".to_owned(), ..at("ldaps://x") }, "not a filter");
         told(LdapConfig { filter: "uid=*".to_owned(), ..at("ldaps://x") }, "not a filter");

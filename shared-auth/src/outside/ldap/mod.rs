@@ -37,6 +37,9 @@ pub enum LdapError {
     /// The file with the password cannot be read.
     #[error("auth.ldap.bind_password_file: {0}")]
     PasswordFile(std::io::Error),
+    /// RFC 4513 §5.1.2: without a password a bind proves nothing, and the directory may let us read half.
+    #[error("auth.ldap.bind_password_file is empty")]
+    EmptyPassword,
     /// It did not answer, or not as it should.
     #[error("the directory: {0}")]
     Directory(#[from] ldap3::LdapError),
@@ -53,9 +56,15 @@ impl Ldap {
     pub(crate) fn open(config: &LdapConfig, tls: &TlsPolicy) -> Result<Option<Self>, LdapError> {
         let Some(url) = config.url.clone() else { return Ok(None) };
         let password = match &config.bind_password_file {
-            Some(file) => Zeroizing::new(std::fs::read_to_string(file).map_err(LdapError::PasswordFile)?),
+            Some(file) => {
+                let text = Zeroizing::new(std::fs::read_to_string(file).map_err(LdapError::PasswordFile)?);
+                Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())
+            }
             None => Zeroizing::default(),
         };
+        if password.is_empty() && !config.bind_dn.is_empty() {
+            return Err(LdapError::EmptyPassword);
+        }
         let settings = LdapConnSettings::new()
             .set_config(tls.client(&[]))
             .set_starttls(config.starttls && url.starts_with("ldap://"))
@@ -152,9 +161,7 @@ impl Ldap {
         // It ends with the last handle; what fails on it is told to who asked.
         tokio::spawn(connection.drive());
         if !self.config.bind_dn.is_empty() {
-            ldap.simple_bind(&self.config.bind_dn, self.password.trim_end_matches(['\r', '\n']))
-                .await?
-                .success()?;
+            ldap.simple_bind(&self.config.bind_dn, &self.password).await?.success()?;
         }
         Ok(ldap)
     }
