@@ -157,8 +157,14 @@ const SECOND_LOOK: Duration = Duration::from_secs(10);
 impl From<OidcError> for Denied {
     fn from(error: OidcError) -> Self {
         match error {
-            OidcError::Token(_) | OidcError::Refused(400..500) => Self::Foreign(error.to_string()),
-            error => Self::Unavailable(error.to_string()),
+            OidcError::Token(_) | OidcError::Rejected(_) => Self::Foreign(error.to_string()),
+            error => {
+                // Nobody who signs in can help it, and no guess of theirs was wrong.
+                if matches!(error, OidcError::Refused(_)) {
+                    tracing::error!(%error, "nobody can sign in by the provider");
+                }
+                Self::Unavailable(error.to_string())
+            }
         }
     }
 }

@@ -16,7 +16,9 @@ use super::{Link, Links, Missing, Policy, Source};
 use crate::cache::AccountCache;
 use crate::fast::forget_tokens;
 use crate::metrics::Metrics;
-use crate::{AccountBook, AccountCard, Bearers, BookError, Denied, NewAccount, Profile};
+use crate::{
+    AccountBook, AccountCard, Bearers, BookError, Denied, NameError, NewAccount, Profile, check_name,
+};
 
 /// What is known of somebody elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +75,9 @@ pub(crate) enum RegistryError {
     /// An account of this name is not theirs: made here, or another's elsewhere.
     #[error("an account of this name is somebody else's")]
     NotTheirs,
+    /// Nobody new gets such a name from a provider, who gives people the names that they choose.
+    #[error(transparent)]
+    Name(#[from] NameError),
     /// Nobody new gets in.
     #[error("accounts are not made for people who are new")]
     Uninvited,
@@ -90,7 +95,9 @@ impl From<StoreError> for RegistryError {
 impl From<RegistryError> for Denied {
     fn from(error: RegistryError) -> Self {
         match error {
-            RegistryError::NotTheirs | RegistryError::Uninvited => Self::Foreign(error.to_string()),
+            RegistryError::NotTheirs | RegistryError::Uninvited | RegistryError::Name(_) => {
+                Self::Foreign(error.to_string())
+            }
             RegistryError::Book(error) => Self::Unavailable(error.to_string()),
         }
     }
@@ -160,6 +167,9 @@ impl Registry {
         person: &Person,
         brought: Option<Brought<'_>>,
     ) -> Result<AccountId, RegistryError> {
+        if person.source == Source::Oidc {
+            check_name(&person.user)?;
+        }
         let jid = BareJid::new(aor.local(), aor.domain()).map_err(|_| BookError::BadName)?;
         let account = AccountId(u128::from_be_bytes(crate::hash::random()));
         // First, so that whoever dies between the two leaves no account that belongs to nobody.
@@ -388,6 +398,9 @@ pub(super) mod tests {
         assert_eq!(registry.admit(&stranger, Policy::Link).await, Err(RegistryError::Uninvited));
         let linked = person(Source::Oidc, "i 2", "root");
         assert_eq!(registry.admit(&linked, Policy::Link).await, Ok(root));
+        let webmaster = person(Source::Oidc, "i 3", "webmaster");
+        let reserved = Err(RegistryError::Name(NameError::Reserved));
+        assert_eq!(registry.admit(&webmaster, Policy::Create).await, reserved);
         let renamed = person(Source::Oidc, "i 2", "eve");
         assert_eq!(registry.admit(&renamed, Policy::Create).await, Ok(root), "the subject says whose it is");
         assert_eq!(auth.book.keeper(root).await, Ok(None), "a password that is ours stays ours");

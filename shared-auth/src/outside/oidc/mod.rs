@@ -35,7 +35,7 @@ use super::{Person, Source};
 use crate::hash::{digest_hash, random};
 use crate::keys::Keys;
 use crate::{CodeProof, check_shown_name, invites};
-use jwt::{Claims, JwtError, is_for, text};
+use jwt::{Claims, Jwt, JwtError, is_for, text};
 use provider::{Provider, escape};
 
 /// Knows the provider.
@@ -164,11 +164,7 @@ impl Oidc {
         if token.split('.').count() == 3 {
             let jwt = self.provider.verify(token).await?;
             jwt.check(&self.provider.issuer, &audiences, unix_millis() / 1000)?;
-            // RFC 9068 §5: what says who somebody is must not be taken for what lets them in.
-            let is_access = ["at+jwt", "application/at+jwt"].contains(&jwt.kind.as_str())
-                || text(&jwt.claims, "typ") == Some("Bearer")
-                || jwt.claims.contains_key("scope");
-            return is_access.then_some(jwt.claims).ok_or(JwtError::Claim("typ").into());
+            return is_access(&jwt).then_some(jwt.claims).ok_or(JwtError::Claim("typ").into());
         }
         let claims = self.provider.introspect(token, "access_token").await?.ok_or(JwtError::Malformed)?;
         if claims.get("active") != Some(&Value::Bool(true)) {
@@ -194,7 +190,9 @@ impl Oidc {
 
     /// Who it is by these claims, and by those that the provider gives for a token where a name is missing.
     pub(crate) async fn person(&self, mut claims: Claims, token: Option<&str>) -> Result<Person, OidcError> {
-        if let Some(token) = token.filter(|_| text(&claims, &self.config.user).is_none())
+        let is_short =
+            text(&claims, &self.config.user).is_none() || !says_email_is_theirs(&self.config, &claims);
+        if let Some(token) = token.filter(|_| is_short)
             && let Some(more) = self.provider.userinfo(token).await?
         {
             // OpenID Connect Core 1.0 §5.3.2: it may be somebody else's.
@@ -203,22 +201,8 @@ impl Oidc {
             }
             claims.extend(more);
         }
-        let user =
-            text(&claims, &self.config.user).ok_or(JwtError::Claim("user name"))?.trim().to_lowercase();
-        let user = user.strip_suffix(&format!("@{}", self.domain)).unwrap_or(&user).to_owned();
-        invites::check_grammar(&user).map_err(|_| JwtError::Claim("user name"))?;
-        let name = text(&claims, "name")
-            .and_then(|name| check_shown_name(name).ok())
-            .filter(|name| !name.is_empty());
-        let is_in = |group: &Value| group.as_str() == Some(&self.config.admin_group);
-        let groups = claims.get(&self.config.groups).and_then(Value::as_array);
-        let admin = (!self.config.admin_group.is_empty())
-            .then(|| groups.is_some_and(|groups| groups.iter().any(is_in)));
-        let is_verified = claims.get("phone_number_verified") == Some(&Value::Bool(true));
-        let number = text(&claims, "phone_number").filter(|_| is_verified);
-        let numbers = number.map(|number| vec![number.to_owned()]);
-        let name = name.unwrap_or_else(|| user.clone());
-        Ok(Person { source: Source::Oidc, subject: self.subject(&claims), user, name, numbers, admin })
+        let subject = self.subject(&claims);
+        Ok(read_person(&self.config, &self.domain, subject, &claims)?)
     }
 
     /// Whether sign-ins leave something that can be asked about later.
@@ -238,6 +222,53 @@ impl Oidc {
     }
 }
 
+fn read_person(
+    config: &OidcConfig,
+    domain: &str,
+    subject: String,
+    claims: &Claims,
+) -> Result<Person, JwtError> {
+    // What somebody wrote into their profile says nothing of who they are.
+    if !says_email_is_theirs(config, claims) {
+        return Err(JwtError::Claim("email_verified"));
+    }
+    // In ASCII alone: a Kelvin sign must not become a `k`, and so somebody else.
+    let user = text(claims, &config.user).ok_or(JwtError::Claim("user name"))?.trim().to_ascii_lowercase();
+    let user = user.strip_suffix(&format!("@{domain}")).unwrap_or(&user).to_owned();
+    invites::check_grammar(&user).map_err(|_| JwtError::Claim("user name"))?;
+    let name =
+        text(claims, "name").and_then(|name| check_shown_name(name).ok()).filter(|name| !name.is_empty());
+    let is_in = |group: &Value| group.as_str() == Some(&config.admin_group);
+    // Without a word about groups nobody knows.
+    let groups = claims.get(&config.groups).and_then(Value::as_array);
+    let admin = groups.filter(|_| !config.admin_group.is_empty()).map(|groups| groups.iter().any(is_in));
+    let is_verified = claims.get("phone_number_verified") == Some(&Value::Bool(true));
+    let number = text(claims, "phone_number").filter(|_| is_verified);
+    let numbers = number.map(|number| vec![number.to_owned()]);
+    let name = name.unwrap_or_else(|| user.clone());
+    Ok(Person { source: Source::Oidc, subject, user, name, numbers, admin })
+}
+
+/// OpenID Connect Core 1.0 §5.7: an address is somebody's where the provider saw to it.
+fn says_email_is_theirs(config: &OidcConfig, claims: &Claims) -> bool {
+    config.user != "email" || claims.get("email_verified") == Some(&Value::Bool(true))
+}
+
+/// RFC 9068 §5: what says who somebody is, and what brings new tokens, must not be taken for what lets them in.
+fn is_access(jwt: &Jwt) -> bool {
+    let claimed = text(&jwt.claims, "typ");
+    match (jwt.kind.strip_prefix("application/").unwrap_or(&jwt.kind), claimed) {
+        ("at+jwt", None | Some("Bearer")) => true,
+        // A word that some providers have for it; such tokens may carry a nonce nonetheless.
+        ("" | "jwt", Some("Bearer")) => true,
+        ("" | "jwt", None) => {
+            jwt.claims.contains_key("scope")
+                && !["nonce", "at_hash", "c_hash", "events"].iter().any(|name| jwt.claims.contains_key(*name))
+        }
+        _ => false,
+    }
+}
+
 /// What notes are sealed for: an account that nobody has.
 const SIGN_IN: AccountId = AccountId(1);
 /// How long somebody may take at the provider, in milliseconds.
@@ -246,3 +277,74 @@ const NOTE_LASTS: i64 = 600_000;
 const LONGEST_CODE: usize = 4096;
 /// Bytes of an access token.
 const LONGEST_TOKEN: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(text: &str) -> Claims {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_name_is_ascii_and_an_address_is_one_that_was_seen_to() {
+        let config = OidcConfig { user: "email".to_owned(), ..OidcConfig::default() };
+        let read = |text: &str| read_person(&config, "example.org", "i 1".to_owned(), &claims(text));
+        let alice = read(r#"{"email":"Alice@Example.org","email_verified":true}"#).unwrap();
+        assert_eq!((alice.user.as_str(), alice.name.as_str()), ("alice", "alice"));
+        for unseen in [
+            r#"{"email":"alice@example.org"}"#,
+            r#"{"email":"alice@example.org","email_verified":false}"#,
+            r#"{"email":"alice@example.org","email_verified":"true"}"#,
+        ] {
+            assert_eq!(read(unseen), Err(JwtError::Claim("email_verified")), "{unseen}");
+        }
+        let config = OidcConfig::default();
+        for bad in ["\u{212a}im", "alice@evil.example", "", "a b"] {
+            let claims = claims(&serde_json::json!({ "preferred_username": bad }).to_string());
+            let read = read_person(&config, "example.org", "i 1".to_owned(), &claims);
+            assert_eq!(read, Err(JwtError::Claim("user name")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn who_administers_is_unknown_where_no_groups_are_named() {
+        let config = OidcConfig { admin_group: "admins".to_owned(), ..OidcConfig::default() };
+        for (text, admin) in [
+            (r#"{"preferred_username":"a"}"#, None),
+            (r#"{"preferred_username":"a","groups":[]}"#, Some(false)),
+            (r#"{"preferred_username":"a","groups":["admins"]}"#, Some(true)),
+        ] {
+            let person = read_person(&config, "example.org", "i 1".to_owned(), &claims(text)).unwrap();
+            assert_eq!(person.admin, admin, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_access_token_lets_nobody_in() {
+        let is_access =
+            |kind: &str, text: &str| is_access(&Jwt { kind: kind.to_owned(), claims: claims(text) });
+        for (kind, good) in [
+            ("at+jwt", "{}"),
+            ("application/at+jwt", r#"{"scope":"x"}"#),
+            ("jwt", r#"{"typ":"Bearer","nonce":"n"}"#),
+            ("", r#"{"scope":"x"}"#),
+        ] {
+            assert!(is_access(kind, good), "{kind} {good}");
+        }
+        for (kind, bad) in [
+            ("jwt", "{}"),
+            ("jwt", r#"{"typ":"ID","scope":"x"}"#),
+            ("jwt", r#"{"typ":"Refresh","scope":"x"}"#),
+            ("jwt", r#"{"typ":"Offline","scope":"x"}"#),
+            ("jwt", r#"{"typ":"Logout","scope":"x"}"#),
+            ("logout+jwt", r#"{"scope":"x"}"#),
+            ("id_token+jwt", r#"{"scope":"x"}"#),
+            ("", r#"{"scope":"x","nonce":"n"}"#),
+            ("jwt", r#"{"scope":"x","at_hash":"h"}"#),
+            ("at+jwt", r#"{"typ":"ID"}"#),
+        ] {
+            assert!(!is_access(kind, bad), "{kind} {bad}");
+        }
+    }
+}

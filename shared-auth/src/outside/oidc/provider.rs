@@ -80,8 +80,11 @@ pub enum OidcError {
     /// OpenID Connect Discovery 1.0 §4.3: both must be the same to the letter.
     #[error("auth.oidc.issuer is not the issuer that the provider names, {0}")]
     OtherIssuer(String),
-    /// It refuses, with this status.
-    #[error("the provider refuses with {0}")]
+    /// It does not take what somebody brought.
+    #[error("the provider does not take this {0}")]
+    Rejected(&'static str),
+    /// It refuses to answer us, with this status.
+    #[error("the provider refuses with {0}: it may know us under another name, or not at all")]
     Refused(u16),
     /// What it or somebody else showed is no good token.
     #[error(transparent)]
@@ -135,7 +138,7 @@ impl Provider {
             ("code_verifier", verifier),
             ("redirect_uri", redirect),
         ];
-        self.post(&known.document, &known.document.token_endpoint, &fields, "token answer").await
+        self.post(&known.document, &known.document.token_endpoint, &fields, TOKENS).await
     }
 
     /// What it says of a token (RFC 7662 §2); `None` where it has no way to say.
@@ -152,10 +155,12 @@ impl Provider {
         let Some(endpoint) = &known.document.userinfo_endpoint else { return Ok(None) };
         let bearer = format!("Bearer {token}");
         let answer = self.fetcher.get_with(endpoint, &[("authorization", &bearer)]).await?;
-        if !answer.is_success() {
-            return Err(OidcError::Refused(answer.status));
+        match answer.status {
+            // RFC 6750 §3.1.
+            401 => Err(OidcError::Rejected("access token")),
+            _ if answer.is_success() => read(&answer.body, "userinfo").map(Some),
+            status => Err(OidcError::Refused(status)),
         }
-        read(&answer.body, "userinfo").map(Some)
     }
 
     async fn post<T: DeserializeOwned>(
@@ -186,7 +191,7 @@ impl Provider {
         let answer = self.fetcher.post(url, &headers, Bytes::from(pairs.join("&"))).await?;
         match answer.is_success() {
             true => read(&answer.body, what),
-            false => Err(OidcError::Refused(answer.status)),
+            false => Err(refusal(answer.status, &answer.body, what)),
         }
     }
 
@@ -243,6 +248,21 @@ impl Document {
     }
 }
 
+/// RFC 6749 §5.2: whose fault it is that no token is given. Everything but what somebody brought is between the provider and us.
+fn refusal(status: u16, body: &[u8], what: &'static str) -> OidcError {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+    }
+    let error = serde_json::from_slice(body).map(|Refusal { error }| error).unwrap_or_default();
+    let is_ours =
+        ["invalid_client", "unauthorized_client", "unsupported_grant_type"].contains(&error.as_str());
+    match status {
+        400 if what == TOKENS && !is_ours => OidcError::Rejected("code"),
+        status => OidcError::Refused(status),
+    }
+}
+
 fn read<T: DeserializeOwned>(body: &[u8], what: &'static str) -> Result<T, OidcError> {
     serde_json::from_slice(body).map_err(|_| OidcError::Document(what))
 }
@@ -252,6 +272,8 @@ pub(super) fn escape(value: &str) -> String {
     utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()
 }
 
+/// What comes for a code.
+const TOKENS: &str = "token answer";
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of an answer.
@@ -262,3 +284,23 @@ const KNOWN_FOR: Duration = Duration::from_secs(3600);
 const AGAIN: Duration = Duration::from_secs(2);
 /// How soon keys are read again because a token names an unknown one.
 const KEYS_AGAIN: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_code_is_of_who_brought_it_and_bad_credentials_are_ours() {
+        let refusal = |status, body: &str, what| crate::Denied::from(refusal(status, body.as_bytes(), what));
+        for body in ["", "{}", r#"{"error":"invalid_grant"}"#] {
+            assert!(matches!(refusal(400, body, TOKENS), crate::Denied::Foreign(_)), "{body}");
+        }
+        for status in [401, 403, 404, 408, 429, 500] {
+            let denied = refusal(status, r#"{"error":"invalid_grant"}"#, TOKENS);
+            assert!(matches!(denied, crate::Denied::Unavailable(_)), "{status}");
+        }
+        for (body, what) in [(r#"{"error":"invalid_client"}"#, TOKENS), ("", "introspection")] {
+            assert!(matches!(refusal(400, body, what), crate::Denied::Unavailable(_)), "{body}");
+        }
+    }
+}
