@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
+use shared_auth::Policy;
 use shared_model::Aor;
 use shared_runtime::config::Key;
 use shared_runtime::tls::TlsError;
@@ -205,6 +206,14 @@ fn faults(config: &Config) -> Vec<String> {
     }
     faults.extend(config.auth.ldap.faults());
     faults.extend(config.auth.oidc.faults());
+    let oidc = &config.auth.oidc;
+    let is_linking = oidc.issuer.is_some() && matches!(oidc.accounts, Policy::Link | Policy::Both);
+    if is_linking && config.xmpp.registration {
+        faults.push(
+            "`auth.oidc.accounts` gives accounts to whoever has their name at the provider, and `xmpp.registration` lets strangers take a name first: one of the two must go"
+                .to_owned(),
+        );
+    }
     faults.extend(config.sip.faults(&config.domain));
     let services = ["pubsub", "directory", "upload"].map(|name| format!("{name}.{}", config.domain));
     let domains = [config.domain.clone(), config.rooms_domain()].into_iter().chain(services);
@@ -309,6 +318,14 @@ mod tests {
             ("[[xmpp.component]]\ndomain = \"a.example\"", "cannot read secret_file"),
             ("[http]\npublic_url = \"http://x\"", "`http.public_url`: `http://x` does not begin"),
             ("[auth]\nalgorithms = []", "`auth.algorithms` is empty"),
+            (
+                "[auth.oidc]\nissuer = \"https://i\"\nclient_id = \"x\"\naccounts = \"link\"\n[xmpp]\nregistration = true",
+                "lets strangers take a name first",
+            ),
+            (
+                "[auth.oidc]\nissuer = \"https://i\"\nclient_id = \"x\"\naccounts = \"both\"\n[xmpp]\nregistration = true",
+                "lets strangers take a name first",
+            ),
             ("[store]\nurl = \"sqlite://\"", "`store.url`: a file is missing"),
             ("[store]\nurl = \"mysql://x\"", "`store.url`: no store is called `mysql`"),
         ] {
@@ -316,6 +333,8 @@ mod tests {
             assert!(faults.contains(why), "{text}: {faults}");
         }
         assert!(faults(&Config::default()).is_empty());
+        let made = "[auth.oidc]\nissuer = \"https://i\"\nclient_id = \"x\"\n[xmpp]\nregistration = true";
+        assert_eq!(faults(&read(made).unwrap()), <Vec<String>>::new(), "names that nobody has");
         for domain in ["localhost", "example.org", "127.0.0.1", "münchen.example"] {
             assert!(
                 faults(&Config { domain: domain.to_owned(), ..Config::default() }).is_empty(),
