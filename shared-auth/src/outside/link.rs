@@ -49,11 +49,14 @@ pub struct Link {
     /// What the provider can be asked about: whether they still may sign in there. Sealed for the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lasting: Option<Vec<u8>>,
+    /// When that was given, or renewed: milliseconds since 1970.
+    #[serde(default)]
+    pub(crate) renewed: i64,
 }
 
 impl Link {
     pub(super) fn to(person: &Person) -> Self {
-        Self { person: person.clone(), ended: false, ending: false, lasting: None }
+        Self { person: person.clone(), ended: false, ending: false, lasting: None, renewed: 0 }
     }
 }
 

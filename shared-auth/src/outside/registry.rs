@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use shared_model::{AccountId, Aor, BareJid};
+use shared_runtime::unix_millis;
 use shared_store::{Account, Expected, StoreError, Taken};
 use tokio::sync::mpsc;
 
@@ -219,7 +220,7 @@ impl Registry {
         }
         let now = match brought {
             Some(_) => new_link(account.id, person, brought),
-            None => Link { lasting: link.lasting.clone(), ..Link::to(person) },
+            None => Link { lasting: link.lasting.clone(), renewed: link.renewed, ..Link::to(person) },
         };
         if link != now {
             // Somebody may be about to end it; who is first has the other try again.
@@ -303,7 +304,9 @@ impl Registry {
 pub(crate) type Brought<'a> = &'a (dyn Fn(AccountId) -> Option<Vec<u8>> + Sync);
 
 fn new_link(account: AccountId, person: &Person, brought: Option<Brought<'_>>) -> Link {
-    Link { lasting: brought.and_then(|brought| brought(account)), ..Link::to(person) }
+    let lasting = brought.and_then(|brought| brought(account));
+    let renewed = lasting.as_ref().map_or(0, |_| unix_millis());
+    Link { lasting, renewed, ..Link::to(person) }
 }
 
 /// How often somebody is admitted who is changed from two sides at once.

@@ -62,6 +62,12 @@ pub(super) struct Issued {
     pub(super) refresh_token: Option<String>,
 }
 
+/// What comes for a lasting token, as far as it is of use here.
+#[derive(Deserialize)]
+struct Renewed {
+    refresh_token: Option<String>,
+}
+
 /// Why nobody was proved by the provider.
 #[derive(Debug, thiserror::Error)]
 pub enum OidcError {
@@ -163,6 +169,15 @@ impl Provider {
         }
     }
 
+    /// Gives a lasting token and gets another, or none where the same stays good (RFC 6749 §6).
+    pub(super) async fn renew(&self, token: &str) -> Result<Option<String>, OidcError> {
+        let known = self.known().await?;
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        let renewed: Renewed =
+            self.post(&known.document, &known.document.token_endpoint, &fields, RENEWAL).await?;
+        Ok(renewed.refresh_token)
+    }
+
     async fn post<T: DeserializeOwned>(
         &self,
         document: &Document,
@@ -259,6 +274,7 @@ fn refusal(status: u16, body: &[u8], what: &'static str) -> OidcError {
         ["invalid_client", "unauthorized_client", "unsupported_grant_type"].contains(&error.as_str());
     match status {
         400 if what == TOKENS && !is_ours => OidcError::Rejected("code"),
+        400 if what == RENEWAL && error == "invalid_grant" => OidcError::Rejected("lasting token"),
         status => OidcError::Refused(status),
     }
 }
@@ -274,6 +290,8 @@ pub(super) fn escape(value: &str) -> String {
 
 /// What comes for a code.
 const TOKENS: &str = "token answer";
+/// What comes for a lasting token.
+const RENEWAL: &str = "renewal";
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of an answer.
@@ -299,6 +317,9 @@ mod tests {
             let denied = refusal(status, r#"{"error":"invalid_grant"}"#, TOKENS);
             assert!(matches!(denied, crate::Denied::Unavailable(_)), "{status}");
         }
+        let grant = r#"{"error":"invalid_grant"}"#;
+        assert!(matches!(super::refusal(400, grant.as_bytes(), RENEWAL), OidcError::Rejected(_)));
+        assert!(matches!(super::refusal(400, b"", RENEWAL), OidcError::Refused(400)));
         for (body, what) in [(r#"{"error":"invalid_client"}"#, TOKENS), ("", "introspection")] {
             assert!(matches!(refusal(400, body, what), crate::Denied::Unavailable(_)), "{body}");
         }

@@ -1,29 +1,43 @@
-//! Whether those who signed in elsewhere still may — RFC 7662, asked about the lasting token that the provider gave.
+//! Whether those who signed in elsewhere still may — RFC 7662, asked about the lasting token that the provider gave, and RFC 6749
+//! §6 where that is not good any more: it may be old or replaced, and its owner as welcome as ever.
 //!
 //! In    links with a lasting token, each `auth.oidc.interval`. Out accounts that end, and so facts, by which both halves end.
-//! State none. Errors a provider that does not answer ends nobody.
-//! Not here: providers without introspection, and sign-ins without `offline_access`: there nobody tells us. Whoever ended signs in
-//! again, if the provider lets them.
+//! State who was refused in the round before: nobody ends who was not refused in two in a row. Tokens are renewed once a day, so
+//!       that no limit of idleness ends anybody.
+//! Errors a provider that does not answer ends nobody, nor one that refuses more than half of ten or more at once.
+//! Not here: sign-ins without `offline_access`: there nobody tells us. Without introspection the renewal alone does, within a
+//! day. Whoever ended signs in again, if the provider lets them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use serde_json::Value;
 use shared_model::AccountId;
-use shared_runtime::Shutdown;
+use shared_runtime::{Shutdown, unix_millis};
+use shared_store::StoreError;
 
 use super::{Oidc, OidcError};
-use crate::outside::{Link, Missing, Registry, Source};
+use crate::outside::{Link, Missing, Policy, Registry, Source, is_too_many, pause};
+
+/// What the provider says of a sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Holds,
+    Refused,
+    Silence,
+}
 
 /// Asks again and again until shutdown.
 pub(crate) async fn follow(oidc: Arc<Oidc>, registry: Arc<Registry>, shutdown: Shutdown) {
     look(&oidc).await;
-    let mut was_silent = false;
+    let (mut was_silent, mut refused) = (false, HashSet::new());
     loop {
         tokio::select! {
             () = shutdown.begun() => return,
-            () = tokio::time::sleep(oidc.config.interval) => {}
+            () = tokio::time::sleep(pause(oidc.config.interval, refused.is_empty())) => {}
         }
+        let before = std::mem::take(&mut refused);
         let links = match registry.links.all(Source::Oidc).await {
             Ok(links) => links,
             Err(error) => {
@@ -32,15 +46,52 @@ pub(crate) async fn follow(oidc: Arc<Oidc>, registry: Arc<Registry>, shutdown: S
             }
         };
         let watched = links.into_iter().filter(|(_, link)| !link.ended && link.lasting.is_some());
-        let asked =
-            futures_util::stream::iter(watched).map(|(account, link)| ask(&oidc, &registry, account, link));
-        let answers: Vec<bool> = asked.buffer_unordered(AT_ONCE).collect().await;
-        let is_silent = answers.contains(&false);
+        let asked = futures_util::stream::iter(watched).map(|(account, link)| {
+            let (oidc, registry, is_doubted) = (&oidc, &registry, before.contains(&account));
+            async move {
+                let answer = ask(oidc, registry, account, &link, is_doubted).await;
+                (account, link, answer)
+            }
+        });
+        let answers: Vec<(AccountId, Link, Answer)> = asked.buffer_unordered(AT_ONCE).collect().await;
+        let is_silent = answers.iter().any(|(.., answer)| *answer == Answer::Silence);
         if is_silent && !was_silent {
             tracing::error!("sign-ins hold until the provider answers");
         }
         was_silent = is_silent;
+        refused = settle(&registry, answers, &before).await;
     }
+}
+
+/// Who is refused now, of whom those end who were so `before`.
+async fn settle(
+    registry: &Registry,
+    answers: Vec<(AccountId, Link, Answer)>,
+    before: &HashSet<AccountId>,
+) -> HashSet<AccountId> {
+    let all = answers.iter().filter(|(.., answer)| *answer != Answer::Silence).count();
+    let (refused, others): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|(.., answer)| *answer == Answer::Refused);
+    for (account, link, _) in others.iter().filter(|(_, link, it)| *it == Answer::Holds && link.ending) {
+        // An end that was cut short, of somebody who is welcome after all.
+        if let Err(error) = registry.admit(&link.person, Policy::Never).await {
+            tracing::error!(%account, %error, "an account that was about to end is not given back");
+        }
+    }
+    if is_too_many(refused.len(), all) {
+        tracing::error!(
+            refused = refused.len(),
+            all,
+            "the provider refuses so many sign-ins at once that nobody ends by it"
+        );
+        return HashSet::new();
+    }
+    for (account, link, _) in refused.iter().filter(|(account, ..)| before.contains(account)) {
+        if let Err(error) = registry.end(*account, link, Missing::Disable).await {
+            tracing::error!(%account, %error, "an account that ended elsewhere did not end here; it is tried again");
+        }
+    }
+    refused.into_iter().map(|(account, ..)| account).collect()
 }
 
 /// Tells the operator at the start what will not work, and why.
@@ -48,7 +99,9 @@ async fn look(oidc: &Oidc) {
     match oidc.provider.known().await {
         Err(error) => tracing::error!(%error, "nobody can sign in by the provider"),
         Ok(known) if known.document.introspection_endpoint.is_none() => {
-            tracing::warn!("the provider has no introspection: whoever is ended there goes on here");
+            tracing::warn!(
+                "the provider has no introspection: whoever is ended there goes on here for up to a day"
+            );
         }
         Ok(_) if !oidc.asks_for_lasting() => {
             tracing::warn!("auth.oidc.scopes lacks offline_access: whoever is ended there goes on here");
@@ -57,32 +110,183 @@ async fn look(oidc: &Oidc) {
     }
 }
 
-/// Whether there was an answer.
-async fn ask(oidc: &Oidc, registry: &Registry, account: AccountId, link: Link) -> bool {
-    match still_holds(oidc, account, &link).await {
-        Ok(true) => registry.metrics.outside(Source::Oidc, "read"),
-        Ok(false) => {
-            if let Err(error) = registry.end(account, &link, Missing::Disable).await {
-                tracing::error!(%account, %error, "an account that ended elsewhere did not end here");
-            }
+async fn ask(oidc: &Oidc, registry: &Registry, account: AccountId, link: &Link, is_doubted: bool) -> Answer {
+    match still_holds(oidc, registry, account, link, is_doubted).await {
+        Ok(true) => {
+            registry.metrics.outside(Source::Oidc, "read");
+            Answer::Holds
         }
+        Ok(false) => Answer::Refused,
         Err(error) => {
             registry.metrics.outside(Source::Oidc, "failed");
             tracing::debug!(%account, %error, "the provider does not say whether a sign-in holds");
-            return false;
+            Answer::Silence
         }
     }
-    true
 }
 
-async fn still_holds(oidc: &Oidc, account: AccountId, link: &Link) -> Result<bool, OidcError> {
+async fn still_holds(
+    oidc: &Oidc,
+    registry: &Registry,
+    account: AccountId,
+    link: &Link,
+    is_doubted: bool,
+) -> Result<bool, OidcError> {
     let Some(token) = link.lasting.as_ref().and_then(|sealed| oidc.keys.open_sealed(account, sealed)) else {
         return Ok(true);
     };
     let Ok(token) = std::str::from_utf8(&token) else { return Ok(true) };
     let said = oidc.provider.introspect(token, "refresh_token").await?;
-    Ok(said.is_none_or(|said| said.get("active") != Some(&Value::Bool(false))))
+    let is_active = said.map(|said| said.get("active") != Some(&Value::Bool(false)));
+    let is_old = unix_millis().saturating_sub(link.renewed) >= RENEWED_AFTER;
+    if !is_old && is_active.unwrap_or(!is_doubted) {
+        return Ok(true);
+    }
+    match (oidc.provider.renew(token).await, is_active) {
+        (Ok(next), _) => keep(oidc, registry, account, link, next.as_deref().unwrap_or(token)).await,
+        // It is good, and cannot be renewed: that is tried again in a day.
+        (Err(error), Some(true)) => {
+            tracing::debug!(%account, %error, "a sign-in that holds is not renewed");
+            keep(oidc, registry, account, link, token).await;
+        }
+        (Err(OidcError::Rejected(_)), _) => return Ok(false),
+        (Err(error), _) => return Err(error),
+    }
+    Ok(true)
+}
+
+/// Keeps a token in the place of the one that was asked about, unless somebody signed in meanwhile.
+async fn keep(oidc: &Oidc, registry: &Registry, account: AccountId, asked: &Link, token: &str) {
+    for _ in 0..TRIES {
+        let put = match registry.links.read(account, Source::Oidc).await {
+            Ok(Some((link, expected))) if link.lasting == asked.lasting => {
+                let lasting = Some(oidc.keys.seal(account, token.as_bytes()));
+                let next = Link { lasting, renewed: unix_millis(), ..link };
+                registry.links.put(account, &next, expected).await
+            }
+            Ok(_) => return,
+            Err(error) => Err(error),
+        };
+        match put {
+            Ok(()) => return,
+            Err(StoreError::Conflict) => {}
+            Err(error) => tracing::error!(%account, %error, "a renewed sign-in is not kept"),
+        }
+    }
 }
 
 /// Questions at once.
 const AT_ONCE: usize = 8;
+/// Age at which a lasting token is renewed, in milliseconds: a day.
+const RENEWED_AFTER: i64 = 86_400_000;
+/// How often what was renewed is written.
+const TRIES: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use shared_runtime::tls::{self, TlsPolicy};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::OidcConfig;
+    use crate::outside::registry::tests::{person, registry};
+
+    /// A provider that takes no token but what is renewed, and renews `old` alone.
+    async fn provider() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let named = issuer.clone();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (mut asked, mut part) = (String::new(), [0; 4096]);
+                // All are sent whole, and those with a body end with a token.
+                while !(asked.starts_with("GET") && asked.ends_with("\r\n\r\n") || asked.contains("token=")) {
+                    match stream.read(&mut part).await.unwrap() {
+                        0 => break,
+                        read => asked.push_str(std::str::from_utf8(&part[..read]).unwrap()),
+                    }
+                }
+                let (status, body) = match asked.split(' ').nth(1).unwrap_or_default() {
+                    "/keys" => (200, r#"{"keys":[]}"#.to_owned()),
+                    "/introspect" if asked.contains("token=next") => (200, r#"{"active":true}"#.to_owned()),
+                    "/introspect" => (200, r#"{"active":false}"#.to_owned()),
+                    "/token" if asked.ends_with("=old&client_id=us") => {
+                        (200, r#"{"access_token":"a","refresh_token":"next"}"#.to_owned())
+                    }
+                    "/token" if asked.contains("=broken") => (503, String::new()),
+                    "/token" => (400, r#"{"error":"invalid_grant"}"#.to_owned()),
+                    _ => (
+                        200,
+                        serde_json::json!({
+                            "issuer": named, "authorization_endpoint": named, "token_endpoint": format!("{named}/token"),
+                            "jwks_uri": format!("{named}/keys"), "introspection_endpoint": format!("{named}/introspect"),
+                        })
+                        .to_string(),
+                    ),
+                };
+                let head = format!(
+                    "HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    body.len()
+                );
+                stream.write_all((head + &body).as_bytes()).await.unwrap();
+            }
+        });
+        issuer
+    }
+
+    #[tokio::test]
+    async fn an_old_token_is_renewed_and_only_a_refused_one_counts() {
+        let (auth, registry, _changes) = registry();
+        let folder = std::env::temp_dir().join(format!("cusax-watch-{:016x}", shared_runtime::random()));
+        let tls = TlsPolicy::open(&tls::Config::default(), &folder, &["localhost".to_owned()]).unwrap();
+        // It is read; a folder that stays behind in a temporary place harms nobody.
+        let _ = std::fs::remove_dir_all(&folder);
+        let config = OidcConfig {
+            issuer: Some(provider().await),
+            client_id: "us".to_owned(),
+            ..OidcConfig::default()
+        };
+        let oidc = Oidc::open(&config, "example.org", Arc::clone(&auth.keys), &tls).unwrap().unwrap();
+        for (user, token, answer) in [
+            ("alice", "old", Answer::Holds),
+            ("bob", "revoked", Answer::Refused),
+            ("carol", "broken", Answer::Silence),
+            ("dave", "next", Answer::Holds),
+        ] {
+            let brought = |account| Some(auth.keys.seal(account, token.as_bytes()));
+            let who = person(Source::Oidc, user, user);
+            let id = registry.admit_with(&who, Policy::Create, Some(&brought)).await.unwrap();
+            let link = registry.links.of(id, Source::Oidc).await.unwrap().unwrap();
+            assert_eq!(ask(&oidc, &registry, id, &link, false).await, answer, "{user}");
+            let now = registry.links.of(id, Source::Oidc).await.unwrap().unwrap();
+            let kept = auth.keys.open_sealed(id, now.lasting.as_ref().unwrap()).unwrap();
+            assert_eq!(kept.as_slice(), if token == "old" { "next" } else { token }.as_bytes());
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_twice_ends_and_nobody_where_most_are() {
+        let (auth, registry, _changes) = registry();
+        let mut all = Vec::new();
+        for at in 0..12 {
+            let who = person(Source::Oidc, &format!("i {at}"), &format!("u{at}"));
+            let id = registry.admit_with(&who, Policy::Create, Some(&|_| Some(vec![1]))).await.unwrap();
+            all.push((id, registry.links.of(id, Source::Oidc).await.unwrap().unwrap()));
+        }
+        let answers = |refused: usize| {
+            let judge = |(at, (id, link)): (usize, &(AccountId, Link))| {
+                (*id, link.clone(), if at < refused { Answer::Refused } else { Answer::Holds })
+            };
+            all.iter().enumerate().map(judge).collect::<Vec<_>>()
+        };
+        let everybody = all.iter().map(|(id, _)| *id).collect();
+        assert!(settle(&registry, answers(12), &everybody).await.is_empty());
+        let is_enabled = async |at: usize| auth.directory.by_id(all[at].0).await.unwrap().unwrap().enabled;
+        assert!(is_enabled(0).await, "all at once: the provider is at fault");
+        let once = settle(&registry, answers(1), &HashSet::new()).await;
+        assert!(once.len() == 1 && is_enabled(0).await, "refused once");
+        settle(&registry, answers(1), &once).await;
+        assert!(!is_enabled(0).await && is_enabled(1).await);
+    }
+}
