@@ -34,7 +34,7 @@ pub struct LdapConfig {
     pub id: String,
     /// Whose members administer the service. Default: nobody's.
     pub admin_group: String,
-    /// How often the directory is read, at most 60 s. Default 30 s.
+    /// How often the directory is read, at most 45 s. Default 30 s.
     #[serde(with = "shared_runtime::config::duration")]
     pub interval: Duration,
     /// How long an answer may take. Default 5 s.
@@ -116,7 +116,7 @@ impl LdapConfig {
             }
         }
         if self.interval.is_zero() || self.interval > SLOWEST {
-            faults.push("`auth.ldap.interval` is not between 1s and 60s".to_owned());
+            faults.push("`auth.ldap.interval` is not between 1s and 45s".to_owned());
         }
         if self.timeout.is_zero() {
             faults.push("`auth.ldap.timeout` is zero: nothing can happen in no time".to_owned());
@@ -168,7 +168,7 @@ pub(crate) const LDAP_KEYS: &[Key] = &[
     Key::new("auth.ldap.groups", "\"memberOf\"", "attribute with the groups"),
     Key::new("auth.ldap.id", "\"entryUUID\"", "attribute that never changes and is never another's"),
     Key::new("auth.ldap.admin_group", "\"\"", "whose members administer the service; empty: nobody's"),
-    Key::new("auth.ldap.interval", "\"30s\"", "how often the directory is read, at most 60s"),
+    Key::new("auth.ldap.interval", "\"30s\"", "how often the directory is read, at most 45s"),
     Key::new("auth.ldap.timeout", "\"5s\"", "how long an answer may take"),
     Key::new(
         "auth.ldap.missing",
@@ -182,8 +182,8 @@ pub(crate) const LDAP_KEYS: &[Key] = &[
     ),
 ];
 
-/// The longest time between two readings: what ends there ends here within a minute.
-const SLOWEST: Duration = Duration::from_secs(60);
+/// The longest time between two readings: with the second look, what ends there ends here within a minute.
+const SLOWEST: Duration = Duration::from_secs(45);
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 #[cfg(test)]
@@ -211,7 +211,7 @@ mod tests {
         told(LdapConfig { filter: "(uid=".to_owned(), ..at("ldaps://x") }, "not a filter");
         told(LdapConfig { filter: "uid=*".to_owned(), ..at("ldaps://x") }, "not a filter");
         told(LdapConfig { user: "uid)(x".to_owned(), ..at("ldaps://x") }, "not the name of an attribute");
-        told(LdapConfig { interval: Duration::from_secs(61), ..at("ldaps://x") }, "between 1s and 60s");
+        told(LdapConfig { interval: Duration::from_secs(46), ..at("ldaps://x") }, "between 1s and 45s");
         told(LdapConfig { bind_dn: "cn=x".to_owned(), ..at("ldaps://x") }, "go together");
     }
 }
