@@ -108,7 +108,8 @@ async fn erase(server: &Server, user: &Jid) -> Result<(), StoreError> {
             (Change::Unsubscribed, "unsubscribed", subscription.from || subscription.pending_in),
         ];
         for (change, type_, _) in ends.into_iter().filter(|(.., is_due)| *is_due) {
-            presence::send(server, user, &contact, change, Stanza::new(Kind::Presence, Some(type_))).await;
+            presence::send_anyway(server, user, &contact, change, Stanza::new(Kind::Presence, Some(type_)))
+                .await;
         }
     }
     server.uploads.erase(user.bare_str()).await?;

@@ -17,10 +17,15 @@ use crate::server::Server;
 
 /// The user `from` (full) sends a subscription stanza to `contact` (bare): §3.1.2, §3.2.2, §3.3.2, §3.1.4.
 pub(crate) async fn send(server: &Server, from: &Jid, contact: &Jid, change: Change, stanza: Stanza) {
-    let user = from.to_bare();
-    if server.rosters.is_fellow(user.as_str(), contact) {
+    if server.rosters.is_fellow(from.bare_str(), contact) {
         return; // they see each other, and neither may change that
     }
+    send_anyway(server, from, contact, change, stanza).await;
+}
+
+/// As [`send`], for an account that ends, which leaves its fellows too.
+pub(crate) async fn send_anyway(server: &Server, from: &Jid, contact: &Jid, change: Change, stanza: Stanza) {
+    let user = from.to_bare();
     let changed = server
         .rosters
         .change(user.as_str(), contact, |entry| {

@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 
+use xmpp_core::xml::Node;
 use xmpp_core::{Element, ErrorKind, Jid, Stanza, StanzaError, ns};
 
 use super::presence::Removal;
@@ -130,9 +131,24 @@ impl Room {
         let by = self.occupant_jid(&by.nick);
         let askers = self.clients(nick);
         if let Some(asker) = self.questions.take(iq.id.as_deref(), &askers, from) {
-            out.stanzas.push(iq.clone().addressed(Some(&by), Some(&asker)));
+            let sees = self.occupant(&asker).is_some_and(|asker| self.sees_jids(asker));
+            let iq = if sees { iq.clone() } else { unaddressed(iq.clone()) };
+            out.stanzas.push(iq.addressed(Some(&by), Some(&asker)));
         }
     }
+}
+
+/// An answer without the addresses that a card names: who may not see whose nick it is learns it from no card either (§17.4).
+fn unaddressed(iq: Stanza) -> Stanza {
+    let is_card = |payload: &Element| matches!(payload.ns.as_str(), ns::VCARD_TEMP | ns::VCARD4);
+    let mut children = iq.children();
+    for card in children.iter_mut().filter(|payload| is_card(payload)) {
+        card.nodes.retain(|node| match node {
+            Node::Element(part) => !["JABBERID", "TEL", "impp", "tel"].contains(&part.name.as_str()),
+            Node::Text(_) => true,
+        });
+    }
+    iq.with_content(&children)
 }
 
 /// §18.1.2: conditions that say that nobody is there.

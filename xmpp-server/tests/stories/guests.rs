@@ -72,6 +72,8 @@ async fn a_guest_talks_in_a_room_and_nowhere_else() {
     alice.expect(&["<body>aside too</body>"]).await;
     let pong = guest.ask("get", &format!("{ROOM}/Juliet"), "<ping xmlns='urn:xmpp:ping'/>").await;
     assert!(pong.contains("type='result'"), "XEP-0410: {pong}");
+    let before = guest.ask("set", ROOM, "<query xmlns='urn:xmpp:mam:2'/>").await;
+    assert!(!before.contains("<forbidden"), "what was said before is read by a query: {before}");
     for place in [DOMAIN, GUESTS, ROOMS] {
         let info = guest.ask("get", place, "<query xmlns='http://jabber.org/protocol/disco#info'/>").await;
         assert!(info.contains("type='result'"), "{place}: {info}");

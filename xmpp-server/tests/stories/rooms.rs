@@ -389,6 +389,12 @@ async fn occupants_ask_each_other_through_the_room() {
         card.contains(&format!("from='{ROOM}/Bob'")) && card.contains("sip:bob@sip.example.org"),
         "{card}"
     );
+    bob.send(&format!("<iq type='get' id='hers' to='{ROOM}/Alice'><vCard xmlns='vcard-temp'/></iq>")).await;
+    let card = bob.expect(&["id='hers'", "type='result'"]).await;
+    assert!(
+        !card.contains("alice@") && !card.contains("TEL"),
+        "§17.4: bob may not see whose nick it is: {card}"
+    );
     alice
         .send(&format!("<iq type='get' id='v' to='{ROOM}/Bob'><query xmlns='jabber:iq:version'/></iq>"))
         .await;
