@@ -1,6 +1,6 @@
 //! A room's state, and who handles what. No I/O: everything that follows is in [`Effects`].
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
@@ -260,10 +260,8 @@ impl Room {
 
     /// The occupants as others see them: one for each nick.
     pub(crate) fn nicks(&self) -> impl Iterator<Item = &Occupant> {
-        let is_first = |(at, occupant): &(usize, &Occupant)| {
-            self.occupants[..*at].iter().all(|earlier| earlier.nick != occupant.nick)
-        };
-        self.occupants.iter().enumerate().filter(is_first).map(|(_, occupant)| occupant)
+        let mut seen = HashSet::with_capacity(self.occupants.len());
+        self.occupants.iter().filter(move |occupant| seen.insert(occupant.nick.as_str()))
     }
 
     /// What somebody is to the room for good.
