@@ -78,7 +78,7 @@ impl Direction {
 }
 
 impl<'a> Sdp<'a> {
-    /// Divides a description; `None` if it is not one, or has more than [`MOST_MEDIA`] media.
+    /// Divides a description; `None` if it is not one, or has more than [`MOST_MEDIA`] media, or too many attributes or formats.
     pub fn parse(text: &'a str) -> Option<Self> {
         let mut lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty());
         if lines.next()? != "v=0" {
@@ -100,11 +100,11 @@ impl<'a> Sdp<'a> {
                 ("c", Some(medium)) => medium.connection = connection(value),
                 ("a", None) => match Direction::parse(value) {
                     Some(direction) => sdp.direction = direction,
-                    None => sdp.attributes.push(value),
+                    None => push(&mut sdp.attributes, value)?,
                 },
                 ("a", Some(medium)) => match Direction::parse(value) {
                     Some(direction) => medium.direction = direction,
-                    None => medium.attributes.push(value),
+                    None => push(&mut medium.attributes, value)?,
                 },
                 _ => {}
             }
@@ -120,7 +120,10 @@ impl<'a> Media<'a> {
         // `port/count` asks for several ports; the first is enough.
         let port = words.next()?.split('/').next()?.parse().ok()?;
         let protocol = words.next()?;
-        let formats = words.collect();
+        let formats: Vec<&str> = words.take(MOST_FORMATS + 1).collect();
+        if formats.len() > MOST_FORMATS {
+            return None;
+        }
         Some(Self { kind, port, protocol, formats, connection, direction, attributes: Vec::new() })
     }
 
@@ -168,6 +171,16 @@ fn connection(value: &str) -> Option<IpAddr> {
     value.split_ascii_whitespace().nth(2)?.split('/').next()?.parse().ok()
 }
 
+/// One attribute more; nothing if there are too many, since readers look through all for each.
+fn push<'a>(attributes: &mut Vec<&'a str>, value: &'a str) -> Option<()> {
+    attributes.push(value);
+    (attributes.len() <= MOST_ATTRIBUTES).then_some(())
+}
+
+/// Attributes of a medium, or of the whole, that are read.
+const MOST_ATTRIBUTES: usize = 512;
+/// Formats of a medium that are read.
+const MOST_FORMATS: usize = 128;
 /// Media that are read.
 pub const MOST_MEDIA: usize = 16;
 
@@ -220,5 +233,16 @@ mod tests {
     fn an_answer_mirrors_the_direction() {
         assert_eq!(Direction::SendOnly.mirrored(), Direction::ReceiveOnly);
         assert_eq!(Direction::Inactive.mirrored(), Direction::Inactive);
+    }
+
+    #[test]
+    fn a_description_that_is_too_long_to_look_through_is_none() {
+        let many = |count| format!("{OFFER}{}", "a=rid:1 send\r\n".repeat(count));
+        assert!(Sdp::parse(&many(MOST_ATTRIBUTES)).is_some());
+        assert!(Sdp::parse(&many(MOST_ATTRIBUTES + 1)).is_none());
+        let formats = |count| format!("{OFFER}m=audio 9 RTP/AVP{}\r\n", " 0".repeat(count));
+        assert!(
+            Sdp::parse(&formats(MOST_FORMATS)).is_some() && Sdp::parse(&formats(MOST_FORMATS + 1)).is_none()
+        );
     }
 }

@@ -57,6 +57,20 @@ impl Latch {
         may_be
     }
 
+    /// Whether much may be sent there: for a while to where a description says, and on if somebody there was heard, or it is
+    /// where the call came from. A description alone could name anybody.
+    pub fn may_be_sent_much(&self, now: Instant) -> bool {
+        let ip = self.described.ip().to_canonical();
+        let is_of_call = Some(ip) == self.caller.map(|ip| ip.to_canonical());
+        let is_early = now.duration_since(self.begun) <= LONGEST;
+        !ip.is_multicast() && (self.held.is_some() || is_of_call || is_early)
+    }
+
+    /// Whether somebody was heard.
+    pub fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// Where to send.
     pub fn target(&self) -> SocketAddr {
         self.held.unwrap_or(self.described)
@@ -130,5 +144,20 @@ mod tests {
         let mut latch = Latch::new(at("192.0.2.1:4000"), None, true, now);
         assert!(latch.believes(at("203.0.113.1:1"), now));
         assert!(!latch.believes(at("203.0.113.1:2"), now), "a copy from elsewhere moves nothing at once");
+    }
+
+    #[test]
+    fn a_description_alone_has_nobody_flooded() {
+        let now = Instant::now();
+        let victim: SocketAddr = "192.0.2.7:5000".parse().unwrap();
+        let caller: IpAddr = "198.51.100.1".parse().unwrap();
+        let mut latch = Latch::new(victim, Some(caller), false, now);
+        assert!(latch.may_be_sent_much(now + Duration::from_secs(10)));
+        let later = now + Duration::from_secs(20);
+        assert!(!latch.may_be_sent_much(later));
+        assert!(latch.believes(victim, later) && latch.may_be_sent_much(later), "it spoke");
+        assert!(Latch::new((caller, 9).into(), Some(caller), false, now).may_be_sent_much(later));
+        let group = Latch::new("224.0.0.9:5000".parse().unwrap(), None, false, now);
+        assert!(!group.may_be_sent_much(now));
     }
 }

@@ -75,7 +75,8 @@ impl Reception {
         let received_now = self.received.wrapping_sub(self.received_before);
         (self.expected_before, self.received_before) = (expected, self.received);
         let lost_now = expected_now.saturating_sub(received_now);
-        let fraction = (lost_now * 256).checked_div(expected_now).unwrap_or(0).min(255) as u8;
+        let fraction =
+            (u64::from(lost_now) * 256).checked_div(expected_now.into()).unwrap_or(0).min(255) as u8;
         let jitter = self.jitter >> 4;
         Block { ssrc: self.ssrc, fraction, lost, highest: self.highest, jitter, ..Block::default() }
     }

@@ -283,6 +283,9 @@ impl Conference {
             Some(agreed) => {
                 self.begin(&mut participant, sound, agreed, pictures).await;
                 self.participants.push(participant);
+                // While it rang, they may have been banned, muted or disabled.
+                self.apply_rules().await;
+                self.end_disabled().await;
                 self.tell_end(teller, 200).await;
             }
             None => {

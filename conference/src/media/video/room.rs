@@ -214,6 +214,8 @@ impl Pictures {
         self.room.change_wire(self.id, |wire| {
             let (now, is_proved) = (Instant::now(), way.crypto.is_some());
             match (&mut wire.srtp, way.crypto) {
+                // A browser's keys come by its handshake, and stay.
+                _ if matches!(wire.line, Line::Web { .. }) => {}
                 (Some(srtp), Some(crypto)) => {
                     if !srtp.change(crypto) {
                         tracing::warn!("a key of a wrong length was agreed on; the old one stays");
@@ -250,10 +252,11 @@ impl Wire {
             None => None,
         };
         match (&self.line, &sealed) {
-            (Line::Ports { pair, latch, .. }, sealed) => {
-                let target = latch.target();
+            (Line::Ports { pair, latch, reports }, sealed) => {
+                let (now, target) = (Instant::now(), latch.target());
+                let may = latch.may_be_sent_much(now) || reports.as_ref().is_some_and(Latch::is_held);
                 let packet = sealed.as_deref().unwrap_or(packet);
-                target.port() != 0 && pair.rtp.send_to(packet, target).is_ok()
+                may && target.port() != 0 && pair.rtp.send_to(packet, target).is_ok()
             }
             (Line::Web { socket, target: Some(target) }, Some(sealed)) => {
                 socket.send_to(sealed, target).is_ok()

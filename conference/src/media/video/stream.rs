@@ -62,13 +62,24 @@ impl Stream {
         }
     }
 
-    /// What was known of a stream is kept.
-    pub(super) fn of_all(views: &[View], mut before: Vec<Self>) -> Vec<Self> {
-        let mut one = |view: &View| match before.iter().position(|known| known.view == *view) {
-            Some(at) => before.swap_remove(at),
+    /// The streams of these views, and those of others that were before. A source's numbers go on for as long as its key lasts,
+    /// whatever becomes of its view meanwhile (RFC 3711 §9.1).
+    pub(super) fn of_all(views: &[View], mut before: Vec<Self>) -> (Vec<Self>, Vec<Self>) {
+        let mut one = |view: &View| match before.iter().position(|known| known.view.ssrc == view.ssrc) {
+            Some(at) => {
+                let known = before.swap_remove(at);
+                if known.view == *view {
+                    known
+                } else {
+                    Self { view: *view, seen: None, next: None, ..known }
+                }
+            }
             None => Self::of(*view),
         };
-        views.iter().map(&mut one).collect()
+        let streams = views.iter().map(&mut one).collect();
+        before.iter_mut().for_each(|unseen| (unseen.seen, unseen.next) = (None, None));
+        before.truncate(MOST_PARKED);
+        (streams, before)
     }
 
     /// Their number of one of this stream's.
@@ -128,7 +139,27 @@ impl Stream {
     }
 }
 
+/// Streams of a leg that are kept while nobody sees them.
+const MOST_PARKED: usize = 16;
 /// Numbers that a packet may be late by.
 const HALF: u16 = 0x4000;
 /// Between two reports of a stream.
 const REPORTS: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_go_on_after_nobody_saw_for_a_while() {
+        let now = Instant::now();
+        let view = |ssrc| View { ssrc, content: None };
+        let (mut streams, _) = Stream::of_all(&[view(1), view(2)], Vec::new());
+        streams[0].last = Some((2_899, 7, now));
+        let (none, parked) = Stream::of_all(&[], streams);
+        assert!(none.is_empty() && parked.len() == 2);
+        let (streams, parked) = Stream::of_all(&[view(2), view(1)], parked);
+        assert!(parked.is_empty());
+        assert_eq!(streams[1].last, Some((2_899, 7, now)), "one key, one use of each number");
+    }
+}

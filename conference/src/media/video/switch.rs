@@ -48,6 +48,8 @@ struct Leg {
     seat: Seat,
     sources: Vec<Source>,
     streams: Vec<Stream>,
+    /// Streams that nobody sees now, such as those of a call on hold.
+    parked: Vec<Stream>,
     bandwidth: Bandwidth,
     arrivals: Arrivals,
     /// How long its sound waits before it is mixed.
@@ -67,7 +69,8 @@ impl Switch {
     pub fn add(&mut self, id: LegId, seat: Seat, now: Instant, out: &mut Vec<Out>) {
         let leg = Leg {
             sources: Source::of_all(&seat.shows, Vec::new()),
-            streams: Stream::of_all(&seat.views, Vec::new()),
+            streams: Stream::of_all(&seat.views, Vec::new()).0,
+            parked: Vec::new(),
             seat,
             bandwidth: Bandwidth::default(),
             arrivals: Arrivals::default(),
@@ -85,7 +88,9 @@ impl Switch {
     pub fn change(&mut self, id: LegId, seat: Seat, now: Instant, out: &mut Vec<Out>) {
         let Some(leg) = self.legs.get_mut(&id) else { return };
         let was = std::mem::replace(&mut leg.seat, seat);
-        leg.streams = Stream::of_all(&leg.seat.views, std::mem::take(&mut leg.streams));
+        let mut before = std::mem::take(&mut leg.streams);
+        before.append(&mut leg.parked);
+        (leg.streams, leg.parked) = Stream::of_all(&leg.seat.views, before);
         if was.payload_type != leg.seat.payload_type {
             // What is sent again is to be what was sent, to its head.
             leg.streams.iter_mut().for_each(|stream| stream.seen = None);
