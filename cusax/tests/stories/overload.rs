@@ -19,6 +19,9 @@ fn what_waited_too_long_is_refused_until_the_queue_is_short_again() {
 
     // While it stands still, its socket fills as that of a server that cannot keep up.
     signal(&service, "STOP");
+    while !stands_still(&service) {
+        std::thread::yield_now();
+    }
     for number in 1..=OPTIONS {
         caller.send("OPTIONS", &format!("sip:{DOMAIN}"), "", number);
     }
@@ -46,6 +49,15 @@ fn what_waited_too_long_is_refused_until_the_queue_is_short_again() {
 fn signal(service: &Service, name: &str) {
     let pid = service.process_id().to_string();
     assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+}
+
+/// A signal is on its way when `kill` has ended: each thread stops for itself.
+fn stands_still(service: &Service) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", service.process_id())).unwrap();
+    let state = |stat: String| stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+    tasks
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok())
+        .all(|stat| state(stat) == Some('T'))
 }
 
 struct Caller {

@@ -84,6 +84,7 @@ fn command(folder: &PathBuf) -> Command {
         "XMPP__S2S",
         "HTTP__HTTPS",
         "OPERATIONS__LISTEN",
+        "CONFERENCE__MEDIA",
     ] {
         command.env(format!("CUSAX_{listener}"), "127.0.0.1:0");
     }
