@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each target uses its part")]
 
 use xmpp_core::stream::management::Command;
-use xmpp_core::stream::{Negotiation, Offer, Request, SaslFailure};
+use xmpp_core::stream::{Negotiation, Offer, Registrants, Request, SaslFailure};
 use xmpp_core::xml::{Element, Frame, Framer, Limits};
 use xmpp_core::{ErrorKind, Jid, Stanza};
 
@@ -70,8 +70,13 @@ pub fn stream(bytes: &[u8]) {
         starttls,
         require_tls: starttls && script[0] & 1 == 1,
         mechanisms: vec!["SCRAM-SHA-1", "PLAIN", "EXTERNAL"],
-        registration: script[0] & 4 == 4,
+        guests: if script[0] & 8 == 8 { "guest.x".to_owned() } else { String::new() },
+        registration: match script[0] & 4 {
+            0 => Registrants::Nobody,
+            _ => Registrants::Anybody,
+        },
         fast: vec!["HT-SHA-256-EXPR"],
+        upgrades: vec!["UPGR-SCRAM-SHA-256"],
         channel_bindings: vec!["tls-exporter"],
         about: Vec::new(),
     };

@@ -326,11 +326,17 @@ impl Framer {
 
     /// The first-level element ends: its content reaches from its start tag to `content_end`.
     fn finish(&mut self, content_end: usize, end: usize) -> Option<Frame> {
-        let (head, content_start) = self.head.take()?;
+        let (mut head, content_start) = self.head.take()?;
         let whole = self.buffer.split_to(end).freeze();
         self.token = 0;
         self.scanned = 0;
-        Some(Frame::Element(head, whole.slice(content_start.min(content_end)..content_end)))
+        let content = whole.slice(content_start.min(content_end)..content_end);
+        let is_used = head.attributes.iter().any(|(name, _)| name.starts_with("stream:"))
+            || memchr::memmem::find(&content, b"stream:").is_some();
+        if is_used {
+            self.scope.declare_stream(&mut head.prefixes);
+        }
+        Some(Frame::Element(head, content))
     }
 }
 
@@ -424,6 +430,25 @@ mod tests {
         assert_eq!(open("<stream:stream xmlns:stream='wrong'>"), Err(XmlError::InvalidNamespace));
         assert_eq!(open("<?xml version='1.0' encoding='latin1'?><a>"), Err(XmlError::UnsupportedEncoding));
         assert!(open("GET / HTTP/1.1\r\n").is_err());
+    }
+
+    #[test]
+    fn content_may_use_the_prefix_of_the_stream_and_may_bind_it_anew() {
+        for (stanza, told) in [
+            ("<iq><stream:x/></iq>", " xmlns:stream='http://etherx.jabber.org/streams'"),
+            ("<iq stream:a='1'/>", " xmlns:stream='http://etherx.jabber.org/streams'"),
+            ("<iq xmlns:stream='urn:s'><stream:x/></iq>", " xmlns:stream='urn:s'"),
+            ("<iq><x/></iq>", ""),
+        ] {
+            let mut framer = Framer::new(Limits::default());
+            framer.push(OPEN.as_bytes());
+            framer.push(stanza.as_bytes());
+            let Ok(Some(Frame::Open(_))) = framer.next() else { panic!() };
+            let Ok(Some(Frame::Element(head, content))) = framer.next() else { panic!() };
+            assert_eq!(head.prefixes, told, "{stanza}");
+            let text = std::str::from_utf8(&content).unwrap();
+            assert!(crate::Element::parse_content(text, &head.ns, &head.prefixes).is_ok(), "{stanza}");
+        }
     }
 
     #[test]

@@ -90,17 +90,22 @@ impl Scope {
         Ok((head, default))
     }
 
-    /// Prints the declarations in scope, the stream's among them: other streams do not know these.
+    /// Prints the declarations in scope, the stream's among them: other streams do not know these. Its own prefix is left out,
+    /// since next to nothing uses it: see [`Scope::declare_stream`].
     pub(super) fn declare(&self, out: &mut String) {
         for (at, (_, prefix, uri)) in self.0.iter().enumerate() {
             let is_hidden = self.0[at + 1..].iter().any(|(_, later, _)| later == prefix);
-            if prefix != "stream" && prefix != "xml" && !is_hidden {
-                out.push_str(" xmlns:");
-                out.push_str(prefix);
-                out.push_str("='");
-                escape::escape_attribute(uri, out);
-                out.push('\'');
+            let is_own = prefix == "stream" && uri == ns::STREAM;
+            if !is_own && prefix != "xml" && !is_hidden {
+                declare(prefix, uri, out);
             }
+        }
+    }
+
+    /// Prints the declaration of the stream's own prefix, unless it was bound anew and printed so.
+    pub(super) fn declare_stream(&self, out: &mut String) {
+        if self.lookup("stream").is_ok_and(|uri| uri == ns::STREAM) && !out.contains(" xmlns:stream=") {
+            declare("stream", ns::STREAM, out);
         }
     }
 
@@ -116,4 +121,12 @@ impl Scope {
             }
         }
     }
+}
+
+fn declare(prefix: &str, uri: &str, out: &mut String) {
+    out.push_str(" xmlns:");
+    out.push_str(prefix);
+    out.push_str("='");
+    escape::escape_attribute(uri, out);
+    out.push('\'');
 }
