@@ -37,6 +37,7 @@ use shared_runtime::unix_millis;
 use shared_store::{Archive, Bindings, Records, StoreError};
 
 use crate::answer::public;
+use crate::api::problem::Problem;
 
 pub use access::PURPOSE;
 pub use api::caller::Scope;
@@ -183,13 +184,18 @@ async fn bound(request: Request, next: Next) -> Response {
     if length.is_none_or(|length: usize| length <= LONGEST_FORM) {
         return next.run(request).await;
     }
+    let for_programs = request.uri().path().starts_with("/api/");
     let (mut body, mut read) = (request.into_body(), 0);
     while read < MOST_DRAINED
         && let Some(Ok(frame)) = body.frame().await
     {
         read += frame.data_ref().map_or(0, |part| part.len());
     }
-    (StatusCode::PAYLOAD_TOO_LARGE, format!("a form has at most {LONGEST_FORM} bytes\n")).into_response()
+    let detail = format!("a body has at most {LONGEST_FORM} bytes");
+    if for_programs {
+        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).into_response();
+    }
+    (StatusCode::PAYLOAD_TOO_LARGE, format!("{detail}\n")).into_response()
 }
 
 /// What holds for each answer: it is what it says that it is, and browsers come back over TLS alone (RFC 6797 §6.1).

@@ -2,7 +2,7 @@
 //!
 //! In    JSON objects whose fields a table names; a token with scopes, or a page's session.
 //! Out   JSON. A change is noted with who, what, before and after.
-//! Errors RFC 9457 problems: 400 what is no JSON, 401, 403, 404, 409, 422 with the field and the rule, 429, 503.
+//! Errors RFC 9457 problems: 400 what is no JSON, 401, 403, 404, 405, 409, 413, 422 with the field and the rule, 429, 503.
 //!
 //! Pages run the same operations ([`run`]), so that neither can do what the other cannot.
 
@@ -26,7 +26,7 @@ use axum::extract::rejection::{BytesRejection, QueryRejection, RawPathParamsReje
 use axum::extract::{ConnectInfo, Query, RawPathParams, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, get, on};
+use axum::routing::{MethodFilter, any, get, on};
 use serde_json::{Map, Value};
 use shared_model::Pending;
 use shared_runtime::http::Peer;
@@ -111,7 +111,9 @@ pub(crate) fn table() -> impl Iterator<Item = &'static Operation> {
 /// The routes.
 pub(crate) fn router() -> Router<Arc<Face>> {
     let document = || async { public("application/json", openapi::document().to_string()) };
-    table().fold(Router::new().route("/api/v1/openapi.json", get(document)), |router, operation| {
+    let first =
+        Router::new().route("/api/v1/openapi.json", get(document)).route("/api/{*rest}", any(unknown));
+    let all = table().fold(first, |router, operation| {
         let filter = MethodFilter::try_from(operation.method.clone()).unwrap_or(MethodFilter::GET);
         let handler = move |State(face): State<Arc<Face>>,
                             ConnectInfo(peer): ConnectInfo<Peer>,
@@ -132,7 +134,14 @@ pub(crate) fn router() -> Router<Arc<Face>> {
             answered.unwrap_or_else(Problem::into_response)
         };
         router.route(&format!("/api/v1{}", operation.path), on(filter, handler))
+    });
+    all.method_not_allowed_fallback(async || {
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this operation has other methods")
     })
+}
+
+async fn unknown() -> Problem {
+    Problem::nothing("operation")
 }
 
 async fn answer(

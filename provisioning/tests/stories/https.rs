@@ -97,5 +97,17 @@ async fn a_form_of_megabytes_is_told_that_it_is_too_long() {
     for path in ["/provision/jitsi.properties", "/sign-in", "/api/v1/accounts"] {
         let answer = house.ask(&format!("POST {path}"), &body).await;
         assert!(answer.starts_with("HTTP/1.1 413"), "{path}: {answer}");
+        let for_programs = answer.contains("content-type: application/problem+json");
+        assert_eq!(for_programs, path.starts_with("/api/"), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_goes_astray_is_told_so_in_its_own_language() {
+    let house = house("astray").await;
+    for (path, status) in [("GET /api/v1/nothing", "404"), ("PUT /api/v1/accounts", "405")] {
+        let answer = house.ask(path, "").await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        assert!(answer.contains("content-type: application/problem+json"), "{answer}");
     }
 }
