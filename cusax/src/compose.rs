@@ -8,7 +8,7 @@ use axum::Router;
 use conference::Focus;
 use prometheus::Registry;
 use shared_auth::{Auth, Opens};
-use shared_model::{Fact, Mailboxes, Pending, RoomAddress, RoomDirectory, RoomSnapshot, Unavailable};
+use shared_model::{Fact, Pending, RoomAddress, RoomDirectory, RoomSnapshot, Unavailable};
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::TlsPolicy;
 use shared_runtime::{Shutdown, http, listen};
@@ -77,7 +77,6 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         chat = Some(server);
     }
     let mut hosted = Vec::new();
-    let mut mailboxes: Option<Arc<dyn Mailboxes>> = None;
     if parts.contains(&Part::Conference) {
         let directory: Arc<dyn RoomDirectory> = match &rooms {
             Some(rooms) => Arc::clone(rooms) as _,
@@ -85,7 +84,6 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         };
         let (ours, theirs) = sip_endpoint::pair();
         let focus = start_conference(config, &ground, directory, chat.as_ref(), theirs).await?;
-        mailboxes = Some(Arc::clone(&focus) as _);
         if let Some(chat) = &chat {
             chat.attach_calls(Arc::clone(&focus) as _);
         }
@@ -94,7 +92,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
     }
     let mut websockets = None;
     if parts.contains(&Part::Sip) {
-        let server = start_sip(config, &ground, hosted, mailboxes, chat.as_ref()).await?;
+        let server = start_sip(config, &ground, hosted, calls.as_ref(), chat.as_ref()).await?;
         websockets = Some(server.endpoint().websocket_route("/sip"));
         bound.extend(server.bound().udp.iter().map(|address| ("sip.udp", *address)));
         bound.extend(server.bound().tcp.iter().map(|address| ("sip.tcp", *address)));
@@ -165,7 +163,7 @@ async fn start_sip(
     config: &Config,
     ground: &Ground,
     hosted: Vec<Hosted>,
-    mailboxes: Option<Arc<dyn Mailboxes>>,
+    focus: Option<&Arc<Focus>>,
     chat: Option<&XmppServer>,
 ) -> anyhow::Result<SipServer> {
     let needs = sip_server::Needs {
@@ -177,7 +175,8 @@ async fn start_sip(
         tls: &ground.tls,
         registry: &ground.registry,
         hosted,
-        mailboxes,
+        mailboxes: focus.map(|focus| Arc::clone(focus) as _),
+        announcements: focus.map(|focus| Arc::clone(focus) as _),
         availability: chat.map(XmppServer::availability),
         notices: chat.map(XmppServer::notices),
         shutdown: ground.shutdown.clone(),

@@ -5,6 +5,7 @@
 //! `cusax` hands them over.
 
 mod address;
+mod announcement;
 mod availability;
 mod conference;
 mod fact;
@@ -16,6 +17,7 @@ mod spec;
 mod voicemail;
 
 pub use address::{Address, AddressError, Aor, BareJid, RoomAddress};
+pub use announcement::{Announcement, Announcements};
 pub use availability::{Availability, MayRing};
 pub use conference::{Audio, ConferenceDirectory, ConferenceSnapshot, Participant};
 pub use fact::{

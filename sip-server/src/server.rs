@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use shared_auth::Auth;
-use shared_model::{Availability, CallEvent, CallOutcome, Fact, Mailboxes, Notices, Pending};
+use shared_model::{Announcements, Availability, CallEvent, CallOutcome, Fact, Mailboxes, Notices, Pending};
 use shared_runtime::bus::Bus;
 use shared_runtime::listen::ListenError;
 use shared_runtime::tls::TlsPolicy;
@@ -72,6 +72,8 @@ pub struct Needs<'a> {
     pub availability: Option<Arc<dyn Availability>>,
     /// Who takes messages for accounts that do not answer, if the focus runs here.
     pub mailboxes: Option<Arc<dyn Mailboxes>>,
+    /// Who says things to callers, if the focus runs here.
+    pub announcements: Option<Arc<dyn Announcements>>,
     /// Who says things to accounts, if the chat half runs here.
     pub notices: Option<Arc<dyn Notices>>,
     /// Ends it.
@@ -130,6 +132,7 @@ pub(crate) struct Server {
     pub(crate) is_tls_required: bool,
     pub(crate) availability: Option<Arc<dyn Availability>>,
     pub(crate) mailboxes: Option<Arc<dyn Mailboxes>>,
+    pub(crate) announcements: Option<Arc<dyn Announcements>>,
     pub(crate) notices: Option<Arc<dyn Notices>>,
     hosted: Vec<String>,
     endpoint: OnceLock<Endpoint>,
@@ -183,6 +186,7 @@ impl SipServer {
             store: needs.store,
             availability: needs.availability,
             mailboxes: needs.mailboxes,
+            announcements: needs.announcements,
             notices: needs.notices,
             hosted,
             endpoint: OnceLock::new(),

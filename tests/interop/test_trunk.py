@@ -176,3 +176,26 @@ def test_a_charged_call_is_confirmed_by_chat_and_its_row_survives(tmp_path, carr
         answering.wait(timeout=15)
         if service.process.poll() is None:
             service.stop()
+
+
+def test_a_charged_call_is_announced_by_voice_and_confirmed_by_a_key(tmp_path, carrier):
+    tariffs = "[{ prefix = '+33', setup = '0.05', minute = '0.10' }]"
+    service = serve(
+        tmp_path, carrier.as_trunk(), CUSAX_SIP__NUMBERS__TARIFFS=tariffs, CUSAX_SIP__COST__CONFIRM="pstn", CUSAX_SIP__COST__ANNOUNCE="true"
+    )
+    answering, alice = sipp_answers(carrier), None
+    try:
+        service.add("alice")
+        alice = Phone(service, "alice").start("/dial sip:0140123456@localhost")
+        wait_until(lambda: max(map(abs, alice.heard()), default=0) > 5000, what="the announcement is heard")
+        assert "CARRIER call" not in carrier.says(), "before the telephone rings"
+        alice.process.stdin.write(b"1")
+        alice.process.stdin.flush()
+        alice.wait_for("Call established")
+        assert "CARRIER call to +33140123456" in carrier.says()
+    finally:
+        if alice:
+            alice.stop()
+        answering.terminate()
+        answering.wait(timeout=15)
+        service.stop()

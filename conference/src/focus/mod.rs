@@ -7,6 +7,7 @@
 //! Not here: authentication; who calls is what the proxy asserts (RFC 3325).
 
 mod admission;
+mod announcements;
 mod answer;
 mod conference;
 mod dialog;
@@ -25,7 +26,7 @@ mod sdes;
 mod session;
 mod video;
 
-use std::net::UdpSocket;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::sync::{Arc, OnceLock};
 
 use dashmap::{DashMap, Entry};
@@ -44,6 +45,7 @@ use crate::media::ports::{Ports, PortsError};
 use crate::media::web::WebPort;
 use crate::metrics::Metrics;
 use crate::mixer::{LegId, Mixers};
+use announcements::Desk;
 use conference::Conference;
 use guesses::Guesses;
 use lamps::Lamps;
@@ -80,6 +82,7 @@ pub struct Focus {
     /// The port of browsers; none if it could not be bound.
     web: Option<WebPort>,
     guesses: Guesses,
+    desk: Desk,
     made: Made,
     tickets: Tickets,
     lamps: Lamps,
@@ -131,6 +134,7 @@ impl Focus {
                 tracing::error!(%address, %error, "conference.media cannot be used; browsers are refused");
             })
             .ok();
+        let desk = Desk::new((parts.random)());
         let (endpoint, conferences, guesses) = (OnceLock::new(), DashMap::new(), Guesses::default());
         Ok(Arc::new(Self {
             parts,
@@ -138,6 +142,7 @@ impl Focus {
             mixers,
             web,
             guesses,
+            desk,
             made: Made::default(),
             tickets: Tickets::default(),
             lamps: Lamps::default(),
@@ -173,6 +178,10 @@ impl Focus {
         self.web.as_ref()
     }
 
+    fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
     fn made(&self) -> &Made {
         &self.made
     }
@@ -192,6 +201,22 @@ impl Focus {
 
     fn guesses(&self) -> &Guesses {
         &self.guesses
+    }
+
+    /// Where our media are, as a peer at that address sees us.
+    fn local_ip(&self, towards: Option<IpAddr>) -> IpAddr {
+        let config = &self.parts.config;
+        let bound = Some(config.media.ip()).filter(|ip| !ip.is_unspecified());
+        config.advertised.or(bound).unwrap_or_else(|| answer::local_ip(towards))
+    }
+
+    /// The address to bind: the configured one, or any of the family that is advertised.
+    fn bind_ip(&self, advertised: IpAddr) -> IpAddr {
+        match self.parts.config.media.ip() {
+            ip if !ip.is_unspecified() => ip,
+            _ if advertised.is_ipv4() => Ipv4Addr::UNSPECIFIED.into(),
+            _ => Ipv6Addr::UNSPECIFIED.into(),
+        }
     }
 
     pub(crate) fn endpoint(&self) -> Option<&Endpoint> {
@@ -257,6 +282,9 @@ impl Focus {
         };
         if lamps::is_meant(&incoming.request) && room.local() == self.parts.config.voicemail {
             return self.light(incoming);
+        }
+        if let Some(what) = self.desk.meant(&room) {
+            return self.announce(incoming, what);
         }
         let is_begun = incoming.request.method() == "INVITE" && !incoming.request.is_in_dialog();
         let factory = &self.parts.config.factory;

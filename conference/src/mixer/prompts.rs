@@ -34,6 +34,12 @@ pub enum Prompt {
     RecordingEnded,
     /// Who was called does not answer: a message may be left after the tone at its end.
     Voicemail,
+    /// The call that they make costs something.
+    Charged,
+    /// It does, and 1 makes it.
+    ConfirmCharge,
+    /// They may not make it.
+    CallRefused,
 }
 
 impl Prompt {
@@ -53,7 +59,7 @@ impl Prompt {
 }
 
 /// By the order of the names above.
-static SAMPLES_OF: LazyLock<[Vec<i16>; 12]> = LazyLock::new(|| {
+static SAMPLES_OF: LazyLock<[Vec<i16>; 15]> = LazyLock::new(|| {
     [
         samples(include_bytes!("../../prompts/entry.wav")),
         samples(include_bytes!("../../prompts/alone.wav")),
@@ -67,6 +73,9 @@ static SAMPLES_OF: LazyLock<[Vec<i16>; 12]> = LazyLock::new(|| {
         samples(include_bytes!("../../prompts/recording.wav")),
         samples(include_bytes!("../../prompts/recording-ended.wav")),
         samples(include_bytes!("../../prompts/voicemail.wav")),
+        samples(include_bytes!("../../prompts/charged.wav")),
+        samples(include_bytes!("../../prompts/confirm-charge.wav")),
+        samples(include_bytes!("../../prompts/call-refused.wav")),
     ]
 });
 
@@ -117,6 +126,9 @@ mod tests {
             Recording,
             RecordingEnded,
             Voicemail,
+            Charged,
+            ConfirmCharge,
+            CallRefused,
         ] {
             let frames: Vec<Frame> = (0..).map_while(|at| prompt.frame(at)).collect();
             assert!((25..200).contains(&frames.len()), "{prompt:?}: {} frames", frames.len());

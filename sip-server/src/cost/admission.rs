@@ -3,17 +3,19 @@
 //! In    a routed call of a proven caller.
 //! Out   a [`Charge`], if it costs anything; the caller was told by chat what, and asked where the rules say so.
 //! Errors 403 with a Warning 399 and a chat message; 603 for what the caller declined; 487 if they gave up meanwhile.
-//! While the caller is asked, 182 says so to the phone.
+//! While the caller is asked, 182 says so to the phone, or a 183 with sound where that is wanted ([`super::announce`]).
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use shared_auth::Identity;
+use shared_model::Announcement;
 use shared_runtime::unix_millis;
 use sip_core::Message;
 use sip_core::header::{Name, quote};
 use sip_endpoint::ServerHandle;
 
+use super::announce::{Announced, End, say};
 use super::charges::Charge;
 use super::limits::{Refusal, may_call, may_charge};
 use crate::destination::Outside;
@@ -29,13 +31,14 @@ pub(crate) async fn admit(
     handle: &ServerHandle,
     route: &Route,
 ) -> Result<Option<Charge>, Box<Message>> {
+    let asked = Asked { server, request, handle };
     let is_call = request.method() == "INVITE" && !request.is_in_dialog();
     let Some(caller) = route.caller.as_ref().filter(|_| is_call) else { return Ok(None) };
     let rules = server.config.cost.of(&caller.aor);
     let Some(outside) = &route.outside else {
         let is_elsewhere = route.groups.iter().flatten().any(|branch| branch.to == Destination::Foreign);
         if is_elsewhere && !rules.other_domains {
-            return Err(refuse(server, request, caller, Refusal::OtherDomain).await);
+            return Err(refuse(asked, caller, Refusal::OtherDomain).await);
         }
         return Ok(None);
     };
@@ -44,20 +47,25 @@ pub(crate) async fn admit(
         return Ok(None);
     }
     if let Err(refusal) = may_call(&rules, rate.class) {
-        return Err(refuse(server, request, caller, refusal).await);
+        return Err(refuse(asked, caller, refusal).await);
     }
     let charge = if rate.is_charged() {
         match begin(server, request, caller, rate).await? {
             Ok(charge) => Some(charge),
-            Err(refusal) => return Err(refuse(server, request, caller, refusal).await),
+            Err(refusal) => return Err(refuse(asked, caller, refusal).await),
         }
     } else {
         None
     };
     if rules.confirm.contains(&rate.class) {
-        confirm(server, request, handle, caller, outside).await?;
-    } else if charge.is_some() && server.config.cost.notice {
-        tell(server, caller, &what_it_costs(server, outside)).await;
+        confirm(asked, caller, outside).await?;
+    } else if charge.is_some() {
+        if server.config.cost.notice {
+            tell(server, caller, &what_it_costs(server, outside)).await;
+        }
+        if !say(server, request, handle, Announcement::Charged).await {
+            return Err(Box::new(Message::response(request, 487, "")));
+        }
     }
     Ok(charge)
 }
@@ -81,38 +89,88 @@ async fn begin(
     Ok(charges.begin(caller.account, rate, Instant::now(), |open| may_charge(&rules, &rate, spent, open)))
 }
 
-/// Asks the caller. While they think, they may hang up.
-async fn confirm(
-    server: &Server,
-    request: &Message,
-    handle: &ServerHandle,
-    caller: &Identity,
-    outside: &Outside,
-) -> Result<(), Box<Message>> {
-    let Some(notices) = &server.notices else {
-        return Err(refuse(server, request, caller, Refusal::NotConfirmed).await);
-    };
-    let mut waits = Message::response(request, 182, "Confirm By Chat");
-    waits.ensure_to_tag(&format!("{:016x}", server.endpoint().random()));
-    handle.respond(waits);
+/// Asks the caller, by chat and by voice, whichever they answer first. While they think, they may hang up.
+async fn confirm(asked: Asked<'_>, caller: &Identity, outside: &Outside) -> Result<(), Box<Message>> {
+    let Asked { server, request, handle } = asked;
+    let within = server.config.cost.confirm_within;
     let question = format!("{} Write yes to call.", what_it_costs(server, outside));
-    let asked = notices.ask(&caller.jid, &question, server.config.cost.confirm_within);
-    let answer = tokio::select! {
-        answer = asked => answer,
-        () = handle.cancelled() => return Err(Box::new(Message::response(request, 487, ""))),
+    let mut announced = Announced::begin(server, request, Announcement::Confirm).await;
+    if announced.is_none() {
+        if server.notices.is_none() {
+            return Err(refuse(asked, caller, Refusal::NotConfirmed).await);
+        }
+        let mut waits = Message::response(request, 182, "Confirm By Chat");
+        waits.ensure_to_tag(&format!("{:016x}", server.endpoint().random()));
+        handle.respond(waits);
+    }
+    let (mut is_asked, mut end) = (true, std::pin::pin!(tokio::time::sleep(within)));
+    let mut by_chat = std::pin::pin!(async {
+        match &server.notices {
+            Some(notices) => notices.ask(&caller.jid, &question, within).await,
+            None => None,
+        }
+    });
+    let answer = loop {
+        if !is_asked && announced.is_none() {
+            break Some(Err(Refusal::NotConfirmed));
+        }
+        let by_key = async {
+            match &mut announced {
+                Some(announced) => announced.end(handle).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            answer = &mut by_chat, if is_asked => match answer {
+                Some(word) => break Some(means(&word)),
+                None => is_asked = false,
+            },
+            heard = by_key => match heard {
+                End::Said => break Some(Ok(())),
+                End::Declined => break Some(Err(Refusal::Declined)),
+                End::Unsaid => announced = None,
+            },
+            () = &mut end => break Some(Err(Refusal::NotConfirmed)),
+            () = handle.cancelled() => break None,
+        }
     };
-    match answer.as_deref() {
-        Some(word) if YES.iter().any(|yes| word.eq_ignore_ascii_case(yes)) => Ok(()),
-        Some(_) => Err(refuse(server, request, caller, Refusal::Declined).await),
-        None => Err(refuse(server, request, caller, Refusal::NotConfirmed).await),
+    if let Some(announced) = announced {
+        announced.stop().await;
+    }
+    match answer {
+        None => Err(Box::new(Message::response(request, 487, ""))),
+        Some(Ok(())) => Ok(()),
+        Some(Err(refusal)) => Err(refuse(asked, caller, refusal).await),
     }
 }
 
-async fn refuse(server: &Server, request: &Message, caller: &Identity, refusal: Refusal) -> Box<Message> {
+/// What an answer by chat means.
+fn means(word: &str) -> Result<(), Refusal> {
+    match YES.iter().any(|yes| word.eq_ignore_ascii_case(yes)) {
+        true => Ok(()),
+        false => Err(Refusal::Declined),
+    }
+}
+
+/// A call that is being judged.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    server: &'a Server,
+    request: &'a Message,
+    handle: &'a ServerHandle,
+}
+
+async fn refuse(asked: Asked<'_>, caller: &Identity, refusal: Refusal) -> Box<Message> {
+    let Asked { server, request, handle } = asked;
     let text = refusal.text(&server.config.cost.currency);
     tracing::info!(?refusal, "a call is refused by its caller's rules");
     if refusal != Refusal::Declined {
         tell(server, caller, &format!("Your call was not made. {text}.")).await;
+    }
+    // Who was asked knows.
+    let is_known = matches!(refusal, Refusal::Declined | Refusal::NotConfirmed);
+    if !is_known && !say(server, request, handle, Announcement::Refused).await {
+        return Box::new(Message::response(request, 487, ""));
     }
     let mut response = Message::response(request, refusal.status(), "");
     response.push(Name::Warning, &format!("399 {} {}", server.domain, quote(&text)));

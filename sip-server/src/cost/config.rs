@@ -23,6 +23,9 @@ pub struct CostConfig {
     pub confirm_within: Duration,
     /// Classes that may be called. Emergency calls are never refused. Default all but `premium`.
     pub allow: Vec<Class>,
+    /// Whether callers hear it too, before it rings, and why a call is refused; where a call is confirmed, key 1 does it.
+    /// Default false.
+    pub announce: bool,
     /// Whether other SIP domains may be called. Default true.
     pub other_domains: bool,
     /// What an account may spend in a day (UTC). Default: no limit.
@@ -71,6 +74,11 @@ pub(crate) const KEYS: &[Key] = &[
     Key::new("sip.cost.currency", "\"EUR\"", "the word after amounts"),
     Key::new("sip.cost.notice", "true", "callers are told by chat what a call costs, before it rings"),
     Key::new("sip.cost.confirm", "[]", "classes whose calls are confirmed by chat before they ring"),
+    Key::new(
+        "sip.cost.announce",
+        "false",
+        "callers hear it too, before it rings, and why a call is refused; key 1 confirms",
+    ),
     Key::new("sip.cost.confirm_within", "\"30s\"", "how long a confirmation is waited for"),
     Key::new(
         "sip.cost.allow",
@@ -127,6 +135,7 @@ impl Default for CostConfig {
         Self {
             currency: "EUR".to_owned(),
             notice: true,
+            announce: false,
             confirm: Vec::new(),
             confirm_within: Duration::from_secs(30),
             allow: vec![Class::Free, Class::Pstn, Class::Foreign],

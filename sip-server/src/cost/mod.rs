@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! a call to a number ─▶ admission ─▶ may they?  limits, spend   no: 403 with a Warning, and a chat message
-//!                                 ─▶ do they want to?           a question by chat; no: 603, silence: 403
+//!                                 ─▶ do they want to?           a question by chat, or key 1; no: 603, silence: 403
 //!                                 ─▶ do they know?              a chat message, then it rings
 //! ```
 //!
-//! Not here: a spoken announcement (S-41), which wants a media leg in the proxy's place.
+//! Where the operator wants it (`sip.cost.announce`), callers hear all three too ([`announce`]).
 
 mod admission;
+mod announce;
 mod charges;
 mod config;
 mod limits;

@@ -1,18 +1,29 @@
 //! What calls cost, said and asked before they ring, and written down when they are over (RFC 7081 §5, §7).
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::common::{DOMAIN, PASSWORD, Phone, Served, serve_with};
+use crate::common::{Behind, DOMAIN, PASSWORD, Phone, Served, new_folder, start_with};
+use shared_model::{Announcement, Announcements};
+use shared_runtime::Shutdown;
+use shared_runtime::tls::{self, TlsPolicy};
+use shared_store::Store;
 use sip_core::Message;
 use sip_core::header::Name;
+use sip_core::transaction::Timers;
+use sip_endpoint::{Application, Endpoint, Flow, Incoming, Listeners};
 use sip_server::numbers::{Class, Money, NumberConfig, TariffConfig};
 use sip_server::records::{CallRecord, CallResult, Direction, page};
-use sip_server::{AccountCost, Config, CostConfig, TrunkConfig};
+use sip_server::{AccountCost, Config, CostConfig, Hosted, TrunkConfig};
 
 const SDP: &str =
     "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 8 0\r\n";
 
 async fn served(cost: CostConfig) -> (Served, Phone, Phone) {
+    served_with(cost, Behind::default()).await
+}
+
+async fn served_with(cost: CostConfig, behind: Behind) -> (Served, Phone, Phone) {
     let mut carrier = Phone::alone("carrier").await;
     let tariff = |prefix: &str, class, minute| TariffConfig {
         prefix: prefix.to_owned(),
@@ -32,7 +43,9 @@ async fn served(cost: CostConfig) -> (Served, Phone, Phone) {
         probe: Duration::ZERO,
         ..TrunkConfig::default()
     };
-    let served = serve_with(Config { numbers, cost, trunks: vec![trunk], ..Config::default() }).await;
+    let config = Config { numbers, cost, trunks: vec![trunk], ..Config::default() };
+    let served = start_with(DOMAIN, Store::in_memory(), new_folder(), config, behind).await;
+    served.populate().await;
     carrier.move_to(&served);
     let alice = Phone::new("alice", &served).await;
     (served, carrier, alice)
@@ -241,4 +254,121 @@ async fn a_bye_that_its_sender_had_sent_back_to_itself_ends_no_bill() {
     assert!(rows(&served).await.is_empty(), "the call is up, and costs");
     hang_up(&alice, &carrier, &(sent, ok)).await;
     assert_eq!(rows(&served).await.len(), 1);
+}
+
+/// A focus that says what it is asked to with a 183, and ends it with these statuses, one after another, or when it is cancelled.
+#[derive(Default)]
+struct Announcer {
+    ends: Mutex<Vec<u16>>,
+    asked: Mutex<Vec<String>>,
+}
+
+impl Application for Announcer {
+    fn request(&self, incoming: Incoming) {
+        let Incoming { request, server, .. } = incoming;
+        self.asked.lock().unwrap().push(request.uri().to_owned());
+        assert!(request.value(Name::Route).is_none() && request.value(Name::ProxyAuthorization).is_none());
+        let mut progress = Message::response(&request, 183, "");
+        progress.set_body("application/sdp", SDP.into());
+        server.respond(progress);
+        match self.ends.lock().unwrap().pop() {
+            Some(status) => server.respond(Message::response(&request, status, "")),
+            None => drop(tokio::spawn(async move {
+                server.cancelled().await;
+                server.respond(Message::response(&request, 487, ""));
+            })),
+        }
+    }
+
+    fn ack(&self, _ack: Message, _flow: Flow) {}
+}
+
+impl Announcements for Announcer {
+    fn announcement(&self, what: Announcement) -> Option<String> {
+        Some(format!("sip:{what:?}@voice.example.org"))
+    }
+}
+
+/// A service that says what calls cost.
+async fn announcing(cost: CostConfig) -> (Served, Phone, Phone, Arc<Announcer>, Shutdown) {
+    tls::install_provider();
+    let (ours, theirs) = sip_endpoint::pair();
+    let (shutdown, folder, announcer) = (Shutdown::new(), new_folder(), Arc::new(Announcer::default()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let tls = TlsPolicy::open(&tls::Config::default(), &folder, &["localhost".to_owned()]).unwrap();
+    let listeners = Listeners { ports: vec![theirs], ..Listeners::default() };
+    let metrics = sip_endpoint::Metrics::new(&prometheus::Registry::new()).unwrap();
+    let application = Arc::clone(&announcer) as _;
+    let random = shared_runtime::random;
+    Endpoint::start(listeners, Timers::default(), &tls, metrics, random, &shutdown, application)
+        .await
+        .unwrap();
+    let hosted = vec![Hosted { domain: "voice.example.org".to_owned(), port: ours }];
+    let announcements = Some(Arc::clone(&announcer) as _);
+    let behind = Behind { hosted, announcements, ..Behind::default() };
+    let (served, carrier, alice) = served_with(CostConfig { announce: true, ..cost }, behind).await;
+    (served, carrier, alice, announcer, shutdown)
+}
+
+/// A call with a description, which early media need.
+fn call_with_sound(from: &Phone, dialled: &str) -> Message {
+    let mut invite = call(from, dialled);
+    invite.set_body("application/sdp", SDP.into());
+    invite
+}
+
+#[tokio::test]
+async fn what_a_call_costs_is_heard_before_it_rings_and_why_it_does_not() {
+    let (_served, carrier, alice, announcer, _focus) = announcing(CostConfig::default()).await;
+    announcer.ends.lock().unwrap().extend([480, 480]);
+    let ((early, _), ()) =
+        tokio::join!(alice.ask_with(call_with_sound(&alice, "0140000000"), PASSWORD), async {
+            let invite = carrier.expect("INVITE").await;
+            carrier.respond(&invite, 486).await;
+        });
+    assert_eq!((early.status(), early.body().as_ref()), (183, SDP.as_bytes()));
+    assert_eq!(early.values(Name::Via).count(), 1, "as the caller sent it");
+    alice.expect("486").await;
+    let (early, _) = alice.ask_with(call_with_sound(&alice, "0899000000"), PASSWORD).await;
+    assert_eq!(early.status(), 183);
+    let refused = alice.expect("403").await;
+    assert!(refused.value(Name::Warning).unwrap().contains("premium"));
+    let asked = announcer.asked.lock().unwrap().clone();
+    assert_eq!(asked, ["sip:Charged@voice.example.org", "sip:Refused@voice.example.org"]);
+    // Without a description nothing can be heard.
+    let (refused, _) = alice.ask_with(call(&alice, "0899000000"), PASSWORD).await;
+    assert_eq!(refused.status(), 403);
+}
+
+#[tokio::test]
+async fn a_question_is_answered_by_key_by_chat_or_by_hanging_up() {
+    let confirm = vec![Class::Pstn];
+    let within = Duration::from_secs(20);
+    let cost = CostConfig { confirm, confirm_within: within, ..CostConfig::default() };
+    let (served, carrier, alice, announcer, _focus) = announcing(cost).await;
+    let rings = async || {
+        let invite = carrier.expect("INVITE").await;
+        carrier.respond(&invite, 486).await;
+        carrier.expect("ACK").await;
+    };
+    // By key: 480 is the focus's word for it. Nobody answers the chat.
+    announcer.ends.lock().unwrap().push(480);
+    let ((early, _), ()) =
+        tokio::join!(alice.ask_with(call_with_sound(&alice, "0140000000"), PASSWORD), rings());
+    assert_eq!(early.status(), 183);
+    alice.expect("486").await;
+    served.told.answers.lock().unwrap().push(None);
+    announcer.ends.lock().unwrap().push(603);
+    alice.ask_with(call_with_sound(&alice, "0140000000"), PASSWORD).await;
+    alice.expect("603").await;
+    // By hanging up.
+    let (_, sent) = alice.ask_with(call_with_sound(&alice, "0140000000"), PASSWORD).await;
+    alice.send(&Message::cancel(&sent)).await;
+    alice.expect("200").await;
+    alice.expect("487").await;
+    // By chat, though nothing can be said.
+    served.told.answers.lock().unwrap().push(Some("yes"));
+    announcer.ends.lock().unwrap().push(503);
+    tokio::join!(alice.ask_with(call_with_sound(&alice, "0140000000"), PASSWORD), rings());
+    alice.expect("486").await;
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::common::{DOMAIN, PASSWORD, Phone, Served, new_folder, start_with};
+use crate::common::{Behind, DOMAIN, PASSWORD, Phone, Served, new_folder, start_with};
 use shared_model::{BareJid, CallEvent, CallOutcome, Event, Mailboxes, Pending};
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Heard;
@@ -65,7 +65,8 @@ async fn serve() -> (Served, mpsc::UnboundedReceiver<Message>, Shutdown) {
         .unwrap();
     let hosted = Hosted { domain: "mail.example.org".to_owned(), port: ours };
     let timers = TimerConfig { no_answer: Duration::from_millis(300), ..TimerConfig::default() };
-    let behind = (vec![hosted], Some(Arc::new(Boxes::default()) as _));
+    let mailboxes = Some(Arc::new(Boxes::default()) as _);
+    let behind = Behind { hosted: vec![hosted], mailboxes, ..Behind::default() };
     let config = Config { timers, ..Config::default() };
     let served = start_with(DOMAIN, Store::in_memory(), folder, config, behind).await;
     served.populate().await;

@@ -8,7 +8,6 @@ use sip_core::Message;
 use sip_core::header::Name;
 use sip_endpoint::Incoming;
 
-use super::super::Focus;
 use super::super::admission::{Caller, caller, came_from};
 use super::super::answer::{self, Agreed, Origin, Ours, Unfit};
 use super::super::dialog::Dialog;
@@ -80,7 +79,7 @@ impl Conference {
             }
         }
         let Ok(offer) = std::str::from_utf8(request.body()) else { return refuse(400, "Body Is Not UTF-8") };
-        let ip = self.local_ip(answer::media_ip(offer));
+        let ip = self.focus.local_ip(answer::media_ip(offer));
         let is_browser = answer::is_browser(offer);
         let Ok(mut leg) = self.wire(ip, is_browser) else {
             tracing::warn!("no port for sound is free");
@@ -157,7 +156,7 @@ impl Conference {
     pub(super) fn wire(&self, ip: IpAddr, is_browser: bool) -> Result<UnboundLeg, PortsError> {
         match self.focus.web().filter(|_| is_browser) {
             Some(web) => Ok(UnboundLeg::web(web.open(self.focus.parts().random))),
-            None => UnboundLeg::bind(self.focus.ports(), bind_ip(&self.focus, ip)),
+            None => UnboundLeg::bind(self.focus.ports(), self.focus.bind_ip(ip)),
         }
     }
 
@@ -430,13 +429,6 @@ impl Conference {
             },
         );
     }
-
-    /// The address that our descriptions name.
-    pub(super) fn local_ip(&self, towards: Option<IpAddr>) -> IpAddr {
-        let config = &self.focus.parts().config;
-        let bound = Some(config.media.ip()).filter(|ip| !ip.is_unspecified());
-        config.advertised.or(bound).unwrap_or_else(|| answer::local_ip(towards))
-    }
 }
 
 /// What we say of ourselves to a browser, if the wire is for one.
@@ -450,15 +442,6 @@ fn too_brief(request: &Message, least: u32) -> Message {
     let mut response = Message::response(request, 422, "");
     response.push(Name::MinSe, &least.to_string());
     response
-}
-
-/// The address to bind: the configured one, or any of the family that is advertised.
-pub(super) fn bind_ip(focus: &Focus, advertised: IpAddr) -> IpAddr {
-    match focus.parts().config.media.ip() {
-        ip if !ip.is_unspecified() => ip,
-        _ if advertised.is_ipv4() => std::net::Ipv4Addr::UNSPECIFIED.into(),
-        _ => std::net::Ipv6Addr::UNSPECIFIED.into(),
-    }
 }
 
 /// How long a PIN is waited for.

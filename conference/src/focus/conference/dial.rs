@@ -171,7 +171,7 @@ impl Conference {
         teller: Option<Teller>,
         device: Device,
     ) {
-        let ip = self.local_ip(None);
+        let ip = self.focus.local_ip(None);
         let bound = self.wire(ip, device == Device::Browser);
         let (Ok(sound), Some(endpoint)) = (bound, self.focus.endpoint().cloned()) else {
             tracing::warn!("no RTP port is free");

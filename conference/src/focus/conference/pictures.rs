@@ -14,7 +14,6 @@ use super::super::policy::Voice;
 use super::super::video;
 use super::super::video::offer::Offer;
 use super::Conference;
-use super::calls::bind_ip;
 use crate::media::srtp::Crypto;
 use crate::media::video::room::{Pictures, UnboundPictures};
 use crate::media::video::seat::Seat;
@@ -55,8 +54,7 @@ impl Conference {
         let (port, source) = match browsers {
             Some(port) => (port, Source::Web),
             None => {
-                let ports =
-                    UnboundPictures::bind(self.focus.ports(), bind_ip(&self.focus, origin.local.ip()));
+                let ports = UnboundPictures::bind(self.focus.ports(), self.focus.bind_ip(origin.local.ip()));
                 let ports = ports.inspect_err(|_| tracing::warn!("no port for pictures is free")).ok()?;
                 (ports.port(), Source::Ports(ports))
             }

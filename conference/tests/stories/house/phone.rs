@@ -10,7 +10,7 @@ use conference::media::srtp::{Crypto, MasterKey, Srtp, Suite};
 use conference::mixer::{Goertzel, Tone};
 use sip_core::sdp::{Media, Sdp};
 use sip_core::{Message, Name};
-use sip_endpoint::{Application, Endpoint, Flow, Incoming};
+use sip_endpoint::{Answer, Application, Endpoint, Flow, Incoming, SentRequest};
 use tokio::sync::mpsc;
 
 /// Answers whatever comes with 200 and hands it to the phone.
@@ -75,8 +75,26 @@ impl Phone {
         self.send_offer("INVITE", "sendrecv").await
     }
 
-    /// Sends an offer, and for INVITE the ACK of its 2xx.
-    pub(crate) async fn send_offer(&mut self, method: &str, direction: &str) -> Message {
+    /// Calls, and takes the media that come before an answer, if some do.
+    pub(crate) async fn invite_early(&mut self, uri: &str) -> SentRequest {
+        self.uri = uri.to_owned();
+        self.to = format!("<{uri}>");
+        let offer = self.offer("sendrecv");
+        let mut request = self.build("INVITE", &[]);
+        request.set_body("application/sdp", offer.into());
+        let mut sent = self.endpoint.request(request, self.flow, "0").await;
+        while let Some(Answer::Response(response)) = sent.next().await {
+            if response.status() == 183 {
+                let answer = Sdp::parse(std::str::from_utf8(response.body()).unwrap()).unwrap();
+                let media = &answer.media[0];
+                self.mixer = Some(SocketAddr::new(media.connection.unwrap(), media.port));
+                break;
+            }
+        }
+        sent
+    }
+
+    fn offer(&self, direction: &str) -> String {
         let port = self.media.local_addr().unwrap().port();
         let kind = self.payload_type();
         let profile = if self.keys.is_some() { "RTP/SAVP" } else { "RTP/AVP" };
@@ -84,13 +102,18 @@ impl Phone {
             let key = base64::engine::general_purpose::STANDARD.encode(key.octets());
             format!("a=crypto:1 {} inline:{key}|2^31\r\n", suite.as_str())
         });
-        let offer = format!(
+        format!(
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
              m=audio {port} {profile} {kind} 101\r\na=rtpmap:{kind} {}\r\n\
              a=rtpmap:101 telephone-event/8000\r\na={direction}\r\n{}m=message 9 TCP/MSRP *\r\n",
             self.format.rtpmap(),
             self.lines.clone() + &crypto.unwrap_or_default()
-        );
+        )
+    }
+
+    /// Sends an offer, and for INVITE the ACK of its 2xx.
+    pub(crate) async fn send_offer(&mut self, method: &str, direction: &str) -> Message {
+        let (kind, offer) = (self.payload_type(), self.offer(direction));
         let mut request = self.build(method, &[]);
         request.set_body("application/sdp", offer.into());
         let response = self.exchange(request).await;

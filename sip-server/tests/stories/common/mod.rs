@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use shared_auth::{Auth, NewAccount, Profile};
-use shared_model::{Aor, Availability, BareJid, Fact, Mailboxes, MayRing, Notices, Pending};
+use shared_model::{Announcements, Aor, Availability, BareJid, Fact, Mailboxes, MayRing, Notices, Pending};
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::{self, TlsPolicy};
@@ -159,11 +159,16 @@ pub(crate) async fn serve_in(store: Store, folder: PathBuf, sip: Config) -> Serv
 }
 
 async fn start(domain: &str, store: Store, folder: PathBuf, sip: Config) -> Served {
-    start_with(domain, store, folder, sip, (Vec::new(), None)).await
+    start_with(domain, store, folder, sip, Behind::default()).await
 }
 
 /// What else of the process is behind the proxy.
-pub(crate) type Behind = (Vec<Hosted>, Option<Arc<dyn Mailboxes>>);
+#[derive(Default)]
+pub(crate) struct Behind {
+    pub(crate) hosted: Vec<Hosted>,
+    pub(crate) mailboxes: Option<Arc<dyn Mailboxes>>,
+    pub(crate) announcements: Option<Arc<dyn Announcements>>,
+}
 
 /// Starts a server that has this behind it.
 pub(crate) async fn start_with(
@@ -192,8 +197,9 @@ pub(crate) async fn start_with(
         bus: bus.clone(),
         tls: &tls,
         registry: &registry,
-        hosted: behind.0,
-        mailboxes: behind.1,
+        hosted: behind.hosted,
+        mailboxes: behind.mailboxes,
+        announcements: behind.announcements,
         availability: Some(Arc::new(Chat)),
         notices: Some(Arc::clone(&notices) as _),
         shutdown: shutdown.clone(),

@@ -1,0 +1,69 @@
+//! What callers hear before their call goes on, and the key by which they let it.
+
+use std::time::Duration;
+
+use crate::house::House;
+use conference::Config;
+use shared_model::{Announcement, Announcements};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_announcement_is_heard_before_any_answer_and_ends() {
+    let house = House::start_with(Config::default()).await;
+    for what in [Announcement::Charged, Announcement::Refused] {
+        let uri = house.focus.announcement(what).unwrap();
+        let mut alice = house.silent_phone("alice").await;
+        let sent = alice.invite_early(&uri).await;
+        let loudness = tokio::task::block_in_place(|| alice.loudness(60));
+        assert!(loudness > 500.0, "{what:?}: {loudness}");
+        assert_eq!(sent.last().await.unwrap().status(), 480, "{what:?}");
+    }
+    let silent = House::start().await;
+    assert_eq!(silent.focus.announcement(Announcement::Charged), None);
+    silent.stop().await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_answered_by_a_key_or_by_hanging_up() {
+    let house = House::start_with(Config::default()).await;
+    let uri = house.focus.announcement(Announcement::Confirm).unwrap();
+    for (key, status) in [("1", 480), ("2", 603)] {
+        let mut alice = house.silent_phone("alice").await;
+        let sent = alice.invite_early(&uri).await;
+        alice.press(key);
+        assert_eq!(sent.last().await.unwrap().status(), status, "key {key}");
+    }
+    let mut alice = house.silent_phone("alice").await;
+    let sent = alice.invite_early(&uri).await;
+    assert!(
+        tokio::time::timeout(Duration::from_millis(300), async { sent.cancel().send("").await })
+            .await
+            .is_ok()
+    );
+    assert_eq!(sent.last().await.unwrap().status(), 487);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_could_hear_is_not_said_and_only_so_many_are() {
+    let house = House::start_with(Config::default()).await;
+    let uri = house.focus.announcement(Announcement::Confirm).unwrap();
+    let mut browser = house.silent_phone("alice").await;
+    browser.uri.clone_from(&uri);
+    let offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n";
+    let answer = browser.send_body("INVITE", "application/sdp", offer).await;
+    assert_eq!(answer.status(), 488, "this answer would be taken for the call's own");
+    let mut waiting = Vec::new();
+    for _ in 0..50 {
+        let mut phone = house.silent_phone("alice").await;
+        waiting.push(phone.invite_early(&uri).await);
+    }
+    assert_eq!(house.invite("bob", &uri).await, 503);
+    waiting[0].cancel().send("").await;
+    assert_eq!(waiting.remove(0).last().await.unwrap().status(), 487);
+    let mut free = house.silent_phone("alice").await;
+    free.invite_early(&uri).await.cancel().send("").await;
+    assert!(free.mixer.is_some(), "the place of who hung up");
+    assert_eq!(house.invite("bob", "sip:announcement-1-0000000000000000@conference.example.org").await, 404);
+    house.stop().await;
+}
