@@ -12,6 +12,8 @@ mod fact;
 mod groups;
 mod ids;
 mod notice;
+mod own_chat;
+mod registrations;
 mod room;
 mod spec;
 mod voicemail;
@@ -27,6 +29,8 @@ pub use fact::{
 pub use groups::{Groups, Member};
 pub use ids::{AccountId, Correlation};
 pub use notice::Notices;
+pub use own_chat::{Archived, Archiving, OwnChat, OwnChatError, Picture};
+pub use registrations::Registrations;
 pub use room::{Affiliation, Occupant, Role, RoomAccess, RoomDirectory, RoomSnapshot, Unavailable};
 pub use spec::{Coverage, Document, Spec};
 pub use voicemail::{Mailboxes, VoiceMessage, VoiceMessages, Waiting};

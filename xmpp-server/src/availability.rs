@@ -1,8 +1,8 @@
 //! Whether somebody wants to be called — RFC 6121 §4.7.2.1 (`dnd`), for the call half: a [`shared_model::Availability`].
 //!
 //! In    a callee, and who calls. Out `Blocked` if the callee's block list (XEP-0191) names the caller; `DoNotDisturb` if
-//!       every resource that takes messages says so, and there is one.
-//! State none: the block list and the last presence of each session are asked.
+//!       every resource that takes messages says so, and there is one, or if the account said so for all of them.
+//! State none: the block list, the account's wish and the last presence of each session are asked.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use xmpp_core::Jid;
 use crate::blocking::blocks;
 use crate::router::Session;
 use crate::server::Server;
+use crate::undisturbed;
 
 /// The presences of one server.
 pub(crate) struct Presences(pub(crate) Arc<Server>);
@@ -24,6 +25,11 @@ impl Availability for Presences {
                 && blocks(&self.0, &callee, &caller).await
             {
                 return MayRing::Blocked;
+            }
+            if let Some(callee) = to_jid(callee)
+                && undisturbed::is_so(&self.0, &callee).await
+            {
+                return MayRing::DoNotDisturb;
             }
             self.presence(callee)
         })

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use shared_model::Spec;
+use shared_model::{Picture, Spec};
 use shared_store::Expected;
 use xmpp_core::payload::form::{Field, Form};
 use xmpp_core::{Element, Jid, Stanza, StanzaError, ns};
@@ -73,20 +73,54 @@ pub(crate) async fn card_set(server: &Server, user: &Jid, by: &Jid, card: &Eleme
     if server.router.avatar(user.bare_str()).as_deref() == Some(id.as_str()) {
         return;
     }
-    let data = Element::new("data", DATA).text_node(text);
-    let info = Element::new("info", METADATA)
-        .with("id", &id)
-        .with("bytes", bytes.len())
-        .with("type", photo.text_of("TYPE").unwrap_or_else(|| "image/png".to_owned()));
-    let metadata = Element::new("metadata", METADATA).child(info);
-    let published = async {
-        pubsub::publish_own(server, user, by, DATA, &id, &data, options()).await?;
-        pubsub::publish_own(server, user, by, METADATA, &id, &metadata, options()).await?;
-        remember(server, user, &id).await
-    };
-    if let Err(error) = published.await {
+    let media_type = photo.text_of("TYPE").unwrap_or_else(|| "image/png".to_owned());
+    if let Err(error) = publish(server, user, by, &id, (text, bytes.len()), &media_type).await {
         tracing::warn!(condition = error.kind.as_str(), "a photo did not become an avatar");
     }
+}
+
+/// Both nodes show the picture, and presence its hash.
+async fn publish(
+    server: &Server,
+    user: &Jid,
+    by: &Jid,
+    id: &str,
+    (text, bytes): (String, usize),
+    media_type: &str,
+) -> Result<(), StanzaError> {
+    let data = Element::new("data", DATA).text_node(text);
+    let info = Element::new("info", METADATA).with("id", id).with("bytes", bytes).with("type", media_type);
+    let metadata = Element::new("metadata", METADATA).child(info);
+    pubsub::publish_own(server, user, by, DATA, id, &data, options()).await?;
+    pubsub::publish_own(server, user, by, METADATA, id, &metadata, options()).await?;
+    remember(server, user, id).await
+}
+
+/// An account's picture is another from now on, or none: in its card, in both nodes (XEP-0084 §4.2), in presence.
+pub(crate) async fn set(server: &Server, user: &Jid, picture: Option<Picture>) -> Result<(), StanzaError> {
+    match picture {
+        Some(Picture { media_type, bytes }) => {
+            let text = STANDARD.encode(&bytes);
+            let id = sha1(&text).unwrap_or_default();
+            let photo = Element::new("PHOTO", ns::VCARD_TEMP)
+                .text_child("TYPE", &media_type)
+                .text_child("BINVAL", &text);
+            vcard::set_photo(server, user, Some(photo)).await?;
+            publish(server, user, user, &id, (text, bytes.len()), &media_type).await?;
+        }
+        None => {
+            vcard::set_photo(server, user, None).await?;
+            let shown = pubsub::own_items(server, user, DATA).await?;
+            if !shown.is_empty() {
+                let nothing = Element::new("metadata", METADATA);
+                pubsub::publish_own(server, user, user, METADATA, NOTHING, &nothing, options()).await?;
+                let ids: Vec<String> = shown.into_iter().map(|(id, _)| id).collect();
+                pubsub::retract_own(server, user, DATA, &ids).await?;
+            }
+            remember(server, user, "").await?;
+        }
+    }
+    vcard::show(server, user).await
 }
 
 fn options() -> Form {
@@ -102,8 +136,11 @@ async fn remember(server: &Server, user: &Jid, id: &str) -> Result<(), StanzaErr
     server.router.set_avatar(user.bare_str(), &avatar);
     for session in server.router.sessions(user.bare_str()) {
         if let Some(shown) = &session.presence {
-            let shown = with_hash(Stanza::clone(shown), &avatar);
-            let kept = Arc::new(shown.clone());
+            let (kept, shown) = match avatar.is_empty() {
+                true => without_hash(shown),
+                false => (with_hash(Stanza::clone(shown), &avatar), with_hash(Stanza::clone(shown), &avatar)),
+            };
+            let kept = Arc::new(kept);
             server.router.update(&session.jid, session.serial, |session| session.presence = Some(kept));
             presence::broadcast(server, &session.jid, &shown, false).await;
         }
@@ -138,6 +175,13 @@ pub(crate) fn with_hash(presence: Stanza, avatar: &str) -> Stanza {
     }
 }
 
+/// Presence as the client sent it, and once as it says that there is no picture any more (XEP-0153 §3.1).
+fn without_hash(presence: &Stanza) -> (Stanza, Stanza) {
+    let bare = Stanza::clone(presence).retain(|child| !child.is("x", UPDATE));
+    let none = Element::new("x", UPDATE).child(Element::new("photo", UPDATE));
+    (bare.clone(), bare.with(&none))
+}
+
 pub(crate) fn sha1(base64: &str) -> Option<String> {
     let bytes = STANDARD.decode(base64).ok()?;
     let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &bytes);
@@ -147,6 +191,8 @@ pub(crate) fn sha1(base64: &str) -> Option<String> {
 /// XEP-0084's nodes.
 pub(crate) const METADATA: &str = "urn:xmpp:avatar:metadata";
 pub(crate) const DATA: &str = "urn:xmpp:avatar:data";
+/// The item that says that there is no avatar.
+const NOTHING: &str = "current";
 const UPDATE: &str = "vcard-temp:x:update";
 const COLLECTION: &str = "vcard";
 pub(crate) const KEY: &str = "avatar";

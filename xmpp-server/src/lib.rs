@@ -41,6 +41,7 @@ mod muc;
 mod notices;
 mod offline;
 mod on_the_phone;
+mod own_chat;
 mod presence;
 mod pubsub;
 mod push;
@@ -56,6 +57,7 @@ mod specs;
 mod tel;
 pub mod transfer;
 mod turn;
+mod undisturbed;
 mod upload;
 mod voicemail;
 

@@ -52,9 +52,10 @@ impl Wish {
 #[derive(Default)]
 pub(crate) struct OnThePhone(DashMap<String, ()>);
 
-/// A presence as others are to see it.
+/// A presence as others are to see it: `dnd` while the account is on the phone, or wants it so ([`crate::undisturbed`]).
 pub(crate) fn shown(server: &Server, from: &Jid, presence: &Stanza) -> Stanza {
     let is_busy = !server.on_the_phone.0.is_empty() && server.on_the_phone.0.contains_key(from.bare_str());
+    let is_busy = is_busy || server.router.is_undisturbed(from.bare_str()) == Some(true);
     match is_busy && presence.type_.is_none() {
         true => busy(presence.clone()),
         false => presence.clone(),
@@ -254,7 +255,7 @@ async fn restore_all(server: &Server) {
 }
 
 /// Sends each presence of an account again, as it is to be seen now. A `dnd` of the user's looks the same before and after.
-async fn show_again(server: &Server, user: &Jid) {
+pub(crate) async fn show_again(server: &Server, user: &Jid) {
     for session in server.router.sessions(user.bare_str()) {
         let Some(own) = session.presence.as_ref() else { continue };
         let show = own.find("show", ns::CLIENT).map(|show| show.text());

@@ -97,6 +97,8 @@ pub(crate) struct Personal {
     pub(crate) archiving: Arc<Preferences>,
     /// The hash of its avatar; empty if it has none.
     pub(crate) avatar: Arc<str>,
+    /// It said that it does not want to be disturbed, whatever its clients say.
+    pub(crate) is_undisturbed: bool,
 }
 
 /// Whether a stanza is in an outbox.
@@ -183,6 +185,18 @@ impl Router {
     pub(crate) fn set_avatar(&self, bare: &str, avatar: &Arc<str>) {
         if let Some(mut sessions) = self.sessions.get_mut(bare) {
             sessions.iter_mut().for_each(|session| session.personal.avatar = Arc::clone(avatar));
+        }
+    }
+
+    /// Whether an account said that it does not want to be disturbed, if it has a session.
+    pub(crate) fn is_undisturbed(&self, bare: &str) -> Option<bool> {
+        Some(self.sessions.get(bare)?.first()?.personal.is_undisturbed)
+    }
+
+    /// From now on an account wants that, or does not any more.
+    pub(crate) fn set_undisturbed(&self, bare: &str, is_so: bool) {
+        if let Some(mut sessions) = self.sessions.get_mut(bare) {
+            sessions.iter_mut().for_each(|session| session.personal.is_undisturbed = is_so);
         }
     }
 
@@ -357,7 +371,8 @@ mod tests {
         let jid = jid.parse().unwrap();
         let default = xmpp_core::payload::mam::Otherwise::Always;
         let archiving = Arc::new(Preferences { default, always: Vec::new(), never: Vec::new() });
-        let personal = Personal { blocked: Arc::default(), archiving, avatar: "".into() };
+        let personal =
+            Personal { blocked: Arc::default(), archiving, avatar: "".into(), is_undisturbed: false };
         (Session::new(jid, AccountId(1), serial, outbox, end, personal), inbox)
     }
 

@@ -10,7 +10,7 @@ use rustls::crypto::SecureRandom;
 use shared_auth::{AccountCard, Auth};
 use shared_model::{
     AccountEvent, AccountId, Availability, BareJid, ConferenceDirectory, Event, Fact, Groups, Notices,
-    Pending, VoiceMessages,
+    OwnChat, Pending, VoiceMessages,
 };
 use shared_runtime::bus::{Bus, Heard, Subscription};
 use shared_runtime::listen::{self, ListenError};
@@ -38,6 +38,7 @@ use crate::muc::Rooms;
 use crate::notices::{Questions, Voice};
 use crate::offline::Offline;
 use crate::on_the_phone::OnThePhone;
+use crate::own_chat::Accounts;
 use crate::push::Pushes;
 use crate::retention::Grown;
 use crate::roster::Rosters;
@@ -329,6 +330,11 @@ impl XmppServer {
     /// Who wants to be called, as the call half asks before it rings.
     pub fn availability(&self) -> Arc<dyn Availability> {
         Arc::new(Presences(Arc::clone(&self.server)))
+    }
+
+    /// What accounts keep here, for pages that show and change it.
+    pub fn own_chat(&self) -> Arc<dyn OwnChat> {
+        Arc::new(Accounts(Arc::clone(&self.server)))
     }
 
     /// What the domain says to accounts, for other services that have to say something.

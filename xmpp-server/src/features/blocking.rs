@@ -33,28 +33,37 @@ async fn answer(server: &Server, request: &Request) -> Answered {
             let list = server.block_lists.read(user.as_str()).await.map_err(|error| store_failed(&error))?;
             Ok(print("blocklist", list.iter()).into())
         }
-        ("block", true) => block(server, request, user).await,
-        ("unblock", true) => {
+        ("block", true) => {
             let jids = parse(&request.payload)?;
-            let gone = change(server, user, |list| list.remove(&jids)).await?;
-            let mut stanzas = pushes(server, user, &print("unblock", &jids));
-            stanzas.extend(show_presence(server, user, &gone).await?);
+            let stanzas = block(server, user, &jids).await?;
+            report::keep(server, user, &request.payload).await;
+            Ok(Answer { stanzas, ..Answer::default() })
+        }
+        ("unblock", true) => {
+            let stanzas = unblock(server, user, &parse(&request.payload)?).await?;
             Ok(Answer { stanzas, ..Answer::default() })
         }
         _ => Err(ErrorKind::BadRequest.into()),
     }
 }
 
-async fn block(server: &Server, request: &Request, user: &Jid) -> Answered {
-    let jids = parse(&request.payload)?;
+/// §3.3: blocks these from now on; what follows from it is to be sent.
+pub(crate) async fn block(server: &Server, user: &Jid, jids: &[Jid]) -> Result<Vec<Stanza>, StanzaError> {
     if jids.is_empty() {
         return Err(ErrorKind::BadRequest.into()); // §3.3
     }
-    let new = change(server, user, |list| list.add(&jids)).await?;
-    report::keep(server, user, &request.payload).await;
-    let mut stanzas = pushes(server, user, &print("block", &jids));
+    let new = change(server, user, |list| list.add(jids)).await?;
+    let mut stanzas = pushes(server, user, &print("block", jids));
     stanzas.extend(hide_presence(server, user, &new).await?);
-    Ok(Answer { stanzas, ..Answer::default() })
+    Ok(stanzas)
+}
+
+/// §3.4: does not block these any more, or nobody if there are none; what follows from it is to be sent.
+pub(crate) async fn unblock(server: &Server, user: &Jid, jids: &[Jid]) -> Result<Vec<Stanza>, StanzaError> {
+    let gone = change(server, user, |list| list.remove(jids)).await?;
+    let mut stanzas = pushes(server, user, &print("unblock", jids));
+    stanzas.extend(show_presence(server, user, &gone).await?);
+    Ok(stanzas)
 }
 
 async fn change(
@@ -95,7 +104,8 @@ async fn show_presence(server: &Server, user: &Jid, jids: &[Jid]) -> Result<Vec<
     for contact in seeing(server, user, jids, |subscription| subscription.from).await? {
         let shown = sessions.iter().filter_map(|session| Some((session, session.presence.as_ref()?)));
         stanzas.extend(shown.map(|(session, presence)| {
-            Stanza::clone(presence).addressed(Some(&session.jid), Some(&contact))
+            crate::on_the_phone::shown(server, &session.jid, presence)
+                .addressed(Some(&session.jid), Some(&contact))
         }));
     }
     for contact in seeing(server, user, jids, |subscription| subscription.to).await? {

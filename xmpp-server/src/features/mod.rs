@@ -4,7 +4,7 @@
 //! Out   an [`Answer`]: the payload of the result, and stanzas that follow from it. Features do not send.
 //! Errors [`StanzaError`]; an iq that no feature takes is `service-unavailable` (RFC 6120 §8.2.3).
 
-mod blocking;
+pub(crate) mod blocking;
 pub(crate) mod carbons;
 mod clients;
 mod commands;

@@ -7,6 +7,8 @@
 //!
 //! The node `urn:xmpp:vcard4` (XEP-0292 §4.1) shows the same card to all, and who publishes there sets it.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use shared_model::Spec;
 use shared_store::{Expected, Record};
 use xmpp_core::payload::form::{Field, Form as DataForm};
@@ -114,6 +116,15 @@ async fn set(server: &Server, owner: &Jid, card: &Element, addresses: &Addresses
         server.store.records.put(owner.as_str(), COLLECTION, KEY, text.as_bytes(), Expected::Anything).await;
     put.map_err(|error| store_failed(&error))?;
     Ok(Answer::default())
+}
+
+/// The photo of a card: what it says that it is, and its bytes.
+pub(crate) async fn photo(server: &Server, owner: &Jid) -> Result<Option<(String, Vec<u8>)>, StanzaError> {
+    let card = stored(server, owner).await?;
+    let Some(photo) = card.get("PHOTO") else { return Ok(None) };
+    let text: String = photo.text_of("BINVAL").unwrap_or_default().split_whitespace().collect();
+    let bytes = STANDARD.decode(text).ok().filter(|bytes| !bytes.is_empty());
+    Ok(bytes.map(|bytes| (photo.text_of("TYPE").unwrap_or_default(), bytes)))
 }
 
 /// Puts another photo into a card, or none.

@@ -117,6 +117,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         blocked,
         archiving: crate::archive::preferences(&server, &jid).await,
         avatar: crate::avatar::read(&server, &jid).await,
+        is_undisturbed: crate::undisturbed::is_so(&server, &jid).await,
     };
     let session =
         Session::new(jid.clone(), identity.account, serial, outbox.clone(), Arc::clone(&end), personal);

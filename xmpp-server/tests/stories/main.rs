@@ -24,6 +24,7 @@ mod halves;
 mod login;
 mod management;
 mod messages;
+mod own_chat;
 mod pubsub;
 mod push;
 mod races;

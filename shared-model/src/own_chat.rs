@@ -1,0 +1,75 @@
+//! What an account keeps in the chat half, for whoever shows it elsewhere: its picture, what is archived, whom it blocks, whether
+//! it may be disturbed, and the sessions that it has.
+
+use crate::{BareJid, Pending};
+
+/// The picture that an account shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Its media type, as whoever set it says.
+    pub media_type: String,
+    /// The file.
+    pub bytes: Vec<u8>,
+}
+
+/// What is archived of conversations with whom no list names (XEP-0441).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Archived {
+    /// All.
+    Always,
+    /// Nothing.
+    Never,
+    /// What is said with contacts.
+    Contacts,
+}
+
+/// What an account wants archived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archiving {
+    /// Of whom no list names.
+    pub otherwise: Archived,
+    /// Addresses with whom all is.
+    pub always: Vec<String>,
+    /// Addresses with whom nothing is.
+    pub never: Vec<String>,
+}
+
+/// Why something of an account's was not read or changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OwnChatError {
+    /// What was given breaks a rule; says which.
+    #[error("{0}")]
+    Refused(String),
+    /// There is no such thing.
+    #[error("there is no such thing")]
+    Nothing,
+    /// The store does not answer, or whoever knows is not there.
+    #[error("the chat half cannot do this now")]
+    Unavailable,
+}
+
+/// What came of it.
+type Kept<'a, T> = Pending<'a, Result<T, OwnChatError>>;
+
+/// Shows and changes what accounts keep in the chat half. The chat server implements it; provisioning has pages for it. A change is
+/// durable when it is answered, and clients that are connected are told at once.
+pub trait OwnChat: Send + Sync {
+    /// The picture of an account, if it shows one.
+    fn picture<'a>(&'a self, of: &'a BareJid) -> Kept<'a, Option<Picture>>;
+    /// Shows another picture, or none.
+    fn set_picture<'a>(&'a self, of: &'a BareJid, picture: Option<Picture>) -> Kept<'a, ()>;
+    /// What an account wants archived.
+    fn archiving<'a>(&'a self, of: &'a BareJid) -> Kept<'a, Archiving>;
+    /// Archives this from now on.
+    fn set_archiving<'a>(&'a self, of: &'a BareJid, wish: Archiving) -> Kept<'a, ()>;
+    /// Whom an account blocks: addresses, domains.
+    fn blocked<'a>(&'a self, of: &'a BareJid) -> Kept<'a, Vec<String>>;
+    /// Blocks somebody from now on, or does not any more.
+    fn set_blocked<'a>(&'a self, of: &'a BareJid, whom: &'a str, is_blocked: bool) -> Kept<'a, ()>;
+    /// Whether an account said that it does not want to be disturbed, whatever its clients say.
+    fn is_undisturbed<'a>(&'a self, of: &'a BareJid) -> Kept<'a, bool>;
+    /// Says so from now on, or does not any more.
+    fn set_undisturbed<'a>(&'a self, of: &'a BareJid, is_undisturbed: bool) -> Kept<'a, ()>;
+    /// Ends the session of one resource.
+    fn end_session<'a>(&'a self, of: &'a BareJid, resource: &'a str) -> Kept<'a, ()>;
+}

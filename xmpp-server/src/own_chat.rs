@@ -1,0 +1,158 @@
+//! What accounts keep here, for pages that show and change it: a [`shared_model::OwnChat`].
+//!
+//! In    an account, and a wish. Out what XMPP clients would have got and done: the same records, and the same pushes to whoever is
+//!       connected (XEP-0084, XEP-0153, XEP-0191 §3.3, XEP-0441).
+//! State none of its own. Errors a wish that breaks a rule says which.
+
+use std::sync::Arc;
+
+use shared_model::{Archived, Archiving, BareJid, OwnChat, OwnChatError, Pending, Picture};
+use shared_store::StoreError;
+use xmpp_core::payload::mam::{Otherwise, Preferences};
+use xmpp_core::stream::{StreamCondition, StreamError};
+use xmpp_core::{Jid, StanzaError};
+
+use crate::features::{blocking, vcard};
+use crate::server::Server;
+use crate::{archive, avatar, route, undisturbed};
+
+/// The accounts of one server.
+pub(crate) struct Accounts(pub(crate) Arc<Server>);
+
+impl OwnChat for Accounts {
+    fn picture<'a>(&'a self, of: &'a BareJid) -> Pending<'a, Result<Option<Picture>, OwnChatError>> {
+        Box::pin(async move {
+            let photo = vcard::photo(&self.0, &user(of)?).await.map_err(failed)?;
+            Ok(photo.map(|(media_type, bytes)| Picture { media_type, bytes }))
+        })
+    }
+
+    fn set_picture<'a>(
+        &'a self,
+        of: &'a BareJid,
+        picture: Option<Picture>,
+    ) -> Pending<'a, Result<(), OwnChatError>> {
+        Box::pin(async move { avatar::set(&self.0, &user(of)?, picture).await.map_err(failed) })
+    }
+
+    fn archiving<'a>(&'a self, of: &'a BareJid) -> Pending<'a, Result<Archiving, OwnChatError>> {
+        Box::pin(async move {
+            let kept = archive::preferences(&self.0, &user(of)?).await;
+            let texts = |list: &[Jid]| list.iter().map(|jid| jid.as_str().to_owned()).collect();
+            let otherwise = match kept.default {
+                Otherwise::Always => Archived::Always,
+                Otherwise::Never => Archived::Never,
+                Otherwise::Roster => Archived::Contacts,
+            };
+            Ok(Archiving { otherwise, always: texts(&kept.always), never: texts(&kept.never) })
+        })
+    }
+
+    fn set_archiving<'a>(
+        &'a self,
+        of: &'a BareJid,
+        wish: Archiving,
+    ) -> Pending<'a, Result<(), OwnChatError>> {
+        Box::pin(async move {
+            let default = match wish.otherwise {
+                Archived::Always => Otherwise::Always,
+                Archived::Never => Otherwise::Never,
+                Archived::Contacts => Otherwise::Roster,
+            };
+            let preferences = Preferences { default, always: all(&wish.always)?, never: all(&wish.never)? };
+            archive::prefer(&self.0, &user(of)?, preferences).await.map_err(unkept)
+        })
+    }
+
+    fn blocked<'a>(&'a self, of: &'a BareJid) -> Pending<'a, Result<Vec<String>, OwnChatError>> {
+        Box::pin(async move {
+            let list = self.0.block_lists.read(user(of)?.as_str()).await.map_err(unkept)?;
+            let mut all: Vec<String> = list.iter().map(|jid| jid.as_str().to_owned()).collect();
+            all.sort_unstable();
+            Ok(all)
+        })
+    }
+
+    fn set_blocked<'a>(
+        &'a self,
+        of: &'a BareJid,
+        whom: &'a str,
+        is_blocked: bool,
+    ) -> Pending<'a, Result<(), OwnChatError>> {
+        Box::pin(async move {
+            let (user, whom) = (user(of)?, [address(whom)?]);
+            let stanzas = match is_blocked {
+                true => blocking::block(&self.0, &user, &whom).await,
+                false => blocking::unblock(&self.0, &user, &whom).await,
+            };
+            for stanza in stanzas.map_err(failed)? {
+                route::route(&self.0, stanza).await;
+            }
+            Ok(())
+        })
+    }
+
+    fn is_undisturbed<'a>(&'a self, of: &'a BareJid) -> Pending<'a, Result<bool, OwnChatError>> {
+        Box::pin(async move { undisturbed::read(&self.0, &user(of)?).await.map_err(unkept) })
+    }
+
+    fn set_undisturbed<'a>(
+        &'a self,
+        of: &'a BareJid,
+        is_undisturbed: bool,
+    ) -> Pending<'a, Result<(), OwnChatError>> {
+        Box::pin(async move { undisturbed::set(&self.0, &user(of)?, is_undisturbed).await.map_err(unkept) })
+    }
+
+    fn end_session<'a>(
+        &'a self,
+        of: &'a BareJid,
+        resource: &'a str,
+    ) -> Pending<'a, Result<(), OwnChatError>> {
+        Box::pin(async move {
+            let sessions = self.0.router.sessions(of.as_str());
+            let session = sessions.iter().find(|session| session.jid.resource() == Some(resource));
+            let why = "its owner ended the session";
+            let why = StreamError::because(StreamCondition::PolicyViolation, why);
+            let _ = session.ok_or(OwnChatError::Nothing)?.end.send(Some(why)); // ending already
+            Ok(())
+        })
+    }
+}
+
+fn user(jid: &BareJid) -> Result<Jid, OwnChatError> {
+    jid.as_str().parse().map_err(|_| OwnChatError::Nothing)
+}
+
+/// Addresses of a list, each once.
+fn all(texts: &[String]) -> Result<Vec<Jid>, OwnChatError> {
+    if texts.len() > MOST {
+        return Err(OwnChatError::Refused(format!("a list has at most {MOST} addresses")));
+    }
+    let mut jids = texts.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut seen = std::collections::HashSet::new();
+    jids.retain(|jid| seen.insert(jid.clone()));
+    Ok(jids)
+}
+
+fn address(text: &str) -> Result<Jid, OwnChatError> {
+    let refused = |_| OwnChatError::Refused(format!("`{text}` is neither an address nor a domain"));
+    text.trim().parse().map_err(refused)
+}
+
+fn failed(error: StanzaError) -> OwnChatError {
+    use xmpp_core::ErrorKind::{InternalServerError, ResourceConstraint};
+    match error.kind {
+        InternalServerError => OwnChatError::Unavailable,
+        ResourceConstraint => OwnChatError::Refused("there is no room for more".to_owned()),
+        kind if error.text.is_empty() => OwnChatError::Refused(kind.as_str().to_owned()),
+        _ => OwnChatError::Refused(error.text),
+    }
+}
+
+fn unkept(error: StoreError) -> OwnChatError {
+    failed(crate::features::store_failed(&error))
+}
+
+/// Addresses of one list of preferences.
+const MOST: usize = 500;

@@ -1,0 +1,119 @@
+//! What accounts keep in the chat half, changed from outside: the same records as clients use, and clients are told at once.
+
+use crate::common::{Client, befriend, serve, serve_again};
+use shared_model::{Archived, Archiving, BareJid, MayRing, OwnChatError, Picture};
+use xmpp_server::Config;
+
+fn alice() -> BareJid {
+    "alice@example.org".parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_picture_from_outside_is_in_card_node_and_presence_and_goes_from_all() {
+    let served = serve().await;
+    let own = served.server.own_chat();
+    let mut phone = Client::online(&served, "alice", "phone").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    befriend(&mut phone, &mut bob).await;
+    bob.send("<presence to='alice@example.org/phone'/>").await;
+    phone.expect(&["<presence", "from='bob@example.org/b'"]).await;
+    assert_eq!(own.picture(&alice()).await, Ok(None));
+    let picture = Picture { media_type: "image/png".to_owned(), bytes: b"abc".to_vec() };
+    own.set_picture(&alice(), Some(picture.clone())).await.unwrap();
+    // SHA-1 of the three bytes.
+    let hash = "a9993e364706816aba3e25717850c26c9cd0d89d";
+    bob.expect(&["<presence", "from='alice@example.org/phone'", &format!("<photo>{hash}</photo>")]).await;
+    phone.expect(&["<presence", hash]).await;
+    let card = bob.ask("get", "alice@example.org", "<vCard xmlns='vcard-temp'/>").await;
+    assert!(card.contains("<TYPE>image/png</TYPE><BINVAL>YWJj</BINVAL>"), "{card}");
+    let items = |node: &str| {
+        format!(
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:avatar:{node}'/></pubsub>"
+        )
+    };
+    let metadata = bob.ask("get", "alice@example.org", &items("metadata")).await;
+    assert!(metadata.contains(&format!("id='{hash}' bytes='3' type='image/png'")), "{metadata}");
+    assert!(bob.ask("get", "alice@example.org", &items("data")).await.contains("YWJj"));
+    assert_eq!(own.picture(&alice()).await, Ok(Some(picture)));
+    own.set_picture(&alice(), None).await.unwrap();
+    bob.expect(&["<presence", "from='alice@example.org/phone'", "<photo/>"]).await;
+    assert_eq!(own.picture(&alice()).await, Ok(None));
+    assert!(!bob.ask("get", "alice@example.org", &items("metadata")).await.contains("<info"));
+    assert!(!bob.ask("get", "alice@example.org", &items("data")).await.contains("YWJj"));
+    assert!(!bob.ask("get", "alice@example.org", "<vCard xmlns='vcard-temp'/>").await.contains("PHOTO"));
+}
+
+#[tokio::test]
+async fn who_is_blocked_from_outside_is_on_the_list_that_clients_have() {
+    let served = serve().await;
+    let own = served.server.own_chat();
+    let mut phone = Client::online(&served, "alice", "phone").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    befriend(&mut phone, &mut bob).await;
+    let list = "<blocklist xmlns='urn:xmpp:blocking'/>";
+    assert!(!phone.ask("get", "", list).await.contains("<item"));
+    own.set_blocked(&alice(), "bob@example.org", true).await.unwrap();
+    phone.expect(&["<block xmlns='urn:xmpp:blocking'><item jid='bob@example.org'/>"]).await;
+    bob.expect(&["<presence", "type='unavailable'", "from='alice@example.org/phone'"]).await;
+    assert_eq!(own.blocked(&alice()).await.unwrap(), ["bob@example.org"]);
+    let caller: BareJid = "bob@example.org".parse().unwrap();
+    assert_eq!(served.server.availability().may_ring(&alice(), Some(&caller)).await, MayRing::Blocked);
+    own.set_blocked(&alice(), "bob@example.org", false).await.unwrap();
+    phone.expect(&["<unblock xmlns='urn:xmpp:blocking'><item jid='bob@example.org'/>"]).await;
+    bob.expect(&["<presence", "from='alice@example.org/phone'"]).await;
+    assert!(matches!(own.set_blocked(&alice(), "@", true).await, Err(OwnChatError::Refused(_))));
+    assert!(own.blocked(&alice()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn who_is_not_to_be_disturbed_is_so_with_every_client_and_after_a_restart() {
+    let served = serve().await;
+    let own = served.server.own_chat();
+    let mut phone = Client::online(&served, "alice", "phone").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    befriend(&mut phone, &mut bob).await;
+    own.set_undisturbed(&alice(), true).await.unwrap();
+    bob.expect(&["<presence", "from='alice@example.org/phone'", "<show>dnd</show>"]).await;
+    phone.expect(&["<presence", "from='alice@example.org/phone'", "<show>dnd</show>"]).await;
+    assert_eq!(served.server.availability().may_ring(&alice(), None).await, MayRing::DoNotDisturb);
+    phone.send("<presence><show>chat</show></presence>").await;
+    bob.expect(&["from='alice@example.org/phone'", "<show>dnd</show>"]).await;
+    served.shutdown.begin();
+    let served = serve_again(&served, Config::default()).await;
+    let own = served.server.own_chat();
+    assert_eq!(served.server.availability().may_ring(&alice(), None).await, MayRing::DoNotDisturb);
+    assert!(own.is_undisturbed(&alice()).await.unwrap());
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let mut phone = Client::online(&served, "alice", "phone").await;
+    bob.expect(&["from='alice@example.org/phone'", "<show>dnd</show>"]).await;
+    own.set_undisturbed(&alice(), false).await.unwrap();
+    let shown = bob.expect(&["<presence", "from='alice@example.org/phone'"]).await;
+    assert!(!shown.contains("<show>"), "{shown}");
+    phone.expect(&["<presence", "from='alice@example.org/phone'"]).await;
+    assert_eq!(served.server.availability().may_ring(&alice(), None).await, MayRing::Yes);
+}
+
+#[tokio::test]
+async fn preferences_are_one_record_and_a_session_ends_from_outside() {
+    let served = serve().await;
+    let own = served.server.own_chat();
+    let mut phone = Client::online(&served, "alice", "phone").await;
+    let mut desk = Client::online(&served, "alice", "desk").await;
+    let wish = Archiving {
+        otherwise: Archived::Contacts,
+        always: vec!["bob@example.org".to_owned()],
+        never: vec!["carol@example.org".to_owned(), "Carol@example.org".to_owned()],
+    };
+    own.set_archiving(&alice(), wish).await.unwrap();
+    let prefs = phone.ask("get", "", "<prefs xmlns='urn:xmpp:mam:2'/>").await;
+    let parts =
+        ["default='roster'", "<always><jid>bob@example.org", "<never><jid>carol@example.org</jid></never>"];
+    assert!(parts.iter().all(|part| prefs.contains(part)), "{prefs}");
+    let set = "<prefs xmlns='urn:xmpp:mam:2' default='never'><always/><never/></prefs>";
+    phone.ask("set", "", set).await;
+    assert_eq!(own.archiving(&alice()).await.unwrap().otherwise, Archived::Never);
+    assert_eq!(own.end_session(&alice(), "nobody").await, Err(OwnChatError::Nothing));
+    own.end_session(&alice(), "desk").await.unwrap();
+    desk.expect(&["policy-violation", "its owner ended the session"]).await;
+    phone.expect(&["type='unavailable'", "from='alice@example.org/desk'"]).await;
+}
