@@ -165,9 +165,10 @@ impl Endpoint {
         &self.inlet.resolver
     }
 
-    /// How long messages wait from their arrival to their turn: a mean of the last ones, nothing after a pause.
-    pub fn lateness(&self) -> std::time::Duration {
-        self.inlet.wires.lateness.mean(Instant::now())
+    /// How long messages of a flow's socket wait from their arrival to their turn: a mean of the last ones, nothing after a
+    /// pause.
+    pub fn lateness(&self, flow: &Flow) -> std::time::Duration {
+        self.inlet.wires.lateness.mean(flow.id, Instant::now())
     }
 
     /// A random number.

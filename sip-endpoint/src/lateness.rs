@@ -1,6 +1,7 @@
 //! How late we are: how long messages wait from their arrival to their turn, as a moving mean.
 //!
-//! In    of each message how long it waited: datagrams since the system took them in, others since they were read.
+//! In    of each message how long it waited, by the socket that it came from: datagrams since the system took them in, others since
+//! they were read. Sockets have queues of their own, so that one that is full says nothing of another.
 //! Out   a mean that rises over [`RISES`] messages and falls over [`FALLS`], since one long wait may be an accident and a short one
 //! shows that the queue is short; nothing once no message came for [`STALE`].
 //! Whoever decides what is refused under overload (RFC 7339 calls it the throttling algorithm) asks this.
@@ -11,38 +12,50 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) struct Lateness {
     begun: Instant,
+    lanes: [Lane; LANES],
+}
+
+/// What some sockets have together.
+#[derive(Debug, Default)]
+struct Lane {
     /// Microseconds times [`RISES`].
     mean: AtomicU64,
-    /// When the last message was counted, in microseconds since `begun`.
+    /// When the last message was counted, in microseconds since the beginning.
     last: AtomicU64,
 }
 
 impl Default for Lateness {
     fn default() -> Self {
-        Self { begun: Instant::now(), mean: AtomicU64::new(0), last: AtomicU64::new(0) }
+        Self { begun: Instant::now(), lanes: Default::default() }
     }
 }
 
 impl Lateness {
-    /// A message waited so long. Two that say so at the same moment may count as one.
-    pub(crate) fn waited(&self, waited: Duration, now: Instant) {
+    /// A message of this socket waited so long. Two that say so at the same moment may count as one.
+    pub(crate) fn waited(&self, socket: u64, waited: Duration, now: Instant) {
+        let lane = self.lane(socket);
         let waited = micros(waited).min(LONGEST);
-        let mean = if self.is_stale(now) { 0 } else { self.mean.load(Ordering::Relaxed) };
+        let mean = if self.is_stale(lane, now) { 0 } else { lane.mean.load(Ordering::Relaxed) };
         let over = if waited * RISES < mean { FALLS } else { RISES };
-        self.mean.store(mean - mean / over + waited * RISES / over, Ordering::Relaxed);
-        self.last.store(micros(now - self.begun), Ordering::Relaxed);
+        lane.mean.store(mean - mean / over + waited * RISES / over, Ordering::Relaxed);
+        lane.last.store(micros(now - self.begun), Ordering::Relaxed);
     }
 
-    /// The mean.
-    pub(crate) fn mean(&self, now: Instant) -> Duration {
-        if self.is_stale(now) {
+    /// The mean of a socket's messages.
+    pub(crate) fn mean(&self, socket: u64, now: Instant) -> Duration {
+        let lane = self.lane(socket);
+        if self.is_stale(lane, now) {
             return Duration::ZERO;
         }
-        Duration::from_micros(self.mean.load(Ordering::Relaxed) / RISES)
+        Duration::from_micros(lane.mean.load(Ordering::Relaxed) / RISES)
     }
 
-    fn is_stale(&self, now: Instant) -> bool {
-        micros(now - self.begun).saturating_sub(self.last.load(Ordering::Relaxed)) > micros(STALE)
+    fn lane(&self, socket: u64) -> &Lane {
+        &self.lanes[(socket % LANES as u64) as usize]
+    }
+
+    fn is_stale(&self, lane: &Lane, now: Instant) -> bool {
+        micros(now - self.begun).saturating_sub(lane.last.load(Ordering::Relaxed)) > micros(STALE)
     }
 }
 
@@ -50,6 +63,8 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// Sockets that are told apart; of more, some have one mean.
+const LANES: usize = 16;
 /// Messages over which the mean rises, about.
 const RISES: u64 = 64;
 /// Messages over which it falls.
@@ -68,19 +83,20 @@ mod tests {
         let lateness = Lateness::default();
         let now = Instant::now();
         let say = |millis, times: usize| {
-            (0..times).for_each(|_| lateness.waited(Duration::from_millis(millis), now))
+            (0..times).for_each(|_| lateness.waited(1, Duration::from_millis(millis), now))
         };
         say(1_000, 1);
-        assert!(lateness.mean(now) < Duration::from_millis(20), "one late message is an accident");
+        assert!(lateness.mean(1, now) < Duration::from_millis(20), "one late message is an accident");
         say(1_000, 500);
-        assert!(lateness.mean(now) > Duration::from_millis(900));
+        assert!(lateness.mean(1, now) > Duration::from_millis(900));
         say(0, 30);
-        assert!(lateness.mean(now) < Duration::from_millis(20));
+        assert!(lateness.mean(1, now) < Duration::from_millis(20));
         say(u64::MAX, 500);
-        assert!(lateness.mean(now) <= Duration::from_secs(10));
+        assert_eq!(lateness.mean(2, now), Duration::ZERO, "another socket is not late");
+        assert!(lateness.mean(1, now) <= Duration::from_secs(10));
         let later = now + Duration::from_secs(1);
-        assert_eq!(lateness.mean(later), Duration::ZERO);
-        lateness.waited(Duration::ZERO, later);
-        assert_eq!(lateness.mean(later), Duration::ZERO, "what was before the pause does not count");
+        assert_eq!(lateness.mean(1, later), Duration::ZERO);
+        lateness.waited(1, Duration::ZERO, later);
+        assert_eq!(lateness.mean(1, later), Duration::ZERO, "what was before the pause does not count");
     }
 }

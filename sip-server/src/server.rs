@@ -127,6 +127,8 @@ pub(crate) struct Server {
     pub(crate) stir: Stir,
     /// One for each request that may be under way.
     places: Arc<Semaphore>,
+    /// How many of these are for requests of calls that are up.
+    reserved: usize,
     /// Names this process among those that wrote bindings.
     pub(crate) node: String,
     pub(crate) is_tls_required: bool,
@@ -161,6 +163,7 @@ impl SipServer {
             needs.shutdown.spawn(writing);
         }
         let stir = Stir::open(&needs.config.stir, needs.tls, needs.auth.key_for("origin of calls"));
+        let places = needs.config.requests.clamp(1, Semaphore::MAX_PERMITS);
         let server = Arc::new(Server {
             calls,
             plan,
@@ -177,7 +180,8 @@ impl SipServer {
             awaited: Awaited::default(),
             suspension: Suspension::default(),
             subscriptions: Subscriptions::default(),
-            places: Arc::new(Semaphore::new(needs.config.requests.clamp(1, Semaphore::MAX_PERMITS))),
+            places: Arc::new(Semaphore::new(places)),
+            reserved: places / RESERVED,
             node: format!("{:016x}", shared_runtime::random()),
             is_tls_required: needs.tls.is_required(),
             facts: Facts::new(needs.bus.clone()),
@@ -293,7 +297,11 @@ struct Face(Arc<Server>);
 impl Application for Face {
     fn request(&self, incoming: Incoming) {
         let server = Arc::clone(&self.0);
-        let Ok(place) = Arc::clone(&server.places).try_acquire_owned() else {
+        // What belongs to a call that is up finds a place when others find none any more: a BYE ends what costs.
+        let is_welcome =
+            server.places.available_permits() > server.reserved || is_begun(&server, &incoming.request);
+        let place = Arc::clone(&server.places).try_acquire_owned().ok().filter(|_| is_welcome);
+        let Some(place) = place else {
             server.metrics.overloaded.inc();
             return incoming.server.respond(overloaded(&incoming.request));
         };
@@ -308,7 +316,7 @@ impl Application for Face {
 
     fn at_once(&self, request: &Message, flow: &Flow) -> Option<Message> {
         let server = &*self.0;
-        let is_ready = server.endpoint.get().is_some() && server.places.available_permits() > 0;
+        let is_ready = server.endpoint.get().is_some() && server.places.available_permits() > server.reserved;
         if !is_ready || !caller::is_unproved(server, request, flow) {
             return None;
         }
@@ -340,7 +348,7 @@ impl Application for Face {
             let dialled = Uri::parse(request.uri()).map(|uri| server.plan.read(&uri));
             matches!(dialled, Some(Dialled::Emergency(_)))
         };
-        let lateness = server.endpoint.get()?.lateness();
+        let lateness = server.endpoint.get()?.lateness(flow);
         if !server.guard.is_late(lateness) || is_emergency() {
             return None;
         }
@@ -507,6 +515,8 @@ impl Server {
 
 /// Seconds, for who is told that we are overloaded.
 const RETRY_AFTER: &str = "5";
+/// One place of so many is for requests of calls that are up.
+const RESERVED: usize = 8;
 /// How often expired bindings are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
 /// How many are taken out at once.

@@ -352,7 +352,14 @@ impl Forwarding<'_> {
         features::apply(&mut request, &self.passage(branch));
         self.apply_trunks(&mut request, branch);
         self.sign_or_mark(&mut request, branch.to);
-        record_route(&mut request, &self.server.tokens, self.server.endpoint(), &self.flow, &branch.flow);
+        record_route(
+            &mut request,
+            self.request.uri(),
+            &self.server.tokens,
+            self.server.endpoint(),
+            &self.flow,
+            &branch.flow,
+        );
         request
     }
 

@@ -1,6 +1,6 @@
 //! Calls over real sockets (RFC 3261 §16), and who is announced to whom (RFC 7081 §3.5).
 
-use crate::common::{DOMAIN, PASSWORD, Phone, serve, serve_with};
+use crate::common::{DOMAIN, Line, PASSWORD, Phone, serve, serve_with};
 use sip_core::Message;
 use sip_core::header::Name;
 use sip_server::Config;
@@ -237,6 +237,61 @@ async fn too_many_requests_are_refused_at_once_and_served_again_later() {
         }
     }
     assert_eq!(last, 200);
+}
+
+#[tokio::test]
+async fn a_call_that_is_up_ends_though_nothing_begins_any_more() {
+    let served = serve_with(Config { requests: 8, ..Config::default() }).await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let ((ok, sent), ()) = tokio::join!(alice.ask_with(invite(&alice, "bob"), PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 200).await;
+    });
+    alice.send(&alice.in_dialog("ACK", sent.cseq().unwrap().0, &sent, &ok)).await;
+    bob.expect("ACK").await;
+    // Calls ring until no more may.
+    let mut ringing = Vec::new();
+    loop {
+        let another = Phone::new("alice", &served).await;
+        let status = {
+            let mut asked = std::pin::pin!(another.ask(invite(&another, "bob"), PASSWORD));
+            loop {
+                tokio::select! {
+                    answer = &mut asked => break answer.status(),
+                    incoming = bob.expect("INVITE") => bob.respond(&incoming, 180).await,
+                }
+            }
+        };
+        if status == 503 {
+            break;
+        }
+        assert_eq!(status, 180);
+        ringing.push(another);
+    }
+    assert!((4..=7).contains(&ringing.len()), "{}", ringing.len());
+    alice.send(&alice.in_dialog("BYE", 9_000, &sent, &ok)).await;
+    let bye = bob.expect("BYE").await;
+    bob.respond(&bye, 200).await;
+    alice.expect("200").await;
+}
+
+#[tokio::test]
+async fn who_calls_a_sips_uri_stays_on_tls() {
+    let served = serve().await;
+    let phone = async |name| {
+        let line = Line::tls(served.server.bound().tls[0], served.roots.clone(), None).await;
+        Phone::over(name, &served, line)
+    };
+    let (alice, bob) = (phone("alice").await, phone("bob").await);
+    assert_eq!(bob.register_as("").await.status(), 200);
+    let uri = format!("sips:bob@{DOMAIN}");
+    let (answer, routes) = tokio::join!(alice.ask(alice.request("INVITE", &uri, &uri), PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 486).await;
+        incoming.elements(Name::RecordRoute).map(str::to_owned).collect::<Vec<_>>()
+    });
+    assert_eq!(answer.status(), 486);
+    assert!(routes.len() == 2 && routes.iter().all(|route| route.starts_with("<sips:")), "{routes:?}");
 }
 
 #[tokio::test]
