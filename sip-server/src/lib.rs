@@ -23,6 +23,7 @@ mod labels;
 mod location;
 mod metrics;
 pub mod numbers;
+mod own_registrations;
 mod proxy;
 mod push;
 pub mod records;

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use shared_auth::Auth;
-use shared_model::{Announcements, Availability, CallEvent, CallOutcome, Fact, Mailboxes, Notices, Pending};
+use shared_model::{
+    Announcements, Availability, CallEvent, CallOutcome, Fact, Mailboxes, Notices, Pending, Registrations,
+};
 use shared_runtime::bus::Bus;
 use shared_runtime::listen::ListenError;
 use shared_runtime::tls::TlsPolicy;
@@ -32,6 +34,7 @@ use crate::labels::RequestSpan;
 use crate::location::Reach;
 use crate::metrics::Metrics;
 use crate::numbers::{Dialled, Plan};
+use crate::own_registrations::Own;
 use crate::proxy::Passed;
 use crate::push::{self, Purrs, Pushes};
 use crate::records::Calls;
@@ -248,6 +251,11 @@ impl SipServer {
     /// Where it listens.
     pub fn bound(&self) -> &Bound {
         self.server.endpoint().bound()
+    }
+
+    /// Ends registrations for their owners.
+    pub fn registrations(&self) -> Arc<dyn Registrations> {
+        Arc::new(Own(Arc::clone(&self.server)))
     }
 
     /// Its sockets and flows, for whoever has an HTTP router to join its WebSockets to.

@@ -45,3 +45,20 @@ async fn phones_of_an_account_that_is_disabled_or_removed_are_unbound() {
     assert_eq!(bound(&served, &alices.aor).await, 0);
     drop(alice);
 }
+
+#[tokio::test]
+async fn a_registration_is_ended_by_its_owner_and_by_nobody_else() {
+    let served = serve().await;
+    let bob = Phone::registered("bob", &served).await;
+    let mut facts = served.bus.subscribe();
+    let (alices, bobs) = (card(&served, "alice").await, card(&served, "bob").await);
+    let key = served.store.bindings.by_aor(&bobs.aor, unix_millis()).await.unwrap()[0].key.clone();
+    let registrations = served.server.registrations();
+    assert_eq!(registrations.end(&bobs.aor, alices.account, &key).await, Ok(false));
+    assert_eq!(registrations.end(&bobs.aor, bobs.account, "sip:other").await, Ok(false));
+    assert_eq!(bound(&served, &bobs.aor).await, 1);
+    assert_eq!(registrations.end(&bobs.aor, bobs.account, &key).await, Ok(true));
+    assert_eq!(unbound(&mut facts).await, "bob");
+    assert_eq!(bound(&served, &bobs.aor).await, 0);
+    assert_eq!(bob.register("600").await.status(), 200, "its password holds");
+}
