@@ -8,7 +8,10 @@ use axum::Router;
 use conference::Focus;
 use prometheus::Registry;
 use shared_auth::{Auth, Opens};
-use shared_model::{Fact, Pending, RoomAddress, RoomDirectory, RoomSnapshot, Unavailable};
+use shared_model::{
+    ConferenceDirectory, Fact, OwnChat, Pending, Registrations, RoomAddress, RoomDirectory, RoomSnapshot,
+    Unavailable,
+};
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::TlsPolicy;
 use shared_runtime::{Shutdown, http, listen};
@@ -90,10 +93,11 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         calls = Some(focus);
         hosted.push(Hosted { domain: config.rooms_domain(), port: ours });
     }
-    let mut websockets = None;
+    let (mut websockets, mut registrations) = (None, None);
     if parts.contains(&Part::Sip) {
         let server = start_sip(config, &ground, hosted, calls.as_ref(), chat.as_ref()).await?;
         websockets = Some(server.endpoint().websocket_route("/sip"));
+        registrations = Some(server.registrations());
         bound.extend(server.bound().udp.iter().map(|address| ("sip.udp", *address)));
         bound.extend(server.bound().tcp.iter().map(|address| ("sip.tcp", *address)));
         bound.extend(server.bound().tls.iter().map(|address| ("sip.tls", *address)));
@@ -112,7 +116,13 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
             chat.open_invitations(invitations(config, port_of(&bound, "http.https")));
         }
         if parts.contains(&Part::Provisioning) {
-            router = router.merge(provisioning_router(config, &ground, &bound, rooms.clone(), calls));
+            let halves = Halves {
+                rooms: rooms.clone().map(|rooms| rooms as _),
+                conferences: calls.map(|calls| calls as _),
+                own_chat: chat.as_ref().map(XmppServer::own_chat),
+                registrations,
+            };
+            router = router.merge(provisioning_router(config, &ground, &bound, halves));
         }
         for listener in listeners {
             http::serve_tls(listener, ground.tls.server(&[b"http/1.1"]), router.clone(), shutdown);
@@ -234,13 +244,20 @@ async fn listen_https(
     Ok(listeners)
 }
 
+/// What the pages show and change of other services, as far as these run in this process.
+struct Halves {
+    rooms: Option<Arc<dyn RoomDirectory>>,
+    conferences: Option<Arc<dyn ConferenceDirectory>>,
+    own_chat: Option<Arc<dyn OwnChat>>,
+    registrations: Option<Arc<dyn Registrations>>,
+}
+
 /// The face that hands out configurations knows the other faces by the ports that they listen on.
 fn provisioning_router(
     config: &Config,
     ground: &Ground,
     bound: &[(&'static str, SocketAddr)],
-    rooms: Option<Arc<xmpp_server::Rooms>>,
-    calls: Option<Arc<Focus>>,
+    halves: Halves,
 ) -> Router {
     let port = |name: &str| port_of(bound, name);
     provisioning::router(provisioning::Parts {
@@ -268,8 +285,10 @@ fn provisioning_router(
         bus: ground.bus.clone(),
         shutdown: ground.shutdown.clone(),
         bindings: Arc::clone(&ground.store.bindings),
-        rooms: rooms.map(|rooms| rooms as _),
-        conferences: calls.map(|calls| calls as _),
+        rooms: halves.rooms,
+        conferences: halves.conferences,
+        own_chat: halves.own_chat,
+        registrations: halves.registrations,
         records: Arc::clone(&ground.store.records),
         archive: Arc::clone(&ground.store.archive),
     })

@@ -14,6 +14,7 @@ mod directory;
 mod discovery;
 mod ended;
 mod pages;
+mod picture;
 mod profile;
 mod qr;
 mod render;
@@ -30,7 +31,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http_body_util::BodyExt;
 use shared_auth::Auth;
-use shared_model::{AccountId, Aor, ConferenceDirectory, Fact, RoomDirectory, Spec};
+use shared_model::{AccountId, Aor, ConferenceDirectory, Fact, OwnChat, Registrations, RoomDirectory, Spec};
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
 use shared_runtime::unix_millis;
@@ -59,6 +60,7 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(7081).note(
         "sections 2 and 6: both halves by one invitation, their relationship, feature switches, profiles",
     ),
+    Spec::rfc(7578).note("files of one form"),
     Spec::rfc(9457).complete(),
     Spec::rfc(6750).note("tokens of the API in the Authorization header"),
     Spec::xep(401, "0.6.0").note("landing pages and URIs; not the commands"),
@@ -97,6 +99,10 @@ pub struct Parts {
     pub rooms: Option<Arc<dyn RoomDirectory>>,
     /// Calls of rooms, where the focus runs in this process.
     pub conferences: Option<Arc<dyn ConferenceDirectory>>,
+    /// What accounts keep in chat, where the chat server runs in this process.
+    pub own_chat: Option<Arc<dyn OwnChat>>,
+    /// Ends registrations, where the registrar runs in this process.
+    pub registrations: Option<Arc<dyn Registrations>>,
     /// Where profiles are.
     pub records: Arc<dyn Records>,
     /// Where changes are noted.
@@ -179,11 +185,13 @@ pub fn router(parts: Parts) -> Router {
 /// A body that says that it is too long gets its answer when it is through, up to a bound: who still writes reads nothing, and
 /// would find the connection broken in place of the answer.
 async fn bound(request: Request, next: Next) -> Response {
+    let most = most_bytes(request.uri().path());
     let length =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if length.is_none_or(|length: usize| length <= LONGEST_FORM) {
+    if length.is_none_or(|length: usize| length <= most) {
         return next.run(request).await;
     }
+    let (is_picture, headers) = (request.uri().path() == "/do/setPicture", request.headers().clone());
     let for_programs = request.uri().path().starts_with("/api/");
     let (mut body, mut read) = (request.into_body(), 0);
     while read < MOST_DRAINED
@@ -191,11 +199,23 @@ async fn bound(request: Request, next: Next) -> Response {
     {
         read += frame.data_ref().map_or(0, |part| part.len());
     }
-    let detail = format!("a body has at most {LONGEST_FORM} bytes");
+    let detail = format!("a body has at most {most} bytes");
+    if is_picture {
+        return pages::too_long(&headers);
+    }
     if for_programs {
         return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).into_response();
     }
     (StatusCode::PAYLOAD_TOO_LARGE, format!("{detail}\n")).into_response()
+}
+
+/// How long a body may be, by its path: pictures are longer than forms.
+fn most_bytes(path: &str) -> usize {
+    if path.ends_with("/account/picture") || path == "/do/setPicture" {
+        LONGEST_PICTURE
+    } else {
+        LONGEST_FORM
+    }
 }
 
 /// What holds for each answer: it is what it says that it is, and browsers come back over TLS alone (RFC 6797 §6.1).
@@ -237,5 +257,7 @@ const QUESTIONS: u32 = 120;
 const CHANGES: u32 = 60;
 /// The longest form that is read, in bytes; more gets 413.
 const LONGEST_FORM: usize = 8 * 1024;
+/// The longest that brings a picture, in Base64 or as a browser sends a file.
+const LONGEST_PICTURE: usize = picture::MOST_BYTES / 3 * 4 + 4 * 1024;
 /// Bytes of a longer one that are passed over before its answer.
 const MOST_DRAINED: usize = 8 * 1024 * 1024;

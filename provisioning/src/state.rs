@@ -5,6 +5,7 @@
 //! Not here: what both handshakes agreed on, which no fact tells; the timeline (`operations`).
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use shared_model::{AccountId, ConferenceEvent, Event, Fact, RoomAddress, Session
 use shared_runtime::Shutdown;
 use shared_runtime::bus::{Heard, Subscription};
 use shared_runtime::unix_millis;
-use shared_store::{Entry, Position, Query, StoreError};
+use shared_store::{Binding, Entry, Position, Query, StoreError};
 
 use crate::Face;
 
@@ -106,6 +107,8 @@ pub(crate) struct State {
 
 /// A device that is registered for calls.
 pub(crate) struct Phone {
+    /// Names its registration.
+    pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) contact: String,
     /// Whether it says that its way is TLS.
@@ -149,7 +152,7 @@ impl State {
     pub(crate) fn to_json(&self) -> Value {
         let phones = self.phones.iter().map(|phone| {
             json!({
-                "name": phone.name, "contact": phone.contact, "protected": phone.is_protected, "since": phone.since,
+                "id": phone.id, "name": phone.name, "contact": phone.contact, "protected": phone.is_protected, "since": phone.since,
                 "until": phone.until,
             })
         });
@@ -172,6 +175,7 @@ pub(crate) async fn of(face: &Face, card: &AccountCard) -> Result<State, StoreEr
     let phones: Vec<Phone> = bindings
         .into_iter()
         .map(|binding| Phone {
+            id: phone_id(&binding),
             is_protected: is_protected(&binding.contact),
             name: if binding.user_agent.is_empty() { "a phone".to_owned() } else { binding.user_agent },
             contact: binding.contact,
@@ -183,6 +187,13 @@ pub(crate) async fn of(face: &Face, card: &AccountCard) -> Result<State, StoreEr
     let linked = face.profiles.of(card, None).await?.linked.unwrap_or(true);
     let findings = findings(&phones, chats.len(), linked);
     Ok(State { phones, chats, findings })
+}
+
+/// A name for a binding that fits into a path: what tells it from the address's others may be long, and have any characters.
+pub(crate) fn phone_id(binding: &Binding) -> String {
+    let mut hasher = DefaultHasher::new();
+    binding.key.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 fn findings(phones: &[Phone], chats: usize, linked: bool) -> Vec<Finding> {
@@ -268,6 +279,7 @@ mod tests {
     #[test]
     fn what_is_unequal_is_found_where_the_halves_are_one() {
         let phone = |contact: &str| Phone {
+            id: String::new(),
             name: String::new(),
             contact: contact.to_owned(),
             is_protected: is_protected(contact),

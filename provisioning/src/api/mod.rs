@@ -8,6 +8,7 @@
 
 mod accounts;
 pub(crate) mod caller;
+mod chat;
 mod invites;
 mod live;
 mod openapi;
@@ -23,7 +24,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection, RawPathParamsRejection};
-use axum::extract::{ConnectInfo, Query, RawPathParams, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Query, RawPathParams, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, any, get, on};
@@ -105,7 +106,9 @@ impl Ask {
 
 /// Every operation, those of the own account first.
 pub(crate) fn table() -> impl Iterator<Item = &'static Operation> {
-    [own::TABLE, accounts::TABLE, invites::TABLE, live::TABLE, service::TABLE].into_iter().flatten()
+    [own::TABLE, chat::TABLE, accounts::TABLE, invites::TABLE, live::TABLE, service::TABLE]
+        .into_iter()
+        .flatten()
 }
 
 /// The routes.
@@ -133,7 +136,8 @@ pub(crate) fn router() -> Router<Arc<Face>> {
             let answered = answer(operation, &face, peer, path, query, &headers, &body).await;
             answered.unwrap_or_else(Problem::into_response)
         };
-        router.route(&format!("/api/v1{}", operation.path), on(filter, handler))
+        let most = DefaultBodyLimit::max(crate::most_bytes(operation.path));
+        router.route(&format!("/api/v1{}", operation.path), on(filter, handler).layer(most))
     });
     all.method_not_allowed_fallback(async || {
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this operation has other methods")

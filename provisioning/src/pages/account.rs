@@ -14,7 +14,7 @@ use shared_runtime::unix_millis;
 
 use super::deeds::Outcome;
 use super::words::{Words, fill};
-use super::{page, setup, trouble};
+use super::{own, page, setup, trouble};
 use crate::Face;
 use crate::api::caller::Caller;
 use crate::api::{self, Ask};
@@ -66,16 +66,18 @@ pub(super) async fn show(
     let Ok(keeper) = face.auth.book.keeper(session.card.account).await else { return trouble(words) };
     let lists = [read(face, session, "listDevices").await, read(face, session, "listSessions").await];
     let [Some(devices), Some(sessions)] = lists else { return trouble(words) };
+    let Some(chat) = own::sections(face, words, session, outcome).await else { return trouble(words) };
     let status = match outcome {
         Some(Outcome::Refused(_, problem)) => problem.status,
         _ => StatusCode::OK,
     };
     let body = html! {
         (told(words, outcome))
-        (halves(words, session, &up))
+        (halves(face, words, session, &up))
         (device_list(words, session, &devices, keeper, outcome))
         (session_list(words, session, &sessions))
         (forms(face, words, session, keeper, outcome))
+        (chat)
         (call_list(words, &calls))
         (data(words, session, keeper, outcome))
     };
@@ -127,7 +129,7 @@ fn shown_once(words: &Words, value: &Value) -> Markup {
     }
 }
 
-fn halves(words: &Words, session: &Session, up: &Up) -> Markup {
+fn halves(face: &Face, words: &Words, session: &Session, up: &Up) -> Markup {
     let card = &session.card;
     html! {
         section {
@@ -146,15 +148,28 @@ fn halves(words: &Words, session: &Session, up: &Up) -> Markup {
                     h3 { (words.calls_title) }
                     @if up.phones.is_empty() { p { (words.no_phones) } }
                     ul { @for phone in &up.phones {
-                        li { (phone.name) " – " @if phone.is_protected { (words.encrypted) } @else { span.error { (words.unencrypted) } } }
+                        li.row {
+                            span { (phone.name) " – " @if phone.is_protected { (words.encrypted) } @else { span.error { (words.unencrypted) } } }
+                            @if face.registrations.is_some() {
+                                (deed(session, "endPhone", "/account", &[("path.id", &phone.id)], words.end, &phone.name))
+                            }
+                        }
                     } }
                 }
                 div {
                     h3 { (words.chat_title) }
                     @if up.chats.is_empty() { p { (words.no_chats) } }
-                    ul { @for (resource, _) in &up.chats { li { (resource) " – " (words.encrypted) } } }
+                    ul { @for (resource, _) in &up.chats {
+                        li.row {
+                            span { (resource) " – " (words.encrypted) }
+                            @if face.own_chat.is_some() {
+                                (deed(session, "endChat", "/account", &[("path.resource", resource)], words.end, resource))
+                            }
+                        }
+                    } }
                 }
             }
+            @if !(up.phones.is_empty() && up.chats.is_empty()) { p.hint { (words.end_hint) } }
         }
     }
 }

@@ -7,14 +7,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Form;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use shared_runtime::http::Peer;
 
 use super::words::Words;
-use super::{account, admin};
+use super::{account, admin, upload};
 use crate::Face;
 use crate::api::caller::Caller;
 use crate::api::problem::Problem;
@@ -46,8 +50,35 @@ pub(super) async fn run(
     headers: HeaderMap,
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Response {
+    carry_out(&face, peer, &id, &headers, pairs).await
+}
+
+/// The same for the form that brings a picture.
+pub(super) async fn run_with_file(
+    State(face): State<Arc<Face>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let Ok(body) = body else { return StatusCode::PAYLOAD_TOO_LARGE.into_response() };
+    let Some(parts) = upload::parts(&headers, &body) else { return StatusCode::BAD_REQUEST.into_response() };
+    let text = |part: upload::Part<'_>| match part.name.as_str() {
+        "picture" => (part.name, BASE64_STANDARD.encode(part.value)),
+        _ => (part.name, String::from_utf8_lossy(part.value).into_owned()),
+    };
+    let pairs = parts.into_iter().map(text).collect();
+    carry_out(&face, peer, "setPicture", &headers, pairs).await
+}
+
+async fn carry_out(
+    face: &Arc<Face>,
+    peer: Peer,
+    id: &str,
+    headers: &HeaderMap,
+    pairs: Vec<(String, String)>,
+) -> Response {
     let named = |name: &str| pairs.iter().find(|(it, _)| it == name).map_or("", |(_, value)| value.as_str());
-    let session = match Session::posted(&face, &headers, named("key")).await {
+    let session = match Session::posted(face, headers, named("key")).await {
         Ok(session) => session,
         Err(response) => return response,
     };
@@ -71,7 +102,7 @@ pub(super) async fn run(
                 path,
                 fields,
             };
-            api::carry_out(operation, &face, ask).await
+            api::carry_out(operation, face, ask).await
         }
         Err(problem) => Err(problem),
     };
@@ -79,7 +110,7 @@ pub(super) async fn run(
         Ok(value) => Outcome::Done(operation.id, value),
         Err(problem) => Outcome::Refused(operation.id, problem),
     };
-    show(&face, &headers, &session, named("back"), outcome).await
+    show(face, headers, &session, named("back"), outcome).await
 }
 
 async fn show(face: &Face, headers: &HeaderMap, session: &Session, back: &str, outcome: Outcome) -> Response {

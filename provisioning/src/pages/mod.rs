@@ -8,14 +8,17 @@ mod admin;
 mod deeds;
 mod elsewhere;
 mod invite;
+mod own;
 mod setup;
 mod sign_in;
+mod upload;
 pub(crate) mod words;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -37,9 +40,14 @@ pub(crate) fn router() -> Router<Arc<Face>> {
         .route("/sign-out", post(sign_in::leave))
         .route("/account", get(account::look))
         .route("/account/setup", get(account::set_up))
+        .route("/account/picture", get(own::picture))
         .route("/admin", get(admin::look))
         .route("/admin/invites", get(admin::look))
         .route("/admin/service", get(admin::look))
+        .route(
+            "/do/setPicture",
+            post(deeds::run_with_file).layer(DefaultBodyLimit::max(crate::most_bytes("/do/setPicture"))),
+        )
         .route("/do/{operation}", post(deeds::run))
         .route("/assets/cusax.css", get(|| async { asset("text/css; charset=utf-8", STYLE) }))
         .route("/assets/cusax.js", get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))
@@ -83,6 +91,18 @@ fn not_good(words: &Words) -> Response {
 fn trouble(words: &Words) -> Response {
     let body = html! { section { p role="alert" { (words.trouble) } } };
     page(StatusCode::SERVICE_UNAVAILABLE, words, words.title, &[], &body)
+}
+
+/// What a person gets whose picture is longer than what is read at all.
+pub(crate) fn too_long(headers: &HeaderMap) -> Response {
+    let words = Words::of(headers);
+    let body = html! { section {
+        p.error role="alert" { (words.picture_rule) }
+        p { a href="/account" { (words.account) } }
+    } };
+    let mut response = page(StatusCode::PAYLOAD_TOO_LARGE, words, words.picture, &[], &body);
+    put_guards(&mut response);
+    response
 }
 
 /// What a network gets that tried too often.
@@ -129,11 +149,15 @@ fn text_field(name: &str, id: &str, label: &str, value: &str, fault: Option<&str
 
 /// What holds for each page: nothing from elsewhere, in no frame, kept by nobody, and no address told to others.
 async fn guard(mut response: Response) -> Response {
+    put_guards(&mut response);
+    response
+}
+
+fn put_guards(response: &mut Response) {
     let headers = response.headers_mut();
     for (name, value) in GUARDS {
         headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
     }
-    response
 }
 
 fn asset(media_type: &'static str, text: &'static str) -> Response {

@@ -40,6 +40,8 @@ fn parts() -> Parts {
         bindings: store.bindings,
         rooms: None,
         conferences: None,
+        own_chat: None,
+        registrations: None,
         records: store.records,
         archive: store.archive,
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{House, house};
+use crate::common::{House, house, sign_in};
 use shared_auth::{Holder, NewAccount, Profile};
 use shared_runtime::unix_millis;
 
@@ -16,19 +16,6 @@ async fn token(house: &House, scopes: &[&str]) -> String {
 
 async fn make_admin(house: &House) {
     house.auth.book.set_profile(house.alice, Profile { admin: true, ..Profile::default() }).await.unwrap();
-}
-
-/// Signs in; the cookie, and the key of forms.
-async fn sign_in(house: &House) -> (String, String) {
-    let answer = house.ask("POST /sign-in", "user=alice&password=pencil").await;
-    assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
-    let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
-    assert!(["Secure", "HttpOnly", "SameSite=Strict"].iter().all(|it| cookie.contains(it)), "{cookie}");
-    let cookie = format!("Cookie: {}\r\n", cookie.split(';').next().unwrap());
-    let page = house.send("GET /account", &cookie, "").await;
-    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
-    let key = page.split("name=\"key\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-    (cookie, key)
 }
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";

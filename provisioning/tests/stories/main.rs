@@ -7,3 +7,4 @@ mod common;
 mod directory;
 mod https;
 mod invites;
+mod own_chat;

@@ -34,6 +34,9 @@ words! {
     remove_text, remove_ask, remove_account, not_admin, administrator, disabled, disable, enable, reset_link, more,
     new_account, new_account_text, video, no_invites, left, days, conferences, no_conferences, changes, who, what,
     on, yes, no, calls_as, chats_as, kept_password, kept_devices, elsewhere, elsewhere_refused,
+    picture, picture_alt, new_picture, picture_rule, undisturbed_title, is_undisturbed, is_disturbed, do_not_disturb, disturb,
+    archive_title, archive_text, archive_always, archive_contacts, archive_never, archive_yes, archive_no, blocked_title,
+    blocked_text, block_address, block, unblock, end_hint,
 }
 
 impl Words {

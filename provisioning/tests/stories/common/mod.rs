@@ -1,12 +1,15 @@
 //! A served face on a free port, a store in memory, and a client that trusts the local CA.
 
+pub(crate) mod chat;
+
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use provisioning::{Parts, Ports, router};
 use shared_auth::{Auth, NewAccount, Profile};
-use shared_model::AccountId;
+use shared_model::{AccountId, Fact};
 use shared_runtime::tls::{self, TlsPolicy};
 use shared_runtime::{Shutdown, bus::Bus, http};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,8 +22,11 @@ pub(crate) struct House {
     pub(crate) alice: AccountId,
     tls: TlsPolicy,
     pub(crate) port: u16,
-    pub(crate) records: std::sync::Arc<dyn shared_store::Records>,
-    pub(crate) archive: std::sync::Arc<dyn shared_store::Archive>,
+    pub(crate) records: Arc<dyn shared_store::Records>,
+    pub(crate) archive: Arc<dyn shared_store::Archive>,
+    pub(crate) bindings: Arc<dyn shared_store::Bindings>,
+    pub(crate) bus: Bus<Fact>,
+    pub(crate) chat: Arc<chat::Chat>,
     shutdown: Shutdown,
     folder: PathBuf,
 }
@@ -49,6 +55,7 @@ pub(crate) async fn house(name: &str) -> House {
     let tls = TlsPolicy::open(&tls::Config::default(), &folder, &["localhost".to_owned()]).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
+    let chat = Arc::new(chat::Chat::default());
     let parts = Parts {
         domain: "example.org".to_owned(),
         rooms_domain: "conference.example.org".to_owned(),
@@ -65,11 +72,14 @@ pub(crate) async fn house(name: &str) -> House {
         bindings: store.bindings.clone(),
         rooms: None,
         conferences: None,
+        own_chat: Some(chat.clone()),
+        registrations: Some(Arc::new(chat::Registrar(store.bindings.clone()))),
         records: store.records.clone(),
         archive: store.archive.clone(),
     };
     http::serve_tls(listener, tls.server(&[b"http/1.1"]), router(parts), &shutdown);
-    House { auth, alice, tls, port, records: store.records, archive: store.archive, shutdown, folder }
+    let (records, archive, bindings) = (store.records, store.archive, store.bindings);
+    House { auth, alice, tls, port, records, archive, bindings, bus, chat, shutdown, folder }
 }
 
 impl House {
@@ -84,18 +94,23 @@ impl House {
 
     /// Sends one request with these headers, each with its line end.
     pub(crate) async fn send(&self, head: &str, headers: &str, body: &str) -> String {
+        self.send_bytes(head, headers, body.as_bytes()).await
+    }
+
+    /// The same with a body that is no text; what is none in the answer is replaced.
+    pub(crate) async fn send_bytes(&self, head: &str, headers: &str, body: &[u8]) -> String {
         let socket = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
         let connector = TlsConnector::from(self.tls.client(&[]));
         let mut stream = connector.connect("localhost".try_into().unwrap(), socket).await.unwrap();
         let (length, port) = (body.len(), self.port);
         let request = format!(
-            "{head} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+            "{head} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n"
         );
-        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.write_all(&[request.as_bytes(), body].concat()).await.unwrap();
         let mut answer = Vec::new();
         // The answer is whole even where the other side ends without close_notify.
         let _ = stream.read_to_end(&mut answer).await;
-        String::from_utf8(answer).unwrap()
+        String::from_utf8_lossy(&answer).into_owned()
     }
 
     /// Sends JSON with a token; the status and what came back.
@@ -106,6 +121,19 @@ impl House {
         let body = answer.split_once("\r\n\r\n").unwrap().1;
         (status, serde_json::from_str(body).unwrap_or_default())
     }
+}
+
+/// Signs in; the cookie, and the key of forms.
+pub(crate) async fn sign_in(house: &House) -> (String, String) {
+    let answer = house.ask("POST /sign-in", "user=alice&password=pencil").await;
+    assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
+    let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+    assert!(["Secure", "HttpOnly", "SameSite=Strict"].iter().all(|it| cookie.contains(it)), "{cookie}");
+    let cookie = format!("Cookie: {}\r\n", cookie.split(';').next().unwrap());
+    let page = house.send("GET /account", &cookie, "").await;
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    let key = page.split("name=\"key\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    (cookie, key)
 }
 
 pub(crate) fn basic(pair: &str) -> String {

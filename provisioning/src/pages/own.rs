@@ -1,0 +1,155 @@
+//! What the own account keeps in the chat half, on its page: picture, disturbance, archive, block list. Nothing where the chat server
+//! runs in another process.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::account::{deed, fault, form, read};
+use super::deeds::Outcome;
+use super::words::Words;
+use crate::session::Session;
+use crate::{Face, picture};
+
+/// The picture itself, for the page that shows it.
+pub(super) async fn picture(State(face): State<Arc<Face>>, headers: HeaderMap) -> Response {
+    let session = match Session::needed(&face, &headers).await {
+        Ok(session) => session,
+        Err(response) => return response,
+    };
+    let Some(chat) = &face.own_chat else { return StatusCode::NOT_FOUND.into_response() };
+    match chat.picture(&session.card.jid).await {
+        // What a chat client set may be anything, and is shown only as what it is.
+        Ok(Some(shown)) => match picture::media_type(&shown.bytes) {
+            Ok(media_type) => ([(header::CONTENT_TYPE, media_type)], shown.bytes).into_response(),
+            Err(_) => StatusCode::NOT_FOUND.into_response(),
+        },
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+/// The sections; `None` if the chat half does not answer.
+pub(super) async fn sections(
+    face: &Face,
+    words: &Words,
+    session: &Session,
+    outcome: Option<&Outcome>,
+) -> Option<Markup> {
+    let Some(chat) = &face.own_chat else { return Some(html! {}) };
+    let has_picture = chat.picture(&session.card.jid).await.ok()?.is_some();
+    let undisturbed = read(face, session, "showDisturbance").await?["undisturbed"] == true;
+    let archiving = read(face, session, "showArchiving").await?;
+    let blocked = read(face, session, "listBlocked").await?;
+    Some(html! {
+        div.pair {
+            (portrait(words, session, has_picture, outcome))
+            (disturbance(words, session, undisturbed))
+        }
+        (archive(words, session, &archiving, outcome))
+        (block_list(words, session, &blocked, outcome))
+    })
+}
+
+fn portrait(words: &Words, session: &Session, has_picture: bool, outcome: Option<&Outcome>) -> Markup {
+    let wrong = fault(outcome, "setPicture", "picture");
+    html! {
+        section {
+            h2 { (words.picture) }
+            @if has_picture {
+                img.portrait src="/account/picture" alt=(words.picture_alt) width="96" height="96";
+                (deed(session, "removePicture", "/account", &[], words.remove, words.picture))
+            }
+            form method="post" action="/do/setPicture" enctype="multipart/form-data" {
+                input type="hidden" name="key" value=(session.key);
+                input type="hidden" name="back" value="/account";
+                label for="picture" { (words.new_picture) }
+                input #picture name="picture" type="file" accept="image/png,image/jpeg,image/gif,image/webp" required
+                    aria-invalid=[wrong.map(|_| "true")] aria-describedby="picture-about" data-shrink="192";
+                p.hint #picture-about { @if let Some(rule) = wrong { span.error { (rule) } " " } (words.picture_rule) }
+                button.quiet { (words.save) }
+            }
+        }
+    }
+}
+
+fn disturbance(words: &Words, session: &Session, is_so: bool) -> Markup {
+    let (now, wish, label) = match is_so {
+        true => (words.is_undisturbed, "false", words.disturb),
+        false => (words.is_disturbed, "true", words.do_not_disturb),
+    };
+    html! {
+        section {
+            h2 { (words.undisturbed_title) }
+            p { (now) }
+            (form(session, "setDisturbance", "/account", html! {
+                input type="hidden" name="undisturbed" value=(wish);
+                button.quiet { (label) }
+            }))
+        }
+    }
+}
+
+fn archive(words: &Words, session: &Session, archiving: &Value, outcome: Option<&Outcome>) -> Markup {
+    let kept = archiving["otherwise"].as_str().unwrap_or_default();
+    let choices = [
+        ("always", words.archive_always),
+        ("contacts", words.archive_contacts),
+        ("never", words.archive_never),
+    ];
+    let list = |name: &'static str, label: &str| {
+        let all: Vec<&str> =
+            archiving[name].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let wrong = fault(outcome, "setArchiving", name);
+        // A form takes as many as a request may hold; what a client made longer is the client's to change.
+        html! { @if all.len() <= MOST_LISTED {
+            label for=(format!("archive-{name}")) { (label) }
+            textarea id=(format!("archive-{name}")) name=(name) rows="2" spellcheck="false" autocapitalize="none"
+                aria-invalid=[wrong.map(|_| "true")] { (all.join("\n")) }
+            @if let Some(rule) = wrong { p.error { (rule) } }
+        } }
+    };
+    html! {
+        section {
+            h2 { (words.archive_title) }
+            (form(session, "setArchiving", "/account", html! {
+                label for="archive-otherwise" { (words.archive_text) }
+                select #archive-otherwise name="otherwise" { @for (word, text) in choices {
+                    option value=(word) selected[word == kept] { (text) }
+                } }
+                (list("always", words.archive_yes))
+                (list("never", words.archive_no))
+                button.quiet { (words.save) }
+            }))
+        }
+    }
+}
+
+fn block_list(words: &Words, session: &Session, blocked: &Value, outcome: Option<&Outcome>) -> Markup {
+    let all: Vec<&str> =
+        blocked["blocked"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    html! {
+        section {
+            h2 { (words.blocked_title) }
+            p { (words.blocked_text) }
+            @if !all.is_empty() { table {
+                thead { tr { th { (words.address) } th { span.unseen { (words.deed) } } } }
+                tbody { @for address in &all { tr {
+                    td { (address) }
+                    td { (deed(session, "unblock", "/account", &[("path.address", address)], words.unblock, address)) }
+                } } }
+            } }
+            (form(session, "block", "/account", html! {
+                (super::text_field("address", "block-address", words.block_address, "", fault(outcome, "block", "address")))
+                button.quiet { (words.block) }
+            }))
+        }
+    }
+}
+
+/// Addresses in a list of a form.
+const MOST_LISTED: usize = 64;

@@ -1,0 +1,119 @@
+//! A chat half and a registrar that keep what they are told, for the pages.
+
+use std::sync::{Arc, Mutex};
+
+use shared_model::{
+    AccountId, Aor, Archived, Archiving, BareJid, OwnChat, OwnChatError, Pending, Picture, Registrations,
+    Unavailable,
+};
+use shared_store::{BindingUpdate, Bindings};
+
+/// What one account keeps.
+pub(crate) struct Kept {
+    pub(crate) picture: Option<Picture>,
+    pub(crate) archiving: Archiving,
+    pub(crate) blocked: Vec<String>,
+    pub(crate) is_undisturbed: bool,
+    pub(crate) ended: Vec<String>,
+}
+
+/// The chat half.
+pub(crate) struct Chat(pub(crate) Mutex<Kept>);
+
+impl Default for Chat {
+    fn default() -> Self {
+        let archiving = Archiving { otherwise: Archived::Always, always: Vec::new(), never: Vec::new() };
+        Self(Mutex::new(Kept {
+            picture: None,
+            archiving,
+            blocked: Vec::new(),
+            is_undisturbed: false,
+            ended: Vec::new(),
+        }))
+    }
+}
+
+impl Chat {
+    fn does<T: Send + 'static>(
+        &self,
+        does: impl FnOnce(&mut Kept) -> Result<T, OwnChatError>,
+    ) -> Pending<'_, Result<T, OwnChatError>> {
+        let done = does(&mut self.0.lock().unwrap());
+        Box::pin(async { done })
+    }
+}
+
+type Done<'a, T> = Pending<'a, Result<T, OwnChatError>>;
+
+impl OwnChat for Chat {
+    fn picture<'a>(&'a self, _: &'a BareJid) -> Done<'a, Option<Picture>> {
+        self.does(|kept| Ok(kept.picture.clone()))
+    }
+
+    fn set_picture<'a>(&'a self, _: &'a BareJid, picture: Option<Picture>) -> Done<'a, ()> {
+        self.does(|kept| {
+            kept.picture = picture;
+            Ok(())
+        })
+    }
+
+    fn archiving<'a>(&'a self, _: &'a BareJid) -> Done<'a, Archiving> {
+        self.does(|kept| Ok(kept.archiving.clone()))
+    }
+
+    fn set_archiving<'a>(&'a self, _: &'a BareJid, wish: Archiving) -> Done<'a, ()> {
+        self.does(|kept| {
+            kept.archiving = wish;
+            Ok(())
+        })
+    }
+
+    fn blocked<'a>(&'a self, _: &'a BareJid) -> Done<'a, Vec<String>> {
+        self.does(|kept| Ok(kept.blocked.clone()))
+    }
+
+    fn set_blocked<'a>(&'a self, _: &'a BareJid, whom: &'a str, is_blocked: bool) -> Done<'a, ()> {
+        let whom = whom.to_owned();
+        self.does(move |kept| {
+            if whom.starts_with('@') {
+                return Err(OwnChatError::Refused(format!("`{whom}` is neither an address nor a domain")));
+            }
+            kept.blocked.retain(|known| *known != whom);
+            kept.blocked.extend(is_blocked.then_some(whom));
+            Ok(())
+        })
+    }
+
+    fn is_undisturbed<'a>(&'a self, _: &'a BareJid) -> Done<'a, bool> {
+        self.does(|kept| Ok(kept.is_undisturbed))
+    }
+
+    fn set_undisturbed<'a>(&'a self, _: &'a BareJid, is_so: bool) -> Done<'a, ()> {
+        self.does(move |kept| {
+            kept.is_undisturbed = is_so;
+            Ok(())
+        })
+    }
+
+    fn end_session<'a>(&'a self, of: &'a BareJid, resource: &'a str) -> Done<'a, ()> {
+        let session = format!("{of}/{resource}");
+        self.does(move |kept| {
+            kept.ended.push(session);
+            Ok(())
+        })
+    }
+}
+
+/// The registrar.
+pub(crate) struct Registrar(pub(crate) Arc<dyn Bindings>);
+
+impl Registrations for Registrar {
+    fn end<'a>(&'a self, aor: &'a Aor, _: AccountId, key: &'a str) -> Pending<'a, Result<bool, Unavailable>> {
+        Box::pin(async move {
+            let (call_id, remove) = ("ended".to_owned(), vec![key.to_owned()]);
+            let update = BindingUpdate { call_id, cseq: 1, remove, limit: 9, ..BindingUpdate::default() };
+            let done = self.0.commit(aor, &update, shared_runtime::unix_millis()).await;
+            Ok(!done.map_err(|_| Unavailable)?.removed.is_empty())
+        })
+    }
+}

@@ -1,0 +1,205 @@
+//! Picture, archive, block list, disturbance, sessions: by programs and by pages, over real HTTPS.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use shared_auth::Holder;
+use shared_model::{Archived, Correlation, Fact, SessionEvent};
+use shared_runtime::unix_millis;
+use shared_store::{Binding, BindingUpdate};
+
+use crate::common::{House, house, sign_in};
+
+const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+
+async fn token(house: &House) -> String {
+    let (holder, scopes) = ((house.alice, Holder::Person), ["account:read", "account:write", "admin:read"]);
+    let hour = Duration::from_secs(3600);
+    house.auth.bearers.issue(holder, "test", &scopes, hour, unix_millis()).await.unwrap().0
+}
+
+/// A PNG of this size, its points left out.
+fn png(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
+    bytes.extend(width.to_be_bytes());
+    bytes.extend(height.to_be_bytes());
+    bytes.extend(b"\x08\x02\0\0\0\0\0\0\0\0\0\0\0IEND\xaeB`\x82");
+    bytes
+}
+
+/// A form as browsers send one with a file.
+fn upload(key: &str, file: &[u8]) -> Vec<u8> {
+    let field = |name: &str| format!("--XYZ\r\nContent-Disposition: form-data; name=\"{name}\"");
+    let start = format!(
+        "{}\r\n\r\n{key}\r\n{}\r\n\r\n/account\r\n{}; filename=\"me.png\"\r\nContent-Type: text/html\r\n\r\n",
+        field("key"),
+        field("back"),
+        field("picture")
+    );
+    [start.as_bytes(), file, b"\r\n--XYZ--\r\n"].concat()
+}
+
+#[tokio::test]
+async fn a_picture_is_judged_by_its_bytes_and_shown() {
+    let house = house("picture").await;
+    let token = token(&house).await;
+    assert_eq!(house.call(&token, "GET /api/v1/account/picture", "").await.0, 404);
+    let set = |bytes: &[u8]| format!("{{\"picture\":\"{}\"}}", BASE64_STANDARD.encode(bytes));
+    let good = png(96, 96);
+    for (body, rule) in [
+        (set(b"<svg/>"), "PNG, JPEG, GIF or WebP"),
+        (set(&png(4096, 1)), "at most 1024 points"),
+        (set(&good[..40]), "not whole"),
+        (set(&[&good[..], b"<script>"].concat()), "not whole"),
+        ("{\"picture\":\"%\"}".to_owned(), "not Base64"),
+        (set(&[&png(9, 9)[..], &[0; 65_536]].concat()), "at most 64 KiB"),
+    ] {
+        let (status, problem) = house.call(&token, "PUT /api/v1/account/picture", &body).await;
+        assert_eq!((status, &problem["field"]), (422, &"picture".into()), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(rule), "{problem}");
+    }
+    let huge = set(&[0; 100_000]);
+    assert_eq!(house.call(&token, "PUT /api/v1/account/picture", &huge).await.0, 413);
+    assert_eq!(house.call(&token, "PUT /api/v1/account/picture", &set(&good)).await.0, 204);
+    let (_, shown) = house.call(&token, "GET /api/v1/account/picture", "").await;
+    assert_eq!(shown["media_type"], "image/png");
+    assert_eq!(BASE64_STANDARD.decode(shown["picture"].as_str().unwrap()).unwrap(), good);
+    assert_eq!(house.call(&token, "DELETE /api/v1/account/picture", "").await.0, 204);
+    assert!(house.chat.0.lock().unwrap().picture.is_none());
+}
+
+#[tokio::test]
+async fn a_browser_uploads_a_picture_without_a_script() {
+    let house = house("upload").await;
+    let (cookie, key) = sign_in(&house).await;
+    let form = format!("{cookie}Content-Type: multipart/form-data; boundary=XYZ\r\n");
+    let send = |body: Vec<u8>| {
+        let form = form.clone();
+        let house = &house;
+        async move { house.send_bytes("POST /do/setPicture", &form, &body).await }
+    };
+    let foreign = send(upload("forged", &png(96, 96))).await;
+    assert!(foreign.starts_with("HTTP/1.1 403"), "{foreign}");
+    let wrong = send(upload(&key, b"GIF89a<script>")).await;
+    assert!(wrong.starts_with("HTTP/1.1 422") && wrong.contains("not whole"), "{wrong}");
+    let long = send(upload(&key, &[7; 200_000])).await;
+    assert!(long.starts_with("HTTP/1.1 413") && long.contains("64 KiB"), "{long}");
+    assert!(long.contains("content-security-policy"), "{long}");
+    for broken in [&b"--XYZ"[..], b"--XYZ--", b""] {
+        let answer = send(broken.to_vec()).await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+    assert!(house.chat.0.lock().unwrap().picture.is_none());
+    let done = send(upload(&key, &png(96, 96))).await;
+    assert!(done.contains("location: /account?done=setPicture"), "{done}");
+    let page = house.send("GET /account", &cookie, "").await;
+    assert!(page.contains("<img class=\"portrait\" src=\"/account/picture\""), "{page}");
+    let shown = house.send_bytes("GET /account/picture", &cookie, b"").await;
+    assert!(shown.contains("content-type: image/png") && shown.contains("nosniff"), "{shown}");
+    assert!(
+        house.send("GET /account/picture", "", "").await.starts_with("HTTP/1.1 303"),
+        "not for strangers"
+    );
+    // What a chat client set is not served as what it says that it is.
+    house.chat.0.lock().unwrap().picture =
+        Some(shared_model::Picture { media_type: "text/html".to_owned(), bytes: b"<script>".to_vec() });
+    assert!(house.send("GET /account/picture", &cookie, "").await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn archive_block_list_and_disturbance_are_changed_by_programs_and_by_forms() {
+    let house = house("kept").await;
+    let token = token(&house).await;
+    let (cookie, key) = sign_in(&house).await;
+    let form = |fields: &str| format!("key={key}&back=/account&{fields}");
+    let headers = format!("{cookie}{FORM}");
+    let body = "{\"otherwise\":\"contacts\",\"never\":[\"carol@example.org\"]}";
+    let (status, kept) = house.call(&token, "PUT /api/v1/account/archiving", body).await;
+    assert_eq!(
+        (status, &kept["otherwise"], &kept["never"][0]),
+        (200, &"contacts".into(), &"carol@example.org".into())
+    );
+    let wrong = house.call(&token, "PUT /api/v1/account/archiving", "{\"otherwise\":\"roster\"}").await;
+    assert_eq!((wrong.0, &wrong.1["field"]), (422, &"otherwise".into()));
+    let fields = form("otherwise=never&always=bob%40example.org%0D%0A&never=");
+    let done = house.send("POST /do/setArchiving", &headers, &fields).await;
+    assert!(done.contains("done=setArchiving"), "{done}");
+    {
+        let kept = house.chat.0.lock().unwrap();
+        assert_eq!((kept.archiving.otherwise, kept.archiving.never.len()), (Archived::Never, 0));
+        assert_eq!(kept.archiving.always, ["bob@example.org"]);
+    }
+    let refused = house.send("POST /do/block", &headers, &form("address=%40")).await;
+    assert!(
+        refused.starts_with("HTTP/1.1 422") && refused.contains("neither an address nor a domain"),
+        "{refused}"
+    );
+    let done = house.send("POST /do/block", &headers, &form("address=spam.example")).await;
+    assert!(done.contains("done=block"), "{done}");
+    assert_eq!(house.call(&token, "GET /api/v1/account/blocked", "").await.1["blocked"][0], "spam.example");
+    let page = house.send("GET /account", &cookie, "").await;
+    assert!(page.contains("<td>spam.example</td>"), "{page}");
+    assert_eq!(house.call(&token, "DELETE /api/v1/account/blocked/other.example", "").await.0, 404);
+    assert_eq!(house.call(&token, "DELETE /api/v1/account/blocked/spam.example", "").await.0, 204);
+    let done = house.send("POST /do/setDisturbance", &headers, &form("undisturbed=true")).await;
+    assert!(done.contains("done=setDisturbance"), "{done}");
+    assert_eq!(house.call(&token, "GET /api/v1/account/undisturbed", "").await.1["undisturbed"], true);
+    assert!(house.send("GET /account", &cookie, "").await.contains("Let calls ring again"));
+}
+
+#[tokio::test]
+async fn people_end_chat_sessions_and_registrations_of_their_own() {
+    let house = house("ends").await;
+    let token = token(&house).await;
+    let (now, aor) = (unix_millis(), "alice@example.org".parse().unwrap());
+    let binding = Binding {
+        account: house.alice,
+        aor: "alice@example.org".parse().unwrap(),
+        key: "sip:alice@192.0.2.1;transport=tls".to_owned(),
+        contact: "sip:alice@192.0.2.1;transport=tls".to_owned(),
+        instance: String::new(),
+        reg_id: None,
+        parameters: String::new(),
+        path: Vec::new(),
+        flow: String::new(),
+        received: None,
+        call_id: "c".to_owned(),
+        cseq: 1,
+        q: 1000,
+        expires: now + 60_000,
+        node: String::new(),
+        user_agent: "Desk <b>phone</b>".to_owned(),
+        updated: now,
+    };
+    let (call_id, set) = ("c".to_owned(), vec![binding]);
+    let update = BindingUpdate { call_id, cseq: 1, set, limit: 9, ..BindingUpdate::default() };
+    house.bindings.commit(&aor, &update, now).await.unwrap();
+    let jid = "wonder@example.org".parse().unwrap();
+    let (resource, stream) = ("lap/top".to_owned(), String::new());
+    let bound = SessionEvent::Bound { account: house.alice, jid, resource, stream };
+    house.bus.publish(Fact::new(Correlation::of_account(house.alice), bound));
+    let (cookie, key) = sign_in(&house).await;
+    let mut page = String::new();
+    for _ in 0..200 {
+        page = house.send("GET /account", &cookie, "").await;
+        if page.contains("lap/top") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(
+        page.contains("Desk &lt;b&gt;phone") && page.contains("name=\"path.resource\" value=\"lap/top\""),
+        "{page}"
+    );
+    let (_, state) = house.call(&token, "GET /api/v1/account/state", "").await;
+    let id = state["phones"][0]["id"].as_str().unwrap();
+    assert_eq!(house.call(&token, "DELETE /api/v1/account/phones/0", "").await.0, 404);
+    assert_eq!(house.call(&token, &format!("DELETE /api/v1/account/phones/{id}"), "").await.0, 204);
+    assert!(house.bindings.by_aor(&aor, now).await.unwrap().is_empty());
+    assert_eq!(house.call(&token, "DELETE /api/v1/account/chats/lap%2Ftop", "").await.0, 204);
+    let fields = format!("key={key}&back=/account&path.resource=lap%2Ftop");
+    let done = house.send("POST /do/endChat", &format!("{cookie}{FORM}"), &fields).await;
+    assert!(done.contains("done=endChat"), "{done}");
+    assert_eq!(house.chat.0.lock().unwrap().ended, ["wonder@example.org/lap/top"; 2]);
+}
