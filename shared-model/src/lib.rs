@@ -11,11 +11,13 @@ mod conference;
 mod fact;
 mod groups;
 mod ids;
+mod moderation;
 mod notice;
 mod own_chat;
 mod registrations;
 mod room;
 mod spec;
+mod telephony;
 mod voicemail;
 
 pub use address::{Address, AddressError, Aor, BareJid, RoomAddress};
@@ -28,11 +30,13 @@ pub use fact::{
 };
 pub use groups::{Groups, Member};
 pub use ids::{AccountId, Correlation};
+pub use moderation::{Deed, Moderation, ModerationError};
 pub use notice::Notices;
 pub use own_chat::{Archived, Archiving, OwnChat, OwnChatError, Picture};
 pub use registrations::Registrations;
 pub use room::{Affiliation, Occupant, Role, RoomAccess, RoomDirectory, RoomSnapshot, Unavailable};
 pub use spec::{Coverage, Document, Spec};
+pub use telephony::{Meaning, NumberRoute, Plan, Price, Telephony, TrunkState};
 pub use voicemail::{Mailboxes, VoiceMessage, VoiceMessages, Waiting};
 
 /// An answer that is still being looked up; what the directory traits return, so that they stay object-safe.

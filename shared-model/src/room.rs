@@ -133,6 +133,15 @@ pub struct Unavailable;
 pub trait RoomDirectory: Send + Sync {
     /// The room at this moment, or `None` if there is no such room.
     fn room<'a>(&'a self, room: &'a RoomAddress) -> Pending<'a, Result<Option<RoomSnapshot>, Unavailable>>;
+
+    /// At most `max` rooms behind an address, hidden ones too, in the order of their addresses; for the operator.
+    fn rooms<'a>(
+        &'a self,
+        _after: Option<&'a RoomAddress>,
+        _max: usize,
+    ) -> Pending<'a, Result<Vec<RoomAddress>, Unavailable>> {
+        Box::pin(async { Err(Unavailable) })
+    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ mod server;
 mod specs;
 mod stir;
 mod suspension;
+mod telephony;
 mod trunks;
 mod trust;
 mod voicemail;

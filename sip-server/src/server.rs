@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use shared_auth::Auth;
 use shared_model::{
     Announcements, Availability, CallEvent, CallOutcome, Fact, Mailboxes, Notices, Pending, Registrations,
+    Telephony,
 };
 use shared_runtime::bus::Bus;
 use shared_runtime::listen::ListenError;
@@ -42,6 +43,7 @@ use crate::reg_event::{self, Subscriptions};
 use crate::routing::{self, Decision};
 use crate::stir::Stir;
 use crate::suspension::{self, Suspension};
+use crate::telephony::Numbers;
 use crate::trunks::{self, Trunks};
 use crate::{caller, cost, proxy, registrar};
 
@@ -251,6 +253,11 @@ impl SipServer {
     /// Where it listens.
     pub fn bound(&self) -> &Bound {
         self.server.endpoint().bound()
+    }
+
+    /// Trunks and numbers, for whoever shows them.
+    pub fn telephony(&self) -> Arc<dyn Telephony> {
+        Arc::new(Numbers(Arc::clone(&self.server)))
     }
 
     /// Ends registrations for their owners.

@@ -32,8 +32,8 @@ use std::sync::{Arc, OnceLock};
 use dashmap::{DashMap, Entry};
 use shared_auth::Directory;
 use shared_model::{
-    AccountId, BareJid, ConferenceDirectory, ConferenceSnapshot, Fact, Pending, RoomAddress, RoomDirectory,
-    RoomEvent, Unavailable, VoiceMessages,
+    AccountId, BareJid, ConferenceDirectory, ConferenceSnapshot, Deed, Fact, Moderation, ModerationError,
+    Pending, RoomAddress, RoomDirectory, RoomEvent, Unavailable, VoiceMessages,
 };
 use shared_runtime::{Redacted, Shutdown, bus::Bus};
 use sip_core::{Message, Uri};
@@ -112,6 +112,8 @@ pub(crate) enum Input {
     Unsubscribed(u64),
     /// Somebody asks who is in.
     Snapshot(oneshot::Sender<ConferenceSnapshot>),
+    /// An administrator of the service does something to the leg of a Call-ID.
+    Moderate(String, Deed, oneshot::Sender<Result<(), ModerationError>>),
     /// Somebody of the room asks for the conference document.
     Document(BareJid, oneshot::Sender<String>),
 }
@@ -329,6 +331,24 @@ impl ConferenceDirectory for Focus {
             let (sender, receiver) = oneshot::channel();
             inbox.try_send(Input::Document(viewer.clone(), sender)).map_err(|_| Unavailable)?;
             receiver.await.map(Some).map_err(|_| Unavailable)
+        })
+    }
+}
+
+impl Moderation for Focus {
+    fn moderate<'a>(
+        &'a self,
+        room: &'a RoomAddress,
+        call_id: &'a str,
+        deed: Deed,
+    ) -> Pending<'a, Result<(), ModerationError>> {
+        Box::pin(async move {
+            let inbox = self.conferences.get(room).map(|inbox| inbox.clone());
+            let inbox = inbox.ok_or(ModerationError::Nobody)?;
+            let (sender, receiver) = oneshot::channel();
+            let input = Input::Moderate(call_id.to_owned(), deed, sender);
+            inbox.try_send(input).map_err(|_| ModerationError::Unavailable)?;
+            receiver.await.map_err(|_| ModerationError::Nobody)?
         })
     }
 }

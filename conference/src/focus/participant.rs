@@ -56,6 +56,8 @@ pub(super) struct Participant {
     pub(super) is_joined: bool,
     /// They muted themselves, or a moderator muted all.
     pub(super) is_muted: bool,
+    /// An administrator of the service muted them, who have no account by which the room could.
+    pub(super) is_silenced: bool,
     pub(super) is_hand_up: bool,
     /// How much louder they are made, in decibels.
     pub(super) gain: i8,
@@ -100,6 +102,7 @@ impl Participant {
             is_joined: false,
             is_called: false,
             is_muted: false,
+            is_silenced: false,
             is_hand_up: false,
             gain: 0,
             source: None,
@@ -117,7 +120,7 @@ impl Participant {
             // Somebody who only sends (music on hold) or nothing holds us.
             (Direction::ReceiveOnly | Direction::Inactive, _) => Audio::OnHold,
             (Direction::SendOnly, _) | (_, Voice::Revoked) => Audio::Muted,
-            (Direction::SendReceive, Voice::Granted) if self.is_muted => Audio::Muted,
+            (Direction::SendReceive, Voice::Granted) if self.is_muted || self.is_silenced => Audio::Muted,
             (Direction::SendReceive, Voice::Granted) => Audio::SendReceive,
         }
     }

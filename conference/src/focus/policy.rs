@@ -86,6 +86,18 @@ impl Revoked {
         }
     }
 
+    /// A voice is revoked from outside the room.
+    pub fn revoke(&mut self, jid: &BareJid) {
+        if self.0.len() < MOST_REVOKED {
+            self.0.insert(jid.clone());
+        }
+    }
+
+    /// And granted.
+    pub fn grant(&mut self, jid: &BareJid) {
+        self.0.remove(jid);
+    }
+
     /// After events were missed, who has a voice in the chat may have been given it.
     pub fn forgive(&mut self, room: &RoomSnapshot) {
         self.0.retain(|jid| !best_role(room, Some(jid)).is_some_and(Role::has_voice));

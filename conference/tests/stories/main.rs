@@ -8,6 +8,7 @@ mod focus;
 mod house;
 mod log;
 mod media;
+mod moderation;
 mod recording;
 mod video;
 mod voicemail;

@@ -24,7 +24,7 @@ impl Forwarding<'_> {
         let Some((branch, _)) = self.started.get(id) else { return Some(answer) };
         let Some(trunk) = branch.trunk.clone() else { return Some(answer) };
         let Answer::Response(response) = &answer else {
-            trunk.note_failed();
+            trunk.note_failed("a call could not be sent");
             return Some(answer);
         };
         match response.status() {
@@ -39,10 +39,11 @@ impl Forwarding<'_> {
                     return None;
                 }
                 tracing::warn!(trunk = trunk.name(), "the trunk does not take our credentials");
+                trunk.note_trouble("a call's credentials were not taken");
                 let failed = Message::response(&self.request, 503, "Trunk Not Available");
                 return Some(Answer::Response(Box::new(failed)));
             }
-            408 | 503 => trunk.note_failed(),
+            status @ (408 | 503) => trunk.note_failed(format!("a call got {status}")),
             _ => trunk.note_answered(),
         }
         Some(answer)
@@ -56,7 +57,7 @@ impl Forwarding<'_> {
         let over: Vec<(Instant, usize)> = over;
         for (_, id) in over {
             if let Some(trunk) = self.started.get(id).and_then(|(branch, _)| branch.trunk.clone()) {
-                trunk.note_failed();
+                trunk.note_failed("a call got no answer");
             }
             if self.try_another_way(id, &Answer::Failed(Failure::Timeout)).await {
                 if let Some((_, cancel)) = self.started.get(id) {

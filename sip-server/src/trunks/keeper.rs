@@ -101,7 +101,7 @@ impl Keeper {
                 credentials.put(&mut request, self.endpoint.random());
             }
             let Some(response) = self.ask(request, flow).await else {
-                self.trunk.note_failed();
+                self.trunk.note_failed("REGISTER got no answer");
                 return Outcome::Failed;
             };
             let status = response.status();
@@ -110,6 +110,7 @@ impl Keeper {
             }
             let credentials = self.trunk.credentials.as_ref();
             if !credentials.is_some_and(|own| own.challenged(&response, tried > 0)) {
+                self.trunk.note_trouble("the registrar does not take our credentials");
                 return Outcome::Refused;
             }
         }
@@ -128,11 +129,14 @@ impl Keeper {
                 let least = response.value(Name::MinExpires).and_then(|value| value.trim().parse().ok());
                 Outcome::TooBrief(Duration::from_secs(least.unwrap_or(0)))
             }
-            408 | 500..600 => {
-                self.trunk.note_failed();
+            status @ (408 | 500..600) => {
+                self.trunk.note_failed(format!("REGISTER got {status}"));
                 Outcome::Failed
             }
-            _ => Outcome::Refused,
+            status => {
+                self.trunk.note_trouble(format!("REGISTER got {status}"));
+                Outcome::Refused
+            }
         }
     }
 
@@ -176,14 +180,15 @@ impl Keeper {
     }
 
     async fn probe(&mut self) {
-        let answered = match self.first_flow() {
-            Some(flow) => {
-                let request = self.options(&flow);
-                self.ask(request, flow).await.is_some_and(|response| !matches!(response.status(), 408 | 503))
-            }
-            None => false,
+        let Some(flow) = self.first_flow() else {
+            return self.trunk.note_failed("no address of it can be reached");
         };
-        if answered { self.trunk.note_answered() } else { self.trunk.note_failed() }
+        let request = self.options(&flow);
+        match self.ask(request, flow).await.map(|response| response.status()) {
+            None => self.trunk.note_failed("OPTIONS got no answer"),
+            Some(status @ (408 | 503)) => self.trunk.note_failed(format!("OPTIONS got {status}")),
+            Some(_) => self.trunk.note_answered(),
+        }
     }
 
     fn options(&self, flow: &Flow) -> Message {

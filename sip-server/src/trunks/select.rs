@@ -66,7 +66,7 @@ mod tests {
         ];
         let dialled = Dialled::Number("+33140000000".to_owned());
         assert_eq!(names(&trunks, &dialled), ["best", "near", "far"]);
-        (0..2).for_each(|_| trunks[2].note_failed());
+        (0..2).for_each(|_| trunks[2].note_failed("no answer"));
         assert_eq!(names(&trunks, &dialled), ["near", "far", "best"]);
         assert_eq!(names(&trunks, &Dialled::Emergency("112".to_owned())), ["far"]);
         assert!(names(&trunks, &Dialled::Name).is_empty());

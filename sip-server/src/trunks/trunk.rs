@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use prometheus::Registry;
+use shared_runtime::unix_millis;
 use sip_core::Uri;
 use sip_endpoint::{Endpoint, Flow, Target};
 
@@ -19,6 +20,13 @@ use crate::numbers::{Dialled, Plan};
 /// All trunks, in the order of their configuration.
 pub(crate) struct Trunks(Vec<Arc<Trunk>>);
 
+/// What was heard of a trunk last.
+#[derive(Default)]
+struct Heard {
+    answered: Option<i64>,
+    failed: Option<(i64, String)>,
+}
+
 /// One carrier.
 pub(crate) struct Trunk {
     config: TrunkConfig,
@@ -26,6 +34,7 @@ pub(crate) struct Trunk {
     /// Where it is, as names were looked up last.
     targets: ArcSwap<Vec<Target>>,
     health: Mutex<Health>,
+    heard: Mutex<Heard>,
     pub(crate) metrics: TrunkMetrics,
 }
 
@@ -98,8 +107,8 @@ impl Trunk {
         };
         let password = password.lines().next().unwrap_or_default().to_owned();
         let credentials = (!config.user.is_empty()).then(|| Credentials::new(config.user.clone(), password));
-        let (targets, health) = (ArcSwap::default(), Mutex::default());
-        Ok(Self { config, credentials, targets, health, metrics })
+        let (targets, health, heard) = (ArcSwap::default(), Mutex::default(), Mutex::default());
+        Ok(Self { config, credentials, targets, health, heard, metrics })
     }
 
     #[cfg(test)]
@@ -184,14 +193,28 @@ impl Trunk {
 
     /// It answered something.
     pub(crate) fn note_answered(&self) {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).answered = Some(unix_millis());
         let changed = self.health().answered();
         self.tell(changed);
     }
 
-    /// It did not answer, or answered that it cannot.
-    pub(crate) fn note_failed(&self) {
+    /// It did not answer, or answered that it cannot; `how`, in words for the operator.
+    pub(crate) fn note_failed(&self, how: impl Into<String>) {
+        self.note_trouble(how);
         let changed = self.health().failed();
         self.tell(changed);
+    }
+
+    /// It refused something, and works all the same.
+    pub(crate) fn note_trouble(&self, how: impl Into<String>) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.failed = Some((unix_millis(), how.into()));
+    }
+
+    /// When it answered last, and when and how it failed.
+    pub(crate) fn heard(&self) -> (Option<i64>, Option<(i64, String)>) {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        (heard.answered, heard.failed.clone())
     }
 
     fn tell(&self, changed: Option<bool>) {

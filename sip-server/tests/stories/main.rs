@@ -24,6 +24,7 @@ mod reg_event;
 mod registrations;
 mod stir;
 mod suspension;
+mod telephony;
 mod torture;
 mod trunks;
 mod voicemail;

@@ -88,4 +88,12 @@ impl RoomDirectory for Rooms {
             asked.await.map(Some).map_err(|_| Unavailable)
         })
     }
+
+    fn rooms<'a>(
+        &'a self,
+        after: Option<&'a RoomAddress>,
+        max: usize,
+    ) -> Pending<'a, Result<Vec<RoomAddress>, Unavailable>> {
+        Box::pin(self.page_of_all(after, max))
+    }
 }

@@ -24,6 +24,7 @@ mod invite;
 mod join;
 mod lists;
 mod moderate;
+mod outside;
 mod owner;
 mod pace;
 mod presence;

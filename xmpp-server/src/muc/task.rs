@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shared_model::{Correlation, Fact, Participant, RoomSnapshot};
+use shared_model::{Correlation, Deed, Fact, ModerationError, Participant, RoomSnapshot};
 use shared_runtime::unix_millis;
 use shared_store::{Expected, RecordChange, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Calls(Vec<(String, Participant)>),
     /// Whether the call is recorded.
     Recording(bool),
+    /// An administrator of the service does something to an occupant.
+    Moderate(String, Deed, oneshot::Sender<Result<(), ModerationError>>),
 }
 
 /// Serves a room until it is destroyed, or empty and not kept, or the process stops.
@@ -116,6 +118,9 @@ fn take(
         Command::Call(call_id, participant) => room.call_changed(call_id, participant, effects),
         Command::Calls(legs) => room.calls_known(legs, effects),
         Command::Recording(is_recorded) => room.recording_changed(is_recorded, effects),
+        Command::Moderate(nick, deed, answer) => {
+            let _ = answer.send(room.take_deed(&nick, deed, effects)); // who asked may have gone
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod push;
 mod races;
 mod registration;
 mod room_entry;
+mod room_outside;
 mod room_owners;
 mod room_rules;
 mod rooms;

@@ -8,6 +8,7 @@ mod calls;
 mod dial;
 mod keys;
 mod mailbox;
+mod moderate;
 mod pictures;
 mod recording;
 mod watchers;
@@ -201,6 +202,10 @@ impl Conference {
                 let _ = sender.send(self.document_for(&viewer));
             }
             Input::Unsubscribed(id) => self.subscriptions.retain(|subscription| subscription.id != id),
+            Input::Moderate(call_id, deed, sender) => {
+                // Whoever asked may have gone.
+                let _ = sender.send(self.moderate(&call_id, deed).await);
+            }
             Input::Snapshot(sender) => {
                 let joined = self.participants.iter().filter(|participant| participant.is_joined);
                 let participants = joined.map(|p| (p.dialog.call_id.clone(), p.shown())).collect();

@@ -1,0 +1,52 @@
+//! What an administrator of the service does to a leg, where no chat room can do it for them — S-40; RFC 4575 tells those who watch.
+//!
+//! In    a Call-ID and a deed. Out BYE, or a gate that closes; the fact that the leg changed.
+//! State the revocation of an account's voice, or of a leg's that has none.
+//! Errors who moderates the room keeps their voice; a voice that the room itself gives to members alone is the room's to give.
+
+use shared_model::{Deed, ModerationError};
+
+use super::super::policy::{self, Voice};
+use super::Conference;
+use crate::mixer::Command;
+
+impl Conference {
+    pub(super) async fn moderate(&mut self, call_id: &str, deed: Deed) -> Result<(), ModerationError> {
+        let named = self.participants.iter().position(|p| p.is_joined && p.dialog.call_id == call_id);
+        let at = named.ok_or(ModerationError::Nobody)?;
+        let jid = self.participants[at].jid().cloned();
+        match (deed, &jid) {
+            (Deed::Kick, _) => {
+                let leg = self.participants[at].leg;
+                self.hang_up(leg, "Removed From The Call").await;
+                return Ok(());
+            }
+            (Deed::Mute, Some(jid)) => {
+                if self.snapshot.as_ref().is_some_and(|room| policy::moderates(room, jid)) {
+                    return Err(ModerationError::Refused("who moderates a room keeps their voice"));
+                }
+                self.revoked.revoke(jid);
+            }
+            (Deed::Unmute, Some(jid)) => self.revoked.grant(jid),
+            (Deed::Mute | Deed::Unmute, None) => self.participants[at].is_silenced = deed == Deed::Mute,
+        }
+        let voice = self.voice(jid.as_ref());
+        let meant: Vec<usize> = match &jid {
+            Some(jid) => {
+                (0..self.participants.len()).filter(|at| self.participants[*at].jid() == Some(jid)).collect()
+            }
+            None => vec![at],
+        };
+        for at in meant {
+            self.participants[at].voice = voice;
+            let (leg, gate) = (self.participants[at].leg, self.participants[at].gate());
+            self.mixer.tell(Command::SetGate(leg, gate)).await;
+            self.seat_anew(at);
+            self.tell_changed(at);
+        }
+        if deed == Deed::Unmute && voice == Voice::Revoked {
+            return Err(ModerationError::Refused("the room is moderated: a voice is given in its chat"));
+        }
+        Ok(())
+    }
+}

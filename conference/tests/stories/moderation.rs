@@ -1,0 +1,46 @@
+//! What an administrator of the service does to legs that no chat room can speak for.
+
+use crate::house::{House, ROOM};
+use shared_model::{Affiliation, Audio, ConferenceDirectory, Deed, Moderation, ModerationError};
+
+/// The Call-ID of somebody's leg.
+async fn leg(house: &House, name: &str) -> String {
+    let snapshot = house.focus.conference(&ROOM.parse().unwrap()).await.unwrap().unwrap();
+    let is_theirs = |uri: &str| uri.contains(name);
+    snapshot.participants.into_iter().find(|(_, p)| is_theirs(&p.uri)).map(|(id, _)| id).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leg_is_muted_for_good_given_its_voice_back_and_ended() {
+    let house = House::start().await;
+    let room = ROOM.parse().unwrap();
+    let _bob = house.call("bob", 880.0).await;
+    let mut alice = house.call("alice", 440.0).await;
+    let (focus, id) = (house.focus.clone(), leg(&house, "alice").await);
+    assert_eq!(focus.moderate(&room, "nobody", Deed::Kick).await, Err(ModerationError::Nobody));
+    focus.moderate(&room, &id, Deed::Mute).await.unwrap();
+    house.until_audio("alice", Audio::Muted).await;
+    alice.press("*6");
+    alice.press("*6");
+    assert_eq!(alice.send("BYE", &[]).await.status(), 200);
+    let mut again = house.call("alice", 440.0).await;
+    house.until_audio("alice", Audio::Muted).await;
+    let id = leg(&house, "alice").await;
+    focus.moderate(&room, &id, Deed::Unmute).await.unwrap();
+    house.until_audio("alice", Audio::SendReceive).await;
+    focus.moderate(&room, &id, Deed::Kick).await.unwrap();
+    let bye = again.request("BYE").await;
+    assert!(String::from_utf8_lossy(&bye.to_bytes()).contains("Removed From The Call"));
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_moderates_the_room_keeps_their_voice() {
+    let house = House::start().await;
+    house.affiliations(vec![(crate::house::jid("alice"), Affiliation::Owner)]);
+    let _alice = house.call("alice", 440.0).await;
+    let id = leg(&house, "alice").await;
+    let refused = house.focus.moderate(&ROOM.parse().unwrap(), &id, Deed::Mute).await;
+    assert!(matches!(refused, Err(ModerationError::Refused(_))), "{refused:?}");
+    house.stop().await;
+}

@@ -1,0 +1,78 @@
+//! Rooms from outside: every room in pages, and what an administrator of the service does to an occupant — XEP-0045 §8.2 (kick), §8.3,
+//! §8.4 (voice), §9.7 (who keeps it).
+//!
+//! In    a nick and a deed. Out what a moderator's item would have done: changed presence, facts that the room's call follows.
+//! Errors admins and owners keep their voice, as they do from any moderator.
+
+use shared_model::{Affiliation, Deed, Moderation, ModerationError, Pending, Role, RoomAddress, Unavailable};
+use tokio::sync::oneshot;
+
+use super::Rooms;
+use super::room::{Effects, Room};
+use super::task::Command;
+
+impl Room {
+    /// Does something to an occupant in the name of the service.
+    pub(crate) fn take_deed(
+        &mut self,
+        nick: &str,
+        deed: Deed,
+        out: &mut Effects,
+    ) -> Result<(), ModerationError> {
+        let whom = self.by_nick(nick).ok_or(ModerationError::Nobody)?;
+        let role = match deed {
+            Deed::Mute if self.affiliation(&whom.jid) >= Affiliation::Admin => {
+                return Err(ModerationError::Refused("admins and owners of a room keep their voice"));
+            }
+            Deed::Mute => Role::Visitor,
+            Deed::Unmute => whom.role.max(Role::Participant),
+            Deed::Kick => Role::None,
+        };
+        self.set_role(nick, role, None, Some(REASON), out);
+        Ok(())
+    }
+}
+
+impl Moderation for Rooms {
+    fn moderate<'a>(
+        &'a self,
+        room: &'a RoomAddress,
+        nick: &'a str,
+        deed: Deed,
+    ) -> Pending<'a, Result<(), ModerationError>> {
+        Box::pin(async move {
+            if room.domain() != self.domain {
+                return Err(ModerationError::Nobody);
+            }
+            let found = self.find(room.local()).await.map_err(|_| ModerationError::Unavailable)?;
+            let task = found.ok_or(ModerationError::Nobody)?;
+            let (answer, done) = oneshot::channel();
+            let command = Command::Moderate(nick.to_owned(), deed, answer);
+            task.send(command).await.map_err(|_| ModerationError::Nobody)?;
+            done.await.map_err(|_| ModerationError::Nobody)?
+        })
+    }
+}
+
+impl Rooms {
+    /// Rooms behind an address, hidden ones too, in the order of their addresses.
+    pub(super) async fn page_of_all(
+        &self,
+        after: Option<&RoomAddress>,
+        max: usize,
+    ) -> Result<Vec<RoomAddress>, Unavailable> {
+        self.load().await.map_err(|error| {
+            tracing::error!(%error, "rooms cannot be read");
+            Unavailable
+        })?;
+        let locals = self.tasks.iter().map(|entry| entry.key().clone());
+        let mut all: Vec<RoomAddress> = locals.filter_map(|local| self.address(&local)).collect();
+        all.retain(|room| after.is_none_or(|after| room > after));
+        all.sort_unstable();
+        all.truncate(max);
+        Ok(all)
+    }
+}
+
+/// What those inside are told.
+const REASON: &str = "by an administrator of the service";
