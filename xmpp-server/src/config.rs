@@ -51,6 +51,13 @@ pub struct Config {
     pub outbox: usize,
     /// Stanzas that one client may leave unacknowledged (XEP-0198); above, it is cut off. Default 5000.
     pub unacked: usize,
+    /// How long a client may take to answer `<r/>` (XEP-0198) or a ping, and to read anything of what it is sent; then its
+    /// connection counts as lost. Lines that are slow get more time. Default 60 s; 0 s means for ever.
+    #[serde(with = "duration")]
+    pub ack_timeout: Duration,
+    /// How long a client may be silent before it is asked whether it is there. Default 5 min; 0 s means for ever.
+    #[serde(with = "duration")]
+    pub idle_timeout: Duration,
     /// How long a session whose connection was lost waits to be resumed. Default 5 min; 0 s means not at all.
     #[serde(with = "duration")]
     pub resume_timeout: Duration,
@@ -177,6 +184,8 @@ impl Default for Config {
             resources: 20,
             outbox: 4096,
             unacked: 5000,
+            ack_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(300),
             resume_timeout: Duration::from_secs(300),
             offline: 1000,
             archive: "always".to_owned(),
@@ -234,6 +243,12 @@ const KEYS: &[Key] = &[
     Key::new("xmpp.resources", "20", "resources of one account"),
     Key::new("xmpp.outbox", "4096", "stanzas waiting for one client's socket; above, it is cut off"),
     Key::new("xmpp.unacked", "5000", "stanzas that a client may leave unacknowledged; above, it is cut off"),
+    Key::new(
+        "xmpp.ack_timeout",
+        "\"60s\"",
+        "how long a client may take to answer or to read; then its connection is lost",
+    ),
+    Key::new("xmpp.idle_timeout", "\"5m\"", "silence after which a client is asked whether it is there"),
     Key::new("xmpp.resume_timeout", "\"5m\"", "how long a session without connection waits to be resumed"),
     Key::new("xmpp.offline", "1000", "messages kept for an account that is away"),
     Key::new(

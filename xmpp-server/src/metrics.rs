@@ -13,6 +13,7 @@ pub(crate) struct Metrics {
     pub(crate) rooms: IntGauge,
     pub(crate) detached: IntGauge,
     pub(crate) resumptions: IntCounter,
+    pub(crate) silent: IntCounter,
     pub(crate) half_connected: IntGauge,
     pub(crate) s2s_unproven: IntGauge,
     pub(crate) s2s_streams_in: IntGauge,
@@ -62,6 +63,10 @@ impl Metrics {
                 "accounts whose chat is there and whose telephone was lost",
             )?,
             resumptions: counter("xmpp_server_resumptions_total", "sessions resumed on another connection")?,
+            silent: counter(
+                "xmpp_server_silent_clients_total",
+                "connections that ended since the client did not answer",
+            )?,
             abusers_refused: counter(
                 "xmpp_server_abusers_refused_total",
                 "stanzas of listed abusers that were refused",

@@ -43,6 +43,8 @@ pub(crate) enum What {
     Deferrable(String),
     /// Somebody looks: nothing waits any more.
     Wake,
+    /// Acks are still owed: who writes may ask for them.
+    Nudge,
     /// A stanza that somebody waits for, or that goes elsewhere.
     Kept(Box<Stanza>),
     /// A message that waited under this id. It is forgotten when the client has it.
@@ -244,6 +246,11 @@ impl Router {
         self.sessions.get(jid.bare_str()).and_then(|all| all.iter().find(|s| s.jid == *jid).cloned())
     }
 
+    /// Whether a session is there, and nobody sees what comes to it.
+    pub(crate) fn is_away(&self, jid: &Jid) -> bool {
+        self.sessions.get(jid.bare_str()).is_some_and(|all| all.iter().any(|s| s.jid == *jid && s.is_away()))
+    }
+
     /// Sends to every available resource of an account.
     pub(crate) fn send_to_available(&self, bare: &str, stanza: &Stanza) -> Sent {
         let mut sent = Sent::No;
@@ -318,6 +325,11 @@ impl Session {
             is_inactive: false,
             is_detached: false,
         }
+    }
+
+    /// Whether nobody sees what comes.
+    pub(crate) fn is_away(&self) -> bool {
+        self.is_detached || self.is_inactive
     }
 
     /// Whether the account blocks the sender of a stanza.

@@ -132,6 +132,20 @@ impl<T> Unacked<T> {
         true
     }
 
+    /// Asks though nothing waits, to learn whether the peer is there; false if a question is under way.
+    pub fn ask_anyway(&mut self) -> bool {
+        if self.asked.is_some() {
+            return false;
+        }
+        self.asked = Some(self.sent);
+        true
+    }
+
+    /// Whether a question is under way.
+    pub fn is_asked(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// The connection is another one: a question on the old one is not answered any more.
     pub fn reconnected(&mut self) {
         self.asked = None;

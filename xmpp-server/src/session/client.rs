@@ -20,6 +20,7 @@ use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
 use super::Ended;
 use super::managed::Managed;
+use super::pulse::Heard;
 use crate::archive;
 use crate::blocking::{blocks, is_exempt};
 use crate::caps::Notify;
@@ -36,6 +37,7 @@ pub(super) struct Client<'a> {
     serial: u64,
     outbox: mpsc::Sender<Outgoing>,
     pub(super) managed: Managed,
+    heard: Arc<Heard>,
     is_available: bool,
     is_given: bool,
     /// To whom presence was sent directly, and who must learn that it is gone (RFC 6121 §4.6).
@@ -63,6 +65,7 @@ impl<'a> Client<'a> {
         serial: u64,
         outbox: mpsc::Sender<Outgoing>,
         managed: Managed,
+        heard: Arc<Heard>,
         tell: &'a (dyn Fn(bool) + Send + Sync),
     ) -> Self {
         let directed = HashSet::new();
@@ -72,6 +75,7 @@ impl<'a> Client<'a> {
             serial,
             outbox,
             managed,
+            heard,
             is_available: false,
             is_given: false,
             directed,
@@ -99,6 +103,7 @@ impl<'a> Client<'a> {
                     Ok(None) => break,
                     Err(error) => return Ended::Because(error.into()),
                 };
+                self.heard.note(Instant::now());
                 let request = negotiation.handle(frame, "", &mut out);
                 if !out.is_empty() {
                     let _ = self.outbox.send(Outgoing::words(std::mem::take(&mut out))).await; // its end is noticed elsewhere

@@ -1,7 +1,7 @@
 //! The shell of stream management — XEP-0198 1.6.3, sections 3 to 6; the counters are [`xmpp_core::stream::management`]'s.
 //!
 //! In    commands of the client; stanzas of the client, counted when they are handled.
-//! Out   `<enabled/>`, `<a/>` and `<r/>` into the outbox; messages that waited are forgotten when they are acked.
+//! Out   `<enabled/>`, `<a/>` and nudges to ask for more acks into the outbox; messages that waited are forgotten when they are acked.
 //! State how many stanzas were handled; under which id the session can be resumed, and for how long.
 //! Errors an ack of too much ends the stream; a second `<enable/>` is refused.
 
@@ -98,10 +98,10 @@ impl Managed {
             (Command::Ask, Some(handled)) => Outgoing::words(management::ack(handled)),
             (Command::Ack(h), Some(_)) => {
                 self.acknowledge(server, jid, h).await?;
-                if !self.ask() {
+                if !self.is_owed() {
                     return Ok(());
                 }
-                Outgoing::words(management::ASK.to_owned())
+                Outgoing { bytes: bytes::Bytes::new(), what: What::Nudge }
             }
             // §3: a second `<enable/>`, or acks of what is not managed.
             _ => {
@@ -145,7 +145,9 @@ impl Managed {
         Ok(())
     }
 
-    fn ask(&self) -> bool {
-        self.unacked.lock().unwrap_or_else(PoisonError::into_inner).ask()
+    /// Whether more waits for an ack, and nobody asks for it.
+    fn is_owed(&self) -> bool {
+        let unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
+        !unacked.is_empty() && !unacked.is_asked()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bound ─▶ served ─ clean end, error ────────────────────────────▶ left
-//!            │ ▲ └─ lost, not resumable ─────────────────────────▶ left
+//!            │ ▲ └─ lost or silent, not resumable ───────────────────────▶ left
 //!            │ └─── <resume/> on another connection ─┐              ▲
 //!            └───── lost ──────────────────────▶ detached ─ time ──┘
 //! ```
@@ -16,12 +16,14 @@
 mod client;
 mod managed;
 mod outlet;
+mod pulse;
 mod resume;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use shared_model::{Correlation, Fact, SessionEvent};
+use shared_runtime::unix_millis;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -44,7 +46,7 @@ use crate::server::Server;
 use crate::{archive, features, guests, route};
 use client::Client;
 use managed::Managed;
-use outlet::{Outlet, Until, Waiting};
+use outlet::{Broken, Outlet, Until, Waiting};
 
 /// A connection whose client proved who it is, and what was read from it.
 pub(crate) struct Transport {
@@ -123,7 +125,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         Session::new(jid.clone(), identity.account, serial, outbox.clone(), Arc::clone(&end), personal);
     let is_guest = access.is_guest;
     let session = Session { access: Arc::new(access), ..session };
-    let outlet = Outlet::new(inbox, end, server.config.unacked);
+    let outlet = Outlet::new(inbox, end, &server.config);
     let mut out = String::new();
     if server.router.bind(session, server.config.resources).is_err() {
         // RFC 6120 §7.6.2.1
@@ -177,11 +179,15 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         }
     };
     let _ = outbox.send(first).await; // there is room for the first
-    let mut client = Client::new(&server, jid.clone(), serial, outbox.clone(), stream_management, &shown);
+    let heard = outlet.heard();
+    let mut client =
+        Client::new(&server, jid.clone(), serial, outbox.clone(), stream_management, heard, &shown);
     client.pace = is_guest.then(guests::Pace::new);
     let mut life = Life { server: &server, jid: jid.clone(), ended, takeovers };
     let (connection, why) = life.live(&mut client, transport, outlet).await;
     client.managed.end(&server);
+    // What comes from now on is kept at once, and what is still in the outbox came before it.
+    let left_at = unix_millis() - 1;
     let is_replaced = !server.router.unbind(&jid, serial);
     Box::pin(client.leave(is_replaced)).await;
     server.metrics.sessions.dec();
@@ -200,10 +206,10 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         Left::Connected(connection) => {
             let last = why.map(|why| why.print()).unwrap_or_default();
             let (outlet, mut reader) = connection.finish(outbox, last).await;
-            outlet.give_up(&server, &jid).await;
+            outlet.give_up(&server, &jid, left_at).await;
             linger(&mut reader).await;
         }
-        Left::Detached(outlet) => outlet.give_up(&server, &jid).await,
+        Left::Detached(outlet) => outlet.give_up(&server, &jid, left_at).await,
     }
 }
 
@@ -246,6 +252,8 @@ enum Ended {
     Closed,
     /// The socket is gone.
     Lost,
+    /// The client does not answer.
+    Silent,
     /// We end it.
     Because(StreamError),
     /// Another connection takes the session.
@@ -283,7 +291,8 @@ impl Life<'_> {
                     refuse_io(io, StreamCondition::Conflict.into()); // §5: the old stream, if it is still open
                     (takeover, outlet)
                 }
-                Ended::Lost if client.managed.is_resumable() => {
+                ended @ (Ended::Lost | Ended::Silent) if client.managed.is_resumable() => {
+                    self.note(&ended);
                     let (outlet, _) = connection.halt().await;
                     self.server.metrics.detached.inc();
                     self.server.router.mark(&self.jid, |session| session.is_detached = true);
@@ -295,6 +304,12 @@ impl Life<'_> {
                     }
                 }
                 Ended::Lost => return (Left::Connected(Box::new(connection)), None),
+                Ended::Silent => {
+                    self.note(&Ended::Silent);
+                    let why = "the client did not answer in time"; // RFC 6120 §4.9.3.4
+                    let why = StreamError::because(StreamCondition::ConnectionTimeout, why);
+                    return (Left::Connected(Box::new(connection)), Some(why));
+                }
             };
             let (takeover, mut outlet) = takeover;
             self.server.metrics.resumptions.inc();
@@ -313,13 +328,23 @@ impl Life<'_> {
         }
     }
 
+    fn note(&self, ended: &Ended) {
+        if matches!(ended, Ended::Silent) {
+            self.server.metrics.silent.inc();
+            tracing::debug!("the client did not answer");
+        }
+    }
+
     /// Until the connection is of no more use. What interrupts it waits until the stanza at hand is handled, so that none
     /// is half done.
     async fn serve(&mut self, client: &mut Client<'_>, connection: &mut Connection) -> Ended {
         let Connection { reader, framer, negotiation, broken, .. } = connection;
         let interrupt = std::pin::pin!(async {
             tokio::select! {
-                _ = broken => Ended::Lost,
+                broken = broken => match broken {
+                    Ok(Broken::Silent) => Ended::Silent,
+                    Ok(Broken::Lost) | Err(_) => Ended::Lost,
+                },
                 why = self.ended.wait_for(Option::is_some) => match why.ok().and_then(|why| why.clone()) {
                     Some(why) => Ended::Because(why),
                     None => Ended::Closed,
@@ -369,8 +394,8 @@ struct Connection {
     write: JoinHandle<(Outlet, WriteHalf<Box<dyn Io>>)>,
     /// Dropped, it stops the writer.
     stop: oneshot::Sender<()>,
-    /// Ends when the socket takes nothing any more.
-    broken: oneshot::Receiver<()>,
+    /// Ends when the socket takes nothing any more, or the client does not answer.
+    broken: oneshot::Receiver<Broken>,
 }
 
 impl Connection {
@@ -380,7 +405,7 @@ impl Connection {
         let (stop, stopped) = oneshot::channel();
         let (breaks, broken) = oneshot::channel();
         let until = Until { stopped, breaks };
-        let write = tokio::spawn(outlet.write(Arc::clone(server), writer, jid.to_bare(), until));
+        let write = tokio::spawn(outlet.write(Arc::clone(server), writer, jid.clone(), until));
         Self { reader, framer, negotiation, write, stop, broken }
     }
 
@@ -392,14 +417,22 @@ impl Connection {
 
     /// Sends the last words, and waits until all is written or cannot be.
     async fn finish(self, outbox: mpsc::Sender<Outgoing>, last: String) -> (Outlet, ReadHalf<Box<dyn Io>>) {
-        let Self { reader, write, stop, broken, .. } = self;
-        let last = Outgoing::words(last + CLOSE);
-        let _ = timeout(LAST_WORDS, outbox.send(last)).await; // a full outbox has no last words
+        let Self { reader, write, stop, mut broken, .. } = self;
+        let last = last + CLOSE;
+        // Who broke off has said so already, and listens no more for what is to be written.
+        if broken.is_terminated() {
+            drop(stop);
+            let (outlet, mut io) = joined(write.await);
+            let _ = timeout(LAST_WORDS, io.write_all(last.as_bytes())).await; // the peer may be gone
+            close(&mut io).await;
+            return (outlet, reader);
+        }
+        let _ = timeout(LAST_WORDS, outbox.send(Outgoing::words(last))).await; // a full outbox has no last words
         drop(outbox);
         let mut write = write;
         let written = tokio::select! {
             written = &mut write => written,
-            _ = broken => {
+            _ = &mut broken => {
                 drop(stop);
                 write.await
             }

@@ -2,21 +2,27 @@
 //!
 //! In    the outbox. Out bytes, and `<r/>` behind a batch when no earlier question is open.
 //! State what was taken from the outbox and is not written, and what was written and is not acked.
-//! Errors a socket that takes nothing for [`WRITE_PATIENCE`] is lost; more unacked stanzas than `xmpp.unacked` end the
-//!        session with `resource-constraint`. What nobody got is handed on by [`Outlet::give_up`].
+//! Errors a socket that takes nothing for `xmpp.ack_timeout` is lost, and so is a client that does not answer ([`pulse`]); more
+//!        unacked stanzas than `xmpp.unacked` end the session with `resource-constraint`. What nobody got is handed on by
+//!        [`Outlet::give_up`].
+//!
+//! [`pulse`]: super::pulse
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use shared_runtime::unix_millis;
 use tokio::io::{AsyncWriteExt, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
-use xmpp_core::Jid;
+use tokio::time::{Instant, sleep_until, timeout};
 use xmpp_core::stream::management::{ASK, Unacked};
 use xmpp_core::stream::{StreamCondition, StreamError};
+use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
 use super::client::given;
+use super::pulse::{Heard, Look, Pulse};
 use super::undelivered;
+use crate::Config;
 use crate::c2s::{Io, WRITE_PATIENCE};
 use crate::router::{End, Outgoing, What};
 use crate::server::Server;
@@ -40,17 +46,29 @@ pub(super) struct Outlet {
     prologue: Vec<u8>,
     end: Arc<End>,
     most: usize,
+    pulse: Pulse,
+}
+
+/// Why nothing is written any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// The socket is gone, or takes nothing.
+    Lost,
+    /// The client does not answer.
+    Silent,
 }
 
 /// When to write no longer, and whom to tell that it cannot be done.
 pub(super) struct Until {
     pub(super) stopped: oneshot::Receiver<()>,
-    pub(super) breaks: oneshot::Sender<()>,
+    pub(super) breaks: oneshot::Sender<Broken>,
 }
 
 impl Outlet {
-    pub(super) fn new(inbox: mpsc::Receiver<Outgoing>, end: Arc<End>, most: usize) -> Self {
+    pub(super) fn new(inbox: mpsc::Receiver<Outgoing>, end: Arc<End>, config: &Config) -> Self {
         let unacked = Arc::default();
+        let heard = Heard::new(Instant::now());
+        let pulse = Pulse::new(heard, config.ack_timeout, config.idle_timeout);
         Self {
             inbox,
             batch: Vec::new(),
@@ -59,8 +77,14 @@ impl Outlet {
             is_managed: false,
             prologue: Vec::new(),
             end,
-            most,
+            most: config.unacked,
+            pulse,
         }
+    }
+
+    /// Where it is noted that the client said something.
+    pub(super) fn heard(&self) -> Arc<Heard> {
+        self.pulse.heard()
     }
 
     pub(super) fn unacked(&self) -> Arc<Mutex<Unacked<Waiting>>> {
@@ -73,16 +97,31 @@ impl Outlet {
         mut self,
         server: Arc<Server>,
         mut io: WriteHalf<Box<dyn Io>>,
-        user: Jid,
+        jid: Jid,
         until: Until,
     ) -> (Self, WriteHalf<Box<dyn Io>>) {
         let Until { mut stopped, breaks } = until;
         let mut buffer = std::mem::take(&mut self.prologue);
-        loop {
+        self.pulse.begin(Instant::now());
+        // One alarm for all: it is set anew when it rings, and sooner only for a question that is due before.
+        let mut alarm = std::pin::pin!(sleep_until(Instant::now()));
+        let broken = loop {
+            let mut is_silent = false;
             if buffer.is_empty() {
                 let count = tokio::select! {
                     count = self.inbox.recv_many(&mut self.batch, LARGEST_BATCH) => count,
                     _ = &mut stopped => return (self, io),
+                    () = alarm.as_mut() => match self.look() {
+                        Look::Wait(until) => {
+                            alarm.as_mut().reset(until);
+                            continue;
+                        }
+                        Look::Gone => break Broken::Silent,
+                        Look::Ask => {
+                            is_silent = true;
+                            1
+                        }
+                    },
                 };
                 if count == 0 {
                     return (self, io);
@@ -93,28 +132,28 @@ impl Outlet {
                 }
                 self.count();
             }
+            self.pulse.wrote(buffer.len());
+            let due = self.ask(&server, &jid, is_silent, &mut buffer);
+            if let Some(due) = due.filter(|due| *due < alarm.deadline()) {
+                alarm.as_mut().reset(due);
+            }
             if buffer.is_empty() {
                 continue; // all of it can wait
             }
-            if self.is_managed && self.unacked.lock().unwrap_or_else(PoisonError::into_inner).ask() {
-                buffer.extend_from_slice(ASK.as_bytes());
-            }
-            let sent = timeout(WRITE_PATIENCE, async {
-                io.write_all(&buffer).await?;
-                io.flush().await
-            });
+            let patience = server.config.ack_timeout;
+            let patience = if patience.is_zero() { WRITE_PATIENCE } else { patience };
             let sent = tokio::select! {
-                sent = sent => matches!(sent, Ok(Ok(()))),
+                sent = write_all(&mut io, &buffer, patience) => sent,
                 _ = &mut stopped => return (self, io),
             };
             if !sent {
-                break;
+                break Broken::Lost;
             }
-            self.written(&server, &user).await;
+            self.written(&server, &jid).await;
             buffer.clear();
             buffer.shrink_to(16_384);
-        }
-        let _ = breaks.send(()); // who listens has stopped already
+        };
+        let _ = breaks.send(broken); // who listens has stopped already
         loop {
             tokio::select! {
                 is_room = self.absorb() => {
@@ -126,6 +165,32 @@ impl Outlet {
             }
         }
         (self, io)
+    }
+
+    fn look(&self) -> Look {
+        let is_asked = || self.unacked.lock().unwrap_or_else(PoisonError::into_inner).is_asked();
+        self.pulse.look(Instant::now(), self.is_managed.then(is_asked))
+    }
+
+    /// Puts a question behind what is to be written, if one is to be asked; when the answer is due.
+    fn ask(&mut self, server: &Server, jid: &Jid, is_silent: bool, buffer: &mut Vec<u8>) -> Option<Instant> {
+        if self.is_managed {
+            let mut unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
+            if !(if is_silent { unacked.ask_anyway() } else { unacked.ask() }) {
+                return None;
+            }
+            buffer.extend_from_slice(ASK.as_bytes());
+        } else if is_silent {
+            let ping = Stanza::new(Kind::Iq, Some("get")).with_id(Some(&server.new_id()));
+            let ping = ping.with(&Element::new("ping", ns::PING));
+            let domain: Option<Jid> = server.domain.parse().ok();
+            buffer.extend_from_slice(&ping.addressed(domain.as_ref(), Some(jid)).to_bytes());
+        } else {
+            return None;
+        }
+        let now = Instant::now();
+        self.pulse.asks(now);
+        Some(self.pulse.due(now))
     }
 
     /// What is left of the batch reached the socket, and nobody counts it.
@@ -155,7 +220,9 @@ impl Outlet {
                 }
                 self.batch.append(&mut self.deferred);
             } else {
-                self.batch.append(&mut self.deferred);
+                if !matches!(outgoing.what, What::Nudge) {
+                    self.batch.append(&mut self.deferred);
+                }
                 self.batch.push(outgoing);
             }
         }
@@ -180,7 +247,7 @@ impl Outlet {
         let since = unix_millis();
         let mut unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
         for outgoing in counted {
-            if !matches!(outgoing.what, What::Words | What::Enabled | What::Wake) {
+            if !matches!(outgoing.what, What::Words | What::Enabled | What::Wake | What::Nudge) {
                 unacked.push(Waiting { outgoing, since });
             }
         }
@@ -214,14 +281,13 @@ impl Outlet {
         }
     }
 
-    /// The session is over: what the client did not get goes elsewhere.
-    pub(super) async fn give_up(mut self, server: &Server, jid: &Jid) {
+    /// The session is over, since that moment (milliseconds since 1970): what the client did not get goes elsewhere.
+    pub(super) async fn give_up(mut self, server: &Server, jid: &Jid, since: i64) {
         self.inbox.close();
         while let Some(outgoing) = self.inbox.recv().await {
             self.batch.push(outgoing);
         }
         let mut all = self.unacked.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let since = unix_millis();
         all.extend(self.batch.drain(..).map(|outgoing| Waiting { outgoing, since }));
         if all.iter().any(|waiting| matches!(waiting.outgoing.what, What::Waited(_))) {
             let _ = server.offline.given(jid.bare_str(), &[]).await; // forgets nothing: they wait again
@@ -230,6 +296,18 @@ impl Outlet {
             undelivered(server, jid, waiting).await;
         }
     }
+}
+
+/// Writes all of it; false when the socket is gone, or takes nothing for so long. A slow one takes a little again and again.
+async fn write_all(io: &mut WriteHalf<Box<dyn Io>>, bytes: &[u8], patience: Duration) -> bool {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match timeout(patience, io.write(rest)).await {
+            Ok(Ok(0) | Err(_)) | Err(_) => return false,
+            Ok(Ok(length)) => rest = &rest[length..],
+        }
+    }
+    matches!(timeout(patience, io.flush()).await, Ok(Ok(())))
 }
 
 /// Stanzas that wait until somebody looks.

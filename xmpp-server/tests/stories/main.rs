@@ -37,6 +37,7 @@ mod rooms;
 mod sasl2;
 mod services;
 mod shared_groups;
+mod silence;
 mod transfer;
 mod upload;
 mod voicemail;
