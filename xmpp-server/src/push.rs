@@ -4,14 +4,15 @@
 //! message for an account ─▶ which of its clients that asked to be woken is away? ─▶ <publish/> from the domain to their service
 //! ```
 //!
-//! In    a message on its way to an account; answers of push services.
+//! In    a message on its way to an account, or of a room to a session that is away; answers of push services.
 //! Out   one publication a client: a summary with how many, and with who and what if the operator allows that.
 //! State who asked to be woken, one record each, collection `push` of the account; when each was woken last, in memory.
 //! Errors a service that refuses is not asked again until the client asks anew; one that cannot be reached is given up after
 //!        [`MOST_FAILURES`] times in a row.
 //!
 //! A client is away when it has no session, when its session lost the connection (XEP-0198), and when nobody looks at it
-//! (XEP-0352). Of many messages in a moment it is told once at once, and once more when the moment is over.
+//! (XEP-0352). Of many messages in a moment it is told once at once, and once more when the moment is over; of a call (XEP-0353)
+//! at once in any case, with high priority. What rooms say wakes the client whose session is in the room.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ use xmpp_core::payload::form::{Field, Form};
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
 use crate::route::route;
+use crate::router::Session;
 use crate::server::Server;
 
 /// A client that wants to be woken.
@@ -125,7 +127,7 @@ impl Pushes {
 
     /// Whether a client is to be woken now. One that was a moment ago is counted for later; the first of these is told
     /// how long to wait.
-    fn wake(&self, user: &str, key: &str, now: Instant) -> Wake {
+    fn wake(&self, user: &str, key: &str, now: Instant, is_call: bool) -> Wake {
         if self.woken.len() >= MOST_KNOWN {
             self.woken.retain(|_, woken| now.duration_since(woken.at) < FORGOTTEN);
         }
@@ -136,6 +138,9 @@ impl Pushes {
             new
         });
         let since = now.duration_since(woken.at);
+        if is_call {
+            return Wake::Now; // what else is to be told comes when it would have come
+        }
         if is_new || (since >= MOMENT && woken.waiting == 0) {
             woken.at = now;
             return Wake::Now;
@@ -194,18 +199,38 @@ fn is_passing(iq: &Stanza) -> bool {
 }
 
 /// Wakes the clients of an account that are away, for a message that somebody would want to see.
-pub(crate) fn notify(server: &Server, user: &Jid, message: &Stanza) {
-    let is_own = message.from.as_ref().is_some_and(|from| from.bare_str() == user.bare_str());
-    if is_own || !is_worth_waking(message) {
+pub(crate) fn notify(server: &Server, to: &Jid, message: &Stanza) {
+    let is_own = message.from.as_ref().is_some_and(|from| from.bare_str() == to.bare_str());
+    if message.is_type("groupchat") || is_own || !is_worth_waking(message) {
         return;
     }
+    let user = to.to_bare();
+    spawn(server, user, message, is_away);
+}
+
+/// Wakes the client of a session that is away, for what a room says to it.
+pub(crate) fn notify_occupant(server: &Server, to: &Jid, message: &Stanza) {
+    if !server.router.is_away(to) || !is_worth_waking(message) || message.mentions(ns::DELAY) {
+        return;
+    }
+    let resource = to.resource().unwrap_or_default().to_owned();
+    let is_its = move |_: &Server, _: &Jid, registration: &Registration| registration.resource == resource;
+    spawn(server, to.to_bare(), message, is_its);
+}
+
+fn spawn(
+    server: &Server,
+    user: Jid,
+    message: &Stanza,
+    is_meant: impl Fn(&Server, &Jid, &Registration) -> bool + Send + 'static,
+) {
     let Some(server) = server.me() else { return };
-    let (user, message) = (user.to_bare(), message.clone());
+    let message = message.clone();
     // Not in this task: a message does not wait for whom it wakes.
     tokio::spawn(async move {
         match server.pushes.of(user.as_str()).await {
             Ok(all) => {
-                for registration in all.iter().filter(|one| is_away(&server, &user, one)) {
+                for registration in all.iter().filter(|one| is_meant(&server, &user, one)) {
                     wake(&server, &user, registration, &message);
                 }
             }
@@ -217,7 +242,7 @@ pub(crate) fn notify(server: &Server, user: &Jid, message: &Stanza) {
 fn wake(server: &Arc<Server>, user: &Jid, registration: &Registration, message: &Stanza) {
     let key = registration.key();
     let (server, user, registration) = (Arc::clone(server), user.clone(), registration.clone());
-    match server.pushes.wake(user.as_str(), &key, Instant::now()) {
+    match server.pushes.wake(user.as_str(), &key, Instant::now(), is_call(message)) {
         Wake::Later => {}
         Wake::Now => {
             let message = message.clone();
@@ -254,7 +279,9 @@ async fn publish(
         let body = body.chars().take(LONGEST_BODY).collect();
         summary = summary.with(field("last-message-sender", sender)).with(field("last-message-body", body));
     }
-    let notification = Element::new("notification", ns::PUSH).child(summary.to_element());
+    let urgent = message.is_some_and(is_call).then(|| Element::new("priority", PRIORITY).text_node("high"));
+    let notification =
+        Element::new("notification", ns::PUSH).child(summary.to_element()).children_from(urgent);
     let item = Element::new("item", ns::PUBSUB).child(notification);
     let publish = Element::new("publish", ns::PUBSUB)
         .with_some("node", (!registration.node.is_empty()).then_some(&registration.node))
@@ -278,24 +305,32 @@ async fn publish(
 fn is_away(server: &Server, user: &Jid, registration: &Registration) -> bool {
     let sessions = server.router.sessions(user.bare_str());
     let session = sessions.iter().find(|session| session.jid.resource() == Some(&registration.resource));
-    session.is_none_or(|session| session.is_detached || session.is_inactive)
+    session.is_none_or(Session::is_away)
 }
 
 /// Words, calls, and what is encrypted and may be either.
 fn is_worth_waking(message: &Stanza) -> bool {
-    if matches!(message.type_.as_deref(), Some("error" | "headline" | "groupchat")) {
+    if matches!(message.type_.as_deref(), Some("error" | "headline")) {
         return false;
     }
-    if message.mentions(ns::HINTS) && message.find("no-store", ns::HINTS).is_some() {
-        return message.mentions(CALLS) && message.mentions("<propose");
+    if is_call(message) {
+        return true;
     }
-    message.mentions("<body") || message.mentions("<encrypted") || message.mentions("<propose")
+    let is_shown = !(message.mentions(ns::HINTS) && message.find("no-store", ns::HINTS).is_some());
+    is_shown && (message.mentions("<body") || message.mentions("<encrypted"))
+}
+
+/// XEP-0353 §3.1: somebody calls, and it rings now or not at all.
+fn is_call(message: &Stanza) -> bool {
+    message.mentions(CALLS) && message.find("propose", CALLS).is_some()
 }
 
 pub(crate) const COLLECTION: &str = "push";
 const SUMMARY: &str = "urn:xmpp:push:summary";
 /// XEP-0353: somebody calls.
 const CALLS: &str = "urn:xmpp:jingle-message:0";
+/// What push services pass on to the network of a telephone's maker, so that it wakes a telephone that sleeps.
+const PRIORITY: &str = "tigase:push:priority:0";
 /// Clients of one account.
 const MOST: usize = 20;
 /// Accounts, clients and questions at hand.
@@ -317,15 +352,16 @@ mod tests {
     fn a_client_is_woken_at_once_and_once_more_after_a_moment() {
         let pushes = Pushes::new(shared_store::Store::in_memory().records);
         let start = Instant::now();
-        assert_eq!(pushes.wake("a@x", "s n", start), Wake::Now);
+        assert_eq!(pushes.wake("a@x", "s n", start, false), Wake::Now);
         assert_eq!(
-            pushes.wake("a@x", "s n", start + Duration::from_secs(1)),
+            pushes.wake("a@x", "s n", start + Duration::from_secs(1), false),
             Wake::After(Duration::from_secs(4))
         );
-        assert_eq!(pushes.wake("a@x", "s n", start + Duration::from_secs(2)), Wake::Later);
-        assert_eq!(pushes.wake("b@x", "s n", start), Wake::Now);
+        assert_eq!(pushes.wake("a@x", "s n", start + Duration::from_secs(2), false), Wake::Later);
+        assert_eq!(pushes.wake("a@x", "s n", start + Duration::from_secs(2), true), Wake::Now, "a call");
+        assert_eq!(pushes.wake("b@x", "s n", start, false), Wake::Now);
         assert_eq!(pushes.over("a@x", "s n", start + MOMENT), 2);
-        assert_eq!(pushes.wake("a@x", "s n", start + 2 * MOMENT), Wake::Now);
+        assert_eq!(pushes.wake("a@x", "s n", start + 2 * MOMENT, false), Wake::Now);
     }
 
     #[test]
@@ -337,7 +373,6 @@ mod tests {
         assert!(wakes(&format!("<message>{call}<no-store xmlns='urn:xmpp:hints'/></message>")));
         for no in [
             "<message type='headline'><body>x</body></message>",
-            "<message type='groupchat'><body>x</body></message>",
             "<message><composing xmlns='http://jabber.org/protocol/chatstates'/></message>",
             "<message><body>x</body><no-store xmlns='urn:xmpp:hints'/></message>",
         ] {

@@ -79,7 +79,10 @@ pub(crate) fn leave(server: &Server, stanza: Stanza) {
 pub(crate) fn pass(server: &Server, stanza: Stanza) {
     match &stanza.to {
         Some(to) if is_here(server, to) => {
-            server.router.send(to, &stanza);
+            let is_sent = server.router.send(to, &stanza) == Sent::Yes;
+            if is_sent && stanza.is_type("groupchat") {
+                push::notify_occupant(server, to, &stanza);
+            }
         }
         Some(_) => leave(server, stanza),
         None => {}
@@ -242,6 +245,9 @@ async fn to_account(server: &Server, to: &Jid, stanza: Stanza) {
 pub(crate) async fn deliver_message(server: &Server, to: &Jid, message: Stanza) {
     push::notify(server, to, &message);
     if !to.is_bare() && server.router.send(to, &message) == Sent::Yes {
+        if message.is_type("groupchat") {
+            push::notify_occupant(server, to, &message);
+        }
         return carbons::copy_received(&server.router, to, &message, std::slice::from_ref(to)); // §8.5.3.1
     }
     to_account_message(server, to, message).await;

@@ -1,6 +1,6 @@
 //! Clients that are woken — XEP-0357. Carol's client plays the push service.
 
-use crate::common::{Client, DOMAIN, attribute, serve, serve_again, serve_with};
+use crate::common::{Client, DOMAIN, ROOMS, attribute, serve, serve_again, serve_with};
 use shared_store::Store;
 use xmpp_server::Config;
 
@@ -157,4 +157,61 @@ async fn a_service_that_is_not_there_is_given_up_only_after_a_while() {
         assert!(std::time::Instant::now() < deadline, "{left:?}");
         bob.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
     }
+}
+
+#[tokio::test]
+async fn what_a_room_says_wakes_the_client_that_is_in_it_and_sleeps() {
+    let served = serve().await;
+    let mut service = Client::online(&served, "carol", "push").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let mut alice = Client::online(&served, "alice", "phone").await;
+    let room = format!("dev@{ROOMS}");
+    bob.enter(&room, "bob").await;
+    let instant = "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>";
+    bob.ask("set", &room, instant).await;
+    alice.enter(&room, "alice").await;
+    alice.ask("set", "", &enable("n1", "")).await;
+    // Another client of hers that is not in the room.
+    let mut tablet = Client::online(&served, "alice", "tablet").await;
+    tablet.ask("set", "", &enable("n2", "")).await;
+    tablet.send("</stream:stream>").await;
+    let say = |body: &str| format!("<message to='{room}' type='groupchat'>{body}</message>");
+    bob.send(&say("<body>seen</body>")).await;
+    alice.expect(&["seen"]).await;
+    service.expect_nothing().await;
+    alice.send("<inactive xmlns='urn:xmpp:csi:0'/>").await;
+    alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    bob.send(&say("<composing xmlns='http://jabber.org/protocol/chatstates'/>")).await;
+    bob.expect(&["composing"]).await;
+    service.expect_nothing().await;
+    bob.send(&say("<body>unseen</body>")).await;
+    let push = service.expect(&["urn:xmpp:push:0"]).await;
+    assert!(push.contains("node='n1'") && !push.contains("priority"), "{push}");
+    bob.expect(&["unseen"]).await;
+    service.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn a_call_wakes_at_once_and_urgently() {
+    let served = serve().await;
+    let mut service = Client::online(&served, "carol", "push").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let mut alice = Client::online(&served, "alice", "phone").await;
+    alice.ask("set", "", &enable("n1", "")).await;
+    alice.send("</stream:stream>").await;
+    assert_eq!(alice.next().await, None);
+    write(&mut bob, "words").await;
+    service.expect(&["urn:xmpp:push:0"]).await;
+    bob.send(
+        "<message to='alice@example.org' type='chat'><propose xmlns='urn:xmpp:jingle-message:0' id='c1'>\
+         <description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/></propose><store xmlns='urn:xmpp:hints'/></message>",
+    )
+    .await;
+    let asked = std::time::Instant::now();
+    let push = service.expect(&["urn:xmpp:push:0"]).await;
+    assert!(push.contains("<priority xmlns='tigase:push:priority:0'>high<"), "{push}");
+    assert!(
+        asked.elapsed() < std::time::Duration::from_secs(3),
+        "it does not wait for the moment to be over"
+    );
 }
