@@ -271,8 +271,15 @@ async fn talk(server: Arc<Server>, arrival: Arrival) {
     let (stop, stopped) = oneshot::channel();
     let (breaks, mut broken) = oneshot::channel();
     let last = Arc::new(AtomicI64::new(0));
-    let writer =
-        Writer { too_large: None, queue, spoken, io, last, sent: server.metrics.component_sent.clone() };
+    let writer = Writer {
+        too_large: None,
+        acks: None,
+        queue,
+        spoken,
+        io,
+        last,
+        sent: server.metrics.component_sent.clone(),
+    };
     let mut write = tokio::spawn(writer.run(stopped, breaks));
     let interrupt = std::pin::pin!(async {
         tokio::select! {

@@ -61,6 +61,42 @@ impl Command {
     }
 }
 
+/// What whoever takes stanzas says about the management of a stream that we opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// It counts from here on (§3), and knows the stream under this id, if it says one.
+    Enabled {
+        /// The id.
+        id: Option<String>,
+    },
+    /// An earlier stream goes on (§5); so many stanzas of it were handled.
+    Resumed {
+        /// How many.
+        h: u32,
+    },
+    /// It does not; how many stanzas were handled, if that is still known.
+    Failed {
+        /// How many.
+        h: Option<u32>,
+    },
+}
+
+impl Reply {
+    /// Reads an element of this namespace, if it is one of these.
+    pub fn parse(head: &Head) -> Option<Self> {
+        let h = || head.attribute("h").and_then(|h| h.parse().ok());
+        match head.name.as_str() {
+            "enabled" => {
+                let id = head.attribute("id").filter(|id| (1..=LONGEST_ID).contains(&id.len()));
+                Some(Self::Enabled { id: id.map(str::to_owned) })
+            }
+            "resumed" => Some(Self::Resumed { h: h()? }),
+            "failed" => Some(Self::Failed { h: h() }),
+            _ => None,
+        }
+    }
+}
+
 /// An ack of more than was sent (§6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooHigh {
@@ -174,6 +210,19 @@ pub fn enabled(resumable: Option<(&str, u64)>) -> String {
     })
 }
 
+/// `<enabled/>` for a stream that is not resumed, and whose count is told to who asks for this id (§3, example 10).
+pub fn counted(id: &str) -> String {
+    print(&Element::new("enabled", ns::SM).with("id", id))
+}
+
+/// `<enable/>`, for a stream that is not to be resumed.
+pub const ENABLE: &str = "<enable xmlns='urn:xmpp:sm:3'/>";
+
+/// `<resume/>`.
+pub fn resume(previd: &str, h: u32) -> String {
+    print(&Element::new("resume", ns::SM).with("previd", previd).with("h", h))
+}
+
 /// `<resumed/>`.
 pub fn resumed(previd: &str, h: u32) -> String {
     print(&Element::new("resumed", ns::SM).with("previd", previd).with("h", h))
@@ -189,6 +238,9 @@ fn print(element: &Element) -> String {
     element.print(ns::CLIENT, &mut out);
     out
 }
+
+/// Bytes of an id (§3).
+const LONGEST_ID: usize = 4000;
 
 #[cfg(test)]
 mod tests {

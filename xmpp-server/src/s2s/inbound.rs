@@ -17,6 +17,7 @@ use xmpp_core::stream::server::{Greeting, Receiving, Request, Said};
 use xmpp_core::stream::{CLOSE, SaslFailure, StreamCondition, StreamError};
 use xmpp_core::xml::{Framer, Limits};
 
+use super::acks::unknown;
 use super::config::Security;
 use super::queue::Queue;
 use super::stream::{Machine, Stream, serve as serve_stream};
@@ -90,10 +91,13 @@ async fn serve(server: Arc<Server>, socket: Box<dyn Io>, peer: SocketAddr, is_di
     let unproven = machine.talk.proven().is_empty().then_some((unproven, deadline));
     let limits = machine.limits();
     let machine = Machine::Received(Box::new(machine));
-    let stream = Stream { limits, io, framer, machine, id, certificate, first: first.0, unproven };
+    let counts = false; // if they count, they say so
+    let stream = Stream { limits, counts, io, framer, machine, id, certificate, first: first.0, unproven };
     let (back, queue) = Queue::new(server.federation.config.queue);
     let serial = server.new_serial();
-    let (queue, _) = serve_stream(&server, stream, Side::Theirs { serial, back }, queue).await;
+    let (mut queue, _, mut left) =
+        serve_stream(&server, stream, Side::Theirs { serial, back }, queue, None).await;
+    queue.put_first(unknown(&server, left.unacked.take()));
     server.federation.inherit(serial, queue);
 }
 

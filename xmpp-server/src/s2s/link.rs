@@ -7,7 +7,7 @@
 //!                  └────────────┘     └─ no ─▶ all go back to their senders, and for a while so do those that follow
 //! ```
 //!
-//! State the queue. Errors [`Failure`], told to every sender.
+//! State the queue, and what the last stream sent and nobody acked. Errors [`Failure`], told to every sender.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use xmpp_core::stream::server::{Pair, Purpose, Refusal};
 
+use super::acks::{Left, unknown};
 use super::failure::Failure;
 use super::outbound::{Dialed, dial};
 use super::queue::Queue;
@@ -26,8 +27,10 @@ use crate::server::Server;
 /// Serves a queue until nothing waits, or nobody takes it.
 pub(super) async fn run(server: Arc<Server>, pair: Pair, serial: u64, mut queue: Queue) {
     let mut brief = 0;
+    let mut before: Option<Left> = None;
     loop {
-        if server.shutdown.is_begun() || (queue.is_empty() && server.federation.retire(serial)) {
+        let is_done = before.is_none() && queue.is_empty();
+        if server.shutdown.is_begun() || (is_done && server.federation.retire(serial)) {
             return;
         }
         let stream = tokio::select! {
@@ -40,13 +43,20 @@ pub(super) async fn run(server: Arc<Server>, pair: Pair, serial: u64, mut queue:
                 server.federation.recovered(&pair);
                 let began = Instant::now();
                 let _open = Counted::new(&server.metrics.s2s_streams_out);
-                let ended;
-                (queue, ended) = serve(&server, *stream, Side::Ours { serial }, queue).await;
-                if queue.is_empty() {
+                let (ended, mut left);
+                (queue, ended, left) =
+                    serve(&server, *stream, Side::Ours { serial }, queue, before.take()).await;
+                let was_of_use = left.is_acked || began.elapsed() >= BRIEF;
+                if left.known_as.is_none() || left.unacked.is_empty() {
+                    queue.put_first(unknown(&server, left.unacked.take()));
+                } else {
+                    before = Some(left);
+                }
+                if queue.is_empty() && before.is_none() {
                     continue;
                 }
                 // Who takes us and lets us go again and again is not there.
-                brief = if began.elapsed() < BRIEF { brief + 1 } else { 0 };
+                brief = if was_of_use { 0 } else { brief + 1 };
                 if brief < MOST_BRIEF {
                     pause(&server, FIRST_PAUSE * brief).await;
                     continue;
@@ -57,6 +67,8 @@ pub(super) async fn run(server: Arc<Server>, pair: Pair, serial: u64, mut queue:
                 }
             }
         };
+        let lost = before.map(|mut left| left.unacked.take()).unwrap_or_default();
+        queue.put_first(unknown(&server, lost));
         return give_up(&server, &pair, serial, queue, &failure);
     }
 }

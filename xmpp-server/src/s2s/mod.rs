@@ -10,9 +10,10 @@
 //! Out   stanzas in order for each pair of domains; stanzas that nobody takes go back to their senders.
 //! State the ways out, one queue a pair of domains; pairs that could not be joined lately.
 //! Errors [`Returned`]: federation is off, the domain is denied, its queue is full, or it failed a moment ago.
-//! Not here: acks for what we send (XEP-0198), resumption between servers; pairs of ours on one stream (each has its own, as most servers do, since then each is
+//! Not here: pairs of ours on one stream (each has its own, as most servers do, since then each is
 //! proven by certificate).
 
+mod acks;
 mod config;
 mod connect;
 mod dialback;
@@ -51,6 +52,7 @@ pub(crate) use writer::Writer;
 
 use crate::Config;
 use crate::server::{Server, tune};
+use acks::Earlier;
 use dialback::{Keys, MOST_QUESTIONS};
 use policy::Policy;
 use troubles::Troubles;
@@ -77,6 +79,8 @@ pub(crate) struct Federation {
     ways: DashMap<Pair, Way>,
     troubles: Troubles,
     questions: Semaphore,
+    /// How far streams of others came.
+    earlier: Earlier,
     /// What we take of one stream (XEP-0478).
     limits: StreamLimits,
 }
@@ -141,6 +145,7 @@ impl Federation {
             ways: DashMap::new(),
             troubles: Troubles::default(),
             questions: Semaphore::new(MOST_QUESTIONS),
+            earlier: Earlier::default(),
             limits: StreamLimits { bytes: config.stanza_bytes as u64, idle: federation.idle.as_secs() },
         }
     }

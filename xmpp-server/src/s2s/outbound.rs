@@ -170,6 +170,7 @@ impl Call<'_> {
             io: self.io,
             framer,
             limits: machine.limits(),
+            counts: machine.counts(),
             machine: Machine::Initiated(talk),
             id: machine.id().to_owned(),
             certificate: self.certificate,

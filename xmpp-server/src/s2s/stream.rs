@@ -5,8 +5,10 @@
 //! Out   routed stanzas, one by one, so that what one domain sends another arrives in order; what is left of the queue.
 //! State which pairs are proven, which keys are being judged, and when the last stanza passed.
 //! Whoever enables stream management learns which stanzas are handled (XEP-0198 §4).
-//! Errors stream errors. A stream that is silent for `idle` is closed, one that does not read is lost. What was written and
-//!        not read by the other side is lost with a connection: we ask nobody for acks, and no stream is resumed.
+//! Errors stream errors. A stream that is silent for `idle` is closed, one that does not read or does not ack is lost; what
+//!        becomes of what was not acked is [`acks`]'s.
+//!
+//! [`acks`]: super::acks
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -17,18 +19,19 @@ use tokio::io::ReadHalf;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 use xmpp_core::stream::limits::StreamLimits;
-use xmpp_core::stream::management::{self, Command};
+use xmpp_core::stream::management::{self, Command, Reply};
 use xmpp_core::stream::server::{Pair, Receiving, Request, Said, Talk, Verdict};
 use xmpp_core::stream::{CLOSE, StreamCondition, StreamError};
 use xmpp_core::xml::{Frame, Framer, Limits};
 use xmpp_core::{ErrorKind, Stanza, StanzaError, ns};
 
+use super::acks::{Acks, Count, Left};
 use super::inbound::Unproven;
 use super::queue::Queue;
 use super::rate::Rate;
 use super::trust::Certificate;
 use super::writer::{TooLarge, Writer};
-use super::{Side, dialback};
+use super::{Side, acks, dialback};
 use crate::c2s::{Io, close, linger};
 use crate::route;
 use crate::server::Server;
@@ -37,6 +40,8 @@ use crate::server::Server;
 pub(super) struct Stream {
     /// What the other side takes (XEP-0478).
     pub(super) limits: StreamLimits,
+    /// Whether the other side counts what we send (XEP-0198).
+    pub(super) counts: bool,
     pub(super) io: Box<dyn Io>,
     pub(super) framer: Framer,
     pub(super) machine: Machine,
@@ -108,9 +113,32 @@ fn patience(ours: Duration, theirs: StreamLimits) -> Duration {
     }
 }
 
-/// Serves a stream to its end. What it did not write is still in the queue.
-pub(super) async fn serve(server: &Arc<Server>, stream: Stream, side: Side, queue: Queue) -> (Queue, Ended) {
-    let Stream { limits, io, framer, machine, id, certificate, first, unproven } = stream;
+/// Serves a stream to its end, behind what is left of the one before. What it did not write is still in the queue.
+pub(super) async fn serve(
+    server: &Arc<Server>,
+    stream: Stream,
+    side: Side,
+    mut queue: Queue,
+    before: Option<Left>,
+) -> (Queue, Ended, Left) {
+    let Stream { limits, counts, io, framer, machine, id, certificate, first, unproven } = stream;
+    let counted = Arc::new(Acks::new(server.federation.config.queue));
+    let mut known_as = None;
+    let mut ask = String::new();
+    match before {
+        Some(Left { unacked, known_as: Some((previd, handled)), .. }) if counts => {
+            ask = management::resume(&previd, handled);
+            counted.hold(unacked);
+            known_as = Some((previd, handled));
+        }
+        before => {
+            let lost = before.map(|mut left| left.unacked.take()).unwrap_or_default();
+            queue.put_first(acks::unknown(server, lost));
+            if counts {
+                counted.begin(management::ENABLE.to_owned());
+            }
+        }
+    }
     let (mut reader, io) = tokio::io::split(io);
     let (words, spoken) = mpsc::channel(WORDS);
     let (stop, stopped) = oneshot::channel();
@@ -120,7 +148,9 @@ pub(super) async fn serve(server: &Arc<Server>, stream: Stream, side: Side, queu
     let server_of_writer = Arc::clone(server);
     let refuse = Box::new(move |stanza: &Stanza| give_back_too_large(&server_of_writer, stanza));
     let too_large = TooLarge { limits, refuse };
-    let writer = Writer { too_large: Some(too_large), queue, spoken, io, last: Arc::clone(&last), sent };
+    let acks = Some(Arc::clone(&counted));
+    let writer =
+        Writer { too_large: Some(too_large), acks, queue, spoken, io, last: Arc::clone(&last), sent };
     let mut write = tokio::spawn(writer.run(stopped, breaks));
     let (judged, verdicts) = mpsc::channel(WORDS);
     let mut conversation = Conversation {
@@ -137,14 +167,22 @@ pub(super) async fn serve(server: &Arc<Server>, stream: Stream, side: Side, queu
         judged,
         verdicts,
         handled: None,
+        acks: Arc::clone(&counted),
+        known_as,
+        count: None,
+        heard: Instant::now(),
         patience: patience(server.federation.config.idle, limits),
         last,
         closing: None,
         ended: Ended::Quietly,
     };
+    conversation.say(ask).await;
     let why = conversation.hold(&mut reader, first, broken).await.err();
-    let Conversation { words, ended, closing, .. } = conversation;
-    let mut farewell = String::new();
+    let Conversation { words, ended, closing, handled, known_as, count, .. } = conversation;
+    if let Some(count) = count {
+        count.end(handled.unwrap_or_default());
+    }
+    let mut farewell = handled.filter(|_| closing.is_none()).map(management::ack).unwrap_or_default();
     if let Some(why) = &why {
         server.metrics.stream_errors.inc();
         tracing::debug!(
@@ -172,7 +210,11 @@ pub(super) async fn serve(server: &Arc<Server>, stream: Stream, side: Side, queu
     if why.is_some() {
         linger(&mut reader).await;
     }
-    (queue, ended)
+    let known_as = known_as.map(|(id, before)| (id, handled.unwrap_or(before)));
+    let mut left = counted.take(known_as);
+    let mut queue = queue;
+    queue.put_first(std::mem::take(&mut left.unsent));
+    (queue, ended, left)
 }
 
 /// What reads a stream.
@@ -192,6 +234,13 @@ struct Conversation<'a> {
     /// Stanzas that were handled since the other side wants to know; none before.
     handled: Option<u32>,
     /// How long it may be silent.
+    acks: Arc<Acks>,
+    /// How the other side knows what we send on it, and how many stanzas of its own we had handled before.
+    known_as: Option<(String, u32)>,
+    /// How others ask for what is handled of it.
+    count: Option<Arc<Count>>,
+    /// When anything was heard.
+    heard: Instant,
     patience: Duration,
     /// When the last stanza passed, either way; milliseconds since 1970.
     last: Arc<AtomicI64>,
@@ -241,12 +290,19 @@ impl Conversation<'_> {
                 read = self.rate.read(reader, &mut chunk) => Step::Read(read),
                 Some((pair, verdict)) = self.verdicts.recv() => Step::Judged(pair, verdict),
                 () = sleep_until(deadline) => Step::Late,
+                () = asked_for(self.count.as_deref()) => {
+                    let why = "another stream takes its place"; // XEP-0198 §5
+                    return Err(StreamError::because(StreamCondition::Conflict, why));
+                }
                 _ = &mut broken => return Ok(()),
                 () = self.server.shutdown.begun() => return Err(StreamCondition::SystemShutdown.into()),
             };
             match step {
                 Step::Read(Ok(0) | Err(_)) => return Ok(()),
-                Step::Read(Ok(length)) => self.framer.push(&chunk[..length]),
+                Step::Read(Ok(length)) => {
+                    self.heard = Instant::now();
+                    self.framer.push(&chunk[..length]);
+                }
                 Step::Judged(pair, verdict) => self.judge(&pair, verdict, "dialback").await?,
                 Step::Late if self.is_over()? => return Ok(()),
                 Step::Late => self.rest().await,
@@ -284,26 +340,67 @@ impl Conversation<'_> {
                 Talk::confirm(&pair, &id, verdict, &mut out);
                 self.say(out).await;
             }
-            Said::Manage(command) => self.manage(command).await,
+            Said::Manage(command) => self.manage(command).await?,
+            Said::Managed(reply) => self.managed(reply)?,
             Said::Broken(error) => self.ended = Ended::Told(error),
         }
         Ok(())
     }
 
-    /// XEP-0198 §3, §4. Streams between servers are not resumed here, and we ask for no acks.
-    async fn manage(&mut self, command: Result<Command, ErrorKind>) {
+    /// XEP-0198 §3, §4. Streams of others are not resumed here, and whoever had one is told how much of it was handled.
+    async fn manage(&mut self, command: Result<Command, ErrorKind>) -> Result<(), StreamError> {
         let answer = match (command, self.handled) {
-            (Ok(Command::Enable { .. }), None) => {
+            (Ok(Command::Enable { .. }), None) if matches!(self.side, Side::Theirs { .. }) => {
                 self.handled = Some(0);
-                management::enabled(None)
+                let id = self.server.new_id();
+                self.count = Some(self.server.federation.earlier.begin(&id, self.domains()));
+                let enabled = management::counted(&id);
+                if matches!(&self.machine, Machine::Received(receiving) if receiving.is_bidi()) {
+                    self.acks.begin(enabled); // what goes back is counted, too
+                    return Ok(());
+                }
+                enabled
             }
             (Ok(Command::Ask), Some(handled)) => management::ack(handled),
-            (Ok(Command::Ack(_)), _) => return, // nobody asked
-            (Ok(Command::Resume { .. }), _) => failed(ErrorKind::ItemNotFound),
-            (Ok(_), _) => failed(ErrorKind::UnexpectedRequest),
-            (Err(why), _) => failed(why),
+            (Ok(Command::Ack(h)), _) => return Ok(self.acks.acknowledge(h)?),
+            (Ok(Command::Resume { previd, .. }), None) => {
+                let theirs = self.domains();
+                let handled = self.server.federation.earlier.end(&previd, &theirs).await;
+                failed(ErrorKind::ItemNotFound, handled)
+            }
+            (Ok(_), _) => failed(ErrorKind::UnexpectedRequest, None),
+            (Err(why), _) => failed(why, None),
         };
         self.say(answer).await;
+        Ok(())
+    }
+
+    /// The other side answers on a stream of ours.
+    fn managed(&mut self, reply: Reply) -> Result<(), StreamError> {
+        if !matches!(self.side, Side::Ours { .. }) {
+            return Ok(());
+        }
+        match reply {
+            Reply::Enabled { id } => {
+                self.handled = Some(0);
+                self.known_as = id.map(|id| (id, 0));
+            }
+            Reply::Resumed { h } => {
+                self.acks.resumed(h)?;
+                self.handled = self.known_as.as_ref().map(|(_, handled)| *handled);
+            }
+            Reply::Failed { h } => {
+                let unsure = self.acks.told(h)?;
+                self.known_as = None;
+                acks::unknown(self.server, unsure); // what may be sent again is not among it
+            }
+        }
+        Ok(())
+    }
+
+    /// The domains that the other side may speak for.
+    fn domains(&mut self) -> Vec<String> {
+        self.machine.talk().proven().iter().map(|pair| pair.theirs.clone()).collect()
     }
 
     async fn judge(&mut self, pair: &Pair, verdict: Verdict, by: &str) -> Result<(), StreamError> {
@@ -348,7 +445,11 @@ impl Conversation<'_> {
         let rest = self.patience.saturating_sub(self.idle());
         let idle = self.closing.unwrap_or_else(|| Instant::now() + rest);
         let proof = self.unproven.as_ref().map(|(_, until)| *until);
-        [proof, self.expires].into_iter().flatten().fold(idle, Instant::min)
+        // The writer asks for acks while we sleep, so we look now and then.
+        let patience = self.server.config.ack_timeout;
+        let look = (self.known_as.is_some() || self.acks.is_waiting()) && !patience.is_zero();
+        let look = look.then(|| Instant::now() + patience / 2);
+        [proof, self.expires, look].into_iter().flatten().fold(idle, Instant::min)
     }
 
     /// Whether we waited long enough for the end; an error says what the other side did not do in time.
@@ -361,26 +462,40 @@ impl Conversation<'_> {
         if self.expires.is_some_and(|at| now >= at) {
             return Err(StreamError::because(StreamCondition::Reset, "the certificate has expired"));
         }
+        let patience = self.server.config.ack_timeout;
+        let owed = self.acks.owed_since().filter(|_| !patience.is_zero());
+        if owed.is_some_and(|since| now >= since.max(self.heard) + patience) {
+            tracing::debug!("another server does not acknowledge anything");
+            return Ok(true);
+        }
         Ok(self.closing.is_some_and(|until| now >= until))
     }
 
     /// §4.4: after a long silence we end our half, and read on until the other side ends its own.
     async fn rest(&mut self) {
-        if self.closing.is_some() || self.idle() < self.patience {
+        if self.closing.is_some() || self.idle() < self.patience || self.acks.is_waiting() {
             return;
         }
         if self.server.federation.retire(self.side.serial()) {
             self.closing = Some(Instant::now() + CLOSING);
-            self.say(CLOSE.to_owned()).await;
+            let last = self.handled.map(management::ack).unwrap_or_default();
+            self.say(last + CLOSE).await;
         } else {
             self.last.store(unix_millis(), Ordering::Relaxed); // something is on its way
         }
     }
 }
 
-fn failed(why: ErrorKind) -> String {
+async fn asked_for(count: Option<&Count>) {
+    match count {
+        Some(count) => count.stop.notified().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn failed(why: ErrorKind, handled: Option<u32>) -> String {
     let mut out = String::new();
-    management::failed(why, None).print(ns::SERVER, &mut out);
+    management::failed(why, handled).print(ns::SERVER, &mut out);
     out
 }
 

@@ -1,8 +1,9 @@
-//! What writes a stream: words of the stream before stanzas, many stanzas at once — XEP-0478 0.2.0, section 4 (what is too large).
+//! What writes a stream: words of the stream before stanzas, many stanzas at once — XEP-0478 0.2.0, section 4 (what is too large),
+//! XEP-0198 §4 (a question behind a batch, when no earlier one is open).
 //!
 //! In    a queue of stanzas, and words. Out bytes, in the content namespace that the stream has.
 //! Errors a socket that takes nothing for [`WRITE_PATIENCE`] is lost: whoever reads it is told, and what was not written is
-//!        in the queue again.
+//!        in the queue again, or waits for an ack if acks are given.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,11 +12,13 @@ use prometheus::IntCounter;
 use shared_runtime::unix_millis;
 use tokio::io::{AsyncWriteExt, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use xmpp_core::Stanza;
 use xmpp_core::stream::limits::StreamLimits;
+use xmpp_core::stream::management::ASK;
 
+use super::acks::Acks;
 use super::queue::Queue;
 use crate::c2s::{Io, WRITE_PATIENCE};
 
@@ -29,6 +32,8 @@ pub(crate) struct TooLarge {
 pub(crate) struct Writer {
     /// What the other side does not take, if it said so.
     pub(crate) too_large: Option<TooLarge>,
+    /// What waits for acks, if the other side may give some.
+    pub(crate) acks: Option<Arc<Acks>>,
     pub(crate) queue: Queue,
     /// Words of the stream itself; when nobody can say any more, the writer ends.
     pub(crate) spoken: mpsc::Receiver<String>,
@@ -50,13 +55,20 @@ impl Writer {
         let mut has_queue = true;
         loop {
             let mut text = Vec::new();
+            let mut may_take = has_queue;
+            if let Some(acks) = &self.acks {
+                text = acks.turn(&mut self.queue);
+                may_take &= acks.may_take();
+            }
             tokio::select! {
                 biased;
+                () = std::future::ready(()), if !text.is_empty() => {}
                 said = self.spoken.recv() => match said {
                     Some(words) => text = words.into_bytes(),
                     None => return (self.queue, self.io),
                 },
-                count = self.queue.next(&mut batch), if has_queue => {
+                () = changed(self.acks.as_deref()) => {}
+                count = self.queue.next(&mut batch), if may_take => {
                     has_queue = count > 0;
                     batch.retain(|stanza| {
                         let bytes = stanza.to_foreign_bytes();
@@ -73,6 +85,14 @@ impl Writer {
                     });
                 }
             }
+            let mut is_counted = false;
+            if let Some(acks) = &self.acks {
+                let asks;
+                (is_counted, asks) = acks.count(&batch, Instant::now());
+                if asks {
+                    text.extend_from_slice(ASK.as_bytes());
+                }
+            }
             if text.is_empty() {
                 continue;
             }
@@ -85,6 +105,9 @@ impl Writer {
                 _ = &mut stopped => false,
             };
             if !sent {
+                if is_counted {
+                    batch.clear();
+                }
                 break;
             }
             if !batch.is_empty() {
@@ -96,5 +119,12 @@ impl Writer {
         self.queue.put_first(batch);
         let _ = breaks.send(()); // who listens may have stopped already
         (self.queue, self.io)
+    }
+}
+
+async fn changed(acks: Option<&Acks>) {
+    match acks {
+        Some(acks) => acks.changed().await,
+        None => std::future::pending().await,
     }
 }

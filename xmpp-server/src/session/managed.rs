@@ -20,8 +20,9 @@ use super::resume::Takeover;
 use crate::router::{Outgoing, What};
 use crate::server::Server;
 
-pub(crate) const SPEC: Spec =
-    Spec::xep(198, "1.6.3").complete().note("between servers, what comes is acknowledged");
+pub(crate) const SPEC: Spec = Spec::xep(198, "1.6.3")
+    .complete()
+    .note("between servers, a lost stream is followed by one that sends what the other side did not handle");
 
 /// What is managed of one session.
 pub(super) struct Managed {

@@ -119,6 +119,7 @@ pub struct Initiating {
     id: String,
     takes_keys: bool,
     is_bidi: bool,
+    counts: bool,
     /// What the other side takes.
     limits: StreamLimits,
 }
@@ -132,6 +133,7 @@ impl Initiating {
             id: String::new(),
             takes_keys: false,
             is_bidi: false,
+            counts: false,
             limits: StreamLimits::default(),
         };
         it.print_header(out);
@@ -141,6 +143,11 @@ impl Initiating {
     /// Whether stanzas may come back on this stream (XEP-0288).
     pub fn is_bidi(&self) -> bool {
         self.is_bidi
+    }
+
+    /// Whether the other side counts stanzas, and acks them (XEP-0198).
+    pub fn counts(&self) -> bool {
+        self.counts
     }
 
     /// What the other side said last that it takes.
@@ -181,6 +188,7 @@ impl Initiating {
             (Phase::ProvenFeatures, "features", ns::STREAM) => {
                 let text = std::str::from_utf8(&content).unwrap_or_default();
                 let features = Element::parse_content(text, ns::SERVER, &head.prefixes);
+                self.counts |= features.as_ref().is_ok_and(|features| offers_counting(features));
                 // Behind the proof it may take more, or say nothing anew.
                 let limits = features.map(|features| StreamLimits::find(&features)).unwrap_or_default();
                 self.limits = if limits == StreamLimits::default() { self.limits } else { limits };
@@ -214,6 +222,7 @@ impl Initiating {
         let features = Element::parse_content(text, ns::SERVER, &head.prefixes)
             .map_err(|error| Refusal::Wrong(error.into()))?;
         self.limits = StreamLimits::find(&features);
+        self.counts |= offers_counting(&features);
         let find = |name: &str, ns: &str| features.iter().find(|feature| feature.is(name, ns));
         if !self.wish.is_secure && find("starttls", ns::TLS).is_some() {
             Element::new("starttls", ns::TLS).print(ns::SERVER, out);
@@ -297,6 +306,10 @@ impl Initiating {
         talk.prove(self.wish.pair.clone());
         Ask::Open(talk)
     }
+}
+
+fn offers_counting(features: &[Element]) -> bool {
+    features.iter().any(|feature| feature.is("sm", ns::SM))
 }
 
 /// Bytes of an id that a key is made for.

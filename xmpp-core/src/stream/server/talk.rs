@@ -18,7 +18,7 @@ use super::dialback::{Dialback, Step, Verdict, What};
 use crate::jid::Jid;
 use crate::ns;
 use crate::stanza::{ErrorKind, ParseError, Stanza, StanzaError};
-use crate::stream::management::Command;
+use crate::stream::management::{Command, Reply};
 use crate::stream::{StreamCondition, StreamError};
 use crate::xml::Head;
 
@@ -45,6 +45,8 @@ pub enum Said {
     },
     /// A command of stream management (XEP-0198), or what to answer to one that is none.
     Manage(Result<Command, ErrorKind>),
+    /// What it answers to ours.
+    Managed(Reply),
     /// It ends the stream, because of this.
     Broken(StreamError),
 }
@@ -88,7 +90,10 @@ impl Talk {
             ns::STREAM if head.name == "error" => {
                 Ok(Some(Said::Broken(StreamError::parse(&content, &head.prefixes))))
             }
-            ns::SM if self.takes && !self.proven.is_empty() => Ok(Some(Said::Manage(Command::parse(&head)))),
+            ns::SM if !self.proven.is_empty() => Ok(Some(match Reply::parse(&head) {
+                Some(reply) => Said::Managed(reply),
+                None => Said::Manage(Command::parse(&head)),
+            })),
             _ => self.stanza(head, content).map(Some),
         }
     }

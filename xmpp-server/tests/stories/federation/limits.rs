@@ -86,7 +86,7 @@ async fn whoever_wants_to_know_learns_which_stanzas_are_handled() {
         peer.expect(&["<failed"]).await;
     }
     peer.send("<resume xmlns='urn:xmpp:sm:3' previd='x' h='0'/>").await;
-    peer.expect(&["<failed", "item-not-found"]).await;
+    peer.expect(&["<failed", "unexpected-request"]).await;
 }
 
 #[tokio::test]
