@@ -1,8 +1,9 @@
 //! Whether somebody wants to be called — RFC 6121 §4.7.2.1 (`dnd`), for the call half: a [`shared_model::Availability`].
 //!
-//! In    a callee, and who calls. Out `Blocked` if the callee's block list (XEP-0191) names the caller; `DoNotDisturb` if
-//!       every resource that takes messages says so, and there is one, or if the account said so for all of them.
-//! State none: the block list, the account's wish and the last presence of each session are asked.
+//! In    a callee, and who calls. Out `Blocked` if the callee's block list (XEP-0191) names the caller, or the callee is not called by
+//!       such as them; `DoNotDisturb` if every resource that takes messages says so, and there is one, or if the account said so for
+//!       all of them.
+//! State none: the block list, the account's wishes and the last presence of each session are asked.
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use shared_model::{Availability, BareJid, MayRing, Pending};
 use xmpp_core::Jid;
 
 use crate::blocking::blocks;
+use crate::callers::may_call;
 use crate::router::Session;
 use crate::server::Server;
 use crate::undisturbed;
@@ -21,15 +23,19 @@ pub(crate) struct Presences(pub(crate) Arc<Server>);
 impl Availability for Presences {
     fn may_ring<'a>(&'a self, callee: &'a BareJid, caller: Option<&'a BareJid>) -> Pending<'a, MayRing> {
         Box::pin(async move {
-            if let Some((callee, caller)) = callee.as_str().parse::<Jid>().ok().zip(caller.and_then(to_jid))
-                && blocks(&self.0, &callee, &caller).await
-            {
-                return MayRing::Blocked;
-            }
-            if let Some(callee) = to_jid(callee)
-                && undisturbed::is_so(&self.0, &callee).await
-            {
-                return MayRing::DoNotDisturb;
+            let caller = caller.and_then(to_jid);
+            if let Some(callee) = to_jid(callee) {
+                if let Some(caller) = &caller
+                    && blocks(&self.0, &callee, caller).await
+                {
+                    return MayRing::Blocked;
+                }
+                if !may_call(&self.0, &callee, caller.as_ref()).await {
+                    return MayRing::Blocked;
+                }
+                if undisturbed::is_so(&self.0, &callee).await {
+                    return MayRing::DoNotDisturb;
+                }
             }
             self.presence(callee)
         })

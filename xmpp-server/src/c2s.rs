@@ -36,6 +36,7 @@ use xmpp_core::{Element, ErrorKind, Jid, ns};
 
 use crate::access::Access;
 use crate::guests::Seat;
+use crate::half_open::Place;
 use crate::labels::StreamSpan;
 use crate::server::Server;
 use crate::session::{self, Begin, Login, Success, Takeover, Transport};
@@ -71,8 +72,13 @@ enum Proven {
     Back(mpsc::Sender<Box<Takeover>>, Box<Takeover>),
 }
 
-/// Serves one connection to its end.
-pub(crate) async fn serve(server: Arc<Server>, socket: Box<dyn Io>, peer: SocketAddr, security: Security) {
+/// Serves one connection to its end. Its place among those that proved nothing is free when it did.
+pub(crate) async fn serve(
+    server: Arc<Server>,
+    socket: Box<dyn Io>,
+    (peer, place): (SocketAddr, Place),
+    security: Security,
+) {
     server.metrics.unproven.inc();
     let deadline = Instant::now() + server.config.login_timeout;
     // In boxes, which are gone when the session begins: it lasts much longer.
@@ -95,6 +101,7 @@ pub(crate) async fn serve(server: Arc<Server>, socket: Box<dyn Io>, peer: Socket
         },
     };
     server.metrics.unproven.dec();
+    drop(place);
     match login {
         Some(Proven::Bound(login)) => {
             let span = StreamSpan { stream: &login.stream, account: login.identity.account }.open();

@@ -29,6 +29,7 @@ use xmpp_core::xml::{Framer, Limits};
 use xmpp_core::{ErrorKind, Jid, Stanza, StanzaError};
 
 use crate::c2s::{Io, WRITE_PATIENCE, close, linger};
+use crate::half_open::Place;
 use crate::route;
 use crate::s2s::{Counted, Queue, Returned, Writer};
 use crate::server::{Server, tune};
@@ -155,10 +156,11 @@ pub(crate) async fn accept(server: Arc<Server>, listener: TcpListener) {
             () = server.shutdown.begun() => return,
         };
         match accepted {
-            Ok((socket, peer)) if !server.is_crowded() => {
-                server.shutdown.spawn(serve(Arc::clone(&server), socket, peer));
+            Ok((socket, peer)) => {
+                // Dropped: memory before the handshake is capped.
+                let Some(place) = server.admit(peer.ip()) else { continue };
+                server.shutdown.spawn(serve(Arc::clone(&server), socket, (peer, place)));
             }
-            Ok(_) => {} // dropped: memory before the handshake is capped
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -167,7 +169,7 @@ pub(crate) async fn accept(server: Arc<Server>, listener: TcpListener) {
     }
 }
 
-async fn serve(server: Arc<Server>, socket: TcpStream, peer: SocketAddr) {
+async fn serve(server: Arc<Server>, socket: TcpStream, (peer, place): (SocketAddr, Place)) {
     tune(&socket);
     let unproven = Counted::new(&server.metrics.unproven);
     let limits = Limits { bytes: server.config.unproven_bytes, depth: 8, attributes: 32, prefixes: 16 };
@@ -183,7 +185,7 @@ async fn serve(server: Arc<Server>, socket: TcpStream, peer: SocketAddr) {
         shaken = arrival.shake_hands(&server, deadline) => shaken,
         () = server.shutdown.begun() => Err(StreamCondition::SystemShutdown.into()),
     };
-    drop(unproven);
+    drop((unproven, place));
     match shaken {
         Ok(true) => talk(server, arrival).await,
         Ok(false) => {}

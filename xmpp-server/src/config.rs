@@ -8,6 +8,7 @@ use shared_runtime::config::{Key, duration};
 
 use crate::abusers;
 use crate::c2s::ScramName;
+use crate::callers::OwnCalls;
 use crate::component::{self, ComponentConfig};
 use crate::guests::{self, GuestsConfig};
 use crate::halves::BothOrNothing;
@@ -45,6 +46,14 @@ pub struct Config {
     pub login_timeout: Duration,
     /// Connections that have not proved anything, at once. Default 10000.
     pub unproven_connections: usize,
+    /// Of these, and of those of other servers, as many from one address of IPv4 or one /64 of IPv6; four times as many from its
+    /// /24 or /48. Default 500.
+    pub unproven_per_network: usize,
+    /// Bytes a second that are read from one client, after a burst of two seconds; a faster one is slowed. Default 1048576; 0
+    /// means as they come.
+    pub rate: usize,
+    /// Stanzas a second that are taken from one client, likewise. Default 5000; 0 means as they come.
+    pub stanza_rate: usize,
     /// Resources of one account. Default 20.
     pub resources: usize,
     /// Stanzas waiting for one client's socket; above, the client is cut off. Default 4096.
@@ -124,6 +133,9 @@ pub struct Config {
     /// Whether accounts may have it shown that they are on the phone (XEP-0108). Each is asked by a command; nobody is shown
     /// who did not say yes. Default true.
     pub on_the_phone: bool,
+    /// What becomes of calls by XMPP (Jingle) between two accounts that have telephones here: `allow`, `warn` (they pass, and
+    /// the caller is told the telephone's address) or `deny`. Calls with other domains pass. Default `allow`.
+    pub own_calls: OwnCalls,
     /// Whether push services learn who wrote, and the beginning of what (XEP-0357). Default false: they learn that
     /// something came.
     pub push_details: bool,
@@ -181,6 +193,9 @@ impl Default for Config {
             unproven_bytes: 16_384,
             login_timeout: Duration::from_secs(30),
             unproven_connections: 10_000,
+            unproven_per_network: 500,
+            rate: 1_048_576,
+            stanza_rate: 5_000,
             resources: 20,
             outbox: 4096,
             unacked: 5000,
@@ -212,6 +227,7 @@ impl Default for Config {
             half_grace: Duration::from_secs(30),
             presence_gate: Duration::ZERO,
             on_the_phone: true,
+            own_calls: OwnCalls::Allow,
             push_details: false,
             roominfo_alias: true,
             block_lists: Vec::new(),
@@ -240,6 +256,13 @@ const KEYS: &[Key] = &[
     Key::new("xmpp.unproven_bytes", "16384", "bytes of one element before the login"),
     Key::new("xmpp.login_timeout", "\"30s\"", "how long a login may take"),
     Key::new("xmpp.unproven_connections", "10000", "connections before their login, at once"),
+    Key::new(
+        "xmpp.unproven_per_network",
+        "500",
+        "of these, as many from one IPv4 address or IPv6 /64; four times as many from its /24 or /48",
+    ),
+    Key::new("xmpp.rate", "1048576", "bytes a second that are read from one client; a faster one is slowed"),
+    Key::new("xmpp.stanza_rate", "5000", "stanzas a second that are taken from one client, likewise"),
     Key::new("xmpp.resources", "20", "resources of one account"),
     Key::new("xmpp.outbox", "4096", "stanzas waiting for one client's socket; above, it is cut off"),
     Key::new("xmpp.unacked", "5000", "stanzas that a client may leave unacknowledged; above, it is cut off"),
@@ -304,6 +327,11 @@ const KEYS: &[Key] = &[
     ),
     Key::new("xmpp.on_the_phone", "true", "accounts may have it shown that they are on the phone"),
     Key::new("xmpp.block_lists", "[]", "lists of abusers, such as \"xmppbl.org/muc_bans_sha256\""),
+    Key::new(
+        "xmpp.own_calls",
+        "\"allow\"",
+        "calls by Jingle between two accounts that have telephones here: allow, warn or deny",
+    ),
     Key::new("xmpp.push_details", "false", "push services learn who wrote, and the beginning of what"),
     Key::new("xmpp.roominfo_alias", "true", "muc#roominfo_audio-video-uri beside audio-video-uri"),
 ];

@@ -5,6 +5,7 @@ use prometheus::{IntCounter, IntGauge, Opts, Registry};
 /// Children kept for the hot paths.
 pub(crate) struct Metrics {
     pub(crate) connections: IntCounter,
+    pub(crate) refused_connections: IntCounter,
     pub(crate) unproven: IntGauge,
     pub(crate) sessions: IntGauge,
     pub(crate) stanzas: IntCounter,
@@ -46,6 +47,10 @@ impl Metrics {
         };
         Ok(Self {
             connections: counter("xmpp_server_connections_total", "connections accepted")?,
+            refused_connections: counter(
+                "xmpp_server_refused_connections_total",
+                "connections that were refused: too many proved nothing yet",
+            )?,
             unproven: gauge("xmpp_server_unproven_connections", "connections before their login")?,
             sessions: gauge("xmpp_server_sessions", "bound resources")?,
             stanzas: counter("xmpp_server_stanzas_total", "stanzas received from bound resources")?,

@@ -25,7 +25,7 @@ use crate::features::carbons;
 use crate::offline::Offline;
 use crate::router::{Sent, Session};
 use crate::server::Server;
-use crate::{abusers, afar, archive, blocking, features, guests, presence, push};
+use crate::{abusers, afar, archive, blocking, callers, features, guests, presence, push};
 
 /// Routes a stanza that has both addresses.
 pub(crate) async fn route(server: &Server, stanza: Stanza) {
@@ -207,6 +207,9 @@ async fn to_account(server: &Server, to: &Jid, stanza: Stanza) {
     }
     if stanza.kind == Kind::Presence {
         return to_account_presence(server, to, stanza).await;
+    }
+    if let Some(error) = callers::refuses(server, to, &stanza).await {
+        return refuse(server, &stanza, &error);
     }
     if stanza.kind == Kind::Message {
         if !to.is_bare() && stanza.find("result", ns::MAM).is_some() {

@@ -1,6 +1,6 @@
 //! The started server: listeners, what all tasks share, and the facts it listens to.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -28,10 +28,12 @@ use crate::afar::Afar;
 use crate::arrivals::Arrivals;
 use crate::availability::Presences;
 use crate::blocking::BlockLists;
+use crate::callers;
 use crate::caps::Known;
 use crate::component::{self, Components};
 use crate::features::{CommandSessions, Invitations, Searches, Target};
 use crate::guests::Guests;
+use crate::half_open::{HalfOpen, Place};
 use crate::halves::Halves;
 use crate::metrics::Metrics;
 use crate::muc::Rooms;
@@ -131,8 +133,10 @@ pub(crate) struct Server {
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) questions: Questions,
     pub(crate) archives_grown: Grown,
+    pub(crate) half_open: HalfOpen,
     pub(crate) halves: Halves,
     pub(crate) on_the_phone: OnThePhone,
+    pub(crate) callers: callers::Known,
     pub(crate) commands: CommandSessions,
     pub(crate) searches: Searches,
     pub(crate) uploads: Arc<Uploads>,
@@ -193,8 +197,10 @@ impl XmppServer {
             resumables: Resumables::default(),
             questions: Questions::default(),
             archives_grown: Grown::default(),
+            half_open: HalfOpen::new(config.unproven_per_network),
             halves: Halves::default(),
             on_the_phone: OnThePhone::default(),
+            callers: callers::Known::default(),
             commands: CommandSessions::default(),
             searches: Searches::default(),
             turn,
@@ -436,9 +442,14 @@ impl Server {
         }
     }
 
-    /// Whether there are as many connections before their login as there may be.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.metrics.unproven.get() >= i64::try_from(self.config.unproven_connections).unwrap_or(i64::MAX)
+    /// A place for a connection before its login, unless there are as many as there may be, or so many of its network.
+    pub(crate) fn admit(&self, ip: IpAddr) -> Option<Place> {
+        let most = i64::try_from(self.config.unproven_connections).unwrap_or(i64::MAX);
+        let place = if self.metrics.unproven.get() < most { self.half_open.admit(ip) } else { None };
+        if place.is_none() {
+            self.metrics.refused_connections.inc();
+        }
+        place
     }
 
     /// Ends when the process stops and the rooms have said so to those inside (XEP-0045 §11.2).
@@ -503,11 +514,10 @@ async fn accept(server: Arc<Server>, listener: TcpListener, security: c2s::Secur
         match accepted {
             Ok((socket, peer)) => {
                 server.metrics.connections.inc();
-                if server.is_crowded() {
-                    continue; // dropped: memory before the login is capped
-                }
+                // Dropped: memory before the login is capped.
+                let Some(place) = server.admit(peer.ip()) else { continue };
                 tune(&socket);
-                let task = c2s::serve(Arc::clone(&server), Box::new(socket), peer, security);
+                let task = c2s::serve(Arc::clone(&server), Box::new(socket), (peer, place), security);
                 server.shutdown.spawn(task);
             }
             Err(error) => {

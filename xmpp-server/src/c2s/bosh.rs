@@ -36,6 +36,7 @@ use xmpp_core::xml::{Frame, Framer};
 
 use super::websocket;
 use crate::c2s;
+use crate::half_open::Place;
 use crate::server::Server;
 use body::{Body, Condition, Greeting};
 use window::{Taken, Window};
@@ -92,10 +93,12 @@ async fn take(
     };
     let session = match &body.sid {
         Some(sid) => face.sessions.get(sid).map(|session| session.clone()),
-        None if face.server.is_crowded() || face.sessions.len() >= MOST_SESSIONS => {
-            return shared(StatusCode::SERVICE_UNAVAILABLE.into_response());
+        None => {
+            let is_full = face.sessions.len() >= MOST_SESSIONS;
+            let place = if is_full { None } else { face.server.admit(peer.address.ip()) };
+            let Some(place) = place else { return shared(StatusCode::SERVICE_UNAVAILABLE.into_response()) };
+            Some(face.begin(&body, peer, place))
         }
-        None => Some(face.begin(&body, peer)),
     };
     let Some(session) = session else { return say(body::terminate(Some(Condition::ItemNotFound), &[])) };
     let (answer, answered) = oneshot::channel();
@@ -108,14 +111,14 @@ async fn take(
 
 impl Face {
     /// A session, and the stream behind it.
-    fn begin(&self, body: &Body, peer: Peer) -> mpsc::Sender<Request> {
+    fn begin(&self, body: &Body, peer: Peer, place: Place) -> mpsc::Sender<Request> {
         let sid = self.server.new_id();
         let (requests, inbox) = mpsc::channel(QUEUE);
         self.sessions.insert(sid.clone(), requests.clone());
         self.server.metrics.connections.inc();
         let (ours, theirs) = tokio::io::duplex(BUFFER);
         let security = c2s::Security::Outside { is_protected: peer.is_protected };
-        let stream = c2s::serve(Arc::clone(&self.server), Box::new(theirs), peer.address, security);
+        let stream = c2s::serve(Arc::clone(&self.server), Box::new(theirs), (peer.address, place), security);
         self.server.shutdown.spawn(stream);
         let greeting = Greeting {
             sid: sid.clone(),

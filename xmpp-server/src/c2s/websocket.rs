@@ -42,16 +42,16 @@ async fn upgrade(
     if !asked.requested_protocols().any(|protocol| protocol == SUBPROTOCOL) {
         return (StatusCode::BAD_REQUEST, "the WebSocket subprotocol here is \"xmpp\"\n").into_response();
     }
-    if server.is_crowded() {
+    let Some(place) = server.admit(peer.address.ip()) else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
-    }
+    };
     let limit = server.config.stanza_bytes;
     asked.protocols([SUBPROTOCOL]).max_message_size(limit).max_frame_size(limit).on_upgrade(
         move |socket| async move {
             server.metrics.connections.inc();
             let (ours, theirs) = tokio::io::duplex(BUFFER);
             let security = c2s::Security::Outside { is_protected: peer.is_protected };
-            let stream = c2s::serve(Arc::clone(&server), Box::new(theirs), peer.address, security);
+            let stream = c2s::serve(Arc::clone(&server), Box::new(theirs), (peer.address, place), security);
             server.shutdown.spawn(stream);
             server.shutdown.spawn(bridge(socket, ours));
         },

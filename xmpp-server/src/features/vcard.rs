@@ -9,7 +9,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use shared_model::Spec;
+use shared_model::{Aor, Spec};
+use shared_runtime::unix_millis;
 use shared_store::{Expected, Record};
 use xmpp_core::payload::form::{Field, Form as DataForm};
 use xmpp_core::payload::vcard::{from_vcard4, keep_other_form, to_vcard_temp, to_vcard4};
@@ -156,13 +157,33 @@ fn with_impp(card: Element, addresses: &Addresses) -> Element {
 async fn addresses(server: &Server, owner: &Jid) -> Result<Addresses, StanzaError> {
     let account = server.account(owner).await.map_err(|error| store_failed(&error))?;
     let account = account.ok_or(ErrorKind::ServiceUnavailable)?;
+    let has_video = account.video || shows_pictures(server, &account.aor).await?;
     Ok(Addresses {
         account: account.account,
         aor: account.aor.as_str().to_owned(),
         sip_uri: account.aor.to_sip_uri(),
         jid: account.jid.as_str().to_owned(),
         numbers: account.numbers,
-        has_video: account.video,
+        has_video,
+    })
+}
+
+/// RFC 3840 §9: whether a device that is registered says that it takes `video`.
+async fn shows_pictures(server: &Server, aor: &Aor) -> Result<bool, StanzaError> {
+    let bindings = server.store.bindings.by_aor(aor, unix_millis()).await;
+    let bindings = bindings.map_err(|error| store_failed(&error))?;
+    Ok(bindings.iter().any(|binding| says_video(&binding.parameters)))
+}
+
+fn says_video(parameters: &str) -> bool {
+    let mut is_quoted = false;
+    let parts = parameters.split(|c| {
+        is_quoted ^= c == '"';
+        c == ';' && !is_quoted
+    });
+    parts.into_iter().any(|part| {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        name.trim().eq_ignore_ascii_case("video") && !value.trim().eq_ignore_ascii_case("\"FALSE\"")
     })
 }
 
@@ -170,3 +191,18 @@ async fn addresses(server: &Server, owner: &Jid) -> Result<Addresses, StanzaErro
 pub(crate) const NODE: &str = "urn:xmpp:vcard4";
 const COLLECTION: &str = "vcard";
 const KEY: &str = "vcard";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_says_that_it_takes_video() {
+        for yes in ["video", ";audio;video", "+sip.instance=\"<urn:x>\";Video;expires=60", "video=\"TRUE\""] {
+            assert!(says_video(yes), "{yes}");
+        }
+        for no in ["", "audio", "video=\"FALSE\"", "+x=\"a;video;b\";audio", "videophone"] {
+            assert!(!says_video(no), "{no}");
+        }
+    }
+}

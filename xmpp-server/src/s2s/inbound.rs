@@ -24,10 +24,14 @@ use super::stream::{Machine, Stream, serve as serve_stream};
 use super::trust::Certificate;
 use super::{Counted, Side, dialback, tune};
 use crate::c2s::{Io, WRITE_PATIENCE, close, linger};
+use crate::half_open::Place;
 use crate::server::Server;
 
-/// A connection that proved nothing, while it is counted.
-pub(super) type Unproven = Counted;
+/// A connection that proved nothing, while it is counted, and its place.
+pub(super) struct Unproven {
+    _counted: Counted,
+    _place: Place,
+}
 
 /// Takes connections until the process stops.
 pub(super) async fn accept(server: Arc<Server>, listener: TcpListener, is_direct: bool) {
@@ -47,8 +51,13 @@ pub(super) async fn accept(server: Arc<Server>, listener: TcpListener, is_direct
                 {
                     continue; // dropped: what strangers cost is capped
                 }
+                let Some(place) = server.federation.half_open.admit(peer.ip()) else {
+                    server.metrics.refused_connections.inc();
+                    continue;
+                };
                 tune(&socket);
-                server.shutdown.spawn(serve(Arc::clone(&server), Box::new(socket), peer, is_direct));
+                let task = serve(Arc::clone(&server), Box::new(socket), (peer, place), is_direct);
+                server.shutdown.spawn(task);
             }
             Err(error) => {
                 // Out of descriptors, most likely: give the others time to close some.
@@ -60,9 +69,14 @@ pub(super) async fn accept(server: Arc<Server>, listener: TcpListener, is_direct
 }
 
 /// Serves one connection to its end.
-async fn serve(server: Arc<Server>, socket: Box<dyn Io>, peer: SocketAddr, is_direct: bool) {
+async fn serve(
+    server: Arc<Server>,
+    socket: Box<dyn Io>,
+    (peer, place): (SocketAddr, Place),
+    is_direct: bool,
+) {
     let _counted = Counted::new(&server.metrics.s2s_streams_in);
-    let unproven = Unproven::new(&server.metrics.s2s_unproven);
+    let unproven = Unproven { _counted: Counted::new(&server.metrics.s2s_unproven), _place: place };
     let deadline = Instant::now() + server.federation.config.timeout;
     let limits = Limits { bytes: server.config.unproven_bytes, depth: 8, attributes: 32, prefixes: 16 };
     let mut arrival = Arrival {

@@ -23,7 +23,6 @@ mod link;
 mod outbound;
 mod policy;
 mod queue;
-mod rate;
 mod resolve;
 mod stream;
 mod troubles;
@@ -51,6 +50,7 @@ pub(crate) use queue::Queue;
 pub(crate) use writer::Writer;
 
 use crate::Config;
+use crate::half_open::HalfOpen;
 use crate::server::{Server, tune};
 use acks::Earlier;
 use dialback::{Keys, MOST_QUESTIONS};
@@ -78,6 +78,7 @@ pub(crate) struct Federation {
     keys: Keys,
     ways: DashMap<Pair, Way>,
     troubles: Troubles,
+    half_open: HalfOpen,
     questions: Semaphore,
     /// How far streams of others came.
     earlier: Earlier,
@@ -144,6 +145,7 @@ impl Federation {
             keys,
             ways: DashMap::new(),
             troubles: Troubles::default(),
+            half_open: HalfOpen::new(config.unproven_per_network),
             questions: Semaphore::new(MOST_QUESTIONS),
             earlier: Earlier::default(),
             limits: StreamLimits { bytes: config.stanza_bytes as u64, idle: federation.idle.as_secs() },

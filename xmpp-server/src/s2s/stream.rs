@@ -28,11 +28,11 @@ use xmpp_core::{ErrorKind, Stanza, StanzaError, ns};
 use super::acks::{Acks, Count, Left};
 use super::inbound::Unproven;
 use super::queue::Queue;
-use super::rate::Rate;
 use super::trust::Certificate;
 use super::writer::{TooLarge, Writer};
 use super::{Side, acks, dialback};
 use crate::c2s::{Io, close, linger};
+use crate::rate::Rate;
 use crate::route;
 use crate::server::Server;
 

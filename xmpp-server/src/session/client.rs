@@ -27,9 +27,10 @@ use crate::caps::Notify;
 use crate::features::{carbons, last};
 use crate::guests::{self, Pace, Passage};
 use crate::pubsub;
+use crate::rate::Rate;
 use crate::router::{Outgoing, What};
 use crate::server::Server;
-use crate::{features, halves, presence, route};
+use crate::{callers, features, halves, presence, route};
 
 pub(super) struct Client<'a> {
     server: &'a Arc<Server>,
@@ -47,6 +48,8 @@ pub(super) struct Client<'a> {
     caps: Option<(Caps, String)>,
     /// A first presence that waits until calls reach the account, too.
     held: Option<Box<Held>>,
+    /// How fast it is read: bytes and stanzas.
+    rates: (Rate, Rate),
     /// How fast a guest may speak; others have none.
     pub(super) pace: Option<Pace>,
 }
@@ -82,6 +85,7 @@ impl<'a> Client<'a> {
             tell,
             caps: None,
             held: None,
+            rates: (Rate::new(server.config.rate), Rate::new(server.config.stanza_rate)),
             pace: None,
         }
     }
@@ -123,6 +127,7 @@ impl<'a> Client<'a> {
                         // In a box: what a session holds while it waits should be small.
                         let taken = Box::pin(self.take(*stanza, wrong)).await;
                         self.managed.count();
+                        self.rates.1.spend(1);
                         taken
                     }
                     Ok(_) => Ok(()),
@@ -131,8 +136,13 @@ impl<'a> Client<'a> {
                     return Ended::Because(error);
                 }
             }
+            let (bytes, stanzas) = &mut self.rates;
+            let reading = async {
+                stanzas.ready().await;
+                bytes.read(io, &mut chunk).await
+            };
             let read = tokio::select! {
-                read = io.read(&mut chunk) => read,
+                read = reading => read,
                 ended = &mut interrupt => return ended,
                 presence = waited(&mut self.held) => {
                     self.present(presence).await;
@@ -298,6 +308,9 @@ impl<'a> Client<'a> {
         let is_local = to.domain() == self.server.domain && to.local().is_some();
         if is_local && blocks(self.server, &to, &self.jid).await {
             return route::refuse(self.server, &message, &ErrorKind::ServiceUnavailable.into());
+        }
+        if is_local && let Some(error) = callers::refuses(self.server, &to, &message).await {
+            return route::refuse(self.server, &message, &error);
         }
         let archived = match archive::keep(self.server, &message, Some(&self.jid), is_local.then_some(&to))
             .await

@@ -10,6 +10,7 @@
 
 mod add_user;
 mod announce;
+mod callers;
 mod change_password;
 mod counts;
 mod delete_user;

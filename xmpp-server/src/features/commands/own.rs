@@ -6,7 +6,7 @@ use shared_model::Pending;
 use xmpp_core::Jid;
 use xmpp_core::payload::form::Form;
 
-use super::{Outcome, Stop, invite, lookup, phone, voicemail};
+use super::{Outcome, Stop, callers, invite, lookup, phone, voicemail};
 use crate::server::Server;
 
 /// One line of the table.
@@ -31,8 +31,14 @@ pub(super) enum Who {
 }
 
 /// Every command, in the order in which they are listed.
-pub(super) const OWN: &[Own] =
-    &[phone::COMMAND, voicemail::COMMAND, lookup::COMMAND, invite::CONTACT, invite::ACCOUNT];
+pub(super) const OWN: &[Own] = &[
+    phone::COMMAND,
+    callers::COMMAND,
+    voicemail::COMMAND,
+    lookup::COMMAND,
+    invite::CONTACT,
+    invite::ACCOUNT,
+];
 
 /// The command of a node, if it is served.
 pub(super) fn find(server: &Server, node: &str) -> Option<&'static Own> {

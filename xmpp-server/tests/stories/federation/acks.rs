@@ -11,8 +11,8 @@ use xmpp_server::{Config, FederationConfig};
 
 use super::delivery::greet_with;
 use super::peer::Peer;
-use super::world::{OURS, THEIRS, World, config, metric, quick, two, verified};
-use crate::common::{Client, attribute};
+use super::world::{OURS, THEIRS, World, config, metric, quick, verified};
+use crate::common::{Client, Site, attribute, serve_site};
 
 const SM: &str = "<sm xmlns='urn:xmpp:sm:3'/>";
 
@@ -157,7 +157,16 @@ async fn fragile(to: SocketAddr, breaks: Vec<usize>) -> SocketAddr {
 
 #[tokio::test]
 async fn connections_between_servers_that_die_lose_and_double_nothing() {
-    let (world, ours, theirs) = two().await;
+    let world = World::new().await;
+    let ours = world.serve(OURS, verified()).await;
+    let theirs = serve_site(Site {
+        domain: THEIRS,
+        config: config(verified()),
+        tls: world.certified(THEIRS),
+        name_servers: vec![world.dns.address],
+        ..Site::default()
+    })
+    .await;
     let address = fragile(theirs.server.s2s()[0], vec![9_000, 14_000, 11_000, 20_000]).await;
     world.announce(THEIRS, address);
     let mut alice = Client::online(&ours, "alice", "a").await;

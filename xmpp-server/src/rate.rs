@@ -1,38 +1,50 @@
-//! How fast a stream is read: a bucket that runs over slows the reader, and TCP the sender.
+//! How fast a stream is read: a bucket that runs over slows the reader, and TCP the sender. Nothing is lost.
 //!
-//! In    a socket. Out what it gave, not faster than the rate in the long run. A rate of 0 is none.
+//! In    a socket, or what something cost. Out what the socket gave, not faster than the rate in the long run. A rate of 0 is none.
 
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep_until};
 
-pub(super) struct Rate {
+pub(crate) struct Rate {
     per_second: usize,
-    /// When all that was read will have been paid for.
+    /// When all that was taken will have been paid for.
     paid: Instant,
 }
 
 impl Rate {
-    pub(super) fn new(per_second: usize) -> Self {
+    pub(crate) fn new(per_second: usize) -> Self {
         Self { per_second, paid: Instant::now() }
     }
 
     /// Reads what there is, once it may be read. Cancel safe.
-    pub(super) async fn read(
+    pub(crate) async fn read(
         &mut self,
         io: &mut (impl AsyncRead + Unpin),
         chunk: &mut [u8],
     ) -> std::io::Result<usize> {
-        if let Some(at) = self.paid.checked_sub(BURST) {
+        self.ready().await;
+        let length = io.read(chunk).await?;
+        self.spend(length);
+        Ok(length)
+    }
+
+    /// Waits until more may be taken. Cancel safe.
+    pub(crate) async fn ready(&self) {
+        if self.per_second > 0
+            && let Some(at) = self.paid.checked_sub(BURST)
+        {
             sleep_until(at).await;
         }
-        let length = io.read(chunk).await?;
-        if self.per_second > 0 {
-            let price = Duration::from_secs_f64(length as f64 / self.per_second as f64);
+    }
+
+    /// So much was taken.
+    pub(crate) fn spend(&mut self, amount: usize) {
+        if self.per_second > 0 && amount > 0 {
+            let price = Duration::from_secs_f64(amount as f64 / self.per_second as f64);
             self.paid = self.paid.max(Instant::now()) + price;
         }
-        Ok(length)
     }
 }
 

@@ -1,0 +1,86 @@
+//! Many who say nothing, and one who says too much: others are served meanwhile (RFC 6120 §13.12).
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use shared_store::Store;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
+use xmpp_server::Config;
+
+use crate::common::{Client, DOMAIN, Served, serve_with};
+
+/// A connection from an address of this machine that opens a stream and goes no further.
+async fn slow(served: &Served, from: [u8; 4]) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((from, 0))).unwrap();
+    let mut stream = socket.connect(served.server.c2s()[0]).await.unwrap();
+    let _ = stream.write_all(b"<?xml version='1.0'?><stream:str").await; // it may be refused already
+    stream
+}
+
+fn metric(served: &Served, name: &str) -> u64 {
+    let families = served.registry.gather();
+    let family = families.iter().find(|family| family.name() == name).unwrap();
+    let metric = &family.get_metric()[0];
+    (metric.get_counter().get_value() + metric.get_gauge().get_value()) as u64
+}
+
+#[tokio::test]
+async fn thousands_who_go_no_further_leave_room_for_others() {
+    let config = Config { unproven_per_network: 300, unproven_connections: 1_600, ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let mut flood = Vec::new();
+    for n in 0..4_000_u32 {
+        let from = [127, 66, 6, u8::try_from(1 + n % 8).unwrap()];
+        flood.push(slow(&served, from).await);
+    }
+    // One of another network that comes now is served as if they were not there.
+    let began = Instant::now();
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    alice.send("<message to='bob@example.org'><body>still here</body></message>").await;
+    bob.expect(&["still here"]).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(metric(&served, "xmpp_server_unproven_connections"), 1_200, "four times 300 of a /24");
+    assert_eq!(metric(&served, "xmpp_server_refused_connections_total"), 2_800);
+    drop(flood);
+    let end = Instant::now() + Duration::from_secs(10);
+    while metric(&served, "xmpp_server_unproven_connections") > 0 {
+        assert!(Instant::now() < end, "their places are free again");
+        alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    }
+    let socket = slow(&served, [127, 66, 6, 1]).await;
+    drop(Client::over(&served, socket));
+}
+
+#[tokio::test]
+async fn who_says_too_much_is_slowed_and_loses_nothing() {
+    for config in
+        [Config { rate: 40_000, ..Config::default() }, Config { stanza_rate: 20, ..Config::default() }]
+    {
+        let served = serve_with(config, Store::in_memory()).await;
+        let mut bob = Client::online(&served, "bob", "b").await;
+        let mut alice = Client::online(&served, "alice", "a").await;
+        let mut carol = Client::online(&served, "carol", "c").await;
+        let long = "x".repeat(1_500);
+        let all: String = (0..100)
+            .map(|n| format!("<message to='bob@example.org/b' id='m{n}'><body>{long}</body></message>"))
+            .collect();
+        let began = Instant::now();
+        alice.send(&all).await;
+        carol.send("<message to='bob@example.org/b' id='c'><body>me, too</body></message>").await;
+        let (mut next, mut carols) = (0, None);
+        while next < 100 {
+            let got = bob.next().await.unwrap();
+            if got.contains("id='c'") {
+                carols = Some(began.elapsed());
+                continue;
+            }
+            assert!(got.contains(&format!("id='m{next}'")), "{next} was next");
+            next += 1;
+        }
+        assert!(began.elapsed() > Duration::from_millis(1_500), "{:?}", began.elapsed());
+        assert!(carols.unwrap() < Duration::from_millis(1_000), "carol waits for nobody: {carols:?}");
+    }
+}
