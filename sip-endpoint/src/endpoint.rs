@@ -8,7 +8,7 @@ use shared_runtime::listen::{self, ListenError, Stack};
 use shared_runtime::tls::{PeerCertificate, TlsPolicy};
 use shared_runtime::{Shutdown, hex};
 use sip_core::Message;
-use sip_core::header::Name;
+use sip_core::header::{Name, Via};
 use sip_core::transaction::{ClientKey, Timers};
 use tokio::sync::mpsc;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -289,17 +289,22 @@ impl Endpoint {
     }
 
     /// Sends a response without a transaction where its topmost Via says (RFC 3261 §18.2.2). Over UDP, or over an open
-    /// connection to that address.
+    /// connection to that address, or over the wire within the process if there is but one.
     pub fn send_stray(&self, response: &Message) {
-        let Some(via) = response.top_via() else { return };
-        let Some(address) = via::reply_address(&via) else { return };
-        let flow = match Transport::of_via(via.transport) {
-            Some(Transport::Udp) => self.inlet.wires.udp.flow_to(address),
-            Some(transport) => self.inlet.wires.stream_to(transport, address),
-            None => None,
-        };
-        if let Some(flow) = flow {
+        if let Some(flow) = response.top_via().and_then(|via| self.flow_of(&via)) {
             self.inlet.wires.send(flow, response.to_bytes());
+        }
+    }
+
+    fn flow_of(&self, via: &Via<'_>) -> Option<Flow> {
+        let wires = &self.inlet.wires;
+        if via.host == in_process::HOST {
+            return (wires.ports.len() == 1).then(|| in_process::flow(0));
+        }
+        let address = via::reply_address(via)?;
+        match Transport::of_via(via.transport)? {
+            Transport::Udp => wires.udp.flow_to(address),
+            transport => wires.stream_to(transport, address),
         }
     }
 
@@ -314,6 +319,11 @@ impl Endpoint {
         };
         let port = listeners.first().map_or(flow.local.port(), SocketAddr::port);
         SocketAddr::new(seen_ip(flow), port)
+    }
+
+    /// Whether a Via is one of ours.
+    pub fn is_own_via(&self, via: &Via<'_>) -> bool {
+        via.host == in_process::HOST || self.is_own(via.host, via.port)
     }
 
     /// Whether an IP address and port are ones that we listen on.
@@ -333,7 +343,10 @@ impl Endpoint {
     }
 
     fn push_via(&self, request: &mut Message, flow: &Flow, suffix: &str) {
-        let address = self.address_on(flow);
+        let sent_by = match flow.transport {
+            Transport::InProcess => in_process::HOST.to_owned(),
+            _ => self.address_on(flow).to_string(),
+        };
         let is_own_tls = flow.transport == Transport::Tls && flow.local.port() == 0;
         let extra = match flow.transport {
             Transport::Udp => ";rport",
@@ -342,7 +355,7 @@ impl Endpoint {
             _ => "",
         };
         let (transport, branch) = (flow.transport.as_via(), hex(&self.random().to_be_bytes()));
-        let via = format!("SIP/2.0/{transport} {address}{extra};branch=z9hG4bK{branch}.{suffix}");
+        let via = format!("SIP/2.0/{transport} {sent_by}{extra};branch=z9hG4bK{branch}.{suffix}");
         request.push_front(Name::Via, &via);
     }
 }

@@ -382,7 +382,7 @@ impl Application for Face {
 
     fn stray(&self, mut response: Message, _flow: Flow) {
         let endpoint = self.0.endpoint();
-        let is_ours = response.top_via().is_some_and(|via| endpoint.is_own(via.host, via.port));
+        let is_ours = response.top_via().is_some_and(|via| endpoint.is_own_via(&via));
         if is_ours && (200..300).contains(&response.status()) && !self.0.passed.again(&response) {
             response.pop_front(Name::Via);
             // Of who is not known to be trusted (RFC 3325 §5).

@@ -9,6 +9,7 @@
 mod admission;
 mod announcements;
 mod answer;
+mod answered;
 mod conference;
 mod dialog;
 mod document;
@@ -46,6 +47,7 @@ use crate::media::web::WebPort;
 use crate::metrics::Metrics;
 use crate::mixer::{LegId, Mixers};
 use announcements::Desk;
+use answered::Answered;
 use conference::Conference;
 use guesses::Guesses;
 use lamps::Lamps;
@@ -86,6 +88,7 @@ pub struct Focus {
     made: Made,
     tickets: Tickets,
     lamps: Lamps,
+    answered: Answered,
     endpoint: OnceLock<Endpoint>,
     conferences: DashMap<RoomAddress, mpsc::Sender<Input>>,
 }
@@ -148,6 +151,7 @@ impl Focus {
             made: Made::default(),
             tickets: Tickets::default(),
             lamps: Lamps::default(),
+            answered: Answered::default(),
             endpoint,
             conferences,
         }))
@@ -194,6 +198,10 @@ impl Focus {
 
     fn lamps(&self) -> &Lamps {
         &self.lamps
+    }
+
+    fn answered(&self) -> &Answered {
+        &self.answered
     }
 
     fn lamp_contact(&self) -> String {
@@ -373,5 +381,10 @@ impl Application for Door {
         if let Some(room) = self.0.room_of(&ack) {
             self.0.tell(&room, Input::Ack(Box::new(ack)));
         }
+    }
+
+    fn stray(&self, response: Message, _flow: Flow) {
+        let focus = Arc::clone(&self.0);
+        self.0.parts.shutdown.spawn(async move { focus.stray(&response).await });
     }
 }

@@ -21,9 +21,12 @@ pub fn pair() -> (Port, Port) {
     (Port { outgoing: to_right, incoming: from_right }, Port { outgoing: to_left, incoming: from_left })
 }
 
+/// What a Via says of a wire that has no address: a name that is nobody's (RFC 6761 §6.4, as RFC 7118 has it for browsers).
+pub(crate) const HOST: &str = "in-process.invalid";
+
 /// The flow of the port with this index.
 pub(crate) fn flow(id: u64) -> Flow {
-    // What a Via may show of a wire that has no address.
+    // No socket has these; a Via says [`HOST`].
     let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 5060));
     Flow { transport: Transport::InProcess, id, local: nowhere, remote: nowhere }
 }

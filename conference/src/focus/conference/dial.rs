@@ -9,6 +9,7 @@
 //! room does not let in is not called.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use shared_auth::AccountCard;
@@ -17,6 +18,7 @@ use sip_core::header::Name;
 use sip_core::sdp::Direction;
 use sip_core::{Message, Uri};
 use sip_endpoint::{Answer, Cancel, Incoming, SentRequest};
+use tokio::sync::mpsc;
 
 use super::super::Input;
 use super::super::admission::{Caller, caller};
@@ -188,10 +190,11 @@ impl Conference {
             None => offer::offer(origin, self.focus.parts().config.srtp, &offered),
         };
         let request = self.invitation(uri, offer);
+        self.focus.answered().begin(&request);
         let mut sent = endpoint.request(request.clone(), endpoint.port(0), "0").await;
         let leg = LegId(self.name());
         let cancel = sent.cancel().clone();
-        let inbox = self.inbox.clone();
+        let (focus, inbox) = (Arc::clone(&self.focus), self.inbox.clone());
         tokio::spawn(async move {
             let answer = tokio::time::timeout(LONGEST_RING, last(&mut sent)).await;
             let answer = match answer {
@@ -201,8 +204,14 @@ impl Conference {
                     None
                 }
             };
-            // A conference that has ended has nobody to be told of.
-            let _ = inbox.send(Input::Dialled(leg, answer)).await;
+            // A conference that has ended wants nobody any more.
+            if let Err(mpsc::error::SendError(Input::Dialled(_, Some(answer)))) =
+                inbox.send(Input::Dialled(leg, answer)).await
+                && answer.status() < 300
+            {
+                focus.answered().give_up(answer.call_id());
+                focus.stray(&answer).await;
+            }
         });
         tracing::info!(leg = leg.0, "the focus calls somebody");
         self.dialling.push(Dialling {
@@ -245,7 +254,13 @@ impl Conference {
 
     /// A call of ours was answered, or nobody will answer it.
     pub(super) async fn dialled(&mut self, leg: LegId, answer: Option<Box<Message>>) {
-        let Some(at) = self.dialling.iter().position(|dialling| dialling.leg == leg) else { return };
+        let Some(at) = self.dialling.iter().position(|dialling| dialling.leg == leg) else {
+            // It was given up meanwhile.
+            if let Some(answer) = answer.filter(|answer| answer.status() < 300) {
+                self.focus.stray(&answer).await;
+            }
+            return;
+        };
         let Dialling { mut sound, origin, offered, pictures, request, callee, voice, teller, device, .. } =
             self.dialling.remove(at);
         let status = answer.as_ref().map_or(408, |answer| answer.status());
@@ -254,9 +269,11 @@ impl Conference {
         let is_unfit = matches!(status, 415 | 488 | 606);
         if is_unfit && device == Device::Phone && self.focus.web().is_some() {
             let uri = request.uri().to_owned();
+            self.focus.answered().give_up(request.call_id());
             return self.dial(&uri, callee, voice, teller, Device::Browser).await;
         }
         let Some(answer) = answer.filter(|answer| answer.status() < 300) else {
+            self.focus.answered().give_up(request.call_id());
             return self.tell_end(teller, status).await;
         };
         let Some(endpoint) = self.focus.endpoint().cloned() else { return };
@@ -264,7 +281,7 @@ impl Conference {
         let Some(mut dialog) = Dialog::begun_with(&request, &answer, flow) else {
             return self.tell_end(teller, 500).await;
         };
-        endpoint.send_ack(dialog.ack(&self.contact()), flow);
+        self.focus.acknowledge(&answer, dialog.ack(&self.contact()), flow);
         let text = std::str::from_utf8(answer.body()).unwrap_or_default();
         let agreed = match device {
             Device::Phone => offer::answered(text, self.focus.parts().config.srtp, &offered),
@@ -299,8 +316,9 @@ impl Conference {
 
     /// Stops calling everybody.
     pub(super) async fn stop_dialling(&mut self) {
-        for Dialling { cancel, teller, .. } in std::mem::take(&mut self.dialling) {
+        for Dialling { cancel, teller, request, .. } in std::mem::take(&mut self.dialling) {
             cancel.send("").await;
+            self.focus.answered().give_up(request.call_id());
             self.tell_end(teller, 487).await;
         }
     }

@@ -16,8 +16,8 @@ use shared_model::{
 };
 use shared_runtime::{Shutdown, bus::Bus, tls};
 use shared_store::Store;
-use sip_core::Name;
 use sip_core::transaction::Timers;
+use sip_core::{Message, Name};
 use sip_endpoint::{Application, Endpoint, Incoming, Listeners, Target, Transport};
 use tokio::sync::mpsc;
 
@@ -68,6 +68,8 @@ pub(crate) struct House {
     registry: prometheus::Registry,
     /// What the focus sends by the wire to its proxy, and who listens there.
     pub(crate) called: mpsc::UnboundedReceiver<Incoming>,
+    /// The ACKs of its calls.
+    pub(crate) acks: mpsc::UnboundedReceiver<Message>,
     _outside: Endpoint,
 }
 
@@ -129,7 +131,8 @@ impl House {
         let address = endpoint.bound().udp[0];
         focus.attach(endpoint);
         let (sender, called) = mpsc::unbounded_channel();
-        let outside = endpoint_with(&tls, &shutdown, vec![ours], Arc::new(phone::Called(sender))).await;
+        let (ears, acks) = mpsc::unbounded_channel();
+        let outside = endpoint_with(&tls, &shutdown, vec![ours], Arc::new(phone::Called(sender, ears))).await;
         shutdown.spawn(bridge::run(focus.clone(), bus.subscribe(), shutdown.clone()));
         Self {
             focus,
@@ -143,6 +146,7 @@ impl House {
             folder,
             registry,
             called,
+            acks,
             _outside: outside,
         }
     }

@@ -26,14 +26,19 @@ impl Application for Ear {
 }
 
 /// Hands over whatever comes, for the test to answer.
-pub(super) struct Called(pub(super) mpsc::UnboundedSender<Incoming>);
+pub(super) struct Called(
+    pub(super) mpsc::UnboundedSender<Incoming>,
+    pub(super) mpsc::UnboundedSender<Message>,
+);
 
 impl Application for Called {
     fn request(&self, incoming: Incoming) {
         let _ = self.0.send(incoming);
     }
 
-    fn ack(&self, _ack: Message, _flow: Flow) {}
+    fn ack(&self, ack: Message, _flow: Flow) {
+        let _ = self.1.send(ack);
+    }
 }
 
 pub(crate) struct Phone {
