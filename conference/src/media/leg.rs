@@ -463,8 +463,7 @@ impl RtpLeg {
         }
         if let Some(block) = told.block {
             self.quality.lost_there = block.fraction;
-            self.quality.round_trip =
-                rtcp::round_trip(&block, rtcp::ntp(rtcp::since_1970())).or(self.quality.round_trip);
+            self.quality.round_trip = rtcp::round_trip(&block, rtcp::ntp_of(now)).or(self.quality.round_trip);
         }
     }
 
@@ -482,7 +481,7 @@ impl RtpLeg {
             self.quality.jitter = Duration::from_secs_f64(f64::from(block.jitter) / clock);
         }
         let sent = (self.packets > 0).then(|| rtcp::Sent {
-            ntp: rtcp::ntp(rtcp::since_1970()),
+            ntp: rtcp::ntp_of(now),
             timestamp: self.timestamp,
             packets: self.packets,
             octets: self.octets,

@@ -8,6 +8,8 @@ pub struct Reception {
     /// Whom we receive.
     pub ssrc: u32,
     base: u16,
+    /// What would follow a number that was far from all others.
+    far: Option<u16>,
     highest: u32,
     received: u32,
     transit: Option<u32>,
@@ -43,6 +45,7 @@ impl Reception {
         Self {
             ssrc,
             base: sequence,
+            far: None,
             highest,
             received: 0,
             transit: None,
@@ -55,7 +58,14 @@ impl Reception {
     /// A packet came, at `arrival` in ticks of the RTP clock.
     pub fn hear(&mut self, sequence: u16, timestamp: u32, arrival: u32) {
         let ahead = sequence.wrapping_sub(self.highest as u16).cast_signed();
-        if ahead > 0 {
+        if !(-MISORDER..DROPOUT).contains(&ahead) {
+            // A.1: two in line say that the sender counts anew; one is nothing.
+            if self.far != Some(sequence) {
+                self.far = Some(sequence.wrapping_add(1));
+                return;
+            }
+            *self = Self::new(self.ssrc, sequence);
+        } else if ahead > 0 {
             self.highest = self.highest.wrapping_add(u32::from(ahead.unsigned_abs()));
         }
         self.received = self.received.wrapping_add(1);
@@ -82,9 +92,27 @@ impl Reception {
     }
 }
 
+/// A.1: how far ahead, and behind, a number may be.
+const DROPOUT: i16 = 3_000;
+const MISORDER: i16 = 100;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_counts_anew_lost_nothing_by_it() {
+        let mut reception = Reception::new(7, 10);
+        let mut hear = |numbers: &[u16]| {
+            numbers.iter().for_each(|n| reception.hear(*n, u32::from(*n) * 160, u32::from(*n) * 160));
+            let block = reception.report();
+            (block.lost, block.highest)
+        };
+        assert_eq!(hear(&[10, 11, 12]), (0, 12));
+        assert_eq!(hear(&[20_000, 13]), (0, 13), "one is nothing");
+        assert_eq!(hear(&[20_000, 20_001, 20_002]), (0, 20_002));
+        assert_eq!(hear(&[5, 6, 8]), (1, 8));
+    }
 
     #[test]
     fn counts_what_was_lost_across_the_wrap() {

@@ -7,7 +7,8 @@
 //! Errors what is no RTCP yields nothing; the rest of a compound packet after a wrong length is passed over.
 //! Not here: XR, feedback, APP.
 
-use std::time::{Duration, SystemTime};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::reception::Block;
 
@@ -112,9 +113,31 @@ pub fn is_rtcp(datagram: &[u8]) -> bool {
     matches!(datagram, [first, 192..=223, ..] if first >> 6 == 2)
 }
 
-/// The time of the system's clock.
-pub fn since_1970() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+/// Whether a datagram is made of parts of RTCP from its beginning to its end (RFC 3550 §A.2).
+pub fn is_whole(mut packet: &[u8]) -> bool {
+    while let [first, kind, high, low, ..] = packet {
+        let length = (usize::from(u16::from_be_bytes([*high, *low])) + 1) * 4;
+        match packet.get(length..).filter(|_| first >> 6 == 2 && (192..=223).contains(kind)) {
+            Some([]) => return true,
+            Some(rest) => packet = rest,
+            None => return false,
+        }
+    }
+    false
+}
+
+/// The NTP time of an instant, which reports about sound and about pictures share: the system's clock is asked once, so that
+/// a step of it does not part them.
+pub fn ntp_of(instant: Instant) -> u64 {
+    static BEGIN: LazyLock<(Instant, Duration)> = LazyLock::new(|| {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        (Instant::now(), since_1970.unwrap_or_default())
+    });
+    let (begin, time) = *BEGIN;
+    match instant.checked_duration_since(begin) {
+        Some(after) => ntp(time + after),
+        None => ntp(time.saturating_sub(begin.duration_since(instant))),
+    }
 }
 
 /// NTP time of a time since 1970.
@@ -202,13 +225,26 @@ mod tests {
     #[test]
     fn whatever_is_cut_off_or_wrong_is_passed_over() {
         let whole = compose(1, "focus", None, &[BLOCK]);
+        assert!(is_whole(&whole) && !is_whole(&[&whole[..], &[0x80]].concat()) && !is_whole(&[]));
         for length in 0..whole.len() {
             let told = read(&whole[..length], 7);
             assert!(told.is_none() || length >= 32, "{length}: {told:?}");
+            assert!(!is_whole(&whole[..length]) || length == 32, "{length}");
         }
         assert_eq!(read(&[0x81, 203, 0, 1, 0, 0, 0, 1], 7), None, "§6.1: a report is first");
         assert_eq!(read(&[0x9f, 201, 0xff, 0xff, 0, 0], 7), None);
         assert!(!is_rtcp(&[0x80, 0]) && !is_rtcp(&[0x80]) && !is_rtcp(&[0x80, 96, 0]));
+    }
+
+    #[test]
+    fn all_reports_have_one_clock() {
+        let now = Instant::now();
+        let apart = |later: Instant| (ntp_of(later).wrapping_sub(ntp_of(now)) as f64) / 2_f64.powi(32);
+        assert!((apart(now + Duration::from_millis(1_250)) - 1.25).abs() < 1e-6);
+        let before = now.checked_sub(Duration::from_secs(2)).unwrap();
+        assert_eq!(ntp_of(before).wrapping_add(2 << 32), ntp_of(now));
+        let system = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        assert!((ntp_of(Instant::now()).wrapping_sub(ntp(system)) as i64).unsigned_abs() < 1 << 32);
     }
 
     #[test]

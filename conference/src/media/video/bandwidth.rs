@@ -56,6 +56,12 @@ impl Bandwidth {
         self.told.into_iter().chain(self.estimate.map(|bits| bits as u64)).chain(most).min()
     }
 
+    /// What was learnt holds no more; packets go on to be numbered.
+    pub(super) fn forget(&mut self) {
+        let (begun, first, departed) = (self.begun, self.first, std::mem::take(&mut self.departed));
+        *self = Self { begun, first, departed, ..Self::default() };
+    }
+
     /// How packets came.
     pub(super) fn hear(&mut self, arrivals: &[Arrival], now: Instant) {
         let Some(begun) = self.begun else { return };

@@ -1,10 +1,29 @@
 //! Feedback about pictures — RFC 4585 §6.2.1 (generic NACK), §6.3.1 (PLI), RFC 5104 §4.3.1 (FIR), and REMB (§2 of
 //! draft-alvestrand-rmcat-remb-03, which browsers speak); [`transport`] is about all packets of a transport. Pure.
 //!
-//! In    compound packets of RTCP. Out what a viewer asks for; requests of ours to who sends pictures.
+//! In    compound packets of RTCP. Out what a viewer asks for; requests of ours to who sends pictures, which begin with a report
+//!       and our name (RFC 3550 §6.1): whether they may be shorter (RFC 5506) would have to be agreed on.
 //! Errors what is none, or cut off, is passed over.
 
 use super::transport::{self, Arrival};
+use crate::media::reception::Block;
+use crate::media::rtcp;
+
+/// Whoever asks: our source, and what names us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Us {
+    /// The source of our reports.
+    pub ssrc: u32,
+    /// The same for all that we send to one peer.
+    pub cname: u32,
+}
+
+impl Us {
+    /// What begins a compound packet: a report with these blocks about nothing that is sent, and our name.
+    pub(super) fn begin(self, blocks: &[Block]) -> Vec<u8> {
+        rtcp::compose(self.ssrc, &format!("{:08x}", self.cname), None, blocks)
+    }
+}
 
 /// What somebody who sees pictures asks for, or says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,28 +116,26 @@ pub fn at_most(ours: u32, theirs: &[u32], bits_a_second: u64) -> Vec<u8> {
 }
 
 /// §6.3.1: asks `theirs` for a whole picture.
-pub fn pli(ours: u32, theirs: u32) -> Vec<u8> {
+pub fn pli(ours: Us, theirs: u32) -> Vec<u8> {
     about(PAYLOAD, PLI, ours, theirs, &[])
 }
 
 /// §6.2.1: asks `theirs` for packets again.
-pub fn nack(ours: u32, theirs: u32, lost: &[u16]) -> Vec<u8> {
+pub fn nack(ours: Us, theirs: u32, lost: &[u16]) -> Vec<u8> {
     let entries: Vec<u8> = lost.iter().flat_map(|lost| [(lost >> 8) as u8, *lost as u8, 0, 0]).collect();
     about(TRANSPORT, NACK, ours, theirs, &entries)
 }
 
 /// Tells how packets of the whole transport came.
-pub(super) fn about_transport(ours: u32, theirs: u32, body: &[u8]) -> Vec<u8> {
+pub(super) fn about_transport(ours: Us, theirs: u32, body: &[u8]) -> Vec<u8> {
     about(TRANSPORT, APPLICATION, ours, theirs, body)
 }
 
-/// A report without blocks before it: RFC 3550 §6.1 wants a compound packet to begin with one.
-fn about(kind: u8, format: u8, ours: u32, theirs: u32, rest: &[u8]) -> Vec<u8> {
-    let mut packet = vec![0x80, 201, 0, 1];
-    packet.extend_from_slice(&ours.to_be_bytes());
+fn about(kind: u8, format: u8, ours: Us, theirs: u32, rest: &[u8]) -> Vec<u8> {
+    let mut packet = ours.begin(&[]);
     packet.extend_from_slice(&[0x80 | format, kind]);
     packet.extend_from_slice(&(2 + rest.len() as u16 / 4).to_be_bytes());
-    packet.extend_from_slice(&ours.to_be_bytes());
+    packet.extend_from_slice(&ours.ssrc.to_be_bytes());
     packet.extend_from_slice(&theirs.to_be_bytes());
     packet.extend_from_slice(rest);
     packet
@@ -140,21 +157,24 @@ const MOST_WISHES: usize = 16;
 mod tests {
     use super::*;
 
+    const US: Us = Us { ssrc: 1, cname: 7 };
+
     #[test]
     fn what_is_asked_is_read() {
-        assert_eq!(read(&pli(1, 2)), [Wish::WholePicture(2)]);
-        assert_eq!(read(&nack(1, 2, &[9, 700])), [Wish::Again(2, vec![9, 700])]);
-        let mut several = nack(1, 2, &[65_535]);
+        assert_eq!(read(&pli(US, 2)), [Wish::WholePicture(2)]);
+        assert_eq!(read(&nack(US, 2, &[9, 700])), [Wish::Again(2, vec![9, 700])]);
+        let mut several = nack(US, 2, &[65_535]);
         let end = several.len();
         several[end - 1] = 0b101;
-        several.extend(pli(1, 2));
+        several.extend(pli(US, 2));
         assert_eq!(read(&several), [Wish::Again(2, vec![65_535, 0, 2]), Wish::WholePicture(2)]);
         let many: Vec<u16> = (0..50).collect();
         let greedy =
-            [nack(1, 2, &many), nack(1, 2, &many), nack(1, 2, &[900; 9]), nack(1, 2, &many[9..])].concat();
+            [nack(US, 2, &many), nack(US, 2, &many), nack(US, 2, &[900; 9]), nack(US, 2, &many[9..])]
+                .concat();
         assert_eq!(read(&greedy), [Wish::Again(2, many.into_iter().chain([900]).collect())]);
         let far: Vec<u16> = (100..200).collect();
-        let greedy = [nack(1, 2, &far), nack(1, 2, &[7])].concat();
+        let greedy = [nack(US, 2, &far), nack(US, 2, &[7])].concat();
         assert_eq!(read(&greedy), [Wish::Again(2, (100..100 + MOST_LOST as u16).collect())]);
         for bits in [1, 150_000, 262_143, 262_144, 1_500_000, 90_000_000] {
             let [Wish::AtMost(read)] = read(&at_most(1, &[2, 3], bits))[..] else { panic!("{bits}") };
@@ -165,7 +185,7 @@ mod tests {
         for length in 0..fir.len() {
             assert_eq!(read(&fir[..length]), [], "{length}");
         }
-        let far: Vec<u8> = (0..90).flat_map(|of| nack(1, of, &[7])).collect();
+        let far: Vec<u8> = (0..90).flat_map(|of| nack(US, of, &[7])).collect();
         assert_eq!(read(&far).len(), MOST_WISHES);
     }
 }

@@ -13,6 +13,7 @@ pub mod room;
 mod rtp;
 pub mod seat;
 mod source;
+mod strain;
 mod stream;
 pub mod switch;
 pub mod transport;

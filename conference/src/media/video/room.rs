@@ -71,7 +71,7 @@ struct Wire {
 
 #[expect(clippy::large_enum_variant, reason = "one a leg")]
 enum Line {
-    Ports { pair: Arc<PortPair>, latch: Latch, reports: Option<Latch> },
+    Ports { pair: Arc<PortPair>, latch: Latch, reports: Option<Latch>, caller: Option<IpAddr> },
     Web { socket: Arc<std::net::UdpSocket>, target: Option<SocketAddr> },
 }
 
@@ -95,7 +95,8 @@ impl Drop for Pictures {
 impl PictureRoom {
     /// Nobody's pictures.
     pub fn new(metrics: &Metrics) -> Self {
-        let switch = Switch::new(Instant::now(), rtcp::ntp(rtcp::since_1970()));
+        let now = Instant::now();
+        let switch = Switch::new(now, rtcp::ntp_of(now));
         let state = State { switch, wires: HashMap::new(), out: Vec::new() };
         Self { state: Arc::new(Mutex::new(state)), metrics: metrics.clone() }
     }
@@ -115,7 +116,7 @@ impl PictureRoom {
         let is_proved = way.crypto.is_some();
         let latch = Latch::new(way.remote, caller, is_proved, now);
         let reports = way.reports.map(|remote| Latch::new(remote, caller, is_proved, now));
-        let line = Line::Ports { pair: Arc::new(ports.0), latch, reports };
+        let line = Line::Ports { pair: Arc::new(ports.0), latch, reports, caller };
         self.sit(id, Wire { line, waits, srtp: way.crypto.and_then(Srtp::new) }, seat);
         let tasks = readers.map(|socket| tokio::spawn(read(self.clone(), id, socket))).into();
         Ok(Pictures { id, room: self.clone(), tasks })
@@ -171,6 +172,12 @@ impl PictureRoom {
                 // What is not protected is no browser's.
                 (None, _) => matches!(wire.line, Line::Ports { .. }).then(|| datagram.to_vec()),
             };
+            // What is neither a picture nor a report proves no address.
+            let is_meant = |packet: &[u8]| match is_report {
+                true => rtcp::is_whole(packet),
+                false => state.switch.is_of(id, packet),
+            };
+            let opened = opened.filter(|packet| is_meant(packet));
             let Some(packet) = opened.filter(|_| wire.believes(source, is_report, now)) else {
                 return self.metrics.pictures_forged();
             };
@@ -223,10 +230,14 @@ impl Pictures {
                 }
                 (srtp, crypto) => *srtp = crypto.and_then(Srtp::new),
             }
-            if let Line::Ports { latch, reports, .. } = &mut wire.line {
+            if let Line::Ports { latch, reports, caller, .. } = &mut wire.line {
                 latch.describe(way.remote, is_proved, now);
-                if let (Some(reports), Some(remote)) = (reports, way.reports) {
-                    reports.describe(remote, is_proved, now);
+                match (reports, way.reports) {
+                    (Some(reports), Some(remote)) => reports.describe(remote, is_proved, now),
+                    // RFC 5761 §5.1.1: both ways on one port from now on, or not any more.
+                    (reports, remote) => {
+                        *reports = remote.map(|remote| Latch::new(remote, *caller, is_proved, now));
+                    }
                 }
             }
         });
@@ -252,7 +263,7 @@ impl Wire {
             None => None,
         };
         match (&self.line, &sealed) {
-            (Line::Ports { pair, latch, reports }, sealed) => {
+            (Line::Ports { pair, latch, reports, .. }, sealed) => {
                 let (now, target) = (Instant::now(), latch.target());
                 let may = latch.may_be_sent_much(now) || reports.as_ref().is_some_and(Latch::is_held);
                 let packet = sealed.as_deref().unwrap_or(packet);
@@ -271,7 +282,7 @@ impl Wire {
             None => None,
         };
         match (&self.line, &sealed) {
-            (Line::Ports { pair, latch, reports }, sealed) => {
+            (Line::Ports { pair, latch, reports, .. }, sealed) => {
                 let packet = sealed.as_deref().unwrap_or(packet);
                 let (socket, target) = match reports {
                     Some(reports) => (&pair.rtcp, reports.target()),

@@ -1,6 +1,7 @@
 //! What a leg may show and see — what offer, answer and the room's law came to.
 
 use super::Codec;
+use super::feedback::Us;
 
 /// What is known of a leg when it comes, and when it changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub struct Seat {
     pub cname: u32,
     /// What it is told to send at most, in bits a second; 0: it is told nothing.
     pub limit: u64,
-    /// What it is sent at most, in bits a second; 0: as much as there is.
+    /// What it is sent at most, in bits a second; 0: as much as there is. What needs more is not sent at all.
     pub takes: u64,
     /// Whether the room lets others see it.
     pub is_shown: bool,
@@ -33,6 +34,11 @@ impl Seat {
     /// What all that it is sent has in common (RFC 3550 §6.5.1).
     pub(super) fn cname(&self) -> String {
         format!("{:08x}", self.cname)
+    }
+
+    /// Who reports to it.
+    pub(super) fn us(&self) -> Us {
+        Us { ssrc: self.ssrc, cname: self.cname }
     }
 }
 

@@ -5,7 +5,7 @@
 //! Errors what is no RTP of the leg's payload type, or of no medium of its, is dropped.
 //!
 //! Everybody sees who speaks, and as many of those who spoke before as they have streams for; what is shown on screens comes
-//! first ([`choose`]). A stream goes on showing the one before until the next has sent a whole picture, which is asked for at
+//! first ([`choose`]). Who cannot take even the least of it sees nothing for a while ([`Strain`]). A stream goes on showing the one before until the next has sent a whole picture, which is asked for at
 //! the switch and again each half second.
 
 use std::collections::HashMap;
@@ -17,6 +17,7 @@ use super::feedback::{self, Wish};
 use super::rtp::Rtp;
 use super::seat::Seat;
 use super::source::{Place, Source, locate};
+use super::strain::Strain;
 use super::stream::{Origin, Stream};
 use super::transport::Arrivals;
 use crate::media::rtcp;
@@ -51,6 +52,7 @@ struct Leg {
     /// Streams that nobody sees now, such as those of a call on hold.
     parked: Vec<Stream>,
     bandwidth: Bandwidth,
+    strain: Strain,
     arrivals: Arrivals,
     /// How long its sound waits before it is mixed.
     waits: Duration,
@@ -73,6 +75,7 @@ impl Switch {
             parked: Vec::new(),
             seat,
             bandwidth: Bandwidth::default(),
+            strain: Strain::default(),
             arrivals: Arrivals::default(),
             waits: Duration::ZERO,
             joined: now,
@@ -125,6 +128,12 @@ impl Switch {
             self.order[..=at].rotate_right(1);
             self.choose(now, out);
         }
+    }
+
+    /// Whether a packet is one of a leg's pictures.
+    pub fn is_of(&self, id: LegId, packet: &[u8]) -> bool {
+        let kind = Rtp::read(packet).map(|rtp| rtp.payload_type);
+        self.legs.get(&id).is_some_and(|leg| kind == Some(leg.seat.payload_type))
     }
 
     /// Pictures of a leg.
@@ -228,16 +237,16 @@ impl Switch {
         // Who sends several layers sends something for everybody.
         let has_layers = sender.sources.iter().any(|source| source.layers.len() > 1);
         let viewers = self.legs.values().filter(|_| !has_layers);
-        let least = viewers.filter_map(|viewer| viewer.share_of(id)).min();
+        let most_can_take = bits_for_most(viewers.filter_map(|viewer| viewer.share_of(id)).collect());
         let Some(sender) = self.legs.get_mut(&id) else { return };
         sender.told = now;
         let layers = sender.sources.iter_mut().flat_map(|source| &mut source.layers);
         let blocks: Vec<_> = layers.filter_map(|layer| layer.block(now)).collect();
         let theirs: Vec<u32> = blocks.iter().map(|block| block.ssrc).collect();
         let seat = &sender.seat;
-        let mut report = rtcp::compose(seat.ssrc, &seat.cname(), None, &blocks);
+        let mut report = seat.us().begin(&blocks);
         let limit = Some(seat.limit).filter(|limit| *limit > 0);
-        if let Some(most) = limit.into_iter().chain(least).min() {
+        if let Some(most) = limit.into_iter().chain(most_can_take).min() {
             report.extend(feedback::at_most(seat.ssrc, &theirs, most.max(LEAST)));
         }
         out.push(Out::Request(id, report));
@@ -248,7 +257,7 @@ impl Switch {
         let Some((at, stream)) = self.seen(viewer, ssrc) else { return };
         let Some(origin) = stream.seen.filter(|seen| seen.leg != viewer) else { return };
         let [Some(sender), Some(leg)] = self.legs.get_disjoint_mut([&origin.leg, &viewer]) else { return };
-        let (ours, layer, stream) = (sender.seat.ssrc, sender.layer_mut(origin), &mut leg.streams[at]);
+        let (ours, layer, stream) = (sender.seat.us(), sender.layer_mut(origin), &mut leg.streams[at]);
         let mut missing = Vec::new();
         for lost in lost {
             let theirs = stream.theirs(lost);
@@ -298,7 +307,15 @@ impl Switch {
             let fitting: Vec<&Candidate> = candidates.iter().filter(fits).collect();
             let of = |stream: &Stream| ViewNow { view: stream.view, now: stream.next.or(stream.seen) };
             let views: Vec<ViewNow> = leg.streams.iter().map(of).collect();
-            let chosen = choose(&fitting, &views, leg.bandwidth.bits(leg.seat.takes));
+            let mut chosen = choose(&fitting, &views, leg.bandwidth.bits(leg.seat.takes));
+            let bits_of = |origin: &Origin| {
+                let shown = fitting.iter().find(|one| origin.is_of(one.leg, one.source));
+                shown.and_then(|one| one.layers[origin.layer]).unwrap_or(0)
+            };
+            let needs = chosen.iter().flatten().map(bits_of).sum();
+            if leg.strain.is_too_much(needs, leg.seat.takes, &mut leg.bandwidth, now) {
+                chosen.fill(None);
+            }
             for (stream, best) in leg.streams.iter_mut().zip(chosen) {
                 let is_there = |seen: &Origin| fitting.iter().any(|one| seen.is_of(one.leg, one.source));
                 stream.seen = stream.seen.filter(|seen| best.is_some() && is_there(seen));
@@ -324,7 +341,7 @@ impl Switch {
     /// Asks a sender for a whole picture, at most twice a second.
     fn ask(&mut self, origin: Origin, now: Instant, out: &mut Vec<Out>) {
         let Some(sender) = self.legs.get_mut(&origin.leg) else { return };
-        let ours = sender.seat.ssrc;
+        let ours = sender.seat.us();
         if let Some(theirs) = sender.layer_mut(origin).is_askable(now) {
             out.push(Out::Request(origin.leg, feedback::pli(ours, theirs)));
         }
@@ -347,6 +364,18 @@ fn send(
     Some(Out::Picture(to, stream.rewrite(rtp, seat.payload_type, transport, now)))
 }
 
+/// What more than half of those who see somebody can take, of each of whom it is known: the others do without, or have a net
+/// that drops some. Who can take next to nothing is not asked.
+fn bits_for_most(mut shares: Vec<u64>) -> Option<u64> {
+    let all = shares.len();
+    shares.retain(|bits| *bits >= LEAST);
+    shares.sort_unstable();
+    match shares.len() {
+        0 => (all > 0).then_some(LEAST),
+        known => Some(shares[(known - 1) / 2]),
+    }
+}
+
 /// The time of an instant.
 fn ntp((instant, ntp): (Instant, u64), then: Instant) -> u64 {
     let since = then.duration_since(instant);
@@ -363,7 +392,7 @@ impl Leg {
     fn note_arrival(&mut self, id: LegId, rtp: &Rtp<'_>, now: Instant, out: &mut Vec<Out>) {
         let number = rtp.extension(self.seat.extensions.transport).and_then(|octets| octets.first_chunk());
         let Some(number) = number.map(|octets| u16::from_be_bytes(*octets)) else { return };
-        let feedback = self.arrivals.hear(number, self.seat.ssrc, rtp.ssrc, now);
+        let feedback = self.arrivals.hear(number, self.seat.us(), rtp.ssrc, now);
         out.extend(feedback.map(|feedback| Out::Request(id, feedback)));
     }
 
@@ -380,7 +409,7 @@ impl Leg {
 const REPORTS: Duration = Duration::from_secs(1);
 /// Between two looks at what everybody can take.
 const LOOKS: Duration = Duration::from_millis(500);
-/// Bits a second that a sender may have, whatever a viewer can take: one slow viewer does not blind all.
+/// Bits a second that a sender may have, whatever its viewers can take.
 const LEAST: u64 = 150_000;
 
 #[cfg(test)]

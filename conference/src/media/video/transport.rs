@@ -11,7 +11,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::feedback::about_transport;
+use super::feedback::{Us, about_transport};
 
 /// What came of a sender since it was told last.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ pub type Arrival = (u16, Option<i64>);
 
 impl Arrivals {
     /// A packet came; feedback for `theirs` if that is due.
-    pub(super) fn hear(&mut self, number: u16, ours: u32, theirs: u32, now: Instant) -> Option<Vec<u8>> {
+    pub(super) fn hear(&mut self, number: u16, ours: Us, theirs: u32, now: Instant) -> Option<Vec<u8>> {
         let begun = *self.begun.get_or_insert(now);
         self.came.push((number, now));
         let told = *self.told.get_or_insert(now);
@@ -37,7 +37,7 @@ impl Arrivals {
         is_due.then(|| self.print(ours, theirs, begun, now)).flatten()
     }
 
-    fn print(&mut self, ours: u32, theirs: u32, begun: Instant, now: Instant) -> Option<Vec<u8>> {
+    fn print(&mut self, ours: Us, theirs: u32, begun: Instant, now: Instant) -> Option<Vec<u8>> {
         self.told = Some(now);
         let mut came = std::mem::take(&mut self.came);
         let first = came.first()?.0;
@@ -163,11 +163,13 @@ const INTERVAL: Duration = Duration::from_millis(100);
 mod tests {
     use super::*;
 
+    const US: Us = Us { ssrc: 1, cname: 1 };
+
     fn told(numbers: &[(u16, u64)]) -> Vec<Arrival> {
         let (mut arrivals, now) = (Arrivals::default(), Instant::now());
         let mut feedback = None;
         for (number, micros) in numbers {
-            feedback = feedback.or(arrivals.hear(*number, 1, 2, now + Duration::from_micros(*micros)));
+            feedback = feedback.or(arrivals.hear(*number, US, 2, now + Duration::from_micros(*micros)));
         }
         let feedback = feedback.unwrap();
         let wishes = super::super::feedback::read(&feedback);
@@ -191,9 +193,9 @@ mod tests {
     fn feedback_goes_on_where_the_last_one_ended() {
         let (mut arrivals, now) = (Arrivals::default(), Instant::now());
         let at = |millis| now + Duration::from_millis(millis);
-        assert!(arrivals.hear(7, 1, 2, at(0)).is_none());
-        assert!(arrivals.hear(8, 1, 2, at(100)).is_some());
-        let next = arrivals.hear(12, 1, 2, at(200)).unwrap();
+        assert!(arrivals.hear(7, US, 2, at(0)).is_none());
+        assert!(arrivals.hear(8, US, 2, at(100)).is_some());
+        let next = arrivals.hear(12, US, 2, at(200)).unwrap();
         let wishes = super::super::feedback::read(&next);
         let [super::super::feedback::Wish::Arrived(told)] = &wishes[..] else { panic!("{wishes:?}") };
         let numbers: Vec<_> = told.iter().map(|(number, came)| (*number, came.is_some())).collect();

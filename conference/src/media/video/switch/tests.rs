@@ -5,6 +5,7 @@ use super::super::seat::{Content, Extensions, Shown, View};
 use super::super::source::PAUSE;
 use super::*;
 
+const US: feedback::Us = feedback::Us { ssrc: 9, cname: 9 };
 const KEY: &[u8] = &[0x10, 0x00, 7];
 const DELTA: &[u8] = &[0x10, 0x01, 7];
 
@@ -110,7 +111,7 @@ fn who_lost_packets_gets_them_again_and_others_are_asked_for() {
     story.send(1, 10, KEY);
     story.send(1, 12, DELTA);
     let mut out = Vec::new();
-    let report = feedback::nack(9, 1_002, &[10, 11]);
+    let report = feedback::nack(US, 1_002, &[10, 11]);
     story.switch.wish(LegId(2), &report, story.now, &mut out);
     assert!(matches!(&out[..], [Out::Picture(LegId(2), again), Out::Request(LegId(1), asked)]
         if feedback::read(asked) == [Wish::Again(1, vec![11])] && Rtp::read(again).unwrap().sequence == 10));
@@ -127,8 +128,8 @@ fn who_lost_packets_gets_them_again_and_others_are_asked_for() {
     assert_eq!(story.send(1, 11, DELTA).0, [(2, 11)]);
     let mut out = Vec::new();
     story.now += PAUSE;
-    story.switch.wish(LegId(2), &feedback::pli(9, 1_002), story.now, &mut out);
-    story.switch.wish(LegId(2), &feedback::pli(9, 1_002), story.now, &mut out);
+    story.switch.wish(LegId(2), &feedback::pli(US, 1_002), story.now, &mut out);
+    story.switch.wish(LegId(2), &feedback::pli(US, 1_002), story.now, &mut out);
     assert_eq!(told(out).1, [1], "not twice in half a second");
 }
 
@@ -140,7 +141,7 @@ fn who_begins_anew_is_seen_from_a_whole_picture_on_and_no_number_has_two_packets
     assert_eq!(story.send(1, 11, KEY).0, [], "another packet of a known number");
     let again = |story: &mut Story, number| {
         let mut out = Vec::new();
-        story.switch.wish(LegId(2), &feedback::nack(9, 1_002, &[number]), story.now, &mut out);
+        story.switch.wish(LegId(2), &feedback::nack(US, 1_002, &[number]), story.now, &mut out);
         out.retain(|out| matches!(out, Out::Picture(..)));
         out
     };
@@ -180,15 +181,76 @@ fn a_sender_is_told_how_much_its_viewers_can_take() {
     let (block, wishes) = told(&mut story, 12).unwrap();
     assert_eq!((block.unwrap().lost, block.unwrap().highest), (1, 12));
     assert!(matches!(wishes[..], [Wish::AtMost(1_499_000..=1_500_000)]));
-    for (viewer, bits) in [(2, 400_000), (3, 20_000)] {
+    let tell = |story: &mut Story, viewer: u64, bits| {
         let wish = feedback::at_most(9, &[9], bits);
         story.switch.wish(LegId(viewer), &wish, story.now, &mut Vec::new());
-    }
+    };
+    tell(&mut story, 2, 400_000);
+    tell(&mut story, 3, 20_000);
     let (_, wishes) = told(&mut story, 13).unwrap();
-    assert!(matches!(wishes[..], [Wish::AtMost(149_000..=150_000)]), "no less for one: {wishes:?}");
-    story.switch.remove(LegId(3), story.now, &mut Vec::new());
+    assert!(matches!(wishes[..], [Wish::AtMost(399_000..=400_000)]), "no less for one: {wishes:?}");
+    tell(&mut story, 2, 30_000);
     let (_, wishes) = told(&mut story, 14).unwrap();
-    assert!(matches!(wishes[..], [Wish::AtMost(399_000..=400_000)]));
+    assert!(matches!(wishes[..], [Wish::AtMost(149_000..=150_000)]), "no less for all: {wishes:?}");
+}
+
+#[test]
+fn who_takes_next_to_nothing_is_sent_nothing_and_costs_nobody_else() {
+    let mut story = Story::new(2);
+    story.switch.add(LegId(3), Seat { takes: 1_000, ..seat(1_003) }, story.now, &mut Vec::new());
+    let (mut seen, mut least) = ([0; 4], u64::MAX);
+    for sequence in 0..100 {
+        story.now += Duration::from_millis(33);
+        let mut out = Vec::new();
+        let payload = [KEY, &[0; 1_000]].concat();
+        story.switch.picture(LegId(1), &packet(sequence, 1, &payload), story.now, &mut out);
+        for one in &out {
+            match one {
+                Out::Picture(LegId(to), _) => seen[*to as usize] += usize::from(sequence >= 40),
+                Out::Request(LegId(1), report) => feedback::read(report).iter().for_each(|wish| {
+                    let Wish::AtMost(bits) = wish else { return };
+                    least = least.min(*bits);
+                }),
+                Out::Request(..) => {}
+            }
+        }
+    }
+    assert_eq!((seen[2], seen[3]), (60, 0));
+    assert!(least > 1_400_000, "{least}");
+}
+
+#[test]
+fn requests_of_ours_are_whole_packets_of_rtcp() {
+    let mut story = Story::new(2);
+    let mut out = Vec::new();
+    story.switch.picture(LegId(1), &packet(7, 1, DELTA), story.now, &mut out);
+    story.switch.picture(LegId(1), &packet(8, 1, KEY), story.now, &mut out);
+    story.switch.wish(LegId(2), &feedback::nack(US, 1_002, &[6, 7]), story.now, &mut out);
+    story.now += REPORTS;
+    story.switch.picture(LegId(1), &packet(9, 1, DELTA), story.now, &mut out);
+    let requests = out.iter().filter_map(|one| match one {
+        Out::Request(LegId(1), packet) => Some(packet),
+        _ => None,
+    });
+    let requests: Vec<_> = requests.collect();
+    assert!(requests.len() >= 3, "{requests:x?}");
+    for request in requests {
+        // RFC 3550 §6.1: a report, and the name of whose it is.
+        let report = usize::from(u16::from_be_bytes([request[2], request[3]])) * 4 + 4;
+        assert!(rtcp::is_whole(request) && request[1] == 201, "{request:x?}");
+        assert_eq!((request[report + 1], &request[report + 8..report + 18]), (202, &b"\x01\x08000003e9"[..]));
+    }
+}
+
+#[test]
+fn who_begins_far_ahead_is_seen_on() {
+    let mut story = Story::new(2);
+    for sequence in 10..12 {
+        story.send(1, sequence, KEY);
+    }
+    assert_eq!(story.send(1, 11 + 20_000, DELTA), (vec![], vec![1]), "it begins anew");
+    assert_eq!(story.send(1, 12 + 20_000, KEY).0, [(2, 12)], "and its numbers go on");
+    assert_eq!(story.send(1, 13 + 20_000, DELTA).0, [(2, 13)]);
 }
 
 #[test]
