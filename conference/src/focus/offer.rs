@@ -71,7 +71,7 @@ pub(super) fn offer_to_browser(origin: Origin, ours: &Ours, pictures: Option<&vi
 
 /// Reads a browser's answer; we wait for its hello, so that it must say it.
 pub(super) fn answered_by_browser(text: &str, pictures: Option<&video::Ours>) -> Option<Agreed> {
-    let takes = video::limits(text);
+    let takes = video::Limits::of(text);
     let mut answer = Sdp::parse(text)?;
     let session = answer.attributes.clone();
     let media = answer.media.first_mut()?;
@@ -96,7 +96,7 @@ pub(super) fn answered(text: &str, secrecy: Secrecy, offered: &Offered) -> Optio
     let pictures = offered.pictures.as_ref().and_then(|offer| {
         let ours = video::Ours { streams: 1, ..offer.ours };
         let protected = |media: &Media<'_>| protected(media, secrecy, &offer.keys);
-        video::offer::answered(&answer.media, &video::limits(text), &ours, protected)
+        video::offer::answered(&answer.media, &video::Limits::of(text), &ours, protected)
     });
     Some(Agreed {
         browser: None,

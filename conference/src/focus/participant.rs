@@ -159,6 +159,12 @@ impl Participant {
         if self.caller.is_anonymous { &self.caller.uri } else { self.dialog.target() }
     }
 
+    /// Whether nobody on the way hears or sees them.
+    fn is_encrypted(&self) -> bool {
+        let is_shown_so = |shown: &Screen| shown.is_encrypted();
+        self.web.is_some() || (self.crypto.is_some() && self.pictures.as_ref().is_none_or(is_shown_so))
+    }
+
     /// As other services see them. The anonymous have no JID there, so that neither the document nor an occupant's
     /// presence joins them to one; their account is for the operator alone.
     pub(super) fn shown(&self) -> Shown {
@@ -169,7 +175,7 @@ impl Participant {
             display_name: self.caller.display_name.clone(),
             audio: self.audio(),
             is_hand_up: self.is_hand_up,
-            is_encrypted: self.crypto.is_some() || self.web.is_some(),
+            is_encrypted: self.is_encrypted(),
         }
     }
 }

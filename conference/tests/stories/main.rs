@@ -10,6 +10,7 @@ mod house;
 mod log;
 mod media;
 mod moderation;
+mod pictures;
 mod recording;
 mod video;
 mod voicemail;

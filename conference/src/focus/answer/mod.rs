@@ -109,7 +109,7 @@ pub(super) fn answer(
     ours: Option<&Ours>,
     pictures: Option<&video::Ours>,
 ) -> Result<Agreed, Unfit> {
-    let takes = video::limits(offer);
+    let takes = video::Limits::of(offer);
     let mut offer = Sdp::parse(offer).ok_or(Unfit::NotSdp)?;
     if ours.is_some() {
         // RFC 8839 §5.4, RFC 8122 §5: what the session says holds for media that say nothing of their own.

@@ -257,9 +257,8 @@ impl Conference {
                 Ok(agreed) => agreed,
                 Err(unfit) => return incoming.server.respond(self.not_acceptable(request, unfit)),
             };
-            self.renegotiate(at, &agreed).await;
-            self.renegotiate_pictures(at, agreed.pictures, fresh);
-            body = agreed.text;
+            body = agreed.text.clone();
+            self.renegotiate(at, agreed, fresh).await;
         } else if request.method() == "INVITE" {
             let (origin, now, known) = (participant.origin, participant.crypto, participant.our_pictures());
             let offered = self.offered(now, known);
@@ -311,21 +310,21 @@ impl Conference {
             }
             (Some(_), None) => self.hang_up_at(at, "No Answer To Our Offer").await,
             (None, Some(agreed)) => {
-                self.renegotiate(at, &agreed).await;
-                self.renegotiate_pictures(at, agreed.pictures, None);
+                self.renegotiate(at, agreed, None).await;
             }
             (None, None) => {}
         }
     }
 
-    /// What offer and answer changed.
-    async fn renegotiate(&mut self, at: usize, agreed: &Agreed) {
+    /// What offer and answer changed; `fresh` would carry pictures if there were none.
+    async fn renegotiate(&mut self, at: usize, agreed: Agreed, fresh: Option<(video::Ours, Source)>) {
         let participant = &mut self.participants[at];
         participant.direction = agreed.direction;
         participant.crypto = agreed.negotiated.crypto;
         let (leg, gate, peer) = (participant.leg, participant.gate(), participant.peer());
         self.mixer.tell(Command::Renegotiate(leg, agreed.negotiated, peer)).await;
         self.mixer.tell(Command::SetGate(leg, gate)).await;
+        self.renegotiate_pictures(at, agreed.pictures, fresh);
         if self.participants[at].is_joined {
             self.tell_changed(at);
         }

@@ -146,8 +146,10 @@ impl Conference {
     fn seat(&self, participant: &Participant, ours: video::Ours, agreed: &video::Agreed) -> Seat {
         let is_inside = matches!(participant.gate(), Gate::Open | Gate::Muted);
         let sections = || agreed.sections.iter();
-        // What several media take, each for itself, is taken together.
-        let said: u64 = sections().map(|section| section.takes).fold(0, u64::saturating_add);
+        // What several media take, each for itself, is taken together, if all say what they take.
+        let seen = || sections().filter(|one| video::receives(one.direction.mirrored()));
+        let is_said = seen().all(|section| section.takes > 0);
+        let said = seen().map(|section| section.takes).filter(|_| is_said).fold(0, u64::saturating_add);
         let configured = u64::from(self.focus.parts().config.video_leg_kbits) * 1_000;
         Seat {
             codec: agreed.codec,
@@ -155,7 +157,7 @@ impl Conference {
             ssrc: agreed.sections.first().map_or(ours.ssrc, |section| section.view.ssrc),
             cname: ours.cname,
             limit: u64::from(ours.limit) * 1_000,
-            takes: [said, configured].into_iter().filter(|bits| *bits > 0).min().unwrap_or(0),
+            takes: [said, agreed.takes, configured].into_iter().filter(|bits| *bits > 0).min().unwrap_or(0),
             is_shown: is_inside && participant.voice == Voice::Granted,
             sees: is_inside,
             shows: sections()
@@ -168,6 +170,13 @@ impl Conference {
                 .collect(),
             extensions: agreed.extensions,
         }
+    }
+}
+
+impl Screen {
+    /// Whether keys of the description protect it; a browser's are of its handshake.
+    pub(in crate::focus) fn is_encrypted(&self) -> bool {
+        self.agreed.way.crypto.is_some()
     }
 }
 

@@ -51,6 +51,8 @@ pub(super) struct Agreed {
     pub(super) payload_type: u8,
     pub(super) way: Way,
     pub(super) extensions: Extensions,
+    /// What they take of all of it at most, in bits a second; 0: nothing was said.
+    pub(super) takes: u64,
     /// At least one; several of a browser.
     pub(super) sections: Vec<Section>,
 }
@@ -83,7 +85,7 @@ pub(super) fn is_offered(offer: &str) -> bool {
 /// Takes pictures of an offer. `bundle` are the media in a browser's bundle; `takes` is what each medium takes at most.
 pub(super) fn choose(
     media: &[Media<'_>],
-    takes: &[u64],
+    takes: &Limits,
     ours: &Ours,
     keys: &Keys,
     bundle: Option<&str>,
@@ -108,8 +110,8 @@ pub(super) fn choose(
                 taken
             }
         };
-        let takes = takes.get(at).copied().unwrap_or(0);
-        let section = section(media, at, takes, ours, &taken.agreed);
+        taken.agreed.takes = takes.of_pictures();
+        let section = section(media, at, takes.at(at), ours, &taken.agreed);
         let tag = protection.map(|(tag, crypto)| sdes::print(tag, crypto.suite, &crypto.ours));
         let text = text(media, at, number, ours, &taken.agreed, &section, bundle.is_some());
         taken.texts.push((at, text + &tag.unwrap_or_default()));
@@ -150,7 +152,7 @@ fn agreed(
     let remote = SocketAddr::new(media.connection?, media.port);
     let reports = media.attribute("rtcp-mux").is_none().then(|| answer::reports(media, remote));
     let way = Way { remote, reports, crypto };
-    Some(Agreed { codec, payload_type, way, extensions, sections: Vec::new() })
+    Some(Agreed { codec, payload_type, way, extensions, takes: 0, sections: Vec::new() })
 }
 
 /// What a medium is for. The second that somebody sends by is what they show, as browsers say nothing of it.
@@ -219,19 +221,42 @@ fn limit(ours: &Ours) -> String {
     }
 }
 
-/// What each medium of a description takes at most, in bits a second; 0 where nothing is said.
-pub(super) fn limits(description: &str) -> Vec<u64> {
-    let mut limits = Vec::new();
-    for line in description.lines() {
-        let kbits = line.strip_prefix("b=AS:").and_then(|kbits| kbits.trim().parse::<u64>().ok());
-        let bits = line.strip_prefix("b=TIAS:").and_then(|bits| bits.trim().parse().ok());
-        match (limits.last_mut(), kbits.map(|kbits| kbits.saturating_mul(1_000)).or(bits)) {
-            (_, None) if line.starts_with("m=") => limits.push(0),
-            (Some(least), Some(bits)) if *least == 0 || bits < *least => *least = bits,
-            _ => {}
+/// What a description takes at most, in bits a second; 0 where nothing is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// All of it together (RFC 8866 §5.8).
+    whole: u64,
+    each: Vec<u64>,
+}
+
+impl Limits {
+    pub(super) fn of(description: &str) -> Self {
+        let mut limits = Self::default();
+        for line in description.lines() {
+            let number = |name: &str| line.strip_prefix(name)?.trim().parse::<u64>().ok();
+            let kbits = number("b=AS:").or_else(|| number("b=CT:"));
+            if line.starts_with("m=") {
+                limits.each.push(0);
+            } else if let Some(bits) = kbits.map(|kbits| kbits.saturating_mul(1_000)).or(number("b=TIAS:")) {
+                let least = limits.each.last_mut().unwrap_or(&mut limits.whole);
+                *least = if *least == 0 { bits } else { bits.min(*least) };
+            }
+        }
+        limits
+    }
+
+    /// Of the medium at this place.
+    fn at(&self, at: usize) -> u64 {
+        self.each.get(at).copied().unwrap_or(0)
+    }
+
+    /// What all pictures together may take; 0 if the description says nothing of all.
+    fn of_pictures(&self) -> u64 {
+        match self.whole {
+            0 => 0,
+            whole => whole.saturating_sub(OF_SOUND).max(1),
         }
     }
-    limits
 }
 
 /// What we say to browsers of the source that we send. The first goes with the sound (RFC 8830 §2).
@@ -267,6 +292,8 @@ impl<'a> Formats<'a> for Media<'a> {
     }
 }
 
+/// Bits a second of the sound beside pictures, with its heads.
+const OF_SOUND: u64 = 64_000;
 /// What we listen to, and ask for (RFC 4585 §4.2, RFC 5104 §7.1).
 const WISHES: [&str; 4] = ["nack", "nack pli", "ccm fir", "goog-remb"];
 /// Where packets have numbers of the transport.

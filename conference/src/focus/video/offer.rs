@@ -5,7 +5,9 @@
 
 use sip_core::sdp::Media;
 
-use super::{Agreed, Ours, TRANSPORT_WIDE, WISHES, agreed, beside_bundle, codec, layers, limit, section};
+use super::{
+    Agreed, Limits, Ours, TRANSPORT_WIDE, WISHES, agreed, beside_bundle, codec, layers, limit, section,
+};
 use crate::focus::sdes;
 use crate::media::srtp::{Crypto, MasterKey, Suite};
 use crate::media::video::Codec;
@@ -46,7 +48,7 @@ pub(in crate::focus) fn media_of_browser(ours: &Ours, ways: &str) -> String {
 /// than it must be.
 pub(in crate::focus) fn answered(
     media: &[Media<'_>],
-    takes: &[u64],
+    takes: &Limits,
     ours: &Ours,
     protected: impl Fn(&Media<'_>) -> Option<Option<Crypto>>,
 ) -> Option<Agreed> {
@@ -63,8 +65,8 @@ pub(in crate::focus) fn answered(
                 taken.insert(first)
             }
         };
-        let takes = takes.get(at).copied().unwrap_or(0);
-        let section = section(media, at, takes, ours, known);
+        known.takes = takes.of_pictures();
+        let section = section(media, at, takes.at(at), ours, known);
         known.sections.push(section);
     }
     taken
@@ -101,7 +103,7 @@ mod tests {
 
     fn read(media: &str) -> Option<Agreed> {
         let text = format!("{HEAD}{media}");
-        answered(&Sdp::parse(&text).unwrap().media, &[], &OURS, |_| Some(None))
+        answered(&Sdp::parse(&text).unwrap().media, &Limits::default(), &OURS, |_| Some(None))
     }
 
     #[test]

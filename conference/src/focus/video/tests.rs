@@ -9,7 +9,7 @@ fn chosen(video: &str, bundle: Option<&str>) -> Option<Chosen> {
     let offer = format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{video}");
     let sdp = Sdp::parse(&offer).unwrap();
     let keys = Keys { secrecy: Secrecy::Preferred, now: None, random: || 7 };
-    choose(&sdp.media, &limits(&offer), &OURS, &keys, bundle)
+    choose(&sdp.media, &Limits::of(&offer), &OURS, &keys, bundle)
 }
 
 #[test]
@@ -71,6 +71,18 @@ fn a_browser_has_as_many_as_are_allowed_each_with_a_source_of_its_own() {
         (Content::Slides, None),
         "the second is what they show"
     );
+}
+
+#[test]
+fn what_the_whole_takes_holds_for_each() {
+    let limits = |text: &str| Limits::of(&format!("v=0\r\n{text}"));
+    let some = limits("m=audio 9 x 0\r\nm=video 9 x 1\r\nb=AS:300\r\nb=X-YZ:1\r\n");
+    assert_eq!((some.of_pictures(), some.at(0), some.at(1), some.at(2)), (0, 0, 300_000, 0));
+    let whole = limits("b=AS:500\r\nb=TIAS:464000\r\nm=video 9 x 1\r\nm=video 9 x 1\r\nb=AS:100\r\n");
+    assert_eq!((whole.of_pictures(), whole.at(0), whole.at(1)), (400_000, 0, 100_000));
+    assert_eq!(limits("b=AS:1\r\nm=video 9 x 1\r\n").of_pictures(), 1, "next to nothing is something");
+    let offer = "b=AS:464\r\nm=video 4002 RTP/AVPF 98\r\na=rtpmap:98 VP8/90000\r\n";
+    assert_eq!(chosen(offer, None).unwrap().agreed.takes, 400_000);
 }
 
 #[test]

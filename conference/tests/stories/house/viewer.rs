@@ -93,6 +93,15 @@ impl Viewer {
         viewer
     }
 
+    /// Describes itself anew, with these changes; what the focus answers.
+    pub(crate) async fn describe_anew(&mut self, lines: &str, change: impl Fn(String) -> String) -> String {
+        let offer = change(self.description("0 101", &format!("RTP/AVPF {}", self.kind), lines));
+        let response = self.phone.send_body("INVITE", "application/sdp", &offer).await;
+        assert_eq!(response.status(), 200);
+        self.phone.acknowledge();
+        String::from_utf8_lossy(response.body()).into_owned()
+    }
+
     async fn with_camera(house: &House, name: &str, hertz: f64) -> Self {
         let phone = house.phone_of(name, hertz).await;
         let camera = UdpSocket::bind("127.0.0.1:0").unwrap();
