@@ -160,9 +160,10 @@ impl<'a> Media<'a> {
         })
     }
 
-    /// How this medium is refused in an answer: port 0, the same formats (RFC 3264 §6).
+    /// How this medium is refused in an answer: port 0, the same formats (RFC 3264 §6), and its name (RFC 5888 §9.1).
     pub fn refusal(&self) -> String {
-        format!("m={} 0 {} {}\r\n", self.kind, self.protocol, self.formats.join(" "))
+        let mid = self.attribute("mid").map_or(String::new(), |mid| format!("a=mid:{mid}\r\n"));
+        format!("m={} 0 {} {}\r\n{mid}", self.kind, self.protocol, self.formats.join(" "))
     }
 }
 

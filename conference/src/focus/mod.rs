@@ -10,6 +10,7 @@ mod admission;
 mod announcements;
 mod answer;
 mod answered;
+mod bundle;
 mod conference;
 mod dialog;
 mod document;

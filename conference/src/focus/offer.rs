@@ -8,6 +8,7 @@
 use sip_core::sdp::{Media, Sdp};
 
 use super::answer::{Agreed, LEVEL, Origin, Ours, beside_sound, choose, direction_of, head, ways};
+use super::bundle;
 use super::sdes::{self, Keys};
 use super::video;
 use crate::config::Secrecy;
@@ -73,9 +74,8 @@ pub(super) fn offer_to_browser(origin: Origin, ours: &Ours, pictures: Option<&vi
 pub(super) fn answered_by_browser(text: &str, pictures: Option<&video::Ours>) -> Option<Agreed> {
     let takes = video::Limits::of(text);
     let mut answer = Sdp::parse(text)?;
-    let session = answer.attributes.clone();
-    let media = answer.media.first_mut()?;
-    media.attributes.extend(session);
+    bundle::spread(&mut answer);
+    let media = answer.media.first()?;
     let keys = Keys { secrecy: Secrecy::Off, now: None, random: || 0 };
     let is_active = media.attribute("setup") == Some("active");
     let chosen = choose(media, &keys, true).ok().filter(|chosen| is_active && chosen.browser.is_some())?;

@@ -15,6 +15,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use sip_core::sdp::{Direction, Media, Sdp};
 
+use super::bundle;
 use super::sdes::{self, Keys};
 use super::video;
 use crate::config::Secrecy;
@@ -111,21 +112,17 @@ pub(super) fn answer(
 ) -> Result<Agreed, Unfit> {
     let takes = video::Limits::of(offer);
     let mut offer = Sdp::parse(offer).ok_or(Unfit::NotSdp)?;
-    if ours.is_some() {
-        // RFC 8839 §5.4, RFC 8122 §5: what the session says holds for media that say nothing of their own.
-        let session = offer.attributes.clone();
-        offer.media.iter_mut().for_each(|media| media.attributes.extend(&session));
-    }
+    let has_port = if ours.is_some() { bundle::spread(&mut offer) } else { Vec::new() };
     let (at, chosen) = choose_among(&offer.media, keys, ours.is_some())?;
     let direction = direction_of(&offer.media[at]).mirrored();
-    let bundle = offer.attributes.iter().find_map(|line| line.strip_prefix("group:BUNDLE"));
-    let bundle = chosen.browser.as_ref().map(|_| bundle.unwrap_or_default());
-    let pictures = pictures.and_then(|pictures| video::choose(&offer.media, &takes, pictures, keys, bundle));
+    let group = chosen.browser.as_ref().map(|_| bundle::of(&offer).unwrap_or_default());
+    let pictures = pictures.and_then(|pictures| video::choose(&offer.media, &takes, pictures, keys, group));
     let mut text = head(origin);
-    if let (Some(ours), Some(bundle)) = (ours, bundle) {
+    if let (Some(ours), Some(group)) = (ours, group) {
         let seen = pictures.iter().flat_map(|pictures| pictures.texts.iter().map(|(at, _)| *at));
-        let taken = std::iter::once(at).chain(seen);
-        text.push_str(&session_of(ours, taken.filter_map(|at| offer.media[at].attribute("mid")), bundle));
+        let taken: Vec<usize> = std::iter::once(at).chain(seen).collect();
+        text.push_str(&bundle::answered(group, &offer.media, &has_port, &taken));
+        text.push_str(&format!("a=ice-lite\r\na=fingerprint:{}\r\n", ours.fingerprint));
     }
     for (other, media) in offer.media.iter().enumerate() {
         let of_pictures = |pictures: &video::Chosen| {
@@ -151,11 +148,10 @@ pub(super) fn answer(
 
 /// The name and password of a browser's checks.
 pub(super) fn ice_of(offer: &str) -> Option<(String, String)> {
-    let sdp = Sdp::parse(offer)?;
+    let mut sdp = Sdp::parse(offer)?;
+    bundle::spread(&mut sdp);
     let media = sdp.media.iter().find(|media| media.kind == "audio" && media.port != 0)?;
-    let of_session =
-        |name: &str| sdp.attributes.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let word = |name| media.attribute(name).or_else(|| of_session(name)).map(str::to_owned);
+    let word = |name| media.attribute(name).map(str::to_owned);
     Some((word("ice-ufrag")?, word("ice-pwd")?))
 }
 
@@ -163,14 +159,6 @@ pub(super) fn ice_of(offer: &str) -> Option<(String, String)> {
 pub(super) fn is_browser(offer: &str) -> bool {
     let is_web = |media: &Media<'_>| media.kind == "audio" && media.protocol.starts_with("UDP/TLS/");
     Sdp::parse(offer).is_some_and(|sdp| sdp.media.iter().any(is_web))
-}
-
-/// What we say of the session to a browser: what was taken of its bundle is in ours (RFC 8843 §7.3).
-fn session_of<'a>(ours: &Ours, taken: impl Iterator<Item = &'a str>, bundle: &str) -> String {
-    let is_in_it = |mid: &&str| bundle.split_ascii_whitespace().any(|in_it| in_it == *mid);
-    let mids: String = taken.filter(is_in_it).map(|mid| format!(" {mid}")).collect();
-    let group = if mids.is_empty() { mids } else { format!("a=group:BUNDLE{mids}\r\n") };
-    format!("{group}a=ice-lite\r\na=fingerprint:{}\r\n", ours.fingerprint)
 }
 
 /// What we say of the medium to a browser: we wait for its hello (RFC 5763 §5), and have one candidate.

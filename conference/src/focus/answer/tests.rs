@@ -114,6 +114,8 @@ fn browsers_are_answered_on_one_port_with_our_fingerprint() {
         "a=ice-pwd:secret",
         "a=candidate:1 1 udp 2130706431 192.0.2.9 20000 typ host",
         "m=video 0 UDP/TLS/RTP/SAVPF 96",
+        // A browser tells its media apart by their names, refused or not.
+        "a=mid:1",
     ] {
         assert!(agreed.text.lines().any(|said| said == line), "{line}: {}", agreed.text);
     }
@@ -124,6 +126,39 @@ fn browsers_are_answered_on_one_port_with_our_fingerprint() {
     assert_eq!(answer(&BROWSER.replace("actpass", "passive")).unwrap_err(), Unfit::NoKey);
     let without = super::answer(BROWSER, origin(), &keys(), None, None);
     assert_eq!(without.unwrap_err(), Unfit::Transport);
+}
+
+#[test]
+fn a_bundle_has_its_head_first_and_its_media_need_no_port() {
+    let ice = Credentials { name: "ours".into(), password: "secret".into() };
+    let ours = Ours { ice, fingerprint: "sha-256 12:34".into() };
+    let keys = Keys { secrecy: Secrecy::Required, now: None, random: || 7 };
+    let pictures = video::Ours { port: 20_000, ssrc: 7, cname: 1, limit: 0, streams: 1, crypto: None };
+    // The sound says nothing of its own way, and has no port: what the pictures say holds for both.
+    let offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE d v a\r\n\
+        m=audio 0 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=mid:a\r\na=bundle-only\r\n\
+        m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:96 VP8/90000\r\na=mid:v\r\na=setup:actpass\r\n\
+        a=fingerprint:sha-256 AB:CD\r\na=ice-ufrag:their\r\na=ice-pwd:theirpassword\r\na=rtcp-mux\r\n\
+        m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:d\r\n";
+    let agreed = super::answer(offer, origin(), &keys, Some(&ours), Some(&pictures)).unwrap();
+    assert_eq!(agreed.browser.unwrap().ice, ("their".into(), "theirpassword".into()));
+    let lines: Vec<&str> =
+        agreed.text.lines().filter(|line| line.contains("BUNDLE") || line.starts_with("m=")).collect();
+    assert_eq!(
+        lines,
+        [
+            "a=group:BUNDLE v a",
+            "m=audio 20000 UDP/TLS/RTP/SAVPF 0",
+            "m=video 20000 UDP/TLS/RTP/SAVPF 96",
+            "m=application 0 UDP/DTLS/SCTP webrtc-datachannel"
+        ]
+    );
+    let off = BROWSER
+        .replace("m=video 9", "m=video 0")
+        .replace("a=mid:1\r\n", "a=mid:1\r\na=rtpmap:96 VP8/90000\r\n");
+    let only = off.replace("a=mid:1\r\n", "a=mid:1\r\na=bundle-only\r\n");
+    assert_eq!((video::is_offered(&off), video::is_offered(&only)), (false, true));
+    assert_eq!(ice_of(offer), Some(("their".into(), "theirpassword".into())));
 }
 
 #[test]

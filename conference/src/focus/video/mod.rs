@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use sip_core::sdp::{Direction, Media, Sdp};
 
 use super::answer;
+use super::bundle;
 use super::sdes::{self, Keys};
 use crate::media::srtp::Crypto;
 use crate::media::video::Codec;
@@ -79,31 +80,34 @@ pub(super) struct Chosen {
 
 /// Whether an offer has pictures that could be taken.
 pub(super) fn is_offered(offer: &str) -> bool {
-    Sdp::parse(offer).is_some_and(|sdp| sdp.media.iter().any(|media| codec(media).is_some()))
+    Sdp::parse(offer).is_some_and(|mut sdp| {
+        bundle::spread(&mut sdp);
+        sdp.media.iter().any(|media| codec(media).is_some())
+    })
 }
 
-/// Takes pictures of an offer. `bundle` are the media in a browser's bundle; `takes` is what each medium takes at most.
+/// Takes pictures of an offer. `group` are the media in a browser's bundle; `takes` is what each medium takes at most.
 pub(super) fn choose(
     media: &[Media<'_>],
     takes: &Limits,
     ours: &Ours,
     keys: &Keys,
-    bundle: Option<&str>,
+    group: Option<&str>,
 ) -> Option<Chosen> {
     let mut chosen: Option<Chosen> = None;
     for (at, media) in media.iter().enumerate() {
         let Some((number, payload_type, codec)) = codec(media) else { continue };
-        let Some(protection) = protection(media, ours, keys, bundle) else { continue };
+        let Some(protection) = protection(media, ours, keys, group) else { continue };
         let crypto = protection.map(|(_, crypto)| crypto);
         let taken = match &mut chosen {
             None => {
-                let extensions = bundle.map(|_| layers::extensions(media)).unwrap_or_default();
+                let extensions = group.map(|_| layers::extensions(media)).unwrap_or_default();
                 let Some(first) = agreed(media, codec, payload_type, crypto, extensions) else { continue };
                 chosen.insert(Chosen { agreed: first, texts: Vec::new() })
             }
             Some(taken) => {
                 let known = (taken.agreed.codec, taken.agreed.payload_type);
-                let is_more = bundle.is_some() && taken.agreed.sections.len() < ours.streams;
+                let is_more = group.is_some() && taken.agreed.sections.len() < ours.streams;
                 if known != (codec, payload_type) || !is_more {
                     continue;
                 }
@@ -113,7 +117,7 @@ pub(super) fn choose(
         taken.agreed.takes = takes.of_pictures();
         let section = section(media, at, takes.at(at), ours, &taken.agreed);
         let tag = protection.map(|(tag, crypto)| sdes::print(tag, crypto.suite, &crypto.ours));
-        let text = text(media, at, number, ours, &taken.agreed, &section, bundle.is_some());
+        let text = text(media, at, number, ours, &taken.agreed, &section, group.is_some());
         taken.texts.push((at, text + &tag.unwrap_or_default()));
         taken.agreed.sections.push(section);
     }
@@ -125,14 +129,12 @@ fn protection<'a>(
     media: &Media<'a>,
     ours: &Ours,
     keys: &Keys,
-    bundle: Option<&str>,
+    group: Option<&str>,
 ) -> Option<Option<(&'a str, Crypto)>> {
-    let is_in_bundle = |bundle: &str| {
-        let mid = media.attribute("mid");
-        mid.is_some_and(|mid| bundle.split_ascii_whitespace().any(|in_it| in_it == mid))
-    };
-    match (media.protocol, bundle) {
-        ("UDP/TLS/RTP/SAVPF" | "UDP/TLS/RTP/SAVP", Some(bundle)) => is_in_bundle(bundle).then_some(None),
+    match (media.protocol, group) {
+        ("UDP/TLS/RTP/SAVPF" | "UDP/TLS/RTP/SAVP", Some(group)) => {
+            bundle::is_in(group, media).then_some(None)
+        }
         (_, Some(_)) => None,
         (_, None) => {
             let keys = Keys { secrecy: keys.secrecy, now: ours.crypto, random: keys.random };
