@@ -78,8 +78,12 @@ pub(crate) async fn page(
         error => store_failed(&error),
     })?;
     let ids = found.entries.first().zip(found.entries.last());
-    let set =
-        rsm::answer(ids.map(|(first, last)| (first.id.as_str(), last.id.as_str())), found.index, found.count);
+    let ids = ids.map(|(first, last)| (first.id.as_str(), last.id.as_str()));
+    // XEP-0059 §2.6 wants an index where it can be had; clients who page backwards (slixmpp) take one that reaches the count for
+    // the end of their way, and would see one page.
+    let is_backwards = matches!(query.page.place, Place::Before(_) | Place::Last);
+    let index = found.index.filter(|_| !is_backwards);
+    let set = rsm::answer(ids, index, found.count);
     let fin = Element::new("fin", ns::MAM).with_some("complete", found.complete.then_some("true")).child(set);
     let mut results: Vec<Stanza> =
         found.entries.iter().filter_map(|entry| result(entry, &query, show)).collect();

@@ -63,7 +63,8 @@ async fn a_conversation_is_found_by_both_in_pages() {
     assert_eq!(find(&mut alice, "", &query("", &next)).await.0, ["b1", "a2", "b2"]);
     let (bodies, _, fin) = find(&mut alice, "", &query("", "<max>2</max><before/>")).await;
     assert_eq!(bodies, ["b3", "c"]);
-    assert!(fin.contains("<first index='7'"), "{fin}");
+    // slixmpp takes an index that reaches the count for the end of its way back.
+    assert!(fin.contains("<first>") && fin.contains("<count>9<"), "{fin}");
     let (bodies, _, fin) =
         find(&mut alice, "", &query(&field("with", "bob@example.org"), "<max>20</max>")).await;
     assert_eq!(bodies.len(), 8);
