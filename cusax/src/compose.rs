@@ -9,8 +9,8 @@ use conference::Focus;
 use prometheus::Registry;
 use shared_auth::{Auth, Opens};
 use shared_model::{
-    ConferenceDirectory, Fact, OwnChat, Pending, Registrations, RoomAddress, RoomDirectory, RoomSnapshot,
-    Unavailable,
+    ConferenceDirectory, Fact, Mailboxes, Moderation, OwnChat, Pending, Registrations, RoomAddress,
+    RoomDirectory, RoomSnapshot, Telephony, Unavailable,
 };
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::TlsPolicy;
@@ -93,11 +93,12 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         calls = Some(focus);
         hosted.push(Hosted { domain: config.rooms_domain(), port: ours });
     }
-    let (mut websockets, mut registrations) = (None, None);
+    let (mut websockets, mut registrations, mut telephony) = (None, None, None);
     if parts.contains(&Part::Sip) {
         let server = start_sip(config, &ground, hosted, calls.as_ref(), chat.as_ref()).await?;
         websockets = Some(server.endpoint().websocket_route("/sip"));
         registrations = Some(server.registrations());
+        telephony = Some(server.telephony());
         bound.extend(server.bound().udp.iter().map(|address| ("sip.udp", *address)));
         bound.extend(server.bound().tcp.iter().map(|address| ("sip.tcp", *address)));
         bound.extend(server.bound().tls.iter().map(|address| ("sip.tls", *address)));
@@ -118,9 +119,12 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         if parts.contains(&Part::Provisioning) {
             let halves = Halves {
                 rooms: rooms.clone().map(|rooms| rooms as _),
+                room_moderation: rooms.clone().map(|rooms| rooms as _),
+                call_moderation: calls.clone().map(|calls| calls as _),
                 conferences: calls.map(|calls| calls as _),
                 own_chat: chat.as_ref().map(XmppServer::own_chat),
                 registrations,
+                telephony,
             };
             router = router.merge(provisioning_router(config, &ground, &bound, halves));
         }
@@ -250,6 +254,9 @@ struct Halves {
     conferences: Option<Arc<dyn ConferenceDirectory>>,
     own_chat: Option<Arc<dyn OwnChat>>,
     registrations: Option<Arc<dyn Registrations>>,
+    room_moderation: Option<Arc<dyn Moderation>>,
+    call_moderation: Option<Arc<dyn Moderation>>,
+    telephony: Option<Arc<dyn Telephony>>,
 }
 
 /// The face that hands out configurations knows the other faces by the ports that they listen on.
@@ -289,6 +296,9 @@ fn provisioning_router(
         conferences: halves.conferences,
         own_chat: halves.own_chat,
         registrations: halves.registrations,
+        room_moderation: halves.room_moderation,
+        call_moderation: halves.call_moderation,
+        telephony: halves.telephony,
         records: Arc::clone(&ground.store.records),
         archive: Arc::clone(&ground.store.archive),
     })

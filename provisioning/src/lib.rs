@@ -31,7 +31,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http_body_util::BodyExt;
 use shared_auth::Auth;
-use shared_model::{AccountId, Aor, ConferenceDirectory, Fact, OwnChat, Registrations, RoomDirectory, Spec};
+use shared_model::{
+    AccountId, Aor, ConferenceDirectory, Fact, Moderation, OwnChat, Registrations, RoomDirectory, Spec,
+    Telephony,
+};
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
 use shared_runtime::unix_millis;
@@ -103,6 +106,12 @@ pub struct Parts {
     pub own_chat: Option<Arc<dyn OwnChat>>,
     /// Ends registrations, where the registrar runs in this process.
     pub registrations: Option<Arc<dyn Registrations>>,
+    /// Moderates rooms, where the chat server runs in this process.
+    pub room_moderation: Option<Arc<dyn Moderation>>,
+    /// Moderates calls of rooms, where the focus runs in this process.
+    pub call_moderation: Option<Arc<dyn Moderation>>,
+    /// Trunks and numbers, where the proxy runs in this process.
+    pub telephony: Option<Arc<dyn Telephony>>,
     /// Where profiles are.
     pub records: Arc<dyn Records>,
     /// Where changes are noted.

@@ -14,6 +14,8 @@
 //! Digest and PLAIN are both held against the sealed HA1s. PBKDF2 would cost one round of thousands for each password of an
 //! account, so that the time tells how many there are, and protects nothing that the HA1 beside it does not give away.
 
+mod bans;
+
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -40,6 +42,8 @@ use crate::replay::{Replay, Verdict};
 use crate::scram::{ScramExchange, ScramFinal, ScramStart};
 use crate::throttle::Throttle;
 use crate::{book, hash, password, token::Tokens};
+
+pub use bans::Slowed;
 
 /// Verifies proofs for every protocol.
 pub struct Authenticator {

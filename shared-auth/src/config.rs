@@ -1,6 +1,7 @@
 //! `[auth]` of the configuration.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -94,6 +95,16 @@ impl Network {
     }
 }
 
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prefix = self.prefix;
+        match self.is_v4 {
+            true => write!(f, "{}/{prefix}", Ipv4Addr::from_bits((self.bits >> 96) as u32)),
+            false => write!(f, "{}/{prefix}", Ipv6Addr::from_bits(self.bits)),
+        }
+    }
+}
+
 impl FromStr for Network {
     type Err = String;
 
@@ -120,6 +131,8 @@ mod tests {
     #[test]
     fn networks_hold_what_shares_their_prefix() {
         let home: Network = "192.0.2.0/24".parse().unwrap();
+        assert_eq!(home.to_string(), "192.0.2.0/24");
+        assert_eq!("2001:db8:1::/32".parse::<Network>().unwrap().to_string(), "2001:db8::/32");
         assert!(home.contains("192.0.2.77".parse().unwrap()));
         assert!(home.contains("::ffff:192.0.2.77".parse().unwrap()));
         assert!(!home.contains("192.0.3.1".parse().unwrap()));

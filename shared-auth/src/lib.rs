@@ -45,7 +45,7 @@ use shared_runtime::tls::TlsPolicy;
 use shared_store::Store;
 use tokio::sync::mpsc;
 
-pub use authenticator::Authenticator;
+pub use authenticator::{Authenticator, Slowed};
 pub use bearer::{Bearer, Bearers, Holder};
 pub use book::{AccountBook, BookError, NewAccount, Profile, Upgrade};
 pub use clients::{Client, Clients, Installation, RevokeError, Revoked};

@@ -71,6 +71,28 @@ impl Throttle {
         }
     }
 
+    /// Networks from which nothing is looked at now: their failures, and for how long.
+    pub(crate) fn slowed_networks(&self, now: Instant) -> Vec<(Network, u32, Duration)> {
+        let mut slowed = Vec::new();
+        for shard in &self.networks.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            slowed.extend(shard.iter().filter_map(|(network, count)| {
+                Some((*network, count.decayed(now), count.wait(FREE_PER_NETWORK, now)?))
+            }));
+        }
+        slowed
+    }
+
+    /// For how long nothing is looked at for a name.
+    pub(crate) fn wait_of_account(&self, name: &str, now: Instant) -> Option<Duration> {
+        self.accounts.wait(&self.account(name), FREE_PER_ACCOUNT, now)
+    }
+
+    /// A network's count begins anew; false if there was none.
+    pub(crate) fn lift_network(&self, network: &Network) -> bool {
+        self.networks.shard(network).remove(network).is_some()
+    }
+
     fn is_exempt(&self, ip: IpAddr) -> bool {
         self.exempt.iter().any(|network| network.contains(ip))
     }
@@ -93,9 +115,7 @@ impl<K: Hash + Eq + Copy> Counts<K> {
 
     fn wait(&self, key: &K, free: u32, now: Instant) -> Option<Duration> {
         let count = *self.shard(key).get(key)?;
-        let beyond = count.decayed(now).checked_sub(free)?;
-        let delay = Duration::from_secs(1 << beyond.min(20)).min(LONGEST_DELAY);
-        (count.last + delay).checked_duration_since(now).filter(|left| !left.is_zero())
+        count.wait(free, now)
     }
 
     fn count(&self, key: K, now: Instant) {
@@ -134,6 +154,13 @@ fn network(ip: IpAddr) -> Network {
 }
 
 impl Count {
+    /// For how long nothing is looked at.
+    fn wait(self, free: u32, now: Instant) -> Option<Duration> {
+        let beyond = self.decayed(now).checked_sub(free)?;
+        let delay = Duration::from_secs(1 << beyond.min(20)).min(LONGEST_DELAY);
+        (self.last + delay).checked_duration_since(now).filter(|left| !left.is_zero())
+    }
+
     /// What is left of the failures after a time without any.
     fn decayed(self, now: Instant) -> u32 {
         let halvings = now.saturating_duration_since(self.last).as_secs() / HALVING.as_secs();
@@ -195,6 +222,20 @@ mod tests {
         assert!(throttle.wait(Some("alice"), "10.9.9.9".parse().unwrap(), now).is_some());
         throttle.succeeded(Some("alice"));
         assert!(throttle.wait(Some("alice"), "10.9.9.9".parse().unwrap(), now).is_none());
+    }
+
+    #[test]
+    fn what_is_slowed_is_told_and_lifted() {
+        let (throttle, now) = (Throttle::new(Vec::new()), Instant::now());
+        fail(&throttle, "alice", FREE_PER_ACCOUNT + 2, now);
+        let slowed = throttle.slowed_networks(now);
+        let home = network(IP.parse().unwrap());
+        assert_eq!(slowed, [(home, FREE_PER_ACCOUNT + 2, LONGEST_DELAY)]);
+        assert_eq!(throttle.wait_of_account("alice", now), Some(Duration::from_secs(4)));
+        assert!(throttle.lift_network(&home) && !throttle.lift_network(&home));
+        throttle.succeeded(Some("alice"));
+        assert_eq!(throttle.wait(Some("alice"), IP.parse().unwrap(), now), None);
+        assert!(throttle.slowed_networks(now).is_empty());
     }
 
     #[test]

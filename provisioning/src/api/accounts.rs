@@ -217,7 +217,7 @@ fn profile(ask: &Ask, same: Profile) -> Result<Profile, Problem> {
     })
 }
 
-async fn find(face: &Face, ask: &Ask) -> Result<AccountCard, Problem> {
+pub(super) async fn find(face: &Face, ask: &Ask) -> Result<AccountCard, Problem> {
     let nothing = || Problem::nothing("account");
     let address: Address = ask.part("address").parse().map_err(|_| nothing())?;
     if let Some(card) = face.auth.directory.by_aor(&Aor(address.clone())).await? {
@@ -226,7 +226,7 @@ async fn find(face: &Face, ask: &Ask) -> Result<AccountCard, Problem> {
     face.auth.directory.by_jid(&BareJid(address)).await?.ok_or_else(nothing)
 }
 
-fn address(face: &Face, field: &'static str, text: &str) -> Result<Address, Problem> {
+pub(super) fn address(face: &Face, field: &'static str, text: &str) -> Result<Address, Problem> {
     let address: Address = text.parse().map_err(|error| Problem::field(field, format!("{error}")))?;
     if address.domain() != face.domain {
         return Err(Problem::field(field, format!("accounts here are of the domain {}", face.domain)));

@@ -1,12 +1,17 @@
-//! Rooms and their calls as they are now, for administrators: who is in the chat, who hears, who speaks.
+//! Rooms and their calls as they are now, for administrators: who is in the chat, who hears, who speaks; and what is done to them, as the
+//! room's law lets an owner do it.
+//!
+//! Somebody in a call who is in the room's chat too is dealt with by the room, which the call follows; others by the focus.
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared_model::{Audio, Participant, RoomAddress};
+use shared_model::{
+    Audio, ConferenceSnapshot, Deed, ModerationError, Participant, RoomAddress, RoomSnapshot,
+};
 
 use super::caller::Scope;
 use super::problem::Problem;
-use super::{Ask, Operation, operation};
+use super::{Ask, Field, Kind, Operation, operation};
 use crate::Face;
 
 pub(super) const TABLE: &[Operation] = &[
@@ -21,6 +26,19 @@ pub(super) const TABLE: &[Operation] = &[
         run: operation!(conferences),
     },
     Operation {
+        id: "listRooms",
+        method: Method::GET,
+        path: "/rooms",
+        scope: Scope::AdminRead,
+        gives: "Rooms",
+        takes: &[
+            Field::open("after", Kind::Text, "the room behind which to go on"),
+            Field::open("max", Kind::Number, "how many at most; 50 by default, 200 at most"),
+        ],
+        summary: "Rooms in the order of their addresses, hidden ones too",
+        run: operation!(list),
+    },
+    Operation {
         id: "showRoom",
         method: Method::GET,
         path: "/rooms/{room}",
@@ -29,6 +47,20 @@ pub(super) const TABLE: &[Operation] = &[
         gives: "Room",
         summary: "One room: its rules, who is in its chat, and who is in its call",
         run: operation!(room),
+    },
+    Operation {
+        id: "moderate",
+        method: Method::POST,
+        path: "/rooms/{room}/moderation",
+        scope: Scope::AdminWrite,
+        gives: "",
+        takes: &[
+            Field::needed("deed", Kind::Text, "mute, unmute or kick"),
+            Field::open("nick", Kind::Text, "an occupant of the chat, by the nick"),
+            Field::open("call", Kind::Text, "somebody in the call, by the `call` that the room shows"),
+        ],
+        summary: "Mutes, unmutes or removes somebody in a room, in its chat and its call alike",
+        run: operation!(moderate),
     },
 ];
 
@@ -43,13 +75,35 @@ async fn conferences(face: &Face, _: &Ask) -> Result<Value, Problem> {
     Ok(json!({ "conferences": all }))
 }
 
-async fn room(face: &Face, ask: &Ask) -> Result<Value, Problem> {
-    let address: RoomAddress = ask.part("room").parse().map_err(|_| Problem::nothing("room"))?;
-    let snapshot = match &face.rooms {
-        Some(rooms) => rooms.room(&address).await.ok().flatten(),
+async fn list(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let after = match ask.text("after").filter(|after| !after.is_empty()) {
+        Some(after) => {
+            let bad = |_| Problem::field("after", "`after` is not the address of a room");
+            Some(after.parse::<RoomAddress>().map_err(bad)?)
+        }
         None => None,
     };
-    let snapshot = snapshot.ok_or_else(|| Problem::nothing("room"))?;
+    let max = ask.number("max").map_or(50, |max| max.clamp(1, 200) as usize);
+    let rooms = face.rooms.as_ref().ok_or_else(elsewhere)?;
+    let mut found = rooms.rooms(after.as_ref(), max + 1).await.map_err(|_| elsewhere())?;
+    let more = found.len() > max;
+    found.truncate(max);
+    let mut all = Vec::new();
+    for address in found {
+        // One that ended meanwhile is none.
+        let Some(snapshot) = snapshot(face, &address).await else { continue };
+        let in_call = conference(face, &address).await.map_or(0, |call| call.participants.len());
+        all.push(json!({
+            "room": address, "name": snapshot.name, "hidden": snapshot.access.hidden,
+            "members_only": snapshot.access.members_only, "occupants": snapshot.occupants.len(), "in_call": in_call,
+        }));
+    }
+    Ok(json!({ "rooms": all, "more": more }))
+}
+
+async fn room(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let address = address(ask)?;
+    let snapshot = snapshot(face, &address).await.ok_or_else(|| Problem::nothing("room"))?;
     let occupants = snapshot.occupants.iter().map(|occupant| {
         json!({
             "nick": occupant.nick, "jid": occupant.jid, "role": occupant.role, "affiliation": occupant.affiliation,
@@ -63,22 +117,91 @@ async fn room(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     }))
 }
 
-/// Who is in the call; nobody where the focus does not answer.
-async fn participants(face: &Face, room: &RoomAddress) -> Vec<Value> {
-    let Some(calls) = &face.conferences else { return Vec::new() };
-    let snapshot = calls.conference(room).await.ok().flatten();
-    snapshot
-        .map_or_else(Vec::new, |snapshot| snapshot.participants.iter().map(|(_, it)| to_json(it)).collect())
+async fn moderate(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let address = address(ask)?;
+    let word = ask.text("deed").unwrap_or_default();
+    let deed = DEEDS.iter().find(|(known, _)| *known == word).map(|(_, deed)| *deed);
+    let deed = deed.ok_or_else(|| Problem::field("deed", "`deed` is one of mute, unmute and kick"))?;
+    let given = |name| ask.text(name).filter(|text| !text.is_empty());
+    let whom = match (given("nick"), given("call")) {
+        (Some(nick), None) => {
+            by_room(face, &address, nick, deed).await?;
+            nick.to_owned()
+        }
+        (None, Some(call)) => by_call(face, &address, call, deed).await?,
+        _ => return Err(Problem::field("nick", "one of `nick` and `call` is given")),
+    };
+    face.audit.note(Some(&ask.caller.card), &format!("{word} in a room"), format!("{address} {whom}")).await;
+    Ok(Value::Null)
 }
 
-fn to_json(participant: &Participant) -> Value {
-    let audio = match participant.audio {
-        Audio::SendReceive => "speaks",
-        Audio::Muted => "muted",
-        Audio::OnHold => "on_hold",
+async fn by_room(face: &Face, room: &RoomAddress, nick: &str, deed: Deed) -> Result<(), Problem> {
+    let moderation = face.room_moderation.as_ref().ok_or_else(elsewhere)?;
+    moderation.moderate(room, nick, deed).await.map_err(problem)
+}
+
+/// The room's law first: it deals with whoever is in its chat, and the call follows.
+async fn by_call(face: &Face, room: &RoomAddress, call_id: &str, deed: Deed) -> Result<String, Problem> {
+    let call = conference(face, room).await.ok_or_else(|| Problem::nothing("call"))?;
+    let leg = call.participants.iter().find(|(id, _)| id == call_id).map(|(_, leg)| leg);
+    let leg = leg.ok_or_else(|| Problem::nothing("participant"))?;
+    let chat = snapshot(face, room).await;
+    let occupants = chat.iter().flat_map(|chat| &chat.occupants);
+    let mut nicks: Vec<&str> = occupants
+        .filter(|occupant| leg.jid.as_ref() == Some(&occupant.jid))
+        .map(|it| it.nick.as_str())
+        .collect();
+    nicks.dedup();
+    for nick in &nicks {
+        by_room(face, room, nick, deed).await?;
+    }
+    if nicks.is_empty() {
+        let moderation = face.call_moderation.as_ref().ok_or_else(elsewhere)?;
+        moderation.moderate(room, call_id, deed).await.map_err(problem)?;
+    }
+    Ok(leg.uri.clone())
+}
+
+fn address(ask: &Ask) -> Result<RoomAddress, Problem> {
+    ask.part("room").parse().map_err(|_| Problem::nothing("room"))
+}
+
+async fn snapshot(face: &Face, room: &RoomAddress) -> Option<RoomSnapshot> {
+    face.rooms.as_ref()?.room(room).await.ok().flatten()
+}
+
+async fn conference(face: &Face, room: &RoomAddress) -> Option<ConferenceSnapshot> {
+    face.conferences.as_ref()?.conference(room).await.ok().flatten()
+}
+
+/// Who is in the call; nobody where the focus does not answer.
+async fn participants(face: &Face, room: &RoomAddress) -> Vec<Value> {
+    let call = conference(face, room).await;
+    call.map_or_else(Vec::new, |call| call.participants.iter().map(|(id, it)| to_json(id, it)).collect())
+}
+
+fn to_json(call: &str, participant: &Participant) -> Value {
+    let (audio, hears, speaks) = match participant.audio {
+        Audio::SendReceive => ("speaks", true, true),
+        Audio::Muted => ("muted", true, false),
+        Audio::OnHold => ("on_hold", false, false),
     };
     json!({
-        "name": participant.display_name, "uri": participant.uri, "jid": participant.jid, "audio": audio,
-        "hand_up": participant.is_hand_up, "encrypted": participant.is_encrypted,
+        "call": call, "name": participant.display_name, "uri": participant.uri, "jid": participant.jid, "audio": audio,
+        "hears": hears, "speaks": speaks, "hand_up": participant.is_hand_up, "encrypted": participant.is_encrypted,
     })
 }
+
+fn problem(error: ModerationError) -> Problem {
+    match error {
+        ModerationError::Nobody => Problem::nothing("occupant or participant"),
+        ModerationError::Refused(why) => Problem::new(StatusCode::CONFLICT, why),
+        ModerationError::Unavailable => elsewhere(),
+    }
+}
+
+fn elsewhere() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "rooms are not served by this process, or do not answer")
+}
+
+const DEEDS: [(&str, Deed); 3] = [("mute", Deed::Mute), ("unmute", Deed::Unmute), ("kick", Deed::Kick)];

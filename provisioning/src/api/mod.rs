@@ -7,14 +7,17 @@
 //! Pages run the same operations ([`run`]), so that neither can do what the other cannot.
 
 mod accounts;
+mod bans;
 pub(crate) mod caller;
 mod chat;
+mod groups;
 mod invites;
 mod live;
 mod openapi;
 mod own;
 pub(crate) mod problem;
 mod service;
+mod telephony;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -106,9 +109,19 @@ impl Ask {
 
 /// Every operation, those of the own account first.
 pub(crate) fn table() -> impl Iterator<Item = &'static Operation> {
-    [own::TABLE, chat::TABLE, accounts::TABLE, invites::TABLE, live::TABLE, service::TABLE]
-        .into_iter()
-        .flatten()
+    [
+        own::TABLE,
+        chat::TABLE,
+        accounts::TABLE,
+        invites::TABLE,
+        live::TABLE,
+        telephony::TABLE,
+        groups::TABLE,
+        bans::TABLE,
+        service::TABLE,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The routes.

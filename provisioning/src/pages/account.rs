@@ -91,6 +91,10 @@ pub(super) fn links<'a>(words: &'a Words, session: &Session) -> Vec<(&'static st
         links.extend([
             ("/admin", words.accounts),
             ("/admin/invites", words.invites),
+            ("/admin/groups", words.groups),
+            ("/admin/rooms", words.rooms),
+            ("/admin/numbers", words.numbers),
+            ("/admin/bans", words.bans),
             ("/admin/service", words.service),
         ]);
     }

@@ -131,27 +131,39 @@ async fn show(face: &Face, headers: &HeaderMap, session: &Session, back: &str, o
         }
         // What nobody sees again is shown at once; all else by GET, so that it can be loaded again.
         Outcome::Done(id, value) if value.is_null() || !SHOWN.contains(id) => {
-            go(&format!("{}?done={id}", place(back)))
+            let (path, query) = place(back);
+            let rest = if query.is_empty() { String::new() } else { format!("&{query}") };
+            go(&format!("{path}?done={id}{rest}"))
         }
         _ => {
             // The account as it is after the deed.
             let Some(session) = Session::of(face, headers).await else { return go("/sign-in") };
             match place(back) {
-                "/account" => account::show(face, words, &session, Some(&outcome)).await,
+                ("/account", _) => account::show(face, words, &session, Some(&outcome)).await,
                 place => admin::show(face, words, &session, place, Some(&outcome)).await,
             }
         }
     }
 }
 
-/// The page to go back to: one of ours.
-fn place(back: &str) -> &'static str {
-    ["/admin", "/admin/invites", "/admin/service"]
-        .into_iter()
-        .find(|place| *place == back)
-        .unwrap_or("/account")
+/// The page to go back to, one of ours, and what it was asked, which is one room at most.
+fn place(back: &str) -> (&'static str, &str) {
+    let (path, query) = back.split_once('?').unwrap_or((back, ""));
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_@%=".contains(&byte);
+    let query = if query.starts_with("room=") && query.bytes().all(is_plain) { query } else { "" };
+    let path = PLACES.into_iter().find(|place| *place == path).unwrap_or("/account");
+    (path, query)
 }
 
+const PLACES: [&str; 7] = [
+    "/admin",
+    "/admin/invites",
+    "/admin/service",
+    "/admin/rooms",
+    "/admin/numbers",
+    "/admin/bans",
+    "/admin/groups",
+];
 /// Operations whose answer is shown once.
 const SHOWN: [&str; 6] =
     ["addDevice", "createToken", "createInvite", "inviteContact", "createAccount", "makeResetLink"];

@@ -44,6 +44,10 @@ pub(crate) fn router() -> Router<Arc<Face>> {
         .route("/admin", get(admin::look))
         .route("/admin/invites", get(admin::look))
         .route("/admin/service", get(admin::look))
+        .route("/admin/rooms", get(admin::look))
+        .route("/admin/numbers", get(admin::look))
+        .route("/admin/bans", get(admin::look))
+        .route("/admin/groups", get(admin::look))
         .route(
             "/do/setPicture",
             post(deeds::run_with_file).layer(DefaultBodyLimit::max(crate::most_bytes("/do/setPicture"))),

@@ -108,6 +108,19 @@ impl Profiles {
     }
 }
 
+impl Profiles {
+    /// At most so many groups that have a layer, with its settings.
+    pub(crate) async fn groups(&self, most: usize) -> Result<Vec<(String, Settings)>, StoreError> {
+        let page = self.records.list(OWNER, COLLECTION, Some(GROUPS), most).await?;
+        let own = page.into_iter().take_while(|record| record.key.starts_with(GROUPS));
+        let read = |record: shared_store::Record| {
+            let settings = serde_json::from_slice(&record.value).unwrap_or_default();
+            (record.key[GROUPS.len()..].to_owned(), settings)
+        };
+        Ok(own.map(read).collect())
+    }
+}
+
 impl Groups for Profiles {
     fn members<'a>(&'a self, most: usize) -> Pending<'a, Result<Vec<Member>, Unavailable>> {
         Box::pin(async move {
@@ -173,6 +186,8 @@ impl FromStr for Layer {
 }
 
 const OWNER: &str = "provisioning";
+/// What the layers of groups begin with.
+const GROUPS: &str = "group:";
 /// What the layers of accounts begin with.
 const ACCOUNTS: &str = "account:";
 const COLLECTION: &str = "profile";

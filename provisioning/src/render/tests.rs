@@ -42,6 +42,9 @@ fn parts() -> Parts {
         conferences: None,
         own_chat: None,
         registrations: None,
+        room_moderation: None,
+        call_moderation: None,
+        telephony: None,
         records: store.records,
         archive: store.archive,
     }

@@ -7,4 +7,5 @@ mod common;
 mod directory;
 mod https;
 mod invites;
+mod operator;
 mod own_chat;

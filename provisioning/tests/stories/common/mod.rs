@@ -1,6 +1,7 @@
 //! A served face on a free port, a store in memory, and a client that trusts the local CA.
 
 pub(crate) mod chat;
+pub(crate) mod rooms;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub(crate) struct House {
     pub(crate) bindings: Arc<dyn shared_store::Bindings>,
     pub(crate) bus: Bus<Fact>,
     pub(crate) chat: Arc<chat::Chat>,
+    pub(crate) rooms: Arc<rooms::Rooms>,
+    pub(crate) calls: Arc<rooms::Calls>,
     shutdown: Shutdown,
     folder: PathBuf,
 }
@@ -56,6 +59,7 @@ pub(crate) async fn house(name: &str) -> House {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let chat = Arc::new(chat::Chat::default());
+    let (rooms, calls) = (Arc::new(rooms::Rooms::default()), Arc::new(rooms::Calls::default()));
     let parts = Parts {
         domain: "example.org".to_owned(),
         rooms_domain: "conference.example.org".to_owned(),
@@ -70,16 +74,19 @@ pub(crate) async fn house(name: &str) -> House {
         bus: bus.clone(),
         shutdown: shutdown.clone(),
         bindings: store.bindings.clone(),
-        rooms: None,
-        conferences: None,
+        rooms: Some(rooms.clone()),
+        conferences: Some(calls.clone()),
         own_chat: Some(chat.clone()),
         registrations: Some(Arc::new(chat::Registrar(store.bindings.clone()))),
+        room_moderation: Some(rooms.clone()),
+        call_moderation: Some(calls.clone()),
+        telephony: Some(Arc::new(rooms::Carriers)),
         records: store.records.clone(),
         archive: store.archive.clone(),
     };
     http::serve_tls(listener, tls.server(&[b"http/1.1"]), router(parts), &shutdown);
     let (records, archive, bindings) = (store.records, store.archive, store.bindings);
-    House { auth, alice, tls, port, records, archive, bindings, bus, chat, shutdown, folder }
+    House { auth, alice, tls, port, records, archive, bindings, bus, chat, rooms, calls, shutdown, folder }
 }
 
 impl House {

@@ -1,4 +1,10 @@
-//! Pages for administrators: accounts, invitations, and the service: calls that are up, and who changed what.
+//! Pages for administrators: accounts, groups and domains, invitations, rooms, numbers, bans, and the service: calls that are up, and who
+//! changed what.
+
+mod bans;
+mod groups;
+mod numbers;
+mod rooms;
 
 use std::sync::Arc;
 
@@ -17,6 +23,7 @@ use super::words::Words;
 use super::{page, trouble};
 use crate::Face;
 use crate::api::caller::Caller;
+use crate::api::problem::Problem;
 use crate::api::{self, Ask};
 use crate::session::Session;
 
@@ -27,6 +34,11 @@ pub(super) struct Asked {
     after: String,
     edit: String,
     done: String,
+    /// The entry of the audit before which to go on.
+    before: String,
+    room: String,
+    dialled: String,
+    caller: String,
 }
 
 pub(super) async fn look(
@@ -48,10 +60,12 @@ pub(super) async fn show(
     face: &Face,
     words: &Words,
     session: &Session,
-    place: &str,
+    (place, query): (&str, &str),
     outcome: Option<&Outcome>,
 ) -> Response {
-    draw(face, words, session, place, &Asked::default(), outcome).await
+    let uri: Uri = format!("{place}?{query}").parse().unwrap_or_default();
+    let asked = Query::<Asked>::try_from_uri(&uri).map(|Query(asked)| asked).unwrap_or_default();
+    draw(face, words, session, place, &asked, outcome).await
 }
 
 async fn draw(
@@ -68,7 +82,11 @@ async fn draw(
     }
     let (heading, body) = match place {
         "/admin/invites" => (words.invites, invites(face, words, session, outcome).await),
-        "/admin/service" => (words.service, service(face, words, session).await),
+        "/admin/service" => (words.service, service(face, words, session, asked).await),
+        "/admin/rooms" => (words.rooms, rooms::section(face, words, session, asked).await),
+        "/admin/numbers" => (words.numbers, numbers::section(face, words, session, asked).await),
+        "/admin/bans" => (words.bans, bans::section(face, words, session, asked).await),
+        "/admin/groups" => (words.groups, groups::section(face, words, session, outcome).await),
         _ => (words.accounts, accounts(face, words, session, asked, outcome).await),
     };
     let Some(body) = body else { return trouble(words) };
@@ -93,7 +111,6 @@ async fn accounts(
         None => None,
     };
     let all = listed["accounts"].as_array()?;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let last = all.last().map(|account| text(&account["aor"])).unwrap_or_default();
     Some(html! {
         @if let Some(card) = &edited { (edit(words, session, card)) }
@@ -172,7 +189,6 @@ fn edit(words: &Words, session: &Session, card: &AccountCard) -> Markup {
 async fn invites(face: &Face, words: &Words, session: &Session, outcome: Option<&Outcome>) -> Option<Markup> {
     let listed = read(face, session, "listInvites", json!({})).await?;
     let all = listed["invites"].as_array()?;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     Some(html! {
         section {
             @if all.is_empty() { p { (words.no_invites) } } @else { table {
@@ -202,20 +218,20 @@ async fn invites(face: &Face, words: &Words, session: &Session, outcome: Option<
     })
 }
 
-async fn service(face: &Face, words: &Words, session: &Session) -> Option<Markup> {
+async fn service(face: &Face, words: &Words, session: &Session, asked: &Asked) -> Option<Markup> {
     let up = read(face, session, "listConferences", json!({})).await?;
-    let changes = read(face, session, "listChanges", json!({ "max": 30 })).await?;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let conferences = up["conferences"].as_array()?;
+    let changes = read(face, session, "listChanges", json!({ "max": PAGE, "before": asked.before })).await?;
+    let (conferences, listed) = (up["conferences"].as_array()?, changes["changes"].as_array()?);
     Some(html! {
         section {
             h2 { (words.conferences) }
             @if conferences.is_empty() { p { (words.no_conferences) } }
             @for conference in conferences {
-                h3 { (text(&conference["room"])) }
+                @let room = text(&conference["room"]);
+                h3 { a href=(format!("/admin/rooms?room={}", escape(&room))) { (room) } }
                 ul { @for one in conference["participants"].as_array().into_iter().flatten() {
                     li {
-                        (text(&one["name"])) " " (text(&one["uri"])) " – " (text(&one["audio"]).replace('_', " "))
+                        (text(&one["name"])) " " (text(&one["uri"])) " – " (rooms::sound(words, one))
                         @if one["encrypted"] != true { " " span.error { (words.unencrypted) } }
                     }
                 } }
@@ -225,7 +241,7 @@ async fn service(face: &Face, words: &Words, session: &Session) -> Option<Markup
             h2 { (words.changes) }
             div.scroll tabindex="0" role="region" aria-label=(words.changes) { table {
                 thead { tr { th { (words.time) } th { (words.who) } th { (words.what) } th { (words.on) } } }
-                tbody { @for change in changes["changes"].as_array().into_iter().flatten() {
+                tbody { @for change in listed {
                     tr {
                         td { (date(&change["time"])) }
                         td { (change["who"].as_str().unwrap_or("–")) }
@@ -234,15 +250,39 @@ async fn service(face: &Face, words: &Words, session: &Session) -> Option<Markup
                     }
                 } }
             } }
+            @if let Some(last) = listed.last().filter(|_| listed.len() == PAGE) {
+                p { a href=(format!("/admin/service?before={}", escape(&text(&last["id"])))) { (words.more) } }
+            }
         }
     })
 }
 
 async fn read(face: &Face, session: &Session, id: &str, fields: Value) -> Option<Value> {
-    let operation = api::table().find(|operation| operation.id == id)?;
-    let Value::Object(fields) = fields else { return None };
-    let ask = Ask { caller: Caller::of_session(session), from: None, path: Default::default(), fields };
-    api::run(operation, face, ask).await.ok()
+    asking(face, session, id, &[], fields).await.ok()
+}
+
+/// The same of an operation with variable parts in its path.
+async fn read_at(face: &Face, session: &Session, id: &str, path: &[(&str, &str)]) -> Option<Value> {
+    asking(face, session, id, path, json!({})).await.ok()
+}
+
+/// What an operation answers that only reads.
+async fn asking(
+    face: &Face,
+    session: &Session,
+    id: &str,
+    path: &[(&str, &str)],
+    fields: Value,
+) -> Result<Value, Problem> {
+    let (Some(operation), Value::Object(fields)) = (api::table().find(|it| it.id == id), fields) else {
+        return Err(Problem::nothing("operation"));
+    };
+    let path = path.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    api::run(operation, face, Ask { caller: Caller::of_session(session), from: None, path, fields }).await
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// An address as the value of a query: what is neither letter, digit nor one of `.-_@`, by its bytes.
@@ -252,3 +292,6 @@ fn escape(text: &str) -> String {
         .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()
 }
+
+/// Entries of the audit on one page.
+const PAGE: usize = 30;

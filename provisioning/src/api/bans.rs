@@ -1,0 +1,101 @@
+//! Who may not log in now, for administrators: accounts that are disabled, and accounts and networks that are slowed down since too many
+//! proofs failed; and how that is lifted. Disabling and enabling is `changeAccount`'s.
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use shared_auth::Network;
+use shared_model::Aor;
+
+use super::accounts::address;
+use super::caller::Scope;
+use super::problem::Problem;
+use super::{Ask, Field, Kind, Operation, operation};
+use crate::Face;
+use crate::audit::card_json;
+
+pub(super) const TABLE: &[Operation] = &[
+    Operation {
+        id: "listBans",
+        method: Method::GET,
+        path: "/bans",
+        scope: Scope::AdminRead,
+        gives: "Bans",
+        takes: &[Field::open("after", Kind::Text, "the address behind which to go on with accounts")],
+        summary: "Accounts that are disabled or slowed down, and networks that are slowed down",
+        run: operation!(list),
+    },
+    Operation {
+        id: "liftBan",
+        method: Method::POST,
+        path: "/bans/lift",
+        scope: Scope::AdminWrite,
+        gives: "",
+        takes: &[
+            Field::open("network", Kind::Text, "a network, such as 192.0.2.1/32"),
+            Field::open("address", Kind::Text, "the address of an account"),
+        ],
+        summary: "Forgets the failed proofs of a network or an account",
+        run: operation!(lift),
+    },
+];
+
+async fn list(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let mut after = match ask.text("after").filter(|after| !after.is_empty()) {
+        Some(after) => Some(Aor(address(face, "after", after)?)),
+        None => None,
+    };
+    let (mut found, mut more) = (Vec::new(), true);
+    // As many as one answer may take time for; who asks goes on where it ended.
+    for _ in 0..MOST_PAGES {
+        let (cards, is_more) = face.auth.directory.list(after.as_ref(), PAGE).await?;
+        after = cards.last().map(|card| card.aor.clone());
+        found.extend(cards.iter().filter_map(|card| {
+            let wait = face.auth.authenticator.wait_of(card);
+            (!card.enabled || wait.is_some()).then(|| {
+                let seconds = wait.map(|wait| wait.as_secs().max(1));
+                json!({ "account": card_json(card), "seconds": seconds })
+            })
+        }));
+        more = is_more;
+        if !more || found.len() >= ENOUGH {
+            break;
+        }
+    }
+    let networks = face.auth.authenticator.slowed(MOST_NETWORKS).into_iter().map(|slowed| {
+        json!({
+            "network": slowed.network.to_string(), "failures": slowed.failures, "seconds": slowed.wait.as_secs().max(1),
+        })
+    });
+    Ok(json!({
+        "networks": networks.collect::<Vec<_>>(), "accounts": found,
+        "after": after.filter(|_| more).map(|after| after.to_string()),
+    }))
+}
+
+async fn lift(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let given = |name| ask.text(name).filter(|text| !text.is_empty());
+    match (given("network"), given("address")) {
+        (Some(text), None) => {
+            let network: Network = text.parse().map_err(|rule: String| Problem::field("network", rule))?;
+            if !face.auth.authenticator.lift_network(&network) {
+                return Err(Problem::nothing("ban"));
+            }
+            face.audit.note(Some(&ask.caller.card), "network freed", network).await;
+        }
+        (None, Some(text)) => {
+            let aor = Aor(address(face, "address", text)?);
+            let card = face.auth.directory.by_aor(&aor).await?.ok_or_else(|| Problem::nothing("account"))?;
+            face.auth.authenticator.lift_account(&card);
+            face.audit.note(Some(&ask.caller.card), "account freed", &card.aor).await;
+        }
+        _ => return Err(Problem::field("network", "one of `network` and `address` is given")),
+    }
+    Ok(Value::Null)
+}
+
+/// Accounts that are looked at at once, and how often for one answer.
+const PAGE: usize = 500;
+const MOST_PAGES: usize = 20;
+/// Accounts after which an answer is full.
+const ENOUGH: usize = 200;
+const MOST_NETWORKS: usize = 500;

@@ -1,0 +1,57 @@
+//! Who may not log in now, and how that is lifted.
+
+use maud::{Markup, html};
+use serde_json::{Value, json};
+
+use super::super::account::deed;
+use super::super::words::Words;
+use super::{Asked, escape, read, text};
+use crate::Face;
+use crate::session::Session;
+
+const PLACE: &str = "/admin/bans";
+
+pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked: &Asked) -> Option<Markup> {
+    let bans = read(face, session, "listBans", json!({ "after": asked.after })).await?;
+    let (networks, accounts) = (bans["networks"].as_array()?, bans["accounts"].as_array()?);
+    Some(html! {
+        section {
+            h2 { (words.accounts) }
+            @if accounts.is_empty() { p { (words.no_bans) } } @else { table {
+                thead { tr { th { (words.address) } th { (words.result) } th { span.unseen { (words.deed) } } } }
+                tbody { @for ban in accounts {
+                    @let aor = text(&ban["account"]["aor"]);
+                    @let is_disabled = ban["account"]["enabled"] != true;
+                    tr {
+                        td { (aor) }
+                        td { @if is_disabled { (words.disabled) " " } (wait(words, &ban["seconds"])) }
+                        td { div.row {
+                            @if is_disabled { (deed(session, "changeAccount", PLACE, &[("path.address", &aor), ("enabled", "true")], words.enable, &aor)) }
+                            @if !ban["seconds"].is_null() { (deed(session, "liftBan", PLACE, &[("address", &aor)], words.lift, &aor)) }
+                        } }
+                    }
+                } }
+            } }
+            @if let Some(after) = bans["after"].as_str() { p { a href=(format!("{PLACE}?after={}", escape(after))) { (words.more) } } }
+        }
+        section {
+            h2 { (words.networks) }
+            @if networks.is_empty() { p { (words.no_bans) } } @else { table {
+                thead { tr { th { (words.network) } th { (words.failures) } th { (words.result) } th { span.unseen { (words.deed) } } } }
+                tbody { @for ban in networks {
+                    @let network = text(&ban["network"]);
+                    tr {
+                        td { (network) }
+                        td { (ban["failures"]) }
+                        td { (wait(words, &ban["seconds"])) }
+                        td { (deed(session, "liftBan", PLACE, &[("network", &network)], words.lift, &network)) }
+                    }
+                } }
+            } }
+        }
+    })
+}
+
+fn wait(words: &Words, seconds: &Value) -> Markup {
+    html! { @if let Some(seconds) = seconds.as_u64() { (words.slowed) " (" (seconds) " s)" } }
+}

@@ -1,0 +1,68 @@
+//! Groups and domains: who is in which, and what their clients are told.
+
+use maud::{Markup, html};
+use serde_json::{Value, json};
+
+use super::super::account::{fault, form};
+use super::super::deeds::Outcome;
+use super::super::text_field;
+use super::super::words::Words;
+use super::{read, text};
+use crate::Face;
+use crate::session::Session;
+
+const PLACE: &str = "/admin/groups";
+
+pub(super) async fn section(
+    face: &Face,
+    words: &Words,
+    session: &Session,
+    outcome: Option<&Outcome>,
+) -> Option<Markup> {
+    let groups = read(face, session, "listGroups", json!({})).await?;
+    let domains = read(face, session, "listDomains", json!({})).await?;
+    let all = groups["groups"].as_array()?;
+    Some(html! {
+        section {
+            @if all.is_empty() { p { (words.no_groups) } }
+            @for group in all {
+                @let name = text(&group["group"]);
+                h3 { (name) }
+                p { (group["members"].as_array()?.iter().map(text).collect::<Vec<_>>().join(", ")) }
+                (settings(words, session, &format!("group:{name}"), &group["settings"]))
+            }
+        }
+        section {
+            h2 { (words.set_groups) }
+            (form(session, "setGroups", PLACE, html! {
+                (text_field("path.address", "group-address", words.address, "", None))
+                label for="groups" { (words.set_groups_text) }
+                textarea #groups name="groups" rows="2" {}
+                @if let Some(rule) = fault(outcome, "setGroups", "groups") { p.error { (rule) } }
+                button.quiet { (words.save) }
+            }))
+        }
+        section {
+            h2 { (words.domains) }
+            @for domain in domains["domains"].as_array()? {
+                @let name = text(&domain["domain"]);
+                h3 { (name) }
+                @if domain["serves"] == "accounts" { (settings(words, session, &format!("domain:{name}"), &domain["settings"])) }
+                @else { p { (words.rooms) } }
+            }
+        }
+    })
+}
+
+/// A layer's settings for clients, as its JSON is: there are few, and their names are in the manual.
+fn settings(words: &Words, session: &Session, layer: &str, settings: &Value) -> Markup {
+    let id = format!("settings-{layer}");
+    html! {
+        (form(session, "setProfile", PLACE, html! {
+            input type="hidden" name="path.layer" value=(layer);
+            label for=(id) { (words.client_settings) }
+            textarea id=(id) name="settings" rows="2" spellcheck="false" { (settings) }
+            button.quiet.small { (words.save) }
+        }))
+    }
+}

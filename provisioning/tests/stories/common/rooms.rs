@@ -1,0 +1,160 @@
+//! A room with a call, and trunks, that do what they are told, for the pages.
+
+use std::sync::Mutex;
+
+use shared_model::{
+    Affiliation, Aor, Audio, BareJid, ConferenceDirectory, ConferenceSnapshot, Deed, Meaning, Moderation,
+    ModerationError, NumberRoute, Occupant, Participant, Pending, Plan, Price, Role, RoomAccess, RoomAddress,
+    RoomDirectory, RoomSnapshot, Telephony, TrunkState, Unavailable,
+};
+
+pub(crate) const ROOM: &str = "dev@conference.example.org";
+
+/// The room `dev`, in which bob is, and what was done to whom.
+#[derive(Default)]
+pub(crate) struct Rooms(pub(crate) Mutex<Vec<(String, Deed)>>);
+
+/// Its call: bob's leg, and a stranger's.
+#[derive(Default)]
+pub(crate) struct Calls(pub(crate) Mutex<Vec<(String, Deed)>>);
+
+/// Two trunks.
+pub(crate) struct Carriers;
+
+fn bob() -> BareJid {
+    "bob@example.org".parse().unwrap()
+}
+
+impl RoomDirectory for Rooms {
+    fn room<'a>(&'a self, room: &'a RoomAddress) -> Pending<'a, Result<Option<RoomSnapshot>, Unavailable>> {
+        let (role, affiliation) = (Role::Participant, Affiliation::None);
+        let occupant = Occupant { nick: "Bob <b>".to_owned(), jid: bob(), role, affiliation };
+        let snapshot = RoomSnapshot {
+            room: room.clone(),
+            name: "Development".to_owned(),
+            subject: String::new(),
+            access: RoomAccess { hidden: true, ..RoomAccess::default() },
+            affiliations: Vec::new(),
+            occupants: vec![occupant],
+        };
+        Box::pin(async move { Ok((room.as_str() == ROOM).then_some(snapshot)) })
+    }
+
+    fn rooms<'a>(
+        &'a self,
+        after: Option<&'a RoomAddress>,
+        _: usize,
+    ) -> Pending<'a, Result<Vec<RoomAddress>, Unavailable>> {
+        let all = if after.is_none() { vec![ROOM.parse().unwrap()] } else { Vec::new() };
+        Box::pin(async { Ok(all) })
+    }
+}
+
+impl ConferenceDirectory for Calls {
+    fn conference<'a>(
+        &'a self,
+        room: &'a RoomAddress,
+    ) -> Pending<'a, Result<Option<ConferenceSnapshot>, Unavailable>> {
+        let leg = |jid: Option<BareJid>, uri: &str, audio| Participant {
+            account: None,
+            jid,
+            uri: uri.to_owned(),
+            display_name: String::new(),
+            audio,
+            is_hand_up: false,
+            is_encrypted: true,
+        };
+        let participants = vec![
+            ("leg-1".to_owned(), leg(Some(bob()), "sip:bob@example.org", Audio::SendReceive)),
+            ("leg-2".to_owned(), leg(None, "sip:stranger@other.example", Audio::Muted)),
+        ];
+        let snapshot = ConferenceSnapshot { room: room.clone(), participants, is_recorded: false };
+        Box::pin(async move { Ok((room.as_str() == ROOM).then_some(snapshot)) })
+    }
+}
+
+fn done<'a>(
+    told: &Mutex<Vec<(String, Deed)>>,
+    whom: &str,
+    deed: Deed,
+) -> Pending<'a, Result<(), ModerationError>> {
+    let done = match whom {
+        "owner" => Err(ModerationError::Refused("admins and owners of a room keep their voice")),
+        "nobody" => Err(ModerationError::Nobody),
+        whom => {
+            told.lock().unwrap().push((whom.to_owned(), deed));
+            Ok(())
+        }
+    };
+    Box::pin(async { done })
+}
+
+impl Moderation for Rooms {
+    fn moderate<'a>(
+        &'a self,
+        _: &'a RoomAddress,
+        nick: &'a str,
+        deed: Deed,
+    ) -> Pending<'a, Result<(), ModerationError>> {
+        done(&self.0, nick, deed)
+    }
+}
+
+impl Moderation for Calls {
+    fn moderate<'a>(
+        &'a self,
+        _: &'a RoomAddress,
+        call: &'a str,
+        deed: Deed,
+    ) -> Pending<'a, Result<(), ModerationError>> {
+        done(&self.0, call, deed)
+    }
+}
+
+impl Telephony for Carriers {
+    fn trunks(&self) -> Vec<TrunkState> {
+        let trunk = |name: &str, is_up| TrunkState {
+            name: name.to_owned(),
+            server: format!("sip:{name}.example"),
+            addresses: vec!["192.0.2.9:5060".to_owned()],
+            prefixes: vec!["+33".to_owned()],
+            takes_emergency: true,
+            priority: 1,
+            weight: 1,
+            is_up,
+            is_registered: Some(is_up),
+            is_probed: true,
+            answered: is_up.then(shared_runtime::unix_millis),
+            failed: (!is_up).then(|| (shared_runtime::unix_millis(), "OPTIONS got 503".to_owned())),
+            calls: (3, 4),
+        };
+        vec![trunk("near", true), trunk("far", false)]
+    }
+
+    fn plan(&self) -> Plan {
+        vec![("country", vec!["33".to_owned()]), ("area", Vec::new())]
+    }
+
+    fn look_up<'a>(
+        &'a self,
+        dialled: &'a str,
+        caller: Option<&'a Aor>,
+    ) -> Pending<'a, Result<NumberRoute, Unavailable>> {
+        let word = str::to_owned;
+        let price = Price {
+            class: word("pstn"),
+            setup: word("0.10"),
+            minute: word("0.02"),
+            step: 60,
+            currency: word("EUR"),
+        };
+        let route = NumberRoute {
+            meaning: Meaning::Number(format!("+33{}", dialled.trim_start_matches('0'))),
+            account: None,
+            trunks: vec![word("near"), word("far")],
+            price: Some(price),
+            is_allowed: caller.is_none(),
+        };
+        Box::pin(async { Ok(route) })
+    }
+}

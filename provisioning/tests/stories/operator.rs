@@ -1,0 +1,184 @@
+//! Rooms, calls, trunks, numbers, bans, groups: what administrators see and do, by programs and by pages.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::common::rooms::ROOM;
+use crate::common::{House, house, sign_in};
+use shared_auth::{Holder, Origin, Profile, Proof};
+use shared_model::{Deed, Protocol};
+use shared_runtime::unix_millis;
+
+const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+
+/// Alice administers, and this is her token.
+async fn admin(house: &House) -> String {
+    house.auth.book.set_profile(house.alice, Profile { admin: true, ..Profile::default() }).await.unwrap();
+    let (holder, scopes) = ((house.alice, Holder::Person), ["admin:read", "admin:write"]);
+    let hour = Duration::from_secs(3600);
+    house.auth.bearers.issue(holder, "test", &scopes, hour, unix_millis()).await.unwrap().0
+}
+
+#[tokio::test]
+async fn rooms_are_seen_and_moderated_as_their_law_lets_it() {
+    let house = house("rooms").await;
+    let token = admin(&house).await;
+    let (_, listed) = house.call(&token, "GET /api/v1/rooms", "").await;
+    let room = &listed["rooms"][0];
+    assert_eq!((&room["room"], &room["in_call"], &room["hidden"]), (&ROOM.into(), &2.into(), &true.into()));
+    assert_eq!(listed["more"], false);
+    assert_eq!(house.call(&token, "GET /api/v1/rooms?after=x", "").await.1["field"], "after");
+    let (_, shown) = house.call(&token, &format!("GET /api/v1/rooms/{ROOM}"), "").await;
+    let heard =
+        |at: usize| (shown["participants"][at]["hears"].clone(), shown["participants"][at]["speaks"].clone());
+    assert_eq!((heard(0), heard(1)), ((true.into(), true.into()), (true.into(), false.into())));
+    let path = format!("POST /api/v1/rooms/{ROOM}/moderation");
+    for (body, status) in [
+        ("{\"deed\":\"mute\",\"nick\":\"Bob <b>\"}", 204),
+        ("{\"deed\":\"kick\",\"call\":\"leg-1\"}", 204),
+        ("{\"deed\":\"unmute\",\"call\":\"leg-2\"}", 204),
+        ("{\"deed\":\"mute\",\"nick\":\"owner\"}", 409),
+        ("{\"deed\":\"mute\",\"nick\":\"nobody\"}", 404),
+        ("{\"deed\":\"mute\",\"call\":\"leg-3\"}", 404),
+        ("{\"deed\":\"ban\",\"nick\":\"Bob\"}", 422),
+        ("{\"deed\":\"mute\"}", 422),
+        ("{\"deed\":\"mute\",\"nick\":\"a\",\"call\":\"b\"}", 422),
+    ] {
+        let (told, problem) = house.call(&token, &path, body).await;
+        assert_eq!(told, status, "{body}: {problem}");
+    }
+    // Whoever is in the chat is dealt with by the room; the stranger by the focus.
+    let bob = "Bob <b>".to_owned();
+    assert_eq!(*house.rooms.0.lock().unwrap(), [(bob.clone(), Deed::Mute), (bob, Deed::Kick)]);
+    assert_eq!(*house.calls.0.lock().unwrap(), [("leg-2".to_owned(), Deed::Unmute)]);
+    let (cookie, key) = sign_in(&house).await;
+    let page = house.send("GET /admin/rooms", &cookie, "").await;
+    assert!(page.contains(&format!("/admin/rooms?room={ROOM}")) && page.contains("(hidden)"), "{page}");
+    let page = house.send(&format!("GET /admin/rooms?room={ROOM}"), &cookie, "").await;
+    assert!(page.contains("Bob &lt;b&gt;") && page.contains("hears and speaks"), "{page}");
+    let fields = format!("key={key}&back=/admin/rooms?room={ROOM}&path.room={ROOM}&call=leg-2&deed=mute");
+    let done = house.send("POST /do/moderate", &format!("{cookie}{FORM}"), &fields).await;
+    assert!(done.contains(&format!("location: /admin/rooms?done=moderate&room={ROOM}")), "{done}");
+    let evil =
+        fields.replace("deed=mute", "deed=kick").replace("back=/admin/rooms?room=", "back=//evil?room=");
+    let done = house.send("POST /do/moderate", &format!("{cookie}{FORM}"), &evil).await;
+    assert!(done.contains("location: /account?done=moderate"), "{done}");
+    let gone = house.send("GET /admin/rooms?room=none@conference.example.org", &cookie, "").await;
+    assert!(gone.contains("no such room any more"), "{gone}");
+    let (_, audit) = house.call(&token, "GET /api/v1/audit?max=1", "").await;
+    assert_eq!(audit["changes"][0]["what"], "kick in a room");
+}
+
+#[tokio::test]
+async fn trunks_and_numbers_are_shown_as_they_are() {
+    let house = house("numbers").await;
+    let token = admin(&house).await;
+    let (_, trunks) = house.call(&token, "GET /api/v1/trunks", "").await;
+    assert_eq!(
+        (&trunks["trunks"][0]["up"], &trunks["trunks"][1]["failed"]["how"]),
+        (&true.into(), &"OPTIONS got 503".into())
+    );
+    assert_eq!(house.call(&token, "GET /api/v1/numbers/plan", "").await.1["country"][0], "33");
+    let (_, route) = house.call(&token, "GET /api/v1/numbers/lookup?dialled=0155501980", "").await;
+    assert_eq!((&route["to"], &route["trunks"][0]), (&"+33155501980".into(), &"near".into()));
+    let refused = house.call(&token, "GET /api/v1/numbers/lookup?dialled=%20", "").await;
+    assert_eq!((refused.0, &refused.1["field"]), (422, &"dialled".into()));
+    let (cookie, _) = sign_in(&house).await;
+    let page =
+        house.send("GET /admin/numbers?dialled=0155501980&caller=alice@example.org", &cookie, "").await;
+    for part in [
+        "+33155501980",
+        "near, far",
+        "pstn: 0.10 + 0.02 EUR / min",
+        "not allowed for who dials",
+        "OPTIONS got 503",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let wrong = house.send("GET /admin/numbers?dialled=1&caller=nobody", &cookie, "").await;
+    assert!(wrong.contains("local@domain"), "{wrong}");
+}
+
+#[tokio::test]
+async fn who_is_disabled_or_slowed_down_is_told_and_lifted() {
+    let house = house("bans").await;
+    let token = admin(&house).await;
+    let body = "{\"address\":\"bob@example.org\",\"password\":\"correct-horse-battery\"}";
+    house.call(&token, "POST /api/v1/accounts", body).await;
+    let ip: IpAddr = "192.0.2.7".parse().unwrap();
+    for at in 0..30 {
+        let proof = Proof::Plain {
+            name: "bob".to_owned(),
+            domain: "example.org".to_owned(),
+            password: "wrong".to_owned(),
+            authzid: String::new(),
+        };
+        // From many networks, so that the account is slowed down too.
+        let from = if at % 2 == 0 { ip } else { format!("198.51.100.{at}").parse().unwrap() };
+        let _ = house.auth.authenticator.verify(proof, Origin { protocol: Protocol::Sip, ip: from }).await;
+    }
+    house.call(&token, "PATCH /api/v1/accounts/bob@example.org", "{\"enabled\":false}").await;
+    let (_, bans) = house.call(&token, "GET /api/v1/bans", "").await;
+    let networks = bans["networks"].as_array().unwrap();
+    assert_eq!((networks.len(), &networks[0]["network"]), (1, &"192.0.2.7/32".into()), "{bans}");
+    let account = &bans["accounts"][0];
+    assert_eq!(
+        (&account["account"]["aor"], &account["account"]["enabled"]),
+        (&"bob@example.org".into(), &false.into())
+    );
+    assert!(
+        account["seconds"].as_u64().is_some_and(|seconds| seconds > 0) && bans["after"].is_null(),
+        "{bans}"
+    );
+    let (cookie, key) = sign_in(&house).await;
+    let page = house.send("GET /admin/bans", &cookie, "").await;
+    assert!(page.contains("192.0.2.7/32") && page.contains("bob@example.org"), "{page}");
+    let form = format!("key={key}&back=/admin/bans&network=192.0.2.7%2F32");
+    let done = house.send("POST /do/liftBan", &format!("{cookie}{FORM}"), &form).await;
+    assert!(done.contains("location: /admin/bans?done=liftBan"), "{done}");
+    let lift = "POST /api/v1/bans/lift";
+    assert_eq!(house.call(&token, lift, "{\"address\":\"bob@example.org\"}").await.0, 204);
+    assert_eq!(house.call(&token, lift, "{\"network\":\"192.0.2.7/32\"}").await.0, 404);
+    assert_eq!(house.call(&token, lift, "{\"network\":\"home\"}").await.1["field"], "network");
+    assert_eq!(house.call(&token, lift, "{}").await.0, 422);
+    assert_eq!(house.auth.authenticator.wait(ip), None);
+    let (_, bans) = house.call(&token, "GET /api/v1/bans", "").await;
+    assert!(
+        bans["networks"].as_array().unwrap().is_empty() && bans["accounts"][0]["seconds"].is_null(),
+        "{bans}"
+    );
+}
+
+#[tokio::test]
+async fn groups_have_members_and_settings_and_domains_are_listed() {
+    let house = house("groups").await;
+    let token = admin(&house).await;
+    let path = "PUT /api/v1/accounts/alice@example.org/groups";
+    let (status, own) = house.call(&token, path, "{\"groups\":[\"sales\",\"board\",\"sales\"]}").await;
+    assert_eq!((status, own["groups"].as_array().unwrap().len()), (200, 2));
+    assert_eq!(house.call(&token, path, "{\"groups\":[\"\"]}").await.1["field"], "groups");
+    let many =
+        format!("{{\"groups\":[{}]}}", (0..17).map(|n| format!("\"g{n}\"")).collect::<Vec<_>>().join(","));
+    assert_eq!(house.call(&token, path, &many).await.0, 422);
+    house.call(&token, "PUT /api/v1/profiles/group:sales", "{\"settings\":{\"video\":false}}").await;
+    let (_, groups) = house.call(&token, "GET /api/v1/groups", "").await;
+    assert_eq!(groups["groups"][0]["group"], "board");
+    let sales = &groups["groups"][1];
+    assert_eq!(
+        (&sales["settings"]["video"], &sales["members"][0]),
+        (&false.into(), &"alice@example.org".into())
+    );
+    let (_, domains) = house.call(&token, "GET /api/v1/domains", "").await;
+    assert_eq!(
+        (&domains["domains"][0]["domain"], &domains["domains"][1]["serves"]),
+        (&"example.org".into(), &"rooms".into())
+    );
+    let (cookie, key) = sign_in(&house).await;
+    let page = house.send("GET /admin/groups", &cookie, "").await;
+    assert!(page.contains("<h3>sales</h3>") && page.contains("{&quot;video&quot;:false}"), "{page}");
+    let form = format!("key={key}&back=/admin/groups&path.address=alice@example.org&groups=");
+    let done = house.send("POST /do/setGroups", &format!("{cookie}{FORM}"), &form).await;
+    assert!(done.contains("done=setGroups"), "{done}");
+    let (_, own) = house.call(&token, "GET /api/v1/accounts/alice@example.org/groups", "").await;
+    assert!(own["groups"].as_array().unwrap().is_empty());
+}

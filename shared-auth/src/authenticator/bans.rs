@@ -1,0 +1,53 @@
+//! Who is slowed down now, and how that is lifted, for administrators.
+//!
+//! In    an account or a network. Out for how long nothing is looked at for it, or from there; that it begins anew.
+
+use std::time::{Duration, Instant};
+
+use super::Authenticator;
+use crate::{AccountCard, Network};
+
+/// A network from which too many proofs failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slowed {
+    /// Which.
+    pub network: Network,
+    /// Failed proofs, of which some are forgiven with time.
+    pub failures: u32,
+    /// For how long nothing from there is looked at.
+    pub wait: Duration,
+}
+
+impl Authenticator {
+    /// At most `most` networks that are slowed down, the longest first.
+    pub fn slowed(&self, most: usize) -> Vec<Slowed> {
+        let mut all: Vec<Slowed> = self
+            .throttle
+            .slowed_networks(Instant::now())
+            .into_iter()
+            .map(|(network, failures, wait)| Slowed { network, failures, wait })
+            .collect();
+        all.sort_by_key(|slowed| std::cmp::Reverse((slowed.wait, slowed.failures)));
+        all.truncate(most);
+        all
+    }
+
+    /// For how long nothing is looked at for an account, wherever it comes from.
+    pub fn wait_of(&self, card: &AccountCard) -> Option<Duration> {
+        let now = Instant::now();
+        let names = [card.aor.as_str(), card.jid.as_str()];
+        names.into_iter().filter_map(|name| self.throttle.wait_of_account(name, now)).max()
+    }
+
+    /// Forgets the failures that were counted for an account.
+    pub fn lift_account(&self, card: &AccountCard) {
+        for name in [card.aor.as_str(), card.jid.as_str()] {
+            self.throttle.succeeded(Some(name));
+        }
+    }
+
+    /// Forgets the failures that were counted in a network; false if none were.
+    pub fn lift_network(&self, network: &Network) -> bool {
+        self.throttle.lift_network(network)
+    }
+}
