@@ -20,9 +20,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use shared_model::{AccountId, Aor, BareJid, Correlation, Fact, LoginEvent, Protocol};
+use shared_model::{AccountId, Correlation, Fact, LoginEvent, Protocol};
 use shared_runtime::{Redacted, bus::Bus, unix_millis};
-use shared_store::{Account, Credentials, DigestAlgorithm, ScramHash, ScramVerifier};
+use shared_store::{Account, DigestAlgorithm, ScramHash, ScramVerifier};
 use subtle::ConstantTimeEq;
 use tracing::Instrument;
 use zeroize::Zeroizing;
@@ -35,6 +35,7 @@ use crate::fast::{FastFinal, FastStart, FastToken, FastTokens, Ht};
 use crate::identity::{Denied, How, Identity, Origin, Proof};
 use crate::keys::Keys;
 use crate::labels::LoginSpan;
+use crate::login::{Login, all_credentials, identify};
 use crate::metrics::Metrics;
 use crate::nonce::Nonce;
 use crate::outside::{Oidc, Outside};
@@ -425,98 +426,10 @@ fn verifier_of_nobody(hash: ScramHash, salt: [u8; 16], iterations: u32) -> Scram
     }
 }
 
-/// Says who a proof is of, or why it is of nobody. Disabled accounts are told apart in the log alone.
-pub(crate) fn identify(
-    account: Option<&Account>,
-    is_right: bool,
-    authzid: &str,
-    how: How,
-) -> Result<Identity, Denied> {
-    let account = account.ok_or(Denied::UnknownAccount)?;
-    if !is_right {
-        return Err(Denied::WrongProof);
-    }
-    if !account.enabled {
-        return Err(Denied::Disabled);
-    }
-    if !authzid.is_empty() && authzid.parse::<BareJid>().as_ref() != Ok(&account.jid) {
-        return Err(Denied::ForeignAuthzid);
-    }
-    Ok(Identity { account: account.id, aor: account.aor.clone(), jid: account.jid.clone(), how, app: None })
-}
-
 impl Identity {
     /// The same, proved by this app password.
     fn by(self, app: Option<&str>) -> Self {
         Self { app: app.map(str::to_owned), ..self }
-    }
-}
-
-/// The passwords of an account, with the names that app passwords have.
-fn all_credentials(account: &Account) -> impl Iterator<Item = (Option<&str>, &Credentials)> {
-    let apps = account.app_passwords.iter().map(|app| (Some(app.name.as_str()), &app.credentials));
-    std::iter::once((None, &account.credentials)).chain(apps)
-}
-
-/// A name to log in with, read.
-pub(crate) struct Login {
-    /// As it was sent, with a domain.
-    text: String,
-    /// What the throttle counts it by: without the app password's name.
-    key: String,
-    pub(crate) name: Name,
-    pub(crate) app: Option<String>,
-}
-
-impl Login {
-    /// Reads `alice`, `alice@example.org`, `alice+PHONE` or `alice+PHONE@example.org`.
-    fn read(name: &str, domain: &str, protocol: Protocol) -> Option<Self> {
-        let (local, domain) = name.split_once('@').unwrap_or((name, domain));
-        // A leading plus is part of a name that is a number.
-        let plus = local.char_indices().skip(1).find(|(_, c)| *c == '+').map(|(at, _)| at);
-        let (local, app) = plus.map_or((local, None), |at| (&local[..at], Some(local[at + 1..].to_owned())));
-        let name = match protocol {
-            Protocol::Xmpp => Name::Jid(BareJid::new(local, domain).ok()?),
-            _ => Name::Aor(Aor::new(local, domain).ok()?),
-        };
-        let key = match &name {
-            Name::Jid(jid) => jid.to_string(),
-            Name::Aor(aor) => aor.to_string(),
-            Name::Id(_) | Name::Number(_) => return None,
-        };
-        let suffix = app.as_ref().map_or(String::new(), |app| format!("+{app}"));
-        Some(Self { text: format!("{local}{suffix}@{domain}"), key, name, app })
-    }
-
-    /// The one password that SCRAM proves, and its name if it is an app password.
-    fn password_for_scram<'a>(&self, account: &'a Account) -> Option<(Option<&'a str>, &'a Credentials)> {
-        all_credentials(account).find(|(app, _)| app.is_some() == self.app.is_some() && self.means(*app))
-    }
-
-    /// Whether this may mean the password with this name. A login that names none may mean any.
-    fn means(&self, app: Option<&str>) -> bool {
-        match (&self.app, app) {
-            (None, _) => true,
-            (Some(wanted), Some(app)) => app.eq_ignore_ascii_case(wanted),
-            (Some(_), None) => false,
-        }
-    }
-}
-
-impl Proof {
-    /// Whom the proof is about, as far as its words say.
-    fn login(&self, protocol: Protocol) -> Option<Login> {
-        match self {
-            Self::Plain { name, domain, .. } => Login::read(name, domain, protocol),
-            // The HA1 is of the bare name and the realm, so a name with a domain must name the realm.
-            Self::Digest(proof) => Login::read(&proof.username, &proof.realm, protocol),
-            Self::Scram(last) => {
-                last.exchange.login.as_ref().and_then(|login| Login::read(login, "", protocol))
-            }
-            Self::Certificate { name } => Login::read(name, "", protocol),
-            Self::Fast(last) => last.login.as_ref().and_then(|login| Login::read(login, "", protocol)),
-            Self::Token { .. } | Self::Code(_) | Self::Bearer { .. } => None,
-        }
     }
 }
 

@@ -26,6 +26,7 @@ mod identity;
 mod invites;
 mod keys;
 mod labels;
+mod login;
 mod metrics;
 mod nonce;
 mod outside;

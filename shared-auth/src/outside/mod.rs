@@ -20,9 +20,9 @@ use shared_runtime::Shutdown;
 use shared_runtime::tls::TlsPolicy;
 use shared_store::Account;
 
-use crate::authenticator::{Login, identify};
 use crate::cache::Name;
 use crate::keys::Keys;
+use crate::login::{Login, identify};
 use crate::{CodeProof, Config, Denied, How, Identity};
 
 pub use ldap::{LdapConfig, LdapError, Missing};
