@@ -21,7 +21,7 @@ use shared_store::{DigestAlgorithm, Expected, Records, StoreError};
 
 use crate::AccountCard;
 use crate::cache::{AccountCache, Name};
-use crate::fast::fingerprints;
+use crate::fingerprint::{is_same, main_fingerprint};
 use crate::hash::{digest_hash, random_letters};
 
 /// Issues bearers and knows them again. Clones share the store.
@@ -84,7 +84,7 @@ impl Bearers {
             name: name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect(),
             created: now,
             expires: now.saturating_add(lifetime),
-            password: (holder == Holder::Person).then(|| fingerprints(&whole).swap_remove(0)),
+            password: (holder == Holder::Person).then(|| main_fingerprint(&whole)),
         };
         let value = serde_json::to_vec(&bearer).map_err(|error| StoreError::Backend(error.to_string()))?;
         self.records.put(OWNER, COLLECTION, &format!("{account}-{hash}"), &value, Expected::Absent).await?;
@@ -104,7 +104,7 @@ impl Bearers {
         };
         let Some(whole) = self.cache.find(Name::Id(account)).await? else { return Ok(None) };
         let is_good = whole.enabled
-            && (bearer.password.is_none() || fingerprints(&whole).first() == bearer.password.as_ref());
+            && bearer.password.as_ref().is_none_or(|kept| is_same(kept, &main_fingerprint(&whole)));
         Ok(is_good.then(|| (bearer, AccountCard::from(&*whole))))
     }
 

@@ -16,7 +16,8 @@ use shared_model::BareJid;
 use shared_store::{Account, Expected, Record, Records, StoreError};
 
 use crate::cache::{AccountCache, Name};
-use crate::fast::{FastTokens, fingerprints, key};
+use crate::fast::{FastTokens, key};
+use crate::fingerprint::{fingerprints, is_same};
 use crate::{AccountBook, BookError, How, Identity};
 
 /// Notes and lists clients. Clones share the store.
@@ -240,7 +241,8 @@ impl Clients {
 
 impl Seen {
     fn to_client(&self, id: &str, account: &Account, has_token: bool) -> Client {
-        let is_good = self.password.is_some() && self.password == fingerprint(account, self.app.as_deref());
+        let now = fingerprint(account, self.app.as_deref());
+        let is_good = self.password.as_ref().zip(now).is_some_and(|(kept, now)| is_same(kept, &now));
         Client {
             id: id.to_owned(),
             software: self.software.clone(),

@@ -26,6 +26,7 @@ use shared_runtime::hex;
 use shared_store::{Account, Expected, Records, StoreError};
 
 use crate::Denied;
+use crate::fingerprint::{fingerprints, is_same};
 use crate::hash::{digest_hash, random};
 use crate::keys::Keys;
 
@@ -224,7 +225,8 @@ impl FastTokens {
             return Ok(last); // §3.4: bound to its mechanism
         }
         let there = fingerprints(account);
-        let is_good = held.expires > now && held.passwords.iter().all(|password| there.contains(password));
+        let is_good = held.expires > now
+            && held.passwords.iter().all(|kept| there.iter().any(|there| is_same(kept, there)));
         last.outcome = if is_good { Ok(()) } else { Err(Denied::Expired) };
         last.app.clone_from(&held.app);
         last.is_new = is_new;
@@ -318,17 +320,6 @@ pub(crate) async fn forget_tokens(records: &dyn Records, jid: &BareJid) -> Resul
             return Ok(());
         }
     }
-}
-
-/// One short word for each password of an account, the main one first. A token outlives passwords that are added, and none that is changed.
-pub(crate) fn fingerprints(account: &Account) -> Vec<String> {
-    let apps = account.app_passwords.iter().map(|app| &app.credentials);
-    let print = |credentials: &shared_store::Credentials| {
-        let keys: Vec<&[u8]> =
-            credentials.scram.iter().map(|verifier| verifier.stored_key.as_slice()).collect();
-        hex(&digest_hash(shared_store::DigestAlgorithm::Sha256, &keys)[..8])
-    };
-    std::iter::once(&account.credentials).chain(apps).map(print).collect()
 }
 
 /// An installation under a name of one length, which does not tell how the client calls it.

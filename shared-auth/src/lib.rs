@@ -20,6 +20,7 @@ mod crowd;
 mod digest;
 mod directory;
 mod fast;
+mod fingerprint;
 mod gone;
 mod hash;
 mod identity;

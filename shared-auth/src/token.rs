@@ -16,7 +16,7 @@ use shared_runtime::hex;
 use shared_store::{Expected, Record, Records, StoreError};
 
 use crate::cache::AccountCache;
-use crate::fast::fingerprints;
+use crate::fingerprint::{is_same, main_fingerprint};
 use crate::hash::{digest_hash, random};
 
 /// Issues and takes tokens. Clones share the store.
@@ -82,7 +82,9 @@ impl Tokens {
     async fn judge(&self, record: Option<Record>, now: i64) -> Result<Option<Token>, StoreError> {
         let Some(token) = record.and_then(|record| read(&record.value, now)) else { return Ok(None) };
         let is_good = match (token.account, &token.password) {
-            (Some(account), Some(password)) => self.password_of(account).await?.as_ref() == Some(password),
+            (Some(account), Some(password)) => {
+                self.password_of(account).await?.is_some_and(|now| is_same(password, &now))
+            }
             _ => true,
         };
         Ok(is_good.then_some(token))
@@ -91,7 +93,7 @@ impl Tokens {
     /// A fingerprint of an account's main password, as it is in the store.
     async fn password_of(&self, account: AccountId) -> Result<Option<String>, StoreError> {
         let account = self.cache.store().by_id(account).await?;
-        Ok(account.map(|account| fingerprints(&account).swap_remove(0)))
+        Ok(account.map(|account| main_fingerprint(&account)))
     }
 
     /// Takes back all tokens of an account for `purpose`, as when it is removed, and those of others that ended.

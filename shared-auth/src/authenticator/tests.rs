@@ -544,3 +544,23 @@ async fn a_token_ends_with_its_time_and_with_the_password_that_it_was_for() {
     let token = house.auth.authenticator.issue_fast(house.alice, "phone", Ht::Expr, None).await.unwrap().text;
     assert_eq!(fast(&house, &token, "phone", Ht::Expr, false).await.unwrap_err(), Denied::Expired);
 }
+
+#[tokio::test]
+async fn a_key_more_for_the_same_password_signs_nobody_else_out() {
+    let house = house().await;
+    let token = house.auth.authenticator.issue_fast(house.alice, "phone", Ht::Expr, None).await.unwrap().text;
+    let holder = (house.alice, crate::Holder::Person);
+    let now = unix_millis();
+    let (bearer, _) =
+        house.auth.bearers.issue(holder, "a", &["session"], Duration::from_secs(60), now).await.unwrap();
+    let who = house.auth.authenticator.verify(plain("wonder", "pencil"), XMPP).await.unwrap();
+    // XEP-0480: a client that knows the password hands over a key of one hash.
+    let upgrade = house.auth.book.begin_upgrade(&who, ScramHash::Sha512).await.unwrap();
+    let salted = [7; 64];
+    assert!(house.auth.book.finish_upgrade(upgrade, &salted).await.unwrap());
+    assert!(fast(&house, &token, "phone", Ht::Expr, false).await.is_ok());
+    assert!(house.auth.bearers.find(&bearer, now).await.unwrap().is_some());
+    house.auth.book.set_password(house.alice, "quill").await.unwrap();
+    assert_eq!(fast(&house, &token, "phone", Ht::Expr, false).await.unwrap_err(), Denied::Expired);
+    assert!(house.auth.bearers.find(&bearer, now).await.unwrap().is_none());
+}

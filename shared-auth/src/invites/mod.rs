@@ -29,7 +29,7 @@ pub(crate) use rules::check_grammar;
 pub use rules::{NameError, WeakPassword, check_name, check_password, check_shown_name};
 
 use crate::cache::{AccountCache, Name};
-use crate::fast::fingerprints;
+use crate::fingerprint::{is_same, main_fingerprint};
 use crate::hash::{digest_hash, random, random_letters};
 use crate::{AccountBook, AccountCard, BookError, NewAccount, Profile};
 
@@ -312,7 +312,7 @@ impl Invites {
 
     async fn is_spent(&self, kept: &Kept, now: i64) -> Result<bool, StoreError> {
         if let (Opens::Password { account }, Some(password)) = (&kept.invite.opens, &kept.password)
-            && self.password_of(*account).await?.as_ref() != Some(password)
+            && !self.password_of(*account).await?.is_some_and(|now| is_same(password, &now))
         {
             return Ok(true);
         }
@@ -325,7 +325,7 @@ impl Invites {
     /// A fingerprint of an account's main password, as it is in the store.
     async fn password_of(&self, account: AccountId) -> Result<Option<String>, StoreError> {
         let account = self.cache.store().by_id(account).await?;
-        Ok(account.map(|account| fingerprints(&account).swap_remove(0)))
+        Ok(account.map(|account| main_fingerprint(&account)))
     }
 
     /// Keeps others from accepting it meanwhile. With it goes the note of the contact, which must not be lost.
