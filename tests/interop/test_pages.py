@@ -6,7 +6,7 @@ import urllib.parse
 
 from browser import HERE, Browser
 from chat import Chat
-from conftest import DOMAIN, PASSWORD, wait_until
+from conftest import BINARY, DOMAIN, PASSWORD, wait_until
 
 AXE = HERE / "node_modules/axe-core/axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -63,14 +63,15 @@ class Surfer:
         self.page.ask("Network.clearBrowserCache")
         first, weights = [], []
         for _ in range(5):
-            self.page.value("setTimeout(() => location.reload(), 0); 1")
+            self.page.value("window.was = 1, setTimeout(() => location.reload(), 0), 1")
             painted = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
             wait_until(lambda: self.is_there(f"document.readyState == 'complete' && {painted} > 0 && !window.was"), 20, f"{path} painted")
             first.append(self.page.value(painted))
             parts = "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]"
-            weights.append(self.page.value(f"window.was = 1, {parts}.reduce((sum, it) => sum + it.transferSize, 0)"))
+            weights.append(self.page.value(f"{parts}.reduce((sum, it) => sum + it.transferSize, 0)"))
         assert 0 < max(weights) < 60 * 1024, (path, weights)
-        assert min(first) < 100, (path, first)
+        # A build for development renders in some times what the product needs.
+        assert min(first) < (400 if "/debug/" in BINARY else 100), (path, first)
 
     def is_there(self, what):
         try:

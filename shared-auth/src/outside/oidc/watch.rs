@@ -3,7 +3,8 @@
 //!
 //! In    links with a lasting token, each `auth.oidc.interval`. Out accounts that end, and so facts, by which both halves end.
 //! State who was refused in the round before: nobody ends who was not refused in two in a row. Tokens are renewed once a day, so
-//!       that no limit of idleness ends anybody.
+//!       that no limit of idleness ends anybody. Whether a renewal is under way, for its answer may be lost, and the old token with it:
+//!       that ends nobody before a week, in which they sign in again.
 //! Errors a provider that does not answer ends nobody, nor one that refuses more than half of ten or more at once.
 //! Not here: sign-ins without `offline_access`: there nobody tells us. Without introspection the renewal alone does, within a
 //! day. Whoever ended signs in again, if the provider lets them.
@@ -132,6 +133,9 @@ async fn still_holds(
     link: &Link,
     is_doubted: bool,
 ) -> Result<bool, OidcError> {
+    if link.lost != 0 {
+        return Ok(unix_millis().saturating_sub(link.lost) < LOST_BORNE);
+    }
     let Some(token) = link.lasting.as_ref().and_then(|sealed| oidc.keys.open_sealed(account, sealed)) else {
         return Ok(true);
     };
@@ -139,8 +143,15 @@ async fn still_holds(
     let said = oidc.provider.introspect(token, "refresh_token").await?;
     let is_active = said.map(|said| said.get("active") != Some(&Value::Bool(false)));
     let is_old = unix_millis().saturating_sub(link.renewed) >= RENEWED_AFTER;
+    if is_active == Some(true) && link.renewing {
+        change(registry, account, link, |link| link.renewing = false).await;
+    }
     if !is_old && is_active.unwrap_or(!is_doubted) {
         return Ok(true);
+    }
+    // First, so that an answer that is lost with us is known to be.
+    if !link.renewing {
+        change(registry, account, link, |link| link.renewing = true).await;
     }
     match (oidc.provider.renew(token).await, is_active) {
         (Ok(next), _) => keep(oidc, registry, account, link, next.as_deref().unwrap_or(token)).await,
@@ -149,20 +160,45 @@ async fn still_holds(
             tracing::debug!(%account, %error, "a sign-in that holds is not renewed");
             keep(oidc, registry, account, link, token).await;
         }
-        (Err(OidcError::Rejected(_)), _) => return Ok(false),
-        (Err(error), _) => return Err(error),
+        // RFC 6749 §6: what took its place went with the answer. Nobody ends by that; they are to sign in again.
+        (Err(OidcError::Rejected(_)), _) if link.renewing && is_active != Some(true) => {
+            tracing::warn!(%account, "the answer to a renewal was lost; the account goes on for a week, unless they sign in again");
+            change(registry, account, link, |link| {
+                (link.renewing, link.lost) = (false, unix_millis());
+            })
+            .await;
+        }
+        (Err(OidcError::Rejected(_)), _) => {
+            change(registry, account, link, |link| link.renewing = false).await;
+            return Ok(false);
+        }
+        // No word at all: it may have been heard there.
+        (Err(error @ OidcError::Fetch(_)), _) => return Err(error),
+        (Err(error), _) => {
+            change(registry, account, link, |link| link.renewing = false).await;
+            return Err(error);
+        }
     }
     Ok(true)
 }
 
 /// Keeps a token in the place of the one that was asked about, unless somebody signed in meanwhile.
 async fn keep(oidc: &Oidc, registry: &Registry, account: AccountId, asked: &Link, token: &str) {
+    let lasting = Some(oidc.keys.seal(account, token.as_bytes()));
+    change(registry, account, asked, |link| {
+        link.lasting.clone_from(&lasting);
+        (link.renewed, link.renewing) = (unix_millis(), false);
+    })
+    .await;
+}
+
+/// Writes something about the token that was asked about, unless somebody signed in meanwhile.
+async fn change(registry: &Registry, account: AccountId, asked: &Link, change: impl Fn(&mut Link)) {
     for _ in 0..TRIES {
         let put = match registry.links.read(account, Source::Oidc).await {
-            Ok(Some((link, expected))) if link.lasting == asked.lasting => {
-                let lasting = Some(oidc.keys.seal(account, token.as_bytes()));
-                let next = Link { lasting, renewed: unix_millis(), ..link };
-                registry.links.put(account, &next, expected).await
+            Ok(Some((mut link, expected))) if link.lasting == asked.lasting => {
+                change(&mut link);
+                registry.links.put(account, &link, expected).await
             }
             Ok(_) => return,
             Err(error) => Err(error),
@@ -170,11 +206,13 @@ async fn keep(oidc: &Oidc, registry: &Registry, account: AccountId, asked: &Link
         match put {
             Ok(()) => return,
             Err(StoreError::Conflict) => {}
-            Err(error) => tracing::error!(%account, %error, "a renewed sign-in is not kept"),
+            Err(error) => tracing::error!(%account, %error, "what became of a sign-in is not kept"),
         }
     }
 }
 
+/// How long somebody goes on whose renewal was lost with its answer, in milliseconds: nobody can be asked about them.
+const LOST_BORNE: i64 = 7 * 86_400_000;
 /// Questions at once.
 const AT_ONCE: usize = 8;
 /// Age at which a lasting token is renewed, in milliseconds: a day.
@@ -198,6 +236,7 @@ mod tests {
         let issuer = format!("http://{}", listener.local_addr().unwrap());
         let named = issuer.clone();
         tokio::spawn(async move {
+            let mut was_cut = false;
             while let Ok((mut stream, _)) = listener.accept().await {
                 let (mut asked, mut part) = (String::new(), [0; 4096]);
                 // All are sent whole, and those with a body end with a token.
@@ -215,6 +254,7 @@ mod tests {
                         (200, r#"{"access_token":"a","refresh_token":"next"}"#.to_owned())
                     }
                     "/token" if asked.contains("=broken") => (503, String::new()),
+                    "/token" if asked.contains("=cut") && !std::mem::replace(&mut was_cut, true) => continue,
                     "/token" => (400, r#"{"error":"invalid_grant"}"#.to_owned()),
                     _ => (
                         200,
@@ -238,16 +278,7 @@ mod tests {
     #[tokio::test]
     async fn an_old_token_is_renewed_and_only_a_refused_one_counts() {
         let (auth, registry, _changes) = registry();
-        let folder = std::env::temp_dir().join(format!("cusax-watch-{:016x}", shared_runtime::random()));
-        let tls = TlsPolicy::open(&tls::Config::default(), &folder, &["localhost".to_owned()]).unwrap();
-        // It is read; a folder that stays behind in a temporary place harms nobody.
-        let _ = std::fs::remove_dir_all(&folder);
-        let config = OidcConfig {
-            issuer: Some(provider().await),
-            client_id: "us".to_owned(),
-            ..OidcConfig::default()
-        };
-        let oidc = Oidc::open(&config, "example.org", Arc::clone(&auth.keys), &tls).unwrap().unwrap();
+        let oidc = oidc_of(&auth).await;
         for (user, token, answer) in [
             ("alice", "old", Answer::Holds),
             ("bob", "revoked", Answer::Refused),
@@ -263,6 +294,47 @@ mod tests {
             let kept = auth.keys.open_sealed(id, now.lasting.as_ref().unwrap()).unwrap();
             assert_eq!(kept.as_slice(), if token == "old" { "next" } else { token }.as_bytes());
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_lost_ends_nobody_for_a_week_and_a_refusal_that_is_heard_does() {
+        let (auth, registry, _changes) = registry();
+        let oidc = oidc_of(&auth).await;
+        let brought = |account| Some(auth.keys.seal(account, b"cut"));
+        let id = registry
+            .admit_with(&person(Source::Oidc, "erin", "erin"), Policy::Create, Some(&brought))
+            .await
+            .unwrap();
+        let read = async || registry.links.of(id, Source::Oidc).await.unwrap().unwrap();
+        // The provider hears of the renewal, and its answer is cut off; from then on the token is none.
+        assert_eq!(ask(&oidc, &registry, id, &read().await, false).await, Answer::Silence);
+        assert!(read().await.renewing);
+        assert_eq!(ask(&oidc, &registry, id, &read().await, false).await, Answer::Holds);
+        let link = read().await;
+        assert!(link.lost != 0 && !link.renewing);
+        assert_eq!(ask(&oidc, &registry, id, &link, true).await, Answer::Holds);
+        let long_ago = Link { lost: unix_millis() - LOST_BORNE, ..link.clone() };
+        assert_eq!(ask(&oidc, &registry, id, &long_ago, true).await, Answer::Refused);
+        // Whoever signs in again has a token that can be asked about.
+        let brought = |account| Some(auth.keys.seal(account, b"revoked"));
+        registry.admit_with(&link.person, Policy::Never, Some(&brought)).await.unwrap();
+        assert_eq!(read().await.lost, 0);
+        for _ in 0..2 {
+            assert_eq!(ask(&oidc, &registry, id, &read().await, false).await, Answer::Refused);
+        }
+    }
+
+    async fn oidc_of(auth: &crate::Auth) -> Oidc {
+        let folder = std::env::temp_dir().join(format!("cusax-watch-{:016x}", shared_runtime::random()));
+        let tls = TlsPolicy::open(&tls::Config::default(), &folder, &["localhost".to_owned()]).unwrap();
+        // It is read; a folder that stays behind in a temporary place harms nobody.
+        let _ = std::fs::remove_dir_all(&folder);
+        let config = OidcConfig {
+            issuer: Some(provider().await),
+            client_id: "us".to_owned(),
+            ..OidcConfig::default()
+        };
+        Oidc::open(&config, "example.org", Arc::clone(&auth.keys), &tls).unwrap().unwrap()
     }
 
     #[tokio::test]
