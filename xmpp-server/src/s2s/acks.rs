@@ -1,9 +1,9 @@
 //! What was sent to another server and is not acknowledged — XEP-0198 §4 (acks), §5 (what an earlier stream handled).
 //!
 //! ```text
-//! off ─ begin ─▶ on ─ a stanza ─▶ waits ─ ack ─▶ done
-//! held ─ the count of the stream before ─▶ on: what it lacks comes first
-//!   └─── the stream before goes on ───────▶ on: what it lacks is sent again
+//! off ─ ask ─▶ asked ─ enabled ─▶ on ─ a stanza ─▶ waits ─ ack ─▶ done
+//! held ─ the count of the stream before ─▶ ask: what it lacks comes first
+//!   └─── the stream before goes on ──────▶ on: what it lacks is sent again
 //! ```
 //!
 //! In    stanzas as they are written; acks, and what the other side knows of an earlier stream.
@@ -11,7 +11,8 @@
 //! State the queue of what waits, as long as the queue that it came from; the writer takes no more while it is full.
 //! Errors [`TooHigh`]: an ack of more than was sent.
 //!
-//! Between servers a lost connection is followed by another one. Who gave the last stream an id is asked how much of it was
+//! No stanza is sent before the other side has said how it knows the stream, so that there is always something to ask for. Between
+//! servers a lost connection is followed by another one. Who gave the last stream an id is asked how much of it was
 //! handled, and gets the rest. Of what nobody can tell, presence is sent again, for that changes nothing, and senders of messages
 //! and requests learn that it is not known whether they arrived: nothing is lost in silence, and nothing comes twice.
 
@@ -100,8 +101,12 @@ enum Phase {
     Off,
     /// Nothing is sent before the other side says what it has.
     Held,
-    /// These words begin it, and these stanzas come first.
-    Begin(String, Vec<Stanza>),
+    /// The other side is to be asked to count, and gets these first.
+    Ask(Vec<Stanza>),
+    /// It was asked.
+    Asked,
+    /// These words, which it asked for, begin it.
+    Begin(String),
     /// What waits is sent again.
     Again,
     On,
@@ -135,11 +140,26 @@ impl Acks {
         (inner.phase, inner.unacked, inner.asked) = (Phase::Held, unacked, Some(Instant::now()));
     }
 
-    /// Stanzas count from these words on.
+    /// The other side offers to count.
+    pub(super) fn ask(&self) {
+        let mut inner = self.inner();
+        (inner.phase, inner.asked) = (Phase::Ask(Vec::new()), Some(Instant::now()));
+    }
+
+    /// The other side counts from here on.
+    pub(super) fn enabled(&self) {
+        let mut inner = self.inner();
+        if matches!(inner.phase, Phase::Asked) {
+            (inner.phase, inner.asked) = (Phase::On, None);
+            self.changed.notify_one();
+        }
+    }
+
+    /// The other side asked for it: stanzas count from these words on.
     pub(super) fn begin(&self, words: String) {
         let mut inner = self.inner();
         if matches!(inner.phase, Phase::Off) {
-            inner.phase = Phase::Begin(words, Vec::new());
+            inner.phase = Phase::Begin(words);
             self.changed.notify_one();
         }
     }
@@ -150,7 +170,7 @@ impl Acks {
         let mut inner = self.inner();
         let is_held = matches!(inner.phase, Phase::Held);
         if let Some(h) = h.filter(|_| is_held) {
-            inner.unacked.acknowledge(h)?;
+            inner.is_acked |= !inner.unacked.acknowledge(h)?.is_empty();
         }
         let waiting = std::mem::take(&mut inner.unacked).take();
         inner.asked = None;
@@ -163,7 +183,7 @@ impl Acks {
             Some(_) => (waiting, Vec::new()),
             None => sorted(waiting),
         };
-        inner.phase = Phase::Begin(management::ENABLE.to_owned(), first);
+        (inner.phase, inner.asked) = (Phase::Ask(first), Some(Instant::now()));
         Ok(unsure)
     }
 
@@ -171,7 +191,7 @@ impl Acks {
     pub(super) fn resumed(&self, h: u32) -> Result<(), TooHigh> {
         let mut inner = self.inner();
         if matches!(inner.phase, Phase::Held) {
-            inner.unacked.acknowledge(h)?;
+            inner.is_acked |= !inner.unacked.acknowledge(h)?.is_empty();
             inner.unacked.reconnected();
             (inner.phase, inner.asked) = (Phase::Again, None);
             self.changed.notify_one();
@@ -184,12 +204,14 @@ impl Acks {
         let mut inner = self.inner();
         match std::mem::replace(&mut inner.phase, Phase::On) {
             Phase::On => Vec::new(),
-            Phase::Begin(words, first) => {
+            Phase::Begin(words) => words.into_bytes(),
+            Phase::Ask(first) => {
                 queue.put_first(first);
-                words.into_bytes()
+                inner.phase = Phase::Asked;
+                management::ENABLE.as_bytes().to_vec()
             }
             Phase::Again => inner.unacked.waiting().flat_map(|stanza| stanza.to_foreign_bytes()).collect(),
-            still @ (Phase::Off | Phase::Held) => {
+            still @ (Phase::Off | Phase::Held | Phase::Asked) => {
                 inner.phase = still;
                 Vec::new()
             }
@@ -199,7 +221,7 @@ impl Acks {
     /// Whether stanzas may be taken from the queue.
     pub(super) fn may_take(&self) -> bool {
         let inner = self.inner();
-        !matches!(inner.phase, Phase::Held) && inner.unacked.len() < self.most
+        !matches!(inner.phase, Phase::Held | Phase::Asked) && inner.unacked.len() < self.most
     }
 
     /// Something changed that the writer waits for.
@@ -254,7 +276,7 @@ impl Acks {
         let mut inner = self.inner();
         let unacked = std::mem::take(&mut inner.unacked);
         let unsent = match std::mem::replace(&mut inner.phase, Phase::Off) {
-            Phase::Begin(_, first) => first,
+            Phase::Ask(first) => first,
             _ => Vec::new(),
         };
         Left { unacked, known_as, unsent, is_acked: inner.is_acked }

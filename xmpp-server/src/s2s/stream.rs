@@ -135,7 +135,7 @@ pub(super) async fn serve(
             let lost = before.map(|mut left| left.unacked.take()).unwrap_or_default();
             queue.put_first(acks::unknown(server, lost));
             if counts {
-                counted.begin(management::ENABLE.to_owned());
+                counted.ask();
             }
         }
     }
@@ -384,6 +384,7 @@ impl Conversation<'_> {
             Reply::Enabled { id } => {
                 self.handled = Some(0);
                 self.known_as = id.map(|id| (id, 0));
+                self.acks.enabled();
             }
             Reply::Resumed { h } => {
                 self.acks.resumed(h)?;

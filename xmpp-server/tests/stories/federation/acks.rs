@@ -55,12 +55,12 @@ async fn what_the_other_side_says_it_lacks_is_sent_again() {
     peer.send("<failed xmlns='urn:xmpp:sm:3' h='2'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>")
         .await;
     assert!(peer.next().await.unwrap().starts_with("<enable "));
+    peer.send("<enabled xmlns='urn:xmpp:sm:3' id='second'/>").await;
     for id in ["3", "4"] {
         let got = peer.next().await.unwrap();
         let got = if got.starts_with("<r ") { peer.next().await.unwrap() } else { got };
         assert!(got.contains(&format!("id='{id}'")), "{id} was next: {got}");
     }
-    peer.send("<enabled xmlns='urn:xmpp:sm:3' id='second'/>").await;
     peer.send(&ack(2)).await;
     alice.send(&message("5")).await;
     peer.expect(&["id='5'"]).await;
@@ -95,6 +95,7 @@ async fn of_what_nobody_can_tell_the_sender_learns() {
     drop(peer);
     let mut peer = peer_of(&listener, &tls).await;
     peer.expect(&["<enable "]).await;
+    peer.send("<enabled xmlns='urn:xmpp:sm:3'/>").await;
     peer.expect(&["<presence", "id='here'"]).await;
     let error = alice.expect(&["<message", "type='error'", "id='2'"]).await;
     assert!(error.contains("remote-server-timeout") && error.contains("may have arrived"), "{error}");
@@ -117,6 +118,8 @@ async fn a_server_that_does_not_ack_is_left_for_a_new_connection() {
     let mut peer = peer_of(&listener, &tls).await;
     peer.expect(&["<resume "]).await;
     peer.send("<failed xmlns='urn:xmpp:sm:3' h='0'/>").await;
+    peer.expect(&["<enable "]).await;
+    peer.send("<enabled xmlns='urn:xmpp:sm:3' id='y'/>").await;
     peer.expect(&["<message", "id='1'"]).await;
     drop(silent);
 }
