@@ -15,7 +15,7 @@
 //! Not here: reports of ours to whoever keeps a list.
 
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -40,7 +40,14 @@ pub(crate) struct Abusers {
 struct List {
     service: String,
     node: String,
-    listed: RwLock<HashSet<Hash>>,
+    listed: RwLock<Listed>,
+}
+
+#[derive(Default)]
+struct Listed {
+    hashes: HashSet<Hash>,
+    /// What happened since we began to read the list, if we do: pages may be older.
+    news: Option<Vec<Element>>,
 }
 
 impl Abusers {
@@ -90,33 +97,59 @@ impl Abusers {
 
 impl List {
     fn read<T>(&self, look: impl FnOnce(&HashSet<Hash>) -> T) -> T {
-        look(&self.listed.read().unwrap_or_else(PoisonError::into_inner))
+        look(&self.listed.read().unwrap_or_else(PoisonError::into_inner).hashes)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Listed> {
+        self.listed.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What happened on the node.
     fn change(&self, news: &Element) {
-        let mut listed = self.listed.write().unwrap_or_else(PoisonError::into_inner);
-        match news.name.as_str() {
-            "purge" | "delete" => listed.clear(),
-            "items" => {
-                for item in news.children() {
-                    let Some(hash) = item.attribute("id").and_then(parse) else { continue };
-                    match item.name.as_str() {
-                        "retract" => drop(listed.remove(&hash)),
-                        "item" if listed.len() < MOST => drop(listed.insert(hash)),
-                        "item" => tracing::warn!(service = self.service, "a list of abusers is full"),
-                        _ => {}
-                    }
-                }
-            }
-            _ => {}
+        let mut listed = self.write();
+        if !apply(&mut listed.hashes, news) {
+            tracing::warn!(service = self.service, "a list of abusers is full");
+        }
+        if let Some(since) = listed.news.as_mut().filter(|since| since.len() < MOST_NEWS) {
+            since.push(news.clone());
         }
     }
 
-    /// What is listed now, and nobody else.
-    fn replace(&self, all: HashSet<Hash>) {
-        *self.listed.write().unwrap_or_else(PoisonError::into_inner) = all;
+    /// The list is read from now on.
+    fn begin(&self) {
+        self.write().news = Some(Vec::new());
     }
+
+    /// What was read is listed, with what happened meanwhile, and nobody else.
+    fn replace(&self, mut all: HashSet<Hash>) -> usize {
+        let mut listed = self.write();
+        for news in listed.news.take().into_iter().flatten() {
+            apply(&mut all, &news);
+        }
+        listed.hashes = all;
+        listed.hashes.len()
+    }
+}
+
+/// Changes a list as the news say; false if it has no room for all of them.
+fn apply(hashes: &mut HashSet<Hash>, news: &Element) -> bool {
+    let mut has_room = true;
+    match news.name.as_str() {
+        "purge" | "delete" => hashes.clear(),
+        "items" => {
+            for item in news.children() {
+                let Some(hash) = item.attribute("id").and_then(parse) else { continue };
+                match item.name.as_str() {
+                    "retract" => drop(hashes.remove(&hash)),
+                    "item" if hashes.len() < MOST => drop(hashes.insert(hash)),
+                    "item" => has_room = false,
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+    has_room
 }
 
 /// Why a list cannot be read now.
@@ -169,6 +202,7 @@ async fn keep_up(server: &Server, at: usize) {
 /// Subscribes first, so that nothing is missed between the two; then reads what is there.
 async fn take(server: &Server, list: &List) -> Result<usize, Trouble> {
     let pubsub = || Element::new("pubsub", ns::PUBSUB);
+    list.begin();
     let subscribe =
         Element::new("subscribe", ns::PUBSUB).with("node", &list.node).with("jid", &server.domain);
     ask(server, list, "set", &pubsub().child(subscribe)).await?;
@@ -192,9 +226,7 @@ async fn take(server: &Server, list: &List) -> Result<usize, Trouble> {
         }
         after = last;
     }
-    let listed = all.len();
-    list.replace(all);
-    Ok(listed)
+    Ok(list.replace(all))
 }
 
 async fn ask(server: &Server, list: &List, type_: &str, payload: &Element) -> Result<Stanza, Trouble> {
@@ -285,6 +317,8 @@ fn parse(id: &str) -> Option<Hash> {
 
 /// Entries of one list.
 const MOST: usize = 100_000;
+/// News that may come while a list is read.
+const MOST_NEWS: usize = 10_000;
 /// Entries that are asked for at once.
 const PAGE: usize = 500;
 /// How long a service may take to answer.
@@ -305,6 +339,25 @@ mod tests {
             ns::PUBSUB_EVENT
         );
         Stanza::parse(&text).unwrap()
+    }
+
+    #[test]
+    fn what_happens_while_a_list_is_read_is_not_undone_by_older_pages() {
+        let lists = Abusers::new(&["lists.example/bans".to_owned()]);
+        let jid = |text: &str| text.parse::<Jid>().unwrap();
+        let item = |name: &str, text: &str| {
+            format!("<items node='bans'><{name} id='{}'/></items>", shared_runtime::hex(&hash(text)))
+        };
+        lists.lists[0].begin();
+        lists.hear(&news(&item("item", "new.example")));
+        lists.hear(&news(&item("retract", "old.example")));
+        assert!(lists.name(&jid("new.example")), "it holds at once");
+        let pages = ["old.example", "other.example"].map(hash).into_iter().collect();
+        assert_eq!(lists.lists[0].replace(pages), 2);
+        assert!(lists.name(&jid("new.example")) && lists.name(&jid("other.example")));
+        assert!(!lists.name(&jid("old.example")));
+        lists.hear(&news(&item("item", "old.example")));
+        assert_eq!(lists.lists[0].replace(HashSet::new()), 0, "what came before it was read is not news");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
 use crate::invited;
 use crate::on_the_phone;
+use crate::pubsub;
 use crate::roster::Contact;
 use crate::route::{self, route};
 use crate::server::Server;
@@ -41,6 +42,7 @@ pub(crate) async fn send_anyway(server: &Server, from: &Jid, contact: &Jid, chan
     push_if_changed(server, &user, contact, &before, &after).await;
     let (saw, sees) = (before.subscription().from, after.subscription().from);
     if sees && !saw {
+        show_nodes(server, &user, contact);
         for session in server.router.sessions(user.as_str()) {
             if let Some(presence) = session.presence {
                 Box::pin(route(
@@ -106,6 +108,7 @@ pub(crate) async fn receive(server: &Server, user: &Jid, change: Change, stanza:
         // §3.1.3, case 2 and §3.4: granted already, so the server answers.
         let granted = Stanza::new(Kind::Presence, Some("subscribed"));
         Box::pin(route(server, granted.addressed(Some(user), Some(&contact)))).await;
+        show_nodes(server, user, &contact);
         for session in server.router.sessions(user.as_str()) {
             if let Some(presence) = session.presence {
                 Box::pin(route(
@@ -197,23 +200,51 @@ pub(crate) async fn broadcast(server: &Server, from: &Jid, presence: &Stanza, is
 
 /// Sends a contact's entry to every resource that asked for the roster (§2.1.6), with the version of the whole (§2.6.3).
 pub(crate) async fn push(server: &Server, user: &Jid, item: Element) {
+    push_all(server, user, vec![item]).await;
+}
+
+/// The same for several entries that changed at once. The last one has the version of the whole; those before it have one that is
+/// of nothing, so that who misses the rest gets all anew.
+pub(crate) async fn push_all(server: &Server, user: &Jid, items: Vec<Element>) {
     let sessions = server.router.sessions(user.as_str());
-    if !sessions.iter().any(|session| session.is_interested) {
+    if items.is_empty() || !sessions.iter().any(|session| session.is_interested) {
         return;
     }
-    let query = Element::new("query", ns::ROSTER).child(item);
-    let query = match server.rosters.shown(user.as_str()).await {
-        Ok(shown) => query.with_some("ver", shown.attribute("ver")),
+    let mut whole = match server.rosters.shown(user.as_str()).await {
+        Ok(shown) => shown.attribute("ver").map(str::to_owned),
         Err(error) => {
             failed(&error);
-            query
+            None
         }
     };
-    for session in sessions.iter().filter(|session| session.is_interested) {
-        let id = server.new_id();
-        let push = Stanza::new(Kind::Iq, Some("set")).with_id(Some(&id)).addressed(None, Some(&session.jid));
-        session.push(&push.with(&query));
+    let last = items.len() - 1;
+    for (at, item) in items.into_iter().enumerate() {
+        let version = if at == last { whole.take() } else { Some(server.new_id()) };
+        let query = Element::new("query", ns::ROSTER).child(item).with_some("ver", version);
+        for session in sessions.iter().filter(|session| session.is_interested) {
+            let id = server.new_id();
+            let push =
+                Stanza::new(Kind::Iq, Some("set")).with_id(Some(&id)).addressed(None, Some(&session.jid));
+            session.push(&push.with(&query));
+        }
     }
+}
+
+/// XEP-0163 §4.3.4: who sees an account from now on gets the last items of its nodes, where they are wanted.
+fn show_nodes(server: &Server, user: &Jid, contact: &Jid) {
+    if contact.domain() != server.domain {
+        return; // those of elsewhere ask with their presence
+    }
+    let Some(server) = server.me() else { return };
+    let (user, contact) = (user.clone(), contact.clone());
+    // Not in this task: there may be many nodes.
+    tokio::spawn(async move {
+        for session in server.router.sessions(contact.bare_str()) {
+            if session.presence.is_some() {
+                pubsub::send_last_of(&server, &user, &session.jid, &session.notify).await;
+            }
+        }
+    });
 }
 
 async fn push_if_changed(server: &Server, user: &Jid, contact: &Jid, before: &Contact, after: &Contact) {

@@ -147,19 +147,27 @@ async fn tell(server: &Server, before: &Known, after: &Known) {
     for user in &here {
         let (had, has) = (before.fellows(user.as_str()), after.fellows(user.as_str()));
         let names = had.keys().chain(has.keys().filter(|jid| !had.contains_key(*jid)));
-        for name in names.filter(|name| had.get(*name) != has.get(*name)) {
-            let Ok(fellow) = name.parse::<Jid>() else { continue };
-            let entry = match server.rosters.get(user.as_str(), &fellow).await {
-                Ok(entry) => entry,
-                Err(error) => {
-                    tracing::error!(%error, "a roster could not be read");
-                    continue;
-                }
-            };
-            presence::push(server, user, item(&entry, &fellow)).await;
-            let (saw, sees) = (had.contains_key(name), has.contains_key(name));
-            if sees != saw && (sees || !entry.subscription().to) {
-                show(server, user, &fellow, sees);
+        let changed: Vec<_> = names.filter(|name| had.get(*name) != has.get(*name)).collect();
+        if changed.is_empty() {
+            continue;
+        }
+        let entries = match server.rosters.all(user.as_str()).await {
+            Ok(entries) => entries.into_iter().map(|(jid, entry)| (jid.to_string(), entry)),
+            Err(error) => {
+                tracing::error!(%error, "a roster could not be read");
+                continue;
+            }
+        };
+        let entries: HashMap<String, Contact> = entries.collect();
+        let entry = |name: &str| entries.get(name).cloned().unwrap_or_default();
+        let fellows = changed.iter().filter_map(|name| Some((name, name.parse::<Jid>().ok()?)));
+        let fellows: Vec<_> = fellows.collect();
+        let items = fellows.iter().map(|(name, fellow)| item(&entry(name), fellow)).collect();
+        presence::push_all(server, user, items).await;
+        for (name, fellow) in &fellows {
+            let (saw, sees) = (had.contains_key(**name), has.contains_key(**name));
+            if sees != saw && (sees || !entry(name).subscription().to) {
+                show(server, user, fellow, sees);
             }
         }
     }

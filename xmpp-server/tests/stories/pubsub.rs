@@ -355,3 +355,22 @@ async fn old_bookmarks_are_shown_to_nobody_else() {
     assert!(done.contains("type='result'"), "{done}");
     assert!(!alice.ask("get", "", &items("urn:xmpp:bookmarks:1")).await.contains("Secret"));
 }
+
+#[tokio::test]
+async fn who_becomes_a_contact_gets_the_last_of_what_they_want() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let node = "http://jabber.org/protocol/mood";
+    let publish = format!(
+        "<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='{node}'><item id='now'>\
+         <mood xmlns='{node}'><happy/></mood></item></publish></pubsub>"
+    );
+    assert!(alice.ask("set", "", &publish).await.contains("type='result'"));
+    let mut bob = interested(&served, "bob", "b", node).await;
+    bob.expect_nothing().await;
+    bob.send("<presence type='subscribe' to='alice@example.org'/>").await;
+    alice.expect(&["type='subscribe'"]).await;
+    alice.send("<presence type='subscribed' to='bob@example.org'/>").await;
+    let event = bob.expect(&["<message", "pubsub#event"]).await;
+    assert!(event.contains("<happy/>") && event.contains("from='alice@example.org'"), "{event}");
+}

@@ -113,3 +113,20 @@ async fn what_two_had_before_they_shared_a_group_is_there_again_afterwards() {
     let shown = alice.expect(&["<presence", "from='bob@example.org/b'"]).await;
     assert!(shown.contains("<show>dnd"), "they are friends still: {shown}");
 }
+
+#[tokio::test]
+async fn of_several_fellows_the_last_push_alone_has_the_version_of_the_whole() {
+    let said = Arc::new(Said::default());
+    let served = serve_groups(&said).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    said.say(&[("alice", &["Sales"]), ("bob", &["Sales"]), ("carol", &["Sales"])]);
+    let first = alice.expect(&["type='set'", "jid='bob@example.org'"]).await;
+    let second = alice.expect(&["type='set'", "jid='carol@example.org'"]).await;
+    let [first, second] = [first, second].map(|push| attribute(&push, "query", "ver"));
+    let roster = alice.ask("get", "", ROSTER).await;
+    assert_eq!(second, attribute(&roster, "query", "ver"));
+    // Who missed the second one is not up to date.
+    assert_ne!(first, second);
+    let missed = alice.ask("get", "", &ROSTER.replace("ver=''", &format!("ver='{first}'"))).await;
+    assert!(missed.contains("carol@example.org"), "{missed}");
+}
