@@ -22,7 +22,7 @@ use crate::{presence, pubsub};
 
 pub(crate) const SPECS: &[Spec] = &[
     Spec::xep(398, "1.0.0").complete(),
-    Spec::xep(153, "1.1.1").note("the hash is put into presence by the server"),
+    Spec::xep(153, "1.1.1").complete().note("the hash is put into presence by the server"),
 ];
 
 /// What disco says of an account.
@@ -110,17 +110,32 @@ pub(crate) async fn set(server: &Server, user: &Jid, picture: Option<Picture>) -
         }
         None => {
             vcard::set_photo(server, user, None).await?;
-            let shown = pubsub::own_items(server, user, DATA).await?;
-            if !shown.is_empty() {
-                let nothing = Element::new("metadata", METADATA);
-                pubsub::publish_own(server, user, user, METADATA, NOTHING, &nothing, options()).await?;
-                let ids: Vec<String> = shown.into_iter().map(|(id, _)| id).collect();
-                pubsub::retract_own(server, user, DATA, &ids).await?;
-            }
-            remember(server, user, "").await?;
+            hide(server, user, user).await?;
         }
     }
     vcard::show(server, user).await
+}
+
+/// Nothing is to be shown any more (XEP-0084 §4.2.4).
+async fn hide(server: &Server, user: &Jid, by: &Jid) -> Result<(), StanzaError> {
+    let shown = pubsub::own_items(server, user, DATA).await?;
+    if !shown.is_empty() {
+        let nothing = Element::new("metadata", METADATA);
+        pubsub::publish_own(server, user, by, METADATA, NOTHING, &nothing, options()).await?;
+        let ids: Vec<String> = shown.into_iter().map(|(id, _)| id).collect();
+        pubsub::retract_own(server, user, DATA, &ids).await?;
+    }
+    remember(server, user, "").await
+}
+
+/// A card without a photo was set: there is no avatar any more.
+pub(crate) async fn removed(server: &Server, user: &Jid, by: &Jid) {
+    if read(server, user).await.is_empty() {
+        return;
+    }
+    if let Err(error) = hide(server, user, by).await {
+        tracing::warn!(condition = error.kind.as_str(), "an avatar could not be taken away");
+    }
 }
 
 fn options() -> Form {
@@ -159,15 +174,14 @@ pub(crate) async fn read(server: &Server, user: &Jid) -> Arc<str> {
     }
 }
 
-/// §4: presence with the hash in it. A client that says that it is not ready to (`<photo/>` without text) is left alone.
+/// §4: presence with the hash in it, or with an empty `<photo/>` in place of one that is not shown any more. A client that says
+/// that it is not ready to (`<photo/>` without text) is left alone.
 pub(crate) fn with_hash(presence: Stanza, avatar: &str) -> Stanza {
-    if avatar.is_empty() {
-        return presence;
-    }
-    let own = presence.find("x", UPDATE).and_then(|x| x.text_of("photo"));
-    match own.as_deref() {
-        Some("") => presence,
-        Some(hash) if hash == avatar => presence,
+    let own = presence.find("x", UPDATE).map(|x| x.text_of("photo"));
+    match own.as_ref().map(|photo| photo.as_deref()) {
+        None | Some(None) if avatar.is_empty() => presence,
+        Some(Some("")) => presence,
+        Some(Some(hash)) if hash == avatar => presence,
         _ => {
             let x = Element::new("x", UPDATE).text_child("photo", avatar);
             presence.retain(|child| !child.is("x", UPDATE)).with(&x)
@@ -211,6 +225,17 @@ mod tests {
         assert_eq!(put(""), hashed);
         assert_eq!(put("<x xmlns='vcard-temp:x:update'/>"), hashed);
         assert_eq!(put("<x xmlns='vcard-temp:x:update'><photo>old</photo></x>"), hashed);
+        let bare = |inner: &str| {
+            let presence = Stanza::parse(&format!("<presence>{inner}</presence>")).unwrap();
+            String::from_utf8(with_hash(presence, "").to_bytes().to_vec()).unwrap()
+        };
+        assert_eq!(bare(""), "<presence/>");
+        assert_eq!(
+            bare("<x xmlns='vcard-temp:x:update'/>"),
+            "<presence><x xmlns='vcard-temp:x:update'/></presence>"
+        );
+        let gone = "<presence><x xmlns='vcard-temp:x:update'><photo></photo></x></presence>";
+        assert_eq!(bare("<x xmlns='vcard-temp:x:update'><photo>old</photo></x>"), gone);
         let unready = "<x xmlns='vcard-temp:x:update'><photo/></x>";
         assert_eq!(put(unready), format!("<presence>{unready}</presence>"));
     }

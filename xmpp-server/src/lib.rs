@@ -28,6 +28,7 @@ mod c2s;
 mod call_log;
 mod callers;
 mod caps;
+mod compliance;
 mod component;
 mod config;
 mod csi;
@@ -66,6 +67,7 @@ mod voicemail;
 
 pub use c2s::ScramName;
 pub use callers::OwnCalls;
+pub use compliance::{ADVANCED_SERVER, Row};
 pub use component::ComponentConfig;
 pub use config::{Config, keys};
 pub use features::{Invitations, InviteLinks};

@@ -37,7 +37,7 @@ const STREAMS: &[Spec] = &[
     Spec::xep(203, "2.0").complete(),
     Spec::xep(249, "1.2").complete(),
     Spec::xep(307, "0.1").complete(),
-    Spec::xep(317, "0.2").note("hats of the room's call, given by the room alone"),
+    Spec::xep(317, "0.2").complete().note("hats of the room's call are given by the room alone"),
     Spec::xep(368, "1.1.0").complete(),
     crate::on_the_phone::SPEC,
     crate::muc::CALL_INVITES,

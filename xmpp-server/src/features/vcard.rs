@@ -58,7 +58,13 @@ async fn answer(server: &Server, request: &Request, form: Form) -> Answered {
         };
         let card = keep_other_form(card, &stored(server, own).await?, form == Form::Four);
         let answer = set(server, own, &card, &addresses).await?;
-        crate::avatar::card_set(server, own, &request.from, &card).await;
+        let has_photo =
+            card.get("PHOTO").is_some_and(|photo| photo.text_of("BINVAL").is_some_and(|it| !it.is_empty()));
+        if has_photo || form == Form::Four {
+            crate::avatar::card_set(server, own, &request.from, &card).await;
+        } else {
+            crate::avatar::removed(server, own, &request.from).await;
+        }
         show(server, own).await?;
         return Ok(answer);
     }

@@ -7,9 +7,11 @@
 //!       with one `<participant uri='' name='' audio=''/>` each, sent when that changes and to who enters. A client
 //!       that knows neither shows nothing new. When a recording begins or ends, a message says so in words.
 //! State the legs of the call; gone with the room's task. A focus that restarts tells all its legs anew.
-//! Not here: hats given by owners (XEP-0317 §4).
+//! Hats that owners give are [`super::hats`]'.
 
 use std::sync::Arc;
+
+use std::collections::HashSet;
 
 use shared_model::{Audio, ConferenceEvent, Event, Fact, Participant};
 use shared_runtime::bus::{Heard, Subscription};
@@ -141,8 +143,8 @@ impl Room {
         }
     }
 
-    /// What an occupant's presence says of the call.
-    pub(crate) fn hats(&self, jid: &Jid) -> Option<Element> {
+    /// What an occupant's presence says of the call: hats that nobody gives.
+    pub(super) fn call_hats(&self, jid: &Jid) -> Option<Vec<Element>> {
         let is_theirs = |p: &&Participant| p.jid.as_ref().is_some_and(|p| p.as_str() == jid.bare_str());
         let leg = self.call.iter().map(|(_, participant)| participant).find(is_theirs)?;
         let title = match leg.audio {
@@ -157,15 +159,16 @@ impl Room {
         let sound = hat(word(leg.audio), title);
         let hand = leg.is_hand_up.then(|| hat("hand", "Hand raised"));
         let secrecy = leg.is_encrypted.then(|| hat("encrypted", "Encrypted to the mixer"));
-        let hats = [Some(sound), hand, secrecy].into_iter().flatten();
-        Some(Element::new("hats", ns::HATS).children_from(hats))
+        Some([Some(sound), hand, secrecy].into_iter().flatten().collect())
     }
 
     /// Participants whom no occupant stands for; `None` if there are none.
     pub(crate) fn call_notice(&self) -> Option<Stanza> {
-        let is_inside = |p: &Participant| {
-            p.jid.as_ref().is_some_and(|jid| self.occupants.iter().any(|o| o.jid.bare_str() == jid.as_str()))
-        };
+        if self.call.is_empty() {
+            return None;
+        }
+        let inside: HashSet<&str> = self.occupants.iter().map(|occupant| occupant.jid.bare_str()).collect();
+        let is_inside = |p: &Participant| p.jid.as_ref().is_some_and(|jid| inside.contains(jid.as_str()));
         let alone: Vec<&Participant> = self.call.iter().map(|(_, p)| p).filter(|p| !is_inside(p)).collect();
         (!alone.is_empty()).then(|| notice_of(&alone))
     }
@@ -193,5 +196,5 @@ fn word(audio: Audio) -> &'static str {
 }
 
 /// Our own extension: who is in the call and not in the room.
-const CALL: &str = "urn:cusax:call:0";
+pub(super) const CALL: &str = "urn:cusax:call:0";
 const MOST_LEGS: usize = 1000;

@@ -44,7 +44,7 @@ impl Room {
         match node {
             None => {}
             Some(TRAFFIC) => return Err(ErrorKind::ServiceUnavailable.into()), // §18.1.1: all passes
-            Some(_) => return Err(ErrorKind::ItemNotFound.into()),
+            Some(node) => return self.command_info(node).ok_or_else(|| ErrorKind::ItemNotFound.into()),
         }
         let affiliation = self.affiliation(from);
         if affiliation == Affiliation::Outcast {
@@ -63,6 +63,7 @@ impl Room {
                 ns::OCCUPANT_ID,
                 ns::STANZA_ID,
                 ns::HATS,
+                ns::COMMANDS,
                 super::coin::COIN,
                 ns::REGISTER,
                 ns::MODERATE,
@@ -112,6 +113,9 @@ impl Room {
                 "",
                 truth(self.config.anyone_changes_subject),
             ));
+        if let Some(hash) = self.hats.hash() {
+            form = form.with(field("hats#hash", "text-single", "Hats hash", hash));
+        }
         let slow = self.config.slow_mode.to_string();
         form = form.with(field(
             "muc#roominfo_slow_mode_duration",

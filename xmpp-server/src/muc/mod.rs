@@ -19,6 +19,7 @@ mod coin;
 mod config;
 mod describe;
 mod directory;
+mod hats;
 mod history;
 mod invite;
 mod join;

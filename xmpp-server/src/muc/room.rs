@@ -13,6 +13,7 @@ use xmpp_core::payload::mam::{self, Query};
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
 use super::config::RoomConfig;
+use super::hats::Hats;
 use super::invite::{Invitation, Invited};
 use super::moderate::Retraction;
 use super::pace::Pace;
@@ -106,6 +107,8 @@ pub(crate) struct Room {
     pub(crate) questions: Questions,
     pub(crate) pace: Pace,
     pub(crate) invited: Invited,
+    /// What somebody may be beside role and affiliation.
+    pub(crate) hats: Hats,
     /// Legs of the room's call, by Call-ID.
     pub(crate) call: Vec<(String, Participant)>,
     /// The call is recorded.
@@ -138,6 +141,7 @@ impl Room {
             questions: Questions::default(),
             pace: Pace::default(),
             invited: Invited::default(),
+            hats: Hats::default(),
             call: Vec::new(),
             is_recorded: false,
             most_history,
@@ -173,7 +177,11 @@ impl Room {
         let payload = iq.children().into_iter().next().ok_or(ErrorKind::BadRequest)?;
         let answer = match (payload.name.as_str(), payload.ns.as_str()) {
             ("query", ns::DISCO_INFO) if !is_set => Some(self.info(from, payload.attribute("node"), now)?),
+            ("query", ns::DISCO_ITEMS) if !is_set && payload.attribute("node") == Some(ns::COMMANDS) => {
+                Some(self.commands(from))
+            }
             ("query", ns::DISCO_ITEMS) if !is_set => Some(self.items(from)),
+            ("command", ns::COMMANDS) if is_set => Some(self.command(iq, &payload, from, out)?),
             ("query", ns::MUC_ADMIN) if is_set => {
                 self.administer(&payload, from, out)?;
                 None
@@ -228,7 +236,7 @@ impl Room {
     }
 
     /// XEP-0313 §6.1.2: who may enter at the time of the query, and of a room with a password who is inside or known.
-    fn may_read(&self, from: &Jid) -> Result<(), StanzaError> {
+    pub(super) fn may_read(&self, from: &Jid) -> Result<(), StanzaError> {
         let affiliation = self.affiliation(from);
         let is_known = affiliation.is_member() || self.occupant(from).is_some();
         let is_closed = self.config.members_only || self.config.password.is_some();

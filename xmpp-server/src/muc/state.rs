@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use shared_model::Affiliation;
 
 use super::config::RoomConfig;
+use super::hats::Hats;
 use super::room::{Room, Subject};
 
 /// A room without its occupants and history.
@@ -25,6 +26,8 @@ pub(crate) struct Kept {
     has_card: bool,
     #[serde(default)]
     photos: Vec<String>,
+    #[serde(default)]
+    hats: Hats,
 }
 
 impl Kept {
@@ -39,6 +42,7 @@ impl Kept {
             requests: room.requests.clone(),
             has_card: room.has_card,
             photos: room.photos.clone(),
+            hats: room.hats.clone(),
         }
     }
 
@@ -52,6 +56,7 @@ impl Kept {
         room.requests = self.requests;
         room.has_card = self.has_card;
         room.photos = self.photos;
+        room.hats = self.hats;
         room.is_locked = false;
     }
 

@@ -242,6 +242,17 @@ async fn an_avatar_is_the_same_in_card_node_and_presence() {
         "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:avatar:metadata'/></pubsub>";
     let metadata = bob.ask("get", "alice@example.org", items).await;
     assert!(metadata.contains("type='image/gif'") && !metadata.contains(hash), "{metadata}");
+    // And a card without one takes it away (XEP-0153 §4.1).
+    assert!(
+        alice
+            .ask("set", "", "<vCard xmlns='vcard-temp'><FN>Alice</FN></vCard>")
+            .await
+            .contains("type='result'")
+    );
+    let shown = bob.expect(&["<presence", "vcard-temp:x:update"]).await;
+    assert!(shown.contains("<photo/>") || shown.contains("<photo></photo>"), "{shown}");
+    let metadata = bob.ask("get", "alice@example.org", items).await;
+    assert!(!metadata.contains("<info"), "{metadata}");
     let info =
         alice.ask("get", "alice@example.org", "<query xmlns='http://jabber.org/protocol/disco#info'/>").await;
     assert!(info.contains("urn:xmpp:pep-vcard-conversion:0"), "{info}");

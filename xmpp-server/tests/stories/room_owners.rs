@@ -184,3 +184,76 @@ async fn reasons_and_requests_survive_a_restart() {
     let banned = alice.ask("get", ROOM, &item("affiliation='outcast'")).await;
     assert!(banned.contains("jid='x.example'") && banned.contains("<reason>why"), "{banned}");
 }
+
+/// A command about hats, with these fields handed in.
+fn hats(word: &str, fields: &[(&str, &str)]) -> String {
+    let fields: String = fields
+        .iter()
+        .map(|(var, value)| format!("<field var='hats#{var}'><value>{value}</value></field>"))
+        .collect();
+    let form = format!(
+        "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>urn:xmpp:hats:commands</value></field>{fields}</x>"
+    );
+    let form = if fields.is_empty() { String::new() } else { form };
+    format!(
+        "<command xmlns='http://jabber.org/protocol/commands' node='urn:xmpp:hats:commands:{word}' action='execute'>{form}</command>"
+    )
+}
+
+#[tokio::test]
+async fn owners_give_hats_and_everybody_sees_them() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    assert!(alice.ask("set", ROOM, &configure(&[("persistentroom", "1")])).await.contains("result"));
+    let before = bob.ask("get", ROOM, INFO).await;
+    assert!(before.contains("urn:xmpp:hats:0") && !before.contains("hats#hash"), "{before}");
+    let form = alice.ask("set", ROOM, &hats("create", &[])).await;
+    assert!(form.contains("status='executing'") && form.contains("var='hats#hue'"), "{form}");
+    let uri = "urn:example:hats#teacher";
+    let create = hats("create", &[("title", "Teacher"), ("uri", uri), ("hue", "171.4")]);
+    assert!(bob.ask("set", ROOM, &create).await.contains("forbidden"));
+    for wrong in [
+        hats("create", &[("uri", uri)]),
+        hats("create", &[("title", "T"), ("uri", "no uri")]),
+        hats("create", &[("title", "T"), ("uri", uri), ("hue", "361")]),
+        hats("create", &[("title", "In the call"), ("uri", "urn:cusax:call:0#audio")]),
+    ] {
+        assert!(alice.ask("set", ROOM, &wrong).await.contains("bad-request"), "{wrong}");
+    }
+    assert!(alice.ask("set", ROOM, &create).await.contains("status='completed'"));
+    bob.expect(&["<message", "code='104'"]).await;
+    let assign = |uri: &str| hats("assign", &[("jid", "bob@example.org"), ("uri", uri)]);
+    assert!(alice.ask("set", ROOM, &assign("urn:example:other")).await.contains("item-not-found"));
+    assert!(alice.ask("set", ROOM, &assign(uri)).await.contains("status='completed'"));
+    let shown = bob.expect(&["<presence", "/Bob'", "urn:xmpp:hats:0"]).await;
+    assert!(
+        shown.contains("title='Teacher'") && shown.contains("hue='171.4'") && shown.contains(uri),
+        "{shown}"
+    );
+    let listed = bob.ask("set", ROOM, &hats("list", &[])).await;
+    assert!(listed.contains("Teacher") && !listed.contains("hats#jid"), "{listed}");
+    assert!(bob.ask("set", ROOM, &hats("list-assigned", &[])).await.contains("forbidden"));
+    assert!(alice.ask("set", ROOM, &hats("list-assigned", &[])).await.contains("bob@example.org"));
+    let node =
+        "<query xmlns='http://jabber.org/protocol/disco#items' node='http://jabber.org/protocol/commands'/>";
+    let commands = bob.ask("get", ROOM, node).await;
+    assert!(commands.contains("commands:list'") && !commands.contains("commands:create"), "{commands}");
+    assert!(bob.ask("get", ROOM, INFO).await.contains("hats#hash"));
+    // They are kept with the room.
+    let again = serve_again(&served, Config::default()).await;
+    let mut carol = Client::online(&again, "carol", "c").await;
+    let mut dave = Client::online(&again, "bob", "b").await;
+    dave.enter(ROOM, "Bob").await;
+    carol.knock("Carol").await;
+    carol.expect(&["<presence", "/Bob'", uri]).await;
+    // Another title, and the end of it.
+    let mut owner = Client::online(&again, "alice", "a").await;
+    let update = hats("create", &[("title", "Professor"), ("uri", uri)]);
+    assert!(owner.ask("set", ROOM, &update).await.contains("status='completed'"));
+    carol.expect(&["<presence", "/Bob'", "Professor"]).await;
+    assert!(owner.ask("set", ROOM, &hats("destroy", &[("uri", uri)])).await.contains("status='completed'"));
+    let bare = carol.expect(&["<presence", "/Bob'"]).await;
+    assert!(!bare.contains("urn:xmpp:hats:0"), "{bare}");
+    let unassign = hats("unassign", &[("jid", "bob@example.org"), ("uri", uri)]);
+    assert!(owner.ask("set", ROOM, &unassign).await.contains("item-not-found"));
+}
