@@ -52,11 +52,22 @@ pub struct Link {
     /// When that was given, or renewed: milliseconds since 1970.
     #[serde(default)]
     pub(crate) renewed: i64,
+    /// It is being renewed, and the answer was not heard: the provider may have another in its place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) renewing: bool,
+    /// When it turned out that the answer to a renewal was lost, milliseconds since 1970; zero: it was not.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) lost: i64,
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 impl Link {
     pub(super) fn to(person: &Person) -> Self {
-        Self { person: person.clone(), ended: false, ending: false, lasting: None, renewed: 0 }
+        let person = person.clone();
+        Self { person, ended: false, ending: false, lasting: None, renewed: 0, renewing: false, lost: 0 }
     }
 }
 
@@ -67,7 +78,8 @@ pub struct Links {
 }
 
 impl Links {
-    pub(crate) fn new(records: Arc<dyn Records>) -> Self {
+    /// Over these records.
+    pub fn new(records: Arc<dyn Records>) -> Self {
         Self { records }
     }
 
@@ -95,6 +107,31 @@ impl Links {
             }
         }
         Ok(None)
+    }
+
+    /// The groups that an account is in elsewhere.
+    pub async fn groups(&self, account: AccountId) -> Result<Vec<String>, StoreError> {
+        let mut groups: Vec<String> = Vec::new();
+        for source in Source::ALL {
+            let link = self.of(account, source).await?.filter(|link| !link.ended);
+            for group in link.map(|link| link.person.groups).unwrap_or_default() {
+                if !groups.contains(&group) {
+                    groups.push(group);
+                }
+            }
+        }
+        Ok(groups)
+    }
+
+    /// Everybody who is in a group elsewhere, by the user name, which an account has that came from there.
+    pub async fn grouped(&self) -> Result<Vec<(String, Vec<String>)>, StoreError> {
+        let mut grouped = Vec::new();
+        for source in Source::ALL {
+            let links = self.all(source).await?.into_iter().map(|(_, link)| link);
+            let links = links.filter(|link| !link.ended && !link.person.groups.is_empty());
+            grouped.extend(links.map(|link| (link.person.user, link.person.groups)));
+        }
+        Ok(grouped)
     }
 
     /// All links of a source.

@@ -140,6 +140,27 @@ impl Outside {
     }
 }
 
+/// Groups by the names that profiles have for them: of a distinguished name (RFC 4514) the value of its first part, of a path its last.
+/// The first ones, each once.
+fn short_names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut short: Vec<String> = Vec::new();
+    for name in names {
+        let value = match name.split_once('=') {
+            Some((_, rest)) => rest
+                .match_indices(',')
+                .find(|(at, _)| !rest[..*at].ends_with('\\'))
+                .map_or(rest, |(at, _)| &rest[..at]),
+            None => name.rsplit('/').next().unwrap_or_default(),
+        };
+        let value = value.trim().replace("\\,", ",");
+        let is_fit = (1..=LONGEST_GROUP).contains(&value.len()) && !value.chars().any(char::is_control);
+        if is_fit && short.len() < MOST_GROUPS && !short.contains(&value) {
+            short.push(value);
+        }
+    }
+    short
+}
+
 /// Whether so many accounts end at once that whoever says so is taken to be at fault.
 fn is_too_many(gone: usize, all: usize) -> bool {
     gone >= MANY && gone * 2 > all
@@ -150,6 +171,9 @@ fn pause(interval: Duration, is_nobody_missing: bool) -> Duration {
     if is_nobody_missing { interval } else { interval.min(SECOND_LOOK) }
 }
 
+/// Groups of one account, as in a profile, and bytes of their names.
+const MOST_GROUPS: usize = 16;
+const LONGEST_GROUP: usize = 64;
 /// Fewer accounts than this may end at once, however few there are.
 const MANY: usize = 10;
 const SECOND_LOOK: Duration = Duration::from_secs(10);
@@ -166,5 +190,28 @@ impl From<OidcError> for Denied {
                 Self::Unavailable(error.to_string())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_have_short_names_each_once_and_not_too_many() {
+        let names = [
+            "cn=Sales,ou=groups,dc=x",
+            "CN = Sales,dc=y",
+            "cn=a\\, b,dc=x",
+            "/staff/board",
+            "plain",
+            "",
+            "cn=",
+            "a\u{7}b",
+        ];
+        assert_eq!(short_names(names.into_iter()), ["Sales", "a, b", "board", "plain"]);
+        let many: Vec<String> = (0..40).map(|at| format!("g{at}")).collect();
+        assert_eq!(short_names(many.iter().map(String::as_str)).len(), MOST_GROUPS);
+        assert!(short_names(std::iter::once("x".repeat(65).as_str())).is_empty());
     }
 }

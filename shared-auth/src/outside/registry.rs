@@ -36,6 +36,9 @@ pub struct Person {
     pub numbers: Option<Vec<String>>,
     /// Whether they administer the service, if that is said there.
     pub admin: Option<bool>,
+    /// The groups that they are in there, by their short names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
 }
 
 impl Person {
@@ -220,7 +223,7 @@ impl Registry {
         }
         let now = match brought {
             Some(_) => new_link(account.id, person, brought),
-            None => Link { lasting: link.lasting.clone(), renewed: link.renewed, ..Link::to(person) },
+            None => Link { person: person.clone(), ended: false, ending: false, ..link.clone() },
         };
         if link != now {
             // Somebody may be about to end it; who is first has the other try again.
@@ -351,7 +354,7 @@ pub(super) mod tests {
 
     pub(in crate::outside) fn person(source: Source, subject: &str, user: &str) -> Person {
         let (subject, user) = (subject.to_owned(), user.to_owned());
-        Person { source, subject, name: user.clone(), user, numbers: None, admin: None }
+        Person { source, subject, name: user.clone(), user, numbers: None, admin: None, groups: Vec::new() }
     }
 
     async fn local(auth: &Auth, name: &str, number: &str) -> AccountId {

@@ -7,7 +7,7 @@ use ldap3::SearchEntry;
 use shared_runtime::{Redacted, hex};
 
 use super::LdapConfig;
-use crate::outside::{Person, Source};
+use crate::outside::{Person, Source, short_names};
 use crate::{check_shown_name, invites};
 
 /// Why an entry is nobody.
@@ -34,7 +34,8 @@ pub(super) fn read(config: &LdapConfig, entry: SearchEntry) -> Result<Person, No
     let admin = (!config.admin_group.is_empty())
         .then(|| all(&entry, &config.groups).iter().take(MOST_GROUPS).any(is_in));
     let (name, numbers) = (name.unwrap_or_else(|| user.clone()), Some(numbers.cloned().collect()));
-    Ok(Person { source: Source::Ldap, subject, user, name, numbers, admin })
+    let groups = short_names(all(&entry, &config.groups).iter().take(MOST_GROUPS).map(String::as_str));
+    Ok(Person { source: Source::Ldap, subject, user, name, numbers, admin, groups })
 }
 
 /// RFC 4512 §2.5: names of attributes are compared in any case.
@@ -90,6 +91,7 @@ mod tests {
         assert_eq!((person.user.as_str(), person.subject.as_str()), ("alice", "u-1"));
         assert_eq!(person.numbers.unwrap(), ["+33 1 23 45 67 89"]);
         assert_eq!((person.admin, person.name.as_str()), (Some(true), "Alice B."));
+        assert_eq!(person.groups, ["x", "Admins"]);
         let bare =
             read(&LdapConfig::default(), entry(&[("uid", &["alice"]), ("entryUUID", &["u-2"])])).unwrap();
         assert_eq!((bare.subject.as_str(), bare.name.as_str()), ("u-2", "alice"));

@@ -31,7 +31,7 @@ pub(crate) use config::OIDC_KEYS;
 pub use config::{OidcConfig, Policy};
 pub use provider::OidcError;
 
-use super::{Person, Source};
+use super::{Person, Source, short_names};
 use crate::hash::{digest_hash, random};
 use crate::keys::Keys;
 use crate::{CodeProof, check_shown_name, invites};
@@ -246,7 +246,8 @@ fn read_person(
     let number = text(claims, "phone_number").filter(|_| is_verified);
     let numbers = number.map(|number| vec![number.to_owned()]);
     let name = name.unwrap_or_else(|| user.clone());
-    Ok(Person { source: Source::Oidc, subject, user, name, numbers, admin })
+    let groups = short_names(groups.into_iter().flatten().filter_map(Value::as_str));
+    Ok(Person { source: Source::Oidc, subject, user, name, numbers, admin, groups })
 }
 
 /// OpenID Connect Core 1.0 §5.7: an address is somebody's where the provider saw to it.
