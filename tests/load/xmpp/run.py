@@ -65,7 +65,7 @@ class Server:
 
 
 class Ours(Server):
-    name = "cusax"
+    name, needs = "cusax", None
 
     def __init__(self, folder, given):
         self.port = free_port()
@@ -76,6 +76,9 @@ class Ours(Server):
             "CUSAX_XMPP__C2S_TLS": "[]",
             "CUSAX_XMPP__S2S": "[]",
             "CUSAX_XMPP__RESOURCES": "1000",
+            # The others have no shapers either.
+            "CUSAX_XMPP__RATE": "0",
+            "CUSAX_XMPP__STANZA_RATE": "0",
             "CUSAX_XMPP__ARCHIVE": "always" if given.archive else "never",
             "CUSAX_AUTH__ITERATIONS": "4096",
             "CUSAX_TLS__CERTIFICATE": str(folder / "certificate.pem"),
@@ -90,7 +93,7 @@ class Ours(Server):
 
 
 class Prosody(Server):
-    name = "prosody"
+    name, needs = "prosody", "prosody"
 
     def __init__(self, folder, given):
         self.port = free_port()
@@ -116,7 +119,7 @@ Component "conference.{DOMAIN}" "muc"
 
 
 class Ejabberd(Server):
-    name = "ejabberd"
+    name, needs = "ejabberd", "ejabberdctl"
 
     def __init__(self, folder, given):
         self.port, self.http = free_port(), free_port()
@@ -201,6 +204,9 @@ def main():
     load = generator()
     for kind in (Ours, Prosody, Ejabberd):
         if given.only and kind.name != given.only:
+            continue
+        if kind.needs and not shutil.which(kind.needs):
+            print(f"{kind.name:9} is not here", flush=True)
             continue
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)

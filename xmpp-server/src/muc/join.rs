@@ -109,9 +109,8 @@ impl Room {
         codes.extend(nick.code());
         let said = Said { codes: &codes, id: stanza.id.as_deref(), ..Said::default() };
         self.welcome(&occupant, &said, &HistoryWish::parse(entrance), now, out);
-        for viewer in self.viewers_of(&occupant).filter(|viewer| viewer.jid != *from) {
-            out.stanzas.push(self.presence_for(&occupant, viewer, &Said::default()));
-        }
+        let others = self.viewers_of(&occupant).filter(|viewer| viewer.jid != *from);
+        self.tell_presence(&occupant, others, &Said::default(), out);
         if let Some(jid) = bare(from).filter(|_| earlier.is_none()) {
             let (room, nick) = (self.address.clone(), nick.text.to_owned());
             out.facts.push(RoomEvent::OccupantJoined { room, jid, nick, role });

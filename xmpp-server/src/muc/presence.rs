@@ -122,12 +122,53 @@ impl Room {
         said: &Said<'_>,
         out: &mut Effects,
     ) {
+        let seen = self.occupants.iter().filter(|viewer| self.sees(viewer, occupant.role, &occupant.nick));
+        self.tell_presence(occupant, seen, said, out);
+        let gone = Removal::new(LeaveReason::Left);
         for viewer in &self.occupants {
-            if self.sees(viewer, occupant.role, &occupant.nick) {
-                out.stanzas.push(self.presence_for(occupant, viewer, said));
-            } else if self.sees(viewer, before, &occupant.nick) {
-                out.stanzas.push(self.absence_for(occupant, viewer, &Removal::new(LeaveReason::Left), None));
+            if !self.sees(viewer, occupant.role, &occupant.nick) && self.sees(viewer, before, &occupant.nick)
+            {
+                out.stanzas.push(self.absence_for(occupant, viewer, &gone, None));
             }
+        }
+    }
+
+    /// Presence of an occupant for all of these. Others than themselves get the same, but for the real address, which some see: it
+    /// is made once, and shared.
+    pub(crate) fn tell_presence<'a>(
+        &self,
+        occupant: &Occupant,
+        viewers: impl Iterator<Item = &'a Occupant>,
+        said: &Said<'_>,
+        out: &mut Effects,
+    ) {
+        let mut made: [Option<Stanza>; 2] = [None, None];
+        for viewer in viewers {
+            if viewer.nick == occupant.nick {
+                out.stanzas.push(self.presence_for(occupant, viewer, said));
+                continue;
+            }
+            let kind = &mut made[usize::from(self.sees_jids(viewer))];
+            let stanza = kind.get_or_insert_with(|| self.presence_for(occupant, viewer, said));
+            let mut copy = stanza.clone();
+            copy.to = Some(viewer.jid.clone());
+            out.stanzas.push(copy);
+        }
+    }
+
+    /// The end of an occupant for all who saw them, likewise.
+    fn tell_absence(&self, gone: &Occupant, removal: &Removal<'_>, renamed: Option<&str>, out: &mut Effects) {
+        let mut made: [Option<Stanza>; 2] = [None, None];
+        for viewer in self.occupants.iter().filter(|viewer| self.sees(viewer, gone.role, &gone.nick)) {
+            if viewer.nick == gone.nick {
+                out.stanzas.push(self.absence_for(gone, viewer, removal, renamed));
+                continue;
+            }
+            let kind = &mut made[usize::from(self.sees_jids(viewer))];
+            let stanza = kind.get_or_insert_with(|| self.absence_for(gone, viewer, removal, renamed));
+            let mut copy = stanza.clone();
+            copy.to = Some(viewer.jid.clone());
+            out.stanzas.push(copy);
         }
     }
 
@@ -178,9 +219,7 @@ impl Room {
     /// §7.6: a nick goes, and the same occupant comes back under another.
     pub(crate) fn tell_rename(&self, before: &Occupant, nick: &str, out: &mut Effects) {
         let removal = Removal { codes: &[303], ..Removal::new(LeaveReason::Left) };
-        for viewer in self.occupants.iter().filter(|viewer| self.sees(viewer, before.role, &before.nick)) {
-            out.stanzas.push(self.absence_for(before, viewer, &removal, Some(nick)));
-        }
+        self.tell_absence(before, &removal, Some(nick), out);
     }
 
     /// Takes a client out. Who was the only one of its nick is gone for everybody.
@@ -191,9 +230,7 @@ impl Room {
         {
             return self.remove_client(at, removal, out);
         }
-        for viewer in self.occupants.iter().filter(|viewer| self.sees(viewer, gone.role, &gone.nick)) {
-            out.stanzas.push(self.absence_for(&gone, viewer, removal, None));
-        }
+        self.tell_absence(&gone, removal, None, out);
         self.occupants.remove(at);
         if let Some(jid) = bare(&gone.jid) {
             let room = self.address.clone();
