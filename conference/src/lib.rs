@@ -20,7 +20,7 @@ use shared_model::Spec;
 /// What this crate implements.
 pub const SPECS: &[Spec] = &[
     Spec::rfc(3264)
-        .note("answers, hold, our own offers; one audio medium, one of pictures, of browsers several"),
+        .note("answers, hold, our own offers, new media within a call; one audio medium, one of pictures, of browsers several"),
     Spec::rfc(3323).note("anonymous callers have no name in the conference document"),
     Spec::rfc(3325).note("the focus identifies callers by P-Asserted-Identity"),
     Spec::rfc(3326).note("Reason in the focus's BYE"),
@@ -67,8 +67,8 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(8445).note("a lite agent with one candidate, on one port for all browsers"),
     Spec::rfc(8643).note("with keys in descriptions"),
     Spec::rfc(8839).note("what a lite agent says, without trickling"),
-    Spec::rfc(8843).note("one audio medium in the bundle, and several of pictures"),
     Spec::rfc(8851).note("names of layers, without restrictions"),
     Spec::rfc(8853).note("layers are received, never sent; of alternatives the first"),
     Spec::rfc(8866).note("what audio needs"),
+    Spec::rfc(9143).note("one audio medium in the bundle, and several of pictures; media of the focus's own offers, too"),
 ];

@@ -98,6 +98,18 @@ impl<F> Dialog<F> {
         self.request("ACK", contact)
     }
 
+    /// The ACK of a 2xx to an INVITE of ours inside the dialog, whatever was sent since (§13.2.2.4); its Contact is the target from
+    /// now on (§12.2.1.2). `contact` is ours.
+    pub fn acknowledge(&mut self, response: &Message, contact: &str) -> Option<Message> {
+        let (cseq, _) = response.cseq()?;
+        if let Some(target) = response.elements(Name::Contact).next().and_then(NameAddr::parse) {
+            self.target = target.uri.to_owned();
+        }
+        let mut ack = self.ack(contact);
+        ack.set(Name::CSeq, &format!("{cseq} ACK"));
+        Some(ack)
+    }
+
     /// The next request of ours; `contact` is ours.
     pub fn request(&mut self, method: &str, contact: &str) -> Message {
         self.local_cseq += 1;
@@ -163,6 +175,9 @@ mod tests {
         let ack = dialog.ack("<sip:us>");
         assert_eq!((ack.cseq(), ack.uri()), (Some((7, "ACK")), "sip:dev@192.0.2.9"));
         assert_eq!(ack.elements(Name::Route).collect::<Vec<_>>(), ["<sip:inner.x;lr>", "<sip:edge.x;lr>"]);
+        response.set(Name::Contact, "<sip:dev@192.0.2.10>");
+        let again = dialog.acknowledge(&response, "<sip:us>").unwrap();
+        assert_eq!((again.cseq(), again.uri()), (Some((7, "ACK")), "sip:dev@192.0.2.10"));
         let bye = dialog.request("BYE", "<sip:us>");
         assert_eq!(
             (bye.from_tag(), bye.to_tag(), bye.cseq()),

@@ -43,7 +43,9 @@ impl Answered {
     pub(super) fn begin(&self, invite: &Message) {
         self.with(|calls, now| {
             calls.retain(|_, call| call.is_awaited || now.duration_since(call.since) < LONGEST);
-            if calls.len() < MOST {
+            if let Some(call) = calls.get_mut(invite.call_id()) {
+                call.is_awaited = true;
+            } else if calls.len() < MOST {
                 let call = Call { is_awaited: true, acks: Vec::new(), since: now };
                 calls.insert(invite.call_id().to_owned(), call);
             }
@@ -55,6 +57,10 @@ impl Answered {
         self.with(|calls, now| {
             if let (Some(call), Some(tag)) = (calls.get_mut(answer.call_id()), answer.to_tag()) {
                 (call.is_awaited, call.since) = (false, now);
+                let known = call.acks.iter().filter(|(_, known, _)| known.cseq() < ack.cseq()).count();
+                if known >= MOST_OF_CALL {
+                    call.acks.remove(0);
+                }
                 call.acks.push((tag.to_owned(), ack, flow));
             }
         });
@@ -73,7 +79,9 @@ impl Answered {
         let mut due = Due::Nothing;
         self.with(|calls, _| {
             let (Some(call), Some(tag)) = (calls.get(answer.call_id()), answer.to_tag()) else { return };
-            due = match call.acks.iter().find(|(known, ..)| known == tag) {
+            let number = |message: &Message| message.cseq().map(|(number, _)| number);
+            let is_it = |known: &str, ack: &Message| known == tag && number(ack) == number(answer);
+            due = match call.acks.iter().find(|(known, ack, _)| is_it(known, ack)) {
                 Some((_, ack, flow)) => Due::Again(Box::new(ack.clone()), *flow),
                 None if call.is_awaited || call.acks.len() >= MOST_OF_CALL => Due::Nothing,
                 None => Due::End,

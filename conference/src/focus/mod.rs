@@ -7,6 +7,7 @@
 //! Not here: authentication; who calls is what the proxy asserts (RFC 3325).
 
 mod admission;
+mod again;
 mod announcements;
 mod answer;
 mod answered;
@@ -17,6 +18,7 @@ mod document;
 mod guesses;
 mod keys;
 mod lamps;
+mod lines;
 mod made;
 mod mailboxes;
 mod named;
@@ -108,6 +110,8 @@ pub(crate) enum Input {
     AccountEnded(AccountId),
     /// A call of ours was answered, or will not be.
     Dialled(LegId, Option<Box<Message>>),
+    /// An offer of ours within a call was answered, or will not be.
+    Offered(LegId, Option<Box<Message>>),
     /// A refresh of ours was answered with this status.
     Refreshed(LegId, u16),
     /// What takes a recording takes no more: it is full, or its disk failed.

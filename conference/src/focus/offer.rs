@@ -9,6 +9,7 @@ use sip_core::sdp::{Media, Sdp};
 
 use super::answer::{Agreed, LEVEL, Origin, Ours, beside_sound, choose, direction_of, head, ways};
 use super::bundle;
+use super::lines::{Lines, What};
 use super::sdes::{self, Keys};
 use super::video;
 use crate::config::Secrecy;
@@ -16,12 +17,21 @@ use crate::media::codec::Format;
 use crate::media::leg::Negotiated;
 use crate::media::srtp::{Crypto, MasterKey, Suite};
 
-/// The keys of an offer of ours, by their tags from 1.
+/// An offer of ours: its media, and its keys, by their tags from 1.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Offered {
     pub(super) sound: Vec<(Suite, MasterKey)>,
     /// The second medium, if there is one.
     pub(super) pictures: Option<video::offer::Offer>,
+    pub(super) lines: Lines,
+}
+
+impl Offered {
+    /// The same, as this text of ours says it.
+    pub(super) fn saying(self, text: &str) -> Self {
+        let lines = Sdp::parse(text).map_or_else(Lines::default, |sdp| Lines::of_ours(&sdp.media));
+        Self { lines, ..self }
+    }
 }
 
 /// An offer of everything that we speak, with our keys.
@@ -71,32 +81,37 @@ pub(super) fn offer_to_browser(origin: Origin, ours: &Ours, pictures: Option<&vi
 }
 
 /// Reads a browser's answer; we wait for its hello, so that it must say it.
-pub(super) fn answered_by_browser(text: &str, pictures: Option<&video::Ours>) -> Option<Agreed> {
+pub(super) fn answered_by_browser(text: &str, offered: &Offered) -> Option<Agreed> {
     let takes = video::Limits::of(text);
     let mut answer = Sdp::parse(text)?;
     bundle::spread(&mut answer);
-    let media = answer.media.first()?;
+    let lines = offered.lines.answered(&answer.media);
+    let media = answer.media.get(*lines.of_what(What::Sound).first()?)?;
     let keys = Keys { secrecy: Secrecy::Off, now: None, random: || 0 };
     let is_active = media.attribute("setup") == Some("active");
     let chosen = choose(media, &keys, true).ok().filter(|chosen| is_active && chosen.browser.is_some())?;
     let (negotiated, browser) = (chosen.negotiated, chosen.browser);
     let direction = direction_of(media).mirrored();
-    let pictures =
-        pictures.and_then(|ours| video::offer::answered(&answer.media, &takes, ours, |_| Some(None)));
-    Some(Agreed { negotiated, browser, pictures, direction, text: String::new() })
+    let places = lines.of_what(What::Pictures);
+    let pictures = offered.pictures.as_ref().and_then(|offer| {
+        video::offer::answered(&answer.media, &places, &takes, &offer.ours, |_| Some(None))
+    });
+    Some(Agreed { negotiated, browser, pictures, direction, text: String::new(), lines })
 }
 
 /// Reads the answer to our offer, in which our keys had these tags.
 pub(super) fn answered(text: &str, secrecy: Secrecy, offered: &Offered) -> Option<Agreed> {
     let answer = Sdp::parse(text)?;
-    let media = answer.media.first()?;
+    let lines = offered.lines.answered(&answer.media);
+    let media = answer.media.get(*lines.of_what(What::Sound).first()?)?;
     let crypto = protected(media, secrecy, &offered.sound)?;
     let keys = Keys { secrecy: Secrecy::Off, now: None, random: || 0 };
     let plain = Media { protocol: "RTP/AVP", ..media.clone() };
     let pictures = offered.pictures.as_ref().and_then(|offer| {
-        let ours = video::Ours { streams: 1, ..offer.ours };
+        let (places, takes) = (lines.of_what(What::Pictures), video::Limits::of(text));
+        let places = &places[..places.len().min(1)];
         let protected = |media: &Media<'_>| protected(media, secrecy, &offer.keys);
-        video::offer::answered(&answer.media, &video::Limits::of(text), &ours, protected)
+        video::offer::answered(&answer.media, places, &takes, &offer.ours, protected)
     });
     Some(Agreed {
         browser: None,
@@ -104,6 +119,7 @@ pub(super) fn answered(text: &str, secrecy: Secrecy, offered: &Offered) -> Optio
         negotiated: Negotiated { crypto, ..choose(&plain, &keys, false).ok()?.negotiated },
         direction: direction_of(media).mirrored(),
         text: String::new(),
+        lines,
     })
 }
 
@@ -119,7 +135,7 @@ fn protected(media: &Media<'_>, secrecy: Secrecy, offered: &[(Suite, MasterKey)]
 }
 
 /// The payload types of our own offers.
-fn payload_type(format: Format) -> u8 {
+pub(super) fn payload_type(format: Format) -> u8 {
     match format {
         Format::Opus => 96,
         Format::G722 => 9,

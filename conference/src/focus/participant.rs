@@ -10,14 +10,15 @@ use sip_endpoint::ServerHandle;
 
 use super::admission::Caller;
 use super::answer::{Origin, Ours};
-use super::conference::{Screen, Source};
+use super::conference::{Asking, Screen, Source};
 use super::dialog::Dialog;
 use super::keys::{Keys, Pin};
+use super::lines::Lines;
 use super::offer::Offered;
 use super::policy::Voice;
 use super::session::Session;
 use crate::labels::LegSpan;
-use crate::media::leg::{UnboundLeg, Waits};
+use crate::media::leg::{Negotiated, UnboundLeg, Waits};
 use crate::media::srtp::Crypto;
 use crate::media::web::Credentials;
 use crate::mixer::{Gate, LegId, Peer};
@@ -38,6 +39,10 @@ pub(super) struct Participant {
     pub(super) unseen: Option<(super::video::Ours, Source)>,
     /// What that offer named.
     pub(super) offered: Offered,
+    /// All media as they were described last.
+    pub(super) lines: Lines,
+    /// What was agreed on for the sound.
+    pub(super) sound: Option<Negotiated>,
     /// How sound is protected.
     pub(super) crypto: Option<Crypto>,
     /// What we said of ourselves, if it is a browser.
@@ -70,6 +75,8 @@ pub(super) struct Participant {
     pub(super) waits: Waits,
     /// Their pictures, if they have some.
     pub(super) pictures: Option<Screen>,
+    /// Offers of ours to it.
+    pub(super) asking: Asking,
     /// They hear a last word until then at most; why the leg ends.
     pub(super) ending: Option<(Instant, &'static str)>,
 }
@@ -93,6 +100,8 @@ impl Participant {
             unanswered: None,
             unseen: None,
             offered: Offered::default(),
+            lines: Lines::default(),
+            sound: None,
             crypto: None,
             web: None,
             first_ice: None,
@@ -110,6 +119,7 @@ impl Participant {
             pin: None,
             waits: Waits::default(),
             pictures: None,
+            asking: Asking::default(),
             ending: None,
         }
     }

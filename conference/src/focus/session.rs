@@ -67,6 +67,13 @@ impl Session {
         self.is_refreshing = true;
     }
 
+    /// Writes the interval into another request of ours, which refreshes as well (§7.4); who does so stays.
+    pub(super) fn keep(&self, request: &mut Message) {
+        let who = if self.is_ours { "uac" } else { "uas" };
+        request.push(Name::SessionExpires, &format!("{};refresher={who}", self.seconds));
+        request.push(Name::Supported, "timer");
+    }
+
     /// A refresh was answered.
     pub(super) fn refreshed(&mut self, now: Instant) {
         (self.since, self.is_refreshing) = (now, false);

@@ -16,6 +16,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use sip_core::sdp::{Direction, Media, Sdp};
 
 use super::bundle;
+use super::lines::{Lines, What};
 use super::sdes::{self, Keys};
 use super::video;
 use crate::config::Secrecy;
@@ -51,6 +52,8 @@ pub(super) struct Agreed {
     pub(super) pictures: Option<video::Agreed>,
     /// The answer; empty when the answer was theirs.
     pub(super) text: String,
+    /// All media as they are from now on.
+    pub(super) lines: Lines,
 }
 
 /// What tells one of our descriptions from another (RFC 8866 §5.2).
@@ -142,8 +145,15 @@ pub(super) fn answer(
             None => text.push_str(&media.refusal()),
         }
     }
+    let of_pictures = |other: usize| pictures.iter().flat_map(|one| &one.texts).any(|(at, _)| *at == other);
+    let lines = Lines::of(&offer.media, |other| match other {
+        _ if other == at => What::Sound,
+        _ if of_pictures(other) => What::Pictures,
+        _ => What::Nothing,
+    });
     let pictures = pictures.map(|pictures| pictures.agreed);
-    Ok(Agreed { negotiated: chosen.negotiated, browser: chosen.browser, direction, pictures, text })
+    let Chosen { negotiated, browser, .. } = chosen;
+    Ok(Agreed { negotiated, browser, direction, pictures, text, lines })
 }
 
 /// The name and password of a browser's checks.

@@ -166,21 +166,22 @@ fn browsers_can_answer_our_offer() {
     let ice = Credentials { name: "ours".into(), password: "secret".into() };
     let ours = Ours { ice, fingerprint: "sha-256 12:34".into() };
     let offer = offer_to_browser(origin(), &ours, None);
+    let offered = Offered::default().saying(&offer);
     assert!(is_browser(&offer) && offer.contains("a=setup:actpass") && offer.contains("a=ice-lite"));
     let answer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
         m=audio 9 UDP/TLS/RTP/SAVPF 96 101\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:96 opus/48000/2\r\na=mid:0\r\n\
         a=rtpmap:101 telephone-event/8000\r\na=ice-ufrag:their\r\na=ice-pwd:theirpassword\r\n\
         a=fingerprint:sha-256 AB:CD\r\na=setup:active\r\na=rtcp-mux\r\na=sendrecv\r\n";
-    let agreed = answered_by_browser(answer, None).unwrap();
+    let agreed = answered_by_browser(answer, &offered).unwrap();
     assert_eq!(
         agreed.browser,
         Some(Browser { fingerprint: "sha-256 AB:CD".into(), ice: ("their".into(), "theirpassword".into()) })
     );
     assert_eq!((agreed.negotiated.encoding.format, agreed.negotiated.events), (Format::Opus, Some(101)));
     for wrong in ["a=setup:active", "a=fingerprint:sha-256 AB:CD\r\n", "a=rtcp-mux\r\n"] {
-        assert_eq!(answered_by_browser(&answer.replace(wrong, ""), None), None, "{wrong}");
+        assert_eq!(answered_by_browser(&answer.replace(wrong, ""), &offered), None, "{wrong}");
     }
-    assert_eq!(answered_by_browser(&answer.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP"), None), None);
+    assert_eq!(answered_by_browser(&answer.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP"), &offered), None);
 }
 
 #[test]
@@ -192,8 +193,10 @@ fn our_offer_can_be_answered_with_and_without_keys() {
         (Secrecy::Off, Secrecy::Preferred, false),
     ] {
         let sound = Keys { secrecy: ours, now: None, random: || 9 }.offered();
-        let offered = Offered { sound, pictures: None };
-        let there = under(theirs, &offer(origin(), ours, &offered), origin()).unwrap();
+        let offered = Offered { sound, ..Offered::default() };
+        let text = offer(origin(), ours, &offered);
+        let offered = offered.saying(&text);
+        let there = under(theirs, &text, origin()).unwrap();
         let here = answered(&there.text, ours, &offered).unwrap();
         assert_eq!(here.negotiated.encoding.format, Format::Opus);
         let (here, there) = (here.negotiated.crypto, there.negotiated.crypto);
@@ -203,7 +206,8 @@ fn our_offer_can_be_answered_with_and_without_keys() {
         }
     }
     let plain = under(Secrecy::Off, OFFER, origin()).unwrap();
-    assert_eq!(answered(&plain.text, Secrecy::Required, &Offered::default()), None);
+    let offered = Offered::default().saying(&plain.text);
+    assert_eq!(answered(&plain.text, Secrecy::Required, &offered), None);
 }
 
 const SECURE: &str = "m=audio 4000 RTP/SAVP 0\r\n\

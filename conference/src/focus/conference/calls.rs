@@ -121,6 +121,7 @@ impl Conference {
         let secrecy = self.focus.parts().config.srtp;
         let offer = || offer::offer(origin, secrecy, &offered);
         let body = agreed.as_ref().map_or_else(offer, |agreed| agreed.text.clone());
+        let offered = offered.saying(&body);
         response.set_body("application/sdp", body.into());
         let id = LegId(self.name());
         let mut participant = Participant::new(id, dialog, caller, voice, origin);
@@ -184,6 +185,7 @@ impl Conference {
     async fn join(&mut self, participant: &mut Participant, leg: UnboundLeg, agreed: Agreed) {
         participant.direction = agreed.direction;
         participant.crypto = agreed.negotiated.crypto;
+        (participant.sound, participant.lines) = (Some(agreed.negotiated), agreed.lines);
         let rtp: Option<RtpLeg> =
             leg.start(agreed.negotiated, participant.source, participant.origin.session, Instant::now());
         let Some(mut rtp) = rtp else { return tracing::error!("no codec, or no key for its packets") };
@@ -228,10 +230,12 @@ impl Conference {
     /// A re-INVITE or UPDATE: hold, resume, another address or codec (RFC 3264 §8).
     pub(super) async fn change(&mut self, at: usize, incoming: Incoming) {
         let request = &incoming.request;
-        let secrecy = self.focus.parts().config.srtp;
         let participant = &mut self.participants[at];
-        if request.method() == "INVITE" && participant.unacknowledged.is_some() {
-            // §14.2: one INVITE at a time.
+        let offers = request.method() == "INVITE" || !request.body().is_empty();
+        if (request.method() == "INVITE" && participant.unacknowledged.is_some())
+            || (offers && participant.asking.is_waiting())
+        {
+            // §14.2: one INVITE at a time; RFC 3311 §5.2: one offer.
             return incoming.server.respond(Message::response(request, 491, ""));
         }
         let session = match Session::asked_by(request, Instant::now()) {
@@ -260,9 +264,8 @@ impl Conference {
             body = agreed.text.clone();
             self.renegotiate(at, agreed, fresh).await;
         } else if request.method() == "INVITE" {
-            let (origin, now, known) = (participant.origin, participant.crypto, participant.our_pictures());
-            let offered = self.offered(now, known);
-            body = offer::offer(origin, secrecy, &offered);
+            let offered = self.offered_again(at);
+            body = self.offer_again(at, &offered);
             self.participants[at].offered = offered;
         }
         let mut response = self.describe(Message::response(request, 200, ""));
@@ -299,7 +302,10 @@ impl Conference {
         self.participants[at].unacknowledged = None;
         let text = std::str::from_utf8(ack.body()).unwrap_or_default();
         let offered = std::mem::take(&mut self.participants[at].offered);
-        let agreed = offer::answered(text, self.focus.parts().config.srtp, &offered);
+        let agreed = match &self.participants[at].web {
+            Some(_) => offer::answered_by_browser(text, &offered),
+            None => offer::answered(text, self.focus.parts().config.srtp, &offered),
+        };
         let leg = self.participants[at].unanswered.take();
         match (leg, agreed) {
             (Some(leg), Some(agreed)) => {
@@ -317,10 +323,16 @@ impl Conference {
     }
 
     /// What offer and answer changed; `fresh` would carry pictures if there were none.
-    async fn renegotiate(&mut self, at: usize, agreed: Agreed, fresh: Option<(video::Ours, Source)>) {
+    pub(super) async fn renegotiate(
+        &mut self,
+        at: usize,
+        agreed: Agreed,
+        fresh: Option<(video::Ours, Source)>,
+    ) {
         let participant = &mut self.participants[at];
         participant.direction = agreed.direction;
         participant.crypto = agreed.negotiated.crypto;
+        (participant.sound, participant.lines) = (Some(agreed.negotiated), agreed.lines);
         let (leg, gate, peer) = (participant.leg, participant.gate(), participant.peer());
         self.mixer.tell(Command::Renegotiate(leg, agreed.negotiated, peer)).await;
         self.mixer.tell(Command::SetGate(leg, gate)).await;

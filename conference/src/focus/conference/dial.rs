@@ -185,11 +185,12 @@ impl Conference {
         let pictures = self.pictures_at(origin, ours.as_ref().map(|_| local.port()));
         let our_pictures = pictures.as_ref().map(|(ours, _)| *ours);
         let offered = self.offered(None, our_pictures);
-        let offer = match &ours {
+        let text = match &ours {
             Some(ours) => offer::offer_to_browser(origin, ours, our_pictures.as_ref()),
             None => offer::offer(origin, self.focus.parts().config.srtp, &offered),
         };
-        let request = self.invitation(uri, offer);
+        let offered = offered.saying(&text);
+        let request = self.invitation(uri, text);
         self.focus.answered().begin(&request);
         let mut sent = endpoint.request(request.clone(), endpoint.port(0), "0").await;
         let leg = LegId(self.name());
@@ -285,7 +286,7 @@ impl Conference {
         let text = std::str::from_utf8(answer.body()).unwrap_or_default();
         let agreed = match device {
             Device::Phone => offer::answered(text, self.focus.parts().config.srtp, &offered),
-            Device::Browser => offer::answered_by_browser(text, pictures.as_ref().map(|(ours, _)| ours)),
+            Device::Browser => offer::answered_by_browser(text, &offered),
         };
         let mut participant = Participant::new(leg, dialog, callee, voice, origin);
         participant.is_called = true;
@@ -373,7 +374,7 @@ fn outcome(notify: &mut Message, teller: &Teller, state: &str, status: u16) {
 }
 
 /// The final response; `None` if none will come.
-async fn last(sent: &mut SentRequest) -> Option<Box<Message>> {
+pub(super) async fn last(sent: &mut SentRequest) -> Option<Box<Message>> {
     while let Some(answer) = sent.next().await {
         match answer {
             Answer::Response(response) if response.status() >= 200 => return Some(response),

@@ -4,6 +4,7 @@
 //! State legs, subscriptions, the room as it was last known. Ends when neither leg nor subscription is left.
 //! Errors one function, one status: see `request`.
 
+mod again;
 mod calls;
 mod dial;
 mod keys;
@@ -41,6 +42,7 @@ use dial::Dialling;
 use mailbox::Mailbox;
 use recording::Recording;
 
+pub(super) use again::Asking;
 pub(super) use pictures::{Screen, Source};
 
 /// The task's own state.
@@ -104,11 +106,13 @@ impl Conference {
 
     async fn run(mut self, mut inputs: mpsc::Receiver<Input>, mut heard: mpsc::Receiver<Spoken>) {
         let shutdown = self.focus.parts().shutdown.clone();
+        let news = self.pictures.news();
         loop {
             let deadline = self.deadline().unwrap_or_else(|| Instant::now() + IDLE);
             tokio::select! {
                 Some(input) = inputs.recv() => self.hear(input).await,
                 Some(spoken) = heard.recv() => self.notice(spoken).await,
+                () = news.notified() => self.offer_more().await,
                 () = tokio::time::sleep_until(deadline.into()) => self.timeout().await,
                 () = shutdown.begun() => break,
             }
@@ -179,7 +183,10 @@ impl Conference {
     async fn hear(&mut self, input: Input) {
         match input {
             Input::Request(incoming) => self.request(*incoming).await,
-            Input::Ack(ack) => self.ack(&ack).await,
+            Input::Ack(ack) => {
+                self.ack(&ack).await;
+                self.offer_more().await;
+            }
             Input::Room(event) => self.room_changed(&event).await,
             Input::Refresh => {
                 self.refresh().await;
@@ -195,6 +202,10 @@ impl Conference {
                 self.hang_up_where(is_theirs, "Account Disabled").await;
             }
             Input::Dialled(leg, answer) => self.dialled(leg, answer).await,
+            Input::Offered(leg, answer) => {
+                self.offer_answered(leg, answer).await;
+                self.offer_more().await;
+            }
             Input::Recorded(number) => self.recorded(number).await,
             Input::Refreshed(leg, status) => self.refreshed(leg, status).await,
             Input::Document(viewer, sender) => {
@@ -418,6 +429,7 @@ impl Conference {
             .chain(subscriptions)
             .chain(typing)
             .chain(ending)
+            .chain(self.participants.iter().filter_map(|participant| participant.asking.deadline()))
             .chain(self.telling)
             .chain(self.mailbox.as_ref().and_then(|mailbox| mailbox.until))
             .min()
@@ -454,6 +466,9 @@ impl Conference {
         }
         for (leg, reason) in ended {
             self.hang_up(leg, reason).await;
+        }
+        if self.participants.iter().any(|p| p.asking.deadline().is_some_and(|next| next <= now)) {
+            self.offer_more().await;
         }
         for leg in lost {
             // §13.3.1.4: without an ACK the session is ended.

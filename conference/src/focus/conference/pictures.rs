@@ -8,6 +8,7 @@
 use sip_core::sdp::Direction;
 
 use super::super::answer::Origin;
+use super::super::lines::Lines;
 use super::super::offer::Offered;
 use super::super::participant::Participant;
 use super::super::policy::Voice;
@@ -76,7 +77,7 @@ impl Conference {
     pub(super) fn offered(&self, sound: Option<Crypto>, pictures: Option<video::Ours>) -> Offered {
         let sound = self.keys(sound).offered();
         let pictures = pictures.map(|ours| Offer { ours, keys: self.keys(ours.crypto).offered() });
-        Offered { sound, pictures }
+        Offered { sound, pictures, lines: Lines::default() }
     }
 
     /// Starts a leg's pictures.
@@ -146,10 +147,8 @@ impl Conference {
     fn seat(&self, participant: &Participant, ours: video::Ours, agreed: &video::Agreed) -> Seat {
         let is_inside = matches!(participant.gate(), Gate::Open | Gate::Muted);
         let sections = || agreed.sections.iter();
-        // What several media take, each for itself, is taken together, if all say what they take.
-        let seen = || sections().filter(|one| video::receives(one.direction.mirrored()));
-        let is_said = seen().all(|section| section.takes > 0);
-        let said = seen().map(|section| section.takes).filter(|_| is_said).fold(0, u64::saturating_add);
+        // What several media take, each for itself, is taken together.
+        let said: u64 = sections().map(|section| section.takes).fold(0, u64::saturating_add);
         let configured = u64::from(self.focus.parts().config.video_leg_kbits) * 1_000;
         Seat {
             codec: agreed.codec,
@@ -193,6 +192,11 @@ impl Participant {
             (false, true) => Direction::ReceiveOnly,
             (false, false) => Direction::Inactive,
         })
+    }
+
+    /// What was agreed on for its pictures, if it has some.
+    pub(super) fn agreed_pictures(&self) -> Option<&video::Agreed> {
+        self.pictures.as_ref().map(|shown| &shown.agreed)
     }
 
     /// What we say of its pictures, if it has some.

@@ -72,7 +72,7 @@ pub(super) fn sources(media: &Media<'_>) -> Vec<u32> {
     sources
 }
 
-/// RFC 8843 §15, RFC 8852 §4.1, and the draft's §2.
+/// RFC 9143 §15, RFC 8852 §4.1, and the draft's §2.
 const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 const RID: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
 const TRANSPORT: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";

@@ -1,5 +1,5 @@
 //! Pictures in offers and answers — RFC 3264 §6, RFC 7741 §6 (VP8), RFC 6184 §8.2.2 (H.264), RFC 4585 §4 and RFC 5104 §7 (what
-//! may be asked for), RFC 8843 (a browser's, in its bundle), RFC 4796 (slides), RFC 8851 and RFC 8853 (layers), RFC 8285.
+//! may be asked for), RFC 9143 (a browser's, in its bundle), RFC 4796 (slides), RFC 8851 and RFC 8853 (layers), RFC 8285.
 //!
 //! In    an offer whose sound was taken. Out which of its media carry pictures, and what the answer says of each.
 //! State none. Errors a medium that cannot be had is refused with port 0, and the call goes on without it.
@@ -61,6 +61,10 @@ pub(super) struct Agreed {
 /// One medium.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Section {
+    /// Its place among the media.
+    pub(super) at: usize,
+    /// It was said what it is of.
+    pub(super) is_said: bool,
     /// As we see it.
     pub(super) direction: Direction,
     /// What they send.
@@ -170,7 +174,7 @@ fn section(media: &Media<'_>, at: usize, takes: u64, ours: &Ours, agreed: &Agree
     let mid = media.attribute("mid").map(str::to_owned);
     let shown = Shown { content, mid, rids, ssrcs: layers::sources(media) };
     let view = View { ssrc: ours.ssrc_of(at), content: said.filter(|content| *content == Content::Slides) };
-    Section { direction, shown, view, takes }
+    Section { at, is_said: said.is_some(), direction, shown, view, takes }
 }
 
 /// Whether pictures come to us.

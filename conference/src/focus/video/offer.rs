@@ -3,15 +3,16 @@
 //! In    where we listen; what was answered. Out the medium of the offer; what was agreed on.
 //! State none. Errors an answer that refuses the medium, or names neither codec, is nothing: the call has sound alone.
 
-use sip_core::sdp::Media;
+use sip_core::sdp::{Direction, Media};
 
 use super::{
     Agreed, Limits, Ours, TRANSPORT_WIDE, WISHES, agreed, beside_bundle, codec, layers, limit, section,
 };
+use crate::focus::lines::Line;
 use crate::focus::sdes;
 use crate::media::srtp::{Crypto, MasterKey, Suite};
 use crate::media::video::Codec;
-use crate::media::video::seat::Extensions;
+use crate::media::video::seat::{Content, Extensions};
 
 /// Pictures that an offer of ours names.
 #[derive(Debug, Clone)]
@@ -44,16 +45,65 @@ pub(in crate::focus) fn media_of_browser(ours: &Ours, ways: &str) -> String {
     (1..=ours.streams.max(1)).map(one).collect()
 }
 
-/// What an answer says of the media that we offered, from the second on; `protected` says how one is, or that it is less
-/// than it must be.
+/// A medium with pictures in an offer within a call: as it is agreed on, or one more that is to be seen.
+pub(in crate::focus) fn medium_again(
+    line: &Line,
+    at: usize,
+    offer: &Offer,
+    agreed: Option<&Agreed>,
+    is_browser: bool,
+) -> String {
+    let ours = &offer.ours;
+    let extensions = agreed.map_or(EXTENSIONS, |agreed| agreed.extensions);
+    let section = agreed.and_then(|agreed| agreed.sections.iter().find(|section| section.at == at));
+    let mut codecs = vec![(Codec::Vp8, VP8), (Codec::H264, H264)];
+    codecs.sort_by_key(|(codec, _)| agreed.is_some_and(|agreed| agreed.codec != *codec));
+    let (mut numbers, mut maps) = (String::new(), String::new());
+    for (codec, usual) in codecs {
+        let known = line.format(codec.rtpmap());
+        if known.is_none() && is_browser {
+            continue;
+        }
+        let number = known.map_or_else(|| usual.to_string(), |known| known.number.clone());
+        let parameters = known.and_then(|known| known.parameters.as_deref());
+        let parameters = parameters.or((codec == Codec::H264).then_some(H264_PARAMETERS));
+        numbers.push_str(&format!(" {number}"));
+        maps.push_str(&format!("a=rtpmap:{number} {}\r\n", codec.rtpmap()));
+        maps.extend(parameters.map(|parameters| format!("a=fmtp:{number} {parameters}\r\n")));
+        let whole = extensions.transport.filter(|_| is_browser).map(|_| TRANSPORT_WIDE);
+        maps.extend(WISHES.into_iter().chain(whole).map(|wish| format!("a=rtcp-fb:{number} {wish}\r\n")));
+    }
+    let mut text = format!("m=video {} {}{numbers}\r\n{}", ours.port, line.protocol, limit(ours));
+    for (n, (suite, key)) in offer.keys.iter().enumerate() {
+        text.push_str(&sdes::print(&(n + 1).to_string(), *suite, key));
+    }
+    let direction = section.map_or(Direction::SendOnly, |section| section.direction);
+    let direction = if is_browser { direction } else { Direction::SendReceive };
+    text.push_str(&format!("{maps}a=rtcp-mux\r\na={}\r\n", direction.as_str()));
+    if let Some(section) = section.filter(|section| section.shown.content == Content::Slides) {
+        text.push_str(if section.is_said { "a=content:slides\r\n" } else { "" });
+    }
+    if is_browser {
+        let rids = section.map_or(&[][..], |section| &section.shown.rids);
+        text.push_str(&layers::accepted(rids));
+        text.push_str(&layers::extmaps(&extensions));
+        let first = agreed.and_then(|agreed| agreed.sections.first()).map_or(at, |section| section.at);
+        text.push_str(&beside_bundle(ours, at, at == first));
+    }
+    text
+}
+
+/// What an answer says of the media that we offered at these places; `protected` says how one is, or that it is less than it
+/// must be.
 pub(in crate::focus) fn answered(
     media: &[Media<'_>],
+    places: &[usize],
     takes: &Limits,
     ours: &Ours,
     protected: impl Fn(&Media<'_>) -> Option<Option<Crypto>>,
 ) -> Option<Agreed> {
     let mut taken: Option<Agreed> = None;
-    for (at, media) in media.iter().enumerate().skip(1).take(ours.streams.max(1)) {
+    for (at, media) in places.iter().filter_map(|at| Some((*at, media.get(*at)?))) {
         let Some((_, payload_type, codec)) = codec(media) else { continue };
         let known = match &mut taken {
             Some(known) if (known.codec, known.payload_type) != (codec, payload_type) => continue,
@@ -80,10 +130,18 @@ fn begin(ours: &Ours, profile: &str) -> String {
             text.push_str(&format!("a=rtcp-fb:{number} {wish}\r\n"));
         }
     }
-    text + &format!(
-        "a=fmtp:{H264} packetization-mode=1;profile-level-id=42e01f;level-asymmetry-allowed=1\r\n"
-    )
+    text + &format!("a=fmtp:{H264} {H264_PARAMETERS}\r\n")
 }
+
+/// The format that one more medium for a browser has: as a description says it, and its usual number.
+pub(in crate::focus) fn format(codec: Codec) -> (&'static str, Option<&'static str>, u8) {
+    match codec {
+        Codec::Vp8 => (codec.rtpmap(), None, VP8),
+        Codec::H264 => (codec.rtpmap(), Some(H264_PARAMETERS), H264),
+    }
+}
+
+const H264_PARAMETERS: &str = "packetization-mode=1;profile-level-id=42e01f;level-asymmetry-allowed=1";
 
 /// Payload types of our own offers, beside those of sound.
 const VP8: u8 = 102;
@@ -103,7 +161,7 @@ mod tests {
 
     fn read(media: &str) -> Option<Agreed> {
         let text = format!("{HEAD}{media}");
-        answered(&Sdp::parse(&text).unwrap().media, &Limits::default(), &OURS, |_| Some(None))
+        answered(&Sdp::parse(&text).unwrap().media, &[1, 2, 3], &Limits::default(), &OURS, |_| Some(None))
     }
 
     #[test]

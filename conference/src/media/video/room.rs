@@ -9,9 +9,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
+use super::Codec;
 use super::seat::Seat;
 use super::switch::{Out, Switch};
 use crate::media::latch::Latch;
@@ -54,6 +55,8 @@ impl UnboundPictures {
 pub struct PictureRoom {
     state: Arc<Mutex<State>>,
     metrics: Metrics,
+    /// Pictures begin.
+    news: Arc<Notify>,
 }
 
 struct State {
@@ -98,7 +101,7 @@ impl PictureRoom {
         let now = Instant::now();
         let switch = Switch::new(now, rtcp::ntp_of(now));
         let state = State { switch, wires: HashMap::new(), out: Vec::new() };
-        Self { state: Arc::new(Mutex::new(state)), metrics: metrics.clone() }
+        Self { state: Arc::new(Mutex::new(state)), metrics: metrics.clone(), news: Arc::default() }
     }
 
     /// A phone's pictures come. `caller` is the address that the call came from.
@@ -130,6 +133,16 @@ impl PictureRoom {
         Pictures { id, room: self.clone(), tasks }
     }
 
+    /// Rings when pictures begin.
+    pub fn news(&self) -> Arc<Notify> {
+        Arc::clone(&self.news)
+    }
+
+    /// Whose pictures come that may be seen, each as often as they have cameras and screens.
+    pub fn live(&self, now: Instant) -> Vec<(LegId, Codec)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).switch.live(now)
+    }
+
     /// Somebody else speaks.
     pub fn speak(&self, id: LegId) {
         self.with(|state, now| state.switch.speak(id, now, &mut state.out));
@@ -158,6 +171,9 @@ impl PictureRoom {
                     requests += u64::from(state.wires.get_mut(&to).is_some_and(|wire| wire.ask(&packet)));
                 }
             }
+        }
+        if state.switch.take_news() {
+            self.news.notify_one();
         }
         self.metrics.pictures(pictures, requests);
     }

@@ -56,7 +56,7 @@ pub enum Content {
 pub struct Shown {
     /// What it is.
     pub content: Content,
-    /// The name of its medium, by which packets may say whose they are (RFC 8843 §9.2).
+    /// The name of its medium, by which packets may say whose they are (RFC 9143 §9.2).
     pub mid: Option<String>,
     /// The names of its layers (RFC 8851); none: it has one, without a name.
     pub rids: Vec<String>,

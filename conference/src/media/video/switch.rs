@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use super::Codec;
 use super::bandwidth::Bandwidth;
 use super::choose::{Candidate, Place as ViewNow, choose};
 use super::feedback::{self, Wish};
@@ -42,6 +43,8 @@ pub struct Switch {
     clock: (Instant, u64),
     /// When it was looked last at what everybody can take.
     looked: Instant,
+    /// Pictures began.
+    has_news: bool,
 }
 
 #[derive(Debug)]
@@ -64,7 +67,7 @@ struct Leg {
 impl Switch {
     /// Nobody yet; `ntp` is the time of `now`, by which pictures and sound go together.
     pub fn new(now: Instant, ntp: u64) -> Self {
-        Self { legs: HashMap::new(), order: Vec::new(), clock: (now, ntp), looked: now }
+        Self { legs: HashMap::new(), order: Vec::new(), clock: (now, ntp), looked: now, has_news: false }
     }
 
     /// A leg with pictures comes.
@@ -106,6 +109,20 @@ impl Switch {
             }
         }
         self.choose(now, out);
+    }
+
+    /// Whether pictures began since the last call.
+    pub fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.has_news)
+    }
+
+    /// Whose pictures come that may be seen, each as often as they have cameras and screens.
+    pub fn live(&self, now: Instant) -> Vec<(LegId, Codec)> {
+        let shown = self.legs.iter().filter(|(_, leg)| leg.seat.is_shown);
+        let live = shown.flat_map(|(id, leg)| {
+            leg.sources.iter().filter(|source| source.is_live(now)).map(|_| (*id, leg.seat.codec))
+        });
+        live.collect()
     }
 
     /// A leg's sound waits for so long before it is mixed.
@@ -330,6 +347,7 @@ impl Switch {
 
     /// A layer begins, or begins anew: whoever sees it waits for a whole picture, and their streams go on from where they are.
     fn begin(&mut self, layer: Origin, now: Instant, out: &mut Vec<Out>) {
+        self.has_news = true;
         let streams = self.legs.values_mut().flat_map(|leg| &mut leg.streams);
         streams.filter(|stream| stream.seen == Some(layer)).for_each(|stream| stream.seen = None);
         // Its first picture may be a whole one.

@@ -1,5 +1,5 @@
 //! Browsers' sound: one UDP port for all of them — RFC 7983 §7 (what a datagram is, by its first octet), RFC 8445 (ICE, as a lite
-//! agent), RFC 5763 and RFC 5764 (keys by DTLS), RFC 8843 and RFC 5761 (all of a leg on one port).
+//! agent), RFC 5763 and RFC 5764 (keys by DTLS), RFC 9143 and RFC 5761 (all of a leg on one port).
 //!
 //! In    datagrams of all browsers; legs that begin and end.
 //! Out   to each leg its packets, its keys and where it is; answers to checks and handshakes.

@@ -104,6 +104,38 @@ impl Phone {
         }
     }
 
+    /// Takes an offer of the focus within the call, all of it, as who only looks; the offer.
+    pub(crate) async fn takes_more(&mut self) -> String {
+        let incoming = self.is_invited().await;
+        let offer = String::from_utf8_lossy(incoming.request.body()).into_owned();
+        let sdp = Sdp::parse(&offer).unwrap();
+        let group = sdp.attributes.iter().find(|line| line.starts_with("group:BUNDLE")).unwrap();
+        let mut answer = format!("v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na={group}\r\n");
+        for media in &sdp.media {
+            let (formats, direction) = match media.kind {
+                "audio" => ("0 101".to_owned(), "sendrecv"),
+                _ => (media.formats[0].to_owned(), "recvonly"),
+            };
+            answer.push_str(&format!(
+                "m={} 9 {} {formats}\r\nc=IN IP4 0.0.0.0\r\n",
+                media.kind, media.protocol
+            ));
+            for name in ["rtpmap", "extmap", "mid"] {
+                media.values(name).for_each(|value| answer.push_str(&format!("a={name}:{value}\r\n")));
+            }
+            answer.push_str(&format!(
+                "a=ice-ufrag:them\r\na=ice-pwd:theirpassword\r\na=fingerprint:{}\r\na=setup:active\r\na=rtcp-mux\r\na={direction}\r\n",
+                self.fingerprint
+            ));
+        }
+        let mut response = Message::response(&incoming.request, 200, "");
+        response.push(Name::Contact, &format!("<sip:{}@{}>", self.name, self.endpoint.bound().udp[0]));
+        response.set_body("application/sdp", answer.into());
+        incoming.server.respond(response);
+        self.request("ACK").await;
+        offer
+    }
+
     fn browser_offer(&self, name: &str) -> String {
         let fingerprint = &self.fingerprint;
         format!(

@@ -262,7 +262,8 @@ impl House {
 
     async fn phone(&self, name: &str, hertz: f64) -> Phone {
         let (sender, requests) = mpsc::unbounded_channel();
-        let endpoint = endpoint(&self.tls, &self.shutdown, Arc::new(phone::Ear(sender))).await;
+        let (bell, invites) = mpsc::unbounded_channel();
+        let endpoint = endpoint(&self.tls, &self.shutdown, Arc::new(phone::Ear(sender, bell))).await;
         let target =
             Target { transport: Transport::Udp, address: self.address, host: "127.0.0.1".to_owned() };
         let flow = endpoint.flow_to(&target).unwrap();
@@ -275,6 +276,7 @@ impl House {
             endpoint,
             flow,
             requests,
+            invites,
             media,
             to: format!("<{URI}>"),
             uri: URI.to_owned(),

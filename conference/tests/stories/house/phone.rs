@@ -13,16 +13,22 @@ use sip_core::{Message, Name};
 use sip_endpoint::{Answer, Application, Endpoint, Flow, Incoming, SentRequest};
 use tokio::sync::mpsc;
 
-/// Answers whatever comes with 200 and hands it to the phone.
-pub(super) struct Ear(pub(super) mpsc::UnboundedSender<Message>);
+/// Answers whatever comes with 200 and hands it to the phone; an INVITE the phone answers.
+pub(super) struct Ear(pub(super) mpsc::UnboundedSender<Message>, pub(super) mpsc::UnboundedSender<Incoming>);
 
 impl Application for Ear {
     fn request(&self, incoming: Incoming) {
+        if incoming.request.method() == "INVITE" {
+            let _ = self.1.send(incoming);
+            return;
+        }
         incoming.server.respond(Message::response(&incoming.request, 200, ""));
         let _ = self.0.send(incoming.request);
     }
 
-    fn ack(&self, _ack: Message, _flow: Flow) {}
+    fn ack(&self, ack: Message, _flow: Flow) {
+        let _ = self.0.send(ack);
+    }
 }
 
 /// Hands over whatever comes, for the test to answer.
@@ -48,6 +54,7 @@ pub(crate) struct Phone {
     pub(super) endpoint: Endpoint,
     pub(super) flow: Flow,
     pub(super) requests: mpsc::UnboundedReceiver<Message>,
+    pub(super) invites: mpsc::UnboundedReceiver<Incoming>,
     pub(crate) media: UdpSocket,
     pub(super) to: String,
     pub(crate) uri: String,
@@ -216,6 +223,11 @@ impl Phone {
     /// The document of the next NOTIFY.
     pub(crate) async fn document(&mut self) -> String {
         String::from_utf8_lossy(self.request("NOTIFY").await.body()).into_owned()
+    }
+
+    /// The next INVITE that comes.
+    pub(crate) async fn is_invited(&mut self) -> Incoming {
+        tokio::time::timeout(Duration::from_secs(10), self.invites.recv()).await.unwrap().unwrap()
     }
 
     /// The next request of this method that comes.

@@ -1,0 +1,211 @@
+//! Offers of the focus within a call: more pictures for browsers that see fewer than there are — RFC 3261 §14.1 (re-INVITE), §14.2
+//! (one at a time), RFC 3264 §8.1 (a new medium).
+//!
+//! In    pictures that begin; answers to our re-INVITEs. Out re-INVITEs with media behind those that are there.
+//! State beside each leg the offer that waits for its answer, when the next may be, and whether more is refused.
+//! Errors who refuses is not asked again in this call; 491: once more after a while; 408 and 481 end the leg (§14.1).
+//!
+//! Phones are not asked: theirs would ask whoever holds them.
+
+use std::time::{Duration, Instant};
+
+use sip_core::Message;
+use sip_core::sdp::MOST_MEDIA;
+
+use super::super::Input;
+use super::super::again;
+use super::super::lines::What;
+use super::super::offer::{self, Offered};
+use super::super::participant::Participant;
+use super::super::video;
+use super::dial::last;
+use super::{Conference, Source};
+use crate::media::video::Codec;
+use crate::mixer::LegId;
+
+/// What becomes of a leg's offers.
+#[derive(Default)]
+pub(in crate::focus) struct Asking {
+    /// An offer of ours, and what would carry its pictures, wait for an answer.
+    waits: Option<(Offered, Option<(video::Ours, Source)>)>,
+    /// Nothing is offered before.
+    next: Option<Instant>,
+    /// It wants no more.
+    is_refused: bool,
+}
+
+impl Asking {
+    /// Whether an INVITE of ours is under way (§14.2).
+    pub(in crate::focus) fn is_waiting(&self) -> bool {
+        self.waits.is_some()
+    }
+
+    /// When something may be offered that could not be.
+    pub(in crate::focus) fn deadline(&self) -> Option<Instant> {
+        self.next.filter(|_| self.waits.is_none())
+    }
+}
+
+impl Conference {
+    /// What an offer within a call names: keys as they are.
+    pub(super) fn offered_again(&self, at: usize) -> Offered {
+        let participant = &self.participants[at];
+        let offered = self.offered(participant.crypto, participant.our_pictures());
+        Offered { lines: participant.lines.clone(), ..offered }
+    }
+
+    /// Its text.
+    pub(super) fn offer_again(&self, at: usize, offered: &Offered) -> String {
+        let participant = &self.participants[at];
+        let (origin, pictures) = (participant.origin, participant.agreed_pictures());
+        match &participant.sound {
+            Some(sound) => {
+                let browser = participant.web.as_ref();
+                again::offer(&again::Now { origin, sound, browser, pictures }, offered)
+            }
+            None => offer::offer(origin, self.focus.parts().config.srtp, offered),
+        }
+    }
+
+    /// Offers more to whoever sees fewer pictures than there are.
+    pub(super) async fn offer_more(&mut self) {
+        let now = Instant::now();
+        let live = self.pictures.live(now);
+        for at in 0..self.participants.len() {
+            let participant = &mut self.participants[at];
+            if participant.asking.next.is_some_and(|next| next <= now) {
+                participant.asking.next = None;
+            }
+            let Some(more) = wanted(participant, &live, self.focus.parts().config.video_streams) else {
+                continue;
+            };
+            if participant.asking.next.is_none() {
+                participant.asking.next = Some(now + PAUSE);
+                self.ask_for_more(at, more).await;
+            }
+        }
+    }
+
+    async fn ask_for_more(&mut self, at: usize, (more, codec): (usize, Codec)) {
+        let Some(endpoint) = self.focus.endpoint().cloned() else { return };
+        let participant = &self.participants[at];
+        let (origin, port) = (participant.origin, participant.origin.local.port());
+        let fresh = match participant.our_pictures() {
+            Some(_) => None,
+            None => match self.pictures_at(origin, Some(port)) {
+                Some(fresh) => Some(fresh),
+                None => return,
+            },
+        };
+        let mut offered = self.offered_again(at);
+        if let Some((ours, _)) = &fresh {
+            offered.pictures = Some(video::offer::Offer { ours: *ours, keys: Vec::new() });
+        }
+        let (encoding, parameters, usual) = video::offer::format(codec);
+        (0..more).for_each(|_| offered.lines.add_pictures(encoding, parameters, usual));
+        self.participants[at].origin.version += 1;
+        let text = self.offer_again(at, &offered);
+        let contact = self.contact();
+        let participant = &mut self.participants[at];
+        let (leg, flow) = (participant.leg, participant.dialog.flow);
+        let mut invite = participant.dialog.request("INVITE", &contact);
+        if let Some(session) = &participant.session {
+            session.keep(&mut invite);
+        }
+        invite.set_body("application/sdp", text.into());
+        participant.asking.waits = Some((offered, fresh));
+        participant.span().in_scope(|| tracing::info!(more, "more pictures are offered"));
+        self.focus.answered().begin(&invite);
+        let mut sent = endpoint.request(invite, flow, "0").await;
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move {
+            let answer = tokio::time::timeout(LONGEST, last(&mut sent)).await;
+            let answer = answer.unwrap_or_default();
+            // A conference that has ended has ended its calls.
+            if inbox.send(Input::Offered(leg, answer)).await.is_err() {
+                tracing::debug!(leg = leg.0, "an answer came after the end");
+            }
+        });
+    }
+
+    /// An offer of ours was answered, or nobody will answer it.
+    pub(super) async fn offer_answered(&mut self, leg: LegId, answer: Option<Box<Message>>) {
+        let Some(at) = self.participants.iter().position(|participant| participant.leg == leg) else {
+            return;
+        };
+        let contact = self.contact();
+        let participant = &mut self.participants[at];
+        let Some((offered, fresh)) = participant.asking.waits.take() else { return };
+        let call_id = participant.dialog.call_id.clone();
+        let now = Instant::now();
+        let Some(answer) = answer.filter(|answer| answer.status() != 481) else {
+            self.focus.answered().give_up(&call_id);
+            return self.hang_up(leg, "No Answer To Our Offer").await;
+        };
+        match answer.status() {
+            200..300 => {}
+            status => {
+                self.focus.answered().give_up(&call_id);
+                // §14.1: both asked at once. Who began the call waits longer.
+                let pause = if participant.is_called { GLARE_OURS } else { GLARE_THEIRS };
+                participant.asking.next = Some(now + pause);
+                participant.asking.is_refused = status != 491;
+                return participant
+                    .span()
+                    .in_scope(|| tracing::info!(status, "more pictures are not wanted"));
+            }
+        }
+        if let Some(session) = &mut participant.session {
+            session.refreshed(now);
+        }
+        let flow = participant.dialog.flow;
+        let Some(ack) = participant.dialog.acknowledge(&answer, &contact) else { return };
+        self.focus.acknowledge(&answer, ack, flow);
+        let before = seen(&self.participants[at]);
+        let text = std::str::from_utf8(answer.body()).unwrap_or_default();
+        match offer::answered_by_browser(text, &offered) {
+            Some(agreed) => {
+                if let Some(browser) = &agreed.browser {
+                    self.participants[at].their_ice = Some(browser.ice.clone());
+                }
+                self.renegotiate(at, agreed, fresh).await;
+                let participant = &mut self.participants[at];
+                participant.asking.is_refused = seen(participant) <= before;
+            }
+            None => self.hang_up(leg, "No Answer To Our Offer").await,
+        }
+    }
+}
+
+/// How many media with pictures a leg needs more, and in which codec; nothing if none, or if it cannot be asked now.
+fn wanted(participant: &Participant, live: &[(LegId, Codec)], most: usize) -> Option<(usize, Codec)> {
+    let is_free = participant.unacknowledged.is_none() && !participant.asking.is_waiting();
+    let is_inside = participant.is_joined && participant.sound.is_some() && participant.ending.is_none();
+    let sound = participant.lines.of_what(What::Sound).first().map(|at| &participant.lines.0[*at]);
+    // Without a name there is no bundle.
+    let is_bundled = participant.web.is_some() && sound.is_some_and(|line| line.mid.is_some());
+    if !is_free || !is_inside || !is_bundled || participant.asking.is_refused {
+        return None;
+    }
+    let of_others = || live.iter().filter(|(leg, _)| *leg != participant.leg).map(|(_, codec)| *codec);
+    let count = |codec| of_others().filter(|one| *one == codec).count();
+    let usual = of_others().max_by_key(|codec| count(*codec))?;
+    let codec = participant.agreed_pictures().map_or(usual, |agreed| agreed.codec);
+    let room = MOST_MEDIA.saturating_sub(participant.lines.0.len());
+    let more = count(codec).min(most).saturating_sub(seen(participant)).min(room);
+    (more > 0).then_some((more, codec))
+}
+
+/// Media in which a leg sees somebody.
+fn seen(participant: &Participant) -> usize {
+    let sections = participant.agreed_pictures().into_iter().flat_map(|agreed| &agreed.sections);
+    sections.filter(|section| video::receives(section.direction.mirrored())).count()
+}
+
+/// Between two offers to one leg.
+const PAUSE: Duration = Duration::from_secs(2);
+/// §14.1: from 2.1 to 4 s for who began the call, up to 2 s for the other.
+const GLARE_OURS: Duration = Duration::from_millis(2_700);
+const GLARE_THEIRS: Duration = Duration::from_millis(1_100);
+/// How long an answer is waited for: a browser asks nobody.
+const LONGEST: Duration = Duration::from_secs(40);

@@ -1,0 +1,142 @@
+//! Offers of the focus within a call: those that are asked for, and those that bring more pictures.
+
+use std::time::Duration;
+
+use sip_core::sdp::Sdp;
+use sip_core::{Message, Name};
+
+use crate::house::{House, Phone, URI, Viewer};
+
+const VP8: &str = "a=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack pli\r\n";
+
+fn kinds(text: &str) -> Vec<(String, bool)> {
+    let sdp = Sdp::parse(text).unwrap();
+    sdp.media.iter().map(|media| (media.kind.to_owned(), media.port != 0)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_that_is_asked_for_keeps_media_and_numbers_where_they_are() {
+    let house = House::start().await;
+    let mut alice = house.silent_phone("alice").await;
+    let offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+        m=message 9 TCP/MSRP *\r\nm=video 9 RTP/AVPF 101\r\na=rtpmap:101 VP8/90000\r\na=rtcp-fb:101 nack pli\r\n\
+        m=audio 9 RTP/AVPF 97 98\r\na=rtpmap:97 opus/48000/2\r\na=rtpmap:98 telephone-event/48000\r\n";
+    assert_eq!(alice.send_body("INVITE", "application/sdp", offer).await.status(), 200);
+    alice.acknowledge_with(String::new());
+    let response = alice.send("INVITE", &[]).await;
+    let text = String::from_utf8_lossy(response.body()).into_owned();
+    let of = |kind: &str, is_open| (kind.to_owned(), is_open);
+    assert_eq!(kinds(&text), [of("message", false), of("video", true), of("audio", true)], "{text}");
+    let sdp = Sdp::parse(&text).unwrap();
+    let (video, audio) = (&sdp.media[1], &sdp.media[2]);
+    assert_eq!((video.formats[0], video.rtpmap("101"), audio.formats[0]), ("101", Some("VP8/90000"), "97"));
+    assert_eq!(
+        (audio.rtpmap("97"), audio.rtpmap("98")),
+        (Some("opus/48000/2"), Some("telephone-event/48000"))
+    );
+    assert!(audio.formats.contains(&"0") && audio.formats.contains(&"8"), "all that we can: {text}");
+    let mut numbers = [video.formats.clone(), audio.formats.clone()].concat();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(
+        numbers.len(),
+        video.formats.len() + audio.formats.len(),
+        "each number means one thing: {text}"
+    );
+    assert_eq!((video.protocol, audio.protocol), ("RTP/AVPF", "RTP/AVPF"));
+    let answer = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=message 0 TCP/MSRP *\r\n\
+        m=video 0 RTP/AVPF 101\r\nm=audio 9 RTP/AVPF 8\r\na=sendonly\r\n";
+    alice.acknowledge_with(answer.to_owned());
+    house.until_audio("alice", shared_model::Audio::OnHold).await;
+    // What is over keeps its place.
+    let again = alice.send("INVITE", &[]).await;
+    let text = String::from_utf8_lossy(again.body()).into_owned();
+    assert_eq!(kinds(&text), [of("message", false), of("video", false), of("audio", true)], "{text}");
+    assert_eq!(Sdp::parse(&text).unwrap().media[2].formats[0], "8");
+    house.stop().await;
+}
+
+/// What alice sees now, once: sources and marks.
+fn sees(alice: &mut Phone, count: usize, mut show: impl FnMut()) -> Vec<(u32, u8)> {
+    let mut seen = Vec::new();
+    for _ in 0..500 {
+        show();
+        std::thread::sleep(Duration::from_millis(10));
+        while let Some(packet) = alice.see() {
+            let one = (u32::from_be_bytes(packet[8..12].try_into().unwrap()), packet[packet.len() - 1]);
+            if !conference::media::rtcp::is_rtcp(&packet) && !seen.contains(&one) {
+                seen.push(one);
+            }
+        }
+        if seen.len() >= count {
+            break;
+        }
+    }
+    seen.sort_unstable();
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_came_for_the_sound_is_offered_what_others_show() {
+    let house = House::start().await;
+    let mut alice = house.silent_phone("alice").await;
+    alice.call_as_browser(URI).await;
+    let mut bob = Viewer::call(&house, "bob", 700.0, VP8).await;
+    let mut carol = Viewer::call(&house, "carol", 1_100.0, VP8).await;
+    bob.show(true, 1);
+    let offer = alice.takes_more().await;
+    let sdp = Sdp::parse(&offer).unwrap();
+    assert_eq!(kinds(&offer), [("audio".to_owned(), true), ("video".to_owned(), true)], "{offer}");
+    assert_eq!((sdp.media[0].attribute("mid"), sdp.media[0].formats[0]), (Some("audio"), "0"));
+    assert!(offer.contains("a=group:BUNDLE audio 1\r\n") && offer.contains("a=setup:actpass"), "{offer}");
+    assert_eq!(sdp.media[1].direction, sip_core::sdp::Direction::SendOnly);
+    let source = |text: &str, at: usize| -> u32 {
+        let sdp = Sdp::parse(text).unwrap();
+        sdp.media[at].attribute("ssrc").unwrap().split(' ').next().unwrap().parse().unwrap()
+    };
+    assert_eq!(sees(&mut alice, 1, || _ = bob.show(true, 2)), [(source(&offer, 1), 2)]);
+
+    carol.show(true, 3);
+    let more = alice.takes_more().await;
+    assert_eq!(kinds(&more)[..2], kinds(&offer)[..], "{more}");
+    let both = Sdp::parse(&more).unwrap();
+    assert_eq!((both.media.len(), both.media[2].attribute("mid")), (3, Some("2")));
+    assert_eq!(both.media[2].formats, both.media[1].formats, "one codec, one number");
+    assert_eq!(source(&more, 1), source(&offer, 1));
+    let seen = sees(&mut alice, 2, || {
+        bob.show(true, 4);
+        carol.show(true, 5);
+    });
+    let mut expected = [(source(&more, 1), 4), (source(&more, 2), 5)];
+    expected.sort_unstable();
+    assert_eq!(seen, expected, "each in a medium of its own");
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_refuses_more_is_left_alone_and_who_asks_at_once_is_asked_again() {
+    let house = House::start().await;
+    let mut alice = house.silent_phone("alice").await;
+    alice.call_as_browser(URI).await;
+    let mut bob = Viewer::call(&house, "bob", 700.0, VP8).await;
+    let mut carol = Viewer::call(&house, "carol", 1_100.0, VP8).await;
+    bob.show(true, 1);
+    let first = alice.is_invited().await;
+    // An offer of theirs crosses ours.
+    let crossing = alice.send_body("INVITE", "application/sdp", "v=0\r\nm=audio 9 RTP/AVP 0\r\n").await;
+    assert_eq!(crossing.status(), 491);
+    let refuse = |invite: &sip_endpoint::Incoming, status| {
+        invite.server.respond(Message::response(&invite.request, status, ""));
+    };
+    refuse(&first, 491);
+    let second = alice.is_invited().await;
+    assert!(second.request.cseq() > first.request.cseq());
+    refuse(&second, 488);
+    carol.show(true, 2);
+    bob.sees(2);
+    let more = tokio::time::timeout(Duration::from_secs(4), alice.is_invited()).await;
+    assert!(more.is_err(), "it said no");
+    let response = alice.send("OPTIONS", &[]).await;
+    assert!(response.status() == 200 && response.value(Name::Contact).is_some(), "and the call goes on");
+    house.stop().await;
+}
