@@ -9,8 +9,8 @@ use conference::Focus;
 use prometheus::Registry;
 use shared_auth::{Auth, Opens};
 use shared_model::{
-    ConferenceDirectory, Fact, Mailboxes, Moderation, OwnChat, Pending, Registrations, RoomAddress,
-    RoomDirectory, RoomSnapshot, Telephony, Unavailable,
+    ConferenceDirectory, Fact, Moderation, OwnChat, Pending, Registrations, RoomAddress, RoomDirectory,
+    RoomSnapshot, Telephony, Unavailable,
 };
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::TlsPolicy;

@@ -20,7 +20,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use shared_model::{AccountId, Correlation, Fact, LoginEvent, Protocol};
+use shared_model::{AccountId, Correlation, Fact, LoginEvent};
 use shared_runtime::{Redacted, bus::Bus, unix_millis};
 use shared_store::{Account, DigestAlgorithm, ScramHash, ScramVerifier};
 use subtle::ConstantTimeEq;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use shared_model::{AccountId, Event};
+use shared_model::{AccountId, Event, Protocol};
 use shared_runtime::bus::Heard;
 use shared_store::{DigestAlgorithm, Store};
 
