@@ -52,6 +52,8 @@ pub fn start(config: &Config) -> Result<(), BadLevel> {
     crate::redacted::show(!config.redact);
     let filter = EnvFilter::try_new(&config.level)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that cannot be written is lost: saying so on the same standard error would panic, and end the task that logs.
+    let lines = lines.log_internal_errors(false);
     // An error says that a subscriber is set already, as in tests.
     let _ = match config.format {
         Format::Human => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
