@@ -13,6 +13,7 @@ mod config;
 mod directory;
 mod discovery;
 mod ended;
+mod links;
 mod pages;
 mod picture;
 mod profile;
@@ -48,7 +49,7 @@ pub use api::caller::Scope;
 pub use audit::note_outside;
 pub use config::{Config, KEYS};
 pub use discovery::zone::Zone;
-pub use pages::{app_uri, invite_link};
+pub use links::{app_uri, invite_link};
 pub use profile::{Calls, Layer, LayerError, Profiles, Settings};
 pub use render::phones::{Mac, Make, PHONE_SCOPE, phone_device, phone_url};
 
@@ -162,7 +163,7 @@ pub fn router(parts: Parts) -> Router {
     parts.shutdown.spawn(live.clone().follow(parts.bus.subscribe(), parts.shutdown.clone()));
     let face = Face {
         audit,
-        profiles: Profiles::new(Arc::clone(&parts.records)),
+        profiles: Profiles::new(Arc::clone(&parts.records)).with_people(&parts.auth, &parts.domain),
         live,
         listed: directory::Listed::default(),
         rate: directory::Rate::new(QUESTIONS),

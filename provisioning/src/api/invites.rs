@@ -11,7 +11,7 @@ use super::caller::Scope;
 use super::problem::Problem;
 use super::{Ask, Field, Kind, Operation, operation};
 use crate::Face;
-use crate::pages::app_uri;
+use crate::links::app_uri;
 
 const DAYS: Field = Field::open("days", Kind::Number, "how long it is good for; 7 by default, 60 at most");
 

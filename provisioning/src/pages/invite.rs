@@ -14,14 +14,14 @@ use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
 use shared_auth::{BookError, Invite, InviteError, Opens, Wish};
-use shared_model::BareJid;
 use shared_runtime::http::Peer;
 use shared_runtime::unix_millis;
 use shared_store::StoreError;
 
 use super::words::{Words, fill};
 use super::{Fault, field, not_good, page, setup, throttled, trouble};
-use crate::{Face, Parts, profile, qr, session};
+use crate::links::app_uri;
+use crate::{Face, Parts, qr, session};
 
 /// What the form sends.
 #[derive(Default, Deserialize)]
@@ -217,34 +217,5 @@ fn app(words: &Words, uri: &str) -> Markup {
                 (qr::picture(uri, words.invite_app_code))
             }
         }
-    }
-}
-
-/// Where the page of an invitation is.
-pub fn invite_link(public_url: Option<&str>, host: &str, port: Option<u16>, token: &str) -> String {
-    profile::link(public_url, host, port, &format!("/invite/{token}"))
-}
-
-/// What chat apps understand: XEP-0401 §5.1 where somebody invites, XEP-0445 §3 where the service does.
-pub fn app_uri(domain: &str, token: &str, user: Option<&str>, contact: Option<&BareJid>) -> String {
-    let named = user.and_then(|user| BareJid::new(user, domain).ok());
-    match (contact, named) {
-        (Some(contact), None) => format!("{}?roster;preauth={token};ibr=y", contact.to_xmpp_uri()),
-        (_, Some(named)) => format!("{}?register;preauth={token}", named.to_xmpp_uri()),
-        (None, None) => format!("xmpp:{domain}?register;preauth={token}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn apps_are_told_what_the_specifications_show() {
-        let romeo = "romeo@example.com".parse().unwrap();
-        let uri = |user, contact| app_uri("example.com", "TOKEN", user, contact);
-        assert_eq!(uri(None, Some(&romeo)), "xmpp:romeo@example.com?roster;preauth=TOKEN;ibr=y");
-        assert_eq!(uri(Some("juliet"), None), "xmpp:juliet@example.com?register;preauth=TOKEN");
-        assert_eq!(uri(None, None), "xmpp:example.com?register;preauth=TOKEN");
     }
 }

@@ -27,8 +27,6 @@ use words::Words;
 
 use crate::Face;
 
-pub use invite::{app_uri, invite_link};
-
 /// The routes of all pages.
 pub(crate) fn router() -> Router<Arc<Face>> {
     Router::new()

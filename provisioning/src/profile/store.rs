@@ -1,13 +1,14 @@
 //! Layers of profiles as they are kept — S-08: service, domain, group, account, device; the later ones win.
 //!
 //! In    a layer by its name, such as `group:sales` or `account:alice@example.org`. Out its settings, or what holds for a device.
-//! State `Records`, owner `provisioning`, collection `profile`.
+//! State `Records`, owner `provisioning`, collection `profile`; groups of accounts that come from elsewhere are `shared-auth`'s links.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use shared_auth::AccountCard;
+use shared_auth::{AccountCard, Auth, Links};
 use shared_model::{Aor, Groups, Member, Pending, Unavailable};
 use shared_store::{Records, StoreError};
 
@@ -17,6 +18,8 @@ use super::Settings;
 #[derive(Clone)]
 pub struct Profiles {
     records: Arc<dyn Records>,
+    /// Who is in which group elsewhere, and the domain of their accounts.
+    people: Option<(Links, String)>,
 }
 
 /// Whom settings are for.
@@ -42,7 +45,13 @@ pub struct LayerError;
 impl Profiles {
     /// Over these records.
     pub fn new(records: Arc<dyn Records>) -> Self {
-        Self { records }
+        Self { records, people: None }
+    }
+
+    /// The same, where accounts of this domain may be in groups of a directory or a provider, too.
+    pub fn with_people(self, auth: &Auth, domain: &str) -> Self {
+        let is_kept = auth.authenticator.asks_elsewhere() || auth.authenticator.provider().is_some();
+        Self { people: is_kept.then(|| (auth.links.clone(), domain.to_owned())), ..self }
     }
 
     /// One layer's settings; open ones where there is none.
@@ -101,7 +110,12 @@ impl Profiles {
             Some(device) => self.read(&Layer::Device(card.aor.clone(), device.to_owned())).await?.over(&own),
             None => own.clone(),
         };
-        for group in own.groups {
+        let mut groups = own.groups;
+        if let Some((links, _)) = &self.people {
+            // What is said here wins over what is said elsewhere.
+            groups.extend(links.groups(card.account).await?);
+        }
+        for group in groups {
             whole = whole.over(&self.read(&Layer::Group(group)).await?);
         }
         Ok(whole.over(base))
@@ -121,10 +135,35 @@ impl Profiles {
     }
 }
 
+impl Profiles {
+    async fn members_elsewhere(&self) -> Result<Vec<Member>, Unavailable> {
+        let Some((links, domain)) = &self.people else { return Ok(Vec::new()) };
+        let grouped = links.grouped().await.map_err(|error| {
+            tracing::error!(%error, "the groups that accounts are in elsewhere cannot be read");
+            Unavailable
+        })?;
+        let member =
+            |(user, groups): (String, _)| Some(Member { aor: Aor::new(&user, domain).ok()?, groups });
+        Ok(grouped.into_iter().filter_map(member).collect())
+    }
+}
+
+/// Each account once, in all its groups.
+fn joined(found: Vec<Member>, most: usize) -> Vec<Member> {
+    let mut all: BTreeMap<Aor, Vec<String>> = BTreeMap::new();
+    for Member { aor, groups } in found {
+        let own = all.entry(aor).or_default();
+        own.extend(groups);
+        own.sort_unstable();
+        own.dedup();
+    }
+    all.into_iter().map(|(aor, groups)| Member { aor, groups }).take(most).collect()
+}
+
 impl Groups for Profiles {
     fn members<'a>(&'a self, most: usize) -> Pending<'a, Result<Vec<Member>, Unavailable>> {
         Box::pin(async move {
-            let (mut found, mut after) = (Vec::new(), ACCOUNTS.to_owned());
+            let (mut found, mut after) = (self.members_elsewhere().await?, ACCOUNTS.to_owned());
             loop {
                 let page = self.records.list(OWNER, COLLECTION, Some(&after), PAGE).await;
                 let page = page.map_err(|error| {
@@ -140,8 +179,7 @@ impl Groups for Profiles {
                 let is_last =
                     page.len() < PAGE || page.last().is_some_and(|last| !last.key.starts_with(ACCOUNTS));
                 if is_last || found.len() >= most {
-                    found.truncate(most);
-                    return Ok(found);
+                    return Ok(joined(found, most));
                 }
                 after = page.into_iter().next_back().map_or(after, |last| last.key);
             }
@@ -255,6 +293,48 @@ mod tests {
             let is_there = profiles.read(&layer.parse().unwrap()).await.unwrap() == some;
             assert_eq!(is_there, others.contains(&layer), "{layer}");
         }
+    }
+
+    #[tokio::test]
+    async fn groups_of_a_directory_are_layers_and_memberships_like_those_that_are_said_here() {
+        let records = shared_store::Store::in_memory().records;
+        let links = Links::new(Arc::clone(&records));
+        let profiles = Profiles { people: Some((links, "example.org".to_owned())), ..Profiles::new(records) };
+        let put = async |id: AccountId, user: &str, groups: &[&str], ended: bool| {
+            let person = serde_json::json!({
+                "source": "ldap", "subject": user, "user": user, "name": user, "numbers": null, "admin": null,
+                "groups": groups,
+            });
+            let link = serde_json::json!({ "person": person, "ended": ended }).to_string();
+            let (key, expected) = (id.to_string(), shared_store::Expected::Anything);
+            profiles.records.put("outside", "ldap", &key, link.as_bytes(), expected).await.unwrap();
+        };
+        put(AccountId(1), "alice", &["Sales", "Board"], false).await;
+        put(AccountId(2), "bob", &["Sales"], true).await;
+        let seconds = |seconds| Settings { register_seconds: Some(seconds), ..Settings::default() };
+        let own = Settings { groups: vec!["own".to_owned()], ..Settings::default() };
+        for (layer, settings) in
+            [("group:Sales", seconds(100)), ("group:own", seconds(200)), ("account:alice@example.org", own)]
+        {
+            profiles.write(&layer.parse().unwrap(), &settings).await.unwrap();
+        }
+        let card = |id, name: &str| AccountCard {
+            account: AccountId(id),
+            jid: format!("{name}@example.org").parse().unwrap(),
+            aor: format!("{name}@example.org").parse().unwrap(),
+            name: String::new(),
+            numbers: Vec::new(),
+            video: true,
+            admin: false,
+            enabled: true,
+        };
+        let holds = async |card: &AccountCard| profiles.of(card, None).await.unwrap().register_seconds;
+        assert_eq!(holds(&card(1, "alice")).await, Some(200), "what is said here wins");
+        profiles.write(&"group:own".parse().unwrap(), &Settings::default()).await.unwrap();
+        assert_eq!(holds(&card(1, "alice")).await, Some(100));
+        assert_eq!(holds(&card(2, "bob")).await, None, "gone there");
+        let members = profiles.members(10).await.unwrap();
+        assert_eq!((members.len(), members[0].groups.len()), (1, 3), "{members:?}");
     }
 
     #[test]
