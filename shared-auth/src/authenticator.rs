@@ -139,6 +139,12 @@ impl Authenticator {
         self.outside.get()?.oidc.as_deref()
     }
 
+    /// Who signed out at the provider, by the logout token that it shows, and when: milliseconds since 1970. `None` if that is
+    /// nobody of ours.
+    pub async fn signed_out(&self, token: &str) -> Result<Option<(AccountId, i64)>, Denied> {
+        self.outside.get().ok_or(Denied::NoVerifier)?.signed_out(token).await
+    }
+
     /// Somebody there does what guessers do, such as asking for names that nobody has: it counts as a failed proof of that
     /// network, and of nobody.
     pub fn suspect(&self, ip: IpAddr) {

@@ -128,6 +128,20 @@ impl Bearers {
         }
     }
 
+    /// Takes back those of one scope that began before a moment; how many.
+    pub async fn end_older(&self, account: AccountId, scope: &str, moment: i64) -> Result<usize, StoreError> {
+        let prefix = format!("{account}-");
+        let is_meant =
+            |bearer: &Bearer| bearer.created <= moment && bearer.scopes.iter().any(|it| it == scope);
+        let mut ended = 0;
+        for record in self.records.list(OWNER, COLLECTION, Some(&prefix), 2 * MOST).await? {
+            if record.key.starts_with(&prefix) && read(&record.value).as_ref().is_some_and(is_meant) {
+                ended += usize::from(self.records.delete(OWNER, COLLECTION, &record.key).await?);
+            }
+        }
+        Ok(ended)
+    }
+
     /// Takes back all that an account has, as when it is removed.
     pub async fn forget(&self, account: AccountId) -> Result<(), StoreError> {
         let prefix = format!("{account}-");

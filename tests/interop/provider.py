@@ -39,6 +39,9 @@ class Provider:
     def token(self, sub, kind="opaque"):
         return self._ask(f"/test/token?sub={sub}&as={kind}")
 
+    def logout(self, sub):
+        return self._ask(f"/test/logout?sub={sub}")
+
     def end(self, sub):
         self._ask(f"/test/end?sub={sub}")
 

@@ -7,6 +7,8 @@ import re
 import signal
 import socket
 import ssl
+import urllib.error
+import urllib.parse
 import urllib.request
 
 import pytest
@@ -89,6 +91,21 @@ def test_people_of_a_directory_chat_by_their_password_and_call_by_an_app_passwor
     directory.add("bob", WORD, "Bob")
     assert asyncio.run(is_let_in(company, "bob", WORD))
     assert "shared_auth_outside_total" in company.metrics()
+
+
+def test_a_group_of_the_directory_is_a_layer_of_profiles(company, directory):
+    company.run("profile", "set", "group:Sales", '{"register_seconds": 600}')
+    directory.replace("alice", "employeeType", "cn=Sales,ou=groups,dc=example,dc=org")
+    token = company.run("user", "token", f"alice@{DOMAIN}").strip()
+
+    def group():
+        return [one["group"] for one in ask(company, "/groups")["groups"] if f"alice@{DOMAIN}" in one["members"]]
+
+    wait_until(lambda: group() == ["Sales"], 60, "the group")
+    url = f"https://localhost:{company.ports['http.https']}/provision/cusax.json?token={token.split('=')[-1]}"
+    trust = ssl.create_default_context(cafile=str(company.ca))
+    assert '"register_seconds":600' in urllib.request.urlopen(url, timeout=5, context=trust).read().decode().replace(": ", ":")
+    assert ask(company, f"/accounts/alice@{DOMAIN}/groups")["groups"] == [], "nobody said so here"
 
 
 def test_who_leaves_the_directory_loses_both_halves_and_gets_them_back(company, directory):
@@ -250,6 +267,36 @@ def test_a_person_signs_in_at_a_provider_and_loses_both_halves_when_it_ends_them
         other.page.ask("Network.clearBrowserCookies")
         sign_in_elsewhere(other, provider, "root")
         wait_until(lambda: "was not accepted" in other.text(), 15, "a refusal")
+
+
+def test_who_signs_out_at_the_provider_is_signed_out_of_its_browsers(federated):
+    provider = federated.provider
+    url = f"https://localhost:{federated.ports['http.https']}/sign-in/oidc/logout"
+    trust = ssl.create_default_context(cafile=str(federated.ca))
+
+    def tell(token):
+        body = urllib.parse.urlencode({"logout_token": token}).encode()
+        try:
+            return urllib.request.urlopen(urllib.request.Request(url, body), timeout=10, context=trust).status
+        except urllib.error.HTTPError as refused:
+            return refused.code
+
+    with Browser() as browser:
+        surfer = Surfer(browser, federated)
+        surfer.go("/sign-in")
+        sign_in_elsewhere(surfer, provider, "alice")
+        surfer.arrives("/account")
+        token = provider.logout("alice")
+        forged = token.rsplit(".", 1)[0] + "." + base64.urlsafe_b64encode(bytes(64)).decode().rstrip("=")
+        for bad in ("", "x.y.z", forged, provider.token("alice", "jwt")):
+            assert tell(bad) == 400, bad
+        surfer.go("/account")
+        assert "Alice of the provider" in surfer.text()
+        assert tell(provider.logout("nobody")) == 200
+        assert tell(token) == 200
+        surfer.page.ask("Page.navigate", url=surfer.base + "/account")
+        surfer.arrives("/sign-in")
+    assert users(federated)["alice"]["enabled"], "signing out ends no account"
 
 
 def test_a_way_back_that_this_browser_did_not_begin_signs_nobody_in(federated):

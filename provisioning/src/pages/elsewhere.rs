@@ -1,15 +1,17 @@
 //! Signing in at a provider of OpenID Connect (Core 1.0 §3.1, RFC 7636): there, and back with a code.
 //!
-//! In    `GET /sign-in/oidc`; `GET /sign-in/oidc/callback` with `code` and `state`, or with `error`.
+//! In    `GET /sign-in/oidc`; `GET /sign-in/oidc/callback` with `code` and `state`, or with `error`; from the provider itself
+//!       `POST /sign-in/oidc/logout` with `logout_token` (Back-Channel Logout 1.0 §2.5).
 //! Out   a way to the provider, and a note that this browser alone keeps; a session, or the page to sign in with a reason.
 //! State in the browser: a sealed cookie for ten minutes. It is `Lax`, since the way back begins at another site.
 //! Errors one text for whatever was not proved; the log tells why. 503 where the provider does not answer.
 
 use std::sync::Arc;
 
+use axum::Form;
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use maud::html;
 use serde::Deserialize;
 use shared_auth::{CodeProof, OnWire, Origin, Proof};
@@ -94,6 +96,48 @@ async fn enter(face: &Face, peer: Peer, back: Back, headers: &HeaderMap, words: 
     response.headers_mut().append(header::SET_COOKIE, begun);
     response.headers_mut().insert(header::REFRESH, HeaderValue::from_static("0; url=/account"));
     response
+}
+
+/// What the provider shows where somebody signed out there.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct End {
+    logout_token: String,
+}
+
+/// §2.7, §2.8: the browsers of whoever signed out there are signed out here; 200 if that is done, 400 for a token that is none.
+pub(super) async fn told_of_end(
+    State(face): State<Arc<Face>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Form(end): Form<End>,
+) -> Response {
+    let ip = peer.address.ip().to_canonical();
+    if face.auth.authenticator.wait(ip).is_some() {
+        return StatusCode::TOO_MANY_REQUESTS.into_response();
+    }
+    let (account, moment) = match face.auth.authenticator.signed_out(&end.logout_token).await {
+        Ok(Some(known)) => known,
+        // Nobody of ours has nothing to end.
+        Ok(None) => return StatusCode::OK.into_response(),
+        Err(denied) if denied.on_wire() == OnWire::TemporaryFailure => {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+        Err(denied) => {
+            tracing::info!(reason = %denied, "a sign-out of the provider is not believed");
+            face.auth.authenticator.suspect(ip);
+            return StatusCode::BAD_REQUEST.into_response();
+        }
+    };
+    match face.auth.bearers.end_older(account, session::SCOPE, moment).await {
+        Ok(ended) => {
+            tracing::info!(%account, ended, "somebody signed out at the provider");
+            StatusCode::OK.into_response()
+        }
+        Err(error) => {
+            tracing::error!(%account, %error, "browsers stay signed in of somebody who signed out at the provider");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
 }
 
 fn cookie(note: &str, seconds: u64) -> Option<HeaderValue> {

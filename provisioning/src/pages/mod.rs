@@ -35,6 +35,7 @@ pub(crate) fn router() -> Router<Arc<Face>> {
         .route("/sign-in", get(sign_in::look).post(sign_in::enter))
         .route("/sign-in/oidc", get(elsewhere::go_there))
         .route("/sign-in/oidc/callback", get(elsewhere::come_back))
+        .route("/sign-in/oidc/logout", post(elsewhere::told_of_end))
         .route("/sign-out", post(sign_in::leave))
         .route("/account", get(account::look))
         .route("/account/setup", get(account::set_up))

@@ -16,6 +16,7 @@ mod registry;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared_model::AccountId;
 use shared_runtime::Shutdown;
 use shared_runtime::tls::TlsPolicy;
 use shared_store::Account;
@@ -127,6 +128,13 @@ impl Outside {
             account = registry.cache.find(Name::Id(made)).await?;
         }
         identify(account.as_deref(), true, authzid, How::Oidc)
+    }
+
+    /// Somebody signed out at the provider: whose account it is, if it is one's, and when.
+    pub(crate) async fn signed_out(&self, token: &str) -> Result<Option<(AccountId, i64)>, Denied> {
+        let Some(oidc) = &self.oidc else { return Err(Denied::NoVerifier) };
+        let (subject, when) = oidc.signed_out(token).await?;
+        Ok(self.registry.links.by_subject(&subject).await?.map(|account| (account, when)))
     }
 
     /// Keeps accounts as they are elsewhere, until shutdown.

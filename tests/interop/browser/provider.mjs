@@ -51,6 +51,15 @@ async function mint(sub, as) {
   return token.save();
 }
 
+// What is shown to who is told that somebody signed out (Back-Channel Logout 1.0).
+async function logout(sub) {
+  const token = new provider.IdToken({ sub }, { client: await provider.Client.find("cusax"), ctx: undefined });
+  token.mask = { sub: null };
+  token.set("events", { "http://schemas.openid.net/event/backchannel-logout": {} });
+  token.set("jti", `${Math.random()}`);
+  return token.issue({ use: "logout" });
+}
+
 async function end(sub) {
   ended.add(sub);
   for (const grant of grants.get(sub) ?? []) {
@@ -66,6 +75,7 @@ http
     const sub = url.searchParams.get("sub");
     if (url.pathname === "/test/token") response.end(await mint(sub, url.searchParams.get("as")));
     else if (url.pathname === "/test/end") response.end(String(await end(sub)));
+    else if (url.pathname === "/test/logout") response.end(await logout(sub));
     else if (url.pathname === "/test/back") response.end(String(ended.delete(sub)));
     else provider.callback()(request, response);
   })

@@ -12,6 +12,7 @@
 
 mod config;
 mod jwt;
+mod logout;
 mod provider;
 pub(crate) mod watch;
 
@@ -181,6 +182,17 @@ impl Oidc {
             true => Ok(claims),
             false => Err(JwtError::Claim("sub").into()),
         }
+    }
+
+    /// Who signed out at the provider, by its logout token, and when, in milliseconds since 1970.
+    pub(crate) async fn signed_out(&self, token: &str) -> Result<(String, i64), OidcError> {
+        if token.is_empty() || token.len() > LONGEST_TOKEN {
+            return Err(JwtError::Malformed.into());
+        }
+        let (jwt, issuer) = (self.provider.verify(token).await?, &self.provider.issuer);
+        let (sub, made) = logout::read(&jwt, issuer, &self.config.client_id, unix_millis() / 1000)?;
+        // As long as that second lasts: it is told in whole ones.
+        Ok((format!("{issuer} {sub}"), made * 1000 + 999))
     }
 
     /// What never changes about somebody.
