@@ -1,7 +1,7 @@
 //! What an account keeps in the chat half, for whoever shows it elsewhere: its picture, what is archived, whom it blocks, whether
 //! it may be disturbed, and the sessions that it has.
 
-use crate::{BareJid, Pending};
+use crate::{BareJid, Pending, Waiting};
 
 /// The picture that an account shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,15 @@ pub struct Archiving {
     pub always: Vec<String>,
     /// Addresses with whom nothing is.
     pub never: Vec<String>,
+}
+
+/// The mailbox of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MailboxState {
+    /// Whether callers may leave messages.
+    pub is_wanted: bool,
+    /// What waits in it.
+    pub waiting: Waiting,
 }
 
 /// Why something of an account's was not read or changed.
@@ -70,6 +79,10 @@ pub trait OwnChat: Send + Sync {
     fn is_undisturbed<'a>(&'a self, of: &'a BareJid) -> Kept<'a, bool>;
     /// Says so from now on, or does not any more.
     fn set_undisturbed<'a>(&'a self, of: &'a BareJid, is_undisturbed: bool) -> Kept<'a, ()>;
+    /// Its mailbox; `None` where messages cannot be kept.
+    fn mailbox<'a>(&'a self, of: &'a BareJid) -> Kept<'a, Option<MailboxState>>;
+    /// Lets callers leave messages from now on, or does not any more.
+    fn set_mailbox<'a>(&'a self, of: &'a BareJid, is_wanted: bool) -> Kept<'a, ()>;
     /// Ends the session of one resource.
     fn end_session<'a>(&'a self, of: &'a BareJid, resource: &'a str) -> Kept<'a, ()>;
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use shared_model::{Archived, Archiving, BareJid, OwnChat, OwnChatError, Pending, Picture};
+use shared_model::{Archived, Archiving, BareJid, MailboxState, OwnChat, OwnChatError, Pending, Picture};
 use shared_store::StoreError;
 use xmpp_core::payload::mam::{Otherwise, Preferences};
 use xmpp_core::stream::{StreamCondition, StreamError};
@@ -14,7 +14,7 @@ use xmpp_core::{Jid, StanzaError};
 
 use crate::features::{blocking, vcard};
 use crate::server::Server;
-use crate::{archive, avatar, route, undisturbed};
+use crate::{archive, avatar, route, undisturbed, voicemail};
 
 /// The accounts of one server.
 pub(crate) struct Accounts(pub(crate) Arc<Server>);
@@ -102,6 +102,26 @@ impl OwnChat for Accounts {
         is_undisturbed: bool,
     ) -> Pending<'a, Result<(), OwnChatError>> {
         Box::pin(async move { undisturbed::set(&self.0, &user(of)?, is_undisturbed).await.map_err(unkept) })
+    }
+
+    fn mailbox<'a>(&'a self, of: &'a BareJid) -> Pending<'a, Result<Option<MailboxState>, OwnChatError>> {
+        Box::pin(async move {
+            if !self.0.uploads.is_open() {
+                return Ok(None);
+            }
+            let is_wanted = voicemail::wants(&self.0, of.as_str()).await.map_err(unkept)?;
+            let waiting = voicemail::waiting(&self.0, of.as_str()).await.map_err(unkept)?;
+            Ok(Some(MailboxState { is_wanted, waiting }))
+        })
+    }
+
+    fn set_mailbox<'a>(&'a self, of: &'a BareJid, is_wanted: bool) -> Pending<'a, Result<(), OwnChatError>> {
+        Box::pin(async move {
+            if !self.0.uploads.is_open() {
+                return Err(OwnChatError::Unavailable);
+            }
+            voicemail::want(&self.0, of.as_str(), is_wanted).await.map_err(unkept)
+        })
     }
 
     fn end_session<'a>(

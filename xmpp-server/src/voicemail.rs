@@ -165,7 +165,7 @@ async fn note(server: &Server, owner: &str, id: &str, kept: &Kept) -> Result<(),
 }
 
 /// What waits; what is gone is forgotten.
-async fn waiting(server: &Server, owner: &str) -> Result<Waiting, StoreError> {
+pub(crate) async fn waiting(server: &Server, owner: &str) -> Result<Waiting, StoreError> {
     let (now, mut waiting) = (unix_millis(), Waiting::default());
     for record in server.store.records.list(owner, COLLECTION, None, MOST).await? {
         match serde_json::from_slice::<Kept>(&record.value) {

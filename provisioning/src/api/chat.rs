@@ -1,4 +1,4 @@
-//! What the own account keeps in the chat half: its picture, its archive, whom it blocks, whether it may be disturbed; and the ends of
+//! What the own account keeps in the chat half: its picture, its archive, whom it blocks, whether it may be disturbed, its mailbox; and the ends of
 //! sessions and registrations. The records are those that chat clients change, and clients that are connected are told at once.
 //!
 //! Errors 503 where the half concerned does not run in this process; what it refuses names the field and the rule.
@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use shared_auth::AccountCard;
-use shared_model::{Archived, Archiving, OwnChat, OwnChatError, Picture};
+use shared_model::{Archived, Archiving, MailboxState, OwnChat, OwnChatError, Picture};
 use shared_runtime::unix_millis;
 
 use super::caller::Scope;
@@ -121,6 +121,24 @@ pub(super) const TABLE: &[Operation] = &[
         takes: &[Field::needed("undisturbed", Kind::Flag, "no call rings, and contacts see why")],
         summary: "Lets no call ring from now on, or lets them ring again",
         run: operation!(set_undisturbed),
+    },
+    Operation {
+        id: "showVoicemail",
+        path: "/account/voicemail",
+        gives: "Voicemail",
+        summary: "Whether callers may leave messages, and how many wait",
+        run: operation!(show_voicemail),
+        ..PICTURE
+    },
+    Operation {
+        id: "setVoicemail",
+        method: Method::PUT,
+        path: "/account/voicemail",
+        scope: Scope::AccountWrite,
+        gives: "Voicemail",
+        takes: &[Field::needed("wanted", Kind::Flag, "callers may leave messages, which come as chat")],
+        summary: "Lets callers leave messages from now on, or does not any more",
+        run: operation!(set_voicemail),
     },
     Operation {
         id: "endChat",
@@ -248,6 +266,23 @@ async fn set_undisturbed(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     Ok(after)
 }
 
+async fn show_voicemail(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let kept = chat(face)?.mailbox(&ask.caller.card.jid).await.map_err(|error| problem("", error))?;
+    let MailboxState { is_wanted, waiting } = kept.ok_or_else(|| Problem::nothing("mailbox"))?;
+    Ok(json!({ "wanted": is_wanted, "new": waiting.new, "old": waiting.old }))
+}
+
+async fn set_voicemail(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let (card, is_wanted) = (&ask.caller.card, ask.flag("wanted").unwrap_or_default());
+    let before = show_voicemail(face, ask).await?;
+    chat(face)?.set_mailbox(&card.jid, is_wanted).await.map_err(|error| problem("wanted", error))?;
+    let after = show_voicemail(face, ask).await?;
+    let states = [&before, &after].map(|state| json!({ "wanted": state["wanted"] }));
+    let [old, new] = states;
+    face.audit.change(Some(card), "voicemail changed", &card.aor, old, new).await;
+    Ok(after)
+}
+
 async fn end_chat(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let (card, resource) = (&ask.caller.card, ask.part("resource"));
     chat(face)?.end_session(&card.jid, resource).await.map_err(|error| problem("", error))?;
@@ -267,6 +302,20 @@ async fn end_phone(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     }
     face.audit.note(Some(card), "registration ended", format!("{} {}", card.aor, binding.contact)).await;
     Ok(Value::Null)
+}
+
+/// Block list, archive preferences, whether it may be disturbed, as an export has them; null where the chat half does not say.
+pub(super) async fn kept(face: &Face, ask: &Ask) -> [Value; 3] {
+    let part = |answer: Result<Value, Problem>, name: &str| match answer {
+        Ok(value) if name.is_empty() => value,
+        Ok(value) => value[name].clone(),
+        Err(_) => Value::Null,
+    };
+    [
+        part(blocked(face, ask).await, "blocked"),
+        part(show_archiving(face, ask).await, ""),
+        part(show_undisturbed(face, ask).await, "undisturbed"),
+    ]
 }
 
 fn chat(face: &Face) -> Result<&Arc<dyn OwnChat>, Problem> {

@@ -143,7 +143,7 @@ pub(super) const TABLE: &[Operation] = &[
         scope: Scope::AccountRead,
         takes: &[],
         gives: "Export",
-        summary: "The own data: account, devices, calls, and the newest 2,000 entries of the archive",
+        summary: "The own data: account, devices, calls, block list, archive preferences, and the newest 2,000 entries of the archive",
         run: operation!(export),
     },
     Operation {
@@ -288,7 +288,12 @@ async fn export(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     said.reverse();
     let devices = devices(face, ask).await?;
     let calls = crate::state::calls(face, card).await?;
-    Ok(json!({ "account": card_json(card), "devices": devices["devices"], "calls": calls, "archive": said }))
+    // What the chat half keeps, where it is here to say.
+    let [blocked, archiving, undisturbed] = super::chat::kept(face, ask).await;
+    Ok(json!({
+        "account": card_json(card), "devices": devices["devices"], "calls": calls, "archive": said, "blocked": blocked,
+        "archiving": archiving, "undisturbed": undisturbed,
+    }))
 }
 
 async fn look_up(face: &Face, ask: &Ask) -> Result<Value, Problem> {

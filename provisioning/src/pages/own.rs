@@ -1,4 +1,4 @@
-//! What the own account keeps in the chat half, on its page: picture, disturbance, archive, block list. Nothing where the chat server
+//! What the own account keeps in the chat half, on its page: picture, disturbance, voicemail, archive, block list. Nothing where the chat server
 //! runs in another process.
 
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use serde_json::Value;
+use shared_model::MailboxState;
 
 use super::account::{deed, fault, form, read};
 use super::deeds::Outcome;
@@ -42,6 +43,7 @@ pub(super) async fn sections(
 ) -> Option<Markup> {
     let Some(chat) = &face.own_chat else { return Some(html! {}) };
     let has_picture = chat.picture(&session.card.jid).await.ok()?.is_some();
+    let mailbox = chat.mailbox(&session.card.jid).await.ok()?;
     let undisturbed = read(face, session, "showDisturbance").await?["undisturbed"] == true;
     let archiving = read(face, session, "showArchiving").await?;
     let blocked = read(face, session, "listBlocked").await?;
@@ -50,6 +52,7 @@ pub(super) async fn sections(
             (portrait(words, session, has_picture, outcome))
             (disturbance(words, session, undisturbed))
         }
+        @if let Some(mailbox) = mailbox { (voicemail(words, session, &mailbox)) }
         (archive(words, session, &archiving, outcome))
         (block_list(words, session, &blocked, outcome))
     })
@@ -88,6 +91,27 @@ fn disturbance(words: &Words, session: &Session, is_so: bool) -> Markup {
             p { (now) }
             (form(session, "setDisturbance", "/account", html! {
                 input type="hidden" name="undisturbed" value=(wish);
+                button.quiet { (label) }
+            }))
+        }
+    }
+}
+
+fn voicemail(words: &Words, session: &Session, mailbox: &MailboxState) -> Markup {
+    let (now, wish, label) = match mailbox.is_wanted {
+        true => (words.voicemail_on, "false", words.voicemail_close),
+        false => (words.voicemail_off, "true", words.voicemail_open),
+    };
+    let waiting = mailbox.waiting;
+    html! {
+        section {
+            h2 { (words.voicemail_title) }
+            p { (now) }
+            @if waiting.new + waiting.old > 0 {
+                dl { dt { (words.voicemail_new) } dd { (waiting.new) } dt { (words.voicemail_old) } dd { (waiting.old) } }
+            }
+            (form(session, "setVoicemail", "/account", html! {
+                input type="hidden" name="wanted" value=(wish);
                 button.quiet { (label) }
             }))
         }

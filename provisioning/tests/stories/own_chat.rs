@@ -146,6 +146,13 @@ async fn archive_block_list_and_disturbance_are_changed_by_programs_and_by_forms
     assert!(done.contains("done=setDisturbance"), "{done}");
     assert_eq!(house.call(&token, "GET /api/v1/account/undisturbed", "").await.1["undisturbed"], true);
     assert!(house.send("GET /account", &cookie, "").await.contains("Let calls ring again"));
+    let done = house.send("POST /do/setVoicemail", &headers, &form("wanted=true")).await;
+    assert!(done.contains("done=setVoicemail"), "{done}");
+    let (_, mailbox) = house.call(&token, "GET /api/v1/account/voicemail", "").await;
+    assert_eq!((&mailbox["wanted"], &mailbox["new"]), (&true.into(), &2.into()));
+    assert!(house.send("GET /account", &cookie, "").await.contains("Take no messages any more"));
+    let (_, export) = house.call(&token, "GET /api/v1/account/export", "").await;
+    assert_eq!((&export["undisturbed"], &export["archiving"]["otherwise"]), (&true.into(), &"never".into()));
 }
 
 #[tokio::test]

@@ -117,3 +117,18 @@ async fn preferences_are_one_record_and_a_session_ends_from_outside() {
     desk.expect(&["policy-violation", "its owner ended the session"]).await;
     phone.expect(&["type='unavailable'", "from='alice@example.org/desk'"]).await;
 }
+
+#[tokio::test]
+async fn a_mailbox_is_opened_and_closed_from_outside_where_messages_can_be_kept() {
+    let served = serve().await;
+    let own = served.server.own_chat();
+    assert_eq!(own.mailbox(&alice()).await, Ok(None), "there is nowhere to keep them");
+    assert_eq!(own.set_mailbox(&alice(), true).await, Err(OwnChatError::Unavailable));
+    let _routes = served.server.open_uploads("https://localhost");
+    assert!(!own.mailbox(&alice()).await.unwrap().unwrap().is_wanted);
+    own.set_mailbox(&alice(), true).await.unwrap();
+    assert!(own.mailbox(&alice()).await.unwrap().unwrap().is_wanted);
+    assert!(served.server.voice_messages().wants(&alice()).await);
+    own.set_mailbox(&alice(), false).await.unwrap();
+    assert!(!served.server.voice_messages().wants(&alice()).await);
+}

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use shared_model::{
-    AccountId, Aor, Archived, Archiving, BareJid, OwnChat, OwnChatError, Pending, Picture, Registrations,
-    Unavailable,
+    AccountId, Aor, Archived, Archiving, BareJid, MailboxState, OwnChat, OwnChatError, Pending, Picture,
+    Registrations, Unavailable, Waiting,
 };
 use shared_store::{BindingUpdate, Bindings};
 
@@ -14,6 +14,7 @@ pub(crate) struct Kept {
     pub(crate) archiving: Archiving,
     pub(crate) blocked: Vec<String>,
     pub(crate) is_undisturbed: bool,
+    pub(crate) mailbox: MailboxState,
     pub(crate) ended: Vec<String>,
 }
 
@@ -28,6 +29,7 @@ impl Default for Chat {
             archiving,
             blocked: Vec::new(),
             is_undisturbed: false,
+            mailbox: MailboxState { is_wanted: false, waiting: Waiting { new: 2, old: 1 } },
             ended: Vec::new(),
         }))
     }
@@ -91,6 +93,17 @@ impl OwnChat for Chat {
     fn set_undisturbed<'a>(&'a self, _: &'a BareJid, is_so: bool) -> Done<'a, ()> {
         self.does(move |kept| {
             kept.is_undisturbed = is_so;
+            Ok(())
+        })
+    }
+
+    fn mailbox<'a>(&'a self, _: &'a BareJid) -> Done<'a, Option<MailboxState>> {
+        self.does(|kept| Ok(Some(kept.mailbox)))
+    }
+
+    fn set_mailbox<'a>(&'a self, _: &'a BareJid, is_wanted: bool) -> Done<'a, ()> {
+        self.does(move |kept| {
+            kept.mailbox.is_wanted = is_wanted;
             Ok(())
         })
     }
