@@ -43,6 +43,21 @@ pub struct MailboxState {
     pub waiting: Waiting,
 }
 
+/// A chat client that has access to an account (XEP-0494).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChatClient {
+    /// What it is revoked by.
+    pub id: String,
+    /// How it calls itself, or the device, possibly empty.
+    pub name: String,
+    /// When it was last seen, milliseconds since 1970, if that is known.
+    pub last_seen: Option<i64>,
+    /// Whether it is connected now.
+    pub is_connected: bool,
+    /// Whether its access can be taken alone; one that knows the account's password keeps it until that is another.
+    pub is_revocable: bool,
+}
+
 /// Why something of an account's was not read or changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OwnChatError {
@@ -83,6 +98,12 @@ pub trait OwnChat: Send + Sync {
     fn mailbox<'a>(&'a self, of: &'a BareJid) -> Kept<'a, Option<MailboxState>>;
     /// Lets callers leave messages from now on, or does not any more.
     fn set_mailbox<'a>(&'a self, of: &'a BareJid, is_wanted: bool) -> Kept<'a, ()>;
+    /// Ends the sessions that a device's password opened, which holds no more.
+    fn end_device<'a>(&'a self, of: &'a BareJid, device: &'a str) -> Kept<'a, ()>;
+    /// Clients that have access, and by what.
+    fn clients<'a>(&'a self, of: &'a BareJid) -> Kept<'a, Vec<ChatClient>>;
+    /// Takes a client's access, and ends its sessions.
+    fn revoke_client<'a>(&'a self, of: &'a BareJid, id: &'a str) -> Kept<'a, ()>;
     /// Ends the session of one resource.
     fn end_session<'a>(&'a self, of: &'a BareJid, resource: &'a str) -> Kept<'a, ()>;
 }

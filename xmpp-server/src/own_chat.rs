@@ -6,13 +6,15 @@
 
 use std::sync::Arc;
 
-use shared_model::{Archived, Archiving, BareJid, MailboxState, OwnChat, OwnChatError, Pending, Picture};
+use shared_model::{
+    Archived, Archiving, BareJid, ChatClient, MailboxState, OwnChat, OwnChatError, Pending, Picture,
+};
 use shared_store::StoreError;
 use xmpp_core::payload::mam::{Otherwise, Preferences};
 use xmpp_core::stream::{StreamCondition, StreamError};
 use xmpp_core::{Jid, StanzaError};
 
-use crate::features::{blocking, vcard};
+use crate::features::{blocking, clients, vcard};
 use crate::server::Server;
 use crate::{archive, avatar, route, undisturbed, voicemail};
 
@@ -121,6 +123,46 @@ impl OwnChat for Accounts {
                 return Err(OwnChatError::Unavailable);
             }
             voicemail::want(&self.0, of.as_str(), is_wanted).await.map_err(unkept)
+        })
+    }
+
+    fn end_device<'a>(&'a self, of: &'a BareJid, device: &'a str) -> Pending<'a, Result<(), OwnChatError>> {
+        Box::pin(async move {
+            let why = StreamError::because(StreamCondition::NotAuthorized, "its password was taken back");
+            let is_its =
+                |app: &Option<String>| app.as_ref().is_some_and(|app| app.eq_ignore_ascii_case(device));
+            for session in self.0.router.sessions(of.as_str()).iter().filter(|it| is_its(&it.access.app)) {
+                let _ = session.end.send(Some(why.clone())); // ending already
+            }
+            Ok(())
+        })
+    }
+
+    fn clients<'a>(&'a self, of: &'a BareJid) -> Pending<'a, Result<Vec<ChatClient>, OwnChatError>> {
+        Box::pin(async move {
+            let clients = clients::list(&self.0, of).await.map_err(failed)?;
+            let shown = clients.into_iter().map(|(client, is_connected)| ChatClient {
+                is_revocable: !client.has_password && !client.has_certificate,
+                name: [client.software, client.device]
+                    .into_iter()
+                    .filter(|it| !it.is_empty())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                id: client.id,
+                last_seen: client.last_seen,
+                is_connected,
+            });
+            Ok(shown.collect())
+        })
+    }
+
+    fn revoke_client<'a>(&'a self, of: &'a BareJid, id: &'a str) -> Pending<'a, Result<(), OwnChatError>> {
+        Box::pin(async move {
+            let taken = clients::take(&self.0, of, id, None).await;
+            taken.map_err(|error| match error.kind {
+                xmpp_core::ErrorKind::ItemNotFound => OwnChatError::Nothing,
+                _ => failed(error),
+            })
         })
     }
 

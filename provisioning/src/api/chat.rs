@@ -141,6 +141,24 @@ pub(super) const TABLE: &[Operation] = &[
         run: operation!(set_voicemail),
     },
     Operation {
+        id: "listClients",
+        path: "/account/clients",
+        gives: "Clients",
+        summary: "Chat clients that have access, and whether it can be taken alone",
+        run: operation!(clients),
+        ..PICTURE
+    },
+    Operation {
+        id: "revokeClient",
+        method: Method::DELETE,
+        path: "/account/clients/{id}",
+        scope: Scope::AccountWrite,
+        gives: "",
+        summary: "Takes a chat client's token or device password, and ends its sessions",
+        run: operation!(revoke_client),
+        ..PICTURE
+    },
+    Operation {
         id: "endChat",
         method: Method::DELETE,
         path: "/account/chats/{resource}",
@@ -281,6 +299,37 @@ async fn set_voicemail(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let [old, new] = states;
     face.audit.change(Some(card), "voicemail changed", &card.aor, old, new).await;
     Ok(after)
+}
+
+async fn clients(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let all = chat(face)?.clients(&ask.caller.card.jid).await.map_err(|error| problem("", error))?;
+    let all = all.into_iter().map(|client| {
+        json!({
+            "id": client.id, "name": client.name, "last_seen": client.last_seen, "connected": client.is_connected,
+            "revocable": client.is_revocable,
+        })
+    });
+    Ok(json!({ "clients": all.collect::<Vec<_>>() }))
+}
+
+async fn revoke_client(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let (card, id) = (&ask.caller.card, ask.part("id"));
+    chat(face)?.revoke_client(&card.jid, id).await.map_err(|error| match error {
+        OwnChatError::Nothing => Problem::nothing("client"),
+        OwnChatError::Refused(rule) => Problem::new(StatusCode::CONFLICT, rule),
+        error => problem("", error),
+    })?;
+    face.audit.note(Some(card), "chat client revoked", format!("{} {id}", card.jid)).await;
+    Ok(Value::Null)
+}
+
+/// What the password of a device opened in chat ends with it.
+pub(super) async fn end_device(face: &Face, card: &AccountCard, device: &str) {
+    if let Some(chat) = &face.own_chat
+        && let Err(error) = chat.end_device(&card.jid, device).await
+    {
+        tracing::warn!(%error, "sessions of a device go on whose password was taken back");
+    }
 }
 
 async fn end_chat(face: &Face, ask: &Ask) -> Result<Value, Problem> {

@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 use shared_model::MailboxState;
 
-use super::account::{deed, fault, form, read};
+use super::account::{date, deed, fault, form, read};
 use super::deeds::Outcome;
 use super::words::Words;
 use crate::session::Session;
@@ -47,7 +47,9 @@ pub(super) async fn sections(
     let undisturbed = read(face, session, "showDisturbance").await?["undisturbed"] == true;
     let archiving = read(face, session, "showArchiving").await?;
     let blocked = read(face, session, "listBlocked").await?;
+    let clients = read(face, session, "listClients").await?;
     Some(html! {
+        (client_list(words, session, &clients))
         div.pair {
             (portrait(words, session, has_picture, outcome))
             (disturbance(words, session, undisturbed))
@@ -56,6 +58,29 @@ pub(super) async fn sections(
         (archive(words, session, &archiving, outcome))
         (block_list(words, session, &blocked, outcome))
     })
+}
+
+fn client_list(words: &Words, session: &Session, clients: &Value) -> Markup {
+    let all = clients["clients"].as_array().cloned().unwrap_or_default();
+    html! {
+        section {
+            h2 { (words.clients_title) }
+            @if all.is_empty() { p { (words.no_clients) } } @else { table {
+                thead { tr { th { (words.name) } th { (words.last_seen) } th { span.unseen { (words.deed) } } } }
+                tbody { @for client in &all {
+                    @let (id, name) = (client["id"].as_str().unwrap_or_default(), client["name"].as_str().unwrap_or_default());
+                    tr {
+                        td { (name) }
+                        td { @if client["connected"] == true { (words.connected) } @else if !client["last_seen"].is_null() { (date(&client["last_seen"])) } }
+                        td {
+                            @if client["revocable"] == true { (deed(session, "revokeClient", "/account", &[("path.id", id)], words.revoke, name)) }
+                            @else { span.hint { (words.knows_password) } }
+                        }
+                    }
+                } }
+            } }
+        }
+    }
 }
 
 fn portrait(words: &Words, session: &Session, has_picture: bool, outcome: Option<&Outcome>) -> Markup {

@@ -210,3 +210,30 @@ async fn people_end_chat_sessions_and_registrations_of_their_own() {
     assert!(done.contains("done=endChat"), "{done}");
     assert_eq!(house.chat.0.lock().unwrap().ended, ["wonder@example.org/lap/top"; 2]);
 }
+
+#[tokio::test]
+async fn chat_apps_lose_their_access_and_a_devices_sessions_go_with_its_password() {
+    let house = house("clients").await;
+    let token = token(&house).await;
+    let (_, listed) = house.call(&token, "GET /api/v1/account/clients", "").await;
+    assert_eq!(
+        (&listed["clients"][0]["revocable"], &listed["clients"][1]["revocable"]),
+        (&true.into(), &false.into())
+    );
+    for (id, status) in [("token", 204), ("password", 409), ("nobody", 404)] {
+        assert_eq!(
+            house.call(&token, &format!("DELETE /api/v1/account/clients/{id}"), "").await.0,
+            status,
+            "{id}"
+        );
+    }
+    house.call(&token, "POST /api/v1/account/devices", "{\"name\":\"PHONE\"}").await;
+    assert_eq!(house.call(&token, "DELETE /api/v1/account/devices/PHONE", "").await.0, 204);
+    assert_eq!(house.chat.0.lock().unwrap().ended, ["token", "PHONE"]);
+    let (cookie, _) = sign_in(&house).await;
+    let page = house.send("GET /account", &cookie, "").await;
+    assert!(
+        page.contains("App &lt;token&gt;") && page.contains("has it until the password is another"),
+        "{page}"
+    );
+}

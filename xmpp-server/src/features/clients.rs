@@ -31,16 +31,9 @@ async fn answer(server: &Server, request: &Request) -> Answered {
     let jid: BareJid = user.as_str().parse().map_err(|_| ErrorKind::JidMalformed)?;
     match (request.payload.name.as_str(), request.is_set) {
         ("list", false) => {
-            let sessions = server.router.sessions(user.as_str());
-            let keep = server.config.clients_for;
-            let clients = server.auth.clients.list(&jid, keep, unix_millis()).await;
-            let clients = clients.map_err(|error| store_failed(&error))?;
-            let mut list = Element::new("clients", ns::CLIENT_ACCESS);
-            for client in &clients {
-                list = list.child(print(client, sessions.iter().any(|session| is_of(session, client))));
-            }
-            let others = sessions.iter().filter(|session| session.access.client.is_none());
-            Ok(list.children_from(others.map(|session| print(&as_client(session), true))).into())
+            let clients = list(server, &jid).await?;
+            let clients = clients.iter().map(|(client, is_connected)| print(client, *is_connected));
+            Ok(Element::new("clients", ns::CLIENT_ACCESS).children_from(clients).into())
         }
         ("revoke", true) => {
             let id = request.payload.attribute("id").filter(|id| !id.is_empty());
@@ -48,6 +41,23 @@ async fn answer(server: &Server, request: &Request) -> Answered {
         }
         _ => Err(ErrorKind::BadRequest.into()),
     }
+}
+
+/// §3.1: who has access, and whether they are connected.
+pub(crate) async fn list(server: &Server, jid: &BareJid) -> Result<Vec<(Client, bool)>, StanzaError> {
+    let sessions = server.router.sessions(jid.as_str());
+    let clients = server.auth.clients.list(jid, server.config.clients_for, unix_millis()).await;
+    let clients = clients.map_err(|error| store_failed(&error))?;
+    let mut all: Vec<_> = clients
+        .into_iter()
+        .map(|client| {
+            let is_connected = sessions.iter().any(|session| is_of(session, &client));
+            (client, is_connected)
+        })
+        .collect();
+    let others = sessions.iter().filter(|session| session.access.client.is_none());
+    all.extend(others.map(|session| (as_client(session), true)));
+    Ok(all)
 }
 
 async fn revoke(server: &Server, request: &Request, jid: &BareJid, id: &str) -> Answered {
@@ -60,6 +70,18 @@ async fn revoke(server: &Server, request: &Request, jid: &BareJid, id: &str) -> 
             "an app password may not end the access of others",
         ));
     }
+    take(server, jid, id, Some(&request.from)).await?;
+    Ok(Answer::default())
+}
+
+/// §3.2: takes a client's access, and ends its sessions but the one that asks.
+pub(crate) async fn take(
+    server: &Server,
+    jid: &BareJid,
+    id: &str,
+    asks: Option<&Jid>,
+) -> Result<(), StanzaError> {
+    let sessions = server.router.sessions(jid.as_str());
     // A client that did not say which it is has what it proved.
     let nameless =
         sessions.iter().find(|session| session.access.client.is_none() && id_of(&session.jid) == id);
@@ -73,7 +95,7 @@ async fn revoke(server: &Server, request: &Request, jid: &BareJid, id: &str) -> 
     };
     let gone = server.auth.clients.revoke(jid, &id, unix_millis()).await.map_err(|error| refusal(&error))?;
     tracing::info!(
-        account = asker.map(|asker| tracing::field::display(asker.account)),
+        account = sessions.first().map(|session| tracing::field::display(session.account)),
         "a client lost its access"
     );
     let why = StreamError::because(StreamCondition::NotAuthorized, "the access of this client was revoked");
@@ -82,10 +104,10 @@ async fn revoke(server: &Server, request: &Request, jid: &BareJid, id: &str) -> 
         (gone.client.is_some() && access.client == gone.client)
             || (gone.app.is_some() && access.app == gone.app)
     };
-    for session in sessions.iter().filter(is_out).filter(|session| session.jid != request.from) {
+    for session in sessions.iter().filter(is_out).filter(|session| asks != Some(&session.jid)) {
         let _ = session.end.send(Some(why.clone())); // it may have ended meanwhile
     }
-    Ok(Answer::default())
+    Ok(())
 }
 
 fn refusal(error: &RevokeError) -> StanzaError {

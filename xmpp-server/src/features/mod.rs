@@ -6,7 +6,7 @@
 
 pub(crate) mod blocking;
 pub(crate) mod carbons;
-mod clients;
+pub(crate) mod clients;
 mod commands;
 mod directory;
 mod disco;

@@ -1,8 +1,16 @@
 //! What accounts keep in the chat half, changed from outside: the same records as clients use, and clients are told at once.
 
-use crate::common::{Client, befriend, serve, serve_again};
+use crate::common::{Client, Served, befriend, serve, serve_again};
 use shared_model::{Archived, Archiving, BareJid, MayRing, OwnChatError, Picture};
 use xmpp_server::Config;
+
+/// A client that is in by the password of a device.
+async fn device(served: &Served, user: &str, password: &str, resource: &str) -> Client {
+    let mut client = Client::connect(served).await;
+    client.authenticate(user, password).await;
+    client.bind(resource).await;
+    client
+}
 
 fn alice() -> BareJid {
     "alice@example.org".parse().unwrap()
@@ -131,4 +139,30 @@ async fn a_mailbox_is_opened_and_closed_from_outside_where_messages_can_be_kept(
     assert!(served.server.voice_messages().wants(&alice()).await);
     own.set_mailbox(&alice(), false).await.unwrap();
     assert!(!served.server.voice_messages().wants(&alice()).await);
+}
+
+#[tokio::test]
+async fn clients_are_seen_and_lose_their_access_from_outside() {
+    let served = serve().await;
+    let own = served.server.own_chat();
+    let card = served.auth.directory.by_jid(&alice()).await.unwrap().unwrap();
+    let word = served.auth.book.add_app_password(card.account, "PHONE", 0).await.unwrap();
+    let desk = Client::online(&served, "alice", "desk").await;
+    let mut phone = device(&served, "alice+PHONE", &word, "phone").await;
+    let clients = own.clients(&alice()).await.unwrap();
+    let find = |name: &str| {
+        clients.iter().find(|client| client.name.contains(name) && client.is_connected).cloned().unwrap()
+    };
+    assert!(!find("desk").is_revocable && find("phone").is_revocable, "{clients:?}");
+    let refused = own.revoke_client(&alice(), &find("desk").id).await;
+    assert!(matches!(refused, Err(OwnChatError::Refused(_))), "{refused:?}");
+    assert_eq!(own.revoke_client(&alice(), "nobody").await, Err(OwnChatError::Nothing));
+    own.revoke_client(&alice(), &find("phone").id).await.unwrap();
+    phone.expect(&["not-authorized", "revoked"]).await;
+    let word = served.auth.book.add_app_password(card.account, "TABLET", 0).await.unwrap();
+    let mut tablet = device(&served, "alice+TABLET", &word, "tablet").await;
+    served.auth.book.remove_app_password(card.account, "TABLET").await.unwrap();
+    own.end_device(&alice(), "tablet").await.unwrap();
+    tablet.expect(&["not-authorized", "taken back"]).await;
+    drop(desk);
 }

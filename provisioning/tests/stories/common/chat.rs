@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use shared_model::{
-    AccountId, Aor, Archived, Archiving, BareJid, MailboxState, OwnChat, OwnChatError, Pending, Picture,
-    Registrations, Unavailable, Waiting,
+    AccountId, Aor, Archived, Archiving, BareJid, ChatClient, MailboxState, OwnChat, OwnChatError, Pending,
+    Picture, Registrations, Unavailable, Waiting,
 };
 use shared_store::{BindingUpdate, Bindings};
 
@@ -105,6 +105,36 @@ impl OwnChat for Chat {
         self.does(move |kept| {
             kept.mailbox.is_wanted = is_wanted;
             Ok(())
+        })
+    }
+
+    fn end_device<'a>(&'a self, _: &'a BareJid, device: &'a str) -> Done<'a, ()> {
+        let device = device.to_owned();
+        self.does(move |kept| {
+            kept.ended.push(device);
+            Ok(())
+        })
+    }
+
+    fn clients<'a>(&'a self, _: &'a BareJid) -> Done<'a, Vec<ChatClient>> {
+        let client = |id: &str, is_revocable| ChatClient {
+            id: id.to_owned(),
+            name: format!("App <{id}>"),
+            is_revocable,
+            ..ChatClient::default()
+        };
+        self.does(move |_| Ok(vec![client("token", true), client("password", false)]))
+    }
+
+    fn revoke_client<'a>(&'a self, _: &'a BareJid, id: &'a str) -> Done<'a, ()> {
+        let id = id.to_owned();
+        self.does(move |kept| match id.as_str() {
+            "password" => Err(OwnChatError::Refused("the client knows the password".to_owned())),
+            "token" => {
+                kept.ended.push(id);
+                Ok(())
+            }
+            _ => Err(OwnChatError::Nothing),
         })
     }
 
