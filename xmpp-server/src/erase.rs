@@ -116,6 +116,7 @@ async fn erase(server: &Server, user: &Jid) -> Result<(), StoreError> {
     server.store.records.remove_owner(user.bare_str()).await?;
     server.pushes.forget(user.bare_str());
     server.callers.forget(user.bare_str());
+    server.rosters.forget(user.bare_str());
     server.store.archive.remove_owner(user.bare_str()).await?;
     server.store.archive.remove_owner(&crate::offline::queue(user.bare_str())).await?;
     Ok(())

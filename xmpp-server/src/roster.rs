@@ -2,13 +2,16 @@
 //!
 //! In    an account's bare JID, a contact's, and a change as a function of what is there.
 //! Out   what is there now. Acknowledged means durable.
-//! State `Records`, collection `roster`, key the contact's bare JID; nothing in memory but who is of the same group, which is laid
-//!       over what is kept ([`crate::shared_groups`]).
+//! State `Records`, collection `roster`, key the contact's bare JID; in memory who is of the same group, which is laid over what is
+//!       kept ([`crate::shared_groups`]), and for a moment what was read.
 //! Errors those of the store; a contact more than [`Config::contacts`](crate::Config) is `TooMany`.
 //! Not here: who is told (`presence`, `features::roster`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
+use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
 use shared_store::{Expected, RecordChange, Records, StoreError};
 use xmpp_core::payload::roster::{Item, Set, Subscription};
@@ -108,17 +111,30 @@ impl Contact {
     }
 }
 
+/// When a roster was read, and what it was.
+type Recent = (Instant, Arc<[(Jid, Contact)]>);
+
 /// All rosters.
 pub(crate) struct Rosters {
     records: Arc<dyn Records>,
     most: usize,
     /// Who is a contact without having been asked.
     pub(crate) shared: SharedGroups,
+    /// What was read a moment ago: a login asks for the same several times.
+    recent: DashMap<String, Recent>,
+    /// How many changes there were, so that none is missed between a look and what is remembered of it.
+    changes: AtomicU64,
 }
 
 impl Rosters {
     pub(crate) fn new(records: Arc<dyn Records>, most: usize) -> Self {
-        Self { records, most, shared: SharedGroups::default() }
+        Self {
+            records,
+            most,
+            shared: SharedGroups::default(),
+            recent: DashMap::new(),
+            changes: AtomicU64::new(0),
+        }
     }
 
     /// Every contact of an account, requests and fellows among them.
@@ -153,12 +169,33 @@ impl Rosters {
         self.shared.known().fellow(owner, other.bare_str()).is_some()
     }
 
-    /// Every contact that is an account's own.
+    /// Every contact that is an account's own. Another process's change is seen a moment later.
     pub(crate) async fn own(&self, owner: &str) -> Result<Vec<(Jid, Contact)>, StoreError> {
+        if let Some(known) = self.recent.get(owner).filter(|known| known.0.elapsed() < MOMENT) {
+            return Ok(known.1.to_vec());
+        }
+        let before = self.changes.load(Ordering::Acquire);
         let records = self.records.list(owner, COLLECTION, None, self.most + 1).await?;
         let read =
             |r: shared_store::Record| Some((r.key.parse().ok()?, serde_json::from_slice(&r.value).ok()?));
-        Ok(records.into_iter().filter_map(read).collect())
+        let own: Arc<[(Jid, Contact)]> = records.into_iter().filter_map(read).collect();
+        if self.recent.len() >= MOST_RECENT {
+            self.recent.retain(|_, known| known.0.elapsed() < MOMENT);
+        }
+        if self.recent.len() < MOST_RECENT {
+            // Under the map's lock, which whoever changes something takes after counting.
+            let entry = self.recent.entry(owner.to_owned());
+            if self.changes.load(Ordering::Acquire) == before {
+                entry.insert((Instant::now(), Arc::clone(&own)));
+            }
+        }
+        Ok(own.to_vec())
+    }
+
+    /// What was read of an account is not so any more.
+    pub(crate) fn forget(&self, owner: &str) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        self.recent.remove(owner);
     }
 
     /// One contact.
@@ -212,7 +249,9 @@ impl Rosters {
             } else {
                 RecordChange::delete(COLLECTION, key)
             };
-            match self.records.commit(owner, &[next.expecting(expected)]).await {
+            let committed = self.records.commit(owner, &[next.expecting(expected)]).await;
+            self.forget(owner);
+            match committed {
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error),
                 Ok(_) => return Ok((before, after)),
@@ -224,6 +263,10 @@ impl Rosters {
 pub(crate) const COLLECTION: &str = "roster";
 /// Requests of strangers that wait for an answer: they must leave room for contacts.
 const MOST_WAITING: usize = 100;
+
+/// For how long, and of how many accounts, it is remembered what was read.
+const MOMENT: Duration = Duration::from_secs(1);
+const MOST_RECENT: usize = 512;
 
 /// The same for the same contacts, and no other's.
 fn version(query: &Element) -> String {

@@ -122,8 +122,12 @@ pub(crate) struct Router {
 
 impl Router {
     /// Adds a session; one of the same resource is ended with `conflict` (RFC 6120 §7.7.2.2, the newer wins).
-    pub(crate) fn bind(&self, session: Session, most: usize) -> Result<(), TooMany> {
+    pub(crate) fn bind(&self, mut session: Session, most: usize) -> Result<(), TooMany> {
         let mut entry = self.sessions.entry(session.jid.bare_str().to_owned()).or_default();
+        // What was changed since the new one read it, the others know.
+        if let Some(other) = entry.first() {
+            session.personal = other.personal.clone();
+        }
         if let Some(old) = entry.iter().position(|s| s.jid == session.jid) {
             let old = entry.remove(old);
             let _ = old
@@ -164,6 +168,11 @@ impl Router {
         {
             change(session);
         }
+    }
+
+    /// What an account wants, if it has a session.
+    pub(crate) fn personal(&self, bare: &str) -> Option<Personal> {
+        self.sessions.get(bare)?.first().map(|session| session.personal.clone())
     }
 
     /// Whom an account blocks, if it has a session.
@@ -226,29 +235,24 @@ impl Router {
 
     /// Sends to one full JID, if its account does not block the sender.
     pub(crate) fn send(&self, to: &Jid, stanza: &Stanza) -> Sent {
-        match self.session(to) {
-            Some(session) if !session.blocks(stanza) => session.push(stanza),
-            _ => Sent::No,
-        }
+        self.with(to, |session| if session.blocks(stanza) { Sent::No } else { session.push(stanza) })
     }
 
     /// Sends to one full JID what its account is told in the name of whomever they block.
     pub(crate) fn send_anyway(&self, to: &Jid, stanza: &Stanza) -> Sent {
-        self.session(to).map_or(Sent::No, |session| session.push(stanza))
+        self.with(to, |session| session.push(stanza))
     }
 
     /// Sends to one full JID what nobody misses when the client does not get it.
     pub(crate) fn send_copy(&self, to: &Jid, stanza: &Stanza) -> Sent {
-        self.session(to).map_or(Sent::No, |session| session.push_copy(stanza))
+        self.with(to, |session| session.push_copy(stanza))
     }
 
-    fn session(&self, jid: &Jid) -> Option<Session> {
-        self.sessions.get(jid.bare_str()).and_then(|all| all.iter().find(|s| s.jid == *jid).cloned())
-    }
-
-    /// Whether a session is there, and nobody sees what comes to it.
-    pub(crate) fn is_away(&self, jid: &Jid) -> bool {
-        self.sessions.get(jid.bare_str()).is_some_and(|all| all.iter().any(|s| s.jid == *jid && s.is_away()))
+    /// Puts something into the outbox of a full JID, where it lies in the map: nothing waits there.
+    fn with(&self, jid: &Jid, put: impl FnOnce(&Session) -> Sent) -> Sent {
+        let sessions = self.sessions.get(jid.bare_str());
+        let session = sessions.as_ref().and_then(|all| all.iter().find(|session| session.jid == *jid));
+        session.map_or(Sent::No, put)
     }
 
     /// Sends to every available resource of an account.
@@ -260,6 +264,11 @@ impl Router {
             }
         }
         sent
+    }
+
+    /// Whether a session is there, and nobody sees what comes to it.
+    pub(crate) fn is_away(&self, jid: &Jid) -> bool {
+        self.sessions.get(jid.bare_str()).is_some_and(|all| all.iter().any(|s| s.jid == *jid && s.is_away()))
     }
 
     /// The bare JIDs that have a session.

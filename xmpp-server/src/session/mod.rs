@@ -111,16 +111,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     let (end, ended) = watch::channel(None);
     let end = Arc::new(end);
     let serial = server.new_serial();
-    let blocked = server.block_lists.read(jid.bare_str()).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "a block list could not be read");
-        Arc::default()
-    });
-    let personal = Personal {
-        blocked,
-        archiving: crate::archive::preferences(&server, &jid).await,
-        avatar: crate::avatar::read(&server, &jid).await,
-        is_undisturbed: crate::undisturbed::is_so(&server, &jid).await,
-    };
+    let personal = personal(&server, &jid).await;
     let session =
         Session::new(jid.clone(), identity.account, serial, outbox.clone(), Arc::clone(&end), personal);
     let is_guest = access.is_guest;
@@ -211,6 +202,24 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         }
         Left::Detached(outlet) => outlet.give_up(&server, &jid, left_at).await,
     }
+}
+
+/// What an account wants: another session of it knows; the store is asked for the first.
+async fn personal(server: &Server, jid: &Jid) -> Personal {
+    if let Some(personal) = server.router.personal(jid.bare_str()) {
+        return personal;
+    }
+    let (blocked, archiving, avatar, is_undisturbed) = tokio::join!(
+        server.block_lists.read(jid.bare_str()),
+        archive::preferences(server, jid),
+        crate::avatar::read(server, jid),
+        crate::undisturbed::is_so(server, jid),
+    );
+    let blocked = blocked.unwrap_or_else(|error| {
+        tracing::error!(%error, "a block list could not be read");
+        Arc::default()
+    });
+    Personal { blocked, archiving, avatar, is_undisturbed }
 }
 
 /// XEP-0386 §3.2: what a session begins with, and the success that says so.
