@@ -80,7 +80,7 @@ pidfile = "{self.folder}/pid"
 data_path = "{self.folder}/data"
 log = {{ debug = "*console" }}
 modules_enabled = {{ "roster", "saslauth", "tls", "dialback", "disco", "pep", "vcard4", "vcard_legacy", "ping", "mam",
-    "carbons", "blocklist", "s2s_bidi", "version", {self.modules} }}
+    "carbons", "blocklist", "s2s_bidi", "smacks", "version", {self.modules} }}
 modules_disabled = {{ "offline" }}
 c2s_interfaces, s2s_interfaces = {{ "{self.address}" }}, {{ "{self.address}" }}
 c2s_ports, s2s_ports = {{ {self.ports["xmpp.c2s"]} }}, {{ {self.ports["xmpp.s2s"]} }}

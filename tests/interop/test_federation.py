@@ -1,7 +1,11 @@
 """Other domains: a real Prosody and a real ejabberd, by certificate and by dialback; messages, presence, rooms, events."""
 
 import asyncio
+import http.client
 import socket
+import ssl
+import urllib.parse
+from xml.etree import ElementTree
 
 import pytest
 import slixmpp
@@ -220,3 +224,54 @@ def test_what_cannot_be_delivered_comes_back_and_the_rest_follows(tmp_path, kind
         world.theirs.stop() if world.theirs.process else None
         world.ours.stop()
         world.zone.close()
+
+
+def fetch(url, ca, method="GET", body=None, headers=()):
+    """What is at a URL whose name only the name server of the test knows."""
+    at = urllib.parse.urlsplit(url)
+    trust = ssl.create_default_context(cafile=str(ca))
+    plain = socket.create_connection(("127.0.0.1", at.port), 10)
+    connection = http.client.HTTPSConnection(at.hostname, at.port, context=trust, timeout=10)
+    connection.sock = trust.wrap_socket(plain, server_hostname=at.hostname)
+    connection.request(method, at.path + (f"?{at.query}" if at.query else ""), body, dict(headers))
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+UPLOAD = "{urn:xmpp:http:upload:0}"
+
+
+async def ask_for_slot(client, name, size):
+    asked = client.make_iq_get(ito=slixmpp.JID(f"upload.{OURS}"))
+    words = {"filename": name, "size": str(size), "content-type": "image/png"}
+    asked.append(ElementTree.Element(f"{UPLOAD}request", words))
+    return await asked.send(timeout=20)
+
+
+@pytest.mark.parametrize("kind", [Prosody, Ejabberd], ids=["prosody", "ejabberd"])
+def test_a_file_is_read_in_the_other_domain(tmp_path, kind):
+    world = World(tmp_path, kind, "certificate").start()
+    picture = bytes(range(256)) * 300
+
+    async def story():
+        juliet, romeo = await world.meet()
+        for one in (juliet, romeo):
+            one.register_plugin("xep_0066")
+        slot = (await ask_for_slot(juliet, "portrait.png", len(picture))).xml.find(f"{UPLOAD}slot")
+        to, at = slot.find(f"{UPLOAD}put"), slot.find(f"{UPLOAD}get").get("url")
+        kept = [(header.get("name"), header.text) for header in to.findall(f"{UPLOAD}header")]
+        put = await asyncio.to_thread(fetch, to.get("url"), world.ours.ca, "PUT", picture, [("Content-Type", "image/png"), *kept])
+        assert put[0] == 201, put
+        message = juliet.make_message(romeo.boundjid.bare, at, mtype="chat")
+        message["oob"]["url"] = at
+        message.send()
+        got = await romeo.got(lambda m: m["oob"]["url"], "the picture", 20)
+        assert got["from"] == juliet.boundjid and got["body"] == got["oob"]["url"]
+        assert await asyncio.to_thread(fetch, got["oob"]["url"], world.ours.ca) == (200, picture)
+        await juliet.close()
+        await romeo.close()
+
+    try:
+        asyncio.run(story())
+    finally:
+        world.stop()
