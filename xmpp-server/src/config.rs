@@ -133,6 +133,9 @@ pub struct Config {
     /// Whether accounts may have it shown that they are on the phone (XEP-0108). Each is asked by a command; nobody is shown
     /// who did not say yes. Default true.
     pub on_the_phone: bool,
+    /// Whether contacts see in an account's presence by which SIP address it is called, while a telephone of it is registered
+    /// (XEP-0152). Default true.
+    pub reachability: bool,
     /// What becomes of calls by XMPP (Jingle) between two accounts that have telephones here: `allow`, `warn` (they pass, and
     /// the caller is told the telephone's address) or `deny`. Calls with other domains pass. Default `allow`.
     pub own_calls: OwnCalls,
@@ -227,6 +230,7 @@ impl Default for Config {
             half_grace: Duration::from_secs(30),
             presence_gate: Duration::ZERO,
             on_the_phone: true,
+            reachability: true,
             own_calls: OwnCalls::Allow,
             push_details: false,
             roominfo_alias: true,
@@ -327,6 +331,11 @@ const KEYS: &[Key] = &[
     ),
     Key::new("xmpp.on_the_phone", "true", "accounts may have it shown that they are on the phone"),
     Key::new("xmpp.block_lists", "[]", "lists of abusers, such as \"xmppbl.org/muc_bans_sha256\""),
+    Key::new(
+        "xmpp.reachability",
+        "true",
+        "presence says by which SIP address somebody is called, while a telephone is registered",
+    ),
     Key::new(
         "xmpp.own_calls",
         "\"allow\"",

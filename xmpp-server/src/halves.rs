@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep_until};
 use xmpp_core::stream::{StreamCondition, StreamError};
 
 use crate::notices::Voice;
+use crate::reach;
 use crate::server::Server;
 
 /// What becomes of an account that has one half alone.
@@ -139,9 +140,18 @@ impl Watch<'_> {
                 self.schedule(*account);
             }
         }
+        let (BindingEvent::Bound { account, .. }
+        | BindingEvent::Suspended { account, .. }
+        | BindingEvent::Unbound { account, .. }) = event;
+        reach::changed(self.server, *account).await;
     }
 
     fn session(&mut self, event: &SessionEvent) {
+        if let SessionEvent::Ended { jid, .. } = event
+            && self.server.router.sessions(jid.as_str()).is_empty()
+        {
+            reach::forget(self.server, jid.as_str());
+        }
         match event {
             SessionEvent::Bound { account, .. } if self.policy() == BothOrNothing::Enforce => {
                 self.schedule(*account);
@@ -205,6 +215,9 @@ impl Watch<'_> {
             if is_callable(self.server, account).await.unwrap_or(false) {
                 self.back(account).await;
             }
+        }
+        for account in self.server.router.accounts() {
+            reach::changed(self.server, account).await;
         }
     }
 

@@ -10,8 +10,8 @@ use xmpp_core::payload::roster::{Change, Subscription};
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
 use crate::invited;
-use crate::on_the_phone;
 use crate::pubsub;
+use crate::reach;
 use crate::roster::Contact;
 use crate::route::{self, route};
 use crate::server::Server;
@@ -47,7 +47,7 @@ pub(crate) async fn send_anyway(server: &Server, from: &Jid, contact: &Jid, chan
             if let Some(presence) = session.presence {
                 Box::pin(route(
                     server,
-                    on_the_phone::shown(server, &session.jid, &presence)
+                    reach::shown(server, &session.jid, &presence)
                         .addressed(Some(&session.jid), Some(contact)),
                 ))
                 .await;
@@ -113,7 +113,7 @@ pub(crate) async fn receive(server: &Server, user: &Jid, change: Change, stanza:
             if let Some(presence) = session.presence {
                 Box::pin(route(
                     server,
-                    on_the_phone::shown(server, &session.jid, &presence)
+                    reach::shown(server, &session.jid, &presence)
                         .addressed(Some(&session.jid), Some(&contact)),
                 ))
                 .await;
@@ -153,8 +153,8 @@ pub(crate) async fn answer_probe(server: &Server, to: &Jid, probe: &Stanza) {
     }
     for session in shown {
         if let Some(presence) = &session.presence {
-            let presence = on_the_phone::shown(server, &session.jid, presence)
-                .addressed(Some(&session.jid), Some(asker));
+            let presence =
+                reach::shown(server, &session.jid, presence).addressed(Some(&session.jid), Some(asker));
             route::pass(server, presence);
         }
     }
@@ -163,7 +163,7 @@ pub(crate) async fn answer_probe(server: &Server, to: &Jid, probe: &Stanza) {
 /// §4.2 to §4.5: a resource becomes available, changes, or goes. `is_initial` asks for what the contacts show.
 pub(crate) async fn broadcast(server: &Server, from: &Jid, presence: &Stanza, is_initial: bool) {
     let user = from.to_bare();
-    let presence = &on_the_phone::shown(server, from, presence);
+    let presence = &reach::shown(server, from, presence);
     for session in server.router.sessions(user.as_str()) {
         if session.presence.is_some() || session.jid == *from {
             session.push(&presence.clone().addressed(Some(from), Some(&session.jid)));
@@ -183,7 +183,7 @@ pub(crate) async fn broadcast(server: &Server, from: &Jid, presence: &Stanza, is
         if let Some(theirs) = session.presence.filter(|_| session.jid != *from) {
             server.router.send(
                 from,
-                &on_the_phone::shown(server, &session.jid, &theirs).addressed(Some(&session.jid), Some(from)),
+                &reach::shown(server, &session.jid, &theirs).addressed(Some(&session.jid), Some(from)),
             );
         }
     }

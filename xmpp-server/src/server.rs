@@ -42,11 +42,13 @@ use crate::offline::Offline;
 use crate::on_the_phone::OnThePhone;
 use crate::own_chat::Accounts;
 use crate::push::Pushes;
+use crate::reach::Reach;
 use crate::retention::Grown;
 use crate::roster::Rosters;
 use crate::router::Router;
 use crate::s2s::{self, Federation};
 use crate::session::Resumables;
+use crate::standing::{self, Standing};
 use crate::turn::Turn;
 use crate::upload::Uploads;
 use crate::voicemail::{self, Mailboxes};
@@ -84,8 +86,8 @@ pub enum StartError {
     /// A port is taken; names the listener and the address.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The store could not give the rooms.
-    #[error("the rooms cannot be read: {0}")]
+    /// The store could not give the rooms, or what everybody is told.
+    #[error("what is kept cannot be read: {0}")]
     Store(#[from] StoreError),
     /// A metric is registered twice.
     #[error("metrics: {0}")]
@@ -136,6 +138,8 @@ pub(crate) struct Server {
     pub(crate) half_open: HalfOpen,
     pub(crate) halves: Halves,
     pub(crate) on_the_phone: OnThePhone,
+    pub(crate) reach: Reach,
+    pub(crate) standing: Standing,
     pub(crate) callers: callers::Known,
     pub(crate) commands: CommandSessions,
     pub(crate) searches: Searches,
@@ -200,6 +204,8 @@ impl XmppServer {
             half_open: HalfOpen::new(config.unproven_per_network),
             halves: Halves::default(),
             on_the_phone: OnThePhone::default(),
+            reach: Reach::default(),
+            standing: Standing::default(),
             callers: callers::Known::default(),
             commands: CommandSessions::default(),
             searches: Searches::default(),
@@ -238,6 +244,7 @@ impl XmppServer {
             metrics,
         });
         server.rooms.load().await?;
+        server.standing.load(&*server.store.records).await?;
         let _ = server.about.set(crate::features::about(&server)); // nobody else sets it
         let mut c2s = Vec::new();
         let mut c2s_tls = Vec::new();
@@ -538,12 +545,13 @@ async fn follow_accounts(server: Arc<Server>, mut facts: Subscription<Fact>) {
         };
         match heard {
             None => return,
-            Some(Heard::Fact(Fact { event: Event::Account(event), .. })) => {
-                let (AccountEvent::Disabled { account } | AccountEvent::Removed { account }) = event else {
-                    continue;
-                };
-                end_account(&server, account);
-            }
+            Some(Heard::Fact(Fact { event: Event::Account(event), .. })) => match event {
+                AccountEvent::Disabled { account } | AccountEvent::Removed { account } => {
+                    end_account(&server, account);
+                }
+                AccountEvent::Created { account } => standing::welcome(&server, account).await,
+                AccountEvent::Changed { .. } => {}
+            },
             Some(Heard::Fact(_)) => {}
             Some(Heard::Missed(missed)) => {
                 tracing::warn!(missed, "facts were missed; every bound account is looked up");

@@ -186,7 +186,7 @@ fn show(server: &Server, user: &Jid, fellow: &Jid, sees: bool) {
     for session in server.router.sessions(fellow.as_str()) {
         let Some(presence) = &session.presence else { continue };
         let presence = match sees {
-            true => crate::on_the_phone::shown(server, &session.jid, presence),
+            true => crate::reach::shown(server, &session.jid, presence),
             false => Stanza::new(Kind::Presence, Some("unavailable")),
         };
         for viewer in server.router.sessions(user.as_str()).iter().filter(|viewer| viewer.presence.is_some())

@@ -40,6 +40,7 @@ const STREAMS: &[Spec] = &[
     Spec::xep(317, "0.2").complete().note("hats of the room's call are given by the room alone"),
     Spec::xep(368, "1.1.0").complete(),
     crate::on_the_phone::SPEC,
+    crate::reach::SPEC,
     crate::muc::CALL_INVITES,
     crate::muc::SEARCH,
     crate::transfer::SPEC,

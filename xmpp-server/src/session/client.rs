@@ -30,7 +30,7 @@ use crate::pubsub;
 use crate::rate::Rate;
 use crate::router::{Outgoing, What};
 use crate::server::Server;
-use crate::{callers, features, halves, presence, route};
+use crate::{callers, features, halves, presence, reach, route, standing};
 
 pub(super) struct Client<'a> {
     server: &'a Arc<Server>,
@@ -380,9 +380,15 @@ impl<'a> Client<'a> {
             session.priority = priority;
         });
         let is_initial = !std::mem::replace(&mut self.is_available, true);
+        if is_initial && self.pace.is_none() {
+            reach::learn(self.server, self.managed.account()).await;
+        }
         presence::broadcast(self.server, &self.jid, &stanza, is_initial).await;
         if is_initial {
             (self.tell)(true);
+            if self.pace.is_none() {
+                standing::greet(self.server, &self.jid).await;
+            }
         }
         self.look_at_caps(&stanza, is_initial).await;
         if priority < 0 {

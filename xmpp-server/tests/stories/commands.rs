@@ -1,8 +1,9 @@
 //! Commands for administrators, and the directory — XEP-0050, XEP-0133, XEP-0055.
 
-use crate::common::{Client, DOMAIN, Served, attribute, befriend, serve};
+use crate::common::{Client, DOMAIN, PASSWORD, Served, attribute, befriend, serve, serve_again};
 use shared_auth::Profile;
 use shared_model::BareJid;
+use xmpp_server::Config;
 
 const COMMANDS: &str = "http://jabber.org/protocol/commands";
 const ADMIN: &str = "http://jabber.org/protocol/admin";
@@ -219,4 +220,41 @@ async fn the_directory_finds_and_is_not_read_through() {
         answer = alice.ask("set", &directory, &search("<nick>bob</nick>")).await;
     }
     assert!(answer.contains("resource-constraint"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_everybody_is_told_they_are_told_once() {
+    let served = serve().await;
+    let mut alice = admin(&served).await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    assert!(bob.ask("set", DOMAIN, &execute("set-motd")).await.contains("forbidden"));
+    assert!(run(&mut alice, "set-motd", &[("motd", "")]).await.contains("bad-payload"));
+    assert!(run(&mut alice, "set-motd", &[("motd", "new telephones today")]).await.contains("completed"));
+    let told = bob.expect(&["<message", "new telephones today"]).await;
+    assert!(told.contains("from='example.org'") && told.contains("type='headline'"), "{told}");
+    bob.send("<presence type='unavailable'/><presence/>").await;
+    bob.expect(&["<presence", "type='unavailable'"]).await;
+    bob.expect(&["<presence", "from='bob@example.org/b'"]).await;
+    bob.expect_nothing().await;
+    // A correction is for those who were not told yet; a restart changes nothing.
+    assert!(run(&mut alice, "edit-motd", &[("motd", "new telephones tomorrow")]).await.contains("completed"));
+    let mut carol = Client::login(&served, "carol", "c").await;
+    carol.send("<presence/>").await;
+    carol.expect(&["<message", "new telephones tomorrow"]).await;
+    let again = serve_again(&served, Config::default()).await;
+    let mut bob = Client::online(&again, "bob", "b").await;
+    bob.expect_nothing().await;
+    let mut alice = Client::online(&again, "alice", "a").await;
+    let form = alice.ask("set", DOMAIN, &execute("edit-motd")).await;
+    assert!(form.contains("new telephones tomorrow"), "{form}");
+    assert!(alice.ask("set", DOMAIN, &execute("delete-motd")).await.contains("completed"));
+    assert!(alice.ask("set", DOMAIN, &execute("edit-motd")).await.contains("there is no message of the day"));
+    // New accounts find a welcome.
+    assert!(run(&mut alice, "set-welcome", &[("welcome", "ask 100 for help")]).await.contains("completed"));
+    let new = [("accountjid", "dora@example.org"), ("password", PASSWORD), ("password-verify", PASSWORD)];
+    assert!(run(&mut alice, "add-user", &new).await.contains("completed"));
+    // It comes when the account is made, or a moment later.
+    let mut dora = Client::login(&again, "dora", "d").await;
+    dora.send("<presence/>").await;
+    dora.expect(&["<message", "ask 100 for help"]).await;
 }

@@ -72,7 +72,8 @@ impl<'a> Telephone<'a> {
 
 #[tokio::test]
 async fn who_loses_the_telephone_is_told_and_told_again_when_it_is_back() {
-    let config = Config { half_grace: Duration::from_millis(20), ..Config::default() };
+    let half_grace = Duration::from_millis(20);
+    let config = Config { half_grace, reachability: false, ..Config::default() };
     let served = serve_with(config, Store::in_memory()).await;
     let telephone = Telephone::of(&served, "alice").await;
     let mut alice = Client::online(&served, "alice", "a").await;
@@ -95,7 +96,8 @@ async fn who_loses_the_telephone_is_told_and_told_again_when_it_is_back() {
 
 #[tokio::test]
 async fn a_telephone_that_is_back_in_time_was_not_lost() {
-    let config = Config { half_grace: Duration::from_millis(50), ..Config::default() };
+    let half_grace = Duration::from_millis(50);
+    let config = Config { half_grace, reachability: false, ..Config::default() };
     let served = serve_with(config, Store::in_memory()).await;
     let telephone = Telephone::of(&served, "alice").await;
     let mut alice = Client::online(&served, "alice", "a").await;
@@ -317,4 +319,39 @@ async fn accounts_find_who_has_an_address() {
     }
     let limited = command(&mut bob, node, &[("address", "alice@example.org")]).await;
     assert!(limited.contains("resource-constraint"), "{limited}");
+}
+
+#[tokio::test]
+async fn contacts_see_by_which_address_somebody_is_called() {
+    let served = serve().await;
+    let telephone = Telephone::of(&served, "alice").await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    befriend(&mut alice, &mut bob).await;
+    telephone.register().await;
+    let reach = "<reach xmlns='urn:xmpp:reach:0'><addr uri='sip:alice@sip.example.org'/></reach>";
+    bob.expect(&["<presence", "from='alice@example.org/a'", reach]).await;
+    alice.send("<presence><show>away</show></presence>").await;
+    bob.expect(&["<presence", "<show>away", reach]).await;
+    // It is refreshed, and nobody needs to hear of that.
+    telephone.register().await;
+    // Who comes later sees it too, and so do those who see another session.
+    let mut desk = Client::login(&served, "alice", "desk").await;
+    desk.send("<presence/>").await;
+    bob.expect(&["<presence", "from='alice@example.org/desk'", reach]).await;
+    let mut late = Client::login(&served, "bob", "late").await;
+    late.send("<presence/>").await;
+    late.expect(&["<presence", "from='alice@example.org/a'", reach]).await;
+    // What a client says itself passes as it is.
+    let own = "<reach xmlns='urn:xmpp:reach:0'><addr uri='tel:+1-303-555-1212'/></reach>";
+    alice.send(&format!("<presence><status>room</status>{own}</presence>")).await;
+    let said = bob.expect(&["<presence", "<status>room"]).await;
+    assert!(said.contains(own) && !said.contains("sip:alice"), "{said}");
+    telephone.suspend();
+    loop {
+        let heard = bob.expect(&["<presence", "from='alice@example.org/desk'"]).await;
+        if !heard.contains("reach") {
+            break;
+        }
+    }
 }

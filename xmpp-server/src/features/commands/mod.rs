@@ -21,6 +21,7 @@ mod lookup;
 mod own;
 mod phone;
 mod sessions;
+mod standing;
 mod switch_user;
 mod user_stats;
 mod voicemail;
@@ -45,7 +46,7 @@ pub(super) const FEATURE: Feature = Feature {
         invite::SPEC,
         Spec::xep(50, "1.3.0").note("one stage each"),
         Spec::xep(133, "1.3.1")
-            .note("users, sessions, numbers, lists, statistics, announcements; no messages of the day, no lists of who may"),
+            .note("all but what nobody may read (passwords, rosters), lists of who may, and the end of the service, which are the operator's"),
     ],
     takes: &[("command", ns::COMMANDS)],
     server: &[ns::COMMANDS],

@@ -6,7 +6,7 @@ use shared_model::Pending;
 use xmpp_core::Jid;
 use xmpp_core::payload::form::Form;
 
-use super::{Outcome, Stop, callers, invite, lookup, phone, voicemail};
+use super::{Outcome, Stop, callers, invite, lookup, phone, standing, voicemail};
 use crate::server::Server;
 
 /// One line of the table.
@@ -38,6 +38,11 @@ pub(super) const OWN: &[Own] = &[
     lookup::COMMAND,
     invite::CONTACT,
     invite::ACCOUNT,
+    standing::SET_OF_THE_DAY,
+    standing::EDIT_OF_THE_DAY,
+    standing::DELETE_OF_THE_DAY,
+    standing::SET_WELCOME,
+    standing::DELETE_WELCOME,
 ];
 
 /// The command of a node, if it is served.
