@@ -201,10 +201,11 @@ impl Room {
         occupant.presence = own_elements(stanza);
         let changed = occupant.clone();
         let own = Said { codes, id: stanza.id.as_deref(), ..Said::default() };
-        for viewer in self.viewers_of(&changed) {
-            let said = if viewer.jid == changed.jid { own } else { Said::default() };
-            out.stanzas.push(self.presence_for(&changed, viewer, &said));
+        if let Some(me) = self.occupant(from) {
+            out.stanzas.push(self.presence_for(&changed, me, &own));
         }
+        let others = self.viewers_of(&changed).filter(|viewer| viewer.jid != *from);
+        self.tell_presence(&changed, others, &Said::default(), out);
     }
 }
 
@@ -262,3 +263,44 @@ fn is_visible(nick: &str) -> bool {
 
 /// Clients of admins and owners beyond the bound of a room.
 const ROOM_FOR_ADMINS: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_enters_and_each_costs_what_is_on_the_wire() {
+        let mut room = Room::new("crowd@conference.x".parse().unwrap(), 0, false);
+        let enter = |n: usize| {
+            let text = format!(
+                "<presence from='u{n}@x/r' to='crowd@conference.x/n{n}'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
+            );
+            Stanza::parse(&text).unwrap()
+        };
+        let instant = "<iq type='set' id='1' from='u0@x/r' to='crowd@conference.x'><query xmlns='http://jabber.org/protocol/muc#owner'>\
+                       <x xmlns='jabber:x:data' type='submit'/></query></iq>";
+        for n in 0..200 {
+            let mut out = Effects::default();
+            room.handle(&enter(n), 1_000, &mut out).unwrap();
+            // All who are inside, oneself, and the subject; and oneself for all who are inside.
+            assert_eq!(out.stanzas.len(), n + 2 + n, "{n}");
+            if n == 0 {
+                room.handle(&Stanza::parse(instant).unwrap(), 1_000, &mut Effects::default()).unwrap();
+            }
+        }
+        let mut out = Effects::default();
+        let away =
+            Stanza::parse("<presence from='u7@x/r' to='crowd@conference.x/n7'><show>away</show></presence>");
+        room.handle(&away.unwrap(), 1_000, &mut out).unwrap();
+        assert_eq!(out.stanzas.len(), 200);
+        // Made once for those who see the address, and once for those who do not.
+        let mut made: Vec<Vec<u8>> = out
+            .stanzas
+            .iter()
+            .map(|stanza| stanza.clone().addressed(None, None).to_bytes().to_vec())
+            .collect();
+        made.sort();
+        made.dedup();
+        assert_eq!(made.len(), 3, "for oneself, for the owner, for all others");
+    }
+}
