@@ -16,6 +16,7 @@ use crate::hep::{self, HepConfig};
 use crate::numbers::{self, NumberConfig, Plan};
 use crate::push::{PUSH_KEYS, PushConfig};
 use crate::records::{self, RecordConfig};
+use crate::relay::{self, RelayConfig};
 use crate::stir::{STIR_KEYS, StirConfig};
 use crate::trunks::{self, TrunkConfig, Trunks};
 
@@ -87,6 +88,8 @@ pub struct Config {
     pub hep: HepConfig,
     /// What is refused before anything is done for it.
     pub guard: GuardConfig,
+    /// Relays for calls that cannot go from end to end.
+    pub rtpengine: RelayConfig,
 }
 
 /// What becomes of messages and presence, which are the XMPP half's (RFC 7081 §2).
@@ -182,6 +185,7 @@ pub fn keys() -> Vec<Key> {
         records::KEYS,
         hep::KEYS,
         guard::KEYS,
+        relay::KEYS,
     ]
     .concat()
 }
@@ -337,6 +341,7 @@ impl Default for Config {
             records: RecordConfig::default(),
             hep: HepConfig::default(),
             guard: GuardConfig::default(),
+            rtpengine: RelayConfig::default(),
         }
     }
 }

@@ -40,6 +40,7 @@ use crate::proxy::Passed;
 use crate::push::{self, Purrs, Pushes};
 use crate::records::Calls;
 use crate::reg_event::{self, Subscriptions};
+use crate::relay::{Relay, Tags, sdp_of};
 use crate::routing::{self, Decision};
 use crate::stir::Stir;
 use crate::suspension::{self, Suspension};
@@ -130,6 +131,7 @@ pub(crate) struct Server {
     pub(crate) push: Option<Arc<Pushes>>,
     pub(crate) purrs: Purrs,
     pub(crate) stir: Stir,
+    pub(crate) relay: Option<Arc<Relay>>,
     /// One for each request that may be under way.
     places: Arc<Semaphore>,
     /// How many of these are for requests of calls that are up.
@@ -174,6 +176,8 @@ impl SipServer {
             plan,
             trunks,
             stir: stir.map_err(StartError::Config)?,
+            relay: Relay::open(&needs.config.rtpengine, needs.registry, &needs.shutdown)
+                .map_err(StartError::Config)?,
             metrics,
             push,
             purrs: Purrs::new(&needs.auth.key_for("push references")),
@@ -486,6 +490,16 @@ async fn forward_ack(server: &Server, mut ack: Message) {
     let Ok(route) = routing::in_dialog(server, &ack, &tokens).await else { return };
     if let Some(branch) = route.groups.into_iter().flatten().next() {
         prepare_copy(&mut ack, branch.uri.as_deref());
+        if let Some(relay) = server.relay.as_ref().filter(|relay| relay.has(&call_id))
+            && let (Some(answerer), Some(offerer)) = (ack.from_tag(), ack.to_tag())
+            && let Some(sdp) = sdp_of(&ack)
+        {
+            // Who sends the ACK answers what was offered in the 2xx.
+            let tags = Tags { offerer, answerer: Some(answerer) };
+            if let Some(sdp) = relay.answer(&call_id, tags, sdp).await {
+                ack.set_body("application/sdp", sdp.into());
+            }
+        }
         endpoint.send_ack(ack, branch.flow);
     }
 }
@@ -501,6 +515,7 @@ async fn sweep(server: Arc<Server>) {
         }
         server.dialogs.forget_old(Instant::now());
         server.passed.forget_old(Instant::now());
+        server.relay.iter().for_each(|relay| relay.forget_old(Instant::now()));
         for call_id in server.calls.end_silent(Instant::now()).await {
             let (call_id, outcome) = (String::from(call_id), CallOutcome::Completed);
             server.facts.call(&call_id, CallEvent::Ended { call_id: call_id.clone(), outcome });

@@ -51,6 +51,7 @@ impl Forwarding<'_> {
         };
         if is_last && self.request.method() == "BYE" && self.went_across(id) {
             self.server.dialogs.end(self.request.call_id());
+            self.end_relay();
             self.server.calls.ended(self.request.call_id()).await;
         }
     }
@@ -146,6 +147,7 @@ impl Forwarding<'_> {
                 status => CallOutcome::Refused(status),
             };
             self.server.facts.call(&call_id, CallEvent::Ended { call_id: call_id.clone(), outcome });
+            self.end_relay();
         }
         if let Some(call) = self.call.take() {
             self.server.calls.unanswered(call, best.status(), self.is_cancelled).await;

@@ -16,6 +16,7 @@ use sip_core::transaction::Failure;
 use sip_endpoint::{Answer, Cancel, ReplyTo, ServerHandle};
 use tokio::sync::mpsc;
 
+use super::relayed::Offer;
 use super::{patience::Patience, record_route};
 use crate::awaited::Waiting;
 use crate::destination::{self, Outside};
@@ -66,6 +67,8 @@ pub(crate) struct Forwarding<'a> {
     pub(super) is_cancelled: bool,
     /// Nobody answered in time.
     pub(super) is_timed_out: bool,
+    /// What a relay made of the offer.
+    pub(super) offer: Offer,
     pub(super) has_rung: bool,
     /// The caller hears something.
     pub(super) has_sounded: bool,
@@ -113,6 +116,7 @@ pub(crate) async fn forward(
         won: None,
         is_cancelled: false,
         is_timed_out: false,
+        offer: Offer::default(),
         has_rung: false,
         has_sounded: false,
         began: Instant::now(),
@@ -290,7 +294,8 @@ impl Forwarding<'_> {
         }
         self.tried.insert(branch.uri.clone().unwrap_or_else(|| self.request.uri().to_owned()));
         let tag = self.context.start();
-        let request = self.copy_for(&branch, breadth);
+        let mut request = self.copy_for(&branch, breadth);
+        self.relay_offer(&branch, &mut request).await;
         let reply = ReplyTo { queue: self.queue.clone(), tag };
         let cancel = self.server.endpoint().request_into(request, branch.flow, &self.loop_key, reply).await;
         if let Some(trunk) = branch.trunk.as_ref().filter(|_| self.route.outside.is_some()) {
@@ -444,6 +449,7 @@ impl Forwarding<'_> {
                 if (300..400).contains(&response.status()) && self.follow(&response).await {
                     return self.context.redirected(id, actions);
                 }
+                self.relay_answer(id, &mut response).await;
                 self.dress(id, &mut response);
                 self.context.response(id, *response, actions);
             }

@@ -6,6 +6,7 @@ mod passed;
 mod patience;
 mod record_route;
 mod redirect;
+mod relayed;
 mod ways;
 
 pub(crate) use fork::forward;

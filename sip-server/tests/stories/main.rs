@@ -22,6 +22,7 @@ mod numbers;
 mod push;
 mod reg_event;
 mod registrations;
+mod relays;
 mod stir;
 mod suspension;
 mod telephony;

@@ -1,0 +1,92 @@
+//! Descriptions of a call on their way through a relay — RFC 3264 §5, §6; RFC 3261 §13.2.1 (who offers when), RFC 3311 §5.
+//!
+//! In    copies for branches, answers of branches. Out the same, with a relay's addresses where the call needs one.
+//! State what the relay made of the offer, which all branches get. Errors without a relay nothing changes.
+
+use sip_core::{Message, Uri};
+use sip_endpoint::Transport;
+
+use super::fork::Forwarding;
+use crate::features::Destination;
+use crate::location::Branch;
+use crate::relay::{Relay, Tags, sdp_of};
+
+/// What became of a request's offer.
+#[derive(Default)]
+pub(super) enum Offer {
+    #[default]
+    Unseen,
+    /// As the relay has it; `None` as it came.
+    Seen(Option<String>),
+}
+
+impl Forwarding<'_> {
+    /// Puts a relay into the copy for a branch, if the call needs one.
+    pub(super) async fn relay_offer(&mut self, branch: &Branch, copy: &mut Message) {
+        let Some(relay) = self.server.relay.as_ref().filter(|relay| self.is_relayed(relay, branch)) else {
+            return;
+        };
+        let Some(sdp) = sdp_of(&self.request) else { return };
+        if matches!(self.offer, Offer::Unseen) {
+            let offerer = self.request.from_tag().unwrap_or_default();
+            let tags = Tags { offerer, answerer: self.request.to_tag() };
+            self.offer = Offer::Seen(relay.offer(self.request.call_id(), tags, sdp).await);
+        }
+        if let Offer::Seen(Some(sdp)) = &self.offer {
+            copy.set_body("application/sdp", sdp.clone().into());
+        }
+    }
+
+    /// The same for what a branch answers.
+    pub(super) async fn relay_answer(&mut self, id: usize, response: &mut Message) {
+        let Some(relay) = &self.server.relay else { return };
+        let Some((branch, _)) = self.started.get(id).filter(|_| response.status() < 300) else { return };
+        let (Some(from), Some(to), Some(sdp)) = (response.from_tag(), response.to_tag(), sdp_of(response))
+        else {
+            return;
+        };
+        if !self.is_relayed(relay, branch) {
+            return;
+        }
+        let call_id = self.request.call_id();
+        let sdp = match (&self.offer, sdp_of(&self.request)) {
+            (Offer::Seen(Some(_)), _) => {
+                relay.answer(call_id, Tags { offerer: from, answerer: Some(to) }, sdp).await
+            }
+            // Its offer is in the answer, and theirs in the ACK.
+            (_, None) => relay.offer(call_id, Tags { offerer: to, answerer: Some(from) }, sdp).await,
+            _ => None,
+        };
+        if let Some(sdp) = sdp {
+            response.set_body("application/sdp", sdp.into());
+        }
+    }
+
+    /// A call is over, or was none.
+    pub(super) fn end_relay(&self) {
+        if let Some(relay) = self.server.relay.clone().filter(|relay| relay.has(self.request.call_id())) {
+            let call_id = self.request.call_id().to_owned();
+            tokio::spawn(async move { relay.delete(&call_id).await });
+        }
+    }
+
+    fn is_relayed(&self, relay: &Relay, branch: &Branch) -> bool {
+        let is_inside = |transport| transport == Transport::InProcess;
+        if !matches!(self.request.method(), "INVITE" | "UPDATE")
+            || branch.to == Destination::Trusted
+            || is_inside(self.flow.transport)
+            || is_inside(branch.flow.transport)
+        {
+            return false;
+        }
+        if self.request.is_in_dialog() {
+            return relay.has(self.request.call_id());
+        }
+        let contact = branch.uri.as_deref().and_then(Uri::parse);
+        let contact = contact.and_then(|uri| uri.host.trim_matches(['[', ']']).parse().ok());
+        // Of another domain nobody knows more than where it is.
+        let contact = contact.filter(|_| branch.to == Destination::Device && branch.path.is_empty());
+        relay.has(self.request.call_id())
+            || relay.wants(&self.request, self.flow.remote.ip(), (contact, branch.flow.remote.ip()))
+    }
+}

@@ -1,0 +1,217 @@
+//! Calls that a relay carries: a node that speaks the ng protocol, and calls that go on when none does.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::common::{DOMAIN, PASSWORD, PATIENCE, Phone, Served, serve_with};
+use sip_core::Message;
+use sip_core::header::Name;
+use sip_server::{Config, RelayConfig, Relayed};
+use tokio::net::UdpSocket;
+
+/// A node that puts its own address into what it is shown; of each command the first datagram is lost.
+struct Node {
+    address: SocketAddr,
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+impl Node {
+    async fn start() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let node = Self { address: socket.local_addr().unwrap(), heard: Arc::default() };
+        let heard = Arc::clone(&node.heard);
+        tokio::spawn(async move {
+            let (mut buffer, mut lost) = (vec![0; 65_535], Vec::new());
+            while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+                let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                let (cookie, command) = text.split_once(' ').unwrap();
+                if !lost.contains(&cookie.to_owned()) {
+                    lost.push(cookie.to_owned());
+                    continue;
+                }
+                heard.lock().unwrap().push(command.to_owned());
+                let sdp = field(command, "sdp").map_or(String::new(), |sdp| {
+                    let sdp = sdp.replace("10.0.0.1", "192.0.2.50").replace("127.0.0.1", "192.0.2.50");
+                    format!("3:sdp{}:{sdp}", sdp.len())
+                });
+                let answer = format!("{cookie} d6:result2:ok{sdp}e");
+                socket.send_to(answer.as_bytes(), from).await.unwrap();
+            }
+        });
+        node
+    }
+
+    /// The next that is asked.
+    async fn next(&self) -> (String, Option<String>, Option<String>) {
+        let begin = Instant::now();
+        while self.heard.lock().unwrap().is_empty() {
+            assert!(begin.elapsed() < PATIENCE, "nothing is asked");
+            tokio::task::yield_now().await;
+        }
+        let first = self.heard.lock().unwrap().remove(0);
+        told(&first)
+    }
+
+    /// What was asked since the last time: the command, and the tags of who offers and who answers.
+    fn take(&self) -> Vec<(String, Option<String>, Option<String>)> {
+        let heard = std::mem::take(&mut *self.heard.lock().unwrap());
+        heard.iter().map(|one| told(one)).collect()
+    }
+}
+
+/// A command, and the tags of who offers and who answers.
+fn told(command: &str) -> (String, Option<String>, Option<String>) {
+    let [what, from, to] = ["command", "from-tag", "to-tag"].map(|name| field(command, name));
+    (what.unwrap(), from, to)
+}
+
+/// A text of a dictionary.
+fn field(dictionary: &str, name: &str) -> Option<String> {
+    let (_, rest) = dictionary.split_once(&format!("{}:{name}", name.len()))?;
+    let (length, rest) = rest.split_once(':')?;
+    Some(rest[..length.parse::<usize>().ok()?].to_owned())
+}
+
+async fn serve(nodes: Vec<SocketAddr>) -> Served {
+    let timeout = Duration::from_millis(200);
+    let rtpengine = RelayConfig { nodes, timeout, calls: Relayed::Nat };
+    serve_with(Config { rtpengine, ..Config::default() }).await
+}
+
+fn sdp(ip: &str) -> String {
+    format!("v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n")
+}
+
+fn with(mut message: Message, ip: &str) -> Message {
+    message.set_body("application/sdp", sdp(ip).into());
+    message
+}
+
+fn ip_in(message: &Message) -> String {
+    let text = String::from_utf8_lossy(message.body()).into_owned();
+    text.lines().find_map(|line| line.strip_prefix("c=IN IP4 ")).unwrap_or_default().to_owned()
+}
+
+fn answered(phone: &Phone, request: &Message, ip: &str) -> Message {
+    let mut response = Message::response(request, 200, "");
+    response.ensure_to_tag(&format!("{}tag", phone.name));
+    request.values(Name::RecordRoute).for_each(|route| response.push(Name::RecordRoute, route));
+    response.push(Name::Contact, &format!("<{}>", phone.contact()));
+    with(response, ip)
+}
+
+fn in_dialog(sent: &Message, ok: &Message, method: &str, number: u32) -> Message {
+    let mut request = Message::request(method, ok.value(Name::Contact).unwrap().trim_matches(['<', '>']));
+    let via = sent.value(Name::Via).unwrap().replace("z9hG4bK", &format!("z9hG4bK{method}{number}"));
+    request.push(Name::Via, &via);
+    let mut routes: Vec<&str> = ok.elements(Name::RecordRoute).collect();
+    routes.reverse();
+    request.push(Name::Route, &routes.join(", "));
+    request.push(Name::From, sent.value(Name::From).unwrap());
+    request.push(Name::To, ok.value(Name::To).unwrap());
+    request.push(Name::CallId, sent.call_id());
+    request.push(Name::CSeq, &format!("{number} {method}"));
+    request.push(Name::Contact, sent.value(Name::Contact).unwrap());
+    request
+}
+
+/// Alice calls bob; what he got, what she got, and what she sent.
+async fn call(alice: &Phone, bob: &Phone, offer: Option<&str>, answer: &str) -> (Message, Message, Message) {
+    let uri = format!("sip:bob@{DOMAIN}");
+    let mut invite = alice.request("INVITE", &uri, &uri);
+    if let Some(ip) = offer {
+        invite = with(invite, ip);
+    }
+    let asked = async { alice.ask_with(invite, PASSWORD).await };
+    let taken = async {
+        let incoming = bob.expect("INVITE").await;
+        bob.send(&answered(bob, &incoming, answer)).await;
+        incoming
+    };
+    let ((ok, sent), incoming) = tokio::join!(asked, taken);
+    assert_eq!(ok.status(), 200);
+    (incoming, ok, sent)
+}
+
+#[tokio::test]
+async fn a_call_from_behind_a_nat_goes_through_a_relay_until_it_is_over() {
+    let (silent, node) = (UdpSocket::bind("127.0.0.1:0").await.unwrap(), Node::start().await);
+    let served = serve(vec![silent.local_addr().unwrap(), node.address]).await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let (incoming, ok, sent) = call(&alice, &bob, Some("10.0.0.1"), "127.0.0.1").await;
+    assert_eq!((ip_in(&incoming), ip_in(&ok)), ("192.0.2.50".to_owned(), "192.0.2.50".to_owned()));
+    let hers = sent.from_tag().map(str::to_owned);
+    let his = ok.to_tag().map(str::to_owned);
+    let said =
+        |what: &str, from: &Option<String>, to: &Option<String>| (what.to_owned(), from.clone(), to.clone());
+    assert_eq!(node.take(), [said("offer", &hers, &None), said("answer", &hers, &his)]);
+    alice.send(&in_dialog(&sent, &ok, "ACK", sent.cseq().unwrap().0)).await;
+    bob.expect("ACK").await;
+
+    // A new offer of the call goes through the same node, whatever it says.
+    alice.send(&with(in_dialog(&sent, &ok, "INVITE", 8_000), "127.0.0.1")).await;
+    let again = bob.expect("INVITE").await;
+    assert_eq!(ip_in(&again), "192.0.2.50");
+    bob.send(&answered(&bob, &again, "127.0.0.1")).await;
+    assert_eq!(ip_in(&alice.expect("200").await), "192.0.2.50");
+    assert_eq!(node.take(), [said("offer", &hers, &his), said("answer", &hers, &his)]);
+    alice.send(&in_dialog(&sent, &ok, "ACK", 8_000)).await;
+    bob.expect("ACK").await;
+
+    alice.send(&in_dialog(&sent, &ok, "BYE", 9_000)).await;
+    let bye = bob.expect("BYE").await;
+    bob.respond(&bye, 200).await;
+    alice.expect("200").await;
+    assert_eq!(node.next().await, said("delete", &None, &None));
+
+    // Who is where they say needs none.
+    let (incoming, ok, _) = call(&alice, &bob, Some("127.0.0.1"), "127.0.0.1").await;
+    assert_eq!(
+        (ip_in(&incoming), ip_in(&ok), node.take().len()),
+        ("127.0.0.1".into(), "127.0.0.1".into(), 0)
+    );
+}
+
+#[tokio::test]
+async fn an_offer_in_the_answer_is_answered_in_the_ack() {
+    let node = Node::start().await;
+    let rtpengine =
+        RelayConfig { nodes: vec![node.address], calls: Relayed::All, timeout: Duration::from_millis(200) };
+    let served = serve_with(Config { rtpengine, ..Config::default() }).await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let (_, ok, sent) = call(&alice, &bob, None, "127.0.0.1").await;
+    assert_eq!(ip_in(&ok), "192.0.2.50");
+    alice.send(&with(in_dialog(&sent, &ok, "ACK", sent.cseq().unwrap().0), "10.0.0.1")).await;
+    assert_eq!(ip_in(&bob.expect("ACK").await), "192.0.2.50");
+    let (hers, his) = (sent.from_tag().map(str::to_owned), ok.to_tag().map(str::to_owned));
+    let expected = [("offer", &his, &hers), ("answer", &his, &hers)];
+    assert_eq!(node.take(), expected.map(|(what, from, to)| (what.to_owned(), from.clone(), to.clone())));
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_takes_leaves_nothing_at_the_relay() {
+    let node = Node::start().await;
+    let served = serve(vec![node.address]).await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let uri = format!("sip:bob@{DOMAIN}");
+    let invite = with(alice.request("INVITE", &uri, &uri), "10.0.0.1");
+    let refused = async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 486).await;
+    };
+    let (answer, ()) = tokio::join!(alice.ask(invite, PASSWORD), refused);
+    assert_eq!(answer.status(), 486);
+    assert_eq!((node.next().await.0, node.next().await.0), ("offer".to_owned(), "delete".to_owned()));
+}
+
+#[tokio::test]
+async fn without_a_relay_calls_go_on_as_they_came() {
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let served = serve(vec![silent.local_addr().unwrap()]).await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let begin = Instant::now();
+    let (incoming, ok, _) = call(&alice, &bob, Some("10.0.0.1"), "127.0.0.1").await;
+    assert_eq!((ip_in(&incoming), ip_in(&ok)), ("10.0.0.1".to_owned(), "127.0.0.1".to_owned()));
+    assert!(begin.elapsed() < PATIENCE / 4, "{:?}", begin.elapsed());
+}
