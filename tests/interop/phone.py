@@ -1,5 +1,6 @@
 """baresip, run and not imitated: a phone that sends a tone, records what it hears, and says what it did."""
 
+import hashlib
 import math
 import struct
 import subprocess
@@ -20,11 +21,11 @@ def write_tone(path, hertz, seconds=40):
         out.writeframes(b"".join(struct.pack("<h", int(8000 * math.sin(step * n))) for n in range(RATE * seconds)))
 
 
-def amplitude(samples, hertz):
+def amplitude(samples, hertz, rate=RATE):
     """How much of one frequency there is (Goertzel), in samples' units."""
     if not samples:
         return 0.0
-    coefficient = 2 * math.cos(2 * math.pi * hertz / RATE)
+    coefficient = 2 * math.cos(2 * math.pi * hertz / rate)
     one = two = 0.0
     for sample in samples:
         one, two = sample + coefficient * one - two, one
@@ -99,3 +100,63 @@ class Phone:
     def hears(self, hertz, seconds=1.0):
         """How loud one tone was in the last second that was heard."""
         return amplitude(self.heard()[-int(RATE * seconds):], hertz)
+
+
+class Linphone:
+    """One linphonec with one account, whose sound card is files."""
+
+    def __init__(self, service, name, hertz):
+        self.name, self.folder = name, Path(service.folder) / f"linphone-{name}"
+        (self.folder / ".local/share/linphone").mkdir(parents=True)
+        write_tone(self.folder / "tone.wav", hertz)
+        port = service.ports["sip.tcp"]
+        ha1 = hashlib.sha256(f"{name}:{DOMAIN}:{PASSWORD}".encode()).hexdigest()
+        (self.folder / "rc").write_text(
+            "[sip]\nsip_port=-1\nsip_tcp_port=-1\nsip_tls_port=-1\ndefault_proxy=0\nmedia_encryption=none\n"
+            f"[proxy_0]\nreg_proxy=<sip:127.0.0.1:{port};transport=tcp>\nreg_route=<sip:127.0.0.1:{port};transport=tcp>\n"
+            f"reg_identity=<sip:{name}@{DOMAIN}>\nreg_expires=600\nreg_sendregister=1\n"
+            f"[auth_info_0]\nusername={name}\nha1={ha1}\nrealm={DOMAIN}\ndomain={DOMAIN}\nalgorithm=SHA-256\n"
+            "[net]\nfirewall_policy=none\n[rtp]\nsymmetric=1\n"
+            "[sound]\nplayback_dev_id=none\ncapture_dev_id=none\nechocancellation=0\n"
+        )
+        self.environment = {**service.environment, "HOME": str(self.folder)}
+        self.process = None
+
+    def start(self, *commands):
+        self.log = open(self.folder / "log", "wb")
+        self.process = subprocess.Popen(
+            ["stdbuf", "-o0", "linphonec", "-c", str(self.folder / "rc")],
+            stdin=subprocess.PIPE, stdout=self.log, stderr=self.log, env=self.environment,
+        )
+        self.tell("soundcard use files", f"play {self.folder}/tone.wav", f"record {self.folder}/heard.wav")
+        self.wait_for("linphonec> record")
+        self.tell(*(command.replace("/dial", "call") for command in commands))
+        return self
+
+    def tell(self, *commands):
+        self.process.stdin.write("".join(f"{command}\n" for command in commands).encode())
+        self.process.stdin.flush()
+
+    def says(self):
+        return (self.folder / "log").read_bytes().decode(errors="replace")
+
+    def wait_for(self, text, seconds=20):
+        wait_until(lambda: text in self.says(), seconds, f"{self.name}: «{text}»")
+
+    def hears(self, hertz, seconds=1.0):
+        """How loud one tone was in the last second that was heard."""
+        path = self.folder / "heard.wav"
+        whole = path.read_bytes() if path.exists() else b""
+        if len(whole) < 44:
+            return 0.0
+        # While it is written its head does not say so.
+        rate = struct.unpack_from("<I", whole, 24)[0] or 48_000
+        data = whole[44 : 44 + (len(whole) - 44) // 2 * 2]
+        samples = struct.unpack(f"<{len(data) // 2}h", data)
+        return amplitude(samples[-int(rate * seconds) :], hertz, rate)
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(timeout=15)
+        self.log.close()

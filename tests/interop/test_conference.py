@@ -1,4 +1,4 @@
-"""Three baresip legs in one conference, moderated from the chat room by slixmpp; a baresip that leaves a message."""
+"""baresip, linphone and a browser in one conference, moderated from the chat room by slixmpp; a baresip that leaves a message."""
 
 import asyncio
 import ssl
@@ -7,8 +7,10 @@ import urllib.request
 import xml.etree.ElementTree as ET
 
 from chat import Chat
-from conftest import ROOMS, wait_until
-from phone import Phone
+from browser import Browser
+from conftest import PASSWORD, ROOMS, wait_until
+from phone import Linphone, Phone
+from test_browser import script
 
 TONES = {"alice": 440, "bob": 660, "carol": 880}
 LOUD, QUIET = 1500, 250
@@ -67,6 +69,48 @@ def test_each_hears_the_others_and_the_room_moderates_the_call(service):
         assert "Set audio decoder: opus" in phones["carol"].says()
         assert phones["bob"].says().count("a=crypto:") >= 2, "in the offer and in the answer"
         asyncio.run(chat())
+    finally:
+        for phone in started:
+            phone.stop()
+
+
+def test_five_legs_of_four_kinds_hear_one_another_and_not_themselves(service):
+    tones = {"alice": 440, "bob": 660, "carol": 880, "dave": 1150, "eve": 1500}
+    service.add(*tones)
+    service.run("room", "add", f"lounge@{ROOMS}", "--owner", "alice@localhost")
+    uri = f"sip:lounge@{ROOMS}"
+    phones = {
+        "alice": Phone(service, "alice", "udp", tones["alice"], "pcmu"),
+        "bob": Phone(service, "bob", "tls", tones["bob"], "pcma", "srtp-mand"),
+        "carol": Phone(service, "carol", "tcp", tones["carol"], "opus/48000/1"),
+        "dave": Linphone(service, "dave", tones["dave"]),
+    }
+    started = []
+    try:
+        with Browser() as browser:
+            for phone in phones.values():
+                phone.start(f"/dial {uri}")
+                started.append(phone)
+            page = browser.open("phone.html")
+            wss = f"wss://localhost:{service.ports['http.https']}/sip"
+            assert page.value(script("register", wss, f"sip:eve@{service.domain}", PASSWORD)) == "registered"
+            assert page.value(script("dialTone", uri, tones["eve"])) == "confirmed"
+
+            def by_browser():
+                return dict(zip(tones, page.value(script("tones", list(tones.values()))), strict=True))
+
+            def by(phone):
+                return lambda: {name: phone.hears(hertz) for name, hertz in tones.items()}
+
+            ears = {**{name: by(phone) for name, phone in phones.items()}, "eve": by_browser}
+            for name, ear in ears.items():
+
+                def is_right(ear=ear, name=name):
+                    said = ear()
+                    others = [said[other] for other in tones if other != name]
+                    return min(others) > 1000 and said[name] < QUIET
+
+                wait_until(is_right, 30, f"{name} hears the four others and not itself: {ear()}")
     finally:
         for phone in started:
             phone.stop()
