@@ -132,8 +132,8 @@ impl View {
                 ));
             }
             body.push_str(&roles(occupant.map_or("participant", |occupant| occupant.role.as_str())));
-            // Where a device is, is for moderators and its owner.
-            let opaque = format!("{}#{:08x}", participant.uri, fold(contact));
+            // Where a device is, is for moderators and its owner. Phones read what stands for it as a SIP URI.
+            let opaque = format!("{};opaque={:08x}", participant.uri, fold(contact));
             let device = if sees || *viewer == Viewer::Trusted { contact } else { &opaque };
             let endpoint = call_endpoint(device, method, participant.audio, *video);
             body.push_str(&endpoint);
@@ -343,9 +343,13 @@ mod tests {
         assert!(seen(Viewer::Trusted).contains("192.0.2.1") && seen(of("alice")).contains("192.0.2.1"));
         let to_bob = seen(of("bob"));
         assert!(
-            !to_bob.contains("192.0.2.1") && to_bob.contains("entity=\"sip:alice@example.org#"),
+            !to_bob.contains("192.0.2.1") && to_bob.contains("entity=\"sip:alice@example.org;opaque="),
             "{to_bob}"
         );
+        let entity =
+            to_bob.split("entity=\"").find(|rest| rest.starts_with("sip:alice@example.org;")).unwrap();
+        let uri = sip_core::Uri::parse(entity.split('"').next().unwrap()).unwrap();
+        assert_eq!(uri.host, "example.org", "phones read it as a SIP URI");
     }
 
     #[test]
