@@ -183,24 +183,25 @@ impl PictureRoom {
             let Some(wire) = state.wires.get_mut(&id) else { return };
             let is_report = rtcp::is_rtcp(datagram);
             let opened = match (&mut wire.srtp, is_report) {
-                (Some(srtp), true) => srtp.open_report(datagram).map(|opened| opened.to_vec()).ok(),
-                (Some(srtp), false) => srtp.open(datagram).map(|opened| opened.to_vec()).ok(),
+                (Some(srtp), true) => srtp.open_report(datagram).ok().map(Some),
+                (Some(srtp), false) => srtp.open(datagram).ok().map(Some),
                 // What is not protected is no browser's.
-                (None, _) => matches!(wire.line, Line::Ports { .. }).then(|| datagram.to_vec()),
+                (None, _) => matches!(wire.line, Line::Ports { .. }).then_some(None),
             };
             // What is neither a picture nor a report proves no address.
             let is_meant = |packet: &[u8]| match is_report {
                 true => rtcp::is_whole(packet),
                 false => state.switch.is_of(id, packet),
             };
-            let opened = opened.filter(|packet| is_meant(packet));
-            let Some(packet) = opened.filter(|_| wire.believes(source, is_report, now)) else {
+            let opened = opened.filter(|opened| is_meant(opened.as_deref().unwrap_or(datagram)));
+            let Some(opened) = opened.filter(|_| wire.believes(source, is_report, now)) else {
                 return self.metrics.pictures_forged();
             };
+            let packet = opened.as_deref().unwrap_or(datagram);
             state.switch.sound_waits(id, wire.waits.get());
             match is_report {
-                true => state.switch.wish(id, &packet, now, &mut state.out),
-                false => state.switch.picture(id, &packet, now, &mut state.out),
+                true => state.switch.wish(id, packet, now, &mut state.out),
+                false => state.switch.picture(id, packet, now, &mut state.out),
             }
         });
     }
