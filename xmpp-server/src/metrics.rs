@@ -16,6 +16,7 @@ pub(crate) struct Metrics {
     pub(crate) resumptions: IntCounter,
     pub(crate) silent: IntCounter,
     pub(crate) half_connected: IntGauge,
+    pub(crate) callable: IntGauge,
     pub(crate) s2s_unproven: IntGauge,
     pub(crate) s2s_streams_in: IntGauge,
     pub(crate) s2s_streams_out: IntGauge,
@@ -62,6 +63,10 @@ impl Metrics {
             detached: gauge(
                 "xmpp_server_detached_sessions",
                 "sessions that lost their connection and may be resumed",
+            )?,
+            callable: gauge(
+                "xmpp_server_callable_accounts",
+                "accounts with a session whose telephone is registered",
             )?,
             half_connected: gauge(
                 "xmpp_server_half_connected_accounts",

@@ -63,6 +63,12 @@ pub(crate) async fn changed(server: &Server, account: AccountId) {
 /// Nobody is here of an account.
 pub(crate) fn forget(server: &Server, user: &str) {
     server.reach.0.remove(user);
+    tally(server);
+}
+
+/// An operator sees how many of those who are here can be called (RFC 7081 §3.1).
+fn tally(server: &Server) {
+    server.metrics.callable.set(i64::try_from(server.reach.0.len()).unwrap_or(i64::MAX));
 }
 
 /// Notes what is so now. Whose it is, if it was not so before.
@@ -71,7 +77,7 @@ async fn look(server: &Server, account: AccountId) -> Option<String> {
     let card = card.inspect_err(|error| tracing::error!(%error, "an account cannot be read")).ok()??;
     let user = card.jid.as_str().to_owned();
     if server.router.sessions(&user).is_empty() {
-        server.reach.0.remove(&user);
+        forget(server, &user);
         return None;
     }
     let is_callable = halves::is_callable(server, account).await;
@@ -84,6 +90,7 @@ async fn look(server: &Server, account: AccountId) -> Option<String> {
         }
         false => server.reach.0.remove(&user).is_some(),
     };
+    tally(server);
     is_new.then_some(user)
 }
 

@@ -331,6 +331,12 @@ async fn contacts_see_by_which_address_somebody_is_called() {
     telephone.register().await;
     let reach = "<reach xmlns='urn:xmpp:reach:0'><addr uri='sip:alice@sip.example.org'/></reach>";
     bob.expect(&["<presence", "from='alice@example.org/a'", reach]).await;
+    let callable = || {
+        let families = served.registry.gather();
+        let family = families.iter().find(|family| family.name() == "xmpp_server_callable_accounts");
+        family.unwrap().get_metric()[0].get_gauge().get_value()
+    };
+    assert_eq!(callable(), 1.0, "bob has no telephone");
     alice.send("<presence><show>away</show></presence>").await;
     bob.expect(&["<presence", "<show>away", reach]).await;
     // It is refreshed, and nobody needs to hear of that.
@@ -354,4 +360,5 @@ async fn contacts_see_by_which_address_somebody_is_called() {
             break;
         }
     }
+    assert_eq!(callable(), 0.0);
 }
