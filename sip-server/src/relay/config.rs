@@ -24,7 +24,8 @@ pub struct RelayConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Relayed {
-    /// Those where one of both is behind a NAT: its description or its contact names another address than it comes from.
+    /// Those where one of both is behind a NAT: its description or its contact names another address than it comes from, and
+    /// one of a net of its own.
     Nat,
     /// All but those of browsers, which find their way by themselves.
     All,

@@ -74,8 +74,9 @@ impl Relay {
             return false;
         }
         let said = parsed.media.iter().find_map(|media| media.connection).or(parsed.connection);
+        // A server may have its media elsewhere, at an address that anybody reaches.
         let is_other = |said: Option<IpAddr>, seen: IpAddr| {
-            said.is_some_and(|said| said.to_canonical() != seen.to_canonical())
+            said.is_some_and(|said| said.to_canonical() != seen.to_canonical() && is_private(said))
         };
         self.which == Relayed::All || is_other(said, caller) || is_other(callee.0, callee.1)
     }
@@ -147,6 +148,17 @@ impl Relay {
     }
 }
 
+/// Whether an address means something in its own net alone (RFC 1918, RFC 6598, RFC 3927, RFC 4193, RFC 4291 §2.5.6).
+fn is_private(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let is_shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            ip.is_private() || ip.is_link_local() || ip.is_loopback() || is_shared
+        }
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback(),
+    }
+}
+
 /// The description of a message, if it has one and nothing else.
 pub(crate) fn sdp_of(message: &Message) -> Option<&str> {
     let kind = message.value(Name::ContentType)?.split(';').next()?.trim();
@@ -170,3 +182,25 @@ fn command(what: &str, call_id: &str, tags: Tags<'_>, sdp: Option<&str>) -> Dict
 /// Some two hundred octets each.
 const MOST: usize = 100_000;
 const LONGEST_CALL: Duration = Duration::from_secs(24 * 3_600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_a_net_of_their_own_are_known() {
+        for (ip, is_so) in [
+            ("10.1.2.3", true),
+            ("192.168.1.1", true),
+            ("100.64.0.1", true),
+            ("169.254.9.9", true),
+            ("fd00::1", true),
+            ("::ffff:10.0.0.1", true),
+            ("100.128.0.1", false),
+            ("203.0.113.7", false),
+            ("2001:db8::1", false),
+        ] {
+            assert_eq!(is_private(ip.parse().unwrap()), is_so, "{ip}");
+        }
+    }
+}
