@@ -168,7 +168,7 @@ impl Endpoint {
     /// How long messages of a flow's socket wait from their arrival to their turn: a mean of the last ones, nothing after a
     /// pause.
     pub fn lateness(&self, flow: &Flow) -> std::time::Duration {
-        self.inlet.wires.lateness.mean(flow.id, Instant::now())
+        self.inlet.wires.lateness.mean(flow, Instant::now())
     }
 
     /// A random number.

@@ -166,7 +166,7 @@ impl Shard {
     ) {
         match input {
             Input::Message(message, flow, came) => {
-                self.inlet.wires.lateness.waited(flow.id, now.saturating_duration_since(came), now);
+                self.inlet.wires.lateness.waited(&flow, now.saturating_duration_since(came), now);
                 if let Some(answer) = self.refuses(transactions, &message, &flow) {
                     return self.inlet.wires.send(flow, answer.to_bytes());
                 }

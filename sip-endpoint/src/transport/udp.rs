@@ -263,6 +263,11 @@ fn v6_source(ip: Ipv6Addr) -> in6_pktinfo {
 
 /// Bytes of the largest datagram.
 const LARGEST: usize = 65_535;
+/// Which socket a datagram's flow belongs to.
+pub(crate) fn listener_of(flow: &Flow) -> usize {
+    (flow.id & LISTENER_MASK) as usize
+}
+
 /// A datagram that came while the socket was full counts as having waited so long: with a small buffer, that is how lateness shows.
 const OVERFLOWED: Duration = Duration::from_secs(1);
 /// Datagrams that are read before others have their turn.
