@@ -76,7 +76,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         bound.extend(server.s2s_tls().iter().map(|address| ("xmpp.s2s_tls", *address)));
         bound.extend(server.components().iter().map(|address| ("xmpp.components", *address)));
         let profiles = provisioning::Profiles::new(Arc::clone(&ground.store.records));
-        server.attach_groups(Arc::new(profiles.with_people(&ground.auth, &config.domain)));
+        server.attach_groups(Arc::new(profiles.with_people(&ground.auth)));
         rooms = Some(server.rooms());
         chat = Some(server);
     }

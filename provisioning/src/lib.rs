@@ -163,7 +163,7 @@ pub fn router(parts: Parts) -> Router {
     parts.shutdown.spawn(live.clone().follow(parts.bus.subscribe(), parts.shutdown.clone()));
     let face = Face {
         audit,
-        profiles: Profiles::new(Arc::clone(&parts.records)).with_people(&parts.auth, &parts.domain),
+        profiles: Profiles::new(Arc::clone(&parts.records)).with_people(&parts.auth),
         live,
         listed: directory::Listed::default(),
         rate: directory::Rate::new(QUESTIONS),

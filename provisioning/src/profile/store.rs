@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use shared_auth::{AccountCard, Auth, Links};
+use shared_auth::{AccountCard, Auth, Directory, Links};
 use shared_model::{Aor, Groups, Member, Pending, Unavailable};
 use shared_store::{Records, StoreError};
 
@@ -18,8 +18,8 @@ use super::Settings;
 #[derive(Clone)]
 pub struct Profiles {
     records: Arc<dyn Records>,
-    /// Who is in which group elsewhere, and the domain of their accounts.
-    people: Option<(Links, String)>,
+    /// Which account is in which group elsewhere, and whose it is.
+    people: Option<(Links, Directory)>,
 }
 
 /// Whom settings are for.
@@ -48,10 +48,10 @@ impl Profiles {
         Self { records, people: None }
     }
 
-    /// The same, where accounts of this domain may be in groups of a directory or a provider, too.
-    pub fn with_people(self, auth: &Auth, domain: &str) -> Self {
+    /// The same, where accounts may be in groups of a directory or a provider, too.
+    pub fn with_people(self, auth: &Auth) -> Self {
         let is_kept = auth.authenticator.asks_elsewhere() || auth.authenticator.provider().is_some();
-        Self { people: is_kept.then(|| (auth.links.clone(), domain.to_owned())), ..self }
+        Self { people: is_kept.then(|| (auth.links.clone(), auth.directory.clone())), ..self }
     }
 
     /// One layer's settings; open ones where there is none.
@@ -137,14 +137,17 @@ impl Profiles {
 
 impl Profiles {
     async fn members_elsewhere(&self) -> Result<Vec<Member>, Unavailable> {
-        let Some((links, domain)) = &self.people else { return Ok(Vec::new()) };
-        let grouped = links.grouped().await.map_err(|error| {
+        let Some((links, directory)) = &self.people else { return Ok(Vec::new()) };
+        let failed = |error: StoreError| {
             tracing::error!(%error, "the groups that accounts are in elsewhere cannot be read");
             Unavailable
-        })?;
-        let member =
-            |(user, groups): (String, _)| Some(Member { aor: Aor::new(&user, domain).ok()?, groups });
-        Ok(grouped.into_iter().filter_map(member).collect())
+        };
+        let mut members = Vec::new();
+        for (account, groups) in links.grouped().await.map_err(failed)? {
+            let card = directory.by_id(account).await.map_err(failed)?;
+            members.extend(card.map(|AccountCard { aor, .. }| Member { aor, groups }));
+        }
+        Ok(members)
     }
 }
 
@@ -297,9 +300,22 @@ mod tests {
 
     #[tokio::test]
     async fn groups_of_a_directory_are_layers_and_memberships_like_those_that_are_said_here() {
-        let records = shared_store::Store::in_memory().records;
-        let links = Links::new(Arc::clone(&records));
-        let profiles = Profiles { people: Some((links, "example.org".to_owned())), ..Profiles::new(records) };
+        let store = shared_store::Store::in_memory();
+        let folder = std::env::temp_dir().join(format!("cusax-groups-{:016x}", shared_runtime::random()));
+        let config = shared_auth::Config { iterations: 4096, ..Default::default() };
+        let (bus, counted) = (shared_runtime::bus::Bus::new(), prometheus::Registry::new());
+        let auth = Auth::open(&config, &store, &folder, &bus, &counted).unwrap();
+        // The keys are read; a folder that stays behind in a temporary place harms nobody.
+        let _ = std::fs::remove_dir_all(&folder);
+        let people = Some((auth.links.clone(), auth.directory.clone()));
+        let profiles = Profiles { people, ..Profiles::new(Arc::clone(&store.records)) };
+        let create = async |name: &str| {
+            let address = format!("{name}@example.org");
+            let profile = shared_auth::Profile::default();
+            let (aor, jid) = (address.parse().unwrap(), address.parse().unwrap());
+            auth.book.create(shared_auth::NewAccount { aor, jid, profile }, "pencil").await.unwrap()
+        };
+        let (alice, bob) = (create("alice").await, create("bob").await);
         let put = async |id: AccountId, user: &str, groups: &[&str], ended: bool| {
             let person = serde_json::json!({
                 "source": "ldap", "subject": user, "user": user, "name": user, "numbers": null, "admin": null,
@@ -309,8 +325,8 @@ mod tests {
             let (key, expected) = (id.to_string(), shared_store::Expected::Anything);
             profiles.records.put("outside", "ldap", &key, link.as_bytes(), expected).await.unwrap();
         };
-        put(AccountId(1), "alice", &["Sales", "Board"], false).await;
-        put(AccountId(2), "bob", &["Sales"], true).await;
+        put(alice.account, "alice", &["Sales", "Board"], false).await;
+        put(bob.account, "bob", &["Sales"], true).await;
         let seconds = |seconds| Settings { register_seconds: Some(seconds), ..Settings::default() };
         let own = Settings { groups: vec!["own".to_owned()], ..Settings::default() };
         for (layer, settings) in
@@ -318,23 +334,16 @@ mod tests {
         {
             profiles.write(&layer.parse().unwrap(), &settings).await.unwrap();
         }
-        let card = |id, name: &str| AccountCard {
-            account: AccountId(id),
-            jid: format!("{name}@example.org").parse().unwrap(),
-            aor: format!("{name}@example.org").parse().unwrap(),
-            name: String::new(),
-            numbers: Vec::new(),
-            video: true,
-            admin: false,
-            enabled: true,
-        };
         let holds = async |card: &AccountCard| profiles.of(card, None).await.unwrap().register_seconds;
-        assert_eq!(holds(&card(1, "alice")).await, Some(200), "what is said here wins");
+        assert_eq!(holds(&alice).await, Some(200), "what is said here wins");
         profiles.write(&"group:own".parse().unwrap(), &Settings::default()).await.unwrap();
-        assert_eq!(holds(&card(1, "alice")).await, Some(100));
-        assert_eq!(holds(&card(2, "bob")).await, None, "gone there");
+        assert_eq!(holds(&alice).await, Some(100));
+        assert_eq!(holds(&bob).await, None, "gone there");
         let members = profiles.members(10).await.unwrap();
         assert_eq!((members.len(), members[0].groups.len()), (1, 3), "{members:?}");
+        put(alice.account, "bob", &["Sales"], false).await;
+        let members = profiles.members(10).await.unwrap();
+        assert_eq!((members.len(), &members[0].aor), (1, &alice.aor), "the name there is nobody's here");
     }
 
     #[test]

@@ -123,13 +123,13 @@ impl Links {
         Ok(groups)
     }
 
-    /// Everybody who is in a group elsewhere, by the user name, which an account has that came from there.
-    pub async fn grouped(&self) -> Result<Vec<(String, Vec<String>)>, StoreError> {
+    /// Every account that is in a group elsewhere. The user name there is not asked: a provider may give it to somebody else.
+    pub async fn grouped(&self) -> Result<Vec<(AccountId, Vec<String>)>, StoreError> {
         let mut grouped = Vec::new();
         for source in Source::ALL {
-            let links = self.all(source).await?.into_iter().map(|(_, link)| link);
-            let links = links.filter(|link| !link.ended && !link.person.groups.is_empty());
-            grouped.extend(links.map(|link| (link.person.user, link.person.groups)));
+            let links = self.all(source).await?.into_iter();
+            let links = links.filter(|(_, link)| !link.ended && !link.person.groups.is_empty());
+            grouped.extend(links.map(|(account, link)| (account, link.person.groups)));
         }
         Ok(grouped)
     }
