@@ -121,6 +121,8 @@ pub(super) struct Left {
     pub(super) unsent: Vec<Stanza>,
     /// Whether it acked anything.
     pub(super) is_acked: bool,
+    /// Whether it never said what it has of the stream before, so that nothing was sent.
+    pub(super) is_stuck: bool,
 }
 
 impl Acks {
@@ -266,6 +268,23 @@ impl Acks {
         self.inner().asked
     }
 
+    /// Whether the other side counts, or is to say whether it does.
+    pub(super) fn is_begun(&self) -> bool {
+        !matches!(self.inner().phase, Phase::Off)
+    }
+
+    /// The other side offered to count and does not say that it does: what it is sent is as it was without acks. Whether
+    /// that was so.
+    pub(super) fn go_without(&self) -> bool {
+        let mut inner = self.inner();
+        let was_asked = matches!(inner.phase, Phase::Asked);
+        if was_asked {
+            (inner.phase, inner.asked) = (Phase::Off, None);
+            self.changed.notify_one();
+        }
+        was_asked
+    }
+
     /// Whether stanzas wait for acks.
     pub(super) fn is_waiting(&self) -> bool {
         !self.inner().unacked.is_empty()
@@ -275,11 +294,10 @@ impl Acks {
     pub(super) fn take(&self, known_as: Option<(String, u32)>) -> Left {
         let mut inner = self.inner();
         let unacked = std::mem::take(&mut inner.unacked);
-        let unsent = match std::mem::replace(&mut inner.phase, Phase::Off) {
-            Phase::Ask(first) => first,
-            _ => Vec::new(),
-        };
-        Left { unacked, known_as, unsent, is_acked: inner.is_acked }
+        let phase = std::mem::replace(&mut inner.phase, Phase::Off);
+        let is_stuck = matches!(phase, Phase::Held | Phase::Asked);
+        let unsent = if let Phase::Ask(first) = phase { first } else { Vec::new() };
+        Left { unacked, known_as, unsent, is_acked: inner.is_acked, is_stuck }
     }
 }
 

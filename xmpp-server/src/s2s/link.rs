@@ -46,7 +46,7 @@ pub(super) async fn run(server: Arc<Server>, pair: Pair, serial: u64, mut queue:
                 let (ended, mut left);
                 (queue, ended, left) =
                     serve(&server, *stream, Side::Ours { serial }, queue, before.take()).await;
-                let was_of_use = left.is_acked || began.elapsed() >= BRIEF;
+                let was_of_use = left.is_acked || (began.elapsed() >= BRIEF && !left.is_stuck);
                 if left.known_as.is_none() || left.unacked.is_empty() {
                     queue.put_first(unknown(&server, left.unacked.take()));
                 } else {

@@ -443,14 +443,22 @@ impl Conversation<'_> {
     }
 
     fn deadline(&self) -> Instant {
+        let now = Instant::now();
         let rest = self.patience.saturating_sub(self.idle());
-        let idle = self.closing.unwrap_or_else(|| Instant::now() + rest);
+        // A silence that acks are waited for in is not over before they are there: then it is looked now and then.
+        let is_kept = rest.is_zero() && self.waits_for_acks();
+        let idle = self.closing.or((!is_kept).then(|| now + rest));
         let proof = self.unproven.as_ref().map(|(_, until)| *until);
-        // The writer asks for acks while we sleep, so we look now and then.
+        // The writer asks for acks while we sleep.
         let patience = self.server.config.ack_timeout;
-        let look = (self.known_as.is_some() || self.acks.is_waiting()) && !patience.is_zero();
-        let look = look.then(|| Instant::now() + patience / 2);
-        [proof, self.expires, look].into_iter().flatten().fold(idle, Instant::min)
+        let look = (self.acks.is_begun() && !patience.is_zero()).then(|| now + patience / 2);
+        let soonest = [idle, proof, self.expires, look].into_iter().flatten().min();
+        soonest.unwrap_or_else(|| now + self.patience)
+    }
+
+    /// Whether acks are waited for, and not for ever.
+    fn waits_for_acks(&self) -> bool {
+        self.acks.is_waiting() && !self.server.config.ack_timeout.is_zero()
     }
 
     /// Whether we waited long enough for the end; an error says what the other side did not do in time.
@@ -465,16 +473,22 @@ impl Conversation<'_> {
         }
         let patience = self.server.config.ack_timeout;
         let owed = self.acks.owed_since().filter(|_| !patience.is_zero());
-        if owed.is_some_and(|since| now >= since.max(self.heard) + patience) {
-            tracing::debug!("another server does not acknowledge anything");
-            return Ok(true);
+        // Whatever else it says gives it more time, and not for ever.
+        let until = |since: Instant| (since.max(self.heard) + patience).min(since + patience * MOST_PATIENT);
+        if let Some(since) = owed {
+            if now >= since + patience && self.acks.go_without() {
+                tracing::debug!("another server offers to count stanzas, and does not say that it does");
+            } else if now >= until(since) {
+                tracing::debug!("another server does not acknowledge anything");
+                return Ok(true);
+            }
         }
         Ok(self.closing.is_some_and(|until| now >= until))
     }
 
     /// §4.4: after a long silence we end our half, and read on until the other side ends its own.
     async fn rest(&mut self) {
-        if self.closing.is_some() || self.idle() < self.patience || self.acks.is_waiting() {
+        if self.closing.is_some() || self.idle() < self.patience || self.waits_for_acks() {
             return;
         }
         if self.server.federation.retire(self.side.serial()) {
@@ -519,5 +533,7 @@ const WORDS: usize = 64;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long the other side may take to end its half (RFC 6120 §4.4).
 const CLOSING: Duration = Duration::from_secs(5);
+/// For so many times as long as an ack may take a stream may say other things instead.
+const MOST_PATIENT: u32 = 10;
 /// A stream is made anew at least this often, in seconds.
 const LONGEST_LOOK: i64 = 30 * 86_400;

@@ -124,6 +124,52 @@ async fn a_server_that_does_not_ack_is_left_for_a_new_connection() {
     drop(silent);
 }
 
+#[tokio::test]
+async fn a_server_that_says_other_things_instead_of_acks_is_left() {
+    let world = World::new().await;
+    let prompt = Config { ack_timeout: Duration::from_millis(200), ..config(verified()) };
+    let ours = world.serve_with(OURS, world.certified(OURS), prompt).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    world.announce(THEIRS, listener.local_addr().unwrap());
+    let tls = world.certified(THEIRS);
+    let mut alice = Client::online(&ours, "alice", "a").await;
+    alice.send(&message("1")).await;
+    let mut talker = peer_of(&listener, &tls).await;
+    talker.send("<enabled xmlns='urn:xmpp:sm:3'/>").await;
+    talker.expect(&["<r "]).await;
+    // No id was given, so that nobody can be asked what became of the message.
+    let talks = async {
+        loop {
+            talker.send(" ").await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let error = tokio::select! {
+        () = talks => unreachable!(),
+        error = alice.expect(&["<message", "type='error'", "id='1'"]) => error,
+    };
+    assert!(error.contains("may have arrived"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_offers_acks_and_never_begins_gets_its_stanzas() {
+    let world = World::new().await;
+    let prompt = Config { ack_timeout: Duration::from_millis(200), ..config(verified()) };
+    let ours = world.serve_with(OURS, world.certified(OURS), prompt).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    world.announce(THEIRS, listener.local_addr().unwrap());
+    let tls = world.certified(THEIRS);
+    let mut alice = Client::online(&ours, "alice", "a").await;
+    alice.send(&message("1")).await;
+    let mut mute = peer_of(&listener, &tls).await;
+    assert!(mute.next().await.unwrap().starts_with("<enable "));
+    let got = mute.next().await.unwrap();
+    assert!(got.contains("id='1'"), "{got}");
+    alice.send(&message("2")).await;
+    let got = mute.next().await.unwrap();
+    assert!(got.contains("id='2'"), "it is the same stream: {got}");
+}
+
 /// A way to a server that breaks after so many bytes have gone there, and then after more.
 async fn fragile(to: SocketAddr, breaks: Vec<usize>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
