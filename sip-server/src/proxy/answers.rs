@@ -10,14 +10,14 @@ use sip_core::Message;
 use sip_core::header::{Name, Via};
 use sip_endpoint::Answer;
 
-use super::fork::Forwarding;
+use super::fork::{Forwarding, Started};
 use crate::features::{self, Destination, Reply};
 use crate::trust::is_trusted_peer;
 
 impl Forwarding<'_> {
     /// What the features make of a response on its way to the caller.
     pub(super) fn dress(&self, id: usize, response: &mut Message) {
-        let Some((branch, _)) = self.started.get(id) else { return };
+        let Some(Started { branch, .. }) = self.started.get(id) else { return };
         let reply = Reply {
             request: &self.request,
             callee: branch.callee.as_deref(),
@@ -58,7 +58,7 @@ impl Forwarding<'_> {
 
     /// Whether a request in a dialog went to its other side: a caller who sends the BYE back to itself ends nothing.
     fn went_across(&self, id: usize) -> bool {
-        let Some((branch, _)) = self.started.get(id) else { return false };
+        let Some(Started { branch, .. }) = self.started.get(id) else { return false };
         let endpoint = self.server.endpoint();
         self.server.dialogs.is_across(&self.request, &branch.flow, |flow| endpoint.is_open(flow))
     }
@@ -70,7 +70,7 @@ impl Forwarding<'_> {
         }
         match self.request.method() {
             "INVITE" if !self.request.is_in_dialog() => {
-                if let Some((branch, _)) = self.started.get(id) {
+                if let Some(Started { branch, .. }) = self.started.get(id) {
                     // A connection that carries a call lasts, whoever its peer is.
                     self.server.endpoint().mark_trusted(&self.flow);
                     self.server.dialogs.begin(response, self.flow, branch.flow, Instant::now());

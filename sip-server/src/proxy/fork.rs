@@ -31,6 +31,15 @@ use crate::trunks::caller_id::{Shown, asserted_by};
 use crate::trust::is_trusted_peer;
 use crate::voicemail;
 
+/// A branch under way.
+pub(crate) struct Started {
+    pub(super) branch: Branch,
+    /// How it is cancelled.
+    pub(super) cancel: Cancel,
+    /// Its copy has a relay's addresses.
+    pub(super) is_relayed: bool,
+}
+
 /// One request under way.
 pub(crate) struct Forwarding<'a> {
     pub(super) server: &'a Server,
@@ -41,8 +50,8 @@ pub(crate) struct Forwarding<'a> {
     pub(super) context: ResponseContext,
     /// The call, until it is answered, if this begins one.
     pub(super) call: Option<Begun>,
-    /// Each branch that was started, and how it is cancelled.
-    pub(super) started: Vec<(Branch, Cancel)>,
+    /// Each branch that was started.
+    pub(super) started: Vec<Started>,
     /// Targets that were tried: a redirect leads to none of them again, a late device is not rung twice.
     pub(super) tried: HashSet<String>,
     /// Where the request was redirected from, for those that it is redirected to.
@@ -69,6 +78,8 @@ pub(crate) struct Forwarding<'a> {
     pub(super) is_timed_out: bool,
     /// What a relay made of the offer.
     pub(super) offer: Offer,
+    /// The tag of who answered first: the relay has their answer, and that of nobody else.
+    pub(super) winner: Option<String>,
     pub(super) has_rung: bool,
     /// The caller hears something.
     pub(super) has_sounded: bool,
@@ -117,6 +128,7 @@ pub(crate) async fn forward(
         is_cancelled: false,
         is_timed_out: false,
         offer: Offer::default(),
+        winner: None,
         has_rung: false,
         has_sounded: false,
         began: Instant::now(),
@@ -246,7 +258,7 @@ impl Forwarding<'_> {
     }
 
     fn is_mailbox(&self, id: usize) -> bool {
-        self.mailbox.is_some() && self.started.get(id).is_some_and(|(branch, _)| branch.uri == self.mailbox)
+        self.mailbox.is_some() && self.started.get(id).is_some_and(|one| one.branch.uri == self.mailbox)
     }
 
     /// Sends what the context wants sent. Whether every branch has ended.
@@ -256,7 +268,7 @@ impl Forwarding<'_> {
             match action {
                 Action::Respond(response) => self.respond(*response),
                 Action::Cancel(id) => {
-                    if let Some((_, cancel)) = self.started.get(id).filter(|_| is_invite) {
+                    if let Some(Started { cancel, .. }) = self.started.get(id).filter(|_| is_invite) {
                         cancel.send(&self.cancel_reason()).await;
                     }
                 }
@@ -295,7 +307,7 @@ impl Forwarding<'_> {
         self.tried.insert(branch.uri.clone().unwrap_or_else(|| self.request.uri().to_owned()));
         let tag = self.context.start();
         let mut request = self.copy_for(&branch, breadth);
-        self.relay_offer(&branch, &mut request).await;
+        let is_relayed = self.relay_offer(&branch, &mut request).await;
         let reply = ReplyTo { queue: self.queue.clone(), tag };
         let cancel = self.server.endpoint().request_into(request, branch.flow, &self.loop_key, reply).await;
         if let Some(trunk) = branch.trunk.as_ref().filter(|_| self.route.outside.is_some()) {
@@ -304,7 +316,7 @@ impl Forwarding<'_> {
             }
             self.silent.push((Instant::now() + trunk.config().answer, tag));
         }
-        self.started.push((branch, cancel));
+        self.started.push(Started { branch, cancel, is_relayed });
     }
 
     /// Rings what has registered since. Whether there was something.
@@ -330,7 +342,7 @@ impl Forwarding<'_> {
     /// Whether a device was not rung yet, or was by a flow that is closed by now.
     fn is_new(&self, branch: &Branch) -> bool {
         let (mut known, is_in_dialog) = (false, self.request.is_in_dialog());
-        for (started, _) in &self.started {
+        for Started { branch: started, .. } in &self.started {
             if started.uri == branch.uri || is_in_dialog {
                 known = true;
                 if self.server.endpoint().is_open(&started.flow) {

@@ -1,12 +1,13 @@
 //! Descriptions of a call on their way through a relay — RFC 3264 §5, §6; RFC 3261 §13.2.1 (who offers when), RFC 3311 §5.
 //!
 //! In    copies for branches, answers of branches. Out the same, with a relay's addresses where the call needs one.
-//! State what the relay made of the offer, which all branches get. Errors without a relay nothing changes.
+//! State what the relay made of the offer, which its branches get; who answered first, after whom others move nothing.
+//! Errors without a relay nothing changes.
 
 use sip_core::{Message, Uri};
 use sip_endpoint::Transport;
 
-use super::fork::Forwarding;
+use super::fork::{Forwarding, Started};
 use crate::features::Destination;
 use crate::location::Branch;
 use crate::relay::{Relay, Tags, sdp_of};
@@ -21,12 +22,12 @@ pub(super) enum Offer {
 }
 
 impl Forwarding<'_> {
-    /// Puts a relay into the copy for a branch, if the call needs one.
-    pub(super) async fn relay_offer(&mut self, branch: &Branch, copy: &mut Message) {
+    /// Puts a relay into the copy for a branch, if the call needs one. Whether it is in there.
+    pub(super) async fn relay_offer(&mut self, branch: &Branch, copy: &mut Message) -> bool {
         let Some(relay) = self.server.relay.as_ref().filter(|relay| self.is_relayed(relay, branch)) else {
-            return;
+            return false;
         };
-        let Some(sdp) = sdp_of(&self.request) else { return };
+        let Some(sdp) = sdp_of(&self.request) else { return false };
         if matches!(self.offer, Offer::Unseen) {
             let offerer = self.request.from_tag().unwrap_or_default();
             let tags = Tags { offerer, answerer: self.request.to_tag() };
@@ -34,27 +35,35 @@ impl Forwarding<'_> {
         }
         if let Offer::Seen(Some(sdp)) = &self.offer {
             copy.set_body("application/sdp", sdp.clone().into());
+            return true;
         }
+        false
     }
 
     /// The same for what a branch answers.
     pub(super) async fn relay_answer(&mut self, id: usize, response: &mut Message) {
         let Some(relay) = &self.server.relay else { return };
-        let Some((branch, _)) = self.started.get(id).filter(|_| response.status() < 300) else { return };
-        let (Some(from), Some(to), Some(sdp)) = (response.from_tag(), response.to_tag(), sdp_of(response))
+        let Some(Started { branch, is_relayed, .. }) =
+            self.started.get(id).filter(|_| response.status() < 300)
         else {
             return;
         };
-        if !self.is_relayed(relay, branch) {
-            return;
-        }
+        let (Some(from), Some(to)) = (response.from_tag(), response.to_tag()) else { return };
+        // While the call is up, the relay stays with who took it (§13.2.2.4: the caller ends what others answer).
+        let is_late = match response.status() {
+            200.. => self.winner.get_or_insert_with(|| to.to_owned()) != to,
+            _ => self.context.is_answered(),
+        };
+        let Some(sdp) = sdp_of(response).filter(|_| !is_late) else { return };
         let call_id = self.request.call_id();
-        let sdp = match (&self.offer, sdp_of(&self.request)) {
-            (Offer::Seen(Some(_)), _) => {
+        let sdp = match sdp_of(&self.request) {
+            Some(_) if *is_relayed => {
                 relay.answer(call_id, Tags { offerer: from, answerer: Some(to) }, sdp).await
             }
             // Its offer is in the answer, and theirs in the ACK.
-            (_, None) => relay.offer(call_id, Tags { offerer: to, answerer: Some(from) }, sdp).await,
+            None if self.is_relayed(relay, branch) => {
+                relay.offer(call_id, Tags { offerer: to, answerer: Some(from) }, sdp).await
+            }
             _ => None,
         };
         if let Some(sdp) = sdp {

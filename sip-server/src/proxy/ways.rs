@@ -11,7 +11,7 @@ use sip_core::transaction::Failure;
 use sip_core::{Message, Uri};
 use sip_endpoint::Answer;
 
-use super::fork::Forwarding;
+use super::fork::{Forwarding, Started};
 use super::redirect;
 use crate::destination;
 use crate::features::Destination;
@@ -21,7 +21,7 @@ impl Forwarding<'_> {
     /// What a trunk's answer says of the trunk. `None` if it asked who we are, and was told in a request of its own; a
     /// caller cannot answer for us, so that for them a challenge is a trunk that does not work.
     pub(super) async fn heard_by_trunk(&mut self, id: usize, answer: Answer) -> Option<Answer> {
-        let Some((branch, _)) = self.started.get(id) else { return Some(answer) };
+        let Some(Started { branch, .. }) = self.started.get(id) else { return Some(answer) };
         let Some(trunk) = branch.trunk.clone() else { return Some(answer) };
         let Answer::Response(response) = &answer else {
             trunk.note_failed("a call could not be sent");
@@ -56,11 +56,11 @@ impl Forwarding<'_> {
         self.silent = left;
         let over: Vec<(Instant, usize)> = over;
         for (_, id) in over {
-            if let Some(trunk) = self.started.get(id).and_then(|(branch, _)| branch.trunk.clone()) {
+            if let Some(trunk) = self.started.get(id).and_then(|one| one.branch.trunk.clone()) {
                 trunk.note_failed("a call got no answer");
             }
             if self.try_another_way(id, &Answer::Failed(Failure::Timeout)).await {
-                if let Some((_, cancel)) = self.started.get(id) {
+                if let Some(Started { cancel, .. }) = self.started.get(id) {
                     cancel.send(&self.cancel_reason()).await;
                 }
                 self.context.redirected(id, actions);
@@ -82,7 +82,7 @@ impl Forwarding<'_> {
         if self.context.is_closing() || !(is_server_failure || is_flow_failure || is_trunk_failure) {
             return false;
         }
-        let Some((branch, _)) = self.started.get_mut(id) else { return false };
+        let Some(Started { branch, .. }) = self.started.get_mut(id) else { return false };
         if branch.to == Destination::Foreign && is_server_failure {
             self.server.endpoint().failed(&branch.flow);
         }

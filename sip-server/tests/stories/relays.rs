@@ -94,7 +94,11 @@ fn ip_in(message: &Message) -> String {
 }
 
 fn answered(phone: &Phone, request: &Message, ip: &str) -> Message {
-    let mut response = Message::response(request, 200, "");
+    responded(phone, request, 200, ip)
+}
+
+fn responded(phone: &Phone, request: &Message, status: u16, ip: &str) -> Message {
+    let mut response = Message::response(request, status, "");
     response.ensure_to_tag(&format!("{}tag", phone.name));
     request.values(Name::RecordRoute).for_each(|route| response.push(Name::RecordRoute, route));
     response.push(Name::Contact, &format!("<{}>", phone.contact()));
@@ -203,6 +207,54 @@ async fn a_call_that_nobody_takes_leaves_nothing_at_the_relay() {
     let (answer, ()) = tokio::join!(alice.ask(invite, PASSWORD), refused);
     assert_eq!(answer.status(), 486);
     assert_eq!((node.next().await.0, node.next().await.0), ("offer".to_owned(), "delete".to_owned()));
+}
+
+#[tokio::test]
+async fn whoever_answers_too_late_moves_nothing_at_the_relay() {
+    let node = Node::start().await;
+    let served = serve(vec![node.address]).await;
+    let (alice, desk) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let mobile = Phone::registered("bob", &served).await;
+    let uri = format!("sip:bob@{DOMAIN}");
+    let invite = with(alice.request("INVITE", &uri, &uri), "10.0.0.1");
+    let story = async {
+        let (at_desk, at_mobile) = (desk.expect("INVITE").await, mobile.expect("INVITE").await);
+        mobile.send(&answered(&mobile, &at_mobile, "127.0.0.1")).await;
+        at_desk
+    };
+    let (ok, at_desk) = tokio::join!(alice.ask(invite, PASSWORD), story);
+    assert_eq!(ip_in(&ok), "192.0.2.50");
+    assert_eq!((node.next().await.0, node.next().await.0), ("offer".to_owned(), "answer".to_owned()));
+    desk.send(&responded(&desk, &at_desk, 183, "127.0.0.1")).await;
+    desk.send(&answered(&desk, &at_desk, "127.0.0.1")).await;
+    let other = alice.expect("200").await;
+    assert_ne!(other.to_tag(), ok.to_tag());
+    assert_eq!(ip_in(&other), "127.0.0.1");
+    assert_eq!(node.take().len(), 0);
+}
+
+#[tokio::test]
+async fn whose_offer_went_without_a_relay_answers_without() {
+    let node = Node::start().await;
+    let served = serve(vec![node.address]).await;
+    let (alice, behind) = (Phone::new("alice", &served).await, Phone::new("bob", &served).await);
+    let mut register = behind.request("REGISTER", &format!("sip:{DOMAIN}"), &format!("sip:bob@{DOMAIN}"));
+    register.set(Name::Contact, "<sip:bob@10.0.0.1:5060>");
+    assert_eq!(behind.ask(register, PASSWORD).await.status(), 200);
+    // Who registered last is rung first, when nothing asks for a relay yet.
+    let desk = Phone::registered("bob", &served).await;
+    let uri = format!("sip:bob@{DOMAIN}");
+    let invite = with(alice.request("INVITE", &uri, &uri), "127.0.0.1");
+    let story = async {
+        let (at_desk, at_behind) = (desk.expect("INVITE").await, behind.expect("INVITE").await);
+        desk.send(&answered(&desk, &at_desk, "127.0.0.1")).await;
+        (ip_in(&at_desk), ip_in(&at_behind))
+    };
+    let (ok, seen) = tokio::join!(alice.ask(invite, PASSWORD), story);
+    assert_eq!(seen, ("127.0.0.1".to_owned(), "192.0.2.50".to_owned()));
+    assert_eq!(ip_in(&ok), "127.0.0.1");
+    assert_eq!(node.next().await.0, "offer");
+    assert_eq!(node.take().len(), 0);
 }
 
 #[tokio::test]
