@@ -37,9 +37,13 @@ impl Announcements {
             AccountEvent::Removed { account } => ("removed", account),
             AccountEvent::Created { account } => ("created", account),
             AccountEvent::Changed { account } => ("changed", account),
+            AccountEvent::DeviceEnded { account, .. } => (DEVICE_ENDED, account),
         };
         let key = format!("{:020}-{:016x}", unix_millis(), random());
-        let value = format!("{word} {account} {:016x}", self.process);
+        let mut value = format!("{word} {account} {:016x}", self.process);
+        if let AccountEvent::DeviceEnded { device, .. } = event {
+            value.extend([" ", device]);
+        }
         let written = self.records.put(OWNER, COLLECTION, &key, value.as_bytes(), Expected::Absent).await;
         if let Err(error) = written {
             tracing::warn!(%error, "running servers do not hear that an account changed");
@@ -77,7 +81,7 @@ pub(crate) async fn follow(
 }
 
 fn read(text: &str, own: &str) -> Option<(AccountId, AccountEvent)> {
-    let mut words = text.split(' ');
+    let mut words = text.splitn(4, ' ');
     let (word, account, process) = (words.next()?, words.next()?, words.next()?);
     if process == own {
         return None;
@@ -88,6 +92,7 @@ fn read(text: &str, own: &str) -> Option<(AccountId, AccountEvent)> {
         "changed" => AccountEvent::Changed { account },
         "disabled" => AccountEvent::Disabled { account },
         "removed" => AccountEvent::Removed { account },
+        DEVICE_ENDED => AccountEvent::DeviceEnded { account, device: words.next()?.to_owned() },
         _ => return None,
     };
     Some((account, event))
@@ -104,6 +109,7 @@ async fn forget_old(store: &Store) {
 
 const OWNER: &str = "cusax";
 const COLLECTION: &str = "account-announcements";
+const DEVICE_ENDED: &str = "device-ended";
 /// How often announcements are looked for.
 const EVERY: Duration = Duration::from_secs(1);
 /// Announcements read at once.
@@ -135,6 +141,7 @@ mod tests {
             AccountEvent::Changed { account },
             AccountEvent::Disabled { account },
             AccountEvent::Removed { account },
+            AccountEvent::DeviceEnded { account, device: "PHONE 2".to_owned() },
         ];
         for event in &all {
             there.tell(event).await;

@@ -253,7 +253,7 @@ impl AccountBook {
         Ok(password)
     }
 
-    /// Removes a device's password.
+    /// Removes a device's password; what it opened ends.
     pub async fn remove_app_password(&self, id: AccountId, name: &str) -> Result<(), BookError> {
         let account = self.read(id).await?;
         let kept: Vec<_> = account.app_passwords.iter().filter(|app| app.name != name).cloned().collect();
@@ -261,7 +261,7 @@ impl AccountBook {
             return Err(BookError::NoSuchApp);
         }
         self.change(account, |account| account.app_passwords = kept).await?;
-        self.tell(AccountEvent::Changed { account: id }).await;
+        self.tell(AccountEvent::DeviceEnded { account: id, device: name.to_owned() }).await;
         Ok(())
     }
 
@@ -317,7 +317,8 @@ impl AccountBook {
         let (AccountEvent::Created { account }
         | AccountEvent::Changed { account }
         | AccountEvent::Disabled { account }
-        | AccountEvent::Removed { account }) = event;
+        | AccountEvent::Removed { account }
+        | AccountEvent::DeviceEnded { account, .. }) = event;
         self.heralds.bus.publish(Fact::new(Correlation::of_account(account), event));
     }
 }

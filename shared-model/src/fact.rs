@@ -88,6 +88,8 @@ pub enum AccountEvent {
     Disabled { account: AccountId },
     /// It is gone; what is up must end.
     Removed { account: AccountId },
+    /// The password of one of its devices is taken back; what is up by it must end.
+    DeviceEnded { account: AccountId, device: String },
 }
 
 /// What happened at the door.

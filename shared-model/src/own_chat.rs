@@ -98,8 +98,6 @@ pub trait OwnChat: Send + Sync {
     fn mailbox<'a>(&'a self, of: &'a BareJid) -> Kept<'a, Option<MailboxState>>;
     /// Lets callers leave messages from now on, or does not any more.
     fn set_mailbox<'a>(&'a self, of: &'a BareJid, is_wanted: bool) -> Kept<'a, ()>;
-    /// Ends the sessions that a device's password opened, which holds no more.
-    fn end_device<'a>(&'a self, of: &'a BareJid, device: &'a str) -> Kept<'a, ()>;
     /// Clients that have access, and by what.
     fn clients<'a>(&'a self, of: &'a BareJid) -> Kept<'a, Vec<ChatClient>>;
     /// Takes a client's access, and ends its sessions.

@@ -1,7 +1,8 @@
 //! Bindings of accounts that may no longer log in: RFC 3261 §10.3 lets whoever is authorised be bound, and they are not any more.
 //!
-//! In    `AccountEvent::Disabled` and `Removed`; after missed facts every binding is looked at.
+//! In    `AccountEvent::Disabled`, `Removed` and `DeviceEnded`; after missed facts every binding is looked at.
 //! Out   the account's bindings are gone, with one `BindingEvent::Unbound` each, so that who watches is told (RFC 3680).
+//!       A binding does not say by which password it was made: all of the account end, and who has another registers again.
 //! Errors a store that does not answer is logged: calls reach nobody all the same, and the bindings end by their time.
 //! Not here: calls under way, which are the parties'.
 
@@ -28,6 +29,10 @@ pub(crate) async fn follow(server: Arc<Server>, mut facts: Subscription<Fact>, s
                 event: Event::Account(AccountEvent::Disabled { account } | AccountEvent::Removed { account }),
                 ..
             })) => end(&server, account).await,
+            Some(Heard::Fact(Fact {
+                event: Event::Account(AccountEvent::DeviceEnded { account, .. }),
+                ..
+            })) => end_devices(&server, account).await,
             Some(Heard::Fact(_)) => continue,
             Some(Heard::Missed(missed)) => {
                 tracing::warn!(missed, "facts were missed; every binding is looked at");
@@ -52,6 +57,14 @@ async fn end(server: &Server, account: AccountId) -> Result<(), StoreError> {
     };
     match aor {
         Some(aor) => unbind(server, &aor, account).await,
+        None => Ok(()),
+    }
+}
+
+async fn end_devices(server: &Server, account: AccountId) -> Result<(), StoreError> {
+    match server.auth.directory.by_id(account).await? {
+        Some(card) => unbind(server, &card.aor, account).await,
+        // Its removal is a fact of its own.
         None => Ok(()),
     }
 }

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use shared_model::{
-    Archived, Archiving, BareJid, ChatClient, MailboxState, OwnChat, OwnChatError, Pending, Picture,
+    AccountId, Archived, Archiving, BareJid, ChatClient, MailboxState, OwnChat, OwnChatError, Pending,
+    Picture,
 };
 use shared_store::StoreError;
 use xmpp_core::payload::mam::{Otherwise, Preferences};
@@ -126,18 +127,6 @@ impl OwnChat for Accounts {
         })
     }
 
-    fn end_device<'a>(&'a self, of: &'a BareJid, device: &'a str) -> Pending<'a, Result<(), OwnChatError>> {
-        Box::pin(async move {
-            let why = StreamError::because(StreamCondition::NotAuthorized, "its password was taken back");
-            let is_its =
-                |app: &Option<String>| app.as_ref().is_some_and(|app| app.eq_ignore_ascii_case(device));
-            for session in self.0.router.sessions(of.as_str()).iter().filter(|it| is_its(&it.access.app)) {
-                let _ = session.end.send(Some(why.clone())); // ending already
-            }
-            Ok(())
-        })
-    }
-
     fn clients<'a>(&'a self, of: &'a BareJid) -> Pending<'a, Result<Vec<ChatClient>, OwnChatError>> {
         Box::pin(async move {
             let clients = clients::list(&self.0, of).await.map_err(failed)?;
@@ -179,6 +168,24 @@ impl OwnChat for Accounts {
             let _ = session.ok_or(OwnChatError::Nothing)?.end.send(Some(why)); // ending already
             Ok(())
         })
+    }
+}
+
+/// Ends the sessions that a device's password opened, which holds no more.
+pub(crate) async fn end_device(server: &Server, account: AccountId, device: &str) {
+    let card = match server.auth.directory.by_id(account).await {
+        Ok(Some(card)) => card,
+        // Its removal is a fact of its own.
+        Ok(None) => return,
+        Err(error) => {
+            tracing::error!(%account, %error, "sessions of a device go on whose password was taken back");
+            return;
+        }
+    };
+    let why = StreamError::because(StreamCondition::NotAuthorized, clients::REVOKED);
+    let is_its = |app: &Option<String>| app.as_ref().is_some_and(|app| app.eq_ignore_ascii_case(device));
+    for session in server.router.sessions(card.jid.as_str()).iter().filter(|it| is_its(&it.access.app)) {
+        let _ = session.end.send(Some(why.clone())); // ending already
     }
 }
 

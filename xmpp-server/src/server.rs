@@ -40,7 +40,7 @@ use crate::muc::Rooms;
 use crate::notices::{Questions, Voice};
 use crate::offline::Offline;
 use crate::on_the_phone::OnThePhone;
-use crate::own_chat::Accounts;
+use crate::own_chat::{self, Accounts};
 use crate::push::Pushes;
 use crate::reach::Reach;
 use crate::retention::Grown;
@@ -550,6 +550,9 @@ async fn follow_accounts(server: Arc<Server>, mut facts: Subscription<Fact>) {
                     end_account(&server, account);
                 }
                 AccountEvent::Created { account } => standing::welcome(&server, account).await,
+                AccountEvent::DeviceEnded { account, device } => {
+                    own_chat::end_device(&server, account, &device).await;
+                }
                 AccountEvent::Changed { .. } => {}
             },
             Some(Heard::Fact(_)) => {}

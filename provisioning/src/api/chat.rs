@@ -323,15 +323,6 @@ async fn revoke_client(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     Ok(Value::Null)
 }
 
-/// What the password of a device opened in chat ends with it.
-pub(super) async fn end_device(face: &Face, card: &AccountCard, device: &str) {
-    if let Some(chat) = &face.own_chat
-        && let Err(error) = chat.end_device(&card.jid, device).await
-    {
-        tracing::warn!(%error, "sessions of a device go on whose password was taken back");
-    }
-}
-
 async fn end_chat(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let (card, resource) = (&ask.caller.card, ask.part("resource"));
     chat(face)?.end_session(&card.jid, resource).await.map_err(|error| problem("", error))?;

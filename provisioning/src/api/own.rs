@@ -216,7 +216,6 @@ async fn add_device(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 async fn remove_device(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let (card, name) = (&ask.caller.card, ask.part("name"));
     face.auth.book.remove_app_password(card.account, name).await?;
-    super::chat::end_device(face, card, name).await;
     face.audit.note(Some(card), "device removed", format!("{} {name}", card.aor)).await;
     Ok(Value::Null)
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use shared_auth::Holder;
-use shared_model::{Archived, Correlation, Fact, SessionEvent};
+use shared_model::{AccountEvent, Archived, Correlation, Fact, SessionEvent};
+use shared_runtime::bus::Heard;
 use shared_runtime::unix_millis;
 use shared_store::{Binding, BindingUpdate};
 
@@ -228,8 +229,11 @@ async fn chat_apps_lose_their_access_and_a_devices_sessions_go_with_its_password
         );
     }
     house.call(&token, "POST /api/v1/account/devices", "{\"name\":\"PHONE\"}").await;
+    let mut facts = house.bus.subscribe();
     assert_eq!(house.call(&token, "DELETE /api/v1/account/devices/PHONE", "").await.0, 204);
-    assert_eq!(house.chat.0.lock().unwrap().ended, ["token", "PHONE"]);
+    let told = AccountEvent::DeviceEnded { account: house.alice, device: "PHONE".to_owned() };
+    assert!(matches!(facts.next().await, Some(Heard::Fact(fact)) if fact.event == told.into()));
+    assert_eq!(house.chat.0.lock().unwrap().ended, ["token"]);
     let (cookie, _) = sign_in(&house).await;
     let page = house.send("GET /account", &cookie, "").await;
     assert!(

@@ -47,6 +47,19 @@ async fn phones_of_an_account_that_is_disabled_or_removed_are_unbound() {
 }
 
 #[tokio::test]
+async fn phones_are_unbound_with_the_password_of_a_device_and_who_has_another_comes_back() {
+    let served = serve().await;
+    let (_alice, bob) = (Phone::registered("alice", &served).await, Phone::registered("bob", &served).await);
+    let mut facts = served.bus.subscribe();
+    let (alices, bobs) = (card(&served, "alice").await, card(&served, "bob").await);
+    served.auth.book.add_app_password(bobs.account, "DESK", 0).await.unwrap();
+    served.auth.book.remove_app_password(bobs.account, "DESK").await.unwrap();
+    assert_eq!(unbound(&mut facts).await, "bob");
+    assert_eq!((bound(&served, &bobs.aor).await, bound(&served, &alices.aor).await), (0, 1));
+    assert_eq!(bob.register("600").await.status(), 200, "the main password holds");
+}
+
+#[tokio::test]
 async fn a_registration_is_ended_by_its_owner_and_by_nobody_else() {
     let served = serve().await;
     let bob = Phone::registered("bob", &served).await;

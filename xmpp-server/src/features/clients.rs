@@ -74,7 +74,7 @@ async fn revoke(server: &Server, request: &Request, jid: &BareJid, id: &str) -> 
     Ok(Answer::default())
 }
 
-/// §3.2: takes a client's access, and ends its sessions but the one that asks.
+/// §3.2: takes a client's access, and ends its sessions but the one that asks; a device's password that is taken ends that one, too.
 pub(crate) async fn take(
     server: &Server,
     jid: &BareJid,
@@ -98,7 +98,7 @@ pub(crate) async fn take(
         account = sessions.first().map(|session| tracing::field::display(session.account)),
         "a client lost its access"
     );
-    let why = StreamError::because(StreamCondition::NotAuthorized, "the access of this client was revoked");
+    let why = StreamError::because(StreamCondition::NotAuthorized, REVOKED);
     let is_out = |session: &&Session| {
         let access = &session.access;
         (gone.client.is_some() && access.client == gone.client)
@@ -109,6 +109,9 @@ pub(crate) async fn take(
     }
     Ok(())
 }
+
+/// What a session is told that ends with what let it in.
+pub(crate) const REVOKED: &str = "the access of this client was revoked";
 
 fn refusal(error: &RevokeError) -> StanzaError {
     let kind = match error {

@@ -108,14 +108,6 @@ impl OwnChat for Chat {
         })
     }
 
-    fn end_device<'a>(&'a self, _: &'a BareJid, device: &'a str) -> Done<'a, ()> {
-        let device = device.to_owned();
-        self.does(move |kept| {
-            kept.ended.push(device);
-            Ok(())
-        })
-    }
-
     fn clients<'a>(&'a self, _: &'a BareJid) -> Done<'a, Vec<ChatClient>> {
         let client = |id: &str, is_revocable| ChatClient {
             id: id.to_owned(),
