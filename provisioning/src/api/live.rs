@@ -140,7 +140,7 @@ async fn by_room(face: &Face, room: &RoomAddress, nick: &str, deed: Deed) -> Res
     moderation.moderate(room, nick, deed).await.map_err(problem)
 }
 
-/// The room's law first: it deals with whoever is in its chat, and the call follows.
+/// The room's law first: it deals with whoever is in its chat. Then the call's, which does not follow where no role is another now.
 async fn by_call(face: &Face, room: &RoomAddress, call_id: &str, deed: Deed) -> Result<String, Problem> {
     let call = conference(face, room).await.ok_or_else(|| Problem::nothing("call"))?;
     let leg = call.participants.iter().find(|(id, _)| id == call_id).map(|(_, leg)| leg);
@@ -155,9 +155,11 @@ async fn by_call(face: &Face, room: &RoomAddress, call_id: &str, deed: Deed) -> 
     for nick in &nicks {
         by_room(face, room, nick, deed).await?;
     }
-    if nicks.is_empty() {
-        let moderation = face.call_moderation.as_ref().ok_or_else(elsewhere)?;
-        moderation.moderate(room, call_id, deed).await.map_err(problem)?;
+    let moderation = face.call_moderation.as_ref().ok_or_else(elsewhere)?;
+    match moderation.moderate(room, call_id, deed).await {
+        // It followed the chat already.
+        Err(ModerationError::Nobody) if !nicks.is_empty() => {}
+        done => done.map_err(problem)?,
     }
     Ok(leg.uri.clone())
 }

@@ -47,15 +47,18 @@ async fn rooms_are_seen_and_moderated_as_their_law_lets_it() {
         let (told, problem) = house.call(&token, &path, body).await;
         assert_eq!(told, status, "{body}: {problem}");
     }
-    // Whoever is in the chat is dealt with by the room; the stranger by the focus.
+    // Whoever is in the chat is dealt with by the room, too; who is in the call by the focus.
     let bob = "Bob <b>".to_owned();
     assert_eq!(*house.rooms.0.lock().unwrap(), [(bob.clone(), Deed::Mute), (bob, Deed::Kick)]);
-    assert_eq!(*house.calls.0.lock().unwrap(), [("leg-2".to_owned(), Deed::Unmute)]);
+    let calls = [("leg-1".to_owned(), Deed::Kick), ("leg-2".to_owned(), Deed::Unmute)];
+    assert_eq!(*house.calls.0.lock().unwrap(), calls);
     let (cookie, key) = sign_in(&house).await;
     let page = house.send("GET /admin/rooms", &cookie, "").await;
     assert!(page.contains(&format!("/admin/rooms?room={ROOM}")) && page.contains("(hidden)"), "{page}");
     let page = house.send(&format!("GET /admin/rooms?room={ROOM}"), &cookie, "").await;
     assert!(page.contains("Bob &lt;b&gt;") && page.contains("hears and speaks"), "{page}");
+    let of_leg = |deed: &str| page.matches(&format!("value=\"{deed}\"")).count();
+    assert!(of_leg("mute") > 1 && of_leg("mute") == of_leg("unmute"), "{page}");
     let fields = format!("key={key}&back=/admin/rooms?room={ROOM}&path.room={ROOM}&call=leg-2&deed=mute");
     let done = house.send("POST /do/moderate", &format!("{cookie}{FORM}"), &fields).await;
     assert!(done.contains(&format!("location: /admin/rooms?done=moderate&room={ROOM}")), "{done}");

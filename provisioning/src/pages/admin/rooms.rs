@@ -48,11 +48,12 @@ async fn one(face: &Face, words: &Words, session: &Session, room: &str) -> Optio
         return Some(html! { section { p role="alert" { (words.no_room) } (back(words)) } });
     };
     let place = format!("/admin/rooms?room={}", escape(room));
-    let buttons = |field: &str, value: &str, is_mute: bool, name: &str| {
+    // Who is muted may be so by themselves, or in one of chat and call alone: it cannot be told which is wanted.
+    let buttons = |field: &str, value: &str, name: &str| {
         let fields = |word| [("path.room", room), (field, value), ("deed", word)];
-        let (word, label) = if is_mute { ("unmute", words.unmute) } else { ("mute", words.mute) };
         html! { div.row {
-            (deed(session, "moderate", &place, &fields(word), label, name))
+            (deed(session, "moderate", &place, &fields("mute"), words.mute, name))
+            (deed(session, "moderate", &place, &fields("unmute"), words.unmute, name))
             (deed(session, "moderate", &place, &fields("kick"), words.kick, name))
         } }
     };
@@ -72,7 +73,7 @@ async fn one(face: &Face, words: &Words, session: &Session, room: &str) -> Optio
                     tr {
                         td { (nick) " " span.hint { (text(&one["jid"])) } }
                         td { (text(&one["role"])) ", " (text(&one["affiliation"])) }
-                        td { (buttons("nick", &nick, one["role"] == "visitor", &nick)) }
+                        td { (buttons("nick", &nick, &nick)) }
                     }
                 } }
             } }
@@ -87,7 +88,7 @@ async fn one(face: &Face, words: &Words, session: &Session, room: &str) -> Optio
                     tr {
                         td { (text(&one["name"])) " " span.hint { (uri) } }
                         td { (sound(words, one)) @if one["encrypted"] != true { " " span.error { (words.unencrypted) } } }
-                        td { (buttons("call", &call, one["audio"] == "muted", &uri)) }
+                        td { (buttons("call", &call, &uri)) }
                     }
                 } }
             } }
