@@ -192,8 +192,7 @@ async fn set_picture(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let text = ask.text("picture").unwrap_or_default();
     let bytes =
         BASE64_STANDARD.decode(text).map_err(|_| Problem::field("picture", "`picture` is not Base64"))?;
-    let media_type =
-        picture::media_type(&bytes).map_err(|fault| Problem::field("picture", fault.to_string()))?;
+    let media_type = picture::take(&bytes).map_err(|fault| Problem::field("picture", fault.to_string()))?;
     keep_picture(face, ask, Some(Picture { media_type: media_type.to_owned(), bytes })).await
 }
 

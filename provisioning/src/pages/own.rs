@@ -26,8 +26,8 @@ pub(super) async fn picture(State(face): State<Arc<Face>>, headers: HeaderMap) -
     match chat.picture(&session.card.jid).await {
         // What a chat client set may be anything, and is shown only as what it is.
         Ok(Some(shown)) => match picture::media_type(&shown.bytes) {
-            Ok(media_type) => ([(header::CONTENT_TYPE, media_type)], shown.bytes).into_response(),
-            Err(_) => StatusCode::NOT_FOUND.into_response(),
+            Some(media_type) => ([(header::CONTENT_TYPE, media_type)], shown.bytes).into_response(),
+            None => StatusCode::NOT_FOUND.into_response(),
         },
         Ok(None) => StatusCode::NOT_FOUND.into_response(),
         Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
