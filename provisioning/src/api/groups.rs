@@ -32,7 +32,7 @@ pub(super) const TABLE: &[Operation] = &[
         scope: Scope::AdminRead,
         takes: &[],
         gives: "OwnGroups",
-        summary: "The groups of one account, the first of which wins",
+        summary: "The groups of one account, here and elsewhere; of those here the first wins",
         run: operation!(of_account),
     },
     Operation {
@@ -78,7 +78,9 @@ async fn groups(face: &Face, _: &Ask) -> Result<Value, Problem> {
 
 async fn of_account(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let card = find(face, ask).await?;
-    Ok(json!({ "groups": face.profiles.read(&Layer::Account(card.aor)).await?.groups }))
+    let elsewhere = face.profiles.elsewhere(card.account).await?;
+    let groups = face.profiles.read(&Layer::Account(card.aor)).await?.groups;
+    Ok(json!({ "groups": groups, "elsewhere": elsewhere }))
 }
 
 async fn set(face: &Face, ask: &Ask) -> Result<Value, Problem> {
@@ -93,16 +95,17 @@ async fn set(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         ));
     }
     let layer = Layer::Account(card.aor.clone());
-    let before = face.profiles.read(&layer).await?;
+    let (before, expected) = face.profiles.read_to_change(&layer).await?;
     let settings = Settings { groups, ..before.clone() };
     if let Some(fault) = settings.fault() {
         return Err(Problem::field("groups", fault));
     }
-    face.profiles.write(&layer, &settings).await?;
+    face.profiles.replace(&layer, &settings, expected).await?;
     face.listed.forget();
     let (old, new) = (json!({ "groups": before.groups }), json!({ "groups": settings.groups }));
-    face.audit.change(Some(&ask.caller.card), "groups changed", &card.aor, old, new.clone()).await;
-    Ok(new)
+    face.audit.change(Some(&ask.caller.card), "groups changed", &card.aor, old, new).await;
+    let elsewhere = face.profiles.elsewhere(card.account).await?;
+    Ok(json!({ "groups": settings.groups, "elsewhere": elsewhere }))
 }
 
 async fn domains(face: &Face, _: &Ask) -> Result<Value, Problem> {

@@ -57,8 +57,8 @@ async fn set_profile(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     if let Some(fault) = settings.fault() {
         return Err(Problem::field("settings", fault));
     }
-    let before = face.profiles.read(&layer).await?;
-    face.profiles.write(&layer, &settings).await?;
+    let (before, expected) = face.profiles.read_to_change(&layer).await?;
+    face.profiles.replace(&layer, &settings, expected).await?;
     face.listed.forget();
     let (before, after) = (json!(before), json!(settings));
     face.audit.change(Some(&ask.caller.card), "profile changed", &layer, before, after).await;

@@ -146,11 +146,12 @@ async fn show(face: &Face, headers: &HeaderMap, session: &Session, back: &str, o
     }
 }
 
-/// The page to go back to, one of ours, and what it was asked, which is one room at most.
+/// The page to go back to, one of ours, and what it was asked, which is one room or account at most.
 fn place(back: &str) -> (&'static str, &str) {
     let (path, query) = back.split_once('?').unwrap_or((back, ""));
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_@%=".contains(&byte);
-    let query = if query.starts_with("room=") && query.bytes().all(is_plain) { query } else { "" };
+    let is_known = query.starts_with("room=") || query.starts_with("edit=");
+    let query = if is_known && query.bytes().all(is_plain) { query } else { "" };
     let path = PLACES.into_iter().find(|place| *place == path).unwrap_or("/account");
     (path, query)
 }

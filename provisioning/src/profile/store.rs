@@ -9,8 +9,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use shared_auth::{AccountCard, Auth, Directory, Links};
-use shared_model::{Aor, Groups, Member, Pending, Unavailable};
-use shared_store::{Records, StoreError};
+use shared_model::{AccountId, Aor, Groups, Member, Pending, Unavailable};
+use shared_store::{Expected, RecordChange, Records, StoreError};
 
 use super::Settings;
 
@@ -60,14 +60,34 @@ impl Profiles {
         Ok(record.and_then(|record| serde_json::from_slice(&record.value).ok()).unwrap_or_default())
     }
 
+    /// The same, with what is to be expected when they are written again.
+    pub(crate) async fn read_to_change(&self, layer: &Layer) -> Result<(Settings, Expected), StoreError> {
+        let Some(record) = self.records.get(OWNER, COLLECTION, &layer.to_string()).await? else {
+            return Ok((Settings::default(), Expected::Absent));
+        };
+        let settings = serde_json::from_slice(&record.value).unwrap_or_default();
+        Ok((settings, Expected::Version(record.version)))
+    }
+
     /// Replaces one layer's settings.
     pub async fn write(&self, layer: &Layer, settings: &Settings) -> Result<(), StoreError> {
+        self.replace(layer, settings, Expected::Anything).await
+    }
+
+    /// The same, if what is there is what is believed: [`StoreError::Conflict`] where it is not.
+    pub(crate) async fn replace(
+        &self,
+        layer: &Layer,
+        settings: &Settings,
+        expected: Expected,
+    ) -> Result<(), StoreError> {
         let key = layer.to_string();
-        if *settings == Settings::default() {
-            return self.records.delete(OWNER, COLLECTION, &key).await.map(drop);
-        }
         let value = serde_json::to_vec(settings).map_err(|error| StoreError::Backend(error.to_string()))?;
-        self.records.put(OWNER, COLLECTION, &key, &value, shared_store::Expected::Anything).await.map(drop)
+        let change = match *settings == Settings::default() {
+            true => RecordChange::delete(COLLECTION, &key),
+            false => RecordChange::put(COLLECTION, &key, &value),
+        };
+        self.records.commit(OWNER, &[change.expecting(expected)]).await.map(drop)
     }
 
     /// Removes what an account and its devices say, as when the account is removed.
@@ -111,10 +131,8 @@ impl Profiles {
             None => own.clone(),
         };
         let mut groups = own.groups;
-        if let Some((links, _)) = &self.people {
-            // What is said here wins over what is said elsewhere.
-            groups.extend(links.groups(card.account).await?);
-        }
+        // What is said here wins over what is said elsewhere.
+        groups.extend(self.elsewhere(card.account).await?);
         for group in groups {
             whole = whole.over(&self.read(&Layer::Group(group)).await?);
         }
@@ -123,6 +141,14 @@ impl Profiles {
 }
 
 impl Profiles {
+    /// The groups that an account is in by a directory or a provider.
+    pub(crate) async fn elsewhere(&self, account: AccountId) -> Result<Vec<String>, StoreError> {
+        match &self.people {
+            Some((links, _)) => links.groups(account).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// At most so many groups that have a layer, with its settings.
     pub(crate) async fn groups(&self, most: usize) -> Result<Vec<(String, Settings)>, StoreError> {
         let page = self.records.list(OWNER, COLLECTION, Some(GROUPS), most).await?;
@@ -237,8 +263,6 @@ const PAGE: usize = 100;
 
 #[cfg(test)]
 mod tests {
-    use shared_model::AccountId;
-
     use super::*;
 
     #[tokio::test]
@@ -344,6 +368,23 @@ mod tests {
         put(alice.account, "bob", &["Sales"], false).await;
         let members = profiles.members(10).await.unwrap();
         assert_eq!((members.len(), &members[0].aor), (1, &alice.aor), "the name there is nobody's here");
+    }
+
+    #[tokio::test]
+    async fn nobody_replaces_what_somebody_else_wrote_meanwhile() {
+        let profiles = Profiles::new(shared_store::Store::in_memory().records);
+        let layer = "account:alice@example.org".parse().unwrap();
+        let seconds = |seconds| Settings { register_seconds: Some(seconds), ..Settings::default() };
+        for settings in [seconds(1), Settings::default(), Settings::default(), seconds(2)] {
+            let (_, expected) = profiles.read_to_change(&layer).await.unwrap();
+            profiles.replace(&layer, &settings, expected).await.unwrap();
+        }
+        let (_, expected) = profiles.read_to_change(&layer).await.unwrap();
+        profiles.write(&layer, &seconds(3)).await.unwrap();
+        for late in [Settings::default(), seconds(4)] {
+            assert_eq!(profiles.replace(&layer, &late, expected).await, Err(StoreError::Conflict));
+        }
+        assert_eq!(profiles.read(&layer).await, Ok(seconds(3)));
     }
 
     #[test]

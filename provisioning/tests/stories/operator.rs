@@ -159,6 +159,7 @@ async fn groups_have_members_and_settings_and_domains_are_listed() {
     let path = "PUT /api/v1/accounts/alice@example.org/groups";
     let (status, own) = house.call(&token, path, "{\"groups\":[\"sales\",\"board\",\"sales\"]}").await;
     assert_eq!((status, own["groups"].as_array().unwrap().len()), (200, 2));
+    assert_eq!(own["elsewhere"], serde_json::json!([]));
     assert_eq!(house.call(&token, path, "{\"groups\":[\"\"]}").await.1["field"], "groups");
     let many =
         format!("{{\"groups\":[{}]}}", (0..17).map(|n| format!("\"g{n}\"")).collect::<Vec<_>>().join(","));
@@ -179,9 +180,11 @@ async fn groups_have_members_and_settings_and_domains_are_listed() {
     let (cookie, key) = sign_in(&house).await;
     let page = house.send("GET /admin/groups", &cookie, "").await;
     assert!(page.contains("<h3>sales</h3>") && page.contains("{&quot;video&quot;:false}"), "{page}");
-    let form = format!("key={key}&back=/admin/groups&path.address=alice@example.org&groups=");
+    let page = house.send("GET /admin?edit=alice@example.org", &cookie, "").await;
+    assert!(page.contains(">sales\nboard</textarea>"), "the form shows what is there: {page}");
+    let form = format!("key={key}&back=/admin?edit=alice@example.org&path.address=alice@example.org&groups=");
     let done = house.send("POST /do/setGroups", &format!("{cookie}{FORM}"), &form).await;
-    assert!(done.contains("done=setGroups"), "{done}");
+    assert!(done.contains("location: /admin?done=setGroups&edit=alice@example.org"), "{done}");
     let (_, own) = house.call(&token, "GET /api/v1/accounts/alice@example.org/groups", "").await;
     assert!(own["groups"].as_array().unwrap().is_empty());
 }

@@ -2,23 +2,18 @@
 
 use maud::{Markup, html};
 use serde_json::{Value, json};
+use shared_model::Aor;
 
 use super::super::account::{fault, form};
 use super::super::deeds::Outcome;
-use super::super::text_field;
-use super::super::words::Words;
-use super::{read, text};
+use super::super::words::{Words, fill};
+use super::{escape, read, text};
 use crate::Face;
 use crate::session::Session;
 
 const PLACE: &str = "/admin/groups";
 
-pub(super) async fn section(
-    face: &Face,
-    words: &Words,
-    session: &Session,
-    outcome: Option<&Outcome>,
-) -> Option<Markup> {
+pub(super) async fn section(face: &Face, words: &Words, session: &Session) -> Option<Markup> {
     let groups = read(face, session, "listGroups", json!({})).await?;
     let domains = read(face, session, "listDomains", json!({})).await?;
     let all = groups["groups"].as_array()?;
@@ -32,16 +27,7 @@ pub(super) async fn section(
                 (settings(words, session, &format!("group:{name}"), &group["settings"]))
             }
         }
-        section {
-            h2 { (words.set_groups) }
-            (form(session, "setGroups", PLACE, html! {
-                (text_field("path.address", "group-address", words.address, "", None))
-                label for="groups" { (words.set_groups_text) }
-                textarea #groups name="groups" rows="2" {}
-                @if let Some(rule) = fault(outcome, "setGroups", "groups") { p.error { (rule) } }
-                button.quiet { (words.save) }
-            }))
-        }
+        section { p { a href="/admin" { (words.set_groups) } } }
         section {
             h2 { (words.domains) }
             @for domain in domains["domains"].as_array()? {
@@ -52,6 +38,32 @@ pub(super) async fn section(
             }
         }
     })
+}
+
+/// The groups of one account, as they are now; those from elsewhere are that system's.
+pub(super) fn of_account(
+    words: &Words,
+    session: &Session,
+    aor: &Aor,
+    groups: &Value,
+    outcome: Option<&Outcome>,
+) -> Markup {
+    let list = |name: &str| groups[name].as_array().into_iter().flatten().map(text).collect::<Vec<String>>();
+    let elsewhere = list("elsewhere");
+    let place = format!("/admin?edit={}", escape(&aor.to_string()));
+    html! {
+        section {
+            h2 { (words.set_groups) }
+            (form(session, "setGroups", &place, html! {
+                input type="hidden" name="path.address" value=(aor);
+                label for="groups" { (words.set_groups_text) }
+                textarea #groups name="groups" rows="2" { (list("groups").join("\n")) }
+                @if let Some(rule) = fault(outcome, "setGroups", "groups") { p.error { (rule) } }
+                @if !elsewhere.is_empty() { p.hint { (fill(words.groups_elsewhere, &elsewhere.join(", "))) } }
+                button.quiet { (words.save) }
+            }))
+        }
+    }
 }
 
 /// A layer's settings for clients, as its JSON is: there are few, and their names are in the manual.

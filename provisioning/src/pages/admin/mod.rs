@@ -86,7 +86,7 @@ async fn draw(
         "/admin/rooms" => (words.rooms, rooms::section(face, words, session, asked).await),
         "/admin/numbers" => (words.numbers, numbers::section(face, words, session, asked).await),
         "/admin/bans" => (words.bans, bans::section(face, words, session, asked).await),
-        "/admin/groups" => (words.groups, groups::section(face, words, session, outcome).await),
+        "/admin/groups" => (words.groups, groups::section(face, words, session).await),
         _ => (words.accounts, accounts(face, words, session, asked, outcome).await),
     };
     let Some(body) = body else { return trouble(words) };
@@ -110,10 +110,17 @@ async fn accounts(
         Some(aor) => face.auth.directory.by_aor(&aor).await.ok()?,
         None => None,
     };
+    let groups = match &edited {
+        Some(card) => read_at(face, session, "showGroups", &[("address", &card.aor.to_string())]).await?,
+        None => Value::Null,
+    };
     let all = listed["accounts"].as_array()?;
     let last = all.last().map(|account| text(&account["aor"])).unwrap_or_default();
     Some(html! {
-        @if let Some(card) = &edited { (edit(words, session, card)) }
+        @if let Some(card) = &edited {
+            (edit(words, session, card))
+            (groups::of_account(words, session, &card.aor, &groups, outcome))
+        }
         section {
             div.scroll tabindex="0" role="region" aria-label=(words.accounts) { table {
                 thead { tr { th { (words.address) } th { (words.name) } th { (words.numbers) } th { span.unseen { (words.deed) } } } }

@@ -171,6 +171,7 @@ pub(super) const WORDS: Words = Words {
     no_groups: "There are no groups.",
     set_groups: "Put an account into groups",
     set_groups_text: "Groups, one a line; the first wins. None takes it out of all.",
+    groups_elsewhere: "By a directory or a provider: {}",
     client_settings: "Settings of clients (JSON)",
     domains: "Domains",
     bans: "Bans",
