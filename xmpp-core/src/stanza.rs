@@ -212,6 +212,12 @@ impl Stanza {
         memchr::memmem::find(&self.content, needle.as_bytes()).is_some()
     }
 
+    /// Whether the content may have an element of this namespace: a cheap no, which is given neither where character references
+    /// may spell it nor where a prefix declared around the content may stand for it.
+    pub fn may_have(&self, ns: &str) -> bool {
+        self.mentions(ns) || self.mentions("&#") || self.other.contains("xmlns:")
+    }
+
     /// The elements inside.
     pub fn children(&self) -> Vec<Element> {
         let text = std::str::from_utf8(&self.content).unwrap_or_default();
@@ -221,7 +227,7 @@ impl Stanza {
 
     /// The first element inside with this name and namespace.
     pub fn find(&self, name: &str, ns: &str) -> Option<Element> {
-        if !self.mentions(ns) && ns != ns::CLIENT {
+        if ns != ns::CLIENT && !self.may_have(ns) {
             return None;
         }
         self.children().into_iter().find(|child| child.is(name, ns))
@@ -317,6 +323,19 @@ mod tests {
         );
         assert_eq!(Stanza::parse(&text).unwrap(), it);
         assert!(it.find("x", "u").is_some() && it.find("y", "u").is_none());
+    }
+
+    #[test]
+    fn finds_an_element_however_its_namespace_is_written() {
+        for content in ["<x xmlns='u&#114;n:x'/>", "<p:x xmlns:p='urn:&#x78;'/>", "<x xmlns='urn:x'/>"] {
+            let bare = Stanza::new(Kind::Message, None);
+            let it = Stanza { content: Bytes::copy_from_slice(content.as_bytes()), ..bare };
+            assert!(it.find("x", "urn:x").is_some(), "{content}");
+        }
+        let bare = Stanza::new(Kind::Message, None);
+        let other = " xmlns:p='urn:x'".to_owned();
+        let it = Stanza { other, content: Bytes::from_static(b"<p:x/>"), ..bare };
+        assert!(it.find("x", "urn:x").is_some() && it.may_have("urn:x"), "a prefix of the stanza's own");
     }
 
     #[test]
