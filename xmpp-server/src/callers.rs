@@ -1,5 +1,5 @@
 //! Who may call an account, and by what — RFC 7081 §3.5 (calls of strangers are a matter of policy), §2 (accounts of both halves
-//! call by SIP); XEP-0166 1.1.2 §5 (`session-initiate`), XEP-0353 §3.1 (`<propose/>`).
+//! call by SIP); XEP-0166 1.1.2 §5 (`session-initiate`), §7.2 (`content-add`), XEP-0353 §3.1 (`<propose/>`).
 //!
 //! In    a callee, and who calls, by SIP or by XMPP; a call by XMPP between two accounts of ours.
 //! Out   whether it rings. By SIP a refusal is that of a block list; by XMPP it is `service-unavailable`, as if nobody were
@@ -15,7 +15,7 @@ use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
 use shared_model::{BareJid, Notices};
 use shared_store::{Expected, StoreError};
-use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError};
+use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError};
 
 use crate::notices::Voice;
 use crate::server::Server;
@@ -62,8 +62,8 @@ impl Callers {
         if server.callers.callers.len() >= MOST_KNOWN {
             server.callers.callers.clear();
         }
-        server.callers.callers.insert(user.to_owned(), wish);
-        Ok(wish)
+        // What was written while this was read is newer.
+        Ok(*server.callers.callers.entry(user.to_owned()).or_insert(wish))
     }
 
     pub(crate) async fn write(self, server: &Server, user: &str) -> Result<(), StoreError> {
@@ -157,14 +157,18 @@ impl Known {
 
 /// Whether a stanza asks somebody to talk: files and games by Jingle are no calls.
 fn begins_call(stanza: &Stanza) -> bool {
-    if !stanza.mentions(RTP) || stanza.is_type("error") {
+    if !stanza.may_have(RTP) || stanza.is_type("error") {
         return false;
     }
+    let is_talk = |content: &Element| content.children().any(|child| child.ns == RTP);
     match stanza.kind {
-        Kind::Message => stanza.find("propose", PROPOSALS).is_some(),
-        Kind::Iq if stanza.is_type("set") => stanza
-            .find("jingle", JINGLE)
-            .is_some_and(|jingle| jingle.attribute("action") == Some("session-initiate")),
+        // What is said to a whole room calls nobody.
+        Kind::Message if stanza.is_type("groupchat") => false,
+        Kind::Message => stanza.find("propose", PROPOSALS).is_some_and(|propose| is_talk(&propose)),
+        Kind::Iq if stanza.is_type("set") => stanza.find("jingle", JINGLE).is_some_and(|jingle| {
+            matches!(jingle.attribute("action"), Some("session-initiate" | "content-add"))
+                && jingle.children().any(is_talk)
+        }),
         _ => false,
     }
 }
@@ -184,6 +188,10 @@ const ONCE: Duration = Duration::from_secs(60);
 mod tests {
     use super::*;
 
+    fn propose_of(app: &str) -> String {
+        format!("<propose xmlns='{PROPOSALS}' id='1'><description xmlns='{app}'/></propose>")
+    }
+
     #[test]
     fn talks_are_calls_and_files_are_not() {
         let begins = |text: &str| begins_call(&Stanza::parse(text).unwrap());
@@ -195,6 +203,9 @@ mod tests {
         };
         assert!(begins(&jingle("session-initiate", RTP)));
         assert!(!begins(&jingle("session-accept", RTP)), "what was begun may go on");
+        assert!(begins(&jingle("content-add", RTP)), "a file that becomes a talk");
+        assert!(begins(&jingle("session-initiate", &RTP.replace("rtp", "&#114;tp"))));
+        assert!(!begins(&format!("<message type='groupchat'>{}</message>", propose_of(RTP))));
         assert!(!begins(&jingle("session-initiate", "urn:xmpp:jingle:apps:file-transfer:5")));
         let propose = |name: &str| {
             format!(
@@ -204,6 +215,10 @@ mod tests {
         assert!(begins(&propose("propose")));
         assert!(!begins(&propose("reject")));
         assert!(!begins(&format!("<message><body>{RTP} {JINGLE}</body></message>")));
+        assert!(!begins(&format!(
+            "<message type='chat'><body>&#10;</body>{}</message>",
+            propose_of("urn:games")
+        )));
         assert!(!begins(&format!(
             "<message type='error'><propose xmlns='{PROPOSALS}'/><x xmlns='{RTP}'/></message>"
         )));

@@ -6,15 +6,15 @@ use shared_model::{Correlation, Deed, Fact, ModerationError, Participant, RoomSn
 use shared_runtime::unix_millis;
 use shared_store::{Expected, RecordChange, StoreError};
 use tokio::sync::{mpsc, oneshot};
-use xmpp_core::{ErrorKind, Kind, Stanza, StanzaError};
+use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError};
 
 use super::invite::Invitation;
 use super::moderate::buried;
 use super::room::{Effects, Room};
 use super::search::Listing;
 use super::{avatar, state, tombstone};
-use crate::route;
 use crate::server::Server;
+use crate::{callers, route};
 
 /// What a room is told.
 pub(crate) enum Command {
@@ -142,6 +142,8 @@ async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) {
             // would wait for itself if the answer came back while its channel is full.
             let server = Arc::clone(server);
             tokio::spawn(async move { route::route(&server, stanza).await });
+        } else if let Some(error) = refused(server, to, &stanza).await {
+            route::give_back(server, &stanza, &error); // to who called, by way of the room
         } else {
             route::pass(server, stanza);
         }
@@ -159,6 +161,11 @@ async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) {
     for fact in effects.facts {
         server.bus.publish(Fact::new(correlation, fact));
     }
+}
+
+/// Why an occupant's call does not reach another one of ours. In a room one is called by a nick, which is nobody's contact.
+async fn refused(server: &Server, to: &Jid, stanza: &Stanza) -> Option<StanzaError> {
+    if to.domain() == server.domain { callers::refuses(server, to, stanza).await } else { None }
 }
 
 /// §7.8.2: who invites somebody that is not there learns it.

@@ -4,7 +4,7 @@ use shared_model::{BareJid, MayRing};
 use shared_store::Store;
 use xmpp_server::{Config, OwnCalls};
 
-use crate::common::{Client, DOMAIN, Served, attribute, befriend, serve, serve_with};
+use crate::common::{Client, DOMAIN, ROOMS, Served, attribute, befriend, serve, serve_with};
 
 fn propose(id: &str) -> String {
     format!(
@@ -100,4 +100,29 @@ async fn calls_within_the_service_go_by_telephone_if_the_operator_wants_that() {
         bob.send(&format!("<iq type='set' id='f' to='alice@example.org/a'>{}</iq>", initiate(FILES))).await;
         alice.expect(&["<iq", "id='f'"]).await;
     }
+}
+
+#[tokio::test]
+async fn by_way_of_a_room_nobody_is_called_who_does_not_want_it() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut carol = Client::online(&served, "carol", "c").await;
+    let room = format!("dev@{ROOMS}");
+    carol.enter(&room, "carol").await;
+    let instant = "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>";
+    assert!(carol.ask("set", &room, instant).await.contains("type='result'"));
+    alice.enter(&room, "alice").await;
+    carol.expect(&["<presence", "/alice'"]).await;
+    let (there, to) = (format!("{room}/alice"), "to='alice@example.org'");
+    let proposal = |id: &str| propose(id).replace(to, &format!("to='{there}' type='chat'"));
+    carol.send(&proposal("1")).await;
+    alice.expect(&["<propose", "id='c-1'"]).await;
+    assert!(choose(&mut alice, "contacts").await.contains("completed"));
+    carol.send(&proposal("2")).await;
+    assert!(carol.expect(&["<message", "id='2'"]).await.contains("service-unavailable"));
+    let refused = carol.ask("set", &there, &initiate(RTP)).await;
+    assert!(refused.contains("service-unavailable") && refused.contains("/alice'"), "{refused}");
+    alice.expect_nothing().await;
+    carol.send(&format!("<message to='{there}' type='chat'><body>may I call?</body></message>")).await;
+    alice.expect(&["may I call"]).await;
 }
