@@ -12,7 +12,8 @@
 //!
 //! A client is away when it has no session, when its session lost the connection (XEP-0198), and when nobody looks at it
 //! (XEP-0352). Of many messages in a moment it is told once at once, and once more when the moment is over; of a call (XEP-0353)
-//! at once in any case, with high priority. What rooms say wakes the client whose session is in the room.
+//! at once, with high priority, and of many calls once in
+//! [`CALL_MOMENT`]. What rooms say wakes the client whose session is in the room.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,6 +63,8 @@ struct Woken {
     /// Somebody will wake it again when the moment is over, with this many messages.
     waiting: usize,
     failures: u32,
+    /// When it was woken for a call.
+    called: Option<Instant>,
 }
 
 impl Registration {
@@ -131,7 +134,7 @@ impl Pushes {
         if self.woken.len() >= MOST_KNOWN {
             self.woken.retain(|_, woken| now.duration_since(woken.at) < FORGOTTEN);
         }
-        let new = Woken { at: now, waiting: 0, failures: 0 };
+        let new = Woken { at: now, waiting: 0, failures: 0, called: None };
         let mut is_new = false;
         let mut woken = self.woken.entry((user.to_owned(), key.to_owned())).or_insert_with(|| {
             is_new = true;
@@ -139,7 +142,13 @@ impl Pushes {
         });
         let since = now.duration_since(woken.at);
         if is_call {
-            return Wake::Now; // what else is to be told comes when it would have come
+            // What else is to be told comes when it would have come.
+            let is_ringing = woken.called.is_some_and(|called| now.duration_since(called) < CALL_MOMENT);
+            if is_ringing {
+                return Wake::Later; // it is awake, and sees who else calls
+            }
+            woken.called = Some(now);
+            return Wake::Now;
         }
         if is_new || (since >= MOMENT && woken.waiting == 0) {
             woken.at = now;
@@ -294,6 +303,9 @@ async fn publish(
     let pushes = &server.pushes;
     if pushes.asked.len() >= MOST_KNOWN {
         pushes.asked.retain(|_, asked| asked.since.elapsed() < FORGOTTEN);
+        if pushes.asked.len() >= MOST_KNOWN {
+            return tracing::warn!("too many push services do not answer: a client is not woken");
+        }
     }
     pushes.asked.insert(id.clone(), asked);
     server.metrics.pushes.inc();
@@ -322,7 +334,7 @@ fn is_worth_waking(message: &Stanza) -> bool {
 
 /// XEP-0353 §3.1: somebody calls, and it rings now or not at all.
 fn is_call(message: &Stanza) -> bool {
-    message.mentions(CALLS) && message.find("propose", CALLS).is_some()
+    !message.is_type("groupchat") && message.find("propose", CALLS).is_some()
 }
 
 pub(crate) const COLLECTION: &str = "push";
@@ -339,6 +351,8 @@ const MOST_KNOWN: usize = 100_000;
 const MOST_FAILURES: u32 = 16;
 /// How often a client is woken.
 const MOMENT: Duration = Duration::from_secs(5);
+/// How often a client is woken for calls.
+const CALL_MOMENT: Duration = Duration::from_secs(2);
 /// After how long an answer is not waited for, and a client counts as never woken.
 const FORGOTTEN: Duration = Duration::from_secs(600);
 /// Characters of a message that a service is told.
@@ -359,6 +373,9 @@ mod tests {
         );
         assert_eq!(pushes.wake("a@x", "s n", start + Duration::from_secs(2), false), Wake::Later);
         assert_eq!(pushes.wake("a@x", "s n", start + Duration::from_secs(2), true), Wake::Now, "a call");
+        let soon = Duration::from_millis(3_900);
+        assert_eq!(pushes.wake("a@x", "s n", start + soon, true), Wake::Later, "many calls");
+        assert_eq!(pushes.wake("a@x", "s n", start + Duration::from_secs(4), true), Wake::Now);
         assert_eq!(pushes.wake("b@x", "s n", start, false), Wake::Now);
         assert_eq!(pushes.over("a@x", "s n", start + MOMENT), 2);
         assert_eq!(pushes.wake("a@x", "s n", start + 2 * MOMENT, false), Wake::Now);
@@ -372,6 +389,7 @@ mod tests {
         assert!(wakes("<message><encrypted xmlns='eu.siacs.conversations.axolotl'/></message>"));
         assert!(wakes(&format!("<message>{call}<no-store xmlns='urn:xmpp:hints'/></message>")));
         for no in [
+            &format!("<message type='groupchat'>{call}</message>"),
             "<message type='headline'><body>x</body></message>",
             "<message><composing xmlns='http://jabber.org/protocol/chatstates'/></message>",
             "<message><body>x</body><no-store xmlns='urn:xmpp:hints'/></message>",
