@@ -104,8 +104,7 @@ async fn show_presence(server: &Server, user: &Jid, jids: &[Jid]) -> Result<Vec<
     for contact in seeing(server, user, jids, |subscription| subscription.from).await? {
         let shown = sessions.iter().filter_map(|session| Some((session, session.presence.as_ref()?)));
         stanzas.extend(shown.map(|(session, presence)| {
-            crate::on_the_phone::shown(server, &session.jid, presence)
-                .addressed(Some(&session.jid), Some(&contact))
+            crate::reach::shown(server, &session.jid, presence).addressed(Some(&session.jid), Some(&contact))
         }));
     }
     for contact in seeing(server, user, jids, |subscription| subscription.to).await? {
