@@ -92,6 +92,11 @@ impl Framer {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Whether an element is begun and not whole: after a `None` of [`Framer::next`], for white space between elements is not kept.
+    pub fn is_inside(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
     /// Other limits from the next element on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;

@@ -100,6 +100,7 @@ impl<'a> Client<'a> {
     ) -> Ended {
         let mut chunk = vec![0_u8; SMALL_CHUNK];
         let mut out = String::new();
+        let mut is_fresh = false;
         loop {
             loop {
                 let frame = match framer.next() {
@@ -107,6 +108,7 @@ impl<'a> Client<'a> {
                     Ok(None) => break,
                     Err(error) => return Ended::Because(error.into()),
                 };
+                is_fresh = false;
                 self.heard.note(Instant::now());
                 let request = negotiation.handle(frame, "", &mut out);
                 if !out.is_empty() {
@@ -136,6 +138,10 @@ impl<'a> Client<'a> {
                     return Ended::Because(error);
                 }
             }
+            // A long element on a slow line is something said; and who counts nothing says with any byte that it is there.
+            if std::mem::take(&mut is_fresh) && (framer.is_inside() || !self.managed.is_on()) {
+                self.heard.note(Instant::now());
+            }
             let (bytes, stanzas) = &mut self.rates;
             let reading = async {
                 stanzas.ready().await;
@@ -153,6 +159,7 @@ impl<'a> Client<'a> {
                 Ok(0) | Err(_) => return Ended::Lost,
                 Ok(length) => {
                     framer.push(&chunk[..length]);
+                    is_fresh = true;
                     // Who sends much is read in large pieces while it lasts.
                     let wanted = if length == chunk.len() { LARGE_CHUNK } else { SMALL_CHUNK };
                     if wanted != chunk.len() && (wanted == LARGE_CHUNK || length < SMALL_CHUNK) {
@@ -247,6 +254,7 @@ impl<'a> Client<'a> {
 
     /// XEP-0352 §4.2: while nobody looks, what can wait is withheld; what was is sent before anything that follows.
     async fn set_active(&self, is_active: bool) {
+        self.heard.rest(!is_active);
         self.server.router.mark(&self.jid, |session| session.is_inactive = !is_active);
         if is_active {
             let wake = Outgoing { bytes: bytes::Bytes::new(), what: What::Wake };

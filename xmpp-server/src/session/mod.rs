@@ -153,12 +153,14 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     let (takeover, takeovers) = mpsc::channel(1);
     let resumable = if is_guest { Duration::ZERO } else { server.config.resume_timeout };
     let mut stream_management = Managed::new(account, outlet.unacked(), takeover, resumable);
+    let mut is_inactive = false;
     let first = match how {
         Begin::Request(request) => {
             transport.negotiation.bound(&request, &jid, &mut out);
             Outgoing::words(out)
         }
         Begin::Inline(bind, success) => {
+            is_inactive = bind.is_inactive;
             let begun = begin(&server, &jid, *bind, &success, &mut stream_management).await;
             if stream_management.is_on() {
                 transport.negotiation.managed();
@@ -171,6 +173,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     };
     let _ = outbox.send(first).await; // there is room for the first
     let heard = outlet.heard();
+    heard.rest(is_inactive);
     let mut client =
         Client::new(&server, jid.clone(), serial, outbox.clone(), stream_management, heard, &shown);
     client.pace = is_guest.then(guests::Pace::new);

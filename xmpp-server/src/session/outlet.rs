@@ -272,6 +272,7 @@ impl Outlet {
     pub(super) fn resume(&mut self, words: String) {
         self.prologue = words.into_bytes();
         // XEP-0352 §5.2: a resumed stream begins active.
+        self.pulse.heard().rest(false);
         let deferred = std::mem::take(&mut self.deferred);
         self.wait_for_ack(deferred);
         let mut unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);

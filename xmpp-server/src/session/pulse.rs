@@ -5,14 +5,15 @@
 //!                                        └─ none for `ack_timeout`, and what is on the way had time ─▶ gone
 //! ```
 //!
-//! In    the moment of each element of the client; bytes that were written; questions that were asked.
+//! In    the moment of each element of the client, and of each part of a long one; bytes that were written; questions that were asked.
 //! Out   [`Look`]: wait until then, ask now, or give up.
 //! State two moments and two sums of bytes, for the time of one connection.
-//! Whitespace is no element: a network's box or a frozen program's thread sends it for a client that reads nothing. A client
+//! Where stanzas are counted, whitespace is no element: a network's box or a frozen program's thread sends it for a client that
+//! reads nothing. Where they are not, any byte will do: who sends some may have no answer to a ping. A client
 //! that is merely slow has the time that its line takes for what was written before the question.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,17 +22,24 @@ use tokio::time::Instant;
 pub(super) struct Heard {
     base: Instant,
     nanos: AtomicU64,
+    /// Nobody looks at it (XEP-0352).
+    is_resting: AtomicBool,
 }
 
 impl Heard {
     pub(super) fn new(base: Instant) -> Arc<Self> {
-        Arc::new(Self { base, nanos: AtomicU64::new(0) })
+        Arc::new(Self { base, nanos: AtomicU64::new(0), is_resting: AtomicBool::new(false) })
     }
 
-    /// An element came at `now`.
+    /// An element, or a part of one, came at `now`; or any byte, if nothing is counted.
     pub(super) fn note(&self, now: Instant) {
         let nanos = now.saturating_duration_since(self.base).as_nanos();
         self.nanos.store(u64::try_from(nanos).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Whether nobody looks at the client, which is then asked less often.
+    pub(super) fn rest(&self, is_resting: bool) {
+        self.is_resting.store(is_resting, Ordering::Relaxed);
     }
 
     fn last(&self) -> Instant {
@@ -108,12 +116,15 @@ impl Pulse {
         } else if self.idle.is_zero() || self.patience.is_zero() {
             (now + LONGEST, Look::Ask)
         } else {
-            (heard + self.idle, Look::Ask)
+            let times = if self.heard.is_resting.load(Ordering::Relaxed) { RESTING } else { 1 };
+            (heard + self.idle * times, Look::Ask)
         };
         if now < due { Look::Wait(due) } else { then }
     }
 }
 
+/// How much longer a client may be silent while nobody looks at it.
+const RESTING: u32 = 3;
 /// Bytes a second of the slowest line that anybody has.
 const SLOWEST: u64 = 1_024;
 /// What a slow line may add to the time for an answer, as so many times of it.
@@ -146,6 +157,9 @@ mod tests {
         pulse.asks(at(300));
         assert_eq!(pulse.look(at(359), None), Look::Wait(at(360)));
         assert_eq!(pulse.look(at(360), None), Look::Gone);
+        pulse.heard().rest(true);
+        assert_eq!(pulse.look(at(360), Some(false)), Look::Wait(at(900)), "nobody looks at it");
+        pulse.heard().rest(false);
         pulse.heard().note(at(359));
         assert_eq!(pulse.look(at(360), None), Look::Wait(at(659)), "any element answers a ping");
         assert_eq!(pulse.look(at(360), Some(true)), Look::Wait(at(419)), "but an ack is still owed");

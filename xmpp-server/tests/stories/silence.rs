@@ -202,3 +202,36 @@ async fn who_reads_slowly_stays() {
     assert!(began.elapsed() > Duration::from_millis(1_000), "the line is slow: {:?}", began.elapsed());
     assert_eq!(metric(&served, "xmpp_server_silent_clients_total"), 0.0);
 }
+
+#[tokio::test]
+async fn who_sends_anything_and_counts_nothing_stays() {
+    let served = serve_with(curious(), Store::in_memory()).await;
+    let mut plain = Client::login(&served, "bob", "b").await;
+    let began = Instant::now();
+    // Longer than silence and an answer may take together.
+    while began.elapsed() < Duration::from_millis(1_500) {
+        plain.send(" ").await;
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(metric(&served, "xmpp_server_silent_clients_total"), 0.0);
+    plain.expect_stream_error("connection-timeout").await;
+}
+
+#[tokio::test]
+async fn a_long_stanza_on_a_slow_line_is_something_said() {
+    let served = serve_with(prompt(), Store::in_memory()).await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    alice.manage().await;
+    bob.send(&message("alice", "one")).await;
+    alice.expect(&["<r "]).await;
+    // The answer is behind something long.
+    let long = message("bob", &"x".repeat(3_000));
+    for part in long.as_bytes().chunks(200) {
+        alice.send(std::str::from_utf8(part).unwrap()).await;
+        sleep(Duration::from_millis(100)).await;
+    }
+    alice.send("<a xmlns='urn:xmpp:sm:3' h='1'/>").await;
+    bob.expect(&["xxx"]).await;
+    assert_eq!(metric(&served, "xmpp_server_silent_clients_total"), 0.0);
+}
