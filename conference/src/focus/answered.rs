@@ -3,7 +3,7 @@
 //!
 //! In    a 2xx that nobody waits for any more. Out the ACK that it had, once more; to another callee's, or to that of a call
 //!       that was given up, an ACK and a BYE.
-//! State of each call of ours what was acknowledged, for [`LONGEST`]; at most [`MOST`] calls and [`MOST_OF_CALL`] answers of
+//! State of each call of ours what was acknowledged, for [`LONGEST`] after nobody waits for it any more; at most [`MOST`] calls and [`MOST_OF_CALL`] answers of
 //!       each. What is beyond is not answered, so that its callee ends it by itself (§13.3.1.4).
 
 use std::collections::HashMap;
@@ -42,9 +42,11 @@ impl Answered {
     /// A call begins, whose answer somebody waits for.
     pub(super) fn begin(&self, invite: &Message) {
         self.with(|calls, now| {
-            calls.retain(|_, call| call.is_awaited || now.duration_since(call.since) < LONGEST);
+            calls.retain(|_, call| {
+                now.duration_since(call.since) < if call.is_awaited { LONGEST_AWAITED } else { LONGEST }
+            });
             if let Some(call) = calls.get_mut(invite.call_id()) {
-                call.is_awaited = true;
+                (call.is_awaited, call.since) = (true, now);
             } else if calls.len() < MOST {
                 let call = Call { is_awaited: true, acks: Vec::new(), since: now };
                 calls.insert(invite.call_id().to_owned(), call);
@@ -104,6 +106,14 @@ impl Focus {
         self.answered().keep(answer, ack, flow);
     }
 
+    /// Whoever waited for an answer has gone: a 2xx is ended.
+    pub(super) async fn end_answer(&self, call_id: &str, answer: Option<&Message>) {
+        self.answered().give_up(call_id);
+        if let Some(answer) = answer.filter(|answer| (200..300).contains(&answer.status())) {
+            self.stray(answer).await;
+        }
+    }
+
     /// A 2xx came that nobody waits for.
     pub(super) async fn stray(&self, answer: &Message) {
         let Some(endpoint) = self.endpoint() else { return };
@@ -112,6 +122,14 @@ impl Focus {
             Due::End => {
                 let flow = endpoint.port(0);
                 let us = answer.value(Name::From).and_then(NameAddr::parse).map(|from| from.uri);
+                let mut answer = answer.clone();
+                if answer.value(Name::Contact).is_none_or(|contact| NameAddr::parse(contact).is_none()) {
+                    // §12.1.2 has no other target; the way that is recorded may lead there all the same.
+                    let them = answer.value(Name::To).and_then(NameAddr::parse).map(|to| to.uri.to_owned());
+                    answer.set(Name::Contact, &format!("<{}>", them.unwrap_or_default()));
+                }
+                let us = us.map(str::to_owned);
+                let answer = &answer;
                 // From, Call-ID and CSeq of a response are those of its request.
                 let dialog = Dialog::begun_with(answer, answer, flow);
                 let Some((mut dialog, us)) = dialog.zip(us) else { return };
@@ -129,5 +147,7 @@ impl Focus {
 
 /// Longer than a 2xx is sent again (64*T1).
 const LONGEST: Duration = Duration::from_secs(40);
+/// Longer than any answer is waited for.
+const LONGEST_AWAITED: Duration = Duration::from_secs(150);
 const MOST: usize = 4_096;
 const MOST_OF_CALL: usize = 8;

@@ -111,7 +111,7 @@ pub(crate) enum Input {
     /// A call of ours was answered, or will not be.
     Dialled(LegId, Option<Box<Message>>),
     /// An offer of ours within a call was answered, or will not be.
-    Offered(LegId, Option<Box<Message>>),
+    Offered(LegId, String, Option<Box<Message>>),
     /// A refresh of ours was answered with this status.
     Refreshed(LegId, u16),
     /// What takes a recording takes no more: it is full, or its disk failed.

@@ -70,6 +70,19 @@ async fn an_answer_that_comes_again_is_acknowledged_again_and_another_is_ended()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_says_no_contact_is_ended() {
+    let mut house = House::start().await;
+    let mut alice = house.call("alice", 440.0).await;
+    let invite = called(&mut house, &mut alice).await;
+    let mut answer = taken(&invite.request, "desk");
+    answer.remove(Name::Contact);
+    invite.server.respond(answer);
+    assert_eq!(ack(&mut house).await.to_tag(), Some("desk"));
+    assert_eq!(incoming(&mut house, "BYE").await.request.to_tag(), Some("desk"));
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_crosses_the_end_of_the_room_is_ended() {
     let mut house = House::start().await;
     let mut alice = house.call("alice", 440.0).await;

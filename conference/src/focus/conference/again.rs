@@ -7,10 +7,12 @@
 //!
 //! Phones are not asked: theirs would ask whoever holds them.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sip_core::Message;
 use sip_core::sdp::MOST_MEDIA;
+use tokio::sync::mpsc;
 
 use super::super::Input;
 use super::super::again;
@@ -116,36 +118,42 @@ impl Conference {
         participant.asking.waits = Some((offered, fresh));
         participant.span().in_scope(|| tracing::info!(more, "more pictures are offered"));
         self.focus.answered().begin(&invite);
+        let call_id = invite.call_id().to_owned();
         let mut sent = endpoint.request(invite, flow, "0").await;
-        let inbox = self.inbox.clone();
+        let (focus, inbox) = (Arc::clone(&self.focus), self.inbox.clone());
         tokio::spawn(async move {
             let answer = tokio::time::timeout(LONGEST, last(&mut sent)).await;
             let answer = answer.unwrap_or_default();
             // A conference that has ended has ended its calls.
-            if inbox.send(Input::Offered(leg, answer)).await.is_err() {
+            if let Err(mpsc::error::SendError(Input::Offered(_, call_id, answer))) =
+                inbox.send(Input::Offered(leg, call_id, answer)).await
+            {
                 tracing::debug!(leg = leg.0, "an answer came after the end");
+                focus.end_answer(&call_id, answer.as_deref()).await;
             }
         });
     }
 
     /// An offer of ours was answered, or nobody will answer it.
-    pub(super) async fn offer_answered(&mut self, leg: LegId, answer: Option<Box<Message>>) {
+    pub(super) async fn offer_answered(&mut self, leg: LegId, call_id: &str, answer: Option<Box<Message>>) {
         let Some(at) = self.participants.iter().position(|participant| participant.leg == leg) else {
-            return;
+            // The call is over meanwhile.
+            return self.focus.end_answer(call_id, answer.as_deref()).await;
         };
         let contact = self.contact();
         let participant = &mut self.participants[at];
-        let Some((offered, fresh)) = participant.asking.waits.take() else { return };
-        let call_id = participant.dialog.call_id.clone();
+        let Some((offered, fresh)) = participant.asking.waits.take() else {
+            return self.focus.answered().give_up(call_id);
+        };
         let now = Instant::now();
         let Some(answer) = answer.filter(|answer| answer.status() != 481) else {
-            self.focus.answered().give_up(&call_id);
+            self.focus.answered().give_up(call_id);
             return self.hang_up(leg, "No Answer To Our Offer").await;
         };
         match answer.status() {
             200..300 => {}
             status => {
-                self.focus.answered().give_up(&call_id);
+                self.focus.answered().give_up(call_id);
                 // §14.1: both asked at once. Who began the call waits longer.
                 let pause = if participant.is_called { GLARE_OURS } else { GLARE_THEIRS };
                 participant.asking.next = Some(now + pause);
@@ -159,7 +167,9 @@ impl Conference {
             session.refreshed(now);
         }
         let flow = participant.dialog.flow;
-        let Some(ack) = participant.dialog.acknowledge(&answer, &contact) else { return };
+        let Some(ack) = participant.dialog.acknowledge(&answer, &contact) else {
+            return self.focus.answered().give_up(call_id);
+        };
         self.focus.acknowledge(&answer, ack, flow);
         let before = seen(&self.participants[at]);
         let text = std::str::from_utf8(answer.body()).unwrap_or_default();

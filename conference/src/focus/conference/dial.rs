@@ -192,6 +192,7 @@ impl Conference {
         let offered = offered.saying(&text);
         let request = self.invitation(uri, text);
         self.focus.answered().begin(&request);
+        let call_id = request.call_id().to_owned();
         let mut sent = endpoint.request(request.clone(), endpoint.port(0), "0").await;
         let leg = LegId(self.name());
         let cancel = sent.cancel().clone();
@@ -206,12 +207,10 @@ impl Conference {
                 }
             };
             // A conference that has ended wants nobody any more.
-            if let Err(mpsc::error::SendError(Input::Dialled(_, Some(answer)))) =
+            if let Err(mpsc::error::SendError(Input::Dialled(_, answer))) =
                 inbox.send(Input::Dialled(leg, answer)).await
-                && answer.status() < 300
             {
-                focus.answered().give_up(answer.call_id());
-                focus.stray(&answer).await;
+                focus.end_answer(&call_id, answer.as_deref()).await;
             }
         });
         tracing::info!(leg = leg.0, "the focus calls somebody");
@@ -280,6 +279,7 @@ impl Conference {
         let Some(endpoint) = self.focus.endpoint().cloned() else { return };
         let flow = endpoint.port(0);
         let Some(mut dialog) = Dialog::begun_with(&request, &answer, flow) else {
+            self.focus.end_answer(request.call_id(), Some(&answer)).await;
             return self.tell_end(teller, 500).await;
         };
         self.focus.acknowledge(&answer, dialog.ack(&self.contact()), flow);

@@ -202,8 +202,8 @@ impl Conference {
                 self.hang_up_where(is_theirs, "Account Disabled").await;
             }
             Input::Dialled(leg, answer) => self.dialled(leg, answer).await,
-            Input::Offered(leg, answer) => {
-                self.offer_answered(leg, answer).await;
+            Input::Offered(leg, call_id, answer) => {
+                self.offer_answered(leg, &call_id, answer).await;
                 self.offer_more().await;
             }
             Input::Recorded(number) => self.recorded(number).await,
