@@ -21,19 +21,42 @@ pub struct Latch {
     begun: Instant,
     heard: Instant,
     is_proved: bool,
+    /// The caller's address is one that packets came from, not one that a Contact names.
+    is_caller_seen: bool,
+    /// How long descriptions before this one named somebody who had not spoken yet.
+    spent: Duration,
 }
 
 impl Latch {
     /// Believes nobody yet. `caller` is the address that the signalling came from; `is_proved` says that packets have
     /// keys.
     pub fn new(described: SocketAddr, caller: Option<IpAddr>, is_proved: bool, now: Instant) -> Self {
-        Self { described, caller, held: None, begun: now, heard: now, is_proved }
+        Self {
+            described,
+            caller,
+            held: None,
+            begun: now,
+            heard: now,
+            is_proved,
+            is_caller_seen: true,
+            spent: Duration::ZERO,
+        }
+    }
+
+    /// The address of the caller is what its Contact says, which may be anybody's.
+    pub fn with_unseen_caller(self) -> Self {
+        Self { is_caller_seen: false, ..self }
     }
 
     /// A new description; the same address changes nothing.
     pub fn describe(&mut self, described: SocketAddr, is_proved: bool, now: Instant) {
         if described != self.described || is_proved != self.is_proved {
-            *self = Self::new(described, self.caller, is_proved, now);
+            let spent = match self.held {
+                Some(_) => self.spent,
+                None => self.spent + now.duration_since(self.begun),
+            };
+            let is_caller_seen = self.is_caller_seen;
+            *self = Self { spent, is_caller_seen, ..Self::new(described, self.caller, is_proved, now) };
         }
     }
 
@@ -51,6 +74,9 @@ impl Latch {
             }
         };
         if may_be {
+            if self.held.is_none() {
+                self.spent += now.duration_since(self.begun);
+            }
             self.held = Some(source);
             self.heard = now;
         }
@@ -58,11 +84,12 @@ impl Latch {
     }
 
     /// Whether much may be sent there: for a while to where a description says, and on if somebody there was heard, or it is
-    /// where the call came from. A description alone could name anybody.
+    /// where the call came from. A description alone could name anybody, one after the other: the while is once for all.
     pub fn may_be_sent_much(&self, now: Instant) -> bool {
         let ip = self.described.ip().to_canonical();
         let is_of_call = Some(ip) == self.caller.map(|ip| ip.to_canonical());
-        let is_early = now.duration_since(self.begun) <= LONGEST;
+        let is_of_call = is_of_call && self.is_caller_seen;
+        let is_early = self.spent + now.duration_since(self.begun) <= LONGEST;
         !ip.is_multicast() && (self.held.is_some() || is_of_call || is_early)
     }
 
@@ -157,6 +184,16 @@ mod tests {
         assert!(!latch.may_be_sent_much(later));
         assert!(latch.believes(victim, later) && latch.may_be_sent_much(later), "it spoke");
         assert!(Latch::new((caller, 9).into(), Some(caller), false, now).may_be_sent_much(later));
+        assert!(
+            !Latch::new((caller, 9).into(), Some(caller), false, now)
+                .with_unseen_caller()
+                .may_be_sent_much(later),
+            "a Contact names anybody too"
+        );
+        let mut latch = Latch::new(victim, Some(caller), false, now);
+        latch.describe("192.0.2.8:5000".parse().unwrap(), false, now + Duration::from_secs(10));
+        assert!(latch.may_be_sent_much(now + Duration::from_secs(14)));
+        assert!(!latch.may_be_sent_much(now + Duration::from_secs(16)), "one while for both");
         let group = Latch::new("224.0.0.9:5000".parse().unwrap(), None, false, now);
         assert!(!group.may_be_sent_much(now));
     }

@@ -91,7 +91,8 @@ impl Conference {
         let (room, leg) = (&self.pictures, participant.leg);
         let pictures = match source {
             Source::Ports(ports) => {
-                room.join(leg, ports, agreed.way, participant.source, seat, participant.waits.clone())
+                let caller = (participant.source, !participant.is_called);
+                room.join(leg, ports, agreed.way, caller, seat, participant.waits.clone())
             }
             Source::Web => {
                 let (Some(web), Some(first)) = (self.focus.web(), &participant.first_ice) else { return };

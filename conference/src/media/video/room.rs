@@ -104,13 +104,14 @@ impl PictureRoom {
         Self { state: Arc::new(Mutex::new(state)), metrics: metrics.clone(), news: Arc::default() }
     }
 
-    /// A phone's pictures come. `caller` is the address that the call came from.
+    /// A phone's pictures come. `caller` is the address that the call came from, or the one that a Contact names, which is not
+    /// `is_seen`.
     pub fn join(
         &self,
         id: LegId,
         ports: UnboundPictures,
         way: Way,
-        caller: Option<IpAddr>,
+        (caller, is_seen): (Option<IpAddr>, bool),
         seat: Seat,
         waits: Waits,
     ) -> std::io::Result<Pictures> {
@@ -118,6 +119,7 @@ impl PictureRoom {
         let readers = [tokio_of(&ports.0.rtp)?, tokio_of(&ports.0.rtcp)?];
         let is_proved = way.crypto.is_some();
         let latch = Latch::new(way.remote, caller, is_proved, now);
+        let latch = if is_seen { latch } else { latch.with_unseen_caller() };
         let reports = way.reports.map(|remote| Latch::new(remote, caller, is_proved, now));
         let line = Line::Ports { pair: Arc::new(ports.0), latch, reports, caller };
         self.sit(id, Wire { line, waits, srtp: way.crypto.and_then(Srtp::new) }, seat);
@@ -282,7 +284,11 @@ impl Wire {
         match (&self.line, &sealed) {
             (Line::Ports { pair, latch, reports, .. }, sealed) => {
                 let (now, target) = (Instant::now(), latch.target());
-                let may = latch.may_be_sent_much(now) || reports.as_ref().is_some_and(Latch::is_held);
+                // Who reports from there may be sent to there, and to nowhere else.
+                let is_there = |reports: &Latch| {
+                    reports.is_held() && reports.target().ip().to_canonical() == target.ip().to_canonical()
+                };
+                let may = latch.may_be_sent_much(now) || reports.as_ref().is_some_and(is_there);
                 let packet = sealed.as_deref().unwrap_or(packet);
                 may && target.port() != 0 && pair.rtp.send_to(packet, target).is_ok()
             }
