@@ -88,6 +88,11 @@ pub(super) struct AtTheDoor {
 }
 
 impl Participant {
+    /// Whether an offer of ours waits for its answer.
+    pub(super) fn has_offered(&self) -> bool {
+        self.asking.is_waiting() || self.unacknowledged.as_ref().is_some_and(|sent| sent.has_offer)
+    }
+
     /// Somebody whose sound is not there yet.
     pub(super) fn new(leg: LegId, dialog: Dialog, caller: Caller, voice: Voice, origin: Origin) -> Self {
         Self {
@@ -194,6 +199,8 @@ impl Participant {
 pub(super) struct Unacknowledged {
     response: Message,
     server: ServerHandle,
+    /// It has an offer of ours, which the ACK answers.
+    has_offer: bool,
     interval: Duration,
     again: Instant,
     give_up: Instant,
@@ -201,9 +208,9 @@ pub(super) struct Unacknowledged {
 
 impl Unacknowledged {
     /// Sends it for the first time.
-    pub(super) fn send(response: Message, server: ServerHandle, now: Instant) -> Self {
+    pub(super) fn send(response: Message, server: ServerHandle, has_offer: bool, now: Instant) -> Self {
         server.respond(response.clone());
-        Self { response, server, interval: T1, again: now + T1, give_up: now + 64 * T1 }
+        Self { response, server, has_offer, interval: T1, again: now + T1, give_up: now + 64 * T1 }
     }
 
     /// When something is due.

@@ -348,3 +348,13 @@ async fn who_was_muted_stays_so_when_they_leave_the_chat_or_call_again() {
     house.until_audio("bob", Audio::SendReceive).await;
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_an_offer_of_the_focus_waits_for_its_ack_no_other_is_taken() {
+    let house = House::start().await;
+    let mut alice = house.call("alice", 440.0).await;
+    let asked = alice.send("INVITE", &[]).await;
+    assert!(asked.status() == 200 && !asked.body().is_empty());
+    assert_eq!(alice.send_offer("UPDATE", "sendonly").await.status(), 491);
+    house.stop().await;
+}

@@ -146,7 +146,9 @@ impl Conference {
             Some(agreed) => self.begin(&mut participant, leg, agreed, pictures.take()).await,
             None => (participant.unanswered, participant.unseen) = (Some(leg), pictures.take()),
         }
-        participant.unacknowledged = Some(Unacknowledged::send(response, incoming.server, Instant::now()));
+        let has_offer = participant.unanswered.is_some();
+        participant.unacknowledged =
+            Some(Unacknowledged::send(response, incoming.server, has_offer, Instant::now()));
         self.participants.push(participant);
         if let Some(leg) = replaced {
             self.hang_up(leg, "Replaced").await;
@@ -233,9 +235,9 @@ impl Conference {
         let participant = &mut self.participants[at];
         let offers = request.method() == "INVITE" || !request.body().is_empty();
         if (request.method() == "INVITE" && participant.unacknowledged.is_some())
-            || (offers && participant.asking.is_waiting())
+            || (offers && participant.has_offered())
         {
-            // §14.2: one INVITE at a time; RFC 3311 §5.2: one offer.
+            // §14.2: one INVITE at a time; RFC 3311 §5.2: one offer, and none while ours in a 2xx waits for its ACK.
             return incoming.server.respond(Message::response(request, 491, ""));
         }
         let session = match Session::asked_by(request, Instant::now()) {
@@ -277,7 +279,7 @@ impl Conference {
         }
         match request.method() {
             "INVITE" => {
-                let sent = Unacknowledged::send(response, incoming.server, Instant::now());
+                let sent = Unacknowledged::send(response, incoming.server, offer.is_empty(), Instant::now());
                 self.participants[at].unacknowledged = Some(sent);
             }
             _ => incoming.server.respond(response),
