@@ -259,7 +259,7 @@ impl Denied {
     }
 
     /// Whether it counts as an attempt to guess.
-    pub(crate) fn is_failed_proof(&self) -> bool {
+    pub fn is_failed_proof(&self) -> bool {
         matches!(
             self,
             Self::UnknownAccount

@@ -124,7 +124,10 @@ pub(super) async fn told_of_end(
         }
         Err(denied) => {
             tracing::info!(reason = %denied, "a sign-out of the provider is not believed");
-            face.auth.authenticator.suspect(ip);
+            // The provider itself must not be shut out, whose clock may be wrong.
+            if denied.is_failed_proof() {
+                face.auth.authenticator.suspect(ip);
+            }
             return StatusCode::BAD_REQUEST.into_response();
         }
     };

@@ -13,6 +13,7 @@ mod link;
 pub(crate) mod oidc;
 mod registry;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,9 +150,9 @@ impl Outside {
 }
 
 /// Groups by the names that profiles have for them: of a distinguished name (RFC 4514) the value of its first part, of a path its last.
-/// The first ones, each once.
+/// Each once and in order, whatever order they are told in: what is the same is stored once, and the same ones are cut. The first ones.
 fn short_names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut short: Vec<String> = Vec::new();
+    let mut short = BTreeSet::new();
     for name in names {
         let value = match name.split_once('=') {
             Some((_, rest)) => rest
@@ -162,11 +163,11 @@ fn short_names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
         };
         let value = value.trim().replace("\\,", ",");
         let is_fit = (1..=LONGEST_GROUP).contains(&value.len()) && !value.chars().any(char::is_control);
-        if is_fit && short.len() < MOST_GROUPS && !short.contains(&value) {
-            short.push(value);
+        if is_fit {
+            short.insert(value);
         }
     }
-    short
+    short.into_iter().take(MOST_GROUPS).collect()
 }
 
 /// Whether so many accounts end at once that whoever says so is taken to be at fault.
@@ -219,7 +220,9 @@ mod tests {
         ];
         assert_eq!(short_names(names.into_iter()), ["Sales", "a, b", "board", "plain"]);
         let many: Vec<String> = (0..40).map(|at| format!("g{at}")).collect();
-        assert_eq!(short_names(many.iter().map(String::as_str)).len(), MOST_GROUPS);
+        let cut = short_names(many.iter().map(String::as_str));
+        assert_eq!(cut.len(), MOST_GROUPS);
+        assert_eq!(short_names(many.iter().rev().map(String::as_str)), cut, "the same in any order");
         assert!(short_names(std::iter::once("x".repeat(65).as_str())).is_empty());
     }
 }

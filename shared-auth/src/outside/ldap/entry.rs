@@ -31,10 +31,9 @@ pub(super) fn read(config: &LdapConfig, entry: SearchEntry) -> Result<Person, No
     let name = first(&entry, &config.name).and_then(|name| check_shown_name(name).ok());
     let numbers = all(&entry, &config.numbers).iter().take(MOST_NUMBERS).filter(|number| is_e164(number));
     let is_in = |group: &String| group.eq_ignore_ascii_case(&config.admin_group);
-    let admin = (!config.admin_group.is_empty())
-        .then(|| all(&entry, &config.groups).iter().take(MOST_GROUPS).any(is_in));
+    let admin = (!config.admin_group.is_empty()).then(|| all(&entry, &config.groups).iter().any(is_in));
     let (name, numbers) = (name.unwrap_or_else(|| user.clone()), Some(numbers.cloned().collect()));
-    let groups = short_names(all(&entry, &config.groups).iter().take(MOST_GROUPS).map(String::as_str));
+    let groups = short_names(all(&entry, &config.groups).iter().map(String::as_str));
     Ok(Person { source: Source::Ldap, subject, user, name, numbers, admin, groups })
 }
 
@@ -64,7 +63,6 @@ fn is_e164(number: &str) -> bool {
 }
 
 const MOST_NUMBERS: usize = 8;
-const MOST_GROUPS: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -91,7 +89,7 @@ mod tests {
         assert_eq!((person.user.as_str(), person.subject.as_str()), ("alice", "u-1"));
         assert_eq!(person.numbers.unwrap(), ["+33 1 23 45 67 89"]);
         assert_eq!((person.admin, person.name.as_str()), (Some(true), "Alice B."));
-        assert_eq!(person.groups, ["x", "Admins"]);
+        assert_eq!(person.groups, ["Admins", "x"]);
         let bare =
             read(&LdapConfig::default(), entry(&[("uid", &["alice"]), ("entryUUID", &["u-2"])])).unwrap();
         assert_eq!((bare.subject.as_str(), bare.name.as_str()), ("u-2", "alice"));

@@ -1,14 +1,16 @@
 //! Being told that somebody signed out at the provider — OpenID Connect Back-Channel Logout 1.0, sections 2.4 (the token), 2.6 (what it
 //! must be), 2.7 (what ends).
 //!
-//! In    a logout token. Out who signed out, and when: sessions that began later are not meant, so that a token that is shown again ends
-//!       nothing.
+//! In    a logout token. Out who signed out, and when at the latest, as clocks may differ: sessions that began later are not meant, so
+//!       that a token that is shown again ends nothing.
 //! State none. Errors [`JwtError`].
 //! Not here: `sid` alone, since a session here does not know its name there; sessions of chat, which end with the account or the password.
 
 use serde_json::Value;
 
+use super::OidcError;
 use super::jwt::{Jwt, JwtError, is_for, text};
+use crate::Denied;
 
 /// What a logout token says: the subject, and the second in which it was made.
 pub(super) fn read<'a>(
@@ -41,7 +43,17 @@ pub(super) fn read<'a>(
         return Err(JwtError::Expired);
     }
     let subject = text(claims, "sub").filter(|sub| !sub.is_empty()).ok_or(JwtError::Claim("sub"))?;
-    Ok((subject, made.min(now)))
+    // A clock that is behind there would spare whoever signed in a moment before.
+    Ok((subject, (made + SKEW).min(now)))
+}
+
+/// How that is told: what the provider signed is no guess, whatever is wrong with it, such as its clock.
+pub(super) fn denied(error: OidcError) -> Denied {
+    match error {
+        OidcError::Token(JwtError::Claim(name)) => Denied::Malformed(name),
+        OidcError::Token(JwtError::Expired | JwtError::TooEarly) => Denied::Expired,
+        error => error.into(),
+    }
 }
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -91,5 +103,16 @@ mod tests {
         assert_eq!(read("x", 1.into(), "jwt", 1000 + OLDEST + 1), Err(JwtError::Expired));
         assert_eq!(read("exp", 1010.into(), "jwt", 1100), Err(JwtError::Expired));
         assert_eq!(read("iat", 2000.into(), "jwt", 1000), Err(JwtError::TooEarly));
+        for (now, when) in [(1000, 1000), (1001, 1001), (1000 + SKEW + 1, 1000 + SKEW)] {
+            assert_eq!(read("x", 1.into(), "jwt", now), Ok(("alice".to_owned(), when)), "clocks differ");
+        }
+    }
+
+    #[test]
+    fn what_the_provider_signed_is_no_guess() {
+        use JwtError::{Algorithm, Claim, Expired, Malformed, Signature, TooEarly, UnknownKey};
+        let is_guess = |error: JwtError| denied(error.into()).is_failed_proof();
+        assert!([Malformed, Algorithm, UnknownKey, Signature].into_iter().all(is_guess));
+        assert!(![Claim("aud"), Expired, TooEarly].into_iter().any(is_guess));
     }
 }

@@ -35,7 +35,7 @@ pub use provider::OidcError;
 use super::{Person, Source, short_names};
 use crate::hash::{digest_hash, random};
 use crate::keys::Keys;
-use crate::{CodeProof, check_shown_name, invites};
+use crate::{CodeProof, Denied, check_shown_name, invites};
 use jwt::{Claims, Jwt, JwtError, is_for, text};
 use provider::{Provider, escape};
 
@@ -185,12 +185,14 @@ impl Oidc {
     }
 
     /// Who signed out at the provider, by its logout token, and when, in milliseconds since 1970.
-    pub(crate) async fn signed_out(&self, token: &str) -> Result<(String, i64), OidcError> {
+    pub(crate) async fn signed_out(&self, token: &str) -> Result<(String, i64), Denied> {
         if token.is_empty() || token.len() > LONGEST_TOKEN {
-            return Err(JwtError::Malformed.into());
+            return Err(OidcError::from(JwtError::Malformed).into());
         }
-        let (jwt, issuer) = (self.provider.verify(token).await?, &self.provider.issuer);
-        let (sub, made) = logout::read(&jwt, issuer, &self.config.client_id, unix_millis() / 1000)?;
+        let (jwt, issuer) =
+            (self.provider.verify(token).await.map_err(logout::denied)?, &self.provider.issuer);
+        let (sub, made) = logout::read(&jwt, issuer, &self.config.client_id, unix_millis() / 1000)
+            .map_err(|error| logout::denied(error.into()))?;
         // As long as that second lasts: it is told in whole ones.
         Ok((format!("{issuer} {sub}"), made * 1000 + 999))
     }
