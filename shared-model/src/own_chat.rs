@@ -32,6 +32,8 @@ pub struct Archiving {
     pub always: Vec<String>,
     /// Addresses with whom nothing is.
     pub never: Vec<String>,
+    /// Of what was read; a wish is written over that alone. `None`: they never said.
+    pub version: Option<u64>,
 }
 
 /// The mailbox of an account.
@@ -67,6 +69,9 @@ pub enum OwnChatError {
     /// There is no such thing.
     #[error("there is no such thing")]
     Nothing,
+    /// It is not what it was when it was read.
+    #[error("somebody else changed it meanwhile")]
+    Changed,
     /// The store does not answer, or whoever knows is not there.
     #[error("the chat half cannot do this now")]
     Unavailable,
@@ -84,7 +89,7 @@ pub trait OwnChat: Send + Sync {
     fn set_picture<'a>(&'a self, of: &'a BareJid, picture: Option<Picture>) -> Kept<'a, ()>;
     /// What an account wants archived.
     fn archiving<'a>(&'a self, of: &'a BareJid) -> Kept<'a, Archiving>;
-    /// Archives this from now on.
+    /// Archives this from now on; [`OwnChatError::Changed`] if its version is not the one that is there.
     fn set_archiving<'a>(&'a self, of: &'a BareJid, wish: Archiving) -> Kept<'a, ()>;
     /// Whom an account blocks: addresses, domains.
     fn blocked<'a>(&'a self, of: &'a BareJid) -> Kept<'a, Vec<String>>;

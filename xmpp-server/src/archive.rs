@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 use shared_runtime::unix_millis;
-use shared_store::{Entry, Expected, StoreError};
+use shared_store::{Entry, Expected, Record, StoreError};
 use xmpp_core::payload::mam::{Otherwise, Preferences};
 use xmpp_core::{Element, Jid, Stanza, ns};
 
@@ -141,27 +141,45 @@ struct Kept {
     never: Vec<String>,
 }
 
-/// What a user wants kept; what the operator does, if they never said.
+/// What a user wants kept; what the operator does, if they never said or it cannot be read now.
 pub(crate) async fn preferences(server: &Server, user: &Jid) -> Arc<Preferences> {
-    let record = server.store.records.get(user.bare_str(), COLLECTION, KEY).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "preferences of an archive could not be read");
-        None
-    });
+    Arc::new(read(server, user).await.map_or_else(
+        |error| {
+            tracing::error!(%error, "preferences of an archive could not be read");
+            said(server, None)
+        },
+        |(preferences, _)| preferences,
+    ))
+}
+
+/// What a user wants kept, for who shows it or changes a part of it; and the version of that, if they ever said.
+pub(crate) async fn read(server: &Server, user: &Jid) -> Result<(Preferences, Option<u64>), StoreError> {
+    let record = server.store.records.get(user.bare_str(), COLLECTION, KEY).await?;
+    let version = record.as_ref().map(|record| record.version);
+    Ok((said(server, record), version))
+}
+
+fn said(server: &Server, record: Option<Record>) -> Preferences {
     let kept = record.and_then(|record| serde_json::from_slice::<Kept>(&record.value).ok());
     let jids = |list: Vec<String>| list.iter().filter_map(|jid| jid.parse().ok()).collect();
     let otherwise = Otherwise::parse(&server.config.archive).unwrap_or(Otherwise::Always);
-    Arc::new(match kept {
+    match kept {
         Some(kept) => Preferences {
             default: Otherwise::parse(&kept.default).unwrap_or(otherwise),
             always: jids(kept.always),
             never: jids(kept.never),
         },
         None => Preferences { default: otherwise, always: Vec::new(), never: Vec::new() },
-    })
+    }
 }
 
-/// Keeps a user's preferences, and tells every session of theirs.
-pub(crate) async fn prefer(server: &Server, user: &Jid, preferences: Preferences) -> Result<(), StoreError> {
+/// Keeps a user's preferences, if what is there is what is believed, and tells every session of theirs.
+pub(crate) async fn prefer(
+    server: &Server,
+    user: &Jid,
+    preferences: Preferences,
+    expected: Expected,
+) -> Result<(), StoreError> {
     let texts = |list: &[Jid]| list.iter().map(|jid| jid.as_str().to_owned()).collect();
     let kept = Kept {
         default: preferences.default.as_str().to_owned(),
@@ -169,7 +187,7 @@ pub(crate) async fn prefer(server: &Server, user: &Jid, preferences: Preferences
         never: texts(&preferences.never),
     };
     let value = serde_json::to_vec(&kept).unwrap_or_default();
-    server.store.records.put(user.bare_str(), COLLECTION, KEY, &value, Expected::Anything).await?;
+    server.store.records.put(user.bare_str(), COLLECTION, KEY, &value, expected).await?;
     server.router.set_archiving(user.bare_str(), &Arc::new(preferences));
     Ok(())
 }

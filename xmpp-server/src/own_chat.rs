@@ -10,7 +10,7 @@ use shared_model::{
     AccountId, Archived, Archiving, BareJid, ChatClient, MailboxState, OwnChat, OwnChatError, Pending,
     Picture,
 };
-use shared_store::StoreError;
+use shared_store::{Expected, StoreError};
 use xmpp_core::payload::mam::{Otherwise, Preferences};
 use xmpp_core::stream::{StreamCondition, StreamError};
 use xmpp_core::{Jid, StanzaError};
@@ -40,14 +40,14 @@ impl OwnChat for Accounts {
 
     fn archiving<'a>(&'a self, of: &'a BareJid) -> Pending<'a, Result<Archiving, OwnChatError>> {
         Box::pin(async move {
-            let kept = archive::preferences(&self.0, &user(of)?).await;
+            let (kept, version) = archive::read(&self.0, &user(of)?).await.map_err(unkept)?;
             let texts = |list: &[Jid]| list.iter().map(|jid| jid.as_str().to_owned()).collect();
             let otherwise = match kept.default {
                 Otherwise::Always => Archived::Always,
                 Otherwise::Never => Archived::Never,
                 Otherwise::Roster => Archived::Contacts,
             };
-            Ok(Archiving { otherwise, always: texts(&kept.always), never: texts(&kept.never) })
+            Ok(Archiving { otherwise, always: texts(&kept.always), never: texts(&kept.never), version })
         })
     }
 
@@ -63,7 +63,12 @@ impl OwnChat for Accounts {
                 Archived::Contacts => Otherwise::Roster,
             };
             let preferences = Preferences { default, always: all(&wish.always)?, never: all(&wish.never)? };
-            archive::prefer(&self.0, &user(of)?, preferences).await.map_err(unkept)
+            let expected = wish.version.map_or(Expected::Absent, Expected::Version);
+            let kept = archive::prefer(&self.0, &user(of)?, preferences, expected).await;
+            kept.map_err(|error| match error {
+                StoreError::Conflict => OwnChatError::Changed,
+                error => unkept(error),
+            })
         })
     }
 

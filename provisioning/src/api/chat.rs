@@ -226,7 +226,7 @@ async fn set_archiving(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let always = ask.list("always").unwrap_or_else(|| before.always.clone());
     let never = ask.list("never").unwrap_or_else(|| before.never.clone());
     let field = if ask.list("never").is_some() && ask.list("always").is_none() { "never" } else { "always" };
-    let wish = Archiving { otherwise, always, never };
+    let wish = Archiving { otherwise, always, never, version: before.version };
     chat(face)?.set_archiving(&card.jid, wish).await.map_err(|error| problem(field, error))?;
     let after = archiving(face, card).await?;
     let (before, after) = (archiving_json(&before), archiving_json(&after));
@@ -369,6 +369,7 @@ fn problem(field: &'static str, error: OwnChatError) -> Problem {
     match error {
         OwnChatError::Refused(rule) => Problem::field(field, rule),
         OwnChatError::Nothing => Problem::nothing("session"),
+        OwnChatError::Changed => Problem::from(shared_store::StoreError::Conflict),
         OwnChatError::Unavailable => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the service cannot do this now; try again")
         }

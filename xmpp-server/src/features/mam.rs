@@ -44,11 +44,15 @@ async fn answer(server: &Server, request: &Request) -> Answered {
             Ok(Answer { payload: Some(page.fin), before: before.collect(), ..Answer::default() })
         }
         ("metadata", false) => Ok(metadata(server, user, archive::KIND).await?.into()),
-        ("prefs", false) => Ok(archive::preferences(server, user).await.to_element().into()),
+        ("prefs", false) => {
+            let read = archive::read(server, user).await.map_err(|error| store_failed(&error))?;
+            Ok(read.0.to_element().into())
+        }
         ("prefs", true) => {
             let preferences = Preferences::parse(&request.payload)?;
             let applied = preferences.to_element();
-            archive::prefer(server, user, preferences).await.map_err(|error| store_failed(&error))?;
+            let kept = archive::prefer(server, user, preferences, shared_store::Expected::Anything).await;
+            kept.map_err(|error| store_failed(&error))?;
             Ok(applied.into())
         }
         _ => Err(ErrorKind::BadRequest.into()),

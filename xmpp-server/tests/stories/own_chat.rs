@@ -111,8 +111,10 @@ async fn preferences_are_one_record_and_a_session_ends_from_outside() {
         otherwise: Archived::Contacts,
         always: vec!["bob@example.org".to_owned()],
         never: vec!["carol@example.org".to_owned(), "Carol@example.org".to_owned()],
+        version: own.archiving(&alice()).await.unwrap().version,
     };
-    own.set_archiving(&alice(), wish).await.unwrap();
+    own.set_archiving(&alice(), wish.clone()).await.unwrap();
+    assert_eq!(own.set_archiving(&alice(), wish).await, Err(OwnChatError::Changed), "it was read before");
     let prefs = phone.ask("get", "", "<prefs xmlns='urn:xmpp:mam:2'/>").await;
     let parts =
         ["default='roster'", "<always><jid>bob@example.org", "<never><jid>carol@example.org</jid></never>"];

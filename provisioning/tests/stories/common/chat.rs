@@ -23,7 +23,8 @@ pub(crate) struct Chat(pub(crate) Mutex<Kept>);
 
 impl Default for Chat {
     fn default() -> Self {
-        let archiving = Archiving { otherwise: Archived::Always, always: Vec::new(), never: Vec::new() };
+        let (always, never) = (Vec::new(), Vec::new());
+        let archiving = Archiving { otherwise: Archived::Always, always, never, version: None };
         Self(Mutex::new(Kept {
             picture: None,
             archiving,
