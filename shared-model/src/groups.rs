@@ -13,6 +13,7 @@ pub struct Member {
 
 /// Says which accounts are in which groups. Provisioning implements it; the chat server asks it.
 pub trait Groups: Send + Sync {
-    /// Every account that is in a group; at most so many.
-    fn members<'a>(&'a self, most: usize) -> Pending<'a, Result<Vec<Member>, Unavailable>>;
+    /// Every account that is in one of these groups, or in any where none is asked for; at most so many, those first that are in one
+    /// by what is said here.
+    fn members<'a>(&'a self, of: &'a [String], most: usize) -> Pending<'a, Result<Vec<Member>, Unavailable>>;
 }

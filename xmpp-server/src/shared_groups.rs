@@ -111,7 +111,7 @@ pub(crate) async fn follow(server: Arc<Server>, groups: Arc<dyn Groups>) {
 }
 
 async fn look(shown: &[String], domain: &str, directory: &Directory, groups: &dyn Groups) -> Option<Known> {
-    let members = match groups.members(MOST_MEMBERS).await {
+    let members = match groups.members(shown, MOST_MEMBERS).await {
         Ok(members) => members,
         Err(_) => {
             tracing::error!("it cannot be said who is in which group");

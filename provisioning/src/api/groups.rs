@@ -59,21 +59,24 @@ pub(super) const TABLE: &[Operation] = &[
 
 async fn groups(face: &Face, _: &Ask) -> Result<Value, Problem> {
     let mut all: BTreeMap<String, (Settings, Vec<String>)> = BTreeMap::new();
-    for (group, settings) in face.profiles.groups(MOST_GROUPS).await? {
+    let known = face.profiles.groups(MOST_GROUPS + 1).await?;
+    let mut more = known.len() > MOST_GROUPS;
+    for (group, settings) in known.into_iter().take(MOST_GROUPS) {
         all.insert(group, (settings, Vec::new()));
     }
-    let members = face.profiles.members(MOST_MEMBERS).await;
+    let members = face.profiles.members(&[], MOST_MEMBERS + 1).await;
     let members = members.map_err(|_| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the service cannot do this now; try again")
     })?;
-    for member in members {
+    more |= members.len() > MOST_MEMBERS;
+    for member in members.into_iter().take(MOST_MEMBERS) {
         for group in member.groups {
             all.entry(group).or_default().1.push(member.aor.to_string());
         }
     }
     let print =
         |(group, (settings, members))| json!({ "group": group, "settings": settings, "members": members });
-    Ok(json!({ "groups": all.into_iter().map(print).collect::<Vec<_>>() }))
+    Ok(json!({ "groups": all.into_iter().map(print).collect::<Vec<_>>(), "more": more }))
 }
 
 async fn of_account(face: &Face, ask: &Ask) -> Result<Value, Problem> {

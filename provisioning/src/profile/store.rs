@@ -177,22 +177,34 @@ impl Profiles {
     }
 }
 
-/// Each account once, in all its groups.
-fn joined(found: Vec<Member>, most: usize) -> Vec<Member> {
-    let mut all: BTreeMap<Aor, Vec<String>> = BTreeMap::new();
-    for Member { aor, groups } in found {
-        let own = all.entry(aor).or_default();
+/// Members as they are found: each account once, in all its groups.
+struct Found<'a> {
+    of: &'a [String],
+    most: usize,
+    all: BTreeMap<Aor, Vec<String>>,
+}
+
+impl Found<'_> {
+    fn add(&mut self, Member { aor, mut groups }: Member) {
+        groups.retain(|group| self.of.is_empty() || self.of.contains(group));
+        if groups.is_empty() || (self.is_full() && !self.all.contains_key(&aor)) {
+            return;
+        }
+        let own = self.all.entry(aor).or_default();
         own.extend(groups);
         own.sort_unstable();
         own.dedup();
     }
-    all.into_iter().map(|(aor, groups)| Member { aor, groups }).take(most).collect()
+
+    fn is_full(&self) -> bool {
+        self.all.len() >= self.most
+    }
 }
 
 impl Groups for Profiles {
-    fn members<'a>(&'a self, most: usize) -> Pending<'a, Result<Vec<Member>, Unavailable>> {
+    fn members<'a>(&'a self, of: &'a [String], most: usize) -> Pending<'a, Result<Vec<Member>, Unavailable>> {
         Box::pin(async move {
-            let (mut found, mut after) = (self.members_elsewhere().await?, ACCOUNTS.to_owned());
+            let (mut found, mut after) = (Found { of, most, all: BTreeMap::new() }, ACCOUNTS.to_owned());
             loop {
                 let page = self.records.list(OWNER, COLLECTION, Some(&after), PAGE).await;
                 let page = page.map_err(|error| {
@@ -201,17 +213,19 @@ impl Groups for Profiles {
                 })?;
                 for record in page.iter().take_while(|record| record.key.starts_with(ACCOUNTS)) {
                     let settings: Settings = serde_json::from_slice(&record.value).unwrap_or_default();
-                    let aor = record.key[ACCOUNTS.len()..].parse::<Aor>();
-                    let groups = settings.groups;
-                    found.extend(aor.ok().filter(|_| !groups.is_empty()).map(|aor| Member { aor, groups }));
+                    if let Ok(aor) = record.key[ACCOUNTS.len()..].parse() {
+                        found.add(Member { aor, groups: settings.groups });
+                    }
                 }
                 let is_last =
                     page.len() < PAGE || page.last().is_some_and(|last| !last.key.starts_with(ACCOUNTS));
-                if is_last || found.len() >= most {
-                    return Ok(joined(found, most));
+                if is_last || found.is_full() {
+                    break;
                 }
                 after = page.into_iter().next_back().map_or(after, |last| last.key);
             }
+            self.members_elsewhere().await?.into_iter().for_each(|member| found.add(member));
+            Ok(found.all.into_iter().map(|(aor, groups)| Member { aor, groups }).collect())
         })
     }
 }
@@ -363,10 +377,18 @@ mod tests {
         profiles.write(&"group:own".parse().unwrap(), &Settings::default()).await.unwrap();
         assert_eq!(holds(&alice).await, Some(100));
         assert_eq!(holds(&bob).await, None, "gone there");
-        let members = profiles.members(10).await.unwrap();
+        let members = profiles.members(&[], 10).await.unwrap();
         assert_eq!((members.len(), members[0].groups.len()), (1, 3), "{members:?}");
         put(alice.account, "bob", &["Sales"], false).await;
-        let members = profiles.members(10).await.unwrap();
+        let here = Settings { groups: vec!["own".to_owned()], ..Settings::default() };
+        profiles.write(&"account:zoe@example.org".parse().unwrap(), &here).await.unwrap();
+        profiles.write(&"account:alice@example.org".parse().unwrap(), &Settings::default()).await.unwrap();
+        let first = profiles.members(&[], 1).await.unwrap();
+        assert_eq!(first[0].aor.local(), "zoe", "who is in a group by what is said here is first");
+        let sales = profiles.members(&["Sales".to_owned()], 1).await.unwrap();
+        assert_eq!((sales.len(), &sales[0].aor), (1, &alice.aor), "others take no room");
+        profiles.write(&"account:zoe@example.org".parse().unwrap(), &Settings::default()).await.unwrap();
+        let members = profiles.members(&[], 10).await.unwrap();
         assert_eq!((members.len(), &members[0].aor), (1, &alice.aor), "the name there is nobody's here");
     }
 
@@ -414,9 +436,9 @@ mod tests {
         ] {
             profiles.write(&layer.parse().unwrap(), &settings(groups)).await.unwrap();
         }
-        let members = profiles.members(10).await.unwrap();
+        let members = profiles.members(&[], 10).await.unwrap();
         let of: Vec<_> = members.iter().map(|member| (member.aor.local(), member.groups.len())).collect();
         assert_eq!(of, [("alice", 2), ("carol", 1)]);
-        assert_eq!(profiles.members(1).await.unwrap().len(), 1);
+        assert_eq!(profiles.members(&[], 1).await.unwrap().len(), 1);
     }
 }

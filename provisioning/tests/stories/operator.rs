@@ -166,7 +166,7 @@ async fn groups_have_members_and_settings_and_domains_are_listed() {
     assert_eq!(house.call(&token, path, &many).await.0, 422);
     house.call(&token, "PUT /api/v1/profiles/group:sales", "{\"settings\":{\"video\":false}}").await;
     let (_, groups) = house.call(&token, "GET /api/v1/groups", "").await;
-    assert_eq!(groups["groups"][0]["group"], "board");
+    assert_eq!((&groups["groups"][0]["group"], &groups["more"]), (&"board".into(), &false.into()));
     let sales = &groups["groups"][1];
     assert_eq!(
         (&sales["settings"]["video"], &sales["members"][0]),

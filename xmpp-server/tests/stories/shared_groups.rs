@@ -24,7 +24,7 @@ impl Said {
 }
 
 impl Groups for Said {
-    fn members<'a>(&'a self, most: usize) -> Pending<'a, Result<Vec<Member>, Unavailable>> {
+    fn members<'a>(&'a self, _: &'a [String], most: usize) -> Pending<'a, Result<Vec<Member>, Unavailable>> {
         let said: Vec<_> = self.0.lock().unwrap().iter().take(most).cloned().collect();
         Box::pin(async move { Ok(said) })
     }
