@@ -20,7 +20,10 @@ pub(super) const TABLE: &[Operation] = &[
         path: "/bans",
         scope: Scope::AdminRead,
         gives: "Bans",
-        takes: &[Field::open("after", Kind::Text, "the address behind which to go on with accounts")],
+        takes: &[
+            Field::open("after", Kind::Text, "the address behind which to go on with accounts"),
+            Field::open("max", Kind::Number, "how many accounts at most; 200 by default and at most"),
+        ],
         summary: "Accounts that are disabled or slowed down, and networks that are slowed down",
         run: operation!(list),
     },
@@ -44,20 +47,25 @@ async fn list(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         Some(after) => Some(Aor(address(face, "after", after)?)),
         None => None,
     };
+    let max = ask.number("max").map_or(MOST_ACCOUNTS, |max| max.clamp(1, MOST_ACCOUNTS as _) as usize);
     let (mut found, mut more) = (Vec::new(), true);
     // As many as one answer may take time for; who asks goes on where it ended.
     for _ in 0..MOST_PAGES {
         let (cards, is_more) = face.auth.directory.list(after.as_ref(), PAGE).await?;
-        after = cards.last().map(|card| card.aor.clone());
-        found.extend(cards.iter().filter_map(|card| {
+        let mut cards = cards.iter();
+        for card in cards.by_ref() {
+            after = Some(card.aor.clone());
             let wait = face.auth.authenticator.wait_of(card);
-            (!card.enabled || wait.is_some()).then(|| {
+            if !card.enabled || wait.is_some() {
                 let seconds = wait.map(|wait| wait.as_secs().max(1));
-                json!({ "account": card_json(card), "seconds": seconds })
-            })
-        }));
-        more = is_more;
-        if !more || found.len() >= ENOUGH {
+                found.push(json!({ "account": card_json(card), "seconds": seconds }));
+            }
+            if found.len() >= max {
+                break;
+            }
+        }
+        more = is_more || cards.len() > 0;
+        if !more || found.len() >= max {
             break;
         }
     }
@@ -97,5 +105,5 @@ async fn lift(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 const PAGE: usize = 500;
 const MOST_PAGES: usize = 20;
 /// Accounts after which an answer is full.
-const ENOUGH: usize = 200;
+const MOST_ACCOUNTS: usize = 200;
 const MOST_NETWORKS: usize = 500;

@@ -180,6 +180,14 @@ async fn groups_have_members_and_settings_and_domains_are_listed() {
     let (cookie, key) = sign_in(&house).await;
     let page = house.send("GET /admin/groups", &cookie, "").await;
     assert!(page.contains("<h3>sales</h3>") && page.contains("{&quot;video&quot;:false}"), "{page}");
+    for at in 0..11 {
+        let layer = format!("PUT /api/v1/profiles/group:a{at:02}");
+        house.call(&token, &layer, "{\"settings\":{\"video\":false}}").await;
+    }
+    let page = house.send("GET /admin/groups", &cookie, "").await;
+    assert!(page.contains("/admin/groups?after=a09") && !page.contains("<h3>a10</h3>"), "{page}");
+    let page = house.send("GET /admin/groups?after=a09", &cookie, "").await;
+    assert!(page.contains("<h3>a10</h3>") && page.contains("<h3>sales</h3>"), "{page}");
     let page = house.send("GET /admin?edit=alice@example.org", &cookie, "").await;
     assert!(page.contains(">sales\nboard</textarea>"), "the form shows what is there: {page}");
     let form = format!("key={key}&back=/admin?edit=alice@example.org&path.address=alice@example.org&groups=");

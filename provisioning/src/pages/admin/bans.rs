@@ -12,7 +12,7 @@ use crate::session::Session;
 const PLACE: &str = "/admin/bans";
 
 pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked: &Asked) -> Option<Markup> {
-    let bans = read(face, session, "listBans", json!({ "after": asked.after })).await?;
+    let bans = read(face, session, "listBans", json!({ "after": asked.after, "max": PART })).await?;
     let (networks, accounts) = (bans["networks"].as_array()?, bans["accounts"].as_array()?);
     Some(html! {
         section {
@@ -38,7 +38,7 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
             h2 { (words.networks) }
             @if networks.is_empty() { p { (words.no_bans) } } @else { table {
                 thead { tr { th { (words.network) } th { (words.failures) } th { (words.result) } th { span.unseen { (words.deed) } } } }
-                tbody { @for ban in networks {
+                tbody { @for ban in networks.iter().take(PART) {
                     @let network = text(&ban["network"]);
                     tr {
                         td { (network) }
@@ -48,9 +48,14 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
                     }
                 } }
             } }
+            // Those that are lifted make room.
+            @if networks.len() > PART { p.hint { (words.networks) ": " (networks.len()) } }
         }
     })
 }
+
+/// Accounts, and networks, on one page.
+const PART: usize = 40;
 
 fn wait(words: &Words, seconds: &Value) -> Markup {
     html! { @if let Some(seconds) = seconds.as_u64() { (words.slowed) " (" (seconds) " s)" } }

@@ -7,24 +7,37 @@ use shared_model::Aor;
 use super::super::account::{fault, form};
 use super::super::deeds::Outcome;
 use super::super::words::{Words, fill};
-use super::{escape, read, text};
+use super::{Asked, escape, read, text};
 use crate::Face;
 use crate::session::Session;
 
 const PLACE: &str = "/admin/groups";
+/// Groups on one page, and members of each.
+const PART: usize = 10;
+const MOST_SHOWN: usize = 50;
 
-pub(super) async fn section(face: &Face, words: &Words, session: &Session) -> Option<Markup> {
+pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked: &Asked) -> Option<Markup> {
     let groups = read(face, session, "listGroups", json!({})).await?;
     let domains = read(face, session, "listDomains", json!({})).await?;
     let all = groups["groups"].as_array()?;
+    // In the order of their names.
+    let behind = &all[all.partition_point(|group| text(&group["group"]) <= asked.after)..];
+    let (part, rest) = behind.split_at(behind.len().min(PART));
     Some(html! {
         section {
             @if all.is_empty() { p { (words.no_groups) } }
-            @for group in all {
+            @for group in part {
                 @let name = text(&group["group"]);
                 h3 { (name) }
-                p { (group["members"].as_array()?.iter().map(text).collect::<Vec<_>>().join(", ")) }
+                @let members = group["members"].as_array()?;
+                p {
+                    (members.iter().take(MOST_SHOWN).map(text).collect::<Vec<_>>().join(", "))
+                    @if members.len() > MOST_SHOWN { " … (" (members.len()) ")" }
+                }
                 (settings(words, session, &format!("group:{name}"), &group["settings"]))
+            }
+            @if let Some(last) = part.last().filter(|_| !rest.is_empty()) {
+                p { a href=(format!("{PLACE}?after={}", escape(&text(&last["group"])))) { (words.more) } }
             }
         }
         section { p { a href="/admin" { (words.set_groups) } } }

@@ -86,7 +86,7 @@ async fn draw(
         "/admin/rooms" => (words.rooms, rooms::section(face, words, session, asked).await),
         "/admin/numbers" => (words.numbers, numbers::section(face, words, session, asked).await),
         "/admin/bans" => (words.bans, bans::section(face, words, session, asked).await),
-        "/admin/groups" => (words.groups, groups::section(face, words, session).await),
+        "/admin/groups" => (words.groups, groups::section(face, words, session, asked).await),
         _ => (words.accounts, accounts(face, words, session, asked, outcome).await),
     };
     let Some(body) = body else { return trouble(words) };
