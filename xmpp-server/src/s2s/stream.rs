@@ -171,6 +171,7 @@ pub(super) async fn serve(
         known_as,
         count: None,
         heard: Instant::now(),
+        looked: Instant::now(),
         patience: patience(server.federation.config.idle, limits),
         last,
         closing: None,
@@ -241,6 +242,8 @@ struct Conversation<'a> {
     count: Option<Arc<Count>>,
     /// When anything was heard.
     heard: Instant,
+    /// When it was last looked whether anything is overdue.
+    looked: Instant,
     patience: Duration,
     /// When the last stanza passed, either way; milliseconds since 1970.
     last: Arc<AtomicI64>,
@@ -304,8 +307,13 @@ impl Conversation<'_> {
                     self.framer.push(&chunk[..length]);
                 }
                 Step::Judged(pair, verdict) => self.judge(&pair, verdict, "dialback").await?,
-                Step::Late if self.is_over()? => return Ok(()),
-                Step::Late => self.rest().await,
+                Step::Late => {
+                    self.looked = Instant::now();
+                    if self.is_over()? {
+                        return Ok(());
+                    }
+                    self.rest().await;
+                }
             }
         }
     }
@@ -449,9 +457,9 @@ impl Conversation<'_> {
         let is_kept = rest.is_zero() && self.waits_for_acks();
         let idle = self.closing.or((!is_kept).then(|| now + rest));
         let proof = self.unproven.as_ref().map(|(_, until)| *until);
-        // The writer asks for acks while we sleep.
+        // The writer asks for acks while we sleep. What is heard meanwhile does not put the look off.
         let patience = self.server.config.ack_timeout;
-        let look = (self.acks.is_begun() && !patience.is_zero()).then(|| now + patience / 2);
+        let look = (self.acks.is_begun() && !patience.is_zero()).then(|| self.looked + patience / 2);
         let soonest = [idle, proof, self.expires, look].into_iter().flatten().min();
         soonest.unwrap_or_else(|| now + self.patience)
     }
