@@ -313,8 +313,19 @@ pub(super) fn unknown(server: &Server, stanzas: Vec<Stanza>) -> Vec<Stanza> {
     let error = StanzaError::because(ErrorKind::RemoteServerTimeout, why);
     let (again, unsure) = sorted(stanzas);
     for stanza in unsure {
+        let is_of_room = stanza.from.as_ref().is_some_and(|from| from.domain() == server.rooms_domain);
+        // A room would take the error for the end of whom it spoke to (XEP-0045 §18.1.2), who is there as soon as there is
+        // another connection. What it said to all is in its archive.
+        if is_of_room && stanza.is_type("groupchat") {
+            continue;
+        }
         server.metrics.s2s_returned.inc();
-        route::give_back(server, &stanza, &error);
+        match is_of_room && stanza.kind == Kind::Message {
+            true => {
+                route::give_back(server, &stanza, &StanzaError::because(ErrorKind::ResourceConstraint, why))
+            }
+            false => route::give_back(server, &stanza, &error),
+        }
     }
     again
 }

@@ -170,6 +170,41 @@ async fn a_server_that_offers_acks_and_never_begins_gets_its_stanzas() {
     assert!(got.contains("id='2'"), "it is the same stream: {got}");
 }
 
+#[tokio::test]
+async fn who_is_in_a_room_stays_in_it_when_a_connection_is_lost() {
+    let world = World::new().await;
+    let ours = world.serve(OURS, verified()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    world.announce(THEIRS, listener.local_addr().unwrap());
+    let tls = world.certified(THEIRS);
+    let mut alice = Client::online(&ours, "alice", "a").await;
+    let room = "dev@conference.example.org";
+    alice.enter(room, "Alice").await;
+    let instant = "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>";
+    assert!(alice.ask("set", room, instant).await.contains("type='result'"));
+    let mut theirs = Peer::proven(ours.server.s2s()[0], THEIRS, "conference.example.org", &tls).await;
+    let join = format!(
+        "<presence from='bob@example.net/b' to='{room}/Bob'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
+    );
+    theirs.send(&join).await;
+    let mut peer = peer_of(&listener, &tls).await;
+    peer.send("<enabled xmlns='urn:xmpp:sm:3'/>").await;
+    alice.expect(&["<presence", "/Bob'"]).await;
+    alice.send(&format!("<message to='{room}' type='groupchat' id='said'><body>x</body></message>")).await;
+    alice.send(&format!("<message to='{room}/Bob' type='chat' id='told'><body>y</body></message>")).await;
+    peer.expect(&["<message", "id='told'"]).await;
+    drop(peer);
+    let mut peer = peer_of(&listener, &tls).await;
+    peer.send("<enabled xmlns='urn:xmpp:sm:3'/>").await;
+    peer.expect(&["<presence"]).await;
+    let error = alice.expect(&["<message", "type='error'", "id='told'"]).await;
+    assert!(error.contains("may have arrived"), "{error}");
+    alice.send(&format!("<message to='{room}' type='groupchat' id='more'><body>z</body></message>")).await;
+    let next = alice.next().await.unwrap();
+    assert!(next.contains("id='more'"), "nobody left: {next}");
+    peer.expect(&["<message", "id='more'"]).await;
+}
+
 /// A way to a server that breaks after so many bytes have gone there, and then after more.
 async fn fragile(to: SocketAddr, breaks: Vec<usize>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
