@@ -281,6 +281,7 @@ async fn talk(server: Arc<Server>, arrival: Arrival) {
         io,
         last,
         sent: server.metrics.component_sent.clone(),
+        leaves: Arc::default(),
     };
     let mut write = tokio::spawn(writer.run(stopped, breaks));
     let interrupt = std::pin::pin!(async {

@@ -12,8 +12,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use xmpp_core::stream::server::{Pair, Purpose, Refusal};
+use xmpp_core::{ErrorKind, StanzaError};
 
 use super::acks::{Left, unknown};
 use super::failure::Failure;
@@ -28,18 +29,23 @@ use crate::server::Server;
 pub(super) async fn run(server: Arc<Server>, pair: Pair, serial: u64, mut queue: Queue) {
     let mut brief = 0;
     let mut before: Option<Left> = None;
+    let mut was_open = false;
     loop {
         let is_done = before.is_none() && queue.is_empty();
-        if server.shutdown.is_begun() || (is_done && server.federation.retire(serial)) {
+        if is_done && (server.shutdown.is_begun() || server.federation.retire(serial)) {
             return;
+        }
+        if server.shutdown.is_begun() && was_open {
+            return abandon(&server, &pair, queue);
         }
         let stream = tokio::select! {
             opened = open(&server, &pair) => opened,
-            () = server.shutdown.begun() => return,
+            () = too_late(&server) => return abandon(&server, &pair, queue),
         };
         let failure = match stream {
             Err(failure) => failure,
             Ok(stream) => {
+                was_open = true;
                 server.federation.recovered(&pair);
                 let began = Instant::now();
                 let _open = Counted::new(&server.metrics.s2s_streams_out);
@@ -102,6 +108,25 @@ async fn pause(server: &Server, length: Duration) {
     }
 }
 
+/// When we stop, and what waits had its time.
+async fn too_late(server: &Server) {
+    server.shutdown.begun().await;
+    sleep(LAST_TRY).await;
+}
+
+/// We stop, and what still waits does not leave any more.
+fn abandon(server: &Server, pair: &Pair, queue: Queue) {
+    let waiting = queue.drain();
+    if !waiting.is_empty() {
+        tracing::warn!(domain = %pair.theirs, stanzas = waiting.len(), "what waited for another server is given back");
+    }
+    let why = StanzaError::because(ErrorKind::RemoteServerTimeout, "this server stops");
+    for stanza in waiting {
+        server.metrics.s2s_returned.inc();
+        route::give_back(server, &stanza, &why);
+    }
+}
+
 fn give_up(server: &Server, pair: &Pair, serial: u64, queue: Queue, failure: &Failure) {
     let error = failure.of_stanza();
     server.federation.failed(pair, serial, &error);
@@ -116,6 +141,8 @@ fn give_up(server: &Server, pair: &Pair, serial: u64, queue: Queue, failure: &Fa
 
 /// How long to wait before the second attempt; then twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// How long what waits may take to leave when we stop.
+const LAST_TRY: Duration = Duration::from_secs(2);
 /// A stream that ends sooner was none.
 const BRIEF: Duration = Duration::from_secs(5);
 /// So many of these in a row are a failure.

@@ -11,7 +11,7 @@
 //! [`acks`]: super::acks
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use shared_runtime::unix_millis;
@@ -121,7 +121,8 @@ pub(super) async fn serve(
     mut queue: Queue,
     before: Option<Left>,
 ) -> (Queue, Ended, Left) {
-    let Stream { limits, counts, io, framer, machine, id, certificate, first, unproven } = stream;
+    let Stream { limits, mut counts, io, framer, machine, id, certificate, first, unproven } = stream;
+    counts &= !server.shutdown.is_begun(); // nobody would be there to hear of it
     let counted = Arc::new(Acks::new(server.federation.config.queue));
     let mut known_as = None;
     let mut ask = String::new();
@@ -149,8 +150,17 @@ pub(super) async fn serve(
     let refuse = Box::new(move |stanza: &Stanza| give_back_too_large(&server_of_writer, stanza));
     let too_large = TooLarge { limits, refuse };
     let acks = Some(Arc::clone(&counted));
-    let writer =
-        Writer { too_large: Some(too_large), acks, queue, spoken, io, last: Arc::clone(&last), sent };
+    let leaves = Arc::new(AtomicBool::new(false));
+    let writer = Writer {
+        too_large: Some(too_large),
+        acks,
+        queue,
+        spoken,
+        io,
+        last: Arc::clone(&last),
+        sent,
+        leaves: Arc::clone(&leaves),
+    };
     let mut write = tokio::spawn(writer.run(stopped, breaks));
     let (judged, verdicts) = mpsc::channel(WORDS);
     let mut conversation = Conversation {
@@ -196,6 +206,8 @@ pub(super) async fn serve(
     if closing.is_none() {
         farewell.push_str(CLOSE);
     }
+    // There will be no other stream: what waits goes before the last words, as far as there is time.
+    leaves.store(server.shutdown.is_begun(), Ordering::Relaxed);
     let _ = timeout(LAST_WORDS, words.send(farewell)).await; // who does not read hears no last words
     drop(words);
     let written = match timeout(LAST_WORDS, &mut write).await {

@@ -6,7 +6,7 @@
 //!        in the queue again, or waits for an ack if acks are given.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use prometheus::IntCounter;
 use shared_runtime::unix_millis;
@@ -42,6 +42,8 @@ pub(crate) struct Writer {
     pub(crate) last: Arc<AtomicI64>,
     /// Counts stanzas.
     pub(crate) sent: IntCounter,
+    /// Whether what is said from now on are last words, which go behind what waits.
+    pub(crate) leaves: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -53,6 +55,7 @@ impl Writer {
     ) -> (Queue, WriteHalf<Box<dyn Io>>) {
         let mut batch = Vec::new();
         let mut has_queue = true;
+        let mut farewell = None;
         loop {
             let mut text = Vec::new();
             let mut may_take = has_queue;
@@ -60,10 +63,15 @@ impl Writer {
                 text = acks.turn(&mut self.queue);
                 may_take &= acks.may_take();
             }
+            let is_empty = !may_take || self.queue.is_empty();
             tokio::select! {
                 biased;
                 () = std::future::ready(()), if !text.is_empty() => {}
-                said = self.spoken.recv() => match said {
+                () = std::future::ready(()), if is_empty && farewell.is_some() => {
+                    text = farewell.take().map(String::into_bytes).unwrap_or_default();
+                }
+                said = self.spoken.recv(), if farewell.is_none() => match said {
+                    Some(words) if self.leaves.load(Ordering::Relaxed) => farewell = Some(words),
                     Some(words) => text = words.into_bytes(),
                     None => return (self.queue, self.io),
                 },

@@ -202,6 +202,26 @@ pub(crate) async fn greet_with(listener: &TcpListener, tls: &tls::Config, featur
 }
 
 #[tokio::test]
+async fn what_waits_when_we_stop_leaves_before_the_last_words() {
+    let world = World::new().await;
+    let ours = world.serve(OURS, verified()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    world.announce(THEIRS, listener.local_addr().unwrap());
+    let mut alice = Client::online(&ours, "alice", "a").await;
+    for id in ["1", "2", "3"] {
+        alice.send(&format!("<message to='bob@example.net' type='chat' id='{id}'/>")).await;
+    }
+    alice.ask("get", OURS, "<ping xmlns='urn:xmpp:ping'/>").await;
+    ours.shutdown.begin();
+    let mut peer = greet(&listener, &world.certified(THEIRS)).await;
+    for id in ["1", "2", "3"] {
+        let got = peer.next().await.unwrap();
+        assert!(got.contains(&format!("id='{id}'")), "{got}");
+    }
+    peer.expect_stream_error("system-shutdown").await;
+}
+
+#[tokio::test]
 async fn tls_from_the_first_byte_is_taken_where_it_is_announced() {
     let world = World::new().await;
     let ours = world.serve(OURS, verified()).await;
