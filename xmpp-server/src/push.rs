@@ -14,6 +14,7 @@
 //! (XEP-0352). Of many messages in a moment it is told once at once, and once more when the moment is over; of a call (XEP-0353)
 //! at once, with high priority, and of many calls once in
 //! [`CALL_MOMENT`]. What rooms say wakes the client whose session is in the room.
+//! A client that vanished looks present for a while: when it is noticed, it is woken for what came meanwhile.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -224,6 +225,24 @@ pub(crate) fn notify_occupant(server: &Server, to: &Jid, message: &Stanza) {
     }
     let resource = to.resource().unwrap_or_default().to_owned();
     let is_its = move |_: &Server, _: &Jid, registration: &Registration| registration.resource == resource;
+    spawn(server, to.to_bare(), message, is_its);
+}
+
+/// Wakes the client of a session whose connection is lost, once for all that it did not get.
+pub(crate) fn notify_waiting<'a>(
+    server: &Server,
+    to: &Jid,
+    waiting: impl DoubleEndedIterator<Item = &'a Stanza> + Clone,
+) {
+    let is_own =
+        |message: &Stanza| message.from.as_ref().is_some_and(|from| from.bare_str() == to.bare_str());
+    let is_history = |message: &Stanza| message.is_type("groupchat") && message.mentions(ns::DELAY);
+    let mut worth = waiting.filter(|it| is_worth_waking(it) && !is_own(it) && !is_history(it));
+    let Some(message) = worth.clone().rfind(|it| is_call(it)).or_else(|| worth.next_back()) else { return };
+    let resource = to.resource().unwrap_or_default().to_owned();
+    let is_its = move |server: &Server, user: &Jid, registration: &Registration| {
+        registration.resource == resource && is_away(server, user, registration)
+    };
     spawn(server, to.to_bare(), message, is_its);
 }
 

@@ -200,10 +200,10 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         Left::Connected(connection) => {
             let last = why.map(|why| why.print()).unwrap_or_default();
             let (outlet, mut reader) = connection.finish(outbox, last).await;
-            outlet.give_up(&server, &jid, left_at).await;
+            outlet.give_up(&server, &jid, left_at, false).await;
             linger(&mut reader).await;
         }
-        Left::Detached(outlet) => outlet.give_up(&server, &jid, left_at).await,
+        Left::Detached(outlet) => outlet.give_up(&server, &jid, left_at, true).await,
     }
 }
 
@@ -305,9 +305,10 @@ impl Life<'_> {
                 }
                 ended @ (Ended::Lost | Ended::Silent) if client.managed.is_resumable() => {
                     self.note(&ended);
-                    let (outlet, _) = connection.halt().await;
+                    let (mut outlet, _) = connection.halt().await;
                     self.server.metrics.detached.inc();
                     self.server.router.mark(&self.jid, |session| session.is_detached = true);
+                    outlet.wake(self.server, &self.jid);
                     let back = self.detached(client, outlet).await;
                     self.server.metrics.detached.dec();
                     match back {

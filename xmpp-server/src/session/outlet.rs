@@ -24,6 +24,7 @@ use super::pulse::{Heard, Look, Pulse};
 use super::undelivered;
 use crate::Config;
 use crate::c2s::{Io, WRITE_PATIENCE};
+use crate::push;
 use crate::router::{End, Outgoing, What};
 use crate::server::Server;
 
@@ -268,6 +269,18 @@ impl Outlet {
         self.unacked.lock().unwrap_or_else(PoisonError::into_inner).len() <= self.most
     }
 
+    /// The connection is lost: wakes the client for what waits for it.
+    pub(super) fn wake(&mut self, server: &Server, jid: &Jid) {
+        while let Ok(outgoing) = self.inbox.try_recv() {
+            self.batch.push(outgoing);
+        }
+        self.defer();
+        self.count();
+        let unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: Vec<&Waiting> = unacked.waiting().collect();
+        push::notify_waiting(server, jid, all.iter().filter_map(|waiting| message_of(&waiting.outgoing)));
+    }
+
     /// The session goes on over another connection: what waits is sent again, behind these words.
     pub(super) fn resume(&mut self, words: String) {
         self.prologue = words.into_bytes();
@@ -282,8 +295,9 @@ impl Outlet {
         }
     }
 
-    /// The session is over, since that moment (milliseconds since 1970): what the client did not get goes elsewhere.
-    pub(super) async fn give_up(mut self, server: &Server, jid: &Jid, since: i64) {
+    /// The session is over, since that moment (milliseconds since 1970): what the client did not get goes elsewhere,
+    /// and wakes it, if that was not done.
+    pub(super) async fn give_up(mut self, server: &Server, jid: &Jid, since: i64, is_woken: bool) {
         self.inbox.close();
         while let Some(outgoing) = self.inbox.recv().await {
             self.batch.push(outgoing);
@@ -293,9 +307,19 @@ impl Outlet {
         if all.iter().any(|waiting| matches!(waiting.outgoing.what, What::Waited(_))) {
             let _ = server.offline.given(jid.bare_str(), &[]).await; // forgets nothing: they wait again
         }
+        if !is_woken {
+            push::notify_waiting(server, jid, all.iter().filter_map(|waiting| message_of(&waiting.outgoing)));
+        }
         for waiting in all {
             undelivered(server, jid, waiting).await;
         }
+    }
+}
+
+fn message_of(outgoing: &Outgoing) -> Option<&Stanza> {
+    match &outgoing.what {
+        What::Kept(stanza) if stanza.kind == Kind::Message => Some(stanza),
+        _ => None,
     }
 }
 

@@ -106,6 +106,30 @@ async fn a_session_without_connection_is_woken() {
 }
 
 #[tokio::test]
+async fn what_came_before_it_was_noticed_that_a_client_vanished_wakes_it() {
+    let (ack_timeout, idle_timeout) = (std::time::Duration::from_millis(400), std::time::Duration::ZERO);
+    let prompt = Config { ack_timeout, idle_timeout, ..Config::default() };
+    let served = serve_with(prompt, Store::in_memory()).await;
+    let mut service = Client::online(&served, "carol", "push").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let mut alice = Client::online(&served, "alice", "phone").await;
+    let mut tablet = Client::online(&served, "alice", "tablet").await;
+    tablet.ask("set", "", &enable("n2", "")).await;
+    alice.ask("set", "", &enable("n1", "")).await;
+    alice.manage().await;
+    for body in ["one", "two"] {
+        bob.send(&format!("<message to='alice@example.org/phone' type='chat'><body>{body}</body></message>"))
+            .await;
+        alice.expect(&[body]).await;
+    }
+    // The line is open, and nobody is there any more who would ack.
+    let push = service.expect(&["urn:xmpp:push:0"]).await;
+    assert!(push.contains("node='n1'"), "{push}");
+    assert_eq!(alice.next().await, None);
+    service.expect_nothing().await;
+}
+
+#[tokio::test]
 async fn a_service_that_refuses_is_not_asked_again() {
     let served = serve().await;
     let mut service = Client::online(&served, "carol", "push").await;
