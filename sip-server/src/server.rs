@@ -519,6 +519,9 @@ async fn sweep(server: Arc<Server>) {
         for call_id in server.calls.end_silent(Instant::now()).await {
             let (call_id, outcome) = (String::from(call_id), CallOutcome::Completed);
             server.facts.call(&call_id, CallEvent::Ended { call_id: call_id.clone(), outcome });
+            if let Some(relay) = server.relay.clone().filter(|relay| relay.has(&call_id)) {
+                tokio::spawn(async move { relay.delete(&call_id).await });
+            }
         }
         server.calls.keep(Instant::now(), false).await;
         server.guard.forget_quiet(Instant::now());
