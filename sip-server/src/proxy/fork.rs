@@ -156,6 +156,11 @@ impl Forwarding<'_> {
         let mut hurry = (!is_invite).then(|| Instant::now() + TRYING);
         let mut groups = destination::in_rounds(std::mem::take(&mut self.route.groups), self.breadth);
         let Some(first) = self.next(&mut groups).await else { return self.conclude().await };
+        if !self.relay_again(&first).await {
+            let mut response = Message::response(&self.request, 500, "");
+            response.push(Name::RetryAfter, RETRY_AFTER);
+            return self.respond(response);
+        }
         self.start(first).await;
         patience.round(Instant::now());
         loop {
@@ -496,6 +501,8 @@ fn remove_our_credentials(request: &mut Message, realm: &str) {
 
 /// RFC 4320 §4.1: by now the sender of another request than INVITE asks at its longest interval (Timer E at T2).
 const TRYING: Duration = Duration::from_millis(3_500);
+/// Seconds, until another relay may be there.
+const RETRY_AFTER: &str = "5";
 /// Answers of all branches that wait.
 const ANSWERS: usize = 64;
 /// Bytes of what is put on a request on its way: Via, two Record-Routes, an identity.

@@ -2,7 +2,7 @@
 //!
 //! In    copies for branches, answers of branches. Out the same, with a relay's addresses where the call needs one.
 //! State what the relay made of the offer, which its branches get; who answered first, after whom others move nothing.
-//! Errors without a relay nothing changes.
+//! Errors without a relay calls begin as they came; a new offer within one that has a relay is refused (500) if none takes it.
 
 use sip_core::{Message, Uri};
 use sip_endpoint::Transport;
@@ -22,6 +22,18 @@ pub(super) enum Offer {
 }
 
 impl Forwarding<'_> {
+    /// In a call that a relay carries, nothing is offered past it. False if none takes the offer: what is refused leaves the call
+    /// as it was (§14.1).
+    pub(super) async fn relay_again(&mut self, branches: &[Branch]) -> bool {
+        let is_offer = matches!(self.request.method(), "INVITE" | "UPDATE") && self.request.is_in_dialog();
+        let Some(branch) = branches.first().filter(|_| is_offer && sdp_of(&self.request).is_some()) else {
+            return true;
+        };
+        let is_relayed = self.server.relay.as_ref().is_some_and(|relay| self.is_relayed(relay, branch));
+        let mut copy = self.request.clone();
+        !is_relayed || self.relay_offer(branch, &mut copy).await
+    }
+
     /// Puts a relay into the copy for a branch, if the call needs one. Whether it is in there.
     pub(super) async fn relay_offer(&mut self, branch: &Branch, copy: &mut Message) -> bool {
         let Some(relay) = self.server.relay.as_ref().filter(|relay| self.is_relayed(relay, branch)) else {

@@ -3,7 +3,7 @@
 //!
 //! In    descriptions of calls on their way. Out the same with the addresses of a relay.
 //! State which node has which call, until it is over; at most [`MOST`], beyond which calls are not relayed.
-//! Errors while no relay answers, calls go on without, and the log and a metric say so.
+//! Errors while no relay takes them, calls begin without, and the log and a metric say so.
 //! Not here: calls of rooms, whose sound the mixer takes wherever it comes from; browsers, which have ICE.
 
 mod bencode;
@@ -90,18 +90,20 @@ impl Relay {
     pub(crate) async fn offer(&self, call_id: &str, tags: Tags<'_>, sdp: &str) -> Option<String> {
         let known = self.calls.get(call_id).map(|call| call.node);
         if known.is_none() && self.calls.len() >= MOST {
+            self.commands.with_label_values(&["offer", "full"]).inc();
+            tracing::warn!(most = MOST, "no more calls can be relayed; a call goes on without");
             return None;
         }
         let others = self.nodes.order(call_id).into_iter().filter(|node| Some(*node) != known);
         for node in known.into_iter().chain(others) {
             let mut command = command("offer", call_id, tags, Some(sdp));
             command.insert(b"ICE".to_vec(), Value::from("remove"));
-            if let Some(text) = self.ask(node, "offer", &command).await {
+            if let Some(text) = self.ask(node, "offer", &command, TRIES).await {
                 self.calls.insert(call_id.into(), Call { node, since: Instant::now() });
-                return text;
+                return Some(text);
             }
         }
-        tracing::warn!("no relay answers; a call goes on without");
+        tracing::warn!("no relay takes an offer");
         None
     }
 
@@ -110,7 +112,8 @@ impl Relay {
         let node = self.calls.get(call_id).map(|call| call.node)?;
         let mut command = command("answer", call_id, tags, Some(sdp));
         command.insert(b"ICE".to_vec(), Value::from("remove"));
-        self.ask(node, "answer", &command).await.flatten()
+        // Nobody else can: the node has the offer, and the caller its address.
+        self.ask(node, "answer", &command, TRIES_OF_ANSWER).await
     }
 
     /// A call is over, or was none. Nobody waits for what becomes of it.
@@ -120,7 +123,7 @@ impl Relay {
         delete.insert(b"command".to_vec(), Value::from("delete"));
         delete.insert(b"call-id".to_vec(), Value::from(call_id));
         delete.insert(b"delete-delay".to_vec(), Value::Number(0));
-        self.ask(call.node, "delete", &delete).await;
+        self.ask(call.node, "delete", &delete, TRIES).await;
     }
 
     /// Forgets calls whose end nobody told: the relay ends them for their silence.
@@ -128,9 +131,9 @@ impl Relay {
         self.calls.retain(|_, call| now.duration_since(call.since) < LONGEST_CALL);
     }
 
-    /// `None` if the node is silent; nothing in it if it refuses.
-    async fn ask(&self, node: usize, what: &str, command: &Dictionary) -> Option<Option<String>> {
-        let answer = self.nodes.ask(node, command).await;
+    /// The description that comes back; `None` if the node is silent, or refuses.
+    async fn ask(&self, node: usize, what: &str, command: &Dictionary, tries: usize) -> Option<String> {
+        let answer = self.nodes.ask(node, command, tries).await;
         let text = |name: &[u8]| Some(answer.as_ref()?.get(name)?.as_text()?.to_owned());
         let is_ok = text(b"result").is_some_and(|result| result == "ok");
         let outcome = match (&answer, is_ok) {
@@ -143,8 +146,7 @@ impl Relay {
             let reason = text(b"error-reason").unwrap_or_default();
             tracing::warn!(command = what, reason, "a relay refused a call");
         }
-        answer.as_ref()?;
-        Some(text(b"sdp").filter(|_| is_ok))
+        text(b"sdp").filter(|_| is_ok)
     }
 }
 
@@ -181,6 +183,9 @@ fn command(what: &str, call_id: &str, tags: Tags<'_>, sdp: Option<&str>) -> Dict
 
 /// Some two hundred octets each.
 const MOST: usize = 100_000;
+/// How often a node is asked that does not answer.
+const TRIES: usize = 2;
+const TRIES_OF_ANSWER: usize = 5;
 const LONGEST_CALL: Duration = Duration::from_secs(24 * 3_600);
 
 #[cfg(test)]

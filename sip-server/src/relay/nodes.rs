@@ -3,7 +3,7 @@
 //! In    a command. Out its answer, and which node gave it.
 //! State a socket a node, what waits for an answer; nodes that did not answer of late. A command that comes again with the same
 //!       cookie is done once.
-//! Errors a node that is silent for [`TRIES`] tries is passed over for [`AWAY`]; when all are, each is tried all the same.
+//! Errors a node that is silent is passed over for [`AWAY`]; when all are, each is tried all the same.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -70,9 +70,9 @@ impl Nodes {
     }
 
     /// Asks one.
-    pub(super) async fn ask(&self, at: usize, command: &Dictionary) -> Option<Dictionary> {
+    pub(super) async fn ask(&self, at: usize, command: &Dictionary, tries: usize) -> Option<Dictionary> {
         let node = self.nodes.get(at)?;
-        let answer = node.ask(command, self.timeout).await;
+        let answer = node.ask(command, self.timeout, tries).await;
         let silent = answer.is_none().then(Instant::now);
         *node.silent.lock().unwrap_or_else(PoisonError::into_inner) = silent;
         answer
@@ -85,14 +85,14 @@ impl Node {
         silent.is_some_and(|silent| silent.elapsed() < AWAY)
     }
 
-    async fn ask(&self, command: &Dictionary, timeout: Duration) -> Option<Dictionary> {
+    async fn ask(&self, command: &Dictionary, timeout: Duration, tries: usize) -> Option<Dictionary> {
         let cookie = format!("{:016x}", shared_runtime::random());
         let mut datagram = format!("{cookie} ").into_bytes();
         Value::Dictionary(command.clone()).print(&mut datagram);
         let (sender, mut answer) = oneshot::channel();
         self.waiting.insert(cookie.clone(), sender);
         let mut came = None;
-        for _ in 0..TRIES {
+        for _ in 0..tries {
             // What cannot be sent is tried again, as what is lost.
             let _ = self.socket.send(&datagram).await;
             if let Ok(answer) = tokio::time::timeout(timeout, &mut answer).await {
@@ -125,7 +125,6 @@ impl Node {
     }
 }
 
-const TRIES: usize = 2;
 /// How long a silent node is asked after all others.
 const AWAY: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(20);

@@ -1,6 +1,7 @@
 //! Calls that a relay carries: a node that speaks the ng protocol, and calls that go on when none does.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,13 +15,16 @@ use tokio::net::UdpSocket;
 struct Node {
     address: SocketAddr,
     heard: Arc<Mutex<Vec<String>>>,
+    /// It takes no offer.
+    refuses: Arc<AtomicBool>,
 }
 
 impl Node {
     async fn start() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let node = Self { address: socket.local_addr().unwrap(), heard: Arc::default() };
-        let heard = Arc::clone(&node.heard);
+        let node =
+            Self { address: socket.local_addr().unwrap(), heard: Arc::default(), refuses: Arc::default() };
+        let (heard, refuses) = (Arc::clone(&node.heard), Arc::clone(&node.refuses));
         tokio::spawn(async move {
             let (mut buffer, mut lost) = (vec![0; 65_535], Vec::new());
             while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
@@ -35,7 +39,9 @@ impl Node {
                     let sdp = sdp.replace("10.0.0.1", "192.0.2.50").replace("127.0.0.1", "192.0.2.50");
                     format!("3:sdp{}:{sdp}", sdp.len())
                 });
-                let answer = format!("{cookie} d6:result2:ok{sdp}e");
+                let is_refused = refuses.load(Ordering::Relaxed);
+                let result = if is_refused { "5:error".to_owned() } else { format!("2:ok{sdp}") };
+                let answer = format!("{cookie} d6:result{result}e");
                 socket.send_to(answer.as_bytes(), from).await.unwrap();
             }
         });
@@ -255,6 +261,36 @@ async fn whose_offer_went_without_a_relay_answers_without() {
     assert_eq!(ip_in(&ok), "127.0.0.1");
     assert_eq!(node.next().await.0, "offer");
     assert_eq!(node.take().len(), 0);
+}
+
+#[tokio::test]
+async fn what_no_relay_takes_leaves_a_call_as_it_was() {
+    let node = Node::start().await;
+    let served = serve(vec![node.address]).await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let (_, ok, sent) = call(&alice, &bob, Some("10.0.0.1"), "127.0.0.1").await;
+    alice.send(&in_dialog(&sent, &ok, "ACK", sent.cseq().unwrap().0)).await;
+    bob.expect("ACK").await;
+    node.refuses.store(true, Ordering::Relaxed);
+    alice.send(&with(in_dialog(&sent, &ok, "INVITE", 8_000), "10.0.0.1")).await;
+    let refused = alice.expect("500").await;
+    assert_eq!(refused.value(Name::RetryAfter), Some("5"));
+    node.refuses.store(false, Ordering::Relaxed);
+    alice.send(&with(in_dialog(&sent, &ok, "INVITE", 8_001), "10.0.0.1")).await;
+    assert_eq!(ip_in(&bob.expect("INVITE").await), "192.0.2.50");
+}
+
+#[tokio::test]
+async fn a_relay_that_refuses_is_followed_by_the_next() {
+    let (full, node) = (Node::start().await, Node::start().await);
+    full.refuses.store(true, Ordering::Relaxed);
+    let served = serve(vec![full.address, node.address]).await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    // Calls are shared: one of several begins at the first.
+    while full.take().is_empty() {
+        let (incoming, ok, _) = call(&alice, &bob, Some("10.0.0.1"), "127.0.0.1").await;
+        assert_eq!((ip_in(&incoming), ip_in(&ok)), ("192.0.2.50".to_owned(), "192.0.2.50".to_owned()));
+    }
 }
 
 #[tokio::test]
