@@ -120,11 +120,19 @@ pub(super) fn answer(
     let direction = direction_of(&offer.media[at]).mirrored();
     let group = chosen.browser.as_ref().map(|_| bundle::of(&offer).unwrap_or_default());
     let pictures = pictures.and_then(|pictures| video::choose(&offer.media, &takes, pictures, keys, group));
+    let seen = pictures.iter().flat_map(|pictures| pictures.texts.iter().map(|(at, _)| *at));
+    let taken: Vec<usize> = std::iter::once(at).chain(seen).collect();
+    let bundled = group.map(|group| bundle::answered(group, &offer.media, &has_port, &taken));
+    let bundled = bundled.unwrap_or_default();
+    // RFC 9143 §7.3.3: without a bundle, what has no port of its own is nowhere.
+    let is_lost = |at: &usize| bundled.is_empty() && has_port.get(*at) == Some(&false);
+    if is_lost(&at) {
+        return Err(Unfit::NoAddress);
+    }
+    let pictures = pictures.filter(|pictures| !pictures.texts.iter().any(|(at, _)| is_lost(at)));
     let mut text = head(origin);
-    if let (Some(ours), Some(group)) = (ours, group) {
-        let seen = pictures.iter().flat_map(|pictures| pictures.texts.iter().map(|(at, _)| *at));
-        let taken: Vec<usize> = std::iter::once(at).chain(seen).collect();
-        text.push_str(&bundle::answered(group, &offer.media, &has_port, &taken));
+    if let (Some(ours), Some(_)) = (ours, group) {
+        text.push_str(&bundled);
         text.push_str(&format!("a=ice-lite\r\na=fingerprint:{}\r\n", ours.fingerprint));
     }
     for (other, media) in offer.media.iter().enumerate() {

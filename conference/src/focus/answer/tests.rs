@@ -153,6 +153,8 @@ fn a_bundle_has_its_head_first_and_its_media_need_no_port() {
             "m=application 0 UDP/DTLS/SCTP webrtc-datachannel"
         ]
     );
+    let none = super::answer(offer, origin(), &keys, Some(&ours), None);
+    assert_eq!(none.unwrap_err(), Unfit::NoAddress, "its head is refused, and it has no port of its own");
     let off = BROWSER
         .replace("m=video 9", "m=video 0")
         .replace("a=mid:1\r\n", "a=mid:1\r\na=rtpmap:96 VP8/90000\r\n");
