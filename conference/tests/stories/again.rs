@@ -131,7 +131,12 @@ async fn who_refuses_more_is_left_alone_and_who_asks_at_once_is_asked_again() {
     refuse(&first, 491);
     let second = alice.is_invited().await;
     assert!(second.request.cseq() > first.request.cseq());
-    refuse(&second, 488);
+    // It is busy with another.
+    let mut busy = Message::response(&second.request, 500, "");
+    busy.push(Name::RetryAfter, "2");
+    second.server.respond(busy);
+    let third = alice.is_invited().await;
+    refuse(&third, 488);
     carol.show(true, 2);
     bob.sees(2);
     let more = tokio::time::timeout(Duration::from_secs(4), alice.is_invited()).await;

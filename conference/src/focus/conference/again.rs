@@ -3,7 +3,8 @@
 //!
 //! In    pictures that begin; answers to our re-INVITEs. Out re-INVITEs with media behind those that are there.
 //! State beside each leg the offer that waits for its answer, when the next may be, and whether more is refused.
-//! Errors who refuses is not asked again in this call; 491: once more after a while; 408 and 481 end the leg (§14.1).
+//! Errors who refuses is not asked again in this call; 491, and 500 with a Retry-After: once more after a while; 408 and 481 end
+//!        the leg (§14.1).
 //!
 //! Phones are not asked: theirs would ask whoever holds them.
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sip_core::Message;
+use sip_core::header::Name;
 use sip_core::sdp::MOST_MEDIA;
 use tokio::sync::mpsc;
 
@@ -146,7 +148,7 @@ impl Conference {
             return self.focus.answered().give_up(call_id);
         };
         let now = Instant::now();
-        let Some(answer) = answer.filter(|answer| answer.status() != 481) else {
+        let Some(answer) = answer.filter(|answer| !matches!(answer.status(), 408 | 481)) else {
             self.focus.answered().give_up(call_id);
             return self.hang_up(leg, "No Answer To Our Offer").await;
         };
@@ -156,8 +158,10 @@ impl Conference {
                 self.focus.answered().give_up(call_id);
                 // §14.1: both asked at once. Who began the call waits longer.
                 let pause = if participant.is_called { GLARE_OURS } else { GLARE_THEIRS };
-                participant.asking.next = Some(now + pause);
-                participant.asking.is_refused = status != 491;
+                // §14.2: it answers another INVITE.
+                let busy = retry_after(&answer).filter(|_| status == 500);
+                participant.asking.next = Some(now + busy.unwrap_or(pause));
+                participant.asking.is_refused = status != 491 && busy.is_none();
                 return participant
                     .span()
                     .in_scope(|| tracing::info!(status, "more pictures are not wanted"));
@@ -204,6 +208,13 @@ fn wanted(participant: &Participant, live: &[(LegId, Codec)], most: usize) -> Op
     let room = MOST_MEDIA.saturating_sub(participant.lines.0.len());
     let more = count(codec).min(most).saturating_sub(seen(participant)).min(room);
     (more > 0).then_some((more, codec))
+}
+
+/// RFC 3261 §20.33: when to ask again, at most [`LONGEST`].
+fn retry_after(answer: &Message) -> Option<Duration> {
+    let value = answer.value(Name::RetryAfter)?.trim();
+    let seconds = value.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+    Some(Duration::from_secs(seconds).clamp(PAUSE, LONGEST))
 }
 
 /// Media in which a leg sees somebody.
