@@ -5,7 +5,7 @@
 //!       perhaps with more behind them. State none. Errors what has no use keeps its place with port 0.
 
 use super::answer::{LEVEL, Origin, Ours, beside_sound, head, ways};
-use super::lines::{Line, What};
+use super::lines::{Line, Lines, What};
 use super::offer::{Offered, payload_type};
 use super::sdes;
 use super::video;
@@ -30,12 +30,18 @@ pub(super) fn offer(now: &Now<'_>, offered: &Offered) -> String {
         let group = if mids.is_empty() { mids } else { format!("a=group:BUNDLE{mids}\r\n") };
         text.push_str(&format!("{group}a=ice-lite\r\na=fingerprint:{}\r\n", browser.fingerprint));
     }
+    // A number that one medium takes is no other's.
+    let mut lines = offered.lines.clone();
     for (at, line) in offered.lines.0.iter().enumerate() {
         let said = match (line.what, &offered.pictures) {
-            (What::Sound, _) => Some(sound(now, offered, line)),
-            (What::Pictures, Some(pictures)) => {
-                Some(video::offer::medium_again(line, at, pictures, now.pictures, now.browser.is_some()))
-            }
+            (What::Sound, _) => Some(sound(now, offered, line, &mut lines)),
+            (What::Pictures, Some(pictures)) => Some(video::offer::medium_again(
+                (line, &mut lines),
+                at,
+                pictures,
+                now.pictures,
+                now.browser.is_some(),
+            )),
             _ => None,
         };
         match said {
@@ -52,10 +58,10 @@ pub(super) fn offer(now: &Now<'_>, offered: &Offered) -> String {
 }
 
 /// The format of now first, with its number, and then all others.
-fn sound(now: &Now<'_>, offered: &Offered, line: &Line) -> String {
+fn sound(now: &Now<'_>, offered: &Offered, line: &Line, lines: &mut Lines) -> String {
     let Negotiated { encoding, payload_type: number, events, noise, level, .. } = *now.sound;
     let mut types = vec![(encoding.format, number.to_string())];
-    let (mut lines, mut maps) = (offered.lines.clone(), String::new());
+    let mut maps = String::new();
     for format in Format::ALL.into_iter().filter(|format| *format != encoding.format) {
         if now.browser.is_some() && !OF_BROWSERS.contains(&format) {
             continue;

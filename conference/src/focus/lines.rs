@@ -86,10 +86,16 @@ impl Lines {
         number
     }
 
-    /// One more medium with pictures, whose format is that of others or has this number.
-    pub(super) fn add_pictures(&mut self, encoding: &str, parameters: Option<&str>, usual: u8) {
+    /// One more medium with pictures, whose format is that of others — the agreed one if there is one — or has this number.
+    pub(super) fn add_pictures(
+        &mut self,
+        encoding: &str,
+        parameters: Option<&str>,
+        usual: u8,
+        agreed: Option<u8>,
+    ) {
         let known = self.0.iter().filter(|line| line.what == What::Pictures);
-        let known = known.filter_map(|line| line.format(encoding)).next().cloned();
+        let known = known.filter_map(|line| line.format_of(encoding, agreed)).next().cloned();
         let fresh = || Format {
             number: self.free(usual),
             encoding: Some(encoding.to_owned()),
@@ -130,6 +136,16 @@ impl Line {
         self.formats.iter().find(is_it)
     }
 
+    /// How an encoding was described here; of several ways, the one with this number.
+    pub(super) fn format_of(&self, encoding: &str, agreed: Option<u8>) -> Option<&Format> {
+        let number = agreed.map(|number| number.to_string());
+        let is_agreed = |format: &&Format| {
+            Some(&format.number) == number.as_ref()
+                && format.encoding.as_ref().is_some_and(|one| one.eq_ignore_ascii_case(encoding))
+        };
+        self.formats.iter().find(is_agreed).or_else(|| self.format(encoding))
+    }
+
     /// What a number means here.
     pub(super) fn meaning(&self, number: &str) -> Option<&str> {
         self.formats.iter().find(|format| format.number == number)?.encoding.as_deref()
@@ -149,3 +165,23 @@ impl Line {
 
 /// RFC 3551 §6.
 const DYNAMIC: std::ops::RangeInclusive<u8> = 96..=127;
+
+#[cfg(test)]
+mod tests {
+    use sip_core::sdp::Sdp;
+
+    use super::*;
+
+    #[test]
+    fn of_several_formats_of_one_encoding_the_agreed_one_is_named_again() {
+        let text = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=video 9 RTP/AVP 97 98\r\n\
+            a=rtpmap:97 H264/90000\r\na=fmtp:97 packetization-mode=0\r\n\
+            a=rtpmap:98 H264/90000\r\na=fmtp:98 packetization-mode=1\r\n";
+        let mut lines = Lines::of(&Sdp::parse(text).unwrap().media, |_| What::Pictures);
+        assert_eq!(lines.0[0].format_of("H264/90000", Some(98)).unwrap().number, "98");
+        assert_eq!(lines.0[0].format_of("H264/90000", None).unwrap().number, "97");
+        assert_eq!(lines.0[0].format_of("VP8/90000", Some(98)), None);
+        lines.add_pictures("H264/90000", None, 103, Some(98));
+        assert_eq!(lines.0[1].formats[0].parameters.as_deref(), Some("packetization-mode=1"));
+    }
+}

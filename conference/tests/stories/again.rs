@@ -20,7 +20,7 @@ async fn an_offer_that_is_asked_for_keeps_media_and_numbers_where_they_are() {
     let mut alice = house.silent_phone("alice").await;
     let offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
         m=message 9 TCP/MSRP *\r\nm=video 9 RTP/AVPF 101\r\na=rtpmap:101 VP8/90000\r\na=rtcp-fb:101 nack pli\r\n\
-        m=audio 9 RTP/AVPF 97 98\r\na=rtpmap:97 opus/48000/2\r\na=rtpmap:98 telephone-event/48000\r\n";
+        m=audio 9 RTP/AVPF 103 98\r\na=rtpmap:103 opus/48000/2\r\na=rtpmap:98 telephone-event/48000\r\n";
     assert_eq!(alice.send_body("INVITE", "application/sdp", offer).await.status(), 200);
     alice.acknowledge_with(String::new());
     let response = alice.send("INVITE", &[]).await;
@@ -29,9 +29,9 @@ async fn an_offer_that_is_asked_for_keeps_media_and_numbers_where_they_are() {
     assert_eq!(kinds(&text), [of("message", false), of("video", true), of("audio", true)], "{text}");
     let sdp = Sdp::parse(&text).unwrap();
     let (video, audio) = (&sdp.media[1], &sdp.media[2]);
-    assert_eq!((video.formats[0], video.rtpmap("101"), audio.formats[0]), ("101", Some("VP8/90000"), "97"));
+    assert_eq!((video.formats[0], video.rtpmap("101"), audio.formats[0]), ("101", Some("VP8/90000"), "103"));
     assert_eq!(
-        (audio.rtpmap("97"), audio.rtpmap("98")),
+        (audio.rtpmap("103"), audio.rtpmap("98")),
         (Some("opus/48000/2"), Some("telephone-event/48000"))
     );
     assert!(audio.formats.contains(&"0") && audio.formats.contains(&"8"), "all that we can: {text}");

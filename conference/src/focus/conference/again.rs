@@ -106,7 +106,8 @@ impl Conference {
             offered.pictures = Some(video::offer::Offer { ours: *ours, keys: Vec::new() });
         }
         let (encoding, parameters, usual) = video::offer::format(codec);
-        (0..more).for_each(|_| offered.lines.add_pictures(encoding, parameters, usual));
+        let agreed = self.participants[at].agreed_pictures().map(|agreed| agreed.payload_type);
+        (0..more).for_each(|_| offered.lines.add_pictures(encoding, parameters, usual, agreed));
         self.participants[at].origin.version += 1;
         let text = self.offer_again(at, &offered);
         let contact = self.contact();

@@ -8,7 +8,7 @@ use sip_core::sdp::{Direction, Media};
 use super::{
     Agreed, Limits, Ours, TRANSPORT_WIDE, WISHES, agreed, beside_bundle, codec, layers, limit, section,
 };
-use crate::focus::lines::Line;
+use crate::focus::lines::{Line, Lines};
 use crate::focus::sdes;
 use crate::media::srtp::{Crypto, MasterKey, Suite};
 use crate::media::video::Codec;
@@ -47,7 +47,7 @@ pub(in crate::focus) fn media_of_browser(ours: &Ours, ways: &str) -> String {
 
 /// A medium with pictures in an offer within a call: as it is agreed on, or one more that is to be seen.
 pub(in crate::focus) fn medium_again(
-    line: &Line,
+    (line, lines): (&Line, &mut Lines),
     at: usize,
     offer: &Offer,
     agreed: Option<&Agreed>,
@@ -60,11 +60,12 @@ pub(in crate::focus) fn medium_again(
     codecs.sort_by_key(|(codec, _)| agreed.is_some_and(|agreed| agreed.codec != *codec));
     let (mut numbers, mut maps) = (String::new(), String::new());
     for (codec, usual) in codecs {
-        let known = line.format(codec.rtpmap());
+        let number = agreed.filter(|agreed| agreed.codec == codec).map(|agreed| agreed.payload_type);
+        let known = line.format_of(codec.rtpmap(), number);
         if known.is_none() && is_browser {
             continue;
         }
-        let number = known.map_or_else(|| usual.to_string(), |known| known.number.clone());
+        let number = known.map_or_else(|| lines.take_number(usual), |known| known.number.clone());
         let parameters = known.and_then(|known| known.parameters.as_deref());
         let parameters = parameters.or((codec == Codec::H264).then_some(H264_PARAMETERS));
         numbers.push_str(&format!(" {number}"));
