@@ -4,6 +4,7 @@
 //! State what the relay made of the offer, which its branches get; who answered first, after whom others move nothing.
 //! Errors without a relay calls begin as they came; a new offer within one that has a relay is refused (500) if none takes it.
 
+use sip_core::header::{Name, NameAddr};
 use sip_core::{Message, Uri};
 use sip_endpoint::Transport;
 
@@ -73,7 +74,7 @@ impl Forwarding<'_> {
                 relay.answer(call_id, Tags { offerer: from, answerer: Some(to) }, sdp).await
             }
             // Its offer is in the answer, and theirs in the ACK.
-            None if self.is_relayed(relay, branch) => {
+            None if self.is_answer_relayed(relay, branch, response) => {
                 relay.offer(call_id, Tags { offerer: to, answerer: Some(from) }, sdp).await
             }
             _ => None,
@@ -91,17 +92,17 @@ impl Forwarding<'_> {
         }
     }
 
-    fn is_relayed(&self, relay: &Relay, branch: &Branch) -> bool {
+    fn may_be_relayed(&self, branch: &Branch) -> bool {
         let is_inside = |transport| transport == Transport::InProcess;
-        if !matches!(self.request.method(), "INVITE" | "UPDATE")
-            || branch.to == Destination::Trusted
-            || is_inside(self.flow.transport)
-            || is_inside(branch.flow.transport)
-        {
-            return false;
-        }
-        if self.request.is_in_dialog() {
-            return relay.has(self.request.call_id());
+        matches!(self.request.method(), "INVITE" | "UPDATE")
+            && branch.to != Destination::Trusted
+            && !is_inside(self.flow.transport)
+            && !is_inside(branch.flow.transport)
+    }
+
+    fn is_relayed(&self, relay: &Relay, branch: &Branch) -> bool {
+        if !self.may_be_relayed(branch) || self.request.is_in_dialog() {
+            return self.may_be_relayed(branch) && relay.has(self.request.call_id());
         }
         let contact = branch.uri.as_deref().and_then(Uri::parse);
         let contact = contact.and_then(|uri| uri.host.trim_matches(['[', ']']).parse().ok());
@@ -109,5 +110,19 @@ impl Forwarding<'_> {
         let contact = contact.filter(|_| branch.to == Destination::Device && branch.path.is_empty());
         relay.has(self.request.call_id())
             || relay.wants(&self.request, self.flow.remote.ip(), (contact, branch.flow.remote.ip()))
+    }
+
+    /// The same of an offer that comes in an answer.
+    fn is_answer_relayed(&self, relay: &Relay, branch: &Branch, answer: &Message) -> bool {
+        let is_known = relay.has(self.request.call_id());
+        if !self.may_be_relayed(branch) || is_known || self.request.is_in_dialog() {
+            return self.may_be_relayed(branch) && is_known;
+        }
+        // Behind another proxy the caller's own address says nothing.
+        let is_near = self.route.caller.is_some() && self.request.values(Name::Via).count() == 1;
+        let contact = self.request.elements(Name::Contact).next().and_then(NameAddr::parse);
+        let contact = contact.filter(|_| is_near).and_then(|contact| Uri::parse(contact.uri));
+        let contact = contact.and_then(|uri| uri.host.trim_matches(['[', ']']).parse().ok());
+        relay.wants(answer, branch.flow.remote.ip(), (contact, self.flow.remote.ip()))
     }
 }

@@ -66,9 +66,10 @@ impl Relay {
         Ok(Some(Arc::new(Self { nodes, which: config.calls, calls: DashMap::new(), commands })))
     }
 
-    /// Whether a call that begins is relayed: the addresses that its ends say, and those that they come from.
-    pub(crate) fn wants(&self, offer: &Message, caller: IpAddr, callee: (Option<IpAddr>, IpAddr)) -> bool {
-        let Some(sdp) = sdp_of(offer) else { return self.which == Relayed::All && offer.body().is_empty() };
+    /// Whether a call that begins is relayed: the addresses that its ends say, and those that they come from. Who offers may be
+    /// the callee, in an answer.
+    pub(crate) fn wants(&self, offer: &Message, offerer: IpAddr, other: (Option<IpAddr>, IpAddr)) -> bool {
+        let Some(sdp) = sdp_of(offer) else { return false };
         let Some(parsed) = Sdp::parse(sdp) else { return false };
         if parsed.media.iter().any(|media| media.protocol.starts_with("UDP/TLS/")) {
             return false;
@@ -78,7 +79,7 @@ impl Relay {
         let is_other = |said: Option<IpAddr>, seen: IpAddr| {
             said.is_some_and(|said| said.to_canonical() != seen.to_canonical() && is_private(said))
         };
-        self.which == Relayed::All || is_other(said, caller) || is_other(callee.0, callee.1)
+        self.which == Relayed::All || is_other(said, offerer) || is_other(other.0, other.1)
     }
 
     /// Whether a call is relayed already.

@@ -200,6 +200,19 @@ async fn an_offer_in_the_answer_is_answered_in_the_ack() {
 }
 
 #[tokio::test]
+async fn who_offers_in_an_answer_from_behind_a_nat_is_relayed() {
+    let node = Node::start().await;
+    let served = serve(vec![node.address]).await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let (_, ok, sent) = call(&alice, &bob, None, "10.0.0.1").await;
+    assert_eq!(ip_in(&ok), "192.0.2.50");
+    alice.send(&with(in_dialog(&sent, &ok, "ACK", sent.cseq().unwrap().0), "127.0.0.1")).await;
+    assert_eq!(ip_in(&bob.expect("ACK").await), "192.0.2.50");
+    let (_, ok, _) = call(&alice, &bob, None, "127.0.0.1").await;
+    assert_eq!(ip_in(&ok), "127.0.0.1", "and who is where they say is not");
+}
+
+#[tokio::test]
 async fn a_call_that_nobody_takes_leaves_nothing_at_the_relay() {
     let node = Node::start().await;
     let served = serve(vec![node.address]).await;
