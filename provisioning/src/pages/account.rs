@@ -27,6 +27,8 @@ use crate::state::{self, State as Up};
 #[serde(default)]
 pub(super) struct Done {
     pub(super) done: String,
+    /// The address of the block list behind which to go on.
+    blocked: String,
 }
 
 pub(super) async fn look(
@@ -38,9 +40,9 @@ pub(super) async fn look(
         Ok(session) => session,
         Err(response) => return response,
     };
-    let done = api::table().find(|operation| operation.id == done.done);
-    let outcome = done.map(|operation| Outcome::Done(operation.id, Value::Null));
-    show(&face, Words::of(&headers), &session, outcome.as_ref()).await
+    let operation = api::table().find(|operation| operation.id == done.done);
+    let outcome = operation.map(|operation| Outcome::Done(operation.id, Value::Null));
+    show(&face, Words::of(&headers), &session, &done.blocked, outcome.as_ref()).await
 }
 
 pub(super) async fn set_up(State(face): State<Arc<Face>>, headers: HeaderMap) -> Response {
@@ -57,6 +59,7 @@ pub(super) async fn show(
     face: &Face,
     words: &Words,
     session: &Session,
+    blocked: &str,
     outcome: Option<&Outcome>,
 ) -> Response {
     let (Ok(up), Ok(calls)) = (state::of(face, &session.card).await, state::calls(face, &session.card).await)
@@ -66,7 +69,9 @@ pub(super) async fn show(
     let Ok(keeper) = face.auth.book.keeper(session.card.account).await else { return trouble(words) };
     let lists = [read(face, session, "listDevices").await, read(face, session, "listSessions").await];
     let [Some(devices), Some(sessions)] = lists else { return trouble(words) };
-    let Some(chat) = own::sections(face, words, session, outcome).await else { return trouble(words) };
+    let Some(chat) = own::sections(face, words, session, blocked, outcome).await else {
+        return trouble(words);
+    };
     let status = match outcome {
         Some(Outcome::Refused(_, problem)) => problem.status,
         _ => StatusCode::OK,

@@ -139,7 +139,7 @@ async fn show(face: &Face, headers: &HeaderMap, session: &Session, back: &str, o
             // The account as it is after the deed.
             let Some(session) = Session::of(face, headers).await else { return go("/sign-in") };
             match place(back) {
-                ("/account", _) => account::show(face, words, &session, Some(&outcome)).await,
+                ("/account", _) => account::show(face, words, &session, "", Some(&outcome)).await,
                 place => admin::show(face, words, &session, place, Some(&outcome)).await,
             }
         }

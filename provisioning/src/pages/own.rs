@@ -39,6 +39,7 @@ pub(super) async fn sections(
     face: &Face,
     words: &Words,
     session: &Session,
+    after: &str,
     outcome: Option<&Outcome>,
 ) -> Option<Markup> {
     let Some(chat) = &face.own_chat else { return Some(html! {}) };
@@ -56,7 +57,7 @@ pub(super) async fn sections(
         }
         @if let Some(mailbox) = mailbox { (voicemail(words, session, &mailbox)) }
         (archive(words, session, &archiving, outcome))
-        (block_list(words, session, &blocked, outcome))
+        (block_list(words, session, &blocked, after, outcome))
     })
 }
 
@@ -178,20 +179,32 @@ fn archive(words: &Words, session: &Session, archiving: &Value, outcome: Option<
     }
 }
 
-fn block_list(words: &Words, session: &Session, blocked: &Value, outcome: Option<&Outcome>) -> Markup {
+/// A part of the block list, which is in the order of addresses.
+fn block_list(
+    words: &Words,
+    session: &Session,
+    blocked: &Value,
+    after: &str,
+    outcome: Option<&Outcome>,
+) -> Markup {
     let all: Vec<&str> =
         blocked["blocked"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let behind = &all[all.partition_point(|address| *address <= after)..];
+    let (part, rest) = behind.split_at(behind.len().min(MOST_LISTED));
     html! {
         section {
             h2 { (words.blocked_title) }
             p { (words.blocked_text) }
-            @if !all.is_empty() { table {
+            @if !part.is_empty() { table {
                 thead { tr { th { (words.address) } th { span.unseen { (words.deed) } } } }
-                tbody { @for address in &all { tr {
+                tbody { @for address in part { tr {
                     td { (address) }
                     td { (deed(session, "unblock", "/account", &[("path.address", address)], words.unblock, address)) }
                 } } }
             } }
+            @if let Some(last) = part.last().filter(|_| !rest.is_empty()) {
+                p { a href=(format!("/account?blocked={}", super::admin::escape(last))) { (words.more) } }
+            }
             (form(session, "block", "/account", html! {
                 (super::text_field("address", "block-address", words.block_address, "", fault(outcome, "block", "address")))
                 button.quiet { (words.block) }

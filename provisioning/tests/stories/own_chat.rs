@@ -235,7 +235,11 @@ async fn chat_apps_lose_their_access_and_a_devices_sessions_go_with_its_password
     assert!(matches!(facts.next().await, Some(Heard::Fact(fact)) if fact.event == told.into()));
     assert_eq!(house.chat.0.lock().unwrap().ended, ["token"]);
     let (cookie, _) = sign_in(&house).await;
+    house.chat.0.lock().unwrap().blocked = (0..65).map(|at| format!("b{at:02}@example.net")).collect();
+    let page = house.send("GET /account?blocked=b00@example.net", &cookie, "").await;
+    assert!(page.contains("b64@example.net") && !page.contains("b00@example.net"), "{page}");
     let page = house.send("GET /account", &cookie, "").await;
+    assert!(page.contains("/account?blocked=b63@example.net") && !page.contains("b64@example.net"));
     assert!(
         page.contains("App &lt;token&gt;") && page.contains("has it until the password is another"),
         "{page}"

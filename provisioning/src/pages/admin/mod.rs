@@ -293,7 +293,7 @@ fn text(value: &Value) -> String {
 }
 
 /// An address as the value of a query: what is neither letter, digit nor one of `.-_@`, by its bytes.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_@".contains(&byte);
     text.bytes()
         .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
