@@ -41,6 +41,15 @@ impl Forwarding<'_> {
             return false;
         };
         let Some(sdp) = sdp_of(&self.request) else { return false };
+        let (call_id, to) = (self.request.call_id(), self.request.to_tag());
+        // RFC 3262 §5: a PRACK answers what a provisional response offered, or offers anew.
+        if self.request.method() == "PRACK" && relay.has_offered(call_id, to) {
+            let tags = Tags { offerer: to.unwrap_or_default(), answerer: self.request.from_tag() };
+            if let Some(sdp) = relay.answer(call_id, tags, sdp).await {
+                copy.set_body("application/sdp", sdp.into());
+            }
+            return false;
+        }
         if matches!(self.offer, Offer::Unseen) {
             let offerer = self.request.from_tag().unwrap_or_default();
             let tags = Tags { offerer, answerer: self.request.to_tag() };
@@ -74,7 +83,7 @@ impl Forwarding<'_> {
                 relay.answer(call_id, Tags { offerer: from, answerer: Some(to) }, sdp).await
             }
             // Its offer is in the answer, and theirs in the ACK.
-            None if self.is_answer_relayed(relay, branch, response) => {
+            None if self.request.method() == "INVITE" && self.is_answer_relayed(relay, branch, response) => {
                 relay.offer(call_id, Tags { offerer: to, answerer: Some(from) }, sdp).await
             }
             _ => None,
@@ -94,7 +103,7 @@ impl Forwarding<'_> {
 
     fn may_be_relayed(&self, branch: &Branch) -> bool {
         let is_inside = |transport| transport == Transport::InProcess;
-        matches!(self.request.method(), "INVITE" | "UPDATE")
+        matches!(self.request.method(), "INVITE" | "UPDATE" | "PRACK")
             && branch.to != Destination::Trusted
             && !is_inside(self.flow.transport)
             && !is_inside(branch.flow.transport)

@@ -37,6 +37,8 @@ pub(crate) struct Relay {
 struct Call {
     node: usize,
     since: Instant,
+    /// The tag of whose offer has no answer yet.
+    offered: Option<Box<str>>,
 }
 
 /// Whose descriptions these are: of who offers, and of who answers if they are known.
@@ -87,6 +89,11 @@ impl Relay {
         self.calls.contains_key(call_id)
     }
 
+    /// Whether an offer of whom this tag names waits for its answer.
+    pub(crate) fn has_offered(&self, call_id: &str, tag: Option<&str>) -> bool {
+        self.calls.get(call_id).is_some_and(|call| call.offered.is_some() && call.offered.as_deref() == tag)
+    }
+
     /// What stands in the place of an offer; `None` leaves it as it is.
     pub(crate) async fn offer(&self, call_id: &str, tags: Tags<'_>, sdp: &str) -> Option<String> {
         let known = self.calls.get(call_id).map(|call| call.node);
@@ -100,7 +107,8 @@ impl Relay {
             let mut command = command("offer", call_id, tags, Some(sdp));
             command.insert(b"ICE".to_vec(), Value::from("remove"));
             if let Some(text) = self.ask(node, "offer", &command, TRIES).await {
-                self.calls.insert(call_id.into(), Call { node, since: Instant::now() });
+                let offered = Some(tags.offerer.into());
+                self.calls.insert(call_id.into(), Call { node, since: Instant::now(), offered });
                 return Some(text);
             }
         }
@@ -114,7 +122,11 @@ impl Relay {
         let mut command = command("answer", call_id, tags, Some(sdp));
         command.insert(b"ICE".to_vec(), Value::from("remove"));
         // Nobody else can: the node has the offer, and the caller its address.
-        self.ask(node, "answer", &command, TRIES_OF_ANSWER).await
+        let text = self.ask(node, "answer", &command, TRIES_OF_ANSWER).await?;
+        if let Some(mut call) = self.calls.get_mut(call_id) {
+            call.offered = None;
+        }
+        Some(text)
     }
 
     /// A call is over, or was none. Nobody waits for what becomes of it.

@@ -213,6 +213,31 @@ async fn who_offers_in_an_answer_from_behind_a_nat_is_relayed() {
 }
 
 #[tokio::test]
+async fn an_offer_in_a_provisional_answer_is_answered_in_its_prack() {
+    let node = Node::start().await;
+    let served = serve(vec![node.address]).await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let uri = format!("sip:bob@{DOMAIN}");
+    let early = async {
+        let incoming = bob.expect("INVITE").await;
+        let early = responded(&bob, &incoming, 183, "10.0.0.1");
+        bob.send(&early).await;
+    };
+    let ((early, sent), ()) =
+        tokio::join!(alice.ask_with(alice.request("INVITE", &uri, &uri), PASSWORD), early);
+    assert_eq!((early.status(), ip_in(&early)), (183, "192.0.2.50".to_owned()));
+    alice.send(&with(in_dialog(&sent, &early, "PRACK", 8_000), "127.0.0.1")).await;
+    let prack = bob.expect("PRACK").await;
+    assert_eq!(ip_in(&prack), "192.0.2.50");
+    bob.respond(&prack, 200).await;
+    // The next offers anew.
+    alice.send(&with(in_dialog(&sent, &early, "PRACK", 8_001), "127.0.0.1")).await;
+    assert_eq!(ip_in(&bob.expect("PRACK").await), "192.0.2.50");
+    let asked: Vec<String> = node.take().into_iter().map(|(what, ..)| what).collect();
+    assert_eq!(asked, ["offer", "answer", "offer"]);
+}
+
+#[tokio::test]
 async fn a_call_that_nobody_takes_leaves_nothing_at_the_relay() {
     let node = Node::start().await;
     let served = serve(vec![node.address]).await;
