@@ -257,7 +257,7 @@ const DATAGRAMS: usize = 10_000;
 const STREAMS: usize = 1_000;
 /// KiB that the same again may add: arenas and tables that grew a step, nothing that grows with each message. Were a
 /// kilobyte kept of each message, it would be 11,000.
-const MOST_GROWTH: u64 = 4_096;
+const MOST_GROWTH: u64 = 6_144;
 /// A little more than 64 T1.
 const LONGEST_TRANSACTION: Duration = Duration::from_secs(36);
 /// How often an OPTIONS is sent before the server counts as dead; a full shard may drop a datagram.

@@ -285,7 +285,8 @@ async fn whose_offer_went_without_a_relay_answers_without() {
     let mut register = behind.request("REGISTER", &format!("sip:{DOMAIN}"), &format!("sip:bob@{DOMAIN}"));
     register.set(Name::Contact, "<sip:bob@10.0.0.1:5060>");
     assert_eq!(behind.ask(register, PASSWORD).await.status(), 200);
-    // Who registered last is rung first, when nothing asks for a relay yet.
+    // Who registered last is rung first, when nothing asks for a relay yet; times are told in milliseconds.
+    tokio::time::sleep(Duration::from_millis(5)).await;
     let desk = Phone::registered("bob", &served).await;
     let uri = format!("sip:bob@{DOMAIN}");
     let invite = with(alice.request("INVITE", &uri, &uri), "127.0.0.1");
