@@ -74,7 +74,7 @@ async fn rooms_are_seen_and_moderated_as_their_law_lets_it() {
 
 #[tokio::test]
 async fn trunks_and_numbers_are_shown_as_they_are() {
-    let house = house("numbers").await;
+    let house = house("operator-numbers").await;
     let token = admin(&house).await;
     let (_, trunks) = house.call(&token, "GET /api/v1/trunks", "").await;
     assert_eq!(

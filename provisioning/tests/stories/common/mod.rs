@@ -115,9 +115,12 @@ impl House {
         );
         stream.write_all(&[request.as_bytes(), body].concat()).await.unwrap();
         let mut answer = Vec::new();
-        // The answer is whole even where the other side ends without close_notify.
-        let _ = stream.read_to_end(&mut answer).await;
-        String::from_utf8_lossy(&answer).into_owned()
+        // The answer is whole even where the other side ends without close_notify; one that is empty says why.
+        let read = stream.read_to_end(&mut answer).await;
+        match read {
+            Err(error) if answer.is_empty() => format!("no answer: {error}"),
+            _ => String::from_utf8_lossy(&answer).into_owned(),
+        }
     }
 
     /// Sends JSON with a token; the status and what came back.
