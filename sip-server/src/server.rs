@@ -455,7 +455,7 @@ fn tell_call(server: &Server, request: &Message, route: &routing::Route) {
             let from = route.caller.as_ref().map(|caller| caller.account);
             let to_uri = request.uri().to_owned();
             let class = route.outside.as_ref().map_or("free", |outside| outside.rate.class.as_str());
-            tracing::info!(class, "a call is routed");
+            tracing::debug!(class, "a call is routed");
             server.facts.call(
                 &call_id,
                 CallEvent::Attempted {
