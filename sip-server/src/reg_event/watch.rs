@@ -102,12 +102,12 @@ impl Watch {
             if self.is_last && self.notifying.is_none() {
                 return;
             }
-            let deadline = self.deadline();
+            let (deadline, is_over) = (self.deadline(), self.is_over());
             let woken = tokio::select! {
                 asked = inbox.recv() => Woken::Asked(asked.map(Box::new)),
                 answer = answered(&mut self.notifying) => Woken::Answered(answer),
                 () = changes.bound(), if !self.is_behind => Woken::Changed,
-                () = tokio::time::sleep_until(deadline.into()) => Woken::Time,
+                () = tokio::time::sleep_until(deadline.into()), if !is_over => Woken::Time,
                 () = server.begun_shutdown() => Woken::Shutdown,
             };
             match woken {
@@ -121,12 +121,17 @@ impl Watch {
                     }
                 }
                 Woken::Time if Instant::now() >= self.expires => {
-                    return self.end("timeout").await;
+                    return self.end("timeout", inbox).await;
                 }
                 Woken::Time => {}
                 Woken::Asked(None) | Woken::Shutdown => return,
             }
         }
+    }
+
+    /// RFC 6665 §4.4.1: with its last NOTIFY a subscription is over.
+    fn is_over(&self) -> bool {
+        self.is_last && self.told.is_some()
     }
 
     /// Whether something is to be told now.
@@ -167,10 +172,15 @@ impl Watch {
         self.quiet_until = Instant::now() + self.server.config.notify_interval;
     }
 
-    async fn end(mut self, reason: &'static str) {
+    async fn end(mut self, reason: &'static str, inbox: &mut mpsc::Receiver<Incoming>) {
         self.notify(State::Terminated(reason), None).await;
-        // Its answer changes nothing any more.
-        let _ = answered(&mut self.notifying).await;
+        loop {
+            tokio::select! {
+                // It changes nothing any more.
+                _ = answered(&mut self.notifying) => return,
+                Some(late) = inbox.recv() => late.server.respond(Message::response(&late.request, 481, "")),
+            }
+        }
     }
 
     async fn notify(&mut self, state: State<'_>, document: Option<String>) {
@@ -192,9 +202,7 @@ impl Watch {
     }
 
     fn answer(&mut self, request: &Message, flow: Flow) -> Message {
-        // RFC 6665 §4.4.1: with its last NOTIFY a subscription is over.
-        let is_over = self.is_last && self.told.is_some();
-        if is_over || !self.dialog.has(request) {
+        if self.is_over() || !self.dialog.has(request) {
             return Message::response(request, 481, "");
         }
         let wanted = match PACKAGE.read(request) {
