@@ -49,6 +49,8 @@ pub(crate) async fn open(url: &str) -> Result<Store, StoreError> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY)
+        // What a statement of many rows might take back went to a file of its own otherwise: more writes than its rows.
+        .pragma("temp_store", "memory")
         .disable_statement_logging();
     let file = options.get_filename();
     if let Some(folder) = file.parent() {
