@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow, bail};
 use prometheus::Registry;
 use provisioning::Scope;
 use shared_auth::{AccountCard, Auth, Holder, NewAccount, Profile};
-use shared_model::{Address, Aor, BareJid};
+use shared_model::{Address, Aor, BareJid, Domains};
 use shared_runtime::bus::Bus;
 use shared_runtime::unix_millis;
 
@@ -16,10 +16,11 @@ use crate::config::Config;
 use crate::open;
 use crate::out::say;
 
-pub(crate) async fn add(desk: &Auth, domain: &str, new: NewUser, json: bool) -> anyhow::Result<()> {
+pub(crate) async fn add(desk: &Auth, domains: &Domains, new: NewUser, json: bool) -> anyhow::Result<()> {
     for address in [Some(&new.address), new.jid.as_ref()].into_iter().flatten() {
-        if !address.domain().eq_ignore_ascii_case(domain) {
-            bail!("{address} is not of the domain {domain}, which this service has accounts of");
+        if !domains.has(address.domain()) {
+            let all: Vec<&str> = domains.iter().collect();
+            bail!("{address} is not of {}, which this service has accounts of", all.join(", "));
         }
     }
     let (password, is_made) = password_for(new.password_stdin)?;

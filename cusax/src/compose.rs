@@ -55,7 +55,8 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
     let auth = open::auth(config, &store, &bus, &registry)?;
     let mut names = vec![config.domain.clone(), config.rooms_domain(), format!("pubsub.{}", config.domain)];
     names.extend(config.xmpp.component.iter().map(|component| component.domain.clone()));
-    let tls = TlsPolicy::open(&config.tls, &config.data_dir, &names).context("tls")?;
+    names.extend(config.domains.iter().map(|domain| domain.name.to_lowercase()));
+    let tls = TlsPolicy::open(&config.certificates(), &config.data_dir, &names).context("tls")?;
     let changes = auth.look_outside(&config.auth, &config.domain, &tls, shutdown).context("auth")?;
     let noted =
         provisioning::note_outside(auth.clone(), Arc::clone(&store.archive), changes, shutdown.clone());
@@ -160,7 +161,7 @@ fn invitations(config: &Config, port: Option<u16>) -> xmpp_server::Invitations {
 async fn start_xmpp(config: &Config, ground: &Ground) -> anyhow::Result<XmppServer> {
     let parts = xmpp_server::Parts {
         config: config.xmpp.clone(),
-        domain: config.domain.clone(),
+        domains: config.accounts(),
         rooms_domain: config.rooms_domain(),
         data_dir: config.data_dir.clone(),
         name_servers: config.sip.dns.clone(),
@@ -183,7 +184,12 @@ async fn start_sip(
 ) -> anyhow::Result<SipServer> {
     let needs = sip_server::Needs {
         config: config.sip.clone(),
-        domain: config.domain.clone(),
+        domains: config.accounts(),
+        chat: config
+            .domains
+            .iter()
+            .filter_map(|domain| Some((domain.name.to_lowercase(), domain.chat?)))
+            .collect(),
         auth: ground.auth.clone(),
         store: ground.store.clone(),
         bus: ground.bus.clone(),
@@ -270,6 +276,7 @@ fn provisioning_router(
     let port = |name: &str| port_of(bound, name);
     provisioning::router(provisioning::Parts {
         domain: config.domain.clone(),
+        domains: config.accounts(),
         rooms_domain: config.rooms_domain(),
         host: config.domain.clone(),
         ports: provisioning::Ports {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use shared_auth::Policy;
-use shared_model::Aor;
+use shared_model::{Aor, Domains};
 use shared_runtime::config::Key;
 use shared_runtime::tls::TlsError;
 use shared_runtime::{telemetry, tls};
@@ -18,8 +18,10 @@ use crate::out::say;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub(crate) struct Config {
-    /// The domain of addresses of record and JIDs.
+    /// The domain of addresses of record and JIDs, beside which the services stand.
     pub(crate) domain: String,
+    /// Further domains of addresses of record and JIDs.
+    pub(crate) domains: Vec<DomainConfig>,
     /// Where the store, keys and the local CA live.
     pub(crate) data_dir: PathBuf,
     pub(crate) store: StoreConfig,
@@ -32,6 +34,18 @@ pub(crate) struct Config {
     pub(crate) operations: OperationsConfig,
     pub(crate) auth: shared_auth::Config,
     pub(crate) telemetry: telemetry::Config,
+}
+
+/// One of `[[domains]]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct DomainConfig {
+    pub(crate) name: String,
+    /// What becomes of messages and presence by SIP for its users. Default: as `sip.chat`.
+    pub(crate) chat: Option<sip_server::Chat>,
+    /// PEM files of its own certificate. Default none: it has to be in that of `[tls]`.
+    pub(crate) certificate: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
 }
 
 /// `[store]`.
@@ -62,6 +76,12 @@ pub(crate) struct OperationsConfig {
 
 const OWN_KEYS: &[Key] = &[
     Key::new("domain", "\"localhost\"", "domain of addresses of record and JIDs"),
+    Key::new(
+        "domains",
+        "[]",
+        "further domains of accounts, each a [[domains]]: name, chat = \"refuse\" (pass; default as sip.chat), certificate and key (PEM files; \
+         default: those of [tls] name it too). Rooms and other services are those of `domain`",
+    ),
     Key::new("data_dir", "\"/var/lib/cusax\"", "where the store, keys and the local CA live"),
     Key::new("store.url", "", "sqlite:///…, postgres://… or memory: (forgets all); none: SQLite in data_dir"),
     Key::new("http.https", "[\"0.0.0.0:8443\"]", "HTTPS listeners"),
@@ -96,6 +116,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             domain: "localhost".to_owned(),
+            domains: Vec::new(),
             data_dir: PathBuf::from("/var/lib/cusax"),
             store: StoreConfig::default(),
             tls: tls::Config::default(),
@@ -124,6 +145,20 @@ impl Default for OperationsConfig {
 }
 
 impl Config {
+    /// The domains of accounts.
+    pub(crate) fn accounts(&self) -> Domains {
+        Domains::new(&self.domain, self.domains.iter().map(|domain| domain.name.as_str()))
+    }
+
+    /// `[tls]`, with the certificates of domains that have their own.
+    pub(crate) fn certificates(&self) -> tls::Config {
+        let own = |domain: &DomainConfig| {
+            let (certificate, key) = (domain.certificate.clone()?, domain.key.clone()?);
+            Some(tls::Files { certificate, key })
+        };
+        tls::Config { others: self.domains.iter().filter_map(own).collect(), ..self.tls.clone() }
+    }
+
     /// The host of rooms and their calls.
     pub(crate) fn rooms_domain(&self) -> String {
         self.conference.domain.clone().unwrap_or_else(|| format!("conference.{}", self.domain))
@@ -157,15 +192,47 @@ pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
     Ok(config)
 }
 
+fn is_domain(name: &str) -> bool {
+    let is_label = |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');
+    name.split('.').all(is_label) && Aor::new("x", name).is_ok()
+}
+
+/// Further domains: each is one, is nothing else here, and has both files of a certificate or none.
+fn faults_of_domains(config: &Config) -> Vec<String> {
+    let mut faults = Vec::new();
+    let services = ["pubsub", "directory", "upload"].map(|name| format!("{name}.{}", config.domain));
+    let components = config.xmpp.component.iter().map(|component| component.domain.clone());
+    let mut taken: Vec<String> = services.into_iter().chain(components).collect();
+    taken.extend([config.domain.to_lowercase(), config.rooms_domain(), config.xmpp.guests.domain.clone()]);
+    for domain in &config.domains {
+        let name = domain.name.to_lowercase();
+        if !is_domain(&name) {
+            faults.push(format!("`domains`: `{name}` is not a domain"));
+        } else if taken.contains(&name) {
+            faults.push(format!("`domains`: `{name}` is served here already"));
+        }
+        if domain.certificate.is_some() != domain.key.is_some() {
+            faults.push(format!("`domains` of `{name}`: certificate and key go together; only one is given"));
+        }
+        for file in [&domain.certificate, &domain.key].into_iter().flatten() {
+            if let Err(error) = std::fs::File::open(file) {
+                faults.push(format!("`domains` of `{name}`: cannot read {}: {error}", file.display()));
+            }
+        }
+        taken.push(name);
+    }
+    faults
+}
+
 /// What no type says: names that are none, files that are not there, times in which nothing can happen.
 fn faults(config: &Config) -> Vec<String> {
     let mut faults = Vec::new();
     for (key, domain) in [("domain", &config.domain), ("conference.domain", &config.rooms_domain())] {
-        let is_label = |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');
-        if !domain.split('.').all(is_label) || Aor::new("x", domain).is_err() {
+        if !is_domain(domain) {
             faults.push(format!("`{key}`: `{domain}` is not a domain"));
         }
     }
+    faults.extend(faults_of_domains(config));
     if config.tls.certificate.is_some() != config.tls.key.is_some() {
         faults.push(TlsError::HalfGiven.to_string());
     }
@@ -214,7 +281,7 @@ fn faults(config: &Config) -> Vec<String> {
                 .to_owned(),
         );
     }
-    faults.extend(config.sip.faults(&config.domain));
+    faults.extend(config.sip.faults(&config.accounts()));
     let services = ["pubsub", "directory", "upload"].map(|name| format!("{name}.{}", config.domain));
     let domains = [config.domain.clone(), config.rooms_domain()].into_iter().chain(services);
     let domains: Vec<String> = domains.collect();
@@ -318,6 +385,10 @@ mod tests {
             ("[[xmpp.component]]\ndomain = \"a.example\"", "cannot read secret_file"),
             ("[http]\npublic_url = \"http://x\"", "`http.public_url`: `http://x` does not begin"),
             ("[auth]\nalgorithms = []", "`auth.algorithms` is empty"),
+            ("[[domains]]\nname = \"a..b\"", "`domains`: `a..b` is not a domain"),
+            ("[[domains]]\nname = \"Localhost\"", "`localhost` is served here already"),
+            ("[[domains]]\nname = \"upload.localhost\"", "`upload.localhost` is served here already"),
+            ("[[domains]]\nname = \"a.example\"\nkey = \"/dev/null\"", "certificate and key go together"),
             (
                 "[auth.oidc]\nissuer = \"https://i\"\nclient_id = \"x\"\naccounts = \"link\"\n[xmpp]\nregistration = true",
                 "lets strangers take a name first",

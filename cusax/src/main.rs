@@ -70,7 +70,7 @@ async fn run(line: Line) -> anyhow::Result<()> {
             let config = config::load(file)?;
             let desk = open::accounts(&config).await?;
             match user {
-                User::Add(new) => accounts::add(&desk, &config.domain, new, json).await,
+                User::Add(new) => accounts::add(&desk, &config.accounts(), new, json).await,
                 User::List => accounts::list(&desk, json).await,
                 User::Show { address } => accounts::show(&desk, &address, json).await,
                 User::Password { address, password_stdin } => {

@@ -40,7 +40,7 @@ pub(crate) async fn add(config: &Config, new: NewRoom, json: bool) -> anyhow::Re
             components: Vec::new(),
             ..config.xmpp.clone()
         },
-        domain: config.domain.clone(),
+        domains: config.accounts(),
         rooms_domain: config.rooms_domain(),
         data_dir: config.data_dir.clone(),
         name_servers: Vec::new(),

@@ -30,5 +30,11 @@ pub(crate) fn print(config: &Config, addresses: &[IpAddr], host: Option<&str>) -
         },
         federation: (port(&xmpp.s2s), port(&xmpp.s2s_tls)),
     };
-    say(zone.print().trim_end())
+    say(zone.print().trim_end())?;
+    // Other domains are served by the same host, and have no services beside them.
+    for domain in &config.domains {
+        let further = Zone { domain: &domain.name, addresses: &[], services: &[], ..zone };
+        say(&format!("\n{}", further.print().trim_end()))?;
+    }
+    Ok(())
 }

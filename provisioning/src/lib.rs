@@ -33,8 +33,8 @@ use axum::routing::get;
 use http_body_util::BodyExt;
 use shared_auth::Auth;
 use shared_model::{
-    AccountId, Aor, ConferenceDirectory, Fact, Moderation, OwnChat, Registrations, RoomDirectory, Spec,
-    Telephony,
+    AccountId, Aor, ConferenceDirectory, Domains, Fact, Moderation, OwnChat, Registrations, RoomDirectory,
+    Spec, Telephony,
 };
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
@@ -73,8 +73,10 @@ pub const SPECS: &[Spec] = &[
 /// What the face is given.
 #[derive(Clone)]
 pub struct Parts {
-    /// The domain of addresses of record and JIDs.
+    /// The service's own domain.
     pub domain: String,
+    /// The domains of addresses of record and JIDs, that one among them.
+    pub domains: Domains,
     /// The host of rooms and their calls.
     pub rooms_domain: String,
     /// The host that clients connect to.

@@ -8,6 +8,7 @@ mod address;
 mod announcement;
 mod availability;
 mod conference;
+mod domains;
 mod fact;
 mod groups;
 mod ids;
@@ -24,6 +25,7 @@ pub use address::{Address, AddressError, Aor, BareJid, RoomAddress};
 pub use announcement::{Announcement, Announcements};
 pub use availability::{Availability, MayRing};
 pub use conference::{Audio, ConferenceDirectory, ConferenceSnapshot, Participant};
+pub use domains::Domains;
 pub use fact::{
     AccountEvent, BindingEvent, CallEvent, CallOutcome, ConferenceEvent, Event, Fact, LeaveReason,
     LoginEvent, MailboxEvent, Protocol, RoomEvent, SessionEvent,

@@ -2,10 +2,12 @@
 //!
 //! In    `[tls]` and the host names that are served.
 //! Out   `rustls` configurations that share one certificate resolver, one list of versions and suites.
-//! State the current certificate, swapped whole by [`TlsPolicy::reload`]; open connections keep theirs.
+//! State the current certificates, swapped whole by [`TlsPolicy::reload`]; open connections keep theirs. A client that names a
+//!       host (RFC 6066 §3) gets the certificate that names it too, and the first one otherwise.
 //! Errors [`TlsError`] names the file. Without a certificate a local CA is made in the data folder, with a warning.
-//! Not here: ACME, SNI with several certificates.
+//! Not here: ACME.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,6 +41,9 @@ pub struct Config {
     pub certificate: Option<PathBuf>,
     /// PEM file with the private key of the certificate.
     pub key: Option<PathBuf>,
+    /// Further certificates, of domains that have their own.
+    #[serde(skip)]
+    pub others: Vec<Files>,
     /// PEM file with the roots of clients that prove who they are by a certificate. Default: none, and none is asked for.
     pub client_ca: Option<PathBuf>,
     /// PEM file with roots of servers that are believed beside those of the system. Default: none.
@@ -77,6 +82,7 @@ impl Default for Config {
         Self {
             certificate: None,
             key: None,
+            others: Vec::new(),
             client_ca: None,
             trust: None,
             revoked: Vec::new(),
@@ -109,41 +115,47 @@ pub enum TlsError {
 #[derive(Clone)]
 pub struct TlsPolicy {
     current: Arc<Current>,
-    files: Files,
+    files: Vec<Files>,
+    local_ca: Option<PathBuf>,
     clients: Option<Arc<dyn ClientCertVerifier>>,
     trust: Option<Arc<RootCertStore>>,
     revocations: Arc<Revocations>,
     require: bool,
 }
 
-/// Where the certificate comes from, and the CA's certificate if it is ours.
-#[derive(Clone)]
-struct Files {
-    certificate: PathBuf,
-    key: PathBuf,
-    local_ca: Option<PathBuf>,
+/// Where a certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// PEM file with the certificate and its chain.
+    pub certificate: PathBuf,
+    /// PEM file with its private key.
+    pub key: PathBuf,
 }
 
-/// The certificate that new handshakes are answered with.
+/// What new handshakes are answered with.
 #[derive(Debug)]
 struct Current {
-    key: ArcSwap<CertifiedKey>,
-    /// Whether our own CA made it, whom no stranger believes.
+    keys: ArcSwap<Keys>,
+    /// Whether our own CA made the first, whom no stranger believes.
     is_local: bool,
 }
 
 impl TlsPolicy {
     /// Loads the certificate, or makes a local CA in `data_dir/tls` that certifies `names` and loopback.
     pub fn open(config: &Config, data_dir: &Path, names: &[String]) -> Result<Self, TlsError> {
-        let files = match (&config.certificate, &config.key) {
+        let (first, local_ca) = match (&config.certificate, &config.key) {
             (Some(certificate), Some(key)) => {
-                Files { certificate: certificate.clone(), key: key.clone(), local_ca: None }
+                (Files { certificate: certificate.clone(), key: key.clone() }, None)
             }
-            (None, None) => local_ca::certify(&data_dir.join("tls"), names)?,
+            (None, None) => {
+                let (files, ca) = local_ca::certify(&data_dir.join("tls"), names)?;
+                (files, Some(ca))
+            }
             _ => return Err(TlsError::HalfGiven),
         };
-        let key = ArcSwap::from_pointee(files.load()?);
-        let current = Arc::new(Current { key, is_local: files.local_ca.is_some() });
+        let files: Vec<Files> = std::iter::once(first).chain(config.others.iter().cloned()).collect();
+        let keys = ArcSwap::from_pointee(Keys::load(&files)?);
+        let current = Arc::new(Current { keys, is_local: local_ca.is_some() });
         let revocations = Arc::new(Revocations::open(&config.revoked)?);
         let clients = config.client_ca.as_deref().map(authorities::clients).transpose()?;
         let clients = clients.map(|inner| {
@@ -151,14 +163,14 @@ impl TlsPolicy {
             Arc::new(Unrevoked { inner, revocations }) as Arc<dyn ClientCertVerifier>
         });
         let trust = config.trust.as_deref().map(authorities::read).transpose()?.map(Arc::new);
-        Ok(Self { current, files, clients, trust, revocations, require: config.require })
+        Ok(Self { current, files, local_ca, clients, trust, revocations, require: config.require })
     }
 
-    /// Reads the files again; new handshakes use what is there now. On an error the old certificate stays.
+    /// Reads the files again; new handshakes use what is there now. On an error the old certificates stay.
     pub fn reload(&self) -> Result<(), TlsError> {
-        let key = self.files.load()?;
+        let keys = Keys::load(&self.files)?;
         self.revocations.reload()?;
-        self.current.key.store(Arc::new(key));
+        self.current.keys.store(Arc::new(keys));
         Ok(())
     }
 
@@ -175,7 +187,7 @@ impl TlsPolicy {
 
     /// The local CA's certificate, for clients to trust; `None` if a certificate was given.
     pub fn local_ca(&self) -> Option<&Path> {
-        self.files.local_ca.as_deref()
+        self.local_ca.as_deref()
     }
 
     /// What a listener uses. `alpn` are the protocols offered, most wanted first; empty offers none.
@@ -205,9 +217,13 @@ impl TlsPolicy {
     }
 
     /// What a connection to another server uses whose name `verifier` judges. It shows our certificate to a server that
-    /// asks for one of its kind.
-    pub fn mutual_client(&self, verifier: Arc<dyn ServerCertVerifier>) -> Arc<ClientConfig> {
-        let ours: Arc<dyn ResolvesClientCert> = Arc::clone(&self.current) as _;
+    /// asks for one of its kind: that of the domain in whose name we speak, or the first.
+    pub fn mutual_client(
+        &self,
+        verifier: Arc<dyn ServerCertVerifier>,
+        domain: Option<&str>,
+    ) -> Arc<ClientConfig> {
+        let ours = Arc::new(Shown { current: Arc::clone(&self.current), domain: domain.map(str::to_owned) });
         let builder = ClientConfig::builder().dangerous().with_custom_certificate_verifier(verifier);
         Arc::new(builder.with_client_cert_resolver(ours))
     }
@@ -225,9 +241,9 @@ impl TlsPolicy {
         Arc::new(config)
     }
 
-    /// The channel binding `tls-server-end-point` of the current certificate (RFC 5929 §4.1).
-    pub fn server_end_point(&self) -> Vec<u8> {
-        self.current.key.load().cert.first().map(|leaf| end_point(leaf)).unwrap_or_default()
+    /// The channel binding `tls-server-end-point` (RFC 5929 §4.1) of the current certificate for a client that named this host.
+    pub fn server_end_point(&self, named: Option<&str>) -> Vec<u8> {
+        self.current.keys.load().of(named).cert.first().map(|leaf| end_point(leaf)).unwrap_or_default()
     }
 }
 
@@ -252,22 +268,62 @@ impl Files {
     }
 }
 
-impl ResolvesServerCert for Current {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.key.load_full())
+/// The certificates, and the names that all but the first are for.
+#[derive(Debug)]
+struct Keys {
+    first: Arc<CertifiedKey>,
+    by_name: HashMap<String, Arc<CertifiedKey>>,
+}
+
+impl Keys {
+    fn load(files: &[Files]) -> Result<Self, TlsError> {
+        let mut all = files.iter().map(|files| files.load().map(Arc::new));
+        let first = all.next().ok_or(TlsError::HalfGiven)??;
+        let mut by_name = HashMap::new();
+        for key in all {
+            let key = key?;
+            let leaf = key.cert.first().and_then(|leaf| PeerCertificate::read(leaf));
+            for name in leaf.into_iter().flat_map(|leaf| leaf.hosts) {
+                by_name.insert(name.to_ascii_lowercase(), Arc::clone(&key));
+            }
+        }
+        Ok(Self { first, by_name })
+    }
+
+    /// The one that names a host, as it is or by a wildcard for its first label (RFC 6125 §6.4.3).
+    fn of(&self, named: Option<&str>) -> &Arc<CertifiedKey> {
+        let Some(named) = named.filter(|_| !self.by_name.is_empty()) else { return &self.first };
+        let named = named.to_ascii_lowercase();
+        let by_wildcard = || self.by_name.get(&format!("*.{}", named.split_once('.')?.1));
+        self.by_name.get(&named).or_else(by_wildcard).unwrap_or(&self.first)
     }
 }
 
-impl ResolvesClientCert for Current {
+impl ResolvesServerCert for Current {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(self.keys.load().of(hello.server_name())))
+    }
+}
+
+/// The certificate that one of our domains shows to other servers.
+#[derive(Debug)]
+struct Shown {
+    current: Arc<Current>,
+    domain: Option<String>,
+}
+
+impl ResolvesClientCert for Shown {
     /// A server names the roots that it believes (RFC 8446 §4.2.4). One that is made here is shown to those alone that
     /// believe its maker: others would end the handshake.
     fn resolve(&self, hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        let key = self.key.load_full();
+        let keys = self.current.keys.load();
+        let key = Arc::clone(keys.of(self.domain.as_deref()));
+        let is_local = self.current.is_local && Arc::ptr_eq(&key, &keys.first);
         let is_hinted = || {
             let (_, leaf) = x509_parser::parse_x509_certificate(key.cert.first()?).ok()?;
             Some(hints.contains(&leaf.issuer().as_raw()))
         };
-        (!self.is_local || is_hinted().unwrap_or(false)).then_some(key)
+        (!is_local || is_hinted().unwrap_or(false)).then_some(key)
     }
 
     fn has_certs(&self) -> bool {
@@ -325,7 +381,7 @@ mod tests {
         }
         assert!(!client.is_handshaking() && !server.is_handshaking());
         assert_eq!(client.alpn_protocol(), Some(&b"xmpp-client"[..]));
-        assert_eq!(policy.server_end_point(), end_point(&client.peer_certificates().unwrap()[0]));
+        assert_eq!(policy.server_end_point(None), end_point(&client.peer_certificates().unwrap()[0]));
         std::fs::remove_dir_all(folder).unwrap();
     }
 
@@ -335,14 +391,64 @@ mod tests {
         let folder = folder();
         let first = TlsPolicy::open(&Config::default(), &folder, &["a.example".to_owned()]).unwrap();
         let ca = std::fs::read(first.local_ca().unwrap()).unwrap();
-        let before = first.server_end_point();
+        let before = first.server_end_point(None);
         let second = TlsPolicy::open(&Config::default(), &folder, &["b.example".to_owned()]).unwrap();
         assert_eq!(std::fs::read(second.local_ca().unwrap()).unwrap(), ca);
         first.reload().unwrap();
-        assert_ne!(first.server_end_point(), before);
+        assert_ne!(first.server_end_point(None), before);
         std::fs::write(folder.join("tls/server.pem"), "nothing").unwrap();
         assert!(first.reload().is_err(), "a bad file is refused and the old certificate stays");
-        assert_eq!(first.server_end_point(), second.server_end_point());
+        assert_eq!(first.server_end_point(None), second.server_end_point(None));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn whoever_names_a_domain_gets_its_certificate_and_others_the_first() {
+        install_provider();
+        let (folder, made) =
+            (folder(), |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap());
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = |name: &str, text: String| {
+            std::fs::write(folder.join(name), text).unwrap();
+            folder.join(name)
+        };
+        let put = |name: &str, host: &str| {
+            let made = made(host);
+            Files {
+                certificate: file(&format!("{name}.pem"), made.cert.pem()),
+                key: file(&format!("{name}.key"), made.signing_key.serialize_pem()),
+            }
+        };
+        let main = put("main", "example.org");
+        let config = Config {
+            certificate: Some(main.certificate),
+            key: Some(main.key),
+            others: vec![put("net", "example.net"), put("wild", "*.example.com")],
+            ..Config::default()
+        };
+        let policy = TlsPolicy::open(&config, &folder, &[]).unwrap();
+        let shown_to = |named: &'static str| {
+            let mut client =
+                rustls::ClientConnection::new(policy.client(&[]), named.try_into().unwrap()).unwrap();
+            let mut server = rustls::server::Acceptor::default();
+            let mut wire = Vec::new();
+            client.write_tls(&mut wire).unwrap();
+            server.read_tls(&mut wire.as_slice()).unwrap();
+            let hello = server.accept().unwrap().unwrap();
+            let shown = policy.current.resolve(hello.client_hello()).unwrap();
+            PeerCertificate::read(&shown.cert[0]).unwrap().hosts.remove(0)
+        };
+        assert_eq!(shown_to("example.net"), "example.net");
+        assert_eq!(shown_to("EXAMPLE.net"), "example.net");
+        assert_eq!(shown_to("chat.example.com"), "*.example.com");
+        for other in ["example.org", "a.chat.example.com", "example.com", "elsewhere.example"] {
+            assert_eq!(shown_to(other), "example.org", "{other}");
+        }
+        assert_ne!(policy.server_end_point(Some("example.net")), policy.server_end_point(None));
+        put("net", "example.edu");
+        policy.reload().unwrap();
+        assert_eq!(shown_to("example.edu"), "example.edu", "a new one, for another name");
+        assert_eq!(shown_to("example.net"), "example.org");
         std::fs::remove_dir_all(folder).unwrap();
     }
 

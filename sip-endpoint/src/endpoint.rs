@@ -128,7 +128,7 @@ impl Endpoint {
             wires,
             shutdown: shutdown.clone(),
             resolver,
-            tls: TlsConnector::from(tls.mutual_client(domains)),
+            tls: TlsConnector::from(tls.mutual_client(domains, None)),
             shards: inboxes.into(),
             application,
         };

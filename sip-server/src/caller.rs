@@ -100,6 +100,11 @@ pub(crate) async fn number(server: &Server, request: &Message, caller: &Identity
     written.filter(|number| card.numbers.contains(number)).or_else(|| card.numbers.first().cloned())
 }
 
+/// The realm in which a caller proves themselves: the domain that they say they are of, whose verifiers an account has.
+fn realm_of<'a>(server: &'a Server, request: &Message) -> &'a str {
+    sender(request).map_or(server.domains.main(), |from| server.domain_of(&from))
+}
+
 /// Proves who sent a request, or says how to answer it.
 pub(crate) async fn prove_as(
     server: &Server,
@@ -109,7 +114,7 @@ pub(crate) async fn prove_as(
 ) -> Result<Identity, Box<Message>> {
     let door = Door {
         authenticator: &server.auth.authenticator,
-        realm: &server.domain,
+        realm: realm_of(server, request),
         is_tls_required: server.is_tls_required,
         certificate: server.endpoint().client_certificate(flow),
         challenges: server.config.challenge_policy(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use shared_auth::Network;
+use shared_model::Domains;
 use shared_runtime::config::Key;
 use sip_endpoint::{Limits, Transport};
 
@@ -120,9 +121,9 @@ impl Redirect {
 }
 
 impl Config {
-    /// What no type says: each fault names its key. `domain` is that of the addresses of record.
-    pub fn faults(&self, domain: &str) -> Vec<String> {
-        let mut faults = Plan::new(&self.numbers, domain).err().unwrap_or_default();
+    /// What no type says: each fault names its key. `domains` are those of the addresses of record.
+    pub fn faults(&self, domains: &Domains) -> Vec<String> {
+        let mut faults = Plan::new(&self.numbers, domains).err().unwrap_or_default();
         faults.extend(Trunks::faults(&self.trunks));
         let is_url =
             |card: &str| card.starts_with("http") && !card.contains(['<', '>', '"', ' ', '\r', '\n']);

@@ -164,7 +164,7 @@ async fn by_user(
 
 /// An account by its name, or whom the number means.
 pub(crate) async fn by_name(server: &Server, name: &str, dialled: Dialled) -> Result<Found, Nowhere> {
-    if let Ok(aor) = Aor::new(name, &server.domain)
+    if let Ok(aor) = Aor::new(name, server.domains.main())
         && let Some(account) = server.auth.directory.by_aor(&aor).await?
     {
         return at_devices(server, Some(account), None).await;
@@ -326,7 +326,7 @@ pub(crate) async fn account_of(server: &Server, uri: &Uri<'_>) -> Result<Option<
 }
 
 async fn by_aor(server: &Server, uri: &Uri<'_>) -> Result<Option<AccountCard>, StoreError> {
-    match Aor::new(&uri.user_unescaped(), &server.domain) {
+    match Aor::new(&uri.user_unescaped(), server.domain_of(uri)) {
         Ok(aor) if uri.is_sip() => server.auth.directory.by_aor(&aor).await,
         _ => Ok(None),
     }

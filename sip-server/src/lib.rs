@@ -42,7 +42,7 @@ mod trust;
 mod voicemail;
 
 pub use challenge::ChallengeRule;
-pub use config::{Config, KEYS, Redirect, TimerConfig, keys};
+pub use config::{Chat, Config, KEYS, Redirect, TimerConfig, keys};
 pub use cost::{AccountCost, CostConfig};
 pub use guard::GuardConfig;
 pub use hep::HepConfig;

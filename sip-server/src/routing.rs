@@ -257,7 +257,7 @@ async fn refuse_chat(
     caller: Option<&Identity>,
 ) -> Result<(), Box<Message>> {
     let is_ours = server.is_our_host(uri);
-    if server.config.chat == Chat::Pass
+    if server.chat_of(uri) == Chat::Pass
         || !chat::is_chat(request)
         || server.hosted(uri.host).is_some()
         || !is_ours

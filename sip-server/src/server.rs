@@ -1,13 +1,14 @@
 //! The started service: what it needs, how it starts, and how requests find their way in.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use shared_auth::Auth;
 use shared_model::{
-    Announcements, Availability, CallEvent, CallOutcome, Fact, Mailboxes, Notices, Pending, Registrations,
-    Telephony,
+    Announcements, Availability, CallEvent, CallOutcome, Domains, Fact, Mailboxes, Notices, Pending,
+    Registrations, Telephony,
 };
 use shared_runtime::bus::Bus;
 use shared_runtime::listen::ListenError;
@@ -23,7 +24,7 @@ use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use crate::awaited::Awaited;
-use crate::config::Config;
+use crate::config::{Chat, Config};
 use crate::dialogs::Dialogs;
 use crate::ended;
 use crate::facts::Facts;
@@ -60,8 +61,10 @@ pub struct Hosted {
 pub struct Needs<'a> {
     /// `[sip]`.
     pub config: Config,
-    /// The domain of its addresses of record.
-    pub domain: String,
+    /// The domains of its addresses of record.
+    pub domains: Domains,
+    /// What becomes of chat, where a domain has a rule of its own.
+    pub chat: HashMap<String, Chat>,
     /// Accounts and proofs.
     pub auth: Auth,
     /// Bindings.
@@ -111,7 +114,8 @@ pub struct SipServer {
 /// What every request needs.
 pub(crate) struct Server {
     pub(crate) config: Config,
-    pub(crate) domain: String,
+    pub(crate) domains: Domains,
+    chat: HashMap<String, Chat>,
     pub(crate) auth: Auth,
     pub(crate) store: Store,
     pub(crate) facts: Facts,
@@ -160,7 +164,7 @@ impl SipServer {
         let (hosted, ports): (Vec<_>, Vec<_>) =
             needs.hosted.into_iter().map(|hosted| (hosted.domain, hosted.port)).unzip();
         let wrong = |faults: Vec<String>| StartError::Config(faults.join("; "));
-        let plan = Plan::new(&needs.config.numbers, &needs.domain).map_err(wrong)?;
+        let plan = Plan::new(&needs.config.numbers, &needs.domains).map_err(wrong)?;
         let trunks = Trunks::new(&needs.config.trunks, needs.registry).map_err(wrong)?;
         let metrics = Metrics::new(needs.registry)?;
         let push = Pushes::open(&needs.config.push, needs.tls, &metrics).map_err(StartError::PushToken)?;
@@ -194,7 +198,8 @@ impl SipServer {
             node: format!("{:016x}", shared_runtime::random()),
             is_tls_required: needs.tls.is_required(),
             facts: Facts::new(needs.bus.clone()),
-            domain: needs.domain,
+            domains: needs.domains,
+            chat: needs.chat,
             auth: needs.auth,
             store: needs.store,
             availability: needs.availability,
@@ -298,9 +303,19 @@ impl Server {
         self.shutdown.begun().await;
     }
 
-    /// Whether the host of a URI is our domain, or an address that we listen on.
+    /// Whether the host of a URI is a domain of ours, or an address that we listen on.
     pub(crate) fn is_our_host(&self, uri: &Uri<'_>) -> bool {
-        uri.host.eq_ignore_ascii_case(&self.domain) || self.endpoint().is_own(uri.host, uri.port)
+        self.domains.has(uri.host) || self.endpoint().is_own(uri.host, uri.port)
+    }
+
+    /// The domain of ours that a URI names, or the main one: an address of this machine stands for it.
+    pub(crate) fn domain_of(&self, uri: &Uri<'_>) -> &str {
+        self.domains.find(uri.host).unwrap_or(self.domains.main())
+    }
+
+    /// What becomes of MESSAGE, PUBLISH and presence for whom a URI names.
+    pub(crate) fn chat_of(&self, uri: &Uri<'_>) -> Chat {
+        self.chat.get(self.domain_of(uri)).copied().unwrap_or(self.config.chat)
     }
 
     /// The flow to the endpoint that serves a domain.

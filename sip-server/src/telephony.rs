@@ -68,7 +68,8 @@ impl Telephony for Numbers {
                     let is_number = server.plan.normalise(text) != Dialled::Name;
                     let name: String =
                         text.chars().filter(|c| !is_number || "0123456789+*#".contains(*c)).collect();
-                    Aor::new(&name, &server.domain).map_or(String::new(), |aor| aor.to_sip_uri())
+                    let domain = caller.map_or(server.domains.main(), |caller| caller.domain());
+                    Aor::new(&name, domain).map_or(String::new(), |aor| aor.to_sip_uri())
                 }
             };
             let Some(uri) = Uri::parse(&uri) else { return Ok(nothing()) };

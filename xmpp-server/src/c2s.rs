@@ -5,6 +5,7 @@
 //! Errors stream errors, always behind a header of ours (RFC 6120 §4.9.1.2). A login that takes longer than
 //!        `xmpp.login_timeout` ends with `connection-timeout`, however often bytes trickle in.
 
+mod binding;
 pub(crate) mod bosh;
 pub(crate) mod oauth;
 pub(crate) mod register;
@@ -18,12 +19,10 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use shared_auth::{Ht, Identity};
 use shared_model::AccountId;
-use shared_runtime::tls::PeerCertificate;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tracing::Instrument;
 use xmpp_core::payload::delay::date_time;
 use xmpp_core::stream::inline::{Inline, UserAgent};
@@ -40,9 +39,10 @@ use crate::half_open::Place;
 use crate::labels::StreamSpan;
 use crate::server::Server;
 use crate::session::{self, Begin, Login, Success, Takeover, Transport};
+use binding::Binding;
 use register::Registration;
 pub use sasl::ScramName;
-use sasl::{Binding, Exchange, Step};
+use sasl::{Exchange, Step};
 pub(crate) use upgrade::SPEC as UPGRADES;
 use upgrade::{Left, Upgrades};
 
@@ -129,29 +129,6 @@ async fn accept_tls(
     Some((Box::new(stream), binding))
 }
 
-impl Binding {
-    fn of<S>(server: &Server, stream: &TlsStream<S>) -> Self {
-        let (_, connection) = stream.get_ref();
-        // RFC 9266 §4.2: on TLS 1.2 the exporter is unique only with extended master secrets; it is not offered there.
-        let is_13 = connection.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
-        let exporter = connection.export_keying_material([0_u8; 32], b"EXPORTER-Channel-Binding", Some(b""));
-        let exporter = exporter.ok().filter(|_| is_13).map(|key| key.to_vec());
-        let shown = connection.peer_certificates().and_then(<[_]>::first);
-        let names = shown.and_then(|shown| PeerCertificate::read(shown)).map(names_of).unwrap_or_default();
-        Self { exporter, end_point: server.tls.server_end_point(), names }
-    }
-}
-
-/// RFC 6120 §13.7.1.4: XMPP addresses; mail addresses where there are none.
-fn names_of(certificate: PeerCertificate) -> Vec<String> {
-    let xmpp = certificate.others.into_iter().filter(|(kind, _)| kind == XMPP_ADDR).map(|(_, name)| name);
-    let xmpp: Vec<String> = xmpp.collect();
-    if xmpp.is_empty() { certificate.emails } else { xmpp }
-}
-
-/// `id-on-xmppAddr`.
-const XMPP_ADDR: &str = "1.3.6.1.5.5.7.8.5";
-
 /// What a client asks for when it has proved who it is.
 enum Wish {
     Bind { how: Begin, jid: Jid },
@@ -222,7 +199,7 @@ impl<'a> Connection<'a> {
             ),
         };
         let fast = sasl::fast_mechanisms(self.binding.as_ref());
-        let domain = self.server.domain.clone();
+        let (domain, others) = (self.server.domain.clone(), self.server.domains.all());
         let about = self.server.about.get().cloned().unwrap_or_default();
         let starttls = !is_secure && self.has_starttls;
         let registration = match (self.server.config.invitations, self.server.config.registration) {
@@ -238,6 +215,7 @@ impl<'a> Connection<'a> {
         let guests = self.server.config.guests.domain.clone();
         Offer {
             domain,
+            others,
             guests,
             starttls,
             require_tls,
@@ -272,7 +250,7 @@ impl<'a> Connection<'a> {
                 if !self.negotiation.has_header {
                     let id = self.server.new_id();
                     self.out.clear();
-                    print_header(&self.server.domain, &id, None, &mut self.out);
+                    print_header(self.negotiation.domain(), &id, None, &mut self.out);
                 }
                 self.out.push_str(&error.print());
                 self.out.push_str(CLOSE);
@@ -299,8 +277,8 @@ impl<'a> Connection<'a> {
                         let inline = self.negotiation.inline();
                         let (hashes, tokens) = (self.server.scram(), self.server.takes_tokens());
                         let binding = self.binding.as_ref();
-                        let step =
-                            Exchange::begin(mechanism, binding, inline, self.peer.ip(), hashes, tokens);
+                        let who = (self.peer.ip(), self.negotiation.domain());
+                        let step = Exchange::begin(mechanism, binding, inline, who, hashes, tokens);
                         self.exchange = Some(step);
                         match initial {
                             Some(initial) => {
@@ -323,7 +301,10 @@ impl<'a> Connection<'a> {
                         }
                     }
                     Some(Request::Register(request)) => {
-                        let answer = self.registration.answer(self.server, self.peer.ip(), &request).await;
+                        let answer = {
+                            let (ip, domain) = (self.peer.ip(), self.negotiation.domain());
+                            self.registration.answer(self.server, (ip, domain), &request).await
+                        };
                         if let Some(answer) = answer {
                             self.out.push_str(&String::from_utf8_lossy(&answer.to_bytes()));
                         }
@@ -400,7 +381,7 @@ impl<'a> Connection<'a> {
                 return Ok(self.proven(identity, None, None).await);
             }
             // The door knows accounts of every domain; this stream serves one.
-            Step::Proven(identity, ..) if identity.jid.domain() != self.server.domain => {
+            Step::Proven(identity, ..) if identity.jid.domain() != self.negotiation.domain() => {
                 self.negotiation.refuse(SaslFailure::NotAuthorized, &mut self.out)?;
             }
             Step::Proven(identity, additional, due) => {

@@ -139,7 +139,7 @@ async fn write(server: &Server, call: &Call, outcome: Outcome) {
     let text = outcome.text();
     if call.is_anonymous || blocking::blocks(server, &callee, &caller).await {
         if call.is_anonymous
-            && let Ok(domain) = Jid::new(None, &server.domain, None)
+            && let Some(domain) = server.voice_to(&callee)
         {
             route::route(server, say(&domain, &format!("{text}, from somebody who stays unknown"))).await;
         }

@@ -96,7 +96,7 @@ async fn judge(server: &Server, callee: &Jid, caller: Option<&Jid>) -> Result<bo
     Ok(match wish {
         Callers::Everybody => true,
         _ if caller.bare_str() == callee.bare_str() => true,
-        Callers::Service => caller.domain() == server.domain,
+        Callers::Service => server.is_home(caller.domain()),
         Callers::Contacts => {
             let contact = server.rosters.get(callee.bare_str(), &caller.to_bare()).await?;
             let subscription = contact.subscription();
@@ -111,7 +111,7 @@ pub(crate) async fn refuses(server: &Server, to: &Jid, stanza: &Stanza) -> Optio
     if !begins_call(stanza) {
         return None;
     }
-    if from.domain() == server.domain
+    if server.is_home(from.domain())
         && let Some(error) = own(server, to, from).await
     {
         return Some(error);

@@ -125,7 +125,7 @@ pub(crate) fn passage(server: &Server, stanza: &Stanza) -> Passage {
     };
     if to.domain() != server.rooms_domain {
         let is_question = stanza.kind == Kind::Iq && stanza.is_type("get") && to.local().is_none();
-        let is_ours = to.domain() == server.domain || to.domain() == server.config.guests.domain;
+        let is_ours = server.is_home(to.domain()) || to.domain() == server.config.guests.domain;
         return match stanza.children().first() {
             _ if is_answer => Passage::Ignored,
             Some(asked) if is_question && is_ours && QUESTIONS.contains(&asked.ns.as_str()) => {
@@ -162,7 +162,7 @@ pub(crate) async fn deliver(server: &Server, to: &Jid, stanza: Stanza) {
         if server.is_of_guests(from) {
             route::to_server(server, stanza).await;
         }
-    } else if from == server.rooms_domain || sender.as_str() == server.domain {
+    } else if from == server.rooms_domain || server.is_home(sender.as_str()) {
         server.router.send(to, &stanza);
     } else if server.hosts(from) {
         route::refuse(server, &stanza, &ErrorKind::ServiceUnavailable.into());

@@ -69,9 +69,8 @@ impl Notices for Voice {
 
 impl Voice {
     async fn say(&self, to: &BareJid, text: &str) {
-        let (Ok(from), Ok(to)) = (Jid::new(None, &self.0.domain, None), to.as_str().parse::<Jid>()) else {
-            return;
-        };
+        let Ok(to) = to.as_str().parse::<Jid>() else { return };
+        let Some(from) = self.0.voice_to(&to) else { return };
         let message = Stanza::new(Kind::Message, Some("chat"))
             .addressed(Some(&from), Some(&to))
             .with_id(Some(&self.0.new_id()))

@@ -64,7 +64,7 @@ pub(crate) async fn receive(server: &Server, user: &Jid, change: Change, stanza:
     if !matches!(server.account(user).await, Ok(Some(_))) {
         return; // §3.1.3, case 1: silence
     }
-    if change == Change::Subscribe && contact.domain() != server.domain {
+    if change == Change::Subscribe && !server.is_home(contact.domain()) {
         match server.rosters.is_crowded(user.as_str(), &contact).await {
             Ok(false) => {}
             Ok(true) => {
@@ -134,7 +134,7 @@ pub(crate) async fn answer_probe(server: &Server, to: &Jid, probe: &Stanza) {
     let Some(asker) = &probe.from else { return };
     let user = to.to_bare();
     let is_own = asker.bare_str() == user.as_str();
-    let is_strange = asker.domain() != server.domain;
+    let is_strange = !server.is_home(asker.domain());
     let Ok(contact) = server.rosters.get(user.as_str(), asker).await.inspect_err(failed) else { return };
     let answer = |type_: &str| {
         let answer = Stanza::new(Kind::Presence, Some(type_)).with_id(probe.id.as_deref());
@@ -232,7 +232,7 @@ pub(crate) async fn push_all(server: &Server, user: &Jid, items: Vec<Element>) {
 
 /// XEP-0163 §4.3.4: who sees an account from now on gets the last items of its nodes, where they are wanted.
 fn show_nodes(server: &Server, user: &Jid, contact: &Jid) {
-    if contact.domain() != server.domain {
+    if !server.is_home(contact.domain()) {
         return; // those of elsewhere ask with their presence
     }
     let Some(server) = server.me() else { return };

@@ -36,7 +36,7 @@ pub(crate) async fn route(server: &Server, stanza: Stanza) {
         to_component(server, component, stanza).await;
     } else if server.is_of_guests(to.domain()) {
         guests::deliver(server, &to, stanza).await;
-    } else if to.domain() != server.domain {
+    } else if !server.is_home(to.domain()) {
         leave(server, stanza);
     } else if to.local().is_none() {
         to_server(server, stanza).await;
@@ -124,7 +124,7 @@ pub(crate) fn give_back(server: &Server, stanza: &Stanza, error: &StanzaError) {
     let Some(to) = &answer.to else { return };
     if !is_here(server, to) {
         leave(server, answer);
-    } else if to.domain() == server.domain && !to.is_bare() {
+    } else if server.is_home(to.domain()) && !to.is_bare() {
         server.router.send_anyway(to, &answer);
     } else if let Some(server) = server.federation.server() {
         // A room, which may be the one that calls this: its task would wait for itself.
@@ -145,7 +145,7 @@ pub(crate) fn refuse(server: &Server, stanza: &Stanza, error: &StanzaError) {
 pub(crate) fn tell(server: &Server, stanza: &Stanza, error: &StanzaError) {
     let Some(answer) = stanza.error(error) else { return };
     match &answer.to {
-        Some(to) if to.as_str() == server.domain => {
+        Some(to) if server.is_home(to.as_str()) => {
             // The domain asked, to wake somebody.
             if let Some(server) = server.me() {
                 tokio::spawn(async move {

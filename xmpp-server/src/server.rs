@@ -9,8 +9,8 @@ use std::time::Instant;
 use rustls::crypto::SecureRandom;
 use shared_auth::{AccountCard, Auth};
 use shared_model::{
-    AccountEvent, AccountId, Availability, BareJid, ConferenceDirectory, Event, Fact, Groups, Notices,
-    OwnChat, Pending, VoiceMessages,
+    AccountEvent, AccountId, Availability, BareJid, ConferenceDirectory, Domains, Event, Fact, Groups,
+    Notices, OwnChat, Pending, VoiceMessages,
 };
 use shared_runtime::bus::{Bus, Heard, Subscription};
 use shared_runtime::listen::{self, ListenError};
@@ -58,8 +58,8 @@ use crate::{Config, c2s};
 pub struct Parts<'a> {
     /// `[xmpp]`.
     pub config: Config,
-    /// The domain of JIDs.
-    pub domain: String,
+    /// The domains of JIDs.
+    pub domains: Domains,
     /// The domain of rooms and their calls.
     pub rooms_domain: String,
     /// Where files of users live.
@@ -116,7 +116,10 @@ pub struct XmppServer {
 /// What all tasks share.
 pub(crate) struct Server {
     pub(crate) config: Config,
+    /// The service's own domain, which its services stand beside.
     pub(crate) domain: String,
+    /// The domains of its accounts.
+    pub(crate) domains: Domains,
     pub(crate) rooms_domain: String,
     pub(crate) pubsub_domain: String,
     pub(crate) known_caps: Known,
@@ -175,14 +178,15 @@ impl XmppServer {
     }
 
     async fn run(parts: Parts<'_>) -> Result<Self, StartError> {
-        let Parts { config, domain, rooms_domain, data_dir, name_servers, .. } = parts;
+        let Parts { config, domains, rooms_domain, data_dir, name_servers, .. } = parts;
+        let domain = domains.main().to_owned();
         let Parts { auth, store, tls, bus, registry, shutdown, .. } = parts;
-        for name in [&domain, &rooms_domain] {
-            Jid::new(None, name, None).map_err(|_| StartError::BadDomain(name.clone()))?;
+        for name in domains.iter().chain([rooms_domain.as_str()]) {
+            Jid::new(None, name, None).map_err(|_| StartError::BadDomain(name.to_owned()))?;
         }
         let turn = Turn::open(&config.turn).map_err(StartError::Config)?;
         let metrics = Arc::new(Metrics::register(registry)?);
-        let ground = s2s::Ground::open(&config.federation, &name_servers, &tls)
+        let ground = s2s::Ground::open(&config.federation, &name_servers, &tls, &domains)
             .map_err(|error| StartError::Secret("xmpp.federation.secret_file", error))?;
         let components = Components::open(&config.component)
             .map_err(|error| StartError::Secret("xmpp.component", error))?;
@@ -234,6 +238,7 @@ impl XmppServer {
             serial: AtomicU64::new(1),
             config,
             domain,
+            domains,
             rooms_domain,
             auth,
             store,
@@ -427,6 +432,21 @@ impl Server {
         all
     }
 
+    /// Whether accounts of ours may be of a domain.
+    pub(crate) fn is_home(&self, domain: &str) -> bool {
+        self.domains.has(domain)
+    }
+
+    /// The domain of ours that speaks to somebody: their own, or the main one.
+    pub(crate) fn home_of(&self, somebody: &Jid) -> &str {
+        self.domains.find(somebody.domain()).unwrap_or(&self.domain)
+    }
+
+    /// [`Server::home_of`] as an address.
+    pub(crate) fn voice_to(&self, somebody: &Jid) -> Option<Jid> {
+        Jid::new(None, self.home_of(somebody), None).ok()
+    }
+
     /// Whether a domain is that of guests.
     pub(crate) fn is_of_guests(&self, domain: &str) -> bool {
         !self.config.guests.domain.is_empty() && domain == self.config.guests.domain
@@ -434,13 +454,13 @@ impl Server {
 
     /// Whether a domain is served here.
     pub(crate) fn hosts(&self, domain: &str) -> bool {
-        let is_own = domain == self.domain || domain == self.rooms_domain || self.is_of_guests(domain);
+        let is_own = self.is_home(domain) || domain == self.rooms_domain || self.is_of_guests(domain);
         is_own || self.service(domain).is_some() || self.components.knows(domain)
     }
 
     /// The account of a JID, if there is one.
     pub(crate) async fn account(&self, jid: &Jid) -> Result<Option<AccountCard>, StoreError> {
-        if jid.domain() != self.domain {
+        if !self.is_home(jid.domain()) {
             return Ok(None);
         }
         match jid.bare_str().parse::<BareJid>() {

@@ -17,7 +17,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use shared_auth::Directory;
-use shared_model::{Groups, Member};
+use shared_model::{Domains, Groups, Member};
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
 use crate::presence;
@@ -95,7 +95,7 @@ impl SharedGroups {
 pub(crate) async fn follow(server: Arc<Server>, groups: Arc<dyn Groups>) {
     loop {
         if let Some(after) =
-            look(&server.config.shared_groups, &server.domain, &server.auth.directory, &*groups).await
+            look(&server.config.shared_groups, &server.domains, &server.auth.directory, &*groups).await
         {
             let (before, after) = (server.rosters.shared.known(), Arc::new(after));
             if *before != *after {
@@ -110,7 +110,12 @@ pub(crate) async fn follow(server: Arc<Server>, groups: Arc<dyn Groups>) {
     }
 }
 
-async fn look(shown: &[String], domain: &str, directory: &Directory, groups: &dyn Groups) -> Option<Known> {
+async fn look(
+    shown: &[String],
+    domains: &Domains,
+    directory: &Directory,
+    groups: &dyn Groups,
+) -> Option<Known> {
     let members = match groups.members(shown, MOST_MEMBERS).await {
         Ok(members) => members,
         Err(_) => {
@@ -126,7 +131,7 @@ async fn look(shown: &[String], domain: &str, directory: &Directory, groups: &dy
             continue;
         }
         match directory.by_aor(&aor).await {
-            Ok(Some(card)) if card.enabled && card.jid.domain() == domain => found.push((card, of)),
+            Ok(Some(card)) if card.enabled && domains.has(card.jid.domain()) => found.push((card, of)),
             Ok(_) => {}
             Err(error) => {
                 tracing::error!(%error, "a member of a group cannot be read");

@@ -130,7 +130,7 @@ pub(crate) async fn greet(server: &Server, user: &Jid) {
     match told.await {
         Ok(false) => {}
         Ok(true) => {
-            let from: Option<Jid> = server.domain.parse().ok();
+            let from = server.voice_to(user);
             let body = Element::new("body", ns::CLIENT).text_node(&text.text);
             let message =
                 Stanza::new(Kind::Message, Some("headline")).with_id(Some(&server.new_id())).with(&body);
@@ -148,7 +148,7 @@ pub(crate) async fn greet(server: &Server, user: &Jid) {
 pub(crate) async fn welcome(server: &Arc<Server>, account: AccountId) {
     let Some(text) = server.standing.now(What::Welcome) else { return };
     match server.auth.directory.by_id(account).await {
-        Ok(Some(card)) if card.jid.domain() == server.domain => {
+        Ok(Some(card)) if server.is_home(card.jid.domain()) => {
             Voice(Arc::clone(server)).tell(&card.jid, &text.text).await;
         }
         Ok(_) => {}

@@ -129,10 +129,10 @@ async fn keep(server: &Server, owner: &BareJid, message: VoiceMessage) -> Result
             Stanza::new(Kind::Message, Some("chat")).with(&Element::new("body", ns::CLIENT).text_node(text))
         }
     };
-    let domain = || Jid::new(None, &server.domain, None).ok();
+    let to = owner.as_str().parse::<Jid>().map_err(|_| Unavailable)?;
+    let domain = || server.voice_to(&to);
     // What was lost the caller did not say: the domain does.
     let from = from.filter(|_| left.is_ok()).and_then(|jid| jid.as_str().parse::<Jid>().ok()).or_else(domain);
-    let to = owner.as_str().parse::<Jid>().map_err(|_| Unavailable)?;
     route::route(server, said.addressed(from.as_ref(), Some(&to)).with_id(Some(&server.new_id()))).await;
     left?;
     tell(server, owner.as_str()).await;

@@ -228,8 +228,9 @@ pub(super) async fn find(face: &Face, ask: &Ask) -> Result<AccountCard, Problem>
 
 pub(super) fn address(face: &Face, field: &'static str, text: &str) -> Result<Address, Problem> {
     let address: Address = text.parse().map_err(|error| Problem::field(field, format!("{error}")))?;
-    if address.domain() != face.domain {
-        return Err(Problem::field(field, format!("accounts here are of the domain {}", face.domain)));
+    if !face.domains.has(address.domain()) {
+        let all: Vec<&str> = face.domains.iter().collect();
+        return Err(Problem::field(field, format!("accounts here are of the domain {}", all.join(", "))));
     }
     Ok(address)
 }

@@ -113,8 +113,9 @@ async fn set(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 
 async fn domains(face: &Face, _: &Ask) -> Result<Value, Problem> {
     let mut all = Vec::new();
-    for (domain, serves) in [(&face.domain, "accounts"), (&face.rooms_domain, "rooms")] {
-        let settings = face.profiles.read(&Layer::Domain(domain.clone())).await?;
+    let accounts = face.domains.iter().map(|domain| (domain, "accounts"));
+    for (domain, serves) in accounts.chain([(face.rooms_domain.as_str(), "rooms")]) {
+        let settings = face.profiles.read(&Layer::Domain(domain.to_owned())).await?;
         all.push(json!({ "domain": domain, "serves": serves, "settings": settings }));
     }
     Ok(json!({ "domains": all }))

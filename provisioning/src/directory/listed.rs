@@ -1,9 +1,11 @@
 //! Who is in address books, kept for a while: to know it, every account and its profile is read.
 //!
-//! In    who asks; what happens to accounts and profiles. Out those whose profile lists them, in the order of their AORs.
-//! State one list of at most [`MOST_LISTED`] people, dropped when an account or a profile of this process changes, and after [`KEPT`]:
+//! In    who asks; what happens to accounts and profiles. Out those of their domain whose profile lists them, in the order of their
+//!       AORs: people of other domains are no business of theirs.
+//! State a list a domain of at most [`MOST_LISTED`] people, dropped when an account or a profile of this process changes, and after [`KEPT`]:
 //!       a profile that another process changes is seen then.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,7 +20,7 @@ pub(crate) struct Listed(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    people: Option<(Instant, Arc<Vec<AccountCard>>)>,
+    people: HashMap<Box<str>, (Instant, Arc<Vec<AccountCard>>)>,
     /// Counts what made lists old, so that one that was begun before is not kept after.
     age: u64,
 }
@@ -27,27 +29,31 @@ impl Listed {
     /// Something changed that may be in the list.
     pub(crate) fn forget(&self) {
         let mut kept = self.kept();
-        kept.people = None;
+        kept.people.clear();
         kept.age += 1;
     }
 
     /// Those whose profile lists them, by their addresses.
-    pub(super) async fn people(&self, face: &Face) -> Result<Arc<Vec<AccountCard>>, StoreError> {
-        let (known, age) = self.known(Instant::now());
+    pub(super) async fn people(
+        &self,
+        face: &Face,
+        domain: &str,
+    ) -> Result<Arc<Vec<AccountCard>>, StoreError> {
+        let (known, age) = self.known(domain, Instant::now());
         if let Some(known) = known {
             return Ok(known);
         }
-        let people = Arc::new(read(face).await?);
+        let people = Arc::new(read(face, domain).await?);
         let mut kept = self.kept();
         if kept.age == age {
-            kept.people = Some((Instant::now(), Arc::clone(&people)));
+            kept.people.insert(domain.into(), (Instant::now(), Arc::clone(&people)));
         }
         Ok(people)
     }
 
-    fn known(&self, now: Instant) -> (Option<Arc<Vec<AccountCard>>>, u64) {
+    fn known(&self, domain: &str, now: Instant) -> (Option<Arc<Vec<AccountCard>>>, u64) {
         let kept = self.kept();
-        let fresh = kept.people.as_ref().filter(|(since, _)| now.duration_since(*since) < KEPT);
+        let fresh = kept.people.get(domain).filter(|(since, _)| now.duration_since(*since) < KEPT);
         (fresh.map(|(_, people)| Arc::clone(people)), kept.age)
     }
 
@@ -56,13 +62,13 @@ impl Listed {
     }
 }
 
-async fn read(face: &Face) -> Result<Vec<AccountCard>, StoreError> {
+async fn read(face: &Face, domain: &str) -> Result<Vec<AccountCard>, StoreError> {
     let (mut all, mut after) = (Vec::new(), None);
-    let base = face.profiles.base(&face.domain).await?;
+    let base = face.profiles.base(domain).await?;
     loop {
         let (cards, more) = face.auth.directory.list(after.as_ref(), PAGE).await?;
         after = cards.last().map(|card| card.aor.clone());
-        for card in cards.into_iter().filter(|card| card.enabled) {
+        for card in cards.into_iter().filter(|card| card.enabled && card.aor.domain() == domain) {
             if face.profiles.over(&base, &card, None).await?.listed == Some(true) {
                 all.push(card);
             }
@@ -87,11 +93,12 @@ mod tests {
     #[test]
     fn a_list_is_kept_for_a_while_and_no_longer_than_it_is_true() {
         let (listed, now) = (Listed::default(), Instant::now());
-        listed.kept().people = Some((now, Arc::default()));
-        assert!(listed.known(now).0.is_some() && listed.known(now + KEPT).0.is_none());
-        let (_, age) = listed.known(now);
+        listed.kept().people.insert("x".into(), (now, Arc::default()));
+        assert!(listed.known("x", now).0.is_some() && listed.known("x", now + KEPT).0.is_none());
+        assert!(listed.known("y", now).0.is_none(), "people of one domain are not shown to another");
+        let (_, age) = listed.known("x", now);
         listed.forget();
-        assert!(listed.known(now).0.is_none());
-        assert_ne!(listed.known(now).1, age, "what was begun before is not kept");
+        assert!(listed.known("x", now).0.is_none());
+        assert_ne!(listed.known("x", now).1, age, "what was begun before is not kept");
     }
 }

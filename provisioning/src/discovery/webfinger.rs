@@ -32,7 +32,7 @@ pub(crate) async fn answer(
         return (StatusCode::BAD_REQUEST, "resource is missing or no URI\n").into_response();
     };
     let address = rest.parse::<Address>().ok().filter(|_| ["acct", "sip", "xmpp"].contains(&scheme));
-    let Some(address) = address.filter(|address| address.domain() == parts.domain) else {
+    let Some(address) = address.filter(|address| parts.domains.has(address.domain())) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let link = |rel: &str, href: String| json!({ "rel": rel, "href": href });

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use shared_model::AccountId;
+use shared_model::{AccountId, Domains};
 
 use super::phones::{GRANDSTREAM, POLYCOM, POLYCOM_FIRST, SNOM, YEALINK};
 use super::*;
@@ -20,6 +20,7 @@ fn parts() -> Parts {
     std::fs::remove_dir_all(&folder).unwrap();
     Parts {
         domain: "example.org".to_owned(),
+        domains: Domains::new("example.org", []),
         rooms_domain: "conference.example.org".to_owned(),
         host: "example.org".to_owned(),
         ports: Ports {

@@ -174,7 +174,7 @@ async fn groups_have_members_and_settings_and_domains_are_listed() {
     );
     let (_, domains) = house.call(&token, "GET /api/v1/domains", "").await;
     assert_eq!(
-        (&domains["domains"][0]["domain"], &domains["domains"][1]["serves"]),
+        (&domains["domains"][1]["domain"], &domains["domains"][2]["serves"]),
         (&"example.org".into(), &"rooms".into())
     );
     let (cookie, key) = sign_in(&house).await;

@@ -3,7 +3,7 @@
 //! Out   `ca.pem`, `ca.key`, and `server.pem`, `server.key` of a certificate made anew at every start.
 
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -12,8 +12,9 @@ use rcgen::{
 
 use super::{Files, TlsError};
 
-/// Certifies `names`, `localhost` and the loopback addresses by the CA in `folder`, making the CA if it is missing.
-pub(super) fn certify(folder: &Path, names: &[String]) -> Result<Files, TlsError> {
+/// Certifies `names`, `localhost` and the loopback addresses by the CA in `folder`, making the CA if it is missing; where the
+/// certificate is, and the CA's.
+pub(super) fn certify(folder: &Path, names: &[String]) -> Result<(Files, PathBuf), TlsError> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| TlsError::File(folder.to_owned(), error))?;
     let ca = folder.join("ca.pem");
@@ -37,14 +38,10 @@ pub(super) fn certify(folder: &Path, names: &[String]) -> Result<Files, TlsError
     let key = KeyPair::generate()?;
     let certificate = params.signed_by(&key, &issuer)?;
 
-    let files = Files {
-        certificate: folder.join("server.pem"),
-        key: folder.join("server.key"),
-        local_ca: Some(ca.clone()),
-    };
+    let files = Files { certificate: folder.join("server.pem"), key: folder.join("server.key") };
     write(&files.certificate, &(certificate.pem() + &read(&ca)?))?;
     write(&files.key, &key.serialize_pem())?;
-    Ok(files)
+    Ok((files, ca))
 }
 
 fn make_ca(ca: &Path, ca_key: &Path) -> Result<(), TlsError> {

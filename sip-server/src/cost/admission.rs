@@ -173,7 +173,7 @@ async fn refuse(asked: Asked<'_>, caller: &Identity, refusal: Refusal) -> Box<Me
         return Box::new(Message::response(request, 487, ""));
     }
     let mut response = Message::response(request, refusal.status(), "");
-    response.push(Name::Warning, &format!("399 {} {}", server.domain, quote(&text)));
+    response.push(Name::Warning, &format!("399 {} {}", server.domains.main(), quote(&text)));
     Box::new(response)
 }
 

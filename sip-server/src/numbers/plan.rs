@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 
+use shared_model::Domains;
 use sip_core::Uri;
 
 use super::{Class, NumberConfig, Rate, Tariff};
@@ -28,7 +29,7 @@ pub enum Dialled {
 /// How people here dial.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    domain: String,
+    domains: Domains,
     country: String,
     area: String,
     /// Longest first.
@@ -44,8 +45,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan of a configuration, for accounts of `domain`; or everything that is wrong with it.
-    pub fn new(config: &NumberConfig, domain: &str) -> Result<Self, Vec<String>> {
+    /// The plan of a configuration, for accounts of `domains`; or everything that is wrong with it.
+    pub fn new(config: &NumberConfig, domains: &Domains) -> Result<Self, Vec<String>> {
         let mut faults = Vec::new();
         let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         for (key, text) in
@@ -78,7 +79,7 @@ impl Plan {
             list
         };
         let mut plan = Self {
-            domain: domain.to_owned(),
+            domains: domains.clone(),
             country: config.country.clone(),
             area: config.area.clone(),
             national: longest_first(&config.national),
@@ -164,8 +165,11 @@ impl Plan {
     /// `alice`, `alice@example.org`, `sip:dev@conference.example.org` as a SIP URI.
     fn address(&self, text: &str) -> Option<Dialled> {
         let text = text.strip_prefix("sip:").unwrap_or(text);
-        let uri =
-            if text.contains('@') { format!("sip:{text}") } else { format!("sip:{text}@{}", self.domain) };
+        let uri = if text.contains('@') {
+            format!("sip:{text}")
+        } else {
+            format!("sip:{text}@{}", self.domains.main())
+        };
         let is_address = Uri::parse(&uri).is_some_and(|uri| !uri.user.is_empty() && uri.headers.is_empty());
         is_address.then_some(Dialled::Ours(uri))
     }
@@ -186,7 +190,7 @@ impl Plan {
     fn is_context_ours(&self, uri: &Uri<'_>) -> bool {
         uri.user.starts_with('+')
             || uri.params.value("phone-context").is_none_or(|context| {
-                context.eq_ignore_ascii_case(&self.domain) || context.strip_prefix('+') == Some(&self.country)
+                self.domains.has(context) || context.strip_prefix('+') == Some(&self.country)
             })
     }
 
@@ -308,6 +312,10 @@ mod tests {
     use super::super::{Money, TariffConfig};
     use super::*;
 
+    fn home() -> Domains {
+        Domains::new("example.org", [])
+    }
+
     fn france() -> NumberConfig {
         let map = |pairs: &[(&str, &str)]| {
             pairs.iter().map(|(code, target)| ((*code).to_owned(), (*target).to_owned())).collect()
@@ -335,7 +343,7 @@ mod tests {
     }
 
     fn plan(config: &NumberConfig) -> Plan {
-        Plan::new(config, "example.org").unwrap()
+        Plan::new(config, &home()).unwrap()
     }
 
     fn number(text: &str) -> Dialled {
@@ -466,7 +474,7 @@ mod tests {
         let fault = |change: fn(&mut NumberConfig)| {
             let mut config = france();
             change(&mut config);
-            Plan::new(&config, "example.org").unwrap_err().join("; ")
+            Plan::new(&config, &home()).unwrap_err().join("; ")
         };
         let put = |map: &mut std::collections::BTreeMap<String, String>, code: &str, target: &str| {
             map.insert(code.to_owned(), target.to_owned());
@@ -483,7 +491,7 @@ mod tests {
         put(&mut config.extensions, "300", "01 40 00 00 00");
         put(&mut config.direct, "301", "alice");
         put(&mut config.short_codes, "100", "alice");
-        let faults = Plan::new(&config, "example.org").unwrap_err();
+        let faults = Plan::new(&config, &home()).unwrap_err();
         assert_eq!(faults.len(), 5, "{faults:?}");
     }
 }

@@ -9,6 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use shared_model::Domains;
 use sip_core::Message;
 use sip_core::header::{AuthParams, Name};
 use sip_core::proxy::{Action, ResponseContext, loop_key, prepare_copy, share_breadth};
@@ -370,7 +371,7 @@ impl Forwarding<'_> {
         request.set(Name::MaxBreadth, &breadth.to_string());
         // RFC 3323 §5: what was asked of us is done here.
         request.retain_elements(Name::ProxyRequire, |option| !option.eq_ignore_ascii_case("privacy"));
-        remove_our_credentials(&mut request, &self.server.domain);
+        remove_our_credentials(&mut request, &self.server.domains);
         features::apply(&mut request, &self.passage(branch));
         self.apply_trunks(&mut request, branch);
         self.sign_or_mark(&mut request, branch.to);
@@ -388,13 +389,15 @@ impl Forwarding<'_> {
     /// What trunks want to see, and what they are believed.
     fn apply_trunks(&self, request: &mut Message, branch: &Branch) {
         if let Some(from) = self.route.from_trunk.as_ref().filter(|_| !self.route.is_anonymous) {
-            for asserted in asserted_by(&self.request, from, &self.server.domain) {
+            for asserted in asserted_by(&self.request, from, &self.server.domains) {
                 request.push(Name::PAssertedIdentity, &asserted);
             }
         }
         let Some(trunk) = &branch.trunk else { return };
         if let Some(outside) = &self.route.outside {
-            let (number, domain) = (outside.number.as_deref(), self.server.domain.as_str());
+            let number = outside.number.as_deref();
+            let domain =
+                self.route.caller.as_ref().map_or(self.server.domains.main(), |caller| caller.aor.domain());
             let shown = Shown { number, is_anonymous: self.route.is_anonymous, domain };
             trunk.show_caller(request, shown, &self.server.plan);
         }
@@ -494,8 +497,8 @@ async fn bound(late: &mut Option<Waiting<'_>>) {
 }
 
 /// RFC 3261 §22.3: credentials for our realm were for us.
-fn remove_our_credentials(request: &mut Message, realm: &str) {
-    let is_ours = |auth: AuthParams<'_>| auth.value("realm").as_deref() == Some(realm);
+fn remove_our_credentials(request: &mut Message, domains: &Domains) {
+    let is_ours = |auth: AuthParams<'_>| auth.value("realm").is_some_and(|realm| domains.has(&realm));
     request.retain_values(Name::ProxyAuthorization, |value| !AuthParams::parse(value).is_some_and(is_ours));
 }
 

@@ -25,7 +25,7 @@ pub(super) fn read(
         return Err(refuse("Contact Is Not A SIP URI"));
     };
     let is_aor = uri.headers.is_empty() && uri.user_unescaped() == identity.aor.local();
-    if uri.host.eq_ignore_ascii_case(&server.domain) && (uri.params.has("gr") || is_aor) {
+    if server.domains.has(uri.host) && (uri.params.has("gr") || is_aor) {
         // RFC 5627 §5.1: a contact that is the AOR, or a GRUU of it, would lead back here. With headers it is another
         // URI (RFC 3261 §19.1.4), which RFC 4475 §3.3.14 wants bound.
         return Err(Box::new(Message::response(request, 403, "Contact Leads Back Here")));

@@ -56,7 +56,7 @@ async fn update(
     let refuse = |status, reason: &str| Box::new(Message::response(request, status, reason));
     refuse_unknown_extensions(request)?;
     let aor = address_in(server, request, Name::To).ok_or_else(|| refuse(400, "Bad To"))?;
-    if aor.domain() != server.domain {
+    if !server.domains.has(aor.domain()) {
         return Err(refuse(404, "Domain Not Served"));
     }
     if aor != identity.aor {
@@ -161,11 +161,11 @@ fn supports(request: &Message, option: &str) -> bool {
     request.elements(Name::Supported).any(|known| known.eq_ignore_ascii_case(option))
 }
 
-/// The address in To or From; an address of this machine stands for our domain, as phones without a name server write it.
+/// The address in To or From; an address of this machine stands for our main domain, as phones without a name server write it.
 fn address_in(server: &Server, request: &Message, name: Name) -> Option<Aor> {
     let address = NameAddr::parse(request.value(name)?)?;
     let uri = Uri::parse(address.uri).filter(Uri::is_sip)?;
-    let host = if server.is_our_host(&uri) { server.domain.as_str() } else { uri.host };
+    let host = if server.is_our_host(&uri) { server.domain_of(&uri) } else { uri.host };
     Aor::new(&uri.user_unescaped(), host).ok()
 }
 

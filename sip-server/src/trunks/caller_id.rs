@@ -5,6 +5,7 @@
 //! know the dialog; requests inside it carry what the caller writes.
 //! Not here: whose number it is (`routing` proved that).
 
+use shared_model::Domains;
 use sip_core::Message;
 use sip_core::header::{Name, NameAddr};
 use sip_core::privacy::is_wished;
@@ -63,10 +64,10 @@ impl Trunk {
 }
 
 /// What a trunk that we believe says of who calls: identities that are not of our domain, at most two (RFC 3325 §9.1).
-pub(crate) fn asserted_by(request: &Message, trunk: &Trunk, domain: &str) -> Vec<String> {
+pub(crate) fn asserted_by(request: &Message, trunk: &Trunk, domains: &Domains) -> Vec<String> {
     let is_foreign = |value: &&str| {
         let host = NameAddr::parse(value).and_then(|address| sip_core::Uri::parse(address.uri));
-        host.is_some_and(|uri| uri.is_tel() || (uri.is_sip() && !uri.host.eq_ignore_ascii_case(domain)))
+        host.is_some_and(|uri| uri.is_tel() || (uri.is_sip() && !domains.has(uri.host)))
     };
     let told = request.elements(Name::PAssertedIdentity).filter(is_foreign).take(2);
     if trunk.config().trusted { told.map(str::to_owned).collect() } else { Vec::new() }
@@ -95,7 +96,7 @@ mod tests {
     }
 
     fn shown(trunk: &Trunk, number: Option<&str>, is_anonymous: bool) -> Message {
-        let plan = Plan::new(&NumberConfig::default(), "example.org").unwrap();
+        let plan = Plan::new(&NumberConfig::default(), &Domains::new("example.org", [])).unwrap();
         let mut request = Message::request("INVITE", "sip:1@carrier.example");
         request.push(Name::From, "\"Alice\" <sip:alice@example.org>;tag=a");
         request.push(Name::PAssertedIdentity, "<sip:alice@example.org>");
@@ -145,8 +146,10 @@ mod tests {
             Name::PAssertedIdentity,
             "<sip:bob@example.org>, <tel:+4930123456>, <sip:+49@carrier.example>",
         );
-        let told = asserted_by(&request, &trunk(CallerId::Keep, true), "example.org");
+        let told = asserted_by(&request, &trunk(CallerId::Keep, true), &Domains::new("example.org", []));
         assert_eq!(told, ["<tel:+4930123456>", "<sip:+49@carrier.example>"]);
-        assert!(asserted_by(&request, &trunk(CallerId::Keep, false), "example.org").is_empty());
+        assert!(
+            asserted_by(&request, &trunk(CallerId::Keep, false), &Domains::new("example.org", [])).is_empty()
+        );
     }
 }

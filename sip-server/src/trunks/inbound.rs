@@ -59,7 +59,7 @@ fn number_of(server: &Server, dialled: &str) -> Dialled {
 pub(crate) fn claims_ours(server: &Server, request: &Message) -> bool {
     let from = NameAddr::parse(request.value(Name::From).unwrap_or_default());
     let Some(from) = from.and_then(|from| Uri::parse(from.uri)) else { return false };
-    let is_ours = from.host.eq_ignore_ascii_case(&server.domain) || server.hosted(from.host).is_some();
+    let is_ours = server.domains.has(from.host) || server.hosted(from.host).is_some();
     is_ours
         && !sip_core::privacy::is_nobody(&from)
         && number_of(server, &from.user_unescaped()) == Dialled::Name

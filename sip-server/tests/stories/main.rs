@@ -13,6 +13,7 @@ mod challenges;
 mod common;
 mod cost;
 mod devices;
+mod domains;
 mod ended;
 mod forking;
 mod guard;

@@ -100,6 +100,11 @@ impl Negotiation {
         Self { phase: Phase::Header, offer, failures: 0, inline: None, is_managed: false, has_header: false }
     }
 
+    /// The domain that the stream is for.
+    pub fn domain(&self) -> &str {
+        &self.offer.domain
+    }
+
     /// Whether somebody proved who they are.
     pub fn is_proven(&self) -> bool {
         !matches!(self.phase, Phase::Header | Phase::Choose | Phase::Proof | Phase::Task)
@@ -154,6 +159,9 @@ impl Negotiation {
             to.as_ref().is_some_and(|to| to.as_ref().is_ok_and(|to| to.as_str() == self.offer.guests));
         if is_guest && self.phase == Phase::Header {
             self.offer.for_guests();
+        }
+        if let Some(Ok(to)) = to.as_ref().filter(|_| self.phase == Phase::Header) {
+            self.offer.for_domain(to.as_str());
         }
         print_header(&self.offer.domain, id, head.attribute("from"), out);
         self.has_header = true;

@@ -124,7 +124,13 @@ impl Face {
             sid: sid.clone(),
             wait: body.wait.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT),
             hold: body.hold.unwrap_or(1).min(MOST_HELD),
-            from: self.server.domain.clone(),
+            // A name that is not served gets its answer from the stream.
+            from: body
+                .to
+                .as_deref()
+                .and_then(|to| self.server.domains.find(to))
+                .unwrap_or(&self.server.domain)
+                .to_owned(),
             authid: String::new(),
         };
         let sessions = Arc::clone(&self.sessions);

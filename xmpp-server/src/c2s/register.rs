@@ -39,10 +39,15 @@ pub(super) struct Registration {
 
 impl Registration {
     /// Answers a request.
-    pub(super) async fn answer(&mut self, server: &Server, ip: IpAddr, request: &Stanza) -> Option<Stanza> {
+    pub(super) async fn answer(
+        &mut self,
+        server: &Server,
+        (ip, domain): (IpAddr, &str),
+        request: &Stanza,
+    ) -> Option<Stanza> {
         let answer = match request.type_.as_deref() {
-            Some("get" | "set") if request.to.as_ref().is_none_or(|to| to.as_str() == server.domain) => {
-                self.take(server, ip, request).await
+            Some("get" | "set") if request.to.as_ref().is_none_or(|to| to.as_str() == domain) => {
+                self.take(server, (ip, domain), request).await
             }
             _ => Err(ErrorKind::NotAuthorized.into()),
         };
@@ -55,7 +60,7 @@ impl Registration {
     async fn take(
         &mut self,
         server: &Server,
-        ip: IpAddr,
+        (ip, domain): (IpAddr, &str),
         request: &Stanza,
     ) -> Result<Option<Element>, StanzaError> {
         let is_set = request.is_type("set");
@@ -94,9 +99,9 @@ impl Registration {
         let is_invited = self.token.is_some();
         let made = match &self.token {
             Some((token, at)) => {
-                server.auth.invites.accept_shown(token, &server.domain, wish, *at, unix_millis()).await
+                server.auth.invites.accept_shown(token, domain, wish, *at, unix_millis()).await
             }
-            None => make(server, ip, wish).await?,
+            None => make(server, (ip, domain), wish).await?,
         };
         match made {
             Ok(card) => {
@@ -146,7 +151,7 @@ impl Registration {
 /// Makes an account for somebody whom nobody invited, as far as their network may still make some.
 async fn make(
     server: &Server,
-    ip: IpAddr,
+    (ip, domain): (IpAddr, &str),
     wish: Wish<'_>,
 ) -> Result<Result<AccountCard, InviteError>, StanzaError> {
     if server.auth.authenticator.wait(ip).is_some() {
@@ -159,7 +164,7 @@ async fn make(
     if let Err(weak) = shared_auth::check_password(wish.password, &name) {
         return Ok(Err(weak.into()));
     }
-    let (Ok(aor), Ok(jid)) = (Aor::new(&name, &server.domain), BareJid::new(&name, &server.domain)) else {
+    let (Ok(aor), Ok(jid)) = (Aor::new(&name, domain), BareJid::new(&name, domain)) else {
         return Err(ErrorKind::NotAcceptable.into());
     };
     if !server.arrivals.admit(Arrival::Account, ip, server.config.registrations, Instant::now()) {

@@ -19,29 +19,10 @@ use xmpp_core::Jid;
 use xmpp_core::stream::SaslFailure;
 use xmpp_core::stream::inline::Inline;
 
+use super::binding::Binding;
 use super::oauth;
 use crate::guests::Seat;
 use crate::server::Server;
-
-/// What a TLS connection can be bound to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Binding {
-    /// `tls-exporter` (RFC 9266), on TLS 1.3.
-    pub(crate) exporter: Option<Vec<u8>>,
-    /// `tls-server-end-point` (RFC 5929 §4).
-    pub(crate) end_point: Vec<u8>,
-    /// Addresses that the client's certificate names, if it showed one that the operator's CA for clients made.
-    pub(crate) names: Vec<String>,
-}
-
-impl Binding {
-    fn channel(&self) -> Channel {
-        let exporter = self.exporter.iter().map(|data| ("tls-exporter", data.clone()));
-        let end_point = Some(&self.end_point).filter(|data| !data.is_empty());
-        let end_point = end_point.map(|data| ("tls-server-end-point", data.clone()));
-        Channel { bindings: exporter.chain(end_point).collect(), mechanisms: Vec::new() }
-    }
-}
 
 /// What is offered, most wanted first.
 pub(crate) fn mechanisms(
@@ -91,6 +72,8 @@ pub(crate) struct Exchange {
     state: State,
     channel: Channel,
     origin: Origin,
+    /// Whose account it can be.
+    domain: String,
 }
 
 enum State {
@@ -130,10 +113,11 @@ impl Exchange {
         mechanism: &str,
         binding: Option<&Binding>,
         inline: Option<&Inline>,
-        ip: IpAddr,
+        (ip, domain): (IpAddr, &str),
         hashes: &[ScramName],
         takes_tokens: bool,
     ) -> Self {
+        let domain = domain.to_owned();
         let origin = Origin { protocol: Protocol::Xmpp, ip };
         let fast = inline.and_then(|inline| inline.fast).zip(Ht::parse(mechanism)).zip(binding);
         if let Some(((fast, ht), binding)) = fast {
@@ -141,23 +125,23 @@ impl Exchange {
             let client = client.unwrap_or_default();
             let binding = data_of(ht, binding);
             let state = State::Fast { ht, binding, client, invalidate: fast.invalidate };
-            return Self { state, channel: Channel::default(), origin };
+            return Self { state, channel: Channel::default(), origin, domain };
         }
         if mechanism == ANONYMOUS {
-            return Self { state: State::Anonymous, channel: Channel::default(), origin };
+            return Self { state: State::Anonymous, channel: Channel::default(), origin, domain };
         }
         if let Some(binding) = binding.filter(|_| mechanism == "EXTERNAL") {
             let state = State::External(binding.names.clone());
-            return Self { state, channel: Channel::default(), origin };
+            return Self { state, channel: Channel::default(), origin, domain };
         }
         if mechanism == oauth::NAME {
-            return Self { state: State::Bearer, channel: Channel::default(), origin };
+            return Self { state: State::Bearer, channel: Channel::default(), origin, domain };
         }
         let scram = SCRAM.iter().find(|(name, ..)| *name == mechanism);
         let state = scram.map_or(State::Plain, |(_, hash, plus)| State::ScramFirst(*hash, *plus));
         let mut channel = binding.map(Binding::channel).unwrap_or_default();
         channel.mechanisms = mechanisms(binding, hashes, takes_tokens);
-        Self { state, channel, origin }
+        Self { state, channel, origin, domain }
     }
 
     /// Takes a response.
@@ -173,7 +157,7 @@ impl Exchange {
         let authenticator = &server.auth.authenticator;
         match self.state {
             State::Plain => {
-                let proof = parse_plain(message, &server.domain)?;
+                let proof = parse_plain(message, &self.domain)?;
                 Ok(Step::Proven(authenticator.verify(proof, self.origin).await?, None, None))
             }
             // What a guest says of itself is looked at by nobody (XEP-0175 §3).
@@ -195,7 +179,7 @@ impl Exchange {
             }
             State::Refused(failure) => Ok(Step::Failed(failure)),
             State::External(names) => {
-                let name = certified(&names, message, &server.domain)?;
+                let name = certified(&names, message, &self.domain)?;
                 Ok(Step::Proven(
                     authenticator.verify(Proof::Certificate { name }, self.origin).await?,
                     None,
@@ -204,7 +188,7 @@ impl Exchange {
             }
             State::ScramFirst(hash, plus) => {
                 let start = ScramStart::parse(message, hash, plus, &self.channel)?;
-                let exchange = authenticator.begin_scram(start, &server.domain, self.origin).await?;
+                let exchange = authenticator.begin_scram(start, &self.domain, self.origin).await?;
                 let challenge = STANDARD.encode(exchange.server_first());
                 Ok(Step::Challenge(
                     Box::new(Self { state: State::ScramLast(Box::new(exchange)), ..self }),
@@ -222,7 +206,7 @@ impl Exchange {
                     return Err(Denied::Malformed("a token needs the id of a user agent")); // XEP-0484 §4.1
                 }
                 let (name, mac) = FastStart::parse(message)?;
-                let domain = server.domain.clone();
+                let domain = self.domain;
                 let start = FastStart { name, domain, client, mechanism: ht, binding, mac, invalidate };
                 let last = authenticator.begin_fast(start, self.origin).await?;
                 let (answer, due) = (STANDARD.encode(last.answer()), last.due());

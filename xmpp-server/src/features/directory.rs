@@ -65,7 +65,7 @@ async fn answer(server: &Server, request: &Request) -> Answered {
     if request.target != Target::Directory {
         return Err(ErrorKind::ServiceUnavailable.into());
     }
-    if request.from.domain() != server.domain {
+    if !server.is_home(request.from.domain()) {
         return Err(ErrorKind::Forbidden.into());
     }
     if !request.is_set {
@@ -89,7 +89,7 @@ async fn answer(server: &Server, request: &Request) -> Answered {
         let why = "searches are limited: wait a minute";
         return Err(StanzaError::because(ErrorKind::ResourceConstraint, why));
     }
-    let found = find(server, &wanted).await?;
+    let found = find(server, &wanted, request.from.domain()).await?;
     Ok(show(&found, form.is_some()).into())
 }
 
@@ -141,13 +141,16 @@ impl Wanted {
     }
 }
 
-async fn find(server: &Server, wanted: &Wanted) -> Result<Vec<AccountCard>, StanzaError> {
+/// People of a domain: those of others are none of its own.
+async fn find(server: &Server, wanted: &Wanted, domain: &str) -> Result<Vec<AccountCard>, StanzaError> {
     let (mut found, mut after) = (Vec::new(), None);
     for _ in 0..MOST_PAGES {
         let page = server.auth.directory.list(after.as_ref(), PAGE).await;
         let (page, more) = page.map_err(|error| store_failed(&error))?;
         after = page.last().map(|account| account.aor.clone());
-        found.extend(page.into_iter().filter(|account| wanted.fits(account)));
+        found.extend(
+            page.into_iter().filter(|account| account.jid.domain() == domain && wanted.fits(account)),
+        );
         if !more || after.is_none() || found.len() >= MOST_FOUND {
             break;
         }

@@ -109,7 +109,8 @@ async fn stored(server: &Server, owner: &Jid) -> Result<Element, StanzaError> {
 async fn set(server: &Server, owner: &Jid, card: &Element, addresses: &Addresses) -> Answered {
     let sip_domain = addresses.aor.split_once('@').map_or("", |(_, domain)| domain);
     let refuse = |why| StanzaError::because(ErrorKind::NotAcceptable, why);
-    let domains = [server.domain.as_str(), server.rooms_domain.as_str(), sip_domain];
+    let mut domains: Vec<&str> = server.domains.iter().collect();
+    domains.extend([server.rooms_domain.as_str(), sip_domain]);
     let (card, numbers) = tel::validate(card, addresses, &domains).map_err(refuse)?;
     for number in numbers {
         let taken = server.auth.directory.do_others_begin_with(&number, addresses.account).await;

@@ -200,7 +200,7 @@ impl Rooms {
         let may = match self.creators {
             _ if server.is_of_guests(from.domain()) => false,
             Creators::Everybody => true,
-            Creators::Local => from.domain() == server.domain,
+            Creators::Local => server.is_home(from.domain()),
             Creators::Admins => {
                 server.account(from).await.map_err(store_failed)?.is_some_and(|account| account.admin)
             }

@@ -68,7 +68,7 @@ impl Room {
 /// §4.2.2.4: accounts of ours have a rate each, and other domains one for all of theirs.
 pub(crate) fn check_rate(server: &Server, from: Option<&Jid>, asked: &Element) -> Result<(), StanzaError> {
     let Some(from) = from.filter(|_| asked.find("x", ns::FORM).is_some()) else { return Ok(()) };
-    let who = if from.domain() == server.domain { from.bare_str() } else { from.domain() };
+    let who = if server.is_home(from.domain()) { from.bare_str() } else { from.domain() };
     if server.searches.may(who, Instant::now()) {
         return Ok(());
     }

@@ -137,7 +137,7 @@ async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) {
     }
     for stanza in effects.stanzas {
         let Some(to) = &stanza.to else { continue };
-        if to.is_bare() && to.domain() == server.domain {
+        if to.is_bare() && server.is_home(to.domain()) {
             // An invitation, or a question about an account: by the rules of the bare JID. Not in this task, which
             // would wait for itself if the answer came back while its channel is full.
             let server = Arc::clone(server);
@@ -165,13 +165,13 @@ async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) {
 
 /// Why an occupant's call does not reach another one of ours. In a room one is called by a nick, which is nobody's contact.
 async fn refused(server: &Server, to: &Jid, stanza: &Stanza) -> Option<StanzaError> {
-    if to.domain() == server.domain { callers::refuses(server, to, stanza).await } else { None }
+    if server.is_home(to.domain()) { callers::refuses(server, to, stanza).await } else { None }
 }
 
 /// §7.8.2: who invites somebody that is not there learns it.
 async fn invite(server: &Server, Invitation { message, cause }: Invitation) {
     let Some(to) = &message.to else { return };
-    let is_nobody = to.domain() == server.domain && matches!(server.account(to).await, Ok(None));
+    let is_nobody = server.is_home(to.domain()) && matches!(server.account(to).await, Ok(None));
     if !is_nobody {
         route::route(server, message).await;
     } else if let Some(cause) = cause {

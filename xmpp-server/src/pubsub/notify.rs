@@ -97,7 +97,7 @@ async fn interested(server: &Server, host: &Host, name: &str, node: &Node) -> Ve
         let wanting =
             |session: &crate::router::Session| session.presence.is_some() && session.notify.contains(name);
         let sessions = server.router.sessions(account.as_str());
-        let afar = match account.domain() == server.domain {
+        let afar = match server.is_home(account.domain()) {
             true => Vec::new(),
             false => server.afar.interested(host.jid.as_str(), account.as_str(), name),
         };
@@ -139,7 +139,7 @@ pub(crate) async fn send_last(server: &Server, resource: &Jid, notify: &std::col
     match server.rosters.all(resource.bare_str()).await {
         Ok(contacts) => {
             let seen = contacts.into_iter().filter(|(_, contact)| contact.subscription().to);
-            hosts.extend(seen.map(|(jid, _)| jid).filter(|jid| jid.domain() == server.domain));
+            hosts.extend(seen.map(|(jid, _)| jid).filter(|jid| server.is_home(jid.domain())));
         }
         Err(error) => tracing::error!(%error, "a roster could not be read"),
     }

@@ -16,7 +16,7 @@ pub(super) async fn create(server: &Server, host: &Host, request: &Request, crea
     if !host.is_service && request.from.bare_str() != host.jid.as_str() {
         return Err(ErrorKind::Forbidden.into());
     }
-    if request.from.domain() != server.domain {
+    if !server.is_home(request.from.domain()) {
         return Err(ErrorKind::Forbidden.into()); // §8.1.1: not registered here
     }
     let made = create.attribute("node").is_none();

@@ -144,7 +144,7 @@ fn auto_create(
     options: Option<&Form>,
 ) -> Result<Node, StanzaError> {
     let may = match host.is_service {
-        true => publisher.domain() == server.domain,
+        true => server.is_home(publisher.domain()),
         false => publisher.bare_str() == host.jid.as_str(),
     };
     if !may {

@@ -35,7 +35,7 @@ use std::sync::{Arc, Weak};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use prometheus::IntGauge;
-use shared_model::Spec;
+use shared_model::{Domains, Spec};
 use shared_runtime::names::Names;
 use shared_runtime::tls::TlsPolicy;
 use tokio::net::TcpListener;
@@ -99,9 +99,10 @@ impl Ground {
         config: &FederationConfig,
         name_servers: &[SocketAddr],
         tls: &TlsPolicy,
+        domains: &Domains,
     ) -> std::io::Result<Self> {
         let keys = Keys::open(config.secret_file.as_deref())?;
-        Ok(Self { names: Names::new(name_servers), trust: Trust::new(tls), keys })
+        Ok(Self { names: Names::new(name_servers), trust: Trust::new(tls, domains), keys })
     }
 }
 

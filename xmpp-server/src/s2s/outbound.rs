@@ -86,7 +86,7 @@ impl Call<'_> {
         let trust = &self.server.federation.trust;
         let name = ServerName::try_from(self.domain.trim_matches(['[', ']']).to_owned());
         let name = name.map_err(|error| Failure::Tls(error.to_string()))?;
-        let config = if is_direct { &trust.direct_client } else { &trust.client };
+        let config = trust.client(&self.pair.ours, is_direct);
         let plain = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
         let connected = TlsConnector::from(Arc::clone(config)).connect(name, plain).await;
         let stream = connected.map_err(|error| Failure::Tls(error.to_string()))?;

@@ -7,6 +7,7 @@
 //! One that is on a list of revoked ones (`tls.revoked`) is not believed, nor what it issued.
 //! Not here: common names (RFC 9525 §2).
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
     SignatureScheme,
 };
+use shared_model::Domains;
 use shared_runtime::names::to_ascii;
 use shared_runtime::tls::{PeerCertificate, TlsPolicy};
 use xmpp_core::Jid;
@@ -32,9 +34,16 @@ pub(super) struct Trust {
     as_client: Option<Arc<dyn ClientCertVerifier>>,
     /// For those who connect to us.
     pub(super) server: Arc<ServerConfig>,
-    /// For connections of ours that begin without TLS, and for those that begin with it (XEP-0368 §3).
-    pub(super) client: Arc<ClientConfig>,
-    pub(super) direct_client: Arc<ClientConfig>,
+    /// For connections of our main domain and of what stands beside it.
+    main: Clients,
+    /// For those of other domains of ours, which may have certificates of their own.
+    others: HashMap<Box<str>, Clients>,
+}
+
+/// For connections of ours that begin without TLS, and for those that begin with it (XEP-0368 §3).
+struct Clients {
+    plain: Arc<ClientConfig>,
+    direct: Arc<ClientConfig>,
 }
 
 /// A certificate that the roots stand behind.
@@ -42,14 +51,20 @@ pub(super) struct Trust {
 pub(super) struct Certificate(PeerCertificate);
 
 impl Trust {
-    pub(super) fn new(policy: &TlsPolicy) -> Self {
+    pub(super) fn new(policy: &TlsPolicy, domains: &Domains) -> Self {
         let provider = CryptoProvider::get_default().cloned();
         let provider = provider.unwrap_or_else(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
         let roots = Arc::new(policy.roots());
         let anybody = Arc::new(Anybody(Arc::clone(&provider)));
-        let client = policy.mutual_client(Arc::clone(&anybody) as _);
-        let mut direct = ClientConfig::clone(&client);
-        direct.alpn_protocols = vec![ALPN.to_vec()];
+        let clients_of = |domain: &str| {
+            let plain = policy.mutual_client(Arc::clone(&anybody) as _, Some(domain));
+            let mut direct = ClientConfig::clone(&plain);
+            direct.alpn_protocols = vec![ALPN.to_vec()];
+            Clients { plain, direct: Arc::new(direct) }
+        };
+        let others = domains.iter().filter(|domain| *domain != domains.main());
+        let others = others.map(|domain| (domain.into(), clients_of(domain))).collect();
+        let main = clients_of(domains.main());
         // Without roots there is nobody whom a client's certificate could be of.
         let as_client =
             WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider));
@@ -59,9 +74,15 @@ impl Trust {
             roots,
             provider,
             server: policy.judging_server(&[ALPN], anybody),
-            client,
-            direct_client: Arc::new(direct),
+            main,
+            others,
         }
+    }
+
+    /// What a connection in the name of a domain of ours uses.
+    pub(super) fn client(&self, ours: &str, is_direct: bool) -> &Arc<ClientConfig> {
+        let clients = self.others.get(ours).unwrap_or(&self.main);
+        if is_direct { &clients.direct } else { &clients.plain }
     }
 
     /// The certificate at the other end, if the roots stand behind it now.

@@ -277,7 +277,7 @@ impl<'a> Client<'a> {
         match known {
             Some(notify) => self.interested(notify),
             None => {
-                let server: Option<Jid> = self.server.domain.parse().ok();
+                let server = self.server.voice_to(&self.jid);
                 self.server
                     .router
                     .send_copy(&self.jid, &question.addressed(server.as_ref(), Some(&self.jid)));
@@ -313,7 +313,7 @@ impl<'a> Client<'a> {
             return route::route(self.server, message).await;
         }
         let message = archive::without_false_ids(self.server, message);
-        let is_local = to.domain() == self.server.domain && to.local().is_some();
+        let is_local = self.server.is_home(to.domain()) && to.local().is_some();
         if is_local && blocks(self.server, &to, &self.jid).await {
             return route::refuse(self.server, &message, &ErrorKind::ServiceUnavailable.into());
         }

@@ -184,7 +184,7 @@ impl Outlet {
         } else if is_silent {
             let ping = Stanza::new(Kind::Iq, Some("get")).with_id(Some(&server.new_id()));
             let ping = ping.with(&Element::new("ping", ns::PING));
-            let domain: Option<Jid> = server.domain.parse().ok();
+            let domain = server.voice_to(jid);
             buffer.extend_from_slice(&ping.addressed(domain.as_ref(), Some(jid)).to_bytes());
         } else {
             return None;

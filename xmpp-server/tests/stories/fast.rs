@@ -33,7 +33,7 @@ async fn by_token(served: &Served, mechanism: &str, token: &str, attributes: &st
     client.open().await;
     let binding = match mechanism {
         "HT-SHA-256-EXPR" => client.exporter.clone(),
-        "HT-SHA-256-ENDP" => served.tls.server_end_point(),
+        "HT-SHA-256-ENDP" => served.tls.server_end_point(None),
         _ => Vec::new(),
     };
     let key = hmac::Key::new(hmac::HMAC_SHA256, token.as_bytes());

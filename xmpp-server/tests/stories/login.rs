@@ -37,7 +37,7 @@ async fn scram_is_bound_to_its_connection() {
         client.open().await;
         let data = match data {
             Some("exporter") => client.exporter.clone(),
-            Some(_) => served.tls.server_end_point(),
+            Some(_) => served.tls.server_end_point(None),
             None => Vec::new(),
         };
         let outcome = scram(&mut client, mechanism, flag, &data).await;
@@ -361,7 +361,7 @@ async fn a_taken_port_names_the_listener_and_the_address() {
     let taken = served.server.c2s()[0];
     let parts = xmpp_server::Parts {
         config: Config { c2s: vec![taken], c2s_tls: Vec::new(), s2s: Vec::new(), ..Config::default() },
-        domain: DOMAIN.to_owned(),
+        domains: shared_model::Domains::new(DOMAIN, []),
         rooms_domain: crate::common::ROOMS.to_owned(),
         data_dir: std::env::temp_dir(),
         name_servers: Vec::new(),

@@ -17,6 +17,7 @@ mod clients;
 mod commands;
 mod common;
 mod conversation;
+mod domains;
 mod erase;
 mod fast;
 mod federation;

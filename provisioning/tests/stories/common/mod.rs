@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use provisioning::{Parts, Ports, router};
 use shared_auth::{Auth, NewAccount, Profile};
-use shared_model::{AccountId, Fact};
+use shared_model::{AccountId, Domains, Fact};
 use shared_runtime::tls::{self, TlsPolicy};
 use shared_runtime::{Shutdown, bus::Bus, http};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -62,6 +62,7 @@ pub(crate) async fn house(name: &str) -> House {
     let (rooms, calls) = (Arc::new(rooms::Rooms::default()), Arc::new(rooms::Calls::default()));
     let parts = Parts {
         domain: "example.org".to_owned(),
+        domains: Domains::new("example.org", ["example.net"]),
         rooms_domain: "conference.example.org".to_owned(),
         host: "localhost".to_owned(),
         ports: Ports { sip_tls: Some(5061), xmpp: Some(5222), https: Some(port), ..Ports::default() },

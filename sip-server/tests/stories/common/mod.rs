@@ -2,6 +2,7 @@
 
 mod line;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +11,9 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use shared_auth::{Auth, NewAccount, Profile};
-use shared_model::{Announcements, Aor, Availability, BareJid, Fact, Mailboxes, MayRing, Notices, Pending};
+use shared_model::{
+    Announcements, Aor, Availability, BareJid, Domains, Fact, Mailboxes, MayRing, Notices, Pending,
+};
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::{self, TlsPolicy};
@@ -168,6 +171,10 @@ pub(crate) struct Behind {
     pub(crate) hosted: Vec<Hosted>,
     pub(crate) mailboxes: Option<Arc<dyn Mailboxes>>,
     pub(crate) announcements: Option<Arc<dyn Announcements>>,
+    /// Domains of accounts besides the main one.
+    pub(crate) domains: Vec<&'static str>,
+    /// What becomes of chat there.
+    pub(crate) chat: HashMap<String, sip_server::Chat>,
 }
 
 /// Starts a server that has this behind it.
@@ -191,7 +198,8 @@ pub(crate) async fn start_with(
     let notices = Arc::new(Told::default());
     let server = SipServer::start(Needs {
         config: Config { udp: any.clone(), tcp: any.clone(), tls: any, ..sip },
-        domain: domain.to_owned(),
+        domains: Domains::new(domain, behind.domains),
+        chat: behind.chat,
         auth: auth.clone(),
         store: store.clone(),
         bus: bus.clone(),
@@ -214,6 +222,8 @@ pub(crate) async fn start_with(
 pub(crate) struct Phone {
     pub(crate) name: String,
     pub(crate) line: Line,
+    /// Whose domain it is of.
+    pub(crate) domain: &'static str,
     server: SocketAddr,
     serial: AtomicU32,
 }
@@ -229,13 +239,15 @@ impl Phone {
     }
 
     pub(crate) fn over(name: &str, served: &Served, line: Line) -> Self {
-        Self { name: name.to_owned(), line, server: served.server.bound().udp[0], serial: AtomicU32::new(1) }
+        let (name, server) = (name.to_owned(), served.server.bound().udp[0]);
+        Self { name, line, domain: DOMAIN, server, serial: AtomicU32::new(1) }
     }
 
     /// Somebody who is there before the server is.
     pub(crate) async fn alone(name: &str) -> Self {
         let line = Line::udp(SocketAddr::from(([127, 0, 0, 1], 0))).await;
-        Self { name: name.to_owned(), server: line.local(), line, serial: AtomicU32::new(1) }
+        let (name, server) = (name.to_owned(), line.local());
+        Self { name, line, domain: DOMAIN, server, serial: AtomicU32::new(1) }
     }
 
     /// Where it listens.
@@ -248,6 +260,11 @@ impl Phone {
         let phone = Self::new(name, served).await;
         assert_eq!(phone.register("3600").await.status(), 200);
         phone
+    }
+
+    /// Its address of record.
+    pub(crate) fn aor(&self) -> String {
+        format!("sip:{}@{}", self.name, self.domain)
     }
 
     pub(crate) fn contact(&self) -> String {
@@ -274,7 +291,7 @@ impl Phone {
             ),
         );
         request.push(Name::MaxForwards, "70");
-        request.push(Name::From, &format!("<sip:{}@{DOMAIN}>;tag={}{serial}", self.name, self.name));
+        request.push(Name::From, &format!("<{}>;tag={}{serial}", self.aor(), self.name));
         request.push(Name::To, &format!("<{to}>"));
         request.push(Name::CallId, &format!("{}-{serial}-{}", self.name, at.port()));
         request.push(Name::CSeq, &format!("{serial} {method}"));
@@ -359,8 +376,7 @@ impl Phone {
 
     /// Sends a request with credentials from the start, under a nonce that a REGISTER is given.
     pub(crate) async fn ask_proving(&self, mut request: Message, password: &str) -> Message {
-        let probe =
-            self.request("REGISTER", &format!("sip:{DOMAIN}"), &format!("sip:{}@{DOMAIN}", self.name));
+        let probe = self.request("REGISTER", &format!("sip:{}", self.domain), &self.aor());
         self.send(&probe).await;
         let challenge = self.expect("401").await;
         let challenge =
@@ -383,8 +399,7 @@ impl Phone {
 
     /// Registers with further parameters of the Contact.
     pub(crate) async fn register_as(&self, parameters: &str) -> Message {
-        let to = format!("sip:{}@{DOMAIN}", self.name);
-        let mut request = self.request("REGISTER", &format!("sip:{DOMAIN}"), &to);
+        let mut request = self.request("REGISTER", &format!("sip:{}", self.domain), &self.aor());
         request.set(Name::Contact, &format!("<{}>{parameters}", self.contact()));
         self.ask(request, PASSWORD).await
     }
@@ -406,8 +421,7 @@ impl Phone {
     }
 
     pub(crate) async fn register(&self, expires: &str) -> Message {
-        let to = format!("sip:{}@{DOMAIN}", self.name);
-        let mut request = self.request("REGISTER", &format!("sip:{DOMAIN}"), &to);
+        let mut request = self.request("REGISTER", &format!("sip:{}", self.domain), &self.aor());
         request.push(Name::Expires, expires);
         self.ask(request, PASSWORD).await
     }

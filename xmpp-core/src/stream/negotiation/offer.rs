@@ -1,5 +1,7 @@
 //! What a stream offers to whom nobody knows yet — RFC 6120 §4.3.2; XEP-0175 1.2, section 3 (guests).
 
+use std::sync::Arc;
+
 use crate::xml::Element;
 
 /// What the stream may offer now.
@@ -7,6 +9,8 @@ use crate::xml::Element;
 pub struct Offer {
     /// The domain that is served.
     pub domain: String,
+    /// Others that are served here too; a stream is for the one that its header names.
+    pub others: Arc<[Box<str>]>,
     /// STARTTLS is possible.
     pub starttls: bool,
     /// STARTTLS is demanded.
@@ -28,6 +32,13 @@ pub struct Offer {
 }
 
 impl Offer {
+    /// The stream is for a domain, if that is served.
+    pub(super) fn for_domain(&mut self, name: &str) {
+        if self.others.iter().any(|other| **other == *name) {
+            name.clone_into(&mut self.domain);
+        }
+    }
+
     /// The stream is a guest's.
     pub(super) fn for_guests(&mut self) {
         let is_open = !self.mechanisms.is_empty();

@@ -39,8 +39,8 @@ async fn run(server: &Server, form: &Form) -> Result<Outcome, Stop> {
     let aor = aor.trim_start_matches("sip:");
     let jid: BareJid = jid.parse().map_err(|_| Stop::Fail(format!("{jid} is not an address")))?;
     let aor: Aor = aor.parse().map_err(|_| Stop::Fail(format!("{aor} is not an address for calls")))?;
-    if jid.domain() != server.domain {
-        return Err(Stop::Fail(format!("this service has accounts of {} alone", server.domain)));
+    if !server.is_home(jid.domain()) {
+        return Err(Stop::Fail(format!("this service has no accounts of {}", jid.domain())));
     }
     let password = form.value("password").unwrap_or_default();
     if form.value("password-verify") != Some(password) {

@@ -26,10 +26,10 @@ async fn run(server: &Server, form: &Form) -> Result<Outcome, Stop> {
         message = message.with(&Element::new("subject", ns::CLIENT).text_node(subject));
     }
     let message = message.with(&Element::new("body", ns::CLIENT).text_node(text));
-    let from: Option<Jid> = server.domain.parse().ok();
     let online = server.router.online();
     for (at, (bare, _)) in online.iter().enumerate() {
         let to: Option<Jid> = bare.parse().ok();
+        let from = to.as_ref().and_then(|to| server.voice_to(to));
         let message = message.clone().with_id(Some(&server.new_id())).addressed(from.as_ref(), to.as_ref());
         server.router.send_to_available(bare, &message);
         if at % AT_ONCE == 0 {

@@ -83,11 +83,11 @@ async fn create(server: &Server, user: &Jid, form: &Form) -> Result<Outcome, Sto
     let card = asker(server, user).await?;
     let name = form.value("username").map(str::trim).filter(|name| !name.is_empty());
     let contact = form.truth("roster-subscription").unwrap_or(false).then(|| card.jid.clone());
+    let home = server.home_of(user);
     let user = name.map(str::to_ascii_lowercase);
     if let Some(name) = &user {
-        let jid: Jid = format!("{name}@{}", server.domain)
-            .parse()
-            .map_err(|_| Stop::Fail("that is no user name".to_owned()))?;
+        let jid: Jid =
+            format!("{name}@{}", home).parse().map_err(|_| Stop::Fail("that is no user name".to_owned()))?;
         if server.account(&jid).await?.is_some() {
             return Err(Stop::Fail("there is an account of this name".to_owned()));
         }

@@ -137,12 +137,12 @@ pub(super) async fn items(server: &Server, from: &Jid, node: &str) -> Result<Opt
     let is_admin = is_admin(server, from).await?;
     let shown = if is_admin { COMMANDS } else { &[] };
     let is_for = |own: &&own::Own| own.who == Who::Everybody || is_admin;
-    let own = own::OWN.iter().filter(|own| from.domain() == server.domain && (own.is_there)(server));
+    let own = own::OWN.iter().filter(|own| server.is_home(from.domain()) && (own.is_there)(server));
     let own = own.filter(is_for);
     let shown = shown.iter().map(|c| (c.node, c.name)).chain(own.map(|c| (c.node, c.name)));
     let items = shown.map(|(node, name)| {
         Element::new("item", ns::DISCO_ITEMS)
-            .with("jid", &server.domain)
+            .with("jid", server.home_of(from))
             .with("node", node)
             .with("name", name)
     });
@@ -256,7 +256,7 @@ impl Found {
         let may = match self {
             Self::Admins(_) => is_admin(server, from).await?,
             Self::Own(own) if own.who == Who::Administrators => is_admin(server, from).await?,
-            Self::Own(_) => from.domain() == server.domain,
+            Self::Own(_) => server.is_home(from.domain()),
         };
         if may { Ok(()) } else { Err(ErrorKind::Forbidden.into()) }
     }

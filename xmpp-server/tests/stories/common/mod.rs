@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use shared_auth::{Auth, NewAccount, Profile};
-use shared_model::{Aor, BareJid, Fact};
+use shared_model::{Aor, BareJid, Domains, Fact};
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::{self, TlsPolicy};
@@ -56,6 +56,8 @@ pub(crate) struct Served {
 /// What makes one server differ from others.
 pub(crate) struct Site {
     pub(crate) domain: &'static str,
+    /// Further domains of accounts.
+    pub(crate) others: Vec<&'static str>,
     pub(crate) config: Config,
     pub(crate) store: Store,
     pub(crate) tls: tls::Config,
@@ -66,6 +68,7 @@ impl Default for Site {
     fn default() -> Self {
         Self {
             domain: DOMAIN,
+            others: Vec::new(),
             config: Config { s2s: Vec::new(), ..Config::default() },
             store: Store::in_memory(),
             tls: tls::Config::default(),
@@ -110,7 +113,7 @@ pub(crate) async fn serve_again(other: &Served, config: Config) -> Served {
 }
 
 async fn serve_in(folder: PathBuf, site: Site) -> Served {
-    let Site { domain, config, store, tls, name_servers } = site;
+    let Site { domain, others, config, store, tls, name_servers } = site;
     let registry = prometheus::Registry::new();
     let bus = Bus::new();
     let auth = Auth::open(&shared_auth::Config::default(), &store, &folder, &bus, &registry).unwrap();
@@ -122,7 +125,8 @@ async fn serve_in(folder: PathBuf, site: Site) -> Served {
         let _ = auth.book.create(NewAccount { aor, jid, profile }, PASSWORD).await; // there is one after a restart
     }
     let rooms_domain = format!("conference.{domain}");
-    let names = [domain.to_owned(), rooms_domain.clone()];
+    let names: Vec<String> =
+        [domain, &rooms_domain].into_iter().chain(others.iter().copied()).map(str::to_owned).collect();
     let tls = TlsPolicy::open(&tls, &folder, &names).unwrap();
     let shutdown = Shutdown::new();
     let free = vec!["127.0.0.1:0".parse().unwrap()];
@@ -130,7 +134,7 @@ async fn serve_in(folder: PathBuf, site: Site) -> Served {
     let parts = Parts {
         config,
         data_dir: folder.clone(),
-        domain: domain.to_owned(),
+        domains: Domains::new(domain, others),
         rooms_domain,
         name_servers,
         auth: auth.clone(),

@@ -1,0 +1,107 @@
+//! Several domains in one service: whoever has the same name in two of them is two people.
+
+use std::collections::HashMap;
+
+use shared_auth::{NewAccount, Profile};
+use shared_model::{Aor, BareJid};
+use shared_store::Store;
+use sip_core::header::{AuthParams, Name};
+use sip_server::{Chat, Config};
+
+use super::common::{Behind, DOMAIN, PASSWORD, Phone, Served, new_folder, start_with};
+
+const OTHER: &str = "example.net";
+
+/// alice, bob and carol of the main domain, and one more bob of another.
+async fn serve() -> Served {
+    let behind = Behind {
+        domains: vec![OTHER],
+        chat: HashMap::from([(OTHER.to_owned(), Chat::Pass)]),
+        ..Behind::default()
+    };
+    let served = start_with(DOMAIN, Store::in_memory(), new_folder(), Config::default(), behind).await;
+    served.populate().await;
+    let (aor, jid) = (Aor::new("bob", OTHER).unwrap(), BareJid::new("robert", OTHER).unwrap());
+    served.auth.book.create(NewAccount { aor, jid, profile: Profile::default() }, PASSWORD).await.unwrap();
+    served
+}
+
+async fn bob_of(domain: &'static str, served: &Served) -> Phone {
+    let mut bob = Phone::new("bob", served).await;
+    bob.domain = domain;
+    assert_eq!(bob.register("3600").await.status(), 200, "{domain}");
+    bob
+}
+
+#[tokio::test]
+async fn each_name_is_called_in_its_own_domain() {
+    let served = serve().await;
+    let (here, there) = (bob_of(DOMAIN, &served).await, bob_of(OTHER, &served).await);
+    let alice = Phone::new("alice", &served).await;
+    for (bob, other) in [(&there, &here), (&here, &there)] {
+        // However the domain is written.
+        let uri = format!("sip:bob@{}", bob.domain.to_uppercase());
+        let call = alice.ask(alice.request("INVITE", &uri, &uri), PASSWORD);
+        let (refused, incoming) = tokio::join!(call, async {
+            let incoming = bob.expect("INVITE").await;
+            bob.respond(&incoming, 486).await;
+            bob.expect("ACK").await;
+            incoming
+        });
+        assert_eq!((refused.status(), incoming.uri()), (486, bob.contact().as_str()));
+        assert_ne!(incoming.uri(), other.contact());
+    }
+}
+
+#[tokio::test]
+async fn whoever_calls_from_another_domain_is_proven_and_announced_there() {
+    let served = serve().await;
+    let (bob, there) = (bob_of(DOMAIN, &served).await, bob_of(OTHER, &served).await);
+    let uri = bob.aor();
+    let call = there.ask(there.request("INVITE", &uri, &uri), PASSWORD);
+    let (_, incoming) = tokio::join!(call, async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 486).await;
+        incoming
+    });
+    let told: Vec<&str> = incoming.values(Name::CallInfo).collect();
+    assert_eq!(told, ["<xmpp:robert@example.net>;purpose=impp"]);
+    assert_eq!(incoming.value(Name::PAssertedIdentity), Some("<sip:bob@example.net>"));
+    assert!(incoming.value(Name::ProxyAuthorization).is_none(), "credentials for us stay with us");
+}
+
+#[tokio::test]
+async fn nobody_is_their_namesake() {
+    let served = serve().await;
+    let there = bob_of(OTHER, &served).await;
+    // Challenged in the domain that From names, and the proof of another does not count there.
+    let uri = "sip:alice@example.org";
+    there.send(&there.request("INVITE", uri, uri)).await;
+    let challenge = there.expect("407").await;
+    let asked = AuthParams::parse(challenge.value(Name::ProxyAuthenticate).unwrap()).unwrap();
+    assert_eq!(asked.value("realm").as_deref(), Some(OTHER));
+    let mut forged = there.request("INVITE", uri, uri);
+    forged.set(Name::From, "<sip:bob@example.org>;tag=1");
+    assert_eq!(there.ask_proving(forged, PASSWORD).await.status(), 407, "the proof is of another realm");
+    let mut third = there.request("REGISTER", "sip:example.net", "sip:bob@example.org");
+    third.push(Name::Expires, "60");
+    assert_eq!(there.ask(third, PASSWORD).await.status(), 403, "a registration by somebody else");
+    let mut stranger = Phone::new("bob", &served).await;
+    stranger.domain = "example.com";
+    assert_eq!(stranger.register("60").await.status(), 404);
+}
+
+#[tokio::test]
+async fn chat_is_refused_or_passed_by_the_domain_of_whom_it_is_for() {
+    let served = serve().await;
+    let (alice, _) = (Phone::new("alice", &served).await, bob_of(DOMAIN, &served).await);
+    let there = bob_of(OTHER, &served).await;
+    let refused = alice.ask(alice.request("MESSAGE", "sip:bob@example.org", "sip:bob@example.org"), PASSWORD);
+    assert_eq!(refused.await.status(), 405);
+    let passed = alice.ask(alice.request("MESSAGE", "sip:bob@example.net", "sip:bob@example.net"), PASSWORD);
+    let (passed, ()) = tokio::join!(passed, async {
+        let message = there.expect("MESSAGE").await;
+        there.respond(&message, 202).await;
+    });
+    assert_eq!(passed.status(), 202);
+}
