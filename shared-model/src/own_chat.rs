@@ -1,7 +1,7 @@
 //! What an account keeps in the chat half, for whoever shows it elsewhere: its picture, what is archived, whom it blocks, whether
 //! it may be disturbed, and the sessions that it has.
 
-use crate::{BareJid, Pending, Waiting};
+use crate::{BareJid, KeptMessage, Pending, Waiting};
 
 /// The picture that an account shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +103,14 @@ pub trait OwnChat: Send + Sync {
     fn mailbox<'a>(&'a self, of: &'a BareJid) -> Kept<'a, Option<MailboxState>>;
     /// Lets callers leave messages from now on, or does not any more.
     fn set_mailbox<'a>(&'a self, of: &'a BareJid, is_wanted: bool) -> Kept<'a, ()>;
+    /// What callers said, the newest first.
+    fn voice_messages<'a>(&'a self, of: &'a BareJid) -> Kept<'a, Vec<KeptMessage>>;
+    /// What one of them sounds like: Opus in Ogg (RFC 7845).
+    fn voice_sound<'a>(&'a self, of: &'a BareJid, id: &'a str) -> Kept<'a, Vec<u8>>;
+    /// Says that one was heard, or is to wait again.
+    fn set_heard<'a>(&'a self, of: &'a BareJid, id: &'a str, is_heard: bool) -> Kept<'a, ()>;
+    /// Removes one and its file for good.
+    fn remove_voice_message<'a>(&'a self, of: &'a BareJid, id: &'a str) -> Kept<'a, ()>;
     /// Clients that have access, and by what.
     fn clients<'a>(&'a self, of: &'a BareJid) -> Kept<'a, Vec<ChatClient>>;
     /// Takes a client's access, and ends its sessions.

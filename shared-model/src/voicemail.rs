@@ -26,6 +26,23 @@ pub struct Waiting {
     pub old: u32,
 }
 
+/// A voice message that is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeptMessage {
+    /// What it is asked for by.
+    pub id: String,
+    /// How the caller is shown; empty if that is not known.
+    pub caller: String,
+    /// How long it is.
+    pub duration: Duration,
+    /// When it was left, milliseconds since 1970; 0 if that is not known.
+    pub at: i64,
+    /// When it goes, milliseconds since 1970.
+    pub until: i64,
+    /// Whether its owner heard it.
+    pub is_heard: bool,
+}
+
 /// Keeps voice messages. The chat server implements it; the focus, which takes them, asks it.
 pub trait VoiceMessages: Send + Sync {
     /// Whether an account wants that callers whom it does not answer may leave a message.

@@ -5,6 +5,8 @@
 //! State who is connected, counted by network and bounded.
 //! Errors a failed handshake ends that connection alone; who is slow is closed, or told 408; who is one too many is closed.
 
+mod range;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::convert::Infallible;
@@ -29,6 +31,7 @@ use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
 use crate::Shutdown;
+pub use range::Range;
 
 /// Who asks, and what carries it.
 #[derive(Debug, Clone, Copy)]

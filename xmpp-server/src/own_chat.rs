@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use shared_model::{
-    AccountId, Archived, Archiving, BareJid, ChatClient, MailboxState, OwnChat, OwnChatError, Pending,
-    Picture,
+    AccountId, Archived, Archiving, BareJid, ChatClient, KeptMessage, MailboxState, OwnChat, OwnChatError,
+    Pending, Picture,
 };
 use shared_store::{Expected, StoreError};
 use xmpp_core::payload::mam::{Otherwise, Preferences};
@@ -118,7 +118,7 @@ impl OwnChat for Accounts {
                 return Ok(None);
             }
             let is_wanted = voicemail::wants(&self.0, of.as_str()).await.map_err(unkept)?;
-            let waiting = voicemail::waiting(&self.0, of.as_str()).await.map_err(unkept)?;
+            let waiting = voicemail::kept::waiting(&self.0, of.as_str()).await.map_err(unkept)?;
             Ok(Some(MailboxState { is_wanted, waiting }))
         })
     }
@@ -130,6 +130,31 @@ impl OwnChat for Accounts {
             }
             voicemail::want(&self.0, of.as_str(), is_wanted).await.map_err(unkept)
         })
+    }
+
+    fn voice_messages<'a>(&'a self, of: &'a BareJid) -> Pending<'a, Result<Vec<KeptMessage>, OwnChatError>> {
+        Box::pin(async move { voicemail::kept::shown(&self.0, of.as_str()).await.map_err(unkept) })
+    }
+
+    fn voice_sound<'a>(&'a self, of: &'a BareJid, id: &'a str) -> Pending<'a, Result<Vec<u8>, OwnChatError>> {
+        Box::pin(voicemail::kept::sound(&self.0, of.as_str(), id))
+    }
+
+    fn set_heard<'a>(
+        &'a self,
+        of: &'a BareJid,
+        id: &'a str,
+        is_heard: bool,
+    ) -> Pending<'a, Result<(), OwnChatError>> {
+        Box::pin(voicemail::kept::mark(&self.0, of.as_str(), id, is_heard))
+    }
+
+    fn remove_voice_message<'a>(
+        &'a self,
+        of: &'a BareJid,
+        id: &'a str,
+    ) -> Pending<'a, Result<(), OwnChatError>> {
+        Box::pin(voicemail::kept::remove(&self.0, of.as_str(), id))
     }
 
     fn clients<'a>(&'a self, of: &'a BareJid) -> Pending<'a, Result<Vec<ChatClient>, OwnChatError>> {

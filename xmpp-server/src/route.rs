@@ -25,7 +25,7 @@ use crate::features::carbons;
 use crate::offline::Offline;
 use crate::router::{Sent, Session};
 use crate::server::Server;
-use crate::{abusers, afar, archive, blocking, callers, features, guests, presence, push};
+use crate::{abusers, afar, archive, blocking, callers, features, guests, presence, push, voicemail};
 
 /// Routes a stanza that has both addresses.
 pub(crate) async fn route(server: &Server, stanza: Stanza) {
@@ -185,6 +185,7 @@ pub(crate) async fn to_server(server: &Server, stanza: Stanza) {
         }
         Kind::Iq => features::answer(server, features::Target::Server, stanza).await,
         Kind::Message if server.questions.take(&stanza) || server.abusers.hear(&stanza) => {}
+        Kind::Message if voicemail::heard::is_marker(&stanza) => {}
         Kind::Message => refuse(server, &stanza, &ErrorKind::ServiceUnavailable.into()),
         Kind::Presence => {}
     }

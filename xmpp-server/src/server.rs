@@ -51,7 +51,7 @@ use crate::session::Resumables;
 use crate::standing::{self, Standing};
 use crate::turn::Turn;
 use crate::upload::Uploads;
-use crate::voicemail::{self, Mailboxes};
+use crate::voicemail::{self, Mailboxes, Signs};
 use crate::{Config, c2s};
 
 /// What the server is given by whoever starts it.
@@ -147,6 +147,8 @@ pub(crate) struct Server {
     pub(crate) commands: CommandSessions,
     pub(crate) searches: Searches,
     pub(crate) uploads: Arc<Uploads>,
+    /// That voice messages were heard.
+    pub(crate) signs: Arc<Signs>,
     pub(crate) federation: Federation,
     pub(crate) turn: Turn,
     pub(crate) afar: Afar,
@@ -196,6 +198,7 @@ impl XmppServer {
         let half_facts = bus.subscribe();
         let phone_facts = bus.subscribe();
         let gone_facts = bus.subscribe();
+        let signs = Arc::<Signs>::default();
         let server = Arc::new_cyclic(|this| Server {
             rosters: Rosters::new(Arc::clone(&store.records), config.contacts),
             block_lists: BlockLists::new(Arc::clone(&store.records)),
@@ -222,7 +225,9 @@ impl XmppServer {
                 Arc::clone(&store.records),
                 &auth.key_for("xmpp upload"),
                 Arc::clone(&metrics),
+                Arc::clone(&signs),
             )),
+            signs,
             afar: Afar::default(),
             components,
             federation: Federation::new(this.clone(), &config, ground),
@@ -286,8 +291,8 @@ impl XmppServer {
         if server.config.on_the_phone {
             server.shutdown.spawn(crate::on_the_phone::follow(Arc::clone(&server), phone_facts));
         }
-        if let Some(fetches) = server.uploads.fetches() {
-            server.shutdown.spawn(voicemail::follow_fetches(Arc::clone(&server), fetches));
+        if let Some(signs) = server.signs.listen() {
+            server.shutdown.spawn(voicemail::heard::follow(Arc::clone(&server), signs));
         }
         if server.config.call_log {
             server.shutdown.spawn(crate::call_log::follow(Arc::clone(&server), call_facts));

@@ -1,28 +1,28 @@
 //! Voice messages as chat — RFC 7081 §3 (B-13): a [`shared_model::VoiceMessages`]; XEP-0066 1.5 (§2), XEP-0446 0.1.0 and XEP-0447
-//! 0.2.0 (§3.1).
+//! 0.2.0 (§3.1), XEP-0333 1.0.0 (§4.1).
 //!
-//! In    what a caller said, from the focus; which files were fetched. Out a file among the owner's own (`upload`), and a chat
-//!       message with its address, from the caller if they are known to us, else from the domain; facts of what waits.
-//! State whether an account wants messages, collection `voicemail-settings`; for each message whether its file was fetched,
-//!       collection `voicemail`: then it counts as heard.
+//! In    what a caller said, from the focus. Out a file among the owner's own (`upload`), and a chat message with its address, from the
+//!       caller if they are known to us, else from the domain, which asks for a marker when it was displayed.
+//! State whether an account wants messages, collection `voicemail-settings`; the messages themselves ([`kept`]).
 //! Errors no room for the file, or [`MOST_WAITING`] messages that wait: the domain tells the owner that somebody called and that
 //!       nothing could be kept.
+//! Not here: when a message counts as heard ([`heard`]).
+
+pub(crate) mod heard;
+pub(crate) mod kept;
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use shared_model::{
-    BareJid, Correlation, Fact, MailboxEvent, Pending, Spec, Unavailable, VoiceMessage, VoiceMessages,
-    Waiting,
-};
+use shared_model::{BareJid, Pending, Spec, Unavailable, VoiceMessage, VoiceMessages, Waiting};
 use shared_runtime::unix_millis;
 use shared_store::{Expected, StoreError};
-use tokio::sync::mpsc;
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
 use crate::route;
 use crate::server::Server;
-use crate::upload::{Fetched, Leaving, LeftHere};
+use crate::upload::{Leaving, LeftHere};
+pub(crate) use heard::Signs;
+use kept::Kept;
 
 /// XEP-0066.
 pub(crate) const OOB: Spec = Spec::xep(66, "1.5").note("in messages of mailboxes");
@@ -33,14 +33,6 @@ pub(crate) const SHARING: Spec = Spec::xep(447, "0.2.0").note("in messages of ma
 
 /// The mailboxes of one server.
 pub(crate) struct Mailboxes(pub(crate) Arc<Server>);
-
-/// A message that waits, or was heard.
-#[derive(Debug, Serialize, Deserialize)]
-struct Kept {
-    is_heard: bool,
-    /// When its file goes, milliseconds since 1970.
-    until: i64,
-}
 
 impl VoiceMessages for Mailboxes {
     fn wants<'a>(&'a self, owner: &'a BareJid) -> Pending<'a, bool> {
@@ -59,7 +51,7 @@ impl VoiceMessages for Mailboxes {
     }
 
     fn waiting<'a>(&'a self, owner: &'a BareJid) -> Pending<'a, Result<Waiting, Unavailable>> {
-        Box::pin(async move { waiting(&self.0, owner.as_str()).await.map_err(|_| Unavailable) })
+        Box::pin(async move { kept::waiting(&self.0, owner.as_str()).await.map_err(|_| Unavailable) })
     }
 }
 
@@ -75,36 +67,22 @@ pub(crate) async fn want(server: &Server, owner: &str, is_wanted: bool) -> Resul
     server.store.records.put(owner, SETTINGS, WANTED, value, Expected::Anything).await.map(drop)
 }
 
-/// Counts messages as heard whose files are fetched, until shutdown.
-pub(crate) async fn follow_fetches(server: Arc<Server>, mut fetches: mpsc::Receiver<Fetched>) {
-    loop {
-        let fetched = tokio::select! {
-            fetched = fetches.recv() => fetched,
-            () = server.shutdown.begun() => return,
-        };
-        let Some(Fetched { owner, id }) = fetched else { return };
-        if let Err(error) = hear(&server, &owner, &id).await {
-            tracing::warn!(%error, "a message that was heard counts as new");
-        }
-    }
-}
-
-async fn hear(server: &Server, owner: &str, id: &str) -> Result<(), StoreError> {
-    let records = &server.store.records;
-    let Some(record) = records.get(owner, COLLECTION, id).await? else { return Ok(()) };
-    let Ok(kept) = serde_json::from_slice::<Kept>(&record.value) else { return Ok(()) };
-    if !kept.is_heard {
-        note(server, owner, id, &Kept { is_heard: true, ..kept }).await?;
-        tell(server, owner).await;
-    }
-    Ok(())
-}
-
 async fn keep(server: &Server, owner: &BareJid, message: VoiceMessage) -> Result<(), Unavailable> {
     let VoiceMessage { from, caller, duration, sound } = message;
     let about = format!("Voice message from {caller}, {} s", duration.as_secs().max(1));
     let size = sound.len();
-    let left = leave(server, owner.as_str(), sound).await;
+    let id = server.new_id();
+    // Who is not known to us speaks by the domain, and so it is whose conversation has the message.
+    let chat = from.as_ref().map_or(server.domain.as_str(), |jid| jid.as_str());
+    let kept = Kept {
+        caller: caller.clone(),
+        chat: chat.to_owned(),
+        message: id.clone(),
+        millis: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        at: unix_millis(),
+        ..Kept::default()
+    };
+    let left = leave(server, owner.as_str(), sound, kept).await;
     let said = match &left {
         Ok(left) => {
             let file = Element::new("file", METADATA)
@@ -123,6 +101,7 @@ async fn keep(server: &Server, owner: &BareJid, message: VoiceMessage) -> Result
                 .with(&Element::new("body", ns::CLIENT).text_node(&left.url))
                 .with(&Element::new("x", X_OOB).text_child("url", &left.url))
                 .with(&sharing)
+                .with(&Element::new("markable", heard::CHAT_MARKERS))
         }
         Err(Unavailable) => {
             let text = format!("{about}. It is lost: there was no room to keep it.");
@@ -133,67 +112,34 @@ async fn keep(server: &Server, owner: &BareJid, message: VoiceMessage) -> Result
     let domain = || server.voice_to(&to);
     // What was lost the caller did not say: the domain does.
     let from = from.filter(|_| left.is_ok()).and_then(|jid| jid.as_str().parse::<Jid>().ok()).or_else(domain);
-    route::route(server, said.addressed(from.as_ref(), Some(&to)).with_id(Some(&server.new_id()))).await;
+    route::route(server, said.addressed(from.as_ref(), Some(&to)).with_id(Some(&id))).await;
     left?;
-    tell(server, owner.as_str()).await;
+    kept::tell(server, owner.as_str()).await;
     Ok(())
 }
 
 /// The sound is among the owner's files, and waits to be heard; or neither.
-async fn leave(server: &Server, owner: &str, sound: Vec<u8>) -> Result<LeftHere, Unavailable> {
+async fn leave(server: &Server, owner: &str, sound: Vec<u8>, kept: Kept) -> Result<LeftHere, Unavailable> {
     let lost = |error: &dyn std::fmt::Debug| {
         tracing::warn!(?error, "a voice message could not be kept");
         Unavailable
     };
-    let before = waiting(server, owner).await.map_err(|error| lost(&error))?;
+    let before = kept::waiting(server, owner).await.map_err(|error| lost(&error))?;
     if before.new as usize >= MOST_WAITING {
         return Err(lost(&"the mailbox is full"));
     }
     let random = server.new_id() + &server.new_id()[..8];
     let leaving = Leaving { owner, name: NAME, media_type: MEDIA_TYPE, bytes: sound.into() };
     let left = server.uploads.leave(leaving, &random).await.map_err(|error| lost(&error))?;
-    if let Err(error) = note(server, owner, &left.id, &Kept { is_heard: false, until: left.expires }).await {
+    if let Err(error) = kept::note(server, owner, &left.id, &Kept { until: left.expires, ..kept }).await {
         server.uploads.take_back(owner, &left.id).await;
         return Err(lost(&error));
     }
     Ok(left)
 }
 
-async fn note(server: &Server, owner: &str, id: &str, kept: &Kept) -> Result<(), StoreError> {
-    let value = serde_json::to_vec(kept).unwrap_or_default();
-    server.store.records.put(owner, COLLECTION, id, &value, Expected::Anything).await.map(drop)
-}
-
-/// What waits; what is gone is forgotten.
-pub(crate) async fn waiting(server: &Server, owner: &str) -> Result<Waiting, StoreError> {
-    let (now, mut waiting) = (unix_millis(), Waiting::default());
-    for record in server.store.records.list(owner, COLLECTION, None, MOST).await? {
-        match serde_json::from_slice::<Kept>(&record.value) {
-            Ok(kept) if kept.until > now && kept.is_heard => waiting.old += 1,
-            Ok(kept) if kept.until > now => waiting.new += 1,
-            _ => {
-                server.store.records.delete(owner, COLLECTION, &record.key).await?;
-            }
-        }
-    }
-    Ok(waiting)
-}
-
-/// Says on the bus what waits now.
-async fn tell(server: &Server, owner: &str) {
-    let (Ok(jid), Ok(waiting)) = (owner.parse::<BareJid>(), waiting(server, owner).await) else { return };
-    let account = server.auth.directory.by_jid(&jid).await;
-    if let Ok(Some(card)) = account {
-        let changed = MailboxEvent::Changed { owner: jid, waiting };
-        server.bus.publish(Fact::new(Correlation::of_account(card.account), changed));
-    }
-}
-
 const SETTINGS: &str = "voicemail-settings";
 const WANTED: &str = "wanted";
-const COLLECTION: &str = "voicemail";
-/// Messages of one account that are counted.
-const MOST: usize = 1_000;
 /// Messages of one account that wait at once.
 const MOST_WAITING: usize = 50;
 const NAME: &str = "voice-message.ogg";

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use shared_auth::AccountCard;
-use shared_model::{Archived, Archiving, MailboxState, OwnChat, OwnChatError, Picture};
+use shared_model::{Archived, Archiving, OwnChat, OwnChatError, Picture};
 use shared_runtime::unix_millis;
 
 use super::caller::Scope;
@@ -121,24 +121,6 @@ pub(super) const TABLE: &[Operation] = &[
         takes: &[Field::needed("undisturbed", Kind::Flag, "no call rings, and contacts see why")],
         summary: "Lets no call ring from now on, or lets them ring again",
         run: operation!(set_undisturbed),
-    },
-    Operation {
-        id: "showVoicemail",
-        path: "/account/voicemail",
-        gives: "Voicemail",
-        summary: "Whether callers may leave messages, and how many wait",
-        run: operation!(show_voicemail),
-        ..PICTURE
-    },
-    Operation {
-        id: "setVoicemail",
-        method: Method::PUT,
-        path: "/account/voicemail",
-        scope: Scope::AccountWrite,
-        gives: "Voicemail",
-        takes: &[Field::needed("wanted", Kind::Flag, "callers may leave messages, which come as chat")],
-        summary: "Lets callers leave messages from now on, or does not any more",
-        run: operation!(set_voicemail),
     },
     Operation {
         id: "listClients",
@@ -283,23 +265,6 @@ async fn set_undisturbed(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     Ok(after)
 }
 
-async fn show_voicemail(face: &Face, ask: &Ask) -> Result<Value, Problem> {
-    let kept = chat(face)?.mailbox(&ask.caller.card.jid).await.map_err(|error| problem("", error))?;
-    let MailboxState { is_wanted, waiting } = kept.ok_or_else(|| Problem::nothing("mailbox"))?;
-    Ok(json!({ "wanted": is_wanted, "new": waiting.new, "old": waiting.old }))
-}
-
-async fn set_voicemail(face: &Face, ask: &Ask) -> Result<Value, Problem> {
-    let (card, is_wanted) = (&ask.caller.card, ask.flag("wanted").unwrap_or_default());
-    let before = show_voicemail(face, ask).await?;
-    chat(face)?.set_mailbox(&card.jid, is_wanted).await.map_err(|error| problem("wanted", error))?;
-    let after = show_voicemail(face, ask).await?;
-    let states = [&before, &after].map(|state| json!({ "wanted": state["wanted"] }));
-    let [old, new] = states;
-    face.audit.change(Some(card), "voicemail changed", &card.aor, old, new).await;
-    Ok(after)
-}
-
 async fn clients(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let all = chat(face)?.clients(&ask.caller.card.jid).await.map_err(|error| problem("", error))?;
     let all = all.into_iter().map(|client| {
@@ -357,7 +322,7 @@ pub(super) async fn kept(face: &Face, ask: &Ask) -> [Value; 3] {
     ]
 }
 
-fn chat(face: &Face) -> Result<&Arc<dyn OwnChat>, Problem> {
+pub(super) fn chat(face: &Face) -> Result<&Arc<dyn OwnChat>, Problem> {
     face.own_chat.as_ref().ok_or_else(|| elsewhere("chat"))
 }
 
@@ -365,7 +330,7 @@ fn elsewhere(what: &str) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("{what} is not served by this process"))
 }
 
-fn problem(field: &'static str, error: OwnChatError) -> Problem {
+pub(super) fn problem(field: &'static str, error: OwnChatError) -> Problem {
     match error {
         OwnChatError::Refused(rule) => Problem::field(field, rule),
         OwnChatError::Nothing => Problem::nothing("session"),

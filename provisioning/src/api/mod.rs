@@ -18,6 +18,7 @@ mod own;
 pub(crate) mod problem;
 mod service;
 mod telephony;
+pub(crate) mod voicemail;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -112,6 +113,7 @@ pub(crate) fn table() -> impl Iterator<Item = &'static Operation> {
     [
         own::TABLE,
         chat::TABLE,
+        voicemail::TABLE,
         accounts::TABLE,
         invites::TABLE,
         live::TABLE,

@@ -12,6 +12,7 @@ mod own;
 mod setup;
 mod sign_in;
 mod upload;
+mod voicemail;
 pub(crate) mod words;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub(crate) fn router() -> Router<Arc<Face>> {
         .route("/account", get(account::look))
         .route("/account/setup", get(account::set_up))
         .route("/account/picture", get(own::picture))
+        .route("/account/voicemail/{id}", get(voicemail::sound))
         .route("/admin", get(admin::look))
         .route("/admin/invites", get(admin::look))
         .route("/admin/service", get(admin::look))
@@ -171,8 +173,8 @@ fn asset(media_type: &'static str, text: &'static str) -> Response {
 const GUARDS: [(&str, &str); 8] = [
     (
         "content-security-policy",
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
-         frame-ancestors 'none'",
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; media-src 'self'; form-action 'self'; \
+         base-uri 'none'; frame-ancestors 'none'",
     ),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),

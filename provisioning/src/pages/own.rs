@@ -8,10 +8,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use serde_json::Value;
-use shared_model::MailboxState;
 
 use super::account::{date, deed, fault, form, read};
 use super::deeds::Outcome;
+use super::voicemail;
 use super::words::Words;
 use crate::session::Session;
 use crate::{Face, picture};
@@ -45,6 +45,7 @@ pub(super) async fn sections(
     let Some(chat) = &face.own_chat else { return Some(html! {}) };
     let has_picture = chat.picture(&session.card.jid).await.ok()?.is_some();
     let mailbox = chat.mailbox(&session.card.jid).await.ok()?;
+    let messages = chat.voice_messages(&session.card.jid).await.ok()?;
     let undisturbed = read(face, session, "showDisturbance").await?["undisturbed"] == true;
     let archiving = read(face, session, "showArchiving").await?;
     let blocked = read(face, session, "listBlocked").await?;
@@ -55,7 +56,7 @@ pub(super) async fn sections(
             (portrait(words, session, has_picture, outcome))
             (disturbance(words, session, undisturbed))
         }
-        @if let Some(mailbox) = mailbox { (voicemail(words, session, &mailbox)) }
+        @if let Some(mailbox) = mailbox { (voicemail::section(words, session, &mailbox, &messages)) }
         (archive(words, session, &archiving, outcome))
         (block_list(words, session, &blocked, after, outcome))
     })
@@ -117,27 +118,6 @@ fn disturbance(words: &Words, session: &Session, is_so: bool) -> Markup {
             p { (now) }
             (form(session, "setDisturbance", "/account", html! {
                 input type="hidden" name="undisturbed" value=(wish);
-                button.quiet { (label) }
-            }))
-        }
-    }
-}
-
-fn voicemail(words: &Words, session: &Session, mailbox: &MailboxState) -> Markup {
-    let (now, wish, label) = match mailbox.is_wanted {
-        true => (words.voicemail_on, "false", words.voicemail_close),
-        false => (words.voicemail_off, "true", words.voicemail_open),
-    };
-    let waiting = mailbox.waiting;
-    html! {
-        section {
-            h2 { (words.voicemail_title) }
-            p { (now) }
-            @if waiting.new + waiting.old > 0 {
-                dl { dt { (words.voicemail_new) } dd { (waiting.new) } dt { (words.voicemail_old) } dd { (waiting.old) } }
-            }
-            (form(session, "setVoicemail", "/account", html! {
-                input type="hidden" name="wanted" value=(wish);
                 button.quiet { (label) }
             }))
         }

@@ -9,3 +9,4 @@ mod https;
 mod invites;
 mod operator;
 mod own_chat;
+mod voicemail;

@@ -37,7 +37,7 @@ pub(crate) mod kept {
 
 pub(crate) use approval::decide;
 pub(crate) use notify::{send_last, send_last_of};
-pub(crate) use own::{own_items, private_options, publish_own, publish_private, retract_own};
+pub(crate) use own::{has_node, own_items, private_options, publish_own, publish_private, retract_own};
 
 use crate::features::{Answer, Answered, Request, Target, store_failed};
 use crate::server::Server;

@@ -25,6 +25,11 @@ pub(crate) async fn own_items(
     Ok(items)
 }
 
+/// Whether a user has a node of this name.
+pub(crate) async fn has_node(server: &Server, user: &Jid, node: &str) -> Result<bool, StanzaError> {
+    Ok(store::read(&*server.store.records, user.bare_str(), node).await?.is_some())
+}
+
 /// Publishes in the user's name; the options make the node if there is none, and ask nothing of one that is there.
 pub(crate) async fn publish_own(
     server: &Server,

@@ -9,6 +9,7 @@ use super::store::{self, Change};
 use super::{Host, name_of, notify, own, wrapped};
 use crate::features::{Answer, Answered, Request, vcard};
 use crate::server::Server;
+use crate::voicemail::heard;
 use crate::{avatar, bookmarks};
 
 /// §7.1.
@@ -47,6 +48,9 @@ pub(super) async fn publish(server: &Server, host: &Host, request: &Request, pub
     }
     if name == bookmarks::NODE && !host.is_service {
         bookmarks::show_old(server, &host.jid).await?;
+    }
+    if name == heard::MDS_NODE && !host.is_service && request.from.bare_str() == host.jid.as_str() {
+        heard::published(server, &host.jid, &id, item);
     }
     let published = Element::new("publish", ns::PUBSUB).with("node", name);
     Ok(wrapped(published.children_from(item.map(|_| Element::new("item", ns::PUBSUB).with("id", &id)))))

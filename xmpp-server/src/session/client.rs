@@ -30,6 +30,7 @@ use crate::pubsub;
 use crate::rate::Rate;
 use crate::router::{Outgoing, What};
 use crate::server::Server;
+use crate::voicemail::heard;
 use crate::{callers, features, halves, presence, reach, route, standing};
 
 pub(super) struct Client<'a> {
@@ -312,6 +313,7 @@ impl<'a> Client<'a> {
         if message.is_type("groupchat") {
             return route::route(self.server, message).await;
         }
+        heard::look_at(self.server, &self.jid, &message);
         let message = archive::without_false_ids(self.server, message);
         let is_local = self.server.is_home(to.domain()) && to.local().is_some();
         if is_local && blocks(self.server, &to, &self.jid).await {

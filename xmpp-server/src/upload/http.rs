@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use futures_util::{StreamExt, stream};
-use shared_runtime::http::Deadline;
+use shared_runtime::http::{Deadline, Range};
 use shared_runtime::unix_millis;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
@@ -149,7 +149,7 @@ async fn download(
     };
     let tag = format!("\"{}\"", id.as_str());
     let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    let mut response = match asked_range(&headers, &tag, about.size) {
+    let mut response = match Range::asked(&headers, &tag, about.size) {
         _ if is_known => StatusCode::NOT_MODIFIED.into_response(),
         Range::Whole => send(file, 0, about.size).await,
         Range::Part(from, to) => {
@@ -209,36 +209,6 @@ async fn send(mut file: File, from: u64, length: u64) -> Response {
     response
 }
 
-/// What of a file is asked for.
-#[derive(Debug, PartialEq, Eq)]
-enum Range {
-    Whole,
-    /// First and last byte.
-    Part(u64, u64),
-    Nowhere,
-}
-
-/// RFC 9110 §14.2: several ranges, other units and what is no range are as if nothing was asked; §13.1.5: a part of another
-/// file is of no use.
-fn asked_range(headers: &HeaderMap, tag: &str, size: u64) -> Range {
-    let is_same = headers.get(header::IF_RANGE).is_none_or(|known| known.as_bytes() == tag.as_bytes());
-    let text = headers.get(header::RANGE).filter(|_| is_same).and_then(|value| value.to_str().ok());
-    let Some((first, last)) =
-        text.and_then(|text| text.strip_prefix("bytes=")).and_then(|range| range.trim().split_once('-'))
-    else {
-        return Range::Whole;
-    };
-    match (first.parse::<u64>(), last.parse::<u64>()) {
-        (Ok(first), Ok(last)) if first > last => Range::Whole,
-        (Ok(first), _) if first >= size && (last.is_empty() || last.parse::<u64>().is_ok()) => Range::Nowhere,
-        (Ok(first), Ok(last)) => Range::Part(first, last.min(size - 1)),
-        (Ok(first), Err(_)) if last.is_empty() => Range::Part(first, size - 1),
-        (Err(_), Ok(0)) if first.is_empty() => Range::Nowhere,
-        (Err(_), Ok(length)) if first.is_empty() => Range::Part(size.saturating_sub(length), size - 1),
-        _ => Range::Whole,
-    }
-}
-
 /// What a browser may show in its own window.
 fn is_shown(media_type: &str) -> bool {
     let essence = essence(media_type);
@@ -283,25 +253,6 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ranges_are_those_of_rfc_9110() {
-        let range = |text: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::RANGE, text.parse().unwrap());
-            asked_range(&headers, "\"t\"", 10)
-        };
-        assert_eq!(range("bytes=0-3"), Range::Part(0, 3));
-        assert_eq!(range("bytes=4-"), Range::Part(4, 9));
-        assert_eq!(range("bytes=-3"), Range::Part(7, 9));
-        assert_eq!(range("bytes=-30"), Range::Part(0, 9));
-        assert_eq!(range("bytes=5-99"), Range::Part(5, 9));
-        assert_eq!(range("bytes=10-"), Range::Nowhere);
-        assert_eq!(range("bytes=-0"), Range::Nowhere);
-        for odd in ["bytes=3-1", "bytes=0-1,3-4", "bytes=a-b", "lines=1-2", "bytes=-"] {
-            assert_eq!(range(odd), Range::Whole, "{odd}");
-        }
-    }
 
     #[test]
     fn what_could_act_is_saved_and_not_shown() {

@@ -7,10 +7,12 @@ use std::io;
 use axum::body::Bytes;
 use shared_runtime::unix_millis;
 use shared_store::StoreError;
+use tokio::io::AsyncReadExt;
 
 use super::files::About;
 use super::slot::{FileId, Slot};
 use super::{Left, Refusal, Uploads, Wish};
+use crate::voicemail::heard::Sign;
 
 /// What is left.
 pub(crate) struct Leaving<'a> {
@@ -27,12 +29,6 @@ pub(crate) struct LeftHere {
     pub(crate) url: String,
     /// Milliseconds since 1970.
     pub(crate) expires: i64,
-}
-
-/// Somebody fetched a file that the service left.
-pub(crate) struct Fetched {
-    pub(crate) owner: String,
-    pub(crate) id: String,
 }
 
 /// Why nothing was left.
@@ -92,21 +88,25 @@ impl Uploads {
         self.files.keep(incoming, slot, &about).await
     }
 
-    /// Where fetches are told from now on; whoever asks first hears them.
-    pub(crate) fn fetches(&self) -> Option<tokio::sync::mpsc::Receiver<Fetched>> {
-        let (sender, fetches) = tokio::sync::mpsc::channel(WAITING);
-        self.listener.set(sender).ok().map(|()| fetches)
+    /// A file that was left, whole; `None` if it is gone, or another's.
+    pub(crate) async fn left_here(&self, owner: &str, id: &str) -> io::Result<Option<Vec<u8>>> {
+        let Ok(id) = FileId::try_from(id.to_owned()) else { return Ok(None) };
+        let Some((file, about)) = self.files.open(&id, unix_millis()).await? else { return Ok(None) };
+        if about.owner != owner || about.size > LARGEST {
+            return Ok(None);
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(about.size).unwrap_or_default());
+        file.take(about.size).read_to_end(&mut bytes).await?;
+        Ok(Some(bytes))
     }
 
     /// A file was fetched.
     pub(super) fn fetched(&self, about: &About, id: &str) {
-        if let Some(listener) =
-            self.listener.get().filter(|_| about.media_type == crate::voicemail::MEDIA_TYPE)
-        {
-            // When too many wait, this one is told with the next fetch.
-            let _ = listener.try_send(Fetched { owner: about.owner.clone(), id: id.to_owned() });
+        if about.media_type == crate::voicemail::MEDIA_TYPE {
+            self.signs.give(Sign::Fetched { owner: about.owner.clone(), id: id.to_owned() });
         }
     }
 }
 
-const WAITING: usize = 256;
+/// Bytes of a file that is read whole: what the longest message needs many times.
+const LARGEST: u64 = 32 * 1024 * 1024;

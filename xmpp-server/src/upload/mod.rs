@@ -26,14 +26,15 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use shared_runtime::{Shutdown, unix_millis};
 use shared_store::{Expected, Record, Records, StoreError};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 
 pub(crate) use config::KEYS;
 pub use config::UploadConfig;
 pub(crate) use http::route;
-pub(crate) use leave::{Fetched, Leaving, LeftHere};
+pub(crate) use leave::{Leaving, LeftHere};
 
 use crate::metrics::Metrics;
+use crate::voicemail::Signs;
 use files::Files;
 use slot::{FileId, Slot};
 
@@ -48,7 +49,7 @@ pub(crate) struct Uploads {
     /// Files that are received at once.
     places: Semaphore,
     /// Who wants to know which files of the service's own are fetched.
-    listener: OnceLock<mpsc::Sender<Fetched>>,
+    signs: Arc<Signs>,
     metrics: Arc<Metrics>,
 }
 
@@ -97,6 +98,7 @@ impl Uploads {
         records: Arc<dyn Records>,
         key: &[u8],
         metrics: Arc<Metrics>,
+        signs: Arc<Signs>,
     ) -> Self {
         Self {
             config,
@@ -105,7 +107,7 @@ impl Uploads {
             key: hmac::Key::new(hmac::HMAC_SHA256, key),
             base: OnceLock::new(),
             places: Semaphore::new(MOST_AT_ONCE),
-            listener: OnceLock::new(),
+            signs,
             metrics,
         }
     }

@@ -1,10 +1,10 @@
-//! Voice messages as chat: who wants them gets them, and what was fetched was heard.
+//! Voice messages as chat: who wants them gets them, and what was displayed was heard.
 
 use std::time::Duration;
 
 use crate::common::http::{self, ask};
 use crate::common::{Client, DOMAIN, Served, attribute, serve, serve_with};
-use shared_model::{BareJid, Event, MailboxEvent, VoiceMessage, Waiting};
+use shared_model::{BareJid, Event, MailboxEvent, OwnChatError, VoiceMessage, Waiting};
 use shared_runtime::bus::{Heard, Subscription};
 use shared_store::Store;
 use xmpp_server::{Config, UploadConfig};
@@ -65,7 +65,7 @@ async fn each_account_says_whether_it_wants_messages() {
 }
 
 #[tokio::test]
-async fn a_message_is_a_file_in_the_conversation_and_heard_when_it_is_fetched() {
+async fn a_message_is_a_file_in_the_conversation_and_a_fetch_counts_where_no_client_says_more() {
     let served = serve().await;
     let to = open(&served).await;
     let mut facts = served.bus.subscribe();
@@ -81,6 +81,7 @@ async fn a_message_is_a_file_in_the_conversation_and_heard_when_it_is_fetched() 
         "<length>12340</length>".to_owned(),
         "<desc>Voice message from Alice, 12 s</desc>".to_owned(),
         "<stanza-id".to_owned(),
+        "<markable xmlns='urn:xmpp:chat-markers:0'/>".to_owned(),
     ] {
         assert!(got.contains(&part), "{part}: {got}");
     }
@@ -96,6 +97,118 @@ async fn a_message_is_a_file_in_the_conversation_and_heard_when_it_is_fetched() 
     assert_eq!(fetched.text(), "OggS and so on");
     assert_eq!(changed(&mut facts).await, Waiting { new: 1, old: 1 });
     assert_eq!(messages.waiting(&bob()).await, Ok(Waiting { new: 1, old: 1 }));
+}
+
+/// The path of the sound, and the ids by which its sender and the archive know the message.
+fn known(got: &str) -> (String, String, String) {
+    let url = attribute(got, "url-data", "target");
+    let path = format!("/{}", url.splitn(4, '/').nth(3).unwrap());
+    (path, attribute(got, "message", "id"), attribute(got, "stanza-id", "id"))
+}
+
+async fn mark(client: &mut Client, to: &str, id: &str) {
+    let displayed = format!("<displayed xmlns='urn:xmpp:chat-markers:0' id='{id}'/>");
+    client.send(&format!("<message type='chat' to='{to}'>{displayed}</message>")).await;
+}
+
+#[tokio::test]
+async fn a_marker_says_what_was_heard_up_to_there_and_a_fetch_says_nothing_any_more() {
+    let served = serve().await;
+    let to = open(&served).await;
+    let mut facts = served.bus.subscribe();
+    let messages = served.server.voice_messages();
+    let mut client = Client::online(&served, "bob", "b").await;
+    for new in 1..=2 {
+        messages.keep(&bob(), message(Some("alice"), "Alice")).await.unwrap();
+        assert_eq!(changed(&mut facts).await, Waiting { new, old: 0 });
+    }
+    messages.keep(&bob(), message(None, "+33123456789")).await.unwrap();
+    assert_eq!(changed(&mut facts).await, Waiting { new: 3, old: 0 });
+    client.expect(&["<message", "from='alice@example.org'"]).await;
+    let second = known(&client.expect(&["<message", "from='alice@example.org'"]).await);
+    let unknown = known(&client.expect(&["<message", "from='example.org'"]).await);
+    // What another conversation has, or nobody said, is displayed in no mailbox.
+    mark(&mut client, "carol@example.org", &second.1).await;
+    mark(&mut client, "alice@example.org", "nothing").await;
+    mark(&mut client, "example.org", &unknown.1).await;
+    assert_eq!(changed(&mut facts).await, Waiting { new: 2, old: 1 });
+    mark(&mut client, "alice@example.org", &second.1).await;
+    assert_eq!(changed(&mut facts).await, Waiting { new: 1, old: 2 }, "up to there, one by one");
+    assert_eq!(changed(&mut facts).await, Waiting { new: 0, old: 3 });
+    // The domain took its marker, and complained of nothing.
+    client.send("<message type='chat' to='alice@example.org/none'><body>on</body></message>").await;
+    messages.keep(&bob(), message(Some("alice"), "Alice")).await.unwrap();
+    let got = client.expect(&["<message", "url-data"]).await;
+    assert!(!got.contains("type='error'"), "{got}");
+    assert_eq!(changed(&mut facts).await, Waiting { new: 1, old: 3 });
+    assert_eq!(ask(to, "GET", &known(&got).0, &[], b"").await.status, 200);
+    // What was said after it was displayed, and so it was.
+    let mut alice = Client::online(&served, "alice", "a").await;
+    alice
+        .send("<message type='chat' id='later' to='bob@example.org'><body>did you hear?</body></message>")
+        .await;
+    client.expect(&["<message", "did you hear?"]).await;
+    assert_eq!(messages.waiting(&bob()).await, Ok(Waiting { new: 1, old: 3 }), "a client fetched by itself");
+    mark(&mut client, "alice@example.org", "later").await;
+    assert_eq!(changed(&mut facts).await, Waiting { new: 0, old: 4 });
+}
+
+#[tokio::test]
+async fn what_is_published_as_displayed_was_heard() {
+    let served = serve().await;
+    let to = open(&served).await;
+    let mut facts = served.bus.subscribe();
+    let messages = served.server.voice_messages();
+    let mut client = Client::online(&served, "bob", "b").await;
+    messages.keep(&bob(), message(Some("alice"), "Alice")).await.unwrap();
+    let got = known(&client.expect(&["<message", "from='alice@example.org'"]).await);
+    assert_eq!(changed(&mut facts).await, Waiting { new: 1, old: 0 });
+    let publish = |chat: &str, id: &str| {
+        format!(
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:xmpp:mds:displayed:0'><item id='{chat}'>\
+             <displayed xmlns='urn:xmpp:mds:displayed:0'><stanza-id xmlns='urn:xmpp:sid:0' by='bob@example.org' \
+             id='{id}'/></displayed></item></publish></pubsub>"
+        )
+    };
+    for (chat, id) in [("carol@example.org", got.2.as_str()), ("alice@example.org", "nothing")] {
+        let answer = client.ask("set", "", &publish(chat, id)).await;
+        assert!(answer.contains("type='result'"), "{answer}");
+    }
+    assert_eq!(ask(to, "GET", &got.0, &[], b"").await.status, 200);
+    messages.keep(&bob(), message(None, "+33123456789")).await.unwrap();
+    assert_eq!(changed(&mut facts).await, Waiting { new: 2, old: 0 }, "none of these said that it was heard");
+    let answer = client.ask("set", "", &publish("alice@example.org", &got.2)).await;
+    assert!(answer.contains("type='result'"), "{answer}");
+    assert_eq!(changed(&mut facts).await, Waiting { new: 1, old: 1 });
+}
+
+#[tokio::test]
+async fn a_message_is_played_waits_again_and_is_removed_by_its_owner_alone() {
+    let served = serve().await;
+    let to = open(&served).await;
+    let mut facts = served.bus.subscribe();
+    let (messages, own) = (served.server.voice_messages(), served.server.own_chat());
+    let mut client = Client::online(&served, "bob", "b").await;
+    messages.keep(&bob(), message(Some("alice"), "Alice")).await.unwrap();
+    let path = known(&client.expect(&["<message", "url-data"]).await).0;
+    changed(&mut facts).await;
+    let listed = own.voice_messages(&bob()).await.unwrap();
+    let [one] = listed.as_slice() else { panic!("{listed:?}") };
+    assert_eq!((one.caller.as_str(), one.duration.as_millis(), one.is_heard), ("Alice", 12_340, false));
+    assert!(one.at > 0 && one.until > one.at);
+    assert_eq!(own.voice_sound(&bob(), &one.id).await.unwrap(), b"OggS and so on");
+    let alice: BareJid = "alice@example.org".parse().unwrap();
+    assert_eq!(own.voice_sound(&alice, &one.id).await, Err(OwnChatError::Nothing), "not hers");
+    assert_eq!(own.remove_voice_message(&alice, &one.id).await, Err(OwnChatError::Nothing));
+    assert_eq!(own.voice_sound(&bob(), "../x").await, Err(OwnChatError::Nothing));
+    for (is_heard, waiting) in [(true, Waiting { new: 0, old: 1 }), (false, Waiting { new: 1, old: 0 })] {
+        own.set_heard(&bob(), &one.id, is_heard).await.unwrap();
+        assert_eq!(changed(&mut facts).await, waiting);
+    }
+    own.remove_voice_message(&bob(), &one.id).await.unwrap();
+    assert_eq!(changed(&mut facts).await, Waiting::default());
+    assert_eq!(ask(to, "GET", &path, &[], b"").await.status, 404, "its file went with it");
+    assert_eq!(own.set_heard(&bob(), &one.id, true).await, Err(OwnChatError::Nothing));
 }
 
 #[tokio::test]

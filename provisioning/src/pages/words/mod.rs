@@ -39,6 +39,7 @@ words! {
     blocked_text, block_address, block, unblock, end_hint,
     clients_title, no_clients, last_seen, connected, revoke, knows_password,
     voicemail_title, voicemail_on, voicemail_off, voicemail_open, voicemail_close, voicemail_new, voicemail_old,
+    somebody, is_new, mark_heard, mark_new,
     groups, no_groups, set_groups, set_groups_text, groups_elsewhere, client_settings, domains, bans, no_bans, networks, network, failures, slowed, lift,
     elsewhere_served, no_rooms, no_room, in_chat, in_call, hidden, members_only, nobody, role, sound, mute, unmute, kick, hears_speaks,
     hears_only, on_hold, trunks, no_trunks, plan, registration, registered, unregistered, no_registration, up, down, probe, probed,

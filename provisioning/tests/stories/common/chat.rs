@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use shared_model::{
-    AccountId, Aor, Archived, Archiving, BareJid, ChatClient, MailboxState, OwnChat, OwnChatError, Pending,
-    Picture, Registrations, Unavailable, Waiting,
+    AccountId, Aor, Archived, Archiving, BareJid, ChatClient, KeptMessage, MailboxState, OwnChat,
+    OwnChatError, Pending, Picture, Registrations, Unavailable, Waiting,
 };
 use shared_store::{BindingUpdate, Bindings};
 
@@ -15,6 +15,7 @@ pub(crate) struct Kept {
     pub(crate) blocked: Vec<String>,
     pub(crate) is_undisturbed: bool,
     pub(crate) mailbox: MailboxState,
+    pub(crate) messages: Vec<KeptMessage>,
     pub(crate) ended: Vec<String>,
 }
 
@@ -31,6 +32,7 @@ impl Default for Chat {
             blocked: Vec::new(),
             is_undisturbed: false,
             mailbox: MailboxState { is_wanted: false, waiting: Waiting { new: 2, old: 1 } },
+            messages: Vec::new(),
             ended: Vec::new(),
         }))
     }
@@ -106,6 +108,39 @@ impl OwnChat for Chat {
         self.does(move |kept| {
             kept.mailbox.is_wanted = is_wanted;
             Ok(())
+        })
+    }
+
+    fn voice_messages<'a>(&'a self, _: &'a BareJid) -> Done<'a, Vec<KeptMessage>> {
+        self.does(|kept| Ok(kept.messages.clone()))
+    }
+
+    fn voice_sound<'a>(&'a self, _: &'a BareJid, id: &'a str) -> Done<'a, Vec<u8>> {
+        let id = id.to_owned();
+        self.does(move |kept| {
+            kept.messages
+                .iter()
+                .find(|it| it.id == id)
+                .map(|_| b"OggS-sound".to_vec())
+                .ok_or(OwnChatError::Nothing)
+        })
+    }
+
+    fn set_heard<'a>(&'a self, _: &'a BareJid, id: &'a str, is_heard: bool) -> Done<'a, ()> {
+        let id = id.to_owned();
+        self.does(move |kept| {
+            let one = kept.messages.iter_mut().find(|it| it.id == id).ok_or(OwnChatError::Nothing)?;
+            one.is_heard = is_heard;
+            Ok(())
+        })
+    }
+
+    fn remove_voice_message<'a>(&'a self, _: &'a BareJid, id: &'a str) -> Done<'a, ()> {
+        let id = id.to_owned();
+        self.does(move |kept| {
+            let before = kept.messages.len();
+            kept.messages.retain(|it| it.id != id);
+            if kept.messages.len() == before { Err(OwnChatError::Nothing) } else { Ok(()) }
         })
     }
 
