@@ -9,6 +9,7 @@ mod access;
 mod answer;
 mod api;
 mod audit;
+mod calls;
 mod config;
 mod directory;
 mod discovery;

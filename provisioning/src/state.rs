@@ -14,7 +14,7 @@ use shared_model::{AccountId, ConferenceEvent, Event, Fact, RoomAddress, Session
 use shared_runtime::Shutdown;
 use shared_runtime::bus::{Heard, Subscription};
 use shared_runtime::unix_millis;
-use shared_store::{Binding, Entry, Position, Query, StoreError};
+use shared_store::{Binding, StoreError};
 
 use crate::Face;
 
@@ -216,34 +216,6 @@ fn is_protected(contact: &str) -> bool {
         || ["transport=tls", "transport=ws", "transport=wss"].iter().any(|it| lower.contains(it))
 }
 
-/// The last calls of an account, the newest first.
-pub(crate) async fn calls(face: &Face, card: &AccountCard) -> Result<Vec<Value>, StoreError> {
-    let own = card.account.to_string();
-    let query =
-        |with| Query { with, position: Position::Last, max: MOST_CALLS, most_counted: 0, ..Query::default() };
-    let made = face.archive.page(CALLS, &query(Some(own.clone()))).await?;
-    // Rows are filed under who called; who was called is looked for among the newest of all.
-    let any = face.archive.page(CALLS, &query(None)).await?;
-    let mut entries: Vec<Entry> = made.entries;
-    entries.extend(any.entries.into_iter().filter(|entry| entry.with != own));
-    entries.sort_by_key(|entry| std::cmp::Reverse(entry.time));
-    let read = |entry: &Entry| {
-        let row: Value = serde_json::from_slice(&entry.body).ok()?;
-        let outgoing = row["caller"] == own.as_str();
-        (outgoing || row["callee"] == own.as_str()).then(|| {
-            json!({
-                "time": row["time"], "from": row["from"], "to": row["to"], "outgoing": outgoing, "result": row["result"],
-                "seconds": row["seconds"],
-            })
-        })
-    };
-    Ok(entries.iter().filter_map(read).take(MOST_CALLS).collect())
-}
-
-/// Whose archive rows of calls are in.
-const CALLS: &str = "calls";
-/// Calls that are shown.
-const MOST_CALLS: usize = 500;
 /// Accounts with sessions, and rooms with calls, that are followed.
 const MOST: usize = 100_000;
 /// Sessions of one account that are followed.

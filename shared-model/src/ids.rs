@@ -57,6 +57,13 @@ id! {
     Correlation(u64), "16"
 }
 
+impl AccountId {
+    /// Whose archive has the calls that an account made and was called by, as it sees them.
+    pub fn call_history(self) -> String {
+        format!("calls of {self}")
+    }
+}
+
 impl Correlation {
     /// The activity of one SIP call, conference leg or registration, by its Call-ID.
     pub fn of_call(call_id: &str) -> Self {

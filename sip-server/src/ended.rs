@@ -1,7 +1,7 @@
 //! Bindings of accounts that may no longer log in: RFC 3261 §10.3 lets whoever is authorised be bound, and they are not any more.
 //!
 //! In    `AccountEvent::Disabled`, `Removed` and `DeviceEnded`; after missed facts every binding is looked at.
-//! Out   the account's bindings are gone, with one `BindingEvent::Unbound` each, so that who watches is told (RFC 3680).
+//! Out   a removed account's history of calls is gone; the account's bindings are gone, with one `BindingEvent::Unbound` each, so that who watches is told (RFC 3680).
 //!       A binding does not say by which password it was made: all of the account end, and who has another registers again.
 //! Errors a store that does not answer is logged: calls reach nobody all the same, and the bindings end by their time.
 //! Not here: calls under way, which are the parties'.
@@ -51,6 +51,7 @@ async fn end(server: &Server, account: AccountId) -> Result<(), StoreError> {
         Some(card) if card.enabled => return Ok(()),
         Some(card) => Some(card.aor),
         None => {
+            crate::records::forget(&*server.store.archive, account).await?;
             let gone = server.auth.gone.list().await?;
             gone.into_iter().find(|gone| gone.account == account).map(|gone| gone.aor)
         }
@@ -81,9 +82,13 @@ async fn look(server: &Server) -> Result<(), StoreError> {
         }
         match page.last() {
             Some(last) if page.len() == PAGE && last.expires > after => after = last.expires,
-            _ => return Ok(()),
+            _ => break,
         }
     }
+    for gone in server.auth.gone.list().await? {
+        crate::records::forget(&*server.store.archive, gone.account).await?;
+    }
+    Ok(())
 }
 
 /// Takes the bindings of one account away; those that the next owner of a name made are not its.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared_auth::{AccountCard, Denied, Holder, OnWire, Origin, Profile, Proof, check_password};
 use shared_model::Protocol;
 use shared_runtime::unix_millis;
-use shared_store::{Position, Query};
+use shared_store::{Position, Query, StoreError};
 
 use super::caller::Scope;
 use super::problem::Problem;
@@ -131,9 +131,16 @@ pub(super) const TABLE: &[Operation] = &[
         method: Method::GET,
         path: "/account/calls",
         scope: Scope::AccountRead,
-        takes: &[],
+        takes: &[
+            Field::open(
+                "before",
+                Kind::Text,
+                "the id of a call, or `before` of a page: only calls before it",
+            ),
+            Field::open("most", Kind::Number, "calls of a page, 1 to 500; 100 if it is not given"),
+        ],
         gives: "Calls",
-        summary: "The own calls, the newest first",
+        summary: "The own calls, those made and those received, the newest first",
         run: operation!(calls),
     },
     Operation {
@@ -266,7 +273,20 @@ async fn create_token(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 }
 
 async fn calls(face: &Face, ask: &Ask) -> Result<Value, Problem> {
-    Ok(json!({ "calls": crate::state::calls(face, &ask.caller.card).await? }))
+    let most = ask.number("most").unwrap_or(100);
+    if !(1..=500).contains(&most) {
+        return Err(Problem::field("most", "a page has 1 to 500 calls"));
+    }
+    let (account, before) = (ask.caller.card.account, ask.text("before"));
+    let most = usize::try_from(most).unwrap_or(100);
+    let page = crate::calls::page(&*face.archive, account, before, most).await;
+    let page = page.map_err(|error| match error {
+        StoreError::NoSuchEntry => {
+            Problem::field("before", "this call is not in the history, or not any more")
+        }
+        error => error.into(),
+    })?;
+    Ok(json!({ "calls": page.calls, "before": page.before }))
 }
 
 async fn export(face: &Face, ask: &Ask) -> Result<Value, Problem> {
@@ -287,7 +307,7 @@ async fn export(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     said.truncate(MOST_SAID);
     said.reverse();
     let devices = devices(face, ask).await?;
-    let calls = crate::state::calls(face, card).await?;
+    let calls = crate::calls::all(&*face.archive, card.account).await?;
     // What the chat half keeps, where it is here to say.
     let [blocked, archiving, undisturbed] = super::chat::kept(face, ask).await;
     Ok(json!({

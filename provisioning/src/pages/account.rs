@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use shared_auth::Source;
 use shared_runtime::unix_millis;
+use shared_store::StoreError;
 
 use super::deeds::Outcome;
 use super::words::{Words, fill};
@@ -18,6 +19,7 @@ use super::{own, page, setup, trouble};
 use crate::Face;
 use crate::api::caller::Caller;
 use crate::api::{self, Ask};
+use crate::calls;
 use crate::profile::shown_name;
 use crate::session::Session;
 use crate::state::{self, State as Up};
@@ -27,8 +29,18 @@ use crate::state::{self, State as Up};
 #[serde(default)]
 pub(super) struct Done {
     pub(super) done: String,
+    #[serde(flatten)]
+    parts: Parts,
+}
+
+/// Which part of its long lists the page shows.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Parts {
     /// The address of the block list behind which to go on.
-    blocked: String,
+    pub(super) blocked: String,
+    /// The call before which to go on.
+    calls: String,
 }
 
 pub(super) async fn look(
@@ -42,7 +54,7 @@ pub(super) async fn look(
     };
     let operation = api::table().find(|operation| operation.id == done.done);
     let outcome = operation.map(|operation| Outcome::Done(operation.id, Value::Null));
-    show(&face, Words::of(&headers), &session, &done.blocked, outcome.as_ref()).await
+    show(&face, Words::of(&headers), &session, &done.parts, outcome.as_ref()).await
 }
 
 pub(super) async fn set_up(State(face): State<Arc<Face>>, headers: HeaderMap) -> Response {
@@ -59,17 +71,23 @@ pub(super) async fn show(
     face: &Face,
     words: &Words,
     session: &Session,
-    blocked: &str,
+    parts: &Parts,
     outcome: Option<&Outcome>,
 ) -> Response {
-    let (Ok(up), Ok(calls)) = (state::of(face, &session.card).await, state::calls(face, &session.card).await)
-    else {
-        return trouble(words);
+    let Ok(up) = state::of(face, &session.card).await else { return trouble(words) };
+    let before = Some(parts.calls.as_str()).filter(|id| !id.is_empty());
+    let calls = match calls::page(&*face.archive, session.card.account, before, MOST_CALLS).await {
+        // What a link named is gone: the newest are what there is.
+        Err(StoreError::NoSuchEntry) => {
+            calls::page(&*face.archive, session.card.account, None, MOST_CALLS).await
+        }
+        calls => calls,
     };
+    let Ok(calls) = calls else { return trouble(words) };
     let Ok(keeper) = face.auth.book.keeper(session.card.account).await else { return trouble(words) };
     let lists = [read(face, session, "listDevices").await, read(face, session, "listSessions").await];
     let [Some(devices), Some(sessions)] = lists else { return trouble(words) };
-    let Some(chat) = own::sections(face, words, session, blocked, outcome).await else {
+    let Some(chat) = own::sections(face, words, session, &parts.blocked, outcome).await else {
         return trouble(words);
     };
     let status = match outcome {
@@ -276,15 +294,16 @@ fn forms(
     }
 }
 
-fn call_list(words: &Words, calls: &[Value]) -> Markup {
+fn call_list(words: &Words, page: &calls::Page) -> Markup {
+    let calls = &page.calls;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     html! {
-        section {
+        section #calls {
             h2 { (words.history_title) }
             @if calls.is_empty() { p { (words.no_calls) } } @else {
                 div.scroll tabindex="0" role="region" aria-label=(words.history_title) { table {
                     thead { tr { th { (words.time) } th { (words.with) } th { (words.result) } } }
-                    tbody { @for call in calls.iter().take(20) {
+                    tbody { @for call in calls {
                         tr {
                             td { (text(&call["time"]).chars().take(16).collect::<String>().replace('T', " ")) }
                             td { @if call["outgoing"] == true { "→ " (text(&call["to"])) } @else { "← " (text(&call["from"])) } }
@@ -293,6 +312,7 @@ fn call_list(words: &Words, calls: &[Value]) -> Markup {
                     } }
                 } }
             }
+            @if let Some(id) = &page.before { p { a href=(format!("/account?calls={id}#calls")) { (words.more) } } }
         }
     }
 }
@@ -398,3 +418,6 @@ pub(super) fn date(millis: &Value) -> String {
         _ => format!("{} d", minutes / 1440),
     }
 }
+
+/// Calls that the page shows at once.
+const MOST_CALLS: usize = 20;

@@ -17,6 +17,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use shared_runtime::http::Peer;
 
+use super::account::Parts;
 use super::words::Words;
 use super::{account, admin, upload};
 use crate::Face;
@@ -139,7 +140,9 @@ async fn show(face: &Face, headers: &HeaderMap, session: &Session, back: &str, o
             // The account as it is after the deed.
             let Some(session) = Session::of(face, headers).await else { return go("/sign-in") };
             match place(back) {
-                ("/account", _) => account::show(face, words, &session, "", Some(&outcome)).await,
+                ("/account", _) => {
+                    account::show(face, words, &session, &Parts::default(), Some(&outcome)).await
+                }
                 place => admin::show(face, words, &session, place, Some(&outcome)).await,
             }
         }

@@ -245,3 +245,47 @@ async fn chat_apps_lose_their_access_and_a_devices_sessions_go_with_its_password
         "{page}"
     );
 }
+
+#[tokio::test]
+async fn calls_are_paged_from_the_own_history_alone() {
+    let house = house("calls").await;
+    let token = token(&house).await;
+    let call = |owner: String, at: i64| {
+        let (from, to) = (format!("sip:<b>{at}@example.net"), "sip:alice@example.org");
+        let body = serde_json::json!({
+            "time": "2026-01-01T00:00:00.000Z", "from": from, "to": to, "outgoing": false, "result": "no_answer", "seconds": 0,
+        });
+        let (id, kind, with) = (format!("{at:012x}"), "call seen".to_owned(), from);
+        shared_store::Entry { owner, id, with, time: at, kind, body: serde_json::to_vec(&body).unwrap() }
+    };
+    let mut entries: Vec<_> = (0..45).map(|at| call(house.alice.call_history(), at)).collect();
+    entries.push(call(shared_model::AccountId(7).call_history(), 99));
+    house.archive.append(&entries).await.unwrap();
+    let (mut seen, mut before) = (Vec::new(), String::new());
+    loop {
+        let (status, page) =
+            house.call(&token, &format!("GET /api/v1/account/calls?most=20{before}"), "").await;
+        assert_eq!(status, 200, "{page}");
+        let calls = page["calls"].as_array().unwrap().clone();
+        seen.extend(calls.iter().map(|call| call["from"].as_str().unwrap().to_owned()));
+        match page["before"].as_str() {
+            Some(id) => before = format!("&before={id}"),
+            None => break,
+        }
+    }
+    let expected: Vec<String> = (0..45).rev().map(|at| format!("sip:<b>{at}@example.net")).collect();
+    assert_eq!(seen, expected);
+    for (query, field) in [("before=none", "before"), ("most=0", "most"), ("most=501", "most")] {
+        let (status, problem) = house.call(&token, &format!("GET /api/v1/account/calls?{query}"), "").await;
+        assert_eq!((status, &problem["field"]), (422, &field.into()), "{query}");
+    }
+    let (cookie, _) = sign_in(&house).await;
+    let page = house.send("GET /account", &cookie, "").await;
+    assert!(page.contains("sip:&lt;b&gt;44@") && page.contains("sip:&lt;b&gt;25@"), "{page}");
+    assert!(!page.contains("sip:&lt;b&gt;24@") && !page.contains("<b>4"), "{page}");
+    let link = page.split("href=\"/account?calls=").nth(1).unwrap().split('#').next().unwrap();
+    let page = house.send(&format!("GET /account?calls={link}"), &cookie, "").await;
+    assert!(page.contains("sip:&lt;b&gt;24@") && !page.contains("sip:&lt;b&gt;25@"), "{page}");
+    let page = house.send("GET /account?calls=gone", &cookie, "").await;
+    assert!(page.contains("sip:&lt;b&gt;44@"), "a link that is old leads to the newest");
+}

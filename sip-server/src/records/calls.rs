@@ -73,7 +73,7 @@ impl Calls {
         let (writer, task) = match keep {
             0 => (None, None),
             _ => {
-                let (writer, task) = Writer::new(Arc::clone(&store.archive), keep, shutdown.clone());
+                let (writer, task) = Writer::new(store, keep, shutdown.clone());
                 (Some(writer), Some(task))
             }
         };
@@ -235,7 +235,7 @@ impl Calls {
             correlation: Correlation::of_call(&begun.call_id).to_string(),
             call_id: cut(&begun.call_id),
         };
-        writer.write(record.entry(begun.began, ended, shared_runtime::random())).await;
+        writer.write(record.entries(begun.began, ended, shared_runtime::random())).await;
     }
 }
 

@@ -139,11 +139,41 @@ impl CallRecord {
         ]
     }
 
-    /// The entry in the archive. Ids grow with the time of the end.
-    pub(crate) fn entry(&self, began: i64, ended: i64, random: u64) -> Entry {
+    /// The entries in the archive: the row, and what each of its sides sees of it in a history of its own. Ids grow with the time of
+    /// the end.
+    pub(crate) fn entries(&self, began: i64, ended: i64, random: u64) -> Vec<Entry> {
+        let row = self.entry(began, format!("{ended:012x}{random:016x}"));
+        let mut entries = self.histories(&row);
+        entries.insert(0, row);
+        entries
+    }
+
+    /// What the caller sees of a row, and the callee. Who called themselves sees that they called.
+    pub(super) fn histories(&self, row: &Entry) -> Vec<Entry> {
+        let seen = |account: AccountId, outgoing: bool| Entry {
+            owner: account.call_history(),
+            id: row.id.clone(),
+            with: if outgoing { self.to.clone() } else { self.from.clone() },
+            time: row.time,
+            kind: HISTORY.to_owned(),
+            body: serde_json::to_vec(&Seen {
+                time: &self.time,
+                from: &self.from,
+                to: &self.to,
+                outgoing,
+                result: self.result,
+                seconds: self.seconds,
+            })
+            .unwrap_or_default(),
+        };
+        let callee = self.callee.filter(|callee| self.caller != Some(*callee));
+        self.caller.map(|it| seen(it, true)).into_iter().chain(callee.map(|it| seen(it, false))).collect()
+    }
+
+    fn entry(&self, began: i64, id: String) -> Entry {
         Entry {
             owner: OWNER.to_owned(),
-            id: format!("{ended:012x}{random:016x}"),
+            id,
             with: self.caller.map(|caller| caller.to_string()).unwrap_or_default(),
             time: began,
             kind: KIND.to_owned(),
@@ -151,6 +181,17 @@ impl CallRecord {
             body: serde_json::to_vec(self).unwrap_or_default(),
         }
     }
+}
+
+/// What one side sees of a call: not what it cost, and not whose account the other is.
+#[derive(Serialize)]
+struct Seen<'a> {
+    time: &'a str,
+    from: &'a str,
+    to: &'a str,
+    outgoing: bool,
+    result: CallResult,
+    seconds: u64,
 }
 
 /// A page of rows of calls that began at `since` or later, milliseconds since 1970, after the row with the id `after`;
@@ -181,4 +222,6 @@ pub(crate) fn time_text(millis: i64) -> String {
 
 /// Whose archive the rows are in.
 pub(crate) const OWNER: &str = "calls";
-const KIND: &str = "call";
+pub(super) const KIND: &str = "call";
+/// The kind of entries in histories of accounts.
+pub(super) const HISTORY: &str = "call seen";

@@ -1,10 +1,11 @@
 //! What is bound ends with its account (RFC 3261 §10.3): who watches hears it, and nobody else's bindings go.
 
-use crate::common::{DOMAIN, Phone, Served, serve};
+use crate::common::{DOMAIN, PASSWORD, Phone, Served, serve};
 use shared_auth::AccountCard;
-use shared_model::{Aor, BindingEvent, Event, Fact};
+use shared_model::{AccountId, Aor, BindingEvent, Event, Fact};
 use shared_runtime::bus::{Heard, Subscription};
 use shared_runtime::unix_millis;
+use shared_store::Query;
 
 /// The user of the next binding that is told to be gone.
 async fn unbound(facts: &mut Subscription<Fact>) -> String {
@@ -74,4 +75,32 @@ async fn a_registration_is_ended_by_its_owner_and_by_nobody_else() {
     assert_eq!(unbound(&mut facts).await, "bob");
     assert_eq!(bound(&served, &bobs.aor).await, 0);
     assert_eq!(bob.register("600").await.status(), 200, "its password holds");
+}
+
+async fn history(served: &Served, account: AccountId) -> Vec<serde_json::Value> {
+    let page = served.store.archive.page(&account.call_history(), &Query::default()).await.unwrap();
+    page.entries.iter().map(|entry| serde_json::from_slice(&entry.body).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_call_is_in_the_history_of_both_sides_and_goes_with_the_account() {
+    let served = serve().await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let call = alice.request("INVITE", "sip:bob@example.org", "sip:bob@example.org");
+    let (refused, ()) = tokio::join!(alice.ask(call, PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 486).await;
+    });
+    assert_eq!(refused.status(), 486);
+    let (alices, bobs) = (card(&served, "alice").await.account, card(&served, "bob").await.account);
+    let (made, got) = (history(&served, alices).await, history(&served, bobs).await);
+    assert_eq!((made.len(), got.len()), (1, 1), "they are there when the answer is");
+    assert_eq!((&made[0]["outgoing"], &got[0]["outgoing"]), (&true.into(), &false.into()));
+    assert_eq!((&got[0]["from"], &got[0]["result"]), (&"sip:alice@example.org".into(), &"refused".into()));
+    assert!(got[0].get("caller").is_none() && got[0].get("cost").is_none(), "whose account it is stays ours");
+    let mut facts = served.bus.subscribe();
+    served.auth.book.remove(bobs).await.unwrap();
+    assert_eq!(unbound(&mut facts).await, "bob");
+    assert!(history(&served, bobs).await.is_empty());
+    assert_eq!(history(&served, alices).await.len(), 1);
 }
