@@ -40,6 +40,8 @@ pub struct NumberRoute {
     pub meaning: Meaning,
     /// The account of ours that it rings, if it is one's.
     pub account: Option<Aor>,
+    /// Where the names of the telephone network lead (RFC 6116), as a SIP URI of another domain: then no trunk is tried.
+    pub elsewhere: Option<String>,
     /// The trunks that take it, the first to be tried first, those that are down last.
     pub trunks: Vec<String>,
     /// What it costs, where it leads into the telephone network.

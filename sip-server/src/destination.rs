@@ -182,8 +182,9 @@ async fn by_number(server: &Server, dialled: &Dialled) -> Result<Found, Nowhere>
     }
 }
 
-/// What the names of the telephone network say of a number (RFC 6116): a call to another domain, which costs nothing.
-async fn by_enum(server: &Server, number: &str) -> Option<Found> {
+/// What the names of the telephone network say of a number (RFC 6116): an address in another domain, and the way there, which costs
+/// nothing.
+pub(crate) async fn by_enum(server: &Server, number: &str) -> Option<(String, Branch)> {
     let resolver = server.endpoint().resolver();
     for zone in &server.config.numbers.enum_zones {
         // A zone that does not answer is as one that has nothing: the number has its trunks.
@@ -195,7 +196,7 @@ async fn by_enum(server: &Server, number: &str) -> Option<Found> {
             continue;
         }
         match towards(server, &uri, Destination::Foreign).await {
-            Ok(branch) => return Some(Found::of(Branch { uri: Some(address), ..branch })),
+            Ok(branch) => return Some((address.clone(), Branch { uri: Some(address), ..branch })),
             Err(nowhere) => tracing::debug!(?nowhere, zone, "an address of a number leads nowhere"),
         }
     }
@@ -206,9 +207,9 @@ async fn by_enum(server: &Server, number: &str) -> Option<Found> {
 async fn outside(server: &Server, dialled: Dialled) -> Result<Found, Nowhere> {
     let endpoint = server.endpoint();
     if let Dialled::Number(number) = &dialled
-        && let Some(found) = by_enum(server, number).await
+        && let Some((_, branch)) = by_enum(server, number).await
     {
-        return Ok(found);
+        return Ok(Found::of(branch));
     }
     let trunks = server.trunks.for_number(&dialled, endpoint);
     if trunks.is_empty() {

@@ -3,14 +3,16 @@
 //! In    what somebody dials. Out what the plan makes of it, whom it rings, which trunks take it and in which order, what it costs, and
 //!       whether the caller's rules let it be (`cost`).
 //! State none of its own. Errors a store that does not answer.
-//! Not here: ENUM, since asking it is a call's affair; limits on money, of which the caller's record tells.
+//! ENUM is asked as a call would ask it, for [`PATIENCE`] at most; later it counts as silent, as a call finds it then.
+//! Not here: limits on money, of which the caller's record tells.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use shared_model::{Aor, Meaning, NumberRoute, Pending, Plan, Price, Telephony, TrunkState, Unavailable};
 use sip_core::Uri;
 
-use crate::destination::account_of;
+use crate::destination::{account_of, by_enum};
 use crate::numbers::{Class, Dialled};
 use crate::server::Server;
 use crate::trunks::Trunk;
@@ -87,6 +89,14 @@ impl Telephony for Numbers {
             };
             let is_outside =
                 account.is_none() && matches!(dialled, Dialled::Number(_) | Dialled::Emergency(_));
+            let elsewhere = match &dialled {
+                Dialled::Number(number) if is_outside => {
+                    let asked = tokio::time::timeout(PATIENCE, by_enum(server, number)).await;
+                    asked.ok().flatten().map(|(address, _)| address)
+                }
+                _ => None,
+            };
+            let is_outside = is_outside && elsewhere.is_none();
             let rate = server.plan.rate(&dialled);
             let trunks = match is_outside {
                 true => server.trunks.for_number(&dialled, server.endpoint()),
@@ -106,6 +116,7 @@ impl Telephony for Numbers {
                     currency: server.config.cost.currency.clone(),
                 }),
                 account: account.map(|card| card.aor),
+                elsewhere,
                 meaning: match dialled {
                     Dialled::Number(number) => Meaning::Number(number),
                     Dialled::Emergency(number) => Meaning::Emergency(number),
@@ -122,7 +133,14 @@ fn is_sos(uri: &Uri<'_>) -> bool {
 }
 
 fn nothing() -> NumberRoute {
-    NumberRoute { meaning: Meaning::Name, account: None, trunks: Vec::new(), price: None, is_allowed: true }
+    NumberRoute {
+        meaning: Meaning::Name,
+        account: None,
+        elsewhere: None,
+        trunks: Vec::new(),
+        price: None,
+        is_allowed: true,
+    }
 }
 
 fn state(trunk: &Trunk) -> TrunkState {
@@ -144,3 +162,6 @@ fn state(trunk: &Trunk) -> TrunkState {
         calls: (trunk.metrics.calls_out.get(), trunk.metrics.calls_in.get()),
     }
 }
+
+/// How long zones of ENUM are asked for one lookup.
+const PATIENCE: Duration = Duration::from_secs(5);

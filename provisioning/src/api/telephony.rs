@@ -47,7 +47,7 @@ pub(super) const TABLE: &[Operation] = &[
                 "the address of whoever dials, whose rules are held against it",
             ),
         ],
-        summary: "Where something that is dialled would lead, by which trunks, and what it would cost",
+        summary: "Where something that is dialled would lead, by ENUM or by which trunks, and what it would cost",
         run: operation!(look_up),
     },
 ];
@@ -97,7 +97,8 @@ async fn look_up(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         })
     });
     Ok(json!({
-        "kind": kind, "to": to, "account": route.account, "trunks": route.trunks, "price": price,
+        "kind": kind, "to": to, "account": route.account, "elsewhere": route.elsewhere,
+        "trunks": route.trunks, "price": price,
         "allowed": route.is_allowed,
     }))
 }

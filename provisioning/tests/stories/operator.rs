@@ -98,6 +98,10 @@ async fn trunks_and_numbers_are_shown_as_they_are() {
     ] {
         assert!(page.contains(part), "{part}: {page}");
     }
+    let (_, route) = house.call(&token, "GET /api/v1/numbers/lookup?dialled=01555000", "").await;
+    assert_eq!(route["elsewhere"], "sip:<b>@elsewhere.example");
+    let page = house.send("GET /admin/numbers?dialled=01555000", &cookie, "").await;
+    assert!(page.contains("sip:&lt;b&gt;@elsewhere.example"), "{page}");
     let wrong = house.send("GET /admin/numbers?dialled=1&caller=nobody", &cookie, "").await;
     assert!(wrong.contains("local@domain"), "{wrong}");
 }

@@ -111,6 +111,12 @@ async fn numbers_lead_to_other_domains_where_a_zone_says_so() {
         (486, format!("sip:5550333@gateway.example:{port}").as_str())
     );
 
+    // A lookup says what a call does.
+    let telephony = served.server.telephony();
+    let route = telephony.look_up("5550333", None).await.unwrap();
+    assert_eq!(route.elsewhere, Some(format!("sip:5550333@gateway.example:{port}")));
+    assert!(route.trunks.is_empty() && route.price.is_none(), "{route:?}");
+    assert_eq!(telephony.look_up("5550334", None).await.unwrap().elsewhere, None, "it would come back to us");
     let back = format!("sip:5550334@{DOMAIN}");
     assert_eq!(alice.ask(alice.request("INVITE", &back, &back), PASSWORD).await.status(), 404, "no circles");
     let stranger = Phone::new("stranger", &served).await;

@@ -95,6 +95,7 @@ fn leads(words: &Words, route: &Value) -> Markup {
         dl {
             @if let Some(to) = route["to"].as_str() { dt { (words.number) } dd.value { (to) } }
             @if let Some(account) = route["account"].as_str() { dt { (words.account_of) } dd.value { (account) } }
+            @if let Some(address) = route["elsewhere"].as_str() { dt { (words.by_enum) } dd.value { (address) } }
             @if is_outside {
                 dt { (words.trunks) }
                 dd { @if trunks.is_empty() { span.error { (words.no_trunk_takes) } } @else { (trunks) } }
@@ -107,6 +108,6 @@ fn leads(words: &Words, route: &Value) -> Markup {
             }
             @if route["allowed"] != true { dt { (words.rules) } dd { span.error { (words.not_allowed) } } }
         }
-        @if !is_outside && route["account"].is_null() && route["kind"] != "ours" { p { (words.leads_nowhere) } }
+        @if !is_outside && route["account"].is_null() && route["elsewhere"].is_null() && route["kind"] != "ours" { p { (words.leads_nowhere) } }
     }
 }

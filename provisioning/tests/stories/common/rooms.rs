@@ -151,6 +151,7 @@ impl Telephony for Carriers {
         let route = NumberRoute {
             meaning: Meaning::Number(format!("+33{}", dialled.trim_start_matches('0'))),
             account: None,
+            elsewhere: dialled.ends_with("00").then(|| "sip:<b>@elsewhere.example".to_owned()),
             trunks: vec![word("near"), word("far")],
             price: Some(price),
             is_allowed: caller.is_none(),
