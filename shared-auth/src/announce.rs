@@ -11,7 +11,7 @@ use std::time::Duration;
 use shared_model::{AccountEvent, AccountId, Correlation, Fact};
 use shared_runtime::bus::Bus;
 use shared_runtime::{Shutdown, random, unix_millis};
-use shared_store::{Expected, Records, Store};
+use shared_store::{Expected, Records, Store, StoreError};
 
 /// The writing end.
 pub(crate) struct Announcements {
@@ -98,6 +98,29 @@ fn read(text: &str, own: &str) -> Option<(AccountId, AccountEvent)> {
     Some((account, event))
 }
 
+/// What ended in the last hour, by whichever process, and when (milliseconds since 1970), the oldest first: for who was away, or
+/// missed facts.
+pub(crate) async fn ended_lately(records: &dyn Records) -> Result<Vec<(i64, AccountEvent)>, StoreError> {
+    let (mut ended, mut after) = (Vec::new(), format!("{:020}", unix_millis() - KEPT));
+    loop {
+        let page = records.list(OWNER, COLLECTION, Some(&after), MOST).await?;
+        for record in &page {
+            let at = record.key.split('-').next().and_then(|at| at.parse().ok());
+            // No process has no name: none is passed over as this one's own.
+            let event = read(&String::from_utf8_lossy(&record.value), "");
+            if let (Some(at), Some((_, event))) = (at, event)
+                && !matches!(event, AccountEvent::Created { .. } | AccountEvent::Changed { .. })
+            {
+                ended.push((at, event));
+            }
+        }
+        match page.last() {
+            Some(last) if page.len() == MOST => after.clone_from(&last.key),
+            _ => return Ok(ended),
+        }
+    }
+}
+
 async fn forget_old(store: &Store) {
     let old = format!("{:020}", unix_millis() - KEPT);
     let Ok(records) = store.records.list(OWNER, COLLECTION, None, MOST).await else { return };
@@ -152,6 +175,10 @@ mod tests {
             let Some(Heard::Fact(fact)) = heard else { panic!("{heard:?}") };
             told.push(fact.event);
         }
+        let ended = ended_lately(&*there.records).await.unwrap();
+        let ended: Vec<AccountEvent> = ended.into_iter().map(|(_, event)| event).collect();
+        assert_eq!(ended.len(), 4, "its own, too: {ended:?}");
+        assert!(ended.contains(&all[4]) && !ended.contains(&all[1]), "{ended:?}");
         assert!(all.into_iter().all(|event| told.contains(&Event::Account(event))), "{told:?}");
         shutdown.begin();
     }

@@ -61,6 +61,9 @@ pub struct Client {
     pub has_token: bool,
     /// Whether it showed a certificate.
     pub has_certificate: bool,
+    /// Whether a provider's word let it in last, which proves no password; taking its access ends its sessions, and the provider may
+    /// let it in again.
+    pub is_by_provider: bool,
 }
 
 /// What went with a client's access; its sessions are to end.
@@ -107,6 +110,8 @@ struct Seen {
     /// The name of that password, if it is not the main one.
     app: Option<String>,
     certificate: bool,
+    #[serde(default)]
+    provider: bool,
 }
 
 impl Clients {
@@ -140,9 +145,11 @@ impl Clients {
         let mut seen = Seen { software, device, ..before.clone() };
         match who.how {
             // What it proved once is what the token stands for; a provider's word proves no password.
-            How::Fast(_) | How::Oidc | How::Token | How::Anonymous => {}
+            How::Fast(_) | How::Token | How::Anonymous => {}
+            How::Oidc => seen.provider = true,
             How::Certificate => seen.certificate = true,
             _ => {
+                seen.provider = false;
                 let account = self.cache.find(Name::Id(who.account)).await?;
                 seen.app.clone_from(&who.app);
                 seen.password = account.and_then(|account| fingerprint(&account, who.app.as_deref()));
@@ -253,6 +260,7 @@ impl Seen {
             app: self.app.clone().filter(|_| is_good),
             has_token,
             has_certificate: self.certificate,
+            is_by_provider: self.provider,
         }
     }
 }
@@ -283,3 +291,47 @@ const MOST: usize = 64;
 const LONGEST_WORD: usize = 100;
 /// Milliseconds between two notes that say the same.
 const NOTED_EVERY: i64 = 3_600_000;
+
+#[cfg(test)]
+mod tests {
+    use shared_runtime::bus::Bus;
+    use shared_store::Store;
+
+    use super::*;
+    use crate::{Auth, Config, NewAccount, Profile};
+
+    #[tokio::test]
+    async fn whom_a_provider_let_in_knows_no_password_and_loses_its_access() {
+        let folder = std::env::temp_dir().join(format!("cusax-clients-{}", std::process::id()));
+        let (config, registry) =
+            (Config { iterations: 4096, ..Config::default() }, prometheus::Registry::new());
+        let auth = Auth::open(&config, &Store::in_memory(), &folder, &Bus::new(), &registry).unwrap();
+        let (aor, jid) = ("alice@x".parse().unwrap(), "alice@x".parse().unwrap());
+        let new = NewAccount { aor, jid, profile: Profile::default() };
+        let card = auth.book.create(new, "pencil").await.unwrap();
+        let who = |how| Identity {
+            account: card.account,
+            aor: card.aor.clone(),
+            jid: card.jid.clone(),
+            how,
+            app: None,
+        };
+        let is = Installation { id: "one".to_owned(), ..Installation::default() };
+        let listed = || async { auth.clients.list(&card.jid, Duration::MAX, 9).await.unwrap().remove(0) };
+        auth.clients.note(&who(How::Oidc), &is, 1).await.unwrap();
+        let client = listed().await;
+        assert!(client.is_by_provider && !client.has_password, "{client:?}");
+        // Once it proved the password, it knows it, whoever lets it in later.
+        auth.clients.note(&who(How::Plain), &is, 2).await.unwrap();
+        assert!(listed().await.has_password && !listed().await.is_by_provider);
+        auth.clients.note(&who(How::Oidc), &is, 3).await.unwrap();
+        assert!(listed().await.has_password && listed().await.is_by_provider);
+        let id = Clients::id_of("one");
+        assert_eq!(auth.clients.revoke(&card.jid, &id, 4).await, Err(RevokeError::PasswordKnown));
+        auth.book.set_password(card.account, "another one").await.unwrap();
+        assert!(!listed().await.has_password);
+        assert!(auth.clients.revoke(&card.jid, &id, 5).await.is_ok());
+        assert!(auth.clients.list(&card.jid, Duration::MAX, 9).await.unwrap().is_empty());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -40,11 +40,11 @@ mod token;
 use std::path::Path;
 use std::sync::Arc;
 
-use shared_model::{Fact, Spec};
+use shared_model::{AccountEvent, Fact, Spec};
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::TlsPolicy;
-use shared_store::Store;
+use shared_store::{Records, Store, StoreError};
 use tokio::sync::mpsc;
 
 pub use authenticator::{Authenticator, Slowed};
@@ -120,6 +120,7 @@ pub struct Auth {
     keys: Arc<keys::Keys>,
     /// This process among those that change accounts.
     process: u64,
+    records: Arc<dyn Records>,
 }
 
 impl Auth {
@@ -177,6 +178,7 @@ impl Auth {
             cache,
             keys,
             process,
+            records: Arc::clone(&store.records),
         })
     }
 
@@ -209,6 +211,12 @@ impl Auth {
             self.authenticator.ask(outside);
         }
         Ok(changes)
+    }
+
+    /// Accounts and devices that may not log in any more since a moment of the last hour, milliseconds since 1970, the oldest
+    /// first: for who was away, or missed facts.
+    pub async fn ended_lately(&self) -> Result<Vec<(i64, AccountEvent)>, StoreError> {
+        announce::ended_lately(&*self.records).await
     }
 
     /// Publishes what other processes do to accounts, such as `cusax user disable`, until shutdown.

@@ -56,6 +56,8 @@ pub struct ChatClient {
     pub last_seen: Option<i64>,
     /// Whether it is connected now.
     pub is_connected: bool,
+    /// Whether a provider of identities let it in, who may do so again when its access was taken.
+    pub is_by_provider: bool,
     /// Whether its access can be taken alone; one that knows the account's password keeps it until that is another.
     pub is_revocable: bool,
 }

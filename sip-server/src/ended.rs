@@ -1,6 +1,7 @@
 //! Bindings of accounts that may no longer log in: RFC 3261 §10.3 lets whoever is authorised be bound, and they are not any more.
 //!
-//! In    `AccountEvent::Disabled`, `Removed` and `DeviceEnded`; after missed facts every binding is looked at.
+//! In    `AccountEvent::Disabled`, `Removed` and `DeviceEnded`; after missed facts every binding is looked at, and then as at the start
+//!       what ended in the last hour, of which nothing may have been heard here.
 //! Out   a removed account's history of calls is gone; the account's bindings are gone, with one `BindingEvent::Unbound` each, so that who watches is told (RFC 3680).
 //!       A binding does not say by which password it was made: all of the account end, and who has another registers again.
 //! Errors a store that does not answer is logged: calls reach nobody all the same, and the bindings end by their time.
@@ -11,13 +12,16 @@ use std::sync::Arc;
 use shared_model::{AccountEvent, AccountId, Aor, Event, Fact};
 use shared_runtime::bus::{Heard, Subscription};
 use shared_runtime::{Shutdown, unix_millis};
-use shared_store::{BindingUpdate, StoreError};
+use shared_store::{Binding, BindingUpdate, StoreError};
 
 use crate::registrar::tell_unbound;
 use crate::server::Server;
 
 /// Listens until shutdown.
 pub(crate) async fn follow(server: Arc<Server>, mut facts: Subscription<Fact>, shutdown: Shutdown) {
+    if let Err(error) = catch_up(&server).await {
+        tracing::error!(%error, "bindings of what ended while nobody was here stay until their time");
+    }
     loop {
         let heard = tokio::select! {
             heard = facts.next() => heard,
@@ -32,11 +36,14 @@ pub(crate) async fn follow(server: Arc<Server>, mut facts: Subscription<Fact>, s
             Some(Heard::Fact(Fact {
                 event: Event::Account(AccountEvent::DeviceEnded { account, .. }),
                 ..
-            })) => end_devices(&server, account).await,
+            })) => end_devices(&server, account, i64::MAX).await,
             Some(Heard::Fact(_)) => continue,
             Some(Heard::Missed(missed)) => {
                 tracing::warn!(missed, "facts were missed; every binding is looked at");
-                look(&server).await
+                match look(&server).await {
+                    Ok(()) => catch_up(&server).await,
+                    lost => lost,
+                }
             }
         };
         if let Err(error) = done {
@@ -57,14 +64,28 @@ async fn end(server: &Server, account: AccountId) -> Result<(), StoreError> {
         }
     };
     match aor {
-        Some(aor) => unbind(server, &aor, account).await,
+        Some(aor) => unbind(server, &aor, account, i64::MAX).await,
         None => Ok(()),
     }
 }
 
-async fn end_devices(server: &Server, account: AccountId) -> Result<(), StoreError> {
+/// What ended in the last hour ends what was bound before that.
+async fn catch_up(server: &Server) -> Result<(), StoreError> {
+    for (at, event) in server.auth.ended_lately().await? {
+        match event {
+            AccountEvent::Disabled { account } | AccountEvent::Removed { account } => {
+                end(server, account).await?;
+            }
+            AccountEvent::DeviceEnded { account, .. } => end_devices(server, account, at).await?,
+            AccountEvent::Created { .. } | AccountEvent::Changed { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+async fn end_devices(server: &Server, account: AccountId, before: i64) -> Result<(), StoreError> {
     match server.auth.directory.by_id(account).await? {
-        Some(card) => unbind(server, &card.aor, account).await,
+        Some(card) => unbind(server, &card.aor, account, before).await,
         // Its removal is a fact of its own.
         None => Ok(()),
     }
@@ -77,7 +98,7 @@ async fn look(server: &Server) -> Result<(), StoreError> {
         for binding in &page {
             let card = server.auth.directory.by_id(binding.account).await?;
             if !card.is_some_and(|card| card.enabled) {
-                unbind(server, &binding.aor, binding.account).await?;
+                unbind(server, &binding.aor, binding.account, i64::MAX).await?;
             }
         }
         match page.last() {
@@ -91,12 +112,12 @@ async fn look(server: &Server) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Takes the bindings of one account away; those that the next owner of a name made are not its.
-async fn unbind(server: &Server, aor: &Aor, account: AccountId) -> Result<(), StoreError> {
+/// Takes the bindings of one account away that were made before a moment; those that the next owner of a name made are not its.
+async fn unbind(server: &Server, aor: &Aor, account: AccountId, before: i64) -> Result<(), StoreError> {
     let now = unix_millis();
     let own = server.store.bindings.by_aor(aor, now).await?;
-    let remove: Vec<_> =
-        own.into_iter().filter(|binding| binding.account == account).map(|binding| binding.key).collect();
+    let is_its = |binding: &Binding| binding.account == account && binding.updated <= before;
+    let remove: Vec<_> = own.into_iter().filter(is_its).map(|binding| binding.key).collect();
     if remove.is_empty() {
         return Ok(());
     }

@@ -19,6 +19,8 @@ pub(crate) struct Access {
     pub(crate) app: Option<String>,
     /// Whether it showed a certificate.
     pub(crate) is_certified: bool,
+    /// Whether a provider's word let it in, which proves no password.
+    pub(crate) is_by_provider: bool,
     /// Whether it is a guest's, who has no account.
     pub(crate) is_guest: bool,
     /// When, milliseconds since 1970.
@@ -32,6 +34,7 @@ impl Access {
             client: None,
             app: identity.app.clone(),
             is_certified: identity.how == How::Certificate,
+            is_by_provider: identity.how == How::Oidc,
             is_guest: identity.how == How::Anonymous,
             since: unix_millis(),
         }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use shared_auth::AccountCard;
 use shared_model::{
     AccountId, Archived, Archiving, BareJid, ChatClient, KeptMessage, MailboxState, OwnChat, OwnChatError,
     Pending, Picture,
@@ -16,6 +17,7 @@ use xmpp_core::stream::{StreamCondition, StreamError};
 use xmpp_core::{Jid, StanzaError};
 
 use crate::features::{blocking, clients, vcard};
+use crate::router::Session;
 use crate::server::Server;
 use crate::{archive, avatar, route, undisturbed, voicemail};
 
@@ -161,6 +163,7 @@ impl OwnChat for Accounts {
         Box::pin(async move {
             let clients = clients::list(&self.0, of).await.map_err(failed)?;
             let shown = clients.into_iter().map(|(client, is_connected)| ChatClient {
+                is_by_provider: client.is_by_provider && !client.has_password,
                 is_revocable: !client.has_password && !client.has_certificate,
                 name: [client.software, client.device]
                     .into_iter()
@@ -216,6 +219,27 @@ pub(crate) async fn end_device(server: &Server, account: AccountId, device: &str
     let is_its = |app: &Option<String>| app.as_ref().is_some_and(|app| app.eq_ignore_ascii_case(device));
     for session in server.router.sessions(card.jid.as_str()).iter().filter(|it| is_its(&it.access.app)) {
         let _ = session.end.send(Some(why.clone())); // ending already
+    }
+}
+
+/// Ends the sessions of an account whose device's password holds no more, which may have been told while nobody heard.
+pub(crate) async fn end_gone_devices(server: &Server, card: &AccountCard) {
+    let is_device = |session: &Session| session.access.app.is_some();
+    if !server.router.sessions(card.jid.as_str()).iter().any(is_device) {
+        return;
+    }
+    let kept = match server.auth.book.app_passwords(card.account).await {
+        Ok(kept) => kept,
+        Err(error) => {
+            return tracing::error!(%error, "sessions of devices may go on whose passwords were taken back");
+        }
+    };
+    let why = StreamError::because(StreamCondition::NotAuthorized, clients::REVOKED);
+    for session in server.router.sessions(card.jid.as_str()) {
+        let is_kept = |app: &String| kept.iter().any(|(name, _)| name.eq_ignore_ascii_case(app));
+        if session.access.app.as_ref().is_some_and(|app| !is_kept(app)) {
+            let _ = session.end.send(Some(why.clone())); // ending already
+        }
     }
 }
 

@@ -585,7 +585,7 @@ async fn follow_accounts(server: Arc<Server>, mut facts: Subscription<Fact>) {
                 tracing::warn!(missed, "facts were missed; every bound account is looked up");
                 for account in server.router.accounts() {
                     match server.auth.directory.by_id(account).await {
-                        Ok(card) if card.as_ref().is_some_and(|card| card.enabled) => {}
+                        Ok(Some(card)) if card.enabled => own_chat::end_gone_devices(&server, &card).await,
                         Ok(_) => end_account(&server, account),
                         Err(error) => tracing::error!(%error, "a bound account cannot be read"),
                     }

@@ -136,7 +136,8 @@ pub(super) const TABLE: &[Operation] = &[
         path: "/account/clients/{id}",
         scope: Scope::AccountWrite,
         gives: "",
-        summary: "Takes a chat client's token or device password, and ends its sessions",
+        summary: "Takes a chat client's token or device password, and ends its sessions; one whose provider lets it in may come back while \
+                  that does",
         run: operation!(revoke_client),
         ..PICTURE
     },
@@ -270,7 +271,7 @@ async fn clients(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let all = all.into_iter().map(|client| {
         json!({
             "id": client.id, "name": client.name, "last_seen": client.last_seen, "connected": client.is_connected,
-            "revocable": client.is_revocable,
+            "revocable": client.is_revocable, "by_provider": client.is_by_provider,
         })
     });
     Ok(json!({ "clients": all.collect::<Vec<_>>() }))

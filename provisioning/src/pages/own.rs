@@ -77,6 +77,7 @@ fn client_list(words: &Words, session: &Session, clients: &Value) -> Markup {
                         td {
                             @if client["revocable"] == true { (deed(session, "revokeClient", "/account", &[("path.id", id)], words.revoke, name)) }
                             @else { span.hint { (words.knows_password) } }
+                            @if client["by_provider"] == true { p.hint { (words.by_provider) } }
                         }
                     }
                 } }

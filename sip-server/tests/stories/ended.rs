@@ -2,7 +2,7 @@
 
 use crate::common::{DOMAIN, PASSWORD, Phone, Served, serve};
 use shared_auth::AccountCard;
-use shared_model::{AccountId, Aor, BindingEvent, Event, Fact};
+use shared_model::{AccountEvent, AccountId, Aor, BindingEvent, Correlation, Event, Fact};
 use shared_runtime::bus::{Heard, Subscription};
 use shared_runtime::unix_millis;
 use shared_store::Query;
@@ -103,4 +103,36 @@ async fn a_call_is_in_the_history_of_both_sides_and_goes_with_the_account() {
     assert_eq!(unbound(&mut facts).await, "bob");
     assert!(history(&served, bobs).await.is_empty());
     assert_eq!(history(&served, alices).await.len(), 1);
+}
+
+/// So many facts that who has not listened meanwhile misses the first.
+fn flood(served: &Served) {
+    for _ in 0..10_000 {
+        let account = AccountId(1);
+        served.bus.publish(Fact::new(Correlation::of_account(account), AccountEvent::Changed { account }));
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_ended_unheard_is_unbound_and_what_came_after_it_is_not() {
+    let served = serve().await;
+    let alice = Phone::registered("alice", &served).await;
+    let bob = Phone::registered("bob", &served).await;
+    let (alices, bobs) = (card(&served, "alice").await, card(&served, "bob").await);
+    served.auth.book.add_app_password(bobs.account, "DESK", 0).await.unwrap();
+    // Nobody else runs between these two.
+    served.auth.book.remove_app_password(bobs.account, "DESK").await.unwrap();
+    flood(&served);
+    let unbound = async {
+        while bound(&served, &bobs.aor).await > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(crate::common::PATIENCE, unbound).await.expect("what ended was not made up for");
+    assert_eq!(bound(&served, &alices.aor).await, 1);
+    assert_eq!(bob.register("600").await.status(), 200);
+    flood(&served);
+    let _ = alice.register("600").await; // others run meanwhile
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert_eq!(bound(&served, &bobs.aor).await, 1, "that is newer than what ended");
 }

@@ -88,6 +88,11 @@ pub(crate) async fn take(
     let id = match nameless.map(|session| &session.access) {
         None => id.to_owned(),
         Some(access) if access.is_certified => return Err(refusal(&RevokeError::Certified)),
+        // All that there is to take is the session; its provider has the rest.
+        Some(access) if access.is_by_provider => {
+            end(nameless, asks);
+            return Ok(());
+        }
         Some(access) => match &access.app {
             Some(app) => shared_auth::Clients::id_of_app(app),
             None => return Err(refusal(&RevokeError::PasswordKnown)),
@@ -98,16 +103,21 @@ pub(crate) async fn take(
         account = sessions.first().map(|session| tracing::field::display(session.account)),
         "a client lost its access"
     );
-    let why = StreamError::because(StreamCondition::NotAuthorized, REVOKED);
     let is_out = |session: &&Session| {
         let access = &session.access;
         (gone.client.is_some() && access.client == gone.client)
             || (gone.app.is_some() && access.app == gone.app)
     };
-    for session in sessions.iter().filter(is_out).filter(|session| asks != Some(&session.jid)) {
+    end(sessions.iter().filter(is_out), asks);
+    Ok(())
+}
+
+/// Ends sessions, but for the one that asks.
+fn end<'a>(sessions: impl IntoIterator<Item = &'a Session>, asks: Option<&Jid>) {
+    let why = StreamError::because(StreamCondition::NotAuthorized, REVOKED);
+    for session in sessions.into_iter().filter(|session| asks != Some(&session.jid)) {
         let _ = session.end.send(Some(why.clone())); // it may have ended meanwhile
     }
-    Ok(())
 }
 
 /// What a session is told that ends with what let it in.
@@ -139,7 +149,8 @@ fn as_client(session: &Session) -> Client {
         device: session.jid.resource().unwrap_or_default().to_owned(),
         first_seen: Some(access.since),
         last_seen: Some(access.since),
-        has_password: access.app.is_none() && !access.is_certified,
+        has_password: access.app.is_none() && !access.is_certified && !access.is_by_provider,
+        is_by_provider: access.is_by_provider,
         app: access.app.clone(),
         has_certificate: access.is_certified,
         ..Client::default()
@@ -158,7 +169,7 @@ fn print(client: &Client, is_connected: bool) -> Element {
     let is_known = is_connected || client.last_seen.is_some();
     let auth = [
         (client.has_password, "password"),
-        (client.app.is_some(), "grant"),
+        (client.app.is_some() || client.is_by_provider, "grant"),
         (client.has_token, "fast"),
         (client.has_certificate, "certificate"),
     ];

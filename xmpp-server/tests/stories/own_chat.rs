@@ -167,3 +167,28 @@ async fn clients_are_seen_and_lose_their_access_from_outside() {
     tablet.expect(&["not-authorized", "revoked"]).await;
     drop(desk);
 }
+
+#[tokio::test]
+async fn a_device_that_ended_unheard_is_made_up_for() {
+    let served = serve().await;
+    let card = served.auth.directory.by_jid(&alice()).await.unwrap().unwrap();
+    let mut words = Vec::new();
+    for name in ["PHONE", "TABLET"] {
+        words.push(served.auth.book.add_app_password(card.account, name, 0).await.unwrap());
+    }
+    let mut phone = device(&served, "alice+PHONE", &words[0], "phone").await;
+    let mut tablet = device(&served, "alice+TABLET", &words[1], "tablet").await;
+    let mut desk = Client::online(&served, "alice", "desk").await;
+    // Nobody else runs between these two, and more facts come than are kept for who does not listen.
+    served.auth.book.remove_app_password(card.account, "PHONE").await.unwrap();
+    for _ in 0..10_000 {
+        let account = shared_model::AccountId(1);
+        let changed = shared_model::AccountEvent::Changed { account };
+        served.bus.publish(shared_model::Fact::new(shared_model::Correlation::of_account(account), changed));
+    }
+    phone.expect(&["not-authorized", "revoked"]).await;
+    let ping = "<ping xmlns='urn:xmpp:ping'/>";
+    for other in [&mut tablet, &mut desk] {
+        assert!(other.ask("get", "example.org", ping).await.contains("type='result'"));
+    }
+}

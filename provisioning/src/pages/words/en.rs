@@ -159,6 +159,7 @@ pub(super) const WORDS: Words = Words {
     last_seen: "Last seen",
     connected: "connected",
     revoke: "Take its access",
+    by_provider: "Signed in by your organisation, which may let it in again.",
     knows_password: "has it until the password is another",
     voicemail_title: "Voicemail",
     voicemail_on: "Callers whom you do not answer may leave a message. It comes to your chat, with its sound.",

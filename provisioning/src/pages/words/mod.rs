@@ -37,7 +37,7 @@ words! {
     picture, picture_alt, new_picture, picture_rule, undisturbed_title, is_undisturbed, is_disturbed, do_not_disturb, disturb,
     archive_title, archive_text, archive_always, archive_contacts, archive_never, archive_yes, archive_no, blocked_title,
     blocked_text, block_address, block, unblock, end_hint,
-    clients_title, no_clients, last_seen, connected, revoke, knows_password,
+    clients_title, no_clients, last_seen, connected, revoke, by_provider, knows_password,
     voicemail_title, voicemail_on, voicemail_off, voicemail_open, voicemail_close, voicemail_new, voicemail_old,
     somebody, is_new, mark_heard, mark_new,
     groups, no_groups, set_groups, set_groups_text, groups_elsewhere, client_settings, domains, bans, no_bans, networks, network, failures, slowed, lift,
