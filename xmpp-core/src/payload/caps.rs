@@ -26,46 +26,42 @@ impl Caps {
 }
 
 /// §5.1: identities, features and forms in one order. `None` for an answer that says something twice (§5.4).
+///
+/// Each list is sorted before the separator is put behind its entries: `nick` comes before `nick+notify`, though `+` comes before `<`.
 pub fn verification_string(info: &Element) -> Option<String> {
     let text = |element: &Element, name: &str| element.attribute(name).unwrap_or_default().to_owned();
     let children = |name: &'static str| info.children().filter(move |c| c.is(name, ns::DISCO_INFO));
-    let mut identities: Vec<String> = children("identity")
-        .map(|i| {
-            format!(
-                "{}/{}/{}/{}<",
-                text(i, "category"),
-                text(i, "type"),
-                text(i, "xml:lang"),
-                text(i, "name")
-            )
-        })
-        .collect();
-    let mut features: Vec<String> = children("feature").map(|f| text(f, "var") + "<").collect();
-    let mut forms = Vec::new();
+    let parts = ["category", "type", "xml:lang", "name"];
+    let mut identities: Vec<_> = children("identity").map(|one| parts.map(|name| text(one, name))).collect();
+    let mut features: Vec<String> = children("feature").map(|feature| text(feature, "var")).collect();
+    let mut forms: Vec<(String, Vec<_>)> = Vec::new();
     for form in info.children().filter_map(Form::parse) {
         let Some(form_type) = form.value("FORM_TYPE").map(str::to_owned) else { continue };
-        let mut fields: Vec<(String, Vec<String>)> = form
-            .fields
-            .into_iter()
-            .filter(|field| field.var != "FORM_TYPE")
+        let fields = form.fields.into_iter().filter(|field| field.var != "FORM_TYPE");
+        let mut fields: Vec<_> = fields
             .map(|mut field| {
                 field.values.sort();
                 (field.var, field.values)
             })
             .collect();
         fields.sort();
-        let fields = fields
-            .into_iter()
-            .map(|(var, values)| var + "<" + &values.into_iter().map(|v| v + "<").collect::<String>());
-        forms.push(form_type + "<" + &fields.collect::<String>());
+        forms.push((form_type, fields));
     }
-    for list in [&mut identities, &mut features, &mut forms] {
-        list.sort();
-        if list.windows(2).any(|pair| pair[0] == pair[1]) {
-            return None;
-        }
+    identities.sort();
+    features.sort();
+    forms.sort();
+    let is_twice = identities.windows(2).any(|two| two[0] == two[1])
+        || features.windows(2).any(|two| two[0] == two[1])
+        || forms.windows(2).any(|two| two[0].0 == two[1].0);
+    if is_twice {
+        return None;
     }
-    Some([identities, features, forms].concat().concat())
+    let forms = forms.into_iter().flat_map(|(form_type, fields)| {
+        let fields = fields.into_iter().flat_map(|(var, values)| std::iter::once(var).chain(values));
+        std::iter::once(form_type).chain(fields)
+    });
+    let entries = identities.into_iter().map(|parts| parts.join("/")).chain(features).chain(forms);
+    Some(entries.fold(String::new(), |string, entry| string + &entry + "<"))
 }
 
 /// XEP-0390 §4.1: the same, with separators that no text can hold.
@@ -131,5 +127,22 @@ mod tests {
         );
         let twice = "<query xmlns='http://jabber.org/protocol/disco#info'><feature var='a'/><feature var='a'/></query>";
         assert_eq!(verification_string(&Element::parse(twice, "").unwrap()), None);
+        let form = "<x xmlns='jabber:x:data' type='result'><field var='FORM_TYPE' type='hidden'><value>f</value></field>";
+        let twice = format!(
+            "<query xmlns='http://jabber.org/protocol/disco#info'>{form}</x>{form}<field var='a'/></x></query>"
+        );
+        assert_eq!(verification_string(&Element::parse(&twice, "").unwrap()), None, "two forms of one type");
+    }
+
+    /// What `+notify` makes of nearly every client.
+    #[test]
+    fn sorts_names_and_not_what_follows_them() {
+        let info = "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='client' type='pc'/>\
+            <identity category='client' type='pc-2'/><feature var='nick+notify'/><feature var='nick'/>\
+            <feature var='muc#user'/><feature var='muc'/></query>";
+        assert_eq!(
+            verification_string(&Element::parse(info, "").unwrap()).unwrap(),
+            "client/pc//<client/pc-2//<muc<muc#user<nick<nick+notify<"
+        );
     }
 }
