@@ -87,6 +87,7 @@ pub struct Negotiation {
     phase: Phase,
     offer: Offer,
     failures: u8,
+    attempts: u8,
     /// What was asked for beside a proof, if it is one by XEP-0388.
     inline: Option<Inline>,
     is_managed: bool,
@@ -97,7 +98,15 @@ pub struct Negotiation {
 impl Negotiation {
     /// A stream that has said nothing yet.
     pub fn new(offer: Offer) -> Self {
-        Self { phase: Phase::Header, offer, failures: 0, inline: None, is_managed: false, has_header: false }
+        Self {
+            phase: Phase::Header,
+            offer,
+            failures: 0,
+            attempts: 0,
+            inline: None,
+            is_managed: false,
+            has_header: false,
+        }
     }
 
     /// The domain that the stream is for.
@@ -463,13 +472,17 @@ impl Negotiation {
         self.phase = Phase::ProvenHeader;
     }
 
-    /// The proof failed. After the third failure the stream ends (§6.4.5).
+    /// The proof failed. After some failures the stream ends (§6.4.5).
+    ///
+    /// What is malformed holds no proof: a client that tries all mechanisms with a channel binding which we do not have, the strongest
+    /// first, still comes to those that it can do.
     pub fn refuse(&mut self, failure: SaslFailure, out: &mut String) -> Result<(), StreamError> {
         let ns = if self.inline.take().is_some() { ns::SASL2 } else { ns::SASL };
         Element::new("failure", ns).child(Element::new(failure.as_str(), ns::SASL)).print(ns::CLIENT, out);
         self.phase = Phase::Choose;
-        self.failures += 1;
-        if self.failures >= TRIES {
+        self.attempts += 1;
+        self.failures += u8::from(failure != SaslFailure::MalformedRequest);
+        if self.failures >= TRIES || self.attempts >= ATTEMPTS {
             return Err(StreamError::because(StreamCondition::PolicyViolation, "too many failed proofs"));
         }
         Ok(())
@@ -502,7 +515,9 @@ fn text_of(content: &[u8]) -> Option<String> {
 }
 
 /// RFC 6120 §6.4.5 asks for two to five.
-const TRIES: u8 = 3;
+const TRIES: u8 = 5;
+/// Beginnings of an exchange in all, with those that held no proof.
+const ATTEMPTS: u8 = 10;
 
 #[cfg(test)]
 mod tests {
@@ -576,5 +591,10 @@ mod tests {
             it.refuse(SaslFailure::NotAuthorized, &mut out).unwrap();
         }
         assert!(it.refuse(SaslFailure::NotAuthorized, &mut out).is_err());
+        let mut it = Negotiation::new(offer());
+        for _ in 1..ATTEMPTS {
+            it.refuse(SaslFailure::MalformedRequest, &mut out).unwrap();
+        }
+        assert!(it.refuse(SaslFailure::MalformedRequest, &mut out).is_err());
     }
 }

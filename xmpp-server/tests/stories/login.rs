@@ -144,7 +144,7 @@ async fn direct_tls_logs_in() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_and_an_unknown_user_get_one_answer_and_three_tries() {
+async fn a_wrong_password_and_an_unknown_user_get_one_answer_and_five_tries() {
     let served = serve().await;
     let mut answers = Vec::new();
     for user in ["alice", "nobody"] {
@@ -152,7 +152,7 @@ async fn a_wrong_password_and_an_unknown_user_get_one_answer_and_three_tries() {
         client.open().await;
         let proof = base64::engine::general_purpose::STANDARD.encode(format!("\0{user}\0wrong"));
         let auth = format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{proof}</auth>");
-        for _ in 0..2 {
+        for _ in 0..4 {
             client.send(&auth).await;
             answers.push(client.expect(&["<failure"]).await);
         }
@@ -164,6 +164,27 @@ async fn a_wrong_password_and_an_unknown_user_get_one_answer_and_three_tries() {
         answers.iter().all(|answer| *answer == answers[0] && answer.contains("<not-authorized")),
         "{answers:?}"
     );
+}
+
+/// Clients that know `tls-unique` alone try each -PLUS mechanism with it: none of these holds a proof.
+#[tokio::test]
+async fn a_client_may_try_what_the_server_does_not_take_and_come_to_what_it_does() {
+    let served = serve().await;
+    let mut client = Client::connect(&served).await;
+    client.open().await;
+    let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let auth = |mechanism: &str, first: &str| {
+        format!(
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='{mechanism}'>{}</auth>",
+            encode(first)
+        )
+    };
+    for mechanism in ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1"].iter().cycle().take(6) {
+        client.send(&auth(mechanism, "p=tls-unique,,n=alice,r=0123456789")).await;
+        client.expect(&["<failure", "<malformed-request"]).await;
+    }
+    client.send(&auth("PLAIN", &format!("\0alice\0{PASSWORD}"))).await;
+    client.expect(&["<success"]).await;
 }
 
 #[tokio::test]
