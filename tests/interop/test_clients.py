@@ -101,10 +101,10 @@ def test_go_sendxmpp(served, tmp_path):
 class Terminal:
     """A program that wants a screen."""
 
-    def __init__(self, words, environment):
+    def __init__(self, words, environment, **more):
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
-        self.process = subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True)
+        self.process = subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True, **more)
         os.close(slave)
         self.shown = ""
 
