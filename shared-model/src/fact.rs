@@ -140,8 +140,8 @@ pub enum CallEvent {
     },
     /// A callee's device rings.
     Ringing { call_id: String },
-    /// It was answered.
-    Answered { call_id: String },
+    /// It was answered; with pictures, if the answer says that they may flow.
+    Answered { call_id: String, has_video: bool },
     /// It is over.
     Ended { call_id: String, outcome: CallOutcome },
 }

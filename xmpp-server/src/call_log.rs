@@ -77,7 +77,7 @@ impl Calls {
                 }
                 None
             }
-            CallEvent::Answered { call_id } => {
+            CallEvent::Answered { call_id, .. } => {
                 let call = self.0.get_mut(&call_id)?;
                 call.answered.get_or_insert(now);
                 None
@@ -197,7 +197,7 @@ mod tests {
         let mut ended = |id: &str, answer: bool, outcome| {
             assert_eq!(calls.take(attempted(id), now), None);
             if answer {
-                calls.take(CallEvent::Answered { call_id: id.to_owned() }, now);
+                calls.take(CallEvent::Answered { call_id: id.to_owned(), has_video: false }, now);
             }
             let end = CallEvent::Ended { call_id: id.to_owned(), outcome };
             let said = calls.take(end.clone(), now + Duration::from_secs(133)).map(|(_, outcome)| outcome);

@@ -1,4 +1,4 @@
-//! On the phone — XEP-0108 1.3 (`talking/on_the_phone`) by PEP, RFC 6121 §4.7.2.1 (`dnd`), from facts of calls (RFC 7081 §3, B-05).
+//! On the phone — XEP-0108 1.3 (`talking/on_the_phone`, `talking/on_video_phone`) by PEP, RFC 6121 §4.7.2.1 (`dnd`), from facts of calls (RFC 7081 §3, B-05).
 //!
 //! In    facts of calls; what each account said that it wants shown ([`Wish`], asked for by a command).
 //! Out   while an account that wants it is in an answered call: the activity on its node, and presence that says `dnd`. After
@@ -6,7 +6,7 @@
 //! State calls under way, and who is shown as busy: bounded. What to restore is in the store, so that a crash leaves nobody on
 //!       the phone: records of [`OWNER`], collection `before`.
 //! Errors an activity that the user publishes during the call stays; a `dnd` of the user's is not touched, nor ended.
-//! Not here: video, of which facts of calls do not tell; accounts without a session here, which show nothing anyhow.
+//! Not here: pictures that begin or end during a call; accounts without a session here, which show nothing anyhow.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -80,14 +80,14 @@ pub(crate) async fn follow(server: Arc<Server>, mut facts: Subscription<Fact>) {
         match heard {
             None => return,
             Some(Heard::Fact(Fact { event: Event::Call(event), .. })) => match calls.take(event) {
-                Some(Change::Began(accounts)) => {
+                Some(Change::Began(accounts, how)) => {
                     for account in accounts {
-                        with(&server, account, begin).await;
+                        show(&server, account, Some(how)).await;
                     }
                 }
                 Some(Change::Ended(accounts)) => {
                     for account in accounts {
-                        with(&server, account, end).await;
+                        show(&server, account, None).await;
                     }
                 }
                 None => {}
@@ -112,10 +112,17 @@ struct Calls {
     on: HashMap<AccountId, HashSet<String>>,
 }
 
+/// With what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Voice,
+    Pictures,
+}
+
 /// Whose first call was answered, or whose last is over.
 #[derive(Debug, PartialEq, Eq)]
 enum Change {
-    Began(Vec<AccountId>),
+    Began(Vec<AccountId>, How),
     Ended(Vec<AccountId>),
 }
 
@@ -129,7 +136,7 @@ impl Calls {
                 }
                 None
             }
-            CallEvent::Answered { call_id } => {
+            CallEvent::Answered { call_id, has_video } => {
                 let parties = self.attempted.get(&call_id)?;
                 let mut began = Vec::new();
                 for account in parties {
@@ -139,7 +146,7 @@ impl Calls {
                         began.push(*account);
                     }
                 }
-                Some(Change::Began(began))
+                Some(Change::Began(began, if has_video { How::Pictures } else { How::Voice }))
             }
             CallEvent::Ended { call_id, .. } => {
                 let parties = self.attempted.remove(&call_id)?;
@@ -159,23 +166,23 @@ impl Calls {
     }
 }
 
-/// Does something for an account's JID, and says when it fails.
-async fn with(
-    server: &Arc<Server>,
-    account: AccountId,
-    act: impl AsyncFn(&Server, &Jid) -> Result<(), StanzaError>,
-) {
+/// Shows that an account is on the phone, or no longer; says when that fails.
+async fn show(server: &Arc<Server>, account: AccountId, how: Option<How>) {
     let card = server.auth.directory.by_id(account).await;
     let card = card.inspect_err(|error| tracing::error!(%error, "an account of a call cannot be read"));
     let Some(jid) = card.ok().flatten().and_then(|card| card.jid.as_str().parse::<Jid>().ok()) else {
         return;
     };
-    if let Err(error) = act(server, &jid).await {
+    let shown = match how {
+        Some(how) => begin(server, &jid, how).await,
+        None => end(server, &jid).await,
+    };
+    if let Err(error) = shown {
         tracing::warn!(condition = error.kind.as_str(), "that somebody is on the phone could not be shown");
     }
 }
 
-async fn begin(server: &Server, user: &Jid) -> Result<(), StanzaError> {
+async fn begin(server: &Server, user: &Jid, how: How) -> Result<(), StanzaError> {
     if server.router.sessions(user.bare_str()).is_empty() {
         return Ok(());
     }
@@ -191,7 +198,7 @@ async fn begin(server: &Server, user: &Jid) -> Result<(), StanzaError> {
         let records = &server.store.records;
         let put = records.put(OWNER, BEFORE, user.bare_str(), before.as_bytes(), Expected::Anything).await;
         put.map_err(|error| store_failed(&error))?;
-        publish(server, user, ID, &on_the_phone()).await?;
+        publish(server, user, ID, &on_the_phone(how)).await?;
     }
     Ok(())
 }
@@ -271,8 +278,12 @@ async fn publish(server: &Server, user: &Jid, id: &str, payload: &Element) -> Re
     pubsub::publish_own(server, user, user, NODE, id, payload, options).await
 }
 
-fn on_the_phone() -> Element {
-    let talking = Element::new("talking", NODE).child(Element::new("on_the_phone", NODE));
+fn on_the_phone(how: How) -> Element {
+    let how = match how {
+        How::Voice => "on_the_phone",
+        How::Pictures => "on_video_phone",
+    };
+    let talking = Element::new("talking", NODE).child(Element::new(how, NODE));
     Element::new("activity", NODE).child(talking)
 }
 
@@ -307,13 +318,13 @@ mod tests {
             to,
             to_uri: String::new(),
         };
-        let answered = |id: &str| CallEvent::Answered { call_id: id.to_owned() };
+        let answered = |id: &str| CallEvent::Answered { call_id: id.to_owned(), has_video: id == "2" };
         let ended = |id: &str| CallEvent::Ended { call_id: id.to_owned(), outcome: CallOutcome::Completed };
         calls.take(attempted("1", Some(alice), Some(bob)));
         calls.take(attempted("2", Some(bob), None));
-        assert_eq!(calls.take(answered("1")), Some(Change::Began(vec![alice, bob])));
-        assert_eq!(calls.take(answered("1")), Some(Change::Began(vec![])), "once");
-        assert_eq!(calls.take(answered("2")), Some(Change::Began(vec![])));
+        assert_eq!(calls.take(answered("1")), Some(Change::Began(vec![alice, bob], How::Voice)));
+        assert_eq!(calls.take(answered("1")), Some(Change::Began(vec![], How::Voice)), "once");
+        assert_eq!(calls.take(answered("2")), Some(Change::Began(vec![], How::Pictures)));
         assert_eq!(calls.take(ended("1")), Some(Change::Ended(vec![alice])));
         assert_eq!(calls.take(ended("1")), None);
         assert_eq!(calls.take(ended("2")), Some(Change::Ended(vec![bob])));

@@ -12,6 +12,7 @@ use sip_endpoint::Answer;
 
 use super::fork::{Forwarding, Started};
 use crate::features::{self, Destination, Reply};
+use crate::records::has_video;
 use crate::trust::is_trusted_peer;
 
 impl Forwarding<'_> {
@@ -102,7 +103,9 @@ impl Forwarding<'_> {
             if (200..300).contains(&status) {
                 self.server.metrics.answers.observe(self.began.elapsed().as_secs_f64());
                 let event = match self.is_left_message {
-                    false => CallEvent::Answered { call_id: call_id.clone() },
+                    false => {
+                        CallEvent::Answered { call_id: call_id.clone(), has_video: has_video(&response) }
+                    }
                     // The callee missed it, whatever a mailbox is told.
                     true => CallEvent::Ended { call_id: call_id.clone(), outcome: CallOutcome::NoAnswer },
                 };

@@ -1,18 +1,16 @@
 //! Which codecs two sides agreed on — RFC 3264 §6, RFC 8866 §6.6, RFC 3551 §6 (static payload types).
 //!
-//! In    the body of a 2xx, or of its INVITE if that has none. Out names such as `PCMU`, `opus`, each once, at most eight.
+//! In    the body of a 2xx, or of its INVITE if that has none. Out names such as `PCMU`, `opus`, each once, at most eight; and whether
+//! pictures may flow.
 
 use sip_core::Message;
-use sip_core::header::Name;
-use sip_core::sdp::Sdp;
+use sip_core::sdp::{Direction, Sdp};
+
+use crate::relay::sdp_of;
 
 /// The codecs that a message describes.
 pub(crate) fn codecs_of(message: &Message) -> Vec<String> {
-    let is_sdp = message.value(Name::ContentType).is_some_and(|kind| {
-        kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/sdp")
-    });
-    let Some(text) = std::str::from_utf8(message.body()).ok().filter(|_| is_sdp) else { return Vec::new() };
-    let Some(sdp) = Sdp::parse(text) else { return Vec::new() };
+    let Some(sdp) = sdp_of(message).and_then(Sdp::parse) else { return Vec::new() };
     let mut codecs: Vec<String> = Vec::new();
     for medium in sdp.media.iter().filter(|medium| medium.port != 0) {
         for format in &medium.formats {
@@ -29,6 +27,12 @@ pub(crate) fn codecs_of(message: &Message) -> Vec<String> {
         }
     }
     codecs
+}
+
+/// Whether a message describes pictures that somebody may send (RFC 8866 §6.7).
+pub(crate) fn has_video(message: &Message) -> bool {
+    let Some(sdp) = sdp_of(message).and_then(Sdp::parse) else { return false };
+    sdp.media.iter().any(|m| m.kind == "video" && m.port != 0 && m.direction != Direction::Inactive)
 }
 
 fn static_name(format: &str) -> Option<&'static str> {
@@ -58,6 +62,12 @@ mod tests {
             m=audio 9 RTP/AVP 0\r\n";
         message.set_body("Application/SDP; charset=utf-8", sdp.into());
         assert_eq!(codecs_of(&message), ["opus", "PCMU", "PCMA"]);
+        assert!(!has_video(&message), "it is refused");
+        message.set_body("application/sdp", sdp.replace("m=video 0", "m=video 9").into());
+        assert!(has_video(&message));
+        let held = sdp.replace("m=video 0 RTP/AVP 34\r\n", "m=video 9 RTP/AVP 34\r\na=inactive\r\n");
+        message.set_body("application/sdp", held.into());
+        assert!(!has_video(&message), "nobody sends");
         message.set_body("text/plain", sdp.into());
         assert!(codecs_of(&message).is_empty());
     }

@@ -21,6 +21,7 @@ mod record;
 mod writer;
 
 pub(crate) use calls::{Begun, Calls};
+pub(crate) use codecs::has_video;
 pub(crate) use config::KEYS;
 pub use config::RecordConfig;
 pub(crate) use histories::forget;

@@ -15,7 +15,7 @@ async fn call(served: &Served, id: &str, is_anonymous: bool, is_answered: bool, 
     let tell = |event| served.bus.publish(Fact::new(Correlation::of_call(id), event));
     tell(CallEvent::Attempted { call_id: call_id.clone(), from, is_anonymous, to, to_uri });
     if is_answered {
-        tell(CallEvent::Answered { call_id: call_id.clone() });
+        tell(CallEvent::Answered { call_id: call_id.clone(), has_video: false });
     }
     tell(CallEvent::Ended { call_id, outcome });
 }

@@ -167,7 +167,7 @@ async fn call(served: &Served, id: &str, is_over: bool) {
         to,
         to_uri: "sip:bob@sip.example.org".to_owned(),
     });
-    tell(CallEvent::Answered { call_id });
+    tell(CallEvent::Answered { call_id, has_video: id.contains("video") });
 }
 
 /// Answers a command's form.
@@ -242,6 +242,11 @@ async fn who_wants_it_is_shown_on_the_phone_and_afterwards_as_before() {
     call(&served, "c1", true).await;
     let free = bob.expect(&["<presence", "from='alice@example.org/a'"]).await;
     assert!(free.contains("<show>away</show>"), "{free}");
+    bob.expect(&["<message", "<reading/>"]).await;
+
+    call(&served, "video", false).await;
+    bob.expect(&["<message", "<talking><on_video_phone/></talking>"]).await;
+    call(&served, "video", true).await;
     bob.expect(&["<message", "<reading/>"]).await;
 }
 
