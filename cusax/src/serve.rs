@@ -13,7 +13,7 @@ use crate::compose;
 use crate::config::Config;
 use crate::out::say;
 
-/// Runs the service until SIGTERM or SIGINT. SIGHUP reads the certificate again.
+/// Runs the service until SIGTERM or SIGINT, or until an administrator ends it. SIGHUP reads the certificate again.
 pub(crate) async fn run(config: Config, parts: &[Part], json: bool) -> anyhow::Result<()> {
     telemetry::start(&config.telemetry)?;
     let _lock = DataFolderLock::acquire(&config.data_dir, "cusax serve")?;
@@ -26,7 +26,10 @@ pub(crate) async fn run(config: Config, parts: &[Part], json: bool) -> anyhow::R
             false => say(format_args!("{listener} {address}")),
         };
     }
-    until_told(&service.tls).await?;
+    tokio::select! {
+        told = until_told(&service.tls) => told?,
+        () = shutdown.begun() => {} // by a command of an administrator
+    }
     tracing::info!("stopping");
     if !shutdown.finish(PATIENCE).await {
         tracing::warn!("some tasks did not end in time");

@@ -1,8 +1,9 @@
 //! Commands for administrators, and the directory — XEP-0050, XEP-0133, XEP-0055.
 
-use crate::common::{Client, DOMAIN, PASSWORD, Served, attribute, befriend, serve, serve_again};
+use crate::common::{Client, DOMAIN, PASSWORD, Served, attribute, befriend, serve, serve_again, serve_with};
 use shared_auth::Profile;
 use shared_model::BareJid;
+use shared_store::Store;
 use xmpp_server::Config;
 
 const COMMANDS: &str = "http://jabber.org/protocol/commands";
@@ -169,6 +170,47 @@ async fn sessions_end_and_users_are_counted_and_listed() {
     assert!(run(&mut alice, "end-user-session", &all).await.contains("type='error'"));
     let last = run(&mut alice, "get-user-lastlogin", &all).await;
     assert!(last.contains("T") && last.contains("Z</value>"), "{last}");
+}
+
+#[tokio::test]
+async fn rosters_are_shown_as_their_owners_see_them() {
+    let served = serve().await;
+    let mut alice = admin(&served).await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let item = "<query xmlns='jabber:iq:roster'><item jid='romeo@example.net' name='Romeo'><group>Lovers</group></item></query>";
+    bob.ask("set", "", item).await;
+    let all = format!("bob@{DOMAIN}</value><value>alice@{DOMAIN}");
+    let shown = run(&mut alice, "get-user-roster", &[("accountjids", &all)]).await;
+    for part in [
+        "<value>bob@example.org</value><value>alice@example.org</value>",
+        "name='Romeo'",
+        "<group>Lovers</group>",
+        "subscription='none'",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert_eq!(shown.matches("jabber:iq:roster").count(), 2, "{shown}");
+    let nobody = run(&mut alice, "get-user-roster", &[("accountjids", "nobody@example.org")]).await;
+    assert!(nobody.contains("there is no account"), "{nobody}");
+    assert!(bob.ask("set", DOMAIN, &execute("get-user-roster")).await.contains("forbidden"));
+}
+
+#[tokio::test]
+async fn administrators_shut_the_service_down_where_the_operator_lets_them() {
+    let served = serve().await;
+    let mut alice = admin(&served).await;
+    assert!(alice.ask("set", DOMAIN, &execute("shutdown")).await.contains("item-not-found"));
+    let config = Config { admins_may_stop: true, ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let mut alice = admin(&served).await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    assert!(bob.ask("set", DOMAIN, &execute("shutdown")).await.contains("forbidden"));
+    assert!(run(&mut alice, "shutdown", &[("delay", "3601")]).await.contains("bad-payload"));
+    let done = run(&mut alice, "shutdown", &[("delay", "0"), ("announcement", "good night")]).await;
+    assert!(done.contains("stops in 0 s"), "{done}");
+    bob.expect(&["good night"]).await;
+    bob.expect_stream_error("system-shutdown").await;
+    served.shutdown.ended().await;
 }
 
 #[tokio::test]

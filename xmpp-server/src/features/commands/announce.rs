@@ -20,6 +20,12 @@ fn form() -> Form {
 }
 
 async fn run(server: &Server, form: &Form) -> Result<Outcome, Stop> {
+    let told = say(server, form).await;
+    Ok(Outcome::Note(format!("{told} users were told")))
+}
+
+/// Says what a form holds to all who are online; how many these are.
+pub(super) async fn say(server: &Server, form: &Form) -> usize {
     let text = form.values("announcement").join("\n");
     let mut message = Stanza::new(Kind::Message, Some("headline"));
     if let Some(subject) = form.value("subject").filter(|subject| !subject.is_empty()) {
@@ -36,7 +42,7 @@ async fn run(server: &Server, form: &Form) -> Result<Outcome, Stop> {
             tokio::task::yield_now().await;
         }
     }
-    Ok(Outcome::Note(format!("{} users were told", online.len())))
+    online.len()
 }
 
 /// Users who are told before others get their turn.

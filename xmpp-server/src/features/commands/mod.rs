@@ -21,8 +21,10 @@ mod lookup;
 mod own;
 mod phone;
 mod sessions;
+mod shutdown;
 mod standing;
 mod switch_user;
+mod user_roster;
 mod user_stats;
 mod voicemail;
 
@@ -46,7 +48,7 @@ pub(super) const FEATURE: Feature = Feature {
         invite::SPEC,
         Spec::xep(50, "1.3.0").note("one stage each"),
         Spec::xep(133, "1.3.1")
-            .note("all but what nobody may read (passwords, rosters), lists of who may, and the end of the service, which are the operator's"),
+            .note("all but passwords, lists of who may, and a restart, which are the operator's; the end of the service if the operator lets"),
     ],
     takes: &[("command", ns::COMMANDS)],
     server: &[ns::COMMANDS],
@@ -71,6 +73,7 @@ const COMMANDS: &[Command] = &[
     switch_user::ENABLE,
     change_password::COMMAND,
     end_session::COMMAND,
+    user_roster::COMMAND,
     user_stats::COMMAND,
     user_stats::LAST_LOGIN,
     counts::REGISTERED,
@@ -92,6 +95,8 @@ enum Outcome {
     /// What a person reads.
     Note(String),
     Result(Form),
+    /// A form, and in it what no field holds.
+    Shown(Element),
 }
 
 /// Why nothing came of it.
@@ -218,6 +223,7 @@ async fn answer(server: &Server, request: &Request) -> Answered {
         Ok(Outcome::Done) => completed,
         Ok(Outcome::Note(text)) => completed.child(note("info", text)),
         Ok(Outcome::Result(form)) => completed.child(form.to_element()),
+        Ok(Outcome::Shown(form)) => completed.child(form),
         Err(Stop::Fail(why)) => completed.child(note("error", why)), // §3.6
         Err(Stop::Refuse(error)) => return Err(error),
     }

@@ -6,7 +6,7 @@ use shared_model::Pending;
 use xmpp_core::Jid;
 use xmpp_core::payload::form::Form;
 
-use super::{Outcome, Stop, callers, invite, lookup, phone, standing, voicemail};
+use super::{Outcome, Stop, callers, invite, lookup, phone, shutdown, standing, voicemail};
 use crate::server::Server;
 
 /// One line of the table.
@@ -43,6 +43,7 @@ pub(super) const OWN: &[Own] = &[
     standing::DELETE_OF_THE_DAY,
     standing::SET_WELCOME,
     standing::DELETE_WELCOME,
+    shutdown::COMMAND,
 ];
 
 /// The command of a node, if it is served.
