@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(up.chats[&account], [("one".to_owned(), 2), ("two".to_owned(), 3)]);
         for resource in ["one", "two"] {
             let (jid, resource) = (jid.clone(), resource.to_owned());
-            up.hear(SessionEvent::Ended { account, jid, resource, stream: String::new() }.into(), 4);
+            up.hear(SessionEvent::Ended { account, jid, resource, stream: String::new(), why: "" }.into(), 4);
         }
         assert!(up.chats.is_empty());
     }

@@ -390,7 +390,7 @@ impl Authenticator {
                 self.metrics.proof(protocol, "accepted");
                 tracing::debug!(aor = %Redacted(&identity.aor), how = identity.how.as_str(), "proof accepted");
                 let account = identity.account;
-                let event = LoginEvent::Accepted { account, protocol, from };
+                let event = LoginEvent::Accepted { account, protocol, from, how: identity.how.as_str() };
                 self.bus.publish(Fact::new(Correlation::of_account(account), event));
             }
             Err(denied) => {

@@ -6,6 +6,7 @@
 #![expect(missing_docs, reason = "the fields are the nouns of their variant's sentence")]
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::{AccountId, Affiliation, Aor, BareJid, Correlation, Participant, Role, RoomAddress, Waiting};
 
@@ -44,6 +45,14 @@ pub enum Event {
     Conference(ConferenceEvent),
     /// Told by whoever keeps voice messages.
     Mailbox(MailboxEvent),
+    /// Told by the focus, of the sound of its legs.
+    Media(MediaEvent),
+    /// Told by whoever wakes devices.
+    Push(PushEvent),
+    /// Told by the XMPP server, of accounts of which one half is up and the other is not.
+    Halves(HalvesEvent),
+    /// Told by the HTTPS face, and by whoever changes passwords.
+    Provisioning(ProvisioningEvent),
 }
 
 /// The faces of the service, for labels and timelines.
@@ -95,8 +104,8 @@ pub enum AccountEvent {
 /// What happened at the door.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LoginEvent {
-    /// A proof held.
-    Accepted { account: AccountId, protocol: Protocol, from: IpAddr },
+    /// A proof held; `how` is the mechanism's word.
+    Accepted { account: AccountId, protocol: Protocol, from: IpAddr, how: &'static str },
     /// A proof failed. `account` is known if the name was; `reason` is for logs, never for the wire.
     Denied { account: Option<AccountId>, protocol: Protocol, from: IpAddr, reason: &'static str },
 }
@@ -105,12 +114,32 @@ pub enum LoginEvent {
 #[derive(Debug, Clone, PartialEq)]
 pub enum BindingEvent {
     /// A contact was bound or refreshed.
-    Bound { account: AccountId, aor: Aor, contact: String, expires_seconds: u32 },
+    Bound { account: AccountId, aor: Aor, contact: String, expires_seconds: u32, change: BindingChange },
     /// The connection of a contact closed: it is bound still, and nothing reaches it until its device registers again,
     /// which tells `Bound`.
     Suspended { account: AccountId, aor: Aor, contact: String },
-    /// A contact is gone: unregistered or expired.
-    Unbound { account: AccountId, aor: Aor, contact: String },
+    /// A contact is gone.
+    Unbound { account: AccountId, aor: Aor, contact: String, why: UnboundWhy },
+}
+
+/// What a REGISTER made of a binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BindingChange {
+    /// There was none.
+    Made,
+    /// It leads elsewhere now: another contact of the same instance, or another connection.
+    Moved,
+    /// Nothing but its time is new.
+    Refreshed,
+}
+
+/// Why a contact is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UnboundWhy {
+    /// Its device said so, or its account may not log in any more.
+    Removed,
+    /// It was not refreshed in time.
+    Expired,
 }
 
 /// How a call ended.
@@ -142,8 +171,10 @@ pub enum CallEvent {
     Ringing { call_id: String },
     /// It was answered; with pictures, if the answer says that they may flow.
     Answered { call_id: String, has_video: bool },
-    /// It is over.
-    Ended { call_id: String, outcome: CallOutcome },
+    /// It is over; `reason` is what the side that ended it said of it (RFC 3326), if anything.
+    Ended { call_id: String, outcome: CallOutcome, reason: Option<String> },
+    /// The chat of those who are named says what became of it.
+    ToldInChat { call_id: String, caller: AccountId, callee: Option<AccountId>, text: String },
 }
 
 /// What happened to an XMPP session.
@@ -151,8 +182,12 @@ pub enum CallEvent {
 pub enum SessionEvent {
     /// A resource was bound.
     Bound { account: AccountId, jid: BareJid, resource: String, stream: String },
+    /// Its connection is lost; it waits for another (XEP-0198 §5).
+    Suspended { account: AccountId, jid: BareJid, resource: String, stream: String, why: &'static str },
+    /// Another connection goes on with it.
+    Resumed { account: AccountId, jid: BareJid, resource: String, stream: String },
     /// The session is over.
-    Ended { account: AccountId, jid: BareJid, resource: String, stream: String },
+    Ended { account: AccountId, jid: BareJid, resource: String, stream: String, why: &'static str },
     /// A session's presence changed; `available` is false when it went unavailable.
     PresenceChanged { account: AccountId, jid: BareJid, resource: String, available: bool },
 }
@@ -224,6 +259,81 @@ pub enum MailboxEvent {
     Changed { owner: BareJid, waiting: Waiting },
 }
 
+/// What became of the sound of a leg.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MediaEvent {
+    /// The leg is over, and so it went.
+    Ended { room: RoomAddress, call_id: String, account: Option<AccountId>, sound: Sound },
+}
+
+/// How the sound of a leg went, from its beginning to its end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sound {
+    /// The format that was agreed on last, such as `opus`; none if nothing was.
+    pub codec: Option<&'static str>,
+    /// Whether it was encrypted.
+    pub is_encrypted: bool,
+    /// Whether the leg was to send at its end, as offer and answer say.
+    pub was_to_send: bool,
+    /// Whether the leg was to receive at its end.
+    pub was_to_receive: bool,
+    /// Packets that came.
+    pub received: u64,
+    /// Packets that never came.
+    pub lost: u64,
+    /// Packets that we sent.
+    pub sent: u64,
+    /// Packets that came and were not believed: from elsewhere than signalled, or badly protected.
+    pub disbelieved: u64,
+    /// Lost of 256 on the way there, as the leg said last.
+    pub lost_there: u8,
+    /// Whether the leg ever reported what it received.
+    pub has_reported: bool,
+    /// The mean deviation of the transit time.
+    pub jitter: Duration,
+    /// There and back, if it told.
+    pub round_trip: Option<Duration>,
+    /// What a listener would say, 1 (bad) to 4.5 (good).
+    pub mos: f64,
+}
+
+/// What woke a device.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PushEvent {
+    /// A push service was asked to wake a client of this account for chat (XEP-0357).
+    ForChat { jid: BareJid, service: String },
+    /// A push service was asked to wake a device for a call (RFC 8599).
+    ForCall { account: AccountId, provider: String },
+}
+
+/// What happened to who has two halves, a telephone and a chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HalvesEvent {
+    /// The chat is there, and the telephone is not registered any more.
+    PhoneLost { account: AccountId },
+    /// The telephone is registered again.
+    PhoneBack { account: AccountId },
+    /// The chat was ended, since the telephone is gone and the policy has both or nothing.
+    ChatEnded { account: AccountId },
+}
+
+/// What happened at the HTTPS face, or to passwords.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProvisioningEvent {
+    /// A client fetched its configuration; `client` is the name of its form.
+    ConfigurationFetched { account: AccountId, client: String },
+    /// An invitation became this account.
+    InvitationFollowed { account: AccountId },
+    /// The main password is another now.
+    PasswordChanged { account: AccountId },
+    /// A password for one device was made.
+    DevicePasswordMade { account: AccountId, device: String },
+    /// A token for programs was made; what it may do.
+    TokenMade { account: AccountId, name: String, scopes: String },
+    /// A token for programs was taken back.
+    TokenRevoked { account: AccountId, name: String },
+}
+
 macro_rules! into_event {
     ($($variant:ident($event:ty)),* $(,)?) => {
         $(impl From<$event> for Event {
@@ -235,6 +345,7 @@ macro_rules! into_event {
 }
 
 into_event! {
+    Media(MediaEvent), Push(PushEvent), Halves(HalvesEvent), Provisioning(ProvisioningEvent),
     Account(AccountEvent), Login(LoginEvent), Binding(BindingEvent), Call(CallEvent),
     Session(SessionEvent), Room(RoomEvent), Conference(ConferenceEvent),
     Mailbox(MailboxEvent),

@@ -27,8 +27,9 @@ pub use availability::{Availability, MayRing};
 pub use conference::{Audio, ConferenceDirectory, ConferenceSnapshot, Participant};
 pub use domains::Domains;
 pub use fact::{
-    AccountEvent, BindingEvent, CallEvent, CallOutcome, ConferenceEvent, Event, Fact, LeaveReason,
-    LoginEvent, MailboxEvent, Protocol, RoomEvent, SessionEvent,
+    AccountEvent, BindingChange, BindingEvent, CallEvent, CallOutcome, ConferenceEvent, Event, Fact,
+    HalvesEvent, LeaveReason, LoginEvent, MailboxEvent, MediaEvent, Protocol, ProvisioningEvent, PushEvent,
+    RoomEvent, SessionEvent, Sound, UnboundWhy,
 };
 pub use groups::{Groups, Member};
 pub use ids::{AccountId, Correlation};

@@ -2,6 +2,13 @@
 
 use shared_model::{BindingEvent, CallEvent, Correlation, Fact};
 use shared_runtime::bus::Bus;
+use sip_core::{Message, Name};
+
+/// What a request or an answer says of why (RFC 3326), as far as it is shown.
+pub(crate) fn reason(message: &Message) -> Option<String> {
+    let said = message.value(Name::Reason)?;
+    Some(said.chars().filter(|c| !c.is_control()).take(LONGEST_REASON).collect())
+}
 
 /// Publishes facts with the correlation of their call.
 #[derive(Clone)]
@@ -22,3 +29,6 @@ impl Facts {
         self.0.publish(Fact::new(Correlation::of_call(call_id), event));
     }
 }
+
+/// Characters of a reason that are told.
+const LONGEST_REASON: usize = 200;

@@ -365,7 +365,7 @@ fn tell_unreached(
         to_uri: request.uri().to_owned(),
     };
     let outcome = CallOutcome::Refused(status);
-    for event in [attempted, CallEvent::Ended { call_id: call_id.clone(), outcome }] {
+    for event in [attempted, CallEvent::Ended { call_id: call_id.clone(), outcome, reason: None }] {
         server.facts.call(&call_id, event);
     }
 }

@@ -27,7 +27,7 @@ use crate::awaited::Awaited;
 use crate::config::{Chat, Config};
 use crate::dialogs::Dialogs;
 use crate::ended;
-use crate::facts::Facts;
+use crate::facts::{self, Facts};
 use crate::flow_token::FlowTokens;
 use crate::gruu::Gruus;
 use crate::guard::{Guard, Refused};
@@ -483,8 +483,8 @@ fn tell_call(server: &Server, request: &Message, route: &routing::Route) {
             );
         }
         "BYE" => {
-            let outcome = CallOutcome::Completed;
-            server.facts.call(&call_id, CallEvent::Ended { call_id: call_id.clone(), outcome });
+            let (outcome, reason) = (CallOutcome::Completed, facts::reason(request));
+            server.facts.call(&call_id, CallEvent::Ended { call_id: call_id.clone(), outcome, reason });
         }
         _ => {}
     }
@@ -533,7 +533,8 @@ async fn sweep(server: Arc<Server>) {
         server.relay.iter().for_each(|relay| relay.forget_old(Instant::now()));
         for call_id in server.calls.end_silent(Instant::now()).await {
             let (call_id, outcome) = (String::from(call_id), CallOutcome::Completed);
-            server.facts.call(&call_id, CallEvent::Ended { call_id: call_id.clone(), outcome });
+            let reason = Some("neither side refreshed it (RFC 4028)".to_owned());
+            server.facts.call(&call_id, CallEvent::Ended { call_id: call_id.clone(), outcome, reason });
             if let Some(relay) = server.relay.clone().filter(|relay| relay.has(&call_id)) {
                 tokio::spawn(async move { relay.delete(&call_id).await });
             }

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use shared_model::{AccountId, CallEvent, CallOutcome, Event, Fact};
+use shared_model::{AccountId, CallEvent, CallOutcome, Correlation, Event, Fact};
 use shared_runtime::bus::{Heard, Subscription};
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
@@ -82,7 +82,7 @@ impl Calls {
                 call.answered.get_or_insert(now);
                 None
             }
-            CallEvent::Ended { call_id, outcome } => {
+            CallEvent::Ended { call_id, outcome, .. } => {
                 let call = self.0.remove(&call_id)?;
                 let outcome = match (call.answered, outcome) {
                     (Some(answered), _) => Outcome::Answered(now.duration_since(answered).as_secs()),
@@ -92,7 +92,7 @@ impl Calls {
                 };
                 Some((call, outcome))
             }
-            CallEvent::Attempted { .. } | CallEvent::Ringing { .. } => None,
+            CallEvent::Attempted { .. } | CallEvent::Ringing { .. } | CallEvent::ToldInChat { .. } => None,
         }
     }
 }
@@ -137,15 +137,22 @@ async fn write(server: &Server, call: &Call, outcome: Outcome) {
             .with(&what)
     };
     let text = outcome.text();
+    let tell = |callee| {
+        let (call_id, caller, text) = (call.id.clone(), call.from, text.clone());
+        let told = CallEvent::ToldInChat { call_id, caller, callee, text };
+        server.bus.publish(Fact::new(Correlation::of_call(&call.id), told));
+    };
     if call.is_anonymous || blocking::blocks(server, &callee, &caller).await {
         if call.is_anonymous
             && let Some(domain) = server.voice_to(&callee)
         {
             route::route(server, say(&domain, &format!("{text}, from somebody who stays unknown"))).await;
         }
-        return keep(server, say(&caller, &text), &caller, None).await;
+        keep(server, say(&caller, &text), &caller, None).await;
+        return tell(call.is_anonymous.then_some(call.to));
     }
     keep(server, say(&caller, &text), &caller, Some(&callee)).await;
+    tell(Some(call.to));
 }
 
 /// Archives a message for the caller, and for the callee if they are to hear of it, and shows it to both.
@@ -199,7 +206,7 @@ mod tests {
             if answer {
                 calls.take(CallEvent::Answered { call_id: id.to_owned(), has_video: false }, now);
             }
-            let end = CallEvent::Ended { call_id: id.to_owned(), outcome };
+            let end = CallEvent::Ended { call_id: id.to_owned(), outcome, reason: None };
             let said = calls.take(end.clone(), now + Duration::from_secs(133)).map(|(_, outcome)| outcome);
             assert_eq!(calls.take(end, now), None, "once");
             said
@@ -211,7 +218,10 @@ mod tests {
         assert_eq!(ended("5", false, CallOutcome::Refused(486)), Some(Outcome::Busy));
         assert_eq!(Outcome::Answered(133).text(), "Call, 2 min 13 s");
         assert_eq!(
-            calls.take(CallEvent::Ended { call_id: "6".into(), outcome: CallOutcome::NoAnswer }, now),
+            calls.take(
+                CallEvent::Ended { call_id: "6".into(), outcome: CallOutcome::NoAnswer, reason: None },
+                now
+            ),
             None
         );
     }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use serde::Deserialize;
-use shared_model::{AccountId, BindingEvent, Event, Fact, Notices, SessionEvent};
+use shared_model::{AccountId, BindingEvent, Correlation, Event, Fact, HalvesEvent, Notices, SessionEvent};
 use shared_runtime::bus::{Heard, Subscription};
 use shared_runtime::unix_millis;
 use shared_store::StoreError;
@@ -179,12 +179,14 @@ impl Watch<'_> {
             Err(error) => return tracing::error!(%error, "whether an account is registered is not known"),
         }
         if self.policy() == BothOrNothing::Enforce {
+            self.publish(HalvesEvent::ChatEnded { account });
             let why = "your telephone is not registered, and this service has both or nothing";
             let why = StreamError::because(StreamCondition::PolicyViolation, why);
             return self.server.router.end_account(account, &why);
         }
         if self.lost.len() < MOST && !self.lost.contains(&account) && self.tell(account, LOST).await {
             self.lost.insert(account);
+            self.publish(HalvesEvent::PhoneLost { account });
             self.server.metrics.half_connected.inc();
         }
     }
@@ -192,6 +194,7 @@ impl Watch<'_> {
     /// A telephone registered.
     async fn back(&mut self, account: AccountId) {
         if self.found(account) {
+            self.publish(HalvesEvent::PhoneBack { account });
             self.tell(account, BACK).await;
         }
     }
@@ -236,6 +239,13 @@ impl Watch<'_> {
         is_there
     }
 
+    fn publish(&self, event: HalvesEvent) {
+        let (HalvesEvent::PhoneLost { account }
+        | HalvesEvent::PhoneBack { account }
+        | HalvesEvent::ChatEnded { account }) = &event;
+        self.server.bus.publish(Fact::new(Correlation::of_account(*account), event));
+    }
+
     fn policy(&self) -> BothOrNothing {
         self.server.config.both_or_nothing
     }
@@ -262,7 +272,13 @@ mod tests {
         assert!(halves.is_suspended(account, &contact));
         assert!(halves.is_suspended(account, "sip:a@192.0.2.1;pn-prid=1"), "with what was left out");
         assert!(!halves.is_suspended(account, "sip:a@192.0.2.10") && registered.try_recv().is_err());
-        halves.hear(&BindingEvent::Bound { account, aor, contact: contact.clone(), expires_seconds: 60 });
+        halves.hear(&BindingEvent::Bound {
+            account,
+            aor,
+            contact: contact.clone(),
+            expires_seconds: 60,
+            change: shared_model::BindingChange::Made,
+        });
         assert!(!halves.is_suspended(account, &contact) && registered.try_recv().is_ok());
         assert!(halves.suspended.is_empty() && halves.waiting.is_empty());
     }

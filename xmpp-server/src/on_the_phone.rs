@@ -161,7 +161,7 @@ impl Calls {
                 };
                 Some(Change::Ended(parties.into_iter().filter(over).collect()))
             }
-            CallEvent::Ringing { .. } => None,
+            CallEvent::Ringing { .. } | CallEvent::ToldInChat { .. } => None,
         }
     }
 }
@@ -319,7 +319,11 @@ mod tests {
             to_uri: String::new(),
         };
         let answered = |id: &str| CallEvent::Answered { call_id: id.to_owned(), has_video: id == "2" };
-        let ended = |id: &str| CallEvent::Ended { call_id: id.to_owned(), outcome: CallOutcome::Completed };
+        let ended = |id: &str| CallEvent::Ended {
+            call_id: id.to_owned(),
+            outcome: CallOutcome::Completed,
+            reason: None,
+        };
         calls.take(attempted("1", Some(alice), Some(bob)));
         calls.take(attempted("2", Some(bob), None));
         assert_eq!(calls.take(answered("1")), Some(Change::Began(vec![alice, bob], How::Voice)));

@@ -11,6 +11,7 @@ use sip_core::header::{Name, Via};
 use sip_endpoint::Answer;
 
 use super::fork::{Forwarding, Started};
+use crate::facts;
 use crate::features::{self, Destination, Reply};
 use crate::records::has_video;
 use crate::trust::is_trusted_peer;
@@ -107,7 +108,11 @@ impl Forwarding<'_> {
                         CallEvent::Answered { call_id: call_id.clone(), has_video: has_video(&response) }
                     }
                     // The callee missed it, whatever a mailbox is told.
-                    true => CallEvent::Ended { call_id: call_id.clone(), outcome: CallOutcome::NoAnswer },
+                    true => CallEvent::Ended {
+                        call_id: call_id.clone(),
+                        outcome: CallOutcome::NoAnswer,
+                        reason: Some("a mailbox took it".to_owned()),
+                    },
                 };
                 self.server.facts.call(&call_id, event);
             }
@@ -149,7 +154,8 @@ impl Forwarding<'_> {
                 408 => CallOutcome::NoAnswer,
                 status => CallOutcome::Refused(status),
             };
-            self.server.facts.call(&call_id, CallEvent::Ended { call_id: call_id.clone(), outcome });
+            let reason = facts::reason(&best);
+            self.server.facts.call(&call_id, CallEvent::Ended { call_id: call_id.clone(), outcome, reason });
             self.end_relay();
         }
         if let Some(call) = self.call.take() {

@@ -13,7 +13,7 @@ mod contact;
 mod outbound;
 
 use shared_auth::Identity;
-use shared_model::{Aor, BindingEvent, Spec};
+use shared_model::{Aor, BindingChange, BindingEvent, Spec, UnboundWhy};
 use shared_runtime::unix_millis;
 use shared_store::{Binding, BindingUpdate};
 use sip_core::header::{Name, NameAddr};
@@ -126,7 +126,7 @@ async fn update(
             .commit(&aor, &change, now)
             .await
             .map_err(|error| Box::new(answer::failure(request, &error)))?;
-        tell(server, request, &change.set, &committed.removed, now);
+        tell(server, request, (&current, &change.set), &committed.removed, now);
         server.awaited.tell(&aor);
         if !change.set.is_empty() {
             suspension::check(server, flow).await;
@@ -169,13 +169,27 @@ fn address_in(server: &Server, request: &Message, name: Name) -> Option<Aor> {
     Aor::new(&uri.user_unescaped(), host).ok()
 }
 
-fn tell(server: &Server, request: &Message, bound: &[Binding], removed: &[Binding], now: i64) {
+fn tell(
+    server: &Server,
+    request: &Message,
+    (before, bound): (&[Binding], &[Binding]),
+    removed: &[Binding],
+    now: i64,
+) {
     for binding in bound {
+        let change = match before.iter().find(|old| old.key == binding.key) {
+            None => BindingChange::Made,
+            Some(old) if old.contact == binding.contact && old.flow == binding.flow => {
+                BindingChange::Refreshed
+            }
+            Some(_) => BindingChange::Moved,
+        };
         let expires_seconds = u32::try_from((binding.expires - now) / 1_000).unwrap_or(0);
         let (account, aor, contact) = (binding.account, binding.aor.clone(), without_push(&binding.contact));
-        server
-            .facts
-            .binding(request.call_id(), BindingEvent::Bound { account, aor, contact, expires_seconds });
+        server.facts.binding(
+            request.call_id(),
+            BindingEvent::Bound { account, aor, contact, expires_seconds, change },
+        );
     }
     for binding in removed {
         tell_unbound(server, binding);
@@ -185,7 +199,8 @@ fn tell(server: &Server, request: &Message, bound: &[Binding], removed: &[Bindin
 /// Says that a binding is gone.
 pub(crate) fn tell_unbound(server: &Server, binding: &Binding) {
     let (account, aor, contact) = (binding.account, binding.aor.clone(), without_push(&binding.contact));
-    server.facts.binding(&binding.call_id, BindingEvent::Unbound { account, aor, contact });
+    let why = if binding.expires <= unix_millis() { UnboundWhy::Expired } else { UnboundWhy::Removed };
+    server.facts.binding(&binding.call_id, BindingEvent::Unbound { account, aor, contact, why });
 }
 
 /// What Require may ask for, and Supported tells.

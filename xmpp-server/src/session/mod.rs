@@ -177,7 +177,16 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     let mut client =
         Client::new(&server, jid.clone(), serial, outbox.clone(), stream_management, heard, &shown);
     client.pace = is_guest.then(guests::Pace::new);
-    let mut life = Life { server: &server, jid: jid.clone(), ended, takeovers };
+    let of = |stream: &String| (account, bare.clone(), resource.clone(), stream.clone());
+    let paused = |why: Option<&'static str>| {
+        let (account, jid, resource, stream) = of(&stream);
+        tell(match why {
+            Some(why) => SessionEvent::Suspended { account, jid, resource, stream, why },
+            None => SessionEvent::Resumed { account, jid, resource, stream },
+        });
+    };
+    let mut life =
+        Life { server: &server, jid: jid.clone(), ended, takeovers, paused: &paused, last: "lost" };
     let (connection, why) = life.live(&mut client, transport, outlet).await;
     client.managed.end(&server);
     // What comes from now on is kept at once, and what is still in the outbox came before it.
@@ -185,11 +194,13 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     let is_replaced = !server.router.unbind(&jid, serial);
     Box::pin(client.leave(is_replaced)).await;
     server.metrics.sessions.dec();
+    let ended = why.as_ref().map_or(life.last, |why| why.condition.as_str());
     tell(SessionEvent::Ended {
         account,
         jid: bare.clone(),
         resource: resource.clone(),
         stream: stream.clone(),
+        why: ended,
     });
     if let Some(why) = &why {
         server.metrics.stream_errors.inc();
@@ -277,6 +288,10 @@ struct Life<'a> {
     jid: Jid,
     ended: watch::Receiver<Option<StreamError>>,
     takeovers: mpsc::Receiver<Box<Takeover>>,
+    /// Hears why a connection was lost that another may follow, and nothing when one does.
+    paused: &'a (dyn Fn(Option<&'static str>) + Send + Sync),
+    /// Why the last connection is gone, if no error says it.
+    last: &'static str,
 }
 
 impl Life<'_> {
@@ -290,7 +305,10 @@ impl Life<'_> {
         let mut connection = Connection::start(self.server, transport, outlet, &self.jid);
         loop {
             let takeover = match self.serve(client, &mut connection).await {
-                Ended::Closed => return (Left::Connected(Box::new(connection)), None),
+                Ended::Closed => {
+                    self.last = "closed by the client";
+                    return (Left::Connected(Box::new(connection)), None);
+                }
                 Ended::Because(why) => return (Left::Connected(Box::new(connection)), Some(why)),
                 Ended::Taken(takeover) => {
                     if let Err(too_high) =
@@ -305,6 +323,11 @@ impl Life<'_> {
                 }
                 ended @ (Ended::Lost | Ended::Silent) if client.managed.is_resumable() => {
                     self.note(&ended);
+                    self.last = "connection lost, and not resumed in time";
+                    (self.paused)(Some(match ended {
+                        Ended::Silent => "the client does not answer",
+                        _ => "connection lost",
+                    }));
                     let (mut outlet, _) = connection.halt().await;
                     self.server.metrics.detached.inc();
                     self.server.router.mark(&self.jid, |session| session.is_detached = true);
@@ -316,7 +339,10 @@ impl Life<'_> {
                         Err((outlet, why)) => return (Left::Detached(outlet), why),
                     }
                 }
-                Ended::Lost => return (Left::Connected(Box::new(connection)), None),
+                Ended::Lost => {
+                    self.last = "connection lost";
+                    return (Left::Connected(Box::new(connection)), None);
+                }
                 Ended::Silent => {
                     self.note(&Ended::Silent);
                     let why = "the client did not answer in time"; // RFC 6120 §4.9.3.4
@@ -326,6 +352,7 @@ impl Life<'_> {
             };
             let (takeover, mut outlet) = takeover;
             self.server.metrics.resumptions.inc();
+            (self.paused)(None);
             self.server.router.mark(&self.jid, |session| {
                 session.is_inactive = false;
                 session.is_detached = false;

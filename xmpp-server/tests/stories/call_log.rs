@@ -17,7 +17,7 @@ async fn call(served: &Served, id: &str, is_anonymous: bool, is_answered: bool, 
     if is_answered {
         tell(CallEvent::Answered { call_id: call_id.clone(), has_video: false });
     }
-    tell(CallEvent::Ended { call_id, outcome });
+    tell(CallEvent::Ended { call_id, outcome, reason: None });
 }
 
 #[tokio::test]

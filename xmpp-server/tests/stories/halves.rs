@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::common::{Client, DOMAIN, Served, attribute, befriend, serve, serve_again, serve_with};
-use shared_model::{AccountId, Aor, BindingEvent, CallEvent, CallOutcome, Correlation, Fact};
+use shared_model::{AccountId, Aor, BindingChange, BindingEvent, CallEvent, CallOutcome, Correlation, Fact};
 use shared_runtime::unix_millis;
 use shared_store::{Binding, BindingUpdate, Store};
 use xmpp_server::{BothOrNothing, Config};
@@ -57,7 +57,13 @@ impl<'a> Telephone<'a> {
             BindingUpdate { call_id, cseq: 1, set: vec![binding], limit: 9, ..BindingUpdate::default() };
         self.served.store.bindings.commit(&self.aor, &update, now).await.unwrap();
         let (account, aor, contact) = (self.account, self.aor.clone(), CONTACT.to_owned());
-        self.tell(BindingEvent::Bound { account, aor, contact, expires_seconds: 600 });
+        self.tell(BindingEvent::Bound {
+            account,
+            aor,
+            contact,
+            expires_seconds: 600,
+            change: BindingChange::Made,
+        });
     }
 
     fn suspend(&self) {
@@ -158,7 +164,7 @@ async fn call(served: &Served, id: &str, is_over: bool) {
     let (from, to) = (Some(account(served, "alice").await), Some(account(served, "bob").await));
     let tell = |event| served.bus.publish(Fact::new(Correlation::of_call(id), event));
     if is_over {
-        return tell(CallEvent::Ended { call_id, outcome: CallOutcome::Completed });
+        return tell(CallEvent::Ended { call_id, outcome: CallOutcome::Completed, reason: None });
     }
     tell(CallEvent::Attempted {
         call_id: call_id.clone(),
