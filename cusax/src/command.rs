@@ -62,6 +62,17 @@ pub(crate) enum Command {
     /// Rooms.
     #[command(subcommand)]
     Room(Room),
+    /// The timeline of an account: what happened to it over SIP, XMPP, conferences, media, logins and provisioning.
+    Trace {
+        /// An address of record, a JID, or a telephone number.
+        account: String,
+        /// Only what happened within this time, such as 1h or 7d; all that is kept by default.
+        #[arg(long, value_parser = duration)]
+        since: Option<Duration>,
+        /// Go on with what happens from now on.
+        #[arg(long)]
+        follow: bool,
+    },
     /// Calls as they were written down.
     #[command(subcommand)]
     Calls(Calls),

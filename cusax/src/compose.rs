@@ -61,6 +61,15 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
     let noted =
         provisioning::note_outside(auth.clone(), Arc::clone(&store.archive), changes, shutdown.clone());
     shutdown.spawn(noted);
+    // Before anybody could tell anything.
+    operations::timeline::start(operations::timeline::Parts {
+        config: &config.operations,
+        facts: bus.subscribe(),
+        archive: Arc::clone(&store.archive),
+        directory: auth.directory.clone(),
+        registry: &registry,
+        shutdown: shutdown.clone(),
+    })?;
     let ground = Ground { store, bus, auth, tls, registry, shutdown: shutdown.clone() };
 
     let (auth, store, bus) = (ground.auth.clone(), ground.store.clone(), ground.bus.clone());

@@ -31,7 +31,7 @@ pub(crate) struct Config {
     pub(crate) conference: conference::Config,
     pub(crate) http: HttpConfig,
     pub(crate) provisioning: provisioning::Config,
-    pub(crate) operations: OperationsConfig,
+    pub(crate) operations: operations::Config,
     pub(crate) auth: shared_auth::Config,
     pub(crate) telemetry: telemetry::Config,
 }
@@ -66,14 +66,6 @@ pub(crate) struct HttpConfig {
     pub(crate) public_url: Option<String>,
 }
 
-/// `[operations]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default)]
-pub(crate) struct OperationsConfig {
-    /// Where metrics and health are served, in the clear.
-    pub(crate) listen: Vec<SocketAddr>,
-}
-
 const OWN_KEYS: &[Key] = &[
     Key::new("domain", "\"localhost\"", "domain of addresses of record and JIDs"),
     Key::new(
@@ -90,11 +82,6 @@ const OWN_KEYS: &[Key] = &[
         "",
         "what links begin with, such as https://example.org; none: the domain and the first listener's port",
     ),
-    Key::new(
-        "operations.listen",
-        "[\"127.0.0.1:9478\"]",
-        "/metrics, /healthz, /readyz, in the clear; [] closes it",
-    ),
 ];
 
 /// Every key that there is.
@@ -106,6 +93,7 @@ pub(crate) fn keys() -> Vec<Key> {
         &xmpp_server::keys(),
         conference::KEYS,
         provisioning::KEYS,
+        operations::KEYS,
         &shared_auth::keys(),
         telemetry::KEYS,
     ]
@@ -125,7 +113,7 @@ impl Default for Config {
             conference: conference::Config::default(),
             http: HttpConfig::default(),
             provisioning: provisioning::Config::default(),
-            operations: OperationsConfig::default(),
+            operations: operations::Config::default(),
             auth: shared_auth::Config::default(),
             telemetry: telemetry::Config::default(),
         }
@@ -135,12 +123,6 @@ impl Default for Config {
 impl Default for HttpConfig {
     fn default() -> Self {
         Self { https: vec![SocketAddr::from(([0, 0, 0, 0], 8443))], public_url: None }
-    }
-}
-
-impl Default for OperationsConfig {
-    fn default() -> Self {
-        Self { listen: vec![SocketAddr::from(([127, 0, 0, 1], 9478))] }
     }
 }
 

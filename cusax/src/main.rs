@@ -17,6 +17,7 @@ mod rooms;
 mod serve;
 #[cfg(test)]
 mod specs;
+mod trace;
 mod transfer;
 mod zone;
 
@@ -123,6 +124,9 @@ async fn run(line: Line) -> anyhow::Result<()> {
                 Profile::Show { layer } => profiles::show(&store, &layer).await,
                 Profile::Set { layer, settings } => profiles::set(&store, &layer, &settings).await,
             }
+        }
+        Command::Trace { account, since, follow } => {
+            trace::run(&config::load(file)?, &account, since, trace::Until::of(follow), json).await
         }
         Command::Calls(Calls::Export { since, csv: _ }) => {
             let form = if json { calls::Form::Json } else { calls::Form::Csv };

@@ -1,0 +1,176 @@
+//! The timeline of an account: what happened to it over every protocol, in one order.
+//!
+//! In    facts of the bus. Out entries in the archive, and a [`Trace`] that reads them, with or without a running server.
+//! State what [`words`], [`pace`] and [`writer`] keep; all bounded.
+//! Errors facts that came too fast are counted in a metric and said in the timeline itself. What the writer's queue has no
+//! room for is dropped and counted: nobody waits for the timeline.
+//!
+//! ```text
+//! bus ─▶ listener: words, pace ─▶ queue of QUEUE ─▶ writer: whose, group ─▶ archive
+//! ```
+
+mod calls;
+mod entry;
+mod pace;
+mod trace;
+mod verdict;
+mod words;
+mod writer;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prometheus::Registry;
+use shared_auth::Directory;
+use shared_model::{AccountEvent, Correlation, Event, Fact, Protocol};
+use shared_runtime::bus::{Heard, Subscription};
+use shared_runtime::{Shutdown, unix_millis};
+use shared_store::Archive;
+use tokio::sync::mpsc;
+
+use crate::config::Config;
+use crate::metrics::Metrics;
+use entry::What;
+use pace::Pace;
+use words::{Draft, LOGIN_FAILED, Whom, Words};
+use writer::{Note, Writer};
+
+pub use entry::{Entry, What as Happening};
+pub use trace::{Follow, Trace};
+
+/// What the timeline uses.
+pub struct Parts<'a> {
+    /// How much is kept.
+    pub config: &'a Config,
+    /// Facts, from now on.
+    pub facts: Subscription<Fact>,
+    /// Where entries go.
+    pub archive: Arc<dyn Archive>,
+    /// Finds whose a JID is.
+    pub directory: Directory,
+    /// Where what is counted is registered.
+    pub registry: &'a Registry,
+    /// Ends it; what was told before is written.
+    pub shutdown: Shutdown,
+}
+
+/// Writes the timeline until shutdown.
+pub fn start(parts: Parts<'_>) -> Result<(), prometheus::Error> {
+    let Parts { config, facts, archive, directory, registry, shutdown } = parts;
+    let metrics = Metrics::register(registry)?;
+    if config.timeline_entries == 0 {
+        return Ok(());
+    }
+    let (queue, notes) = mpsc::channel(QUEUE);
+    let writer = Writer::new(archive, directory, metrics.clone(), config);
+    shutdown.spawn(writer.run(notes));
+    let listener = Listener {
+        words: Words::new(Instant::now()),
+        pace: Pace::default(),
+        queue,
+        metrics,
+        missed: 0,
+        full: 0,
+    };
+    shutdown.spawn(listener.run(facts, shutdown.clone()));
+    Ok(())
+}
+
+/// Hears facts and never waits for the store.
+struct Listener {
+    words: Words,
+    pace: Pace,
+    queue: mpsc::Sender<Note>,
+    metrics: Metrics,
+    /// Facts that came too fast, and are not told yet.
+    missed: u64,
+    /// Entries that found the queue full, and are not told yet.
+    full: u64,
+}
+
+impl Listener {
+    async fn run(mut self, mut facts: Subscription<Fact>, shutdown: Shutdown) {
+        let mut ticks = tokio::time::interval(TICK);
+        loop {
+            tokio::select! {
+                heard = facts.next() => match heard {
+                    Some(heard) => self.hear(heard),
+                    None => break,
+                },
+                _ = ticks.tick() => self.tick(Instant::now()),
+                () = shutdown.begun() => {
+                    // What ends with the service is told as well.
+                    while let Ok(Some(heard)) = tokio::time::timeout(QUIET, facts.next()).await {
+                        self.hear(heard);
+                    }
+                    break;
+                }
+            }
+        }
+        self.tick(Instant::now());
+    }
+
+    fn hear(&mut self, heard: Heard<Fact>) {
+        let fact = match heard {
+            Heard::Fact(fact) => fact,
+            Heard::Missed(missed) => {
+                self.metrics.missed.inc_by(missed);
+                self.missed += missed;
+                return;
+            }
+        };
+        if let Event::Account(AccountEvent::Removed { account }) = fact.event {
+            return self.put(Note::Removed(account));
+        }
+        let now = Instant::now();
+        let drafts = self.words.of(fact, now);
+        for draft in drafts {
+            if !self.pace.admits(&draft.whom, draft.is_failure(), now) {
+                self.metrics.dropped_pace.inc();
+                continue;
+            }
+            self.put(Note::Entry(unix_millis(), draft));
+        }
+    }
+
+    /// Says what was not said, now that it can be counted.
+    fn tick(&mut self, now: Instant) {
+        for passed in self.pace.close(now) {
+            let at = match &passed.whom {
+                Whom::Account(account) => Correlation::of_account(*account),
+                Whom::Jid(_) | Whom::Nobody => Correlation(0),
+            };
+            let failures = format!("{} more logins failed within the last minute", passed.failures);
+            let entries = format!("{} more things happened within a minute than are kept", passed.entries);
+            for (count, event, text) in
+                [(passed.failures, LOGIN_FAILED, failures), (passed.entries, "entries_passed_over", entries)]
+            {
+                if count > 0 {
+                    let what = What::new(at, Protocol::Auth, event, text);
+                    let draft = Draft { whom: passed.whom.clone(), what };
+                    self.put(Note::Entry(unix_millis(), draft));
+                }
+            }
+        }
+        let missed = std::mem::take(&mut self.missed) + std::mem::take(&mut self.full);
+        if missed > 0 {
+            let text = format!("{missed} facts came too fast: what they say is in no timeline");
+            let what = What::new(Correlation(0), Protocol::Auth, "facts_missed", text);
+            self.put(Note::Entry(unix_millis(), Draft { whom: Whom::Nobody, what }));
+        }
+    }
+
+    fn put(&mut self, note: Note) {
+        if self.queue.try_send(note).is_err() {
+            self.metrics.dropped_full.inc();
+            self.full += 1;
+        }
+    }
+}
+
+/// Notes that may wait for the writer.
+const QUEUE: usize = 8_192;
+/// How often it is said what was passed over.
+const TICK: Duration = Duration::from_secs(2);
+/// Nothing more comes from a service that stops after so long a silence.
+const QUIET: Duration = Duration::from_millis(200);

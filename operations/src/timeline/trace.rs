@@ -1,0 +1,125 @@
+//! Reading a timeline, beside a running server or without one.
+//!
+//! In    whose, and since when. Out entries, the oldest first, among them what the timeline says of its own gaps.
+//! State where a follower is. Errors the store's.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use shared_model::AccountId;
+use shared_store::{Archive, Position, Query, StoreError};
+
+use super::entry::{Entry, owner};
+
+/// Reads timelines. Clones share the archive.
+#[derive(Clone)]
+pub struct Trace {
+    archive: Arc<dyn Archive>,
+}
+
+impl Trace {
+    /// Reads what is in this archive.
+    pub fn new(archive: Arc<dyn Archive>) -> Self {
+        Self { archive }
+    }
+
+    /// Begins with what happened to an account at or after `since`, milliseconds since 1970; all that is kept if none.
+    pub fn follow(&self, account: AccountId, since: Option<i64>) -> Follow {
+        Follow { trace: self.clone(), account, since, shown: HashSet::new(), newest: i64::MIN }
+    }
+
+    /// The newest entries of an account, `max` at most, the oldest of them first; with a text, those that have it.
+    pub async fn newest(
+        &self,
+        account: AccountId,
+        since: Option<i64>,
+        text: &str,
+        max: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let mut follow = self.follow(account, since);
+        let mut entries = follow.next().await?;
+        let text = text.to_lowercase();
+        entries.retain(|entry| entry.has(&text));
+        entries.drain(..entries.len().saturating_sub(max));
+        Ok(entries)
+    }
+
+    /// Everything of one owner at or after `start`, with the ids.
+    async fn all(
+        &self,
+        of: Option<AccountId>,
+        start: Option<i64>,
+    ) -> Result<Vec<(String, Entry)>, StoreError> {
+        let (name, mut all) = (owner(of), Vec::new());
+        let mut position = Position::First;
+        loop {
+            let query = Query { start, position, max: PAGE, most_counted: 0, ..Query::default() };
+            let page = match self.archive.page(&name, &query).await {
+                Ok(page) => page,
+                // The entry that the page follows was removed meanwhile: what is there is enough.
+                Err(StoreError::NoSuchEntry) => return Ok(all),
+                Err(error) => return Err(error),
+            };
+            let last = page.entries.last().map(|entry| entry.id.clone());
+            let read = page.entries.into_iter();
+            all.extend(read.filter_map(|stored| Some((stored.id.clone(), Entry::read(of, &stored)?))));
+            match last.filter(|_| !page.complete && all.len() < MOST) {
+                Some(last) => position = Position::After(last),
+                None => return Ok(all),
+            }
+        }
+    }
+}
+
+impl Entry {
+    /// Whether the text is in one of its fields; in lower case.
+    fn has(&self, text: &str) -> bool {
+        let what = &self.what;
+        let correlation = what.correlation.to_string();
+        let ids = [&what.call_id, &what.stream, &what.room].into_iter().flatten();
+        let fields = [&what.text, &correlation].into_iter().chain(ids).map(String::as_str);
+        text.is_empty()
+            || fields
+                .chain([what.event.as_ref(), what.protocol.as_ref()])
+                .any(|field| field.to_lowercase().contains(text))
+    }
+}
+
+/// What comes after what was shown.
+pub struct Follow {
+    trace: Trace,
+    account: AccountId,
+    since: Option<i64>,
+    /// Ids of those that were shown and may come again.
+    shown: HashSet<String>,
+    newest: i64,
+}
+
+impl Follow {
+    /// What is new since the last call, the oldest first.
+    pub async fn next(&mut self) -> Result<Vec<Entry>, StoreError> {
+        let mut new = self.trace.all(Some(self.account), self.since).await?;
+        new.extend(self.trace.all(None, self.since).await?);
+        new.retain(|(id, _)| !self.shown.contains(id));
+        new.sort_by_key(|(_, entry)| entry.time);
+        if let Some((_, last)) = new.last() {
+            self.newest = self.newest.max(last.time);
+        }
+        self.shown.extend(new.iter().map(|(id, _)| id.clone()));
+        if self.newest > i64::MIN {
+            // What another process writes late is still seen.
+            self.since = Some(self.since.unwrap_or(i64::MIN).max(self.newest - LATENESS));
+        }
+        if self.shown.len() > 4 * MOST {
+            self.shown = new.iter().map(|(id, _)| id.clone()).collect();
+        }
+        Ok(new.into_iter().map(|(_, entry)| Entry { account: Some(self.account), ..entry }).collect())
+    }
+}
+
+/// Entries read at once.
+const PAGE: usize = 500;
+/// Entries that are shown at once.
+const MOST: usize = 100_000;
+/// Milliseconds by which an entry may come late.
+const LATENESS: i64 = 10_000;

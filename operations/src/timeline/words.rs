@@ -1,0 +1,474 @@
+//! Facts in words: which are entries, of whom, and what they say.
+//!
+//! In    facts, one after the other.
+//! Out   for each a few drafts: whose timeline, and what it says there; none if nothing changed.
+//! State the calls under way ([`Calls`]) and the logins seen ([`Seen`]); both bounded.
+//! Errors none: a fact of a call that is not known is nobody's.
+//!
+//! Nothing that somebody said, no password and no token is in a fact, so none is in a sentence. Who calls anonymously is
+//! not named to whom they call.
+
+use std::time::Instant;
+
+use shared_model::{
+    AccountEvent, AccountId, Audio, BareJid, BindingChange, BindingEvent, CallEvent, CallOutcome,
+    ConferenceEvent, Correlation, Event, Fact, HalvesEvent, LeaveReason, LoginEvent, MailboxEvent,
+    MediaEvent, Participant, Protocol, ProvisioningEvent, PushEvent, RoomEvent, SessionEvent, UnboundWhy,
+};
+
+use super::calls::{Call, Calls};
+use super::entry::What;
+use super::pace::Seen;
+use super::verdict;
+
+/// Turns facts into drafts.
+pub(super) struct Words {
+    calls: Calls,
+    seen: Seen,
+}
+
+/// Whose timeline it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Whom {
+    Account(AccountId),
+    /// The account of this JID, if it is one of ours.
+    Jid(BareJid),
+    /// Nobody's: about the timeline itself.
+    Nobody,
+}
+
+/// What an entry will be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Draft {
+    pub(super) whom: Whom,
+    pub(super) what: What,
+}
+
+impl Draft {
+    fn of(account: AccountId, what: What) -> Self {
+        Self { whom: Whom::Account(account), what }
+    }
+
+    /// A login that did not hold.
+    pub(super) fn is_failure(&self) -> bool {
+        self.what.event == LOGIN_FAILED
+    }
+}
+
+impl Words {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { calls: Calls::default(), seen: Seen::new(now) }
+    }
+
+    /// What a fact says, and to whom.
+    pub(super) fn of(&mut self, fact: Fact, now: Instant) -> Vec<Draft> {
+        let at = fact.correlation;
+        match fact.event {
+            Event::Account(event) => account(at, &event).into_iter().collect(),
+            Event::Login(event) => self.login(at, &event, now).into_iter().collect(),
+            Event::Binding(event) => binding(at, &event).into_iter().collect(),
+            Event::Call(event) => self.call(at, event),
+            Event::Session(event) => session(at, &event).into_iter().collect(),
+            Event::Room(event) => room(at, &event).into_iter().collect(),
+            Event::Conference(event) => conference(at, &event).into_iter().collect(),
+            Event::Media(MediaEvent::Ended { room, call_id, account, sound }) => {
+                let what = What::new(at, Protocol::Media, "leg_sound", verdict::sentence(&sound));
+                let what = what.of_call(&call_id).of_room(room.as_str());
+                account.map(|account| Draft::of(account, what)).into_iter().collect()
+            }
+            Event::Mailbox(MailboxEvent::Changed { .. }) => Vec::new(),
+            Event::Push(event) => vec![push(at, event)],
+            Event::Halves(event) => vec![halves(at, &event)],
+            Event::Provisioning(event) => vec![provisioning(at, event)],
+        }
+    }
+
+    fn login(&mut self, at: Correlation, event: &LoginEvent, now: Instant) -> Option<Draft> {
+        match *event {
+            LoginEvent::Accepted { account, protocol, from, how } => {
+                let is_news = self.seen.is_news(account, (protocol, from, how), now);
+                let text = format!("{} login from {from} by {how}", protocol.as_str());
+                is_news.then(|| Draft::of(account, What::new(at, Protocol::Auth, "login_accepted", text)))
+            }
+            // Challenges that go on are no failure of anybody's.
+            LoginEvent::Denied { reason: "stale" | "foreign-nonce" | "replayed", .. } => None,
+            LoginEvent::Denied { account, protocol, from, reason } => {
+                let account = account?;
+                self.seen.failed(account);
+                let text = format!("{} login from {from} failed: {}", protocol.as_str(), why_denied(reason));
+                Some(Draft::of(account, What::new(at, Protocol::Auth, LOGIN_FAILED, text)))
+            }
+        }
+    }
+
+    fn call(&mut self, at: Correlation, event: CallEvent) -> Vec<Draft> {
+        match event {
+            CallEvent::Attempted { call_id, from, is_anonymous, to, to_uri } => {
+                let call = Call { from, to, has_rung: false, is_answered: false };
+                if (from.is_none() && to.is_none()) || !self.calls.begin(&call_id, call) {
+                    return Vec::new();
+                }
+                let as_whom = if is_anonymous { ", anonymously" } else { "" };
+                let calls = from.map(|from| (from, format!("calls {to_uri}{as_whom}")));
+                let is_called = to.filter(|to| Some(*to) != from).map(|to| {
+                    let by = match (is_anonymous, from) {
+                        (true, _) => "somebody who stays anonymous",
+                        (false, Some(_)) => "an account of this service",
+                        (false, None) => "somebody who proved nothing",
+                    };
+                    (to, format!("is called as {to_uri} by {by}"))
+                });
+                let sides = calls.into_iter().chain(is_called);
+                let of = |(account, text)| Draft::of(account, sip(at, "call_begun", text, &call_id));
+                sides.map(of).collect()
+            }
+            CallEvent::Ringing { call_id } => {
+                let Some(call) = self.calls.get(&call_id) else { return Vec::new() };
+                call.has_rung = true;
+                both(call, || sip(at, "call_ringing", "it rings", &call_id))
+            }
+            CallEvent::Answered { call_id } => {
+                let Some(call) = self.calls.get(&call_id) else { return Vec::new() };
+                if std::mem::replace(&mut call.is_answered, true) {
+                    return Vec::new();
+                }
+                both(call, || sip(at, "call_answered", "it is answered", &call_id))
+            }
+            CallEvent::Ended { call_id, outcome, reason } => {
+                let Some(call) = self.calls.end(&call_id) else { return Vec::new() };
+                let (event, text) = ending(&call, outcome);
+                let said = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+                both(&call, || sip(at, event, format!("{text}{said}"), &call_id))
+            }
+            CallEvent::ToldInChat { call_id, caller, callee, text } => {
+                let call = Call { from: Some(caller), to: callee, ..Call::default() };
+                both(&call, || {
+                    What::new(at, Protocol::Xmpp, "call_told", format!("the chat says: {text}"))
+                        .of_call(&call_id)
+                })
+            }
+        }
+    }
+}
+
+fn both(call: &Call, what: impl Fn() -> What) -> Vec<Draft> {
+    call.sides().map(|account| Draft::of(account, what())).collect()
+}
+
+fn sip(at: Correlation, event: &'static str, text: impl Into<String>, call_id: &str) -> What {
+    What::new(at, Protocol::Sip, event, text).of_call(call_id)
+}
+
+fn ending(call: &Call, outcome: CallOutcome) -> (&'static str, String) {
+    let rung = if call.has_rung { "after it rang" } else { "before it rang" };
+    match outcome {
+        CallOutcome::Completed if call.is_answered => ("call_ended", "it is over: hung up".to_owned()),
+        CallOutcome::Completed => ("call_ended", "it is over".to_owned()),
+        CallOutcome::Cancelled => ("call_cancelled", format!("the caller gave up {rung} (487)")),
+        CallOutcome::NoAnswer => ("call_missed", format!("nobody answered, {rung} (408)")),
+        CallOutcome::Refused(status) => {
+            let meaning = match status {
+                404 => "nobody has that address",
+                403 => "it is not allowed",
+                480 => "no device of theirs is registered, or none wants it",
+                486 | 600 => "busy",
+                488 | 606 => "no sound that both sides know",
+                502..=504 => "the way there is broken",
+                603 => "declined",
+                607 => "not wanted",
+                _ => "refused",
+            };
+            ("call_refused", format!("{meaning} ({status})"))
+        }
+    }
+}
+
+fn account(at: Correlation, event: &AccountEvent) -> Option<Draft> {
+    let of = |account: &AccountId, event, text: &str| {
+        Draft::of(*account, What::new(at, Protocol::Provisioning, event, text))
+    };
+    Some(match event {
+        AccountEvent::Created { account } => of(account, "account_created", "the account was made"),
+        AccountEvent::Changed { account } => {
+            of(account, "account_changed", "name, numbers, rights or passwords of the account were changed")
+        }
+        AccountEvent::Disabled { account } => {
+            of(account, "account_disabled", "the account may not log in any more; what is up ends")
+        }
+        // Its timeline goes with it.
+        AccountEvent::Removed { .. } => return None,
+        AccountEvent::DeviceEnded { account, device } => {
+            of(account, "device_ended", &format!("the password of its device {device} was taken back"))
+        }
+    })
+}
+
+fn binding(at: Correlation, event: &BindingEvent) -> Option<Draft> {
+    let of = |account: &AccountId, event, text: String| {
+        Some(Draft::of(*account, What::new(at, Protocol::Sip, event, text)))
+    };
+    match event {
+        BindingEvent::Bound { change: BindingChange::Refreshed, .. } => None,
+        BindingEvent::Bound { account, contact, expires_seconds, change: BindingChange::Made, .. } => of(
+            account,
+            "registration_made",
+            format!("a telephone registered: {contact}, for {expires_seconds} s"),
+        ),
+        BindingEvent::Bound { account, contact, .. } => of(
+            account,
+            "registration_moved",
+            format!("its telephone is reached elsewhere now: {contact}, or by another connection"),
+        ),
+        BindingEvent::Suspended { account, contact, .. } => of(
+            account,
+            "registration_suspended",
+            format!("the connection to {contact} closed: no call reaches it until it registers again"),
+        ),
+        BindingEvent::Unbound { account, contact, why, .. } => {
+            let why = match why {
+                UnboundWhy::Removed => "its device said so, or may not register any more",
+                UnboundWhy::Expired => "it was not refreshed in time",
+            };
+            of(account, "registration_ended", format!("{contact} is registered no more: {why}"))
+        }
+    }
+}
+
+fn session(at: Correlation, event: &SessionEvent) -> Option<Draft> {
+    let of = |account: &AccountId, stream: &str, event, text: String| {
+        Some(Draft::of(*account, What::new(at, Protocol::Xmpp, event, text).of_stream(stream)))
+    };
+    match event {
+        SessionEvent::Bound { account, jid, resource, stream } => {
+            of(account, stream, "session_opened", format!("chat as {jid}/{resource}"))
+        }
+        SessionEvent::Suspended { account, resource, stream, why, .. } => {
+            let text = format!("the chat of {resource} waits for another connection: {why}");
+            of(account, stream, "session_suspended", text)
+        }
+        SessionEvent::Resumed { account, resource, stream, .. } => {
+            of(account, stream, "session_resumed", format!("the chat of {resource} goes on"))
+        }
+        SessionEvent::Ended { account, resource, stream, why, .. } => {
+            of(account, stream, "session_ended", format!("the chat of {resource} ended: {why}"))
+        }
+        // A client says this as often as it likes.
+        SessionEvent::PresenceChanged { .. } => None,
+    }
+}
+
+fn room(at: Correlation, event: &RoomEvent) -> Option<Draft> {
+    let of = |jid: &BareJid, room: &shared_model::RoomAddress, event, text: String| {
+        let what = What::new(at, Protocol::Xmpp, event, text).of_room(room.as_str());
+        Some(Draft { whom: Whom::Jid(jid.clone()), what })
+    };
+    match event {
+        RoomEvent::OccupantJoined { room, jid, nick, role } => {
+            of(jid, room, "room_joined", format!("entered {room} as {nick}, {role:?}"))
+        }
+        RoomEvent::OccupantRemoved { room, jid, nick, reason } => {
+            let (event, why) = match reason {
+                LeaveReason::Left => ("room_left", "left"),
+                LeaveReason::Kicked => ("room_kicked", "was removed by a moderator of"),
+                LeaveReason::Banned => ("room_banned", "was banned from"),
+                LeaveReason::NotMember => ("room_left", "is no member any more of"),
+                LeaveReason::Destroyed => ("room_left", "lost, since it was destroyed,"),
+                LeaveReason::Shutdown => ("room_left", "lost, since the service stops,"),
+                LeaveReason::Lost => ("room_left", "was not to be reached in"),
+            };
+            of(jid, room, event, format!("{nick} {why} {room}"))
+        }
+        RoomEvent::RoleChanged { room, jid, nick, role } => {
+            of(jid, room, "room_role", format!("{nick} is {role:?} in {room}"))
+        }
+        RoomEvent::AffiliationChanged { room, jid, affiliation } => {
+            of(jid, room, "room_affiliation", format!("is {affiliation:?} of {room}"))
+        }
+        RoomEvent::Created { .. }
+        | RoomEvent::Destroyed { .. }
+        | RoomEvent::ConfigurationChanged { .. }
+        | RoomEvent::SubjectChanged { .. } => None,
+    }
+}
+
+fn conference(at: Correlation, event: &ConferenceEvent) -> Option<Draft> {
+    let (room, call_id, participant, event, text): (_, _, &Participant, _, _) = match event {
+        ConferenceEvent::ParticipantJoined { room, call_id, participant } => {
+            let protection = if participant.is_encrypted { "encrypted" } else { "in the clear" };
+            (room, call_id, participant, "leg_joined", format!("is in the call of {room}, {protection}"))
+        }
+        ConferenceEvent::ParticipantChanged { room, call_id, participant } => {
+            let can = match participant.audio {
+                Audio::SendReceive => "hears and is heard",
+                Audio::Muted => "is muted",
+                Audio::OnHold => "is on hold",
+            };
+            (room, call_id, participant, "leg_changed", format!("{can} in the call of {room}"))
+        }
+        ConferenceEvent::ParticipantLeft { room, call_id, participant } => {
+            (room, call_id, participant, "leg_left", format!("is no more in the call of {room}"))
+        }
+        ConferenceEvent::RecordingChanged { .. } => return None,
+    };
+    let what = What::new(at, Protocol::Conference, event, text).of_call(call_id).of_room(room.as_str());
+    participant.account.map(|account| Draft::of(account, what))
+}
+
+fn push(at: Correlation, event: PushEvent) -> Draft {
+    match event {
+        PushEvent::ForChat { jid, service } => {
+            let text = format!("{service} was asked to wake a client for chat");
+            Draft { whom: Whom::Jid(jid), what: What::new(at, Protocol::Xmpp, "push_sent", text) }
+        }
+        PushEvent::ForCall { account, provider } => {
+            let text = format!("{provider} was asked to wake a device for a call");
+            Draft::of(account, What::new(at, Protocol::Sip, "push_sent", text))
+        }
+    }
+}
+
+fn halves(at: Correlation, event: &HalvesEvent) -> Draft {
+    let (account, event, text) = match event {
+        HalvesEvent::PhoneLost { account } => (
+            account,
+            "half_lost",
+            "half connected: the chat is there, and no telephone is registered; its chat was told",
+        ),
+        HalvesEvent::PhoneBack { account } => (account, "half_back", "whole again: a telephone registered"),
+        HalvesEvent::ChatEnded { account } => (
+            account,
+            "half_ended",
+            "no telephone is registered, and this service has both or nothing: the chat is ended",
+        ),
+    };
+    Draft::of(*account, What::new(at, Protocol::Xmpp, event, text))
+}
+
+fn provisioning(at: Correlation, event: ProvisioningEvent) -> Draft {
+    let (account, event, text) = match event {
+        ProvisioningEvent::ConfigurationFetched { account, client } => {
+            (account, "configuration_fetched", format!("a client fetched its configuration: {client}"))
+        }
+        ProvisioningEvent::InvitationFollowed { account } => {
+            (account, "invitation_followed", "an invitation became this account".to_owned())
+        }
+        ProvisioningEvent::PasswordChanged { account } => {
+            (account, "password_changed", "the password was changed, for calls and chat at once".to_owned())
+        }
+        ProvisioningEvent::DevicePasswordMade { account, device } => {
+            (account, "device_password_made", format!("a password for the device {device} was made"))
+        }
+        ProvisioningEvent::TokenMade { account, name, scopes } => {
+            (account, "token_made", format!("a token for programs was made: {name}, for {scopes}"))
+        }
+        ProvisioningEvent::TokenRevoked { account, name } => {
+            (account, "token_revoked", format!("a token for programs was taken back: {name}"))
+        }
+    };
+    Draft::of(account, What::new(at, Protocol::Provisioning, event, text))
+}
+
+fn why_denied(reason: &'static str) -> &'static str {
+    match reason {
+        "wrong-proof" => "wrong password",
+        "disabled" => "the account is disabled",
+        "wrong-realm" => "another realm than the account's: the client has another domain",
+        "throttled" => "too many failed before; none is looked at for a while",
+        "malformed" => "what the client sent is malformed",
+        "downgraded" => "the client says that channel binding was not offered, and it was",
+        "wrong-channel" => "the proof belongs to another connection: somebody is between",
+        "foreign-authzid" => "acting as somebody else",
+        "bad-token" => "the token is unknown, used or expired",
+        "expired" => "the token is too old, or a password was changed since",
+        "foreign" => "the other keeper of people says no",
+        "no-verifier" => "nothing is kept that this mechanism could be held against",
+        "unavailable" => "the accounts cannot be read now",
+        other => other,
+    }
+}
+
+pub(super) const LOGIN_FAILED: &str = "login_failed";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(words: &mut Words, event: impl Into<Event>) -> Vec<(String, String)> {
+        let drafts = words.of(Fact::new(Correlation(1), event), Instant::now());
+        let whom = |draft: &Draft| match &draft.whom {
+            Whom::Account(account) => account.0.to_string(),
+            other => format!("{other:?}"),
+        };
+        drafts
+            .iter()
+            .map(|draft| (whom(draft), format!("{}: {}", draft.what.event, draft.what.text)))
+            .collect()
+    }
+
+    fn attempted(from: Option<u128>, is_anonymous: bool) -> CallEvent {
+        let (from, to) = (from.map(AccountId), Some(AccountId(2)));
+        CallEvent::Attempted { call_id: "c".into(), from, is_anonymous, to, to_uri: "sip:bob@x".into() }
+    }
+
+    #[test]
+    fn both_sides_see_a_call_and_its_end_once() {
+        let mut words = Words::new(Instant::now());
+        let begun = said(&mut words, attempted(Some(1), false));
+        assert_eq!(begun[0], ("1".into(), "call_begun: calls sip:bob@x".into()));
+        assert!(begun[1].1.starts_with("call_begun: is called as sip:bob@x by an account"), "{begun:?}");
+        assert!(said(&mut words, attempted(Some(1), false)).is_empty(), "it is known");
+        assert_eq!(said(&mut words, CallEvent::Ringing { call_id: "c".into() }).len(), 2);
+        let end = CallEvent::Ended {
+            call_id: "c".into(),
+            outcome: CallOutcome::Refused(486),
+            reason: Some("SIP;cause=486".into()),
+        };
+        let ended = said(&mut words, end.clone());
+        assert_eq!(ended[1], ("2".into(), "call_refused: busy (486) (SIP;cause=486)".into()));
+        assert!(said(&mut words, end).is_empty());
+    }
+
+    #[test]
+    fn who_stays_anonymous_is_not_named_to_whom_they_call() {
+        let mut words = Words::new(Instant::now());
+        let begun = said(&mut words, attempted(Some(1), true));
+        assert_eq!(begun[1].1, "call_begun: is called as sip:bob@x by somebody who stays anonymous");
+    }
+
+    #[test]
+    fn who_refreshes_is_no_news() {
+        let mut words = Words::new(Instant::now());
+        let bound = |change| BindingEvent::Bound {
+            account: AccountId(1),
+            aor: "a@x".parse().unwrap(),
+            contact: "sip:a@192.0.2.1".into(),
+            expires_seconds: 60,
+            change,
+        };
+        assert_eq!(said(&mut words, bound(BindingChange::Made)).len(), 1);
+        assert!(said(&mut words, bound(BindingChange::Refreshed)).is_empty());
+        let login = LoginEvent::Accepted {
+            account: AccountId(1),
+            protocol: Protocol::Sip,
+            from: [127, 0, 0, 1].into(),
+            how: "digest-md5",
+        };
+        assert_eq!(said(&mut words, login.clone()).len(), 1);
+        assert!(said(&mut words, login).is_empty());
+    }
+
+    #[test]
+    fn strangers_and_challenges_are_nobodys() {
+        let mut words = Words::new(Instant::now());
+        let denied = |account, reason| LoginEvent::Denied {
+            account,
+            protocol: Protocol::Xmpp,
+            from: [127, 0, 0, 1].into(),
+            reason,
+        };
+        assert!(said(&mut words, denied(None, "unknown-account")).is_empty());
+        assert!(said(&mut words, denied(Some(AccountId(1)), "stale")).is_empty());
+        let failed = said(&mut words, denied(Some(AccountId(1)), "wrong-proof"));
+        assert_eq!(failed[0].1, "login_failed: xmpp login from 127.0.0.1 failed: wrong password");
+    }
+}

@@ -1,0 +1,225 @@
+//! Entries on their way to the store, many at once.
+//!
+//! In    drafts, over a bounded channel.
+//! Out   entries in the archive, in groups of at most [`GROUP`] or what came within [`MOMENT`].
+//! State how many entries each account got since it was last trimmed.
+//! Errors what the store refuses is counted, logged once a minute, and said in the timeline when it writes again.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use shared_auth::Directory;
+use shared_model::{AccountId, Correlation, Protocol};
+use shared_runtime::{random, unix_millis};
+use shared_store::{Archive, StoreError};
+use tokio::sync::mpsc;
+
+use super::entry::{Entry, KIND, What, owner};
+use super::words::{Draft, Whom};
+use crate::config::Config;
+use crate::metrics::Metrics;
+
+/// What the writer is told.
+pub(super) enum Note {
+    /// Something happened, at that time.
+    Entry(i64, Draft),
+    /// An account is gone, and its timeline goes with it.
+    Removed(AccountId),
+}
+
+pub(super) struct Writer {
+    archive: Arc<dyn Archive>,
+    directory: Directory,
+    metrics: Metrics,
+    keep: usize,
+    age: Duration,
+    /// Names this process in the ids of its entries.
+    process: u64,
+    serial: u64,
+    since_trimmed: HashMap<String, usize>,
+    removed: VecDeque<AccountId>,
+    /// Entries that the store refused and the timeline does not tell of yet, and when that began.
+    lost: u64,
+    lost_since: i64,
+    complained: Option<Instant>,
+    forgot: Instant,
+}
+
+impl Writer {
+    pub(super) fn new(
+        archive: Arc<dyn Archive>,
+        directory: Directory,
+        metrics: Metrics,
+        config: &Config,
+    ) -> Self {
+        Self {
+            archive,
+            directory,
+            metrics,
+            keep: config.timeline_entries,
+            age: config.timeline_keep,
+            process: random(),
+            serial: 0,
+            since_trimmed: HashMap::new(),
+            removed: VecDeque::new(),
+            lost: 0,
+            lost_since: 0,
+            complained: None,
+            forgot: Instant::now(),
+        }
+    }
+
+    /// Writes until there is nobody who could tell anything any more.
+    pub(super) async fn run(mut self, mut notes: mpsc::Receiver<Note>) {
+        let mut group = Vec::with_capacity(GROUP);
+        loop {
+            let first = tokio::time::timeout(FORGETS, notes.recv()).await;
+            if let Ok(first) = first {
+                let Some(first) = first else { return };
+                group.push(first);
+                // What comes in the same moment goes with it.
+                tokio::time::sleep(MOMENT).await;
+                while group.len() < GROUP
+                    && let Ok(note) = notes.try_recv()
+                {
+                    group.push(note);
+                }
+                self.write(std::mem::take(&mut group)).await;
+            }
+            if self.forgot.elapsed() >= FORGETS {
+                self.forgot = Instant::now();
+                self.forget_old().await;
+            }
+        }
+    }
+
+    async fn write(&mut self, group: Vec<Note>) {
+        let mut entries = Vec::with_capacity(group.len());
+        let told = self.lost;
+        if told > 0 {
+            let text = format!("{told} entries could not be written to the store");
+            let what = What::new(Correlation(0), Protocol::Auth, "entries_lost", text);
+            entries.push(self.stored(Entry { time: self.lost_since, account: None, what }));
+        }
+        for note in group {
+            match note {
+                Note::Entry(time, Draft { whom, what }) => {
+                    if let Some(account) = self.whose(whom).await {
+                        entries.push(self.stored(Entry { time, account, what }));
+                    }
+                }
+                Note::Removed(account) => {
+                    let of = owner(Some(account));
+                    entries.retain(|entry| entry.owner != of);
+                    self.remove(account).await;
+                }
+            }
+        }
+        if entries.is_empty() {
+            return;
+        }
+        match self.archive.append(&entries).await {
+            Ok(()) => {
+                self.lost -= told;
+                self.metrics.written.inc_by(entries.len() as u64);
+                for entry in &entries {
+                    let count = self.since_trimmed.entry(entry.owner.clone()).or_default();
+                    *count += 1;
+                    if *count >= TRIMS {
+                        *count = 0;
+                        self.trim(&entry.owner).await;
+                    }
+                }
+                if self.since_trimmed.len() > MOST_COUNTED {
+                    // The age bounds those who are forgotten.
+                    self.since_trimmed.clear();
+                }
+            }
+            Err(error) => {
+                // That entries are lost is no entry lost.
+                let lost = entries.len() as u64 - u64::from(told > 0);
+                self.lose(lost);
+                self.complain(&error, "entries of the timeline could not be written");
+            }
+        }
+    }
+
+    /// Whose entry it is; none if it is nobody's of ours. The outer `None`: no entry at all.
+    async fn whose(&mut self, whom: Whom) -> Option<Option<AccountId>> {
+        let account = match whom {
+            Whom::Nobody => return Some(None),
+            Whom::Account(account) => account,
+            Whom::Jid(jid) => match self.directory.by_jid(&jid).await {
+                Ok(card) => card?.account,
+                Err(error) => {
+                    self.lose(1);
+                    self.complain(&error, "whose an entry of the timeline is, is not known");
+                    return None;
+                }
+            },
+        };
+        (!self.removed.contains(&account)).then_some(Some(account))
+    }
+
+    fn stored(&mut self, entry: Entry) -> shared_store::Entry {
+        self.serial += 1;
+        entry.stored(format!("{:016x}{:012x}", self.process, self.serial))
+    }
+
+    async fn trim(&mut self, of: &str) {
+        if let Err(error) = self.archive.trim(of, self.keep, MOST_TRIMMED).await {
+            self.complain(&error, "old entries of the timeline could not be removed");
+        }
+    }
+
+    async fn remove(&mut self, account: AccountId) {
+        self.removed.push_back(account);
+        if self.removed.len() > MOST_REMOVED {
+            self.removed.pop_front();
+        }
+        if let Err(error) = self.archive.remove_owner(&owner(Some(account))).await {
+            self.complain(&error, "the timeline of an account that is gone stays until its time");
+        }
+    }
+
+    async fn forget_old(&mut self) {
+        let age = i64::try_from(self.age.as_millis()).unwrap_or(i64::MAX);
+        let before = unix_millis().saturating_sub(age);
+        if let Err(error) = self.archive.remove_older(KIND, before, MOST_FORGOTTEN).await {
+            self.complain(&error, "old entries of the timeline could not be removed");
+        }
+    }
+
+    fn lose(&mut self, entries: u64) {
+        if self.lost == 0 {
+            self.lost_since = unix_millis();
+        }
+        self.lost += entries;
+        self.metrics.dropped_store.inc_by(entries);
+    }
+
+    fn complain(&mut self, error: &StoreError, what: &str) {
+        if self.complained.is_none_or(|last| last.elapsed() > COMPLAINS) {
+            self.complained = Some(Instant::now());
+            tracing::warn!(%error, "{what}");
+        }
+    }
+}
+
+/// Entries that are written at once.
+const GROUP: usize = 256;
+/// How long the first of a group waits for others.
+const MOMENT: Duration = Duration::from_millis(100);
+/// An account's entries are counted after so many new ones.
+const TRIMS: usize = 50;
+/// Entries that one trim removes at most.
+const MOST_TRIMMED: usize = 1_000;
+/// Accounts whose new entries are counted.
+const MOST_COUNTED: usize = 50_000;
+/// Accounts that are gone and of which facts may still come.
+const MOST_REMOVED: usize = 1_000;
+/// How often old entries are removed, and how many at once.
+const FORGETS: Duration = Duration::from_secs(30);
+const MOST_FORGOTTEN: usize = 1_000;
+const COMPLAINS: Duration = Duration::from_secs(60);

@@ -1,0 +1,214 @@
+//! What facts become, what is passed over, and what is said of what was lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use operations::Config;
+use shared_model::{
+    AccountEvent, BindingChange, BindingEvent, CallEvent, CallOutcome, ConferenceEvent, Correlation,
+    LeaveReason, LoginEvent, Protocol, RoomEvent, SessionEvent, UnboundWhy,
+};
+use shared_store::{Archive, Entry, Page, Query, StoreError};
+
+use crate::house::{House, events};
+
+fn bound(house: &House, change: BindingChange) -> BindingEvent {
+    BindingEvent::Bound {
+        account: house.alice,
+        aor: "alice@example.org".parse().unwrap(),
+        contact: "sip:alice@192.0.2.1".to_owned(),
+        expires_seconds: 600,
+        change,
+    }
+}
+
+fn denied(house: &House) -> LoginEvent {
+    LoginEvent::Denied {
+        account: Some(house.alice),
+        protocol: Protocol::Xmpp,
+        from: [192, 0, 2, 1].into(),
+        reason: "wrong-proof",
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_in_the_timelines_of_both_under_one_correlation() {
+    let house = House::new(Config::default()).await;
+    let (call_id, at) = ("a84b4c76e66710".to_owned(), Correlation::of_call("a84b4c76e66710"));
+    let (from, to) = (Some(house.alice), Some(house.bob));
+    let to_uri = "sip:bob@example.org".to_owned();
+    house.tell(at, CallEvent::Attempted { call_id: call_id.clone(), from, is_anonymous: false, to, to_uri });
+    house.tell(at, CallEvent::Ringing { call_id: call_id.clone() });
+    let outcome = CallOutcome::Cancelled;
+    house.tell(at, CallEvent::Ended { call_id: call_id.clone(), outcome, reason: None });
+    let (caller, text) = (house.alice, "Missed call".to_owned());
+    house.tell(at, CallEvent::ToldInChat { call_id: call_id.clone(), caller, callee: to, text });
+    for account in [house.alice, house.bob] {
+        let entries = house.until(account, |entries| entries.len() == 4).await;
+        assert_eq!(events(&entries), ["call_begun", "call_ringing", "call_cancelled", "call_told"]);
+        assert!(entries.iter().all(|entry| entry.what.correlation == at), "{entries:?}");
+        assert!(entries.iter().all(|entry| entry.what.call_id.as_deref() == Some(&call_id)));
+        let protocols: Vec<_> = entries.iter().map(|entry| entry.what.protocol.as_ref()).collect();
+        assert_eq!(protocols, ["sip", "sip", "sip", "xmpp"]);
+    }
+}
+
+#[tokio::test]
+async fn a_room_is_in_the_timeline_of_the_account_whose_jid_it_says() {
+    let house = House::new(Config::default()).await;
+    let room: shared_model::RoomAddress = "dev@conference.example.org".parse().unwrap();
+    let at = Correlation::of_room(&room);
+    for jid in ["alice.chat@example.org", "stranger@example.net"] {
+        let (room, jid) = (room.clone(), jid.parse().unwrap());
+        let reason = LeaveReason::Kicked;
+        house.tell(at, RoomEvent::OccupantRemoved { room, jid, nick: "al".to_owned(), reason });
+    }
+    let entries = house.until(house.alice, |entries| !entries.is_empty()).await;
+    assert_eq!(events(&entries), ["room_kicked"]);
+    assert_eq!(entries[0].what.room.as_deref(), Some("dev@conference.example.org"));
+    house.tell(at, ConferenceEvent::RecordingChanged { room, is_recorded: true });
+}
+
+#[tokio::test]
+async fn a_flood_of_refreshes_and_failures_is_few_entries() {
+    let house = House::new(Config::default()).await;
+    let at = Correlation(1);
+    house.tell(at, bound(&house, BindingChange::Made));
+    for _ in 0..1_000 {
+        house.tell(at, bound(&house, BindingChange::Refreshed));
+        house.tell(at, denied(&house));
+        tokio::task::yield_now().await; // the listener keeps up
+    }
+    let (account, jid) = (house.alice, "alice.chat@example.org".parse().unwrap());
+    let (resource, stream) = ("phone".to_owned(), "s1".to_owned());
+    house.tell(at, SessionEvent::Bound { account, jid, resource, stream });
+    let entries = house.until(house.alice, |entries| events(entries).contains(&"session_opened")).await;
+    let events = events(&entries);
+    assert_eq!(events[0], "registration_made");
+    assert_eq!(events.iter().filter(|event| **event == "login_failed").count(), 5, "{events:?}");
+    assert_eq!(events.len(), 7, "{events:?}");
+    assert_eq!(house.counted("operations_timeline_dropped_total"), 995.0);
+}
+
+#[tokio::test]
+async fn the_newest_stay_and_the_old_go() {
+    let config = Config { timeline_entries: 20, ..Config::default() };
+    let house = House::new(config).await;
+    for n in 0..110 {
+        let why = UnboundWhy::Expired;
+        let aor = "alice@example.org".parse().unwrap();
+        let contact = format!("sip:{n}@192.0.2.1");
+        let unbound = BindingEvent::Unbound { account: house.alice, aor, contact, why };
+        house.tell(Correlation(n), unbound);
+    }
+    let has_last = |entries: &[operations::timeline::Entry]| {
+        entries.len() < 50 && entries.last().is_some_and(|entry| entry.what.text.contains("sip:109@"))
+    };
+    let entries = house.until(house.alice, has_last).await;
+    assert!(entries.len() >= 20, "{}", entries.len());
+}
+
+#[tokio::test]
+async fn what_came_too_fast_is_counted_and_said() {
+    let house = House::new(Config::default()).await;
+    house.tell(Correlation(1), bound(&house, BindingChange::Made));
+    house.until(house.alice, |entries| entries.len() == 1).await;
+    // Without a pause, so that the listener cannot keep up with the bus, which holds 4,096.
+    for _ in 0..6_000 {
+        house.tell(Correlation(1), bound(&house, BindingChange::Refreshed));
+    }
+    let entries = house.until(house.alice, |entries| entries.len() == 2).await;
+    assert_eq!(entries[1].what.event, "facts_missed");
+    let missed = house.counted("operations_facts_missed_total");
+    assert!(missed >= 1_904.0 && entries[1].what.text.starts_with(&format!("{missed} facts")), "{entries:?}");
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_loses_entries_and_that_is_said_afterwards() {
+    let refuses = Arc::new(AtomicBool::new(true));
+    let switch = Arc::clone(&refuses);
+    let house = House::with(Config::default(), |store| {
+        Arc::new(Moody { archive: Arc::clone(&store.archive), refuses: switch }) as _
+    })
+    .await;
+    house.tell(Correlation(1), bound(&house, BindingChange::Made));
+    while house.counted("operations_timeline_dropped_total") < 1.0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    refuses.store(false, Ordering::SeqCst);
+    house.tell(Correlation(1), bound(&house, BindingChange::Moved));
+    let entries = house.until(house.alice, |entries| !entries.is_empty()).await;
+    assert_eq!(events(&entries), ["entries_lost", "registration_moved"]);
+    assert_eq!(entries[0].what.text, "1 entries could not be written to the store");
+}
+
+#[tokio::test]
+async fn the_timeline_goes_with_its_account() {
+    let house = House::new(Config::default()).await;
+    house.tell(Correlation(1), bound(&house, BindingChange::Made));
+    house.until(house.alice, |entries| entries.len() == 1).await;
+    house.tell(Correlation(1), AccountEvent::Removed { account: house.alice });
+    house.tell(Correlation(1), bound(&house, BindingChange::Moved));
+    house.until(house.alice, <[_]>::is_empty).await;
+    // What is told of others afterwards is written, and nothing of the one who is gone.
+    house.tell(Correlation(1), AccountEvent::Changed { account: house.bob });
+    house.until(house.bob, |entries| entries.len() == 1).await;
+    house.until(house.alice, <[_]>::is_empty).await;
+}
+
+#[tokio::test]
+async fn a_follower_sees_each_entry_once() {
+    let house = House::new(Config::default()).await;
+    let mut follow = house.trace.follow(house.alice, None);
+    let mut seen = Vec::new();
+    for change in [BindingChange::Made, BindingChange::Moved] {
+        house.tell(Correlation(1), bound(&house, change));
+        while seen
+            .last()
+            .is_none_or(|event| (change == BindingChange::Moved) != (event == "registration_moved"))
+        {
+            seen.extend(follow.next().await.unwrap().into_iter().map(|entry| entry.what.event.into_owned()));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    assert_eq!(seen, ["registration_made", "registration_moved"]);
+    assert!(follow.next().await.unwrap().is_empty());
+}
+
+/// An archive that may refuse.
+struct Moody {
+    archive: Arc<dyn Archive>,
+    refuses: Arc<AtomicBool>,
+}
+
+#[async_trait::async_trait]
+impl Archive for Moody {
+    async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        match self.refuses.load(Ordering::SeqCst) {
+            true => Err(StoreError::Backend("the disk is full".to_owned())),
+            false => self.archive.append(entries).await,
+        }
+    }
+    async fn entry(&self, owner: &str, id: &str) -> Result<Option<Entry>, StoreError> {
+        self.archive.entry(owner, id).await
+    }
+    async fn page(&self, owner: &str, query: &Query) -> Result<Page, StoreError> {
+        self.archive.page(owner, query).await
+    }
+    async fn replace(&self, owner: &str, id: &str, body: &[u8]) -> Result<bool, StoreError> {
+        self.archive.replace(owner, id, body).await
+    }
+    async fn remove(&self, owner: &str, ids: &[String]) -> Result<u64, StoreError> {
+        self.archive.remove(owner, ids).await
+    }
+    async fn remove_owner(&self, owner: &str) -> Result<u64, StoreError> {
+        self.archive.remove_owner(owner).await
+    }
+    async fn remove_older(&self, kind: &str, time: i64, max: usize) -> Result<u64, StoreError> {
+        self.archive.remove_older(kind, time, max).await
+    }
+    async fn trim(&self, owner: &str, keep: usize, max: usize) -> Result<u64, StoreError> {
+        self.archive.trim(owner, keep, max).await
+    }
+}
