@@ -1,0 +1,78 @@
+"""`cusax trace`: what two foreign clients did, over SIP and XMPP, under one correlation, with the server and without it."""
+
+import asyncio
+import json
+import signal
+import time
+
+from chat import Chat
+from conftest import DOMAIN, wait_until
+from phone import Phone
+
+
+def trace(service, account, *words):
+    return [json.loads(line) for line in service.run("trace", account, "--json", *words).splitlines()]
+
+
+def events(lines):
+    return [line["event"] for line in lines]
+
+
+def until(service, account, event, seconds=10):
+    wait_until(lambda: event in events(trace(service, account)), seconds, f"{event} of {account}")
+
+
+def test_one_trace_has_all_that_two_clients_did_and_outlives_the_server(service):
+    service.add("alice", "bob", options=())
+    service.run("user", "add", f"carol@{DOMAIN}", "--password-stdin", "--number", "+15550123", given="correct-horse-battery\n")
+
+    async def chats():
+        bob = await Chat("bob", service).connect()
+        wrong = await Chat("alice", service, password="not-the-password").connect()
+        assert wrong.refused.is_set()
+        bob.disconnect()
+        await asyncio.wait_for(bob.ended.wait(), 10)
+
+    asyncio.run(chats())
+    bob = Phone(service, "bob", "tls", 660).start()
+    alice = None
+    try:
+        bob.wait_for("SIP/2.0 200 OK")
+        alice = Phone(service, "alice", "udp", 440).start(f"/dial sip:bob@{DOMAIN}")
+        alice.wait_for("Call established")
+    finally:
+        if alice:
+            alice.stop()
+        bob.stop()
+    until(service, f"alice@{DOMAIN}", "call_told")
+    until(service, f"bob@{DOMAIN}", "registration_ended")
+
+    of_alice, of_bob = trace(service, f"alice@{DOMAIN}"), trace(service, f"bob@{DOMAIN}")
+    for line in of_alice + of_bob:
+        assert {"time", "account", "correlation", "protocol", "event", "text"} <= line.keys(), line
+        assert "not-the-password" not in json.dumps(line)
+    failed = [line for line in of_alice if line["event"] == "login_failed"]
+    assert failed and failed[0]["protocol"] == "auth" and "wrong password" in failed[0]["text"]
+    assert all(line["account"] == f"alice@{DOMAIN}" for line in of_alice)
+
+    (begun,) = [line for line in of_alice if line["event"] == "call_begun"]
+    chain = [line for line in of_alice if line["correlation"] == begun["correlation"]]
+    assert events(chain)[0] == "call_begun" and events(chain)[-1] == "call_told", events(chain)
+    assert {"call_answered", "call_ended"} <= set(events(chain))
+    assert {line["protocol"] for line in chain} == {"sip", "xmpp"} and all(line["call_id"] == begun["call_id"] for line in chain)
+    other = [line for line in of_bob if line["correlation"] == begun["correlation"]]
+    assert {"call_begun", "call_answered", "call_ended", "call_told"} <= set(events(other))
+
+    assert {"session_opened", "session_ended", "login_accepted", "registration_made"} <= set(events(of_bob))
+    session = next(line for line in of_bob if line["event"] == "session_opened")
+    assert session["protocol"] == "xmpp" and session["stream"]
+    times = [line["time"] for line in of_bob]
+    assert times == sorted(times)
+
+    service.stop(signal.SIGKILL)
+    assert trace(service, f"alice@{DOMAIN}") == of_alice, "the same without the server"
+    time.sleep(1.1)
+    assert trace(service, f"alice@{DOMAIN}", "--since", "1s") == [], "nothing within the last second"
+    assert trace(service, "+1 555 0123") == [] or events(trace(service, "+1 555 0123")) == ["account_created"]
+    shown = service.run("trace", f"alice@{DOMAIN}")
+    assert begun["correlation"][:8] in shown and "calls sip:bob@" in shown
