@@ -34,8 +34,8 @@ use axum::routing::get;
 use http_body_util::BodyExt;
 use shared_auth::Auth;
 use shared_model::{
-    AccountId, Aor, ConferenceDirectory, Domains, Fact, Moderation, OwnChat, Registrations, RoomDirectory,
-    Spec, Telephony,
+    AccountId, Aor, ConferenceDirectory, Correlation, Domains, Fact, Moderation, OwnChat, ProvisioningEvent,
+    Registrations, RoomDirectory, Spec, Telephony,
 };
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
@@ -150,6 +150,13 @@ struct Face {
     rate: directory::Rate,
     /// Of changes by pages and the API.
     changes: directory::Rate,
+}
+
+impl Face {
+    /// Tells what happened to an account.
+    fn tell(&self, account: AccountId, event: ProvisioningEvent) {
+        self.parts.bus.publish(Fact::new(Correlation::of_account(account), event));
+    }
 }
 
 impl std::ops::Deref for Face {

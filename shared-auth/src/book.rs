@@ -11,7 +11,7 @@ mod upgrade;
 
 use std::sync::Arc;
 
-use shared_model::{AccountEvent, AccountId, Aor, BareJid, Correlation, Fact};
+use shared_model::{AccountEvent, AccountId, Aor, BareJid, Correlation, Fact, ProvisioningEvent};
 use shared_runtime::bus::Bus;
 use shared_runtime::unix_millis;
 use shared_store::{Account, AppPassword, Credentials, DigestAlgorithm, StoreError};
@@ -168,6 +168,7 @@ impl AccountBook {
         let credentials = self.credentials(id, &account.aor, password).await?;
         self.change(account, |account| account.credentials = credentials).await?;
         self.tell(AccountEvent::Changed { account: id }).await;
+        self.note(id, ProvisioningEvent::PasswordChanged { account: id });
         Ok(())
     }
 
@@ -250,6 +251,8 @@ impl AccountBook {
         })
         .await?;
         self.tell(AccountEvent::Changed { account: id }).await;
+        let device = name.to_owned();
+        self.note(id, ProvisioningEvent::DevicePasswordMade { account: id, device });
         Ok(password)
     }
 
@@ -309,6 +312,11 @@ impl AccountBook {
             password::credentials(&password, &owner, iterations, &keys)
         });
         Ok(derived.await.map_err(|error| StoreError::Backend(error.to_string()))??)
+    }
+
+    /// Tells what is for the timeline of an account, and changes nothing that is remembered of it.
+    pub(crate) fn note(&self, id: AccountId, event: ProvisioningEvent) {
+        self.heralds.bus.publish(Fact::new(Correlation::of_account(id), event));
     }
 
     async fn tell(&self, event: AccountEvent) {

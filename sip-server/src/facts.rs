@@ -1,6 +1,6 @@
 //! What the SIP server tells others.
 
-use shared_model::{BindingEvent, CallEvent, Correlation, Fact};
+use shared_model::{BindingEvent, CallEvent, Correlation, Fact, PushEvent};
 use shared_runtime::bus::Bus;
 use sip_core::{Message, Name};
 
@@ -21,6 +21,11 @@ impl Facts {
 
     /// Something happened to a call.
     pub(crate) fn call(&self, call_id: &str, event: CallEvent) {
+        self.0.publish(Fact::new(Correlation::of_call(call_id), event));
+    }
+
+    /// A device is woken for a call.
+    pub(crate) fn push(&self, call_id: &str, event: PushEvent) {
         self.0.publish(Fact::new(Correlation::of_call(call_id), event));
     }
 

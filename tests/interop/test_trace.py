@@ -76,3 +76,34 @@ def test_one_trace_has_all_that_two_clients_did_and_outlives_the_server(service)
     assert trace(service, "+1 555 0123") == [] or events(trace(service, "+1 555 0123")) == ["account_created"]
     shown = service.run("trace", f"alice@{DOMAIN}")
     assert begun["correlation"][:8] in shown and "calls sip:bob@" in shown
+
+
+def test_a_call_of_a_room_tells_how_its_sound_went_and_who_was_silent(service):
+    service.add("alice", "bob")
+    room = f"dev@conference.{DOMAIN}"
+    service.run("room", "add", room, "--owner", f"bob@{DOMAIN}")
+    alice = Phone(service, "alice", "udp", 440).start(f"/dial sip:{room}")
+    try:
+        alice.wait_for("Call established")
+        wait_until(lambda: len(alice.heard()) >= 2 * 8000, 15, "alice hears two seconds")
+
+        async def kick():
+            bob = await Chat("bob", service).connect()
+            await bob.join(room)
+            bob.plugin["xep_0045"].leave_muc(room, "bob")
+            bob.disconnect()
+            await asyncio.wait_for(bob.ended.wait(), 10)
+
+        asyncio.run(kick())
+    finally:
+        alice.stop()
+    until(service, f"alice@{DOMAIN}", "leg_sound")
+    lines = trace(service, f"alice@{DOMAIN}")
+    (begun,) = [line for line in lines if line["event"] == "call_begun"]
+    chain = [line for line in lines if line["correlation"] == begun["correlation"]]
+    assert {"sip", "conference", "media"} <= {line["protocol"] for line in chain}, chain
+    assert {"call_begun", "leg_joined", "leg_left", "leg_sound"} <= set(events(chain))
+    (sound,) = [line for line in chain if line["event"] == "leg_sound"]
+    assert sound["room"] == room and "PCMU" in sound["text"] and "MOS 4" in sound["text"], sound
+    assert "It was silent" not in sound["text"]
+    assert {"room_joined", "room_left"} <= set(events(trace(service, f"bob@{DOMAIN}")))

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
+use shared_model::{BareJid, Correlation, Fact, PushEvent};
 use shared_store::{Expected, Record, Records, StoreError};
 use xmpp_core::payload::form::{Field, Form};
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
@@ -328,6 +329,11 @@ async fn publish(
     }
     pushes.asked.insert(id.clone(), asked);
     server.metrics.pushes.inc();
+    if let Ok(jid) = user.bare_str().parse::<BareJid>() {
+        let sent = PushEvent::ForChat { jid, service: registration.service.clone() };
+        // The words that woke it have no activity of their own.
+        server.bus.publish(Fact::new(Correlation(0), sent));
+    }
     let iq = Stanza::new(Kind::Iq, Some("set")).with_id(Some(&id)).with(&pubsub);
     route(server, iq.addressed(Some(&from), Some(&to))).await;
 }

@@ -368,6 +368,8 @@ impl RtpLeg {
         self.counters.late += self.playout.take_late();
         self.quality.received += self.counters.received;
         self.quality.lost += self.counters.lost;
+        self.quality.sent += self.counters.sent;
+        self.quality.disbelieved += self.counters.forged + self.counters.replayed;
         std::mem::take(&mut self.counters)
     }
 
@@ -462,6 +464,7 @@ impl RtpLeg {
             sender.report = Some((report, now));
         }
         if let Some(block) = told.block {
+            self.quality.has_reported = true;
             self.quality.lost_there = block.fraction;
             self.quality.round_trip = rtcp::round_trip(&block, rtcp::ntp_of(now)).or(self.quality.round_trip);
         }

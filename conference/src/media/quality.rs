@@ -30,6 +30,12 @@ pub struct Quality {
     pub received: u64,
     /// Packets that never came.
     pub lost: u64,
+    /// Packets that were sent there.
+    pub sent: u64,
+    /// Packets that came and were not believed.
+    pub disbelieved: u64,
+    /// Whether the peer ever said what it receives.
+    pub has_reported: bool,
     /// Lost of 256 on the way to the peer, as it said last.
     pub lost_there: u8,
     /// There and back, if the peer told.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared_auth::{AccountCard, Denied, Holder, OnWire, Origin, Profile, Proof, check_password};
-use shared_model::Protocol;
+use shared_model::{Protocol, ProvisioningEvent};
 use shared_runtime::unix_millis;
 use shared_store::{Position, Query, StoreError};
 
@@ -248,6 +248,8 @@ async fn end_session(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     if !face.auth.bearers.revoke(card.account, id).await? {
         return Err(Problem::nothing("session"));
     }
+    let (account, name) = (card.account, id.to_owned());
+    face.tell(account, ProvisioningEvent::TokenRevoked { account, name });
     face.audit.note(Some(card), "session ended", format!("{} {id}", card.aor)).await;
     Ok(Value::Null)
 }
@@ -266,6 +268,8 @@ async fn create_token(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let (name, lifetime) = (ask.text("name").unwrap_or_default(), Duration::from_secs(days * 86_400));
     let holder = (card.account, Holder::Person);
     let (text, bearer) = face.auth.bearers.issue(holder, name, &words, lifetime, unix_millis()).await?;
+    let (account, scopes) = (card.account, words.join(" "));
+    face.tell(account, ProvisioningEvent::TokenMade { account, name: name.to_owned(), scopes });
     face.audit
         .note(Some(card), "token made", format!("{} {} {}", card.aor, bearer.id, words.join(" ")))
         .await;

@@ -30,6 +30,7 @@ use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use shared_auth::{AccountCard, BookError};
+use shared_model::ProvisioningEvent;
 use shared_runtime::http::Peer;
 use shared_runtime::unix_millis;
 
@@ -179,6 +180,8 @@ async fn fill(face: &Face, renderer: &Renderer, proved: &Proved, (mac, folder): 
         }
         (Err(_), _) | (_, Err(_)) => return unkept(StatusCode::SERVICE_UNAVAILABLE.into_response()),
     };
+    let (account, client) = (card.account, renderer.client.to_owned());
+    face.tell(account, ProvisioningEvent::ConfigurationFetched { account, client });
     let chosen = Chosen::of(&settings, card.video);
     let plan = Plan { parts: &face.parts, card, chosen, password: &password, mac, folder };
     private(renderer.media_type, (renderer.render)(&plan))

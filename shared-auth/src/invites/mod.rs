@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shared_model::{AccountId, Aor, BareJid};
+use shared_model::{AccountId, Aor, BareJid, ProvisioningEvent};
 use shared_runtime::hex;
 use shared_store::{DigestAlgorithm, Expected, RecordChange, Records, StoreError, Taken};
 
@@ -226,6 +226,7 @@ impl Invites {
         match self.book.create_as(id, NewAccount { aor, jid, profile }, wish.password).await {
             Ok(card) => {
                 self.forget(text).await;
+                self.book.note(id, ProvisioningEvent::InvitationFollowed { account: id });
                 Ok(card)
             }
             Err(error) => {

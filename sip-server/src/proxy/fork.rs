@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shared_model::Domains;
+use shared_model::PushEvent;
 use sip_core::Message;
 use sip_core::header::{AuthParams, Name};
 use sip_core::proxy::{Action, ResponseContext, loop_key, prepare_copy, share_breadth};
@@ -102,6 +103,10 @@ pub(crate) async fn forward(
     let (queue, answers) = mpsc::channel(ANSWERS);
     let loop_key = loop_key(&request);
     let bucket = Bucket::fill(&server, std::mem::take(&mut route.asleep), &request);
+    if let (Some(callee), Some(provider), "INVITE") = (&route.callee, bucket.provider(), request.method()) {
+        let sent = PushEvent::ForCall { account: callee.account, provider: provider.to_owned() };
+        server.facts.push(request.call_id(), sent);
+    }
     let call = server.calls.begin(&request, &mut route);
     let is_call = request.method() == "INVITE" && !request.is_in_dialog();
     let late = route.callee.as_ref().filter(|_| is_call || bucket.is_waiting());

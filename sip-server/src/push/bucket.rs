@@ -54,6 +54,11 @@ impl Bucket {
         Self { sleepers, pushes, until: Instant::now() + wait }
     }
 
+    /// By whom the first of those who sleep is woken.
+    pub(crate) fn provider(&self) -> Option<&str> {
+        self.sleepers.first().map(|sleeper| sleeper.target.provider.as_ref())
+    }
+
     /// Whether somebody may still come.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.sleepers.is_empty()

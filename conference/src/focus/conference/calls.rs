@@ -412,6 +412,7 @@ impl Conference {
         self.end_subscriptions(|subscription| matches!(subscription.way, Way::Leg(of) if of == leg), reason)
             .await;
         let participant = self.participants.remove(at);
+        self.note_gone(&participant);
         self.mixer.tell(Command::Remove(leg)).await;
         let call_id = participant.dialog.call_id.clone();
         participant.span().in_scope(|| tracing::info!("participant left"));

@@ -12,6 +12,7 @@ mod mailbox;
 mod moderate;
 mod pictures;
 mod recording;
+mod sound;
 mod watchers;
 
 use std::collections::HashSet;
@@ -41,6 +42,7 @@ use crate::mixer::{Command, LegId, Mixer, Prompt, Spoken};
 use dial::Dialling;
 use mailbox::Mailbox;
 use recording::Recording;
+use sound::Gone;
 
 pub(super) use again::Asking;
 pub(super) use pictures::{Screen, Source};
@@ -66,6 +68,8 @@ pub(super) struct Conference {
     mailbox: Option<Mailbox>,
     recording: Option<Recording>,
     pictures: PictureRoom,
+    /// Legs that are out of the mix, and of which the mixer is to say how their sound went.
+    gone: Vec<(LegId, Gone)>,
     mixer: Mixer,
     inbox: mpsc::Sender<Input>,
     /// Names legs and subscriptions.
@@ -95,6 +99,7 @@ impl Conference {
             mailbox,
             recording: None,
             pictures: PictureRoom::new(&parts.metrics),
+            gone: Vec::new(),
             mixer,
             inbox: inbox.clone(),
             next: 0,
@@ -137,6 +142,7 @@ impl Conference {
                 tracing::warn!("a request was lost to an overloaded conference");
             }
         }
+        self.hear_the_last(&mut heard).await;
     }
 
     fn is_over(&self) -> bool {
@@ -165,7 +171,8 @@ impl Conference {
             Spoken::Gone(leg, quality) => {
                 let mos = quality.mos();
                 self.focus.parts().metrics.call_quality(mos);
-                let Quality { received, lost, lost_there, round_trip, jitter } = quality;
+                self.tell_sound(leg, &quality);
+                let Quality { received, lost, lost_there, round_trip, jitter, .. } = quality;
                 tracing::info!(
                     leg = leg.0,
                     received,
