@@ -73,6 +73,15 @@ pub(crate) enum Command {
         #[arg(long)]
         follow: bool,
     },
+    /// Whether the service is well, and what to do where it is not; ends with 0 when all holds.
+    Doctor {
+        /// One check alone: configuration, store, clock, listeners, certificates, dns, call, chat; or `ports`, which prints every
+        /// port and a firewall.
+        name: Option<String>,
+        /// Ask no name server.
+        #[arg(long)]
+        no_dns: bool,
+    },
     /// Calls as they were written down.
     #[command(subcommand)]
     Calls(Calls),

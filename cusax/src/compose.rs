@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use axum::Router;
 use conference::Focus;
+use operations::doctor::Running;
 use prometheus::Registry;
 use shared_auth::{Auth, Opens};
 use shared_model::{
@@ -53,9 +54,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
     let store = open::store(config).await?;
     let (bus, registry) = (Bus::new(), Registry::new());
     let auth = open::auth(config, &store, &bus, &registry)?;
-    let mut names = vec![config.domain.clone(), config.rooms_domain(), format!("pubsub.{}", config.domain)];
-    names.extend(config.xmpp.component.iter().map(|component| component.domain.clone()));
-    names.extend(config.domains.iter().map(|domain| domain.name.to_lowercase()));
+    let names = host_names(config);
     let tls = TlsPolicy::open(&config.certificates(), &config.data_dir, &names).context("tls")?;
     let changes = auth.look_outside(&config.auth, &config.domain, &tls, shutdown).context("auth")?;
     let noted =
@@ -148,7 +147,23 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         bound.push(("operations.listen", listener.local_addr()?));
         http::serve_plain(listener, http::operations(ground.registry.clone(), shutdown), shutdown);
     }
+    if let Err(error) = Running::here(&bound).write(&config.data_dir) {
+        tracing::warn!(%error, "commands beside this server do not learn where it listens");
+    }
+    let (stop, data_dir) = (shutdown.clone(), config.data_dir.clone());
+    shutdown.spawn(async move {
+        stop.begun().await;
+        Running::forget(&data_dir);
+    });
     Ok(Service { bound, auth: ground.auth, rooms, tls: ground.tls })
+}
+
+/// What the certificate is for.
+pub(crate) fn host_names(config: &Config) -> Vec<String> {
+    let mut names = vec![config.domain.clone(), config.rooms_domain(), format!("pubsub.{}", config.domain)];
+    names.extend(config.xmpp.component.iter().map(|component| component.domain.clone()));
+    names.extend(config.domains.iter().map(|domain| domain.name.to_lowercase()));
+    names
 }
 
 /// Where invitations lead that are made in chat.

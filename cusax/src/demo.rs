@@ -8,6 +8,7 @@ use anyhow::Context;
 use shared_auth::{NewAccount, Opens, Profile};
 use shared_model::{Aor, BareJid, RoomAddress};
 use shared_runtime::{Shutdown, telemetry};
+use shared_store::DataFolderLock;
 use xmpp_server::RoomOptions;
 
 use crate::accounts::made_password;
@@ -22,6 +23,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let folder = Folder::new()?;
     let config = config(folder.0.clone());
     telemetry::start(&telemetry::Config { level: "warn".to_owned(), ..config.telemetry.clone() })?;
+    let _lock = DataFolderLock::acquire(&config.data_dir, "cusax demo")?;
     let shutdown = Shutdown::new();
     let parts = [Part::Sip, Part::Xmpp, Part::Conference, Part::Provisioning];
     let service = compose::start(&config, &parts, &shutdown).await?;

@@ -6,6 +6,7 @@ mod command;
 mod compose;
 mod config;
 mod demo;
+mod doctor;
 mod invites;
 #[cfg(test)]
 mod manifests;
@@ -127,6 +128,13 @@ async fn run(line: Line) -> anyhow::Result<()> {
         }
         Command::Trace { account, since, follow } => {
             trace::run(&config::load(file)?, &account, since, trace::Until::of(follow), json).await
+        }
+        Command::Doctor { name, no_dns } => {
+            let names = if no_dns { doctor::Names::Pass } else { doctor::Names::Ask };
+            match name.as_deref() {
+                Some("ports") => doctor::ports(&config::load(file)?, json).await,
+                name => doctor::run(&config::load(file)?, name, names, json).await,
+            }
         }
         Command::Calls(Calls::Export { since, csv: _ }) => {
             let form = if json { calls::Form::Json } else { calls::Form::Csv };

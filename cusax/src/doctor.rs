@@ -1,0 +1,134 @@
+//! `cusax doctor`: whether the service is well, beside it or without it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use operations::doctor::{Face, Running, Severity, TABLE, Ward, examine, firewall, plan};
+use shared_runtime::bus::Bus;
+use shared_runtime::tls::TlsPolicy;
+use shared_store::{DataFolderLock, Store};
+
+use crate::config::Config;
+use crate::open;
+use crate::out::say;
+
+/// Whether names are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names {
+    Ask,
+    Pass,
+}
+
+/// Prints the findings of one check, or of all; an error if something does not hold.
+pub(crate) async fn run(config: &Config, name: Option<&str>, names: Names, json: bool) -> anyhow::Result<()> {
+    if let Some(name) = name.filter(|name| TABLE.iter().all(|check| check.name != *name)) {
+        let all: Vec<_> = TABLE.iter().map(|check| check.name).chain(["ports"]).collect();
+        bail!("there is no check `{name}`; there are {}", all.join(", "));
+    }
+    let ward = ward(config, names).await;
+    let findings = examine(&ward, name).await;
+    for finding in &findings {
+        if json {
+            say(finding.to_json())?;
+            continue;
+        }
+        say(format_args!("{:9}  {:13}  {}", finding.severity.as_str(), finding.check, finding.text))?;
+        if !finding.remedy.is_empty() {
+            say(format_args!("{:26}→ {}", "", finding.remedy))?;
+        }
+    }
+    let ill = findings.iter().filter(|finding| !finding.severity.is_well()).count();
+    match (ill, findings.iter().map(|finding| finding.severity).max()) {
+        (0, _) => Ok(()),
+        (_, Some(Severity::Unchecked)) => bail!("{ill} things could not be checked"),
+        _ => bail!("{ill} things do not hold"),
+    }
+}
+
+/// `cusax doctor ports`: every port, and a firewall.
+pub(crate) async fn ports(config: &Config, json: bool) -> anyhow::Result<()> {
+    let plan = plan(&ward(config, Names::Pass).await);
+    for line in &plan {
+        let ports = match (line.first, line.last) {
+            (0, _) => "any".to_owned(),
+            (first, last) if first == last => first.to_string(),
+            (first, last) => format!("{first}-{last}"),
+        };
+        let whose = if line.is_public { "everybody" } else { "this machine" };
+        if json {
+            say(serde_json::json!({
+                "port": line.first, "last": line.last, "transport": line.transport, "key": line.key,
+                "purpose": line.purpose, "public": line.is_public,
+            }))?;
+        } else {
+            let (transport, key, purpose) = (line.transport, line.key, line.purpose);
+            say(format_args!("{ports:12} {transport:4} {key:21} {whose:13} {purpose}"))?;
+        }
+    }
+    if json { Ok(()) } else { say(format_args!("\n{}", firewall(&plan))) }
+}
+
+/// The service as it is configured, and where it answers.
+async fn ward(config: &Config, names: Names) -> Ward {
+    let running = Running::read(&config.data_dir);
+    let is_held = DataFolderLock::acquire(&config.data_dir, "cusax doctor").is_err();
+    let running = match running {
+        Some(running) if is_held && running.answers().await => Some(running),
+        _ => None,
+    };
+    let host_names = crate::compose::host_names(config);
+    let url = config.store_url();
+    let store_file = url.strip_prefix("sqlite:").map(|rest| {
+        let path = rest.split('?').next().unwrap_or(rest);
+        PathBuf::from(path.strip_prefix("//").unwrap_or(path))
+    });
+    let rtp_ports = config.conference.rtp_ports.split_once('-');
+    let rtp_ports = rtp_ports.and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+    Ward {
+        domain: config.domain.clone(),
+        rooms_domain: config.rooms_domain(),
+        data_dir: config.data_dir.clone(),
+        auth: accounts(config, &url).await.map_err(|error| format!("{error:#}")),
+        store_url: url,
+        store_file,
+        faces: faces(config),
+        rtp_ports: rtp_ports.unwrap_or((0, 0)),
+        requires_tls: config.tls.require,
+        digests: config.auth.algorithms.iter().map(|algorithm| algorithm.as_str().to_owned()).collect(),
+        name_servers: config.sip.dns.clone(),
+        asks_names: names == Names::Ask,
+        running,
+        tls: TlsPolicy::open(&config.certificates(), &config.data_dir, &host_names).map_err(|error| error.to_string()),
+    }
+}
+
+async fn accounts(config: &Config, url: &str) -> anyhow::Result<(shared_auth::Auth, Store)> {
+    let store = match url.starts_with("memory") {
+        true => bail!("it is in the memory of the server alone, where no command reaches it"),
+        false => open::store(config).await?,
+    };
+    Ok((open::auth(config, &store, &Bus::new(), &prometheus::Registry::new())?, store))
+}
+
+/// Every listener of the configuration.
+fn faces(config: &Config) -> Vec<Face> {
+    let (sip, xmpp) = (&config.sip, &config.xmpp);
+    let media = [config.conference.media];
+    let all: [(&'static str, &[SocketAddr]); 10] = [
+        ("sip.udp", &sip.udp),
+        ("sip.tcp", &sip.tcp),
+        ("sip.tls", &sip.tls),
+        ("xmpp.c2s", &xmpp.c2s),
+        ("xmpp.c2s_tls", &xmpp.c2s_tls),
+        ("xmpp.s2s", &xmpp.s2s),
+        ("xmpp.s2s_tls", &xmpp.s2s_tls),
+        ("http.https", &config.http.https),
+        ("conference.media", &media),
+        ("operations.listen", &config.operations.listen),
+    ];
+    let of = |(name, addresses): (&'static str, &[SocketAddr])| {
+        addresses.iter().map(|address| Face { name, address: *address }).collect::<Vec<_>>()
+    };
+    all.into_iter().flat_map(of).collect()
+}

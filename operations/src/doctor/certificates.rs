@@ -1,0 +1,169 @@
+//! Certificates as clients see them: each listener's chain, name and time.
+//!
+//! In    a handshake with each TLS listener. Out whether it is believed by who knows the system's roots, our CA and `tls.trust`; for how long.
+//! Not here: STARTTLS, which shows the same certificate, since one policy makes all listeners.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use shared_runtime::tls::{PeerCertificate, TlsPolicy};
+use shared_runtime::unix_millis;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::{Findings, Ward};
+
+pub(super) async fn check(ward: &Ward, found: &mut Findings) {
+    let tls = match &ward.tls {
+        Ok(tls) => tls,
+        Err(error) => {
+            return found.error(
+                format!("the certificate cannot be used: {error}"),
+                "see tls.certificate and tls.key, and that this user may read both",
+            );
+        }
+    };
+    if ward.running.is_none() {
+        return found.no_server();
+    }
+    let mut well = 0;
+    for name in ["sip.tls", "xmpp.c2s_tls", "xmpp.s2s_tls", "http.https"] {
+        let Some(address) = ward.reach(name) else { continue };
+        match look(tls, &ward.domain, address).await {
+            Ok(seen) => well += usize::from(tell(name, &ward.domain, &seen, found)),
+            Err(error) => found.error(
+                format!("{name}: no TLS at {address}: {error}"),
+                "look at the log; a proxy or another service may have that port",
+            ),
+        }
+    }
+    if well > 0 {
+        found.ok(format!("{well} listeners show a certificate that holds for {}", ward.domain));
+    }
+    if let Some(ca) = tls.local_ca() {
+        found.note(
+            "the certificate is of a CA of our own: Linphone, Conversations, Gajim and browsers refuse it until they are given that CA; baresip believes anybody unless sip_verify_server is yes",
+            format!("install {} on each device, or set tls.certificate to one of a public CA", ca.display()),
+        );
+    }
+}
+
+/// What a listener showed.
+struct Seen {
+    distrust: Option<rustls::Error>,
+    not_after: i64,
+}
+
+/// Whether it is well.
+fn tell(name: &str, domain: &str, seen: &Seen, found: &mut Findings) -> bool {
+    let days = (seen.not_after - unix_millis() / 1_000).div_euclid(86_400);
+    if days < 0 {
+        found.error(
+            format!("{name}: the certificate expired {} days ago: every client that looks refuses it", -days),
+            "renew it, and send the server SIGHUP",
+        );
+    } else if let Some(error) = &seen.distrust {
+        let remedy = match error {
+            rustls::Error::InvalidCertificate(rustls::CertificateError::NotValidForName)
+            | rustls::Error::InvalidCertificate(rustls::CertificateError::NotValidForNameContext {
+                ..
+            }) => {
+                format!("get a certificate that names {domain}")
+            }
+            _ => "put the whole chain into tls.certificate; a CA of your own goes into tls.trust".to_owned(),
+        };
+        found.error(format!("{name}: clients that look refuse the certificate: {error}"), remedy);
+    } else if days < SOON {
+        found.warning(
+            format!("{name}: the certificate expires in {days} days"),
+            "renew it, and send the server SIGHUP",
+        );
+    } else {
+        return true;
+    }
+    false
+}
+
+async fn look(tls: &TlsPolicy, domain: &str, address: SocketAddr) -> Result<Seen, String> {
+    let told = |error: &dyn std::fmt::Display| error.to_string();
+    let name = shared_runtime::names::to_ascii(domain).unwrap_or_else(|| domain.to_owned());
+    let name = ServerName::try_from(name).map_err(|error| told(&error))?;
+    let inner = WebPkiServerVerifier::builder(Arc::new(tls.roots())).build().map_err(|error| told(&error))?;
+    let witness = Arc::new(Witness { inner, seen: Mutex::default() });
+    let mut config = ClientConfig::builder()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::clone(&witness) as _)
+        .with_no_client_auth();
+    config.alpn_protocols = Vec::new();
+    let handshake = async {
+        let stream = TcpStream::connect(address).await?;
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    };
+    match tokio::time::timeout(PATIENCE, handshake).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => return Err(error.to_string()),
+        Err(_) => return Err("no answer in time".to_owned()),
+    }
+    let seen = witness.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+    seen.ok_or_else(|| "it showed no certificate".to_owned())
+}
+
+/// Believes everybody, and writes down who would not be believed.
+#[derive(Debug)]
+struct Witness {
+    inner: Arc<WebPkiServerVerifier>,
+    seen: Mutex<Option<Seen>>,
+}
+
+impl std::fmt::Debug for Seen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seen").field("distrust", &self.distrust).finish_non_exhaustive()
+    }
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        stapled: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let distrust = self.inner.verify_server_cert(leaf, chain, name, stapled, now).err();
+        let not_after = PeerCertificate::read(leaf).map_or(0, |read| read.not_after);
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Seen { distrust, not_after });
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Days before the end that are time to renew.
+const SOON: i64 = 21;

@@ -1,0 +1,108 @@
+//! Whether chat works — RFC 6120, RFC 6121: somebody logs in over TLS and writes to themself.
+//!
+//! In    a temporary account and the listener `xmpp.c2s_tls`. Out SASL PLAIN, a bound resource, one message that comes back.
+//! Errors the step that did not happen.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::patient::Patient;
+use super::{Findings, Ward};
+
+pub(super) async fn check(ward: &Ward, found: &mut Findings) {
+    if ward.running.is_none() {
+        return found.no_server();
+    }
+    let (Ok((auth, _)), Ok(_)) = (&ward.auth, &ward.tls) else {
+        return found.unchecked("not checked: the store or the certificate cannot be read");
+    };
+    if ward.reach("xmpp.c2s_tls").is_none() {
+        return found.note("not tried: xmpp.c2s_tls listens nowhere, and this chat goes by direct TLS", "");
+    }
+    let patient = match Patient::admit(auth, &ward.domain).await {
+        Ok(patient) => patient,
+        Err(error) => return found.unchecked(format!("no account to chat with could be made: {error}")),
+    };
+    match tokio::time::timeout(PATIENCE, talk(ward, &patient)).await {
+        Ok(Ok(())) => found.ok("an account logged in, wrote to itself, and got it"),
+        Ok(Err(what)) => found.error(what, "read what happened: the log of that moment says why"),
+        Err(_) => found.error("chat did not answer in time", "read the log of that moment"),
+    }
+    if let Err(error) = patient.discharge(auth).await {
+        found.warning(
+            format!("the account that was chatted with could not be removed: {error}"),
+            "remove the accounts that begin with doctor-",
+        );
+    }
+}
+
+async fn talk(ward: &Ward, patient: &Patient) -> Result<(), String> {
+    let told = |error: std::io::Error| format!("xmpp.c2s_tls: {error}");
+    let (Some(address), Ok(tls)) = (ward.reach("xmpp.c2s_tls"), &ward.tls) else { return Ok(()) };
+    let name = shared_runtime::names::to_ascii(&ward.domain).unwrap_or_else(|| ward.domain.clone());
+    let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
+    let socket = TcpStream::connect(address).await.map_err(told)?;
+    let stream = TlsConnector::from(tls.client(&[b"xmpp-client"])).connect(name, socket).await;
+    let mut line = Talk { stream: stream.map_err(told)?, heard: String::new() };
+    let open = format!(
+        "<stream:stream to='{}' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>",
+        ward.domain
+    );
+    line.say(&open).await?;
+    line.until("</stream:features>", "no features of the stream").await?;
+    let (user, password) = (patient.aor.local(), &patient.password);
+    let proof = BASE64_STANDARD.encode(format!("\0{user}\0{password}"));
+    line.say(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{proof}</auth>"))
+        .await?;
+    line.until("<success", "the login was refused").await?;
+    line.say(&open).await?;
+    line.until("</stream:features>", "no features after the login").await?;
+    line.say("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>doctor</resource></bind></iq>")
+        .await?;
+    line.until("</jid>", "no resource was bound").await?;
+    line.say("<presence/>").await?;
+    let word = format!("{:016x}", shared_runtime::random());
+    let own = &patient.aor.0;
+    line.say(&format!("<message type='chat' id='m' to='{own}'><body>{word}</body></message>")).await?;
+    line.until(&word, "the message to oneself did not come").await?;
+    line.say("</stream:stream>").await
+}
+
+struct Talk<S> {
+    stream: S,
+    heard: String,
+}
+
+impl<S: AsyncReadExt + AsyncWriteExt + Unpin> Talk<S> {
+    async fn say(&mut self, text: &str) -> Result<(), String> {
+        self.heard.clear();
+        let said = async {
+            self.stream.write_all(text.as_bytes()).await?;
+            self.stream.flush().await
+        };
+        said.await.map_err(|error| format!("xmpp.c2s_tls: {error}"))
+    }
+
+    async fn until(&mut self, wanted: &str, otherwise: &str) -> Result<(), String> {
+        let mut bytes = [0; 4096];
+        while !self.heard.contains(wanted) {
+            let length =
+                self.stream.read(&mut bytes).await.map_err(|error| format!("{otherwise}: {error}"))?;
+            if length == 0 || self.heard.len() > LONGEST || self.heard.contains("<failure") {
+                return Err(otherwise.to_owned());
+            }
+            self.heard.push_str(&String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()));
+        }
+        Ok(())
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Bytes of an answer.
+const LONGEST: usize = 256 * 1024;

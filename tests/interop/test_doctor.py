@@ -1,0 +1,89 @@
+"""`cusax doctor`: a healthy service is 0; one that is not is 1, and the finding names what to do."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import BINARY, Service, wait_until
+
+
+def doctor(environment, *words):
+    done = subprocess.run([BINARY, "doctor", "--json", *words], env=environment, capture_output=True, text=True, timeout=120)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def of(findings, *severities):
+    return [f for f in findings if f["severity"] in severities]
+
+
+def test_a_healthy_service_is_well_and_nothing_of_the_doctor_stays(service):
+    service.add("alice")
+    code, findings = doctor(service.environment)
+    assert code == 0, of(findings, "error", "warning", "unchecked")
+    assert {f["check"] for f in findings} == {"configuration", "store", "clock", "listeners", "certificates", "dns", "call", "chat"}
+    assert {"call", "chat"} <= {f["check"] for f in of(findings, "ok")}, findings
+    assert all({"check", "severity", "text", "remedy"} <= f.keys() for f in findings)
+    names = [json.loads(line)["aor"] for line in service.run("user", "list", "--json").splitlines()]
+    assert names == ["alice@localhost"], "the accounts of the doctor are gone"
+    assert doctor(service.environment, "store")[0] == 0
+    assert doctor(service.environment, "nonsense")[0] == 1
+
+
+def test_without_a_server_it_says_so_and_names_whose_port_is_taken(tmp_path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        service = Service(tmp_path, CUSAX_SIP__UDP=f"127.0.0.1:{port}")
+        code, findings = doctor(service.environment)
+    assert code == 1
+    assert any("the server does not answer" in f["text"] for f in of(findings, "unchecked"))
+    assert any("sip.udp" in f["text"] and str(port) in f["text"] and f["remedy"] for f in of(findings, "error")), findings
+
+
+def test_an_expired_certificate_is_named_at_each_listener(tmp_path):
+    certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost"]
+    made += ["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate]
+    made += ["-not_before", "20200101000000Z", "-not_after", "20210101000000Z"]
+    if subprocess.run(made, capture_output=True).returncode != 0:
+        pytest.skip("this openssl makes no certificate of the past")
+    service = Service(tmp_path, CUSAX_TLS__CERTIFICATE=str(certificate), CUSAX_TLS__KEY=str(key)).start()
+    try:
+        code, findings = doctor(service.environment, "certificates")
+    finally:
+        service.stop()
+    assert code == 1
+    expired = [f["text"] for f in of(findings, "error") if "expired" in f["text"]]
+    assert {text.split(":")[0] for text in expired} == {"sip.tls", "xmpp.c2s_tls", "http.https"}, findings
+
+
+def test_a_store_that_cannot_be_written_is_named(tmp_path):
+    nowhere = tmp_path / "file"
+    nowhere.write_text("no folder")
+    service = Service(tmp_path, CUSAX_STORE__URL=f"sqlite://{nowhere}/cusax.db")
+    code, findings = doctor(service.environment, "store")
+    assert code == 1 and "does not open" in findings[0]["text"] and findings[0]["remedy"], findings
+
+
+def test_a_demo_is_healthy(tmp_path):
+    demo = subprocess.Popen([BINARY, "demo"], stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)})
+    try:
+        wait_until(lambda: list(Path(tmp_path).glob("cusax-demo-*/cusax.running")), 20, "the demo")
+        (folder,) = Path(tmp_path).glob("cusax-demo-*")
+        code, findings = doctor({**os.environ, "CUSAX_DATA_DIR": str(folder), "CUSAX_XMPP__S2S": "[]"})
+        assert code == 0, of(findings, "error", "warning", "unchecked")
+    finally:
+        demo.send_signal(signal.SIGINT)
+        demo.wait(timeout=15)
+
+
+def test_the_plan_of_ports_has_a_firewall(service):
+    service.environment["CUSAX_SIP__TLS"] = "0.0.0.0:5061"
+    shown = service.run("doctor", "ports")
+    assert re.search(r"^5061 +tcp +sip.tls +everybody", shown, re.M), shown
+    assert 'tcp dport 5061 accept' in shown and "table inet cusax" in shown
