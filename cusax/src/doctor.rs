@@ -99,7 +99,8 @@ async fn ward(config: &Config, names: Names) -> Ward {
         name_servers: config.sip.dns.clone(),
         asks_names: names == Names::Ask,
         running,
-        tls: TlsPolicy::open(&config.certificates(), &config.data_dir, &host_names).map_err(|error| error.to_string()),
+        tls: TlsPolicy::open(&config.certificates(), &config.data_dir, &host_names)
+            .map_err(|error| error.to_string()),
     }
 }
 

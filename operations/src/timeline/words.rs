@@ -127,12 +127,13 @@ impl Words {
                 call.has_rung = true;
                 both(call, || sip(at, "call_ringing", "it rings", &call_id))
             }
-            CallEvent::Answered { call_id } => {
+            CallEvent::Answered { call_id, has_video } => {
                 let Some(call) = self.calls.get(&call_id) else { return Vec::new() };
                 if std::mem::replace(&mut call.is_answered, true) {
                     return Vec::new();
                 }
-                both(call, || sip(at, "call_answered", "it is answered", &call_id))
+                let text = if has_video { "it is answered, with pictures" } else { "it is answered" };
+                both(call, || sip(at, "call_answered", text, &call_id))
             }
             CallEvent::Ended { call_id, outcome, reason } => {
                 let Some(call) = self.calls.end(&call_id) else { return Vec::new() };
