@@ -12,8 +12,8 @@ PLUGINS = ["xep_0030", "xep_0045", "xep_0054", "xep_0199", "xep_0004", "xep_0203
 class Chat(slixmpp.ClientXMPP):
     """A client that gathers what comes."""
 
-    def __init__(self, name, service, password=PASSWORD, direct=False):
-        super().__init__(f"{name}@{service.domain}/test", password)
+    def __init__(self, name, service, password=PASSWORD, direct=False, domain=None):
+        super().__init__(f"{name}@{domain or service.domain}/test", password)
         self.name = name
         self.address = service.address
         self.port = service.ports["xmpp.c2s_tls" if direct else "xmpp.c2s"]

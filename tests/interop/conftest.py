@@ -23,8 +23,12 @@ class Service:
 
     address = "127.0.0.1"
 
-    def __init__(self, folder, domain=DOMAIN, **environment):
+    def __init__(self, folder, domain=DOMAIN, config="", **environment):
         self.folder = Path(folder)
+        self.command = [BINARY]
+        if config:
+            (self.folder / "cusax.toml").write_text(config)
+            self.command += ["--config", str(self.folder / "cusax.toml")]
         self.domain = domain
         self.ca = self.folder / "data/tls/ca.pem"
         self.environment = {
@@ -48,7 +52,7 @@ class Service:
     def start(self):
         self.log = open(self.folder / "log", "ab")
         self.process = subprocess.Popen(
-            [BINARY, "serve", "--json"], env=self.environment, stdout=subprocess.PIPE, stderr=self.log, text=True
+            [*self.command, "serve", "--json"], env=self.environment, stdout=subprocess.PIPE, stderr=self.log, text=True
         )
         self.ports = {}
         while "operations.listen" not in self.ports:
@@ -65,7 +69,7 @@ class Service:
         self.log.close()
 
     def run(self, *words, given=""):
-        done = subprocess.run([BINARY, *words], env=self.environment, input=given, capture_output=True, text=True)
+        done = subprocess.run([*self.command, *words], env=self.environment, input=given, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -35,15 +35,15 @@ def amplitude(samples, hertz, rate=RATE):
 class Phone:
     """One baresip with one account."""
 
-    def __init__(self, service, name, transport="udp", hertz=440, codecs="pcmu", encryption=None, pictures=False):
+    def __init__(self, service, name, transport="udp", hertz=440, codecs="pcmu", encryption=None, pictures=False, domain=DOMAIN):
         self.name = name
-        self.folder = Path(service.folder) / f"phone-{name}"
+        self.folder = Path(service.folder) / f"phone-{name}-{domain}"
         self.folder.mkdir()
         port = service.ports["sip.tls" if transport == "tls" else f"sip.{transport}"]
         outbound = f"sip:127.0.0.1:{port};transport={transport}"
         write_tone(self.folder / "tone.wav", hertz)
         (self.folder / "accounts").write_text(
-            f'<sip:{name}@{DOMAIN}>;auth_pass={PASSWORD};outbound="{outbound}";regint=60;answermode=auto;'
+            f'<sip:{name}@{domain}>;auth_pass={PASSWORD};outbound="{outbound}";regint=60;answermode=auto;'
             f"audio_codecs={codecs}{f';mediaenc={encryption}' if encryption else ''}{';video_codecs=vp8' if pictures else ''}\n"
         )
         (self.folder / "contacts").write_text("")
