@@ -75,6 +75,8 @@ pub(super) struct Participant {
     pub(super) waits: Waits,
     /// Their pictures, if they have some.
     pub(super) pictures: Option<Screen>,
+    /// It says of itself that it has pictures, too (RFC 3840 §10.1).
+    pub(super) has_screen: bool,
     /// Offers of ours to it.
     pub(super) asking: Asking,
     /// They hear a last word until then at most; why the leg ends.
@@ -124,6 +126,7 @@ impl Participant {
             pin: None,
             waits: Waits::default(),
             pictures: None,
+            has_screen: false,
             asking: Asking::default(),
             ending: None,
         }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use sip_core::sdp::Sdp;
 use sip_core::{Message, Name};
 
-use crate::house::{House, Phone, URI, Viewer};
+use shared_model::Audio;
+
+use crate::house::{House, Phone, Seen, URI, Viewer, talk};
 
 const VP8: &str = "a=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack pli\r\n";
 
@@ -143,5 +145,76 @@ async fn who_refuses_more_is_left_alone_and_who_asks_at_once_is_asked_again() {
     assert!(more.is_err(), "it said no");
     let response = alice.send("OPTIONS", &[]).await;
     assert!(response.status() == 200 && response.value(Name::Contact).is_some(), "and the call goes on");
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_does_video_is_offered_a_picture_when_it_does_not_hold_us() {
+    let house = House::start().await;
+    let mut alice = Viewer::call_for_sound(&house, "alice", 440.0).await;
+    // One that says nothing of pictures is not asked.
+    let mut carol = house.call("carol", 1_700.0).await;
+    house.until_audio("alice", Audio::SendReceive).await;
+    assert_eq!(alice.phone.send_offer("INVITE", "sendonly").await.status(), 200);
+    house.until_audio("alice", Audio::OnHold).await;
+    let mut bob = Viewer::call(&house, "bob", 700.0, VP8).await;
+    bob.show(true, 1);
+    let asked = tokio::time::timeout(Duration::from_millis(300), alice.phone.is_invited()).await;
+    assert!(asked.is_err(), "who holds us is asked for nothing");
+    assert_eq!(alice.phone.send_offer("INVITE", "sendrecv").await.status(), 200);
+    let offer = alice.takes_pictures().await;
+    let of = |kind: &str, is_open| (kind.to_owned(), is_open);
+    assert_eq!(kinds(&offer), [of("audio", true), of("message", false), of("video", true)], "{offer}");
+    assert!(!offer.contains("a=mid:") && !offer.contains("BUNDLE"), "{offer}");
+    let seen = |mark| {
+        std::iter::from_fn(|| alice.see()).any(|one| matches!(one, Seen::Picture(of, ..) if of == mark))
+    };
+    // Nothing waits for the answer to our ACK: it is shown until it is seen.
+    let is_seen = (0..500).any(|_| {
+        bob.show(true, 2);
+        std::thread::sleep(Duration::from_millis(10));
+        seen(2)
+    });
+    assert!(is_seen, "what was agreed on is shown");
+    alice.show(true, 3);
+    bob.sees(3);
+    let asked = tokio::time::timeout(Duration::from_millis(300), carol.is_invited()).await;
+    assert!(asked.is_err(), "it would ask whoever holds it");
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_refuses_pictures_keeps_its_sound() {
+    let house = House::start().await;
+    let mut alice = Viewer::call_for_sound(&house, "alice", 440.0).await;
+    let mut bob = Viewer::call(&house, "bob", 700.0, VP8).await;
+    bob.show(true, 1);
+    let invite = alice.phone.is_invited().await;
+    invite.server.respond(Message::response(&invite.request, 488, ""));
+    let heard = talk::<2>(&mut [alice.phone, bob.phone], 60);
+    assert!(heard[0][1] && heard[1][0], "{heard:?}");
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_of_theirs_that_is_refused_leaves_all_as_it_was() {
+    let house = House::start().await;
+    let mut alice = house.silent_phone("alice").await;
+    alice.call_as_browser(URI).await;
+    let name_of = |message: &Message| {
+        let text = String::from_utf8_lossy(message.body()).into_owned();
+        text.split("a=ice-ufrag:").nth(1).unwrap().split("\r\n").next().unwrap().to_owned()
+    };
+    let before = alice.send("INVITE", &[]).await;
+    alice.acknowledge_with(String::new());
+    // It would check anew, and names no codec that we have: nothing of it holds (RFC 3261 §14.2).
+    let offer = "v=0\r\no=- 1 3 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE audio\r\n\
+        m=audio 9 UDP/TLS/RTP/SAVPF 99\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:99 NONE/8000\r\na=mid:audio\r\na=ice-ufrag:else\r\n\
+        a=ice-pwd:elsepassword\r\na=setup:actpass\r\na=rtcp-mux\r\na=inactive\r\n";
+    assert_eq!(alice.send_body("INVITE", "application/sdp", offer).await.status(), 488);
+    let after = alice.send("INVITE", &[]).await;
+    alice.acknowledge_with(String::new());
+    assert_eq!(name_of(&before), name_of(&after));
+    house.until_audio("alice", Audio::SendReceive).await;
     house.stop().await;
 }

@@ -1,18 +1,20 @@
-//! Offers of the focus within a call: more pictures for browsers that see fewer than there are — RFC 3261 §14.1 (re-INVITE), §14.2
-//! (one at a time), RFC 3264 §8.1 (a new medium).
+//! Offers of the focus within a call: more pictures for whoever sees fewer than there are — RFC 3261 §14.1 (re-INVITE), §14.2
+//! (one at a time), RFC 3264 §8.1 (a new medium), RFC 3840 §10.1 (who has pictures).
 //!
 //! In    pictures that begin; answers to our re-INVITEs. Out re-INVITEs with media behind those that are there.
 //! State beside each leg the offer that waits for its answer, when the next may be, and whether more is refused.
-//! Errors who refuses is not asked again in this call; 491, and 500 with a Retry-After: once more after a while; 408 and 481 end
-//!        the leg (§14.1).
+//! Errors who refuses is not asked again in this call; 491, and 500 with a Retry-After: again after a while, [`MOST_TRIES`] times in
+//!        all; 408 and 481 end the leg (§14.1). What was refused leaves the call as it was.
 //!
-//! Phones are not asked: theirs would ask whoever holds them.
+//! A browser gets as many pictures as there are; a phone that came without gets one, if its Contact says that it does video: others
+//! would ask whoever holds them. Who holds us is asked when they do so no more.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use shared_model::Audio;
 use sip_core::Message;
-use sip_core::header::Name;
+use sip_core::header::{Name, NameAddr};
 use sip_core::sdp::MOST_MEDIA;
 use tokio::sync::mpsc;
 
@@ -36,6 +38,8 @@ pub(in crate::focus) struct Asking {
     next: Option<Instant>,
     /// It wants no more.
     is_refused: bool,
+    /// How often it was not the moment, one after another.
+    tries: u8,
 }
 
 impl Asking {
@@ -93,21 +97,26 @@ impl Conference {
     async fn ask_for_more(&mut self, at: usize, (more, codec): (usize, Codec)) {
         let Some(endpoint) = self.focus.endpoint().cloned() else { return };
         let participant = &self.participants[at];
-        let (origin, port) = (participant.origin, participant.origin.local.port());
+        let (origin, is_browser) = (participant.origin, participant.web.is_some());
         let fresh = match participant.our_pictures() {
             Some(_) => None,
-            None => match self.pictures_at(origin, Some(port)) {
+            None => match self.pictures_at(origin, is_browser.then(|| origin.local.port())) {
                 Some(fresh) => Some(fresh),
                 None => return,
             },
         };
         let mut offered = self.offered_again(at);
         if let Some((ours, _)) = &fresh {
-            offered.pictures = Some(video::offer::Offer { ours: *ours, keys: Vec::new() });
+            let keys =
+                if is_browser { Vec::new() } else { self.keys(self.participants[at].crypto).offered() };
+            offered.pictures = Some(video::offer::Offer { ours: *ours, keys });
         }
         let (encoding, parameters, usual) = video::offer::format(codec);
         let agreed = self.participants[at].agreed_pictures().map(|agreed| agreed.payload_type);
         (0..more).for_each(|_| offered.lines.add_pictures(encoding, parameters, usual, agreed));
+        if let Some(line) = offered.lines.0.last_mut().filter(|_| !is_browser) {
+            line.mid = None; // without a bundle there is nothing to name
+        }
         self.participants[at].origin.version += 1;
         let text = self.offer_again(at, &offered);
         let contact = self.contact();
@@ -143,7 +152,8 @@ impl Conference {
             // The call is over meanwhile.
             return self.focus.end_answer(call_id, answer.as_deref()).await;
         };
-        let contact = self.contact();
+        let (contact, random) = (self.contact(), self.random());
+        let secrecy = self.focus.parts().config.srtp;
         let participant = &mut self.participants[at];
         let Some((offered, fresh)) = participant.asking.waits.take() else {
             return self.focus.answered().give_up(call_id);
@@ -157,12 +167,14 @@ impl Conference {
             200..300 => {}
             status => {
                 self.focus.answered().give_up(call_id);
-                // §14.1: both asked at once. Who began the call waits longer.
-                let pause = if participant.is_called { GLARE_OURS } else { GLARE_THEIRS };
+                // §14.1: both asked at once.
+                let pause = glare(participant.is_called, random);
                 // §14.2: it answers another INVITE.
                 let busy = retry_after(&answer).filter(|_| status == 500);
-                participant.asking.next = Some(now + busy.unwrap_or(pause));
-                participant.asking.is_refused = status != 491 && busy.is_none();
+                let asking = &mut participant.asking;
+                asking.next = Some(now + busy.unwrap_or(pause));
+                asking.tries += 1;
+                asking.is_refused = (status != 491 && busy.is_none()) || asking.tries >= MOST_TRIES;
                 return participant
                     .span()
                     .in_scope(|| tracing::info!(status, "more pictures are not wanted"));
@@ -176,9 +188,14 @@ impl Conference {
             return self.focus.answered().give_up(call_id);
         };
         self.focus.acknowledge(&answer, ack, flow);
+        self.participants[at].asking.tries = 0;
         let before = seen(&self.participants[at]);
         let text = std::str::from_utf8(answer.body()).unwrap_or_default();
-        match offer::answered_by_browser(text, &offered) {
+        let agreed = match &self.participants[at].web {
+            Some(_) => offer::answered_by_browser(text, &offered),
+            None => offer::answered(text, secrecy, &offered),
+        };
+        match agreed {
             Some(agreed) => {
                 if let Some(browser) = &agreed.browser {
                     self.participants[at].their_ice = Some(browser.ice.clone());
@@ -198,8 +215,13 @@ fn wanted(participant: &Participant, live: &[(LegId, Codec)], most: usize) -> Op
     let is_inside = participant.is_joined && participant.sound.is_some() && participant.ending.is_none();
     let sound = participant.lines.of_what(What::Sound).first().map(|at| &participant.lines.0[*at]);
     // Without a name there is no bundle.
-    let is_bundled = participant.web.is_some() && sound.is_some_and(|line| line.mid.is_some());
-    if !is_free || !is_inside || !is_bundled || participant.asking.is_refused {
+    let is_bundled = sound.is_some_and(|line| line.mid.is_some());
+    let (takes, most) = match participant.web {
+        Some(_) => (is_bundled, most),
+        None => (participant.has_screen && participant.agreed_pictures().is_none(), 1),
+    };
+    let is_held = participant.audio() == Audio::OnHold && participant.web.is_none();
+    if !is_free || !is_inside || !takes || is_held || participant.asking.is_refused {
         return None;
     }
     let of_others = || live.iter().filter(|(leg, _)| *leg != participant.leg).map(|(_, codec)| *codec);
@@ -209,6 +231,21 @@ fn wanted(participant: &Participant, live: &[(LegId, Codec)], most: usize) -> Op
     let room = MOST_MEDIA.saturating_sub(participant.lines.0.len());
     let more = count(codec).min(most).saturating_sub(seen(participant)).min(room);
     (more > 0).then_some((more, codec))
+}
+
+/// RFC 3840 §10.1: whether a Contact says that whoever is there has pictures.
+pub(super) fn says_video(message: &Message) -> bool {
+    let contact = message.value(Name::Contact).and_then(NameAddr::parse);
+    contact.is_some_and(|contact| {
+        let value = contact.params.value("video").unwrap_or_default();
+        contact.params.has("video") && !value.eq_ignore_ascii_case("false")
+    })
+}
+
+/// §14.1: how long who gets a 491 waits, in steps of 10 ms: longer, if the call is ours.
+fn glare(is_ours: bool, random: u64) -> Duration {
+    let (least, steps) = if is_ours { (2_100, 191) } else { (0, 201) };
+    Duration::from_millis(least + random % steps * 10)
 }
 
 /// RFC 3261 §20.33: when to ask again, at most [`LONGEST`].
@@ -226,8 +263,30 @@ fn seen(participant: &Participant) -> usize {
 
 /// Between two offers to one leg.
 const PAUSE: Duration = Duration::from_secs(2);
-/// §14.1: from 2.1 to 4 s for who began the call, up to 2 s for the other.
-const GLARE_OURS: Duration = Duration::from_millis(2_700);
-const GLARE_THEIRS: Duration = Duration::from_millis(1_100);
+/// How often one offer is made that is not refused, and not taken.
+const MOST_TRIES: u8 = 5;
 /// How long an answer is waited for: a browser asks nobody.
 const LONGEST: Duration = Duration::from_secs(40);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_crosses_waits_by_whose_call_it_is() {
+        let all = |is_ours| (0..2_000).map(move |random| glare(is_ours, random).as_millis());
+        assert_eq!((all(true).min(), all(true).max()), (Some(2_100), Some(4_000)));
+        assert_eq!((all(false).min(), all(false).max()), (Some(0), Some(2_000)));
+    }
+
+    #[test]
+    fn a_contact_says_whether_there_are_pictures() {
+        let says = |contact: &str| {
+            let mut message = Message::request("INVITE", "sip:a@x");
+            message.push(Name::Contact, contact);
+            says_video(&message)
+        };
+        assert!(says("<sip:a@x>;audio;video") && says("<sip:a@x>;video=\"TRUE\""));
+        assert!(!says("<sip:a@x;video>;audio") && !says("<sip:a@x>;video=\"FALSE\"") && !says("<sip:a@x>"));
+    }
+}

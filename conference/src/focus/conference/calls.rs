@@ -25,7 +25,15 @@ use crate::labels::LegSpan;
 use crate::media::leg::{RtpLeg, UnboundLeg};
 use crate::media::ports::PortsError;
 use crate::media::srtp::Crypto;
+use crate::media::web::Credentials;
 use crate::mixer::{Command, LegId, Prompt};
+
+/// A browser that checks anew: what we say of ourselves then, what it says, and whether that is other than before.
+struct Anew {
+    ours: Option<Ours>,
+    theirs: (String, String),
+    is_other: bool,
+}
 
 impl Conference {
     /// RFC 4579 §5.1: a call to the conference URI joins.
@@ -126,6 +134,7 @@ impl Conference {
         let id = LegId(self.name());
         let mut participant = Participant::new(id, dialog, caller, voice, origin);
         participant.offered = offered;
+        participant.has_screen = super::again::says_video(request);
         if let Some(browser) = agreed.as_ref().and_then(|agreed| agreed.browser.as_ref()) {
             leg.expect(&browser.fingerprint);
             participant.their_ice = Some(browser.ice.clone());
@@ -244,14 +253,14 @@ impl Conference {
             Ok(session) => session,
             Err(least) => return incoming.server.respond(too_brief(request, least)),
         };
-        participant.session = session;
         participant.origin.version += 1;
         let offer = String::from_utf8_lossy(request.body()).into_owned();
         let mut body = String::new();
         if !offer.is_empty() {
-            self.check_anew(at, &offer);
+            let anew = self.check_anew(at, &offer);
             let participant = &self.participants[at];
-            let (origin, now, ours) = (participant.origin, participant.crypto, participant.web.clone());
+            let (origin, now) = (participant.origin, participant.crypto);
+            let ours = anew.as_ref().map_or(&participant.web, |anew| &anew.ours).clone();
             let known = participant.our_pictures();
             let browsers = ours.as_ref().map(|_| origin.local.port());
             let fresh = match known {
@@ -261,15 +270,23 @@ impl Conference {
             let our_pictures = known.as_ref().or(fresh.as_ref().map(|(ours, _)| ours));
             let agreed = match answer::answer(&offer, origin, &self.keys(now), ours.as_ref(), our_pictures) {
                 Ok(agreed) => agreed,
-                Err(unfit) => return incoming.server.respond(self.not_acceptable(request, unfit)),
+                Err(unfit) => {
+                    // §14.2: all is as if it had not been asked.
+                    self.participants[at].origin.version -= 1;
+                    return incoming.server.respond(self.not_acceptable(request, unfit));
+                }
             };
             body = agreed.text.clone();
+            if let Some(anew) = anew {
+                self.begin_anew(at, anew);
+            }
             self.renegotiate(at, agreed, fresh).await;
         } else if request.method() == "INVITE" {
             let offered = self.offered_again(at);
             body = self.offer_again(at, &offered);
             self.participants[at].offered = offered;
         }
+        self.participants[at].session = session;
         let mut response = self.describe(Message::response(request, 200, ""));
         if let Some(session) = &session {
             session.tell(&mut response);
@@ -286,15 +303,27 @@ impl Conference {
         }
     }
 
-    /// RFC 8839 §4.4.1.1.1: a browser with other credentials checks anew, and is told new ones of ours.
-    fn check_anew(&mut self, at: usize, offer: &str) {
-        let participant = &mut self.participants[at];
-        let (Some(ours), Some(first)) = (&mut participant.web, &participant.first_ice) else { return };
-        let Some(theirs) = answer::ice_of(offer) else { return };
-        let known = participant.their_ice.replace(theirs.clone());
-        if let Some(web) = self.focus.web().filter(|_| known.is_some_and(|known| known != theirs)) {
-            ours.ice = web.renew(first, self.focus.parts().random);
+    /// RFC 8839 §4.4.1.1.1: a browser with other credentials checks anew, and is told new ones of ours, which hold once its offer is
+    /// taken; until then the old ones do (RFC 8445 §9).
+    fn check_anew(&self, at: usize, offer: &str) -> Option<Anew> {
+        let participant = &self.participants[at];
+        let (mut ours, theirs) = (participant.web.clone()?, answer::ice_of(offer)?);
+        let is_other = participant.their_ice.as_ref().is_some_and(|known| *known != theirs);
+        if is_other {
+            ours.ice = Credentials::new(self.focus.parts().random);
         }
+        Some(Anew { ours: Some(ours), theirs, is_other })
+    }
+
+    fn begin_anew(&mut self, at: usize, anew: Anew) {
+        let participant = &mut self.participants[at];
+        if let (true, Some(ours), Some(first), Some(web)) =
+            (anew.is_other, &anew.ours, &participant.first_ice, self.focus.web())
+        {
+            web.renew(first, &ours.ice);
+        }
+        participant.web = anew.ours;
+        participant.their_ice = Some(anew.theirs);
     }
 
     pub(super) async fn ack(&mut self, ack: &Message) {

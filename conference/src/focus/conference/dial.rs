@@ -290,6 +290,7 @@ impl Conference {
         };
         let mut participant = Participant::new(leg, dialog, callee, voice, origin);
         participant.is_called = true;
+        participant.has_screen = super::again::says_video(&answer);
         participant.source = contact_ip(participant.dialog.target());
         participant.web = calls::ours(&sound);
         participant.first_ice = participant.web.as_ref().map(|ours| ours.ice.clone());

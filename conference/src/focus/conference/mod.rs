@@ -189,7 +189,11 @@ impl Conference {
 
     async fn hear(&mut self, input: Input) {
         match input {
-            Input::Request(incoming) => self.request(*incoming).await,
+            Input::Request(incoming) => {
+                self.request(*incoming).await;
+                // Who held us, and does no more, sees what began meanwhile.
+                self.offer_more().await;
+            }
             Input::Ack(ack) => {
                 self.ack(&ack).await;
                 self.offer_more().await;

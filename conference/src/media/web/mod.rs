@@ -115,11 +115,9 @@ impl WebPort {
     }
 
     /// New credentials for the leg that began with `first`, whose peer begins to check anew (RFC 8445 §9). Its DTLS stays.
-    pub fn renew(&self, first: &Credentials, random: fn() -> u64) -> Credentials {
-        let ours = Credentials::new(random);
+    pub fn renew(&self, first: &Credentials, ours: &Credentials) {
         // If the port's thread is gone, nothing comes, and the leg ends for its silence.
         let _ = self.orders.send(Order::Renew(first.name.clone(), ours.clone()));
-        ours
     }
 
     /// A leg that waits for its offer and answer.

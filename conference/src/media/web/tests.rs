@@ -140,9 +140,11 @@ fn a_leg_is_checked_anew_and_keeps_its_way_until_another_is_chosen() {
     while check(&old, &first, true).is_none() {}
     let mut renewed = first.clone();
     // Credentials of the last restart but one are worth nothing.
-    let forgotten = port.renew(&first, shared_runtime::random);
+    let forgotten = Credentials::new(shared_runtime::random);
+    port.renew(&first, &forgotten);
     for _ in 0..2 {
-        renewed = port.renew(&first, shared_runtime::random);
+        renewed = Credentials::new(shared_runtime::random);
+        port.renew(&first, &renewed);
     }
     while check(&new, &renewed, false).is_none() {}
     assert!(renewed != first);

@@ -290,6 +290,7 @@ impl House {
             level: None,
             format: Format::Pcmu,
             supported: String::new(),
+            features: String::new(),
             keys: None,
             srtp: None,
             ice: None,

@@ -70,6 +70,8 @@ pub(crate) struct Phone {
     pub(super) format: Format,
     /// What is supported, or nothing.
     pub(crate) supported: String,
+    /// What the Contact says of the device (RFC 3840), such as `;video`.
+    pub(crate) features: String,
     pub(super) keys: Option<(Suite, MasterKey)>,
     pub(super) srtp: Option<Srtp>,
     /// The focus's name and password of checks.
@@ -256,7 +258,7 @@ impl Phone {
         request.push(Name::To, &self.to);
         request.push(Name::CallId, &self.call_id);
         request.push(Name::CSeq, &format!("{} {method}", self.cseq));
-        request.push(Name::Contact, &format!("<sip:{name}@{local}>"));
+        request.push(Name::Contact, &format!("<sip:{name}@{local}>{}", self.features));
         if !self.supported.is_empty() {
             request.push(Name::Supported, &self.supported);
         }

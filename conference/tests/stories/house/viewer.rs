@@ -77,6 +77,42 @@ impl Viewer {
         viewer
     }
 
+    /// Calls with sound alone, and says that it does video.
+    pub(crate) async fn call_for_sound(house: &House, name: &str, hertz: f64) -> Self {
+        let mut viewer = Self::with_camera(house, name, hertz).await;
+        viewer.phone.features = ";audio;video".to_owned();
+        assert_eq!(viewer.phone.invite(URI).await.status(), 200);
+        viewer
+    }
+
+    /// Takes an offer of the focus within the call; the offer.
+    pub(crate) async fn takes_pictures(&mut self) -> String {
+        let incoming = self.phone.is_invited().await;
+        let offer = String::from_utf8_lossy(incoming.request.body()).into_owned();
+        let sdp = Sdp::parse(&offer).unwrap();
+        let mut answer =
+            "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n".to_owned();
+        for media in &sdp.media {
+            let port = |socket: &UdpSocket| socket.local_addr().unwrap().port();
+            let (port, formats) = match (media.kind, media.port) {
+                ("audio", _) => (port(&self.phone.media), "0".to_owned()),
+                ("video", 1..) => {
+                    self.focus = SocketAddr::new(media.connection.unwrap(), media.port);
+                    self.kind = media.formats[0].parse().unwrap();
+                    (port(&self.camera), format!("{0}\r\na=rtpmap:{0} VP8/90000", self.kind))
+                }
+                _ => (0, media.formats[0].to_owned()),
+            };
+            answer.push_str(&format!("m={} {port} {} {formats}\r\n", media.kind, media.protocol));
+        }
+        let mut response = Message::response(&incoming.request, 200, "");
+        response.push(Name::Contact, "<sip:viewer@127.0.0.1:9>");
+        response.set_body("application/sdp", answer.into());
+        incoming.server.respond(response);
+        self.phone.request("ACK").await;
+        offer
+    }
+
     /// Is called by the focus, and takes its offer.
     pub(crate) async fn is_called(house: &mut House, name: &str, hertz: f64) -> Self {
         let mut viewer = Self::with_camera(house, name, hertz).await;
