@@ -3,14 +3,15 @@
 //!
 //! In    a queue of stanzas, and words. Out bytes, in the content namespace that the stream has.
 //! Errors a socket that takes nothing for [`WRITE_PATIENCE`] is lost: whoever reads it is told, and what was not written is
-//!        in the queue again, or waits for an ack if acks are given.
+//!        in the queue again, or waits for an ack if acks are given. A batch goes out in pieces of whole stanzas, no more than a
+//!        record of TLS holds, so that of a piece that broke off nothing was read, and nothing of what went before comes twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use prometheus::IntCounter;
 use shared_runtime::unix_millis;
-use tokio::io::{AsyncWriteExt, WriteHalf};
+use tokio::io::{AsyncWrite, AsyncWriteExt, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
@@ -54,10 +55,12 @@ impl Writer {
         breaks: oneshot::Sender<()>,
     ) -> (Queue, WriteHalf<Box<dyn Io>>) {
         let mut batch = Vec::new();
+        let mut ends = Vec::new(); // where each of the batch ends in the text
         let mut has_queue = true;
         let mut farewell = None;
         loop {
             let mut text = Vec::new();
+            ends.clear();
             let mut may_take = has_queue;
             if let Some(acks) = &self.acks {
                 text = acks.turn(&mut self.queue);
@@ -87,6 +90,7 @@ impl Writer {
                             }
                             _ => {
                                 text.extend_from_slice(&bytes);
+                                ends.push(text.len());
                                 true
                             }
                         }
@@ -104,24 +108,23 @@ impl Writer {
             if text.is_empty() {
                 continue;
             }
-            let sent = timeout(WRITE_PATIENCE, async {
-                self.io.write_all(&text).await?;
-                self.io.flush().await
-            });
-            let sent = tokio::select! {
-                sent = sent => matches!(sent, Ok(Ok(()))),
+            let mut written = 0;
+            let writing = write_pieces(&mut self.io, &text, &ends, &mut written);
+            let is_sent = tokio::select! {
+                sent = timeout(WRITE_PATIENCE, writing) => matches!(sent, Ok(Ok(()))),
                 _ = &mut stopped => false,
             };
-            if !sent {
+            let count = ends.iter().take_while(|end| **end <= written).count();
+            if count > 0 {
+                self.sent.inc_by(count as u64);
+                self.last.store(unix_millis(), Ordering::Relaxed);
+                batch.drain(..count);
+            }
+            if !is_sent {
                 if is_counted {
                     batch.clear();
                 }
                 break;
-            }
-            if !batch.is_empty() {
-                self.sent.inc_by(batch.len() as u64);
-                self.last.store(unix_millis(), Ordering::Relaxed);
-                batch.clear();
             }
         }
         self.queue.put_first(batch);
@@ -130,9 +133,82 @@ impl Writer {
     }
 }
 
+/// Writes a text in pieces that end where a stanza does; how much went out whole is in `written` whenever this is dropped.
+async fn write_pieces(
+    io: &mut (impl AsyncWrite + Unpin),
+    text: &[u8],
+    ends: &[usize],
+    written: &mut usize,
+) -> std::io::Result<()> {
+    while *written < text.len() {
+        let most = *written + LARGEST_PIECE;
+        let next = match text.len() <= most {
+            true => text.len(),
+            // What is larger than a piece goes out alone.
+            false => {
+                let ahead = ends.iter().copied().filter(|end| end > written);
+                let fits = ahead.clone().take_while(|end| *end <= most).last();
+                fits.or_else(|| ahead.min()).unwrap_or(text.len())
+            }
+        };
+        io.write_all(&text[*written..next]).await?;
+        io.flush().await?;
+        *written = next;
+    }
+    Ok(())
+}
+
 async fn changed(acks: Option<&Acks>) {
     match acks {
         Some(acks) => acks.changed().await,
         None => std::future::pending().await,
+    }
+}
+
+/// Bytes of a piece: a record of TLS holds as many (RFC 8446 §5.1).
+const LARGEST_PIECE: usize = 16_384;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use xmpp_core::{Element, Kind, ns};
+
+    use super::*;
+
+    fn stanza(id: &str, bytes: usize) -> Stanza {
+        let body = Element::new("body", ns::CLIENT).text_node("x".repeat(bytes));
+        Stanza::new(Kind::Message, None).with_id(Some(id)).with(&body)
+    }
+
+    #[tokio::test]
+    async fn what_went_out_before_the_socket_took_no_more_does_not_go_out_again() {
+        let (near, mut far) = tokio::io::duplex(25_000);
+        let (_, io) = tokio::io::split(Box::new(near) as Box<dyn Io>);
+        let (sender, queue) = Queue::new(8);
+        for (id, bytes) in [("1", 5_000), ("2", 5_000), ("3", 9_000), ("4", 9_000), ("5", 40_000)] {
+            sender.try_send(stanza(id, bytes)).unwrap();
+        }
+        let (_speaks, spoken) = mpsc::channel(1);
+        let writer = Writer {
+            too_large: None,
+            acks: None,
+            queue,
+            spoken,
+            io,
+            last: Arc::default(),
+            sent: IntCounter::new("sent", "stanzas").unwrap(),
+            leaves: Arc::default(),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let (breaks, broken) = oneshot::channel();
+        let sent = writer.sent.clone();
+        let running = tokio::spawn(writer.run(stopped, breaks));
+        // Three are in the pipe, and a part of the fourth.
+        far.read_u8().await.unwrap();
+        stop.send(()).unwrap();
+        let (queue, _io) = running.await.unwrap();
+        broken.await.unwrap();
+        let left: Vec<_> = queue.drain().into_iter().filter_map(|stanza| stanza.id).collect();
+        assert_eq!((sent.get(), left.concat().as_str()), (3, "45"));
     }
 }
