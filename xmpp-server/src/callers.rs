@@ -7,6 +7,9 @@
 //! State one record an account that said so, collection `callers`; whom it was asked of lately, and who was warned.
 //! Errors while the store fails, nobody is kept from calling.
 //!
+//! In a room the same holds for who is behind the nick, but that a nick is nobody's contact; and who may not see whose nick it is
+//! learns no address.
+//!
 //! Nothing is concluded from a binding that is missing: who has none is a stranger like others.
 
 use std::time::{Duration, Instant};
@@ -111,17 +114,48 @@ pub(crate) async fn refuses(server: &Server, to: &Jid, stanza: &Stanza) -> Optio
     if !begins_call(stanza) {
         return None;
     }
-    if server.is_home(from.domain())
-        && let Some(error) = own(server, to, from).await
-    {
+    if let Some(error) = own(server, to, from, Shown::Address).await {
         return Some(error);
     }
     (!may_call(server, to, Some(from)).await).then(|| ErrorKind::ServiceUnavailable.into())
 }
 
+/// The same for a call by which an occupant of a room, who is `from`, calls another; `shown` is what they see of one another.
+pub(crate) async fn refuses_in_room(
+    server: &Server,
+    to: &Jid,
+    from: &Jid,
+    shown: Shown,
+) -> Option<StanzaError> {
+    if from.bare_str() == to.bare_str() {
+        return None;
+    }
+    if let Some(error) = own(server, to, from, shown).await {
+        return Some(error);
+    }
+    let wish = Callers::read(server, to.bare_str()).await;
+    let wish =
+        wish.inspect_err(|error| tracing::error!(%error, "it is not known by whom an account may be called"));
+    let may = match wish.unwrap_or_default() {
+        Callers::Everybody => true,
+        Callers::Service => server.is_home(from.domain()),
+        Callers::Contacts => false,
+    };
+    (!may).then(|| ErrorKind::ServiceUnavailable.into())
+}
+
+/// What a caller may know of the callee.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// Who they are.
+    Address,
+    /// A nick.
+    Nick,
+}
+
 /// A call between two accounts of ours.
-async fn own(server: &Server, to: &Jid, from: &Jid) -> Option<StanzaError> {
-    if server.config.own_calls == OwnCalls::Allow {
+async fn own(server: &Server, to: &Jid, from: &Jid, shown: Shown) -> Option<StanzaError> {
+    if server.config.own_calls == OwnCalls::Allow || !server.is_home(from.domain()) {
         return None;
     }
     let (Ok(Some(callee)), Ok(Some(caller))) = (server.account(to).await, server.account(from).await) else {
@@ -130,7 +164,10 @@ async fn own(server: &Server, to: &Jid, from: &Jid) -> Option<StanzaError> {
     if callee.aor.as_str().is_empty() || caller.aor.as_str().is_empty() {
         return None; // one half alone
     }
-    let why = format!("on this service one calls by telephone: {}", callee.aor.to_sip_uri());
+    let why = match shown {
+        Shown::Address => format!("on this service one calls by telephone: {}", callee.aor.to_sip_uri()),
+        Shown::Nick => "on this service one calls by telephone".to_owned(),
+    };
     if server.config.own_calls == OwnCalls::Deny {
         return Some(StanzaError::because(ErrorKind::NotAllowed, why));
     }
@@ -156,7 +193,7 @@ impl Known {
 }
 
 /// Whether a stanza asks somebody to talk: files and games by Jingle are no calls.
-fn begins_call(stanza: &Stanza) -> bool {
+pub(crate) fn begins_call(stanza: &Stanza) -> bool {
     if !stanza.may_have(RTP) || stanza.is_type("error") {
         return false;
     }

@@ -13,8 +13,9 @@ use super::moderate::buried;
 use super::room::{Effects, Room};
 use super::search::Listing;
 use super::{avatar, state, tombstone};
+use crate::callers::{self, Shown};
+use crate::route;
 use crate::server::Server;
-use crate::{callers, route};
 
 /// What a room is told.
 pub(crate) enum Command {
@@ -142,7 +143,7 @@ async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) {
             // would wait for itself if the answer came back while its channel is full.
             let server = Arc::clone(server);
             tokio::spawn(async move { route::route(&server, stanza).await });
-        } else if let Some(error) = refused(server, to, &stanza).await {
+        } else if let Some(error) = refused(server, room, to, &stanza).await {
             route::give_back(server, &stanza, &error); // to who called, by way of the room
         } else {
             route::pass(server, stanza);
@@ -163,9 +164,15 @@ async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) {
     }
 }
 
-/// Why an occupant's call does not reach another one of ours. In a room one is called by a nick, which is nobody's contact.
-async fn refused(server: &Server, to: &Jid, stanza: &Stanza) -> Option<StanzaError> {
-    if server.is_home(to.domain()) { callers::refuses(server, to, stanza).await } else { None }
+/// Why an occupant's call does not reach another one of ours.
+async fn refused(server: &Server, room: &Room, to: &Jid, stanza: &Stanza) -> Option<StanzaError> {
+    if !server.is_home(to.domain()) || !callers::begins_call(stanza) {
+        return None;
+    }
+    let from = room.clients(stanza.from.as_ref()?.resource()?).into_iter().next()?;
+    let sees = room.occupant(&from).is_some_and(|caller| room.sees_jids(caller));
+    let shown = if sees { Shown::Address } else { Shown::Nick };
+    callers::refuses_in_room(server, to, &from, shown).await
 }
 
 /// §7.8.2: who invites somebody that is not there learns it.

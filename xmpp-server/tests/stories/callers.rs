@@ -103,6 +103,26 @@ async fn calls_within_the_service_go_by_telephone_if_the_operator_wants_that() {
 }
 
 #[tokio::test]
+async fn the_operators_wish_holds_in_rooms_and_tells_nobody_who_a_nick_is() {
+    let config = Config { own_calls: OwnCalls::Deny, ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut carol = Client::online(&served, "carol", "c").await;
+    let room = format!("dev@{ROOMS}");
+    carol.enter(&room, "one").await;
+    let instant = "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>";
+    assert!(carol.ask("set", &room, instant).await.contains("type='result'"));
+    alice.enter(&room, "two").await;
+    carol.expect(&["<presence", "/two'"]).await;
+    // A moderator sees who has a nick, others do not.
+    let refused = carol.ask("set", &format!("{room}/two"), &initiate(RTP)).await;
+    assert!(refused.contains("not-allowed") && refused.contains("sip:alice@"), "{refused}");
+    let refused = alice.ask("set", &format!("{room}/one"), &initiate(RTP)).await;
+    assert!(refused.contains("not-allowed") && !refused.contains("carol"), "{refused}");
+    carol.expect_nothing().await;
+}
+
+#[tokio::test]
 async fn by_way_of_a_room_nobody_is_called_who_does_not_want_it() {
     let served = serve().await;
     let mut alice = Client::online(&served, "alice", "a").await;
@@ -117,6 +137,9 @@ async fn by_way_of_a_room_nobody_is_called_who_does_not_want_it() {
     let proposal = |id: &str| propose(id).replace(to, &format!("to='{there}' type='chat'"));
     carol.send(&proposal("1")).await;
     alice.expect(&["<propose", "id='c-1'"]).await;
+    assert!(choose(&mut alice, "service").await.contains("completed"));
+    carol.send(&proposal("s")).await;
+    alice.expect(&["<propose", "id='c-s'"]).await;
     assert!(choose(&mut alice, "contacts").await.contains("completed"));
     carol.send(&proposal("2")).await;
     assert!(carol.expect(&["<message", "id='2'"]).await.contains("service-unavailable"));
