@@ -27,15 +27,13 @@ CORES = "0,1"
 
 
 def build(given):
-    profile = [] if given.dev else ["--release"]
-    words = ["cargo", "build", "-q", *profile, "-p", "cusax"]
-    subprocess.run(words, cwd=ROOT, check=True)
-    words = ["cargo", "bench", "-q", "-p", "provisioning", "--bench", "load", "--no-run", "--message-format", "json"]
-    words += ["--profile", "dev"] if given.dev else []
-    told = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    # Together, so that both have their libraries with the same features, and those are built once.
+    words = ["cargo", "build", "-q", *([] if given.dev else ["--release"]), "-p", "cusax", "-p", "provisioning"]
+    words += ["--bin", "cusax", "--bench", "load", "--message-format", "json"]
+    told = subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     made = [json.loads(line) for line in told.splitlines()]
-    load = next(one["executable"] for one in reversed(made) if one.get("executable") and one["target"]["name"] == "load")
-    return ROOT / ("target/debug/cusax" if given.dev else "target/release/cusax"), load
+    made = {one["target"]["name"]: one["executable"] for one in made if one.get("executable")}
+    return Path(made["cusax"]), made["load"]
 
 
 def cookie(port):
