@@ -1,6 +1,6 @@
 //! Slots for files — XEP-0363 1.2.0, sections 3 (disco), 4 (request), 5.1 and 5.3 (purposes), 6 (errors).
 //!
-//! In    `<request/>` at `upload.<domain>`, of an account of this service.
+//! In    `<request/>` at `upload.<domain>`, of an account of this service, or of a user of a domain that the operator named.
 //! Out   a slot that is good for five minutes (`upload`).
 //! Errors section 6; `forbidden` to others; `bad-request` without name or size.
 
@@ -8,7 +8,7 @@ use shared_model::Spec;
 use xmpp_core::payload::delay::{date_time, parse_date_time};
 use xmpp_core::payload::disco::Info;
 use xmpp_core::payload::form::{Field, Form};
-use xmpp_core::{Element, ErrorKind, StanzaError, ns};
+use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 
 use super::{Answered, Feature, Request, Target, store_failed};
 use crate::server::Server;
@@ -37,7 +37,7 @@ async fn answer(server: &Server, request: &Request) -> Answered {
     if request.target != Target::Upload || request.is_set {
         return Err(ErrorKind::ServiceUnavailable.into());
     }
-    if !matches!(server.account(&request.from).await, Ok(Some(account)) if account.enabled) {
+    if !may_leave(server, &request.from).await {
         let why = "only accounts of this service leave files here";
         return Err(StanzaError::because(ErrorKind::Forbidden, why));
     }
@@ -77,6 +77,19 @@ async fn answer(server: &Server, request: &Request) -> Answered {
     let put = Element::new("put", ns::UPLOAD).with("url", offer.put).child(header);
     let get = Element::new("get", ns::UPLOAD).with("url", offer.get);
     Ok(Element::new("slot", ns::UPLOAD).child(put).child(get).into())
+}
+
+/// Whether somebody may leave files: accounts, and users of domains that are named.
+async fn may_leave(server: &Server, user: &Jid) -> bool {
+    if user.domain() != server.domain {
+        return server
+            .uploads
+            .config
+            .foreign_domains
+            .iter()
+            .any(|domain| domain.eq_ignore_ascii_case(user.domain()));
+    }
+    matches!(server.account(user).await, Ok(Some(account)) if account.enabled)
 }
 
 /// The last part of what a client calls a file, if that is a name.

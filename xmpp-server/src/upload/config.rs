@@ -18,6 +18,8 @@ pub struct UploadConfig {
     pub max_bytes: u64,
     /// Bytes of all files of one account. Default 1073741824 (1 GiB).
     pub quota: u64,
+    /// Other domains whose users may leave files here as well, each under a quota of its own. Default none.
+    pub foreign_domains: Vec<String>,
     /// How long a file is kept. Default 30 d.
     #[serde(with = "duration")]
     pub expiry: Duration,
@@ -30,13 +32,14 @@ impl Default for UploadConfig {
             url: String::new(),
             max_bytes: 104_857_600,
             quota: 1_073_741_824,
+            foreign_domains: Vec::new(),
             expiry: Duration::from_secs(30 * 86_400),
         }
     }
 }
 
 /// Every key of `[xmpp.upload]`.
-pub(crate) const KEYS: [Key; 5] = [
+pub(crate) const KEYS: [Key; 6] = [
     Key::new("xmpp.upload.enabled", "true", "accounts leave files for others at /upload of [http]"),
     Key::new(
         "xmpp.upload.url",
@@ -45,5 +48,6 @@ pub(crate) const KEYS: [Key; 5] = [
     ),
     Key::new("xmpp.upload.max_bytes", "104857600", "bytes of one file"),
     Key::new("xmpp.upload.quota", "1073741824", "bytes of all files of one account"),
+    Key::new("xmpp.upload.foreign_domains", "[]", "other domains whose users leave files here as well"),
     Key::new("xmpp.upload.expiry", "\"30d\"", "how long a file is kept"),
 ];

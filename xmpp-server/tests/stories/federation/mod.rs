@@ -6,6 +6,7 @@ pub(crate) mod authority;
 mod components;
 mod contacts;
 mod delivery;
+mod files;
 mod limits;
 mod peer;
 mod rooms;
