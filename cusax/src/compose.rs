@@ -7,6 +7,7 @@ use anyhow::Context;
 use axum::Router;
 use conference::Focus;
 use operations::doctor::Running;
+use operations::timeline::Trace;
 use prometheus::Registry;
 use shared_auth::{Auth, Opens};
 use shared_model::{
@@ -25,6 +26,7 @@ use xmpp_server::XmppServer;
 
 use crate::command::Part;
 use crate::config::Config;
+use crate::doctor::Surgery;
 use crate::open;
 
 /// A running service.
@@ -331,6 +333,9 @@ fn provisioning_router(
         room_moderation: halves.room_moderation,
         call_moderation: halves.call_moderation,
         telephony: halves.telephony,
+        timelines: (config.operations.timeline_entries > 0)
+            .then(|| Arc::new(Trace::new(Arc::clone(&ground.store.archive))) as _),
+        doctor: Some(Arc::new(Surgery::new(config))),
         records: Arc::clone(&ground.store.records),
         archive: Arc::clone(&ground.store.archive),
     })

@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::bail;
-use operations::doctor::{Face, Running, Severity, TABLE, Ward, examine, firewall, plan};
+use operations::doctor::{Face, Finding, Running, Severity, TABLE, Ward, examine, firewall, plan};
+use shared_model::{Diagnosis, Doctor, Pending, Unavailable};
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::TlsPolicy;
 use shared_store::{DataFolderLock, Store};
@@ -43,6 +45,43 @@ pub(crate) async fn run(config: &Config, name: Option<&str>, names: Names, json:
         (0, _) => Ok(()),
         (_, Some(Severity::Unchecked)) => bail!("{ill} things could not be checked"),
         _ => bail!("{ill} things do not hold"),
+    }
+}
+
+/// The doctor for the pages and the API of a running server.
+pub(crate) struct Surgery {
+    config: Config,
+    /// One look at a time: each makes accounts and calls.
+    turn: Arc<tokio::sync::Semaphore>,
+}
+
+impl Surgery {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self { config: config.clone(), turn: Arc::new(tokio::sync::Semaphore::new(1)) }
+    }
+}
+
+impl Doctor for Surgery {
+    fn look(&self) -> Pending<'_, Result<(Vec<Diagnosis>, bool), Unavailable>> {
+        Box::pin(async {
+            let turn = Arc::clone(&self.turn).try_acquire_owned().map_err(|_| Unavailable)?;
+            let config = self.config.clone();
+            // In a task of its own, so that what it makes goes though whoever asked is gone.
+            let look = tokio::spawn(async move {
+                let findings = examine(&ward(&config, Names::Ask).await, None).await;
+                drop(turn);
+                findings
+            });
+            let findings = look.await.map_err(|_| Unavailable)?;
+            let is_well = findings.iter().all(|finding| finding.severity.is_well());
+            let of = |finding: Finding| Diagnosis {
+                check: finding.check.to_owned(),
+                severity: finding.severity.as_str().to_owned(),
+                text: finding.text,
+                remedy: finding.remedy,
+            };
+            Ok((findings.into_iter().map(of).collect(), is_well))
+        })
     }
 }
 

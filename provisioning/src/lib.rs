@@ -34,8 +34,8 @@ use axum::routing::get;
 use http_body_util::BodyExt;
 use shared_auth::Auth;
 use shared_model::{
-    AccountId, Aor, ConferenceDirectory, Correlation, Domains, Fact, Moderation, OwnChat, ProvisioningEvent,
-    Registrations, RoomDirectory, Spec, Telephony,
+    AccountId, Aor, ConferenceDirectory, Correlation, Doctor, Domains, Fact, Moderation, OwnChat,
+    ProvisioningEvent, Registrations, RoomDirectory, Spec, Telephony, Timelines,
 };
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
@@ -116,6 +116,10 @@ pub struct Parts {
     pub call_moderation: Option<Arc<dyn Moderation>>,
     /// Trunks and numbers, where the proxy runs in this process.
     pub telephony: Option<Arc<dyn Telephony>>,
+    /// Timelines of accounts, if they are written.
+    pub timelines: Option<Arc<dyn Timelines>>,
+    /// Whoever looks whether the service is well.
+    pub doctor: Option<Arc<dyn Doctor>>,
     /// Where profiles are.
     pub records: Arc<dyn Records>,
     /// Where changes are noted.

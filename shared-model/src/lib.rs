@@ -19,6 +19,7 @@ mod registrations;
 mod room;
 mod spec;
 mod telephony;
+mod timelines;
 mod voicemail;
 
 pub use address::{Address, AddressError, Aor, BareJid, RoomAddress};
@@ -40,7 +41,9 @@ pub use registrations::Registrations;
 pub use room::{Affiliation, Occupant, Role, RoomAccess, RoomDirectory, RoomSnapshot, Unavailable};
 pub use spec::{Coverage, Document, Spec};
 pub use telephony::{Meaning, NumberRoute, Plan, Price, Telephony, TrunkState};
+pub use timelines::{Diagnosis, Doctor, Happened, Timelines};
 pub use voicemail::{KeptMessage, Mailboxes, VoiceMessage, VoiceMessages, Waiting};
+pub use voicemail::{Mailboxes, VoiceMessage, VoiceMessages, Waiting};
 
 /// An answer that is still being looked up; what the directory traits return, so that they stay object-safe.
 pub type Pending<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;

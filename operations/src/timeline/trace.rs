@@ -6,10 +6,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use shared_model::AccountId;
+use shared_model::{AccountId, Happened, Pending, Timelines, Unavailable};
 use shared_store::{Archive, Position, Query, StoreError};
 
-use super::entry::{Entry, owner};
+use super::entry::{Entry, What, owner};
 
 /// Reads timelines. Clones share the archive.
 #[derive(Clone)]
@@ -26,22 +26,6 @@ impl Trace {
     /// Begins with what happened to an account at or after `since`, milliseconds since 1970; all that is kept if none.
     pub fn follow(&self, account: AccountId, since: Option<i64>) -> Follow {
         Follow { trace: self.clone(), account, since, shown: HashSet::new(), newest: i64::MIN }
-    }
-
-    /// The newest entries of an account, `max` at most, the oldest of them first; with a text, those that have it.
-    pub async fn newest(
-        &self,
-        account: AccountId,
-        since: Option<i64>,
-        text: &str,
-        max: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
-        let mut follow = self.follow(account, since);
-        let mut entries = follow.next().await?;
-        let text = text.to_lowercase();
-        entries.retain(|entry| entry.has(&text));
-        entries.drain(..entries.len().saturating_sub(max));
-        Ok(entries)
     }
 
     /// Everything of one owner at or after `start`, with the ids.
@@ -71,7 +55,31 @@ impl Trace {
     }
 }
 
+impl Timelines for Trace {
+    fn search<'a>(
+        &'a self,
+        account: AccountId,
+        since: Option<i64>,
+        text: &'a str,
+    ) -> Pending<'a, Result<Vec<Happened>, Unavailable>> {
+        Box::pin(async move {
+            let entries = self.follow(account, since).next().await.map_err(|error| {
+                tracing::error!(%error, "a timeline cannot be read");
+                Unavailable
+            })?;
+            let text = text.to_lowercase();
+            Ok(entries.into_iter().rev().filter(|entry| entry.has(&text)).map(Entry::happened).collect())
+        })
+    }
+}
+
 impl Entry {
+    fn happened(self) -> Happened {
+        let What { correlation, protocol, event, text, call_id, stream, room } = self.what;
+        let (protocol, event) = (protocol.into_owned(), event.into_owned());
+        Happened { time: self.time, correlation, protocol, event, text, call_id, stream, room }
+    }
+
     /// Whether the text is in one of its fields; in lower case.
     fn has(&self, text: &str) -> bool {
         let what = &self.what;

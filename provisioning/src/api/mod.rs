@@ -10,6 +10,7 @@ mod accounts;
 mod bans;
 pub(crate) mod caller;
 mod chat;
+mod doctor;
 mod groups;
 mod invites;
 mod live;
@@ -18,6 +19,7 @@ mod own;
 pub(crate) mod problem;
 mod service;
 mod telephony;
+mod timeline;
 pub(crate) mod voicemail;
 
 use std::collections::HashMap;
@@ -120,6 +122,8 @@ pub(crate) fn table() -> impl Iterator<Item = &'static Operation> {
         telephony::TABLE,
         groups::TABLE,
         bans::TABLE,
+        timeline::TABLE,
+        doctor::TABLE,
         service::TABLE,
     ]
     .into_iter()

@@ -46,6 +46,8 @@ fn parts() -> Parts {
         room_moderation: None,
         call_moderation: None,
         telephony: None,
+        timelines: None,
+        doctor: None,
         records: store.records,
         archive: store.archive,
     }

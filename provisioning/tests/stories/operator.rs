@@ -200,3 +200,38 @@ async fn groups_have_members_and_settings_and_domains_are_listed() {
     let (_, own) = house.call(&token, "GET /api/v1/accounts/alice@example.org/groups", "").await;
     assert!(own["groups"].as_array().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn timelines_are_searched_and_the_service_is_looked_at() {
+    let house = house("timeline").await;
+    let token = admin(&house).await;
+    let search = async |query: &str| house.call(&token, &format!("GET /api/v1/timeline?{query}"), "").await;
+    let (status, first) = search("account=alice@example.org").await;
+    assert_eq!(
+        (status, first["entries"].as_array().unwrap().len(), &first["more"]),
+        (200, 100, &true.into())
+    );
+    assert_eq!(
+        (&first["entries"][0]["call_id"], &first["entries"][0]["room"]),
+        (&"149".into(), &serde_json::Value::Null)
+    );
+    let (_, last) = search("account=alice@example.org&page=1").await;
+    assert_eq!((last["entries"].as_array().unwrap().len(), &last["more"]), (50, &false.into()));
+    let (_, found) = search("account=alice@example.org&text=number+77").await;
+    assert_eq!(found["entries"][0]["time"], 77);
+    assert_eq!(search("account=nobody@example.org").await.0, 404);
+    assert_eq!(search("account=alice@example.org&since=long").await.1["field"], "since");
+    assert_eq!(search("text=x").await.0, 422);
+    assert_eq!(search("account=alice@example.org&page=4294967295").await.1["entries"], serde_json::json!([]));
+
+    let (_, found) = house.call(&token, "GET /api/v1/doctor", "").await;
+    assert_eq!((&found["well"], &found["findings"][0]["remedy"]), (&false.into(), &"wind it up".into()));
+
+    let (holder, hour) = ((house.alice, Holder::Person), Duration::from_secs(3600));
+    let own =
+        house.auth.bearers.issue(holder, "own", &["account:read"], hour, unix_millis()).await.unwrap().0;
+    assert_eq!(house.call(&own, "GET /api/v1/timeline?account=alice@example.org", "").await.0, 403);
+    assert_eq!(house.call(&own, "GET /api/v1/doctor", "").await.0, 403);
+    let (_, day) = house.call(&own, "GET /api/v1/account/timeline", "").await;
+    assert_eq!(day["entries"].as_array().unwrap().len(), 1, "the last day alone");
+}

@@ -82,6 +82,8 @@ pub(crate) async fn house(name: &str) -> House {
         room_moderation: Some(rooms.clone()),
         call_moderation: Some(calls.clone()),
         telephony: Some(Arc::new(rooms::Carriers)),
+        timelines: Some(Arc::new(rooms::Past)),
+        doctor: Some(Arc::new(rooms::Past)),
         records: store.records.clone(),
         archive: store.archive.clone(),
     };

@@ -3,9 +3,10 @@
 use std::sync::Mutex;
 
 use shared_model::{
-    Affiliation, Aor, Audio, BareJid, ConferenceDirectory, ConferenceSnapshot, Deed, Meaning, Moderation,
-    ModerationError, NumberRoute, Occupant, Participant, Pending, Plan, Price, Role, RoomAccess, RoomAddress,
-    RoomDirectory, RoomSnapshot, Telephony, TrunkState, Unavailable,
+    AccountId, Affiliation, Aor, Audio, BareJid, ConferenceDirectory, ConferenceSnapshot, Correlation, Deed,
+    Diagnosis, Doctor, Happened, Meaning, Moderation, ModerationError, NumberRoute, Occupant, Participant,
+    Pending, Plan, Price, Role, RoomAccess, RoomAddress, RoomDirectory, RoomSnapshot, Telephony, Timelines,
+    TrunkState, Unavailable,
 };
 
 pub(crate) const ROOM: &str = "dev@conference.example.org";
@@ -157,5 +158,43 @@ impl Telephony for Carriers {
             is_allowed: caller.is_none(),
         };
         Box::pin(async { Ok(route) })
+    }
+}
+
+/// Somebody to whom 150 things happened, and a doctor who finds something.
+pub(crate) struct Past;
+
+impl Timelines for Past {
+    fn search<'a>(
+        &'a self,
+        account: AccountId,
+        since: Option<i64>,
+        text: &'a str,
+    ) -> Pending<'a, Result<Vec<Happened>, Unavailable>> {
+        let happened = move |n: i64| Happened {
+            time: n,
+            correlation: Correlation::of_account(account),
+            protocol: "sip".to_owned(),
+            event: "call_begun".to_owned(),
+            text: format!("calls number {n}"),
+            call_id: Some(n.to_string()),
+            stream: None,
+            room: None,
+        };
+        let all = (0..150).rev().map(happened).filter(move |it| it.text.contains(text));
+        let all = if since.is_some() { all.take(1).collect() } else { all.collect() };
+        Box::pin(async move { Ok(all) })
+    }
+}
+
+impl Doctor for Past {
+    fn look(&self) -> Pending<'_, Result<(Vec<Diagnosis>, bool), Unavailable>> {
+        let found = Diagnosis {
+            check: "clock".to_owned(),
+            severity: "error".to_owned(),
+            text: "it stands".to_owned(),
+            remedy: "wind it up".to_owned(),
+        };
+        Box::pin(async { Ok((vec![found], false)) })
     }
 }
