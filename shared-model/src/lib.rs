@@ -43,7 +43,6 @@ pub use spec::{Coverage, Document, Spec};
 pub use telephony::{Meaning, NumberRoute, Plan, Price, Telephony, TrunkState};
 pub use timelines::{Diagnosis, Doctor, Happened, Timelines};
 pub use voicemail::{KeptMessage, Mailboxes, VoiceMessage, VoiceMessages, Waiting};
-pub use voicemail::{Mailboxes, VoiceMessage, VoiceMessages, Waiting};
 
 /// An answer that is still being looked up; what the directory traits return, so that they stay object-safe.
 pub type Pending<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;

@@ -81,7 +81,7 @@ async fn answer(server: &Server, request: &Request) -> Answered {
 
 /// Whether somebody may leave files: accounts, and users of domains that are named.
 async fn may_leave(server: &Server, user: &Jid) -> bool {
-    if user.domain() != server.domain {
+    if !server.is_home(user.domain()) {
         return server
             .uploads
             .config
