@@ -6,7 +6,7 @@
 
 use shared_auth::Identity;
 use shared_model::Aor;
-use sip_core::header::{Name, NameAddr};
+use sip_core::header::{AuthParams, Name, NameAddr};
 use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
 
@@ -79,7 +79,9 @@ async fn is_own(server: &Server, from: &Uri<'_>, identity: &Identity) -> bool {
     if !from.is_tel() && !server.is_our_host(from) {
         return false;
     }
-    if Aor::new(&user, identity.aor.domain()).is_ok_and(|aor| aor == identity.aor) {
+    // An address of this machine stands for whatever domain they are of; a domain of ours stands for itself alone.
+    let domain = server.domains.find(from.host).unwrap_or(identity.aor.domain());
+    if Aor::new(&user, domain).is_ok_and(|aor| aor == identity.aor) {
         return true;
     }
     let Dialled::Number(number) = server.plan.read(from) else { return false };
@@ -102,7 +104,17 @@ pub(crate) async fn number(server: &Server, request: &Message, caller: &Identity
 
 /// The realm in which a caller proves themselves: the domain that they say they are of, whose verifiers an account has.
 fn realm_of<'a>(server: &'a Server, request: &Message) -> &'a str {
-    sender(request).map_or(server.domains.main(), |from| server.domain_of(&from))
+    let named = |uri: Option<Uri<'_>>| uri.and_then(|uri| server.domains.find(uri.host));
+    let preferred = || {
+        let wish = NameAddr::parse(request.elements(Name::PPreferredIdentity).next()?)?;
+        named(Uri::parse(wish.uri))
+    };
+    let shown = || {
+        let credentials = request.values(Name::ProxyAuthorization).filter_map(AuthParams::parse);
+        credentials.filter_map(|auth| server.domains.find(&auth.value("realm")?)).next()
+    };
+    // Who calls without a name, or by number, says by their credentials or their wish where they are known.
+    named(sender(request)).or_else(preferred).or_else(shown).unwrap_or(server.domains.main())
 }
 
 /// Proves who sent a request, or says how to answer it.

@@ -162,9 +162,13 @@ async fn by_user(
     }
 }
 
-/// An account by its name, or whom the number means.
-pub(crate) async fn by_name(server: &Server, name: &str, dialled: Dialled) -> Result<Found, Nowhere> {
-    if let Ok(aor) = Aor::new(name, server.domains.main())
+/// An account by its name in a domain, or whom the number means.
+pub(crate) async fn by_name(
+    server: &Server,
+    (name, domain): (&str, &str),
+    dialled: Dialled,
+) -> Result<Found, Nowhere> {
+    if let Ok(aor) = Aor::new(name, domain)
         && let Some(account) = server.auth.directory.by_aor(&aor).await?
     {
         return at_devices(server, Some(account), None).await;

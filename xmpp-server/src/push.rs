@@ -297,9 +297,7 @@ async fn publish(
     count: usize,
     message: Option<&Stanza>,
 ) {
-    let (Ok(from), Ok(to)) = (server.domain.parse::<Jid>(), registration.service.parse::<Jid>()) else {
-        return;
-    };
+    let (Some(from), Ok(to)) = (server.voice_to(user), registration.service.parse::<Jid>()) else { return };
     let field = |var: &str, value: String| Field::new(var, "", "", value);
     let mut summary = Form::new("submit", SUMMARY).with(field("message-count", count.to_string()));
     if let Some(message) = message.filter(|_| server.config.push_details) {

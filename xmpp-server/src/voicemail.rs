@@ -72,8 +72,9 @@ async fn keep(server: &Server, owner: &BareJid, message: VoiceMessage) -> Result
     let about = format!("Voice message from {caller}, {} s", duration.as_secs().max(1));
     let size = sound.len();
     let id = server.new_id();
+    let to = owner.as_str().parse::<Jid>().map_err(|_| Unavailable)?;
     // Who is not known to us speaks by the domain, and so it is whose conversation has the message.
-    let chat = from.as_ref().map_or(server.domain.as_str(), |jid| jid.as_str());
+    let chat = from.as_ref().map_or(server.home_of(&to), |jid| jid.as_str());
     let kept = Kept {
         caller: caller.clone(),
         chat: chat.to_owned(),
@@ -108,7 +109,6 @@ async fn keep(server: &Server, owner: &BareJid, message: VoiceMessage) -> Result
             Stanza::new(Kind::Message, Some("chat")).with(&Element::new("body", ns::CLIENT).text_node(text))
         }
     };
-    let to = owner.as_str().parse::<Jid>().map_err(|_| Unavailable)?;
     let domain = || server.voice_to(&to);
     // What was lost the caller did not say: the domain does.
     let from = from.filter(|_| left.is_ok()).and_then(|jid| jid.as_str().parse::<Jid>().ok()).or_else(domain);

@@ -105,6 +105,11 @@ async fn invite_contact(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     if !face.config.users_invite {
         return Err(Problem::new(StatusCode::FORBIDDEN, "only administrators invite here"));
     }
+    // Accounts are made in the main domain: that is for its own people to say.
+    if ask.caller.card.jid.domain() != face.domain && !ask.caller.card.admin {
+        let detail = format!("invitations are to {}, which you are not of", face.domain);
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    }
     let contact = Some(ask.caller.card.jid.clone());
     make(face, ask, Opens::Account { user: None, name: String::new(), admin: false, contact }).await
 }

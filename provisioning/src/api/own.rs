@@ -321,7 +321,7 @@ async fn export(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 }
 
 async fn look_up(face: &Face, ask: &Ask) -> Result<Value, Problem> {
-    crate::directory::find(face, ask.caller.card.account, ask.part("kind"), ask.part("address")).await
+    crate::directory::find(face, &ask.caller.card, ask.part("kind"), ask.part("address")).await
 }
 
 async fn remove(face: &Face, ask: &Ask) -> Result<Value, Problem> {

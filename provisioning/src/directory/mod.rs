@@ -65,20 +65,27 @@ async fn look_up(
         Ok(asker) => asker,
         Err(response) => return response,
     };
-    match find(&face, asker.account, &kind, &address).await {
+    match find(&face, &asker, &kind, &address).await {
         Ok(record) => private("application/json", record.to_string()),
         Err(problem) => problem.into_response(),
     }
 }
 
-/// The record of an exact address.
-pub(crate) async fn find(face: &Face, asker: AccountId, kind: &str, address: &str) -> Result<Value, Problem> {
-    may(face, asker)?;
+/// The record of an exact address; a number is looked up among people of the asker's domain.
+pub(crate) async fn find(
+    face: &Face,
+    asker: &AccountCard,
+    kind: &str,
+    address: &str,
+) -> Result<Value, Problem> {
+    may(face, asker.account)?;
     let directory = &face.auth.directory;
     let found = match (kind, address.parse::<Aor>(), address.parse::<BareJid>()) {
         ("aor", Ok(aor), _) => directory.by_aor(&aor).await?,
         ("jid", _, Ok(jid)) => directory.by_jid(&jid).await?,
-        ("number", ..) => directory.by_number(address).await?,
+        ("number", ..) => {
+            directory.by_number(address).await?.filter(|card| card.aor.domain() == asker.aor.domain())
+        }
         _ => None,
     };
     found

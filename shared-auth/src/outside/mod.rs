@@ -86,7 +86,8 @@ impl Outside {
         let refused = identify(account, false, authzid, How::Bind);
         let (Some(ldap), None) = (&self.ldap, &login.app) else { return refused };
         let user = match (account, &login.name) {
-            (Some(account), _) => account.aor.local(),
+            // Who is of another domain is nobody of that directory.
+            (Some(account), _) if account.aor.domain() == self.registry.domain => account.aor.local(),
             (None, Name::Jid(jid)) if jid.domain() == self.registry.domain => jid.local(),
             (None, Name::Aor(aor)) if aor.domain() == self.registry.domain => aor.local(),
             _ => return refused,

@@ -25,9 +25,9 @@ pub(crate) async fn find(
     }
     let to = NameAddr::parse(request.value(Name::To).unwrap_or_default());
     let to = to.and_then(|to| Uri::parse(to.uri)).map(|to| to.user_unescaped());
-    let mut found = Err(Nowhere::Nobody);
+    let (mut found, domain) = (Err(Nowhere::Nobody), server.domain_of(uri));
     for dialled in dialled(&uri.user_unescaped(), to.as_deref(), trunk) {
-        found = destination::by_name(server, dialled, number_of(server, dialled)).await;
+        found = destination::by_name(server, (dialled, domain), number_of(server, dialled)).await;
         if !matches!(found, Err(Nowhere::Nobody)) {
             break;
         }

@@ -83,12 +83,43 @@ async fn nobody_is_their_namesake() {
     let mut forged = there.request("INVITE", uri, uri);
     forged.set(Name::From, "<sip:bob@example.org>;tag=1");
     assert_eq!(there.ask_proving(forged, PASSWORD).await.status(), 407, "the proof is of another realm");
+    let alice = Phone::registered("alice", &served).await;
+    let mut wishing = there.request("INVITE", uri, uri);
+    wishing.push(Name::PPreferredIdentity, "<sip:bob@example.org>");
+    let (_, incoming) = tokio::join!(there.ask(wishing, PASSWORD), async {
+        let incoming = alice.expect("INVITE").await;
+        alice.respond(&incoming, 486).await;
+        alice.expect("ACK").await;
+        incoming
+    });
+    assert_eq!(
+        incoming.value(Name::PAssertedIdentity),
+        Some("<sip:bob@example.net>"),
+        "not the one that he wished"
+    );
     let mut third = there.request("REGISTER", "sip:example.net", "sip:bob@example.org");
     third.push(Name::Expires, "60");
     assert_eq!(there.ask(third, PASSWORD).await.status(), 403, "a registration by somebody else");
     let mut stranger = Phone::new("bob", &served).await;
     stranger.domain = "example.com";
     assert_eq!(stranger.register("60").await.status(), 404);
+}
+
+#[tokio::test]
+async fn who_calls_without_a_name_says_by_their_wish_where_they_are_known() {
+    let served = serve().await;
+    let (bob, there) = (bob_of(DOMAIN, &served).await, bob_of(OTHER, &served).await);
+    let mut hidden = there.request("INVITE", &bob.aor(), &bob.aor());
+    hidden.set(Name::From, "\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=1");
+    hidden.push(Name::PPreferredIdentity, "<sip:bob@example.net>");
+    hidden.push(Name::Privacy, "id");
+    let (refused, incoming) = tokio::join!(there.ask(hidden, PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 486).await;
+        incoming
+    });
+    assert_eq!(refused.status(), 486);
+    assert!(incoming.value(Name::PAssertedIdentity).is_none() && incoming.value(Name::CallInfo).is_none());
 }
 
 #[tokio::test]

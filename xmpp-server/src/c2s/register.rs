@@ -98,6 +98,8 @@ impl Registration {
         let wish = Wish { user: &user, name: "", password: &password };
         let is_invited = self.token.is_some();
         let made = match &self.token {
+            // Invitations are to the main domain.
+            Some(_) if domain != server.domain => return Err(ErrorKind::NotAllowed.into()),
             Some((token, at)) => {
                 server.auth.invites.accept_shown(token, domain, wish, *at, unix_millis()).await
             }

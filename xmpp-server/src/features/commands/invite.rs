@@ -74,6 +74,10 @@ fn form() -> Form {
 
 async fn invite(server: &Server, user: &Jid) -> Result<Outcome, Stop> {
     let card = asker(server, user).await?;
+    // Accounts are made in the main domain: that is for its own people to say.
+    if card.jid.domain() != server.domain && !card.admin {
+        return Err(Stop::Refuse(ErrorKind::Forbidden.into()));
+    }
     let contact = Some(card.jid.clone());
     let opens = Opens::Account { user: None, name: String::new(), admin: false, contact };
     make(server, &card, opens).await
@@ -83,11 +87,11 @@ async fn create(server: &Server, user: &Jid, form: &Form) -> Result<Outcome, Sto
     let card = asker(server, user).await?;
     let name = form.value("username").map(str::trim).filter(|name| !name.is_empty());
     let contact = form.truth("roster-subscription").unwrap_or(false).then(|| card.jid.clone());
-    let home = server.home_of(user);
     let user = name.map(str::to_ascii_lowercase);
     if let Some(name) = &user {
-        let jid: Jid =
-            format!("{name}@{}", home).parse().map_err(|_| Stop::Fail("that is no user name".to_owned()))?;
+        let jid: Jid = format!("{name}@{}", server.domain)
+            .parse()
+            .map_err(|_| Stop::Fail("that is no user name".to_owned()))?;
         if server.account(&jid).await?.is_some() {
             return Err(Stop::Fail("there is an account of this name".to_owned()));
         }
