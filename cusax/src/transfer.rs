@@ -16,7 +16,7 @@ pub(crate) async fn import(config: &Config, path: &Path, json: bool) -> anyhow::
     let store = open::store(config).await?;
     let auth = open::auth(config, &store, &Bus::new(), &Registry::new())?;
     let mut count = Count::default();
-    transfer::import(path, &config.domain, &auth, &store, |report| count.tell(report, json)).await?;
+    transfer::import(path, &config.accounts(), &auth, &store, |report| count.tell(report, json)).await?;
     count.end("came")
 }
 
@@ -26,8 +26,9 @@ pub(crate) async fn export(config: &Config, folder: &Path, each: bool, json: boo
     let auth = open::auth(config, &store, &Bus::new(), &Registry::new())?;
     let layout = if each { Layout::Each } else { Layout::Included };
     let mut count = Count::default();
-    let tell = |report: &Report| count.tell(report, json);
-    transfer::export(folder, layout, &config.domain, &auth, &store, tell).await?;
+    for domain in config.accounts().iter() {
+        transfer::export(folder, layout, domain, &auth, &store, |report| count.tell(report, json)).await?;
+    }
     count.end("went")
 }
 

@@ -19,7 +19,7 @@ mod nodes;
 use std::path::{Path, PathBuf};
 
 use shared_auth::Auth;
-use shared_model::Spec;
+use shared_model::{Domains, Spec};
 use shared_store::{Store, StoreError};
 
 use arrival::Arrival;
@@ -83,10 +83,10 @@ pub enum TransferError {
     Told(#[from] std::io::Error),
 }
 
-/// Reads a file, or every `.xml` file of a folder, and makes accounts of the users of `domain` in them.
+/// Reads a file, or every `.xml` file of a folder, and makes accounts of the users of `domains` in them.
 pub async fn import(
     path: &Path,
-    domain: &str,
+    domains: &Domains,
     auth: &Auth,
     store: &Store,
     mut tell: impl FnMut(&Report) -> std::io::Result<()>,
@@ -96,11 +96,11 @@ pub async fn import(
     while let Some(found) = files.next() {
         match (found, &mut arriving) {
             (Found::User { host, name, password }, _) => {
-                if host == domain {
+                if let Some(domain) = domains.find(&host) {
                     arriving = Some(Arrival::begin(auth, store, domain, &name, password).await?);
                 } else {
                     let mut report = Report { user: format!("{name}@{host}"), ..Report::default() };
-                    report.remark(format!("this service has users of {domain} alone"));
+                    report.remark(format!("this service has no users of {host}"));
                     tell(&report)?;
                 }
             }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use shared_model::Domains;
+
 use crate::common::{Client, PASSWORD, Served, serve};
 use xmpp_server::transfer::{Layout, Report, export, import};
 
@@ -53,7 +55,9 @@ async fn come(served: &Served, path: &Path) -> Vec<Report> {
         reports.push(report.clone());
         Ok(())
     };
-    import(path, "example.org", &served.auth, &served.store, tell).await.unwrap();
+    import(path, &Domains::new("example.org", ["example.net"]), &served.auth, &served.store, tell)
+        .await
+        .unwrap();
     reports
 }
 
@@ -180,4 +184,23 @@ async fn users_with_alike_names_have_a_file_each() {
             assert!(back.iter().any(|report| report.user == user && report.done), "{user}: {back:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn users_of_each_domain_come_to_it() {
+    let served = serve().await;
+    let host = |name: &str| format!("<host jid='{name}'><user name='al' password='pencil'/></host>");
+    let data = format!(
+        "<server-data xmlns='urn:xmpp:pie:0'>{}{}{}</server-data>",
+        host("Example.net"),
+        host("example.org"),
+        host("example.edu")
+    );
+    let reports = come(&served, &file(&served, "in.xml", &data)).await;
+    let [there, here, nowhere] = &reports[..] else { panic!("{reports:?}") };
+    assert_eq!((there.user.as_str(), there.done), ("al@example.net", true));
+    assert_eq!((here.user.as_str(), here.done), ("al@example.org", true));
+    assert!(!nowhere.done && nowhere.remarks[0].contains("example.edu"), "{nowhere:?}");
+    let found = served.auth.directory.by_jid(&"al@example.net".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(found.aor.as_str(), "al@example.net");
 }
