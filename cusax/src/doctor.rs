@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use operations::doctor::{Face, Finding, Running, Severity, TABLE, Ward, examine, firewall, plan};
-use shared_model::{Diagnosis, Doctor, Pending, Unavailable};
+use shared_model::{Diagnosis, Doctor, NotLooked, Pending};
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::TlsPolicy;
 use shared_store::{DataFolderLock, Store};
@@ -62,9 +62,9 @@ impl Surgery {
 }
 
 impl Doctor for Surgery {
-    fn look(&self) -> Pending<'_, Result<(Vec<Diagnosis>, bool), Unavailable>> {
+    fn look(&self) -> Pending<'_, Result<(Vec<Diagnosis>, bool), NotLooked>> {
         Box::pin(async {
-            let turn = Arc::clone(&self.turn).try_acquire_owned().map_err(|_| Unavailable)?;
+            let turn = Arc::clone(&self.turn).try_acquire_owned().map_err(|_| NotLooked::UnderWay)?;
             let config = self.config.clone();
             // In a task of its own, so that what it makes goes though whoever asked is gone.
             let look = tokio::spawn(async move {
@@ -72,7 +72,7 @@ impl Doctor for Surgery {
                 drop(turn);
                 findings
             });
-            let findings = look.await.map_err(|_| Unavailable)?;
+            let findings = look.await.map_err(|_| NotLooked::BrokeOff)?;
             let is_well = findings.iter().all(|finding| finding.severity.is_well());
             let of = |finding: Finding| Diagnosis {
                 check: finding.check.to_owned(),

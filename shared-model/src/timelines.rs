@@ -47,8 +47,17 @@ pub struct Diagnosis {
     pub remedy: String,
 }
 
+/// Why nobody looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotLooked {
+    /// Another look is under way.
+    UnderWay,
+    /// The look broke off.
+    BrokeOff,
+}
+
 /// Looks whether the service is well.
 pub trait Doctor: Send + Sync {
-    /// Every finding, and whether all holds; unavailable while another look is under way.
-    fn look(&self) -> Pending<'_, Result<(Vec<Diagnosis>, bool), Unavailable>>;
+    /// Every finding, and whether all holds. One look at a time, since each makes accounts and calls.
+    fn look(&self) -> Pending<'_, Result<(Vec<Diagnosis>, bool), NotLooked>>;
 }

@@ -5,7 +5,11 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from conftest import BINARY, Service, wait_until
@@ -47,6 +51,28 @@ def test_a_healthy_service_is_well_and_nothing_of_the_doctor_stays(service):
     assert names == ["alice@localhost"], "the accounts of the doctor are gone"
     assert doctor(service.environment, "store")[0] == 0
     assert doctor(service.environment, "nonsense")[0] == 1
+
+
+def test_by_the_api_one_looks_at_a_time(service):
+    service.add("root", options=("--admin",))
+    token = service.run("api-token", "root@localhost", "--scopes", "admin:read,admin:write").strip()
+    context = ssl.create_default_context(cafile=service.ca)
+
+    def look():
+        url = f"https://localhost:{service.ports['http.https']}/api/v1/doctor"
+        ask = urllib.request.Request(url, method="POST", headers={"Authorization": f"Bearer {token}"})
+        try:
+            with urllib.request.urlopen(ask, timeout=120, context=context) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as refused:
+            return refused.code, refused.headers["Retry-After"]
+
+    with ThreadPoolExecutor() as both:
+        (first, found), (second, wait) = sorted(both.map(lambda _: look(), range(2)))
+    assert first == 200 and found["well"] is True, found
+    assert second == 429 and int(wait) > 0
+    names = [json.loads(line)["aor"] for line in service.run("user", "list", "--json").splitlines()]
+    assert names == ["root@localhost"]
 
 
 def test_without_a_server_it_says_so_and_names_whose_port_is_taken(tmp_path):

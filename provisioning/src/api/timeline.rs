@@ -18,7 +18,7 @@ pub(super) const TABLE: &[Operation] = &[
         path: "/account/timeline",
         scope: Scope::AccountRead,
         gives: "Timeline",
-        takes: &[],
+        takes: &[PART, MAX],
         summary: "What happened to the own account within the last day, the newest first",
         run: operation!(own),
     },
@@ -36,7 +36,8 @@ pub(super) const TABLE: &[Operation] = &[
                 "only within this time, such as 1h or 7d; all that is kept by default",
             ),
             Field::open("text", Kind::Text, "only what has this, in a sentence, an id or a name"),
-            Field::open("page", Kind::Number, "which hundred; 0, the newest, by default"),
+            PART,
+            MAX,
         ],
         summary: "What happened to an account over every protocol, the newest first",
         run: operation!(search),
@@ -44,7 +45,7 @@ pub(super) const TABLE: &[Operation] = &[
 ];
 
 async fn own(face: &Face, ask: &Ask) -> Result<Value, Problem> {
-    read(face, ask.caller.card.account, Some(unix_millis() - DAY), "", 0).await
+    read(face, ask, ask.caller.card.account, Some(unix_millis() - DAY), "").await
 }
 
 async fn search(face: &Face, ask: &Ask) -> Result<Value, Problem> {
@@ -63,24 +64,24 @@ async fn search(face: &Face, ask: &Ask) -> Result<Value, Problem> {
             Some(unix_millis().saturating_sub(i64::try_from(length.as_millis()).unwrap_or(i64::MAX)))
         }
     };
-    let page = ask.number("page").unwrap_or(0);
-    let page = usize::try_from(page).unwrap_or(usize::MAX);
-    read(face, card.account, since, ask.text("text").unwrap_or_default(), page).await
+    read(face, ask, card.account, since, ask.text("text").unwrap_or_default()).await
 }
 
 async fn read(
     face: &Face,
+    ask: &Ask,
     account: AccountId,
     since: Option<i64>,
     text: &str,
-    page: usize,
 ) -> Result<Value, Problem> {
     let nowhere = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no timeline can be read now");
     let timelines = face.timelines.as_ref().ok_or_else(nowhere)?;
     let all = timelines.search(account, since, text).await.map_err(|_| nowhere())?;
-    let first = page.saturating_mul(PAGE);
-    let entries: Vec<Value> = all.iter().skip(first).take(PAGE).map(shown).collect();
-    Ok(json!({ "entries": entries, "more": all.len() > first.saturating_add(PAGE) }))
+    let number = |name| ask.number(name).map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+    let max = number("max").unwrap_or(MOST).clamp(1, MOST);
+    let first = number("page").unwrap_or(0).saturating_mul(max);
+    let entries: Vec<Value> = all.iter().skip(first).take(max).map(shown).collect();
+    Ok(json!({ "entries": entries, "more": all.len() > first.saturating_add(max) }))
 }
 
 fn shown(entry: &Happened) -> Value {
@@ -90,7 +91,9 @@ fn shown(entry: &Happened) -> Value {
     })
 }
 
+const PART: Field = Field::open("page", Kind::Number, "which of the pages; 0, the newest, by default");
+const MAX: Field = Field::open("max", Kind::Number, "how many on a page; 100 by default and at most");
 /// Entries of one page.
-const PAGE: usize = 100;
+const MOST: usize = 100;
 /// Milliseconds.
 const DAY: i64 = 86_400_000;

@@ -224,14 +224,22 @@ async fn timelines_are_searched_and_the_service_is_looked_at() {
     assert_eq!(search("text=x").await.0, 422);
     assert_eq!(search("account=alice@example.org&page=4294967295").await.1["entries"], serde_json::json!([]));
 
-    let (_, found) = house.call(&token, "GET /api/v1/doctor", "").await;
+    let (_, part) = search("account=alice@example.org&max=7&page=2").await;
+    assert_eq!((part["entries"].as_array().unwrap().len(), &part["entries"][0]["time"]), (7, &135.into()));
+
+    let (_, found) = house.call(&token, "POST /api/v1/doctor", "").await;
     assert_eq!((&found["well"], &found["findings"][0]["remedy"]), (&false.into(), &"wind it up".into()));
 
     let (holder, hour) = ((house.alice, Holder::Person), Duration::from_secs(3600));
     let own =
         house.auth.bearers.issue(holder, "own", &["account:read"], hour, unix_millis()).await.unwrap().0;
     assert_eq!(house.call(&own, "GET /api/v1/timeline?account=alice@example.org", "").await.0, 403);
-    assert_eq!(house.call(&own, "GET /api/v1/doctor", "").await.0, 403);
+    assert_eq!(house.call(&own, "POST /api/v1/doctor", "").await.0, 403);
+    let reader =
+        house.auth.bearers.issue(holder, "reader", &["admin:read"], hour, unix_millis()).await.unwrap().0;
+    assert_eq!(house.call(&reader, "POST /api/v1/doctor", "").await.0, 403, "a look makes accounts");
+    let (_, changes) = house.call(&token, "GET /api/v1/audit", "").await;
+    assert_eq!(changes["changes"][0]["what"], "service looked at");
     let (_, day) = house.call(&own, "GET /api/v1/account/timeline", "").await;
     assert_eq!(day["entries"].as_array().unwrap().len(), 1, "the last day alone");
 }

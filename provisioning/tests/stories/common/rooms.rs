@@ -4,9 +4,9 @@ use std::sync::Mutex;
 
 use shared_model::{
     AccountId, Affiliation, Aor, Audio, BareJid, ConferenceDirectory, ConferenceSnapshot, Correlation, Deed,
-    Diagnosis, Doctor, Happened, Meaning, Moderation, ModerationError, NumberRoute, Occupant, Participant,
-    Pending, Plan, Price, Role, RoomAccess, RoomAddress, RoomDirectory, RoomSnapshot, Telephony, Timelines,
-    TrunkState, Unavailable,
+    Diagnosis, Doctor, Happened, Meaning, Moderation, ModerationError, NotLooked, NumberRoute, Occupant,
+    Participant, Pending, Plan, Price, Role, RoomAccess, RoomAddress, RoomDirectory, RoomSnapshot, Telephony,
+    Timelines, TrunkState, Unavailable,
 };
 
 pub(crate) const ROOM: &str = "dev@conference.example.org";
@@ -188,7 +188,7 @@ impl Timelines for Past {
 }
 
 impl Doctor for Past {
-    fn look(&self) -> Pending<'_, Result<(Vec<Diagnosis>, bool), Unavailable>> {
+    fn look(&self) -> Pending<'_, Result<(Vec<Diagnosis>, bool), NotLooked>> {
         let found = Diagnosis {
             check: "clock".to_owned(),
             severity: "error".to_owned(),
