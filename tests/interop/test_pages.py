@@ -100,6 +100,7 @@ def test_a_person_follows_an_invitation_signs_in_again_and_changes_things(servic
         surfer.go("/account")
         surfer.is_fit("account")
         surfer.is_swift("account")
+        assert "What happened" in surfer.text() and "invitation followed" in surfer.text(), surfer.text()
         surfer.fill("addDevice", name="PHONE")
         wait_until(lambda: "shown once" in surfer.text(), 10, "the password of a device")
         device = surfer.page.value("[...document.querySelectorAll('.note dd code')].map(it => it.innerText)")
@@ -124,9 +125,38 @@ def test_a_person_follows_an_invitation_signs_in_again_and_changes_things(servic
             surfer.is_fit(path)
             surfer.is_swift(path)
         assert f"bob@{DOMAIN}" in surfer.text(), "the audit tells of bob"
+        what_happened(surfer)
+        is_well(surfer)
         surfer.go("/admin")
         surfer.fill("createAccount", address=f"carol@{DOMAIN}")
         wait_until(lambda: "/invite/" in surfer.text(), 10, "a link for carol")
+
+
+def what_happened(surfer):
+    """An administrator searches what happened to bob, and goes from a line to the rest of what it is part of."""
+    surfer.go("/admin/timeline")
+    surfer.is_fit("an empty search")
+    surfer.fill('form[action="/admin/timeline"]', account=f"bob@{DOMAIN}", since="1h")
+    wait_until(lambda: surfer.is_there("document.querySelector('tbody tr')"), 10, "what happened to bob")
+    assert "session opened" in surfer.text() and "invitation followed" in surfer.text(), surfer.text()
+    surfer.is_fit("a timeline")
+    surfer.is_swift("a timeline")
+    all_lines = surfer.page.value("document.querySelectorAll('tbody tr').length")
+    session = "[...document.querySelectorAll('tbody tr')].find(it => it.innerText.includes('session opened')).querySelector('a')"
+    surfer.page.value(f"setTimeout(() => {session}.click(), 0); 1")
+    wait_until(lambda: surfer.is_there("location.search.match('text=[0-9a-f]{16}') && document.querySelector('tbody tr')"), 10, "the rest of it")
+    assert "session opened" in surfer.text()
+    assert 1 < surfer.page.value("document.querySelectorAll('tbody tr').length") < all_lines, surfer.text()
+
+
+def is_well(surfer):
+    """An administrator presses the button of the doctor."""
+    surfer.go("/admin/doctor")
+    surfer.is_fit("the doctor")
+    surfer.fill("diagnose")
+    wait_until(lambda: surfer.is_there("document.querySelector('tbody tr')"), 60, "what the doctor found")
+    assert "All holds." in surfer.text(), surfer.text()
+    surfer.is_fit("what the doctor found")
 
 
 def photo(surfer):

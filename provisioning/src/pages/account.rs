@@ -15,7 +15,7 @@ use shared_store::StoreError;
 
 use super::deeds::Outcome;
 use super::words::{Words, fill};
-use super::{own, page, setup, trouble};
+use super::{own, page, setup, timeline, trouble};
 use crate::Face;
 use crate::api::caller::Caller;
 use crate::api::{self, Ask};
@@ -41,6 +41,8 @@ pub(super) struct Parts {
     pub(super) blocked: String,
     /// The call before which to go on.
     calls: String,
+    /// Which page of what happened.
+    happened: String,
 }
 
 pub(super) async fn look(
@@ -90,6 +92,7 @@ pub(super) async fn show(
     let Some(chat) = own::sections(face, words, session, &parts.blocked, outcome).await else {
         return trouble(words);
     };
+    let happened = timeline::own(face, words, session, parts.happened.parse().unwrap_or(0)).await;
     let status = match outcome {
         Some(Outcome::Refused(_, problem)) => problem.status,
         _ => StatusCode::OK,
@@ -102,6 +105,7 @@ pub(super) async fn show(
         (forms(face, words, session, keeper, outcome))
         (chat)
         (call_list(words, &calls))
+        (happened)
         (data(words, session, keeper, outcome))
     };
     page(status, words, shown_name(&session.card), &links(words, session), &body)
@@ -119,6 +123,8 @@ pub(super) fn links<'a>(words: &'a Words, session: &Session) -> Vec<(&'static st
             ("/admin/numbers", words.numbers),
             ("/admin/bans", words.bans),
             ("/admin/service", words.service),
+            ("/admin/timeline", words.happened),
+            ("/admin/doctor", words.doctor),
         ]);
     }
     links
@@ -127,6 +133,8 @@ pub(super) fn links<'a>(words: &'a Words, session: &Session) -> Vec<(&'static st
 /// What came of the form before.
 pub(super) fn told(words: &Words, outcome: Option<&Outcome>) -> Markup {
     html! { @match outcome {
+        // Its page shows what it answered.
+        Some(Outcome::Done("diagnose", _)) => {},
         Some(Outcome::Done(_, value)) if !value.is_null() => section.note role="status" { (shown_once(words, value)) },
         Some(Outcome::Done(..)) => p.done role="status" { (words.done) },
         Some(Outcome::Refused(_, problem)) => p.error role="alert" { (problem.detail) },

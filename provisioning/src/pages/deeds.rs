@@ -159,7 +159,7 @@ fn place(back: &str) -> (&'static str, &str) {
     (path, query)
 }
 
-const PLACES: [&str; 7] = [
+const PLACES: [&str; 9] = [
     "/admin",
     "/admin/invites",
     "/admin/service",
@@ -167,7 +167,16 @@ const PLACES: [&str; 7] = [
     "/admin/numbers",
     "/admin/bans",
     "/admin/groups",
+    "/admin/timeline",
+    "/admin/doctor",
 ];
 /// Operations whose answer is shown once.
-const SHOWN: [&str; 6] =
-    ["addDevice", "createToken", "createInvite", "inviteContact", "createAccount", "makeResetLink"];
+const SHOWN: [&str; 7] = [
+    "addDevice",
+    "createToken",
+    "createInvite",
+    "inviteContact",
+    "createAccount",
+    "makeResetLink",
+    "diagnose",
+];

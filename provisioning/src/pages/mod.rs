@@ -11,6 +11,7 @@ mod invite;
 mod own;
 mod setup;
 mod sign_in;
+mod timeline;
 mod upload;
 mod voicemail;
 pub(crate) mod words;
@@ -49,6 +50,8 @@ pub(crate) fn router() -> Router<Arc<Face>> {
         .route("/admin/numbers", get(admin::look))
         .route("/admin/bans", get(admin::look))
         .route("/admin/groups", get(admin::look))
+        .route("/admin/timeline", get(admin::look))
+        .route("/admin/doctor", get(admin::look))
         .route(
             "/do/setPicture",
             post(deeds::run_with_file).layer(DefaultBodyLimit::max(crate::most_bytes("/do/setPicture"))),

@@ -243,3 +243,44 @@ async fn timelines_are_searched_and_the_service_is_looked_at() {
     let (_, day) = house.call(&own, "GET /api/v1/account/timeline", "").await;
     assert_eq!(day["entries"].as_array().unwrap().len(), 1, "the last day alone");
 }
+
+#[tokio::test]
+async fn pages_show_what_happened_and_whether_the_service_is_well() {
+    let house = house("timeline-pages").await;
+    admin(&house).await;
+    let (cookie, key) = sign_in(&house).await;
+    let own = house.send("GET /account", &cookie, "").await;
+    assert!(
+        own.contains("calls number 149") && !own.contains("calls number 148"),
+        "the last day alone: {own}"
+    );
+
+    let page = house.send("GET /admin/timeline", &cookie, "").await;
+    assert!(page.contains("name=\"since\"") && !page.contains("calls number"), "{page}");
+    let of_alice = "/admin/timeline?account=alice@example.org";
+    let page = house.send(&format!("GET {of_alice}"), &cookie, "").await;
+    assert!(page.contains("calls number 110") && !page.contains("calls number 109<"), "{page}");
+    assert!(page.contains("1970-01-01 00:00:00"), "{page}");
+    let rest = format!("{of_alice}&amp;since=&amp;text=");
+    let rest = page.split(&format!("href=\"{rest}")).nth(1).unwrap().split('&').next().unwrap();
+    assert_eq!(rest.len(), 16, "the whole correlation: {rest}");
+    let page = house.send(&format!("GET {of_alice}&text=number+1&page=1"), &cookie, "").await;
+    assert!(page.contains("calls number 109") && page.contains("value=\"number 1\""), "{page}");
+    let wrong = house.send(&format!("GET {of_alice}&since=long"), &cookie, "").await;
+    assert!(wrong.contains("a length of time is written") && wrong.contains("aria-invalid"), "{wrong}");
+    let nobody = house.send("GET /admin/timeline?account=nobody@example.org", &cookie, "").await;
+    assert!(nobody.contains("role=\"alert\""), "{nobody}");
+    let evil = house.send("GET /admin/timeline?account=%3Cb%3E@example.org", &cookie, "").await;
+    assert!(evil.contains("value=\"&lt;b&gt;@example.org\"") && !evil.contains("<b>"), "{evil}");
+
+    let page = house.send("GET /admin/doctor", &cookie, "").await;
+    assert!(page.contains("/do/diagnose") && !page.contains("wind it up"), "{page}");
+    let headers = format!("{cookie}{FORM}");
+    let forged = house.send("POST /do/diagnose", &headers, "back=/admin/doctor").await;
+    assert!(!forged.contains("wind it up"), "without the form's key nobody looks: {forged}");
+    let looked = house.send("POST /do/diagnose", &headers, &format!("key={key}&back=/admin/doctor")).await;
+    assert!(
+        looked.contains("<span class=\"error\">error</span>") && looked.contains("wind it up"),
+        "{looked}"
+    );
+}

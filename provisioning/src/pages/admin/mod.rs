@@ -1,10 +1,12 @@
 //! Pages for administrators: accounts, groups and domains, invitations, rooms, numbers, bans, and the service: calls that are up, and who
-//! changed what.
+//! changed what; what happened to an account; whether the service is well.
 
 mod bans;
+mod doctor;
 mod groups;
 mod numbers;
 mod rooms;
+mod timeline;
 
 use std::sync::Arc;
 
@@ -39,6 +41,11 @@ pub(super) struct Asked {
     room: String,
     dialled: String,
     caller: String,
+    /// Whose timeline, within which time, with which text, and which page of it.
+    account: String,
+    since: String,
+    text: String,
+    page: String,
 }
 
 pub(super) async fn look(
@@ -86,6 +93,8 @@ async fn draw(
         "/admin/rooms" => (words.rooms, rooms::section(face, words, session, asked).await),
         "/admin/numbers" => (words.numbers, numbers::section(face, words, session, asked).await),
         "/admin/bans" => (words.bans, bans::section(face, words, session, asked).await),
+        "/admin/timeline" => (words.happened, timeline::section(face, words, session, asked).await),
+        "/admin/doctor" => (words.doctor, Some(doctor::section(words, session, outcome))),
         "/admin/groups" => (words.groups, groups::section(face, words, session, asked).await),
         _ => (words.accounts, accounts(face, words, session, asked, outcome).await),
     };
@@ -180,6 +189,7 @@ fn edit(words: &Words, session: &Session, card: &AccountCard) -> Markup {
     html! {
         section {
             h2 { (card.aor) }
+            p { a href=(timeline::place(card.aor.as_str())) { (words.happened) } }
             (form(session, "changeAccount", "/admin", html! {
                 input type="hidden" name="path.address" value=(card.aor);
                 (super::text_field("name", "edit-name", words.invite_name, &card.name, None))
@@ -274,7 +284,7 @@ async fn read_at(face: &Face, session: &Session, id: &str, path: &[(&str, &str)]
 }
 
 /// What an operation answers that only reads.
-async fn asking(
+pub(super) async fn asking(
     face: &Face,
     session: &Session,
     id: &str,

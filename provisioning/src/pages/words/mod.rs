@@ -45,6 +45,8 @@ words! {
     hears_only, on_hold, trunks, no_trunks, plan, registration, registered, unregistered, no_registration, up, down, probe, probed,
     unprobed, answered, failed, where_to, dialled, caller, look_up, enum_first, by_enum, number, account_of, no_trunk_takes, cost, rules,
     not_allowed, leads_nowhere,
+    happened, nothing_happened, time_utc, event, rest_of_it, within, within_hint, with_text, search,
+    doctor, doctor_text, look_now, is_well, is_unwell, check, to_do,
 }
 
 impl Words {

@@ -1,0 +1,54 @@
+//! Whether the service is well: a button that looks, and what was found, the gravest first, with what to do.
+
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::super::account::form;
+use super::super::deeds::Outcome;
+use super::super::words::Words;
+use super::text;
+use crate::session::Session;
+
+pub(super) fn section(words: &Words, session: &Session, outcome: Option<&Outcome>) -> Markup {
+    let looked = match outcome {
+        Some(Outcome::Done("diagnose", value)) if !value.is_null() => Some(value),
+        _ => None,
+    };
+    html! {
+        section {
+            p { (words.doctor_text) }
+            (form(session, "diagnose", "/admin/doctor", html! { button { (words.look_now) } }))
+        }
+        @if let Some(looked) = looked { (found(words, looked)) }
+    }
+}
+
+fn found(words: &Words, looked: &Value) -> Markup {
+    let mut findings: Vec<&Value> = looked["findings"].as_array().into_iter().flatten().collect();
+    // A stable sort: those that are equally grave stay in the order of the checks.
+    findings.sort_by_key(|finding| !is_ill(finding));
+    html! {
+        section {
+            @if looked["well"] == true { p.done role="status" { (words.is_well) } } @else { p.error role="alert" { (words.is_unwell) } }
+            div.scroll tabindex="0" role="region" aria-label=(words.doctor) { table {
+                thead { tr { th { (words.check) } th { (words.result) } th { (words.what) } th { (words.to_do) } } }
+                tbody { @for finding in findings.iter().take(MOST) {
+                    @let severity = text(&finding["severity"]);
+                    tr {
+                        td { (text(&finding["check"])) }
+                        td { @if is_ill(finding) { span.error { (severity) } } @else { (severity) } }
+                        td { (text(&finding["text"])) }
+                        td { (text(&finding["remedy"])) }
+                    }
+                } }
+            } }
+        }
+    }
+}
+
+fn is_ill(finding: &Value) -> bool {
+    !matches!(finding["severity"].as_str(), Some("ok" | "note"))
+}
+
+/// Findings on the page; the command prints all.
+const MOST: usize = 100;

@@ -1,0 +1,65 @@
+//! What happened to an account, line by line: on the own page that of the last day; administrators search that of anybody.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+use serde_json::{Value, json};
+
+use super::admin::asking;
+use super::words::Words;
+use crate::Face;
+use crate::session::Session;
+
+/// What happened to the own account within the last day; nothing where no timeline is kept.
+pub(super) async fn own(face: &Face, words: &Words, session: &Session, page: u32) -> Markup {
+    if face.timelines.is_none() {
+        return html! {};
+    }
+    let read = asking(face, session, "ownTimeline", &[], json!({ "page": page, "max": PART })).await;
+    html! {
+        section #happened {
+            h2 { (words.happened) }
+            @match &read {
+                Ok(read) => {
+                    (lines(words, read, |_| None))
+                    @if read["more"] == true { p { a href=(format!("/account?happened={}#happened", page.saturating_add(1))) { (words.more) } } }
+                }
+                Err(problem) => p.error { (problem.detail) },
+            }
+        }
+    }
+}
+
+/// A table of entries; each leads to what shares its correlation, if the page can show that.
+pub(super) fn lines(words: &Words, read: &Value, rest: impl Fn(&str) -> Option<String>) -> Markup {
+    let entries = read["entries"].as_array().map_or(&[][..], Vec::as_slice);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    html! {
+        @if entries.is_empty() { p { (words.nothing_happened) } } @else {
+            div.scroll tabindex="0" role="region" aria-label=(words.happened) { table {
+                thead { tr { th { (words.time_utc) } th { (words.event) } th { (words.what) } } }
+                tbody { @for entry in entries {
+                    tr {
+                        td { (moment(&entry["time"])) }
+                        td {
+                            (text(&entry["protocol"])) ": " (text(&entry["event"]).replace('_', " "))
+                            @let correlation = text(&entry["correlation"]);
+                            @if let Some(link) = rest(&correlation) {
+                                " " a href=(link) aria-label=(format!("{}: {correlation}", words.rest_of_it)) { (correlation.get(..8).unwrap_or_default()) }
+                            }
+                        }
+                        td { (text(&entry["text"])) }
+                    }
+                } }
+            } }
+        }
+    }
+}
+
+/// To the second, since what follows what is the question.
+fn moment(millis: &Value) -> String {
+    let at = Timestamp::from_millisecond(millis.as_i64().unwrap_or_default()).unwrap_or_default();
+    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// Entries that the own page shows at once.
+const PART: u32 = 15;
