@@ -43,8 +43,9 @@ pub(super) fn lines(words: &Words, read: &Value, rest: impl Fn(&str) -> Option<S
                         td {
                             (text(&entry["protocol"])) ": " (text(&entry["event"]).replace('_', " "))
                             @let correlation = text(&entry["correlation"]);
+                            @let short = correlation.get(..8).unwrap_or_default();
                             @if let Some(link) = rest(&correlation) {
-                                " " a href=(link) aria-label=(format!("{}: {correlation}", words.rest_of_it)) { (correlation.get(..8).unwrap_or_default()) }
+                                " " a href=(link) aria-label=(format!("{}: {short}", words.rest_of_it)) { (short) }
                             }
                         }
                         td { (text(&entry["text"])) }
