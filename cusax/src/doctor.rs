@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::bail;
-use operations::doctor::{Face, Finding, Running, Severity, TABLE, Ward, examine, firewall, plan};
+use operations::doctor::{Face, Finding, NotOpen, Running, Severity, TABLE, Ward, examine, firewall, plan};
 use shared_model::{Diagnosis, Doctor, NotLooked, Pending};
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::TlsPolicy;
-use shared_store::{DataFolderLock, Store};
+use shared_store::Store;
 
 use crate::config::Config;
 use crate::open;
@@ -108,15 +108,14 @@ pub(crate) async fn ports(config: &Config, json: bool) -> anyhow::Result<()> {
     if json { Ok(()) } else { say(format_args!("\n{}", firewall(&plan))) }
 }
 
-/// The service as it is configured, and where it answers.
+/// The service as it is configured, and where it answers. Nothing is made here: no folder, no lock, no certificate, and without a
+/// server no store.
 async fn ward(config: &Config, names: Names) -> Ward {
     let running = Running::read(&config.data_dir);
-    let is_held = DataFolderLock::acquire(&config.data_dir, "cusax doctor").is_err();
     let running = match running {
-        Some(running) if is_held && running.answers().await => Some(running),
+        Some(running) if running.answers().await => Some(running),
         _ => None,
     };
-    let host_names = crate::compose::host_names(config);
     let url = config.store_url();
     let store_file = url.strip_prefix("sqlite:").map(|rest| {
         let path = rest.split('?').next().unwrap_or(rest);
@@ -128,7 +127,10 @@ async fn ward(config: &Config, names: Names) -> Ward {
         domain: config.domain.clone(),
         rooms_domain: config.rooms_domain(),
         data_dir: config.data_dir.clone(),
-        auth: accounts(config, &url).await.map_err(|error| format!("{error:#}")),
+        auth: match &running {
+            None => Err(NotOpen::NoServer),
+            Some(_) => accounts(config, &url).await.map_err(|error| NotOpen::Failed(format!("{error:#}"))),
+        },
         store_url: url,
         store_file,
         faces: faces(config),
@@ -138,8 +140,7 @@ async fn ward(config: &Config, names: Names) -> Ward {
         name_servers: config.sip.dns.clone(),
         asks_names: names == Names::Ask,
         running,
-        tls: TlsPolicy::open(&config.certificates(), &config.data_dir, &host_names)
-            .map_err(|error| error.to_string()),
+        tls: TlsPolicy::look(&config.certificates(), &config.data_dir).map_err(|error| error.to_string()),
     }
 }
 

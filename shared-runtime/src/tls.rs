@@ -143,16 +143,28 @@ struct Current {
 impl TlsPolicy {
     /// Loads the certificate, or makes a local CA in `data_dir/tls` that certifies `names` and loopback.
     pub fn open(config: &Config, data_dir: &Path, names: &[String]) -> Result<Self, TlsError> {
-        let (first, local_ca) = match (&config.certificate, &config.key) {
-            (Some(certificate), Some(key)) => {
-                (Files { certificate: certificate.clone(), key: key.clone() }, None)
-            }
-            (None, None) => {
+        match given(config)? {
+            Some(files) => Self::load(config, files, None),
+            None => {
                 let (files, ca) = local_ca::certify(&data_dir.join("tls"), names)?;
-                (files, Some(ca))
+                Self::load(config, files, Some(ca))
             }
-            _ => return Err(TlsError::HalfGiven),
-        };
+        }
+    }
+
+    /// As [`TlsPolicy::open`] for whoever looks at the service from beside it: nothing is made. `None` if no certificate is given
+    /// and no server made one yet.
+    pub fn look(config: &Config, data_dir: &Path) -> Result<Option<Self>, TlsError> {
+        match given(config)? {
+            Some(files) => Self::load(config, files, None).map(Some),
+            None => {
+                let found = local_ca::find(&data_dir.join("tls"));
+                found.map(|(files, ca)| Self::load(config, files, Some(ca))).transpose()
+            }
+        }
+    }
+
+    fn load(config: &Config, first: Files, local_ca: Option<PathBuf>) -> Result<Self, TlsError> {
         let files: Vec<Files> = std::iter::once(first).chain(config.others.iter().cloned()).collect();
         let keys = ArcSwap::from_pointee(Keys::load(&files)?);
         let current = Arc::new(Current { keys, is_local: local_ca.is_some() });
@@ -244,6 +256,17 @@ impl TlsPolicy {
     /// The channel binding `tls-server-end-point` (RFC 5929 §4.1) of the current certificate for a client that named this host.
     pub fn server_end_point(&self, named: Option<&str>) -> Vec<u8> {
         self.current.keys.load().of(named).cert.first().map(|leaf| end_point(leaf)).unwrap_or_default()
+    }
+}
+
+/// The certificate that the configuration gives.
+fn given(config: &Config) -> Result<Option<Files>, TlsError> {
+    match (&config.certificate, &config.key) {
+        (Some(certificate), Some(key)) => {
+            Ok(Some(Files { certificate: certificate.clone(), key: key.clone() }))
+        }
+        (None, None) => Ok(None),
+        _ => Err(TlsError::HalfGiven),
     }
 }
 

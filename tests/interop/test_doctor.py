@@ -86,6 +86,32 @@ def test_without_a_server_it_says_so_and_names_whose_port_is_taken(tmp_path):
     assert any("sip.udp" in f["text"] and str(port) in f["text"] and f["remedy"] for f in of(findings, "error")), findings
 
 
+def everything(folder):
+    """Every file of a folder with its time and length."""
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(Path(folder).rglob("*"))}
+
+
+def test_without_a_server_nothing_is_made_and_nothing_is_in_its_way(tmp_path):
+    new = {**os.environ, "CUSAX_DATA_DIR": str(tmp_path / "new"), "CUSAX_DOMAIN": "localhost"}
+    code, findings = doctor(new, "store")
+    assert (code, findings[0]["severity"]) == (0, "note") and "no store yet" in findings[0]["text"], findings
+    assert doctor(new)[0] == 1
+    assert not (tmp_path / "new").exists(), "a look makes no folder"
+
+    service = Service(tmp_path).start()
+    service.stop(signal.SIGKILL)
+    before = everything(service.folder / "data")
+    assert doctor(service.environment)[0] == 1
+    assert everything(service.folder / "data") == before, "a look leaves all files as they are"
+    looks = [subprocess.Popen([BINARY, "doctor"], env=service.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(8)]
+    try:
+        service.start()
+    finally:
+        for look in looks:
+            look.wait(timeout=120)
+        service.stop()
+
+
 def test_an_expired_certificate_is_named_at_each_listener(tmp_path):
     certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
     expired(tmp_path, certificate, key)

@@ -28,9 +28,7 @@ pub(super) async fn check(ward: &Ward, found: &mut Findings) {
             );
         }
     };
-    if ward.running.is_none() {
-        return found.no_server();
-    }
+    let (Some(_), Some(tls)) = (&ward.running, tls) else { return found.no_server() };
     let mut well = 0;
     for name in ["sip.tls", "xmpp.c2s_tls", "xmpp.s2s_tls", "http.https"] {
         let Some(address) = ward.reach(name) else { continue };

@@ -19,7 +19,7 @@ pub(super) async fn check(ward: &Ward, found: &mut Findings) {
     if ward.running.is_none() {
         return found.no_server();
     }
-    let (Ok((auth, _)), Ok(_)) = (&ward.auth, &ward.tls) else {
+    let (Ok((auth, _)), Ok(Some(_))) = (&ward.auth, &ward.tls) else {
         return found.unchecked("not checked: the store or the certificate cannot be read");
     };
     if ward.reach("xmpp.c2s_tls").is_none() {
@@ -44,7 +44,7 @@ pub(super) async fn check(ward: &Ward, found: &mut Findings) {
 
 async fn talk(ward: &Ward, patient: &Patient) -> Result<(), String> {
     let told = |error: std::io::Error| format!("xmpp.c2s_tls: {error}");
-    let (Some(address), Ok(tls)) = (ward.reach("xmpp.c2s_tls"), &ward.tls) else { return Ok(()) };
+    let (Some(address), Ok(Some(tls))) = (ward.reach("xmpp.c2s_tls"), &ward.tls) else { return Ok(()) };
     let name = shared_runtime::names::to_ascii(&ward.domain).unwrap_or_else(|| ward.domain.clone());
     let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
     let socket = TcpStream::connect(address).await.map_err(told)?;

@@ -1,9 +1,9 @@
 //! Whether our listeners answer; without a server, whether their ports are free.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use super::{Face, Findings, Ward, ward::from_here};
@@ -81,10 +81,12 @@ async fn asks(address: SocketAddr) -> Result<(), String> {
     Err("no answer in time".to_owned())
 }
 
+/// Neither look is in the way of a server that starts meanwhile: a TCP port is taken without listening, as both say that they
+/// take it again (SO_REUSEADDR), and a UDP port is not taken at all.
 async fn is_free(face: &Face, found: &mut Findings) {
     let bound = match face.name {
-        "sip.udp" | BROWSERS => UdpSocket::bind(face.address).await.map(drop),
-        _ => TcpListener::bind(face.address).await.map(drop),
+        "sip.udp" | BROWSERS => udp_is_free(face.address).await,
+        _ => tcp_is_free(face.address),
     };
     if let Err(error) = bound {
         found.error(
@@ -97,5 +99,82 @@ async fn is_free(face: &Face, found: &mut Findings) {
     }
 }
 
+fn tcp_is_free(address: SocketAddr) -> std::io::Result<()> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)
+}
+
+/// Whether the address is this machine's, and no socket in the system's table has the port.
+async fn udp_is_free(address: SocketAddr) -> std::io::Result<()> {
+    UdpSocket::bind((address.ip(), 0)).await?;
+    let taken = ["/proc/net/udp", "/proc/net/udp6"].into_iter().any(|table| {
+        // A system without such a table tells when the server starts.
+        std::fs::read_to_string(table).is_ok_and(|table| has_port(&table, address))
+    });
+    if taken { Err(std::io::ErrorKind::AddrInUse.into()) } else { Ok(()) }
+}
+
+/// Whether a line of the table has this port, at this address or at all (proc(5): numbers of 32 bits as the machine has them).
+fn has_port(table: &str, address: SocketAddr) -> bool {
+    table.lines().skip(1).filter_map(bound_of).any(|bound| {
+        let (ours, theirs) = (address.ip().to_canonical(), bound.ip().to_canonical());
+        bound.port() == address.port() && (ours == theirs || ours.is_unspecified() || theirs.is_unspecified())
+    })
+}
+
+fn bound_of(line: &str) -> Option<SocketAddr> {
+    let (ip, port) = line.split_whitespace().nth(1)?.split_once(':')?;
+    let word = |at: usize| u32::from_str_radix(ip.get(at..at + 8)?, 16).ok().map(u32::to_ne_bytes);
+    let ip = match ip.len() {
+        8 => IpAddr::from(word(0)?),
+        32 => {
+            let words = [word(0)?, word(8)?, word(16)?, word(24)?].concat();
+            IpAddr::from(<[u8; 16]>::try_from(words).ok()?)
+        }
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
+}
+
 const BROWSERS: &str = "conference.media";
 const PATIENCE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_is_looked_at_and_not_taken() {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let udp = UdpSocket::bind(loopback).await.unwrap();
+        let (taken, all) = (udp.local_addr().unwrap(), SocketAddr::from(([0, 0, 0, 0], 0)));
+        let everywhere = SocketAddr::new(all.ip(), taken.port());
+        assert!(udp_is_free(taken).await.is_err() && udp_is_free(everywhere).await.is_err());
+        drop(udp);
+        assert!(udp_is_free(taken).await.is_ok());
+
+        let tcp = TcpListener::bind(loopback).await.unwrap();
+        let taken = tcp.local_addr().unwrap();
+        assert!(tcp_is_free(taken).is_err());
+        drop(tcp);
+        let look = TcpSocket::new_v4().unwrap();
+        look.set_reuseaddr(true).unwrap();
+        look.bind(taken).unwrap();
+        assert!(TcpListener::bind(taken).await.is_ok(), "a server has the port while the doctor looks");
+    }
+
+    #[test]
+    fn tables_of_the_system_are_read() {
+        let line = "  1: 00000000000000000000000001000000:13C4 00000000000000000000000000000000:0000 07";
+        if cfg!(target_endian = "little") {
+            assert_eq!(bound_of(line), Some("[::1]:5060".parse().unwrap()));
+            assert_eq!(bound_of(" 2: 0100007F:0035 00000000:0000 07"), Some("127.0.0.1:53".parse().unwrap()));
+        }
+        for wrong in ["", "1:", "1: x:y", "1: 0100007F", "1: \u{e9}\u{e9}\u{e9}\u{e9}:13C4"] {
+            assert_eq!(bound_of(wrong), None, "{wrong}");
+        }
+    }
+}

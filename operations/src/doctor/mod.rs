@@ -2,7 +2,7 @@
 //!
 //! In    the service as it is configured and as it answers ([`Ward`]).
 //! Out   findings, each with its severity, what it is, and what to do. One check is one file and one line of [`TABLE`].
-//! State none; what a check makes (an account, a binding) it removes.
+//! State none; what a check makes (an account, a binding) it removes. Without a running server nothing is made: checks look alone.
 //! Errors a check that cannot be carried out is a finding of its own: `unchecked`.
 
 mod call;
@@ -23,7 +23,7 @@ use std::pin::Pin;
 
 pub use plan::{Planned, firewall, plan};
 pub use running::{Bound, RUNNING, Running};
-pub use ward::{Face, Ward, is_loopback_domain};
+pub use ward::{Face, NotOpen, Ward, is_loopback_domain};
 
 /// How much something matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -65,8 +65,12 @@ impl Running {
         let _ = std::fs::remove_file(data_dir.join(RUNNING));
     }
 
-    /// Whether one of its TCP listeners takes a connection.
+    /// Whether its process is there, and one of its TCP listeners takes a connection. No lock is tried: a server that starts
+    /// meanwhile would find it held.
     pub async fn answers(&self) -> bool {
+        if !self.is_there() {
+            return false;
+        }
         for bound in self.listeners.iter().filter(|bound| bound.listener != "sip.udp") {
             let connect = tokio::net::TcpStream::connect(super::ward::from_here(bound.address));
             if let Ok(Ok(_)) = tokio::time::timeout(std::time::Duration::from_secs(2), connect).await {
@@ -74,5 +78,12 @@ impl Running {
             }
         }
         false
+    }
+
+    /// Whether the process is there, whoever's it is: who was killed leaves the file behind.
+    fn is_there(&self) -> bool {
+        let Ok(process) = i32::try_from(self.process) else { return false };
+        let asked = nix::sys::signal::kill(nix::unistd::Pid::from_raw(process), None);
+        process > 0 && matches!(asked, Ok(()) | Err(nix::errno::Errno::EPERM))
     }
 }

@@ -1,22 +1,74 @@
 //! Whether the store opens, takes a write, and has room.
+//!
+//! Without a server it is looked at and not opened: whether its file is one, and whether it and its folder may be written.
 
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{AccessFlags, access};
 
 use shared_runtime::random;
-use shared_store::Expected;
+use shared_store::{Expected, Store};
 
-use super::{Findings, Ward};
+use super::{Findings, NotOpen, Ward};
 
 pub(super) async fn check(ward: &Ward, found: &mut Findings) {
-    let (_, store) = match &ward.auth {
-        Ok(open) => open,
-        Err(error) => {
-            return found.error(
-                format!("the store at {} does not open: {error}", shown(&ward.store_url)),
-                "see that the folder or the database is there, and that this user may write to it",
-            );
+    match &ward.auth {
+        Ok((_, store)) => write(store, found).await,
+        Err(NotOpen::Failed(error)) => return closed(ward, error, found),
+        Err(NotOpen::NoServer) => match ward.store_file.as_deref().map(look) {
+            None => found.unchecked(
+                "not opened: the server does not answer, and it is the server that opens the store",
+            ),
+            Some(Ok(told)) => found.note(told, ""),
+            Some(Err(error)) => return closed(ward, &error, found),
+        },
+    }
+    room(ward, found);
+}
+
+fn closed(ward: &Ward, error: &str, found: &mut Findings) {
+    found.error(
+        format!("the store at {} does not open: {error}", shown(&ward.store_url)),
+        "see that the folder or the database is there, and that this user may write to it",
+    );
+}
+
+/// What a file is that nobody opens.
+fn look(file: &Path) -> Result<&'static str, String> {
+    let told = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let mut head = [0; SQLITE.len()];
+    match std::fs::File::open(file) {
+        Ok(mut open) => {
+            let is_empty = open.metadata().is_ok_and(|metadata| metadata.len() == 0);
+            if !is_empty && (open.read_exact(&mut head).is_err() || head != *SQLITE) {
+                return Err(told(file, &"it is no SQLite file"));
+            }
+            may_write(file)?;
+            may_write(file.parent().unwrap_or(Path::new(".")))?;
+            Ok(
+                "the store is there and may be written; it is opened by the server alone, which does not answer",
+            )
         }
-    };
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            may_write(&nearest(file))?;
+            Ok("there is no store yet: the server makes it when it starts")
+        }
+        Err(error) => Err(told(file, &error)),
+    }
+}
+
+/// The first folder above that is there.
+fn nearest(file: &Path) -> PathBuf {
+    let is_there = |path: &&Path| !path.as_os_str().is_empty() && path.exists();
+    file.ancestors().skip(1).find(is_there).unwrap_or(Path::new(".")).to_owned()
+}
+
+fn may_write(path: &Path) -> Result<(), String> {
+    access(path, AccessFlags::W_OK).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+async fn write(store: &Store, found: &mut Findings) {
     let key = format!("{:016x}", random());
     let written = store.records.put(OWNER, "write", &key, b"1", Expected::Absent).await;
     let removed = store.records.delete(OWNER, "write", &key).await;
@@ -27,8 +79,13 @@ pub(super) async fn check(ward: &Ward, found: &mut Findings) {
             "see whether its disk is full or mounted read-only, and whether another process holds it",
         ),
     }
-    for folder in [ward.store_file.as_deref().and_then(Path::parent), Some(ward.data_dir.as_path())] {
-        let Some(folder) = folder else { continue };
+}
+
+fn room(ward: &Ward, found: &mut Findings) {
+    let folders = [ward.store_file.as_deref().and_then(Path::parent), Some(ward.data_dir.as_path())];
+    for folder in folders.into_iter().flatten() {
+        // One that is not there yet will be where the first above it is.
+        let folder = &nearest(&folder.join("it"));
         match free(folder) {
             Ok(free) if free < LEAST => found.error(
                 format!("{} has {} MiB left", folder.display(), free / MEBIBYTE),
@@ -57,6 +114,8 @@ fn free(folder: &Path) -> nix::Result<u64> {
 }
 
 const OWNER: &str = "doctor";
+/// What every file of SQLite begins with (its file format, §1.3).
+const SQLITE: &[u8; 16] = b"SQLite format 3\0";
 const MEBIBYTE: u64 = 1 << 20;
 /// With less, little can be written.
 const LEAST: u64 = 64 * MEBIBYTE;
@@ -70,5 +129,20 @@ mod tests {
     fn a_password_of_the_store_is_not_shown() {
         assert_eq!(shown("postgres://cusax:secret@db/cusax"), "postgres://…@db/cusax");
         assert_eq!(shown("sqlite:///var/lib/cusax/cusax.db"), "sqlite:///var/lib/cusax/cusax.db");
+    }
+
+    #[test]
+    fn a_store_that_nobody_opens_is_looked_at_and_nothing_is_made() {
+        let folder = std::env::temp_dir().join(format!("cusax-look-{:016x}", random()));
+        let file = folder.join("deep/cusax.db");
+        assert!(look(&file).unwrap().contains("no store yet"));
+        assert!(!folder.exists(), "nothing was made");
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, b"SQLite format 3\0and more").unwrap();
+        assert!(look(&file).unwrap().contains("may be written"));
+        std::fs::write(&file, b"notes of somebody").unwrap();
+        assert!(look(&file).unwrap_err().contains("no SQLite file"));
+        assert!(look(&file.join("cusax.db")).is_err(), "a file is no folder");
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -43,10 +43,19 @@ pub struct Ward {
     pub asks_names: bool,
     /// What the running server wrote about itself; none if no server runs.
     pub running: Option<Running>,
-    /// Certificates as configured, or why they cannot be read.
-    pub tls: Result<TlsPolicy, String>,
-    /// Accounts, or why the store does not open.
-    pub auth: Result<(Auth, shared_store::Store), String>,
+    /// Certificates as they are, none if no server made any yet, or why they cannot be read.
+    pub tls: Result<Option<TlsPolicy>, String>,
+    /// Accounts, or why the store is not open.
+    pub auth: Result<(Auth, shared_store::Store), NotOpen>,
+}
+
+/// Why the store is not open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotOpen {
+    /// No server runs: to open the store is to make it and to bring its schema up to date, which is the server's.
+    NoServer,
+    /// It does not open.
+    Failed(String),
 }
 
 impl Ward {

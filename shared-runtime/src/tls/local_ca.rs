@@ -38,10 +38,20 @@ pub(super) fn certify(folder: &Path, names: &[String]) -> Result<(Files, PathBuf
     let key = KeyPair::generate()?;
     let certificate = params.signed_by(&key, &issuer)?;
 
-    let files = Files { certificate: folder.join("server.pem"), key: folder.join("server.key") };
+    let files = files(folder);
     write(&files.certificate, &(certificate.pem() + &read(&ca)?))?;
     write(&files.key, &key.serialize_pem())?;
     Ok((files, ca))
+}
+
+/// The certificate that the last server made and the CA's, as far as all are there; makes nothing.
+pub(super) fn find(folder: &Path) -> Option<(Files, PathBuf)> {
+    let (files, ca) = (files(folder), folder.join("ca.pem"));
+    [&files.certificate, &files.key, &ca].iter().all(|file| file.exists()).then_some((files, ca))
+}
+
+fn files(folder: &Path) -> Files {
+    Files { certificate: folder.join("server.pem"), key: folder.join("server.key") }
 }
 
 fn make_ca(ca: &Path, ca_key: &Path) -> Result<(), TlsError> {
