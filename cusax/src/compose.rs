@@ -67,10 +67,11 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         config: &config.operations,
         facts: bus.subscribe(),
         archive: Arc::clone(&store.archive),
-        directory: auth.directory.clone(),
+        auth: auth.clone(),
         registry: &registry,
         shutdown: shutdown.clone(),
-    })?;
+    })
+    .await?;
     let ground = Ground { store, bus, auth, tls, registry, shutdown: shutdown.clone() };
 
     let (auth, store, bus) = (ground.auth.clone(), ground.store.clone(), ground.bus.clone());

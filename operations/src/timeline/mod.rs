@@ -3,7 +3,8 @@
 //! In    facts of the bus. Out entries in the archive, and a [`Trace`] that reads them, with or without a running server.
 //! State what [`words`], [`pace`] and [`writer`] keep; all bounded.
 //! Errors facts that came too fast are counted in a metric and said in the timeline itself. What the writer's queue has no
-//! room for is dropped and counted: nobody waits for the timeline.
+//! room for is dropped and counted: nobody waits for the timeline. Only that an account is gone waits for room; at the
+//! start, and after facts were missed, the writer looks for accounts that went unheard.
 //!
 //! ```text
 //! bus ─▶ listener: words, pace ─▶ queue of QUEUE ─▶ writer: whose, group ─▶ archive
@@ -21,8 +22,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus::Registry;
-use shared_auth::Directory;
-use shared_model::{AccountEvent, Correlation, Event, Fact, Protocol};
+use shared_auth::Auth;
+use shared_model::{AccountEvent, AccountId, Correlation, Event, Fact, Protocol};
 use shared_runtime::bus::{Heard, Subscription};
 use shared_runtime::{Shutdown, unix_millis};
 use shared_store::Archive;
@@ -46,23 +47,25 @@ pub struct Parts<'a> {
     pub facts: Subscription<Fact>,
     /// Where entries go.
     pub archive: Arc<dyn Archive>,
-    /// Finds whose a JID is.
-    pub directory: Directory,
+    /// Finds whose a JID is, and which accounts are gone.
+    pub auth: Auth,
     /// Where what is counted is registered.
     pub registry: &'a Registry,
     /// Ends it; what was told before is written.
     pub shutdown: Shutdown,
 }
 
-/// Writes the timeline until shutdown.
-pub fn start(parts: Parts<'_>) -> Result<(), prometheus::Error> {
-    let Parts { config, facts, archive, directory, registry, shutdown } = parts;
+/// Writes the timeline until shutdown. Who erases what was of accounts that are gone starts after it: they take back the
+/// notes that are read here.
+pub async fn start(parts: Parts<'_>) -> Result<(), prometheus::Error> {
+    let Parts { config, facts, archive, auth, registry, shutdown } = parts;
     let metrics = Metrics::register(registry)?;
     if config.timeline_entries == 0 {
         return Ok(());
     }
     let (queue, notes) = mpsc::channel(QUEUE);
-    let writer = Writer::new(archive, directory, metrics.clone(), config);
+    let mut writer = Writer::new(archive, auth, metrics.clone(), config);
+    writer.find_gone().await;
     shutdown.spawn(writer.run(notes));
     let listener = Listener {
         words: Words::new(Instant::now()),
@@ -71,6 +74,8 @@ pub fn start(parts: Parts<'_>) -> Result<(), prometheus::Error> {
         metrics,
         missed: 0,
         full: 0,
+        removed: Vec::new(),
+        must_look: false,
     };
     shutdown.spawn(listener.run(facts, shutdown.clone()));
     Ok(())
@@ -86,6 +91,10 @@ struct Listener {
     missed: u64,
     /// Entries that found the queue full, and are not told yet.
     full: u64,
+    /// Accounts that are gone, of which the queue had no room to tell.
+    removed: Vec<AccountId>,
+    /// Whether accounts may be gone of which nothing was heard.
+    must_look: bool,
 }
 
 impl Listener {
@@ -116,11 +125,12 @@ impl Listener {
             Heard::Missed(missed) => {
                 self.metrics.missed.inc_by(missed);
                 self.missed += missed;
+                self.must_look = true;
                 return;
             }
         };
         if let Event::Account(AccountEvent::Removed { account }) = fact.event {
-            return self.put(Note::Removed(account));
+            return self.remove(account);
         }
         let now = Instant::now();
         let drafts = self.words.of(fact, now);
@@ -135,6 +145,10 @@ impl Listener {
 
     /// Says what was not said, now that it can be counted.
     fn tick(&mut self, now: Instant) {
+        for account in std::mem::take(&mut self.removed) {
+            self.remove(account);
+        }
+        self.must_look = self.must_look && self.queue.try_send(Note::Look).is_err();
         for passed in self.pace.close(now) {
             let at = match &passed.whom {
                 Whom::Account(account) => Correlation::of_account(*account),
@@ -160,6 +174,17 @@ impl Listener {
         }
     }
 
+    /// What is not told now is told with a later tick: nobody else would remove that timeline.
+    fn remove(&mut self, account: AccountId) {
+        if self.queue.try_send(Note::Removed(account)).is_ok() {
+            return;
+        }
+        match self.removed.len() < MOST_REMOVED {
+            true => self.removed.push(account),
+            false => self.must_look = true,
+        }
+    }
+
     fn put(&mut self, note: Note) {
         if self.queue.try_send(note).is_err() {
             self.metrics.dropped_full.inc();
@@ -170,7 +195,52 @@ impl Listener {
 
 /// Notes that may wait for the writer.
 const QUEUE: usize = 8_192;
+/// Accounts that are gone and are kept until the queue has room; the writer looks for those beyond.
+const MOST_REMOVED: usize = 1_000;
 /// How often it is said what was passed over.
 const TICK: Duration = Duration::from_secs(2);
 /// Nothing more comes from a service that stops after so long a silence.
 const QUIET: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn removed(account: u128) -> Heard<Fact> {
+        let account = AccountId(account);
+        Heard::Fact(Fact::new(Correlation(1), AccountEvent::Removed { account }))
+    }
+
+    #[test]
+    fn that_an_account_is_gone_waits_until_the_queue_has_room() {
+        let (queue, mut notes) = mpsc::channel(1);
+        let now = Instant::now();
+        let mut listener = Listener {
+            words: Words::new(now),
+            pace: Pace::default(),
+            queue,
+            metrics: Metrics::register(&Registry::new()).unwrap(),
+            missed: 0,
+            full: 0,
+            removed: Vec::new(),
+            must_look: false,
+        };
+        for account in 0..3 {
+            listener.hear(removed(account));
+        }
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            while let Ok(Note::Removed(account)) = notes.try_recv() {
+                told.push(account);
+            }
+            listener.tick(now);
+        }
+        assert_eq!(told, [AccountId(0), AccountId(1), AccountId(2)]);
+        assert!(notes.try_recv().is_err());
+        let most = MOST_REMOVED as u128;
+        for account in 0..most + 2 {
+            listener.hear(removed(account));
+        }
+        assert!(listener.must_look && listener.removed.len() == MOST_REMOVED);
+    }
+}

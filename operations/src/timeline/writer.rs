@@ -1,16 +1,16 @@
 //! Entries on their way to the store, many at once.
 //!
-//! In    drafts, over a bounded channel.
+//! In    drafts, over a bounded channel; accounts that are gone.
 //! Out   entries in the archive, in groups of at most [`GROUP`] or what came within [`MOMENT`].
 //! State how many entries each account got since it was last trimmed.
 //! Errors what the store refuses is counted, logged once a minute, and said in the timeline when it writes again.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shared_auth::Directory;
-use shared_model::{AccountId, Correlation, Protocol};
+use shared_auth::Auth;
+use shared_model::{AccountEvent, AccountId, Correlation, Protocol};
 use shared_runtime::{random, unix_millis};
 use shared_store::{Archive, StoreError};
 use tokio::sync::mpsc;
@@ -26,11 +26,13 @@ pub(super) enum Note {
     Entry(i64, Draft),
     /// An account is gone, and its timeline goes with it.
     Removed(AccountId),
+    /// Accounts may be gone of which nothing was heard.
+    Look,
 }
 
 pub(super) struct Writer {
     archive: Arc<dyn Archive>,
-    directory: Directory,
+    auth: Auth,
     metrics: Metrics,
     keep: usize,
     age: Duration,
@@ -39,6 +41,10 @@ pub(super) struct Writer {
     serial: u64,
     since_trimmed: HashMap<String, usize>,
     removed: VecDeque<AccountId>,
+    /// Accounts that were found gone, and whose timelines are still to remove.
+    gone: Vec<AccountId>,
+    /// Whether accounts that are gone must be looked for.
+    must_look: bool,
     /// Entries that the store refused and the timeline does not tell of yet, and when that began.
     lost: u64,
     lost_since: i64,
@@ -47,15 +53,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(
-        archive: Arc<dyn Archive>,
-        directory: Directory,
-        metrics: Metrics,
-        config: &Config,
-    ) -> Self {
+    pub(super) fn new(archive: Arc<dyn Archive>, auth: Auth, metrics: Metrics, config: &Config) -> Self {
         Self {
             archive,
-            directory,
+            auth,
             metrics,
             keep: config.timeline_entries,
             age: config.timeline_keep,
@@ -63,6 +64,8 @@ impl Writer {
             serial: 0,
             since_trimmed: HashMap::new(),
             removed: VecDeque::new(),
+            gone: Vec::new(),
+            must_look: false,
             lost: 0,
             lost_since: 0,
             complained: None,
@@ -73,6 +76,7 @@ impl Writer {
     /// Writes until there is nobody who could tell anything any more.
     pub(super) async fn run(mut self, mut notes: mpsc::Receiver<Note>) {
         let mut group = Vec::with_capacity(GROUP);
+        self.remove_gone().await;
         loop {
             let first = tokio::time::timeout(FORGETS, notes.recv()).await;
             if let Ok(first) = first {
@@ -90,6 +94,10 @@ impl Writer {
             if self.forgot.elapsed() >= FORGETS {
                 self.forgot = Instant::now();
                 self.forget_old().await;
+                if self.must_look {
+                    self.find_gone().await;
+                    self.remove_gone().await;
+                }
             }
         }
     }
@@ -113,6 +121,12 @@ impl Writer {
                     let of = owner(Some(account));
                     entries.retain(|entry| entry.owner != of);
                     self.remove(account).await;
+                }
+                Note::Look => {
+                    self.find_gone().await;
+                    let gone: HashSet<String> = self.gone.iter().map(|gone| owner(Some(*gone))).collect();
+                    entries.retain(|entry| !gone.contains(&entry.owner));
+                    self.remove_gone().await;
                 }
             }
         }
@@ -150,7 +164,7 @@ impl Writer {
         let account = match whom {
             Whom::Nobody => return Some(None),
             Whom::Account(account) => account,
-            Whom::Jid(jid) => match self.directory.by_jid(&jid).await {
+            Whom::Jid(jid) => match self.auth.directory.by_jid(&jid).await {
                 Ok(card) => card?.account,
                 Err(error) => {
                     self.lose(1);
@@ -173,13 +187,34 @@ impl Writer {
         }
     }
 
+    /// Finds the accounts that went while nobody listened, or unheard: those of which something is still to erase, and those
+    /// that ended in the last hour.
+    pub(super) async fn find_gone(&mut self) {
+        let found = gone(&self.auth).await;
+        self.must_look = found.is_err();
+        match found {
+            Ok(gone) => self.gone = gone,
+            Err(error) => self.complain(&error, "which accounts are gone is not known; it is asked again"),
+        }
+    }
+
+    async fn remove_gone(&mut self) {
+        for account in std::mem::take(&mut self.gone) {
+            self.remove(account).await;
+        }
+    }
+
     async fn remove(&mut self, account: AccountId) {
-        self.removed.push_back(account);
+        if !self.removed.contains(&account) {
+            self.removed.push_back(account);
+        }
         if self.removed.len() > MOST_REMOVED {
             self.removed.pop_front();
         }
         if let Err(error) = self.archive.remove_owner(&owner(Some(account))).await {
-            self.complain(&error, "the timeline of an account that is gone stays until its time");
+            // If the account is to be found no more by then, its age bounds it.
+            self.must_look = true;
+            self.complain(&error, "the timeline of an account that is gone is still there");
         }
     }
 
@@ -205,6 +240,19 @@ impl Writer {
             tracing::warn!(%error, "{what}");
         }
     }
+}
+
+async fn gone(auth: &Auth) -> Result<Vec<AccountId>, StoreError> {
+    let mut gone: Vec<_> = auth.gone.list().await?.into_iter().map(|gone| gone.account).collect();
+    for (_, event) in auth.ended_lately().await? {
+        if let AccountEvent::Removed { account } = event
+            && !gone.contains(&account)
+            && auth.directory.by_id(account).await?.is_none()
+        {
+            gone.push(account);
+        }
+    }
+    Ok(gone)
 }
 
 /// Entries that are written at once.

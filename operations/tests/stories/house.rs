@@ -20,6 +20,8 @@ pub(crate) struct House {
     pub(crate) registry: Registry,
     pub(crate) trace: Trace,
     pub(crate) shutdown: Shutdown,
+    pub(crate) auth: Auth,
+    archive: Arc<dyn Archive>,
     folder: PathBuf,
 }
 
@@ -50,13 +52,31 @@ impl House {
         let parts = Parts {
             config: &config,
             facts: bus.subscribe(),
-            archive,
-            directory: auth.directory.clone(),
+            archive: Arc::clone(&archive),
+            auth: auth.clone(),
             registry: &registry,
             shutdown: shutdown.clone(),
         };
-        start(parts).unwrap();
-        Self { alice: people[0].account, bob: people[1].account, bus, registry, trace, shutdown, folder }
+        start(parts).await.unwrap();
+        let (alice, bob) = (people[0].account, people[1].account);
+        Self { alice, bob, bus, registry, trace, shutdown, auth, archive, folder }
+    }
+
+    /// Stops, and starts over the same store when something was done in between.
+    pub(crate) async fn again(&mut self, meanwhile: impl Future<Output = ()>) {
+        self.shutdown.begin();
+        assert!(self.shutdown.finish(Duration::from_secs(10)).await);
+        meanwhile.await;
+        (self.registry, self.shutdown) = (Registry::new(), Shutdown::new());
+        let parts = Parts {
+            config: &Config::default(),
+            facts: self.bus.subscribe(),
+            archive: Arc::clone(&self.archive),
+            auth: self.auth.clone(),
+            registry: &self.registry,
+            shutdown: self.shutdown.clone(),
+        };
+        start(parts).await.unwrap();
     }
 
     pub(crate) fn tell(&self, at: Correlation, event: impl Into<Event>) {

@@ -158,6 +158,37 @@ async fn the_timeline_goes_with_its_account() {
 }
 
 #[tokio::test]
+async fn who_went_while_nobody_was_here_is_found_at_the_start() {
+    // By the note of what is still to erase, and when others erased it by what ended lately.
+    for is_erased in [false, true] {
+        let mut house = House::new(Config::default()).await;
+        house.tell(Correlation(1), bound(&house, BindingChange::Made));
+        house.until(house.alice, |entries| entries.len() == 1).await;
+        let (auth, alice) = (house.auth.clone(), house.alice);
+        let removed = async move {
+            auth.book.remove(alice).await.unwrap();
+            if is_erased {
+                auth.gone.erased(alice).await.unwrap();
+            }
+        };
+        house.again(removed).await;
+        house.until(house.alice, <[_]>::is_empty).await;
+    }
+}
+
+#[tokio::test]
+async fn who_went_among_facts_that_were_missed_is_looked_for() {
+    let house = House::new(Config::default()).await;
+    house.tell(Correlation(1), bound(&house, BindingChange::Made));
+    house.until(house.alice, |entries| entries.len() == 1).await;
+    house.auth.book.remove(house.alice).await.unwrap(); // of which this bus hears nothing
+    for _ in 0..6_000 {
+        house.tell(Correlation(1), bound(&house, BindingChange::Refreshed));
+    }
+    house.until(house.alice, |entries| events(entries) == ["facts_missed"]).await;
+}
+
+#[tokio::test]
 async fn a_follower_sees_each_entry_once() {
     let house = House::new(Config::default()).await;
     let mut follow = house.trace.follow(house.alice, None);
