@@ -13,6 +13,7 @@ use shared_runtime::{Shutdown, unix_millis};
 use shared_store::{Records, Store};
 use sip_core::Message;
 use sip_core::header::{Name, NameAddr};
+use sip_core::privacy;
 
 use super::codecs::codecs_of;
 use super::kept::Gone;
@@ -46,6 +47,8 @@ pub(crate) struct Begun {
     pub(super) rate: Rate,
     pub(super) charge: Option<Charge>,
     pub(super) codecs: Vec<String>,
+    /// Whether the caller wants to stay unknown.
+    pub(super) is_anonymous: bool,
 }
 
 /// A call that is up.
@@ -115,6 +118,7 @@ impl Calls {
             rate: route.outside.as_ref().map_or(Rate::of_class(Class::Free), |outside| outside.rate),
             charge,
             codecs: codecs_of(request),
+            is_anonymous: route.is_anonymous || privacy::is_anonymous(request),
         })
     }
 
@@ -229,6 +233,7 @@ impl Calls {
             result,
             status,
             codecs: begun.codecs.clone(),
+            is_anonymous: begun.is_anonymous,
             class: begun.rate.class.as_str().to_owned(),
             cost: cost.to_string(),
             currency: self.currency.clone(),

@@ -79,6 +79,7 @@ mod tests {
             currency: "EUR".to_owned(),
             correlation: String::new(),
             call_id: String::new(),
+            is_anonymous: false,
         }
     }
 

@@ -51,6 +51,8 @@ struct Kept {
     rate: Rate,
     is_charged: bool,
     codecs: Vec<String>,
+    #[serde(default)]
+    is_anonymous: bool,
 }
 
 impl Calls {
@@ -112,6 +114,7 @@ impl Calls {
             rate: begun.rate,
             is_charged: begun.charge.is_some(),
             codecs: begun.codecs.clone(),
+            is_anonymous: begun.is_anonymous,
         };
         Some(RecordChange::put(UP, &key(call_id), &serde_json::to_vec(&kept).ok()?))
     }
@@ -155,6 +158,7 @@ impl Calls {
             rate: kept.rate,
             charge,
             codecs: kept.codecs,
+            is_anonymous: kept.is_anonymous,
         };
         let (session, answered) = (kept.session, kept.answered);
         let taken_up = Some(now);

@@ -43,6 +43,9 @@ pub struct CallRecord {
     pub correlation: String,
     /// The Call-ID.
     pub call_id: String,
+    /// Whether the caller asked to stay unknown (RFC 3323): the callee's history says so, and not who it was. Rows of before do not say.
+    #[serde(default)]
+    pub is_anonymous: bool,
 }
 
 /// Which way a call went.
@@ -148,23 +151,29 @@ impl CallRecord {
         entries
     }
 
-    /// What the caller sees of a row, and the callee. Who called themselves sees that they called.
+    /// What the caller sees of a row, and the callee, who does not see who wanted to stay unknown (RFC 3323 §4.1.1.3). Who
+    /// called themselves sees that they called.
     pub(super) fn histories(&self, row: &Entry) -> Vec<Entry> {
-        let seen = |account: AccountId, outgoing: bool| Entry {
-            owner: account.call_history(),
-            id: row.id.clone(),
-            with: if outgoing { self.to.clone() } else { self.from.clone() },
-            time: row.time,
-            kind: HISTORY.to_owned(),
-            body: serde_json::to_vec(&Seen {
+        let shown = if self.is_anonymous { NOBODY } else { &self.from };
+        let seen = |account: AccountId, outgoing: bool| {
+            let from = if outgoing { &self.from } else { shown };
+            let seen = Seen {
                 time: &self.time,
-                from: &self.from,
+                from,
                 to: &self.to,
                 outgoing,
                 result: self.result,
                 seconds: self.seconds,
-            })
-            .unwrap_or_default(),
+            };
+            Entry {
+                owner: account.call_history(),
+                id: row.id.clone(),
+                with: if outgoing { &self.to } else { from }.to_owned(),
+                time: row.time,
+                kind: HISTORY.to_owned(),
+                // A struct of texts and numbers is always JSON.
+                body: serde_json::to_vec(&seen).unwrap_or_default(),
+            }
         };
         let callee = self.callee.filter(|callee| self.caller != Some(*callee));
         self.caller.map(|it| seen(it, true)).into_iter().chain(callee.map(|it| seen(it, false))).collect()
@@ -222,6 +231,8 @@ pub(crate) fn time_text(millis: i64) -> String {
 
 /// Whose archive the rows are in.
 pub(crate) const OWNER: &str = "calls";
+/// Who called, if they do not want that to be known.
+const NOBODY: &str = "sip:anonymous@anonymous.invalid";
 pub(super) const KIND: &str = "call";
 /// The kind of entries in histories of accounts.
 pub(super) const HISTORY: &str = "call seen";

@@ -6,6 +6,7 @@ use shared_model::{AccountEvent, AccountId, Aor, BindingEvent, Correlation, Even
 use shared_runtime::bus::{Heard, Subscription};
 use shared_runtime::unix_millis;
 use shared_store::Query;
+use sip_core::header::Name;
 
 /// The user of the next binding that is told to be gone.
 async fn unbound(facts: &mut Subscription<Fact>) -> String {
@@ -103,6 +104,29 @@ async fn a_call_is_in_the_history_of_both_sides_and_goes_with_the_account() {
     assert_eq!(unbound(&mut facts).await, "bob");
     assert!(history(&served, bobs).await.is_empty());
     assert_eq!(history(&served, alices).await.len(), 1);
+}
+
+#[tokio::test]
+async fn who_asks_for_privacy_is_nobody_in_the_history_of_whom_they_call() {
+    let served = serve().await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let mut call = alice.request("INVITE", "sip:bob@example.org", "sip:bob@example.org");
+    call.push(Name::Privacy, "header;id");
+    let (refused, ()) = tokio::join!(alice.ask(call, PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 486).await;
+    });
+    assert_eq!(refused.status(), 486);
+    let (alices, bobs) = (card(&served, "alice").await.account, card(&served, "bob").await.account);
+    let got = served.store.archive.page(&bobs.call_history(), &Query::default()).await.unwrap();
+    let body = String::from_utf8(got.entries[0].body.to_vec()).unwrap();
+    assert_eq!(got.entries[0].with, "sip:anonymous@anonymous.invalid");
+    assert!(!body.contains("alice") && body.contains("sip:anonymous@anonymous.invalid"), "{body}");
+    let made = history(&served, alices).await;
+    assert_eq!(
+        (&made[0]["from"], &made[0]["to"]),
+        (&"sip:alice@example.org".into(), &"sip:bob@example.org".into())
+    );
 }
 
 /// So many facts that who has not listened meanwhile misses the first.
