@@ -5,8 +5,8 @@ use std::sync::Arc;
 use shared_model::{AccountId, Aor};
 
 use crate::{
-    Account, Binding, BindingUpdate, Credentials, Entry, Expected, Position, Query, RecordChange, Store,
-    StoreError, Taken,
+    Account, Binding, BindingUpdate, Credentials, Entry, Expected, Place, Position, Query, RecordChange,
+    Store, StoreError, Taken,
 };
 
 /// Holds an empty store to all promises.
@@ -152,6 +152,27 @@ pub async fn records(store: &Store) {
         RecordChange::delete("d", "a"),
     ];
     assert_eq!(records.commit("o", &whole).await, Ok(vec![1, 1, 1, 0]));
+
+    let at = |owner, collection, key| Place { owner, collection, key };
+    let several = async |places: &[Place<'_>]| {
+        let found = records.several(places).await.unwrap();
+        found.into_iter().map(|record| record.map(|r| (r.key, r.value, r.version))).collect::<Vec<_>>()
+    };
+    records.put("q", "c", "b", b"q", Expected::Anything).await.unwrap();
+    let (a, b) = (("a".to_owned(), b"x".to_vec(), 1), ("b".to_owned(), Vec::new(), 3));
+    let of_q = ("b".to_owned(), b"q".to_vec(), 1);
+    let places = [
+        at("o", "c", "b"),
+        at("o", "d", "a"),
+        at("q", "c", "b"),
+        at("o", "c", "a"),
+        at("b", "c", "o"),
+        at("o", "c", "b"),
+    ];
+    assert_eq!(several(&places).await, [Some(b.clone()), None, Some(of_q), Some(a), None, Some(b.clone())]);
+    assert_eq!(several(&[]).await, []);
+    assert_eq!(several(&[at("o", "c", "b"); 100]).await, vec![Some(b); 100], "more than a statement holds");
+    assert_eq!(records.remove_owner("q").await, Ok(1));
 
     let keys = async |after: Option<&str>, max| {
         let listed = records.list("o", "c", after, max).await.unwrap();

@@ -43,7 +43,7 @@ pub use archive::{Archive, Entry, Page, Position, Query};
 pub use binding::{Binding, BindingUpdate, Bindings, Committed};
 pub use lock::{DataFolderLock, LockError};
 pub use private::make_private_folder;
-pub use record::{Expected, Record, RecordChange, Records};
+pub use record::{Expected, Place, Record, RecordChange, Records};
 
 /// The four shapes of one database. Clones share it.
 #[derive(Clone)]

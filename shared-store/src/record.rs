@@ -11,6 +11,8 @@ use crate::StoreError;
 pub trait Records: Send + Sync {
     /// The record, if there is one.
     async fn get(&self, owner: &str, collection: &str, key: &str) -> Result<Option<Record>, StoreError>;
+    /// Many records, of many owners perhaps, in one look; in the order in which they are asked for.
+    async fn several(&self, places: &[Place<'_>]) -> Result<Vec<Option<Record>>, StoreError>;
     /// At most `max` records of a collection in the order of their keys, beginning after the key `after`.
     async fn list(
         &self,
@@ -43,6 +45,17 @@ pub trait Records: Send + Sync {
     async fn delete(&self, owner: &str, collection: &str, key: &str) -> Result<bool, StoreError> {
         Ok(self.take(owner, collection, key).await?.is_some())
     }
+}
+
+/// Where a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// Whose it is.
+    pub owner: &'a str,
+    /// Which collection of theirs.
+    pub collection: &'a str,
+    /// Which key in it.
+    pub key: &'a str,
 }
 
 /// One record.

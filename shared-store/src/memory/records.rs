@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::Mutex;
 
 use super::lock;
-use crate::{Record, RecordChange, StoreError};
+use crate::{Place, Record, RecordChange, StoreError};
 
 type Key = (String, String, String);
 
@@ -16,6 +16,12 @@ pub(super) struct Records(Mutex<BTreeMap<Key, Record>>);
 impl crate::Records for Records {
     async fn get(&self, owner: &str, collection: &str, key: &str) -> Result<Option<Record>, StoreError> {
         Ok(lock(&self.0).get(&full(owner, collection, key)).cloned())
+    }
+
+    async fn several(&self, places: &[Place<'_>]) -> Result<Vec<Option<Record>>, StoreError> {
+        let records = lock(&self.0);
+        let found = |at: &Place<'_>| records.get(&full(at.owner, at.collection, at.key)).cloned();
+        Ok(places.iter().map(found).collect())
     }
 
     async fn list(

@@ -1,8 +1,10 @@
 //! Records as rows.
 
+use sqlx::QueryBuilder;
+
 use super::{Connection, Database, lock};
 use crate::sql::limit;
-use crate::{Record, RecordChange, StoreError};
+use crate::{Place, Record, RecordChange, StoreError};
 
 pub(super) struct Records(pub(super) Database);
 
@@ -20,6 +22,14 @@ impl crate::Records for Records {
             .fetch_optional(&mut *self.0.reader().await?)
             .await?;
         Ok(row.map(record))
+    }
+
+    async fn several(&self, places: &[Place<'_>]) -> Result<Vec<Option<Record>>, StoreError> {
+        let mut found = Vec::with_capacity(places.len());
+        for group in places.chunks(PLACES[PLACES.len() - 1]) {
+            found.extend(several(&mut *self.0.reader().await?, group).await?);
+        }
+        Ok(found)
     }
 
     async fn list(
@@ -55,6 +65,29 @@ impl crate::Records for Records {
         let owner = owner.to_owned();
         self.0.write(|conn| Box::pin(async move { remove_owner(conn, &owner).await })).await
     }
+}
+
+async fn several(conn: &mut Connection, places: &[Place<'_>]) -> Result<Vec<Option<Record>>, StoreError> {
+    let Some(last) = places.last() else { return Ok(Vec::new()) };
+    let size = PLACES.into_iter().find(|size| *size >= places.len()).unwrap_or(places.len());
+    let mut select = QueryBuilder::<<Connection as sqlx::Connection>::Database>::new(
+        "SELECT owner, collection, record_key, value, version FROM record WHERE ",
+    );
+    // Not as a list of triples, for which SQLite reads all that the owner has.
+    for (at, place) in places.iter().chain(std::iter::repeat(last)).take(size).enumerate() {
+        select.push(if at == 0 { "(owner = " } else { " OR (owner = " }).push_bind(place.owner);
+        select.push(" AND collection = ").push_bind(place.collection);
+        select.push(" AND record_key = ").push_bind(place.key).push(")");
+    }
+    let rows: Vec<(String, String, String, Vec<u8>, i64)> = select.build_query_as().fetch_all(conn).await?;
+    let found = |place: &Place<'_>| {
+        let is_it = |row: &&(String, String, String, Vec<u8>, i64)| {
+            row.0 == place.owner && row.1 == place.collection && row.2 == place.key
+        };
+        let (_, _, key, value, version) = rows.iter().find(is_it)?;
+        Some(record((key.clone(), value.clone(), *version)))
+    };
+    Ok(places.iter().map(found).collect())
 }
 
 async fn commit(
@@ -120,3 +153,6 @@ async fn remove_owner(conn: &mut Connection, owner: &str) -> Result<u64, StoreEr
 fn record((key, value, version): Row) -> Record {
     Record { key, value, version: version.cast_unsigned() }
 }
+
+/// Places of one statement: few sizes, so that each is prepared once.
+const PLACES: [usize; 4] = [1, 4, 16, 64];
