@@ -114,8 +114,15 @@ async fn page(conn: &mut Connection, owner: &str, query: &Query) -> Result<Page,
         .fetch_all(&mut *conn)
         .await?;
     let first = rows.iter().take(query.page_size()).map(|row| row.0).min();
-    let count = count(conn, owner, query, whole).await?;
+    let is_at_an_end = matches!(query.position, Position::First | Position::Last);
+    let is_all = is_at_an_end && rows.len() <= query.page_size();
+    let count = match is_all {
+        true => rows.len() as u64,
+        false => count(conn, owner, query, whole).await?,
+    };
     let index = match first {
+        // Nothing comes before it.
+        _ if is_all || query.position == Position::First => 0,
         Some(first) if count <= query.most_counted => {
             self::count(conn, owner, query, (whole.0, first)).await?
         }
