@@ -266,7 +266,12 @@ impl Invites {
 
     /// Who shall be the first contact of a new account, said once: the one who invited it.
     pub async fn take_contact(&self, account: AccountId) -> Result<Option<BareJid>, StoreError> {
-        let record = self.records.take(OWNER, CONTACTS, &account.to_string()).await?;
+        let account = account.to_string();
+        // Taking is a write, and most have none.
+        if self.records.get(OWNER, CONTACTS, &account).await?.is_none() {
+            return Ok(None);
+        }
+        let record = self.records.take(OWNER, CONTACTS, &account).await?;
         Ok(record.and_then(|record| std::str::from_utf8(&record.value).ok()?.parse().ok()))
     }
 
