@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 use shared_runtime::unix_millis;
-use shared_store::{Entry, Expected, Record, StoreError};
+use shared_store::{Entry, Expected, Place, Record, StoreError};
 use xmpp_core::payload::mam::{Otherwise, Preferences};
 use xmpp_core::{Element, Jid, Stanza, ns};
 
@@ -142,7 +142,7 @@ struct Kept {
 }
 
 /// What a user wants kept; what the operator does, if they never said or it cannot be read now.
-pub(crate) async fn preferences(server: &Server, user: &Jid) -> Arc<Preferences> {
+async fn preferences(server: &Server, user: &Jid) -> Arc<Preferences> {
     Arc::new(read(server, user).await.map_or_else(
         |error| {
             tracing::error!(%error, "preferences of an archive could not be read");
@@ -159,7 +159,13 @@ pub(crate) async fn read(server: &Server, user: &Jid) -> Result<(Preferences, Op
     Ok((said(server, record), version))
 }
 
-fn said(server: &Server, record: Option<Record>) -> Preferences {
+/// Where the preferences of an account are.
+pub(crate) fn place(owner: &str) -> Place<'_> {
+    Place { owner, collection: COLLECTION, key: KEY }
+}
+
+/// What a user said; what the operator does, if they never did.
+pub(crate) fn said(server: &Server, record: Option<Record>) -> Preferences {
     let kept = record.and_then(|record| serde_json::from_slice::<Kept>(&record.value).ok());
     let jids = |list: Vec<String>| list.iter().filter_map(|jid| jid.parse().ok()).collect();
     let otherwise = Otherwise::parse(&server.config.archive).unwrap_or(Otherwise::Always);

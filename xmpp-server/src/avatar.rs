@@ -12,7 +12,7 @@ use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use shared_model::{Picture, Spec};
-use shared_store::Expected;
+use shared_store::{Expected, Place, Record};
 use xmpp_core::payload::form::{Field, Form};
 use xmpp_core::{Element, Jid, Stanza, StanzaError, ns};
 
@@ -163,10 +163,20 @@ async fn remember(server: &Server, user: &Jid, id: &str) -> Result<(), StanzaErr
     Ok(())
 }
 
+/// Where the hash of an account's avatar is.
+pub(crate) fn place(owner: &str) -> Place<'_> {
+    Place { owner, collection: COLLECTION, key: KEY }
+}
+
+/// The hash that is kept; empty if there is none.
+pub(crate) fn hash(record: Option<Record>) -> Arc<str> {
+    record.and_then(|record| String::from_utf8(record.value).ok()).unwrap_or_default().into()
+}
+
 /// The hash of an account's avatar; empty if it has none.
-pub(crate) async fn read(server: &Server, user: &Jid) -> Arc<str> {
+async fn read(server: &Server, user: &Jid) -> Arc<str> {
     match server.store.records.get(user.bare_str(), COLLECTION, KEY).await {
-        Ok(record) => record.and_then(|r| String::from_utf8(r.value).ok()).unwrap_or_default().into(),
+        Ok(record) => hash(record),
         Err(error) => {
             tracing::error!(%error, "the hash of an avatar could not be read");
             "".into()

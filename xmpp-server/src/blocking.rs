@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use shared_store::{Expected, RecordChange, Records, StoreError};
+use shared_store::{Expected, Place, Record, RecordChange, Records, StoreError};
 use xmpp_core::Jid;
 use xmpp_core::payload::blocking::BlockList;
 
@@ -59,10 +59,19 @@ impl BlockLists {
         let Some(record) = self.records.get(owner, COLLECTION, KEY).await? else {
             return Ok((BlockList::default(), Expected::Absent));
         };
-        let kept: Vec<String> = serde_json::from_slice(&record.value).unwrap_or_default();
-        let list = kept.iter().filter_map(|jid| jid.parse().ok()).collect();
-        Ok((list, Expected::Version(record.version)))
+        Ok((listed(Some(&record)), Expected::Version(record.version)))
     }
+}
+
+/// Where the list of an account is.
+pub(crate) fn place(owner: &str) -> Place<'_> {
+    Place { owner, collection: COLLECTION, key: KEY }
+}
+
+/// Whom a list names; nobody, if there is none.
+pub(crate) fn listed(record: Option<&Record>) -> BlockList {
+    let kept: Option<Vec<String>> = record.and_then(|record| serde_json::from_slice(&record.value).ok());
+    kept.unwrap_or_default().iter().filter_map(|jid| jid.parse().ok()).collect()
 }
 
 /// Whether the account `user` (any JID of it) blocks `other`. Nobody blocks themselves or their server (XEP-0191 §5).

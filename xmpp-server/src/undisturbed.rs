@@ -5,11 +5,16 @@
 //! State one record an account, collection `settings`, at hand in every session.
 //! Errors those of the store; one that cannot be read disturbs nobody less than before.
 
-use shared_store::{Expected, StoreError};
+use shared_store::{Expected, Place, StoreError};
 use xmpp_core::Jid;
 
 use crate::on_the_phone;
 use crate::server::Server;
+
+/// Where it is kept that an account said so.
+pub(crate) fn place(owner: &str) -> Place<'_> {
+    Place { owner, collection: COLLECTION, key: KEY }
+}
 
 /// Whether an account said so, as it is kept.
 pub(crate) async fn read(server: &Server, user: &Jid) -> Result<bool, StoreError> {

@@ -43,7 +43,7 @@ use crate::c2s::{Io, close, linger};
 use crate::guests::Seat;
 use crate::router::{Outgoing, Personal, Session, What};
 use crate::server::Server;
-use crate::{archive, features, guests, route};
+use crate::{archive, avatar, blocking, features, guests, route, undisturbed};
 use client::Client;
 use managed::Managed;
 use outlet::{Broken, Outlet, Until, Waiting};
@@ -223,17 +223,20 @@ async fn personal(server: &Server, jid: &Jid) -> Personal {
     if let Some(personal) = server.router.personal(jid.bare_str()) {
         return personal;
     }
-    let (blocked, archiving, avatar, is_undisturbed) = tokio::join!(
-        server.block_lists.read(jid.bare_str()),
-        archive::preferences(server, jid),
-        crate::avatar::read(server, jid),
-        crate::undisturbed::is_so(server, jid),
-    );
-    let blocked = blocked.unwrap_or_else(|error| {
-        tracing::error!(%error, "a block list could not be read");
-        Arc::default()
+    let of = jid.bare_str();
+    let places = [blocking::place(of), archive::place(of), avatar::place(of), undisturbed::place(of)];
+    let found = server.store.records.several(&places).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "what an account wants could not be read");
+        Vec::new()
     });
-    Personal { blocked, archiving, avatar, is_undisturbed }
+    let mut found = found.into_iter();
+    let mut next = || found.next().flatten();
+    Personal {
+        blocked: Arc::new(blocking::listed(next().as_ref())),
+        archiving: Arc::new(archive::said(server, next())),
+        avatar: avatar::hash(next()),
+        is_undisturbed: next().is_some(),
+    }
 }
 
 /// XEP-0386 §3.2: what a session begins with, and the success that says so.
