@@ -135,6 +135,9 @@ pub(crate) async fn answer_probe(server: &Server, to: &Jid, probe: &Stanza) {
     let user = to.to_bare();
     let is_own = asker.bare_str() == user.as_str();
     let is_strange = !server.is_home(asker.domain());
+    if !is_strange && server.router.sessions(user.as_str()).iter().all(|session| session.presence.is_none()) {
+        return; // whether they may see it or not
+    }
     let Ok(contact) = server.rosters.get(user.as_str(), asker).await.inspect_err(failed) else { return };
     let answer = |type_: &str| {
         let answer = Stanza::new(Kind::Presence, Some(type_)).with_id(probe.id.as_deref());
@@ -187,13 +190,40 @@ pub(crate) async fn broadcast(server: &Server, from: &Jid, presence: &Stanza, is
             );
         }
     }
-    for (contact, entry) in &contacts {
-        if entry.subscription().to {
-            let probe = Stanza::new(Kind::Presence, Some("probe")).addressed(Some(from), Some(contact));
-            Box::pin(route(server, probe)).await;
-        }
+    let seen = contacts.iter().filter(|(_, entry)| entry.subscription().to).map(|(contact, _)| contact);
+    let (here, afar): (Vec<&Jid>, Vec<&Jid>) = seen.partition(|contact| is_account(server, contact));
+    for contact in afar {
+        let probe = Stanza::new(Kind::Presence, Some("probe")).addressed(Some(from), Some(contact));
+        Box::pin(route(server, probe)).await;
+    }
+    show_all(server, &here, from).await;
+    for (_, entry) in &contacts {
         if let Some(request) = entry.request.as_deref().and_then(Stanza::parse) {
             server.router.send(from, &request); // §3.1.3, case 4: until it is answered
+        }
+    }
+}
+
+fn is_account(server: &Server, jid: &Jid) -> bool {
+    server.is_home(jid.domain()) && jid.local().is_some()
+}
+
+/// What accounts of ours show to a resource that may see them, as if it had probed each (§4.3.2): their rosters are asked at once.
+async fn show_all(server: &Server, contacts: &[&Jid], asker: &Jid) {
+    let shows = |contact: &&&Jid| {
+        let is_here = |session: &crate::router::Session| session.presence.is_some();
+        server.router.sessions(contact.bare_str()).iter().any(is_here)
+            // XEP-0191 §3.3; who has a session has the list at hand.
+            && !server.router.blocked(contact.bare_str()).is_some_and(|list| list.names(asker))
+    };
+    let here: Vec<Jid> = contacts.iter().filter(shows).map(|contact| contact.to_bare()).collect();
+    let Ok(entries) = server.rosters.of_many(&here, asker).await.inspect_err(failed) else { return };
+    for (contact, _) in here.iter().zip(entries).filter(|(_, entry)| entry.subscription().from) {
+        for session in server.router.sessions(contact.as_str()) {
+            if let Some(presence) = &session.presence {
+                let presence = reach::shown(server, &session.jid, presence);
+                route::pass(server, presence.addressed(Some(&session.jid), Some(asker)));
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
-use shared_store::{Expected, RecordChange, Records, StoreError};
+use shared_store::{Expected, Place, Record, RecordChange, Records, StoreError};
 use xmpp_core::payload::roster::{Item, Set, Subscription};
 use xmpp_core::{Element, Jid, ns};
 
@@ -200,13 +200,43 @@ impl Rosters {
 
     /// One contact.
     pub(crate) async fn get(&self, owner: &str, contact: &Jid) -> Result<Contact, StoreError> {
-        let record = self.records.get(owner, COLLECTION, contact.bare_str()).await?;
-        let mut entry: Contact =
-            record.and_then(|record| serde_json::from_slice(&record.value).ok()).unwrap_or_default();
+        let entry = match self.at_hand(owner, contact) {
+            Some(entry) => entry,
+            None => read(self.records.get(owner, COLLECTION, contact.bare_str()).await?.as_ref()),
+        };
+        Ok(self.joined(owner, contact, entry))
+    }
+
+    /// What many accounts have of one contact, in one look.
+    pub(crate) async fn of_many(&self, owners: &[Jid], contact: &Jid) -> Result<Vec<Contact>, StoreError> {
+        let mut known: Vec<_> = owners.iter().map(|owner| self.at_hand(owner.bare_str(), contact)).collect();
+        let key = contact.bare_str();
+        let unknown = owners.iter().zip(&known).filter(|(_, known)| known.is_none());
+        let places: Vec<_> = unknown
+            .map(|(owner, _)| Place { owner: owner.bare_str(), collection: COLLECTION, key })
+            .collect();
+        let mut found = self.records.several(&places).await?.into_iter();
+        for entry in known.iter_mut().filter(|entry| entry.is_none()) {
+            *entry = found.next().map(|record| read(record.as_ref()));
+        }
+        let entries = owners.iter().zip(known);
+        Ok(entries
+            .map(|(owner, entry)| self.joined(owner.bare_str(), contact, entry.unwrap_or_default()))
+            .collect())
+    }
+
+    /// One contact of a roster that was read a moment ago.
+    fn at_hand(&self, owner: &str, contact: &Jid) -> Option<Contact> {
+        let known = self.recent.get(owner).filter(|known| known.0.elapsed() < MOMENT)?;
+        let found = known.1.iter().find(|(jid, _)| jid.as_str() == contact.bare_str());
+        Some(found.map(|(_, entry)| entry.clone()).unwrap_or_default())
+    }
+
+    fn joined(&self, owner: &str, contact: &Jid, mut entry: Contact) -> Contact {
         if let Some(fellow) = self.shared.known().fellow(owner, contact.bare_str()) {
             entry.join(&fellow);
         }
-        Ok(entry)
+        entry
     }
 
     /// Whether as many strangers wait for an answer as may. A contact, or one who waits already, is no further one.
@@ -258,6 +288,11 @@ impl Rosters {
             }
         }
     }
+}
+
+/// What is kept of a contact; nothing, if nothing is.
+fn read(record: Option<&Record>) -> Contact {
+    record.and_then(|record| serde_json::from_slice(&record.value).ok()).unwrap_or_default()
 }
 
 pub(crate) const COLLECTION: &str = "roster";

@@ -193,6 +193,9 @@ pub(crate) async fn to_server(server: &Server, stanza: Stanza) {
 
 /// RFC 6121 §8.5.
 async fn to_account(server: &Server, to: &Jid, stanza: Stanza) {
+    if is_news_for_nobody(server, to, &stanza) {
+        return;
+    }
     if let Some(from) = &stanza.from
         && blocking::blocks(server, to, from).await
     {
@@ -243,6 +246,15 @@ async fn to_account(server: &Server, to: &Jid, stanza: Stanza) {
         }
         _ => refuse(server, &stanza, &ErrorKind::ServiceUnavailable.into()), // §8.5.3.2.3
     }
+}
+
+/// Whether a stanza is presence that one of ours shows, or a probe of theirs, while nobody of the account is here: nothing comes of
+/// it, whatever the account wants, and so the store is not asked.
+fn is_news_for_nobody(server: &Server, to: &Jid, stanza: &Stanza) -> bool {
+    stanza.kind == Kind::Presence
+        && matches!(stanza.type_.as_deref(), None | Some("unavailable" | "probe"))
+        && stanza.from.as_ref().is_some_and(|from| server.is_home(from.domain()))
+        && server.router.sessions(to.bare_str()).is_empty()
 }
 
 /// A message that is archived where it is to be, to a local account (§8.5).

@@ -159,12 +159,14 @@ pub(crate) async fn send_last_of(
     notify: &std::collections::BTreeSet<String>,
 ) {
     let host = Host { jid: account.to_bare(), is_service: false };
+    let Ok(mut nodes) = store::all(&*server.store.records, host.key()).await else { return };
+    nodes.retain(|(name, node)| notify.contains(name) && node.config.sends_last_on_presence);
+    if nodes.is_empty() {
+        return;
+    }
     let Ok(relation) = host.relation(server, resource).await else { return };
-    let Ok(nodes) = store::all(&*server.store.records, host.key()).await else { return };
     for (name, node) in nodes {
-        let is_due = notify.contains(&name) && node.config.sends_last_on_presence;
-        if is_due
-            && node.check_reader(resource, &relation).is_ok()
+        if node.check_reader(resource, &relation).is_ok()
             && let Some(message) = last_item(server, &host, &name, &node, resource).await
         {
             pass_copy(server, message);

@@ -31,6 +31,7 @@ mod own_chat;
 mod pubsub;
 mod push;
 mod races;
+mod reads;
 mod registration;
 mod room_entry;
 mod room_outside;

@@ -1,5 +1,6 @@
 //! A server with an empty store on free ports, and clients that speak raw XML.
 
+pub(crate) mod counted;
 pub(crate) mod http;
 pub(crate) mod rooms;
 
@@ -104,12 +105,17 @@ pub(crate) async fn serve_site(site: Site) -> Served {
 
 /// Starts a server over the store of another, with its key file.
 pub(crate) async fn serve_again(other: &Served, config: Config) -> Served {
+    serve_over(other, config, other.store.clone()).await
+}
+
+/// Starts a server over the store of another in another's hands, with its key file.
+pub(crate) async fn serve_over(other: &Served, config: Config, store: Store) -> Served {
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     let folder = std::env::temp_dir().join(format!("cusax-xmpp-{}-{serial}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::copy(other.folder.join("auth.key"), folder.join("auth.key")).unwrap();
     let config = Config { s2s: Vec::new(), ..config };
-    serve_in(folder, Site { config, store: other.store.clone(), ..Site::default() }).await
+    serve_in(folder, Site { config, store, ..Site::default() }).await
 }
 
 async fn serve_in(folder: PathBuf, site: Site) -> Served {

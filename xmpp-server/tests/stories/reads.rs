@@ -1,0 +1,41 @@
+//! What a login asks of the store.
+
+use crate::common::counted::counted;
+use crate::common::{Client, befriend, serve, serve_over};
+use xmpp_server::Config;
+
+#[tokio::test]
+async fn a_login_asks_the_store_four_times_however_many_contacts_there_are() {
+    let before = serve().await;
+    let mut alice = Client::online(&before, "alice", "a").await;
+    let mut bob = Client::online(&before, "bob", "b").await;
+    let mut carol = Client::online(&before, "carol", "c").await;
+    befriend(&mut alice, &mut bob).await;
+    crate::common::befriend_afar(&mut alice, &mut carol, "alice@example.org", "carol@example.org").await;
+
+    let (store, asked) = counted(&before.store);
+    let served = serve_over(&before, Config::default(), store).await;
+    let mut carol = Client::online(&served, "carol", "c").await;
+    carol.ask("get", "example.org", "<ping xmlns='urn:xmpp:ping'/>").await;
+    asked.take();
+
+    let mut alice = Client::login(&served, "alice", "a").await;
+    let own = [
+        "alice@example.org blocking list",
+        "alice@example.org archive preferences",
+        "alice@example.org vcard avatar",
+        "alice@example.org settings undisturbed",
+    ];
+    assert_eq!(asked.take(), [format!("get {}", own.join(", "))]);
+    alice.send("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>").await;
+    alice.expect(&["id='roster'", "bob@example.org", "carol@example.org"]).await;
+    assert_eq!(asked.take(), ["list alice@example.org roster"]);
+    alice.send("<presence/>").await;
+    alice.expect(&["<presence", "from='carol@example.org/c'"]).await;
+    carol.expect(&["<presence", "from='alice@example.org/a'"]).await;
+    alice.ask("get", "example.org", "<ping xmlns='urn:xmpp:ping'/>").await;
+    let mut asked = asked.take();
+    // Nothing, if carol's roster was read a moment ago.
+    asked.retain(|what| what != "get carol@example.org roster alice@example.org");
+    assert_eq!(asked, ["page alice@example.org#offline"], "bob is away, and nothing of his is read");
+}
