@@ -279,17 +279,16 @@ impl Found {
     }
 
     async fn run(self, server: &Server, from: &Jid, form: &Form) -> Result<Outcome, Stop> {
-        match self {
-            Self::Own(own) => (own.run)(server, from, form).await,
-            Self::Admins(command) => {
-                let outcome = (command.run)(server, form).await;
-                tracing::info!(
-                    by = %Redacted(from), command = command.name, done = outcome.is_ok(),
-                    "an administrator ran a command"
-                );
-                outcome
-            }
-        }
+        let (outcome, command) = match self {
+            Self::Own(own) if own.who != Who::Administrators => return (own.run)(server, from, form).await,
+            Self::Own(own) => ((own.run)(server, from, form).await, own.name),
+            Self::Admins(command) => ((command.run)(server, form).await, command.name),
+        };
+        tracing::info!(
+            by = %Redacted(from), command, done = outcome.is_ok(),
+            "an administrator ran a command"
+        );
+        outcome
     }
 
     fn says(self, id: &str, status: &str) -> Element {
