@@ -10,10 +10,13 @@ mod certificates;
 mod chat;
 mod clock;
 mod configuration;
+mod halves;
 mod listeners;
 mod names;
+mod naptr;
 mod patient;
 mod plan;
+mod provisioning;
 mod running;
 mod store;
 mod ward;
@@ -166,6 +169,16 @@ pub const TABLE: &[Check] = &[
         run: |ward, found| Box::pin(names::check(ward, found)),
     },
     Check {
+        name: "naptr",
+        about: "the domain's NAPTR records lead to our ways of calls",
+        run: |ward, found| Box::pin(naptr::check(ward, found)),
+    },
+    Check {
+        name: "halves",
+        about: "telephones are protected as chat is",
+        run: |ward, found| Box::pin(halves::check(ward, found)),
+    },
+    Check {
         name: "call",
         about: "somebody registers, calls themself and hears themself",
         run: |ward, found| Box::pin(call::check(ward, found)),
@@ -174,6 +187,11 @@ pub const TABLE: &[Check] = &[
         name: "chat",
         about: "somebody logs in and writes to themself",
         run: |ward, found| Box::pin(chat::check(ward, found)),
+    },
+    Check {
+        name: "provisioning",
+        about: "somebody fetches the configuration of a client",
+        run: |ward, found| Box::pin(provisioning::check(ward, found)),
     },
 ];
 
