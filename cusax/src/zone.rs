@@ -34,7 +34,7 @@ pub(crate) fn print(config: &Config, addresses: &[IpAddr], host: Option<&str>) -
     // Other domains are served by the same host, and have no services beside them.
     for domain in &config.domains {
         let further = Zone { domain: &domain.name, addresses: &[], services: &[], ..zone };
-        say(&format!("\n{}", further.print().trim_end()))?;
+        say(format_args!("\n{}", further.print().trim_end()))?;
     }
     Ok(())
 }
