@@ -44,8 +44,8 @@ def test_a_healthy_service_is_well_and_nothing_of_the_doctor_stays(service):
     service.add("alice")
     code, findings = doctor(service.environment)
     assert code == 0, of(findings, "error", "warning", "unchecked")
-    assert {f["check"] for f in findings} == {"configuration", "store", "clock", "listeners", "certificates", "dns", "naptr", "halves", "call", "chat", "provisioning"}
-    assert {"call", "chat", "halves", "provisioning"} <= {f["check"] for f in of(findings, "ok")}, findings
+    assert {f["check"] for f in findings} == {"configuration", "store", "clock", "listeners", "certificates", "dns", "naptr", "halves", "call", "chat", "card", "provisioning"}
+    assert {"call", "chat", "halves", "card", "provisioning"} <= {f["check"] for f in of(findings, "ok")}, findings
     assert all({"check", "severity", "text", "remedy"} <= f.keys() for f in findings)
     names = [json.loads(line)["aor"] for line in service.run("user", "list", "--json").splitlines()]
     assert names == ["alice@localhost"], "the accounts of the doctor are gone"

@@ -11,6 +11,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::patient::Patient;
 use super::{Findings, Ward};
@@ -42,30 +43,14 @@ pub(super) async fn check(ward: &Ward, found: &mut Findings) {
     }
 }
 
+/// One stream, and what came since the last word of ours.
+pub(super) struct Talk {
+    stream: TlsStream<TcpStream>,
+    heard: String,
+}
+
 async fn talk(ward: &Ward, patient: &Patient) -> Result<(), String> {
-    let told = |error: std::io::Error| format!("xmpp.c2s_tls: {error}");
-    let (Some(address), Ok(Some(tls))) = (ward.reach("xmpp.c2s_tls"), &ward.tls) else { return Ok(()) };
-    let name = shared_runtime::names::to_ascii(&ward.domain).unwrap_or_else(|| ward.domain.clone());
-    let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
-    let socket = TcpStream::connect(address).await.map_err(told)?;
-    let stream = TlsConnector::from(tls.client(&[b"xmpp-client"])).connect(name, socket).await;
-    let mut line = Talk { stream: stream.map_err(told)?, heard: String::new() };
-    let open = format!(
-        "<stream:stream to='{}' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>",
-        ward.domain
-    );
-    line.say(&open).await?;
-    line.until("</stream:features>", "no features of the stream").await?;
-    let (user, password) = (patient.aor.local(), &patient.password);
-    let proof = BASE64_STANDARD.encode(format!("\0{user}\0{password}"));
-    line.say(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{proof}</auth>"))
-        .await?;
-    line.until("<success", "the login was refused").await?;
-    line.say(&open).await?;
-    line.until("</stream:features>", "no features after the login").await?;
-    line.say("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>doctor</resource></bind></iq>")
-        .await?;
-    line.until("</jid>", "no resource was bound").await?;
+    let mut line = Talk::log_in(ward, patient).await?;
     line.say("<presence/>").await?;
     let word = format!("{:016x}", shared_runtime::random());
     let own = &patient.aor.0;
@@ -74,13 +59,42 @@ async fn talk(ward: &Ward, patient: &Patient) -> Result<(), String> {
     line.say("</stream:stream>").await
 }
 
-struct Talk<S> {
-    stream: S,
-    heard: String,
-}
+impl Talk {
+    /// A session of the account, its resource bound.
+    pub(super) async fn log_in(ward: &Ward, patient: &Patient) -> Result<Self, String> {
+        let told = |error: std::io::Error| format!("xmpp.c2s_tls: {error}");
+        let (Some(address), Ok(Some(tls))) = (ward.reach("xmpp.c2s_tls"), &ward.tls) else {
+            return Err("xmpp.c2s_tls listens nowhere".to_owned());
+        };
+        let name = shared_runtime::names::to_ascii(&ward.domain).unwrap_or_else(|| ward.domain.clone());
+        let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
+        let socket = TcpStream::connect(address).await.map_err(told)?;
+        let stream = TlsConnector::from(tls.client(&[b"xmpp-client"])).connect(name, socket).await;
+        let mut line = Talk { stream: stream.map_err(told)?, heard: String::new() };
+        let open = format!(
+            "<stream:stream to='{}' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>",
+            ward.domain
+        );
+        line.say(&open).await?;
+        line.until("</stream:features>", "no features of the stream").await?;
+        let (user, password) = (patient.aor.local(), &patient.password);
+        let proof = BASE64_STANDARD.encode(format!("\0{user}\0{password}"));
+        line.say(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{proof}</auth>"))
+            .await?;
+        line.until("<success", "the login was refused").await?;
+        line.say(&open).await?;
+        line.until("</stream:features>", "no features after the login").await?;
+        line.say("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>doctor</resource></bind></iq>")
+        .await?;
+        line.until("</jid>", "no resource was bound").await?;
+        Ok(line)
+    }
 
-impl<S: AsyncReadExt + AsyncWriteExt + Unpin> Talk<S> {
-    async fn say(&mut self, text: &str) -> Result<(), String> {
+    pub(super) fn heard(&self) -> &str {
+        &self.heard
+    }
+
+    pub(super) async fn say(&mut self, text: &str) -> Result<(), String> {
         self.heard.clear();
         let said = async {
             self.stream.write_all(text.as_bytes()).await?;
@@ -89,7 +103,8 @@ impl<S: AsyncReadExt + AsyncWriteExt + Unpin> Talk<S> {
         said.await.map_err(|error| format!("xmpp.c2s_tls: {error}"))
     }
 
-    async fn until(&mut self, wanted: &str, otherwise: &str) -> Result<(), String> {
+    /// Reads until this is there.
+    pub(super) async fn until(&mut self, wanted: &str, otherwise: &str) -> Result<(), String> {
         let mut bytes = [0; 4096];
         while !self.heard.contains(wanted) {
             let length =
@@ -103,6 +118,6 @@ impl<S: AsyncReadExt + AsyncWriteExt + Unpin> Talk<S> {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 /// Bytes of an answer.
 const LONGEST: usize = 256 * 1024;

@@ -6,6 +6,7 @@
 //! Errors a check that cannot be carried out is a finding of its own: `unchecked`.
 
 mod call;
+mod card;
 mod certificates;
 mod chat;
 mod clock;
@@ -187,6 +188,11 @@ pub const TABLE: &[Check] = &[
         name: "chat",
         about: "somebody logs in and writes to themself",
         run: |ward, found| Box::pin(chat::check(ward, found)),
+    },
+    Check {
+        name: "card",
+        about: "cards say how to call",
+        run: |ward, found| Box::pin(card::check(ward, found)),
     },
     Check {
         name: "provisioning",

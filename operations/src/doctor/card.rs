@@ -1,0 +1,75 @@
+//! Whether cards say how to call — RFC 7081 §3.1: the `tel` of one's card is one's SIP address, whoever wrote the rest of it.
+//!
+//! In    a temporary account and the listener `xmpp.c2s_tls`. Out its card (XEP-0054), as every contact gets it.
+//! Errors the step that did not happen.
+
+use super::chat::{PATIENCE, Talk};
+use super::patient::Patient;
+use super::{Findings, Ward};
+
+pub(super) async fn check(ward: &Ward, found: &mut Findings) {
+    if ward.running.is_none() {
+        return found.no_server();
+    }
+    let (Ok((auth, _)), Ok(Some(_))) = (&ward.auth, &ward.tls) else {
+        return found.unchecked("not checked: the store or the certificate cannot be read");
+    };
+    if ward.reach("xmpp.c2s_tls").is_none() {
+        return found.note("not tried: xmpp.c2s_tls listens nowhere, and cards are read there", "");
+    }
+    let patient = match Patient::admit(auth, &ward.domain).await {
+        Ok(patient) => patient,
+        Err(error) => {
+            return found.unchecked(format!("no account whose card to read could be made: {error}"));
+        }
+    };
+    match tokio::time::timeout(PATIENCE, read(ward, &patient)).await {
+        Ok(Ok(card)) if tells(&card, patient.aor.as_str()) => {
+            found.ok("the card of an account says the address by which it is called");
+        }
+        Ok(Ok(_)) => found.error(
+            "the card of an account does not say the address by which it is called: contacts cannot call whom they chat with",
+            "see that chat and calls are of one release and one configuration (domain, [[domains]])",
+        ),
+        Ok(Err(what)) => found.error(what, "read what happened: the log of that moment says why"),
+        Err(_) => found.error("chat did not answer in time", "read the log of that moment"),
+    }
+    if let Err(error) = patient.discharge(auth).await {
+        found.warning(
+            format!("the account whose card was read could not be removed: {error}"),
+            "remove the accounts that begin with doctor-",
+        );
+    }
+}
+
+async fn read(ward: &Ward, patient: &Patient) -> Result<String, String> {
+    let mut line = Talk::log_in(ward, patient).await?;
+    line.say("<iq type='get' id='c'><vCard xmlns='vcard-temp'/></iq>").await?;
+    line.until("</iq>", "the card did not come").await?;
+    let card = line.heard().to_owned();
+    line.say("</stream:stream>").await?;
+    Ok(card)
+}
+
+/// Whether a number of the card is the address, as a URI.
+fn tells(card: &str, address: &str) -> bool {
+    let wanted = format!("sip:{address}");
+    let numbers = card.split("<NUMBER>").skip(1).filter_map(|rest| rest.split('<').next());
+    numbers.map(str::trim).any(|number| number.eq_ignore_ascii_case(&wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_the_address_and_not_a_part_of_it() {
+        let card = |number: &str| {
+            format!("<vCard><FN>sip:a@b</FN><TEL><WORK/><NUMBER>{number}</NUMBER></TEL></vCard>")
+        };
+        assert!(tells(&card("sip:a@b"), "a@b"));
+        for wrong in ["a@b", "sip:a@bc", "sip:aa@b", ""] {
+            assert!(!tells(&card(wrong), "a@b"), "{wrong}");
+        }
+    }
+}
