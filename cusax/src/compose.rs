@@ -67,6 +67,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         config: &config.operations,
         facts: bus.subscribe(),
         archive: Arc::clone(&store.archive),
+        domains: config.accounts(),
         auth: auth.clone(),
         registry: &registry,
         shutdown: shutdown.clone(),

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use prometheus::Registry;
 use shared_auth::Auth;
-use shared_model::{AccountEvent, AccountId, Correlation, Event, Fact, Protocol};
+use shared_model::{AccountEvent, AccountId, Correlation, Domains, Event, Fact, Protocol};
 use shared_runtime::bus::{Heard, Subscription};
 use shared_runtime::{Shutdown, unix_millis};
 use shared_store::Archive;
@@ -47,6 +47,8 @@ pub struct Parts<'a> {
     pub facts: Subscription<Fact>,
     /// Where entries go.
     pub archive: Arc<dyn Archive>,
+    /// Where accounts have addresses: what is said of others is nobody's.
+    pub domains: Domains,
     /// Finds whose a JID is, and which accounts are gone.
     pub auth: Auth,
     /// Where what is counted is registered.
@@ -58,7 +60,7 @@ pub struct Parts<'a> {
 /// Writes the timeline until shutdown. Who erases what was of accounts that are gone starts after it: they take back the
 /// notes that are read here.
 pub async fn start(parts: Parts<'_>) -> Result<(), prometheus::Error> {
-    let Parts { config, facts, archive, auth, registry, shutdown } = parts;
+    let Parts { config, facts, archive, domains, auth, registry, shutdown } = parts;
     let metrics = Metrics::register(registry)?;
     if config.timeline_entries == 0 {
         return Ok(());
@@ -70,6 +72,7 @@ pub async fn start(parts: Parts<'_>) -> Result<(), prometheus::Error> {
     let listener = Listener {
         words: Words::new(Instant::now()),
         pace: Pace::default(),
+        domains,
         queue,
         metrics,
         missed: 0,
@@ -85,6 +88,7 @@ pub async fn start(parts: Parts<'_>) -> Result<(), prometheus::Error> {
 struct Listener {
     words: Words,
     pace: Pace,
+    domains: Domains,
     queue: mpsc::Sender<Note>,
     metrics: Metrics,
     /// Facts that came too fast, and are not told yet.
@@ -135,6 +139,10 @@ impl Listener {
         let now = Instant::now();
         let drafts = self.words.of(fact, now);
         for draft in drafts {
+            // Guests of other services are many: they take no window, no place and no look into the directory.
+            if matches!(&draft.whom, Whom::Jid(jid) if !self.domains.has(jid.domain())) {
+                continue;
+            }
             if !self.pace.admits(&draft.whom, draft.is_failure(), now) {
                 self.metrics.dropped_pace.inc();
                 continue;
@@ -204,6 +212,8 @@ const QUIET: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {
+    use shared_model::{Affiliation, RoomEvent};
+
     use super::*;
 
     fn removed(account: u128) -> Heard<Fact> {
@@ -211,13 +221,12 @@ mod tests {
         Heard::Fact(Fact::new(Correlation(1), AccountEvent::Removed { account }))
     }
 
-    #[test]
-    fn that_an_account_is_gone_waits_until_the_queue_has_room() {
-        let (queue, mut notes) = mpsc::channel(1);
-        let now = Instant::now();
-        let mut listener = Listener {
-            words: Words::new(now),
+    fn listener(room: usize) -> (Listener, mpsc::Receiver<Note>) {
+        let (queue, notes) = mpsc::channel(room);
+        let listener = Listener {
+            words: Words::new(Instant::now()),
             pace: Pace::default(),
+            domains: Domains::new("example.org", ["example.net"]),
             queue,
             metrics: Metrics::register(&Registry::new()).unwrap(),
             missed: 0,
@@ -225,6 +234,31 @@ mod tests {
             removed: Vec::new(),
             must_look: false,
         };
+        (listener, notes)
+    }
+
+    #[test]
+    fn guests_of_other_services_take_no_room() {
+        let (mut listener, mut notes) = listener(8);
+        for jid in ["a@example.org", "guest@elsewhere.example", "b@example.net", "c@sub.example.org"] {
+            let (room, jid) = ("dev@rooms.example.org".parse().unwrap(), jid.parse().unwrap());
+            let event = RoomEvent::AffiliationChanged { room, jid, affiliation: Affiliation::Member };
+            listener.hear(Heard::Fact(Fact::new(Correlation(1), event)));
+        }
+        let told = std::iter::from_fn(|| notes.try_recv().ok());
+        let told: Vec<_> = told
+            .filter_map(|note| match note {
+                Note::Entry(_, Draft { whom: Whom::Jid(jid), .. }) => Some(jid.to_string()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(told, ["a@example.org", "b@example.net"]);
+        assert_eq!(listener.pace.len(), 2);
+    }
+
+    #[test]
+    fn that_an_account_is_gone_waits_until_the_queue_has_room() {
+        let (mut listener, mut notes) = listener(1);
         for account in 0..3 {
             listener.hear(removed(account));
         }
@@ -233,7 +267,7 @@ mod tests {
             while let Ok(Note::Removed(account)) = notes.try_recv() {
                 told.push(account);
             }
-            listener.tick(now);
+            listener.tick(Instant::now());
         }
         assert_eq!(told, [AccountId(0), AccountId(1), AccountId(2)]);
         assert!(notes.try_recv().is_err());

@@ -78,6 +78,12 @@ pub(super) struct PassedOver {
 }
 
 impl Pace {
+    /// How many have entries in their minute.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether there is room for one more entry of this account.
     pub(super) fn admits(&mut self, whom: &Whom, is_failure: bool, now: Instant) -> bool {
         if self.0.len() >= MOST && !self.0.contains_key(whom) {

@@ -8,7 +8,7 @@ use operations::Config;
 use operations::timeline::{Entry, Parts, Trace, start};
 use prometheus::Registry;
 use shared_auth::{Auth, NewAccount, Profile};
-use shared_model::{AccountId, Correlation, Event, Fact};
+use shared_model::{AccountId, Correlation, Domains, Event, Fact};
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
 use shared_store::{Archive, Store};
@@ -53,6 +53,7 @@ impl House {
             config: &config,
             facts: bus.subscribe(),
             archive: Arc::clone(&archive),
+            domains: domains(),
             auth: auth.clone(),
             registry: &registry,
             shutdown: shutdown.clone(),
@@ -72,6 +73,7 @@ impl House {
             config: &Config::default(),
             facts: self.bus.subscribe(),
             archive: Arc::clone(&self.archive),
+            domains: domains(),
             auth: self.auth.clone(),
             registry: &self.registry,
             shutdown: self.shutdown.clone(),
@@ -110,6 +112,10 @@ impl Drop for House {
         // It is in the folder for temporary files.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+fn domains() -> Domains {
+    Domains::new("example.org", [])
 }
 
 pub(crate) fn events(entries: &[Entry]) -> Vec<&str> {
