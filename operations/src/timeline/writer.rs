@@ -1,7 +1,7 @@
 //! Entries on their way to the store, many at once.
 //!
 //! In    drafts, over a bounded channel; accounts that are gone.
-//! Out   entries in the archive, in groups of at most [`GROUP`] or what came within [`MOMENT`].
+//! Out   entries in the archive, in groups of [`GROUP`], or of what came within [`MOMENT`].
 //! State how many entries each account got since it was last trimmed.
 //! Errors what the store refuses is counted, logged once a minute, and said in the timeline when it writes again.
 
@@ -78,12 +78,14 @@ impl Writer {
         let mut group = Vec::with_capacity(GROUP);
         self.remove_gone().await;
         loop {
-            let first = tokio::time::timeout(FORGETS, notes.recv()).await;
-            if let Ok(first) = first {
-                let Some(first) = first else { return };
-                group.push(first);
-                // What comes in the same moment goes with it.
-                tokio::time::sleep(MOMENT).await;
+            if let Ok(came) = tokio::time::timeout(FORGETS, notes.recv_many(&mut group, GROUP)).await {
+                if came == 0 {
+                    return;
+                }
+                if came < GROUP {
+                    // What comes in the same moment goes with it.
+                    tokio::time::sleep(MOMENT).await;
+                }
                 while group.len() < GROUP
                     && let Ok(note) = notes.try_recv()
                 {
@@ -221,8 +223,14 @@ impl Writer {
     async fn forget_old(&mut self) {
         let age = i64::try_from(self.age.as_millis()).unwrap_or(i64::MAX);
         let before = unix_millis().saturating_sub(age);
-        if let Err(error) = self.archive.remove_older(KIND, before, MOST_FORGOTTEN).await {
-            self.complain(&error, "old entries of the timeline could not be removed");
+        for _ in 0..MOST_PAGES_FORGOTTEN {
+            match self.archive.remove_older(KIND, before, MOST_FORGOTTEN).await {
+                Ok(removed) if removed == MOST_FORGOTTEN as u64 => {}
+                Ok(_) => return,
+                Err(error) => {
+                    return self.complain(&error, "old entries of the timeline could not be removed");
+                }
+            }
         }
     }
 
@@ -267,7 +275,62 @@ const MOST_TRIMMED: usize = 1_000;
 const MOST_COUNTED: usize = 50_000;
 /// Accounts that are gone and of which facts may still come.
 const MOST_REMOVED: usize = 1_000;
-/// How often old entries are removed, and how many at once.
+/// How often old entries are removed, how many at once, and how often that is done in a row: 2,000 a second.
 const FORGETS: Duration = Duration::from_secs(30);
 const MOST_FORGOTTEN: usize = 1_000;
+const MOST_PAGES_FORGOTTEN: usize = 60;
 const COMPLAINS: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use shared_runtime::bus::Bus;
+    use shared_store::Store;
+
+    use super::*;
+
+    fn writer(store: &Store) -> Writer {
+        let folder = std::env::temp_dir().join(format!("cusax-writer-{:016x}", random()));
+        let registry = prometheus::Registry::new();
+        let auth =
+            Auth::open(&shared_auth::Config::default(), store, &folder, &Bus::new(), &registry).unwrap();
+        // It is in the folder for temporary files.
+        let _ = std::fs::remove_dir_all(&folder);
+        let metrics = Metrics::register(&registry).unwrap();
+        Writer::new(Arc::clone(&store.archive), auth, metrics, &Config::default())
+    }
+
+    fn what() -> What {
+        What::new(Correlation(1), Protocol::Auth, "facts_missed", "one")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_group_that_waits_is_written_at_once() {
+        let store = Store::in_memory();
+        let (queue, notes) = mpsc::channel(GROUP * 32);
+        for _ in 0..GROUP * 32 {
+            let draft = Draft { whom: Whom::Account(AccountId(1)), what: what() };
+            queue.try_send(Note::Entry(1, draft)).unwrap_or_else(|_| panic!("it is full"));
+        }
+        drop(queue);
+        let writer = writer(&store);
+        let (metrics, began) = (writer.metrics.clone(), tokio::time::Instant::now());
+        writer.run(notes).await;
+        assert_eq!(metrics.written.get(), GROUP as u64 * 32);
+        assert_eq!(began.elapsed(), Duration::ZERO, "no moment is waited for what is there");
+    }
+
+    #[tokio::test]
+    async fn all_that_is_too_old_goes_in_one_round() {
+        let store = Store::in_memory();
+        let mut writer = writer(&store);
+        let now = unix_millis();
+        let mut entries = Vec::new();
+        for n in 0..MOST_FORGOTTEN as i64 * 3 + 5 {
+            let time = if n < 5 { now } else { n };
+            entries.push(writer.stored(Entry { time, account: None, what: what() }));
+        }
+        store.archive.append(&entries).await.unwrap();
+        writer.forget_old().await;
+        assert_eq!(store.archive.remove_owner(&owner(None)).await, Ok(5));
+    }
+}
