@@ -166,6 +166,12 @@ async fn a_phone_that_does_video_is_offered_a_picture_when_it_does_not_hold_us()
     let of = |kind: &str, is_open| (kind.to_owned(), is_open);
     assert_eq!(kinds(&offer), [of("audio", true), of("message", false), of("video", true)], "{offer}");
     assert!(!offer.contains("a=mid:") && !offer.contains("BUNDLE"), "{offer}");
+    let direction = Sdp::parse(&offer).unwrap().media[2].direction;
+    assert_eq!(
+        direction,
+        sip_core::sdp::Direction::SendOnly,
+        "whoever shows themselves says so first: {offer}"
+    );
     let seen = |mark| {
         std::iter::from_fn(|| alice.see()).any(|one| matches!(one, Seen::Picture(of, ..) if of == mark))
     };
@@ -176,6 +182,10 @@ async fn a_phone_that_does_video_is_offered_a_picture_when_it_does_not_hold_us()
         seen(2)
     });
     assert!(is_seen, "what was agreed on is shown");
+    // Her own camera she switches on herself.
+    let on = alice.offer("m=video {camera} RTP/AVPF 102\r\na=rtpmap:102 VP8/90000\r\na=sendrecv\r\n");
+    assert_eq!(alice.phone.send_body("INVITE", "application/sdp", &on).await.status(), 200);
+    alice.phone.acknowledge_with(String::new());
     alice.show(true, 3);
     bob.sees(3);
     let asked = tokio::time::timeout(Duration::from_millis(300), carol.is_invited()).await;

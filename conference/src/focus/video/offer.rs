@@ -78,8 +78,12 @@ pub(in crate::focus) fn medium_again(
     for (n, (suite, key)) in offer.keys.iter().enumerate() {
         text.push_str(&sdes::print(&(n + 1).to_string(), *suite, key));
     }
-    let direction = section.map_or(Direction::SendOnly, |section| section.direction);
-    let direction = if is_browser { direction } else { Direction::SendReceive };
+    let direction = match section {
+        // One more that is to be seen: whether they show themselves is theirs to say.
+        None => Direction::SendOnly,
+        Some(section) if is_browser => section.direction,
+        Some(_) => Direction::SendReceive,
+    };
     text.push_str(&format!("{maps}a=rtcp-mux\r\na={}\r\n", direction.as_str()));
     if let Some(section) = section.filter(|section| section.shown.content == Content::Slides) {
         text.push_str(if section.is_said { "a=content:slides\r\n" } else { "" });

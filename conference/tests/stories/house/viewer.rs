@@ -104,6 +104,7 @@ impl Viewer {
                 _ => (0, media.formats[0].to_owned()),
             };
             answer.push_str(&format!("m={} {port} {} {formats}\r\n", media.kind, media.protocol));
+            answer.push_str(&format!("a={}\r\n", media.direction.mirrored().as_str()));
         }
         let mut response = Message::response(&incoming.request, 200, "");
         response.push(Name::Contact, "<sip:viewer@127.0.0.1:9>");
@@ -111,6 +112,17 @@ impl Viewer {
         incoming.server.respond(response);
         self.phone.request("ACK").await;
         offer
+    }
+
+    /// An offer within the call, with this medium of pictures at `{camera}`.
+    pub(crate) fn offer(&self, pictures: &str) -> String {
+        let port = |socket: &UdpSocket| socket.local_addr().unwrap().port();
+        let pictures = pictures.replace("{camera}", &port(&self.camera).to_string());
+        format!(
+            "v=0\r\no=- 1 3 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {} RTP/AVP 0\r\n\
+            m=message 0 TCP/MSRP *\r\n{pictures}",
+            port(&self.phone.media)
+        )
     }
 
     /// Is called by the focus, and takes its offer.
