@@ -194,6 +194,32 @@ async fn a_phone_that_does_video_is_offered_a_picture_when_it_does_not_hold_us()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_turns_pictures_off_is_not_asked_to_turn_them_on() {
+    let house = House::start().await;
+    let mut alice = Viewer::call_for_sound(&house, "alice", 440.0).await;
+    let mut bob = Viewer::call(&house, "bob", 700.0, VP8).await;
+    bob.show(true, 1);
+    alice.takes_pictures().await;
+    let off = alice.offer("m=video 0 RTP/AVPF 102\r\n");
+    assert_eq!(alice.phone.send_body("INVITE", "application/sdp", &off).await.status(), 200);
+    alice.phone.acknowledge_with(String::new());
+    let shown = async {
+        for mark in 0..80 {
+            bob.show(true, mark);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let (asked, ()) =
+        tokio::join!(tokio::time::timeout(Duration::from_secs(4), alice.phone.is_invited()), shown);
+    assert!(asked.is_err(), "she turned them off");
+    let on = alice.offer("m=video {camera} RTP/AVPF 102\r\na=rtpmap:102 VP8/90000\r\na=recvonly\r\n");
+    let response = alice.phone.send_body("INVITE", "application/sdp", &on).await;
+    let text = String::from_utf8_lossy(response.body()).into_owned();
+    assert_eq!(kinds(&text)[2], ("video".to_owned(), true), "{text}");
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_phone_that_refuses_pictures_keeps_its_sound() {
     let house = House::start().await;
     let mut alice = Viewer::call_for_sound(&house, "alice", 440.0).await;

@@ -3,12 +3,13 @@
 //!
 //! In    pictures that begin; answers to our re-INVITEs. Out re-INVITEs with media behind those that are there.
 //! State beside each leg the offer that waits for its answer, when the next may be, and whether more is refused.
-//! Errors who refuses is not asked again in this call; 491, and 500 with a Retry-After: again after a while, [`MOST_TRIES`] times in
+//! Errors who refuses, or turns pictures off, is not asked again until they turn some on; 491, and 500 with a Retry-After: again after a while, [`MOST_TRIES`] times in
 //!        all; 408 and 481 end the leg (§14.1). What was refused leaves the call as it was.
 //!
 //! A browser gets as many pictures as there are; a phone that came without gets one, if its Contact says that it does video: others
 //! would ask whoever holds them. Who holds us is asked when they do so no more.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,22 @@ impl Asking {
     /// When something may be offered that could not be.
     pub(in crate::focus) fn deadline(&self) -> Option<Instant> {
         self.next.filter(|_| self.waits.is_none())
+    }
+}
+
+impl Participant {
+    /// Whether it has pictures, and in how many media it sees somebody.
+    pub(super) fn wish(&self) -> (bool, usize) {
+        (self.agreed_pictures().is_some(), seen(self))
+    }
+
+    /// It said itself what it wants: who turned pictures off is offered none until they turn some on.
+    pub(super) fn wishes_other_than(&mut self, before: (bool, usize)) {
+        match self.wish().cmp(&before) {
+            Ordering::Less => self.asking.is_refused = true,
+            Ordering::Greater => self.asking.is_refused = false,
+            Ordering::Equal => {}
+        }
     }
 }
 

@@ -280,7 +280,9 @@ impl Conference {
             if let Some(anew) = anew {
                 self.begin_anew(at, anew);
             }
+            let before = self.participants[at].wish();
             self.renegotiate(at, agreed, fresh).await;
+            self.participants[at].wishes_other_than(before);
         } else if request.method() == "INVITE" {
             let offered = self.offered_again(at);
             body = self.offer_again(at, &offered);
@@ -347,7 +349,9 @@ impl Conference {
             }
             (Some(_), None) => self.hang_up_at(at, "No Answer To Our Offer").await,
             (None, Some(agreed)) => {
+                let before = self.participants[at].wish();
                 self.renegotiate(at, agreed, None).await;
+                self.participants[at].wishes_other_than(before);
             }
             (None, None) => {}
         }
