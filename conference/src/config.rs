@@ -61,6 +61,9 @@ pub struct Config {
     /// A leg that sends no RTP for so long, and is not on hold, is hung up. Default `30s`.
     #[serde(with = "shared_runtime::config::duration")]
     pub silence_timeout: Duration,
+    /// How long who is in a call may take to answer an offer of more pictures, which is taken back then. Default `40s`.
+    #[serde(with = "shared_runtime::config::duration")]
+    pub offer_timeout: Duration,
 }
 
 /// Whether sound is encrypted.
@@ -126,6 +129,11 @@ pub const KEYS: &[Key] = &[
     Key::new("conference.threads", "0", "threads that mix; 0: one for each processor"),
     Key::new("conference.prompts", "true", "whether callers are told things by a voice"),
     Key::new("conference.silence_timeout", "\"30s\"", "a leg that sends no RTP for so long is hung up"),
+    Key::new(
+        "conference.offer_timeout",
+        "\"40s\"",
+        "how long an offer of more pictures may wait for its answer",
+    ),
 ];
 
 impl Default for Config {
@@ -151,6 +159,7 @@ impl Default for Config {
             threads: 0,
             prompts: true,
             silence_timeout: Duration::from_secs(30),
+            offer_timeout: Duration::from_secs(40),
         }
     }
 }

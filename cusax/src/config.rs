@@ -243,6 +243,7 @@ fn faults(config: &Config) -> Vec<String> {
         ("sip.timers.no_answer", timers.no_answer),
         ("sip.timers.max_expires", timers.max_expires),
         ("conference.silence_timeout", config.conference.silence_timeout),
+        ("conference.offer_timeout", config.conference.offer_timeout),
         ("xmpp.login_timeout", config.xmpp.login_timeout),
         ("auth.nonce_lifetime", config.auth.nonce_lifetime),
     ] {

@@ -233,6 +233,23 @@ async fn a_phone_that_refuses_pictures_keeps_its_sound() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_phone_whose_user_does_not_say_keeps_its_call() {
+    let offer_timeout = Duration::from_millis(300);
+    let config = conference::Config { prompts: false, offer_timeout, ..conference::Config::default() };
+    let house = House::start_with(config).await;
+    let mut alice = Viewer::call_for_sound(&house, "alice", 440.0).await;
+    let mut bob = Viewer::call(&house, "bob", 700.0, VP8).await;
+    bob.show(true, 1);
+    let invite = alice.phone.is_invited().await;
+    invite.server.respond(Message::response(&invite.request, 180, ""));
+    tokio::time::timeout(Duration::from_secs(10), invite.server.cancelled()).await.expect("no CANCEL came");
+    invite.server.respond(Message::response(&invite.request, 487, ""));
+    let heard = talk::<2>(&mut [alice.phone, bob.phone], 60);
+    assert!(heard[0][1] && heard[1][0], "{heard:?}");
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_offer_of_theirs_that_is_refused_leaves_all_as_it_was() {
     let house = House::start().await;
     let mut alice = house.silent_phone("alice").await;

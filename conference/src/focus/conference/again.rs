@@ -4,7 +4,7 @@
 //! In    pictures that begin; answers to our re-INVITEs. Out re-INVITEs with media behind those that are there.
 //! State beside each leg the offer that waits for its answer, when the next may be, and whether more is refused.
 //! Errors who refuses, or turns pictures off, is not asked again until they turn some on; 491, and 500 with a Retry-After: again after a while, [`MOST_TRIES`] times in
-//!        all; 408 and 481 end the leg (§14.1). What was refused leaves the call as it was.
+//!        all; an offer that nobody answers is taken back, which is a refusal; 408 and 481 end the leg (§14.1). What was refused leaves the call as it was.
 //!
 //! A browser gets as many pictures as there are; a phone that came without gets one, if its Contact says that it does video: others
 //! would ask whoever holds them. Who holds us is asked when they do so no more.
@@ -150,9 +150,16 @@ impl Conference {
         let call_id = invite.call_id().to_owned();
         let mut sent = endpoint.request(invite, flow, "0").await;
         let (focus, inbox) = (Arc::clone(&self.focus), self.inbox.clone());
+        let patience = self.focus.parts().config.offer_timeout;
         tokio::spawn(async move {
-            let answer = tokio::time::timeout(LONGEST, last(&mut sent)).await;
-            let answer = answer.unwrap_or_default();
+            let answer = match tokio::time::timeout(patience, last(&mut sent)).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    // A phone that asks its user, who does not say: the offer is taken back (§9.1), and the call goes on.
+                    sent.cancel().send("").await;
+                    tokio::time::timeout(LONGEST, last(&mut sent)).await.unwrap_or_default()
+                }
+            };
             // A conference that has ended has ended its calls.
             if let Err(mpsc::error::SendError(Input::Offered(_, call_id, answer))) =
                 inbox.send(Input::Offered(leg, call_id, answer)).await
@@ -282,7 +289,7 @@ fn seen(participant: &Participant) -> usize {
 const PAUSE: Duration = Duration::from_secs(2);
 /// How often one offer is made that is not refused, and not taken.
 const MOST_TRIES: u8 = 5;
-/// How long an answer is waited for: a browser asks nobody.
+/// How long who is cancelled may take to say so, more than §9.1 has (64*T1); and the longest Retry-After.
 const LONGEST: Duration = Duration::from_secs(40);
 
 #[cfg(test)]
