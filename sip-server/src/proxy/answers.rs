@@ -76,7 +76,8 @@ impl Forwarding<'_> {
                     // A connection that carries a call lasts, whoever its peer is.
                     self.server.endpoint().mark_trusted(&self.flow);
                     self.server.dialogs.begin(response, self.flow, branch.flow, Instant::now());
-                    if let Some(call) = self.call.take() {
+                    if let Some(mut call) = self.call.take() {
+                        call.is_left_message = self.is_left_message;
                         self.server.calls.answered(
                             call,
                             response,

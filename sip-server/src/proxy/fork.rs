@@ -469,8 +469,8 @@ impl Forwarding<'_> {
                 if self.request.method() == "INVITE" && (200..300).contains(&response.status()) {
                     self.won = branch;
                 }
-                self.note_dialog(id, &response);
                 self.is_left_message |= self.is_mailbox(id) && (200..300).contains(&response.status());
+                self.note_dialog(id, &response);
                 if (300..400).contains(&response.status()) && self.follow(&response).await {
                     return self.context.redirected(id, actions);
                 }

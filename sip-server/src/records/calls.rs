@@ -49,6 +49,8 @@ pub(crate) struct Begun {
     pub(super) codecs: Vec<String>,
     /// Whether the caller wants to stay unknown.
     pub(super) is_anonymous: bool,
+    /// Whether the callee's mailbox answered.
+    pub(crate) is_left_message: bool,
 }
 
 /// A call that is up.
@@ -119,6 +121,7 @@ impl Calls {
             charge,
             codecs: codecs_of(request),
             is_anonymous: route.is_anonymous || privacy::is_anonymous(request),
+            is_left_message: false,
         })
     }
 
@@ -234,6 +237,7 @@ impl Calls {
             status,
             codecs: begun.codecs.clone(),
             is_anonymous: begun.is_anonymous,
+            is_left_message: begun.is_left_message,
             class: begun.rate.class.as_str().to_owned(),
             cost: cost.to_string(),
             currency: self.currency.clone(),

@@ -80,6 +80,7 @@ mod tests {
             correlation: String::new(),
             call_id: String::new(),
             is_anonymous: false,
+            is_left_message: false,
         }
     }
 
@@ -108,6 +109,15 @@ mod tests {
         assert!(history(archive, 3).await.is_empty(), "that was done");
         forget(archive, AccountId(1)).await.unwrap();
         assert_eq!((history(archive, 1).await.len(), history(archive, 2).await.len()), (0, 1_000));
+    }
+
+    #[test]
+    fn what_a_mailbox_took_is_missed_by_the_callee_alone() {
+        let left = CallRecord { is_left_message: true, ..record(1, 2, "sip:b@x") };
+        let entries = left.entries(1, 1, 1);
+        let body = |at: usize| String::from_utf8_lossy(&entries[at].body).into_owned();
+        assert!(body(1).contains("\"result\":\"completed\",\"seconds\":3"), "{}", body(1));
+        assert!(body(2).contains("\"result\":\"no_answer\",\"seconds\":0"), "{}", body(2));
     }
 
     #[test]

@@ -53,6 +53,8 @@ struct Kept {
     codecs: Vec<String>,
     #[serde(default)]
     is_anonymous: bool,
+    #[serde(default)]
+    is_left_message: bool,
 }
 
 impl Calls {
@@ -115,6 +117,7 @@ impl Calls {
             is_charged: begun.charge.is_some(),
             codecs: begun.codecs.clone(),
             is_anonymous: begun.is_anonymous,
+            is_left_message: begun.is_left_message,
         };
         Some(RecordChange::put(UP, &key(call_id), &serde_json::to_vec(&kept).ok()?))
     }
@@ -159,6 +162,7 @@ impl Calls {
             charge,
             codecs: kept.codecs,
             is_anonymous: kept.is_anonymous,
+            is_left_message: kept.is_left_message,
         };
         let (session, answered) = (kept.session, kept.answered);
         let taken_up = Some(now);

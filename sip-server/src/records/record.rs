@@ -46,6 +46,9 @@ pub struct CallRecord {
     /// Whether the caller asked to stay unknown (RFC 3323): the callee's history says so, and not who it was. Rows of before do not say.
     #[serde(default)]
     pub is_anonymous: bool,
+    /// Whether the callee's mailbox answered: for the callee it is a call that was missed.
+    #[serde(default)]
+    pub is_left_message: bool,
 }
 
 /// Which way a call went.
@@ -157,14 +160,11 @@ impl CallRecord {
         let shown = if self.is_anonymous { NOBODY } else { &self.from };
         let seen = |account: AccountId, outgoing: bool| {
             let from = if outgoing { &self.from } else { shown };
-            let seen = Seen {
-                time: &self.time,
-                from,
-                to: &self.to,
-                outgoing,
-                result: self.result,
-                seconds: self.seconds,
+            let (result, seconds) = match self.is_left_message && !outgoing {
+                true => (CallResult::NoAnswer, 0),
+                false => (self.result, self.seconds),
             };
+            let seen = Seen { time: &self.time, from, to: &self.to, outgoing, result, seconds };
             Entry {
                 owner: account.call_history(),
                 id: row.id.clone(),
