@@ -269,8 +269,8 @@ pub enum MediaEvent {
 /// How the sound of a leg went, from its beginning to its end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sound {
-    /// The format that was agreed on last, such as `opus`; none if nothing was.
-    pub codec: Option<&'static str>,
+    /// The format that was agreed on last, such as `opus`.
+    pub codec: &'static str,
     /// Whether it was encrypted.
     pub is_encrypted: bool,
     /// Whether the leg was to send at its end, as offer and answer say.
@@ -279,6 +279,8 @@ pub struct Sound {
     pub was_to_receive: bool,
     /// Packets that came.
     pub received: u64,
+    /// How long before the end the last of them came; since the leg was heard at all, if none did.
+    pub silent_for: Duration,
     /// Packets that never came.
     pub lost: u64,
     /// Packets that we sent.

@@ -374,8 +374,8 @@ impl RtpLeg {
     }
 
     /// How well it went, until now.
-    pub fn quality(&self) -> Quality {
-        self.quality
+    pub fn quality(&self, now: Instant) -> Quality {
+        Quality { silent_for: now.saturating_duration_since(self.last_heard), ..self.quality }
     }
 
     /// One datagram, protected or not; the key if one was pressed.

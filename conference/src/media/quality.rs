@@ -28,6 +28,8 @@ pub struct Counters {
 pub struct Quality {
     /// Packets that came.
     pub received: u64,
+    /// How long ago the last of them came, or silence began to count.
+    pub silent_for: Duration,
     /// Packets that never came.
     pub lost: u64,
     /// Packets that were sent there.

@@ -186,7 +186,7 @@ impl Worker {
                 if let Some(mut leg) = legs.remove(id) {
                     self.metrics.count(leg.take_counters());
                     // Nobody waits for it: it is for the log.
-                    let _ = notices.try_send(Spoken::Gone(id, leg.quality()));
+                    let _ = notices.try_send(Spoken::Gone(id, leg.quality(now)));
                 }
             }
             Command::SetGate(id, gate) => legs.set_gate(id, gate, now),

@@ -9,7 +9,8 @@ use conference::config::Secrecy;
 use conference::media::codec::Format;
 use conference::media::rtcp;
 use conference::media::srtp::Suite;
-use shared_model::{Audio, ConferenceDirectory, Role, RoomAccess, RoomEvent};
+use shared_model::{Audio, ConferenceDirectory, Event, MediaEvent, Role, RoomAccess, RoomEvent};
+use shared_runtime::bus::Heard;
 use sip_core::Name;
 
 fn quiet() -> Config {
@@ -64,6 +65,29 @@ async fn a_leg_that_sends_nothing_is_ended_and_one_on_hold_is_not() {
     // Resumed, and silent still.
     assert_eq!(held.send_offer("INVITE", "sendrecv").await.status(), 200);
     held.request("BYE").await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_spoke_and_fell_silent_is_told_with_how_long_that_was() {
+    let silence_timeout = Duration::from_millis(500);
+    let house = House::start_with(Config { silence_timeout, ..quiet() }).await;
+    let mut facts = house.bus.subscribe();
+    let mut phones = [house.call("alice", 440.0).await, house.call("bob", 700.0).await];
+    crate::house::talk::<2>(&mut phones, 20);
+    phones[0].request("BYE").await;
+    let told = async {
+        loop {
+            if let Some(Heard::Fact(fact)) = facts.next().await
+                && let Event::Media(MediaEvent::Ended { sound, .. }) = fact.event
+            {
+                return sound;
+            }
+        }
+    };
+    let sound = tokio::time::timeout(Duration::from_secs(10), told).await.unwrap();
+    assert!(sound.received > 0 && sound.was_to_send, "{sound:?}");
+    assert!(sound.silent_for >= silence_timeout, "{sound:?}");
     house.stop().await;
 }
 

@@ -2,11 +2,13 @@
 //!
 //! In    [`Sound`], as the focus counted it. Out a sentence of the numbers and one of the verdict. State none. Errors none.
 
+use std::time::Duration;
+
 use shared_model::Sound;
 
 /// The numbers, and what they mean.
 pub(super) fn sentence(sound: &Sound) -> String {
-    let codec = sound.codec.unwrap_or("no codec");
+    let codec = sound.codec;
     let protection = if sound.is_encrypted { "encrypted" } else { "in the clear" };
     let loss = 100.0 * share(sound.lost, sound.received);
     let mut text = format!(
@@ -19,6 +21,9 @@ pub(super) fn sentence(sound: &Sound) -> String {
     if let Some(round_trip) = sound.round_trip {
         text.push_str(&format!("{:.0} ms there and back; ", round_trip.as_secs_f64() * 1_000.0));
     }
+    if fell_silent(sound) {
+        text.push_str(&format!("nothing in for the last {} s; ", sound.silent_for.as_secs()));
+    }
     text.push_str(&format!("MOS {:.1}. {}", sound.mos, verdict(sound)));
     text
 }
@@ -26,9 +31,7 @@ pub(super) fn sentence(sound: &Sound) -> String {
 /// One sentence: who was silent and why, or how it was.
 pub(super) fn verdict(sound: &Sound) -> &'static str {
     let loss = share(sound.lost, sound.received);
-    if sound.codec.is_none() {
-        "Nobody was heard: no sound was agreed on."
-    } else if sound.was_to_send && sound.received == 0 && sound.disbelieved > 0 {
+    if sound.was_to_send && sound.received == 0 && sound.disbelieved > 0 {
         "It was silent: what came was from another address than signalled, or its protection was wrong (NAT, or keys that do not match)."
     } else if sound.was_to_send && sound.received == 0 {
         "It was silent: not one packet of it came (a firewall or NAT before it, or it sends nothing)."
@@ -36,6 +39,8 @@ pub(super) fn verdict(sound: &Sound) -> &'static str {
         "It heard nothing: nothing was sent to it."
     } else if sound.was_to_receive && sound.has_reported && there(sound) > 0.5 {
         "It heard hardly anything: it says that most of what was sent is lost on the way (a firewall or NAT before it)."
+    } else if fell_silent(sound) {
+        "It was heard and fell silent before its end (its network or device was gone, or it sends nothing while muted)."
     } else if !sound.was_to_send && sound.received == 0 {
         "It was silent by its own will: on hold, or it only listens."
     } else if loss > 0.05 {
@@ -49,6 +54,11 @@ pub(super) fn verdict(sound: &Sound) -> &'static str {
     }
 }
 
+/// It spoke, and nothing came any more for a while before the end.
+fn fell_silent(sound: &Sound) -> bool {
+    sound.was_to_send && sound.received > 0 && sound.silent_for >= SILENT
+}
+
 /// The part that was lost.
 fn share(lost: u64, received: u64) -> f64 {
     lost as f64 / (lost + received).max(1) as f64
@@ -58,19 +68,21 @@ fn there(sound: &Sound) -> f64 {
     f64::from(sound.lost_there) / 256.0
 }
 
+/// What sends nothing in pauses, as Opus may (RFC 6716 §2.1.9), still sends a packet each 400 ms.
+const SILENT: Duration = Duration::from_secs(5);
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn good() -> Sound {
         Sound {
-            codec: Some("opus"),
+            codec: "opus",
             is_encrypted: true,
             was_to_send: true,
             was_to_receive: true,
             received: 980,
+            silent_for: Duration::from_millis(20),
             lost: 20,
             sent: 1_000,
             disbelieved: 0,
@@ -91,11 +103,21 @@ mod tests {
     }
 
     #[test]
+    fn says_how_long_nothing_came() {
+        let ended = Sound { silent_for: Duration::from_secs(30), ..good() };
+        assert!(
+            sentence(&ended)
+                .contains("; nothing in for the last 30 s; MOS 4.2. It was heard and fell silent")
+        );
+    }
+
+    #[test]
     fn says_who_was_silent_and_why() {
         let silent = Sound { received: 0, lost: 0, ..good() };
         for (sound, begins) in [
             (good(), "Both ways"),
-            (Sound { codec: None, ..good() }, "Nobody was heard"),
+            (Sound { silent_for: SILENT, ..good() }, "It was heard and fell silent"),
+            (Sound { silent_for: SILENT, was_to_send: false, ..good() }, "Both ways"),
             (silent.clone(), "It was silent: not one packet"),
             (Sound { disbelieved: 9, ..silent.clone() }, "It was silent: what came was from another"),
             (Sound { was_to_send: false, ..silent }, "It was silent by its own will"),

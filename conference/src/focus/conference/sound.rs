@@ -46,11 +46,12 @@ impl Conference {
         let Some(at) = self.gone.iter().position(|(gone, _)| *gone == leg) else { return };
         let (_, Gone { call_id, account, codec, is_encrypted, direction }) = self.gone.swap_remove(at);
         let sound = Sound {
-            codec: Some(codec),
+            codec,
             is_encrypted,
             was_to_send: matches!(direction, Direction::SendReceive | Direction::ReceiveOnly),
             was_to_receive: matches!(direction, Direction::SendReceive | Direction::SendOnly),
             received: quality.received,
+            silent_for: quality.silent_for,
             lost: quality.lost,
             sent: quality.sent,
             disbelieved: quality.disbelieved,
