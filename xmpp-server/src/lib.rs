@@ -32,6 +32,7 @@ mod compliance;
 mod component;
 mod config;
 mod csi;
+mod domains;
 mod erase;
 mod features;
 mod guests;

@@ -437,32 +437,6 @@ impl Server {
         all
     }
 
-    /// Whether accounts of ours may be of a domain.
-    pub(crate) fn is_home(&self, domain: &str) -> bool {
-        self.domains.has(domain)
-    }
-
-    /// The domain of ours that speaks to somebody: their own, or the main one.
-    pub(crate) fn home_of(&self, somebody: &Jid) -> &str {
-        self.domains.find(somebody.domain()).unwrap_or(&self.domain)
-    }
-
-    /// [`Server::home_of`] as an address.
-    pub(crate) fn voice_to(&self, somebody: &Jid) -> Option<Jid> {
-        Jid::new(None, self.home_of(somebody), None).ok()
-    }
-
-    /// Whether a domain is that of guests.
-    pub(crate) fn is_of_guests(&self, domain: &str) -> bool {
-        !self.config.guests.domain.is_empty() && domain == self.config.guests.domain
-    }
-
-    /// Whether a domain is served here.
-    pub(crate) fn hosts(&self, domain: &str) -> bool {
-        let is_own = self.is_home(domain) || domain == self.rooms_domain || self.is_of_guests(domain);
-        is_own || self.service(domain).is_some() || self.components.knows(domain)
-    }
-
     /// The account of a JID, if there is one.
     pub(crate) async fn account(&self, jid: &Jid) -> Result<Option<AccountCard>, StoreError> {
         if !self.is_home(jid.domain()) {
