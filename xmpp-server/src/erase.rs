@@ -84,6 +84,7 @@ async fn erase_one(server: &Server, gone: &Gone) -> Result<(), StoreError> {
     let call_id = server.new_id();
     let update = BindingUpdate { call_id, remove_all: true, ..BindingUpdate::default() };
     server.store.bindings.commit(aor, &update, unix_millis()).await?;
+    server.store.archive.remove_owner(&account.call_history()).await?;
     server.auth.gone.erased(*account).await
 }
 

@@ -85,12 +85,24 @@ pub(crate) async fn sound(server: &Server, owner: &str, id: &str) -> Result<Vec<
 
 /// One was heard, or is to wait again.
 pub(crate) async fn mark(server: &Server, owner: &str, id: &str, is_heard: bool) -> Result<(), OwnChatError> {
-    let kept = one(server, owner, id).await?;
-    if kept.is_heard != is_heard {
-        note(server, owner, id, &Kept { is_heard, ..kept }).await.map_err(unkept)?;
-        tell(server, owner).await;
+    // Somebody else who changes it meanwhile, or removes it, has the word: it is looked at again.
+    for _ in 0..TRIES {
+        let (kept, version) = one(server, owner, id).await?;
+        if kept.is_heard == is_heard {
+            return Ok(());
+        }
+        let value = serde_json::to_vec(&Kept { is_heard, ..kept }).unwrap_or_default();
+        let expected = Expected::Version(version);
+        match server.store.records.put(owner, COLLECTION, id, &value, expected).await {
+            Ok(_) => {
+                tell(server, owner).await;
+                return Ok(());
+            }
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(unkept(error)),
+        }
     }
-    Ok(())
+    Err(OwnChatError::Unavailable)
 }
 
 /// One and its file go.
@@ -117,10 +129,14 @@ pub(super) async fn tell(server: &Server, owner: &str) {
     }
 }
 
-async fn one(server: &Server, owner: &str, id: &str) -> Result<Kept, OwnChatError> {
+/// One as it is, and its version.
+async fn one(server: &Server, owner: &str, id: &str) -> Result<(Kept, u64), OwnChatError> {
     let record = server.store.records.get(owner, COLLECTION, id).await.map_err(unkept)?;
-    let kept = record.and_then(|record| serde_json::from_slice::<Kept>(&record.value).ok());
-    kept.filter(|kept| kept.until > unix_millis()).ok_or(OwnChatError::Nothing)
+    let kept = record.and_then(|record| {
+        let kept = serde_json::from_slice::<Kept>(&record.value).ok()?;
+        (kept.until > unix_millis()).then_some((kept, record.version))
+    });
+    kept.ok_or(OwnChatError::Nothing)
 }
 
 fn unkept(error: StoreError) -> OwnChatError {
@@ -129,5 +145,7 @@ fn unkept(error: StoreError) -> OwnChatError {
 }
 
 const COLLECTION: &str = "voicemail";
+/// How often a change is tried that others came before.
+const TRIES: u32 = 4;
 /// Messages of one account that are counted.
 const MOST: usize = 1_000;
