@@ -93,7 +93,7 @@ impl Entry {
     pub fn to_json(&self, name: &str) -> serde_json::Value {
         let what = &self.what;
         let mut line = serde_json::json!({
-            "time": timestamp(self.time).to_string(),
+            "time": format!("{:.3}", timestamp(self.time)),
             "account": name,
             "correlation": what.correlation,
             "protocol": what.protocol,
@@ -174,7 +174,7 @@ mod tests {
             "1970-01-01 02:00:01.500+02:00  sip           00000000  call_begun              calls bob"
         );
         let json = entry().to_json("alice@example.org");
-        assert_eq!(json["time"], "1970-01-01T00:00:01.5Z");
+        assert_eq!(json["time"], "1970-01-01T00:00:01.500Z");
         assert_eq!(json["correlation"], "0000000000000007");
         assert_eq!((&json["call_id"], json.get("room")), (&"c1".into(), None));
     }
