@@ -67,6 +67,7 @@ pub fn stream(bytes: &[u8]) {
     let Some((script, rest)) = bytes.split_first_chunk::<8>() else { return };
     let offer = |starttls: bool| Offer {
         domain: "x".to_owned(),
+        others: ["y".into()].into(),
         starttls,
         require_tls: starttls && script[0] & 1 == 1,
         mechanisms: vec!["SCRAM-SHA-1", "PLAIN", "EXTERNAL"],
