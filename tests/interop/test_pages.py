@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import urllib.parse
 
 from browser import HERE, Browser
@@ -70,8 +71,10 @@ class Surfer:
             parts = "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]"
             weights.append(self.page.value(f"{parts}.reduce((sum, it) => sum + it.transferSize, 0)"))
         assert 0 < max(weights) < 60 * 1024, (path, weights)
-        # A build for development renders in some times what the product needs.
-        assert min(first) < (400 if "/debug/" in BINARY else 100), (path, first)
+        # A build for development renders in some times what the product needs, and so does a machine that has more to do than it can:
+        # Chromium itself waits for its turn there.
+        is_busy = os.getloadavg()[0] > os.cpu_count() / 2
+        assert min(first) < (400 if "/debug/" in BINARY else 250 if is_busy else 100), (path, first)
 
     def is_there(self, what):
         try:
