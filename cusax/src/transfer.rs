@@ -26,9 +26,8 @@ pub(crate) async fn export(config: &Config, folder: &Path, each: bool, json: boo
     let auth = open::auth(config, &store, &Bus::new(), &Registry::new())?;
     let layout = if each { Layout::Each } else { Layout::Included };
     let mut count = Count::default();
-    for domain in config.accounts().iter() {
-        transfer::export(folder, layout, domain, &auth, &store, |report| count.tell(report, json)).await?;
-    }
+    let domains = config.accounts();
+    transfer::export(folder, layout, &domains, &auth, &store, |report| count.tell(report, json)).await?;
     count.end("went")
 }
 

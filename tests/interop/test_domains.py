@@ -73,3 +73,32 @@ def test_each_domain_has_its_own_people_and_certificate(tmp_path):
         for phone in phones:
             phone.stop()
         service.stop()
+
+
+async def comes(service, domain):
+    """bob of a domain logs in where he never was before."""
+    bob = Chat("bob", service, domain=domain)
+    bob.ssl_context.load_verify_locations(service.folder / f"{OTHER}.pem")
+    await bob.connect()
+    assert bob.ready.is_set(), f"{domain}: no login with the password of before"
+    await bob.disconnect()
+
+
+def test_people_of_every_domain_move(tmp_path):
+    services = []
+    for name in ("old", "new"):
+        folder = tmp_path / name
+        folder.mkdir()
+        services.append(Service(folder, config=f'[[domains]]\nname = "{OTHER}"\n{certified(folder, OTHER)}'))
+    old, new = services
+    old.add("bob")
+    old.run("user", "add", f"bob@{OTHER}", "--password-stdin", given=PASSWORD + "\n")
+    old.run("export", str(tmp_path / "moved"))
+    said = new.run("import", str(tmp_path / "moved"))
+    assert "bob@localhost" in said and f"bob@{OTHER}" in said, said
+    new.start()
+    try:
+        for domain in ("localhost", OTHER):
+            asyncio.run(comes(new, domain))
+    finally:
+        new.stop()

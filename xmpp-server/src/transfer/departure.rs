@@ -14,6 +14,7 @@ use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use shared_auth::{AccountCard, Auth, ScramHash, ScramVerifier};
+use shared_model::Domains;
 use shared_store::{Position, Query, Store, StoreError};
 use xmpp_core::payload::delay::date_time;
 use xmpp_core::{Element, Jid, Stanza, ns};
@@ -33,14 +34,32 @@ pub enum Layout {
     Each,
 }
 
-/// Writes every account, or one, into `folder`, which is made.
+/// Writes every account of these domains into `folder`, which is made.
 pub async fn export(
+    folder: &Path,
+    layout: Layout,
+    domains: &Domains,
+    auth: &Auth,
+    store: &Store,
+    mut tell: impl FnMut(&Report) -> std::io::Result<()>,
+) -> Result<(), TransferError> {
+    if layout == Layout::Included {
+        shared_store::make_private_folder(folder).map_err(failed(folder))?;
+        write_main(folder, domains)?;
+    }
+    for domain in domains.iter() {
+        export_host(folder, layout, domain, auth, store, &mut tell).await?;
+    }
+    Ok(())
+}
+
+async fn export_host(
     folder: &Path,
     layout: Layout,
     domain: &str,
     auth: &Auth,
     store: &Store,
-    mut tell: impl FnMut(&Report) -> std::io::Result<()>,
+    tell: &mut impl FnMut(&Report) -> std::io::Result<()>,
 ) -> Result<(), TransferError> {
     let users = folder.join(if layout == Layout::Included { domain } else { "" });
     shared_store::make_private_folder(&users).map_err(failed(&users))?;
@@ -80,13 +99,19 @@ pub async fn export(
     }
 }
 
-/// The main file, and the beginning of the host's.
-fn begin_host(folder: &Path, domain: &str) -> Result<Output, TransferError> {
+/// The main file, which names each host's.
+fn write_main(folder: &Path, domains: &Domains) -> Result<(), TransferError> {
     let mut main = Output::create(&folder.join("server-data.xml"))?;
-    let name = format!("{domain}.xml");
-    main.line(&format!("<server-data xmlns='{PIE}'>\n{}\n</server-data>", include(&percent(&name))))?;
-    main.end()?;
-    let mut host = Output::create(&folder.join(name))?;
+    main.line(&format!("<server-data xmlns='{PIE}'>"))?;
+    for domain in domains.iter() {
+        main.line(&include(&percent(&format!("{domain}.xml"))))?;
+    }
+    main.line("</server-data>")?;
+    main.end()
+}
+
+fn begin_host(folder: &Path, domain: &str) -> Result<Output, TransferError> {
+    let mut host = Output::create(&folder.join(format!("{domain}.xml")))?;
     let head = opening(&Element::new("host", PIE).with("jid", domain));
     host.line(&head)?;
     Ok(host)
