@@ -38,11 +38,14 @@ impl Announcements {
             AccountEvent::Created { account } => ("created", account),
             AccountEvent::Changed { account } => ("changed", account),
             AccountEvent::DeviceEnded { account, .. } => (DEVICE_ENDED, account),
+            AccountEvent::PasswordEnded { account, .. } => (PASSWORD_ENDED, account),
         };
         let key = format!("{:020}-{:016x}", unix_millis(), random());
         let mut value = format!("{word} {account} {:016x}", self.process);
-        if let AccountEvent::DeviceEnded { device, .. } = event {
-            value.extend([" ", device]);
+        match event {
+            AccountEvent::DeviceEnded { device, .. } => value.extend([" ", device]),
+            AccountEvent::PasswordEnded { at, .. } => value.extend([" ", &at.to_string()]),
+            _ => {}
         }
         let written = self.records.put(OWNER, COLLECTION, &key, value.as_bytes(), Expected::Absent).await;
         if let Err(error) = written {
@@ -93,6 +96,7 @@ fn read(text: &str, own: &str) -> Option<(AccountId, AccountEvent)> {
         "disabled" => AccountEvent::Disabled { account },
         "removed" => AccountEvent::Removed { account },
         DEVICE_ENDED => AccountEvent::DeviceEnded { account, device: words.next()?.to_owned() },
+        PASSWORD_ENDED => AccountEvent::PasswordEnded { account, at: words.next()?.parse().ok()? },
         _ => return None,
     };
     Some((account, event))
@@ -133,6 +137,7 @@ async fn forget_old(store: &Store) {
 const OWNER: &str = "cusax";
 const COLLECTION: &str = "account-announcements";
 const DEVICE_ENDED: &str = "device-ended";
+const PASSWORD_ENDED: &str = "password-ended";
 /// How often announcements are looked for.
 const EVERY: Duration = Duration::from_secs(1);
 /// Announcements read at once.
@@ -165,6 +170,7 @@ mod tests {
             AccountEvent::Disabled { account },
             AccountEvent::Removed { account },
             AccountEvent::DeviceEnded { account, device: "PHONE 2".to_owned() },
+            AccountEvent::PasswordEnded { account, at: 7 },
         ];
         for event in &all {
             there.tell(event).await;
@@ -177,7 +183,7 @@ mod tests {
         }
         let ended = ended_lately(&*there.records).await.unwrap();
         let ended: Vec<AccountEvent> = ended.into_iter().map(|(_, event)| event).collect();
-        assert_eq!(ended.len(), 4, "its own, too: {ended:?}");
+        assert_eq!(ended.len(), 5, "its own, too: {ended:?}");
         assert!(ended.contains(&all[4]) && !ended.contains(&all[1]), "{ended:?}");
         assert!(all.into_iter().all(|event| told.contains(&Event::Account(event))), "{told:?}");
         shutdown.begin();

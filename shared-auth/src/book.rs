@@ -159,7 +159,7 @@ impl AccountBook {
         Ok(AccountCard::from(account))
     }
 
-    /// Replaces the main password; app passwords stay.
+    /// Replaces the main password, and what the one before opened ends; app passwords stay.
     pub async fn set_password(&self, id: AccountId, password: &str) -> Result<(), BookError> {
         let account = self.read(id).await?;
         if let Some(keeper) = self.keeper(id).await? {
@@ -167,7 +167,7 @@ impl AccountBook {
         }
         let credentials = self.credentials(id, &account.aor, password).await?;
         self.change(account, |account| account.credentials = credentials).await?;
-        self.tell(AccountEvent::Changed { account: id }).await;
+        self.tell(AccountEvent::PasswordEnded { account: id, at: unix_millis() }).await;
         self.note(id, ProvisioningEvent::PasswordChanged { account: id });
         Ok(())
     }
@@ -326,7 +326,8 @@ impl AccountBook {
         | AccountEvent::Changed { account }
         | AccountEvent::Disabled { account }
         | AccountEvent::Removed { account }
-        | AccountEvent::DeviceEnded { account, .. }) = event;
+        | AccountEvent::DeviceEnded { account, .. }
+        | AccountEvent::PasswordEnded { account, .. }) = event;
         self.heralds.bus.publish(Fact::new(Correlation::of_account(account), event));
     }
 }

@@ -49,6 +49,14 @@ pub enum How {
 }
 
 impl How {
+    /// Whether a password of the account's own was proved, or what was got by one.
+    pub fn is_password(self) -> bool {
+        match self {
+            Self::Plain | Self::Digest(_) | Self::Scram(_) | Self::ScramPlus(_) | Self::Fast(_) => true,
+            Self::Token | Self::Certificate | Self::Bind | Self::Anonymous | Self::Oidc => false,
+        }
+    }
+
     /// The word in logs and labels.
     pub fn as_str(self) -> &'static str {
         match self {

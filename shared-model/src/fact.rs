@@ -99,6 +99,8 @@ pub enum AccountEvent {
     Removed { account: AccountId },
     /// The password of one of its devices is taken back; what is up by it must end.
     DeviceEnded { account: AccountId, device: String },
+    /// Its main password is another since then (milliseconds since 1970); what is up by the one before must end.
+    PasswordEnded { account: AccountId, at: i64 },
 }
 
 /// What happened at the door.

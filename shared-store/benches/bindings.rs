@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use shared_model::{AccountId, Aor};
-use shared_store::{Binding, BindingUpdate, Store};
+use shared_store::{Binding, BindingUpdate, BoundBy, Store};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -80,6 +80,7 @@ fn registration(n: usize) -> BindingUpdate {
         node: "0123456789abcdef".to_owned(),
         user_agent: "Linphone/5.2.5 (Debian GNU/Linux 12, Qt 5.15.8) LinphoneCore/5.3.0".to_owned(),
         updated: 1,
+        by: BoundBy::Password,
     };
     BindingUpdate {
         call_id: format!("{n:032x}"),

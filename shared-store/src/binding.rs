@@ -62,6 +62,23 @@ pub struct Binding {
     pub user_agent: String,
     /// When it was last refreshed, milliseconds since 1970.
     pub updated: i64,
+    /// What proved the REGISTER.
+    #[serde(default)]
+    pub by: BoundBy,
+}
+
+/// What proved the REGISTER of a binding, which ends with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum BoundBy {
+    /// It was not written down.
+    #[default]
+    Unsaid,
+    /// The account's main password.
+    Password,
+    /// The password of the device of this name.
+    Device(String),
+    /// No password of the account's: a certificate, or whoever keeps it elsewhere.
+    Otherwise,
 }
 
 /// One REGISTER's worth of changes.

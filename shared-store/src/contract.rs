@@ -5,8 +5,8 @@ use std::sync::Arc;
 use shared_model::{AccountId, Aor};
 
 use crate::{
-    Account, Binding, BindingUpdate, Credentials, Entry, Expected, Place, Position, Query, RecordChange,
-    Store, StoreError, Taken,
+    Account, Binding, BindingUpdate, BoundBy, Credentials, Entry, Expected, Place, Position, Query,
+    RecordChange, Store, StoreError, Taken,
 };
 
 /// Holds an empty store to all promises.
@@ -332,6 +332,7 @@ pub(crate) fn binding(aor: &Aor, key: &str, expires: i64) -> Binding {
         node: "a".to_owned(),
         user_agent: "phone".to_owned(),
         updated: 0,
+        by: BoundBy::Device("desk".to_owned()),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Bindings of accounts that may no longer log in: RFC 3261 §10.3 lets whoever is authorised be bound, and they are not any more.
 //!
-//! In    `AccountEvent::Disabled`, `Removed` and `DeviceEnded`; after missed facts every binding is looked at, and then as at the start
+//! In    `AccountEvent::Disabled`, `Removed`, `DeviceEnded` and `PasswordEnded`; after missed facts every binding is looked at, and then as at the start
 //!       what ended in the last hour, of which nothing may have been heard here.
 //! Out   a removed account's history of calls is gone; the account's bindings are gone, with one `BindingEvent::Unbound` each, so that who watches is told (RFC 3680).
-//!       A binding does not say by which password it was made: all of the account end, and who has another registers again.
+//!       With a password end the bindings that it proved; of those that do not say what proved them, which are older, all.
 //! Errors a store that does not answer is logged: calls reach nobody all the same, and the bindings end by their time.
 //! Not here: calls under way, which are the parties'.
 
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use shared_model::{AccountEvent, AccountId, Aor, Event, Fact};
 use shared_runtime::bus::{Heard, Subscription};
 use shared_runtime::{Shutdown, unix_millis};
-use shared_store::{Binding, BindingUpdate, StoreError};
+use shared_store::{Binding, BindingUpdate, BoundBy, StoreError};
 
 use crate::registrar::tell_unbound;
 use crate::server::Server;
@@ -34,9 +34,13 @@ pub(crate) async fn follow(server: Arc<Server>, mut facts: Subscription<Fact>, s
                 ..
             })) => end(&server, account).await,
             Some(Heard::Fact(Fact {
-                event: Event::Account(AccountEvent::DeviceEnded { account, .. }),
+                event: Event::Account(AccountEvent::DeviceEnded { account, device }),
                 ..
-            })) => end_devices(&server, account, i64::MAX).await,
+            })) => end_proved(&server, account, &BoundBy::Device(device), i64::MAX).await,
+            Some(Heard::Fact(Fact {
+                event: Event::Account(AccountEvent::PasswordEnded { account, at }),
+                ..
+            })) => end_proved(&server, account, &BoundBy::Password, at).await,
             Some(Heard::Fact(_)) => continue,
             Some(Heard::Missed(missed)) => {
                 tracing::warn!(missed, "facts were missed; every binding is looked at");
@@ -64,7 +68,7 @@ async fn end(server: &Server, account: AccountId) -> Result<(), StoreError> {
         }
     };
     match aor {
-        Some(aor) => unbind(server, &aor, account, i64::MAX).await,
+        Some(aor) => unbind(server, &aor, account, |_| true).await,
         None => Ok(()),
     }
 }
@@ -76,16 +80,35 @@ async fn catch_up(server: &Server) -> Result<(), StoreError> {
             AccountEvent::Disabled { account } | AccountEvent::Removed { account } => {
                 end(server, account).await?;
             }
-            AccountEvent::DeviceEnded { account, .. } => end_devices(server, account, at).await?,
+            AccountEvent::DeviceEnded { account, device } => {
+                end_proved(server, account, &BoundBy::Device(device), at).await?;
+            }
+            AccountEvent::PasswordEnded { account, at } => {
+                end_proved(server, account, &BoundBy::Password, at).await?;
+            }
             AccountEvent::Created { .. } | AccountEvent::Changed { .. } => {}
         }
     }
     Ok(())
 }
 
-async fn end_devices(server: &Server, account: AccountId, before: i64) -> Result<(), StoreError> {
+async fn end_proved(
+    server: &Server,
+    account: AccountId,
+    proof: &BoundBy,
+    before: i64,
+) -> Result<(), StoreError> {
+    let is_by_it = |binding: &Binding| {
+        let is_said = match (&binding.by, proof) {
+            (BoundBy::Device(name), BoundBy::Device(ended)) => name.eq_ignore_ascii_case(ended),
+            (by, proof) => by == proof,
+        };
+        is_said || binding.by == BoundBy::Unsaid
+    };
     match server.auth.directory.by_id(account).await? {
-        Some(card) => unbind(server, &card.aor, account, before).await,
+        Some(card) => {
+            unbind(server, &card.aor, account, |binding| binding.updated <= before && is_by_it(binding)).await
+        }
         // Its removal is a fact of its own.
         None => Ok(()),
     }
@@ -98,7 +121,7 @@ async fn look(server: &Server) -> Result<(), StoreError> {
         for binding in &page {
             let card = server.auth.directory.by_id(binding.account).await?;
             if !card.is_some_and(|card| card.enabled) {
-                unbind(server, &binding.aor, binding.account, i64::MAX).await?;
+                unbind(server, &binding.aor, binding.account, |_| true).await?;
             }
         }
         match page.last() {
@@ -112,11 +135,16 @@ async fn look(server: &Server) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Takes the bindings of one account away that were made before a moment; those that the next owner of a name made are not its.
-async fn unbind(server: &Server, aor: &Aor, account: AccountId, before: i64) -> Result<(), StoreError> {
+/// Takes those bindings of one account away; those that the next owner of a name made are not its.
+async fn unbind(
+    server: &Server,
+    aor: &Aor,
+    account: AccountId,
+    ends: impl Fn(&Binding) -> bool,
+) -> Result<(), StoreError> {
     let now = unix_millis();
     let own = server.store.bindings.by_aor(aor, now).await?;
-    let is_its = |binding: &Binding| binding.account == account && binding.updated <= before;
+    let is_its = |binding: &Binding| binding.account == account && ends(binding);
     let remove: Vec<_> = own.into_iter().filter(is_its).map(|binding| binding.key).collect();
     if remove.is_empty() {
         return Ok(());

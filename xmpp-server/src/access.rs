@@ -17,6 +17,8 @@ pub(crate) struct Access {
     pub(crate) client: Option<String>,
     /// The app password that it proved, now or when it got its token.
     pub(crate) app: Option<String>,
+    /// When it proved the main password, milliseconds since 1970, if that is what it proved.
+    pub(crate) password: Option<i64>,
     /// Whether it showed a certificate.
     pub(crate) is_certified: bool,
     /// Whether a provider's word let it in, which proves no password.
@@ -30,13 +32,15 @@ pub(crate) struct Access {
 impl Access {
     /// Of somebody who has just proved who they are.
     pub(crate) fn of(identity: &Identity) -> Self {
+        let since = unix_millis();
         Self {
             client: None,
             app: identity.app.clone(),
+            password: (identity.app.is_none() && identity.how.is_password()).then_some(since),
             is_certified: identity.how == How::Certificate,
             is_by_provider: identity.how == How::Oidc,
             is_guest: identity.how == How::Anonymous,
-            since: unix_millis(),
+            since,
         }
     }
 

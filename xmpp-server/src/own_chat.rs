@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use shared_auth::AccountCard;
 use shared_model::{
-    AccountId, Archived, Archiving, BareJid, ChatClient, KeptMessage, MailboxState, OwnChat, OwnChatError,
-    Pending, Picture,
+    AccountEvent, AccountId, Archived, Archiving, BareJid, ChatClient, KeptMessage, MailboxState, OwnChat,
+    OwnChatError, Pending, Picture,
 };
 use shared_store::{Expected, StoreError};
 use xmpp_core::payload::mam::{Otherwise, Preferences};
@@ -240,6 +240,25 @@ pub(crate) async fn end_gone_devices(server: &Server, card: &AccountCard) {
         if session.access.app.as_ref().is_some_and(|app| !is_kept(app)) {
             let _ = session.end.send(Some(why.clone())); // ending already
         }
+    }
+}
+
+/// Ends the sessions that a password opened which is another since then.
+pub(crate) fn end_password(server: &Server, account: AccountId, at: i64) {
+    let why = StreamError::because(StreamCondition::NotAuthorized, "the password is another one now");
+    let is_its = |session: &Session| session.access.password.is_some_and(|proved| proved < at);
+    server.router.end_those(account, is_its, &why);
+}
+
+/// Ends what was opened by passwords that changed while nobody heard.
+pub(crate) async fn end_passwords_of_late(server: &Server) {
+    match server.auth.ended_lately().await {
+        Ok(ended) => ended.into_iter().for_each(|(_, event)| {
+            if let AccountEvent::PasswordEnded { account, at } = event {
+                end_password(server, account, at);
+            }
+        }),
+        Err(error) => tracing::error!(%error, "sessions may go on whose passwords changed"),
     }
 }
 

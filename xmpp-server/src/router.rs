@@ -299,8 +299,14 @@ impl Router {
 
     /// Ends every session of an account.
     pub(crate) fn end_account(&self, account: AccountId, why: &StreamError) {
+        self.end_those(account, |_| true, why);
+    }
+
+    /// Ends sessions of an account.
+    pub(crate) fn end_those(&self, account: AccountId, ends: impl Fn(&Session) -> bool, why: &StreamError) {
         for entry in &self.sessions {
-            for session in entry.value().iter().filter(|session| session.account == account) {
+            for session in entry.value().iter().filter(|session| session.account == account && ends(session))
+            {
                 let _ = session.end.send(Some(why.clone()));
             }
         }

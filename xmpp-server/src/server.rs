@@ -552,6 +552,7 @@ async fn follow_accounts(server: Arc<Server>, mut facts: Subscription<Fact>) {
                 AccountEvent::DeviceEnded { account, device } => {
                     own_chat::end_device(&server, account, &device).await;
                 }
+                AccountEvent::PasswordEnded { account, at } => own_chat::end_password(&server, account, at),
                 AccountEvent::Changed { .. } => {}
             },
             Some(Heard::Fact(_)) => {}
@@ -564,6 +565,7 @@ async fn follow_accounts(server: Arc<Server>, mut facts: Subscription<Fact>) {
                         Err(error) => tracing::error!(%error, "a bound account cannot be read"),
                     }
                 }
+                own_chat::end_passwords_of_late(&server).await;
             }
         }
     }

@@ -201,6 +201,9 @@ fn account(at: Correlation, event: &AccountEvent) -> Option<Draft> {
         AccountEvent::DeviceEnded { account, device } => {
             of(account, "device_ended", &format!("the password of its device {device} was taken back"))
         }
+        AccountEvent::PasswordEnded { account, .. } => {
+            of(account, "password_ended", "the password is another one; what the one before opened ends")
+        }
     })
 }
 

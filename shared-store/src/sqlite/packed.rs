@@ -1,14 +1,14 @@
 //! A binding as the file and the memory hold it: a version, the expiry, then the other fields, all but the AOR.
 //!
 //! ```text
-//! | version u8 = 2 | expires i64, little-endian | fields (postcard) |
+//! | version u8 = 3 | expires i64, little-endian | fields (postcard) | what proved it (postcard) |
 //! ```
-//! Older files hold JSON, which begins with a brace; it is read, and written anew when the binding is refreshed.
+//! Version 2 ends with the fields. Older files hold JSON, which begins with a brace; it is read, and written anew when the binding is refreshed.
 
 use serde::{Deserialize, Serialize};
 use shared_model::{AccountId, Aor};
 
-use crate::{Binding, StoreError};
+use crate::{Binding, BoundBy, StoreError};
 
 /// The fields that have no place of their own. What repeats another field is left empty.
 #[derive(Serialize, Deserialize)]
@@ -53,18 +53,25 @@ pub(super) fn pack(binding: &Binding) -> Result<Box<[u8]>, StoreError> {
     let mut body = Vec::with_capacity(USUAL_SIZE);
     body.push(VERSION);
     body.extend_from_slice(&binding.expires.to_le_bytes());
-    let body = postcard::to_extend(&fields, body).map_err(|error| StoreError::Backend(error.to_string()))?;
+    let body = postcard::to_extend(&(fields, &binding.by), body)
+        .map_err(|error| StoreError::Backend(error.to_string()))?;
     Ok(body.into_boxed_slice())
 }
 
 /// The binding of an AOR that `body` holds.
 pub(super) fn unpack(aor: &Aor, body: &[u8]) -> Result<Binding, StoreError> {
-    let Some((VERSION, rest)) = body.split_first().map(|(version, rest)| (*version, rest)) else {
+    let Some((version @ (VERSION | WITHOUT_PROOF), rest)) =
+        body.split_first().map(|(version, rest)| (*version, rest))
+    else {
         return crate::sql::read(body);
     };
     let damaged = |_| StoreError::Backend("a stored binding is damaged".to_owned());
     let (_, fields) = rest.split_at_checked(8).ok_or(()).map_err(damaged)?;
-    let fields: Fields<'_> = postcard::from_bytes(fields).map_err(|_| ()).map_err(damaged)?;
+    let (fields, proof) = postcard::take_from_bytes::<Fields<'_>>(fields).map_err(|_| ()).map_err(damaged)?;
+    let by = match version {
+        WITHOUT_PROOF => BoundBy::Unsaid,
+        _ => postcard::from_bytes(proof).map_err(|_| ()).map_err(damaged)?,
+    };
     let key = if fields.key.is_empty() { fields.contact } else { fields.key };
     Ok(Binding {
         account: AccountId(fields.account),
@@ -84,17 +91,22 @@ pub(super) fn unpack(aor: &Aor, body: &[u8]) -> Result<Binding, StoreError> {
         node: fields.node.to_owned(),
         user_agent: fields.user_agent.to_owned(),
         updated: fields.updated,
+        by,
     })
 }
 
 /// When a packed binding ends; what cannot be read has ended.
 pub(super) fn expires(body: &[u8]) -> i64 {
     match body {
-        [VERSION, rest @ ..] => rest.first_chunk().map_or(0, |bytes| i64::from_le_bytes(*bytes)),
+        [VERSION | WITHOUT_PROOF, rest @ ..] => {
+            rest.first_chunk().map_or(0, |bytes| i64::from_le_bytes(*bytes))
+        }
         json => crate::sql::read::<Binding>(json).map_or(0, |binding| binding.expires),
     }
 }
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// It does not say what proved the REGISTER.
+const WITHOUT_PROOF: u8 = 2;
 /// Bytes of most packed bindings.
 const USUAL_SIZE: usize = 320;

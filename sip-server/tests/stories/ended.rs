@@ -48,17 +48,49 @@ async fn phones_of_an_account_that_is_disabled_or_removed_are_unbound() {
     drop(alice);
 }
 
+/// A phone of bob's with a password of its own.
+async fn device(served: &Served, name: &str) -> Phone {
+    let bobs = card(served, "bob").await;
+    let password = served.auth.book.add_app_password(bobs.account, name, 0).await.unwrap();
+    let phone = Phone::new("bob", served).await;
+    let register = phone.request("REGISTER", &format!("sip:{DOMAIN}"), &phone.aor());
+    assert_eq!(phone.ask(register, &password).await.status(), 200);
+    phone
+}
+
+async fn contacts(served: &Served, aor: &Aor) -> Vec<String> {
+    let own = served.store.bindings.by_aor(aor, unix_millis()).await.unwrap();
+    own.into_iter().map(|binding| binding.contact).collect()
+}
+
 #[tokio::test]
-async fn phones_are_unbound_with_the_password_of_a_device_and_who_has_another_comes_back() {
+async fn with_the_password_of_a_device_that_device_is_unbound_alone() {
     let served = serve().await;
-    let (_alice, bob) = (Phone::registered("alice", &served).await, Phone::registered("bob", &served).await);
+    let (bobs, main) = (card(&served, "bob").await, Phone::registered("bob", &served).await);
+    let (desk, tablet) = (device(&served, "DESK").await, device(&served, "TABLET").await);
     let mut facts = served.bus.subscribe();
-    let (alices, bobs) = (card(&served, "alice").await, card(&served, "bob").await);
-    served.auth.book.add_app_password(bobs.account, "DESK", 0).await.unwrap();
-    served.auth.book.remove_app_password(bobs.account, "DESK").await.unwrap();
+    served.auth.book.remove_app_password(bobs.account, "TABLET").await.unwrap();
     assert_eq!(unbound(&mut facts).await, "bob");
-    assert_eq!((bound(&served, &bobs.aor).await, bound(&served, &alices.aor).await), (0, 1));
-    assert_eq!(bob.register("600").await.status(), 200, "the main password holds");
+    let left = contacts(&served, &bobs.aor).await;
+    assert!(left.contains(&main.contact()) && left.contains(&desk.contact()), "{left:?}");
+    assert!(!left.contains(&tablet.contact()), "{left:?}");
+}
+
+#[tokio::test]
+async fn with_the_main_password_what_it_bound_is_unbound_and_devices_go_on() {
+    let served = serve().await;
+    let (bobs, main) = (card(&served, "bob").await, Phone::registered("bob", &served).await);
+    let desk = device(&served, "DESK").await;
+    let mut facts = served.bus.subscribe();
+    // A binding of the very millisecond of the change may have been proved by either.
+    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    served.auth.book.set_password(bobs.account, "another horse").await.unwrap();
+    assert_eq!(unbound(&mut facts).await, "bob");
+    assert_eq!(contacts(&served, &bobs.aor).await, [desk.contact()]);
+    assert_ne!(main.register("600").await.status(), 200);
+    let register = main.request("REGISTER", &format!("sip:{DOMAIN}"), &main.aor());
+    assert_eq!(main.ask(register, "another horse").await.status(), 200);
+    assert_eq!(bound(&served, &bobs.aor).await, 2);
 }
 
 #[tokio::test]
@@ -141,9 +173,8 @@ fn flood(served: &Served) {
 async fn a_device_that_ended_unheard_is_unbound_and_what_came_after_it_is_not() {
     let served = serve().await;
     let alice = Phone::registered("alice", &served).await;
-    let bob = Phone::registered("bob", &served).await;
+    let bob = device(&served, "DESK").await;
     let (alices, bobs) = (card(&served, "alice").await, card(&served, "bob").await);
-    served.auth.book.add_app_password(bobs.account, "DESK", 0).await.unwrap();
     // Nobody else runs between these two.
     served.auth.book.remove_app_password(bobs.account, "DESK").await.unwrap();
     flood(&served);

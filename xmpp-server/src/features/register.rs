@@ -7,7 +7,10 @@
 //!        (`not-acceptable`); those of the XEP's tables.
 //! Not here: making accounts (`c2s::register`); whether the stream is encrypted, which `tls.require` says before the login.
 
+use std::sync::Arc;
+
 use shared_auth::{AccountCard, BookError};
+use shared_runtime::unix_millis;
 use xmpp_core::{Element, ErrorKind, StanzaError, ns};
 
 use super::{Answer, Answered, Feature, Request, Target, store_failed};
@@ -42,7 +45,7 @@ async fn answer(server: &Server, request: &Request) -> Answered {
     match request.payload.find("remove", ns::REGISTER) {
         Some(_) if request.payload.children().count() > 1 => Err(ErrorKind::BadRequest.into()), // table 1
         Some(_) => remove(server, &card).await,
-        None => set_password(server, &card, &request.payload).await,
+        None => set_password(server, &card, &request).await,
     }
 }
 
@@ -52,8 +55,9 @@ async fn remove(server: &Server, card: &AccountCard) -> Answered {
     Ok(Answer::default())
 }
 
-async fn set_password(server: &Server, card: &AccountCard, query: &Element) -> Answered {
-    let said = |name: &str| query.text_of(name).filter(|text| !text.is_empty());
+/// Changes the password; of the sessions that the one before opened, the one that asks goes on.
+async fn set_password(server: &Server, card: &AccountCard, request: &Request) -> Answered {
+    let said = |name: &str| request.payload.text_of(name).filter(|text| !text.is_empty());
     let (Some(user), Some(password)) = (said("username"), said("password")) else {
         return Err(StanzaError::because(ErrorKind::BadRequest, "a user name and a password are wanted"));
     };
@@ -62,7 +66,17 @@ async fn set_password(server: &Server, card: &AccountCard, query: &Element) -> A
     }
     shared_auth::check_password(&password, card.jid.local())
         .map_err(|weak| StanzaError::because(ErrorKind::NotAcceptable, weak.to_string()))?;
-    server.auth.book.set_password(card.account, &password).await.map_err(|error| refusal(&error))?;
+    let prove = |at: Option<i64>| {
+        server.router.mark(&request.from, |session| {
+            let access = Arc::make_mut(&mut session.access);
+            access.password = access.password.and(at);
+        });
+    };
+    // Before it changes, since the news of it may be faster than the answer.
+    prove(Some(i64::MAX));
+    let changed = server.auth.book.set_password(card.account, &password).await;
+    prove(Some(unix_millis()));
+    changed.map_err(|error| refusal(&error))?;
     tracing::info!(account = %card.account, "a password was changed by its user");
     Ok(Answer::default())
 }

@@ -6,7 +6,7 @@ use crate::common::{Client, Served, befriend, serve, serve_again};
 use shared_auth::{NewAccount, Profile};
 use shared_model::{AccountId, Aor, BareJid};
 use shared_runtime::unix_millis;
-use shared_store::{Binding, BindingUpdate};
+use shared_store::{Binding, BindingUpdate, BoundBy};
 use xmpp_server::Config;
 
 const CONTACT: &str = "sip:alice@192.0.2.1:5060;transport=tls";
@@ -46,6 +46,7 @@ async fn live(served: &Served) -> (Client, Client) {
         node: String::new(),
         user_agent: String::new(),
         updated: now,
+        by: BoundBy::Password,
     };
     let update =
         BindingUpdate { call_id: "r1".into(), cseq: 7, set: vec![binding], limit: 9, ..Default::default() };

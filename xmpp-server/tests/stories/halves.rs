@@ -51,6 +51,7 @@ impl<'a> Telephone<'a> {
             node: String::new(),
             user_agent: String::new(),
             updated: now,
+            by: shared_store::BoundBy::Password,
         };
         let call_id = binding.call_id.clone();
         let update =

@@ -114,7 +114,11 @@ async fn an_account_changes_its_password_and_ends_itself() {
         let refused = alice.ask("set", DOMAIN, &payload).await;
         assert!(refused.contains(&format!("<{why}")), "{payload}: {refused}");
     }
+    let mut thief = Client::online(&served, "alice", "elsewhere").await;
     assert!(alice.ask("set", DOMAIN, &named("alice", "another horse")).await.contains("type='result'"));
+    thief.expect_stream_error("not-authorized").await;
+    let ping = "<ping xmlns='urn:xmpp:ping'/>";
+    assert!(alice.ask("get", DOMAIN, ping).await.contains("type='result'"), "who changed it goes on");
     let mut again = Client::connect(&served).await;
     again.authenticate("alice", "another horse").await;
 

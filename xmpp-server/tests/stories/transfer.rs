@@ -67,7 +67,8 @@ async fn go(served: &Served, folder: &Path, layout: Layout) -> Vec<Report> {
         reports.push(report.clone());
         Ok(())
     };
-    export(folder, layout, "example.org", &served.auth, &served.store, tell).await.unwrap();
+    let domains = Domains::new("example.org", []);
+    export(folder, layout, &domains, &served.auth, &served.store, tell).await.unwrap();
     reports
 }
 
