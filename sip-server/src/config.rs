@@ -209,7 +209,7 @@ pub const KEYS: &[Key] = &[
     Key::new("sip.contacts", "10", "contacts that one account may bind"),
     Key::new(
         "sip.first_challenge_only",
-        "[\"baresip v0\", \"baresip v1\", \"sipp\"]",
+        "[\"baresip v0\", \"baresip v1\", \"sipp\", \"sipsak\"]",
         "parts of the User-Agent of clients that read the first challenge only; they are asked for MD5",
     ),
     Key::new(
@@ -324,7 +324,7 @@ impl Default for Config {
             limits: Limits::default(),
             contacts: 10,
             challenges: Vec::new(),
-            first_challenge_only: ["baresip v0", "baresip v1", "sipp"].map(str::to_owned).to_vec(),
+            first_challenge_only: ["baresip v0", "baresip v1", "sipp", "sipsak"].map(str::to_owned).to_vec(),
             service_route: None,
             card: None,
             trusted_networks: Vec::new(),

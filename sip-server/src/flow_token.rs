@@ -1,7 +1,8 @@
 //! Flow tokens — RFC 5626 §5.2: the user part of our Record-Route names a flow, and cannot be forged.
 //!
 //! In    a flow, and the Call-ID of the dialog that the token is for.
-//! Out   `u0-c0000201-5060-1f2e…`: transport and id, the peer's address in hexadecimal, a MAC over these and the Call-ID.
+//! Out   `u0-c0000201-5060-1f2e…`: transport and id, the peer's address in hexadecimal, a MAC over these and the Call-ID. A peer that is
+//!       where its Contact says has a `-d` before the MAC.
 //! State a key that all nodes share and that outlives the process, so that a dialog does.
 //! Errors a token that is not ours, or of another dialog, is none: who shows it is a stranger to the dialog.
 
@@ -16,13 +17,13 @@ pub(crate) struct FlowTokens {
     key: hmac::Key,
 }
 
-/// What a token that is ours says of its flow.
+/// What a token that is ours says of its side of a dialog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Named {
-    /// It leads to the peer.
-    Open(Flow),
-    /// The connection is gone.
-    Closed,
+pub(crate) struct Named {
+    /// The flow that leads to the peer; none if its connection is gone.
+    pub(crate) flow: Option<Flow>,
+    /// The peer is where it says that it is.
+    pub(crate) is_direct: bool,
 }
 
 impl FlowTokens {
@@ -32,8 +33,8 @@ impl FlowTokens {
     }
 
     /// The token of a flow in a dialog.
-    pub(crate) fn token(&self, flow: &Flow, call_id: &str) -> String {
-        let name = name(flow);
+    pub(crate) fn token(&self, flow: &Flow, is_direct: bool, call_id: &str) -> String {
+        let name = [name(flow).as_str(), if is_direct { DIRECT } else { "" }].concat();
         format!("{name}-{}", self.mac(&name, call_id))
     }
 
@@ -41,7 +42,7 @@ impl FlowTokens {
     pub(crate) fn read(&self, token: &str, call_id: &str, endpoint: &Endpoint) -> Option<Named> {
         self.is_ours(token, call_id).then(|| {
             let name = token.rsplit_once('-').map_or(token, |(name, _)| name);
-            parse(name, endpoint).map_or(Named::Closed, Named::Open)
+            Named { flow: parse(name, endpoint), is_direct: name.ends_with(DIRECT) }
         })
     }
 
@@ -101,6 +102,9 @@ pub(crate) fn parse(name: &str, endpoint: &Endpoint) -> Option<Flow> {
     is_same_peer.then_some(flow)
 }
 
+/// What follows the name of a flow to a peer that is where it says.
+const DIRECT: &str = "-d";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,7 +114,9 @@ mod tests {
         let remote = ([192, 0, 2, 1], 5060).into();
         let flow = Flow { transport: Transport::Tls, id: 7, local: remote, remote };
         let tokens = FlowTokens::new(&[1; 32]);
-        let token = tokens.token(&flow, "call");
+        let token = tokens.token(&flow, false, "call");
+        let direct = tokens.token(&flow, true, "call");
+        assert!(tokens.is_ours(&direct, "call") && !tokens.is_ours(&direct.replace("-d-", "-"), "call"));
         assert!(tokens.is_ours(&token, "call"));
         assert!(!tokens.is_ours(&token, "another"));
         assert!(!tokens.is_ours(&token.replace("s7", "s8"), "call"));

@@ -112,6 +112,8 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use shared_store::BoundBy;
+
     use super::*;
 
     pub(crate) fn binding(call_id: &str) -> Binding {
@@ -133,6 +135,7 @@ pub(crate) mod tests {
             node: String::new(),
             user_agent: String::new(),
             updated: 0,
+            by: BoundBy::Password,
         }
     }
 

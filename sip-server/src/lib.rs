@@ -19,6 +19,7 @@ mod flow_token;
 mod gruu;
 mod guard;
 mod hep;
+mod in_dialog;
 mod labels;
 mod location;
 mod metrics;

@@ -3,7 +3,7 @@
 //! In    an account, or one device of it. Out targets in groups of equal q, most wanted first; a group is rung at once,
 //! groups one by one. A device with several flows is one target; its other flows are tried when the first fails.
 //! A binding lives with its flow: when the connection is closed the binding is passed over, or its device is woken if it
-//! has a push service (RFC 8599). One that may sleep on an open connection is rung and woken; over UDP nobody knows, and
+//! has a push service (RFC 8599); behind an edge proxy it lives on, and the way leads where the Path says. One that may sleep on an open connection is rung and woken; over UDP nobody knows, and
 //! it is woken first.
 
 use std::sync::Arc;
@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use shared_auth::AccountCard;
 use shared_store::{Binding, Bindings, StoreError};
+use sip_core::Uri;
+use sip_core::header::NameAddr;
 use sip_endpoint::{Endpoint, Flow, Target};
 
 use crate::features::Destination;
@@ -99,7 +101,10 @@ impl Reach<'_> {
         let meant = bindings.into_iter().filter(|binding| device.is_none_or(|device| device.is(binding)));
         let (mut reachable, mut asleep, mut awake) = (Vec::new(), Vec::new(), Vec::new());
         for binding in meant {
-            let flow = self.flow_of(&binding);
+            let flow = match self.flow_of(&binding) {
+                None => flow_to_edge(self.endpoint, &binding).await,
+                open => open,
+            };
             let target = self.push.and_then(|_| PushTarget::of(&binding.contact));
             let is_reached = match (&flow, target) {
                 (None, None) => false,
@@ -144,6 +149,16 @@ impl Reach<'_> {
         }
         flow_token::parse(&binding.flow, self.endpoint)
     }
+}
+
+/// The way to the edge proxy that a binding came through, when its connection is gone: it listens where its Path says (RFC 3327
+/// §5.2). Only at the address that the REGISTER came from: nobody is sent elsewhere by what a device says of its path.
+async fn flow_to_edge(endpoint: &Endpoint, binding: &Binding) -> Option<Flow> {
+    let uri = Uri::parse(NameAddr::parse(binding.path.first()?)?.uri)?;
+    let source = binding.received?.ip().to_canonical();
+    let targets = endpoint.resolver().targets(&uri).await.ok()?;
+    let edge = targets.iter().find(|target| target.address.ip().to_canonical() == source)?;
+    endpoint.flow_to(edge)
 }
 
 /// A device, and the ways to it with the time of their last refresh.

@@ -21,11 +21,11 @@ use crate::config::Chat;
 use crate::cost::Charge;
 use crate::destination::{self, Found, Nowhere, Outside};
 use crate::features::{Destination, chat, privacy, session_timer};
-use crate::flow_token::Named;
 use crate::gruu::Device;
+use crate::in_dialog;
 use crate::location::Branch;
 use crate::numbers::sos;
-use crate::push::{self, Sleeper};
+use crate::push::Sleeper;
 use crate::reg_event;
 use crate::server::Server;
 use crate::stir::Verstat;
@@ -78,6 +78,17 @@ pub(crate) struct Route {
     pub(crate) mailbox: Option<Branch>,
     /// What it costs whoever calls, from the answer on.
     pub(crate) charge: Option<Charge>,
+    /// How the way differs from the one that the dialog began on.
+    pub(crate) astray: Option<Astray>,
+}
+
+/// How the way of a request inside a dialog differs from that of the dialog's first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Astray {
+    /// It goes where the other side said since (RFC 3261 §12.2.1.2), or to a server that stayed on its path.
+    Retargeted,
+    /// The connection is gone, and another way is tried: what it comes to says nothing of the dialog (RFC 5626 §5.3.1).
+    FlowGone,
 }
 
 /// Decides about a request; our own Routes are taken off it.
@@ -113,7 +124,7 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
         return Err(answer(request, 400, "Headers In Request-URI"));
     }
     if request.is_in_dialog() {
-        return in_dialog(server, request, &tokens).await.map(Decision::Forward);
+        return in_dialog::route(server, request, flow, &tokens).await.map(Decision::Forward);
     }
     let is_registration = request.method() == "REGISTER";
     let is_for_us = uri.user.is_empty() && server.is_our_host(&uri);
@@ -143,54 +154,6 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
 fn ends_here(server: &Server, request: &Message) -> bool {
     let is_ours = |uri: Uri<'_>| uri.user.is_empty() && server.is_our_host(&uri);
     matches!(request.method(), "REGISTER" | "OPTIONS") && Uri::parse(request.uri()).is_some_and(is_ours)
-}
-
-/// A request inside a dialog goes where our Record-Route said. Whoever has no token of ours for this dialog, and is in
-/// no dialog that we remember, is a stranger to it.
-pub(crate) async fn in_dialog(
-    server: &Server,
-    request: &Message,
-    tokens: &[String],
-) -> Result<Route, Box<Message>> {
-    let endpoint = server.endpoint();
-    // The last of our entries is the one that faces the other side.
-    let named = tokens.last().and_then(|token| server.tokens.read(token, request.call_id(), endpoint));
-    if named.is_some()
-        && let Some(uri) = Uri::parse(request.uri())
-        && let Some(route) = push::dialog(server, &uri).await
-    {
-        return Ok(Route { is_anonymous: privacy::is_anonymous(request), ..route });
-    }
-    let remembered = || server.dialogs.other_side(request).filter(|flow| endpoint.is_open(flow));
-    let is_up = || server.dialogs.other_side(request).is_some() || server.calls.is_up(request.call_id());
-    let hosted = Uri::parse(request.uri()).and_then(|uri| server.hosted(uri.host));
-    let flow = match (named, hosted) {
-        (Some(Named::Open(flow)), _) => flow,
-        (named, hosted) => match (remembered().or(hosted), named) {
-            (Some(flow), _) => flow,
-            // The token proves that we gave it, but its connection is gone: in a call that is up, the Contact is another way
-            // to the device.
-            (None, Some(_)) if is_up() => next_hop(server, request, Destination::Device).await?.flow,
-            (None, _) => return Err(answer(request, 481, "")),
-        },
-    };
-    let to = if flow.transport == Transport::InProcess { Destination::Trusted } else { Destination::Device };
-    // RFC 5627 §5.3: a GRUU becomes the contact inside a dialog too; the Path of its binding does not count.
-    let device = match Uri::parse(request.uri()).filter(|uri| uri.params.has("gr") && server.is_our_host(uri))
-    {
-        Some(uri) => destination::find(server, &uri, false).await.ok(),
-        None => None,
-    };
-    let device = device.and_then(|found| found.groups.into_iter().flatten().next());
-    let mut branch =
-        device.map_or_else(|| Branch::along(flow, to), |device| Branch { path: Vec::new(), ..device });
-    // A carrier may ask for proof inside a dialog too.
-    branch.trunk = server.trunks.source(&branch.flow, endpoint).cloned();
-    if branch.trunk.is_some() && request.method() == "INVITE" && !is_up() {
-        // A call that begins is paid, and does not come with a tag.
-        return Err(answer(request, 481, ""));
-    }
-    Ok(Route { groups: vec![vec![branch]], is_anonymous: privacy::is_anonymous(request), ..Route::default() })
 }
 
 /// What comes from a trunk is for a number of ours. Its caller is proved by nobody here, and is no user of ours.
@@ -396,7 +359,11 @@ async fn refuse_unwanted(
 }
 
 /// Where the topmost Route, or else the Request-URI, leads (§16.6, item 6).
-async fn next_hop(server: &Server, request: &Message, to: Destination) -> Result<Branch, Box<Message>> {
+pub(crate) async fn next_hop(
+    server: &Server,
+    request: &Message,
+    to: Destination,
+) -> Result<Branch, Box<Message>> {
     let route = request.elements(Name::Route).next().and_then(NameAddr::parse).map(|route| route.uri);
     let uri = Uri::parse(route.unwrap_or(request.uri()));
     let uri = uri.ok_or_else(|| Nowhere::Unreadable.answer(request))?;
@@ -443,7 +410,7 @@ fn is_ours(server: &Server, uri: &Uri<'_>, call_id: &str) -> bool {
         || server.tokens.is_ours(uri.user, call_id)
 }
 
-fn answer(request: &Message, status: u16, reason: &str) -> Box<Message> {
+pub(crate) fn answer(request: &Message, status: u16, reason: &str) -> Box<Message> {
     Box::new(Message::response(request, status, reason))
 }
 

@@ -16,7 +16,7 @@ use shared_runtime::tls::TlsPolicy;
 use shared_runtime::{Shutdown, unix_millis};
 use shared_store::Store;
 use sip_core::header::{Name, NameAddr};
-use sip_core::proxy::{pop_routes, prepare_copy};
+use sip_core::proxy::{pop_routes, prepare_copy, serve_strict_router};
 use sip_core::transaction::Timers;
 use sip_core::{Message, Uri};
 use sip_endpoint::{Application, Bound, Endpoint, Flow, Incoming, Listeners, Naming, Port, Transport};
@@ -32,6 +32,7 @@ use crate::flow_token::FlowTokens;
 use crate::gruu::Gruus;
 use crate::guard::{Guard, Refused};
 use crate::hep::Exporter;
+use crate::in_dialog;
 use crate::labels::RequestSpan;
 use crate::location::Reach;
 use crate::metrics::Metrics;
@@ -389,9 +390,9 @@ impl Application for Face {
         Some(server.guard.refuse_late().answer(request))
     }
 
-    fn ack(&self, ack: Message, _flow: Flow) {
+    fn ack(&self, ack: Message, flow: Flow) {
         let server = Arc::clone(&self.0);
-        self.0.shutdown.spawn(async move { forward_ack(&server, ack).await });
+        self.0.shutdown.spawn(async move { forward_ack(&server, ack, flow).await });
     }
 
     fn flow_lost(&self, flow: Flow) {
@@ -491,7 +492,7 @@ fn tell_call(server: &Server, request: &Message, route: &routing::Route) {
 }
 
 /// An ACK of a 2xx follows its dialog's route as other requests do, without a transaction (§16.11).
-async fn forward_ack(server: &Server, mut ack: Message) {
+async fn forward_ack(server: &Server, mut ack: Message, flow: Flow) {
     server.wait_for_endpoint().await;
     let endpoint = server.endpoint();
     let call_id = ack.call_id().to_owned();
@@ -502,9 +503,10 @@ async fn forward_ack(server: &Server, mut ack: Message) {
         return;
     }
     // Nobody is told that an ACK goes nowhere: its 2xx comes again.
-    let Ok(route) = routing::in_dialog(server, &ack, &tokens).await else { return };
+    let Ok(route) = in_dialog::route(server, &ack, &flow, &tokens).await else { return };
     if let Some(branch) = route.groups.into_iter().flatten().next() {
         prepare_copy(&mut ack, branch.uri.as_deref());
+        serve_strict_router(&mut ack);
         if let Some(relay) = server.relay.as_ref().filter(|relay| relay.has(&call_id))
             && let (Some(answerer), Some(offerer)) = (ack.from_tag(), ack.to_tag())
             && let Some(sdp) = sdp_of(&ack)

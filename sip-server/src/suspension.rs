@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use dashmap::DashMap;
 use shared_model::{Aor, BindingEvent};
 use shared_runtime::unix_millis;
+use shared_store::Binding;
 use sip_endpoint::{Flow, Transport};
 
 use crate::flow_token;
@@ -47,8 +48,11 @@ pub(crate) async fn suspend(server: &Server, flow: &Flow) {
                 continue;
             }
         };
-        let is_here = |flow: &str, node: &str| flow == name && node == server.node;
-        for binding in bindings.into_iter().filter(|binding| is_here(&binding.flow, &binding.node)) {
+        // An edge proxy listens where its Path says.
+        let is_lost = |binding: &Binding| {
+            binding.flow == name && binding.node == server.node && binding.path.is_empty()
+        };
+        for binding in bindings.into_iter().filter(is_lost) {
             let (account, contact) = (binding.account, without_push(&binding.contact));
             let event = BindingEvent::Suspended { account, aor: aor.clone(), contact };
             server.facts.binding(&binding.call_id, event);

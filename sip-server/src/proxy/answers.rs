@@ -8,12 +8,13 @@ use std::time::Instant;
 use shared_model::{CallEvent, CallOutcome};
 use sip_core::Message;
 use sip_core::header::{Name, Via};
-use sip_endpoint::Answer;
+use sip_endpoint::{Answer, Flow};
 
 use super::fork::{Forwarding, Started};
 use crate::facts;
 use crate::features::{self, Destination, Reply};
 use crate::records::has_video;
+use crate::routing::Astray;
 use crate::trust::is_trusted_peer;
 
 impl Forwarding<'_> {
@@ -62,7 +63,8 @@ impl Forwarding<'_> {
     fn went_across(&self, id: usize) -> bool {
         let Some(Started { branch, .. }) = self.started.get(id) else { return false };
         let endpoint = self.server.endpoint();
-        self.server.dialogs.is_across(&self.request, &branch.flow, |flow| endpoint.is_open(flow))
+        let is_there = |flow: &Flow| endpoint.is_open(flow) && self.route.astray != Some(Astray::Retargeted);
+        self.server.dialogs.is_across(&self.request, &branch.flow, is_there)
     }
 
     /// A call that begins or ends is remembered, for peers that drop our Record-Route.

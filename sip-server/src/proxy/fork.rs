@@ -18,15 +18,16 @@ use sip_core::transaction::Failure;
 use sip_endpoint::{Answer, Cancel, ReplyTo, ServerHandle};
 use tokio::sync::mpsc;
 
+use super::patience::Patience;
+use super::record_route::{Side, is_callee_direct, is_caller_direct, record_route};
 use super::relayed::Offer;
-use super::{patience::Patience, record_route};
 use crate::awaited::Waiting;
 use crate::destination::{self, Outside};
 use crate::features::{self, Destination, Passage};
 use crate::location::Branch;
 use crate::push::Bucket;
 use crate::records::Begun;
-use crate::routing::Route;
+use crate::routing::{Astray, Route};
 use crate::server::Server;
 use crate::stir;
 use crate::trunks::caller_id::{Shown, asserted_by};
@@ -380,14 +381,14 @@ impl Forwarding<'_> {
         features::apply(&mut request, &self.passage(branch));
         self.apply_trunks(&mut request, branch);
         self.sign_or_mark(&mut request, branch.to);
-        record_route(
-            &mut request,
-            self.request.uri(),
-            &self.server.tokens,
-            self.server.endpoint(),
-            &self.flow,
-            &branch.flow,
-        );
+        let is_known = self.route.caller.is_some();
+        let is_direct =
+            self.route.from_trunk.is_none() && is_caller_direct(&self.request, &self.flow, is_known);
+        let sides = [
+            Side { flow: &self.flow, is_direct },
+            Side { flow: &branch.flow, is_direct: is_callee_direct(branch) },
+        ];
+        record_route(&mut request, self.request.uri(), &self.server.tokens, self.server.endpoint(), sides);
         request
     }
 
@@ -480,7 +481,12 @@ impl Forwarding<'_> {
             }
             Answer::Failed(failure) => {
                 // §16.8, §16.9: a branch that is silent counts as 408, one that cannot be reached as 503.
-                let status = if failure == Failure::Timeout { 408 } else { 503 };
+                let status = match failure {
+                    Failure::Timeout => 408,
+                    // The device comes back: its dialog must not end with this (RFC 5626 §5.3.1, RFC 5057 §5.1).
+                    _ if self.route.astray == Some(Astray::FlowGone) => 430,
+                    _ => 503,
+                };
                 self.context.failed(id, Message::response(&self.request, status, ""), actions);
             }
         }

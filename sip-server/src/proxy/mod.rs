@@ -11,4 +11,3 @@ mod ways;
 
 pub(crate) use fork::forward;
 pub(crate) use passed::Passed;
-pub(crate) use record_route::record_route;

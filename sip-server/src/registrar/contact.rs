@@ -2,13 +2,14 @@
 
 use shared_auth::Identity;
 use shared_runtime::unix_millis;
-use shared_store::Binding;
+use shared_store::{Binding, BoundBy};
 use sip_core::header::{Name, NameAddr};
 use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
 
 use super::outbound::Outbound;
 use crate::flow_token;
+use crate::in_dialog::address;
 use crate::server::Server;
 
 /// The binding that a contact makes, but for its end.
@@ -25,7 +26,8 @@ pub(super) fn read(
         return Err(refuse("Contact Is Not A SIP URI"));
     };
     let is_aor = uri.headers.is_empty() && uri.user_unescaped() == identity.aor.local();
-    if server.domains.has(uri.host) && (uri.params.has("gr") || is_aor) {
+    let is_here = server.endpoint().is_own(uri.host, uri.port);
+    if is_here || server.domains.has(uri.host) && (uri.params.has("gr") || is_aor) {
         // RFC 5627 §5.1: a contact that is the AOR, or a GRUU of it, would lead back here. With headers it is another
         // URI (RFC 3261 §19.1.4), which RFC 4475 §3.3.14 wants bound.
         return Err(Box::new(Message::response(request, 403, "Contact Leads Back Here")));
@@ -72,6 +74,11 @@ pub(super) fn read(
             .take(LONGEST_USER_AGENT)
             .collect(),
         updated: unix_millis(),
+        by: match &identity.app {
+            Some(device) => BoundBy::Device(device.clone()),
+            None if identity.how.is_password() => BoundBy::Password,
+            None => BoundBy::Otherwise,
+        },
     })
 }
 
@@ -83,20 +90,16 @@ fn way_to(server: &Server, request: &Message, flow: &Flow, contact: &Uri<'_>, re
     let path = path.and_then(|path| Uri::parse(path.uri));
     let target = path.as_ref().unwrap_or(contact);
     let is_direct = request.top_via().is_some_and(|via| {
-        via.port.unwrap_or(5060) == flow.remote.port() && address_of(via.host) == Some(source)
+        via.port.unwrap_or(5060) == flow.remote.port() && address(via.host) == Some(source)
     });
     let is_udp = flow.transport == Transport::Udp
         && !target.is_sips()
         && target.transport().is_none_or(|transport| transport.eq_ignore_ascii_case("udp"));
-    if !is_udp || !is_direct || reg_id.is_some() || address_of(target.host) != Some(source) {
+    if !is_udp || !is_direct || reg_id.is_some() || address(target.host) != Some(source) {
         return *flow;
     }
     let remote = std::net::SocketAddr::new(flow.remote.ip(), target.port.unwrap_or(5060));
     server.endpoint().flow(Transport::Udp, flow.id, remote).unwrap_or(*flow)
-}
-
-fn address_of(host: &str) -> Option<std::net::IpAddr> {
-    host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().ok().map(|ip| ip.to_canonical())
 }
 
 /// q in thousandths; 1.0 when it is not given (§10.2.1.2).

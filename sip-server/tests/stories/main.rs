@@ -19,6 +19,7 @@ mod forking;
 mod guard;
 mod hep;
 mod identity;
+mod in_dialog;
 mod numbers;
 mod push;
 mod reg_event;

@@ -1,0 +1,127 @@
+//! Where a request inside a dialog goes — RFC 3261 §16.6 (items 6 and 7) and §16.12, RFC 5626 §5.3, RFC 5627 §5.3.
+//!
+//! In    a request whose entries of ours are off its Route, their tokens, and the flow that it came by.
+//! Out   one branch. A peer that is reached where it says it is: the next Route entry, or else the remote target. Any other, which
+//!       may be behind a NAT or at the end of a connection of its own: the flow that its side of the dialog began on.
+//! Errors 481 for strangers, who have no token of this dialog and are in none that is remembered; 430 if the connection is gone and
+//!       nothing leads to its peer.
+//!
+//! Nothing is relayed for strangers: a request goes elsewhere than along the flow only if it came from the other side of the dialog.
+
+use std::net::IpAddr;
+
+use sip_core::header::{Name, NameAddr};
+use sip_core::{Message, Uri};
+use sip_endpoint::{Flow, Transport};
+
+use crate::destination;
+use crate::features::{Destination, privacy};
+use crate::location::Branch;
+use crate::push;
+use crate::routing::{Astray, Route, answer, next_hop};
+use crate::server::Server;
+
+pub(crate) async fn route(
+    server: &Server,
+    request: &Message,
+    came: &Flow,
+    tokens: &[String],
+) -> Result<Route, Box<Message>> {
+    let endpoint = server.endpoint();
+    let read = |token: &String| server.tokens.read(token, request.call_id(), endpoint);
+    // The last of our entries is the one that faces the other side.
+    let named = tokens.last().and_then(read);
+    let is_anonymous = privacy::is_anonymous(request);
+    let uri = Uri::parse(request.uri());
+    if named.is_some()
+        && let Some(uri) = &uri
+        && let Some(route) = push::dialog(server, uri).await
+    {
+        return Ok(Route { is_anonymous, ..route });
+    }
+    let remembered = || server.dialogs.other_side(request).filter(|flow| endpoint.is_open(flow));
+    let hosted = || uri.as_ref().and_then(|uri| server.hosted(uri.host));
+    let along = named.and_then(|named| named.flow).or_else(remembered).or_else(hosted);
+    let is_up = || server.dialogs.other_side(request).is_some() || server.calls.is_up(request.call_id());
+    // A token proves that we gave it; with its connection gone there may be another way to the device, if the call is up.
+    if along.is_none() && !(named.is_some() && is_up()) {
+        return Err(answer(request, 481, ""));
+    }
+    let mut astray = None;
+    let mut branch = match (at_gruu(server, uri.as_ref()).await, along) {
+        (Some(device), _) => device,
+        (None, Some(flow)) => {
+            let is_direct = named.is_some_and(|named| named.is_direct && named.flow == Some(flow))
+                && tokens
+                    .first()
+                    .and_then(read)
+                    .and_then(|first| first.flow)
+                    .is_some_and(|own| own != flow && is_from(came, &own));
+            let branch = match is_direct {
+                true => direct(server, request, flow).await,
+                false => Branch::along(flow, destination_of(&flow)),
+            };
+            astray = (branch.flow != flow).then_some(Astray::Retargeted);
+            branch
+        }
+        (None, None) => {
+            astray = Some(Astray::FlowGone);
+            next_hop(server, request, Destination::Device)
+                .await
+                .map_err(|_| answer(request, 430, "Flow Failed"))?
+        }
+    };
+    // A carrier may ask for proof inside a dialog too.
+    branch.trunk = server.trunks.source(&branch.flow, endpoint).cloned();
+    if branch.trunk.is_some() && request.method() == "INVITE" && !is_up() {
+        // A call that begins is paid, and does not come with a tag.
+        return Err(answer(request, 481, ""));
+    }
+    Ok(Route { groups: vec![vec![branch]], is_anonymous, astray, ..Route::default() })
+}
+
+/// RFC 5627 §5.3: a GRUU becomes the contact inside a dialog too; the Path of its binding does not count.
+async fn at_gruu(server: &Server, uri: Option<&Uri<'_>>) -> Option<Branch> {
+    let uri = uri.filter(|uri| uri.params.has("gr") && server.is_our_host(uri))?;
+    let found = destination::find(server, uri, false).await.ok()?;
+    let device = found.groups.into_iter().flatten().next()?;
+    Some(Branch { path: Vec::new(), ..device })
+}
+
+/// Where the next Route entry or the remote target is; the flow is good enough if it is there, or if nothing is found.
+async fn direct(server: &Server, request: &Message, flow: Flow) -> Branch {
+    let along = Branch::along(flow, destination_of(&flow));
+    let next = request.elements(Name::Route).next().and_then(NameAddr::parse).map(|route| route.uri);
+    let Some(uri) = Uri::parse(next.unwrap_or(request.uri())) else { return along };
+    if is_at(&uri, &flow) || server.is_our_host(&uri) {
+        return along;
+    }
+    destination::towards(server, &uri, along.to).await.unwrap_or(along)
+}
+
+fn destination_of(flow: &Flow) -> Destination {
+    if flow.transport == Transport::InProcess { Destination::Trusted } else { Destination::Device }
+}
+
+/// Whether a URI names the very address that a flow leads to, by no other transport.
+pub(crate) fn is_at(uri: &Uri<'_>, flow: &Flow) -> bool {
+    let (usual, port) = match flow.transport {
+        Transport::Tls => ("tls", 5061),
+        Transport::Tcp => ("tcp", 5060),
+        _ => ("udp", 5060),
+    };
+    address(uri.host) == Some(flow.remote.ip().to_canonical())
+        && uri.port.unwrap_or(port) == flow.remote.port()
+        && uri.transport().is_none_or(|transport| transport.eq_ignore_ascii_case(usual))
+}
+
+/// Whether a request came from a side of the dialog, which may have opened another connection since.
+fn is_from(came: &Flow, own: &Flow) -> bool {
+    let is_host = own.remote.ip().to_canonical() == came.remote.ip().to_canonical();
+    is_host && (came.transport.is_stream() || own.remote.port() == came.remote.port())
+}
+
+/// The address that a host is written as.
+pub(crate) fn address(host: &str) -> Option<IpAddr> {
+    host.trim_matches(['[', ']']).parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
+}

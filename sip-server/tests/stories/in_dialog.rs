@@ -1,0 +1,155 @@
+//! Where requests inside a dialog go: the remaining Route, the remote target (RFC 3261 §12.2.1.1, §16.12), and nowhere for strangers.
+
+use std::time::Duration;
+
+use crate::common::{DOMAIN, PASSWORD, Phone, Served, serve};
+use sip_core::Message;
+use sip_core::header::Name;
+use tokio::time::timeout;
+
+/// An answer with another Contact, and with Record-Routes of others above ours.
+fn ok(invite: &Message, contact: &str, others: &[&str]) -> Message {
+    let mut response = Message::response(invite, 200, "");
+    response.ensure_to_tag("far");
+    for route in others.iter().copied().chain(invite.values(Name::RecordRoute)) {
+        response.push(Name::RecordRoute, route);
+    }
+    response.push(Name::Contact, &format!("<{contact}>"));
+    response
+}
+
+/// alice calls somebody of another domain, at whose door `edge` is; it answers with that. The INVITE and its 2xx.
+async fn call_out(alice: &Phone, edge: &Phone, contact: &str, others: &[&str]) -> (Message, Message) {
+    let call = alice.request("INVITE", &edge.contact(), &edge.contact());
+    let (asked, ()) = tokio::join!(alice.ask_with(call, PASSWORD), async {
+        let invite = edge.expect("INVITE").await;
+        edge.send(&ok(&invite, contact, others)).await;
+    });
+    let (answer, invite) = asked;
+    assert_eq!(answer.status(), 200);
+    (invite, answer)
+}
+
+/// The ACK and the BYE of who called come here, and nobody else gets them.
+async fn hangs_up(alice: &Phone, far: &Phone, (invite, answer): &(Message, Message), number: u32) -> Message {
+    alice.send(&alice.in_dialog("ACK", number, invite, answer)).await;
+    let ack = far.expect("ACK").await;
+    alice.send(&alice.in_dialog("BYE", number + 1, invite, answer)).await;
+    let bye = far.expect("BYE").await;
+    assert_eq!(ack.uri(), bye.uri());
+    far.respond(&bye, 200).await;
+    alice.expect("200").await;
+    bye
+}
+
+fn cseq(message: &Message) -> u32 {
+    message.cseq().unwrap().0
+}
+
+#[tokio::test]
+async fn a_proxy_that_did_not_record_itself_is_out_of_the_dialog() {
+    let served = serve().await;
+    let alice = Phone::registered("alice", &served).await;
+    let (edge, far) = (Phone::new("edge", &served).await, Phone::new("far", &served).await);
+    let dialog = call_out(&alice, &edge, &far.contact(), &[]).await;
+    let bye = hangs_up(&alice, &far, &dialog, cseq(&dialog.0)).await;
+    assert_eq!((bye.uri(), bye.value(Name::Route)), (&*far.contact(), None));
+}
+
+#[tokio::test]
+async fn the_next_of_the_route_gets_it_and_a_strict_one_as_it_likes() {
+    let served = serve().await;
+    let alice = Phone::registered("alice", &served).await;
+    let (edge, next) = (Phone::new("edge", &served).await, Phone::new("next", &served).await);
+    let far = "sip:far@far.example";
+    let loose = format!("<{};lr>", next.contact());
+    let dialog = call_out(&alice, &edge, far, &[&loose]).await;
+    let bye = hangs_up(&alice, &next, &dialog, cseq(&dialog.0)).await;
+    assert_eq!((bye.uri(), bye.value(Name::Route)), (far, Some(&*loose)));
+    let strict = format!("<{}>", next.contact());
+    let dialog = call_out(&alice, &edge, far, &[&strict]).await;
+    let bye = hangs_up(&alice, &next, &dialog, cseq(&dialog.0)).await;
+    assert_eq!((bye.uri(), bye.value(Name::Route)), (&*next.contact(), Some(&*format!("<{far}>"))));
+}
+
+/// A call from another domain that came by `edge` from `far`; bob takes it. The INVITE as bob got it.
+async fn call_in(edge: &Phone, far: &Phone, bob: &Phone) -> Message {
+    let mut call = edge.request("INVITE", &format!("sip:bob@{DOMAIN}"), &format!("sip:bob@{DOMAIN}"));
+    call.set(Name::From, "<sip:far@far.example>;tag=far");
+    call.set(Name::Contact, &format!("<{}>", far.contact()));
+    edge.send(&call).await;
+    let invite = bob.expect("INVITE").await;
+    bob.respond(&invite, 200).await;
+    edge.expect("200").await;
+    invite
+}
+
+/// A request of the side that was called.
+fn back(bob: &Phone, invite: &Message, method: &str) -> Message {
+    let mut request = bob.request(method, invite.value(Name::Contact).unwrap().trim_matches(['<', '>']), "");
+    request.push(Name::Route, &invite.elements(Name::RecordRoute).collect::<Vec<_>>().join(", "));
+    request.set(Name::From, &format!("{};tag=bobtag", invite.value(Name::To).unwrap()));
+    request.set(Name::To, invite.value(Name::From).unwrap());
+    request.set(Name::CallId, invite.call_id());
+    request
+}
+
+#[tokio::test]
+async fn a_caller_behind_a_proxy_is_answered_where_it_is() {
+    let served = serve().await;
+    let bob = Phone::registered("bob", &served).await;
+    let (edge, far) = (Phone::new("edge", &served).await, Phone::new("far", &served).await);
+    let invite = call_in(&edge, &far, &bob).await;
+    bob.send(&back(&bob, &invite, "BYE")).await;
+    let bye = far.expect("BYE").await;
+    far.respond(&bye, 200).await;
+    bob.expect("200").await;
+}
+
+#[tokio::test]
+async fn a_phone_that_names_another_port_is_there_from_then_on() {
+    let served = serve().await;
+    let (alice, bob) = (Phone::registered("alice", &served).await, Phone::registered("bob", &served).await);
+    let other = Phone::new("bob", &served).await;
+    let call = alice.request("INVITE", &format!("sip:bob@{DOMAIN}"), &format!("sip:bob@{DOMAIN}"));
+    let ((answer, invite), ()) = tokio::join!(alice.ask_with(call, PASSWORD), async {
+        let invite = bob.expect("INVITE").await;
+        bob.send(&ok(&invite, &other.contact(), &[])).await;
+    });
+    let number = cseq(&invite);
+    hangs_up(&alice, &other, &(invite, answer), number).await;
+    rows(&served, 1).await;
+}
+
+/// So many calls are over, with their rows.
+async fn rows(served: &Served, count: usize) {
+    let all = async {
+        while served.store.archive.page("calls", &shared_store::Query::default()).await.unwrap().entries.len()
+            < count
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(crate::common::PATIENCE, all).await.expect("the call has no row");
+}
+
+#[tokio::test]
+async fn a_stranger_sends_nobody_else_anything_through_us() {
+    let served = serve().await;
+    let bob = Phone::registered("bob", &served).await;
+    let (stranger, victim) = (Phone::new("s", &served).await, Phone::new("v", &served).await);
+    let invite = call_in(&stranger, &stranger, &bob).await;
+    // Whoever calls sees both of our entries, and may turn them round or leave one out.
+    let routes: Vec<&str> = invite.elements(Name::RecordRoute).collect();
+    for route in [routes[1].to_owned(), [routes[0], routes[1]].join(", "), [routes[1], routes[1]].join(", ")]
+    {
+        let mut request = stranger.request("INFO", &victim.contact(), "");
+        request.push(Name::Route, &route);
+        request.set(Name::From, invite.value(Name::From).unwrap());
+        request.set(Name::To, &format!("{};tag=bobtag", invite.value(Name::To).unwrap()));
+        request.set(Name::CallId, invite.call_id());
+        stranger.send(&request).await;
+        let heard = timeout(Duration::from_millis(150), victim.receive()).await;
+        assert!(heard.is_err(), "{route}: {heard:?}");
+    }
+}
