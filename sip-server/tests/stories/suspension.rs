@@ -1,6 +1,6 @@
 //! A binding lives with its flow: closed connections, and phones that come back (RFC 5626 §4.2, §5.3, §7).
 
-use crate::common::{DOMAIN, PASSWORD, Phone, serve};
+use crate::common::{DOMAIN, Line, PASSWORD, Phone, serve};
 use shared_model::{BindingEvent, Event, Fact};
 use shared_runtime::bus::{Heard, Subscription};
 use sip_core::header::Name;
@@ -92,5 +92,35 @@ async fn a_phone_that_hangs_up_its_connection_while_it_rings_frees_the_call() {
         left.respond(&incoming, 486).await;
         left.expect("ACK").await;
     });
+    assert_eq!(busy.status(), 486);
+}
+
+#[tokio::test]
+async fn a_phone_behind_an_edge_outlives_the_edges_connection() {
+    let served = serve().await;
+    let alice = Phone::new("alice", &served).await;
+    let door = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let path = format!("<sip:127.0.0.1:{};transport=tcp;lr>", door.local_addr().unwrap().port());
+    let edge = Phone::over_tcp("bob", &served).await;
+    let mut request = edge.request("REGISTER", &format!("sip:{DOMAIN}"), &edge.aor());
+    request.set(Name::Contact, "<sip:bob@192.0.2.7>");
+    request.push(Name::Supported, "path");
+    request.push(Name::Path, &path);
+    assert_eq!(edge.ask(request, PASSWORD).await.status(), 200);
+    call(&alice, &edge).await;
+    drop(edge);
+    let accepted = async {
+        let (stream, _) = door.accept().await.unwrap();
+        let local = stream.local_addr().unwrap();
+        let edge = Phone::over("bob", &served, Line::stream("TCP", local, stream));
+        let incoming = edge.expect("INVITE").await;
+        assert_eq!((incoming.uri(), incoming.value(Name::Route)), ("sip:bob@192.0.2.7", Some(&*path)));
+        edge.respond(&incoming, 486).await;
+        edge
+    };
+    let bob = format!("sip:bob@{DOMAIN}");
+    // Until the server has seen that the connection closed.
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let (busy, _edge) = tokio::join!(alice.ask(alice.request("INVITE", &bob, &bob), PASSWORD), accepted);
     assert_eq!(busy.status(), 486);
 }
