@@ -21,6 +21,7 @@ use crate::location::{Branch, Devices, Way};
 use crate::numbers::{Dialled, Rate, enum_record};
 use crate::push::Sleeper;
 use crate::server::Server;
+use crate::sips;
 use crate::trunks::{self, Trunk};
 
 /// Where a URI leads.
@@ -68,6 +69,8 @@ pub(crate) enum Nowhere {
     Nobody,
     /// The account has no device that can be reached.
     Offline,
+    /// TLS is asked for on every hop, and it does not reach that far (RFC 5630 §5.3).
+    NotSecure,
     /// Emergency services cannot be reached from here: whoever calls should try another way at once.
     NoEmergency,
     /// The address is a trunk's, where only numbers lead.
@@ -90,7 +93,7 @@ impl Nowhere {
         let (status, reason) = match self {
             Self::NoRelaying => (403, "No Relaying"),
             Self::Nobody => (404, ""),
-            Self::Offline => (480, ""),
+            Self::Offline | Self::NotSecure => (480, ""),
             Self::NoEmergency => (404, "No Emergency Services Here"),
             Self::NotByName => (403, "Dial The Number"),
             Self::CallsOnly => (405, "Calls Only"),
@@ -106,6 +109,10 @@ impl Nowhere {
         if status == 405 {
             response.push(Name::Allow, "INVITE, ACK, CANCEL, BYE");
         }
+        if matches!(self, Self::NotSecure) {
+            let host = Uri::parse(request.uri()).map_or("", |uri| uri.host);
+            response.push_other("Warning", &format!("380 {host} \"SIPS Not Allowed\""));
+        }
         Box::new(response)
     }
 }
@@ -118,6 +125,18 @@ impl From<StoreError> for Nowhere {
 
 /// Finds where a URI leads. `is_trusted` says whether it may be another domain.
 pub(crate) async fn find(server: &Server, uri: &Uri<'_>, is_trusted: bool) -> Result<Found, Nowhere> {
+    let mut found = anywhere(server, uri, is_trusted).await?;
+    if uri.is_sips() {
+        found.groups.iter_mut().for_each(|group| group.retain(sips::is_secure));
+        found.groups.retain(|group| !group.is_empty());
+        if found.groups.is_empty() && found.asleep.is_empty() {
+            return Err(Nowhere::NotSecure);
+        }
+    }
+    Ok(found)
+}
+
+async fn anywhere(server: &Server, uri: &Uri<'_>, is_trusted: bool) -> Result<Found, Nowhere> {
     if let Some(flow) = server.hosted(uri.host) {
         return Ok(Found::along(flow, Destination::Trusted));
     }

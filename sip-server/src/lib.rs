@@ -34,6 +34,7 @@ mod relay;
 mod routing;
 mod sealed;
 mod server;
+mod sips;
 mod specs;
 mod stir;
 mod suspension;

@@ -404,10 +404,8 @@ fn capabilities(request: &Message) -> Message {
 }
 
 fn is_ours(server: &Server, uri: &Uri<'_>, call_id: &str) -> bool {
-    // What names our address is ours without a look at its token, which is read when it counts.
-    server.endpoint().is_own(uri.host, uri.port)
-        || (server.is_our_host(uri) && uri.user.is_empty())
-        || server.tokens.is_ours(uri.user, call_id)
+    // What names our address or domain is ours without a look at its token, which is read when it counts.
+    server.is_our_host(uri) || server.tokens.is_ours(uri.user, call_id)
 }
 
 pub(crate) fn answer(request: &Message, status: u16, reason: &str) -> Box<Message> {

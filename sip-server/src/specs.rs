@@ -21,6 +21,7 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(3326).note("CANCELs say why, a caller's Reason is passed on"),
     Spec::rfc(5393).complete().note("loop detection by a hash in the branch; Max-Breadth"),
     Spec::rfc(5922).complete(),
+    crate::sips::SIPS,
     Spec::rfc(5923).note("alias over TLS by certificate, over TCP by policy"),
     Spec::rfc(6026).complete(),
     Spec::rfc(7118).note("server; we do not call browsers up"),

@@ -3,13 +3,13 @@
 //! In    an upgrade that asks for the subprotocol `sip`; text and binary frames, each one message (§4.2, §5).
 //! Out   text frames, and binary ones for what is not UTF-8; a Ping now and then (§6), a CRLF for a double CRLF.
 //! State one small buffer a connection.
-//! Errors an upgrade without the subprotocol is answered 400, one too many 503; a frame that is too long ends the
-//! connection with 1009, a peer that does not answer a Ping is closed.
+//! Errors an upgrade without the subprotocol is answered 400, one too many 503; a frame that is too long, is
+//! not UTF-8 or is none ends the connection with 1009, 1007 or 1002, a peer that does not answer a Ping is closed.
 
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -17,6 +17,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use shared_runtime::http::Peer;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::{self, error::ProtocolError};
 
 use super::accept::{admit, canonical};
 use super::patience::Patience;
@@ -62,13 +63,18 @@ async fn upgrade(
 async fn run(socket: WebSocket, opened: Opened, inlet: Inlet) {
     let patience = Patience::new(&inlet.wires.limits, false, Instant::now());
     let mut connection = Connection { socket, opened, patience, is_pinged: false };
-    if let End::Ours(reason) = connection.serve(&inlet).await {
-        tracing::debug!(?reason, flow = ?connection.opened.flow, "a SIP WebSocket is cut off");
-        inlet.wires.metrics.refused(reason);
+    let mut last = None;
+    match connection.serve(&inlet).await {
+        End::Other => {}
+        End::Fault(code) => last = Some(CloseFrame { code, reason: Utf8Bytes::default() }),
+        End::Ours(reason) => {
+            tracing::debug!(?reason, flow = ?connection.opened.flow, "a SIP WebSocket is cut off");
+            inlet.wires.metrics.refused(reason);
+        }
     }
     inlet.wires.connections.leave(&connection.opened.flow);
     // An error says that the peer is gone already.
-    let _ = timeout(LINGER, connection.socket.send(Message::Close(None))).await;
+    let _ = timeout(LINGER, connection.socket.send(Message::Close(last))).await;
     connection.opened.ended(&inlet).await;
 }
 
@@ -84,7 +90,25 @@ struct Connection {
 enum End {
     /// The peer, or the shutdown.
     Other,
+    /// The peer, by a frame that is none (RFC 6455 §7.4.1).
+    Fault(u16),
     Ours(Refused),
+}
+
+impl End {
+    /// After nothing more could be read.
+    fn of(error: axum::Error) -> Self {
+        match error.into_inner().downcast_ref() {
+            Some(tungstenite::Error::Capacity(_)) => Self::Fault(close_code::SIZE),
+            Some(tungstenite::Error::Utf8(_)) => Self::Fault(close_code::INVALID),
+            Some(tungstenite::Error::Protocol(fault))
+                if *fault != ProtocolError::ResetWithoutClosingHandshake =>
+            {
+                Self::Fault(close_code::PROTOCOL)
+            }
+            _ => Self::Other,
+        }
+    }
 }
 
 impl Connection {
@@ -96,8 +120,8 @@ impl Connection {
             let step = tokio::select! {
                 frame = self.socket.recv() => match frame {
                     Some(Ok(frame)) => self.take(frame, inlet).await,
-                    // A frame that is too long is told from an end of the connection below us, where it was answered.
-                    Some(Err(_)) | None => Err(End::Other),
+                    Some(Err(error)) => Err(End::of(error)),
+                    None => Err(End::Other),
                 },
                 bytes = self.opened.outbox.recv() => match bytes {
                     Some(bytes) => self.send(frame_of(bytes)).await,
@@ -125,7 +149,11 @@ impl Connection {
             Message::Binary(bytes) => bytes,
             // Pings are answered below us.
             Message::Ping(_) | Message::Pong(_) => return Ok(()),
-            Message::Close(_) => return Err(End::Other),
+            Message::Close(_) => {
+                // The answer below us waits for the next turn (RFC 6455 §5.5.1).
+                let _ = timeout(LINGER, self.socket.recv()).await;
+                return Err(End::Other);
+            }
         };
         match &bytes[..] {
             b"\r\n\r\n" => self.send(Message::Text(Utf8Bytes::from_static("\r\n"))).await,

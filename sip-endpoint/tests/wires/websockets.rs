@@ -8,6 +8,7 @@ use rustls::pki_types::ServerName;
 use shared_runtime::{Shutdown, http, listen};
 use sip_core::header::Name;
 use sip_endpoint::{Limits, Listeners, Transport};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
@@ -152,4 +153,25 @@ async fn a_frame_that_is_too_long_ends_the_connection() {
     browser.send(Message::binary(long.to_bytes())).await.unwrap();
     rig.lost().await;
     assert!(rig.requests.try_recv().is_err(), "it was served");
+}
+
+#[tokio::test]
+async fn a_close_is_answered_and_what_is_no_frame_ends_with_its_code() {
+    let (rig, address, _stop) = start(Limits { message_bytes: 4_096, ..Limits::default() }).await;
+    let mut browser = upgrade(&rig, address, Some("sip")).await.unwrap();
+    browser.send(Message::Close(None)).await.unwrap();
+    assert!(matches!(next(&mut browser).await, Some(Message::Close(_))));
+    for (frame, code) in [
+        (vec![0x81, 0x82, 0, 0, 0, 0, 0xff, 0xfe], 1007),
+        ([&[0x82, 0xfe, 0x20, 0x00, 0, 0, 0, 0][..], &[b'x'; 8_192]].concat(), 1009),
+        (vec![0x81, 0x02, b'h', b'i'], 1002),
+    ] {
+        let mut browser = upgrade(&rig, address, Some("sip")).await.unwrap();
+        browser.get_mut().write_all(&frame).await.unwrap();
+        let last = next(&mut browser).await;
+        assert!(
+            matches!(&last, Some(Message::Close(Some(end))) if u16::from(end.code) == code),
+            "{code}: {last:?}"
+        );
+    }
 }

@@ -29,6 +29,7 @@ use crate::push::Bucket;
 use crate::records::Begun;
 use crate::routing::{Astray, Route};
 use crate::server::Server;
+use crate::sips;
 use crate::stir;
 use crate::trunks::caller_id::{Shown, asserted_by};
 use crate::trust::is_trusted_peer;
@@ -57,6 +58,8 @@ pub(crate) struct Forwarding<'a> {
     pub(super) started: Vec<Started>,
     /// Targets that were tried: a redirect leads to none of them again, a late device is not rung twice.
     pub(super) tried: HashSet<String>,
+    /// Where redirects lead, less wanted than what is tried now.
+    pub(super) later: VecDeque<Vec<Branch>>,
     /// Where the request was redirected from, for those that it is redirected to.
     pub(super) history: Vec<String>,
     /// Devices that are being woken.
@@ -122,6 +125,7 @@ pub(crate) async fn forward(
         call,
         started: Vec::new(),
         tried: HashSet::new(),
+        later: VecDeque::new(),
         history: Vec::new(),
         bucket,
         queue,
@@ -189,6 +193,7 @@ impl Forwarding<'_> {
                 Woken::Answer(id, answer) => {
                     patience.heard(&answer, Instant::now());
                     self.take(id, answer, &mut actions).await;
+                    groups.append(&mut self.later);
                     let is_won = actions.iter().any(|action| matches!(action, Action::Cancel(_)));
                     if is_won && self.context.is_closing() && !patience.is_ending() {
                         patience.ending(Instant::now());
@@ -339,9 +344,9 @@ impl Forwarding<'_> {
         let Ok(devices) = destination::devices(self.server, &callee, device).await else { return false };
         self.bucket.keep(&devices.asleep);
         let mut is_started = false;
-        for branch in
-            devices.groups.into_iter().flatten().filter(|branch| self.is_new(branch)).collect::<Vec<_>>()
-        {
+        let is_secure = sips::is_asked(self.request.uri());
+        let suits = |branch: &Branch| self.is_new(branch) && (!is_secure || sips::is_secure(branch));
+        for branch in devices.groups.into_iter().flatten().filter(suits).collect::<Vec<_>>() {
             tracing::debug!("a device that registered while others ring is rung too");
             let is_in_dialog = self.request.is_in_dialog();
             let branch = if is_in_dialog { branch.within_dialog() } else { branch };
@@ -368,7 +373,8 @@ impl Forwarding<'_> {
     /// The copy that goes to one branch (§16.6).
     fn copy_for(&self, branch: &Branch, breadth: usize) -> Message {
         let mut request = self.request.clone();
-        prepare_copy(&mut request, branch.uri.as_deref());
+        let target = branch.uri.as_deref().map(|uri| sips::as_asked(uri, self.request.uri()));
+        prepare_copy(&mut request, target.as_deref());
         for hop in branch.path.iter().rev() {
             request.push_front(Name::Route, hop);
         }

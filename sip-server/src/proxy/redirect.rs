@@ -6,8 +6,8 @@
 use sip_core::header::{Name, NameAddr};
 use sip_core::{Message, Uri};
 
-/// The targets of a redirect. At most [`MOST`].
-pub(crate) fn targets(response: &Message, was_tried: impl Fn(&str) -> bool) -> Vec<String> {
+/// The targets of a redirect, each with its q, the most wanted first. At most [`MOST`].
+pub(crate) fn targets(response: &Message, was_tried: impl Fn(&str) -> bool) -> Vec<(f32, String)> {
     let mut targets: Vec<(f32, String)> = response
         .elements(Name::Contact)
         .filter_map(NameAddr::parse)
@@ -21,7 +21,7 @@ pub(crate) fn targets(response: &Message, was_tried: impl Fn(&str) -> bool) -> V
         .collect();
     targets.sort_by(|(one, _), (other, _)| other.total_cmp(one));
     targets.truncate(MOST);
-    targets.into_iter().map(|(_, uri)| uri).collect()
+    targets
 }
 
 /// The entry of RFC 7044 §5 for a URI that sent on: with the reason, in the URI's headers.
@@ -45,7 +45,10 @@ mod tests {
     fn the_most_wanted_new_targets_come_first() {
         let mut response = Message::response(&Message::request("INVITE", "sip:b@x"), 302, "");
         response.push(Name::Contact, "<sip:low@x>;q=0.1, <sip:tried@x>, <http://x/>, <sip:high@x?Subject=x>");
-        assert_eq!(targets(&response, |uri| uri == "sip:tried@x"), ["sip:high@x", "sip:low@x"]);
+        assert_eq!(
+            targets(&response, |uri| uri == "sip:tried@x"),
+            [(1.0, "sip:high@x".to_owned()), (0.1, "sip:low@x".to_owned())]
+        );
         assert_eq!(history("sip:b@x?a=b", 302), "<sip:b@x?Reason=SIP%3Bcause%3D302>");
     }
 }

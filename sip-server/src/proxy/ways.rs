@@ -4,6 +4,7 @@
 //! In    a branch and its answer, or its silence. Out a new branch in its place, if there is one.
 //! State what was tried, in the [`Forwarding`]; nothing is tried twice.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use sip_core::proxy::Action;
@@ -16,6 +17,7 @@ use super::redirect;
 use crate::destination;
 use crate::features::Destination;
 use crate::location::{Branch, Way};
+use crate::sips;
 
 impl Forwarding<'_> {
     /// What a trunk's answer says of the trunk. `None` if it asked who we are, and was told in a request of its own; a
@@ -121,22 +123,33 @@ impl Forwarding<'_> {
             return false;
         }
         let targets = redirect::targets(response, |uri| self.tried.contains(uri));
-        let mut branches = Vec::new();
-        for uri in targets {
-            branches.extend(self.redirected(&uri).await);
+        let (mut groups, mut last) = (VecDeque::<Vec<Branch>>::new(), None);
+        for (q, uri) in targets {
+            let branches = self.redirected(&uri).await;
+            match groups.back_mut().filter(|_| last == Some(q)) {
+                Some(group) => group.extend(branches),
+                None if branches.is_empty() => {}
+                None => {
+                    groups.push_back(branches);
+                    last = Some(q);
+                }
+            }
             self.tried.insert(uri);
         }
-        if branches.is_empty() {
-            return false;
-        }
+        let Some(first) = groups.pop_front() else { return false };
         self.history.push(redirect::history(self.request.uri(), response.status()));
-        self.start(branches).await;
+        self.later.append(&mut groups);
+        self.start(first).await;
         true
     }
 
     /// Where the target of a redirect leads: devices of somebody of ours, or where the caller may go.
     async fn redirected(&self, target: &str) -> Vec<Branch> {
         let Some(uri) = Uri::parse(target) else { return Vec::new() };
+        if uri.is_sips() != sips::is_asked(self.request.uri()) {
+            // RFC 5630 §5.3: the caller decides.
+            return Vec::new();
+        }
         match destination::find(self.server, &uri, self.route.is_trusted).await {
             // Whoever is called may not send the caller where they would pay.
             Ok(found) if found.outside.is_some() => Vec::new(),

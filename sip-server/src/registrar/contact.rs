@@ -32,6 +32,10 @@ pub(super) fn read(
         // URI (RFC 3261 §19.1.4), which RFC 4475 §3.3.14 wants bound.
         return Err(Box::new(Message::response(request, 403, "Contact Leads Back Here")));
     }
+    if uri.is_sips() && matches!(flow.transport, Transport::Udp | Transport::Tcp | Transport::Ws) {
+        // RFC 5630 §5.3: what would have to be reached by TLS came without.
+        return Err(refuse("SIPS Contact Without TLS"));
+    }
     let instance = contact.params.value("+sip.instance").unwrap_or_default().to_owned();
     let reg_id = match contact.params.value("reg-id").map(str::parse) {
         None => None,

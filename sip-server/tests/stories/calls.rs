@@ -283,7 +283,9 @@ async fn who_calls_a_sips_uri_stays_on_tls() {
         Phone::over(name, &served, line)
     };
     let (alice, bob) = (phone("alice").await, phone("bob").await);
-    assert_eq!(bob.register_as("").await.status(), 200);
+    let mut register = bob.request("REGISTER", &format!("sips:{DOMAIN}"), &bob.aor());
+    register.set(Name::Contact, &format!("<sips:bob@{}>", bob.line.local()));
+    assert_eq!(bob.ask(register, PASSWORD).await.status(), 200);
     let uri = format!("sips:bob@{DOMAIN}");
     let (answer, routes) = tokio::join!(alice.ask(alice.request("INVITE", &uri, &uri), PASSWORD), async {
         let incoming = bob.expect("INVITE").await;

@@ -227,3 +227,26 @@ async fn a_request_without_breadth_forks_no_more() {
     narrow.push(Name::MaxBreadth, "0");
     assert_eq!(alice.ask(narrow, PASSWORD).await.status(), 440);
 }
+
+#[tokio::test]
+async fn of_a_redirects_contacts_the_most_wanted_is_rung_first() {
+    let served = serve_with(Config { redirect: Redirect::Follow, ..Config::default() }).await;
+    let alice = Phone::new("alice", &served).await;
+    let bob = Phone::registered("bob", &served).await;
+    let (high, low) = (Phone::new("high", &served).await, Phone::new("low", &served).await);
+    let call = invite(&alice, "bob");
+    let (busy, ()) = tokio::join!(alice.ask(call, PASSWORD), async {
+        let first = bob.expect("INVITE").await;
+        let mut moved = Message::response(&first, 302, "");
+        moved.ensure_to_tag("bobtag");
+        moved.push(Name::Contact, &format!("<{}>;q=0.1, <{}>;q=0.9", low.contact(), high.contact()));
+        bob.send(&moved).await;
+        let second = high.expect("INVITE").await;
+        let early = tokio::time::timeout(std::time::Duration::from_millis(150), low.receive()).await;
+        assert!(early.is_err(), "one after the other: {early:?}");
+        high.respond(&second, 480).await;
+        let third = low.expect("INVITE").await;
+        low.respond(&third, 486).await;
+    });
+    assert!([480, 486].contains(&busy.status()));
+}

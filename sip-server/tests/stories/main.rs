@@ -25,6 +25,7 @@ mod push;
 mod reg_event;
 mod registrations;
 mod relays;
+mod sips;
 mod stir;
 mod suspension;
 mod telephony;
