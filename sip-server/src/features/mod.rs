@@ -9,6 +9,7 @@ pub mod privacy;
 pub mod session_timer;
 
 use shared_auth::{AccountCard, Identity};
+use shared_model::Domains;
 use sip_core::Message;
 
 /// What a feature may know of the request that it changes.
@@ -28,6 +29,8 @@ pub struct Passage<'a> {
     pub is_initial: bool,
     /// Where it goes.
     pub to: Destination,
+    /// The domains that are ours.
+    pub domains: &'a Domains,
     /// Who sent it on before, as entries of History-Info.
     pub history: &'a [String],
     /// Where our users find each other's cards: a URL with `{aor}` in it.
@@ -109,6 +112,8 @@ pub fn apply_to_response(response: &mut Message, reply: &Reply<'_>) {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::sync::LazyLock;
+
     use shared_auth::How;
     use shared_model::{AccountId, Aor, BareJid};
 
@@ -140,6 +145,8 @@ pub(crate) mod tests {
         }
     }
 
+    static DOMAINS: LazyLock<Domains> = LazyLock::new(|| Domains::new("x", []));
+
     pub(crate) fn passage(caller: Option<&Identity>) -> Passage<'_> {
         Passage {
             caller,
@@ -149,6 +156,7 @@ pub(crate) mod tests {
             is_anonymous: false,
             is_initial: true,
             to: Destination::Device,
+            domains: &DOMAINS,
             history: &[],
             card: None,
             session: SESSION,

@@ -56,13 +56,13 @@ pub fn apply_to_response(response: &mut Message, reply: &Reply<'_>) {
     }
 }
 
-fn wishes(message: &Message, wanted: &str) -> bool {
+pub(super) fn wishes(message: &Message, wanted: &str) -> bool {
     let all = message.values(Name::Privacy).flat_map(|value| value.split([';', ',']));
     all.map(str::trim).any(|wish| wish.eq_ignore_ascii_case(wanted))
 }
 
 /// Takes a wish out; `critical` alone asks for nothing.
-fn fulfil(request: &mut Message, done: &str) {
+pub(super) fn fulfil(request: &mut Message, done: &str) {
     let left: Vec<&str> = request
         .values(Name::Privacy)
         .flat_map(|value| value.split([';', ',']))

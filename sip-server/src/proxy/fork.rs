@@ -447,6 +447,7 @@ impl Forwarding<'_> {
             is_anonymous: self.route.is_anonymous,
             is_initial: !self.request.is_in_dialog(),
             to: branch.to,
+            domains: &self.server.domains,
             history: &self.history,
             card: self.server.config.card(),
             session: self.server.config.session(),

@@ -47,14 +47,11 @@ pub(super) fn read(
         ("", _) => contact.uri.to_owned(),
         (instance, reg_id) => format!("{instance} {}", reg_id.unwrap_or(0)),
     };
-    let parameters: Vec<String> = contact
-        .params
-        .iter()
-        .filter(|(name, _)| {
-            !["expires", "q", "pub-gruu", "temp-gruu"].iter().any(|ours| name.eq_ignore_ascii_case(ours))
-        })
-        .map(|(name, value)| value.map_or(name.to_owned(), |value| format!("{name}=\"{value}\"")))
-        .collect();
+    let is_theirs = |param: &&str| {
+        let name = param.split('=').next().unwrap_or_default().trim();
+        !["expires", "q", "pub-gruu", "temp-gruu"].iter().any(|ours| name.eq_ignore_ascii_case(ours))
+    };
+    let parameters: Vec<&str> = contact.params.raw().filter(is_theirs).collect();
     Ok(Binding {
         account: identity.account,
         aor: identity.aor.clone(),

@@ -100,6 +100,16 @@ async fn update(
         {
             binding.key.clone_from(&same.key);
         }
+        // One device that says now, or says no more, which instance it is: the same contact at the same place.
+        let is_other_name = |old: &&Binding| {
+            old.reg_id.is_none()
+                && binding.reg_id.is_none()
+                && old.instance.is_empty() != binding.instance.is_empty()
+                && old.key != binding.key
+                && old.flow == binding.flow
+                && contact::is_same(&old.contact, contact.uri)
+        };
+        change.remove.extend(current.iter().filter(is_other_name).map(|old| old.key.clone()));
         if let Some((push, uri)) = server.push.as_ref().zip(Uri::parse(contact.uri)) {
             offers.extend(Offer::judge(push, request, &contact, &uri, seconds)?);
         }

@@ -48,7 +48,8 @@ impl Gateway {
 
     /// A server that knows it.
     async fn serve(&self, push: PushConfig) -> Served {
-        let token = std::env::temp_dir().join(format!("cusax-push-token-{}", std::process::id()));
+        let token = std::env::temp_dir()
+            .join(format!("cusax-push-token-{}", self.url.replace(|c: char| !c.is_ascii_digit(), "")));
         std::fs::write(&token, "secret\n").unwrap();
         let push = PushConfig { url: Some(self.url.clone()), token_file: Some(token), ..push };
         serve_with(Config { push, ..Config::default() }).await

@@ -134,3 +134,15 @@ async fn who_removes_a_contact_need_not_name_its_instance() {
     let removed = alice.ask(register(&format!("<{contact}>;expires=0")), PASSWORD).await;
     assert_eq!((removed.status(), removed.elements(Name::Contact).count()), (200, 0));
 }
+
+#[tokio::test]
+async fn a_phone_that_says_its_instance_from_now_on_is_bound_once() {
+    let served = serve().await;
+    let bob = Phone::registered("bob", &served).await;
+    let named =
+        bob.register_as(";+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-00000000000b>\";audio;x=1").await;
+    let contacts: Vec<&str> = named.elements(Name::Contact).collect();
+    assert!(contacts.len() == 1 && contacts[0].contains(";audio;x=1"), "{contacts:?}");
+    let bare = bob.register_as("").await;
+    assert_eq!(bare.elements(Name::Contact).count(), 1);
+}
