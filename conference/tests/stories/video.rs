@@ -216,3 +216,39 @@ async fn a_browser_sees_two_at_once_and_is_seen_in_one_of_its_layers() {
     assert!(seen.len() == 2 && either.iter().any(is_seen), "each in a medium of its own: {seen:?}");
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_what_each_medium_takes_is_sent_no_more_in_any() {
+    let house = House::start().await;
+    let mut alice = house.silent_phone("alice").await;
+    let camera = format!("{WEB}a=rid:h send\r\na=rid:l send\r\na=simulcast:send h;l\r\n");
+    alice.call_as_browser_with(crate::house::URI, &[&camera]).await;
+    let mut bob = Viewer::call(&house, "bob", 700.0, VP8).await;
+    let mut carol = house.silent_phone("carol").await;
+    // Both together would have room for the great layer.
+    let narrow = WEB.replacen("\r\n", "\r\nb=AS:150\r\n", 1);
+    let more = format!("{narrow}a=recvonly\r\n");
+    carol.call_as_browser_with(crate::house::URI, &[&narrow, &more]).await;
+    let (begin, mut seen) = (std::time::Instant::now(), Vec::new());
+    for n in 0..200_u16 {
+        // 250 and 50 kbit/s, and next to nothing: each picture is a whole one, and which of them comes is a matter of room alone.
+        for (of, rid, number, mark, octets) in [(70, "h", 2 * n, 1, 600), (71, "l", 2 * n + 1, 2, 100)] {
+            let mut packet = layer(of, 500 + n, rid, number, 0);
+            packet.resize(packet.len() + octets, mark);
+            alice.show(&packet);
+        }
+        bob.show(true, 3);
+        let due = std::time::Duration::from_millis(20) * u32::from(n);
+        std::thread::sleep(due.saturating_sub(begin.elapsed()));
+        while let Some(packet) = carol.see() {
+            if !rtcp::is_rtcp(&packet) && n > 100 {
+                seen.push(packet[packet.len() - 1]);
+            }
+        }
+        while alice.see().is_some() {}
+        while bob.see().is_some() {}
+    }
+    let of = |mark: u8| seen.iter().filter(|seen| **seen == mark).count();
+    assert!(of(1) == 0 && of(2) > 50 && of(3) > 50, "{} {} {}", of(1), of(2), of(3));
+    house.stop().await;
+}

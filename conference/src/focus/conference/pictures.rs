@@ -17,7 +17,7 @@ use super::super::video::offer::Offer;
 use super::Conference;
 use crate::media::srtp::Crypto;
 use crate::media::video::room::{Pictures, UnboundPictures};
-use crate::media::video::seat::Seat;
+use crate::media::video::seat::{Seat, View};
 use crate::mixer::Gate;
 
 /// What would carry a leg's pictures.
@@ -148,8 +148,13 @@ impl Conference {
     fn seat(&self, participant: &Participant, ours: video::Ours, agreed: &video::Agreed) -> Seat {
         let is_inside = matches!(participant.gate(), Gate::Open | Gate::Muted);
         let sections = || agreed.sections.iter();
-        // What several media take, each for itself, is taken together.
-        let said: u64 = sections().map(|section| section.takes).fold(0, u64::saturating_add);
+        let views: Vec<View> =
+            sections().filter(|one| video::receives(one.direction.mirrored())).map(|one| one.view).collect();
+        // What several media take, each for itself, is taken together, if it is said of all of them.
+        let said = match views.iter().any(|view| view.takes == 0) {
+            true => 0,
+            false => views.iter().map(|view| view.takes).fold(0, u64::saturating_add),
+        };
         let configured = u64::from(self.focus.parts().config.video_leg_kbits) * 1_000;
         Seat {
             codec: agreed.codec,
@@ -164,10 +169,7 @@ impl Conference {
                 .filter(|one| video::receives(one.direction))
                 .map(|one| one.shown.clone())
                 .collect(),
-            views: sections()
-                .filter(|one| video::receives(one.direction.mirrored()))
-                .map(|one| one.view)
-                .collect(),
+            views,
             extensions: agreed.extensions,
         }
     }

@@ -69,10 +69,8 @@ pub(super) struct Section {
     pub(super) direction: Direction,
     /// What they send.
     pub(super) shown: Shown,
-    /// What they see.
+    /// What they see, and what they take of it at most.
     pub(super) view: View,
-    /// What they take of it at most, in bits a second; 0: nothing was said.
-    pub(super) takes: u64,
 }
 
 /// Media with pictures that were taken.
@@ -173,8 +171,9 @@ fn section(media: &Media<'_>, at: usize, takes: u64, ours: &Ours, agreed: &Agree
     };
     let mid = media.attribute("mid").map(str::to_owned);
     let shown = Shown { content, mid, rids, ssrcs: layers::sources(media) };
-    let view = View { ssrc: ours.ssrc_of(at), content: said.filter(|content| *content == Content::Slides) };
-    Section { at, is_said: said.is_some(), direction, shown, view, takes }
+    let content = said.filter(|content| *content == Content::Slides);
+    let view = View { ssrc: ours.ssrc_of(at), content, takes };
+    Section { at, is_said: said.is_some(), direction, shown, view }
 }
 
 /// Whether pictures come to us.

@@ -62,7 +62,7 @@ fn a_browser_has_as_many_as_are_allowed_each_with_a_source_of_its_own() {
     assert_eq!(taken.texts.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 1, 2], "three at the most");
     assert_eq!(sections.iter().map(|one| one.view.ssrc).collect::<Vec<_>>(), [7, 8, 9]);
     assert_eq!((sections[0].shown.content, sections[1].shown.content), (Content::Face, Content::Slides));
-    assert_eq!(sections.iter().map(|one| one.takes).collect::<Vec<_>>(), [0, 0, 300_000]);
+    assert_eq!(sections.iter().map(|one| one.view.takes).collect::<Vec<_>>(), [0, 0, 300_000]);
     assert!(taken.texts[1].1.contains("a=content:slides\r\na=recvonly"));
     let quiet = video.replace("a=content:slides\r\n", "");
     let second = &chosen(&quiet, Some("0 1 2 3 4")).unwrap().agreed.sections[1];

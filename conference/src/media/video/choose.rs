@@ -2,13 +2,19 @@
 //!
 //! In    who may be seen, in the order of having spoken; the streams of a viewer, and what it can take.
 //! Out   for each stream the layer that it shows from the next whole picture on, or nobody.
-//! State none. Errors there is always the first, in its least layer, however little a viewer can take.
+//! State none. Errors there is always the first, in its least layer, however little a viewer can take; but what was said of
+//!       a stream holds for that stream ([`View::takes`]), and who is much too great for it has none.
+//!
+//! Where there is a limit, a greater layer is chosen only when it is known how much of it comes: the first packets of every layer
+//! are few.
 //!
 //! What somebody shows (slides) goes to streams for that, or else before all faces. A stream goes on showing whom it shows
 //! as long as they are among those that are seen, so that nobody jumps from place to place.
 
 use super::Codec;
 use super::seat::{Content, View};
+use super::source::Pace;
+use super::strain::exceeds;
 use super::stream::Origin;
 use crate::mixer::LegId;
 
@@ -19,8 +25,15 @@ pub(super) struct Candidate {
     pub(super) source: usize,
     pub(super) codec: Codec,
     pub(super) content: Content,
-    /// Bits a second of each layer; nothing while none come.
-    pub(super) layers: Vec<Option<u64>>,
+    /// How much comes of each layer; nothing while none does.
+    pub(super) layers: Vec<Option<Pace>>,
+}
+
+impl Candidate {
+    /// Bits a second of a layer.
+    pub(super) fn bits(&self, layer: usize) -> u64 {
+        self.layers.get(layer).copied().flatten().map_or(0, |pace| pace.bits)
+    }
 }
 
 /// A stream as it is now.
@@ -62,36 +75,40 @@ pub(super) fn choose(candidates: &[&Candidate], places: &[Place], takes: Option<
     // The stable sort keeps slides before the face of the same rank.
     wanted.sort_by_key(|(rank, at, _)| (*rank, places[*at].view.content != Some(Content::Slides)));
     let mut left = takes;
-    for (n, (_, at, one)) in wanted.into_iter().enumerate() {
+    let mut is_first = true;
+    for (_, at, one) in wanted {
         let now = places[at].now.filter(|now| now.is_of(one.leg, one.source)).map(|now| now.layer);
-        let layer = match n {
-            0 => Some(greatest(&one.layers, now, left)),
-            _ => least(&one.layers)
-                .filter(|layer| left.is_none_or(|left| one.layers[*layer].unwrap_or(0) <= left)),
+        let here = Some(places[at].view.takes).filter(|bits| *bits > 0);
+        let most = left.into_iter().chain(here).min();
+        let layer = match is_first {
+            true => Some(greatest(&one.layers, now, most))
+                .filter(|layer| !here.is_some_and(|here| exceeds(one.bits(*layer), here))),
+            false => least(&one.layers).filter(|layer| most.is_none_or(|most| one.bits(*layer) <= most)),
         };
         let Some(layer) = layer else { continue };
-        left = left.map(|left| left.saturating_sub(one.layers[layer].unwrap_or(0)));
+        is_first = false;
+        left = left.map(|left| left.saturating_sub(one.bits(layer)));
         chosen[at] = Some(Origin { leg: one.leg, source: one.source, layer });
     }
     chosen
 }
 
 /// The greatest layer that can be taken, and a greater one than now only if there is room to spare; the least if none can.
-fn greatest(layers: &[Option<u64>], now: Option<usize>, left: Option<u64>) -> usize {
-    let bits_now = now.and_then(|now| layers.get(now).copied().flatten());
-    let fits = |bits: u64| {
+fn greatest(layers: &[Option<Pace>], now: Option<usize>, left: Option<u64>) -> usize {
+    let bits_now = now.and_then(|now| layers.get(now).copied().flatten()).map(|pace| pace.bits);
+    let fits = |Pace { bits, is_known }: Pace| {
         let needs = if bits_now.is_some_and(|now| bits > now) { bits + bits / 8 } else { bits };
-        left.is_none_or(|left| needs <= left)
+        left.is_none_or(|left| is_known && needs <= left)
     };
-    let live = layers.iter().enumerate().filter_map(|(at, bits)| Some((at, (*bits)?)));
-    let best = live.filter(|(_, bits)| fits(*bits)).max_by_key(|(_, bits)| *bits);
+    let live = layers.iter().enumerate().filter_map(|(at, pace)| Some((at, (*pace)?)));
+    let best = live.filter(|(_, pace)| fits(*pace)).max_by_key(|(_, pace)| pace.bits);
     best.map(|(at, _)| at).or_else(|| least(layers)).unwrap_or(0)
 }
 
 /// The least layer of those that come; the first while none do.
-fn least(layers: &[Option<u64>]) -> Option<usize> {
-    let live = layers.iter().enumerate().filter_map(|(at, bits)| Some((at, (*bits)?)));
-    live.min_by_key(|(_, bits)| *bits).map(|(at, _)| at).or((!layers.is_empty()).then_some(0))
+fn least(layers: &[Option<Pace>]) -> Option<usize> {
+    let live = layers.iter().enumerate().filter_map(|(at, pace)| Some((at, (*pace)?)));
+    live.min_by_key(|(_, pace)| pace.bits).map(|(at, _)| at).or((!layers.is_empty()).then_some(0))
 }
 
 #[cfg(test)]
@@ -99,7 +116,8 @@ mod tests {
     use super::*;
 
     fn candidate(leg: u64, source: usize, content: Content, layers: &[u64]) -> Candidate {
-        let layers = layers.iter().map(|bits| Some(*bits).filter(|bits| *bits > 0)).collect();
+        let pace = |bits: &u64| (*bits > 0).then_some(Pace { bits: *bits, is_known: true });
+        let layers = layers.iter().map(pace).collect();
         Candidate { leg: LegId(leg), source, codec: Codec::Vp8, content, layers }
     }
 
@@ -109,7 +127,7 @@ mod tests {
 
     fn places(now: &[Option<(u64, usize)>], content: &[Option<Content>]) -> Vec<Place> {
         let one = |(now, content): (&Option<(u64, usize)>, &Option<Content>)| Place {
-            view: View { ssrc: 0, content: *content },
+            view: View { ssrc: 0, content: *content, takes: 0 },
             now: now.map(|(leg, layer)| Origin { leg: LegId(leg), source: 0, layer }),
         };
         now.iter().zip(content).map(one).collect()
@@ -162,5 +180,34 @@ mod tests {
         assert_eq!(chosen(&all, &middle, Some(420)), [Some((4, 1))]);
         let silent = [candidate(4, 0, Content::Face, &[100, 0, 0])];
         assert_eq!(chosen(&silent, &middle, None), [Some((4, 0))], "what does not come is not waited for");
+    }
+
+    #[test]
+    fn what_was_said_of_a_stream_holds_for_it_however_much_all_may_have() {
+        let layers = candidate(4, 0, Content::Face, &[40, 200]);
+        let mut two = places(&[None; 2], &[None; 2]);
+        two.iter_mut().for_each(|place| place.view.takes = 150);
+        let plain = |bits| candidate(2, 0, Content::Face, &[bits]);
+        for (all, expected) in [
+            (vec![layers.clone(), plain(100)], [Some((4, 0)), Some((2, 0))]),
+            (vec![layers.clone(), plain(160)], [Some((4, 0)), None]),
+            (vec![plain(290), layers.clone()], [Some((2, 0)), None]),
+            (vec![plain(310), layers.clone()], [None, Some((4, 0))]),
+            (vec![plain(310)], [None, None]),
+        ] {
+            assert_eq!(chosen(&all, &two, Some(300)), expected, "{all:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_yet_is_no_reason_to_choose_more() {
+        let pace = |bits, is_known| Some(Pace { bits, is_known });
+        let mut one = candidate(4, 0, Content::Face, &[40, 20]);
+        one.layers = vec![pace(20, false), pace(10, false)];
+        let here = places(&[None], &[None]);
+        assert_eq!(chosen(&[one.clone()], &here, Some(150)), [Some((4, 1))]);
+        assert_eq!(chosen(&[one.clone()], &here, None), [Some((4, 0))], "without a limit nobody waits");
+        one.layers = vec![pace(120, true), pace(40, true)];
+        assert_eq!(chosen(&[one], &here, Some(150)), [Some((4, 0))]);
     }
 }

@@ -16,7 +16,8 @@ pub struct Seat {
     pub cname: u32,
     /// What it is told to send at most, in bits a second; 0: it is told nothing.
     pub limit: u64,
-    /// What it is sent at most, in bits a second; 0: as much as there is. What needs more is not sent at all.
+    /// What it is sent at most, in bits a second, by all streams together; 0: as much as there is. What needs more is not sent
+    /// at all.
     pub takes: u64,
     /// Whether the room lets others see it.
     pub is_shown: bool,
@@ -71,6 +72,8 @@ pub struct View {
     pub ssrc: u32,
     /// What alone may be seen there.
     pub content: Option<Content>,
+    /// What it is sent there at most, in bits a second; 0: nothing was said of it.
+    pub takes: u64,
 }
 
 /// Numbers of extensions of heads (RFC 8285), of those that were agreed on.

@@ -39,6 +39,15 @@ pub(super) struct Layer {
     report: Option<(u32, Instant)>,
 }
 
+/// How much of a layer comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pace {
+    /// In a second.
+    pub(super) bits: u64,
+    /// Of a whole second; otherwise of the part of the first that came so far, which says little of the next.
+    pub(super) is_known: bool,
+}
+
 /// Octets of this second and the one before.
 #[derive(Debug, Default)]
 struct Rate {
@@ -154,9 +163,9 @@ impl Layer {
         instant.filter(|_| is_near)
     }
 
-    /// Bits a second; `None` while nothing comes.
-    pub(super) fn bits(&self, now: Instant) -> Option<u64> {
-        self.rate.bits(now)
+    /// How much comes; `None` while nothing does.
+    pub(super) fn pace(&self, now: Instant) -> Option<Pace> {
+        self.rate.pace(now)
     }
 
     /// Whether it is time to ask for a whole picture: at most twice a second.
@@ -196,9 +205,10 @@ impl Rate {
         }
     }
 
-    fn bits(&self, now: Instant) -> Option<u64> {
+    fn pace(&self, now: Instant) -> Option<Pace> {
         let is_live = now.duration_since(self.second?) < SECOND * 2;
-        is_live.then_some(self.before.unwrap_or(self.octets).max(1) as u64 * 8)
+        let bits = self.before.unwrap_or(self.octets).max(1) as u64 * 8;
+        is_live.then_some(Pace { bits, is_known: self.before.is_some() })
     }
 }
 

@@ -18,6 +18,12 @@ pub(super) struct Strain {
     tried: Option<Instant>,
 }
 
+/// Whether so many bits a second are too many for who takes so many: what is a little more may pass, or will be less once the
+/// sender is told.
+pub(super) fn exceeds(needs: u64, takes: u64) -> bool {
+    needs > takes.saturating_mul(2)
+}
+
 impl Default for Strain {
     fn default() -> Self {
         Self { since: None, until: None, pause: FIRST, tried: None }
@@ -33,8 +39,7 @@ impl Strain {
         bandwidth: &mut Bandwidth,
         now: Instant,
     ) -> bool {
-        let exceeds = |bits: u64| needs > bits.saturating_mul(2);
-        if most > 0 && exceeds(most) {
+        if most > 0 && exceeds(needs, most) {
             // What was agreed on does not change by trying.
             return true;
         }
@@ -46,7 +51,7 @@ impl Strain {
             bandwidth.forget();
             (self.since, self.until, self.tried) = (None, None, Some(now));
         }
-        if !bandwidth.bits(most).is_some_and(exceeds) {
+        if !bandwidth.bits(most).is_some_and(|bits| exceeds(needs, bits)) {
             self.since = None;
             if self.tried.is_some_and(|tried| now.duration_since(tried) >= LONGEST) {
                 self.pause = FIRST;

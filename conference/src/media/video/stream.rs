@@ -68,8 +68,8 @@ impl Stream {
         let mut one = |view: &View| match before.iter().position(|known| known.view.ssrc == view.ssrc) {
             Some(at) => {
                 let known = before.swap_remove(at);
-                if known.view == *view {
-                    known
+                if known.view.content == view.content {
+                    Self { view: *view, ..known }
                 } else {
                     Self { view: *view, seen: None, next: None, ..known }
                 }
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn numbers_go_on_after_nobody_saw_for_a_while() {
         let now = Instant::now();
-        let view = |ssrc| View { ssrc, content: None };
+        let view = |ssrc| View { ssrc, content: None, takes: 0 };
         let (mut streams, _) = Stream::of_all(&[view(1), view(2)], Vec::new());
         streams[0].last = Some((2_899, 7, now));
         let (none, parked) = Stream::of_all(&[], streams);

@@ -315,7 +315,7 @@ impl Switch {
                 source,
                 codec: leg.seat.codec,
                 content: shown.content(),
-                layers: shown.layers.iter().map(|layer| layer.bits(now)).collect(),
+                layers: shown.layers.iter().map(|layer| layer.pace(now)).collect(),
             }));
         }
         let mut wanted = Vec::new();
@@ -327,7 +327,7 @@ impl Switch {
             let mut chosen = choose(&fitting, &views, leg.bandwidth.bits(leg.seat.takes));
             let bits_of = |origin: &Origin| {
                 let shown = fitting.iter().find(|one| origin.is_of(one.leg, one.source));
-                shown.and_then(|one| one.layers[origin.layer]).unwrap_or(0)
+                shown.map_or(0, |one| one.bits(origin.layer))
             };
             let needs = chosen.iter().flatten().map(bits_of).sum();
             if leg.strain.is_too_much(needs, leg.seat.takes, &mut leg.bandwidth, now) {
@@ -417,9 +417,11 @@ impl Leg {
     /// What it can take of somebody that it sees: a part for each stream.
     fn share_of(&self, seen: LegId) -> Option<u64> {
         let is_seen = |stream: &&Stream| stream.seen.is_some_and(|origin| origin.leg == seen);
-        self.streams.iter().find(is_seen)?;
+        let stream = self.streams.iter().find(is_seen)?;
         let open = self.streams.iter().filter(|stream| stream.seen.is_some()).count().max(1);
-        Some(self.bandwidth.bits(self.seat.takes)? / open as u64)
+        let here = Some(stream.view.takes).filter(|bits| *bits > 0);
+        let part = self.bandwidth.bits(self.seat.takes).map(|bits| bits / open as u64);
+        here.into_iter().chain(part).min()
     }
 }
 

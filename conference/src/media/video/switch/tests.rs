@@ -21,7 +21,7 @@ fn seat(ssrc: u32) -> Seat {
         is_shown: true,
         sees: true,
         shows: vec![camera],
-        views: vec![View { ssrc, content: None }],
+        views: vec![View { ssrc, content: None, takes: 0 }],
         extensions: Extensions::default(),
     }
 }
@@ -292,7 +292,7 @@ fn web(ssrc: u32, views: u32, rids: &[&str]) -> Seat {
     let camera = Shown { content: Content::Face, mid: Some("0".to_owned()), rids, ssrcs: Vec::new() };
     Seat {
         shows: vec![camera],
-        views: (0..views).map(|n| View { ssrc: ssrc + n * 100, content: None }).collect(),
+        views: (0..views).map(|n| View { ssrc: ssrc + n * 100, content: None, takes: 0 }).collect(),
         extensions: Extensions { mid: Some(1), rid: Some(2), transport: Some(3) },
         ..seat(ssrc)
     }
