@@ -31,6 +31,7 @@ fn main() {
             noise: None,
             level: None,
             crypto: None,
+            extended: Default::default(),
         };
         let leg = leg.start(negotiated, None, n, Instant::now()).expect("memory");
         legs.add(LegId(n), leg, Gate::Open, Peer::Speaks);

@@ -29,6 +29,8 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(3550).note("plain RTP; sender and receiver reports of sound and pictures by one clock"),
     Spec::rfc(3551).note("PCMU, PCMA, G722, and L16 at 8 and 16 kHz"),
     Spec::rfc(3605).complete(),
+    Spec::rfc(3611)
+        .note("sound: VoIP metrics, receiver reference time and DLRR, where they are offered"),
     Spec::rfc(3711).note("replays are dropped; no MKI"),
     Spec::rfc(3840).note("isfocus"),
     Spec::rfc(3842).note("voice messages of one's own account"),

@@ -23,6 +23,7 @@ pub struct Metrics {
     late_ticks: IntCounter,
     mixing: Counter,
     quality: Histogram,
+    told: Histogram,
     pictures: IntCounter,
     requests: IntCounter,
     pictures_forged: IntCounter,
@@ -53,8 +54,15 @@ impl Metrics {
             "conference_leg_mos",
             "What a listener would say of a leg that ended, 1 (bad) to 4.5 (good).",
         );
-        let quality = Histogram::with_opts(options.buckets(vec![1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.3]))?;
+        let scores = vec![1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.3];
+        let quality = Histogram::with_opts(options.buckets(scores.clone()))?;
         registry.register(Box::new(quality.clone()))?;
+        let options = HistogramOpts::new(
+            "conference_leg_told_mos",
+            "What a leg that ended said that a listener there would say (RFC 3611), 1 (bad) to 5 (good).",
+        );
+        let told = Histogram::with_opts(options.buckets(scores))?;
+        registry.register(Box::new(told.clone()))?;
         let mixing =
             Counter::new("conference_mixing_seconds_total", "Time that mixers spent in their ticks.")?;
         registry.register(Box::new(mixing.clone()))?;
@@ -63,6 +71,7 @@ impl Metrics {
             lateness,
             mixing,
             quality,
+            told,
             late_ticks: counter("conference_ticks_late_total", "Ticks that began over 5 ms late.")?,
             late: counter("conference_rtp_late_total", "RTP packets that came too late or twice.")?,
             forged: counter(
@@ -86,8 +95,9 @@ impl Metrics {
         })
     }
 
-    pub(crate) fn call_quality(&self, mos: f64) {
+    pub(crate) fn call_quality(&self, mos: f64, told: Option<f64>) {
         self.quality.observe(mos);
+        told.into_iter().for_each(|mos| self.told.observe(mos));
     }
 
     pub(crate) fn pictures(&self, forwarded: u64, requests: u64) {

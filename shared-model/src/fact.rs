@@ -293,12 +293,27 @@ pub struct Sound {
     pub lost_there: u8,
     /// Whether the leg ever reported what it received.
     pub has_reported: bool,
+    /// How it says that it hears, if it said so (RFC 3611).
+    pub there: Option<HeardThere>,
     /// The mean deviation of the transit time.
     pub jitter: Duration,
     /// There and back, if it told.
     pub round_trip: Option<Duration>,
     /// What a listener would say, 1 (bad) to 4.5 (good).
     pub mos: f64,
+}
+
+/// How a leg says that it hears us, from the beginning on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HeardThere {
+    /// Lost of 256.
+    pub lost: u8,
+    /// Came too late to be played, of 256.
+    pub discarded: u8,
+    /// How long times of many losses last, in the mean.
+    pub burst: Duration,
+    /// What a listener would say, 1 (bad) to 5 (good).
+    pub mos: Option<f64>,
 }
 
 /// What woke a device.

@@ -9,6 +9,7 @@ use super::lines::{Line, Lines, What};
 use super::offer::{Offered, payload_type};
 use super::sdes;
 use super::video;
+use super::xr;
 use crate::media::codec::Format;
 use crate::media::leg::Negotiated;
 
@@ -100,6 +101,7 @@ fn sound(now: &Now<'_>, offered: &Offered, line: &Line, lines: &mut Lines) -> St
     if let Some(level) = level.or_else(|| now.browser.is_none().then_some(1)) {
         text.push_str(&format!("a=extmap:{level}/recvonly {LEVEL}\r\n"));
     }
+    text.extend(xr::print(if now.browser.is_some() { xr::OF_BROWSERS } else { xr::OF_PHONES }));
     text.push_str("a=ptime:20\r\na=rtcp-mux\r\na=sendrecv\r\n");
     if now.browser.is_some() {
         text.push_str(&beside_sound(now.origin));

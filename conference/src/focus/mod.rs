@@ -29,6 +29,7 @@ pub mod policy;
 mod sdes;
 mod session;
 mod video;
+mod xr;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::sync::{Arc, OnceLock};

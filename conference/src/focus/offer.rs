@@ -12,6 +12,7 @@ use super::bundle;
 use super::lines::{Lines, What};
 use super::sdes::{self, Keys};
 use super::video;
+use super::xr;
 use crate::config::Secrecy;
 use crate::media::codec::Format;
 use crate::media::leg::Negotiated;
@@ -49,6 +50,7 @@ pub(super) fn offer(origin: Origin, secrecy: Secrecy, offered: &Offered) -> Stri
         text.push_str(&format!("a=rtpmap:{number} {}\r\n", format.rtpmap()));
     }
     text.push_str("a=fmtp:96 useinbandfec=1\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n");
+    text.extend(xr::print(xr::OF_PHONES));
     text.push_str(&format!("a=extmap:1/recvonly {LEVEL}\r\na=ptime:20\r\na=rtcp-mux\r\na=sendrecv\r\n"));
     if let Some(pictures) = &offered.pictures {
         text.push_str(&video::offer::medium(pictures, profile));
@@ -71,6 +73,7 @@ pub(super) fn offer_to_browser(origin: Origin, ours: &Ours, pictures: Option<&vi
         text.push_str(&format!("a=rtpmap:{number} {}\r\n", format.rtpmap()));
     }
     text.push_str("a=fmtp:96 useinbandfec=1\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n");
+    text.extend(xr::print(xr::OF_BROWSERS));
     text.push_str(&format!("a=extmap:1/recvonly {LEVEL}\r\na=rtcp-mux\r\na=sendrecv\r\na=mid:0\r\n"));
     text.push_str(&beside_sound(origin));
     text.push_str(&ways(ours, origin.local, "actpass"));
@@ -85,6 +88,7 @@ pub(super) fn answered_by_browser(text: &str, offered: &Offered) -> Option<Agree
     let takes = video::Limits::of(text);
     let mut answer = Sdp::parse(text)?;
     bundle::spread(&mut answer);
+    xr::spread(&mut answer);
     let lines = offered.lines.answered(&answer.media);
     let media = answer.media.get(*lines.of_what(What::Sound).first()?)?;
     let keys = Keys { secrecy: Secrecy::Off, now: None, random: || 0 };
@@ -101,7 +105,8 @@ pub(super) fn answered_by_browser(text: &str, offered: &Offered) -> Option<Agree
 
 /// Reads the answer to our offer, in which our keys had these tags.
 pub(super) fn answered(text: &str, secrecy: Secrecy, offered: &Offered) -> Option<Agreed> {
-    let answer = Sdp::parse(text)?;
+    let mut answer = Sdp::parse(text)?;
+    xr::spread(&mut answer);
     let lines = offered.lines.answered(&answer.media);
     let media = answer.media.get(*lines.of_what(What::Sound).first()?)?;
     let crypto = protected(media, secrecy, &offered.sound)?;

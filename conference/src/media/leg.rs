@@ -25,6 +25,7 @@ use super::quality::{Counters, Quality};
 use super::reception::Reception;
 use super::srtp::{Crypto, Distrust, Srtp};
 use super::web::{Event, WebWire};
+use super::xr::{self, Extended};
 use super::{Frame, rtcp};
 
 /// What offer and answer agreed on for one leg.
@@ -46,6 +47,8 @@ pub struct Negotiated {
     pub level: Option<u8>,
     /// How packets are protected, if they are.
     pub crypto: Option<Crypto>,
+    /// What is reported beside the counts of RFC 3550 (RFC 3611).
+    pub extended: xr::Wanted,
 }
 
 /// What carries a leg's packets.
@@ -70,6 +73,7 @@ pub struct RtpLeg {
     playout: Playout,
     events: Events,
     sender: Option<Sender>,
+    extended: Extended,
     ssrc: u32,
     sequence: u16,
     timestamp: u32,
@@ -174,6 +178,7 @@ impl UnboundLeg {
             playout: Playout::new(format),
             events: Events::default(),
             sender: None,
+            extended: Extended::default(),
             ssrc: (seed >> 32) as u32,
             sequence: seed as u16 & 0x7fff,
             timestamp: (seed >> 16) as u32,
@@ -437,6 +442,7 @@ impl RtpLeg {
             Some(sender) if sender.reception.ssrc == header.ssrc => sender,
             sender => {
                 self.playout.restart(negotiated.encoding.format);
+                self.playout.count_anew();
                 self.events.restart();
                 sender.insert(Sender { reception: Reception::new(header.ssrc, sequence), report: None })
             }
@@ -468,6 +474,10 @@ impl RtpLeg {
             self.quality.lost_there = block.fraction;
             self.quality.round_trip = rtcp::round_trip(&block, rtcp::ntp_of(now)).or(self.quality.round_trip);
         }
+        self.extended.hear(&told.extended, now);
+        let trip = told.extended.answer.and_then(|answer| xr::round_trip(answer, rtcp::ntp_of(now)));
+        self.quality.round_trip = trip.or(self.quality.round_trip);
+        self.quality.there = told.extended.heard.or(self.quality.there);
     }
 
     fn send_report(&mut self, now: Instant) {
@@ -489,7 +499,13 @@ impl RtpLeg {
             packets: self.packets,
             octets: self.octets,
         });
-        let packet = rtcp::compose(self.ssrc, &format!("{:08x}", self.ssrc), sent, block.as_slice());
+        let mut packet = rtcp::compose(self.ssrc, &format!("{:08x}", self.ssrc), sent, block.as_slice());
+        // Who sends reports about sound of its own needs no other time.
+        let reference = sent.is_none().then(|| rtcp::ntp_of(now));
+        let wanted = self.negotiated.extended;
+        let heard = self.sender.as_ref().filter(|_| wanted.metrics);
+        let heard = heard.map(|sender| (sender.reception.ssrc, self.quality.heard(&self.playout)));
+        packet.extend(self.extended.print(self.ssrc, wanted, heard, reference, now));
         let sealed = match &mut self.srtp {
             Some(srtp) => srtp.seal_report(&packet).map(Vec::from),
             None if self.wire.is_web() => None,

@@ -3,6 +3,7 @@
 //! Inside the house sound is always one [`Frame`]: 20 ms of mono at 48 kHz, 16-bit. A leg turns packets of its codec
 //! into frames and back; the mixer sees frames alone.
 
+mod bursts;
 pub mod codec;
 pub mod conceal;
 pub mod events;
@@ -23,6 +24,7 @@ pub mod rtcp;
 pub mod srtp;
 pub mod video;
 pub mod web;
+pub mod xr;
 
 /// Samples a second inside the house.
 pub const RATE: usize = 48_000;

@@ -11,6 +11,7 @@
 //! said twice. The same corrects the drift of the sender's clock, whatever its sign.
 //! **Pauses** of the sender (RFC 3389, RFC 6716 §2.1.9, RFC 4733) are no losses: they are filled and waited for.
 
+use super::bursts::{Bursts, Spread};
 use super::codec::{Decoder, Format, LONGEST};
 use super::fifo::Fifo;
 use super::{FRAME, Frame, RATE, SAMPLES, opus};
@@ -54,6 +55,7 @@ pub struct Playout {
     seed: u32,
     lost: u64,
     late: u64,
+    bursts: Bursts,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -107,6 +109,7 @@ impl Playout {
             seed: 1,
             lost: 0,
             late: 0,
+            bursts: Bursts::default(),
         }
     }
 
@@ -128,6 +131,7 @@ impl Playout {
             self.begin_at(sequence, timestamp);
         } else if ahead < 0 && ahead > -RESTART {
             if self.is_playing || self.held == 0 || usize::from(ahead.unsigned_abs()) + self.held > SLOTS {
+                self.bursts.was_late(ahead.unsigned_abs());
                 return self.late += 1;
             }
             // Nothing was played yet: the first to arrive was not the first that was sent.
@@ -212,6 +216,27 @@ impl Playout {
         std::mem::take(&mut self.late)
     }
 
+    /// How what was missing was spread since the sender began, with durations in packets of [`Self::packet`].
+    pub(super) fn spread(&self) -> Spread {
+        self.bursts.spread()
+    }
+
+    /// Another sender: what the one before lost is not its.
+    pub fn count_anew(&mut self) {
+        self.bursts = Bursts::default();
+    }
+
+    /// How long the last packet of sound was.
+    pub fn packet(&self) -> Duration {
+        Duration::from_micros(self.duration as u64 * 1_000_000 / RATE as u64)
+    }
+
+    /// How long sound shall wait, as it goes now, and how long it may at most.
+    pub fn waits(&self) -> (Duration, Duration) {
+        let time = |samples: usize| Duration::from_micros(samples as u64 * 1_000_000 / RATE as u64);
+        (time(self.target), time(MOST))
+    }
+
     /// Samples that are held, as far as is known before they are decoded.
     fn in_hand(&self) -> usize {
         let packets = match self.next {
@@ -222,6 +247,7 @@ impl Playout {
     }
 
     fn begin_at(&mut self, sequence: u16, timestamp: u32) {
+        self.bursts.begin_anew();
         self.next = Some(Next { sequence, timestamp });
     }
 
@@ -251,6 +277,7 @@ impl Playout {
         let at = usize::from(next.sequence) % SLOTS;
         if let Some(kind) = self.slots[at].kind.take() {
             self.held -= 1;
+            self.bursts.was_there();
             self.play(at, kind, next, decoder);
             return true;
         }
@@ -302,10 +329,12 @@ impl Playout {
         let missing = missing.unwrap_or(1);
         let after = &self.slots[usize::from(next.sequence.wrapping_add(missing)) % SLOTS];
         if missing > CONCEALED {
+            self.bursts.were_missing(missing);
             self.lost += u64::from(missing);
             self.next = Some(Next { sequence: after.sequence, timestamp: after.timestamp });
             return;
         }
+        self.bursts.were_missing(1);
         self.lost += 1;
         let ticks = (self.duration / self.format.samples_a_tick()) as u32;
         let (sequence, timestamp) = (next.sequence.wrapping_add(1), next.timestamp.wrapping_add(ticks));

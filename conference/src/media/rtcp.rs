@@ -5,12 +5,13 @@
 //! ```
 //! In    what we sent and received; compound packets of the peer. Out a compound packet; what the peer says of us.
 //! Errors what is no RTCP yields nothing; the rest of a compound packet after a wrong length is passed over.
-//! Not here: XR, feedback, APP.
+//! Not here: feedback, APP; what extended reports say is in [`xr`].
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::reception::Block;
+use super::xr;
 
 /// What a report of ours says of what we send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct Told {
     pub report: Option<u32>,
     /// About what we send.
     pub block: Option<Block>,
+    /// What extended reports say of it.
+    pub extended: xr::Told,
     /// The peer stops sending.
     pub is_bye: bool,
 }
@@ -85,6 +88,7 @@ pub fn read(mut packet: &[u8], ours: u32) -> Option<Told> {
             }
             RECEIVER => told.block = blocks(body, 4, head[0] & 0x1f, ours).or(told.block),
             GOODBYE => told.is_bye = true,
+            xr::XR => xr::read(body, ours, &mut told.extended),
             _ => {}
         }
         packet = after;

@@ -59,7 +59,7 @@ struct Thread {
 
 enum Order {
     Open(Weak<Handle>, mpsc::Sender<Heard>),
-    Tell(Command),
+    Tell(Box<Command>),
 }
 
 /// The handle of one conference's mixer.
@@ -109,7 +109,7 @@ impl Mixers {
 impl Mixer {
     /// Tells the mixer something; waits while its queue is full. False if it has stopped.
     pub async fn tell(&self, command: Command) -> bool {
-        self.inbox.send((self.handle.conference, Order::Tell(command))).await.is_ok()
+        self.inbox.send((self.handle.conference, Order::Tell(Box::new(command)))).await.is_ok()
     }
 }
 
@@ -177,7 +177,7 @@ impl Worker {
                 self.conferences.insert(conference, Conference { legs, handle, notices });
                 return;
             }
-            Order::Tell(command) => command,
+            Order::Tell(command) => *command,
         };
         let Some(Conference { legs, notices, .. }) = self.conferences.get_mut(&conference) else { return };
         match command {

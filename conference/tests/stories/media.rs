@@ -9,6 +9,7 @@ use conference::config::Secrecy;
 use conference::media::codec::Format;
 use conference::media::rtcp;
 use conference::media::srtp::Suite;
+use conference::media::xr;
 use shared_model::{Audio, ConferenceDirectory, Event, MediaEvent, Role, RoomAccess, RoomEvent};
 use shared_runtime::bus::Heard;
 use sip_core::Name;
@@ -233,6 +234,79 @@ async fn each_end_reports_what_it_received() {
     let block = report.block.unwrap();
     assert_eq!((block.ssrc, block.lost, block.fraction), (0x0707_0707, 0, 0));
     assert!(report.report.is_some() && block.highest > 50, "{report:?}");
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_end_tells_the_other_how_it_hears() {
+    let house = House::start_with(quiet()).await;
+    let mut facts = house.bus.subscribe();
+    let mut alice = house.silent_phone("alice").await;
+    alice.lines =
+        "a=rtcp-mux\r\na=rtcp-xr:rcvr-rtt=all:10000 stat-summary=loss,dup,jitt,TTL voip-metrics\r\n"
+            .to_owned();
+    let answer = alice.invite(URI).await;
+    let answer = String::from_utf8_lossy(answer.body()).into_owned();
+    assert!(answer.contains("a=rtcp-xr:rcvr-rtt=all voip-metrics\r\n"), "{answer}");
+    let wanted = xr::Wanted { metrics: true, round_trip: Some(xr::RoundTrip::All) };
+    let heard =
+        xr::Heard { lost: 2, discarded: 26, burst: (85, 120), listening: Some(31), ..xr::Heard::default() };
+    let (begin, ours) = (std::time::Instant::now(), 0x0707_0707);
+    let (mut focus, mut said, mut sent) = (None, xr::Told::default(), 0);
+    while said.heard.is_none() || said.answer.is_none() {
+        // One of ten is lost.
+        let packet = alice.packet();
+        if sent % 10 != 5 {
+            alice.media.send_to(&packet, alice.mixer.unwrap()).unwrap();
+        }
+        if let Some(focus) = focus.filter(|_| sent % 20 == 0) {
+            let mut report = rtcp::compose(ours, "alice", None, &[]);
+            let reference = Some(0x1111_2222_3333_4444);
+            report.extend(xr::Extended::default().print(
+                ours,
+                wanted,
+                Some((focus, heard)),
+                reference,
+                begin,
+            ));
+            alice.media.send_to(&report, alice.mixer.unwrap()).unwrap();
+        }
+        sent += 1;
+        let mut datagram = [0; 2_048];
+        while let Ok((length, _)) = alice.media.recv_from(&mut datagram) {
+            match rtcp::is_rtcp(&datagram[..length]) {
+                true => {
+                    let told = rtcp::read(&datagram[..length], ours).unwrap().extended;
+                    said.heard = told.heard.or(said.heard);
+                    said.answer = told.answer.or(said.answer);
+                }
+                false => focus = datagram[8..12].first_chunk().map(|ssrc| u32::from_be_bytes(*ssrc)),
+            }
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20), "{said:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let told = said.heard.unwrap();
+    assert!(
+        (15..=30).contains(&told.lost) && told.discarded == 0 && told.gap.0 + told.burst.0 > 0,
+        "{told:?}"
+    );
+    assert!(told.rating.is_some() && told.listening >= told.talking && told.inside >= 20, "{told:?}");
+    let (middle, since) = said.answer.unwrap();
+    assert!(middle == 0x2222_3333 && since < 6 << 16, "{middle:x} {since}");
+    assert_eq!(alice.send("BYE", &[]).await.status(), 200);
+    let there = async {
+        loop {
+            if let Some(Heard::Fact(fact)) = facts.next().await
+                && let Event::Media(MediaEvent::Ended { sound, .. }) = fact.event
+            {
+                return sound.there.unwrap();
+            }
+        }
+    };
+    let there = tokio::time::timeout(Duration::from_secs(10), there).await.unwrap();
+    assert_eq!((there.lost, there.discarded, there.mos), (2, 26, Some(3.1)));
+    assert_eq!((there.burst, house.metric("conference_leg_told_mos")), (Duration::from_millis(120), 1.0));
     house.stop().await;
 }
 

@@ -18,6 +18,14 @@ pub(super) fn sentence(sound: &Sound) -> String {
         100.0 * there(sound),
         sound.jitter.as_secs_f64() * 1_000.0,
     );
+    if let Some(heard) = &sound.there {
+        text.push_str(&format!("{:.1} % too late there", 100.0 * f64::from(heard.discarded) / 256.0));
+        if !heard.burst.is_zero() {
+            text.push_str(&format!(", in bursts of {} ms", heard.burst.as_millis()));
+        }
+        text.extend(heard.mos.map(|mos| format!(", where MOS is {mos:.1}")));
+        text.push_str("; ");
+    }
     if let Some(round_trip) = sound.round_trip {
         text.push_str(&format!("{:.0} ms there and back; ", round_trip.as_secs_f64() * 1_000.0));
     }
@@ -64,8 +72,10 @@ fn share(lost: u64, received: u64) -> f64 {
     lost as f64 / (lost + received).max(1) as f64
 }
 
+/// The part that the leg did not hear, by its last report or by those of all the time.
 fn there(sound: &Sound) -> f64 {
-    f64::from(sound.lost_there) / 256.0
+    let extended = sound.there.map_or(0.0, |heard| f64::from(heard.lost) + f64::from(heard.discarded));
+    f64::from(sound.lost_there).max(extended) / 256.0
 }
 
 /// What sends nothing in pauses, as Opus may (RFC 6716 §2.1.9), still sends a packet each 400 ms.
@@ -73,6 +83,8 @@ const SILENT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
+    use shared_model::HeardThere;
+
     use super::*;
 
     fn good() -> Sound {
@@ -88,6 +100,7 @@ mod tests {
             disbelieved: 0,
             lost_there: 0,
             has_reported: true,
+            there: None,
             jitter: Duration::from_millis(7),
             round_trip: Some(Duration::from_millis(40)),
             mos: 4.25,
@@ -100,6 +113,17 @@ mod tests {
             sentence(&good()),
             "opus, encrypted; 980 packets in (2.0 % lost), 1000 out (0.0 % lost there); jitter 7 ms; 40 ms there and back; MOS 4.2. Both ways were heard."
         );
+    }
+
+    #[test]
+    fn says_what_the_leg_told_of_its_hearing() {
+        let burst = Duration::from_millis(120);
+        let heard = HeardThere { lost: 2, discarded: 26, burst, mos: Some(3.1) };
+        let told = sentence(&Sound { there: Some(heard), ..good() });
+        let numbers = "(10.9 % lost there); jitter 7 ms; 10.2 % too late there, in bursts of 120 ms, where MOS is 3.1; 40 ms";
+        assert!(told.contains(numbers) && told.contains("It heard badly"), "{told}");
+        let whole = HeardThere { lost: 0, discarded: 0, burst: Duration::ZERO, mos: None };
+        assert!(sentence(&Sound { there: Some(whole), ..good() }).contains("; 0.0 % too late there; 40 ms"));
     }
 
     #[test]

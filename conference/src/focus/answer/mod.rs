@@ -19,6 +19,7 @@ use super::bundle;
 use super::lines::{Lines, What};
 use super::sdes::{self, Keys};
 use super::video;
+use super::xr;
 use crate::config::Secrecy;
 use crate::media::codec::{Encoding, Format, USUAL_BITS};
 use crate::media::leg::{Negotiated, RtpLeg};
@@ -116,6 +117,7 @@ pub(super) fn answer(
     let takes = video::Limits::of(offer);
     let mut offer = Sdp::parse(offer).ok_or(Unfit::NotSdp)?;
     let has_port = if ours.is_some() { bundle::spread(&mut offer) } else { Vec::new() };
+    xr::spread(&mut offer);
     let (at, chosen) = choose_among(&offer.media, keys, ours.is_some())?;
     let direction = direction_of(&offer.media[at]).mirrored();
     let group = chosen.browser.as_ref().map(|_| bundle::of(&offer).unwrap_or_default());
@@ -305,6 +307,8 @@ pub(super) fn choose<'a>(media: &Media<'a>, keys: &Keys, is_web: bool) -> Result
     if let Some(id) = level {
         beside.push(format!("a=extmap:{id}/recvonly {LEVEL}\r\n"));
     }
+    let extended = xr::wanted(media);
+    beside.extend(xr::print(extended));
     let is_one_port = media.attribute("rtcp-mux").is_some();
     if is_one_port {
         beside.push("a=rtcp-mux\r\n".to_owned());
@@ -319,6 +323,7 @@ pub(super) fn choose<'a>(media: &Media<'a>, keys: &Keys, is_web: bool) -> Result
         noise: noise.and_then(number),
         level,
         crypto: protection.map(|(_, crypto)| crypto),
+        extended,
     };
     Ok(Chosen { negotiated, browser, beside, formats })
 }

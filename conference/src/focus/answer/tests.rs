@@ -32,6 +32,7 @@ fn takes_the_first_known_audio_and_refuses_the_rest() {
         noise: Some(13),
         level: None,
         crypto: None,
+        extended: crate::media::xr::Wanted::default(),
     };
     assert_eq!(agreed.negotiated, negotiated);
     let media: Vec<&str> = agreed.text.lines().filter(|line| line.starts_with("m=")).collect();

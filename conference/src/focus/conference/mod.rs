@@ -170,14 +170,15 @@ impl Conference {
             }
             Spoken::Gone(leg, quality) => {
                 let mos = quality.mos();
-                self.focus.parts().metrics.call_quality(mos);
+                self.focus.parts().metrics.call_quality(mos, quality.there.and_then(|heard| heard.mos()));
                 self.tell_sound(leg, &quality);
-                let Quality { received, lost, lost_there, round_trip, jitter, .. } = quality;
+                let Quality { received, lost, lost_there, there, round_trip, jitter, .. } = quality;
                 tracing::info!(
                     leg = leg.0,
                     received,
                     lost,
                     lost_there,
+                    ?there,
                     ?round_trip,
                     ?jitter,
                     mos,

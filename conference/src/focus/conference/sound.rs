@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use shared_model::{AccountId, Correlation, Fact, MediaEvent, Sound};
+use shared_model::{AccountId, Correlation, Fact, HeardThere, MediaEvent, Sound};
 use sip_core::sdp::Direction;
 use tokio::sync::mpsc;
 
@@ -57,6 +57,12 @@ impl Conference {
             disbelieved: quality.disbelieved,
             lost_there: quality.lost_there,
             has_reported: quality.has_reported,
+            there: quality.there.map(|heard| HeardThere {
+                lost: heard.lost,
+                discarded: heard.discarded,
+                burst: Duration::from_millis(heard.burst.1.into()),
+                mos: heard.mos(),
+            }),
             jitter: quality.jitter,
             round_trip: quality.round_trip,
             mos: quality.mos(),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::media::codec::Format;
 use crate::media::srtp::{MasterKey, Suite};
+use crate::media::xr::{RoundTrip, Wanted};
 
 fn leg(format: Format, crypto: Option<Crypto>) -> RtpLeg {
     let ports: Ports = "37000-37998".parse().unwrap();
@@ -16,6 +17,7 @@ fn leg(format: Format, crypto: Option<Crypto>) -> RtpLeg {
         noise: Some(13),
         level: Some(1),
         crypto,
+        extended: Wanted { metrics: true, round_trip: Some(RoundTrip::All) },
     };
     unbound.start(negotiated, None, 7, Instant::now()).unwrap()
 }
@@ -48,6 +50,15 @@ fn no_datagram_harms_a_leg() {
             }
             if random() % 8 == 0 && datagram.len() > 1 {
                 (datagram[0], datagram[1]) = (0x80 | random() as u8 & 0x3f, 200 + (random() % 5) as u8);
+            }
+            if random() % 16 == 0 {
+                // Extended reports, whose lengths may be wrong.
+                datagram.resize(datagram.len().next_multiple_of(4).clamp(4, 64), 0);
+                datagram =
+                    [&[0x80, 201, 0, 1, 0, 0, 0, 1, 0x80, 207, 0, 0, 0, 0, 0, 1][..], &datagram].concat();
+                datagram[11] = (datagram.len() / 4 - 3) as u8;
+                (datagram[16], datagram[19]) = (random() as u8 % 9, random() as u8 % 12);
+                datagram.truncate(datagram.len() - random() % 2 * 4);
             }
             let (source, now) = ("127.0.0.1:9".parse().unwrap(), begin + crate::media::FRAME * n);
             match rtcp::is_rtcp(&datagram) {

@@ -211,11 +211,12 @@ impl House {
         phone
     }
 
-    /// The value of a metric.
+    /// The value of a counter, or how often a histogram was told something.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let families = self.registry.gather();
         let family = families.iter().find(|family| family.name() == name).unwrap();
-        family.get_metric()[0].get_counter().get_value()
+        let metric = &family.get_metric()[0];
+        metric.get_counter().get_value() + metric.get_histogram().get_sample_count() as f64
     }
 
     /// Waits until the focus shows somebody for whom it holds.
