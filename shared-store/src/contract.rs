@@ -182,6 +182,31 @@ pub async fn records(store: &Store) {
     assert_eq!(keys(None, 1).await, ["B"]);
     assert_eq!(keys(Some("a"), 10).await, ["b"]);
 
+    records.put("o", "c", "z;\u{e9}", b"\x00;1 2\xff", Expected::Anything).await.unwrap();
+    let odd = records.list("o", "c", Some("b"), 10).await.unwrap();
+    let shown = |r: &crate::Record| (r.key.clone(), r.value.clone(), r.version);
+    assert_eq!(
+        odd.iter().map(shown).collect::<Vec<_>>(),
+        [("z;\u{e9}".to_owned(), b"\x00;1 2\xff".to_vec(), 1)]
+    );
+    assert_eq!(records.list("o", "none", None, 10).await, Ok(Vec::new()));
+
+    let among = async |owners: &[&str], keys: &[&str]| {
+        let mut found = records.among(owners, "c", keys).await.unwrap();
+        found.sort_by(|one, other| (&one.0, &one.1.key).cmp(&(&other.0, &other.1.key)));
+        found.into_iter().map(|(owner, record)| format!("{owner} {}", record.key)).collect::<Vec<_>>()
+    };
+    records.put("q", "c", "b", b"q", Expected::Anything).await.unwrap();
+    records.put("q", "d", "z", b"q", Expected::Anything).await.unwrap();
+    assert_eq!(among(&["q", "o", "n"], &["b", "B", "z"]).await, ["o B", "o b", "q b"]);
+    assert_eq!(among(&["q"], &[]).await, Vec::<String>::new());
+    assert_eq!(among(&[], &["b"]).await, Vec::<String>::new());
+    let many: Vec<String> = (0..600).map(|n| format!("n{n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).chain(["q"]).collect();
+    assert_eq!(among(&many, &["b"]).await, ["q b"], "more than a statement holds");
+    assert_eq!(records.remove_owner("q").await, Ok(2));
+    assert_eq!(records.delete("o", "c", "z;\u{e9}").await, Ok(true));
+
     assert_eq!(records.take("o", "c", "a").await.unwrap().unwrap().value, b"x");
     assert_eq!(records.take("o", "c", "a").await, Ok(None));
     assert_eq!(records.delete("o", "c", "B").await, Ok(true));

@@ -21,6 +21,13 @@ pub trait Records: Send + Sync {
         after: Option<&str>,
         max: usize,
     ) -> Result<Vec<Record>, StoreError>;
+    /// Of each owner the records of a collection that have one of these keys, in no order; owners are named once.
+    async fn among(
+        &self,
+        owners: &[&str],
+        collection: &str,
+        keys: &[&str],
+    ) -> Result<Vec<(String, Record)>, StoreError>;
     /// Makes all changes or none; the versions that the put ones have now, and 0 for the deleted ones.
     async fn commit(&self, owner: &str, changes: &[RecordChange]) -> Result<Vec<u64>, StoreError>;
     /// Removes a record and answers it; of many callers one gets it. For single-use tokens.

@@ -41,6 +41,21 @@ impl crate::Records for Records {
         Ok(own.take(max).map(|(_, record)| record.clone()).collect())
     }
 
+    async fn among(
+        &self,
+        owners: &[&str],
+        collection: &str,
+        keys: &[&str],
+    ) -> Result<Vec<(String, Record)>, StoreError> {
+        let records = lock(&self.0);
+        let places = owners.iter().flat_map(|owner| keys.iter().map(move |key| (*owner, *key)));
+        let found = places.filter_map(|(owner, key)| {
+            let record = records.get(&full(owner, collection, key))?;
+            Some((owner.to_owned(), record.clone()))
+        });
+        Ok(found.collect())
+    }
+
     async fn commit(&self, owner: &str, changes: &[RecordChange]) -> Result<Vec<u64>, StoreError> {
         let mut records = lock(&self.0);
         let mut versions = Vec::with_capacity(changes.len());

@@ -6,6 +6,7 @@
 //! Every write is a transaction; PostgreSQL itself commits those that wait in groups. What must not interleave takes
 //! an advisory lock by name, which ends with the transaction.
 
+mod lists;
 mod migrations;
 
 #[path = "../sql/accounts.rs"]
@@ -41,6 +42,14 @@ pub(crate) async fn open(url: &str) -> Result<Store, StoreError> {
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(PATIENCE)
+        // It is asked whether it lives when it comes back; who takes it soon after need not ask again.
+        .test_before_acquire(false)
+        .before_acquire(|conn, meta| {
+            Box::pin(async move {
+                let is_trusted = meta.idle_for < TRUSTED_FOR;
+                Ok(is_trusted || sqlx::Connection::ping(conn).await.is_ok())
+            })
+        })
         .connect_with(options)
         .await?;
     migrate::migrate(&mut *pool.acquire().await?).await?;
@@ -94,6 +103,8 @@ async fn lock(conn: &mut Connection, name: &str) -> Result<(), StoreError> {
 /// How long a caller waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 const CONNECTIONS: u32 = 16;
+/// For how long a connection that lived is not asked.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod server;

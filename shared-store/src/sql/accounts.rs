@@ -60,12 +60,13 @@ impl crate::Accounts for Accounts {
     async fn list(&self, after: Option<&Aor>, max: usize) -> Result<AccountPage, StoreError> {
         // No AOR is empty, so that all come after the empty text.
         let after = after.map_or("", |aor| aor.as_str());
-        let bodies: Vec<Vec<u8>> =
-            sqlx::query_scalar("SELECT body FROM account WHERE aor > $1 ORDER BY aor LIMIT $2")
-                .bind(after)
-                .bind(limit(max.saturating_add(1)))
-                .fetch_all(&mut *self.0.reader().await?)
-                .await?;
+        let bodies: Vec<Vec<u8>> = sqlx::query_scalar(
+            "SELECT body FROM account WHERE aor > $1 ORDER BY aor LIMIT CAST($2 AS BIGINT)",
+        )
+        .bind(after)
+        .bind(limit(max.saturating_add(1)))
+        .fetch_all(&mut *self.0.reader().await?)
+        .await?;
         let accounts = bodies.iter().take(max).map(|body| read(body)).collect::<Result<_, _>>()?;
         Ok(AccountPage { accounts, more: bodies.len() > max })
     }

@@ -99,8 +99,13 @@ async fn page(conn: &mut Connection, owner: &str, query: &Query) -> Result<Page,
         Position::Before(id) => (whole.0, place(conn, owner, id).await?.min(whole.1)),
     };
     let select = match query.is_backward() {
-        false => matching!("SELECT seq, owner, id, peer, at, kind, body", "ORDER BY seq LIMIT $8"),
-        true => matching!("SELECT seq, owner, id, peer, at, kind, body", "ORDER BY seq DESC LIMIT $8"),
+        false => {
+            matching!("SELECT seq, owner, id, peer, at, kind, body", "ORDER BY seq LIMIT CAST($8 AS BIGINT)")
+        }
+        true => matching!(
+            "SELECT seq, owner, id, peer, at, kind, body",
+            "ORDER BY seq DESC LIMIT CAST($8 AS BIGINT)"
+        ),
     };
     let rows: Vec<Row> = sqlx::query_as(select)
         .bind(owner)
@@ -140,7 +145,7 @@ async fn count(
 ) -> Result<u64, StoreError> {
     let sql = concat!(
         "SELECT COUNT(*) FROM (SELECT 1 AS one FROM archive WHERE owner = $1 AND (CAST($2 AS TEXT) IS NULL OR peer = $2) ",
-        "AND (CAST($3 AS TEXT) IS NULL OR kind = $3) AND at >= $4 AND at <= $5 AND seq > $6 AND seq < $7 LIMIT $8) AS found"
+        "AND (CAST($3 AS TEXT) IS NULL OR kind = $3) AND at >= $4 AND at <= $5 AND seq > $6 AND seq < $7 LIMIT CAST($8 AS BIGINT)) AS found"
     );
     let most = i64::try_from(query.most_counted.saturating_add(1)).unwrap_or(i64::MAX);
     let count: i64 = sqlx::query_scalar(sql)
@@ -180,13 +185,13 @@ async fn remove(conn: &mut Connection, owner: &str, ids: &[String]) -> Result<u6
 
 async fn remove_older(conn: &mut Connection, kind: &str, time: i64, max: i64) -> Result<u64, StoreError> {
     let sql = "DELETE FROM archive WHERE seq IN \
-               (SELECT seq FROM archive WHERE kind = $1 AND at < $2 ORDER BY at, seq LIMIT $3)";
+               (SELECT seq FROM archive WHERE kind = $1 AND at < $2 ORDER BY at, seq LIMIT CAST($3 AS BIGINT))";
     Ok(sqlx::query(sql).bind(kind).bind(time).bind(max).execute(conn).await?.rows_affected())
 }
 
 async fn trim(conn: &mut Connection, owner: &str, keep: i64, max: i64) -> Result<u64, StoreError> {
     let sql = "DELETE FROM archive WHERE seq IN (SELECT seq FROM archive WHERE owner = $1 AND seq <= \
-               (SELECT seq FROM archive WHERE owner = $1 ORDER BY seq DESC LIMIT 1 OFFSET $2) ORDER BY seq LIMIT $3)";
+               (SELECT seq FROM archive WHERE owner = $1 ORDER BY seq DESC LIMIT 1 OFFSET $2) ORDER BY seq LIMIT CAST($3 AS BIGINT))";
     Ok(sqlx::query(sql).bind(owner).bind(keep).bind(max).execute(conn).await?.rows_affected())
 }
 

@@ -3,6 +3,8 @@
 //! `accounts.rs`, `records.rs`, `archive.rs` and `migrate.rs` here are compiled once inside each backend,
 //! whose module gives them `Connection` and `Database`: one text, so the two cannot drift apart. Bindings are each backend's
 //! own: a file has one process that knows them all, a database has many.
+//!
+//! A parameter behind `LIMIT` is cast: SQLite plans for the number that is bound there, and so prepares the statement anew each time.
 
 use crate::StoreError;
 

@@ -2,9 +2,8 @@
 
 use sqlx::QueryBuilder;
 
-use super::{Connection, Database, lock};
-use crate::sql::limit;
-use crate::{Place, Record, RecordChange, StoreError};
+use super::{Connection, Database, lists, lock};
+use crate::{Expected, Place, Record, RecordChange, StoreError};
 
 pub(super) struct Records(pub(super) Database);
 
@@ -39,16 +38,22 @@ impl crate::Records for Records {
         after: Option<&str>,
         max: usize,
     ) -> Result<Vec<Record>, StoreError> {
-        let sql = "SELECT record_key, value, version FROM record WHERE owner = $1 AND collection = $2 \
-                   AND (CAST($3 AS TEXT) IS NULL OR record_key > $3) ORDER BY record_key LIMIT $4";
-        let rows: Vec<Row> = sqlx::query_as(sql)
-            .bind(owner)
-            .bind(collection)
-            .bind(after)
-            .bind(limit(max))
-            .fetch_all(&mut *self.0.reader().await?)
-            .await?;
-        Ok(rows.into_iter().map(record).collect())
+        lists::list(&mut *self.0.reader().await?, (owner, collection), after, max).await
+    }
+
+    async fn among(
+        &self,
+        owners: &[&str],
+        collection: &str,
+        keys: &[&str],
+    ) -> Result<Vec<(String, Record)>, StoreError> {
+        let mut found = Vec::new();
+        if !keys.is_empty() {
+            for group in owners.chunks(OWNERS) {
+                found.extend(lists::among(&mut *self.0.reader().await?, group, collection, keys).await?);
+            }
+        }
+        Ok(found)
     }
 
     async fn commit(&self, owner: &str, changes: &[RecordChange]) -> Result<Vec<u64>, StoreError> {
@@ -104,31 +109,31 @@ async fn commit(
 }
 
 async fn make(conn: &mut Connection, owner: &str, change: &RecordChange) -> Result<u64, StoreError> {
-    let sql = "SELECT version FROM record WHERE owner = $1 AND collection = $2 AND record_key = $3";
-    let old: Option<i64> = sqlx::query_scalar(sql)
-        .bind(owner)
-        .bind(&change.collection)
-        .bind(&change.key)
-        .fetch_optional(&mut *conn)
-        .await?;
-    if !change.expected.holds(old.map(i64::cast_unsigned)) {
-        return Err(StoreError::Conflict);
+    if change.expected != Expected::Anything {
+        let sql = "SELECT version FROM record WHERE owner = $1 AND collection = $2 AND record_key = $3";
+        let old: Option<i64> = sqlx::query_scalar(sql)
+            .bind(owner)
+            .bind(&change.collection)
+            .bind(&change.key)
+            .fetch_optional(&mut *conn)
+            .await?;
+        if !change.expected.holds(old.map(i64::cast_unsigned)) {
+            return Err(StoreError::Conflict);
+        }
     }
     let Some(value) = &change.value else {
         take(conn, owner, &change.collection, &change.key).await?;
         return Ok(0);
     };
-    let version = old.unwrap_or_default() + 1;
-    let upsert = "INSERT INTO record (owner, collection, record_key, version, value) VALUES ($1, $2, $3, $4, $5) \
+    let upsert = "INSERT INTO record (owner, collection, record_key, version, value) VALUES ($1, $2, $3, 1, $4) \
                   ON CONFLICT (owner, collection, record_key) DO UPDATE \
-                  SET version = excluded.version, value = excluded.value";
-    sqlx::query(upsert)
+                  SET version = record.version + 1, value = excluded.value RETURNING version";
+    let version: i64 = sqlx::query_scalar(upsert)
         .bind(owner)
         .bind(&change.collection)
         .bind(&change.key)
-        .bind(version)
         .bind(&value[..])
-        .execute(conn)
+        .fetch_one(conn)
         .await?;
     Ok(version.cast_unsigned())
 }
@@ -156,3 +161,5 @@ fn record((key, value, version): Row) -> Record {
 
 /// Places of one statement: few sizes, so that each is prepared once.
 const PLACES: [usize; 4] = [1, 4, 16, 64];
+/// Owners of one statement.
+const OWNERS: usize = 256;

@@ -6,8 +6,10 @@
 //! One task writes ([`writer`]), others read beside it; bindings have a way of their own ([`bindings`]). Commands of other processes write too; SQLite orders them.
 
 mod appends;
+mod lists;
 mod migrations;
 mod packed;
+mod readers;
 mod writer;
 
 #[path = "../sql/accounts.rs"]
@@ -25,15 +27,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{ConnectOptions, Sqlite};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 use crate::{Entry, Store, StoreError, private};
 use appends::Appends;
 use migrations::MIGRATIONS;
+use readers::{Reader, Readers};
 use writer::Writer;
 
 pub(super) type Connection = sqlx::SqliteConnection;
@@ -60,7 +60,7 @@ pub(crate) async fn open(url: &str) -> Result<Store, StoreError> {
     }
     let mut conn = options.connect().await?;
     migrate::migrate(&mut conn).await?;
-    let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.clone()).await?;
+    let readers = Arc::new(Readers::new(options.clone()));
     let writer = Writer::start(conn);
     let database = Database { readers, appends: Appends::new(writer.clone()), writer };
     Ok(Store {
@@ -74,15 +74,15 @@ pub(crate) async fn open(url: &str) -> Result<Store, StoreError> {
 /// The readers and the writer of one file.
 #[derive(Clone)]
 struct Database {
-    readers: SqlitePool,
+    readers: Arc<Readers>,
     writer: Writer,
     appends: Appends,
 }
 
 impl Database {
     /// A connection for reading.
-    async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
-        Ok(self.readers.acquire().await?)
+    async fn reader(&self) -> Result<Reader<'_>, StoreError> {
+        self.readers.take().await
     }
 
     /// Runs `work` in a transaction, whole or not at all; returns when it is on the disk.
@@ -107,7 +107,6 @@ async fn lock(_conn: &mut Connection, _name: &str) -> Result<(), StoreError> {
 
 /// How long to wait for another process's write.
 const BUSY: Duration = Duration::from_secs(10);
-const READERS: u32 = 4;
 
 #[cfg(test)]
 mod tests;

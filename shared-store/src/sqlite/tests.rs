@@ -132,6 +132,44 @@ async fn a_failed_write_leaves_its_group_untouched() {
     assert_eq!(store.records.list("o", "c", None, 1000).await.unwrap().len(), 180);
 }
 
+#[test]
+fn no_statement_is_prepared_anew_for_each_limit() {
+    for text in [
+        include_str!("lists.rs"),
+        include_str!("../sql/accounts.rs"),
+        include_str!("../sql/archive.rs"),
+        include_str!("../sql/records.rs"),
+    ] {
+        assert!(!text.contains("LIMIT $"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_read_at_once_and_each_gets_its_own() {
+    let folder = Folder::new("readers");
+    let store = open(&folder.url()).await.unwrap();
+    for n in 0..9 {
+        store.records.put("o", "c", &n.to_string(), &[n], Expected::Absent).await.unwrap();
+    }
+    let reads: Vec<_> = (0..200_u8)
+        .map(|n| {
+            let records = Arc::clone(&store.records);
+            tokio::spawn(async move {
+                let read = records.get("o", "c", &(n % 9).to_string()).await.unwrap().unwrap();
+                assert_eq!(read.value, [n % 9]);
+                records.list("o", "c", None, 100).await.unwrap().len()
+            })
+        })
+        .collect();
+    for (n, read) in reads.into_iter().enumerate() {
+        match n % 3 {
+            0 => read.abort(), // who does not wait for its answer leaves the connection as it was
+            _ => assert_eq!(read.await.unwrap(), 9),
+        }
+    }
+    assert_eq!(store.records.list("o", "c", None, 100).await.unwrap().len(), 9);
+}
+
 /// The name of the variable that makes this test's process the victim; its value is the database's URL.
 const VICTIM: &str = "CUSAX_TEST_VICTIM_URL";
 

@@ -2,7 +2,7 @@
 //!
 //! In    closures over the connection, through a bounded queue; a full queue slows the callers.
 //! Out   each closure's answer, after the commit that holds its work.
-//! Errors a closure that fails is rolled back alone (a savepoint); a commit that fails fails all of its group.
+//! Errors a closure that fails is rolled back alone (a savepoint, but for the first); a commit that fails fails all of its group.
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
@@ -63,11 +63,18 @@ async fn write_all(mut conn: Connection, mut jobs: mpsc::Receiver<Job>) {
             tracing::warn!(%error, "cannot begin to write");
             continue;
         }
-        let mut group = Vec::new();
-        let mut next = Some(first);
-        while let Some(job) = next {
+        // The first needs no savepoint: what came before it is the transaction's beginning.
+        let done = first(&mut conn).await;
+        if !done.is_kept {
+            roll_back(&mut conn).await;
+            (done.answer)(Ok(()));
+            continue;
+        }
+        let mut group = vec![done];
+        while group.len() < LARGEST_GROUP
+            && let Ok(job) = jobs.try_recv()
+        {
             group.push(run_in_savepoint(&mut conn, job).await);
-            next = if group.len() < LARGEST_GROUP { jobs.try_recv().ok() } else { None };
         }
         let committed = commit(&mut conn).await;
         for done in group {
@@ -94,10 +101,14 @@ async fn commit(conn: &mut Connection) -> Result<(), StoreError> {
     let committed = sqlx::query("COMMIT").execute(&mut *conn).await;
     if let Err(error) = &committed {
         tracing::error!(%error, "cannot commit; the disk may be full");
-        // It fails if the failed commit ended the transaction, which is what it is for.
-        let _ = sqlx::query("ROLLBACK").execute(conn).await;
+        roll_back(conn).await;
     }
     Ok(committed.map(|_| ())?)
+}
+
+async fn roll_back(conn: &mut Connection) {
+    // It fails if what failed before ended the transaction, which is what it is for.
+    let _ = sqlx::query("ROLLBACK").execute(conn).await;
 }
 
 /// Writers that wait before further ones are slowed.

@@ -59,6 +59,18 @@ impl Records for Counted<dyn Records> {
         self.inner.list(owner, collection, after, max).await
     }
 
+    async fn among(
+        &self,
+        owners: &[&str],
+        collection: &str,
+        keys: &[&str],
+    ) -> Result<Vec<(String, Record)>, StoreError> {
+        if !owners.is_empty() && !keys.is_empty() {
+            self.asked.note(format!("among {} {collection} {}", owners.join(","), keys.join(",")));
+        }
+        self.inner.among(owners, collection, keys).await
+    }
+
     async fn commit(&self, owner: &str, changes: &[RecordChange]) -> Result<Vec<u64>, StoreError> {
         let changed: Vec<_> =
             changes.iter().map(|change| format!("{} {}", change.collection, change.key)).collect();

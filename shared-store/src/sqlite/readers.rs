@@ -1,0 +1,105 @@
+//! The connections that read beside the writer.
+//!
+//! In    whoever wants to read, at most [`MOST`] at once; others wait in order.
+//! Out   a connection, which comes back when it is dropped: at once, and without a word to its thread.
+//! State connections that nobody uses, the one that was used last on top: its thread and its pages are warm.
+//! Errors who waits longer than [`PATIENCE`] hears [`StoreError::Overloaded`].
+//!
+//! Each statement is one way to the connection's thread and back. A pool of the library asks a connection whether it lives before and
+//! after each use, which makes it three; here that is asked once in [`TRUSTED_FOR`].
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection as _};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::Connection;
+use crate::StoreError;
+
+/// Connections of one file.
+pub(super) struct Readers {
+    options: SqliteConnectOptions,
+    places: Semaphore,
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    conn: Connection,
+    /// When it was seen to live.
+    seen: Instant,
+}
+
+/// A connection in somebody's hands.
+pub(super) struct Reader<'a> {
+    readers: &'a Readers,
+    /// There until it is dropped.
+    held: Option<Idle>,
+    _place: SemaphorePermit<'a>,
+}
+
+impl Readers {
+    pub(super) fn new(options: SqliteConnectOptions) -> Self {
+        Self { options, places: Semaphore::new(MOST), idle: Mutex::default() }
+    }
+
+    /// A connection of one's own.
+    pub(super) async fn take(&self) -> Result<Reader<'_>, StoreError> {
+        let place = match self.places.try_acquire() {
+            Ok(place) => place,
+            Err(_) => {
+                let waiting = tokio::time::timeout(PATIENCE, self.places.acquire());
+                waiting.await.map_err(|_| StoreError::Overloaded)?.map_err(|_| StoreError::Overloaded)?
+            }
+        };
+        let idle = self.idle().pop();
+        let held = match self.living(idle).await {
+            Some(idle) => idle,
+            None => Idle { conn: self.options.connect().await?, seen: Instant::now() },
+        };
+        Ok(Reader { readers: self, held: Some(held), _place: place })
+    }
+
+    async fn living(&self, idle: Option<Idle>) -> Option<Idle> {
+        let mut idle = idle?;
+        if idle.seen.elapsed() >= TRUSTED_FOR {
+            idle.conn.ping().await.ok()?;
+            idle.seen = Instant::now();
+        }
+        Some(idle)
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Deref for Reader<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.held.as_ref().expect("it is taken out when this is dropped").conn
+    }
+}
+
+impl DerefMut for Reader<'_> {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.held.as_mut().expect("it is taken out when this is dropped").conn
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        // Before its place is free. A statement that nobody waits for any more ends with the row that its thread is at.
+        self.readers.idle().extend(self.held.take());
+    }
+}
+
+/// Who reads at once.
+const MOST: usize = 4;
+/// How long a caller waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// For how long a connection that lived is not asked.
+const TRUSTED_FOR: Duration = Duration::from_secs(30);
