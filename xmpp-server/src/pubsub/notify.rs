@@ -6,10 +6,15 @@
 //!       account and of contacts who may read it, here and elsewhere (`afar`).
 //! A notification that nobody gets is gone: the item is kept.
 
+use std::collections::BTreeSet;
+
+use shared_store::{Place, StoreError};
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
-use super::node::Node;
+use super::node::{ItemRef, Node, Relation};
 use super::{Host, store};
+use crate::blocking::is_exempt;
+use crate::roster::Contact;
 use crate::route::{pass_copy, route};
 use crate::server::Server;
 
@@ -124,14 +129,18 @@ pub(super) async fn last_item(
 ) -> Option<Stanza> {
     let last = node.items.last()?;
     let item = store::item(&*server.store.records, host.key(), name, &last.id).await.ok().flatten()?;
+    Some(last_of(host, name, node, last, &item, to))
+}
+
+fn last_of(host: &Host, name: &str, node: &Node, last: &ItemRef, item: &Element, to: &Jid) -> Stanza {
     let publisher = last.publisher.parse().ok();
-    let event = shown(node, name, &last.id, &item, publisher.as_ref());
-    Some(headline(host, &event).addressed(Some(&host.jid), Some(to)))
+    let event = shown(node, name, &last.id, item, publisher.as_ref());
+    headline(host, &event).addressed(Some(&host.jid), Some(to))
 }
 
 /// XEP-0163 §4.3.4: a resource that is available and interested gets the last items of its own account's nodes and of
 /// those of all whose presence it sees.
-pub(crate) async fn send_last(server: &Server, resource: &Jid, notify: &std::collections::BTreeSet<String>) {
+pub(crate) async fn send_last(server: &Server, resource: &Jid, notify: &BTreeSet<String>) {
     if notify.is_empty() {
         return;
     }
@@ -143,33 +152,64 @@ pub(crate) async fn send_last(server: &Server, resource: &Jid, notify: &std::col
         }
         Err(error) => tracing::error!(%error, "a roster could not be read"),
     }
-    for jid in hosts {
-        if jid.as_str() != resource.bare_str() && crate::blocking::blocks(server, resource, &jid).await {
-            continue;
-        }
-        send_last_of(server, &jid, resource, notify).await;
+    if let Some(blocked) = server.router.blocked(resource.bare_str()).filter(|blocked| !blocked.is_empty()) {
+        hosts.retain(|host| is_exempt(resource, host) || !blocked.names(host));
     }
+    send_last_of_all(server, &hosts, resource, notify).await;
 }
 
 /// The last items of one account's nodes, for a resource that is interested in them, here or elsewhere.
-pub(crate) async fn send_last_of(
-    server: &Server,
-    account: &Jid,
-    resource: &Jid,
-    notify: &std::collections::BTreeSet<String>,
-) {
-    let host = Host { jid: account.to_bare(), is_service: false };
-    let Ok(mut nodes) = store::all(&*server.store.records, host.key()).await else { return };
-    nodes.retain(|(name, node)| notify.contains(name) && node.config.sends_last_on_presence);
-    if nodes.is_empty() {
-        return;
-    }
-    let Ok(relation) = host.relation(server, resource).await else { return };
-    for (name, node) in nodes {
-        if node.check_reader(resource, &relation).is_ok()
-            && let Some(message) = last_item(server, &host, &name, &node, resource).await
-        {
-            pass_copy(server, message);
+pub(crate) async fn send_last_of(server: &Server, account: &Jid, resource: &Jid, notify: &BTreeSet<String>) {
+    send_last_of_all(server, &[account.to_bare()], resource, notify).await;
+}
+
+/// What is asked of the store does not grow with the accounts: the nodes of many at once, then their rosters, then the items.
+async fn send_last_of_all(server: &Server, hosts: &[Jid], resource: &Jid, notify: &BTreeSet<String>) {
+    for hosts in hosts.chunks(TOGETHER) {
+        if let Err(error) = last_of_some(server, hosts, resource, notify).await {
+            return tracing::error!(%error, "last items could not be read");
         }
     }
 }
+
+async fn last_of_some(
+    server: &Server,
+    hosts: &[Jid],
+    resource: &Jid,
+    notify: &BTreeSet<String>,
+) -> Result<(), StoreError> {
+    let records = &*server.store.records;
+    let mut nodes = store::of_many(records, hosts, notify).await?;
+    nodes.retain(|(.., node)| node.config.sends_last_on_presence && !node.items.is_empty());
+    let mut having: Vec<Jid> = nodes.iter().map(|(host, ..)| host.clone()).collect();
+    having.dedup();
+    let entries = server.rosters.of_many(&having, &resource.to_bare()).await?;
+    let relation = |host: &Jid, entry: Contact| match host.as_str() == resource.bare_str() {
+        true => Relation { sees_presence: true, groups: Vec::new() },
+        false => Relation { sees_presence: entry.subscription().from, groups: entry.groups },
+    };
+    let relations: Vec<Relation> =
+        having.iter().zip(entries).map(|(host, entry)| relation(host, entry)).collect();
+    let related = |host: &Jid| having.iter().position(|known| known == host).and_then(|at| relations.get(at));
+    nodes.retain(|(host, _, node)| related(host).is_some_and(|to| node.check_reader(resource, to).is_ok()));
+    for nodes in nodes.chunks(TOGETHER) {
+        let collections: Vec<String> = nodes.iter().map(|(_, name, _)| store::items_of(name)).collect();
+        let last = |node: &Node| node.items.last().cloned();
+        let wanted: Vec<ItemRef> = nodes.iter().filter_map(|(.., node)| last(node)).collect();
+        let places = nodes.iter().zip(&collections).zip(&wanted);
+        let places: Vec<Place<'_>> = places
+            .map(|(((host, ..), collection), item)| Place { owner: host.as_str(), collection, key: &item.id })
+            .collect();
+        let found = records.several(&places).await?;
+        for (((host, name, node), item), record) in nodes.iter().zip(&wanted).zip(found) {
+            if let Some(payload) = record.as_ref().and_then(store::payload) {
+                let host = Host { jid: host.clone(), is_service: false };
+                pass_copy(server, last_of(&host, name, node, item, &payload, resource));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Accounts, or nodes, that are looked at together.
+const TOGETHER: usize = 64;

@@ -5,8 +5,10 @@
 //! State `Records`: collection `pubsub`, key the node; collection `pubsub/<node>`, key the item's id.
 //! Errors [`Failed`]: the store's, or the answer that the change itself gives.
 
-use shared_store::{Expected, RecordChange, Records, StoreError};
-use xmpp_core::{Element, StanzaError};
+use std::collections::BTreeSet;
+
+use shared_store::{Expected, Record, RecordChange, Records, StoreError};
+use xmpp_core::{Element, Jid, StanzaError};
 
 use super::node::Node;
 use crate::features::store_failed;
@@ -28,6 +30,24 @@ pub(crate) async fn all(records: &dyn Records, host: &str) -> Result<Vec<(String
     let records = records.list(host, NODES, None, MOST_NODES).await.map_err(|error| store_failed(&error))?;
     let read = |r: shared_store::Record| Some((r.key, serde_json::from_slice(&r.value).ok()?));
     Ok(records.into_iter().filter_map(read).collect())
+}
+
+/// The nodes of many accounts that have one of these names, by account as they are named, then by name.
+pub(crate) async fn of_many(
+    records: &dyn Records,
+    hosts: &[Jid],
+    names: &BTreeSet<String>,
+) -> Result<Vec<(Jid, String, Node)>, StoreError> {
+    let owners: Vec<&str> = hosts.iter().map(Jid::as_str).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let place = |owner: &str| hosts.iter().position(|host| host.as_str() == owner);
+    let read = |(owner, record): (String, Record)| {
+        Some((place(&owner)?, record.key, serde_json::from_slice(&record.value).ok()?))
+    };
+    let found = records.among(&owners, NODES, &names).await?;
+    let mut found: Vec<(usize, String, Node)> = found.into_iter().filter_map(read).collect();
+    found.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+    Ok(found.into_iter().map(|(at, name, node)| (hosts[at].clone(), name, node)).collect())
 }
 
 /// Changes a node and its items. `change` may run more than once; a node that it takes out is deleted with its items.
@@ -88,7 +108,12 @@ pub(crate) async fn item(
     id: &str,
 ) -> Result<Option<Element>, StanzaError> {
     let record = records.get(host, &items_of(node), id).await.map_err(|error| store_failed(&error))?;
-    Ok(record.and_then(|record| Element::parse(std::str::from_utf8(&record.value).ok()?, "").ok()))
+    Ok(record.as_ref().and_then(payload))
+}
+
+/// The payload that a record keeps.
+pub(crate) fn payload(record: &Record) -> Option<Element> {
+    Element::parse(std::str::from_utf8(&record.value).ok()?, "").ok()
 }
 
 pub(crate) fn items_of(node: &str) -> String {

@@ -33,7 +33,7 @@ fn items(node: &str) -> String {
 }
 
 /// A client that wants to hear of a node, and says so when it is asked.
-async fn interested(served: &Served, user: &str, resource: &str, node: &str) -> Client {
+pub(crate) async fn interested(served: &Served, user: &str, resource: &str, node: &str) -> Client {
     let mut client = Client::login(served, user, resource).await;
     client.ask("get", "", "<query xmlns='jabber:iq:roster'/>").await;
     client.send(&format!("<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:c' ver='{node}='/></presence>")).await;

@@ -1,7 +1,8 @@
 //! What a login asks of the store.
 
 use crate::common::counted::counted;
-use crate::common::{Client, befriend, serve, serve_over};
+use crate::common::{Client, befriend, befriend_afar, serve, serve_over};
+use crate::pubsub::interested;
 use xmpp_server::Config;
 
 #[tokio::test]
@@ -11,7 +12,7 @@ async fn a_login_asks_the_store_four_times_however_many_contacts_there_are() {
     let mut bob = Client::online(&before, "bob", "b").await;
     let mut carol = Client::online(&before, "carol", "c").await;
     befriend(&mut alice, &mut bob).await;
-    crate::common::befriend_afar(&mut alice, &mut carol, "alice@example.org", "carol@example.org").await;
+    befriend_afar(&mut alice, &mut carol, "alice@example.org", "carol@example.org").await;
 
     let (store, asked) = counted(&before.store);
     let served = serve_over(&before, Config::default(), store).await;
@@ -38,4 +39,38 @@ async fn a_login_asks_the_store_four_times_however_many_contacts_there_are() {
     // Nothing, if carol's roster was read a moment ago.
     asked.retain(|what| what != "get carol@example.org roster alice@example.org");
     assert_eq!(asked, ["page alice@example.org#offline"], "bob is away, and nothing of his is read");
+}
+
+#[tokio::test]
+async fn the_last_items_of_all_contacts_are_three_questions() {
+    let before = serve().await;
+    let mut alice = Client::online(&before, "alice", "a").await;
+    let mut bob = Client::online(&before, "bob", "b").await;
+    let mut carol = Client::online(&before, "carol", "c").await;
+    befriend(&mut alice, &mut bob).await;
+    befriend_afar(&mut alice, &mut carol, "alice@example.org", "carol@example.org").await;
+    for (client, node) in [(&mut alice, "urn:other"), (&mut bob, "urn:mood"), (&mut carol, "urn:mood")] {
+        let publish =
+            format!("<publish node='{node}'><item id='1'><t xmlns='urn:t'>glad</t></item></publish>");
+        let publish = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{publish}</pubsub>");
+        assert!(client.ask("set", "", &publish).await.contains("type='result'"));
+    }
+
+    let (store, asked) = counted(&before.store);
+    let served = serve_over(&before, Config::default(), store).await;
+    let mut alice = interested(&served, "alice", "a", "urn:mood").await;
+    for from in ["from='bob@example.org'", "from='carol@example.org'"] {
+        alice.expect(&["pubsub#event", "glad", from]).await;
+    }
+    let all = asked.take();
+    let of_nodes: Vec<&String> = all.iter().filter(|what| what.contains("pubsub")).collect();
+    assert_eq!(
+        of_nodes,
+        [
+            "among alice@example.org,bob@example.org,carol@example.org pubsub urn:mood",
+            "get bob@example.org pubsub/urn:mood 1, carol@example.org pubsub/urn:mood 1",
+        ]
+    );
+    let rosters = all.iter().filter(|what| what.contains("bob@example.org roster"));
+    assert_eq!(rosters.count(), 1, "and whose nodes may be seen: {all:?}");
 }
