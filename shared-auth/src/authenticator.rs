@@ -28,6 +28,7 @@ use tracing::Instrument;
 use zeroize::Zeroizing;
 
 use crate::cache::{AccountCache, Name};
+use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::crowd::Crowd;
 use crate::digest::{Challenge, DigestProof};
@@ -67,6 +68,7 @@ pub struct Authenticator {
 pub(crate) struct Doors {
     pub(crate) tokens: Tokens,
     pub(crate) fast: FastTokens,
+    pub(crate) certificates: Certificates,
 }
 
 impl Authenticator {
@@ -246,6 +248,14 @@ impl Authenticator {
             // The handshake proved that the peer holds its key, and the CA that the name is theirs.
             Proof::Certificate { .. } => {
                 identify(self.find(login).await?.as_deref(), true, "", How::Certificate)
+            }
+            Proof::OwnCertificate { fingerprint, .. } => {
+                let account = self.find(login).await?;
+                let known = match &account {
+                    Some(account) => self.doors.certificates.find(&account.jid, fingerprint).await?,
+                    None => None,
+                };
+                identify(account.as_deref(), known.is_some(), "", How::Certificate)
             }
             Proof::Token { purpose, text } => self.token(purpose, text, origin).await,
             Proof::Fast(last) => self.fast(login, last).await,

@@ -115,6 +115,13 @@ pub enum Proof {
         /// An address that it names, with its domain.
         name: String,
     },
+    /// A TLS client certificate that the account itself gave (XEP-0257).
+    OwnCertificate {
+        /// Whose it says it is, with its domain.
+        name: String,
+        /// What names the certificate, as [`Certificates::fingerprint`](crate::Certificates::fingerprint) makes it.
+        fingerprint: String,
+    },
     /// A single-use token, as [`Tokens::issue`](crate::Tokens::issue) made it.
     Token {
         /// What it must have been issued for.

@@ -14,6 +14,7 @@ mod authenticator;
 mod bearer;
 mod book;
 mod cache;
+mod certificates;
 mod clients;
 mod config;
 mod crowd;
@@ -50,6 +51,7 @@ use tokio::sync::mpsc;
 pub use authenticator::{Authenticator, Slowed};
 pub use bearer::{Bearer, Bearers, Holder};
 pub use book::{AccountBook, BookError, NewAccount, Profile, Upgrade};
+pub use certificates::{CertificateError, Certificates, OwnCertificate};
 pub use clients::{Client, Clients, Installation, RevokeError, Revoked};
 pub use config::{Config, Network, keys};
 pub use digest::{Challenge, DigestProof, Qop};
@@ -105,6 +107,8 @@ pub struct Auth {
     pub book: Arc<AccountBook>,
     /// Clients that have access.
     pub clients: Clients,
+    /// Certificates that accounts gave for their clients.
+    pub certificates: Certificates,
     /// Single-use tokens.
     pub tokens: Tokens,
     /// Sessions of pages and tokens of the API.
@@ -152,7 +156,8 @@ impl Auth {
         let book = Arc::new(book);
         let clients =
             Clients::new(Arc::clone(&store.records), Arc::clone(&cache), Arc::clone(&book), fast.clone());
-        let doors = authenticator::Doors { tokens: tokens.clone(), fast };
+        let certificates = Certificates::new(Arc::clone(&store.records));
+        let doors = authenticator::Doors { tokens: tokens.clone(), fast, certificates: certificates.clone() };
         let bearers = bearer::Bearers::new(Arc::clone(&store.records), Arc::clone(&cache));
         let invites =
             invites::Invites::new(Arc::clone(&store.records), Arc::clone(&cache), Arc::clone(&book));
@@ -169,6 +174,7 @@ impl Auth {
             directory,
             book,
             clients,
+            certificates,
             tokens,
             bearers,
             invites,

@@ -68,7 +68,7 @@ impl Proof {
             Self::Scram(last) => {
                 last.exchange.login.as_ref().and_then(|login| Login::read(login, "", protocol))
             }
-            Self::Certificate { name } => Login::read(name, "", protocol),
+            Self::Certificate { name } | Self::OwnCertificate { name, .. } => Login::read(name, "", protocol),
             Self::Fast(last) => last.login.as_ref().and_then(|login| Login::read(login, "", protocol)),
             Self::Token { .. } | Self::Code(_) | Self::Bearer { .. } => None,
         }

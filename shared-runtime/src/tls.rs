@@ -192,6 +192,11 @@ impl TlsPolicy {
         self.revocations.name(certificate)
     }
 
+    /// Whether `tls.client_ca` says whose clients' certificates count.
+    pub fn has_client_ca(&self) -> bool {
+        self.clients.is_some()
+    }
+
     /// Whether passwords are refused on unencrypted connections from anywhere but loopback.
     pub fn is_required(&self) -> bool {
         self.require

@@ -20,6 +20,8 @@ pub const STREAM: &str = "http://etherx.jabber.org/streams";
 pub const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 /// SASL (RFC 6120 §6).
 pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+/// Certificates of an account's clients (XEP-0257).
+pub const SASL_CERT: &str = "urn:xmpp:saslcert:1";
 /// Channel bindings that a server takes (XEP-0440).
 pub const SASL_CB: &str = "urn:xmpp:sasl-cb:0";
 /// Resource binding (RFC 6120 §7).
@@ -40,6 +42,8 @@ pub const ROSTER_VERSIONING: &str = "urn:xmpp:features:rosterver";
 pub const PRE_APPROVAL: &str = "urn:xmpp:features:pre-approval";
 /// Data forms (XEP-0004).
 pub const FORM: &str = "jabber:x:data";
+/// Forms on pages (XEP-0141).
+pub const LAYOUT: &str = "http://jabber.org/protocol/xdata-layout";
 /// Disco, what an entity is (XEP-0030).
 pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
 /// Disco, what an entity holds (XEP-0030).

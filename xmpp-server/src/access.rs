@@ -21,6 +21,10 @@ pub(crate) struct Access {
     pub(crate) password: Option<i64>,
     /// Whether it showed a certificate.
     pub(crate) is_certified: bool,
+    /// Which, if its account gave it (XEP-0257).
+    pub(crate) certificate: Option<String>,
+    /// Whether its stream is encrypted.
+    pub(crate) is_protected: bool,
     /// Whether a provider's word let it in, which proves no password.
     pub(crate) is_by_provider: bool,
     /// Whether it is a guest's, who has no account.
@@ -38,10 +42,18 @@ impl Access {
             app: identity.app.clone(),
             password: (identity.app.is_none() && identity.how.is_password()).then_some(since),
             is_certified: identity.how == How::Certificate,
+            certificate: None,
+            is_protected: false,
             is_by_provider: identity.how == How::Oidc,
             is_guest: identity.how == How::Anonymous,
             since,
         }
+    }
+
+    /// The same, by a certificate that its account gave.
+    #[must_use]
+    pub(crate) fn certified(self, certificate: Option<String>) -> Self {
+        Self { is_certified: self.is_certified || certificate.is_some(), certificate, ..self }
     }
 
     /// Notes that an installation is in, where the operator wants that noted.

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use shared_auth::{Ht, Identity};
+use shared_auth::{How, Ht, Identity};
 use shared_model::AccountId;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -40,6 +40,7 @@ use crate::labels::StreamSpan;
 use crate::server::Server;
 use crate::session::{self, Begin, Login, Success, Takeover, Transport};
 use binding::Binding;
+pub(crate) use binding::{is_welcome, tls_of, xmpp_names};
 use register::Registration;
 pub use sasl::ScramName;
 use sasl::{Exchange, Step};
@@ -86,8 +87,7 @@ pub(crate) async fn serve(
         Security::StartTls => Box::pin(Connection::new(&server, socket, peer, deadline, None).log_in()).await,
         Security::Outside { is_protected } => {
             // There is nothing of the TLS connection to bind to here.
-            let binding =
-                is_protected.then(|| Binding { exporter: None, end_point: Vec::new(), names: Vec::new() });
+            let binding = is_protected.then(Binding::default);
             let mut connection = Connection::new(&server, socket, peer, deadline, binding);
             connection.has_starttls = false;
             connection.negotiation = Negotiation::new(connection.offer());
@@ -126,7 +126,8 @@ async fn accept_tls(
     let (version, suite) = (connection.protocol_version(), connection.negotiated_cipher_suite());
     tracing::debug!(?version, suite = ?suite.map(|suite| suite.suite()), "a client's connection is encrypted");
     let binding = Binding::of(server, &stream);
-    Some((Box::new(stream), binding))
+    let io: Box<dyn Io> = Box::new(stream);
+    Some((io, binding.judged(server).await))
 }
 
 /// What a client asks for when it has proved who it is.
@@ -153,6 +154,8 @@ struct Connection<'a> {
     access: Access,
     /// A guest's place.
     seat: Option<Seat>,
+    /// The one resource that a certificate allows.
+    only: Option<String>,
     stream: String,
     out: String,
 }
@@ -181,6 +184,7 @@ impl<'a> Connection<'a> {
             upgrades: None,
             access: Access::default(),
             seat: None,
+            only: None,
             stream: String::new(),
             out: String::new(),
         };
@@ -240,7 +244,8 @@ impl<'a> Connection<'a> {
                         Proven::Bound(Box::new(Login { transport, identity, access, seat, how, jid, stream }))
                     }
                     Wish::Resume { session, h, success } => {
-                        Proven::Back(session, Box::new(Takeover { transport, h, success }))
+                        let certificate = access.certificate;
+                        Proven::Back(session, Box::new(Takeover { transport, certificate, h, success }))
                     }
                 })
             }
@@ -311,10 +316,7 @@ impl<'a> Connection<'a> {
                     }
                     Some(Request::Bind { request, resource }) => match self.choose(resource) {
                         Ok(jid) => return Ok(Some(Wish::Bind { how: Begin::Request(request), jid })),
-                        Err(()) => {
-                            let error = ErrorKind::BadRequest.into();
-                            self.negotiation.unbound(&request, &error, &mut self.out);
-                        }
+                        Err(kind) => self.negotiation.unbound(&request, &kind.into(), &mut self.out),
                     },
                     Some(Request::Resume { previd, h }) => {
                         let account = self.identity.as_ref().map(|identity| identity.account);
@@ -381,11 +383,17 @@ impl<'a> Connection<'a> {
                 return Ok(self.proven(identity, None, None).await);
             }
             // The door knows accounts of every domain; this stream serves one.
-            Step::Proven(identity, ..) if identity.jid.domain() != self.negotiation.domain() => {
+            Step::Proven(identity, ..) | Step::Certified(identity, _)
+                if identity.jid.domain() != self.negotiation.domain() =>
+            {
                 self.negotiation.refuse(SaslFailure::NotAuthorized, &mut self.out)?;
             }
             Step::Proven(identity, additional, due) => {
                 return Ok(self.proven(identity, additional, due).await);
+            }
+            Step::Certified(identity, only) => {
+                self.only = only;
+                return Ok(self.proven(identity, None, None).await);
             }
             Step::Failed(failure) => self.negotiation.refuse(failure, &mut self.out)?,
         }
@@ -402,7 +410,10 @@ impl<'a> Connection<'a> {
         let asked = self.negotiation.inline().map(|inline| inline.upgrades.clone());
         let upgrades =
             Upgrades::wanted(self.server, &identity, asked.as_deref(), &self.offer().upgrades).await;
-        self.access = Access::of(&identity);
+        let own = self.binding.as_ref().and_then(|binding| binding.own.clone());
+        let own = own.filter(|_| identity.how == How::Certificate);
+        self.access = Access::of(&identity).certified(own);
+        self.access.is_protected = self.binding.is_some();
         self.identity = Some(identity);
         if let Some(upgrades) = upgrades {
             self.negotiation.go_on(upgrades.task(), additional.as_deref(), &mut self.out);
@@ -464,6 +475,8 @@ impl<'a> Connection<'a> {
         let identity = self.identity.as_ref()?;
         let account = identity.account;
         let asked = inline.request_token.as_deref().filter(|name| self.negotiation.offers_fast(name));
+        // A token would outlive the certificate.
+        let asked = asked.filter(|_| !self.access.is_certified);
         let mechanism = asked.and_then(Ht::parse).or(due);
         if let Some(agent) = &inline.user_agent {
             self.access.note(self.server, identity, agent).await;
@@ -498,7 +511,8 @@ impl<'a> Connection<'a> {
         if let Some(bind) = inline.bind {
             let resource =
                 resource_of(bind.tag.as_deref(), inline.user_agent.as_ref(), &self.server.new_id());
-            let jid = jid.to_bare().with_resource(&resource).unwrap_or(jid);
+            let resource = self.only.as_ref().unwrap_or(&resource);
+            let jid = jid.to_bare().with_resource(resource).unwrap_or(jid);
             return Some(Wish::Bind { how: Begin::Inline(Box::new(bind), Box::new(success)), jid });
         }
         let text = success.print(jid.bare_str(), "");
@@ -506,10 +520,15 @@ impl<'a> Connection<'a> {
         None
     }
 
-    /// §7.6, §7.7: the resource that was asked for, or one of ours.
-    fn choose(&self, resource: Option<String>) -> Result<Jid, ()> {
-        let bare: Jid = self.identity.as_ref().ok_or(())?.jid.as_str().parse().map_err(|_| ())?;
-        bare.with_resource(&resource.unwrap_or_else(|| self.server.new_id())).map_err(|_| ())
+    /// §7.6, §7.7: the resource that was asked for, or one of ours; the one that a certificate allows (XEP-0257 §3).
+    fn choose(&self, resource: Option<String>) -> Result<Jid, ErrorKind> {
+        let identity = self.identity.as_ref().ok_or(ErrorKind::BadRequest)?;
+        let bare: Jid = identity.jid.as_str().parse().map_err(|_| ErrorKind::BadRequest)?;
+        if self.only.is_some() && resource.is_some() && resource != self.only {
+            return Err(ErrorKind::NotAllowed); // RFC 6120 §7.7.2.3
+        }
+        let resource = self.only.clone().or(resource).unwrap_or_else(|| self.server.new_id());
+        bare.with_resource(&resource).map_err(|_| ErrorKind::BadRequest)
     }
 
     async fn flush(&mut self) -> Result<(), ()> {

@@ -111,6 +111,9 @@ pub struct Config {
     /// none is noted.
     #[serde(with = "duration")]
     pub clients_for: Duration,
+    /// Whether accounts give certificates by which their clients come in (XEP-0257): clients are asked for one in the handshake, and need
+    /// none. Where `tls.client_ca` is given, it says whose certificates count instead. Default true.
+    pub own_certificates: bool,
     /// Whether anybody may make an account in the client, uninvited (XEP-0077). Default false.
     pub registration: bool,
     /// Accounts that one network (a /32 of IPv4, a /64 of IPv6) may make so in an hour. Default 3.
@@ -224,6 +227,7 @@ impl Default for Config {
             call_log: true,
             invitations: true,
             clients_for: Duration::from_secs(90 * 86_400),
+            own_certificates: true,
             registration: false,
             registrations: 3,
             account_changes: true,
@@ -308,6 +312,11 @@ const KEYS: &[Key] = &[
         "xmpp.clients_for",
         "\"90d\"",
         "how long a client that was not seen is in the list of an account's clients",
+    ),
+    Key::new(
+        "xmpp.own_certificates",
+        "true",
+        "accounts give certificates by which their clients come in (XEP-0257), where tls.client_ca is not given",
     ),
     Key::new("xmpp.registration", "false", "anybody may make an account in the client, uninvited (XEP-0077)"),
     Key::new("xmpp.registrations", "3", "accounts that one network may make so in an hour"),

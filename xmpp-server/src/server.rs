@@ -128,6 +128,8 @@ pub(crate) struct Server {
     pub(crate) tls: TlsPolicy,
     /// What every client connection is secured with; it follows reloads of the certificate.
     pub(crate) tls_c2s: Arc<rustls::ServerConfig>,
+    /// Whether accounts give certificates of their own for their clients (XEP-0257).
+    pub(crate) takes_certificates: bool,
     pub(crate) bus: Bus<Fact>,
     pub(crate) shutdown: Shutdown,
     pub(crate) router: Router,
@@ -199,6 +201,7 @@ impl XmppServer {
         let phone_facts = bus.subscribe();
         let gone_facts = bus.subscribe();
         let signs = Arc::<Signs>::default();
+        let takes_certificates = config.own_certificates && !tls.has_client_ca();
         let server = Arc::new_cyclic(|this| Server {
             rosters: Rosters::new(Arc::clone(&store.records), config.contacts),
             block_lists: BlockLists::new(Arc::clone(&store.records)),
@@ -247,7 +250,8 @@ impl XmppServer {
             rooms_domain,
             auth,
             store,
-            tls_c2s: tls.mutual_server(&[b"xmpp-client"]),
+            tls_c2s: c2s::tls_of(&tls, takes_certificates),
+            takes_certificates,
             tls,
             bus,
             shutdown,

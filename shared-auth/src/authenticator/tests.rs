@@ -475,6 +475,25 @@ async fn a_certificate_proves_the_address_that_it_names_and_no_other() {
     assert_eq!(denied, Err(Denied::Disabled));
 }
 
+#[tokio::test]
+async fn a_certificate_of_its_own_lets_an_account_in_until_it_is_taken_away() {
+    let house = house().await;
+    let alice = house.auth.directory.by_id(house.alice).await.unwrap().unwrap().jid;
+    let proof = |der: &[u8]| Proof::OwnCertificate {
+        name: alice.to_string(),
+        fingerprint: crate::Certificates::fingerprint(der),
+    };
+    let origin = Origin { protocol: Protocol::Xmpp, ..SIP };
+    let verify = async |der: &[u8]| house.auth.authenticator.verify(proof(der), origin).await;
+    assert_eq!(verify(b"phone").await, Err(Denied::WrongProof));
+    house.auth.certificates.add(&alice, "phone", b"phone", true).await.unwrap();
+    let identity = verify(b"phone").await.unwrap();
+    assert_eq!((identity.account, identity.how), (house.alice, How::Certificate));
+    assert_eq!(verify(b"other").await, Err(Denied::WrongProof));
+    house.auth.certificates.remove(&alice, "phone").await.unwrap();
+    assert_eq!(verify(b"phone").await, Err(Denied::WrongProof));
+}
+
 /// What a client with this token says, and what came of it.
 async fn fast(
     house: &House,

@@ -38,7 +38,7 @@ pub(crate) fn mechanisms(
         })
         .map(|(name, ..)| *name)
         .chain(["PLAIN"]);
-    let is_certified = binding.is_some_and(|binding| !binding.names.is_empty());
+    let is_certified = binding.is_some_and(|binding| binding.is_certified);
     // RFC 7628 §4: a token in the clear would be anybody's.
     let tokens = (takes_tokens && binding.is_some()).then_some(oauth::NAME);
     is_certified.then_some("EXTERNAL").into_iter().chain(passwords).chain(tokens).collect()
@@ -86,8 +86,8 @@ enum State {
     },
     Plain,
     Anonymous,
-    /// What the certificate names.
-    External(Vec<String>),
+    /// What the certificate names, and what names it, if its account alone stands behind it.
+    External(Vec<String>, Option<String>),
     ScramFirst(ScramHash, Plus),
     ScramLast(Box<ScramExchange>),
     Bearer,
@@ -101,6 +101,8 @@ pub(crate) enum Step {
     Challenge(Box<Exchange>, String),
     /// Somebody proved who they are; send this with the success, and a token for this mechanism.
     Proven(Identity, Option<String>, Option<Ht>),
+    /// Somebody showed a certificate, which may allow one resource alone.
+    Certified(Identity, Option<String>),
     /// Nobody proved anything: a guest, and its place.
     Guest(Identity, Seat),
     /// They did not.
@@ -131,7 +133,7 @@ impl Exchange {
             return Self { state: State::Anonymous, channel: Channel::default(), origin, domain };
         }
         if let Some(binding) = binding.filter(|_| mechanism == "EXTERNAL") {
-            let state = State::External(binding.names.clone());
+            let state = State::External(binding.names.clone(), binding.own.clone());
             return Self { state, channel: Channel::default(), origin, domain };
         }
         if mechanism == oauth::NAME {
@@ -178,13 +180,15 @@ impl Exchange {
                 }
             }
             State::Refused(failure) => Ok(Step::Failed(failure)),
-            State::External(names) => {
-                let name = certified(&names, message, &self.domain)?;
-                Ok(Step::Proven(
-                    authenticator.verify(Proof::Certificate { name }, self.origin).await?,
-                    None,
-                    None,
-                ))
+            State::External(names, own) => {
+                let jid = certified(&names, message, &self.domain, own.is_some())?;
+                let name = jid.bare_str().to_owned();
+                let proof = match own {
+                    Some(fingerprint) => Proof::OwnCertificate { name, fingerprint },
+                    None => Proof::Certificate { name },
+                };
+                let identity = authenticator.verify(proof, self.origin).await?;
+                Ok(Step::Certified(identity, jid.resource().map(str::to_owned)))
             }
             State::ScramFirst(hash, plus) => {
                 let start = ScramStart::parse(message, hash, plus, &self.channel)?;
@@ -218,10 +222,10 @@ impl Exchange {
 }
 
 /// XEP-0178 §2, steps 9 to 11: the one address of this domain that the certificate names, or the one of several that the client
-/// wants to be.
-fn certified(names: &[String], authzid: &[u8], domain: &str) -> Result<String, Denied> {
+/// wants to be; with the resource if it is a whole address (XEP-0257 §3). The owner of one that names nobody says who they are.
+fn certified(names: &[String], authzid: &[u8], domain: &str, is_own: bool) -> Result<Jid, Denied> {
     let ours = names.iter().filter_map(|name| name.parse::<Jid>().ok()).filter(|jid| jid.domain() == domain);
-    let ours: Vec<String> = ours.map(|jid| jid.bare_str().to_owned()).collect();
+    let ours: Vec<Jid> = ours.collect();
     if authzid.is_empty() {
         return match &ours[..] {
             [one] => Ok(one.clone()),
@@ -230,7 +234,13 @@ fn certified(names: &[String], authzid: &[u8], domain: &str) -> Result<String, D
     }
     let wanted = std::str::from_utf8(authzid).map_err(|_| Denied::Malformed("not UTF-8"))?;
     let wanted = wanted.parse::<Jid>().map_err(|_| Denied::Malformed("no address"))?;
-    ours.into_iter().find(|name| name == wanted.bare_str()).ok_or(Denied::ForeignAuthzid)
+    match &ours[..] {
+        [] if is_own && wanted.domain() == domain => Ok(wanted.to_bare()),
+        [one] if one.bare_str() == wanted.bare_str() => Ok(one.clone()),
+        several if several.contains(&wanted) => Ok(wanted),
+        several if several.iter().any(|one| one.bare_str() == wanted.bare_str()) => Ok(wanted.to_bare()),
+        _ => Err(Denied::ForeignAuthzid),
+    }
 }
 
 /// RFC 4616 §2: `[authzid] NUL authcid NUL passwd`.
@@ -315,19 +325,27 @@ mod tests {
     #[test]
     fn offers_plus_only_where_there_is_something_to_bind_to() {
         assert_eq!(mechanisms(None, &ScramName::ALL, false)[0], "SCRAM-SHA-512");
-        let binding = Binding { exporter: None, end_point: vec![1], names: Vec::new() };
+        let binding = Binding { end_point: vec![1], ..Binding::default() };
         assert_eq!(mechanisms(Some(&binding), &ScramName::ALL, false)[0], "SCRAM-SHA-512-PLUS");
         assert_eq!(channel_bindings(Some(&binding)), ["tls-server-end-point"]);
         assert_eq!(fast_mechanisms(Some(&binding)), ["HT-SHA-256-ENDP", "HT-SHA-256-NONE"]);
         assert_eq!(mechanisms(Some(&binding), &[], true), ["PLAIN", "OAUTHBEARER"]);
         assert_eq!(mechanisms(None, &[], true), ["PLAIN"]);
-        let shown = Binding { names: vec!["a@x".to_owned()], ..binding };
+        let shown = Binding { is_certified: true, ..binding };
         assert_eq!(mechanisms(Some(&shown), &ScramName::ALL, false)[0], "EXTERNAL");
         assert!(fast_mechanisms(None).is_empty(), "a token in the clear would be anybody's");
-        let names = ["a@x".to_owned(), "b@x".to_owned(), "c@elsewhere".to_owned()];
-        assert_eq!(certified(&names, b"b@x/r", "x").as_deref(), Ok("b@x"));
-        assert_eq!(certified(&names[1..], b"", "x").as_deref(), Ok("b@x"), "the one of this domain");
-        assert!(certified(&names, b"", "x").is_err() && certified(&names, b"c@elsewhere", "x").is_err());
+        let names = ["a@x".to_owned(), "b@x/s".to_owned(), "c@elsewhere".to_owned()];
+        let who = |names: &[String], authzid: &str, is_own| {
+            certified(names, authzid.as_bytes(), "x", is_own).map(|jid| jid.to_string()).ok()
+        };
+        assert_eq!(who(&names, "b@x/r", false).as_deref(), Some("b@x"));
+        assert_eq!(who(&names, "b@x/s", false).as_deref(), Some("b@x/s"), "the whole address that it names");
+        assert_eq!(who(&names[1..], "", false).as_deref(), Some("b@x/s"), "the one of this domain");
+        assert_eq!(who(&names[1..], "b@x", true).as_deref(), Some("b@x/s"));
+        assert!(who(&names, "", false).is_none() && who(&names, "c@elsewhere", false).is_none());
+        assert_eq!(who(&[], "a@x/r", true).as_deref(), Some("a@x"), "its owner says who it is");
+        assert!(who(&[], "a@x", false).is_none() && who(&[], "", true).is_none());
+        assert!(who(&names, "d@x", true).is_none() && who(&[], "a@elsewhere", true).is_none());
         assert!(parse_plain(b"\0a", "x").is_err() && parse_plain(b"\0a\0b", "x").is_ok());
     }
 }

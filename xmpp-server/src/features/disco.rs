@@ -67,7 +67,11 @@ async fn info(server: &Server, request: &Request) -> Answered {
 
 /// What the server is (§3), and whom to write to about it (XEP-0157 §2).
 fn server_info(server: &Server) -> Info {
-    let is_there = |feature: &&str| *feature != ns::EXTERNAL || !server.turn.services.is_empty();
+    let is_there = |feature: &&str| match *feature {
+        ns::EXTERNAL => !server.turn.services.is_empty(),
+        ns::SASL_CERT => server.takes_certificates,
+        _ => true,
+    };
     let features = FEATURES.iter().flat_map(|feature| feature.server).copied().filter(is_there);
     let mut features: Vec<&str> = features.chain(["msgoffline", ns::CAPS, ns::STANZA_ID]).collect();
     features.sort_unstable();

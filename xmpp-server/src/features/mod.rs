@@ -6,6 +6,7 @@
 
 pub(crate) mod blocking;
 pub(crate) mod carbons;
+mod certificates;
 pub(crate) mod clients;
 mod commands;
 mod directory;
@@ -129,6 +130,7 @@ pub(crate) const FEATURES: &[Feature] = &[
     services::FEATURE,
     push::FEATURE,
     clients::FEATURE,
+    certificates::FEATURE,
     register::FEATURE,
 ];
 

@@ -3,7 +3,7 @@
 //!
 //! In    requests of the account's own user, where `xmpp.account_changes` lets them.
 //! Out   an account with another password, or none: sessions end, data are erased and contacts are told (`erase`).
-//! Errors `forbidden` to a client that is in by an app password, which is not the account; what is wrong with a password, in words
+//! Errors `forbidden` to a client that is in by an app password, which is not the account, and `not-authorized` to one that is in by a certificate; what is wrong with a password, in words
 //!        (`not-acceptable`); those of the XEP's tables.
 //! Not here: making accounts (`c2s::register`); whether the stream is encrypted, which `tls.require` says before the login.
 
@@ -41,6 +41,13 @@ async fn answer(server: &Server, request: &Request) -> Answered {
     let asker = sessions.iter().find(|session| session.jid == request.from);
     if asker.is_none_or(|asker| asker.access.app.is_some()) {
         return Err(StanzaError::because(ErrorKind::Forbidden, "an app password may not change the account"));
+    }
+    if asker.is_some_and(|asker| asker.access.is_certified) {
+        // XEP-0257 §5.2: who holds a certificate need not know the password.
+        return Err(StanzaError::because(
+            ErrorKind::NotAuthorized,
+            "a certificate may not change the account",
+        ));
     }
     match request.payload.find("remove", ns::REGISTER) {
         Some(_) if request.payload.children().count() > 1 => Err(ErrorKind::BadRequest.into()), // table 1

@@ -52,10 +52,9 @@ pub(super) struct Certificate(PeerCertificate);
 
 impl Trust {
     pub(super) fn new(policy: &TlsPolicy, domains: &Domains) -> Self {
-        let provider = CryptoProvider::get_default().cloned();
-        let provider = provider.unwrap_or_else(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+        let anybody = Arc::new(Anybody::new());
+        let provider = Arc::clone(&anybody.0);
         let roots = Arc::new(policy.roots());
-        let anybody = Arc::new(Anybody(Arc::clone(&provider)));
         let clients_of = |domain: &str| {
             let plain = policy.mutual_client(Arc::clone(&anybody) as _, Some(domain));
             let mut direct = ClientConfig::clone(&plain);
@@ -144,9 +143,15 @@ impl Certificate {
 
 /// Takes every certificate whose key the other side has; who is believed is judged behind the handshake.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+pub(crate) struct Anybody(Arc<CryptoProvider>);
 
 impl Anybody {
+    /// With what this process encrypts.
+    pub(crate) fn new() -> Self {
+        let provider = CryptoProvider::get_default().cloned();
+        Self(provider.unwrap_or_else(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider())))
+    }
+
     fn check_12(
         &self,
         message: &[u8],

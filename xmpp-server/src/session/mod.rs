@@ -114,7 +114,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     let personal = personal(&server, &jid).await;
     let session =
         Session::new(jid.clone(), identity.account, serial, outbox.clone(), Arc::clone(&end), personal);
-    let is_guest = access.is_guest;
+    let (is_guest, certificate) = (access.is_guest, access.certificate.clone());
     let session = Session { access: Arc::new(access), ..session };
     let outlet = Outlet::new(inbox, end, &server.config);
     let mut out = String::new();
@@ -187,6 +187,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     };
     let mut life =
         Life { server: &server, jid: jid.clone(), ended, takeovers, paused: &paused, last: "lost" };
+    life.look_at_certificate(certificate.as_deref()).await;
     let (connection, why) = life.live(&mut client, transport, outlet).await;
     client.managed.end(&server);
     // What comes from now on is kept at once, and what is still in the outbox came before it.
@@ -359,7 +360,12 @@ impl Life<'_> {
             self.server.router.mark(&self.jid, |session| {
                 session.is_inactive = false;
                 session.is_detached = false;
+                if takeover.certificate.is_some() {
+                    let access = Access::clone(&session.access).certified(takeover.certificate.clone());
+                    session.access = Arc::new(access);
+                }
             });
+            self.look_at_certificate(takeover.certificate.as_deref()).await;
             let resumed = client.managed.resumed();
             outlet.resume(match &takeover.success {
                 Some(success) => success.print(self.jid.as_str(), &resumed),
@@ -368,6 +374,18 @@ impl Life<'_> {
             let mut transport = takeover.transport;
             transport.negotiation.resumed();
             connection = Connection::start(self.server, transport, outlet, &self.jid);
+        }
+    }
+
+    /// One that was taken away while its client came in lets it in no more.
+    async fn look_at_certificate(&self, fingerprint: Option<&str>) {
+        if let Some(fingerprint) = fingerprint
+            && !crate::c2s::is_welcome(self.server, &self.jid, fingerprint).await
+        {
+            let why = StreamError::because(StreamCondition::NotAuthorized, features::clients::REVOKED);
+            self.server.router.mark(&self.jid, |session| {
+                let _ = session.end.send(Some(why)); // it may have ended meanwhile
+            });
         }
     }
 

@@ -18,6 +18,8 @@ use super::{Success, Transport};
 /// such a queue.
 pub(crate) struct Takeover {
     pub(crate) transport: Transport,
+    /// The certificate of the account's own that it showed.
+    pub(crate) certificate: Option<String>,
     /// How many stanzas of ours the client has.
     pub(crate) h: u32,
     /// The success that the resumption stands in, if it came with the proof.

@@ -57,7 +57,7 @@ async fn served(authority: &Authority) -> Served {
 }
 
 /// EXTERNAL with this authorization identity.
-async fn external(client: &mut Client, authzid: &str) -> String {
+pub(crate) async fn external(client: &mut Client, authzid: &str) -> String {
     let features = client.open().await;
     assert!(features.contains("<mechanism>EXTERNAL</mechanism>"), "{features}");
     let text = if authzid.is_empty() { "=".to_owned() } else { STANDARD.encode(authzid) };

@@ -27,6 +27,7 @@ mod halves;
 mod login;
 mod management;
 mod messages;
+mod own_certificates;
 mod own_chat;
 mod pubsub;
 mod push;
