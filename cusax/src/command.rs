@@ -197,6 +197,9 @@ pub(crate) struct NewInvite {
     /// The user name that the account will have; without one the invited one chooses.
     #[arg(long)]
     pub(crate) user: Option<String>,
+    /// The domain of the account; without it that of the contact, or the service's own.
+    #[arg(long)]
+    pub(crate) domain: Option<String>,
     /// The name to show.
     #[arg(long, default_value = "")]
     pub(crate) name: String,

@@ -9,7 +9,7 @@ use conference::Focus;
 use operations::doctor::Running;
 use operations::timeline::Trace;
 use prometheus::Registry;
-use shared_auth::{Auth, Opens};
+use shared_auth::Auth;
 use shared_model::{
     ConferenceDirectory, Fact, Moderation, OwnChat, Pending, Registrations, RoomAddress, RoomDirectory,
     RoomSnapshot, Telephony, Unavailable,
@@ -172,16 +172,12 @@ pub(crate) fn host_names(config: &Config) -> Vec<String> {
 
 /// Where invitations lead that are made in chat.
 fn invitations(config: &Config, port: Option<u16>) -> xmpp_server::Invitations {
-    let (domain, public_url) = (config.domain.clone(), config.http.public_url.clone());
-    let links = move |text: &str, invite: &shared_auth::Invite| {
-        let (user, contact) = match &invite.opens {
-            Opens::Account { user, contact, .. } => (user.as_deref(), contact.as_ref()),
-            Opens::Password { .. } | Opens::Contact { .. } => (None, None),
-        };
-        xmpp_server::InviteLinks {
-            uri: provisioning::app_uri(&domain, text, user, contact),
-            page: provisioning::invite_link(public_url.as_deref(), &domain, port, text),
-        }
+    let (host, domains, public_url) =
+        (config.domain.clone(), config.accounts(), config.http.public_url.clone());
+    let links = move |text: &str, invite: &shared_auth::Invite| xmpp_server::InviteLinks {
+        // What is made in chat makes an account, of the domain of who makes it.
+        uri: provisioning::app_uri(&domains, text, invite).unwrap_or_default(),
+        page: provisioning::invite_link(public_url.as_deref(), &host, port, text),
     };
     xmpp_server::Invitations { by_everybody: config.provisioning.users_invite, links: Box::new(links) }
 }
@@ -303,7 +299,6 @@ fn provisioning_router(
 ) -> Router {
     let port = |name: &str| port_of(bound, name);
     provisioning::router(provisioning::Parts {
-        domain: config.domain.clone(),
         domains: config.accounts(),
         rooms_domain: config.rooms_domain(),
         host: config.domain.clone(),

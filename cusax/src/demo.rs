@@ -115,7 +115,7 @@ async fn token(service: &Service) -> anyhow::Result<String> {
 
 /// What somebody new makes an account with.
 async fn invitation(service: &Service) -> anyhow::Result<String> {
-    let opens = Opens::Account { user: None, name: String::new(), admin: false, contact: None };
+    let opens = Opens::Account { user: None, domain: None, name: String::new(), admin: false, contact: None };
     let day = std::time::Duration::from_secs(86_400);
     Ok(service.auth.invites.create(opens, None, day, shared_runtime::unix_millis()).await?.0)
 }

@@ -19,7 +19,15 @@ pub(crate) async fn create(desk: &Auth, config: &Config, new: NewInvite, json: b
         Some(address) => Some(find(desk, &address).await?.jid),
         None => None,
     };
-    let opens = Opens::Account { user: new.user, name: new.name, admin: new.admin, contact };
+    let domains = config.accounts();
+    // Whom somebody invites is their neighbour, unless it is said otherwise.
+    let wanted = new.domain.as_deref().or(contact.as_ref().map(|jid| jid.domain())).unwrap_or(domains.main());
+    let Some(domain) = domains.find(wanted) else {
+        let all: Vec<&str> = domains.iter().collect();
+        bail!("accounts here are of the domain {}, not {wanted}", all.join(", "));
+    };
+    let domain = Some(domain.to_owned());
+    let opens = Opens::Account { user: new.user, domain, name: new.name, admin: new.admin, contact };
     let (text, invite) = desk.invites.create(opens, None, new.expires, unix_millis()).await?;
     tell(config, &text, &invite, json)
 }
@@ -62,12 +70,7 @@ fn tell(config: &Config, text: &str, invite: &Invite, json: bool) -> anyhow::Res
         config.https_port(),
         text,
     );
-    let uri = match &invite.opens {
-        Opens::Account { user, contact, .. } => {
-            Some(provisioning::app_uri(&config.domain, text, user.as_deref(), contact.as_ref()))
-        }
-        Opens::Password { .. } | Opens::Contact { .. } => None,
-    };
+    let uri = provisioning::app_uri(&config.accounts(), text, invite);
     if json {
         return say(serde_json::json!({
             "id": invite.id, "link": link, "xmpp": uri, "expires_unix_ms": invite.expires, "opens": invite.opens,
@@ -89,9 +92,10 @@ fn words(opens: &Opens) -> String {
     let by =
         |contact: &Option<BareJid>| contact.as_ref().map_or(String::new(), |jid| format!(", contact {jid}"));
     match opens {
-        Opens::Account { user, admin, contact, .. } => {
+        Opens::Account { user, domain, admin, contact, .. } => {
             let admin = if *admin { ", administrator" } else { "" };
-            format!("an account for {}{admin}{}", user.as_deref().unwrap_or("whoever comes"), by(contact))
+            let at = domain.as_ref().map_or(String::new(), |domain| format!(" at {domain}"));
+            format!("an account for {}{at}{admin}{}", user.as_deref().unwrap_or("whoever comes"), by(contact))
         }
         Opens::Password { account } => format!("a new password of account {account}"),
         Opens::Contact { contact } => format!("a contact of {contact}"),

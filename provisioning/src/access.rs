@@ -42,6 +42,16 @@ pub(crate) struct Proved {
     pub(crate) device: Option<String>,
 }
 
+impl Parts {
+    /// The domain that a name without one is of: that of the host which was asked (RFC 9110 §7.2), if accounts are there, or the
+    /// main one.
+    pub(crate) fn domain_asked(&self, headers: &HeaderMap) -> &str {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        self.domains.find(name).unwrap_or(self.domains.main())
+    }
+}
+
 /// Proves the account, or says how to answer.
 pub(crate) async fn prove(
     parts: &Parts,
@@ -49,7 +59,18 @@ pub(crate) async fn prove(
     headers: &HeaderMap,
     fields: &Fields,
 ) -> Result<Proved, Response> {
-    let (proof, password) = proof(parts, headers, fields).ok_or_else(unproven)?;
+    prove_of(parts, peer, headers, fields, parts.domain_asked(headers)).await
+}
+
+/// The same, where it is known of which domain a name without one is.
+pub(crate) async fn prove_of(
+    parts: &Parts,
+    peer: Peer,
+    headers: &HeaderMap,
+    fields: &Fields,
+    domain: &str,
+) -> Result<Proved, Response> {
+    let (proof, password) = proof(domain, headers, fields).ok_or_else(unproven)?;
     let broken = |_| unkept(StatusCode::SERVICE_UNAVAILABLE.into_response());
     // Looked at before it is used up.
     let device = match &proof {
@@ -91,7 +112,7 @@ pub(crate) async fn peek(
     }
 }
 
-fn proof(parts: &Parts, headers: &HeaderMap, fields: &Fields) -> Option<(Proof, Option<String>)> {
+fn proof(domain: &str, headers: &HeaderMap, fields: &Fields) -> Option<(Proof, Option<String>)> {
     if !fields.token.is_empty() {
         return Some((Proof::Token { purpose: PURPOSE.to_owned(), text: fields.token.clone() }, None));
     }
@@ -100,7 +121,7 @@ fn proof(parts: &Parts, headers: &HeaderMap, fields: &Fields) -> Option<(Proof, 
     } else {
         (fields.username.clone(), fields.password.clone())
     };
-    let domain = parts.domain.clone();
+    let domain = domain.to_owned();
     Some((Proof::Plain { name, domain, password: password.clone(), authzid: String::new() }, Some(password)))
 }
 

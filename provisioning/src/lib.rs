@@ -74,9 +74,7 @@ pub const SPECS: &[Spec] = &[
 /// What the face is given.
 #[derive(Clone)]
 pub struct Parts {
-    /// The service's own domain.
-    pub domain: String,
-    /// The domains of addresses of record and JIDs, that one among them.
+    /// The domains of addresses of record and JIDs.
     pub domains: Domains,
     /// The host of rooms and their calls.
     pub rooms_domain: String,

@@ -229,10 +229,15 @@ pub(super) async fn find(face: &Face, ask: &Ask) -> Result<AccountCard, Problem>
 pub(super) fn address(face: &Face, field: &'static str, text: &str) -> Result<Address, Problem> {
     let address: Address = text.parse().map_err(|error| Problem::field(field, format!("{error}")))?;
     if !face.domains.has(address.domain()) {
-        let all: Vec<&str> = face.domains.iter().collect();
-        return Err(Problem::field(field, format!("accounts here are of the domain {}", all.join(", "))));
+        return Err(not_of(face, field));
     }
     Ok(address)
+}
+
+/// What a field gets that is of a domain which is none of ours.
+pub(super) fn not_of(face: &Face, field: &'static str) -> Problem {
+    let all: Vec<&str> = face.domains.iter().collect();
+    Problem::field(field, format!("accounts here are of the domain {}", all.join(", ")))
 }
 
 /// How long a link for a password is good.

@@ -9,7 +9,7 @@ use shared_runtime::unix_millis;
 
 use super::caller::Scope;
 use super::problem::Problem;
-use super::{Ask, Field, Kind, Operation, operation};
+use super::{Ask, Field, Kind, Operation, accounts, operation};
 use crate::Face;
 use crate::links::app_uri;
 
@@ -38,6 +38,7 @@ pub(super) const TABLE: &[Operation] = &[
                 Kind::Text,
                 "the user name of the account; without one the invited one chooses",
             ),
+            Field::open("domain", Kind::Text, "the domain of the account; the service's own without one"),
             Field::open("name", Kind::Text, "the name to show"),
             Field::open("admin", Kind::Flag, "the account will administer the service"),
             DAYS,
@@ -92,8 +93,13 @@ async fn create(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let text = |name| ask.text(name).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
     let name = shared_auth::check_shown_name(&text("name").unwrap_or_default())
         .map_err(|error| Problem::field("name", error.to_string()))?;
+    let domain = match text("domain") {
+        Some(domain) => face.domains.find(&domain).ok_or_else(|| accounts::not_of(face, "domain"))?,
+        None => face.domains.main(),
+    };
     let opens = Opens::Account {
         user: text("user").map(|user| user.to_ascii_lowercase()),
+        domain: Some(domain.to_owned()),
         name,
         admin: ask.flag("admin").unwrap_or(false),
         contact: None,
@@ -105,13 +111,15 @@ async fn invite_contact(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     if !face.config.users_invite {
         return Err(Problem::new(StatusCode::FORBIDDEN, "only administrators invite here"));
     }
-    // Accounts are made in the main domain: that is for its own people to say.
-    if ask.caller.card.jid.domain() != face.domain && !ask.caller.card.admin {
-        let detail = format!("invitations are to {}, which you are not of", face.domain);
-        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
-    }
-    let contact = Some(ask.caller.card.jid.clone());
-    make(face, ask, Opens::Account { user: None, name: String::new(), admin: false, contact }).await
+    let contact = ask.caller.card.jid.clone();
+    let opens = Opens::Account {
+        user: None,
+        domain: Some(contact.domain().to_owned()),
+        name: String::new(),
+        admin: false,
+        contact: Some(contact),
+    };
+    make(face, ask, opens).await
 }
 
 async fn make(face: &Face, ask: &Ask, opens: Opens) -> Result<Value, Problem> {
@@ -125,12 +133,7 @@ async fn make(face: &Face, ask: &Ask, opens: Opens) -> Result<Value, Problem> {
         .then_some(caller.account);
     let (text, invite) = face.auth.invites.create(opens, by, lifetime, unix_millis()).await?;
     face.audit.change(Some(caller), "invitation made", &invite.id, Value::Null, to_json(&invite)).await;
-    let uri = match &invite.opens {
-        Opens::Account { user, contact, .. } => {
-            app_uri(&face.domain, &text, user.as_deref(), contact.as_ref())
-        }
-        Opens::Password { .. } | Opens::Contact { .. } => String::new(),
-    };
+    let uri = app_uri(&face.domains, &text, &invite).unwrap_or_default();
     Ok(json!({ "invite": to_json(&invite), "link": face.url(&format!("/invite/{text}")), "xmpp": uri }))
 }
 
@@ -143,12 +146,14 @@ async fn revoke(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 }
 
 fn to_json(invite: &Invite) -> Value {
-    let (kind, user, contact) = match &invite.opens {
-        Opens::Account { user, contact, .. } => ("account", user.clone(), contact.as_ref()),
-        Opens::Password { .. } => ("password", None, None),
-        Opens::Contact { contact } => ("contact", None, Some(contact)),
+    let (kind, user, domain, contact) = match &invite.opens {
+        Opens::Account { user, domain, contact, .. } => {
+            ("account", user.clone(), domain.as_ref(), contact.as_ref())
+        }
+        Opens::Password { .. } => ("password", None, None, None),
+        Opens::Contact { contact } => ("contact", None, None, Some(contact)),
     };
     json!({
-        "id": invite.id, "kind": kind, "user": user, "contact": contact, "created": invite.created, "expires": invite.expires,
+        "id": invite.id, "kind": kind, "user": user, "domain": domain, "contact": contact, "created": invite.created, "expires": invite.expires,
     })
 }

@@ -48,10 +48,11 @@ async fn respond(
     }
     let asker = who(face, peer, headers).await?;
     may(face, asker.account).map_err(Problem::into_response)?;
+    let domain = asker.aor.domain();
     let is_shallow = headers.get("depth").is_some_and(|depth| depth == "0");
     match method.as_str() {
         "GET" | "HEAD" => {
-            let people = face.listed.people(face, asker.aor.domain()).await.map_err(failed)?;
+            let people = face.listed.people(face, domain).await.map_err(failed)?;
             let card = people.iter().find(|card| place(card) == path);
             let card = card.ok_or_else(|| StatusCode::NOT_FOUND.into_response())?;
             let text = vcard::print(card, Version::Three);
@@ -63,15 +64,15 @@ async fn respond(
         }
         "PROPFIND" => {
             let asked = dav::read(body).filter(|asked| asked.root == "propfind").ok_or_else(malformed)?;
-            let people = face.listed.people(face, asker.aor.domain()).await.map_err(failed)?;
+            let people = face.listed.people(face, domain).await.map_err(failed)?;
             let mut resources = Vec::new();
             if path == HOME {
-                resources.push(home(face));
+                resources.push(home(domain));
                 if !is_shallow {
-                    resources.push(book(face, &people));
+                    resources.push(book(domain, &people));
                 }
             } else if path == BOOK {
-                resources.push(book(face, &people));
+                resources.push(book(domain, &people));
                 if !is_shallow {
                     resources.extend(people.iter().map(|card| resource(card, &asked)));
                 }
@@ -83,7 +84,7 @@ async fn respond(
         }
         "REPORT" if path == BOOK => {
             let asked = dav::read(body).ok_or_else(malformed)?;
-            let people = face.listed.people(face, asker.aor.domain()).await.map_err(failed)?;
+            let people = face.listed.people(face, domain).await.map_err(failed)?;
             match asked.root.as_str() {
                 "addressbook-multiget" => {
                     let is_wanted = |card: &&AccountCard| asked.hrefs.contains(&place(card));
@@ -105,13 +106,13 @@ async fn respond(
     }
 }
 
-/// The one principal's home, which is the same for all.
-fn home(face: &Face) -> Resource {
+/// The home of whoever is of a domain, which is the same for all of it.
+fn home(domain: &str) -> Resource {
     Resource {
         href: HOME.to_owned(),
         properties: vec![
             ("resourcetype", "<d:resourcetype><d:collection/><d:principal/></d:resourcetype>".to_owned()),
-            ("displayname", format!("<d:displayname>{}</d:displayname>", escape_xml(&face.domain))),
+            ("displayname", format!("<d:displayname>{}</d:displayname>", escape_xml(domain))),
             ("current-user-principal", principal("current-user-principal")),
             ("principal-URL", principal("principal-URL")),
             ("owner", principal("owner")),
@@ -124,13 +125,13 @@ fn home(face: &Face) -> Resource {
     }
 }
 
-fn book(face: &Face, people: &[AccountCard]) -> Resource {
+fn book(domain: &str, people: &[AccountCard]) -> Resource {
     let whole: String = people.iter().map(|card| vcard::print(card, Version::Three)).collect();
     Resource {
         href: BOOK.to_owned(),
         properties: vec![
             ("resourcetype", "<d:resourcetype><d:collection/><c:addressbook/></d:resourcetype>".to_owned()),
-            ("displayname", format!("<d:displayname>{}</d:displayname>", escape_xml(&face.domain))),
+            ("displayname", format!("<d:displayname>{}</d:displayname>", escape_xml(domain))),
             ("getctag", format!("<s:getctag>{}</s:getctag>", escape_xml(&etag(&whole)))),
             ("current-user-principal", principal("current-user-principal")),
             ("owner", principal("owner")),

@@ -1,7 +1,7 @@
 //! WebFinger — RFC 7033 §4 (query), §4.3 (rel), §4.4 (JRD), §5 (CORS).
 //!
 //! In    `resource=acct:alice@example.org`, or the account's `sip:` or `xmpp:` URI; `rel` as often as one likes (§4.3); a
-//!       proof, perhaps.
+//!       proof, perhaps, whose name is of the resource's domain unless it says another.
 //! Out   for everybody the same thin answer for every name of our domain, so that nobody learns who has an account; for
 //! the proven account its JID, AOR, and where its configuration is.
 //! Errors 400 without a resource, 404 for other domains, 401 for a proof that is wrong.
@@ -16,7 +16,7 @@ use shared_model::Address;
 use shared_runtime::http::Peer;
 
 use crate::Face;
-use crate::access::{Fields, prove};
+use crate::access::{Fields, prove_of};
 use crate::answer::{private, public, unkept};
 
 pub(crate) async fn answer(
@@ -43,7 +43,7 @@ pub(crate) async fn answer(
         let thin = json!({ "subject": resource, "links": wanted(&asked, vec![provisioning]) });
         return public(JRD, thin.to_string());
     }
-    let card = match prove(&parts, peer, &headers, &Fields::default()).await {
+    let card = match prove_of(&parts, peer, &headers, &Fields::default(), address.domain()).await {
         Ok(proved) => proved.card,
         Err(refused) => return refused,
     };

@@ -282,7 +282,7 @@ fn forms(
                     (super::text_field("name", "name", words.invite_name, &session.card.name, fault(outcome, "renameAccount", "name")))
                     button.quiet { (words.save) }
                 }))
-                @if face.config.users_invite && session.card.jid.domain() == face.domain {
+                @if face.config.users_invite {
                     h2 { (words.invite_contact_title) }
                     p { (words.invite_contact_text) }
                     (form(session, "inviteContact", "/account", html! { button.quiet { (words.make_link) } }))

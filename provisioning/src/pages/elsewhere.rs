@@ -65,7 +65,7 @@ pub(super) async fn come_back(
 }
 
 async fn enter(face: &Face, peer: Peer, back: Back, headers: &HeaderMap, words: &Words) -> Response {
-    let refused = || sign_in::form(face, words, "", Some(words.elsewhere_refused));
+    let refused = || sign_in::form(face, headers, "", Some(words.elsewhere_refused));
     if !back.error.is_empty() {
         tracing::info!(error = %back.error.chars().filter(|c| c.is_ascii_graphic()).take(64).collect::<String>(), "the provider refused a sign-in");
         return refused();

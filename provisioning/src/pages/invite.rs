@@ -63,7 +63,7 @@ pub(super) async fn accept(
     let (invites, now) = (&parts.auth.invites, unix_millis());
     let wish = Wish { user: &filled.user, name: &filled.name, password: &filled.password };
     let (done, is_new) = match &invite.opens {
-        Opens::Account { .. } => (invites.accept(&token, &parts.domain, wish, now).await, true),
+        Opens::Account { .. } => (invites.accept(&token, &parts.domains, wish, now).await, true),
         Opens::Password { .. } => (invites.reset(&token, &filled.password, now).await, false),
         Opens::Contact { .. } => return not_good(words),
     };
@@ -136,13 +136,16 @@ async fn show(
     let status = if fault.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     match &invite.opens {
         Opens::Account { user, name, contact, .. } => {
-            let uri = app_uri(&parts.domain, token, user.as_deref(), contact.as_ref());
+            let domain = invite.domain(&parts.domains);
+            let (Some(domain), Some(uri)) = (domain, app_uri(&parts.domains, token, invite)) else {
+                return not_good(words);
+            };
             let body = html! {
                 p { @if let Some(contact) = contact { (fill(words.invite_by, contact.as_str())) " " } (words.invite_text) }
-                section { (account_form(words, &parts.domain, user.as_deref(), name, filled, fault)) }
+                section { (account_form(words, domain, user.as_deref(), name, filled, fault)) }
                 (app(words, &uri))
             };
-            page(status, words, &fill(words.invite_title, &parts.domain), &[], &body)
+            page(status, words, &fill(words.invite_title, domain), &[], &body)
         }
         Opens::Password { account } => {
             let Ok(Some(card)) = parts.auth.directory.by_id(*account).await else { return not_good(words) };

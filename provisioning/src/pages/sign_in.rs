@@ -1,5 +1,6 @@
 //! Signing in and out: the account's own password, since that of one device may change nothing.
 //!
+//! In    a name, without a domain one of the domain whose host was asked; a password. Out a session.
 //! Errors 401 with one text for every wrong proof, 429 while throttled.
 
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub(super) struct Keyed {
 pub(super) async fn look(State(face): State<Arc<Face>>, headers: HeaderMap) -> Response {
     match Session::of(&face, &headers).await {
         Some(_) => go("/account"),
-        None => form(&face, Words::of(&headers), "", None),
+        None => form(&face, &headers, "", None),
     }
 }
 
@@ -49,11 +50,11 @@ pub(super) async fn enter(
 ) -> Response {
     let words = Words::of(&headers);
     if !session::is_from_here(&headers) {
-        return form(&face, words, "", Some(words.sign_in_again));
+        return form(&face, &headers, "", Some(words.sign_in_again));
     }
     let proof = Proof::Plain {
         name: filled.user.trim().to_owned(),
-        domain: face.domain.clone(),
+        domain: face.domain_asked(&headers).to_owned(),
         password: filled.password.clone(),
         authzid: String::new(),
     };
@@ -64,12 +65,12 @@ pub(super) async fn enter(
             return match denied.on_wire() {
                 OnWire::TryLater(wait) => throttled(words, wait),
                 OnWire::TemporaryFailure => trouble(words),
-                _ => form(&face, words, &filled.user, Some(words.sign_in_wrong)),
+                _ => form(&face, &headers, &filled.user, Some(words.sign_in_wrong)),
             };
         }
     };
     if !matches!(face.auth.book.is_main(&identity, &filled.password).await, Ok(true)) {
-        return form(&face, words, &filled.user, Some(words.sign_in_device));
+        return form(&face, &headers, &filled.user, Some(words.sign_in_device));
     }
     let Some(cookie) = session::begin(&face, identity.account, &headers).await else { return trouble(words) };
     let mut response = go("/account");
@@ -94,7 +95,8 @@ pub(super) async fn leave(
     response
 }
 
-pub(super) fn form(face: &Face, words: &Words, user: &str, fault: Option<&str>) -> Response {
+pub(super) fn form(face: &Face, headers: &HeaderMap, user: &str, fault: Option<&str>) -> Response {
+    let words = Words::of(headers);
     let status = if fault.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
     let body = html! {
         section {
@@ -102,7 +104,7 @@ pub(super) fn form(face: &Face, words: &Words, user: &str, fault: Option<&str>) 
             form method="post" action="/sign-in" {
                 label for="user" { (words.user_name) }
                 input #user name="user" value=(user) required autocomplete="username" autocapitalize="none" spellcheck="false"
-                    placeholder=(format!("alice@{}", face.domain)) aria-describedby=[fault.map(|_| "fault")];
+                    placeholder=(format!("alice@{}", face.domain_asked(headers))) aria-describedby=[fault.map(|_| "fault")];
                 label for="password" { (words.password) }
                 input #password type="password" name="password" required autocomplete="current-password"
                     aria-describedby=[fault.map(|_| "fault")];

@@ -19,7 +19,6 @@ fn parts() -> Parts {
         shared_auth::Auth::open(&shared_auth::Config::default(), &store, &folder, &bus, &registry).unwrap();
     std::fs::remove_dir_all(&folder).unwrap();
     Parts {
-        domain: "example.org".to_owned(),
         domains: Domains::new("example.org", []),
         rooms_domain: "conference.example.org".to_owned(),
         host: "example.org".to_owned(),

@@ -36,7 +36,7 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
         ("account.1.conf_type", "2"),
         ("account.1.conf_uri", &plan.parts.conference_factory),
         ("features.text_message.enable", on(plan.chosen.sip_messages)),
-        ("remote_phonebook.data.1.name", &plan.parts.domain),
+        ("remote_phonebook.data.1.name", card.aor.domain()),
         ("remote_phonebook.data.1.url", &format!("{}/directory.xml", plan.folder)),
         ("static.security.trust_certificates", "1"),
     ];

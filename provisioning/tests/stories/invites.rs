@@ -10,7 +10,7 @@ const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
 async fn invite(house: &House, name: &str, contact: Option<&str>) -> String {
     let contact = contact.map(|jid| jid.parse().unwrap());
-    let opens = Opens::Account { user: None, name: name.to_owned(), admin: false, contact };
+    let opens = Opens::Account { user: None, domain: None, name: name.to_owned(), admin: false, contact };
     house.auth.invites.create(opens, None, WEEK, unix_millis()).await.unwrap().0
 }
 

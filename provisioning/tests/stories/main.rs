@@ -5,6 +5,7 @@
 mod api;
 mod common;
 mod directory;
+mod domains;
 mod https;
 mod invites;
 mod operator;

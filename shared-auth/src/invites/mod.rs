@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shared_model::{AccountId, Aor, BareJid, ProvisioningEvent};
+use shared_model::{AccountId, Aor, BareJid, Domains, ProvisioningEvent};
 use shared_runtime::hex;
 use shared_store::{DigestAlgorithm, Expected, RecordChange, Records, StoreError, Taken};
 
@@ -49,6 +49,9 @@ pub enum Opens {
     Account {
         /// The user name that it will have; `None` lets the invited one choose.
         user: Option<String>,
+        /// The domain that it will be of; `None`: the service's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        domain: Option<String>,
         /// The name to show, possibly empty; the invited one may choose another.
         name: String,
         /// Whether it will administer the service.
@@ -81,6 +84,17 @@ pub struct Invite {
     pub created: i64,
     /// When it ends, milliseconds since 1970.
     pub expires: i64,
+}
+
+impl Invite {
+    /// The domain of ours that the account will be of; `None` for what makes no account, and for a domain that is not served any more.
+    pub fn domain<'a>(&self, domains: &'a Domains) -> Option<&'a str> {
+        match &self.opens {
+            Opens::Account { domain: Some(domain), .. } => domains.find(domain),
+            Opens::Account { domain: None, .. } => Some(domains.main()),
+            Opens::Password { .. } | Opens::Contact { .. } => None,
+        }
+    }
 }
 
 /// What the invited one chose.
@@ -180,23 +194,23 @@ impl Invites {
         Ok(self.find(text, now).await?.map(|(kept, _)| kept.invite))
     }
 
-    /// Makes the account `user@domain`, AOR and JID, and spends the invitation; of many callers one succeeds. A wish that is
-    /// refused, because of its name or its password, spends nothing.
+    /// Makes the account `user@domain`, AOR and JID, in the domain that the invitation says ([`Invite::domain`]), and spends it; of
+    /// many callers one succeeds. A wish that is refused, because of its name or its password, spends nothing.
     pub async fn accept(
         &self,
         text: &str,
-        domain: &str,
+        domains: &Domains,
         wish: Wish<'_>,
         now: i64,
     ) -> Result<AccountCard, InviteError> {
-        self.accept_shown(text, domain, wish, now, now).await
+        self.accept_shown(text, domains, wish, now, now).await
     }
 
     /// The same of an invitation that was looked at earlier, at `shown`: it has not expired since (XEP-0445 §4).
     pub async fn accept_shown(
         &self,
         text: &str,
-        domain: &str,
+        domains: &Domains,
         wish: Wish<'_>,
         shown: i64,
         now: i64,
@@ -205,7 +219,8 @@ impl Invites {
         if self.is_spent(&kept, now).await? {
             return Err(InviteError::Spent);
         }
-        let Opens::Account { user, name, admin, contact } = kept.invite.opens.clone() else {
+        let domain = kept.invite.domain(domains).ok_or(InviteError::Spent)?;
+        let Opens::Account { user, name, admin, contact, .. } = kept.invite.opens.clone() else {
             return Err(InviteError::Spent);
         };
         let user = match user {

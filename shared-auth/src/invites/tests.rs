@@ -31,7 +31,11 @@ fn house() -> House {
 
 fn any_account() -> Opens {
     let contact = Some("alice@example.org".parse().unwrap());
-    Opens::Account { user: None, name: "Bobby".to_owned(), admin: false, contact }
+    Opens::Account { user: None, domain: None, name: "Bobby".to_owned(), admin: false, contact }
+}
+
+fn domains() -> Domains {
+    Domains::new("example.org", ["example.net"])
 }
 
 fn wish<'a>(user: &'a str, password: &'a str) -> Wish<'a> {
@@ -46,18 +50,18 @@ async fn an_invitation_makes_one_account_and_looking_spends_nothing() {
     assert!(text.len() == 26 && text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     assert_eq!(invites.peek(&text, 1).await.unwrap().as_ref(), Some(&made));
     assert_eq!(invites.list(1).await.unwrap(), [made]);
-    let weak = invites.accept(&text, "example.org", wish("bob", "password"), 2).await;
+    let weak = invites.accept(&text, &domains(), wish("bob", "password"), 2).await;
     assert_eq!(weak, Err(InviteError::Weak(WeakPassword::Common)));
-    let bad = invites.accept(&text, "example.org", wish("b b", GOOD), 2).await;
+    let bad = invites.accept(&text, &domains(), wish("b b", GOOD), 2).await;
     assert_eq!(bad, Err(InviteError::Name(NameError::Characters)));
-    let card = invites.accept(&text, "example.org", wish("bob", GOOD), 3).await.unwrap();
+    let card = invites.accept(&text, &domains(), wish("bob", GOOD), 3).await.unwrap();
     assert_eq!(
         (card.aor.as_str(), card.jid.as_str(), card.name.as_str()),
         ("bob@example.org", "bob@example.org", "Bobby")
     );
     assert_eq!(invites.take_contact(card.account).await.unwrap(), Some("alice@example.org".parse().unwrap()));
     assert_eq!(invites.take_contact(card.account).await.unwrap(), None);
-    let again = invites.accept(&text, "example.org", wish("eve", GOOD), 4).await;
+    let again = invites.accept(&text, &domains(), wish("eve", GOOD), 4).await;
     assert_eq!(again, Err(InviteError::Spent));
     assert!(invites.peek(&text, 4).await.unwrap().is_none() && invites.list(4).await.unwrap().is_empty());
 }
@@ -69,7 +73,7 @@ async fn of_many_who_accept_at_once_one_gets_the_account() {
     let each = (0..8).map(|n| {
         let (invites, text) = (house.auth.invites.clone(), text.clone());
         tokio::spawn(async move {
-            invites.accept(&text, "example.org", wish(&format!("user{n}"), GOOD), 1).await.is_ok()
+            invites.accept(&text, &domains(), wish(&format!("user{n}"), GOOD), 1).await.is_ok()
         })
     });
     let mut made = 0;
@@ -91,11 +95,11 @@ async fn a_name_that_is_taken_spends_nothing_and_leaves_nobody_a_contact() {
     let invites = &house.auth.invites;
     let (first, _) = invites.create(any_account(), None, MINUTE, 0).await.unwrap();
     let (second, _) = invites.create(any_account(), None, MINUTE, 0).await.unwrap();
-    invites.accept(&first, "example.org", wish("bob", GOOD), 1).await.unwrap();
-    let taken = invites.accept(&second, "example.org", wish("Bob", GOOD), 1).await;
+    invites.accept(&first, &domains(), wish("bob", GOOD), 1).await.unwrap();
+    let taken = invites.accept(&second, &domains(), wish("Bob", GOOD), 1).await;
     assert!(matches!(taken, Err(InviteError::Book(BookError::Store(StoreError::Taken(_))))), "{taken:?}");
     assert_eq!(house.store.records.list(OWNER, CONTACTS, None, 10).await.unwrap().len(), 1);
-    invites.accept(&second, "example.org", wish("carol", GOOD), 2).await.unwrap();
+    invites.accept(&second, &domains(), wish("carol", GOOD), 2).await.unwrap();
 }
 
 #[tokio::test]
@@ -106,7 +110,7 @@ async fn a_claim_whose_server_died_is_free_after_a_minute_or_spent_if_its_accoun
     let claim = Claim { account: AccountId(7), since: 10 };
     let open = Kept { invite, claim: None, password: None };
     invites.claim(&text, &open, 1, claim, None).await.unwrap();
-    let early = invites.accept(&text, "example.org", wish("bob", GOOD), 20).await;
+    let early = invites.accept(&text, &domains(), wish("bob", GOOD), 20).await;
     assert_eq!(early, Err(InviteError::Spent));
     assert!(invites.peek(&text, 10 + CLAIM_MILLIS).await.unwrap().is_some());
     let new = NewAccount {
@@ -124,6 +128,7 @@ async fn the_operator_fixes_names_and_expired_revoked_and_forged_are_alike() {
     let invites = &house.auth.invites;
     let fixed = |user: &str| Opens::Account {
         user: Some(user.to_owned()),
+        domain: None,
         name: String::new(),
         admin: true,
         contact: None,
@@ -133,16 +138,16 @@ async fn the_operator_fixes_names_and_expired_revoked_and_forged_are_alike() {
         Err(InviteError::Name(NameError::Characters))
     ));
     let (text, _) = invites.create(fixed("postmaster"), None, MINUTE, 0).await.unwrap();
-    let card = invites.accept(&text, "example.org", wish("eve", GOOD), 1).await.unwrap();
+    let card = invites.accept(&text, &domains(), wish("eve", GOOD), 1).await.unwrap();
     assert!(card.aor.local() == "postmaster" && card.admin);
     let (old, _) = invites.create(any_account(), None, MINUTE, 0).await.unwrap();
     let (back, invite) = invites.create(any_account(), None, MINUTE, 0).await.unwrap();
     assert_eq!(invites.revoke(&invite.id).await, Ok(true));
     assert_eq!(invites.revoke(&invite.id).await, Ok(false));
     for text in [back.as_str(), "forged", ""] {
-        assert_eq!(invites.accept(text, "example.org", wish("eve", GOOD), 1).await, Err(InviteError::Spent));
+        assert_eq!(invites.accept(text, &domains(), wish("eve", GOOD), 1).await, Err(InviteError::Spent));
     }
-    assert_eq!(invites.accept(&old, "example.org", wish("eve", GOOD), 60_000).await, Err(InviteError::Spent));
+    assert_eq!(invites.accept(&old, &domains(), wish("eve", GOOD), 60_000).await, Err(InviteError::Spent));
     assert!(invites.list(60_000).await.unwrap().is_empty());
     assert!(
         house.store.records.list(OWNER, COLLECTION, None, 10).await.unwrap().is_empty(),
@@ -155,14 +160,14 @@ async fn a_password_is_reset_once_and_the_text_is_nowhere_in_the_store() {
     let house = house();
     let invites = &house.auth.invites;
     let (text, _) = invites.create(any_account(), None, MINUTE, 0).await.unwrap();
-    let card = invites.accept(&text, "example.org", wish("bob", GOOD), 1).await.unwrap();
+    let card = invites.accept(&text, &domains(), wish("bob", GOOD), 1).await.unwrap();
     let opens = Opens::Password { account: card.account };
     let (text, _) = invites.create(opens.clone(), None, 3 * MINUTE, 0).await.unwrap();
     let (second, _) = invites.create(opens.clone(), None, MINUTE, 0).await.unwrap();
     for record in house.store.records.list(OWNER, COLLECTION, None, 10).await.unwrap() {
         assert!(!record.key.contains(&text) && !String::from_utf8_lossy(&record.value).contains(&text));
     }
-    assert_eq!(invites.accept(&text, "example.org", wish("eve", GOOD), 1).await, Err(InviteError::Spent));
+    assert_eq!(invites.accept(&text, &domains(), wish("eve", GOOD), 1).await, Err(InviteError::Spent));
     assert_eq!(invites.reset(&text, "bob12345", 1).await, Err(InviteError::Weak(WeakPassword::IsName)));
     let kept = house.store.records.get(OWNER, COLLECTION, &key(&text)).await.unwrap().unwrap();
     assert_eq!(invites.reset(&text, "another-horse-battery", 1).await.unwrap().account, card.account);
@@ -186,7 +191,7 @@ async fn one_account_has_few_invitations_and_a_contact_takes_one() {
     let by = Some(AccountId(1));
     let contact = || Opens::Contact { contact: "alice@example.org".parse().unwrap() };
     let (text, made) = invites.create(contact(), by, MINUTE, 0).await.unwrap();
-    assert_eq!(invites.accept(&text, "example.org", wish("eve", GOOD), 1).await, Err(InviteError::Spent));
+    assert_eq!(invites.accept(&text, &domains(), wish("eve", GOOD), 1).await, Err(InviteError::Spent));
     assert_eq!(invites.take(&text, 1).await.unwrap(), Some(made));
     assert_eq!(invites.take(&text, 1).await.unwrap(), None);
     for _ in 0..MOST_OF_ONE {
@@ -203,4 +208,35 @@ async fn one_account_has_few_invitations_and_a_contact_takes_one() {
     for _ in 0..=MOST_OF_ONE {
         invites.create(Opens::Password { account: bob }, by, MINUTE, 0).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn the_account_is_of_the_domain_that_the_invitation_says_while_that_is_served() {
+    let house = house();
+    let invites = &house.auth.invites;
+    let to = |domain: Option<&str>| Opens::Account {
+        user: Some("bob".to_owned()),
+        domain: domain.map(str::to_owned),
+        name: String::new(),
+        admin: false,
+        contact: None,
+    };
+    for (domain, jid) in [(Some("Example.NET"), "bob@example.net"), (None, "bob@example.org")] {
+        let (text, made) = invites.create(to(domain), None, MINUTE, 0).await.unwrap();
+        assert_eq!(made.domain(&domains()), jid.split('@').nth(1));
+        let card = invites.accept(&text, &domains(), wish("", GOOD), 1).await.unwrap();
+        assert_eq!((card.aor.as_str(), card.jid.as_str()), (jid, jid));
+    }
+    let (text, made) = invites.create(to(Some("gone.example")), None, MINUTE, 0).await.unwrap();
+    assert_eq!(made.domain(&domains()), None);
+    let refused = invites.accept(&text, &domains(), wish("", GOOD), 1).await;
+    assert_eq!(refused, Err(InviteError::Spent));
+}
+
+#[test]
+fn an_invitation_of_an_earlier_release_is_to_the_main_domain() {
+    let old = r#"{"account":{"user":null,"name":"","admin":false,"contact":null}}"#;
+    let opens: Opens = serde_json::from_str(old).unwrap();
+    let invite = Invite { id: String::new(), opens, by: None, created: 0, expires: 0 };
+    assert_eq!(invite.domain(&domains()), Some("example.org"));
 }

@@ -66,7 +66,7 @@ impl Registration {
         let is_set = request.is_type("set");
         if let Some(preauth) = request.find("preauth", ns::PREAUTH).filter(|_| is_set) {
             return self
-                .show(server, ip, preauth.attribute("token").unwrap_or_default())
+                .show(server, (ip, domain), preauth.attribute("token").unwrap_or_default())
                 .await
                 .map(|()| None);
         }
@@ -98,10 +98,8 @@ impl Registration {
         let wish = Wish { user: &user, name: "", password: &password };
         let is_invited = self.token.is_some();
         let made = match &self.token {
-            // Invitations are to the main domain.
-            Some(_) if domain != server.domain => return Err(ErrorKind::NotAllowed.into()),
             Some((token, at)) => {
-                server.auth.invites.accept_shown(token, domain, wish, *at, unix_millis()).await
+                server.auth.invites.accept_shown(token, &server.domains, wish, *at, unix_millis()).await
             }
             None => make(server, (ip, domain), wish).await?,
         };
@@ -115,14 +113,19 @@ impl Registration {
         }
     }
 
-    /// Section 4: looking spends nothing.
-    async fn show(&mut self, server: &Server, ip: IpAddr, token: &str) -> Result<(), StanzaError> {
+    /// Section 4: looking spends nothing. An invitation to another domain is none here.
+    async fn show(
+        &mut self,
+        server: &Server,
+        (ip, domain): (IpAddr, &str),
+        token: &str,
+    ) -> Result<(), StanzaError> {
         if server.auth.authenticator.wait(ip).is_some() {
             return Err(ErrorKind::PolicyViolation.into());
         }
         let now = unix_millis();
         let invite = server.auth.invites.peek(token, now).await.map_err(|error| store_failed(&error))?;
-        if !invite.is_some_and(|invite| matches!(invite.opens, Opens::Account { .. })) {
+        if invite.and_then(|invite| invite.domain(&server.domains)) != Some(domain) {
             server.auth.authenticator.suspect(ip);
             let why = "the token is not good, or not any more";
             return Err(StanzaError::because(ErrorKind::ItemNotFound, why));

@@ -39,11 +39,12 @@ async fn who_was_invited_has_the_inviter_as_a_contact_and_is_one() {
     let mut alice = Client::online(&served, "alice", "a").await;
     alice.ask("get", "alice@example.org", "<query xmlns='jabber:iq:roster'/>").await;
     let contact = Some("alice@example.org".parse().unwrap());
-    let opens = Opens::Account { user: None, name: String::new(), admin: false, contact };
+    let opens = Opens::Account { user: None, domain: None, name: String::new(), admin: false, contact };
     let invites = &served.auth.invites;
     let (text, _) = invites.create(opens, None, std::time::Duration::from_secs(60), 0).await.unwrap();
     let wish = Wish { user: "dave", name: "", password: PASSWORD };
-    invites.accept(&text, DOMAIN, wish, 1).await.unwrap();
+    let domains = shared_model::Domains::new(DOMAIN, []);
+    invites.accept(&text, &domains, wish, 1).await.unwrap();
     let mut dave = Client::online(&served, "dave", "d").await;
     let roster = dave.ask("get", "dave@example.org", "<query xmlns='jabber:iq:roster'/>").await;
     assert!(roster.contains("jid='alice@example.org'") && roster.contains("subscription='both'"), "{roster}");
@@ -57,6 +58,7 @@ async fn who_was_invited_makes_the_account_in_the_client() {
     let served = serve().await;
     let opens = |user: Option<&str>| Opens::Account {
         user: user.map(str::to_owned),
+        domain: None,
         name: String::new(),
         admin: false,
         contact: None,

@@ -2,8 +2,9 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use shared_auth::{NewAccount, Profile};
+use shared_auth::{NewAccount, Opens, Profile};
 use shared_model::{Aor, BareJid};
+use xmpp_server::{Invitations, InviteLinks};
 
 use crate::common::{Client, DOMAIN, PASSWORD, ROOMS, Served, Site, serve_site};
 
@@ -108,4 +109,36 @@ async fn a_directory_shows_people_of_ones_own_domain() {
         let found = asker.expect(&["id='s'"]).await;
         assert!(found.contains(finds) && !found.contains(passes_over), "{found}");
     }
+}
+
+#[tokio::test]
+async fn an_invitation_makes_an_account_of_its_domain_and_is_none_in_another() {
+    let served = serve().await;
+    let links = |text: &str, invite: &shared_auth::Invite| {
+        let Opens::Account { domain, .. } = &invite.opens else { panic!("{invite:?}") };
+        InviteLinks { uri: text.to_owned(), page: domain.clone().unwrap_or_default() }
+    };
+    served.server.open_invitations(Invitations { by_everybody: true, links: Box::new(links) });
+    let mut bob = bob_of_other(&served).await;
+    let command = "<command xmlns='http://jabber.org/protocol/commands' node='urn:xmpp:invite#invite' action='execute'/>";
+    let done = bob.ask("set", OTHER, command).await;
+    let value = |var: &str| {
+        let rest = done.split(&format!("var='{var}'")).nth(1).unwrap_or_else(|| panic!("no {var} in {done}"));
+        rest.split("<value>").nth(1).unwrap().split('<').next().unwrap().to_owned()
+    };
+    assert_eq!(value("landing-url"), OTHER);
+    let show = format!("<preauth xmlns='urn:xmpp:pars:0' token='{}'/>", value("uri"));
+    let make = format!(
+        "<query xmlns='jabber:iq:register'><username>dave</username><password>{PASSWORD}</password></query>"
+    );
+    let mut astray = Client::connect_tls(&served).await;
+    astray.open().await;
+    assert!(astray.ask("set", DOMAIN, &show).await.contains("<item-not-found"));
+    let mut dave = Client::connect_tls(&served).await.to(OTHER);
+    dave.open().await;
+    assert!(dave.ask("set", OTHER, &show).await.contains("type='result'"));
+    assert!(dave.ask("set", OTHER, &make).await.contains("type='result'"));
+    let is_there =
+        async |jid: &str| served.auth.directory.by_jid(&jid.parse().unwrap()).await.unwrap().is_some();
+    assert!(is_there("dave@example.net").await && !is_there("dave@example.org").await);
 }

@@ -213,7 +213,7 @@ async fn invites(face: &Face, words: &Words, session: &Session, outcome: Option<
                 tbody { @for invite in all {
                     @let id = text(&invite["id"]);
                     tr {
-                        td { (text(&invite["kind"])) " " (text(&invite["user"])) " " (text(&invite["contact"])) }
+                        td { (text(&invite["kind"])) " " (text(&invite["user"])) " " (text(&invite["domain"])) " " (text(&invite["contact"])) }
                         td { (date(&invite["expires"])) }
                         td { (deed(session, "revokeInvite", "/admin/invites", &[("path.id", &id)], words.remove, &id)) }
                     }
@@ -224,6 +224,14 @@ async fn invites(face: &Face, words: &Words, session: &Session, outcome: Option<
             h2 { (words.make_link) }
             (form(session, "createInvite", "/admin/invites", html! {
                 (super::text_field("user", "user", words.user_name, "", fault(outcome, "createInvite", "user")))
+                @if face.domains.iter().nth(1).is_some() {
+                    label for="domain" { (words.domain) }
+                    select #domain name="domain" {
+                        @for domain in face.domains.iter() {
+                            option value=(domain) selected[domain == face.domains.main()] { (domain) }
+                        }
+                    }
+                }
                 (super::text_field("name", "name", words.invite_name, "", fault(outcome, "createInvite", "name")))
                 label for="days" { (words.days) }
                 input #days name="days" type="number" min="1" max="60" value="7";

@@ -61,7 +61,6 @@ pub(crate) async fn house(name: &str) -> House {
     let chat = Arc::new(chat::Chat::default());
     let (rooms, calls) = (Arc::new(rooms::Rooms::default()), Arc::new(rooms::Calls::default()));
     let parts = Parts {
-        domain: "example.org".to_owned(),
         domains: Domains::new("example.org", ["example.net"]),
         rooms_domain: "conference.example.org".to_owned(),
         host: "localhost".to_owned(),
@@ -102,7 +101,7 @@ impl House {
         self.send(head, &format!("Content-Type: application/x-www-form-urlencoded\r\n{proof}"), body).await
     }
 
-    /// Sends one request with these headers, each with its line end.
+    /// Sends one request with these headers, each with its line end; without one of its own the `Host` is the name of this machine.
     pub(crate) async fn send(&self, head: &str, headers: &str, body: &str) -> String {
         self.send_bytes(head, headers, body.as_bytes()).await
     }
@@ -113,8 +112,10 @@ impl House {
         let connector = TlsConnector::from(self.tls.client(&[]));
         let mut stream = connector.connect("localhost".try_into().unwrap(), socket).await.unwrap();
         let (length, port) = (body.len(), self.port);
+        let host =
+            if headers.contains("Host: ") { String::new() } else { format!("Host: localhost:{port}\r\n") };
         let request = format!(
-            "{head} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n"
+            "{head} HTTP/1.1\r\n{host}Connection: close\r\nContent-Length: {length}\r\n{headers}\r\n"
         );
         stream.write_all(&[request.as_bytes(), body].concat()).await.unwrap();
         let mut answer = Vec::new();

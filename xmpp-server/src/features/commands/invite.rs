@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use shared_auth::{AccountCard, Invite, InviteError, Opens};
-use shared_model::Spec;
+use shared_model::{BareJid, Spec};
 use shared_runtime::unix_millis;
 use xmpp_core::payload::delay::date_time;
 use xmpp_core::payload::form::{Field, Form};
@@ -74,13 +74,8 @@ fn form() -> Form {
 
 async fn invite(server: &Server, user: &Jid) -> Result<Outcome, Stop> {
     let card = asker(server, user).await?;
-    // Accounts are made in the main domain: that is for its own people to say.
-    if card.jid.domain() != server.domain && !card.admin {
-        return Err(Stop::Refuse(ErrorKind::Forbidden.into()));
-    }
     let contact = Some(card.jid.clone());
-    let opens = Opens::Account { user: None, name: String::new(), admin: false, contact };
-    make(server, &card, opens).await
+    make(server, &card, opens(&card, None, contact)).await
 }
 
 async fn create(server: &Server, user: &Jid, form: &Form) -> Result<Outcome, Stop> {
@@ -89,14 +84,20 @@ async fn create(server: &Server, user: &Jid, form: &Form) -> Result<Outcome, Sto
     let contact = form.truth("roster-subscription").unwrap_or(false).then(|| card.jid.clone());
     let user = name.map(str::to_ascii_lowercase);
     if let Some(name) = &user {
-        let jid: Jid = format!("{name}@{}", server.domain)
+        let jid: Jid = format!("{name}@{}", card.jid.domain())
             .parse()
             .map_err(|_| Stop::Fail("that is no user name".to_owned()))?;
         if server.account(&jid).await?.is_some() {
             return Err(Stop::Fail("there is an account of this name".to_owned()));
         }
     }
-    make(server, &card, Opens::Account { user, name: String::new(), admin: false, contact }).await
+    make(server, &card, opens(&card, user, contact)).await
+}
+
+/// An account of the domain that whoever invites is of.
+fn opens(by: &AccountCard, user: Option<String>, contact: Option<BareJid>) -> Opens {
+    let domain = Some(by.jid.domain().to_owned());
+    Opens::Account { user, domain, name: String::new(), admin: false, contact }
 }
 
 async fn asker(server: &Server, user: &Jid) -> Result<AccountCard, Stop> {
