@@ -136,7 +136,7 @@ impl Config {
     pub(crate) fn certificates(&self) -> tls::Config {
         let own = |domain: &DomainConfig| {
             let (certificate, key) = (domain.certificate.clone()?, domain.key.clone()?);
-            Some(tls::Files { certificate, key })
+            Some(tls::Files { domain: Some(domain.name.clone()), certificate, key })
         };
         tls::Config { others: self.domains.iter().filter_map(own).collect(), ..self.tls.clone() }
     }

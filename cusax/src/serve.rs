@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use shared_runtime::tls::TlsPolicy;
+use shared_runtime::tls::{TlsPolicy, Unread};
 use shared_runtime::{Shutdown, telemetry};
 use shared_store::DataFolderLock;
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,7 +13,7 @@ use crate::compose;
 use crate::config::Config;
 use crate::out::say;
 
-/// Runs the service until SIGTERM or SIGINT, or until an administrator ends it. SIGHUP reads the certificate again.
+/// Runs the service until SIGTERM or SIGINT, or until an administrator ends it. SIGHUP reads the certificates again.
 pub(crate) async fn run(config: Config, parts: &[Part], json: bool) -> anyhow::Result<()> {
     telemetry::start(&config.telemetry)?;
     let _lock = DataFolderLock::acquire(&config.data_dir, "cusax serve")?;
@@ -47,8 +47,10 @@ pub(crate) async fn until_told(tls: &TlsPolicy) -> anyhow::Result<()> {
             _ = end.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = reload.recv() => match tls.reload() {
-                Ok(()) => tracing::info!("the certificate was read again"),
-                Err(error) => tracing::error!(%error, "the certificate stays as it was"),
+                Ok(()) => tracing::info!("the certificates were read again"),
+                Err(Unread(faults)) => for error in faults {
+                    tracing::error!(%error, "this stays as it was; everything else was read again");
+                },
             },
         }
     }

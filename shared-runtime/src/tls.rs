@@ -2,17 +2,20 @@
 //!
 //! In    `[tls]` and the host names that are served.
 //! Out   `rustls` configurations that share one certificate resolver, one list of versions and suites.
-//! State the current certificates, swapped whole by [`TlsPolicy::reload`]; open connections keep theirs. A client that names a
+//! State the current certificates, swapped by [`TlsPolicy::reload`]; open connections keep theirs. A client that names a
 //!       host (RFC 6066 §3) gets the certificate that names it too, and the first one otherwise.
-//! Errors [`TlsError`] names the file. Without a certificate a local CA is made in the data folder, with a warning.
+//! Errors [`TlsError`] names the file, and the domain where it is one's own. What cannot be read ends the start; at a reload the
+//!        old one stays in its place, and all others are taken. Without a certificate a local CA is made in the data folder, with
+//!        a warning.
 //! Not here: ACME.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
+use prometheus::{IntGauge, Registry};
 use rustls::client::ResolvesClientCert;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject;
@@ -107,9 +110,16 @@ pub enum TlsError {
     #[error("cannot make a local CA: {0}")]
     LocalCa(#[from] rcgen::Error),
     /// The key does not belong to the certificate, or is of a kind that is not supported.
-    #[error("tls.key: {0}")]
-    Key(rustls::Error),
+    #[error("{0}: {1}")]
+    Key(PathBuf, rustls::Error),
+    /// Something is wrong with the certificate that a domain has for itself.
+    #[error("the certificate of {0}: {1}")]
+    Of(String, Box<TlsError>),
 }
+
+/// What a reload could not read, each thing by name: there the old one stays.
+#[derive(Debug)]
+pub struct Unread(pub Vec<TlsError>);
 
 /// The one source of TLS configurations. Clones share the certificate.
 #[derive(Clone)]
@@ -120,12 +130,17 @@ pub struct TlsPolicy {
     clients: Option<Arc<dyn ClientCertVerifier>>,
     trust: Option<Arc<RootCertStore>>,
     revocations: Arc<Revocations>,
+    /// What the last reading could not read.
+    unread: Arc<Mutex<Vec<String>>>,
+    stale: IntGauge,
     require: bool,
 }
 
 /// Where a certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
+    /// The domain that has it for itself; `None`: it is that of `[tls]`.
+    pub domain: Option<String>,
     /// PEM file with the certificate and its chain.
     pub certificate: PathBuf,
     /// PEM file with its private key.
@@ -144,29 +159,39 @@ impl TlsPolicy {
     /// Loads the certificate, or makes a local CA in `data_dir/tls` that certifies `names` and loopback.
     pub fn open(config: &Config, data_dir: &Path, names: &[String]) -> Result<Self, TlsError> {
         match given(config)? {
-            Some(files) => Self::load(config, files, None),
+            Some(files) => Self::load(config, files, None, Missing::Refuses),
             None => {
                 let (files, ca) = local_ca::certify(&data_dir.join("tls"), names)?;
-                Self::load(config, files, Some(ca))
+                Self::load(config, files, Some(ca), Missing::Refuses)
             }
         }
     }
 
     /// As [`TlsPolicy::open`] for whoever looks at the service from beside it: nothing is made. `None` if no certificate is given
-    /// and no server made one yet.
+    /// and no server made one yet. A domain's own certificate that cannot be read is left out, and [`TlsPolicy::unread`] says so.
     pub fn look(config: &Config, data_dir: &Path) -> Result<Option<Self>, TlsError> {
         match given(config)? {
-            Some(files) => Self::load(config, files, None).map(Some),
+            Some(files) => Self::load(config, files, None, Missing::Passes).map(Some),
             None => {
                 let found = local_ca::find(&data_dir.join("tls"));
-                found.map(|(files, ca)| Self::load(config, files, Some(ca))).transpose()
+                found.map(|(files, ca)| Self::load(config, files, Some(ca), Missing::Passes)).transpose()
             }
         }
     }
 
-    fn load(config: &Config, first: Files, local_ca: Option<PathBuf>) -> Result<Self, TlsError> {
+    fn load(
+        config: &Config,
+        first: Files,
+        local_ca: Option<PathBuf>,
+        missing: Missing,
+    ) -> Result<Self, TlsError> {
         let files: Vec<Files> = std::iter::once(first).chain(config.others.iter().cloned()).collect();
-        let keys = ArcSwap::from_pointee(Keys::load(&files)?);
+        let (keys, mut faults) = Keys::load(&files, None)?;
+        if missing == Missing::Refuses && !faults.is_empty() {
+            return Err(faults.remove(0));
+        }
+        let unread = Arc::new(Mutex::new(faults.iter().map(ToString::to_string).collect()));
+        let keys = ArcSwap::from_pointee(keys);
         let current = Arc::new(Current { keys, is_local: local_ca.is_some() });
         let revocations = Arc::new(Revocations::open(&config.revoked)?);
         let clients = config.client_ca.as_deref().map(authorities::clients).transpose()?;
@@ -175,15 +200,36 @@ impl TlsPolicy {
             Arc::new(Unrevoked { inner, revocations }) as Arc<dyn ClientCertVerifier>
         });
         let trust = config.trust.as_deref().map(authorities::read).transpose()?.map(Arc::new);
-        Ok(Self { current, files, local_ca, clients, trust, revocations, require: config.require })
+        let require = config.require;
+        let stale = IntGauge::new(STALE, STALE_HELP).map_err(|_| TlsError::HalfGiven)?;
+        Ok(Self { current, files, local_ca, clients, trust, revocations, unread, stale, require })
     }
 
-    /// Reads the files again; new handshakes use what is there now. On an error the old certificates stay.
-    pub fn reload(&self) -> Result<(), TlsError> {
-        let keys = Keys::load(&self.files)?;
-        self.revocations.reload()?;
-        self.current.keys.store(Arc::new(keys));
-        Ok(())
+    /// Shows in metrics how much the last reload left as it was.
+    pub fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        registry.register(Box::new(self.stale.clone()))
+    }
+
+    /// Reads the files again; new handshakes use what is there now. Where one cannot be read, what it held before stays.
+    pub fn reload(&self) -> Result<(), Unread> {
+        let before = self.current.keys.load_full();
+        let mut faults = match Keys::load(&self.files, Some(&before)) {
+            Ok((keys, faults)) => {
+                self.current.keys.store(Arc::new(keys));
+                faults
+            }
+            Err(error) => vec![error],
+        };
+        faults.extend(self.revocations.reload().err());
+        let told = faults.iter().map(ToString::to_string).collect::<Vec<_>>();
+        self.stale.set(i64::try_from(told.len()).unwrap_or(i64::MAX));
+        *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = told;
+        if faults.is_empty() { Ok(()) } else { Err(Unread(faults)) }
+    }
+
+    /// What the last reading of the files could not read, in words.
+    pub fn unread(&self) -> Vec<String> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether a certificate was revoked, as far as `tls.revoked` says. Those of clients that [`TlsPolicy::mutual_server`] asks
@@ -268,15 +314,29 @@ impl TlsPolicy {
 fn given(config: &Config) -> Result<Option<Files>, TlsError> {
     match (&config.certificate, &config.key) {
         (Some(certificate), Some(key)) => {
-            Ok(Some(Files { certificate: certificate.clone(), key: key.clone() }))
+            Ok(Some(Files { domain: None, certificate: certificate.clone(), key: key.clone() }))
         }
         (None, None) => Ok(None),
         _ => Err(TlsError::HalfGiven),
     }
 }
 
+/// What becomes of a policy where a domain's own certificate cannot be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Refuses,
+    Passes,
+}
+
 impl Files {
     fn load(&self) -> Result<CertifiedKey, TlsError> {
+        self.read().map_err(|error| match &self.domain {
+            Some(domain) => TlsError::Of(domain.clone(), Box::new(error)),
+            None => error,
+        })
+    }
+
+    fn read(&self) -> Result<CertifiedKey, TlsError> {
         let content = |path: &Path| {
             let path = path.to_owned();
             move |error: rustls::pki_types::pem::Error| match error {
@@ -292,7 +352,7 @@ impl Files {
         }
         let key = PrivateKeyDer::from_pem_file(&self.key).map_err(content(&self.key))?;
         CertifiedKey::from_der(chain, key, &rustls::crypto::aws_lc_rs::default_provider())
-            .map_err(TlsError::Key)
+            .map_err(|error| TlsError::Key(self.key.clone(), error))
     }
 }
 
@@ -300,22 +360,40 @@ impl Files {
 #[derive(Debug)]
 struct Keys {
     first: Arc<CertifiedKey>,
+    /// Those of domains that have their own, in the order of the files; `None`: it could never be read.
+    others: Vec<Option<Arc<CertifiedKey>>>,
     by_name: HashMap<String, Arc<CertifiedKey>>,
 }
 
 impl Keys {
-    fn load(files: &[Files]) -> Result<Self, TlsError> {
-        let mut all = files.iter().map(|files| files.load().map(Arc::new));
-        let first = all.next().ok_or(TlsError::HalfGiven)??;
-        let mut by_name = HashMap::new();
-        for key in all {
-            let key = key?;
-            let leaf = key.cert.first().and_then(|leaf| PeerCertificate::read(leaf));
-            for name in leaf.into_iter().flat_map(|leaf| leaf.hosts) {
-                by_name.insert(name.to_ascii_lowercase(), Arc::clone(&key));
+    /// Every certificate, and what is wrong with those that cannot be read: what was there `before` stands in for them. An error if
+    /// there is no first one.
+    fn load(files: &[Files], before: Option<&Self>) -> Result<(Self, Vec<TlsError>), TlsError> {
+        let (main, rest) = files.split_first().ok_or(TlsError::HalfGiven)?;
+        let mut faults = Vec::new();
+        let first = match (main.load(), before) {
+            (Ok(key), _) => Arc::new(key),
+            (Err(error), Some(before)) => {
+                faults.push(error);
+                Arc::clone(&before.first)
             }
+            (Err(error), None) => return Err(error),
+        };
+        let (mut others, mut by_name) = (Vec::new(), HashMap::new());
+        for (at, files) in rest.iter().enumerate() {
+            let key = match files.load() {
+                Ok(key) => Some(Arc::new(key)),
+                Err(error) => {
+                    faults.push(error);
+                    before.and_then(|before| before.others.get(at)?.clone())
+                }
+            };
+            for name in key.as_deref().map(names_of).unwrap_or_default() {
+                by_name.extend(key.clone().map(|key| (name, key)));
+            }
+            others.push(key);
         }
-        Ok(Self { first, by_name })
+        Ok((Self { first, others, by_name }, faults))
     }
 
     /// The one that names a host, as it is or by a wildcard for its first label (RFC 6125 §6.4.3).
@@ -325,6 +403,12 @@ impl Keys {
         let by_wildcard = || self.by_name.get(&format!("*.{}", named.split_once('.')?.1));
         self.by_name.get(&named).or_else(by_wildcard).unwrap_or(&self.first)
     }
+}
+
+/// The hosts that a certificate names, in lower case.
+fn names_of(key: &CertifiedKey) -> Vec<String> {
+    let leaf = key.cert.first().and_then(|leaf| PeerCertificate::read(leaf));
+    leaf.into_iter().flat_map(|leaf| leaf.hosts).map(|name| name.to_ascii_lowercase()).collect()
 }
 
 impl ResolvesServerCert for Current {
@@ -371,6 +455,10 @@ fn end_point(leaf: &CertificateDer<'_>) -> Vec<u8> {
     };
     digest::digest(hash, leaf).as_ref().to_vec()
 }
+
+const STALE: &str = "shared_runtime_certificates_stale";
+const STALE_HELP: &str =
+    "Certificates and revocation lists that the last reload could not read: what was there before goes on.";
 
 /// Makes aws-lc-rs the one provider of the process. Called first thing in `main`; a second call changes nothing.
 pub fn install_provider() {
@@ -443,6 +531,7 @@ mod tests {
         let put = |name: &str, host: &str| {
             let made = made(host);
             Files {
+                domain: Some(host.to_owned()),
                 certificate: file(&format!("{name}.pem"), made.cert.pem()),
                 key: file(&format!("{name}.key"), made.signing_key.serialize_pem()),
             }
@@ -477,6 +566,37 @@ mod tests {
         policy.reload().unwrap();
         assert_eq!(shown_to("example.edu"), "example.edu", "a new one, for another name");
         assert_eq!(shown_to("example.net"), "example.org");
+        // What cannot be read stays as it was, and the others are taken all the same.
+        put("wild", "*.example.biz");
+        file("net.key", "no key".to_owned());
+        let Unread(faults) = policy.reload().unwrap_err();
+        let told = faults.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert!(told.len() == 1 && told[0].starts_with("the certificate of example.net: "), "{told:?}");
+        assert!(
+            told[0].contains("net.key") && policy.unread() == told && policy.stale.get() == 1,
+            "{told:?}"
+        );
+        assert_eq!(shown_to("example.edu"), "example.edu");
+        assert_eq!(shown_to("chat.example.biz"), "*.example.biz");
+        file("main.pem", "no certificate".to_owned());
+        put("wild", "*.example.info");
+        let told: Vec<_> = policy.reload().unwrap_err().0.iter().map(ToString::to_string).collect();
+        assert!(told.len() == 2 && told[0].contains("main.pem"), "{told:?}");
+        assert_eq!(
+            (shown_to("chat.example.info"), shown_to("example.org")),
+            ("*.example.info".to_owned(), "example.org".to_owned())
+        );
+        // At a start nothing stands in for it.
+        put("main", "example.org");
+        let refused = TlsPolicy::open(&config, &folder, &[]).err().unwrap().to_string();
+        assert!(refused.starts_with("the certificate of example.net: "), "{refused}");
+        let beside = TlsPolicy::look(&config, &folder).unwrap().unwrap();
+        assert_eq!(beside.unread(), [refused]);
+        put("net", "example.net");
+        policy.reload().unwrap();
+        assert!(
+            policy.unread().is_empty() && policy.stale.get() == 0 && shown_to("example.net") == "example.net"
+        );
         std::fs::remove_dir_all(folder).unwrap();
     }
 

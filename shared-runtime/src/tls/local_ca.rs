@@ -51,7 +51,7 @@ pub(super) fn find(folder: &Path) -> Option<(Files, PathBuf)> {
 }
 
 fn files(folder: &Path) -> Files {
-    Files { certificate: folder.join("server.pem"), key: folder.join("server.key") }
+    Files { domain: None, certificate: folder.join("server.pem"), key: folder.join("server.key") }
 }
 
 fn make_ca(ca: &Path, ca_key: &Path) -> Result<(), TlsError> {
