@@ -74,6 +74,11 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         shutdown: shutdown.clone(),
     })
     .await?;
+    match operations::doctor::sweep(&auth).await {
+        Ok(0) => {}
+        Ok(swept) => tracing::info!(swept, "accounts of looks that were killed are gone"),
+        Err(error) => tracing::warn!(%error, "accounts of looks that were killed stay until the next start"),
+    }
     let ground = Ground { store, bus, auth, tls, registry, shutdown: shutdown.clone() };
 
     let (auth, store, bus) = (ground.auth.clone(), ground.store.clone(), ground.bus.clone());

@@ -124,7 +124,7 @@ async fn ward(config: &Config, names: Names) -> Ward {
     let rtp_ports = config.conference.rtp_ports.split_once('-');
     let rtp_ports = rtp_ports.and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
     Ward {
-        domain: config.domain.clone(),
+        domains: config.accounts(),
         rooms_domain: config.rooms_domain(),
         data_dir: config.data_dir.clone(),
         auth: match &running {
@@ -135,6 +135,7 @@ async fn ward(config: &Config, names: Names) -> Ward {
         store_file,
         faces: faces(config),
         rtp_ports: rtp_ports.unwrap_or((0, 0)),
+        relays: config.xmpp.turn.services.len(),
         requires_tls: config.tls.require,
         digests: config.auth.algorithms.iter().map(|algorithm| algorithm.as_str().to_owned()).collect(),
         name_servers: config.sip.dns.clone(),

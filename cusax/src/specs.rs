@@ -25,6 +25,7 @@ fn print() -> String {
     rows.extend(xmpp_server::specs().into_iter().map(|spec| ("XMPP", spec)));
     rows.extend(conference::SPECS.iter().map(|spec| ("conference", *spec)));
     rows.extend(provisioning::SPECS.iter().map(|spec| ("provisioning", *spec)));
+    rows.extend(operations::SPECS.iter().map(|spec| ("operations", *spec)));
     let claims = rows.clone();
     rows.sort_by_key(|(part, spec)| (spec.document, *part));
     let mut out = String::from(

@@ -10,4 +10,12 @@ pub mod doctor;
 mod metrics;
 pub mod timeline;
 
+use shared_model::Spec;
+
 pub use config::{Config, KEYS};
+
+/// What this crate implements.
+pub const SPECS: &[Spec] = &[
+    Spec::rfc(8489).note("a client of Binding, and of long-term credentials with MD5, for the doctor"),
+    Spec::rfc(8656).note("a client of Allocate and Refresh, for the doctor"),
+];

@@ -81,6 +81,13 @@ pub enum BoundBy {
     Otherwise,
 }
 
+/// Whether a contact says that the way to it is TLS. Browsers come by WSS alone, whatever they say.
+pub fn is_protected(contact: &str) -> bool {
+    let contact = contact.to_ascii_lowercase();
+    contact.starts_with("sips:")
+        || ["tls", "ws", "wss"].iter().any(|way| contact.contains(&format!("transport={way}")))
+}
+
 /// One REGISTER's worth of changes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BindingUpdate {

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -12,11 +13,15 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from conftest import BINARY, Service, wait_until
+import pytest
+from conftest import BINARY, DOMAIN, Service, free_port, wait_until
+from test_domains import OTHER, certified, shown
 
 
-def doctor(environment, *words):
-    done = subprocess.run([BINARY, "doctor", "--json", *words], env=environment, capture_output=True, text=True, timeout=120)
+def doctor(whom, *words):
+    """What is found of a service, or of one whose environment this is."""
+    command, environment = (whom.command, whom.environment) if isinstance(whom, Service) else ([BINARY], whom)
+    done = subprocess.run([*command, "doctor", "--json", *words], env=environment, capture_output=True, text=True, timeout=120)
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -44,7 +49,7 @@ def test_a_healthy_service_is_well_and_nothing_of_the_doctor_stays(service):
     service.add("alice")
     code, findings = doctor(service.environment)
     assert code == 0, of(findings, "error", "warning", "unchecked")
-    assert {f["check"] for f in findings} == {"configuration", "store", "clock", "listeners", "certificates", "dns", "naptr", "halves", "call", "chat", "card", "provisioning"}
+    assert {f["check"] for f in findings} == {"configuration", "store", "clock", "listeners", "certificates", "dns", "naptr", "halves", "call", "chat", "card", "relays", "provisioning"}
     assert {"call", "chat", "halves", "card", "provisioning"} <= {f["check"] for f in of(findings, "ok")}, findings
     assert all({"check", "severity", "text", "remedy"} <= f.keys() for f in findings)
     names = [json.loads(line)["aor"] for line in service.run("user", "list", "--json").splitlines()]
@@ -150,3 +155,90 @@ def test_the_plan_of_ports_has_a_firewall(service):
     shown = service.run("doctor", "ports")
     assert re.search(r"^5061 +tcp +sip.tls +everybody", shown, re.M), shown
     assert 'tcp dport 5061 accept' in shown and "table inet cusax" in shown
+
+
+@pytest.mark.skipif(not shutil.which("nft"), reason="nothing to load a firewall with")
+def test_the_firewall_loads(tmp_path):
+    service = Service(tmp_path, **{f"CUSAX_{key}": f"0.0.0.0:{port}" for key, port in (("SIP__UDP", 5060), ("XMPP__C2S", 5222))})
+    table = service.run("doctor", "ports").split("\n\n", 1)[1]
+    assert "udp dport 5060 accept" in table and "udp dport 20000-29999 accept" in table, table
+    # Of its own network, where nothing is kept out by a mistake; -c looks and changes nothing.
+    checked = subprocess.run(["unshare", "-n", "nft", "-c", "-f", "-"], input=table, capture_output=True, text=True, timeout=30)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_each_domain_is_looked_at(tmp_path):
+    config = f'[[domains]]\nname = "{OTHER}"\n{certified(tmp_path, OTHER, "basicConstraints=critical,CA:FALSE")}'
+    service = Service(tmp_path, config=config, CUSAX_TLS__TRUST=f"{tmp_path}/{OTHER}.pem").start()
+    try:
+        code, findings = doctor(service)
+        assert code == 0, of(findings, "error", "warning", "unchecked")
+        for check in ("certificates", "call", "chat", "card", "provisioning"):
+            told = [f["text"] for f in of(findings, "ok") if f["check"] == check]
+            assert [name for name in (service.domain, OTHER) if any(name in text for text in told)] == [service.domain, OTHER], told
+
+        # One that cannot be read is named; a reload keeps what it was, and takes the others.
+        (tmp_path / f"{OTHER}.key").write_text("no key")
+        before = shown(service, OTHER)
+        service.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "shared_runtime_certificates_stale 1" in service.metrics(), 10, "the reload")
+        assert shown(service, OTHER) == before == [OTHER]
+        assert f"the certificate of {OTHER}: " in (tmp_path / "log").read_text()
+        code, findings = doctor(service, "certificates")
+        (told,) = of(findings, "error")
+        assert code == 1 and OTHER in told["text"] and f"{OTHER}.key" in told["text"] and told["remedy"], findings
+        assert of(findings, "ok"), "the main domain's is as well as ever"
+        service.stop()
+        refused = subprocess.run([*service.command, "serve"], env=service.environment, capture_output=True, text=True, timeout=60)
+        assert refused.returncode != 0 and f"the certificate of {OTHER}: " in refused.stderr, refused.stderr
+    finally:
+        service.stop()
+
+
+def test_what_a_killed_look_left_is_taken_away(service):
+    left = ["doctor-0000000001abcdef", "doctor-9f86d081884c7d65"]
+    names = lambda: [json.loads(line)["aor"].split("@")[0] for line in service.run("user", "list", "--json").splitlines()]
+    service.add("alice", "doctor-house")
+    service.add(left[0], options=("--name", "cusax doctor"))
+    service.add(left[1], options=("--name", "cusax doctor"))
+    assert doctor(service, "store")[0] == 0
+    assert names() == ["alice", "doctor-house"]
+    service.stop()
+    service.add(left[0], options=("--name", "cusax doctor"))
+    service.start()
+    assert names() == ["alice", "doctor-house"]
+
+
+def test_a_place_is_taken_at_each_relay_by_the_password_that_clients_get(tmp_path):
+    port, secret, low = free_port(), tmp_path / "turn-secret", 44_000 + os.getpid() % 200 * 20
+    secret.write_text("a secret of two servers\n")
+    words = ["turnserver", "-n", "--use-auth-secret", "--static-auth-secret=a secret of two servers", "--fingerprint"]
+    words += [f"--realm={DOMAIN}", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", f"--listening-port={port}"]
+    words += ["--no-tls", "--no-dtls", "--no-cli", "--cli-password=x", "--log-file=stdout"]
+    words += [f"--min-port={low}", f"--max-port={low + 18}", f"--pidfile={tmp_path}/pid", f"--userdb={tmp_path}/users"]
+    ways = [f"turn:127.0.0.1:{port}?transport=udp", f"turn:127.0.0.1:{port}?transport=tcp", f"stun:127.0.0.1:{port}"]
+    service = Service(tmp_path, CUSAX_XMPP__TURN__SERVICES=",".join(ways), CUSAX_XMPP__TURN__SECRET_FILE=str(secret)).start()
+    with open(tmp_path / "turnserver", "wb") as log:
+        turn = subprocess.Popen(words, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: doctor(service, "relays")[0] == 0, 60, "a place at each")
+        _, findings = doctor(service, "relays")
+        told = [f["text"] for f in of(findings, "ok")]
+        assert len(told) == 3 and sum("relays at 127.0.0.1:" in text for text in told) == 2, findings
+        assert sum("come from 127.0.0.1:" in text for text in told) == 1, findings
+        for _ in range(12):
+            assert doctor(service, "relays")[0] == 0, "places are given back: there are few"
+
+        service.stop()
+        secret.write_text("another secret\n")
+        service.start()
+        code, findings = doctor(service, "relays")
+        refused = of(findings, "error")
+        assert code == 1 and len(refused) == 2, findings
+        assert all("refuses the name and the password" in f["text"] and "secret" in f["remedy"] for f in refused), findings
+    finally:
+        turn.terminate()
+        turn.wait(timeout=15)
+    code, findings = doctor(service, "relays")
+    service.stop()
+    assert code == 1 and len(of(findings, "error")) == 3, findings

@@ -12,12 +12,13 @@ from phone import Phone
 OTHER = "example.net"
 
 
-def certified(folder, name):
+def certified(folder, name, *extensions):
     """A certificate of a domain's own, which is its own root."""
     made = [
         "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", f"/CN={name}",
         "-addext", f"subjectAltName=DNS:{name}", "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem",
     ]  # fmt: skip
+    made += [word for extension in extensions for word in ("-addext", extension)]
     subprocess.run(made, check=True, capture_output=True)
     return f'certificate = "{folder}/{name}.pem"\nkey = "{folder}/{name}.key"\n'
 

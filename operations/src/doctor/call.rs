@@ -8,34 +8,28 @@
 mod phone;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use super::patient::Patient;
+use super::patient::{Patient, Trial};
 use super::{Findings, Ward};
 use phone::Phone;
 
 pub(super) async fn check(ward: &Ward, found: &mut Findings) {
-    if ward.running.is_none() {
-        return found.no_server();
-    }
-    let Ok((auth, _)) = &ward.auth else { return found.unchecked("not checked: the store does not open") };
-    let Some(server) = ward.reach("sip.udp") else {
-        return found.note("not tried: sip.udp listens nowhere, and this call goes over UDP", "");
-    };
-    let patient = match Patient::admit(auth, &ward.domain).await {
-        Ok(patient) => patient,
-        Err(error) => return found.unchecked(format!("no account to call with could be made: {error}")),
-    };
-    match call(&patient, server).await {
-        Ok(()) => found.ok("an account registered, called itself and heard itself, and hung up"),
-        Err(what) => found.error(what, "read what happened: the log of that moment says why"),
-    }
-    if let Err(error) = patient.discharge(auth).await {
-        found.warning(
-            format!("the account that was called with could not be removed: {error}"),
-            "remove the accounts that begin with doctor-",
-        );
-    }
+    CALL.carry_out(ward, found).await;
 }
+
+const CALL: Trial = Trial {
+    listener: "sip.udp",
+    without: "this call goes over UDP",
+    done: "registered, called itself and heard itself, and hung up",
+    patience: PATIENCE,
+    run: |ward, patient| {
+        Box::pin(async {
+            let server = ward.reach("sip.udp").ok_or_else(|| "sip.udp listens nowhere".to_owned())?;
+            Ok(call(patient, server).await?)
+        })
+    },
+};
 
 async fn call(patient: &Patient, server: SocketAddr) -> Result<(), String> {
     let mut phone = Phone::new(patient, server).await?;
@@ -45,3 +39,6 @@ async fn call(patient: &Patient, server: SocketAddr) -> Result<(), String> {
     let gone = phone.register(0).await;
     called.and(gone)
 }
+
+/// Each step has less.
+const PATIENCE: Duration = Duration::from_secs(60);

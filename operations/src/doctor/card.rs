@@ -4,43 +4,29 @@
 //! Errors the step that did not happen.
 
 use super::chat::{PATIENCE, Talk};
-use super::patient::Patient;
+use super::patient::{Ill, Patient, Trial};
 use super::{Findings, Ward};
 
 pub(super) async fn check(ward: &Ward, found: &mut Findings) {
-    if ward.running.is_none() {
-        return found.no_server();
-    }
-    let (Ok((auth, _)), Ok(Some(_))) = (&ward.auth, &ward.tls) else {
-        return found.unchecked("not checked: the store or the certificate cannot be read");
-    };
-    if ward.reach("xmpp.c2s_tls").is_none() {
-        return found.note("not tried: xmpp.c2s_tls listens nowhere, and cards are read there", "");
-    }
-    let patient = match Patient::admit(auth, &ward.domain).await {
-        Ok(patient) => patient,
-        Err(error) => {
-            return found.unchecked(format!("no account whose card to read could be made: {error}"));
-        }
-    };
-    match tokio::time::timeout(PATIENCE, read(ward, &patient)).await {
-        Ok(Ok(card)) if tells(&card, patient.aor.as_str()) => {
-            found.ok("the card of an account says the address by which it is called");
-        }
-        Ok(Ok(_)) => found.error(
-            "the card of an account does not say the address by which it is called: contacts cannot call whom they chat with",
-            "see that chat and calls are of one release and one configuration (domain, [[domains]])",
-        ),
-        Ok(Err(what)) => found.error(what, "read what happened: the log of that moment says why"),
-        Err(_) => found.error("chat did not answer in time", "read the log of that moment"),
-    }
-    if let Err(error) = patient.discharge(auth).await {
-        found.warning(
-            format!("the account whose card was read could not be removed: {error}"),
-            "remove the accounts that begin with doctor-",
-        );
-    }
+    CARD.carry_out(ward, found).await;
 }
+
+const CARD: Trial = Trial {
+    listener: "xmpp.c2s_tls",
+    without: "cards are read there",
+    done: "has a card that says the address by which it is called",
+    patience: PATIENCE,
+    run: |ward, patient| {
+        Box::pin(async {
+            let card = read(ward, patient).await?;
+            tells(&card, patient.aor.as_str()).then_some(()).ok_or_else(|| Ill {
+                what: "the card of an account does not say the address by which it is called: contacts cannot call whom they chat with"
+                    .to_owned(),
+                remedy: "see that chat and calls are of one release and one configuration (domain, [[domains]])",
+            })
+        })
+    },
+};
 
 async fn read(ward: &Ward, patient: &Patient) -> Result<String, String> {
     let mut line = Talk::log_in(ward, patient).await?;

@@ -28,20 +28,30 @@ pub(super) async fn check(ward: &Ward, found: &mut Findings) {
             );
         }
     };
-    let (Some(_), Some(tls)) = (&ward.running, tls) else { return found.no_server() };
-    let mut well = 0;
-    for name in ["sip.tls", "xmpp.c2s_tls", "xmpp.s2s_tls", "http.https"] {
-        let Some(address) = ward.reach(name) else { continue };
-        match look(tls, &ward.domain, address).await {
-            Ok(seen) => well += usize::from(tell(name, &ward.domain, &seen, found)),
-            Err(error) => found.error(
-                format!("{name}: no TLS at {address}: {error}"),
-                "look at the log; a proxy or another service may have that port",
+    for unread in tls.iter().flat_map(TlsPolicy::unread) {
+        found.error(
+            format!(
+                "{unread}; a server that runs shows the old one until it ends, and does not start without it"
             ),
-        }
+            "put a certificate and its key there that this user may read, and send the server SIGHUP",
+        );
     }
-    if well > 0 {
-        found.ok(format!("{well} listeners show a certificate that holds for {}", ward.domain));
+    let (Some(_), Some(tls)) = (&ward.running, tls) else { return found.no_server() };
+    for domain in ward.each_domain(found) {
+        let mut well = 0;
+        for name in ["sip.tls", "xmpp.c2s_tls", "xmpp.s2s_tls", "http.https"] {
+            let Some(address) = ward.reach(name) else { continue };
+            match look(tls, domain, address).await {
+                Ok(seen) => well += usize::from(tell(name, domain, &seen, found)),
+                Err(error) => found.error(
+                    format!("{name}: no TLS at {address} for {domain}: {error}"),
+                    "look at the log; a proxy or another service may have that port",
+                ),
+            }
+        }
+        if well > 0 {
+            found.ok(format!("{well} listeners show a certificate that holds for {domain}"));
+        }
     }
     if let Some(ca) = tls.local_ca() {
         found.note(
@@ -62,7 +72,7 @@ fn tell(name: &str, domain: &str, seen: &Seen, found: &mut Findings) -> bool {
     let days = (seen.not_after - unix_millis() / 1_000).div_euclid(86_400);
     if days < 0 {
         found.error(
-            format!("{name}: the certificate expired {} days ago: every client that looks refuses it", -days),
+            format!("{name}: the certificate for {domain} expired {} days ago: every client that looks refuses it", -days),
             "renew it, and send the server SIGHUP",
         );
     } else if let Some(error) = &seen.distrust {
@@ -73,12 +83,14 @@ fn tell(name: &str, domain: &str, seen: &Seen, found: &mut Findings) -> bool {
             }) => {
                 format!("get a certificate that names {domain}")
             }
-            _ => "put the whole chain into tls.certificate; a CA of your own goes into tls.trust".to_owned(),
+            _ => "put the whole chain into the file of the certificate; a CA of your own goes into tls.trust"
+                .to_owned(),
         };
-        found.error(format!("{name}: clients that look refuse the certificate: {error}"), remedy);
+        found
+            .error(format!("{name}: clients that look refuse the certificate for {domain}: {error}"), remedy);
     } else if days < SOON {
         found.warning(
-            format!("{name}: the certificate expires in {days} days"),
+            format!("{name}: the certificate for {domain} expires in {days} days"),
             "renew it, and send the server SIGHUP",
         );
     } else {

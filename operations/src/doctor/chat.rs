@@ -13,35 +13,20 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::patient::Patient;
+use super::patient::{Patient, Trial};
 use super::{Findings, Ward};
 
 pub(super) async fn check(ward: &Ward, found: &mut Findings) {
-    if ward.running.is_none() {
-        return found.no_server();
-    }
-    let (Ok((auth, _)), Ok(Some(_))) = (&ward.auth, &ward.tls) else {
-        return found.unchecked("not checked: the store or the certificate cannot be read");
-    };
-    if ward.reach("xmpp.c2s_tls").is_none() {
-        return found.note("not tried: xmpp.c2s_tls listens nowhere, and this chat goes by direct TLS", "");
-    }
-    let patient = match Patient::admit(auth, &ward.domain).await {
-        Ok(patient) => patient,
-        Err(error) => return found.unchecked(format!("no account to chat with could be made: {error}")),
-    };
-    match tokio::time::timeout(PATIENCE, talk(ward, &patient)).await {
-        Ok(Ok(())) => found.ok("an account logged in, wrote to itself, and got it"),
-        Ok(Err(what)) => found.error(what, "read what happened: the log of that moment says why"),
-        Err(_) => found.error("chat did not answer in time", "read the log of that moment"),
-    }
-    if let Err(error) = patient.discharge(auth).await {
-        found.warning(
-            format!("the account that was chatted with could not be removed: {error}"),
-            "remove the accounts that begin with doctor-",
-        );
-    }
+    CHAT.carry_out(ward, found).await;
 }
+
+const CHAT: Trial = Trial {
+    listener: "xmpp.c2s_tls",
+    without: "this chat goes by direct TLS",
+    done: "logged in, wrote to itself, and got it",
+    patience: PATIENCE,
+    run: |ward, patient| Box::pin(async { Ok(talk(ward, patient).await?) }),
+};
 
 /// One stream, and what came since the last word of ours.
 pub(super) struct Talk {
@@ -66,14 +51,14 @@ impl Talk {
         let (Some(address), Ok(Some(tls))) = (ward.reach("xmpp.c2s_tls"), &ward.tls) else {
             return Err("xmpp.c2s_tls listens nowhere".to_owned());
         };
-        let name = shared_runtime::names::to_ascii(&ward.domain).unwrap_or_else(|| ward.domain.clone());
+        let domain = patient.aor.domain();
+        let name = shared_runtime::names::to_ascii(domain).unwrap_or_else(|| domain.to_owned());
         let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
         let socket = TcpStream::connect(address).await.map_err(told)?;
         let stream = TlsConnector::from(tls.client(&[b"xmpp-client"])).connect(name, socket).await;
         let mut line = Talk { stream: stream.map_err(told)?, heard: String::new() };
         let open = format!(
-            "<stream:stream to='{}' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>",
-            ward.domain
+            "<stream:stream to='{domain}' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
         );
         line.say(&open).await?;
         line.until("</stream:features>", "no features of the stream").await?;

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use shared_runtime::unix_millis;
+use shared_store::is_protected;
 
 use super::{Findings, Ward};
 
@@ -39,13 +40,6 @@ fn judge<'a>(all: impl Iterator<Item = (&'a str, &'a str)>, found: &mut Findings
         format!("{} accounts have a telephone without encryption, while their chat is encrypted: {named}{more}", open.len()),
         "set these up again by the files and codes for devices, which say TLS; without sip.udp and sip.tcp there is no other way",
     );
-}
-
-/// What its contact says; browsers come by WSS alone.
-fn is_protected(contact: &str) -> bool {
-    let contact = contact.to_ascii_lowercase();
-    contact.starts_with("sips:")
-        || ["tls", "ws", "wss"].iter().any(|way| contact.contains(&format!("transport={way}")))
 }
 
 /// Bindings that are looked at.

@@ -18,6 +18,7 @@ mod naptr;
 mod patient;
 mod plan;
 mod provisioning;
+mod relays;
 mod running;
 mod store;
 mod ward;
@@ -25,6 +26,7 @@ mod ward;
 use std::future::Future;
 use std::pin::Pin;
 
+pub use patient::sweep;
 pub use plan::{Planned, firewall, plan};
 pub use running::{Bound, RUNNING, Running};
 pub use ward::{Face, NotOpen, Ward, is_loopback_domain};
@@ -161,17 +163,17 @@ pub const TABLE: &[Check] = &[
     },
     Check {
         name: "certificates",
-        about: "each listener's chain, name and time, as clients see it",
+        about: "each listener's chain, name and time for each domain, as clients see it",
         run: |ward, found| Box::pin(certificates::check(ward, found)),
     },
     Check {
         name: "dns",
-        about: "the domain leads to our ports",
+        about: "each domain leads to our ports",
         run: |ward, found| Box::pin(names::check(ward, found)),
     },
     Check {
         name: "naptr",
-        about: "the domain's NAPTR records lead to our ways of calls",
+        about: "each domain's NAPTR records lead to our ways of calls",
         run: |ward, found| Box::pin(naptr::check(ward, found)),
     },
     Check {
@@ -181,12 +183,12 @@ pub const TABLE: &[Check] = &[
     },
     Check {
         name: "call",
-        about: "somebody registers, calls themself and hears themself",
+        about: "somebody of each domain registers, calls themself and hears themself",
         run: |ward, found| Box::pin(call::check(ward, found)),
     },
     Check {
         name: "chat",
-        about: "somebody logs in and writes to themself",
+        about: "somebody of each domain logs in and writes to themself",
         run: |ward, found| Box::pin(chat::check(ward, found)),
     },
     Check {
@@ -195,15 +197,24 @@ pub const TABLE: &[Check] = &[
         run: |ward, found| Box::pin(card::check(ward, found)),
     },
     Check {
+        name: "relays",
+        about: "STUN and TURN servers that clients are told of give them a place",
+        run: |ward, found| Box::pin(relays::check(ward, found)),
+    },
+    Check {
         name: "provisioning",
-        about: "somebody fetches the configuration of a client",
+        about: "somebody of each domain fetches the configuration of a client",
         run: |ward, found| Box::pin(provisioning::check(ward, found)),
     },
 ];
 
-/// Carries out the check of that name, or all.
+/// Carries out the check of that name, or all; what a look that was killed left is taken away first.
 pub async fn examine(ward: &Ward, only: Option<&str>) -> Vec<Finding> {
     let mut all = Vec::new();
+    if let (Some(_), Ok((auth, _))) = (&ward.running, &ward.auth) {
+        // A store that does not answer is a finding of its own.
+        let _ = sweep(auth).await;
+    }
     for check in TABLE.iter().filter(|check| only.is_none_or(|only| only == check.name)) {
         let mut findings = Findings { check: check.name, all: Vec::new() };
         (check.run)(ward, &mut findings).await;

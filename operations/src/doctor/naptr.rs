@@ -1,6 +1,6 @@
-//! Whether the domain's NAPTR records lead to our ways — RFC 3263 §4.1: which transport of SIP is liked best, and whose SRV records say where.
+//! Whether each domain's NAPTR records lead to our ways — RFC 3263 §4.1: which transport of SIP is liked best, and whose SRV records say where.
 //!
-//! In    records of the domain. Out where they name what listens nowhere, or leave out what listens. A domain of this machine alone is passed over.
+//! In    records of each domain. Out where they name what listens nowhere, or leave out what listens. A domain of this machine alone is passed over.
 //! Not here: the SRV records of the usual names (`dns`).
 
 use shared_runtime::names::{Names, Naptr};
@@ -8,15 +8,22 @@ use shared_runtime::names::{Names, Naptr};
 use super::{Findings, Ward, is_loopback_domain};
 
 pub(super) async fn check(ward: &Ward, found: &mut Findings) {
-    if !ward.asks_names || is_loopback_domain(&ward.domain) {
-        return found.note(format!("no name server is asked about {}", ward.domain), "");
-    }
     let names = Names::new(&ward.name_servers);
-    let Ok(records) = names.naptr(&ward.domain).await else {
-        return found.unchecked("no name server answers");
-    };
+    for domain in ward.each_domain(found) {
+        if !ward.asks_names || is_loopback_domain(domain) {
+            found.note(format!("no name server is asked about {domain}"), "");
+            continue;
+        }
+        let Ok(records) = names.naptr(domain).await else {
+            return found.unchecked("no name server answers");
+        };
+        look(ward, &names, domain, &records, found).await;
+    }
+}
+
+async fn look(ward: &Ward, names: &Names, domain: &str, records: &[Naptr], found: &mut Findings) {
     let listens = |listener: &str| ward.faces.iter().any(|face| face.name == listener);
-    judge(&ward.domain, &records, listens, found);
+    judge(domain, records, listens, found);
     for record in records.iter().filter(|record| listener_of(record).is_some_and(listens)) {
         match names.srv(&record.replacement).await {
             Ok(all) if all.is_empty() => found.error(

@@ -13,48 +13,35 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::patient::Patient;
+use super::patient::{Ill, Patient, Trial};
 use super::{Findings, Ward};
 
 pub(super) async fn check(ward: &Ward, found: &mut Findings) {
-    if ward.running.is_none() {
-        return found.no_server();
-    }
-    let (Ok((auth, _)), Ok(Some(_))) = (&ward.auth, &ward.tls) else {
-        return found.unchecked("not checked: the store or the certificate cannot be read");
-    };
-    if ward.reach("http.https").is_none() {
-        return found.note("not tried: http.https listens nowhere, and configurations come from there", "");
-    }
-    let patient = match Patient::admit(auth, &ward.domain).await {
-        Ok(patient) => patient,
-        Err(error) => return found.unchecked(format!("no account to fetch for could be made: {error}")),
-    };
-    let answer = tokio::time::timeout(PATIENCE, fetch(ward, &patient)).await;
-    match answer.unwrap_or_else(|_| Err("http.https did not answer in time".to_owned())) {
-        Ok(answer) => match judge(&answer, patient.aor.local()) {
-            Ok(()) => found.ok("an account got its configuration for Linphone"),
-            Err(what) => found.error(
-                what,
-                "see that this server runs the part provisioning, and read its log of that moment",
-            ),
-        },
-        Err(what) => found.error(what, "look at the certificates and the log; a proxy may have that port"),
-    }
-    if let Err(error) = patient.discharge(auth).await {
-        found.warning(
-            format!("the account that was fetched for could not be removed: {error}"),
-            "remove the accounts that begin with doctor-",
-        );
-    }
+    PROVISIONING.carry_out(ward, found).await;
 }
+
+const PROVISIONING: Trial = Trial {
+    listener: "http.https",
+    without: "configurations come from there",
+    done: "got its configuration for Linphone",
+    patience: PATIENCE,
+    run: |ward, patient| {
+        Box::pin(async {
+            let remedy = "look at the certificates and the log; a proxy may have that port";
+            let answer = fetch(ward, patient).await.map_err(|what| Ill { what, remedy })?;
+            let remedy = "see that this server runs the part provisioning, and read its log of that moment";
+            judge(&answer, patient.aor.local()).map_err(|what| Ill { what, remedy })
+        })
+    },
+};
 
 async fn fetch(ward: &Ward, patient: &Patient) -> Result<String, String> {
     let told = |error: std::io::Error| format!("http.https: {error}");
     let (Some(address), Ok(Some(tls))) = (ward.reach("http.https"), &ward.tls) else {
         return Err("http.https listens nowhere".to_owned());
     };
-    let host = shared_runtime::names::to_ascii(&ward.domain).unwrap_or_else(|| ward.domain.clone());
+    let domain = patient.aor.domain();
+    let host = shared_runtime::names::to_ascii(domain).unwrap_or_else(|| domain.to_owned());
     let name = ServerName::try_from(host.clone()).map_err(|error| error.to_string())?;
     let socket = TcpStream::connect(address).await.map_err(told)?;
     let mut stream =

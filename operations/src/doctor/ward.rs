@@ -4,8 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use shared_auth::Auth;
+use shared_model::Domains;
 use shared_runtime::tls::TlsPolicy;
 
+use super::Findings;
 use super::running::Running;
 
 /// A listener as it is configured.
@@ -19,8 +21,8 @@ pub struct Face {
 
 /// Everything that a check may use.
 pub struct Ward {
-    /// The domain of accounts.
-    pub domain: String,
+    /// The domains of accounts.
+    pub domains: Domains,
     /// The host of rooms.
     pub rooms_domain: String,
     /// Where the service keeps its files.
@@ -33,6 +35,8 @@ pub struct Ward {
     pub faces: Vec<Face>,
     /// Ports of the sound of conferences, the first and the last.
     pub rtp_ports: (u16, u16),
+    /// STUN and TURN servers that clients are told of.
+    pub relays: usize,
     /// `tls.require`.
     pub requires_tls: bool,
     /// Digest algorithms offered, the word of each.
@@ -66,6 +70,18 @@ impl Ward {
         Some(from_here(bound.address))
     }
 
+    /// The domains that are looked at: the main one, then the others in order, so many as a look has time for.
+    pub(crate) fn each_domain(&self, found: &mut Findings) -> Vec<&str> {
+        let main = self.domains.main();
+        let others = self.domains.iter().filter(|domain| *domain != main);
+        let mut all: Vec<&str> = std::iter::once(main).chain(others).collect();
+        if all.len() > MOST_DOMAINS {
+            found.note(format!("of {} domains the first {MOST_DOMAINS} are looked at", all.len()), "");
+            all.truncate(MOST_DOMAINS);
+        }
+        all
+    }
+
     /// Whether every listener of clients is on loopback.
     pub(crate) fn is_private(&self) -> bool {
         self.faces.iter().all(|face| face.address.ip().is_loopback())
@@ -81,6 +97,9 @@ pub(crate) fn from_here(address: SocketAddr) -> SocketAddr {
     };
     SocketAddr::new(ip, address.port())
 }
+
+/// Domains that are looked at.
+const MOST_DOMAINS: usize = 50;
 
 /// Whether a domain is this machine's alone, so that no name server knows it (RFC 6761 §6.3, RFC 2606 §2).
 pub fn is_loopback_domain(domain: &str) -> bool {
