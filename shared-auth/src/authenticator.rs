@@ -12,9 +12,11 @@
 //! A password that is none of ours may be one that another system keeps ([`outside`](crate::outside)), which is asked then.
 //!
 //! Digest and PLAIN are both held against the sealed HA1s. PBKDF2 would cost one round of thousands for each password of an
-//! account, so that the time tells how many there are, and protects nothing that the HA1 beside it does not give away.
+//! account, so that the time tells how many there are, and protects nothing that the HA1 beside it does not give away. An account
+//! without HA1 is held against its keys of SCRAM ([`keys_alone`]).
 
 mod bans;
+mod keys_alone;
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -24,9 +26,11 @@ use shared_model::{AccountId, Correlation, Fact, LoginEvent};
 use shared_runtime::{Redacted, bus::Bus, unix_millis};
 use shared_store::{Account, DigestAlgorithm, ScramHash, ScramVerifier};
 use subtle::ConstantTimeEq;
+use tokio::sync::Semaphore;
 use tracing::Instrument;
 use zeroize::Zeroizing;
 
+use crate::book::AccountBook;
 use crate::cache::{AccountCache, Name};
 use crate::certificates::Certificates;
 use crate::config::Config;
@@ -46,12 +50,14 @@ use crate::throttle::Throttle;
 use crate::{book, hash, password, token::Tokens};
 
 pub use bans::Slowed;
+pub(crate) use keys_alone::cheapest_key_alone;
 
 /// Verifies proofs for every protocol.
 pub struct Authenticator {
     config: Config,
     cache: Arc<AccountCache>,
     keys: Arc<Keys>,
+    book: Arc<AccountBook>,
     doors: Doors,
     bus: Bus<Fact>,
     metrics: Arc<Metrics>,
@@ -60,6 +66,7 @@ pub struct Authenticator {
     throttle: Throttle,
     replay: Replay,
     crowd: Crowd,
+    derivations: Semaphore,
     /// Sealed like an account's, and of no password.
     ha1_of_nobody: Vec<u8>,
 }
@@ -76,6 +83,7 @@ impl Authenticator {
         config: &Config,
         cache: Arc<AccountCache>,
         keys: Arc<Keys>,
+        book: Arc<AccountBook>,
         doors: Doors,
         bus: Bus<Fact>,
         metrics: Arc<Metrics>,
@@ -84,9 +92,11 @@ impl Authenticator {
             ha1_of_nobody: keys.seal(NOBODY, &hash::random::<32>()),
             throttle: Throttle::new(config.throttle_exempt.clone()),
             crowd: Crowd::new(config.iterations.max(book::LEAST_ITERATIONS)),
+            derivations: Semaphore::new(keys_alone::AT_ONCE),
             config: config.clone(),
             cache,
             keys,
+            book,
             doors,
             bus,
             metrics,
@@ -188,14 +198,14 @@ impl Authenticator {
         let key = login.as_ref().map_or(start.name.as_str(), |login| &login.key);
         let nobody =
             self.salt_of_nobody(start.hash(), key, login.as_ref().and_then(|login| login.app.as_deref()));
-        let choice = self.keys.salt_of_nobody(&format!("rounds {key}"));
         if let Some(wait) =
             self.throttle.wait(login.as_ref().map(|login| login.key.as_str()), origin.ip, Instant::now())
         {
             self.metrics.proof(origin.protocol, "throttled");
             return Err(Denied::Throttled(wait));
         }
-        let crowd = self.crowd.rounds(self.cache.store()).await?;
+        let crowd = self.crowd.seen(self.cache.store()).await?.rounds;
+        let rounds = crowd[self.pick(Some(key), crowd.len())];
         let account = self.find(login.as_ref()).await?;
         let credentials = account.as_deref().and_then(|account| login.as_ref()?.password_for_scram(account));
         let found = credentials.and_then(|(_, credentials)| {
@@ -204,7 +214,6 @@ impl Authenticator {
         Ok(match found.cloned() {
             Some(verifier) => ScramExchange::new(start, login.map(|login| login.text), verifier),
             None => {
-                let rounds = crowd[usize::from(u16::from_be_bytes([choice[0], choice[1]])) % crowd.len()];
                 let verifier = verifier_of_nobody(start.hash(), nobody, rounds);
                 ScramExchange::new(start, login.map(|login| login.text), verifier)
             }
@@ -242,7 +251,7 @@ impl Authenticator {
 
     async fn decide(&self, proof: &Proof, login: Option<&Login>, origin: Origin) -> Result<Identity, Denied> {
         match proof {
-            Proof::Plain { password, authzid, .. } => self.plain(login, password, authzid).await,
+            Proof::Plain { password, authzid, .. } => self.plain(login, password, authzid, origin).await,
             Proof::Digest(digest) => self.digest(login, digest).await,
             Proof::Scram(last) => self.scram(login, last).await,
             // The handshake proved that the peer holds its key, and the CA that the name is theirs.
@@ -266,7 +275,13 @@ impl Authenticator {
         }
     }
 
-    async fn plain(&self, login: Option<&Login>, password: &str, authzid: &str) -> Result<Identity, Denied> {
+    async fn plain(
+        &self,
+        login: Option<&Login>,
+        password: &str,
+        authzid: &str,
+        origin: Origin,
+    ) -> Result<Identity, Denied> {
         let account = self.find(login).await?;
         let prepared = password::prepare(password).ok();
         let given = prepared.as_ref().map_or(&b""[..], |prepared| prepared.as_bytes());
@@ -276,7 +291,10 @@ impl Authenticator {
         };
         let computed = Zeroizing::new(hash::digest_hash(PLAIN, &[user.as_bytes(), realm.as_bytes(), given]));
         let fits = self.which_fits(account.as_deref(), login, PLAIN, |ha1| ha1.ct_eq(&computed).into());
-        let is_right = prepared.is_some() & fits.is_some();
+        let mut is_right = prepared.is_some() & fits.is_some();
+        if let Some(password) = prepared.filter(|_| !is_right) {
+            is_right = self.fits_key(account.as_deref(), login, password, origin).await?;
+        }
         match (self.outside.get(), login) {
             (Some(outside), Some(login)) if !is_right => {
                 outside.plain(account.as_deref(), login, password, authzid).await

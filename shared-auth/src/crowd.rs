@@ -1,7 +1,8 @@
 //! The crowd: how many PBKDF2 rounds real accounts have, so that nobody's answer has a number that somebody could have.
 //!
 //! A password keeps the rounds of the day on which it was set, and SCRAM says them before any proof (RFC 5802 §5.1). If
-//! nobody always had today's number, every other number would tell that there is an account.
+//! nobody always had today's number, every other number would tell that there is an account. So do the rounds that a typed
+//! password costs where an account has keys of SCRAM alone.
 //!
 //! State the rounds of at most [`MOST`] accounts and today's, read again after [`FRESH`], for whoever asks then: somebody
 //!       or nobody, so that the time tells nothing.
@@ -9,16 +10,22 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use shared_store::{Accounts, StoreError};
+use shared_store::{Account, Accounts, ScramHash, StoreError};
+
+use crate::authenticator::cheapest_key_alone;
 
 pub(crate) struct Crowd {
     today: u32,
     seen: Mutex<Option<Seen>>,
 }
 
+/// What some accounts have.
 #[derive(Clone)]
-struct Seen {
-    rounds: Arc<[u32]>,
+pub(crate) struct Seen {
+    /// Never none. The order is the accounts', so that a choice stays while they stay.
+    pub(crate) rounds: Arc<[u32]>,
+    /// What it costs to hold a password against an account without HA1.
+    pub(crate) keys_alone: Arc<[(ScramHash, u32)]>,
     at: Instant,
 }
 
@@ -27,21 +34,25 @@ impl Crowd {
         Self { today, seen: Mutex::new(None) }
     }
 
-    /// Rounds that accounts have, never none. The order is the accounts', so that a choice stays while they stay.
-    pub(crate) async fn rounds(&self, accounts: &dyn Accounts) -> Result<Arc<[u32]>, StoreError> {
-        if let Some(seen) = self.seen().filter(|seen| seen.at.elapsed() < FRESH) {
-            return Ok(seen.rounds);
+    /// What accounts have, as of the last [`FRESH`].
+    pub(crate) async fn seen(&self, accounts: &dyn Accounts) -> Result<Seen, StoreError> {
+        if let Some(seen) = self.last().filter(|seen| seen.at.elapsed() < FRESH) {
+            return Ok(seen);
         }
         let at = Instant::now();
-        let page = accounts.list(None, MOST).await?;
-        let main = page.accounts.iter().filter_map(|account| account.credentials.scram.first());
-        let rounds: Arc<[u32]> = main.map(|verifier| verifier.iterations).chain([self.today]).collect();
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Seen { rounds: Arc::clone(&rounds), at });
-        Ok(rounds)
+        let page = accounts.list(None, MOST).await?.accounts;
+        let main = page.iter().filter_map(|account| account.credentials.scram.first());
+        let rounds = main.map(|verifier| verifier.iterations).chain([self.today]).collect();
+        let cost = |account: &Account| {
+            cheapest_key_alone(&account.credentials).map(|verifier| (verifier.hash, verifier.iterations))
+        };
+        let keys_alone = page.iter().filter_map(cost).collect();
+        let seen = Seen { rounds, keys_alone, at };
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen.clone());
+        Ok(seen)
     }
 
-    fn seen(&self) -> Option<Seen> {
+    fn last(&self) -> Option<Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -165,6 +165,7 @@ impl Auth {
             config,
             Arc::clone(&cache),
             Arc::clone(&keys),
+            Arc::clone(&book),
             doors,
             bus.clone(),
             Arc::clone(&metrics),

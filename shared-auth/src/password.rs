@@ -42,12 +42,17 @@ pub(crate) fn credentials(
     let password = prepare(password)?;
     let scram = [ScramHash::Sha1, ScramHash::Sha256, ScramHash::Sha512]
         .map(|hash| scram_verifier(hash, password.as_bytes(), &hash::random::<16>(), iterations));
-    let ha1 = [DigestAlgorithm::Md5, DigestAlgorithm::Sha256, DigestAlgorithm::Sha512_256].map(|algorithm| {
+    let ha1 = sealed_ha1s(&password, owner, keys);
+    Ok(Credentials { scram: scram.into(), ha1: ha1.into(), realm: owner.realm.to_owned() })
+}
+
+/// What is kept of a prepared password for Digest.
+pub(crate) fn sealed_ha1s(password: &str, owner: &Owner<'_>, keys: &Keys) -> [SealedHa1; 3] {
+    [DigestAlgorithm::Md5, DigestAlgorithm::Sha256, DigestAlgorithm::Sha512_256].map(|algorithm| {
         let parts = [owner.user.as_bytes(), owner.realm.as_bytes(), password.as_bytes()];
         let clear = Zeroizing::new(hash::digest_hash(algorithm, &parts));
         SealedHa1 { algorithm, sealed: keys.seal(owner.account, &clear) }
-    });
-    Ok(Credentials { scram: scram.into(), ha1: ha1.into(), realm: owner.realm.to_owned() })
+    })
 }
 
 /// What is kept of a prepared password for SCRAM (RFC 5802 §3).

@@ -2,12 +2,14 @@
 //!
 //! In    verifiers as RFC 5802 §3 has them. Out an account that logs in with them, or the verifiers of one.
 //! Errors [`BookError`]; verifiers that are weaker than ours may be are left out.
-//! Not here: HA1, which cannot be made of SCRAM verifiers: SIP Digest waits for the next password that is set.
+//! Not here: HA1, which cannot be made of SCRAM verifiers: SIP Digest waits until the password is typed where it is seen, by PLAIN or
+//! on a page, or another is set.
 
 use shared_model::{AccountEvent, AccountId};
 use shared_store::{Credentials, ScramHash, ScramVerifier};
 
 use super::{AccountBook, BookError, LEAST_ITERATIONS, NewAccount};
+use crate::password::{self, Owner};
 use crate::{AccountCard, hash};
 
 impl AccountBook {
@@ -43,6 +45,26 @@ impl AccountBook {
         self.change(account, |account| account.credentials.scram = verifiers).await?;
         self.tell(AccountEvent::Changed { account: id }).await;
         Ok(taken)
+    }
+
+    /// Makes the HA1s that a password lacks which was just proved by this key; `password` is prepared. An account that changed
+    /// meanwhile is left as it is.
+    pub(crate) async fn complete(
+        &self,
+        id: AccountId,
+        key: &ScramVerifier,
+        password: &str,
+    ) -> Result<(), BookError> {
+        let account = self.read(id).await?;
+        let Credentials { scram, ha1, realm } = &account.credentials;
+        if !ha1.is_empty() || !scram.contains(key) {
+            return Ok(());
+        }
+        let owner = Owner { account: id, user: account.aor.local(), realm };
+        let made = password::sealed_ha1s(password, &owner, &self.keys);
+        self.change(account, |account| account.credentials.ha1 = made.into()).await?;
+        self.tell(AccountEvent::Changed { account: id }).await;
+        Ok(())
     }
 }
 

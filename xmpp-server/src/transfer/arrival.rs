@@ -173,7 +173,9 @@ impl<'a> Arrival<'a> {
         match book.adopt(card.account, std::mem::take(&mut self.verifiers)).await {
             Ok(0) => Ok("none"),
             Ok(_) => {
-                self.report.remark("calls need a password that is set anew: SIP cannot use SCRAM's keys");
+                self.report.remark(
+                    "SIP cannot use SCRAM's keys: calls work once the password was typed on a page or sent by PLAIN, or is set anew",
+                );
                 Ok("scram")
             }
             Err(error) => {

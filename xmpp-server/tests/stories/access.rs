@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_lc_rs::{digest, hmac, pbkdf2};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use shared_auth::{NewAccount, Profile, ScramHash, ScramVerifier};
+use shared_auth::{DigestAlgorithm, NewAccount, Profile, ScramHash, ScramVerifier};
 use shared_model::{AccountId, BareJid};
 use shared_store::Store;
 use xmpp_server::Config;
@@ -255,6 +255,28 @@ async fn an_account_from_another_server_gets_the_keys_that_it_lacks() {
     assert_eq!(hashes, [ScramHash::Sha1, ScramHash::Sha256, ScramHash::Sha512]);
     let (_, outcome) = by_scram(&served, &tasks).await;
     assert!(outcome.contains("<success"), "nothing is lacking any more: {outcome}");
+}
+
+#[tokio::test]
+async fn who_came_with_keys_alone_signs_in_by_plain_and_calls_from_then_on() {
+    let served = serve().await;
+    let dave = moved(&served).await;
+    let plain = async |password: &str| {
+        let mut client = Client::connect_tls(&served).await;
+        client.open().await;
+        let proof = STANDARD.encode(format!("\0dave\0{password}"));
+        client
+            .send(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{proof}</auth>"))
+            .await;
+        client.expect(&["urn:ietf:params:xml:ns:xmpp-sasl"]).await
+    };
+    let ha1 = async || served.auth.book.ha1(dave, DigestAlgorithm::Md5).await.unwrap();
+    assert!(plain("wrong").await.contains("<not-authorized"));
+    assert_eq!(ha1().await, None);
+    let outcome = plain(PASSWORD).await;
+    assert!(outcome.contains("<success"), "{outcome}");
+    let aor = "dave@sip.example.org".parse().unwrap();
+    assert_eq!(ha1().await, shared_auth::ha1_of(&aor, PASSWORD, DigestAlgorithm::Md5));
 }
 
 #[tokio::test]
