@@ -40,8 +40,7 @@ pub use account::{
     SealedHa1,
 };
 pub use archive::{Archive, Entry, Page, Position, Query};
-pub use binding::{Binding, BindingUpdate, Bindings, BoundBy, Committed};
-pub use binding::{Binding, BindingUpdate, Bindings, Committed, is_protected};
+pub use binding::{Binding, BindingUpdate, Bindings, BoundBy, Committed, is_protected};
 pub use lock::{DataFolderLock, LockError};
 pub use private::make_private_folder;
 pub use record::{Expected, Place, Record, RecordChange, Records};

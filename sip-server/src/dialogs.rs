@@ -1,12 +1,13 @@
 //! Dialogs that went through us — RFC 3261 §12: both ways of a call, for peers that drop our Record-Route.
 //!
-//! In    the 2xx of an INVITE, with the flows of both sides. Out the flow to the other side.
+//! In    the 2xx of an INVITE, with both sides. Out the flow to the other side, and whose device that is.
 //! State one small entry a call, until its BYE or [`LONGEST_CALL`]; at most [`MOST`], beyond which none is added. Sharded.
 //! Errors a request of no known dialog finds nothing; it is answered 481.
 
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
+use shared_model::Aor;
 use sip_core::Message;
 use sip_endpoint::Flow;
 
@@ -17,14 +18,22 @@ pub(crate) struct Dialogs(DashMap<Box<str>, Dialog>);
 struct Dialog {
     caller_tag: Box<str>,
     callee_tag: Box<str>,
-    caller: Flow,
-    callee: Flow,
+    caller: Party,
+    callee: Party,
     since: Instant,
+}
+
+/// One side.
+pub(crate) struct Party {
+    /// The flow that it began on.
+    pub(crate) flow: Flow,
+    /// Whose device it is, if it is one of ours.
+    pub(crate) aor: Option<Aor>,
 }
 
 impl Dialogs {
     /// A 2xx answered an INVITE.
-    pub(crate) fn begin(&self, response: &Message, caller: Flow, callee: Flow, now: Instant) {
+    pub(crate) fn begin(&self, response: &Message, caller: Party, callee: Party, now: Instant) {
         if self.0.len() < MOST {
             let caller_tag = response.from_tag().unwrap_or_default().into();
             let callee_tag = response.to_tag().unwrap_or_default().into();
@@ -36,11 +45,20 @@ impl Dialogs {
 
     /// The way to the other side of the dialog that a request is in.
     pub(crate) fn other_side(&self, request: &Message) -> Option<Flow> {
+        self.of_other(request, |party| party.flow)
+    }
+
+    /// Whose device the other side is.
+    pub(crate) fn other_aor(&self, request: &Message) -> Option<Aor> {
+        self.of_other(request, |party| party.aor.clone())?
+    }
+
+    fn of_other<T>(&self, request: &Message, of: impl FnOnce(&Party) -> T) -> Option<T> {
         let dialog = self.0.get(request.call_id())?;
         if request.from_tag() == Some(&dialog.caller_tag) {
-            return Some(dialog.callee);
+            return Some(of(&dialog.callee));
         }
-        (request.to_tag() == Some(&dialog.caller_tag)).then_some(dialog.caller)
+        (request.to_tag() == Some(&dialog.caller_tag)).then(|| of(&dialog.caller))
     }
 
     /// Whether a request that went along `flow` went from one side of its dialog to the other, who may have moved if its
@@ -54,8 +72,8 @@ impl Dialogs {
         let Some(dialog) = self.0.get(request.call_id()) else { return true };
         let tags = (request.from_tag().unwrap_or_default(), request.to_tag().unwrap_or_default());
         let (own, other) = match (&*dialog.caller_tag, &*dialog.callee_tag) {
-            (caller, callee) if tags == (caller, callee) => (&dialog.caller, &dialog.callee),
-            (caller, callee) if tags == (callee, caller) => (&dialog.callee, &dialog.caller),
+            (caller, callee) if tags == (caller, callee) => (&dialog.caller.flow, &dialog.callee.flow),
+            (caller, callee) if tags == (callee, caller) => (&dialog.callee.flow, &dialog.caller.flow),
             _ => return false,
         };
         flow == other || (flow != own && !is_open(other))
@@ -89,6 +107,10 @@ mod tests {
         Flow { transport: Transport::Udp, id, local: nowhere, remote: nowhere }
     }
 
+    fn party(id: u64) -> Party {
+        Party { flow: flow(id), aor: None }
+    }
+
     fn request(from: &str, to: &str) -> Message {
         let mut request = Message::request("BYE", "sip:b@x");
         request.push(Name::From, &format!("<sip:a@x>;tag={from}"));
@@ -100,7 +122,7 @@ mod tests {
     #[test]
     fn each_side_finds_the_other_and_a_stranger_nobody() {
         let dialogs = Dialogs::default();
-        dialogs.begin(&request("one", "two"), flow(1), flow(2), Instant::now());
+        dialogs.begin(&request("one", "two"), party(1), party(2), Instant::now());
         assert_eq!(dialogs.other_side(&request("one", "two")), Some(flow(2)));
         assert_eq!(dialogs.other_side(&request("two", "one")), Some(flow(1)));
         assert_eq!(dialogs.other_side(&request("three", "four")), None);
@@ -108,7 +130,7 @@ mod tests {
         assert_eq!(dialogs.other_side(&request("one", "two")), Some(flow(2)));
         dialogs.forget_old(Instant::now() + LONGEST_CALL);
         assert_eq!(dialogs.other_side(&request("one", "two")), None);
-        dialogs.begin(&request("one", "two"), flow(1), flow(2), Instant::now());
+        dialogs.begin(&request("one", "two"), party(1), party(2), Instant::now());
         dialogs.end("call");
         assert_eq!(dialogs.other_side(&request("one", "two")), None);
     }

@@ -1,7 +1,8 @@
 //! Where a request inside a dialog goes — RFC 3261 §16.6 (items 6 and 7) and §16.12, RFC 5626 §5.3, RFC 5627 §5.3.
 //!
 //! In    a request whose entries of ours are off its Route, their tokens, and the flow that it came by.
-//! Out   one branch. A peer that is reached where it says it is: the next Route entry, or else the remote target. Any other, which
+//! Out   one branch. A device of ours that registered the remote target since is at its binding's flow, as one that changed its network
+//!       in a call (RFC 3261 §12.2.1.2). A peer that is reached where it says it is: the next Route entry, or else the remote target. Any other, which
 //!       may be behind a NAT or at the end of a connection of its own: the flow that its side of the dialog began on.
 //! Errors 481 for strangers, who have no token of this dialog and are in none that is remembered; 430 if the connection is gone and
 //!       nothing leads to its peer.
@@ -9,6 +10,7 @@
 //! Nothing is relayed for strangers: a request goes elsewhere than along the flow only if it came from the other side of the dialog.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use sip_core::header::{Name, NameAddr};
 use sip_core::{Message, Uri};
@@ -48,7 +50,15 @@ pub(crate) async fn route(
         return Err(answer(request, 481, ""));
     }
     let mut astray = None;
-    let mut branch = match (at_gruu(server, uri.as_ref()).await, along) {
+    let device = match at_gruu(server, uri.as_ref()).await {
+        None => {
+            let bound = at_binding(server, request, along.as_ref()).await;
+            astray = bound.as_ref().filter(|bound| Some(bound.flow) != along).map(|_| Astray::Retargeted);
+            bound
+        }
+        device => device,
+    };
+    let mut branch = match (device, along) {
         (Some(device), _) => device,
         (None, Some(flow)) => {
             let is_direct = named.is_some_and(|named| named.is_direct && named.flow == Some(flow))
@@ -86,6 +96,19 @@ async fn at_gruu(server: &Server, uri: Option<&Uri<'_>>) -> Option<Branch> {
     let found = destination::find(server, uri, false).await.ok()?;
     let device = found.groups.into_iter().flatten().next()?;
     Some(Branch { path: Vec::new(), ..device })
+}
+
+/// The device of the other side that is bound with the remote target as its contact, unless that names the very flow.
+async fn at_binding(server: &Server, request: &Message, along: Option<&Flow>) -> Option<Branch> {
+    let uri = Uri::parse(request.uri())?;
+    if along.is_some_and(|flow| is_at(&uri, flow)) || request.value(Name::Route).is_some() {
+        return None;
+    }
+    let aor = server.dialogs.other_aor(request)?;
+    let card = server.auth.directory.by_aor(&aor).await.ok()??;
+    let devices = destination::devices(server, &Arc::new(card), None).await.ok()?;
+    let is_it = |branch: &Branch| branch.uri.as_deref() == Some(request.uri());
+    devices.groups.into_iter().flatten().find(is_it).map(Branch::within_dialog)
 }
 
 /// Where the next Route entry or the remote target is; the flow is good enough if it is there, or if nothing is found.

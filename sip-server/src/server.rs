@@ -438,7 +438,14 @@ async fn serve(server: Arc<Server>, incoming: Incoming) {
         Err(incoming) => *incoming,
     };
     let Incoming { mut request, flow, server: handle } = incoming;
-    let answer = match routing::decide(&server, &mut request, &flow).await {
+    let is_invite = request.method() == "INVITE";
+    let decision = tokio::select! {
+        biased;
+        decision = routing::decide(&server, &mut request, &flow) => decision,
+        // §9.2: whoever gives up while a name is looked up need not wait for it.
+        () = handle.cancelled(), if is_invite => Decision::Answer(Box::new(Message::response(&request, 487, ""))),
+    };
+    let answer = match decision {
         Decision::Answer(answer) => *answer,
         Decision::Register(identity) => registrar::register(&server, &request, &flow, &identity).await,
         Decision::Subscribe(subscriber) => {

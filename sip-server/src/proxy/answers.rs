@@ -11,6 +11,7 @@ use sip_core::header::{Name, Via};
 use sip_endpoint::{Answer, Flow};
 
 use super::fork::{Forwarding, Started};
+use crate::dialogs::Party;
 use crate::facts;
 use crate::features::{self, Destination, Reply};
 use crate::records::has_video;
@@ -77,7 +78,14 @@ impl Forwarding<'_> {
                 if let Some(Started { branch, .. }) = self.started.get(id) {
                     // A connection that carries a call lasts, whoever its peer is.
                     self.server.endpoint().mark_trusted(&self.flow);
-                    self.server.dialogs.begin(response, self.flow, branch.flow, Instant::now());
+                    let caller = self.route.caller.as_ref().map(|caller| caller.aor.clone());
+                    let callee = branch.callee.as_ref().map(|callee| callee.aor.clone());
+                    self.server.dialogs.begin(
+                        response,
+                        Party { flow: self.flow, aor: caller },
+                        Party { flow: branch.flow, aor: callee },
+                        Instant::now(),
+                    );
                     if let Some(mut call) = self.call.take() {
                         call.is_left_message = self.is_left_message;
                         self.server.calls.answered(
@@ -145,6 +153,10 @@ impl Forwarding<'_> {
         };
         let otherwise = Message::response(&self.request, otherwise, "");
         let Some(mut best) = self.context.conclude(otherwise) else { return };
+        if self.is_cancelled && best.status() == 408 {
+            // A branch that did not answer its CANCEL in time is no more than that (§9.1).
+            best = Message::response(&self.request, 487, "");
+        }
         if self.is_timed_out && !self.is_cancelled && best.status() == 487 {
             // The branches ended because we cancelled them, which is not what the caller asks about.
             best = Message::response(&self.request, 408, "");

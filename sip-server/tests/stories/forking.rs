@@ -250,3 +250,27 @@ async fn of_a_redirects_contacts_the_most_wanted_is_rung_first() {
     });
     assert!([480, 486].contains(&busy.status()));
 }
+
+#[tokio::test]
+async fn who_gives_up_while_a_name_is_looked_up_is_told_so_at_once() {
+    let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let dns = vec![silent.local_addr().unwrap()];
+    let served = serve_with(Config { dns, ..Config::default() }).await;
+    let alice = Phone::new("alice", &served).await;
+    let call = alice.request("INVITE", "sip:far@far.example", "sip:far@far.example");
+    let (ended, ()) = tokio::join!(alice.ask_proving(call.clone(), PASSWORD), async {
+        let mut asked = [0; 512];
+        silent.recv(&mut asked).await.unwrap();
+        let mut cancel = Message::request("CANCEL", call.uri());
+        for name in [Name::Via, Name::From, Name::To, Name::CallId] {
+            cancel.push(name, call.value(name).unwrap());
+        }
+        cancel.push(Name::CSeq, &format!("{} CANCEL", call.cseq().unwrap().0));
+        alice.send(&cancel).await;
+    });
+    // The CANCEL and the INVITE are answered in either order.
+    let other = alice.receive().await;
+    let mut both = [ended.status(), other.status()];
+    both.sort_unstable();
+    assert_eq!(both, [200, 487]);
+}

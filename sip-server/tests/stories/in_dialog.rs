@@ -121,6 +121,52 @@ async fn a_phone_that_names_another_port_is_there_from_then_on() {
     rows(&served, 1).await;
 }
 
+#[tokio::test]
+async fn a_phone_that_changed_its_network_in_a_call_is_reached_in_the_new_one() {
+    for over_tcp in [true, false] {
+        let served = serve().await;
+        let phone = async || match over_tcp {
+            true => Phone::over_tcp("bob", &served).await,
+            false => Phone::new("bob", &served).await,
+        };
+        // Behind a NAT: what it says of itself is no address of here.
+        let register = async |phone: &Phone, contact: &str| {
+            let mut request = phone.request("REGISTER", &format!("sip:{DOMAIN}"), &phone.aor());
+            request.set(Name::Contact, &format!("<{contact}>"));
+            assert_eq!(phone.ask(request, PASSWORD).await.status(), 200);
+        };
+        let (alice, old) = (Phone::registered("alice", &served).await, phone().await);
+        let (before, after) = ("sip:bob@10.255.0.1:5060", "sip:bob@10.255.0.2:5060");
+        register(&old, before).await;
+        let call = alice.request("INVITE", &format!("sip:bob@{DOMAIN}"), &format!("sip:bob@{DOMAIN}"));
+        let ((answer, invite), incoming) = tokio::join!(alice.ask_with(call, PASSWORD), async {
+            let incoming = old.expect("INVITE").await;
+            old.send(&ok(&incoming, before, &[])).await;
+            incoming
+        });
+        alice.send(&alice.in_dialog("ACK", cseq(&invite), &invite, &answer)).await;
+        old.expect("ACK").await;
+        drop(old);
+        let new = phone().await;
+        register(&new, after).await;
+        let mut again = back(&new, &incoming, "INVITE");
+        again.set(Name::From, &format!("{};tag=far", incoming.value(Name::To).unwrap()));
+        again.set(Name::Contact, &format!("<{after}>"));
+        new.send(&again).await;
+        let refresh = alice.expect("INVITE").await;
+        alice.respond(&refresh, 200).await;
+        let fine = new.expect("200").await;
+        assert_eq!(fine.status(), 200);
+        let mut bye = alice.in_dialog("BYE", cseq(&invite) + 1, &invite, &answer);
+        bye.set_uri(after);
+        alice.send(&bye).await;
+        let bye = new.expect("BYE").await;
+        new.respond(&bye, 200).await;
+        alice.expect("200").await;
+        rows(&served, 1).await;
+    }
+}
+
 /// So many calls are over, with their rows.
 async fn rows(served: &Served, count: usize) {
     let all = async {
