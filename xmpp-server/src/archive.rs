@@ -2,7 +2,7 @@
 //!
 //! In    a message that a local user sends or gets.
 //! Out   the ids under which it is kept in the sender's archive and in the recipient's: both in one commit, before anybody
-//!       gets the message.
+//!       gets the message, and the turn in which it is to be delivered.
 //! State the archive of the bare JID; what its user wants kept is a record, at hand in every session.
 //! Errors those of the store: the message is refused, since what is acknowledged must be durable.
 //! Not here: queries (`features::mam`), rooms (`muc`).
@@ -16,6 +16,7 @@ use shared_store::{Entry, Expected, Place, Record, StoreError};
 use xmpp_core::payload::mam::{Otherwise, Preferences};
 use xmpp_core::{Element, Jid, Stanza, ns};
 
+use crate::in_order::Turn;
 use crate::server::Server;
 
 /// Under which ids a message is kept.
@@ -23,6 +24,8 @@ use crate::server::Server;
 pub(crate) struct Archived {
     pub(crate) by_sender: Option<String>,
     pub(crate) by_recipient: Option<String>,
+    /// Until it is dropped, no other message of theirs is archived and delivered.
+    pub(crate) turn: Turn,
 }
 
 /// Keeps a message for its sender, its recipient or both, where they are users of ours who want it.
@@ -56,6 +59,8 @@ pub(crate) async fn keep(
         entries.push(entry);
     }
     if !entries.is_empty() {
+        archived.turn =
+            server.in_order.turn(entries.iter().map(|entry| entry.owner.as_str()).collect()).await;
         server.store.archive.append(&entries).await?;
     }
     if server.config.archive_most > 0 {

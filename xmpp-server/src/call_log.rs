@@ -159,6 +159,7 @@ async fn write(server: &Server, call: &Call, outcome: Outcome) {
 async fn keep(server: &Server, message: Stanza, caller: &Jid, callee: Option<&Jid>) {
     match archive::keep(server, &message, Some(caller), callee).await {
         Ok(archived) => {
+            let _turn = archived.turn;
             let sent = archive::with_id(message.clone(), archived.by_sender.as_deref(), caller);
             if let Some(callee) = callee {
                 let received = archive::with_id(message, archived.by_recipient.as_deref(), callee);

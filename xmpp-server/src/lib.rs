@@ -38,6 +38,7 @@ mod features;
 mod guests;
 mod half_open;
 mod halves;
+mod in_order;
 mod invited;
 mod labels;
 mod metrics;

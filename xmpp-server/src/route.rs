@@ -224,6 +224,7 @@ async fn to_account(server: &Server, to: &Jid, stanza: Stanza) {
         // From a room or another server; a local sender keeps both sides at once.
         return match archive::keep(server, &stanza, None, Some(to)).await {
             Ok(archived) => {
+                let _turn = archived.turn;
                 let stanza = archive::with_id(stanza, archived.by_recipient.as_deref(), to);
                 deliver_message(server, to, stanza).await;
             }

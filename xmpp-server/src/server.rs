@@ -35,6 +35,7 @@ use crate::features::{CommandSessions, Invitations, Searches, Target};
 use crate::guests::Guests;
 use crate::half_open::{HalfOpen, Place};
 use crate::halves::Halves;
+use crate::in_order::InOrder;
 use crate::metrics::Metrics;
 use crate::muc::Rooms;
 use crate::notices::{Questions, Voice};
@@ -140,6 +141,8 @@ pub(crate) struct Server {
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) questions: Questions,
     pub(crate) archives_grown: Grown,
+    /// Who is archived and delivered to now.
+    pub(crate) in_order: InOrder,
     pub(crate) half_open: HalfOpen,
     pub(crate) halves: Halves,
     pub(crate) on_the_phone: OnThePhone,
@@ -211,6 +214,7 @@ impl XmppServer {
             resumables: Resumables::default(),
             questions: Questions::default(),
             archives_grown: Grown::default(),
+            in_order: InOrder::default(),
             half_open: HalfOpen::new(config.unproven_per_network),
             halves: Halves::default(),
             on_the_phone: OnThePhone::default(),

@@ -332,6 +332,7 @@ impl<'a> Client<'a> {
                 return route::refuse(self.server, &message, &error);
             }
         };
+        let _turn = archived.turn;
         let sent = archive::with_id(message.clone(), archived.by_sender.as_deref(), &self.jid);
         if is_local {
             let is_to_self = to.bare_str() == self.jid.bare_str();

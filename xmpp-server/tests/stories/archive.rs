@@ -1,6 +1,7 @@
 //! Message archives — XEP-0313, XEP-0441, XEP-0359, XEP-0059: what is kept, how it is found, and that it survives.
 
 use crate::common::{Client, DOMAIN, attribute, serve, serve_again};
+use shared_store::{Position, Query};
 use xmpp_server::Config;
 
 const RSM: &str = "http://jabber.org/protocol/rsm";
@@ -272,3 +273,43 @@ async fn archives_remember_no_more_messages_than_they_may() {
         alice.expect(&["<result", &format!("<body>{n}</body>")]).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_several_send_at_once_comes_in_the_order_of_the_archive() {
+    let served = serve().await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let mut senders = Vec::new();
+    for (name, resource) in [("alice", "1"), ("alice", "2"), ("carol", "3")] {
+        senders.push(Client::online(&served, name, resource).await);
+    }
+    let sending = senders.into_iter().map(|mut sender| {
+        tokio::spawn(async move {
+            for n in 0..EACH {
+                sender
+                    .send(&format!("<message to='bob@example.org' type='chat'><body>{n}</body></message>"))
+                    .await;
+            }
+            sender
+        })
+    });
+    let sending: Vec<_> = sending.collect();
+    let mut live = Vec::new();
+    for _ in 0..3 * EACH {
+        live.push(attribute(&bob.expect(&["<body>"]).await, "stanza-id", "id"));
+    }
+    let (mut kept, mut position) = (Vec::new(), Position::First);
+    loop {
+        let query = Query { position, max: 100, ..Query::default() };
+        let page = served.store.archive.page("bob@example.org", &query).await.unwrap();
+        kept.extend(page.entries.iter().map(|entry| entry.id.clone()));
+        match page.entries.last() {
+            Some(last) if !page.complete => position = Position::After(last.id.clone()),
+            _ => break,
+        }
+    }
+    assert_eq!(live, kept);
+    drop(sending);
+}
+
+/// Messages of each sender.
+const EACH: usize = 60;
