@@ -308,13 +308,17 @@ async fn talk(server: Arc<Server>, arrival: Arrival) {
     };
     let (queue, mut io) =
         written.unwrap_or_else(|_| unreachable!("a writer does not panic, and nobody cancels it"));
-    close(&mut io).await;
+    if let Some(io) = &mut io {
+        close(io).await;
+    }
     for stanza in queue.drain() {
         route::leave(&server, stanza); // to its successor, or back
     }
     if why.is_some() {
         server.metrics.stream_errors.inc();
-        linger(&mut reader).await;
+        if io.is_some() {
+            linger(&mut reader).await;
+        }
     }
 }
 

@@ -217,11 +217,13 @@ pub(super) async fn serve(
             write.await
         }
     };
-    let (queue, mut io) =
+    let (queue, io) =
         written.unwrap_or_else(|_| unreachable!("a writer does not panic, and nobody cancels it"));
-    close(&mut io).await;
-    if why.is_some() {
-        linger(&mut reader).await;
+    if let Some(mut io) = io {
+        close(&mut io).await;
+        if why.is_some() {
+            linger(&mut reader).await;
+        }
     }
     let known_as = known_as.map(|(id, before)| (id, handled.unwrap_or(before)));
     let mut left = counted.take(known_as);

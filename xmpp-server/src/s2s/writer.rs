@@ -48,12 +48,13 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Until nothing more will be said, the socket takes nothing, or it is stopped.
+    /// Until nothing more will be said, the socket takes nothing, or it is stopped. The socket comes back if nothing broke off in it:
+    /// whoever flushed or closed it would send the rest of a piece whose stanzas are in the queue again.
     pub(crate) async fn run(
         mut self,
         mut stopped: oneshot::Receiver<()>,
         breaks: oneshot::Sender<()>,
-    ) -> (Queue, WriteHalf<Box<dyn Io>>) {
+    ) -> (Queue, Option<WriteHalf<Box<dyn Io>>>) {
         let mut batch = Vec::new();
         let mut ends = Vec::new(); // where each of the batch ends in the text
         let mut has_queue = true;
@@ -76,7 +77,7 @@ impl Writer {
                 said = self.spoken.recv(), if farewell.is_none() => match said {
                     Some(words) if self.leaves.load(Ordering::Relaxed) => farewell = Some(words),
                     Some(words) => text = words.into_bytes(),
-                    None => return (self.queue, self.io),
+                    None => return (self.queue, Some(self.io)),
                 },
                 () = changed(self.acks.as_deref()) => {}
                 count = self.queue.next(&mut batch), if may_take => {
@@ -129,7 +130,7 @@ impl Writer {
         }
         self.queue.put_first(batch);
         let _ = breaks.send(()); // who listens may have stopped already
-        (self.queue, self.io)
+        (self.queue, None)
     }
 }
 
@@ -183,7 +184,9 @@ mod tests {
     #[tokio::test]
     async fn what_went_out_before_the_socket_took_no_more_does_not_go_out_again() {
         let (near, mut far) = tokio::io::duplex(25_000);
-        let (_, io) = tokio::io::split(Box::new(near) as Box<dyn Io>);
+        // As TLS does, it holds what the socket did not take.
+        let near = tokio::io::BufStream::with_capacity(1, 2 * LARGEST_PIECE, near);
+        let (reader, io) = tokio::io::split(Box::new(near) as Box<dyn Io>);
         let (sender, queue) = Queue::new(8);
         for (id, bytes) in [("1", 5_000), ("2", 5_000), ("3", 9_000), ("4", 9_000), ("5", 40_000)] {
             sender.try_send(stanza(id, bytes)).unwrap();
@@ -206,8 +209,19 @@ mod tests {
         // Three are in the pipe, and a part of the fourth.
         far.read_u8().await.unwrap();
         stop.send(()).unwrap();
-        let (queue, _io) = running.await.unwrap();
+        let (queue, io) = running.await.unwrap();
         broken.await.unwrap();
+        // Now the other side reads again.
+        let ending = tokio::spawn(async move {
+            if let Some(mut io) = io {
+                crate::c2s::close(&mut io).await;
+            }
+            drop(reader);
+        });
+        let mut read = String::new();
+        far.read_to_string(&mut read).await.unwrap();
+        ending.await.unwrap();
+        assert_eq!(read.matches("</message>").count(), 3, "what is sent again did not go out");
         let left: Vec<_> = queue.drain().into_iter().filter_map(|stanza| stanza.id).collect();
         assert_eq!((sent.get(), left.concat().as_str()), (3, "45"));
     }
