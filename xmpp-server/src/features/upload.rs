@@ -64,7 +64,9 @@ async fn answer(server: &Server, request: &Request) -> Answered {
     };
     let owner = request.from.bare_str().to_owned();
     let random = server.new_id() + &server.new_id()[..8];
-    let offer = server.uploads.offer(Wish { owner, name, size, media_type, before }, &random).await;
+    let is_foreign = !server.is_home(request.from.domain());
+    let wish = Wish { owner, name, size, media_type, before, is_foreign };
+    let offer = server.uploads.offer(wish, &random).await;
     let offer = offer.map_err(|refusal| match refusal {
         Refusal::NoRoomUntil(at) => {
             let retry = Element::new("retry", ns::UPLOAD).with("stamp", date_time(at));

@@ -20,6 +20,8 @@ pub struct UploadConfig {
     pub quota: u64,
     /// Other domains whose users may leave files here as well, each under a quota of its own. Default none.
     pub foreign_domains: Vec<String>,
+    /// Bytes of all files of all users of these domains. Default 10737418240 (10 GiB).
+    pub foreign_quota: u64,
     /// How long a file is kept. Default 30 d.
     #[serde(with = "duration")]
     pub expiry: Duration,
@@ -33,13 +35,14 @@ impl Default for UploadConfig {
             max_bytes: 104_857_600,
             quota: 1_073_741_824,
             foreign_domains: Vec::new(),
+            foreign_quota: 10_737_418_240,
             expiry: Duration::from_secs(30 * 86_400),
         }
     }
 }
 
 /// Every key of `[xmpp.upload]`.
-pub(crate) const KEYS: [Key; 6] = [
+pub(crate) const KEYS: [Key; 7] = [
     Key::new("xmpp.upload.enabled", "true", "accounts leave files for others at /upload of [http]"),
     Key::new(
         "xmpp.upload.url",
@@ -49,5 +52,10 @@ pub(crate) const KEYS: [Key; 6] = [
     Key::new("xmpp.upload.max_bytes", "104857600", "bytes of one file"),
     Key::new("xmpp.upload.quota", "1073741824", "bytes of all files of one account"),
     Key::new("xmpp.upload.foreign_domains", "[]", "other domains whose users leave files here as well"),
+    Key::new(
+        "xmpp.upload.foreign_quota",
+        "10737418240",
+        "bytes of all files of all users of xmpp.upload.foreign_domains",
+    ),
     Key::new("xmpp.upload.expiry", "\"30d\"", "how long a file is kept"),
 ];

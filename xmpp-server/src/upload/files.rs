@@ -164,7 +164,7 @@ mod tests {
     fn slot(expires: i64) -> Slot {
         let id = FileId::new(expires, "00112233445566778899aabbccddeeff");
         let (owner, name) = ("a@x".to_owned(), "a.txt".to_owned());
-        Slot { id, owner, name, size: 2, media_type: None, until: i64::MAX, expires }
+        Slot { id, owner, name, size: 2, media_type: None, until: i64::MAX, expires, is_foreign: false }
     }
 
     fn about(expires: i64) -> About {

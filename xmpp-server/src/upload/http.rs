@@ -94,6 +94,11 @@ async fn receive(uploads: &Uploads, id: &str, headers: &HeaderMap, body: Body) -
         // It is there all the same; what is not counted is the provider's loss, and no reason to lose the file.
         tracing::error!(%error, "a file that was received could not be counted");
     }
+    if slot.is_foreign
+        && let Err(error) = uploads.foreign.received(&slot).await
+    {
+        tracing::error!(%error, "a file of another domain could not be counted");
+    }
     Ok(())
 }
 

@@ -51,7 +51,7 @@ impl Uploads {
         let size = bytes.len() as u64;
         let (now, media) = (unix_millis(), Some(media_type.to_owned()));
         let (of, called) = (owner.to_owned(), name.to_owned());
-        let wish = Wish { owner: of, name: called, size, media_type: media, before: None };
+        let wish = Wish { owner: of, name: called, size, media_type: media, before: None, is_foreign: false };
         let slot = self.slot(wish, now, random);
         self.reserve(&slot, now, true).await.map_err(|refusal| match refusal {
             Refusal::NoRoomUntil(_) => Unkept::NoRoom,

@@ -8,11 +8,12 @@
 //! Out   slots; files, for a time.
 //! State what each account left, one record a file, collection `upload` of the account; the files ([`files`]).
 //! Errors `not-acceptable` with the bound for a file that is too large; `resource-constraint` with the time at which there
-//!        will be room, above the quota.
+//!        will be room, above the quota; users of other domains have one together, too ([`foreign`]).
 //! Not here: purposes but `message` and `ephemeral` (§5); storage that several nodes share.
 
 mod config;
 mod files;
+mod foreign;
 mod http;
 mod leave;
 mod slot;
@@ -36,12 +37,14 @@ pub(crate) use leave::{Leaving, LeftHere};
 use crate::metrics::Metrics;
 use crate::voicemail::Signs;
 use files::Files;
+use foreign::Foreign;
 use slot::{FileId, Slot};
 
 /// The service of one process.
 pub(crate) struct Uploads {
     pub(crate) config: UploadConfig,
     files: Files,
+    foreign: Foreign,
     records: Arc<dyn Records>,
     key: hmac::Key,
     /// Where clients reach it; none while there is no HTTP.
@@ -61,6 +64,8 @@ pub(crate) struct Wish {
     pub(crate) media_type: Option<String>,
     /// When the file must be gone at the latest, milliseconds since 1970.
     pub(crate) before: Option<i64>,
+    /// Whether its owner is of another domain.
+    pub(crate) is_foreign: bool,
 }
 
 /// A slot as the client gets it.
@@ -101,6 +106,7 @@ impl Uploads {
         signs: Arc<Signs>,
     ) -> Self {
         Self {
+            foreign: Foreign::new(config.foreign_quota, Arc::clone(&records)),
             config,
             files: Files::new(data_dir),
             records,
@@ -165,6 +171,7 @@ impl Uploads {
             media_type: wish.media_type,
             until: now + SLOT_MILLIS,
             expires,
+            is_foreign: wish.is_foreign,
         }
     }
 
@@ -192,6 +199,9 @@ impl Uploads {
         }
         if used.saturating_add(slot.size) > self.config.quota || left.len() >= MOST_FILES {
             return Err(Refusal::NoRoomUntil(soonest(&mut left.iter()).unwrap_or(now)));
+        }
+        if slot.is_foreign {
+            self.foreign.reserve(slot, now).await?;
         }
         let place = Left { size: slot.size, until: slot.until, is_there: false, is_of_others };
         self.note(&slot.owner, &slot.id, &place).await.map_err(Refusal::Store)

@@ -25,6 +25,9 @@ pub(crate) struct Slot {
     pub(crate) until: i64,
     /// Until when it is shown, milliseconds since 1970.
     pub(crate) expires: i64,
+    /// Whether its owner is of another domain.
+    #[serde(default)]
+    pub(crate) is_foreign: bool,
 }
 
 /// The name of a file in URLs and on disk: the hour in which it is forgotten, and 128 bits that nobody guesses.
@@ -110,6 +113,7 @@ mod tests {
             media_type: None,
             until: 1000,
             expires: 7_200_000,
+            is_foreign: false,
         };
         assert_eq!(slot.id.hour(), 3);
         let words = slot.sign(&key);
