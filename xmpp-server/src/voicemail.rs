@@ -10,6 +10,7 @@
 
 pub(crate) mod heard;
 pub(crate) mod kept;
+mod unheard;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::server::Server;
 use crate::upload::{Leaving, LeftHere};
 pub(crate) use heard::Signs;
 use kept::Kept;
+pub(crate) use unheard::Unheard;
 
 /// XEP-0066.
 pub(crate) const OOB: Spec = Spec::xep(66, "1.5").note("in messages of mailboxes");

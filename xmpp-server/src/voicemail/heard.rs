@@ -101,7 +101,13 @@ async fn judge(server: &Server, sign: Sign) -> Result<(), StoreError> {
         }
         Sign::Marked { owner, chat, .. } | Sign::Displayed { owner, chat, .. } => (owner, chat),
     };
+    if server.unheard.is_none_in(owner.bare_str(), chat.as_str()) {
+        return Ok(());
+    }
+    let look = server.unheard.look();
     let all = kept::all(server, owner.bare_str()).await?;
+    let waits = all.iter().filter(|(_, kept)| !kept.is_heard).map(|(_, kept)| kept.chat.clone());
+    server.unheard.learn(owner.bare_str(), look, waits.collect());
     let new: Vec<_> = all.iter().filter(|(_, kept)| !kept.is_heard && kept.chat == chat.as_str()).collect();
     if new.is_empty() {
         return Ok(());

@@ -93,7 +93,9 @@ pub(crate) async fn mark(server: &Server, owner: &str, id: &str, is_heard: bool)
         }
         let value = serde_json::to_vec(&Kept { is_heard, ..kept }).unwrap_or_default();
         let expected = Expected::Version(version);
-        match server.store.records.put(owner, COLLECTION, id, &value, expected).await {
+        let put = server.store.records.put(owner, COLLECTION, id, &value, expected).await;
+        server.unheard.changed(owner);
+        match put {
             Ok(_) => {
                 tell(server, owner).await;
                 return Ok(());
@@ -109,14 +111,18 @@ pub(crate) async fn mark(server: &Server, owner: &str, id: &str, is_heard: bool)
 pub(crate) async fn remove(server: &Server, owner: &str, id: &str) -> Result<(), OwnChatError> {
     one(server, owner, id).await?;
     server.uploads.take_back(owner, id).await;
-    server.store.records.delete(owner, COLLECTION, id).await.map_err(unkept)?;
+    let removed = server.store.records.delete(owner, COLLECTION, id).await;
+    server.unheard.changed(owner);
+    removed.map_err(unkept)?;
     tell(server, owner).await;
     Ok(())
 }
 
 pub(super) async fn note(server: &Server, owner: &str, id: &str, kept: &Kept) -> Result<(), StoreError> {
     let value = serde_json::to_vec(kept).unwrap_or_default();
-    server.store.records.put(owner, COLLECTION, id, &value, Expected::Anything).await.map(drop)
+    let put = server.store.records.put(owner, COLLECTION, id, &value, Expected::Anything).await;
+    server.unheard.changed(owner);
+    put.map(drop)
 }
 
 /// Says on the bus what waits now.

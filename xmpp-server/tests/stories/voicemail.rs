@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::common::counted::counted;
 use crate::common::http::{self, ask};
-use crate::common::{Client, DOMAIN, Served, attribute, serve, serve_with};
+use crate::common::{Client, DOMAIN, Served, attribute, serve, serve_over, serve_with};
 use shared_model::{BareJid, Event, MailboxEvent, OwnChatError, VoiceMessage, Waiting};
 use shared_runtime::bus::{Heard, Subscription};
 use shared_store::Store;
@@ -151,6 +152,28 @@ async fn a_marker_says_what_was_heard_up_to_there_and_a_fetch_says_nothing_any_m
     assert_eq!(messages.waiting(&bob()).await, Ok(Waiting { new: 1, old: 3 }), "a client fetched by itself");
     mark(&mut client, "alice@example.org", "later").await;
     assert_eq!(changed(&mut facts).await, Waiting { new: 0, old: 4 });
+}
+
+#[tokio::test]
+async fn a_mailbox_is_read_for_markers_of_its_own_conversations() {
+    let before = serve().await;
+    let (store, asked) = counted(&before.store);
+    let served = serve_over(&before, Config::default(), store).await;
+    open(&served).await;
+    let mut facts = served.bus.subscribe();
+    let mut client = Client::online(&served, "bob", "b").await;
+    served.server.voice_messages().keep(&bob(), message(Some("alice"), "Alice")).await.unwrap();
+    assert_eq!(changed(&mut facts).await, Waiting { new: 1, old: 0 });
+    let got = known(&client.expect(&["<message", "from='alice@example.org'"]).await);
+    asked.take();
+    for _ in 0..20 {
+        mark(&mut client, "carol@example.org", "hers").await;
+    }
+    mark(&mut client, "alice@example.org", &got.1).await;
+    assert_eq!(changed(&mut facts).await, Waiting { new: 0, old: 1 });
+    let asked = asked.take();
+    let looks = asked.iter().filter(|what| *what == "list bob@example.org voicemail");
+    assert_eq!(looks.count(), 3, "for the first marker, for alice's, and to say what waits: {asked:?}");
 }
 
 #[tokio::test]
