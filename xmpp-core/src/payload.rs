@@ -6,6 +6,7 @@ pub mod delay;
 pub mod disco;
 pub mod form;
 pub mod forward;
+pub mod layout;
 pub mod mam;
 pub mod muc;
 pub mod roster;

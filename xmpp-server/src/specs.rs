@@ -27,6 +27,7 @@ const STREAMS: &[Spec] = &[
     crate::c2s::register::REGISTRATION,
     crate::guests::SPEC,
     crate::session::MANAGEMENT,
+    Spec::xep(141, "1.0").note("forms to configure rooms and nodes; what others send passes as it is"),
     Spec::xep(388, "1.0.4").complete().note("tasks of XEP-0480"),
     crate::c2s::UPGRADES,
     Spec::xep(386, "1.1.0").complete(),

@@ -1,5 +1,6 @@
 //! Data forms — XEP-0004 2.13.1, section 3: a type, and fields with values.
 
+use super::layout::Part;
 use crate::ns;
 use crate::xml::Element;
 
@@ -12,6 +13,8 @@ pub struct Form {
     pub title: String,
     /// What a person is told to do; possibly empty.
     pub instructions: String,
+    /// How the fields lie on pages (XEP-0141); possibly not at all.
+    pub pages: Vec<Part>,
     /// The fields in order; `FORM_TYPE` (XEP-0068) is one of them.
     pub fields: Vec<Field>,
 }
@@ -88,6 +91,23 @@ impl Form {
         Self { title: title.to_owned(), ..self }
     }
 
+    /// The same on these pages; fields that it has not are on none, and pages without any are left out.
+    #[must_use]
+    pub fn laid_out(mut self, pages: Vec<Part>) -> Self {
+        let is_there = |var: &str| self.fields.iter().any(|field| field.var == var);
+        self.pages = pages.into_iter().filter_map(|page| page.kept(&is_there)).collect();
+        self
+    }
+
+    /// Fields for people that are on no page or on several (XEP-0141 §4.2), if there are pages.
+    pub fn misplaced(&self) -> Vec<&str> {
+        let placed: Vec<&str> = self.pages.iter().flat_map(Part::fields).collect();
+        let is_shown = |field: &&Field| !matches!(field.type_.as_str(), "hidden" | "fixed");
+        let is_once = |var: &str| placed.iter().filter(|placed| **placed == var).count() == 1;
+        let shown = self.fields.iter().filter(is_shown).map(|field| field.var.as_str());
+        shown.filter(|var| !self.pages.is_empty() && !is_once(var)).collect()
+    }
+
     /// Adds a field.
     #[must_use]
     pub fn with(mut self, field: Field) -> Self {
@@ -110,7 +130,8 @@ impl Form {
         let type_ = x.attribute("type").unwrap_or("submit").to_owned();
         let text = |name| x.text_of(name).unwrap_or_default();
         let (title, instructions) = (text("title"), text("instructions"));
-        Some(Self { type_, title, instructions, fields: fields.collect() })
+        let pages = x.children().filter(|child| child.is("page", ns::LAYOUT)).map(Part::parse).collect();
+        Some(Self { type_, title, instructions, pages, fields: fields.collect() })
     }
 
     /// All values of a field.
@@ -141,6 +162,7 @@ impl Form {
         if !self.instructions.is_empty() {
             x = x.text_child("instructions", self.instructions.clone());
         }
+        let x = x.children_from(self.pages.iter().map(|page| page.to_element("page")));
         x.children_from(self.fields.iter().map(|field| {
             let some = |text: &String| (!text.is_empty()).then(|| text.clone());
             let element = Element::new("field", ns::FORM)

@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 use shared_model::Role;
 use xmpp_core::payload::form::{Field, Form};
+use xmpp_core::payload::layout::Part;
 use xmpp_core::{ErrorKind, StanzaError, ns};
 
 /// The rules of a room.
@@ -128,6 +129,11 @@ impl Roles {
         let options = [("Moderators", "moderator"), ("Participants", "participant"), ("Visitors", "visitor")];
         Field { values, ..Field::new(var, "list-multi", label, "").options(&options) }
     }
+}
+
+/// How the form lies on pages, the lists of `owner` among it (XEP-0141).
+pub(crate) fn pages() -> Vec<Part> {
+    PAGES.iter().map(|(label, fields)| Part::of(label, fields)).collect()
 }
 
 impl RoomConfig {
@@ -300,6 +306,46 @@ fn short(text: &str) -> Result<String, StanzaError> {
     Ok(text.to_owned())
 }
 
+const PAGES: [(&str, &[&str]); 4] = [
+    (
+        "What it is",
+        &[
+            "muc#roomconfig_roomname",
+            "muc#roomconfig_roomdesc",
+            "muc#roomconfig_lang",
+            "muc#roomconfig_publicroom",
+            PUBLIC_LIST,
+        ],
+    ),
+    (
+        "Who enters",
+        &[
+            "muc#roomconfig_membersonly",
+            "muc#roomconfig_passwordprotectedroom",
+            "muc#roomconfig_roomsecret",
+            "muc#roomconfig_allowinvites",
+            "muc#roomconfig_maxusers",
+        ],
+    ),
+    (
+        "Who may what",
+        &[
+            "muc#roomconfig_moderatedroom",
+            "muc#roomconfig_changesubject",
+            "muc#roomconfig_allowpm",
+            "muc#roomconfig_slow_mode_duration",
+            "muc#roomconfig_whois",
+            "muc#roomconfig_presencebroadcast",
+            "muc#roomconfig_getmemberlist",
+            "muc#roomconfig_roomowners",
+            "muc#roomconfig_roomadmins",
+        ],
+    ),
+    (
+        "What is kept",
+        &["muc#roomconfig_persistentroom", "muc#roomconfig_enablelogging", "muc#maxhistoryfetch"],
+    ),
+];
 /// Roles of those who are inside.
 const OCCUPANTS: [Role; 3] = [Role::Moderator, Role::Participant, Role::Visitor];
 const LONGEST: usize = 1024;
@@ -328,6 +374,15 @@ mod tests {
             ..RoomConfig::default()
         };
         assert_eq!(config.submitted(&config.to_form(), 200).unwrap(), config);
+    }
+
+    /// XEP-0141 §4.2.
+    #[test]
+    fn every_field_is_on_one_page() {
+        for persistent in [false, true] {
+            let form = RoomConfig { persistent, ..RoomConfig::default() }.to_form().laid_out(pages());
+            assert_eq!((form.pages.len(), form.misplaced()), (4, Vec::<&str>::new()));
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use xmpp_core::payload::form::{Field, Form};
 use xmpp_core::payload::muc::{Item, user};
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
-use super::config::RoomConfig;
+use super::config::{self, RoomConfig};
 use super::presence::Removal;
 use super::room::{Effects, Room, bare};
 use super::tombstone::Tombstone;
@@ -31,7 +31,7 @@ impl Room {
             let values = listed.map(|(jid, _)| jid.clone()).collect();
             form.with(Field { values, ..Field::new(var, "jid-multi", label, "") })
         });
-        Ok(Element::new("query", ns::MUC_OWNER).child(form.to_element()))
+        Ok(Element::new("query", ns::MUC_OWNER).child(form.laid_out(config::pages()).to_element()))
     }
 
     /// A form handed in, or the end of the room.

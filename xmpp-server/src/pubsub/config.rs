@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use xmpp_core::payload::form::{Field, Form};
+use xmpp_core::payload::layout::Part;
 use xmpp_core::{Element, ErrorKind, StanzaError, ns};
 
 use super::node::because;
@@ -164,7 +165,12 @@ impl NodeConfig {
     /// The form that an owner fills, or that describes the node.
     pub(crate) fn to_form(&self, type_: &str) -> Element {
         let form = Form::new(type_, ns::NODE_CONFIG);
-        self.fields().into_iter().fold(form, Form::with).to_element()
+        let form = self.fields().into_iter().fold(form, Form::with);
+        match type_ {
+            "form" => form.laid_out(PAGES.iter().map(|(label, fields)| Part::of(label, fields)).collect()),
+            _ => form,
+        }
+        .to_element()
     }
 
     /// The rules after a form; fields that are not in it stay.
@@ -245,6 +251,18 @@ impl NodeConfig {
     }
 }
 
+/// How the form lies on pages (XEP-0141).
+const PAGES: [(&str, &[&str]); 3] = [
+    (
+        "The node",
+        &["pubsub#title", "pubsub#access_model", "pubsub#roster_groups_allowed", "pubsub#publish_model"],
+    ),
+    ("Items", &["pubsub#persist_items", "pubsub#max_items", "pubsub#send_last_published_item"]),
+    (
+        "Notifications",
+        &["pubsub#deliver_payloads", "pubsub#notify_retract", "pubsub#notify_delete", "pubsub#notify_config"],
+    ),
+];
 /// Items of one node, whatever it is configured to.
 pub(crate) const MOST_ITEMS: usize = 1000;
 const LONGEST_TITLE: usize = 200;
@@ -265,6 +283,14 @@ mod tests {
         let form = Form::parse(&config.to_form("submit")).unwrap();
         assert_eq!(config.submitted(&form).unwrap(), config);
         assert!(config.meets(&form));
+    }
+
+    /// XEP-0141 §4.2.
+    #[test]
+    fn every_field_is_on_one_page_of_the_form_to_fill() {
+        let form = Form::parse(&NodeConfig::default().to_form("form")).unwrap();
+        assert_eq!((form.pages.len(), form.misplaced()), (3, Vec::<&str>::new()));
+        assert!(Form::parse(&NodeConfig::default().to_form("result")).unwrap().pages.is_empty());
     }
 
     #[test]

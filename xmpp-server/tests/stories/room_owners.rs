@@ -36,6 +36,11 @@ async fn the_form_holds_every_rule_and_changes_are_told_by_code() {
         form.contains("'muc#maxhistoryfetch'") && form.contains("<value>alice@example.org</value>"),
         "{form}"
     );
+    // XEP-0141 §4.2.
+    let whole = xmpp_core::Element::parse(&form, "").unwrap();
+    let query = whole.find("query", xmpp_core::ns::MUC_OWNER).unwrap();
+    let x = xmpp_core::payload::form::Form::parse(query.find("x", xmpp_core::ns::FORM).unwrap()).unwrap();
+    assert_eq!((x.pages.len(), x.misplaced()), (4, Vec::<&str>::new()), "each field is on one page");
     let kept = configure(&[("persistentroom", "1"), ("whois", "anyone"), ("lang", "en")]);
     assert!(alice.ask("set", ROOM, &kept).await.contains("result"));
     let told = bob.expect(&["<message", "<status"]).await;
