@@ -314,6 +314,8 @@ fn provisioning_router(
             sip_tls: port("sip.tls"),
             xmpp: port("xmpp.c2s"),
             xmpp_tls: port("xmpp.c2s_tls"),
+            xmpp_s2s: port("xmpp.s2s"),
+            xmpp_s2s_tls: port("xmpp.s2s_tls"),
             https: port("http.https"),
         },
         public_url: config.http.public_url.clone(),

@@ -26,6 +26,8 @@ pub(crate) fn print(config: &Config, addresses: &[IpAddr], host: Option<&str>) -
             sip_tls: port(&sip.tls),
             xmpp: port(&xmpp.c2s),
             xmpp_tls: port(&xmpp.c2s_tls),
+            xmpp_s2s: port(&xmpp.s2s),
+            xmpp_s2s_tls: port(&xmpp.s2s_tls),
             https: port(&config.http.https),
         },
         federation: (port(&xmpp.s2s), port(&xmpp.s2s_tls)),

@@ -1,5 +1,7 @@
 //! `[provisioning]`: what people may do by themselves.
 
+use std::net::IpAddr;
+
 use serde::Deserialize;
 use shared_runtime::config::Key;
 
@@ -9,11 +11,21 @@ use shared_runtime::config::Key;
 pub struct Config {
     /// Whether accounts may invite people to accounts, who become their contacts. Default: no.
     pub users_invite: bool,
+    /// Addresses at which clients and other servers reach this host. Given, `host-meta.json` names all ways to chat with TLS, and who
+    /// reads it asks no name servers (XEP-0487): `xmpp.c2s_tls` must listen, and `xmpp.s2s_tls` where there is federation. Default none.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// Every key of `[provisioning]`.
-pub const KEYS: &[Key] = &[Key::new(
-    "provisioning.users_invite",
-    "false",
-    "whether accounts may invite people to accounts, who become their contacts",
-)];
+pub const KEYS: &[Key] = &[
+    Key::new(
+        "provisioning.users_invite",
+        "false",
+        "whether accounts may invite people to accounts, who become their contacts",
+    ),
+    Key::new(
+        "provisioning.addresses",
+        "[]",
+        "addresses at which this host is reached; given, host-meta.json names all ways to chat with TLS",
+    ),
+];

@@ -68,6 +68,7 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(7578).note("files of one form"),
     Spec::rfc(9457).complete(),
     Spec::rfc(6750).note("tokens of the API in the Authorization header"),
+    Spec::xep(487, "0.1.0").note("no pins of keys, no ECH; where addresses are configured"),
     Spec::xep(401, "0.6.0").note("landing pages and URIs; not the commands"),
 ];
 
@@ -137,6 +138,10 @@ pub struct Ports {
     pub xmpp: Option<u16>,
     /// XMPP with direct TLS.
     pub xmpp_tls: Option<u16>,
+    /// XMPP of other servers with STARTTLS.
+    pub xmpp_s2s: Option<u16>,
+    /// XMPP of other servers with direct TLS.
+    pub xmpp_s2s_tls: Option<u16>,
     /// This face.
     pub https: Option<u16>,
 }

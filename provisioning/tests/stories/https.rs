@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::house;
+use crate::common::{house, house_with};
 use provisioning::PURPOSE;
 use shared_runtime::unix_millis;
 
@@ -90,6 +90,41 @@ async fn host_meta_names_the_ways_that_browsers_go() {
     let jrd: serde_json::Value = serde_json::from_str(text).unwrap();
     assert_eq!(jrd["links"][1]["href"], format!("wss://localhost:{port}/xmpp-websocket"));
     assert_eq!(jrd["links"][2]["rel"], "urn:xmpp:alt-connections:xbosh");
+}
+
+/// XEP-0487 §2.
+#[tokio::test]
+async fn host_meta_names_all_ways_where_its_addresses_are_known() {
+    let document = async |name: &str, s2s: Option<u16>, s2s_tls: Option<u16>| {
+        let house = house_with(name, |parts| {
+            parts.config.addresses = vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
+            parts.ports.xmpp_tls = Some(5223);
+            (parts.ports.xmpp_s2s, parts.ports.xmpp_s2s_tls) = (s2s, s2s_tls);
+        });
+        let jrd = house.await.ask("GET /.well-known/host-meta.json", "").await;
+        serde_json::from_str::<serde_json::Value>(jrd.split("\r\n\r\n").nth(1).unwrap()).unwrap()
+    };
+    let jrd = document("all-ways", Some(5269), Some(5270)).await;
+    assert_eq!(jrd["xmpp"]["ttl"], 3600);
+    let way = |rel: &str| {
+        let links = jrd["links"].as_array().unwrap();
+        links.iter().find(|link| link["rel"] == format!("urn:xmpp:alt-connections:{rel}")).unwrap()
+    };
+    for (rel, port, sni) in [
+        ("tls", 5223.into(), "example.org"),
+        ("s2s-tls", 5270.into(), "example.org"),
+        ("websocket", serde_json::Value::Null, "localhost"),
+    ] {
+        let link = way(rel);
+        assert_eq!((&link["port"], &link["sni"]), (&port, &sni.into()), "{rel}");
+        assert_eq!(link["ips"], serde_json::json!(["192.0.2.1", "2001:db8::1"]), "{rel}");
+        assert!(link["priority"].is_u64() && link["weight"].is_u64(), "{rel}");
+    }
+    assert!(way("websocket")["href"].as_str().unwrap().starts_with("wss://localhost:"));
+    assert!(way("xbosh")["ips"].is_null());
+    // Other servers would look nowhere else, and find nothing.
+    assert!(document("some-ways", Some(5269), None).await["xmpp"].is_null());
+    assert!(document("own-ways", None, None).await["xmpp"].is_object());
 }
 
 #[tokio::test]

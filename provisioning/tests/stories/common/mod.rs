@@ -43,6 +43,11 @@ impl Drop for House {
 }
 
 pub(crate) async fn house(name: &str) -> House {
+    house_with(name, |_| {}).await
+}
+
+/// A house that differs in this.
+pub(crate) async fn house_with(name: &str, differs: impl FnOnce(&mut Parts)) -> House {
     tls::install_provider();
     let folder = std::env::temp_dir().join(format!("cusax-provisioning-{name}-{}", std::process::id()));
     let config = shared_auth::Config { iterations: 4096, ..Default::default() };
@@ -60,7 +65,7 @@ pub(crate) async fn house(name: &str) -> House {
     let port = listener.local_addr().unwrap().port();
     let chat = Arc::new(chat::Chat::default());
     let (rooms, calls) = (Arc::new(rooms::Rooms::default()), Arc::new(rooms::Calls::default()));
-    let parts = Parts {
+    let mut parts = Parts {
         domains: Domains::new("example.org", ["example.net"]),
         rooms_domain: "conference.example.org".to_owned(),
         host: "localhost".to_owned(),
@@ -70,7 +75,7 @@ pub(crate) async fn house(name: &str) -> House {
         conference_factory: "sip:adhoc@conference.example.org".to_owned(),
         turn: Vec::new(),
         ca: None,
-        config: provisioning::Config { users_invite: true },
+        config: provisioning::Config { users_invite: true, ..provisioning::Config::default() },
         bus: bus.clone(),
         shutdown: shutdown.clone(),
         bindings: store.bindings.clone(),
@@ -86,6 +91,7 @@ pub(crate) async fn house(name: &str) -> House {
         records: store.records.clone(),
         archive: store.archive.clone(),
     };
+    differs(&mut parts);
     http::serve_tls(listener, tls.server(&[b"http/1.1"]), router(parts), &shutdown);
     let (records, archive, bindings) = (store.records, store.archive, store.bindings);
     House { auth, alice, tls, port, records, archive, bindings, bus, chat, rooms, calls, shutdown, folder }
