@@ -1,5 +1,6 @@
 //! SASL mechanisms of a client's stream — RFC 6120 §6, RFC 5802 and RFC 7677 (SCRAM), RFC 4616 (PLAIN), XEP-0440,
-//! XEP-0474; tokens by HT-SHA-256 (XEP-0484) and of a provider ([`oauth`](super::oauth)); EXTERNAL with a certificate of the client (XEP-0178 1.2, section 2).
+//! XEP-0474; tokens by HT-SHA-256 (XEP-0484) and of a provider ([`oauth`](super::oauth)); EXTERNAL with a certificate of the client (XEP-0178 1.2, section 2),
+//! which the client's account may have given (XEP-0257 0.3, section 3).
 //!
 //! In    responses in base64. Out challenges, an identity, or a failure by the names of RFC 6120 §6.5.
 //! State one exchange; it is gone with the first failure.
