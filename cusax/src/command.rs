@@ -75,8 +75,8 @@ pub(crate) enum Command {
     },
     /// Whether the service is well, and what to do where it is not; ends with 0 when all holds.
     Doctor {
-        /// One check alone: configuration, store, clock, listeners, certificates, dns, call, chat; or `ports`, which prints every
-        /// port and a firewall.
+        /// One check alone: configuration, store, clock, listeners, certificates, dns, naptr, halves, call, chat, card, relays,
+        /// provisioning; or `ports`, which prints every port and a firewall.
         name: Option<String>,
         /// Ask no name server.
         #[arg(long)]
@@ -284,7 +284,7 @@ pub(crate) enum ConfigCommand {
     Check,
     /// Every key, its default and its meaning.
     Print,
-    /// What name servers shall say of the domain, as a zone file.
+    /// What name servers shall say of each domain, as zone files.
     Zone {
         /// An address of the host; may be given several times. None: the zone says them already.
         #[arg(long = "address")]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
-use shared_auth::Policy;
+use shared_auth::{Keepers, LdapConfig, OidcConfig, Policy};
 use shared_model::{Aor, Domains};
 use shared_runtime::config::Key;
 use shared_runtime::tls::TlsError;
@@ -46,6 +46,10 @@ pub(crate) struct DomainConfig {
     /// PEM files of its own certificate. Default none: it has to be in that of `[tls]`.
     pub(crate) certificate: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
+    /// The directory of its people, by the keys of `[auth.ldap]`. Default none.
+    pub(crate) ldap: LdapConfig,
+    /// The provider of its people, by the keys of `[auth.oidc]`. Default none.
+    pub(crate) oidc: OidcConfig,
 }
 
 /// `[store]`.
@@ -72,7 +76,7 @@ const OWN_KEYS: &[Key] = &[
         "domains",
         "[]",
         "further domains of accounts, each a [[domains]]: name, chat = \"refuse\" (pass; default as sip.chat), certificate and key (PEM files; \
-         default: those of [tls] name it too). Rooms and other services are those of `domain`",
+         default: those of [tls] name it too), [domains.ldap] and [domains.oidc] (the keys of auth.ldap and auth.oidc, for its people). Rooms and other services are those of `domain`",
     ),
     Key::new("data_dir", "\"/var/lib/cusax\"", "where the store, keys and the local CA live"),
     Key::new("store.url", "", "sqlite:///…, postgres://… or memory: (forgets all); none: SQLite in data_dir"),
@@ -130,6 +134,17 @@ impl Config {
     /// The domains of accounts.
     pub(crate) fn accounts(&self) -> Domains {
         Domains::new(&self.domain, self.domains.iter().map(|domain| domain.name.as_str()))
+    }
+
+    /// Who may keep the people of each domain, the main one first.
+    pub(crate) fn keepers(&self) -> Vec<Keepers<'_>> {
+        let main = Keepers { domain: &self.domain, ldap: &self.auth.ldap, oidc: &self.auth.oidc };
+        let others = self.domains.iter().map(|domain| Keepers {
+            domain: &domain.name,
+            ldap: &domain.ldap,
+            oidc: &domain.oidc,
+        });
+        std::iter::once(main).chain(others).collect()
     }
 
     /// `[tls]`, with the certificates of domains that have their own.
@@ -201,7 +216,18 @@ fn faults_of_domains(config: &Config) -> Vec<String> {
                 faults.push(format!("`domains` of `{name}`: cannot read {}: {error}", file.display()));
             }
         }
+        let of_keepers = domain.ldap.faults().into_iter().chain(domain.oidc.faults());
+        faults.extend(
+            of_keepers.map(|fault| format!("`domains` of `{name}`: {}", fault.replace("`auth.", "`"))),
+        );
         taken.push(name);
+    }
+    let mut issuers: Vec<&str> =
+        config.keepers().iter().filter_map(|keepers| keepers.oidc.issuer.as_deref()).collect();
+    issuers.sort_unstable();
+    for twice in issuers.windows(2).filter(|two| two[0] == two[1]) {
+        // Whom it names would be of one domain or of the other.
+        faults.push(format!("`domains`: the provider {} is that of two domains", twice[0]));
     }
     faults
 }
@@ -256,9 +282,9 @@ fn faults(config: &Config) -> Vec<String> {
     }
     faults.extend(config.auth.ldap.faults());
     faults.extend(config.auth.oidc.faults());
-    let oidc = &config.auth.oidc;
-    let is_linking = oidc.issuer.is_some() && matches!(oidc.accounts, Policy::Link | Policy::Both);
-    if is_linking && config.xmpp.registration {
+    let links =
+        |oidc: &OidcConfig| oidc.issuer.is_some() && matches!(oidc.accounts, Policy::Link | Policy::Both);
+    if config.xmpp.registration && config.keepers().iter().any(|keepers| links(keepers.oidc)) {
         faults.push(
             "`auth.oidc.accounts` gives accounts to whoever has their name at the provider, and `xmpp.registration` lets strangers take a name first: one of the two must go"
                 .to_owned(),
@@ -372,6 +398,20 @@ mod tests {
             ("[[domains]]\nname = \"Localhost\"", "`localhost` is served here already"),
             ("[[domains]]\nname = \"upload.localhost\"", "`upload.localhost` is served here already"),
             ("[[domains]]\nname = \"a.example\"\nkey = \"/dev/null\"", "certificate and key go together"),
+            (
+                "[[domains]]\nname = \"a.example\"\n[domains.ldap]\nurl = \"http://x\"",
+                "`domains` of `a.example`: `ldap.url`: `http://x` begins with neither",
+            ),
+            (
+                "[auth.oidc]\nissuer = \"https://i\"\nclient_id = \"x\"\n[[domains]]\nname = \"a.example\"\n[domains.oidc]\n\
+                 issuer = \"https://i\"\nclient_id = \"y\"",
+                "the provider https://i is that of two domains",
+            ),
+            (
+                "[xmpp]\nregistration = true\n[[domains]]\nname = \"a.example\"\n[domains.oidc]\nissuer = \"https://i\"\n\
+                 client_id = \"y\"\naccounts = \"link\"",
+                "lets strangers take a name first",
+            ),
             (
                 "[auth.oidc]\nissuer = \"https://i\"\nclient_id = \"x\"\naccounts = \"link\"\n[xmpp]\nregistration = true",
                 "lets strangers take a name first",

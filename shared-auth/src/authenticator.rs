@@ -141,14 +141,19 @@ impl Authenticator {
         let _ = self.outside.set(outside);
     }
 
-    /// Whether somebody else keeps passwords, which SCRAM cannot prove.
+    /// Whether somebody else keeps passwords of some domain, which SCRAM cannot prove.
     pub fn asks_elsewhere(&self) -> bool {
         self.outside.get().is_some_and(Outside::knows_passwords)
     }
 
-    /// The provider by which people may sign in, if there is one.
-    pub fn provider(&self) -> Option<&Oidc> {
-        self.outside.get()?.oidc.as_deref()
+    /// The providers by which people may sign in, each with the domain that these are of, the main one first.
+    pub fn providers(&self) -> impl Iterator<Item = (&str, &Oidc)> {
+        self.outside.get().into_iter().flat_map(Outside::providers)
+    }
+
+    /// The provider by which people of a domain may sign in, if there is one.
+    pub fn provider(&self, domain: &str) -> Option<&Oidc> {
+        self.providers().find(|(its, _)| *its == domain).map(|(_, provider)| provider)
     }
 
     /// Who signed out at the provider, by the logout token that it shows, and when: milliseconds since 1970. `None` if that is

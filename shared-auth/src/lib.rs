@@ -65,7 +65,7 @@ pub use invites::{
 };
 pub use keys::KeyError;
 pub use outside::{
-    Begun, LdapConfig, LdapError, Link, Links, Missing, Oidc, OidcConfig, OidcError, OutsideChange,
+    Begun, Keepers, LdapConfig, LdapError, Link, Links, Missing, Oidc, OidcConfig, OidcError, OutsideChange,
     OutsideError, Person, Policy, Source,
 };
 pub use password::{PasswordError, ha1_of};
@@ -195,25 +195,26 @@ impl Auth {
         self.keys.key_for(purpose)
     }
 
-    /// Asks other keepers of people too, as configured, and keeps their accounts as they are there until shutdown. What they
-    /// change comes out.
+    /// Asks other keepers of people too, as configured for each domain, and keeps their accounts as they are there until shutdown.
+    /// What they change comes out.
     pub fn look_outside(
         &self,
-        config: &Config,
-        domain: &str,
+        main: &str,
+        keepers: &[Keepers<'_>],
         tls: &TlsPolicy,
         shutdown: &Shutdown,
     ) -> Result<mpsc::Receiver<OutsideChange>, OutsideError> {
         let (record, changes) = mpsc::channel(MOST_CHANGES);
-        let registry = outside::Registry {
+        let registry = |domain: &str| outside::Registry {
             domain: domain.to_owned(),
+            mark: if domain.eq_ignore_ascii_case(main) { String::new() } else { domain.to_owned() },
             cache: Arc::clone(&self.cache),
             book: Arc::clone(&self.book),
             links: self.links.clone(),
             metrics: Arc::clone(&self.metrics),
-            record,
+            record: record.clone(),
         };
-        if let Some(outside) = outside::Outside::open(config, tls, registry, Arc::clone(&self.keys))? {
+        if let Some(outside) = outside::Outside::open(keepers, tls, registry, &self.keys)? {
             outside.follow(shutdown);
             self.authenticator.ask(outside);
         }

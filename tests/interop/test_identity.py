@@ -93,6 +93,54 @@ def test_people_of_a_directory_chat_by_their_password_and_call_by_an_app_passwor
     assert "shared_auth_outside_total" in company.metrics()
 
 
+OTHER = "example.net"
+
+
+def aors(service):
+    told = [json.loads(line) for line in service.run("--json", "user", "list").splitlines()]
+    return {one["aor"]: one["enabled"] for one in told}
+
+
+def test_each_domain_has_its_own_directory_and_a_password_is_shown_to_no_other(tmp_path):
+    with Slapd(tmp_path / "main") as main, Slapd(tmp_path / "there") as there:
+        trust = tmp_path / "both.pem"
+        trust.write_text(main.ca.read_text() + there.ca.read_text())
+        keys = {name.removeprefix("CUSAX_AUTH__LDAP__").lower(): value for name, value in there.settings().items() if "LDAP" in name}
+        lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in keys.items())
+        config = f'[[domains]]\nname = "{OTHER}"\n[domains.ldap]\n{lines}'
+        service = Service(tmp_path, config=config, **main.settings() | {"CUSAX_TLS__TRUST": str(trust)})
+        main.add("alice", WORD, "Alice Ames")
+        there.add("alice", "another-word", "Alice Bell")
+        there.add("bob", WORD, "Bob")
+        service.start()
+        try:
+            whole = {f"alice@{DOMAIN}", f"alice@{OTHER}", f"bob@{OTHER}"}
+            wait_until(lambda: aors(service).keys() == whole, 20, "the accounts of both directories")
+
+            async def gets_in(name, password, domain):
+                chat = Chat(name, service, password, domain=domain)
+                chat.ssl_context.check_hostname = False
+                await chat.connect(presence=False)
+                is_in = chat.ready.is_set()
+                chat.abort()
+                return is_in
+
+            for name, domain, right, wrong in [("alice", DOMAIN, WORD, "another-word"), ("alice", OTHER, "another-word", WORD)]:
+                assert asyncio.run(gets_in(name, right, domain)), domain
+                assert not asyncio.run(gets_in(name, wrong, domain)), domain
+            assert not asyncio.run(gets_in("bob", WORD, DOMAIN)), "he is of the other one"
+
+            # Who leaves one directory ends there alone; a directory that is silent ends nobody.
+            main.stop()
+            there.replace("bob", "employeeType", "left")
+            there.replace("alice", "cn", "Alice Bellamy")
+            wait_until(lambda: not aors(service)[f"bob@{OTHER}"], 60, "the end of who left")
+            assert aors(service) == {f"alice@{DOMAIN}": True, f"alice@{OTHER}": True, f"bob@{OTHER}": False}
+            assert asyncio.run(gets_in("alice", "another-word", OTHER)), "the other directory answers"
+        finally:
+            service.stop()
+
+
 def test_a_group_of_the_directory_is_a_layer_of_profiles(company, directory):
     company.run("profile", "set", "group:Sales", '{"register_seconds": 600}')
     directory.replace("alice", "employeeType", "cn=Sales,ou=groups,dc=example,dc=org")

@@ -406,9 +406,9 @@ impl XmppServer {
 }
 
 impl Server {
-    /// Whether tokens of a provider are taken.
+    /// Whether tokens of a provider are taken, for some domain: what is offered is offered before one is named.
     pub(crate) fn takes_tokens(&self) -> bool {
-        self.auth.authenticator.provider().is_some()
+        self.auth.authenticator.providers().next().is_some()
     }
 
     /// The hashes of SCRAM that are offered: none where a directory keeps passwords, since a client takes SCRAM if it may,

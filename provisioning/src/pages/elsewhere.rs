@@ -1,6 +1,6 @@
 //! Signing in at a provider of OpenID Connect (Core 1.0 §3.1, RFC 7636): there, and back with a code.
 //!
-//! In    `GET /sign-in/oidc`; `GET /sign-in/oidc/callback` with `code` and `state`, or with `error`; from the provider itself
+//! In    `GET /sign-in/oidc?domain=…`, for who has people of several domains; `GET /sign-in/oidc/callback` with `code` and `state`, or with `error`; from the provider itself
 //!       `POST /sign-in/oidc/logout` with `logout_token` (Back-Channel Logout 1.0 §2.5).
 //! Out   a way to the provider, and a note that this browser alone keeps; a session, or the page to sign in with a reason.
 //! State in the browser: a sealed cookie for ten minutes. It is `Lax`, since the way back begins at another site.
@@ -33,9 +33,34 @@ pub(super) struct Back {
     error: String,
 }
 
-pub(super) async fn go_there(State(face): State<Arc<Face>>, headers: HeaderMap) -> Response {
+/// Where a sign-in begins.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Begin {
+    /// Of whom the provider is; empty: of the domain whose host was asked.
+    domain: String,
+    /// Whether this is where people come back to.
+    here: bool,
+}
+
+/// The way to the provider of a domain.
+pub(super) fn begin_at(domain: &str) -> String {
+    format!("/sign-in/oidc?domain={domain}")
+}
+
+pub(super) async fn go_there(
+    State(face): State<Arc<Face>>,
+    Query(begin): Query<Begin>,
+    headers: HeaderMap,
+) -> Response {
     let words = Words::of(&headers);
-    let Some(provider) = face.auth.authenticator.provider() else { return not_good(words) };
+    let asked = face.domain_asked(&headers);
+    let domain = if begin.domain.is_empty() { asked } else { &begin.domain };
+    let Some(provider) = face.auth.authenticator.provider(domain) else { return not_good(words) };
+    // The note is a cookie of the host that people come back to, which is the service's own.
+    if asked != face.domains.main() && !begin.here {
+        return go(&face.url(&format!("{}&here=true", begin_at(domain))));
+    }
     let begun = match provider.begin(&face.url(BACK)).await {
         Ok(begun) => begun,
         Err(error) => {
@@ -55,7 +80,7 @@ pub(super) async fn come_back(
     headers: HeaderMap,
 ) -> Response {
     let words = Words::of(&headers);
-    if face.auth.authenticator.provider().is_none() {
+    if face.auth.authenticator.providers().next().is_none() {
         return not_good(words);
     }
     let mut response = enter(&face, peer, back, &headers, words).await;

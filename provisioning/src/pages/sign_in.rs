@@ -16,7 +16,7 @@ use shared_model::Protocol;
 use shared_runtime::http::Peer;
 
 use super::words::{Words, fill};
-use super::{page, throttled, trouble};
+use super::{elsewhere, page, throttled, trouble};
 use crate::Face;
 use crate::session::{self, Session, go};
 
@@ -96,7 +96,7 @@ pub(super) async fn leave(
 }
 
 pub(super) fn form(face: &Face, headers: &HeaderMap, user: &str, fault: Option<&str>) -> Response {
-    let words = Words::of(headers);
+    let (words, asked) = (Words::of(headers), face.domain_asked(headers));
     let status = if fault.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
     let body = html! {
         section {
@@ -104,14 +104,15 @@ pub(super) fn form(face: &Face, headers: &HeaderMap, user: &str, fault: Option<&
             form method="post" action="/sign-in" {
                 label for="user" { (words.user_name) }
                 input #user name="user" value=(user) required autocomplete="username" autocapitalize="none" spellcheck="false"
-                    placeholder=(format!("alice@{}", face.domain_asked(headers))) aria-describedby=[fault.map(|_| "fault")];
+                    placeholder=(format!("alice@{asked}")) aria-describedby=[fault.map(|_| "fault")];
                 label for="password" { (words.password) }
                 input #password type="password" name="password" required autocomplete="current-password"
                     aria-describedby=[fault.map(|_| "fault")];
                 button { (words.sign_in) }
             }
-            @if let Some(provider) = face.auth.authenticator.provider() {
-                p { a href="/sign-in/oidc" { (fill(words.elsewhere, provider.label())) } }
+            @for (domain, provider) in face.auth.authenticator.providers() {
+                @let is_asked = asked == face.domains.main() || asked == domain;
+                @if is_asked { p { a href=(elsewhere::begin_at(domain)) { (fill(words.elsewhere, provider.label())) } } }
             }
         }
     };

@@ -50,7 +50,7 @@ impl Profiles {
 
     /// The same, where accounts may be in groups of a directory or a provider, too.
     pub fn with_people(self, auth: &Auth) -> Self {
-        let is_kept = auth.authenticator.asks_elsewhere() || auth.authenticator.provider().is_some();
+        let is_kept = auth.authenticator.asks_elsewhere() || auth.authenticator.providers().next().is_some();
         Self { people: is_kept.then(|| (auth.links.clone(), auth.directory.clone())), ..self }
     }
 

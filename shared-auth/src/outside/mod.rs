@@ -25,7 +25,7 @@ use shared_store::Account;
 use crate::cache::Name;
 use crate::keys::Keys;
 use crate::login::{Login, identify};
-use crate::{CodeProof, Config, Denied, How, Identity};
+use crate::{CodeProof, Denied, How, Identity};
 
 pub use ldap::{LdapConfig, LdapError, Missing};
 pub use link::{Link, Links, Source};
@@ -47,36 +47,125 @@ pub enum OutsideError {
     Oidc(#[from] OidcError),
 }
 
-/// What the door asks when a password is none of ours, and what keeps accounts as they are elsewhere.
-pub(crate) struct Outside {
-    pub(crate) ldap: Option<Arc<Ldap>>,
-    pub(crate) oidc: Option<Arc<Oidc>>,
-    pub(crate) registry: Arc<Registry>,
+/// Who may keep the people of one domain.
+#[derive(Debug, Clone, Copy)]
+pub struct Keepers<'a> {
+    /// The domain that their accounts are of.
+    pub domain: &'a str,
+    /// A directory.
+    pub ldap: &'a LdapConfig,
+    /// A provider.
+    pub oidc: &'a OidcConfig,
+}
+
+/// What the door asks when a password is none of ours, and what keeps accounts as they are elsewhere: each domain's own.
+pub(crate) struct Outside(Vec<Keeper>);
+
+/// Who keeps the people of one domain.
+struct Keeper {
+    ldap: Option<Arc<Ldap>>,
+    oidc: Option<Arc<Oidc>>,
+    registry: Arc<Registry>,
     keys: Arc<Keys>,
 }
 
 impl Outside {
-    /// Opens what is configured; `None` if nothing is.
+    /// Opens what is configured, the main domain's first; `None` if nothing is.
     pub(crate) fn open(
-        config: &Config,
+        all: &[Keepers<'_>],
         tls: &TlsPolicy,
-        registry: Registry,
-        keys: Arc<Keys>,
+        registry: impl Fn(&str) -> Registry,
+        keys: &Arc<Keys>,
     ) -> Result<Option<Self>, OutsideError> {
-        let ldap = Ldap::open(&config.ldap, tls)?.map(Arc::new);
-        let oidc = Oidc::open(&config.oidc, &registry.domain, Arc::clone(&keys), tls)?.map(Arc::new);
-        let is_there = ldap.is_some() || oidc.is_some();
-        Ok(is_there.then(|| Self { ldap, oidc, registry: Arc::new(registry), keys }))
+        let mut opened = Vec::new();
+        for Keepers { domain, ldap, oidc } in all {
+            // As accounts have it.
+            let domain = &domain.to_lowercase();
+            let ldap = Ldap::open(ldap, tls)?.map(Arc::new);
+            let oidc = Oidc::open(oidc, domain, Arc::clone(keys), tls)?.map(Arc::new);
+            if ldap.is_some() || oidc.is_some() {
+                let (registry, keys) = (Arc::new(registry(domain)), Arc::clone(keys));
+                opened.push(Keeper { ldap, oidc, registry, keys });
+            }
+        }
+        Ok((!opened.is_empty()).then_some(Self(opened)))
     }
 
-    /// Whether somebody else keeps passwords.
+    /// Whether somebody else keeps passwords of some domain.
     pub(crate) fn knows_passwords(&self) -> bool {
-        self.ldap.is_some()
+        self.0.iter().any(|keeper| keeper.ldap.is_some())
     }
 
+    /// The providers, each with the domain whose people it knows.
+    pub(crate) fn providers(&self) -> impl Iterator<Item = (&str, &Oidc)> {
+        self.0.iter().filter_map(|keeper| Some((keeper.registry.domain.as_str(), keeper.oidc.as_deref()?)))
+    }
+
+    /// A password that is none of ours, shown to the directory of the account's domain, or of the name's; to no other.
+    pub(crate) async fn plain(
+        &self,
+        account: Option<&Account>,
+        login: &Login,
+        password: &str,
+        authzid: &str,
+    ) -> Result<Identity, Denied> {
+        let domain = match (account, &login.name) {
+            (Some(account), _) => account.aor.domain(),
+            (None, Name::Jid(jid)) => jid.domain(),
+            (None, Name::Aor(aor)) => aor.domain(),
+            (None, Name::Id(_) | Name::Number(_)) => "",
+        };
+        match self.0.iter().find(|keeper| keeper.registry.domain == domain) {
+            Some(keeper) => keeper.plain(account, login, password, authzid).await,
+            None => identify(account, false, authzid, How::Bind),
+        }
+    }
+
+    /// Somebody came back with a code from the provider that they were sent to, as what their browser kept says.
+    pub(crate) async fn code(&self, back: &CodeProof) -> Result<Identity, Denied> {
+        let sent = |keeper: &&Keeper| keeper.oidc.as_ref().is_some_and(|oidc| oidc.sent(back));
+        match self.0.iter().find(sent) {
+            Some(keeper) => keeper.code(back).await,
+            None if self.providers().next().is_none() => Err(Denied::NoVerifier),
+            None => Err(OidcError::from(oidc::JwtError::Claim("state")).into()),
+        }
+    }
+
+    /// Somebody shows an access token: to the provider that it names, or one that names none to that of the domain whom they want
+    /// to act as, or else the main one's. No other provider gets to see it.
+    pub(crate) async fn bearer(&self, token: &str, authzid: &str) -> Result<Identity, Denied> {
+        let domain = authzid.rsplit_once('@').map(|(_, domain)| domain);
+        let is_of = |keeper: &&Keeper| domain.is_some_and(|domain| keeper.registry.domain == domain);
+        let with = || self.0.iter().filter(|keeper| keeper.oidc.is_some());
+        let keeper = match oidc::issuer(token) {
+            Some(issuer) => self.issuer(&issuer),
+            None => with().find(is_of).or_else(|| with().next()),
+        };
+        keeper.or_else(|| with().next()).ok_or(Denied::NoVerifier)?.bearer(token, authzid).await
+    }
+
+    /// Somebody signed out at the provider: whose account it is, if it is one's, and when.
+    pub(crate) async fn signed_out(&self, token: &str) -> Result<Option<(AccountId, i64)>, Denied> {
+        let issuer = oidc::issuer(token);
+        let named = issuer.and_then(|issuer| self.issuer(&issuer));
+        let keeper = named.or_else(|| self.0.iter().find(|keeper| keeper.oidc.is_some()));
+        keeper.ok_or(Denied::NoVerifier)?.signed_out(token).await
+    }
+
+    fn issuer(&self, issuer: &str) -> Option<&Keeper> {
+        self.0.iter().find(|keeper| keeper.oidc.as_ref().is_some_and(|oidc| oidc.is(issuer)))
+    }
+
+    /// Keeps accounts as they are elsewhere, until shutdown.
+    pub(crate) fn follow(&self, shutdown: &Shutdown) {
+        self.0.iter().for_each(|keeper| keeper.follow(shutdown));
+    }
+}
+
+impl Keeper {
     /// A password that is none of ours. The directory is asked whoever is asked for, lest the time tell whose account is ours;
     /// who is ours alone is refused whether or not it answers, so that nobody guesses unthrottled while it is silent.
-    pub(crate) async fn plain(
+    async fn plain(
         &self,
         account: Option<&Account>,
         login: &Login,
@@ -105,7 +194,7 @@ impl Outside {
     }
 
     /// Somebody came back from the provider with a code.
-    pub(crate) async fn code(&self, back: &CodeProof) -> Result<Identity, Denied> {
+    async fn code(&self, back: &CodeProof) -> Result<Identity, Denied> {
         let Some(oidc) = &self.oidc else { return Err(Denied::NoVerifier) };
         let Back { person, lasting } = oidc.finish(back).await?;
         // A sign-in that brings nothing to ask about must not be ended by what an older one brought.
@@ -116,7 +205,7 @@ impl Outside {
     }
 
     /// Somebody shows an access token of the provider's.
-    pub(crate) async fn bearer(&self, token: &str, authzid: &str) -> Result<Identity, Denied> {
+    async fn bearer(&self, token: &str, authzid: &str) -> Result<Identity, Denied> {
         let Some(oidc) = &self.oidc else { return Err(Denied::NoVerifier) };
         let claims = oidc.validate(token).await?;
         let registry = &self.registry;
@@ -133,14 +222,14 @@ impl Outside {
     }
 
     /// Somebody signed out at the provider: whose account it is, if it is one's, and when.
-    pub(crate) async fn signed_out(&self, token: &str) -> Result<Option<(AccountId, i64)>, Denied> {
+    async fn signed_out(&self, token: &str) -> Result<Option<(AccountId, i64)>, Denied> {
         let Some(oidc) = &self.oidc else { return Err(Denied::NoVerifier) };
         let (subject, when) = oidc.signed_out(token).await?;
         Ok(self.registry.links.by_subject(&subject).await?.map(|account| (account, when)))
     }
 
     /// Keeps accounts as they are elsewhere, until shutdown.
-    pub(crate) fn follow(&self, shutdown: &Shutdown) {
+    fn follow(&self, shutdown: &Shutdown) {
         if let Some(ldap) = &self.ldap {
             shutdown.spawn(sync::follow(Arc::clone(ldap), Arc::clone(&self.registry), shutdown.clone()));
         }

@@ -39,6 +39,9 @@ pub struct Person {
     /// The groups that they are in there, by their short names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+    /// The further domain of ours whose keeper keeps them; empty: the main one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub domain: String,
 }
 
 impl Person {
@@ -51,7 +54,10 @@ impl Person {
 
 /// Makes accounts of people, and keeps them as these are.
 pub(crate) struct Registry {
+    /// The domain that its people are of.
     pub(crate) domain: String,
+    /// What their links say of that ([`Person::domain`]).
+    pub(crate) mark: String,
     pub(crate) cache: Arc<AccountCache>,
     pub(crate) book: Arc<AccountBook>,
     pub(crate) links: Links,
@@ -108,6 +114,13 @@ impl From<RegistryError> for Denied {
 }
 
 impl Registry {
+    /// All links of a source that are of this domain.
+    pub(crate) async fn linked(&self, source: Source) -> Result<Vec<(AccountId, Link)>, StoreError> {
+        let mut links = self.links.all(source).await?;
+        links.retain(|(_, link)| link.person.domain == self.mark);
+        Ok(links)
+    }
+
     /// The account of somebody, made or taken as the policy has it, and what is known of them written into it.
     pub(crate) async fn admit(&self, person: &Person, policy: Policy) -> Result<AccountId, RegistryError> {
         self.admit_with(person, policy, None).await
@@ -120,6 +133,7 @@ impl Registry {
         policy: Policy,
         brought: Option<Brought<'_>>,
     ) -> Result<AccountId, RegistryError> {
+        let person = &Person { domain: self.mark.clone(), ..person.clone() };
         for _ in 1..TRIES {
             match self.try_to_admit(person, policy, brought).await {
                 Err(RegistryError::Book(BookError::Store(StoreError::Conflict))) => {}
@@ -343,6 +357,7 @@ pub(super) mod tests {
         let (record, changes) = mpsc::channel(64);
         let registry = Registry {
             domain: "example.org".to_owned(),
+            mark: String::new(),
             cache: Arc::clone(&auth.cache),
             book: Arc::clone(&auth.book),
             links: auth.links.clone(),
@@ -354,7 +369,8 @@ pub(super) mod tests {
 
     pub(in crate::outside) fn person(source: Source, subject: &str, user: &str) -> Person {
         let (subject, user) = (subject.to_owned(), user.to_owned());
-        Person { source, subject, name: user.clone(), user, numbers: None, admin: None, groups: Vec::new() }
+        let (numbers, admin, groups, domain) = (None, None, Vec::new(), String::new());
+        Person { source, subject, name: user.clone(), user, numbers, admin, groups, domain }
     }
 
     async fn local(auth: &Auth, name: &str, number: &str) -> AccountId {

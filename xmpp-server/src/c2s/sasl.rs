@@ -169,7 +169,7 @@ impl Exchange {
                 .admit(server, self.origin.ip)
                 .map(|(identity, seat)| Step::Guest(identity, seat)),
             State::Bearer => {
-                let provider = authenticator.provider().ok_or(Denied::NoVerifier)?;
+                let provider = authenticator.provider(&self.domain).ok_or(Denied::NoVerifier)?;
                 match authenticator.verify(oauth::parse(message)?, self.origin).await {
                     Ok(identity) => Ok(Step::Proven(identity, None, None)),
                     Err(denied) if denied.on_wire() == OnWire::Refused => {

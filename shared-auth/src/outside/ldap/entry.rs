@@ -34,7 +34,8 @@ pub(super) fn read(config: &LdapConfig, entry: SearchEntry) -> Result<Person, No
     let admin = (!config.admin_group.is_empty()).then(|| all(&entry, &config.groups).iter().any(is_in));
     let (name, numbers) = (name.unwrap_or_else(|| user.clone()), Some(numbers.cloned().collect()));
     let groups = short_names(all(&entry, &config.groups).iter().map(String::as_str));
-    Ok(Person { source: Source::Ldap, subject, user, name, numbers, admin, groups })
+    let domain = String::new(); // whoever admits them says which
+    Ok(Person { source: Source::Ldap, subject, user, name, numbers, admin, groups, domain })
 }
 
 /// RFC 4512 §2.5: names of attributes are compared in any case.

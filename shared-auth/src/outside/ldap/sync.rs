@@ -75,13 +75,14 @@ async fn settle(
     before: &HashSet<AccountId>,
     is_first: bool,
 ) -> Result<HashSet<AccountId>, SyncError> {
-    let links = registry.links.all(Source::Ldap).await.map_err(RegistryError::from)?;
+    let links = registry.linked(Source::Ldap).await.map_err(RegistryError::from)?;
     let seen: HashSet<(&str, &str)> = people.iter().map(key).collect();
     let known: HashMap<(&str, &str), &Link> =
         links.iter().map(|(_, link)| (key(&link.person), link)).collect();
     for person in people {
         let link = known.get(&key(person));
-        if !is_first && link.is_some_and(|link| !link.ended && !link.ending && link.person == *person) {
+        if !is_first && link.is_some_and(|link| !link.ended && !link.ending && is_same(&link.person, person))
+        {
             continue;
         }
         match registry.admit(person, Policy::Create).await {
@@ -111,6 +112,11 @@ async fn settle(
     Ok(gone.into_iter().map(|(account, _)| *account).collect())
 }
 
+/// Whether nothing changed: whoever reads does not know of which domain it is.
+fn is_same(kept: &Person, read: &Person) -> bool {
+    *kept == Person { domain: kept.domain.clone(), ..read.clone() }
+}
+
 /// Who it is, under which name: another name is another account.
 fn key(person: &Person) -> (&str, &str) {
     (&person.subject, &person.user)
@@ -120,6 +126,42 @@ fn key(person: &Person) -> (&str, &str) {
 mod tests {
     use super::*;
     use crate::outside::registry::tests::{person, registry};
+
+    #[tokio::test]
+    async fn nobody_ends_who_is_missing_in_the_directory_of_another_domain() {
+        let (auth, main, _changes) = registry();
+        let other = Registry {
+            domain: "example.net".to_owned(),
+            mark: "example.net".to_owned(),
+            cache: Arc::clone(&main.cache),
+            book: Arc::clone(&main.book),
+            links: main.links.clone(),
+            metrics: Arc::clone(&main.metrics),
+            record: main.record.clone(),
+        };
+        let (alice, namesake) = (person(Source::Ldap, "1", "alice"), person(Source::Ldap, "1", "alice"));
+        let (config, nobody) = (LdapConfig::default(), HashSet::new());
+        let mut complained = HashSet::new();
+        for _ in 0..2 {
+            for (registry, person) in [(&main, &alice), (&other, &namesake)] {
+                let people = std::slice::from_ref(person);
+                let missing =
+                    settle(people, &config, registry, &mut complained, &nobody, false).await.unwrap();
+                assert!(missing.is_empty(), "{missing:?}");
+            }
+        }
+        let (all, _) = auth.directory.list(None, 9).await.unwrap();
+        let aors: Vec<&str> = all.iter().map(|card| card.aor.as_str()).collect();
+        assert_eq!(aors, ["alice@example.net", "alice@example.org"]);
+        let ids: HashSet<AccountId> = all.iter().map(|card| card.account).collect();
+        // Another one in her place there ends the one there alone.
+        let carol = [person(Source::Ldap, "3", "carol")];
+        settle(&carol, &config, &other, &mut complained, &ids, false).await.unwrap();
+        let (all, _) = auth.directory.list(None, 9).await.unwrap();
+        let enabled: Vec<&str> =
+            all.iter().filter(|card| card.enabled).map(|card| card.aor.as_str()).collect();
+        assert_eq!(enabled, ["alice@example.org", "carol@example.net"]);
+    }
 
     #[tokio::test]
     async fn who_is_missing_in_two_complete_readings_ends_and_nobody_by_an_empty_one() {

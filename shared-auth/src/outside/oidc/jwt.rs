@@ -49,6 +49,14 @@ pub(super) struct Jwt {
     pub(super) claims: Claims,
 }
 
+/// Who says that they issued a token, which is yet to be proved.
+pub(crate) fn issuer(token: &str) -> Option<String> {
+    let [_, claims, _] = token.split('.').collect::<Vec<_>>()[..] else { return None };
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).ok()?;
+    let claims: Claims = serde_json::from_slice(&claims).ok()?;
+    text(&claims, "iss").map(str::to_owned)
+}
+
 /// Why a token is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JwtError {

@@ -36,7 +36,8 @@ use super::{Person, Source, short_names};
 use crate::hash::{digest_hash, random};
 use crate::keys::Keys;
 use crate::{CodeProof, Denied, check_shown_name, invites};
-use jwt::{Claims, Jwt, JwtError, is_for, text};
+use jwt::{Claims, Jwt, is_for, text};
+pub(crate) use jwt::{JwtError, issuer};
 use provider::{Provider, escape};
 
 /// Knows the provider.
@@ -68,6 +69,9 @@ struct Note {
     state: String,
     nonce: String,
     verifier: String,
+    /// Of which domain whoever signs in will be.
+    #[serde(default)]
+    domain: String,
     /// Milliseconds since 1970.
     until: i64,
 }
@@ -105,8 +109,9 @@ impl Oidc {
     pub async fn begin(&self, redirect: &str) -> Result<Begun, OidcError> {
         let known = self.provider.known().await?;
         let secret = || BASE64_URL_SAFE_NO_PAD.encode(random::<32>());
-        let note =
-            Note { state: secret(), nonce: secret(), verifier: secret(), until: unix_millis() + NOTE_LASTS };
+        let (state, nonce, verifier) = (secret(), secret(), secret());
+        let until = unix_millis() + NOTE_LASTS;
+        let note = Note { state, nonce, verifier, domain: self.domain.clone(), until };
         let challenge = digest_hash(DigestAlgorithm::Sha256, &[note.verifier.as_bytes()]);
         let fields = [
             ("response_type", "code"),
@@ -129,6 +134,16 @@ impl Oidc {
         let url = format!("{endpoint}{}{query}", if endpoint.contains('?') { '&' } else { '?' });
         let clear = serde_json::to_vec(&note).map_err(|_| OidcError::Document("note"))?;
         Ok(Begun { url, note: BASE64_URL_SAFE_NO_PAD.encode(self.keys.seal(SIGN_IN, &clear)) })
+    }
+
+    /// Whether a browser that comes back was sent by this provider's domain.
+    pub(crate) fn sent(&self, back: &CodeProof) -> bool {
+        self.open_note(&back.note).is_some_and(|note| note.domain == self.domain)
+    }
+
+    /// Whether this provider is the one that is named so.
+    pub(crate) fn is(&self, issuer: &str) -> bool {
+        self.provider.issuer == issuer
     }
 
     /// Who came back with a code, if the browser is the one that went.
@@ -261,7 +276,8 @@ fn read_person(
     let numbers = number.map(|number| vec![number.to_owned()]);
     let name = name.unwrap_or_else(|| user.clone());
     let groups = short_names(groups.into_iter().flatten().filter_map(Value::as_str));
-    Ok(Person { source: Source::Oidc, subject, user, name, numbers, admin, groups })
+    let domain = String::new(); // whoever admits them says which
+    Ok(Person { source: Source::Oidc, subject, user, name, numbers, admin, groups, domain })
 }
 
 /// OpenID Connect Core 1.0 §5.7: an address is somebody's where the provider saw to it.

@@ -39,7 +39,7 @@ pub(crate) async fn follow(oidc: Arc<Oidc>, registry: Arc<Registry>, shutdown: S
             () = tokio::time::sleep(pause(oidc.config.interval, refused.is_empty())) => {}
         }
         let before = std::mem::take(&mut refused);
-        let links = match registry.links.all(Source::Oidc).await {
+        let links = match registry.linked(Source::Oidc).await {
             Ok(links) => links,
             Err(error) => {
                 tracing::error!(%error, "nobody knows whose sign-ins to ask about");
