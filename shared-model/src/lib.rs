@@ -41,7 +41,7 @@ pub use registrations::Registrations;
 pub use room::{Affiliation, Occupant, Role, RoomAccess, RoomDirectory, RoomSnapshot, Unavailable};
 pub use spec::{Coverage, Document, Spec};
 pub use telephony::{Meaning, NumberRoute, Plan, Price, Telephony, TrunkState};
-pub use timelines::{Diagnosis, Doctor, Happened, NotLooked, Timelines};
+pub use timelines::{Diagnosis, Doctor, Happened, NotLooked, Past, Timelines};
 pub use voicemail::{KeptMessage, Mailboxes, VoiceMessage, VoiceMessages, Waiting};
 
 /// An answer that is still being looked up; what the directory traits return, so that they stay object-safe.

@@ -32,6 +32,23 @@ pub trait Timelines: Send + Sync {
         since: Option<i64>,
         text: &'a str,
     ) -> Pending<'a, Result<Vec<Happened>, Unavailable>>;
+    /// The newest that happened to an account, or what happened before an entry: so much at most, the newest first. `None`: that
+    /// entry is not there, or not any more.
+    fn page<'a>(
+        &'a self,
+        account: AccountId,
+        before: Option<&'a str>,
+        most: usize,
+    ) -> Pending<'a, Result<Option<Past>, Unavailable>>;
+}
+
+/// A part of a timeline.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Past {
+    /// The newest first.
+    pub entries: Vec<Happened>,
+    /// The entry before which there is more.
+    pub before: Option<String>,
 }
 
 /// One thing that a look at the service found.

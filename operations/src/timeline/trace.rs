@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use shared_model::{AccountId, Happened, Pending, Timelines, Unavailable};
+use shared_model::{AccountId, Happened, Past, Pending, Timelines, Unavailable};
 use shared_store::{Archive, Position, Query, StoreError};
 
 use super::entry::{Entry, What, owner};
@@ -55,7 +55,60 @@ impl Trace {
     }
 }
 
+impl Trace {
+    /// The newest entries of an account, or those before one of them, and what the timeline says meanwhile of its own gaps.
+    async fn before(
+        &self,
+        account: AccountId,
+        before: Option<&str>,
+        most: usize,
+    ) -> Result<Option<Past>, StoreError> {
+        let own = owner(Some(account));
+        let until = match before {
+            None => None,
+            Some(id) => match self.archive.entry(&own, id).await? {
+                Some(entry) => Some(entry.time),
+                None => return Ok(None),
+            },
+        };
+        let position = before.map_or(Position::Last, |id| Position::Before(id.to_owned()));
+        let query = Query { position, max: most, most_counted: 0, ..Query::default() };
+        let page = match self.archive.page(&own, &query).await {
+            Ok(page) => page,
+            Err(StoreError::NoSuchEntry) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let before = page.entries.first().filter(|_| !page.complete).map(|first| first.id.clone());
+        // From the oldest that is shown to what was shown before, so that each gap is told of once.
+        let start = page.entries.first().filter(|_| before.is_some()).map(|first| first.time);
+        let end = until.map(|until| until.saturating_sub(1));
+        let gaps =
+            Query { start, end, position: Position::Last, max: PAGE, most_counted: 0, ..Query::default() };
+        let gaps = self.archive.page(&owner(None), &gaps).await?;
+        let read = |of: Option<AccountId>, all: &[shared_store::Entry]| {
+            all.iter().filter_map(|stored| Entry::read(of, stored)).collect::<Vec<_>>()
+        };
+        let mut entries = [read(Some(account), &page.entries), read(None, &gaps.entries)].concat();
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.time));
+        Ok(Some(Past { entries: entries.into_iter().map(Entry::happened).collect(), before }))
+    }
+}
+
 impl Timelines for Trace {
+    fn page<'a>(
+        &'a self,
+        account: AccountId,
+        before: Option<&'a str>,
+        most: usize,
+    ) -> Pending<'a, Result<Option<Past>, Unavailable>> {
+        Box::pin(async move {
+            self.before(account, before, most).await.map_err(|error| {
+                tracing::error!(%error, "a timeline cannot be read");
+                Unavailable
+            })
+        })
+    }
+
     fn search<'a>(
         &'a self,
         account: AccountId,
@@ -131,3 +184,43 @@ const PAGE: usize = 500;
 const MOST: usize = 100_000;
 /// Milliseconds by which an entry may come late.
 const LATENESS: i64 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use shared_model::{Correlation, Protocol};
+    use shared_store::Store;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn pages_have_each_entry_and_each_gap_once_and_end_with_the_oldest() {
+        let archive = Store::in_memory().archive;
+        let alice = AccountId(7);
+        let put = async |account: Option<AccountId>, time: i64| {
+            let what = What::new(Correlation(1), Protocol::Sip, "x", time.to_string());
+            archive.append(&[Entry { time, account, what }.stored(format!("{time:05}"))]).await.unwrap();
+        };
+        for time in 0..10 {
+            put(Some(alice), time * 10).await;
+        }
+        for time in [5, 45, 71, 95] {
+            put(None, time).await;
+        }
+        let trace = Trace::new(Arc::clone(&archive));
+        let (mut shown, mut before, mut sizes): (Vec<i64>, Option<String>, Vec<usize>) = Default::default();
+        loop {
+            let part = trace.page(alice, before.as_deref(), 4).await.unwrap().unwrap();
+            sizes.push(part.entries.len());
+            shown.extend(part.entries.iter().map(|entry| entry.time));
+            before = part.before;
+            if before.is_none() {
+                break;
+            }
+        }
+        assert_eq!(shown, [95, 90, 80, 71, 70, 60, 50, 45, 40, 30, 20, 10, 5, 0]);
+        assert_eq!(sizes, [6, 5, 3]);
+        archive.remove(&owner(Some(alice)), &["00060".to_owned()]).await.unwrap();
+        assert_eq!(trace.page(alice, Some("00060"), 4).await, Ok(None));
+        assert_eq!(trace.page(AccountId(8), None, 4).await.unwrap().unwrap().before, None);
+    }
+}

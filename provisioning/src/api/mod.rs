@@ -11,6 +11,7 @@ mod bans;
 pub(crate) mod caller;
 mod chat;
 mod doctor;
+mod export;
 mod groups;
 mod invites;
 mod live;

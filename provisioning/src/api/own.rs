@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared_auth::{AccountCard, Denied, Holder, OnWire, Origin, Profile, Proof, check_password};
 use shared_model::{Protocol, ProvisioningEvent};
 use shared_runtime::unix_millis;
-use shared_store::{Position, Query, StoreError};
+use shared_store::StoreError;
 
 use super::caller::Scope;
 use super::problem::Problem;
@@ -150,8 +150,8 @@ pub(super) const TABLE: &[Operation] = &[
         scope: Scope::AccountRead,
         takes: &[],
         gives: "Export",
-        summary: "The own data: account, devices, calls, block list, archive preferences, and the newest 2,000 entries of the archive",
-        run: operation!(export),
+        summary: "The own data: account, devices, calls, voice messages, block list, archive preferences, and the newest 2,000 entries of the archive",
+        run: |face, ask| Box::pin(super::export::whole(face, ask)),
     },
     Operation {
         id: "lookUp",
@@ -204,7 +204,7 @@ async fn state(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     Ok(crate::state::of(face, &ask.caller.card).await?.to_json())
 }
 
-async fn devices(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+pub(super) async fn devices(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let all = face.auth.book.app_passwords(ask.caller.card.account).await?;
     let all: Vec<Value> =
         all.into_iter().map(|(name, created)| json!({ "name": name, "created": created })).collect();
@@ -293,33 +293,6 @@ async fn calls(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     Ok(json!({ "calls": page.calls, "before": page.before }))
 }
 
-async fn export(face: &Face, ask: &Ask) -> Result<Value, Problem> {
-    let card = &ask.caller.card;
-    let (mut said, mut position) = (Vec::new(), Position::Last);
-    while said.len() < MOST_SAID {
-        let query = Query { position, max: Query::LARGEST_PAGE, most_counted: 0, ..Query::default() };
-        let page = face.archive.page(card.jid.as_str(), &query).await?;
-        let Some(first) = page.entries.first() else { break };
-        position = Position::Before(first.id.clone());
-        said.extend(page.entries.iter().rev().map(|entry| {
-            json!({ "id": entry.id, "with": entry.with, "time": entry.time, "stanza": String::from_utf8_lossy(&entry.body) })
-        }));
-        if page.complete {
-            break;
-        }
-    }
-    said.truncate(MOST_SAID);
-    said.reverse();
-    let devices = devices(face, ask).await?;
-    let calls = crate::calls::all(&*face.archive, card.account).await?;
-    // What the chat half keeps, where it is here to say.
-    let [blocked, archiving, undisturbed] = super::chat::kept(face, ask).await;
-    Ok(json!({
-        "account": card_json(card), "devices": devices["devices"], "calls": calls, "archive": said, "blocked": blocked,
-        "archiving": archiving, "undisturbed": undisturbed,
-    }))
-}
-
 async fn look_up(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     crate::directory::find(face, &ask.caller.card, ask.part("kind"), ask.part("address")).await
 }
@@ -371,6 +344,3 @@ async fn prove_again(face: &Face, ask: &Ask) -> Result<(), Problem> {
 async fn reread(face: &Face, card: &AccountCard) -> Result<AccountCard, Problem> {
     face.auth.directory.by_id(card.account).await?.ok_or_else(|| Problem::nothing("account"))
 }
-
-/// Entries of the archive in one export.
-const MOST_SAID: usize = 2_000;

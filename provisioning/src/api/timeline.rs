@@ -1,4 +1,4 @@
-//! What happened to an account: for administrators that of anybody, for people their own of the last day.
+//! What happened to an account: for administrators that of anybody, for people their own, page by page as far back as it is kept.
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -18,8 +18,11 @@ pub(super) const TABLE: &[Operation] = &[
         path: "/account/timeline",
         scope: Scope::AccountRead,
         gives: "Timeline",
-        takes: &[PART, MAX],
-        summary: "What happened to the own account within the last day, the newest first",
+        takes: &[
+            Field::open("before", Kind::Text, "the entry before which to go on, as the page before says"),
+            MAX,
+        ],
+        summary: "What happened to the own account, the newest first",
         run: operation!(own),
     },
     Operation {
@@ -45,7 +48,13 @@ pub(super) const TABLE: &[Operation] = &[
 ];
 
 async fn own(face: &Face, ask: &Ask) -> Result<Value, Problem> {
-    read(face, ask, ask.caller.card.account, Some(unix_millis() - DAY), "").await
+    let timelines = face.timelines.as_ref().ok_or_else(nowhere)?;
+    let before = ask.text("before").filter(|before| !before.is_empty());
+    let read = timelines.page(ask.caller.card.account, before, most(ask)).await.map_err(|_| nowhere())?;
+    let gone = || Problem::field("before", "this entry is not in the timeline, or not any more");
+    let past = read.ok_or_else(gone)?;
+    let entries: Vec<Value> = past.entries.iter().map(shown).collect();
+    Ok(json!({ "entries": entries, "more": past.before.is_some(), "before": past.before }))
 }
 
 async fn search(face: &Face, ask: &Ask) -> Result<Value, Problem> {
@@ -74,14 +83,20 @@ async fn read(
     since: Option<i64>,
     text: &str,
 ) -> Result<Value, Problem> {
-    let nowhere = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no timeline can be read now");
     let timelines = face.timelines.as_ref().ok_or_else(nowhere)?;
     let all = timelines.search(account, since, text).await.map_err(|_| nowhere())?;
-    let number = |name| ask.number(name).map(|number| usize::try_from(number).unwrap_or(usize::MAX));
-    let max = number("max").unwrap_or(MOST).clamp(1, MOST);
-    let first = number("page").unwrap_or(0).saturating_mul(max);
+    let (page, max) = (usize::try_from(ask.number("page").unwrap_or(0)), most(ask));
+    let first = page.unwrap_or(usize::MAX).saturating_mul(max);
     let entries: Vec<Value> = all.iter().skip(first).take(max).map(shown).collect();
     Ok(json!({ "entries": entries, "more": all.len() > first.saturating_add(max) }))
+}
+
+fn nowhere() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no timeline can be read now")
+}
+
+fn most(ask: &Ask) -> usize {
+    ask.number("max").map_or(MOST, |most| usize::try_from(most).unwrap_or(MOST)).clamp(1, MOST)
 }
 
 fn shown(entry: &Happened) -> Value {
@@ -95,5 +110,3 @@ const PART: Field = Field::open("page", Kind::Number, "which of the pages; 0, th
 const MAX: Field = Field::open("max", Kind::Number, "how many on a page; 100 by default and at most");
 /// Entries of one page.
 const MOST: usize = 100;
-/// Milliseconds.
-const DAY: i64 = 86_400_000;

@@ -6,7 +6,7 @@ use axum::http::Method;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use shared_model::{MailboxState, OwnChatError};
+use shared_model::{KeptMessage, MailboxState, OwnChatError};
 
 use super::caller::Scope;
 use super::chat::{chat, problem};
@@ -94,13 +94,15 @@ async fn set_voicemail(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 
 async fn messages(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let all = chat(face)?.voice_messages(&ask.caller.card.jid).await.map_err(fault)?;
-    let all = all.into_iter().map(|message| {
-        json!({
-            "id": message.id, "caller": message.caller, "seconds": message.duration.as_secs(), "left": message.at,
-            "until": message.until, "heard": message.is_heard,
-        })
-    });
-    Ok(json!({ "messages": all.collect::<Vec<_>>() }))
+    Ok(json!({ "messages": all.iter().map(shown).collect::<Vec<_>>() }))
+}
+
+/// One message without its sound.
+pub(super) fn shown(message: &KeptMessage) -> Value {
+    json!({
+        "id": message.id, "caller": message.caller, "seconds": message.duration.as_secs(), "left": message.at,
+        "until": message.until, "heard": message.is_heard,
+    })
 }
 
 async fn sound(face: &Face, ask: &Ask) -> Result<Value, Problem> {
@@ -109,8 +111,10 @@ async fn sound(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 }
 
 async fn mark(face: &Face, ask: &Ask) -> Result<Value, Problem> {
-    let is_heard = ask.flag("heard").unwrap_or_default();
-    chat(face)?.set_heard(&ask.caller.card.jid, ask.part("id"), is_heard).await.map_err(fault)?;
+    let (card, id, is_heard) = (&ask.caller.card, ask.part("id"), ask.flag("heard").unwrap_or_default());
+    chat(face)?.set_heard(&card.jid, id, is_heard).await.map_err(fault)?;
+    let what = if is_heard { "voice message heard" } else { "voice message to wait again" };
+    face.audit.note(Some(card), what, format!("{} {id}", card.aor)).await;
     Ok(Value::Null)
 }
 

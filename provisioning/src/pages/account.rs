@@ -41,7 +41,7 @@ pub(super) struct Parts {
     pub(super) blocked: String,
     /// The call before which to go on.
     calls: String,
-    /// Which page of what happened.
+    /// The entry before which what happened goes on.
     happened: String,
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn show(
     let Some(chat) = own::sections(face, words, session, &parts.blocked, outcome).await else {
         return trouble(words);
     };
-    let happened = timeline::own(face, words, session, parts.happened.parse().unwrap_or(0)).await;
+    let happened = timeline::own(face, words, session, &parts.happened).await;
     let status = match outcome {
         Some(Outcome::Refused(_, problem)) => problem.status,
         _ => StatusCode::OK,

@@ -1,27 +1,29 @@
-//! What happened to an account, line by line: on the own page that of the last day; administrators search that of anybody.
+//! What happened to an account, line by line: on the own page one's own, some lines at a time; administrators search that of anybody.
 
 use jiff::Timestamp;
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::admin::asking;
+use super::admin::{asking, escape};
 use super::words::Words;
 use crate::Face;
 use crate::session::Session;
 
-/// What happened to the own account within the last day; nothing where no timeline is kept.
-pub(super) async fn own(face: &Face, words: &Words, session: &Session, page: u32) -> Markup {
+/// What happened to the own account, the newest or what was before an entry; nothing where no timeline is kept.
+pub(super) async fn own(face: &Face, words: &Words, session: &Session, before: &str) -> Markup {
     if face.timelines.is_none() {
         return html! {};
     }
-    let read = asking(face, session, "ownTimeline", &[], json!({ "page": page, "max": PART })).await;
+    let read = asking(face, session, "ownTimeline", &[], json!({ "before": before, "max": PART })).await;
     html! {
         section #happened {
             h2 { (words.happened) }
             @match &read {
                 Ok(read) => {
                     (lines(words, read, |_| None))
-                    @if read["more"] == true { p { a href=(format!("/account?happened={}#happened", page.saturating_add(1))) { (words.more) } } }
+                    @if let Some(before) = read["before"].as_str() {
+                        p { a href=(format!("/account?happened={}#happened", escape(before))) { (words.more) } }
+                    }
                 }
                 Err(problem) => p.error { (problem.detail) },
             }

@@ -240,8 +240,19 @@ async fn timelines_are_searched_and_the_service_is_looked_at() {
     assert_eq!(house.call(&reader, "POST /api/v1/doctor", "").await.0, 403, "a look makes accounts");
     let (_, changes) = house.call(&token, "GET /api/v1/audit", "").await;
     assert_eq!(changes["changes"][0]["what"], "service looked at");
-    let (_, day) = house.call(&own, "GET /api/v1/account/timeline", "").await;
-    assert_eq!(day["entries"].as_array().unwrap().len(), 1, "the last day alone");
+    let (mut texts, mut path) = (Vec::new(), "GET /api/v1/account/timeline?max=40".to_owned());
+    loop {
+        let (status, part) = house.call(&own, &path, "").await;
+        assert_eq!(status, 200, "{part}");
+        let entries = part["entries"].as_array().unwrap();
+        texts.extend(entries.iter().map(|entry| entry["text"].as_str().unwrap().to_owned()));
+        assert_eq!(part["more"], part["before"].is_string());
+        let Some(before) = part["before"].as_str() else { break };
+        path = format!("GET /api/v1/account/timeline?max=40&before={before}");
+    }
+    assert_eq!(texts, (0..150).rev().map(|n| format!("calls number {n}")).collect::<Vec<_>>());
+    let (status, gone) = house.call(&own, "GET /api/v1/account/timeline?before=x", "").await;
+    assert_eq!((status, &gone["field"]), (422, &"before".into()));
 }
 
 #[tokio::test]
@@ -250,10 +261,12 @@ async fn pages_show_what_happened_and_whether_the_service_is_well() {
     admin(&house).await;
     let (cookie, key) = sign_in(&house).await;
     let own = house.send("GET /account", &cookie, "").await;
-    assert!(
-        own.contains("calls number 149") && !own.contains("calls number 148"),
-        "the last day alone: {own}"
-    );
+    assert!(own.contains("calls number 149<") && own.contains("calls number 135<"), "{own}");
+    assert!(own.contains("/account?happened=135#happened") && !own.contains("calls number 134<"), "{own}");
+    let older = house.send("GET /account?happened=135", &cookie, "").await;
+    assert!(older.contains("calls number 134<") && !older.contains("calls number 135<"), "{older}");
+    let oldest = house.send("GET /account?happened=10", &cookie, "").await;
+    assert!(oldest.contains("calls number 0<") && !oldest.contains("/account?happened="), "{oldest}");
 
     let page = house.send("GET /admin/timeline", &cookie, "").await;
     assert!(page.contains("name=\"since\"") && !page.contains("calls number"), "{page}");

@@ -96,6 +96,22 @@ async fn programs_list_fetch_mark_and_remove_messages() {
     assert_eq!((status, &problem["field"]), (422, &"heard".into()));
     assert_eq!(house.call(&token, &format!("PUT {path}"), "{\"heard\":true}").await.0, 204);
     assert_eq!(heard(&house), [true]);
+    let (_, export) = house.call(&reads, "GET /api/v1/account/export", "").await;
+    let message = &export["voice_messages"][0];
+    assert_eq!(
+        (&message["id"], &message["heard"], &export["complete"]),
+        (&"one".into(), &true.into(), &true.into())
+    );
+    assert_eq!((&message["sound"], &message["media_type"]), (&sound["sound"], &sound["media_type"]));
     assert_eq!(house.call(&token, &format!("DELETE {path}"), "").await.0, 204);
     assert_eq!(house.call(&token, &format!("GET {path}"), "").await.0, 404);
+    let page = house.archive.page("audit", &shared_store::Query::default()).await.unwrap();
+    let noted: Vec<String> =
+        page.entries.iter().map(|entry| String::from_utf8_lossy(&entry.body).into_owned()).collect();
+    for what in ["voice message heard", "voice message removed"] {
+        assert!(
+            noted.iter().any(|note| note.contains(what) && note.contains("alice@example.org one")),
+            "{noted:?}"
+        );
+    }
 }

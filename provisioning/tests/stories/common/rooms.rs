@@ -185,6 +185,25 @@ impl Timelines for Past {
         let all = if since.is_some() { all.take(1).collect() } else { all.collect() };
         Box::pin(async move { Ok(all) })
     }
+
+    fn page<'a>(
+        &'a self,
+        account: AccountId,
+        before: Option<&'a str>,
+        most: usize,
+    ) -> Pending<'a, Result<Option<shared_model::Past>, Unavailable>> {
+        Box::pin(async move {
+            let all = self.search(account, None, "").await?;
+            let first = match before.map(str::parse::<usize>) {
+                None => 0,
+                Some(Ok(id)) if id < all.len() => all.len() - id,
+                Some(_) => return Ok(None),
+            };
+            let entries: Vec<_> = all.into_iter().skip(first).take(most).collect();
+            let before = entries.last().map(|last| last.time.to_string()).filter(|id| id != "0");
+            Ok(Some(shared_model::Past { entries, before }))
+        })
+    }
 }
 
 impl Doctor for Past {
