@@ -2,7 +2,7 @@
 //!
 //! In    facts of sessions and calls of rooms; an account. Out what is there, and what is unequal about it (S-48).
 //! State sessions and rooms, bounded; after facts were missed all of it is forgotten, lest it show what is over.
-//! Not here: what both handshakes agreed on, which no fact tells; the timeline (`operations`).
+//! Not here: what protects a WebSocket, which no fact tells; the timeline (`operations`).
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,11 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 use shared_auth::AccountCard;
-use shared_model::{AccountId, ConferenceEvent, Event, Fact, RoomAddress, SessionEvent};
+use shared_model::{
+    AccountEvent, AccountId, ConferenceEvent, Event, Fact, ProtectedEvent, Protection, RoomAddress,
+    SessionEvent,
+};
 use shared_runtime::Shutdown;
 use shared_runtime::bus::{Heard, Subscription};
 use shared_runtime::unix_millis;
-use shared_store::{Binding, StoreError};
+use shared_store::{Binding, StoreError, is_protected};
 
 use crate::Face;
 
@@ -24,8 +27,10 @@ pub(crate) struct Live(Arc<Mutex<Up>>);
 
 #[derive(Default)]
 struct Up {
-    /// Resources and when they came, by account.
-    chats: HashMap<AccountId, Vec<(String, i64)>>,
+    /// Sessions by account.
+    chats: HashMap<AccountId, Vec<Chat>>,
+    /// What protects phones, by account and by what tells a binding from others.
+    phones: HashMap<AccountId, Vec<(String, Protection)>>,
     /// Legs of calls, by room.
     rooms: HashMap<RoomAddress, usize>,
 }
@@ -53,8 +58,12 @@ impl Live {
         rooms
     }
 
-    fn chats(&self, account: AccountId) -> Vec<(String, i64)> {
+    fn chats(&self, account: AccountId) -> Vec<Chat> {
         self.up().chats.get(&account).cloned().unwrap_or_default()
+    }
+
+    fn phones(&self, account: AccountId) -> Vec<(String, Protection)> {
+        self.up().phones.get(&account).cloned().unwrap_or_default()
     }
 
     fn up(&self) -> MutexGuard<'_, Up> {
@@ -69,14 +78,35 @@ impl Up {
                 if self.chats.len() < MOST || self.chats.contains_key(&account) =>
             {
                 let chats = self.chats.entry(account).or_default();
-                chats.retain(|(known, _)| *known != resource);
+                chats.retain(|known| known.resource != resource);
                 if chats.len() < MOST_OF_ONE {
-                    chats.push((resource, now));
+                    chats.push(Chat { resource, since: now, protection: None });
                 }
+            }
+            Event::Protected(ProtectedEvent::Chat { account, resource, protection }) => {
+                let chats = self.chats.get_mut(&account);
+                let of_it = chats.and_then(|chats| chats.iter_mut().find(|it| it.resource == resource));
+                if let Some(chat) = of_it {
+                    chat.protection = Some(protection);
+                }
+            }
+            Event::Protected(ProtectedEvent::Phone { account, key, protection })
+                if self.phones.len() < MOST || self.phones.contains_key(&account) =>
+            {
+                let phones = self.phones.entry(account).or_default();
+                phones.retain(|(known, _)| *known != key);
+                // Of bindings that ended nobody says the key: the oldest go.
+                if phones.len() >= MOST_OF_ONE {
+                    phones.remove(0);
+                }
+                phones.push((key, protection));
+            }
+            Event::Account(AccountEvent::Removed { account }) => {
+                self.phones.remove(&account);
             }
             Event::Session(SessionEvent::Ended { account, resource, .. }) => {
                 if let Some(chats) = self.chats.get_mut(&account) {
-                    chats.retain(|(known, _)| *known != resource);
+                    chats.retain(|known| known.resource != resource);
                     if chats.is_empty() {
                         self.chats.remove(&account);
                     }
@@ -101,8 +131,17 @@ impl Up {
 /// Both halves of one account.
 pub(crate) struct State {
     pub(crate) phones: Vec<Phone>,
-    pub(crate) chats: Vec<(String, i64)>,
+    pub(crate) chats: Vec<Chat>,
     pub(crate) findings: Vec<Finding>,
+}
+
+/// A session of chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chat {
+    pub(crate) resource: String,
+    pub(crate) since: i64,
+    /// What protects its connection, if that was heard.
+    pub(crate) protection: Option<Protection>,
 }
 
 /// A device that is registered for calls.
@@ -113,6 +152,8 @@ pub(crate) struct Phone {
     pub(crate) contact: String,
     /// Whether it says that its way is TLS.
     pub(crate) is_protected: bool,
+    /// What protects its connection, if that was heard.
+    pub(crate) protection: Option<Protection>,
     pub(crate) since: i64,
     pub(crate) until: i64,
 }
@@ -122,6 +163,10 @@ pub(crate) struct Phone {
 pub(crate) enum Finding {
     /// A phone's signalling can be read on its way, and chat cannot.
     PhoneUnprotected,
+    /// A phone's TLS is older than chat's.
+    PhoneOlder,
+    /// Chat's TLS is older than a phone's.
+    ChatOlder,
     /// Who calls finds nobody, and who chats does.
     NoPhone,
     /// Who chats finds nobody, and who calls does.
@@ -135,6 +180,14 @@ impl Finding {
             Self::PhoneUnprotected => (
                 "A phone of yours is registered without encryption, while your chats are encrypted.",
                 "Set it up again with transport TLS; the files and codes for devices do so.",
+            ),
+            Self::PhoneOlder => (
+                "A phone of yours is protected by an older TLS than your chats.",
+                "Update its software; where there is none, do not speak on it of what you would not write in the clear.",
+            ),
+            Self::ChatOlder => (
+                "A chat app of yours is protected by an older TLS than your calls.",
+                "Update the app, or take another one.",
             ),
             Self::NoPhone => (
                 "You are online for chat, and no phone of yours is registered: people see you, and their calls do not reach you.",
@@ -153,11 +206,12 @@ impl State {
         let phones = self.phones.iter().map(|phone| {
             json!({
                 "id": phone.id, "name": phone.name, "contact": phone.contact, "protected": phone.is_protected, "since": phone.since,
-                "until": phone.until,
+                "until": phone.until, "tls": tls(phone.protection),
             })
         });
-        let chats =
-            self.chats.iter().map(|(resource, since)| json!({ "resource": resource, "since": since }));
+        let chats = self.chats.iter().map(
+            |chat| json!({ "resource": chat.resource, "since": chat.since, "tls": tls(chat.protection) }),
+        );
         let findings = self.findings.iter().map(|finding| {
             let (what, mend) = finding.words();
             json!({ "what": what, "mend": mend })
@@ -169,14 +223,21 @@ impl State {
     }
 }
 
+fn tls(protection: Option<Protection>) -> Value {
+    let of = |Protection { version, suite }| json!({ "version": version, "suite": suite });
+    protection.map_or(Value::Null, of)
+}
+
 /// Both halves as they are now.
 pub(crate) async fn of(face: &Face, card: &AccountCard) -> Result<State, StoreError> {
     let bindings = face.bindings.by_aor(&card.aor, unix_millis()).await?;
+    let heard = face.live.phones(card.account);
     let phones: Vec<Phone> = bindings
         .into_iter()
         .map(|binding| Phone {
             id: phone_id(&binding),
             is_protected: is_protected(&binding.contact),
+            protection: heard.iter().find(|(key, _)| *key == binding.key).map(|(_, protection)| *protection),
             name: if binding.user_agent.is_empty() { "a phone".to_owned() } else { binding.user_agent },
             contact: binding.contact,
             since: binding.updated,
@@ -185,7 +246,7 @@ pub(crate) async fn of(face: &Face, card: &AccountCard) -> Result<State, StoreEr
         .collect();
     let chats = face.live.chats(card.account);
     let linked = face.profiles.of(card, None).await?.linked.unwrap_or(true);
-    let findings = findings(&phones, chats.len(), linked);
+    let findings = findings(&phones, &chats, linked);
     Ok(State { phones, chats, findings })
 }
 
@@ -196,24 +257,26 @@ pub(crate) fn phone_id(binding: &Binding) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-fn findings(phones: &[Phone], chats: usize, linked: bool) -> Vec<Finding> {
+fn findings(phones: &[Phone], chats: &[Chat], linked: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     if phones.iter().any(|phone| !phone.is_protected) {
         findings.push(Finding::PhoneUnprotected);
     }
-    match (phones.is_empty(), chats == 0) {
+    let of_phones = || phones.iter().filter_map(|phone| Some(phone.protection?.version));
+    let of_chats = || chats.iter().filter_map(|chat| Some(chat.protection?.version));
+    // Each half is as strong as its weakest device, and could be as the other's strongest.
+    if of_phones().min() < of_chats().max() && of_phones().next().is_some() {
+        findings.push(Finding::PhoneOlder);
+    }
+    if of_chats().min() < of_phones().max() && of_chats().next().is_some() {
+        findings.push(Finding::ChatOlder);
+    }
+    match (phones.is_empty(), chats.is_empty()) {
         (true, false) if linked => findings.push(Finding::NoPhone),
         (false, true) if linked => findings.push(Finding::NoChat),
         _ => {}
     }
     findings
-}
-
-/// Browsers come by WSS alone, whatever their contact says.
-fn is_protected(contact: &str) -> bool {
-    let lower = contact.to_ascii_lowercase();
-    lower.starts_with("sips:")
-        || ["transport=tls", "transport=ws", "transport=wss"].iter().any(|it| lower.contains(it))
 }
 
 /// Accounts with sessions, and rooms with calls, that are followed.
@@ -240,7 +303,19 @@ mod tests {
         up.hear(bound("one").into(), 1);
         up.hear(bound("one").into(), 2);
         up.hear(bound("two").into(), 3);
-        assert_eq!(up.chats[&account], [("one".to_owned(), 2), ("two".to_owned(), 3)]);
+        let shown =
+            |up: &Up| up.chats[&account].iter().map(|it| (it.resource.clone(), it.since)).collect::<Vec<_>>();
+        assert_eq!(shown(&up), [("one".to_owned(), 2), ("two".to_owned(), 3)]);
+        let protection = Protection { version: "TLS 1.3", suite: "x" };
+        up.hear(ProtectedEvent::Chat { account, resource: "two".to_owned(), protection }.into(), 4);
+        assert_eq!(
+            up.chats[&account].iter().map(|it| it.protection).collect::<Vec<_>>(),
+            [None, Some(protection)]
+        );
+        for n in 0..=MOST_OF_ONE {
+            up.hear(ProtectedEvent::Phone { account, key: n.to_string(), protection }.into(), 4);
+        }
+        assert!(up.phones[&account].len() == MOST_OF_ONE && up.phones[&account][0].0 == "1");
         for resource in ["one", "two"] {
             let (jid, resource) = (jid.clone(), resource.to_owned());
             up.hear(SessionEvent::Ended { account, jid, resource, stream: String::new(), why: "" }.into(), 4);
@@ -255,13 +330,26 @@ mod tests {
             name: String::new(),
             contact: contact.to_owned(),
             is_protected: is_protected(contact),
+            protection: None,
             since: 0,
             until: 0,
         };
-        assert_eq!(findings(&[phone("sip:a@b;transport=tls")], 1, true), []);
-        assert_eq!(findings(&[phone("sip:a@b")], 1, true), [Finding::PhoneUnprotected]);
-        assert_eq!(findings(&[], 1, true), [Finding::NoPhone]);
-        assert_eq!(findings(&[phone("sip:a@b;transport=TLS")], 0, true), [Finding::NoChat]);
-        assert_eq!(findings(&[], 1, false), []);
+        let by = |version| Some(Protection { version, suite: "" });
+        let chat = |protection| Chat { resource: String::new(), since: 0, protection };
+        let one = [chat(None)];
+        assert_eq!(findings(&[phone("sip:a@b;transport=tls")], &one, true), []);
+        assert_eq!(findings(&[phone("sip:a@b")], &one, true), [Finding::PhoneUnprotected]);
+        assert_eq!(findings(&[], &one, true), [Finding::NoPhone]);
+        assert_eq!(findings(&[phone("sip:a@b;transport=TLS")], &[], true), [Finding::NoChat]);
+        assert_eq!(findings(&[], &one, false), []);
+        let over = |version| Phone { protection: by(version), ..phone("sips:a@b") };
+        for (phone, chat, found) in [
+            (over("TLS 1.3"), chat(by("TLS 1.3")), &[][..]),
+            (over("TLS 1.2"), chat(by("TLS 1.3")), &[Finding::PhoneOlder]),
+            (over("TLS 1.3"), chat(by("TLS 1.2")), &[Finding::ChatOlder]),
+            (over("TLS 1.2"), chat(None), &[]),
+        ] {
+            assert_eq!(findings(&[phone], &[chat], true), found);
+        }
     }
 }

@@ -53,6 +53,8 @@ pub enum Event {
     Halves(HalvesEvent),
     /// Told by the HTTPS face, and by whoever changes passwords.
     Provisioning(ProvisioningEvent),
+    /// Told by the registrar and the XMPP server, right after a binding or a session that came over TLS of ours.
+    Protected(ProtectedEvent),
 }
 
 /// The faces of the service, for labels and timelines.
@@ -192,6 +194,24 @@ pub enum SessionEvent {
     Ended { account: AccountId, jid: BareJid, resource: String, stream: String, why: &'static str },
     /// A session's presence changed; `available` is false when it went unavailable.
     PresenceChanged { account: AccountId, jid: BareJid, resource: String, available: bool },
+}
+
+/// What protects the connection of a half, as both handshakes agreed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ProtectedEvent {
+    /// That of a contact; `key` tells it from the address's others.
+    Phone { account: AccountId, key: String, protection: Protection },
+    /// That of a session.
+    Chat { account: AccountId, resource: String, protection: Protection },
+}
+
+/// A version of TLS and its suite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protection {
+    /// As people write it, such as `TLS 1.3`; the later one is the greater.
+    pub version: &'static str,
+    /// The registered name.
+    pub suite: &'static str,
 }
 
 /// Why an occupant is no longer in a room.
@@ -367,5 +387,5 @@ into_event! {
     Media(MediaEvent), Push(PushEvent), Halves(HalvesEvent), Provisioning(ProvisioningEvent),
     Account(AccountEvent), Login(LoginEvent), Binding(BindingEvent), Call(CallEvent),
     Session(SessionEvent), Room(RoomEvent), Conference(ConferenceEvent),
-    Mailbox(MailboxEvent),
+    Mailbox(MailboxEvent), Protected(ProtectedEvent),
 }

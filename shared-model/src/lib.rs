@@ -29,8 +29,8 @@ pub use conference::{Audio, ConferenceDirectory, ConferenceSnapshot, Participant
 pub use domains::Domains;
 pub use fact::{
     AccountEvent, BindingChange, BindingEvent, CallEvent, CallOutcome, ConferenceEvent, Event, Fact,
-    HalvesEvent, HeardThere, LeaveReason, LoginEvent, MailboxEvent, MediaEvent, Protocol, ProvisioningEvent,
-    PushEvent, RoomEvent, SessionEvent, Sound, UnboundWhy,
+    HalvesEvent, HeardThere, LeaveReason, LoginEvent, MailboxEvent, MediaEvent, ProtectedEvent, Protection,
+    Protocol, ProvisioningEvent, PushEvent, RoomEvent, SessionEvent, Sound, UnboundWhy,
 };
 pub use groups::{Groups, Member};
 pub use ids::{AccountId, Correlation};

@@ -460,6 +460,25 @@ const STALE: &str = "shared_runtime_certificates_stale";
 const STALE_HELP: &str =
     "Certificates and revocation lists that the last reload could not read: what was there before goes on.";
 
+/// The version that a handshake agreed on, as people write it, and the registered name of its suite (RFC 8446 §B.4).
+pub fn protection(session: &rustls::CommonState) -> Option<(&'static str, &'static str)> {
+    let version = match session.protocol_version()? {
+        rustls::ProtocolVersion::TLSv1_3 => "TLS 1.3",
+        rustls::ProtocolVersion::TLSv1_2 => "TLS 1.2",
+        other => other.as_str()?,
+    };
+    let suite = session.negotiated_cipher_suite()?.suite().as_str()?;
+    // The library writes what is 1.3's with its version.
+    let suite = SUITES.iter().find(|(written, _)| *written == suite).map_or(suite, |(_, name)| name);
+    Some((version, suite))
+}
+
+const SUITES: [(&str, &str); 3] = [
+    ("TLS13_AES_128_GCM_SHA256", "TLS_AES_128_GCM_SHA256"),
+    ("TLS13_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384"),
+    ("TLS13_CHACHA20_POLY1305_SHA256", "TLS_CHACHA20_POLY1305_SHA256"),
+];
+
 /// Makes aws-lc-rs the one provider of the process. Called first thing in `main`; a second call changes nothing.
 pub fn install_provider() {
     // An error says that a provider is installed already.
@@ -497,6 +516,7 @@ mod tests {
         }
         assert!(!client.is_handshaking() && !server.is_handshaking());
         assert_eq!(client.alpn_protocol(), Some(&b"xmpp-client"[..]));
+        assert_eq!(protection(&server), Some(("TLS 1.3", "TLS_AES_256_GCM_SHA384")));
         assert_eq!(policy.server_end_point(None), end_point(&client.peer_certificates().unwrap()[0]));
         std::fs::remove_dir_all(folder).unwrap();
     }

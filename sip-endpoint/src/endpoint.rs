@@ -197,6 +197,12 @@ impl Endpoint {
             .filter(|_| flow.transport.is_stream())?
     }
 
+    /// The version of TLS and the suite of a flow, where it is TLS of ours: not of a WebSocket, nor of datagrams.
+    pub fn protection(&self, flow: &Flow) -> Option<(&'static str, &'static str)> {
+        let is_tls = flow.transport == Transport::Tls;
+        is_tls.then(|| self.inlet.wires.connections.with(flow.id, |entry| entry.protection)).flatten()?
+    }
+
     /// The certificate that the peer of a flow showed when it opened the connection, verified against `tls.client_ca`.
     pub fn client_certificate(&self, flow: &Flow) -> Option<Arc<PeerCertificate>> {
         let of_client = |entry: &Entry| entry.certificate.clone().filter(|_| entry.host.is_empty());

@@ -1,6 +1,6 @@
 //! What the SIP server tells others.
 
-use shared_model::{BindingEvent, CallEvent, Correlation, Fact, PushEvent};
+use shared_model::{BindingEvent, CallEvent, Correlation, Fact, ProtectedEvent, PushEvent};
 use shared_runtime::bus::Bus;
 use sip_core::{Message, Name};
 
@@ -30,6 +30,10 @@ impl Facts {
     }
 
     /// Something happened to a binding.
+    pub(crate) fn protected(&self, call_id: &str, event: ProtectedEvent) {
+        self.0.publish(Fact::new(Correlation::of_call(call_id), event));
+    }
+
     pub(crate) fn binding(&self, call_id: &str, event: BindingEvent) {
         self.0.publish(Fact::new(Correlation::of_call(call_id), event));
     }

@@ -5,6 +5,7 @@
 //! Errors none: a login does not fail for want of a note.
 
 use shared_auth::{Clients, How, Identity, Installation};
+use shared_model::Protection;
 use shared_runtime::unix_millis;
 use xmpp_core::stream::inline::UserAgent;
 
@@ -31,6 +32,8 @@ pub(crate) struct Access {
     pub(crate) is_guest: bool,
     /// When, milliseconds since 1970.
     pub(crate) since: i64,
+    /// What protects its connection, where that is TLS of ours.
+    pub(crate) protection: Option<Protection>,
 }
 
 impl Access {
@@ -47,6 +50,7 @@ impl Access {
             is_by_provider: identity.how == How::Oidc,
             is_guest: identity.how == How::Anonymous,
             since,
+            protection: None,
         }
     }
 

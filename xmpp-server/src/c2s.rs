@@ -414,6 +414,7 @@ impl<'a> Connection<'a> {
         let own = own.filter(|_| identity.how == How::Certificate);
         self.access = Access::of(&identity).certified(own);
         self.access.is_protected = self.binding.is_some();
+        self.access.protection = self.binding.as_ref().and_then(|binding| binding.protection);
         self.identity = Some(identity);
         if let Some(upgrades) = upgrades {
             self.negotiation.go_on(upgrades.task(), additional.as_deref(), &mut self.out);

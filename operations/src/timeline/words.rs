@@ -76,7 +76,7 @@ impl Words {
                 let what = what.of_call(&call_id).of_room(room.as_str());
                 account.map(|account| Draft::of(account, what)).into_iter().collect()
             }
-            Event::Mailbox(MailboxEvent::Changed { .. }) => Vec::new(),
+            Event::Mailbox(MailboxEvent::Changed { .. }) | Event::Protected(_) => Vec::new(),
             Event::Push(event) => vec![push(at, event)],
             Event::Halves(event) => vec![halves(at, &event)],
             Event::Provisioning(event) => vec![provisioning(at, event)],

@@ -10,6 +10,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 use shared_auth::Source;
+use shared_model::Protection;
 use shared_runtime::unix_millis;
 use shared_store::StoreError;
 
@@ -184,7 +185,10 @@ fn halves(face: &Face, words: &Words, session: &Session, up: &Up) -> Markup {
                     @if up.phones.is_empty() { p { (words.no_phones) } }
                     ul { @for phone in &up.phones {
                         li.row {
-                            span { (phone.name) " – " @if phone.is_protected { (words.encrypted) } @else { span.error { (words.unencrypted) } } }
+                            span {
+                                (phone.name) " – "
+                                @if phone.is_protected { (words.encrypted) (tls(phone.protection)) } @else { span.error { (words.unencrypted) } }
+                            }
                             @if face.registrations.is_some() {
                                 (deed(session, "endPhone", "/account", &[("path.id", &phone.id)], words.end, &phone.name))
                             }
@@ -194,9 +198,10 @@ fn halves(face: &Face, words: &Words, session: &Session, up: &Up) -> Markup {
                 div {
                     h3 { (words.chat_title) }
                     @if up.chats.is_empty() { p { (words.no_chats) } }
-                    ul { @for (resource, _) in &up.chats {
+                    ul { @for chat in &up.chats {
+                        @let resource = &chat.resource;
                         li.row {
-                            span { (resource) " – " (words.encrypted) }
+                            span { (resource) " – " (words.encrypted) (tls(chat.protection)) }
                             @if face.own_chat.is_some() {
                                 (deed(session, "endChat", "/account", &[("path.resource", resource)], words.end, resource))
                             }
@@ -207,6 +212,11 @@ fn halves(face: &Face, words: &Words, session: &Session, up: &Up) -> Markup {
             @if !(up.phones.is_empty() && up.chats.is_empty()) { p.hint { (words.end_hint) } }
         }
     }
+}
+
+/// By what it is encrypted, where that is known.
+fn tls(protection: Option<Protection>) -> Markup {
+    html! { @if let Some(Protection { version, suite }) = protection { " (" (version) ", " (suite) ")" } }
 }
 
 fn device_list(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use shared_auth::Holder;
-use shared_model::{AccountEvent, Archived, Correlation, Fact, SessionEvent};
+use shared_model::{AccountEvent, Archived, Correlation, Fact, ProtectedEvent, Protection, SessionEvent};
 use shared_runtime::bus::Heard;
 use shared_runtime::unix_millis;
 use shared_store::{Binding, BindingUpdate};
@@ -186,12 +186,23 @@ async fn people_end_chat_sessions_and_registrations_of_their_own() {
     let jid = "wonder@example.org".parse().unwrap();
     let (resource, stream) = ("lap/top".to_owned(), String::new());
     let bound = SessionEvent::Bound { account: house.alice, jid, resource, stream };
-    house.bus.publish(Fact::new(Correlation::of_account(house.alice), bound));
+    let at = Correlation::of_account(house.alice);
+    house.bus.publish(Fact::new(at, bound));
+    let protection = |version| Protection { version, suite: "TLS_X" };
+    let (account, resource) = (house.alice, "lap/top".to_owned());
+    let key = "sip:alice@192.0.2.1;transport=tls".to_owned();
+    house
+        .bus
+        .publish(Fact::new(at, ProtectedEvent::Phone { account, key, protection: protection("TLS 1.2") }));
+    house.bus.publish(Fact::new(
+        at,
+        ProtectedEvent::Chat { account, resource, protection: protection("TLS 1.3") },
+    ));
     let (cookie, key) = sign_in(&house).await;
     let mut page = String::new();
     for _ in 0..200 {
         page = house.send("GET /account", &cookie, "").await;
-        if page.contains("lap/top") {
+        if page.contains("(TLS 1.3, TLS_X)") {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -200,7 +211,10 @@ async fn people_end_chat_sessions_and_registrations_of_their_own() {
         page.contains("Desk &lt;b&gt;phone") && page.contains("name=\"path.resource\" value=\"lap/top\""),
         "{page}"
     );
+    assert!(page.contains("(TLS 1.2, TLS_X)") && page.contains("older TLS than your chats"), "{page}");
     let (_, state) = house.call(&token, "GET /api/v1/account/state", "").await;
+    assert_eq!(state["phones"][0]["tls"], serde_json::json!({ "version": "TLS 1.2", "suite": "TLS_X" }));
+    assert_eq!(state["chats"][0]["tls"]["version"], "TLS 1.3");
     let id = state["phones"][0]["id"].as_str().unwrap();
     assert_eq!(house.call(&token, "DELETE /api/v1/account/phones/0", "").await.0, 404);
     assert_eq!(house.call(&token, &format!("DELETE /api/v1/account/phones/{id}"), "").await.0, 204);

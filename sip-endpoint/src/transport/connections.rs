@@ -45,6 +45,8 @@ pub(crate) struct Entry {
     pub(crate) host: Box<str>,
     /// The certificate that its peer showed, verified.
     pub(crate) certificate: Option<Arc<PeerCertificate>>,
+    /// What its peer and we agreed on, where that is TLS of ours: its version and suite.
+    pub(crate) protection: Option<(&'static str, &'static str)>,
     /// When something came last, in seconds.
     heard: AtomicU32,
     /// Addresses that its peer listens on, besides the one that it comes from.
@@ -55,7 +57,8 @@ impl Entry {
     pub(crate) fn new(flow: Flow, outbox: mpsc::Sender<Bytes>, host: &str) -> Self {
         let is_trusted = !host.is_empty();
         let (heard, aliases) = (AtomicU32::new(0), SmallVec::new());
-        Self { flow, outbox, is_trusted, host: host.into(), certificate: None, heard, aliases }
+        let (host, certificate, protection) = (host.into(), None, None);
+        Self { flow, outbox, is_trusted, host, certificate, protection, heard, aliases }
     }
 }
 

@@ -66,8 +66,10 @@ impl Opened {
         Self { flow, outbox, is_own: !host.is_empty(), _seat: seat }
     }
 
-    /// What its peer showed in the handshake, which verified it.
+    /// What its peer showed in the handshake, which verified it, and what protects it since.
     pub(crate) fn certified(&self, inlet: &Inlet, session: &CommonState) {
+        let protection = shared_runtime::tls::protection(session);
+        inlet.wires.connections.change(self.flow.id, |entry| entry.protection = protection);
         let leaf = session.peer_certificates().and_then(<[_]>::first);
         if let Some(certificate) = leaf.and_then(|leaf| PeerCertificate::read(leaf)) {
             let certificate = Some(Arc::new(certificate));

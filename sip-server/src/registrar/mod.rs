@@ -13,7 +13,7 @@ mod contact;
 mod outbound;
 
 use shared_auth::Identity;
-use shared_model::{Aor, BindingChange, BindingEvent, Spec, UnboundWhy};
+use shared_model::{Aor, BindingChange, BindingEvent, ProtectedEvent, Protection, Spec, UnboundWhy};
 use shared_runtime::unix_millis;
 use shared_store::{Binding, BindingUpdate};
 use sip_core::header::{Name, NameAddr};
@@ -137,6 +137,7 @@ async fn update(
             .await
             .map_err(|error| Box::new(answer::failure(request, &error)))?;
         tell(server, request, (&current, &change.set), &committed.removed, now);
+        tell_protection(server, request, flow, &change.set);
         server.awaited.tell(&aor);
         if !change.set.is_empty() {
             suspension::check(server, flow).await;
@@ -203,6 +204,16 @@ fn tell(
     }
     for binding in removed {
         tell_unbound(server, binding);
+    }
+}
+
+/// Says what protects the connection that contacts were bound by.
+fn tell_protection(server: &Server, request: &Message, flow: &Flow, bound: &[Binding]) {
+    let Some((version, suite)) = server.endpoint().protection(flow) else { return };
+    for binding in bound {
+        let (account, key) = (binding.account, binding.key.clone());
+        let protection = Protection { version, suite };
+        server.facts.protected(request.call_id(), ProtectedEvent::Phone { account, key, protection });
     }
 }
 

@@ -1,8 +1,10 @@
 //! A TLS client certificate proves who calls (RFC 3261 §26.3.1; subjectAltName as RFC 5922 §7 reads it).
 
-use crate::common::{CLIENT_CA, DOMAIN, Line, Phone, Served, new_folder, serve_in};
+use crate::common::{CLIENT_CA, DOMAIN, Line, Phone, Served, new_folder, serve, serve_in};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use shared_model::{Event, ProtectedEvent};
+use shared_runtime::bus::Heard;
 use shared_store::Store;
 use sip_core::Message;
 use sip_core::header::Name;
@@ -85,4 +87,29 @@ async fn who_shows_none_is_challenged_as_before() {
     let server = authority.phone("alice", &served, Some(domain)).await;
     server.send(&register(&server)).await;
     server.expect("401").await;
+}
+
+#[tokio::test]
+async fn what_protects_a_phone_is_told_with_its_registration() {
+    let served = serve().await;
+    let mut facts = served.bus.subscribe();
+    // Who comes by datagrams is protected by nothing, and nothing is said.
+    assert_eq!(Phone::new("alice", &served).await.register("600").await.status(), 200);
+    let line = Line::tls(served.server.bound().tls[0], served.roots.clone(), None).await;
+    let bob = Phone::over("bob", &served, line);
+    assert_eq!(bob.register("600").await.status(), 200);
+    let told = async {
+        loop {
+            if let Some(Heard::Fact(fact)) = facts.next().await
+                && let Event::Protected(ProtectedEvent::Phone { account, key, protection }) = fact.event
+            {
+                return (account, key, protection);
+            }
+        }
+    };
+    let (account, key, protection) = tokio::time::timeout(crate::common::PATIENCE, told).await.unwrap();
+    let aor = "bob@example.org".parse().unwrap();
+    let kept = served.store.bindings.by_aor(&aor, shared_runtime::unix_millis()).await.unwrap();
+    assert_eq!((account, key.as_str()), (kept[0].account, kept[0].key.as_str()));
+    assert_eq!((protection.version, protection.suite), ("TLS 1.3", "TLS_AES_256_GCM_SHA384"));
 }

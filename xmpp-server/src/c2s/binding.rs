@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use shared_auth::{Certificates, Channel};
-use shared_model::BareJid;
+use shared_model::{BareJid, Protection};
 use shared_runtime::tls::{PeerCertificate, TlsPolicy};
 use shared_runtime::unix_millis;
 use tokio_rustls::server::TlsStream;
@@ -27,6 +27,8 @@ pub(crate) struct Binding {
     pub(crate) own: Option<String>,
     /// Whether it is worth a try.
     pub(crate) is_certified: bool,
+    /// What the handshake agreed on, if that was ours.
+    pub(crate) protection: Option<Protection>,
 }
 
 impl Binding {
@@ -46,7 +48,9 @@ impl Binding {
         let end_point = server.tls.server_end_point(connection.server_name());
         let shown = connection.peer_certificates().and_then(<[_]>::first);
         let shown = shown.and_then(|der| Some((PeerCertificate::read(der)?, Certificates::fingerprint(der))));
-        let bare = Self { exporter, end_point, ..Self::default() };
+        let agreed = shared_runtime::tls::protection(connection);
+        let protection = agreed.map(|(version, suite)| Protection { version, suite });
+        let bare = Self { exporter, end_point, protection, ..Self::default() };
         match shown {
             // One that is over lets nobody in (§3).
             Some((certificate, _)) if server.takes_certificates && is_over(&certificate) => bare,

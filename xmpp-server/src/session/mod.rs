@@ -22,7 +22,7 @@ mod resume;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared_model::{Correlation, Fact, SessionEvent};
+use shared_model::{Correlation, Event, Fact, ProtectedEvent, SessionEvent};
 use shared_runtime::unix_millis;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -115,6 +115,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     let session =
         Session::new(jid.clone(), identity.account, serial, outbox.clone(), Arc::clone(&end), personal);
     let (is_guest, certificate) = (access.is_guest, access.certificate.clone());
+    let protection = access.protection;
     let session = Session { access: Arc::new(access), ..session };
     let outlet = Outlet::new(inbox, end, &server.config);
     let mut out = String::new();
@@ -131,11 +132,12 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     }
     server.metrics.sessions.inc();
     // Of guests nothing is told: there is no account that it would be about.
-    let tell = |event| {
+    let publish = |event: Event| {
         if !is_guest {
             server.bus.publish(Fact::new(Correlation::of_stream(&stream), event));
         }
     };
+    let tell = |event: SessionEvent| publish(event.into());
     let (account, bare, resource) =
         (identity.account, identity.jid.clone(), jid.resource().unwrap_or("").to_owned());
     tell(SessionEvent::Bound {
@@ -144,6 +146,9 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         resource: resource.clone(),
         stream: stream.clone(),
     });
+    if let Some(protection) = protection {
+        publish(ProtectedEvent::Chat { account, resource: resource.clone(), protection }.into());
+    }
     tracing::info!(how = identity.how.as_str(), "session bound");
 
     let shown = |available| {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::common::{Client, DOMAIN, Served, Site, serve_site};
+use crate::common::{Client, DOMAIN, PASSWORD, Served, Site, serve, serve_site};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType, SerialNumber};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
+use shared_model::{Event, ProtectedEvent};
+use shared_runtime::bus::Heard;
 use shared_runtime::tls;
 use tokio::net::TcpStream;
 
@@ -122,4 +124,31 @@ async fn a_certificate_that_was_taken_back_lets_nobody_in() {
     let mut bob = authority.connect_as(&served, &["bob@example.org"], Some(9)).await;
     assert!(external(&mut bob, "").await.contains("<success"));
     std::fs::remove_file(file).unwrap();
+}
+
+#[tokio::test]
+async fn what_protects_a_session_is_told_when_it_begins() {
+    let served = serve().await;
+    let mut facts = served.bus.subscribe();
+    // From this machine one comes in the clear, too: of that nothing is said.
+    let _clear = Client::login(&served, "bob", "clear").await;
+    let mut alice = Client::connect_tls(&served).await;
+    alice.open().await;
+    alice.prove("alice", PASSWORD).await;
+    alice.bind("safe").await;
+    let told = async {
+        loop {
+            if let Some(Heard::Fact(fact)) = facts.next().await
+                && let Event::Protected(ProtectedEvent::Chat { account, resource, protection }) = fact.event
+            {
+                return (account, resource, protection);
+            }
+        }
+    };
+    let (account, resource, protection) =
+        tokio::time::timeout(std::time::Duration::from_secs(10), told).await.unwrap();
+    let jid = "alice@example.org".parse().unwrap();
+    let card = served.auth.directory.by_jid(&jid).await.unwrap().unwrap();
+    assert_eq!((account, resource.as_str()), (card.account, "safe"));
+    assert_eq!((protection.version, protection.suite), ("TLS 1.3", "TLS_AES_256_GCM_SHA384"));
 }
