@@ -101,7 +101,7 @@ impl Authenticator {
             bus,
             metrics,
             outside: OnceLock::new(),
-            replay: Replay::new(),
+            replay: Replay::new(unix_millis()),
         }
     }
 
@@ -329,10 +329,11 @@ impl Authenticator {
             && account.as_ref().is_some_and(|account| account.credentials.realm == proof.realm);
         let identity = identify(account.as_deref(), is_right, "", How::Digest(proof.algorithm))?;
         let identity = identity.by(fits.flatten());
-        if u128::from(nonce.age(unix_millis())) > self.config.nonce_lifetime.as_millis() {
+        let now = unix_millis();
+        if u128::from(nonce.age(now)) > self.config.nonce_lifetime.as_millis() {
             return Err(Denied::Stale);
         }
-        match self.replay.count(nonce, count) {
+        match self.replay.count(nonce, count, now) {
             Verdict::Fresh => Ok(identity),
             Verdict::Replayed => Err(Denied::Replayed),
             Verdict::Forgotten => Err(Denied::Stale),

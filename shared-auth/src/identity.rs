@@ -172,7 +172,7 @@ pub enum Denied {
     /// The nonce is none of ours; challenge again.
     #[error("the nonce is not ours")]
     ForeignNonce,
-    /// The same nonce and count were used before.
+    /// The response is right, and its nonce and count were used before.
     #[error("the nonce count was used before")]
     Replayed,
     /// The realm is not the account's.
@@ -231,8 +231,9 @@ impl Denied {
     /// What a stranger is told. Unknown accounts, wrong passwords and disabled accounts look alike.
     pub fn on_wire(&self) -> OnWire {
         match self {
-            Self::Stale => OnWire::ChallengeStale,
-            Self::ForeignNonce | Self::Replayed => OnWire::ChallengeAgain,
+            // RFC 7616 §3.3: without `stale=true` the password would be the wrong one.
+            Self::Stale | Self::Replayed => OnWire::ChallengeStale,
+            Self::ForeignNonce => OnWire::ChallengeAgain,
             Self::Throttled(wait) => OnWire::TryLater(*wait),
             Self::Malformed(_) => OnWire::Malformed,
             Self::Unavailable(_) => OnWire::TemporaryFailure,

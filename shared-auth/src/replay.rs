@@ -3,7 +3,8 @@
 //! In    a nonce of ours and the count that came with it.
 //! Out   whether this count is seen for the first time.
 //! State for each nonce in use the highest count and a window of 64 below it; bounded. When full, the nonce that was
-//!       used first goes, and whatever is as old and not remembered counts as stale.
+//!       used first goes, and whatever is as old and not remembered counts as stale. So does what was made before this
+//!       process began, of which nobody remembers the counts, unless the clock was set back behind that moment.
 //! Not here: other nodes' counts; a request is replayed to the node that it was sent to, or is stopped by its branch.
 
 use std::collections::{HashMap, VecDeque};
@@ -13,6 +14,8 @@ use crate::nonce::Nonce;
 
 /// Counts seen, in shards by nonce.
 pub(crate) struct Replay {
+    /// When the process began, milliseconds since 1970.
+    begun: u64,
     shards: Vec<Mutex<Shard>>,
 }
 
@@ -42,12 +45,17 @@ pub(crate) enum Verdict {
 }
 
 impl Replay {
-    pub(crate) fn new() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+    /// Remembers from `now` on, milliseconds since 1970.
+    pub(crate) fn new(now: i64) -> Self {
+        let begun = u64::try_from(now).unwrap_or(0);
+        Self { begun, shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
     }
 
-    /// Uses a count of a nonce.
-    pub(crate) fn count(&self, nonce: Nonce, count: u32) -> Verdict {
+    /// Uses a count of a nonce at `now`.
+    pub(crate) fn count(&self, nonce: Nonce, count: u32, now: i64) -> Verdict {
+        if nonce.made < self.begun && u64::try_from(now).is_ok_and(|now| now >= self.begun) {
+            return Verdict::Forgotten;
+        }
         let shard = &self.shards[usize::from(nonce.random[0]) % SHARDS];
         shard.lock().unwrap_or_else(PoisonError::into_inner).count(nonce, count)
     }
@@ -104,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_count_is_good_once_in_whatever_order() {
-        let replay = Replay::new();
+        let replay = Replay::new(0);
         for (count, expected) in [
             (1, Verdict::Fresh),
             (1, Verdict::Replayed),
@@ -115,8 +123,20 @@ mod tests {
             (36, Verdict::Replayed),
             (37, Verdict::Fresh),
         ] {
-            assert_eq!(replay.count(nonce(1), count), expected, "{count}");
+            assert_eq!(replay.count(nonce(1), count, 2), expected, "{count}");
         }
+    }
+
+    #[test]
+    fn what_was_made_before_the_process_began_is_stale() {
+        let replay = Replay::new(1_000);
+        assert_eq!(replay.count(nonce(999), 1, 1_001), Verdict::Forgotten);
+        assert_eq!(replay.count(nonce(1_000), 1, 1_001), Verdict::Fresh);
+        assert_eq!(
+            replay.count(nonce(500), 1, 501),
+            Verdict::Fresh,
+            "a clock that was set back stops nobody"
+        );
     }
 
     #[test]

@@ -37,3 +37,30 @@ async fn a_request_without_proof_is_challenged_anew_each_time_it_comes() {
     bob.send(&bob.request("OPTIONS", &format!("sip:{DOMAIN}"), &bobs)).await;
     bob.expect("200").await;
 }
+
+#[tokio::test]
+async fn credentials_are_good_once_even_over_a_restart_and_nobody_asks_for_the_password() {
+    let served = serve().await;
+    let mut alice = Phone::new("alice", &served).await;
+    let register = |alice: &Phone| alice.request("REGISTER", &format!("sip:{DOMAIN}"), &alice.aor());
+    alice.send(&register(&alice)).await;
+    let challenge = alice.expect("401").await;
+    alice.send(&alice.proving(register(&alice), &challenge)).await;
+    alice.expect("200").await;
+    // RFC 7616 §3.3: anything but stale=TRUE says that the password is wrong.
+    let is_stale = |response: &Message| {
+        response.values(Name::WwwAuthenticate).all(|challenge| challenge.contains("stale=true"))
+    };
+    alice.send(&alice.proving(register(&alice), &challenge)).await;
+    let again = alice.expect("401").await;
+    assert!(is_stale(&again), "{again:?}");
+    alice.send(&alice.proving(register(&alice), &again)).await;
+    alice.expect("200").await;
+    let served = served.restart().await;
+    alice.move_to(&served);
+    alice.send(&alice.proving(register(&alice), &again)).await;
+    let after = alice.expect("401").await;
+    assert!(is_stale(&after), "{after:?}");
+    alice.send(&alice.proving(register(&alice), &after)).await;
+    alice.expect("200").await;
+}
