@@ -43,7 +43,7 @@ pub(crate) async fn keep(
     let mut entries = Vec::new();
     let mut archived = Archived::default();
     if let (Some(sender), Some(to)) = (sender, &message.to)
-        && wants(server, sender, to).await
+        && wants(server, sender, to).await?
     {
         let entry = entry(sender, to, message, now);
         archived.by_sender = Some(entry.id.clone());
@@ -51,8 +51,8 @@ pub(crate) async fn keep(
     }
     if let (Some(recipient), Some(from)) = (recipient, &message.from)
         && sender.is_none_or(|sender| sender.bare_str() != recipient.bare_str())
-        && wants(server, recipient, from).await
-        && matches!(server.account(recipient).await, Ok(Some(_)))
+        && wants(server, recipient, from).await?
+        && server.account(recipient).await?.is_some()
     {
         let entry = entry(recipient, from, message, now);
         archived.by_recipient = Some(entry.id.clone());
@@ -107,17 +107,14 @@ fn entry(owner: &Jid, with: &Jid, message: &Stanza, now: i64) -> Entry {
 }
 
 /// Whether a user wants messages with somebody kept.
-async fn wants(server: &Server, user: &Jid, with: &Jid) -> bool {
+async fn wants(server: &Server, user: &Jid, with: &Jid) -> Result<bool, StoreError> {
     let preferences = match server.router.archiving(user.bare_str()) {
         Some(preferences) => preferences,
-        None => preferences(server, user).await,
+        None => Arc::new(read(server, user).await?.0),
     };
     match preferences.decide(with) {
-        Some(decided) => decided,
-        None => {
-            let contact = server.rosters.get(user.bare_str(), &with.to_bare()).await;
-            contact.is_ok_and(|contact| contact.is_listed)
-        }
+        Some(decided) => Ok(decided),
+        None => Ok(server.rosters.get(user.bare_str(), &with.to_bare()).await?.is_listed),
     }
 }
 
@@ -146,18 +143,7 @@ struct Kept {
     never: Vec<String>,
 }
 
-/// What a user wants kept; what the operator does, if they never said or it cannot be read now.
-async fn preferences(server: &Server, user: &Jid) -> Arc<Preferences> {
-    Arc::new(read(server, user).await.map_or_else(
-        |error| {
-            tracing::error!(%error, "preferences of an archive could not be read");
-            said(server, None)
-        },
-        |(preferences, _)| preferences,
-    ))
-}
-
-/// What a user wants kept, for who shows it or changes a part of it; and the version of that, if they ever said.
+/// What a user wants kept, and the version of that, if they ever said.
 pub(crate) async fn read(server: &Server, user: &Jid) -> Result<(Preferences, Option<u64>), StoreError> {
     let record = server.store.records.get(user.bare_str(), COLLECTION, KEY).await?;
     let version = record.as_ref().map(|record| record.version);

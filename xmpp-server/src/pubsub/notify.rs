@@ -75,10 +75,15 @@ pub(super) async fn tell(server: &Server, host: &Host, name: &str, node: &Node, 
             continue;
         }
         let relation = host.relation(server, &jid).await.unwrap_or_default();
-        if node.check_reader(&jid, &relation).is_ok() {
+        if node.check_reader(&jid, &relation).is_ok() && !hides(server, host, &jid).await {
             Box::pin(route(server, message.clone().addressed(Some(&host.jid), Some(&jid)))).await;
         }
     }
+}
+
+/// Whether the account of a node blocks who would hear of it (XEP-0191 §3.3).
+async fn hides(server: &Server, host: &Host, reader: &Jid) -> bool {
+    !host.is_service && blocks(server, &host.jid, reader).await
 }
 
 fn headline(host: &Host, event: &Element) -> Stanza {
@@ -111,7 +116,8 @@ async fn interested(server: &Server, host: &Host, name: &str, node: &Node) -> Ve
         }
         let relation = host.relation(server, &account).await.unwrap_or_default();
         let is_blocked = server.router.blocked(account.as_str()).is_some_and(|list| list.names(&host.jid));
-        if node.check_reader(&account, &relation).is_ok() && !(is_blocked && account != host.jid) {
+        let is_blocked = is_blocked && account != host.jid;
+        if node.check_reader(&account, &relation).is_ok() && !is_blocked && !hides(server, host, &account).await {
             resources.extend(sessions.into_iter().filter(wanting).map(|session| session.jid));
             resources.extend(afar);
         }
@@ -204,6 +210,9 @@ async fn last_of_some(
         for (((host, name, node), item), record) in nodes.iter().zip(&wanted).zip(found) {
             if let Some(payload) = record.as_ref().and_then(store::payload) {
                 let host = Host { jid: host.clone(), is_service: false };
+                if hides(server, &host, resource).await {
+                    continue;
+                }
                 pass_copy(server, last_of(&host, name, node, item, &payload, resource));
             }
         }

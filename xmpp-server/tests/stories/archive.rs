@@ -1,6 +1,7 @@
 //! Message archives — XEP-0313, XEP-0441, XEP-0359, XEP-0059: what is kept, how it is found, and that it survives.
 
-use crate::common::{Client, DOMAIN, attribute, serve, serve_again};
+use crate::common::failing::failing;
+use crate::common::{Client, DOMAIN, attribute, serve, serve_again, serve_over};
 use shared_store::{Position, Query};
 use xmpp_server::Config;
 
@@ -313,3 +314,22 @@ async fn what_several_send_at_once_comes_in_the_order_of_the_archive() {
 
 /// Messages of each sender.
 const EACH: usize = 60;
+#[tokio::test]
+async fn what_cannot_be_kept_for_its_recipient_is_refused_and_not_delivered() {
+    let before = serve().await;
+    let (store, fault) = failing(&before.store);
+    let served = serve_over(&before, Config::default(), store).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let card = served.auth.directory.by_jid(&"carol@example.org".parse().unwrap()).await.unwrap().unwrap();
+    // What is remembered of accounts is forgotten.
+    served.auth.book.set_enabled(card.account, true).await.unwrap();
+    fault.set(true);
+    alice.send(&chat("bob@example.org", "lost?")).await;
+    alice.expect(&["type='error'", "<internal-server-error", "lost?"]).await;
+    fault.set(false);
+    alice.send(&chat("bob@example.org", "kept")).await;
+    bob.expect(&["<body>kept</body>", "<stanza-id", "by='bob@example.org'"]).await;
+    let (bodies, ..) = find(&mut bob, "", &query("", "")).await;
+    assert_eq!(bodies, ["kept"]);
+}

@@ -166,6 +166,31 @@ async fn a_wrong_password_and_an_unknown_user_get_one_answer_and_five_tries() {
     );
 }
 
+/// RFC 6120 §6.5.10: no harvest of names.
+#[tokio::test]
+async fn scram_goes_the_same_way_for_an_unknown_user() {
+    use base64::engine::general_purpose::STANDARD;
+    let served = serve().await;
+    let sasl = "urn:ietf:params:xml:ns:xmpp-sasl";
+    for mechanism in ["SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        let mut seen = Vec::new();
+        for user in ["alice", "nobody"] {
+            let mut client = Client::connect(&served).await;
+            client.open().await;
+            let first = STANDARD.encode(format!("n,,n={user},r=clientnonce"));
+            client.send(&format!("<auth xmlns='{sasl}' mechanism='{mechanism}'>{first}</auth>")).await;
+            let challenge = client.expect(&["<challenge"]).await;
+            let text = challenge.split('>').nth(1).unwrap().split('<').next().unwrap();
+            let text = String::from_utf8(STANDARD.decode(text).unwrap()).unwrap();
+            let fields: Vec<_> = text.split(',').map(|field| field.len()).collect();
+            let last = format!("c=biws,{},p={}", text.split(',').next().unwrap(), STANDARD.encode([7; 64]));
+            client.send(&format!("<response xmlns='{sasl}'>{}</response>", STANDARD.encode(last))).await;
+            seen.push((fields, client.expect(&["<failure", "<not-authorized"]).await));
+        }
+        assert_eq!(seen[0], seen[1], "{mechanism}");
+    }
+}
+
 /// Clients that know `tls-unique` alone try each -PLUS mechanism with it: none of these holds a proof.
 #[tokio::test]
 async fn a_client_may_try_what_the_server_does_not_take_and_come_to_what_it_does() {

@@ -1,6 +1,7 @@
 //! A server with an empty store on free ports, and clients that speak raw XML.
 
 pub(crate) mod counted;
+pub(crate) mod failing;
 pub(crate) mod http;
 pub(crate) mod rooms;
 
