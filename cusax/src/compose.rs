@@ -155,7 +155,11 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
     for address in &config.operations.listen {
         let listener = listen::tcp("operations.listen", *address).await?;
         bound.push(("operations.listen", listener.local_addr()?));
-        http::serve_plain(listener, http::operations(ground.registry.clone(), shutdown), shutdown);
+        http::serve_plain(
+            listener,
+            http::operations(ground.registry.clone(), footing(&ground.store), shutdown),
+            shutdown,
+        );
     }
     if let Err(error) = Running::here(&bound).write(&config.data_dir) {
         tracing::warn!(%error, "commands beside this server do not learn where it listens");
@@ -166,6 +170,15 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         Running::forget(&data_dir);
     });
     Ok(Service { bound, auth: ground.auth, rooms, tls: ground.tls })
+}
+
+/// Whether the store answers.
+fn footing(store: &Store) -> http::Footing {
+    let records = Arc::clone(&store.records);
+    Arc::new(move || {
+        let records = Arc::clone(&records);
+        Box::pin(async move { records.get("readiness", "of", "nobody").await.is_ok() })
+    })
 }
 
 /// What the certificate is for.
@@ -254,7 +267,7 @@ async fn start_conference(
         random: shared_runtime::random,
         shutdown: ground.shutdown.clone(),
     };
-    let focus = Focus::new(parts).context("conference.rtp_ports")?;
+    let focus = Focus::new(parts).context("conference")?;
     let endpoint = Endpoint::start(
         Listeners { ports: vec![port], ..Listeners::default() },
         Timers::default(),

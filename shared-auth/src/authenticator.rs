@@ -430,7 +430,14 @@ impl Authenticator {
             Err(denied) => {
                 self.metrics.proof(protocol, denied.as_str());
                 let name = login.map_or("", |login| login.key.as_str());
-                let account = self.find(login).await.ok().flatten().map(|account| account.id);
+                let account = match denied {
+                    // Who does not answer is not asked once more.
+                    Denied::Unavailable(_) => {
+                        login.and_then(|login| self.cache.remembered(&login.name).flatten())
+                    }
+                    _ => self.find(login).await.ok().flatten(),
+                };
+                let account = account.map(|account| account.id);
                 if let Some(account) = account {
                     span.about(account);
                 }

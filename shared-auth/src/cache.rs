@@ -37,11 +37,7 @@ impl AccountCache {
 
     /// The account with this name, as it was when it was last heard to have changed.
     pub(crate) async fn find(&self, name: Name) -> Result<Option<Arc<Account>>, StoreError> {
-        let is_fresh = |(account, at): &(Option<_>, Instant)| {
-            at.elapsed() < if account.is_some() { FRESH } else { FRESH_NOBODY }
-        };
-        let known = self.known.get(&name).filter(|entry| is_fresh(entry)).map(|entry| entry.0.clone());
-        if let Some(known) = known {
+        if let Some(known) = self.remembered(&name) {
             return Ok(known);
         }
         let asked = Instant::now();
@@ -57,6 +53,14 @@ impl AccountCache {
         }
         self.known.insert(name, (found.clone(), asked));
         Ok(found)
+    }
+
+    /// The account with this name, or that there is none, if the store was asked a moment ago.
+    pub(crate) fn remembered(&self, name: &Name) -> Option<Option<Arc<Account>>> {
+        let is_fresh = |(account, at): &(Option<_>, Instant)| {
+            at.elapsed() < if account.is_some() { FRESH } else { FRESH_NOBODY }
+        };
+        self.known.get(name).filter(|entry| is_fresh(entry)).map(|entry| entry.0.clone())
     }
 
     /// Forgets everything, after a write.

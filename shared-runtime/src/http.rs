@@ -3,17 +3,21 @@
 //! In    an `axum::Router` and bound listeners.
 //! Out   served connections; [`Peer`] tells a handler who asks. One that keeps time itself says so by its [`Deadline`].
 //! State who is connected, counted by network and bounded.
-//! Errors a failed handshake ends that connection alone; who is slow is closed, or told 408; who is one too many is closed.
+//! Errors a failed handshake ends that connection alone; who is slow is closed, or told 408; whom we keep waiting is told 503;
+//!       who names no host or several is told 400; who is one too many is closed.
 
+mod host;
 mod range;
+mod whole;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, State};
@@ -32,6 +36,7 @@ use tower_service::Service;
 
 use crate::Shutdown;
 pub use range::Range;
+use whole::Watched;
 
 /// Who asks, and what carries it.
 #[derive(Debug, Clone, Copy)]
@@ -77,22 +82,47 @@ pub fn serve_plain(listener: TcpListener, router: Router, shutdown: &Shutdown) {
     door.open(listener, shutdown);
 }
 
-/// `/metrics` in Prometheus' text format, `/healthz` (the process answers), `/readyz` (it takes new work).
-pub fn operations(registry: Registry, shutdown: &Shutdown) -> Router {
-    let ready = shutdown.clone();
+/// What the work stands on: answers whether it is there now.
+pub type Footing = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
+
+/// `/metrics` in Prometheus' text format, `/healthz` (the process answers), `/readyz` (it takes new work, and what that stands on
+/// answered a moment ago).
+pub fn operations(registry: Registry, footing: Footing, shutdown: &Shutdown) -> Router {
+    let ready = Ready { footing, last: Arc::default(), stop: shutdown.clone() };
     Router::new()
         .route("/metrics", get(metrics).with_state(registry))
         .route("/healthz", get(|| async { "ok\n" }))
-        .route(
-            "/readyz",
-            get(move || async move {
-                if ready.is_begun() {
-                    (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
-                } else {
-                    (StatusCode::OK, "ok\n")
-                }
-            }),
-        )
+        .route("/readyz", get(move || async move { ready.say().await }))
+}
+
+/// Whether new work is taken.
+#[derive(Clone)]
+struct Ready {
+    footing: Footing,
+    /// What was found, and when.
+    last: Arc<Mutex<Option<(bool, Instant)>>>,
+    stop: Shutdown,
+}
+
+impl Ready {
+    async fn say(&self) -> (StatusCode, &'static str) {
+        if self.stop.is_begun() {
+            return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+        }
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let stands = match last.filter(|(_, at)| at.elapsed() < FRESH) {
+            Some((stands, _)) => stands,
+            None => {
+                let stands = tokio::time::timeout(LOOK, (self.footing)()).await.unwrap_or(false);
+                *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((stands, Instant::now()));
+                stands
+            }
+        };
+        match stands {
+            true => (StatusCode::OK, "ok\n"),
+            false => (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),
+        }
+    }
 }
 
 async fn metrics(State(registry): State<Registry>) -> impl IntoResponse {
@@ -158,23 +188,28 @@ impl Door {
         peer: Peer,
         stop: Shutdown,
     ) {
-        let service = service_fn(|mut request: Request<Incoming>| {
+        let service = service_fn(|request: Request<Incoming>| {
             let deadline = Deadline::default();
+            let is_named = host::is_said(request.version(), request.headers());
+            let (head, body) = request.into_parts();
+            let (body, whole) = Watched::new(body);
+            let mut request = Request::from_parts(head, body);
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(deadline.clone());
             let answer = self.router.clone().call(request);
             async move {
+                if !is_named {
+                    return Ok((StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")]).into_response());
+                }
                 let mut answer = std::pin::pin!(answer);
-                // A router does not fail; what takes too long is a body that does not come.
-                let answered = match tokio::time::timeout(self.patience, &mut answer).await {
-                    Err(_) if !deadline.0.load(Ordering::Relaxed) => Err(StatusCode::REQUEST_TIMEOUT),
-                    Err(_) => Ok(answer.await),
-                    Ok(answered) => Ok(answered),
+                let late = match tokio::time::timeout(self.patience, &mut answer).await {
+                    Ok(answered) => return answered,
+                    Err(_) if deadline.0.load(Ordering::Relaxed) => return answer.await,
+                    // RFC 9110 §15.5.9: 408 is for a request that did not come whole; a browser may send it again by itself.
+                    Err(_) if whole.is() => StatusCode::SERVICE_UNAVAILABLE,
+                    Err(_) => StatusCode::REQUEST_TIMEOUT,
                 };
-                Ok::<_, Infallible>(match answered {
-                    Ok(Ok(response)) => response,
-                    Err(status) => status.into_response(),
-                })
+                Ok::<_, Infallible>(late.into_response())
             }
         });
         let mut builder = http1::Builder::new();
@@ -243,6 +278,10 @@ impl Drop for Guest {
 
 /// How long a handshake, a request's head, and a request may take, each.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long what the work stands on may take to answer.
+const LOOK: Duration = Duration::from_secs(3);
+/// How old its answer may be.
+const FRESH: Duration = Duration::from_secs(1);
 /// Connections of one listener.
 const MOST: usize = 4096;
 /// Connections of one network: an office behind one address has fewer people who ask at once.
@@ -309,8 +348,43 @@ mod tests {
             format!("POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}")
         };
         assert!(say(address, &ask("waive")).await.starts_with("HTTP/1.1 200"));
-        assert!(say(address, &ask("hurry")).await.starts_with("HTTP/1.1 408"));
+        let late = say(address, &ask("hurry")).await;
+        assert!(
+            late.starts_with("HTTP/1.1 503"),
+            "the request came whole, and it is we who are late: {late}"
+        );
         shutdown.finish(Duration::from_secs(5)).await;
+    }
+
+    #[tokio::test]
+    async fn a_request_without_a_host_or_with_two_is_refused_and_the_connection_closed() {
+        let (address, shutdown) = serve(Duration::from_secs(5)).await;
+        for bad in ["", "Host: x\r\nHost: x\r\n", "Host: a b\r\n"] {
+            let answer =
+                say(address, &format!("GET / HTTP/1.1\r\n{bad}\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+            assert!(answer.starts_with("HTTP/1.1 400") && !answer.contains("200 OK"), "{bad}: {answer}");
+        }
+        assert!(say(address, "GET / HTTP/1.0\r\n\r\n").await.starts_with("HTTP/1.0 200"));
+        shutdown.finish(Duration::from_secs(5)).await;
+    }
+
+    #[tokio::test]
+    async fn who_is_asked_for_work_says_whether_the_store_answers() {
+        let stands = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&stands);
+        let footing: Footing = Arc::new(move || {
+            let stands = asked.load(Ordering::Relaxed);
+            Box::pin(async move { stands })
+        });
+        let shutdown = Shutdown::new();
+        let ready = Ready { footing, last: Arc::default(), stop: shutdown.clone() };
+        assert_eq!(ready.say().await.0, StatusCode::SERVICE_UNAVAILABLE);
+        stands.store(true, Ordering::Relaxed);
+        assert_eq!(ready.say().await.0, StatusCode::SERVICE_UNAVAILABLE, "it asked a moment ago");
+        let later = Ready { last: Arc::default(), ..ready.clone() };
+        assert_eq!(later.say().await, (StatusCode::OK, "ok\n"));
+        shutdown.begin();
+        assert_eq!(later.say().await, (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The store in PostgreSQL: for many machines.
 //!
 //! State a schema of ours in the database that the URL names.
-//! Errors when no connection of the pool is free for [`PATIENCE`], [`StoreError::Overloaded`].
+//! Errors when no connection of the pool is free for [`PATIENCE`], [`StoreError::Overloaded`], or why none can be made.
 //!
 //! Every write is a transaction; PostgreSQL itself commits those that wait in groups. What must not interleave takes
 //! an advisory lock by name, which ends with the transaction.
@@ -26,7 +26,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Postgres};
+use sqlx::{ConnectOptions, Connection as _, Postgres};
 
 use crate::{Entry, Store, StoreError};
 use migrations::MIGRATIONS;
@@ -50,10 +50,9 @@ pub(crate) async fn open(url: &str) -> Result<Store, StoreError> {
                 Ok(is_trusted || sqlx::Connection::ping(conn).await.is_ok())
             })
         })
-        .connect_with(options)
-        .await?;
-    migrate::migrate(&mut *pool.acquire().await?).await?;
-    let database = Database { pool };
+        .connect_lazy_with(options.clone());
+    let database = Database { pool, options };
+    migrate::migrate(&mut *database.reader().await?).await?;
     Ok(Store {
         accounts: Arc::new(accounts::Accounts(database.clone())),
         bindings: Arc::new(bindings::Bindings(database.clone())),
@@ -66,12 +65,28 @@ pub(crate) async fn open(url: &str) -> Result<Store, StoreError> {
 #[derive(Clone)]
 struct Database {
     pool: PgPool,
+    options: PgConnectOptions,
 }
 
 impl Database {
     /// A connection for reading.
     async fn reader(&self) -> Result<PoolConnection<Postgres>, StoreError> {
-        Ok(self.pool.acquire().await?)
+        match self.pool.acquire().await {
+            Ok(connection) => Ok(connection),
+            Err(sqlx::Error::PoolTimedOut) => Err(self.why_none().await),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Why there is no connection: all are busy, or none can be made.
+    async fn why_none(&self) -> StoreError {
+        let made = tokio::time::timeout(LOOK, self.options.connect()).await;
+        let (host, port) = (self.options.get_host(), self.options.get_port());
+        match made {
+            Ok(Ok(_)) => StoreError::Overloaded,
+            Ok(Err(error)) => StoreError::Backend(format!("no connection to {host}:{port}: {error}")),
+            Err(_) => StoreError::Backend(format!("no connection to {host}:{port}: no answer")),
+        }
     }
 
     /// Runs `work` in a transaction, whole or not at all; returns when it is on the disk.
@@ -80,7 +95,8 @@ impl Database {
         T: Send + 'static,
         W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
-        let mut transaction = self.pool.begin().await?;
+        let mut connection = self.reader().await?;
+        let mut transaction = connection.begin().await?;
         // Dropped without a commit, it is rolled back.
         let value = work(&mut transaction).await?;
         transaction.commit().await?;
@@ -100,8 +116,10 @@ async fn lock(conn: &mut Connection, name: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// How long a caller waits for a connection.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a caller waits for a connection: less than whoever waits for the caller.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// How long one is tried for, to say why there is none.
+const LOOK: Duration = Duration::from_secs(1);
 const CONNECTIONS: u32 = 16;
 /// For how long a connection that lived is not asked.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);

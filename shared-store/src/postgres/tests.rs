@@ -44,3 +44,15 @@ async fn connect_when_up(url: &str) -> Connection {
         }
     }
 }
+
+#[tokio::test]
+async fn where_nobody_listens_is_said_and_soon() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let begun = std::time::Instant::now();
+    let Err(error) = Store::open(&format!("postgres://cusax@127.0.0.1:{port}/none")).await else {
+        panic!("nobody listens there")
+    };
+    assert!(error.to_string().contains(&format!("no connection to 127.0.0.1:{port}: ")), "{error}");
+    assert!(error.to_string().contains("refused"), "{error}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(8), "before who waits for it gives up");
+}
