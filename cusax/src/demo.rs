@@ -68,7 +68,7 @@ fn config(data_dir: PathBuf) -> Config {
     (config.xmpp.c2s, config.xmpp.c2s_tls) = (free(5222), free(5223));
     config.xmpp.s2s = Vec::new(); // nobody out there could find `localhost`
     (config.http.https, config.operations.listen) = (free(8443), free(9478));
-    config.conference.media = SocketAddr::from(([127, 0, 0, 1], 10_000));
+    config.conference.media = free(10_000)[0];
     config
 }
 

@@ -31,7 +31,7 @@ mod session;
 mod video;
 mod xr;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, OnceLock};
 
 use dashmap::{DashMap, Entry};
@@ -86,7 +86,7 @@ pub struct Focus {
     ports: Ports,
     mixers: Mixers,
     /// The port of browsers; none if it could not be bound.
-    web: Option<WebPort>,
+    web: WebPort,
     guesses: Guesses,
     desk: Desk,
     made: Made,
@@ -139,12 +139,8 @@ impl Focus {
         };
         let mixers = Mixers::start(threads, parts.config.silence_timeout, &parts.metrics)
             .map_err(|error| PortsError::NoThread(error.kind()))?;
-        let web = WebPort::start(parts.config.media)
-            .inspect_err(|error| {
-                let address = parts.config.media;
-                tracing::error!(%address, %error, "conference.media cannot be used; browsers are refused");
-            })
-            .ok();
+        let media = parts.config.media;
+        let web = WebPort::start(media).map_err(|error| PortsError::Taken(media, error.kind()))?;
         let desk = Desk::new((parts.random)());
         let (endpoint, conferences, guesses) = (OnceLock::new(), DashMap::new(), Guesses::default());
         Ok(Arc::new(Self {
@@ -186,8 +182,13 @@ impl Focus {
         &self.mixers
     }
 
-    fn web(&self) -> Option<&WebPort> {
-        self.web.as_ref()
+    fn web(&self) -> &WebPort {
+        &self.web
+    }
+
+    /// Where the sound and the pictures of browsers come.
+    pub fn media(&self) -> SocketAddr {
+        self.web.local()
     }
 
     fn desk(&self) -> &Desk {

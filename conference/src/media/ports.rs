@@ -32,6 +32,9 @@ pub enum PortsError {
     /// Media cannot be bound on the address.
     #[error("conference.media: no port can be bound on {0}: {1}")]
     NotOurs(std::net::IpAddr, std::io::ErrorKind),
+    /// The port of browsers cannot be bound.
+    #[error("conference.media: cannot listen on {0}: {1}")]
+    Taken(std::net::SocketAddr, std::io::ErrorKind),
     /// The mixer has no thread.
     #[error("no thread for the mixer: {0}")]
     NoThread(std::io::ErrorKind),

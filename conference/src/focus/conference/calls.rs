@@ -166,9 +166,9 @@ impl Conference {
 
     /// What will carry a leg: ports of its own, or a part of the browsers'.
     pub(super) fn wire(&self, ip: IpAddr, is_browser: bool) -> Result<UnboundLeg, PortsError> {
-        match self.focus.web().filter(|_| is_browser) {
-            Some(web) => Ok(UnboundLeg::web(web.open(self.focus.parts().random))),
-            None => UnboundLeg::bind(self.focus.ports(), self.focus.bind_ip(ip)),
+        match is_browser {
+            true => Ok(UnboundLeg::web(self.focus.web().open(self.focus.parts().random))),
+            false => UnboundLeg::bind(self.focus.ports(), self.focus.bind_ip(ip)),
         }
     }
 
@@ -319,10 +319,8 @@ impl Conference {
 
     fn begin_anew(&mut self, at: usize, anew: Anew) {
         let participant = &mut self.participants[at];
-        if let (true, Some(ours), Some(first), Some(web)) =
-            (anew.is_other, &anew.ours, &participant.first_ice, self.focus.web())
-        {
-            web.renew(first, &ours.ice);
+        if let (true, Some(ours), Some(first)) = (anew.is_other, &anew.ours, &participant.first_ice) {
+            self.focus.web().renew(first, &ours.ice);
         }
         participant.web = anew.ours;
         participant.their_ice = Some(anew.theirs);

@@ -267,7 +267,7 @@ impl Conference {
         tracing::info!(leg = leg.0, status, "the call of the focus was answered");
         // A browser refuses what it cannot take (RFC 3261 §21.4.26, §21.6.4).
         let is_unfit = matches!(status, 415 | 488 | 606);
-        if is_unfit && device == Device::Phone && self.focus.web().is_some() {
+        if is_unfit && device == Device::Phone {
             let uri = request.uri().to_owned();
             self.focus.answered().give_up(request.call_id());
             return self.dial(&uri, callee, voice, teller, Device::Browser).await;

@@ -95,8 +95,8 @@ impl Conference {
                 room.join(leg, ports, agreed.way, caller, seat, participant.waits.clone())
             }
             Source::Web => {
-                let (Some(web), Some(first)) = (self.focus.web(), &participant.first_ice) else { return };
-                let web = web.pictures(first, agreed.payload_type);
+                let Some(first) = &participant.first_ice else { return };
+                let web = self.focus.web().pictures(first, agreed.payload_type);
                 Ok(room.join_web(leg, web, seat, participant.waits.clone()))
             }
         };

@@ -106,6 +106,11 @@ impl WebPort {
         Ok(Self { socket, local, identity, orders })
     }
 
+    /// Where the port is bound.
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
     /// Where the pictures of the leg that began with `first` come, from now on.
     pub fn pictures(&self, first: &Credentials, payload_type: u8) -> WebPictures {
         let (events, inbox) = mpsc::channel(PICTURES);
