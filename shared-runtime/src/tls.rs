@@ -109,6 +109,11 @@ pub enum TlsError {
     /// The local CA could not be made.
     #[error("cannot make a local CA: {0}")]
     LocalCa(#[from] rcgen::Error),
+    /// One of the local CA's two files is there alone, as after a restore that was not whole.
+    #[error(
+        "{} is missing, and the other file of the local CA is there: put it back, or remove both for a new CA that clients must trust", .0.display()
+    )]
+    HalfCa(PathBuf),
     /// The key does not belong to the certificate, or is of a kind that is not supported.
     #[error("{0}: {1}")]
     Key(PathBuf, rustls::Error),

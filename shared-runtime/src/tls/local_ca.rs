@@ -19,7 +19,12 @@ pub(super) fn certify(folder: &Path, names: &[String]) -> Result<(Files, PathBuf
     made.map_err(|error| TlsError::File(folder.to_owned(), error))?;
     let ca = folder.join("ca.pem");
     let ca_key = folder.join("ca.key");
-    if !ca.exists() || !ca_key.exists() {
+    // Half of it is a restore that was not whole: a new one is trusted by nobody who trusts the old one.
+    if let (true, false) | (false, true) = (ca.exists(), ca_key.exists()) {
+        let missing = if ca.exists() { ca_key } else { ca };
+        return Err(TlsError::HalfCa(missing));
+    }
+    if !ca.exists() {
         make_ca(&ca, &ca_key)?;
         tracing::warn!(ca = %ca.display(), "no certificate is configured: made a local CA; clients must trust it");
     }
@@ -91,4 +96,29 @@ fn write(path: &Path, text: &str) -> Result<(), TlsError> {
         .map_err(failed)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     std::fs::rename(&draft, path).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_ca_is_not_made_anew() {
+        let folder =
+            std::env::temp_dir().join(format!("cusax-ca-{}-{:x}", std::process::id(), crate::random()));
+        certify(&folder, &["example.org".to_owned()]).unwrap();
+        let (ca, key) = (folder.join("ca.pem"), folder.join("ca.key"));
+        let (trusted, kept) = (std::fs::read(&ca).unwrap(), std::fs::read(&key).unwrap());
+        std::fs::remove_file(&key).unwrap();
+        let refused = certify(&folder, &["example.org".to_owned()]);
+        assert!(matches!(refused, Err(TlsError::HalfCa(missing)) if missing == key));
+        assert_eq!(std::fs::read(&ca).unwrap(), trusted);
+        std::fs::write(&key, kept).unwrap();
+        std::fs::remove_file(&ca).unwrap();
+        let refused = certify(&folder, &["example.org".to_owned()]);
+        assert!(matches!(refused, Err(TlsError::HalfCa(missing)) if missing == ca));
+        std::fs::write(&ca, trusted).unwrap();
+        certify(&folder, &["example.org".to_owned()]).unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }
