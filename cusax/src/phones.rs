@@ -31,7 +31,7 @@ pub(crate) async fn add(
         config.http.public_url.as_deref(),
         &config.domain,
         config.https_port(),
-        &token,
+        (make, &token),
     );
     if json {
         say(serde_json::json!({ "mac": mac.as_str(), "make": make.as_str(), "url": url }))

@@ -17,6 +17,7 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
         Calls::Required => "2",
     };
     let minutes = (plan.chosen.register_seconds / 60).max(1).to_string();
+    let book = plan.folder.strip_prefix("https://").unwrap_or(plan.folder);
     let keys = [
         ("P271", "1"),                                            // account 1 is active
         ("P270", shown_name(card)),                               // its name
@@ -30,7 +31,7 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
         ("P130", transport),                                      // 0 UDP, 1 TCP, 2 TLS
         ("P183", srtp),                                           // 0 never, 1 if the other can, 2 always
         ("P330", "3"),                                            // phonebook by HTTPS
-        ("P331", plan.folder),                                    // its folder
+        ("P331", book), // its folder: host and path, without a scheme
     ];
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<gs_provision version=\"1\">\n");
     out.push_str(&format!("  <mac>{}</mac>\n  <config version=\"1\">\n", escape_xml(plan.mac)));

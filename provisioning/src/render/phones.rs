@@ -102,9 +102,16 @@ impl FromStr for Mac {
     }
 }
 
-/// Where a phone finds its files.
-pub fn phone_url(public_url: Option<&str>, host: &str, port: Option<u16>, token: &str) -> String {
-    profile::link(public_url, host, port, &format!("/provision/phone/{token}/"))
+/// What is typed into a phone of this make, so that it finds its file: the folder, or where the phone asks for nothing in it, the
+/// file.
+pub fn phone_url(
+    public_url: Option<&str>,
+    host: &str,
+    port: Option<u16>,
+    (make, token): (Make, &str),
+) -> String {
+    let file = if make == Make::Snom { "snom-{mac}.xml" } else { "" };
+    profile::link(public_url, host, port, &format!("/provision/phone/{token}/{file}"))
 }
 
 /// The name of a phone's password among an account's app passwords.
