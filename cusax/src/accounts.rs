@@ -93,7 +93,7 @@ pub(crate) async fn set_enabled(desk: &Auth, address: &Address, enabled: bool) -
 
 pub(crate) async fn remove(config: &Config, address: &Address) -> anyhow::Result<()> {
     let store = open::store(config).await?;
-    let desk = open::auth(config, &store, &Bus::new(), &Registry::new())?;
+    let desk = open::auth(config, &store, &Bus::new(), &Registry::new()).await?;
     let card = find(&desk, address).await?;
     desk.book.remove(card.account).await?;
     Ok(provisioning::forget(&desk, &store.records, card.account, &card.aor).await?)

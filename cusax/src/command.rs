@@ -94,6 +94,9 @@ pub(crate) enum Command {
         #[arg(long)]
         each: bool,
     },
+    /// Takes auth.key of data_dir, or a new one, for the store's own, when that one is lost for good; phones then work again once their
+    /// owner signs in on a page, or has a new password.
+    RenewKey,
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -55,7 +55,8 @@ struct Ground {
 pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) -> anyhow::Result<Service> {
     let store = open::store(config).await?;
     let (bus, registry) = (Bus::new(), Registry::new());
-    let auth = open::auth(config, &store, &bus, &registry)?;
+    own_metrics(&registry)?;
+    let auth = open::auth(config, &store, &bus, &registry).await?;
     let names = host_names(config);
     let tls = TlsPolicy::open(&config.certificates(), &config.data_dir, &names).context("tls")?;
     tls.register(&registry)?;

@@ -150,7 +150,7 @@ async fn accounts(config: &Config, url: &str) -> anyhow::Result<(shared_auth::Au
         true => bail!("it is in the memory of the server alone, where no command reaches it"),
         false => open::store(config).await?,
     };
-    Ok((open::auth(config, &store, &Bus::new(), &prometheus::Registry::new())?, store))
+    Ok((open::auth(config, &store, &Bus::new(), &prometheus::Registry::new()).await?, store))
 }
 
 /// Every listener of the configuration.

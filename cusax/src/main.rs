@@ -68,6 +68,7 @@ async fn run(line: Line) -> anyhow::Result<()> {
         Command::Config(ConfigCommand::Zone { addresses, host }) => {
             zone::print(&config::load(file)?, &addresses, host.as_deref())
         }
+        Command::RenewKey => open::renew_key(&config::load(file)?).await,
         Command::User(user) => {
             let config = config::load(file)?;
             let desk = open::accounts(&config).await?;

@@ -6,11 +6,12 @@ use shared_runtime::bus::Bus;
 use shared_store::Store;
 
 use crate::config::Config;
+use crate::out::say;
 
 /// Opens the store and what knows accounts.
 pub(crate) async fn accounts(config: &Config) -> anyhow::Result<Auth> {
     let store = store(config).await?;
-    auth(config, &store, &Bus::new(), &prometheus::Registry::new())
+    auth(config, &store, &Bus::new(), &prometheus::Registry::new()).await
 }
 
 /// Opens the store, making the data folder if need be.
@@ -20,12 +21,21 @@ pub(crate) async fn store(config: &Config) -> anyhow::Result<Store> {
     Store::open(&config.store_url()).await.context("store")
 }
 
-/// Opens what knows accounts.
-pub(crate) fn auth(
+/// Opens what knows accounts, if the key file is the store's own.
+pub(crate) async fn auth(
     config: &Config,
     store: &Store,
     bus: &Bus<shared_model::Fact>,
     registry: &prometheus::Registry,
 ) -> anyhow::Result<Auth> {
+    shared_auth::fit_key(store, &config.data_dir).await.context("auth")?;
     Auth::open(&config.auth, store, &config.data_dir, bus, registry).context("auth")
+}
+
+/// `cusax renew-key`: the store's key file is lost for good.
+pub(crate) async fn renew_key(config: &Config) -> anyhow::Result<()> {
+    shared_auth::renew_key(&store(config).await?, &config.data_dir).await.context("auth")?;
+    say(
+        "the store has the key file of data_dir for its own now; phones work again once their owner signed in on a page, or has a new password",
+    )
 }

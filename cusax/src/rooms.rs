@@ -16,7 +16,7 @@ use crate::out::say;
 pub(crate) async fn add(config: &Config, new: NewRoom, json: bool) -> anyhow::Result<()> {
     let store = open::store(config).await?;
     let (bus, registry, shutdown) = (Bus::new(), prometheus::Registry::new(), Shutdown::new());
-    let auth = open::auth(config, &store, &bus, &registry)?;
+    let auth = open::auth(config, &store, &bus, &registry).await?;
     for owner in &new.owners {
         if auth.directory.by_jid(&BareJid(owner.clone())).await?.is_none() {
             bail!("there is no account {owner} to own the room");

@@ -14,7 +14,7 @@ use crate::open;
 /// Reads users; the exit code says whether all of all came.
 pub(crate) async fn import(config: &Config, path: &Path, json: bool) -> anyhow::Result<()> {
     let store = open::store(config).await?;
-    let auth = open::auth(config, &store, &Bus::new(), &Registry::new())?;
+    let auth = open::auth(config, &store, &Bus::new(), &Registry::new()).await?;
     let mut count = Count::default();
     transfer::import(path, &config.accounts(), &auth, &store, |report| count.tell(report, json)).await?;
     count.end("came")
@@ -23,7 +23,7 @@ pub(crate) async fn import(config: &Config, path: &Path, json: bool) -> anyhow::
 /// Writes users.
 pub(crate) async fn export(config: &Config, folder: &Path, each: bool, json: bool) -> anyhow::Result<()> {
     let store = open::store(config).await?;
-    let auth = open::auth(config, &store, &Bus::new(), &Registry::new())?;
+    let auth = open::auth(config, &store, &Bus::new(), &Registry::new()).await?;
     let layout = if each { Layout::Each } else { Layout::Included };
     let mut count = Count::default();
     let domains = config.accounts();

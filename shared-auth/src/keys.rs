@@ -32,6 +32,17 @@ pub enum KeyError {
     /// The file has not the length of a key.
     #[error("the key file {} is damaged: it must hold 32 bytes", .0.display())]
     Damaged(PathBuf),
+    /// There is none, and the store has accounts whose passwords were sealed with it.
+    #[error("the key file {} is missing, and without it no password of the accounts in the store is right: \
+             put the one back that belongs to this store; if it is lost for good, `cusax renew-key`", .0.display())]
+    Missing(PathBuf),
+    /// The store was written with another.
+    #[error("the key file {} is not the one that the accounts in the store were written with, so that no password would be right: \
+             put the one back that belongs to this store; if it is lost for good, `cusax renew-key`", .0.display())]
+    Another(PathBuf),
+    /// The store does not say which key is its own.
+    #[error("the store does not say which key is its own: {0}")]
+    Store(#[from] shared_store::StoreError),
 }
 
 /// The keys that are derived from the file's one secret.
@@ -45,7 +56,7 @@ pub(crate) struct Keys {
 impl Keys {
     /// Reads the key file of `data_dir`, or makes it.
     pub(crate) fn open(data_dir: &Path) -> Result<Self, KeyError> {
-        let path = data_dir.join(KEY_FILE);
+        let path = file_in(data_dir);
         let io = |error| KeyError::Io { path: path.clone(), error };
         shared_store::make_private_folder(data_dir).map_err(io)?;
         let secret = Zeroizing::new(match std::fs::read(&path) {
@@ -54,6 +65,16 @@ impl Keys {
             Err(error) => return Err(io(error)),
         });
         Self::derive(&secret).ok_or(KeyError::Damaged(path))
+    }
+
+    /// Reads the key file of `data_dir`, if there is one.
+    pub(crate) fn look(data_dir: &Path) -> Result<Option<Self>, KeyError> {
+        let path = file_in(data_dir);
+        match std::fs::read(&path).map(Zeroizing::new) {
+            Ok(secret) => Self::derive(&secret).map(Some).ok_or(KeyError::Damaged(path)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(KeyError::Io { path, error }),
+        }
     }
 
     fn derive(secret: &[u8]) -> Option<Self> {
@@ -112,6 +133,11 @@ impl Keys {
         salt.copy_from_slice(&tag.as_ref()[..16]);
         salt
     }
+}
+
+/// Where the key is.
+pub(crate) fn file_in(data_dir: &Path) -> PathBuf {
+    data_dir.join(KEY_FILE)
 }
 
 /// Makes the file. When another process is faster, its key is taken.

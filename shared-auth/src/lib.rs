@@ -26,6 +26,7 @@ mod gone;
 mod hash;
 mod identity;
 mod invites;
+mod key_kept;
 mod keys;
 mod labels;
 mod login;
@@ -63,6 +64,7 @@ pub use invites::{
     Invite, InviteError, Invites, NameError, Opens, WeakPassword, Wish, check_name, check_password,
     check_shown_name,
 };
+pub use key_kept::{fit_key, renew_key};
 pub use keys::KeyError;
 pub use outside::{
     Begun, Keepers, LdapConfig, LdapError, Link, Links, Missing, Oidc, OidcConfig, OidcError, OutsideChange,

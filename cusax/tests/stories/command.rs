@@ -99,3 +99,35 @@ fn name_servers_are_told_what_listens() {
     }
     assert!(!zone.contains("_sip._udp"), "{zone}");
 }
+
+#[test]
+fn a_store_that_comes_back_without_its_key_is_refused_and_nothing_is_made() {
+    let house = House::new("key");
+    assert!(house.run(&["user", "add", "eve@example.org"]).status.success());
+    let key = house.0.join("auth.key");
+    let kept = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    for command in [&["serve"][..], &["user", "list"]] {
+        house.refuses(command, "auth.key is missing");
+    }
+    assert!(!key.exists());
+    std::fs::write(&key, [7; 32]).unwrap();
+    house.refuses(&["serve"], "is not the one that the accounts in the store were written with");
+    std::fs::write(&key, kept).unwrap();
+    assert!(house.run(&["user", "list"]).status.success());
+    std::fs::remove_file(&key).unwrap();
+    assert!(house.run(&["renew-key"]).status.success());
+    assert!(house.run(&["user", "password", "eve@example.org"]).status.success());
+}
+
+#[test]
+fn what_is_not_there_is_said() {
+    let house = House::new("absent");
+    assert!(house.run(&["user", "add", "eve@example.org"]).status.success());
+    house.refuses(&["phone", "remove", "eve@example.org", "00:15:65:aa:bb:cc"], "has no phone");
+    let empty = house.0.join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    house.refuses(&["import", empty.to_str().unwrap()], "nobody was found");
+    house.refuses(&["user", "add", "bob@example.org", "--name", "a\nb"], "cannot be shown");
+    house.refuses(&["invite", "create", "--name", "a\u{202e}b"], "cannot be shown");
+}
