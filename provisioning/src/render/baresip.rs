@@ -1,7 +1,7 @@
 //! baresip: a line of `accounts`, and what `config` must say for it.
 //!
 //! `accounts` is one line an account, `"name" <uri>;parameter=value`; names lose their quotes and backslashes, since
-//! baresip 1.0 knows no escapes. baresip verifies servers only if it is told to (`sip_verify_server`).
+//! baresip 1.0 knows no escapes, and a password that ends at a space or a semicolon is none: its file gets a word. baresip verifies servers only if it is told to (`sip_verify_server`).
 
 use super::{Plan, line};
 use crate::profile::{Calls, shown_name};

@@ -5,7 +5,8 @@
 //!        room for another device.
 //!
 //! A file that holds a password holds the one that proved the account, or else one that is made for this device: so that
-//! what lies in a file can be taken back alone, and no file holds the password of a person who did not type it.
+//! what lies in a file can be taken back alone, and no file holds the password of a person who did not type it. Where a client
+//! reads no password with spaces or signs, it is one made for the device, too.
 
 mod baresip;
 mod cusax_json;
@@ -55,6 +56,8 @@ pub(crate) struct Renderer {
 enum Needs {
     Nothing,
     Password,
+    /// One that needs no quotes: its client knows neither these nor escapes.
+    Word,
 }
 
 /// What a file is made of.
@@ -82,7 +85,7 @@ pub(crate) const TABLE: &[Renderer] = &[
         Needs::Nothing,
         jitsi::render,
     ),
-    Renderer::new("baresip-accounts", "baresip: accounts", TEXT, Needs::Password, baresip::accounts),
+    Renderer::new("baresip-accounts", "baresip: accounts", TEXT, Needs::Word, baresip::accounts),
     Renderer::new("baresip-config", "baresip: config", TEXT, Needs::Nothing, baresip::config),
     Renderer::new("profanity-accounts", "Profanity: accounts", TEXT, Needs::Nothing, profanity::render),
     Renderer::new("poezio.cfg", "poezio", TEXT, Needs::Nothing, poezio::render),
@@ -170,7 +173,10 @@ async fn fill(face: &Face, renderer: &Renderer, proved: &Proved, (mac, folder): 
     let password = match (&proved.password, renderer.needs) {
         (_, Needs::Nothing) => Ok(String::new()),
         (Some(password), Needs::Password) => Ok(password.clone()),
-        (None, Needs::Password) => device_password(face, card, &mut device, renderer).await,
+        (Some(password), Needs::Word) if is_word(password) => Ok(password.clone()),
+        (None, Needs::Password) | (_, Needs::Word) => {
+            device_password(face, card, &mut device, renderer).await
+        }
     };
     let (password, settings) = match (password, face.profiles.of(card, device.as_deref()).await) {
         (Ok(password), Ok(settings)) => (password, settings),
@@ -185,6 +191,11 @@ async fn fill(face: &Face, renderer: &Renderer, proved: &Proved, (mac, folder): 
     let chosen = Chosen::of(&settings, card.video);
     let plan = Plan { parts: &face.parts, card, chosen, password: &password, mac, folder };
     private(renderer.media_type, (renderer.render)(&plan))
+}
+
+/// Whether a password ends nothing, and begins nothing, in a line of parameters.
+fn is_word(password: &str) -> bool {
+    password.chars().all(|c| c.is_ascii_alphanumeric() || "-._~!*+".contains(c))
 }
 
 /// A password for the device that asks: its own anew, or that of a name that is free.

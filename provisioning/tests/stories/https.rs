@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{house, house_with};
+use crate::common::{basic, house, house_with};
 use provisioning::PURPOSE;
 use shared_runtime::unix_millis;
 
@@ -31,6 +31,23 @@ async fn a_token_opens_linphones_document_once_and_the_password_is_not_in_it() {
     assert!(first.starts_with("HTTP/1.1 200") && first.contains("name=\"ha1\""), "{first}");
     assert!(!first.contains("pencil"), "{first}");
     assert!(house.ask(&path, "").await.starts_with("HTTP/1.1 401"));
+}
+
+#[tokio::test]
+async fn a_password_that_baresip_cannot_read_is_not_in_its_file_and_another_that_works_is() {
+    let house = house("baresip").await;
+    let file = "GET /provision/baresip-accounts";
+    assert!(house.ask(&format!("{file} @BASIC@"), "").await.contains(";auth_pass=pencil;outbound="));
+    for password in ["correct horse battery", "semi;colon-pass", "\"quoted-password\"", "-dash;regint=0;x"] {
+        house.auth.book.set_password(house.alice, password).await.unwrap();
+        let answer = house.send(file, &basic(&format!("alice:{password}")), "").await;
+        assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains(password), "{answer}");
+        let given = answer.split(";auth_pass=").nth(1).unwrap().split(";outbound=").next().unwrap();
+        assert!(given.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'), "{given}");
+        let whole = house.send("GET /provision/cusax.json", &basic(&format!("alice:{given}")), "").await;
+        assert!(whole.starts_with("HTTP/1.1 200"), "it is a password of the account: {whole}");
+    }
+    assert_eq!(house.auth.book.app_passwords(house.alice).await.unwrap().len(), 4);
 }
 
 #[tokio::test]

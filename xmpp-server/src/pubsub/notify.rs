@@ -13,7 +13,7 @@ use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
 use super::node::{ItemRef, Node, Relation};
 use super::{Host, store};
-use crate::blocking::is_exempt;
+use crate::blocking::{blocks, is_exempt};
 use crate::roster::Contact;
 use crate::route::{pass_copy, route};
 use crate::server::Server;
@@ -117,7 +117,10 @@ async fn interested(server: &Server, host: &Host, name: &str, node: &Node) -> Ve
         let relation = host.relation(server, &account).await.unwrap_or_default();
         let is_blocked = server.router.blocked(account.as_str()).is_some_and(|list| list.names(&host.jid));
         let is_blocked = is_blocked && account != host.jid;
-        if node.check_reader(&account, &relation).is_ok() && !is_blocked && !hides(server, host, &account).await {
+        if node.check_reader(&account, &relation).is_ok()
+            && !is_blocked
+            && !hides(server, host, &account).await
+        {
             resources.extend(sessions.into_iter().filter(wanting).map(|session| session.jid));
             resources.extend(afar);
         }
@@ -198,6 +201,13 @@ async fn last_of_some(
         having.iter().zip(entries).map(|(host, entry)| relation(host, entry)).collect();
     let related = |host: &Jid| having.iter().position(|known| known == host).and_then(|at| relations.get(at));
     nodes.retain(|(host, _, node)| related(host).is_some_and(|to| node.check_reader(resource, to).is_ok()));
+    let mut shown: Vec<Jid> = nodes.iter().map(|(host, ..)| host.clone()).collect();
+    shown.dedup();
+    let lists = server.block_lists.of_many(&shown).await?;
+    let hides = |host: &Jid, list: &BlockList| !is_exempt(host, resource) && list.names(resource);
+    let hiding: Vec<&Jid> =
+        shown.iter().zip(&lists).filter(|(host, list)| hides(host, list)).map(|(host, _)| host).collect();
+    nodes.retain(|(host, ..)| !hiding.contains(&host));
     for nodes in nodes.chunks(TOGETHER) {
         let collections: Vec<String> = nodes.iter().map(|(_, name, _)| store::items_of(name)).collect();
         let last = |node: &Node| node.items.last().cloned();
@@ -210,9 +220,6 @@ async fn last_of_some(
         for (((host, name, node), item), record) in nodes.iter().zip(&wanted).zip(found) {
             if let Some(payload) = record.as_ref().and_then(store::payload) {
                 let host = Host { jid: host.clone(), is_service: false };
-                if hides(server, &host, resource).await {
-                    continue;
-                }
                 pass_copy(server, last_of(&host, name, node, item, &payload, resource));
             }
         }

@@ -42,7 +42,7 @@ async fn a_login_asks_the_store_four_times_however_many_contacts_there_are() {
 }
 
 #[tokio::test]
-async fn the_last_items_of_all_contacts_are_three_questions() {
+async fn the_last_items_of_all_contacts_are_four_questions() {
     let before = serve().await;
     let mut alice = Client::online(&before, "alice", "a").await;
     let mut bob = Client::online(&before, "bob", "b").await;
@@ -71,6 +71,8 @@ async fn the_last_items_of_all_contacts_are_three_questions() {
             "get bob@example.org pubsub/urn:mood 1, carol@example.org pubsub/urn:mood 1",
         ]
     );
+    let lists = all.iter().filter(|what| what.contains("bob@example.org blocking"));
+    assert_eq!(lists.count(), 1, "whether they are blocked: {all:?}");
     let rosters = all.iter().filter(|what| what.contains("bob@example.org roster"));
     assert_eq!(rosters.count(), 1, "and whose nodes may be seen: {all:?}");
 }
