@@ -11,6 +11,7 @@ mod again;
 mod announcements;
 mod answer;
 mod answered;
+mod body;
 mod bundle;
 mod conference;
 mod dialog;
@@ -293,7 +294,16 @@ impl Focus {
         RoomAddress::new(&uri.user_unescaped(), &self.parts.domain).ok()
     }
 
-    fn receive(self: &Arc<Self>, incoming: Incoming) {
+    fn receive(self: &Arc<Self>, mut incoming: Incoming) {
+        if matches!(incoming.request.method(), "INVITE" | "UPDATE")
+            && let Err(unread) = body::describe_only(&mut incoming.request)
+        {
+            return incoming.server.respond(unread.answer(&incoming.request));
+        }
+        let is_begun = incoming.request.method() == "INVITE" && !incoming.request.is_in_dialog();
+        if is_begun && self.parts.shutdown.is_begun() {
+            return incoming.server.respond(Message::response(&incoming.request, 503, "Stopping"));
+        }
         let Some(room) = self.room_of(&incoming.request) else {
             return incoming.server.respond(Message::response(&incoming.request, 404, ""));
         };
@@ -384,7 +394,11 @@ impl Application for Door {
         self.0.receive(incoming);
     }
 
-    fn ack(&self, ack: Message, _flow: Flow) {
+    fn ack(&self, mut ack: Message, _flow: Flow) {
+        // Nobody answers an ACK: what is not read in it is no answer to our offer.
+        if body::describe_only(&mut ack).is_err() {
+            ack.set_body("", bytes::Bytes::new());
+        }
         if let Some(room) = self.0.room_of(&ack) {
             self.0.tell(&room, Input::Ack(Box::new(ack)));
         }

@@ -49,14 +49,15 @@ pub(super) fn relation(request: &Message) -> Result<Option<Relation>, u16> {
     }
 }
 
-/// What a REFER asks for; `None` if that is nothing we do.
+/// Whether an INVITE wants to replace a call only while that rings (RFC 3891 §3).
+pub(super) fn is_early_only(request: &Message) -> bool {
+    let of = |value: &str| Params(&value[value.find(';').unwrap_or(value.len())..]).has("early-only");
+    request.other_values("Replaces").any(of)
+}
+
+/// What a REFER with one Refer-To asks for; `None` if that is nothing we do.
 pub(super) fn referral(request: &Message) -> Option<Referral> {
-    let mut values = request.elements(Name::ReferTo);
-    let address = NameAddr::parse(values.next()?)?;
-    // RFC 3515 §2.1: exactly one.
-    if values.next().is_some() {
-        return None;
-    }
+    let address = NameAddr::parse(request.elements(Name::ReferTo).next()?)?;
     let uri = Uri::parse(address.uri).filter(Uri::is_sip)?;
     let plain = address.uri.split(';').next()?.split('?').next()?.to_owned();
     // What stands outside brackets is the header's; some write the method there.
@@ -114,6 +115,5 @@ mod tests {
         for nothing in ["<sip:bob@example.org;method=SUBSCRIBE>", "<tel:+331>", "<http://x/>", "rubbish"] {
             assert_eq!(of(nothing), None, "{nothing}");
         }
-        assert_eq!(referral(&with("Refer-To", &["<sip:a@x>", "<sip:b@x>"])), None);
     }
 }

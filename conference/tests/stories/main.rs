@@ -5,6 +5,7 @@
 mod again;
 mod announcements;
 mod answers;
+mod bodies;
 mod calls;
 mod focus;
 mod house;

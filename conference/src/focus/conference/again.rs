@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 
 use super::super::Input;
 use super::super::again;
+use super::super::body;
 use super::super::lines::What;
 use super::super::offer::{self, Offered};
 use super::super::participant::Participant;
@@ -214,7 +215,7 @@ impl Conference {
         self.focus.acknowledge(&answer, ack, flow);
         self.participants[at].asking.tries = 0;
         let before = seen(&self.participants[at]);
-        let text = std::str::from_utf8(answer.body()).unwrap_or_default();
+        let text = &body::described(&answer);
         let agreed = match &self.participants[at].web {
             Some(_) => offer::answered_by_browser(text, &offered),
             None => offer::answered(text, secrecy, &offered),

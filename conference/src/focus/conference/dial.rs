@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use super::super::Input;
 use super::super::admission::{Caller, caller};
 use super::super::answer::Origin;
+use super::super::body;
 use super::super::dialog::Dialog;
 use super::super::named::{Referral, referral};
 use super::super::notifier::Way;
@@ -80,6 +81,9 @@ impl Conference {
         {
             let (status, reason) = refusal.status();
             return refuse(status, reason);
+        }
+        if request.elements(Name::ReferTo).count() != 1 {
+            return refuse(400, "One Refer-To Is Wanted"); // RFC 3515 §2.4.2
         }
         let Some(referral) = referral(request) else { return refuse(501, "Neither A Call Nor A Removal") };
         let is_moderator = self.snapshot.as_ref().is_some_and(|room| policy::moderates(room, &asker.jid));
@@ -283,7 +287,7 @@ impl Conference {
             return self.tell_end(teller, 500).await;
         };
         self.focus.acknowledge(&answer, dialog.ack(&self.contact()), flow);
-        let text = std::str::from_utf8(answer.body()).unwrap_or_default();
+        let text = &body::described(&answer);
         let agreed = match device {
             Device::Phone => offer::answered(text, self.focus.parts().config.srtp, &offered),
             Device::Browser => offer::answered_by_browser(text, &offered),

@@ -29,6 +29,7 @@ use sip_endpoint::Incoming;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
+use super::body;
 use super::document::Seen;
 use super::notifier::{Subscription, Way};
 use super::participant::{Participant, Unacknowledged};
@@ -537,7 +538,7 @@ impl Conference {
         response.push(Name::Contact, &self.contact());
         response.push(Name::Allow, ALLOW);
         response.push(Name::AllowEvents, "conference");
-        response.push(Name::Accept, "application/sdp");
+        response.push(Name::Accept, body::ACCEPT);
         response.push(Name::Supported, &EXTENSIONS.join(", "));
         response
     }

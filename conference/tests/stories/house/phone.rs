@@ -177,6 +177,19 @@ impl Phone {
         self.exchange(request).await
     }
 
+    /// Sends a request with a body, and one more header.
+    pub(crate) async fn send_body_with(
+        &mut self,
+        method: &str,
+        kind: &str,
+        body: &str,
+        header: (&str, &str),
+    ) -> Message {
+        let mut request = self.build(method, &[header]);
+        request.set_body(kind, body.to_owned().into());
+        self.exchange(request).await
+    }
+
     /// Calls so often at once, each time as another call; how often each status came.
     pub(crate) async fn flood(&mut self, count: usize) -> std::collections::BTreeMap<u16, usize> {
         let mut sent = Vec::new();
