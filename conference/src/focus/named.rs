@@ -99,6 +99,8 @@ mod tests {
         assert_eq!(relation(&with("Join", &[value, value])), Err(400));
         assert_eq!(relation(&with("Join", &["98;to-tag=1"])), Err(400));
         assert_eq!(relation(&with("X", &[])), Ok(None));
+        assert!(is_early_only(&with("Replaces", &[&format!("{value};early-only")])));
+        assert!(!is_early_only(&with("Replaces", &[value])));
     }
 
     #[test]

@@ -139,6 +139,8 @@ async fn a_call_takes_the_place_of_another_of_the_same_account() {
         assert_eq!(bob.invite_with(name, "nothing;to-tag=1;from-tag=2").await.status(), 481);
     }
     let mut second = house.silent_phone("alice").await;
+    let early = format!("{names};early-only");
+    assert_eq!(second.invite_with("Replaces", &early).await.status(), 486, "RFC 3891 §3");
     assert_eq!(second.invite_with("Replaces", &names).await.status(), 200);
     let bye = first.request("BYE").await;
     assert!(bye.value(Name::Reason).unwrap().contains("Replaced"));

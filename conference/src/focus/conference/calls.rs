@@ -12,7 +12,7 @@ use super::super::admission::{Caller, caller, came_from};
 use super::super::answer::{self, Agreed, Origin, Ours, Unfit};
 use super::super::dialog::Dialog;
 use super::super::keys::{Pin, is_pin};
-use super::super::named::{Names, Relation, relation};
+use super::super::named::{Names, Relation, is_early_only, relation};
 use super::super::notifier::Way;
 use super::super::offer::{self, Offered};
 use super::super::participant::{AtTheDoor, Participant, Unacknowledged};
@@ -53,6 +53,9 @@ impl Conference {
             None => None,
         };
         let replaced = named.filter(|_| matches!(relation, Some(Relation::Replaces(_))));
+        if replaced.is_some() && is_early_only(request) {
+            return refuse(486, "It Is Answered"); // RFC 3891 §3
+        }
         if replaced.is_none()
             && self.participants.len() + self.dialling.len() >= self.focus.parts().config.legs
         {
