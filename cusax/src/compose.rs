@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
@@ -49,6 +50,10 @@ struct Ground {
     tls: TlsPolicy,
     registry: Registry,
     shutdown: Shutdown,
+    /// Stops conferences, whose last words go through the proxy.
+    calls: Shutdown,
+    /// Stops the proxy, and what carries SIP.
+    wires: Shutdown,
 }
 
 /// Starts the parts that are asked for.
@@ -80,7 +85,9 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         Ok(swept) => tracing::info!(swept, "accounts of looks that were killed are gone"),
         Err(error) => tracing::warn!(%error, "accounts of looks that were killed stay until the next start"),
     }
-    let ground = Ground { store, bus, auth, tls, registry, shutdown: shutdown.clone() };
+    let (calls, wires) = (Shutdown::new(), Shutdown::new());
+    shutdown.spawn(stop_in_order(shutdown.clone(), calls.clone(), wires.clone()));
+    let ground = Ground { store, bus, auth, tls, registry, shutdown: shutdown.clone(), calls, wires };
 
     let (auth, store, bus) = (ground.auth.clone(), ground.store.clone(), ground.bus.clone());
     let stop = shutdown.clone();
@@ -182,6 +189,27 @@ fn footing(store: &Store) -> http::Footing {
     })
 }
 
+/// What the process itself costs, and which release it is.
+fn own_metrics(registry: &Registry) -> anyhow::Result<()> {
+    #[cfg(target_os = "linux")]
+    registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+    let told = Opts::new("cusax_build_info", "Always 1; the label says which release this is.")
+        .const_label("version", env!("CARGO_PKG_VERSION"));
+    let build = IntGauge::with_opts(told)?;
+    build.set(1);
+    Ok(registry.register(Box::new(build))?)
+}
+
+/// Conferences hang up (RFC 3261 §15.1.1), and then the proxy ends that brings their BYEs to the phones.
+async fn stop_in_order(shutdown: Shutdown, calls: Shutdown, wires: Shutdown) {
+    shutdown.begun().await;
+    if !calls.finish(GOODBYE).await {
+        tracing::info!("some phones did not answer that their conference is over");
+    }
+    wires.begin();
+    wires.ended().await;
+}
+
 /// What the certificate is for.
 pub(crate) fn host_names(config: &Config) -> Vec<String> {
     let mut names = vec![config.domain.clone(), config.rooms_domain(), format!("pubsub.{}", config.domain)];
@@ -244,7 +272,7 @@ async fn start_sip(
         announcements: focus.map(|focus| Arc::clone(focus) as _),
         availability: chat.map(XmppServer::availability),
         notices: chat.map(XmppServer::notices),
-        shutdown: ground.shutdown.clone(),
+        shutdown: ground.wires.clone(),
     };
     Ok(SipServer::start(needs).await?)
 }
@@ -266,7 +294,7 @@ async fn start_conference(
         bus: ground.bus.clone(),
         metrics: conference::metrics::Metrics::new(&ground.registry)?,
         random: shared_runtime::random,
-        shutdown: ground.shutdown.clone(),
+        shutdown: ground.calls.clone(),
     };
     let focus = Focus::new(parts).context("conference")?;
     let endpoint = Endpoint::start(
@@ -276,13 +304,13 @@ async fn start_conference(
         // The proxy's endpoint counts what comes and goes; this one would count it twice.
         sip_endpoint::Metrics::new(&Registry::new())?,
         shared_runtime::random,
-        &ground.shutdown,
+        &ground.wires,
         Focus::application(&focus),
     )
     .await?;
     focus.attach(endpoint);
     let facts = ground.bus.subscribe();
-    ground.shutdown.spawn(conference::bridge::run(Arc::clone(&focus), facts, ground.shutdown.clone()));
+    ground.calls.spawn(conference::bridge::run(Arc::clone(&focus), facts, ground.calls.clone()));
     Ok(focus)
 }
 
@@ -365,6 +393,9 @@ fn port_of(bound: &[(&'static str, SocketAddr)], name: &str) -> Option<u16> {
 }
 
 /// Rooms are served by another process: a conference goes by what it knows.
+/// How long a phone may take to answer that its conference is over.
+const GOODBYE: Duration = Duration::from_secs(2);
+
 struct Elsewhere;
 
 impl RoomDirectory for Elsewhere {

@@ -313,7 +313,6 @@ impl Focus {
         if let Some(what) = self.desk.meant(&room) {
             return self.announce(incoming, what);
         }
-        let is_begun = incoming.request.method() == "INVITE" && !incoming.request.is_in_dialog();
         let factory = &self.parts.config.factory;
         let room = match is_begun && !factory.is_empty() && room.local() == factory {
             true => match self.made.make(&self.parts.domain, (self.parts.random)()) {

@@ -40,6 +40,14 @@ fn play(transcript: &Transcript) {
     let mut parties: HashMap<String, Party> = HashMap::new();
     for scene in &transcript.scenes {
         println!("  {}: {} {}", scene.line, scene.who, scene.what);
+        if scene.who == "server" && scene.what == "is told to stop" {
+            service.tell_to_stop();
+            continue;
+        }
+        if scene.who == "server" && scene.what == "has stopped" {
+            service.has_stopped();
+            continue;
+        }
         if scene.who == "server" {
             assert_eq!(scene.what, "is killed and starts again", "line {}", scene.line);
             service.kill_and_start();

@@ -33,6 +33,17 @@ impl Service {
         (self.process, self.ports) = serve(&self.folder);
     }
 
+    /// SIGTERM, without waiting.
+    pub(crate) fn tell_to_stop(&self) {
+        let told = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
+        assert!(told.success());
+    }
+
+    /// It ends well.
+    pub(crate) fn has_stopped(&mut self) {
+        assert!(self.process.wait().unwrap().success());
+    }
+
     pub(crate) fn port(&self, listener: &str) -> u16 {
         self.ports[listener]
     }

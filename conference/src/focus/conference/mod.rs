@@ -136,11 +136,14 @@ impl Conference {
         }
         // What came between the last look and the forgetting begins a new conference.
         while let Some(input) = inputs.recv().await {
-            if matches!(input, Input::Request(_))
-                && !shutdown.is_begun()
-                && self.focus.deliver(self.room.clone(), input).is_err()
-            {
-                tracing::warn!("a request was lost to an overloaded conference");
+            match input {
+                Input::Request(incoming) if shutdown.is_begun() => {
+                    incoming.server.respond(Message::response(&incoming.request, 503, "Stopping"));
+                }
+                Input::Request(_) if self.focus.deliver(self.room.clone(), input).is_err() => {
+                    tracing::warn!("a request was lost to an overloaded conference");
+                }
+                _ => {}
             }
         }
         self.hear_the_last(&mut heard).await;

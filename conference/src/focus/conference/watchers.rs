@@ -178,7 +178,8 @@ impl Conference {
         for (subscription, request, flow) in requests {
             let sent = endpoint.request(request, flow, "0").await;
             let inbox = self.inbox.clone();
-            tokio::spawn(async move {
+            // Who stops waits for the answers to what is said last.
+            self.focus.parts().shutdown.spawn(async move {
                 let is_gone = match sent.last().await {
                     Ok(response) => is_ended_by(response.status()),
                     Err(_) => true,
