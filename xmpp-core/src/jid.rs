@@ -3,14 +3,19 @@
 //! In    text from an attribute.
 //! Out   a [`Jid`] in its compared form: local part by Nodeprep, domain in lower case without a trailing dot,
 //!       resource by Resourceprep. These are the profiles that deployed servers compare by; for the characters that
-//!       people use they agree with the PRECIS profiles of RFC 7622.
+//!       people use they agree with the PRECIS profiles of RFC 7622. A resource may hold what Unicode has had since the tables of
+//!       Resourceprep were made, such as emoji (RFC 7622 §3.4: the FreeformClass has symbols).
 //! Errors [`JidError`] names the part.
 //! Not here: IDNA conversion; a domain in A-labels and the same one in U-labels are two domains.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
+
+use stringprep::tables;
+use unicode_normalization::UnicodeNormalization;
 
 /// `local@domain/resource`, each but the domain optional. Cloning costs a counter.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,6 +90,12 @@ impl Jid {
         &self.text
     }
 
+    /// The domain of an address that is none for its other parts.
+    pub(crate) fn domain_in(text: &str) -> Option<Self> {
+        let bare = text.split('/').next()?;
+        Self::new(None, bare.split_once('@').map_or(bare, |(_, domain)| domain), None).ok()
+    }
+
     /// Whether there is no resource.
     pub fn is_bare(&self) -> bool {
         self.text.len() == usize::from(self.bare)
@@ -153,7 +164,37 @@ fn prepare_resource(resource: &str) -> Result<Cow<'_, str>, JidError> {
     if resource.bytes().all(|b| (b' '..=b'~').contains(&b)) {
         return bounded(Cow::Borrowed(resource), JidError::BadResource);
     }
-    bounded(stringprep::resourceprep(resource).map_err(|_| JidError::BadResource)?, JidError::BadResource)
+    let prepared =
+        stringprep::resourceprep(resource).ok().or_else(|| newer_resource(resource).map(Cow::Owned));
+    bounded(prepared.ok_or(JidError::BadResource)?, JidError::BadResource)
+}
+
+/// A resource with characters that Unicode 3.2 did not have: mapped, composed and held against what is forbidden as the others
+/// are, but for the direction of writing, which these have no say in by the old tables.
+fn newer_resource(resource: &str) -> Option<String> {
+    let mapped = resource.chars().filter(|c| !tables::commonly_mapped_to_nothing(*c));
+    let composed: String = mapped.nfkc().collect();
+    let is_bad = |c: char| {
+        tables::non_ascii_space_character(c)
+            || tables::ascii_control_character(c)
+            || tables::non_ascii_control_character(c)
+            || tables::private_use(c)
+            || tables::non_character_code_point(c)
+            || tables::inappropriate_for_plain_text(c)
+            || tables::inappropriate_for_canonical_representation(c)
+            || tables::change_display_properties_or_deprecated(c)
+            || tables::tagging_character(c)
+            || tables::commonly_mapped_to_nothing(c)
+            || NEWER_INVISIBLE.iter().any(|range| range.contains(&c))
+    };
+    if composed.chars().any(is_bad) {
+        return None;
+    }
+    match composed.chars().any(tables::unassigned_code_point) {
+        true => Some(composed),
+        // Nothing new is left: it has to be what it will be taken for next time.
+        false => stringprep::resourceprep(&composed).ok().map(Cow::into_owned),
+    }
 }
 
 fn prepare_domain(domain: &str) -> Result<Cow<'_, str>, JidError> {
@@ -187,6 +228,15 @@ fn short(length: usize) -> u16 {
     u16::try_from(length).unwrap_or(u16::MAX) // three parts of at most 1023 bytes each
 }
 
+/// What is not seen, or turns the writing round, and is newer than the tables (RFC 8264 §9.13).
+const NEWER_INVISIBLE: [RangeInclusive<char>; 6] = [
+    '\u{61c}'..='\u{61c}',
+    '\u{2064}'..='\u{2069}',
+    '\u{fff0}'..='\u{fff8}',
+    '\u{13430}'..='\u{1345f}',
+    '\u{1bca0}'..='\u{1bca3}',
+    '\u{e0000}'..='\u{e0fff}',
+];
 /// RFC 7622 §3.1: bytes a part.
 const LONGEST_PART: usize = 1023;
 
@@ -215,6 +265,19 @@ mod tests {
         assert_eq!(jid("Juliet@Example.COM./Balcony").unwrap(), jid("juliet@example.com/Balcony").unwrap());
         assert_ne!(jid("juliet@example.com/Balcony").unwrap(), jid("juliet@example.com/balcony").unwrap());
         assert_eq!(jid("Σ@example.com").unwrap(), jid("σ@example.com").unwrap());
+    }
+
+    #[test]
+    fn a_resource_may_hold_what_is_newer_than_the_old_tables() {
+        for new in ["😀", "ẞ", "🇫🇷", "ꭰ", "Ann 😀", "שלום 😀", "👩‍💻", "🄰b"] {
+            let it = jid(&format!("room@c.example/{new}")).unwrap_or_else(|error| panic!("{new}: {error}"));
+            assert_eq!(jid(it.as_str()).as_ref(), Ok(&it), "{new}: it stays what it is");
+        }
+        assert_eq!(jid("a@b/👩‍💻").unwrap().resource(), Some("👩💻"), "joiners are nothing, as ever");
+        for bad in ["😀\u{2066}", "😀\u{7}", "😀\u{e000}", "א🄰", "😀\u{e0041}", "\u{61c}"] {
+            assert_eq!(jid(&format!("a@b/{bad}")), Err(JidError::BadResource), "{bad:?}");
+        }
+        assert_eq!(jid("😀@example.com"), Err(JidError::BadLocal), "§3.3: no symbols in names");
     }
 
     #[test]

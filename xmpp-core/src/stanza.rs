@@ -82,7 +82,7 @@ impl Stanza {
     }
 
     /// Reads a framed element. An unreadable `to` leaves the rest usable: it is returned beside the error, so that the
-    /// stanza can be answered with `jid-malformed` (§8.3.3.8).
+    /// stanza can be answered with `jid-malformed` (§8.3.3.8). So does a `from` whose domain can be read, which is then all of it.
     pub fn from_frame(head: &Head, content: Bytes) -> Result<Self, (ParseError, Option<Box<Self>>)> {
         if head.ns != ns::CLIENT {
             return Err((ParseError::InvalidNamespace, None));
@@ -103,7 +103,10 @@ impl Stanza {
                 },
                 "from" => match value.parse() {
                     Ok(jid) => stanza.from = Some(jid),
-                    Err(error) => wrong = Some(ParseError::BadFrom(error)),
+                    Err(error) => {
+                        stanza.from = Jid::domain_in(value);
+                        wrong = Some(ParseError::BadFrom(error));
+                    }
                 },
                 "id" => stanza.id = Some(value.clone()),
                 "type" => stanza.type_ = Some(value.clone()),

@@ -94,7 +94,8 @@ impl Component {
     fn stanza(&self, head: Head, content: bytes::Bytes) -> Result<Request, StreamError> {
         let (mut stanza, wrong) = match Stanza::from_foreign_frame(ns::COMPONENT, head, content) {
             Ok(stanza) => (Box::new(stanza), None),
-            Err((ParseError::BadTo(error), Some(stanza))) => {
+            Err((ParseError::BadTo(error) | ParseError::BadFrom(error), Some(stanza))) => {
+                // An address of the component's domain that is none is one user's fault: the stream of all stays.
                 (stanza, Some(StanzaError::because(ErrorKind::JidMalformed, error.to_string())))
             }
             Err((error, _)) => return Err(error.into()),
@@ -156,8 +157,12 @@ mod tests {
         ] {
             assert_eq!(run(&mut it, text), Err(wanted), "{text}");
         }
-        let wrong = run(&mut it, "<message from='plays.shakespeare.lit' to='@'/>");
-        assert!(matches!(wrong, Ok(Request::Stanza(_, Some(_)))));
+        for addresses in
+            ["from='plays.shakespeare.lit' to='@'", "from='a@plays.shakespeare.lit/&#9;' to='a@b'"]
+        {
+            let wrong = run(&mut it, &format!("<message {addresses}/>"));
+            assert!(matches!(wrong, Ok(Request::Stanza(_, Some(_)))), "{addresses}: {wrong:?}");
+        }
     }
 
     #[test]

@@ -138,8 +138,11 @@ impl Talk {
     fn stanza(&self, head: Head, content: Bytes) -> Result<Said, StreamError> {
         let (mut stanza, wrong) = match Stanza::from_foreign_frame(ns::SERVER, head, content) {
             Ok(stanza) => (Box::new(stanza), None),
-            Err((ParseError::BadTo(error), Some(stanza))) => {
-                (stanza, Some(StanzaError::because(ErrorKind::JidMalformed, error.to_string())))
+            Err((error @ (ParseError::BadTo(of) | ParseError::BadFrom(of)), Some(stanza))) => {
+                if stanza.from.is_none() {
+                    return Err(error.into());
+                }
+                (stanza, Some(StanzaError::because(ErrorKind::JidMalformed, of.to_string())))
             }
             Err((error, _)) => return Err(error.into()),
         };
@@ -205,7 +208,9 @@ mod tests {
             ("from='a@theirs.example' to='b@elsewhere.example'", Err(StreamCondition::ImproperAddressing)),
             ("from='a@theirs.example'", Err(StreamCondition::ImproperAddressing)),
             ("to='b@ours.example'", Err(StreamCondition::ImproperAddressing)),
-            ("from='@theirs.example' to='b@ours.example'", Err(StreamCondition::InvalidFrom)),
+            ("from='@theirs.example' to='b@ours.example'", Ok(())),
+            ("from='@other.example' to='b@ours.example'", Err(StreamCondition::InvalidFrom)),
+            ("from='@' to='b@ours.example'", Err(StreamCondition::InvalidFrom)),
         ] {
             let (said, _) = say(&mut talk(), &format!("<message {addresses}/>"));
             assert_eq!(said.map(|_| ()), wanted, "{addresses}");
@@ -222,6 +227,10 @@ mod tests {
         let Ok(Some(Said::Stanza(stanza, Some(error)))) = said else { panic!("{said:?}") };
         assert_eq!(error.kind, ErrorKind::JidMalformed);
         assert_eq!(stanza.to.unwrap().as_str(), "ours.example");
+        let (said, _) = say(&mut talk(), "<message from='a@theirs.example/&#9;' to='b@ours.example'/>");
+        let Ok(Some(Said::Stanza(stanza, Some(error)))) = said else { panic!("{said:?}") };
+        assert_eq!(error.kind, ErrorKind::JidMalformed);
+        assert_eq!(stanza.from.unwrap().as_str(), "theirs.example");
     }
 
     #[test]

@@ -143,6 +143,11 @@ async fn a_component_speaks_with_users_here_and_elsewhere() {
     echo.expect(&["type='error'", "id='5'", "remote-server-not-found", "to='y@echo.example.org'"]).await;
     echo.send("<message from='y@echo.example.org' to='a b@example.org' id='6'/>").await;
     echo.expect(&["type='error'", "id='6'", "jid-malformed"]).await;
+    // A nick that is newer than old tables is a nick; one that is none is one user's fault.
+    echo.send("<message from='g@echo.example.org/😀' to='alice@example.org' type='chat' id='7'><body>smile</body></message>").await;
+    alice.expect(&["<message", "smile", "from='g@echo.example.org/😀'"]).await;
+    echo.send("<message from='g@echo.example.org/&#9;' to='alice@example.org' id='8'/>").await;
+    echo.expect(&["type='error'", "id='8'", "jid-malformed"]).await;
     // It goes, and nobody is there.
     drop(echo);
     let is_gone = || super::world::metric(&ours, "xmpp_server_components") == 0;

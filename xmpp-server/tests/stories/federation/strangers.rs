@@ -248,6 +248,11 @@ async fn a_bad_address_is_answered_and_an_iq_without_id_too() {
     peer.open(THEIRS, OURS).await;
     peer.send("<message from='bob@example.net/b' to='a b@example.org' id='1'><body>x</body></message>").await;
     peer.expect(&["<message", "type='error'", "id='1'", "jid-malformed", "to='bob@example.net/b'"]).await;
+    peer.send(
+        "<message from='bob@example.net/&#9;' to='alice@example.org' id='tab'><body>x</body></message>",
+    )
+    .await;
+    peer.expect(&["<message", "type='error'", "id='tab'", "jid-malformed", "to='example.net'"]).await;
     peer.send("<iq type='get' from='bob@example.net/b' to='example.org'><ping xmlns='urn:xmpp:ping'/></iq>")
         .await;
     peer.expect(&["<iq", "type='error'", "bad-request"]).await;
