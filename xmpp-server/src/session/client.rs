@@ -180,7 +180,8 @@ impl<'a> Client<'a> {
         }
         stanza.from = Some(self.jid.clone());
         if let Some(error) = wrong {
-            route::refuse(self.server, &stanza, &error);
+            // RFC 6120 §8.3.3.8, presence too: a client waits for the room whose name or nick is none.
+            route::tell(self.server, &stanza, &error);
             return Ok(());
         }
         if stanza.kind == Kind::Iq
@@ -422,11 +423,8 @@ impl<'a> Client<'a> {
                 self.directed.remove(to);
                 route::route(self.server, stanza).await;
             }
-            Some("error") => route::route(self.server, stanza).await,
-            // XEP-0045 §17.3; RFC 6121 §4.3.1 leaves those of accounts to the server.
-            Some("probe") if to.domain() == self.server.rooms_domain => {
-                route::route(self.server, stanza).await
-            }
+            // RFC 6121 §4.3: a probe of a client's own is routed, or answered here; XEP-0045 §17.3.
+            Some("error" | "probe") => route::route(self.server, stanza).await,
             Some(type_) => match Change::from_type(type_) {
                 // §3.1.2: subscriptions are between bare JIDs.
                 Some(change) if to.to_bare().as_str() != self.jid.bare_str() => {

@@ -334,3 +334,22 @@ async fn an_occupant_asks_what_anothers_presence_is_and_a_stranger_is_refused_by
     let refused = carol.expect(&["<presence", "type='error'"]).await;
     assert!(refused.contains("not-acceptable") && refused.contains(&format!("by='{ROOM}'")), "{refused}");
 }
+
+#[tokio::test]
+async fn who_joins_by_an_address_that_is_none_is_told() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let (long, tab) = (format!("{ROOM}/{}", "n".repeat(1_100)), format!("{ROOM}/&#9;"));
+    for to in ["a b@conference.example.org/n", "x@a..b/n", long.as_str(), tab.as_str()] {
+        alice
+            .send(&format!(
+                "<presence to='{to}' id='j1'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
+            ))
+            .await;
+        let refused = alice.next().await.unwrap();
+        assert!(refused.starts_with("<presence") && refused.contains("type='error'"), "{to}: {refused}");
+        assert!(refused.contains("jid-malformed") && refused.contains("id='j1'"), "{to}: {refused}");
+    }
+    alice.send("<presence type='error' to='a b@conference.example.org/n'/>").await;
+    alice.expect_nothing().await;
+}

@@ -23,7 +23,9 @@ async fn subscriptions_lead_to_presence_across_domains_and_end_with_it() {
     // §4.3.2, rule 3: nobody is there.
     drop(bob);
     alice.expect(&["<presence", "type='unavailable'", "from='bob@example.net/b'"]).await;
-    alice.send("<presence type='probe' to='bob@example.net'/>").await;
+    alice.send("<presence type='probe' id='p1' to='bob@example.net'/>").await;
+    let answer = alice.expect(&["<presence", "id='p1'"]).await;
+    assert!(answer.contains("type='unavailable'") && answer.contains("to='alice@example.org/a'"), "{answer}");
     let mut laptop = Client::online(&ours, "alice", "laptop").await;
     laptop.expect(&["<presence", "type='unavailable'", "from='bob@example.net'"]).await;
     let mut bob = Client::online(&theirs, "bob", "b").await;
