@@ -5,7 +5,7 @@
 //! State who is connected: one stream a name, and its queue.
 //! Errors `host-unknown` for a name that is not configured, `not-authorized` for a wrong hash. A new stream of a name ends the
 //!        one before it with `conflict`, since that may be dead and not know it. Stanzas for a component that is not there
-//!        are answered with `service-unavailable`, those that its queue cannot hold with `resource-constraint`.
+//!        are answered with `remote-server-timeout`, those that its queue cannot hold with `resource-constraint`.
 //! Not here: TLS: components are on this machine, or on a net that may be trusted.
 
 use std::collections::HashMap;
@@ -126,7 +126,7 @@ impl Components {
         let back =
             |stanza, kind: ErrorKind, text: &str| Err(Box::new((stanza, StanzaError::because(kind, text))));
         let Some(stream) = self.streams.get(domain) else {
-            return back(stanza, ErrorKind::ServiceUnavailable, "the component is not there");
+            return back(stanza, ErrorKind::RemoteServerTimeout, "the component is not there");
         };
         match stream.stanzas.try_send(stanza) {
             Ok(()) => Ok(()),
@@ -134,7 +134,7 @@ impl Components {
                 back(stanza, ErrorKind::ResourceConstraint, "too much waits for the component")
             }
             Err(mpsc::error::TrySendError::Closed(stanza)) => {
-                back(stanza, ErrorKind::ServiceUnavailable, "the component is not there")
+                back(stanza, ErrorKind::RemoteServerTimeout, "the component is not there")
             }
         }
     }

@@ -129,13 +129,23 @@ pub(crate) async fn receive(server: &Server, user: &Jid, change: Change, stanza:
     }
 }
 
-/// §4.3.2: a probe for `to`, answered for those who may see. Another server is told, too, when there is nothing to see.
+/// §4.3.2: a probe for `to`, answered for those who may see. Another server is told, too, when there is nothing to see. Who was sent
+/// presence directly hears that it is there, and no more (§4.6.6).
 pub(crate) async fn answer_probe(server: &Server, to: &Jid, probe: &Stanza) {
     let Some(asker) = &probe.from else { return };
     let user = to.to_bare();
     let is_own = asker.bare_str() == user.as_str();
     let is_strange = !server.is_home(asker.domain());
-    if !is_strange && server.router.sessions(user.as_str()).iter().all(|session| session.presence.is_none()) {
+    let is_shown = !to.is_bare()
+        && server
+            .router
+            .sessions(user.as_str())
+            .iter()
+            .any(|session| session.jid == *to && session.directed.has(asker));
+    if !is_strange
+        && !is_shown
+        && server.router.sessions(user.as_str()).iter().all(|session| session.presence.is_none())
+    {
         return; // whether they may see it or not
     }
     let Ok(contact) = server.rosters.get(user.as_str(), asker).await.inspect_err(failed) else { return };
@@ -144,7 +154,10 @@ pub(crate) async fn answer_probe(server: &Server, to: &Jid, probe: &Stanza) {
         route::pass(server, answer.addressed(Some(&user), Some(asker)));
     };
     if !(contact.subscription().from || is_own) {
-        if is_strange {
+        if is_shown {
+            let presence = Stanza::new(Kind::Presence, None).with_id(probe.id.as_deref());
+            route::pass(server, presence.addressed(Some(to), Some(asker)));
+        } else if is_strange {
             answer("unsubscribed"); // rule 1, for accounts that are not there, too
         }
         return;

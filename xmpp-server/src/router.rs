@@ -6,7 +6,8 @@
 //! Errors a full outbox means a client that does not read: its session is told to end with `policy-violation`, and
 //!       the stanza counts as not delivered, so that the caller stores it.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use dashmap::DashMap;
@@ -88,6 +89,47 @@ pub(crate) struct Session {
     pub(crate) is_inactive: bool,
     /// It lost its connection, and may be resumed (XEP-0198).
     pub(crate) is_detached: bool,
+    /// To whom it showed presence directly.
+    pub(crate) directed: Arc<Directed>,
+}
+
+/// To whom presence was sent directly, and who must learn that it is gone (RFC 6121 §4.6).
+#[derive(Default)]
+pub(crate) struct Directed(Mutex<HashSet<Jid>>);
+
+impl Directed {
+    /// Notes somebody, unless there are so many.
+    pub(crate) fn put(&self, jid: &Jid, most: usize) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = all.len() < most || all.contains(jid);
+        if fits {
+            all.insert(jid.clone());
+        }
+        fits
+    }
+
+    pub(crate) fn remove(&self, jid: &Jid) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(jid);
+    }
+
+    /// Whom a list names, who are forgotten.
+    pub(crate) fn take_named(&self, list: &BlockList) -> Vec<Jid> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let named: Vec<Jid> = all.iter().filter(|jid| list.names(jid)).cloned().collect();
+        all.retain(|jid| !list.names(jid));
+        named
+    }
+
+    /// Everybody, who is forgotten.
+    pub(crate) fn take(&self) -> HashSet<Jid> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether somebody is among them, by this address or the bare one.
+    pub(crate) fn has(&self, jid: &Jid) -> bool {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.contains(jid) || all.contains(&jid.to_bare())
+    }
 }
 
 /// What an account wants, at hand in each of its sessions.
@@ -339,6 +381,7 @@ impl Session {
             notify: Notify::default(),
             is_inactive: false,
             is_detached: false,
+            directed: Arc::default(),
         }
     }
 

@@ -85,9 +85,16 @@ fn pushes(server: &Server, user: &Jid, command: &Element) -> Vec<Stanza> {
     sessions.filter(|session| session.is_block_interested).map(|session| push(&session.jid)).collect()
 }
 
-/// §3.3: whom the roster lets see the user's presence sees it go.
+/// §3.3: whom the roster lets see the user's presence, or who was sent it directly, sees it go.
 async fn hide_presence(server: &Server, user: &Jid, jids: &[Jid]) -> Result<Vec<Stanza>, StanzaError> {
     let mut stanzas = Vec::new();
+    let list: BlockList = jids.iter().cloned().collect();
+    for session in server.router.sessions(user.as_str()) {
+        for shown in session.directed.take_named(&list) {
+            let gone = Stanza::new(Kind::Presence, Some("unavailable"));
+            stanzas.push(gone.addressed(Some(&session.jid), Some(&shown)));
+        }
+    }
     for contact in seeing(server, user, jids, |subscription| subscription.from).await? {
         for session in server.router.sessions(user.as_str()).iter().filter(|s| s.presence.is_some()) {
             let gone = Stanza::new(Kind::Presence, Some("unavailable"));

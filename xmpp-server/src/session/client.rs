@@ -5,7 +5,6 @@
 //! State whether presence was sent and to whom directly, and whether messages that waited were given.
 //! Errors stream errors for what no client may send; all else is answered as a stanza.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::io::AsyncReadExt;
@@ -28,7 +27,7 @@ use crate::features::{carbons, last};
 use crate::guests::{self, Pace, Passage};
 use crate::pubsub;
 use crate::rate::Rate;
-use crate::router::{Outgoing, What};
+use crate::router::{Directed, Outgoing, What};
 use crate::server::Server;
 use crate::voicemail::heard;
 use crate::{callers, features, halves, presence, reach, route, standing};
@@ -42,8 +41,7 @@ pub(super) struct Client<'a> {
     heard: Arc<Heard>,
     is_available: bool,
     is_given: bool,
-    /// To whom presence was sent directly, and who must learn that it is gone (RFC 6121 §4.6).
-    directed: HashSet<Jid>,
+    directed: Arc<Directed>,
     tell: &'a (dyn Fn(bool) + Send + Sync),
     /// What the last presence said of the client, and the id of the question that was asked about it.
     caps: Option<(Caps, String)>,
@@ -72,7 +70,9 @@ impl<'a> Client<'a> {
         heard: Arc<Heard>,
         tell: &'a (dyn Fn(bool) + Send + Sync),
     ) -> Self {
-        let directed = HashSet::new();
+        let mut sessions = server.router.sessions(jid.bare_str()).into_iter();
+        let of_router = sessions.find(|session| session.serial == serial);
+        let directed = of_router.map(|session| session.directed).unwrap_or_default();
         Self {
             server,
             jid,
@@ -414,8 +414,7 @@ impl<'a> Client<'a> {
     async fn directed_presence(&mut self, stanza: Stanza, to: &Jid) {
         match stanza.type_.as_deref() {
             None => {
-                if self.directed.len() < MOST_DIRECTED || self.directed.contains(to) {
-                    self.directed.insert(to.clone());
+                if self.directed.put(to, MOST_DIRECTED) {
                     route::route(self.server, stanza).await;
                 }
             }
@@ -454,7 +453,10 @@ impl<'a> Client<'a> {
                 last::remember(self.server, &self.jid, &stanza).await;
             }
         }
-        for to in std::mem::take(&mut self.directed) {
+        for to in self.directed.take() {
+            if self.blocks(&to) {
+                continue; // XEP-0191 §3.3: who is blocked was told then
+            }
             route::route(self.server, stanza.clone().addressed(Some(&self.jid), Some(&to))).await;
         }
     }

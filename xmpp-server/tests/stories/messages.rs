@@ -388,3 +388,34 @@ async fn a_card_is_published_and_set_in_one_place() {
     let nobody = bob.ask("get", "nobody@example.org", items).await;
     assert!(nobody.contains("type='error'"), "{nobody}");
 }
+
+#[tokio::test]
+async fn a_client_asks_what_a_contact_shows_and_a_stranger_learns_nothing() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    befriend(&mut alice, &mut bob).await;
+    alice.send("<presence><show>dnd</show></presence>").await;
+    bob.expect(&["<presence", "<show>dnd</show>"]).await;
+    for to in ["alice@example.org", "alice@example.org/a"] {
+        bob.send(&format!("<presence type='probe' to='{to}'/>")).await;
+        let shown = bob.next().await.unwrap();
+        assert!(shown.contains("from='alice@example.org/a'") && shown.contains("dnd"), "{to}: {shown}");
+    }
+    let mut carol = Client::online(&served, "carol", "c").await;
+    carol.send("<presence type='probe' to='alice@example.org'/>").await;
+    carol.expect_nothing().await;
+    // §4.6.6: to whom presence was sent directly, that alone is said, and of that address alone.
+    alice.send("<presence to='carol@example.org'><status>psst</status></presence>").await;
+    carol.expect(&["psst"]).await;
+    carol.send("<presence type='probe' to='alice@example.org/a'/>").await;
+    let shown = carol.next().await.unwrap();
+    assert!(shown.contains("from='alice@example.org/a'") && !shown.contains("type="), "{shown}");
+    assert!(!shown.contains("dnd") && !shown.contains("psst"), "{shown}");
+    carol.send("<presence type='probe' to='alice@example.org'/>").await;
+    carol.expect_nothing().await;
+    alice.send("<presence type='unavailable' to='carol@example.org'/>").await;
+    carol.expect(&["type='unavailable'"]).await;
+    carol.send("<presence type='probe' to='alice@example.org/a'/>").await;
+    carol.expect_nothing().await;
+}

@@ -113,7 +113,7 @@ async fn a_component_speaks_with_users_here_and_elsewhere() {
     let mut alice = Client::online(&ours, "alice", "a").await;
     let mut bob = Client::online(&theirs, "bob", "b").await;
     alice.send("<message to='x@echo.example.org' type='chat' id='early'><body>x</body></message>").await;
-    alice.expect(&["type='error'", "id='early'", "service-unavailable"]).await;
+    alice.expect(&["type='error'", "id='early'", "remote-server-timeout"]).await;
     let mut echo = Component::connect(&ours).await;
     alice.send("<message to='x@echo.example.org' type='chat' id='1'><body>hi</body></message>").await;
     let got = echo.expect(&["<message", "id='1'", "<body>hi</body>"]).await;
@@ -153,7 +153,36 @@ async fn a_component_speaks_with_users_here_and_elsewhere() {
     let is_gone = || super::world::metric(&ours, "xmpp_server_components") == 0;
     until("the component is gone", is_gone).await;
     alice.send("<message to='x@echo.example.org' type='chat' id='late'><body>x</body></message>").await;
-    alice.expect(&["type='error'", "id='late'", "service-unavailable"]).await;
+    alice.expect(&["type='error'", "id='late'", "remote-server-timeout"]).await;
+}
+
+#[tokio::test]
+async fn an_occupant_goes_with_its_component_and_one_that_was_shown_presence_hears_that_it_is_there() {
+    let world = World::new().await;
+    let ours = serve(&world).await;
+    let mut alice = Client::online(&ours, "alice", "a").await;
+    let mut echo = Component::connect(&ours).await;
+    let room = "dev@conference.example.org";
+    alice.enter(room, "Alice").await;
+    alice.ask("set", room, crate::common::rooms::INSTANT).await;
+    echo.send("<presence from='z@echo.example.org/r' to='dev@conference.example.org/Z'><x xmlns='http://jabber.org/protocol/muc'/></presence>").await;
+    alice.expect(&["<presence", "/Z'"]).await;
+    // RFC 6121 §4.6.6, for a bridge that looks for ghosts.
+    alice.send("<presence to='x@echo.example.org'/>").await;
+    echo.expect(&["<presence", "from='alice@example.org/a'", "to='x@echo.example.org'"]).await;
+    echo.send("<presence type='probe' id='p' from='x@echo.example.org' to='alice@example.org/a'/>").await;
+    let shown = echo.expect(&["<presence", "from='alice@example.org/a'", "to='x@echo.example.org'"]).await;
+    assert!(!shown.contains("type="), "{shown}");
+    echo.send("<presence type='probe' id='q' from='y@echo.example.org' to='alice@example.org/a'/>").await;
+    echo.expect(&["type='unsubscribed'", "id='q'"]).await;
+    drop(echo);
+    let is_gone = || super::world::metric(&ours, "xmpp_server_components") == 0;
+    until("the component is gone", is_gone).await;
+    alice
+        .send("<message type='groupchat' to='dev@conference.example.org'><body>anybody?</body></message>")
+        .await;
+    // XEP-0045 §18.1.2: what did not reach it takes it out.
+    alice.expect(&["<presence", "type='unavailable'", "/Z'"]).await;
 }
 
 #[tokio::test]
