@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 
 use shared_store::{Place, StoreError};
+use xmpp_core::payload::blocking::BlockList;
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
 use super::node::{ItemRef, Node, Relation};
@@ -201,6 +202,13 @@ async fn last_of_some(
         having.iter().zip(entries).map(|(host, entry)| relation(host, entry)).collect();
     let related = |host: &Jid| having.iter().position(|known| known == host).and_then(|at| relations.get(at));
     nodes.retain(|(host, _, node)| related(host).is_some_and(|to| node.check_reader(resource, to).is_ok()));
+    let mut shown: Vec<Jid> = nodes.iter().map(|(host, ..)| host.clone()).collect();
+    shown.dedup();
+    let lists = server.block_lists.of_many(&shown).await?;
+    let hides = |host: &Jid, list: &BlockList| !is_exempt(host, resource) && list.names(resource);
+    let hiding: Vec<&Jid> =
+        shown.iter().zip(&lists).filter(|(host, list)| hides(host, list)).map(|(host, _)| host).collect();
+    nodes.retain(|(host, ..)| !hiding.contains(&host));
     let mut shown: Vec<Jid> = nodes.iter().map(|(host, ..)| host.clone()).collect();
     shown.dedup();
     let lists = server.block_lists.of_many(&shown).await?;

@@ -131,3 +131,48 @@ async fn a_report_is_kept_and_pushed_to_nobody() {
     let text = String::from_utf8(kept[0].value.clone()).unwrap();
     assert!(text.contains("bob@example.org") && text.contains("spam") && text.contains("buy"), "{text}");
 }
+
+#[tokio::test]
+async fn who_is_blocked_hears_of_no_event_of_the_account() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    befriend(&mut alice, &mut bob).await;
+    let publish = |item: &str| {
+        format!(
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:tt'><item id='{item}'>\
+             <x xmlns='urn:tt'/></item></publish></pubsub>"
+        )
+    };
+    assert!(alice.ask("set", "", &publish("one")).await.contains("type='result'"));
+    let subscribe = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><subscribe node='urn:tt' jid='bob@example.org'/></pubsub>";
+    assert!(bob.ask("set", "alice@example.org", subscribe).await.contains("type='result'"));
+    assert!(alice.ask("set", "", &publish("two")).await.contains("type='result'"));
+    bob.expect(&["<message", "id='two'"]).await;
+    assert!(alice.ask("set", "", &command("block", "bob@example.org")).await.contains("result"));
+    assert!(alice.ask("set", "", &publish("three")).await.contains("type='result'"));
+    bob.send("<iq type='get' id='p' to='example.org'><ping xmlns='urn:xmpp:ping'/></iq>").await;
+    loop {
+        let next = bob.next().await.unwrap();
+        assert!(!next.contains("three"), "{next}");
+        if next.contains("id='p'") {
+            break;
+        }
+    }
+    assert!(alice.ask("set", "", &command("unblock", "bob@example.org")).await.contains("result"));
+    assert!(alice.ask("set", "", &publish("four")).await.contains("type='result'"));
+    bob.expect(&["<message", "id='four'"]).await;
+}
+
+#[tokio::test]
+async fn who_was_sent_presence_directly_sees_it_go_once_and_then_nothing() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    alice.send("<presence to='bob@example.org/b'/>").await;
+    bob.expect(&["<presence", "from='alice@example.org/a'"]).await;
+    assert!(alice.ask("set", "", &command("block", "bob@example.org")).await.contains("result"));
+    bob.expect(&["<presence", "type='unavailable'", "from='alice@example.org/a'"]).await;
+    alice.send("<presence to='bob@example.org/b'/><presence type='unavailable'/>").await;
+    bob.expect_nothing().await;
+}
