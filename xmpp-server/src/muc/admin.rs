@@ -118,8 +118,8 @@ impl Room {
                     return Err(ErrorKind::NotAllowed.into());
                 }
                 let is_demotion = matches!(role, Role::Visitor | Role::Participant);
-                if is_demotion && theirs >= Affiliation::Admin && whom.jid.bare_str() != from.bare_str() {
-                    return Err(ErrorKind::NotAllowed.into()); // §8.4, §9.7: an admin is a moderator
+                if is_demotion && theirs >= Affiliation::Admin {
+                    return Err(ErrorKind::NotAllowed.into()); // §8.4, §9.7: by nobody, themselves included
                 }
                 Ok(())
             }
@@ -130,13 +130,15 @@ impl Room {
                 if jid.local().is_none() && affiliation.is_member() {
                     return Err(ErrorKind::NotAllowed.into()); // a domain can be banned, and no more
                 }
-                let theirs = self.affiliation(jid);
-                let needs_owner = theirs >= Affiliation::Admin || *affiliation >= Affiliation::Admin;
-                if needs_owner && mine < Affiliation::Owner {
-                    return Err(ErrorKind::NotAllowed.into());
-                }
                 if *affiliation == Affiliation::Outcast && jid.bare_str() == from.bare_str() {
                     return Err(ErrorKind::Conflict.into()); // §9.1
+                }
+                if *affiliation >= Affiliation::Admin && mine < Affiliation::Owner {
+                    return Err(ErrorKind::Forbidden.into()); // §10.5, §10.8: lists of owners
+                }
+                let theirs = self.affiliation(jid);
+                if theirs >= Affiliation::Admin && mine < Affiliation::Owner {
+                    return Err(ErrorKind::NotAllowed.into());
                 }
                 if self.affiliations.len() >= MOST_AFFILIATIONS && theirs == Affiliation::None {
                     return Err(ErrorKind::ResourceConstraint.into());

@@ -179,7 +179,11 @@ impl RoomConfig {
                 text("whois", "list-single", "Who sees real addresses", whois)
                     .options(&[("Moderators", "moderators"), ("Anyone", "anyone")]),
             )
-            .with(truth("allowinvites", "Everybody invites", self.members_invite))
+            .with(truth(
+                "allowinvites",
+                "Members invite to a members-only room (others may always invite)",
+                self.members_invite,
+            ))
             .with(truth("changesubject", "Everybody changes the subject", self.anyone_changes_subject))
             .with(
                 text("allowpm", "list-single", "Who sends private messages", self.private_messages.as_str())

@@ -280,3 +280,73 @@ async fn the_command_call_invites_all_to_the_rooms_call() {
         assert!(invitation.contains("<stanza-id") && !invitation.contains("/call"), "{invitation}");
     }
 }
+
+#[tokio::test]
+async fn admins_and_owners_do_not_take_their_own_voice_and_are_told_why_something_is_not_theirs() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    for role in ["visitor", "participant"] {
+        let own = alice.ask("set", ROOM, &item(&format!("nick='Alice' role='{role}'"))).await;
+        assert!(own.contains("not-allowed"), "§8.4, §9.7: {own}");
+    }
+    alice.ask("set", ROOM, &item("jid='bob@example.org' affiliation='admin'")).await;
+    bob.expect(&["affiliation='admin'", "code='110'"]).await;
+    let own = bob.ask("set", ROOM, &item("jid='bob@example.org' affiliation='outcast'")).await;
+    assert!(own.contains("conflict"), "§9.1: {own}");
+    for affiliation in ["admin", "owner"] {
+        let item = item(&format!("jid='carol@example.org' affiliation='{affiliation}'"));
+        assert!(bob.ask("set", ROOM, &item).await.contains("forbidden"), "§10.5, §10.8");
+    }
+    assert!(
+        bob.ask("set", ROOM, &item("jid='alice@example.org' affiliation='none'"))
+            .await
+            .contains("not-allowed")
+    );
+}
+
+#[tokio::test]
+async fn what_refuses_a_private_message_reaches_its_sender_and_names_nobody() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    let mut carol = Client::online(&served, "carol", "c").await;
+    carol.enter(ROOM, "Carol").await;
+    bob.expect(&["<presence", "/Carol'"]).await;
+    let block = format!("<block xmlns='urn:xmpp:blocking'><item jid='{ROOM}/Carol'/></block>");
+    assert!(bob.ask("set", "", &block).await.contains("result"));
+    carol.send(&format!("<message to='{ROOM}/Bob' type='chat' id='pm'><body>psst</body></message>")).await;
+    let refused = carol.expect(&["<message", "type='error'", "id='pm'"]).await;
+    assert!(refused.contains(&format!("from='{ROOM}/Bob'")) && !refused.contains("bob@"), "{refused}");
+    carol
+        .send(&format!("<iq type='get' id='v' to='{ROOM}/Alice'><query xmlns='jabber:iq:version'/></iq>"))
+        .await;
+    let asked = alice.expect(&["<iq", "jabber:iq:version"]).await;
+    let (from, id) = (attribute(&asked, "iq", "from"), attribute(&asked, "iq", "id"));
+    alice
+        .send(&format!(
+            "<iq type='error' id='{id}' to='{from}'><error type='cancel' by='alice@example.org/a'>\
+             <service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+        ))
+        .await;
+    let answer = carol.expect(&["<iq", "id='v'"]).await;
+    assert!(answer.contains("service-unavailable") && !answer.contains("alice@example.org"), "{answer}");
+    carol.send("<message to='conference.example.org' id='zz'><body>x</body></message>").await;
+    carol.expect(&["<message", "type='error'", "id='zz'", "service-unavailable"]).await;
+}
+
+#[tokio::test]
+async fn the_subject_of_a_closed_room_is_for_who_may_enter() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    let mut carol = Client::online(&served, "carol", "c").await;
+    alice.send(&format!("<message type='groupchat' to='{ROOM}'><subject>merger</subject></message>")).await;
+    bob.expect(&["<subject>merger"]).await;
+    assert!(carol.ask("get", ROOM, INFO).await.contains("merger"), "an open room's is for all");
+    assert!(
+        alice
+            .ask("set", ROOM, &configure(&[("passwordprotectedroom", "1"), ("roomsecret", "x")]))
+            .await
+            .contains("result")
+    );
+    assert!(!carol.ask("get", ROOM, INFO).await.contains("merger"));
+    assert!(bob.ask("get", ROOM, INFO).await.contains("merger"), "who is inside sees it");
+}
