@@ -2,14 +2,14 @@
 //!
 //! In    accounts that are removed, by whomever: the list that `shared-auth` keeps until they are erased.
 //! Out   sessions end; contacts learn that neither sees the other any more; roster, cards, nodes, archive, waiting messages, files
-//!       and bindings go; then the names are free.
+//!       and bindings go, what they were in rooms (but for bans, which are of the name) and at nodes, and invitations to become their contact; then
+//!       the names are free.
 //! Errors the store's; what was erased before stays erased, and erasing again, in a while or at the next start, does the rest.
-//! Not here: affiliations in rooms, which are the rooms'.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared_auth::Gone;
+use shared_auth::{Gone, Opens};
 use shared_model::{AccountEvent, AccountId, Event, Fact};
 use shared_runtime::bus::{Heard, Subscription};
 use shared_runtime::unix_millis;
@@ -80,6 +80,19 @@ async fn erase_one(server: &Server, gone: &Gone) -> Result<(), StoreError> {
             tokio::time::sleep(BETWEEN).await;
         }
         erase(server, &user).await?;
+        server.rooms.forget_account(&user).await;
+        if crate::pubsub::forget_account(server, &user).await.is_err() {
+            return Err(StoreError::Backend("nodes could not be changed".to_owned()));
+        }
+    }
+    for invite in server.auth.invites.list(unix_millis()).await? {
+        let (Opens::Account { contact: Some(contact), .. } | Opens::Contact { contact }) = &invite.opens
+        else {
+            continue;
+        };
+        if contact == jid {
+            server.auth.invites.revoke(&invite.id).await?;
+        }
     }
     let call_id = server.new_id();
     let update = BindingUpdate { call_id, remove_all: true, ..BindingUpdate::default() };

@@ -200,6 +200,18 @@ impl Room {
         }
     }
 
+    /// An account is gone. A ban stays: it is of the name.
+    pub(crate) fn forget_account(&mut self, jid: &Jid, out: &mut Effects) {
+        let affiliation = self.affiliations.get(jid.bare_str()).copied();
+        if affiliation.is_some_and(|affiliation| affiliation != Affiliation::Outcast) {
+            self.set_affiliation(jid, Affiliation::None, None, None, out);
+        }
+        let had_more = self.nicks_reserved.remove(jid.bare_str()).is_some()
+            | self.requests.remove(jid.bare_str()).is_some()
+            | self.hats.forget(jid);
+        out.save |= had_more;
+    }
+
     /// §9.1 to §9.4, §10.3 to §10.8.
     pub(crate) fn set_affiliation(
         &mut self,

@@ -3,6 +3,7 @@
 use shared_model::{Affiliation, BareJid, Pending, RoomAddress, RoomDirectory, RoomSnapshot, Unavailable};
 use shared_store::StoreError;
 use tokio::sync::oneshot;
+use xmpp_core::Jid;
 
 use super::Rooms;
 use super::room::Room;
@@ -71,6 +72,20 @@ impl Rooms {
         let task = self.start(room);
         task.send(Command::Keep(answer)).await.map_err(|_| CreateError::Stopping)?;
         kept.await.map_err(|_| CreateError::Stopping)
+    }
+}
+
+impl Rooms {
+    /// An account is gone: no room has it among its owners, admins and members any more, when this returns.
+    pub(crate) async fn forget_account(&self, jid: &Jid) {
+        let tasks: Vec<_> = self.tasks.iter().map(|task| task.value().clone()).collect();
+        for task in tasks {
+            let (answer, kept) = oneshot::channel();
+            // A room that ends meanwhile is none that anybody owns.
+            if task.send(Command::Forget(jid.clone(), answer)).await.is_ok() {
+                let _ = kept.await; // as above
+            }
+        }
     }
 }
 

@@ -58,6 +58,11 @@ const COMMANDS: &[(Command, &str, &str)] = &[
 ];
 
 impl Hats {
+    /// Somebody wears none any more; whether they did.
+    pub(crate) fn forget(&mut self, jid: &Jid) -> bool {
+        self.worn.remove(jid.bare_str()).is_some()
+    }
+
     /// As presence shows them.
     fn of(&self, jid: &Jid) -> impl Iterator<Item = Element> {
         let worn = self.worn.get(jid.bare_str());

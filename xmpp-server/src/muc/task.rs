@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Show(oneshot::Sender<Option<Listing>>),
     /// The room is kept and open from now on; the answer comes when that is durable.
     Keep(oneshot::Sender<()>),
+    /// An account is gone: whatever it was here, who has its name next is not.
+    Forget(Jid, oneshot::Sender<()>),
     /// A leg of the room's call is there, or changed; `None` in its place means that it left.
     Call(String, Option<Participant>),
     /// The legs that there are, after facts were missed.
@@ -114,6 +116,10 @@ fn take(
         }
         Command::Keep(answer) => {
             effects.save = true;
+            kept.push(answer);
+        }
+        Command::Forget(jid, answer) => {
+            room.forget_account(&jid, effects);
             kept.push(answer);
         }
         Command::Call(call_id, participant) => room.call_changed(call_id, participant, effects),

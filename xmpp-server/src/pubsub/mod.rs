@@ -62,6 +62,28 @@ pub(crate) struct Host {
     pub(crate) is_service: bool,
 }
 
+/// An account is gone: no node of the service is its, or sends it anything, any more.
+pub(crate) async fn forget_account(server: &Server, jid: &Jid) -> Result<(), StanzaError> {
+    let (records, host) = (&*server.store.records, server.pubsub_domain.as_str());
+    let is_theirs = |address: &String| address.split('/').next() == Some(jid.bare_str());
+    for (name, node) in store::all(records, host).await? {
+        let has = node.affiliations.contains_key(jid.bare_str())
+            || node.subscriptions.iter().chain(&node.pending).any(is_theirs);
+        if has {
+            store::change(records, host, &name, |node, _| {
+                if let Some(node) = node {
+                    node.affiliations.remove(jid.bare_str());
+                    node.subscriptions.retain(|address| !is_theirs(address));
+                    node.pending.retain(|address| !is_theirs(address));
+                }
+                Ok(())
+            })
+            .await?;
+        }
+    }
+    Ok(())
+}
+
 impl Host {
     /// The host of a request.
     pub(crate) fn of(server: &Server, request: &Request) -> Result<Self, StanzaError> {

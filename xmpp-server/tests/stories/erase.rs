@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::common::rooms::{ROOM, configure, item, room};
 use crate::common::{Client, Served, befriend, serve, serve_again};
-use shared_auth::{NewAccount, Profile};
+use shared_auth::{NewAccount, Opens, Profile};
 use shared_model::{AccountId, Aor, BareJid};
 use shared_runtime::unix_millis;
 use shared_store::{Binding, BindingUpdate, BoundBy};
@@ -97,4 +98,33 @@ async fn what_was_removed_while_nobody_served_is_erased_at_the_start() {
     let served = serve_again(&served, Config::default()).await;
     is_erased(&served).await;
     begin_anew(&served).await;
+}
+
+#[tokio::test]
+async fn who_has_the_name_next_owns_no_room_of_the_former_owner_and_gets_no_contact_of_an_old_invitation() {
+    let served = serve().await;
+    let (mut alices, mut bob) = room(&served).await;
+    let kept = configure(&[("persistentroom", "1")]);
+    assert!(alices.ask("set", ROOM, &kept).await.contains("type='result'"));
+    assert!(
+        alices.ask("set", ROOM, &item("jid='bob@example.org' affiliation='owner'")).await.contains("result")
+    );
+    let node = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><create node='theirs'/></pubsub>";
+    assert!(alices.ask("set", "pubsub.example.org", node).await.contains("type='result'"));
+    let contact = Some("alice@example.org".parse().unwrap());
+    let opens = Opens::Account { user: None, name: String::new(), admin: false, contact };
+    let now = unix_millis();
+    served.auth.invites.create(opens, None, Duration::from_secs(86_400), now).await.unwrap();
+    served.auth.book.remove(alice(&served).await).await.unwrap();
+    bob.expect(&["<presence", "/Alice'", "type='unavailable'"]).await;
+    is_erased(&served).await;
+    begin_anew(&served).await;
+    let owners = bob.ask("get", ROOM, &item("affiliation='owner'").replace("<reason>why</reason>", "")).await;
+    assert!(owners.contains("bob@example.org") && !owners.contains("alice@example.org"), "{owners}");
+    let mut other = Client::online(&served, "alice", "new").await;
+    let form = "<query xmlns='http://jabber.org/protocol/muc#owner'/>";
+    assert!(other.ask("get", ROOM, form).await.contains("forbidden"));
+    let owned = "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node='theirs'/></pubsub>";
+    assert!(other.ask("get", "pubsub.example.org", owned).await.contains("forbidden"));
+    assert!(served.auth.invites.list(unix_millis()).await.unwrap().is_empty());
 }
