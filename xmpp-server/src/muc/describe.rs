@@ -50,6 +50,8 @@ impl Room {
         if affiliation == Affiliation::Outcast {
             return Err(ErrorKind::Forbidden.into());
         }
+        // What is said inside a closed room is for who may read it, as its archive is.
+        let subject = if self.may_read(from).is_ok() { self.subject.text.as_str() } else { "" };
         let config = &self.config;
         let word = |is: bool, yes: &'static str, no: &'static str| if is { yes } else { no };
         let name = if config.name.is_empty() { self.address.local().to_owned() } else { config.name.clone() };
@@ -80,7 +82,7 @@ impl Room {
                 word(config.password.is_some(), "muc_passwordprotected", "muc_unsecured"),
                 word(config.non_anonymous, "muc_nonanonymous", "muc_semianonymous"),
             ],
-            forms: vec![self.room_info(affiliation, activity).to_element()],
+            forms: vec![self.room_info(affiliation, subject, activity).to_element()],
         };
         if config.is_archived() {
             info.features.extend([ns::MAM, ns::MAM_EXTENDED, "urn:xmpp:mam:2#groupchat-field"]);
@@ -88,7 +90,7 @@ impl Room {
         Ok(info.to_element(None))
     }
 
-    fn room_info(&self, affiliation: Affiliation, activity: Option<String>) -> Form {
+    fn room_info(&self, affiliation: Affiliation, subject: &str, activity: Option<String>) -> Form {
         let field = |var: &str, kind: &str, label: &str, value: String| Field::new(var, kind, label, value);
         let truth = |is: bool| if is { "1".to_owned() } else { "0".to_owned() };
         let mut form = Form::new("result", ns::MUC_INFO)
@@ -98,7 +100,7 @@ impl Room {
                 "Description",
                 self.config.description.clone(),
             ))
-            .with(field("muc#roominfo_subject", "text-single", "Subject", self.subject.text.clone()))
+            .with(field("muc#roominfo_subject", "text-single", "Subject", subject.to_owned()))
             .with(field("muc#roominfo_subjectmod", "boolean", "", truth(self.config.anyone_changes_subject)))
             .with(field(
                 "muc#roominfo_occupants",

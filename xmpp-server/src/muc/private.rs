@@ -90,7 +90,9 @@ impl Room {
         }
         let by = self.occupant_jid(&occupant.nick);
         for sender in nick.map(|nick| self.clients(nick)).unwrap_or_default() {
-            out.stanzas.push(error.clone().addressed(Some(&by), Some(&sender)));
+            let sees = self.occupant(&sender).is_some_and(|sender| self.sees_jids(sender));
+            let error = if sees { error.clone() } else { unaddressed(error.clone()) };
+            out.stanzas.push(error.addressed(Some(&by), Some(&sender)));
         }
     }
 
@@ -138,10 +140,14 @@ impl Room {
     }
 }
 
-/// An answer without the addresses that a card names: who may not see whose nick it is learns it from no card either (§17.4).
+/// An answer without the addresses that a card or an error names: who may not see whose nick it is learns it from these neither
+/// (§17.4).
 fn unaddressed(iq: Stanza) -> Stanza {
     let is_card = |payload: &Element| matches!(payload.ns.as_str(), ns::VCARD_TEMP | ns::VCARD4);
     let mut children = iq.children();
+    for error in children.iter_mut().filter(|child| child.is("error", ns::CLIENT)) {
+        error.attributes.retain(|(name, _)| name != "by"); // RFC 6120 §8.3.1
+    }
     for card in children.iter_mut().filter(|payload| is_card(payload)) {
         card.nodes.retain(|node| match node {
             Node::Element(part) => !["JABBERID", "TEL", "impp", "tel"].contains(&part.name.as_str()),

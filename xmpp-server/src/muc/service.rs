@@ -41,6 +41,9 @@ impl Listed {
 impl Rooms {
     /// Takes an iq for the service.
     pub(crate) async fn deliver_to_service(&self, server: &Server, stanza: &Stanza) {
+        if stanza.kind == Kind::Message {
+            return refuse(server, stanza, &ErrorKind::ServiceUnavailable.into());
+        }
         if stanza.kind != Kind::Iq || matches!(stanza.type_.as_deref(), Some("result" | "error")) {
             return;
         }
