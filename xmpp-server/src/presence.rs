@@ -9,6 +9,7 @@
 use xmpp_core::payload::roster::{Change, Subscription};
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
+use crate::features;
 use crate::invited;
 use crate::pubsub;
 use crate::reach;
@@ -34,7 +35,13 @@ pub(crate) async fn send_anyway(server: &Server, from: &Jid, contact: &Jid, chan
             entry.is_listed |= matches!(change, Change::Subscribe | Change::Subscribed);
         })
         .await;
-    let Ok((before, after)) = changed.inspect_err(failed) else { return };
+    let (before, after) = match changed {
+        Ok(changed) => changed,
+        Err(error) => {
+            // RFC 6120 §8.3.3.18: a client would show for ever that it asked.
+            return route::tell(server, &stanza, &features::store_failed(&error));
+        }
+    };
     let (_, is_routed) = before.subscription().sent(change);
     if is_routed {
         Box::pin(route(server, stanza.addressed(Some(&user), Some(contact)))).await;

@@ -153,8 +153,18 @@ pub(crate) fn tell(server: &Server, stanza: &Stanza, error: &StanzaError) {
                 });
             }
         }
+        Some(to) if to.domain() == server.rooms_domain => {
+            // An occupant, by way of the room, whose task may be the one that calls this: it would wait for itself.
+            if let Some(server) = server.me() {
+                tokio::spawn(async move { server.rooms.deliver(&server, answer).await });
+            }
+        }
         Some(to) if is_here(server, to) => {
             server.router.send_anyway(to, &answer);
+            if features::carbons::is_eligible(stanza) {
+                // XEP-0280 §6.1: or the other devices show what was refused as sent.
+                features::carbons::copy_received(&server.router, to, &answer, std::slice::from_ref(to));
+            }
         }
         Some(_) => leave(server, answer),
         None => {}

@@ -72,7 +72,7 @@ fn copy(router: &Router, user: &Jid, message: &Stanza, direction: &str, knows: i
 }
 
 /// §6.1.
-fn is_eligible(message: &Stanza) -> bool {
+pub(crate) fn is_eligible(message: &Stanza) -> bool {
     if message.kind != Kind::Message || message.mentions(ns::CARBONS) {
         return false; // private, or a copy itself
     }

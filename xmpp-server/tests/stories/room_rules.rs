@@ -1,7 +1,7 @@
 //! Moderators, admins and those who ask them — XEP-0045 §7.8, §7.10, §7.13, §8, §9.
 
 use crate::common::rooms::{INFO, INSTANT, ROOM, configure, item, items, room};
-use crate::common::{Client, serve};
+use crate::common::{Client, attribute, serve};
 
 #[tokio::test]
 async fn a_ban_may_name_a_domain() {
