@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use prometheus::Registry;
 use provisioning::Scope;
-use shared_auth::{AccountCard, Auth, Holder, NewAccount, Profile};
+use shared_auth::{AccountCard, Auth, Holder, NewAccount, Profile, check_shown_name};
 use shared_model::{Address, Aor, BareJid, Domains};
 use shared_runtime::bus::Bus;
 use shared_runtime::unix_millis;
@@ -25,7 +25,8 @@ pub(crate) async fn add(desk: &Auth, domains: &Domains, new: NewUser, json: bool
     }
     let (password, is_made) = password_for(new.password_stdin)?;
     let jid = BareJid(new.jid.unwrap_or_else(|| new.address.clone()));
-    let profile = Profile { name: new.name, numbers: new.numbers, video: new.video, admin: new.admin };
+    let name = check_shown_name(&new.name)?;
+    let profile = Profile { name, numbers: new.numbers, video: new.video, admin: new.admin };
     let card = desk.book.create(NewAccount { aor: Aor(new.address), jid, profile }, &password).await?;
     tell(&card, is_made.then_some(password.as_str()), json)
 }
@@ -164,7 +165,11 @@ fn tell(card: &AccountCard, password: Option<&str>, json: bool) -> anyhow::Resul
         }
         return say(line);
     }
-    let state = if card.enabled { "" } else { "  (disabled)" };
+    let state = match (card.enabled, card.admin) {
+        (false, _) => "  (disabled)",
+        (true, true) => "  (administrator)",
+        (true, false) => "",
+    };
     say(format_args!("{}  xmpp:{}  {}{state}", card.aor.to_sip_uri(), card.jid, card.numbers.join(" ")))?;
     match password {
         Some(password) => say(format_args!("password: {password}")),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::bail;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
-use shared_auth::{Auth, Invite, Opens};
+use shared_auth::{Auth, Invite, Opens, check_shown_name};
 use shared_model::{Address, BareJid};
 use shared_runtime::unix_millis;
 
@@ -27,7 +27,8 @@ pub(crate) async fn create(desk: &Auth, config: &Config, new: NewInvite, json: b
         bail!("accounts here are of the domain {}, not {wanted}", all.join(", "));
     };
     let domain = Some(domain.to_owned());
-    let opens = Opens::Account { user: new.user, domain, name: new.name, admin: new.admin, contact };
+    let name = check_shown_name(&new.name)?;
+    let opens = Opens::Account { user: new.user, domain, name, admin: new.admin, contact };
     let (text, invite) = desk.invites.create(opens, None, new.expires, unix_millis()).await?;
     tell(config, &text, &invite, json)
 }

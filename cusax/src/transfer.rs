@@ -17,6 +17,9 @@ pub(crate) async fn import(config: &Config, path: &Path, json: bool) -> anyhow::
     let auth = open::auth(config, &store, &Bus::new(), &Registry::new()).await?;
     let mut count = Count::default();
     transfer::import(path, &config.accounts(), &auth, &store, |report| count.tell(report, json)).await?;
+    if count.users == 0 {
+        bail!("nobody was found in {}: neither a document of XEP-0227 nor a folder of them", path.display());
+    }
     count.end("came")
 }
 
