@@ -16,6 +16,11 @@ pub struct Config {
     /// Where media of browsers are taken, of all on this one UDP port; its address is the one that RTP ports are bound on.
     /// Default `0.0.0.0:10000`.
     pub media: SocketAddr,
+    /// How browsers' addresses are proved (RFC 8445): `full` asks each address whether it wants what is sent there, which keeps a call
+    /// from sending pictures to somebody else's; `lite` waits to be asked. Default `full`.
+    pub ice: Ice,
+    /// Addresses of a browser that are asked at most, as a full agent (RFC 8445 §6.1.2.5). Default 100.
+    pub ice_pairs: usize,
     /// The range of RTP and RTCP ports, `first-last`. Default `20000-29999`.
     pub rtp_ports: String,
     /// The address that offers and answers name, when it is not the one that the system would use. Default: none.
@@ -79,6 +84,17 @@ pub enum Secrecy {
     Off,
 }
 
+/// Who asks whether addresses work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ice {
+    /// Both ends.
+    #[default]
+    Full,
+    /// The other end.
+    Lite,
+}
+
 /// Every key of `[conference]`.
 pub const KEYS: &[Key] = &[
     Key::new("conference.domain", "", "host of rooms and their calls; none: conference.<domain>"),
@@ -87,6 +103,12 @@ pub const KEYS: &[Key] = &[
         "\"0.0.0.0:10000\"",
         "UDP port of all browsers' media; RTP ports are bound on its IP",
     ),
+    Key::new(
+        "conference.ice",
+        "\"full\"",
+        "whether addresses of browsers are checked: full, or lite, which waits for theirs",
+    ),
+    Key::new("conference.ice_pairs", "100", "addresses of a browser that are checked at most"),
     Key::new("conference.rtp_ports", "\"20000-29999\"", "range of RTP and RTCP ports, first-last"),
     Key::new("conference.advertised", "", "address named in SDP when it is not the one the system would use"),
     Key::new(
@@ -141,6 +163,8 @@ impl Default for Config {
         Self {
             domain: None,
             media: SocketAddr::from(([0, 0, 0, 0], 10_000)),
+            ice: Ice::Full,
+            ice_pairs: 100,
             rtp_ports: "20000-29999".to_owned(),
             advertised: None,
             strangers: false,

@@ -29,7 +29,7 @@ pub(super) fn offer(now: &Now<'_>, offered: &Offered) -> String {
         let members = offered.lines.0.iter().filter(|line| line.what != What::Nothing);
         let mids: String = members.filter_map(|line| Some(format!(" {}", line.mid.as_ref()?))).collect();
         let group = if mids.is_empty() { mids } else { format!("a=group:BUNDLE{mids}\r\n") };
-        text.push_str(&format!("{group}a=ice-lite\r\na=fingerprint:{}\r\n", browser.fingerprint));
+        text.push_str(&(group + &browser.lines()));
     }
     // A number that one medium takes is no other's.
     let mut lines = offered.lines.clone();

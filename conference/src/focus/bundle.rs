@@ -27,9 +27,10 @@ pub(super) fn spread(sdp: &mut Sdp<'_>) -> Vec<bool> {
     let head = members.find_map(|mid| sdp.media.iter().filter(may_be).find(|one| is(one, mid)));
     let Some(head) = head.cloned() else { return has_port };
     for media in sdp.media.iter_mut().filter(|media| is_in(group, media)) {
+        let of = |line: &str| OF_THE_GROUP.into_iter().find(|name| line.split(':').next() == Some(name));
+        let unsaid = OF_THE_GROUP.map(|name| media.attribute(name).is_none().then_some(name));
         for line in &head.attributes {
-            let name = line.split(':').next().unwrap_or_default();
-            if OF_THE_GROUP.contains(&name) && media.attribute(name).is_none() {
+            if of(line).is_some_and(|name| unsaid.contains(&Some(name))) {
                 media.attributes.push(line);
             }
         }
@@ -61,7 +62,7 @@ fn is(media: &Media<'_>, mid: &str) -> bool {
 }
 
 /// What is said once for all of a group (RFC 8859: IDENTICAL and TRANSPORT), of what we read.
-const OF_THE_GROUP: [&str; 5] = ["ice-ufrag", "ice-pwd", "fingerprint", "setup", "rtcp-mux"];
+const OF_THE_GROUP: [&str; 6] = ["ice-ufrag", "ice-pwd", "candidate", "fingerprint", "setup", "rtcp-mux"];
 
 #[cfg(test)]
 mod tests {

@@ -47,6 +47,7 @@ use sip_endpoint::{Application, Endpoint, Flow, Incoming};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Config;
+use crate::config::Ice;
 use crate::media::ports::{Ports, PortsError};
 use crate::media::web::WebPort;
 use crate::metrics::Metrics;
@@ -141,7 +142,8 @@ impl Focus {
         let mixers = Mixers::start(threads, parts.config.silence_timeout, &parts.metrics)
             .map_err(|error| PortsError::NoThread(error.kind()))?;
         let media = parts.config.media;
-        let web = WebPort::start(media).map_err(|error| PortsError::Taken(media, error.kind()))?;
+        let pairs = (parts.config.ice == Ice::Full).then_some(parts.config.ice_pairs);
+        let web = WebPort::start(media, pairs).map_err(|error| PortsError::Taken(media, error.kind()))?;
         let desk = Desk::new((parts.random)());
         let (endpoint, conferences, guesses) = (OnceLock::new(), DashMap::new(), Guesses::default());
         Ok(Arc::new(Self {

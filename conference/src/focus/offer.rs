@@ -67,7 +67,7 @@ pub(super) fn offer_to_browser(origin: Origin, ours: &Ours, pictures: Option<&vi
     let mids: Vec<String> =
         (0..=pictures.map_or(0, |ours| ours.streams.max(1))).map(|mid| mid.to_string()).collect();
     let mids = mids.join(" ");
-    text.push_str(&format!("a=group:BUNDLE {mids}\r\na=ice-lite\r\na=fingerprint:{}\r\n", ours.fingerprint));
+    text.push_str(&format!("a=group:BUNDLE {mids}\r\n{}", ours.lines()));
     text.push_str(&format!("m=audio {} UDP/TLS/RTP/SAVPF {} 101\r\n", origin.local.port(), list.join(" ")));
     for (format, number) in formats {
         text.push_str(&format!("a=rtpmap:{number} {}\r\n", format.rtpmap()));

@@ -20,7 +20,7 @@ use super::session::Session;
 use crate::labels::LegSpan;
 use crate::media::leg::{Negotiated, UnboundLeg, Waits};
 use crate::media::srtp::Crypto;
-use crate::media::web::Credentials;
+use crate::media::web::{Credentials, Theirs};
 use crate::mixer::{Gate, LegId, Peer};
 
 /// One leg.
@@ -50,7 +50,7 @@ pub(super) struct Participant {
     /// The credentials that the leg began with, which are its name at the port of browsers.
     pub(super) first_ice: Option<Credentials>,
     /// The browser's own name and password of checks.
-    pub(super) their_ice: Option<(String, String)>,
+    pub(super) their_ice: Option<Theirs>,
     /// The 2xx that waits for its ACK.
     pub(super) unacknowledged: Option<Unacknowledged>,
     /// How long the leg lasts without a refresh.

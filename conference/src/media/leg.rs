@@ -24,7 +24,7 @@ use super::ports::{PortPair, Ports, PortsError};
 use super::quality::{Counters, Quality};
 use super::reception::Reception;
 use super::srtp::{Crypto, Distrust, Srtp};
-use super::web::{Event, WebWire};
+use super::web::{Event, Peer, WebWire};
 use super::xr::{self, Extended};
 use super::{Frame, rtcp};
 
@@ -139,10 +139,10 @@ impl UnboundLeg {
         }
     }
 
-    /// The browser's certificate has this fingerprint.
-    pub fn expect(&mut self, fingerprint: &str) {
+    /// This is the browser.
+    pub fn expect(&mut self, peer: Peer) {
         if let Wire::Web(wire) = &mut self.wire {
-            wire.begin(fingerprint.to_owned());
+            wire.begin(peer);
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::house::{House, ROOM, URI, occupant};
 use conference::Config;
-use conference::config::Secrecy;
+use conference::config::{Ice, Secrecy};
 use conference::media::codec::Format;
 use conference::media::rtcp;
 use conference::media::srtp::Suite;
@@ -407,6 +407,20 @@ async fn browsers_and_phones_hear_one_another() {
     house.until_audio("alice", Audio::Muted).await;
     assert_eq!(phones[1].send("BYE", &[]).await.status(), 200);
     house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_checks_addresses_browsers_are_heard() {
+    for (ice, is_lite) in [(Ice::Lite, false), (Ice::Full, true)] {
+        let house = House::start_with(Config { ice, ..quiet() }).await;
+        let mut phones = [house.phone_of("alice", 440.0).await, house.call("bob", 700.0).await];
+        // One that is a lite agent names its address, is checked there, and checks nothing itself.
+        phones[0].is_lite = is_lite;
+        phones[0].call_as_browser(URI).await;
+        crate::house::talk::<2>(&mut phones, 20);
+        assert_eq!(crate::house::talk::<2>(&mut phones, 30), [[false, true], [true, false]], "{ice:?}");
+        house.stop().await;
+    }
 }
 
 /// Twelve legs say how loud they are: the eight loudest are decoded and heard, and who says silence is not.

@@ -52,7 +52,7 @@ fn document(parts: &Parts) -> Value {
     for (rel, port) in [("tls", parts.ports.xmpp_tls), ("s2s-tls", parts.ports.xmpp_s2s_tls)] {
         if let Some(port) = port {
             let mut link = json!({ "rel": format!("{RELATION}{rel}"), "port": port });
-            describe(&mut link, parts, &parts.domain, 10);
+            describe(&mut link, parts, parts.domains.main(), 10);
             links.push(link);
         }
     }

@@ -24,14 +24,21 @@ use crate::config::Secrecy;
 use crate::media::codec::{Encoding, Format, USUAL_BITS};
 use crate::media::leg::{Negotiated, RtpLeg};
 use crate::media::srtp::Crypto;
-use crate::media::web::Credentials;
+use crate::media::web::{Credentials, Peer, Role, Theirs};
 
 /// What a browser's medium says of itself (RFC 8839 §5, RFC 8122 §5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Browser {
     pub(super) fingerprint: String,
-    /// Its name and password of checks: others mean that it checks anew (RFC 8839 §4.4.1.1.1).
-    pub(super) ice: (String, String),
+    /// Its name and password of checks: others mean that it checks anew (RFC 8839 §4.4.1.1.1); and where it may be.
+    pub(super) ice: Theirs,
+}
+
+impl Browser {
+    /// Whom a leg waits for; who offered chooses among addresses (RFC 8445 §6.1.1).
+    pub(super) fn peer(&self, role: Role) -> Peer {
+        Peer { fingerprint: self.fingerprint.clone(), ice: self.ice.clone(), role }
+    }
 }
 
 /// What we say of ourselves to a browser.
@@ -39,6 +46,16 @@ pub(super) struct Browser {
 pub(super) struct Ours {
     pub(super) ice: Credentials,
     pub(super) fingerprint: String,
+    /// Whether we check as a full agent.
+    pub(super) is_full: bool,
+}
+
+impl Ours {
+    /// What the session says of us (RFC 8839 §5.3, §5.6).
+    pub(super) fn lines(&self) -> String {
+        let ice = if self.is_full { "a=ice-options:ice2" } else { "a=ice-lite" };
+        format!("{ice}\r\na=fingerprint:{}\r\n", self.fingerprint)
+    }
 }
 
 /// What offer and answer came to.
@@ -135,7 +152,7 @@ pub(super) fn answer(
     let mut text = head(origin);
     if let (Some(ours), Some(_)) = (ours, group) {
         text.push_str(&bundled);
-        text.push_str(&format!("a=ice-lite\r\na=fingerprint:{}\r\n", ours.fingerprint));
+        text.push_str(&ours.lines());
     }
     for (other, media) in offer.media.iter().enumerate() {
         let of_pictures = |pictures: &video::Chosen| {
@@ -166,13 +183,27 @@ pub(super) fn answer(
     Ok(Agreed { negotiated, browser, direction, pictures, text, lines })
 }
 
-/// The name and password of a browser's checks.
-pub(super) fn ice_of(offer: &str) -> Option<(String, String)> {
+/// What a browser says of its checks.
+pub(super) fn ice_of(offer: &str) -> Option<Theirs> {
     let mut sdp = Sdp::parse(offer)?;
     bundle::spread(&mut sdp);
     let media = sdp.media.iter().find(|media| media.kind == "audio" && media.port != 0)?;
+    ice(media)
+}
+
+fn ice(media: &Media<'_>) -> Option<Theirs> {
     let word = |name| media.attribute(name).map(str::to_owned);
-    Some((word("ice-ufrag")?, word("ice-pwd")?))
+    let ice = Credentials { name: word("ice-ufrag")?, password: word("ice-pwd")? };
+    let candidates = media.values("candidate").filter_map(candidate).take(MOST_CANDIDATES).collect();
+    Some(Theirs { ice, candidates, is_lite: media.attribute("ice-lite").is_some() })
+}
+
+/// RFC 8839 §5.1: an address of the first component over UDP; names of a local net (mDNS) are passed over.
+fn candidate(line: &str) -> Option<(SocketAddr, u32)> {
+    let words: Vec<&str> = line.split_ascii_whitespace().take(6).collect();
+    let [_, "1", transport, priority, ip, port] = words[..] else { return None };
+    let address = SocketAddr::new(ip.parse().ok()?, port.parse().ok()?);
+    transport.eq_ignore_ascii_case("udp").then_some((address, priority.parse().ok()?))
 }
 
 /// Whether an offer is a browser's.
@@ -266,8 +297,7 @@ fn browser(media: &Media<'_>) -> Result<Browser, Unfit> {
     let may_wait = media.attribute("setup").is_none_or(|setup| setup == "actpass" || setup == "active");
     let is_whole = has("ice-ufrag") && has("ice-pwd") && media.attribute("rtcp-mux").is_some() && may_wait;
     let fingerprint = fingerprint.filter(|_| is_whole).ok_or(Unfit::NoKey)?;
-    let word = |name| media.attribute(name).unwrap_or_default().to_owned();
-    Ok(Browser { fingerprint: fingerprint.to_owned(), ice: (word("ice-ufrag"), word("ice-pwd")) })
+    Ok(Browser { fingerprint: fingerprint.to_owned(), ice: ice(media).ok_or(Unfit::NoKey)? })
 }
 
 pub(super) fn choose<'a>(media: &Media<'a>, keys: &Keys, is_web: bool) -> Result<Chosen<'a>, Unfit> {
@@ -416,6 +446,8 @@ pub(super) fn head(origin: Origin) -> String {
     )
 }
 
+/// Addresses of a browser that are read.
+const MOST_CANDIDATES: usize = 100;
 /// RFC 6464 §4.
 pub(super) const LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
 

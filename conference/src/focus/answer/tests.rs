@@ -91,17 +91,45 @@ const BROWSER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=grou
     a=setup:actpass\r\na=rtcp-mux\r\na=sendrecv\r\n\
     m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\na=setup:actpass\r\na=rtcp-mux\r\n";
 
+fn their() -> Theirs {
+    let ice = Credentials { name: "their".into(), password: "theirpassword".into() };
+    Theirs { ice, candidates: Vec::new(), is_lite: false }
+}
+
+#[test]
+fn where_a_browser_may_be_is_read() {
+    let offer = |session: &str, lines: &str| {
+        BROWSER.replacen("a=ice-ufrag", &format!("{session}a=ice-ufrag"), 1).replacen(
+            "a=mid:0\r\n",
+            &format!("a=mid:0\r\n{lines}"),
+            1,
+        )
+    };
+    let lines = "a=candidate:1 1 udp 2113937151 192.0.2.7 5000 typ host generation 0\r\n\
+        a=candidate:2 1 UDP 1677729535 2001:db8::7 5001 typ srflx raddr 10.0.0.1 rport 5000\r\n\
+        a=candidate:3 1 udp 1 4f9c2a7e.local 5002 typ host\r\na=candidate:4 2 udp 1 192.0.2.7 5003 typ host\r\n\
+        a=candidate:5 1 tcp 1 192.0.2.7 9 typ host tcptype active\r\na=candidate:6 1 udp x 192.0.2.7 1 typ host\r\n\
+        a=candidate:7 1 udp 1 192.0.2.7\r\na=candidate:\r\n";
+    let read = ice_of(&offer("", lines)).unwrap();
+    let known = ["192.0.2.7:5000", "[2001:db8::7]:5001"].map(|address| address.parse().unwrap());
+    assert_eq!(read.candidates, [(known[0], 2_113_937_151), (known[1], 1_677_729_535)]);
+    assert!(!read.is_lite && ice_of(&offer("a=ice-lite\r\n", "")).unwrap().is_lite);
+    let many = "a=candidate:1 1 udp 1 192.0.2.7 5000 typ host\r\n".repeat(120);
+    assert_eq!(ice_of(&offer("", &many)).unwrap().candidates.len(), MOST_CANDIDATES);
+    // In a bundle they stand beside its head.
+    let group =
+        BROWSER.replace("BUNDLE 0 1", "BUNDLE 1 0").replace("a=mid:1\r\n", &format!("a=mid:1\r\n{lines}"));
+    assert_eq!(ice_of(&group).unwrap().candidates.len(), 2);
+}
+
 #[test]
 fn browsers_are_answered_on_one_port_with_our_fingerprint() {
     let ice = Credentials { name: "ours".into(), password: "secret".into() };
-    let ours = Ours { ice, fingerprint: "sha-256 12:34".into() };
+    let ours = Ours { ice, fingerprint: "sha-256 12:34".into(), is_full: false };
     let keys = || Keys { secrecy: Secrecy::Required, now: None, random: || 7 };
     let answer = |offer: &str| super::answer(offer, origin(), &keys(), Some(&ours), None);
     let agreed = answer(BROWSER).unwrap();
-    assert_eq!(
-        agreed.browser,
-        Some(Browser { fingerprint: "sha-256 AB:CD".into(), ice: ("their".into(), "theirpassword".into()) })
-    );
+    assert_eq!(agreed.browser, Some(Browser { fingerprint: "sha-256 AB:CD".into(), ice: their() }));
     assert_eq!((agreed.direction, agreed.negotiated.reports), (Direction::SendReceive, None));
     for line in [
         "a=group:BUNDLE 0",
@@ -132,7 +160,7 @@ fn browsers_are_answered_on_one_port_with_our_fingerprint() {
 #[test]
 fn a_bundle_has_its_head_first_and_its_media_need_no_port() {
     let ice = Credentials { name: "ours".into(), password: "secret".into() };
-    let ours = Ours { ice, fingerprint: "sha-256 12:34".into() };
+    let ours = Ours { ice, fingerprint: "sha-256 12:34".into(), is_full: false };
     let keys = Keys { secrecy: Secrecy::Required, now: None, random: || 7 };
     let pictures = video::Ours { port: 20_000, ssrc: 7, cname: 1, limit: 0, streams: 1, crypto: None };
     // The sound says nothing of its own way, and has no port: what the pictures say holds for both.
@@ -142,7 +170,7 @@ fn a_bundle_has_its_head_first_and_its_media_need_no_port() {
         a=fingerprint:sha-256 AB:CD\r\na=ice-ufrag:their\r\na=ice-pwd:theirpassword\r\na=rtcp-mux\r\n\
         m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:d\r\n";
     let agreed = super::answer(offer, origin(), &keys, Some(&ours), Some(&pictures)).unwrap();
-    assert_eq!(agreed.browser.unwrap().ice, ("their".into(), "theirpassword".into()));
+    assert_eq!(agreed.browser.unwrap().ice, their());
     let lines: Vec<&str> =
         agreed.text.lines().filter(|line| line.contains("BUNDLE") || line.starts_with("m=")).collect();
     assert_eq!(
@@ -161,13 +189,13 @@ fn a_bundle_has_its_head_first_and_its_media_need_no_port() {
         .replace("a=mid:1\r\n", "a=mid:1\r\na=rtpmap:96 VP8/90000\r\n");
     let only = off.replace("a=mid:1\r\n", "a=mid:1\r\na=bundle-only\r\n");
     assert_eq!((video::is_offered(&off), video::is_offered(&only)), (false, true));
-    assert_eq!(ice_of(offer), Some(("their".into(), "theirpassword".into())));
+    assert_eq!(ice_of(offer), Some(their()));
 }
 
 #[test]
 fn browsers_can_answer_our_offer() {
     let ice = Credentials { name: "ours".into(), password: "secret".into() };
-    let ours = Ours { ice, fingerprint: "sha-256 12:34".into() };
+    let ours = Ours { ice, fingerprint: "sha-256 12:34".into(), is_full: false };
     let offer = offer_to_browser(origin(), &ours, None);
     let offered = Offered::default().saying(&offer);
     assert!(is_browser(&offer) && offer.contains("a=setup:actpass") && offer.contains("a=ice-lite"));
@@ -176,10 +204,7 @@ fn browsers_can_answer_our_offer() {
         a=rtpmap:101 telephone-event/8000\r\na=ice-ufrag:their\r\na=ice-pwd:theirpassword\r\n\
         a=fingerprint:sha-256 AB:CD\r\na=setup:active\r\na=rtcp-mux\r\na=sendrecv\r\n";
     let agreed = answered_by_browser(answer, &offered).unwrap();
-    assert_eq!(
-        agreed.browser,
-        Some(Browser { fingerprint: "sha-256 AB:CD".into(), ice: ("their".into(), "theirpassword".into()) })
-    );
+    assert_eq!(agreed.browser, Some(Browser { fingerprint: "sha-256 AB:CD".into(), ice: their() }));
     assert_eq!((agreed.negotiated.encoding.format, agreed.negotiated.events), (Format::Opus, Some(101)));
     for wrong in ["a=setup:active", "a=fingerprint:sha-256 AB:CD\r\n", "a=rtcp-mux\r\n"] {
         assert_eq!(answered_by_browser(&answer.replace(wrong, ""), &offered), None, "{wrong}");

@@ -25,13 +25,13 @@ use crate::labels::LegSpan;
 use crate::media::leg::{RtpLeg, UnboundLeg};
 use crate::media::ports::PortsError;
 use crate::media::srtp::Crypto;
-use crate::media::web::Credentials;
+use crate::media::web::{Credentials, Role, Theirs};
 use crate::mixer::{Command, LegId, Prompt};
 
 /// A browser that checks anew: what we say of ourselves then, what it says, and whether that is other than before.
 struct Anew {
     ours: Option<Ours>,
-    theirs: (String, String),
+    theirs: Theirs,
     is_other: bool,
 }
 
@@ -139,7 +139,7 @@ impl Conference {
         participant.offered = offered;
         participant.has_screen = super::again::says_video(request);
         if let Some(browser) = agreed.as_ref().and_then(|agreed| agreed.browser.as_ref()) {
-            leg.expect(&browser.fingerprint);
+            leg.expect(browser.peer(Role::Controlled));
             participant.their_ice = Some(browser.ice.clone());
         }
         participant.first_ice = ours.as_ref().map(|ours| ours.ice.clone());
@@ -313,7 +313,7 @@ impl Conference {
     fn check_anew(&self, at: usize, offer: &str) -> Option<Anew> {
         let participant = &self.participants[at];
         let (mut ours, theirs) = (participant.web.clone()?, answer::ice_of(offer)?);
-        let is_other = participant.their_ice.as_ref().is_some_and(|known| *known != theirs);
+        let is_other = participant.their_ice.as_ref().is_some_and(|known| known.ice != theirs.ice);
         if is_other {
             ours.ice = Credentials::new(self.focus.parts().random);
         }
@@ -323,7 +323,7 @@ impl Conference {
     fn begin_anew(&mut self, at: usize, anew: Anew) {
         let participant = &mut self.participants[at];
         if let (true, Some(ours), Some(first)) = (anew.is_other, &anew.ours, &participant.first_ice) {
-            self.focus.web().renew(first, &ours.ice);
+            self.focus.web().renew(first, &ours.ice, &anew.theirs);
         }
         participant.web = anew.ours;
         participant.their_ice = Some(anew.theirs);
@@ -482,7 +482,11 @@ impl Conference {
 /// What we say of ourselves to a browser, if the wire is for one.
 pub(super) fn ours(leg: &UnboundLeg) -> Option<Ours> {
     let wire = leg.as_web()?;
-    Some(Ours { ice: wire.ours().clone(), fingerprint: wire.fingerprint().to_owned() })
+    Some(Ours {
+        ice: wire.ours().clone(),
+        fingerprint: wire.fingerprint().to_owned(),
+        is_full: wire.is_full(),
+    })
 }
 
 /// RFC 4028 §9: 422 with the least that is taken.

@@ -34,6 +34,7 @@ use super::super::video;
 use super::watchers::in_dialog;
 use super::{Conference, Source, calls};
 use crate::media::leg::UnboundLeg;
+use crate::media::web::Role;
 use crate::mixer::LegId;
 
 /// A call of ours that nobody answered yet.
@@ -299,7 +300,7 @@ impl Conference {
         participant.web = calls::ours(&sound);
         participant.first_ice = participant.web.as_ref().map(|ours| ours.ice.clone());
         if let Some(browser) = agreed.as_ref().and_then(|agreed| agreed.browser.as_ref()) {
-            sound.expect(&browser.fingerprint);
+            sound.expect(browser.peer(Role::Controlling));
             participant.their_ice = Some(browser.ice.clone());
         }
         match agreed {

@@ -1,20 +1,28 @@
-//! ICE as a lite agent has it — RFC 8445 §2.5, §7.3 (receiving checks), RFC 8489 §9.1 (short-term credentials), RFC 8839 §5.4
-//! (what SDP says). Pure.
+//! Connectivity checks and their answers — RFC 8445 §7.1 (what they say), §7.2.2 and §7.3 (who may), RFC 8489 §9.1 (short-term
+//! credentials). Pure.
 //!
-//! In    connectivity checks of a peer. Out answers, and whether the peer nominated the pair they came over.
+//! In    checks of a peer, and its answers to ours. Out the same of ours; whether the peer chose the pair they came over.
 //! Errors a check with a wrong integrity, or none, gets no answer: nobody learns anything without the password.
 //!
-//! We have one candidate, our own address, and never check ourselves: the peer, a full agent, controls.
+//! As a lite agent (§2.5) we answer and never check; what a full one does is in [`super::agent`].
 
 use std::net::SocketAddr;
 
 use rtc_srtp::crypto::RTCCryptoProvider;
 use rtc_srtp::crypto::providers::AwsLcRsProvider;
-use rtc_stun::attributes::{ATTR_MESSAGE_INTEGRITY, ATTR_USE_CANDIDATE, ATTR_USERNAME};
+use rtc_stun::attributes::{
+    ATTR_ICE_CONTROLLED, ATTR_ICE_CONTROLLING, ATTR_MESSAGE_INTEGRITY, ATTR_PRIORITY, ATTR_USE_CANDIDATE,
+    ATTR_USERNAME, AttrType, RawAttribute,
+};
+use rtc_stun::error_code::{ErrorCode, ErrorCodeAttribute};
 use rtc_stun::fingerprint::FINGERPRINT;
 use rtc_stun::integrity::MessageIntegrity;
-use rtc_stun::message::{BINDING_REQUEST, BINDING_SUCCESS, Message, Setter, is_stun_message};
+use rtc_stun::message::{
+    BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, Getter, Message, Setter, TransactionId, is_stun_message,
+};
 use rtc_stun::xoraddr::XorMappedAddress;
+
+use super::agent::{CONFLICT, Role};
 
 /// One side's name and password for one leg.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,6 +40,102 @@ pub(super) struct Check {
     pub(super) name: String,
     /// Whether the peer chose this pair.
     pub(super) is_nominated: bool,
+    /// Who controls, as the peer sees it, and its number for who is right.
+    pub(super) role: Option<(Role, u64)>,
+    /// Of the address that it came from, if that is not known.
+    pub(super) priority: u32,
+}
+
+/// What we say to a check of theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Right,
+    /// Both control, or neither does.
+    Conflict,
+}
+
+/// A check of ours.
+pub(super) struct Ask<'a> {
+    pub(super) transaction: [u8; 12],
+    /// Their name and ours.
+    pub(super) user: String,
+    pub(super) password: &'a str,
+    pub(super) role: (Role, u64),
+    /// Whether we choose this pair.
+    pub(super) is_nominated: bool,
+}
+
+/// An answer to a check of ours.
+pub(super) struct Reply {
+    message: Message,
+    pub(super) transaction: [u8; 12],
+    /// The code, if it is a refusal.
+    pub(super) error: Option<u16>,
+}
+
+impl Ask<'_> {
+    pub(super) fn print(&self) -> Option<Vec<u8>> {
+        let raw = |typ: AttrType, value: Vec<u8>| RawAttribute { typ, length: value.len() as u16, value };
+        let provider = AwsLcRsProvider::new();
+        let password = self.password.to_owned();
+        let integrity = MessageIntegrity::new_short_term_integrity_with_provider(password, provider.crypto());
+        let (role, tiebreaker) = match self.role {
+            (Role::Controlling, number) => (ATTR_ICE_CONTROLLING, number),
+            (Role::Controlled, number) => (ATTR_ICE_CONTROLLED, number),
+        };
+        let mut setters: Vec<Box<dyn Setter + '_>> = vec![
+            Box::new(TransactionId(self.transaction)),
+            Box::new(BINDING_REQUEST),
+            Box::new(raw(ATTR_USERNAME, self.user.clone().into_bytes())),
+            Box::new(raw(ATTR_PRIORITY, REFLEXIVE.to_be_bytes().to_vec())),
+            Box::new(raw(role, tiebreaker.to_be_bytes().to_vec())),
+        ];
+        if self.is_nominated {
+            setters.push(Box::new(raw(ATTR_USE_CANDIDATE, Vec::new())));
+        }
+        setters.push(Box::new(integrity));
+        setters.push(Box::new(FINGERPRINT));
+        let mut request = Message::new();
+        request.build(&setters).ok()?;
+        Some(request.raw)
+    }
+}
+
+impl Reply {
+    /// Reads a datagram as an answer; nothing if it is none.
+    pub(super) fn read(datagram: &[u8]) -> Option<Self> {
+        let message = message(datagram)?;
+        let error = match message.typ {
+            BINDING_SUCCESS => None,
+            BINDING_ERROR => {
+                let mut error = ErrorCodeAttribute::default();
+                error.get_from(&message).ok()?;
+                Some(error.code.0)
+            }
+            _ => return None,
+        };
+        let transaction = message.transaction_id.0;
+        Some(Self { message, transaction, error })
+    }
+
+    /// Whether it is of whom we asked.
+    pub(super) fn proves(&self, password: &str) -> bool {
+        let (mut message, provider) = (Message::new(), AwsLcRsProvider::new());
+        message.raw.clone_from(&self.message.raw);
+        let is_whole = message.decode().is_ok() && message.contains(ATTR_MESSAGE_INTEGRITY);
+        is_whole && MessageIntegrity::check(&mut message, password.as_bytes(), provider.crypto()).is_ok()
+    }
+}
+
+/// A datagram as a message of STUN.
+fn message(datagram: &[u8]) -> Option<Message> {
+    if datagram.len() > LARGEST || !is_stun_message(datagram) {
+        return None;
+    }
+    let mut message = Message::new();
+    message.raw = datagram.to_vec();
+    message.decode().ok()?;
+    Some(message)
 }
 
 impl Credentials {
@@ -51,32 +155,44 @@ impl std::fmt::Debug for Credentials {
 impl Check {
     /// Reads a datagram as a check; nothing if it is not one.
     pub(super) fn read(datagram: &[u8]) -> Option<Self> {
-        if datagram.len() > LARGEST || !is_stun_message(datagram) {
-            return None;
-        }
-        let mut request = Message::new();
-        request.raw = datagram.to_vec();
-        request.decode().ok()?;
+        let request = message(datagram)?;
         if request.typ != BINDING_REQUEST || !request.contains(ATTR_MESSAGE_INTEGRITY) {
             return None;
         }
         let user = String::from_utf8(request.get(ATTR_USERNAME).ok()?).ok()?;
         let name = user.split_once(':')?.0.to_owned();
         let is_nominated = request.contains(ATTR_USE_CANDIDATE);
-        Some(Self { request, name, is_nominated })
+        let number = |kind| Some(u64::from_be_bytes(*request.get(kind).ok()?.first_chunk()?));
+        let controlling = number(ATTR_ICE_CONTROLLING).map(|number| (Role::Controlling, number));
+        let role = controlling.or_else(|| Some((Role::Controlled, number(ATTR_ICE_CONTROLLED)?)));
+        let priority = request.get(ATTR_PRIORITY).ok().and_then(|octets| octets.first_chunk().copied());
+        let priority = priority.map_or(REFLEXIVE, u32::from_be_bytes);
+        Some(Self { request, name, is_nominated, role, priority })
     }
 
-    /// The answer, if the check proves itself by `password`.
-    pub(super) fn answer(mut self, password: &str, source: SocketAddr) -> Option<Vec<u8>> {
+    /// Whether it proves itself by `password`.
+    pub(super) fn proves(&mut self, password: &str) -> bool {
         let provider = AwsLcRsProvider::new();
-        MessageIntegrity::check(&mut self.request, password.as_bytes(), provider.crypto()).ok()?;
+        MessageIntegrity::check(&mut self.request, password.as_bytes(), provider.crypto()).is_ok()
+    }
+
+    /// The answer to a check that proved itself.
+    pub(super) fn answer(&self, password: &str, source: SocketAddr, verdict: Verdict) -> Option<Vec<u8>> {
+        let provider = AwsLcRsProvider::new();
         let mapped = XorMappedAddress { ip: source.ip().to_canonical(), port: source.port() };
         let integrity =
             MessageIntegrity::new_short_term_integrity_with_provider(password.to_owned(), provider.crypto());
+        let (kind, said): (_, Box<dyn Setter>) = match verdict {
+            Verdict::Right => (BINDING_SUCCESS, Box::new(mapped)),
+            Verdict::Conflict => {
+                let (code, reason) = (ErrorCode(CONFLICT), b"Role Conflict".to_vec());
+                (BINDING_ERROR, Box::new(ErrorCodeAttribute { code, reason }))
+            }
+        };
         let setters: Vec<Box<dyn Setter + '_>> = vec![
             Box::new(self.request.transaction_id),
-            Box::new(BINDING_SUCCESS),
-            Box::new(mapped),
+            Box::new(kind),
+            said,
             Box::new(integrity),
             Box::new(FINGERPRINT),
         ];
@@ -86,14 +202,14 @@ impl Check {
     }
 }
 
+/// §5.1.2.1, §7.1.1: the priority that our one candidate would have as a reflexive one (110), of one component.
+const REFLEXIVE: u32 = 110 << 24 | 65_535 << 8 | 255;
 /// Bytes of a check that is read.
 const LARGEST: usize = 1_280;
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use rtc_stun::attributes::RawAttribute;
-    use rtc_stun::message::{Getter, TransactionId};
 
     /// A check as a browser sends it.
     pub(crate) fn check(name: &str, password: &str, is_nominated: bool) -> Vec<u8> {
@@ -120,9 +236,10 @@ pub(super) mod tests {
     #[test]
     fn a_check_that_proves_itself_is_answered_and_no_other() {
         let source = "192.0.2.1:4000".parse().unwrap();
-        let read = Check::read(&check("ours", "secret", true)).unwrap();
-        assert_eq!((read.name.as_str(), read.is_nominated), ("ours", true));
-        let answer = read.answer("secret", source).unwrap();
+        let mut read = Check::read(&check("ours", "secret", true)).unwrap();
+        assert_eq!((read.name.as_str(), read.is_nominated, read.role), ("ours", true, None));
+        assert!(read.proves("secret"));
+        let answer = read.answer("secret", source, Verdict::Right).unwrap();
         let mut response = Message::new();
         response.raw = answer;
         response.decode().unwrap();
@@ -132,12 +249,37 @@ pub(super) mod tests {
         let provider = AwsLcRsProvider::new();
         MessageIntegrity::check(&mut response, b"secret", provider.crypto()).unwrap();
 
-        let wrong = Check::read(&check("ours", "guessed", false)).unwrap();
-        assert!(!wrong.is_nominated && wrong.answer("secret", source).is_none());
+        let mut wrong = Check::read(&check("ours", "guessed", false)).unwrap();
+        assert!(!wrong.is_nominated && !wrong.proves("secret"));
         let whole = check("ours", "secret", true);
         for length in 0..whole.len() {
-            let cut = Check::read(&whole[..length]).and_then(|cut| cut.answer("secret", source));
-            assert_eq!(cut, None, "{length}");
+            let is_taken = Check::read(&whole[..length]).is_some_and(|mut cut| cut.proves("secret"));
+            assert!(!is_taken && Reply::read(&whole[..length]).is_none(), "{length}");
+        }
+    }
+
+    #[test]
+    fn what_we_ask_can_be_read_and_its_answer_too() {
+        let ask = |role, is_nominated| {
+            let (user, transaction) = ("theirs:ours".to_owned(), [7; 12]);
+            Ask { transaction, user, password: "secret", role, is_nominated }.print().unwrap()
+        };
+        let source = "192.0.2.1:4000".parse().unwrap();
+        for (role, is_nominated) in [((Role::Controlling, 9), true), ((Role::Controlled, u64::MAX), false)] {
+            let mut read = Check::read(&ask(role, is_nominated)).unwrap();
+            assert!(read.proves("secret") && !read.proves("guessed"));
+            let said = (read.name.as_str(), read.role, read.is_nominated, read.priority);
+            assert_eq!(said, ("theirs", Some(role), is_nominated, REFLEXIVE));
+            for (verdict, error) in [(Verdict::Right, None), (Verdict::Conflict, Some(487))] {
+                let answer = read.answer("secret", source, verdict).unwrap();
+                let reply = Reply::read(&answer).unwrap();
+                assert_eq!((reply.transaction, reply.error), ([7; 12], error));
+                assert!(reply.proves("secret") && !reply.proves("guessed"));
+                for length in 0..answer.len() {
+                    let is_taken = Reply::read(&answer[..length]).is_some_and(|cut| cut.proves("secret"));
+                    assert!(!is_taken, "{length}");
+                }
+            }
         }
     }
 

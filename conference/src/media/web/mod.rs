@@ -1,17 +1,21 @@
-//! Browsers' sound: one UDP port for all of them — RFC 7983 §7 (what a datagram is, by its first octet), RFC 8445 (ICE, as a lite
-//! agent), RFC 5763 and RFC 5764 (keys by DTLS), RFC 9143 and RFC 5761 (all of a leg on one port).
+//! Browsers' sound: one UDP port for all of them — RFC 7983 §7 (what a datagram is, by its first octet), RFC 8445 (ICE, as a full
+//! agent or a lite one), RFC 5763 and RFC 5764 (keys by DTLS), RFC 9143 and RFC 5761 (all of a leg on one port).
 //!
 //! In    datagrams of all browsers; legs that begin and end.
 //! Out   to each leg its packets, its keys and where it is; answers to checks and handshakes.
 //! State legs by the names that checks carry, and by the addresses that proved themselves; at most [`MOST_ADDRESSES`] a leg.
 //! Errors what is from no such address is dropped; a leg that does not read in time loses packets, as in a net.
-//! A peer that sends no check for 30 s has withdrawn its consent (RFC 7675 §5.1): nothing is sent to it until the next.
+//! A peer that answers no check for 30 s, or as a lite agent sees it sends none, has withdrawn its consent (RFC 7675 §5.1): nothing is
+//! sent to it. As a full agent nothing but checks goes to an address before it answered one; hellos that are quicker than that wait,
+//! at most [`MOST_EARLY`] of them.
 //!
 //! One thread reads the port and does the handshakes, so that no mixer waits for a signature; it ends with the last handle.
 
+mod agent;
 mod dtls;
 mod ice;
 
+pub use agent::{Role, Theirs};
 pub use dtls::Identity;
 pub use ice::Credentials;
 
@@ -23,8 +27,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use agent::Agent;
 use dtls::Handshake;
-use ice::Check;
+use ice::{Check, Reply, Verdict};
 
 use super::rtcp;
 use super::srtp::Crypto;
@@ -35,6 +40,18 @@ pub struct WebPort {
     local: SocketAddr,
     identity: Arc<Identity>,
     orders: Sender<Order>,
+    is_full: bool,
+}
+
+/// Whom a leg waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Of its certificate.
+    pub fingerprint: String,
+    /// What it says of its checks.
+    pub ice: Theirs,
+    /// Whether we choose among its addresses: it was our offer.
+    pub role: Role,
 }
 
 /// One browser's leg, as whoever mixes it has it.
@@ -43,6 +60,8 @@ pub struct WebWire {
     local: SocketAddr,
     ours: Credentials,
     fingerprint: String,
+    is_full: bool,
+    random: fn() -> u64,
     orders: Sender<Order>,
     /// Where the port brings what comes, once it knows whose it is.
     begun: Option<mpsc::Sender<Event>>,
@@ -69,8 +88,9 @@ pub enum Event {
 enum Order {
     Begin {
         ours: Credentials,
-        fingerprint: String,
+        peer: Peer,
         events: mpsc::Sender<Event>,
+        random: fn() -> u64,
     },
     /// Packets of this payload type of a leg, and its reports, go there, too.
     Pictures {
@@ -79,13 +99,13 @@ enum Order {
         events: mpsc::Sender<Event>,
     },
     /// The leg that began as the first is the second from now on.
-    Renew(String, Credentials),
+    Renew(String, Credentials, Theirs),
     End(String),
 }
 
 impl WebPort {
-    /// Binds the port and starts its thread.
-    pub fn start(address: SocketAddr) -> std::io::Result<Self> {
+    /// Binds the port and starts its thread. Of each leg so many pairs are checked at most; none: we are a lite agent.
+    pub fn start(address: SocketAddr, pairs: Option<usize>) -> std::io::Result<Self> {
         let socket = UdpSocket::bind(address)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         let socket = Arc::new(socket);
@@ -101,9 +121,10 @@ impl WebPort {
             legs: HashMap::new(),
             addresses: HashMap::new(),
             renewed: HashMap::new(),
+            pairs,
         };
         std::thread::Builder::new().name("web-media".to_owned()).spawn(move || reader.run(&inbox))?;
-        Ok(Self { socket, local, identity, orders })
+        Ok(Self { socket, local, identity, orders, is_full: pairs.is_some() })
     }
 
     /// Where the port is bound.
@@ -120,9 +141,9 @@ impl WebPort {
     }
 
     /// New credentials for the leg that began with `first`, whose peer begins to check anew (RFC 8445 §9). Its DTLS stays.
-    pub fn renew(&self, first: &Credentials, ours: &Credentials) {
+    pub fn renew(&self, first: &Credentials, ours: &Credentials, theirs: &Theirs) {
         // If the port's thread is gone, nothing comes, and the leg ends for its silence.
-        let _ = self.orders.send(Order::Renew(first.name.clone(), ours.clone()));
+        let _ = self.orders.send(Order::Renew(first.name.clone(), ours.clone(), theirs.clone()));
     }
 
     /// A leg that waits for its offer and answer.
@@ -133,6 +154,8 @@ impl WebPort {
             local: self.local,
             ours: Credentials::new(random),
             fingerprint: self.identity.fingerprint.clone(),
+            is_full: self.is_full,
+            random,
             orders: self.orders.clone(),
             begun: Some(sender),
             inbox,
@@ -157,11 +180,17 @@ impl WebWire {
         &self.fingerprint
     }
 
-    /// Begins to listen for a browser whose certificate has this fingerprint. Only the first counts.
-    pub fn begin(&mut self, fingerprint: String) {
+    /// Whether we check as a full agent.
+    pub fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Begins to listen for a browser. Only the first counts.
+    pub fn begin(&mut self, peer: Peer) {
         if let Some(events) = self.begun.take() {
+            let (ours, random) = (self.ours.clone(), self.random);
             // If the port's thread is gone, nothing comes, and the leg ends for its silence.
-            let _ = self.orders.send(Order::Begin { ours: self.ours.clone(), fingerprint, events });
+            let _ = self.orders.send(Order::Begin { ours, peer, events, random });
         }
     }
 
@@ -201,6 +230,8 @@ struct Reader {
     addresses: HashMap<SocketAddr, Claim>,
     /// Under which name a leg began that has another now.
     renewed: HashMap<String, String>,
+    /// Pairs of a leg that are checked at most.
+    pairs: Option<usize>,
 }
 
 /// Whose an address is.
@@ -215,6 +246,10 @@ struct Leg {
     /// Those before, until a pair of the new ones is chosen: the peer goes on with what works (RFC 8445 §9).
     before: Option<Credentials>,
     handshake: Handshake,
+    /// Our checks, if we are a full agent.
+    agent: Option<Agent>,
+    /// Records of addresses that did not consent yet.
+    early: Vec<(SocketAddr, Vec<u8>)>,
     events: mpsc::Sender<Event>,
     /// The payload type of pictures, and where they go.
     pictures: Option<(u8, mpsc::Sender<Event>)>,
@@ -252,14 +287,27 @@ impl Reader {
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Begin { ours, fingerprint, events } => {
-                let Some(handshake) = Handshake::new(&self.identity, &fingerprint) else {
+            Order::Begin { ours, peer, events, random } => {
+                let Some(handshake) = Handshake::new(&self.identity, &peer.fingerprint) else {
                     return tracing::error!("a DTLS handshake could not be set up");
                 };
-                let (proved, target, checked) = (Vec::new(), None, Instant::now());
-                let (name, before, pictures, keys) = (ours.name.clone(), None, None, None);
-                let leg = Leg { ours, before, handshake, events, pictures, keys, proved, target, checked };
-                self.legs.insert(name, leg);
+                let now = Instant::now();
+                let theirs = self.within(peer.ice);
+                let agent = |most| Agent::new(peer.role, ours.clone(), &theirs, most, random, now);
+                let leg = Leg {
+                    agent: self.pairs.map(agent),
+                    early: Vec::new(),
+                    ours: ours.clone(),
+                    before: None,
+                    handshake,
+                    events,
+                    pictures: None,
+                    keys: None,
+                    proved: Vec::new(),
+                    target: None,
+                    checked: now,
+                };
+                self.legs.insert(ours.name, leg);
             }
             Order::Pictures { name, payload_type, events } => {
                 let Some(leg) = self.legs.get_mut(&name) else { return };
@@ -268,8 +316,12 @@ impl Reader {
                 known.into_iter().flatten().for_each(|event| drop(events.try_send(event)));
                 leg.pictures = Some((payload_type, events));
             }
-            Order::Renew(first, ours) => {
+            Order::Renew(first, ours, theirs) => {
+                let theirs = self.within(theirs);
                 let Some(leg) = self.legs.get_mut(&first) else { return };
+                if let Some(agent) = &mut leg.agent {
+                    agent.begin_anew(ours.clone(), &theirs, Instant::now());
+                }
                 let before = std::mem::replace(&mut leg.ours, ours);
                 self.renewed.insert(leg.ours.name.clone(), first);
                 if let Some(oldest) = leg.before.replace(before) {
@@ -292,17 +344,22 @@ impl Reader {
     /// RFC 7983 §7.
     fn hear(&mut self, datagram: &[u8], source: SocketAddr, now: Instant) {
         match datagram.first() {
-            Some(0..=3) => self.check(datagram, source, now),
+            Some(0..=3) => match Reply::read(datagram) {
+                Some(reply) => self.answered(&reply, source, now),
+                None => self.check(datagram, source, now),
+            },
             Some(20..=63) => {
                 let Some(leg) = self.addresses.get(&source).and_then(|claim| self.legs.get_mut(&claim.name))
                 else {
                     return;
                 };
-                let socket = &self.socket;
-                let keys = leg.handshake.hear(datagram, now, |record| send(socket, record, source));
-                if let Some(keys) = keys {
-                    leg.keys = Some(keys);
-                    tell(leg, || Event::Keys(keys));
+                match &leg.agent {
+                    Some(agent) if !agent.is_valid(source) => {
+                        if leg.early.len() < MOST_EARLY {
+                            leg.early.push((source, datagram.to_vec()));
+                        }
+                    }
+                    _ => leg.shake(&self.socket, datagram, source, now),
                 }
             }
             Some(128..=191) => {
@@ -315,12 +372,14 @@ impl Reader {
     }
 
     fn check(&mut self, datagram: &[u8], source: SocketAddr, now: Instant) {
-        let Some(check) = Check::read(datagram) else { return };
+        let Some(mut check) = Check::read(datagram) else { return };
         let (asked, is_nominated) = (check.name.clone(), check.is_nominated);
         let name = self.renewed.get(&asked).unwrap_or(&asked).clone();
         let Some(leg) = self.legs.get_mut(&name) else { return };
-        let Some(password) = leg.password_of(&asked) else { return };
-        let Some(answer) = check.answer(password, source) else { return };
+        let Some(password) = leg.password_of(&asked).map(str::to_owned) else { return };
+        if !check.proves(&password) {
+            return;
+        }
         // A password proves whose check it is, not that it came from where it says: who may be in one call must not take
         // another's address by a forged source. An address that its owner does not prove any more is free.
         let owner = self.addresses.get(&source).filter(|claim| claim.name != name);
@@ -333,27 +392,80 @@ impl Reader {
             }
             leg.proved.push(source);
         }
+        let is_of_now = leg.ours.name == asked;
+        let verdict = match &mut leg.agent {
+            // What is checked by the names of before is answered, and asks for nothing more.
+            Some(agent) if is_of_now => agent.hear(&check, source),
+            _ => Verdict::Right,
+        };
+        let Some(answer) = check.answer(&password, source, verdict) else { return };
+        if verdict == Verdict::Conflict {
+            return send(&self.socket, &answer, source);
+        }
         self.addresses.insert(source, Claim { name, checked: now });
-        leg.checked = now;
         let is_old = leg.before.as_ref().is_some_and(|before| before.name == asked);
         if is_nominated && !is_old {
             leg.before = None;
         }
+        send(&self.socket, &answer, source);
+        if leg.agent.is_some() {
+            return leg.go_on(&self.socket, now);
+        }
+        leg.checked = now;
         // Until one is chosen, any that proved itself will do.
         if leg.target.is_none() || (is_nominated && !is_old && leg.target != Some(source)) {
             leg.target = Some(source);
             tell(leg, || Event::Target(leg.target));
         }
-        send(&self.socket, &answer, source);
+    }
+
+    /// An answer to a check of ours.
+    fn answered(&mut self, reply: &Reply, source: SocketAddr, now: Instant) {
+        let claimed = self.addresses.get(&source).map(|claim| claim.name.clone());
+        let is_theirs =
+            |leg: &mut Leg| leg.agent.as_mut().is_some_and(|agent| agent.answered(reply, source, now));
+        let of_claim = claimed.filter(|name| self.legs.get_mut(name).is_some_and(is_theirs));
+        let name = of_claim.or_else(|| {
+            let mut all = self.legs.iter_mut();
+            all.find_map(|(name, leg)| is_theirs(leg).then(|| name.clone()))
+        });
+        let Some(name) = name else { return };
+        let owner = self.addresses.get(&source).filter(|claim| claim.name != name);
+        let is_free = owner.is_none_or(|claim| now.duration_since(claim.checked) > CONSENT);
+        let Some(leg) = self.legs.get_mut(&name).filter(|_| is_free) else { return };
+        if !leg.proved.contains(&source) {
+            if leg.proved.len() >= MOST_ADDRESSES {
+                return;
+            }
+            leg.proved.push(source);
+        }
+        self.addresses.insert(source, Claim { name, checked: now });
+        leg.go_on(&self.socket, now);
+        let (ready, early) =
+            std::mem::take(&mut leg.early).into_iter().partition(|(from, _)| *from == source);
+        leg.early = early;
+        let ready: Vec<(SocketAddr, Vec<u8>)> = ready;
+        ready.iter().for_each(|(from, record)| leg.shake(&self.socket, record, *from, now));
+    }
+
+    /// What they say of themselves, without what we cannot send to.
+    fn within(&self, mut theirs: Theirs) -> Theirs {
+        let is_ipv4 = self.socket.local_addr().is_ok_and(|local| local.is_ipv4());
+        theirs.candidates.retain(|(address, _)| {
+            let ip = address.ip();
+            ip.is_ipv4() == is_ipv4 && address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast()
+        });
+        theirs
     }
 
     /// What is due without a datagram.
     fn look(&mut self, now: Instant) {
         for leg in self.legs.values_mut() {
+            leg.go_on(&self.socket, now);
             if let Some(target) = leg.target {
                 let socket = &self.socket;
                 leg.handshake.timeout(now, |record| send(socket, record, target));
-                if now.duration_since(leg.checked) > CONSENT {
+                if leg.agent.is_none() && now.duration_since(leg.checked) > CONSENT {
                     leg.target = None;
                     tell(leg, || Event::Target(None));
                 }
@@ -373,6 +485,27 @@ impl Leg {
         }
         if is_report || pictures.is_none() {
             put(&self.events, Event::Packet(datagram.to_vec()));
+        }
+    }
+
+    /// Checks what is due, and sends to where that says.
+    fn go_on(&mut self, socket: &UdpSocket, now: Instant) {
+        let Some(agent) = &mut self.agent else { return };
+        if let Some((address, check)) = agent.poll(now) {
+            send(socket, &check, address);
+        }
+        let target = agent.target();
+        if self.target != target {
+            self.target = target;
+            tell(self, || Event::Target(target));
+        }
+    }
+
+    fn shake(&mut self, socket: &UdpSocket, datagram: &[u8], source: SocketAddr, now: Instant) {
+        let keys = self.handshake.hear(datagram, now, |record| send(socket, record, source));
+        if let Some(keys) = keys {
+            self.keys = Some(keys);
+            tell(self, || Event::Keys(keys));
         }
     }
 
@@ -409,6 +542,8 @@ const LARGEST: usize = 2_048;
 /// Packets of pictures that wait: about a fifth of a second of a quick sender.
 const PICTURES: usize = 512;
 const MOST_ADDRESSES: usize = 16;
+/// Records that wait for an answer to a check.
+const MOST_EARLY: usize = 8;
 /// RFC 7675 §5.1.
 const CONSENT: Duration = Duration::from_secs(30);
 

@@ -20,6 +20,22 @@ impl Browser {
         Self { socket, port, identity, handshake }
     }
 
+    /// What its description says.
+    fn peer(&self) -> Peer {
+        let ice = Credentials { name: "theirs".to_owned(), password: "their-password".to_owned() };
+        let candidates = vec![(self.socket.local_addr().unwrap(), 1)];
+        let ice = Theirs { ice, candidates, is_lite: false };
+        Peer { fingerprint: self.identity.fingerprint.clone(), ice, role: Role::Controlled }
+    }
+
+    /// Answers a check of ours, as a lite agent does; whether it chose.
+    fn answer_check(&self) -> Option<bool> {
+        let mut check = Check::read(&self.receive()?)?;
+        assert!(check.proves("their-password") && check.name == "theirs");
+        self.send(&check.answer("their-password", self.port, Verdict::Right)?);
+        Some(check.is_nominated)
+    }
+
     fn send(&self, datagram: &[u8]) {
         self.socket.send_to(datagram, self.port).unwrap();
     }
@@ -72,11 +88,11 @@ fn until<T>(wire: &mut WebWire, mut wanted: impl FnMut(Event) -> Option<T>) -> T
 
 #[test]
 fn browsers_on_one_port_prove_themselves_and_get_keys_of_their_own() {
-    let port = WebPort::start("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = WebPort::start("127.0.0.1:0".parse().unwrap(), None).unwrap();
     let mut legs: Vec<(WebWire, Browser, Crypto, Crypto)> = (0..3)
         .map(|_| {
             let (mut wire, mut browser) = (port.open(shared_runtime::random), Browser::new(port.local));
-            wire.begin(browser.identity.fingerprint.clone());
+            wire.begin(browser.peer());
             let ours = wire.ours().clone();
             // The port hears of the leg a little later than the browser may.
             while wire.target().is_none() {
@@ -108,10 +124,10 @@ fn browsers_on_one_port_prove_themselves_and_get_keys_of_their_own() {
 
 #[test]
 fn who_does_not_know_the_password_gets_nothing_and_brings_nothing() {
-    let port = WebPort::start("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = WebPort::start("127.0.0.1:0".parse().unwrap(), None).unwrap();
     let (mut wire, browser, stranger) =
         (port.open(shared_runtime::random), Browser::new(port.local), Browser::new(port.local));
-    wire.begin(browser.identity.fingerprint.clone());
+    wire.begin(browser.peer());
     let ours = wire.ours().clone();
     stranger.send(&ice::tests::check(&ours.name, "guessed", true));
     stranger.send(&[0x80, 111, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9]);
@@ -128,10 +144,10 @@ fn who_does_not_know_the_password_gets_nothing_and_brings_nothing() {
 
 #[test]
 fn a_leg_is_checked_anew_and_keeps_its_way_until_another_is_chosen() {
-    let port = WebPort::start("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = WebPort::start("127.0.0.1:0".parse().unwrap(), None).unwrap();
     let (old, new) = (Browser::new(port.local), Browser::new(port.local));
     let mut wire = port.open(shared_runtime::random);
-    wire.begin(old.identity.fingerprint.clone());
+    wire.begin(old.peer());
     let first = wire.ours().clone();
     let check = |from: &Browser, ours: &Credentials, is_nominated| {
         from.send(&ice::tests::check(&ours.name, &ours.password, is_nominated));
@@ -141,10 +157,10 @@ fn a_leg_is_checked_anew_and_keeps_its_way_until_another_is_chosen() {
     let mut renewed = first.clone();
     // Credentials of the last restart but one are worth nothing.
     let forgotten = Credentials::new(shared_runtime::random);
-    port.renew(&first, &forgotten);
+    port.renew(&first, &forgotten, &old.peer().ice);
     for _ in 0..2 {
         renewed = Credentials::new(shared_runtime::random);
-        port.renew(&first, &renewed);
+        port.renew(&first, &renewed, &old.peer().ice);
     }
     while check(&new, &renewed, false).is_none() {}
     assert!(renewed != first);
@@ -160,11 +176,11 @@ fn a_leg_is_checked_anew_and_keeps_its_way_until_another_is_chosen() {
 
 #[test]
 fn a_forged_source_takes_no_address_of_another_leg() {
-    let port = WebPort::start("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = WebPort::start("127.0.0.1:0".parse().unwrap(), None).unwrap();
     let browsers = [Browser::new(port.local), Browser::new(port.local)];
     let mut wires = browsers.each_ref().map(|browser| {
         let mut wire = port.open(shared_runtime::random);
-        wire.begin(browser.identity.fingerprint.clone());
+        wire.begin(browser.peer());
         let ours = wire.ours().clone();
         while wire.target().is_none() {
             browser.send(&ice::tests::check(&ours.name, &ours.password, true));
@@ -187,4 +203,62 @@ fn a_forged_source_takes_no_address_of_another_leg() {
     assert_eq!(came, packet);
     wires[1].next();
     assert_eq!(wires[1].target(), browsers[1].socket.local_addr().ok());
+}
+
+#[test]
+fn as_a_full_agent_we_ask_where_to_send_and_nothing_goes_where_nobody_answers() {
+    let port = WebPort::start("127.0.0.1:0".parse().unwrap(), Some(10)).unwrap();
+    let (mut browser, victim) = (Browser::new(port.local), Browser::new(port.local));
+    let mut wire = port.open(shared_runtime::random);
+    // It checks nothing itself, and names an address that is not its own, besides.
+    let mut peer = browser.peer();
+    peer.ice.is_lite = true;
+    peer.ice.candidates.insert(0, (victim.socket.local_addr().unwrap(), 9));
+    wire.begin(peer);
+    // Who is quicker than our check has what it says wait for the answer.
+    let ours = wire.ours().clone();
+    while !matches!(browser.receive(), Some(answer) if Reply::read(&answer).is_some()) {
+        browser.send(&ice::tests::check(&ours.name, &ours.password, false));
+    }
+    let begun = Instant::now();
+    while browser.answer_check() != Some(true) {
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    }
+    let there = browser.shake();
+    let here = until(&mut wire, |event| match event {
+        Event::Keys(keys) => Some(keys),
+        _ => None,
+    });
+    assert_eq!((here.ours, wire.target()), (there.theirs, browser.socket.local_addr().ok()));
+    assert!(victim.receive().is_some_and(|check| Check::read(&check).is_some()));
+    while let Some(came) = victim.receive() {
+        assert!(Check::read(&came).is_some(), "nothing but checks");
+    }
+}
+
+#[test]
+fn as_a_full_agent_we_say_who_is_wrong_about_who_chooses() {
+    let port = WebPort::start("127.0.0.1:0".parse().unwrap(), Some(10)).unwrap();
+    let browser = Browser::new(port.local);
+    let mut wire = port.open(shared_runtime::random);
+    wire.begin(browser.peer());
+    let ours = wire.ours().clone();
+    // Neither would choose, and its number is the greater: it is to.
+    let ask = ice::Ask {
+        transaction: [1; 12],
+        user: format!("{}:theirs", ours.name),
+        password: &ours.password,
+        role: (Role::Controlled, u64::MAX),
+        is_nominated: false,
+    };
+    let ask = ask.print().unwrap();
+    let begun = Instant::now();
+    let reply = loop {
+        browser.send(&ask);
+        if let Some(reply) = browser.receive().and_then(|answer| Reply::read(&answer)) {
+            break reply;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    };
+    assert!(reply.proves(&ours.password) && reply.error == Some(487));
 }

@@ -17,7 +17,8 @@ use rtc_srtp::crypto::providers::AwsLcRsProvider;
 use rtc_stun::attributes::{ATTR_USE_CANDIDATE, ATTR_USERNAME, RawAttribute};
 use rtc_stun::fingerprint::FINGERPRINT;
 use rtc_stun::integrity::MessageIntegrity;
-use rtc_stun::message::{BINDING_REQUEST, Message as Stun, Setter, TransactionId};
+use rtc_stun::message::{BINDING_REQUEST, BINDING_SUCCESS, Message as Stun, Setter, TransactionId};
+use rtc_stun::xoraddr::XorMappedAddress;
 use sip_core::sdp::Sdp;
 use sip_core::{Message, Name};
 
@@ -50,10 +51,9 @@ impl Phone {
         self.acknowledge();
         let text = String::from_utf8_lossy(response.body()).into_owned();
         let answer = Sdp::parse(&text).unwrap();
-        assert!(
-            answer.attributes.contains(&"ice-lite")
-                && answer.attributes.contains(&&*format!("group:BUNDLE audio{mids}"))
-        );
+        let says = |line: &str| answer.attributes.contains(&line);
+        self.is_checked = says("ice-options:ice2");
+        assert!(self.is_checked != says("ice-lite") && says(&format!("group:BUNDLE audio{mids}")));
         let media = &answer.media[0];
         let candidate: Vec<&str> = media.attribute("candidate").unwrap().split(' ').collect();
         let focus: SocketAddr = format!("{}:{}", candidate[4], candidate[5]).parse().unwrap();
@@ -93,6 +93,9 @@ impl Phone {
         let mut datagram = [0; 2_048];
         loop {
             let (length, _) = self.media.recv_from(&mut datagram).ok()?;
+            if self.is_check(&datagram[..length]) {
+                continue;
+            }
             let srtp = self.srtp.as_mut().unwrap();
             match datagram[1] & 0x7f {
                 0 => {}
@@ -138,8 +141,15 @@ impl Phone {
 
     fn browser_offer(&self, name: &str) -> String {
         let fingerprint = &self.fingerprint;
+        let lite = match self.is_lite {
+            true => {
+                let port = self.media.local_addr().unwrap().port();
+                format!("a=ice-lite\r\na=candidate:1 1 udp 2130706431 127.0.0.1 {port} typ host\r\n")
+            }
+            false => String::new(),
+        };
         format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE audio\r\n\
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE audio\r\n{lite}\
              m=audio 9 UDP/TLS/RTP/SAVPF 0 101\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:0 PCMU/8000\r\n\
              a=rtpmap:101 telephone-event/8000\r\na=mid:audio\r\na=ice-ufrag:{name}\r\na=ice-pwd:theirpassword\r\n\
              a=fingerprint:{fingerprint}\r\na=setup:actpass\r\na=rtcp-mux\r\na=sendrecv\r\n"
@@ -152,10 +162,42 @@ impl Phone {
         media.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let (name, password) = self.ice.clone().unwrap();
         media.send_to(&check(&name, &password), self.mixer.unwrap()).unwrap();
-        let mut answer = [0; 2_048];
-        media.recv(&mut answer).unwrap();
-        media.set_nonblocking(true).unwrap();
         self.media = media;
+        let (mut is_answered, mut is_asked) = (false, !self.is_checked);
+        while !(is_answered && is_asked) {
+            let mut datagram = [0; 2_048];
+            let length = self.media.recv(&mut datagram).unwrap();
+            let is_asked_now = self.is_check(&datagram[..length]);
+            (is_answered, is_asked) = (is_answered || !is_asked_now, is_asked || is_asked_now);
+        }
+        self.media.set_nonblocking(true).unwrap();
+    }
+
+    /// Whether it is a check of the focus, which is answered then.
+    pub(super) fn is_check(&self, datagram: &[u8]) -> bool {
+        let mut request = Stun::new();
+        request.raw = datagram.to_vec();
+        if !matches!(datagram.first(), Some(0..=3))
+            || request.decode().is_err()
+            || request.typ != BINDING_REQUEST
+        {
+            return false;
+        }
+        let focus = self.mixer.unwrap();
+        let (provider, password) = (AwsLcRsProvider::new(), "theirpassword".to_owned());
+        MessageIntegrity::check(&mut request, password.as_bytes(), provider.crypto()).unwrap();
+        let integrity = MessageIntegrity::new_short_term_integrity_with_provider(password, provider.crypto());
+        let setters: Vec<Box<dyn Setter + '_>> = vec![
+            Box::new(request.transaction_id),
+            Box::new(BINDING_SUCCESS),
+            Box::new(XorMappedAddress { ip: focus.ip(), port: focus.port() }),
+            Box::new(integrity),
+            Box::new(FINGERPRINT),
+        ];
+        let mut answer = Stun::new();
+        answer.build(&setters).unwrap();
+        self.media.send_to(&answer.raw, focus).unwrap();
+        true
     }
 
     fn shake(
@@ -171,17 +213,24 @@ impl Phone {
             .with_insecure_skip_verify(true);
         let config = Arc::new(config.build(true, None).unwrap());
         let mut endpoint = Endpoint::new(focus, TransportProtocol::UDP, None);
-        let (begin, mut is_checked) = (Instant::now(), false);
+        let (begin, mut is_checked, mut is_begun) = (Instant::now(), false, false);
         loop {
-            if !is_checked {
+            if !is_checked && !self.is_lite {
                 self.media.send_to(&check(name, password), focus).unwrap();
             }
             std::thread::sleep(Duration::from_millis(10));
             let mut datagram = [0; 2_048];
             while let Ok((length, _)) = self.media.recv_from(&mut datagram) {
                 match datagram[0] {
+                    0..=3 if self.is_check(&datagram[..length]) => {
+                        is_checked |= self.is_lite && chooses(&datagram[..length]);
+                        if is_checked && !is_begun {
+                            is_begun = true;
+                            endpoint.connect(Instant::now(), focus, Arc::clone(&config), None).unwrap();
+                        }
+                    }
                     0..=3 if !is_checked => {
-                        is_checked = true;
+                        (is_checked, is_begun) = (true, true);
                         endpoint.connect(Instant::now(), focus, Arc::clone(&config), None).unwrap();
                     }
                     20..=63 => {
@@ -217,6 +266,13 @@ fn keys(endpoint: &Endpoint, focus: SocketAddr) -> Crypto {
             .unwrap()
     };
     Crypto { suite: Suite::Aes128Tag80, theirs: key(1), ours: key(0) }
+}
+
+fn chooses(check: &[u8]) -> bool {
+    let mut request = Stun::new();
+    request.raw = check.to_vec();
+    request.decode().unwrap();
+    request.contains(ATTR_USE_CANDIDATE)
 }
 
 fn check(name: &str, password: &str) -> Vec<u8> {

@@ -296,6 +296,8 @@ impl House {
             srtp: None,
             ice: None,
             fingerprint: String::new(),
+            is_lite: false,
+            is_checked: false,
             lines: String::new(),
         }
     }

@@ -78,6 +78,10 @@ pub(crate) struct Phone {
     pub(super) ice: Option<(String, String)>,
     /// A browser's own, of its certificate.
     pub(super) fingerprint: String,
+    /// Whether it leaves checks to the focus.
+    pub(crate) is_lite: bool,
+    /// Whether the focus checks where it is.
+    pub(super) is_checked: bool,
     /// What the offer says of the sound beside its format.
     pub(crate) lines: String,
 }
@@ -391,6 +395,9 @@ impl Phone {
     fn hear(&mut self, tones: &mut [Level]) {
         let mut packet = [0; 2048];
         while let Ok((length, _)) = self.media.recv_from(&mut packet) {
+            if self.is_checked && self.is_check(&packet[..length]) {
+                continue;
+            }
             let mut samples = [0; LONGEST];
             let opened = match &mut self.srtp {
                 _ if rtcp::is_rtcp(&packet) => continue,
