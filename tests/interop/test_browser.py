@@ -2,8 +2,9 @@
 
 import json
 
+import pytest
 from browser import Browser
-from conftest import DOMAIN, PASSWORD, ROOMS, wait_until
+from conftest import DOMAIN, PASSWORD, ROOMS, Service, wait_until
 from phone import Phone
 
 
@@ -59,6 +60,28 @@ def test_browsers_confer_in_a_room(service):
         ending = bob.begin("ended()")
         bob.value("call.terminate()")
         assert bob.finish(ending).startswith("ended")
+
+
+@pytest.mark.parametrize("ice", ["full", "lite"])
+def test_a_browser_is_asked_whether_it_wants_what_it_is_sent(tmp_path, ice):
+    service = Service(tmp_path, CUSAX_CONFERENCE__ICE=ice).start()
+    try:
+        service.add("alice", "bob")
+        room = f"dev@{ROOMS}"
+        service.run("room", "add", room, "--owner", f"alice@{DOMAIN}")
+        with Browser() as browser:
+            alice, bob = (registered(browser, service, name) for name in ("alice", "bob"))
+            for page in (alice, bob):
+                assert page.value(script("dial", f"sip:{room}")) == "confirmed"
+            for page in (alice, bob):
+                wait_until(lambda page=page: page.value("heard()")["energy"] > 0.001, seconds=20, what="the other's beeps")
+                if ice == "full":
+                    # Once to begin with, and again every four to six seconds.
+                    wait_until(lambda page=page: page.value("asked()")["answers"] >= 2, seconds=20, what="one more question")
+                else:
+                    assert page.value("asked()")["requests"] == 0
+    finally:
+        service.stop()
 
 
 def test_a_browser_and_a_phone_with_a_camera_see_each_other(service):
@@ -173,7 +196,7 @@ def test_a_browser_sends_layers_and_each_gets_what_it_can_take(service):
         wait_until(twice, seconds=60, what="the great layer for bob, the small one for carol, who has no room for more")
         wait_until(lambda: sum(one["frames"] > 10 for one in alice.value("seenAll()")["sent"]) == 2, seconds=20, what="two layers")
         # How packets come is told, so that the browser learns that it can send more than it began with.
-        wait_until(lambda: alice.value("seenAll()")["available"] > 300_000, seconds=20, what="a greater estimate")
+        wait_until(lambda: alice.value("seenAll()")["available"] > 300_000, seconds=60, what="a greater estimate")
 
 
 def test_browsers_see_who_speaks_in_a_room(service):
