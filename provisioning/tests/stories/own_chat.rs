@@ -179,6 +179,7 @@ async fn people_end_chat_sessions_and_registrations_of_their_own() {
         node: String::new(),
         user_agent: "Desk <b>phone</b>".to_owned(),
         updated: now,
+        by: shared_store::BoundBy::Password,
     };
     let (call_id, set) = ("c".to_owned(), vec![binding]);
     let update = BindingUpdate { call_id, cseq: 1, set, limit: 9, ..BindingUpdate::default() };
