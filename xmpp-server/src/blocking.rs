@@ -36,13 +36,6 @@ impl BlockLists {
         Ok(found.iter().map(|record| listed(record.as_ref())).collect())
     }
 
-    /// The lists of many accounts.
-    pub(crate) async fn of_many(&self, owners: &[Jid]) -> Result<Vec<BlockList>, StoreError> {
-        let places: Vec<_> = owners.iter().map(|owner| place(owner.bare_str())).collect();
-        let found = self.records.several(&places).await?;
-        Ok(found.iter().map(|record| listed(record.as_ref())).collect())
-    }
-
     /// Changes a list, and tells every session of the account; what `change` answers.
     pub(crate) async fn change<T>(
         &self,

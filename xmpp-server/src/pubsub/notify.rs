@@ -209,13 +209,6 @@ async fn last_of_some(
     let hiding: Vec<&Jid> =
         shown.iter().zip(&lists).filter(|(host, list)| hides(host, list)).map(|(host, _)| host).collect();
     nodes.retain(|(host, ..)| !hiding.contains(&host));
-    let mut shown: Vec<Jid> = nodes.iter().map(|(host, ..)| host.clone()).collect();
-    shown.dedup();
-    let lists = server.block_lists.of_many(&shown).await?;
-    let hides = |host: &Jid, list: &BlockList| !is_exempt(host, resource) && list.names(resource);
-    let hiding: Vec<&Jid> =
-        shown.iter().zip(&lists).filter(|(host, list)| hides(host, list)).map(|(host, _)| host).collect();
-    nodes.retain(|(host, ..)| !hiding.contains(&host));
     for nodes in nodes.chunks(TOGETHER) {
         let collections: Vec<String> = nodes.iter().map(|(_, name, _)| store::items_of(name)).collect();
         let last = |node: &Node| node.items.last().cloned();

@@ -112,7 +112,7 @@ async fn who_has_the_name_next_owns_no_room_of_the_former_owner_and_gets_no_cont
     let node = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><create node='theirs'/></pubsub>";
     assert!(alices.ask("set", "pubsub.example.org", node).await.contains("type='result'"));
     let contact = Some("alice@example.org".parse().unwrap());
-    let opens = Opens::Account { user: None, name: String::new(), admin: false, contact };
+    let opens = Opens::Account { user: None, domain: None, name: String::new(), admin: false, contact };
     let now = unix_millis();
     served.auth.invites.create(opens, None, Duration::from_secs(86_400), now).await.unwrap();
     served.auth.book.remove(alice(&served).await).await.unwrap();
