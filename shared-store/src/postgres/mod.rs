@@ -103,6 +103,15 @@ impl Database {
         Ok(value)
     }
 
+    /// The same for one statement, which may have to wait for a lock.
+    async fn write_one<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
+    {
+        self.write(work).await
+    }
+
     /// Appends entries of archives, in a transaction of their own.
     async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
         let entries = entries.to_vec();

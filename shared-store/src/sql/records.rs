@@ -57,13 +57,19 @@ impl crate::Records for Records {
     }
 
     async fn commit(&self, owner: &str, changes: &[RecordChange]) -> Result<Vec<u64>, StoreError> {
+        let is_one = changes.len() == 1 && changes[0].expected == Expected::Anything;
         let (owner, changes) = (owner.to_owned(), changes.to_vec());
-        self.0.write(|conn| Box::pin(async move { commit(conn, &owner, &changes).await })).await
+        match is_one {
+            true => {
+                self.0.write_one(|conn| Box::pin(async move { commit(conn, &owner, &changes).await })).await
+            }
+            false => self.0.write(|conn| Box::pin(async move { commit(conn, &owner, &changes).await })).await,
+        }
     }
 
     async fn take(&self, owner: &str, collection: &str, key: &str) -> Result<Option<Record>, StoreError> {
         let (owner, collection, key) = (owner.to_owned(), collection.to_owned(), key.to_owned());
-        self.0.write(|conn| Box::pin(async move { take(conn, &owner, &collection, &key).await })).await
+        self.0.write_one(|conn| Box::pin(async move { take(conn, &owner, &collection, &key).await })).await
     }
 
     async fn remove_owner(&self, owner: &str) -> Result<u64, StoreError> {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 use super::archive;
-use super::writer::Writer;
+use super::writer::{Extent, Writer};
 use crate::{Entry, StoreError};
 
 /// The way of entries to the writer.
@@ -52,7 +52,7 @@ async fn write(writer: Writer, waiting: Arc<Mutex<Waiting>>) {
     let callers = Arc::new(Mutex::new(Vec::new()));
     let taken_with = Arc::clone(&callers);
     let at_writer = Arc::clone(&waiting);
-    let outcome = writer.run(move |conn| {
+    let outcome = writer.run(Extent::Statements, move |conn| {
         Box::pin(async move {
             let taken = std::mem::take(&mut *lock(&at_writer));
             *lock(&taken_with) = taken.callers;

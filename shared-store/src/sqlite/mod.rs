@@ -34,7 +34,7 @@ use crate::{Entry, Store, StoreError, private};
 use appends::Appends;
 use migrations::MIGRATIONS;
 use readers::{Reader, Readers};
-use writer::Writer;
+use writer::{Extent, Writer};
 
 pub(super) type Connection = sqlx::SqliteConnection;
 
@@ -91,7 +91,16 @@ impl Database {
         T: Send + 'static,
         W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
-        self.writer.run(work).await
+        self.writer.run(Extent::Statements, work).await
+    }
+
+    /// The same for one statement.
+    async fn write_one<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
+    {
+        self.writer.run(Extent::OneStatement, work).await
     }
 
     /// Appends entries of archives; returns when they are on the disk.

@@ -119,8 +119,12 @@ async fn a_failed_write_leaves_its_group_untouched() {
     let writes = (0..200).map(|n| {
         let records = Arc::clone(&store.records);
         tokio::spawn(async move {
-            // Every tenth believes in something that is not there.
-            let expected = if n % 10 == 0 { Expected::Version(7) } else { Expected::Absent };
+            // Every tenth believes in something that is not there, and others in nothing.
+            let expected = match n % 10 {
+                0 => Expected::Version(7),
+                1 | 5 => Expected::Anything,
+                _ => Expected::Absent,
+            };
             records.put("o", "c", &n.to_string(), b"v", expected).await
         })
     });

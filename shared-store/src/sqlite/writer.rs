@@ -2,7 +2,7 @@
 //!
 //! In    closures over the connection, through a bounded queue; a full queue slows the callers.
 //! Out   each closure's answer, after the commit that holds its work.
-//! Errors a closure that fails is rolled back alone (a savepoint, but for the first); a commit that fails fails all of its group.
+//! Errors a closure that fails is rolled back alone (a savepoint, but for the first and for single statements); a commit that fails fails all of its group.
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +16,21 @@ pub(super) struct Writer {
     queue: mpsc::Sender<Job>,
 }
 
-type Job = Box<dyn for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Done> + Send>;
+struct Job {
+    work: Work,
+    extent: Extent,
+}
+
+type Work = Box<dyn for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Done> + Send>;
+
+/// How much a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// One statement, which leaves nothing behind when it fails: it needs no savepoint.
+    OneStatement,
+    /// As many as it likes.
+    Statements,
+}
 
 /// Work that was done and waits for its commit.
 struct Done {
@@ -34,13 +48,13 @@ impl Writer {
     }
 
     /// Runs `work` with others in one transaction.
-    pub(super) async fn run<T, W>(&self, work: W) -> Result<T, StoreError>
+    pub(super) async fn run<T, W>(&self, extent: Extent, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |conn| {
+        let work: Work = Box::new(move |conn| {
             Box::pin(async move {
                 let outcome = work(conn).await;
                 let is_kept = outcome.is_ok();
@@ -51,7 +65,7 @@ impl Writer {
                 Done { is_kept, answer }
             })
         });
-        self.queue.send(job).await.map_err(|_| StoreError::Overloaded)?;
+        self.queue.send(Job { work, extent }).await.map_err(|_| StoreError::Overloaded)?;
         receiver.await.map_err(|_| StoreError::Overloaded)?
     }
 }
@@ -64,7 +78,7 @@ async fn write_all(mut conn: Connection, mut jobs: mpsc::Receiver<Job>) {
             continue;
         }
         // The first needs no savepoint: what came before it is the transaction's beginning.
-        let done = first(&mut conn).await;
+        let done = (first.work)(&mut conn).await;
         if !done.is_kept {
             roll_back(&mut conn).await;
             (done.answer)(Ok(()));
@@ -74,7 +88,10 @@ async fn write_all(mut conn: Connection, mut jobs: mpsc::Receiver<Job>) {
         while group.len() < LARGEST_GROUP
             && let Ok(job) = jobs.try_recv()
         {
-            group.push(run_in_savepoint(&mut conn, job).await);
+            group.push(match job.extent {
+                Extent::OneStatement => (job.work)(&mut conn).await,
+                Extent::Statements => run_in_savepoint(&mut conn, job).await,
+            });
         }
         let committed = commit(&mut conn).await;
         for done in group {
@@ -85,7 +102,7 @@ async fn write_all(mut conn: Connection, mut jobs: mpsc::Receiver<Job>) {
 
 async fn run_in_savepoint(conn: &mut Connection, job: Job) -> Done {
     let begun = sqlx::query("SAVEPOINT job").execute(&mut *conn).await;
-    let done = job(conn).await;
+    let done = (job.work)(&mut *conn).await;
     let end = if done.is_kept { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
     let ended = sqlx::raw_sql(end).execute(conn).await;
     match begun.and(ended) {
