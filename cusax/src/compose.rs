@@ -9,10 +9,8 @@ use axum::Router;
 use conference::Focus;
 use operations::doctor::Running;
 use operations::timeline::Trace;
-use prometheus::Registry;
-use shared_auth::Auth;
 use prometheus::{IntGauge, Opts, Registry};
-use shared_auth::{Auth, Opens};
+use shared_auth::Auth;
 use shared_model::{
     ConferenceDirectory, Fact, Moderation, OwnChat, Pending, Registrations, RoomAddress, RoomDirectory,
     RoomSnapshot, Telephony, Unavailable,
