@@ -171,8 +171,9 @@ impl Invites {
         if counts(&opens) && self.list(now).await?.iter().filter(of_one).count() >= MOST_OF_ONE {
             return Err(InviteError::TooMany);
         }
-        if let Opens::Account { user: Some(user), .. } = &opens {
+        if let Opens::Account { user: Some(user), domain, .. } = &opens {
             check_grammar(user)?;
+            self.refuse_taken(user, domain.as_deref(), now).await?;
         }
         let password = match &opens {
             Opens::Password { account } => {
@@ -187,6 +188,39 @@ impl Invites {
         let kept = Kept { invite, claim: None, password };
         self.records.put(OWNER, COLLECTION, &key, &write(&kept)?, Expected::Absent).await?;
         Ok((text, kept.invite))
+    }
+
+    /// A name that somebody has, or that an open invitation keeps, is nobody else's.
+    async fn refuse_taken(&self, user: &str, domain: Option<&str>, now: i64) -> Result<(), InviteError> {
+        let is_for = |invite: &Invite| match &invite.opens {
+            Opens::Account { user: Some(other), domain: of, .. } => other == user && of.as_deref() == domain,
+            _ => false,
+        };
+        let aor = domain.and_then(|domain| Aor::new(user, domain).ok());
+        let is_taken = match aor {
+            Some(aor) => self.is_taken(&aor).await?,
+            None => false,
+        };
+        match is_taken || self.list(now).await?.iter().any(is_for) {
+            true => Err(StoreError::Taken(Taken::Aor).into()),
+            false => Ok(()),
+        }
+    }
+
+    async fn is_taken(&self, aor: &Aor) -> Result<bool, StoreError> {
+        let accounts = self.cache.store();
+        Ok(accounts.by_aor(aor).await?.is_some() || accounts.by_jid(&BareJid(aor.0.clone())).await?.is_some())
+    }
+
+    /// Whether an open invitation keeps this name for whoever has it (XEP-0401 §6.2, XEP-0445 §5).
+    pub async fn holds(&self, domains: &Domains, aor: &Aor, now: i64) -> Result<bool, StoreError> {
+        let is_for = |invite: &Invite| match &invite.opens {
+            Opens::Account { user: Some(user), .. } => {
+                user == aor.local() && invite.domain(domains) == Some(aor.domain())
+            }
+            _ => false,
+        };
+        Ok(self.list(now).await?.iter().any(is_for))
     }
 
     /// What the text opens, if it is unspent. Looking spends nothing, so pages, previews and crawlers may.
@@ -223,15 +257,14 @@ impl Invites {
         let Opens::Account { user, name, admin, contact, .. } = kept.invite.opens.clone() else {
             return Err(InviteError::Spent);
         };
-        let user = match user {
-            Some(user) => user,
-            None => check_name(wish.user)?,
+        let (user, is_kept) = match user {
+            Some(user) => (user, true),
+            None => (check_name(wish.user)?, false),
         };
         check_password(wish.password, &user)?;
         let aor = Aor::new(&user, domain).map_err(|_| NameError::Characters)?;
         let jid = BareJid(aor.0.clone());
-        let accounts = self.cache.store();
-        if accounts.by_aor(&aor).await?.is_some() || accounts.by_jid(&jid).await?.is_some() {
+        if self.is_taken(&aor).await? || (!is_kept && self.holds(domains, &aor, now).await?) {
             return Err(StoreError::Taken(Taken::Aor).into());
         }
         let name = if wish.name.trim().is_empty() { name } else { check_shown_name(wish.name)? };

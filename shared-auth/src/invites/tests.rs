@@ -240,3 +240,33 @@ fn an_invitation_of_an_earlier_release_is_to_the_main_domain() {
     let invite = Invite { id: String::new(), opens, by: None, created: 0, expires: 0 };
     assert_eq!(invite.domain(&domains()), Some("example.org"));
 }
+
+#[tokio::test]
+async fn a_name_that_an_open_invitation_says_is_kept_for_it() {
+    let house = house();
+    let invites = &house.auth.invites;
+    let domain = domains().main().to_owned();
+    let fixed = |user: &str| Opens::Account {
+        user: Some(user.to_owned()),
+        domain: Some(domain.clone()),
+        name: String::new(),
+        admin: false,
+        contact: None,
+    };
+    let taken = InviteError::from(StoreError::Taken(Taken::Aor));
+    let (text, _) = invites.create(fixed("held"), None, MINUTE, 0).await.unwrap();
+    assert_eq!(invites.create(fixed("held"), None, MINUTE, 1).await.map(|_| ()), Err(taken.clone()));
+    let (other, _) = invites.create(any_account(), None, 2 * MINUTE, 0).await.unwrap();
+    assert_eq!(invites.accept(&other, &domains(), wish("held", GOOD), 1).await, Err(taken.clone()));
+    let aor = Aor::new("held", &domain).unwrap();
+    assert_eq!(invites.holds(&domains(), &aor, 1).await, Ok(true));
+    invites.accept(&text, &domains(), wish("", GOOD), 1).await.unwrap();
+    assert_eq!(
+        invites.create(fixed("held"), None, MINUTE, 1).await.map(|_| ()),
+        Err(taken),
+        "an account has it"
+    );
+    // One that expired keeps nothing.
+    invites.create(fixed("late"), None, MINUTE, 0).await.unwrap();
+    assert!(invites.accept(&other, &domains(), wish("late", GOOD), 60_001).await.is_ok());
+}

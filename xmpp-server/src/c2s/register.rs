@@ -99,6 +99,14 @@ impl Registration {
         let is_invited = self.token.is_some();
         let made = match &self.token {
             Some((token, at)) => {
+                let invite =
+                    server.auth.invites.peek(token, *at).await.map_err(|error| store_failed(&error))?;
+                if let Some(Opens::Account { user: Some(kept), .. }) = invite.map(|invite| invite.opens)
+                    && kept != user
+                {
+                    let why = format!("this invitation is for the user name {kept}");
+                    return Err(StanzaError::because(ErrorKind::NotAcceptable, why));
+                }
                 server.auth.invites.accept_shown(token, &server.domains, wish, *at, unix_millis()).await
             }
             None => make(server, (ip, domain), wish).await?,
@@ -176,8 +184,14 @@ async fn make(
         let why = "too many accounts were made from your network; try again in an hour";
         return Err(StanzaError::because(ErrorKind::ResourceConstraint, why));
     }
-    let new = NewAccount { aor, jid, profile: Profile::default() };
-    let made = server.auth.book.create(new, wish.password).await;
+    let made = match server.auth.invites.holds(&server.domains, &aor, unix_millis()).await {
+        Ok(false) => {
+            let new = NewAccount { aor, jid, profile: Profile::default() };
+            server.auth.book.create(new, wish.password).await
+        }
+        Ok(true) => Err(shared_store::StoreError::Taken(shared_store::Taken::Aor).into()),
+        Err(error) => Err(error.into()),
+    };
     if made.is_err() {
         server.arrivals.forget(Arrival::Account, ip);
     }

@@ -224,9 +224,12 @@ async fn administrators_invite_to_accounts_of_a_name() {
     assert!(create("no name").await.contains("type='error'"));
     let uri = field(&create("juliet").await, "uri");
     assert!(uri.starts_with("xmpp:juliet@"), "{uri}");
+    assert!(create("juliet").await.contains("type='error'"), "the invitation keeps the name");
     let mut juliet = Client::connect_tls(&served).await;
     juliet.open().await;
     juliet.ask("set", DOMAIN, &format!("<preauth xmlns='urn:xmpp:pars:0' token='{}'/>", token(&uri))).await;
+    let other = juliet.ask("set", DOMAIN, &named("mallory", PASSWORD)).await;
+    assert!(other.contains("<not-acceptable") && other.contains("juliet"), "{other}");
     assert!(juliet.ask("set", DOMAIN, &named("juliet", PASSWORD)).await.contains("type='result'"));
     juliet.prove("juliet", PASSWORD).await;
 }
