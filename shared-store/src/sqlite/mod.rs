@@ -51,6 +51,8 @@ pub(crate) async fn open(url: &str) -> Result<Store, StoreError> {
         .busy_timeout(BUSY)
         // What a statement of many rows might take back went to a file of its own otherwise: more writes than its rows.
         .pragma("temp_store", "memory")
+        // What was removed is gone from the file too, and not a free page of it.
+        .pragma("secure_delete", "ON")
         .disable_statement_logging();
     let file = options.get_filename();
     if let Some(folder) = file.parent() {

@@ -223,3 +223,21 @@ async fn write_until_killed(url: &str) {
         writer.await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_removed_is_not_in_the_file_any_more() {
+    let folder = Folder::new("removed");
+    let store = open(&folder.url()).await.unwrap();
+    let secret = b"a card with a telling address ".repeat(500);
+    store.records.put("eve", "vcard", "k", &secret, Expected::Anything).await.unwrap();
+    store.records.put("bob", "vcard", "k", b"kept", Expected::Anything).await.unwrap();
+    let shows = async || {
+        let mut other = folder.connect().await;
+        sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut other).await.unwrap();
+        let file = std::fs::read(folder.0.join("cusax.db")).unwrap();
+        file.windows(21).any(|window| window == &secret[..21])
+    };
+    assert!(shows().await);
+    store.records.remove_owner("eve").await.unwrap();
+    assert!(!shows().await);
+}
