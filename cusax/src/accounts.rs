@@ -23,9 +23,12 @@ pub(crate) async fn add(desk: &Auth, domains: &Domains, new: NewUser, json: bool
             bail!("{address} is not of {}, which this service has accounts of", all.join(", "));
         }
     }
+    let name = check_shown_name(&new.name)?;
+    if desk.invites.holds(domains, &Aor(new.address.clone()), unix_millis()).await? {
+        eprintln!("cusax: an open invitation keeps the name {}; it is of no use any more", new.address);
+    }
     let (password, is_made) = password_for(new.password_stdin)?;
     let jid = BareJid(new.jid.unwrap_or_else(|| new.address.clone()));
-    let name = check_shown_name(&new.name)?;
     let profile = Profile { name, numbers: new.numbers, video: new.video, admin: new.admin };
     let card = desk.book.create(NewAccount { aor: Aor(new.address), jid, profile }, &password).await?;
     tell(&card, is_made.then_some(password.as_str()), json)
@@ -82,9 +85,10 @@ pub(crate) async fn api_token(
     if !card.admin && scopes.iter().any(|scope| scope.is_admin()) {
         bail!("{} does not administer the service", card.aor);
     }
+    let name = check_shown_name(name)?;
     let words: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
     let holder = (card.account, Holder::Person);
-    let (token, bearer) = desk.bearers.issue(holder, name, &words, expires, unix_millis()).await?;
+    let (token, bearer) = desk.bearers.issue(holder, &name, &words, expires, unix_millis()).await?;
     if json { say(serde_json::json!({ "id": bearer.id, "token": token })) } else { say(token) }
 }
 
@@ -93,7 +97,7 @@ pub(crate) async fn set_enabled(desk: &Auth, address: &Address, enabled: bool) -
 }
 
 pub(crate) async fn remove(config: &Config, address: &Address) -> anyhow::Result<()> {
-    let store = open::store(config).await?;
+    let store = open::known_store(config).await?;
     let desk = open::auth(config, &store, &Bus::new(), &Registry::new()).await?;
     let card = find(&desk, address).await?;
     desk.book.remove(card.account).await?;
@@ -165,12 +169,14 @@ fn tell(card: &AccountCard, password: Option<&str>, json: bool) -> anyhow::Resul
         }
         return say(line);
     }
-    let state = match (card.enabled, card.admin) {
-        (false, _) => "  (disabled)",
-        (true, true) => "  (administrator)",
-        (true, false) => "",
-    };
-    say(format_args!("{}  xmpp:{}  {}{state}", card.aor.to_sip_uri(), card.jid, card.numbers.join(" ")))?;
+    let admin = if card.admin { "  (administrator)" } else { "" };
+    let state = if card.enabled { "" } else { "  (disabled)" };
+    say(format_args!(
+        "{}  xmpp:{}  {}{admin}{state}",
+        card.aor.to_sip_uri(),
+        card.jid,
+        card.numbers.join(" ")
+    ))?;
     match password {
         Some(password) => say(format_args!("password: {password}")),
         None => Ok(()),

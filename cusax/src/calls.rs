@@ -39,7 +39,12 @@ pub(crate) async fn export(store: &Store, since: Option<Duration>, form: Form) -
     }
 }
 
+/// A field as a spreadsheet reads it: what strangers wrote (a Call-ID) is no formula; a telephone number is none.
 fn quoted(text: &str) -> String {
+    let is_number = |text: &str| text.len() > 1 && text[1..].bytes().all(|byte| byte.is_ascii_digit());
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number(text);
+    let safe = if is_formula { format!("'{text}") } else { text.to_owned() };
+    let text = safe.as_str();
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {
@@ -55,5 +60,10 @@ mod tests {
     fn what_would_divide_is_quoted() {
         assert_eq!(quoted("sip:a@x"), "sip:a@x");
         assert_eq!(quoted("sip:a,\"b\"@x"), "\"sip:a,\"\"b\"\"@x\"");
+        assert_eq!(quoted("=HYPER(1)\"x"), "\"'=HYPER(1)\"\"x\"", "no spreadsheet computes it");
+        assert_eq!(
+            (quoted("+15550100"), quoted("-5"), quoted("-")),
+            ("+15550100".into(), "-5".into(), "'-".into())
+        );
     }
 }

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use operations::doctor::Face;
 use serde::Deserialize;
 use shared_auth::{Keepers, LdapConfig, OidcConfig, Policy};
 use shared_model::{Aor, Domains};
 use shared_runtime::config::Key;
-use shared_runtime::tls::TlsError;
+use shared_runtime::tls::{TlsError, TlsPolicy};
 use shared_runtime::{telemetry, tls};
 use shared_store::Store;
 
@@ -173,6 +174,16 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The file that the store is in, where it is SQLite.
+    pub(crate) fn store_file(&self) -> Option<PathBuf> {
+        let url = self.store_url();
+        let rest = url.strip_prefix("sqlite:")?;
+        let path = rest.split('?').next().unwrap_or(rest);
+        Some(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))
+    }
+}
+
 /// Reads the file, if one is given, and the environment.
 pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
     let text = match file {
@@ -309,8 +320,33 @@ fn read(text: &str) -> anyhow::Result<Config> {
 
 /// `cusax config check`.
 pub(crate) fn check(file: Option<&Path>) -> anyhow::Result<()> {
-    load(file)?;
+    let config = load(file)?;
+    let policy = TlsPolicy::look(&config.certificates(), &config.data_dir).context("tls")?;
+    let mut faults = policy.map(|policy| policy.unread()).unwrap_or_default();
+    faults.extend(telemetry::check(&config.telemetry).err().map(|error| error.to_string()));
+    faults.extend(twice(&crate::doctor::faces(&config)));
+    if config.sip.contacts == 0 {
+        faults.push("`sip.contacts` is 0: no phone could register".to_owned());
+    }
+    if !faults.is_empty() {
+        bail!("configuration: {}", faults.join("; "));
+    }
     say("the configuration is well formed")
+}
+
+/// Listeners that cannot have an address because another of the same transport has it.
+fn twice(faces: &[Face]) -> Vec<String> {
+    let is_udp = |face: &Face| matches!(face.name, "sip.udp" | "conference.media");
+    let mut faults = Vec::new();
+    for (at, face) in faces.iter().enumerate().filter(|(_, face)| face.address.port() != 0) {
+        let before = faces.iter().take(at);
+        let taken = before.filter(|other| is_udp(other) == is_udp(face) && other.address == face.address);
+        faults
+            .extend(taken.map(|other| {
+                format!("`{}` and `{}` both listen on {}", other.name, face.name, face.address)
+            }));
+    }
+    faults
 }
 
 /// `cusax config print`: a file that can be used as it is.

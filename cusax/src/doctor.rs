@@ -1,7 +1,6 @@
 //! `cusax doctor`: whether the service is well, beside it or without it.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -116,11 +115,7 @@ async fn ward(config: &Config, names: Names) -> Ward {
         Some(running) if running.answers().await => Some(running),
         _ => None,
     };
-    let url = config.store_url();
-    let store_file = url.strip_prefix("sqlite:").map(|rest| {
-        let path = rest.split('?').next().unwrap_or(rest);
-        PathBuf::from(path.strip_prefix("//").unwrap_or(path))
-    });
+    let (url, store_file) = (config.store_url(), config.store_file());
     let rtp_ports = config.conference.rtp_ports.split_once('-');
     let rtp_ports = rtp_ports.and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
     Ward {
@@ -154,7 +149,7 @@ async fn accounts(config: &Config, url: &str) -> anyhow::Result<(shared_auth::Au
 }
 
 /// Every listener of the configuration.
-fn faces(config: &Config) -> Vec<Face> {
+pub(crate) fn faces(config: &Config) -> Vec<Face> {
     let (sip, xmpp) = (&config.sip, &config.xmpp);
     let media = [config.conference.media];
     let all: [(&'static str, &[SocketAddr]); 10] = [

@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::bail;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
-use shared_auth::{Auth, Invite, Opens, check_shown_name};
+use shared_auth::{Auth, BookError, Invite, InviteError, Opens, check_shown_name};
 use shared_model::{Address, BareJid};
 use shared_runtime::unix_millis;
+use shared_store::StoreError;
 
 use crate::accounts::find;
 use crate::command::NewInvite;
@@ -29,7 +30,13 @@ pub(crate) async fn create(desk: &Auth, config: &Config, new: NewInvite, json: b
     let domain = Some(domain.to_owned());
     let name = check_shown_name(&new.name)?;
     let opens = Opens::Account { user: new.user, domain, name, admin: new.admin, contact };
-    let (text, invite) = desk.invites.create(opens, None, new.expires, unix_millis()).await?;
+    let made = desk.invites.create(opens, None, new.expires, unix_millis()).await;
+    let (text, invite) = match made {
+        Err(InviteError::Book(BookError::Store(StoreError::Taken(_)))) => {
+            bail!("somebody has this user name, or an open invitation keeps it")
+        }
+        made => made?,
+    };
     tell(config, &text, &invite, json)
 }
 
@@ -51,7 +58,12 @@ pub(crate) async fn list(desk: &Auth, json: bool) -> anyhow::Result<()> {
             say(serde_json::to_string(&invite)?)?;
         } else {
             let hours = (invite.expires - unix_millis()) / 3_600_000;
-            say(format_args!("{}  {}  {hours} h left", invite.id, words(&invite.opens)))?;
+            let account = match &invite.opens {
+                Opens::Password { account } => desk.directory.by_id(*account).await?,
+                _ => None,
+            };
+            let aor = account.map(|card| card.aor.to_string());
+            say(format_args!("{}  {}  {hours} h left", invite.id, words(&invite.opens, aor.as_deref())))?;
         }
     }
     Ok(())
@@ -89,7 +101,7 @@ fn code(text: &str) -> String {
     code.unwrap_or_default()
 }
 
-fn words(opens: &Opens) -> String {
+fn words(opens: &Opens, aor: Option<&str>) -> String {
     let by =
         |contact: &Option<BareJid>| contact.as_ref().map_or(String::new(), |jid| format!(", contact {jid}"));
     match opens {
@@ -98,7 +110,9 @@ fn words(opens: &Opens) -> String {
             let at = domain.as_ref().map_or(String::new(), |domain| format!(" at {domain}"));
             format!("an account for {}{at}{admin}{}", user.as_deref().unwrap_or("whoever comes"), by(contact))
         }
-        Opens::Password { account } => format!("a new password of account {account}"),
+        Opens::Password { account } => {
+            format!("a new password of {}", aor.map_or(account.to_string(), str::to_owned))
+        }
         Opens::Contact { contact } => format!("a contact of {contact}"),
     }
 }

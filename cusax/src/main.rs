@@ -71,7 +71,10 @@ async fn run(line: Line) -> anyhow::Result<()> {
         Command::RenewKey => open::renew_key(&config::load(file)?).await,
         Command::User(user) => {
             let config = config::load(file)?;
-            let desk = open::accounts(&config).await?;
+            let desk = match &user {
+                User::Add(_) => open::accounts(&config).await?,
+                _ => open::known_accounts(&config).await?,
+            };
             match user {
                 User::Add(new) => accounts::add(&desk, &config.accounts(), new, json).await,
                 User::List => accounts::list(&desk, json).await,
@@ -89,7 +92,7 @@ async fn run(line: Line) -> anyhow::Result<()> {
             }
         }
         Command::AppPassword(command) => {
-            let desk = open::accounts(&config::load(file)?).await?;
+            let desk = open::known_accounts(&config::load(file)?).await?;
             match command {
                 AppPassword::Add { address, name } => accounts::add_app(&desk, &address, &name, json).await,
                 AppPassword::List { address } => accounts::list_apps(&desk, &address, json).await,
@@ -97,12 +100,15 @@ async fn run(line: Line) -> anyhow::Result<()> {
             }
         }
         Command::ApiToken { address, name, scopes, expires } => {
-            let desk = open::accounts(&config::load(file)?).await?;
+            let desk = open::known_accounts(&config::load(file)?).await?;
             accounts::api_token(&desk, &address, (&name, &scopes), expires, json).await
         }
         Command::Invite(invite) => {
             let config = config::load(file)?;
-            let desk = open::accounts(&config).await?;
+            let desk = match &invite {
+                Invite::Create(_) => open::accounts(&config).await?,
+                _ => open::known_accounts(&config).await?,
+            };
             match invite {
                 Invite::Create(new) => invites::create(&desk, &config, new, json).await,
                 Invite::List => invites::list(&desk, json).await,
@@ -111,7 +117,7 @@ async fn run(line: Line) -> anyhow::Result<()> {
         }
         Command::Phone(phone) => {
             let config = config::load(file)?;
-            let desk = open::accounts(&config).await?;
+            let desk = open::known_accounts(&config).await?;
             match phone {
                 Phone::Add { address, mac, make } => {
                     phones::add(&desk, &config, &address, (make, &mac), json).await
@@ -121,10 +127,10 @@ async fn run(line: Line) -> anyhow::Result<()> {
             }
         }
         Command::Profile(profile) => {
-            let store = open::store(&config::load(file)?).await?;
+            let config = config::load(file)?;
             match profile {
-                Profile::Show { layer } => profiles::show(&store, &layer).await,
-                Profile::Set { layer, settings } => profiles::set(&store, &layer, &settings).await,
+                Profile::Show { layer } => profiles::show(&open::known_store(&config).await?, &layer).await,
+                Profile::Set { layer, settings } => profiles::set(&config, &layer, &settings).await,
             }
         }
         Command::Trace { account, since, follow } => {
@@ -139,7 +145,7 @@ async fn run(line: Line) -> anyhow::Result<()> {
         }
         Command::Calls(Calls::Export { since, csv: _ }) => {
             let form = if json { calls::Form::Json } else { calls::Form::Csv };
-            calls::export(&open::store(&config::load(file)?).await?, since, form).await
+            calls::export(&open::known_store(&config::load(file)?).await?, since, form).await
         }
         Command::Import { path } => transfer::import(&config::load(file)?, &path, json).await,
         Command::Export { folder, each } => transfer::export(&config::load(file)?, &folder, each, json).await,

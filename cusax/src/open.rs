@@ -1,6 +1,6 @@
 //! Opening the store for a command, beside a server or without one.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use shared_auth::Auth;
 use shared_runtime::bus::Bus;
 use shared_store::Store;
@@ -14,11 +14,31 @@ pub(crate) async fn accounts(config: &Config) -> anyhow::Result<Auth> {
     auth(config, &store, &Bus::new(), &prometheus::Registry::new()).await
 }
 
+/// Opens the store and what knows accounts, for a command that makes nothing: where there is no store, that is said.
+pub(crate) async fn known_accounts(config: &Config) -> anyhow::Result<Auth> {
+    let store = known_store(config).await?;
+    auth(config, &store, &Bus::new(), &prometheus::Registry::new())
+}
+
+/// Opens the store that is there: a mistyped path makes no empty one.
+pub(crate) async fn known_store(config: &Config) -> anyhow::Result<Store> {
+    match config.store_file() {
+        Some(file) if !file.exists() => {
+            bail!("there is no store at {}: `cusax serve` or `cusax user add` makes it", file.display())
+        }
+        _ => store(config).await,
+    }
+}
+
 /// Opens the store, making the data folder if need be.
 pub(crate) async fn store(config: &Config) -> anyhow::Result<Store> {
     shared_store::make_private_folder(&config.data_dir)
         .with_context(|| format!("data_dir: cannot make {}", config.data_dir.display()))?;
-    Store::open(&config.store_url()).await.context("store")
+    let opened = Store::open(&config.store_url()).await;
+    opened.with_context(|| match config.store_file() {
+        Some(file) => format!("store at {}", file.display()),
+        None => "store".to_owned(),
+    })
 }
 
 /// Opens what knows accounts, if the key file is the store's own.

@@ -55,17 +55,15 @@ pub(crate) async fn list(desk: &Auth, address: &Address, json: bool) -> anyhow::
 
 pub(crate) async fn remove(desk: &Auth, address: &Address, mac: &Mac) -> anyhow::Result<()> {
     let account = find(desk, address).await?.account;
-    let mut known = of(desk, account).await?;
-    known.retain(|phone| phone.name == mac.as_str());
-    for phone in &known {
-        desk.bearers.revoke(account, &phone.id).await?;
+    let mut was_there = false;
+    for phone in of(desk, account).await?.iter().filter(|phone| phone.name == mac.as_str()) {
+        was_there |= desk.bearers.revoke(account, &phone.id).await?;
     }
     match desk.book.remove_app_password(account, &provisioning::phone_device(mac)).await {
-        Err(BookError::NoSuchApp) if known.is_empty() => {
-            bail!("{address} has no phone {}", mac.as_str())
-        }
         // It never asked for its file.
-        Ok(()) | Err(BookError::NoSuchApp) => Ok(()),
+        Err(BookError::NoSuchApp) if was_there => Ok(()),
+        Err(BookError::NoSuchApp) => bail!("{address} has no phone {}", mac.as_str()),
+        Ok(()) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

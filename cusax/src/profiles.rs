@@ -1,9 +1,14 @@
 //! `cusax profile`.
 
 use anyhow::{Context, bail};
+use prometheus::Registry;
 use provisioning::{Layer, Profiles, Settings};
+use shared_runtime::bus::Bus;
 use shared_store::Store;
 
+use crate::accounts::find;
+use crate::config::Config;
+use crate::open;
 use crate::out::say;
 
 pub(crate) async fn show(store: &Store, layer: &Layer) -> anyhow::Result<()> {
@@ -11,10 +16,25 @@ pub(crate) async fn show(store: &Store, layer: &Layer) -> anyhow::Result<()> {
     say(serde_json::to_string(&settings)?)
 }
 
-pub(crate) async fn set(store: &Store, layer: &Layer, settings: &str) -> anyhow::Result<()> {
+pub(crate) async fn set(config: &Config, layer: &Layer, settings: &str) -> anyhow::Result<()> {
+    let store = open::store(config).await?;
     let settings: Settings = serde_json::from_str(settings).context("these are no settings")?;
     if let Some(fault) = settings.fault() {
         bail!(fault);
+    }
+    let desk = open::auth(config, &store, &Bus::new(), &Registry::new()).await?;
+    match layer {
+        Layer::Domain(domain) if !config.accounts().has(domain) => {
+            bail!("this service has no accounts of {domain}");
+        }
+        Layer::Account(aor) => drop(find(&desk, &aor.0).await?),
+        Layer::Device(aor, device) => {
+            let account = find(&desk, &aor.0).await?.account;
+            if !desk.book.app_passwords(account).await?.iter().any(|(name, _)| name == device) {
+                eprintln!("cusax: {aor} has no device {device} yet; the settings wait for it");
+            }
+        }
+        Layer::Service | Layer::Group(_) | Layer::Domain(_) => {}
     }
     Ok(Profiles::new(store.records.clone()).write(layer, &settings).await?)
 }

@@ -37,7 +37,7 @@ pub(crate) async fn run(
     until: Until,
     json: bool,
 ) -> anyhow::Result<()> {
-    let store = open::store(config).await?;
+    let store = open::known_store(config).await?;
     let desk = open::auth(config, &store, &Bus::new(), &prometheus::Registry::new()).await?;
     let card = find(&desk, account).await?;
     let since = since.map(|since| unix_millis() - i64::try_from(since.as_millis()).unwrap_or(i64::MAX));

@@ -18,14 +18,14 @@ pub(crate) async fn import(config: &Config, path: &Path, json: bool) -> anyhow::
     let mut count = Count::default();
     transfer::import(path, &config.accounts(), &auth, &store, |report| count.tell(report, json)).await?;
     if count.users == 0 {
-        bail!("nobody was found in {}: neither a document of XEP-0227 nor a folder of them", path.display());
+        bail!("no user was found in {}: it holds no document of XEP-0227", path.display());
     }
     count.end("came")
 }
 
 /// Writes users.
 pub(crate) async fn export(config: &Config, folder: &Path, each: bool, json: bool) -> anyhow::Result<()> {
-    let store = open::store(config).await?;
+    let store = open::known_store(config).await?;
     let auth = open::auth(config, &store, &Bus::new(), &Registry::new()).await?;
     let layout = if each { Layout::Each } else { Layout::Included };
     let mut count = Count::default();

@@ -47,6 +47,12 @@ impl Default for Config {
 #[error("telemetry.level: {0}")]
 pub struct BadLevel(#[from] tracing_subscriber::filter::ParseError);
 
+/// Whether logging can be started so.
+pub fn check(config: &Config) -> Result<(), BadLevel> {
+    EnvFilter::try_new(&config.level)?;
+    Ok(())
+}
+
 /// Starts logging for the process. Called once, first thing; a second call changes nothing.
 pub fn start(config: &Config) -> Result<(), BadLevel> {
     crate::redacted::show(!config.redact);

@@ -355,7 +355,16 @@ impl Files {
         if chain.is_empty() {
             return Err(TlsError::Content(self.certificate.clone(), "holds no certificate".to_owned()));
         }
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(content(&self.key))?;
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| {
+            // Nobody is there to type the passphrase when a service starts.
+            match std::fs::read_to_string(&self.key).is_ok_and(|text| text.contains("ENCRYPTED")) {
+                true => TlsError::Content(
+                    self.key.clone(),
+                    "the key has a passphrase: store it without".to_owned(),
+                ),
+                false => content(&self.key)(error),
+            }
+        })?;
         CertifiedKey::from_der(chain, key, &rustls::crypto::aws_lc_rs::default_provider())
             .map_err(|error| TlsError::Key(self.key.clone(), error))
     }
@@ -540,6 +549,24 @@ mod tests {
         std::fs::write(folder.join("tls/server.pem"), "nothing").unwrap();
         assert!(first.reload().is_err(), "a bad file is refused and the old certificate stays");
         assert_eq!(first.server_end_point(None), second.server_end_point(None));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_key_with_a_passphrase_is_said_to_be_one() {
+        install_provider();
+        let folder = folder();
+        TlsPolicy::open(&Config::default(), &folder, &["a.example".to_owned()]).unwrap();
+        let (certificate, key) = (folder.join("tls/server.pem"), folder.join("tls/server.key"));
+        let config = Config { certificate: Some(certificate), key: Some(key.clone()), ..Config::default() };
+        for text in [
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n",
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nMIIB\n-----END RSA PRIVATE KEY-----\n",
+        ] {
+            std::fs::write(&key, text).unwrap();
+            let error = TlsPolicy::open(&config, &folder, &[]).err().unwrap().to_string();
+            assert!(error.contains("the key has a passphrase"), "{error}");
+        }
         std::fs::remove_dir_all(folder).unwrap();
     }
 

@@ -121,13 +121,75 @@ fn a_store_that_comes_back_without_its_key_is_refused_and_nothing_is_made() {
 }
 
 #[test]
-fn what_is_not_there_is_said() {
-    let house = House::new("absent");
-    assert!(house.run(&["user", "add", "eve@example.org"]).status.success());
+fn what_is_mistyped_is_said_and_makes_nothing() {
+    let house = House::new("mistyped");
+    for reading in
+        [&["user", "list"][..], &["invite", "list"], &["calls", "export"], &["profile", "show", "service"]]
+    {
+        house.refuses(reading, "there is no store at ");
+    }
+    assert!(!house.0.join("cusax.db").exists(), "reading makes no store");
+    house.refuses(&["user", "add", "eve@example.org", "--name", "a\nb"], "characters that cannot be shown");
+    assert!(house.run(&["user", "add", "eve@example.org", "--admin"]).status.success());
+    let listed = house.run(&["user", "list"]);
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("(administrator)"));
+    house.refuses(&["invite", "create", "--user", "eve"], "somebody has this user name");
+    house.refuses(&["invite", "create", "--name", "a\u{7}b"], "characters that cannot be shown");
+    assert!(house.run(&["invite", "create", "--user", "held"]).status.success());
+    house.refuses(&["invite", "create", "--user", "held"], "an open invitation keeps it");
+    assert!(house.run(&["user", "reset-link", "eve@example.org"]).status.success());
+    let open = String::from_utf8(house.run(&["invite", "list"]).stdout).unwrap();
+    assert!(open.contains("a new password of eve@example.org"), "{open}");
     house.refuses(&["phone", "remove", "eve@example.org", "00:15:65:aa:bb:cc"], "has no phone");
+    house.refuses(&["profile", "set", "account:nobody@example.org", "{}"], "there is no account nobody@");
+    house.refuses(&["profile", "set", "domain:nope.org", "{}"], "no accounts of nope.org");
     let empty = house.0.join("empty");
-    std::fs::create_dir(&empty).unwrap();
-    house.refuses(&["import", empty.to_str().unwrap()], "nobody was found");
-    house.refuses(&["user", "add", "bob@example.org", "--name", "a\nb"], "cannot be shown");
-    house.refuses(&["invite", "create", "--name", "a\u{202e}b"], "cannot be shown");
+    std::fs::create_dir_all(&empty).unwrap();
+    house.refuses(&["import", &empty.display().to_string()], "no user was found in ");
+    let page = house.0.join("page.html");
+    std::fs::write(&page, "<html><body>no users</body></html>").unwrap();
+    house.refuses(&["import", &page.display().to_string()], "no user was found in ");
+    let snom =
+        house.run(&["phone", "add", "eve@example.org", "--mac", "00:04:13:aa:bb:cc", "--make", "snom"]);
+    assert!(String::from_utf8_lossy(&snom.stdout).trim_end().ends_with("/snom-{mac}.xml"));
+}
+
+#[test]
+fn a_configuration_that_could_not_be_served_is_not_well_formed() {
+    let house = House::new("check");
+    let check = |name: &str, value: &str, why: &str| {
+        let output = house.command(&["config", "check"]).env(name, value).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(why), "{name}: {said}");
+    };
+    assert!(house.run(&["config", "check"]).status.success());
+    check("CUSAX_TELEMETRY__LEVEL", "blah==", "telemetry.level");
+    check("CUSAX_SIP__CONTACTS", "0", "`sip.contacts` is 0");
+    check("CUSAX_SIP__TCP", "0.0.0.0:5222", "`sip.tcp` and `xmpp.c2s` both listen on 0.0.0.0:5222");
+    let (certificate, key) = (house.0.join("c.pem"), house.0.join("k.pem"));
+    std::fs::write(&certificate, "no PEM").unwrap();
+    std::fs::write(&key, "no PEM").unwrap();
+    let output = house
+        .command(&["config", "check"])
+        .env("CUSAX_TLS__CERTIFICATE", &certificate)
+        .env("CUSAX_TLS__KEY", &key)
+        .output()
+        .unwrap();
+    assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_port_of_browsers_that_is_taken_ends_the_start() {
+    let house = House::new("media");
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut serve = house.command(&["serve", "--run", "conference"]);
+    serve.env("CUSAX_CONFERENCE__MEDIA", taken.local_addr().unwrap().to_string());
+    serve.env("CUSAX_OPERATIONS__LISTEN", "127.0.0.1:0").env("CUSAX_HTTP__HTTPS", "127.0.0.1:0");
+    let output = serve.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains(&format!("conference.media: cannot listen on {}", taken.local_addr().unwrap())),
+        "{said}"
+    );
 }
