@@ -170,9 +170,21 @@ async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) {
     }
 }
 
-/// Why an occupant's call does not reach another one of ours.
+/// Why an occupant's private stanza, or call, does not reach another one of ours.
 async fn refused(server: &Server, room: &Room, to: &Jid, stanza: &Stanza) -> Option<StanzaError> {
-    if !server.is_home(to.domain()) || !callers::begins_call(stanza) {
+    if !server.is_home(to.domain()) {
+        return None;
+    }
+    let is_asked = match stanza.kind {
+        Kind::Message => !matches!(stanza.type_.as_deref(), Some("groupchat" | "error")),
+        Kind::Iq => matches!(stanza.type_.as_deref(), Some("get" | "set")),
+        Kind::Presence => false,
+    };
+    let blocks = |from: &Jid| server.router.blocked(to.bare_str()).is_some_and(|list| list.names(from));
+    if is_asked && stanza.from.as_ref().is_some_and(|from| !from.is_bare() && blocks(from)) {
+        return Some(ErrorKind::ServiceUnavailable.into()); // XEP-0191 §3.3
+    }
+    if !callers::begins_call(stanza) {
         return None;
     }
     let from = room.clients(stanza.from.as_ref()?.resource()?).into_iter().next()?;
