@@ -17,7 +17,7 @@ pub(crate) async fn accounts(config: &Config) -> anyhow::Result<Auth> {
 /// Opens the store and what knows accounts, for a command that makes nothing: where there is no store, that is said.
 pub(crate) async fn known_accounts(config: &Config) -> anyhow::Result<Auth> {
     let store = known_store(config).await?;
-    auth(config, &store, &Bus::new(), &prometheus::Registry::new())
+    auth(config, &store, &Bus::new(), &prometheus::Registry::new()).await
 }
 
 /// Opens the store that is there: a mistyped path makes no empty one.
