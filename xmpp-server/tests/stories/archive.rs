@@ -326,7 +326,7 @@ async fn what_cannot_be_kept_for_its_recipient_is_refused_and_not_delivered() {
     served.auth.book.set_enabled(card.account, true).await.unwrap();
     fault.set(true);
     alice.send(&chat("bob@example.org", "lost?")).await;
-    alice.expect(&["type='error'", "<internal-server-error", "lost?"]).await;
+    alice.expect(&["type='error'", "<internal-server-error"]).await;
     fault.set(false);
     alice.send(&chat("bob@example.org", "kept")).await;
     bob.expect(&["<body>kept</body>", "<stanza-id", "by='bob@example.org'"]).await;
