@@ -49,6 +49,7 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(4796).note("slides, main and speaker"),
     Spec::rfc(4961).note("bounded in time and to the addresses that were signalled"),
     Spec::rfc(5104).note("FIR of pictures is read"),
+    Spec::rfc(5621).note("the description among several parts; a part must be read only where it says so itself"),
     Spec::rfc(5763).note("browsers; the focus waits for their hello"),
     Spec::rfc(5764).note("AES-CM and AES-GCM of 128 bits"),
     Spec::rfc(5761).note("where it is offered"),
