@@ -583,8 +583,7 @@ fn resource_of(tag: Option<&str>, user_agent: Option<&UserAgent>, random: &str) 
 /// is on its way with it.
 pub(crate) async fn linger(io: &mut (impl AsyncRead + Unpin)) {
     let (mut rest, mut nowhere) = (io.take(MOST_LINGERED), tokio::io::sink());
-    // Who goes on talking is cut off.
-    let _ = timeout(LINGERING, tokio::io::copy(&mut rest, &mut nowhere)).await;
+    let _ = timeout(LINGERING, tokio::io::copy(&mut rest, &mut nowhere)).await; // who goes on talking is cut off
 }
 
 /// Says goodbye to a socket.

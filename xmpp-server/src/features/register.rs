@@ -52,7 +52,7 @@ async fn answer(server: &Server, request: &Request) -> Answered {
     match request.payload.find("remove", ns::REGISTER) {
         Some(_) if request.payload.children().count() > 1 => Err(ErrorKind::BadRequest.into()), // table 1
         Some(_) => remove(server, &card).await,
-        None => set_password(server, &card, &request).await,
+        None => set_password(server, &card, request).await,
     }
 }
 

@@ -1,0 +1,153 @@
+use super::*;
+
+fn folder() -> PathBuf {
+    let unique = format!("cusax-tls-{}-{:?}", std::process::id(), std::thread::current().id());
+    let folder = std::env::temp_dir().join(unique);
+    let _ = std::fs::remove_dir_all(&folder);
+    folder
+}
+
+#[test]
+fn a_client_that_trusts_the_local_ca_trusts_every_listener() {
+    install_provider();
+    let folder = folder();
+    let policy = TlsPolicy::open(&Config::default(), &folder, &["example.org".to_owned()]).unwrap();
+    let name = "example.org".try_into().unwrap();
+    let mut client = rustls::ClientConnection::new(policy.client(&[b"xmpp-client"]), name).unwrap();
+    let mut server = rustls::ServerConnection::new(policy.server(&[b"xmpp-client"])).unwrap();
+    for _ in 0..4 {
+        let mut wire = Vec::new();
+        client.write_tls(&mut wire).unwrap();
+        server.read_tls(&mut wire.as_slice()).unwrap();
+        server.process_new_packets().unwrap();
+        let mut wire = Vec::new();
+        server.write_tls(&mut wire).unwrap();
+        client.read_tls(&mut wire.as_slice()).unwrap();
+        client.process_new_packets().unwrap();
+    }
+    assert!(!client.is_handshaking() && !server.is_handshaking());
+    assert_eq!(client.alpn_protocol(), Some(&b"xmpp-client"[..]));
+    assert_eq!(protection(&server), Some(("TLS 1.3", "TLS_AES_256_GCM_SHA384")));
+    assert_eq!(policy.server_end_point(None), end_point(&client.peer_certificates().unwrap()[0]));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn the_local_ca_stays_and_a_reload_takes_the_new_certificate() {
+    install_provider();
+    let folder = folder();
+    let first = TlsPolicy::open(&Config::default(), &folder, &["a.example".to_owned()]).unwrap();
+    let ca = std::fs::read(first.local_ca().unwrap()).unwrap();
+    let before = first.server_end_point(None);
+    let second = TlsPolicy::open(&Config::default(), &folder, &["b.example".to_owned()]).unwrap();
+    assert_eq!(std::fs::read(second.local_ca().unwrap()).unwrap(), ca);
+    first.reload().unwrap();
+    assert_ne!(first.server_end_point(None), before);
+    std::fs::write(folder.join("tls/server.pem"), "nothing").unwrap();
+    assert!(first.reload().is_err(), "a bad file is refused and the old certificate stays");
+    assert_eq!(first.server_end_point(None), second.server_end_point(None));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_key_with_a_passphrase_is_said_to_be_one() {
+    install_provider();
+    let folder = folder();
+    TlsPolicy::open(&Config::default(), &folder, &["a.example".to_owned()]).unwrap();
+    let (certificate, key) = (folder.join("tls/server.pem"), folder.join("tls/server.key"));
+    let config = Config { certificate: Some(certificate), key: Some(key.clone()), ..Config::default() };
+    for text in [
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nMIIB\n-----END RSA PRIVATE KEY-----\n",
+    ] {
+        std::fs::write(&key, text).unwrap();
+        let error = TlsPolicy::open(&config, &folder, &[]).err().unwrap().to_string();
+        assert!(error.contains("the key has a passphrase"), "{error}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn whoever_names_a_domain_gets_its_certificate_and_others_the_first() {
+    install_provider();
+    let (folder, made) =
+        (folder(), |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap());
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str, text: String| {
+        std::fs::write(folder.join(name), text).unwrap();
+        folder.join(name)
+    };
+    let put = |name: &str, host: &str| {
+        let made = made(host);
+        Files {
+            domain: Some(host.to_owned()),
+            certificate: file(&format!("{name}.pem"), made.cert.pem()),
+            key: file(&format!("{name}.key"), made.signing_key.serialize_pem()),
+        }
+    };
+    let main = put("main", "example.org");
+    let config = Config {
+        certificate: Some(main.certificate),
+        key: Some(main.key),
+        others: vec![put("net", "example.net"), put("wild", "*.example.com")],
+        ..Config::default()
+    };
+    let policy = TlsPolicy::open(&config, &folder, &[]).unwrap();
+    let shown_to = |named: &'static str| {
+        let mut client =
+            rustls::ClientConnection::new(policy.client(&[]), named.try_into().unwrap()).unwrap();
+        let mut server = rustls::server::Acceptor::default();
+        let mut wire = Vec::new();
+        client.write_tls(&mut wire).unwrap();
+        server.read_tls(&mut wire.as_slice()).unwrap();
+        let hello = server.accept().unwrap().unwrap();
+        let shown = policy.current.resolve(hello.client_hello()).unwrap();
+        PeerCertificate::read(&shown.cert[0]).unwrap().hosts.remove(0)
+    };
+    assert_eq!(shown_to("example.net"), "example.net");
+    assert_eq!(shown_to("EXAMPLE.net"), "example.net");
+    assert_eq!(shown_to("chat.example.com"), "*.example.com");
+    for other in ["example.org", "a.chat.example.com", "example.com", "elsewhere.example"] {
+        assert_eq!(shown_to(other), "example.org", "{other}");
+    }
+    assert_ne!(policy.server_end_point(Some("example.net")), policy.server_end_point(None));
+    put("net", "example.edu");
+    policy.reload().unwrap();
+    assert_eq!(shown_to("example.edu"), "example.edu", "a new one, for another name");
+    assert_eq!(shown_to("example.net"), "example.org");
+    // What cannot be read stays as it was, and the others are taken all the same.
+    put("wild", "*.example.biz");
+    file("net.key", "no key".to_owned());
+    let Unread(faults) = policy.reload().unwrap_err();
+    let told = faults.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert!(told.len() == 1 && told[0].starts_with("the certificate of example.net: "), "{told:?}");
+    assert!(told[0].contains("net.key") && policy.unread() == told && policy.stale.get() == 1, "{told:?}");
+    assert_eq!(shown_to("example.edu"), "example.edu");
+    assert_eq!(shown_to("chat.example.biz"), "*.example.biz");
+    file("main.pem", "no certificate".to_owned());
+    put("wild", "*.example.info");
+    let told: Vec<_> = policy.reload().unwrap_err().0.iter().map(ToString::to_string).collect();
+    assert!(told.len() == 2 && told[0].contains("main.pem"), "{told:?}");
+    assert_eq!(
+        (shown_to("chat.example.info"), shown_to("example.org")),
+        ("*.example.info".to_owned(), "example.org".to_owned())
+    );
+    // At a start nothing stands in for it.
+    put("main", "example.org");
+    let refused = TlsPolicy::open(&config, &folder, &[]).err().unwrap().to_string();
+    assert!(refused.starts_with("the certificate of example.net: "), "{refused}");
+    let beside = TlsPolicy::look(&config, &folder).unwrap().unwrap();
+    assert_eq!(beside.unread(), [refused]);
+    put("net", "example.net");
+    policy.reload().unwrap();
+    assert!(
+        policy.unread().is_empty() && policy.stale.get() == 0 && shown_to("example.net") == "example.net"
+    );
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn half_a_certificate_is_refused() {
+    let config = Config { certificate: Some("/nowhere.pem".into()), ..Config::default() };
+    assert!(matches!(TlsPolicy::open(&config, Path::new("/"), &[]), Err(TlsError::HalfGiven)));
+}
