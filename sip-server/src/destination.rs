@@ -126,9 +126,10 @@ impl From<StoreError> for Nowhere {
 /// Finds where a URI leads. `is_trusted` says whether it may be another domain.
 pub(crate) async fn find(server: &Server, uri: &Uri<'_>, is_trusted: bool) -> Result<Found, Nowhere> {
     let mut found = anywhere(server, uri, is_trusted).await?;
-    if uri.is_sips() {
-        found.groups.iter_mut().for_each(|group| group.retain(sips::is_secure));
-        found.groups.retain(|group| !group.is_empty());
+    if uri.is_sips() && found.outside.is_none() {
+        let secured = |group: Vec<Branch>| group.into_iter().filter_map(sips::secured).collect();
+        found.groups =
+            found.groups.into_iter().map(secured).filter(|group: &Vec<_>| !group.is_empty()).collect();
         if found.groups.is_empty() && found.asleep.is_empty() {
             return Err(Nowhere::NotSecure);
         }

@@ -61,12 +61,13 @@ impl Dialogs {
         (request.to_tag() == Some(&dialog.caller_tag)).then(|| of(&dialog.caller))
     }
 
-    /// Whether a request that went along `flow` went from one side of its dialog to the other, who may have moved if its
-    /// flow is closed. Of a call that is not remembered, nobody knows better.
+    /// Whether a request that came by `came` and went along `flow` went from one side of its dialog to the other, who may have moved
+    /// if its flow is closed. Carriers do not move, and nobody speaks for them. Of a call that is not remembered, nobody knows better.
     pub(crate) fn is_across(
         &self,
         request: &Message,
-        flow: &Flow,
+        (came, flow): (&Flow, &Flow),
+        is_carrier: impl Fn(&Flow) -> bool,
         is_open: impl FnOnce(&Flow) -> bool,
     ) -> bool {
         let Some(dialog) = self.0.get(request.call_id()) else { return true };
@@ -76,7 +77,10 @@ impl Dialogs {
             (caller, callee) if tags == (callee, caller) => (&dialog.callee.flow, &dialog.caller.flow),
             _ => return false,
         };
-        flow == other || (flow != own && !is_open(other))
+        if is_carrier(own) && !is_carrier(came) {
+            return false;
+        }
+        flow == other || (flow != own && !is_carrier(other) && !is_open(other))
     }
 
     /// A BYE was answered.

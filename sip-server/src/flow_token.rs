@@ -1,8 +1,8 @@
 //! Flow tokens — RFC 5626 §5.2: the user part of our Record-Route names a flow, and cannot be forged.
 //!
 //! In    a flow, and the Call-ID of the dialog that the token is for.
-//! Out   `u0-c0000201-5060-1f2e…`: transport and id, the peer's address in hexadecimal, a MAC over these and the Call-ID. A peer that is
-//!       where its Contact says has a `-d` before the MAC.
+//! Out   `u0-c0000201-5060-1f2e…`: transport and id, the peer's address in hexadecimal, a MAC over these and the Call-ID. A peer whose
+//!       Contact is followed has a `-h` or `-a` before the MAC.
 //! State a key that all nodes share and that outlives the process, so that a dialog does.
 //! Errors a token that is not ours, or of another dialog, is none: who shows it is a stranger to the dialog.
 
@@ -22,8 +22,32 @@ pub(crate) struct FlowTokens {
 pub(crate) struct Named {
     /// The flow that leads to the peer; none if its connection is gone.
     pub(crate) flow: Option<Flow>,
-    /// The peer is where it says that it is.
-    pub(crate) is_direct: bool,
+    /// How far what the peer says of itself is followed.
+    pub(crate) reach: Followed,
+}
+
+/// How far what a peer says of where it is, is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Followed {
+    /// Not at all: a NAT, or a connection of its own, is in between.
+    Nowhere,
+    /// To another port of its host: a device of ours.
+    OnItsHost,
+    /// Anywhere: a server, or a user, of another domain.
+    Anywhere,
+}
+
+impl Followed {
+    const ALL: [Self; 2] = [Self::OnItsHost, Self::Anywhere];
+
+    /// What follows the name of a flow.
+    fn mark(self) -> &'static str {
+        match self {
+            Self::Nowhere => "",
+            Self::OnItsHost => "-h",
+            Self::Anywhere => "-a",
+        }
+    }
 }
 
 impl FlowTokens {
@@ -33,8 +57,8 @@ impl FlowTokens {
     }
 
     /// The token of a flow in a dialog.
-    pub(crate) fn token(&self, flow: &Flow, is_direct: bool, call_id: &str) -> String {
-        let name = [name(flow).as_str(), if is_direct { DIRECT } else { "" }].concat();
+    pub(crate) fn token(&self, flow: &Flow, reach: Followed, call_id: &str) -> String {
+        let name = [name(flow).as_str(), reach.mark()].concat();
         format!("{name}-{}", self.mac(&name, call_id))
     }
 
@@ -42,7 +66,8 @@ impl FlowTokens {
     pub(crate) fn read(&self, token: &str, call_id: &str, endpoint: &Endpoint) -> Option<Named> {
         self.is_ours(token, call_id).then(|| {
             let name = token.rsplit_once('-').map_or(token, |(name, _)| name);
-            Named { flow: parse(name, endpoint), is_direct: name.ends_with(DIRECT) }
+            let reach = Followed::ALL.into_iter().find(|reach| name.ends_with(reach.mark()));
+            Named { flow: parse(name, endpoint), reach: reach.unwrap_or(Followed::Nowhere) }
         })
     }
 
@@ -102,9 +127,6 @@ pub(crate) fn parse(name: &str, endpoint: &Endpoint) -> Option<Flow> {
     is_same_peer.then_some(flow)
 }
 
-/// What follows the name of a flow to a peer that is where it says.
-const DIRECT: &str = "-d";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,9 +136,9 @@ mod tests {
         let remote = ([192, 0, 2, 1], 5060).into();
         let flow = Flow { transport: Transport::Tls, id: 7, local: remote, remote };
         let tokens = FlowTokens::new(&[1; 32]);
-        let token = tokens.token(&flow, false, "call");
-        let direct = tokens.token(&flow, true, "call");
-        assert!(tokens.is_ours(&direct, "call") && !tokens.is_ours(&direct.replace("-d-", "-"), "call"));
+        let token = tokens.token(&flow, Followed::Nowhere, "call");
+        let direct = tokens.token(&flow, Followed::Anywhere, "call");
+        assert!(tokens.is_ours(&direct, "call") && !tokens.is_ours(&direct.replace("-a-", "-"), "call"));
         assert!(tokens.is_ours(&token, "call"));
         assert!(!tokens.is_ours(&token, "another"));
         assert!(!tokens.is_ours(&token.replace("s7", "s8"), "call"));

@@ -18,6 +18,7 @@ use sip_endpoint::{Flow, Transport};
 
 use crate::destination;
 use crate::features::{Destination, privacy};
+use crate::flow_token::Followed;
 use crate::location::Branch;
 use crate::push;
 use crate::routing::{Astray, Route, answer, next_hop};
@@ -61,16 +62,11 @@ pub(crate) async fn route(
     let mut branch = match (device, along) {
         (Some(device), _) => device,
         (None, Some(flow)) => {
-            let is_direct = named.is_some_and(|named| named.is_direct && named.flow == Some(flow))
-                && tokens
-                    .first()
-                    .and_then(read)
-                    .and_then(|first| first.flow)
-                    .is_some_and(|own| own != flow && is_from(came, &own));
-            let branch = match is_direct {
-                true => direct(server, request, flow).await,
-                false => Branch::along(flow, destination_of(&flow)),
-            };
+            let own = tokens.first().and_then(read).and_then(|first| first.flow);
+            let is_other_side = own.is_some_and(|own| own != flow && is_from(came, &own));
+            let reach = named.filter(|named| is_other_side && named.flow == Some(flow));
+            let branch =
+                direct(server, request, flow, reach.map_or(Followed::Nowhere, |named| named.reach)).await;
             astray = (branch.flow != flow).then_some(Astray::Retargeted);
             branch
         }
@@ -108,18 +104,34 @@ async fn at_binding(server: &Server, request: &Message, along: Option<&Flow>) ->
     let card = server.auth.directory.by_aor(&aor).await.ok()??;
     let devices = destination::devices(server, &Arc::new(card), None).await.ok()?;
     let is_it = |branch: &Branch| branch.uri.as_deref() == Some(request.uri());
-    devices.groups.into_iter().flatten().find(is_it).map(Branch::within_dialog)
+    let mut bound = devices.groups.into_iter().flatten().flat_map(Branch::ways).filter(is_it);
+    let first = bound.next()?;
+    // Two homes may have the same address: it is the other side's own, unless that is nowhere else.
+    let rest: Vec<Branch> = bound.collect();
+    let is_along = |branch: &Branch| Some(&branch.flow) == along;
+    (rest.is_empty() && !is_along(&first)).then(|| first.within_dialog())
 }
 
-/// Where the next Route entry or the remote target is; the flow is good enough if it is there, or if nothing is found.
-async fn direct(server: &Server, request: &Message, flow: Flow) -> Branch {
+/// Where the next Route entry or the remote target is, as far as these are followed; the flow is good enough if it is there, or if
+/// nothing is found. Never to a carrier, who is reached by numbers alone.
+async fn direct(server: &Server, request: &Message, flow: Flow, reach: Followed) -> Branch {
     let along = Branch::along(flow, destination_of(&flow));
-    let next = request.elements(Name::Route).next().and_then(NameAddr::parse).map(|route| route.uri);
-    let Some(uri) = Uri::parse(next.unwrap_or(request.uri())) else { return along };
-    if is_at(&uri, &flow) || server.is_our_host(&uri) {
+    if reach == Followed::Nowhere || flow.transport == Transport::InProcess {
         return along;
     }
-    destination::towards(server, &uri, along.to).await.unwrap_or(along)
+    let next = request.elements(Name::Route).next().and_then(NameAddr::parse).map(|route| route.uri);
+    let Some(uri) = Uri::parse(next.unwrap_or(request.uri())) else { return along };
+    if is_at(&uri, &flow) || server.is_our_host(&uri) || server.hosted(uri.host).is_some() {
+        return along;
+    }
+    let is_its_host = address(uri.host) == Some(flow.remote.ip().to_canonical());
+    if reach == Followed::OnItsHost && !(is_its_host && server.dialogs.other_side(request).is_some()) {
+        return along;
+    }
+    match destination::towards(server, &uri, Destination::Foreign).await {
+        Ok(branch) => Branch { to: along.to, ..branch },
+        Err(_) => along,
+    }
 }
 
 fn destination_of(flow: &Flow) -> Destination {

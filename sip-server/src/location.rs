@@ -57,6 +57,16 @@ impl Branch {
         Self { uri: None, flow, others: Vec::new(), path: Vec::new(), to, callee: None, trunk: None }
     }
 
+    /// The ways to a device, each without the others.
+    pub(crate) fn ways(mut self) -> impl Iterator<Item = Self> {
+        let others = std::mem::take(&mut self.others);
+        let others = others.into_iter().rev().filter_map(|way| match way {
+            Way::Device(device) => Some(*device),
+            Way::Server(_) | Way::Trunk(..) => None,
+        });
+        std::iter::once(self).chain(others)
+    }
+
     /// The same way for a request inside a dialog, which has its target and its route already.
     pub(crate) fn within_dialog(self) -> Self {
         Self { uri: None, path: Vec::new(), ..self }

@@ -257,7 +257,9 @@ async fn find(
                 let answer = nowhere.answer(request);
                 // A store that does not answer costs the callee the news alone.
                 let callee = match nowhere {
-                    Nowhere::Offline => destination::account_of(server, uri).await.ok().flatten(),
+                    Nowhere::Offline | Nowhere::NotSecure => {
+                        destination::account_of(server, uri).await.ok().flatten()
+                    }
                     _ => None,
                 };
                 if let Some(callee) = &callee {

@@ -3,7 +3,8 @@
 //!
 //! In    the URI that was asked for, and branches. Out those that may be taken.
 //! Errors none is left: 480 with Warning 380 ([`crate::destination::Nowhere::NotSecure`]).
-//! Not here: what leads to other domains, which the resolver asks for TLS (RFC 3263 §4.1).
+//! Not here: what leads to other domains, which the resolver asks for TLS (RFC 3263 §4.1); the telephone network, in which there is
+//! none: a call to a number, and above all one for help, ends being SIPS at our gateway.
 
 use std::borrow::Cow;
 
@@ -12,7 +13,7 @@ use sip_core::Uri;
 use sip_endpoint::Transport;
 
 use crate::features::Destination;
-use crate::location::Branch;
+use crate::location::{Branch, Way};
 
 /// RFC 5630.
 pub(crate) const SIPS: Spec = Spec::rfc(5630).note("registrar and proxy");
@@ -29,6 +30,18 @@ pub(crate) fn is_secure(branch: &Branch) -> bool {
         matches!(branch.flow.transport, Transport::Tls | Transport::Wss | Transport::InProcess);
     let is_by_contact = || branch.uri.as_deref().is_some_and(is_asked);
     is_protected && (branch.to != Destination::Device || is_by_contact())
+}
+
+/// What of a branch may be taken: a device by the best of its ways that are protected.
+pub(crate) fn secured(branch: Branch) -> Option<Branch> {
+    if branch.to != Destination::Device {
+        return is_secure(&branch).then_some(branch);
+    }
+    let mut ways = branch.ways().filter(is_secure);
+    let first = ways.next()?;
+    let mut others: Vec<Way> = ways.map(|way| Way::Device(Box::new(way))).collect();
+    others.reverse();
+    Some(Branch { others, ..first })
 }
 
 /// A contact as the Request-URI of a request that asked for `asked`.

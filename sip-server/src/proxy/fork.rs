@@ -19,11 +19,12 @@ use sip_endpoint::{Answer, Cancel, ReplyTo, ServerHandle};
 use tokio::sync::mpsc;
 
 use super::patience::Patience;
-use super::record_route::{Side, is_callee_direct, is_caller_direct, record_route};
+use super::record_route::{Side, callee_followed, caller_followed, record_route};
 use super::relayed::Offer;
 use crate::awaited::Waiting;
 use crate::destination::{self, Outside};
 use crate::features::{self, Destination, Passage};
+use crate::flow_token::Followed;
 use crate::location::Branch;
 use crate::push::Bucket;
 use crate::records::Begun;
@@ -345,8 +346,9 @@ impl Forwarding<'_> {
         self.bucket.keep(&devices.asleep);
         let mut is_started = false;
         let is_secure = sips::is_asked(self.request.uri());
-        let suits = |branch: &Branch| self.is_new(branch) && (!is_secure || sips::is_secure(branch));
-        for branch in devices.groups.into_iter().flatten().filter(suits).collect::<Vec<_>>() {
+        let suits = |branch| if is_secure { sips::secured(branch) } else { Some(branch) };
+        let branches = devices.groups.into_iter().flatten().filter_map(suits);
+        for branch in branches.filter(|branch| self.is_new(branch)).collect::<Vec<_>>() {
             tracing::debug!("a device that registered while others ring is rung too");
             let is_in_dialog = self.request.is_in_dialog();
             let branch = if is_in_dialog { branch.within_dialog() } else { branch };
@@ -388,11 +390,13 @@ impl Forwarding<'_> {
         self.apply_trunks(&mut request, branch);
         self.sign_or_mark(&mut request, branch.to);
         let is_known = self.route.caller.is_some();
-        let is_direct =
-            self.route.from_trunk.is_none() && is_caller_direct(&self.request, &self.flow, is_known);
+        let of_caller = match self.route.from_trunk {
+            None => caller_followed(&self.request, &self.flow, is_known),
+            Some(_) => Followed::Nowhere,
+        };
         let sides = [
-            Side { flow: &self.flow, is_direct },
-            Side { flow: &branch.flow, is_direct: is_callee_direct(branch) },
+            Side { flow: &self.flow, reach: of_caller },
+            Side { flow: &branch.flow, reach: callee_followed(branch) },
         ];
         record_route(&mut request, self.request.uri(), &self.server.tokens, self.server.endpoint(), sides);
         request
@@ -489,9 +493,9 @@ impl Forwarding<'_> {
             Answer::Failed(failure) => {
                 // §16.8, §16.9: a branch that is silent counts as 408, one that cannot be reached as 503.
                 let status = match failure {
-                    Failure::Timeout => 408,
                     // The device comes back: its dialog must not end with this (RFC 5626 §5.3.1, RFC 5057 §5.1).
                     _ if self.route.astray == Some(Astray::FlowGone) => 430,
+                    Failure::Timeout => 408,
                     _ => 503,
                 };
                 self.context.failed(id, Message::response(&self.request, status, ""), actions);

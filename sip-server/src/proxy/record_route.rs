@@ -2,14 +2,14 @@
 //!
 //! In    a request that begins a dialog, with the flows of its two sides.
 //! Out   two entries: the upper faces the callee, the lower the caller. Each names its side's flow, so that a request
-//! inside the dialog goes over the connection that the other side opened, and says whether that side is where it says it is.
+//! inside the dialog goes over the connection that the other side opened, and says how far what that side says of itself is followed.
 
 use sip_core::header::Name;
 use sip_core::{Message, Uri};
 use sip_endpoint::{Endpoint, Flow, Transport};
 
 use crate::features::Destination;
-use crate::flow_token::FlowTokens;
+use crate::flow_token::{FlowTokens, Followed};
 use crate::in_dialog::{address, is_at};
 use crate::location::Branch;
 
@@ -17,33 +17,39 @@ use crate::location::Branch;
 #[derive(Clone, Copy)]
 pub(super) struct Side<'a> {
     pub(super) flow: &'a Flow,
-    /// It is reached where its Contact says.
-    pub(super) is_direct: bool,
+    /// How far its Contact is followed.
+    pub(super) reach: Followed,
 }
 
-/// Whether who sent a request can be reached where its Contact says: no NAT changed its address on the way. A device of ours
-/// keeps the connection that it opened; servers of others, which are known by name, listen.
-pub(super) fn is_caller_direct(request: &Message, flow: &Flow, is_device: bool) -> bool {
-    let Some(via) = request.top_via() else { return false };
-    let Some(ip) = address(via.host) else { return !is_device };
-    let is_unchanged = ip == flow.remote.ip().to_canonical();
-    match flow.transport {
-        Transport::Udp => is_unchanged && via.port.unwrap_or(DEFAULT_PORT) == flow.remote.port(),
-        Transport::Tcp | Transport::Tls => is_unchanged && !is_device,
-        Transport::Ws | Transport::Wss | Transport::InProcess => false,
+/// How far the Contact of who sent a request is followed: only if no NAT changed its address on the way. A device of ours keeps the
+/// connection that it opened; servers of others, which are known by name, listen.
+pub(super) fn caller_followed(request: &Message, flow: &Flow, is_device: bool) -> Followed {
+    let Some(via) = request.top_via() else { return Followed::Nowhere };
+    let ip = address(via.host);
+    let is_unchanged = ip == Some(flow.remote.ip().to_canonical());
+    let is_port = via.port.unwrap_or(DEFAULT_PORT) == flow.remote.port();
+    match (flow.transport, is_device) {
+        (Transport::Ws | Transport::Wss | Transport::InProcess, _) => Followed::Nowhere,
+        (Transport::Udp, true) if is_unchanged && is_port => Followed::OnItsHost,
+        (Transport::Udp, false) if ip.is_none() || (is_unchanged && is_port) => Followed::Anywhere,
+        (Transport::Tcp | Transport::Tls, false) if ip.is_none() || is_unchanged => Followed::Anywhere,
+        _ => Followed::Nowhere,
     }
 }
 
-/// Whether a branch leads where its target says. Carriers are where the call went: what they say of themselves is often wrong.
-pub(super) fn is_callee_direct(branch: &Branch) -> bool {
+/// How far the target that a branch leads to is followed. Carriers are where the call went: what they say of themselves is often
+/// wrong.
+pub(super) fn callee_followed(branch: &Branch) -> Followed {
     let is_at_contact =
         || branch.uri.as_deref().and_then(Uri::parse).is_some_and(|uri| is_at(&uri, &branch.flow));
     match branch.to {
-        Destination::Foreign => branch.trunk.is_none(),
-        Destination::Device => {
-            branch.flow.transport == Transport::Udp && branch.path.is_empty() && is_at_contact()
+        Destination::Foreign if branch.trunk.is_none() => Followed::Anywhere,
+        Destination::Device
+            if branch.flow.transport == Transport::Udp && branch.path.is_empty() && is_at_contact() =>
+        {
+            Followed::OnItsHost
         }
-        Destination::Trusted => false,
+        Destination::Foreign | Destination::Device | Destination::Trusted => Followed::Nowhere,
     }
 }
 
@@ -82,7 +88,7 @@ pub(super) fn record_route(
             Name::RecordRoute,
             &format!(
                 "<{scheme}:{}@{address}{transport};lr>",
-                tokens.token(side.flow, side.is_direct, request.call_id())
+                tokens.token(side.flow, side.reach, request.call_id())
             ),
         );
     }

@@ -245,6 +245,15 @@ async fn a_bye_that_its_sender_had_sent_back_to_itself_ends_no_bill() {
     let back = alice.expect("BYE").await;
     alice.respond(&back, 200).await;
     alice.expect("200").await;
+    // Nor one that speaks for the carrier.
+    let mut turned = alice.request("BYE", ok.value(Name::Contact).unwrap().trim_matches(['<', '>']), "");
+    turned.set(Name::From, ok.value(Name::To).unwrap());
+    turned.set(Name::To, sent.value(Name::From).unwrap());
+    turned.set(Name::CallId, sent.call_id());
+    alice.send(&turned).await;
+    let back = alice.expect("BYE").await;
+    alice.respond(&back, 200).await;
+    alice.expect("200").await;
     let mut of_nobody = alice.in_dialog("BYE", 8_001, &sent, &ok);
     of_nobody.set(Name::To, &format!("<sip:0140000000@{DOMAIN}>;tag=another"));
     alice.send(&of_nobody).await;

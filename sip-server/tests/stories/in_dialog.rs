@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::common::{DOMAIN, PASSWORD, Phone, Served, serve};
+use crate::common::{DOMAIN, Line, PASSWORD, Phone, Served, serve};
 use sip_core::Message;
 use sip_core::header::Name;
+use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 /// An answer with another Contact, and with Record-Routes of others above ours.
@@ -183,12 +184,15 @@ async fn rows(served: &Served, count: usize) {
 async fn a_stranger_sends_nobody_else_anything_through_us() {
     let served = serve().await;
     let bob = Phone::registered("bob", &served).await;
-    let (stranger, victim) = (Phone::new("s", &served).await, Phone::new("v", &served).await);
+    let stranger = Phone::new("s", &served).await;
+    // Not on the callee's host, another port of which may be the callee's.
+    let elsewhere = UdpSocket::bind("127.0.0.2:0").await.unwrap();
+    let victim = Phone::over("v", &served, Line::Udp(elsewhere));
     let invite = call_in(&stranger, &stranger, &bob).await;
     // Whoever calls sees both of our entries, and may turn them round or leave one out.
     let routes: Vec<&str> = invite.elements(Name::RecordRoute).collect();
-    for route in [routes[1].to_owned(), [routes[0], routes[1]].join(", "), [routes[1], routes[1]].join(", ")]
-    {
+    let orders = [&[1][..], &[0, 1], &[1, 0], &[1, 1]];
+    for route in orders.map(|order| order.iter().map(|at| routes[*at]).collect::<Vec<_>>().join(", ")) {
         let mut request = stranger.request("INFO", &victim.contact(), "");
         request.push(Name::Route, &route);
         request.set(Name::From, invite.value(Name::From).unwrap());
