@@ -4,11 +4,14 @@
 //! State one [`Access`] a session.
 //! Errors none: a login does not fail for want of a note.
 
+use dashmap::DashMap;
 use shared_auth::{Clients, How, Identity, Installation};
+use shared_model::AccountId;
 use shared_model::Protection;
 use shared_runtime::unix_millis;
 use xmpp_core::stream::inline::UserAgent;
 
+use crate::router::Session;
 use crate::server::Server;
 
 /// By what a client is in.
@@ -73,3 +76,25 @@ impl Access {
         }
     }
 }
+
+/// Passwords that changed of late, for sessions that were proved before and are bound after: accounts, and when (milliseconds since
+/// 1970).
+#[derive(Default)]
+pub(crate) struct EndedPasswords(DashMap<AccountId, i64>);
+
+impl EndedPasswords {
+    /// A password is another since then.
+    pub(crate) fn note(&self, account: AccountId, at: i64) {
+        self.0.retain(|_, old| *old > at - REMEMBERED);
+        self.0.insert(account, at);
+    }
+
+    /// Whether a session was opened by a password that is another by now.
+    pub(crate) fn opened(&self, session: &Session) -> bool {
+        let ended = self.0.get(&session.account).map(|at| *at);
+        session.access.password.zip(ended).is_some_and(|(proved, ended)| proved < ended)
+    }
+}
+
+/// Milliseconds that a changed password is remembered: longer than any login takes.
+const REMEMBERED: i64 = 600_000;

@@ -245,7 +245,8 @@ pub(crate) async fn end_gone_devices(server: &Server, card: &AccountCard) {
 
 /// Ends the sessions that a password opened which is another since then.
 pub(crate) fn end_password(server: &Server, account: AccountId, at: i64) {
-    let why = StreamError::because(StreamCondition::NotAuthorized, "the password is another one now");
+    server.ended_passwords.note(account, at);
+    let why = StreamError::because(StreamCondition::NotAuthorized, ANOTHER_PASSWORD);
     let is_its = |session: &Session| session.access.password.is_some_and(|proved| proved < at);
     server.router.end_those(account, is_its, &why);
 }
@@ -296,5 +297,7 @@ fn unkept(error: StoreError) -> OwnChatError {
     failed(crate::features::store_failed(&error))
 }
 
+/// What those are told who are in by the one before.
+pub(crate) const ANOTHER_PASSWORD: &str = "the password is another one now";
 /// Addresses of one list of preferences.
 const MOST: usize = 500;

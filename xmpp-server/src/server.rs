@@ -24,6 +24,7 @@ use xmpp_core::{Element, Jid};
 
 use crate::ScramName;
 use crate::abusers::Abusers;
+use crate::access::EndedPasswords;
 use crate::afar::Afar;
 use crate::arrivals::Arrivals;
 use crate::availability::Presences;
@@ -143,6 +144,7 @@ pub(crate) struct Server {
     pub(crate) archives_grown: Grown,
     /// Who is archived and delivered to now.
     pub(crate) in_order: InOrder,
+    pub(crate) ended_passwords: EndedPasswords,
     pub(crate) half_open: HalfOpen,
     pub(crate) halves: Halves,
     pub(crate) on_the_phone: OnThePhone,
@@ -216,6 +218,7 @@ impl XmppServer {
             questions: Questions::default(),
             archives_grown: Grown::default(),
             in_order: InOrder::default(),
+            ended_passwords: EndedPasswords::default(),
             half_open: HalfOpen::new(config.unproven_per_network),
             halves: Halves::default(),
             on_the_phone: OnThePhone::default(),

@@ -43,7 +43,7 @@ use crate::c2s::{Io, close, linger};
 use crate::guests::Seat;
 use crate::router::{Outgoing, Personal, Session, What};
 use crate::server::Server;
-use crate::{archive, avatar, blocking, features, guests, route, undisturbed};
+use crate::{archive, avatar, blocking, features, guests, own_chat, route, undisturbed};
 use client::Client;
 use managed::Managed;
 use outlet::{Broken, Outlet, Until, Waiting};
@@ -192,6 +192,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     };
     let mut life =
         Life { server: &server, jid: jid.clone(), ended, takeovers, paused: &paused, last: "lost" };
+    life.look_at_password();
     life.look_at_certificate(certificate.as_deref()).await;
     let (connection, why) = life.live(&mut client, transport, outlet).await;
     client.managed.end(&server);
@@ -370,6 +371,7 @@ impl Life<'_> {
                     session.access = Arc::new(access);
                 }
             });
+            self.look_at_password();
             self.look_at_certificate(takeover.certificate.as_deref()).await;
             let resumed = client.managed.resumed();
             outlet.resume(match &takeover.success {
@@ -380,6 +382,16 @@ impl Life<'_> {
             transport.negotiation.resumed();
             connection = Connection::start(self.server, transport, outlet, &self.jid);
         }
+    }
+
+    /// A password that changed while its client came in lets it in no more.
+    fn look_at_password(&self) {
+        self.server.router.mark(&self.jid, |session| {
+            if self.server.ended_passwords.opened(session) {
+                let why = StreamError::because(StreamCondition::NotAuthorized, own_chat::ANOTHER_PASSWORD);
+                let _ = session.end.send(Some(why)); // it may have ended meanwhile
+            }
+        });
     }
 
     /// One that was taken away while its client came in lets it in no more.

@@ -115,8 +115,12 @@ async fn an_account_changes_its_password_and_ends_itself() {
         assert!(refused.contains(&format!("<{why}")), "{payload}: {refused}");
     }
     let mut thief = Client::online(&served, "alice", "elsewhere").await;
+    let mut late = Client::connect(&served).await;
+    late.authenticate("alice", PASSWORD).await;
     assert!(alice.ask("set", DOMAIN, &named("alice", "another horse")).await.contains("type='result'"));
     thief.expect_stream_error("not-authorized").await;
+    late.send("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>").await;
+    late.expect_stream_error("not-authorized").await;
     let ping = "<ping xmlns='urn:xmpp:ping'/>";
     assert!(alice.ask("get", DOMAIN, ping).await.contains("type='result'"), "who changed it goes on");
     let mut again = Client::connect(&served).await;
