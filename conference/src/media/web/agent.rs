@@ -3,10 +3,11 @@
 //!
 //! In    candidates of the peer, its checks and answers, instants. Out checks of ours, one each [`PACE`] at most; where to send.
 //! State a pair for each address of the peer, [`Agent::most`] at most: we have one candidate, our own address.
-//! Errors what is not answered is forgotten ([`TRIES`]), and all that was not by [`LONGEST`] after the beginning; an address that
-//!       took its consent back gets nothing until the peer begins anew.
+//! Errors what is not answered is forgotten ([`TRIES`]), by [`LONGEST`] after it was found or checked by the peer; an address that was
+//!       sent to and took its consent back gets nothing until the peer begins anew.
 //!
-//! Of several that the peer chooses the last counts: browsers move from net to net without beginning anew.
+//! Of several that the peer chooses the last counts: browsers move from net to net without beginning anew. What works and is not
+//! chosen is let go when it would be asked again; the peer's next check finds it anew.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -46,9 +47,8 @@ pub(super) struct Agent {
     chosen: Option<SocketAddr>,
     /// Where was sent before all began anew, and when that consented last.
     before: Option<(SocketAddr, Instant)>,
-    /// Addresses that consent no more.
+    /// Addresses that were sent to and consent no more.
     revoked: Vec<SocketAddr>,
-    begun: Instant,
     /// When the first pair worked.
     worked: Option<Instant>,
     sent: Option<Instant>,
@@ -60,6 +60,8 @@ struct Pair {
     address: SocketAddr,
     priority: u32,
     state: State,
+    /// When it was found, or was last given reason to be checked.
+    since: Instant,
     /// The peer chose it, or we do.
     is_wanted: bool,
     /// Checks under way, the newest last.
@@ -104,19 +106,18 @@ impl Agent {
             chosen: None,
             before: None,
             revoked: Vec::new(),
-            begun: now,
             worked: None,
             sent: None,
             most,
             random,
         };
-        agent.learn(theirs);
+        agent.learn(theirs, now);
         agent
     }
 
     /// §9: both have other names; what works goes on until another is chosen, and the role stays.
     pub(super) fn begin_anew(&mut self, ours: Credentials, theirs: &Theirs, now: Instant) {
-        (self.ours, self.theirs, self.begun) = (ours, theirs.ice.clone(), now);
+        (self.ours, self.theirs) = (ours, theirs.ice.clone());
         self.revoked.clear();
         self.triggered.clear();
         self.worked = None;
@@ -127,29 +128,30 @@ impl Agent {
             self.before = target.map(|target| (target, *heard));
             let priority = *priority;
             self.pairs.clear();
-            target.into_iter().for_each(|target| self.add(target, priority));
+            target.into_iter().for_each(|target| self.add(target, priority, now));
         } else {
             self.pairs.clear();
         }
         self.chosen = None;
-        self.learn(theirs);
+        self.learn(theirs, now);
     }
 
-    fn learn(&mut self, theirs: &Theirs) {
+    fn learn(&mut self, theirs: &Theirs, now: Instant) {
         for (address, priority) in &theirs.candidates {
-            self.add(*address, *priority);
+            self.add(*address, *priority, now);
         }
         // §6.1.2.3: with one candidate of ours the order is that of theirs.
         self.pairs.sort_by_key(|pair| std::cmp::Reverse(pair.priority));
         self.pairs.truncate(self.most);
     }
 
-    fn add(&mut self, address: SocketAddr, priority: u32) {
+    fn add(&mut self, address: SocketAddr, priority: u32, now: Instant) {
         if !self.pairs.iter().any(|pair| pair.address == address) {
             self.pairs.push(Pair {
                 address,
                 priority,
                 state: State::Waiting,
+                since: now,
                 is_wanted: false,
                 asked: Vec::new(),
             });
@@ -170,7 +172,7 @@ impl Agent {
     }
 
     /// A check of theirs came, whose password is right.
-    pub(super) fn hear(&mut self, check: &Check, source: SocketAddr) -> Verdict {
+    pub(super) fn hear(&mut self, check: &Check, source: SocketAddr, now: Instant) -> Verdict {
         // §7.3.1.1.
         let is_greater = |theirs: u64| self.tiebreaker >= theirs;
         match (self.role, check.role) {
@@ -189,7 +191,7 @@ impl Agent {
         }
         // §7.3.1.3, §7.3.1.4.
         if self.pairs.len() < self.most {
-            self.add(source, check.priority);
+            self.add(source, check.priority, now);
         }
         let chooses = check.is_nominated && self.role == Role::Controlled;
         let Some(pair) = self.pairs.iter_mut().find(|pair| pair.address == source) else {
@@ -200,7 +202,7 @@ impl Agent {
             State::Works(..) if chooses => self.choose(source),
             State::Works(..) => {}
             State::Waiting | State::Checking(..) => {
-                pair.state = State::Waiting;
+                (pair.state, pair.since) = (State::Waiting, now);
                 if !self.triggered.contains(&source) {
                     self.triggered.push_back(source);
                 }
@@ -234,7 +236,8 @@ impl Agent {
                     Role::Controlled => Role::Controlling,
                 };
                 self.tiebreaker = (self.random)();
-                (self.pairs[at].state, self.pairs[at].is_wanted) = (State::Waiting, false);
+                let pair = &mut self.pairs[at];
+                (pair.state, pair.since, pair.is_wanted) = (State::Waiting, now, false);
                 self.triggered.push_back(source);
                 return false;
             }
@@ -335,20 +338,21 @@ impl Agent {
     }
 
     fn expire(&mut self, now: Instant) {
-        let is_over = now.duration_since(self.begun) >= LONGEST;
         self.before = self.before.filter(|(_, heard)| now.duration_since(*heard) <= CONSENT);
+        let (target, chosen) = (self.target(), self.chosen);
         for at in (0..self.pairs.len()).rev() {
-            match self.pairs[at].state {
+            let Pair { address, state, since, .. } = self.pairs[at];
+            match state {
                 State::Checking(tries, due) if due <= now && tries >= TRIES => self.fail(at),
-                State::Waiting | State::Checking(..)
-                    if is_over && !self.triggered.contains(&self.pairs[at].address) =>
-                {
+                State::Waiting | State::Checking(..) if now.duration_since(since) >= LONGEST => self.fail(at),
+                // It is not asked again, so that it says nothing is no answer.
+                State::Works(_, due) if due <= now && chosen.is_some_and(|chosen| chosen != address) => {
                     self.fail(at);
                 }
                 State::Works(heard, _) if now.duration_since(heard) > CONSENT => {
                     // RFC 7675 §5.1: nothing more goes there by these names.
-                    if self.revoked.len() < self.most {
-                        self.revoked.push(self.pairs[at].address);
+                    if Some(address) == target && self.revoked.len() < self.most {
+                        self.revoked.push(address);
                     }
                     self.fail(at);
                 }

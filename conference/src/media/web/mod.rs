@@ -395,7 +395,7 @@ impl Reader {
         let is_of_now = leg.ours.name == asked;
         let verdict = match &mut leg.agent {
             // What is checked by the names of before is answered, and asks for nothing more.
-            Some(agent) if is_of_now => agent.hear(&check, source),
+            Some(agent) if is_of_now => agent.hear(&check, source, now),
             _ => Verdict::Right,
         };
         let Some(answer) = check.answer(&password, source, verdict) else { return };

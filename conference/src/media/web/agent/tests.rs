@@ -36,6 +36,18 @@ fn end(of: &str, other: &str, role: Role, at: &str, candidates: &[&str], now: In
 
 /// So many milliseconds pass; the net says whether what one end sent there arrives.
 fn pass(ends: &mut [End; 2], now: &mut Instant, millis: u64, net: impl Fn(SocketAddr, SocketAddr) -> bool) {
+    pass_slowly(ends, now, millis, Duration::ZERO, net);
+}
+
+/// An answer comes so long after the check.
+fn pass_slowly(
+    ends: &mut [End; 2],
+    now: &mut Instant,
+    millis: u64,
+    round: Duration,
+    net: impl Fn(SocketAddr, SocketAddr) -> bool,
+) {
+    let mut under_way = VecDeque::new();
     for _ in 0..millis / 10 {
         *now += Duration::from_millis(10);
         for n in 0..2 {
@@ -49,13 +61,36 @@ fn pass(ends: &mut [End; 2], now: &mut Instant, millis: u64, net: impl Fn(Socket
             let mut check = Check::read(&check).unwrap();
             let password = other.agent.ours.password.clone();
             assert!(check.proves(&password), "{}", check.name);
-            let verdict = if other.is_lite { Verdict::Right } else { other.agent.hear(&check, one.at) };
+            let verdict = if other.is_lite { Verdict::Right } else { other.agent.hear(&check, one.at, *now) };
             let answer = check.answer(&password, one.at, verdict).unwrap();
             if net(other.at, one.at) {
-                one.agent.answered(&Reply::read(&answer).unwrap(), to, *now);
+                under_way.push_back((*now + round, n, to, Reply::read(&answer).unwrap()));
             }
+            deliver(ends, &mut under_way, *now);
         }
+        deliver(ends, &mut under_way, *now);
     }
+}
+
+type UnderWay = VecDeque<(Instant, usize, SocketAddr, Reply)>;
+
+fn deliver(ends: &mut [End; 2], under_way: &mut UnderWay, now: Instant) {
+    while let Some((_, to, from, answer)) = under_way.pop_front_if(|(due, ..)| *due <= now) {
+        ends[to].agent.answered(&answer, from, now);
+    }
+}
+
+/// Alice hears a check of bob's from there.
+fn check_from(there: &str, alice: &mut Agent, is_nominated: bool, now: Instant) {
+    let ask = Ask {
+        transaction: [1; 12],
+        user: "alice:bob".to_owned(),
+        password: "password-of-alice",
+        role: (Role::Controlling, 1),
+        is_nominated,
+    };
+    let check = Check::read(&ask.print().unwrap()).unwrap();
+    assert_eq!(alice.hear(&check, address(there), now), Verdict::Right);
 }
 
 fn targets(ends: &[End; 2]) -> [Option<SocketAddr>; 2] {
@@ -181,15 +216,7 @@ fn what_does_not_answer_is_let_go_and_costs_little() {
     pass(&mut ends, now, 90_000, |_, _| true);
     assert!(ends[0].agent.pairs.is_empty() && ends[0].sent.len() <= 600, "{}", ends[0].sent.len());
     // A peer that is found late is found.
-    let ask = Ask {
-        transaction: [1; 12],
-        user: "alice:bob".to_owned(),
-        password: "password-of-alice",
-        role: (Role::Controlling, 1),
-        is_nominated: true,
-    };
-    let check = Check::read(&ask.print().unwrap()).unwrap();
-    assert_eq!(ends[0].agent.hear(&check, address(BOB)), Verdict::Right);
+    check_from(BOB, &mut ends[0].agent, true, *now);
     pass(&mut ends, now, 1_000, |_, _| true);
     assert_eq!(ends[0].agent.chosen, Some(address(BOB)));
 }
@@ -207,4 +234,45 @@ fn only_whom_we_asked_may_answer() {
     // §7.2.5.2.1: an answer from elsewhere fails the pair.
     assert!(!one.answered(&reply("password-of-bob"), address(NOWHERE), now));
     assert!(one.target().is_none() && one.pairs.is_empty());
+}
+
+#[test]
+fn who_moves_late_and_answers_slowly_is_followed() {
+    let mut now = Instant::now();
+    let mut ends = [
+        end("alice", "bob", Role::Controlled, ALICE, &[BOB], now),
+        end("bob", "alice", Role::Controlling, BOB, &[ALICE], now),
+    ];
+    let round = Duration::from_millis(100);
+    pass_slowly(&mut ends, &mut now, 40_000, round, |_, _| true);
+    assert_eq!(ends[0].agent.chosen, Some(address(BOB)));
+    ends[1].at = address(NOWHERE);
+    check_from(NOWHERE, &mut ends[0].agent, true, now);
+    pass_slowly(&mut ends, &mut now, 300, round, |_, _| true);
+    assert_eq!(ends[0].agent.chosen, Some(address(NOWHERE)));
+}
+
+#[test]
+fn what_was_not_chosen_may_be_at_any_time() {
+    for gap in [2_000, 29_950, 40_000] {
+        let mut now = Instant::now();
+        let mut ends = [
+            end("alice", "bob", Role::Controlled, ALICE, &[BOB], now),
+            end("bob", "alice", Role::Controlling, BOB, &[ALICE], now),
+        ];
+        let round = Duration::from_millis(100);
+        pass_slowly(&mut ends, &mut now, 2_000, round, |_, _| true);
+        // Bob has a second net, and would know whether it works.
+        ends[1].at = address(NOWHERE);
+        check_from(NOWHERE, &mut ends[0].agent, false, now);
+        pass_slowly(&mut ends, &mut now, 300, round, |_, _| true);
+        assert!(ends[0].agent.is_valid(address(NOWHERE)));
+        ends[1].at = address(BOB);
+        pass_slowly(&mut ends, &mut now, gap, round, |_, _| true);
+        assert_eq!(ends[0].agent.chosen, Some(address(BOB)));
+        ends[1].at = address(NOWHERE);
+        check_from(NOWHERE, &mut ends[0].agent, true, now);
+        pass_slowly(&mut ends, &mut now, 20_000, round, |_, _| true);
+        assert_eq!(ends[0].agent.chosen, Some(address(NOWHERE)), "after {gap} ms");
+    }
 }
