@@ -168,8 +168,12 @@ fn a_leg_is_checked_anew_and_keeps_its_way_until_another_is_chosen() {
     wire.next();
     assert_eq!(wire.target(), old.socket.local_addr().ok(), "nothing was chosen yet");
     assert!(check(&new, &renewed, true).is_some());
-    while wire.next().is_some() {}
-    assert_eq!(wire.target(), new.socket.local_addr().ok());
+    // The answer may be quicker than what the leg is told.
+    let chosen = until(&mut wire, |event| match event {
+        Event::Target(target) => Some(target),
+        _ => None,
+    });
+    assert_eq!(chosen, new.socket.local_addr().ok());
     drop(wire);
     while check(&new, &renewed, false).is_some() {}
 }
