@@ -19,7 +19,7 @@ pub use agent::{Role, Theirs};
 pub use dtls::Identity;
 pub use ice::Credentials;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -119,6 +119,7 @@ impl WebPort {
             socket: Arc::clone(&socket),
             identity: Arc::clone(&identity),
             legs: HashMap::new(),
+            asked: BTreeSet::new(),
             addresses: HashMap::new(),
             renewed: HashMap::new(),
             pairs,
@@ -226,6 +227,8 @@ struct Reader {
     socket: Arc<UdpSocket>,
     identity: Arc<Identity>,
     legs: HashMap<String, Leg>,
+    /// Which legs sent a check where: only from there an answer counts (RFC 8445 §7.2.5.2.1).
+    asked: BTreeSet<(SocketAddr, String)>,
     /// Whose each address is that proved itself.
     addresses: HashMap<SocketAddr, Claim>,
     /// Under which name a leg began that has another now.
@@ -248,6 +251,8 @@ struct Leg {
     handshake: Handshake,
     /// Our checks, if we are a full agent.
     agent: Option<Agent>,
+    /// Where its checks went by its names of now.
+    asked: HashSet<SocketAddr>,
     /// Records of addresses that did not consent yet.
     early: Vec<(SocketAddr, Vec<u8>)>,
     events: mpsc::Sender<Event>,
@@ -296,6 +301,7 @@ impl Reader {
                 let agent = |most| Agent::new(peer.role, ours.clone(), &theirs, most, random, now);
                 let leg = Leg {
                     agent: self.pairs.map(agent),
+                    asked: HashSet::new(),
                     early: Vec::new(),
                     ours: ours.clone(),
                     before: None,
@@ -322,6 +328,9 @@ impl Reader {
                 if let Some(agent) = &mut leg.agent {
                     agent.begin_anew(ours.clone(), &theirs, Instant::now());
                 }
+                for address in leg.asked.drain() {
+                    self.asked.remove(&(address, first.clone()));
+                }
                 let before = std::mem::replace(&mut leg.ours, ours);
                 self.renewed.insert(leg.ours.name.clone(), first);
                 if let Some(oldest) = leg.before.replace(before) {
@@ -331,6 +340,9 @@ impl Reader {
             Order::End(name) => {
                 let leg = self.legs.remove(&name);
                 self.renewed.retain(|_, first| *first != name);
+                for address in leg.iter().flat_map(|leg| &leg.asked) {
+                    self.asked.remove(&(*address, name.clone()));
+                }
                 for address in leg.iter().flat_map(|leg| &leg.proved) {
                     // What another took since is theirs.
                     if self.addresses.get(address).is_some_and(|claim| claim.name == name) {
@@ -402,14 +414,14 @@ impl Reader {
         if verdict == Verdict::Conflict {
             return send(&self.socket, &answer, source);
         }
-        self.addresses.insert(source, Claim { name, checked: now });
+        self.addresses.insert(source, Claim { name: name.clone(), checked: now });
         let is_old = leg.before.as_ref().is_some_and(|before| before.name == asked);
         if is_nominated && !is_old {
             leg.before = None;
         }
         send(&self.socket, &answer, source);
         if leg.agent.is_some() {
-            return leg.go_on(&self.socket, now);
+            return leg.go_on(&name, &mut self.asked, &self.socket, now);
         }
         leg.checked = now;
         // Until one is chosen, any that proved itself will do.
@@ -421,14 +433,11 @@ impl Reader {
 
     /// An answer to a check of ours.
     fn answered(&mut self, reply: &Reply, source: SocketAddr, now: Instant) {
-        let claimed = self.addresses.get(&source).map(|claim| claim.name.clone());
         let is_theirs =
             |leg: &mut Leg| leg.agent.as_mut().is_some_and(|agent| agent.answered(reply, source, now));
-        let of_claim = claimed.filter(|name| self.legs.get_mut(name).is_some_and(is_theirs));
-        let name = of_claim.or_else(|| {
-            let mut all = self.legs.iter_mut();
-            all.find_map(|(name, leg)| is_theirs(leg).then(|| name.clone()))
-        });
+        let from = self.asked.range((source, String::new())..).take_while(|(asked, _)| *asked == source);
+        let mut names = from.map(|(_, name)| name);
+        let name = names.find(|name| self.legs.get_mut(*name).is_some_and(is_theirs)).cloned();
         let Some(name) = name else { return };
         let owner = self.addresses.get(&source).filter(|claim| claim.name != name);
         let is_free = owner.is_none_or(|claim| now.duration_since(claim.checked) > CONSENT);
@@ -439,8 +448,8 @@ impl Reader {
             }
             leg.proved.push(source);
         }
-        self.addresses.insert(source, Claim { name, checked: now });
-        leg.go_on(&self.socket, now);
+        self.addresses.insert(source, Claim { name: name.clone(), checked: now });
+        leg.go_on(&name, &mut self.asked, &self.socket, now);
         let (ready, early) =
             std::mem::take(&mut leg.early).into_iter().partition(|(from, _)| *from == source);
         leg.early = early;
@@ -460,8 +469,8 @@ impl Reader {
 
     /// What is due without a datagram.
     fn look(&mut self, now: Instant) {
-        for leg in self.legs.values_mut() {
-            leg.go_on(&self.socket, now);
+        for (name, leg) in &mut self.legs {
+            leg.go_on(name, &mut self.asked, &self.socket, now);
             if let Some(target) = leg.target {
                 let socket = &self.socket;
                 leg.handshake.timeout(now, |record| send(socket, record, target));
@@ -488,10 +497,19 @@ impl Leg {
         }
     }
 
-    /// Checks what is due, and sends to where that says.
-    fn go_on(&mut self, socket: &UdpSocket, now: Instant) {
+    /// Checks what is due, notes where, and sends to where that says.
+    fn go_on(
+        &mut self,
+        name: &str,
+        asked: &mut BTreeSet<(SocketAddr, String)>,
+        socket: &UdpSocket,
+        now: Instant,
+    ) {
         let Some(agent) = &mut self.agent else { return };
         if let Some((address, check)) = agent.poll(now) {
+            if self.asked.insert(address) {
+                asked.insert((address, name.to_owned()));
+            }
             send(socket, &check, address);
         }
         let target = agent.target();

@@ -266,3 +266,29 @@ fn as_a_full_agent_we_say_who_is_wrong_about_who_chooses() {
     };
     assert!(reply.proves(&ours.password) && reply.error == Some(487));
 }
+
+#[test]
+fn an_answer_from_where_nothing_was_asked_is_not_looked_at() {
+    let port = WebPort::start("127.0.0.1:0".parse().unwrap(), Some(10)).unwrap();
+    let (browser, stranger) = (Browser::new(port.local), Browser::new(port.local));
+    let mut wire = port.open(shared_runtime::random);
+    let mut peer = browser.peer();
+    peer.ice.is_lite = true;
+    wire.begin(peer);
+    let begun = Instant::now();
+    let check = loop {
+        if let Some(check) = browser.receive().and_then(|check| Check::read(&check)) {
+            break check;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    };
+    // Even one that is right otherwise.
+    let answer = check.answer("their-password", port.local, Verdict::Right).unwrap();
+    stranger.send(&answer);
+    browser.send(&answer);
+    let target = until(&mut wire, |event| match event {
+        Event::Target(target) => target,
+        _ => None,
+    });
+    assert_eq!(Some(target), browser.socket.local_addr().ok());
+}
