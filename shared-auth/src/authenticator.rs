@@ -50,7 +50,7 @@ use crate::throttle::Throttle;
 use crate::{book, hash, password, token::Tokens};
 
 pub use bans::Slowed;
-pub(crate) use keys_alone::cheapest_key_alone;
+pub(crate) use keys_alone::{cheapest_key_alone, has_ha1};
 
 /// Verifies proofs for every protocol.
 pub struct Authenticator {
@@ -209,7 +209,7 @@ impl Authenticator {
             self.metrics.proof(origin.protocol, "throttled");
             return Err(Denied::Throttled(wait));
         }
-        let crowd = self.crowd.seen(self.cache.store()).await?.rounds;
+        let crowd = self.crowd.seen(self.cache.store(), &self.keys).await?.rounds;
         let rounds = crowd[self.pick(Some(key), crowd.len())];
         let account = self.find(login.as_ref()).await?;
         let credentials = account.as_deref().and_then(|account| login.as_ref()?.password_for_scram(account));
@@ -488,4 +488,4 @@ const MOST_PASSWORDS: usize = 1 + book::MOST_APP_PASSWORDS;
 const NOBODY: AccountId = AccountId(0);
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use shared_store::{Account, Accounts, ScramHash, StoreError};
 
 use crate::authenticator::cheapest_key_alone;
+use crate::keys::Keys;
 
 pub(crate) struct Crowd {
     today: u32,
@@ -35,7 +36,7 @@ impl Crowd {
     }
 
     /// What accounts have, as of the last [`FRESH`].
-    pub(crate) async fn seen(&self, accounts: &dyn Accounts) -> Result<Seen, StoreError> {
+    pub(crate) async fn seen(&self, accounts: &dyn Accounts, keys: &Keys) -> Result<Seen, StoreError> {
         if let Some(seen) = self.last().filter(|seen| seen.at.elapsed() < FRESH) {
             return Ok(seen);
         }
@@ -44,7 +45,7 @@ impl Crowd {
         let main = page.iter().filter_map(|account| account.credentials.scram.first());
         let rounds = main.map(|verifier| verifier.iterations).chain([self.today]).collect();
         let cost = |account: &Account| {
-            cheapest_key_alone(&account.credentials).map(|verifier| (verifier.hash, verifier.iterations))
+            cheapest_key_alone(account, keys).map(|verifier| (verifier.hash, verifier.iterations))
         };
         let keys_alone = page.iter().filter_map(cost).collect();
         let seen = Seen { rounds, keys_alone, at };

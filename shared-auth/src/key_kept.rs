@@ -78,10 +78,11 @@ const MOST: usize = 100;
 mod tests {
     use std::path::PathBuf;
 
+    use shared_model::Protocol;
     use shared_runtime::bus::Bus;
 
     use super::*;
-    use crate::{Auth, Config, NewAccount, Profile};
+    use crate::{Auth, Config, Denied, NewAccount, Origin, Profile, Proof};
 
     struct Folder(PathBuf);
 
@@ -101,12 +102,16 @@ mod tests {
         }
     }
 
+    fn open(store: &Store, folder: &Folder) -> Auth {
+        let config = Config { iterations: 4096, ..Config::default() };
+        Auth::open(&config, store, &folder.0, &Bus::new(), &prometheus::Registry::new()).unwrap()
+    }
+
     /// A store with an account, as it is after a first start, and its data folder.
     async fn lived_in() -> (Store, Folder) {
         let (store, folder) = (Store::in_memory(), Folder::new());
         fit_key(&store, &folder.0).await.unwrap();
-        let config = Config { iterations: 4096, ..Config::default() };
-        let auth = Auth::open(&config, &store, &folder.0, &Bus::new(), &prometheus::Registry::new()).unwrap();
+        let auth = open(&store, &folder);
         let new = NewAccount {
             aor: "alice@example.org".parse().unwrap(),
             jid: shared_model::BareJid::new("alice", "example.org").unwrap(),
@@ -133,6 +138,32 @@ mod tests {
         std::fs::remove_file(folder.key()).unwrap();
         renew_key(&store, &folder.0).await.unwrap();
         fit_key(&store, &folder.0).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_password_that_is_typed_after_the_key_was_lost_makes_digest_work_again() {
+        let (store, folder) = lived_in().await;
+        std::fs::remove_file(folder.key()).unwrap();
+        renew_key(&store, &folder.0).await.unwrap();
+        let auth = open(&store, &folder);
+        let origin =
+            |protocol| Origin { protocol, ip: std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)) };
+        let typed = async |password: &str| {
+            let (name, domain) = ("alice".to_owned(), "example.org".to_owned());
+            let proof = Proof::Plain { name, domain, password: password.to_owned(), authzid: String::new() };
+            auth.authenticator.verify(proof, origin(Protocol::Xmpp)).await.map(drop)
+        };
+        let called = async || {
+            let challenge = auth.authenticator.challenges("example.org", false).remove(0);
+            let proof = crate::authenticator::tests::answer(&challenge, "alice", "correct horse", 1);
+            auth.authenticator.verify(Proof::Digest(proof), origin(Protocol::Sip)).await.map(drop)
+        };
+        assert_eq!(called().await, Err(Denied::WrongProof), "what the lost key sealed does not open");
+        assert_eq!(typed("wrong").await, Err(Denied::WrongProof));
+        assert_eq!(called().await, Err(Denied::WrongProof), "a wrong password makes nothing");
+        assert_eq!(typed("correct horse").await, Ok(()));
+        assert_eq!(called().await, Ok(()));
+        assert_eq!(typed("correct horse").await, Ok(()));
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! Passwords of which an account has keys of SCRAM alone, as one that came from another server — RFC 4616 §2, RFC 5802 §3.
+//! Passwords of which an account has keys of SCRAM alone, as one that came from another server, or whose HA1s a lost key sealed — RFC 4616 §2, RFC 5802 §3.
 //!
 //! In    a password that was typed, and no HA1 fits.
 //! Out   whether the account's `StoredKey` is of it; if so, the account gets the HA1s that it lacks, and SIP Digest works from
@@ -11,12 +11,13 @@
 
 use std::time::{Duration, Instant};
 
-use shared_store::{Account, Credentials, ScramVerifier};
+use shared_store::{Account, ScramVerifier};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::Authenticator;
 use crate::identity::{Denied, Origin};
+use crate::keys::Keys;
 use crate::login::Login;
 use crate::password;
 
@@ -30,10 +31,10 @@ impl Authenticator {
         origin: Origin,
     ) -> Result<bool, Denied> {
         let name = login.map(|login| login.key.as_str());
-        let keys_alone = self.crowd.seen(self.cache.store()).await?.keys_alone;
+        let keys_alone = self.crowd.seen(self.cache.store(), &self.keys).await?.keys_alone;
         let meant = account
             .filter(|_| login.is_some_and(|login| login.means(None)))
-            .and_then(|account| Some((account.id, cheapest_key_alone(&account.credentials)?.clone())));
+            .and_then(|account| Some((account.id, cheapest_key_alone(account, &self.keys)?.clone())));
         let (hash, salt, rounds) = match (&meant, keys_alone.get(self.pick(name, keys_alone.len()))) {
             (Some((_, verifier)), _) => (verifier.hash, verifier.salt.clone(), verifier.iterations),
             (None, Some((hash, rounds))) => (*hash, vec![0; 16], *rounds),
@@ -70,10 +71,16 @@ impl Authenticator {
     }
 }
 
-/// The key of a password without HA1 that takes the least work to compare; `None` where there is an HA1, or no key.
-pub(crate) fn cheapest_key_alone(credentials: &Credentials) -> Option<&ScramVerifier> {
-    let has_ha1 = credentials.ha1.iter().any(|ha1| ha1.algorithm == super::PLAIN);
-    credentials.scram.iter().min_by_key(|verifier| verifier.iterations).filter(|_| !has_ha1)
+/// The key of a main password without HA1 that takes the least work to compare; `None` where there is an HA1, or no key.
+pub(crate) fn cheapest_key_alone<'a>(account: &'a Account, keys: &Keys) -> Option<&'a ScramVerifier> {
+    let scram = &account.credentials.scram;
+    scram.iter().min_by_key(|verifier| verifier.iterations).filter(|_| !has_ha1(account, keys))
+}
+
+/// Whether there is something that the main password is held against; what a lost key sealed is nothing any more.
+pub(crate) fn has_ha1(account: &Account, keys: &Keys) -> bool {
+    let mut plain = account.credentials.ha1.iter().filter(|ha1| ha1.algorithm == super::PLAIN);
+    plain.any(|ha1| keys.open_sealed(account.id, &ha1.sealed).is_some())
 }
 
 /// Passwords that are derived at once.

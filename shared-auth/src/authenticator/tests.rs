@@ -60,7 +60,7 @@ fn plain(name: &str, password: &str) -> Proof {
 }
 
 /// What a client with this password sends for a challenge.
-fn answer(challenge: &Challenge, user: &str, password: &str, nc: u32) -> DigestProof {
+pub(crate) fn answer(challenge: &Challenge, user: &str, password: &str, nc: u32) -> DigestProof {
     let mut proof = DigestProof {
         username: user.to_owned(),
         realm: challenge.realm.clone(),

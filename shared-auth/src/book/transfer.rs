@@ -9,6 +9,7 @@ use shared_model::{AccountEvent, AccountId};
 use shared_store::{Credentials, ScramHash, ScramVerifier};
 
 use super::{AccountBook, BookError, LEAST_ITERATIONS, NewAccount};
+use crate::authenticator::has_ha1;
 use crate::password::{self, Owner};
 use crate::{AccountCard, hash};
 
@@ -47,8 +48,8 @@ impl AccountBook {
         Ok(taken)
     }
 
-    /// Makes the HA1s that a password lacks which was just proved by this key; `password` is prepared. An account that changed
-    /// meanwhile is left as it is.
+    /// Makes the HA1s that a password lacks which was just proved by this key, or of which a lost key sealed some; `password` is
+    /// prepared. An account that changed meanwhile is left as it is.
     pub(crate) async fn complete(
         &self,
         id: AccountId,
@@ -56,8 +57,8 @@ impl AccountBook {
         password: &str,
     ) -> Result<(), BookError> {
         let account = self.read(id).await?;
-        let Credentials { scram, ha1, realm } = &account.credentials;
-        if !ha1.is_empty() || !scram.contains(key) {
+        let Credentials { scram, realm, .. } = &account.credentials;
+        if has_ha1(&account, &self.keys) || !scram.contains(key) {
             return Ok(());
         }
         let owner = Owner { account: id, user: account.aor.local(), realm };
