@@ -296,16 +296,27 @@ impl Authenticator {
         };
         let computed = Zeroizing::new(hash::digest_hash(PLAIN, &[user.as_bytes(), realm.as_bytes(), given]));
         let fits = self.which_fits(account.as_deref(), login, PLAIN, |ha1| ha1.ct_eq(&computed).into());
-        let mut is_right = prepared.is_some() & fits.is_some();
-        if let Some(password) = prepared.filter(|_| !is_right) {
-            is_right = self.fits_key(account.as_deref(), login, password, origin).await?;
+        if prepared.is_some() & fits.is_some() {
+            return Ok(identify(account.as_deref(), true, authzid, How::Plain)?.by(fits.flatten()));
         }
-        match (self.outside.get(), login) {
-            (Some(outside), Some(login)) if !is_right => {
-                outside.plain(account.as_deref(), login, password, authzid).await
-            }
-            _ => Ok(identify(account.as_deref(), is_right, authzid, How::Plain)?.by(fits.flatten())),
+        let elsewhere = async || match (self.outside.get(), login) {
+            (Some(outside), Some(login)) => outside.plain(account.as_deref(), login, password, authzid).await,
+            _ => identify(account.as_deref(), false, authzid, How::Plain),
+        };
+        let Some(prepared) = prepared else { return elsewhere().await };
+        let name = login.map(|login| login.key.as_str());
+        if let Some((id, key)) = self.key_alone(account.as_deref(), login) {
+            return match self.fits_key(id, key, name, prepared, origin).await? {
+                true => identify(account.as_deref(), true, authzid, How::Plain),
+                false => elsewhere().await,
+            };
         }
+        // Whom another system knows waits for nobody's turn.
+        let said = elsewhere().await;
+        if matches!(&said, Err(denied) if denied.is_failed_proof()) {
+            self.costs_as_a_key(name, prepared, origin).await?;
+        }
+        said
     }
 
     async fn digest(&self, login: Option<&Login>, proof: &DigestProof) -> Result<Identity, Denied> {

@@ -4,64 +4,98 @@
 //! Out   whether the account's `StoredKey` is of it; if so, the account gets the HA1s that it lacks, and SIP Digest works from
 //!       then on.
 //! State how many are derived at once: more wait in turn, for [`PATIENCE`] at most.
-//! Errors who waited too long is told to come back, and it counts as a failed proof, lest a crowd guess uncounted.
+//! Errors who waited too long is told to come back. It counts as a failed proof of that network, and of the name where the password
+//!       was refused already, lest a crowd guess uncounted.
 //!
 //! While some account has no HA1, each refusal costs the rounds of one that has none, so that the time does not tell whose
 //! account it is.
 
 use std::time::{Duration, Instant};
 
+use shared_model::AccountId;
 use shared_store::{Account, ScramVerifier};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::Authenticator;
+use super::{Authenticator, verifier_of_nobody};
 use crate::identity::{Denied, Origin};
 use crate::keys::Keys;
 use crate::login::Login;
 use crate::password;
 
 impl Authenticator {
+    /// The key that a password of `login` is held against where it has nothing else.
+    pub(super) fn key_alone<'a>(
+        &self,
+        account: Option<&'a Account>,
+        login: Option<&Login>,
+    ) -> Option<(AccountId, &'a ScramVerifier)> {
+        let account = account.filter(|_| login.is_some_and(|login| login.means(None)))?;
+        Some((account.id, cheapest_key_alone(account, &self.keys)?))
+    }
+
     /// Whether a prepared password is the main one of an account that has keys alone.
     pub(super) async fn fits_key(
         &self,
-        account: Option<&Account>,
-        login: Option<&Login>,
+        id: AccountId,
+        key: &ScramVerifier,
+        name: Option<&str>,
         password: Zeroizing<String>,
         origin: Origin,
     ) -> Result<bool, Denied> {
-        let name = login.map(|login| login.key.as_str());
-        let keys_alone = self.crowd.seen(self.cache.store(), &self.keys).await?.keys_alone;
-        let meant = account
-            .filter(|_| login.is_some_and(|login| login.means(None)))
-            .and_then(|account| Some((account.id, cheapest_key_alone(account, &self.keys)?.clone())));
-        let (hash, salt, rounds) = match (&meant, keys_alone.get(self.pick(name, keys_alone.len()))) {
-            (Some((_, verifier)), _) => (verifier.hash, verifier.salt.clone(), verifier.iterations),
-            (None, Some((hash, rounds))) => (*hash, vec![0; 16], *rounds),
-            (None, None) => return Ok(false),
+        let asked = self.derive(key.clone(), name, password.clone(), origin).await?;
+        let Some(derived) = asked else {
+            // Nothing was held against anything: who floods the turns is the network there, not whose name it is.
+            self.throttle.failed(None, origin.ip, Instant::now());
+            return Err(Denied::Throttled(COME_BACK));
         };
+        if !bool::from(derived.ct_eq(&key.stored_key)) {
+            return Ok(false);
+        }
+        // Who they are is proved whether or not this can be written now.
+        if let Err(error) = self.book.complete(id, key, &password).await {
+            tracing::warn!(account = %id, %error, "no calls yet by a password that was proved: its HA1 could not be kept");
+        }
+        Ok(true)
+    }
+
+    /// Takes as long over a password that was refused as over one that is held against some account's key alone.
+    pub(super) async fn costs_as_a_key(
+        &self,
+        name: Option<&str>,
+        password: Zeroizing<String>,
+        origin: Origin,
+    ) -> Result<(), Denied> {
+        let keys_alone = self.crowd.seen(self.cache.store(), &self.keys).await?.keys_alone;
+        let Some((hash, rounds)) = keys_alone.get(self.pick(name, keys_alone.len())) else { return Ok(()) };
+        let nobody = verifier_of_nobody(*hash, [0; 16], *rounds);
+        if self.derive(nobody, name, password, origin).await?.is_none() {
+            // The guess was looked at before, and was wrong.
+            self.throttle.failed(name, origin.ip, Instant::now());
+            return Err(Denied::Throttled(COME_BACK));
+        }
+        Ok(())
+    }
+
+    /// The key of a password as `like` has it; `None` if its turn did not come.
+    async fn derive(
+        &self,
+        like: ScramVerifier,
+        name: Option<&str>,
+        password: Zeroizing<String>,
+        origin: Origin,
+    ) -> Result<Option<Vec<u8>>, Denied> {
         let turn = tokio::time::timeout(PATIENCE, self.derivations.acquire()).await;
         // Others may have failed while this one waited.
         if let Some(wait) = self.throttle.wait(name, origin.ip, Instant::now()) {
             return Err(Denied::Throttled(wait));
         }
-        let Ok(Ok(_turn)) = turn else {
-            self.throttle.failed(name, origin.ip, Instant::now());
-            return Err(Denied::Throttled(COME_BACK));
-        };
-        let typed = password.clone();
-        let derive = move || password::scram_verifier(hash, typed.as_bytes(), &salt, rounds).stored_key;
+        let Ok(Ok(_turn)) = turn else { return Ok(None) };
+        let ScramVerifier { hash, salt, iterations, .. } = like;
+        let derive =
+            move || password::scram_verifier(hash, password.as_bytes(), &salt, iterations).stored_key;
         let derived = tokio::task::spawn_blocking(derive).await;
-        let derived = derived.map_err(|error| Denied::Unavailable(error.to_string()))?;
-        let Some((id, verifier)) = meant else { return Ok(false) };
-        if !bool::from(derived.ct_eq(&verifier.stored_key)) {
-            return Ok(false);
-        }
-        // Who they are is proved whether or not this can be written now.
-        if let Err(error) = self.book.complete(id, &verifier, &password).await {
-            tracing::warn!(account = %id, %error, "no calls yet by a password that was proved: its HA1 could not be kept");
-        }
-        Ok(true)
+        Ok(Some(derived.map_err(|error| Denied::Unavailable(error.to_string()))?))
     }
 
     /// Which of `most` a name has: always the same one.

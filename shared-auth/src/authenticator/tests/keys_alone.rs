@@ -54,3 +54,26 @@ async fn a_crowd_of_guesses_at_keys_is_counted_one_by_one() {
     let looked_at = guesses.iter().filter(|guess| **guess == Err(Denied::WrongProof)).count();
     assert!(looked_at <= 12, "{looked_at}: ten are free, and two were under way");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_never_had_a_turn_has_not_guessed() {
+    let house = house().await;
+    moved(&house).await;
+    let authenticator = &house.auth.authenticator;
+    let from = |last| Origin { ip: std::net::Ipv4Addr::new(192, 0, last, 1).into(), ..XMPP };
+    let turns = authenticator
+        .derivations
+        .acquire_many(crate::authenticator::keys_alone::AT_ONCE as u32)
+        .await
+        .unwrap();
+    for at in 0..40 {
+        let lost = authenticator.verify(plain("dave", "pencil"), from(at)).await;
+        assert!(matches!(lost, Err(Denied::Throttled(_))), "{lost:?}");
+        let guessed = authenticator.verify(plain("wonder", "x"), from(at)).await;
+        assert!(matches!(guessed, Err(Denied::Throttled(_))), "{guessed:?}");
+    }
+    drop(turns);
+    assert!(authenticator.verify(plain("dave", "pencil"), from(100)).await.is_ok());
+    let guesser = authenticator.verify(plain("wonder", "pencil"), from(100)).await;
+    assert!(matches!(guesser, Err(Denied::Throttled(_))), "{guesser:?}");
+}
