@@ -17,7 +17,7 @@ use crate::login::all_credentials;
 /// Refuses a key file that is not the one that the accounts of `store` were written with, or is missing beside them; notes the
 /// key in a store that does not know its own.
 pub async fn fit_key(store: &Store, data_dir: &Path) -> Result<(), KeyError> {
-    let noted = store.records.get(OWNER, COLLECTION, NAME).await?.map(|record| record.value);
+    let noted = noted(store).await?;
     let keys = Keys::look(data_dir)?;
     if let (Some(noted), Some(keys)) = (&noted, &keys)
         && *noted == name_of(keys)
@@ -26,8 +26,7 @@ pub async fn fit_key(store: &Store, data_dir: &Path) -> Result<(), KeyError> {
     }
     let accounts = store.accounts.list(None, MOST).await?.accounts;
     match (keys, noted) {
-        // Nobody has a password that could be lost.
-        (_, _) if accounts.is_empty() => note(store, &Keys::open(data_dir)?, Expected::Anything).await,
+        // Also without accounts: another node may be about to make one.
         (None, Some(_)) => Err(KeyError::Missing(file_in(data_dir))),
         (None, None) if accounts.iter().any(has_sealed) => Err(KeyError::Missing(file_in(data_dir))),
         (Some(_), Some(_)) => Err(KeyError::Another(file_in(data_dir))),
@@ -37,21 +36,32 @@ pub async fn fit_key(store: &Store, data_dir: &Path) -> Result<(), KeyError> {
         {
             Err(KeyError::Another(file_in(data_dir)))
         }
-        (_, None) => note(store, &Keys::open(data_dir)?, Expected::Absent).await,
+        (_, None) => note_first(store, &Keys::open(data_dir)?, data_dir).await,
     }
 }
 
 /// Takes the key file that is there, or a new one, for the store's own from now on: its former one is lost.
 pub async fn renew_key(store: &Store, data_dir: &Path) -> Result<(), KeyError> {
-    note(store, &Keys::open(data_dir)?, Expected::Anything).await
+    let name = name_of(&Keys::open(data_dir)?);
+    store.records.put(OWNER, COLLECTION, NAME, &name, Expected::Anything).await?;
+    Ok(())
 }
 
-async fn note(store: &Store, keys: &Keys, expected: Expected) -> Result<(), KeyError> {
-    match store.records.put(OWNER, COLLECTION, NAME, &name_of(keys), expected).await {
-        // Another node was faster; the next start sees whether its key is ours.
-        Ok(_) | Err(StoreError::Conflict) => Ok(()),
+/// Notes the key in a store that knew none; a node that is faster is right.
+async fn note_first(store: &Store, keys: &Keys, data_dir: &Path) -> Result<(), KeyError> {
+    let name = name_of(keys);
+    match store.records.put(OWNER, COLLECTION, NAME, &name, Expected::Absent).await {
+        Ok(_) => Ok(()),
+        Err(StoreError::Conflict) => match noted(store).await? == Some(name) {
+            true => Ok(()),
+            false => Err(KeyError::Another(file_in(data_dir))),
+        },
         Err(error) => Err(error.into()),
     }
+}
+
+async fn noted(store: &Store) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(store.records.get(OWNER, COLLECTION, NAME).await?.map(|record| record.value))
 }
 
 /// What names a key and tells nothing of it.
@@ -180,11 +190,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_without_accounts_takes_any_key() {
-        let (store, folder) = (Store::in_memory(), Folder::new());
-        fit_key(&store, &folder.0).await.unwrap();
-        std::fs::write(folder.key(), [7; 32]).unwrap();
-        fit_key(&store, &folder.0).await.unwrap();
-        fit_key(&store, &folder.0).await.unwrap();
+    async fn the_first_key_is_the_stores_also_while_it_has_no_accounts() {
+        let (store, first, second) = (Store::in_memory(), Folder::new(), Folder::new());
+        fit_key(&store, &first.0).await.unwrap();
+        let refused = fit_key(&store, &second.0).await.unwrap_err();
+        assert!(matches!(refused, KeyError::Missing(_)) && !second.key().exists(), "{refused}");
+        assert!(refused.to_string().contains("cusax renew-key"), "{refused}");
+        std::fs::create_dir_all(&second.0).unwrap();
+        std::fs::write(second.key(), [7; 32]).unwrap();
+        assert!(matches!(fit_key(&store, &second.0).await, Err(KeyError::Another(_))));
+        fit_key(&store, &first.0).await.unwrap();
+        std::fs::remove_file(second.key()).unwrap();
+        renew_key(&store, &second.0).await.unwrap();
+        fit_key(&store, &second.0).await.unwrap();
     }
 }

@@ -32,8 +32,8 @@ pub enum KeyError {
     /// The file has not the length of a key.
     #[error("the key file {} is damaged: it must hold 32 bytes", .0.display())]
     Damaged(PathBuf),
-    /// There is none, and the store has accounts whose passwords were sealed with it.
-    #[error("the key file {} is missing, and without it no password of the accounts in the store is right: \
+    /// There is none, and the store knows one, or has accounts whose passwords were sealed with it.
+    #[error("the key file {} is missing, and without it no password of the accounts in the store, if it has any, is right: \
              put the one back that belongs to this store; if it is lost for good, `cusax renew-key`", .0.display())]
     Missing(PathBuf),
     /// The store was written with another.
