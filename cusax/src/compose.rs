@@ -393,9 +393,6 @@ fn port_of(bound: &[(&'static str, SocketAddr)], name: &str) -> Option<u16> {
 }
 
 /// Rooms are served by another process: a conference goes by what it knows.
-/// How long a phone may take to answer that its conference is over.
-const GOODBYE: Duration = Duration::from_secs(2);
-
 struct Elsewhere;
 
 impl RoomDirectory for Elsewhere {
@@ -403,3 +400,6 @@ impl RoomDirectory for Elsewhere {
         Box::pin(async { Err(Unavailable) })
     }
 }
+
+/// How long a phone may take to answer that its conference is over.
+const GOODBYE: Duration = Duration::from_secs(2);
