@@ -117,7 +117,8 @@ async fn token(service: &Service) -> anyhow::Result<String> {
 async fn invitation(service: &Service) -> anyhow::Result<String> {
     let opens = Opens::Account { user: None, domain: None, name: String::new(), admin: false, contact: None };
     let day = std::time::Duration::from_secs(86_400);
-    Ok(service.auth.invites.create(opens, None, day, shared_runtime::unix_millis()).await?.0)
+    let domains = shared_model::Domains::new(DOMAIN, []);
+    Ok(service.auth.invites.create(&domains, opens, None, day, shared_runtime::unix_millis()).await?.0)
 }
 
 async fn room(service: &Service, people: &[BareJid]) -> anyhow::Result<RoomAddress> {

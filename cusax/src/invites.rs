@@ -30,7 +30,7 @@ pub(crate) async fn create(desk: &Auth, config: &Config, new: NewInvite, json: b
     let domain = Some(domain.to_owned());
     let name = check_shown_name(&new.name)?;
     let opens = Opens::Account { user: new.user, domain, name, admin: new.admin, contact };
-    let made = desk.invites.create(opens, None, new.expires, unix_millis()).await;
+    let made = desk.invites.create(&domains, opens, None, new.expires, unix_millis()).await;
     let (text, invite) = match made {
         Err(InviteError::Book(BookError::Store(StoreError::Taken(_)))) => {
             bail!("somebody has this user name, or an open invitation keeps it")
@@ -48,7 +48,7 @@ pub(crate) async fn reset_link(
     json: bool,
 ) -> anyhow::Result<()> {
     let opens = Opens::Password { account: find(desk, address).await?.account };
-    let (text, invite) = desk.invites.create(opens, None, expires, unix_millis()).await?;
+    let (text, invite) = desk.invites.create(&config.accounts(), opens, None, expires, unix_millis()).await?;
     tell(config, &text, &invite, json)
 }
 

@@ -196,7 +196,7 @@ async fn state(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 
 async fn link_for(face: &Face, ask: &Ask, card: &AccountCard) -> Result<String, Problem> {
     let (opens, by) = (Opens::Password { account: card.account }, Some(ask.caller.card.account));
-    let (text, _) = face.auth.invites.create(opens, by, DAY, unix_millis()).await?;
+    let (text, _) = face.auth.invites.create(&face.domains, opens, by, DAY, unix_millis()).await?;
     face.audit.note(Some(&ask.caller.card), "reset link made", &card.aor).await;
     Ok(face.url(&format!("/invite/{text}")))
 }

@@ -131,7 +131,7 @@ async fn make(face: &Face, ask: &Ask, opens: Opens) -> Result<Value, Problem> {
     // An administrator's are not counted, as the operator's are not.
     let by = (!caller.admin || matches!(&opens, Opens::Account { contact: Some(_), .. }))
         .then_some(caller.account);
-    let (text, invite) = face.auth.invites.create(opens, by, lifetime, unix_millis()).await?;
+    let (text, invite) = face.auth.invites.create(&face.domains, opens, by, lifetime, unix_millis()).await?;
     face.audit.change(Some(caller), "invitation made", &invite.id, Value::Null, to_json(&invite)).await;
     let uri = app_uri(&face.domains, &text, &invite).unwrap_or_default();
     Ok(json!({ "invite": to_json(&invite), "link": face.url(&format!("/invite/{text}")), "xmpp": uri }))

@@ -67,7 +67,12 @@ async fn an_invitation_says_of_which_domain_the_account_will_be() {
         contact: None,
     };
     let day = Duration::from_secs(86_400);
-    let (text, _) = house.auth.invites.create(opens, None, day, unix_millis()).await.unwrap();
+    let (text, _) = house
+        .auth
+        .invites
+        .create(&shared_model::Domains::new("example.org", []), opens, None, day, unix_millis())
+        .await
+        .unwrap();
     for head in ["GET", "POST"] {
         let page = house.ask(&format!("{head} /invite/{text}"), &format!("user=eve&password={GOOD}")).await;
         assert!(page.starts_with("HTTP/1.1 404"), "{page}");

@@ -11,7 +11,13 @@ const WEEK: Duration = Duration::from_secs(7 * 86_400);
 async fn invite(house: &House, name: &str, contact: Option<&str>) -> String {
     let contact = contact.map(|jid| jid.parse().unwrap());
     let opens = Opens::Account { user: None, domain: None, name: name.to_owned(), admin: false, contact };
-    house.auth.invites.create(opens, None, WEEK, unix_millis()).await.unwrap().0
+    house
+        .auth
+        .invites
+        .create(&shared_model::Domains::new("example.org", []), opens, None, WEEK, unix_millis())
+        .await
+        .unwrap()
+        .0
 }
 
 #[tokio::test]
@@ -60,7 +66,12 @@ async fn looking_spends_nothing_and_filling_in_the_form_makes_the_account() {
 async fn a_password_is_reset_by_link_and_nothing_else_is_made_by_it() {
     let house = house("reset").await;
     let opens = Opens::Password { account: house.alice };
-    let (token, _) = house.auth.invites.create(opens, None, WEEK, unix_millis()).await.unwrap();
+    let (token, _) = house
+        .auth
+        .invites
+        .create(&shared_model::Domains::new("example.org", []), opens, None, WEEK, unix_millis())
+        .await
+        .unwrap();
     assert!(
         house.ask(&format!("GET /invite/{token}"), "").await.contains("A new password for alice@example.org")
     );

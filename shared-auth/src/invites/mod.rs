@@ -160,6 +160,7 @@ impl Invites {
     /// digits (XEP-0401 §5.1) and is not kept.
     pub async fn create(
         &self,
+        domains: &Domains,
         opens: Opens,
         by: Option<AccountId>,
         lifetime: Duration,
@@ -171,10 +172,6 @@ impl Invites {
         if counts(&opens) && self.list(now).await?.iter().filter(of_one).count() >= MOST_OF_ONE {
             return Err(InviteError::TooMany);
         }
-        if let Opens::Account { user: Some(user), domain, .. } = &opens {
-            check_grammar(user)?;
-            self.refuse_taken(user, domain.as_deref(), now).await?;
-        }
         let password = match &opens {
             Opens::Password { account } => {
                 Some(self.password_of(*account).await?.ok_or(StoreError::NoSuchAccount)?)
@@ -185,23 +182,28 @@ impl Invites {
         let (key, lifetime) = (key(&text), i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
         let expires = now.saturating_add(lifetime);
         let invite = Invite { id: key[..ID_LENGTH].to_owned(), opens, by, created: now, expires };
+        if let Opens::Account { user: Some(user), .. } = &invite.opens {
+            check_grammar(user)?;
+            self.refuse_taken(domains, user, &invite, now).await?;
+        }
         let kept = Kept { invite, claim: None, password };
         self.records.put(OWNER, COLLECTION, &key, &write(&kept)?, Expected::Absent).await?;
         Ok((text, kept.invite))
     }
 
     /// A name that somebody has, or that an open invitation keeps, is nobody else's.
-    async fn refuse_taken(&self, user: &str, domain: Option<&str>, now: i64) -> Result<(), InviteError> {
-        let is_for = |invite: &Invite| match &invite.opens {
-            Opens::Account { user: Some(other), domain: of, .. } => other == user && of.as_deref() == domain,
-            _ => false,
+    async fn refuse_taken(
+        &self,
+        domains: &Domains,
+        user: &str,
+        wanted: &Invite,
+        now: i64,
+    ) -> Result<(), InviteError> {
+        // To a domain that is not served it opens nothing, and keeps nothing.
+        let Some(aor) = wanted.domain(domains).and_then(|domain| Aor::new(user, domain).ok()) else {
+            return Ok(());
         };
-        let aor = domain.and_then(|domain| Aor::new(user, domain).ok());
-        let is_taken = match aor {
-            Some(aor) => self.is_taken(&aor).await?,
-            None => false,
-        };
-        match is_taken || self.list(now).await?.iter().any(is_for) {
+        match self.is_taken(&aor).await? || self.holds(domains, &aor, now).await? {
             true => Err(StoreError::Taken(Taken::Aor).into()),
             false => Ok(()),
         }

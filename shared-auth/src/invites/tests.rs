@@ -46,7 +46,7 @@ fn wish<'a>(user: &'a str, password: &'a str) -> Wish<'a> {
 async fn an_invitation_makes_one_account_and_looking_spends_nothing() {
     let house = house();
     let invites = &house.auth.invites;
-    let (text, made) = invites.create(any_account(), None, MINUTE, 0).await.unwrap();
+    let (text, made) = invites.create(&domains(), any_account(), None, MINUTE, 0).await.unwrap();
     assert!(text.len() == 26 && text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     assert_eq!(invites.peek(&text, 1).await.unwrap().as_ref(), Some(&made));
     assert_eq!(invites.list(1).await.unwrap(), [made]);
@@ -69,7 +69,7 @@ async fn an_invitation_makes_one_account_and_looking_spends_nothing() {
 #[tokio::test]
 async fn of_many_who_accept_at_once_one_gets_the_account() {
     let house = house();
-    let (text, _) = house.auth.invites.create(any_account(), None, MINUTE, 0).await.unwrap();
+    let (text, _) = house.auth.invites.create(&domains(), any_account(), None, MINUTE, 0).await.unwrap();
     let each = (0..8).map(|n| {
         let (invites, text) = (house.auth.invites.clone(), text.clone());
         tokio::spawn(async move {
@@ -82,7 +82,7 @@ async fn of_many_who_accept_at_once_one_gets_the_account() {
     }
     assert_eq!(made, 1);
     // Two that looked at the same moment: the second comes too late.
-    let (text, invite) = house.auth.invites.create(any_account(), None, MINUTE, 0).await.unwrap();
+    let (text, invite) = house.auth.invites.create(&domains(), any_account(), None, MINUTE, 0).await.unwrap();
     let open = Kept { invite, claim: None, password: None };
     let claim = |account| Claim { account: AccountId(account), since: 1 };
     assert_eq!(house.auth.invites.claim(&text, &open, 1, claim(1), None).await, Ok(()));
@@ -93,8 +93,8 @@ async fn of_many_who_accept_at_once_one_gets_the_account() {
 async fn a_name_that_is_taken_spends_nothing_and_leaves_nobody_a_contact() {
     let house = house();
     let invites = &house.auth.invites;
-    let (first, _) = invites.create(any_account(), None, MINUTE, 0).await.unwrap();
-    let (second, _) = invites.create(any_account(), None, MINUTE, 0).await.unwrap();
+    let (first, _) = invites.create(&domains(), any_account(), None, MINUTE, 0).await.unwrap();
+    let (second, _) = invites.create(&domains(), any_account(), None, MINUTE, 0).await.unwrap();
     invites.accept(&first, &domains(), wish("bob", GOOD), 1).await.unwrap();
     let taken = invites.accept(&second, &domains(), wish("Bob", GOOD), 1).await;
     assert!(matches!(taken, Err(InviteError::Book(BookError::Store(StoreError::Taken(_))))), "{taken:?}");
@@ -106,7 +106,7 @@ async fn a_name_that_is_taken_spends_nothing_and_leaves_nobody_a_contact() {
 async fn a_claim_whose_server_died_is_free_after_a_minute_or_spent_if_its_account_is_there() {
     let house = house();
     let invites = &house.auth.invites;
-    let (text, invite) = invites.create(any_account(), None, 3 * MINUTE, 0).await.unwrap();
+    let (text, invite) = invites.create(&domains(), any_account(), None, 3 * MINUTE, 0).await.unwrap();
     let claim = Claim { account: AccountId(7), since: 10 };
     let open = Kept { invite, claim: None, password: None };
     invites.claim(&text, &open, 1, claim, None).await.unwrap();
@@ -134,14 +134,14 @@ async fn the_operator_fixes_names_and_expired_revoked_and_forged_are_alike() {
         contact: None,
     };
     assert!(matches!(
-        invites.create(fixed("b@d"), None, MINUTE, 0).await,
+        invites.create(&domains(), fixed("b@d"), None, MINUTE, 0).await,
         Err(InviteError::Name(NameError::Characters))
     ));
-    let (text, _) = invites.create(fixed("postmaster"), None, MINUTE, 0).await.unwrap();
+    let (text, _) = invites.create(&domains(), fixed("postmaster"), None, MINUTE, 0).await.unwrap();
     let card = invites.accept(&text, &domains(), wish("eve", GOOD), 1).await.unwrap();
     assert!(card.aor.local() == "postmaster" && card.admin);
-    let (old, _) = invites.create(any_account(), None, MINUTE, 0).await.unwrap();
-    let (back, invite) = invites.create(any_account(), None, MINUTE, 0).await.unwrap();
+    let (old, _) = invites.create(&domains(), any_account(), None, MINUTE, 0).await.unwrap();
+    let (back, invite) = invites.create(&domains(), any_account(), None, MINUTE, 0).await.unwrap();
     assert_eq!(invites.revoke(&invite.id).await, Ok(true));
     assert_eq!(invites.revoke(&invite.id).await, Ok(false));
     for text in [back.as_str(), "forged", ""] {
@@ -159,11 +159,11 @@ async fn the_operator_fixes_names_and_expired_revoked_and_forged_are_alike() {
 async fn a_password_is_reset_once_and_the_text_is_nowhere_in_the_store() {
     let house = house();
     let invites = &house.auth.invites;
-    let (text, _) = invites.create(any_account(), None, MINUTE, 0).await.unwrap();
+    let (text, _) = invites.create(&domains(), any_account(), None, MINUTE, 0).await.unwrap();
     let card = invites.accept(&text, &domains(), wish("bob", GOOD), 1).await.unwrap();
     let opens = Opens::Password { account: card.account };
-    let (text, _) = invites.create(opens.clone(), None, 3 * MINUTE, 0).await.unwrap();
-    let (second, _) = invites.create(opens.clone(), None, MINUTE, 0).await.unwrap();
+    let (text, _) = invites.create(&domains(), opens.clone(), None, 3 * MINUTE, 0).await.unwrap();
+    let (second, _) = invites.create(&domains(), opens.clone(), None, MINUTE, 0).await.unwrap();
     for record in house.store.records.list(OWNER, COLLECTION, None, 10).await.unwrap() {
         assert!(!record.key.contains(&text) && !String::from_utf8_lossy(&record.value).contains(&text));
     }
@@ -179,7 +179,7 @@ async fn a_password_is_reset_once_and_the_text_is_nowhere_in_the_store() {
     let kept = write(&Kept { claim, ..read(&kept.value).unwrap() }).unwrap();
     house.store.records.put(OWNER, COLLECTION, &key(&text), &kept, Expected::Anything).await.unwrap();
     let later = 1 + CLAIM_MILLIS;
-    let long = invites.create(opens, None, 3 * MINUTE, 0).await.unwrap().0;
+    let long = invites.create(&domains(), opens, None, 3 * MINUTE, 0).await.unwrap().0;
     assert!(invites.peek(&long, later).await.unwrap().is_some(), "one that is made now is good");
     assert!(invites.peek(&text, later).await.unwrap().is_none(), "it was used");
 }
@@ -190,15 +190,18 @@ async fn one_account_has_few_invitations_and_a_contact_takes_one() {
     let invites = &house.auth.invites;
     let by = Some(AccountId(1));
     let contact = || Opens::Contact { contact: "alice@example.org".parse().unwrap() };
-    let (text, made) = invites.create(contact(), by, MINUTE, 0).await.unwrap();
+    let (text, made) = invites.create(&domains(), contact(), by, MINUTE, 0).await.unwrap();
     assert_eq!(invites.accept(&text, &domains(), wish("eve", GOOD), 1).await, Err(InviteError::Spent));
     assert_eq!(invites.take(&text, 1).await.unwrap(), Some(made));
     assert_eq!(invites.take(&text, 1).await.unwrap(), None);
     for _ in 0..MOST_OF_ONE {
-        invites.create(contact(), by, MINUTE, 0).await.unwrap();
+        invites.create(&domains(), contact(), by, MINUTE, 0).await.unwrap();
     }
-    assert!(matches!(invites.create(contact(), by, MINUTE, 0).await, Err(InviteError::TooMany)));
-    assert!(invites.create(contact(), None, MINUTE, 0).await.is_ok(), "the operator's are not counted");
+    assert!(matches!(invites.create(&domains(), contact(), by, MINUTE, 0).await, Err(InviteError::TooMany)));
+    assert!(
+        invites.create(&domains(), contact(), None, MINUTE, 0).await.is_ok(),
+        "the operator's are not counted"
+    );
     let new = NewAccount {
         aor: "bob@example.org".parse().unwrap(),
         jid: "bob@example.org".parse().unwrap(),
@@ -206,7 +209,7 @@ async fn one_account_has_few_invitations_and_a_contact_takes_one() {
     };
     let bob = house.auth.book.create(new, GOOD).await.unwrap().account;
     for _ in 0..=MOST_OF_ONE {
-        invites.create(Opens::Password { account: bob }, by, MINUTE, 0).await.unwrap();
+        invites.create(&domains(), Opens::Password { account: bob }, by, MINUTE, 0).await.unwrap();
     }
 }
 
@@ -222,12 +225,12 @@ async fn the_account_is_of_the_domain_that_the_invitation_says_while_that_is_ser
         contact: None,
     };
     for (domain, jid) in [(Some("Example.NET"), "bob@example.net"), (None, "bob@example.org")] {
-        let (text, made) = invites.create(to(domain), None, MINUTE, 0).await.unwrap();
+        let (text, made) = invites.create(&domains(), to(domain), None, MINUTE, 0).await.unwrap();
         assert_eq!(made.domain(&domains()), jid.split('@').nth(1));
         let card = invites.accept(&text, &domains(), wish("", GOOD), 1).await.unwrap();
         assert_eq!((card.aor.as_str(), card.jid.as_str()), (jid, jid));
     }
-    let (text, made) = invites.create(to(Some("gone.example")), None, MINUTE, 0).await.unwrap();
+    let (text, made) = invites.create(&domains(), to(Some("gone.example")), None, MINUTE, 0).await.unwrap();
     assert_eq!(made.domain(&domains()), None);
     let refused = invites.accept(&text, &domains(), wish("", GOOD), 1).await;
     assert_eq!(refused, Err(InviteError::Spent));
@@ -254,19 +257,34 @@ async fn a_name_that_an_open_invitation_says_is_kept_for_it() {
         contact: None,
     };
     let taken = InviteError::from(StoreError::Taken(Taken::Aor));
-    let (text, _) = invites.create(fixed("held"), None, MINUTE, 0).await.unwrap();
-    assert_eq!(invites.create(fixed("held"), None, MINUTE, 1).await.map(|_| ()), Err(taken.clone()));
-    let (other, _) = invites.create(any_account(), None, 2 * MINUTE, 0).await.unwrap();
+    let (text, _) = invites.create(&domains(), fixed("held"), None, MINUTE, 0).await.unwrap();
+    assert_eq!(
+        invites.create(&domains(), fixed("held"), None, MINUTE, 1).await.map(|_| ()),
+        Err(taken.clone())
+    );
+    let (other, _) = invites.create(&domains(), any_account(), None, 2 * MINUTE, 0).await.unwrap();
     assert_eq!(invites.accept(&other, &domains(), wish("held", GOOD), 1).await, Err(taken.clone()));
+    // One that says no domain is to the main one.
+    let unsaid = || Opens::Account {
+        user: Some("held".to_owned()),
+        domain: None,
+        name: String::new(),
+        admin: false,
+        contact: None,
+    };
+    let refused = invites.create(&domains(), unsaid(), None, MINUTE, 1).await;
+    assert_eq!(refused.map(|_| ()), Err(taken.clone()));
     let aor = Aor::new("held", &domain).unwrap();
     assert_eq!(invites.holds(&domains(), &aor, 1).await, Ok(true));
     invites.accept(&text, &domains(), wish("", GOOD), 1).await.unwrap();
+    let refused = invites.create(&domains(), unsaid(), None, MINUTE, 1).await;
+    assert_eq!(refused.map(|_| ()), Err(taken.clone()), "an account has it");
     assert_eq!(
-        invites.create(fixed("held"), None, MINUTE, 1).await.map(|_| ()),
+        invites.create(&domains(), fixed("held"), None, MINUTE, 1).await.map(|_| ()),
         Err(taken),
         "an account has it"
     );
     // One that expired keeps nothing.
-    invites.create(fixed("late"), None, MINUTE, 0).await.unwrap();
+    invites.create(&domains(), fixed("late"), None, MINUTE, 0).await.unwrap();
     assert!(invites.accept(&other, &domains(), wish("late", GOOD), 60_001).await.is_ok());
 }

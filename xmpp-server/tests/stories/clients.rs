@@ -41,7 +41,10 @@ async fn who_was_invited_has_the_inviter_as_a_contact_and_is_one() {
     let contact = Some("alice@example.org".parse().unwrap());
     let opens = Opens::Account { user: None, domain: None, name: String::new(), admin: false, contact };
     let invites = &served.auth.invites;
-    let (text, _) = invites.create(opens, None, std::time::Duration::from_secs(60), 0).await.unwrap();
+    let (text, _) = invites
+        .create(&shared_model::Domains::new(DOMAIN, []), opens, None, std::time::Duration::from_secs(60), 0)
+        .await
+        .unwrap();
     let wish = Wish { user: "dave", name: "", password: PASSWORD };
     let domains = shared_model::Domains::new(DOMAIN, []);
     invites.accept(&text, &domains, wish, 1).await.unwrap();
@@ -66,7 +69,8 @@ async fn who_was_invited_makes_the_account_in_the_client() {
     let invites = &served.auth.invites;
     let hour = std::time::Duration::from_secs(3_600);
     let now = shared_runtime::unix_millis();
-    let (text, _) = invites.create(opens(None), None, hour, now).await.unwrap();
+    let (text, _) =
+        invites.create(&shared_model::Domains::new(DOMAIN, []), opens(None), None, hour, now).await.unwrap();
     let mut dave = Client::connect_tls(&served).await;
     let features = dave.open().await;
     assert!(
@@ -90,7 +94,10 @@ async fn who_was_invited_makes_the_account_in_the_client() {
     dave.prove("dave", PASSWORD).await;
     dave.bind("d").await;
     // A name that the invitation says is the name.
-    let (text, _) = invites.create(opens(Some("erin")), None, hour, now).await.unwrap();
+    let (text, _) = invites
+        .create(&shared_model::Domains::new(DOMAIN, []), opens(Some("erin")), None, hour, now)
+        .await
+        .unwrap();
     let mut erin = Client::connect_tls(&served).await;
     erin.open().await;
     erin.ask("set", DOMAIN, &show(&text)).await;

@@ -114,7 +114,8 @@ async fn who_has_the_name_next_owns_no_room_of_the_former_owner_and_gets_no_cont
     let contact = Some("alice@example.org".parse().unwrap());
     let opens = Opens::Account { user: None, domain: None, name: String::new(), admin: false, contact };
     let now = unix_millis();
-    served.auth.invites.create(opens, None, Duration::from_secs(86_400), now).await.unwrap();
+    let served_domains = shared_model::Domains::new("example.org", []);
+    served.auth.invites.create(&served_domains, opens, None, Duration::from_secs(86_400), now).await.unwrap();
     served.auth.book.remove(alice(&served).await).await.unwrap();
     bob.expect(&["<presence", "/Alice'", "type='unavailable'"]).await;
     is_erased(&served).await;

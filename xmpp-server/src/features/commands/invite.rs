@@ -111,7 +111,7 @@ async fn make(server: &Server, by: &AccountCard, opens: Opens) -> Result<Outcome
     };
     // An administrator's are not counted, as the operator's are not.
     let counted = (!by.admin).then_some(by.account);
-    let made = server.auth.invites.create(opens, counted, LIFETIME, unix_millis()).await;
+    let made = server.auth.invites.create(&server.domains, opens, counted, LIFETIME, unix_millis()).await;
     let (text, invite) = made.map_err(|error| match error {
         InviteError::Book(error) => Stop::from(error),
         error => Stop::Fail(error.to_string()),
