@@ -229,8 +229,9 @@ fn short(length: usize) -> u16 {
 }
 
 /// What is not seen, or turns the writing round, and is newer than the tables (RFC 8264 §9.13).
-const NEWER_INVISIBLE: [RangeInclusive<char>; 6] = [
+const NEWER_INVISIBLE: [RangeInclusive<char>; 7] = [
     '\u{61c}'..='\u{61c}',
+    '\u{180f}'..='\u{180f}',
     '\u{2064}'..='\u{2069}',
     '\u{fff0}'..='\u{fff8}',
     '\u{13430}'..='\u{1345f}',
@@ -274,7 +275,8 @@ mod tests {
             assert_eq!(jid(it.as_str()).as_ref(), Ok(&it), "{new}: it stays what it is");
         }
         assert_eq!(jid("a@b/👩‍💻").unwrap().resource(), Some("👩💻"), "joiners are nothing, as ever");
-        for bad in ["😀\u{2066}", "😀\u{7}", "😀\u{e000}", "א🄰", "😀\u{e0041}", "\u{61c}"] {
+        for bad in ["😀\u{2066}", "😀\u{7}", "😀\u{e000}", "א🄰", "😀\u{e0041}", "\u{61c}", "a\u{180f}"]
+        {
             assert_eq!(jid(&format!("a@b/{bad}")), Err(JidError::BadResource), "{bad:?}");
         }
         assert_eq!(jid("😀@example.com"), Err(JidError::BadLocal), "§3.3: no symbols in names");
