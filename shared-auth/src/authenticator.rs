@@ -274,8 +274,8 @@ impl Authenticator {
             Proof::Token { purpose, text } => self.token(purpose, text, origin).await,
             Proof::Fast(last) => self.fast(login, last).await,
             Proof::Code(back) => self.outside.get().ok_or(Denied::NoVerifier)?.code(back).await,
-            Proof::Bearer { token, authzid } => {
-                self.outside.get().ok_or(Denied::NoVerifier)?.bearer(token, authzid).await
+            Proof::Bearer { token, domain, authzid } => {
+                self.outside.get().ok_or(Denied::NoVerifier)?.bearer(token, domain, authzid).await
             }
         }
     }

@@ -135,6 +135,8 @@ pub enum Proof {
     Bearer {
         /// Its text.
         token: String,
+        /// The domain that it was shown to.
+        domain: String,
         /// Whom to act as; empty, or the account's own JID.
         authzid: String,
     },

@@ -131,17 +131,18 @@ impl Outside {
         }
     }
 
-    /// Somebody shows an access token: to the provider that it names, or one that names none to that of the domain whom they want
-    /// to act as, or else the main one's. No other provider gets to see it.
-    pub(crate) async fn bearer(&self, token: &str, authzid: &str) -> Result<Identity, Denied> {
-        let domain = authzid.rsplit_once('@').map(|(_, domain)| domain);
-        let is_of = |keeper: &&Keeper| domain.is_some_and(|domain| keeper.registry.domain == domain);
-        let with = || self.0.iter().filter(|keeper| keeper.oidc.is_some());
-        let keeper = match oidc::issuer(token) {
-            Some(issuer) => self.issuer(&issuer),
-            None => with().find(is_of).or_else(|| with().next()),
-        };
-        keeper.or_else(|| with().next()).ok_or(Denied::NoVerifier)?.bearer(token, authzid).await
+    /// Somebody shows an access token to a domain: to the provider that it names, or one that names none of ours to that domain's.
+    /// No other provider gets to see it.
+    pub(crate) async fn bearer(&self, token: &str, domain: &str, authzid: &str) -> Result<Identity, Denied> {
+        self.keeper_of(token, domain).ok_or(Denied::NoVerifier)?.bearer(token, authzid).await
+    }
+
+    fn keeper_of(&self, token: &str, domain: &str) -> Option<&Keeper> {
+        let domain = domain.to_lowercase(); // as the registries have it
+        let own = self.0.iter().find(|keeper| keeper.oidc.is_some() && keeper.registry.domain == domain);
+        let Some(issuer) = oidc::issuer(token) else { return own };
+        // One provider may be several domains'.
+        own.filter(|keeper| keeper.is_of(&issuer)).or_else(|| self.issuer(&issuer)).or(own)
     }
 
     /// Somebody signed out at the provider: whose account it is, if it is one's, and when.
@@ -153,7 +154,7 @@ impl Outside {
     }
 
     fn issuer(&self, issuer: &str) -> Option<&Keeper> {
-        self.0.iter().find(|keeper| keeper.oidc.as_ref().is_some_and(|oidc| oidc.is(issuer)))
+        self.0.iter().find(|keeper| keeper.is_of(issuer))
     }
 
     /// Keeps accounts as they are elsewhere, until shutdown.
@@ -163,6 +164,10 @@ impl Outside {
 }
 
 impl Keeper {
+    fn is_of(&self, issuer: &str) -> bool {
+        self.oidc.as_ref().is_some_and(|oidc| oidc.is(issuer))
+    }
+
     /// A password that is none of ours. The directory is asked whoever is asked for, lest the time tell whose account is ours;
     /// who is ours alone is refused whether or not it answers, so that nobody guesses unthrottled while it is silent.
     async fn plain(
@@ -314,5 +319,39 @@ mod tests {
         assert_eq!(cut.len(), MOST_GROUPS);
         assert_eq!(short_names(many.iter().rev().map(String::as_str)), cut, "the same in any order");
         assert!(short_names(std::iter::once("x".repeat(65).as_str())).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_token_that_names_no_provider_is_shown_to_that_of_its_domain_alone() {
+        use base64::Engine;
+        use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
+        let folder = std::env::temp_dir().join(format!("cusax-keepers-{:016x}", shared_runtime::random()));
+        let tls = TlsPolicy::open(&Default::default(), &folder, &["localhost".to_owned()]).unwrap();
+        let keys = Arc::new(Keys::open(&folder).unwrap());
+        let _ = std::fs::remove_dir_all(&folder); // all is read
+        let keeper = |domain: &str, issuer: &str| {
+            let (_, registry, _) = registry::tests::registry();
+            let config = OidcConfig { issuer: Some(issuer.to_owned()), ..OidcConfig::default() };
+            let oidc = Oidc::open(&config, domain, Arc::clone(&keys), &tls).unwrap().map(Arc::new);
+            let registry = Arc::new(Registry { domain: domain.to_owned(), ..registry });
+            Keeper { ldap: None, oidc, registry, keys: Arc::clone(&keys) }
+        };
+        let (one, two) = ("https://one.example", "https://two.example");
+        let all = [("example.org", one), ("example.net", two), ("example.com", one)];
+        let outside = Outside(all.map(|(domain, issuer)| keeper(domain, issuer)).into());
+        let of = |token: &str, domain: &str| {
+            outside.keeper_of(token, domain).map(|keeper| keeper.registry.domain.clone()).unwrap_or_default()
+        };
+        let naming = |issuer: &str| {
+            let claims = serde_json::json!({ "iss": issuer }).to_string();
+            format!("e30.{}.x", BASE64_URL_SAFE_NO_PAD.encode(claims))
+        };
+        assert_eq!(of("opaque", "example.net"), "example.net");
+        assert_eq!(of("opaque", "Example.NET"), "example.net");
+        assert_eq!(of("opaque", "other.example"), "", "the main one's does not get to see it");
+        assert_eq!(of(&naming(one), "example.net"), "example.org");
+        assert_eq!(of(&naming(one), "example.com"), "example.com");
+        assert_eq!(of(&naming("https://three.example"), "example.net"), "example.net");
     }
 }

@@ -18,8 +18,8 @@ pub(crate) const SPEC: Spec = Spec::rfc(7628).note("OAUTHBEARER on TLS; not OAUT
 /// The mechanism's name.
 pub(crate) const NAME: &str = "OAUTHBEARER";
 
-/// Reads the client's message.
-pub(super) fn parse(message: &[u8]) -> Result<Proof, Denied> {
+/// Reads the client's message to a domain.
+pub(super) fn parse(message: &[u8], domain: &str) -> Result<Proof, Denied> {
     let malformed = |why| Err(Denied::Malformed(why));
     let Ok(text) = std::str::from_utf8(message) else { return malformed("not UTF-8") };
     let Some((header, pairs)) = text.split_once('\u{1}') else { return malformed("no pairs") };
@@ -46,7 +46,7 @@ pub(super) fn parse(message: &[u8]) -> Result<Proof, Denied> {
     if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || !token.bytes().all(is_token) {
         return malformed("not a bearer token");
     }
-    Ok(Proof::Bearer { token: token.to_owned(), authzid })
+    Ok(Proof::Bearer { token: token.to_owned(), domain: domain.to_owned(), authzid })
 }
 
 /// §3.2.2: what a client without a good token is told before it is refused.
@@ -78,8 +78,8 @@ mod tests {
     use super::*;
 
     fn read(message: &str) -> Result<(String, String), Denied> {
-        match parse(message.as_bytes())? {
-            Proof::Bearer { token, authzid } => Ok((token, authzid)),
+        match parse(message.as_bytes(), "example.org")? {
+            Proof::Bearer { token, authzid, .. } => Ok((token, authzid)),
             _ => unreachable!("it is a bearer"),
         }
     }

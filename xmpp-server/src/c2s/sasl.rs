@@ -170,7 +170,7 @@ impl Exchange {
                 .map(|(identity, seat)| Step::Guest(identity, seat)),
             State::Bearer => {
                 let provider = authenticator.provider(&self.domain).ok_or(Denied::NoVerifier)?;
-                match authenticator.verify(oauth::parse(message)?, self.origin).await {
+                match authenticator.verify(oauth::parse(message, &self.domain)?, self.origin).await {
                     Ok(identity) => Ok(Step::Proven(identity, None, None)),
                     Err(denied) if denied.on_wire() == OnWire::Refused => {
                         let state = State::Refused(failure(&denied));
