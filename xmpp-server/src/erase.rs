@@ -80,7 +80,7 @@ async fn erase_one(server: &Server, gone: &Gone) -> Result<(), StoreError> {
             tokio::time::sleep(BETWEEN).await;
         }
         erase(server, &user).await?;
-        server.rooms.forget_account(&user).await;
+        server.rooms.forget_account(&user).await?;
         if crate::pubsub::forget_account(server, &user).await.is_err() {
             return Err(StoreError::Backend("nodes could not be changed".to_owned()));
         }

@@ -36,8 +36,8 @@ pub enum CreateError {
     /// As many rooms as the configuration allows.
     #[error("there are as many rooms as xmpp.rooms allows")]
     TooMany,
-    /// The store does not say whether there is such a room.
-    #[error("the rooms cannot be read: {0}")]
+    /// The store does not say whether there is such a room, or does not take it.
+    #[error("the rooms cannot be read or stored: {0}")]
     Store(StoreError),
     /// The server stops.
     #[error("the server stops")]
@@ -71,21 +71,25 @@ impl Rooms {
         let (answer, kept) = oneshot::channel();
         let task = self.start(room);
         task.send(Command::Keep(answer)).await.map_err(|_| CreateError::Stopping)?;
-        kept.await.map_err(|_| CreateError::Stopping)
+        kept.await.map_err(|_| CreateError::Stopping)?.map_err(CreateError::Store)
     }
 }
 
 impl Rooms {
-    /// An account is gone: no room has it among its owners, admins and members any more, when this returns.
-    pub(crate) async fn forget_account(&self, jid: &Jid) {
+    /// An account is gone: no room has it among its owners, admins and members any more, in the store either, when this
+    /// succeeds.
+    pub(crate) async fn forget_account(&self, jid: &Jid) -> Result<(), StoreError> {
         let tasks: Vec<_> = self.tasks.iter().map(|task| task.value().clone()).collect();
         for task in tasks {
             let (answer, kept) = oneshot::channel();
             // A room that ends meanwhile is none that anybody owns.
             if task.send(Command::Forget(jid.clone(), answer)).await.is_ok() {
-                let _ = kept.await; // as above
+                // One that ended without an answer may be in the store as it was.
+                let unanswered = |_| StoreError::Backend("a room ended before it answered".to_owned());
+                kept.await.map_err(unanswered)??;
             }
         }
+        Ok(())
     }
 }
 

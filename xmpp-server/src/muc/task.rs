@@ -25,10 +25,10 @@ pub(crate) enum Command {
     Snapshot(oneshot::Sender<RoomSnapshot>),
     /// What do lists show of it?
     Show(oneshot::Sender<Option<Listing>>),
-    /// The room is kept and open from now on; the answer comes when that is durable.
-    Keep(oneshot::Sender<()>),
-    /// An account is gone: whatever it was here, who has its name next is not.
-    Forget(Jid, oneshot::Sender<()>),
+    /// The room is kept and open from now on; the answer comes when that is durable, or is not.
+    Keep(Kept),
+    /// An account is gone: whatever it was here, who has its name next is not; the answer is the same.
+    Forget(Jid, Kept),
     /// A leg of the room's call is there, or changed; `None` in its place means that it left.
     Call(String, Option<Participant>),
     /// The legs that there are, after facts were missed.
@@ -39,23 +39,29 @@ pub(crate) enum Command {
     Moderate(String, Deed, oneshot::Sender<Result<(), ModerationError>>),
 }
 
+/// Who waits for the store.
+pub(crate) type Kept = oneshot::Sender<Result<(), StoreError>>;
+
 /// Serves a room until it is destroyed, or empty and not kept, or the process stops.
 pub(crate) async fn run(server: Arc<Server>, mut room: Room, mut inbox: mpsc::Receiver<Command>) {
     if room.salt.is_empty() {
         room.salt = server.new_id();
     }
+    // What is not in the store yet is tried again with whatever comes next.
+    let mut is_unsaved = false;
     loop {
         let command = tokio::select! {
             command = inbox.recv() => command,
             () = server.shutdown.begun() => {
-                let mut effects = Effects::default();
+                let mut effects = Effects { save: is_unsaved, ..Effects::default() };
                 room.close(&mut effects);
-                send(&server, &room, effects).await;
+                // It was logged, and the process ends.
+                let _ = send(&server, &room, effects).await;
                 break;
             }
         };
         let Some(command) = command else { break };
-        let mut effects = Effects::default();
+        let mut effects = Effects { save: is_unsaved, ..Effects::default() };
         let mut kept = Vec::new();
         take(&server, &mut room, command, &mut effects, &mut kept);
         // What waits already shares the store's one commit.
@@ -66,9 +72,11 @@ pub(crate) async fn run(server: Arc<Server>, mut room: Room, mut inbox: mpsc::Re
                 break;
             }
         }
-        send(&server, &room, effects).await;
+        let is_to_save = effects.save;
+        let durable = send(&server, &room, effects).await;
+        is_unsaved = is_to_save && durable.is_err();
         for answer in kept {
-            let _ = answer.send(()); // who asked may have gone
+            let _ = answer.send(durable.clone()); // who asked may have gone
         }
         // One that nobody could enter and nobody owns is none either.
         let is_over = room.was_entered || room.affiliations.is_empty();
@@ -95,13 +103,7 @@ pub(crate) async fn run(server: Arc<Server>, mut room: Room, mut inbox: mpsc::Re
     }
 }
 
-fn take(
-    server: &Server,
-    room: &mut Room,
-    command: Command,
-    effects: &mut Effects,
-    kept: &mut Vec<oneshot::Sender<()>>,
-) {
+fn take(server: &Server, room: &mut Room, command: Command, effects: &mut Effects, kept: &mut Vec<Kept>) {
     match command {
         Command::Stanza(stanza) => {
             if let Err(error) = room.handle(&stanza, unix_millis(), effects) {
@@ -132,8 +134,9 @@ fn take(
 }
 
 /// First durable, then said. What could not be made durable is not said, and those who asked for it learn why.
-async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) {
-    if let Err(error) = persist(server, room, &effects).await {
+async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) -> Result<(), StoreError> {
+    let durable = persist(server, room, &effects).await;
+    if let Err(error) = &durable {
         tracing::error!(%error, "a room could not be kept");
         let error = StanzaError::because(ErrorKind::InternalServerError, "the room could not be stored");
         for asked in &effects.causes {
@@ -168,6 +171,7 @@ async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) {
     for fact in effects.facts {
         server.bus.publish(Fact::new(correlation, fact));
     }
+    durable
 }
 
 /// Why an occupant's private stanza, or call, does not reach another one of ours.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::common::failing::failing_rooms;
 use crate::common::rooms::{ROOM, configure, item, room};
-use crate::common::{Client, Served, befriend, serve, serve_again};
+use crate::common::{Client, Served, befriend, serve, serve_again, serve_over};
 use shared_auth::{NewAccount, Opens, Profile};
 use shared_model::{AccountId, Aor, BareJid};
 use shared_runtime::unix_millis;
@@ -128,4 +129,29 @@ async fn who_has_the_name_next_owns_no_room_of_the_former_owner_and_gets_no_cont
     let owned = "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node='theirs'/></pubsub>";
     assert!(other.ask("get", "pubsub.example.org", owned).await.contains("forbidden"));
     assert!(served.auth.invites.list(unix_millis()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_name_is_not_free_while_a_room_that_it_owned_cannot_be_stored() {
+    let before = serve().await;
+    let (store, fault) = failing_rooms(&before.store);
+    let served = serve_over(&before, Config::default(), store).await;
+    let (mut alices, mut bob) = room(&served).await;
+    assert!(alices.ask("set", ROOM, &configure(&[("persistentroom", "1")])).await.contains("type='result'"));
+    fault.set(true);
+    served.auth.book.remove(alice(&served).await).await.unwrap();
+    bob.expect(&["<presence", "/Alice'", "type='unavailable'"]).await;
+    let owned = async || {
+        let room = served.store.records.get("conference.example.org", "rooms", "dev").await.unwrap().unwrap();
+        String::from_utf8(room.value).unwrap().contains("alice@example.org")
+    };
+    tokio::time::timeout(Duration::from_secs(20), fault.met()).await.unwrap();
+    assert!(owned().await && !served.auth.gone.list().await.unwrap().is_empty());
+    fault.set(false);
+    // Whoever is removed next, all are tried again.
+    let carol = "carol@example.org".parse().unwrap();
+    let carol = served.auth.directory.by_jid(&carol).await.unwrap().unwrap().account;
+    served.auth.book.remove(carol).await.unwrap();
+    is_erased(&served).await;
+    assert!(!owned().await);
 }

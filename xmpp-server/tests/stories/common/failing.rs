@@ -1,23 +1,32 @@
-//! A store whose accounts cannot be read for a while, as when its database comes back.
+//! A store whose accounts cannot be read, or whose rooms cannot be written, for a while, as when its database comes back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use shared_model::{AccountId, Aor, BareJid};
-use shared_store::{Account, AccountPage, Accounts, Store, StoreError};
+use shared_store::{Account, AccountPage, Accounts, Place, Record, RecordChange, Records, Store, StoreError};
+use tokio::sync::Notify;
 
 /// Whether it fails now.
 #[derive(Clone, Default)]
-pub(crate) struct Fault(Arc<AtomicBool>);
+pub(crate) struct Fault(Arc<AtomicBool>, Arc<Notify>);
 
 impl Fault {
     pub(crate) fn set(&self, fails: bool) {
         self.0.store(fails, Ordering::SeqCst);
     }
 
+    /// Waits until somebody met it.
+    pub(crate) async fn met(&self) {
+        self.1.notified().await;
+    }
+
     fn check(&self) -> Result<(), StoreError> {
         match self.0.load(Ordering::SeqCst) {
-            true => Err(StoreError::Overloaded),
+            true => {
+                self.1.notify_one();
+                Err(StoreError::Overloaded)
+            }
             false => Ok(()),
         }
     }
@@ -30,13 +39,20 @@ pub(crate) fn failing(store: &Store) -> (Store, Fault) {
     (Store { accounts, ..store.clone() }, fault)
 }
 
-struct Failing {
-    inner: Arc<dyn Accounts>,
+/// The same store, whose rooms fail to be written while there is a fault.
+pub(crate) fn failing_rooms(store: &Store) -> (Store, Fault) {
+    let fault = Fault::default();
+    let records = Arc::new(Failing { inner: Arc::clone(&store.records), fault: fault.clone() });
+    (Store { records, ..store.clone() }, fault)
+}
+
+struct Failing<T: ?Sized> {
+    inner: Arc<T>,
     fault: Fault,
 }
 
 #[async_trait::async_trait]
-impl Accounts for Failing {
+impl Accounts for Failing<dyn Accounts> {
     async fn create(&self, account: &Account) -> Result<(), StoreError> {
         self.inner.create(account).await
     }
@@ -75,5 +91,50 @@ impl Accounts for Failing {
 
     async fn list(&self, after: Option<&Aor>, max: usize) -> Result<AccountPage, StoreError> {
         self.inner.list(after, max).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Records for Failing<dyn Records> {
+    async fn get(&self, owner: &str, collection: &str, key: &str) -> Result<Option<Record>, StoreError> {
+        self.inner.get(owner, collection, key).await
+    }
+
+    async fn several(&self, places: &[Place<'_>]) -> Result<Vec<Option<Record>>, StoreError> {
+        self.inner.several(places).await
+    }
+
+    async fn list(
+        &self,
+        owner: &str,
+        collection: &str,
+        after: Option<&str>,
+        max: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        self.inner.list(owner, collection, after, max).await
+    }
+
+    async fn among(
+        &self,
+        owners: &[&str],
+        collection: &str,
+        keys: &[&str],
+    ) -> Result<Vec<(String, Record)>, StoreError> {
+        self.inner.among(owners, collection, keys).await
+    }
+
+    async fn commit(&self, owner: &str, changes: &[RecordChange]) -> Result<Vec<u64>, StoreError> {
+        if changes.iter().any(|change| change.collection == "rooms") {
+            self.fault.check()?;
+        }
+        self.inner.commit(owner, changes).await
+    }
+
+    async fn take(&self, owner: &str, collection: &str, key: &str) -> Result<Option<Record>, StoreError> {
+        self.inner.take(owner, collection, key).await
+    }
+
+    async fn remove_owner(&self, owner: &str) -> Result<u64, StoreError> {
+        self.inner.remove_owner(owner).await
     }
 }
