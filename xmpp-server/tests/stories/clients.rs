@@ -102,7 +102,8 @@ async fn who_was_invited_makes_the_account_in_the_client() {
     erin.open().await;
     erin.ask("set", DOMAIN, &show(&text)).await;
     assert!(erin.ask("get", DOMAIN, &query("")).await.contains("<username>erin<"));
-    erin.ask("set", DOMAIN, &make("mallory", PASSWORD)).await;
+    assert!(erin.ask("set", DOMAIN, &make("mallory", PASSWORD)).await.contains("<not-acceptable"));
+    assert!(erin.ask("set", DOMAIN, &make("erin", PASSWORD)).await.contains("type='result'"));
     erin.prove("erin", PASSWORD).await;
 }
 
