@@ -204,7 +204,7 @@ def test_what_a_killed_look_left_is_taken_away(service):
     assert doctor(service, "store")[0] == 0
     assert names() == ["alice", "doctor-house"]
     service.stop()
-    service.add(left[0], options=("--name", "cusax doctor"))
+    service.add("doctor-00000000deadbeef", options=("--name", "cusax doctor"))
     service.start()
     assert names() == ["alice", "doctor-house"]
 

@@ -235,7 +235,7 @@ def sign_in_elsewhere(surfer, provider, name):
     """By the provider's own pages, as a person would."""
     surfer.go("/sign-in")
     assert "Sign in by the provider" in surfer.text()
-    surfer.page.value("setTimeout(() => document.querySelector('a[href=\"/sign-in/oidc\"]').click(), 0); 1")
+    surfer.page.value("setTimeout(() => document.querySelector('a[href^=\"/sign-in/oidc\"]').click(), 0); 1")
     at_provider(surfer, provider, "document.querySelector('input[name=login]')")
     surfer.page.value(
         f"document.querySelector('input[name=login]').value = {json.dumps(name)};"

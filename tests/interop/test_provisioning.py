@@ -148,7 +148,8 @@ def test_desk_phones_fetch_their_files_by_address_from_a_folder_of_their_own(ser
     mac = "00:15:65:aa:bb:cc"
 
     def folder(make):
-        return urllib.parse.urlparse(service.run("phone", "add", f"alice@{DOMAIN}", "--mac", mac, "--make", make).strip()).path
+        url = service.run("phone", "add", f"alice@{DOMAIN}", "--mac", mac, "--make", make).strip()
+        return urllib.parse.urlparse(url).path.rpartition("/")[0] + "/"
 
     found = {
         make: fetch(service, folder(make) + file)
