@@ -63,11 +63,11 @@ impl Dialogs {
 
     /// Whether a request that came by `came` and went along `flow` went from one side of its dialog to the other, who may have moved
     /// if its flow is closed. Carriers do not move, and nobody speaks for them. Of a call that is not remembered, nobody knows better.
-    pub(crate) fn is_across(
+    pub(crate) fn is_across<'a>(
         &self,
         request: &Message,
         (came, flow): (&Flow, &Flow),
-        is_carrier: impl Fn(&Flow) -> bool,
+        carrier: impl Fn(&Flow) -> Option<&'a str>,
         is_open: impl FnOnce(&Flow) -> bool,
     ) -> bool {
         let Some(dialog) = self.0.get(request.call_id()) else { return true };
@@ -77,10 +77,14 @@ impl Dialogs {
             (caller, callee) if tags == (callee, caller) => (&dialog.callee.flow, &dialog.caller.flow),
             _ => return false,
         };
-        if is_carrier(own) && !is_carrier(came) {
+        if carrier(own).is_some() && carrier(came) != carrier(own) {
             return false;
         }
-        flow == other || (flow != own && !is_carrier(other) && !is_open(other))
+        if let Some(name) = carrier(other) {
+            // By whichever of its connections.
+            return carrier(flow) == Some(name);
+        }
+        flow == other || (flow != own && !is_open(other))
     }
 
     /// A BYE was answered.

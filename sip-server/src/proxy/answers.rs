@@ -65,8 +65,8 @@ impl Forwarding<'_> {
         let Some(Started { branch, .. }) = self.started.get(id) else { return false };
         let endpoint = self.server.endpoint();
         let is_there = |flow: &Flow| endpoint.is_open(flow) && self.route.astray != Some(Astray::Retargeted);
-        let is_carrier = |flow: &Flow| self.server.trunks.source(flow, endpoint).is_some();
-        self.server.dialogs.is_across(&self.request, (&self.flow, &branch.flow), is_carrier, is_there)
+        let carrier = |flow: &Flow| self.server.trunks.source(flow, endpoint).map(|trunk| trunk.name());
+        self.server.dialogs.is_across(&self.request, (&self.flow, &branch.flow), carrier, is_there)
     }
 
     /// A call that begins or ends is remembered, for peers that drop our Record-Route.
