@@ -11,6 +11,8 @@ use shared_model::Aor;
 use sip_core::Message;
 use sip_endpoint::Flow;
 
+use crate::in_dialog::is_from;
+
 /// Every call that is up, by Call-ID.
 #[derive(Default)]
 pub(crate) struct Dialogs(DashMap<Box<str>, Dialog>);
@@ -77,7 +79,9 @@ impl Dialogs {
             (caller, callee) if tags == (callee, caller) => (&dialog.callee.flow, &dialog.caller.flow),
             _ => return false,
         };
-        if carrier(own).is_some() && carrier(came) != carrier(own) {
+        // A carrier may open a connection for what it says, from any port of its host.
+        let is_carriers = || carrier(came) == carrier(own) || is_from(came, own);
+        if carrier(own).is_some() && !is_carriers() {
             return false;
         }
         if let Some(name) = carrier(other) {

@@ -22,6 +22,8 @@ pub(crate) struct FlowTokens {
 pub(crate) struct Named {
     /// The flow that leads to the peer; none if its connection is gone.
     pub(crate) flow: Option<Flow>,
+    /// Where the peer was seen.
+    pub(crate) remote: Option<SocketAddr>,
     /// How far what the peer says of itself is followed.
     pub(crate) reach: Followed,
 }
@@ -67,7 +69,8 @@ impl FlowTokens {
         self.is_ours(token, call_id).then(|| {
             let name = token.rsplit_once('-').map_or(token, |(name, _)| name);
             let reach = Followed::ALL.into_iter().find(|reach| name.ends_with(reach.mark()));
-            Named { flow: parse(name, endpoint), reach: reach.unwrap_or(Followed::Nowhere) }
+            let remote = remote(name).map(|(.., remote)| remote);
+            Named { flow: parse(name, endpoint), remote, reach: reach.unwrap_or(Followed::Nowhere) }
         })
     }
 
@@ -104,6 +107,14 @@ pub(crate) fn name(flow: &Flow) -> String {
 
 /// The open flow that a name in words stands for. An id that is another peer's by now names nothing.
 pub(crate) fn parse(name: &str, endpoint: &Endpoint) -> Option<Flow> {
+    let (transport, id, remote) = remote(name)?;
+    let flow = endpoint.flow(transport, id, remote)?;
+    let ip = flow.remote.ip().to_canonical();
+    (ip == remote.ip() && flow.remote.port() == remote.port()).then_some(flow)
+}
+
+/// What a name in words says of a flow.
+fn remote(name: &str) -> Option<(Transport, u64, SocketAddr)> {
     let mut parts = name.split('-');
     let (head, ip, port) = (parts.next()?, parts.next()?, parts.next()?);
     let transport = match head.get(..1)? {
@@ -121,10 +132,7 @@ pub(crate) fn parse(name: &str, endpoint: &Endpoint) -> Option<Flow> {
         32 => Ipv6Addr::from(u128::from_str_radix(ip, 16).ok()?).into(),
         _ => return None,
     };
-    let remote = SocketAddr::new(ip, port.parse().ok()?);
-    let flow = endpoint.flow(transport, id, remote)?;
-    let is_same_peer = flow.remote.ip().to_canonical() == ip && flow.remote.port() == remote.port();
-    is_same_peer.then_some(flow)
+    Some((transport, id, SocketAddr::new(ip, port.parse().ok()?)))
 }
 
 #[cfg(test)]

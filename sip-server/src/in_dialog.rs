@@ -5,11 +5,12 @@
 //!       in a call (RFC 3261 §12.2.1.2). A peer that is reached where it says it is: the next Route entry, or else the remote target. Any other, which
 //!       may be behind a NAT or at the end of a connection of its own: the flow that its side of the dialog began on.
 //! Errors 481 for strangers, who have no token of this dialog and are in none that is remembered; 430 if the connection is gone and
-//!       nothing leads to its peer.
+//!       nothing leads to its peer, or to another host than it was seen at, which refuses: that may be anybody's, and a 481 or 408 of
+//!       its would end a call that is up (RFC 3261 §12.2.1.2, RFC 5626 §5.3.1). What the peer's own host answers is the peer's word (RFC 5057 §5.1).
 //!
 //! Nothing is relayed for strangers: a request goes elsewhere than along the flow only if it came from the other side of the dialog.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use sip_core::header::{Name, NameAddr};
@@ -71,10 +72,18 @@ pub(crate) async fn route(
             branch
         }
         (None, None) => {
-            astray = Some(Astray::FlowGone);
-            next_hop(server, request, Destination::Device)
-                .await
-                .map_err(|_| answer(request, 430, "Flow Failed"))?
+            let seen = named.and_then(|named| named.remote);
+            let branch = match seen.and_then(|seen| to_carrier(server, seen)) {
+                Some(branch) => branch,
+                None => next_hop(server, request, Destination::Device)
+                    .await
+                    .map_err(|_| answer(request, 430, "Flow Failed"))?,
+            };
+            let is_known = request.value(Name::Route).is_some()
+                || named.is_some_and(|named| named.reach == Followed::Anywhere)
+                || seen.is_some_and(|seen| seen.ip() == branch.flow.remote.ip().to_canonical());
+            astray = Some(if is_known { Astray::FlowGone } else { Astray::Guessed });
+            branch
         }
     };
     // A carrier may ask for proof inside a dialog too.
@@ -110,6 +119,14 @@ async fn at_binding(server: &Server, request: &Message, along: Option<&Flow>) ->
     let rest: Vec<Branch> = bound.collect();
     let is_along = |branch: &Branch| Some(&branch.flow) == along;
     (rest.is_empty() && !is_along(&first)).then(|| first.within_dialog())
+}
+
+/// A carrier that was seen there, by another connection: it is where calls go, whatever it says of itself.
+fn to_carrier(server: &Server, seen: SocketAddr) -> Option<Branch> {
+    let trunk = server.trunks.at(seen)?;
+    let targets = trunk.targets();
+    let target = targets.iter().find(|target| target.address == seen).or(targets.first())?;
+    Some(Branch::along(server.endpoint().flow_to(target)?, Destination::Device))
 }
 
 /// Where the next Route entry or the remote target is, as far as these are followed; the flow is good enough if it is there, or if
@@ -151,7 +168,7 @@ pub(crate) fn is_at(uri: &Uri<'_>, flow: &Flow) -> bool {
 }
 
 /// Whether a request came from a side of the dialog, which may have opened another connection since.
-fn is_from(came: &Flow, own: &Flow) -> bool {
+pub(crate) fn is_from(came: &Flow, own: &Flow) -> bool {
     let is_host = own.remote.ip().to_canonical() == came.remote.ip().to_canonical();
     is_host && (came.transport.is_stream() || own.remote.port() == came.remote.port())
 }

@@ -89,6 +89,8 @@ pub(crate) enum Astray {
     Retargeted,
     /// The connection is gone, and another way is tried: what it comes to says nothing of the dialog (RFC 5626 §5.3.1).
     FlowGone,
+    /// The same, and that way leads to another host than its peer was seen at: only if it takes the request, it is its peer.
+    Guessed,
 }
 
 /// Decides about a request; our own Routes are taken off it.

@@ -476,6 +476,12 @@ impl Forwarding<'_> {
         }
         self.note_end(id, &answer).await;
         match answer {
+            // Who it is that refuses, nobody knows (RFC 5626 §5.3.1): the dialog must not end with it.
+            Answer::Response(response)
+                if response.status() >= 300 && self.route.astray == Some(Astray::Guessed) =>
+            {
+                self.context.failed(id, Message::response(&self.request, 430, ""), actions);
+            }
             Answer::Response(mut response) => {
                 let branch = response.pop_front(Name::Via);
                 if self.request.method() == "INVITE" && (200..300).contains(&response.status()) {
@@ -494,7 +500,7 @@ impl Forwarding<'_> {
                 // §16.8, §16.9: a branch that is silent counts as 408, one that cannot be reached as 503.
                 let status = match failure {
                     // The device comes back: its dialog must not end with this (RFC 5626 §5.3.1, RFC 5057 §5.1).
-                    _ if self.route.astray == Some(Astray::FlowGone) => 430,
+                    _ if matches!(self.route.astray, Some(Astray::FlowGone | Astray::Guessed)) => 430,
                     Failure::Timeout => 408,
                     _ => 503,
                 };

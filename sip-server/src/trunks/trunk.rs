@@ -85,6 +85,11 @@ impl Trunks {
         self.0.iter().find(|trunk| trunk.is_source(flow, endpoint))
     }
 
+    /// The trunk that has an address.
+    pub(crate) fn at(&self, address: SocketAddr) -> Option<&Arc<Trunk>> {
+        self.0.iter().find(|trunk| trunk.is_at(address))
+    }
+
     /// Whether an address is a trunk's, whatever the port; of this machine, where others are too, with the port. Nobody
     /// goes there but by a number, for which the plan says what it costs.
     pub(crate) fn has(&self, address: SocketAddr) -> bool {
@@ -179,12 +184,15 @@ impl Trunk {
     }
 
     fn is_source(&self, flow: &Flow, endpoint: &Endpoint) -> bool {
-        let ip = flow.remote.ip().to_canonical();
+        self.is_at(flow.remote) || endpoint.is_peer(flow, self.host())
+    }
+
+    fn is_at(&self, address: SocketAddr) -> bool {
+        let ip = address.ip().to_canonical();
         self.config.networks.iter().any(|network| network.contains(ip))
             || self.targets.load().iter().any(|target| {
-                target.address.port() == flow.remote.port() && target.address.ip().to_canonical() == ip
+                target.address.port() == address.port() && target.address.ip().to_canonical() == ip
             })
-            || endpoint.is_peer(flow, self.host())
     }
 
     pub(crate) fn is_up(&self) -> bool {

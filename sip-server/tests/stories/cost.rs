@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::common::{Behind, DOMAIN, PASSWORD, Phone, Served, new_folder, start_with};
+use crate::common::{Behind, DOMAIN, Line, PASSWORD, PATIENCE, Phone, Served, new_folder, start_with};
 use shared_model::{Announcement, Announcements};
 use shared_runtime::Shutdown;
 use shared_runtime::tls::{self, TlsPolicy};
@@ -15,6 +15,8 @@ use sip_endpoint::{Application, Endpoint, Flow, Incoming, Listeners};
 use sip_server::numbers::{Class, Money, NumberConfig, TariffConfig};
 use sip_server::records::{CallRecord, CallResult, Direction, page};
 use sip_server::{AccountCost, Config, CostConfig, Hosted, TrunkConfig};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
 
 const SDP: &str =
     "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 8 0\r\n";
@@ -25,6 +27,13 @@ async fn served(cost: CostConfig) -> (Served, Phone, Phone) {
 
 async fn served_with(cost: CostConfig, behind: Behind) -> (Served, Phone, Phone) {
     let mut carrier = Phone::alone("carrier").await;
+    let (served, alice) = served_at(&carrier.address().to_string(), cost, behind).await;
+    carrier.move_to(&served);
+    (served, carrier, alice)
+}
+
+/// With a carrier that is there.
+async fn served_at(carrier: &str, cost: CostConfig, behind: Behind) -> (Served, Phone) {
     let tariff = |prefix: &str, class, minute| TariffConfig {
         prefix: prefix.to_owned(),
         class,
@@ -39,16 +48,15 @@ async fn served_with(cost: CostConfig, behind: Behind) -> (Served, Phone, Phone)
     };
     let trunk = TrunkConfig {
         name: "carrier".to_owned(),
-        server: format!("sip:{}", carrier.address()),
+        server: format!("sip:{carrier}"),
         probe: Duration::ZERO,
         ..TrunkConfig::default()
     };
     let config = Config { numbers, cost, trunks: vec![trunk], ..Config::default() };
     let served = start_with(DOMAIN, Store::in_memory(), new_folder(), config, behind).await;
     served.populate().await;
-    carrier.move_to(&served);
     let alice = Phone::new("alice", &served).await;
-    (served, carrier, alice)
+    (served, alice)
 }
 
 fn call(from: &Phone, dialled: &str) -> Message {
@@ -263,6 +271,99 @@ async fn a_bye_that_its_sender_had_sent_back_to_itself_ends_no_bill() {
     assert!(rows(&served).await.is_empty(), "the call is up, and costs");
     hang_up(&alice, &carrier, &(sent, ok)).await;
     assert_eq!(rows(&served).await.len(), 1);
+}
+
+/// A carrier that is called by connections, on a host of its own.
+struct Exchange(TcpListener);
+
+impl Exchange {
+    async fn open() -> Self {
+        Self(TcpListener::bind("127.0.0.2:0").await.unwrap())
+    }
+
+    fn line(&self, stream: TcpStream) -> Line {
+        Line::stream("TCP", self.0.local_addr().unwrap(), stream)
+    }
+
+    /// By the connection that we open.
+    async fn called(&self, served: &Served) -> Phone {
+        let (stream, _) = timeout(PATIENCE, self.0.accept()).await.expect("nobody calls").unwrap();
+        Phone::over("carrier", served, self.line(stream))
+    }
+
+    /// By one of its own, from another port.
+    async fn calling(&self, served: &Served) -> Phone {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let stream = socket.connect(served.server.bound().tcp[0]).await.unwrap();
+        Phone::over("carrier", served, self.line(stream))
+    }
+}
+
+/// Who ends a call with a carrier that is called by TCP, by its connection or a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Caller,
+    CallerAnew,
+    Carrier,
+    CarrierAnew,
+}
+
+#[tokio::test]
+async fn a_call_to_a_carrier_by_tcp_ends_its_bill_by_whichever_connection() {
+    for end in [End::Caller, End::CallerAnew, End::Carrier, End::CarrierAnew] {
+        let exchange = Exchange::open().await;
+        let at = format!("{};transport=tcp", exchange.0.local_addr().unwrap());
+        let (served, alice) = served_at(&at, CostConfig::default(), Behind::default()).await;
+        let ((ok, sent), (carrier, invite)) =
+            tokio::join!(alice.ask_with(call(&alice, "0140000000"), PASSWORD), async {
+                let carrier = exchange.called(&served).await;
+                let invite = carrier.expect("INVITE").await;
+                let mut ok = Message::response(&invite, 200, "");
+                for route in invite.values(Name::RecordRoute) {
+                    ok.push(Name::RecordRoute, route);
+                }
+                // As carriers do: an address of its own network.
+                ok.push(Name::Contact, "<sip:gateway@192.0.2.9:5060;transport=tcp>");
+                carrier.send(&ok).await;
+                (carrier, invite)
+            });
+        assert_eq!(ok.status(), 200);
+        alice.send(&alice.in_dialog("ACK", sent.cseq().unwrap().0, &sent, &ok)).await;
+        carrier.expect("ACK").await;
+        assert!(rows(&served).await.is_empty(), "{end:?}: it is up");
+        match end {
+            End::Caller => hang_up(&alice, &carrier, &(sent, ok)).await,
+            End::CallerAnew => {
+                drop(carrier);
+                let again = async {
+                    let carrier = exchange.called(&served).await;
+                    let bye = carrier.expect("BYE").await;
+                    carrier.respond(&bye, 200).await;
+                };
+                alice.send(&alice.in_dialog("BYE", 9_000, &sent, &ok)).await;
+                again.await;
+                alice.expect("200").await;
+            }
+            End::Carrier | End::CarrierAnew => {
+                let other = exchange.calling(&served).await;
+                let carrier = if end == End::Carrier { &carrier } else { &other };
+                let contact = invite.value(Name::Contact).unwrap().trim_matches(['<', '>']).to_owned();
+                let mut bye = carrier.request("BYE", &contact, "");
+                bye.push(Name::Route, &invite.elements(Name::RecordRoute).collect::<Vec<_>>().join(", "));
+                bye.set(Name::From, ok.value(Name::To).unwrap());
+                bye.set(Name::To, invite.value(Name::From).unwrap());
+                bye.set(Name::CallId, invite.call_id());
+                carrier.send(&bye).await;
+                let bye = alice.expect("BYE").await;
+                alice.respond(&bye, 200).await;
+                carrier.expect("200").await;
+            }
+        }
+        let rows = rows(&served).await;
+        assert_eq!(rows.len(), 1, "{end:?}");
+        assert_eq!((rows[0].result, rows[0].cost.as_str()), (CallResult::Completed, "0.15"), "{end:?}");
+    }
 }
 
 /// A focus that says what it is asked to with a 183, and ends it with these statuses, one after another, or when it is cancelled.

@@ -168,6 +168,100 @@ async fn a_phone_that_changed_its_network_in_a_call_is_reached_in_the_new_one() 
     }
 }
 
+#[tokio::test]
+async fn a_caller_that_changed_its_network_in_a_call_is_reached_in_the_new_one() {
+    for over_tcp in [true, false] {
+        let served = serve().await;
+        let phone = async || match over_tcp {
+            true => Phone::over_tcp("alice", &served).await,
+            false => Phone::new("alice", &served).await,
+        };
+        let register = async |phone: &Phone, contact: &str| {
+            let mut request = phone.request("REGISTER", &format!("sip:{DOMAIN}"), &phone.aor());
+            request.set(Name::Contact, &format!("<{contact}>"));
+            assert_eq!(phone.ask(request, PASSWORD).await.status(), 200);
+        };
+        let (bob, old) = (Phone::registered("bob", &served).await, phone().await);
+        let (before, after) = ("sip:alice@10.255.0.1:5060", "sip:alice@10.255.0.2:5060");
+        register(&old, before).await;
+        let mut call = old.request("INVITE", &format!("sip:bob@{DOMAIN}"), &format!("sip:bob@{DOMAIN}"));
+        call.set(Name::Contact, &format!("<{before}>"));
+        let ((answer, invite), incoming) = tokio::join!(old.ask_with(call, PASSWORD), async {
+            let incoming = bob.expect("INVITE").await;
+            bob.respond(&incoming, 200).await;
+            incoming
+        });
+        old.send(&old.in_dialog("ACK", cseq(&invite), &invite, &answer)).await;
+        bob.expect("ACK").await;
+        drop(old);
+        let new = phone().await;
+        register(&new, after).await;
+        let mut again = new.in_dialog("INVITE", cseq(&invite) + 1, &invite, &answer);
+        again.set(Name::Contact, &format!("<{after}>"));
+        new.send(&again).await;
+        let refresh = bob.expect("INVITE").await;
+        bob.respond(&refresh, 200).await;
+        let fine = new.expect("200").await;
+        new.send(&new.in_dialog("ACK", cseq(&again), &invite, &fine)).await;
+        bob.expect("ACK").await;
+        let mut bye = back(&bob, &incoming, "BYE");
+        bye.set(Name::From, answer.value(Name::To).unwrap());
+        bye.set_uri(after);
+        bob.send(&bye).await;
+        let bye = new.expect("BYE").await;
+        new.respond(&bye, 200).await;
+        bob.expect("200").await;
+        rows(&served, 1).await;
+    }
+}
+
+/// alice calls bob, who is on a connection that closes then, and said that he is at this address: what she hears to a re-INVITE that is
+/// answered there with this.
+async fn refused_where_bob_says_he_is(at: &Phone, served: &Served, status: u16) -> Message {
+    let (alice, bob) = (Phone::registered("alice", served).await, Phone::over_tcp("bob", served).await);
+    assert_eq!(bob.register("3600").await.status(), 200);
+    let call = alice.request("INVITE", &format!("sip:bob@{DOMAIN}"), &format!("sip:bob@{DOMAIN}"));
+    let ((answer, invite), ()) = tokio::join!(alice.ask_with(call, PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.send(&ok(&incoming, &at.contact(), &[])).await;
+    });
+    drop(bob);
+    let mut number = cseq(&invite);
+    loop {
+        number += 1;
+        // Until the server knows that it is closed.
+        alice.send(&alice.in_dialog("INVITE", number, &invite, &answer)).await;
+        let Ok(asked) = timeout(Duration::from_millis(500), at.receive()).await else { continue };
+        at.respond(&asked, status).await;
+        if status >= 300 {
+            at.expect("ACK").await;
+        }
+        loop {
+            let heard = alice.receive().await;
+            if cseq(&heard) == number {
+                return heard;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_whoever_is_where_a_lost_phone_says_it_is_ends_no_call() {
+    let served = serve().await;
+    let elsewhere = UdpSocket::bind("127.0.0.2:0").await.unwrap();
+    let stranger = Phone::over("s", &served, Line::Udp(elsewhere));
+    for status in [481, 408, 404] {
+        assert_eq!(refused_where_bob_says_he_is(&stranger, &served, status).await.status(), 430);
+    }
+    let taken = refused_where_bob_says_he_is(&stranger, &served, 200).await;
+    assert_eq!(taken.status(), 200, "who takes it is bob");
+    // From its own host it is the phone's own word.
+    let restarted = Phone::new("bob", &served).await;
+    for status in [481, 408] {
+        assert_eq!(refused_where_bob_says_he_is(&restarted, &served, status).await.status(), status);
+    }
+}
+
 /// So many calls are over, with their rows.
 async fn rows(served: &Served, count: usize) {
     let all = async {
