@@ -113,6 +113,13 @@ pub(crate) fn parse(name: &str, endpoint: &Endpoint) -> Option<Flow> {
     (ip == remote.ip() && flow.remote.port() == remote.port()).then_some(flow)
 }
 
+/// Where a name in words says that a connection may be opened: it names none that there ever was.
+pub(crate) fn called_up(name: &str) -> Option<SocketAddr> {
+    remote(name)
+        .filter(|(transport, id, _)| (*transport, *id) == (Transport::Tcp, 0))
+        .map(|(.., remote)| remote)
+}
+
 /// What a name in words says of a flow.
 fn remote(name: &str) -> Option<(Transport, u64, SocketAddr)> {
     let mut parts = name.split('-');

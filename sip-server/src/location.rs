@@ -13,7 +13,7 @@ use shared_auth::AccountCard;
 use shared_store::{Binding, Bindings, StoreError};
 use sip_core::Uri;
 use sip_core::header::NameAddr;
-use sip_endpoint::{Endpoint, Flow, Target};
+use sip_endpoint::{Endpoint, Flow, Target, Transport};
 
 use crate::features::Destination;
 use crate::flow_token;
@@ -112,6 +112,7 @@ impl Reach<'_> {
         let (mut reachable, mut asleep, mut awake) = (Vec::new(), Vec::new(), Vec::new());
         for binding in meant {
             let flow = match self.flow_of(&binding) {
+                None if binding.path.is_empty() => flow_to_listener(self.endpoint, &binding),
                 None => flow_to_edge(self.endpoint, &binding).await,
                 open => open,
             };
@@ -169,6 +170,12 @@ async fn flow_to_edge(endpoint: &Endpoint, binding: &Binding) -> Option<Flow> {
     let targets = endpoint.resolver().targets(&uri).await.ok()?;
     let edge = targets.iter().find(|target| target.address.ip().to_canonical() == source)?;
     endpoint.flow_to(edge)
+}
+
+/// The way to a device that registered by UDP and wants to be called by TCP.
+fn flow_to_listener(endpoint: &Endpoint, binding: &Binding) -> Option<Flow> {
+    let address = flow_token::called_up(&binding.flow)?;
+    endpoint.flow_to(&Target { transport: Transport::Tcp, address, host: address.ip().to_string() })
 }
 
 /// A device, and the ways to it with the time of their last refresh.

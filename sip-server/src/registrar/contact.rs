@@ -1,5 +1,7 @@
 //! One Contact of a REGISTER — RFC 3261 §10.3 steps 6 and 7: what is bound, how it is reached, for how long.
 
+use std::net::SocketAddr;
+
 use shared_auth::Identity;
 use shared_runtime::unix_millis;
 use shared_store::{Binding, BoundBy};
@@ -8,18 +10,19 @@ use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
 
 use super::outbound::Outbound;
+use crate::destination;
 use crate::flow_token;
 use crate::in_dialog::address;
 use crate::server::Server;
 
-/// The binding that a contact makes, but for its end.
-pub(super) fn read(
+/// The binding that a contact makes, but for its end; `is_kept` says that it is not to be removed.
+pub(super) async fn read(
     server: &Server,
     request: &Message,
     flow: &Flow,
     identity: &Identity,
     contact: &NameAddr<'_>,
-    outbound: Outbound,
+    (outbound, is_kept): (Outbound, bool),
 ) -> Result<Binding, Box<Message>> {
     let refuse = |reason| Box::new(Message::response(request, 400, reason));
     let Some(uri) = Uri::parse(contact.uri).filter(Uri::is_sip) else {
@@ -43,6 +46,15 @@ pub(super) fn read(
         Some(Ok(id @ 1..0x8000_0000)) => Some(id).filter(|_| outbound != Outbound::Ignored),
         Some(_) => return Err(refuse("Bad reg-id")),
     };
+    if is_kept && reg_id.is_none() && is_somebody_elses(server, &uri).await {
+        return Err(Box::new(Message::response(request, 403, "Contact Is Somebody Else's")));
+    }
+    let way = match way_to(server, request, flow, &uri, reg_id).await {
+        Err(Elsewhere) if is_kept => {
+            return Err(Box::new(Message::response(request, 403, "Contact Is Elsewhere")));
+        }
+        way => way.unwrap_or(*flow),
+    };
     let key = match (instance.as_str(), reg_id) {
         ("", _) => contact.uri.to_owned(),
         (instance, reg_id) => format!("{instance} {}", reg_id.unwrap_or(0)),
@@ -61,7 +73,7 @@ pub(super) fn read(
         reg_id,
         parameters: parameters.join(";"),
         path: request.elements(Name::Path).map(str::to_owned).collect(),
-        flow: flow_token::name(&way_to(server, request, flow, &uri, reg_id)),
+        flow: flow_token::name(&way),
         received: (flow.transport != Transport::InProcess).then_some(flow.remote),
         call_id: request.call_id().to_owned(),
         cseq: request.cseq().map_or(0, |(number, _)| number),
@@ -83,9 +95,32 @@ pub(super) fn read(
     })
 }
 
+/// Whether a contact is a room or an account of ours. Of another's devices nobody may dispose, and a device that writes our domain for
+/// its host is reached by its flow.
+async fn is_somebody_elses(server: &Server, contact: &Uri<'_>) -> bool {
+    if server.hosted(contact.host).is_some() {
+        return true;
+    }
+    // A store that does not answer does not answer the registration either.
+    server.domains.has(contact.host)
+        && contact.headers.is_empty()
+        && destination::account_of(server, contact).await.is_ok_and(|account| account.is_some())
+}
+
+/// A contact is on another host than its REGISTER came from. Nobody is sent elsewhere by what a device says of itself, and who
+/// registered there would be rung in its place.
+struct Elsewhere;
+
 /// How a contact is reached from here. The flow that its REGISTER came by, if a NAT is in between or the client keeps the
-/// flow (RFC 5626); otherwise, over UDP, the address that the contact names (RFC 3261 §16.6, item 7), or its Path does.
-fn way_to(server: &Server, request: &Message, flow: &Flow, contact: &Uri<'_>, reg_id: Option<u32>) -> Flow {
+/// flow (RFC 5626); otherwise, for what came by UDP, the address that the contact names (RFC 3261 §16.6, item 7), or its Path does, by
+/// the transport that it names (RFC 3263 §4.1). A name that nobody knows is a device's own.
+async fn way_to(
+    server: &Server,
+    request: &Message,
+    flow: &Flow,
+    contact: &Uri<'_>,
+    reg_id: Option<u32>,
+) -> Result<Flow, Elsewhere> {
     let source = flow.remote.ip().to_canonical();
     let path = request.elements(Name::Path).next().and_then(NameAddr::parse);
     let path = path.and_then(|path| Uri::parse(path.uri));
@@ -93,14 +128,43 @@ fn way_to(server: &Server, request: &Message, flow: &Flow, contact: &Uri<'_>, re
     let is_direct = request.top_via().is_some_and(|via| {
         via.port.unwrap_or(5060) == flow.remote.port() && address(via.host) == Some(source)
     });
-    let is_udp = flow.transport == Transport::Udp
-        && !target.is_sips()
-        && target.transport().is_none_or(|transport| transport.eq_ignore_ascii_case("udp"));
-    if !is_udp || !is_direct || reg_id.is_some() || address(target.host) != Some(source) {
-        return *flow;
+    let named = match target.transport() {
+        None => Transport::Udp,
+        Some(name) if name.eq_ignore_ascii_case("udp") => Transport::Udp,
+        Some(name) if name.eq_ignore_ascii_case("tcp") => Transport::Tcp,
+        Some(_) => return Ok(*flow),
+    };
+    if flow.transport != Transport::Udp || !is_direct || target.is_sips() || reg_id.is_some() {
+        return Ok(*flow);
     }
-    let remote = std::net::SocketAddr::new(flow.remote.ip(), target.port.unwrap_or(5060));
-    server.endpoint().flow(Transport::Udp, flow.id, remote).unwrap_or(*flow)
+    let (transport, port) = match address(target.host) {
+        Some(ip) if ip == source => (named, target.port.unwrap_or(5060)),
+        Some(_) => return Ok(*flow),
+        None if is_local(target.host) || server.is_our_host(target) => return Ok(*flow),
+        None => {
+            let Ok(found) = server.endpoint().resolver().targets(target).await else { return Ok(*flow) };
+            let there = found.iter().find(|found| found.address.ip().to_canonical() == source);
+            match there {
+                Some(there) => (there.transport, there.address.port()),
+                None if path.is_some() => return Ok(*flow),
+                None => return Err(Elsewhere),
+            }
+        }
+    };
+    let remote = SocketAddr::new(flow.remote.ip(), port);
+    Ok(match transport {
+        Transport::Udp => server.endpoint().flow(Transport::Udp, flow.id, remote).unwrap_or(*flow),
+        // The connection is opened when somebody calls.
+        Transport::Tcp => Flow { transport, id: 0, remote, ..*flow },
+        _ => *flow,
+    })
+}
+
+/// Whether a name means something only where the device is (RFC 6761 §6.4, RFC 6762 §3).
+fn is_local(host: &str) -> bool {
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    last.len() == host.len()
+        || ["invalid", "local", "localhost"].iter().any(|known| last.eq_ignore_ascii_case(known))
 }
 
 /// q in thousandths; 1.0 when it is not given (§10.2.1.2).

@@ -3,7 +3,7 @@
 //! In    a REGISTER, and who proved to have sent it.
 //! Out   200 with everything that is bound, once the change is durable; facts about what is bound and what is not.
 //! State bindings, in the store.
-//! Errors 403 for somebody else's AOR and for a registration by a third party, 439 for outbound through a proxy that lacks
+//! Errors 403 for somebody else's AOR, for a registration by a third party, and for a contact that is somebody else's or elsewhere, 439 for outbound through a proxy that lacks
 //! it, 404 for a domain that is not ours, 400 for what cannot be read, 420 for an
 //! extension that is required and not here, 423 below the shortest interval, 555 for a push service that is not known, 500 out of order, 503 without a store.
 //! Not here: what becomes of pushes ([`crate::push`]).
@@ -89,8 +89,9 @@ async fn update(
     let mut offers = Vec::new();
     for contact in contacts.into_iter().filter(|contact| *contact != "*") {
         let contact = NameAddr::parse(contact).ok_or_else(|| refuse(400, "Bad Contact"))?;
-        let mut binding = contact::read(server, request, flow, identity, &contact, outbound)?;
         let seconds = contact::lifetime(server, request, &contact)?;
+        let wanted = (outbound, seconds > 0);
+        let mut binding = contact::read(server, request, flow, identity, &contact, wanted).await?;
         // §10.3, step 7: contacts compare as URIs, so that an equal one in other words is the same binding. Who removes one
         // need not say of which instance it was.
         let may_be = |old: &&Binding| old.instance.is_empty() || seconds == 0;

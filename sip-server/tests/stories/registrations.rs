@@ -1,7 +1,12 @@
 //! REGISTER over real sockets (RFC 3261 §10.3).
 
-use crate::common::{DOMAIN, PASSWORD, Phone, serve, serve_over};
+use crate::common::{DOMAIN, Line, PASSWORD, PATIENCE, Phone, serve, serve_over, serve_with};
+use crate::dns::Dns;
+use sip_core::Message;
 use sip_core::header::Name;
+use sip_server::Config;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn a_contact_is_bound_refreshed_and_removed() {
@@ -102,6 +107,83 @@ async fn a_contact_is_rung_where_it_says_and_behind_a_nat_where_it_came_from() {
     let behind_nat = "SIP/2.0/UDP 10.1.1.1:5060;rport;branch=z9hG4bKbehindnat";
     assert_eq!(registering.ask(register(Some(behind_nat)), PASSWORD).await.status(), 200);
     call(&registering).await;
+}
+
+/// A REGISTER by UDP with this contact.
+async fn registered_with(bob: &Phone, contact: &str, expires: u32) -> Message {
+    let mut request = bob.request("REGISTER", &format!("sip:{DOMAIN}"), &bob.aor());
+    request.set(Name::Contact, &format!("<{contact}>;expires={expires}"));
+    bob.ask(request, PASSWORD).await
+}
+
+/// alice calls bob, and whoever is rung there is busy.
+async fn rings(alice: &Phone, rung: &Phone) {
+    let uri = format!("sip:bob@{DOMAIN}");
+    let (busy, ()) = tokio::join!(alice.ask(alice.request("INVITE", &uri, &uri), PASSWORD), async {
+        let incoming = rung.expect("INVITE").await;
+        rung.respond(&incoming, 486).await;
+        rung.expect("ACK").await;
+    });
+    assert_eq!(busy.status(), 486);
+}
+
+#[tokio::test]
+async fn a_contact_with_a_name_is_the_phones_own_host_or_none() {
+    let dns = Dns::start().await;
+    dns.host("desk.example", "127.0.0.1");
+    dns.host("away.example", "192.0.2.7");
+    let served = serve_with(Config { dns: vec![dns.address], ..Config::default() }).await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::new("bob", &served).await);
+    let listening = Phone::new("bob", &served).await;
+    let by_name = format!("sip:bob@desk.example:{}", listening.address().port());
+    assert_eq!(registered_with(&bob, &by_name, 3_600).await.status(), 200);
+    rings(&alice, &listening).await;
+    assert_eq!(registered_with(&bob, &by_name, 0).await.status(), 200);
+    let refused = registered_with(&bob, "sip:bob@away.example", 3_600).await;
+    assert_eq!((refused.status(), refused.reason()), (403, "Contact Is Elsewhere"));
+    assert_eq!(registered_with(&bob, "sip:bob@away.example", 0).await.status(), 200, "it may be removed");
+    // Names that are known to the phone alone, or to nobody: it is where it registered from.
+    let asked = dns.queries();
+    for own in ["sip:bob@laptop", "sip:bob@k3f8.invalid", "sip:bob@laptop.local"] {
+        assert_eq!(registered_with(&bob, own, 3_600).await.status(), 200);
+        rings(&alice, &bob).await;
+        assert_eq!(registered_with(&bob, own, 0).await.status(), 200);
+    }
+    assert_eq!(dns.queries(), asked, "nobody is asked about them");
+    assert_eq!(registered_with(&bob, "sip:bob@nowhere.example", 3_600).await.status(), 200);
+    rings(&alice, &bob).await;
+}
+
+#[tokio::test]
+async fn nobody_registers_another_account_for_their_contact() {
+    let served = serve().await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::new("bob", &served).await);
+    let to_carol = registered_with(&bob, &format!("sip:carol@{DOMAIN}"), 3_600).await;
+    assert_eq!((to_carol.status(), to_carol.reason()), (403, "Contact Is Somebody Else's"));
+    assert_eq!(registered_with(&bob, &format!("sip:carol@{DOMAIN}"), 0).await.status(), 200);
+    // A device that writes our domain for its own host.
+    assert_eq!(registered_with(&bob, &format!("sip:k3f8@{DOMAIN}"), 3_600).await.status(), 200);
+    rings(&alice, &bob).await;
+}
+
+#[tokio::test]
+async fn a_contact_by_tcp_is_called_by_tcp_whatever_it_registered_by() {
+    let served = serve().await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::new("bob", &served).await);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let bound = registered_with(&bob, &format!("sip:bob@{at};transport=tcp"), 3_600).await;
+    assert_eq!(bound.status(), 200);
+    let uri = format!("sip:bob@{DOMAIN}");
+    let (busy, ()) = tokio::join!(alice.ask(alice.request("INVITE", &uri, &uri), PASSWORD), async {
+        let (stream, _) = timeout(PATIENCE, listener.accept()).await.expect("nobody calls").unwrap();
+        let bob = Phone::over("bob", &served, Line::stream("TCP", at, stream));
+        let incoming = bob.expect("INVITE").await;
+        assert_eq!(incoming.uri(), format!("sip:bob@{at};transport=tcp"));
+        bob.respond(&incoming, 486).await;
+        bob.expect("ACK").await;
+    });
+    assert_eq!(busy.status(), 486);
 }
 
 #[tokio::test]
