@@ -7,6 +7,7 @@ pub mod dialog;
 mod fnv;
 pub mod header;
 pub mod message;
+pub mod preferences;
 pub mod privacy;
 pub mod proxy;
 pub mod sdp;
