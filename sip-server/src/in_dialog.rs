@@ -142,6 +142,10 @@ async fn direct(server: &Server, request: &Message, flow: Flow, reach: Followed)
         return along;
     }
     let is_its_host = address(uri.host) == Some(flow.remote.ip().to_canonical());
+    // No certificate names an address, so that a new connection would prove nobody; this one was proven.
+    if is_its_host && flow.transport == Transport::Tls {
+        return along;
+    }
     if reach == Followed::OnItsHost && !(is_its_host && server.dialogs.other_side(request).is_some()) {
         return along;
     }

@@ -398,7 +398,7 @@ impl Forwarding<'_> {
             Side { flow: &self.flow, reach: of_caller },
             Side { flow: &branch.flow, reach: callee_followed(branch) },
         ];
-        record_route(&mut request, self.request.uri(), &self.server.tokens, self.server.endpoint(), sides);
+        record_route(&mut request, self.request.uri(), self.server, sides);
         request
     }
 

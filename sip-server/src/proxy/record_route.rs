@@ -3,15 +3,18 @@
 //! In    a request that begins a dialog, with the flows of its two sides.
 //! Out   two entries: the upper faces the callee, the lower the caller. Each names its side's flow, so that a request
 //! inside the dialog goes over the connection that the other side opened, and says how far what that side says of itself is followed.
+//! What a server of another domain sees over TLS has our domain for its host: it may have to connect to us, and proves that by the
+//! name (RFC 5922 §7.1), which no certificate has an address for.
 
-use sip_core::header::Name;
+use sip_core::header::{Name, NameAddr};
 use sip_core::{Message, Uri};
-use sip_endpoint::{Endpoint, Flow, Transport};
+use sip_endpoint::{Flow, Transport};
 
 use crate::features::Destination;
-use crate::flow_token::{FlowTokens, Followed};
+use crate::flow_token::Followed;
 use crate::in_dialog::{address, is_at};
 use crate::location::Branch;
+use crate::server::Server;
 
 /// One side of a dialog.
 #[derive(Clone, Copy)]
@@ -57,8 +60,7 @@ pub(super) fn callee_followed(branch: &Branch) -> Followed {
 pub(super) fn record_route(
     request: &mut Message,
     asked: &str,
-    tokens: &FlowTokens,
-    endpoint: &Endpoint,
+    server: &Server,
     [caller, callee]: [Side<'_>; 2],
 ) {
     if request.is_in_dialog() || !matches!(request.method(), "INVITE" | "SUBSCRIBE" | "REFER") {
@@ -66,12 +68,18 @@ pub(super) fn record_route(
     }
     let is_sips = |uri| Uri::parse(uri).is_some_and(|uri| uri.is_sips());
     let is_secure = is_sips(asked) || is_sips(request.uri());
+    let domain = domain(request, asked, server);
     // An endpoint in this process has no address; it sees that of the other side.
     let seen =
         |side: &Flow, other: &Flow| if side.transport == Transport::InProcess { *other } else { *side };
     for (side, other) in [(caller, callee), (callee, caller)] {
         let face = seen(side.flow, other.flow);
-        let address = endpoint.address_on(&face);
+        let host = match domain {
+            Some(domain) if face.transport == Transport::Tls && side.reach == Followed::Anywhere => {
+                domain.to_owned()
+            }
+            _ => server.endpoint().address_on(&face).to_string(),
+        };
         let transport = match face.transport {
             Transport::Udp | Transport::InProcess => "",
             Transport::Tcp => ";transport=tcp",
@@ -87,11 +95,21 @@ pub(super) fn record_route(
         request.push_front(
             Name::RecordRoute,
             &format!(
-                "<{scheme}:{}@{address}{transport};lr>",
-                tokens.token(side.flow, side.reach, request.call_id())
+                "<{scheme}:{}@{host}{transport};lr>",
+                server.tokens.token(side.flow, side.reach, request.call_id())
             ),
         );
     }
+}
+
+/// The domain of ours that a call has to do with; none if it was asked for by an address, since then nobody may know us by name.
+fn domain<'a>(request: &Message, asked: &str, server: &'a Server) -> Option<&'a str> {
+    let asked = Uri::parse(asked).filter(|uri| address(uri.host).is_none())?;
+    let caller = || {
+        let from = NameAddr::parse(request.value(Name::From)?)?;
+        server.domains.find(Uri::parse(from.uri)?.host)
+    };
+    Some(server.domains.find(asked.host).or_else(caller).unwrap_or(server.domains.main()))
 }
 
 /// Of a Via that names none.

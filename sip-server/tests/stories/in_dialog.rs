@@ -297,3 +297,39 @@ async fn a_stranger_sends_nobody_else_anything_through_us() {
         assert!(heard.is_err(), "{route}: {heard:?}");
     }
 }
+
+/// Another domain's server that opened a TLS connection: what it records is an address, which no certificate names.
+#[tokio::test]
+async fn a_server_that_came_by_tls_is_answered_along_its_connection_and_sees_our_name() {
+    let served = serve().await;
+    let bob = Phone::registered("bob", &served).await;
+    let line = Line::tls(served.server.bound().tls[0], served.roots.clone(), None).await;
+    let edge = Phone::over("edge", &served, line);
+    let uri = format!("sip:bob@{DOMAIN}");
+    let mut call = edge.request("INVITE", &uri, &uri);
+    call.set(Name::From, "<sip:far@far.example>;tag=far");
+    // It listens elsewhere.
+    let recorded = format!("<sip:{};transport=tls;lr>", Phone::alone("door").await.address());
+    call.push(Name::RecordRoute, &recorded);
+    edge.send(&call).await;
+    let invite = bob.expect("INVITE").await;
+    bob.respond(&invite, 200).await;
+    let answer = edge.expect("200").await;
+    let ours: Vec<&str> = answer.elements(Name::RecordRoute).filter(|route| *route != recorded).collect();
+    assert!(ours[1].ends_with(&format!("@{DOMAIN};transport=tls;lr>")), "{ours:?}");
+    assert!(!ours[0].contains(DOMAIN), "bob's phone knows an address: {ours:?}");
+    bob.send(&back(&bob, &invite, "BYE")).await;
+    let bye = edge.expect("BYE").await;
+    edge.respond(&bye, 200).await;
+    bob.expect("200").await;
+    // What it sends by the name comes here.
+    let mut update = edge.request("INFO", &bob.contact(), &uri);
+    update.set(Name::CallId, call.call_id());
+    update.set(Name::From, "<sip:far@far.example>;tag=far");
+    update.set(Name::To, answer.value(Name::To).unwrap());
+    for route in ours.iter().rev() {
+        update.push(Name::Route, route);
+    }
+    edge.send(&update).await;
+    bob.expect("INFO").await;
+}
