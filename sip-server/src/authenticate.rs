@@ -2,11 +2,12 @@
 //!
 //! In    a request, and what it came over.
 //! Out   a proved identity, or the response that asks for proof or refuses it.
-//! Errors 401 or 407 with one header an algorithm, in the configured order; 403 without TLS where it is demanded; 400
+//! Errors 401 or 407 with one header an algorithm, in the configured order; 403 without TLS where it is demanded; 503 or 480 with Retry-After after many failures; 400
 //! for credentials that are not well formed; wrong password and unknown user get the same answer.
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use shared_auth::{
     Authenticator, Challenge, DigestAlgorithm, DigestProof, Identity, OnWire, Origin, Proof, Qop,
@@ -81,14 +82,19 @@ pub(crate) async fn prove(
             OnWire::ChallengeStale => challenge(door, request, flow, asker, true),
             OnWire::ChallengeAgain | OnWire::Refused => challenge(door, request, flow, asker, false),
             OnWire::Malformed => Box::new(Message::response(request, 400, "Bad Digest Credentials")),
-            OnWire::TryLater(wait) => {
-                let mut response = Message::response(request, 403, "Too Many Failed Attempts");
-                response.push(Name::RetryAfter, &wait.as_secs().max(1).to_string());
-                Box::new(response)
-            }
+            OnWire::TryLater(wait) => try_later(request, wait),
             OnWire::TemporaryFailure => Box::new(Message::response(request, 500, "")),
         }),
     }
+}
+
+/// The answer to who is slowed down for failed attempts. It is over in a moment, and a phone does not come back after 403 (RFC 3261 §21.4.4);
+/// a proxy on the way would go elsewhere with a call that gets 503 (§16.7).
+pub(crate) fn try_later(request: &Message, wait: Duration) -> Box<Message> {
+    let status = if request.method() == "REGISTER" { 503 } else { 480 };
+    let mut response = Message::response(request, status, "Too Many Failed Attempts");
+    response.push(Name::RetryAfter, &wait.as_secs().max(1).to_string());
+    Box::new(response)
 }
 
 /// The sender that a request names, if the client's certificate names it too: as a SIP URI, compared as RFC 3261 §19.1.4

@@ -15,7 +15,7 @@ use sip_core::proxy::{Hop, hop_check, pop_routes};
 use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
 
-use crate::authenticate::Asker;
+use crate::authenticate::{self, Asker};
 use crate::caller;
 use crate::config::Chat;
 use crate::cost::Charge;
@@ -339,10 +339,10 @@ fn tell_unreached(
 
 /// The answer to strangers who asked for too many names that nobody has.
 fn refuse_guessers(server: &Server, request: &Message, flow: &Flow) -> Result<(), Box<Message>> {
-    let Some(wait) = server.auth.authenticator.wait(flow.remote.ip()) else { return Ok(()) };
-    let mut response = answer(request, 403, "Too Many Failed Attempts");
-    response.push(Name::RetryAfter, &wait.as_secs().max(1).to_string());
-    Err(response)
+    match server.auth.authenticator.wait(flow.remote.ip()) {
+        Some(wait) => Err(authenticate::try_later(request, wait)),
+        None => Ok(()),
+    }
 }
 
 /// The answer to a call that the callee does not want now, as the chat half has it.

@@ -66,10 +66,10 @@ async fn scanners_and_guessers_are_throttled_and_challenges_count_nowhere() {
         alice.expect("403").await;
     }
     alice.send(&guess(&format!("sip:bob@{DOMAIN}"))).await;
-    let refused = alice.expect("403").await;
+    let refused = alice.expect("480").await;
     assert_eq!(refused.reason(), "Too Many Failed Attempts");
     assert!(refused.value(Name::RetryAfter).is_some());
-    assert_eq!(alice.register("60").await.status(), 403, "what guesses names guesses passwords");
+    assert_eq!(alice.register("60").await.status(), 503, "what guesses names guesses passwords");
 }
 
 #[tokio::test]
