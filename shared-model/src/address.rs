@@ -2,18 +2,21 @@
 //!
 //! In    text from a command line, a stored record or a protocol's parser.
 //! Out   an [`Address`], already prepared: local part by Nodeprep (RFC 3920 appendix A, the profile that deployed
-//!       JIDs compare by), domain in lower case without a trailing dot.
+//!       JIDs compare by), domain in lower case and U-labels without a trailing dot (RFC 7622 §3.2).
 //! Errors [`AddressError`] names the part that is wrong.
 //! Not here: resources of full JIDs (`xmpp-core`), URI parameters and escapes (`sip-core`).
 //!
 //! An AOR and a JID of one account need not look alike: the types do not convert into each other, only the
 //! accounts' table binds them (RFC 7081 §3.1).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+use crate::idn;
 
 /// `local@domain`, prepared for comparison. At most 1023 bytes a part (RFC 7622 §3.1).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,6 +62,11 @@ impl Address {
     /// What stands after the `@`.
     pub fn domain(&self) -> &str {
         &self.text[self.at + 1..]
+    }
+
+    /// The domain as name servers, certificates and SIP have it: in A-labels (RFC 3261 §25.1, RFC 5890 §2.3.2.1).
+    pub fn host(&self) -> Cow<'_, str> {
+        idn::to_ascii(self.domain())
     }
 
     /// The whole, `local@domain`.
@@ -165,7 +173,7 @@ role! {
 impl Aor {
     /// The AOR as a SIP URI, `sip:local@domain`, with what a user part may not hold escaped (RFC 3261 §25.1).
     pub fn to_sip_uri(&self) -> String {
-        format!("sip:{}@{}", escape(self.local(), SIP_USER_PUNCTUATION), self.domain())
+        format!("sip:{}@{}", escape(self.local(), SIP_USER_PUNCTUATION), self.host())
     }
 }
 
@@ -189,14 +197,21 @@ impl RoomAddress {
 impl BareJid {
     /// The JID as an `xmpp:` URI (RFC 5122 §2.2), with what a `nodeid` may not hold escaped.
     pub fn to_xmpp_uri(&self) -> String {
-        format!("xmpp:{}@{}", escape(self.local(), XMPP_NODE_PUNCTUATION), self.domain())
+        format!("xmpp:{}@{}", escape(self.local(), XMPP_NODE_PUNCTUATION), domain_in_xmpp_uri(self.domain()))
     }
+}
+
+/// A domain as it stands in an `xmpp:` URI: in U-labels, escaped (RFC 5122 §2.7.3).
+pub fn domain_in_xmpp_uri(domain: &str) -> String {
+    escape(domain, XMPP_HOST_PUNCTUATION)
 }
 
 /// RFC 3261 §25.1: `mark` and `user-unreserved`.
 const SIP_USER_PUNCTUATION: &[u8] = b"-_.!~*'()&=+$,;?/";
 /// RFC 5122 §2.2: `unreserved` and `nodeallow`, less what RFC 7081 readers trip over.
 const XMPP_NODE_PUNCTUATION: &[u8] = b"-._~!$()*+,;=";
+/// RFC 3986 §3.2.2: `unreserved`, and what an IP literal is written with.
+const XMPP_HOST_PUNCTUATION: &[u8] = b"-._~[:]";
 /// RFC 5122 §2.2: `unreserved` and `resallow`, less the same.
 const XMPP_RESOURCE_PUNCTUATION: &[u8] = b"-._~!$()*+,:;=";
 
@@ -224,30 +239,19 @@ fn prepare_local(local: &str) -> Result<String, AddressError> {
     }
 }
 
-fn prepare_domain(domain: &str) -> Result<String, AddressError> {
-    let domain = domain.strip_suffix('.').unwrap_or(domain);
-    if domain.is_empty() {
+fn prepare_domain(domain: &str) -> Result<Cow<'_, str>, AddressError> {
+    if matches!(domain, "" | ".") {
         return Err(AddressError::NoDomain);
     }
-    if domain.len() > LONGEST_PART {
+    if domain.len() > LONGEST_PART + 1 {
         return Err(AddressError::TooLong);
     }
-    let is_literal = domain.starts_with('[')
-        && domain.ends_with(']')
-        && domain[1..domain.len() - 1].parse::<std::net::Ipv6Addr>().is_ok();
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_' || is_idn(c))
-    };
-    if !is_literal && !domain.split('.').all(is_label) {
-        return Err(AddressError::BadDomain);
+    let literal = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if literal.is_some_and(|literal| literal.parse::<std::net::Ipv6Addr>().is_ok()) {
+        return Ok(Cow::Owned(domain.to_ascii_lowercase()));
     }
-    Ok(domain.to_lowercase())
-}
-
-/// A character of an internationalised label (RFC 5890 U-label), which DNS sees in its A-label form.
-fn is_idn(c: char) -> bool {
-    !c.is_ascii() && c.is_alphanumeric()
+    let prepared = idn::to_unicode(domain).ok_or(AddressError::BadDomain)?;
+    if prepared.len() > LONGEST_PART { Err(AddressError::TooLong) } else { Ok(prepared) }
 }
 
 const LONGEST_PART: usize = 1023;
@@ -260,6 +264,19 @@ mod tests {
     fn compares_prepared_forms() {
         assert_eq!("Alice@Example.ORG.".parse::<Address>(), "alice@example.org".parse::<Address>());
         assert_eq!(Address::new("Alice", "example.org").unwrap().local(), "alice");
+    }
+
+    #[test]
+    fn both_spellings_of_a_domain_are_one_address() {
+        let one: Aor = "jürgen@xn--mnchen-3ya.example".parse().unwrap();
+        assert_eq!(Ok(one.clone()), "jürgen@MÜNCHEN.example".parse());
+        assert_eq!((one.domain(), &*one.host()), ("münchen.example", "xn--mnchen-3ya.example"));
+        assert_eq!(one.to_sip_uri(), "sip:j%C3%BCrgen@xn--mnchen-3ya.example");
+        let jid = BareJid::new("a", "xn--mnchen-3ya.example").unwrap();
+        assert_eq!(jid.to_xmpp_uri(), "xmpp:a@m%C3%BCnchen.example");
+        // RFC 5122 §2.7.3.
+        let jid = BareJid::new("jiři", "čechy.example").unwrap();
+        assert_eq!(jid.to_xmpp_uri(), "xmpp:ji%C5%99i@%C4%8Dechy.example");
     }
 
     #[test]

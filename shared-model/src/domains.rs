@@ -1,11 +1,13 @@
 //! The domains whose addresses are accounts of this service.
 //!
 //! In    the service's own domain, and others that it serves beside it.
-//! Out   whether a name, in any case of letters, is one of them, and which.
+//! Out   whether a name, in any case of letters, in U-labels or A-labels, is one of them, and which; in U-labels, as addresses are.
 //! Not here: hosts of services (rooms, components), which belong to the service's own domain.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
+
+use crate::idn;
 
 /// The service's own domain and those that it serves beside it; clones share them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,9 +20,10 @@ pub struct Domains {
 impl Domains {
     /// `main`, and others that may name it again.
     pub fn new<'a>(main: &str, others: impl IntoIterator<Item = &'a str>) -> Self {
-        let main = main.to_ascii_lowercase();
-        let mut all: Vec<Box<str>> =
-            others.into_iter().map(|other| other.to_ascii_lowercase().into()).collect();
+        // What is no domain is found by nobody; the configuration is refused for it.
+        let prepared = |name: &str| idn::to_unicode(name).map_or(name.to_ascii_lowercase(), Into::into);
+        let main = prepared(main);
+        let mut all: Vec<Box<str>> = others.into_iter().map(|other| prepared(other).into()).collect();
         all.push(main.as_str().into());
         all.sort();
         all.dedup();
@@ -34,6 +37,13 @@ impl Domains {
 
     /// The domain that is written so, as it is compared.
     pub fn find(&self, name: &str) -> Option<&str> {
+        match idn::needs_idna(name) {
+            true => self.find_prepared(&idn::to_unicode(name)?),
+            false => self.find_prepared(name),
+        }
+    }
+
+    fn find_prepared(&self, name: &str) -> Option<&str> {
         if self.main.eq_ignore_ascii_case(name) {
             return Some(&self.main);
         }
@@ -76,6 +86,22 @@ mod tests {
         }
         for name in ["", "example", "example.org.", "d.example", "b.example.org"] {
             assert!(!domains.has(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn either_spelling_of_a_domain_finds_it() {
+        for (main, other) in
+            [("münchen.example", "xn--kln-sna.example"), ("xn--mnchen-3ya.example", "KÖLN.example")]
+        {
+            let domains = Domains::new(main, [other]);
+            for name in ["münchen.example", "XN--mnchen-3ya.example", "MÜNCHEN.example"] {
+                assert_eq!(domains.find(name), Some("münchen.example"), "{name}");
+            }
+            for name in ["köln.example", "xn--kln-sna.example"] {
+                assert_eq!(domains.find(name), Some("köln.example"), "{name}");
+            }
+            assert!(!domains.has("xn--mnchen.example"));
         }
     }
 }

@@ -11,6 +11,7 @@ mod conference;
 mod domains;
 mod fact;
 mod groups;
+pub mod idn;
 mod ids;
 mod moderation;
 mod notice;
@@ -22,7 +23,7 @@ mod telephony;
 mod timelines;
 mod voicemail;
 
-pub use address::{Address, AddressError, Aor, BareJid, RoomAddress};
+pub use address::{Address, AddressError, Aor, BareJid, RoomAddress, domain_in_xmpp_uri};
 pub use announcement::{Announcement, Announcements};
 pub use availability::{Availability, MayRing};
 pub use conference::{Audio, ConferenceDirectory, ConferenceSnapshot, Participant};

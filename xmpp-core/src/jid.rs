@@ -1,12 +1,11 @@
 //! Addresses of XMPP entities — RFC 7622 §3 (limits, syntax), prepared as RFC 6122 does.
 //!
 //! In    text from an attribute.
-//! Out   a [`Jid`] in its compared form: local part by Nodeprep, domain in lower case without a trailing dot,
-//!       resource by Resourceprep. These are the profiles that deployed servers compare by; for the characters that
+//! Out   a [`Jid`] in its compared form: local part by Nodeprep, domain in lower case and U-labels without a trailing dot
+//!       (RFC 7622 §3.2: A-labels become U-labels), resource by Resourceprep. These are the profiles that deployed servers compare by; for the characters that
 //!       people use they agree with the PRECIS profiles of RFC 7622. A resource may hold what Unicode has had since the tables of
 //!       Resourceprep were made, such as emoji (RFC 7622 §3.4: the FreeformClass has symbols).
 //! Errors [`JidError`] names the part.
-//! Not here: IDNA conversion; a domain in A-labels and the same one in U-labels are two domains.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,6 +13,8 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use idna::AsciiDenyList;
+use idna::uts46::{DnsLength, Hyphens, Uts46};
 use stringprep::tables;
 use unicode_normalization::UnicodeNormalization;
 
@@ -199,21 +200,34 @@ fn newer_resource(resource: &str) -> Option<String> {
 
 fn prepare_domain(domain: &str) -> Result<Cow<'_, str>, JidError> {
     let domain = domain.strip_suffix('.').unwrap_or(domain);
-    let is_lower = domain.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase());
-    let domain = if is_lower { Cow::Borrowed(domain) } else { Cow::Owned(domain.to_lowercase()) };
     let literal = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    if let Some(literal) = literal {
+    let is_a_label = |label: &str| label.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("xn--"));
+    let prepared = if let Some(literal) = literal {
         literal.parse::<std::net::Ipv6Addr>().map_err(|_| JidError::BadDomain)?;
+        Cow::Owned(domain.to_ascii_lowercase())
+    } else if !domain.is_ascii() || domain.split('.').any(is_a_label) {
+        Cow::Owned(international(domain).ok_or(JidError::BadDomain)?)
     } else if !domain.split('.').all(is_label) {
         return Err(JidError::BadDomain);
-    }
-    bounded(domain, JidError::BadDomain)
+    } else if domain.bytes().any(|b| b.is_ascii_uppercase()) {
+        Cow::Owned(domain.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(domain)
+    };
+    bounded(prepared, JidError::BadDomain)
+}
+
+/// RFC 5891 §5: in U-labels, if there are A-labels of it that a name server takes.
+fn international(domain: &str) -> Option<String> {
+    let rules = Uts46::new();
+    let (name, outcome) = rules.to_unicode(domain.as_bytes(), NOT_IN_NAMES, Hyphens::Allow);
+    outcome.ok()?;
+    rules.to_ascii(name.as_bytes(), NOT_IN_NAMES, Hyphens::Allow, DnsLength::Verify).ok()?;
+    Some(name.into_owned())
 }
 
 fn is_label(label: &str) -> bool {
-    let is_fit =
-        |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || (!c.is_ascii() && c.is_alphanumeric());
-    !label.is_empty() && label.chars().all(is_fit)
+    !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
 }
 
 fn bounded(part: Cow<'_, str>, empty: JidError) -> Result<Cow<'_, str>, JidError> {
@@ -228,6 +242,8 @@ fn short(length: usize) -> u16 {
     u16::try_from(length).unwrap_or(u16::MAX) // three parts of at most 1023 bytes each
 }
 
+/// Letters, digits, hyphens, dots, and the underscore of services.
+const NOT_IN_NAMES: AsciiDenyList = AsciiDenyList::new(true, "!\"#$%&'()*+,/:;<=>?@[\\]^`{|}~");
 /// What is not seen, or turns the writing round, and is newer than the tables (RFC 8264 §9.13).
 const NEWER_INVISIBLE: [RangeInclusive<char>; 7] = [
     '\u{61c}'..='\u{61c}',
@@ -268,6 +284,17 @@ mod tests {
         assert_eq!(jid("Σ@example.com").unwrap(), jid("σ@example.com").unwrap());
     }
 
+    /// RFC 7622 §3.2.
+    #[test]
+    fn domains_are_compared_in_u_labels() {
+        let it = jid("a@XN--mnchen-3ya.Example/r").unwrap();
+        assert_eq!(it, jid("a@MÜNCHEN.example./r").unwrap());
+        assert_eq!(it.domain(), "münchen.example");
+        assert_eq!(jid(it.as_str()), Ok(it));
+        assert_eq!(jid("हिन्दी.example").unwrap(), jid("xn--j2bd4cyah0f.example").unwrap());
+        assert_eq!(jid("a@\u{130}.example").unwrap(), jid("a@i\u{307}.example").unwrap());
+    }
+
     #[test]
     fn a_resource_may_hold_what_is_newer_than_the_old_tables() {
         for new in ["😀", "ẞ", "🇫🇷", "ꭰ", "Ann 😀", "שלום 😀", "👩‍💻", "🄰b"] {
@@ -292,7 +319,8 @@ mod tests {
         assert_eq!(jid("a@b@c"), Err(JidError::BadDomain));
         assert_eq!(jid(""), Err(JidError::BadDomain));
         assert_eq!(jid("\u{1d40}om@example.com"), Err(JidError::BadLocal), "a variant of T");
-        assert_eq!(jid("a@\u{130}.example"), Err(JidError::BadDomain), "two characters in lower case");
+        assert_eq!(jid("a@b\u{ff0f}c.example"), Err(JidError::BadDomain));
+        assert_eq!(jid("a@xn--99999999.example"), Err(JidError::BadDomain), "an A-label of nothing");
         assert_eq!(jid(&format!("{}@example.com", "a".repeat(1024))), Err(JidError::TooLong));
         assert_eq!(jid(&format!("a@example.com/{}", "é".repeat(512))), Err(JidError::TooLong));
         assert!(jid(&format!("a@example.com/{}", "r".repeat(1023))).is_ok());
