@@ -13,7 +13,7 @@ use prometheus::{IntGauge, Opts, Registry};
 use shared_auth::Auth;
 use shared_model::{
     ConferenceDirectory, Fact, Moderation, OwnChat, Pending, Registrations, RoomAddress, RoomDirectory,
-    RoomSnapshot, Telephony, Unavailable,
+    RoomSnapshot, Telephony, Unavailable, idn,
 };
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::TlsPolicy;
@@ -119,7 +119,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
             chat.attach_calls(Arc::clone(&focus) as _);
         }
         calls = Some(focus);
-        hosted.push(Hosted { domain: config.rooms_domain(), port: ours });
+        hosted.push(Hosted { domain: config.rooms_host(), port: ours });
     }
     let (mut websockets, mut registrations, mut telephony) = (None, None, None);
     if parts.contains(&Part::Sip) {
@@ -139,7 +139,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         let listeners = listen_https(config, &mut bound).await?;
         let mut router = websockets.unwrap_or_default();
         if let (Some(chat), Some(port)) = (&chat, port_of(&bound, "http.https")) {
-            router = router.merge(chat.open_uploads(&format!("https://{}:{port}", config.domain)));
+            router = router.merge(chat.open_uploads(&format!("https://{}:{port}", config.host())));
         }
         if let (Some(chat), true) = (&chat, parts.contains(&Part::Provisioning)) {
             chat.open_invitations(invitations(config, port_of(&bound, "http.https")));
@@ -214,14 +214,14 @@ async fn stop_in_order(shutdown: Shutdown, calls: Shutdown, wires: Shutdown) {
 pub(crate) fn host_names(config: &Config) -> Vec<String> {
     let mut names = vec![config.domain.clone(), config.rooms_domain(), format!("pubsub.{}", config.domain)];
     names.extend(config.xmpp.component.iter().map(|component| component.domain.clone()));
-    names.extend(config.domains.iter().map(|domain| domain.name.to_lowercase()));
-    names
+    names.extend(config.domains.iter().map(|domain| domain.name.clone()));
+    // RFC 5280 §7.2: certificates hold A-labels.
+    names.iter().map(|name| idn::to_ascii(name).into_owned()).collect()
 }
 
 /// Where invitations lead that are made in chat.
 fn invitations(config: &Config, port: Option<u16>) -> xmpp_server::Invitations {
-    let (host, domains, public_url) =
-        (config.domain.clone(), config.accounts(), config.http.public_url.clone());
+    let (host, domains, public_url) = (config.host(), config.accounts(), config.http.public_url.clone());
     let links = move |text: &str, invite: &shared_auth::Invite| xmpp_server::InviteLinks {
         // What is made in chat makes an account, of the domain of who makes it.
         uri: provisioning::app_uri(&domains, text, invite).unwrap_or_default(),
@@ -257,11 +257,7 @@ async fn start_sip(
     let needs = sip_server::Needs {
         config: config.sip.clone(),
         domains: config.accounts(),
-        chat: config
-            .domains
-            .iter()
-            .filter_map(|domain| Some((domain.name.to_lowercase(), domain.chat?)))
-            .collect(),
+        chat: config.domains.iter().filter_map(|domain| Some((domain.name.clone(), domain.chat?))).collect(),
         auth: ground.auth.clone(),
         store: ground.store.clone(),
         bus: ground.bus.clone(),
@@ -287,7 +283,7 @@ async fn start_conference(
 ) -> anyhow::Result<Arc<Focus>> {
     let parts = conference::Parts {
         config: config.conference.clone(),
-        domain: config.rooms_domain(),
+        domain: config.rooms_host(),
         rooms,
         messages: chat.map(XmppServer::voice_messages),
         accounts: ground.auth.directory.clone(),
@@ -349,7 +345,7 @@ fn provisioning_router(
     provisioning::router(provisioning::Parts {
         domains: config.accounts(),
         rooms_domain: config.rooms_domain(),
-        host: config.domain.clone(),
+        host: config.host(),
         ports: provisioning::Ports {
             sip_udp: port("sip.udp"),
             sip_tcp: port("sip.tcp"),
@@ -364,7 +360,7 @@ fn provisioning_router(
         auth: ground.auth.clone(),
         conference_factory: match config.conference.factory.as_str() {
             "" => String::new(),
-            name => format!("sip:{name}@{}", config.rooms_domain()),
+            name => format!("sip:{name}@{}", config.rooms_host()),
         },
         turn: config.xmpp.turn.services.clone(),
         // What cannot be read is not offered; clients then say whom they do not believe.

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use operations::doctor::Face;
 use serde::Deserialize;
 use shared_auth::{Keepers, LdapConfig, OidcConfig, Policy};
-use shared_model::{Aor, Domains};
+use shared_model::{Aor, Domains, idn};
 use shared_runtime::config::Key;
 use shared_runtime::tls::{TlsError, TlsPolicy};
 use shared_runtime::{telemetry, tls};
@@ -157,9 +157,32 @@ impl Config {
         tls::Config { others: self.domains.iter().filter_map(own).collect(), ..self.tls.clone() }
     }
 
+    /// The main domain as links, certificates and SIP have it: in A-labels.
+    pub(crate) fn host(&self) -> String {
+        idn::to_ascii(&self.domain).into_owned()
+    }
+
     /// The host of rooms and their calls.
     pub(crate) fn rooms_domain(&self) -> String {
         self.conference.domain.clone().unwrap_or_else(|| format!("conference.{}", self.domain))
+    }
+
+    /// The same in A-labels.
+    pub(crate) fn rooms_host(&self) -> String {
+        idn::to_ascii(&self.rooms_domain()).into_owned()
+    }
+
+    /// Domains in the form that addresses hold, however they are written; what is none stays, for who says so.
+    fn prepare(&mut self) {
+        let further = self.domains.iter_mut().map(|domain| &mut domain.name);
+        let components = self.xmpp.component.iter_mut().map(|component| &mut component.domain);
+        let services =
+            [&mut self.domain, &mut self.xmpp.guests.domain].into_iter().chain(&mut self.conference.domain);
+        for name in further.chain(components).chain(services) {
+            if let Some(prepared) = idn::to_unicode(name) {
+                *name = prepared.into_owned();
+            }
+        }
     }
 
     /// The port of the first HTTPS listener.
@@ -211,9 +234,9 @@ fn faults_of_domains(config: &Config) -> Vec<String> {
     let services = ["pubsub", "directory", "upload"].map(|name| format!("{name}.{}", config.domain));
     let components = config.xmpp.component.iter().map(|component| component.domain.clone());
     let mut taken: Vec<String> = services.into_iter().chain(components).collect();
-    taken.extend([config.domain.to_lowercase(), config.rooms_domain(), config.xmpp.guests.domain.clone()]);
+    taken.extend([config.domain.clone(), config.rooms_domain(), config.xmpp.guests.domain.clone()]);
     for domain in &config.domains {
-        let name = domain.name.to_lowercase();
+        let name = domain.name.clone();
         if !is_domain(&name) {
             faults.push(format!("`domains`: `{name}` is not a domain"));
         } else if taken.contains(&name) {
@@ -312,10 +335,13 @@ fn faults(config: &Config) -> Vec<String> {
 fn read(text: &str) -> anyhow::Result<Config> {
     // Of ours, and for whoever tests and builds.
     let is_key = |(name, _): &(String, String)| !NOT_KEYS.contains(&name.as_str());
-    shared_runtime::config::load(text, std::env::vars().filter(is_key), &keys()).map_err(|faults| {
+    let read = shared_runtime::config::load(text, std::env::vars().filter(is_key), &keys());
+    let mut config: Config = read.map_err(|faults| {
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("configuration: {}", faults.join("; "))
-    })
+    })?;
+    config.prepare();
+    Ok(config)
 }
 
 /// `cusax config check`.
@@ -432,6 +458,11 @@ mod tests {
             ("[auth]\nalgorithms = []", "`auth.algorithms` is empty"),
             ("[[domains]]\nname = \"a..b\"", "`domains`: `a..b` is not a domain"),
             ("[[domains]]\nname = \"Localhost\"", "`localhost` is served here already"),
+            (
+                "domain = \"münchen.example\"\n[[domains]]\nname = \"xn--mnchen-3ya.example\"",
+                "`münchen.example` is served here already",
+            ),
+            ("domain = \"xn--99999999.example\"", "is not a domain"),
             ("[[domains]]\nname = \"upload.localhost\"", "`upload.localhost` is served here already"),
             ("[[domains]]\nname = \"a.example\"\nkey = \"/dev/null\"", "certificate and key go together"),
             (

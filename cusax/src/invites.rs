@@ -79,7 +79,7 @@ pub(crate) async fn revoke(desk: &Auth, id: &str) -> anyhow::Result<()> {
 fn tell(config: &Config, text: &str, invite: &Invite, json: bool) -> anyhow::Result<()> {
     let link = provisioning::invite_link(
         config.http.public_url.as_deref(),
-        &config.domain,
+        &config.host(),
         config.https_port(),
         text,
     );

@@ -30,7 +30,7 @@ pub(crate) async fn add(
     }
     let url = provisioning::phone_url(
         config.http.public_url.as_deref(),
-        &config.domain,
+        &config.host(),
         config.https_port(),
         (make, &token),
     );

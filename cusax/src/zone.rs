@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use provisioning::{Ports, Zone};
+use shared_model::idn::to_ascii;
 
 use crate::config::Config;
 use crate::out::say;
@@ -13,11 +14,15 @@ pub(crate) fn print(config: &Config, addresses: &[IpAddr], host: Option<&str>) -
     let (sip, xmpp) = (&config.sip, &config.xmpp);
     let others = ["pubsub", "directory", "upload"].map(|name| format!("{name}.{}", config.domain));
     let components = xmpp.component.iter().map(|component| component.domain.clone());
-    let services: Vec<String> =
-        std::iter::once(config.rooms_domain()).chain(others).chain(components).collect();
+    let services: Vec<String> = std::iter::once(config.rooms_domain())
+        .chain(others)
+        .chain(components)
+        .map(|name| to_ascii(&name).into_owned())
+        .collect();
+    let domain = to_ascii(&config.domain);
     let zone = Zone {
-        domain: &config.domain,
-        host: host.unwrap_or(&config.domain),
+        domain: &domain,
+        host: &to_ascii(host.unwrap_or(&config.domain)),
         addresses,
         services: &services,
         ports: Ports {
@@ -35,7 +40,7 @@ pub(crate) fn print(config: &Config, addresses: &[IpAddr], host: Option<&str>) -
     say(zone.print().trim_end())?;
     // Other domains are served by the same host, and have no services beside them.
     for domain in &config.domains {
-        let further = Zone { domain: &domain.name, addresses: &[], services: &[], ..zone };
+        let further = Zone { domain: &to_ascii(&domain.name), addresses: &[], services: &[], ..zone };
         say(format_args!("\n{}", further.print().trim_end()))?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 //! In    a token, and what is known of who is invited and by whom. Out a link. Pages, the API and the command line write the same.
 
 use shared_auth::{Invite, Opens};
-use shared_model::{BareJid, Domains};
+use shared_model::{BareJid, Domains, domain_in_xmpp_uri};
 
 use crate::profile;
 
@@ -23,7 +23,7 @@ pub fn app_uri(domains: &Domains, token: &str, invite: &Invite) -> Option<String
     Some(match (contact, named) {
         (Some(contact), None) => format!("{}?roster;preauth={token};ibr=y", contact.to_xmpp_uri()),
         (_, Some(named)) => format!("{}?register;preauth={token}", named.to_xmpp_uri()),
-        (None, None) => format!("xmpp:{domain}?register;preauth={token}"),
+        (None, None) => format!("xmpp:{}?register;preauth={token}", domain_in_xmpp_uri(domain)),
     })
 }
 

@@ -308,7 +308,7 @@ impl AccountBook {
         let (keys, aor, iterations) = (Arc::clone(&self.keys), aor.clone(), self.iterations);
         let password = zeroize::Zeroizing::new(password.to_owned());
         let derived = tokio::task::spawn_blocking(move || {
-            let owner = Owner { account: id, user: aor.local(), realm: aor.domain() };
+            let owner = Owner { account: id, user: aor.local(), realm: &aor.host() };
             password::credentials(&password, &owner, iterations, &keys)
         });
         Ok(derived.await.map_err(|error| StoreError::Backend(error.to_string()))??)

@@ -87,7 +87,8 @@ pub(crate) fn verifier_of_salted(
 /// `None` if the password cannot be prepared, which a proved one can.
 pub fn ha1_of(aor: &shared_model::Aor, password: &str, algorithm: DigestAlgorithm) -> Option<String> {
     let password = prepare(password).ok()?;
-    let parts = [aor.local().as_bytes(), aor.domain().as_bytes(), password.as_bytes()];
+    let realm = aor.host();
+    let parts = [aor.local().as_bytes(), realm.as_bytes(), password.as_bytes()];
     Some(shared_runtime::hex(&hash::digest_hash(algorithm, &parts)))
 }
 

@@ -413,7 +413,7 @@ impl Keys {
     /// The one that names a host, as it is or by a wildcard for its first label (RFC 6125 §6.4.3).
     fn of(&self, named: Option<&str>) -> &Arc<CertifiedKey> {
         let Some(named) = named.filter(|_| !self.by_name.is_empty()) else { return &self.first };
-        let named = named.to_ascii_lowercase();
+        let named = crate::names::to_ascii(named).unwrap_or_else(|| named.to_ascii_lowercase());
         let by_wildcard = || self.by_name.get(&format!("*.{}", named.split_once('.')?.1));
         self.by_name.get(&named).or_else(by_wildcard).unwrap_or(&self.first)
     }

@@ -5,7 +5,7 @@
 //! Errors 407 for whom a proof is asked; 403 for a From that is not the proved account's, whatever its domain.
 
 use shared_auth::Identity;
-use shared_model::Aor;
+use shared_model::{Aor, idn};
 use sip_core::header::{AuthParams, Name, NameAddr};
 use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
@@ -126,7 +126,7 @@ pub(crate) async fn prove_as(
 ) -> Result<Identity, Box<Message>> {
     let door = Door {
         authenticator: &server.auth.authenticator,
-        realm: realm_of(server, request),
+        realm: &idn::to_ascii(realm_of(server, request)),
         is_tls_required: server.is_tls_required,
         certificate: server.endpoint().client_certificate(flow),
         challenges: server.config.challenge_policy(),

@@ -47,7 +47,7 @@ impl Gruus {
         content.extend_from_slice(&hash(&binding.instance).to_be_bytes());
         content.extend_from_slice(&hash(&binding.call_id).to_be_bytes());
         let token = self.sealer.seal(&content, nonce)?;
-        Some(format!("sip:{PREFIX}{token}@{};gr", binding.aor.domain()))
+        Some(format!("sip:{PREFIX}{token}@{};gr", binding.aor.host()))
     }
 
     /// What a URI of ours with `gr` means.

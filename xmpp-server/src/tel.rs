@@ -11,8 +11,8 @@
 
 mod foreign;
 
-use shared_model::AccountId;
-use xmpp_core::{Element, ns};
+use shared_model::{AccountId, idn};
+use xmpp_core::{Element, Jid, ns};
 
 use foreign::{Foreign, strip_scheme};
 
@@ -144,8 +144,9 @@ fn is_ours(number: &str, account: &Addresses) -> bool {
 /// A JID in a card is the account's own or one elsewhere.
 fn check_jid(jid: &str, account: &Addresses, domains: &[&str]) -> Result<(), String> {
     let bare = jid.trim().split('/').next().unwrap_or_default();
-    let domain = bare.rsplit('@').next().unwrap_or_default().trim_end_matches('.').to_lowercase();
-    if domains.contains(&domain.as_str()) && !bare.eq_ignore_ascii_case(&account.jid) {
+    let domain = bare.rsplit('@').next().and_then(idn::to_unicode).unwrap_or_default();
+    let is_own = bare.parse::<Jid>().is_ok_and(|jid| jid.as_str() == account.jid);
+    if domains.contains(&&*domain) && !is_own {
         return Err(format!("the JID '{jid}' is that of somebody else on this service"));
     }
     Ok(())

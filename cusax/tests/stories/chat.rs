@@ -12,6 +12,8 @@ use crate::service::{DOMAIN, PASSWORD};
 /// One resource of one account.
 pub(crate) struct Chat {
     name: String,
+    /// As the client writes it, and as the server does.
+    domain: (String, String),
     resource: String,
     socket: TcpStream,
     framer: Framer,
@@ -19,9 +21,14 @@ pub(crate) struct Chat {
 
 impl Chat {
     pub(crate) fn new(name: &str, resource: &str, port: u16) -> Self {
+        Self::at(name, (DOMAIN, DOMAIN), resource, port)
+    }
+
+    pub(crate) fn at(name: &str, (written, heard): (&str, &str), resource: &str, port: u16) -> Self {
         let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
         let (name, resource) = (name.to_owned(), resource.to_owned());
-        Self { name, resource, socket, framer: Framer::new(Limits::default()) }
+        let domain = (written.to_owned(), heard.to_owned());
+        Self { name, domain, resource, socket, framer: Framer::new(Limits::default()) }
     }
 
     /// Logs in, binds the resource, and is available.
@@ -41,7 +48,7 @@ impl Chat {
         ));
         self.receive("<iq type='result' id='bind'/>");
         self.send("<presence/>");
-        let own = format!("<presence from='{}@{DOMAIN}/{}'/>", self.name, self.resource);
+        let own = format!("<presence from='{}@{}/{}'/>", self.name, self.domain.1, self.resource);
         self.receive(&own);
     }
 
@@ -68,7 +75,8 @@ impl Chat {
     fn open(&mut self) {
         self.send(&format!(
             "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
-             xmlns:stream='http://etherx.jabber.org/streams' to='{DOMAIN}' version='1.0'>"
+             xmlns:stream='http://etherx.jabber.org/streams' to='{}' version='1.0'>",
+            self.domain.0
         ));
         self.receive("<features xmlns='http://etherx.jabber.org/streams'/>");
     }

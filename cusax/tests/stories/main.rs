@@ -9,6 +9,7 @@ mod chat;
 mod command;
 #[cfg(target_os = "linux")]
 mod hostile;
+mod international;
 mod metrics;
 #[cfg(target_os = "linux")]
 mod overload;

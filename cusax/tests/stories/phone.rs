@@ -13,6 +13,7 @@ use crate::service::{DOMAIN, PASSWORD};
 /// One device of one account.
 pub(crate) struct Phone {
     name: String,
+    domain: String,
     socket: UdpSocket,
     serial: u32,
     /// The last request that was sent, as it was sent.
@@ -36,10 +37,15 @@ struct Dialog {
 
 impl Phone {
     pub(crate) fn new(name: &str, port: u16) -> Self {
+        Self::at(name, DOMAIN, port)
+    }
+
+    pub(crate) fn at(name: &str, domain: &str, port: u16) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(("127.0.0.1", port)).unwrap();
         Self {
             name: name.to_owned(),
+            domain: domain.to_owned(),
             socket,
             serial: 0,
             sent: None,
@@ -50,7 +56,7 @@ impl Phone {
     }
 
     pub(crate) fn register(&mut self) {
-        self.send(&[format!("REGISTER sip:{DOMAIN}"), "Expires: 600".to_owned()]);
+        self.send(&[format!("REGISTER sip:{}", self.domain), "Expires: 600".to_owned()]);
         self.receive(&["200".to_owned()]);
     }
 
@@ -237,7 +243,7 @@ impl Phone {
 
     fn outside_dialog(&mut self, method: &str, uri: &str) -> Message {
         self.serial += 1;
-        let own = format!("sip:{}@{DOMAIN}", self.name);
+        let own = format!("sip:{}@{}", self.name, self.domain);
         let to = if method == "REGISTER" { &own } else { uri };
         let mut request = Message::request(method, uri);
         request.push(Name::Via, &self.via());

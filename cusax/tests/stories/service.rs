@@ -13,6 +13,7 @@ static SERIAL: AtomicU32 = AtomicU32::new(0);
 
 /// One running `cusax serve`.
 pub(crate) struct Service {
+    domain: String,
     folder: PathBuf,
     process: Child,
     ports: HashMap<String, u16>,
@@ -20,17 +21,21 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn start() -> Self {
+        Self::start_at(DOMAIN)
+    }
+
+    pub(crate) fn start_at(domain: &str) -> Self {
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("cusax-story-{}-{serial}", std::process::id()));
-        let (process, ports) = serve(&folder);
-        Self { folder, process, ports }
+        let (process, ports) = serve(&folder, domain);
+        Self { domain: domain.to_owned(), folder, process, ports }
     }
 
     /// SIGKILL, and a new server over the same data.
     pub(crate) fn kill_and_start(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
-        (self.process, self.ports) = serve(&self.folder);
+        (self.process, self.ports) = serve(&self.folder, &self.domain);
     }
 
     /// SIGTERM, without waiting.
@@ -52,9 +57,23 @@ impl Service {
         self.process.id()
     }
 
+    /// What a command beside it prints.
+    pub(crate) fn says(&self, words: &[&str]) -> String {
+        let output = self.command().args(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn command(&self) -> Command {
+        command(&self.folder, &self.domain)
+    }
+
+    /// `alice`, or `alice@` a spelling of the domain.
     pub(crate) fn add_account(&self, name: &str) {
-        let mut child = command(&self.folder)
-            .args(["user", "add", &format!("{name}@{DOMAIN}"), "--password-stdin"])
+        let address = if name.contains('@') { name.to_owned() } else { format!("{name}@{}", self.domain) };
+        let mut child = self
+            .command()
+            .args(["user", "add", &address, "--password-stdin"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -66,10 +85,10 @@ impl Service {
     /// `lounge`, or `lounge=alice` with an owner.
     pub(crate) fn add_room(&self, room: &str) {
         let (name, owner) = room.split_once('=').map_or((room, None), |(name, owner)| (name, Some(owner)));
-        let mut add = command(&self.folder);
-        add.args(["room", "add", &format!("{name}@conference.{DOMAIN}")]).stdout(Stdio::null());
+        let mut add = self.command();
+        add.args(["room", "add", &format!("{name}@conference.{}", self.domain)]).stdout(Stdio::null());
         if let Some(owner) = owner {
-            add.args(["--owner", &format!("{owner}@{DOMAIN}")]);
+            add.args(["--owner", &format!("{owner}@{}", self.domain)]);
         }
         assert!(add.status().unwrap().success());
     }
@@ -83,9 +102,9 @@ impl Drop for Service {
     }
 }
 
-fn command(folder: &PathBuf) -> Command {
+fn command(folder: &PathBuf, domain: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cusax"));
-    command.env("CUSAX_DOMAIN", DOMAIN).env("CUSAX_DATA_DIR", folder).env("CUSAX_TELEMETRY__LEVEL", "error");
+    command.env("CUSAX_DOMAIN", domain).env("CUSAX_DATA_DIR", folder).env("CUSAX_TELEMETRY__LEVEL", "error");
     for listener in [
         "SIP__UDP",
         "SIP__TCP",
@@ -102,8 +121,9 @@ fn command(folder: &PathBuf) -> Command {
     command
 }
 
-fn serve(folder: &PathBuf) -> (Child, HashMap<String, u16>) {
-    let mut process = command(folder).args(["serve", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+fn serve(folder: &PathBuf, domain: &str) -> (Child, HashMap<String, u16>) {
+    let mut process =
+        command(folder, domain).args(["serve", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut ports = HashMap::new();
     for line in BufReader::new(process.stdout.take().unwrap()).lines() {
         let told: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();

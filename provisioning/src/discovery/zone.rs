@@ -1,7 +1,7 @@
 //! What name servers shall say of the domain — RFC 3263 §4.1 and RFC 2782 (SIP), RFC 6120 §3.2.1 and XEP-0368 (XMPP),
 //! RFC 6764 §3 (CardDAV) — as a zone file (RFC 1035 §5).
 //!
-//! In    the domain, the host, its addresses, and where the faces listen.
+//! In    the domain, the host, its addresses, and where the faces listen; names in A-labels, as name servers have them (RFC 5890 §2.3.2.1).
 //! Out   records, the protected ways before the others; none for what does not listen.
 //! Not here: reading a zone back (`cusax doctor`).
 

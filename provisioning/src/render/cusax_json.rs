@@ -32,7 +32,7 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
         "name": shown_name(card),
         "security": { "tls_minimum": "1.2", "sip_and_xmpp_alike": true, "srtp": srtp },
         "sip": {
-            "aor": card.aor.to_sip_uri(), "username": card.aor.local(), "realm": card.aor.domain(),
+            "aor": card.aor.to_sip_uri(), "username": card.aor.local(), "realm": card.aor.host(),
             "registrar": parts.registrar(), "host": parts.host, "access": sip, "numbers": card.numbers,
             "register_seconds": chosen.register_seconds, "conference_factory": parts.conference_factory,
             "features": {

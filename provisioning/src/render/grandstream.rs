@@ -18,10 +18,11 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
     };
     let minutes = (plan.chosen.register_seconds / 60).max(1).to_string();
     let book = plan.folder.strip_prefix("https://").unwrap_or(plan.folder);
+    let domain = card.aor.host();
     let keys = [
         ("P271", "1"),                                            // account 1 is active
         ("P270", shown_name(card)),                               // its name
-        ("P47", card.aor.domain()),                               // SIP server
+        ("P47", &domain),                                         // SIP server
         ("P48", &format!("{}:{}", plan.parts.host, access.port)), // outbound proxy
         ("P35", card.aor.local()),                                // SIP user
         ("P36", card.aor.local()),                                // user to prove

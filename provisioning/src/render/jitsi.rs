@@ -22,18 +22,17 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
         Calls::Off => "0",
     };
     let seconds = chosen.register_seconds.to_string();
-    let (sip_uid, xmpp_uid) = (
-        format!("SIP:{}@{}", card.aor.local(), card.aor.domain()),
-        format!("Jabber:{}@{}", card.jid, parts.host),
-    );
+    let domain = card.aor.host();
+    let user = format!("{}@{domain}", card.aor.local());
+    let (sip_uid, xmpp_uid) = (format!("SIP:{user}"), format!("Jabber:{}@{}", card.jid, parts.host));
     let link = format!("acc{number}");
     let (telephony, chat) = (format!("{name} (telephony)"), format!("{name} (chat)"));
     let mut sip_keys: Vec<(&str, &str)> = vec![
         ("", &link),
         ("ACCOUNT_UID", &sip_uid),
         ("PROTOCOL_NAME", "SIP"),
-        ("USER_ID", card.aor.as_str()),
-        ("SERVER_ADDRESS", card.aor.domain()),
+        ("USER_ID", &user),
+        ("SERVER_ADDRESS", &domain),
         ("PROXY_ADDRESS", &parts.host),
         ("PROXY_PORT", &port),
         ("PROXY_AUTO_CONFIG", "false"),

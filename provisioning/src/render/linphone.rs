@@ -17,6 +17,7 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
     let seconds = chosen.register_seconds.to_string();
     let proxy = format!("<{}>", parts.registrar());
     let identity = format!("\"{}\" <{}>", shown_name(card).replace(['"', '\\'], ""), card.aor.to_sip_uri());
+    let domain = card.aor.host();
     let sections: [(&str, &[(&str, &str)]); 6] = [
         ("misc", &[("transient_provisioning", "1")]),
         (
@@ -39,7 +40,7 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
                 ("reg_expires", &seconds),
                 ("reg_sendregister", "1"),
                 ("publish", bit(chosen.sip_presence)),
-                ("realm", card.aor.domain()),
+                ("realm", &domain),
                 ("conference_factory_uri", &parts.conference_factory),
             ],
         ),
@@ -47,8 +48,8 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
             "auth_info_0",
             &[
                 ("username", card.aor.local()),
-                ("domain", card.aor.domain()),
-                ("realm", card.aor.domain()),
+                ("domain", &domain),
+                ("realm", &domain),
                 ("ha1", &ha1),
                 ("algorithm", DigestAlgorithm::Sha256.as_str()),
             ],

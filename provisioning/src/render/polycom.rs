@@ -22,13 +22,14 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
     };
     let on = |is: bool| if is { "1" } else { "0" };
     let (port, seconds) = (access.port.to_string(), plan.chosen.register_seconds.to_string());
+    let domain = card.aor.host();
     let keys = [
         ("reg.1.address", card.aor.as_str()),
         ("reg.1.label", shown_name(card)),
         ("reg.1.displayName", shown_name(card)),
         ("reg.1.auth.userId", card.aor.local()),
         ("reg.1.auth.password", plan.password),
-        ("reg.1.server.1.address", card.aor.domain()),
+        ("reg.1.server.1.address", &domain),
         ("reg.1.server.1.expires", &seconds),
         ("reg.1.outboundProxy.address", &plan.parts.host),
         ("reg.1.outboundProxy.port", &port),

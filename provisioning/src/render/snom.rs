@@ -12,13 +12,14 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
         Calls::Required => "mandatory",
     };
     let seconds = plan.chosen.register_seconds.to_string();
+    let domain = card.aor.host();
     let keys = [
         ("user_active", "on"),
         ("user_realname", shown_name(card)),
         ("user_name", card.aor.local()),
         ("user_pname", card.aor.local()),
         ("user_pass", plan.password),
-        ("user_host", card.aor.domain()),
+        ("user_host", &domain),
         ("user_outbound", &plan.parts.registrar()),
         ("user_expiry", &seconds),
         ("user_srtp", on(plan.chosen.srtp != Calls::Off)),

@@ -17,6 +17,7 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
     };
     let on = |is: bool| if is { "1" } else { "0" };
     let (port, seconds) = (access.port.to_string(), plan.chosen.register_seconds.to_string());
+    let domain = card.aor.host();
     let keys = [
         ("account.1.enable", "1"),
         ("account.1.label", shown_name(card)),
@@ -24,7 +25,7 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
         ("account.1.user_name", card.aor.local()),
         ("account.1.auth_name", card.aor.local()),
         ("account.1.password", plan.password),
-        ("account.1.sip_server.1.address", card.aor.domain()),
+        ("account.1.sip_server.1.address", &domain),
         ("account.1.sip_server.1.port", &port),
         ("account.1.sip_server.1.transport_type", transport),
         ("account.1.sip_server.1.expires", &seconds),

@@ -25,7 +25,7 @@ impl AccountBook {
         id: AccountId,
         new: NewAccount,
     ) -> Result<AccountCard, BookError> {
-        let credentials = Credentials { realm: new.aor.domain().to_owned(), ..Credentials::default() };
+        let credentials = Credentials { realm: new.aor.host().into_owned(), ..Credentials::default() };
         self.insert(id, new, credentials).await
     }
 

@@ -13,11 +13,12 @@ mod link;
 pub(crate) mod oidc;
 mod registry;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared_model::AccountId;
+use shared_model::{AccountId, idn};
 use shared_runtime::Shutdown;
 use shared_runtime::tls::TlsPolicy;
 use shared_store::Account;
@@ -80,7 +81,7 @@ impl Outside {
         let mut opened = Vec::new();
         for Keepers { domain, ldap, oidc } in all {
             // As accounts have it.
-            let domain = &domain.to_lowercase();
+            let domain = &idn::to_unicode(domain).map_or_else(|| domain.to_lowercase(), Cow::into_owned);
             let ldap = Ldap::open(ldap, tls)?.map(Arc::new);
             let oidc = Oidc::open(oidc, domain, Arc::clone(keys), tls)?.map(Arc::new);
             if ldap.is_some() || oidc.is_some() {
@@ -138,7 +139,7 @@ impl Outside {
     }
 
     fn keeper_of(&self, token: &str, domain: &str) -> Option<&Keeper> {
-        let domain = domain.to_lowercase(); // as the registries have it
+        let domain = idn::to_unicode(domain)?; // as the registries have it
         let own = self.0.iter().find(|keeper| keeper.oidc.is_some() && keeper.registry.domain == domain);
         let Some(issuer) = oidc::issuer(token) else { return own };
         // One provider may be several domains'.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use shared_auth::Identity;
-use shared_model::Announcement;
+use shared_model::{Announcement, idn};
 use shared_runtime::unix_millis;
 use sip_core::Message;
 use sip_core::header::{Name, quote};
@@ -173,7 +173,7 @@ async fn refuse(asked: Asked<'_>, caller: &Identity, refusal: Refusal) -> Box<Me
         return Box::new(Message::response(request, 487, ""));
     }
     let mut response = Message::response(request, refusal.status(), "");
-    response.push(Name::Warning, &format!("399 {} {}", server.domains.main(), quote(&text)));
+    response.push(Name::Warning, &format!("399 {} {}", idn::to_ascii(server.domains.main()), quote(&text)));
     Box::new(response)
 }
 

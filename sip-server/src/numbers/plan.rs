@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use shared_model::Domains;
+use shared_model::{Domains, idn};
 use sip_core::Uri;
 
 use super::{Class, NumberConfig, Rate, Tariff};
@@ -168,7 +168,7 @@ impl Plan {
         let uri = if text.contains('@') {
             format!("sip:{text}")
         } else {
-            format!("sip:{text}@{}", self.domains.main())
+            format!("sip:{text}@{}", idn::to_ascii(self.domains.main()))
         };
         let is_address = Uri::parse(&uri).is_some_and(|uri| !uri.user.is_empty() && uri.headers.is_empty());
         is_address.then_some(Dialled::Ours(uri))

@@ -9,8 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shared_model::Domains;
-use shared_model::PushEvent;
+use shared_model::{Domains, PushEvent, idn};
 use sip_core::Message;
 use sip_core::header::{AuthParams, Name};
 use sip_core::proxy::{Action, ResponseContext, loop_key, prepare_copy, share_breadth};
@@ -414,6 +413,7 @@ impl Forwarding<'_> {
             let number = outside.number.as_deref();
             let domain =
                 self.route.caller.as_ref().map_or(self.server.domains.main(), |caller| caller.aor.domain());
+            let domain = &idn::to_ascii(domain);
             let shown = Shown { number, is_anonymous: self.route.is_anonymous, domain };
             trunk.show_caller(request, shown, &self.server.plan);
         }

@@ -4,7 +4,7 @@
 //! Out   a slot that is good for five minutes (`upload`).
 //! Errors section 6; `forbidden` to others; `bad-request` without name or size.
 
-use shared_model::Spec;
+use shared_model::{Spec, idn};
 use xmpp_core::payload::delay::{date_time, parse_date_time};
 use xmpp_core::payload::disco::Info;
 use xmpp_core::payload::form::{Field, Form};
@@ -89,7 +89,7 @@ async fn may_leave(server: &Server, user: &Jid) -> bool {
             .config
             .foreign_domains
             .iter()
-            .any(|domain| domain.eq_ignore_ascii_case(user.domain()));
+            .any(|domain| idn::to_unicode(domain).as_deref() == Some(user.domain()));
     }
     matches!(server.account(user).await, Ok(Some(account)) if account.enabled)
 }

@@ -167,7 +167,7 @@ async fn addresses(server: &Server, owner: &Jid) -> Result<Addresses, StanzaErro
     let has_video = account.video || shows_pictures(server, &account.aor).await?;
     Ok(Addresses {
         account: account.account,
-        aor: account.aor.as_str().to_owned(),
+        aor: format!("{}@{}", account.aor.local(), account.aor.host()),
         sip_uri: account.aor.to_sip_uri(),
         jid: account.jid.as_str().to_owned(),
         numbers: account.numbers,

@@ -3,6 +3,8 @@
 //! In    a domain in its compared form. Out whether it is spoken with: what is denied is not, and if anything is allowed by
 //!       name, nothing else is.
 
+use shared_model::idn;
+
 /// The lists of `[xmpp.federation]`.
 #[derive(Debug, Default)]
 pub(super) struct Policy {
@@ -31,10 +33,10 @@ impl Policy {
 
 impl Pattern {
     fn parse(text: &str) -> Self {
-        let text = text.trim_end_matches('.').to_lowercase();
+        let prepared = |name: &str| idn::to_unicode(name).map_or_else(|| name.to_lowercase(), Into::into);
         match text.strip_prefix("*.") {
-            Some(rest) => Self::Below(rest.to_owned()),
-            None => Self::Domain(text),
+            Some(rest) => Self::Below(prepared(rest)),
+            None => Self::Domain(prepared(text)),
         }
     }
 

@@ -8,6 +8,8 @@
 //! *contained* in `user@host`. So the text is judged without them, and nothing passes that is a part of an address of ours.
 //! Not here: whether a number is another account's, which the directory knows.
 
+use shared_model::idn;
+
 /// What a user may write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Foreign {
@@ -47,7 +49,8 @@ fn address(text: &str, domains: &[&str]) -> Result<String, String> {
     let (place, rest) = rest.split_at(end);
     let (host, port) = place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port)));
     let host = host.trim_end_matches('.').to_ascii_lowercase();
-    if domains.contains(&host.as_str()) {
+    let name = idn::to_unicode(&host).unwrap_or_default();
+    if domains.contains(&&*name) {
         return bad("is the address of somebody else on this service");
     }
     if user.is_empty() || !is_user(user) || !rest.bytes().all(is_parameter) {
@@ -64,7 +67,9 @@ fn address(text: &str, domains: &[&str]) -> Result<String, String> {
         return bad(FRAGMENT);
     }
     // Without scheme it is found in every `x@domain` of ours that goes on where it ends.
-    if !has_scheme && domains.iter().any(|ours| ours.starts_with(&host)) {
+    if !has_scheme
+        && domains.iter().any(|ours| ours.starts_with(&*name) || idn::to_ascii(ours).starts_with(&host))
+    {
         return bad("is a fragment of addresses on this service: write it whole, or with sip: before it");
     }
     Ok(normal)

@@ -36,7 +36,7 @@ impl<'a> Phone<'a> {
 
     /// REGISTER, with the answer to a challenge (§22).
     pub(super) async fn register(&mut self, seconds: u32) -> Result<(), String> {
-        let uri = format!("sip:{}", self.patient.aor.domain());
+        let uri = format!("sip:{}", self.patient.aor.host());
         let what = if seconds == 0 { "unregistering" } else { "registering" };
         let mut request = self.request("REGISTER", &uri);
         request.set(Name::CallId, &format!("{}-register", self.call_id));

@@ -22,7 +22,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared_model::AccountId;
+use shared_model::{AccountId, idn};
 use shared_runtime::tls::TlsPolicy;
 use shared_runtime::unix_millis;
 use shared_store::DigestAlgorithm;
@@ -263,7 +263,8 @@ fn read_person(
     }
     // In ASCII alone: a Kelvin sign must not become a `k`, and so somebody else.
     let user = text(claims, &config.user).ok_or(JwtError::Claim("user name"))?.trim().to_ascii_lowercase();
-    let user = user.strip_suffix(&format!("@{domain}")).unwrap_or(&user).to_owned();
+    let is_here = |(_, at): &(&str, &str)| idn::to_unicode(at).is_some_and(|at| at == domain);
+    let user = user.rsplit_once('@').filter(is_here).map_or(user.as_str(), |(user, _)| user).to_owned();
     invites::check_grammar(&user).map_err(|_| JwtError::Claim("user name"))?;
     let name =
         text(claims, "name").and_then(|name| check_shown_name(name).ok()).filter(|name| !name.is_empty());

@@ -42,7 +42,7 @@ async fn run(server: &Server, user: &Jid, form: &Form) -> Result<Outcome, Stop> 
     let shown = Form::new("result", NODE)
         .with(Field::new("name", "text-single", "Name", card.name.clone()))
         .with(Field::new("jid", "jid-single", "Chat", card.jid.as_str().to_owned()))
-        .with(Field::new("aor", "text-single", "Calls", format!("sip:{}", card.aor.as_str())));
+        .with(Field::new("aor", "text-single", "Calls", card.aor.to_sip_uri()));
     Ok(Outcome::Result(shown))
 }
 
