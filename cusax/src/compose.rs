@@ -156,8 +156,9 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
             };
             router = router.merge(provisioning_router(config, &ground, &bound, halves));
         }
+        let keeper = http::Doorkeeper::new(&config.http.trusted_proxies, &ground.registry)?;
         for listener in listeners {
-            http::serve_tls(listener, ground.tls.server(&[b"http/1.1"]), router.clone(), shutdown);
+            keeper.serve_tls(listener, ground.tls.server(&[b"http/1.1"]), router.clone(), shutdown);
         }
     }
     for address in &config.operations.listen {

@@ -10,7 +10,7 @@ use shared_auth::{Keepers, LdapConfig, OidcConfig, Policy};
 use shared_model::{Aor, Domains, idn};
 use shared_runtime::config::Key;
 use shared_runtime::tls::{TlsError, TlsPolicy};
-use shared_runtime::{telemetry, tls};
+use shared_runtime::{Network, telemetry, tls};
 use shared_store::Store;
 
 use crate::out::say;
@@ -69,6 +69,8 @@ pub(crate) struct HttpConfig {
     pub(crate) https: Vec<SocketAddr>,
     /// What links to this face begin with, such as `https://example.org`; none: the domain and the first listener's port.
     pub(crate) public_url: Option<String>,
+    /// Networks of reverse proxies that say for whom they speak. Default none.
+    pub(crate) trusted_proxies: Vec<Network>,
 }
 
 const OWN_KEYS: &[Key] = &[
@@ -86,6 +88,11 @@ const OWN_KEYS: &[Key] = &[
         "http.public_url",
         "",
         "what links begin with, such as https://example.org; none: the domain and the first listener's port",
+    ),
+    Key::new(
+        "http.trusted_proxies",
+        "[]",
+        "networks of reverse proxies, such as \"192.0.2.7\": they alone name the client, by Forwarded, X-Forwarded-For or the PROXY protocol",
     ),
 ];
 
@@ -127,7 +134,11 @@ impl Default for Config {
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { https: vec![SocketAddr::from(([0, 0, 0, 0], 8443))], public_url: None }
+        Self {
+            https: vec![SocketAddr::from(([0, 0, 0, 0], 8443))],
+            public_url: None,
+            trusted_proxies: Vec::new(),
+        }
     }
 }
 

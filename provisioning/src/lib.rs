@@ -65,6 +65,7 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(7081).note(
         "sections 2 and 6: both halves by one invitation, their relationship, feature switches, profiles",
     ),
+    Spec::rfc(7239).note("`for`, of proxies that are trusted"),
     Spec::rfc(7578).note("files of one form"),
     Spec::rfc(9457).complete(),
     Spec::rfc(6750).note("tokens of the API in the Authorization header"),

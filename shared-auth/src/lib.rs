@@ -54,7 +54,7 @@ pub use bearer::{Bearer, Bearers, Holder};
 pub use book::{AccountBook, BookError, NewAccount, Profile, Upgrade};
 pub use certificates::{CertificateError, Certificates, OwnCertificate};
 pub use clients::{Client, Clients, Installation, RevokeError, Revoked};
-pub use config::{Config, Network, keys};
+pub use config::{Config, keys};
 pub use digest::{Challenge, DigestProof, Qop};
 pub use directory::{AccountCard, Directory};
 pub use fast::{FastFinal, FastStart, FastToken, Ht};
@@ -72,6 +72,7 @@ pub use outside::{
 };
 pub use password::{PasswordError, ha1_of};
 pub use scram::{Channel, Plus, ScramExchange, ScramFinal, ScramStart};
+pub use shared_runtime::Network;
 pub use shared_store::{DigestAlgorithm, ScramHash, ScramVerifier};
 pub use token::{Token, Tokens};
 

@@ -1,12 +1,15 @@
 //! HTTP for whoever has a router: over TLS for people and clients, in the clear for operators on loopback.
 //!
 //! In    an `axum::Router` and bound listeners.
-//! Out   served connections; [`Peer`] tells a handler who asks. One that keeps time itself says so by its [`Deadline`].
-//! State who is connected, counted by network and bounded.
+//! Out   served connections; [`Peer`] tells a handler who asks: the other end, or for whom a trusted proxy speaks. One that keeps time
+//!       itself says so by its [`Deadline`].
+//! State who is connected, counted by network and bounded; trusted proxies are counted in all alone.
 //! Errors a failed handshake ends that connection alone; who is slow is closed, or told 408; whom we keep waiting is told 503;
 //!       who names no host or several is told 400; who is one too many is closed.
 
+mod forwarded;
 mod host;
+mod preface;
 mod range;
 mod whole;
 
@@ -21,27 +24,27 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, State};
-use axum::http::{Request, StatusCode, header};
+use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use prometheus::{Registry, TextEncoder};
+use prometheus::{IntCounterVec, Opts, Registry, TextEncoder};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
-use crate::Shutdown;
+use crate::{Network, Shutdown};
 pub use range::Range;
 use whole::Watched;
 
 /// Who asks, and what carries it.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer {
-    /// The other end of the connection.
+    /// The other end of the connection, or the client that a trusted proxy speaks for; the port is the connection's.
     pub address: SocketAddr,
     /// Our end.
     pub local: SocketAddr,
@@ -50,6 +53,15 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// Whoever asks this, as far as `trusted` proxies say.
+    fn asking(self, trusted: &[Network], fields: &HeaderMap) -> Self {
+        let client = forwarded::client(trusted, self.address.ip(), fields);
+        match client == self.address.ip() {
+            true => self,
+            false => Self { address: SocketAddr::new(client, self.address.port()), ..self },
+        }
+    }
+
     fn of(socket: &TcpStream, address: SocketAddr, is_protected: bool) -> Self {
         // A socket that has no address any more is closed; nothing will be sent by it.
         let local = socket.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
@@ -69,16 +81,58 @@ impl Deadline {
     }
 }
 
-/// Serves `router` over TLS until shutdown.
+/// Serves `router` over TLS until shutdown; nobody speaks for others.
 pub fn serve_tls(listener: TcpListener, tls: Arc<rustls::ServerConfig>, router: Router, shutdown: &Shutdown) {
-    let door =
-        Door { tls: Some(TlsAcceptor::from(tls)), router, guests: Guests::default(), patience: PATIENCE };
-    door.open(listener, shutdown);
+    Doorkeeper::default().serve_tls(listener, tls, router, shutdown);
+}
+
+/// Whom listeners believe about others, and how often they had no place.
+#[derive(Clone, Default)]
+pub struct Doorkeeper {
+    trusted: Arc<[Network]>,
+    refused: Option<IntCounterVec>,
+}
+
+impl Doorkeeper {
+    /// Believes these proxies; counts in metrics.
+    pub fn new(trusted: &[Network], registry: &Registry) -> Result<Self, prometheus::Error> {
+        let refused = IntCounterVec::new(Opts::new(REFUSED, REFUSED_HELP), &["reason"])?;
+        registry.register(Box::new(refused.clone()))?;
+        for full in [Full::Network, Full::All] {
+            refused.with_label_values(&[full.as_str()]);
+        }
+        Ok(Self { trusted: trusted.into(), refused: Some(refused) })
+    }
+
+    /// Serves `router` over TLS until shutdown.
+    pub fn serve_tls(
+        &self,
+        listener: TcpListener,
+        tls: Arc<rustls::ServerConfig>,
+        router: Router,
+        shutdown: &Shutdown,
+    ) {
+        let (tls, keeper) = (Some(TlsAcceptor::from(tls)), self.clone());
+        let door = Door { tls, router, keeper, guests: Guests::default(), patience: PATIENCE };
+        door.open(listener, shutdown);
+    }
+
+    fn trusts(&self, ip: IpAddr) -> bool {
+        forwarded::is_in(&self.trusted, ip)
+    }
+
+    fn refuse(&self, full: Full, ip: IpAddr) {
+        tracing::debug!(client = %crate::Redacted(&ip), why = full.as_str(), "no place for an HTTP connection");
+        if let Some(refused) = &self.refused {
+            refused.with_label_values(&[full.as_str()]).inc();
+        }
+    }
 }
 
 /// Serves `router` in the clear until shutdown.
 pub fn serve_plain(listener: TcpListener, router: Router, shutdown: &Shutdown) {
-    let door = Door { tls: None, router, guests: Guests::default(), patience: PATIENCE };
+    let keeper = Doorkeeper::default();
+    let door = Door { tls: None, router, keeper, guests: Guests::default(), patience: PATIENCE };
     door.open(listener, shutdown);
 }
 
@@ -136,6 +190,7 @@ async fn metrics(State(registry): State<Registry>) -> impl IntoResponse {
 struct Door {
     tls: Option<TlsAcceptor>,
     router: Router,
+    keeper: Doorkeeper,
     guests: Guests,
     /// How long a handshake, a request's head, and a request may take, each.
     patience: Duration,
@@ -159,17 +214,39 @@ impl Door {
                         continue;
                     }
                 };
-                // Who is one too many is closed at once, and holds up nobody.
-                if let Some(guest) = door.guests.admit(peer.ip()) {
-                    stop.spawn(Arc::clone(&door).receive(socket, peer, guest, stop.clone()));
+                // Who is one too many is closed at once, and holds up nobody. A proxy comes for many.
+                let network = (!door.keeper.trusts(peer.ip())).then_some(peer.ip());
+                match door.guests.admit(network) {
+                    Ok(guest) => {
+                        stop.spawn(Arc::clone(&door).receive(socket, peer, guest, stop.clone()));
+                    }
+                    Err(full) => door.keeper.refuse(full, peer.ip()),
                 }
             }
         });
     }
 
-    async fn receive(self: Arc<Self>, socket: TcpStream, address: SocketAddr, _guest: Guest, stop: Shutdown) {
+    async fn receive(
+        self: Arc<Self>,
+        mut socket: TcpStream,
+        mut address: SocketAddr,
+        mut guest: Guest,
+        stop: Shutdown,
+    ) {
         // Small messages of a WebSocket must not wait for more; an error leaves them waiting.
         let _ = socket.set_nodelay(true);
+        if self.keeper.trusts(address.ip()) {
+            let said = tokio::time::timeout(self.patience, preface::read(&mut socket)).await;
+            let Ok(Ok(client)) = said else { return };
+            if let Some(client) = client {
+                address = client;
+                if !self.keeper.trusts(client.ip())
+                    && let Err(full) = guest.is_of(client.ip())
+                {
+                    return self.keeper.refuse(full, client.ip());
+                }
+            }
+        }
         let peer = Peer::of(&socket, address, self.tls.is_some());
         match &self.tls {
             None => self.converse(socket, peer, stop).await,
@@ -194,6 +271,7 @@ impl Door {
             let (head, body) = request.into_parts();
             let (body, whole) = Watched::new(body);
             let mut request = Request::from_parts(head, body);
+            let peer = peer.asking(&self.keeper.trusted, request.headers());
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(deadline.clone());
             let answer = self.router.clone().call(request);
@@ -242,24 +320,61 @@ struct Inside {
 /// A place that is free again when it is dropped.
 struct Guest {
     guests: Guests,
-    network: IpAddr,
+    /// `None`: a proxy, as long as it is not known for whom it comes.
+    network: Option<IpAddr>,
+}
+
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Full {
+    Network,
+    All,
+}
+
+impl Full {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::All => "all",
+        }
+    }
 }
 
 impl Guests {
     /// A place, unless all are taken or those of this network.
-    fn admit(&self, ip: IpAddr) -> Option<Guest> {
+    fn admit(&self, ip: Option<IpAddr>) -> Result<Guest, Full> {
+        let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if inside.all >= MOST {
+            return Err(Full::All);
+        }
+        let network = ip.map(|ip| inside.enter(ip)).transpose()?;
+        inside.all += 1;
+        Ok(Guest { guests: self.clone(), network })
+    }
+}
+
+impl Inside {
+    /// A place in the network of an address.
+    fn enter(&mut self, ip: IpAddr) -> Result<IpAddr, Full> {
         let network = match ip.to_canonical() {
             IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
             v4 => v4,
         };
-        let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = inside.by_network.get(&network).copied().unwrap_or(0);
-        if here >= MOST_OF_NETWORK || inside.all >= MOST {
-            return None;
+        let here = self.by_network.get(&network).copied().unwrap_or(0);
+        if here >= MOST_OF_NETWORK {
+            return Err(Full::Network);
         }
-        inside.all += 1;
-        inside.by_network.insert(network, here + 1);
-        Some(Guest { guests: self.clone(), network })
+        self.by_network.insert(network, here + 1);
+        Ok(network)
+    }
+}
+
+impl Guest {
+    /// It is known now whose connection a proxy brings.
+    fn is_of(&mut self, ip: IpAddr) -> Result<(), Full> {
+        let network = self.guests.0.lock().unwrap_or_else(PoisonError::into_inner).enter(ip)?;
+        self.network = Some(network);
+        Ok(())
     }
 }
 
@@ -267,7 +382,8 @@ impl Drop for Guest {
     fn drop(&mut self) {
         let mut inside = self.guests.0.lock().unwrap_or_else(PoisonError::into_inner);
         inside.all -= 1;
-        if let Entry::Occupied(mut here) = inside.by_network.entry(self.network) {
+        let Some(network) = self.network else { return };
+        if let Entry::Occupied(mut here) = inside.by_network.entry(network) {
             *here.get_mut() -= 1;
             if *here.get() == 0 {
                 here.remove();
@@ -286,6 +402,8 @@ const FRESH: Duration = Duration::from_secs(1);
 const MOST: usize = 4096;
 /// Connections of one network: an office behind one address has fewer people who ask at once.
 const MOST_OF_NETWORK: usize = 256;
+const REFUSED: &str = "shared_runtime_http_refused_total";
+const REFUSED_HELP: &str = "HTTPS connections that were closed at once: too many of one network, or in all.";
 
 #[cfg(test)]
 mod tests {
@@ -295,13 +413,18 @@ mod tests {
     use super::*;
 
     async fn serve(patience: Duration) -> (SocketAddr, Shutdown) {
+        serve_behind(&[], patience).await
+    }
+
+    async fn serve_behind(trusted: &[Network], patience: Duration) -> (SocketAddr, Shutdown) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, shutdown) = (listener.local_addr().unwrap(), Shutdown::new());
         let router = Router::new()
             .route("/", get(|ConnectInfo(peer): ConnectInfo<Peer>| async move { peer.address.to_string() }))
             .route("/slow", axum::routing::post(slow))
             .route("/echo", axum::routing::post(|body: String| async { body }));
-        let door = Door { tls: None, router, guests: Guests::default(), patience };
+        let keeper = Doorkeeper::new(trusted, &Registry::new()).unwrap();
+        let door = Door { tls: None, router, keeper, guests: Guests::default(), patience };
         door.open(listener, &shutdown);
         (address, shutdown)
     }
@@ -369,6 +492,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_trusted_proxy_names_the_client_of_each_request() {
+        let (address, shutdown) = serve_behind(&["127.0.0.1".parse().unwrap()], Duration::from_secs(5)).await;
+        let ask = |fields: &str| format!("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{fields}\r\n");
+        let named = say(address, &ask("X-Forwarded-For: 203.0.113.9, 192.0.2.1\r\n")).await;
+        assert!(named.contains("192.0.2.1:") && !named.contains("203.0.113.9"), "{named}");
+        assert!(say(address, &ask("Forwarded: for=\"[2001:db8::7]\"\r\n")).await.contains("[2001:db8::7]:"));
+        assert!(say(address, &ask("")).await.contains("127.0.0.1:"));
+        // Whom the first bytes name is no proxy, and speaks for nobody else.
+        let preface = "\r\n\r\n\0\r\nQUIT\n\u{21}\u{11}\0\u{c}\u{7f}\0\0\u{2}\u{7f}\0\0\u{1}\0\u{9}\0\u{50}";
+        let named = say(address, &(preface.to_owned() + &ask("X-Forwarded-For: 192.0.2.1\r\n"))).await;
+        assert!(named.ends_with("127.0.0.2:9"), "{named}");
+        shutdown.finish(Duration::from_secs(5)).await;
+    }
+
+    #[tokio::test]
     async fn who_is_asked_for_work_says_whether_the_store_answers() {
         let stands = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stands);
@@ -390,20 +528,24 @@ mod tests {
     #[test]
     fn places_are_counted_by_network_and_in_all() {
         let guests = Guests::default();
-        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let ip = |text: &str| Some(text.parse::<IpAddr>().unwrap());
         let mut inside: Vec<_> =
             (0..MOST_OF_NETWORK).map(|_| guests.admit(ip("2001:db8::1")).unwrap()).collect();
-        assert!(guests.admit(ip("2001:db8::2")).is_none(), "the same network");
-        assert!(
-            guests.admit(ip("::ffff:192.0.2.1")).is_some() && guests.admit(ip("2001:db8:0:1::1")).is_some()
-        );
+        assert_eq!(guests.admit(ip("2001:db8::2")).err(), Some(Full::Network), "the same network");
+        assert!(guests.admit(ip("::ffff:192.0.2.1")).is_ok() && guests.admit(ip("2001:db8:0:1::1")).is_ok());
+        let mut by_proxy = guests.admit(None).unwrap();
+        assert_eq!(by_proxy.is_of("2001:db8::3".parse().unwrap()), Err(Full::Network));
         inside.pop();
-        assert!(guests.admit(ip("2001:db8::2")).is_some());
+        assert_eq!(by_proxy.is_of("2001:db8::3".parse().unwrap()), Ok(()));
+        assert!(guests.admit(ip("2001:db8::2")).is_err());
+        drop(by_proxy);
+        assert!(guests.admit(ip("2001:db8::2")).is_ok());
         let networks = (MOST / MOST_OF_NETWORK) as u32 + 1;
         let many = (0..networks)
-            .flat_map(|n| (0..MOST_OF_NETWORK).map(move |_| IpAddr::from((n + 1).to_be_bytes())));
-        inside.extend(many.filter_map(|ip| guests.admit(ip)));
+            .flat_map(|n| (0..MOST_OF_NETWORK).map(move |_| Some(IpAddr::from((n + 1).to_be_bytes()))));
+        inside.extend(many.filter_map(|ip| guests.admit(ip).ok()));
         assert_eq!(inside.len(), MOST);
+        assert_eq!(guests.admit(None).err(), Some(Full::All));
         drop(inside);
         let inside = guests.0.lock().unwrap();
         assert!(inside.all == 0 && inside.by_network.is_empty());

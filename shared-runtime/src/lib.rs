@@ -8,11 +8,13 @@ pub mod fetch;
 pub mod http;
 pub mod listen;
 pub mod names;
+mod network;
 mod redacted;
 mod shutdown;
 pub mod telemetry;
 pub mod tls;
 
+pub use network::Network;
 pub use redacted::Redacted;
 pub use shutdown::Shutdown;
 

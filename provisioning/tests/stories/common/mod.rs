@@ -48,6 +48,11 @@ pub(crate) async fn house(name: &str) -> House {
 
 /// A house that differs in this.
 pub(crate) async fn house_with(name: &str, differs: impl FnOnce(&mut Parts)) -> House {
+    house_behind(name, &[], differs).await
+}
+
+/// The same, which believes these proxies.
+pub(crate) async fn house_behind(name: &str, proxies: &[&str], differs: impl FnOnce(&mut Parts)) -> House {
     tls::install_provider();
     let folder = std::env::temp_dir().join(format!("cusax-provisioning-{name}-{}", std::process::id()));
     let config = shared_auth::Config { iterations: 4096, ..Default::default() };
@@ -92,7 +97,9 @@ pub(crate) async fn house_with(name: &str, differs: impl FnOnce(&mut Parts)) -> 
         archive: store.archive.clone(),
     };
     differs(&mut parts);
-    http::serve_tls(listener, tls.server(&[b"http/1.1"]), router(parts), &shutdown);
+    let trusted: Vec<_> = proxies.iter().map(|proxy| proxy.parse().unwrap()).collect();
+    let keeper = http::Doorkeeper::new(&trusted, &prometheus::Registry::new()).unwrap();
+    keeper.serve_tls(listener, tls.server(&[b"http/1.1"]), router(parts), &shutdown);
     let (records, archive, bindings) = (store.records, store.archive, store.bindings);
     House { auth, alice, tls, port, records, archive, bindings, bus, chat, rooms, calls, shutdown, folder }
 }
