@@ -42,6 +42,7 @@ mod telephony;
 mod trunks;
 mod trust;
 mod voicemail;
+mod wishes;
 
 pub use challenge::ChallengeRule;
 pub use config::{Chat, Config, KEYS, Redirect, TimerConfig, keys};

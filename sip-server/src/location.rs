@@ -36,6 +36,8 @@ pub(crate) struct Branch {
     pub(crate) to: Destination,
     /// Whose device that is.
     pub(crate) callee: Option<Arc<AccountCard>>,
+    /// What it says that it can: the parameters of its Contact (RFC 3840).
+    pub(crate) features: String,
     /// The trunk that it leads to, if it leads to one.
     pub(crate) trunk: Option<Arc<Trunk>>,
 }
@@ -54,7 +56,8 @@ pub(crate) enum Way {
 impl Branch {
     /// A branch that leaves the Request-URI as it is.
     pub(crate) fn along(flow: Flow, to: Destination) -> Self {
-        Self { uri: None, flow, others: Vec::new(), path: Vec::new(), to, callee: None, trunk: None }
+        let (path, features) = (Vec::new(), String::new());
+        Self { uri: None, flow, others: Vec::new(), path, to, callee: None, features, trunk: None }
     }
 
     /// The ways to a device, each without the others.
@@ -125,7 +128,8 @@ impl Reach<'_> {
                     true
                 }
                 (flow, Some(target)) => {
-                    asleep.push((binding.instance.clone(), Sleeper { key: binding.key.clone(), target }));
+                    let (key, features) = (binding.key.clone(), binding.parameters.clone());
+                    asleep.push((binding.instance.clone(), Sleeper { key, target, features }));
                     flow.is_some_and(|flow| flow.transport.is_stream())
                 }
             };
@@ -192,6 +196,7 @@ fn one_per_device(reachable: Vec<(Flow, Binding)>, callee: &Arc<AccountCard>) ->
         let branch = Branch {
             uri: Some(binding.contact),
             path: binding.path,
+            features: binding.parameters,
             callee: Some(Arc::clone(callee)),
             ..Branch::along(flow, Destination::Device)
         };

@@ -376,7 +376,8 @@ pub(crate) async fn next_hop(
 
 /// §16.3, item 5: a proxy does what Proxy-Require asks, or says that it does not know it.
 fn refuse_unknown_extensions(request: &Message) -> Result<(), Box<Message>> {
-    let is_unknown = |option: &&str| !option.eq_ignore_ascii_case("privacy");
+    let is_known = |option: &str| PROXIED.iter().any(|known| known.eq_ignore_ascii_case(option));
+    let is_unknown = |option: &&str| !is_known(option);
     refuse_options(request, request.elements(Name::ProxyRequire).filter(is_unknown).collect())
 }
 
@@ -428,8 +429,10 @@ fn reason_of(hop: Hop) -> &'static str {
     if hop == Hop::Bad { "Bad Max-Forwards" } else { "" }
 }
 
-/// Methods that pass.
+/// What a request through us may rely on.
+const PROXIED: [&str; 2] = ["privacy", "pref"];
 /// What a request to us may rely on.
-const SUPPORTED: [&str; 4] = ["path", "outbound", "gruu", "timer"];
+const SUPPORTED: [&str; 5] = ["path", "outbound", "gruu", "timer", "pref"];
+/// Methods that pass.
 pub(crate) const ALLOWED: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, SUBSCRIBE, NOTIFY, REFER, INFO, UPDATE, PRACK";

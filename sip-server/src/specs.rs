@@ -30,6 +30,7 @@ pub const SPECS: &[Spec] = &[
     registrar::PATH,
     registrar::SERVICE_ROUTE,
     registrar::CAPABILITIES,
+    crate::wishes::SPEC,
     registrar::OUTBOUND,
     registrar::GRUU,
     push::SPEC,

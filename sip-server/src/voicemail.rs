@@ -53,4 +53,7 @@ fn along(server: &Server, uri: String) -> Option<Branch> {
     Some(Branch { uri: Some(uri), ..Branch::along(flow, Destination::Trusted) })
 }
 
+/// What a mailbox can (RFC 3840 §10): callers may want it, or anything else.
+pub(crate) const FEATURES: &str =
+    ";audio;automata;actor=\"msg-taker\";methods=\"INVITE,ACK,CANCEL,BYE,OPTIONS,UPDATE\"";
 const PACKAGE: &str = "message-summary";

@@ -32,6 +32,7 @@ pub struct ResponseContext {
     challenges: Vec<(Name, String)>,
     is_answered: bool,
     is_closing: bool,
+    keeps_others: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,11 @@ impl ResponseContext {
     /// A request that has no branch yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A 2xx cancels no other branch: whoever called does (RFC 3841 §9.1, no-cancel).
+    pub fn keep_others(&mut self) {
+        self.keeps_others = true;
     }
 
     /// Another branch was started.
@@ -83,7 +89,9 @@ impl ResponseContext {
                 // Every 2xx goes up, even after another (§16.7, item 5).
                 self.is_answered = true;
                 out.push(Action::Respond(Box::new(response)));
-                self.cancel_open(out);
+                if !self.keeps_others {
+                    self.cancel_open(out);
+                }
             }
             status => {
                 self.end(id);

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use shared_model::{Domains, PushEvent, idn};
 use sip_core::Message;
 use sip_core::header::{AuthParams, Name};
+use sip_core::preferences::{Search, Wishes};
 use sip_core::proxy::{Action, ResponseContext, loop_key, prepare_copy, share_breadth};
 use sip_core::transaction::Failure;
 use sip_endpoint::{Answer, Cancel, ReplyTo, ServerHandle};
@@ -34,6 +35,7 @@ use crate::stir;
 use crate::trunks::caller_id::{Shown, asserted_by};
 use crate::trust::is_trusted_peer;
 use crate::voicemail;
+use crate::wishes;
 
 /// A branch under way.
 pub(crate) struct Started {
@@ -52,6 +54,8 @@ pub(crate) struct Forwarding<'a> {
     pub(super) handle: ServerHandle,
     pub(super) route: Route,
     pub(super) context: ResponseContext,
+    /// What the caller wants of it, if it begins something.
+    pub(super) wishes: Option<Box<Wishes>>,
     /// The call, until it is answered, if this begins one.
     pub(super) call: Option<Begun>,
     /// Each branch that was started.
@@ -104,6 +108,19 @@ pub(crate) async fn forward(
         Ok(breadth) => breadth,
         Err(status) => return handle.respond(Message::response(&request, status, "")),
     };
+    let mut context = ResponseContext::new();
+    let mut wishes = None;
+    if !request.is_in_dialog() {
+        let Ok(wanted) = Wishes::of(&request) else {
+            return handle.respond(Message::response(&request, 400, "Too Many Preferences"));
+        };
+        let (groups, asleep) = (std::mem::take(&mut route.groups), std::mem::take(&mut route.asleep));
+        (route.groups, route.asleep) = wishes::arrange(&wanted, groups, asleep);
+        if wanted.disposition.keeps_branches {
+            context.keep_others();
+        }
+        wishes = Some(Box::new(wanted));
+    }
     let (queue, answers) = mpsc::channel(ANSWERS);
     let loop_key = loop_key(&request);
     let bucket = Bucket::fill(&server, std::mem::take(&mut route.asleep), &request);
@@ -121,7 +138,8 @@ pub(crate) async fn forward(
         flow,
         handle,
         route,
-        context: ResponseContext::new(),
+        context,
+        wishes,
         call,
         started: Vec::new(),
         tried: HashSet::new(),
@@ -205,7 +223,9 @@ impl Forwarding<'_> {
                     self.context.close(&mut actions);
                 }
                 Woken::LateDevice => {
-                    if self.start_late().await && !patience.is_ending() {
+                    let is_started = self.start_late().await;
+                    groups.append(&mut self.later);
+                    if is_started && !patience.is_ending() {
                         // Who was waited for has all the time that a phone has to ring.
                         patience.round(Instant::now());
                     }
@@ -263,7 +283,14 @@ impl Forwarding<'_> {
 
     /// Puts the callee's mailbox behind the targets, if there is one and it is not tried yet.
     async fn is_taken_elsewhere(&mut self, groups: &mut VecDeque<Vec<Branch>>) -> bool {
-        let Some(callee) = self.route.callee.clone().filter(|_| self.mailbox.is_none()) else { return false };
+        let is_wanted = self
+            .wishes
+            .as_ref()
+            .is_none_or(|wishes| !wishes.disposition.one_only && wishes::suits(wishes, voicemail::FEATURES));
+        if self.mailbox.is_some() || !is_wanted || self.context.is_closing() {
+            return false;
+        }
+        let Some(callee) = self.route.callee.clone() else { return false };
         let branch = match self.route.mailbox.take() {
             Some(branch) => Some(branch),
             None => voicemail::branch(self.server, &self.request, &callee).await,
@@ -347,7 +374,17 @@ impl Forwarding<'_> {
         let is_secure = sips::is_asked(self.request.uri());
         let suits = |branch| if is_secure { sips::secured(branch) } else { Some(branch) };
         let branches = devices.groups.into_iter().flatten().filter_map(suits);
+        let disposition = self.wishes.as_ref().map(|wishes| wishes.disposition).unwrap_or_default();
         for branch in branches.filter(|branch| self.is_new(branch)).collect::<Vec<_>>() {
+            if self.wishes.as_ref().is_some_and(|wishes| !wishes::suits(wishes, &branch.features))
+                || (disposition.one_only && !self.started.is_empty())
+            {
+                continue;
+            }
+            if disposition.search == Some(Search::Sequential) && self.context.has_open_branch() {
+                self.later.push_back(vec![branch]);
+                continue;
+            }
             tracing::debug!("a device that registered while others ring is rung too");
             let is_in_dialog = self.request.is_in_dialog();
             let branch = if is_in_dialog { branch.within_dialog() } else { branch };

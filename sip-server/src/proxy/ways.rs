@@ -18,6 +18,7 @@ use crate::destination;
 use crate::features::Destination;
 use crate::location::{Branch, Way};
 use crate::sips;
+use crate::wishes;
 
 impl Forwarding<'_> {
     /// What a trunk's answer says of the trunk. `None` if it asked who we are, and was told in a request of its own; a
@@ -115,7 +116,9 @@ impl Forwarding<'_> {
 
     /// Follows a redirect (§16.7, item 4), if policy wants it and it leads to somewhere new.
     pub(super) async fn follow(&mut self, response: &Message) -> bool {
+        let is_the_callers = self.wishes.as_ref().is_some_and(|wishes| wishes.disposition.passes_redirects);
         let may_follow = self.server.config.redirect.is_follow()
+            && !is_the_callers
             && !self.context.is_closing()
             && !self.request.is_in_dialog()
             && self.history.len() < redirect::MOST;
@@ -154,7 +157,12 @@ impl Forwarding<'_> {
             // Whoever is called may not send the caller where they would pay.
             Ok(found) if found.outside.is_some() => Vec::new(),
             Ok(found) => {
-                let mut branches: Vec<_> = found.groups.into_iter().flatten().take(MOST_BRANCHES).collect();
+                let groups = match &self.wishes {
+                    // §7.2.4 of RFC 3841: what a redirect adds is sorted too.
+                    Some(wishes) => wishes::arrange(wishes, found.groups, Vec::new()).0,
+                    None => found.groups,
+                };
+                let mut branches: Vec<_> = groups.into_iter().flatten().take(MOST_BRANCHES).collect();
                 for branch in branches.iter_mut().filter(|branch| branch.uri.is_none()) {
                     branch.uri = Some(target.to_owned());
                 }

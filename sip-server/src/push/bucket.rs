@@ -21,6 +21,8 @@ pub(crate) struct Sleeper {
     pub(crate) key: String,
     /// How it is woken.
     pub(crate) target: PushTarget,
+    /// What it says that it can.
+    pub(crate) features: String,
 }
 
 /// What one request waits for.

@@ -30,7 +30,7 @@ pub(crate) const PATH: Spec = Spec::rfc(3327).complete();
 pub(crate) const SERVICE_ROUTE: Spec = Spec::rfc(3608).note("one route, as configured");
 /// RFC 3840.
 pub(crate) const CAPABILITIES: Spec =
-    Spec::rfc(3840).note("kept with the contact and told again; not searched by");
+    Spec::rfc(3840).note("kept with the contact, told again, and searched by (RFC 3841)");
 /// RFC 5626.
 pub(crate) const OUTBOUND: Spec =
     Spec::rfc(5626).note("registrar, authoritative proxy, keepalives; edge only as the first hop itself");
@@ -226,4 +226,4 @@ pub(crate) fn tell_unbound(server: &Server, binding: &Binding) {
 }
 
 /// What Require may ask for, and Supported tells.
-const EXTENSIONS: [&str; 3] = ["path", "outbound", "gruu"];
+const EXTENSIONS: [&str; 4] = ["path", "outbound", "gruu", "pref"];

@@ -21,6 +21,7 @@ mod hep;
 mod identity;
 mod in_dialog;
 mod numbers;
+mod preferences;
 mod push;
 mod reg_event;
 mod registrations;

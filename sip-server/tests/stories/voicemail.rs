@@ -152,3 +152,27 @@ async fn the_lamp_of_ones_own_mailbox_and_no_others() {
     assert!(asked.value(Name::PAssertedIdentity).unwrap().contains("sip:bob@example.org"));
     assert!(taken.try_recv().is_err());
 }
+
+#[tokio::test]
+async fn a_caller_may_want_the_person_or_the_mailbox_alone() {
+    let (served, mut taken, _focus) = serve().await;
+    let alice = Phone::new("alice", &served).await;
+    let bob = Phone::new("bob", &served).await;
+    assert_eq!(bob.register_as(";audio;actor=\"principal\"").await.status(), 200);
+    let wanting = |name, rule: &str| {
+        let mut call = invite(&alice, "bob");
+        call.push(name, rule);
+        call
+    };
+    let no_machine = wanting(Name::RejectContact, "*;actor=\"msg-taker\"");
+    let (busy, ()) = tokio::join!(alice.ask(no_machine, PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 486).await;
+        bob.expect("ACK").await;
+    });
+    assert_eq!(busy.status(), 486);
+    let no_person = wanting(Name::AcceptContact, "*;actor=\"msg-taker\";require");
+    assert_eq!(alice.ask(no_person, PASSWORD).await.status(), 200);
+    assert!(taken.recv().await.unwrap().uri().starts_with("sip:box-"));
+    assert!(taken.try_recv().is_err(), "one call in all");
+}
