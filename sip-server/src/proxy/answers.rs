@@ -56,7 +56,7 @@ impl Forwarding<'_> {
         if is_last && self.request.method() == "BYE" && self.went_across(id) {
             self.server.dialogs.end(self.request.call_id());
             self.end_relay();
-            self.server.calls.ended(self.request.call_id()).await;
+            self.server.calls.ended(self.request.call_id(), self.began).await;
         }
     }
 

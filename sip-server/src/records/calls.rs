@@ -176,10 +176,11 @@ impl Calls {
         self.open.contains_key(call_id)
     }
 
-    /// A BYE was answered, or had its time. Ends when the row is durable.
-    pub(crate) async fn ended(&self, call_id: &str) {
+    /// A BYE that came at this instant was answered, or had its time: nobody speaks after it, nor pays (RFC 3261 §15). Ends when the
+    /// row is durable.
+    pub(crate) async fn ended(&self, call_id: &str, at: Instant) {
         let Some((_, open)) = self.open.remove(call_id) else { return };
-        self.close(open, Instant::now(), CallResult::Completed).await;
+        self.close(open, at, CallResult::Completed).await;
     }
 
     /// Ends the calls that nobody refreshed, and answers which those were.

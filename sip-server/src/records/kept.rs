@@ -215,7 +215,7 @@ mod tests {
         up(&killed, "old");
         up(&killed, "over");
         killed.keep(later, false).await;
-        killed.ended("over").await;
+        killed.ended("over", Instant::now()).await;
         killed.keep(later, false).await;
         up(&killed, "young");
         killed.keep(Instant::now(), false).await;
@@ -224,7 +224,7 @@ mod tests {
         let next = calls(&store, &shutdown);
         next.restore().await.unwrap();
         for call_id in ["old", "over", "young"] {
-            next.ended(call_id).await;
+            next.ended(call_id, Instant::now()).await;
         }
         assert!(store.records.list(OWNER, UP, None, 10).await.unwrap().is_empty(), "paid once");
         let rows = page(&*store.archive, None, None).await.unwrap().0;

@@ -121,6 +121,20 @@ async fn a_charged_call_is_announced_and_written_down_with_its_cost() {
 }
 
 #[tokio::test]
+async fn a_call_lasts_until_somebody_hangs_up_and_not_until_that_is_answered() {
+    let (served, carrier, alice) = served(CostConfig::default()).await;
+    let (sent, ok) = answered(&alice, &carrier, "0140000000").await;
+    alice.send(&alice.in_dialog("BYE", 9_000, &sent, &ok)).await;
+    let bye = carrier.expect("BYE").await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    carrier.respond(&bye, 200).await;
+    alice.expect("200").await;
+    let rows = rows(&served).await;
+    assert_eq!((rows.len(), rows[0].result), (1, CallResult::Completed));
+    assert!(rows[0].seconds < 3, "{} seconds", rows[0].seconds);
+}
+
+#[tokio::test]
 async fn every_call_has_one_row_whatever_became_of_it() {
     let (served, _carrier, alice) = served(CostConfig::default()).await;
     let bob = Phone::registered("bob", &served).await;
