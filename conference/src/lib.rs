@@ -19,6 +19,7 @@ use shared_model::Spec;
 
 /// What this crate implements.
 pub const SPECS: &[Spec] = &[
+    Spec::rfc(3262).note("whoever insists: calls of rooms are answered at once, announcements wait for their PRACK"),
     Spec::rfc(3264)
         .note("answers, hold, our own offers, new media within a call; one audio medium, one of pictures, of browsers several"),
     Spec::rfc(3323).note("anonymous callers have no name in the conference document"),

@@ -4,7 +4,7 @@
 //! Out   183 with an answer, sound, and at the end 480 (it was said, or confirmed by `1`) or 603 (by another key, or not in
 //!       [`LONGEST`]); no call comes of it.
 //! State those that are said now, at most [`MOST`]; 503 beyond. Their URIs hold a number that nobody outside knows.
-//! Errors 488 for browsers, which would take this answer for the call's own (RFC 3261 §13.2.1: one answer an offer).
+//! Errors 504 if somebody who insists on reliable provisional responses does not acknowledge the 183 (RFC 3262 §3); 488 for browsers, which would take this answer for the call's own (RFC 3261 §13.2.1: one answer an offer).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use super::Focus;
 use super::admission::came_from;
 use super::answer::{self, Origin};
+use super::reliable::{Early, repeat};
 use super::sdes::Keys;
 use crate::media::leg::UnboundLeg;
 use crate::mixer::{Command, Gate, Heard, LegId, Mixer, Peer, Prompt};
@@ -28,11 +29,12 @@ use crate::mixer::{Command, Gate, Heard, LegId, Mixer, Peer, Prompt};
 pub(super) struct Desk {
     secret: u64,
     open: Arc<AtomicUsize>,
+    early: Early,
 }
 
 impl Desk {
     pub(super) fn new(secret: u64) -> Self {
-        Self { secret, open: Arc::default() }
+        Self { secret, open: Arc::default(), early: Early::default() }
     }
 
     fn name(&self, what: Announcement) -> String {
@@ -44,6 +46,11 @@ impl Desk {
         [Announcement::Charged, Announcement::Confirm, Announcement::Refused]
             .into_iter()
             .find(|what| room.local() == self.name(*what))
+    }
+
+    /// Takes the PRACK of what was said reliably; gives another back.
+    pub(super) fn acknowledged(&self, prack: Incoming) -> Result<(), Box<Incoming>> {
+        self.early.acknowledged(prack)
     }
 
     /// One more, if it may be.
@@ -112,10 +119,18 @@ impl Focus {
         let mut progress = Message::response(request, 183, "");
         progress.push(Name::Contact, &format!("<sip:{}>", parts.domain));
         progress.set_body("application/sdp", agreed.text.into());
-        server.respond(progress);
-        let status = tokio::time::timeout(LONGEST, say(&mixer, heard, what)).await;
+        let reliable = self.desk().early.begin(request, &mut progress, (parts.random)());
+        server.respond(progress.clone());
+        // The same ports and coders: what else a second offer wants is not worth a change for so short a time.
+        let again = Origin { version: origin.version + 1, ..origin };
+        let answer =
+            |offer: &str| answer::answer(offer, again, &keys, None, None).ok().map(|agreed| agreed.text);
+        let status = tokio::select! {
+            status = tokio::time::timeout(LONGEST, say(&mixer, heard, what)) => status.unwrap_or(603),
+            () = repeat(reliable, &progress, server, answer) => 504,
+        };
         mixer.tell(Command::Remove(LEG)).await;
-        status.unwrap_or(603)
+        status
     }
 }
 

@@ -27,6 +27,7 @@ mod notifier;
 mod offer;
 mod participant;
 pub mod policy;
+mod reliable;
 mod sdes;
 mod session;
 mod video;
@@ -302,12 +303,19 @@ impl Focus {
         {
             return incoming.server.respond(unread.answer(&incoming.request));
         }
+        if incoming.request.method() == "PRACK" {
+            match self.desk.acknowledged(incoming) {
+                Ok(()) => return,
+                Err(other) => incoming = *other,
+            }
+        }
         let is_begun = incoming.request.method() == "INVITE" && !incoming.request.is_in_dialog();
         if is_begun && self.parts.shutdown.is_begun() {
             return incoming.server.respond(Message::response(&incoming.request, 503, "Stopping"));
         }
         let Some(room) = self.room_of(&incoming.request) else {
-            return incoming.server.respond(Message::response(&incoming.request, 404, ""));
+            let status = if incoming.request.method() == "PRACK" { 481 } else { 404 };
+            return incoming.server.respond(Message::response(&incoming.request, status, ""));
         };
         if lamps::is_meant(&incoming.request) && room.local() == self.parts.config.voicemail {
             return self.light(incoming);

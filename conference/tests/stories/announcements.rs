@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::house::House;
 use conference::Config;
 use shared_model::{Announcement, Announcements};
+use sip_core::Name;
+use sip_endpoint::Answer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_announcement_is_heard_before_any_answer_and_ends() {
@@ -20,6 +22,39 @@ async fn an_announcement_is_heard_before_any_answer_and_ends() {
     let silent = House::start().await;
     assert_eq!(silent.focus.announcement(Announcement::Charged), None);
     silent.stop().await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_insists_on_it_gets_the_183_until_it_is_acknowledged() {
+    let house = House::start_with(Config::default()).await;
+    let uri = house.focus.announcement(Announcement::Confirm).unwrap();
+    let mut alice = house.silent_phone("alice").await;
+    let (mut sent, early) = alice.invite_early_with(&uri, &[("Require", "100rel")]).await;
+    assert_eq!(early.value(Name::Require), Some("100rel"));
+    let sequence: u32 = early.other_values("RSeq").next().unwrap().parse().unwrap();
+    let Some(Answer::Response(again)) = sent.next().await else { panic!("it comes once") };
+    assert_eq!((again.status(), again.other_values("RSeq").next()), (183, early.other_values("RSeq").next()));
+    let number = early.cseq().unwrap().0;
+    let wrong = format!("{} {number} INVITE", sequence + 1);
+    assert_eq!(alice.send("PRACK", &[("RAck", &wrong)]).await.status(), 481);
+    let right = format!("{sequence} {number} INVITE");
+    // §5: with another offer.
+    let offer =
+        "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+    let answer = alice.send_body_with("PRACK", "application/sdp", offer, ("RAck", &right)).await;
+    assert_eq!(answer.status(), 200);
+    assert!(String::from_utf8_lossy(answer.body()).contains("m=audio "), "{answer:?}");
+    assert_eq!(alice.send("PRACK", &[("RAck", &right)]).await.status(), 481, "it is acknowledged");
+    // T1 doubled is a second: it would have come again by then.
+    let more = tokio::time::timeout(Duration::from_millis(1_500), sent.next()).await;
+    assert!(more.is_err(), "{more:?}");
+    alice.press("1");
+    assert_eq!(sent.last().await.unwrap().status(), 480);
+    // Who does not insist gets it once, as before.
+    let mut bob = house.silent_phone("bob").await;
+    let (_sent, early) = bob.invite_early_with(&uri, &[("Supported", "100rel")]).await;
+    assert_eq!((early.value(Name::Require), early.other_values("RSeq").next()), (None, None));
     house.stop().await;
 }
 

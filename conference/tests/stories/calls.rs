@@ -128,6 +128,21 @@ async fn joining_and_leaving_are_facts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_insists_on_reliable_provisional_responses_is_answered_at_once() {
+    let house = House::start().await;
+    let mut alice = house.phone_of("alice", 440.0).await;
+    let offer =
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+    let mandatory = ("Require", "100rel");
+    let answer = alice.send_body_with("INVITE", "application/sdp", offer, mandatory).await;
+    assert_eq!(answer.status(), 200, "{answer:?}");
+    assert!(answer.elements(Name::Supported).any(|option| option == "100rel"));
+    assert!(answer.elements(Name::Allow).any(|method| method == "PRACK"));
+    assert_eq!(alice.send("PRACK", &[("RAck", "1 1 INVITE")]).await.status(), 481, "it acknowledges nothing");
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hold_and_rubbish_are_answered() {
     let house = House::start().await;
     let mut alice = house.call("alice", 440.0).await;

@@ -294,6 +294,8 @@ impl Conference {
             ("INFO", Some(at)) => self.info(at, incoming).await,
             ("SUBSCRIBE", leg) => self.subscribe(incoming, leg, subscription).await,
             ("OPTIONS", _) => incoming.server.respond(self.describe(Message::response(request, 200, ""))),
+            // RFC 3262 §3: it acknowledges nothing that we sent.
+            ("PRACK", _) => reply(481, ""),
             ("MESSAGE", _) => {
                 // S-02: chat goes to the room, not to its call.
                 reply(405, "Chat Is At The Room's JID");
@@ -561,9 +563,9 @@ impl Conference {
     }
 }
 
-const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, SUBSCRIBE, INFO, REFER";
-/// What somebody may insist on.
-const EXTENSIONS: [&str; 4] = ["replaces", "join", "timer", "norefersub"];
+const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, SUBSCRIBE, INFO, REFER";
+/// What somebody may insist on. Of 100rel there is nothing to do: calls are answered without a provisional response (RFC 3262 §3).
+const EXTENSIONS: [&str; 5] = ["replaces", "join", "timer", "norefersub", "100rel"];
 /// Messages that wait for a conference: more than legs that call a full one at once.
 const INBOX: usize = 2_048;
 /// Notices of the mixer that wait.

@@ -95,21 +95,32 @@ impl Phone {
 
     /// Calls, and takes the media that come before an answer, if some do.
     pub(crate) async fn invite_early(&mut self, uri: &str) -> SentRequest {
+        self.invite_early_with(uri, &[]).await.0
+    }
+
+    /// The same with further headers; and the 183, in whose dialog the next requests are.
+    pub(crate) async fn invite_early_with(
+        &mut self,
+        uri: &str,
+        headers: &[(&str, &str)],
+    ) -> (SentRequest, Message) {
         self.uri = uri.to_owned();
         self.to = format!("<{uri}>");
         let offer = self.offer("sendrecv");
-        let mut request = self.build("INVITE", &[]);
+        let mut request = self.build("INVITE", headers);
         request.set_body("application/sdp", offer.into());
         let mut sent = self.endpoint.request(request, self.flow, "0").await;
-        while let Some(Answer::Response(response)) = sent.next().await {
+        loop {
+            let Some(Answer::Response(response)) = sent.next().await else { panic!("no early media") };
             if response.status() == 183 {
                 let answer = Sdp::parse(std::str::from_utf8(response.body()).unwrap()).unwrap();
                 let media = &answer.media[0];
                 self.mixer = Some(SocketAddr::new(media.connection.unwrap(), media.port));
-                break;
+                self.to = response.value(Name::To).unwrap().to_owned();
+                self.uri = response.value(Name::Contact).unwrap().trim_matches(['<', '>']).to_owned();
+                return (sent, *response);
             }
         }
-        sent
     }
 
     fn offer(&self, direction: &str) -> String {
