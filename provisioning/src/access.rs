@@ -80,7 +80,7 @@ pub(crate) async fn prove_of(
         }
         _ => None,
     };
-    let origin = Origin { protocol: Protocol::Provisioning, ip: peer.address.ip().to_canonical() };
+    let origin = Origin::new(Protocol::Provisioning, peer.address.ip().to_canonical());
     let identity = parts.auth.authenticator.verify(proof, origin).await.map_err(|denied| refuse(&denied))?;
     let card = parts.auth.directory.by_id(identity.account).await.map_err(broken)?.ok_or_else(unproven)?;
     // What a directory verifies is of no use to a phone, which gets a password of its own.

@@ -123,11 +123,11 @@ impl Authenticator {
         let name = login.map(|login| login.key.as_str());
         let now = Instant::now();
         let outcome = match self.throttle.wait(name, origin.ip, now) {
-            Some(wait) => Err(Denied::Throttled(wait)),
-            None => self.decide(proof, login, origin).await,
+            Some(wait) if !origin.is_urgent => Err(Denied::Throttled(wait)),
+            _ => self.decide(proof, login, origin).await,
         };
         match &outcome {
-            Ok(_) => self.throttle.succeeded(name),
+            Ok(_) => self.throttle.succeeded(name, origin.ip, now),
             Err(denied) if denied.is_failed_proof() => self.throttle.failed(name, origin.ip, now),
             Err(_) => {}
         }
@@ -162,7 +162,7 @@ impl Authenticator {
         self.outside.get().ok_or(Denied::NoVerifier)?.signed_out(token).await
     }
 
-    /// Somebody there does what guessers do, such as asking for names that nobody has: it counts as a failed proof of that
+    /// Somebody there does what guessers do, such as asking for links that are none: it counts as a failed proof of that
     /// network, and of nobody.
     pub fn suspect(&self, ip: IpAddr) {
         self.throttle.failed(None, ip, Instant::now());
@@ -173,9 +173,20 @@ impl Authenticator {
         self.throttle.wait(None, ip, Instant::now())
     }
 
-    /// The challenges to send, in the configured order, all with one nonce.
-    pub fn challenges(&self, realm: &str, stale: bool) -> Vec<Challenge> {
-        let nonce = self.next_nonce(realm);
+    /// Somebody there asked for a name that nobody has. Only where a connection proves the address (`is_seen`) does it slow proofs:
+    /// who sends a datagram writes its source as he likes.
+    pub fn guessed(&self, ip: IpAddr, is_seen: bool) {
+        self.throttle.guessed(ip, is_seen, Instant::now());
+    }
+
+    /// For how long strangers there do not hear which names there are.
+    pub fn wait_of_guesser(&self, ip: IpAddr) -> Option<Duration> {
+        self.throttle.wait_of_guesser(ip, Instant::now())
+    }
+
+    /// The challenges to send to this address, in the configured order, all with one nonce.
+    pub fn challenges(&self, realm: &str, stale: bool, to: IpAddr) -> Vec<Challenge> {
+        let nonce = Nonce::new(unix_millis(), to).to_text(realm, &self.keys);
         let challenge = |algorithm| Challenge {
             algorithm,
             realm: realm.to_owned(),
@@ -184,11 +195,6 @@ impl Authenticator {
             stale,
         };
         self.config.algorithms.iter().copied().map(challenge).collect()
-    }
-
-    /// A fresh nonce, for `nextnonce` of `Authentication-Info` (RFC 7616 §3.5).
-    pub fn next_nonce(&self, realm: &str) -> String {
-        Nonce::new(unix_millis()).to_text(realm, &self.keys)
     }
 
     /// Goes on after the client's first SCRAM message. Names that nobody has get a salt that never changes, and as many
@@ -257,7 +263,7 @@ impl Authenticator {
     async fn decide(&self, proof: &Proof, login: Option<&Login>, origin: Origin) -> Result<Identity, Denied> {
         match proof {
             Proof::Plain { password, authzid, .. } => self.plain(login, password, authzid, origin).await,
-            Proof::Digest(digest) => self.digest(login, digest).await,
+            Proof::Digest(digest) => self.digest(login, digest, origin).await,
             Proof::Scram(last) => self.scram(login, last).await,
             // The handshake proved that the peer holds its key, and the CA that the name is theirs.
             Proof::Certificate { .. } => {
@@ -319,11 +325,20 @@ impl Authenticator {
         said
     }
 
-    async fn digest(&self, login: Option<&Login>, proof: &DigestProof) -> Result<Identity, Denied> {
+    async fn digest(
+        &self,
+        login: Option<&Login>,
+        proof: &DigestProof,
+        origin: Origin,
+    ) -> Result<Identity, Denied> {
         if !self.config.algorithms.contains(&proof.algorithm) {
             return Err(Denied::NoVerifier);
         }
         let nonce = Nonce::parse(&proof.nonce, &proof.realm, &self.keys).ok_or(Denied::ForeignNonce)?;
+        // A datagram comes from wherever it says, until it shows what was sent there.
+        if !origin.is_seen && !nonce.is_for(origin.ip) {
+            return Err(Denied::Stale);
+        }
         // Without qop there is no count, so each nonce is good for one request.
         let count = match &proof.qop {
             Some(qop) => {

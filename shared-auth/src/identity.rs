@@ -89,6 +89,17 @@ pub struct Origin {
     pub protocol: Protocol,
     /// From which address.
     pub ip: IpAddr,
+    /// Whether a connection proves that address.
+    pub is_seen: bool,
+    /// Whether it is looked at however many failed before: somebody is in need.
+    pub is_urgent: bool,
+}
+
+impl Origin {
+    /// By a connection from this address.
+    pub const fn new(protocol: Protocol, ip: IpAddr) -> Self {
+        Self { protocol, ip, is_seen: true, is_urgent: false }
+    }
 }
 
 /// What somebody shows to prove who they are.

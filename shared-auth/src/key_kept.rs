@@ -112,6 +112,8 @@ mod tests {
         }
     }
 
+    const HOME: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
     fn open(store: &Store, folder: &Folder) -> Auth {
         let config = Config { iterations: 4096, ..Config::default() };
         Auth::open(&config, store, &folder.0, &Bus::new(), &prometheus::Registry::new()).unwrap()
@@ -156,15 +158,14 @@ mod tests {
         std::fs::remove_file(folder.key()).unwrap();
         renew_key(&store, &folder.0).await.unwrap();
         let auth = open(&store, &folder);
-        let origin =
-            |protocol| Origin { protocol, ip: std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)) };
+        let origin = |protocol| Origin::new(protocol, HOME);
         let typed = async |password: &str| {
             let (name, domain) = ("alice".to_owned(), "example.org".to_owned());
             let proof = Proof::Plain { name, domain, password: password.to_owned(), authzid: String::new() };
             auth.authenticator.verify(proof, origin(Protocol::Xmpp)).await.map(drop)
         };
         let called = async || {
-            let challenge = auth.authenticator.challenges("example.org", false).remove(0);
+            let challenge = auth.authenticator.challenges("example.org", false, HOME).remove(0);
             let proof = crate::authenticator::tests::answer(&challenge, "alice", "correct horse", 1);
             auth.authenticator.verify(Proof::Digest(proof), origin(Protocol::Sip)).await.map(drop)
         };

@@ -5,7 +5,10 @@
 //!  +--------+--------+-----------------+
 //!  | millis | random | HMAC-SHA-256/16 |   the MAC covers millis, random and the realm
 //!  +--------+--------+-----------------+
+//!            the second half of it is the first, and the address that it was sent to, by exclusive or
 //! ```
+
+use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -24,9 +27,16 @@ pub(crate) struct Nonce {
 }
 
 impl Nonce {
-    /// A new nonce, made at `now` (milliseconds since 1970).
-    pub(crate) fn new(now: i64) -> Self {
-        Self { made: u64::try_from(now).unwrap_or(0), random: hash::random() }
+    /// A new nonce, made at `now` (milliseconds since 1970) for who is at this address.
+    pub(crate) fn new(now: i64, to: IpAddr) -> Self {
+        let half: [u8; 4] = hash::random();
+        Self { made: u64::try_from(now).unwrap_or(0), random: with_address(half, to) }
+    }
+
+    /// Whether it was sent there.
+    pub(crate) fn is_for(self, ip: IpAddr) -> bool {
+        let [a, b, c, d, ..] = self.random;
+        self.random == with_address([a, b, c, d], ip)
     }
 
     /// Its text for this realm.
@@ -57,6 +67,21 @@ impl Nonce {
     fn content(self, realm: &str) -> Vec<u8> {
         [&self.made.to_be_bytes()[..], &self.random, realm.as_bytes()].concat()
     }
+}
+
+/// Of IPv6 the network counts, since phones change the rest.
+fn with_address(half: [u8; 4], ip: IpAddr) -> [u8; 8] {
+    let address = match ip.to_canonical() {
+        IpAddr::V4(ip) => u32::from(ip),
+        IpAddr::V6(ip) => {
+            let network = (u128::from(ip) >> 64) as u64;
+            (network >> 32) as u32 ^ (network as u32).rotate_left(16)
+        }
+    };
+    let place = (u32::from_be_bytes(half) ^ address).to_be_bytes();
+    let [a, b, c, d] = half;
+    let [e, f, g, h] = place;
+    [a, b, c, d, e, f, g, h]
 }
 
 const TEXT_LENGTH: usize = 43;

@@ -1,14 +1,21 @@
-//! The shared throttle: failed proofs, counted per account and per network over all protocols together.
+//! The shared throttle: failed proofs, counted over all protocols together.
 //!
-//! In    names and addresses whose proof failed, and the moment. A token names nobody and counts for its network alone.
+//! In    names and addresses whose proof failed or held, and the moment. A token names nobody.
 //! Out   for how long nothing more is looked at from there.
 //! State bounded counts; a count halves every [`HALVING`] and is forgotten when nothing is left of it. They lie in shards, so
 //!       that proofs seldom meet at a lock; a full shard forgets the lighter half of its counts at once, so that a flood
 //!       of new names costs each of them little, and pushes out no name that is being guessed at.
 //! Not here: ordinary challenges, which are no failures (P-15).
 //!
-//! Networks are /32 of IPv4 and /64 of IPv6. An account bears more failures than a network, lest a stranger lock its
-//! owner out cheaply.
+//! | counted | what | slows |
+//! |---|---|---|
+//! | an account in a network | failures | that account there: a phone with an old password shuts out nobody else |
+//! | a network | accounts that failed there, guesses at names over connections | names that were not proved there lately |
+//! | an account | networks in which it failed | it where it was not proved lately, so that strangers lock no owner out |
+//! | a network | failed tokens and links | tokens and links from there |
+//! | a network | guesses at names | what strangers hear of names; a datagram proves no address, so that these count here alone |
+//!
+//! Networks are /32 of IPv4 and /64 of IPv6.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -22,8 +29,13 @@ use crate::Network;
 /// Counts of failed proofs.
 pub(crate) struct Throttle {
     exempt: Vec<Network>,
+    pairs: Counts<(u64, Network)>,
     accounts: Counts<u64>,
     networks: Counts<Network>,
+    nameless: Counts<Network>,
+    guesses: Counts<Network>,
+    /// Accounts, each with a network in which it was proved.
+    known: Counts<(u64, Network)>,
 }
 
 /// Counts in shards by their key's hash.
@@ -40,57 +52,110 @@ struct Count {
 
 impl Throttle {
     pub(crate) fn new(exempt: Vec<Network>) -> Self {
-        Self { exempt, accounts: Counts::new(), networks: Counts::new() }
+        Self {
+            exempt,
+            pairs: Counts::new(),
+            accounts: Counts::new(),
+            networks: Counts::new(),
+            nameless: Counts::new(),
+            guesses: Counts::new(),
+            known: Counts::new(),
+        }
     }
 
-    /// For how long nothing is looked at for this name, if the proof has one, or from this address.
+    /// For how long nothing is looked at for this name from this address, or, without a name, no token.
     pub(crate) fn wait(&self, name: Option<&str>, ip: IpAddr, now: Instant) -> Option<Duration> {
         if self.is_exempt(ip) {
             return None;
         }
-        let by_account = name.and_then(|name| self.accounts.wait(&self.account(name), FREE_PER_ACCOUNT, now));
-        let by_network = self.networks.wait(&network(ip), FREE_PER_NETWORK, now);
-        by_account.max(by_network)
+        let network = network(ip);
+        let Some(name) = name else { return self.nameless.wait(&network, FREE, now) };
+        let pair = (self.account(name), network);
+        let own = self.pairs.wait(&pair, FREE, now);
+        if self.is_known(&pair, now) {
+            return own;
+        }
+        own.max(self.accounts.wait(&pair.0, FREE, now)).max(self.networks.wait(&network, FREE, now))
     }
 
     /// Counts a failed proof.
     pub(crate) fn failed(&self, name: Option<&str>, ip: IpAddr, now: Instant) {
+        if self.is_exempt(ip) {
+            return;
+        }
+        let network = network(ip);
+        let Some(name) = name else {
+            self.nameless.count(network, now);
+            return;
+        };
+        let pair = (self.account(name), network);
+        if self.pairs.count(pair, now) == 1 && !self.is_known(&pair, now) {
+            self.networks.count(network, now);
+            self.accounts.count(pair.0, now);
+        }
+    }
+
+    /// A proof held: what failed for this name there is forgiven, and the two belong together for some days.
+    pub(crate) fn succeeded(&self, name: Option<&str>, ip: IpAddr, now: Instant) {
+        let Some(name) = name else { return };
+        let pair = (self.account(name), network(ip));
+        self.pairs.shard(&pair).remove(&pair);
+        self.known.count(pair, now);
+    }
+
+    /// Counts a question for a name that nobody has; `is_seen` where a connection proves the address.
+    pub(crate) fn guessed(&self, ip: IpAddr, is_seen: bool, now: Instant) {
         if !self.is_exempt(ip) {
-            if let Some(name) = name {
-                self.accounts.count(self.account(name), now);
+            self.guesses.count(network(ip), now);
+            if is_seen {
+                self.networks.count(network(ip), now);
             }
-            self.networks.count(network(ip), now);
         }
     }
 
-    /// A proof held: the account's count begins anew. The network's does not, or one account would free all guesses.
-    pub(crate) fn succeeded(&self, name: Option<&str>) {
-        if let Some(name) = name {
-            let account = self.account(name);
-            self.accounts.shard(&account).remove(&account);
-        }
+    /// For how long strangers there do not hear which names there are.
+    pub(crate) fn wait_of_guesser(&self, ip: IpAddr, now: Instant) -> Option<Duration> {
+        if self.is_exempt(ip) { None } else { self.guesses.wait(&network(ip), FREE, now) }
     }
 
-    /// Networks from which nothing is looked at now: their failures, and for how long.
+    /// Networks from which not everything is looked at now: their failures, and for how long.
     pub(crate) fn slowed_networks(&self, now: Instant) -> Vec<(Network, u32, Duration)> {
-        let mut slowed = Vec::new();
-        for shard in &self.networks.shards {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            slowed.extend(shard.iter().filter_map(|(network, count)| {
-                Some((*network, count.decayed(now), count.wait(FREE_PER_NETWORK, now)?))
-            }));
+        let mut slowed: HashMap<Network, (u32, Duration)> = HashMap::new();
+        let mut add = |network: Network, count: &Count| {
+            if let Some(wait) = count.wait(FREE, now) {
+                let most = slowed.entry(network).or_default();
+                *most = (most.0.max(count.decayed(now)), most.1.max(wait));
+            }
+        };
+        for counts in [&self.networks, &self.nameless] {
+            counts.each(|network, count| add(*network, count));
         }
-        slowed
+        self.pairs.each(|(_, network), count| add(*network, count));
+        slowed.into_iter().map(|(network, (failures, wait))| (network, failures, wait)).collect()
     }
 
-    /// For how long nothing is looked at for a name.
+    /// For how long nothing is looked at for a name, where it was not proved lately.
     pub(crate) fn wait_of_account(&self, name: &str, now: Instant) -> Option<Duration> {
-        self.accounts.wait(&self.account(name), FREE_PER_ACCOUNT, now)
+        self.accounts.wait(&self.account(name), FREE, now)
     }
 
-    /// A network's count begins anew; false if there was none.
+    /// An account's counts begin anew.
+    pub(crate) fn lift_account(&self, name: &str) {
+        let account = self.account(name);
+        self.accounts.shard(&account).remove(&account);
+        self.pairs.forget(|(its, _)| *its == account);
+    }
+
+    /// A network's counts begin anew; false if there were none.
     pub(crate) fn lift_network(&self, network: &Network) -> bool {
-        self.networks.shard(network).remove(network).is_some()
+        let of_network = [&self.networks, &self.nameless, &self.guesses];
+        let had = of_network.map(|counts| counts.shard(network).remove(network).is_some());
+        self.pairs.forget(|(_, its)| its == network) || had.contains(&true)
+    }
+
+    fn is_known(&self, pair: &(u64, Network), now: Instant) -> bool {
+        let shard = self.known.shard(pair);
+        shard.get(pair).is_some_and(|known| now.saturating_duration_since(known.last) < KNOWN_FOR)
     }
 
     fn is_exempt(&self, ip: IpAddr) -> bool {
@@ -118,13 +183,34 @@ impl<K: Hash + Eq + Copy> Counts<K> {
         count.wait(free, now)
     }
 
-    fn count(&self, key: K, now: Instant) {
+    /// One more; how many it is then.
+    fn count(&self, key: K, now: Instant) -> u32 {
         let mut shard = self.shard(&key);
         let failures = shard.get(&key).map_or(0, |count| count.decayed(now)).saturating_add(1);
         if shard.len() >= MOST_PER_SHARD && !shard.contains_key(&key) {
             forget_lighter_half(&mut shard, now);
         }
         shard.insert(key, Count { failures, last: now });
+        failures
+    }
+
+    fn each(&self, mut see: impl FnMut(&K, &Count)) {
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.iter().for_each(|(key, count)| see(key, count));
+        }
+    }
+
+    /// Whether there were such.
+    fn forget(&self, is_such: impl Fn(&K) -> bool) -> bool {
+        let mut had = false;
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = shard.len();
+            shard.retain(|key, _| !is_such(key));
+            had |= shard.len() < before;
+        }
+        had
     }
 }
 
@@ -168,10 +254,10 @@ impl Count {
     }
 }
 
-/// Failures of an account before the first delay.
-const FREE_PER_ACCOUNT: u32 = 20;
-/// Failures from a network before the first delay.
-const FREE_PER_NETWORK: u32 = 10;
+/// What is counted before the first delay.
+const FREE: u32 = 10;
+/// For how long an account is known in a network.
+const KNOWN_FOR: Duration = Duration::from_secs(7 * 86_400);
 /// Delays double from one second up to this.
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
 /// After so long without failures half of them are forgiven.
@@ -194,7 +280,7 @@ mod tests {
     fn delays_double_and_fade() {
         let (throttle, now) = (Throttle::new(Vec::new()), Instant::now());
         let wait = |now| throttle.wait(Some("alice"), IP.parse().unwrap(), now);
-        fail(&throttle, "alice", FREE_PER_NETWORK - 1, now);
+        fail(&throttle, "alice", FREE - 1, now);
         assert_eq!(wait(now), None);
         fail(&throttle, "alice", 1, now);
         assert_eq!(wait(now), Some(Duration::from_secs(1)));
@@ -207,59 +293,99 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_throttled_whatever_names_it_tries_and_others_are_not() {
+    fn one_who_fails_shuts_out_nobody_else_of_the_same_network() {
         let (throttle, now) = (Throttle::new(Vec::new()), Instant::now());
-        (0..20).for_each(|n| throttle.failed(Some(&format!("user{n}")), IP.parse().unwrap(), now));
-        assert!(throttle.wait(Some("fresh"), IP.parse().unwrap(), now).is_some());
-        assert!(throttle.wait(Some("fresh"), "192.0.2.2".parse().unwrap(), now).is_none());
+        fail(&throttle, "alice", 100, now);
+        let ip = IP.parse().unwrap();
+        assert!(throttle.wait(Some("alice"), ip, now).is_some());
+        assert_eq!([throttle.wait(Some("bob"), ip, now), throttle.wait(None, ip, now)], [None, None]);
+        assert_eq!(throttle.wait(Some("alice"), "192.0.2.2".parse().unwrap(), now), None);
     }
 
     #[test]
-    fn an_account_is_throttled_wherever_the_guesses_come_from() {
+    fn a_network_that_tries_many_names_is_throttled_but_for_names_that_are_known_there() {
         let (throttle, now) = (Throttle::new(Vec::new()), Instant::now());
-        (0..=FREE_PER_ACCOUNT)
-            .for_each(|n| throttle.failed(Some("alice"), format!("10.0.0.{n}").parse().unwrap(), now));
+        let ip = IP.parse().unwrap();
+        throttle.succeeded(Some("alice"), ip, now);
+        (0..=FREE).for_each(|n| fail(&throttle, &format!("user{n}"), 1, now));
+        assert!(throttle.wait(Some("fresh"), ip, now).is_some());
+        assert_eq!(throttle.wait(Some("alice"), ip, now), None);
+        assert!(throttle.wait(Some("fresh"), "192.0.2.2".parse().unwrap(), now).is_none());
+        // Who is known there may guess no faster than anybody.
+        fail(&throttle, "alice", FREE, now);
+        assert!(throttle.wait(Some("alice"), ip, now).is_some());
+        assert!(
+            throttle.wait(Some("fresh"), ip, now + Duration::from_secs(5)).is_none(),
+            "it counted for alice"
+        );
+    }
+
+    #[test]
+    fn guesses_from_everywhere_slow_an_account_but_not_where_it_is_known() {
+        let (throttle, now) = (Throttle::new(Vec::new()), Instant::now());
+        let home = IP.parse().unwrap();
+        throttle.succeeded(Some("alice"), home, now);
+        (0..=FREE).for_each(|n| throttle.failed(Some("alice"), format!("10.0.0.{n}").parse().unwrap(), now));
         assert!(throttle.wait(Some("alice"), "10.9.9.9".parse().unwrap(), now).is_some());
-        throttle.succeeded(Some("alice"));
-        assert!(throttle.wait(Some("alice"), "10.9.9.9".parse().unwrap(), now).is_none());
+        assert_eq!(throttle.wait(Some("alice"), home, now), None);
+        let long_after = now + KNOWN_FOR;
+        (0..=FREE)
+            .for_each(|n| throttle.failed(Some("alice"), format!("10.0.0.{n}").parse().unwrap(), long_after));
+        assert!(throttle.wait(Some("alice"), home, long_after).is_some());
+        throttle.lift_account("alice");
+        assert_eq!(throttle.wait(Some("alice"), "10.0.0.1".parse().unwrap(), long_after), None);
     }
 
     #[test]
     fn what_is_slowed_is_told_and_lifted() {
         let (throttle, now) = (Throttle::new(Vec::new()), Instant::now());
-        fail(&throttle, "alice", FREE_PER_ACCOUNT + 2, now);
-        let slowed = throttle.slowed_networks(now);
+        fail(&throttle, "alice", FREE + 12, now);
         let home = network(IP.parse().unwrap());
-        assert_eq!(slowed, [(home, FREE_PER_ACCOUNT + 2, LONGEST_DELAY)]);
-        assert_eq!(throttle.wait_of_account("alice", now), Some(Duration::from_secs(4)));
+        assert_eq!(throttle.slowed_networks(now), [(home, FREE + 12, LONGEST_DELAY)]);
         assert!(throttle.lift_network(&home) && !throttle.lift_network(&home));
-        throttle.succeeded(Some("alice"));
         assert_eq!(throttle.wait(Some("alice"), IP.parse().unwrap(), now), None);
         assert!(throttle.slowed_networks(now).is_empty());
+        (0..FREE + 2)
+            .for_each(|n| throttle.failed(Some("alice"), format!("10.0.0.{n}").parse().unwrap(), now));
+        assert_eq!(throttle.wait_of_account("alice", now), Some(Duration::from_secs(8)));
+        throttle.lift_account("alice");
+        assert_eq!(throttle.wait_of_account("alice", now), None);
     }
 
     #[test]
     fn exempt_networks_are_never_throttled() {
         let (throttle, now) = (Throttle::new(vec!["192.0.2.0/24".parse().unwrap()]), Instant::now());
+        let ip = IP.parse().unwrap();
         fail(&throttle, "alice", 100, now);
-        assert_eq!(throttle.wait(Some("alice"), IP.parse().unwrap(), now), None);
+        (0..100).for_each(|_| throttle.guessed(ip, true, now));
+        assert_eq!(throttle.wait(Some("alice"), ip, now).or(throttle.wait_of_guesser(ip, now)), None);
     }
 
     #[test]
-    fn proofs_without_a_name_lock_nobody_else_out() {
+    fn proofs_without_a_name_lock_out_no_name() {
         let (throttle, now) = (Throttle::new(Vec::new()), Instant::now());
-        (0..100).for_each(|n| throttle.failed(None, format!("10.0.0.{n}").parse().unwrap(), now));
+        let ip = IP.parse().unwrap();
+        (0..30).for_each(|_| throttle.failed(None, ip, now));
+        assert!(throttle.wait(None, ip, now).is_some());
+        assert_eq!(throttle.wait(Some("alice"), ip, now), None);
         assert_eq!(throttle.wait(None, "10.9.9.9".parse().unwrap(), now), None);
-        fail(&throttle, "alice", 1, now);
-        (0..30).for_each(|_| throttle.failed(None, IP.parse().unwrap(), now));
-        assert!(throttle.wait(None, IP.parse().unwrap(), now).is_some());
+    }
+
+    #[test]
+    fn datagrams_of_who_guesses_names_shut_no_other_door() {
+        let (throttle, now) = (Throttle::new(Vec::new()), Instant::now());
+        let ip = IP.parse().unwrap();
+        (0..=FREE).for_each(|_| throttle.guessed(ip, false, now));
+        assert!(throttle.wait_of_guesser(ip, now).is_some());
+        assert_eq!([throttle.wait(Some("alice"), ip, now), throttle.wait(None, ip, now)], [None, None]);
+        (0..=FREE).for_each(|_| throttle.guessed(ip, true, now));
+        assert!(throttle.wait(Some("alice"), ip, now).is_some());
     }
 
     #[test]
     fn a_flood_of_names_is_bounded_and_frees_no_guesser() {
         let (throttle, now) = (Throttle::new(Vec::new()), Instant::now());
-        (0..=FREE_PER_ACCOUNT)
-            .for_each(|n| throttle.failed(Some("alice"), format!("10.0.0.{n}").parse().unwrap(), now));
+        (0..=FREE).for_each(|n| throttle.failed(Some("alice"), format!("10.0.0.{n}").parse().unwrap(), now));
         for n in 0..4 * SHARDS * MOST_PER_SHARD {
             throttle.accounts.count(throttle.account(&format!("user{n}")), now);
         }
@@ -273,7 +399,9 @@ mod tests {
         let (throttle, now) = (Throttle::new(Vec::new()), Instant::now());
         let time = |from: u64, to: u64| {
             let begun = Instant::now();
-            (from..to).for_each(|key| throttle.accounts.count(key, now));
+            for key in from..to {
+                throttle.accounts.count(key, now);
+            }
             begun.elapsed()
         };
         let filling = time(0, (SHARDS * MOST_PER_SHARD) as u64);

@@ -16,7 +16,7 @@ use shared_model::Protocol;
 use shared_runtime::tls::PeerCertificate;
 use sip_core::header::{AuthParams, Name, NameAddr, quote};
 use sip_core::{Message, Uri};
-use sip_endpoint::Flow;
+use sip_endpoint::{Flow, Transport};
 
 use crate::challenge::ChallengePolicy;
 
@@ -41,6 +41,8 @@ pub(crate) struct Door<'a> {
     pub(crate) challenges: ChallengePolicy<'a>,
     /// What the client showed when it opened the connection.
     pub(crate) certificate: Option<Arc<PeerCertificate>>,
+    /// Whether an emergency number is called: nobody in need is told to come again.
+    pub(crate) is_urgent: bool,
     /// Whether a URI's host is our domain or address.
     pub(crate) is_us: &'a (dyn Fn(&Uri<'_>) -> bool + Sync),
 }
@@ -60,12 +62,16 @@ pub(crate) async fn prove(
     let credentials = request.values(name).filter_map(AuthParams::parse).find(|auth| {
         auth.scheme.eq_ignore_ascii_case("Digest") && auth.value("realm").as_deref() == Some(realm)
     });
+    let origin = Origin {
+        is_seen: flow.transport != Transport::Udp,
+        is_urgent: door.is_urgent,
+        ..Origin::new(Protocol::Sip, flow.remote.ip().to_canonical())
+    };
     let Some(credentials) = credentials else {
-        if let Some(name) = door.certificate.as_ref().and_then(|shown| named(shown, request, realm)) {
-            let origin = Origin { protocol: Protocol::Sip, ip: flow.remote.ip().to_canonical() };
-            if let Ok(identity) = door.authenticator.verify(Proof::Certificate { name }, origin).await {
-                return Ok(identity);
-            }
+        if let Some(name) = door.certificate.as_ref().and_then(|shown| named(shown, request, realm))
+            && let Ok(identity) = door.authenticator.verify(Proof::Certificate { name }, origin).await
+        {
+            return Ok(identity);
         }
         return Err(challenge(door, request, flow, asker, false));
     };
@@ -75,7 +81,6 @@ pub(crate) async fn prove(
     if !is_about(&proof.uri, request.uri(), door.is_us) {
         return Err(Box::new(Message::response(request, 400, "Digest URI Differs From Request-URI")));
     }
-    let origin = Origin { protocol: Protocol::Sip, ip: flow.remote.ip().to_canonical() };
     match door.authenticator.verify(Proof::Digest(proof), origin).await {
         Ok(identity) => Ok(identity),
         Err(denied) => Err(match denied.on_wire() {
@@ -122,7 +127,8 @@ fn challenge(door: &Door<'_>, request: &Message, flow: &Flow, asker: Asker, stal
         Asker::Proxy => (407, Name::ProxyAuthenticate),
     };
     let mut response = Message::response(request, status, "");
-    for challenge in door.challenges.choose(door.authenticator.challenges(door.realm, stale), request, flow) {
+    let offered = door.authenticator.challenges(door.realm, stale, flow.remote.ip());
+    for challenge in door.challenges.choose(offered, request, flow) {
         response.push(name, &print(&challenge));
     }
     Box::new(response)

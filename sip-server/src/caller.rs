@@ -130,6 +130,7 @@ pub(crate) async fn prove_as(
         is_tls_required: server.is_tls_required,
         certificate: server.endpoint().client_certificate(flow),
         challenges: server.config.challenge_policy(),
+        is_urgent: server.is_emergency(request),
         is_us: &|uri| server.is_our_host(uri),
     };
     let identity = prove(&door, request, flow, asker).await?;

@@ -247,14 +247,16 @@ async fn find(
     let is_trusted = caller.is_some() || flow.transport == Transport::InProcess;
     let mut mailbox = None;
     let mut found = if request.value(Name::Route).is_none() {
-        if !is_trusted {
-            refuse_guessers(server, request, flow)?;
-        }
         match destination::find(server, uri, is_trusted).await {
             Ok(found) => found,
             Err(nowhere) => {
                 if !is_trusted && matches!(nowhere, Nowhere::Nobody | Nowhere::NoRelaying) {
-                    server.auth.authenticator.suspect(flow.remote.ip());
+                    // Who asked for many does not hear any more which names there are; who is there is called.
+                    let wait = server.auth.authenticator.wait_of_guesser(flow.remote.ip());
+                    server.note_guess(flow);
+                    if let Some(wait) = wait {
+                        return Err(authenticate::try_later(request, wait));
+                    }
                 }
                 let answer = nowhere.answer(request);
                 // A store that does not answer costs the callee the news alone.
@@ -334,14 +336,6 @@ fn tell_unreached(
     let outcome = CallOutcome::Refused(status);
     for event in [attempted, CallEvent::Ended { call_id: call_id.clone(), outcome, reason: None }] {
         server.facts.call(&call_id, event);
-    }
-}
-
-/// The answer to strangers who asked for too many names that nobody has.
-fn refuse_guessers(server: &Server, request: &Message, flow: &Flow) -> Result<(), Box<Message>> {
-    match server.auth.authenticator.wait(flow.remote.ip()) {
-        Some(wait) => Err(authenticate::try_later(request, wait)),
-        None => Ok(()),
     }
 }
 

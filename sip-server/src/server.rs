@@ -309,6 +309,17 @@ impl Server {
         self.domains.has(uri.host) || self.endpoint().is_own(uri.host, uri.port)
     }
 
+    /// Whether an emergency number is called.
+    pub(crate) fn is_emergency(&self, request: &Message) -> bool {
+        let dialled = || Uri::parse(request.uri()).map(|uri| self.plan.read(&uri));
+        request.method() == "INVITE" && matches!(dialled(), Some(Dialled::Emergency(_)))
+    }
+
+    /// Counts what a stranger asked for and nobody has, or what a scanner sent.
+    pub(crate) fn note_guess(&self, flow: &Flow) {
+        self.auth.authenticator.guessed(flow.remote.ip(), flow.transport != Transport::Udp);
+    }
+
     /// The domain of ours that a URI names, or the main one: an address of this machine stands for it.
     pub(crate) fn domain_of(&self, uri: &Uri<'_>) -> &str {
         self.domains.find(uri.host).unwrap_or(self.domains.main())
@@ -374,17 +385,13 @@ impl Application for Face {
         }
         if let Some(refused) = server.guard.refuses(request, flow.remote.ip(), Instant::now()) {
             if refused == Refused::Scanner {
-                server.auth.authenticator.suspect(flow.remote.ip());
+                server.note_guess(flow);
             }
             return Some(refused.answer(request));
         }
-        // RFC 7339 §5.10.1: nobody in need is turned away since others call too.
-        let is_emergency = || {
-            let dialled = Uri::parse(request.uri()).map(|uri| server.plan.read(&uri));
-            matches!(dialled, Some(Dialled::Emergency(_)))
-        };
         let lateness = server.endpoint.get()?.lateness(flow);
-        if !server.guard.is_late(lateness) || is_emergency() {
+        // RFC 7339 §5.10.1: nobody in need is turned away since others call too.
+        if !server.guard.is_late(lateness) || server.is_emergency(request) {
             return None;
         }
         Some(server.guard.refuse_late().answer(request))

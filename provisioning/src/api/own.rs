@@ -319,7 +319,7 @@ async fn prove_again(face: &Face, ask: &Ask) -> Result<(), Problem> {
     };
     // Who has a session, or a token of somebody's, guesses no faster than who has none.
     let from = ask.from.ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "this is done by a request"))?;
-    let origin = Origin { protocol: Protocol::Provisioning, ip: from };
+    let origin = Origin::new(Protocol::Provisioning, from);
     let proved = face.auth.authenticator.verify(proof, origin).await;
     match proved.as_ref().map_err(Denied::on_wire) {
         Ok(identity) if identity.account == card.account => {

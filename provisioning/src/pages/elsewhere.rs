@@ -103,7 +103,7 @@ async fn enter(face: &Face, peer: Peer, back: Back, headers: &HeaderMap, words: 
         issuer: back.iss,
         redirect: face.url(BACK),
     });
-    let origin = Origin { protocol: Protocol::Provisioning, ip: peer.address.ip().to_canonical() };
+    let origin = Origin::new(Protocol::Provisioning, peer.address.ip().to_canonical());
     let identity = match face.auth.authenticator.verify(proof, origin).await {
         Ok(identity) => identity,
         Err(denied) => {

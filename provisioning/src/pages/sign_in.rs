@@ -58,7 +58,7 @@ pub(super) async fn enter(
         password: filled.password.clone(),
         authzid: String::new(),
     };
-    let origin = Origin { protocol: Protocol::Provisioning, ip: peer.address.ip().to_canonical() };
+    let origin = Origin::new(Protocol::Provisioning, peer.address.ip().to_canonical());
     let identity = match face.auth.authenticator.verify(proof, origin).await {
         Ok(identity) => identity,
         Err(denied) => {

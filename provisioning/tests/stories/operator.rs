@@ -122,7 +122,7 @@ async fn who_is_disabled_or_slowed_down_is_told_and_lifted() {
         };
         // From many networks, so that the account is slowed down too.
         let from = if at % 2 == 0 { ip } else { format!("198.51.100.{at}").parse().unwrap() };
-        let _ = house.auth.authenticator.verify(proof, Origin { protocol: Protocol::Sip, ip: from }).await;
+        let _ = house.auth.authenticator.verify(proof, Origin::new(Protocol::Sip, from)).await;
     }
     house.call(&token, "PATCH /api/v1/accounts/bob@example.org", "{\"enabled\":false}").await;
     let (_, bans) = house.call(&token, "GET /api/v1/bans", "").await;

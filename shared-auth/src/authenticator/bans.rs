@@ -14,7 +14,7 @@ pub struct Slowed {
     pub network: Network,
     /// Failed proofs, of which some are forgiven with time.
     pub failures: u32,
-    /// For how long nothing from there is looked at.
+    /// For how long not everything from there is looked at.
     pub wait: Duration,
 }
 
@@ -32,7 +32,7 @@ impl Authenticator {
         all
     }
 
-    /// For how long nothing is looked at for an account, wherever it comes from.
+    /// For how long nothing is looked at for an account, from wherever it was not proved lately.
     pub fn wait_of(&self, card: &AccountCard) -> Option<Duration> {
         let now = Instant::now();
         let names = [card.aor.as_str(), card.jid.as_str()];
@@ -42,7 +42,7 @@ impl Authenticator {
     /// Forgets the failures that were counted for an account.
     pub fn lift_account(&self, card: &AccountCard) {
         for name in [card.aor.as_str(), card.jid.as_str()] {
-            self.throttle.succeeded(Some(name));
+            self.throttle.lift_account(name);
         }
     }
 

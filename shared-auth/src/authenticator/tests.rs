@@ -27,8 +27,8 @@ impl Drop for House {
     }
 }
 
-const XMPP: Origin =
-    Origin { protocol: Protocol::Xmpp, ip: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST) };
+const LOCALHOST: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+const XMPP: Origin = Origin::new(Protocol::Xmpp, LOCALHOST);
 const SIP: Origin = Origin { protocol: Protocol::Sip, ..XMPP };
 
 /// A house where `sip:alice@phones.example.org` and `wonder@example.org` are one account with the password `pencil`.
@@ -120,7 +120,7 @@ async fn one_password_opens_every_door() {
         let identity = scram(&house, "wonder", "pencil", hash, &bound).await.unwrap();
         assert_eq!(identity.how, How::ScramPlus(hash));
     }
-    for challenge in authenticator.challenges("phones.example.org", false) {
+    for challenge in authenticator.challenges("phones.example.org", false, LOCALHOST) {
         let proof = answer(&challenge, "alice", "pencil", 1);
         let fresh = authenticator.verify(Proof::Digest(proof), SIP).await;
         // All challenges share a nonce, so that the second algorithm repeats the first one's count.
@@ -142,7 +142,7 @@ async fn one_password_opens_every_door() {
 async fn every_digest_algorithm_is_verified() {
     let house = house().await;
     for wanted in [DigestAlgorithm::Md5, DigestAlgorithm::Sha256, DigestAlgorithm::Sha512_256] {
-        let challenges = house.auth.authenticator.challenges("phones.example.org", false);
+        let challenges = house.auth.authenticator.challenges("phones.example.org", false, LOCALHOST);
         let challenge = challenges.into_iter().find(|challenge| challenge.algorithm == wanted).unwrap();
         let proof = Proof::Digest(answer(&challenge, "alice", "pencil", 1));
         let identity = house.auth.authenticator.verify(proof, SIP).await.unwrap();
@@ -184,13 +184,13 @@ async fn strangers_cannot_tell_unknown_from_wrong_from_disabled() {
 async fn a_digest_is_good_once() {
     let house = house().await;
     let authenticator = &house.auth.authenticator;
-    let challenge = authenticator.challenges("phones.example.org", false).remove(0);
+    let challenge = authenticator.challenges("phones.example.org", false, LOCALHOST).remove(0);
     let verify = async |proof: DigestProof| authenticator.verify(Proof::Digest(proof), SIP).await.map(|_| ());
     assert_eq!(verify(answer(&challenge, "alice", "pencil", 1)).await, Ok(()));
     assert_eq!(verify(answer(&challenge, "alice", "pencil", 1)).await, Err(Denied::Replayed));
     assert_eq!(verify(answer(&challenge, "alice", "pencil", 2)).await, Ok(()));
     assert_eq!(verify(answer(&challenge, "alice", "wrong", 3)).await, Err(Denied::WrongProof));
-    let other_realm = authenticator.challenges("elsewhere.example.org", false).remove(0);
+    let other_realm = authenticator.challenges("elsewhere.example.org", false, LOCALHOST).remove(0);
     assert_eq!(verify(answer(&other_realm, "alice", "pencil", 1)).await, Err(Denied::UnknownAccount));
     let forged = Challenge { nonce: "A".repeat(43), ..challenge.clone() };
     assert_eq!(verify(answer(&forged, "alice", "pencil", 1)).await, Err(Denied::ForeignNonce));
@@ -204,8 +204,10 @@ async fn an_old_nonce_is_stale_only_for_who_knows_the_password() {
     let house = house_with(config).await;
     let authenticator = &house.auth.authenticator;
     let old = Nonce { made: 1, random: [1; 8] }.to_text("phones.example.org", &authenticator.keys);
-    let challenge =
-        Challenge { nonce: old, ..authenticator.challenges("phones.example.org", false).remove(0) };
+    let challenge = Challenge {
+        nonce: old,
+        ..authenticator.challenges("phones.example.org", false, LOCALHOST).remove(0)
+    };
     let verify = async |password| {
         authenticator.verify(Proof::Digest(answer(&challenge, "alice", password, 1)), SIP).await.unwrap_err()
     };
@@ -223,7 +225,7 @@ async fn app_passwords_open_each_door_until_removed() {
     assert_eq!(authenticator.verify(plain("wonder+PHONE", "pencil"), XMPP).await, Err(Denied::WrongProof));
     let by_scram = scram(&house, "wonder+PHONE", &password, ScramHash::Sha256, &Channel::default()).await;
     assert!(by_scram.is_ok(), "{by_scram:?}");
-    let challenge = authenticator.challenges("phones.example.org", false).remove(0);
+    let challenge = authenticator.challenges("phones.example.org", false, LOCALHOST).remove(0);
     let proof = Proof::Digest(answer(&challenge, "alice", &password, 1));
     assert!(authenticator.verify(proof, SIP).await.is_ok());
     house.auth.book.remove_app_password(house.alice, "PHONE").await.unwrap();
@@ -235,14 +237,38 @@ async fn guesses_are_throttled_over_all_protocols_and_challenges_are_not_guesses
     let house = house().await;
     let authenticator = &house.auth.authenticator;
     for _ in 0..50 {
-        authenticator.challenges("phones.example.org", false);
+        authenticator.challenges("phones.example.org", false, LOCALHOST);
     }
+    let page = Origin { protocol: Protocol::Provisioning, ..XMPP };
     for _ in 0..12 {
-        assert!(authenticator.verify(plain("wonder", "wrong"), XMPP).await.is_err());
+        assert!(authenticator.verify(plain("alice@phones.example.org", "wrong"), page).await.is_err());
     }
-    let challenge = authenticator.challenges("phones.example.org", false).remove(0);
+    let challenge = authenticator.challenges("phones.example.org", false, LOCALHOST).remove(0);
     let denied = authenticator.verify(Proof::Digest(answer(&challenge, "alice", "pencil", 1)), SIP).await;
     assert!(matches!(denied, Err(Denied::Throttled(_))), "{denied:?}");
+    let urgent = Origin { is_urgent: true, ..SIP };
+    let looked_at =
+        authenticator.verify(Proof::Digest(answer(&challenge, "alice", "pencil", 1)), urgent).await;
+    assert!(looked_at.is_ok(), "who is in need does not wait: {looked_at:?}");
+}
+
+#[tokio::test]
+async fn a_datagram_shows_a_nonce_that_was_sent_to_its_address_before_anything_is_looked_at() {
+    let house = house().await;
+    let authenticator = &house.auth.authenticator;
+    let datagram = Origin { is_seen: false, ..SIP };
+    let elsewhere = "192.0.2.9".parse().unwrap();
+    for (to, origin, expected) in
+        [(elsewhere, datagram, Err(Denied::Stale)), (LOCALHOST, datagram, Ok(())), (elsewhere, SIP, Ok(()))]
+    {
+        let challenge = authenticator.challenges("phones.example.org", false, to).remove(0);
+        let forged =
+            authenticator.verify(Proof::Digest(answer(&challenge, "alice", "wrong", 1)), origin).await;
+        assert_eq!(forged.err(), expected.clone().err().or(Some(Denied::WrongProof)), "{to}");
+        let right =
+            authenticator.verify(Proof::Digest(answer(&challenge, "alice", "pencil", 1)), origin).await;
+        assert_eq!(right.map(drop), expected, "{to}");
+    }
 }
 
 #[tokio::test]
@@ -283,7 +309,7 @@ async fn a_password_change_changes_every_door() {
     let authenticator = &house.auth.authenticator;
     assert_eq!(authenticator.verify(plain("wonder", "pencil"), XMPP).await, Err(Denied::WrongProof));
     assert!(scram(&house, "wonder", "new secret", ScramHash::Sha1, &Channel::default()).await.is_ok());
-    let challenge = authenticator.challenges("phones.example.org", false).remove(0);
+    let challenge = authenticator.challenges("phones.example.org", false, LOCALHOST).remove(0);
     assert!(
         authenticator.verify(Proof::Digest(answer(&challenge, "alice", "new secret", 1)), SIP).await.is_ok()
     );
@@ -331,7 +357,7 @@ async fn time_does_not_tell_who_has_an_account_or_an_app_password() {
         ],
         XMPP,
     );
-    let challenge = house.auth.authenticator.challenges("phones.example.org", false).remove(0);
+    let challenge = house.auth.authenticator.challenges("phones.example.org", false, LOCALHOST).remove(0);
     let digest = |user: &'static str| {
         let challenge = challenge.clone();
         move || Proof::Digest(answer(&challenge, user, "x", 1))
@@ -408,9 +434,8 @@ async fn wrong_tokens_lock_out_nobody_elses_token() {
     let now = shared_runtime::unix_millis();
     let hour = Duration::from_secs(3600);
     let right = house.auth.tokens.issue("phone", Some(house.alice), "", hour, now).await.unwrap();
-    let from = |n: u8| Origin {
-        protocol: Protocol::Provisioning,
-        ip: std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, n)),
+    let from = |n: u8| {
+        Origin::new(Protocol::Provisioning, std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, n)))
     };
     let token = |text: &str| Proof::Token { purpose: "phone".to_owned(), text: text.to_owned() };
     for n in 0..30 {

@@ -54,22 +54,35 @@ async fn scanners_and_guessers_are_throttled_and_challenges_count_nowhere() {
         alice.expect("407").await;
     }
     assert_eq!(alice.register("60").await.status(), 200, "thirty challenges are no failures");
-    let guess = |uri: &str| {
-        let mut request = alice.request("OPTIONS", uri, uri);
+    let guess = |from: &Phone, uri: &str| {
+        let mut request = from.request("OPTIONS", uri, uri);
         request.set(Name::From, "<sip:guesser@elsewhere.example>;tag=1");
         request
     };
     for n in 0..5 {
-        alice.send(&guess(&format!("sip:user{n}@{DOMAIN}"))).await;
+        alice.send(&guess(&alice, &format!("sip:user{n}@{DOMAIN}"))).await;
         alice.expect("404").await;
-        alice.send(&guess(&format!("sip:{n}@192.0.2.1"))).await;
+        alice.send(&guess(&alice, &format!("sip:{n}@192.0.2.1"))).await;
         alice.expect("403").await;
     }
-    alice.send(&guess(&format!("sip:bob@{DOMAIN}"))).await;
+    alice.send(&guess(&alice, &format!("sip:user9@{DOMAIN}"))).await;
     let refused = alice.expect("480").await;
     assert_eq!(refused.reason(), "Too Many Failed Attempts");
     assert!(refused.value(Name::RetryAfter).is_some());
-    assert_eq!(alice.register("60").await.status(), 503, "what guesses names guesses passwords");
+    // Who is there is called all the same, and a datagram, which anybody may have sent, shuts no door.
+    alice.send(&guess(&alice, &format!("sip:alice@{DOMAIN}"))).await;
+    alice.expect("OPTIONS").await;
+    let bob = Phone::new("bob", &served).await;
+    assert_eq!(bob.register("60").await.status(), 200);
+    // A connection proves its address.
+    let scanner = Phone::over_tcp("alice", &served).await;
+    for n in 0..11 {
+        scanner.send(&guess(&scanner, &format!("sip:user{n}@{DOMAIN}"))).await;
+        scanner.expect("480").await;
+    }
+    let carol = Phone::new("carol", &served).await;
+    assert_eq!(carol.register("60").await.status(), 503, "what guesses names guesses passwords");
+    assert_eq!(bob.register("60").await.status(), 200, "known there");
 }
 
 #[tokio::test]

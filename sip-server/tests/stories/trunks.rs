@@ -318,7 +318,11 @@ async fn only_our_own_go_out_and_only_by_number() {
         bob.send(&moved).await;
     });
     assert_eq!(passed.status(), 302);
-    // Help is for everybody of ours, and is dialled as it is.
+    // Help is for everybody of ours, and is dialled as it is, however many passwords were wrong.
+    for _ in 0..12 {
+        alice.ask(call(&alice, "bob"), "an old password").await;
+    }
+    assert_eq!(alice.ask(call(&alice, "bob"), PASSWORD).await.reason(), "Too Many Failed Attempts");
     let (answered, ()) = tokio::join!(alice.ask(call(&alice, "112"), PASSWORD), async {
         let invite = carrier.expect("INVITE").await;
         assert_eq!(invite.uri(), format!("sip:112@{};user=phone", carrier.address()));

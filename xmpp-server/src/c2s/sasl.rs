@@ -121,7 +121,7 @@ impl Exchange {
         takes_tokens: bool,
     ) -> Self {
         let domain = domain.to_owned();
-        let origin = Origin { protocol: Protocol::Xmpp, ip };
+        let origin = Origin::new(Protocol::Xmpp, ip);
         let fast = inline.and_then(|inline| inline.fast).zip(Ht::parse(mechanism)).zip(binding);
         if let Some(((fast, ht), binding)) = fast {
             let client = inline.and_then(|inline| inline.user_agent.as_ref()).map(|agent| agent.id.clone());

@@ -19,7 +19,7 @@ async fn a_password_of_which_scram_alone_has_keys_opens_every_door_once_it_is_ty
     let dave = moved(&house).await;
     let authenticator = &house.auth.authenticator;
     let by_digest = async || {
-        let challenge = authenticator.challenges("example.org", false).remove(0);
+        let challenge = authenticator.challenges("example.org", false, super::LOCALHOST).remove(0);
         authenticator.verify(Proof::Digest(answer(&challenge, "dave", "pencil", 1)), SIP).await
     };
     assert_eq!(by_digest().await, Err(Denied::WrongProof), "there is nothing to compare with");
