@@ -1,8 +1,11 @@
 //! Who sent a request — RFC 3261 §22.3, RFC 3325 §5, RFC 7081 §3.5: what is told of a caller is proved first.
 //!
 //! In    a request from outside a dialog, and what it came over.
-//! Out   a proved identity; nobody, for other domains' users who claim nothing of ours.
+//! Out   a proved identity; nobody, for other domains' users who claim nothing of ours. Who gives no name is asked if a device of ours
+//!       registered from where they call, or they prefer an address of ours.
 //! Errors 407 for whom a proof is asked; 403 for a From that is not the proved account's, whatever its domain.
+
+use std::time::Instant;
 
 use shared_auth::Identity;
 use shared_model::{Aor, idn};
@@ -24,7 +27,10 @@ pub(crate) async fn who(
         return Ok(None);
     }
     let from = sender(request);
-    if !claims_ours(server, from.as_ref()) && request.value(Name::ProxyAuthorization).is_none() {
+    let is_asked = claims_ours(server, from.as_ref())
+        || request.value(Name::ProxyAuthorization).is_some()
+        || (is_nameless(request) && (prefers_ours(server, request) || tenant(server, flow).is_some()));
+    if !is_asked {
         return Ok(None);
     }
     let identity = prove_as(server, request, flow, Asker::Proxy).await?;
@@ -34,6 +40,23 @@ pub(crate) async fn who(
         }
         _ => Ok(Some(identity)),
     }
+}
+
+/// Whether a request does not say who sent it, nor prove it: From names nobody (RFC 3323 §4.1.1.3), and there are no credentials.
+pub(crate) fn is_nameless(request: &Message) -> bool {
+    request.value(Name::ProxyAuthorization).is_none()
+        && sender(request).as_ref().is_some_and(sip_core::privacy::is_nobody)
+}
+
+/// Whether a caller wants to be known by an address of ours.
+fn prefers_ours(server: &Server, request: &Message) -> bool {
+    let wish = request.elements(Name::PPreferredIdentity).next().and_then(NameAddr::parse);
+    wish.and_then(|wish| Uri::parse(wish.uri)).is_some_and(|wish| server.is_our_host(&wish))
+}
+
+/// Whose device a request came from, if one registered from there.
+fn tenant(server: &Server, flow: &Flow) -> Option<Aor> {
+    server.tenants.at(flow, Instant::now())
 }
 
 /// Whether a request comes without the proof that it will be asked for.
@@ -103,7 +126,7 @@ pub(crate) async fn number(server: &Server, request: &Message, caller: &Identity
 }
 
 /// The realm in which a caller proves themselves: the domain that they say they are of, whose verifiers an account has.
-fn realm_of<'a>(server: &'a Server, request: &Message) -> &'a str {
+fn realm_of<'a>(server: &'a Server, request: &Message, flow: &Flow) -> &'a str {
     let named = |uri: Option<Uri<'_>>| uri.and_then(|uri| server.domains.find(uri.host));
     let preferred = || {
         let wish = NameAddr::parse(request.elements(Name::PPreferredIdentity).next()?)?;
@@ -114,7 +137,8 @@ fn realm_of<'a>(server: &'a Server, request: &Message) -> &'a str {
         credentials.filter_map(|auth| server.domains.find(&auth.value("realm")?)).next()
     };
     // Who calls without a name, or by number, says by their credentials or their wish where they are known.
-    named(sender(request)).or_else(preferred).or_else(shown).unwrap_or(server.domains.main())
+    let bound = || tenant(server, flow).and_then(|aor| server.domains.find(aor.domain()));
+    named(sender(request)).or_else(preferred).or_else(shown).or_else(bound).unwrap_or(server.domains.main())
 }
 
 /// Proves who sent a request, or says how to answer it.
@@ -126,7 +150,7 @@ pub(crate) async fn prove_as(
 ) -> Result<Identity, Box<Message>> {
     let door = Door {
         authenticator: &server.auth.authenticator,
-        realm: &idn::to_ascii(realm_of(server, request)),
+        realm: &idn::to_ascii(realm_of(server, request, flow)),
         is_tls_required: server.is_tls_required,
         certificate: server.endpoint().client_certificate(flow),
         challenges: server.config.challenge_policy(),

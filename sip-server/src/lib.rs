@@ -39,6 +39,7 @@ mod specs;
 mod stir;
 mod suspension;
 mod telephony;
+mod tenants;
 mod trunks;
 mod trust;
 mod voicemail;

@@ -249,6 +249,9 @@ async fn find(
     let mut found = if request.value(Name::Route).is_none() {
         match destination::find(server, uri, is_trusted).await {
             Ok(found) => found,
+            Err(Nowhere::NoRelaying) if caller::is_nameless(request) => {
+                return Err(ask_who(server, request, flow).await);
+            }
             Err(nowhere) => {
                 if !is_trusted && matches!(nowhere, Nowhere::Nobody | Nowhere::NoRelaying) {
                     // Who asked for many does not hear any more which names there are; who is there is called.
@@ -278,6 +281,8 @@ async fn find(
         }
     } else if is_trusted {
         Found::of(next_hop(server, request, Destination::Foreign).await?)
+    } else if caller::is_nameless(request) {
+        return Err(ask_who(server, request, flow).await);
     } else {
         // Somebody's Route leads elsewhere: for users of ours only.
         return Err(Nowhere::NoRelaying.answer(request));
@@ -314,6 +319,14 @@ async fn find(
     let Found { groups, asleep, callee, device, outside } = found;
     let at = Route { groups, asleep, callee, device, outside, mailbox, ..Route::default() };
     Ok(Route { caller, asserted, verstat, is_anonymous, is_trusted, ..at })
+}
+
+/// Who gives no name may be of ours, and is asked before they are refused where strangers may not go (RFC 3323 §4.2).
+async fn ask_who(server: &Server, request: &Message, flow: &Flow) -> Box<Message> {
+    match caller::prove_as(server, request, flow, Asker::Proxy).await {
+        Err(question) => question,
+        Ok(_) => Nowhere::NoRelaying.answer(request),
+    }
 }
 
 /// A call of a proven caller that reaches no device of the callee is one all the same, and told.

@@ -47,6 +47,7 @@ use crate::routing::{self, Decision};
 use crate::stir::Stir;
 use crate::suspension::{self, Suspension};
 use crate::telephony::Numbers;
+use crate::tenants::Tenants;
 use crate::trunks::{self, Trunks};
 use crate::{caller, cost, proxy, registrar};
 
@@ -132,6 +133,7 @@ pub(crate) struct Server {
     pub(crate) calls: Calls,
     pub(crate) awaited: Awaited,
     pub(crate) suspension: Suspension,
+    pub(crate) tenants: Tenants,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) push: Option<Arc<Pushes>>,
     pub(crate) purrs: Purrs,
@@ -193,6 +195,7 @@ impl SipServer {
             passed: Passed::default(),
             awaited: Awaited::default(),
             suspension: Suspension::default(),
+            tenants: Tenants::default(),
             subscriptions: Subscriptions::default(),
             places: Arc::new(Semaphore::new(places)),
             reserved: places / RESERVED,
@@ -546,6 +549,7 @@ async fn sweep(server: Arc<Server>) {
         }
         server.dialogs.forget_old(Instant::now());
         server.passed.forget_old(Instant::now());
+        server.tenants.forget_old(Instant::now());
         server.relay.iter().for_each(|relay| relay.forget_old(Instant::now()));
         for call_id in server.calls.end_silent(Instant::now()).await {
             let (call_id, outcome) = (String::from(call_id), CallOutcome::Completed);

@@ -12,6 +12,8 @@ mod answer;
 mod contact;
 mod outbound;
 
+use std::time::{Duration, Instant};
+
 use shared_auth::Identity;
 use shared_model::{Aor, BindingChange, BindingEvent, ProtectedEvent, Protection, Spec, UnboundWhy};
 use shared_runtime::unix_millis;
@@ -140,6 +142,12 @@ async fn update(
         tell(server, request, (&current, &change.set), &committed.removed, now);
         tell_protection(server, request, flow, &change.set);
         server.awaited.tell(&aor);
+        if let Some(longest) =
+            change.set.iter().filter(|bound| bound.path.is_empty()).map(|bound| bound.expires).max()
+        {
+            let lifetime = Duration::from_millis(u64::try_from(longest - now).unwrap_or(0));
+            server.tenants.bind(flow, &aor, lifetime, Instant::now());
+        }
         if !change.set.is_empty() {
             suspension::check(server, flow).await;
         }

@@ -93,3 +93,65 @@ async fn a_caller_who_wants_no_name_has_none_and_one_who_insists_on_more_is_refu
     call.push(Name::Privacy, "session;critical");
     assert_eq!(alice.ask(call, PASSWORD).await.status(), 500);
 }
+
+/// A call by who gives no name, to this user part.
+fn nameless(phone: &Phone, callee: &str) -> Message {
+    let uri = format!("sip:{callee}@{DOMAIN}");
+    let mut call = phone.request("INVITE", &uri, &uri);
+    call.set(Name::From, "\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=1");
+    call.push(Name::Privacy, "id");
+    call
+}
+
+#[tokio::test]
+async fn a_phone_of_ours_that_gives_no_name_is_asked_and_calls_as_its_account() {
+    let served = serve().await;
+    let bob = Phone::registered("bob", &served).await;
+    let over_tcp = Phone::over_tcp("alice", &served).await;
+    assert_eq!(over_tcp.register("3600").await.status(), 200);
+    let by_wish = Phone::new("alice", &served).await;
+    for (alice, wish) in [
+        (Phone::registered("alice", &served).await, None),
+        (over_tcp, None),
+        (by_wish, Some("<sip:alice@example.org>")),
+    ] {
+        let mut call = nameless(&alice, "bob");
+        if let Some(wish) = wish {
+            call.push(Name::PPreferredIdentity, wish);
+        }
+        let (busy, incoming) = tokio::join!(alice.ask_with(call, PASSWORD), async {
+            let incoming = bob.expect("INVITE").await;
+            bob.respond(&incoming, 486).await;
+            bob.expect("ACK").await;
+            incoming
+        });
+        let (busy, sent) = busy;
+        assert_eq!(busy.status(), 486);
+        assert!(sent.value(Name::ProxyAuthorization).is_some(), "it was asked");
+        assert_eq!(incoming.value(Name::PAssertedIdentity), None, "bob does not see who it is");
+        assert!(incoming.value(Name::From).unwrap().contains("anonymous.invalid"));
+    }
+}
+
+#[tokio::test]
+async fn who_gives_no_name_and_wants_where_strangers_may_not_go_is_asked_and_suspected_of_nothing() {
+    let served = serve().await;
+    let stranger = Phone::new("alice", &served).await;
+    for _ in 0..12 {
+        for callee in ["112", "+33140000000"] {
+            stranger.send(&nameless(&stranger, callee)).await;
+            stranger.expect("407").await;
+        }
+        let mut elsewhere = nameless(&stranger, "x");
+        elsewhere.set_uri("sip:x@192.0.2.1");
+        stranger.send(&elsewhere).await;
+        stranger.expect("407").await;
+    }
+    assert_eq!(stranger.register("3600").await.status(), 200, "nobody is locked out");
+    // Who has no account calls our users as before.
+    let (bob, outside) = (Phone::registered("bob", &served).await, Phone::new("outside", &served).await);
+    outside.send(&nameless(&outside, "bob")).await;
+    let incoming = bob.expect("INVITE").await;
+    bob.respond(&incoming, 486).await;
+    outside.expect("486").await;
+}
