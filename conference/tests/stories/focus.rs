@@ -131,8 +131,6 @@ async fn a_call_takes_the_place_of_another_of_the_same_account() {
     house.until_audio("alice", Audio::Muted).await;
     let names = first.names();
     let mut bob = house.silent_phone("bob").await;
-    assert_eq!(bob.invite_with("Replaces", &names).await.status(), 403);
-    let mut bob = house.silent_phone("bob").await;
     assert_eq!(bob.invite_with("Join", &names).await.status(), 200);
     for name in ["Replaces", "Join"] {
         let mut bob = house.silent_phone("bob").await;
@@ -145,6 +143,29 @@ async fn a_call_takes_the_place_of_another_of_the_same_account() {
     let bye = first.request("BYE").await;
     assert!(bye.value(Name::Reason).unwrap().contains("Replaced"));
     house.until_audio("alice", Audio::Muted).await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attended_transfer_puts_somebody_else_in_the_place_of_a_leg() {
+    let house = House::start().await;
+    let mut alice = house.call("alice", 440.0).await;
+    alice.press("*6");
+    house.until_audio("alice", Audio::Muted).await;
+    let names = alice.names();
+    house.affiliations(vec![(crate::house::jid("carol"), Affiliation::Outcast)]);
+    let mut carol = house.silent_phone("carol").await;
+    assert_eq!(
+        carol.invite_with("Replaces", &names).await.status(),
+        403,
+        "by her own right she may not come"
+    );
+    let mut bob = house.silent_phone("bob").await;
+    assert_eq!(bob.invite_with("Replaces", &names).await.status(), 200);
+    let bye = alice.request("BYE").await;
+    assert!(bye.value(Name::Reason).unwrap().contains("Replaced"));
+    // The key that alice pressed was hers.
+    house.until_audio("bob", Audio::SendReceive).await;
     house.stop().await;
 }
 

@@ -56,9 +56,8 @@ impl Conference {
         if replaced.is_some() && is_early_only(request) {
             return refuse(486, "It Is Answered"); // RFC 3891 §3
         }
-        if replaced.is_none()
-            && self.participants.len() + self.dialling.len() >= self.focus.parts().config.legs
-        {
+        let is_full = self.participants.len() + self.dialling.len() >= self.focus.parts().config.legs;
+        if replaced.is_none() && is_full {
             return refuse(486, "Conference Is Full");
         }
         let session = match Session::asked_by(request, Instant::now()) {
@@ -81,13 +80,16 @@ impl Conference {
                 return refuse(status, reason);
             }
         };
-        if let Some(at) = replaced {
-            // RFC 3891 §3: only somebody who could end the other call takes its place.
-            let account = |caller: &Caller| caller.card.as_ref().map(|card| card.account);
+        // RFC 3891 §8: who knows all names of a call was told them by who has it, as in an attended transfer (RFC 5589 §7.1), and comes in by
+        // their own right. Who has that right by a PIN alone shows it first, and takes nobody's place before.
+        let account = |caller: &Caller| caller.card.as_ref().map(|card| card.account);
+        let is_own = replaced.is_some_and(|at| {
             let theirs = account(&self.participants[at].caller);
-            if theirs.is_none() || theirs != account(&caller) {
-                return refuse(403, "That Call Is Somebody Else's");
-            }
+            theirs.is_some() && theirs == account(&caller)
+        });
+        let replaced = replaced.filter(|_| is_own || !is_at_door);
+        if replaced.is_none() && is_full {
+            return refuse(486, "Conference Is Full");
         }
         let Ok(offer) = std::str::from_utf8(request.body()) else { return refuse(400, "Body Is Not UTF-8") };
         let ip = self.focus.local_ip(answer::media_ip(offer));
@@ -151,7 +153,8 @@ impl Conference {
                 Some(AtTheDoor { keys: Pin::default(), until: Instant::now() + LONGEST_AT_DOOR });
         }
         let replaced = replaced.map(|at| self.participants[at].leg);
-        if let Some(before) = self.participants.iter().find(|participant| Some(participant.leg) == replaced) {
+        let before = self.participants.iter().find(|participant| Some(participant.leg) == replaced);
+        if let Some(before) = before.filter(|_| is_own) {
             (participant.is_muted, participant.is_hand_up) = (before.is_muted, before.is_hand_up);
         }
         match agreed {
