@@ -22,6 +22,9 @@ struct Dialog {
     callee_tag: Box<str>,
     caller: Party,
     callee: Party,
+    /// How much higher our CSeq is towards a carrier than that of the other side, of its last INVITE and of all: of what the caller
+    /// sends, and the callee.
+    ahead: [(u32, u32); 2],
     since: Instant,
 }
 
@@ -35,11 +38,18 @@ pub(crate) struct Party {
 
 impl Dialogs {
     /// A 2xx answered an INVITE.
-    pub(crate) fn begin(&self, response: &Message, caller: Party, callee: Party, now: Instant) {
+    pub(crate) fn begin(
+        &self,
+        response: &Message,
+        (caller, callee): (Party, Party),
+        ahead: u32,
+        now: Instant,
+    ) {
         if self.0.len() < MOST {
             let caller_tag = response.from_tag().unwrap_or_default().into();
             let callee_tag = response.to_tag().unwrap_or_default().into();
-            let dialog = Dialog { caller_tag, callee_tag, caller, callee, since: now };
+            let ahead = [(ahead, ahead), (0, 0)];
+            let dialog = Dialog { caller_tag, callee_tag, caller, callee, ahead, since: now };
             // Of a second 2xx another dialog begins, in which our Record-Route leads (§13.2.2.4).
             self.0.entry(response.call_id().into()).or_insert(dialog);
         }
@@ -53,6 +63,23 @@ impl Dialogs {
     /// Whose device the other side is.
     pub(crate) fn other_aor(&self, request: &Message) -> Option<Aor> {
         self.of_other(request, |party| party.aor.clone())?
+    }
+
+    /// How far ahead of a request our CSeq is, and was for its side's last INVITE, if the dialog is remembered.
+    pub(crate) fn ahead(&self, request: &Message) -> Option<(u32, u32)> {
+        let dialog = self.0.get(request.call_id())?;
+        dialog.side(request).map(|side| dialog.ahead[side])
+    }
+
+    /// A request went on with a CSeq that is so far ahead.
+    pub(crate) fn went_ahead(&self, request: &Message, ahead: u32) {
+        let Some(mut dialog) = self.0.get_mut(request.call_id()) else { return };
+        let Some(side) = dialog.side(request) else { return };
+        let (known, of_invite) = &mut dialog.ahead[side];
+        *known = ahead.max(*known);
+        if request.method() == "INVITE" {
+            *of_invite = *known;
+        }
     }
 
     fn of_other<T>(&self, request: &Message, of: impl FnOnce(&Party) -> T) -> Option<T> {
@@ -102,6 +129,18 @@ impl Dialogs {
     }
 }
 
+impl Dialog {
+    /// Which side a request is of: 0 that of the caller.
+    fn side(&self, request: &Message) -> Option<usize> {
+        let is_of = |request: Option<&str>, tag: &str| request == Some(tag);
+        match () {
+            () if is_of(request.from_tag(), &self.caller_tag) => Some(0),
+            () if is_of(request.to_tag(), &self.caller_tag) => Some(1),
+            () => None,
+        }
+    }
+}
+
 /// Calls that are remembered; each takes about 200 bytes.
 const MOST: usize = 200_000;
 /// Calls that are longer than this may be forgotten; they still have their Record-Route.
@@ -134,7 +173,7 @@ mod tests {
     #[test]
     fn each_side_finds_the_other_and_a_stranger_nobody() {
         let dialogs = Dialogs::default();
-        dialogs.begin(&request("one", "two"), party(1), party(2), Instant::now());
+        dialogs.begin(&request("one", "two"), (party(1), party(2)), 0, Instant::now());
         assert_eq!(dialogs.other_side(&request("one", "two")), Some(flow(2)));
         assert_eq!(dialogs.other_side(&request("two", "one")), Some(flow(1)));
         assert_eq!(dialogs.other_side(&request("three", "four")), None);
@@ -142,7 +181,7 @@ mod tests {
         assert_eq!(dialogs.other_side(&request("one", "two")), Some(flow(2)));
         dialogs.forget_old(Instant::now() + LONGEST_CALL);
         assert_eq!(dialogs.other_side(&request("one", "two")), None);
-        dialogs.begin(&request("one", "two"), party(1), party(2), Instant::now());
+        dialogs.begin(&request("one", "two"), (party(1), party(2)), 0, Instant::now());
         dialogs.end("call");
         assert_eq!(dialogs.other_side(&request("one", "two")), None);
     }

@@ -2,7 +2,7 @@
 //!
 //! In    a flow, and the Call-ID of the dialog that the token is for.
 //! Out   `u0-c0000201-5060-1f2e…`: transport and id, the peer's address in hexadecimal, a MAC over these and the Call-ID. A peer whose
-//!       Contact is followed has a `-h` or `-a` before the MAC.
+//!       Contact is followed has a `-h` or `-a` before the MAC, and a carrier that asked for proof a `-c1`.
 //! State a key that all nodes share and that outlives the process, so that a dialog does.
 //! Errors a token that is not ours, or of another dialog, is none: who shows it is a stranger to the dialog.
 
@@ -26,6 +26,8 @@ pub(crate) struct Named {
     pub(crate) remote: Option<SocketAddr>,
     /// How far what the peer says of itself is followed.
     pub(crate) reach: Followed,
+    /// How much higher our CSeq was towards the peer than that of who called.
+    pub(crate) ahead: u32,
 }
 
 /// How far what a peer says of where it is, is followed.
@@ -59,8 +61,9 @@ impl FlowTokens {
     }
 
     /// The token of a flow in a dialog.
-    pub(crate) fn token(&self, flow: &Flow, reach: Followed, call_id: &str) -> String {
-        let name = [name(flow).as_str(), reach.mark()].concat();
+    pub(crate) fn token(&self, flow: &Flow, reach: Followed, ahead: u32, call_id: &str) -> String {
+        let count = if ahead == 0 { String::new() } else { format!("-c{ahead}") };
+        let name = [name(flow).as_str(), &count, reach.mark()].concat();
         format!("{name}-{}", self.mac(&name, call_id))
     }
 
@@ -70,7 +73,9 @@ impl FlowTokens {
             let name = token.rsplit_once('-').map_or(token, |(name, _)| name);
             let reach = Followed::ALL.into_iter().find(|reach| name.ends_with(reach.mark()));
             let remote = remote(name).map(|(.., remote)| remote);
-            Named { flow: parse(name, endpoint), remote, reach: reach.unwrap_or(Followed::Nowhere) }
+            let ahead = name.split('-').find_map(|part| part.strip_prefix('c')?.parse().ok());
+            let (flow, reach) = (parse(name, endpoint), reach.unwrap_or(Followed::Nowhere));
+            Named { flow, remote, reach, ahead: ahead.unwrap_or(0) }
         })
     }
 
@@ -151,8 +156,8 @@ mod tests {
         let remote = ([192, 0, 2, 1], 5060).into();
         let flow = Flow { transport: Transport::Tls, id: 7, local: remote, remote };
         let tokens = FlowTokens::new(&[1; 32]);
-        let token = tokens.token(&flow, Followed::Nowhere, "call");
-        let direct = tokens.token(&flow, Followed::Anywhere, "call");
+        let token = tokens.token(&flow, Followed::Nowhere, 0, "call");
+        let direct = tokens.token(&flow, Followed::Anywhere, 0, "call");
         assert!(tokens.is_ours(&direct, "call") && !tokens.is_ours(&direct.replace("-a-", "-"), "call"));
         assert!(tokens.is_ours(&token, "call"));
         assert!(!tokens.is_ours(&token, "another"));

@@ -92,7 +92,15 @@ pub(crate) async fn route(
         // A call that begins is paid, and does not come with a tag.
         return Err(answer(request, 481, ""));
     }
-    Ok(Route { groups: vec![vec![branch]], is_anonymous, astray, ..Route::default() })
+    let (ahead, ahead_of_invite) = match server.dialogs.ahead(request) {
+        Some(known) => known,
+        None => named.map_or((0, 0), |named| (named.ahead, named.ahead)),
+    };
+    if branch.trunk.is_some() {
+        branch.ahead = ahead;
+    }
+    let groups = vec![vec![branch]];
+    Ok(Route { groups, is_anonymous, astray, ahead_of_invite, ..Route::default() })
 }
 
 /// RFC 5627 §5.3: a GRUU becomes the contact inside a dialog too; the Path of its binding does not count.

@@ -40,6 +40,8 @@ pub(crate) struct Branch {
     pub(crate) features: String,
     /// The trunk that it leads to, if it leads to one.
     pub(crate) trunk: Option<Arc<Trunk>>,
+    /// How much higher the CSeq is there than that of who sent the request.
+    pub(crate) ahead: u32,
 }
 
 /// Another way to a target.
@@ -57,7 +59,7 @@ impl Branch {
     /// A branch that leaves the Request-URI as it is.
     pub(crate) fn along(flow: Flow, to: Destination) -> Self {
         let (path, features) = (Vec::new(), String::new());
-        Self { uri: None, flow, others: Vec::new(), path, to, callee: None, features, trunk: None }
+        Self { uri: None, flow, others: Vec::new(), path, to, callee: None, features, trunk: None, ahead: 0 }
     }
 
     /// The ways to a device, each without the others.

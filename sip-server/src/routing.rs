@@ -78,6 +78,8 @@ pub(crate) struct Route {
     pub(crate) mailbox: Option<Branch>,
     /// What it costs whoever calls, from the answer on.
     pub(crate) charge: Option<Charge>,
+    /// How much higher than the caller's the CSeq of the dialog's last INVITE was.
+    pub(crate) ahead_of_invite: u32,
     /// How the way differs from the one that the dialog began on.
     pub(crate) astray: Option<Astray>,
 }

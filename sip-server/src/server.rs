@@ -521,9 +521,13 @@ async fn forward_ack(server: &Server, mut ack: Message, flow: Flow) {
     }
     // Nobody is told that an ACK goes nowhere: its 2xx comes again.
     let Ok(route) = in_dialog::route(server, &ack, &flow, &tokens).await else { return };
+    let route_ahead = route.ahead_of_invite;
     if let Some(branch) = route.groups.into_iter().flatten().next() {
         prepare_copy(&mut ack, branch.uri.as_deref());
         serve_strict_router(&mut ack);
+        if branch.trunk.is_some() {
+            proxy::ahead::count(&mut ack, route_ahead, 0);
+        }
         if let Some(relay) = server.relay.as_ref().filter(|relay| relay.has(&call_id))
             && let (Some(answerer), Some(offerer)) = (ack.from_tag(), ack.to_tag())
             && let Some(sdp) = sdp_of(&ack)

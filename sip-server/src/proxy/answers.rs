@@ -81,12 +81,9 @@ impl Forwarding<'_> {
                     self.server.endpoint().mark_trusted(&self.flow);
                     let caller = self.route.caller.as_ref().map(|caller| caller.aor.clone());
                     let callee = branch.callee.as_ref().map(|callee| callee.aor.clone());
-                    self.server.dialogs.begin(
-                        response,
-                        Party { flow: self.flow, aor: caller },
-                        Party { flow: branch.flow, aor: callee },
-                        Instant::now(),
-                    );
+                    let parties =
+                        (Party { flow: self.flow, aor: caller }, Party { flow: branch.flow, aor: callee });
+                    self.server.dialogs.begin(response, parties, branch.ahead, Instant::now());
                     if let Some(mut call) = self.call.take() {
                         call.is_left_message = self.is_left_message;
                         self.server.calls.answered(

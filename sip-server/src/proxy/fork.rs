@@ -18,6 +18,7 @@ use sip_core::transaction::Failure;
 use sip_endpoint::{Answer, Cancel, ReplyTo, ServerHandle};
 use tokio::sync::mpsc;
 
+use super::ahead;
 use super::patience::Patience;
 use super::record_route::{Side, callee_followed, caller_followed, record_route};
 use super::relayed::Offer;
@@ -417,6 +418,7 @@ impl Forwarding<'_> {
             request.push_front(Name::Route, hop);
         }
         sip_core::proxy::serve_strict_router(&mut request);
+        ahead::count(&mut request, branch.ahead, self.route.ahead_of_invite);
         // RFC 5393 §5.3.3: in every request that goes on.
         request.set(Name::MaxBreadth, &breadth.to_string());
         // RFC 3323 §5: what was asked of us is done here.
@@ -431,8 +433,8 @@ impl Forwarding<'_> {
             Some(_) => Followed::Nowhere,
         };
         let sides = [
-            Side { flow: &self.flow, reach: of_caller },
-            Side { flow: &branch.flow, reach: callee_followed(branch) },
+            Side { flow: &self.flow, reach: of_caller, ahead: 0 },
+            Side { flow: &branch.flow, reach: callee_followed(branch), ahead: branch.ahead },
         ];
         record_route(&mut request, self.request.uri(), self.server, sides);
         request
@@ -504,6 +506,12 @@ impl Forwarding<'_> {
 
     async fn take(&mut self, id: usize, answer: Answer, actions: &mut Vec<Action>) {
         self.silent.retain(|(_, silent)| *silent != id);
+        let mut answer = answer;
+        if let Answer::Response(response) = &mut answer
+            && self.started.get(id).is_some_and(|one| one.branch.ahead > 0)
+        {
+            ahead::count_back(response, &self.request);
+        }
         let answer = match self.heard_by_trunk(id, answer).await {
             Some(answer) => answer,
             None => return self.context.redirected(id, actions),

@@ -1,5 +1,6 @@
 //! Forwarding — RFC 3261 §16.6 to §16.10: one task for each request under way owns its response context.
 
+pub(crate) mod ahead;
 mod answers;
 mod fork;
 mod passed;

@@ -22,6 +22,8 @@ pub(super) struct Side<'a> {
     pub(super) flow: &'a Flow,
     /// How far its Contact is followed.
     pub(super) reach: Followed,
+    /// How much higher our CSeq is there than the caller's.
+    pub(super) ahead: u32,
 }
 
 /// How far the Contact of who sent a request is followed: only if no NAT changed its address on the way. A device of ours keeps the
@@ -96,7 +98,7 @@ pub(super) fn record_route(
             Name::RecordRoute,
             &format!(
                 "<{scheme}:{}@{host}{transport};lr>",
-                server.tokens.token(side.flow, side.reach, request.call_id())
+                server.tokens.token(side.flow, side.reach, side.ahead, request.call_id())
             ),
         );
     }

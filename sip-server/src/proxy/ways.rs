@@ -32,12 +32,14 @@ impl Forwarding<'_> {
         };
         match response.status() {
             401 | 407 => {
-                let branch = branch.clone();
+                // §22.2: what proves who we are is another request.
+                let branch = Branch { ahead: branch.ahead + 1, ..branch.clone() };
                 let was_answer = self.proving.contains(&id);
                 let is_answerable = self.proving.len() < MOST_CHALLENGES
                     && trunk.credentials.as_ref().is_some_and(|own| own.challenged(response, was_answer));
                 if is_answerable && !self.context.is_closing() {
                     self.proving.push(self.started.len());
+                    self.server.dialogs.went_ahead(&self.request, branch.ahead);
                     self.start_one(branch, 1).await;
                     return None;
                 }

@@ -4,8 +4,7 @@
 //! Out   the credentials that answer the challenge; further requests carry them from the start, each with the next count.
 //! State the last challenge.
 //! Errors a challenge that we cannot answer, or that says that our answer was wrong, is not to be answered.
-//! The CSeq of a request that a caller of ours sent stays as it is when it is sent again with credentials, for we are
-//! no party to the dialog: a carrier that wants a higher one (§22.2) must be asked from the start.
+//! Not here: the CSeq of what goes with credentials ([`crate::proxy`]).
 
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};

@@ -164,6 +164,124 @@ async fn a_call_goes_out_with_our_credentials_and_the_callers_number() {
     alice.expect("200").await;
 }
 
+fn number(message: &Message) -> u32 {
+    message.cseq().unwrap().0
+}
+
+/// An answer that begins, or goes on with, the dialog of an INVITE.
+fn answer(invite: &Message, status: u16, carrier: &Phone) -> Message {
+    let mut response = Message::response(invite, status, "");
+    response.ensure_to_tag("there");
+    for route in invite.values(Name::RecordRoute) {
+        response.push(Name::RecordRoute, route);
+    }
+    response.push(Name::Contact, &format!("<{}>", carrier.contact()));
+    response
+}
+
+#[tokio::test]
+async fn what_goes_with_credentials_is_counted_on_and_the_caller_sees_its_own_numbers() {
+    let (mut carrier, secret) = (Phone::alone("carrier").await, Secret::new());
+    let ours = TrunkConfig {
+        user: "us".to_owned(),
+        password_file: Some(secret.0.clone()),
+        ..trunk("carrier", &carrier)
+    };
+    let served = serve_with(config(vec![ours])).await;
+    answer_probe(&mut carrier, &served).await;
+    let alice = Phone::new("alice", &served).await;
+    let story = async {
+        let asked = carrier.expect("INVITE").await;
+        carrier.send(&challenge(&asked, 407, "n1")).await;
+        carrier.expect("ACK").await;
+        let invite = carrier.expect("INVITE").await;
+        assert_eq!(number(&invite), number(&asked) + 1, "RFC 3261 §22.2");
+        let mut early = answer(&invite, 183, &carrier);
+        early.push(Name::Require, "100rel");
+        early.push_other("RSeq", "7");
+        carrier.send(&early).await;
+        invite
+    };
+    let ((early, sent), invite) = tokio::join!(alice.ask_with(call(&alice, "0140000000"), PASSWORD), story);
+    assert_eq!((early.status(), number(&early)), (183, number(&sent)));
+    let mut prack = alice.in_dialog("PRACK", number(&sent) + 1, &sent, &early);
+    prack.push_other("RAck", &format!("7 {} INVITE", number(&sent)));
+    alice.send(&prack).await;
+    let at_carrier = carrier.expect("PRACK").await;
+    assert_eq!(number(&at_carrier), number(&prack) + 1);
+    assert_eq!(at_carrier.other_values("RAck").next(), Some(&*format!("7 {} INVITE", number(&invite))));
+    carrier.respond(&at_carrier, 200).await;
+    assert_eq!(number(&alice.expect("200").await), number(&prack));
+    carrier.send(&answer(&invite, 200, &carrier)).await;
+    let ok = alice.expect("200").await;
+    assert_eq!(number(&ok), number(&sent));
+    // The same once more, whose ACK was lost.
+    carrier.send(&answer(&invite, 200, &carrier)).await;
+    assert_eq!(number(&alice.expect("200").await), number(&sent));
+    alice.send(&alice.in_dialog("ACK", number(&sent), &sent, &ok)).await;
+    assert_eq!(number(&carrier.expect("ACK").await), number(&invite));
+    // Inside the dialog the carrier asks once more.
+    let info = alice.in_dialog("INFO", number(&prack) + 1, &sent, &ok);
+    alice.send(&info).await;
+    let asked = carrier.expect("INFO").await;
+    assert_eq!(number(&asked), number(&info) + 1);
+    carrier.send(&challenge(&asked, 407, "n2")).await;
+    let again = carrier.expect("INFO").await;
+    assert_eq!((number(&again), proved(&again, "n2").as_str()), (number(&info) + 2, "00000001"));
+    carrier.respond(&again, 200).await;
+    assert_eq!(number(&alice.expect("200").await), number(&info));
+    // What the carrier sends has its own numbers.
+    let mut from_there =
+        carrier.request("INFO", invite.value(Name::Contact).unwrap().trim_matches(['<', '>']), "");
+    from_there.push(Name::Route, &invite.elements(Name::RecordRoute).collect::<Vec<_>>().join(", "));
+    from_there.set(Name::From, ok.value(Name::To).unwrap());
+    from_there.set(Name::To, sent.value(Name::From).unwrap());
+    from_there.set(Name::CallId, sent.call_id());
+    carrier.send(&from_there).await;
+    let here = alice.expect("INFO").await;
+    assert_eq!(number(&here), number(&from_there));
+    alice.respond(&here, 200).await;
+    carrier.expect("200").await;
+    alice.send(&alice.in_dialog("BYE", number(&info) + 1, &sent, &ok)).await;
+    let bye = carrier.expect("BYE").await;
+    assert_eq!(number(&bye), number(&info) + 3, "higher than all before");
+    carrier.respond(&bye, 200).await;
+    alice.expect("200").await;
+}
+
+#[tokio::test]
+async fn a_call_that_was_proved_is_cancelled_by_its_own_number() {
+    let (mut carrier, secret) = (Phone::alone("carrier").await, Secret::new());
+    let ours = TrunkConfig {
+        user: "us".to_owned(),
+        password_file: Some(secret.0.clone()),
+        ..trunk("carrier", &carrier)
+    };
+    let served = serve_with(config(vec![ours])).await;
+    answer_probe(&mut carrier, &served).await;
+    let alice = Phone::new("alice", &served).await;
+    let story = async {
+        let asked = carrier.expect("INVITE").await;
+        carrier.send(&challenge(&asked, 407, "n1")).await;
+        carrier.expect("ACK").await;
+        let invite = carrier.expect("INVITE").await;
+        assert_eq!(number(&invite), number(&asked) + 1);
+        carrier.send(&answer(&invite, 180, &carrier)).await;
+        invite
+    };
+    let ((ringing, sent), invite) = tokio::join!(alice.ask_with(call(&alice, "0140000000"), PASSWORD), story);
+    assert_eq!((ringing.status(), number(&ringing)), (180, number(&sent)));
+    alice.send(&Message::cancel(&sent)).await;
+    alice.expect("200").await;
+    let cancel = carrier.expect("CANCEL").await;
+    assert_eq!(number(&cancel), number(&invite));
+    carrier.respond(&cancel, 200).await;
+    carrier.send(&answer(&invite, 487, &carrier)).await;
+    assert_eq!(number(&carrier.expect("ACK").await), number(&invite));
+    let ended = alice.expect("487").await;
+    assert_eq!(number(&ended), number(&sent));
+}
+
 #[tokio::test]
 async fn a_carrier_that_does_not_take_us_is_not_the_callers_business() {
     let (mut carrier, secret) = (Phone::alone("carrier").await, Secret::new());
