@@ -146,6 +146,11 @@ impl Authenticator {
         self.outside.get().is_some_and(Outside::knows_passwords)
     }
 
+    /// The domains of which that holds.
+    pub fn kept_elsewhere(&self) -> Arc<[Box<str>]> {
+        self.outside.get().map(Outside::of_directories).unwrap_or_default()
+    }
+
     /// The providers by which people may sign in, each with the domain that these are of, the main one first.
     pub fn providers(&self) -> impl Iterator<Item = (&str, &Oidc)> {
         self.outside.get().into_iter().flat_map(Outside::providers)

@@ -198,12 +198,17 @@ impl<'a> Connection<'a> {
         let (mechanisms, channel_bindings) = match require_tls {
             true => (Vec::new(), Vec::new()),
             false => (
-                sasl::mechanisms(self.binding.as_ref(), self.server.scram(), self.server.takes_tokens()),
+                sasl::mechanisms(
+                    self.binding.as_ref(),
+                    &self.server.config.scram,
+                    self.server.takes_tokens(),
+                ),
                 sasl::channel_bindings(self.binding.as_ref()),
             ),
         };
         let fast = sasl::fast_mechanisms(self.binding.as_ref());
         let (domain, others) = (self.server.domain.clone(), self.server.domains.all());
+        let kept_elsewhere = self.server.auth.authenticator.kept_elsewhere();
         let about = self.server.about.get().cloned().unwrap_or_default();
         let starttls = !is_secure && self.has_starttls;
         let registration = match (self.server.config.invitations, self.server.config.registration) {
@@ -220,6 +225,7 @@ impl<'a> Connection<'a> {
         Offer {
             domain,
             others,
+            kept_elsewhere,
             guests,
             starttls,
             require_tls,
@@ -280,9 +286,9 @@ impl<'a> Connection<'a> {
                     Some(Request::StartTls) => return Ok(None),
                     Some(Request::Auth { mechanism, initial }) => {
                         let inline = self.negotiation.inline();
-                        let (hashes, tokens) = (self.server.scram(), self.server.takes_tokens());
-                        let binding = self.binding.as_ref();
                         let who = (self.peer.ip(), self.negotiation.domain());
+                        let (hashes, tokens) = (self.server.scram(who.1), self.server.takes_tokens());
+                        let binding = self.binding.as_ref();
                         let step = Exchange::begin(mechanism, binding, inline, who, hashes, tokens);
                         self.exchange = Some(step);
                         match initial {

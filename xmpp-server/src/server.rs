@@ -414,10 +414,10 @@ impl Server {
         self.auth.authenticator.providers().next().is_some()
     }
 
-    /// The hashes of SCRAM that are offered: none where a directory keeps passwords, since a client takes SCRAM if it may,
-    /// and nobody here has what would verify it.
-    pub(crate) fn scram(&self) -> &[ScramName] {
-        match self.auth.authenticator.asks_elsewhere() {
+    /// The hashes of SCRAM that are offered to a domain: none where a directory keeps its passwords, since a client takes SCRAM if it
+    /// may, and nobody here has what would verify it.
+    pub(crate) fn scram(&self, domain: &str) -> &[ScramName] {
+        match self.auth.authenticator.kept_elsewhere().iter().any(|kept| **kept == *domain) {
             true => &[],
             false => &self.config.scram,
         }

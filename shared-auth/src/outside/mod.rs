@@ -60,7 +60,7 @@ pub struct Keepers<'a> {
 }
 
 /// What the door asks when a password is none of ours, and what keeps accounts as they are elsewhere: each domain's own.
-pub(crate) struct Outside(Vec<Keeper>);
+pub(crate) struct Outside(Vec<Keeper>, Arc<[Box<str>]>);
 
 /// Who keeps the people of one domain.
 struct Keeper {
@@ -89,12 +89,23 @@ impl Outside {
                 opened.push(Keeper { ldap, oidc, registry, keys });
             }
         }
-        Ok((!opened.is_empty()).then_some(Self(opened)))
+        Ok((!opened.is_empty()).then(|| Self::of(opened)))
+    }
+
+    fn of(keepers: Vec<Keeper>) -> Self {
+        let directories = keepers.iter().filter(|keeper| keeper.ldap.is_some());
+        let domains = directories.map(|keeper| keeper.registry.domain.as_str().into()).collect();
+        Self(keepers, domains)
     }
 
     /// Whether somebody else keeps passwords of some domain.
     pub(crate) fn knows_passwords(&self) -> bool {
-        self.0.iter().any(|keeper| keeper.ldap.is_some())
+        !self.1.is_empty()
+    }
+
+    /// The domains whose passwords a directory keeps.
+    pub(crate) fn of_directories(&self) -> Arc<[Box<str>]> {
+        Arc::clone(&self.1)
     }
 
     /// The providers, each with the domain whose people it knows.
@@ -340,7 +351,7 @@ mod tests {
         };
         let (one, two) = ("https://one.example", "https://two.example");
         let all = [("example.org", one), ("example.net", two), ("example.com", one)];
-        let outside = Outside(all.map(|(domain, issuer)| keeper(domain, issuer)).into());
+        let outside = Outside::of(all.map(|(domain, issuer)| keeper(domain, issuer)).into());
         let of = |token: &str, domain: &str| {
             outside.keeper_of(token, domain).map(|keeper| keeper.registry.domain.clone()).unwrap_or_default()
         };

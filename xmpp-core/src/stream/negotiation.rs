@@ -544,6 +544,24 @@ mod tests {
     }
 
     #[test]
+    fn scram_is_offered_where_passwords_are_ours() {
+        let offer = Offer {
+            others: ["y".into()].into(),
+            kept_elsewhere: ["x".into()].into(),
+            mechanisms: vec!["SCRAM-SHA-256", "PLAIN"],
+            ..offer()
+        };
+        let scram = "<mechanism>SCRAM-SHA-256</mechanism>";
+        let mut it = Negotiation::new(offer.clone());
+        let text = run(&mut it, HEADER).unwrap().1;
+        assert!(!text.contains(scram) && text.contains("<mechanism>PLAIN</mechanism>"), "{text}");
+        let asked = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256'>AA==</auth>";
+        assert!(run(&mut it, asked).unwrap().1.contains("invalid-mechanism"));
+        let mut it = Negotiation::new(offer);
+        assert!(run(&mut it, &HEADER.replace("to='x'", "to='y'")).unwrap().1.contains(scram));
+    }
+
+    #[test]
     fn goes_from_header_to_bound() {
         let mut it = Negotiation::new(offer());
         assert!(run(&mut it, HEADER).unwrap().1.contains("<mechanism>PLAIN</mechanism>"));

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use shared_auth::{NewAccount, Opens, Profile};
+use shared_auth::{Keepers, LdapConfig, NewAccount, OidcConfig, Opens, Profile};
 use shared_model::{Aor, BareJid};
 use xmpp_server::{Invitations, InviteLinks};
 
@@ -141,4 +141,22 @@ async fn an_invitation_makes_an_account_of_its_domain_and_is_none_in_another() {
     let is_there =
         async |jid: &str| served.auth.directory.by_jid(&jid.parse().unwrap()).await.unwrap().is_some();
     assert!(is_there("dave@example.net").await && !is_there("dave@example.org").await);
+}
+
+/// Mechanisms are offered before a name is: so by the domain that the stream is for.
+#[tokio::test]
+async fn a_directory_takes_scram_from_its_own_domain_alone() {
+    let served = serve().await;
+    let nowhere = LdapConfig { url: Some("ldap://127.0.0.1:1".to_owned()), ..LdapConfig::default() };
+    let keepers = [
+        Keepers { domain: DOMAIN, ldap: &LdapConfig::default(), oidc: &OidcConfig::default() },
+        Keepers { domain: OTHER, ldap: &nowhere, oidc: &OidcConfig::default() },
+    ];
+    let _changes = served.auth.look_outside(DOMAIN, &keepers, &served.tls, &served.shutdown).unwrap();
+    let offered = async |domain: &str| Client::connect(&served).await.to(domain).open().await;
+    let (ours, theirs) = (offered(DOMAIN).await, offered(OTHER).await);
+    assert!(ours.contains("<mechanism>SCRAM-SHA-256</mechanism>"), "{ours}");
+    assert!(!theirs.contains("SCRAM-") && theirs.contains("<mechanism>PLAIN</mechanism>"), "{theirs}");
+    // Who is ours alone there has the password that they had.
+    let _bob = bob_of_other(&served).await;
 }

@@ -11,6 +11,8 @@ pub struct Offer {
     pub domain: String,
     /// Others that are served here too; a stream is for the one that its header names.
     pub others: Arc<[Box<str>]>,
+    /// Domains whose passwords somebody else keeps: SCRAM is offered for no stream to one.
+    pub kept_elsewhere: Arc<[Box<str>]>,
     /// STARTTLS is possible.
     pub starttls: bool,
     /// STARTTLS is demanded.
@@ -36,6 +38,10 @@ impl Offer {
     pub(super) fn for_domain(&mut self, name: &str) {
         if self.others.iter().any(|other| **other == *name) {
             name.clone_into(&mut self.domain);
+        }
+        if self.kept_elsewhere.iter().any(|domain| **domain == *self.domain) {
+            self.mechanisms.retain(|mechanism| !mechanism.starts_with("SCRAM-"));
+            self.upgrades.clear();
         }
     }
 
