@@ -2,11 +2,13 @@
 //!
 //! In    who did it (none: whoever held a link; `ldap`, `oidc`: another keeper of people), what, on what, and both states where they say something.
 //! Out   a line in the log and an entry; the newest first when asked.
-//! State the archive, owner `audit`, at most [`KEPT`] entries. What was done is done whether or not it is noted, and the log tells then.
+//! State the archive, owner `audit`, at most [`KEPT`] entries, each for `provisioning.audit`. What was done is done whether or not it is
+//!       noted, and the log tells then. Entries name accounts, also such as were removed since, and go when their time is over.
 //! Not here: passwords and tokens, which are in no entry.
 
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared_auth::{AccountCard, Auth, OutsideChange};
@@ -18,11 +20,36 @@ use tokio::sync::mpsc;
 #[derive(Clone)]
 pub(crate) struct Audit {
     archive: Arc<dyn Archive>,
+    /// How long entries are kept; zero: until there are too many.
+    term: Duration,
 }
 
 impl Audit {
-    pub(crate) fn new(archive: Arc<dyn Archive>) -> Self {
-        Self { archive }
+    pub(crate) fn new(archive: Arc<dyn Archive>, term: Duration) -> Self {
+        Self { archive, term }
+    }
+
+    /// Removes entries whose time is over, until shutdown.
+    pub(crate) async fn forget_old(self, shutdown: Shutdown) {
+        if self.term.is_zero() {
+            return;
+        }
+        loop {
+            if let Err(error) = self.forget_before(unix_millis()).await {
+                tracing::warn!(%error, "what the audit keeps too long stays until the next look");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(BETWEEN_LOOKS) => {}
+                () = shutdown.begun() => return,
+            }
+        }
+    }
+
+    /// Removes what is older than the term is at a moment.
+    async fn forget_before(&self, now: i64) -> Result<(), StoreError> {
+        let term = i64::try_from(self.term.as_millis()).unwrap_or(i64::MAX);
+        while self.archive.remove_older(KIND, now.saturating_sub(term), AT_ONCE).await? >= AT_ONCE as u64 {}
+        Ok(())
     }
 
     /// Notes a change that has no states worth telling.
@@ -59,7 +86,7 @@ impl Audit {
             id: format!("{now:020}-{:016x}", shared_runtime::random()),
             with: on,
             time: now,
-            kind: "change".to_owned(),
+            kind: KIND.to_owned(),
             body: body.to_string().into_bytes(),
         };
         let written = self.archive.append(&[entry]).await;
@@ -89,7 +116,8 @@ pub async fn note_outside(
     mut changes: mpsc::Receiver<OutsideChange>,
     shutdown: Shutdown,
 ) {
-    let audit = Audit::new(archive);
+    // Whoever serves the pages removes what is old.
+    let audit = Audit::new(archive, Duration::ZERO);
     loop {
         let change = tokio::select! {
             change = changes.recv() => change,
@@ -114,7 +142,42 @@ pub(crate) fn card_json(card: &AccountCard) -> Value {
 }
 
 const OWNER: &str = "audit";
+/// What its entries are, in an archive that holds other things too.
+const KIND: &str = "change";
+/// How often it is looked whether an entry's time is over.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(6 * 3600);
 /// Entries that are kept.
 const KEPT: usize = 100_000;
 /// Entries that go with one that comes.
 const AT_ONCE: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use shared_store::Store;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_entry_goes_when_its_time_is_over_and_nothing_else_does() {
+        let archive = Store::in_memory().archive;
+        let audit = Audit::new(Arc::clone(&archive), Duration::from_secs(86_400));
+        for n in 0..2 * AT_ONCE {
+            audit.note(None, "made", n).await;
+        }
+        let said = Entry {
+            owner: "alice".to_owned(),
+            id: "1".to_owned(),
+            with: String::new(),
+            time: 0,
+            kind: "chat".to_owned(),
+            body: Vec::new(),
+        };
+        archive.append(&[said]).await.unwrap();
+        let now = unix_millis();
+        audit.forget_before(now + 86_000_000).await.unwrap();
+        assert_eq!(audit.page(None, 500).await.unwrap().len(), 2 * AT_ONCE);
+        audit.forget_before(now + 87_000_000).await.unwrap();
+        assert!(audit.page(None, 500).await.unwrap().is_empty());
+        assert!(archive.entry("alice", "1").await.unwrap().is_some());
+    }
+}

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn, map_response};
+use axum::middleware::{Next, from_fn, map_response_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http_body_util::BodyExt;
@@ -176,7 +176,8 @@ impl std::ops::Deref for Face {
 
 /// Every route.
 pub fn router(parts: Parts) -> Router {
-    let audit = audit::Audit::new(Arc::clone(&parts.archive));
+    let audit = audit::Audit::new(Arc::clone(&parts.archive), parts.config.audit);
+    parts.shutdown.spawn(audit.clone().forget_old(parts.shutdown.clone()));
     let live = state::Live::default();
     parts.shutdown.spawn(live.clone().follow(parts.bus.subscribe(), parts.shutdown.clone()));
     let face = Face {
@@ -206,7 +207,7 @@ pub fn router(parts: Parts) -> Router {
         .merge(pages::router())
         .layer(DefaultBodyLimit::max(LONGEST_FORM))
         .layer(from_fn(bound))
-        .layer(map_response(guard))
+        .layer(map_response_with_state(has_default_port(&face), guard))
         .with_state(face)
 }
 
@@ -246,14 +247,23 @@ fn most_bytes(path: &str) -> usize {
     }
 }
 
-/// What holds for each answer: it is what it says that it is, and browsers come back over TLS alone (RFC 6797 §6.1).
-async fn guard(mut response: Response) -> Response {
-    for (name, value) in
-        [(header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000")]
-    {
+/// What holds for each answer: it is what it says that it is, and where the host's name alone leads here, browsers come back over TLS
+/// alone (RFC 6797 §6.1). Beside another port there may be a page of somebody else's in the clear, which that would shut (§8.3).
+async fn guard(State(has_default_port): State<bool>, mut response: Response) -> Response {
+    let over_tls = has_default_port.then_some((header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"));
+    for (name, value) in std::iter::once((header::X_CONTENT_TYPE_OPTIONS, "nosniff")).chain(over_tls) {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
+}
+
+/// Whether links to this face name no port, or the one of HTTPS.
+fn has_default_port(parts: &Parts) -> bool {
+    let base = parts.url("");
+    let host = base.trim_start_matches("https://").split('/').next().unwrap_or_default();
+    // What stands in brackets is no port.
+    let port = host.rsplit(']').next().and_then(|rest| rest.rsplit_once(':')).map(|(_, port)| port);
+    port.is_none_or(|port| port == "443")
 }
 
 /// Forgets what this face keeps of an account that was removed: its profile and those of its devices, its sessions and

@@ -15,7 +15,8 @@
 //! | a network | failed tokens and links | tokens and links from there |
 //! | a network | guesses at names | what strangers hear of names; a datagram proves no address, so that these count here alone |
 //!
-//! Networks are /32 of IPv4 and /64 of IPv6.
+//! Networks are /32 of IPv4 and /64 of IPv6; where an account was proved is known by /24 and /48, since a phone comes back to its provider
+//! and not to its address.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -34,7 +35,7 @@ pub(crate) struct Throttle {
     networks: Counts<Network>,
     nameless: Counts<Network>,
     guesses: Counts<Network>,
-    /// Accounts, each with a network in which it was proved.
+    /// Accounts, each with a place in which it was proved.
     known: Counts<(u64, Network)>,
 }
 
@@ -72,7 +73,7 @@ impl Throttle {
         let Some(name) = name else { return self.nameless.wait(&network, FREE, now) };
         let pair = (self.account(name), network);
         let own = self.pairs.wait(&pair, FREE, now);
-        if self.is_known(&pair, now) {
+        if self.is_known(pair.0, ip, now) {
             return own;
         }
         own.max(self.accounts.wait(&pair.0, FREE, now)).max(self.networks.wait(&network, FREE, now))
@@ -89,7 +90,7 @@ impl Throttle {
             return;
         };
         let pair = (self.account(name), network);
-        if self.pairs.count(pair, now) == 1 && !self.is_known(&pair, now) {
+        if self.pairs.count(pair, now) == 1 && !self.is_known(pair.0, ip, now) {
             self.networks.count(network, now);
             self.accounts.count(pair.0, now);
         }
@@ -100,7 +101,7 @@ impl Throttle {
         let Some(name) = name else { return };
         let pair = (self.account(name), network(ip));
         self.pairs.shard(&pair).remove(&pair);
-        self.known.count(pair, now);
+        self.known.count((pair.0, place(ip)), now);
     }
 
     /// Counts a question for a name that nobody has; `is_seen` where a connection proves the address.
@@ -153,9 +154,10 @@ impl Throttle {
         self.pairs.forget(|(_, its)| its == network) || had.contains(&true)
     }
 
-    fn is_known(&self, pair: &(u64, Network), now: Instant) -> bool {
-        let shard = self.known.shard(pair);
-        shard.get(pair).is_some_and(|known| now.saturating_duration_since(known.last) < KNOWN_FOR)
+    fn is_known(&self, account: u64, ip: IpAddr, now: Instant) -> bool {
+        let pair = (account, place(ip));
+        let shard = self.known.shard(&pair);
+        shard.get(&pair).is_some_and(|known| now.saturating_duration_since(known.last) < KNOWN_FOR)
     }
 
     fn is_exempt(&self, ip: IpAddr) -> bool {
@@ -236,6 +238,12 @@ fn forget_lighter_half<K>(counts: &mut HashMap<K, Count>, now: Instant) {
 
 fn network(ip: IpAddr) -> Network {
     let prefix = if ip.to_canonical().is_ipv4() { 32 } else { 64 };
+    Network::around(ip, prefix)
+}
+
+/// Where an account is known.
+fn place(ip: IpAddr) -> Network {
+    let prefix = if ip.to_canonical().is_ipv4() { 24 } else { 48 };
     Network::around(ip, prefix)
 }
 

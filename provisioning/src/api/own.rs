@@ -137,7 +137,8 @@ pub(super) const TABLE: &[Operation] = &[
                 Kind::Text,
                 "the id of a call, or `before` of a page: only calls before it",
             ),
-            Field::open("most", Kind::Number, "calls of a page, 1 to 500; 100 if it is not given"),
+            Field::open("max", Kind::Number, "calls of a page, 1 to 500; 100 if it is not given"),
+            Field::open("most", Kind::Number, "the same, as it was called before"),
         ],
         gives: "Calls",
         summary: "The own calls, those made and those received, the newest first",
@@ -265,11 +266,12 @@ async fn create_token(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         return Err(Problem::field("days", "a token is good for 1 to 366 days"));
     }
     let words: Vec<&str> = scopes.iter().map(String::as_str).collect();
-    let (name, lifetime) = (ask.text("name").unwrap_or_default(), Duration::from_secs(days * 86_400));
-    let holder = (card.account, Holder::Person);
-    let (text, bearer) = face.auth.bearers.issue(holder, name, &words, lifetime, unix_millis()).await?;
+    let name = shared_auth::check_shown_name(ask.text("name").unwrap_or_default())
+        .map_err(|error| Problem::field("name", error.to_string()))?;
+    let (lifetime, holder) = (Duration::from_secs(days * 86_400), (card.account, Holder::Person));
+    let (text, bearer) = face.auth.bearers.issue(holder, &name, &words, lifetime, unix_millis()).await?;
     let (account, scopes) = (card.account, words.join(" "));
-    face.tell(account, ProvisioningEvent::TokenMade { account, name: name.to_owned(), scopes });
+    face.tell(account, ProvisioningEvent::TokenMade { account, name, scopes });
     face.audit
         .note(Some(card), "token made", format!("{} {} {}", card.aor, bearer.id, words.join(" ")))
         .await;
@@ -277,9 +279,12 @@ async fn create_token(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 }
 
 async fn calls(face: &Face, ask: &Ask) -> Result<Value, Problem> {
-    let most = ask.number("most").unwrap_or(100);
+    let (field, most) = match (ask.number("max"), ask.number("most")) {
+        (None, Some(most)) => ("most", most),
+        (max, _) => ("max", max.unwrap_or(100)),
+    };
     if !(1..=500).contains(&most) {
-        return Err(Problem::field("most", "a page has 1 to 500 calls"));
+        return Err(Problem::field(field, "a page has 1 to 500 calls"));
     }
     let (account, before) = (ask.caller.card.account, ask.text("before"));
     let most = usize::try_from(most).unwrap_or(100);

@@ -2,6 +2,7 @@
 //! invitations, calls, the own data.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -107,7 +108,7 @@ pub(super) async fn show(
         (chat)
         (call_list(words, &calls))
         (happened)
-        (data(words, session, keeper, outcome))
+        (data(words, session, keeper, (face.config.audit, outcome)))
     };
     page(status, words, shown_name(&session.card), &links(words, session), &body)
 }
@@ -335,14 +336,23 @@ fn call_list(words: &Words, page: &calls::Page) -> Markup {
     }
 }
 
-fn data(words: &Words, session: &Session, keeper: Option<Source>, outcome: Option<&Outcome>) -> Markup {
+fn data(
+    words: &Words,
+    session: &Session,
+    keeper: Option<Source>,
+    (audit, outcome): (Duration, Option<&Outcome>),
+) -> Markup {
+    let kept = match audit.as_secs().div_ceil(86_400) {
+        0 => words.kept_many.to_owned(),
+        days => fill(words.kept_days, &days.to_string()),
+    };
     html! {
         section {
             h2 { (words.data_title) }
             p { a href="/api/v1/account/export" download="account.json" { (words.download_data) } }
             // Whose password we cannot ask for removes nothing here.
             @if keeper != Some(Source::Oidc) {
-            p { (words.remove_text) }
+            p { (fill(words.remove_text, &kept)) }
             form method="post" action="/do/removeAccount" data-ask=(fill(words.remove_ask, session.card.aor.as_str())) {
                 input type="hidden" name="key" value=(session.key);
                 input type="hidden" name="back" value="/account";

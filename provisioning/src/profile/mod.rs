@@ -35,7 +35,7 @@ impl Parts {
     pub(crate) fn registrar(&self) -> String {
         match self.sip().first() {
             Some(access) => format!("sip:{}:{};transport={}", self.host, access.port, access.transport),
-            None => format!("sip:{}", self.domains.main()),
+            None => format!("sip:{}", shared_model::idn::to_ascii(self.domains.main())),
         }
     }
 

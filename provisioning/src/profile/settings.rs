@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Layer;
+
 /// One layer's settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -70,6 +72,9 @@ impl Settings {
         match self.register_seconds {
             Some(seconds) if !(60..=86_400).contains(&seconds) => Some("register_seconds is 60 to 86400"),
             _ if self.groups.len() > 16 => Some("an account is in 16 groups at most"),
+            _ if self.groups.iter().any(|group| format!("group:{group}").parse::<Layer>().is_err()) => {
+                Some("the name of a group is 1 to 64 bytes of text")
+            }
             _ => None,
         }
     }

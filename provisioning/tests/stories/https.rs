@@ -186,3 +186,31 @@ async fn people_behind_a_trusted_proxy_are_slowed_each_by_their_own_address() {
     let other = alone.send(path, &right("192.0.2.2"), "").await;
     assert!(other.starts_with("HTTP/1.1 429"), "anybody can write the field: {other}");
 }
+
+#[tokio::test]
+async fn strangers_who_guess_at_an_account_do_not_lock_its_owner_out() {
+    let house = house_behind("locked", &["127.0.0.1"], |_| {}).await;
+    let ask = async |client: &str, pair: &str| {
+        let fields = format!("X-Forwarded-For: {client}\r\n{}", basic(pair));
+        house.send("GET /provision/cusax.json", &fields, "").await
+    };
+    assert!(ask("192.0.2.1", "alice:pencil").await.starts_with("HTTP/1.1 200"));
+    for guess in 0..24 {
+        ask(&format!("198.51.100.{guess}"), "alice:wrong").await;
+    }
+    assert!(
+        ask("203.0.113.5", "alice:pencil").await.starts_with("HTTP/1.1 429"),
+        "a guess that may be right"
+    );
+    assert!(ask("192.0.2.99", "alice:pencil").await.starts_with("HTTP/1.1 200"), "from where she was before");
+    assert!(ask("203.0.113.6", "alice:pencil").await.starts_with("HTTP/1.1 429"), "which frees nobody");
+}
+
+#[tokio::test]
+async fn a_host_that_leads_here_by_its_name_alone_is_opened_over_tls_alone() {
+    let of_own =
+        |parts: &mut provisioning::Parts| parts.public_url = Some("https://id.example.org".to_owned());
+    let house = house_with("hsts", of_own).await;
+    let page = house.send("GET /sign-in", "", "").await;
+    assert!(page.contains("strict-transport-security: max-age=31536000"), "{page}");
+}

@@ -31,7 +31,7 @@ words! {
     encrypted, unencrypted, devices_title, devices_text, device, device_name, add_device, since, deed, remove, end,
     sessions_title, name, this_one, save, invite_contact_title, invite_contact_text, make_link, change_password,
     current_password, new_password, history_title, no_calls, time, with, result, data_title, download_data,
-    remove_text, remove_ask, remove_account, not_admin, administrator, disabled, disable, enable, reset_link, more,
+    remove_text, kept_days, kept_many, remove_ask, remove_account, not_admin, administrator, disabled, disable, enable, reset_link, more,
     new_account, new_account_text, video, no_invites, left, days, conferences, no_conferences, changes, who, what,
     on, yes, no, calls_as, chats_as, kept_password, kept_devices, elsewhere, elsewhere_refused,
     picture, picture_alt, new_picture, picture_rule, undisturbed_title, is_undisturbed, is_disturbed, do_not_disturb, disturb,
