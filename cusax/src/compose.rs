@@ -65,6 +65,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
     let names = host_names(config);
     let tls = TlsPolicy::open(&config.certificates(), &config.data_dir, &names).context("tls")?;
     tls.register(&registry)?;
+    shutdown.spawn(tls.clone().keep(shutdown.clone()));
     let changes = auth.look_outside(&config.domain, &config.keepers(), &tls, shutdown).context("auth")?;
     let noted =
         provisioning::note_outside(auth.clone(), Arc::clone(&store.archive), changes, shutdown.clone());

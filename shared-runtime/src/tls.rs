@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
@@ -26,6 +27,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme};
 use serde::Deserialize;
 
+use crate::Shutdown;
 use crate::config::Key;
 
 mod authorities;
@@ -132,6 +134,8 @@ pub struct TlsPolicy {
     current: Arc<Current>,
     files: Vec<Files>,
     local_ca: Option<PathBuf>,
+    /// Whom the local CA certifies, and in which folder.
+    certified: Option<(PathBuf, Arc<[String]>)>,
     clients: Option<Arc<dyn ClientCertVerifier>>,
     trust: Option<Arc<RootCertStore>>,
     revocations: Arc<Revocations>,
@@ -166,8 +170,10 @@ impl TlsPolicy {
         match given(config)? {
             Some(files) => Self::load(config, files, None, Missing::Refuses),
             None => {
-                let (files, ca) = local_ca::certify(&data_dir.join("tls"), names)?;
-                Self::load(config, files, Some(ca), Missing::Refuses)
+                let folder = data_dir.join("tls");
+                let (files, ca) = local_ca::certify(&folder, names)?;
+                let certified = Some((folder, names.into()));
+                Ok(Self { certified, ..Self::load(config, files, Some(ca), Missing::Refuses)? })
             }
         }
     }
@@ -207,7 +213,8 @@ impl TlsPolicy {
         let trust = config.trust.as_deref().map(authorities::read).transpose()?.map(Arc::new);
         let require = config.require;
         let stale = IntGauge::new(STALE, STALE_HELP).map_err(|_| TlsError::HalfGiven)?;
-        Ok(Self { current, files, local_ca, clients, trust, revocations, unread, stale, require })
+        let certified = None;
+        Ok(Self { current, files, local_ca, certified, clients, trust, revocations, unread, stale, require })
     }
 
     /// Shows in metrics how much the last reload left as it was.
@@ -215,9 +222,14 @@ impl TlsPolicy {
         registry.register(Box::new(self.stale.clone()))
     }
 
-    /// Reads the files again; new handshakes use what is there now. Where one cannot be read, what it held before stays.
+    /// Reads the files again; new handshakes use what is there now. Where one cannot be read, what it held before stays. One of the local
+    /// CA that ends soon is made anew.
     pub fn reload(&self) -> Result<(), Unread> {
         let before = self.current.keys.load_full();
+        let mut unmade = None;
+        if let Some((folder, names)) = self.certified.as_ref().filter(|_| self.is_due()) {
+            unmade = local_ca::certify(folder, names).err();
+        }
         let mut faults = match Keys::load(&self.files, Some(&before)) {
             Ok((keys, faults)) => {
                 self.current.keys.store(Arc::new(keys));
@@ -225,11 +237,38 @@ impl TlsPolicy {
             }
             Err(error) => vec![error],
         };
+        faults.extend(unmade);
         faults.extend(self.revocations.reload().err());
         let told = faults.iter().map(ToString::to_string).collect::<Vec<_>>();
         self.stale.set(i64::try_from(told.len()).unwrap_or(i64::MAX));
         *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = told;
         if faults.is_empty() { Ok(()) } else { Err(Unread(faults)) }
+    }
+
+    /// Makes what the local CA certifies anew before it ends, until shutdown.
+    pub async fn keep(self, shutdown: Shutdown) {
+        while self.certified.is_some() {
+            tokio::select! {
+                () = tokio::time::sleep(BETWEEN_LOOKS) => {}
+                () = shutdown.begun() => return,
+            }
+            if !self.is_due() {
+                continue;
+            }
+            match self.reload() {
+                Ok(()) => tracing::info!("the local CA's certificate was about to end, and was made anew"),
+                Err(Unread(faults)) => faults.iter().for_each(|error| {
+                    tracing::error!(%error, "the local CA's certificate is about to end, and cannot be made anew");
+                }),
+            }
+        }
+    }
+
+    /// Whether the certificate that the local CA made is to be made anew.
+    fn is_due(&self) -> bool {
+        let keys = self.current.keys.load();
+        let leaf = keys.first.cert.first().and_then(|leaf| PeerCertificate::read(leaf));
+        self.certified.is_some() && leaf.is_some_and(|leaf| local_ca::is_due(leaf.not_after))
     }
 
     /// What the last reading of the files could not read, in words.
@@ -470,6 +509,8 @@ fn end_point(leaf: &CertificateDer<'_>) -> Vec<u8> {
     digest::digest(hash, leaf).as_ref().to_vec()
 }
 
+/// How often it is looked whether the local CA's certificate ends soon.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(12 * 3600);
 const STALE: &str = "shared_runtime_certificates_stale";
 const STALE_HELP: &str =
     "Certificates and revocation lists that the last reload could not read: what was there before goes on.";

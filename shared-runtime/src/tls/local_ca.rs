@@ -1,6 +1,6 @@
 //! The local CA: made once, kept in the data folder, so that clients trust it once.
 //!
-//! Out   `ca.pem`, `ca.key`, and `server.pem`, `server.key` of a certificate made anew at every start.
+//! Out   `ca.pem`, `ca.key`, and `server.pem`, `server.key` of a certificate made anew at every start, and a month before its end.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,15 @@ use super::{Files, TlsError};
 /// Certifies `names`, `localhost` and the loopback addresses by the CA in `folder`, making the CA if it is missing; where the
 /// certificate is, and the CA's.
 pub(super) fn certify(folder: &Path, names: &[String]) -> Result<(Files, PathBuf), TlsError> {
+    certify_for(folder, names, LEAF_DAYS)
+}
+
+/// Whether a certificate that holds until then (seconds since 1970) is to be made anew.
+pub(super) fn is_due(not_after: i64) -> bool {
+    time::OffsetDateTime::now_utc().unix_timestamp() >= not_after.saturating_sub(RENEWED_BEFORE)
+}
+
+pub(super) fn certify_for(folder: &Path, names: &[String], days: i64) -> Result<(Files, PathBuf), TlsError> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| TlsError::File(folder.to_owned(), error))?;
     let ca = folder.join("ca.pem");
@@ -39,7 +48,7 @@ pub(super) fn certify(folder: &Path, names: &[String]) -> Result<(Files, PathBuf
     params.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
-    (params.not_before, params.not_after) = validity(397);
+    (params.not_before, params.not_after) = validity(days);
     let key = KeyPair::generate()?;
     let certificate = params.signed_by(&key, &issuer)?;
 
@@ -97,6 +106,11 @@ fn write(path: &Path, text: &str) -> Result<(), TlsError> {
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     std::fs::rename(&draft, path).map_err(failed)
 }
+
+/// As long as clients bear.
+const LEAF_DAYS: i64 = 397;
+/// Seconds before its end at which a certificate is made anew.
+const RENEWED_BEFORE: i64 = 30 * 86_400;
 
 #[cfg(test)]
 mod tests {

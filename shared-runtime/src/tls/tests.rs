@@ -151,3 +151,26 @@ fn half_a_certificate_is_refused() {
     let config = Config { certificate: Some("/nowhere.pem".into()), ..Config::default() };
     assert!(matches!(TlsPolicy::open(&config, Path::new("/"), &[]), Err(TlsError::HalfGiven)));
 }
+
+#[test]
+fn a_certificate_of_the_local_ca_is_made_anew_a_month_before_its_end() {
+    install_provider();
+    let folder = folder();
+    let (tls, names) = (folder.join("tls"), ["example.org".to_owned()]);
+    let open = |days| {
+        let (files, ca) = local_ca::certify_for(&tls, &names, days).unwrap();
+        let policy = TlsPolicy::load(&Config::default(), files, Some(ca), Missing::Refuses).unwrap();
+        TlsPolicy { certified: Some((tls.clone(), Arc::new(names.clone()))), ..policy }
+    };
+    let fresh = open(31);
+    let before = (fresh.server_end_point(None), std::fs::read(tls.join("ca.pem")).unwrap());
+    fresh.reload().unwrap();
+    assert!(!fresh.is_due() && fresh.server_end_point(None) == before.0);
+    let policy = open(29);
+    let before = (policy.server_end_point(None), before.1);
+    assert!(policy.is_due());
+    policy.reload().unwrap();
+    assert!(!policy.is_due() && policy.server_end_point(None) != before.0);
+    assert_eq!(std::fs::read(tls.join("ca.pem")).unwrap(), before.1, "clients trust the one that they know");
+    std::fs::remove_dir_all(folder).unwrap();
+}
