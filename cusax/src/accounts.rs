@@ -14,7 +14,7 @@ use shared_runtime::unix_millis;
 use crate::command::NewUser;
 use crate::config::Config;
 use crate::open;
-use crate::out::say;
+use crate::out::{say, say_done};
 
 pub(crate) async fn add(desk: &Auth, domains: &Domains, new: NewUser, json: bool) -> anyhow::Result<()> {
     for address in [Some(&new.address), new.jid.as_ref()].into_iter().flatten() {
@@ -92,16 +92,24 @@ pub(crate) async fn api_token(
     if json { say(serde_json::json!({ "id": bearer.id, "token": token })) } else { say(token) }
 }
 
-pub(crate) async fn set_enabled(desk: &Auth, address: &Address, enabled: bool) -> anyhow::Result<()> {
-    Ok(desk.book.set_enabled(find(desk, address).await?.account, enabled).await?)
+pub(crate) async fn set_enabled(
+    desk: &Auth,
+    address: &Address,
+    enabled: bool,
+    json: bool,
+) -> anyhow::Result<()> {
+    let card = find(desk, address).await?;
+    desk.book.set_enabled(card.account, enabled).await?;
+    say_done(&card.aor, if enabled { "enabled" } else { "disabled" }, json)
 }
 
-pub(crate) async fn remove(config: &Config, address: &Address) -> anyhow::Result<()> {
+pub(crate) async fn remove(config: &Config, address: &Address, json: bool) -> anyhow::Result<()> {
     let store = open::known_store(config).await?;
     let desk = open::auth(config, &store, &Bus::new(), &Registry::new()).await?;
     let card = find(&desk, address).await?;
     desk.book.remove(card.account).await?;
-    Ok(provisioning::forget(&desk, &store.records, card.account, &card.aor).await?)
+    provisioning::forget(&desk, &store.records, card.account, &card.aor).await?;
+    say_done(&card.aor, "removed", json)
 }
 
 pub(crate) async fn add_app(desk: &Auth, address: &Address, name: &str, json: bool) -> anyhow::Result<()> {
@@ -125,8 +133,10 @@ pub(crate) async fn list_apps(desk: &Auth, address: &Address, json: bool) -> any
     Ok(())
 }
 
-pub(crate) async fn remove_app(desk: &Auth, address: &Address, name: &str) -> anyhow::Result<()> {
-    Ok(desk.book.remove_app_password(find(desk, address).await?.account, name).await?)
+pub(crate) async fn remove_app(desk: &Auth, address: &Address, name: &str, json: bool) -> anyhow::Result<()> {
+    let card = find(desk, address).await?;
+    desk.book.remove_app_password(card.account, name).await?;
+    say_done(format_args!("{}+{name}", card.aor.local()), "removed", json)
 }
 
 /// An account by its address of record, or else by its JID.

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
+use operations::doctor::is_patient;
 use shared_runtime::unix_millis;
 use shared_store::Store;
 use sip_server::records::{CallRecord, page};
@@ -16,7 +17,7 @@ pub(crate) enum Form {
     Json,
 }
 
-/// Prints the rows of calls that began within `since`, oldest first, a page at a time.
+/// Prints the rows of calls that began within `since`, oldest first, a page at a time; those of the doctor with itself are nobody's.
 pub(crate) async fn export(store: &Store, since: Option<Duration>, form: Form) -> anyhow::Result<()> {
     let since = since.map(|since| unix_millis() - i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
@@ -26,7 +27,8 @@ pub(crate) async fn export(store: &Store, since: Option<Duration>, form: Form) -
     let mut after = None;
     loop {
         let (rows, more) = page(&*store.archive, since, after).await?;
-        for row in &rows {
+        let is_trial = |row: &&CallRecord| is_patient(&row.from) && is_patient(&row.to);
+        for row in rows.iter().filter(|row| !is_trial(row)) {
             match form {
                 Form::Csv => writeln!(out, "{}", row.columns().map(|text| quoted(&text)).join(","))?,
                 Form::Json => writeln!(out, "{}", serde_json::to_string(row)?)?,

@@ -356,7 +356,20 @@ fn read(text: &str) -> anyhow::Result<Config> {
 }
 
 /// `cusax config check`.
-pub(crate) fn check(file: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn check(file: Option<&Path>, json: bool) -> anyhow::Result<()> {
+    let judged = judge(file);
+    match &judged {
+        outcome if json => {
+            let fault = outcome.as_ref().err().map(|error| format!("{error:#}"));
+            say(serde_json::json!({ "well_formed": fault.is_none(), "fault": fault }))?;
+        }
+        Ok(()) => say("the configuration is well formed")?,
+        Err(_) => {} // whoever called says it
+    }
+    judged
+}
+
+fn judge(file: Option<&Path>) -> anyhow::Result<()> {
     let config = load(file)?;
     let policy = TlsPolicy::look(&config.certificates(), &config.data_dir).context("tls")?;
     let mut faults = policy.map(|policy| policy.unread()).unwrap_or_default();
@@ -368,7 +381,7 @@ pub(crate) fn check(file: Option<&Path>) -> anyhow::Result<()> {
     if !faults.is_empty() {
         bail!("configuration: {}", faults.join("; "));
     }
-    say("the configuration is well formed")
+    Ok(())
 }
 
 /// Listeners that cannot have an address because another of the same transport has it.

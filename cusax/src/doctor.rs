@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::bail;
-use operations::doctor::{Face, Finding, NotOpen, Running, Severity, TABLE, Ward, examine, firewall, plan};
+use anyhow::{Context, bail};
+use operations::doctor::{
+    Face, Finding, NotOpen, Patients, Running, Severity, TABLE, Ward, examine, firewall, plan,
+};
 use shared_model::{Diagnosis, Doctor, NotLooked, Pending};
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::TlsPolicy;
 use shared_store::Store;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::open;
@@ -28,7 +31,18 @@ pub(crate) async fn run(config: &Config, name: Option<&str>, names: Names, json:
         bail!("there is no check `{name}`; there are {}", all.join(", "));
     }
     let ward = ward(config, names).await;
-    let findings = examine(&ward, name).await;
+    let findings = tokio::select! {
+        findings = examine(&ward, name) => findings,
+        told = broken_off() => {
+            told?;
+            if let Ok((auth, _)) = &ward.auth
+                && let Err(error) = ward.patients.discharge_all(auth).await
+            {
+                bail!("ended before all was looked at; an account that it was tried with stays until the next look: {error}");
+            }
+            bail!("ended before all was looked at");
+        }
+    };
     for finding in &findings {
         if json {
             say(finding.to_json())?;
@@ -45,6 +59,17 @@ pub(crate) async fn run(config: &Config, name: Option<&str>, names: Names, json:
         (_, Some(Severity::Unchecked)) => bail!("{ill} things could not be checked"),
         _ => bail!("{ill} things do not hold"),
     }
+}
+
+/// Somebody does not want to wait.
+async fn broken_off() -> anyhow::Result<()> {
+    let listen = |kind| signal(kind).context("cannot listen for signals");
+    let (mut end, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = end.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
 }
 
 /// The doctor for the pages and the API of a running server.
@@ -135,6 +160,7 @@ async fn ward(config: &Config, names: Names) -> Ward {
         digests: config.auth.algorithms.iter().map(|algorithm| algorithm.as_str().to_owned()).collect(),
         name_servers: config.sip.dns.clone(),
         asks_names: names == Names::Ask,
+        patients: Patients::default(),
         running,
         tls: TlsPolicy::look(&config.certificates(), &config.data_dir).map_err(|error| error.to_string()),
     }

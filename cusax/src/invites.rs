@@ -13,7 +13,7 @@ use shared_store::StoreError;
 use crate::accounts::find;
 use crate::command::NewInvite;
 use crate::config::Config;
-use crate::out::say;
+use crate::out::{say, say_done};
 
 pub(crate) async fn create(desk: &Auth, config: &Config, new: NewInvite, json: bool) -> anyhow::Result<()> {
     let contact = match new.contact {
@@ -69,11 +69,11 @@ pub(crate) async fn list(desk: &Auth, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(crate) async fn revoke(desk: &Auth, id: &str) -> anyhow::Result<()> {
+pub(crate) async fn revoke(desk: &Auth, id: &str, json: bool) -> anyhow::Result<()> {
     if !desk.invites.revoke(id).await? {
         bail!("there is no open invitation {id}");
     }
-    Ok(())
+    say_done(id, "revoked", json)
 }
 
 fn tell(config: &Config, text: &str, invite: &Invite, json: bool) -> anyhow::Result<()> {

@@ -63,10 +63,10 @@ async fn run(line: Line) -> anyhow::Result<()> {
     match line.command {
         Command::Demo => demo::run().await,
         Command::Serve { run } => serve::run(config::load(file)?, &run, json).await,
-        Command::Config(ConfigCommand::Check) => config::check(file),
+        Command::Config(ConfigCommand::Check) => config::check(file, json),
         Command::Config(ConfigCommand::Print) => config::print(json),
         Command::Config(ConfigCommand::Zone { addresses, host }) => {
-            zone::print(&config::load(file)?, &addresses, host.as_deref())
+            zone::print(&config::load(file)?, &addresses, host.as_deref(), json)
         }
         Command::RenewKey => open::renew_key(&config::load(file)?).await,
         Command::User(user) => {
@@ -86,9 +86,9 @@ async fn run(line: Line) -> anyhow::Result<()> {
                 User::ResetLink { address, expires } => {
                     invites::reset_link(&desk, &config, &address, expires, json).await
                 }
-                User::Disable { address } => accounts::set_enabled(&desk, &address, false).await,
-                User::Enable { address } => accounts::set_enabled(&desk, &address, true).await,
-                User::Remove { address } => accounts::remove(&config, &address).await,
+                User::Disable { address } => accounts::set_enabled(&desk, &address, false, json).await,
+                User::Enable { address } => accounts::set_enabled(&desk, &address, true, json).await,
+                User::Remove { address } => accounts::remove(&config, &address, json).await,
             }
         }
         Command::AppPassword(command) => {
@@ -96,7 +96,9 @@ async fn run(line: Line) -> anyhow::Result<()> {
             match command {
                 AppPassword::Add { address, name } => accounts::add_app(&desk, &address, &name, json).await,
                 AppPassword::List { address } => accounts::list_apps(&desk, &address, json).await,
-                AppPassword::Remove { address, name } => accounts::remove_app(&desk, &address, &name).await,
+                AppPassword::Remove { address, name } => {
+                    accounts::remove_app(&desk, &address, &name, json).await
+                }
             }
         }
         Command::ApiToken { address, name, scopes, expires } => {
@@ -112,7 +114,7 @@ async fn run(line: Line) -> anyhow::Result<()> {
             match invite {
                 Invite::Create(new) => invites::create(&desk, &config, new, json).await,
                 Invite::List => invites::list(&desk, json).await,
-                Invite::Revoke { id } => invites::revoke(&desk, &id).await,
+                Invite::Revoke { id } => invites::revoke(&desk, &id, json).await,
             }
         }
         Command::Phone(phone) => {
@@ -123,14 +125,14 @@ async fn run(line: Line) -> anyhow::Result<()> {
                     phones::add(&desk, &config, &address, (make, &mac), json).await
                 }
                 Phone::List { address } => phones::list(&desk, &address, json).await,
-                Phone::Remove { address, mac } => phones::remove(&desk, &address, &mac).await,
+                Phone::Remove { address, mac } => phones::remove(&desk, &address, &mac, json).await,
             }
         }
         Command::Profile(profile) => {
             let config = config::load(file)?;
             match profile {
                 Profile::Show { layer } => profiles::show(&open::known_store(&config).await?, &layer).await,
-                Profile::Set { layer, settings } => profiles::set(&config, &layer, &settings).await,
+                Profile::Set { layer, settings } => profiles::set(&config, &layer, &settings, json).await,
             }
         }
         Command::Trace { account, since, follow } => {

@@ -10,7 +10,7 @@ use shared_runtime::unix_millis;
 
 use crate::accounts::find;
 use crate::config::Config;
-use crate::out::say;
+use crate::out::{say, say_done};
 
 pub(crate) async fn add(
     desk: &Auth,
@@ -53,7 +53,7 @@ pub(crate) async fn list(desk: &Auth, address: &Address, json: bool) -> anyhow::
     Ok(())
 }
 
-pub(crate) async fn remove(desk: &Auth, address: &Address, mac: &Mac) -> anyhow::Result<()> {
+pub(crate) async fn remove(desk: &Auth, address: &Address, mac: &Mac, json: bool) -> anyhow::Result<()> {
     let account = find(desk, address).await?.account;
     let mut was_there = false;
     for phone in of(desk, account).await?.iter().filter(|phone| phone.name == mac.as_str()) {
@@ -61,11 +61,12 @@ pub(crate) async fn remove(desk: &Auth, address: &Address, mac: &Mac) -> anyhow:
     }
     match desk.book.remove_app_password(account, &provisioning::phone_device(mac)).await {
         // It never asked for its file.
-        Err(BookError::NoSuchApp) if was_there => Ok(()),
+        Err(BookError::NoSuchApp) if was_there => {}
         Err(BookError::NoSuchApp) => bail!("{address} has no phone {}", mac.as_str()),
-        Ok(()) => Ok(()),
-        Err(error) => Err(error.into()),
+        Ok(()) => {}
+        Err(error) => return Err(error.into()),
     }
+    say_done(mac.as_str(), "removed", json)
 }
 
 async fn of(desk: &Auth, account: AccountId) -> anyhow::Result<Vec<Bearer>> {

@@ -3,22 +3,26 @@
 use anyhow::{Context, bail};
 use prometheus::Registry;
 use provisioning::{Layer, Profiles, Settings};
+use serde_json::{Map, Value};
 use shared_runtime::bus::Bus;
 use shared_store::Store;
 
 use crate::accounts::find;
 use crate::config::Config;
 use crate::open;
-use crate::out::say;
+use crate::out::{say, say_done};
 
 pub(crate) async fn show(store: &Store, layer: &Layer) -> anyhow::Result<()> {
     let settings = Profiles::new(store.records.clone()).read(layer).await?;
     say(serde_json::to_string(&settings)?)
 }
 
-pub(crate) async fn set(config: &Config, layer: &Layer, settings: &str) -> anyhow::Result<()> {
+pub(crate) async fn set(config: &Config, layer: &Layer, settings: &str, json: bool) -> anyhow::Result<()> {
+    // What is no object would be read as settings in the order of their fields.
+    let settings: Map<String, Value> =
+        serde_json::from_str(settings).context("settings are a JSON object")?;
+    let settings: Settings = serde_json::from_value(settings.into()).context("these are no settings")?;
     let store = open::store(config).await?;
-    let settings: Settings = serde_json::from_str(settings).context("these are no settings")?;
     if let Some(fault) = settings.fault() {
         bail!(fault);
     }
@@ -36,5 +40,6 @@ pub(crate) async fn set(config: &Config, layer: &Layer, settings: &str) -> anyho
         }
         Layer::Service | Layer::Group(_) | Layer::Domain(_) => {}
     }
-    Ok(Profiles::new(store.records.clone()).write(layer, &settings).await?)
+    Profiles::new(store.records.clone()).write(layer, &settings).await?;
+    say_done(layer, "set", json)
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use shared_runtime::tls::{TlsPolicy, Unread};
 use shared_runtime::{Shutdown, telemetry};
-use shared_store::DataFolderLock;
+use shared_store::{DataFolderLock, Store};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::command::Part;
@@ -18,6 +18,7 @@ pub(crate) async fn run(config: Config, parts: &[Part], json: bool) -> anyhow::R
     telemetry::start(&config.telemetry)?;
     let _lock = DataFolderLock::acquire(&config.data_dir, "cusax serve")?;
     let shutdown = Shutdown::new();
+    let mut alone = Store::alone(&config.store_url(), "cusax serve").await.context("store")?;
     let service = compose::start(&config, parts, &shutdown).await?;
     for (listener, address) in &service.bound {
         // Whether anybody reads it or not, the service goes on.
@@ -26,13 +27,21 @@ pub(crate) async fn run(config: Config, parts: &[Part], json: bool) -> anyhow::R
             false => say(format_args!("{listener} {address}")),
         };
     }
+    let mut is_lost = false;
     tokio::select! {
         told = until_told(&service.tls) => told?,
         () = shutdown.begun() => {} // by a command of an administrator
+        () = alone.lost() => {
+            tracing::error!("another server took the store while it was away: this one stops");
+            is_lost = true;
+        }
     }
     tracing::info!("stopping");
     if !shutdown.finish(PATIENCE).await {
         tracing::warn!("some tasks did not end in time");
+    }
+    if is_lost {
+        bail!("another server has the store");
     }
     Ok(())
 }

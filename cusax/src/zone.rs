@@ -8,7 +8,12 @@ use shared_model::idn::to_ascii;
 use crate::config::Config;
 use crate::out::say;
 
-pub(crate) fn print(config: &Config, addresses: &[IpAddr], host: Option<&str>) -> anyhow::Result<()> {
+pub(crate) fn print(
+    config: &Config,
+    addresses: &[IpAddr],
+    host: Option<&str>,
+    json: bool,
+) -> anyhow::Result<()> {
     // A port that the system will choose cannot be told beforehand.
     let port = |all: &[SocketAddr]| all.first().map(SocketAddr::port).filter(|port| *port != 0);
     let (sip, xmpp) = (&config.sip, &config.xmpp);
@@ -37,11 +42,27 @@ pub(crate) fn print(config: &Config, addresses: &[IpAddr], host: Option<&str>) -
         },
         federation: (port(&xmpp.s2s), port(&xmpp.s2s_tls)),
     };
-    say(zone.print().trim_end())?;
+    tell(&zone, json)?;
     // Other domains are served by the same host, and have no services beside them.
     for domain in &config.domains {
         let further = Zone { domain: &to_ascii(&domain.name), addresses: &[], services: &[], ..zone };
-        say(format_args!("\n{}", further.print().trim_end()))?;
+        if !json {
+            say("")?;
+        }
+        tell(&further, json)?;
+    }
+    Ok(())
+}
+
+/// As a zone file, or as one JSON object for each record.
+fn tell(zone: &Zone<'_>, json: bool) -> anyhow::Result<()> {
+    let text = zone.print();
+    if !json {
+        return say(text.trim_end());
+    }
+    for (name, record) in text.lines().filter_map(|line| line.split_once(" IN ")) {
+        let (kind, value) = record.split_once(' ').unwrap_or((record, ""));
+        say(serde_json::json!({ "name": name, "type": kind, "ttl": 3600, "value": value }))?;
     }
     Ok(())
 }

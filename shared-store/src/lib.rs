@@ -16,6 +16,7 @@
 #![allow(clippy::duplicate_mod, reason = "sql/ is compiled inside each backend, with that backend's types")]
 
 mod account;
+mod alone;
 mod archive;
 mod binding;
 #[cfg(any(test, feature = "contract"))]
@@ -39,6 +40,7 @@ pub use account::{
     Account, AccountPage, Accounts, AppPassword, Credentials, DigestAlgorithm, ScramHash, ScramVerifier,
     SealedHa1,
 };
+pub use alone::{Alone, AloneError};
 pub use archive::{Archive, Entry, Page, Position, Query};
 pub use binding::{Binding, BindingUpdate, Bindings, BoundBy, Committed, is_protected};
 pub use lock::{DataFolderLock, LockError};

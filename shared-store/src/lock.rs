@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Holds the data folder for one process, until dropped.
 #[derive(Debug)]
 pub struct DataFolderLock {
-    _file: File,
+    _file: LockedFile,
 }
 
 /// Why the data folder could not be locked.
@@ -41,7 +41,20 @@ impl DataFolderLock {
     pub fn acquire(folder: &Path, purpose: &str) -> Result<Self, LockError> {
         let io = |error| LockError::Io { folder: folder.to_owned(), error };
         crate::make_private_folder(folder).map_err(io)?;
-        let path = folder.join(LOCK_FILE);
+        Ok(Self { _file: LockedFile::acquire(&folder.join(LOCK_FILE), folder, purpose)? })
+    }
+}
+
+/// A file that one process has locked.
+#[derive(Debug)]
+pub(crate) struct LockedFile {
+    _file: File,
+}
+
+impl LockedFile {
+    /// Locks `path` for `what`, and writes `purpose` and our process id where the next one reads it.
+    pub(crate) fn acquire(path: &Path, what: &Path, purpose: &str) -> Result<Self, LockError> {
+        let io = |error| LockError::Io { folder: what.to_owned(), error };
         let mut file = crate::private::options().open(path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -51,7 +64,7 @@ impl DataFolderLock {
                 let _ = file.take(LONGEST_HOLDER).read_to_string(&mut holder);
                 let holder =
                     if holder.is_empty() { "another process".to_owned() } else { holder.trim().to_owned() };
-                return Err(LockError::Held { folder: folder.to_owned(), holder });
+                return Err(LockError::Held { folder: what.to_owned(), holder });
             }
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }

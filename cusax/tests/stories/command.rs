@@ -193,3 +193,37 @@ fn a_port_of_browsers_that_is_taken_ends_the_start() {
         "{said}"
     );
 }
+
+#[test]
+fn what_is_printed_for_programs_is_json_and_what_was_done_is_said() {
+    let house = House::new("json");
+    let run = |words: &[&str]| {
+        let output = house.run(words);
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let json = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+    assert_eq!(json(&run(&["--json", "config", "check"]))["well_formed"], true);
+    let zone = run(&["--json", "config", "zone", "--address", "192.0.2.1"]);
+    let records: Vec<_> = zone.lines().map(json).collect();
+    let is_there = |name: &str, kind: &str, value: &str| {
+        records
+            .iter()
+            .any(|record| record["name"] == name && record["type"] == kind && record["value"] == value)
+    };
+    assert!(is_there("example.org.", "A", "192.0.2.1"), "{zone}");
+    assert!(is_there("_xmpp-client._tcp.example.org.", "SRV", "10 5 5222 example.org."), "{zone}");
+    let bad = house.command(&["--json", "config", "check"]).env("CUSAX_SIP__CONTACTS", "0").output().unwrap();
+    let said = json(&String::from_utf8(bad.stdout).unwrap());
+    assert_eq!((bad.status.code(), &said["well_formed"]), (Some(1), &false.into()));
+    assert!(said["fault"].as_str().unwrap().contains("`sip.contacts` is 0"), "{said}");
+
+    run(&["user", "add", "eve@example.org"]);
+    assert_eq!(run(&["user", "disable", "eve@example.org"]), "eve@example.org disabled\n");
+    assert_eq!(json(&run(&["--json", "user", "enable", "eve@example.org"]))["done"], "enabled");
+    assert_eq!(run(&["profile", "set", "service", "{}"]), "service set\n");
+    for bad in ["[]", "[true,true]", "{\"groups\":[\"a\\u0001b\"]}"] {
+        house.refuses(&["profile", "set", "account:eve@example.org", bad], "cusax: ");
+    }
+    assert_eq!(run(&["user", "remove", "eve@example.org"]), "eve@example.org removed\n");
+}

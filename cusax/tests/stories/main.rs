@@ -5,6 +5,7 @@
 #[path = "../../../tests/conformance/mod.rs"]
 mod conformance;
 
+mod alone;
 mod chat;
 mod command;
 #[cfg(target_os = "linux")]

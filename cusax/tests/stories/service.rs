@@ -64,6 +64,15 @@ impl Service {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
+    /// A command with another data folder, or the same.
+    pub(crate) fn beside(&self, folder: &std::path::Path) -> Command {
+        command(&folder.to_owned(), &self.domain)
+    }
+
     fn command(&self) -> Command {
         command(&self.folder, &self.domain)
     }

@@ -26,7 +26,7 @@ mod ward;
 use std::future::Future;
 use std::pin::Pin;
 
-pub use patient::sweep;
+pub use patient::{Patients, is_patient, sweep};
 pub use plan::{Planned, firewall, plan};
 pub use running::{Bound, RUNNING, Running};
 pub use ward::{Face, NotOpen, Ward, is_loopback_domain};

@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use shared_auth::{AccountCard, Auth, NewAccount, Profile};
@@ -20,6 +21,7 @@ pub(super) struct Patient {
     pub(super) aor: Aor,
     pub(super) password: String,
     account: AccountId,
+    among: Patients,
 }
 
 /// Something that is tried with an account of each domain.
@@ -67,7 +69,7 @@ impl Trial {
             return found.note(format!("not tried: {listener} listens nowhere, and {without}"), "");
         }
         for domain in ward.each_domain(found) {
-            let patient = match Patient::admit(auth, domain).await {
+            let patient = match ward.patients.admit(auth, domain).await {
                 Ok(patient) => patient,
                 Err(error) => {
                     found.unchecked(format!("no account of {domain} could be made to try it with: {error}"));
@@ -89,23 +91,55 @@ impl Trial {
     }
 }
 
-impl Patient {
-    pub(super) async fn admit(auth: &Auth, domain: &str) -> Result<Self, String> {
+/// Who is there: of a look that is broken off they can be sent home. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Patients(Arc<Mutex<Vec<Aor>>>);
+
+impl Patients {
+    pub(super) async fn admit(&self, auth: &Auth, domain: &str) -> Result<Patient, String> {
         let seconds = unix_millis() / 1000;
         let name = format!("{PREFIX}{seconds:010x}{:06x}", random() & 0xff_ffff);
         let password = format!("{:016x}{:016x}", random(), random());
         let aor = Aor::new(&name, domain).map_err(|error| error.to_string())?;
         let jid = BareJid(aor.0.clone());
         let profile = Profile { name: SHOWN.to_owned(), ..Profile::default() };
+        self.inside().push(aor.clone());
         let made = auth.book.create(NewAccount { aor: aor.clone(), jid, profile }, &password).await;
         let card = made.map_err(|error| error.to_string())?;
-        Ok(Self { aor, password, account: card.account })
+        Ok(Patient { aor, password, account: card.account, among: self.clone() })
     }
 
+    /// Takes away the accounts of a look that is broken off.
+    pub async fn discharge_all(&self, auth: &Auth) -> Result<(), String> {
+        let all = std::mem::take(&mut *self.inside());
+        for aor in all {
+            let found = auth.directory.by_aor(&aor).await.map_err(|error| error.to_string())?;
+            if let Some(card) = found {
+                auth.book.remove(card.account).await.map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Vec<Aor>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Patient {
     /// Takes the account away; what it made is erased by the server.
     pub(super) async fn discharge(self, auth: &Auth) -> Result<(), String> {
-        auth.book.remove(self.account).await.map_err(|error| error.to_string())
+        auth.book.remove(self.account).await.map_err(|error| error.to_string())?;
+        self.among.inside().retain(|aor| *aor != self.aor);
+        Ok(())
     }
+}
+
+/// Whether an address, as a SIP URI or without its scheme, is that of an account that a look made.
+pub fn is_patient(address: &str) -> bool {
+    let rest = address.strip_prefix("sip:").unwrap_or(address).strip_prefix(PREFIX);
+    let name = rest.and_then(|rest| rest.split_once('@')).map_or("", |(name, _)| name);
+    name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Takes away the accounts of looks that did not come to their end, and says how many there were.
@@ -176,12 +210,19 @@ mod tests {
         ] {
             make(name, shown).await;
         }
-        let patient = Patient::admit(&auth, "example.net").await.unwrap();
+        let patients = Patients::default();
+        let patient = patients.admit(&auth, "example.net").await.unwrap();
+        assert!(is_patient(patient.aor.as_str()) && is_patient(&patient.aor.to_sip_uri()));
+        assert!(!is_patient("sip:doctor-house@example.org") && !is_patient("doctor-0123456789abcdef"));
         assert_eq!(sweep(&auth).await, Ok(2));
         let (left, _) = auth.directory.list(None, 100).await.unwrap();
         let left: Vec<&str> = left.iter().map(|card| card.aor.local()).collect();
         assert_eq!(left, ["doctor-0000000002abcdef", patient.aor.local(), "doctor-house", "doctor", "zoe"]);
         patient.discharge(&auth).await.unwrap();
+        let broken_off = patients.admit(&auth, "example.org").await.unwrap();
+        patients.discharge_all(&auth).await.unwrap();
+        assert_eq!(auth.directory.by_aor(&broken_off.aor).await.unwrap(), None);
+        patients.discharge_all(&auth).await.unwrap();
         assert_eq!(sweep(&auth).await, Ok(0));
     }
 }

@@ -38,7 +38,7 @@ pub(super) async fn check(ward: &Ward, found: &mut Findings) {
     if ward.reach("xmpp.c2s_tls").is_none() {
         return found.note("not tried: xmpp.c2s_tls listens nowhere, and clients learn of relays there", "");
     }
-    let patient = match Patient::admit(auth, ward.domains.main()).await {
+    let patient = match ward.patients.admit(auth, ward.domains.main()).await {
         Ok(patient) => patient,
         Err(error) => return found.unchecked(format!("no account to ask with could be made: {error}")),
     };

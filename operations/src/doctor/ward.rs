@@ -8,6 +8,7 @@ use shared_model::Domains;
 use shared_runtime::tls::TlsPolicy;
 
 use super::Findings;
+use super::patient::Patients;
 use super::running::Running;
 
 /// A listener as it is configured.
@@ -49,6 +50,8 @@ pub struct Ward {
     pub running: Option<Running>,
     /// Certificates as they are, none if no server made any yet, or why they cannot be read.
     pub tls: Result<Option<TlsPolicy>, String>,
+    /// The accounts that checks are trying something with.
+    pub patients: Patients,
     /// Accounts, or why the store is not open.
     pub auth: Result<(Auth, shared_store::Store), NotOpen>,
 }

@@ -6,6 +6,7 @@
 //! Every write is a transaction; PostgreSQL itself commits those that wait in groups. What must not interleave takes
 //! an advisory lock by name, which ends with the transaction.
 
+mod alone;
 mod lists;
 mod migrations;
 
@@ -29,6 +30,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection as _, Postgres};
 
 use crate::{Entry, Store, StoreError};
+pub(crate) use alone::Alone;
 use migrations::MIGRATIONS;
 
 pub(super) type Connection = sqlx::PgConnection;

@@ -31,6 +31,27 @@ async fn keeps_the_contract_and_migrates_from_every_version() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_is_for_one_server() {
+    let Some(server) = Server::start() else { return };
+    drop(connect_when_up(&server.url("postgres")).await);
+    let url = server.url("postgres");
+    let first = Store::alone(&url, "cusax serve").await.unwrap();
+    let Err(refused) = Store::alone(&url, "cusax serve").await else { panic!("two servers") };
+    assert!(
+        refused.to_string().starts_with("the store is served by cusax serve of 127.0.0.1 already"),
+        "{refused}"
+    );
+    // Commands go on beside it, and whoever has another schema.
+    assert!(Store::open(&url).await.is_ok());
+    let mut admin = connect_when_up(&url).await;
+    sqlx::raw_sql("CREATE SCHEMA other").execute(&mut admin).await.unwrap();
+    let other = format!("{url}?options=-csearch_path%3Dother");
+    assert!(Store::alone(&other, "cusax serve").await.is_ok());
+    drop(first);
+    assert!(Store::alone(&url, "cusax serve").await.is_ok());
+}
+
 /// Connects as soon as the server accepts: it says so on no channel but its port.
 async fn connect_when_up(url: &str) -> Connection {
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
