@@ -6,14 +6,16 @@
 //!
 //! In    an upgrade that asks for the subprotocol `xmpp`; text frames, each one element (§3.3.3).
 //! Out   text frames, each parsable by itself.
-//! State a framer of what goes out, and two small buffers a connection.
-//! Errors an upgrade without the subprotocol is answered 400, one too many 503; a frame that is binary or does not begin with
-//!        `<` ends the stream with `bad-format`, a foreign header with `invalid-namespace` (§3.3.2), as c2s says it.
+//! State a framer for each way, and two small buffers a connection.
+//! Errors an upgrade without the subprotocol is answered 400, one too many 503. What else is wrong ends the stream, as c2s says it
+//!        (§3.5): a foreign header by `invalid-namespace` (§3.3.2), a frame that is binary, does not begin with `<` or is not whole
+//!        by `not-well-formed` (§3.3.3), one over `xmpp.stanza_bytes` by `policy-violation`, with the code 1009 of RFC 6455 §7.4.1.
+//!        Several elements in one frame are taken.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -21,6 +23,7 @@ use axum::routing::get;
 use shared_runtime::http::Peer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::{Duration, timeout};
+use tokio_tungstenite::tungstenite;
 use xmpp_core::Element;
 use xmpp_core::ns;
 use xmpp_core::xml::{Frame, Framer, Head, Limits, escape_attribute};
@@ -53,29 +56,39 @@ async fn upgrade(
             let security = c2s::Security::Outside { is_protected: peer.is_protected };
             let stream = c2s::serve(Arc::clone(&server), Box::new(theirs), (peer.address, place), security);
             server.shutdown.spawn(stream);
-            server.shutdown.spawn(bridge(socket, ours));
+            server.shutdown.spawn(bridge(socket, ours, limit));
         },
     )
 }
 
 /// Carries elements both ways until either side ends.
-async fn bridge(mut socket: WebSocket, stream: DuplexStream) {
+async fn bridge(mut socket: WebSocket, stream: DuplexStream, limit: usize) {
     let (mut from_server, mut to_server) = tokio::io::split(stream);
-    let mut framer = outgoing();
+    let (mut framer, mut whole) = (outgoing(), Whole::new());
     let mut chunk = vec![0_u8; 4096];
+    let mut is_too_large = false;
     loop {
         tokio::select! {
-            frame = socket.recv() => {
+            frame = socket.recv(), if !is_too_large => {
                 let text = match frame {
                     Some(Ok(Message::Text(text))) => text,
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                     // Not XML: c2s names it.
                     Some(Ok(Message::Binary(_))) => "not text".into(),
+                    Some(Err(error)) if is_over_limit(&error) => {
+                        is_too_large = true;
+                        if exceed(&mut to_server, limit).await.is_err() {
+                            break;
+                        }
+                        continue;
+                    }
                     Some(Ok(Message::Close(_)) | Err(_)) | None => break,
                 };
-                let step = incoming(&text);
+                let mut step = incoming(&text);
                 if step.is_header {
                     framer.restart();
+                } else if !whole.is(&step.bytes) {
+                    step.bytes = NOT_WHOLE.to_owned();
                 }
                 if to_server.write_all(step.bytes.as_bytes()).await.is_err() {
                     break;
@@ -101,7 +114,57 @@ async fn bridge(mut socket: WebSocket, stream: DuplexStream) {
             }
         }
     }
-    let _ = timeout(LINGER, socket.send(Message::Close(None))).await; // the peer may be gone
+    let why = is_too_large.then(|| CloseFrame { code: close_code::SIZE, reason: "over a limit".into() });
+    let _ = timeout(LINGER, socket.send(Message::Close(why))).await; // the peer may be gone
+    if is_too_large {
+        // What it still sends is not read: a socket that is closed over that is reset, and takes the error with it.
+        tokio::time::sleep(LINGER).await;
+    }
+}
+
+/// Whether a frame is larger than may be: the layer below reads no further.
+fn is_over_limit(error: &axum::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<tungstenite::Error>() {
+            return matches!(error, tungstenite::Error::Capacity(_));
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// Lets c2s see an element that is too large, for it to say so.
+async fn exceed(to_server: &mut (impl AsyncWriteExt + Unpin), limit: usize) -> std::io::Result<()> {
+    to_server.write_all(b"<too-large").await?;
+    let spaces = [b' '; 1024];
+    for _ in 0..=limit / spaces.len() {
+        to_server.write_all(&spaces).await?;
+    }
+    Ok(())
+}
+
+/// Looks whether each frame is whole.
+struct Whole(Framer);
+
+impl Whole {
+    fn new() -> Self {
+        let mut framer = outgoing();
+        framer.push(HEADER.as_bytes());
+        Self(framer)
+    }
+
+    /// Whether what a frame begins ends in it. Of what is no XML at all c2s says more.
+    fn is(&mut self, text: &str) -> bool {
+        self.0.push(text.as_bytes());
+        loop {
+            match self.0.next() {
+                Ok(Some(_)) => {}
+                Ok(None) => return !self.0.is_inside(),
+                Err(_) => return true,
+            }
+        }
+    }
 }
 
 pub(super) fn outgoing() -> Framer {
@@ -115,9 +178,14 @@ struct Incoming {
 }
 
 fn incoming(text: &str) -> Incoming {
+    // §3.3.3 lets each frame have one.
+    let text = match text.strip_prefix("<?xml ").and_then(|rest| rest.split_once("?>")) {
+        Some((_, rest)) => rest.trim_start(),
+        None => text,
+    };
     let plain = |bytes: &str| Incoming { bytes: bytes.to_owned(), is_header: false };
     if !text.starts_with('<') {
-        return plain("<bad-frame xmlns=''>"); // §3.3.3; it is no XML either
+        return plain(NOT_WHOLE);
     }
     let name =
         text[1..].split(|c: char| c.is_whitespace() || matches!(c, '/' | '>')).next().unwrap_or_default();
@@ -185,6 +253,10 @@ pub(super) fn element(head: &Head, content: &[u8]) -> String {
 }
 
 const SUBPROTOCOL: &str = "xmpp";
+/// What stands around every frame.
+const HEADER: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
+/// What c2s sees in place of a frame that is not whole, or no XML.
+const NOT_WHOLE: &str = "</not-whole>";
 /// Bytes between the frames and the stream, each way.
 const BUFFER: usize = 16_384;
 /// How long a goodbye may take.
@@ -207,7 +279,17 @@ mod tests {
             incoming("<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>").bytes,
             "</stream:stream>"
         );
+        assert!(
+            incoming("<?xml version='1.0'?> <open xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>").is_header
+        );
         assert_eq!(incoming("<presence xmlns='jabber:client'/>").bytes, "<presence xmlns='jabber:client'/>");
+    }
+
+    #[test]
+    fn a_frame_is_whole_or_it_is_not() {
+        let is = |text: &str| Whole::new().is(text);
+        assert!(is("<r xmlns='urn:xmpp:sm:3'/>") && is("<a/> <b>x</b> ") && is("no XML") && is("<a></b>"));
+        assert!(!is("<a") && !is("<a><b></b>") && !is("<a/><b"));
     }
 
     #[test]

@@ -46,3 +46,4 @@ mod silence;
 mod transfer;
 mod upload;
 mod voicemail;
+mod websocket;

@@ -1,10 +1,7 @@
-//! Proof, binding and resumption in one exchange, and streams in frames — XEP-0388, XEP-0386, XEP-0198 §9, RFC 7395.
+//! Proof, binding and resumption in one exchange — XEP-0388, XEP-0386, XEP-0198 §9.
 
 use crate::common::{Client, DOMAIN, PASSWORD, Served, attribute, serve};
 use base64::Engine;
-use futures_util::{SinkExt, StreamExt};
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 fn authenticate(user: &str, password: &str, requests: &str) -> String {
     let proof = base64::engine::general_purpose::STANDARD.encode(format!("\0{user}\0{password}"));
@@ -100,47 +97,4 @@ async fn one_exchange_binds_enables_and_later_resumes() {
         "{success}"
     );
     again.expect_stream_error("conflict").await;
-}
-
-#[tokio::test]
-async fn a_stream_in_frames_is_a_stream() {
-    let served = serve().await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let route = served.server.websocket_route("/xmpp-websocket");
-    shared_runtime::http::serve_plain(listener, route, &served.shutdown);
-    let url = format!("ws://{address}/xmpp-websocket");
-    let socket = tokio::net::TcpStream::connect(address).await.unwrap();
-    let refused = tokio_tungstenite::client_async(url.as_str(), socket).await;
-    assert!(refused.is_err(), "the subprotocol is missing");
-    let mut request = url.as_str().into_client_request().unwrap();
-    request.headers_mut().insert("Sec-WebSocket-Protocol", "xmpp".parse().unwrap());
-    let socket = tokio::net::TcpStream::connect(address).await.unwrap();
-    let (mut socket, answer) = tokio_tungstenite::client_async(request, socket).await.unwrap();
-    assert_eq!(answer.headers()["sec-websocket-protocol"], "xmpp");
-    let open = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='example.org' version='1.0'/>";
-    let proof = base64::engine::general_purpose::STANDARD.encode(format!("\0alice\0{PASSWORD}"));
-    let auth = format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{proof}</auth>");
-    let bind = "<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>w</resource></bind></iq>";
-    let ping =
-        "<iq xmlns='jabber:client' type='get' id='p' to='example.org'><ping xmlns='urn:xmpp:ping'/></iq>";
-    let close = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>";
-    let steps: [(&str, &[&str]); 6] = [
-        (open, &["<open xmlns='urn:ietf:params:xml:ns:xmpp-framing'", "<stream:features xmlns:stream="]),
-        (&auth, &["<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'"]),
-        (open, &["<open ", "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"]),
-        (bind, &["<jid>alice@example.org/w</jid>"]),
-        (ping, &["<iq xmlns='jabber:client'"]),
-        (close, &["<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>"]),
-    ];
-    for (said, expected) in steps {
-        socket.send(Message::text(said)).await.unwrap();
-        for part in expected {
-            let frame = tokio::time::timeout(std::time::Duration::from_secs(10), socket.next())
-                .await
-                .expect("in time");
-            let frame = frame.unwrap().unwrap().into_text().unwrap();
-            assert!(frame.contains(part) && !frame.contains("starttls"), "{part}: {frame}");
-        }
-    }
 }

@@ -30,7 +30,7 @@ pub(crate) const ROOMS: &str = "conference.example.org";
 /// Everybody's password.
 pub(crate) const PASSWORD: &str = "correct horse";
 /// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 static SERIAL: AtomicU32 = AtomicU32::new(0);
 
