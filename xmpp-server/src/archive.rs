@@ -35,14 +35,16 @@ pub(crate) async fn keep(
     sender: Option<&Jid>,
     recipient: Option<&Jid>,
 ) -> Result<Archived, StoreError> {
+    let mut archived = Archived::default();
     // §6.1.1: what is said in a room, its archive has.
-    if message.is_type("groupchat") || !is_worth_keeping(message) {
-        return Ok(Archived::default());
+    if message.is_type("groupchat") {
+        return Ok(archived);
     }
+    let is_worth_it = is_worth_keeping(message);
     let now = unix_millis();
     let mut entries = Vec::new();
-    let mut archived = Archived::default();
     if let (Some(sender), Some(to)) = (sender, &message.to)
+        && is_worth_it
         && wants(server, sender, to).await?
     {
         let entry = entry(sender, to, message, now);
@@ -50,6 +52,7 @@ pub(crate) async fn keep(
         entries.push(entry);
     }
     if let (Some(recipient), Some(from)) = (recipient, &message.from)
+        && is_worth_it
         && sender.is_none_or(|sender| sender.bare_str() != recipient.bare_str())
         && wants(server, recipient, from).await?
         && server.account(recipient).await?.is_some()
@@ -58,9 +61,13 @@ pub(crate) async fn keep(
         archived.by_recipient = Some(entry.id.clone());
         entries.push(entry);
     }
+    // What no archive has is delivered in turn, too: behind what a login is being given.
+    let owners = entries.iter().map(|entry| entry.owner.as_str());
+    let accounts: Vec<&str> = owners.chain(recipient.map(Jid::bare_str)).collect();
+    if !accounts.is_empty() {
+        archived.turn = server.in_order.turn(accounts).await;
+    }
     if !entries.is_empty() {
-        archived.turn =
-            server.in_order.turn(entries.iter().map(|entry| entry.owner.as_str()).collect()).await;
         server.store.archive.append(&entries).await?;
     }
     if server.config.archive_most > 0 {
@@ -77,6 +84,13 @@ pub(crate) fn with_id(message: Stanza, id: Option<&str>, by: &Jid) -> Stanza {
         }
         None => message,
     }
+}
+
+/// Whether the archive of an account has a message that was given its id there.
+pub(crate) fn has(message: &Stanza, owner: &str) -> bool {
+    let is_its =
+        |child: &Element| child.is("stanza-id", ns::STANZA_ID) && child.attribute("by") == Some(owner);
+    message.mentions(ns::STANZA_ID) && message.children().iter().any(is_its)
 }
 
 /// The message without ids that only this server may give (XEP-0359 §5, rule 4).

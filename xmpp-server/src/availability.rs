@@ -45,7 +45,7 @@ impl Availability for Presences {
 impl Presences {
     fn presence(&self, callee: &BareJid) -> MayRing {
         let sessions = self.0.router.sessions(callee.as_str());
-        let mut there = sessions.iter().filter(|session| session.presence.is_some() && session.priority >= 0);
+        let mut there = sessions.iter().filter(|session| session.takes_messages());
         let mut is_there = false;
         let is_busy = there.all(|session| {
             is_there = true;

@@ -1,20 +1,23 @@
 //! Messages for who is away — RFC 6121 §8.5.2.2, XEP-0160 1.0.1 section 3.
 //!
-//! In    a message that no resource took.
+//! In    a message that no resource took, or that waits for one without connection and is in no archive.
 //! Out   at the next login, each once, marked with `<delay/>` (XEP-0203), in the order in which they came.
 //! State the archive of owner `<bare JID>#offline`. A message leaves it when a socket has taken it: a crash between the
-//!       two shows it twice rather than never.
-//! Errors [`StoreError::TooMany`] above the bound: the sender is told.
+//!       two shows it twice rather than never. In memory, which session has which of them in its outbox.
+//! Errors what is above the bound is not kept: the sender is told.
 //! Not here: XEP-0013 (flexible retrieval).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
-use shared_store::{Archive, Entry, Query, StoreError};
+use shared_store::{Archive, Entry, Position, Query, StoreError};
 use xmpp_core::payload::delay;
 use xmpp_core::{Stanza, ns};
+
+use crate::archive;
 
 /// All queues.
 pub(crate) struct Offline {
@@ -22,15 +25,14 @@ pub(crate) struct Offline {
     most: usize,
     /// Tells messages of one millisecond apart.
     serial: AtomicU32,
-    /// Accounts whose queue a session is being given.
-    given: DashMap<String, Giving>,
+    /// By account, the messages that a session was given and does not have yet, by their ids.
+    given: DashMap<String, HashMap<String, Given>>,
 }
 
-/// A queue that is being given.
-struct Giving {
+/// To which session a message was given.
+struct Given {
+    session: u64,
     since: Instant,
-    /// Somebody else wanted to give it meanwhile: there may be more in it than is being given.
-    is_more: bool,
 }
 
 impl Offline {
@@ -56,54 +58,90 @@ impl Offline {
         !message.mentions(ns::CHAT_STATES) || message.mentions("<body")
     }
 
-    /// Keeps a message; when this returns, it is durable.
-    pub(crate) async fn keep(&self, owner: &str, message: &Stanza, now: i64) -> Result<(), StoreError> {
-        let queue = queue(owner);
-        let held = self.archive.page(&queue, &Query { max: 1, ..Query::default() }).await?.count;
-        if held.is_none_or(|held| held >= self.most as u64) {
-            return Err(StoreError::TooMany(self.most));
+    /// Keeps messages in one commit, each of the moment at which it came; when this returns, they are durable. The ids of as many
+    /// as there is room for. Those that a session has in its outbox are given to nobody else while it lasts.
+    pub(crate) async fn keep(
+        &self,
+        owner: &str,
+        messages: &[(&Stanza, i64)],
+        session: Option<u64>,
+    ) -> Result<Vec<String>, StoreError> {
+        let held = self.archive.page(&queue(owner), &Query { max: 1, ..Query::default() }).await?.count;
+        let held = held.and_then(|held| usize::try_from(held).ok()).unwrap_or(usize::MAX);
+        let messages = messages.iter().take(self.most.saturating_sub(held));
+        let entries: Vec<Entry> =
+            messages.map(|(message, since)| self.entry(owner, message, *since)).collect();
+        if entries.is_empty() {
+            return Ok(Vec::new());
         }
+        let ids: Vec<String> = entries.iter().map(|entry| entry.id.clone()).collect();
+        if let Some(session) = session {
+            let mut given = self.given.entry(owner.to_owned()).or_default();
+            given.extend(ids.iter().map(|id| (id.clone(), Given { session, since: Instant::now() })));
+        }
+        match self.archive.append(&entries).await {
+            Ok(()) => Ok(ids),
+            Err(error) => {
+                self.wait_again(owner, &ids);
+                Err(error)
+            }
+        }
+    }
+
+    fn entry(&self, owner: &str, message: &Stanza, since: i64) -> Entry {
         let marked = if message.mentions(ns::DELAY) {
             message.clone()
         } else {
             let domain = owner.split_once('@').map_or(owner, |(_, domain)| domain);
-            message.clone().with(&delay::delay(domain, now))
+            message.clone().with(&delay::delay(domain, since))
         };
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
-        let with = message.from.as_ref().map(|from| from.bare_str().to_owned()).unwrap_or_default();
-        let entry = Entry {
-            owner: queue,
-            id: format!("{now:016x}{serial:08x}"),
-            with,
-            time: now,
+        Entry {
+            owner: queue(owner),
+            id: format!("{since:016x}{serial:08x}"),
+            with: message.from.as_ref().map(|from| from.bare_str().to_owned()).unwrap_or_default(),
+            time: since,
             kind: KIND.to_owned(),
             body: marked.to_bytes().to_vec(),
-        };
-        self.archive.append(&[entry]).await
+        }
     }
 
-    /// What waits, with the ids under which it is forgotten. Empty if another session is being given it.
-    pub(crate) async fn waiting(&self, owner: &str) -> Result<Vec<(String, Stanza)>, StoreError> {
-        if !self.begin_giving(owner) {
-            return Ok(Vec::new());
-        }
-        let page = match self
-            .archive
-            .page(&queue(owner), &Query { max: Query::LARGEST_PAGE, ..Query::default() })
-            .await
-        {
-            Ok(page) => page,
-            Err(error) => {
-                self.given.remove(owner);
-                return Err(error);
+    /// What waits and nobody was given, oldest first, with the ids under which it is forgotten: from now on this session has it.
+    /// `bound` are the sessions that the account has: what was given to none of them waits again after a while.
+    pub(crate) async fn waiting(
+        &self,
+        owner: &str,
+        session: u64,
+        bound: &[u64],
+    ) -> Result<Vec<(String, Stanza)>, StoreError> {
+        let mut all = Vec::new();
+        let mut position = Position::First;
+        loop {
+            let query = Query { max: Query::LARGEST_PAGE, position, ..Query::default() };
+            let page = self.archive.page(&queue(owner), &query).await?;
+            let last = page.entries.last().map(|entry| entry.id.clone());
+            all.extend(page.entries);
+            match last.filter(|_| !page.complete) {
+                Some(last) => position = Position::After(last),
+                None => break,
             }
-        };
-        let read = |entry: Entry| Some((entry.id, Stanza::parse(std::str::from_utf8(&entry.body).ok()?)?));
-        let waiting: Vec<_> = page.entries.into_iter().filter_map(read).collect();
-        if waiting.is_empty() && self.given.remove(owner).is_some_and(|(_, giving)| giving.is_more) {
-            return Box::pin(self.waiting(owner)).await; // something came since we looked
         }
-        Ok(waiting)
+        // What another session did not get was stored after what came later.
+        all.sort_by_key(|entry| entry.time);
+        let mut given = self.given.entry(owner.to_owned()).or_default();
+        all.retain(|entry| {
+            let is_anothers = given.get(&entry.id).is_some_and(|given| {
+                given.session == session || bound.contains(&given.session) || given.since.elapsed() < ENDING
+            });
+            if !is_anothers {
+                given.insert(entry.id.clone(), Given { session, since: Instant::now() });
+            }
+            !is_anothers
+        });
+        drop(given);
+        self.given.remove_if(owner, |_, given| given.is_empty());
+        let read = |entry: Entry| Some((entry.id, Stanza::parse(std::str::from_utf8(&entry.body).ok()?)?));
+        Ok(all.into_iter().filter_map(read).collect())
     }
 
     /// Forgets what the account's archive has as well (XEP-0386 §3.2).
@@ -112,12 +150,7 @@ impl Offline {
         let page = self.archive.page(&queue(owner), &query).await?;
         let is_archived = |entry: &Entry| {
             let message = std::str::from_utf8(&entry.body).ok().and_then(Stanza::parse);
-            message.is_some_and(|message| {
-                message
-                    .children()
-                    .iter()
-                    .any(|child| child.is("stanza-id", ns::STANZA_ID) && child.attribute("by") == Some(owner))
-            })
+            message.is_some_and(|message| archive::has(&message, owner))
         };
         let ids: Vec<String> = page.entries.into_iter().filter(is_archived).map(|entry| entry.id).collect();
         if !ids.is_empty() {
@@ -126,32 +159,36 @@ impl Offline {
         Ok(())
     }
 
-    fn begin_giving(&self, owner: &str) -> bool {
-        let mut is_first = false;
-        let mut giving = self.given.entry(owner.to_owned()).or_insert_with(|| {
-            is_first = true;
-            Giving { since: Instant::now(), is_more: false }
-        });
-        if !is_first && giving.since.elapsed() >= GIVING {
-            giving.since = Instant::now();
-            is_first = true;
-        }
-        giving.is_more |= !is_first;
-        is_first
+    /// Forgets messages that a client has.
+    pub(crate) async fn forget(&self, owner: &str, ids: &[String]) -> Result<(), StoreError> {
+        self.archive.remove(&queue(owner), ids).await?;
+        self.wait_again(owner, ids);
+        Ok(())
     }
 
-    /// Messages that a client has; nothing is being given any more. Whether there may be more to give.
-    pub(crate) async fn given(&self, owner: &str, ids: &[String]) -> Result<bool, StoreError> {
-        let done = if ids.is_empty() { Ok(0) } else { self.archive.remove(&queue(owner), ids).await };
-        let is_more = self.given.remove(owner).is_some_and(|(_, giving)| giving.is_more);
-        done.map(|_| is_more)
+    /// No session has these any more.
+    pub(crate) fn wait_again(&self, owner: &str, ids: &[String]) {
+        self.given.remove_if_mut(owner, |_, given| {
+            for id in ids {
+                given.remove(id);
+            }
+            given.is_empty()
+        });
+    }
+
+    /// A session is over: what it was given and did not get waits again.
+    pub(crate) fn session_ended(&self, owner: &str, session: u64) {
+        self.given.remove_if_mut(owner, |_, given| {
+            given.retain(|_, given| given.session != session);
+            given.is_empty()
+        });
     }
 }
 
 /// Entries that wait.
 pub(crate) const KIND: &str = "offline";
-/// How long giving may take; then the session that was being given is taken for dead.
-const GIVING: Duration = Duration::from_secs(60);
+/// How long a session that is bound no more may take to say what it did not get.
+const ENDING: Duration = Duration::from_secs(60);
 
 pub(crate) fn queue(owner: &str) -> String {
     format!("{owner}#offline")
@@ -174,12 +211,20 @@ mod tests {
     async fn gives_each_message_once_and_says_when_it_is_full() {
         let offline = Offline::new(shared_store::Store::in_memory().archive, 1);
         let message = Stanza::parse("<message from='b@x/r' to='a@x'><body>hi</body></message>").unwrap();
-        offline.keep("a@x", &message, 1000).await.unwrap();
-        assert_eq!(offline.keep("a@x", &message, 1001).await, Err(StoreError::TooMany(1)));
-        let waiting = offline.waiting("a@x").await.unwrap();
+        let two = [(&message, 1000), (&message, 1001)];
+        assert_eq!(offline.keep("a@x", &two, None).await.unwrap().len(), 1);
+        assert_eq!(offline.keep("a@x", &two, None).await.unwrap().len(), 0);
+        let waiting = offline.waiting("a@x", 1, &[1]).await.unwrap();
         assert!(waiting[0].1.find("delay", ns::DELAY).is_some());
-        assert!(offline.waiting("a@x").await.unwrap().is_empty(), "another session is being given them");
-        offline.given("a@x", &[waiting[0].0.clone()]).await.unwrap();
-        assert!(offline.waiting("a@x").await.unwrap().is_empty());
+        assert!(offline.waiting("a@x", 1, &[1]).await.unwrap().is_empty(), "it was given them");
+        assert!(
+            offline.waiting("a@x", 2, &[1, 2]).await.unwrap().is_empty(),
+            "another session was given them"
+        );
+        offline.session_ended("a@x", 1);
+        assert_eq!(offline.waiting("a@x", 2, &[2]).await.unwrap(), waiting);
+        offline.forget("a@x", &[waiting[0].0.clone()]).await.unwrap();
+        assert!(offline.waiting("a@x", 3, &[3]).await.unwrap().is_empty());
+        assert!(offline.given.is_empty());
     }
 }

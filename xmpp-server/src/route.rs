@@ -17,7 +17,6 @@
 //! Errors stanza errors, sent back through the same rules; an error is never answered.
 
 use shared_runtime::unix_millis;
-use shared_store::StoreError;
 use xmpp_core::payload::roster::Change;
 use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
@@ -25,7 +24,9 @@ use crate::features::carbons;
 use crate::offline::Offline;
 use crate::router::{Sent, Session};
 use crate::server::Server;
-use crate::{abusers, afar, archive, blocking, callers, features, guests, presence, push, voicemail};
+use crate::{
+    abusers, afar, archive, blocking, callers, features, guests, presence, push, session, voicemail,
+};
 
 /// Routes a stanza that has both addresses.
 pub(crate) async fn route(server: &Server, stanza: Stanza) {
@@ -271,7 +272,12 @@ fn is_news_for_nobody(server: &Server, to: &Jid, stanza: &Stanza) -> bool {
 /// A message that is archived where it is to be, to a local account (§8.5).
 pub(crate) async fn deliver_message(server: &Server, to: &Jid, message: Stanza) {
     push::notify(server, to, &message);
-    if !to.is_bare() && server.router.send(to, &message) == Sent::Yes {
+    let sent = match server.router.detached(to) {
+        Some(session) => hand(server, &session, &message).await,
+        None if to.is_bare() => Sent::No,
+        None => server.router.send(to, &message),
+    };
+    if sent == Sent::Yes {
         if message.is_type("groupchat") {
             push::notify_occupant(server, to, &message);
         }
@@ -291,47 +297,97 @@ async fn to_account_message(server: &Server, to: &Jid, message: Stanza) {
     }
     let bare = to.bare_str();
     let sessions = server.router.sessions(bare);
+    // Who is not given yet what waited gets what can wait behind it, and what cannot at once.
+    let can_wait = Offline::is_kept(&message);
     let willing: Vec<&Session> =
-        sessions.iter().filter(|s| s.presence.is_some() && s.priority >= 0).collect();
+        sessions.iter().filter(|s| s.takes_messages() && (s.is_given || !can_wait)).collect();
     let highest = willing.iter().map(|session| session.priority).max();
     let is_headline = type_ == "headline";
-    let chosen = willing.iter().filter(|s| is_headline || Some(s.priority) == highest);
-    let got: Vec<Jid> =
-        chosen.filter(|s| s.push(&message) == Sent::Yes).map(|session| session.jid.clone()).collect();
+    let chosen = willing.into_iter().filter(|s| is_headline || Some(s.priority) == highest);
+    let (away, here): (Vec<&Session>, Vec<&Session>) = chosen.partition(|session| session.is_detached);
+    let mut got: Vec<Jid> =
+        here.iter().filter(|s| s.push(&message) == Sent::Yes).map(|session| session.jid.clone()).collect();
+    for session in away {
+        let sent = match got.is_empty() {
+            true => hand(server, session, &message).await,
+            false => session.push(&message),
+        };
+        got.extend((sent == Sent::Yes).then(|| session.jid.clone()));
+    }
     carbons::copy_received(&server.router, to, &message, &got);
     if got.is_empty() && !is_headline {
-        keep(server, to, &message, unix_millis()).await;
+        keep(server, to, &[(message, unix_millis())]).await;
     }
 }
 
-/// Keeps a message of that moment that nobody took for the next login; the sender is told when that cannot be.
-pub(crate) async fn keep(server: &Server, to: &Jid, message: &Stanza, since: i64) {
+/// Puts a message into the outbox of a session without connection: on disk first, if it must be.
+async fn hand(server: &Server, session: &Session, message: &Stanza) -> Sent {
+    let owner = session.jid.bare_str();
+    if !must_be_stored(message, owner) {
+        return session.push(message);
+    }
+    let ids = match server.offline.keep(owner, &[(message, unix_millis())], Some(session.serial)).await {
+        Ok(ids) => ids,
+        Err(error) => {
+            tracing::error!(%error, "a message for a client without connection could not be kept");
+            Vec::new()
+        }
+    };
+    let Some(id) = ids.first() else { return session.push(message) };
+    if session.push_stored(message, id) == Sent::No {
+        // The session ended meanwhile, and the message waits.
+        server.offline.wait_again(owner, &ids);
+        give_to_willing(server, &session.jid).await;
+    }
+    Sent::Yes
+}
+
+/// Whether a message would be lost with a session that waits for its client, and may not be.
+pub(crate) fn must_be_stored(message: &Stanza, owner: &str) -> bool {
+    message.kind == Kind::Message && Offline::is_kept(message) && !archive::has(message, owner)
+}
+
+/// Keeps messages, each of a moment, that nobody took for the next login; the sender is told when that cannot be.
+pub(crate) async fn keep(server: &Server, to: &Jid, messages: &[(Stanza, i64)]) {
     let error = match server.account(to).await {
         Ok(None) => ErrorKind::ServiceUnavailable.into(), // §8.5.1
         Err(_) => ErrorKind::InternalServerError.into(),
-        Ok(Some(_)) if !Offline::is_kept(message) => return,
-        Ok(Some(_)) => match server.offline.keep(to.bare_str(), message, since).await {
-            Ok(()) => {
-                server.metrics.offline.inc();
-                // Somebody may have come online since we looked, and have been given what waited before this.
-                give_to_willing(server, to).await;
-                return;
+        Ok(Some(_)) => {
+            let kept = messages.iter().filter(|(message, _)| Offline::is_kept(message));
+            let kept: Vec<(&Stanza, i64)> = kept.map(|(message, since)| (message, *since)).collect();
+            match server.offline.keep(to.bare_str(), &kept, None).await {
+                Ok(ids) => {
+                    server.metrics.offline.inc_by(ids.len() as u64);
+                    // Somebody may have come online since we looked, and have been given what waited before this.
+                    give_to_willing(server, to).await;
+                    for (message, _) in &kept[ids.len()..] {
+                        refuse(server, message, &ErrorKind::ServiceUnavailable.into()); // XEP-0160 §3, step 3
+                    }
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a message could not be kept");
+                    ErrorKind::InternalServerError.into()
+                }
             }
-            Err(StoreError::TooMany(_)) => ErrorKind::ServiceUnavailable.into(), // XEP-0160 §3, step 3
-            Err(error) => {
-                tracing::error!(%error, "a message could not be kept");
-                ErrorKind::InternalServerError.into()
-            }
-        },
+        }
     };
-    refuse(server, message, &error);
+    for (message, _) in messages {
+        refuse(server, message, &error);
+    }
 }
 
-/// Gives what waits for an account to a resource that takes messages, if there is one.
+/// Gives what waits for an account to a resource that takes messages, if there is one. One that is about to be given all that
+/// waits gets this with it.
 pub(crate) async fn give_to_willing(server: &Server, user: &Jid) {
-    let is_willing = |s: &Session| s.presence.is_some() && s.priority >= 0 && s.end.borrow().is_none();
-    if let Some(session) = server.router.sessions(user.bare_str()).into_iter().find(is_willing) {
-        crate::session::give_waiting(server, &session.jid, &session.outbox).await;
+    let is_willing = |s: &Session| s.takes_messages() && s.is_given && s.end.borrow().is_none();
+    // One that ends meanwhile leaves it to the next.
+    for _ in 0..MOST_GIVEN {
+        let sessions = server.router.sessions(user.bare_str());
+        let Some(session) = sessions.into_iter().find(is_willing) else { return };
+        if session::give_waiting(server, &session.jid, session.serial, &session.outbox).await {
+            return;
+        }
     }
 }
 
@@ -350,3 +406,6 @@ async fn to_account_presence(server: &Server, to: &Jid, stanza: Stanza) {
         server.router.send(to, &stanza);
     }
 }
+
+/// Sessions that are tried with what waits before it waits for a login.
+const MOST_GIVEN: usize = 8;

@@ -42,6 +42,8 @@ pub(crate) enum What {
     Fleeting,
     /// A stanza of the moment that can wait while nobody looks (XEP-0352); a later one under the same name takes its place.
     Deferrable(String),
+    /// The last words of the stream: what is behind them is not written.
+    End,
     /// Somebody looks: nothing waits any more.
     Wake,
     /// Acks are still owed: who writes may ask for them.
@@ -50,6 +52,18 @@ pub(crate) enum What {
     Kept(Box<Stanza>),
     /// A message that waited under this id. It is forgotten when the client has it.
     Waited(String),
+    /// A message for a client without connection, which waits under this id, too. It is forgotten when the client has it.
+    Stored(Box<Stanza>, String),
+}
+
+impl What {
+    /// The id under which a message waits.
+    pub(crate) fn waits_as(self) -> Option<String> {
+        match self {
+            Self::Waited(id) | Self::Stored(_, id) => Some(id),
+            _ => None,
+        }
+    }
 }
 
 impl Outgoing {
@@ -76,6 +90,8 @@ pub(crate) struct Session {
     /// The last presence that was broadcast; none while unavailable.
     pub(crate) presence: Option<Arc<Stanza>>,
     pub(crate) priority: i8,
+    /// What waited for the account is in its outbox: messages may follow (XEP-0160).
+    pub(crate) is_given: bool,
     /// Asked for the roster, so gets its pushes (RFC 6121 §2.1.6).
     pub(crate) is_interested: bool,
     /// Asked for the block list, so gets its pushes (XEP-0191 §3.3).
@@ -308,6 +324,12 @@ impl Router {
         sent
     }
 
+    /// The session of a full JID, if it has no connection.
+    pub(crate) fn detached(&self, jid: &Jid) -> Option<Session> {
+        let sessions = self.sessions.get(jid.bare_str())?;
+        sessions.iter().find(|session| session.is_detached && session.jid == *jid).cloned()
+    }
+
     /// Whether a session is there, and nobody sees what comes to it.
     pub(crate) fn is_away(&self, jid: &Jid) -> bool {
         self.sessions.get(jid.bare_str()).is_some_and(|all| all.iter().any(|s| s.jid == *jid && s.is_away()))
@@ -374,6 +396,7 @@ impl Session {
             end,
             presence: None,
             priority: 0,
+            is_given: false,
             is_interested: false,
             is_block_interested: false,
             wants_carbons: false,
@@ -383,6 +406,11 @@ impl Session {
             is_detached: false,
             directed: Arc::default(),
         }
+    }
+
+    /// Whether messages of the bare address come here (RFC 6121 §8.5.2.1.1).
+    pub(crate) fn takes_messages(&self) -> bool {
+        self.presence.is_some() && self.priority >= 0
     }
 
     /// Whether nobody sees what comes.
@@ -416,6 +444,12 @@ impl Session {
             (false, None) => What::Fleeting,
         };
         self.put(Outgoing { bytes: stanza.to_bytes(), what })
+    }
+
+    /// Puts a message into the outbox that waits under this id.
+    pub(crate) fn push_stored(&self, message: &Stanza, id: &str) -> Sent {
+        let what = What::Stored(Box::new(message.clone()), id.to_owned());
+        self.put(Outgoing { bytes: message.to_bytes(), what })
     }
 
     fn put(&self, outgoing: Outgoing) -> Sent {

@@ -143,6 +143,11 @@ impl<T> Unacked<T> {
         self.queue.iter()
     }
 
+    /// What waits, the oldest first, to note what became of it.
+    pub fn waiting_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.queue.iter_mut()
+    }
+
     /// Takes an ack, and answers what it sets free. An ack older than the last one sets nothing free.
     pub fn acknowledge(&mut self, h: u32) -> Result<Vec<T>, TooHigh> {
         let waiting = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);

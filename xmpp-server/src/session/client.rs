@@ -30,7 +30,7 @@ use crate::rate::Rate;
 use crate::router::{Directed, Outgoing, What};
 use crate::server::Server;
 use crate::voicemail::heard;
-use crate::{callers, features, halves, presence, reach, route, standing};
+use crate::{callers, features, halves, offline, presence, reach, route, standing};
 
 pub(super) struct Client<'a> {
     server: &'a Arc<Server>,
@@ -390,6 +390,7 @@ impl<'a> Client<'a> {
         self.server.router.update(&self.jid, self.serial, |session| {
             session.presence = Some(Arc::new(stanza.clone().detached()));
             session.priority = priority;
+            session.is_given &= priority >= 0;
         });
         let is_initial = !std::mem::replace(&mut self.is_available, true);
         if is_initial && self.pace.is_none() {
@@ -407,7 +408,17 @@ impl<'a> Client<'a> {
             // From now on messages wait again (RFC 6121 §8.5.2.1.1).
             self.is_given = false;
         } else if !std::mem::replace(&mut self.is_given, true) {
-            give_waiting(self.server, &self.jid, &self.outbox).await;
+            self.give().await;
+        }
+    }
+
+    /// What waited comes first, and what follows behind it (RFC 6120 §10.1): until then messages go on to wait, and while they are
+    /// given none is delivered.
+    async fn give(&mut self) {
+        let _turn = self.server.in_order.turn(vec![self.jid.bare_str()]).await;
+        self.server.router.update(&self.jid, self.serial, |session| session.is_given = true);
+        if !give_waiting(self.server, &self.jid, self.serial, &self.outbox).await {
+            route::give_to_willing(self.server, &self.jid).await;
         }
     }
 
@@ -438,6 +449,7 @@ impl<'a> Client<'a> {
         self.server.router.update(&self.jid, self.serial, |session| {
             session.presence = None;
             session.priority = 0;
+            session.is_given = false;
         });
         self.is_given = false;
         if std::mem::take(&mut self.is_available) {
@@ -485,32 +497,36 @@ async fn waited(held: &mut Option<Box<Held>>) -> Stanza {
     }
 }
 
-/// Offline messages, oldest first, before anything that comes later (XEP-0160 §3, step 6).
-pub(crate) async fn give_waiting(server: &Server, user: &Jid, outbox: &mpsc::Sender<Outgoing>) {
-    match server.offline.waiting(user.bare_str()).await {
+/// Offline messages, oldest first (XEP-0160 §3, step 6). False if the session is over.
+pub(crate) async fn give_waiting(
+    server: &Server,
+    user: &Jid,
+    serial: u64,
+    outbox: &mpsc::Sender<Outgoing>,
+) -> bool {
+    let owner = user.bare_str();
+    // One at a time, so that they come in their order.
+    let _turn = server.in_order.turn(vec![&offline::queue(owner)]).await;
+    let bound: Vec<u64> = server.router.sessions(owner).iter().map(|session| session.serial).collect();
+    match server.offline.waiting(owner, serial, &bound).await {
         Ok(waiting) => {
             for (id, message) in waiting {
                 let outgoing = Outgoing { bytes: message.to_bytes(), what: What::Waited(id) };
                 if outbox.send(outgoing).await.is_err() {
-                    let _ = server.offline.given(user.bare_str(), &[]).await; // forgets nothing: they wait again
-                    return;
+                    server.offline.session_ended(owner, serial);
+                    return false;
                 }
             }
         }
         Err(error) => tracing::error!(%error, "messages that wait could not be read"),
     }
+    true
 }
 
-/// Forgets messages that a client has, and gives what came meanwhile.
-pub(super) async fn given(server: &Arc<Server>, user: &Jid, ids: &[String]) {
-    match server.offline.given(user.bare_str(), ids).await {
-        Ok(false) => {}
-        Ok(true) => {
-            // Not in the task of a writer, which would wait for itself if the outbox is full.
-            let (server, user) = (Arc::clone(server), user.clone());
-            tokio::spawn(async move { route::give_to_willing(&server, &user).await });
-        }
-        Err(error) => tracing::error!(%error, "messages that were given could not be forgotten"),
+/// Forgets messages that a client has.
+pub(super) async fn given(server: &Server, user: &Jid, ids: &[String]) {
+    if let Err(error) = server.offline.forget(user.bare_str(), ids).await {
+        tracing::error!(%error, "messages that were given could not be forgotten");
     }
 }
 

@@ -135,11 +135,7 @@ impl Managed {
     /// Takes an ack: what it sets free is done.
     pub(super) async fn acknowledge(&self, server: &Arc<Server>, jid: &Jid, h: u32) -> Result<(), TooHigh> {
         let free = self.unacked.lock().unwrap_or_else(PoisonError::into_inner).acknowledge(h)?;
-        let waited = |waiting: Waiting| match waiting.outgoing.what {
-            What::Waited(id) => Some(id),
-            _ => None,
-        };
-        let waited: Vec<String> = free.into_iter().filter_map(waited).collect();
+        let waited: Vec<String> = free.into_iter().filter_map(|it| it.outgoing.what.waits_as()).collect();
         if !waited.is_empty() {
             given(server, jid, &waited).await;
         }

@@ -46,7 +46,7 @@ use crate::server::Server;
 use crate::{archive, avatar, blocking, features, guests, own_chat, route, undisturbed};
 use client::Client;
 use managed::Managed;
-use outlet::{Broken, Outlet, Until, Waiting};
+use outlet::{Broken, Outlet, Until};
 
 /// A connection whose client proved who it is, and what was read from it.
 pub(crate) struct Transport {
@@ -191,7 +191,7 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         });
     };
     let mut life =
-        Life { server: &server, jid: jid.clone(), ended, takeovers, paused: &paused, last: "lost" };
+        Life { server: &server, jid: jid.clone(), serial, ended, takeovers, paused: &paused, last: "lost" };
     life.look_at_password();
     life.look_at_certificate(certificate.as_deref()).await;
     let (connection, why) = life.live(&mut client, transport, outlet).await;
@@ -218,10 +218,10 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         Left::Connected(connection) => {
             let last = why.map(|why| why.print()).unwrap_or_default();
             let (outlet, mut reader) = connection.finish(outbox, last).await;
-            outlet.give_up(&server, &jid, left_at, false).await;
+            outlet.give_up(&server, (&jid, serial), left_at, false).await;
             linger(&mut reader).await;
         }
-        Left::Detached(outlet) => outlet.give_up(&server, &jid, left_at, true).await,
+        Left::Detached(outlet) => outlet.give_up(&server, (&jid, serial), left_at, true).await,
     }
 }
 
@@ -296,6 +296,7 @@ enum Ended {
 struct Life<'a> {
     server: &'a Arc<Server>,
     jid: Jid,
+    serial: u64,
     ended: watch::Receiver<Option<StreamError>>,
     takeovers: mpsc::Receiver<Box<Takeover>>,
     /// Hears why a connection was lost that another may follow, and nothing when one does.
@@ -342,6 +343,7 @@ impl Life<'_> {
                     self.server.metrics.detached.inc();
                     self.server.router.mark(&self.jid, |session| session.is_detached = true);
                     outlet.wake(self.server, &self.jid);
+                    outlet.store(self.server, (&self.jid, self.serial)).await;
                     let back = self.detached(client, outlet).await;
                     self.server.metrics.detached.dec();
                     match back {
@@ -397,7 +399,7 @@ impl Life<'_> {
     /// One that was taken away while its client came in lets it in no more.
     async fn look_at_certificate(&self, fingerprint: Option<&str>) {
         if let Some(fingerprint) = fingerprint
-            && !crate::c2s::is_welcome(self.server, &self.jid, fingerprint).await
+            && !crate::c2s::is_welcome(self.server, &self.jid, fingerprint).await 
         {
             let why = StreamError::because(StreamCondition::NotAuthorized, features::clients::REVOKED);
             self.server.router.mark(&self.jid, |session| {
@@ -443,18 +445,23 @@ impl Life<'_> {
         tracing::debug!("session detached");
         let deadline = Instant::now() + client.managed.patience();
         loop {
+            let mut came = None;
             let takeover = tokio::select! {
                 takeover = self.takeovers.recv() => takeover,
                 is_room = outlet.absorb() => {
-                    if is_room {
-                        continue;
-                    }
+                    came = Some(is_room);
                     None
                 }
                 _ = self.ended.wait_for(Option::is_some) => None,
                 () = tokio::time::sleep_until(deadline) => None,
                 () = self.server.shutdown.begun() => None,
             };
+            if let Some(is_room) = came {
+                outlet.store(self.server, (&self.jid, self.serial)).await;
+                if is_room {
+                    continue;
+                }
+            }
             let Some(takeover) = takeover else { return Err((outlet, self.ended.borrow().clone())) };
             match client.managed.acknowledge(self.server, &self.jid, takeover.h).await {
                 Ok(()) => return Ok((takeover, outlet)),
@@ -505,7 +512,8 @@ impl Connection {
             close(&mut io).await;
             return (outlet, reader);
         }
-        let _ = timeout(LAST_WORDS, outbox.send(Outgoing::words(last))).await; // a full outbox has no last words
+        let last = Outgoing { bytes: last.into(), what: What::End };
+        let _ = timeout(LAST_WORDS, outbox.send(last)).await; // a full outbox has no last words
         drop(outbox);
         let mut write = write;
         let written = tokio::select! {
@@ -538,15 +546,10 @@ fn refuse_io(mut io: impl tokio::io::AsyncWrite + Unpin + Send + 'static, why: S
     });
 }
 
-/// What nobody got goes where the same stanza goes for somebody away: to another resource, to the messages that wait, or
-/// back as an error (XEP-0198 §4).
-async fn undelivered(server: &Server, jid: &Jid, waiting: Waiting) {
-    let What::Kept(stanza) = waiting.outgoing.what else { return };
-    if stanza.kind == xmpp_core::Kind::Message {
-        return route::keep(server, &jid.to_bare(), &stanza, waiting.since).await;
-    }
+/// What nobody got goes back to who waits for it (XEP-0198 §4, RFC 6121 §8.5.3.2.3).
+async fn undelivered(server: &Server, stanza: &Stanza) {
     if let Some(error) = stanza.error(&ErrorKind::ServiceUnavailable.into()) {
-        route::reply(server, error).await; // RFC 6121 §8.5.3.2.3
+        route::reply(server, error).await;
     }
 }
 

@@ -24,9 +24,9 @@ use super::pulse::{Heard, Look, Pulse};
 use super::undelivered;
 use crate::Config;
 use crate::c2s::{Io, WRITE_PATIENCE};
-use crate::push;
 use crate::router::{End, Outgoing, What};
 use crate::server::Server;
+use crate::{push, route};
 
 /// Something that was sent, and when it was first to be sent: milliseconds since 1970.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub(super) struct Outlet {
     /// To be written before anything else: `<resumed/>`, and what is sent again.
     prologue: Vec<u8>,
     end: Arc<End>,
+    /// How many of those that are not acked were looked at since the connection was lost: whether they are on disk.
+    looked_at: usize,
     most: usize,
     pulse: Pulse,
 }
@@ -78,6 +80,7 @@ impl Outlet {
             is_managed: false,
             prologue: Vec::new(),
             end,
+            looked_at: 0,
             most: config.unacked,
             pulse,
         }
@@ -107,7 +110,7 @@ impl Outlet {
         // One alarm for all: it is set anew when it rings, and sooner only for a question that is due before.
         let mut alarm = std::pin::pin!(sleep_until(Instant::now()));
         let broken = loop {
-            let mut is_silent = false;
+            let (mut is_silent, mut behind) = (false, None);
             if buffer.is_empty() {
                 let count = tokio::select! {
                     count = self.inbox.recv_many(&mut self.batch, LARGEST_BATCH) => count,
@@ -127,6 +130,8 @@ impl Outlet {
                 if count == 0 {
                     return (self, io);
                 }
+                let end = self.batch.iter().position(|outgoing| matches!(outgoing.what, What::End));
+                behind = end.map(|end| self.batch.split_off(end + 1));
                 self.defer();
                 for outgoing in &self.batch {
                     buffer.extend_from_slice(&outgoing.bytes);
@@ -151,6 +156,10 @@ impl Outlet {
                 break Broken::Lost;
             }
             self.written(&server, &jid).await;
+            if let Some(behind) = behind {
+                self.batch = behind;
+                return (self, io);
+            }
             buffer.clear();
             buffer.shrink_to(16_384);
         };
@@ -196,11 +205,7 @@ impl Outlet {
 
     /// What is left of the batch reached the socket, and nobody counts it.
     async fn written(&mut self, server: &Arc<Server>, user: &Jid) {
-        let waited = |outgoing: Outgoing| match outgoing.what {
-            What::Waited(id) => Some(id),
-            _ => None,
-        };
-        let waited: Vec<String> = self.batch.drain(..).filter_map(waited).collect();
+        let waited: Vec<String> = self.batch.drain(..).filter_map(|it| it.what.waits_as()).collect();
         if !waited.is_empty() {
             given(server, user, &waited).await;
         }
@@ -248,7 +253,7 @@ impl Outlet {
         let since = unix_millis();
         let mut unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
         for outgoing in counted {
-            if !matches!(outgoing.what, What::Words | What::Enabled | What::Wake | What::Nudge) {
+            if !matches!(outgoing.what, What::Words | What::Enabled | What::End | What::Wake | What::Nudge) {
                 unacked.push(Waiting { outgoing, since });
             }
         }
@@ -271,6 +276,7 @@ impl Outlet {
 
     /// The connection is lost: wakes the client for what waits for it.
     pub(super) fn wake(&mut self, server: &Server, jid: &Jid) {
+        self.looked_at = 0;
         while let Ok(outgoing) = self.inbox.try_recv() {
             self.batch.push(outgoing);
         }
@@ -279,6 +285,42 @@ impl Outlet {
         let unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
         let all: Vec<&Waiting> = unacked.waiting().collect();
         push::notify_waiting(server, jid, all.iter().filter_map(|waiting| message_of(&waiting.outgoing)));
+    }
+
+    /// Without a connection, what came since the last look and no archive has is put on disk in one commit, until the client has
+    /// it. What there is no room for stays in memory alone.
+    pub(super) async fn store(&mut self, server: &Server, (jid, serial): (&Jid, u64)) {
+        let owner = jid.bare_str();
+        let mut found = Vec::new();
+        {
+            let unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
+            for (at, waiting) in unacked.waiting().enumerate().skip(self.looked_at) {
+                if let What::Kept(stanza) = &waiting.outgoing.what
+                    && route::must_be_stored(stanza, owner)
+                {
+                    found.push((at, stanza.clone(), waiting.since));
+                }
+            }
+            self.looked_at = unacked.len();
+        }
+        if found.is_empty() {
+            return;
+        }
+        let messages: Vec<(&Stanza, i64)> =
+            found.iter().map(|(_, stanza, since)| (&**stanza, *since)).collect();
+        let ids = match server.offline.keep(owner, &messages, Some(serial)).await {
+            Ok(ids) => ids,
+            Err(error) => {
+                return tracing::error!(%error, "messages for a client without connection could not be kept");
+            }
+        };
+        let mut unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = unacked.waiting_mut().enumerate();
+        for ((at, stanza, _), id) in found.into_iter().zip(ids) {
+            if let Some((_, waiting)) = all.find(|(place, _)| *place == at) {
+                waiting.outgoing.what = What::Stored(stanza, id);
+            }
+        }
     }
 
     /// The session goes on over another connection: what waits is sent again, behind these words.
@@ -297,28 +339,43 @@ impl Outlet {
 
     /// The session is over, since that moment (milliseconds since 1970): what the client did not get goes elsewhere,
     /// and wakes it, if that was not done.
-    pub(super) async fn give_up(mut self, server: &Server, jid: &Jid, since: i64, is_woken: bool) {
+    pub(super) async fn give_up(
+        mut self,
+        server: &Server,
+        (jid, serial): (&Jid, u64),
+        since: i64,
+        is_woken: bool,
+    ) {
         self.inbox.close();
         while let Some(outgoing) = self.inbox.recv().await {
             self.batch.push(outgoing);
         }
         let mut all = self.unacked.lock().unwrap_or_else(PoisonError::into_inner).take();
         all.extend(self.batch.drain(..).map(|outgoing| Waiting { outgoing, since }));
-        if all.iter().any(|waiting| matches!(waiting.outgoing.what, What::Waited(_))) {
-            let _ = server.offline.given(jid.bare_str(), &[]).await; // forgets nothing: they wait again
-        }
         if !is_woken {
             push::notify_waiting(server, jid, all.iter().filter_map(|waiting| message_of(&waiting.outgoing)));
         }
-        for waiting in all {
-            undelivered(server, jid, waiting).await;
+        let (mut messages, mut has_waited) = (Vec::new(), false);
+        for Waiting { outgoing, since } in all {
+            match outgoing.what {
+                What::Kept(stanza) if stanza.kind == Kind::Message => messages.push((*stanza, since)),
+                What::Kept(stanza) => undelivered(server, &stanza).await,
+                What::Waited(_) | What::Stored(..) => has_waited = true,
+                _ => {}
+            }
+        }
+        server.offline.session_ended(jid.bare_str(), serial);
+        if !messages.is_empty() {
+            route::keep(server, &jid.to_bare(), &messages).await;
+        } else if has_waited {
+            route::give_to_willing(server, jid).await;
         }
     }
 }
 
 fn message_of(outgoing: &Outgoing) -> Option<&Stanza> {
     match &outgoing.what {
-        What::Kept(stanza) if stanza.kind == Kind::Message => Some(stanza),
+        What::Kept(stanza) | What::Stored(stanza, _) if stanza.kind == Kind::Message => Some(stanza),
         _ => None,
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::common::{Client, DOMAIN, serve, serve_with};
-use shared_store::Store;
+use crate::common::counted::{Asked, counted};
+use crate::common::{Client, DOMAIN, Served, serve, serve_over, serve_with};
+use shared_store::{Query, Store};
 use xmpp_server::Config;
 
 const ASK: &str = "<r xmlns='urn:xmpp:sm:3'/>";
@@ -128,6 +129,132 @@ async fn what_was_not_acked_goes_to_another_resource_or_waits_or_comes_back() {
     again.send("<presence/>").await;
     again.expect(&["<body>y"]).await;
     again.expect_nothing().await;
+}
+
+/// How many messages wait for bob in the store.
+async fn stored(served: &Served) -> usize {
+    let query = Query { max: 1000, ..Query::default() };
+    served.store.archive.page("bob@example.org#offline", &query).await.unwrap().entries.len()
+}
+
+async fn until_stored(served: &Served, count: usize) {
+    let look = async {
+        while stored(served).await != count {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), look).await.expect("so many wait");
+}
+
+/// Nothing but presence comes before the answer to a ping.
+async fn quiet(client: &mut Client) {
+    client.send("<iq type='get' id='quiet' to='example.org'><ping xmlns='urn:xmpp:ping'/></iq>").await;
+    loop {
+        match client.next().await.unwrap() {
+            text if text.starts_with("<presence") => {}
+            text => return assert!(text.contains("id='quiet'"), "{text}"),
+        }
+    }
+}
+
+/// Alice and bob, whose messages nobody archives; bob's session can be resumed under the id, and he reads nothing of 100 messages.
+async fn unread(before: &Served) -> (Served, Asked, Client, Client, String) {
+    let (store, asked) = counted(&before.store);
+    let config = Config { archive: "never".to_owned(), ..Config::default() };
+    let served = serve_over(before, config, store).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let id = bob.manage().await;
+    for n in 0..100 {
+        alice.send(&message("bob", &format!("n{n};"))).await;
+    }
+    alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    bob.expect(&["<body>n99;"]).await;
+    assert_eq!(stored(&served).await, 0, "a client that is there gets them from memory");
+    asked.take();
+    (served, asked, alice, bob, id)
+}
+
+/// The server dies while a session waits for its client: what nobody archives comes at the next login, once, in order.
+#[tokio::test]
+async fn what_waits_without_a_connection_outlives_a_kill() {
+    let before = serve().await;
+    let (served, asked, mut alice, bob, _) = unread(&before).await;
+    drop(bob);
+    until_stored(&served, 100).await;
+    let writes =
+        asked.take().into_iter().filter(|what| what.starts_with("write archive")).collect::<Vec<_>>();
+    assert_eq!(writes, ["write archive bob@example.org#offline, 100 entries"], "one commit for all");
+    for n in 100..104 {
+        let to = if n % 2 == 0 { "bob@example.org" } else { "bob@example.org/b" };
+        alice.send(&format!("<message type='chat' to='{to}'><body>n{n};</body></message>")).await;
+        alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+        assert_eq!(stored(&served).await, n + 1, "before its sender hears that it was taken");
+    }
+    alice
+        .send("<message to='bob@example.org'><body>x</body><no-store xmlns='urn:xmpp:hints'/></message>")
+        .await;
+    alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    assert_eq!(stored(&served).await, 104);
+    // Nothing that the first process has in memory reaches the second.
+    let again = serve_over(&before, Config::default(), before.store.clone()).await;
+    let mut bob = Client::login(&again, "bob", "c").await;
+    bob.send("<presence/>").await;
+    for n in 0..104 {
+        assert!(bob.expect(&["<message"]).await.contains(&format!("<body>n{n};")), "{n}");
+    }
+    bob.expect_nothing().await;
+    drop(served);
+}
+
+#[tokio::test]
+async fn what_was_stored_without_a_connection_comes_once_to_who_resumes() {
+    let before = serve().await;
+    let (served, _, mut alice, bob, id) = unread(&before).await;
+    drop(bob);
+    until_stored(&served, 100).await;
+    alice.send(&message("bob", "n100;")).await;
+    alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    // Another of his clients is given nothing that the first may still get.
+    let mut desk = Client::login(&served, "bob", "desk").await;
+    desk.send("<presence/>").await;
+    quiet(&mut desk).await;
+    let (mut bob, resumed) = Client::resume(&served, "bob", &id, 40).await;
+    assert!(resumed.starts_with("<resumed"), "{resumed}");
+    for n in 40..=100 {
+        assert!(bob.stanza().await.unwrap().contains(&format!("<body>n{n};")), "{n}");
+    }
+    until_stored(&served, 61).await;
+    bob.send(&ack(101)).await;
+    until_stored(&served, 0).await;
+    bob.send("</stream:stream>").await;
+    while let Some(text) = bob.next().await {
+        assert!(!text.contains("<body>"), "{text}");
+    }
+    quiet(&mut desk).await;
+}
+
+#[tokio::test]
+async fn what_was_stored_without_a_connection_goes_on_when_nobody_resumes() {
+    let before = serve().await;
+    let (store, _) = counted(&before.store);
+    let resume_timeout = Duration::from_millis(300);
+    let config = Config { archive: "never".to_owned(), resume_timeout, ..Config::default() };
+    let served = serve_over(&before, config, store).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    bob.manage().await;
+    alice.send(&(message("bob", "n0;") + &message("bob", "n1;"))).await;
+    bob.expect(&["n1;"]).await;
+    drop(bob);
+    let mut desk = Client::login(&served, "bob", "desk").await;
+    desk.send("<presence/>").await;
+    for n in 0..2 {
+        assert!(desk.expect(&["<message"]).await.contains(&format!("<body>n{n};")), "{n}");
+    }
+    alice.send(&message("bob", "n2;")).await;
+    assert!(desk.expect(&["<message"]).await.contains("n2;"));
+    until_stored(&served, 0).await;
 }
 
 #[tokio::test]

@@ -1,8 +1,14 @@
 //! Many at once: nobody is lost, nobody is doubled.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use crate::common::{Client, DOMAIN, serve};
+use tokio::time::timeout;
+
+use crate::common::{Client, DOMAIN, serve, serve_with};
+use shared_store::Store;
+use xmpp_server::Config;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_meets_a_login_comes_once() {
@@ -30,6 +36,64 @@ async fn a_message_that_meets_a_login_comes_once() {
         bob.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
     };
     tokio::join!(sender, receiver);
+}
+
+/// Somebody writes without a pause while the other comes and goes: whatever waits, whatever is live, all of it comes once and in the
+/// order in which it was sent (RFC 6120 §10.1).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waited_comes_before_what_is_said_at_a_login() {
+    for archive in ["always", "never"] {
+        let config = Config { archive: archive.to_owned(), ..Config::default() };
+        let served = serve_with(config, Store::in_memory()).await;
+        let mut alice = Client::online(&served, "alice", "a").await;
+        let (is_over, heard) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let sender = async {
+            let mut sent = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                // No more than fits among the messages that wait.
+                if sent < heard.load(Ordering::Relaxed) + 500 {
+                    alice
+                        .send(&format!("<message to='bob@example.org'><body>n{sent};</body></message>"))
+                        .await;
+                    sent += 1;
+                }
+                tokio::task::yield_now().await;
+            }
+            alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+            sent
+        };
+        let receiver = async {
+            let mut seen: Vec<usize> = Vec::new();
+            for round in 0..12 {
+                let mut bob = Client::login(&served, "bob", &format!("r{round}")).await;
+                bob.send("<presence/>").await;
+                let enough = seen.len() + 700;
+                while let Some(text) = bob.next().await {
+                    if let Some(body) = text.split("<body>n").nth(1) {
+                        seen.push(body.split(';').next().unwrap().parse().unwrap());
+                        heard.store(seen.len(), Ordering::Relaxed);
+                        if seen.len() == enough {
+                            bob.send("</stream:stream>").await;
+                        }
+                    }
+                }
+            }
+            is_over.store(true, Ordering::Relaxed);
+            seen
+        };
+        let (sent, mut seen) = tokio::join!(sender, receiver);
+        let mut bob = Client::login(&served, "bob", "last").await;
+        bob.send("<presence/>").await;
+        while let Ok(text) =
+            timeout(Duration::from_secs(if seen.len() < sent { 8 } else { 0 }), bob.expect(&["<message"]))
+                .await
+        {
+            seen.push(text.split("<body>n").nth(1).unwrap().split(';').next().unwrap().parse().unwrap());
+        }
+        let odd = seen.iter().enumerate().find(|(at, n)| at != *n).map_or(sent, |(at, _)| at);
+        let some = &seen[odd.saturating_sub(3)..(odd + 10).min(seen.len())];
+        assert_eq!(odd, sent, "{archive}: each once, in order: {some:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

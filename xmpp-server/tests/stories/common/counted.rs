@@ -92,7 +92,8 @@ impl Records for Counted<dyn Records> {
 #[async_trait::async_trait]
 impl Archive for Counted<dyn Archive> {
     async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        self.asked.note(format!("write archive, {} entries", entries.len()));
+        let owner = entries.first().map_or("", |entry| &entry.owner);
+        self.asked.note(format!("write archive {owner}, {} entries", entries.len()));
         self.inner.append(entries).await
     }
 
