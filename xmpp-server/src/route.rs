@@ -233,6 +233,9 @@ async fn to_account(server: &Server, to: &Jid, stanza: Stanza) {
             return;
         }
         // From a room or another server; a local sender keeps both sides at once.
+        if is_for_nobody(server, to, &stanza) {
+            return refuse(server, &stanza, &ErrorKind::ServiceUnavailable.into());
+        }
         return match archive::keep(server, &stanza, None, Some(to)).await {
             Ok(archived) => {
                 let _turn = archived.turn;
@@ -267,6 +270,14 @@ fn is_news_for_nobody(server: &Server, to: &Jid, stanza: &Stanza) -> bool {
         && matches!(stanza.type_.as_deref(), None | Some("unavailable" | "probe"))
         && stanza.from.as_ref().is_some_and(|from| server.is_home(from.domain()))
         && server.router.sessions(to.bare_str()).is_empty()
+}
+
+/// §8.5.3.2.1: whether a message is for one resource alone, which is not there. What says that another was received or displayed
+/// is for the account: clients send it without a type to the resource that the other came from.
+pub(crate) fn is_for_nobody(server: &Server, to: &Jid, message: &Stanza) -> bool {
+    let is_normal = !matches!(message.type_.as_deref(), Some("chat" | "error" | "groupchat" | "headline"));
+    let is_of_resource = is_normal && !to.is_bare() && !server.router.is_bound(to);
+    is_of_resource && !(message.mentions(ns::RECEIPTS) || message.mentions(ns::MARKERS))
 }
 
 /// A message that is archived where it is to be, to a local account (§8.5).

@@ -324,6 +324,11 @@ impl Router {
         sent
     }
 
+    /// Whether a session is there.
+    pub(crate) fn is_bound(&self, jid: &Jid) -> bool {
+        self.with(jid, |_| Sent::Yes) == Sent::Yes
+    }
+
     /// The session of a full JID, if it has no connection.
     pub(crate) fn detached(&self, jid: &Jid) -> Option<Session> {
         let sessions = self.sessions.get(jid.bare_str())?;

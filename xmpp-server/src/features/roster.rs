@@ -13,7 +13,9 @@ use super::{Answer, Answered, Feature, Request, store_failed};
 use crate::invited;
 use crate::server::Server;
 
-const SPEC: Spec = Spec::rfc(6121).complete();
+const SPEC: Spec = Spec::rfc(6121)
+    .complete()
+    .note("receipts and markers of type normal for a resource that is gone go to the account (§8.5.3.2.1)");
 
 pub(super) const FEATURE: Feature = Feature {
     specs: &[SPEC],

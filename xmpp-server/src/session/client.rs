@@ -323,6 +323,9 @@ impl<'a> Client<'a> {
         if is_local && let Some(error) = callers::refuses(self.server, &to, &message).await {
             return route::refuse(self.server, &message, &error);
         }
+        if is_local && route::is_for_nobody(self.server, &to, &message) {
+            return route::refuse(self.server, &message, &ErrorKind::ServiceUnavailable.into());
+        }
         let archived = match archive::keep(self.server, &message, Some(&self.jid), is_local.then_some(&to))
             .await
         {

@@ -145,6 +145,9 @@ async fn messages_follow_the_rules_of_section_8() {
             "service-unavailable",
         ),
         ("<message id='g' to='nobody@example.org'><body>x</body></message>", "service-unavailable"),
+        // §8.5.3.2.1, §8.5.4: only chat goes on to the account.
+        ("<message id='g' to='bob@example.org/gone'><body>x</body></message>", "service-unavailable"),
+        ("<message type='normal' id='g' to='bob@example.org/gone'/>", "service-unavailable"),
         ("<message id='g' to='a@elsewhere.example'><body>x</body></message>", "remote-server-not-found"),
         ("<message id='g' to='a b@example.org'><body>x</body></message>", "jid-malformed"),
         (
@@ -162,6 +165,14 @@ async fn messages_follow_the_rules_of_section_8() {
         alice.send(stanza).await;
         let answer = alice.expect(&["type='error'", "id='g'"]).await;
         assert!(answer.contains(condition), "{stanza} got {answer}");
+    }
+    // What was refused, nobody has; what answers a message is for who reads the account.
+    for payload in [
+        "<received xmlns='urn:xmpp:receipts' id='1'/>",
+        "<displayed xmlns='urn:xmpp:chat-markers:0' id='1'/>",
+    ] {
+        alice.send(&format!("<message to='bob@example.org/gone'>{payload}</message>")).await;
+        assert!(phone.expect(&["<message"]).await.contains(payload.split(' ').next().unwrap()), "{payload}");
     }
     alice.send("<message type='error' to='nobody@example.org'/><presence to='nobody@example.org'/>").await;
     alice.expect_nothing().await;
