@@ -127,7 +127,8 @@ async fn accept_tls(
     tracing::debug!(?version, suite = ?suite.map(|suite| suite.suite()), "a client's connection is encrypted");
     let binding = Binding::of(server, &stream);
     let io: Box<dyn Io> = Box::new(stream);
-    Some((io, binding.judged(server).await))
+    let binding = timeout_at(deadline, binding.judged(server)).await.ok()?;
+    Some((io, binding))
 }
 
 /// What a client asks for when it has proved who it is.

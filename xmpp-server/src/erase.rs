@@ -2,8 +2,8 @@
 //!
 //! In    accounts that are removed, by whomever: the list that `shared-auth` keeps until they are erased.
 //! Out   sessions end; contacts learn that neither sees the other any more; roster, cards, nodes, archive, waiting messages, files
-//!       and bindings go, what they were in rooms (but for bans, which are of the name) and at nodes, and invitations to become their contact; then
-//!       the names are free.
+//!       and bindings go, what they were in rooms and at nodes of others (but for bans, which are of the name), and invitations to
+//!       become their contact; then the names are free.
 //! Errors the store's; what was erased before stays erased, and erasing again, in a while or at the next start, does the rest.
 
 use std::sync::Arc;
@@ -55,16 +55,31 @@ async fn removal(facts: &mut Subscription<Fact>) -> bool {
 
 /// Erases every account that was removed. Whether nothing is left.
 async fn erase_gone(server: &Server) -> Result<bool, StoreError> {
-    let mut is_done = true;
-    for gone in server.auth.gone.list().await? {
-        if let Err(error) = erase_one(server, &gone).await {
-            tracing::error!(%error, account = %gone.account, "an account that was removed is not erased yet");
-            is_done = false;
+    let all = server.auth.gone.list().await?;
+    let mut erased = Vec::new();
+    for gone in &all {
+        match erase_one(server, gone).await {
+            Ok(()) => erased.push(gone),
+            Err(error) => {
+                tracing::error!(%error, account = %gone.account, "an account that was removed is not erased yet");
+            }
         }
     }
-    Ok(is_done)
+    // Others' nodes are many: they are looked at once for all.
+    let users: Vec<Jid> = erased.iter().filter_map(|gone| gone.jid.as_str().parse().ok()).collect();
+    if !users.is_empty()
+        && let Err(error) = crate::pubsub::forget_accounts(server, &users).await
+    {
+        tracing::error!(condition = error.kind.as_str(), "nodes may still name accounts that were removed");
+        return Ok(false);
+    }
+    for gone in &erased {
+        server.auth.gone.erased(gone.account).await?;
+    }
+    Ok(erased.len() == all.len())
 }
 
+/// Erases one, but for what nodes of others say of it.
 async fn erase_one(server: &Server, gone: &Gone) -> Result<(), StoreError> {
     let Gone { account, aor, jid } = gone;
     if let Ok(user) = jid.as_str().parse::<Jid>() {
@@ -81,9 +96,6 @@ async fn erase_one(server: &Server, gone: &Gone) -> Result<(), StoreError> {
         }
         erase(server, &user).await?;
         server.rooms.forget_account(&user).await?;
-        if crate::pubsub::forget_account(server, &user).await.is_err() {
-            return Err(StoreError::Backend("nodes could not be changed".to_owned()));
-        }
     }
     for invite in server.auth.invites.list(unix_millis()).await? {
         let (Opens::Account { contact: Some(contact), .. } | Opens::Contact { contact }) = &invite.opens
@@ -98,7 +110,7 @@ async fn erase_one(server: &Server, gone: &Gone) -> Result<(), StoreError> {
     let update = BindingUpdate { call_id, remove_all: true, ..BindingUpdate::default() };
     server.store.bindings.commit(aor, &update, unix_millis()).await?;
     server.store.archive.remove_owner(&account.call_history()).await?;
-    server.auth.gone.erased(*account).await
+    Ok(())
 }
 
 /// Waits for an account that was removed to be erased. Whether it is.

@@ -8,6 +8,7 @@ use shared_auth::{Certificates, Channel};
 use shared_model::{BareJid, Protection};
 use shared_runtime::tls::{PeerCertificate, TlsPolicy};
 use shared_runtime::unix_millis;
+use shared_store::StoreError;
 use tokio_rustls::server::TlsStream;
 use xmpp_core::Jid;
 
@@ -71,7 +72,8 @@ impl Binding {
         if let Some(fingerprint) = &self.own {
             self.is_certified = self.names.is_empty();
             for name in self.names.iter().take(MOST_NAMES).filter_map(|name| name.parse().ok()) {
-                self.is_certified = self.is_certified || is_welcome(server, &name, fingerprint).await;
+                self.is_certified =
+                    self.is_certified || is_welcome(server, &name, fingerprint).await == Ok(true);
             }
         }
         self
@@ -83,15 +85,12 @@ fn is_over(certificate: &PeerCertificate) -> bool {
 }
 
 /// Whether a certificate is in the list of somebody's account.
-pub(crate) async fn is_welcome(server: &Server, user: &Jid, fingerprint: &str) -> bool {
-    let Ok(account) = user.bare_str().parse::<BareJid>() else { return false };
-    match server.auth.certificates.find(&account, fingerprint).await {
-        Ok(found) => found.is_some(),
-        Err(error) => {
-            tracing::error!(%error, "the certificates of an account could not be read");
-            false
-        }
-    }
+pub(crate) async fn is_welcome(server: &Server, user: &Jid, fingerprint: &str) -> Result<bool, StoreError> {
+    let Ok(account) = user.bare_str().parse::<BareJid>() else { return Ok(false) };
+    let found = server.auth.certificates.find(&account, fingerprint).await;
+    let found = found
+        .inspect_err(|error| tracing::error!(%error, "the certificates of an account could not be read"));
+    Ok(found?.is_some())
 }
 
 /// What protects clients' connections. Whose certificate lets them in is judged behind each handshake, so that one that was resumed may

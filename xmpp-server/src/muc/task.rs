@@ -49,6 +49,8 @@ pub(crate) async fn run(server: Arc<Server>, mut room: Room, mut inbox: mpsc::Re
     }
     // What is not in the store yet is tried again with whatever comes next.
     let mut is_unsaved = false;
+    // Who asked for a room that the store did not take.
+    let mut refused = None;
     loop {
         let command = tokio::select! {
             command = inbox.recv() => command,
@@ -63,10 +65,12 @@ pub(crate) async fn run(server: Arc<Server>, mut room: Room, mut inbox: mpsc::Re
         let Some(command) = command else { break };
         let mut effects = Effects { save: is_unsaved, ..Effects::default() };
         let mut kept = Vec::new();
+        let mut is_made = matches!(command, Command::Keep(_));
         take(&server, &mut room, command, &mut effects, &mut kept);
         // What waits already shares the store's one commit.
         for _ in 1..BATCH {
             let Ok(command) = inbox.try_recv() else { break };
+            is_made |= matches!(command, Command::Keep(_));
             take(&server, &mut room, command, &mut effects, &mut kept);
             if room.is_destroyed {
                 break;
@@ -75,6 +79,10 @@ pub(crate) async fn run(server: Arc<Server>, mut room: Room, mut inbox: mpsc::Re
         let is_to_save = effects.save;
         let durable = send(&server, &room, effects).await;
         is_unsaved = is_to_save && durable.is_err();
+        if is_made && is_unsaved && room.occupants.is_empty() {
+            refused = Some((kept, durable));
+            break;
+        }
         for answer in kept {
             let _ = answer.send(durable.clone()); // who asked may have gone
         }
@@ -93,6 +101,11 @@ pub(crate) async fn run(server: Arc<Server>, mut room: Room, mut inbox: mpsc::Re
     }
     server.rooms.forget(room.address.local());
     server.metrics.rooms.dec();
+    if let Some((kept, why)) = refused {
+        for answer in kept {
+            let _ = answer.send(why.clone()); // who asked may have gone
+        }
+    }
     // Commands that came while the room ended belong to its successor, if there is to be one.
     while let Some(command) = inbox.recv().await {
         if let Command::Stanza(stanza) = command

@@ -41,7 +41,7 @@ pub(crate) use own::{has_node, own_items, private_options, publish_own, publish_
 
 use crate::features::{Answer, Answered, Request, Target, store_failed};
 use crate::server::Server;
-use node::{Node, Relation};
+use node::{Affiliation, Node, Relation};
 
 pub(crate) const SPECS: &[Spec] = &[
     Spec::xep(60, "1.30.0")
@@ -62,27 +62,52 @@ pub(crate) struct Host {
     pub(crate) is_service: bool,
 }
 
-/// An account is gone: no node of the service is its, or sends it anything, any more.
-pub(crate) async fn forget_account(server: &Server, jid: &Jid) -> Result<(), StanzaError> {
-    let (records, host) = (&*server.store.records, server.pubsub_domain.as_str());
-    let is_theirs = |address: &String| address.split('/').next() == Some(jid.bare_str());
-    for (name, node) in store::all(records, host).await? {
-        let has = node.affiliations.contains_key(jid.bare_str())
-            || node.subscriptions.iter().chain(&node.pending).any(is_theirs);
-        if has {
-            store::change(records, host, &name, |node, _| {
-                if let Some(node) = node {
-                    node.affiliations.remove(jid.bare_str());
-                    node.subscriptions.retain(|address| !is_theirs(address));
-                    node.pending.retain(|address| !is_theirs(address));
-                }
-                Ok(())
-            })
-            .await?;
+/// Accounts are gone: no node, of the service or of another account, is theirs or sends them anything any more. Bans stay, which are
+/// of the name.
+pub(crate) async fn forget_accounts(server: &Server, gone: &[Jid]) -> Result<(), StanzaError> {
+    forget_at(server, &server.pubsub_domain, gone).await?;
+    let mut after = None;
+    loop {
+        let page = server.auth.directory.list(after.as_ref(), ACCOUNTS).await;
+        let (accounts, is_more) = page.map_err(|error| store_failed(&error))?;
+        for account in &accounts {
+            forget_at(server, account.jid.as_str(), gone).await?;
         }
+        match accounts.last().filter(|_| is_more) {
+            Some(last) => after = Some(last.aor.clone()),
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn forget_at(server: &Server, host: &str, gone: &[Jid]) -> Result<(), StanzaError> {
+    let records = &*server.store.records;
+    let is_gone = |bare: &str| gone.iter().any(|gone| gone.bare_str() == bare);
+    let is_theirs = |address: &String| address.split('/').next().is_some_and(is_gone);
+    for (name, node) in store::all(records, host).await? {
+        let is_affiliated = |(bare, affiliation): (&String, &Affiliation)| {
+            is_gone(bare) && *affiliation != Affiliation::Outcast
+        };
+        if !node.affiliations.iter().any(is_affiliated)
+            && !node.subscriptions.iter().chain(&node.pending).any(is_theirs)
+        {
+            continue;
+        }
+        store::change(records, host, &name, |node, _| {
+            if let Some(node) = node {
+                node.affiliations.retain(|bare, affiliation| !is_affiliated((bare, affiliation)));
+                node.subscriptions.retain(|address| !is_theirs(address));
+                node.pending.retain(|address| !is_theirs(address));
+            }
+            Ok(())
+        })
+        .await?;
     }
     Ok(())
 }
+
+/// Accounts whose nodes are looked at before the next are listed.
+const ACCOUNTS: usize = 100;
 
 impl Host {
     /// The host of a request.

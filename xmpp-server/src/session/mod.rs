@@ -396,10 +396,10 @@ impl Life<'_> {
         });
     }
 
-    /// One that was taken away while its client came in lets it in no more.
+    /// One that was taken away while its client came in lets it in no more. A store that does not say so took nothing away.
     async fn look_at_certificate(&self, fingerprint: Option<&str>) {
         if let Some(fingerprint) = fingerprint
-            && !crate::c2s::is_welcome(self.server, &self.jid, fingerprint).await 
+            && crate::c2s::is_welcome(self.server, &self.jid, fingerprint).await == Ok(false)
         {
             let why = StreamError::because(StreamCondition::NotAuthorized, features::clients::REVOKED);
             self.server.router.mark(&self.jid, |session| {

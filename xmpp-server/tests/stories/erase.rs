@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::failing::failing_rooms;
+use crate::common::failing::failing_records;
 use crate::common::rooms::{ROOM, configure, item, room};
 use crate::common::{Client, Served, befriend, serve, serve_again, serve_over};
 use shared_auth::{NewAccount, Opens, Profile};
@@ -112,6 +112,16 @@ async fn who_has_the_name_next_owns_no_room_of_the_former_owner_and_gets_no_cont
     );
     let node = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><create node='theirs'/></pubsub>";
     assert!(alices.ask("set", "pubsub.example.org", node).await.contains("type='result'"));
+    // A node of bob's own, whose readers he names.
+    let publish = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:diary'><item id='1'><x xmlns='u'/></item></publish></pubsub>";
+    assert!(bob.ask("set", "", publish).await.contains("type='result'"));
+    for (jid, affiliation) in [("alice@example.org", "publisher"), ("carol@example.org", "outcast")] {
+        let named = format!(
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><affiliations node='urn:diary'>\
+             <affiliation jid='{jid}' affiliation='{affiliation}'/></affiliations></pubsub>"
+        );
+        assert!(bob.ask("set", "", &named).await.contains("type='result'"));
+    }
     let contact = Some("alice@example.org".parse().unwrap());
     let opens = Opens::Account { user: None, domain: None, name: String::new(), admin: false, contact };
     let now = unix_millis();
@@ -126,6 +136,10 @@ async fn who_has_the_name_next_owns_no_room_of_the_former_owner_and_gets_no_cont
     let mut other = Client::online(&served, "alice", "new").await;
     let form = "<query xmlns='http://jabber.org/protocol/muc#owner'/>";
     assert!(other.ask("get", ROOM, form).await.contains("forbidden"));
+    let named =
+        "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><affiliations node='urn:diary'/></pubsub>";
+    let named = bob.ask("get", "", named).await;
+    assert!(named.contains("carol@example.org") && !named.contains("alice@example.org"), "{named}");
     let owned = "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node='theirs'/></pubsub>";
     assert!(other.ask("get", "pubsub.example.org", owned).await.contains("forbidden"));
     assert!(served.auth.invites.list(unix_millis()).await.unwrap().is_empty());
@@ -134,7 +148,7 @@ async fn who_has_the_name_next_owns_no_room_of_the_former_owner_and_gets_no_cont
 #[tokio::test]
 async fn a_name_is_not_free_while_a_room_that_it_owned_cannot_be_stored() {
     let before = serve().await;
-    let (store, fault) = failing_rooms(&before.store);
+    let (store, fault) = failing_records(&before.store);
     let served = serve_over(&before, Config::default(), store).await;
     let (mut alices, mut bob) = room(&served).await;
     assert!(alices.ask("set", ROOM, &configure(&[("persistentroom", "1")])).await.contains("type='result'"));

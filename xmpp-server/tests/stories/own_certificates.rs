@@ -1,15 +1,18 @@
 //! Certificates that accounts give for their clients — XEP-0257.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{Certificate, CertificateParams, KeyPair, SanType};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
+use xmpp_server::Config;
 
 use crate::certificates::external;
-use crate::common::{Client, DOMAIN, PASSWORD, Served, serve};
+use crate::common::failing::failing_records;
+use crate::common::{Client, DOMAIN, PASSWORD, Served, serve, serve_over};
 
 /// What a device made for itself.
 struct Device {
@@ -115,6 +118,29 @@ async fn a_device_comes_in_by_what_its_owner_gave_until_that_is_revoked() {
     assert!(
         alice.ask("get", "", &saslcert("items", "")).await.contains("<items xmlns='urn:xmpp:saslcert:1'/>")
     );
+}
+
+#[tokio::test]
+async fn a_store_that_stumbles_takes_no_certificate_away_and_holds_no_login_for_ever() {
+    let before = serve().await;
+    let (store, fault) = failing_records(&before.store);
+    let config = Config { login_timeout: Duration::from_millis(500), ..Config::default() };
+    let served = serve_over(&before, config, store).await;
+    let device = Device::new(&["alice@example.org"]);
+    let mut alice = alice(&served).await;
+    assert!(alice.ask("set", "", &device.append("Phone", "")).await.contains("type='result'"));
+    let mut phone = device.connect(&served).await;
+    assert!(external(&mut phone, "").await.contains("<success"));
+    phone.restart().await;
+    fault.set(true);
+    phone.bind("phone").await;
+    fault.met().await;
+    phone.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    fault.set(false);
+    fault.hang();
+    let mut late = device.connect(&served).await;
+    late.send("<?xml version='1.0'?>").await;
+    assert_eq!(late.next().await, None, "the login took too long");
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! Rooms from outside: the list of all of them, and what an administrator of the service does to occupants.
 
+use crate::common::failing::failing_records;
 use crate::common::rooms::{ROOM, configure, item, room};
-use crate::common::serve;
+use crate::common::{ROOMS, serve, serve_over};
 use shared_model::{Deed, Event, Fact, Moderation, ModerationError, Role, RoomDirectory, RoomEvent};
 use shared_runtime::bus::Heard;
+use xmpp_server::{Config, CreateError, RoomOptions};
 
 #[tokio::test]
 async fn an_administrator_of_the_service_mutes_and_kicks_as_the_rooms_law_lets_an_owner() {
@@ -57,4 +59,19 @@ async fn every_room_is_listed_for_the_operator_hidden_or_not() {
     assert_eq!(locals, ["a", "dev", "z"]);
     assert_eq!(rooms.rooms(Some(&all[0]), 1).await.unwrap(), [all[1].clone()]);
     assert!(rooms.rooms(Some(&all[2]), 1).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_room_that_the_store_did_not_take_is_not_there() {
+    let before = serve().await;
+    let (store, fault) = failing_records(&before.store);
+    let served = serve_over(&before, Config::default(), store).await;
+    let (rooms, address) = (served.server.rooms(), ROOM.parse().unwrap());
+    fault.set(true);
+    let refused = rooms.create(&address, RoomOptions::default()).await;
+    assert!(matches!(refused, Err(CreateError::Store(_))), "{refused:?}");
+    assert_eq!(rooms.room(&address).await.unwrap(), None);
+    fault.set(false);
+    rooms.create(&address, RoomOptions::default()).await.unwrap();
+    assert!(served.store.records.get(ROOMS, "rooms", "dev").await.unwrap().is_some());
 }

@@ -1,4 +1,4 @@
-//! A store whose accounts cannot be read, or whose rooms cannot be written, for a while, as when its database comes back.
+//! A store whose accounts or certificates cannot be read, or whose rooms cannot be written, for a while, as when its database comes back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,11 +9,16 @@ use tokio::sync::Notify;
 
 /// Whether it fails now.
 #[derive(Clone, Default)]
-pub(crate) struct Fault(Arc<AtomicBool>, Arc<Notify>);
+pub(crate) struct Fault(Arc<AtomicBool>, Arc<Notify>, Arc<AtomicBool>);
 
 impl Fault {
     pub(crate) fn set(&self, fails: bool) {
         self.0.store(fails, Ordering::SeqCst);
+    }
+
+    /// From now on certificates are never read to their end.
+    pub(crate) fn hang(&self) {
+        self.2.store(true, Ordering::SeqCst);
     }
 
     /// Waits until somebody met it.
@@ -39,8 +44,8 @@ pub(crate) fn failing(store: &Store) -> (Store, Fault) {
     (Store { accounts, ..store.clone() }, fault)
 }
 
-/// The same store, whose rooms fail to be written while there is a fault.
-pub(crate) fn failing_rooms(store: &Store) -> (Store, Fault) {
+/// The same store, whose rooms fail to be written, and certificates to be read, while there is a fault.
+pub(crate) fn failing_records(store: &Store) -> (Store, Fault) {
     let fault = Fault::default();
     let records = Arc::new(Failing { inner: Arc::clone(&store.records), fault: fault.clone() });
     (Store { records, ..store.clone() }, fault)
@@ -111,6 +116,12 @@ impl Records for Failing<dyn Records> {
         after: Option<&str>,
         max: usize,
     ) -> Result<Vec<Record>, StoreError> {
+        if collection == "certificates" {
+            if self.fault.2.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
+            self.fault.check()?;
+        }
         self.inner.list(owner, collection, after, max).await
     }
 
