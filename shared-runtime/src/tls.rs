@@ -33,6 +33,7 @@ use crate::config::Key;
 mod authorities;
 mod local_ca;
 mod peer;
+mod resumption;
 mod revocation;
 
 pub use peer::PeerCertificate;
@@ -302,6 +303,7 @@ impl TlsPolicy {
         let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&self.current) as _;
         let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(resolver);
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        resumption::allow(&mut config);
         Arc::new(config)
     }
 

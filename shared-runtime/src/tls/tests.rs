@@ -174,3 +174,51 @@ fn a_certificate_of_the_local_ca_is_made_anew_a_month_before_its_end() {
     assert_eq!(std::fs::read(tls.join("ca.pem")).unwrap(), before.1, "clients trust the one that they know");
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+/// Shakes hands, and reads what comes behind; how it went, and how many bytes the server sent.
+fn meet(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>) -> (rustls::HandshakeKind, usize) {
+    let name = "example.org".try_into().unwrap();
+    let mut client = rustls::ClientConnection::new(Arc::clone(client), name).unwrap();
+    let mut server = rustls::ServerConnection::new(Arc::clone(server)).unwrap();
+    let mut sent = 0;
+    for _ in 0..4 {
+        let mut wire = Vec::new();
+        client.write_tls(&mut wire).unwrap();
+        server.read_tls(&mut wire.as_slice()).unwrap();
+        server.process_new_packets().unwrap();
+        let mut wire = Vec::new();
+        sent += server.write_tls(&mut wire).unwrap();
+        client.read_tls(&mut wire.as_slice()).unwrap();
+        client.process_new_packets().unwrap();
+    }
+    (server.handshake_kind().unwrap(), sent)
+}
+
+#[test]
+fn who_comes_back_after_a_thousand_others_is_known_and_at_the_same_listener_alone() {
+    install_provider();
+    let folder = folder();
+    let policy = TlsPolicy::open(&Config::default(), &folder, &["example.org".to_owned()]).unwrap();
+    let roots = Arc::new(policy.roots());
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        let come = || {
+            let builder = ClientConfig::builder_with_protocol_versions(&[version]);
+            Arc::new(builder.with_root_certificates(Arc::clone(&roots)).with_no_client_auth())
+        };
+        let (one, other) = (policy.server(&[b"xmpp-client"]), policy.server(&[b"xmpp-client"]));
+        let client = come();
+        assert_eq!(meet(&client, &one).0, rustls::HandshakeKind::Full);
+        for _ in 0..1_000 {
+            meet(&come(), &one);
+        }
+        let (kind, sent) = meet(&client, &one);
+        assert_eq!(kind, rustls::HandshakeKind::Resumed, "{version:?}");
+        assert!(sent < 1_500, "{version:?}: no certificate, and small tickets: {sent} bytes");
+        assert_eq!(meet(&client, &other).0, rustls::HandshakeKind::Full, "another listener's ticket");
+        let judging = policy.judging_server(&[], rustls::server::WebPkiClientVerifier::no_client_auth());
+        let _ = meet(&client, &one);
+        assert_eq!(meet(&client, &judging).0, rustls::HandshakeKind::Full, "where certificates are judged");
+        assert_eq!(meet(&client, &judging).0, rustls::HandshakeKind::Full);
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}

@@ -102,6 +102,7 @@ pub(crate) fn tls_of(policy: &TlsPolicy, takes_certificates: bool) -> Arc<Server
     let plain = policy.server(ALPN);
     let mut asking = ServerConfig::clone(&policy.judging_server(ALPN, Arc::new(Anybody::new())));
     asking.session_storage = Arc::clone(&plain.session_storage);
+    asking.ticketer = Arc::clone(&plain.ticketer);
     asking.send_tls13_tickets = 1; // who comes back comes back once
     Arc::new(asking)
 }

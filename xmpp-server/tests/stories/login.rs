@@ -1,10 +1,12 @@
 //! Streams up to the bound resource, and what ends them — RFC 6120 §4 to §7.
 
+use std::sync::Arc;
+
 use crate::common::{Client, DOMAIN, PASSWORD, serve, serve_with};
 use base64::Engine;
 use shared_store::Store;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 use xmpp_server::Config;
 
 #[tokio::test]
@@ -423,4 +425,37 @@ async fn a_taken_port_names_the_listener_and_the_address() {
         error.to_string().contains("xmpp.c2s") && error.to_string().contains(&taken.to_string()),
         "{error}"
     );
+}
+
+/// Over TLS 1.3, what a client needs to come back is in its ticket: however many others came meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_comes_back_after_a_thousand_others_resumes_its_tls() {
+    let served = serve().await;
+    let address = served.server.c2s_tls()[0];
+    let come = async |config: Arc<rustls::ClientConfig>| {
+        let name = rustls::pki_types::ServerName::try_from(DOMAIN).unwrap();
+        let socket = TcpStream::connect(address).await.unwrap();
+        let mut stream = tokio_rustls::TlsConnector::from(config).connect(name, socket).await.unwrap();
+        let kind = stream.get_ref().1.handshake_kind().unwrap();
+        // Tickets come with the first words.
+        stream
+            .write_all(b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='example.org' version='1.0'>")
+            .await
+            .unwrap();
+        let mut heard = vec![0; 1024];
+        assert!(stream.read(&mut heard).await.unwrap() > 0);
+        kind
+    };
+    let config = served.tls.client(&[b"xmpp-client"]);
+    assert_eq!(come(Arc::clone(&config)).await, rustls::HandshakeKind::Full);
+    let mut stranger = rustls::ClientConfig::clone(&config);
+    stranger.resumption = rustls::client::Resumption::disabled();
+    let stranger = Arc::new(stranger);
+    let many = async || {
+        for _ in 0..250 {
+            assert_eq!(come(Arc::clone(&stranger)).await, rustls::HandshakeKind::Full);
+        }
+    };
+    tokio::join!(many(), many(), many(), many());
+    assert_eq!(come(config).await, rustls::HandshakeKind::Resumed);
 }
