@@ -24,6 +24,12 @@ pub(crate) struct Turn {
 }
 
 impl InOrder {
+    /// Waits until nobody else does a thing of this name, however long that takes: what has a bound on how many wait.
+    pub(crate) async fn alone(&self, name: &str) -> Turn {
+        let lock = Arc::clone(&self.0.entry(name.into()).or_default());
+        Turn { held: vec![(name.into(), lock.lock_owned().await)], all: Self(Arc::clone(&self.0)) }
+    }
+
     /// Waits for the turn of a message in these accounts. First come, first served.
     pub(crate) async fn turn(&self, mut accounts: Vec<&str>) -> Turn {
         // Whoever waits for two waits for them in one order, so that nobody waits in a circle.

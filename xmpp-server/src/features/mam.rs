@@ -16,6 +16,7 @@ use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
 use super::{Answer, Answered, Feature, Request, store_failed};
 use crate::archive;
+use crate::in_order::Turn;
 use crate::server::Server;
 
 pub(super) const FEATURE: Feature = Feature {
@@ -38,6 +39,7 @@ async fn answer(server: &Server, request: &Request) -> Answered {
         ("query", false) => Ok(Element::new("query", ns::MAM).child(form()).into()),
         ("query", true) => {
             let query = Query::parse(&request.payload)?;
+            let _alone = alone(server, &request.from).await;
             let page = page(server, user, archive::KIND, query, &|_, stanza| stanza).await?;
             let before =
                 page.results.into_iter().map(|result| result.addressed(Some(user), Some(&request.from)));
@@ -63,6 +65,11 @@ async fn answer(server: &Server, request: &Request) -> Answered {
 pub(crate) struct Page {
     pub(crate) results: Vec<Stanza>,
     pub(crate) fin: Element,
+}
+
+/// Who asks for pages gets one at a time, whatever sessions ask: others read the store, too.
+pub(crate) async fn alone(server: &Server, asker: &Jid) -> Turn {
+    server.in_order.alone(&format!("{} reads", asker.bare_str())).await
 }
 
 /// One page of an archive of messages of this kind, each shown as `show` makes it.

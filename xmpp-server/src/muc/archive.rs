@@ -23,6 +23,10 @@ pub(crate) async fn answer(server: &Server, owner: &Jid, iq: &Stanza, question: 
         let from = message.from.clone();
         message.with_content(&content).addressed(from.as_ref(), None)
     };
+    let _alone = match (&question, &iq.from) {
+        (Question::Page(_), Some(from)) => Some(mam::alone(server, from).await),
+        _ => None,
+    };
     let answered = match question {
         Question::Card => return super::avatar::answer(server, owner, iq).await,
         Question::Metadata => mam::metadata(server, owner, KIND).await,

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -103,12 +104,16 @@ impl<'a> Client<'a> {
         let mut out = String::new();
         let mut is_fresh = false;
         loop {
+            let mut over = None;
             loop {
                 let frame = match framer.next() {
                     Ok(Some(frame)) => frame,
                     Ok(None) => break,
                     Err(error) => return Ended::Because(error.into()),
                 };
+                if over.is_none() {
+                    over = (&mut interrupt).now_or_never();
+                }
                 is_fresh = false;
                 self.heard.note(Instant::now());
                 let request = negotiation.handle(frame, "", &mut out);
@@ -125,6 +130,12 @@ impl<'a> Client<'a> {
                     Ok(Some(Request::Manage(command))) => {
                         self.managed.take(self.server, &self.jid, &self.outbox, command).await
                     }
+                    // What it says is done to the end, and what it asks nobody would read.
+                    Ok(Some(Request::Stanza(stanza, _)))
+                        if self.is_deaf(over.as_ref()) && is_question(&stanza) =>
+                    {
+                        Ok(())
+                    }
                     Ok(Some(Request::Stanza(stanza, wrong))) => {
                         self.server.metrics.stanzas.inc();
                         // In a box: what a session holds while it waits should be small.
@@ -138,6 +149,9 @@ impl<'a> Client<'a> {
                 if let Err(error) = taken {
                     return Ended::Because(error);
                 }
+            }
+            if let Some(over) = over {
+                return over;
             }
             // A long element on a slow line is something said; and who counts nothing says with any byte that it is there.
             if std::mem::take(&mut is_fresh) && (framer.is_inside() || !self.managed.is_on()) {
@@ -168,6 +182,15 @@ impl<'a> Client<'a> {
                     }
                 }
             }
+        }
+    }
+
+    /// Whether the client hears nothing any more of what it asks.
+    fn is_deaf(&self, over: Option<&Ended>) -> bool {
+        match over {
+            None | Some(Ended::Taken(_)) => false,
+            Some(Ended::Lost | Ended::Silent) => !self.managed.is_resumable(),
+            Some(Ended::Closed | Ended::Because(_)) => true,
         }
     }
 
@@ -483,6 +506,12 @@ impl<'a> Client<'a> {
         }
         self.unavailable(Stanza::new(Kind::Presence, Some("unavailable"))).await;
     }
+}
+
+/// Whether a stanza changes nothing and wants an answer.
+fn is_question(stanza: &Stanza) -> bool {
+    stanza.kind == Kind::Iq
+        && (stanza.is_type("get") || (stanza.is_type("set") && stanza.find("query", ns::MAM).is_some()))
 }
 
 /// The presence that was held back, when it may go; never, if there is none.

@@ -271,6 +271,8 @@ impl Outlet {
         }
         self.defer();
         self.count();
+        // Of what nobody counts, that is kept which goes elsewhere.
+        self.batch.retain(|it| matches!(it.what, What::Kept(_) | What::Waited(_) | What::Stored(..)));
         self.unacked.lock().unwrap_or_else(PoisonError::into_inner).len() <= self.most
     }
 

@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use shared_store::Store;
+use shared_store::{Entry, Store};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 use xmpp_server::Config;
 
-use crate::common::{Client, DOMAIN, Served, serve_with};
+use crate::common::counted::counted;
+use crate::common::{Client, DOMAIN, Served, serve_over, serve_with};
 
 /// A connection from an address of this machine that opens a stream and goes no further.
 async fn slow(served: &Served, from: [u8; 4]) -> TcpStream {
@@ -83,4 +84,45 @@ async fn who_says_too_much_is_slowed_and_loses_nothing() {
         assert!(began.elapsed() > Duration::from_millis(1_500), "{:?}", began.elapsed());
         assert!(carols.unwrap() < Duration::from_millis(1_000), "carol waits for nobody: {carols:?}");
     }
+}
+
+/// Somebody asks for much, reads nothing and goes: what nobody reads is not looked up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_goes_without_reading_is_asked_for_no_more() {
+    let before = serve_with(Config::default(), Store::in_memory()).await;
+    let (store, asked) = counted(&before.store);
+    let served = serve_over(&before, Config::default(), store).await;
+    let body = format!("<message from='bob@example.org/b'><body>{}</body></message>", "x".repeat(2_000));
+    let entry = |n: i64| Entry {
+        owner: "alice@example.org".to_owned(),
+        id: format!("{n:016x}"),
+        with: "bob@example.org".to_owned(),
+        time: n,
+        kind: "message".to_owned(),
+        body: body.clone().into_bytes(),
+    };
+    before.store.archive.append(&(0..250).map(entry).collect::<Vec<_>>()).await.unwrap();
+    let mut alice = Client::online(&served, "alice", "a").await;
+    alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    let ask = |n: u32| {
+        format!(
+            "<iq type='set' id='{n}'><query xmlns='urn:xmpp:mam:2'>\
+             <set xmlns='http://jabber.org/protocol/rsm'><max>250</max></set></query></iq>"
+        )
+    };
+    asked.take();
+    alice.send(&(0..400).map(ask).collect::<String>()).await;
+    let mut looks = 0;
+    while looks < 4 {
+        looks += asked.take().len();
+        tokio::task::yield_now().await;
+    }
+    drop(alice);
+    let end = Instant::now() + Duration::from_secs(10);
+    while metric(&served, "xmpp_server_sessions") > 0 {
+        assert!(Instant::now() < end, "its session is over");
+        looks += asked.take().len();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(looks < 200, "{looks} of 400");
 }
