@@ -139,6 +139,10 @@ pub struct Config {
     /// Whether contacts see in an account's presence by which SIP address it is called, while a telephone of it is registered
     /// (XEP-0152). Default true.
     pub reachability: bool,
+    /// After how long it is looked again whether calls reach those who are here, in case that was missed; 0 s means never.
+    /// Default 10 min.
+    #[serde(with = "duration")]
+    pub reachability_period: Duration,
     /// What becomes of calls by XMPP (Jingle) between two accounts that have telephones here: `allow`, `warn` (they pass, and
     /// the caller is told the telephone's address) or `deny`. Calls with other domains pass. Default `allow`.
     pub own_calls: OwnCalls,
@@ -237,6 +241,7 @@ impl Default for Config {
             presence_gate: Duration::ZERO,
             on_the_phone: true,
             reachability: true,
+            reachability_period: Duration::from_secs(600),
             own_calls: OwnCalls::Allow,
             admins_may_stop: false,
             push_details: false,
@@ -347,6 +352,11 @@ const KEYS: &[Key] = &[
         "xmpp.reachability",
         "true",
         "presence says by which SIP address somebody is called, while a telephone is registered",
+    ),
+    Key::new(
+        "xmpp.reachability_period",
+        "\"10m\"",
+        "after how long it is looked again whether calls reach those who are here; 0s: never",
     ),
     Key::new(
         "xmpp.own_calls",

@@ -17,6 +17,7 @@ pub(crate) struct Metrics {
     pub(crate) silent: IntCounter,
     pub(crate) half_connected: IntGauge,
     pub(crate) callable: IntGauge,
+    pub(crate) uncallable: IntGauge,
     pub(crate) s2s_unproven: IntGauge,
     pub(crate) s2s_streams_in: IntGauge,
     pub(crate) s2s_streams_out: IntGauge,
@@ -67,6 +68,10 @@ impl Metrics {
             callable: gauge(
                 "xmpp_server_callable_accounts",
                 "accounts with a session whose telephone is registered",
+            )?,
+            uncallable: gauge(
+                "xmpp_server_uncallable_accounts",
+                "accounts with a session that no call reached at the last look at all",
             )?,
             half_connected: gauge(
                 "xmpp_server_half_connected_accounts",

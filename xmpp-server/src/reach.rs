@@ -1,7 +1,8 @@
 //! Where somebody is called, in their presence — XEP-0152 1.0, sections 3 (format), 4.1 (by presence), on behalf of clients that do not
 //! say it themselves (RFC 7081 §3.3).
 //!
-//! In    facts of telephones; presence on its way to who may see it.
+//! In    facts of telephones; presence on its way to who may see it. Every `xmpp.reachability_period` everybody who is here is
+//!       looked at again, for facts may be missed (RFC 7081 §3.1: the address must be reachable).
 //! Out   while a call would reach an account, `<reach/>` with its SIP address in the presence of each of its sessions; contacts
 //!       hear of it when that changes.
 //! State the addresses of accounts that are here and can be called: in memory, no more than there are accounts with a session.
@@ -57,6 +58,25 @@ pub(crate) async fn changed(server: &Server, account: AccountId) {
         if let Some(own) = &session.presence {
             presence::broadcast(server, &session.jid, own, false).await;
         }
+    }
+}
+
+/// Looks at all who are here again and again, until shutdown.
+pub(crate) async fn watch(server: Arc<Server>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(server.config.reachability_period) => {}
+            () = server.shutdown.begun() => return,
+        }
+        let mut uncallable = 0;
+        for account in server.router.accounts() {
+            if server.shutdown.is_begun() {
+                return;
+            }
+            changed(&server, account).await;
+            uncallable += i64::from(halves::is_callable(&server, account).await == Ok(false));
+        }
+        server.metrics.uncallable.set(uncallable);
     }
 }
 

@@ -301,6 +301,9 @@ impl XmppServer {
         }
         crate::abusers::follow(&server);
         server.shutdown.spawn(crate::halves::follow(Arc::clone(&server), half_facts));
+        if server.config.reachability && !server.config.reachability_period.is_zero() {
+            server.shutdown.spawn(crate::reach::watch(Arc::clone(&server)));
+        }
         if server.config.on_the_phone {
             server.shutdown.spawn(crate::on_the_phone::follow(Arc::clone(&server), phone_facts));
         }

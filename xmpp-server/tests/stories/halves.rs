@@ -374,3 +374,32 @@ async fn contacts_see_by_which_address_somebody_is_called() {
     }
     assert_eq!(callable(), 0.0);
 }
+
+/// RFC 7081 §3.1: that an address is reachable is looked at again, whatever facts were heard.
+#[tokio::test]
+async fn who_is_called_in_vain_is_found_without_a_fact() {
+    let config = Config { reachability_period: Duration::from_millis(50), ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let telephone = Telephone::of(&served, "alice").await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    befriend(&mut alice, &mut bob).await;
+    telephone.register().await;
+    bob.expect(&["<presence", "from='alice@example.org/a'", "<reach"]).await;
+    let call_id = "gone".to_owned();
+    let update = BindingUpdate { call_id, remove_all: true, ..BindingUpdate::default() };
+    served.store.bindings.commit(&telephone.aor, &update, unix_millis()).await.unwrap();
+    let shown = bob.expect(&["<presence", "from='alice@example.org/a'"]).await;
+    assert!(!shown.contains("<reach"), "{shown}");
+    let uncallable = || {
+        let families = served.registry.gather();
+        let family = families.iter().find(|family| family.name() == "xmpp_server_uncallable_accounts");
+        family.unwrap().get_metric()[0].get_gauge().get_value()
+    };
+    let both = async {
+        while uncallable() < 2.0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), both).await.expect("alice and bob");
+}
