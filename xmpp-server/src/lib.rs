@@ -57,6 +57,7 @@ mod roster;
 mod route;
 mod router;
 mod s2s;
+mod seldom;
 mod server;
 mod session;
 mod shared_groups;

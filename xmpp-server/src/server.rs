@@ -49,6 +49,7 @@ use crate::retention::Grown;
 use crate::roster::Rosters;
 use crate::router::Router;
 use crate::s2s::{self, Federation};
+use crate::seldom::Seldom;
 use crate::session::Resumables;
 use crate::standing::{self, Standing};
 use crate::turn::Turn;
@@ -528,6 +529,7 @@ pub(crate) fn tune(socket: &TcpStream) {
 }
 
 async fn accept(server: Arc<Server>, listener: TcpListener, security: c2s::Security) {
+    let mut failed = Seldom::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -544,7 +546,9 @@ async fn accept(server: Arc<Server>, listener: TcpListener, security: c2s::Secur
             }
             Err(error) => {
                 // Out of descriptors, most likely: give the others time to close some.
-                tracing::warn!(%error, "a connection could not be accepted");
+                if let Some(times) = failed.say(Instant::now()) {
+                    tracing::warn!(%error, times, "a connection could not be accepted");
+                }
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             }
         }

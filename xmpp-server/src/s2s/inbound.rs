@@ -25,6 +25,7 @@ use super::trust::Certificate;
 use super::{Counted, Side, dialback, tune};
 use crate::c2s::{Io, WRITE_PATIENCE, close, linger};
 use crate::half_open::Place;
+use crate::seldom::Seldom;
 use crate::server::Server;
 
 /// A connection that proved nothing, while it is counted, and its place.
@@ -35,6 +36,7 @@ pub(super) struct Unproven {
 
 /// Takes connections until the process stops.
 pub(super) async fn accept(server: Arc<Server>, listener: TcpListener, is_direct: bool) {
+    let (mut failed, mut refused) = (Seldom::default(), Seldom::default());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -49,19 +51,31 @@ pub(super) async fn accept(server: Arc<Server>, listener: TcpListener, is_direct
                 if is_over(&server.metrics.s2s_unproven, config.unproven)
                     || is_over(&server.metrics.s2s_streams_in, config.streams)
                 {
-                    continue; // dropped: what strangers cost is capped
+                    // Dropped: what strangers cost is capped.
+                    server.metrics.refused_connections.inc();
+                    if let Some(times) = refused.say(std::time::Instant::now()) {
+                        tracing::warn!(times, "connections of other servers are refused: there are too many");
+                    }
+                    continue;
                 }
                 let Some(place) = server.federation.half_open.admit(peer.ip()) else {
                     server.metrics.refused_connections.inc();
                     continue;
                 };
                 tune(&socket);
-                let task = serve(Arc::clone(&server), Box::new(socket), (peer, place), is_direct);
+                // Counted here, so that the next one is not taken before this one counts.
+                let counted = Counted::new(&server.metrics.s2s_streams_in);
+                let unproven =
+                    Unproven { _counted: Counted::new(&server.metrics.s2s_unproven), _place: place };
+                let counts = (counted, unproven);
+                let task = serve(Arc::clone(&server), Box::new(socket), peer, counts, is_direct);
                 server.shutdown.spawn(task);
             }
             Err(error) => {
                 // Out of descriptors, most likely: give the others time to close some.
-                tracing::warn!(%error, "a connection could not be accepted");
+                if let Some(times) = failed.say(std::time::Instant::now()) {
+                    tracing::warn!(%error, times, "a connection could not be accepted");
+                }
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             }
         }
@@ -72,11 +86,10 @@ pub(super) async fn accept(server: Arc<Server>, listener: TcpListener, is_direct
 async fn serve(
     server: Arc<Server>,
     socket: Box<dyn Io>,
-    (peer, place): (SocketAddr, Place),
+    peer: SocketAddr,
+    (_counted, unproven): (Counted, Unproven),
     is_direct: bool,
 ) {
-    let _counted = Counted::new(&server.metrics.s2s_streams_in);
-    let unproven = Unproven { _counted: Counted::new(&server.metrics.s2s_unproven), _place: place };
     let deadline = Instant::now() + server.federation.config.timeout;
     let limits = Limits { bytes: server.config.unproven_bytes, depth: 8, attributes: 32, prefixes: 16 };
     let mut arrival = Arrival {

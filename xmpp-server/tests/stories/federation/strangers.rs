@@ -213,12 +213,20 @@ async fn strangers_are_bounded() {
     second.open(THEIRS, OURS).await;
     let mut third = Peer::connect(address).await;
     assert_eq!(third.open(THEIRS, OURS).await, "", "two are enough");
+    assert_eq!(metric(&ours, "xmpp_server_refused_connections_total"), 1);
     second.send(&format!("<starttls xmlns='{}'/>", "x".repeat(3000))).await;
     second.expect_stream_error("policy-violation").await;
     first.expect_stream_error("connection-timeout").await;
     until("room for others", || metric(&ours, "xmpp_server_s2s_unproven_connections") == 0).await;
     let mut later = Peer::connect(address).await;
     assert!(later.open(THEIRS, OURS).await.contains("starttls"), "there is room again");
+    let mut burst = Vec::new();
+    for _ in 0..20 {
+        burst.push(tokio::net::TcpStream::connect(address).await.unwrap());
+    }
+    let refused = || metric(&ours, "xmpp_server_refused_connections_total");
+    until("one of twenty has room", || refused() == 20).await;
+    assert_eq!(metric(&ours, "xmpp_server_s2s_unproven_connections"), 2);
 }
 
 #[tokio::test]
