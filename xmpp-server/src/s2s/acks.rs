@@ -13,7 +13,7 @@
 //!
 //! No stanza is sent before the other side has said how it knows the stream, so that there is always something to ask for. Between
 //! servers a lost connection is followed by another one. Who gave the last stream an id is asked how much of it was
-//! handled, and gets the rest. Of what nobody can tell, presence is sent again, for that changes nothing, and senders of messages
+//! handled, and gets the rest; what went back on it waits a moment for the asking, which says how much of that was. Of what nobody can tell, presence is sent again, for that changes nothing, and senders of messages
 //! and requests learn that it is not known whether they arrived: nothing is lost in silence, and nothing comes twice.
 
 use std::collections::VecDeque;
@@ -44,12 +44,15 @@ pub(super) struct Count {
     /// Another stream asks for the count: this one is to end.
     pub(super) stop: Notify,
     handled: watch::Sender<Option<u32>>,
+    /// What the other side had of ours when it lost the stream, once another one says so.
+    told: watch::Sender<Option<u32>>,
 }
 
 impl Earlier {
     /// A stream that speaks for these domains is known as `id`.
     pub(super) fn begin(&self, id: &str, theirs: Vec<String>) -> Arc<Count> {
-        let count = Arc::new(Count { theirs, stop: Notify::new(), handled: watch::Sender::new(None) });
+        let (handled, told) = (watch::Sender::new(None), watch::Sender::new(None));
+        let count = Arc::new(Count { theirs, stop: Notify::new(), handled, told });
         self.counts.insert(id.to_owned(), Arc::clone(&count));
         let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
         order.push_back(id.to_owned());
@@ -61,12 +64,13 @@ impl Earlier {
         count
     }
 
-    /// Ends a stream that one of these domains had, and tells how much of it was handled.
-    pub(super) async fn end(&self, id: &str, theirs: &[String]) -> Option<u32> {
+    /// Ends a stream that one of these domains had, of which it handled so many stanzas of ours, and tells how much we did.
+    pub(super) async fn end(&self, id: &str, theirs: &[String], h: u32) -> Option<u32> {
         let count = self.counts.get(id).map(|count| Arc::clone(&count))?;
         if !count.theirs.iter().any(|domain| theirs.contains(domain)) {
             return None;
         }
+        count.told.send_replace(Some(h));
         count.stop.notify_one();
         let mut handled = count.handled.subscribe();
         let ended = timeout(ENDING, handled.wait_for(Option::is_some)).await;
@@ -78,6 +82,13 @@ impl Count {
     /// The stream is over.
     pub(super) fn end(&self, handled: u32) {
         self.handled.send_replace(Some(handled));
+    }
+
+    /// What the other side had of ours, if it says so soon: who lost a stream that carried something makes another.
+    pub(super) async fn told(&self) -> Option<u32> {
+        let mut told = self.told.subscribe();
+        let told = timeout(TELLING, told.wait_for(Option::is_some)).await;
+        told.ok()?.ok().and_then(|told| *told)
     }
 }
 
@@ -95,6 +106,8 @@ struct Inner {
     asked: Option<Instant>,
     /// Whether any came.
     is_acked: bool,
+    /// Whether the other side was ever asked to count.
+    has_asked: bool,
 }
 
 enum Phase {
@@ -123,12 +136,20 @@ pub(super) struct Left {
     pub(super) is_acked: bool,
     /// Whether it never said what it has of the stream before, so that nothing was sent.
     pub(super) is_stuck: bool,
+    /// How it asks for what we handled of it, if it is the other side's stream.
+    pub(super) count: Option<Arc<Count>>,
 }
 
 impl Acks {
     /// Counts nothing yet; at most so many stanzas are to wait.
     pub(super) fn new(most: usize) -> Self {
-        let inner = Inner { phase: Phase::Off, unacked: Unacked::default(), asked: None, is_acked: false };
+        let inner = Inner {
+            phase: Phase::Off,
+            unacked: Unacked::default(),
+            asked: None,
+            is_acked: false,
+            has_asked: false,
+        };
         Self { inner: Mutex::new(inner), changed: Notify::new(), most: most.max(1) }
     }
 
@@ -140,12 +161,14 @@ impl Acks {
     pub(super) fn hold(&self, unacked: Unacked<Stanza>) {
         let mut inner = self.inner();
         (inner.phase, inner.unacked, inner.asked) = (Phase::Held, unacked, Some(Instant::now()));
+        inner.has_asked = true;
     }
 
     /// The other side offers to count.
     pub(super) fn ask(&self) {
         let mut inner = self.inner();
         (inner.phase, inner.asked) = (Phase::Ask(Vec::new()), Some(Instant::now()));
+        inner.has_asked = true;
     }
 
     /// The other side counts from here on.
@@ -251,7 +274,9 @@ impl Acks {
     pub(super) fn acknowledge(&self, h: u32) -> Result<(), TooHigh> {
         let mut inner = self.inner();
         if !matches!(inner.phase, Phase::On) {
-            return Ok(()); // nobody asked
+            // Nobody asked, and so there is nothing to have.
+            let was_none_sent = matches!(inner.phase, Phase::Off | Phase::Begin(_)) && !inner.has_asked;
+            return if h > 0 && was_none_sent { Err(TooHigh { h, sent: 0 }) } else { Ok(()) };
         }
         let free = inner.unacked.acknowledge(h)?;
         inner.is_acked |= !free.is_empty();
@@ -297,13 +322,29 @@ impl Acks {
         let phase = std::mem::replace(&mut inner.phase, Phase::Off);
         let is_stuck = matches!(phase, Phase::Held | Phase::Asked);
         let unsent = if let Phase::Ask(first) = phase { first } else { Vec::new() };
-        Left { unacked, known_as, unsent, is_acked: inner.is_acked, is_stuck }
+        Left { unacked, known_as, unsent, is_acked: inner.is_acked, is_stuck, count: None }
     }
 }
 
 /// What may be sent again though it may have arrived, and what may not.
 fn sorted(stanzas: Vec<Stanza>) -> (Vec<Stanza>, Vec<Stanza>) {
     stanzas.into_iter().partition(|stanza| stanza.kind == Kind::Presence)
+}
+
+/// What went back on a lost stream of another server: what is to be sent again, for it is told, or changes nothing.
+pub(super) async fn lost(server: &Server, left: &mut Left) -> Vec<Stanza> {
+    let h = match left.count.take().filter(|_| !left.unacked.is_empty()) {
+        Some(count) => tokio::select! {
+            h = count.told() => h,
+            () = server.shutdown.begun() => None,
+        },
+        None => None,
+    };
+    // An ack of more than was sent tells nothing.
+    match h.map(|h| left.unacked.acknowledge(h)) {
+        Some(Ok(_)) => left.unacked.take(),
+        _ => unknown(server, left.unacked.take()),
+    }
 }
 
 /// Nobody can tell any more whether these arrived. What may be sent again is given back.
@@ -334,3 +375,5 @@ pub(super) fn unknown(server: &Server, stanzas: Vec<Stanza>) -> Vec<Stanza> {
 const MOST_EARLIER: usize = 4096;
 /// How long a stream may take to end for another.
 const ENDING: Duration = Duration::from_secs(5);
+/// How long what went back on a stream of the other side, which is lost, waits for it to say what it has.
+const TELLING: Duration = Duration::from_secs(3);

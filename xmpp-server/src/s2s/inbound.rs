@@ -17,7 +17,7 @@ use xmpp_core::stream::server::{Greeting, Receiving, Request, Said};
 use xmpp_core::stream::{CLOSE, SaslFailure, StreamCondition, StreamError};
 use xmpp_core::xml::{Framer, Limits};
 
-use super::acks::unknown;
+use super::acks::lost;
 use super::config::Security;
 use super::queue::Queue;
 use super::stream::{Machine, Stream, serve as serve_stream};
@@ -124,7 +124,7 @@ async fn serve(
     let serial = server.new_serial();
     let (mut queue, _, mut left) =
         serve_stream(&server, stream, Side::Theirs { serial, back }, queue, None).await;
-    queue.put_first(unknown(&server, left.unacked.take()));
+    queue.put_first(lost(&server, &mut left).await);
     server.federation.inherit(serial, queue);
 }
 

@@ -190,7 +190,7 @@ pub(super) async fn serve(
     conversation.say(ask).await;
     let why = conversation.hold(&mut reader, first, broken).await.err();
     let Conversation { words, ended, closing, handled, known_as, count, .. } = conversation;
-    if let Some(count) = count {
+    if let Some(count) = &count {
         count.end(handled.unwrap_or_default());
     }
     let mut farewell = handled.filter(|_| closing.is_none()).map(management::ack).unwrap_or_default();
@@ -227,6 +227,7 @@ pub(super) async fn serve(
     }
     let known_as = known_as.map(|(id, before)| (id, handled.unwrap_or(before)));
     let mut left = counted.take(known_as);
+    left.count = count;
     let mut queue = queue;
     queue.put_first(std::mem::take(&mut left.unsent));
     (queue, ended, left)
@@ -385,9 +386,9 @@ impl Conversation<'_> {
             }
             (Ok(Command::Ask), Some(handled)) => management::ack(handled),
             (Ok(Command::Ack(h)), _) => return Ok(self.acks.acknowledge(h)?),
-            (Ok(Command::Resume { previd, .. }), None) => {
+            (Ok(Command::Resume { previd, h }), None) => {
                 let theirs = self.domains();
-                let handled = self.server.federation.earlier.end(&previd, &theirs).await;
+                let handled = self.server.federation.earlier.end(&previd, &theirs, h).await;
                 failed(ErrorKind::ItemNotFound, handled)
             }
             (Ok(_), _) => failed(ErrorKind::UnexpectedRequest, None),

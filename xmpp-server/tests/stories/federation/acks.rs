@@ -77,6 +77,47 @@ async fn what_the_other_side_says_it_lacks_is_sent_again() {
 }
 
 #[tokio::test]
+async fn an_ack_of_what_was_never_sent_ends_the_stream() {
+    let world = World::new().await;
+    let ours = world.serve(OURS, verified()).await;
+    let mut peer = Peer::proven(ours.server.s2s()[0], THEIRS, OURS, &world.certified(THEIRS)).await;
+    peer.send(&format!("<enable xmlns='urn:xmpp:sm:3'/>{}<r xmlns='urn:xmpp:sm:3'/>", ack(0))).await;
+    peer.expect(&["<enabled"]).await;
+    peer.expect(&["<a ", "h='0'"]).await;
+    peer.send(&ack(4_000_000)).await;
+    peer.expect_stream_error("handled-count-too-high").await;
+}
+
+/// What went back on the other side's stream: whoever asks what was handled of it says what arrived.
+#[tokio::test]
+async fn what_went_back_on_a_lost_stream_is_told_by_the_next() {
+    let world = World::new().await;
+    let ours = world.serve(OURS, verified()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    world.announce(THEIRS, listener.local_addr().unwrap());
+    let (address, tls) = (ours.server.s2s()[0], world.certified(THEIRS));
+    let mut alice = Client::online(&ours, "alice", "a").await;
+    let mut peer = Peer::both_ways(address, THEIRS, OURS, &tls).await;
+    peer.send("<enable xmlns='urn:xmpp:sm:3'/>").await;
+    let enabled = peer.expect(&["<enabled"]).await;
+    let id = attribute(&enabled, "enabled", "id");
+    alice.send(&(message("1") + &message("2") + &message("3"))).await;
+    peer.expect(&["id='3'"]).await;
+    drop(peer);
+    alice.send(&message("4")).await;
+    // It had two of the three, and comes again at once.
+    let mut again = Peer::both_ways(address, THEIRS, OURS, &tls).await;
+    again.send(&format!("<resume xmlns='urn:xmpp:sm:3' previd='{id}' h='2'/>")).await;
+    again.expect(&["<failed", "h='0'"]).await;
+    let mut back = greet_with(&listener, &tls, "").await;
+    for id in ["3", "4"] {
+        let got = back.next().await.unwrap();
+        assert!(got.contains(&format!("id='{id}'")), "{id} was next: {got}");
+    }
+    alice.expect_nothing().await;
+}
+
+#[tokio::test]
 async fn of_what_nobody_can_tell_the_sender_learns() {
     let world = World::new().await;
     let ours = world.serve(OURS, verified()).await;

@@ -77,7 +77,7 @@ async fn whoever_wants_to_know_learns_which_stanzas_are_handled() {
     peer.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>").await;
     let enabled = peer.expect(&["<enabled"]).await;
     assert!(!enabled.contains("resume="), "{enabled}");
-    peer.send(&(message("1") + &message("2") + "<a xmlns='urn:xmpp:sm:3' h='9'/><r xmlns='urn:xmpp:sm:3'/>"))
+    peer.send(&(message("1") + &message("2") + "<a xmlns='urn:xmpp:sm:3' h='0'/><r xmlns='urn:xmpp:sm:3'/>"))
         .await;
     peer.expect(&["<a ", "h='2'"]).await;
     alice.expect(&["id='2'"]).await;

@@ -125,6 +125,15 @@ impl Peer {
         peer
     }
 
+    /// The same, by which what is for it goes back.
+    pub(crate) async fn both_ways(address: SocketAddr, from: &str, to: &str, tls: &tls::Config) -> Self {
+        let (mut peer, _) = Self::secured(address, from, to, Some(tls)).await;
+        peer.send("<bidi xmlns='urn:xmpp:bidi'/><auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>").await;
+        peer.expect(&["<success"]).await;
+        peer.open(from, to).await;
+        peer
+    }
+
     pub(crate) async fn send(&mut self, text: &str) {
         let _ = self.io.write_all(text.as_bytes()).await; // the other side may be gone
         let _ = self.io.flush().await;
