@@ -108,6 +108,11 @@ pub(super) fn key_of_info(content_type: &str, body: &str) -> Option<char> {
         "application/dtmf" => body,
         _ => return None,
     };
+    // Gateways number the keys as RFC 4733 §3.2 does.
+    if let Some(named) = ["10", "11", "12", "13", "14", "15"].iter().position(|number| *number == text.trim())
+    {
+        return "*#ABCD".chars().nth(named);
+    }
     let mut keys = text.trim().chars();
     let key = keys.next().filter(|_| keys.next().is_none())?.to_ascii_uppercase();
     matches!(key, '0'..='9' | '*' | '#' | 'A'..='D').then_some(key)
@@ -153,6 +158,9 @@ mod tests {
         assert_eq!(key_of_info("application/dtmf-relay", "Signal= *\r\nDuration= 160\r\n"), Some('*'));
         assert_eq!(key_of_info("Application/DTMF-Relay; x=y", "duration=9\nsignal=5"), Some('5'));
         assert_eq!(key_of_info("application/dtmf", "d\r\n"), Some('D'));
+        assert_eq!(key_of_info("application/dtmf-relay", "Signal=10\r\nDuration=100"), Some('*'));
+        assert_eq!(key_of_info("application/dtmf-relay", "Signal=11"), Some('#'));
+        assert_eq!(key_of_info("application/dtmf-relay", "Signal=16"), None);
         for (kind, body) in [("application/dtmf", "55"), ("application/dtmf", ""), ("text/plain", "5")] {
             assert_eq!(key_of_info(kind, body), None, "{kind} {body}");
         }

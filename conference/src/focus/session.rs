@@ -46,7 +46,8 @@ impl Session {
         let wants_us = Params(params).value("refresher").is_some_and(|who| who.eq_ignore_ascii_case("uas"));
         let can_we = has(Name::Allow, "UPDATE");
         let is_ours = can_we && (wants_us || !knows);
-        let holds = knows || is_ours;
+        // §9, table 2: the choice is theirs; we cannot keep it without UPDATE, and take no timer then (§7.2).
+        let holds = is_ours || (knows && !wants_us);
         Ok(holds.then_some(Self { seconds, is_ours, since: now, is_refreshing: false }))
     }
 
@@ -127,7 +128,7 @@ mod tests {
             asked(&[expires("1800;refresher=uas"), KNOWS, UPDATES]),
             Ok(Some("1800;refresher=uas".to_owned()))
         );
-        assert_eq!(asked(&[expires("1800;refresher=uas"), KNOWS]), Ok(Some("1800;refresher=uac".to_owned())));
+        assert_eq!(asked(&[expires("1800;refresher=uas"), KNOWS]), Ok(None));
         assert_eq!(asked(&[expires("1800"), UPDATES]), Ok(Some("1800;refresher=uas".to_owned())));
         assert_eq!((asked(&[expires("1800")]), asked(&[KNOWS])), (Ok(None), Ok(None)));
         assert_eq!(asked(&[expires("60"), KNOWS]), Err(90));

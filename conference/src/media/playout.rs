@@ -369,10 +369,13 @@ impl Playout {
         let mut frame = [0; SAMPLES];
         match (self.filler, decoder) {
             (Filler::Conceal | Filler::Pause, Some(decoder)) => decoder.conceal(None, &mut frame),
-            (Filler::Noise(amplitude), Some(_)) => frame.iter_mut().for_each(|slot| {
-                self.seed = self.seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                *slot = ((self.seed >> 16) as i16 as i32 * i32::from(amplitude) / 32_768) as i16;
-            }),
+            // As wide as the sound that it stands for: of what is above, a telephone would hear nothing.
+            (Filler::Noise(amplitude), Some(_)) => {
+                for held in frame.chunks_mut(self.format.samples_a_tick().max(1)) {
+                    self.seed = self.seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    held.fill(((self.seed >> 16) as i16 as i32 * i32::from(amplitude) / 32_768) as i16);
+                }
+            }
             _ => {}
         }
         self.owed += SAMPLES;

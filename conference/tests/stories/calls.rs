@@ -128,6 +128,29 @@ async fn joining_and_leaving_are_facts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asks_what_a_room_can_hears_what_a_call_would() {
+    let house = House::start().await;
+    house.affiliations(vec![(crate::house::jid("bob"), Affiliation::Outcast)]);
+    for (name, uri, status) in [
+        ("alice", crate::house::URI, 200),
+        ("bob", crate::house::URI, 403),
+        ("alice", "sip:nowhere@conference.example.org", 404),
+    ] {
+        let mut phone = house.silent_phone(name).await;
+        uri.clone_into(&mut phone.uri);
+        assert_eq!(phone.send("OPTIONS", &[]).await.status(), status, "{name} {uri}");
+    }
+    let mut alice = house.silent_phone("alice").await;
+    let chat = alice.send("MESSAGE", &[]).await;
+    assert!(chat.status() == 405 && chat.value(Name::Allow).is_some(), "{chat:?}");
+    for method in ["BYE", "UPDATE", "INFO"] {
+        let mut alice = house.silent_phone("alice").await;
+        assert_eq!(alice.send(method, &[]).await.status(), 481, "{method}");
+    }
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_insists_on_reliable_provisional_responses_is_answered_at_once() {
     let house = House::start().await;
     let mut alice = house.phone_of("alice", 440.0).await;

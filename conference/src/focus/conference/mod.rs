@@ -29,6 +29,7 @@ use sip_endpoint::Incoming;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
+use super::admission::caller;
 use super::body;
 use super::document::Seen;
 use super::notifier::{Subscription, Way};
@@ -293,12 +294,22 @@ impl Conference {
             ("REFER", leg) if leg.is_some() || !request.is_in_dialog() => self.refer(incoming, leg).await,
             ("INFO", Some(at)) => self.info(at, incoming).await,
             ("SUBSCRIBE", leg) => self.subscribe(incoming, leg, subscription).await,
-            ("OPTIONS", _) => incoming.server.respond(self.describe(Message::response(request, 200, ""))),
+            ("OPTIONS", leg) => {
+                let response = match self.would_refuse(request, leg).await {
+                    Some((status, reason)) => Message::response(request, status, reason),
+                    None => self.describe(Message::response(request, 200, "")),
+                };
+                incoming.server.respond(response);
+            }
+            // §15.1.2, §12.2.2: of no dialog that there is.
+            ("BYE" | "UPDATE" | "INFO", None) => reply(481, ""),
             // RFC 3262 §3: it acknowledges nothing that we sent.
             ("PRACK", _) => reply(481, ""),
             ("MESSAGE", _) => {
                 // S-02: chat goes to the room, not to its call.
-                reply(405, "Chat Is At The Room's JID");
+                let mut response = Message::response(request, 405, "Chat Is At The Room's JID");
+                response.push(Name::Allow, ALLOW);
+                incoming.server.respond(response);
             }
             _ => {
                 let mut response = Message::response(request, 405, "");
@@ -429,6 +440,23 @@ impl Conference {
         Ok(self.voice(jid))
     }
 
+    /// What an INVITE in the place of this would be refused with (RFC 3261 §11.2).
+    async fn would_refuse(&mut self, request: &Message, leg: Option<usize>) -> Option<(u16, &'static str)> {
+        if leg.is_some() || self.mailbox.is_some() {
+            return None;
+        }
+        let caller = caller(request, &self.focus.parts().accounts).await;
+        let jid = caller.card.as_ref().map(|card| &card.jid);
+        self.refresh().await;
+        let strangers = self.focus.parts().config.strangers;
+        let refusal = match &self.snapshot {
+            Some(snapshot) => policy::admit(snapshot, jid, strangers).err()?,
+            None => Refusal::NoSuchRoom,
+        };
+        // Who has to type a PIN is let in to type it.
+        (refusal != Refusal::PinWanted).then(|| refusal.status())
+    }
+
     /// Whether somebody would be heard.
     fn voice(&self, jid: Option<&BareJid>) -> Voice {
         let heard = self.snapshot.as_ref().map(|room| policy::voice(room, jid, &self.revoked));
@@ -538,14 +566,17 @@ impl Conference {
         self.focus.parts().bus.publish(Fact::new(Correlation::of_call(call_id), event));
     }
 
-    /// What a 2xx says about us: RFC 4579 §5.1 and RFC 3840 (`isfocus`).
-    fn describe(&self, mut response: Message) -> Message {
-        response.push(Name::Contact, &self.contact());
-        response.push(Name::Allow, ALLOW);
-        response.push(Name::AllowEvents, "conference");
-        response.push(Name::Accept, body::ACCEPT);
-        response.push(Name::Supported, &EXTENSIONS.join(", "));
-        response
+    /// What a 2xx, or an INVITE of ours, says about us: RFC 4579 §5.1 and RFC 3840 (`isfocus`).
+    fn describe(&self, mut message: Message) -> Message {
+        message.push(Name::Contact, &self.contact());
+        message.push(Name::Allow, ALLOW);
+        message.push(Name::AllowEvents, "conference");
+        message.push(Name::Accept, body::ACCEPT);
+        // RFC 3262 §4: we take reliable provisional responses for granted, and acknowledge none.
+        let is_sent = |option: &&&str| !message.is_request() || **option != "100rel";
+        let supported: Vec<&str> = EXTENSIONS.iter().filter(is_sent).copied().collect();
+        message.push(Name::Supported, &supported.join(", "));
+        message
     }
 
     fn contact(&self) -> String {
