@@ -39,7 +39,8 @@ async fn a_participant_has_somebody_called_and_a_moderator_has_them_removed() {
     let mut alice = house.call("alice", 440.0).await;
     let mut watcher = house.watch("carol").await;
     watcher.document().await;
-    let accepted = alice.send("REFER", &[("Refer-To", "<sip:bob@example.org>")]).await;
+    let asked = [("Refer-To", "<sip:bob@example.org>"), ("Referred-By", "<sip:alice@example.org>")];
+    let accepted = alice.send("REFER", &asked).await;
     assert_eq!(accepted.status(), 202);
     let incoming = called(&mut house, "INVITE").await;
     let invite = &incoming.request;
@@ -49,6 +50,9 @@ async fn a_participant_has_somebody_called_and_a_moderator_has_them_removed() {
         invite.value(Name::From).unwrap().starts_with("\"Development\" <sip:dev@conference.example.org>")
     );
     assert!(String::from_utf8_lossy(invite.body()).contains("opus/48000/2"));
+    assert_eq!(invite.value(Name::CallInfo), Some("<xmpp:dev@conference.example.org>;purpose=impp"));
+    assert_eq!(invite.value(Name::ReferredBy), Some("<sip:alice@example.org>"));
+    assert!(invite.elements(Name::Supported).all(|option| option != "100rel"), "it sends no PRACK");
     let trying = alice.request("NOTIFY").await;
     assert_eq!(trying.body().as_ref(), b"SIP/2.0 100 Trying\r\n");
     assert!(trying.value(Name::Event).unwrap().starts_with("refer;id="));

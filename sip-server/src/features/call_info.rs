@@ -4,7 +4,7 @@
 //! In    an INVITE on its way, and who proved to have sent it; its responses, and whose device sent them.
 //! Out   exactly one impp entry, ours, first and on its own line, with the bare JID as `xmpp:` URI; or none. No other
 //! entry with an `xmpp:` URI.
-//! Errors none: a claim that we cannot prove is taken off, whoever made it (it is a cue that people would trust).
+//! Errors none: a claim that we cannot prove is taken off, whoever made it (it is a cue that people would trust) but endpoints of ours.
 //! Not here: other purposes, which pass untouched; requests inside a dialog, which are no news.
 
 use shared_model::{Aor, BareJid, Spec};
@@ -21,6 +21,10 @@ pub const PURPOSE: Spec = Spec::rfc(6993).complete();
 
 /// Takes every impp entry off, and puts ours first if the caller is proved and does not hide.
 pub fn apply(request: &mut Message, passage: &Passage<'_>) {
+    if passage.is_ours {
+        // The focus says which room calls.
+        return;
+    }
     strip(request);
     let is_call = request.method() == "INVITE" && passage.is_initial;
     if let Some(caller) = passage.caller.filter(|_| is_call && !passage.is_anonymous) {
@@ -100,6 +104,14 @@ mod tests {
         let told =
             pass(&["<http://x/a.png>;purpose=icon, <xmpp:mallory@x>;purpose=IMPP"], Some(&alice()), false);
         assert_eq!(told, ["<xmpp:alice@example.org>;purpose=impp", "<http://x/a.png>;purpose=icon"]);
+    }
+
+    #[test]
+    fn what_an_endpoint_of_ours_says_stays() {
+        let mut request = Message::request("INVITE", "sip:b@x");
+        request.push(Name::CallInfo, "<xmpp:dev@conference.x>;purpose=impp");
+        apply(&mut request, &Passage { is_ours: true, ..passage(None) });
+        assert_eq!(request.value(Name::CallInfo), Some("<xmpp:dev@conference.x>;purpose=impp"));
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Passage<'a> {
     pub is_anonymous: bool,
     /// Whether it begins a dialog or stands alone; false inside a dialog.
     pub is_initial: bool,
+    /// Whether an endpoint of ours sent it, such as the focus.
+    pub is_ours: bool,
     /// Where it goes.
     pub to: Destination,
     /// The domains that are ours.
@@ -155,6 +157,7 @@ pub(crate) mod tests {
             to_trusted: false,
             is_anonymous: false,
             is_initial: true,
+            is_ours: false,
             to: Destination::Device,
             domains: &DOMAINS,
             history: &[],

@@ -489,6 +489,7 @@ impl Forwarding<'_> {
             to_trusted: branch.to == Destination::Foreign && is_trusted_peer(self.server, &branch.flow),
             is_anonymous: self.route.is_anonymous,
             is_initial: !self.request.is_in_dialog(),
+            is_ours: self.flow.transport == sip_endpoint::Transport::InProcess,
             to: branch.to,
             domains: &self.server.domains,
             history: &self.history,

@@ -108,7 +108,8 @@ impl Conference {
             Referral::Invite(uri) => match self.may_call(&uri, is_moderator).await {
                 Ok((callee, voice)) => {
                     let teller = self.accept(&incoming, leg);
-                    self.dial(&uri, callee, voice, teller, Device::Phone).await;
+                    let referred_by = request.value(Name::ReferredBy).map(str::to_owned);
+                    self.dial(&uri, callee, voice, (teller, referred_by), Device::Phone).await;
                 }
                 Err((status, reason)) => refuse(status, reason),
             },
@@ -175,7 +176,7 @@ impl Conference {
         uri: &str,
         callee: Caller,
         voice: Voice,
-        teller: Option<Teller>,
+        (teller, referred_by): (Option<Teller>, Option<String>),
         device: Device,
     ) {
         let ip = self.focus.local_ip(None);
@@ -195,7 +196,11 @@ impl Conference {
             None => offer::offer(origin, self.focus.parts().config.srtp, &offered),
         };
         let offered = offered.saying(&text);
-        let request = self.invitation(uri, text);
+        let mut request = self.invitation(uri, text);
+        if let Some(referred_by) = &referred_by {
+            // RFC 3892 §2.2: who is called sees who asked for it.
+            request.push(Name::ReferredBy, referred_by);
+        }
         self.focus.answered().begin(&request);
         let call_id = request.call_id().to_owned();
         let mut sent = endpoint.request(request.clone(), endpoint.port(0), "0").await;
@@ -246,6 +251,10 @@ impl Conference {
         request.push(Name::CallId, &format!("{:016x}{:016x}", self.random(), self.random()));
         request.push(Name::CSeq, "1 INVITE");
         let mut request = self.describe(request);
+        if self.snapshot.is_some() && self.focus.made().room(&self.room).is_none() {
+            // RFC 7081 §3.5: where the chat of this call is. Who may not come is not called.
+            request.push(Name::CallInfo, &format!("<{}>;purpose=impp", self.room.to_xmpp_uri()));
+        }
         request.set_body("application/sdp", offer.into());
         request
     }
@@ -274,8 +283,9 @@ impl Conference {
         let is_unfit = matches!(status, 415 | 488 | 606);
         if is_unfit && device == Device::Phone {
             let uri = request.uri().to_owned();
+            let asked = (teller, request.value(Name::ReferredBy).map(str::to_owned));
             self.focus.answered().give_up(request.call_id());
-            return self.dial(&uri, callee, voice, teller, Device::Browser).await;
+            return self.dial(&uri, callee, voice, asked, Device::Browser).await;
         }
         let Some(answer) = answer.filter(|answer| answer.status() < 300) else {
             self.focus.answered().give_up(request.call_id());
