@@ -398,11 +398,8 @@ impl Reader {
         if owner.is_some_and(|claim| now.duration_since(claim.checked) <= CONSENT) {
             return tracing::debug!("a check came from an address that is another leg's");
         }
-        if !leg.proved.contains(&source) {
-            if leg.proved.len() >= MOST_ADDRESSES {
-                return;
-            }
-            leg.proved.push(source);
+        if !has_room(&mut leg.proved, &mut self.addresses, (&name, leg.target), source, now) {
+            return;
         }
         let is_of_now = leg.ours.name == asked;
         let verdict = match &mut leg.agent {
@@ -442,11 +439,8 @@ impl Reader {
         let owner = self.addresses.get(&source).filter(|claim| claim.name != name);
         let is_free = owner.is_none_or(|claim| now.duration_since(claim.checked) > CONSENT);
         let Some(leg) = self.legs.get_mut(&name).filter(|_| is_free) else { return };
-        if !leg.proved.contains(&source) {
-            if leg.proved.len() >= MOST_ADDRESSES {
-                return;
-            }
-            leg.proved.push(source);
+        if !has_room(&mut leg.proved, &mut self.addresses, (&name, leg.target), source, now) {
+            return;
         }
         self.addresses.insert(source, Claim { name: name.clone(), checked: now });
         leg.go_on(&name, &mut self.asked, &self.socket, now);
@@ -549,6 +543,33 @@ fn put(inbox: &mpsc::Sender<Event>, event: Event) {
 fn send(socket: &UdpSocket, datagram: &[u8], target: SocketAddr) {
     // What cannot be sent is sent again when the peer asks again.
     let _ = socket.send_to(datagram, target);
+}
+
+/// Puts an address among those of a leg. One that it does not prove any more makes room, if it is not where the leg is: who moves often in a
+/// long call moves on (RFC 7675 §5.1).
+fn has_room(
+    proved: &mut Vec<SocketAddr>,
+    addresses: &mut HashMap<SocketAddr, Claim>,
+    (name, target): (&str, Option<SocketAddr>),
+    source: SocketAddr,
+    now: Instant,
+) -> bool {
+    if proved.contains(&source) {
+        return true;
+    }
+    if proved.len() >= MOST_ADDRESSES {
+        let is_over = |address: &SocketAddr| {
+            let claim = addresses.get(address).filter(|claim| claim.name == name);
+            target != Some(*address) && claim.is_none_or(|claim| now.duration_since(claim.checked) > CONSENT)
+        };
+        let Some(at) = proved.iter().position(is_over) else { return false };
+        let gone = proved.remove(at);
+        if addresses.get(&gone).is_some_and(|claim| claim.name == name) {
+            addresses.remove(&gone);
+        }
+    }
+    proved.push(source);
+    true
 }
 
 /// How long is waited for a datagram before orders and timers are looked at.

@@ -292,3 +292,24 @@ fn an_answer_from_where_nothing_was_asked_is_not_looked_at() {
     });
     assert_eq!(Some(target), browser.socket.local_addr().ok());
 }
+
+#[test]
+fn an_address_that_is_proved_no_more_makes_room_for_the_next() {
+    let address = |port: u16| SocketAddr::from(([192, 0, 2, 1], port));
+    let (mut proved, mut addresses, begun) = (Vec::new(), HashMap::new(), Instant::now());
+    let most = MOST_ADDRESSES as u16;
+    let mut put = |port: u16, now| {
+        let is_in = has_room(&mut proved, &mut addresses, ("leg", Some(address(0))), address(port), now);
+        if is_in {
+            addresses.insert(address(port), Claim { name: "leg".to_owned(), checked: now });
+        }
+        (is_in, proved.len(), addresses.len())
+    };
+    for port in 0..most {
+        assert!(put(port, begun).0);
+    }
+    assert_eq!(put(most, begun), (false, MOST_ADDRESSES, MOST_ADDRESSES), "all of them are in use");
+    let later = begun + CONSENT + Duration::from_secs(1);
+    assert_eq!(put(most, later), (true, MOST_ADDRESSES, MOST_ADDRESSES));
+    assert!(proved.contains(&address(0)) && !proved.contains(&address(1)), "not the one where it is");
+}
