@@ -53,6 +53,11 @@ impl ResponseContext {
         self.keeps_others = true;
     }
 
+    /// The status of the best refusal so far.
+    pub fn best(&self) -> Option<u16> {
+        self.best.as_ref().map(|best| best.status())
+    }
+
     /// Another branch was started.
     pub fn start(&mut self) -> BranchId {
         self.branches.push(Branch::Open);

@@ -1,6 +1,6 @@
 //! History-Info — RFC 7044 §5 (the header), §10.3 (its index), §10.1.2 (privacy): where a call went before it came here.
 //!
-//! In    a request that a redirect sent on. Out one entry for each URI that it was at, `;index=1`, `1.1`, …; other domains are not told
+//! In    a request that a redirect sent on, or that goes to a mailbox. Out one entry for each URI that it was at, `;index=1`, `1.1`, …; other domains are not told
 //!       of entries in ours that somebody wants to keep, by `history` or `header` in Privacy or in the entry itself.
 //! Not here: an entry for every device of an AOR, which would tell callees where each other's phones are; what came with
 //! the request stays in front.
@@ -15,7 +15,7 @@ use super::{Destination, Passage};
 
 /// RFC 7044.
 pub const SPEC: Spec =
-    Spec::rfc(7044).note("entries for redirects that are followed; what peers sent passes, ours hidden from other domains where that is asked");
+    Spec::rfc(7044).note("entries for redirects that are followed, and for mailboxes; what peers sent passes, ours hidden from other domains where that is asked");
 
 /// Tells where the call was, and other domains no more of it than they may know.
 pub fn apply(request: &mut Message, passage: &Passage<'_>) {

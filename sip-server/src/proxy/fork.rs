@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use super::ahead;
 use super::patience::Patience;
 use super::record_route::{Side, callee_followed, caller_followed, record_route};
+use super::redirect;
 use super::relayed::Offer;
 use crate::awaited::Waiting;
 use crate::destination::{self, Outside};
@@ -298,6 +299,10 @@ impl Forwarding<'_> {
         };
         let Some(branch) = branch else { return false };
         self.mailbox.clone_from(&branch.uri);
+        // RFC 7044 §7.1: whose mailbox it is, and why the call comes there.
+        let silence = if self.started.is_empty() { 480 } else { 408 };
+        let why = self.context.best().unwrap_or(silence);
+        self.history.push(redirect::history(self.request.uri(), why));
         groups.push_back(vec![branch]);
         true
     }

@@ -97,6 +97,9 @@ async fn who_does_not_answer_in_time_has_a_mailbox_that_does() {
     let at_box = taken.recv().await.unwrap();
     assert!(at_box.uri().starts_with("sip:box-"), "{}", at_box.uri());
     assert!(at_box.value(Name::PAssertedIdentity).unwrap().contains("sip:alice@example.org"));
+    let history: Vec<&str> = at_box.elements(Name::HistoryInfo).collect();
+    let there = format!("<{}>;index=1.1;mp=1", at_box.uri());
+    assert_eq!(history, ["<sip:bob@example.org?Reason=SIP%3Bcause%3D408>;index=1", &there]);
     // For the callee it is a call that was missed.
     loop {
         let Some(Heard::Fact(fact)) = facts.next().await else { panic!("no facts") };
