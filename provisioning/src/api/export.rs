@@ -11,7 +11,7 @@ use shared_store::{Position, Query};
 
 use super::Ask;
 use super::problem::Problem;
-use super::{chat, own, voicemail};
+use super::{chat, own, timeline, voicemail};
 use crate::Face;
 use crate::audit::card_json;
 
@@ -34,11 +34,13 @@ pub(super) async fn whole(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     for (name, value) in ["blocked", "archiving", "undisturbed"].into_iter().zip(kept) {
         part(name, !value.is_null());
     }
+    let (happened, is_whole) = timeline::all(face, card.account).await;
+    part("timeline", is_whole);
     let devices = own::devices(face, ask).await?;
     Ok(json!({
         "complete": left_out.is_empty(), "left_out": left_out, "account": card_json(card), "devices": devices["devices"],
         "calls": calls, "archive": said, "voice_messages": messages, "blocked": blocked, "archiving": archiving,
-        "undisturbed": undisturbed,
+        "undisturbed": undisturbed, "timeline": happened,
     }))
 }
 

@@ -57,6 +57,23 @@ async fn own(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     Ok(json!({ "entries": entries, "more": past.before.is_some(), "before": past.before }))
 }
 
+/// The newest that happened to an account, up to a bound, and whether that is all; null where no timeline is written.
+pub(super) async fn all(face: &Face, account: AccountId) -> (Value, bool) {
+    let Some(timelines) = &face.timelines else { return (Value::Null, true) };
+    let (mut entries, mut before): (Vec<Value>, Option<String>) = (Vec::new(), None);
+    while entries.len() < MOST_IN_ALL {
+        let Ok(Some(past)) = timelines.page(account, before.as_deref(), MOST).await else {
+            return (entries.into(), false);
+        };
+        entries.extend(past.entries.iter().map(shown));
+        before = past.before;
+        if before.is_none() || past.entries.is_empty() {
+            return (entries.into(), true);
+        }
+    }
+    (entries.into(), false)
+}
+
 async fn search(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let address = address(face, "account", ask.text("account").unwrap_or_default())?;
     let by_aor = face.auth.directory.by_aor(&Aor(address.clone())).await?;
@@ -110,3 +127,5 @@ const PART: Field = Field::open("page", Kind::Number, "which of the pages; 0, th
 const MAX: Field = Field::open("max", Kind::Number, "how many on a page; 100 by default and at most");
 /// Entries of one page.
 const MOST: usize = 100;
+/// Entries in the file of an account's data.
+const MOST_IN_ALL: usize = 2_000;

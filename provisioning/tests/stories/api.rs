@@ -276,6 +276,8 @@ async fn an_export_has_the_newest_of_what_was_said_in_its_order() {
     assert_eq!((status, said.len()), (200, 2_000));
     assert_eq!((&said[0]["id"], &said[1_999]["id"]), (&"00100".into(), &"02099".into()));
     assert_eq!((&export["complete"], &export["left_out"]), (&false.into(), &serde_json::json!(["archive"])));
+    let happened = export["timeline"].as_array().unwrap();
+    assert_eq!((happened.len(), &happened[149]["text"]), (150, &"calls number 0".into()));
     let older: Vec<String> = (0..100).map(|at| format!("{at:05}")).collect();
     house.archive.remove("wonder@example.org", &older).await.unwrap();
     let (_, export) = house.call(&token, "GET /api/v1/account/export", "").await;
