@@ -363,7 +363,20 @@ impl Invites {
         let Some(kept) = read(&record.value).filter(|kept| kept.invite.expires > now) else {
             return Ok(None);
         };
-        Ok(if self.is_spent(&kept, now).await? { None } else { Some((kept, record.version)) })
+        let is_good = !self.is_spent(&kept, now).await? && !self.is_shut(&kept.invite).await?;
+        Ok(is_good.then_some((kept, record.version)))
+    }
+
+    /// Whether an account is disabled that it leads to: that of a password, or the one that invites. While it is, nobody comes in by it.
+    async fn is_shut(&self, invite: &Invite) -> Result<bool, StoreError> {
+        let whose = match &invite.opens {
+            Opens::Password { account } => Name::Id(*account),
+            Opens::Account { contact: Some(contact), .. } | Opens::Contact { contact } => {
+                Name::Jid(contact.clone())
+            }
+            Opens::Account { contact: None, .. } => return Ok(false),
+        };
+        Ok(self.cache.find(whose).await?.is_some_and(|account| !account.enabled))
     }
 
     async fn is_spent(&self, kept: &Kept, now: i64) -> Result<bool, StoreError> {

@@ -288,3 +288,29 @@ async fn a_name_that_an_open_invitation_says_is_kept_for_it() {
     invites.create(&domains(), fixed("late"), None, MINUTE, 0).await.unwrap();
     assert!(invites.accept(&other, &domains(), wish("late", GOOD), 60_001).await.is_ok());
 }
+
+#[tokio::test]
+async fn nobody_comes_in_by_a_disabled_account_while_it_is_one() {
+    let house = house();
+    let (invites, book) = (&house.auth.invites, &house.auth.book);
+    let address = "alice@example.org";
+    let new = NewAccount {
+        aor: address.parse().unwrap(),
+        jid: address.parse().unwrap(),
+        profile: Profile::default(),
+    };
+    let alice = book.create(new, GOOD).await.unwrap().account;
+    let (invited, _) = invites.create(&domains(), any_account(), None, MINUTE, 0).await.unwrap();
+    let opens = Opens::Password { account: alice };
+    let (reset, _) = invites.create(&domains(), opens, None, MINUTE, 0).await.unwrap();
+    book.set_enabled(alice, false).await.unwrap();
+    assert!(
+        invites.peek(&invited, 1).await.unwrap().is_none()
+            && invites.peek(&reset, 1).await.unwrap().is_none()
+    );
+    assert_eq!(invites.reset(&reset, "another-battery", 1).await, Err(InviteError::Spent));
+    assert_eq!(invites.accept(&invited, &domains(), wish("bob", GOOD), 1).await, Err(InviteError::Spent));
+    book.set_enabled(alice, true).await.unwrap();
+    assert!(invites.reset(&reset, "another-battery", 2).await.is_ok());
+    assert!(invites.accept(&invited, &domains(), wish("bob", GOOD), 2).await.is_ok());
+}

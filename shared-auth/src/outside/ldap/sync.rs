@@ -75,6 +75,10 @@ async fn settle(
     before: &HashSet<AccountId>,
     is_first: bool,
 ) -> Result<HashSet<AccountId>, SyncError> {
+    if is_first && people.is_empty() {
+        let (base, filter, user) = (&config.base, &config.filter, &config.user);
+        tracing::warn!(%base, %filter, %user, "the directory names nobody: look at auth.ldap.base and filter, and at user, which an entry must have");
+    }
     let links = registry.linked(Source::Ldap).await.map_err(RegistryError::from)?;
     let seen: HashSet<(&str, &str)> = people.iter().map(key).collect();
     let known: HashMap<(&str, &str), &Link> =
