@@ -18,7 +18,7 @@ fn a_domain_is_served_in_both_spellings() {
         alice.register();
         bob.register();
         alice.send(&[format!("INVITE sip:bob@{ASCII}")]);
-        let told = format!("Call-Info: <xmpp:alice@m%C3%BCnchen.example>;purpose=impp");
+        let told = "Call-Info: <xmpp:alice@m%C3%BCnchen.example>;purpose=impp".to_owned();
         bob.receive(&["INVITE".to_owned(), told]);
         bob.answer(&["486".to_owned()]);
         alice.receive(&["486".to_owned()]);
