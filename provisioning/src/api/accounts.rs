@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared_auth::{AccountCard, NewAccount, Opens, Profile};
+use shared_auth::{AccountCard, NewAccount, Opens, Profile, check_password};
 use shared_model::{Address, Aor, BareJid};
 use shared_runtime::unix_millis;
 
@@ -129,6 +129,10 @@ async fn create(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     };
     let profile = profile(ask, Profile::default())?;
     let given = ask.text("password").filter(|password| !password.is_empty());
+    // Whoever chooses it: telephones are reached from everywhere.
+    if let Some(given) = given {
+        check_password(given, aor.local()).map_err(|error| Problem::field("password", error.to_string()))?;
+    }
     // Nobody knows a password that is made here, so that nobody can log in before its owner sets one.
     let made = (0..4).map(|_| format!("{:016x}", shared_runtime::random())).collect::<String>();
     let new = NewAccount { aor: Aor(aor), jid: BareJid(jid), profile };

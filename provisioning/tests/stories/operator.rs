@@ -300,3 +300,26 @@ async fn pages_show_what_happened_and_whether_the_service_is_well() {
         "{looked}"
     );
 }
+
+#[tokio::test]
+async fn no_account_gets_a_password_that_is_guessed_first() {
+    let house = house("weak").await;
+    let token = admin(&house).await;
+    for weak in ["1234", "password", "a"] {
+        let body = format!("{{\"address\":\"w@example.org\",\"password\":\"{weak}\"}}");
+        let (status, problem) = house.call(&token, "POST /api/v1/accounts", &body).await;
+        assert_eq!((status, &problem["field"]), (422, &"password".into()), "{weak}");
+    }
+    assert_eq!(house.call(&token, "GET /api/v1/accounts/w@example.org", "").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_page_that_goes_on_from_nothing_begins_again() {
+    let house = house("parts").await;
+    admin(&house).await;
+    let (cookie, _) = sign_in(&house).await;
+    for page in ["/admin?after=zz", "/admin/bans?after=%00", "/admin/service?before=zz"] {
+        let answer = house.send(&format!("GET {page}"), &cookie, "").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{page}: {answer}");
+    }
+}

@@ -283,7 +283,17 @@ async fn service(face: &Face, words: &Words, session: &Session, asked: &Asked) -
 }
 
 async fn read(face: &Face, session: &Session, id: &str, fields: Value) -> Option<Value> {
-    asking(face, session, id, &[], fields).await.ok()
+    match asking(face, session, id, &[], fields.clone()).await {
+        Ok(read) => Some(read),
+        // A page that goes on from what is not there, or not any more, begins again.
+        Err(problem) if problem.status.is_client_error() => {
+            let mut fields = fields;
+            let all = fields.as_object_mut()?;
+            let is_part = all.remove("after").is_some() | all.remove("before").is_some();
+            if is_part { asking(face, session, id, &[], fields).await.ok() } else { None }
+        }
+        Err(_) => None,
+    }
 }
 
 /// The same of an operation with variable parts in its path.
