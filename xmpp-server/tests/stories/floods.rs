@@ -124,5 +124,6 @@ async fn who_goes_without_reading_is_asked_for_no_more() {
         looks += asked.take().len();
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert!(looks < 200, "{looks} of 400");
+    // What fits on the way to it, and what was begun.
+    assert!(looks < 60, "{looks} of 400");
 }

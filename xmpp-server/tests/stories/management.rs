@@ -234,6 +234,32 @@ async fn what_was_stored_without_a_connection_comes_once_to_who_resumes() {
     quiet(&mut desk).await;
 }
 
+/// The server dies while what waited is being given: what the client did not ack waits still.
+#[tokio::test]
+async fn what_was_given_and_not_acked_waits_after_a_kill() {
+    let before = serve().await;
+    let served = serve_over(&before, Config::default(), before.store.clone()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    for n in 0..3 {
+        alice.send(&message("bob", &format!("n{n};"))).await;
+    }
+    alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    let mut bob = Client::login(&served, "bob", "b").await;
+    bob.manage().await;
+    bob.send("<presence/>").await;
+    bob.expect(&["<body>n2;"]).await;
+    bob.send(&ack(2)).await; // his own presence, and one message
+    until_stored(&served, 2).await;
+    let again = serve_over(&before, Config::default(), before.store.clone()).await;
+    let mut bob = Client::login(&again, "bob", "c").await;
+    bob.send("<presence/>").await;
+    for n in 1..3 {
+        assert!(bob.expect(&["<message"]).await.contains(&format!("<body>n{n};")), "{n}");
+    }
+    bob.expect_nothing().await;
+    drop(served);
+}
+
 #[tokio::test]
 async fn what_was_stored_without_a_connection_goes_on_when_nobody_resumes() {
     let before = serve().await;
