@@ -1,5 +1,6 @@
 //! Logins of every kind, against a store in memory.
 
+mod guesses;
 mod keys_alone;
 
 use std::time::Duration;
@@ -230,45 +231,6 @@ async fn app_passwords_open_each_door_until_removed() {
     assert!(authenticator.verify(proof, SIP).await.is_ok());
     house.auth.book.remove_app_password(house.alice, "PHONE").await.unwrap();
     assert_eq!(authenticator.verify(plain("wonder", &password), XMPP).await, Err(Denied::WrongProof));
-}
-
-#[tokio::test]
-async fn guesses_are_throttled_over_all_protocols_and_challenges_are_not_guesses() {
-    let house = house().await;
-    let authenticator = &house.auth.authenticator;
-    for _ in 0..50 {
-        authenticator.challenges("phones.example.org", false, LOCALHOST);
-    }
-    let page = Origin { protocol: Protocol::Provisioning, ..XMPP };
-    for _ in 0..12 {
-        assert!(authenticator.verify(plain("alice@phones.example.org", "wrong"), page).await.is_err());
-    }
-    let challenge = authenticator.challenges("phones.example.org", false, LOCALHOST).remove(0);
-    let denied = authenticator.verify(Proof::Digest(answer(&challenge, "alice", "pencil", 1)), SIP).await;
-    assert!(matches!(denied, Err(Denied::Throttled(_))), "{denied:?}");
-    let urgent = Origin { is_urgent: true, ..SIP };
-    let looked_at =
-        authenticator.verify(Proof::Digest(answer(&challenge, "alice", "pencil", 1)), urgent).await;
-    assert!(looked_at.is_ok(), "who is in need does not wait: {looked_at:?}");
-}
-
-#[tokio::test]
-async fn a_datagram_shows_a_nonce_that_was_sent_to_its_address_before_anything_is_looked_at() {
-    let house = house().await;
-    let authenticator = &house.auth.authenticator;
-    let datagram = Origin { is_seen: false, ..SIP };
-    let elsewhere = "192.0.2.9".parse().unwrap();
-    for (to, origin, expected) in
-        [(elsewhere, datagram, Err(Denied::Stale)), (LOCALHOST, datagram, Ok(())), (elsewhere, SIP, Ok(()))]
-    {
-        let challenge = authenticator.challenges("phones.example.org", false, to).remove(0);
-        let forged =
-            authenticator.verify(Proof::Digest(answer(&challenge, "alice", "wrong", 1)), origin).await;
-        assert_eq!(forged.err(), expected.clone().err().or(Some(Denied::WrongProof)), "{to}");
-        let right =
-            authenticator.verify(Proof::Digest(answer(&challenge, "alice", "pencil", 1)), origin).await;
-        assert_eq!(right.map(drop), expected, "{to}");
-    }
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use super::super::named::{Names, Relation, is_early_only, relation};
 use super::super::notifier::Way;
 use super::super::offer::{self, Offered};
 use super::super::participant::{AtTheDoor, Participant, Unacknowledged};
-use super::super::policy::Refusal;
+use super::super::policy::{self, Refusal};
 use super::super::sdes::Keys;
 use super::super::session::Session;
 use super::super::video;
@@ -36,6 +36,27 @@ struct Anew {
 }
 
 impl Conference {
+    /// What an INVITE in the place of this would be refused with (RFC 3261 §11.2).
+    pub(super) async fn would_refuse(
+        &mut self,
+        request: &Message,
+        leg: Option<usize>,
+    ) -> Option<(u16, &'static str)> {
+        if leg.is_some() || self.mailbox.is_some() {
+            return None;
+        }
+        let caller = caller(request, &self.focus.parts().accounts).await;
+        let jid = caller.card.as_ref().map(|card| &card.jid);
+        self.refresh().await;
+        let strangers = self.focus.parts().config.strangers;
+        let refusal = match &self.snapshot {
+            Some(snapshot) => policy::admit(snapshot, jid, strangers).err()?,
+            None => Refusal::NoSuchRoom,
+        };
+        // Who has to type a PIN is let in to type it.
+        (refusal != Refusal::PinWanted).then(|| refusal.status())
+    }
+
     /// RFC 4579 §5.1: a call to the conference URI joins.
     pub(super) async fn invite(&mut self, incoming: Incoming) {
         let request = &incoming.request;

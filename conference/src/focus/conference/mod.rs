@@ -29,7 +29,6 @@ use sip_endpoint::Incoming;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use super::admission::caller;
 use super::body;
 use super::document::Seen;
 use super::notifier::{Subscription, Way};
@@ -438,23 +437,6 @@ impl Conference {
         let snapshot = self.snapshot.as_ref().ok_or(Refusal::NoSuchRoom)?;
         policy::admit(snapshot, jid, strangers)?;
         Ok(self.voice(jid))
-    }
-
-    /// What an INVITE in the place of this would be refused with (RFC 3261 §11.2).
-    async fn would_refuse(&mut self, request: &Message, leg: Option<usize>) -> Option<(u16, &'static str)> {
-        if leg.is_some() || self.mailbox.is_some() {
-            return None;
-        }
-        let caller = caller(request, &self.focus.parts().accounts).await;
-        let jid = caller.card.as_ref().map(|card| &card.jid);
-        self.refresh().await;
-        let strangers = self.focus.parts().config.strangers;
-        let refusal = match &self.snapshot {
-            Some(snapshot) => policy::admit(snapshot, jid, strangers).err()?,
-            None => Refusal::NoSuchRoom,
-        };
-        // Who has to type a PIN is let in to type it.
-        (refusal != Refusal::PinWanted).then(|| refusal.status())
     }
 
     /// Whether somebody would be heard.

@@ -1,0 +1,93 @@
+use super::*;
+use crate::xml::{Framer, Limits};
+
+const HEADER: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
+                      to='x' version='1.0'>";
+
+fn offer() -> Offer {
+    Offer { domain: "x".into(), mechanisms: vec!["PLAIN"], starttls: true, ..Offer::default() }
+}
+
+fn run(machine: &mut Negotiation, text: &str) -> Result<(Option<Request>, String), StreamError> {
+    let mut framer = Framer::new(Limits::default());
+    if !text.starts_with("<stream") {
+        framer.push(HEADER.as_bytes());
+        framer.next().unwrap();
+    }
+    framer.push(text.as_bytes());
+    let mut out = String::new();
+    let frame = framer.next().unwrap().unwrap();
+    machine.handle(frame, "id", &mut out).map(|request| (request, out))
+}
+
+#[test]
+fn scram_is_offered_where_passwords_are_ours() {
+    let offer = Offer {
+        others: ["y".into()].into(),
+        kept_elsewhere: ["x".into()].into(),
+        mechanisms: vec!["SCRAM-SHA-256", "PLAIN"],
+        ..offer()
+    };
+    let scram = "<mechanism>SCRAM-SHA-256</mechanism>";
+    let mut it = Negotiation::new(offer.clone());
+    let text = run(&mut it, HEADER).unwrap().1;
+    assert!(!text.contains(scram) && text.contains("<mechanism>PLAIN</mechanism>"), "{text}");
+    let asked = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256'>AA==</auth>";
+    assert!(run(&mut it, asked).unwrap().1.contains("invalid-mechanism"));
+    let mut it = Negotiation::new(offer);
+    assert!(run(&mut it, &HEADER.replace("to='x'", "to='y'")).unwrap().1.contains(scram));
+}
+
+#[test]
+fn goes_from_header_to_bound() {
+    let mut it = Negotiation::new(offer());
+    assert!(run(&mut it, HEADER).unwrap().1.contains("<mechanism>PLAIN</mechanism>"));
+    let (request, _) =
+        run(&mut it, "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AA==</auth>").unwrap();
+    assert_eq!(request, Some(Request::Auth { mechanism: "PLAIN", initial: Some("AA==".into()) }));
+    let mut out = String::new();
+    it.proven(None, &mut out);
+    assert!(run(&mut it, HEADER).unwrap().1.contains("xmpp-bind"));
+    let bind = "<iq type='set' id='1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>";
+    let (request, _) = run(&mut it, bind).unwrap();
+    let Some(Request::Bind { request, resource }) = request else { panic!() };
+    assert_eq!(resource.as_deref(), Some("r"));
+    it.bound(&request, &"a@x/r".parse().unwrap(), &mut out);
+    assert!(matches!(run(&mut it, "<message/>").unwrap().0, Some(Request::Stanza(..))));
+}
+
+#[test]
+fn serves_nothing_before_the_proof() {
+    let mut it = Negotiation::new(offer());
+    run(&mut it, HEADER).unwrap();
+    assert_eq!(run(&mut it, "<message/>").unwrap_err().condition, StreamCondition::NotAuthorized);
+}
+
+#[test]
+fn names_a_host_that_is_not_served_and_an_old_version() {
+    let wrong = HEADER.replace("to='x'", "to='y'");
+    assert_eq!(
+        run(&mut Negotiation::new(offer()), &wrong).unwrap_err().condition,
+        StreamCondition::HostUnknown
+    );
+    let old = HEADER.replace(" version='1.0'", "");
+    assert_eq!(
+        run(&mut Negotiation::new(offer()), &old).unwrap_err().condition,
+        StreamCondition::UnsupportedVersion
+    );
+}
+
+#[test]
+fn ends_the_stream_after_the_last_try() {
+    let mut it = Negotiation::new(offer());
+    let mut out = String::new();
+    for _ in 1..TRIES {
+        it.refuse(SaslFailure::NotAuthorized, &mut out).unwrap();
+    }
+    assert!(it.refuse(SaslFailure::NotAuthorized, &mut out).is_err());
+    let mut it = Negotiation::new(offer());
+    for _ in 1..ATTEMPTS {
+        it.refuse(SaslFailure::MalformedRequest, &mut out).unwrap();
+    }
+    assert!(it.refuse(SaslFailure::MalformedRequest, &mut out).is_err());
+}
