@@ -123,12 +123,19 @@ impl Authenticator {
         let name = login.map(|login| login.key.as_str());
         let now = Instant::now();
         let outcome = match self.throttle.wait(name, origin.ip, now) {
-            Some(wait) if !origin.is_urgent => Err(Denied::Throttled(wait)),
+            Some(wait) if !origin.is_urgent || self.throttle.wait_in_need(name, origin.ip, now).is_some() => {
+                Err(Denied::Throttled(wait))
+            }
             _ => self.decide(proof, login, origin).await,
         };
         match &outcome {
             Ok(_) => self.throttle.succeeded(name, origin.ip, now),
-            Err(denied) if denied.is_failed_proof() => self.throttle.failed(name, origin.ip, now),
+            Err(denied) if denied.is_failed_proof() => {
+                self.throttle.failed(name, origin.ip, now);
+                if origin.is_urgent {
+                    self.throttle.failed_in_need(name, origin.ip, now);
+                }
+            }
             Err(_) => {}
         }
         self.tell(&outcome, login, origin, span).await;

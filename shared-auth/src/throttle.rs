@@ -10,6 +10,7 @@
 //! | counted | what | slows |
 //! |---|---|---|
 //! | an account in a network | failures | that account there: a phone with an old password shuts out nobody else |
+//! | an account in a place | failures where it was proved lately | it there, more leniently |
 //! | a network | accounts that failed there, guesses at names over connections | names that were not proved there lately |
 //! | an account | networks in which it failed | it where it was not proved lately, so that strangers lock no owner out |
 //! | a network | failed tokens and links | tokens and links from there |
@@ -35,6 +36,10 @@ pub(crate) struct Throttle {
     networks: Counts<Network>,
     nameless: Counts<Network>,
     guesses: Counts<Network>,
+    /// Failures of accounts in places where they are known.
+    places: Counts<(u64, Network)>,
+    /// Failures of who called for help.
+    urgent: Counts<(u64, Network)>,
     /// Accounts, each with a place in which it was proved.
     known: Counts<(u64, Network)>,
 }
@@ -60,6 +65,8 @@ impl Throttle {
             networks: Counts::new(),
             nameless: Counts::new(),
             guesses: Counts::new(),
+            places: Counts::new(),
+            urgent: Counts::new(),
             known: Counts::new(),
         }
     }
@@ -74,7 +81,7 @@ impl Throttle {
         let pair = (self.account(name), network);
         let own = self.pairs.wait(&pair, FREE, now);
         if self.is_known(pair.0, ip, now) {
-            return own;
+            return own.max(self.places.wait(&(pair.0, place(ip)), FREE_IN_PLACE, now));
         }
         own.max(self.accounts.wait(&pair.0, FREE, now)).max(self.networks.wait(&network, FREE, now))
     }
@@ -90,10 +97,33 @@ impl Throttle {
             return;
         };
         let pair = (self.account(name), network);
-        if self.pairs.count(pair, now) == 1 && !self.is_known(pair.0, ip, now) {
+        let failures = self.pairs.count(pair, now);
+        if self.is_known(pair.0, ip, now) {
+            self.places.count((pair.0, place(ip)), now);
+            return;
+        }
+        // Who goes on counts again, and where many fail all do: or an attack that lasts would be forgiven while it does.
+        let is_again = failures % FREE == 1;
+        if is_again || self.networks.has(&network, FREE, now) {
             self.networks.count(network, now);
+        }
+        if is_again || self.accounts.has(&pair.0, FREE, now) {
             self.accounts.count(pair.0, now);
         }
+    }
+
+    /// For how long even a call for help is not looked at: as many guesses as anybody has, and no more.
+    pub(crate) fn wait_in_need(&self, name: Option<&str>, ip: IpAddr, now: Instant) -> Option<Duration> {
+        self.urgent.wait(&self.in_need(name, ip), FREE, now)
+    }
+
+    /// Counts a failed proof of who called for help.
+    pub(crate) fn failed_in_need(&self, name: Option<&str>, ip: IpAddr, now: Instant) {
+        self.urgent.count(self.in_need(name, ip), now);
+    }
+
+    fn in_need(&self, name: Option<&str>, ip: IpAddr) -> (u64, Network) {
+        (self.account(name.unwrap_or_default()), network(ip))
     }
 
     /// A proof held: what failed for this name there is forgiven, and the two belong together for some days.
@@ -144,7 +174,9 @@ impl Throttle {
     pub(crate) fn lift_account(&self, name: &str) {
         let account = self.account(name);
         self.accounts.shard(&account).remove(&account);
-        self.pairs.forget(|(its, _)| *its == account);
+        for counts in [&self.pairs, &self.places, &self.urgent] {
+            counts.forget(|(its, _)| *its == account);
+        }
     }
 
     /// A network's counts begin anew; false if there were none.
@@ -183,6 +215,11 @@ impl<K: Hash + Eq + Copy> Counts<K> {
     fn wait(&self, key: &K, free: u32, now: Instant) -> Option<Duration> {
         let count = *self.shard(key).get(key)?;
         count.wait(free, now)
+    }
+
+    /// Whether it has reached this many.
+    fn has(&self, key: &K, many: u32, now: Instant) -> bool {
+        self.shard(key).get(key).is_some_and(|count| count.decayed(now) >= many)
     }
 
     /// One more; how many it is then.
@@ -264,6 +301,8 @@ impl Count {
 
 /// What is counted before the first delay.
 const FREE: u32 = 10;
+/// Failures of an account in a place where it is known, before the first delay.
+const FREE_IN_PLACE: u32 = 50;
 /// For how long an account is known in a network.
 const KNOWN_FOR: Duration = Duration::from_secs(7 * 86_400);
 /// Delays double from one second up to this.
@@ -303,7 +342,7 @@ mod tests {
     #[test]
     fn one_who_fails_shuts_out_nobody_else_of_the_same_network() {
         let (throttle, now) = (Throttle::new(Vec::new()), Instant::now());
-        fail(&throttle, "alice", 100, now);
+        fail(&throttle, "alice", 30, now);
         let ip = IP.parse().unwrap();
         assert!(throttle.wait(Some("alice"), ip, now).is_some());
         assert_eq!([throttle.wait(Some("bob"), ip, now), throttle.wait(None, ip, now)], [None, None]);
@@ -345,6 +384,59 @@ mod tests {
     }
 
     #[test]
+    fn an_attack_that_goes_on_is_not_forgiven_while_it_does() {
+        let throttle = Throttle::new(Vec::new());
+        let begun = Instant::now();
+        let (mut looked_at, hours) = (0, 24);
+        for minute in 0..hours * 60 {
+            let now = begun + Duration::from_secs(60 * minute);
+            for n in 0..100 {
+                let ip = format!("10.0.{n}.1").parse().unwrap();
+                if throttle.wait(Some("alice"), ip, now).is_none() {
+                    throttle.failed(Some("alice"), ip, now);
+                    looked_at += 1;
+                }
+            }
+        }
+        assert!(looked_at < 1_000, "{looked_at}");
+    }
+
+    #[test]
+    fn one_network_that_tries_many_names_for_long_is_not_forgiven_either() {
+        let throttle = Throttle::new(Vec::new());
+        let (begun, ip) = (Instant::now(), IP.parse().unwrap());
+        let mut looked_at = 0;
+        for minute in 0..24 * 60 {
+            let now = begun + Duration::from_secs(60 * minute);
+            for name in (0..500).map(|n| format!("user{n}")) {
+                if throttle.wait(Some(&name), ip, now).is_none() {
+                    throttle.failed(Some(&name), ip, now);
+                    looked_at += 1;
+                }
+            }
+        }
+        assert!(looked_at < 1_000, "{looked_at}");
+    }
+
+    #[test]
+    fn calls_for_help_are_looked_at_so_often_and_no_oftener() {
+        let (throttle, now) = (Throttle::new(Vec::new()), Instant::now());
+        let ip = IP.parse().unwrap();
+        (0..FREE).for_each(|_| throttle.failed_in_need(Some("alice"), ip, now));
+        assert!(throttle.wait_in_need(Some("alice"), ip, now).is_some());
+        assert_eq!(throttle.wait_in_need(Some("bob"), ip, now), None);
+    }
+
+    #[test]
+    fn neighbours_of_who_is_known_guess_no_faster_for_that() {
+        let (throttle, now) = (Throttle::new(Vec::new()), Instant::now());
+        throttle.succeeded(Some("alice"), IP.parse().unwrap(), now);
+        let neighbour = |n| format!("192.0.2.{n}").parse().unwrap();
+        (0..FREE_IN_PLACE).for_each(|n| throttle.failed(Some("alice"), neighbour(n), now));
+        assert!(throttle.wait(Some("alice"), neighbour(200), now).is_some());
+    }
+
+    #[test]
     fn what_is_slowed_is_told_and_lifted() {
         let (throttle, now) = (Throttle::new(Vec::new()), Instant::now());
         fail(&throttle, "alice", FREE + 12, now);
@@ -355,7 +447,7 @@ mod tests {
         assert!(throttle.slowed_networks(now).is_empty());
         (0..FREE + 2)
             .for_each(|n| throttle.failed(Some("alice"), format!("10.0.0.{n}").parse().unwrap(), now));
-        assert_eq!(throttle.wait_of_account("alice", now), Some(Duration::from_secs(8)));
+        assert_eq!(throttle.wait_of_account("alice", now), Some(Duration::from_secs(32)));
         throttle.lift_account("alice");
         assert_eq!(throttle.wait_of_account("alice", now), None);
     }

@@ -95,7 +95,7 @@ pub(crate) async fn prove(
 
 /// The answer to who is slowed down for failed attempts. It is over in a moment, and a phone does not come back after 403 (RFC 3261 §21.4.4);
 /// a proxy on the way would go elsewhere with a call that gets 503 (§16.7).
-pub(crate) fn try_later(request: &Message, wait: Duration) -> Box<Message> {
+fn try_later(request: &Message, wait: Duration) -> Box<Message> {
     let status = if request.method() == "REGISTER" { 503 } else { 480 };
     let mut response = Message::response(request, status, "Too Many Failed Attempts");
     response.push(Name::RetryAfter, &wait.as_secs().max(1).to_string());

@@ -72,10 +72,9 @@ impl FlowTokens {
         self.is_ours(token, call_id).then(|| {
             let name = token.rsplit_once('-').map_or(token, |(name, _)| name);
             let reach = Followed::ALL.into_iter().find(|reach| name.ends_with(reach.mark()));
+            let (ahead, reach) = (ahead(name), reach.unwrap_or(Followed::Nowhere));
             let remote = remote(name).map(|(.., remote)| remote);
-            let ahead = name.split('-').find_map(|part| part.strip_prefix('c')?.parse().ok());
-            let (flow, reach) = (parse(name, endpoint), reach.unwrap_or(Followed::Nowhere));
-            Named { flow, remote, reach, ahead: ahead.unwrap_or(0) }
+            Named { flow: parse(name, endpoint), remote, reach, ahead }
         })
     }
 
@@ -91,6 +90,11 @@ impl FlowTokens {
         mac.update(call_id.as_bytes());
         hex(&mac.sign().as_ref()[..10])
     }
+}
+
+/// How far the peer's CSeq is ahead, as a token says behind transport, address and port.
+fn ahead(name: &str) -> u32 {
+    name.split('-').nth(3).and_then(|part| part.strip_prefix('c')?.parse().ok()).unwrap_or(0)
 }
 
 /// A flow in words, as it stands in a token and in a binding.
@@ -151,10 +155,24 @@ fn remote(name: &str) -> Option<(Transport, u64, SocketAddr)> {
 mod tests {
     use super::*;
 
+    fn flow() -> Flow {
+        // An address whose hexadecimal digits look like a count.
+        let remote = ([192, 0, 2, 1], 5060).into();
+        Flow { transport: Transport::Tls, id: 7, local: remote, remote }
+    }
+
+    #[test]
+    fn a_count_is_read_where_it_stands_and_an_address_is_none() {
+        let tokens = FlowTokens::new(&[1; 32]);
+        for (reach, count) in [(Followed::Nowhere, 0), (Followed::Anywhere, 0), (Followed::OnItsHost, 3)] {
+            let token = tokens.token(&flow(), reach, count, "call");
+            assert_eq!(ahead(token.rsplit_once('-').unwrap().0), count, "{token}");
+        }
+    }
+
     #[test]
     fn a_token_is_good_for_its_dialog_and_its_key_alone() {
-        let remote = ([192, 0, 2, 1], 5060).into();
-        let flow = Flow { transport: Transport::Tls, id: 7, local: remote, remote };
+        let flow = flow();
         let tokens = FlowTokens::new(&[1; 32]);
         let token = tokens.token(&flow, Followed::Nowhere, 0, "call");
         let direct = tokens.token(&flow, Followed::Anywhere, 0, "call");

@@ -93,12 +93,11 @@ pub(crate) async fn route(
         return Err(answer(request, 481, ""));
     }
     let (ahead, ahead_of_invite) = match server.dialogs.ahead(request) {
+        _ if branch.trunk.is_none() => (0, 0),
         Some(known) => known,
         None => named.map_or((0, 0), |named| (named.ahead, named.ahead)),
     };
-    if branch.trunk.is_some() {
-        branch.ahead = ahead;
-    }
+    branch.ahead = ahead;
     let groups = vec![vec![branch]];
     Ok(Route { groups, is_anonymous, astray, ahead_of_invite, ..Route::default() })
 }

@@ -15,7 +15,7 @@ use sip_core::proxy::{Hop, hop_check, pop_routes};
 use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
 
-use crate::authenticate::{self, Asker};
+use crate::authenticate::Asker;
 use crate::caller;
 use crate::config::Chat;
 use crate::cost::Charge;
@@ -248,7 +248,12 @@ async fn find(
 ) -> Result<Route, Box<Message>> {
     let is_trusted = caller.is_some() || flow.transport == Transport::InProcess;
     let mut mailbox = None;
+    // Who asked for many names hears of nobody any more whether they are here or away; who is here is called.
+    let is_guesser = !is_trusted && server.auth.authenticator.wait_of_guesser(flow.remote.ip()).is_some();
     let mut found = if request.value(Name::Route).is_none() {
+        if is_guesser && request.method() != "INVITE" {
+            return Err(Nowhere::Offline.answer(request));
+        }
         match destination::find(server, uri, is_trusted).await {
             Ok(found) => found,
             Err(Nowhere::NoRelaying) if caller::is_nameless(request) => {
@@ -256,12 +261,10 @@ async fn find(
             }
             Err(nowhere) => {
                 if !is_trusted && matches!(nowhere, Nowhere::Nobody | Nowhere::NoRelaying) {
-                    // Who asked for many does not hear any more which names there are; who is there is called.
-                    let wait = server.auth.authenticator.wait_of_guesser(flow.remote.ip());
-                    server.note_guess(flow);
-                    if let Some(wait) = wait {
-                        return Err(authenticate::try_later(request, wait));
+                    if is_guesser {
+                        return Err(Nowhere::Offline.answer(request));
                     }
+                    server.note_guess(flow);
                 }
                 let answer = nowhere.answer(request);
                 // A store that does not answer costs the callee the news alone.

@@ -314,7 +314,10 @@ impl Server {
 
     /// Whether an emergency number is called.
     pub(crate) fn is_emergency(&self, request: &Message) -> bool {
-        let dialled = || Uri::parse(request.uri()).map(|uri| self.plan.read(&uri));
+        let dialled = || {
+            let uri = Uri::parse(request.uri()).filter(|uri| !uri.is_sip() || self.is_our_host(uri));
+            uri.map(|uri| self.plan.read(&uri))
+        };
         request.method() == "INVITE" && matches!(dialled(), Some(Dialled::Emergency(_)))
     }
 

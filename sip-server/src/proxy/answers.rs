@@ -47,10 +47,16 @@ impl Forwarding<'_> {
     }
 
     /// Whatever the other side says to a BYE, or if it says nothing: the call is over (§15.1.1), and its row is written
-    /// before whoever hung up hears so.
+    /// before whoever hung up hears so. But a carrier that refuses one goes on, and so does what the call costs (RFC 5057 §5.1), or a
+    /// BYE that is wrong on purpose would end the bill alone; and who refuses where a peer was guessed to be is not the peer.
     pub(super) async fn note_end(&self, id: usize, answer: &Answer) {
         let is_last = match answer {
-            Answer::Response(response) => response.status() >= 200,
+            Answer::Response(response) => match response.status() {
+                300.. if self.route.astray == Some(Astray::Guessed) => false,
+                408 | 481 | 200..300 => true,
+                300.. => !self.is_to_carrier(id),
+                _ => false,
+            },
             Answer::Failed(_) => true,
         };
         if is_last && self.request.method() == "BYE" && self.went_across(id) {
@@ -58,6 +64,10 @@ impl Forwarding<'_> {
             self.end_relay();
             self.server.calls.ended(self.request.call_id(), self.began).await;
         }
+    }
+
+    fn is_to_carrier(&self, id: usize) -> bool {
+        self.started.get(id).is_some_and(|started| started.branch.trunk.is_some())
     }
 
     /// Whether a request in a dialog went to its other side: a caller who sends the BYE back to itself ends nothing.

@@ -6,6 +6,7 @@
 //! What a server of another domain sees over TLS has our domain for its host: it may have to connect to us, and proves that by the
 //! name (RFC 5922 §7.1), which no certificate has an address for.
 
+use shared_model::idn;
 use sip_core::header::{Name, NameAddr};
 use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
@@ -78,7 +79,7 @@ pub(super) fn record_route(
         let face = seen(side.flow, other.flow);
         let host = match domain {
             Some(domain) if face.transport == Transport::Tls && side.reach == Followed::Anywhere => {
-                domain.to_owned()
+                idn::to_ascii(domain).into_owned()
             }
             _ => server.endpoint().address_on(&face).to_string(),
         };

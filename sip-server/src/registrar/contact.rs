@@ -1,6 +1,7 @@
 //! One Contact of a REGISTER — RFC 3261 §10.3 steps 6 and 7: what is bound, how it is reached, for how long.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use shared_auth::Identity;
 use shared_runtime::unix_millis;
@@ -8,6 +9,7 @@ use shared_store::{Binding, BoundBy};
 use sip_core::header::{Name, NameAddr};
 use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
+use tokio::time::timeout;
 
 use super::outbound::Outbound;
 use crate::destination;
@@ -46,14 +48,15 @@ pub(super) async fn read(
         Some(Ok(id @ 1..0x8000_0000)) => Some(id).filter(|_| outbound != Outbound::Ignored),
         Some(_) => return Err(refuse("Bad reg-id")),
     };
-    if is_kept && reg_id.is_none() && is_somebody_elses(server, &uri).await {
+    if is_kept && reg_id.is_none() && is_somebody_elses(server, &uri, identity).await {
         return Err(Box::new(Message::response(request, 403, "Contact Is Somebody Else's")));
     }
-    let way = match way_to(server, request, flow, &uri, reg_id).await {
-        Err(Elsewhere) if is_kept => {
-            return Err(Box::new(Message::response(request, 403, "Contact Is Elsewhere")));
-        }
-        way => way.unwrap_or(*flow),
+    let way = match is_kept {
+        true => way_to(server, request, flow, &uri, reg_id).await,
+        false => Ok(*flow),
+    };
+    let Ok(way) = way else {
+        return Err(Box::new(Message::response(request, 403, "Contact Is Elsewhere")));
     };
     let key = match (instance.as_str(), reg_id) {
         ("", _) => contact.uri.to_owned(),
@@ -97,14 +100,14 @@ pub(super) async fn read(
 
 /// Whether a contact is a room or an account of ours. Of another's devices nobody may dispose, and a device that writes our domain for
 /// its host is reached by its flow.
-async fn is_somebody_elses(server: &Server, contact: &Uri<'_>) -> bool {
+async fn is_somebody_elses(server: &Server, contact: &Uri<'_>, identity: &Identity) -> bool {
     if server.hosted(contact.host).is_some() {
         return true;
     }
     // A store that does not answer does not answer the registration either.
     server.domains.has(contact.host)
         && contact.headers.is_empty()
-        && destination::account_of(server, contact).await.is_ok_and(|account| account.is_some())
+        && matches!(destination::account_of(server, contact).await, Ok(Some(account)) if account.account != identity.account)
 }
 
 /// A contact is on another host than its REGISTER came from. Nobody is sent elsewhere by what a device says of itself, and who
@@ -142,7 +145,8 @@ async fn way_to(
         Some(_) => return Ok(*flow),
         None if is_local(target.host) || server.is_our_host(target) => return Ok(*flow),
         None => {
-            let Ok(found) = server.endpoint().resolver().targets(target).await else { return Ok(*flow) };
+            let found = timeout(PATIENCE, server.endpoint().resolver().targets(target)).await;
+            let Ok(Ok(found)) = found else { return Ok(*flow) };
             let there = found.iter().find(|found| found.address.ip().to_canonical() == source);
             match there {
                 Some(there) => (there.transport, there.address.port()),
@@ -159,6 +163,9 @@ async fn way_to(
         _ => *flow,
     })
 }
+
+/// For how long the name of a contact is looked up: a REGISTER is repeated after four seconds at most.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether a name means something only where the device is (RFC 6761 §6.4, RFC 6762 §3).
 fn is_local(host: &str) -> bool {

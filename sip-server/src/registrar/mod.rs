@@ -88,6 +88,10 @@ async fn update(
         }
         change.remove_all = true;
     }
+    if contacts.len() > 2 * server.config.contacts {
+        // As many as may be taken away and put in their place: each is looked at, and may be looked up.
+        return Err(refuse(403, "Too Many Contacts"));
+    }
     let mut offers = Vec::new();
     for contact in contacts.into_iter().filter(|contact| *contact != "*") {
         let contact = NameAddr::parse(contact).ok_or_else(|| refuse(400, "Bad Contact"))?;

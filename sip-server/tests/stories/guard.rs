@@ -54,34 +54,59 @@ async fn scanners_and_guessers_are_throttled_and_challenges_count_nowhere() {
         alice.expect("407").await;
     }
     assert_eq!(alice.register("60").await.status(), 200, "thirty challenges are no failures");
-    let guess = |from: &Phone, uri: &str| {
-        let mut request = from.request("OPTIONS", uri, uri);
+    let ask = |from: &Phone, method: &str, uri: &str| {
+        let mut request = from.request(method, uri, uri);
         request.set(Name::From, "<sip:guesser@elsewhere.example>;tag=1");
         request
     };
+    let guess = |from: &Phone, uri: &str| ask(from, "OPTIONS", uri);
     for n in 0..5 {
         alice.send(&guess(&alice, &format!("sip:user{n}@{DOMAIN}"))).await;
         alice.expect("404").await;
         alice.send(&guess(&alice, &format!("sip:{n}@192.0.2.1"))).await;
         alice.expect("403").await;
     }
-    alice.send(&guess(&alice, &format!("sip:user9@{DOMAIN}"))).await;
-    let refused = alice.expect("480").await;
-    assert_eq!(refused.reason(), "Too Many Failed Attempts");
-    assert!(refused.value(Name::RetryAfter).is_some());
+    // From then on nobody is told from somebody who is away, nor from somebody who is here unless they are called.
+    let mut heard = Vec::new();
+    for (method, user) in [
+        ("OPTIONS", "user9"),
+        ("OPTIONS", "bob"),
+        ("OPTIONS", "alice"),
+        ("INVITE", "user9"),
+        ("INVITE", "bob"),
+    ] {
+        alice.send(&ask(&alice, method, &format!("sip:{user}@{DOMAIN}"))).await;
+        let refused = alice.expect("480").await;
+        heard.push((refused.reason().to_owned(), refused.value(Name::RetryAfter).map(str::to_owned)));
+    }
+    heard.dedup();
+    assert_eq!(heard.len(), 1, "{heard:?}");
     // Who is there is called all the same, and a datagram, which anybody may have sent, shuts no door.
-    alice.send(&guess(&alice, &format!("sip:alice@{DOMAIN}"))).await;
-    alice.expect("OPTIONS").await;
+    alice.send(&ask(&alice, "INVITE", &format!("sip:alice@{DOMAIN}"))).await;
+    alice.expect("INVITE").await;
     let bob = Phone::new("bob", &served).await;
     assert_eq!(bob.register("60").await.status(), 200);
-    // A connection proves its address.
+}
+
+#[tokio::test]
+async fn who_guesses_names_over_a_connection_guesses_passwords() {
+    let served = serve_with(guarded(0)).await;
+    let bob = Phone::new("bob", &served).await;
+    assert_eq!(bob.register("60").await.status(), 200);
     let scanner = Phone::over_tcp("alice", &served).await;
-    for n in 0..11 {
-        scanner.send(&guess(&scanner, &format!("sip:user{n}@{DOMAIN}"))).await;
-        scanner.expect("480").await;
+    for n in 0..10 {
+        let uri = format!("sip:user{n}@{DOMAIN}");
+        let mut request = scanner.request("OPTIONS", &uri, &uri);
+        request.set(Name::From, "<sip:guesser@elsewhere.example>;tag=1");
+        scanner.send(&request).await;
+        scanner.expect("404").await;
+    }
+    // And went on for a while.
+    for _ in 0..5 {
+        served.auth.authenticator.guessed(scanner.line.local().ip(), true);
     }
     let carol = Phone::new("carol", &served).await;
-    assert_eq!(carol.register("60").await.status(), 503, "what guesses names guesses passwords");
+    assert_eq!(carol.register("60").await.status(), 503);
     assert_eq!(bob.register("60").await.status(), 200, "known there");
 }
 

@@ -447,26 +447,10 @@ async fn only_our_own_go_out_and_only_by_number() {
         carrier.respond(&invite, 200).await;
     });
     assert_eq!(answered.status(), 200);
-}
-
-#[tokio::test]
-async fn who_calls_for_help_waits_for_nobodys_guesses() {
-    let mut carrier = Phone::alone("carrier").await;
-    let served = serve_with(config(vec![trunk("carrier", &carrier)])).await;
-    answer_probe(&mut carrier, &served).await;
-    let alice = Phone::new("alice", &served).await;
+    // Nor is that a way to guess: not without end, and not by another domain's 112.
+    let mut last = String::new();
     for _ in 0..12 {
-        alice.ask(call(&alice, "+33140000000"), "yesterday's").await;
+        last = alice.ask(call(&alice, "112"), "a guess").await.reason().to_owned();
     }
-    let refused = alice.ask(call(&alice, "+33140000000"), PASSWORD).await;
-    assert_eq!((refused.status(), refused.reason()), (403, "Too Many Failed Attempts"));
-    let (answered, ()) = tokio::join!(alice.ask(call(&alice, "112"), PASSWORD), async {
-        let invite = carrier.expect("INVITE").await;
-        assert_eq!(invite.uri(), format!("sip:112@{};user=phone", carrier.address()));
-        carrier.respond(&invite, 200).await;
-    });
-    assert_eq!(answered.status(), 200);
-    // A wrong proof is none for help either.
-    let wrong = alice.ask(call(&alice, "112"), "yesterday's").await;
-    assert_eq!(wrong.status(), 407);
+    assert_eq!(last, "Too Many Failed Attempts");
 }
