@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -163,6 +164,8 @@ struct Current {
     keys: ArcSwap<Keys>,
     /// Whether our own CA made the first, whom no stranger believes.
     is_local: bool,
+    /// How often the keys were replaced.
+    generation: AtomicU64,
 }
 
 impl TlsPolicy {
@@ -204,7 +207,7 @@ impl TlsPolicy {
         }
         let unread = Arc::new(Mutex::new(faults.iter().map(ToString::to_string).collect()));
         let keys = ArcSwap::from_pointee(keys);
-        let current = Arc::new(Current { keys, is_local: local_ca.is_some() });
+        let current = Arc::new(Current { keys, is_local: local_ca.is_some(), generation: AtomicU64::new(0) });
         let revocations = Arc::new(Revocations::open(&config.revoked)?);
         let clients = config.client_ca.as_deref().map(authorities::clients).transpose()?;
         let clients = clients.map(|inner| {
@@ -234,6 +237,7 @@ impl TlsPolicy {
         let mut faults = match Keys::load(&self.files, Some(&before)) {
             Ok((keys, faults)) => {
                 self.current.keys.store(Arc::new(keys));
+                self.current.generation.fetch_add(1, Ordering::Release);
                 faults
             }
             Err(error) => vec![error],
@@ -303,7 +307,7 @@ impl TlsPolicy {
         let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&self.current) as _;
         let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(resolver);
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-        resumption::allow(&mut config);
+        resumption::allow(&mut config, &self.current);
         Arc::new(config)
     }
 

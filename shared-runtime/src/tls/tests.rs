@@ -219,6 +219,10 @@ fn who_comes_back_after_a_thousand_others_is_known_and_at_the_same_listener_alon
         let _ = meet(&client, &one);
         assert_eq!(meet(&client, &judging).0, rustls::HandshakeKind::Full, "where certificates are judged");
         assert_eq!(meet(&client, &judging).0, rustls::HandshakeKind::Full);
+        let _ = meet(&client, &one);
+        policy.reload().unwrap();
+        assert_eq!(meet(&client, &one).0, rustls::HandshakeKind::Full, "a ticket of the certificate before");
+        assert_eq!(meet(&client, &one).0, rustls::HandshakeKind::Resumed);
     }
     std::fs::remove_dir_all(folder).unwrap();
 }
