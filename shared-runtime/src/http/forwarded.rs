@@ -103,12 +103,15 @@ fn unquoted(value: &str) -> Option<String> {
 
 /// §6: an address, with a port or without; `None` for `unknown` and names that hide it.
 fn node(text: &str) -> Option<IpAddr> {
-    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
-    // §6.3: a port may be hidden.
-    let without_port = || text.rsplit_once(":_").and_then(|(name, _)| node(name));
+    let plain = |text: &str| {
+        let bracketed =
+            || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+        text.parse::<IpAddr>().ok().or_else(bracketed)
+    };
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
-    let plain = text.parse::<IpAddr>().ok().or_else(bracketed);
-    plain.or_else(with_port).or_else(without_port).map(|ip| ip.to_canonical())
+    // §6.3: a port may be hidden.
+    let without_port = || text.rsplit_once(":_").and_then(|(name, _)| plain(name));
+    plain(text).or_else(with_port).or_else(without_port).map(|ip| ip.to_canonical())
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -160,6 +163,9 @@ mod tests {
             assert_eq!(ask(&[("forwarded", value)]), "10.0.0.1", "{value}");
         }
         assert_eq!(ask(&[("forwarded", "for=192.0.2.1, for=_x, for=10.0.0.9")]), "10.0.0.9");
+        let ports = ":_".repeat(100_000);
+        assert_eq!(ask(&[("x-forwarded-for", &format!("192.0.2.1{ports}"))]), "10.0.0.1");
+        assert_eq!(ask(&[("forwarded", &format!("for=\"192.0.2.1{ports}\""))]), "10.0.0.1");
         let long = vec!["10.0.0.2"; 40].join(", ");
         assert_eq!(ask(&[("x-forwarded-for", &format!("192.0.2.1, {long}"))]), "10.0.0.2");
     }
