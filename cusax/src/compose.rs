@@ -157,7 +157,8 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
             };
             router = router.merge(provisioning_router(config, &ground, &bound, halves));
         }
-        let keeper = http::Doorkeeper::new(&config.http.trusted_proxies, &ground.registry)?;
+        let keeper = http::Doorkeeper::new(&config.http.trusted_proxies, &ground.registry)?
+            .asking_preface(config.http.proxy_protocol);
         for listener in listeners {
             keeper.serve_tls(listener, ground.tls.server(&[b"http/1.1"]), router.clone(), shutdown);
         }

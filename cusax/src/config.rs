@@ -71,6 +71,8 @@ pub(crate) struct HttpConfig {
     pub(crate) public_url: Option<String>,
     /// Networks of reverse proxies that say for whom they speak. Default none.
     pub(crate) trusted_proxies: Vec<Network>,
+    /// Whether those begin each connection by the PROXY protocol. Default no.
+    pub(crate) proxy_protocol: bool,
 }
 
 const OWN_KEYS: &[Key] = &[
@@ -93,6 +95,11 @@ const OWN_KEYS: &[Key] = &[
         "http.trusted_proxies",
         "[]",
         "networks of reverse proxies, such as \"192.0.2.7\": they alone name the client, by Forwarded, X-Forwarded-For or the PROXY protocol",
+    ),
+    Key::new(
+        "http.proxy_protocol",
+        "false",
+        "whether trusted_proxies begin each connection by the PROXY protocol (1 or 2): demanded of them all then, else read of nobody",
     ),
 ];
 
@@ -138,6 +145,7 @@ impl Default for HttpConfig {
             https: vec![SocketAddr::from(([0, 0, 0, 0], 8443))],
             public_url: None,
             trusted_proxies: Vec::new(),
+            proxy_protocol: false,
         }
     }
 }
@@ -300,6 +308,9 @@ fn faults(config: &Config) -> Vec<String> {
     }
     if let Some(url) = config.http.public_url.as_ref().filter(|url| !url.starts_with("https://")) {
         faults.push(format!("`http.public_url`: `{url}` does not begin with https://"));
+    }
+    if config.http.proxy_protocol && config.http.trusted_proxies.is_empty() {
+        faults.push("`http.proxy_protocol` is of proxies, and `http.trusted_proxies` names none".to_owned());
     }
     if let Err(error) = Store::knows(&config.store_url()) {
         faults.push(format!("`store.url`: {error}"));
@@ -479,6 +490,7 @@ mod tests {
             ("[[xmpp.component]]\ndomain = \"upload.localhost\"", "that domain is served here"),
             ("[[xmpp.component]]\ndomain = \"a.example\"", "cannot read secret_file"),
             ("[http]\npublic_url = \"http://x\"", "`http.public_url`: `http://x` does not begin"),
+            ("[http]\nproxy_protocol = true", "`http.trusted_proxies` names none"),
             ("[auth]\nalgorithms = []", "`auth.algorithms` is empty"),
             ("[[domains]]\nname = \"a..b\"", "`domains`: `a..b` is not a domain"),
             ("[[domains]]\nname = \"Localhost\"", "`localhost` is served here already"),

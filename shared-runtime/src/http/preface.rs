@@ -1,9 +1,10 @@
 //! What a proxy says of its client before it passes TLS on: the PROXY protocol, sections 2.1 (version 1) and 2.2 (version 2) of
 //! haproxy.org's text.
 //!
-//! In    the first bytes of a connection of a proxy that is trusted. Out the client's address, or nothing where the proxy speaks for
-//!       itself or says nothing: neither version begins as TLS does.
-//! Errors a header that is none, or longer than [`LONGEST`]: the connection ends.
+//! In    the first bytes of a connection of a proxy that is trusted, and that the operator says writes a header: where it wrote none,
+//!       the first bytes would be its client's.
+//! Out   the client's address, or nothing where the proxy speaks for itself.
+//! Errors no header, one that is none, or longer than [`LONGEST`]: the connection ends.
 //! Not here: what stands behind the addresses of version 2, which is passed over.
 
 use std::io;
@@ -12,13 +13,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-/// Reads the header, if there is one.
+/// Reads the header.
 pub(super) async fn read(socket: &mut TcpStream) -> io::Result<Option<SocketAddr>> {
     let mut first = [0];
     match (socket.peek(&mut first).await?, first[0]) {
         (1, b'P') => line(socket).await,
         (1, b'\r') => binary(socket).await,
-        _ => Ok(None),
+        _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }
 
@@ -133,12 +134,12 @@ mod tests {
                 (wanted.map(|wanted| wanted.parse().unwrap()), &b"GET"[..])
             );
         }
-        let (client, rest) = said(b"\x16\x03\x01").await;
-        assert_eq!((client.unwrap(), rest.len()), (None, 3), "TLS, and no word before it");
     }
 
     #[tokio::test]
     async fn a_header_that_is_none_ends_the_connection() {
+        assert!(said(b"\x16\x03\x01").await.0.is_err(), "TLS, and no word before it");
+        assert!(said(b"").await.0.is_err());
         let whole = header(1, 0x11, &[1; 12]);
         let mut other = whole.clone();
         other[4] = b'x';
