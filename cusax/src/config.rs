@@ -386,6 +386,7 @@ fn judge(file: Option<&Path>) -> anyhow::Result<()> {
     let mut faults = policy.map(|policy| policy.unread()).unwrap_or_default();
     faults.extend(telemetry::check(&config.telemetry).err().map(|error| error.to_string()));
     faults.extend(twice(&crate::doctor::faces(&config)));
+    faults.extend(exempt_proxies(&config));
     if config.sip.contacts == 0 {
         faults.push("`sip.contacts` is 0: no phone could register".to_owned());
     }
@@ -393,6 +394,20 @@ fn judge(file: Option<&Path>) -> anyhow::Result<()> {
         bail!("configuration: {}", faults.join("; "));
     }
     Ok(())
+}
+
+/// Proxies that are never slowed: where one hides its client, nobody slows that one's guesses.
+fn exempt_proxies(config: &Config) -> Vec<String> {
+    let first = |network: &Network| network.to_string().split('/').next().and_then(|ip| ip.parse().ok());
+    let is_in = |inner: &Network, outer: &Network| first(inner).is_some_and(|ip| outer.contains(ip));
+    let mut faults = Vec::new();
+    for proxy in &config.http.trusted_proxies {
+        let exempt = config.auth.throttle_exempt.iter();
+        faults.extend(exempt.filter(|exempt| is_in(proxy, exempt) || is_in(exempt, proxy)).map(|exempt| {
+            format!("`http.trusted_proxies` has {proxy}, and `auth.throttle_exempt` {exempt}: who comes by a proxy would guess passwords unslowed wherever it hides its client; take it out of the second")
+        }));
+    }
+    faults
 }
 
 /// Listeners that cannot have an address because another of the same transport has it.
@@ -538,6 +553,20 @@ mod tests {
                 "{domain}"
             );
         }
+    }
+
+    #[test]
+    fn a_proxy_that_is_believed_is_slowed_too() {
+        let faults = |proxy: &str, exempt: &str| {
+            let text =
+                format!("[http]\ntrusted_proxies = [\"{proxy}\"]\n[auth]\nthrottle_exempt = [\"{exempt}\"]");
+            exempt_proxies(&read(&text).unwrap()).len()
+        };
+        assert_eq!(faults("192.0.2.7", "192.0.2.7"), 1);
+        assert_eq!(faults("192.0.2.7", "192.0.2.0/24"), 1);
+        assert_eq!(faults("2001:db8::/32", "2001:db8:1::/48"), 1);
+        assert_eq!(faults("192.0.2.7", "192.0.2.8"), 0);
+        assert_eq!(faults("192.0.2.0/28", "2001:db8::/32"), 0);
     }
 
     #[test]
