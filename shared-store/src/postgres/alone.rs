@@ -1,7 +1,7 @@
 //! One server for one schema in PostgreSQL: an advisory lock of a connection that does nothing else.
 //!
-//! State the connection. It is asked now and then whether it lives; where it does not, another one takes the lock again, unless
-//!       another server was faster.
+//! State the connection. It is asked now and then whether it lives; where it does not, or does not say so in time, another one takes
+//!       the lock again, unless another server was faster.
 //! Errors what the database says; who holds the lock is named by where its connection comes from.
 
 use std::str::FromStr;
@@ -18,6 +18,8 @@ use crate::alone::AloneError;
 pub(crate) struct Alone {
     options: PgConnectOptions,
     connection: Option<Connection>,
+    /// How often it is asked, and how long it may take to answer.
+    look: Duration,
 }
 
 impl Alone {
@@ -35,11 +37,11 @@ impl Alone {
             .disable_statement_logging();
         let late = Instant::now() + PATIENCE;
         loop {
-            match take(&options).await? {
-                Some(connection) => return Ok(Self { options, connection: Some(connection) }),
+            match in_time(LOOK, take(&options)).await? {
+                Some(connection) => return Ok(Self { options, connection: Some(connection), look: LOOK }),
                 None if Instant::now() > late => {
                     return Err(AloneError::Served(
-                        holder(&options).await.unwrap_or_else(|_| OTHER.to_owned()),
+                        in_time(LOOK, holder(&options)).await.unwrap_or_else(|_| OTHER.to_owned()),
                     ));
                 }
                 None => tokio::time::sleep(BETWEEN_TRIES).await,
@@ -50,23 +52,32 @@ impl Alone {
     /// Ends when another server has the lock.
     pub(crate) async fn lost(&mut self) {
         loop {
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+            tokio::time::sleep(self.look).await;
             let lives = match &mut self.connection {
-                Some(connection) => connection.ping().await.is_ok(),
+                Some(connection) => in_time(self.look, async { Ok(connection.ping().await?) }).await.is_ok(),
                 None => false,
             };
             if lives {
                 continue;
             }
             self.connection = None;
-            match take(&self.options).await {
+            match in_time(self.look, take(&self.options)).await {
                 Ok(Some(connection)) => self.connection = Some(connection),
                 Ok(None) => return,
-                // Nor can anybody else have it now.
+                // It is down, and nobody has the lock; or it is cut off from us, and tells who has it when it is back.
                 Err(error) => tracing::debug!(%error, "the database does not say whose it is"),
             }
         }
     }
+}
+
+/// What the database says to a question. One that is cut off says nothing, and TCP takes a quarter of an hour to notice.
+async fn in_time<T>(
+    patience: Duration,
+    asked: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let late = || StoreError::Backend("no answer".to_owned());
+    tokio::time::timeout(patience, asked).await.map_err(|_| late())?
 }
 
 /// A connection with the lock, unless another one has it.
@@ -93,4 +104,43 @@ const OTHER: &str = "another server";
 /// How long the lock of one that ended is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
-const BETWEEN_LOOKS: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_that_is_cut_off_is_asked_anew_and_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (connects, mut connected) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut silent = Vec::new();
+            loop {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                // AuthenticationOk and ReadyForQuery; and nothing more is heard of it.
+                assert_ne!(socket.read(&mut [0; 1024]).await.unwrap(), 0);
+                socket.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I").await.unwrap();
+                silent.push(socket);
+                connects.send(()).unwrap();
+            }
+        });
+        let options =
+            PgConnectOptions::from_str(&format!("postgres://x@127.0.0.1:{port}/x?sslmode=disable")).unwrap();
+        let connection = Some(options.connect().await.unwrap());
+        let mut alone = Alone { options, connection, look: Duration::from_millis(50) };
+        let three = async {
+            for _ in 0..3 {
+                connected.recv().await.unwrap(); // the first, one for which it was given up, one more
+            }
+        };
+        tokio::select! {
+            () = alone.lost() => panic!("nobody said that another one has it"),
+            asked = tokio::time::timeout(Duration::from_secs(20), three) => asked.expect("it is asked anew"),
+        }
+    }
+}
