@@ -42,16 +42,14 @@ impl Store {
     /// Holds the database that `url` names for one server; `purpose` is told to the next one.
     pub async fn alone(url: &str, purpose: &str) -> Result<Alone, AloneError> {
         Self::knows(url)?;
-        let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
-        match scheme {
+        match url.split_once(':').map_or(url, |(scheme, _)| scheme) {
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" => {
                 let held = crate::postgres::Alone::begin(url).await?;
                 Ok(Alone(Held::Postgres(Box::new(held))))
             }
             "sqlite" => {
-                let file = rest.split('?').next().unwrap_or(rest);
-                let file = PathBuf::from(file.strip_prefix("//").unwrap_or(file));
+                let file = Self::file(url)?.ok_or(StoreError::NoFile)?;
                 if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                     let io = |error| AloneError::Lock(LockError::Io { folder: folder.to_owned(), error });
                     crate::make_private_folder(folder).map_err(io)?;
@@ -69,6 +67,19 @@ impl Store {
             _ => Ok(Alone(Held::Nothing)),
         }
     }
+
+    /// The file that `url` names, where it is one of SQLite, with what is escaped in it.
+    pub fn file(url: &str) -> Result<Option<PathBuf>, StoreError> {
+        Self::knows(url)?;
+        match url.split_once(':') {
+            #[cfg(feature = "sqlite")]
+            Some(("sqlite", _)) => {
+                let options: sqlx::sqlite::SqliteConnectOptions = url.parse()?;
+                Ok(Some(options.get_filename().to_owned()))
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 impl Alone {
@@ -79,5 +90,23 @@ impl Alone {
             Held::Postgres(held) => held.lost().await,
             Held::Nothing | Held::File(_) => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_is_for_one_server_however_it_is_written() {
+        let folder = std::env::temp_dir().join(format!("cusax alone {}", std::process::id()));
+        let plain = format!("sqlite://{}/x.db", folder.display());
+        let escaped = plain.replace(' ', "%20") + "?mode=rwc";
+        let first = Store::alone(&plain, "cusax serve").await.unwrap();
+        assert!(matches!(Store::alone(&escaped, "cusax serve").await, Err(AloneError::Served(_))));
+        assert_eq!(Store::file(&escaped), Ok(Some(folder.join("x.db"))));
+        drop(first);
+        assert!(Store::alone(&escaped, "cusax serve").await.is_ok());
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }
