@@ -195,7 +195,9 @@ impl Room {
         if before != role || shown == Shown::Always {
             self.broadcast_presence(&occupant, before, said, out);
         }
-        if let Some(jid) = bare(jid).filter(|_| before != role) {
+        // The room's call remembers whom it does not hear beyond their leaving: who gives a voice, gives it there too.
+        let is_given = shown == Shown::IfOther && role.has_voice();
+        if let Some(jid) = bare(jid).filter(|_| before != role || is_given) {
             out.facts.push(RoomEvent::RoleChanged { room: self.address.clone(), jid, nick, role });
         }
     }

@@ -119,6 +119,21 @@ async fn kick_ban_and_voice_show_their_codes_and_are_told_as_facts() {
 }
 
 #[tokio::test]
+async fn a_voice_that_is_given_to_who_came_back_is_told_though_no_role_changes() {
+    let served = serve().await;
+    let mut facts = served.bus.subscribe();
+    let (mut alice, mut bob) = room(&served).await;
+    alice.ask("set", ROOM, &item("nick='Bob' role='visitor'")).await;
+    bob.expect(&["role='visitor'", "code='110'"]).await;
+    bob.send(&format!("<presence type='unavailable' to='{ROOM}/Bob'/>")).await;
+    bob.expect(&["type='unavailable'", "code='110'"]).await;
+    bob.enter(ROOM, "Bob").await;
+    // The call holds what the room forgot: it must hear of a role that the room takes bob to have.
+    assert!(alice.ask("set", ROOM, &item("nick='Bob' role='participant'")).await.contains("result"));
+    fact(&mut facts, |e| matches!(e, RoomEvent::RoleChanged { role: Role::Participant, .. })).await;
+}
+
+#[tokio::test]
 async fn a_session_that_ends_leaves_its_rooms() {
     let served = serve().await;
     let mut facts = served.bus.subscribe();
