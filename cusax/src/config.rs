@@ -219,10 +219,8 @@ impl Config {
 impl Config {
     /// The file that the store is in, where it is SQLite.
     pub(crate) fn store_file(&self) -> Option<PathBuf> {
-        let url = self.store_url();
-        let rest = url.strip_prefix("sqlite:")?;
-        let path = rest.split('?').next().unwrap_or(rest);
-        Some(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))
+        // A URL that cannot be read is told of where the store is opened.
+        Store::file(&self.store_url()).ok().flatten()
     }
 }
 
