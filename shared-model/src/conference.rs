@@ -43,7 +43,18 @@ pub struct ConferenceSnapshot {
     pub is_recorded: bool,
 }
 
-/// Answers who is in a room's call now. The focus implements it; the chat server asks it.
+/// Why nobody came into a call who was called.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallOutError {
+    /// The room's rules do not let them be called, or they did not take the call; says why.
+    #[error("{0}")]
+    Refused(String),
+    /// Whoever could call does not answer.
+    #[error("no calls can be made now")]
+    Unavailable,
+}
+
+/// Answers who is in a room's call now, and calls others into it. The focus implements it; the chat server asks it.
 pub trait ConferenceDirectory: Send + Sync {
     /// The room's call at this moment, or `None` if nobody is in it.
     fn conference<'a>(
@@ -58,5 +69,16 @@ pub trait ConferenceDirectory: Send + Sync {
         _viewer: &'a BareJid,
     ) -> Pending<'a, Result<Option<String>, Unavailable>> {
         Box::pin(async { Ok(None) })
+    }
+
+    /// Calls `callee`, a SIP URI, into the room's call for `asker`, who has the rights of a REFER to it. The answer comes when
+    /// the call was taken, or will not be.
+    fn call_out<'a>(
+        &'a self,
+        _room: &'a RoomAddress,
+        _asker: &'a BareJid,
+        _callee: &'a str,
+    ) -> Pending<'a, Result<(), CallOutError>> {
+        Box::pin(async { Err(CallOutError::Unavailable) })
     }
 }

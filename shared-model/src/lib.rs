@@ -26,7 +26,7 @@ mod voicemail;
 pub use address::{Address, AddressError, Aor, BareJid, RoomAddress, domain_in_xmpp_uri};
 pub use announcement::{Announcement, Announcements};
 pub use availability::{Availability, MayRing};
-pub use conference::{Audio, ConferenceDirectory, ConferenceSnapshot, Participant};
+pub use conference::{Audio, CallOutError, ConferenceDirectory, ConferenceSnapshot, Participant};
 pub use domains::Domains;
 pub use fact::{
     AccountEvent, BindingChange, BindingEvent, CallEvent, CallOutcome, ConferenceEvent, Event, Fact,

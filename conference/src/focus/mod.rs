@@ -34,13 +34,13 @@ mod video;
 mod xr;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use dashmap::{DashMap, Entry};
 use shared_auth::Directory;
 use shared_model::{
-    AccountId, BareJid, ConferenceDirectory, ConferenceSnapshot, Deed, Fact, Moderation, ModerationError,
-    Pending, RoomAddress, RoomDirectory, RoomEvent, Unavailable, VoiceMessages,
+    AccountId, BareJid, CallOutError, ConferenceDirectory, ConferenceSnapshot, Deed, Fact, Moderation,
+    ModerationError, Pending, RoomAddress, RoomDirectory, RoomEvent, Unavailable, VoiceMessages,
 };
 use shared_runtime::{Redacted, Shutdown, bus::Bus};
 use sip_core::{Message, Uri};
@@ -98,6 +98,8 @@ pub struct Focus {
     answered: Answered,
     endpoint: OnceLock<Endpoint>,
     conferences: DashMap<RoomAddress, mpsc::Sender<Input>>,
+    /// What a conference that is started here holds.
+    own: Weak<Self>,
 }
 
 /// What a conference's task hears.
@@ -126,6 +128,8 @@ pub(crate) enum Input {
     Snapshot(oneshot::Sender<ConferenceSnapshot>),
     /// An administrator of the service does something to the leg of a Call-ID.
     Moderate(String, Deed, oneshot::Sender<Result<(), ModerationError>>),
+    /// Somebody in the chat room asks for a call to a SIP URI.
+    CallOut(BareJid, String, oneshot::Sender<Result<(), CallOutError>>),
     /// Somebody of the room asks for the conference document.
     Document(BareJid, oneshot::Sender<String>),
 }
@@ -147,7 +151,7 @@ impl Focus {
         let web = WebPort::start(media, pairs).map_err(|error| PortsError::Taken(media, error.kind()))?;
         let desk = Desk::new((parts.random)());
         let (endpoint, conferences, guesses) = (OnceLock::new(), DashMap::new(), Guesses::default());
-        Ok(Arc::new(Self {
+        Ok(Arc::new_cyclic(|own| Self {
             parts,
             ports,
             mixers,
@@ -160,6 +164,7 @@ impl Focus {
             answered: Answered::default(),
             endpoint,
             conferences,
+            own: own.clone(),
         }))
     }
 
@@ -365,6 +370,24 @@ impl ConferenceDirectory for Focus {
             let (sender, receiver) = oneshot::channel();
             inbox.try_send(Input::Document(viewer.clone(), sender)).map_err(|_| Unavailable)?;
             receiver.await.map(Some).map_err(|_| Unavailable)
+        })
+    }
+
+    fn call_out<'a>(
+        &'a self,
+        room: &'a RoomAddress,
+        asker: &'a BareJid,
+        callee: &'a str,
+    ) -> Pending<'a, Result<(), CallOutError>> {
+        Box::pin(async move {
+            let focus = self.own.upgrade().ok_or(CallOutError::Unavailable)?;
+            if room.domain() != self.parts.domain || self.parts.shutdown.is_begun() {
+                return Err(CallOutError::Unavailable);
+            }
+            let (sender, receiver) = oneshot::channel();
+            let input = Input::CallOut(asker.clone(), callee.to_owned(), sender);
+            focus.deliver(room.clone(), input).map_err(|_| CallOutError::Unavailable)?;
+            receiver.await.map_err(|_| CallOutError::Unavailable)?
         })
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::house::{House, URI, occupant};
 use conference::Config;
-use shared_model::{Affiliation, Audio, ConferenceDirectory, Role};
+use shared_model::{Affiliation, Audio, CallOutError, ConferenceDirectory, Role};
 use sip_core::{Message, Name};
 use sip_endpoint::Incoming;
 
@@ -75,6 +75,48 @@ async fn a_participant_has_somebody_called_and_a_moderator_has_them_removed() {
     let bye = called(&mut house, "BYE").await.request;
     assert_eq!((bye.uri(), bye.to_tag()), ("sip:bob@192.0.2.7", Some("bobs")));
     assert!(watcher.document().await.contains("<user entity=\"sip:bob@example.org\" state=\"deleted\"/>"));
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_occupant_of_the_chat_room_has_somebody_called() {
+    let mut house = House::start().await;
+    let (focus, room) = (house.focus.clone(), crate::house::ROOM.parse().unwrap());
+    let ask = |name: &'static str, uri: &'static str| {
+        let (focus, room) = (focus.clone(), crate::house::ROOM.parse().unwrap());
+        tokio::spawn(async move { focus.call_out(&room, &crate::house::jid(name), uri).await })
+    };
+    let why = |answer: Result<_, CallOutError>| answer.unwrap_err().to_string();
+    // Nobody is in the call yet.
+    let busy = ask("alice", "sip:bob@example.org");
+    let incoming = called(&mut house, "INVITE").await;
+    assert_eq!(incoming.request.uri(), "sip:bob@example.org");
+    assert_eq!(incoming.request.value(Name::ReferredBy), None, "the room may hide who asks");
+    incoming.server.respond(Message::response(&incoming.request, 486, ""));
+    assert_eq!(why(busy.await.unwrap()), "486 Busy Here");
+    let taken = ask("alice", "sip:bob@example.org");
+    pick_up(&called(&mut house, "INVITE").await, SOUND);
+    assert_eq!(taken.await.unwrap(), Ok(()));
+    house.until_audio("bob", Audio::SendReceive).await;
+    // The rights are those of a REFER.
+    house.affiliations(vec![(crate::house::jid("carol"), Affiliation::Outcast)]);
+    for (asker, uri, status) in [
+        ("nobody", "sip:bob@example.org", "403 This Needs An Account"),
+        ("carol", "sip:bob@example.org", "403 Banned From This Room"),
+        ("alice", "sip:carol@example.org", "403 Banned From This Room"),
+        ("alice", "sip:dan@elsewhere.example", "403 This Call Needs An Account"),
+        ("alice", "sip:other@conference.example.org", "403 A Conference Does Not Call A Conference"),
+    ] {
+        assert_eq!(why(ask(asker, uri).await.unwrap()), status, "{asker}, {uri}");
+    }
+    house.occupants(vec![occupant("alice", Role::Moderator)]);
+    let outside = ask("alice", "sip:dan@elsewhere.example");
+    pick_up(&called(&mut house, "INVITE").await, SOUND);
+    assert_eq!(outside.await.unwrap(), Ok(()), "moderators let in whom they like");
+    let elsewhere = "dev@elsewhere.example".parse().unwrap();
+    let stray = focus.call_out(&elsewhere, &crate::house::jid("alice"), "sip:bob@example.org").await;
+    assert_eq!(stray, Err(CallOutError::Unavailable));
+    assert_eq!(focus.conference(&room).await.unwrap().unwrap().participants.len(), 2);
     house.stop().await;
 }
 

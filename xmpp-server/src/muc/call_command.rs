@@ -1,6 +1,6 @@
 //! `/call` in a room — XEP-0482 0.1.0, sections 2.1 (an invitation with external URIs), 3.1 (its id is the room's); B-12.
 //!
-//! In    the message `/call` of an occupant with voice.
+//! In    the message `/call` of an occupant with voice; whom words after it name is called ([`super::call_out`]).
 //! Out   instead of it, from the room to all: an invitation to the room's call at its SIP address, with a line for clients that do not
 //!       know invitations. It is archived as other messages are, under the id by which it is accepted.
 //! Errors those of other messages: no voice, too fast.
@@ -13,10 +13,11 @@ use super::room::{Effects, Room};
 pub(crate) const SPEC: Spec =
     Spec::xep(482, "0.1.0").note("archived and passed; rooms invite to their own call, by its SIP address");
 
-/// Whether a message asks for an invitation.
-pub(crate) fn is_asked(children: &[Element]) -> bool {
-    let body = children.iter().find(|child| child.is("body", ns::CLIENT));
-    body.is_some_and(|body| body.text().trim() == "/call")
+/// What stands after `/call` in a message that begins with it: nothing if all are to be invited.
+pub(crate) fn asked(children: &[Element]) -> Option<String> {
+    let text = children.iter().find(|child| child.is("body", ns::CLIENT))?.text();
+    let words = text.trim().strip_prefix("/call")?;
+    (words.is_empty() || words.starts_with(char::is_whitespace)).then(|| words.trim().to_owned())
 }
 
 impl Room {

@@ -12,6 +12,7 @@ use shared_store::Entry;
 use xmpp_core::payload::mam::{self, Query};
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
+use super::call_out::CallOut;
 use super::config::RoomConfig;
 use super::hats::Hats;
 use super::invite::{Invitation, Invited};
@@ -45,6 +46,8 @@ pub(crate) struct Effects {
     pub(crate) tombstone: Option<Tombstone>,
     /// To send to accounts that are there.
     pub(crate) invitations: Vec<Invitation>,
+    /// To be made by the focus.
+    pub(crate) calls: Vec<CallOut>,
 }
 
 /// What is asked of what a room keeps in the store.

@@ -58,8 +58,12 @@ impl Room {
             return Err(ErrorKind::Forbidden.into()); // §7.4
         }
         self.keep_pace(&speaker.jid, &children, now)?;
-        if call_command::is_asked(&children) {
-            self.invite_to_call(message, &speaker.jid, &speaker.nick, now, out);
+        if let Some(words) = call_command::asked(&children) {
+            if words.is_empty() {
+                self.invite_to_call(message, &speaker.jid, &speaker.nick, now, out);
+            } else {
+                self.call_out(message, &words, &speaker.jid, out);
+            }
             return Ok(());
         }
         self.retract(message, &children, speaker, now, out)?;

@@ -175,6 +175,11 @@ async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) -> Result
         let server = Arc::clone(server);
         tokio::spawn(async move { invite(&server, invitation).await });
     }
+    for call in effects.calls {
+        let (server, address, jid) = (Arc::clone(server), room.address.clone(), room.jid.clone());
+        // Not in this task: the focus asks the room whether it may.
+        tokio::spawn(async move { super::call_out::call(&server, &address, &jid, &call).await });
+    }
     for (iq, question, sees_jids) in effects.questions {
         let (server, owner) = (Arc::clone(server), room.jid.clone());
         // Not in this task: pages are long, and the room goes on.

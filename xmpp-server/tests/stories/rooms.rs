@@ -3,8 +3,9 @@
 use crate::common::rooms::{INSTANT, ROOM, configure, item, room};
 use crate::common::{Client, ROOMS, attribute, serve, serve_again};
 use shared_model::{
-    Affiliation, Audio, BareJid, ConferenceDirectory, ConferenceEvent, ConferenceSnapshot, Correlation,
-    Event, Fact, LeaveReason, Participant, Pending, Role, RoomAddress, RoomDirectory, RoomEvent, Unavailable,
+    Affiliation, Audio, BareJid, CallOutError, ConferenceDirectory, ConferenceEvent, ConferenceSnapshot,
+    Correlation, Event, Fact, LeaveReason, Participant, Pending, Role, RoomAddress, RoomDirectory, RoomEvent,
+    Unavailable,
 };
 use shared_runtime::bus::{Heard, Subscription};
 use xmpp_server::{Config, CreateError, RoomOptions};
@@ -318,6 +319,66 @@ async fn occupants_who_ask_are_told_of_the_call() {
     assert!(carol.ask("get", ROOM, ask).await.contains("not-acceptable"), "carol is not inside");
     let info = alice.ask("get", ROOM, "<query xmlns='http://jabber.org/protocol/disco#info'/>").await;
     assert!(info.contains("urn:xmpp:coin:1"));
+}
+
+#[tokio::test]
+async fn who_is_named_after_the_command_call_is_called_and_the_asker_alone_is_told() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    let say =
+        |text: &str| format!("<message type='groupchat' to='{ROOM}' id='c'><body>{text}</body></message>");
+    bob.send(&say("/call Alice")).await;
+    bob.expect(&["Alice is not in the call: no calls can be made now"]).await;
+    let (asked, mut calls) = tokio::sync::mpsc::unbounded_channel();
+    served.server.attach_calls(std::sync::Arc::new(Dialled(asked)));
+    for (word, uri) in [
+        ("Alice", "sip:alice@sip.example.org"),
+        ("xmpp:carol@example.org", "sip:carol@sip.example.org"),
+        ("sip:dan@other.example", "sip:dan@other.example"),
+        ("+49-30-123", "sip:+4930123@sip.example.org"),
+    ] {
+        bob.send(&say(&format!("/call {word}"))).await;
+        let calling = bob.expect(&["<message", &format!("<body>Calling {word}.</body>")]).await;
+        assert!(calling.contains(&format!("from='{ROOM}'")) && calling.contains("id='c'"), "{calling}");
+        assert_eq!(calls.recv().await.unwrap(), ("bob@example.org".to_owned(), uri.to_owned()));
+        let refused = word.starts_with('+');
+        let outcome = if refused { "is not in the call: 403 No" } else { "is in the call." };
+        bob.expect(&["<message", &format!("<body>{word} {outcome}</body>")]).await;
+    }
+    bob.send(&say("/call Alice carol@example.org nobody")).await;
+    bob.expect(&["Calling Alice, carol@example.org, nobody."]).await;
+    bob.expect(&["nobody is not in the call: nobody of that name can be called"]).await;
+    bob.send(&say(&format!("/call {}", "a ".repeat(11)))).await;
+    bob.expect(&["Not called: that is more than 10 at once."]).await;
+    // A word of another meaning is said.
+    bob.send(&say("/callers are welcome")).await;
+    bob.expect(&["<body>/callers are welcome</body>"]).await;
+    let said = alice.expect(&["<message"]).await;
+    assert!(said.contains("/callers are welcome"), "nothing else was said to all: {said}");
+}
+
+/// A focus that calls everybody but numbers.
+struct Dialled(tokio::sync::mpsc::UnboundedSender<(String, String)>);
+
+impl ConferenceDirectory for Dialled {
+    fn conference<'a>(
+        &'a self,
+        _room: &'a RoomAddress,
+    ) -> Pending<'a, Result<Option<ConferenceSnapshot>, Unavailable>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn call_out<'a>(
+        &'a self,
+        _room: &'a RoomAddress,
+        asker: &'a BareJid,
+        callee: &'a str,
+    ) -> Pending<'a, Result<(), CallOutError>> {
+        self.0.send((asker.to_string(), callee.to_owned())).unwrap();
+        Box::pin(async move {
+            if callee.contains('+') { Err(CallOutError::Refused("403 No".to_owned())) } else { Ok(()) }
+        })
+    }
 }
 
 /// On one thread, so that nobody reads before so many facts are there that some are dropped.

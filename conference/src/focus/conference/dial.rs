@@ -1,7 +1,7 @@
 //! Calls that the focus makes and ends because somebody asked — RFC 4579 §5.5 (inviting by REFER), §5.11 (removing), RFC 3515
 //! §2.4 (what became of it), RFC 4488 (without being told).
 //!
-//! In    REFER inside a leg's dialog or outside any. Out INVITE and what follows of it, BYE, NOTIFY of the package `refer`.
+//! In    REFER inside a leg's dialog or outside any, or the wish of an occupant of the chat room. Out INVITE and what follows of it, BYE, NOTIFY of the package `refer`.
 //! State calls that nobody answered yet, and who wants to know of each.
 //! Errors 403 for who may not ask, 486 when the conference is full, 501 for what is neither a call nor a removal.
 //!
@@ -13,12 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared_auth::AccountCard;
-use shared_model::Aor;
+use shared_model::{Aor, BareJid, CallOutError};
 use sip_core::header::Name;
 use sip_core::sdp::Direction;
 use sip_core::{Message, Uri};
 use sip_endpoint::{Answer, Cancel, Incoming, SentRequest};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::super::Input;
 use super::super::admission::{Caller, caller};
@@ -62,9 +62,11 @@ enum Device {
 }
 
 /// Who wants to know what becomes of a call.
-struct Teller {
-    way: Way,
-    event_id: Option<String>,
+enum Teller {
+    /// By NOTIFY.
+    Refer(Way, Option<String>),
+    /// The chat half, for an occupant.
+    Chat(oneshot::Sender<Result<(), CallOutError>>),
 }
 
 impl Conference {
@@ -114,6 +116,37 @@ impl Conference {
                 Err((status, reason)) => refuse(status, reason),
             },
         }
+    }
+
+    /// An occupant of the chat room asks for a call. Their rights are those of a REFER outside any dialog; who is called is not
+    /// told who asked, whose address the room may hide.
+    pub(super) async fn call_out(
+        &mut self,
+        asker: &BareJid,
+        uri: &str,
+        outcome: oneshot::Sender<Result<(), CallOutError>>,
+    ) {
+        let teller = Teller::Chat(outcome);
+        match self.may_ask(asker, uri).await {
+            Ok((callee, voice)) => self.dial(uri, callee, voice, (Some(teller), None), Device::Phone).await,
+            Err((status, reason)) => self.tell(teller, status, reason).await,
+        }
+    }
+
+    async fn may_ask(&mut self, asker: &BareJid, uri: &str) -> Result<(Caller, Voice), (u16, &'static str)> {
+        if self.mailbox.is_some() {
+            return Err((403, "This Is A Mailbox"));
+        }
+        let card = self.focus.parts().accounts.by_jid(asker).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "an asker's account cannot be read");
+            None
+        });
+        if !card.is_some_and(|card| card.enabled) {
+            return Err((403, "This Needs An Account"));
+        }
+        self.admit(Some(asker)).await.map_err(policy::Refusal::status)?;
+        let is_moderator = self.snapshot.as_ref().is_some_and(|room| policy::moderates(room, asker));
+        self.may_call(uri, is_moderator).await
     }
 
     /// Whether somebody may be called, and whether they would be heard.
@@ -168,7 +201,7 @@ impl Conference {
         // RFC 3515 §2.4.6: of several REFERs in a dialog each is known by its CSeq.
         let event_id = leg.and(request.cseq()).map(|(number, _)| number.to_string());
         incoming.server.respond(response);
-        way.filter(|_| !wants_none).map(|way| Teller { way, event_id })
+        way.filter(|_| !wants_none).map(|way| Teller::Refer(way, event_id))
     }
 
     async fn dial(
@@ -342,22 +375,38 @@ impl Conference {
 
     async fn tell_trying(&mut self, at: usize) {
         let contact = self.contact();
-        let Some(teller) = &mut self.dialling[at].teller else { return };
-        let Some((mut notify, flow)) = in_dialog(&mut self.participants, &mut teller.way, &contact) else {
+        let Some(Teller::Refer(way, event_id)) = &mut self.dialling[at].teller else { return };
+        let Some((mut notify, flow)) = in_dialog(&mut self.participants, way, &contact) else {
             return;
         };
         let lasts = LONGEST_RING.as_secs() + 10;
-        outcome(&mut notify, teller, &format!("active;expires={lasts}"), 100);
+        outcome(&mut notify, event_id.as_deref(), &format!("active;expires={lasts}"), 100);
         self.send_all(vec![(None, notify, flow)]).await;
     }
 
     async fn tell_end(&mut self, teller: Option<Teller>, status: u16) {
+        if let Some(teller) = teller {
+            self.tell(teller, status, sip_core::status::reason(status)).await;
+        }
+    }
+
+    async fn tell(&mut self, teller: Teller, status: u16, reason: &str) {
+        let (mut way, event_id) = match teller {
+            Teller::Refer(way, event_id) => (way, event_id),
+            Teller::Chat(sender) => {
+                let outcome = match status {
+                    200..300 => Ok(()),
+                    _ => Err(CallOutError::Refused(format!("{status} {reason}"))),
+                };
+                let _ = sender.send(outcome); // who asked may have gone
+                return;
+            }
+        };
         let contact = self.contact();
-        let Some(mut teller) = teller else { return };
-        let Some((mut notify, flow)) = in_dialog(&mut self.participants, &mut teller.way, &contact) else {
+        let Some((mut notify, flow)) = in_dialog(&mut self.participants, &mut way, &contact) else {
             return;
         };
-        outcome(&mut notify, &teller, "terminated;reason=noresource", status);
+        outcome(&mut notify, event_id.as_deref(), "terminated;reason=noresource", status);
         self.send_all(vec![(None, notify, flow)]).await;
     }
 
@@ -381,8 +430,8 @@ fn contact_ip(contact: &str) -> Option<IpAddr> {
 }
 
 /// RFC 3515 §2.4.5: the first line of a response stands for it.
-fn outcome(notify: &mut Message, teller: &Teller, state: &str, status: u16) {
-    let id = teller.event_id.as_ref().map_or(String::new(), |id| format!(";id={id}"));
+fn outcome(notify: &mut Message, event_id: Option<&str>, state: &str, status: u16) {
+    let id = event_id.map_or(String::new(), |id| format!(";id={id}"));
     notify.push(Name::Event, &format!("refer{id}"));
     notify.push(Name::SubscriptionState, state);
     let line = format!("SIP/2.0 {status} {}\r\n", sip_core::status::reason(status));

@@ -136,11 +136,16 @@ impl Conference {
         }
         // What came between the last look and the forgetting begins a new conference.
         while let Some(input) = inputs.recv().await {
+            let begins = match input {
+                Input::Request(_) => true,
+                Input::CallOut(..) => !shutdown.is_begun(),
+                _ => false,
+            };
             match input {
                 Input::Request(incoming) if shutdown.is_begun() => {
                     incoming.server.respond(Message::response(&incoming.request, 503, "Stopping"));
                 }
-                Input::Request(_) if self.focus.deliver(self.room.clone(), input).is_err() => {
+                _ if begins && self.focus.deliver(self.room.clone(), input).is_err() => {
                     tracing::warn!("a request was lost to an overloaded conference");
                 }
                 _ => {}
@@ -228,6 +233,7 @@ impl Conference {
                 // Whoever asked may have gone.
                 let _ = sender.send(self.document_for(&viewer));
             }
+            Input::CallOut(asker, uri, outcome) => self.call_out(&asker, &uri, outcome).await,
             Input::Unsubscribed(id) => self.subscriptions.retain(|subscription| subscription.id != id),
             Input::Moderate(call_id, deed, sender) => {
                 // Whoever asked may have gone.

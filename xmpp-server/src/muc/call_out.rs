@@ -1,0 +1,116 @@
+//! `/call bob` in a room: people are called into the room's call — RFC 4579 §5.5 asked for from the chat.
+//!
+//! In    what stands after `/call` in the message of an occupant with voice: nicks, addresses (a JID or an AOR) and numbers.
+//! Out   calls that the focus makes, by the rights of a REFER to it; who asked, and nobody else, is told of each what it came to.
+//! Errors words that name nobody, more than [`MOST`] of them, and what the focus refuses, in words to who asked.
+
+use std::sync::Arc;
+
+use shared_model::{Aor, BareJid, CallOutError, RoomAddress};
+use shared_store::StoreError;
+use xmpp_core::{Element, Jid, Kind, Stanza, ns};
+
+use super::room::{Effects, Room};
+use crate::route;
+use crate::server::Server;
+
+/// A call that an occupant asks for.
+pub(crate) struct CallOut {
+    asker: Jid,
+    /// As the asker wrote it.
+    word: String,
+    /// The real JID of the occupant that the word names, if it names one.
+    occupant: Option<Jid>,
+}
+
+impl Room {
+    /// Calls those whom these words name.
+    pub(crate) fn call_out(&self, message: &Stanza, words: &str, asker: &Jid, out: &mut Effects) {
+        // A nick may have spaces.
+        let words = match self.by_nick(words) {
+            Some(_) => vec![words],
+            None => words.split_whitespace().take(MOST + 1).collect(),
+        };
+        let is_sane = |word: &&str| word.len() <= LONGEST_WORD;
+        let text = if words.len() > MOST {
+            format!("Not called: that is more than {MOST} at once.")
+        } else if !words.iter().all(is_sane) {
+            "Not called: nobody has so long a name.".to_owned()
+        } else {
+            out.calls.extend(words.iter().map(|word| CallOut {
+                asker: asker.clone(),
+                word: (*word).to_owned(),
+                occupant: self.by_nick(word).map(|occupant| occupant.jid.clone()),
+            }));
+            format!("Calling {}.", words.join(", "))
+        };
+        out.stanzas.push(notice(&self.jid, asker, message.id.as_deref(), text));
+    }
+}
+
+/// Asks the focus for a call, and tells who wanted it what became of it.
+pub(crate) async fn call(server: &Arc<Server>, room: &RoomAddress, jid: &Jid, call: &CallOut) {
+    let text = match attempt(server, room, call).await {
+        Ok(()) => format!("{} is in the call.", call.word),
+        Err(why) => format!("{} is not in the call: {why}", call.word),
+    };
+    route::pass(server, notice(jid, &call.asker, None, text));
+}
+
+async fn attempt(server: &Server, room: &RoomAddress, call: &CallOut) -> Result<(), String> {
+    let failed = |error: StoreError| {
+        tracing::error!(%error, "whom to call cannot be read");
+        "accounts cannot be read now".to_owned()
+    };
+    let calls = server.calls.get().ok_or_else(|| CallOutError::Unavailable.to_string())?;
+    let asker: BareJid =
+        call.asker.bare_str().parse().map_err(|_| "you have no account of this service".to_owned())?;
+    let uri = uri(server, call).await.map_err(failed)?.ok_or("nobody of that name can be called")?;
+    calls.call_out(room, &asker, &uri).await.map_err(|error| error.to_string())
+}
+
+/// Where a word leads. AOR and JID are never made of one another: the account says which belong together.
+async fn uri(server: &Server, call: &CallOut) -> Result<Option<String>, StoreError> {
+    let directory = &server.auth.directory;
+    if let Some(occupant) = &call.occupant {
+        return Ok(server.account(occupant).await?.and_then(|card| sip(&card.aor)));
+    }
+    let word = ["sip:", "xmpp:", "tel:"].iter().find_map(|scheme| call.word.strip_prefix(scheme));
+    let word = word.unwrap_or(&call.word);
+    if word.contains('@') {
+        if let Ok(jid) = word.parse::<BareJid>()
+            && let Some(card) = directory.by_jid(&jid).await?
+        {
+            return Ok(sip(&card.aor));
+        }
+        return Ok(word.parse::<Aor>().ok().and_then(|aor| sip(&aor)));
+    }
+    let number: String = word.chars().filter(|c| !matches!(c, '-' | '.' | '/' | '(' | ')')).collect();
+    let digits = number.strip_prefix('+').unwrap_or(&number);
+    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Ok(None);
+    }
+    if let Some(card) = directory.by_number(&number).await? {
+        return Ok(sip(&card.aor));
+    }
+    // As the asker's phone would dial it.
+    let host = server.account(&call.asker).await?.map(|card| card.aor.host().into_owned());
+    Ok(host.and_then(|host| Aor::new(&number, &host).ok()).map(|aor| aor.to_sip_uri()))
+}
+
+fn sip(aor: &Aor) -> Option<String> {
+    (!aor.as_str().is_empty()).then(|| aor.to_sip_uri())
+}
+
+/// A word of the room to one client alone.
+fn notice(room: &Jid, asker: &Jid, id: Option<&str>, text: String) -> Stanza {
+    Stanza::new(Kind::Message, Some("groupchat"))
+        .with_id(id)
+        .with(&Element::new("body", ns::CLIENT).text_node(text))
+        .addressed(Some(room), Some(asker))
+}
+
+/// Calls that one message asks for.
+const MOST: usize = 10;
+/// Bytes of a name, address or number.
+const LONGEST_WORD: usize = 256;
