@@ -128,9 +128,7 @@ async fn make(face: &Face, ask: &Ask, opens: Opens) -> Result<Value, Problem> {
         return Err(Problem::field("days", "an invitation is good for 1 to 60 days"));
     }
     let (lifetime, caller) = (Duration::from_secs(days * 86_400), &ask.caller.card);
-    // An administrator's are not counted, as the operator's are not.
-    let by = (!caller.admin || matches!(&opens, Opens::Account { contact: Some(_), .. }))
-        .then_some(caller.account);
+    let by = Some(caller.account);
     let (text, invite) = face.auth.invites.create(&face.domains, opens, by, lifetime, unix_millis()).await?;
     face.audit.change(Some(caller), "invitation made", &invite.id, Value::Null, to_json(&invite)).await;
     let uri = app_uri(&face.domains, &text, &invite).unwrap_or_default();

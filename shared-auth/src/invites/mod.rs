@@ -166,8 +166,16 @@ impl Invites {
         lifetime: Duration,
         now: i64,
     ) -> Result<(String, Invite), InviteError> {
-        // Administrators alone reset passwords, as many as there are people who forget theirs.
-        let counts = |opens: &Opens| !matches!(opens, Opens::Password { .. });
+        // Administrators alone reset passwords, as many as there are people who forget theirs, and invite whom they will.
+        let is_admins = match by {
+            Some(by) => self.cache.find(Name::Id(by)).await?.is_some_and(|account| account.admin),
+            None => false,
+        };
+        let counts = |opens: &Opens| match opens {
+            Opens::Account { contact: None, .. } => !is_admins,
+            Opens::Account { .. } | Opens::Contact { .. } => true,
+            Opens::Password { .. } => false,
+        };
         let of_one = |invite: &&Invite| by.is_some() && invite.by == by && counts(&invite.opens);
         if counts(&opens) && self.list(now).await?.iter().filter(of_one).count() >= MOST_OF_ONE {
             return Err(InviteError::TooMany);
@@ -367,8 +375,15 @@ impl Invites {
         Ok(is_good.then_some((kept, record.version)))
     }
 
-    /// Whether an account is disabled that it leads to: that of a password, or the one that invites. While it is, nobody comes in by it.
+    /// Whether an account is disabled that it leads to, that of a password or the one that invites, or who made it is disabled or
+    /// gone. While it is so, nobody comes in by it.
     async fn is_shut(&self, invite: &Invite) -> Result<bool, StoreError> {
+        let makes_or_resets = !matches!(invite.opens, Opens::Contact { .. });
+        if let Some(by) = invite.by.filter(|_| makes_or_resets)
+            && self.cache.find(Name::Id(by)).await?.is_none_or(|account| !account.enabled)
+        {
+            return Ok(true);
+        }
         let whose = match &invite.opens {
             Opens::Password { account } => Name::Id(*account),
             Opens::Account { contact: Some(contact), .. } | Opens::Contact { contact } => {
@@ -458,7 +473,7 @@ const CONTACTS: &str = "invited-by";
 const ID_LENGTH: usize = 16;
 /// Milliseconds after which a claim that came to nothing is free again.
 const CLAIM_MILLIS: i64 = 60_000;
-/// Open invitations of one account; the operator's are not counted.
+/// Open invitations of one account; the operator's and administrators' are not counted.
 const MOST_OF_ONE: usize = 20;
 /// Invitations that are listed.
 const MOST: usize = 10_000;

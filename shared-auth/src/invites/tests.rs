@@ -314,3 +314,42 @@ async fn nobody_comes_in_by_a_disabled_account_while_it_is_one() {
     assert!(invites.reset(&reset, "another-battery", 2).await.is_ok());
     assert!(invites.accept(&invited, &domains(), wish("bob", GOOD), 2).await.is_ok());
 }
+
+#[tokio::test]
+async fn nobody_comes_in_by_what_a_disabled_administrator_made() {
+    let house = house();
+    let (invites, book) = (&house.auth.invites, &house.auth.book);
+    let new = |address: &str, admin| NewAccount {
+        aor: address.parse().unwrap(),
+        jid: address.parse().unwrap(),
+        profile: Profile { admin, ..Profile::default() },
+    };
+    let boss = book.create(new("boss@example.org", true), GOOD).await.unwrap().account;
+    let bob = book.create(new("bob@example.org", false), GOOD).await.unwrap().account;
+    let to = |user: Option<&str>| Opens::Account {
+        user: user.map(str::to_owned),
+        domain: None,
+        name: String::new(),
+        admin: true,
+        contact: None,
+    };
+    let mut made = Vec::new();
+    // An administrator's are not counted.
+    for _ in 0..=MOST_OF_ONE {
+        made.push(invites.create(&domains(), to(None), Some(boss), MINUTE, 0).await.unwrap().0);
+    }
+    made.push(invites.create(&domains(), to(Some("eve")), Some(boss), MINUTE, 0).await.unwrap().0);
+    let opens = Opens::Password { account: bob };
+    made.push(invites.create(&domains(), opens, Some(boss), MINUTE, 0).await.unwrap().0);
+    book.set_enabled(boss, false).await.unwrap();
+    for text in &made {
+        assert_eq!(invites.peek(text, 1).await.unwrap(), None);
+    }
+    assert_eq!(invites.accept(&made[0], &domains(), wish("eva", GOOD), 1).await, Err(InviteError::Spent));
+    book.set_enabled(boss, true).await.unwrap();
+    assert!(invites.peek(&made[0], 1).await.unwrap().is_some());
+    book.remove(boss).await.unwrap();
+    for text in &made {
+        assert_eq!(invites.peek(text, 1).await.unwrap(), None, "who made it is gone");
+    }
+}

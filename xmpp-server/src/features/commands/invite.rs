@@ -109,9 +109,8 @@ async fn make(server: &Server, by: &AccountCard, opens: Opens) -> Result<Outcome
     let Some(invitations) = server.invitations.get() else {
         return Err(Stop::Refuse(ErrorKind::ServiceUnavailable.into()));
     };
-    // An administrator's are not counted, as the operator's are not.
-    let counted = (!by.admin).then_some(by.account);
-    let made = server.auth.invites.create(&server.domains, opens, counted, LIFETIME, unix_millis()).await;
+    let maker = Some(by.account);
+    let made = server.auth.invites.create(&server.domains, opens, maker, LIFETIME, unix_millis()).await;
     let (text, invite) = made.map_err(|error| match error {
         InviteError::Book(error) => Stop::from(error),
         error => Stop::Fail(error.to_string()),
