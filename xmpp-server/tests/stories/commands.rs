@@ -95,10 +95,14 @@ async fn an_administrator_adds_changes_disables_and_deletes_a_user() {
     let mut alice = admin(&served).await;
     let new = [
         ("accountjid", "dave@example.org"),
-        ("password", "first"),
-        ("password-verify", "first"),
+        ("password", "the first battery"),
+        ("password-verify", "the first battery"),
         ("given_name", "Dave"),
     ];
+    let mut weak = new;
+    (weak[1].1, weak[2].1) = ("dave1234", "dave1234");
+    let refused = run(&mut alice, "add-user", &weak).await;
+    assert!(refused.contains("type='error'") && refused.contains("password"), "{refused}");
     let added = run(&mut alice, "add-user", &new).await;
     assert!(added.contains("status='completed'") && !added.contains("<note"), "{added}");
     let again = run(&mut alice, "add-user", &new).await;
@@ -108,10 +112,12 @@ async fn an_administrator_adds_changes_disables_and_deletes_a_user() {
     assert!(run(&mut alice, "add-user", &differ).await.contains("differ"));
     let foreign = [("accountjid", "x@y.example"), ("password", "p"), ("password-verify", "p")];
     assert!(run(&mut alice, "add-user", &foreign).await.contains("type='error'"));
-    let changed = [("accountjid", "dave@example.org"), ("password", "second")];
+    let weak = [("accountjid", "dave@example.org"), ("password", "password")];
+    assert!(run(&mut alice, "change-user-password", &weak).await.contains("type='error'"));
+    let changed = [("accountjid", "dave@example.org"), ("password", "the second battery")];
     assert!(!run(&mut alice, "change-user-password", &changed).await.contains("<note"));
     let mut dave = Client::connect(&served).await;
-    dave.authenticate("dave", "second").await;
+    dave.authenticate("dave", "the second battery").await;
     dave.bind("d").await;
     dave.send("<presence/>").await;
     let mut bob = Client::online(&served, "bob", "b").await;

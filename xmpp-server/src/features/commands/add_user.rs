@@ -3,8 +3,9 @@
 //! In    an address of this domain, a password twice, names; and an address of record, which is the address where none is
 //!       given, as with `cusax user add`.
 //! Out   an account that may log in at once. Email is asked for by the XEP and not kept, so it is not asked for here.
+//!       A password that is guessed first is refused, as on the pages.
 
-use shared_auth::{NewAccount, Profile};
+use shared_auth::{NewAccount, Profile, check_password};
 use shared_model::{Aor, BareJid};
 use xmpp_core::payload::form::{Field, Form};
 
@@ -46,6 +47,7 @@ async fn run(server: &Server, form: &Form) -> Result<Outcome, Stop> {
     if form.value("password-verify") != Some(password) {
         return Err(Stop::Fail("the two passwords differ".to_owned()));
     }
+    check_password(password, aor.local()).map_err(|weak| Stop::Fail(weak.to_string()))?;
     let name = format!("{} {}", text("given_name"), text("surname")).trim().to_owned();
     let profile = Profile { name, ..Profile::default() };
     server.auth.book.create(NewAccount { aor, jid, profile }, password).await?;

@@ -1,5 +1,7 @@
-//! Changes a user's password — XEP-0133 1.3.1, section 4.7. App passwords stay.
+//! Changes a user's password — XEP-0133 1.3.1, section 4.7. App passwords stay. One that is guessed first is
+//! refused, as on the pages.
 
+use shared_auth::check_password;
 use xmpp_core::payload::form::{Field, Form};
 
 use super::{Command, Outcome, Stop, accounts, ask, one_account};
@@ -18,8 +20,11 @@ fn form() -> Form {
 }
 
 async fn run(server: &Server, form: &Form) -> Result<Outcome, Stop> {
-    for account in accounts(server, form).await? {
-        let password = form.value("password").unwrap_or_default();
+    let (accounts, password) = (accounts(server, form).await?, form.value("password").unwrap_or_default());
+    for account in &accounts {
+        check_password(password, account.aor.local()).map_err(|weak| Stop::Fail(weak.to_string()))?;
+    }
+    for account in accounts {
         server.auth.book.set_password(account.account, password).await?;
     }
     Ok(Outcome::Done)
