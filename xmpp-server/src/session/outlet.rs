@@ -46,7 +46,7 @@ pub(super) struct Outlet {
     /// To be written before anything else: `<resumed/>`, and what is sent again.
     prologue: Vec<u8>,
     end: Arc<End>,
-    /// How many of those that are not acked were looked at since the connection was lost: whether they are on disk.
+    /// How many of those that are not acked were looked at since the connection was lost, and put on disk if they must be.
     looked_at: usize,
     most: usize,
     pulse: Pulse,
@@ -150,9 +150,14 @@ impl Outlet {
             let patience = if patience.is_zero() { WRITE_PATIENCE } else { patience };
             let sent = tokio::select! {
                 sent = write_all(&mut io, &buffer, patience) => sent,
-                _ = &mut stopped => return (self, io),
+                _ = &mut stopped => {
+                    self.batch.extend(behind.into_iter().flatten());
+                    return (self, io);
+                }
             };
             if !sent {
+                // What stands behind the last words goes elsewhere all the same.
+                self.batch.extend(behind.into_iter().flatten());
                 break Broken::Lost;
             }
             self.written(&server, &jid).await;
@@ -166,8 +171,9 @@ impl Outlet {
         let _ = breaks.send(broken); // who listens has stopped already
         loop {
             tokio::select! {
+                // Above the bound the session is ending, and who waits for room is not to wait for that.
                 is_room = self.absorb() => {
-                    if !is_room {
+                    if !is_room && self.inbox.is_closed() {
                         break;
                     }
                 }
@@ -294,6 +300,7 @@ impl Outlet {
     pub(super) async fn store(&mut self, server: &Server, (jid, serial): (&Jid, u64)) {
         let owner = jid.bare_str();
         let mut found = Vec::new();
+        let all;
         {
             let unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
             for (at, waiting) in unacked.waiting().enumerate().skip(self.looked_at) {
@@ -303,9 +310,10 @@ impl Outlet {
                     found.push((at, stanza.clone(), waiting.since));
                 }
             }
-            self.looked_at = unacked.len();
+            all = unacked.len();
         }
         if found.is_empty() {
+            self.looked_at = all;
             return;
         }
         let messages: Vec<(&Stanza, i64)> =
@@ -313,9 +321,11 @@ impl Outlet {
         let ids = match server.offline.keep(owner, &messages, Some(serial)).await {
             Ok(ids) => ids,
             Err(error) => {
+                // They are looked at again with the next one.
                 return tracing::error!(%error, "messages for a client without connection could not be kept");
             }
         };
+        self.looked_at = all;
         let mut unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = unacked.waiting_mut().enumerate();
         for ((at, stanza, _), id) in found.into_iter().zip(ids) {
