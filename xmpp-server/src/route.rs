@@ -16,6 +16,8 @@
 //! In    a stanza whose `from` is proven. Out stanzas in outboxes and queues, or an error back to the sender.
 //! Errors stanza errors, sent back through the same rules; an error is never answered.
 
+use std::cmp::Reverse;
+
 use shared_runtime::unix_millis;
 use xmpp_core::payload::roster::Change;
 use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
@@ -24,6 +26,7 @@ use crate::features::carbons;
 use crate::offline::Offline;
 use crate::router::{Sent, Session};
 use crate::server::Server;
+use crate::session::Given;
 use crate::{
     abusers, afar, archive, blocking, callers, features, guests, presence, push, session, voicemail,
 };
@@ -395,9 +398,14 @@ pub(crate) async fn give_to_willing(server: &Server, user: &Jid) {
     // One that ends meanwhile leaves it to the next.
     for _ in 0..MOST_GIVEN {
         let sessions = server.router.sessions(user.bare_str());
-        let Some(session) = sessions.into_iter().find(is_willing) else { return };
-        if session::give_waiting(server, &session.jid, session.serial, &session.outbox).await {
-            return;
+        // Who is connected comes first, and then whom the account prefers.
+        let best =
+            sessions.into_iter().filter(is_willing).min_by_key(|s| (s.is_detached, Reverse(s.priority)));
+        let Some(session) = best else { return };
+        match session::give_waiting(server, &session.jid, session.serial, &session.outbox).await {
+            Given::All => return,
+            Given::Full => session.end_unread(),
+            Given::Over => {}
         }
     }
 }

@@ -462,11 +462,16 @@ impl Session {
             Ok(()) => Sent::Yes,
             Err(mpsc::error::TrySendError::Closed(_)) => Sent::No,
             Err(mpsc::error::TrySendError::Full(_)) => {
-                let why = StreamError::because(StreamCondition::PolicyViolation, "the client does not read");
-                let _ = self.end.send(Some(why));
+                self.end_unread();
                 Sent::No
             }
         }
+    }
+
+    /// Its outbox is full.
+    pub(crate) fn end_unread(&self) {
+        let why = StreamError::because(StreamCondition::PolicyViolation, "the client does not read");
+        let _ = self.end.send(Some(why)); // it may have ended meanwhile
     }
 }
 

@@ -348,3 +348,24 @@ async fn connections_that_die_lose_and_double_nothing() {
     assert!(bob.stanza().await.unwrap().contains("id='last'"), "nothing more came");
     alice.expect_nothing().await;
 }
+
+/// What a client did not get goes to one that is connected, before one that is not, whoever came first.
+#[tokio::test]
+async fn what_a_client_did_not_get_goes_to_one_that_is_there() {
+    let config = Config { archive: "never".to_owned(), ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut phone = Client::online(&served, "bob", "phone").await;
+    phone.manage().await;
+    drop(phone);
+    let mut tablet = Client::login(&served, "bob", "tablet").await;
+    tablet.manage().await;
+    tablet.send("<presence><priority>9</priority></presence>").await;
+    tablet.expect(&["<presence", "bob@example.org/tablet"]).await;
+    let mut desk = Client::online(&served, "bob", "desk").await;
+    alice.send(&message("bob", "for whoever is there")).await;
+    alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    // The tablet has it, says nothing of that, and leaves.
+    tablet.send("</stream:stream>").await;
+    desk.expect(&["for whoever is there"]).await;
+}

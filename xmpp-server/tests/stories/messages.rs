@@ -1,5 +1,7 @@
 //! Rosters, presence, messages, cards — RFC 6121, XEP-0160, XEP-0054, XEP-0292, RFC 7081 §3.1.
 
+use std::time::{Duration, Instant};
+
 use crate::common::{Client, DOMAIN, Served, attribute, befriend, serve, serve_again, serve_with};
 use shared_store::Store;
 use xmpp_server::Config;
@@ -429,4 +431,35 @@ async fn a_client_asks_what_a_contact_shows_and_a_stranger_learns_nothing() {
     carol.expect(&["type='unavailable'"]).await;
     carol.send("<presence type='probe' to='alice@example.org/a'/>").await;
     carol.expect_nothing().await;
+}
+
+/// Who reads slowly holds up neither who writes to it nor what comes in its order, and loses nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_slow_reader_keeps_nobody_else_waiting() {
+    let config = Config { outbox: 8, rate: 1 << 30, archive: "never".to_owned(), ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let long = "x".repeat(200_000);
+    let say = |n: usize, text: &str| {
+        format!("<message type='chat' to='bob@example.org'><body>n{n};{text}</body></message>")
+    };
+    // More than sockets of this machine take by themselves.
+    for n in 0..100 {
+        alice.send(&say(n, &long)).await;
+    }
+    alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    let mut bob = Client::login(&served, "bob", "b").await;
+    bob.send("<presence/>").await;
+    bob.expect(&["<presence"]).await;
+    let began = Instant::now();
+    for n in 100..103 {
+        alice.send(&say(n, "live")).await;
+    }
+    alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    for n in 0..103 {
+        let next = bob.expect(&["<message"]).await;
+        assert!(next.contains(&format!("<body>n{n};")), "{n}: {}", &next[..next.len().min(300)]);
+    }
+    bob.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
 }
