@@ -3,7 +3,8 @@
 //! In    a message that no resource took, or that waits for one without connection and is in no archive.
 //! Out   at the next login, each once, marked with `<delay/>` (XEP-0203), in the order in which they came.
 //! State the archive of owner `<bare JID>#offline`. A message leaves it when a socket has taken it: a crash between the
-//!       two shows it twice rather than never. In memory, which session has which of them in its outbox.
+//!       two shows it twice rather than never, and so does a session that still writes after [`ENDING`], or a client that has
+//!       messages and loses its session before it acks them. In memory, which session has which of them in its outbox.
 //! Errors what is above the bound is not kept: the sender is told.
 //! Not here: XEP-0013 (flexible retrieval).
 
