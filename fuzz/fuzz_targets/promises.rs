@@ -68,6 +68,7 @@ pub fn stream(bytes: &[u8]) {
     let offer = |starttls: bool| Offer {
         domain: "x".to_owned(),
         others: ["y".into()].into(),
+        kept_elsewhere: if script[0] & 16 == 16 { ["y".into()].into() } else { [].into() },
         starttls,
         require_tls: starttls && script[0] & 1 == 1,
         mechanisms: vec!["SCRAM-SHA-1", "PLAIN", "EXTERNAL"],
