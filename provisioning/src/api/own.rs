@@ -151,7 +151,7 @@ pub(super) const TABLE: &[Operation] = &[
         scope: Scope::AccountRead,
         takes: &[],
         gives: "Export",
-        summary: "The own data: account, devices, calls, voice messages, block list, archive preferences, and the newest 2,000 entries of the archive",
+        summary: "The own data: account, devices, calls, voice messages, block list, archive preferences, the timeline, and the newest 2,000 entries of the archive",
         run: |face, ask| Box::pin(super::export::whole(face, ask)),
     },
     Operation {
