@@ -31,3 +31,36 @@ impl Server {
         is_own || self.service(domain).is_some() || self.components.knows(domain)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use xmpp_core::Jid;
+
+    /// One makes addresses, the other compares the domains of the configuration with them.
+    #[test]
+    fn addresses_and_the_configuration_have_one_form_of_a_domain() {
+        for domain in [
+            "example.org",
+            "Example.ORG",
+            "münchen.example",
+            "MÜNCHEN.example.",
+            "XN--Mnchen-3ya.example",
+            "mu\u{308}nchen.example",
+            "faß.example",
+            "हिन्दी.example",
+            "_xmpp.example.org",
+            "xn--a.example",
+            "a b.example",
+            "a..example",
+            "ü_.example",
+            "ü!.example",
+        ] {
+            let jid = format!("u@{domain}").parse::<Jid>().ok();
+            let of_jid = jid.map(|jid| jid.domain().to_owned());
+            let of_name = shared_model::idn::to_unicode(domain).map(Cow::into_owned);
+            assert_eq!(of_jid, of_name, "{domain}");
+        }
+    }
+}
