@@ -6,6 +6,10 @@ use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Servers that this process started: tests run side by side.
+static STARTED: AtomicU32 = AtomicU32::new(0);
 
 /// A running server; dropping stops it and removes its folder.
 pub(super) struct Server {
@@ -26,7 +30,8 @@ impl Server {
             eprintln!("skipped: PostgreSQL is not installed");
             return None;
         };
-        let folder = std::env::temp_dir().join(format!("cusax-postgres-{}", std::process::id()));
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("cusax-postgres-{}-{number}", std::process::id()));
         // What an earlier run with this process id left behind.
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
