@@ -22,8 +22,8 @@ struct Dialog {
     callee_tag: Box<str>,
     caller: Party,
     callee: Party,
-    /// How much higher our CSeq is towards a carrier than that of the other side, of its last INVITE and of all: of what the caller
-    /// sends, and the callee.
+    /// How much higher our CSeq is towards a carrier than that of the other side, of all requests and of its last INVITE: of what the
+    /// caller sends, and the callee.
     ahead: [(u32, u32); 2],
     since: Instant,
 }

@@ -5,6 +5,8 @@
 //! State whether presence was sent and to whom directly, and whether messages that waited were given.
 //! Errors stream errors for what no client may send; all else is answered as a stanza.
 
+mod giving;
+
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -31,7 +33,9 @@ use crate::rate::Rate;
 use crate::router::{Directed, Outgoing, What};
 use crate::server::Server;
 use crate::voicemail::heard;
-use crate::{callers, features, halves, offline, presence, reach, route, standing};
+use crate::{callers, features, halves, presence, reach, route, standing};
+
+pub(crate) use giving::{Given, give_waiting, given};
 
 pub(super) struct Client<'a> {
     server: &'a Arc<Server>,
@@ -438,40 +442,6 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// What waited comes first, and what follows behind it (RFC 6120 §10.1): until then messages go on to wait, and while they are
-    /// given none is delivered. A client that reads slowly is waited for without the turn of its account.
-    async fn give(&mut self) {
-        loop {
-            let turn = self.server.in_order.turn(vec![self.jid.bare_str()]).await;
-            self.server.router.update(&self.jid, self.serial, |session| session.is_given = true);
-            match give_waiting(self.server, &self.jid, self.serial, &self.outbox).await {
-                Given::All => return,
-                Given::Over => break,
-                // What comes meanwhile waits behind the rest.
-                Given::Full => {
-                    self.server.router.update(&self.jid, self.serial, |session| session.is_given = false);
-                }
-            }
-            drop(turn);
-            if !self.has_room().await {
-                break;
-            }
-        }
-        route::give_to_willing(self.server, &self.jid).await;
-    }
-
-    /// Waits until the outbox takes something more; false if the session ends before.
-    async fn has_room(&self) -> bool {
-        let sessions = self.server.router.sessions(self.jid.bare_str());
-        let own = sessions.into_iter().find(|session| session.serial == self.serial);
-        let Some(mut ended) = own.map(|own| own.end.subscribe()) else { return false };
-        tokio::select! {
-            room = self.outbox.reserve() => room.is_ok(),
-            _ = ended.wait_for(Option::is_some) => false,
-            () = self.server.stopped() => false,
-        }
-    }
-
     async fn directed_presence(&mut self, stanza: Stanza, to: &Jid) {
         match stanza.type_.as_deref() {
             None => {
@@ -550,63 +520,6 @@ async fn waited(held: &mut Option<Box<Held>>) -> Stanza {
     match held.take() {
         Some(held) => held.presence,
         None => std::future::pending().await,
-    }
-}
-
-/// What became of the messages that wait for an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Given {
-    /// The session has all of them.
-    All,
-    /// Its outbox is full: the rest waits.
-    Full,
-    /// The session is over.
-    Over,
-}
-
-/// Offline messages, oldest first (XEP-0160 §3, step 6), as many as the outbox takes: others have a turn behind this, and none waits
-/// for a socket.
-pub(crate) async fn give_waiting(
-    server: &Server,
-    user: &Jid,
-    serial: u64,
-    outbox: &mpsc::Sender<Outgoing>,
-) -> Given {
-    let owner = user.bare_str();
-    // One at a time, so that they come in their order.
-    let _turn = server.in_order.turn(vec![&offline::queue(owner)]).await;
-    let bound: Vec<u64> = server.router.sessions(owner).iter().map(|session| session.serial).collect();
-    match server.offline.waiting(owner, serial, &bound).await {
-        Ok(waiting) => {
-            let mut waiting = waiting.into_iter();
-            while let Some((id, message)) = waiting.next() {
-                let outgoing = Outgoing { bytes: message.to_bytes(), what: What::Waited(id.clone()) };
-                match outbox.try_send(outgoing) {
-                    Ok(()) => {}
-                    Err(mpsc::error::TrySendError::Closed(_)) => {
-                        server.offline.session_ended(owner, serial);
-                        return Given::Over;
-                    }
-                    Err(mpsc::error::TrySendError::Full(_)) => {
-                        let rest: Vec<String> =
-                            std::iter::once(id).chain(waiting.map(|(id, _)| id)).collect();
-                        server.offline.wait_again(owner, &rest);
-                        return Given::Full;
-                    }
-                }
-            }
-        }
-        Err(error) => tracing::error!(%error, "messages that wait could not be read"),
-    }
-    Given::All
-}
-
-/// Forgets messages that a client has.
-pub(super) async fn given(server: &Server, user: &Jid, ids: &[String]) {
-    // Whoever reads the queue meanwhile would give them once more.
-    let _turn = server.in_order.turn(vec![&offline::queue(user.bare_str())]).await;
-    if let Err(error) = server.offline.forget(user.bare_str(), ids).await {
-        tracing::error!(%error, "messages that were given could not be forgotten");
     }
 }
 
