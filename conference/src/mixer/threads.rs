@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
 use tokio::sync::mpsc::{self, error::TryRecvError};
 
 use super::legs::{Gate, LegId, Legs, Peer, Spoken};
@@ -86,7 +88,10 @@ impl Mixers {
         let start = |index: usize| {
             let (inbox, orders) = mpsc::channel(ORDERS);
             let worker = Worker { conferences: HashMap::new(), patience, metrics: metrics.mixer() };
-            std::thread::Builder::new().name(format!("mixer-{index}")).spawn(move || worker.run(orders))?;
+            std::thread::Builder::new().name(format!("mixer-{index}")).spawn(move || {
+                go_first();
+                worker.run(orders);
+            })?;
             Ok(Thread { inbox, load: Arc::default() })
         };
         let threads = (0..count.max(1)).map(start).collect::<std::io::Result<_>>()?;
@@ -200,6 +205,15 @@ impl Worker {
     }
 }
 
+/// Puts this thread before others that want its processor, where the system lets us (`LimitNICE`, see packaging/cusax.service).
+fn go_first() {
+    if let Err(error) = setpriority_process(Some(gettid()), NICE) {
+        tracing::info!(%error, "the mixer has no priority: while other programs have its processor, sound may come late");
+    }
+}
+
+/// As sound servers of desktops have it.
+const NICE: i32 = -11;
 /// Commands that may wait for a thread.
 const ORDERS: usize = 1_024;
 /// Ticks that are made up for when a thread was held up.
