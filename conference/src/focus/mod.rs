@@ -229,11 +229,13 @@ impl Focus {
         &self.guesses
     }
 
-    /// Where our media are, as a peer at that address sees us.
+    /// Where our media are, as a peer at that address sees us; `advertised` says it for addresses of its own family.
     fn local_ip(&self, towards: Option<IpAddr>) -> IpAddr {
         let config = &self.parts.config;
         let bound = Some(config.media.ip()).filter(|ip| !ip.is_unspecified());
-        config.advertised.or(bound).unwrap_or_else(|| answer::local_ip(towards))
+        let reaches = |ours: &IpAddr| towards.is_none_or(|peer| peer.is_ipv4() == ours.is_ipv4());
+        let advertised = config.advertised.filter(|ours| bound.is_some() || reaches(ours));
+        advertised.or(bound).unwrap_or_else(|| answer::local_ip(towards))
     }
 
     /// The address to bind: the configured one, or any of the family that is advertised.

@@ -100,9 +100,11 @@ pub(super) enum Unfit {
     Transport,
     /// Encrypted audio without a key that we can use.
     NoKey,
+    /// A browser's audio without all that it takes.
+    NotWhole,
     /// Audio that is not encrypted, which it must be.
     InTheClear,
-    /// Audio without an address.
+    /// Audio without an address, or with one that cannot reach ours.
     NoAddress,
     /// Audio in formats that we do not know.
     Format,
@@ -116,6 +118,9 @@ impl Unfit {
             Self::NoAudio => (304, "Media type not available: only audio is"),
             Self::Transport => (302, "Incompatible transport protocol"),
             Self::NoKey => (399, "No crypto line can be used"),
+            Self::NotWhole => {
+                (399, "DTLS-SRTP takes ICE, rtcp-mux, a sha-256 fingerprint, and setup actpass or active")
+            }
             Self::InTheClear => (399, "Sound must be encrypted here: RTP/SAVP with a crypto line"),
             Self::NoAddress => (301, "Incompatible network address formats"),
             Self::Format => (305, "Incompatible media format: Opus, G722, PCMU, PCMA and L16 are known"),
@@ -136,6 +141,12 @@ pub(super) fn answer(
     let has_port = if ours.is_some() { bundle::spread(&mut offer) } else { Vec::new() };
     xr::spread(&mut offer);
     let (at, chosen) = choose_among(&offer.media, keys, ours.is_some())?;
+    let remote = chosen.negotiated.remote;
+    let reaches = remote.is_ipv4() == origin.local.is_ipv4() || remote.ip().is_unspecified();
+    // A browser has candidates of both families.
+    if !reaches && chosen.browser.is_none() {
+        return Err(Unfit::NoAddress);
+    }
     let direction = direction_of(&offer.media[at]).mirrored();
     let group = chosen.browser.as_ref().map(|_| bundle::of(&offer).unwrap_or_default());
     let pictures = pictures.and_then(|pictures| video::choose(&offer.media, &takes, pictures, keys, group));
@@ -296,8 +307,8 @@ fn browser(media: &Media<'_>) -> Result<Browser, Unfit> {
         media.values("fingerprint").find(|value| value.to_ascii_lowercase().starts_with("sha-256 "));
     let may_wait = media.attribute("setup").is_none_or(|setup| setup == "actpass" || setup == "active");
     let is_whole = has("ice-ufrag") && has("ice-pwd") && media.attribute("rtcp-mux").is_some() && may_wait;
-    let fingerprint = fingerprint.filter(|_| is_whole).ok_or(Unfit::NoKey)?;
-    Ok(Browser { fingerprint: fingerprint.to_owned(), ice: ice(media).ok_or(Unfit::NoKey)? })
+    let fingerprint = fingerprint.filter(|_| is_whole).ok_or(Unfit::NotWhole)?;
+    Ok(Browser { fingerprint: fingerprint.to_owned(), ice: ice(media).ok_or(Unfit::NotWhole)? })
 }
 
 pub(super) fn choose<'a>(media: &Media<'a>, keys: &Keys, is_web: bool) -> Result<Chosen<'a>, Unfit> {

@@ -82,6 +82,9 @@ fn what_cannot_be_had_says_why() {
         unfit(&OFFER.replace("c=IN IP4 192.0.2.1\r\n", "c=IN IP4 host.example\r\n")),
         Unfit::NoAddress
     );
+    let other_family = OFFER.replace("c=IN IP4 192.0.2.1\r\n", "c=IN IP6 2001:db8::1\r\n");
+    assert_eq!(unfit(&other_family), Unfit::NoAddress);
+    assert!(answer(&OFFER.replace("IP4 192.0.2.1", "IP6 ::"), origin()).is_ok(), "nothing is sent there");
     assert_eq!(unfit("rubbish"), Unfit::NotSdp);
 }
 
@@ -150,9 +153,9 @@ fn browsers_are_answered_on_one_port_with_our_fingerprint() {
     }
     assert!(is_browser(BROWSER) && !is_browser(OFFER));
     for lacking in ["a=ice-pwd:theirpassword\r\n", "a=fingerprint:sha-256 AB:CD\r\n", "a=rtcp-mux\r\n"] {
-        assert_eq!(answer(&BROWSER.replace(lacking, "")).unwrap_err(), Unfit::NoKey, "{lacking}");
+        assert_eq!(answer(&BROWSER.replace(lacking, "")).unwrap_err(), Unfit::NotWhole, "{lacking}");
     }
-    assert_eq!(answer(&BROWSER.replace("actpass", "passive")).unwrap_err(), Unfit::NoKey);
+    assert_eq!(answer(&BROWSER.replace("actpass", "passive")).unwrap_err(), Unfit::NotWhole);
     let without = super::answer(BROWSER, origin(), &keys(), None, None);
     assert_eq!(without.unwrap_err(), Unfit::Transport);
 }
