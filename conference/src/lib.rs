@@ -12,7 +12,7 @@ pub mod media;
 pub mod metrics;
 pub mod mixer;
 
-pub use config::{Config, KEYS};
+pub use config::{Config, KEYS, Secrecy};
 pub use focus::{Focus, Parts};
 
 use shared_model::Spec;

@@ -289,6 +289,7 @@ async fn start_conference(
         domain: config.rooms_host(),
         rooms,
         messages: chat.map(XmppServer::voice_messages),
+        srtp: config.domains.iter().filter_map(|domain| Some((domain.name.clone(), domain.srtp?))).collect(),
         accounts: ground.auth.directory.clone(),
         bus: ground.bus.clone(),
         metrics: conference::metrics::Metrics::new(&ground.registry)?,

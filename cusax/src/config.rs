@@ -44,6 +44,8 @@ pub(crate) struct DomainConfig {
     pub(crate) name: String,
     /// What becomes of messages and presence by SIP for its users. Default: as `sip.chat`.
     pub(crate) chat: Option<sip_server::Chat>,
+    /// Whether the sound of its people's calls to rooms and mailboxes is encrypted. Default: as `conference.srtp`.
+    pub(crate) srtp: Option<conference::Secrecy>,
     /// PEM files of its own certificate. Default none: it has to be in that of `[tls]`.
     pub(crate) certificate: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
@@ -80,7 +82,7 @@ const OWN_KEYS: &[Key] = &[
     Key::new(
         "domains",
         "[]",
-        "further domains of accounts, each a [[domains]]: name, chat = \"refuse\" (pass; default as sip.chat), certificate and key (PEM files; \
+        "further domains of accounts, each a [[domains]]: name, chat = \"refuse\" (pass; default as sip.chat), srtp (as conference.srtp, for calls of its people), certificate and key (PEM files; \
          default: those of [tls] name it too), [domains.ldap] and [domains.oidc] (the keys of auth.ldap and auth.oidc, for its people). Rooms and other services are those of `domain`",
     ),
     Key::new("data_dir", "\"/var/lib/cusax\"", "where the store, keys and the local CA live"),

@@ -33,6 +33,7 @@ mod session;
 mod video;
 mod xr;
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -48,11 +49,12 @@ use sip_endpoint::{Application, Endpoint, Flow, Incoming};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Config;
-use crate::config::Ice;
+use crate::config::{Ice, Secrecy};
 use crate::media::ports::{Ports, PortsError};
 use crate::media::web::WebPort;
 use crate::metrics::Metrics;
 use crate::mixer::{LegId, Mixers};
+use admission::Caller;
 use announcements::Desk;
 use answered::Answered;
 use conference::Conference;
@@ -71,6 +73,8 @@ pub struct Parts {
     pub rooms: Arc<dyn RoomDirectory>,
     /// Keeps what is said to mailboxes; without it there are none.
     pub messages: Option<Arc<dyn VoiceMessages>>,
+    /// Domains whose accounts have another rule than `conference.srtp`.
+    pub srtp: HashMap<String, Secrecy>,
     /// Answers whose AOR a caller has.
     pub accounts: Directory,
     /// Where facts go.
@@ -81,6 +85,14 @@ pub struct Parts {
     pub random: fn() -> u64,
     /// Stops the rooms.
     pub shutdown: Shutdown,
+}
+
+impl Parts {
+    /// Whether the sound of a call of theirs is to be encrypted.
+    fn secrecy(&self, caller: &Caller) -> Secrecy {
+        let own = caller.card.as_ref().and_then(|card| self.srtp.get(card.aor.domain()));
+        own.copied().unwrap_or(self.config.srtp)
+    }
 }
 
 /// The focus of all rooms.

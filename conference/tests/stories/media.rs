@@ -4,12 +4,12 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use crate::house::{House, ROOM, URI, occupant};
-use conference::Config;
-use conference::config::{Ice, Secrecy};
+use conference::config::Ice;
 use conference::media::codec::Format;
 use conference::media::rtcp;
 use conference::media::srtp::Suite;
 use conference::media::xr;
+use conference::{Config, Secrecy};
 use shared_model::{Audio, ConferenceDirectory, Event, MediaEvent, Role, RoomAccess, RoomEvent};
 use shared_runtime::bus::Heard;
 use sip_core::Name;
@@ -381,6 +381,17 @@ async fn a_house_that_wants_encryption_refuses_what_is_not() {
     let mut alice = house.silent_phone("alice").await;
     alice.encrypt(Suite::Gcm128);
     assert_eq!(alice.invite(URI).await.status(), 488);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_domain_that_wants_encryption_has_it_of_its_own_people() {
+    let config = Config { strangers: true, ..quiet() };
+    let house = House::start_under(config, &[("example.org", Secrecy::Required)]).await;
+    assert_eq!(house.invite("bob", URI).await, 488);
+    let offer = house.silent_phone("carol").await.send("INVITE", &[]).await;
+    assert!(String::from_utf8_lossy(offer.body()).contains(" RTP/SAVP "));
+    assert_eq!(house.invite("mallory", URI).await, 200, "a stranger is of no domain of ours");
     house.stop().await;
 }
 

@@ -76,7 +76,7 @@ impl Conference {
     /// What an offer within a call names: keys as they are.
     pub(super) fn offered_again(&self, at: usize) -> Offered {
         let participant = &self.participants[at];
-        let offered = self.offered(participant.crypto, participant.our_pictures());
+        let offered = self.offered(&participant.caller, participant.crypto, participant.our_pictures());
         Offered { lines: participant.lines.clone(), ..offered }
     }
 
@@ -89,7 +89,7 @@ impl Conference {
                 let browser = participant.web.as_ref();
                 again::offer(&again::Now { origin, sound, browser, pictures }, offered)
             }
-            None => offer::offer(origin, self.focus.parts().config.srtp, offered),
+            None => offer::offer(origin, self.secrecy_of(at), offered),
         }
     }
 
@@ -125,8 +125,11 @@ impl Conference {
         };
         let mut offered = self.offered_again(at);
         if let Some((ours, _)) = &fresh {
-            let keys =
-                if is_browser { Vec::new() } else { self.keys(self.participants[at].crypto).offered() };
+            let keys = if is_browser {
+                Vec::new()
+            } else {
+                self.keys(&participant.caller, participant.crypto).offered()
+            };
             offered.pictures = Some(video::offer::Offer { ours: *ours, keys });
         }
         let (encoding, parameters, usual) = video::offer::format(codec);
@@ -178,7 +181,6 @@ impl Conference {
             return self.focus.end_answer(call_id, answer.as_deref()).await;
         };
         let (contact, random) = (self.contact(), self.random());
-        let secrecy = self.focus.parts().config.srtp;
         let participant = &mut self.participants[at];
         let Some((offered, fresh)) = participant.asking.waits.take() else {
             return self.focus.answered().give_up(call_id);
@@ -218,7 +220,7 @@ impl Conference {
         let text = &body::described(&answer);
         let agreed = match &self.participants[at].web {
             Some(_) => offer::answered_by_browser(text, &offered),
-            None => offer::answered(text, secrecy, &offered),
+            None => offer::answered(text, self.secrecy_of(at), &offered),
         };
         match agreed {
             Some(agreed) => {

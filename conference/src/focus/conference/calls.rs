@@ -21,6 +21,7 @@ use super::super::sdes::Keys;
 use super::super::session::Session;
 use super::super::video;
 use super::{Conference, Source};
+use crate::config::Secrecy;
 use crate::labels::LegSpan;
 use crate::media::leg::{RtpLeg, UnboundLeg};
 use crate::media::ports::PortsError;
@@ -130,10 +131,12 @@ impl Conference {
         let our_pictures = pictures.as_ref().map(|(ours, _)| ours);
         let agreed = match offer.is_empty() {
             true => None,
-            false => match answer::answer(offer, origin, &self.keys(None), ours.as_ref(), our_pictures) {
-                Ok(agreed) => Some(agreed),
-                Err(unfit) => return incoming.server.respond(self.not_acceptable(request, unfit)),
-            },
+            false => {
+                match answer::answer(offer, origin, &self.keys(&caller, None), ours.as_ref(), our_pictures) {
+                    Ok(agreed) => Some(agreed),
+                    Err(unfit) => return incoming.server.respond(self.not_acceptable(request, unfit)),
+                }
+            }
         };
         if incoming.server.is_cancelled() {
             return refuse(487, "");
@@ -149,10 +152,10 @@ impl Conference {
             return refuse(400, "No Contact To Call");
         };
         let offered = match &agreed {
-            None => self.offered(None, pictures.as_ref().map(|(ours, _)| *ours)),
+            None => self.offered(&caller, None, pictures.as_ref().map(|(ours, _)| *ours)),
             Some(_) => Offered::default(),
         };
-        let secrecy = self.focus.parts().config.srtp;
+        let secrecy = self.focus.parts().secrecy(&caller);
         let offer = || offer::offer(origin, secrecy, &offered);
         let body = agreed.as_ref().map_or_else(offer, |agreed| agreed.text.clone());
         let offered = offered.saying(&body);
@@ -295,7 +298,13 @@ impl Conference {
                 None => self.pictures_for(&offer, origin, browsers),
             };
             let our_pictures = known.as_ref().or(fresh.as_ref().map(|(ours, _)| ours));
-            let agreed = match answer::answer(&offer, origin, &self.keys(now), ours.as_ref(), our_pictures) {
+            let agreed = match answer::answer(
+                &offer,
+                origin,
+                &self.keys(&participant.caller, now),
+                ours.as_ref(),
+                our_pictures,
+            ) {
                 Ok(agreed) => agreed,
                 Err(unfit) => {
                     // §14.2: all is as if it had not been asked.
@@ -362,7 +371,7 @@ impl Conference {
         let offered = std::mem::take(&mut self.participants[at].offered);
         let agreed = match &self.participants[at].web {
             Some(_) => offer::answered_by_browser(text, &offered),
-            None => offer::answered(text, self.focus.parts().config.srtp, &offered),
+            None => offer::answered(text, self.secrecy_of(at), &offered),
         };
         let leg = self.participants[at].unanswered.take();
         match (leg, agreed) {
@@ -403,9 +412,14 @@ impl Conference {
     }
 
     /// What a leg may be protected with, where it is protected so now.
-    pub(super) fn keys(&self, now: Option<Crypto>) -> Keys {
+    pub(super) fn keys(&self, caller: &Caller, now: Option<Crypto>) -> Keys {
         let parts = self.focus.parts();
-        Keys { secrecy: parts.config.srtp, now, random: parts.random }
+        Keys { secrecy: parts.secrecy(caller), now, random: parts.random }
+    }
+
+    /// Whether the sound of who takes part is to be encrypted.
+    pub(super) fn secrecy_of(&self, at: usize) -> Secrecy {
+        self.focus.parts().secrecy(&self.participants[at].caller)
     }
 
     /// 488, and why (RFC 3261 §20.43).

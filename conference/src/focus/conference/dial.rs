@@ -223,10 +223,11 @@ impl Conference {
         let ours = calls::ours(&sound);
         let pictures = self.pictures_at(origin, ours.as_ref().map(|_| local.port()));
         let our_pictures = pictures.as_ref().map(|(ours, _)| *ours);
-        let offered = self.offered(None, our_pictures);
+        let secrecy = self.focus.parts().secrecy(&callee);
+        let offered = self.offered(&callee, None, our_pictures);
         let text = match &ours {
             Some(ours) => offer::offer_to_browser(origin, ours, our_pictures.as_ref()),
-            None => offer::offer(origin, self.focus.parts().config.srtp, &offered),
+            None => offer::offer(origin, secrecy, &offered),
         };
         let offered = offered.saying(&text);
         let mut request = self.invitation(uri, text);
@@ -333,7 +334,7 @@ impl Conference {
         self.focus.acknowledge(&answer, dialog.ack(&self.contact()), flow);
         let text = &body::described(&answer);
         let agreed = match device {
-            Device::Phone => offer::answered(text, self.focus.parts().config.srtp, &offered),
+            Device::Phone => offer::answered(text, self.focus.parts().secrecy(&callee), &offered),
             Device::Browser => offer::answered_by_browser(text, &offered),
         };
         let mut participant = Participant::new(leg, dialog, callee, voice, origin);

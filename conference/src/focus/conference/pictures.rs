@@ -7,6 +7,7 @@
 
 use sip_core::sdp::Direction;
 
+use super::super::admission::Caller;
 use super::super::answer::Origin;
 use super::super::lines::Lines;
 use super::super::offer::Offered;
@@ -74,9 +75,14 @@ impl Conference {
     }
 
     /// What an offer of ours to a phone names: keys for its sound and, if it may have some, its pictures.
-    pub(super) fn offered(&self, sound: Option<Crypto>, pictures: Option<video::Ours>) -> Offered {
-        let sound = self.keys(sound).offered();
-        let pictures = pictures.map(|ours| Offer { ours, keys: self.keys(ours.crypto).offered() });
+    pub(super) fn offered(
+        &self,
+        callee: &Caller,
+        sound: Option<Crypto>,
+        pictures: Option<video::Ours>,
+    ) -> Offered {
+        let sound = self.keys(callee, sound).offered();
+        let pictures = pictures.map(|ours| Offer { ours, keys: self.keys(callee, ours.crypto).offered() });
         Offered { sound, pictures, lines: Lines::default() }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use conference::media::codec::{Decoder, Encoder, Encoding, Format};
 use conference::metrics::Metrics;
 use conference::mixer::Tone;
-use conference::{Config, Focus, Parts, bridge};
+use conference::{Config, Focus, Parts, Secrecy, bridge};
 use shared_auth::{Auth, NewAccount, Profile};
 use shared_model::{
     Affiliation, Audio, BareJid, ConferenceDirectory, Correlation, Fact, Occupant, Pending, Role, RoomAccess,
@@ -81,6 +81,11 @@ impl House {
 
     /// A house whose focus is so, but for its ports.
     pub(crate) async fn start_with(config: Config) -> Self {
+        Self::start_under(config, &[]).await
+    }
+
+    /// The same, where some domains have rules of their own.
+    pub(crate) async fn start_under(config: Config, srtp: &[(&str, Secrecy)]) -> Self {
         tls::install_provider();
         let random = random();
         let folder = std::env::temp_dir().join(format!("cusax-conference-{random:016x}"));
@@ -118,6 +123,7 @@ impl House {
             domain: "conference.example.org".to_owned(),
             rooms: rooms.clone(),
             messages: Some(messages.clone()),
+            srtp: srtp.iter().map(|(domain, secrecy)| ((*domain).to_owned(), *secrecy)).collect(),
             accounts: auth.directory.clone(),
             bus: bus.clone(),
             metrics: Metrics::new(&registry).unwrap(),
