@@ -145,6 +145,15 @@ impl Stanza {
         self
     }
 
+    /// In a language, where the sender named none (RFC 6120 §8.1.5). It is a tag, which needs no escapes.
+    #[must_use]
+    pub fn in_language(mut self, tag: &str) -> Self {
+        if !self.other.contains(" xml:lang=") {
+            print_attribute("xml:lang", tag, &mut self.other);
+        }
+        self
+    }
+
     /// The id, set.
     #[must_use]
     pub fn with_id(mut self, id: Option<&str>) -> Self {

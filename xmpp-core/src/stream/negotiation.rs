@@ -91,6 +91,8 @@ pub struct Negotiation {
     /// What was asked for beside a proof, if it is one by XEP-0388.
     inline: Option<Inline>,
     is_managed: bool,
+    /// The language of their stanzas that name none, if it is not that of our own streams (§4.7.4).
+    language: Option<Box<str>>,
     /// Whether our header is out; errors before it send it first (§4.9.1.2).
     pub has_header: bool,
 }
@@ -105,6 +107,7 @@ impl Negotiation {
             attempts: 0,
             inline: None,
             is_managed: false,
+            language: None,
             has_header: false,
         }
     }
@@ -172,6 +175,7 @@ impl Negotiation {
         if let Some(Ok(to)) = to.as_ref().filter(|_| self.phase == Phase::Header) {
             self.offer.for_domain(to.as_str());
         }
+        self.language = head.attribute("xml:lang").filter(|tag| is_foreign(tag)).map(Into::into);
         print_header(&self.offer.domain, id, head.attribute("from"), out);
         self.has_header = true;
         // §4.8.2: whoever declares no content namespace qualifies each stanza.
@@ -367,6 +371,10 @@ impl Negotiation {
             Err((error, _)) => return Err(error.into()),
         };
         if self.phase == Phase::Bound {
+            let stanza = match &self.language {
+                Some(tag) => Box::new(stanza.in_language(tag)),
+                None => stanza,
+            };
             return Ok(Some(Request::Stanza(stanza, wrong)));
         }
         // §7.1: until a resource is bound, nothing but its request is served.
@@ -518,6 +526,12 @@ fn text_of(content: &[u8]) -> Option<String> {
 const TRIES: u8 = 5;
 /// Beginnings of an exchange in all, with those that held no proof.
 const ATTEMPTS: u8 = 10;
+
+/// Whether it is a language (RFC 5646 §4.4.1: a tag of 35 characters holds all that is usual), and another than ours.
+fn is_foreign(tag: &str) -> bool {
+    let is_tag = tag.len() <= 35 && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    is_tag && !tag.is_empty() && !tag.eq_ignore_ascii_case("en")
+}
 
 #[cfg(test)]
 mod tests;

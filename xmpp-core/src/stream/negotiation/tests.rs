@@ -57,6 +57,29 @@ fn goes_from_header_to_bound() {
 }
 
 #[test]
+fn what_names_no_language_is_in_that_of_its_stream() {
+    let said = |lang: &str, stanza: &str| {
+        let header = HEADER.replace(" version", &format!(" xml:lang='{lang}' version"));
+        let mut it = Negotiation::new(Offer { starttls: false, ..offer() });
+        let mut out = String::new();
+        run(&mut it, &header).unwrap();
+        run(&mut it, "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AA==</auth>").unwrap();
+        it.proven(None, &mut out);
+        run(&mut it, &header).unwrap();
+        let bind = "<iq type='set' id='1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
+        let Some(Request::Bind { request, .. }) = run(&mut it, bind).unwrap().0 else { panic!() };
+        it.bound(&request, &"a@x/r".parse().unwrap(), &mut out);
+        let Some(Request::Stanza(stanza, _)) = run(&mut it, stanza).unwrap().0 else { panic!() };
+        String::from_utf8_lossy(&stanza.to_bytes()).into_owned()
+    };
+    assert_eq!(said("de-CH", "<message id='1'/>"), "<message id='1' xml:lang='de-CH'/>");
+    assert_eq!(said("de", "<message xml:lang='fr'/>"), "<message xml:lang='fr'/>");
+    for ours in ["en", "", "&lt;x"] {
+        assert_eq!(said(ours, "<message/>"), "<message/>", "{ours}");
+    }
+}
+
+#[test]
 fn serves_nothing_before_the_proof() {
     let mut it = Negotiation::new(offer());
     run(&mut it, HEADER).unwrap();
