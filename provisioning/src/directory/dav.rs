@@ -3,7 +3,7 @@
 //! In    the body of a request, at most as long as a form. Out which properties are asked for, of what; and the answer.
 //! Errors `None` for what is not XML or not a request that is known.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use quick_xml::events::Event;
 use quick_xml::name::{Namespace, ResolveResult};
@@ -16,8 +16,10 @@ use crate::answer::escape_xml;
 pub(super) struct Asked {
     /// The name of the root.
     pub(super) root: String,
-    /// Names of properties; none: all.
-    pub(super) properties: HashSet<String>,
+    /// Properties, each a namespace and a name; none: all.
+    pub(super) properties: BTreeSet<(String, String)>,
+    /// Whether only their names are wanted (RFC 4918 §9.1).
+    pub(super) names_alone: bool,
     /// The resources of a multiget.
     pub(super) hrefs: Vec<String>,
     /// Whether a query says whom it wants.
@@ -42,8 +44,11 @@ pub(super) fn read(body: &[u8]) -> Option<Asked> {
     let (mut path, mut is_rooted): (Vec<String>, _) = (Vec::new(), false);
     loop {
         let (namespace, event) = reader.read_resolved_event().ok()?;
-        let is_known =
-            matches!(namespace, ResolveResult::Bound(Namespace("DAV:" | CARDDAV | CALENDAR_SERVER)));
+        let namespace = match namespace {
+            ResolveResult::Bound(Namespace(name)) => name.to_owned(),
+            _ => String::new(),
+        };
+        let is_known = is_known(&namespace);
         match event {
             Event::Start(ref element) | Event::Empty(ref element) => {
                 let name = element.local_name().as_ref().to_owned();
@@ -51,10 +56,10 @@ pub(super) fn read(body: &[u8]) -> Option<Asked> {
                     (asked.root, is_rooted) = (name.clone(), is_known);
                 }
                 match path.last().map(String::as_str) {
-                    Some("prop") if asked.properties.len() < MOST => {
-                        let name = if is_known { name.clone() } else { format!("?{name}") };
-                        asked.properties.insert(name);
+                    Some("prop") if asked.properties.len() < MOST_PROPERTIES => {
+                        asked.properties.insert((namespace, name.clone()));
                     }
+                    Some("propfind") => asked.names_alone |= name == "propname",
                     Some("filter") => asked.filters |= name == "prop-filter",
                     _ => {}
                 }
@@ -94,25 +99,25 @@ pub(super) fn multistatus(asked: &Asked, resources: &[Resource], missing: &[&str
         out.push_str(&format!("<d:response><d:href>{}</d:href>", escape_xml(&resource.href)));
         let wanted = |name: &str| match asked.properties.is_empty() {
             // §14.2: what is long is not sent unasked.
-            true => name != "address-data",
-            false => asked.properties.contains(name),
+            true => name != "address-data" || asked.names_alone,
+            false => asked.properties.iter().any(|(namespace, asked)| is_known(namespace) && asked == name),
         };
-        let found: String = resource
-            .properties
-            .iter()
-            .filter(|(name, _)| wanted(name))
-            .map(|(_, xml)| xml.as_str())
-            .collect();
+        let found = resource.properties.iter().filter(|(name, _)| wanted(name)).map(|(_, xml)| xml.as_str());
+        let found: String = match asked.names_alone {
+            true => found.filter_map(|xml| Some(format!("{}/>", xml.split(['>', '/']).next()?))).collect(),
+            false => found.collect(),
+        };
         out.push_str(&format!(
             "<d:propstat><d:prop>{found}</d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat>"
         ));
-        let has = |name: &str| resource.properties.iter().any(|(known, _)| *known == name);
-        let mut lacking: Vec<&String> =
-            asked.properties.iter().filter(|name| !name.starts_with('?') && !has(name)).collect();
-        lacking.sort();
+        let has = |(namespace, name): &(String, String)| {
+            is_known(namespace) && resource.properties.iter().any(|(known, _)| known == name)
+        };
         // Only names that are names of elements here can be said back.
-        let lacking: String =
-            lacking.iter().filter(|name| is_name(name)).map(|name| format!("<d:{name}/>")).collect();
+        let lacking = asked.properties.iter().filter(|property| !has(property) && is_name(&property.1));
+        let lacking: String = lacking
+            .map(|(namespace, name)| format!("<{name} xmlns=\"{}\"/>", escape_xml(namespace)))
+            .collect();
         if !lacking.is_empty() {
             out.push_str(&format!(
                 "<d:propstat><d:prop>{lacking}</d:prop><d:status>HTTP/1.1 404 Not Found</d:status></d:propstat>"
@@ -130,6 +135,11 @@ pub(super) fn multistatus(asked: &Asked, resources: &[Resource], missing: &[&str
     out
 }
 
+/// Whether properties of ours are of this namespace: no two of them have one name.
+fn is_known(namespace: &str) -> bool {
+    matches!(namespace, "DAV:" | CARDDAV | CALENDAR_SERVER)
+}
+
 fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
@@ -137,8 +147,10 @@ fn is_name(name: &str) -> bool {
 
 const CARDDAV: &str = "urn:ietf:params:xml:ns:carddav";
 const CALENDAR_SERVER: &str = "http://calendarserver.org/ns/";
-/// Properties and resources that one request may name.
+/// Resources that one request may name.
 const MOST: usize = 2_000;
+/// Properties that one request may name: those that are not there are said of each resource.
+const MOST_PROPERTIES: usize = 100;
 /// Elements inside one another.
 const DEEPEST: usize = 16;
 
@@ -151,7 +163,8 @@ mod tests {
         let body = b"<a:propfind xmlns:a='DAV:' xmlns:x='other'><a:prop><a:getetag/><x:getetag/></a:prop></a:propfind>";
         let asked = read(body).unwrap();
         assert_eq!((asked.root.as_str(), asked.properties.len()), ("propfind", 2));
-        assert!(asked.properties.contains("getetag") && asked.properties.contains("?getetag"));
+        assert!(asked.properties.iter().map(|(namespace, _)| namespace).eq(["DAV:", "other"]));
+        assert!(read(b"<propfind xmlns='DAV:'><propname/></propfind>").unwrap().names_alone);
         let body = b"<c:addressbook-multiget xmlns:c='urn:ietf:params:xml:ns:carddav' xmlns='DAV:'><prop>\
             <c:address-data version='4.0' content-type='text/vcard'/></prop><href>/a.vcf</href></c:addressbook-multiget>";
         let asked = read(body).unwrap();
@@ -171,9 +184,32 @@ mod tests {
     }
 
     #[test]
+    fn names_alone_are_no_values() {
+        let resource = Resource {
+            href: "/a".to_owned(),
+            properties: vec![
+                ("displayname", "<d:displayname>x</d:displayname>".to_owned()),
+                ("address-data", "<c:address-data>x</c:address-data>".to_owned()),
+                ("resourcetype", "<d:resourcetype/>".to_owned()),
+            ],
+        };
+        let asked = read(b"<propfind xmlns='DAV:'><propname/></propfind>").unwrap();
+        let text = multistatus(&asked, &[resource], &[]);
+        assert!(
+            text.contains("<d:prop><d:displayname/><c:address-data/><d:resourcetype/></d:prop>"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn names_and_places_stay_inside_their_elements() {
+        let property = |namespace: &str, name: &str| (namespace.to_owned(), name.to_owned());
         let asked = Asked {
-            properties: HashSet::from(["getetag".to_owned(), "x><y".to_owned()]),
+            properties: BTreeSet::from([
+                property("DAV:", "getetag"),
+                property("urn:'\"<&", "foo"),
+                property("", "x><y"),
+            ]),
             ..Asked::default()
         };
         let resource = Resource {
@@ -183,7 +219,8 @@ mod tests {
         let text = multistatus(&asked, &[resource], &["\"><b"]);
         assert!(
             text.contains("/&lt;a&gt;&amp;")
-                && text.contains("<d:getetag/>")
+                && text.contains("<getetag xmlns=\"DAV:\"/><foo xmlns=\"urn:")
+                && text.contains("&lt;&amp;\"/></d:prop><d:status>HTTP/1.1 404")
                 && !text.contains("x><y")
                 && !text.contains("<b")
         );
