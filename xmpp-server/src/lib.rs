@@ -17,6 +17,7 @@
 
 mod abusers;
 mod access;
+mod accounts;
 mod afar;
 mod archive;
 mod arrivals;

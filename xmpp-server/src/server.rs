@@ -9,17 +9,16 @@ use std::time::Instant;
 use rustls::crypto::SecureRandom;
 use shared_auth::{AccountCard, Auth};
 use shared_model::{
-    AccountEvent, AccountId, Availability, BareJid, ConferenceDirectory, Domains, Event, Fact, Groups,
-    Notices, OwnChat, Pending, VoiceMessages,
+    Availability, BareJid, ConferenceDirectory, Domains, Fact, Groups, Notices, OwnChat, Pending,
+    VoiceMessages,
 };
-use shared_runtime::bus::{Bus, Heard, Subscription};
+use shared_runtime::bus::Bus;
 use shared_runtime::listen::{self, ListenError};
 use shared_runtime::tls::TlsPolicy;
 use shared_runtime::{Shutdown, unix_millis};
 use shared_store::{Store, StoreError};
 use socket2::TcpKeepalive;
 use tokio::net::{TcpListener, TcpStream};
-use xmpp_core::stream::{StreamCondition, StreamError};
 use xmpp_core::{Element, Jid};
 
 use crate::ScramName;
@@ -42,7 +41,7 @@ use crate::muc::Rooms;
 use crate::notices::{Questions, Voice};
 use crate::offline::Offline;
 use crate::on_the_phone::OnThePhone;
-use crate::own_chat::{self, Accounts};
+use crate::own_chat::Accounts;
 use crate::push::Pushes;
 use crate::reach::Reach;
 use crate::retention::Grown;
@@ -51,11 +50,11 @@ use crate::router::Router;
 use crate::s2s::{self, Federation};
 use crate::seldom::Seldom;
 use crate::session::Resumables;
-use crate::standing::{self, Standing};
+use crate::standing::Standing;
 use crate::turn::Turn;
 use crate::upload::Uploads;
 use crate::voicemail::{self, Mailboxes, Signs};
-use crate::{Config, c2s};
+use crate::{Config, accounts, c2s};
 
 /// What the server is given by whoever starts it.
 pub struct Parts<'a> {
@@ -294,7 +293,7 @@ impl XmppServer {
             components.extend(listener.local_addr());
             server.shutdown.spawn(component::accept(Arc::clone(&server), listener));
         }
-        server.shutdown.spawn(follow_accounts(Arc::clone(&server), facts));
+        server.shutdown.spawn(accounts::follow(Arc::clone(&server), facts));
         server.shutdown.spawn(crate::erase::follow(Arc::clone(&server), gone_facts));
         server.shutdown.spawn(crate::muc::follow_conferences(Arc::clone(&server), room_facts));
         if !server.config.archive_for.is_zero() || server.config.archive_most > 0 {
@@ -553,47 +552,6 @@ async fn accept(server: Arc<Server>, listener: TcpListener, security: c2s::Secur
             }
         }
     }
-}
-
-/// Ends the streams of accounts that may no longer log in. After missed facts every account with a session is looked up.
-async fn follow_accounts(server: Arc<Server>, mut facts: Subscription<Fact>) {
-    loop {
-        let heard = tokio::select! {
-            heard = facts.next() => heard,
-            () = server.shutdown.begun() => return,
-        };
-        match heard {
-            None => return,
-            Some(Heard::Fact(Fact { event: Event::Account(event), .. })) => match event {
-                AccountEvent::Disabled { account } | AccountEvent::Removed { account } => {
-                    end_account(&server, account);
-                }
-                AccountEvent::Created { account } => standing::welcome(&server, account).await,
-                AccountEvent::DeviceEnded { account, device } => {
-                    own_chat::end_device(&server, account, &device).await;
-                }
-                AccountEvent::PasswordEnded { account, at } => own_chat::end_password(&server, account, at),
-                AccountEvent::Changed { .. } => {}
-            },
-            Some(Heard::Fact(_)) => {}
-            Some(Heard::Missed(missed)) => {
-                tracing::warn!(missed, "facts were missed; every bound account is looked up");
-                for account in server.router.accounts() {
-                    match server.auth.directory.by_id(account).await {
-                        Ok(Some(card)) if card.enabled => own_chat::end_gone_devices(&server, &card).await,
-                        Ok(_) => end_account(&server, account),
-                        Err(error) => tracing::error!(%error, "a bound account cannot be read"),
-                    }
-                }
-                own_chat::end_passwords_of_late(&server).await;
-            }
-        }
-    }
-}
-
-fn end_account(server: &Server, account: AccountId) {
-    let why = StreamError::because(StreamCondition::NotAuthorized, "the account may no longer log in");
-    server.router.end_account(account, &why);
 }
 
 /// Silence on a connection after which the system asks whether the peer is there.
