@@ -56,6 +56,9 @@ async fn removal(facts: &mut Subscription<Fact>) -> bool {
 /// Erases every account that was removed. Whether nothing is left.
 async fn erase_gone(server: &Server) -> Result<bool, StoreError> {
     let all = server.auth.gone.list().await?;
+    if !all.is_empty() {
+        server.rooms.load().await?; // another process may have made some that name them
+    }
     let mut erased = Vec::new();
     for gone in &all {
         match erase_one(server, gone).await {

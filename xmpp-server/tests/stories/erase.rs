@@ -9,7 +9,7 @@ use shared_auth::{NewAccount, Opens, Profile};
 use shared_model::{AccountId, Aor, BareJid};
 use shared_runtime::unix_millis;
 use shared_store::{Binding, BindingUpdate, BoundBy};
-use xmpp_server::Config;
+use xmpp_server::{Config, RoomOptions};
 
 const CONTACT: &str = "sip:alice@192.0.2.1:5060;transport=tls";
 
@@ -168,4 +168,20 @@ async fn a_name_is_not_free_while_a_room_that_it_owned_cannot_be_stored() {
     served.auth.book.remove(carol).await.unwrap();
     is_erased(&served).await;
     assert!(!owned().await);
+}
+
+/// `cusax room add` beside the server.
+#[tokio::test]
+async fn a_room_that_another_process_made_keeps_no_owner_who_is_removed() {
+    let served = serve().await;
+    let beside = serve_again(&served, Config::default()).await;
+    let carol: BareJid = "carol@example.org".parse().unwrap();
+    let options = RoomOptions { owners: vec![carol.clone()], ..RoomOptions::default() };
+    beside.server.rooms().create(&ROOM.parse().unwrap(), options).await.unwrap();
+    assert!(beside.shutdown.finish(Duration::from_secs(10)).await);
+    let account = served.auth.directory.by_jid(&carol).await.unwrap().unwrap().account;
+    served.auth.book.remove(account).await.unwrap();
+    is_erased(&served).await;
+    let room = served.store.records.get("conference.example.org", "rooms", "dev").await.unwrap().unwrap();
+    assert!(!String::from_utf8(room.value).unwrap().contains("carol"));
 }
