@@ -190,8 +190,11 @@ impl Room {
         }
         self.change_status(&before.jid, stanza, nick.code(), out);
         if let Some(jid) = bare(&before.jid) {
-            let (room, role) = (self.address.clone(), before.role);
-            out.facts.push(RoomEvent::RoleChanged { room, jid, nick: nick.text.to_owned(), role });
+            // The new one first, so that the account is inside all the time; and no role changed: nobody was given a voice.
+            let (room, nick, role) = (self.address.clone(), nick.text.to_owned(), before.role);
+            out.facts.push(RoomEvent::OccupantJoined { room: room.clone(), jid: jid.clone(), nick, role });
+            let (nick, reason) = (before.nick.clone(), LeaveReason::Left);
+            out.facts.push(RoomEvent::OccupantRemoved { room, jid, nick, reason });
         }
         Ok(())
     }

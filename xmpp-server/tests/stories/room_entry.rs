@@ -1,7 +1,8 @@
 //! Entering rooms, being seen in them, and going — XEP-0045 §6, §7.
 
-use crate::common::rooms::{INFO, INSTANT, ROOM, configure, item, room};
+use crate::common::rooms::{INFO, INSTANT, ROOM, configure, fact, item, room};
 use crate::common::{Client, ROOMS, attribute, serve, serve_with};
+use shared_model::{Role, RoomEvent};
 use shared_store::Store;
 use xmpp_server::{Config, Creators};
 
@@ -352,4 +353,34 @@ async fn who_joins_by_an_address_that_is_none_is_told() {
     }
     alice.send("<presence type='error' to='a b@conference.example.org/n'/>").await;
     alice.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn nicks_are_unique_and_change_with_code_303() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    bob.send(&format!("<presence to='{ROOM}/Alice'/>")).await;
+    assert!(bob.expect(&["type='error'"]).await.contains("conflict"));
+    bob.send(&format!("<presence to='{ROOM}/&#x200b; '/>")).await;
+    assert!(bob.expect(&["type='error'"]).await.contains("jid-malformed"), "a nick that nobody sees");
+    let mut facts = served.bus.subscribe();
+    bob.send(&format!("<presence to='{ROOM}/Robert'/>")).await;
+    let gone = alice.expect(&["type='unavailable'", "/Bob'"]).await;
+    assert!(gone.contains("code='303'") && gone.contains("nick='Robert'"), "{gone}");
+    alice.expect(&["<presence", "/Robert'"]).await;
+    bob.expect(&["code='303'", "code='110'"]).await;
+    // A name is no voice: the call hears of one who is inside all the time, and of no role.
+    let joined = fact(&mut facts, |_| true).await;
+    assert!(
+        matches!(&joined, RoomEvent::OccupantJoined { nick, role: Role::Participant, .. } if nick == "Robert"),
+        "{joined:?}"
+    );
+    let left = fact(&mut facts, |_| true).await;
+    assert!(matches!(&left, RoomEvent::OccupantRemoved { nick, .. } if nick == "Bob"), "{left:?}");
+    alice.send(&format!("<message type='chat' to='{ROOM}/Robert'><body>psst</body></message>")).await;
+    let private = bob.expect(&["psst"]).await;
+    assert!(private.contains(&format!("from='{ROOM}/Alice'")) && private.contains("muc#user"));
+    bob.send(&format!("<presence type='unavailable' to='{ROOM}/Robert'/>")).await;
+    bob.expect(&["type='unavailable'", "code='110'"]).await;
+    alice.expect(&["type='unavailable'", "/Robert'"]).await;
 }

@@ -1,23 +1,13 @@
 //! Rooms — XEP-0045, and what RFC 7081 §4 adds.
 
-use crate::common::rooms::{INSTANT, ROOM, configure, item, room};
+use crate::common::rooms::{INSTANT, ROOM, configure, fact, item, room};
 use crate::common::{Client, ROOMS, attribute, serve, serve_again};
 use shared_model::{
     Affiliation, Audio, BareJid, CallOutError, ConferenceDirectory, ConferenceEvent, ConferenceSnapshot,
-    Correlation, Event, Fact, LeaveReason, Participant, Pending, Role, RoomAddress, RoomDirectory, RoomEvent,
+    Correlation, Fact, LeaveReason, Participant, Pending, Role, RoomAddress, RoomDirectory, RoomEvent,
     Unavailable,
 };
-use shared_runtime::bus::{Heard, Subscription};
 use xmpp_server::{Config, CreateError, RoomOptions};
-
-async fn fact(facts: &mut Subscription<Fact>, wanted: impl Fn(&RoomEvent) -> bool) -> RoomEvent {
-    loop {
-        match facts.next().await.expect("the bus is open") {
-            Heard::Fact(Fact { event: Event::Room(event), .. }) if wanted(&event) => return event,
-            _ => {}
-        }
-    }
-}
 
 #[tokio::test]
 async fn a_new_room_is_locked_until_its_owner_configures_it() {
@@ -65,27 +55,6 @@ async fn messages_subject_and_history_reach_everybody() {
     let mut outside = Client::online(&served, "alice", "x").await;
     outside.send(&format!("<message type='groupchat' to='{ROOM}' id='o'><body>x</body></message>")).await;
     assert!(outside.expect(&["id='o'"]).await.contains("not-acceptable"));
-}
-
-#[tokio::test]
-async fn nicks_are_unique_and_change_with_code_303() {
-    let served = serve().await;
-    let (mut alice, mut bob) = room(&served).await;
-    bob.send(&format!("<presence to='{ROOM}/Alice'/>")).await;
-    assert!(bob.expect(&["type='error'"]).await.contains("conflict"));
-    bob.send(&format!("<presence to='{ROOM}/&#x200b; '/>")).await;
-    assert!(bob.expect(&["type='error'"]).await.contains("jid-malformed"), "a nick that nobody sees");
-    bob.send(&format!("<presence to='{ROOM}/Robert'/>")).await;
-    let gone = alice.expect(&["type='unavailable'", "/Bob'"]).await;
-    assert!(gone.contains("code='303'") && gone.contains("nick='Robert'"), "{gone}");
-    alice.expect(&["<presence", "/Robert'"]).await;
-    bob.expect(&["code='303'", "code='110'"]).await;
-    alice.send(&format!("<message type='chat' to='{ROOM}/Robert'><body>psst</body></message>")).await;
-    let private = bob.expect(&["psst"]).await;
-    assert!(private.contains(&format!("from='{ROOM}/Alice'")) && private.contains("muc#user"));
-    bob.send(&format!("<presence type='unavailable' to='{ROOM}/Robert'/>")).await;
-    bob.expect(&["type='unavailable'", "code='110'"]).await;
-    alice.expect(&["type='unavailable'", "/Robert'"]).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
 //! What stories of rooms have in common.
 
+use shared_model::{Event, Fact, RoomEvent};
+use shared_runtime::bus::{Heard, Subscription};
+
 use super::{Client, Served};
 
 /// Where they play.
@@ -60,5 +63,15 @@ impl Client {
     /// Says something to all.
     pub(crate) async fn say(&mut self, body: &str) {
         self.send(&format!("<message type='groupchat' to='{ROOM}'><body>{body}</body></message>")).await;
+    }
+}
+
+/// The next such fact of a room.
+pub(crate) async fn fact(facts: &mut Subscription<Fact>, wanted: impl Fn(&RoomEvent) -> bool) -> RoomEvent {
+    loop {
+        match facts.next().await.expect("the bus is open") {
+            Heard::Fact(Fact { event: Event::Room(event), .. }) if wanted(&event) => return event,
+            _ => {}
+        }
     }
 }
