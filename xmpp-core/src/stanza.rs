@@ -281,16 +281,20 @@ impl Stanza {
 
     /// Prints.
     pub fn to_bytes(&self) -> Bytes {
-        let mut out = String::with_capacity(160 + self.other.len());
         let name = self.kind.as_str();
-        out.push('<');
-        out.push_str(name);
         let attributes = [
             ("from", self.from.as_ref().map(Jid::as_str)),
             ("to", self.to.as_ref().map(Jid::as_str)),
             ("type", self.type_.as_deref()),
             ("id", self.id.as_deref()),
         ];
+        // Exact where nothing is escaped: then nothing is copied, and nothing but the text is kept.
+        let of = |(name, value): &(&str, Option<&str>)| value.map_or(0, |value| name.len() + value.len() + 4);
+        let around = if self.content.is_empty() { 3 } else { 5 + name.len() };
+        let length = attributes.iter().map(of).sum::<usize>() + name.len() + around;
+        let mut out = String::with_capacity(length + self.other.len() + self.content.len());
+        out.push('<');
+        out.push_str(name);
         for (name, value) in attributes {
             if let Some(value) = value {
                 out.push(' ');
@@ -305,7 +309,6 @@ impl Stanza {
         if self.content.is_empty() {
             out.extend_from_slice(b"/>");
         } else {
-            out.reserve(self.content.len() + name.len() + 4);
             out.push(b'>');
             out.extend_from_slice(&self.content);
             out.extend_from_slice(b"</");
@@ -348,6 +351,18 @@ mod tests {
         );
         assert_eq!(Stanza::parse(&text).unwrap(), it);
         assert!(it.find("x", "u").is_some() && it.find("y", "u").is_none());
+    }
+
+    #[test]
+    fn is_printed_without_growing() {
+        for text in [
+            "<presence/>",
+            "<iq to='b@x' type='get' id='1'/>",
+            "<message from='a@x/r' a='b'><body>x</body></message>",
+        ] {
+            let bytes: Vec<u8> = Stanza::parse(text).unwrap().to_bytes().into();
+            assert_eq!((bytes.len(), bytes.capacity()), (text.len(), text.len()), "{text}");
+        }
     }
 
     #[test]
