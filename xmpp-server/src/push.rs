@@ -80,9 +80,13 @@ impl Pushes {
         Self { records, known: DashMap::new(), asked: DashMap::new(), woken: DashMap::new() }
     }
 
+    fn known(&self, user: &str) -> Option<Arc<[Registration]>> {
+        self.known.get(user).map(|known| Arc::clone(&known))
+    }
+
     /// Who of an account wants to be woken.
     pub(crate) async fn of(&self, user: &str) -> Result<Arc<[Registration]>, StoreError> {
-        if let Some(known) = self.known.get(user).map(|known| Arc::clone(&known)) {
+        if let Some(known) = self.known(user) {
             return Ok(known);
         }
         let records = self.records.list(user, COLLECTION, None, MOST).await?;
@@ -254,18 +258,29 @@ fn spawn(
     is_meant: impl Fn(&Server, &Jid, &Registration) -> bool + Send + 'static,
 ) {
     let Some(server) = server.me() else { return };
+    if let Some(all) = server.pushes.known(user.as_str()) {
+        return wake_those(&server, &user, &all, message, is_meant);
+    }
     let message = message.clone();
     // Not in this task: a message does not wait for whom it wakes.
     tokio::spawn(async move {
         match server.pushes.of(user.as_str()).await {
-            Ok(all) => {
-                for registration in all.iter().filter(|one| is_meant(&server, &user, one)) {
-                    wake(&server, &user, registration, &message);
-                }
-            }
+            Ok(all) => wake_those(&server, &user, &all, &message, is_meant),
             Err(error) => tracing::error!(%error, "clients to be woken cannot be read"),
         }
     });
+}
+
+fn wake_those(
+    server: &Arc<Server>,
+    user: &Jid,
+    all: &[Registration],
+    message: &Stanza,
+    is_meant: impl Fn(&Server, &Jid, &Registration) -> bool,
+) {
+    for registration in all.iter().filter(|one| is_meant(server, user, one)) {
+        wake(server, user, registration, message);
+    }
 }
 
 fn wake(server: &Arc<Server>, user: &Jid, registration: &Registration, message: &Stanza) {
