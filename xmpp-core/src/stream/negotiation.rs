@@ -414,7 +414,13 @@ impl Negotiation {
 
     /// The earlier stream goes on in this one.
     pub fn resumed(&mut self) {
+        self.serve();
+    }
+
+    /// From now on stanzas are served. Nothing more is offered, so that it needs no room while the session lasts.
+    fn serve(&mut self) {
         self.phase = Phase::Bound;
+        self.offer = Offer::default();
     }
 
     /// The earlier stream cannot go on: prints why; a resource may be bound now (XEP-0198 §5).
@@ -470,6 +476,7 @@ impl Negotiation {
         out.push_str(success);
         self.phase = Phase::Bound;
         self.features(out);
+        self.serve();
     }
 
     /// The proof held: prints success with what the mechanism adds, and expects a new header.
@@ -501,7 +508,7 @@ impl Negotiation {
         let bind = Element::new("bind", ns::BIND).text_child("jid", jid.as_str());
         let result = request.result(Some(&bind)).addressed(None, Some(jid));
         out.push_str(&String::from_utf8_lossy(&result.to_bytes()));
-        self.phase = Phase::Bound;
+        self.serve();
     }
 
     /// The resource could not be bound: another may be asked for (§7.7.2).
