@@ -7,7 +7,7 @@
 //!       the stanza counts as not delivered, so that the caller stores it.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use dashmap::DashMap;
@@ -176,6 +176,8 @@ pub(crate) struct TooMany;
 #[derive(Default)]
 pub(crate) struct Router {
     sessions: DashMap<String, Vec<Session>>,
+    /// Why nobody stays any more.
+    closed: OnceLock<StreamError>,
 }
 
 impl Router {
@@ -194,7 +196,12 @@ impl Router {
         } else if entry.len() >= most {
             return Err(TooMany);
         }
+        let end = Arc::clone(&session.end);
         entry.push(session);
+        drop(entry);
+        if let Some(why) = self.closed.get() {
+            let _ = end.send(Some(why.clone())); // it was told, then
+        }
         Ok(())
     }
 
@@ -366,6 +373,16 @@ impl Router {
         self.sessions.iter().filter_map(|entry| Some((entry.key().clone(), look(entry.value())?))).collect()
     }
 
+    /// Ends every session, and each that comes from now on.
+    pub(crate) fn close(&self, why: &StreamError) {
+        let why = self.closed.get_or_init(|| why.clone());
+        for entry in &self.sessions {
+            for session in entry.value() {
+                let _ = session.end.send(Some(why.clone())); // it may have ended meanwhile
+            }
+        }
+    }
+
     /// Ends every session of an account.
     pub(crate) fn end_account(&self, account: AccountId, why: &StreamError) {
         self.end_those(account, |_| true, why);
@@ -502,6 +519,20 @@ mod tests {
         assert_eq!(router.bind(session("a@x/s", 3).0, 1), Err(TooMany));
         assert!(router.unbind(&"a@x/r".parse().unwrap(), 2));
         assert_eq!(router.len(), 0);
+    }
+
+    #[test]
+    fn whoever_comes_when_it_is_closed_is_told_as_the_others_are() {
+        let router = Router::default();
+        let (early, _inbox) = session("a@x/r", 1);
+        let (late, _other) = session("a@x/s", 2);
+        let ends = [early.end.subscribe(), late.end.subscribe()];
+        router.bind(early, 9).unwrap();
+        router.close(&StreamCondition::SystemShutdown.into());
+        router.bind(late, 9).unwrap();
+        for ended in ends {
+            assert_eq!(ended.borrow().as_ref().unwrap().condition, StreamCondition::SystemShutdown);
+        }
     }
 
     #[test]

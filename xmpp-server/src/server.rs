@@ -19,6 +19,7 @@ use shared_runtime::{Shutdown, unix_millis};
 use shared_store::{Store, StoreError};
 use socket2::TcpKeepalive;
 use tokio::net::{TcpListener, TcpStream};
+use xmpp_core::stream::StreamCondition;
 use xmpp_core::{Element, Jid};
 
 use crate::ScramName;
@@ -293,6 +294,7 @@ impl XmppServer {
             components.extend(listener.local_addr());
             server.shutdown.spawn(component::accept(Arc::clone(&server), listener));
         }
+        server.shutdown.spawn(close(Arc::clone(&server)));
         server.shutdown.spawn(accounts::follow(Arc::clone(&server), facts));
         server.shutdown.spawn(crate::erase::follow(Arc::clone(&server), gone_facts));
         server.shutdown.spawn(crate::muc::follow_conferences(Arc::clone(&server), room_facts));
@@ -474,12 +476,6 @@ impl Server {
         place
     }
 
-    /// Ends when the process stops and the rooms have said so to those inside (XEP-0045 §11.2).
-    pub(crate) async fn stopped(&self) {
-        self.shutdown.begun().await;
-        self.rooms.closed().await;
-    }
-
     /// The server, for a task of its own; none while it ends.
     pub(crate) fn me(&self) -> Option<Arc<Self>> {
         self.me.upgrade()
@@ -525,6 +521,13 @@ pub(crate) fn tune(socket: &TcpStream) {
     let _ = socket.set_nodelay(true); // slower without, and still right
     // A peer that vanished must not look available for ever.
     let _ = socket2::SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+}
+
+/// Ends all sessions when the process stops and the rooms have said so to those inside (XEP-0045 §11.2).
+async fn close(server: Arc<Server>) {
+    server.shutdown.begun().await;
+    server.rooms.closed().await;
+    server.router.close(&StreamCondition::SystemShutdown.into());
 }
 
 async fn accept(server: Arc<Server>, listener: TcpListener, security: c2s::Security) {

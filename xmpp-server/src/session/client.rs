@@ -106,7 +106,7 @@ impl<'a> Client<'a> {
     ) -> Ended {
         let mut chunk = vec![0_u8; SMALL_CHUNK];
         let mut out = String::new();
-        let mut is_fresh = false;
+        let (mut is_fresh, mut is_looked_at) = (false, false);
         loop {
             let mut over = None;
             loop {
@@ -115,7 +115,8 @@ impl<'a> Client<'a> {
                     Ok(None) => break,
                     Err(error) => return Ended::Because(error.into()),
                 };
-                if over.is_none() {
+                // Of the first that was read, who waited knows.
+                if over.is_none() && !std::mem::take(&mut is_looked_at) {
                     over = (&mut interrupt).now_or_never();
                 }
                 is_fresh = false;
@@ -167,8 +168,9 @@ impl<'a> Client<'a> {
                 bytes.read(io, &mut chunk).await
             };
             let read = tokio::select! {
-                read = reading => read,
+                biased;
                 ended = &mut interrupt => return ended,
+                read = reading => read,
                 presence = waited(&mut self.held) => {
                     self.present(presence).await;
                     continue;
@@ -178,7 +180,7 @@ impl<'a> Client<'a> {
                 Ok(0) | Err(_) => return Ended::Lost,
                 Ok(length) => {
                     framer.push(&chunk[..length]);
-                    is_fresh = true;
+                    (is_fresh, is_looked_at) = (true, true);
                     // Who sends much is read in large pieces while it lasts.
                     let wanted = if length == chunk.len() { LARGE_CHUNK } else { SMALL_CHUNK };
                     if wanted != chunk.len() && (wanted == LARGE_CHUNK || length < SMALL_CHUNK) {

@@ -430,7 +430,6 @@ impl Life<'_> {
                     None => Ended::Closed,
                 },
                 Some(takeover) = self.takeovers.recv() => Ended::Taken(takeover),
-                () = self.server.stopped() => Ended::Because(StreamCondition::SystemShutdown.into()),
             }
         });
         client.read(reader, framer, negotiation, interrupt).await

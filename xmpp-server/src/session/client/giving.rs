@@ -43,7 +43,6 @@ impl Client<'_> {
         tokio::select! {
             room = self.outbox.reserve() => room.is_ok(),
             _ = ended.wait_for(Option::is_some) => false,
-            () = self.server.stopped() => false,
         }
     }
 }
