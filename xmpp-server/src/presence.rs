@@ -42,11 +42,12 @@ pub(crate) async fn send_anyway(server: &Server, from: &Jid, contact: &Jid, chan
             return route::tell(server, &stanza, &features::store_failed(&error));
         }
     };
+    // First what it means here: the contact's server may answer before it has all, and that has a push of its own.
+    push_if_changed(server, &user, contact, &before, &after).await;
     let (_, is_routed) = before.subscription().sent(change);
     if is_routed {
         Box::pin(route(server, stanza.addressed(Some(&user), Some(contact)))).await;
     }
-    push_if_changed(server, &user, contact, &before, &after).await;
     let (saw, sees) = (before.subscription().from, after.subscription().from);
     if sees && !saw {
         show_nodes(server, &user, contact);
@@ -260,16 +261,16 @@ pub(crate) async fn push_all(server: &Server, user: &Jid, items: Vec<Element>) {
     if items.is_empty() || !sessions.iter().any(|session| session.is_interested) {
         return;
     }
-    let mut whole = match server.rosters.shown(user.as_str()).await {
-        Ok(shown) => shown.attribute("ver").map(str::to_owned),
-        Err(error) => {
-            failed(&error);
-            None
-        }
-    };
+    let shown = server.rosters.shown(user.as_str()).await.inspect_err(failed).ok();
     let last = items.len() - 1;
     for (at, item) in items.into_iter().enumerate() {
-        let version = if at == last { whole.take() } else { Some(server.new_id()) };
+        // As it is in the whole of that version, should it have changed once more.
+        let of_whole = |shown: &Element| {
+            shown.children().find(|one| one.attribute("jid") == item.attribute("jid")).cloned()
+        };
+        let item = shown.as_ref().and_then(of_whole).unwrap_or(item);
+        let whole = || shown.as_ref()?.attribute("ver").map(str::to_owned);
+        let version = if at == last { whole() } else { Some(server.new_id()) };
         let query = Element::new("query", ns::ROSTER).child(item).with_some("ver", version);
         for session in sessions.iter().filter(|session| session.is_interested) {
             let id = server.new_id();

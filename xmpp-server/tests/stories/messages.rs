@@ -105,7 +105,10 @@ async fn a_pre_approval_answers_for_the_user() {
     bob.send("<presence type='subscribed' to='alice@example.org'/>").await;
     bob.expect(&["jabber:iq:roster", "approved='true'"]).await;
     alice.send("<presence type='subscribe' to='bob@example.org'/>").await;
+    // §2.1.6: who holds what was pushed last holds what is true.
+    alice.expect(&["jabber:iq:roster", "ask='subscribe'"]).await;
     alice.expect(&["type='subscribed'", "from='bob@example.org'"]).await;
+    alice.expect(&["jabber:iq:roster", "subscription='to'"]).await;
     alice.expect(&["<presence", "from='bob@example.org/b'"]).await;
 }
 
