@@ -37,7 +37,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
-use crate::{Network, Shutdown};
+use crate::{Network, Seldom, Shutdown};
 pub use range::Range;
 use whole::Watched;
 
@@ -207,6 +207,7 @@ impl Door {
     fn open(self, listener: TcpListener, shutdown: &Shutdown) {
         let (door, stop) = (Arc::new(self), shutdown.clone());
         shutdown.spawn(async move {
+            let mut failed = Seldom::default();
             loop {
                 let accepted = tokio::select! {
                     accepted = listener.accept() => accepted,
@@ -215,7 +216,10 @@ impl Door {
                 let (socket, peer) = match accepted {
                     Ok(accepted) => accepted,
                     Err(error) => {
-                        tracing::warn!(%error, "cannot accept an HTTP connection");
+                        // Out of descriptors, most likely: give the others time to close some.
+                        if let Some(times) = failed.say(Instant::now()) {
+                            tracing::warn!(%error, times, "an HTTP connection could not be accepted");
+                        }
                         tokio::time::sleep(Duration::from_millis(100)).await;
                         continue;
                     }

@@ -10,12 +10,14 @@ pub mod listen;
 pub mod names;
 mod network;
 mod redacted;
+mod seldom;
 mod shutdown;
 pub mod telemetry;
 pub mod tls;
 
 pub use network::Network;
 pub use redacted::Redacted;
+pub use seldom::Seldom;
 pub use shutdown::Shutdown;
 
 /// The wall clock in milliseconds since 1970, for what is stored or shown. Deadlines use `Instant`.

@@ -58,7 +58,6 @@ mod roster;
 mod route;
 mod router;
 mod s2s;
-mod seldom;
 mod server;
 mod session;
 mod shared_groups;

@@ -15,7 +15,7 @@ use shared_model::{
 use shared_runtime::bus::Bus;
 use shared_runtime::listen::{self, ListenError};
 use shared_runtime::tls::TlsPolicy;
-use shared_runtime::{Shutdown, unix_millis};
+use shared_runtime::{Seldom, Shutdown, unix_millis};
 use shared_store::{Store, StoreError};
 use socket2::TcpKeepalive;
 use tokio::net::{TcpListener, TcpStream};
@@ -49,7 +49,6 @@ use crate::retention::Grown;
 use crate::roster::Rosters;
 use crate::router::Router;
 use crate::s2s::{self, Federation};
-use crate::seldom::Seldom;
 use crate::session::Resumables;
 use crate::standing::Standing;
 use crate::turn::Turn;

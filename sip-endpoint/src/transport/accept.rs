@@ -1,8 +1,9 @@
 //! Connections that peers open — RFC 3261 §18.2: admitted or not, then handed to a task of their own.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use shared_runtime::Seldom;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -15,12 +16,15 @@ use crate::metrics::Refused;
 
 /// Accepts until shutdown.
 pub(crate) async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, inlet: Inlet) {
+    let mut failed = Seldom::default();
     loop {
         let (socket, remote) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors: others must close first.
-                tracing::warn!(%error, "cannot accept a SIP connection");
+                if let Some(times) = failed.say(Instant::now()) {
+                    tracing::warn!(%error, times, "a SIP connection could not be accepted");
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }

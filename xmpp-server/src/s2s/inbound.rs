@@ -9,6 +9,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use shared_runtime::Seldom;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -25,7 +26,6 @@ use super::trust::Certificate;
 use super::{Counted, Side, dialback, tune};
 use crate::c2s::{Io, WRITE_PATIENCE, close, linger};
 use crate::half_open::Place;
-use crate::seldom::Seldom;
 use crate::server::Server;
 
 /// A connection that proved nothing, while it is counted, and its place.

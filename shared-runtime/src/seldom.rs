@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 /// Says something at once, and then once a minute.
 #[derive(Debug, Default)]
-pub(crate) struct Seldom {
+pub struct Seldom {
     again: Option<Instant>,
     others: u64,
 }
 
 impl Seldom {
     /// It happened at this moment: how often it did since it was last said, if it is to be said now.
-    pub(crate) fn say(&mut self, now: Instant) -> Option<u64> {
+    pub fn say(&mut self, now: Instant) -> Option<u64> {
         self.others += 1;
         if self.again.is_some_and(|again| now < again) {
             return None;
