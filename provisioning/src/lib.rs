@@ -220,10 +220,16 @@ async fn bound(request: Request, next: Next) -> Response {
     if length.is_none_or(|length: usize| length <= most) {
         return next.run(request).await;
     }
+    // RFC 9110 §10.1.1: who asks first whether to send it reads its answer now.
+    let asks = request
+        .headers()
+        .get(header::EXPECT)
+        .is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     let (is_picture, headers) = (request.uri().path() == "/do/setPicture", request.headers().clone());
     let for_programs = request.uri().path().starts_with("/api/");
     let (mut body, mut read) = (request.into_body(), 0);
-    while read < MOST_DRAINED
+    while !asks
+        && read < MOST_DRAINED
         && let Some(Ok(frame)) = body.frame().await
     {
         read += frame.data_ref().map_or(0, |part| part.len());

@@ -38,7 +38,7 @@ use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
 use crate::{Network, Seldom, Shutdown};
-pub use range::Range;
+pub use range::{Range, is_known};
 use whole::Watched;
 
 /// Who asks, and what carries it.

@@ -148,9 +148,16 @@ pub(crate) fn router() -> Router<Arc<Face>> {
                 return Problem::new(StatusCode::BAD_REQUEST, "the path or the query is no text")
                     .into_response();
             };
-            let Ok(body) = body else {
-                let detail = "the body is too long, or broke off";
-                return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).into_response();
+            let body = match body {
+                Ok(body) => body,
+                Err(refused) if refused.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                    return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long")
+                        .into_response();
+                }
+                Err(_) => {
+                    let detail = "the body broke off, or is not framed as HTTP says";
+                    return Problem::new(StatusCode::BAD_REQUEST, detail).into_response();
+                }
             };
             let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
             let answered = answer(operation, &face, peer, path, query, &headers, &body).await;

@@ -1,8 +1,8 @@
 //! An address book of those who are listed — RFC 6352 (CardDAV), to read alone; RFC 6764 §5 (well-known URL).
 //!
 //! In    OPTIONS, PROPFIND, REPORT (`addressbook-multiget`, `addressbook-query`), GET. Out multistatus, cards.
-//! Errors 403 for what would change something, and for filters, which are not evaluated (`supported-filter`, §8.6); 400 for
-//!        what is not XML.
+//! Errors 403 for what would change something, and for filters, which are not evaluated (`supported-filter`, §8.6); 405 for other
+//!        methods, 501 for such as nobody knows; 400 for what is not XML.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use shared_auth::AccountCard;
-use shared_runtime::http::Peer;
+use shared_runtime::http::{Peer, is_known};
 
 use super::dav::{self, Asked, Resource};
 use super::vcard::{self, Version};
@@ -56,11 +56,12 @@ async fn respond(
             let card = people.iter().find(|card| place(card) == path);
             let card = card.ok_or_else(|| StatusCode::NOT_FOUND.into_response())?;
             let text = vcard::print(card, Version::Three);
-            Ok((
-                [(header::CONTENT_TYPE, "text/vcard; charset=utf-8"), (header::ETAG, etag(&text).as_str())],
-                text,
-            )
-                .into_response())
+            let tag = etag(&text);
+            if is_known(headers, &tag) {
+                return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+            }
+            let media_type = (header::CONTENT_TYPE, "text/vcard; charset=utf-8");
+            Ok(([media_type, (header::ETAG, tag.as_str())], text).into_response())
         }
         "PROPFIND" => {
             let asked = dav::read(body).filter(|asked| asked.root == "propfind").ok_or_else(malformed)?;
@@ -102,7 +103,15 @@ async fn respond(
                 _ => Err((StatusCode::FORBIDDEN, [(header::CONTENT_TYPE, XML)], UNSUPPORTED).into_response()),
             }
         }
-        _ => Err((StatusCode::FORBIDDEN, [(header::ALLOW, ALLOWED)]).into_response()),
+        other => {
+            // Who would change it may not; what is known and not done here is 405, what nobody knows is 501 (RFC 9110 §9.1, §15.6.2).
+            let status = match other {
+                _ if CHANGES.contains(&other) => StatusCode::FORBIDDEN,
+                "REPORT" | "TRACE" | "CONNECT" | "SEARCH" => StatusCode::METHOD_NOT_ALLOWED,
+                _ => StatusCode::NOT_IMPLEMENTED,
+            };
+            Err((status, [(header::ALLOW, ALLOWED)]).into_response())
+        }
     }
 }
 
@@ -191,6 +200,8 @@ fn failed(error: shared_store::StoreError) -> Response {
 const HOME: &str = "/directory/dav/";
 const BOOK: &str = "/directory/dav/people/";
 const ALLOWED: &str = "OPTIONS, GET, HEAD, PROPFIND, REPORT";
+const CHANGES: &[&str] =
+    &["PUT", "POST", "PATCH", "DELETE", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "ACL"];
 const XML: &str = "application/xml; charset=utf-8";
 const UNSUPPORTED: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<d:error xmlns:d=\"DAV:\" \
     xmlns:c=\"urn:ietf:params:xml:ns:carddav\"><c:supported-filter/></d:error>\n";

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use shared_model::{KeptMessage, MailboxState, OwnChatError};
-use shared_runtime::http::Range;
+use shared_runtime::http::{Range, is_known};
 
 use super::account::{date, deed, form};
 use super::words::Words;
@@ -39,7 +39,10 @@ pub(super) async fn sound(
     };
     // A message is never another: its id is its tag.
     let tag = format!("\"{}\"", id.replace(['"', '\\'], ""));
-    let range = Range::asked(&headers, &tag, bytes.len() as u64);
+    if is_known(&headers, &tag) {
+        return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
+    }
+    let range = Range::asked(&method, &headers, &tag, bytes.len() as u64);
     if method == Method::GET
         && range != Range::Nowhere
         && let Err(error) = chat.set_heard(owner, &id, true).await

@@ -24,11 +24,13 @@ mod snom;
 mod tests;
 mod yealink;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Form;
+use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Path, Query, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use shared_auth::{AccountCard, BookError};
 use shared_model::ProvisioningEvent;
@@ -146,8 +148,10 @@ async fn look(
     }
 }
 
+/// How long the file would be is not known before it is made (RFC 9110 §8.6).
 fn head(renderer: &Renderer) -> Response {
-    private(renderer.media_type, String::new())
+    let nothing = Body::from_stream(futures_util::stream::empty::<Result<Bytes, Infallible>>());
+    unkept(([(header::CONTENT_TYPE, renderer.media_type)], nothing).into_response())
 }
 
 async fn answer(

@@ -156,6 +156,40 @@ async fn a_form_of_megabytes_is_told_that_it_is_too_long() {
     }
 }
 
+/// RFC 9110 §8.6, §10.1.1, §13.1.2, §15.5.1, §15.5.6, §15.6.2.
+#[tokio::test]
+async fn http_is_spoken_as_it_is_written() {
+    let house = house("spoken").await;
+    let head = house.ask("HEAD /provision/cusax.json @BASIC@", "").await;
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("content-type: application/json"), "{head}");
+    assert!(!head.contains("content-length"), "it is not known before the file is made: {head}");
+
+    let token =
+        format!("Content-Type: application/json\r\nAuthorization: Bearer {}\r\n", token(&house).await);
+    let chunked = |body: &str| (format!("{token}Transfer-Encoding: chunked\r\n"), body.to_owned());
+    let (fields, body) = chunked("2\r\n{}\r\nZZ\r\n");
+    let broken = house.send_unmeasured("PATCH /api/v1/account", &fields, &body).await;
+    assert!(broken.starts_with("HTTP/1.1 400"), "{broken}");
+    let (fields, body) = chunked(&format!("2710\r\n{}\r\n0\r\n\r\n", "x".repeat(10_000)));
+    let long = house.send_unmeasured("PATCH /api/v1/account", &fields, &body).await;
+    assert!(long.starts_with("HTTP/1.1 413"), "{long}");
+
+    let asks = "Content-Length: 10000\r\nExpect: 100-continue\r\n";
+    let before = house.send_unmeasured("POST /sign-in", asks, "").await;
+    assert!(before.starts_with("HTTP/1.1 413"), "nobody need send it first: {before}");
+
+    let other = house.ask("FOO /directory/dav/people/ @BASIC@", "").await;
+    assert!(other.starts_with("HTTP/1.1 501"), "{other}");
+    let other = house.ask("TRACE /directory/dav/people/ @BASIC@", "").await;
+    assert!(other.starts_with("HTTP/1.1 405") && other.contains("allow: OPTIONS, GET"), "{other}");
+    assert!(house.ask("PUT /directory/dav/people/x.vcf @BASIC@", "").await.starts_with("HTTP/1.1 403"));
+}
+
+async fn token(house: &crate::common::House) -> String {
+    let (holder, hour) = ((house.alice, shared_auth::Holder::Person), Duration::from_secs(3600));
+    house.auth.bearers.issue(holder, "test", &["account:write"], hour, unix_millis()).await.unwrap().0
+}
+
 #[tokio::test]
 async fn a_program_that_goes_astray_is_told_so_in_its_own_language() {
     let house = house("astray").await;

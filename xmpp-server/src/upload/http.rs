@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use futures_util::{StreamExt, stream};
-use shared_runtime::http::{Deadline, Range};
+use shared_runtime::http::{Deadline, Range, is_known};
 use shared_runtime::unix_millis;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
@@ -153,9 +153,8 @@ async fn download(
         }
     };
     let tag = format!("\"{}\"", id.as_str());
-    let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    let mut response = match Range::asked(&headers, &tag, about.size) {
-        _ if is_known => StatusCode::NOT_MODIFIED.into_response(),
+    let mut response = match Range::asked(&method, &headers, &tag, about.size) {
+        _ if is_known(&headers, &tag) => StatusCode::NOT_MODIFIED.into_response(),
         Range::Whole => send(file, 0, about.size).await,
         Range::Part(from, to) => {
             let mut part = send(file, from, to - from + 1).await;

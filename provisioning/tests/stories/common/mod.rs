@@ -114,6 +114,15 @@ impl House {
         self.send(head, &format!("Content-Type: application/x-www-form-urlencoded\r\n{proof}"), body).await
     }
 
+    /// The same without a length of ours: how long the body is the headers say.
+    pub(crate) async fn send_unmeasured(&self, head: &str, headers: &str, body: &str) -> String {
+        self.exchange(
+            &format!("{head} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n{body}")
+                .into_bytes(),
+        )
+        .await
+    }
+
     /// Sends one request with these headers, each with its line end; without one of its own the `Host` is the name of this machine.
     pub(crate) async fn send(&self, head: &str, headers: &str, body: &str) -> String {
         self.send_bytes(head, headers, body.as_bytes()).await
@@ -121,16 +130,20 @@ impl House {
 
     /// The same with a body that is no text; what is none in the answer is replaced.
     pub(crate) async fn send_bytes(&self, head: &str, headers: &str, body: &[u8]) -> String {
-        let socket = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
-        let connector = TlsConnector::from(self.tls.client(&[]));
-        let mut stream = connector.connect("localhost".try_into().unwrap(), socket).await.unwrap();
         let (length, port) = (body.len(), self.port);
         let host =
             if headers.contains("Host: ") { String::new() } else { format!("Host: localhost:{port}\r\n") };
         let request = format!(
             "{head} HTTP/1.1\r\n{host}Connection: close\r\nContent-Length: {length}\r\n{headers}\r\n"
         );
-        stream.write_all(&[request.as_bytes(), body].concat()).await.unwrap();
+        self.exchange(&[request.as_bytes(), body].concat()).await
+    }
+
+    async fn exchange(&self, request: &[u8]) -> String {
+        let socket = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let connector = TlsConnector::from(self.tls.client(&[]));
+        let mut stream = connector.connect("localhost".try_into().unwrap(), socket).await.unwrap();
+        stream.write_all(request).await.unwrap();
         let mut answer = Vec::new();
         // The answer is whole even where the other side ends without close_notify; one that is empty says why.
         let read = stream.read_to_end(&mut answer).await;
