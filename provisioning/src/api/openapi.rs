@@ -89,7 +89,7 @@ fn schema(field: &Field) -> Value {
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Number => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
         Kind::List => json!({ "type": "array", "items": { "type": "string" }, "maxItems": 64 }),
-        Kind::Object => json!({ "type": "object" }),
+        Kind::Object => json!({ "$ref": "#/components/schemas/Settings" }),
     };
     schema["description"] = field.about.into();
     schema
@@ -112,5 +112,27 @@ mod tests {
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), all);
+    }
+
+    #[test]
+    fn every_object_says_its_fields_and_every_list_what_it_holds() {
+        fn bare(schema: &Value, at: &str, found: &mut Vec<String>) {
+            let is = |word: &str| match &schema["type"] {
+                Value::Array(all) => all.contains(&word.into()),
+                one => one == word,
+            };
+            let has = |name: &str| schema.get(name).is_some();
+            if is("object") && !has("properties") && !has("additionalProperties")
+                || is("array") && !has("items")
+            {
+                found.push(at.to_owned());
+            }
+            if let Value::Object(parts) = schema {
+                parts.iter().for_each(|(name, part)| bare(part, &format!("{at}/{name}"), found));
+            }
+        }
+        let mut found = Vec::new();
+        bare(&document(), "", &mut found);
+        assert_eq!(found, [""; 0]);
     }
 }
