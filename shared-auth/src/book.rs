@@ -24,7 +24,7 @@ use crate::cache::{AccountCache, Name};
 use crate::hash;
 use crate::keys::Keys;
 use crate::password::{self, Owner, PasswordError};
-use crate::{AccountCard, Config, GoneAccounts, How, Identity, Links, Source};
+use crate::{AccountCard, Config, GoneAccounts, How, Identity, Links, Source, is_trial_name};
 
 /// Creates and changes accounts.
 pub struct AccountBook {
@@ -90,6 +90,9 @@ pub enum BookError {
     /// The name holds a plus, which separates the name of an app password.
     #[error("the name of an account may not hold a plus")]
     BadName,
+    /// Only the service itself has accounts of such names, to try itself with.
+    #[error("names of this kind are those of accounts that the service tries itself with (cusax doctor)")]
+    TrialName,
     /// An account that had one of the names was removed, and what was its is still being erased.
     #[error("the data of the former owner of this name are being erased; try again later")]
     StillErased,
@@ -109,6 +112,13 @@ impl AccountBook {
     /// Creates an account with its main password.
     pub async fn create(&self, new: NewAccount, password: &str) -> Result<AccountCard, BookError> {
         self.create_as(AccountId(u128::from_be_bytes(hash::random())), new, password).await
+    }
+
+    /// Creates an account that the service tries itself with; [`is_trial_name`](crate::is_trial_name) must know its name.
+    pub async fn create_trial(&self, new: NewAccount, password: &str) -> Result<AccountCard, BookError> {
+        let id = AccountId(u128::from_be_bytes(hash::random()));
+        let credentials = self.credentials(id, &new.aor, password).await?;
+        self.store(id, new, credentials).await
     }
 
     /// Creates the account that somebody rolled the id of beforehand.
@@ -131,6 +141,15 @@ impl AccountBook {
         credentials: Credentials,
     ) -> Result<AccountCard, BookError> {
         check_names(&new)?;
+        self.store(id, new, credentials).await
+    }
+
+    async fn store(
+        &self,
+        id: AccountId,
+        new: NewAccount,
+        credentials: Credentials,
+    ) -> Result<AccountCard, BookError> {
         let account = &Account {
             id,
             credentials,
@@ -356,11 +375,12 @@ fn place_of(account: &Account, name: &str, put: Put) -> Result<Option<usize>, Bo
 
 /// A leading plus is a number; any other separates an app password's name.
 fn check_names(new: &NewAccount) -> Result<(), BookError> {
-    let has_plus = |name: &&str| name.get(1..).is_some_and(|rest| rest.contains('+'));
-    match [new.aor.local(), new.jid.local()].iter().any(has_plus) {
-        true => Err(BookError::BadName),
-        false => Ok(()),
+    let names = [new.aor.local(), new.jid.local()];
+    let has_plus = |name: &str| name.get(1..).is_some_and(|rest| rest.contains('+'));
+    if names.into_iter().any(has_plus) {
+        return Err(BookError::BadName);
     }
+    if names.into_iter().any(is_trial_name) { Err(BookError::TrialName) } else { Ok(()) }
 }
 
 /// Normal forms of telephone numbers, each once.
@@ -434,6 +454,17 @@ mod tests {
         assert_eq!(auth.book.add_app_password(alice, "d3", 1).await, Err(BookError::AppNameTaken));
         // A folder that stays behind in a temporary place harms nobody.
         let _ = std::fs::remove_dir_all(&folder);
+    }
+
+    #[test]
+    fn nobody_is_called_as_the_service_calls_whom_it_tries_itself_with() {
+        let named = |aor: &str, jid: &str| {
+            let profile = Profile::default();
+            check_names(&NewAccount { aor: aor.parse().unwrap(), jid: jid.parse().unwrap(), profile })
+        };
+        assert_eq!(named("doctor-house@x", "+33@x"), Ok(()));
+        assert_eq!(named("doctor-0123456789abcdef@x", "alice@x"), Err(BookError::TrialName));
+        assert_eq!(named("alice@x", "Doctor-0123456789ABCDEF@x"), Err(BookError::TrialName));
     }
 
     #[test]

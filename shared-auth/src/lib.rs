@@ -62,7 +62,7 @@ pub use gone::{Gone, GoneAccounts};
 pub use identity::{CodeProof, Denied, How, Identity, OnWire, Origin, Proof};
 pub use invites::{
     Invite, InviteError, Invites, NameError, Opens, WeakPassword, Wish, check_name, check_password,
-    check_shown_name,
+    check_shown_name, is_trial_name,
 };
 pub use key_kept::{fit_key, renew_key};
 pub use keys::KeyError;

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use shared_auth::{AccountCard, Auth, NewAccount, Profile};
+use shared_auth::{AccountCard, Auth, NewAccount, Profile, is_trial_name};
 use shared_model::{AccountId, Aor, BareJid};
 use shared_runtime::{random, unix_millis};
 use shared_store::StoreError;
@@ -104,7 +104,7 @@ impl Patients {
         let jid = BareJid(aor.0.clone());
         let profile = Profile { name: SHOWN.to_owned(), ..Profile::default() };
         self.inside().push(aor.clone());
-        let made = auth.book.create(NewAccount { aor: aor.clone(), jid, profile }, &password).await;
+        let made = auth.book.create_trial(NewAccount { aor: aor.clone(), jid, profile }, &password).await;
         let card = made.map_err(|error| error.to_string())?;
         Ok(Patient { aor, password, account: card.account, among: self.clone() })
     }
@@ -137,9 +137,8 @@ impl Patient {
 
 /// Whether an address, as a SIP URI or without its scheme, is that of an account that a look made.
 pub fn is_patient(address: &str) -> bool {
-    let rest = address.strip_prefix("sip:").unwrap_or(address).strip_prefix(PREFIX);
-    let name = rest.and_then(|rest| rest.split_once('@')).map_or("", |(name, _)| name);
-    name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+    let address = address.strip_prefix("sip:").unwrap_or(address);
+    address.split_once('@').is_some_and(|(name, _)| is_trial_name(name))
 }
 
 /// Takes away the accounts of looks that did not come to their end, and says how many there were.
@@ -198,7 +197,7 @@ mod tests {
             let address = format!("{name}@example.org");
             let profile = Profile { name: shown.to_owned(), ..Profile::default() };
             let new = NewAccount { aor: address.parse().unwrap(), jid: address.parse().unwrap(), profile };
-            auth.book.create(new, "pencil").await.unwrap();
+            auth.book.create_trial(new, "pencil").await.unwrap();
         };
         for (name, shown) in [
             ("doctor", SHOWN),

@@ -72,7 +72,7 @@ impl From<BookError> for Problem {
                 Self { status: StatusCode::CONFLICT, ..Self::field("name", error.to_string()) }
             }
             BookError::NoSuchApp => Self::nothing("device"),
-            BookError::BadName => Self::field("address", error.to_string()),
+            BookError::BadName | BookError::TrialName => Self::field("address", error.to_string()),
         }
     }
 }

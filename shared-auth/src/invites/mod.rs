@@ -26,7 +26,7 @@ use shared_runtime::hex;
 use shared_store::{DigestAlgorithm, Expected, RecordChange, Records, StoreError, Taken};
 
 pub(crate) use rules::check_grammar;
-pub use rules::{NameError, WeakPassword, check_name, check_password, check_shown_name};
+pub use rules::{NameError, WeakPassword, check_name, check_password, check_shown_name, is_trial_name};
 
 use crate::cache::{AccountCache, Name};
 use crate::fingerprint::{is_same, main_fingerprint};

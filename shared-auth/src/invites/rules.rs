@@ -46,7 +46,15 @@ pub enum WeakPassword {
 pub fn check_name(typed: &str) -> Result<String, NameError> {
     let name = typed.trim().to_ascii_lowercase();
     check_grammar(&name)?;
-    if RESERVED.contains(&name.as_str()) { Err(NameError::Reserved) } else { Ok(name) }
+    let is_reserved = RESERVED.contains(&name.as_str()) || is_trial_name(&name);
+    if is_reserved { Err(NameError::Reserved) } else { Ok(name) }
+}
+
+/// Whether a user name is that of an account that the service makes to try itself with: `doctor-` and 16 digits in hexadecimal. What such
+/// accounts do is nobody's, and so nobody else has such a name.
+pub fn is_trial_name(name: &str) -> bool {
+    let number = name.strip_prefix(TRIAL).unwrap_or_default();
+    number.len() == 16 && number.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Whether it can be a user name at all; the operator may give out reserved ones.
@@ -110,6 +118,7 @@ fn is_common(password: &str) -> bool {
     false
 }
 
+const TRIAL: &str = "doctor-";
 const COMMON: &str = include_str!("common-passwords.txt");
 /// Characters of a password that somebody chooses.
 const SHORTEST: usize = 8;
@@ -148,6 +157,8 @@ mod tests {
         assert_eq!(check_name(""), Err(NameError::Empty));
         assert_eq!(check_name(&"a".repeat(65)), Err(NameError::TooLong));
         assert_eq!(check_name("Postmaster"), Err(NameError::Reserved));
+        assert_eq!(check_name("Doctor-0123456789abcdef"), Err(NameError::Reserved));
+        assert_eq!(check_name("doctor-house"), Ok("doctor-house".to_owned()));
         for bad in ["a b", "a+b", "a@b", "\u{430}lice", ".a", "a-", "a/b", "<a>"] {
             assert_eq!(check_name(bad), Err(NameError::Characters), "{bad}");
         }
