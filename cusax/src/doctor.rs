@@ -155,6 +155,11 @@ async fn ward(config: &Config, names: Names) -> Ward {
         store_file,
         faces: faces(config),
         rtp_ports: rtp_ports.unwrap_or((0, 0)),
+        outside: config
+            .keepers()
+            .into_iter()
+            .map(|it| (it.domain.to_owned(), it.ldap.clone(), it.oidc.clone()))
+            .collect(),
         relays: config.xmpp.turn.services.len(),
         requires_tls: config.tls.require,
         digests: config.auth.algorithms.iter().map(|algorithm| algorithm.as_str().to_owned()).collect(),

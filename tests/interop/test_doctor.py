@@ -49,7 +49,7 @@ def test_a_healthy_service_is_well_and_nothing_of_the_doctor_stays(service):
     service.add("alice")
     code, findings = doctor(service.environment)
     assert code == 0, of(findings, "error", "warning", "unchecked")
-    assert {f["check"] for f in findings} == {"configuration", "store", "clock", "listeners", "certificates", "dns", "naptr", "halves", "call", "chat", "card", "relays", "provisioning"}
+    assert {f["check"] for f in findings} == {"configuration", "store", "clock", "listeners", "certificates", "dns", "naptr", "directories", "providers", "halves", "call", "chat", "card", "relays", "provisioning"}
     assert {"call", "chat", "halves", "card", "provisioning"} <= {f["check"] for f in of(findings, "ok")}, findings
     assert all({"check", "severity", "text", "remedy"} <= f.keys() for f in findings)
     names = [json.loads(line)["aor"] for line in service.run("user", "list", "--json").splitlines()]

@@ -11,12 +11,14 @@ mod certificates;
 mod chat;
 mod clock;
 mod configuration;
+mod directories;
 mod halves;
 mod listeners;
 mod names;
 mod naptr;
 mod patient;
 mod plan;
+mod providers;
 mod provisioning;
 mod relays;
 mod running;
@@ -175,6 +177,16 @@ pub const TABLE: &[Check] = &[
         name: "naptr",
         about: "each domain's NAPTR records lead to our ways of calls",
         run: |ward, found| Box::pin(naptr::check(ward, found)),
+    },
+    Check {
+        name: "directories",
+        about: "each directory (LDAP) takes our bind and names people",
+        run: |ward, found| Box::pin(directories::check(ward, found)),
+    },
+    Check {
+        name: "providers",
+        about: "each provider of OpenID Connect describes itself and shows its keys",
+        run: |ward, found| Box::pin(providers::check(ward, found)),
     },
     Check {
         name: "halves",

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use shared_auth::Auth;
+use shared_auth::{Auth, Keepers, LdapConfig, OidcConfig};
 use shared_model::Domains;
 use shared_runtime::tls::TlsPolicy;
 
@@ -36,6 +36,8 @@ pub struct Ward {
     pub faces: Vec<Face>,
     /// Ports of the sound of conferences, the first and the last.
     pub rtp_ports: (u16, u16),
+    /// Who may keep the people of each domain.
+    pub outside: Vec<(String, LdapConfig, OidcConfig)>,
     /// STUN and TURN servers that clients are told of.
     pub relays: usize,
     /// `tls.require`.
@@ -71,6 +73,21 @@ impl Ward {
         let running = self.running.as_ref()?;
         let bound = running.listeners.iter().find(|bound| bound.listener == name)?;
         Some(from_here(bound.address))
+    }
+
+    /// Who keeps the people of each domain, of those for whom it `holds`: so many as a look has time for.
+    pub(crate) fn keepers(
+        &self,
+        holds: impl Fn(&Keepers<'_>) -> bool,
+        found: &mut Findings,
+    ) -> Vec<Keepers<'_>> {
+        let all = self.outside.iter().map(|(domain, ldap, oidc)| Keepers { domain, ldap, oidc });
+        let mut all: Vec<_> = all.filter(holds).collect();
+        if all.len() > MOST_DOMAINS {
+            found.note(format!("of {} domains the first {MOST_DOMAINS} are looked at", all.len()), "");
+            all.truncate(MOST_DOMAINS);
+        }
+        all
     }
 
     /// The domains that are looked at: the main one, then the others in order, so many as a look has time for.

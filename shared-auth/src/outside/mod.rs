@@ -59,6 +59,22 @@ pub struct Keepers<'a> {
     pub oidc: &'a OidcConfig,
 }
 
+impl Keepers<'_> {
+    /// Asks the directory as a login does, where there is one: how many of the first few entries could have an account, and how many
+    /// entries those are.
+    pub async fn look_at_directory(&self, tls: &TlsPolicy) -> Option<Result<(usize, usize), LdapError>> {
+        match Ldap::open(self.ldap, tls) {
+            Ok(directory) => Some(directory?.look().await),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Reads the document and the keys of the provider, where there is one: how many keys can be used.
+    pub async fn look_at_provider(&self, tls: &TlsPolicy) -> Option<Result<usize, OidcError>> {
+        oidc::look(self.oidc, tls).await
+    }
+}
+
 /// What the door asks when a password is none of ours, and what keeps accounts as they are elsewhere: each domain's own.
 pub(crate) struct Outside(Vec<Keeper>, Arc<[Box<str>]>);
 

@@ -156,6 +156,27 @@ impl Ldap {
         tokio::time::timeout(self.config.timeout * 4, asked).await.unwrap_or(Err(LdapError::TooSlow))
     }
 
+    /// Binds, and looks for the first few people who could have an account: how many there are, and of how many entries.
+    pub(crate) async fn look(&self) -> Result<(usize, usize), LdapError> {
+        let asked = async {
+            let mut ldap = self.connect().await?;
+            let (base, filter) = (&self.config.base, &self.config.filter);
+            let few = SearchOptions::new().sizelimit(FEW);
+            let found =
+                ldap.with_search_options(few).search(base, Scope::Subtree, filter, self.wanted()).await?;
+            let ldap3::SearchResult(entries, result) = found;
+            if !matches!(result.rc, 0 | SIZE_LIMIT) {
+                return Err(ldap3::LdapError::LdapResult { result }.into());
+            }
+            // Whether it hears of the end or not, the answer is here.
+            let _ = ldap.unbind().await;
+            let all = entries.len();
+            let people = entries.into_iter().map(SearchEntry::construct);
+            Ok((people.filter_map(|one| entry::read(&self.config, one).ok()).count(), all))
+        };
+        tokio::time::timeout(self.config.timeout, asked).await.unwrap_or(Err(LdapError::TooSlow))
+    }
+
     async fn connect(&self) -> Result<ldap3::Ldap, LdapError> {
         let (connection, mut ldap) = LdapConnAsync::with_settings(self.settings.clone(), &self.url).await?;
         // It ends with the last handle; what fails on it is told to who asked.
@@ -180,6 +201,8 @@ const INVALID_DN: u32 = 34;
 const UNWILLING: u32 = 53;
 /// More entries than were asked for.
 const SIZE_LIMIT: u32 = 4;
+/// Entries that a look asks for.
+const FEW: i32 = 20;
 /// Questions by people who log in, at once; the others wait, and no longer than for an answer.
 const MOST_AT_ONCE: usize = 16;
 /// Bytes of a password.

@@ -102,6 +102,13 @@ impl JwkSet {
         ))
     }
 
+    /// How many of the keys could have signed a token that is believed.
+    pub(super) fn usable(&self) -> usize {
+        let all = [Algorithm::Rs256, Algorithm::Es256, Algorithm::Es384, Algorithm::EdDsa];
+        let signs = |key: &&Jwk| key.purpose.as_deref().is_none_or(|purpose| purpose == "sig");
+        self.0.iter().filter(signs).filter(|key| all.iter().any(|algorithm| algorithm.fits(key))).count()
+    }
+
     /// What the token says, if one of the keys signed it.
     pub(super) fn verify(&self, token: &str) -> Result<Jwt, JwtError> {
         if token.len() > LONGEST {

@@ -76,6 +76,14 @@ struct Note {
     until: i64,
 }
 
+/// Reads the document and the keys of a provider, if one is configured: how many keys can be used.
+pub(super) async fn look(config: &OidcConfig, tls: &TlsPolicy) -> Option<Result<usize, OidcError>> {
+    match Provider::open(config, config.issuer.as_ref()?, tls) {
+        Ok(provider) => Some(provider.look().await),
+        Err(error) => Some(Err(error)),
+    }
+}
+
 impl Oidc {
     /// As configured; `None` if no provider is.
     pub(crate) fn open(

@@ -119,6 +119,11 @@ impl Provider {
         }
     }
 
+    /// Reads its document and its keys now: how many of these can be used.
+    pub(super) async fn look(&self) -> Result<usize, OidcError> {
+        Ok(self.read_now().await?.keys.usable())
+    }
+
     /// A token that one of its keys signed.
     pub(super) async fn verify(&self, token: &str) -> Result<Jwt, OidcError> {
         let known = self.known().await?;
