@@ -63,7 +63,7 @@ pub struct Authenticator {
     metrics: Arc<Metrics>,
     /// Set once, where other systems keep people.
     outside: OnceLock<Outside>,
-    throttle: Throttle,
+    throttle: Arc<Throttle>,
     replay: Replay,
     crowd: Crowd,
     derivations: Semaphore,
@@ -88,9 +88,11 @@ impl Authenticator {
         bus: Bus<Fact>,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let throttle = Arc::new(Throttle::new(config.throttle_exempt.clone()));
+        metrics.register_throttle(Arc::clone(&throttle));
         Self {
             ha1_of_nobody: keys.seal(NOBODY, &hash::random::<32>()),
-            throttle: Throttle::new(config.throttle_exempt.clone()),
+            throttle,
             crowd: Crowd::new(config.iterations.max(book::LEAST_ITERATIONS)),
             derivations: Semaphore::new(keys_alone::AT_ONCE),
             config: config.clone(),

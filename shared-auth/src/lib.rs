@@ -74,6 +74,7 @@ pub use password::{PasswordError, ha1_of};
 pub use scram::{Channel, Plus, ScramExchange, ScramFinal, ScramStart};
 pub use shared_runtime::Network;
 pub use shared_store::{DigestAlgorithm, ScramHash, ScramVerifier};
+pub use throttle::{SlowedAccount, SlowedAccounts};
 pub use token::{Token, Tokens};
 
 /// What this crate implements.

@@ -1,13 +1,18 @@
-//! What the door counts: `shared_auth_proofs_total{protocol, outcome}`, `shared_auth_outside_total{source, outcome}`.
+//! What the door counts: `shared_auth_proofs_total{protocol, outcome}`, `shared_auth_outside_total{source, outcome}`,
+//! `shared_auth_slowed{what}`.
+
+use std::sync::Arc;
 
 use prometheus::{IntCounterVec, Opts, Registry};
 use shared_model::Protocol;
 
 use crate::Source;
+use crate::throttle::{Gauge, Throttle};
 
 pub(crate) struct Metrics {
     proofs: Option<IntCounterVec>,
     outside: Option<IntCounterVec>,
+    registry: Registry,
 }
 
 impl Metrics {
@@ -18,6 +23,7 @@ impl Metrics {
             counter.filter(|counter| registry.register(Box::new(counter.clone())).is_ok())
         };
         Self {
+            registry: registry.clone(),
             proofs: counter(
                 "shared_auth_proofs_total",
                 "Proofs of identity, by protocol and outcome.",
@@ -29,6 +35,11 @@ impl Metrics {
                 &["source", "outcome"],
             ),
         }
+    }
+
+    /// Registers how many are slowed down; without it they are, and are not counted.
+    pub(crate) fn register_throttle(&self, throttle: Arc<Throttle>) {
+        let _ = Gauge::new(throttle).and_then(|gauge| self.registry.register(Box::new(gauge)));
     }
 
     /// Counts one proof; `outcome` is `accepted` or a reason's word.

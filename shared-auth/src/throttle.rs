@@ -19,6 +19,8 @@
 //! Networks are /32 of IPv4 and /64 of IPv6; where an account was proved is known by /24 and /48, since a phone comes back to its provider
 //! and not to its address.
 
+mod slowed;
+
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -27,6 +29,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::Network;
+pub(crate) use slowed::Gauge;
+pub use slowed::{SlowedAccount, SlowedAccounts};
 
 /// Counts of failed proofs.
 pub(crate) struct Throttle {
@@ -147,27 +151,6 @@ impl Throttle {
     /// For how long strangers there do not hear which names there are.
     pub(crate) fn wait_of_guesser(&self, ip: IpAddr, now: Instant) -> Option<Duration> {
         if self.is_exempt(ip) { None } else { self.guesses.wait(&network(ip), FREE, now) }
-    }
-
-    /// Networks from which not everything is looked at now: their failures, and for how long.
-    pub(crate) fn slowed_networks(&self, now: Instant) -> Vec<(Network, u32, Duration)> {
-        let mut slowed: HashMap<Network, (u32, Duration)> = HashMap::new();
-        let mut add = |network: Network, count: &Count| {
-            if let Some(wait) = count.wait(FREE, now) {
-                let most = slowed.entry(network).or_default();
-                *most = (most.0.max(count.decayed(now)), most.1.max(wait));
-            }
-        };
-        for counts in [&self.networks, &self.nameless] {
-            counts.each(|network, count| add(*network, count));
-        }
-        self.pairs.each(|(_, network), count| add(*network, count));
-        slowed.into_iter().map(|(network, (failures, wait))| (network, failures, wait)).collect()
-    }
-
-    /// For how long nothing is looked at for a name, where it was not proved lately.
-    pub(crate) fn wait_of_account(&self, name: &str, now: Instant) -> Option<Duration> {
-        self.accounts.wait(&self.account(name), FREE, now)
     }
 
     /// An account's counts begin anew.
@@ -447,9 +430,10 @@ mod tests {
         assert!(throttle.slowed_networks(now).is_empty());
         (0..FREE + 2)
             .for_each(|n| throttle.failed(Some("alice"), format!("10.0.0.{n}").parse().unwrap(), now));
-        assert_eq!(throttle.wait_of_account("alice", now), Some(Duration::from_secs(32)));
+        let wait = |now| throttle.slowed_accounts(now).of(&["alice"]).and_then(|slowed| slowed.wait);
+        assert_eq!(wait(now), Some(Duration::from_secs(32)));
         throttle.lift_account("alice");
-        assert_eq!(throttle.wait_of_account("alice", now), None);
+        assert_eq!(wait(now), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use shared_auth::Network;
+use shared_auth::{Network, SlowedAccount};
 use shared_model::Aor;
 
 use super::accounts::address;
@@ -49,16 +49,23 @@ async fn list(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     };
     let max = ask.number("max").map_or(MOST_ACCOUNTS, |max| max.clamp(1, MOST_ACCOUNTS as _) as usize);
     let (mut found, mut more) = (Vec::new(), true);
+    let slowed = face.auth.authenticator.slowed_accounts();
     // As many as one answer may take time for; who asks goes on where it ended.
     for _ in 0..MOST_PAGES {
         let (cards, is_more) = face.auth.directory.list(after.as_ref(), PAGE).await?;
         let mut cards = cards.iter();
         for card in cards.by_ref() {
             after = Some(card.aor.clone());
-            let wait = face.auth.authenticator.wait_of(card);
-            if !card.enabled || wait.is_some() {
-                let seconds = wait.map(|wait| wait.as_secs().max(1));
-                found.push(json!({ "account": card_json(card), "seconds": seconds }));
+            let its = slowed.of(&[card.aor.as_str(), card.jid.as_str()]);
+            if !card.enabled || its.is_some() {
+                let SlowedAccount { wait, networks } = its.unwrap_or_default();
+                let networks = networks.into_iter().map(|(network, wait)| {
+                    json!({ "network": network.to_string(), "seconds": wait.as_secs().max(1) })
+                });
+                found.push(json!({
+                    "account": card_json(card), "seconds": wait.map(|wait| wait.as_secs().max(1)),
+                    "networks": networks.collect::<Vec<_>>(),
+                }));
             }
             if found.len() >= max {
                 break;

@@ -129,6 +129,7 @@ async fn who_is_disabled_or_slowed_down_is_told_and_lifted() {
     }
     house.call(&token, "PATCH /api/v1/accounts/bob@example.org", "{\"enabled\":false}").await;
     let (_, bans) = house.call(&token, "GET /api/v1/bans", "").await;
+    assert_eq!(bans["accounts"][0]["networks"], serde_json::json!([]), "of each of them once");
     let networks = bans["networks"].as_array().unwrap();
     assert_eq!((networks.len(), &networks[0]["network"]), (1, &"192.0.2.7/32".into()), "{bans}");
     let account = &bans["accounts"][0];
@@ -155,6 +156,36 @@ async fn who_is_disabled_or_slowed_down_is_told_and_lifted() {
     let (_, bans) = house.call(&token, "GET /api/v1/bans", "").await;
     assert!(
         bans["networks"].as_array().unwrap().is_empty() && bans["accounts"][0]["seconds"].is_null(),
+        "{bans}"
+    );
+}
+
+#[tokio::test]
+async fn an_account_that_is_slowed_in_one_network_alone_is_told_with_it() {
+    let house = house("ban-here").await;
+    let token = admin(&house).await;
+    for _ in 0..14 {
+        let (name, domain, password) = ("alice".to_owned(), "example.org".to_owned(), "wrong".to_owned());
+        let proof = Proof::Plain { name, domain, password, authzid: String::new() };
+        let from = Origin::new(Protocol::Sip, "192.0.2.7".parse().unwrap());
+        let _ = house.auth.authenticator.verify(proof, from).await;
+    }
+    let (_, bans) = house.call(&token, "GET /api/v1/bans", "").await;
+    let account = &bans["accounts"][0];
+    assert_eq!(
+        (&account["account"]["aor"], &account["seconds"]),
+        (&"alice@example.org".into(), &serde_json::Value::Null)
+    );
+    assert_eq!(account["networks"][0]["network"], "192.0.2.7/32", "{bans}");
+    let (cookie, key) = sign_in(&house).await;
+    let page = house.send("GET /admin/bans", &cookie, "").await;
+    assert!(page.contains("alice@example.org") && page.contains("192.0.2.7/32: slowed down ("), "{page}");
+    let form = format!("key={key}&back=/admin/bans&address=alice%40example.org");
+    let done = house.send("POST /do/liftBan", &format!("{cookie}{FORM}"), &form).await;
+    assert!(done.contains("location: /admin/bans?done=liftBan"), "{done}");
+    let (_, bans) = house.call(&token, "GET /api/v1/bans", "").await;
+    assert!(
+        bans["accounts"].as_array().unwrap().is_empty() && bans["networks"].as_array().unwrap().is_empty(),
         "{bans}"
     );
 }

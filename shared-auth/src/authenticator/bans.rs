@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::Authenticator;
-use crate::{AccountCard, Network};
+use crate::{AccountCard, Network, SlowedAccounts};
 
 /// A network from which too many proofs failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +32,9 @@ impl Authenticator {
         all
     }
 
-    /// For how long nothing is looked at for an account, from wherever it was not proved lately.
-    pub fn wait_of(&self, card: &AccountCard) -> Option<Duration> {
-        let now = Instant::now();
-        let names = [card.aor.as_str(), card.jid.as_str()];
-        names.into_iter().filter_map(|name| self.throttle.wait_of_account(name, now)).max()
+    /// The accounts that are slowed down now.
+    pub fn slowed_accounts(&self) -> SlowedAccounts {
+        self.throttle.slowed_accounts(Instant::now())
     }
 
     /// Forgets the failures that were counted for an account.

@@ -24,10 +24,14 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
                     @let is_disabled = ban["account"]["enabled"] != true;
                     tr {
                         td { (aor) }
-                        td { @if is_disabled { (words.disabled) " " } (wait(words, &ban["seconds"])) }
+                        td {
+                            @if is_disabled { (words.disabled) " " }
+                            (wait(words, &ban["seconds"]))
+                            @for here in networks_of(ban) { br; (text(&here["network"])) ": " (wait(words, &here["seconds"])) }
+                        }
                         td { div.row {
                             @if is_disabled { (deed(session, "changeAccount", PLACE, &[("path.address", &aor), ("enabled", "true")], words.enable, &aor)) }
-                            @if !ban["seconds"].is_null() { (deed(session, "liftBan", PLACE, &[("address", &aor)], words.lift, &aor)) }
+                            @if !ban["seconds"].is_null() || !networks_of(ban).is_empty() { (deed(session, "liftBan", PLACE, &[("address", &aor)], words.lift, &aor)) }
                         } }
                     }
                 } }
@@ -52,6 +56,11 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
             @if networks.len() > PART { p.hint { (words.networks) ": " (networks.len()) } }
         }
     })
+}
+
+/// Where an account is slowed alone.
+fn networks_of(ban: &Value) -> &[Value] {
+    ban["networks"].as_array().map_or(&[], Vec::as_slice)
 }
 
 /// Accounts, and networks, on one page.
