@@ -1,4 +1,5 @@
-"""Requests a second that the HTTPS face answers on two cores, and the CPU that one costs: a page, a configuration by token, WebFinger.
+"""Requests a second that the HTTPS face answers on two cores, and the CPU that one costs: a configuration by password and by token,
+WebFinger, an invitation, pages. A line each.
 
     python3 tests/load/provisioning/run.py [--seconds 10] [--connections 32] [--dev]
 
@@ -7,6 +8,7 @@ the service alone (/proc/PID/stat). Prints, fails nothing.
 """
 
 import argparse
+import base64
 import json
 import os
 import signal
@@ -80,12 +82,16 @@ def main():
                 port = line["address"].rsplit(":", 1)[1] if line.get("listener") == "http.https" else None
             session = f"Cookie: {cookie(port)}"
             tokens = [run("user", "token", "root@localhost").strip().split("=")[-1] for _ in range(300)]
+            basic = "Authorization: Basic " + base64.b64encode(f"root:{PASSWORD}".encode()).decode()
+            invitation = urllib.parse.urlsplit(json.loads(run("--json", "invite", "create"))["link"]).path
             finger = "/.well-known/webfinger?resource=acct%3Aroot%40localhost"
             for name, path, headers, values in [
+                ("cusax.json by Basic", "/provision/cusax.json", [basic], []),
+                ("cusax.json by token", "/provision/cusax.json?token=@", [], tokens),
+                ("WebFinger", finger, [], []),
+                ("page: invitation", invitation, [], []),
                 ("page: sign-in", "/sign-in", [], []),
                 ("page: account", "/account", [session], []),
-                ("WebFinger", finger, [], []),
-                ("cusax.json by token", "/provision/cusax.json?token=@", [], tokens),
             ]:
                 before = cpu(service.pid)
                 asked = [load, f"127.0.0.1:{port}", str(given.connections), str(given.seconds), path, *headers]
