@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import ssl
+import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -231,11 +232,11 @@ def federated(tmp_path):
         running.stop()
 
 
-def sign_in_elsewhere(surfer, provider, name):
+def sign_in_elsewhere(surfer, provider, name, domain=DOMAIN):
     """By the provider's own pages, as a person would."""
     surfer.go("/sign-in")
     assert "Sign in by the provider" in surfer.text()
-    surfer.page.value("setTimeout(() => document.querySelector('a[href^=\"/sign-in/oidc\"]').click(), 0); 1")
+    surfer.page.value(f"setTimeout(() => document.querySelector('a[href=\"/sign-in/oidc?domain={domain}\"]').click(), 0); 1")
     at_provider(surfer, provider, "document.querySelector('input[name=login]')")
     surfer.page.value(
         f"document.querySelector('input[name=login]').value = {json.dumps(name)};"
@@ -255,11 +256,11 @@ def at_provider(surfer, provider, holds):
     wait_until(is_there, 20, f"the provider's page with {holds}")
 
 
-def bearer(service, token, name="", last=b"\x01"):
+def bearer(service, token, name="", last=b"\x01", domain=DOMAIN):
     """What a client hears that shows a token: the elements after `<auth/>`."""
     trust = ssl.create_default_context(cafile=str(service.ca))
     with socket.create_connection(("127.0.0.1", service.ports["xmpp.c2s_tls"]), 10) as plain, trust.wrap_socket(plain, server_hostname=DOMAIN) as wire:
-        header = f"<stream:stream to='{DOMAIN}' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+        header = f"<stream:stream to='{domain}' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
         wire.sendall(header.encode())
         heard = until(wire, b"</stream:features>")
         assert b"<mechanism>OAUTHBEARER</mechanism>" in heard, heard
@@ -315,6 +316,79 @@ def test_a_person_signs_in_at_a_provider_and_loses_both_halves_when_it_ends_them
         other.page.ask("Network.clearBrowserCookies")
         sign_in_elsewhere(other, provider, "root")
         wait_until(lambda: "was not accepted" in other.text(), 15, "a refusal")
+
+
+@pytest.fixture
+def of_two_providers(tmp_path):
+    """A service of two domains, whose people sign in at a provider each."""
+    https = free_port(socket.SOCK_STREAM)
+    folders = [tmp_path / name for name in ("here", "there")]
+    for folder in folders:
+        folder.mkdir()
+    with Provider(folders[0], https) as here, Provider(folders[1], https) as there:
+        keys = {name.removeprefix("CUSAX_AUTH__OIDC__").lower(): value for name, value in there.settings().items()}
+        keys["label"] = "the provider there"
+        lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in keys.items())
+        config = f'[[domains]]\nname = "{OTHER}"\n[domains.oidc]\n{lines}'
+        running = Service(tmp_path, config=config, CUSAX_HTTP__HTTPS=f"127.0.0.1:{https}", **here.settings()).start()
+        running.add("root", options=("--admin",))
+        yield running, here, there
+        running.stop()
+
+
+def test_each_domain_has_its_own_provider_and_a_sign_in_there_is_none_here(of_two_providers):
+    service, here, there = of_two_providers
+    assert "<success" in bearer(service, here.token("alice"))[0]
+    assert "<success" in bearer(service, there.token("alice"), domain=OTHER)[0]
+    assert aors(service).keys() >= {f"alice@{DOMAIN}", f"alice@{OTHER}"}, "two people of one name"
+    for kind in ("opaque", "jwt"):
+        for provider, domain in ((here, OTHER), (there, DOMAIN)):
+            heard = bearer(service, provider.token("alice", kind), domain=domain)[0]
+            assert "<success" not in heard, (kind, domain, heard)
+    assert aors(service).keys() == {f"alice@{DOMAIN}", f"alice@{OTHER}", f"root@{DOMAIN}"}, "and nobody else was made"
+
+    with Browser() as browser:
+        surfer = Surfer(browser, service)
+        surfer.go("/sign-in")
+        assert "Sign in by the provider there" in surfer.text()
+        sign_in_elsewhere(surfer, there, "alice", OTHER)
+        surfer.arrives("/account")
+        assert f"alice@{OTHER}" in surfer.text()
+        # Who is signed out there under the same name is another one.
+        url = f"https://localhost:{service.ports['http.https']}/sign-in/oidc/logout"
+        body = urllib.parse.urlencode({"logout_token": here.logout("alice")}).encode()
+        trust = ssl.create_default_context(cafile=str(service.ca))
+        assert urllib.request.urlopen(urllib.request.Request(url, body), timeout=10, context=trust).status == 200
+        surfer.go("/account")
+        assert f"alice@{OTHER}" in surfer.text()
+        there.end("alice")
+        wait_until(lambda: not aors(service)[f"alice@{OTHER}"], 60, "the end of who left")
+    assert aors(service)[f"alice@{DOMAIN}"], "the other one stays"
+
+
+def doctor(service, check):
+    done = subprocess.run([*service.command, "doctor", "--json", check], env=service.environment, capture_output=True, text=True)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_doctor_asks_directories(company, directory):
+    code, (found,) = doctor(company, "directories")
+    assert (code, found["severity"]) == (0, "ok"), found
+    assert doctor(company, "providers")[1][0]["text"].startswith("no provider"), "which is no fault"
+    directory.stop()
+    code, (found,) = doctor(company, "directories")
+    assert (code, found["severity"]) == (1, "error") and "auth.ldap.url" in found["remedy"], found
+
+
+def test_the_doctor_asks_each_provider(of_two_providers):
+    service, _, there = of_two_providers
+    code, found = doctor(service, "providers")
+    assert code == 0 and [one["severity"] for one in found] == ["ok", "ok"], found
+    there.process.terminate()
+    there.process.wait(timeout=15)
+    code, found = doctor(service, "providers")
+    assert code == 1 and [one["severity"] for one in found] == ["ok", "error"], found
+    assert OTHER in found[1]["text"] and "jwks_uri" in found[1]["remedy"], found
 
 
 def test_who_signs_out_at_the_provider_is_signed_out_of_its_browsers(federated):
