@@ -1,6 +1,7 @@
 //! `cusax`: a whole CUSAX service (RFC 7081) in one binary. This crate builds and joins; it decides nothing.
 
 mod accounts;
+mod audit;
 mod calls;
 mod command;
 mod compose;
@@ -58,7 +59,17 @@ fn main() -> ExitCode {
     }
 }
 
+/// Carries a command out, and notes what it changed.
 async fn run(line: Line) -> anyhow::Result<()> {
+    let Some(change) = audit::Change::of(&line.command) else { return carry_out(line).await };
+    let config = config::load(line.config.as_deref())?;
+    let change = change.begin(&config).await;
+    carry_out(line).await?;
+    change.end(&config).await;
+    Ok(())
+}
+
+async fn carry_out(line: Line) -> anyhow::Result<()> {
     let (file, json) = (line.config.as_deref(), line.json);
     match line.command {
         Command::Demo => demo::run().await,

@@ -1,6 +1,6 @@
-//! Who changed what: one entry for each change by this face, with what was there before and after.
+//! Who changed what: one entry for each change by this face and by commands, with what was there before and after.
 //!
-//! In    who did it (none: whoever held a link; `ldap`, `oidc`: another keeper of people), what, on what, and both states where they say something.
+//! In    who did it (none: whoever held a link; `ldap`, `oidc`: another keeper of people; `command line`: the operator), what, on what, and both states where they say something.
 //! Out   a line in the log and an entry; the newest first when asked.
 //! State the archive, owner `audit`, at most [`KEPT`] entries, each for `provisioning.audit`. What was done is done whether or not it is
 //!       noted, and the log tells then. Entries name accounts, also such as were removed since, and go when their time is over.
@@ -133,8 +133,20 @@ pub async fn note_outside(
     }
 }
 
+/// Notes what a command changed, as it was before and after.
+pub async fn note_command(archive: Arc<dyn Archive>, what: &str, on: &str, states: (Value, Value)) {
+    let (before, after) = match states {
+        // It says what was changed that is no part of it.
+        (before, after) if before == after => (Value::Null, Value::Null),
+        states => states,
+    };
+    // Whoever serves the pages removes what is old.
+    let audit = Audit::new(archive, Duration::ZERO);
+    audit.change_by(Some("command line".to_owned()), what, on, before, after).await;
+}
+
 /// An account as entries and the API show it.
-pub(crate) fn card_json(card: &AccountCard) -> Value {
+pub fn card_json(card: &AccountCard) -> Value {
     json!({
         "id": card.account, "aor": card.aor, "jid": card.jid, "name": card.name, "numbers": card.numbers,
         "video": card.video, "admin": card.admin, "enabled": card.enabled,

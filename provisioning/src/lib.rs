@@ -47,7 +47,7 @@ use crate::api::problem::Problem;
 
 pub use access::PURPOSE;
 pub use api::caller::Scope;
-pub use audit::note_outside;
+pub use audit::{card_json, note_command, note_outside};
 pub use config::{Config, KEYS};
 pub use discovery::zone::Zone;
 pub use links::{app_uri, invite_link};

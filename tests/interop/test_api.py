@@ -1,8 +1,11 @@
 """The API, asked by a program that reads its document and tries what a person would not; and the pages in a browser."""
 
+import json
 import os
+import ssl
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 
@@ -25,3 +28,30 @@ def test_the_api_is_what_its_document_says(service, scopes):
         words, capture_output=True, text=True, timeout=300, cwd=service.folder, env={**os.environ, "SCHEMATHESIS_HOOKS": ""}
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
+def test_the_audit_tells_what_commands_change(service):
+    service.add("root", options=("--admin",))
+    service.add("alice")
+    service.run("user", "disable", f"alice@{DOMAIN}")
+    service.run("app-password", "add", f"root@{DOMAIN}", "PHONE")
+    service.run("user", "show", f"alice@{DOMAIN}")
+    service.run("user", "remove", f"alice@{DOMAIN}")
+    service.run("profile", "set", "service", '{"register_seconds": 600}')
+    invite = json.loads(service.run("--json", "invite", "create"))["id"]
+    token = service.run("api-token", f"root@{DOMAIN}", "--scopes", "admin:read", "--name", "look").strip()
+    url = f"https://localhost:{service.ports['http.https']}/api/v1/audit"
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    trust = ssl.create_default_context(cafile=str(service.ca))
+    told = json.load(urllib.request.urlopen(request, timeout=5, context=trust))["changes"]
+    assert {one["who"] for one in told} == {"command line"}
+    alice, root = f"alice@{DOMAIN}", f"root@{DOMAIN}"
+    assert [(one["what"], one["on"]) for one in reversed(told)] == [
+        ("account created", root), ("account created", alice), ("account changed", alice), ("device added", f"{root} PHONE"),
+        ("account removed", alice), ("profile changed", "service"), ("invitation made", invite), ("token made", f"{root} look"),
+    ], told
+    disabled, removed, profile = told[5], told[3], told[2]
+    assert profile["before"] == {} and profile["after"] == {"register_seconds": 600}
+    assert disabled["before"]["enabled"] and not disabled["after"]["enabled"]
+    assert removed["before"]["aor"] == alice and removed["after"] is None
+    assert told[4]["before"] is None, "what it changed is no part of it"
