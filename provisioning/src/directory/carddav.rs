@@ -100,7 +100,9 @@ async fn respond(
                     let all: Vec<Resource> = people.iter().map(|card| resource(card, &asked)).collect();
                     Ok(multistatus(&asked, &all, &[]))
                 }
-                _ => Err((StatusCode::FORBIDDEN, [(header::CONTENT_TYPE, XML)], UNSUPPORTED).into_response()),
+                "addressbook-query" => Err(unsupported("c:supported-filter")),
+                // RFC 3253 §3.6.
+                _ => Err(unsupported("d:supported-report")),
             }
         }
         other => {
@@ -189,6 +191,14 @@ fn etag(text: &str) -> String {
     format!("\"{hash:016x}\"")
 }
 
+/// 403, and what was asked for that is not there.
+fn unsupported(what: &str) -> Response {
+    let text = format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<d:error xmlns:d=\"DAV:\" xmlns:c=\"urn:ietf:params:xml:ns:carddav\"><{what}/></d:error>\n"
+    );
+    (StatusCode::FORBIDDEN, [(header::CONTENT_TYPE, XML)], text).into_response()
+}
+
 fn malformed() -> Response {
     (StatusCode::BAD_REQUEST, "this is no request of WebDAV\n").into_response()
 }
@@ -203,8 +213,6 @@ const ALLOWED: &str = "OPTIONS, GET, HEAD, PROPFIND, REPORT";
 const CHANGES: &[&str] =
     &["PUT", "POST", "PATCH", "DELETE", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "ACL"];
 const XML: &str = "application/xml; charset=utf-8";
-const UNSUPPORTED: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<d:error xmlns:d=\"DAV:\" \
-    xmlns:c=\"urn:ietf:params:xml:ns:carddav\"><c:supported-filter/></d:error>\n";
 const PRIVILEGES: &str =
     "<d:current-user-privilege-set><d:privilege><d:read/></d:privilege></d:current-user-privilege-set>";
 const REPORTS: &str = "<d:supported-report-set><d:supported-report><d:report><c:addressbook-multiget/></d:report>\

@@ -126,6 +126,11 @@ async fn an_address_book_holds_those_who_are_listed_and_cannot_be_written() {
     }
     let filter = "<c:addressbook-query xmlns:c='urn:ietf:params:xml:ns:carddav'><c:filter><c:prop-filter name='FN'/></c:filter></c:addressbook-query>";
     assert!(dav("REPORT", "/directory/dav/people/", filter).await.contains("supported-filter"));
+    let changes = "<sync-collection xmlns='DAV:'><sync-token/><prop><getetag/></prop></sync-collection>";
+    assert!(dav("REPORT", "/directory/dav/people/", changes).await.contains("<d:supported-report/>"));
+    let foreign = "<propfind xmlns='DAV:'><prop><resourcetype/><foo xmlns='urn:x'/></prop></propfind>";
+    let told = dav("PROPFIND", "/directory/dav/", foreign).await;
+    assert!(told.contains("<foo xmlns=\"urn:x\"/></d:prop><d:status>HTTP/1.1 404"), "{told}");
     assert!(dav("PROPFIND", "/directory/dav/", "<x").await.starts_with("HTTP/1.1 400"));
     assert!(house.send("PROPFIND /directory/dav/", "", "").await.contains("www-authenticate: Basic"));
     assert!(house.send("OPTIONS /directory/dav/", "", "").await.contains("addressbook"));
