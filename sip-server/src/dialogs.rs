@@ -22,10 +22,33 @@ struct Dialog {
     callee_tag: Box<str>,
     caller: Party,
     callee: Party,
-    /// How much higher our CSeq is towards a carrier than that of the other side, of all requests and of its last INVITE: of what the
-    /// caller sends, and the callee.
-    ahead: [(u32, u32); 2],
+    /// If one side is a carrier.
+    ahead: Ahead,
     since: Instant,
+}
+
+/// How much higher our CSeq is towards the carrier of a call than that of the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Ahead {
+    /// Of all requests.
+    pub(crate) all: u32,
+    /// Of the last INVITE, which its ACK and PRACK have to name.
+    pub(crate) of_invite: u32,
+}
+
+impl Ahead {
+    /// As it is when the dialog begins.
+    pub(crate) fn of(count: u32) -> Self {
+        Self { all: count, of_invite: count }
+    }
+
+    /// A request went on with a CSeq that is so far ahead.
+    pub(crate) fn go(&mut self, method: &str, count: u32) {
+        self.all = self.all.max(count);
+        if method == "INVITE" {
+            self.of_invite = self.all;
+        }
+    }
 }
 
 /// One side.
@@ -48,7 +71,7 @@ impl Dialogs {
         if self.0.len() < MOST {
             let caller_tag = response.from_tag().unwrap_or_default().into();
             let callee_tag = response.to_tag().unwrap_or_default().into();
-            let ahead = [(ahead, ahead), (0, 0)];
+            let ahead = Ahead::of(ahead);
             let dialog = Dialog { caller_tag, callee_tag, caller, callee, ahead, since: now };
             // Of a second 2xx another dialog begins, in which our Record-Route leads (§13.2.2.4).
             self.0.entry(response.call_id().into()).or_insert(dialog);
@@ -65,29 +88,24 @@ impl Dialogs {
         self.of_other(request, |party| party.aor.clone())?
     }
 
-    /// How far ahead of a request our CSeq is, and was for its side's last INVITE, if the dialog is remembered.
-    pub(crate) fn ahead(&self, request: &Message) -> Option<(u32, u32)> {
+    /// How far ahead of a request our CSeq is, if the dialog is remembered.
+    pub(crate) fn ahead(&self, request: &Message) -> Option<Ahead> {
         let dialog = self.0.get(request.call_id())?;
-        dialog.side(request).map(|side| dialog.ahead[side])
+        dialog.sides(request).map(|_| dialog.ahead)
     }
 
-    /// A request went on with a CSeq that is so far ahead.
-    pub(crate) fn went_ahead(&self, request: &Message, ahead: u32) {
-        let Some(mut dialog) = self.0.get_mut(request.call_id()) else { return };
-        let Some(side) = dialog.side(request) else { return };
-        let (known, of_invite) = &mut dialog.ahead[side];
-        *known = ahead.max(*known);
-        if request.method() == "INVITE" {
-            *of_invite = *known;
+    /// A request went to the carrier with a CSeq that is so far ahead.
+    pub(crate) fn went_ahead(&self, request: &Message, count: u32) {
+        if let Some(mut dialog) = self.0.get_mut(request.call_id())
+            && dialog.sides(request).is_some()
+        {
+            dialog.ahead.go(request.method(), count);
         }
     }
 
     fn of_other<T>(&self, request: &Message, of: impl FnOnce(&Party) -> T) -> Option<T> {
         let dialog = self.0.get(request.call_id())?;
-        if request.from_tag() == Some(&dialog.caller_tag) {
-            return Some(of(&dialog.callee));
-        }
-        (request.to_tag() == Some(&dialog.caller_tag)).then(|| of(&dialog.caller))
+        dialog.sides(request).map(|(_, other)| of(other))
     }
 
     /// Whether a request that came by `came` and went along `flow` went from one side of its dialog to the other, who may have moved
@@ -100,12 +118,8 @@ impl Dialogs {
         is_open: impl FnOnce(&Flow) -> bool,
     ) -> bool {
         let Some(dialog) = self.0.get(request.call_id()) else { return true };
-        let tags = (request.from_tag().unwrap_or_default(), request.to_tag().unwrap_or_default());
-        let (own, other) = match (&*dialog.caller_tag, &*dialog.callee_tag) {
-            (caller, callee) if tags == (caller, callee) => (&dialog.caller.flow, &dialog.callee.flow),
-            (caller, callee) if tags == (callee, caller) => (&dialog.callee.flow, &dialog.caller.flow),
-            _ => return false,
-        };
+        let Some((own, other)) = dialog.sides(request) else { return false };
+        let (own, other) = (&own.flow, &other.flow);
         // A carrier may open a connection for what it says, from any port of its host.
         let is_carriers = || carrier(came) == carrier(own) || is_from(came, own);
         if carrier(own).is_some() && !is_carriers() {
@@ -130,13 +144,13 @@ impl Dialogs {
 }
 
 impl Dialog {
-    /// Which side a request is of: 0 that of the caller.
-    fn side(&self, request: &Message) -> Option<usize> {
-        let is_of = |request: Option<&str>, tag: &str| request == Some(tag);
-        match () {
-            () if is_of(request.from_tag(), &self.caller_tag) => Some(0),
-            () if is_of(request.to_tag(), &self.caller_tag) => Some(1),
-            () => None,
+    /// The side that a request is of, and the other; none if its tags are not both of this dialog (§12.2.2).
+    fn sides(&self, request: &Message) -> Option<(&Party, &Party)> {
+        let tags = (request.from_tag().unwrap_or_default(), request.to_tag().unwrap_or_default());
+        match (&*self.caller_tag, &*self.callee_tag) {
+            (caller, callee) if tags == (caller, callee) => Some((&self.caller, &self.callee)),
+            (caller, callee) if tags == (callee, caller) => Some((&self.callee, &self.caller)),
+            _ => None,
         }
     }
 }
@@ -176,7 +190,9 @@ mod tests {
         dialogs.begin(&request("one", "two"), (party(1), party(2)), 0, Instant::now());
         assert_eq!(dialogs.other_side(&request("one", "two")), Some(flow(2)));
         assert_eq!(dialogs.other_side(&request("two", "one")), Some(flow(1)));
-        assert_eq!(dialogs.other_side(&request("three", "four")), None);
+        for (from, to) in [("three", "four"), ("one", "four"), ("three", "one"), ("two", "two")] {
+            assert_eq!(dialogs.other_side(&request(from, to)), None, "{from} {to}");
+        }
         dialogs.forget_old(Instant::now());
         assert_eq!(dialogs.other_side(&request("one", "two")), Some(flow(2)));
         dialogs.forget_old(Instant::now() + LONGEST_CALL);

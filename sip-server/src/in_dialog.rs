@@ -18,6 +18,7 @@ use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
 
 use crate::destination;
+use crate::dialogs::Ahead;
 use crate::features::{Destination, privacy};
 use crate::flow_token::Followed;
 use crate::location::Branch;
@@ -92,14 +93,14 @@ pub(crate) async fn route(
         // A call that begins is paid, and does not come with a tag.
         return Err(answer(request, 481, ""));
     }
-    let (ahead, ahead_of_invite) = match server.dialogs.ahead(request) {
-        _ if branch.trunk.is_none() => (0, 0),
+    let ahead = match server.dialogs.ahead(request) {
+        _ if branch.trunk.is_none() => Ahead::default(),
         Some(known) => known,
-        None => named.map_or((0, 0), |named| (named.ahead, named.ahead)),
+        None => Ahead::of(named.map_or(0, |named| named.ahead)),
     };
-    branch.ahead = ahead;
+    branch.ahead = ahead.all;
     let groups = vec![vec![branch]];
-    Ok(Route { groups, is_anonymous, astray, ahead_of_invite, ..Route::default() })
+    Ok(Route { groups, is_anonymous, astray, ahead_of_invite: ahead.of_invite, ..Route::default() })
 }
 
 /// RFC 5627 §5.3: a GRUU becomes the contact inside a dialog too; the Path of its binding does not count.

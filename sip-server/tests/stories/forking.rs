@@ -181,7 +181,15 @@ async fn who_is_in_no_dialog_is_answered_481_and_led_nowhere() {
     relayed.push(Name::Route, &format!("<sip:x@{};lr>", served.server.bound().udp[0]));
     alice.send(&relayed).await;
     alice.expect("481").await;
-    alice.send(&alice.in_dialog("BYE", 9_001, &sent, &ok)).await;
+    // The call is known, and its caller; whom they mean is not in it.
+    let mut mistaken = alice.in_dialog("INFO", 9_000, &sent, &ok);
+    mistaken.remove(Name::Route);
+    mistaken.set(Name::To, &format!("<sip:bob@{DOMAIN}>;tag=another"));
+    alice.send(&mistaken).await;
+    alice.expect("481").await;
+    let mut unrouted = alice.in_dialog("BYE", 9_001, &sent, &ok);
+    unrouted.remove(Name::Route);
+    alice.send(&unrouted).await;
     bob.expect("BYE").await;
 }
 
