@@ -287,6 +287,21 @@ async fn a_bye_that_its_sender_had_sent_back_to_itself_ends_no_bill() {
     assert_eq!(rows(&served).await.len(), 1);
 }
 
+#[tokio::test]
+async fn a_bye_that_the_carrier_refuses_ends_no_bill() {
+    let (served, carrier, alice) = served(CostConfig::default()).await;
+    let (sent, ok) = answered(&alice, &carrier, "0140000000").await;
+    for (number, status) in [(8_000, 403), (8_001, 500), (8_002, 420)] {
+        alice.send(&alice.in_dialog("BYE", number, &sent, &ok)).await;
+        let bye = carrier.expect("BYE").await;
+        carrier.respond(&bye, status).await;
+        alice.expect(&status.to_string()).await;
+        assert!(rows(&served).await.is_empty(), "{status}: the call is up, and costs");
+    }
+    hang_up(&alice, &carrier, &(sent, ok)).await;
+    assert_eq!(rows(&served).await.len(), 1);
+}
+
 /// A carrier that is called by connections, on a host of its own.
 struct Exchange(TcpListener);
 
