@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
+use serde::{Deserialize, Serialize};
 use shared_model::Aor;
 use sip_core::Message;
 use sip_endpoint::Flow;
@@ -28,7 +29,7 @@ struct Dialog {
 }
 
 /// How much higher our CSeq is towards the carrier of a call than that of the other side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Ahead {
     /// Of all requests.
     pub(crate) all: u32,
@@ -42,12 +43,9 @@ impl Ahead {
         Self { all: count, of_invite: count }
     }
 
-    /// A request went on with a CSeq that is so far ahead.
-    pub(crate) fn go(&mut self, method: &str, count: u32) {
-        self.all = self.all.max(count);
-        if method == "INVITE" {
-            self.of_invite = self.all;
-        }
+    /// Of two requests that were counted on at once, what is further.
+    pub(crate) fn max(self, other: Self) -> Self {
+        Self { all: self.all.max(other.all), of_invite: self.of_invite.max(other.of_invite) }
     }
 }
 
@@ -95,11 +93,11 @@ impl Dialogs {
     }
 
     /// A request went to the carrier with a CSeq that is so far ahead.
-    pub(crate) fn went_ahead(&self, request: &Message, count: u32) {
+    pub(crate) fn went_ahead(&self, request: &Message, ahead: Ahead) {
         if let Some(mut dialog) = self.0.get_mut(request.call_id())
             && dialog.sides(request).is_some()
         {
-            dialog.ahead.go(request.method(), count);
+            dialog.ahead = dialog.ahead.max(ahead);
         }
     }
 

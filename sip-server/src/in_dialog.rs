@@ -93,7 +93,7 @@ pub(crate) async fn route(
         // A call that begins is paid, and does not come with a tag.
         return Err(answer(request, 481, ""));
     }
-    let ahead = match server.dialogs.ahead(request) {
+    let ahead = match server.dialogs.ahead(request).or_else(|| server.calls.ahead(request.call_id())) {
         _ if branch.trunk.is_none() => Ahead::default(),
         Some(known) => known,
         None => Ahead::of(named.map_or(0, |named| named.ahead)),

@@ -3,8 +3,8 @@
 //!
 //! In    a request of a caller, who knows nothing of the challenge that we answered for them. Out the same, counted as the carrier
 //!       counts; its responses, counted as the caller does. ACK and CANCEL have the number of their INVITE as it was sent.
-//! State none: how far a dialog is ahead stands in our Record-Route, and with the dialog once that was asked again
-//!       ([`crate::dialogs`]).
+//! State none: how far a dialog is ahead stands in our Record-Route; once it was asked again, with the dialog ([`crate::dialogs`]), and
+//!       with the call that is written down ([`crate::records`]), which outlives the process.
 
 use sip_core::Message;
 use sip_core::header::Name;

@@ -15,6 +15,7 @@ use sip_endpoint::Answer;
 use super::fork::{Forwarding, Started};
 use super::redirect;
 use crate::destination;
+use crate::dialogs::Ahead;
 use crate::features::Destination;
 use crate::location::{Branch, Way};
 use crate::sips;
@@ -39,7 +40,7 @@ impl Forwarding<'_> {
                     && trunk.credentials.as_ref().is_some_and(|own| own.challenged(response, was_answer));
                 if is_answerable && !self.context.is_closing() {
                     self.proving.push(self.started.len());
-                    self.server.dialogs.went_ahead(&self.request, branch.ahead);
+                    self.note_ahead(branch.ahead).await;
                     self.start_one(branch, 1).await;
                     return None;
                 }
@@ -52,6 +53,16 @@ impl Forwarding<'_> {
             _ => trunk.note_answered(),
         }
         Some(answer)
+    }
+
+    /// What follows in the dialog is counted on from here (§12.2.1.1), by another process too.
+    async fn note_ahead(&self, all: u32) {
+        if self.request.is_in_dialog() {
+            let of_invite = if self.request.method() == "INVITE" { all } else { self.route.ahead_of_invite };
+            let ahead = Ahead { all, of_invite };
+            self.server.dialogs.went_ahead(&self.request, ahead);
+            self.server.calls.went_ahead(self.request.call_id(), ahead).await;
+        }
     }
 
     /// Trunks that said nothing in time are cancelled, and others tried in their place.

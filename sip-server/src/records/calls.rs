@@ -20,6 +20,7 @@ use super::kept::Gone;
 use super::record::{CallRecord, CallResult, Direction, time_text};
 use super::writer::Writer;
 use crate::cost::{Charge, Charges, Spend};
+use crate::dialogs::Ahead;
 use crate::numbers::{Class, Money, Rate};
 use crate::routing::Route;
 
@@ -65,6 +66,8 @@ pub(super) struct Open {
     pub(super) is_kept: bool,
     /// When this process took it up from another: what came after that was seen by nobody, and is not charged without a BYE.
     pub(super) taken_up: Option<Instant>,
+    /// How far ahead of the other side's our CSeq is towards the carrier, once that asked for proof inside the dialog.
+    pub(super) ahead: Option<Ahead>,
 }
 
 impl Calls {
@@ -147,6 +150,7 @@ impl Calls {
                 begun,
                 is_kept: false,
                 taken_up: None,
+                ahead: None,
             };
             self.open.insert(open.begun.call_id.clone(), open);
         } else {
@@ -169,6 +173,11 @@ impl Calls {
         if let Some(mut open) = self.open.get_mut(call_id) {
             open.until = Instant::now() + open.session;
         }
+    }
+
+    /// How far ahead our CSeq is in a call whose carrier asked for proof inside the dialog.
+    pub(crate) fn ahead(&self, call_id: &str) -> Option<Ahead> {
+        self.open.get(call_id)?.ahead
     }
 
     /// Whether a call is up.

@@ -5,6 +5,7 @@
 //!   └─ ended ──▶ record removed
 //! ```
 //!
+//! A call whose carrier asks for proof inside the dialog is written down at once, with how far our CSeq is ahead there since.
 //! State which calls have a record (in their entries), and records of calls that ended meanwhile.
 //! Errors what the store does not take is tried again with the next round. Calls that are younger than [`YOUNG`] when the
 //! process is killed have no row; a shutdown writes down all of them.
@@ -19,6 +20,7 @@ use shared_store::{RecordChange, StoreError};
 
 use super::calls::{Begun, Calls, Open};
 use super::record::{Direction, OWNER};
+use crate::dialogs::Ahead;
 use crate::numbers::Rate;
 
 /// Records of calls that are up no more.
@@ -55,6 +57,8 @@ struct Kept {
     is_anonymous: bool,
     #[serde(default)]
     is_left_message: bool,
+    #[serde(default)]
+    ahead: Option<Ahead>,
 }
 
 impl Calls {
@@ -118,8 +122,29 @@ impl Calls {
             codecs: begun.codecs.clone(),
             is_anonymous: begun.is_anonymous,
             is_left_message: begun.is_left_message,
+            ahead: open.ahead,
         };
         Some(RecordChange::put(UP, &key(call_id), &serde_json::to_vec(&kept).ok()?))
+    }
+
+    /// Notes that a request went to the carrier with a CSeq that is so far ahead. Ends when another process would know.
+    pub(crate) async fn went_ahead(&self, call_id: &str, ahead: Ahead) {
+        if !self.count_on(call_id, ahead) {
+            return;
+        }
+        let change = self.change(call_id);
+        match self.records.commit(OWNER, change.as_slice()).await {
+            Ok(_) => self.note_kept(call_id),
+            Err(error) => tracing::warn!(%error, "the count of a call cannot be written down"),
+        }
+    }
+
+    /// Whether the call is up. Until it is written, the next round has it to do.
+    fn count_on(&self, call_id: &str, ahead: Ahead) -> bool {
+        let Some(mut open) = self.open.get_mut(call_id) else { return false };
+        open.ahead = Some(open.ahead.unwrap_or_default().max(ahead));
+        open.is_kept = false;
+        true
     }
 
     /// Forgets a call before it is paid and gets its row, so that another process does neither again.
@@ -165,8 +190,9 @@ impl Calls {
             is_left_message: kept.is_left_message,
         };
         let (session, answered) = (kept.session, kept.answered);
-        let taken_up = Some(now);
-        let open = Open { begun, answered, since, until: now + session, session, is_kept: true, taken_up };
+        let (taken_up, ahead) = (Some(now), kept.ahead);
+        let until = now + session;
+        let open = Open { begun, answered, since, until, session, is_kept: true, taken_up, ahead };
         self.open.insert(open.begun.call_id.clone(), open);
     }
 }
@@ -219,10 +245,13 @@ mod tests {
         killed.keep(later, false).await;
         up(&killed, "young");
         killed.keep(Instant::now(), false).await;
+        killed.went_ahead("old", Ahead { all: 3, of_invite: 1 }).await;
+        killed.went_ahead("old", Ahead { all: 2, of_invite: 2 }).await;
         drop(killed);
 
         let next = calls(&store, &shutdown);
         next.restore().await.unwrap();
+        assert_eq!(next.ahead("old"), Some(Ahead { all: 3, of_invite: 2 }));
         for call_id in ["old", "over", "young"] {
             next.ended(call_id, Instant::now()).await;
         }

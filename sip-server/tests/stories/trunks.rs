@@ -250,6 +250,52 @@ async fn what_goes_with_credentials_is_counted_on_and_the_caller_sees_its_own_nu
 }
 
 #[tokio::test]
+async fn what_was_counted_on_inside_a_dialog_is_known_to_the_next_process() {
+    let (mut carrier, secret) = (Phone::alone("carrier").await, Secret::new());
+    let ours = TrunkConfig {
+        user: "us".to_owned(),
+        password_file: Some(secret.0.clone()),
+        ..trunk("carrier", &carrier)
+    };
+    let served = serve_with(config(vec![ours.clone()])).await;
+    answer_probe(&mut carrier, &served).await;
+    let mut alice = Phone::new("alice", &served).await;
+    let ((ok, sent), _) = tokio::join!(alice.ask_with(call(&alice, "0140000000"), PASSWORD), async {
+        let asked = carrier.expect("INVITE").await;
+        carrier.send(&challenge(&asked, 407, "n1")).await;
+        carrier.expect("ACK").await;
+        let invite = carrier.expect("INVITE").await;
+        carrier.send(&answer(&invite, 200, &carrier)).await;
+    });
+    alice.send(&alice.in_dialog("ACK", number(&sent), &sent, &ok)).await;
+    carrier.expect("ACK").await;
+    // The carrier asks again for the re-INVITE, whose 2xx has its ACK from the next process.
+    let again = alice.in_dialog("INVITE", number(&sent) + 1, &sent, &ok);
+    alice.send(&again).await;
+    let asked = carrier.expect("INVITE").await;
+    carrier.send(&challenge(&asked, 407, "n2")).await;
+    carrier.expect("ACK").await;
+    let proved = carrier.expect("INVITE").await;
+    assert_eq!(number(&proved), number(&again) + 2);
+    carrier.send(&answer(&proved, 200, &carrier)).await;
+    alice.expect("200").await;
+    let served = served.restart_with(config(vec![ours])).await;
+    answer_probe(&mut carrier, &served).await;
+    alice.move_to(&served);
+    alice.send(&alice.in_dialog("ACK", number(&again), &sent, &ok)).await;
+    assert_eq!(number(&carrier.expect("ACK").await), number(&proved));
+    alice.send(&alice.in_dialog("BYE", number(&again) + 1, &sent, &ok)).await;
+    let bye = carrier.expect("BYE").await;
+    assert_eq!(number(&bye), number(&proved) + 1, "higher than all before");
+    // Asked by the next process, it is counted on there too.
+    carrier.send(&challenge(&bye, 407, "n3")).await;
+    let bye = carrier.expect("BYE").await;
+    assert_eq!(number(&bye), number(&proved) + 2);
+    carrier.respond(&bye, 200).await;
+    alice.expect("200").await;
+}
+
+#[tokio::test]
 async fn a_call_that_was_proved_is_cancelled_by_its_own_number() {
     let (mut carrier, secret) = (Phone::alone("carrier").await, Secret::new());
     let ours = TrunkConfig {

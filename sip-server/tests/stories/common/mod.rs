@@ -50,11 +50,16 @@ pub(crate) struct Served {
 impl Served {
     /// Ends it and starts another over the same store and data folder, as after a crash.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_with(Config::default()).await
+    }
+
+    /// As [`Served::restart`], with this configuration but for its listeners.
+    pub(crate) async fn restart_with(self, config: Config) -> Self {
         self.shutdown.begin();
         let (store, folder) = (self.store.clone(), self.folder.clone());
         // What is left of the first must not take the folder away.
         std::mem::forget(self);
-        serve_in(store, folder, Config::default()).await
+        serve_in(store, folder, config).await
     }
 }
 
