@@ -2,7 +2,7 @@
 //!
 //! In    a request, and what it came over.
 //! Out   a proved identity, or the response that asks for proof or refuses it.
-//! Errors 401 or 407 with one header an algorithm, in the configured order; 403 without TLS where it is demanded; 503 or 480 with Retry-After after many failures; 400
+//! Errors 401 or 407 with one header an algorithm, in the configured order; 403 without TLS where it is demanded; 503 or 480 with Retry-After after many failures; 503 with it without a store; 400
 //! for credentials that are not well formed; wrong password and unknown user get the same answer.
 
 use std::borrow::Cow;
@@ -19,6 +19,7 @@ use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
 
 use crate::challenge::ChallengePolicy;
+use crate::routing::unavailable;
 
 /// Which headers ask and answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +89,7 @@ pub(crate) async fn prove(
             OnWire::ChallengeAgain | OnWire::Refused => challenge(door, request, flow, asker, false),
             OnWire::Malformed => Box::new(Message::response(request, 400, "Bad Digest Credentials")),
             OnWire::TryLater(wait) => try_later(request, wait),
-            OnWire::TemporaryFailure => Box::new(Message::response(request, 500, "")),
+            OnWire::TemporaryFailure => unavailable(request),
         }),
     }
 }

@@ -20,6 +20,7 @@ use crate::gruu::Device;
 use crate::location::{Branch, Devices, Way};
 use crate::numbers::{Dialled, Rate, enum_record};
 use crate::push::Sleeper;
+use crate::routing::unavailable;
 use crate::server::Server;
 use crate::sips;
 use crate::trunks::{self, Trunk};
@@ -90,6 +91,10 @@ pub(crate) enum Nowhere {
 impl Nowhere {
     /// The answer to who asked.
     pub(crate) fn answer(&self, request: &Message) -> Box<Message> {
+        if let Self::Store(error) = self {
+            tracing::error!(%error, "the store does not answer");
+            return unavailable(request);
+        }
         let (status, reason) = match self {
             Self::NoRelaying => (403, "No Relaying"),
             Self::Nobody => (404, ""),
@@ -98,12 +103,8 @@ impl Nowhere {
             Self::NotByName => (403, "Dial The Number"),
             Self::CallsOnly => (405, "Calls Only"),
             Self::HostNotFound => (404, "Host Not Found"),
-            Self::NoWay => (503, "No Way There"),
+            Self::NoWay | Self::Store(_) => (503, "No Way There"),
             Self::Unreadable => (400, "Bad Route"),
-            Self::Store(error) => {
-                tracing::error!(%error, "the store does not answer");
-                (500, "")
-            }
         };
         let mut response = Message::response(request, status, reason);
         if status == 405 {

@@ -429,6 +429,13 @@ pub(crate) fn answer(request: &Message, status: u16, reason: &str) -> Box<Messag
     Box::new(Message::response(request, status, reason))
 }
 
+/// RFC 3261 §21.5.4: what we cannot look up now, another server may, or we in a moment.
+pub(crate) fn unavailable(request: &Message) -> Box<Message> {
+    let mut response = answer(request, 503, "");
+    response.push(Name::RetryAfter, RETRY_AFTER);
+    response
+}
+
 fn status_of(hop: Hop) -> u16 {
     match hop {
         Hop::TooMany => 483,
@@ -441,6 +448,8 @@ fn reason_of(hop: Hop) -> &'static str {
     if hop == Hop::Bad { "Bad Max-Forwards" } else { "" }
 }
 
+/// Seconds, until the store may be there again.
+const RETRY_AFTER: &str = "5";
 /// What a request through us may rely on.
 const PROXIED: [&str; 2] = ["privacy", "pref"];
 /// What a request to us may rely on.

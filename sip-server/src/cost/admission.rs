@@ -21,7 +21,7 @@ use super::limits::{Refusal, may_call, may_charge};
 use crate::destination::Outside;
 use crate::features::Destination;
 use crate::numbers::{Class, Dialled, Rate};
-use crate::routing::Route;
+use crate::routing::{Route, unavailable};
 use crate::server::Server;
 
 /// Lets a call go on, or answers it.
@@ -82,7 +82,7 @@ async fn begin(
         // Who spent what is not known: nothing is spent on top.
         Err(error) => {
             tracing::error!(%error, "what an account spent cannot be read");
-            return Err(Box::new(Message::response(request, 500, "")));
+            return Err(unavailable(request));
         }
     };
     let charges = Arc::clone(&server.calls.charges);

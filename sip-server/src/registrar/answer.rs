@@ -7,6 +7,7 @@ use sip_core::header::Name;
 use super::outbound::Outbound;
 use super::{EXTENSIONS, supports};
 use crate::gruu::Gruus;
+use crate::routing::unavailable;
 use crate::sealed;
 use crate::server::Server;
 
@@ -68,9 +69,7 @@ pub(super) fn failure(request: &Message, error: &StoreError) -> Message {
         StoreError::TooMany(_) => Message::response(request, 403, "Too Many Contacts"),
         other => {
             tracing::error!(error = %other, "a registration could not be stored");
-            let mut response = Message::response(request, 503, "");
-            response.push(Name::RetryAfter, "5");
-            response
+            *unavailable(request)
         }
     }
 }

@@ -1,7 +1,10 @@
 //! REGISTER over real sockets (RFC 3261 §10.3).
 
-use crate::common::{DOMAIN, Line, PASSWORD, PATIENCE, Phone, serve, serve_over, serve_with};
+use crate::common::{
+    DOMAIN, Line, PASSWORD, PATIENCE, Phone, serve, serve_over, serve_with, that_may_be_away,
+};
 use crate::dns::Dns;
+use shared_store::Store;
 use sip_core::Message;
 use sip_core::header::Name;
 use sip_server::Config;
@@ -227,4 +230,19 @@ async fn a_phone_that_says_its_instance_from_now_on_is_bound_once() {
     assert!(contacts.len() == 1 && contacts[0].contains(";audio;x=1"), "{contacts:?}");
     let bare = bob.register_as("").await;
     assert_eq!(bare.elements(Name::Contact).count(), 1);
+}
+
+#[tokio::test]
+async fn who_comes_while_the_store_is_away_is_told_to_come_again() {
+    let (store, away) = that_may_be_away(&Store::in_memory());
+    let served = serve_over(store).await;
+    served.populate().await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    away.set(true);
+    let to = format!("sip:alice@{DOMAIN}");
+    for answer in [alice.register("600").await, bob.ask(bob.request("INVITE", &to, &to), PASSWORD).await] {
+        assert_eq!((answer.status(), answer.value(Name::RetryAfter)), (503, Some("5")));
+    }
+    away.set(false);
+    assert_eq!(alice.register("600").await.status(), 200);
 }

@@ -1,5 +1,6 @@
 //! A server with an empty store on free ports, and phones that speak raw SIP.
 
+mod away;
 mod line;
 
 use std::collections::HashMap;
@@ -23,6 +24,7 @@ use sip_core::header::{AuthParams, Name};
 use sip_server::{Config, Hosted, Needs, SipServer};
 use tokio::time::timeout;
 
+pub(crate) use away::that_may_be_away;
 pub(crate) use line::Line;
 
 pub(crate) const DOMAIN: &str = "example.org";
