@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::common::{DOMAIN, Line, PASSWORD, Phone, Served, serve};
+use crate::common::{DOMAIN, Line, PASSWORD, Phone, Served, serve, serve_domain};
+use shared_auth::{NewAccount, Profile};
+use shared_model::{Aor, BareJid};
+use shared_store::Store;
 use sip_core::Message;
 use sip_core::header::Name;
 use tokio::net::UdpSocket;
@@ -332,4 +335,27 @@ async fn a_server_that_came_by_tls_is_answered_along_its_connection_and_sees_our
     }
     edge.send(&update).await;
     bob.expect("INFO").await;
+}
+
+#[tokio::test]
+async fn our_name_in_a_route_is_written_as_every_server_reads_it() {
+    let (domain, written) = ("münchen.example", "xn--mnchen-3ya.example");
+    let served = serve_domain(domain, Store::in_memory()).await;
+    let (aor, jid) = (Aor::new("bob", domain).unwrap(), BareJid::new("bob", domain).unwrap());
+    let bobs = NewAccount { aor, jid, profile: Profile::default() };
+    served.auth.book.create(bobs, PASSWORD).await.unwrap();
+    let mut bob = Phone::new("bob", &served).await;
+    bob.domain = written;
+    assert_eq!(bob.register("600").await.status(), 200);
+    let line = Line::tls(served.server.bound().tls[0], served.roots.clone(), None).await;
+    let edge = Phone::over("edge", &served, line);
+    let uri = format!("sip:bob@{written}");
+    let mut call = edge.request("INVITE", &uri, &uri);
+    call.set(Name::From, "<sip:far@far.example>;tag=far");
+    edge.send(&call).await;
+    let invite = bob.expect("INVITE").await;
+    bob.respond(&invite, 200).await;
+    let answer = edge.expect("200").await;
+    let ours: Vec<&str> = answer.elements(Name::RecordRoute).collect();
+    assert!(ours[1].ends_with(&format!("@{written};transport=tls;lr>")), "{ours:?}");
 }

@@ -246,3 +246,32 @@ async fn who_comes_while_the_store_is_away_is_told_to_come_again() {
     away.set(false);
     assert_eq!(alice.register("600").await.status(), 200);
 }
+
+#[tokio::test]
+async fn an_account_binds_so_many_contacts_and_no_more() {
+    let served = serve_with(Config { contacts: 2, ..Config::default() }).await;
+    let alice = Phone::new("alice", &served).await;
+    let register = |from: u16, count: u16| {
+        let mut request = alice.request("REGISTER", &format!("sip:{DOMAIN}"), &format!("sip:alice@{DOMAIN}"));
+        let contacts: Vec<_> =
+            (from..from + count).map(|port| format!("<sip:alice@127.0.0.1:{port}>")).collect();
+        request.set(Name::Contact, &contacts.join(", "));
+        request
+    };
+    let bound = async |request: Message| {
+        let answer = alice.ask(request, PASSWORD).await;
+        (answer.status(), answer.elements(Name::Contact).count())
+    };
+    assert_eq!(bound(register(1_000, 2)).await, (200, 2));
+    assert_eq!(bound(register(1_000, 2)).await, (200, 2), "the same two");
+    assert_eq!(bound(register(2_000, 1)).await.0, 403, "a third");
+    assert_eq!(bound(register(3_000, 3)).await.0, 403, "more than fit");
+    assert_eq!(bound(register(4_000, 5)).await.0, 403, "more than are looked at");
+    // Nothing of what was refused is bound; what goes makes room in the same request.
+    let mut moved = register(1_000, 3);
+    moved.set(
+        Name::Contact,
+        "<sip:alice@127.0.0.1:1000>;expires=0, <sip:alice@127.0.0.1:1001>, <sip:alice@127.0.0.1:1002>",
+    );
+    assert_eq!(bound(moved).await, (200, 2));
+}

@@ -13,7 +13,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use shared_auth::{Auth, NewAccount, Profile};
 use shared_model::{
-    Announcements, Aor, Availability, BareJid, Domains, Fact, Mailboxes, MayRing, Notices, Pending,
+    Announcements, Aor, Availability, BareJid, Domains, Fact, Mailboxes, MayRing, Notices, Pending, idn,
 };
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
@@ -200,7 +200,7 @@ pub(crate) async fn start_with(
     // Whose CA is there proves its clients.
     let client_ca = Some(folder.join(CLIENT_CA)).filter(|file| file.exists());
     let config = tls::Config { client_ca, ..tls::Config::default() };
-    let tls = TlsPolicy::open(&config, &folder, &[domain.to_owned()]).unwrap();
+    let tls = TlsPolicy::open(&config, &folder, &[idn::to_ascii(domain).into_owned()]).unwrap();
     let any = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     let notices = Arc::new(Told::default());
     let server = SipServer::start(Needs {
