@@ -458,13 +458,14 @@ async fn serve(server: Arc<Server>, incoming: Incoming) {
         // §9.2: whoever gives up while a name is looked up need not wait for it.
         () = handle.cancelled(), if is_invite => Decision::Answer(Box::new(Message::response(&request, 487, ""))),
     };
+    let asked = cost::Asked { server: &server, request: &request, flow: &flow, handle: &handle };
     let answer = match decision {
         Decision::Answer(answer) => *answer,
         Decision::Register(identity) => registrar::register(&server, &request, &flow, &identity).await,
         Decision::Subscribe(subscriber) => {
             return reg_event::subscribe(&server, request, flow, handle, subscriber).await;
         }
-        Decision::Forward(mut route) => match cost::admit(&server, &request, &handle, &route).await {
+        Decision::Forward(mut route) => match cost::admit(asked, &route).await {
             Ok(charge) => {
                 route.charge = charge;
                 tell_call(&server, &request, &route);

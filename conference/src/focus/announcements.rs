@@ -117,6 +117,9 @@ impl Focus {
         };
         mixer.tell(Command::Add(LEG, Box::new(rtp), Gate::Waiting, Peer::Listens)).await;
         let mut progress = Message::response(request, 183, "");
+        for route in request.elements(Name::RecordRoute) {
+            progress.push(Name::RecordRoute, route);
+        }
         progress.push(Name::Contact, &format!("<sip:{}>", parts.domain));
         progress.set_body("application/sdp", agreed.text.into());
         let reliable = self.desk().early.begin(request, &mut progress, (parts.random)());

@@ -13,7 +13,7 @@ use shared_model::{Announcement, idn};
 use shared_runtime::unix_millis;
 use sip_core::Message;
 use sip_core::header::{Name, quote};
-use sip_endpoint::ServerHandle;
+use sip_endpoint::{Flow, ServerHandle};
 
 use super::announce::{Announced, End, say};
 use super::charges::Charge;
@@ -25,13 +25,8 @@ use crate::routing::{Route, unavailable};
 use crate::server::Server;
 
 /// Lets a call go on, or answers it.
-pub(crate) async fn admit(
-    server: &Server,
-    request: &Message,
-    handle: &ServerHandle,
-    route: &Route,
-) -> Result<Option<Charge>, Box<Message>> {
-    let asked = Asked { server, request, handle };
+pub(crate) async fn admit(asked: Asked<'_>, route: &Route) -> Result<Option<Charge>, Box<Message>> {
+    let Asked { server, request, .. } = asked;
     let is_call = request.method() == "INVITE" && !request.is_in_dialog();
     let Some(caller) = route.caller.as_ref().filter(|_| is_call) else { return Ok(None) };
     let rules = server.config.cost.of(&caller.aor);
@@ -63,7 +58,7 @@ pub(crate) async fn admit(
         if server.config.cost.notice {
             tell(server, caller, &what_it_costs(server, outside)).await;
         }
-        if !say(server, request, handle, Announcement::Charged).await {
+        if !say(asked, Announcement::Charged).await {
             return Err(Box::new(Message::response(request, 487, "")));
         }
     }
@@ -91,10 +86,10 @@ async fn begin(
 
 /// Asks the caller, by chat and by voice, whichever they answer first. While they think, they may hang up.
 async fn confirm(asked: Asked<'_>, caller: &Identity, outside: &Outside) -> Result<(), Box<Message>> {
-    let Asked { server, request, handle } = asked;
+    let Asked { server, request, handle, .. } = asked;
     let within = server.config.cost.confirm_within;
     let question = format!("{} Write yes to call.", what_it_costs(server, outside));
-    let mut announced = Announced::begin(server, request, Announcement::Confirm).await;
+    let mut announced = Announced::begin(asked, Announcement::Confirm).await;
     if announced.is_none() {
         if server.notices.is_none() {
             return Err(refuse(asked, caller, Refusal::NotConfirmed).await);
@@ -154,14 +149,16 @@ fn means(word: &str) -> Result<(), Refusal> {
 
 /// A call that is being judged.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
-    server: &'a Server,
-    request: &'a Message,
-    handle: &'a ServerHandle,
+pub(crate) struct Asked<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) request: &'a Message,
+    /// What it came over.
+    pub(crate) flow: &'a Flow,
+    pub(crate) handle: &'a ServerHandle,
 }
 
 async fn refuse(asked: Asked<'_>, caller: &Identity, refusal: Refusal) -> Box<Message> {
-    let Asked { server, request, handle } = asked;
+    let Asked { server, request, .. } = asked;
     let text = refusal.text(&server.config.cost.currency);
     tracing::info!(?refusal, "a call is refused by its caller's rules");
     if refusal != Refusal::Declined {
@@ -169,7 +166,7 @@ async fn refuse(asked: Asked<'_>, caller: &Identity, refusal: Refusal) -> Box<Me
     }
     // Who was asked knows.
     let is_known = matches!(refusal, Refusal::Declined | Refusal::NotConfirmed);
-    if !is_known && !say(server, request, handle, Announcement::Refused).await {
+    if !is_known && !say(asked, Announcement::Refused).await {
         return Box::new(Message::response(request, 487, ""));
     }
     let mut response = Message::response(request, refusal.status(), "");

@@ -1,18 +1,20 @@
 //! A spoken announcement before a call goes on — RFC 7081 §5: early media of the focus, by an INVITE of their own.
 //!
-//! In    the caller's INVITE with its offer. Out a copy to whoever announces; its 183 goes on to the caller, as that of one more
-//!       branch (RFC 3261 §16.7), and nothing else of it does.
+//! In    the caller's INVITE with its offer. Out a copy to whoever announces, with our Record-Route, so that a PRACK comes back by us;
+//!       its 183 goes on to the caller, as that of one more branch (RFC 3261 §16.7), and nothing else of it does.
 //! State none. Errors what cannot be said is not: the chat message says it too.
 
 use std::time::Duration;
 
 use shared_model::Announcement;
+use sip_core::Uri;
 use sip_core::header::Name;
 use sip_core::proxy::prepare_copy;
-use sip_core::{Message, Uri};
 use sip_endpoint::{Answer, SentRequest, ServerHandle};
 
-use crate::server::Server;
+use super::admission::Asked;
+use crate::flow_token::Followed;
+use crate::proxy::{Side, caller_followed, record_route};
 
 /// One that is being said.
 pub(super) struct Announced(SentRequest);
@@ -30,7 +32,8 @@ pub(super) enum End {
 
 impl Announced {
     /// Begins one, where the operator wants them and the caller can hear it.
-    pub(super) async fn begin(server: &Server, request: &Message, what: Announcement) -> Option<Self> {
+    pub(super) async fn begin(asked: Asked<'_>, what: Announcement) -> Option<Self> {
+        let Asked { server, request, flow: caller, .. } = asked;
         if !server.config.cost.announce || request.body().is_empty() {
             return None;
         }
@@ -41,6 +44,12 @@ impl Announced {
         for name in [Name::Route, Name::Authorization, Name::ProxyAuthorization, Name::ProxyRequire] {
             copy.remove(name);
         }
+        let reach = caller_followed(request, caller, true);
+        let sides = [
+            Side { flow: caller, reach, ahead: 0 },
+            Side { flow: &flow, reach: Followed::Nowhere, ahead: 0 },
+        ];
+        record_route(&mut copy, request.uri(), server, sides);
         Some(Self(server.endpoint().request(copy, flow, "announced").await))
     }
 
@@ -69,17 +78,12 @@ impl Announced {
 }
 
 /// Says something that nobody needs to answer, and lets the caller hear it. False if they gave up.
-pub(super) async fn say(
-    server: &Server,
-    request: &Message,
-    handle: &ServerHandle,
-    what: Announcement,
-) -> bool {
-    let Some(mut announced) = Announced::begin(server, request, what).await else { return true };
+pub(super) async fn say(asked: Asked<'_>, what: Announcement) -> bool {
+    let Some(mut announced) = Announced::begin(asked, what).await else { return true };
     let is_patient = tokio::select! {
-        _ = announced.end(handle) => return true,
+        _ = announced.end(asked.handle) => return true,
         () = tokio::time::sleep(LONGEST) => true,
-        () = handle.cancelled() => false,
+        () = asked.handle.cancelled() => false,
     };
     announced.stop().await;
     is_patient

@@ -15,7 +15,7 @@ mod config;
 mod limits;
 mod spend;
 
-pub(crate) use admission::admit;
+pub(crate) use admission::{Asked, admit};
 pub(crate) use charges::{Charge, Charges};
 pub(crate) use config::KEYS;
 pub use config::{AccountCost, CostConfig};

@@ -12,3 +12,4 @@ mod ways;
 
 pub(crate) use fork::forward;
 pub(crate) use passed::Passed;
+pub(crate) use record_route::{Side, caller_followed, record_route};

@@ -19,17 +19,17 @@ use crate::server::Server;
 
 /// One side of a dialog.
 #[derive(Clone, Copy)]
-pub(super) struct Side<'a> {
-    pub(super) flow: &'a Flow,
+pub(crate) struct Side<'a> {
+    pub(crate) flow: &'a Flow,
     /// How far its Contact is followed.
-    pub(super) reach: Followed,
+    pub(crate) reach: Followed,
     /// How much higher our CSeq is there than the caller's.
-    pub(super) ahead: u32,
+    pub(crate) ahead: u32,
 }
 
 /// How far the Contact of who sent a request is followed: only if no NAT changed its address on the way. A device of ours keeps the
 /// connection that it opened; servers of others, which are known by name, listen.
-pub(super) fn caller_followed(request: &Message, flow: &Flow, is_device: bool) -> Followed {
+pub(crate) fn caller_followed(request: &Message, flow: &Flow, is_device: bool) -> Followed {
     let Some(via) = request.top_via() else { return Followed::Nowhere };
     let ip = address(via.host);
     let is_unchanged = ip == Some(flow.remote.ip().to_canonical());
@@ -60,7 +60,7 @@ pub(super) fn callee_followed(branch: &Branch) -> Followed {
 }
 
 /// Puts our two entries on top, if the request begins a dialog. `asked` is the URI that the caller asked for.
-pub(super) fn record_route(
+pub(crate) fn record_route(
     request: &mut Message,
     asked: &str,
     server: &Server,

@@ -407,7 +407,15 @@ impl Application for Announcer {
         let Incoming { request, server, .. } = incoming;
         self.asked.lock().unwrap().push(request.uri().to_owned());
         assert!(request.value(Name::Route).is_none() && request.value(Name::ProxyAuthorization).is_none());
+        if request.method() == "PRACK" {
+            return server.respond(Message::response(&request, 200, ""));
+        }
         let mut progress = Message::response(&request, 183, "");
+        progress.ensure_to_tag("voice");
+        for route in request.values(Name::RecordRoute) {
+            progress.push(Name::RecordRoute, route);
+        }
+        progress.push(Name::Contact, "<sip:voice@voice.example.org>");
         progress.set_body("application/sdp", SDP.into());
         server.respond(progress);
         match self.ends.lock().unwrap().pop() {
@@ -477,6 +485,24 @@ async fn what_a_call_costs_is_heard_before_it_rings_and_why_it_does_not() {
     // Without a description nothing can be heard.
     let (refused, _) = alice.ask_with(call(&alice, "0899000000"), PASSWORD).await;
     assert_eq!(refused.status(), 403);
+}
+
+#[tokio::test]
+async fn what_is_said_before_a_call_is_acknowledged_by_way_of_us() {
+    let cost = CostConfig { confirm: vec![Class::Pstn], ..CostConfig::default() };
+    let (served, _carrier, alice, announcer, _focus) = announcing(cost).await;
+    let (early, sent) = alice.ask_with(call_with_sound(&alice, "0140000000"), PASSWORD).await;
+    assert_eq!(early.status(), 183);
+    // Nobody but us knows where the name in its Contact is.
+    let us = format!("@{};lr>", served.server.bound().udp[0]);
+    let last = early.elements(Name::RecordRoute).last().expect("a way back");
+    assert!(last.ends_with(&us), "{last}");
+    let mut prack = alice.in_dialog("PRACK", sent.cseq().unwrap().0 + 1, &sent, &early);
+    prack.push_other("RAck", &format!("1 {} INVITE", sent.cseq().unwrap().0));
+    alice.send(&prack).await;
+    alice.expect("200").await;
+    let asked = announcer.asked.lock().unwrap().clone();
+    assert_eq!(asked, ["sip:Confirm@voice.example.org", "sip:voice@voice.example.org"]);
 }
 
 #[tokio::test]
