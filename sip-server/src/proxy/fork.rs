@@ -225,7 +225,7 @@ impl Forwarding<'_> {
                     self.context.close(&mut actions);
                 }
                 Woken::LateDevice => {
-                    let is_started = self.start_late().await;
+                    let is_started = self.start_late(&mut groups).await;
                     groups.append(&mut self.later);
                     if is_started && !patience.is_ending() {
                         // Who was waited for has all the time that a phone has to ring.
@@ -369,8 +369,8 @@ impl Forwarding<'_> {
         self.started.push(Started { branch, cancel, is_relayed });
     }
 
-    /// Rings what has registered since. Whether there was something.
-    async fn start_late(&mut self) -> bool {
+    /// Rings what has registered since, but for what `waiting` has for later. Whether there was something.
+    async fn start_late(&mut self, waiting: &mut VecDeque<Vec<Branch>>) -> bool {
         let Some(callee) = self.route.callee.clone() else { return false };
         // A store that does not answer costs the late device this call, and no other.
         let device = self.route.device.as_ref();
@@ -385,6 +385,11 @@ impl Forwarding<'_> {
             if self.wishes.as_ref().is_some_and(|wishes| !wishes::suits(wishes, &branch.features))
                 || (disposition.one_only && !self.started.is_empty())
             {
+                continue;
+            }
+            if let Some(known) = waiting.iter_mut().flatten().find(|known| known.uri == branch.uri) {
+                // It has its turn, by where it is now.
+                *known = branch;
                 continue;
             }
             if disposition.search == Some(Search::Sequential) && self.context.has_open_branch() {

@@ -96,6 +96,38 @@ async fn a_refresh_rings_nobody_twice() {
     });
 }
 
+#[tokio::test]
+async fn a_device_that_waits_for_its_turn_is_rung_once_though_it_registers_again() {
+    for (q, disposition) in [("0.2", ""), ("0.9", "sequential")] {
+        let served = serve().await;
+        let alice = Phone::new("alice", &served).await;
+        let (desk, mobile) = (Phone::new("bob", &served).await, Phone::new("bob", &served).await);
+        assert_eq!(desk.register_as(";q=0.9").await.status(), 200);
+        assert_eq!(mobile.register_as(&format!(";q={q}")).await.status(), 200);
+        let mut call = invite(&alice, "bob");
+        if !disposition.is_empty() {
+            call.push(Name::RequestDisposition, disposition);
+        }
+        let (busy, ()) = tokio::join!(alice.ask(call, PASSWORD), async {
+            // Of equal ones either is the first.
+            let (first, second, at_first) = tokio::select! {
+                at_desk = desk.expect("INVITE") => (&desk, &mobile, at_desk),
+                at_mobile = mobile.expect("INVITE") => (&mobile, &desk, at_mobile),
+            };
+            let q = if std::ptr::eq(second, &mobile) { q } else { "0.9" };
+            assert_eq!(second.register_as(&format!(";q={q}")).await.status(), 200);
+            let early = tokio::time::timeout(Duration::from_millis(150), second.receive()).await;
+            assert!(early.is_err(), "{disposition}: before its turn: {early:?}");
+            first.respond(&at_first, 486).await;
+            first.expect("ACK").await;
+            let at_second = second.expect("INVITE").await;
+            second.respond(&at_second, 486).await;
+            second.expect("ACK").await;
+        });
+        assert_eq!(busy.status(), 486, "{disposition}: nobody is left to ring");
+    }
+}
+
 async fn redirects(bob: &Phone, contact: &str) {
     let incoming = bob.expect("INVITE").await;
     let mut moved = Message::response(&incoming, 302, "");
