@@ -74,8 +74,8 @@ pub(crate) struct Route {
     pub(crate) outside: Option<Outside>,
     /// The trunk that it came from, if it came from one.
     pub(crate) from_trunk: Option<Arc<Trunk>>,
-    /// The callee's mailbox, if nobody is to be rung.
-    pub(crate) mailbox: Option<Branch>,
+    /// The callee's mailbox, if nobody is to be rung, and the status that says why.
+    pub(crate) mailbox: Option<(Branch, u16)>,
     /// What it costs whoever calls, from the answer on.
     pub(crate) charge: Option<Charge>,
     /// How much higher than the caller's the CSeq of the dialog's last INVITE was.
@@ -183,7 +183,8 @@ async fn from_trunk(
         && let Err(refusal) = refuse_unwanted(server, request, &callee, None).await
     {
         let instead = voicemail::instead(server, request, &callee, &refusal).await;
-        mailbox = Some(instead.ok_or(refusal)?);
+        let why = refusal.status();
+        mailbox = Some((instead.ok_or(refusal)?, why));
         found = Found { callee: Some(callee), ..Found::default() };
     }
     let verstat = match request.method() == "INVITE" {
@@ -275,7 +276,8 @@ async fn find(
                     _ => None,
                 };
                 if let Some(callee) = &callee {
-                    mailbox = voicemail::branch(server, request, callee).await;
+                    let branch = voicemail::branch(server, request, callee).await;
+                    mailbox = branch.map(|branch| (branch, answer.status()));
                 }
                 if mailbox.is_none() {
                     tell_unreached(server, request, callee.as_ref(), caller.as_ref(), answer.status());
@@ -297,7 +299,8 @@ async fn find(
         && let Err(refusal) =
             refuse_unwanted(server, request, &callee, caller.as_ref().filter(|_| !is_anonymous)).await
     {
-        mailbox = voicemail::instead(server, request, &callee, &refusal).await;
+        let instead = voicemail::instead(server, request, &callee, &refusal).await;
+        mailbox = instead.map(|branch| (branch, refusal.status()));
         if mailbox.is_none() {
             tell_unreached(server, request, Some(&callee), caller.as_ref(), refusal.status());
             return Err(refusal);

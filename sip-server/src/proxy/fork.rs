@@ -293,15 +293,17 @@ impl Forwarding<'_> {
             return false;
         }
         let Some(callee) = self.route.callee.clone() else { return false };
-        let branch = match self.route.mailbox.take() {
-            Some(branch) => Some(branch),
-            None => voicemail::branch(self.server, &self.request, &callee).await,
+        let (branch, why) = match self.route.mailbox.take() {
+            Some((branch, why)) => (Some(branch), why),
+            None => {
+                let silence = if self.started.is_empty() { 480 } else { 408 };
+                let why = self.context.best().unwrap_or(silence);
+                (voicemail::branch(self.server, &self.request, &callee).await, why)
+            }
         };
         let Some(branch) = branch else { return false };
         self.mailbox.clone_from(&branch.uri);
         // RFC 7044 §7.1: whose mailbox it is, and why the call comes there.
-        let silence = if self.started.is_empty() { 480 } else { 408 };
-        let why = self.context.best().unwrap_or(silence);
         self.history.push(redirect::history(self.request.uri(), why));
         groups.push_back(vec![branch]);
         true

@@ -141,6 +141,21 @@ async fn who_is_busy_or_away_has_one_too_and_who_declines_has_none() {
 }
 
 #[tokio::test]
+async fn a_mailbox_hears_why_the_call_comes_there() {
+    let (served, mut taken, _focus) = serve().await;
+    let (carol, alice) = (Phone::new("carol", &served).await, Phone::registered("alice", &served).await);
+    // One is here and does not want to be disturbed, one is away.
+    for (caller, callee, why) in [(&carol, "alice", 486), (&alice, "bob", 480)] {
+        assert_eq!(caller.ask(invite(caller, callee), PASSWORD).await.status(), 200);
+        let at_box = taken.recv().await.unwrap();
+        let history = at_box.elements(Name::HistoryInfo).next().unwrap();
+        assert_eq!(history, format!("<sip:{callee}@{DOMAIN}?Reason=SIP%3Bcause%3D{why}>;index=1"));
+    }
+    let quiet = tokio::time::timeout(Duration::from_millis(50), alice.receive()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+}
+
+#[tokio::test]
 async fn the_lamp_of_ones_own_mailbox_and_no_others() {
     let (served, mut taken, _focus) = serve().await;
     let bob = Phone::new("bob", &served).await;

@@ -72,13 +72,13 @@ impl Drop for Served {
     }
 }
 
-/// A chat half in which carol is not to be disturbed, and bob has blocked carol.
+/// A chat half in which carol is not to be disturbed by alice, nor alice by carol, and bob has blocked carol.
 struct Chat;
 
 impl Availability for Chat {
     fn may_ring<'a>(&'a self, callee: &'a BareJid, caller: Option<&'a BareJid>) -> Pending<'a, MayRing> {
         let answer = match (callee.local(), caller.map(|caller| caller.local())) {
-            ("carol.chat", Some("alice.chat")) => MayRing::DoNotDisturb,
+            ("carol.chat", Some("alice.chat")) | ("alice.chat", Some("carol.chat")) => MayRing::DoNotDisturb,
             ("bob.chat", Some("carol.chat")) => MayRing::Blocked,
             _ => MayRing::Yes,
         };
