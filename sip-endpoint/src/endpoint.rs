@@ -362,7 +362,8 @@ impl Endpoint {
         };
         let (transport, branch) = (flow.transport.as_via(), hex(&self.random().to_be_bytes()));
         let via = format!("SIP/2.0/{transport} {sent_by}{extra};branch=z9hG4bK{branch}.{suffix}");
-        request.push_front(Name::Via, &via);
+        // §7.3.1; and what an ICMP error quotes of a request has it.
+        request.push_top(Name::Via, &via);
     }
 }
 

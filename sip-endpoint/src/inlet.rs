@@ -12,7 +12,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use shared_runtime::Shutdown;
 use sip_core::Message;
-use sip_core::header::Name;
+use sip_core::header::{Name, Via};
+use sip_core::transaction::ClientKey;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 
@@ -44,6 +45,15 @@ impl Inlet {
         if self.shard_of(&message).try_send(Input::Message(Box::new(message), flow, came)).is_err() {
             self.wires.metrics.dropped.inc();
         }
+    }
+
+    /// Takes the beginning of a datagram of ours that was not delivered (RFC 3261 §18.4). Only who saw the request knows its branch, so
+    /// that nobody ends another's with an error that he made up. A full shard drops it: the request then waits for its time.
+    pub(crate) fn take_undelivered(&self, quoted: &[u8]) {
+        let Some((branch, method)) = request_in(quoted) else { return };
+        tracing::debug!(method, "a request could not be delivered");
+        let input = Input::Undelivered(ClientKey::new(branch, method));
+        let _ = self.shard_of_branch(branch).try_send(input);
     }
 
     /// Takes a message from a stream. Waits while its shard is full.
@@ -190,11 +200,13 @@ impl Inlet {
     /// The shard of a message: its topmost branch decides, which a request shares with its CANCEL, its ACK, and its
     /// responses.
     pub(crate) fn shard_of(&self, message: &Message) -> &mpsc::Sender<Input> {
+        let via = message.top_via();
+        self.shard_of_branch(via.and_then(|via| via.branch()).unwrap_or(message.call_id()))
+    }
+
+    fn shard_of_branch(&self, branch: &str) -> &mpsc::Sender<Input> {
         let mut hasher = DefaultHasher::new();
-        match message.top_via().and_then(|via| via.branch()) {
-            Some(branch) => branch.hash(&mut hasher),
-            None => message.call_id().hash(&mut hasher),
-        }
+        branch.hash(&mut hasher);
         &self.shards[(hasher.finish() % self.shards.len() as u64) as usize]
     }
 }
@@ -208,6 +220,16 @@ fn leads_to(entry: &Entry, target: &Target) -> bool {
     entry.flow.transport != Transport::Tls || is_called || is_proved() || is_address()
 }
 
+/// Branch and method of the request of ours that a quotation begins with, which ends anywhere: our Via is its first header.
+fn request_in(quoted: &[u8]) -> Option<(&str, &str)> {
+    let mut lines = quoted.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\r\n"));
+    let mut line = || std::str::from_utf8(lines.next()?).ok();
+    let (method, _) = line()?.split_once(' ')?;
+    let via = line()?.strip_prefix("Via: ")?;
+    // Of a response the first word is the version, which is no method.
+    Some((Via::parse(via.trim_end())?.branch()?, method))
+}
+
 fn stamp(request: &mut Message, flow: Flow) -> Flow {
     match flow.transport {
         // RFC 7118 §5.3: who is in front of a WebSocket is nobody's business.
@@ -216,6 +238,30 @@ fn stamp(request: &mut Message, flow: Flow) -> Flow {
         Transport::Tcp | Transport::Tls => {
             via::stamp(request, flow.remote);
             flow
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_delivered_is_known_by_its_branch() {
+        let mut request = Message::request("INVITE", "sip:b@192.0.2.1");
+        request.push(Name::From, "<sip:\u{e4}@x>");
+        request.push_top(Name::Via, "SIP/2.0/UDP 192.0.2.9:5060;rport;branch=z9hG4bK7f.0");
+        let bytes = request.to_bytes();
+        let whole = Some(("z9hG4bK7f.0", "INVITE"));
+        let till_via = bytes.windows(2).enumerate().filter(|(_, two)| *two == b"\r\n").nth(1).unwrap().0 + 2;
+        for length in 0..=bytes.len() {
+            let known = request_in(&bytes[..length]);
+            assert_eq!(known, whole.filter(|_| length >= till_via), "{length} bytes");
+        }
+        for other in
+            [&b"\xff\xfe"[..], b"\r\n\r\n", b"a b\r\nVia: x\r\n", b"a\nb\n", b"INVITE x\r\nTo: y\r\n"]
+        {
+            assert_eq!(request_in(other), None, "{other:?}");
         }
     }
 }

@@ -27,6 +27,8 @@ pub(crate) enum Input {
     Cancel(ClientKey, String),
     /// A connection is closed.
     FlowLost(Flow),
+    /// The net says that a request did not get where it was sent.
+    Undelivered(ClientKey),
 }
 
 /// What a shard needs besides its transactions.
@@ -202,6 +204,7 @@ impl Shard {
                 transactions.cancel(&key, &reason, now, events);
             }
             Input::FlowLost(flow) => transactions.flow_lost(flow, now, events),
+            Input::Undelivered(key) => transactions.undelivered(key, now, events),
         }
     }
 }

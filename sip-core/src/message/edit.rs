@@ -20,6 +20,11 @@ impl Message {
         self.fields.insert(position, new_field(name, value));
     }
 
+    /// Puts a header on top of all, whatever their names.
+    pub fn push_top(&mut self, name: Name, value: &str) {
+        self.fields.insert(0, new_field(name, value));
+    }
+
     /// Puts a header after all others.
     pub fn push(&mut self, name: Name, value: &str) {
         self.fields.push(new_field(name, value));

@@ -16,7 +16,12 @@ impl ClientKey {
     pub fn of(message: &Message) -> Option<Self> {
         let branch = message.top_via()?.branch()?;
         let (_, method) = message.cseq()?;
-        Some(Self([branch, " ", method].concat()))
+        Some(Self::new(branch, method))
+    }
+
+    /// The key of a request that we sent with this branch.
+    pub fn new(branch: &str, method: &str) -> Self {
+        Self([branch, " ", method].concat())
     }
 }
 

@@ -199,13 +199,18 @@ impl<F: Copy + Eq> Transactions<F> {
         let lost: Vec<_> =
             self.clients.iter().filter(|(_, sent)| is_on(sent)).map(|(key, _)| key.clone()).collect();
         for key in lost {
-            let Some(sent) = self.clients.remove(&key) else { continue };
-            let step = |machine, effects: &mut Vec<Effect>| match machine {
-                ClientMachine::Invite(machine) => machine.unreachable(effects).map(ClientMachine::Invite),
-                ClientMachine::Other(machine) => machine.unreachable(effects).map(ClientMachine::Other),
-            };
-            self.settle_client(key, sent, step, Vec::new(), now, out);
+            self.undelivered(key, now, out);
         }
+    }
+
+    /// A request that we sent did not get where it was sent (§18.4): what has no answer will get none.
+    pub fn undelivered(&mut self, key: ClientKey, now: Instant, out: &mut Vec<Event<F>>) {
+        let Some(sent) = self.clients.remove(&key) else { return };
+        let step = |machine, effects: &mut Vec<Effect>| match machine {
+            ClientMachine::Invite(machine) => machine.unreachable(effects).map(ClientMachine::Invite),
+            ClientMachine::Other(machine) => machine.unreachable(effects).map(ClientMachine::Other),
+        };
+        self.settle_client(key, sent, step, Vec::new(), now, out);
     }
 
     /// The earliest instant at which `timeout` may have work.

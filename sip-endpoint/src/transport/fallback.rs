@@ -47,7 +47,7 @@ pub(crate) fn by_udp(request: &mut Message, udp: &Flow) {
     request.pop_front(Name::Via);
     let (ip, port) = (seen_ip(udp), udp.local.port());
     let address = std::net::SocketAddr::new(ip, port);
-    request.push_front(Name::Via, &format!("SIP/2.0/UDP {address};rport;branch={branch}"));
+    request.push_top(Name::Via, &format!("SIP/2.0/UDP {address};rport;branch={branch}"));
 }
 
 /// RFC 3261 §18.1.1.

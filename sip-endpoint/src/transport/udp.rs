@@ -1,7 +1,7 @@
-//! UDP — RFC 3261 §18.2.1, RFC 3581 §4 (responses leave from where the request came to): several sockets a port, each
-//! read by one task, which parses and hands to shards.
+//! UDP — RFC 3261 §18.2.1, §18.4 (what cannot be delivered), RFC 3581 §4 (responses leave from where the request came to): several
+//! sockets a port, each read by one task, which parses and hands to shards.
 //!
-//! In    datagrams, with the address of ours that they were sent to.
+//! In    datagrams, with the address of ours that they were sent to; ICMP errors, with the beginning of what they are about.
 //! Out   datagrams from the address of ours that the flow names; answers to STUN.
 //! State the sockets; the few addresses of this machine that a wildcard listener was reached by.
 //! Errors a datagram that a full socket does not take is dropped, as in a net.
@@ -14,7 +14,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use dashmap::DashMap;
-use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo, timespec};
+use nix::libc::{
+    SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, in_addr, in_pktinfo, in6_addr, in6_pktinfo, sock_extended_err,
+    sockaddr_in6, timespec,
+};
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt,
 };
@@ -58,6 +61,11 @@ impl Udp {
         for socket in &sockets {
             setsockopt(socket, sockopt::ReceiveTimestampns, &true)?;
             setsockopt(socket, sockopt::RxqOvfl, &1)?;
+            // A socket of IPv6 carries IPv4 too.
+            setsockopt(socket, sockopt::Ipv4RecvErr, &true)?;
+            if local.is_ipv6() {
+                setsockopt(socket, sockopt::Ipv6RecvErr, &true)?;
+            }
         }
         self.listeners.push(Listener { sockets: sockets.into_iter().map(Arc::new).collect(), local });
         Ok(local)
@@ -84,12 +92,13 @@ impl Udp {
             sendmsg(socket.as_raw_fd(), &[IoSlice::new(bytes)], control, MsgFlags::empty(), Some(&remote))
         };
         let has_own_source = listener.local.ip().is_unspecified() && !flow.local.ip().is_unspecified();
-        let sent = match (has_own_source, on_socket(flow.local, listener.local).ip()) {
+        let sent = || match (has_own_source, on_socket(flow.local, listener.local).ip()) {
             (false, _) => send(&[]),
             (true, IpAddr::V4(ip)) => send(&[ControlMessage::Ipv4PacketInfo(&v4_source(ip))]),
             (true, IpAddr::V6(ip)) => send(&[ControlMessage::Ipv6PacketInfo(&v6_source(ip))]),
         };
-        sent.is_ok()
+        // What went wrong with an earlier datagram, to anybody, is told once in place of sending this one.
+        sent().or_else(|_| sent()).is_ok()
     }
 
     /// The flow to an address, from the first listener of its family, or one that takes both.
@@ -154,8 +163,9 @@ pub(crate) async fn read(socket: Arc<UdpSocket>, index: usize, inlet: Inlet) {
     let mut control = nix::cmsg_space!(in_pktinfo, in6_pktinfo, timespec, u32);
     let mut lost = 0;
     loop {
-        if socket.readable().await.is_err() {
-            return;
+        let Ok(ready) = socket.ready(Interest::READABLE | Interest::ERROR).await else { return };
+        if ready.is_error() {
+            hear(&socket, &mut buffer, &inlet);
         }
         let mut is_drained = false;
         for _ in 0..TURN {
@@ -182,6 +192,17 @@ pub(crate) async fn read(socket: Arc<UdpSocket>, index: usize, inlet: Inlet) {
         if !is_drained {
             // Others of this thread have their turn.
             tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Hears what the net says of datagrams that were sent.
+fn hear(socket: &UdpSocket, buffer: &mut [u8], inlet: &Inlet) {
+    for _ in 0..TURN {
+        match socket.try_io(Interest::ERROR, || receive_error(socket, buffer)) {
+            Ok(Some(length)) => inlet.take_undelivered(&buffer[..length]),
+            Ok(None) => {}
+            Err(_) => return,
         }
     }
 }
@@ -242,6 +263,32 @@ fn receive(socket: &UdpSocket, buffer: &mut [u8], control: &mut [u8]) -> std::io
     Ok(remote.map(|remote| Received { length, remote: canonical(remote), ours, waited, lost }))
 }
 
+/// The next error: how much of a datagram that was not delivered is in the buffer now, or nothing for any other.
+fn receive_error(socket: &UdpSocket, buffer: &mut [u8]) -> std::io::Result<Option<usize>> {
+    let mut control =
+        nix::cmsg_space!((sock_extended_err, sockaddr_in6), in_pktinfo, in6_pktinfo, timespec, u32);
+    let mut space = [IoSliceMut::new(buffer)];
+    let flags = MsgFlags::MSG_ERRQUEUE;
+    let message = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut space, Some(&mut control), flags)?;
+    let is_undelivered = |part: ControlMessageOwned| match part {
+        ControlMessageOwned::Ipv4RecvErr(error, _) | ControlMessageOwned::Ipv6RecvErr(error, _) => {
+            is_unreachable(&error)
+        }
+        _ => false,
+    };
+    Ok(message.cmsgs()?.any(is_undelivered).then_some(message.bytes))
+}
+
+/// RFC 3261 §18.4: host, network, port or protocol unreachable, or a parameter problem. A datagram that was too large goes again in
+/// pieces.
+fn is_unreachable(error: &sock_extended_err) -> bool {
+    match (error.ee_origin, error.ee_type) {
+        (SO_EE_ORIGIN_ICMP, 3) => error.ee_code != FRAGMENTATION_NEEDED,
+        (SO_EE_ORIGIN_ICMP, 12) | (SO_EE_ORIGIN_ICMP6, 1 | 4) => true,
+        _ => false,
+    }
+}
+
 /// An address as a socket bound to `local` knows it: IPv4 is mapped on an IPv6 socket.
 fn on_socket(address: SocketAddr, local: SocketAddr) -> SocketAddr {
     match (address, local) {
@@ -261,6 +308,8 @@ fn v6_source(ip: Ipv6Addr) -> in6_pktinfo {
     in6_pktinfo { ipi6_addr: in6_addr { s6_addr: ip.octets() }, ipi6_ifindex: 0 }
 }
 
+/// The code of RFC 792 for a datagram that may not be cut.
+const FRAGMENTATION_NEEDED: u8 = 4;
 /// Bytes of the largest datagram.
 const LARGEST: usize = 65_535;
 /// Which socket a datagram's flow belongs to.

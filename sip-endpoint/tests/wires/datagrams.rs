@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use sip_core::Message;
 use sip_core::header::Name;
+use sip_core::transaction::Failure;
 use sip_endpoint::{Listeners, Target, Transport};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
@@ -75,6 +76,38 @@ async fn a_wildcard_listener_speaks_from_the_address_that_it_was_spoken_to() {
     assert_eq!(from, server, "a later request");
     let via = later.top_via().unwrap();
     assert_eq!((via.host, via.port), ("127.0.0.2", Some(port)));
+}
+
+#[tokio::test]
+async fn a_port_that_nobody_listens_at_is_known_at_once_and_costs_others_nothing() {
+    for server in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"].into_iter().take(if has_v6() { 3 } else { 2 }) {
+        let rig = on(server).await;
+        let closed = UdpSocket::bind(local(0)).await.unwrap().local_addr().unwrap();
+        let peer = UdpSocket::bind(local(0)).await.unwrap();
+        let send = async |method: &str, address: SocketAddr| {
+            let target = Target { transport: Transport::Udp, address, host: String::new() };
+            let flow = rig.endpoint.flow_to(&target).unwrap();
+            rig.endpoint.request(request_via(method, "UDP x"), flow, "0").await
+        };
+        for method in ["INVITE", "INFO"] {
+            let refused = send(method, closed).await;
+            // What goes out while the error comes in.
+            let others = [
+                send(method, peer.local_addr().unwrap()).await,
+                send(method, peer.local_addr().unwrap()).await,
+            ];
+            let failed = timeout(PATIENCE, refused.last()).await.expect("waited for");
+            assert_eq!(failed.err(), Some(Failure::Unreachable), "{method} from {server}");
+            for _ in &others {
+                let (request, from) = receive(&peer).await;
+                let answer = Message::response(&request, 200, "");
+                peer.send_to(&answer.to_bytes(), from).await.unwrap();
+            }
+            for other in others {
+                assert_eq!(other.last().await.unwrap().status(), 200, "{method} from {server}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

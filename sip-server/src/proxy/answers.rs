@@ -160,7 +160,12 @@ impl Forwarding<'_> {
             (false, false) => 408,
         };
         let otherwise = Message::response(&self.request, otherwise, "");
+        let is_nowhere = self.context.best() == Some(503) && self.route.callee.is_some();
         let Some(mut best) = self.context.conclude(otherwise) else { return };
+        if is_nowhere {
+            // §21.4.18: we know the callee, and nowhere where a device of theirs takes it; a 500 would say that it is us.
+            best = Message::response(&self.request, 480, "");
+        }
         if self.is_cancelled && best.status() == 408 {
             // A branch that did not answer its CANCEL in time is no more than that (§9.1).
             best = Message::response(&self.request, 487, "");

@@ -1,6 +1,7 @@
 //! Calls over real sockets (RFC 3261 §16), and who is announced to whom (RFC 7081 §3.5).
 
 use crate::common::{DOMAIN, Line, PASSWORD, Phone, serve, serve_with};
+use crate::dns::Dns;
 use sip_core::Message;
 use sip_core::header::Name;
 use sip_server::Config;
@@ -350,4 +351,40 @@ async fn an_answer_that_comes_again_is_heard_as_the_first_time() {
     bob.send(&answer).await;
     let again = alice.expect("200").await;
     assert_eq!(again.to_bytes(), first.to_bytes());
+}
+
+#[tokio::test]
+async fn a_phone_that_is_gone_is_not_waited_for() {
+    let served = serve().await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    drop(bob);
+    assert_eq!(alice.ask(invite(&alice, "bob"), PASSWORD).await.status(), 480);
+    // Another that rings is waited for.
+    let desk = Phone::registered("bob", &served).await;
+    let (ringing, ()) = tokio::join!(alice.ask(invite(&alice, "bob"), PASSWORD), async {
+        let incoming = desk.expect("INVITE").await;
+        desk.respond(&incoming, 180).await;
+        desk.respond(&incoming, 486).await;
+    });
+    assert_eq!(ringing.status(), 180);
+    alice.expect("486").await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_followed_by_the_next() {
+    let dns = Dns::start().await;
+    let served = serve_with(Config { dns: vec![dns.address], ..Config::default() }).await;
+    let (gone, next) = (Phone::new("far", &served).await, Phone::new("far", &served).await);
+    for (priority, phone) in [(1, &gone), (2, &next)] {
+        dns.srv("_sip._udp.far.example", priority, 0, phone.address().port(), "a.far.example");
+    }
+    dns.host("a.far.example", "127.0.0.1");
+    drop(gone);
+    let alice = Phone::new("alice", &served).await;
+    let call = alice.request("INVITE", "sip:far@far.example", "sip:far@far.example");
+    let (answer, ()) = tokio::join!(alice.ask(call, PASSWORD), async {
+        let incoming = next.expect("INVITE").await;
+        next.respond(&incoming, 200).await;
+    });
+    assert_eq!(answer.status(), 200);
 }
