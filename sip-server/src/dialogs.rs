@@ -81,6 +81,11 @@ impl Dialogs {
         self.of_other(request, |party| party.flow)
     }
 
+    /// Whose device the side is that a request is of.
+    pub(crate) fn own_aor(&self, request: &Message) -> Option<Aor> {
+        self.0.get(request.call_id())?.sides(request)?.0.aor.clone()
+    }
+
     /// Whose device the other side is.
     pub(crate) fn other_aor(&self, request: &Message) -> Option<Aor> {
         self.of_other(request, |party| party.aor.clone())?

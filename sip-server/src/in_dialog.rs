@@ -100,7 +100,9 @@ pub(crate) async fn route(
     };
     branch.ahead = ahead.all;
     let groups = vec![vec![branch]];
-    Ok(Route { groups, is_anonymous, astray, ahead_of_invite: ahead.of_invite, ..Route::default() })
+    let sender = if request.method() == "REFER" { server.dialogs.own_aor(request) } else { None };
+    let ahead_of_invite = ahead.of_invite;
+    Ok(Route { groups, sender, is_anonymous, astray, ahead_of_invite, ..Route::default() })
 }
 
 /// RFC 5627 §5.3: a GRUU becomes the contact inside a dialog too; the Path of its binding does not count.

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use shared_auth::{AccountCard, Identity};
-use shared_model::{CallEvent, CallOutcome, MayRing};
+use shared_model::{Aor, CallEvent, CallOutcome, MayRing};
 use shared_runtime::unix_millis;
 use sip_core::header::{Name, NameAddr};
 use sip_core::proxy::{Hop, hop_check, pop_routes};
@@ -58,6 +58,8 @@ pub(crate) struct Route {
     pub(crate) asleep: Vec<Sleeper>,
     /// Who sent it, if proved.
     pub(crate) caller: Option<Identity>,
+    /// Whose side of its dialog sent it, if it is a REFER in one.
+    pub(crate) sender: Option<Aor>,
     /// The address that the sender prefers, if it is one of its own.
     pub(crate) asserted: Option<String>,
     /// What became of a stranger's signature, if somebody wants to know.

@@ -45,6 +45,7 @@ pub const SPECS: &[Spec] = &[
     features::call_info::PURPOSE,
     features::asserted_identity::SPEC,
     features::history_info::SPEC,
+    features::referred_by::SPEC,
     features::session_timer::SPEC,
     features::privacy::SPEC,
 ];

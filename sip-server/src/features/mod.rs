@@ -6,10 +6,11 @@ pub mod call_info;
 pub mod chat;
 pub mod history_info;
 pub mod privacy;
+pub mod referred_by;
 pub mod session_timer;
 
 use shared_auth::{AccountCard, Identity};
-use shared_model::Domains;
+use shared_model::{Aor, Domains};
 use sip_core::Message;
 
 /// What a feature may know of the request that it changes.
@@ -17,6 +18,8 @@ use sip_core::Message;
 pub struct Passage<'a> {
     /// Who sent it, if proved.
     pub caller: Option<&'a Identity>,
+    /// Whose side of its dialog sent it, if it is in one.
+    pub sender: Option<&'a Aor>,
     /// Which of its addresses the caller prefers, if it is one of its own; as it stands in P-Asserted-Identity.
     pub asserted: Option<&'a str>,
     /// Whether what it asserts is believed: it came from inside the trust domain (RFC 3325).
@@ -88,6 +91,7 @@ pub const TABLE: &[Feature] = &[
         request: asserted_identity::apply,
         response: asserted_identity::apply_to_response,
     },
+    Feature { name: "referred_by", request: referred_by::apply, response: |_, _| {} },
     Feature { name: "call_info", request: call_info::apply, response: call_info::apply_to_response },
     Feature { name: "history_info", request: history_info::apply, response: |_, _| {} },
     Feature {
@@ -152,6 +156,7 @@ pub(crate) mod tests {
     pub(crate) fn passage(caller: Option<&Identity>) -> Passage<'_> {
         Passage {
             caller,
+            sender: None,
             asserted: None,
             from_trusted: false,
             to_trusted: false,

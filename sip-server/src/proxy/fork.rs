@@ -496,6 +496,7 @@ impl Forwarding<'_> {
     fn passage<'a>(&'a self, branch: &Branch) -> Passage<'a> {
         Passage {
             caller: self.route.caller.as_ref(),
+            sender: self.route.sender.as_ref(),
             asserted: self.route.asserted.as_deref(),
             from_trusted: self.is_from_trusted_peer(),
             to_trusted: branch.to == Destination::Foreign && is_trusted_peer(self.server, &branch.flow),

@@ -194,3 +194,23 @@ async fn a_caller_may_want_the_person_or_the_mailbox_alone() {
     assert!(taken.recv().await.unwrap().uri().starts_with("sip:box-"));
     assert!(taken.try_recv().is_err(), "one call in all");
 }
+
+#[tokio::test]
+async fn who_asks_the_focus_for_a_call_says_so_in_their_own_name() {
+    let (served, mut taken, _focus) = serve().await;
+    let alice = Phone::new("alice", &served).await;
+    let room = "sip:room@mail.example.org";
+    let refer = |mut request: Message| {
+        request.push(Name::ReferTo, "<sip:carol@example.org>");
+        request.push(Name::ReferredBy, "<sip:bob@example.org>");
+        request
+    };
+    assert_eq!(alice.ask(refer(alice.request("REFER", room, room)), PASSWORD).await.status(), 200);
+    assert_eq!(taken.recv().await.unwrap().value(Name::ReferredBy), Some("<sip:alice@example.org>"));
+    let (ok, sent) = alice.ask_with(alice.request("INVITE", room, room), PASSWORD).await;
+    assert_eq!(ok.status(), 200);
+    taken.recv().await.unwrap();
+    alice.send(&refer(alice.in_dialog("REFER", 9_000, &sent, &ok))).await;
+    alice.expect("200").await;
+    assert_eq!(taken.recv().await.unwrap().value(Name::ReferredBy), Some("<sip:alice@example.org>"));
+}
