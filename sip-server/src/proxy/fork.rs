@@ -21,7 +21,6 @@ use tokio::sync::mpsc;
 use super::ahead;
 use super::patience::Patience;
 use super::record_route::{Side, callee_followed, caller_followed, record_route};
-use super::redirect;
 use super::relayed::Offer;
 use crate::awaited::Waiting;
 use crate::destination::{self, Outside};
@@ -36,7 +35,6 @@ use crate::sips;
 use crate::stir;
 use crate::trunks::caller_id::{Shown, asserted_by};
 use crate::trust::is_trusted_peer;
-use crate::voicemail;
 use crate::wishes;
 
 /// A branch under way.
@@ -281,36 +279,6 @@ impl Forwarding<'_> {
             self.is_taken_elsewhere(groups).await;
         }
         groups.pop_front().or_else(|| self.bucket.is_waiting().then(Vec::new))
-    }
-
-    /// Puts the callee's mailbox behind the targets, if there is one and it is not tried yet.
-    async fn is_taken_elsewhere(&mut self, groups: &mut VecDeque<Vec<Branch>>) -> bool {
-        let is_wanted = self
-            .wishes
-            .as_ref()
-            .is_none_or(|wishes| !wishes.disposition.one_only && wishes::suits(wishes, voicemail::FEATURES));
-        if self.mailbox.is_some() || !is_wanted || self.context.is_closing() {
-            return false;
-        }
-        let Some(callee) = self.route.callee.clone() else { return false };
-        let (branch, why) = match self.route.mailbox.take() {
-            Some((branch, why)) => (Some(branch), why),
-            None => {
-                let silence = if self.started.is_empty() { 480 } else { 408 };
-                let why = self.context.best().unwrap_or(silence);
-                (voicemail::branch(self.server, &self.request, &callee).await, why)
-            }
-        };
-        let Some(branch) = branch else { return false };
-        self.mailbox.clone_from(&branch.uri);
-        // RFC 7044 §7.1: whose mailbox it is, and why the call comes there.
-        self.history.push(redirect::history(self.request.uri(), why));
-        groups.push_back(vec![branch]);
-        true
-    }
-
-    fn is_mailbox(&self, id: usize) -> bool {
-        self.mailbox.is_some() && self.started.get(id).is_some_and(|one| one.branch.uri == self.mailbox)
     }
 
     /// Sends what the context wants sent. Whether every branch has ended.

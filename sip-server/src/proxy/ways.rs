@@ -1,5 +1,5 @@
 //! What is tried when a branch comes to nothing — RFC 3263 §4.3 (another server), RFC 5626 §7 (another flow), RFC 3261 §16.7,
-//! item 4 (where a redirect leads), another trunk or the proof that it asks for.
+//! item 4 (where a redirect leads), another trunk or the proof that it asks for, and at last the callee's mailbox.
 //!
 //! In    a branch and its answer, or its silence. Out a new branch in its place, if there is one.
 //! State what was tried, in the [`Forwarding`]; nothing is tried twice.
@@ -19,6 +19,7 @@ use crate::dialogs::Ahead;
 use crate::features::Destination;
 use crate::location::{Branch, Way};
 use crate::sips;
+use crate::voicemail;
 use crate::wishes;
 
 impl Forwarding<'_> {
@@ -125,6 +126,36 @@ impl Forwarding<'_> {
             }
         }
         false
+    }
+
+    /// Puts the callee's mailbox behind the targets, if there is one and it is not tried yet.
+    pub(super) async fn is_taken_elsewhere(&mut self, groups: &mut VecDeque<Vec<Branch>>) -> bool {
+        let is_wanted = self
+            .wishes
+            .as_ref()
+            .is_none_or(|wishes| !wishes.disposition.one_only && wishes::suits(wishes, voicemail::FEATURES));
+        if self.mailbox.is_some() || !is_wanted || self.context.is_closing() {
+            return false;
+        }
+        let Some(callee) = self.route.callee.clone() else { return false };
+        let (branch, why) = match self.route.mailbox.take() {
+            Some((branch, why)) => (Some(branch), why),
+            None => {
+                let silence = if self.started.is_empty() { 480 } else { 408 };
+                let why = self.context.best().unwrap_or(silence);
+                (voicemail::branch(self.server, &self.request, &callee).await, why)
+            }
+        };
+        let Some(branch) = branch else { return false };
+        self.mailbox.clone_from(&branch.uri);
+        // RFC 7044 §7.1: whose mailbox it is, and why the call comes there.
+        self.history.push(redirect::history(self.request.uri(), why));
+        groups.push_back(vec![branch]);
+        true
+    }
+
+    pub(super) fn is_mailbox(&self, id: usize) -> bool {
+        self.mailbox.is_some() && self.started.get(id).is_some_and(|one| one.branch.uri == self.mailbox)
     }
 
     /// Follows a redirect (§16.7, item 4), if policy wants it and it leads to somewhere new.
