@@ -16,6 +16,7 @@ use sip_core::header::NameAddr;
 use sip_endpoint::{Endpoint, Flow, Target, Transport};
 
 use crate::features::Destination;
+use crate::features::history_info::Station;
 use crate::flow_token;
 use crate::gruu::Device;
 use crate::push::{PushTarget, Pushes, Sleeper};
@@ -42,6 +43,8 @@ pub(crate) struct Branch {
     pub(crate) trunk: Option<Arc<Trunk>>,
     /// How much higher the CSeq is there than that of who sent the request.
     pub(crate) ahead: u32,
+    /// The URIs that led here, and last what the callee is called by; nothing if the Request-URI is.
+    pub(crate) history: Vec<Station>,
 }
 
 /// Another way to a target.
@@ -58,8 +61,9 @@ pub(crate) enum Way {
 impl Branch {
     /// A branch that leaves the Request-URI as it is.
     pub(crate) fn along(flow: Flow, to: Destination) -> Self {
-        let (path, features) = (Vec::new(), String::new());
-        Self { uri: None, flow, others: Vec::new(), path, to, callee: None, features, trunk: None, ahead: 0 }
+        let (path, others, history) = (Vec::new(), Vec::new(), Vec::new());
+        let features = String::new();
+        Self { uri: None, flow, others, path, to, callee: None, features, trunk: None, ahead: 0, history }
     }
 
     /// The ways to a device, each without the others.

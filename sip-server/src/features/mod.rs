@@ -36,8 +36,8 @@ pub struct Passage<'a> {
     pub to: Destination,
     /// The domains that are ours.
     pub domains: &'a Domains,
-    /// Who sent it on before, as entries of History-Info.
-    pub history: &'a [String],
+    /// Where it was, and last where it is, unless that is all.
+    pub history: &'a [history_info::Station],
     /// Where our users find each other's cards: a URL with `{aor}` in it.
     pub card: Option<&'a str>,
     /// How long sessions last.

@@ -64,8 +64,8 @@ pub(crate) struct Forwarding<'a> {
     pub(super) tried: HashSet<String>,
     /// Where redirects lead, less wanted than what is tried now.
     pub(super) later: VecDeque<Vec<Branch>>,
-    /// Where the request was redirected from, for those that it is redirected to.
-    pub(super) history: Vec<String>,
+    /// Redirects that were followed.
+    pub(super) redirects: usize,
     /// Devices that are being woken.
     pub(super) bucket: Bucket,
     pub(super) queue: mpsc::Sender<(usize, Answer)>,
@@ -144,7 +144,7 @@ pub(crate) async fn forward(
         started: Vec::new(),
         tried: HashSet::new(),
         later: VecDeque::new(),
-        history: Vec::new(),
+        redirects: 0,
         bucket,
         queue,
         loop_key,
@@ -324,6 +324,9 @@ impl Forwarding<'_> {
             let bytes = self.request.to_bytes().len() + OUR_HEADERS + self.server.stir.bytes();
             branch.flow = self.server.endpoint().sized(branch.flow, bytes);
         }
+        if branch.history.is_empty() {
+            branch.history = self.first_stations(&branch);
+        }
         self.tried.insert(branch.uri.clone().unwrap_or_else(|| self.request.uri().to_owned()));
         let tag = self.context.start();
         let mut request = self.copy_for(&branch, breadth);
@@ -461,7 +464,7 @@ impl Forwarding<'_> {
         self.route.caller.is_none() && !self.route.is_trusted && !is_trusted_peer(self.server, &self.flow)
     }
 
-    fn passage<'a>(&'a self, branch: &Branch) -> Passage<'a> {
+    fn passage<'a>(&'a self, branch: &'a Branch) -> Passage<'a> {
         Passage {
             caller: self.route.caller.as_ref(),
             sender: self.route.sender.as_ref(),
@@ -473,7 +476,7 @@ impl Forwarding<'_> {
             is_ours: self.flow.transport == sip_endpoint::Transport::InProcess,
             to: branch.to,
             domains: &self.server.domains,
-            history: &self.history,
+            history: &branch.history,
             card: self.server.config.card(),
             session: self.server.config.session(),
         }
@@ -516,7 +519,7 @@ impl Forwarding<'_> {
                 }
                 self.is_left_message |= self.is_mailbox(id) && (200..300).contains(&response.status());
                 self.note_dialog(id, &response);
-                if (300..400).contains(&response.status()) && self.follow(&response).await {
+                if (300..400).contains(&response.status()) && self.follow(id, &response).await {
                     return self.context.redirected(id, actions);
                 }
                 self.relay_answer(id, &mut response).await;

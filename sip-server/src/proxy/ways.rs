@@ -7,16 +7,19 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use shared_auth::AccountCard;
+use shared_model::Aor;
 use sip_core::proxy::Action;
 use sip_core::transaction::Failure;
 use sip_core::{Message, Uri};
 use sip_endpoint::Answer;
 
 use super::fork::{Forwarding, Started};
-use super::redirect;
+use super::redirect::{self, Onward};
 use crate::destination;
 use crate::dialogs::Ahead;
 use crate::features::Destination;
+use crate::features::history_info::{Found, Station};
 use crate::location::{Branch, Way};
 use crate::sips;
 use crate::voicemail;
@@ -146,10 +149,13 @@ impl Forwarding<'_> {
                 (voicemail::branch(self.server, &self.request, &callee).await, why)
             }
         };
-        let Some(branch) = branch else { return false };
+        let Some(mut branch) = branch else { return false };
         self.mailbox.clone_from(&branch.uri);
         // RFC 7044 §7.1: whose mailbox it is, and why the call comes there.
-        self.history.push(redirect::history(self.request.uri(), why));
+        let mut history = self.stations(Vec::new(), (self.request.uri(), None), Some(&callee));
+        leave(&mut history, why);
+        let uri = branch.uri.as_deref().unwrap_or_default();
+        branch.history = self.stations(history, (uri, Some(Found::OtherUser)), None);
         groups.push_back(vec![branch]);
         true
     }
@@ -159,20 +165,27 @@ impl Forwarding<'_> {
     }
 
     /// Follows a redirect (§16.7, item 4), if policy wants it and it leads to somewhere new.
-    pub(super) async fn follow(&mut self, response: &Message) -> bool {
+    pub(super) async fn follow(&mut self, id: usize, response: &Message) -> bool {
         let is_the_callers = self.wishes.as_ref().is_some_and(|wishes| wishes.disposition.passes_redirects);
         let may_follow = self.server.config.redirect.is_follow()
             && !is_the_callers
             && !self.context.is_closing()
             && !self.request.is_in_dialog()
-            && self.history.len() < redirect::MOST;
-        if !may_follow {
-            return false;
-        }
+            && self.redirects < redirect::MOST;
+        let Some(Started { branch, .. }) = self.started.get(id).filter(|_| may_follow) else { return false };
+        let mut history = match branch.history.is_empty() {
+            true => self.stations(Vec::new(), (self.request.uri(), None), None),
+            false => branch.history.clone(),
+        };
+        leave(&mut history, response.status());
         let targets = redirect::targets(response, |uri| self.tried.contains(uri));
         let (mut groups, mut last) = (VecDeque::<Vec<Branch>>::new(), None);
-        for (q, uri) in targets {
-            let branches = self.redirected(&uri).await;
+        for Onward { q, uri, found } in targets {
+            let mut branches = self.redirected(&uri).await;
+            for branch in &mut branches {
+                let callee = branch.callee.clone();
+                branch.history = self.stations(history.clone(), (&uri, found), callee.as_deref());
+            }
             match groups.back_mut().filter(|_| last == Some(q)) {
                 Some(group) => group.extend(branches),
                 None if branches.is_empty() => {}
@@ -184,10 +197,51 @@ impl Forwarding<'_> {
             self.tried.insert(uri);
         }
         let Some(first) = groups.pop_front() else { return false };
-        self.history.push(redirect::history(self.request.uri(), response.status()));
+        self.redirects += 1;
         self.later.append(&mut groups);
         self.start(first).await;
         true
+    }
+
+    /// Where a request was before its first target: nowhere, unless the number plan or another name led there.
+    pub(super) fn first_stations(&self, branch: &Branch) -> Vec<Station> {
+        let asked = self.request.uri();
+        match (&branch.callee, &branch.uri) {
+            _ if self.request.is_in_dialog() => Vec::new(),
+            (Some(callee), _) if self.is_other_name(asked, callee) => {
+                self.stations(Vec::new(), (asked, None), Some(callee))
+            }
+            (None, Some(uri)) if branch.to == Destination::Trusted && self.request.method() == "INVITE" => {
+                let room = self.stations(Vec::new(), (asked, None), None);
+                self.stations(room, (uri, Some(Found::SameUser)), None)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The stations of a request that came from some to a URI, and so to whoever is called by it. §10.4 of RFC 7044: by another name or
+    /// number of theirs too.
+    fn stations(
+        &self,
+        mut before: Vec<Station>,
+        (uri, found): (&str, Option<Found>),
+        callee: Option<&AccountCard>,
+    ) -> Vec<Station> {
+        let domain = self.server.domains.main();
+        before.push(Station::new(uri, found, domain));
+        if let Some(callee) = callee.filter(|callee| self.is_other_name(uri, callee)) {
+            before.push(Station::new(&callee.aor.to_sip_uri(), Some(Found::SameUser), domain));
+        }
+        before
+    }
+
+    /// Whether a callee is called by a URI that is not their AOR, and none of a device of theirs.
+    fn is_other_name(&self, uri: &str, callee: &AccountCard) -> bool {
+        Uri::parse(uri).is_some_and(|uri| {
+            let aor = || Aor::new(&uri.user_unescaped(), self.server.domain_of(&uri));
+            let is_aor = uri.is_sip() && aor().is_ok_and(|aor| aor == callee.aor);
+            !is_aor && !uri.params.has("gr")
+        })
     }
 
     /// Where the target of a redirect leads: devices of somebody of ours, or where the caller may go.
@@ -217,6 +271,13 @@ impl Forwarding<'_> {
                 Vec::new()
             }
         }
+    }
+}
+
+/// The last station sent the request on.
+fn leave(history: &mut [Station], status: u16) {
+    if let Some(last) = history.last_mut() {
+        last.status = Some(status);
     }
 }
 

@@ -47,6 +47,13 @@ async fn a_number_is_found_however_it_is_dialled() {
                 incoming
             });
         assert_eq!((refused.status(), incoming.uri()), (486, bob.contact().as_str()), "{uri}");
+        // RFC 7044 §10.4: bob sees which of his numbers was called.
+        let asked = match uri.strip_prefix("tel:") {
+            Some(number) => format!("<sip:{number}@{DOMAIN};user=phone>;index=1"),
+            None => format!("<{uri}>;index=1"),
+        };
+        let history: Vec<&str> = incoming.elements(Name::HistoryInfo).collect();
+        assert_eq!(history, [asked.as_str(), "<sip:bob@example.org>;index=1.1;rc=1"]);
     }
 }
 
