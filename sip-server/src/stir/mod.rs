@@ -4,7 +4,7 @@
 //! Out   an Identity header in full form; `verstat` in the caller's number towards our devices, whatever the stranger wrote.
 //! Errors with `require`: 428 without a signature of ours to read, 436 without its certificate, 437 for one that nobody
 //! vouches for, 438 for a signature that is wrong, 403 for one that is old (RFC 8224 §6.2.2).
-//! Not here: compact form (438), `div` (RFC 8946), calls of trusted peers, who answer for themselves.
+//! Not here: compact form of our own, `div` (RFC 8946), calls of trusted peers, who answer for themselves.
 
 mod certificate;
 mod config;
@@ -33,9 +33,10 @@ use passport::{
 };
 
 /// RFC 8224.
-pub(crate) const SPEC: Spec = Spec::rfc(8224).note("calls to and from other domains; full form of ES256");
+pub(crate) const SPEC: Spec = Spec::rfc(8224)
+    .note("calls to and from other domains, ES256; signed in full form, verified in compact form too");
 /// RFC 8225.
-pub(crate) const PASSPORT: Spec = Spec::rfc(8225).note("full form, mky");
+pub(crate) const PASSPORT: Spec = Spec::rfc(8225).note("mky; compact form is verified");
 /// RFC 8226.
 pub(crate) const NUMBERS: Spec =
     Spec::rfc(8226).note("a TNAuthList is wanted for numbers, and not read further");
@@ -173,11 +174,15 @@ impl Stir {
         if params.value("alg").is_some_and(|alg| alg != "ES256") {
             return Err(Fault::Unsupported);
         }
-        let token = Token::read(token.trim()).ok_or(Fault::Invalid)?;
-        let url = info(params.value("info").ok_or(Fault::Missing)?);
-        // §4.1: what the header says stands in the PASSporT too.
-        let is_same = token.header.x5u == url && token.header.ppt.as_deref() == params.value("ppt");
         let (caller, callee) = parties(request).ok_or(Fault::Invalid)?;
+        let url = params.value("info").map(info).ok_or(Fault::Missing);
+        let token = match Token::compact(token.trim()) {
+            Some(signature) => rebuilt(request, (&caller, &callee), url?, signature),
+            None => Token::read(token.trim()),
+        };
+        let (token, url) = (token.ok_or(Fault::Invalid)?, url?);
+        // §4.1: what the header says stands in the PASSporT too; with an extension it is in full form (§6.1, step 4).
+        let is_same = token.header.x5u == url && token.header.ppt.as_deref() == params.value("ppt");
         let claims = &token.claims;
         // §6.2.4: the caller is who the request says, never who the PASSporT says.
         let is_this_call = claims.orig.is(&caller) && claims.dest.has(&callee);
@@ -252,6 +257,27 @@ pub(crate) fn mark(request: &mut Message, verstat: Option<Verstat>) {
     let marked = format!("{}:{user}{at}{rest}", uri.scheme);
     let value = value.replacen(from.uri, &marked, 1);
     request.set(Name::From, &value);
+}
+
+/// The token that a signature in compact form is of, as the request says it (§4.1); its `iat` is the Date.
+fn rebuilt(
+    request: &Message,
+    (caller, callee): (&Party, &Party),
+    url: &str,
+    signature: &str,
+) -> Option<Token> {
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(request.value(Name::Date)?.trim());
+    let header =
+        Header { alg: "ES256".to_owned(), ppt: None, typ: "passport".to_owned(), x5u: url.to_owned() };
+    let claims = Claims {
+        attest: None,
+        dest: Destinations::one(callee),
+        iat: date.ok()?.as_second(),
+        mky: fingerprints(request.body()),
+        orig: Originator::one(caller),
+        origid: None,
+    };
+    Token::rebuilt(header, claims, signature)
 }
 
 /// Who calls whom, as the request says.

@@ -1,8 +1,9 @@
 //! PASSporT — RFC 8225 §3 to §7, §9 (order of keys), RFC 8588 (`shaken`): a signed statement of who calls whom.
 //!
-//! In    the parties of a call; the text of a token. Out a token in full form; what a token says, and what its signature covers.
+//! In    the parties of a call; the text of a token. Out a token in full form; what a token says, and what its signature covers. Of one in
+//!       compact form (§7) there is but the signature: what it covers is made anew of the request.
 //! Errors what is not a PASSporT of ES256 reads as nothing.
-//! Not here: compact form, which needs a Date that no hop touched; extensions but `shaken`.
+//! Not here: tokens of ours in compact form, which need a Date that no hop touches; extensions but `shaken`.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
@@ -149,24 +150,35 @@ pub(super) fn join(signed: &str, signature: &[u8]) -> String {
 
 /// What a token says.
 #[derive(Debug)]
-pub(super) struct Token<'a> {
+pub(super) struct Token {
     pub(super) header: Header,
     pub(super) claims: Claims,
     /// What its signature covers.
-    pub(super) signed: &'a str,
+    pub(super) signed: String,
     pub(super) signature: Vec<u8>,
 }
 
-impl<'a> Token<'a> {
+impl Token {
+    /// The signature of a token in compact form.
+    pub(super) fn compact(text: &str) -> Option<&str> {
+        text.strip_prefix("..")
+    }
+
+    /// The token that a signature is said to be of.
+    pub(super) fn rebuilt(header: Header, claims: Claims, signature: &str) -> Option<Self> {
+        let signature = BASE64.decode(signature).ok()?;
+        Some(Self { signed: signing_input(&header, &claims)?, header, claims, signature })
+    }
+
     /// Reads a token in full form.
-    pub(super) fn read(text: &'a str) -> Option<Self> {
+    pub(super) fn read(text: &str) -> Option<Self> {
         let (signed, signature) = text.rsplit_once('.').filter(|_| text.len() <= LONGEST)?;
         let (header, claims) = signed.split_once('.')?;
         let header: Header = serde_json::from_slice(&BASE64.decode(header).ok()?).ok()?;
         let claims = serde_json::from_slice(&BASE64.decode(claims).ok()?).ok()?;
         let is_passport = header.typ == "passport" && header.alg == "ES256";
         let signature = BASE64.decode(signature).ok().filter(|_| is_passport)?;
-        Some(Self { header, claims, signed, signature })
+        Some(Self { header, claims, signed: signed.to_owned(), signature })
     }
 }
 
@@ -227,10 +239,15 @@ mod tests {
         let token = join(&signed, b"s");
         let read = Token::read(&token).unwrap();
         assert_eq!(
-            (read.claims, read.signed, read.signature.as_slice()),
-            (claims, signed.as_str(), &b"s"[..])
+            (&read.claims, read.signed.as_str(), read.signature.as_slice()),
+            (&claims, signed.as_str(), &b"s"[..])
         );
         assert_eq!(read.header, header);
+        // §7: the same, of what the request says.
+        let compact = Token::compact("..cw").unwrap();
+        let rebuilt = Token::rebuilt(header, claims, compact).unwrap();
+        assert_eq!((&rebuilt.signed, &rebuilt.signature), (&read.signed, &read.signature));
+        assert_eq!(Token::compact(&token), None);
         for wrong in ["", "..", "a.b.c", &signed, &"a".repeat(9_000)] {
             assert!(Token::read(wrong).is_none(), "{wrong}");
         }

@@ -87,11 +87,15 @@ impl Signer {
     fn identity(&self, url: &str, orig: Value, dest: Value, iat: i64) -> String {
         let header = json!({"alg": "ES256", "ppt": "shaken", "typ": "passport", "x5u": url});
         let claims = json!({"attest": "A", "dest": dest, "iat": iat, "orig": orig, "origid": "o"});
+        format!("{};info=<{url}>;alg=ES256;ppt=\"shaken\"", self.token(&header, &claims))
+    }
+
+    fn token(&self, header: &Value, claims: &Value) -> String {
         let signed = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims.to_string()));
         let key =
             EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &self.key.serialize_der()).unwrap();
         let signature = key.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
-        format!("{signed}.{};info=<{url}>;alg=ES256;ppt=\"shaken\"", BASE64.encode(signature))
+        format!("{signed}.{}", BASE64.encode(signature))
     }
 }
 
@@ -218,6 +222,56 @@ async fn a_call_that_is_not_signed_well_is_refused_where_that_is_required() {
     );
     bob.respond(&incoming, 486).await;
     assert_eq!(stranger.expect("486").await.value(Name::From), Some(CALLER), "its own From comes back");
+}
+
+/// RFC 8224 §4.1.1: the signature alone, over what the request says.
+#[tokio::test]
+async fn a_signature_alone_is_verified_over_what_the_request_says() {
+    let signer = Signer::start().await;
+    let served = signer.serve(Verify::Require).await;
+    let (stranger, bob) = (Phone::new("x", &served).await, Phone::registered("bob", &served).await);
+    let iat = now();
+    let sdp = "v=0\r\na=fingerprint:sha-256 AB:CD\r\n";
+    let compact = |iat: i64| {
+        let claims = json!({
+            "dest": {"uri": ["sip:bob@example.org"]},
+            "iat": iat,
+            "mky": [{"alg": "sha-256", "dig": "ABCD"}],
+            "orig": {"tn": "12155551212"},
+        });
+        let header = json!({"alg": "ES256", "typ": "passport", "x5u": signer.url});
+        let full = signer.token(&header, &claims);
+        format!("..{};info=<{}>", full.rsplit_once('.').unwrap().1, signer.url)
+    };
+    let date = |at: i64| {
+        let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+        printer.timestamp_to_rfc9110_string(&jiff::Timestamp::from_second(at).unwrap()).unwrap()
+    };
+    let good = compact(iat);
+    for (identity, at, body, status) in [
+        (good.clone(), None, sdp, 438),
+        (good.clone(), Some(iat + 1), sdp, 438),
+        (good.clone(), Some(iat), "v=0\r\n", 438),
+        (format!("{good};ppt=shaken"), Some(iat), sdp, 438),
+        (compact(iat - 120), Some(iat - 120), sdp, 403),
+        (format!("..;info=<{}>", signer.url), Some(iat), sdp, 438),
+        (good.clone(), Some(iat), sdp, 486),
+    ] {
+        let mut call = call(&stranger, Some(&identity));
+        if let Some(at) = at {
+            call.push(Name::Date, &date(at));
+        }
+        call.set_body("application/sdp", body.into());
+        stranger.send(&call).await;
+        if status == 486 {
+            let incoming = bob.expect("INVITE").await;
+            assert!(incoming.value(Name::From).unwrap().contains("verstat=TN-Validation-Passed"));
+            bob.respond(&incoming, 486).await;
+        }
+        let refused = stranger.receive().await;
+        assert_eq!(refused.status(), status, "{identity} {at:?}");
+        stranger.send(&Message::ack(&call, &refused)).await;
+    }
 }
 
 #[tokio::test]
