@@ -80,10 +80,12 @@ async fn a_wildcard_listener_speaks_from_the_address_that_it_was_spoken_to() {
 
 #[tokio::test]
 async fn a_port_that_nobody_listens_at_is_known_at_once_and_costs_others_nothing() {
-    for server in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"].into_iter().take(if has_v6() { 3 } else { 2 }) {
+    let (v4, v6, both) = ("127.0.0.1:0", "[::1]:0", "[::]:0");
+    let ways = [(v4, v4), ("0.0.0.0:0", v4), (v6, v6), (both, v4), (both, v6)];
+    for (server, there) in ways.into_iter().take(if has_v6() { 5 } else { 2 }) {
         let rig = on(server).await;
-        let closed = UdpSocket::bind(local(0)).await.unwrap().local_addr().unwrap();
-        let peer = UdpSocket::bind(local(0)).await.unwrap();
+        let closed = UdpSocket::bind(there).await.unwrap().local_addr().unwrap();
+        let peer = UdpSocket::bind(there).await.unwrap();
         let send = async |method: &str, address: SocketAddr| {
             let target = Target { transport: Transport::Udp, address, host: String::new() };
             let flow = rig.endpoint.flow_to(&target).unwrap();
@@ -97,14 +99,14 @@ async fn a_port_that_nobody_listens_at_is_known_at_once_and_costs_others_nothing
                 send(method, peer.local_addr().unwrap()).await,
             ];
             let failed = timeout(PATIENCE, refused.last()).await.expect("waited for");
-            assert_eq!(failed.err(), Some(Failure::Unreachable), "{method} from {server}");
+            assert_eq!(failed.err(), Some(Failure::Unreachable), "{method} from {server} to {there}");
             for _ in &others {
                 let (request, from) = receive(&peer).await;
                 let answer = Message::response(&request, 200, "");
                 peer.send_to(&answer.to_bytes(), from).await.unwrap();
             }
             for other in others {
-                assert_eq!(other.last().await.unwrap().status(), 200, "{method} from {server}");
+                assert_eq!(other.last().await.unwrap().status(), 200, "{method} from {server} to {there}");
             }
         }
     }
