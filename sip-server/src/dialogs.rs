@@ -16,7 +16,11 @@ use crate::in_dialog::is_from;
 
 /// Every call that is up, by Call-ID.
 #[derive(Default)]
-pub(crate) struct Dialogs(DashMap<Box<str>, Dialog>);
+pub(crate) struct Dialogs {
+    up: DashMap<Box<str>, Dialog>,
+    /// How far ahead our CSeq is in dialogs that are early yet, or not remembered, whose carrier asked for proof since.
+    others: DashMap<Box<str>, (Ahead, Instant)>,
+}
 
 struct Dialog {
     caller_tag: Box<str>,
@@ -66,13 +70,14 @@ impl Dialogs {
         ahead: u32,
         now: Instant,
     ) {
-        if self.0.len() < MOST {
+        if self.up.len() < MOST {
             let caller_tag = response.from_tag().unwrap_or_default().into();
             let callee_tag = response.to_tag().unwrap_or_default().into();
-            let ahead = Ahead::of(ahead);
+            let early = self.others.remove(response.call_id());
+            let ahead = Ahead::of(ahead).max(early.map_or(Ahead::default(), |(_, (early, _))| early));
             let dialog = Dialog { caller_tag, callee_tag, caller, callee, ahead, since: now };
             // Of a second 2xx another dialog begins, in which our Record-Route leads (§13.2.2.4).
-            self.0.entry(response.call_id().into()).or_insert(dialog);
+            self.up.entry(response.call_id().into()).or_insert(dialog);
         }
     }
 
@@ -83,7 +88,7 @@ impl Dialogs {
 
     /// Whose device the side is that a request is of.
     pub(crate) fn own_aor(&self, request: &Message) -> Option<Aor> {
-        self.0.get(request.call_id())?.sides(request)?.0.aor.clone()
+        self.up.get(request.call_id())?.sides(request)?.0.aor.clone()
     }
 
     /// Whose device the other side is.
@@ -93,21 +98,26 @@ impl Dialogs {
 
     /// How far ahead of a request our CSeq is, if the dialog is remembered.
     pub(crate) fn ahead(&self, request: &Message) -> Option<Ahead> {
-        let dialog = self.0.get(request.call_id())?;
-        dialog.sides(request).map(|_| dialog.ahead)
+        match self.up.get(request.call_id()) {
+            Some(dialog) => dialog.sides(request).map(|_| dialog.ahead),
+            None => self.others.get(request.call_id()).map(|other| other.0),
+        }
     }
 
     /// A request went to the carrier with a CSeq that is so far ahead.
-    pub(crate) fn went_ahead(&self, request: &Message, ahead: Ahead) {
-        if let Some(mut dialog) = self.0.get_mut(request.call_id())
-            && dialog.sides(request).is_some()
-        {
-            dialog.ahead = dialog.ahead.max(ahead);
+    pub(crate) fn went_ahead(&self, request: &Message, ahead: Ahead, now: Instant) {
+        if let Some(mut dialog) = self.up.get_mut(request.call_id()) {
+            if dialog.sides(request).is_some() {
+                dialog.ahead = dialog.ahead.max(ahead);
+            }
+        } else if self.others.len() < MOST {
+            let mut other = self.others.entry(request.call_id().into()).or_insert((ahead, now));
+            other.0 = other.0.max(ahead);
         }
     }
 
     fn of_other<T>(&self, request: &Message, of: impl FnOnce(&Party) -> T) -> Option<T> {
-        let dialog = self.0.get(request.call_id())?;
+        let dialog = self.up.get(request.call_id())?;
         dialog.sides(request).map(|(_, other)| of(other))
     }
 
@@ -120,7 +130,7 @@ impl Dialogs {
         carrier: impl Fn(&Flow) -> Option<&'a str>,
         is_open: impl FnOnce(&Flow) -> bool,
     ) -> bool {
-        let Some(dialog) = self.0.get(request.call_id()) else { return true };
+        let Some(dialog) = self.up.get(request.call_id()) else { return true };
         let Some((own, other)) = dialog.sides(request) else { return false };
         let (own, other) = (&own.flow, &other.flow);
         // A carrier may open a connection for what it says, from any port of its host.
@@ -137,12 +147,14 @@ impl Dialogs {
 
     /// A BYE was answered.
     pub(crate) fn end(&self, call_id: &str) {
-        self.0.remove(call_id);
+        self.up.remove(call_id);
+        self.others.remove(call_id);
     }
 
     /// Forgets what is longer than any call.
     pub(crate) fn forget_old(&self, now: Instant) {
-        self.0.retain(|_, dialog| now.duration_since(dialog.since) < LONGEST_CALL);
+        self.up.retain(|_, dialog| now.duration_since(dialog.since) < LONGEST_CALL);
+        self.others.retain(|_, (_, since)| now.duration_since(*since) < LONGEST_CALL);
     }
 }
 

@@ -64,7 +64,7 @@ impl Forwarding<'_> {
         if self.request.is_in_dialog() {
             let of_invite = if self.request.method() == "INVITE" { all } else { self.route.ahead_of_invite };
             let ahead = Ahead { all, of_invite };
-            self.server.dialogs.went_ahead(&self.request, ahead);
+            self.server.dialogs.went_ahead(&self.request, ahead, Instant::now());
             self.server.calls.went_ahead(self.request.call_id(), ahead).await;
         }
     }

@@ -250,6 +250,54 @@ async fn what_goes_with_credentials_is_counted_on_and_the_caller_sees_its_own_nu
 }
 
 #[tokio::test]
+async fn what_was_counted_on_before_the_answer_counts_after_it() {
+    let (mut carrier, secret) = (Phone::alone("carrier").await, Secret::new());
+    let ours = TrunkConfig {
+        user: "us".to_owned(),
+        password_file: Some(secret.0.clone()),
+        ..trunk("carrier", &carrier)
+    };
+    let served = serve_with(config(vec![ours])).await;
+    answer_probe(&mut carrier, &served).await;
+    let alice = Phone::new("alice", &served).await;
+    let story = async {
+        let invite = carrier.expect("INVITE").await;
+        let mut early = answer(&invite, 183, &carrier);
+        early.push(Name::Require, "100rel");
+        early.push_other("RSeq", "7");
+        carrier.send(&early).await;
+        invite
+    };
+    let ((early, sent), invite) = tokio::join!(alice.ask_with(call(&alice, "0140000000"), PASSWORD), story);
+    // Of all requests it asks proof for the PRACK alone.
+    let mut prack = alice.in_dialog("PRACK", number(&sent) + 1, &sent, &early);
+    prack.push_other("RAck", &format!("7 {} INVITE", number(&sent)));
+    alice.send(&prack).await;
+    let asked = carrier.expect("PRACK").await;
+    assert_eq!(number(&asked), number(&prack));
+    carrier.send(&challenge(&asked, 407, "n1")).await;
+    let proved = carrier.expect("PRACK").await;
+    assert_eq!(number(&proved), number(&prack) + 1);
+    assert_eq!(proved.other_values("RAck").next(), Some(&*format!("7 {} INVITE", number(&invite))));
+    carrier.respond(&proved, 200).await;
+    alice.expect("200").await;
+    alice.send(&alice.in_dialog("UPDATE", number(&prack) + 1, &sent, &early)).await;
+    let update = carrier.expect("UPDATE").await;
+    assert_eq!(number(&update), number(&proved) + 1, "while it rings");
+    carrier.respond(&update, 200).await;
+    alice.expect("200").await;
+    carrier.send(&answer(&invite, 200, &carrier)).await;
+    let ok = alice.expect("200").await;
+    alice.send(&alice.in_dialog("ACK", number(&sent), &sent, &ok)).await;
+    assert_eq!(number(&carrier.expect("ACK").await), number(&invite), "the INVITE went as it came");
+    alice.send(&alice.in_dialog("BYE", number(&prack) + 2, &sent, &ok)).await;
+    let bye = carrier.expect("BYE").await;
+    assert_eq!(number(&bye), number(&update) + 1, "when it was answered");
+    carrier.respond(&bye, 200).await;
+    alice.expect("200").await;
+}
+
+#[tokio::test]
 async fn what_was_counted_on_inside_a_dialog_is_known_to_the_next_process() {
     let (mut carrier, secret) = (Phone::alone("carrier").await, Secret::new());
     let ours = TrunkConfig {
