@@ -47,12 +47,12 @@ impl Inlet {
         }
     }
 
-    /// Takes the beginning of a datagram of ours that was not delivered (RFC 3261 §18.4). Only who saw the request knows its branch, so
+    /// Takes the beginning of a datagram of ours that was not delivered there (RFC 3261 §18.4). Only who saw the request knows its branch, so
     /// that nobody ends another's with an error that he made up. A full shard drops it: the request then waits for its time.
-    pub(crate) fn take_undelivered(&self, quoted: &[u8]) {
+    pub(crate) fn take_undelivered(&self, quoted: &[u8], to: SocketAddr) {
         let Some((branch, method)) = request_in(quoted) else { return };
         tracing::debug!(method, "a request could not be delivered");
-        let input = Input::Undelivered(ClientKey::new(branch, method));
+        let input = Input::Undelivered(ClientKey::new(branch, method), to);
         let _ = self.shard_of_branch(branch).try_send(input);
     }
 

@@ -1,6 +1,7 @@
 //! A shard: one task that owns a part of the transactions. Messages of one transaction always reach the same shard.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,7 @@ pub(crate) enum Input {
     /// A connection is closed.
     FlowLost(Flow),
     /// The net says that a request did not get where it was sent.
-    Undelivered(ClientKey),
+    Undelivered(ClientKey, SocketAddr),
 }
 
 /// What a shard needs besides its transactions.
@@ -42,6 +43,8 @@ pub(crate) struct Shard {
 struct Waiting {
     /// With the flow that the request went by.
     answers: HashMap<ClientKey, (ReplyTo, Flow)>,
+    /// Those of requests inside a dialog.
+    in_dialogs: HashSet<ClientKey>,
     cancels: HashMap<ServerKey, Arc<Cancelled>>,
     /// Large requests that go by UDP if their connection does not come about.
     fallbacks: HashMap<ClientKey, (Box<Message>, Flow)>,
@@ -133,6 +136,7 @@ impl Shard {
             }
             Event::Ended(key) => {
                 waiting.answers.remove(&key);
+                waiting.in_dialogs.remove(&key);
                 waiting.fallbacks.remove(&key);
             }
         }
@@ -204,7 +208,15 @@ impl Shard {
                 transactions.cancel(&key, &reason, now, events);
             }
             Input::FlowLost(flow) => transactions.flow_lost(flow, now, events),
-            Input::Undelivered(key) => transactions.undelivered(key, now, events),
+            Input::Undelivered(key, to) => {
+                // A dialog has one way: what is in it is sent again until its time is up, as its peer may be back.
+                let is_there = |(_, flow): &(ReplyTo, Flow)| {
+                    flow.remote.ip().to_canonical() == to.ip() && flow.remote.port() == to.port()
+                };
+                if waiting.answers.get(&key).is_some_and(is_there) && !waiting.in_dialogs.contains(&key) {
+                    transactions.undelivered(key, now, events);
+                }
+            }
         }
     }
 }
@@ -219,6 +231,9 @@ fn send_request(
     events: &mut Vec<Event<Flow>>,
 ) {
     if let Some(key) = ClientKey::of(&request) {
+        if request.is_in_dialog() {
+            waiting.in_dialogs.insert(key.clone());
+        }
         waiting.answers.insert(key, (reply.clone(), flow));
     }
     if transactions.request(*request, flow, flow.transport.reliability(), now, events).is_none() {

@@ -42,6 +42,11 @@ impl Client {
         Self { wire, timers, reliability, state }
     }
 
+    /// Whether nothing has come yet.
+    pub fn is_trying(&self) -> bool {
+        matches!(self.state, State::Trying { .. })
+    }
+
     /// Takes a response.
     pub fn response(mut self, response: Message, now: Instant, out: &mut Vec<Effect>) -> Option<Self> {
         self.state = match (self.state, response.status()) {

@@ -49,6 +49,11 @@ impl ClientInvite {
         matches!(self.state, State::Proceeding { .. })
     }
 
+    /// Whether nothing has come yet.
+    pub fn is_calling(&self) -> bool {
+        matches!(self.state, State::Calling { .. })
+    }
+
     /// It was cancelled: who does not even say so has gone (§9.1).
     pub fn cancelled(&mut self, now: Instant) {
         if let State::Proceeding { end } = &mut self.state {

@@ -199,12 +199,22 @@ impl<F: Copy + Eq> Transactions<F> {
         let lost: Vec<_> =
             self.clients.iter().filter(|(_, sent)| is_on(sent)).map(|(key, _)| key.clone()).collect();
         for key in lost {
-            self.undelivered(key, now, out);
+            self.unreachable(key, now, out);
         }
     }
 
-    /// A request that we sent did not get where it was sent (§18.4): what has no answer will get none.
+    /// A request that we sent did not get where it was sent (§18.4). Only of one that nothing was heard of: who answered was reached.
     pub fn undelivered(&mut self, key: ClientKey, now: Instant, out: &mut Vec<Event<F>>) {
+        let is_unheard = |sent: &Sent<F>| match &sent.machine {
+            ClientMachine::Invite(machine) => machine.is_calling(),
+            ClientMachine::Other(machine) => machine.is_trying(),
+        };
+        if self.clients.get(&key).is_some_and(is_unheard) {
+            self.unreachable(key, now, out);
+        }
+    }
+
+    fn unreachable(&mut self, key: ClientKey, now: Instant, out: &mut Vec<Event<F>>) {
         let Some(sent) = self.clients.remove(&key) else { return };
         let step = |machine, effects: &mut Vec<Effect>| match machine {
             ClientMachine::Invite(machine) => machine.unreachable(effects).map(ClientMachine::Invite),

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use dashmap::DashMap;
+use nix::errno::Errno;
 use nix::libc::{
     SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, in_addr, in_pktinfo, in6_addr, in6_pktinfo, sock_extended_err,
     sockaddr_in6, timespec,
@@ -98,7 +99,7 @@ impl Udp {
             (true, IpAddr::V6(ip)) => send(&[ControlMessage::Ipv6PacketInfo(&v6_source(ip))]),
         };
         // What went wrong with an earlier datagram, to anybody, is told once in place of sending this one.
-        sent().or_else(|_| sent()).is_ok()
+        sent().or_else(|error| if error == Errno::EAGAIN { Err(error) } else { sent() }).is_ok()
     }
 
     /// The flow to an address, from the first listener of its family, or one that takes both.
@@ -200,7 +201,7 @@ pub(crate) async fn read(socket: Arc<UdpSocket>, index: usize, inlet: Inlet) {
 fn hear(socket: &UdpSocket, buffer: &mut [u8], inlet: &Inlet) {
     for _ in 0..TURN {
         match socket.try_io(Interest::ERROR, || receive_error(socket, buffer)) {
-            Ok(Some(length)) => inlet.take_undelivered(&buffer[..length]),
+            Ok(Some((length, to))) => inlet.take_undelivered(&buffer[..length], to),
             Ok(None) => {}
             Err(_) => return,
         }
@@ -255,16 +256,19 @@ fn receive(socket: &UdpSocket, buffer: &mut [u8], control: &mut [u8]) -> std::io
             _ => {}
         }
     }
-    let remote = message.address.and_then(|address| {
-        let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::V4((*v4).into()));
-        v4.or_else(|| address.as_sockaddr_in6().map(|v6| SocketAddr::V6((*v6).into())))
-    });
+    let remote = address_of(message.address);
     let length = message.bytes;
     Ok(remote.map(|remote| Received { length, remote: canonical(remote), ours, waited, lost }))
 }
 
-/// The next error: how much of a datagram that was not delivered is in the buffer now, or nothing for any other.
-fn receive_error(socket: &UdpSocket, buffer: &mut [u8]) -> std::io::Result<Option<usize>> {
+fn address_of(address: Option<SockaddrStorage>) -> Option<SocketAddr> {
+    let address = address?;
+    let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::V4((*v4).into()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| SocketAddr::V6((*v6).into())))
+}
+
+/// The next error: how much of a datagram that was not delivered is in the buffer now, and where it was sent; nothing for any other.
+fn receive_error(socket: &UdpSocket, buffer: &mut [u8]) -> std::io::Result<Option<(usize, SocketAddr)>> {
     let mut control =
         nix::cmsg_space!((sock_extended_err, sockaddr_in6), in_pktinfo, in6_pktinfo, timespec, u32);
     let mut space = [IoSliceMut::new(buffer)];
@@ -276,7 +280,8 @@ fn receive_error(socket: &UdpSocket, buffer: &mut [u8]) -> std::io::Result<Optio
         }
         _ => false,
     };
-    Ok(message.cmsgs()?.any(is_undelivered).then_some(message.bytes))
+    let is_undelivered = message.cmsgs()?.any(is_undelivered);
+    Ok(address_of(message.address).filter(|_| is_undelivered).map(|to| (message.bytes, canonical(to))))
 }
 
 /// RFC 3261 §18.4: host, network, port or protocol unreachable, or a parameter problem. A datagram that was too large goes again in
