@@ -91,10 +91,6 @@ pub(crate) enum Nowhere {
 impl Nowhere {
     /// The answer to who asked.
     pub(crate) fn answer(&self, request: &Message) -> Box<Message> {
-        if let Self::Store(error) = self {
-            tracing::error!(%error, "the store does not answer");
-            return unavailable(request);
-        }
         let (status, reason) = match self {
             Self::NoRelaying => (403, "No Relaying"),
             Self::Nobody => (404, ""),
@@ -103,8 +99,12 @@ impl Nowhere {
             Self::NotByName => (403, "Dial The Number"),
             Self::CallsOnly => (405, "Calls Only"),
             Self::HostNotFound => (404, "Host Not Found"),
-            Self::NoWay | Self::Store(_) => (503, "No Way There"),
+            Self::NoWay => (503, "No Way There"),
             Self::Unreadable => (400, "Bad Route"),
+            Self::Store(error) => {
+                tracing::error!(%error, "the store does not answer");
+                return unavailable(request);
+            }
         };
         let mut response = Message::response(request, status, reason);
         if status == 405 {

@@ -21,7 +21,7 @@ pub fn apply(request: &mut Message, passage: &Passage<'_>) {
     }
     let Some(said) = request.value(Name::ReferredBy) else { return };
     let sender = passage.caller.map(|caller| &caller.aor).or(passage.sender);
-    if is_true(said, sender, passage.domains) {
+    if !passage.is_anonymous && is_true(said, sender, passage.domains) {
         return;
     }
     request.remove(Name::ReferredBy);
@@ -63,6 +63,7 @@ mod tests {
         for of in [proved, inside] {
             for said in ["\"A\" <sip:100@EXAMPLE.org>;x", "<sip:anonymous@anonymous.invalid>"] {
                 assert_eq!(seen(said, of).as_deref(), Some(said));
+                assert_eq!(seen(said, Passage { is_anonymous: true, ..of }), None, "{said}");
             }
             for said in ["<sip:200@example.org>", "<sip:100@far>", "<tel:+1>", "nonsense"] {
                 assert_eq!(seen(said, of), own, "{said}");
