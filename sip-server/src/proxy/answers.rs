@@ -160,7 +160,8 @@ impl Forwarding<'_> {
             (false, false) => 408,
         };
         let otherwise = Message::response(&self.request, otherwise, "");
-        let is_nowhere = self.context.best() == Some(503) && self.route.callee.is_some();
+        let is_nowhere =
+            self.context.best() == Some(503) && self.is_unreached && !self.request.is_in_dialog();
         let Some(mut best) = self.context.conclude(otherwise) else { return };
         if is_nowhere {
             // §21.4.18: we know the callee, and nowhere where a device of theirs takes it; a 500 would say that it is us.

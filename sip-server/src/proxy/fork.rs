@@ -86,6 +86,8 @@ pub(crate) struct Forwarding<'a> {
     pub(super) is_cancelled: bool,
     /// Nobody answered in time.
     pub(super) is_timed_out: bool,
+    /// A device of the callee could not be reached.
+    pub(super) is_unreached: bool,
     /// What a relay made of the offer.
     pub(super) offer: Offer,
     /// The tag of who answered first: the relay has their answer, and that of nobody else.
@@ -156,6 +158,7 @@ pub(crate) async fn forward(
         won: None,
         is_cancelled: false,
         is_timed_out: false,
+        is_unreached: false,
         offer: Offer::default(),
         winner: None,
         has_rung: false,
@@ -328,6 +331,12 @@ impl Forwarding<'_> {
             branch.history = self.first_stations(&branch);
         }
         self.tried.insert(branch.uri.clone().unwrap_or_else(|| self.request.uri().to_owned()));
+        let is_again = self.request.method() == "INVITE" && self.request.is_in_dialog();
+        if is_again && branch.trunk.is_some() && branch.ahead != self.route.ahead_of_invite {
+            // Its ACK has its number (§13.2.2.4), whether or not it is asked for proof.
+            self.note_ahead(branch.ahead).await;
+            self.route.ahead_of_invite = branch.ahead;
+        }
         let tag = self.context.start();
         let mut request = self.copy_for(&branch, breadth);
         let is_relayed = self.relay_offer(&branch, &mut request).await;
@@ -527,6 +536,8 @@ impl Forwarding<'_> {
                 self.context.response(id, *response, actions);
             }
             Answer::Failed(failure) => {
+                self.is_unreached |= failure == Failure::Unreachable
+                    && self.started.get(id).is_some_and(|one| one.branch.to == Destination::Device);
                 // §16.8, §16.9: a branch that is silent counts as 408, one that cannot be reached as 503.
                 let status = match failure {
                     // The device comes back: its dialog must not end with this (RFC 5626 §5.3.1, RFC 5057 §5.1).

@@ -44,7 +44,9 @@ impl Forwarding<'_> {
                     && trunk.credentials.as_ref().is_some_and(|own| own.challenged(response, was_answer));
                 if is_answerable && !self.context.is_closing() {
                     self.proving.push(self.started.len());
-                    self.note_ahead(branch.ahead).await;
+                    if self.request.method() != "INVITE" {
+                        self.note_ahead(branch.ahead).await;
+                    }
                     self.start_one(branch, 1).await;
                     return None;
                 }
@@ -60,7 +62,7 @@ impl Forwarding<'_> {
     }
 
     /// What follows in the dialog is counted on from here (§12.2.1.1), by another process too.
-    async fn note_ahead(&self, all: u32) {
+    pub(super) async fn note_ahead(&self, all: u32) {
         if self.request.is_in_dialog() {
             let of_invite = if self.request.method() == "INVITE" { all } else { self.route.ahead_of_invite };
             let ahead = Ahead { all, of_invite };
@@ -113,7 +115,9 @@ impl Forwarding<'_> {
                 Way::Server(target) if is_server_failure => {
                     self.server.endpoint().flow_to(&target).map(|flow| Branch { flow, ..branch.clone() })
                 }
-                Way::Device(device) if is_flow_failure => Some(*device),
+                Way::Device(device) if is_flow_failure => {
+                    Some(Branch { history: branch.history.clone(), ..*device })
+                }
                 Way::Trunk(trunk, target) if is_trunk_failure => {
                     if let Some(failed) = &branch.trunk {
                         failed.metrics.failures.inc();

@@ -62,8 +62,10 @@ pub(super) struct Open {
     /// When it is over if nobody refreshes it, and how long a refresh lasts.
     pub(super) until: Instant,
     pub(super) session: Duration,
-    /// Whether it is written down.
+    /// Whether it may be written down.
     pub(super) is_kept: bool,
+    /// Whether what is written down is old.
+    pub(super) is_changed: bool,
     /// When this process took it up from another: what came after that was seen by nobody, and is not charged without a BYE.
     pub(super) taken_up: Option<Instant>,
     /// How far ahead of the other side's our CSeq is towards the carrier, once that asked for proof inside the dialog.
@@ -149,6 +151,7 @@ impl Calls {
                 session,
                 begun,
                 is_kept: false,
+                is_changed: false,
                 taken_up: None,
                 ahead: None,
             };

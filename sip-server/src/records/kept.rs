@@ -65,8 +65,10 @@ impl Calls {
     /// Writes down the calls that are up since [`YOUNG`], or all, and forgets those that are over.
     pub(crate) async fn keep(&self, now: Instant, is_last: bool) {
         let records = &self.records;
-        let is_due =
-            |open: &Open| !open.is_kept && (is_last || now.saturating_duration_since(open.since) >= YOUNG);
+        let is_due = |open: &Open| {
+            open.is_changed
+                || !open.is_kept && (is_last || now.saturating_duration_since(open.since) >= YOUNG)
+        };
         let due: Vec<Box<str>> =
             self.open.iter().filter(|open| is_due(open)).map(|open| open.key().clone()).collect();
         for due in due.chunks(TOGETHER) {
@@ -127,23 +129,29 @@ impl Calls {
         Some(RecordChange::put(UP, &key(call_id), &serde_json::to_vec(&kept).ok()?))
     }
 
-    /// Notes that a request went to the carrier with a CSeq that is so far ahead. Ends when another process would know.
+    /// Notes that a request went to the carrier with a CSeq that is so far ahead. Ends when another process would know, or the store had
+    /// its time: the request waits meanwhile. Who is killed before the next round leaves an old count.
     pub(crate) async fn went_ahead(&self, call_id: &str, ahead: Ahead) {
         if !self.count_on(call_id, ahead) {
             return;
         }
         let change = self.change(call_id);
-        match self.records.commit(OWNER, change.as_slice()).await {
-            Ok(_) => self.note_kept(call_id),
-            Err(error) => tracing::warn!(%error, "the count of a call cannot be written down"),
+        match tokio::time::timeout(PATIENCE, self.records.commit(OWNER, change.as_slice())).await {
+            Ok(Ok(_)) => self.note_kept(call_id),
+            Ok(Err(error)) => tracing::warn!(%error, "the count of a call cannot be written down"),
+            Err(_) => tracing::warn!("the store takes long for the count of a call"),
+        }
+        // Whether it was written or not: a call that ended meanwhile must not be taken up again.
+        if !self.is_up(call_id) {
+            self.gone.put(call_id);
         }
     }
 
-    /// Whether the call is up. Until it is written, the next round has it to do.
+    /// Whether the call is up. From now on it may be written down; until it surely is, the next round has it to do.
     fn count_on(&self, call_id: &str, ahead: Ahead) -> bool {
         let Some(mut open) = self.open.get_mut(call_id) else { return false };
         open.ahead = Some(open.ahead.unwrap_or_default().max(ahead));
-        open.is_kept = false;
+        (open.is_kept, open.is_changed) = (true, true);
         true
     }
 
@@ -158,7 +166,10 @@ impl Calls {
     /// A call that ended while it was written down is gone with the next round.
     fn note_kept(&self, call_id: &str) {
         match self.open.get_mut(call_id) {
-            Some(mut open) => open.is_kept = true,
+            Some(mut open) => {
+                open.is_kept = true;
+                open.is_changed = false;
+            }
             None => self.gone.put(call_id),
         }
     }
@@ -192,7 +203,8 @@ impl Calls {
         let (session, answered) = (kept.session, kept.answered);
         let (taken_up, ahead) = (Some(now), kept.ahead);
         let until = now + session;
-        let open = Open { begun, answered, since, until, session, is_kept: true, taken_up, ahead };
+        let (is_kept, is_changed) = (true, false);
+        let open = Open { begun, answered, since, until, session, is_kept, is_changed, taken_up, ahead };
         self.open.insert(open.begun.call_id.clone(), open);
     }
 }
@@ -206,6 +218,8 @@ fn key(call_id: &str) -> String {
 const UP: &str = "up";
 /// Calls of less than this are not worth a write: most that are over soon are.
 const YOUNG: Duration = Duration::from_secs(10);
+/// How long a request waits for its count to be written down.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// Records of one commit.
 const TOGETHER: usize = 500;
 
