@@ -149,6 +149,27 @@ fn a_lost_flow_is_told_to_those_who_wait() {
 }
 
 #[test]
+fn what_was_not_delivered_ends_if_nothing_was_heard_of_it() {
+    for method in ["INVITE", "OPTIONS"] {
+        for (heard, ends) in [(None, true), (Some(180), false), (Some(200), false), (Some(486), false)] {
+            let mut bench = Bench::new(Reliability::Unreliable);
+            bench.send(request(method));
+            if let Some(status) = heard {
+                bench.receive(Message::response(&request(method), status, ""));
+            }
+            let tell = |bench: &mut Bench, branch: &str| {
+                let mut out = Vec::new();
+                bench.layer.undelivered(ClientKey::new(branch, method), bench.now, &mut out);
+                told(out)
+            };
+            assert!(tell(&mut bench, "z9hG4bK2").is_empty(), "another's");
+            let wanted: &[&str] = if ends { &["Unreachable", "ended"] } else { &[] };
+            assert_eq!(tell(&mut bench, "z9hG4bK1"), wanted, "{method} {heard:?}");
+        }
+    }
+}
+
+#[test]
 fn an_invite_is_answered_100_and_its_retransmissions_get_the_last_word() {
     let mut bench = Bench::new(Reliability::Unreliable);
     let invite = request("INVITE");
