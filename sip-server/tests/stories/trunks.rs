@@ -242,9 +242,18 @@ async fn what_goes_with_credentials_is_counted_on_and_the_caller_sees_its_own_nu
     assert_eq!(number(&here), number(&from_there));
     alice.respond(&here, 200).await;
     carrier.expect("200").await;
-    alice.send(&alice.in_dialog("BYE", number(&info) + 1, &sent, &ok)).await;
+    // A re-INVITE that is not asked for proof, since it has some: its ACK has its number.
+    let refresh = alice.in_dialog("INVITE", number(&info) + 1, &sent, &ok);
+    alice.send(&refresh).await;
+    let refreshed = carrier.expect("INVITE").await;
+    assert_eq!(number(&refreshed), number(&info) + 3);
+    carrier.send(&answer(&refreshed, 200, &carrier)).await;
+    alice.expect("200").await;
+    alice.send(&alice.in_dialog("ACK", number(&refresh), &sent, &ok)).await;
+    assert_eq!(number(&carrier.expect("ACK").await), number(&refreshed), "§13.2.2.4");
+    alice.send(&alice.in_dialog("BYE", number(&info) + 2, &sent, &ok)).await;
     let bye = carrier.expect("BYE").await;
-    assert_eq!(number(&bye), number(&info) + 3, "higher than all before");
+    assert_eq!(number(&bye), number(&info) + 4, "higher than all before");
     carrier.respond(&bye, 200).await;
     alice.expect("200").await;
 }
