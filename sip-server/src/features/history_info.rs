@@ -17,7 +17,7 @@ use super::{Destination, Passage};
 
 /// RFC 7044.
 pub const SPEC: Spec =
-    Spec::rfc(7044).note("entries for other names and numbers of a callee, redirects that are followed, and mailboxes, not for devices; what peers sent passes, ours hidden from other domains where that is asked");
+    Spec::rfc(7044).note("entries for other names and numbers of a callee, redirects that are followed, and mailboxes, not for devices; an index counts stations, not forks; what peers sent passes, ours hidden from other domains where that is asked");
 
 /// A URI that a request was at.
 #[derive(Debug, Clone, PartialEq, Eq)]
