@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use shared_model::{Domains, PushEvent, idn};
 use sip_core::Message;
-use sip_core::header::{AuthParams, Name};
+use sip_core::header::{AuthParams, Name, Params};
 use sip_core::preferences::{Search, Wishes};
 use sip_core::proxy::{Action, ResponseContext, loop_key, prepare_copy, share_breadth};
 use sip_core::transaction::Failure;
@@ -369,7 +369,8 @@ impl Forwarding<'_> {
             {
                 continue;
             }
-            if let Some(known) = waiting.iter_mut().flatten().find(|known| known.uri == branch.uri) {
+            let is_it = |known: &&mut Branch| known.uri == branch.uri || is_same_device(known, &branch);
+            if let Some(known) = waiting.iter_mut().flatten().find(is_it) {
                 // It has its turn, by where it is now.
                 *known = branch;
                 continue;
@@ -549,6 +550,12 @@ impl Forwarding<'_> {
             }
         }
     }
+}
+
+/// Whether two contacts are of one instance (RFC 5626 §4.1), wherever it is now.
+fn is_same_device(one: &Branch, other: &Branch) -> bool {
+    let instance = |branch: &Branch| Params(&branch.features).value("+sip.instance").map(str::to_owned);
+    instance(one).is_some() && instance(one) == instance(other)
 }
 
 async fn over(until: Option<Instant>) {
