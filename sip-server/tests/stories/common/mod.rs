@@ -378,7 +378,11 @@ impl Phone {
         let via = request.pop_front(Name::Via).unwrap().replace("z9hG4bK", "z9hG4bKagain");
         request.push_front(Name::Via, &via);
         self.send(&request).await;
-        (self.receive().await, request)
+        let answer = self.receive().await;
+        if request.method() == "INVITE" && answer.status() >= 300 {
+            self.send(&Message::ack(&request, &answer)).await; // or it comes again after T1
+        }
+        (answer, request)
     }
 
     /// Sends a request with credentials from the start, under a nonce that a REGISTER is given.
