@@ -16,7 +16,8 @@ pub(crate) async fn import(config: &Config, path: &Path, json: bool) -> anyhow::
     let store = open::store(config).await?;
     let auth = open::auth(config, &store, &Bus::new(), &Registry::new()).await?;
     let mut count = Count::default();
-    transfer::import(path, &config.accounts(), &auth, &store, |report| count.tell(report, json)).await?;
+    let (domains, rooms) = (config.accounts(), config.rooms_domain());
+    transfer::import(path, (&domains, &rooms), &auth, &store, |report| count.tell(report, json)).await?;
     if count.users == 0 {
         bail!("no user was found in {}: it holds no document of XEP-0227", path.display());
     }

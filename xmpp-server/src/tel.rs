@@ -11,6 +11,7 @@
 
 mod foreign;
 
+use shared_auth::AccountCard;
 use shared_model::{AccountId, idn};
 use xmpp_core::{Element, Jid, ns};
 
@@ -31,6 +32,20 @@ pub(crate) struct Addresses {
     pub(crate) numbers: Vec<String>,
     /// Whether the account takes video calls.
     pub(crate) has_video: bool,
+}
+
+impl Addresses {
+    /// Those of an account.
+    pub(crate) fn of(account: AccountCard, has_video: bool) -> Self {
+        Self {
+            account: account.account,
+            aor: format!("{}@{}", account.aor.local(), account.aor.host()),
+            sip_uri: account.aor.to_sip_uri(),
+            jid: account.jid.as_str().to_owned(),
+            numbers: account.numbers,
+            has_video,
+        }
+    }
 }
 
 /// The card with our numbers and our JID in it, last, since readers that keep one of a kind keep the last.

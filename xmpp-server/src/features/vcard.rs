@@ -165,14 +165,7 @@ async fn addresses(server: &Server, owner: &Jid) -> Result<Addresses, StanzaErro
     let account = server.account(owner).await.map_err(|error| store_failed(&error))?;
     let account = account.ok_or(ErrorKind::ServiceUnavailable)?;
     let has_video = account.video || shows_pictures(server, &account.aor).await?;
-    Ok(Addresses {
-        account: account.account,
-        aor: format!("{}@{}", account.aor.local(), account.aor.host()),
-        sip_uri: account.aor.to_sip_uri(),
-        jid: account.jid.as_str().to_owned(),
-        numbers: account.numbers,
-        has_video,
-    })
+    Ok(Addresses::of(account, has_video))
 }
 
 /// RFC 3840 §9: whether a device that is registered says that it takes `video`.

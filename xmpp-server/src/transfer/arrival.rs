@@ -4,27 +4,31 @@
 //! Out   an account, and what belongs to it, as this server keeps it; at the end what the account logs in with.
 //! Errors what cannot be kept as it is becomes a remark, and the rest comes all the same.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use shared_auth::{AccountCard, Auth, BookError, NewAccount, Profile, ScramHash, ScramVerifier};
-use shared_model::{Aor, BareJid};
+use shared_model::{AccountId, Aor, BareJid, Domains};
 use shared_runtime::unix_millis;
 use shared_store::{Entry, Expected, RecordChange, Store, StoreError};
 use xmpp_core::payload::delay::parse_date_time;
 use xmpp_core::payload::vcard::from_vcard4;
+use xmpp_core::xml::Node;
 use xmpp_core::{Element, Jid, Stanza, ns};
 
-use super::{PIE_SCRAM, PRIVACY, Report, nodes};
+use super::{PIE, PIE_SCRAM, PRIVACY, Report, nodes};
 use crate::features::private;
 use crate::roster::{self, Contact};
+use crate::tel::{self, Addresses};
 use crate::{archive, avatar, blocking, bookmarks, offline};
 
 pub(super) struct Arrival<'a> {
     auth: &'a Auth,
     store: &'a Store,
+    /// Its own, and that of its rooms: nobody writes an address there but its own into a card.
+    domains: (&'a Domains, &'a str),
     /// None: nothing of this user can come.
     account: Option<(AccountCard, Jid)>,
     password: Option<String>,
@@ -42,7 +46,7 @@ impl<'a> Arrival<'a> {
     pub(super) async fn begin(
         auth: &'a Auth,
         store: &'a Store,
-        domain: &str,
+        (domains, domain): ((&'a Domains, &'a str), &str),
         name: &str,
         password: Option<String>,
     ) -> Result<Self, StoreError> {
@@ -63,6 +67,7 @@ impl<'a> Arrival<'a> {
         Ok(Self {
             auth,
             store,
+            domains,
             account,
             password,
             verifiers,
@@ -89,7 +94,7 @@ impl<'a> Arrival<'a> {
                 None => self.report.remark("SCRAM credentials that are none"),
             },
             ("query", ns::ROSTER) => self.roster(&user, &child).await?,
-            ("presence", ns::CLIENT) => self.request(&user, &child).await?,
+            ("presence", ns::CLIENT | PIE) => self.request(&user, &of_client(child)).await?,
             ("vCard", ns::VCARD_TEMP) => self.card(&user, &child).await?,
             ("query", ns::PRIVATE) => self.private(&user, &child).await?,
             ("query", PRIVACY) => self.privacy(&user, &child).await?,
@@ -105,6 +110,7 @@ impl<'a> Arrival<'a> {
     /// §4.5.
     pub(super) async fn offline(&mut self, message: &Element) -> Result<(), StoreError> {
         let Some((_, user)) = self.account.clone() else { return Ok(()) };
+        let message = &of_client(message.clone());
         let Some(stanza) = Stanza::parse(&message.to_string()) else {
             self.report.remark("a message that waits has an address that is none");
             return Ok(());
@@ -145,7 +151,7 @@ impl<'a> Arrival<'a> {
     /// The user is whole; what became of them.
     pub(super) async fn end(mut self) -> Result<Report, StoreError> {
         self.flush().await?;
-        let Some((card, user)) = self.account.take() else { return Ok(self.report) };
+        let Some((card, user)) = self.account.clone() else { return Ok(self.report) };
         self.card_of_nodes(&user).await?;
         self.avatar(&user).await?;
         self.report.credentials = self.credentials(&card).await?;
@@ -237,13 +243,41 @@ impl<'a> Arrival<'a> {
         self.card(user, &card).await
     }
 
-    /// §4.7. What the card says of telephones is the account's to say here, so it is left out.
+    /// §4.7. What it says of telephones and addresses comes where a client could write it, too.
     async fn card(&mut self, user: &Jid, card: &Element) -> Result<(), StoreError> {
-        let kept = card.children().filter(|child| !matches!(child.name.as_str(), "TEL" | "JABBERID"));
-        let kept = Element::new("vCard", ns::VCARD_TEMP).children_from(kept.cloned());
+        let Some((account, _)) = &self.account else { return Ok(()) };
+        let addresses = Addresses::of(account.clone(), false);
+        let host = account.aor.host().to_string();
+        let (ours, rooms) = self.domains;
+        let domains: Vec<&str> = ours.iter().chain([rooms, host.as_str()]).collect();
+        let mut kept = Element::new("vCard", ns::VCARD_TEMP);
+        for child in card.children() {
+            let alone = Element::new("vCard", ns::VCARD_TEMP).child(child.clone());
+            match tel::validate(&alone, &addresses, &domains) {
+                Ok((alone, numbers)) => match self.of_another(&numbers, addresses.account).await? {
+                    Some(number) => self.report.remark(format!("the tel '{number}' is somebody else's here")),
+                    None => kept = kept.children_from(alone.children().cloned()),
+                },
+                Err(why) => self.report.remark(why),
+            }
+        }
         let change = RecordChange::put(CARD, CARD, kept.to_string().as_bytes());
         self.report.card |= self.add(user, vec![change]).await? > 0;
         Ok(())
+    }
+
+    /// The first number that begins one of another account.
+    async fn of_another<'n>(
+        &self,
+        numbers: &'n [String],
+        own: AccountId,
+    ) -> Result<Option<&'n String>, StoreError> {
+        for number in numbers {
+            if self.auth.directory.do_others_begin_with(number, own).await? {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
     }
 
     /// §4.6; bookmarks are items of a node here (XEP-0402).
@@ -262,23 +296,26 @@ impl<'a> Arrival<'a> {
         Ok(())
     }
 
-    /// §4.8: whom the default list denies is blocked.
+    /// §4.8: whom the default list denies all is blocked.
     async fn privacy(&mut self, user: &Jid, query: &Element) -> Result<(), StoreError> {
         let default = query.get("default").and_then(|default| default.attribute("name"));
-        let list = query.children().find(|list| list.name == "list" && list.attribute("name") == default);
-        let items = list.into_iter().flat_map(Element::children).filter(|item| item.name == "item");
-        let denies = |item: &&Element| {
-            item.attribute("type") == Some("jid") && item.attribute("action") == Some("deny")
-        };
-        let denied: BTreeMap<String, ()> = items
-            .filter(denies)
-            .filter_map(|item| item.attribute("value")?.parse::<Jid>().ok())
-            .map(|jid| (jid.as_str().to_owned(), ()))
-            .take(blocking::MOST)
-            .collect();
-        let jids: Vec<&String> = denied.keys().collect();
-        if !jids.is_empty() {
-            let value = serde_json::to_vec(&jids).unwrap_or_default();
+        let is_default = |list: &Element| default.is_some() && list.attribute("name") == default;
+        let lists = query.children().filter(|list| list.name == "list");
+        let (default, others): (Vec<&Element>, Vec<&Element>) = lists.partition(|list| is_default(list));
+        let items = default.into_iter().flat_map(Element::children).filter(|item| item.name == "item");
+        let denied = items.filter(|item| item.attribute("action") == Some("deny"));
+        // XEP-0016 §2.1: what stands in an item says of which stanzas it is.
+        let is_block =
+            |item: &&Element| item.attribute("type") == Some("jid") && item.children().next().is_none();
+        let (blocks, rules): (Vec<&Element>, Vec<&Element>) = denied.partition(is_block);
+        if !others.is_empty() || !rules.is_empty() {
+            self.report.remark("of privacy lists, what blocks an address comes, and nothing else");
+        }
+        let blocked = blocks.into_iter().filter_map(|item| item.attribute("value")?.parse::<Jid>().ok());
+        let blocked: BTreeSet<String> =
+            blocked.map(|jid| jid.as_str().to_owned()).take(blocking::MOST).collect();
+        if !blocked.is_empty() {
+            let value = serde_json::to_vec(&blocked).unwrap_or_default();
             self.add(user, vec![RecordChange::put(blocking::COLLECTION, blocking::KEY, &value)]).await?;
         }
         Ok(())
@@ -362,6 +399,16 @@ fn verifier(credentials: &Element) -> Option<ScramVerifier> {
         stored_key: bytes("stored-key")?,
         server_key: bytes("server-key")?,
     })
+}
+
+/// Prosody 0.12 names no namespace of a request: it is that of the file, then.
+fn of_client(element: Element) -> Element {
+    let ns = if element.ns == PIE { ns::CLIENT.to_owned() } else { element.ns };
+    let of_client = |node| match node {
+        Node::Element(child) => Node::Element(of_client(child)),
+        text => text,
+    };
+    Element { ns, nodes: element.nodes.into_iter().map(of_client).collect(), ..element }
 }
 
 fn stamp(around: &Element) -> Option<i64> {

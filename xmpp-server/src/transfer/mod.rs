@@ -83,10 +83,11 @@ pub enum TransferError {
     Told(#[from] std::io::Error),
 }
 
-/// Reads a file, or every `.xml` file of a folder, and makes accounts of the users of `domains` in them.
+/// Reads a file, or every `.xml` file of a folder, and makes accounts of the users of `domains` in them. The second is that of the
+/// service's rooms.
 pub async fn import(
     path: &Path,
-    domains: &Domains,
+    (domains, rooms): (&Domains, &str),
     auth: &Auth,
     store: &Store,
     mut tell: impl FnMut(&Report) -> std::io::Result<()>,
@@ -97,7 +98,8 @@ pub async fn import(
         match (found, &mut arriving) {
             (Found::User { host, name, password }, _) => {
                 if let Some(domain) = domains.find(&host) {
-                    arriving = Some(Arrival::begin(auth, store, domain, &name, password).await?);
+                    arriving =
+                        Some(Arrival::begin(auth, store, ((domains, rooms), domain), &name, password).await?);
                 } else {
                     let mut report = Report { user: format!("{name}@{host}"), ..Report::default() };
                     report.remark(format!("this service has no users of {host}"));
