@@ -56,7 +56,7 @@ const STREAMS: &[Spec] = &[
     Spec::xep(461, "0.2.1").note("replies are messages like others"),
     Spec::xep(490, "1.0.1").note("on the node of the account, which says what of a mailbox was heard"),
     Spec::xep(492, "0.2.0").note("inside bookmarks, which keep what clients put there"),
-    Spec::xep(425, "0.3.0").note("of messages that the history holds"),
+    Spec::xep(425, "0.3.0").complete(),
     Spec::xep(440, "0.4.1").complete(),
     Spec::xep(486, "0.1.0").complete(),
 ];

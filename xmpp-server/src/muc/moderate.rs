@@ -34,9 +34,9 @@ impl Room {
             let why = "only moderators moderate the messages of others";
             return Err(StanzaError::because(ErrorKind::Forbidden, why));
         };
-        let Some(at) = self.history.iter().position(|(_, message)| has_id(message, &id)) else {
+        if self.earlier(&id).is_none() {
             return Err(ErrorKind::ItemNotFound.into());
-        };
+        }
         let by = self.occupant_jid(&moderator.nick);
         let moderated = Element::new("moderated", ns::MODERATE).with("by", &by).child(self.occupant_id(from));
         let filled = |element: Element| {
@@ -47,18 +47,48 @@ impl Room {
             }
         };
         let tombstone = filled(Element::new("retracted", ns::RETRACT).with("stamp", date_time(now)));
-        let (time, message) = self.history[at].clone();
-        self.history[at] = (time, buried(message, &tombstone));
         let retract = filled(Element::new("retract", ns::RETRACT).with("id", &id));
         let own = crate::archive::new_id(now);
         let stanza_id = Element::new("stanza-id", ns::STANZA_ID).with("id", &own).with("by", &self.jid);
         let told =
             Stanza::new(Kind::Message, Some("groupchat")).with_id(Some(&own)).with(&retract).with(&stanza_id);
         let told = told.addressed(Some(&self.jid), None);
-        out.retractions.push(Retraction { id, tombstone });
+        self.bury(id, tombstone, out);
         self.remember(&told, &own, &self.jid.clone(), now, out);
         self.broadcast(&told, out);
         Ok(())
+    }
+}
+
+impl Room {
+    /// The id of a message that somebody who may retract wants retracted and that the history does not hold, so that it is looked
+    /// for in the archive.
+    pub(crate) fn wants_recalled(&self, stanza: &Stanza) -> Option<String> {
+        if !self.config.is_archived() || !stanza.may_have(ns::RETRACT) {
+            return None;
+        }
+        let role = self.occupant(stanza.from.as_ref()?)?.role;
+        let asks = |child: &Element| match stanza.kind {
+            Kind::Iq => role == Role::Moderator && child.is("moderate", ns::MODERATE),
+            Kind::Message => role.has_voice() && child.is("retract", ns::RETRACT),
+            Kind::Presence => false,
+        };
+        let id = stanza.children().iter().find(|child| asks(child))?.attribute("id")?.to_owned();
+        self.earlier(&id).is_none().then_some(id)
+    }
+
+    /// What the room said under this id.
+    pub(super) fn earlier(&self, id: &str) -> Option<&Stanza> {
+        let said = self.history.iter().map(|(_, message)| message).chain(&self.recalled);
+        said.into_iter().find(|message| has_id(message, id))
+    }
+
+    /// A tombstone stands for a message from now on.
+    pub(super) fn bury(&mut self, id: String, tombstone: Element, out: &mut Effects) {
+        if let Some((_, message)) = self.history.iter_mut().find(|(_, message)| has_id(message, &id)) {
+            *message = buried(message.clone(), &tombstone);
+        }
+        out.retractions.push(Retraction { id, tombstone });
     }
 }
 
@@ -68,7 +98,7 @@ pub(crate) fn buried(message: Stanza, tombstone: &Element) -> Stanza {
     message.retain(stays).with(tombstone)
 }
 
-pub(crate) fn has_id(message: &Stanza, id: &str) -> bool {
+fn has_id(message: &Stanza, id: &str) -> bool {
     message.mentions(id)
         && message
             .children()

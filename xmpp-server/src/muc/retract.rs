@@ -2,12 +2,11 @@
 //!
 //! In    `<retract/>` with the stanza-id of a message, of whoever wrote it.
 //! Out   the message in history and archive becomes a tombstone, before the retraction is said; the retraction is kept.
-//! Errors `forbidden` to who did not write it. Of a message that the history holds no more, clients judge by the occupant id.
+//! Errors `forbidden` to who did not write it. Of a message that neither history nor archive holds, clients judge by the occupant id.
 
 use xmpp_core::payload::delay::date_time;
 use xmpp_core::{Element, ErrorKind, Stanza, StanzaError, ns};
 
-use super::moderate::{Retraction, buried, has_id};
 use super::room::{Effects, Occupant, Room};
 
 impl Room {
@@ -24,10 +23,7 @@ impl Room {
             return Ok(());
         };
         let id = retract.attribute("id").ok_or(ErrorKind::BadRequest)?.to_owned();
-        let Some(at) = self.history.iter().position(|(_, earlier)| has_id(earlier, &id)) else {
-            return Ok(());
-        };
-        let (time, earlier) = &self.history[at];
+        let Some(earlier) = self.earlier(&id) else { return Ok(()) };
         let author = earlier.find("occupant-id", ns::OCCUPANT_ID);
         if author.as_ref() != Some(&self.occupant_id(&speaker.jid)) {
             let why = "only its author retracts a message; moderators moderate it";
@@ -36,8 +32,7 @@ impl Room {
         let tombstone = Element::new("retracted", ns::RETRACT)
             .with_some("id", message.id.as_ref())
             .with("stamp", date_time(now));
-        self.history[at] = (*time, buried(earlier.clone(), &tombstone));
-        out.retractions.push(Retraction { id, tombstone });
+        self.bury(id, tombstone, out);
         Ok(())
     }
 }

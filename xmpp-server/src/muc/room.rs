@@ -98,6 +98,8 @@ pub(crate) struct Room {
     /// Who asks to become a member, by bare JID, and under which nick (§9.9).
     pub(crate) requests: BTreeMap<String, String>,
     pub(crate) history: VecDeque<(i64, Stanza)>,
+    /// A message of the archive, while somebody wants it retracted.
+    pub(crate) recalled: Option<Stanza>,
     /// Nobody but the owner enters until it is configured (§10.1.2).
     pub(crate) is_locked: bool,
     pub(crate) is_destroyed: bool,
@@ -135,6 +137,7 @@ impl Room {
             nicks_reserved: BTreeMap::new(),
             requests: BTreeMap::new(),
             history: VecDeque::new(),
+            recalled: None,
             is_locked: true,
             is_destroyed: false,
             was_entered: false,

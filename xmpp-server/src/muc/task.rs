@@ -12,7 +12,7 @@ use super::invite::Invitation;
 use super::moderate::buried;
 use super::room::{Effects, Room};
 use super::search::Listing;
-use super::{avatar, state, tombstone};
+use super::{avatar, history, state, tombstone};
 use crate::callers::{self, Shown};
 use crate::route;
 use crate::server::Server;
@@ -66,12 +66,12 @@ pub(crate) async fn run(server: Arc<Server>, mut room: Room, mut inbox: mpsc::Re
         let mut effects = Effects { save: is_unsaved, ..Effects::default() };
         let mut kept = Vec::new();
         let mut is_made = matches!(command, Command::Keep(_));
-        take(&server, &mut room, command, &mut effects, &mut kept);
+        hear(&server, &mut room, command, &mut effects, &mut kept).await;
         // What waits already shares the store's one commit.
         for _ in 1..BATCH {
             let Ok(command) = inbox.try_recv() else { break };
             is_made |= matches!(command, Command::Keep(_));
-            take(&server, &mut room, command, &mut effects, &mut kept);
+            hear(&server, &mut room, command, &mut effects, &mut kept).await;
             if room.is_destroyed {
                 break;
             }
@@ -114,6 +114,34 @@ pub(crate) async fn run(server: Arc<Server>, mut room: Room, mut inbox: mpsc::Re
             Box::pin(server.rooms.deliver(&server, stanza)).await;
         }
     }
+}
+
+/// Takes a command, with what it needs of the archive.
+async fn hear(
+    server: &Server,
+    room: &mut Room,
+    command: Command,
+    effects: &mut Effects,
+    kept: &mut Vec<Kept>,
+) {
+    if let Command::Stanza(stanza) = &command
+        && let Some(id) = room.wants_recalled(stanza)
+    {
+        match server.store.archive.entry(room.address.as_str(), &id).await {
+            Ok(entry) => {
+                let entry = entry.filter(|entry| entry.kind == history::KIND);
+                room.recalled = entry.and_then(|entry| Stanza::parse(std::str::from_utf8(&entry.body).ok()?));
+            }
+            Err(error) => {
+                // Whether it may be retracted nobody can say now.
+                tracing::error!(%error, "a message to be retracted cannot be read");
+                let error = StanzaError::from(ErrorKind::InternalServerError).by(room.jid.as_str());
+                return route::refuse(server, stanza, &error);
+            }
+        }
+    }
+    take(server, room, command, effects, kept);
+    room.recalled = None;
 }
 
 fn take(server: &Server, room: &mut Room, command: Command, effects: &mut Effects, kept: &mut Vec<Kept>) {

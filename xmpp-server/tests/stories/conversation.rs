@@ -1,9 +1,11 @@
 //! What becomes of conversation that is more than words: archived, kept for who is away, copied — XEP-0334, and XEP-0085,
 //! 0184, 0308, 0333, 0424, 0444, 0461 for what they say of it; XEP-0490 and XEP-0492 on nodes.
 
+use crate::common::failing::failing_archive;
 use crate::common::rooms::{INFO, ROOM, configure, room};
-use crate::common::{Client, DOMAIN, Served, attribute, serve};
-use shared_store::Query;
+use crate::common::{Client, DOMAIN, Served, attribute, serve, serve_with};
+use shared_store::{Query, Store};
+use xmpp_server::Config;
 
 /// What follows from a message to somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +98,59 @@ async fn an_author_retracts_in_a_room_and_a_tombstone_stays() {
     carol.expect(&["code='110'"]).await;
     let history = carol.expect(&["<message"]).await;
     assert!(history.contains("<retracted") && !history.contains("regretted"), "{history}");
+}
+
+/// XEP-0424 §4, XEP-0425 §3: what nobody who enters is shown any more is retracted in the archive.
+#[tokio::test]
+async fn a_message_is_retracted_that_the_archive_alone_holds() {
+    let config = Config { room_history: 1, s2s: Vec::new(), ..Config::default() };
+    let (store, fault) = failing_archive(&Store::in_memory());
+    let served = serve_with(config, store).await;
+    let (mut alice, mut bob) = room(&served).await;
+    alice.ask("set", ROOM, &configure(&[("persistentroom", "1")])).await;
+    let mut ids = Vec::new();
+    for text in ["regretted", "unwanted", "newest"] {
+        bob.say(text).await;
+        ids.push(attribute(&alice.expect(&[text]).await, "stanza-id", "id"));
+    }
+    let retract = |id: &str| format!("<retract xmlns='urn:xmpp:message-retract:1' id='{id}'/>");
+    alice
+        .send(&format!("<message type='groupchat' to='{ROOM}' id='r1'>{}</message>", retract(&ids[0])))
+        .await;
+    assert!(alice.expect(&["id='r1'", "type='error'"]).await.contains("forbidden"), "she did not write it");
+    bob.send(&format!("<message type='groupchat' to='{ROOM}' id='r2'>{}</message>", retract(&ids[0]))).await;
+    alice.expect(&["<retract", "/Bob'", &ids[0]]).await;
+    let moderate = |id: &str| {
+        format!(
+            "<moderate xmlns='urn:xmpp:message-moderate:1' id='{id}'><retract xmlns='urn:xmpp:message-retract:1'/>\
+             <reason>rude</reason></moderate>"
+        )
+    };
+    // While the archive cannot be read, nobody is told that something is retracted, and who may not ask hears that.
+    fault.set(true);
+    assert!(bob.ask("set", ROOM, &moderate(&ids[1])).await.contains("forbidden"));
+    assert!(alice.ask("set", ROOM, &moderate(&ids[1])).await.contains("internal-server-error"));
+    alice
+        .send(&format!("<message type='groupchat' to='{ROOM}' id='r3'>{}</message>", retract(&ids[1])))
+        .await;
+    assert!(alice.expect(&["id='r3'", "type='error'"]).await.contains("internal-server-error"));
+    fault.set(false);
+    bob.send(&format!("<message type='groupchat' to='{ROOM}' id='r4'><body>since</body></message>")).await;
+    loop {
+        let next = alice.next().await.unwrap();
+        assert!(!next.contains(&ids[1]), "{next}");
+        if next.contains("<body>since</body>") {
+            break;
+        }
+    }
+    assert!(alice.ask("set", ROOM, &moderate(&ids[1])).await.contains("type='result'"));
+    bob.expect(&["<retract", "<moderated", &ids[1]]).await;
+    for (id, gone) in [(&ids[0], "regretted"), (&ids[1], "unwanted")] {
+        let kept = served.store.archive.entry(ROOM, id).await.unwrap().unwrap();
+        let kept = String::from_utf8(kept.body).unwrap();
+        assert!(kept.contains("<retracted") && !kept.contains(gone), "{kept}");
+    }
+    assert!(alice.ask("set", ROOM, &moderate("unknown")).await.contains("item-not-found"));
 }
 
 #[tokio::test]

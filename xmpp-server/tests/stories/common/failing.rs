@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use shared_model::{AccountId, Aor, BareJid};
-use shared_store::{Account, AccountPage, Accounts, Place, Record, RecordChange, Records, Store, StoreError};
+use shared_store::{
+    Account, AccountPage, Accounts, Archive, Entry, Page, Place, Query, Record, RecordChange, Records, Store,
+    StoreError,
+};
 use tokio::sync::Notify;
 
 /// Whether it fails now.
@@ -49,6 +52,13 @@ pub(crate) fn failing_records(store: &Store) -> (Store, Fault) {
     let fault = Fault::default();
     let records = Arc::new(Failing { inner: Arc::clone(&store.records), fault: fault.clone() });
     (Store { records, ..store.clone() }, fault)
+}
+
+/// The same store, whose archive fails to be read by id while there is a fault.
+pub(crate) fn failing_archive(store: &Store) -> (Store, Fault) {
+    let fault = Fault::default();
+    let archive = Arc::new(Failing { inner: Arc::clone(&store.archive), fault: fault.clone() });
+    (Store { archive, ..store.clone() }, fault)
 }
 
 struct Failing<T: ?Sized> {
@@ -147,5 +157,41 @@ impl Records for Failing<dyn Records> {
 
     async fn remove_owner(&self, owner: &str) -> Result<u64, StoreError> {
         self.inner.remove_owner(owner).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Archive for Failing<dyn Archive> {
+    async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        self.inner.append(entries).await
+    }
+
+    async fn entry(&self, owner: &str, id: &str) -> Result<Option<Entry>, StoreError> {
+        self.fault.check()?;
+        self.inner.entry(owner, id).await
+    }
+
+    async fn page(&self, owner: &str, query: &Query) -> Result<Page, StoreError> {
+        self.inner.page(owner, query).await
+    }
+
+    async fn replace(&self, owner: &str, id: &str, body: &[u8]) -> Result<bool, StoreError> {
+        self.inner.replace(owner, id, body).await
+    }
+
+    async fn remove(&self, owner: &str, ids: &[String]) -> Result<u64, StoreError> {
+        self.inner.remove(owner, ids).await
+    }
+
+    async fn remove_owner(&self, owner: &str) -> Result<u64, StoreError> {
+        self.inner.remove_owner(owner).await
+    }
+
+    async fn remove_older(&self, kind: &str, time: i64, max: usize) -> Result<u64, StoreError> {
+        self.inner.remove_older(kind, time, max).await
+    }
+
+    async fn trim(&self, owner: &str, keep: usize, max: usize) -> Result<u64, StoreError> {
+        self.inner.trim(owner, keep, max).await
     }
 }
