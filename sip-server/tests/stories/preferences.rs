@@ -109,11 +109,16 @@ async fn devices_are_tried_as_the_caller_wants_it() {
     assert_eq!(busy.status(), 486);
     assert_eq!(mobile.register_as(MOBILE).await.status(), 200);
     let (busy, ()) = tokio::join!(alice.ask(wish("sequential"), PASSWORD), async {
-        let rung = tokio::select! { _ = desk.expect("INVITE") => 0, _ = mobile.expect("INVITE") => 1 };
-        let both = [&desk, &mobile];
-        assert!(timeout(Duration::from_millis(100), both[1 - rung].receive()).await.is_err(), "both ring");
+        let (first, incoming, second) = tokio::select! {
+            incoming = desk.expect("INVITE") => (&desk, incoming, &mobile),
+            incoming = mobile.expect("INVITE") => (&mobile, incoming, &desk),
+        };
+        assert!(timeout(Duration::from_millis(100), second.receive()).await.is_err(), "both ring");
+        first.respond(&incoming, 486).await;
+        first.expect("ACK").await;
+        busy_in_turn(&[second], &[]).await;
     });
-    drop(busy);
+    assert_eq!(busy.status(), 486);
 }
 
 #[tokio::test]
