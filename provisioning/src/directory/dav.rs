@@ -95,6 +95,7 @@ pub(super) fn multistatus(asked: &Asked, resources: &[Resource], missing: &[&str
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<d:multistatus xmlns:d=\"DAV:\" \
          xmlns:c=\"urn:ietf:params:xml:ns:carddav\" xmlns:s=\"http://calendarserver.org/ns/\">\n",
     );
+    let mut room = MOST_LACKING;
     for resource in resources {
         out.push_str(&format!("<d:response><d:href>{}</d:href>", escape_xml(&resource.href)));
         let wanted = |name: &str| match asked.properties.is_empty() {
@@ -118,7 +119,9 @@ pub(super) fn multistatus(asked: &Asked, resources: &[Resource], missing: &[&str
         let lacking: String = lacking
             .map(|(namespace, name)| format!("<{name} xmlns=\"{}\"/>", escape_xml(namespace)))
             .collect();
-        if !lacking.is_empty() {
+        // What one request names is not said back of everybody without end.
+        if !lacking.is_empty() && lacking.len() <= room {
+            room -= lacking.len();
             out.push_str(&format!(
                 "<d:propstat><d:prop>{lacking}</d:prop><d:status>HTTP/1.1 404 Not Found</d:status></d:propstat>"
             ));
@@ -151,6 +154,8 @@ const CALENDAR_SERVER: &str = "http://calendarserver.org/ns/";
 const MOST: usize = 2_000;
 /// Properties that one request may name: those that are not there are said of each resource.
 const MOST_PROPERTIES: usize = 100;
+/// Bytes of an answer that say what is not there.
+const MOST_LACKING: usize = 4 * 1024 * 1024;
 /// Elements inside one another.
 const DEEPEST: usize = 16;
 
@@ -181,6 +186,16 @@ mod tests {
         {
             assert_eq!(read(bad), None, "{}", String::from_utf8_lossy(bad));
         }
+    }
+
+    #[test]
+    fn a_long_name_does_not_fill_an_answer_about_many() {
+        let long = "n".repeat(MOST_LACKING / 4);
+        let asked = Asked { properties: BTreeSet::from([(long, "foo".to_owned())]), ..Asked::default() };
+        let all: Vec<Resource> =
+            (0..100).map(|n| Resource { href: format!("/{n}"), properties: Vec::new() }).collect();
+        let text = multistatus(&asked, &all, &[]);
+        assert_eq!((text.matches("<foo ").count(), text.matches("<d:response>").count()), (3, 100));
     }
 
     #[test]
