@@ -1,6 +1,6 @@
 //! A shard: one task that owns a part of the transactions. Messages of one transaction always reach the same shard.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,13 +38,18 @@ pub(crate) struct Shard {
     pub(crate) inbox: mpsc::Sender<Input>,
 }
 
+/// An answer that somebody waits for.
+struct Awaited {
+    reply: ReplyTo,
+    /// That the request went by.
+    flow: Flow,
+    is_in_dialog: bool,
+}
+
 /// Who waits for what.
 #[derive(Default)]
 struct Waiting {
-    /// With the flow that the request went by.
-    answers: HashMap<ClientKey, (ReplyTo, Flow)>,
-    /// Those of requests inside a dialog.
-    in_dialogs: HashSet<ClientKey>,
+    answers: HashMap<ClientKey, Awaited>,
     cancels: HashMap<ServerKey, Arc<Cancelled>>,
     /// Large requests that go by UDP if their connection does not come about.
     fallbacks: HashMap<ClientKey, (Box<Message>, Flow)>,
@@ -117,7 +122,7 @@ impl Shard {
             Event::Response(key, response) => {
                 waiting.fallbacks.remove(&key);
                 // Nobody waits for the answer to a CANCEL.
-                let Some((reply, flow)) = waiting.answers.get(&key) else { return };
+                let Some(Awaited { reply, flow, .. }) = waiting.answers.get(&key) else { return };
                 if let Some(Answer::Response(response)) = tell(reply, Answer::Response(Box::new(response)))
                     && (200..300).contains(&response.status())
                 {
@@ -127,16 +132,15 @@ impl Shard {
             }
             Event::Failed(key, Failure::Unreachable) if waiting.fallbacks.contains_key(&key) => {
                 let sent = waiting.fallbacks.remove(&key).zip(waiting.answers.remove(&key));
-                waiting.again.extend(sent.map(|((request, udp), (reply, _))| (request, udp, reply)));
+                waiting.again.extend(sent.map(|((request, udp), awaited)| (request, udp, awaited.reply)));
             }
             Event::Failed(key, failure) => {
-                if let Some((reply, _)) = waiting.answers.get(&key) {
-                    tell(reply, Answer::Failed(failure));
+                if let Some(awaited) = waiting.answers.get(&key) {
+                    tell(&awaited.reply, Answer::Failed(failure));
                 }
             }
             Event::Ended(key) => {
                 waiting.answers.remove(&key);
-                waiting.in_dialogs.remove(&key);
                 waiting.fallbacks.remove(&key);
             }
         }
@@ -210,10 +214,12 @@ impl Shard {
             Input::FlowLost(flow) => transactions.flow_lost(flow, now, events),
             Input::Undelivered(key, to) => {
                 // A dialog has one way: what is in it is sent again until its time is up, as its peer may be back.
-                let is_there = |(_, flow): &(ReplyTo, Flow)| {
-                    flow.remote.ip().to_canonical() == to.ip() && flow.remote.port() == to.port()
+                let is_over = |Awaited { flow, is_in_dialog, .. }: &Awaited| {
+                    let is_there =
+                        flow.remote.ip().to_canonical() == to.ip() && flow.remote.port() == to.port();
+                    is_there && !is_in_dialog
                 };
-                if waiting.answers.get(&key).is_some_and(is_there) && !waiting.in_dialogs.contains(&key) {
+                if waiting.answers.get(&key).is_some_and(is_over) {
                     transactions.undelivered(key, now, events);
                 }
             }
@@ -231,10 +237,8 @@ fn send_request(
     events: &mut Vec<Event<Flow>>,
 ) {
     if let Some(key) = ClientKey::of(&request) {
-        if request.is_in_dialog() {
-            waiting.in_dialogs.insert(key.clone());
-        }
-        waiting.answers.insert(key, (reply.clone(), flow));
+        let is_in_dialog = request.is_in_dialog();
+        waiting.answers.insert(key, Awaited { reply: reply.clone(), flow, is_in_dialog });
     }
     if transactions.request(*request, flow, flow.transport.reliability(), now, events).is_none() {
         refuse(&reply);
