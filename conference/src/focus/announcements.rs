@@ -102,7 +102,8 @@ impl Focus {
             return 488;
         }
         let parts = self.parts();
-        let ip = self.local_ip(answer::media_ip(offer));
+        let source = came_from(request, flow);
+        let ip = self.local_ip(answer::media_ip(offer), source);
         let (notices, heard) = mpsc::channel(NOTICES);
         let mixer = self.mixers().open(notices);
         let leg = UnboundLeg::bind(self.ports(), self.bind_ip(ip)).ok();
@@ -110,8 +111,8 @@ impl Focus {
         let local = SocketAddr::new(ip, leg.local().port());
         let origin = Origin { session: (parts.random)(), version: 1, local };
         let keys = Keys { secrecy: parts.config.srtp, now: None, random: parts.random };
-        let Ok(agreed) = answer::answer(offer, origin, &keys, None, None) else { return 488 };
-        let source = came_from(request, flow);
+        let agreed = answer::answer(offer, origin, &keys, None, None);
+        let Ok(agreed) = agreed.and_then(|agreed| agreed.between(ip, source)) else { return 488 };
         let Some(rtp) = leg.start(agreed.negotiated, source, origin.session, Instant::now()) else {
             return 488;
         };

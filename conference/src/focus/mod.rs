@@ -241,13 +241,17 @@ impl Focus {
         &self.guesses
     }
 
-    /// Where our media are, as a peer at that address sees us; `advertised` says it for addresses of its own family.
-    fn local_ip(&self, towards: Option<IpAddr>) -> IpAddr {
+    /// Where our media are, as a peer sees us that wants its sound at one address and calls from the other; `advertised` says
+    /// it for peers that have an address of its family.
+    fn local_ip(&self, offered: Option<IpAddr>, source: Option<IpAddr>) -> IpAddr {
         let config = &self.parts.config;
+        let peer = || [offered, source].into_iter().flatten().filter(|ip| !ip.is_unspecified());
         let bound = Some(config.media.ip()).filter(|ip| !ip.is_unspecified());
-        let reaches = |ours: &IpAddr| towards.is_none_or(|peer| peer.is_ipv4() == ours.is_ipv4());
+        let reaches =
+            |ours: &IpAddr| peer().any(|ip| ip.is_ipv4() == ours.is_ipv4()) || peer().next().is_none();
         let advertised = config.advertised.filter(|ours| bound.is_some() || reaches(ours));
-        advertised.or(bound).unwrap_or_else(|| answer::local_ip(towards))
+        let routed = || peer().find_map(answer::local_ip).unwrap_or(Ipv4Addr::LOCALHOST.into());
+        advertised.or(bound).unwrap_or_else(routed)
     }
 
     /// The address to bind: the configured one, or any of the family that is advertised.

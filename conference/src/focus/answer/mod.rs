@@ -74,6 +74,18 @@ pub(super) struct Agreed {
     pub(super) lines: Lines,
 }
 
+impl Agreed {
+    /// It, if the peer has an address of our family: where it wants its sound, or where it calls from, since a telephone with
+    /// addresses of both families names one of them.
+    pub(super) fn between(self, ours: IpAddr, source: Option<IpAddr>) -> Result<Self, Unfit> {
+        let wanted = self.negotiated.remote.ip();
+        let is_ours = |ip: IpAddr| ip.is_ipv4() == ours.is_ipv4();
+        // A browser has candidates of both.
+        let can = self.browser.is_some() || wanted.is_unspecified() || is_ours(wanted);
+        if can || source.is_some_and(is_ours) { Ok(self) } else { Err(Unfit::NoAddress) }
+    }
+}
+
 /// What tells one of our descriptions from another (RFC 8866 §5.2).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin {
@@ -141,12 +153,6 @@ pub(super) fn answer(
     let has_port = if ours.is_some() { bundle::spread(&mut offer) } else { Vec::new() };
     xr::spread(&mut offer);
     let (at, chosen) = choose_among(&offer.media, keys, ours.is_some())?;
-    let remote = chosen.negotiated.remote;
-    let reaches = remote.is_ipv4() == origin.local.is_ipv4() || remote.ip().is_unspecified();
-    // A browser has candidates of both families.
-    if !reaches && chosen.browser.is_none() {
-        return Err(Unfit::NoAddress);
-    }
     let direction = direction_of(&offer.media[at]).mirrored();
     let group = chosen.browser.as_ref().map(|_| bundle::of(&offer).unwrap_or_default());
     let pictures = pictures.and_then(|pictures| video::choose(&offer.media, &takes, pictures, keys, group));
@@ -239,16 +245,13 @@ pub(super) fn ways(ours: &Ours, local: SocketAddr, setup: &str) -> String {
     )
 }
 
-/// Our IP as the peer's media should reach it: what the system would use towards it.
-pub(super) fn local_ip(towards: Option<IpAddr>) -> IpAddr {
-    let remote = SocketAddr::new(towards.unwrap_or(IpAddr::from([127, 0, 0, 1])), 9);
-    let any = if remote.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+/// Our IP as the peer's media should reach it: what the system would use towards it; `None` if it has no way there.
+pub(super) fn local_ip(towards: IpAddr) -> Option<IpAddr> {
+    let any = if towards.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     // Connecting a datagram socket sends nothing; it asks the routing table.
-    let asked = UdpSocket::bind(any).and_then(|socket| {
-        socket.connect(remote)?;
-        socket.local_addr()
-    });
-    asked.map_or(IpAddr::from([127, 0, 0, 1]), |local| local.ip())
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.connect((towards, 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
 /// Where an offer wants its sound.

@@ -83,8 +83,14 @@ fn what_cannot_be_had_says_why() {
         Unfit::NoAddress
     );
     let other_family = OFFER.replace("c=IN IP4 192.0.2.1\r\n", "c=IN IP6 2001:db8::1\r\n");
-    assert_eq!(unfit(&other_family), Unfit::NoAddress);
-    assert!(answer(&OFFER.replace("IP4 192.0.2.1", "IP6 ::"), origin()).is_ok(), "nothing is sent there");
+    let from = |offer: &str, source: Option<&str>| {
+        let agreed = answer(offer, origin()).unwrap();
+        agreed.between(origin().local.ip(), source.map(|ip| ip.parse().unwrap())).map(drop)
+    };
+    assert_eq!(from(&other_family, None), Err(Unfit::NoAddress));
+    assert_eq!(from(&other_family, Some("2001:db8::1")), Err(Unfit::NoAddress));
+    assert_eq!(from(&other_family, Some("192.0.2.1")), Ok(()), "it has addresses of both families");
+    assert_eq!(from(&OFFER.replace("IP4 192.0.2.1", "IP6 ::"), None), Ok(()), "nothing is sent there");
     assert_eq!(unfit("rubbish"), Unfit::NotSdp);
 }
 

@@ -114,7 +114,8 @@ impl Conference {
             return refuse(486, "Conference Is Full");
         }
         let Ok(offer) = std::str::from_utf8(request.body()) else { return refuse(400, "Body Is Not UTF-8") };
-        let ip = self.focus.local_ip(answer::media_ip(offer));
+        let source = came_from(request, &incoming.flow);
+        let ip = self.focus.local_ip(answer::media_ip(offer), source);
         let is_browser = answer::is_browser(offer);
         let Ok(mut leg) = self.wire(ip, is_browser) else {
             tracing::warn!("no port for sound is free");
@@ -132,7 +133,9 @@ impl Conference {
         let agreed = match offer.is_empty() {
             true => None,
             false => {
-                match answer::answer(offer, origin, &self.keys(&caller, None), ours.as_ref(), our_pictures) {
+                let keys = self.keys(&caller, None);
+                let agreed = answer::answer(offer, origin, &keys, ours.as_ref(), our_pictures);
+                match agreed.and_then(|agreed| agreed.between(ip, source)) {
                     Ok(agreed) => Some(agreed),
                     Err(unfit) => return incoming.server.respond(self.not_acceptable(request, unfit)),
                 }
@@ -171,7 +174,7 @@ impl Conference {
         participant.first_ice = ours.as_ref().map(|ours| ours.ice.clone());
         participant.web = ours;
         participant.session = session;
-        participant.source = came_from(request, &incoming.flow);
+        participant.source = source;
         if is_at_door {
             participant.pin =
                 Some(AtTheDoor { keys: Pin::default(), until: Instant::now() + LONGEST_AT_DOOR });

@@ -212,7 +212,7 @@ impl Conference {
         (teller, referred_by): (Option<Teller>, Option<String>),
         device: Device,
     ) {
-        let ip = self.focus.local_ip(None);
+        let ip = self.focus.local_ip(None, None);
         let bound = self.wire(ip, device == Device::Browser);
         let (Ok(sound), Some(endpoint)) = (bound, self.focus.endpoint().cloned()) else {
             tracing::warn!("no RTP port is free");
