@@ -19,7 +19,7 @@ use rtc_shared::marshal::{Marshal, Unmarshal};
 use super::codec::{Decoder, Encoder, Encoding, LARGEST_PAYLOAD};
 use super::events::Events;
 use super::latch::Latch;
-use super::playout::{Kind, Playout};
+use super::playout::{Kind, Playout, Worth};
 use super::ports::{PortPair, Ports, PortsError};
 use super::quality::{Counters, Quality};
 use super::reception::Reception;
@@ -318,8 +318,8 @@ impl RtpLeg {
     }
 
     /// Plays the next 20 ms; false, and silence, if there is nothing, or if it is not wanted.
-    pub fn play(&mut self, is_wanted: bool, frame: &mut Frame) -> bool {
-        self.playout.take(is_wanted.then_some(&mut self.decoder), frame) && is_wanted
+    pub fn play(&mut self, worth: Worth, frame: &mut Frame) -> bool {
+        self.playout.take(worth, &mut self.decoder, frame) && worth != Worth::Nothing
     }
 
     /// Encodes `frame` for this leg alone, and sends it.

@@ -127,6 +127,19 @@ fn has_redundancy(packet: &[u8]) -> bool {
     is_short && packet.get(1).is_some_and(|second| second & 0x40 != 0)
 }
 
+/// Whether a packet may have voice in it: not if it is one frame of speech whose encoder says that nobody speaks, by the first
+/// bits of the frame (§4.2.3): of each 20 ms of each channel one, and whether the frame before is said again.
+pub fn may_be_voice(packet: &[u8]) -> bool {
+    let [first, second, ..] = *packet else { return true };
+    if !is_speech(packet) || first & 3 != 0 {
+        return true;
+    }
+    let frames = samples_of(packet).div_ceil(SAMPLES);
+    let active = |at: usize| second << at >> (8 - frames) != 0;
+    let is_stereo = first & 4 != 0;
+    active(0) || (is_stereo && active(frames + 1))
+}
+
 impl Drop for Decoder {
     fn drop(&mut self) {
         // SAFETY: the state is live and not used again.

@@ -28,6 +28,17 @@ pub enum Kind {
     Event,
 }
 
+/// What of a sender's sound is worth decoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worth {
+    /// All of it.
+    All,
+    /// What its encoder takes for voice (RFC 6716 §4.2.3), and a taste of the rest: music is none.
+    Voice,
+    /// Nothing: time passes and nothing is heard.
+    Nothing,
+}
+
 /// What a leg's listener has in hand.
 pub struct Playout {
     format: Format,
@@ -45,6 +56,8 @@ pub struct Playout {
     /// Samples invented since there was nothing left, for what may come late.
     owed: usize,
     filler: Filler,
+    /// Packets without voice that were passed over since one was decoded; `None` if all are.
+    untasted: Option<u8>,
     target: usize,
     low: usize,
     window: u32,
@@ -101,6 +114,7 @@ impl Playout {
             waited: 0,
             owed: 0,
             filler: Filler::Silence,
+            untasted: None,
             target: LEAST_TARGET * 2,
             low: usize::MAX,
             window: 0,
@@ -166,10 +180,11 @@ impl Playout {
         }
     }
 
-    /// The next 20 ms into `out`; false, and silence, if there is nothing to play. Without a decoder time passes and
-    /// nothing is heard.
-    pub fn take(&mut self, mut decoder: Option<&mut Decoder>, out: &mut Frame) -> bool {
+    /// The next 20 ms into `out`; false, and silence, if there is nothing to play.
+    pub fn take(&mut self, worth: Worth, decoder: &mut Decoder, out: &mut Frame) -> bool {
         out.fill(0);
+        self.untasted = (worth == Worth::Voice).then(|| self.untasted.unwrap_or(0));
+        let mut decoder = (worth != Worth::Nothing).then_some(decoder);
         if !self.is_playing && !self.begin() {
             return false;
         }
@@ -308,7 +323,10 @@ impl Playout {
                     self.fifo.push(&[0; SAMPLES][..samples.min(SAMPLES)]);
                 }
                 let mut samples = [0; LONGEST];
-                let count = match decoder {
+                let is_voice = self.format != Format::Opus || opus::may_be_voice(&slot.payload);
+                let is_passed_over = self.untasted.is_some_and(|untasted| !is_voice && untasted < TASTE);
+                self.untasted = self.untasted.map(|untasted| if is_passed_over { untasted + 1 } else { 0 });
+                let count = match decoder.filter(|_| !is_passed_over) {
                     Some(decoder) => decoder.decode(&slot.payload, &mut samples),
                     None => self.format.samples_of(&slot.payload),
                 };
@@ -438,6 +456,8 @@ const EASE: usize = SAMPLES / 20;
 const TOLERANCE: usize = SAMPLES * 3 / 8;
 /// Frames between two that are made shorter or longer: 100 ms.
 const REST: u32 = 5;
+/// Packets without voice that are passed over before one is decoded: what is loud and no voice is heard 80 ms late.
+const TASTE: u8 = 4;
 /// Packets in a row that are concealed.
 const CONCEALED: u16 = 5;
 /// A packet this far behind is late; further behind, the sender began anew.

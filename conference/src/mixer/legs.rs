@@ -8,6 +8,7 @@ use super::prompts::Prompt;
 use super::shared::Shared;
 use super::tape::Tape;
 use crate::media::leg::{Negotiated, RtpLeg};
+use crate::media::playout::Worth;
 use crate::media::quality::{Counters, Quality};
 use crate::media::{Frame, SAMPLES, SILENCE};
 
@@ -98,7 +99,7 @@ struct Leg {
     prompts: Vec<Prompt>,
     said: usize,
     recording: Told,
-    is_wanted: bool,
+    worth: Worth,
     is_reported: bool,
 }
 
@@ -135,7 +136,7 @@ impl Legs {
             prompts: Vec::new(),
             said: 0,
             recording: Told::Nothing,
-            is_wanted: false,
+            worth: Worth::Nothing,
             is_reported: false,
         });
     }
@@ -246,20 +247,24 @@ impl Legs {
         self.legs.iter_mut().find(|leg| leg.id == id)
     }
 
-    /// Chooses who is decoded: whoever may be heard and does not say how loud they are, and the loudest of those who do.
+    /// Chooses who is decoded: whoever may be heard and does not say how loud they are, while they speak or may begin to, and
+    /// the loudest of those who do.
     fn choose(&mut self) {
         self.candidates.clear();
         for (at, leg) in self.legs.iter_mut().enumerate() {
-            leg.is_wanted = leg.gate == Gate::Open;
-            let Some(level) = leg.rtp.level().filter(|_| leg.is_wanted) else { continue };
-            leg.is_wanted = leg.speaking > 0;
-            if level < AUDIBLE {
+            let level = leg.rtp.level();
+            leg.worth = match (leg.gate, level) {
+                (Gate::Open, _) if leg.speaking > 0 => Worth::All,
+                (Gate::Open, None) => Worth::Voice,
+                _ => Worth::Nothing,
+            };
+            if let Some(level) = level.filter(|level| leg.gate == Gate::Open && *level < AUDIBLE) {
                 self.candidates.push((level, at));
             }
         }
         self.candidates.sort_unstable();
         for (_, at) in self.candidates.iter().take(MOST_SPEAKERS) {
-            self.legs[*at].is_wanted = true;
+            self.legs[*at].worth = Worth::All;
         }
     }
 
@@ -322,7 +327,7 @@ impl Legs {
 
 impl Leg {
     fn listen(&mut self, total: &mut Sum) {
-        let is_playing = self.rtp.play(self.is_wanted, &mut self.heard);
+        let is_playing = self.rtp.play(self.worth, &mut self.heard);
         if is_playing && self.gain != 1.0 {
             // `as` saturates.
             self.heard.iter_mut().for_each(|sample| *sample = (f32::from(*sample) * self.gain) as i16);

@@ -65,7 +65,8 @@ fn no_datagram_harms_a_leg() {
                 true => leg.open_report(&datagram, source, now),
                 false => drop(leg.open(&datagram, source, now)),
             }
-            leg.play(n % 3 != 0, &mut frame);
+            let worth = if n % 3 == 0 { Worth::Nothing } else { Worth::All };
+            leg.play(worth, &mut frame);
             if n % 500 == 0 {
                 leg.send_report(now);
             }

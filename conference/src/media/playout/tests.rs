@@ -2,7 +2,7 @@
 
 use super::super::codec::{Encoder, Encoding, LARGEST_PAYLOAD};
 use super::*;
-use crate::mixer::{Goertzel, Tone};
+use crate::mixer::{Goertzel, Prompt, Tone};
 
 /// A sender of a tone, numbered from just below the wrap.
 struct Sender {
@@ -56,7 +56,7 @@ impl Listener {
 
     fn tick(&mut self) -> Frame {
         let mut frame = [0; SAMPLES];
-        if !self.playout.take(Some(&mut self.decoder), &mut frame) {
+        if !self.playout.take(Worth::All, &mut self.decoder, &mut frame) {
             self.silent += 1;
         }
         self.ear.hear(&frame);
@@ -240,8 +240,36 @@ fn time_passes_for_who_is_not_decoded() {
         listener.playout.insert(sequence, timestamp, Kind::Sound(Some(90)), &payload);
         assert_eq!(listener.playout.level(), Some(90));
         let mut frame = [1; SAMPLES];
-        listener.playout.take(None, &mut frame);
+        listener.playout.take(Worth::Nothing, &mut listener.decoder, &mut frame);
         assert_eq!(frame, [0; SAMPLES]);
     }
     assert!(listener.playout.in_hand() <= SAMPLES * 2);
+}
+
+/// Frames with sound in them when only voice is wanted, of a hundred that one encoder made of these.
+fn tasted(mut frame: impl FnMut(usize) -> Frame) -> usize {
+    let mut encoder = Encoder::new(Encoding::of(Format::Opus)).unwrap();
+    let mut listener = Listener::new(Format::Opus);
+    let mut one = |n: usize| {
+        let mut payload = [0; LARGEST_PAYLOAD];
+        let octets = encoder.encode(&frame(n), &mut payload);
+        listener.hear(&(n as u16, (n * SAMPLES) as u32, payload[..octets].to_vec()));
+        let mut out = [0; SAMPLES];
+        listener.playout.take(Worth::Voice, &mut listener.decoder, &mut out);
+        out.iter().any(|sample| *sample != 0)
+    };
+    (0..100).filter(|n| one(*n)).count()
+}
+
+#[test]
+fn of_what_its_encoder_takes_for_no_voice_a_fifth_is_decoded() {
+    let mut seed = 1_u32;
+    let mut noise = |loudness: i32| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((seed >> 16) as i16 as i32 * loudness / 32_768) as i16
+    };
+    let quiet = tasted(|_| std::array::from_fn(|_| noise(60)));
+    assert!((15..25).contains(&quiet), "{quiet}");
+    let prompt = |n| Prompt::Entry.frame(n % 50).unwrap();
+    assert!(tasted(prompt) > 85, "{}", tasted(prompt));
 }
