@@ -26,6 +26,8 @@ pub struct Participant {
     pub display_name: String,
     /// What they can do with sound.
     pub audio: Audio,
+    /// Whether they see or show pictures.
+    pub has_video: bool,
     /// Whether they want to speak.
     pub is_hand_up: bool,
     /// Whether their sound is encrypted on its way to and from the mixer.

@@ -13,6 +13,8 @@
 //! themselves, in the call as in the chat: neither JID nor AOR nor contact is said beside it. The contact of whoever only
 //! calls is not said either; their endpoint has a name of its own.
 
+use std::collections::BTreeSet;
+
 use super::admission::fold;
 use shared_model::{Affiliation, Audio, BareJid, Occupant, Participant, Role, RoomAddress, RoomSnapshot};
 use sip_core::sdp::Direction;
@@ -81,7 +83,10 @@ pub(super) struct View {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct User {
     entity: String,
-    body: String,
+    about: String,
+    endpoints: String,
+    /// What the schema has no word for, in a namespace of ours (§5.9.1 lets it in at the end of a user).
+    marks: BTreeSet<&'static str>,
 }
 
 impl View {
@@ -113,35 +118,38 @@ impl View {
         let mut users: Vec<User> = Vec::new();
         for Seen { participant, contact, is_speaking, is_called, video } in participants {
             let method = if *is_called { "dialed-out" } else { "dialed-in" };
-            let beside = beside(participant, *is_speaking);
+            let marks = marks(participant, *is_speaking);
             let jid = participant.jid.as_ref();
             let occupant = jid.and_then(|jid| occupants.iter().find(|occupant| occupant.jid == *jid));
             let sees = jid.is_some_and(|jid| viewer.sees(jid));
             if let Some(occupant) = occupant.filter(|_| !sees) {
                 let uri = room.to_occupant_uri(&occupant.nick);
-                let endpoint = call_endpoint(&format!("{uri}#audio"), method, participant.audio, *video);
-                let body = nick_and_role(occupant) + &endpoint + &text_endpoint(&uri) + &beside;
-                merge(&mut users, uri, body, endpoint);
+                let endpoint = call_endpoint(
+                    &format!("{uri}#audio-{:08x}", fold(contact)),
+                    method,
+                    participant.audio,
+                    *video,
+                );
+                let also = text_endpoint(&uri);
+                let user = User { entity: uri, about: nick_and_role(occupant), endpoints: endpoint, marks };
+                merge(&mut users, user, &also);
                 continue;
             }
-            let mut body = element("display-text", &participant.display_name);
+            let mut about = element("display-text", &participant.display_name);
             if let Some(jid) = jid.filter(|_| sees) {
-                body.push_str(&format!(
+                about.push_str(&format!(
                     "<associated-aors><entry><uri>{}</uri></entry></associated-aors>",
                     escape(&jid.to_xmpp_uri())
                 ));
             }
-            body.push_str(&roles(occupant.map_or("participant", |occupant| occupant.role.as_str())));
+            about.push_str(&roles(occupant.map_or("participant", |occupant| occupant.role.as_str())));
             // Where a device is, is for moderators and its owner. Phones read what stands for it as a SIP URI.
             let opaque = format!("{};opaque={:08x}", participant.uri, fold(contact));
             let device = if sees || *viewer == Viewer::Trusted { contact } else { &opaque };
-            let endpoint = call_endpoint(device, method, participant.audio, *video);
-            body.push_str(&endpoint);
-            if let Some(occupant) = occupant {
-                body.push_str(&text_endpoint(&occupant.jid.to_xmpp_uri()));
-            }
-            body.push_str(&beside);
-            merge(&mut users, participant.uri.clone(), body, endpoint);
+            let endpoints = call_endpoint(device, method, participant.audio, *video);
+            let also =
+                occupant.map(|occupant| text_endpoint(&occupant.jid.to_xmpp_uri())).unwrap_or_default();
+            merge(&mut users, User { entity: participant.uri.clone(), about, endpoints, marks }, &also);
         }
         for occupant in occupants {
             let is_in_call =
@@ -151,8 +159,9 @@ impl View {
                     true => occupant.jid.to_xmpp_uri(),
                     false => room.to_occupant_uri(&occupant.nick),
                 };
-                let body = nick_and_role(occupant) + &text_endpoint(&uri);
-                merge(&mut users, uri, body, String::new());
+                let endpoints = text_endpoint(&uri);
+                let about = nick_and_role(occupant);
+                merge(&mut users, User { entity: uri, about, endpoints, marks: BTreeSet::new() }, "");
             }
         }
         Self { description, users }
@@ -195,15 +204,24 @@ impl View {
 
 impl User {
     fn print(&self, state: &str) -> String {
-        format!("<user entity=\"{}\" state=\"{state}\">{}</user>", escape(&self.entity), self.body)
+        let marks: String = self.marks.iter().map(|mark| format!("<{mark} xmlns=\"{OURS}\"/>")).collect();
+        let Self { entity, about, endpoints, .. } = self;
+        format!("<user entity=\"{}\" state=\"{state}\">{about}{endpoints}{marks}</user>", escape(entity))
     }
 }
 
-/// A second leg or nick of somebody adds its endpoint to their user.
-fn merge(users: &mut Vec<User>, entity: String, body: String, endpoint: String) {
-    match users.iter_mut().find(|user| user.entity == entity) {
-        Some(user) => user.body.push_str(&endpoint),
-        None => users.push(User { entity, body }),
+/// A second leg or nick of somebody adds its endpoint and its marks to their user; the first has what it has `also`.
+fn merge(users: &mut Vec<User>, user: User, also: &str) {
+    match users.iter_mut().find(|known| known.entity == user.entity) {
+        Some(known) => {
+            known.endpoints.push_str(&user.endpoints);
+            known.marks.extend(user.marks);
+            // Who is heard in the clear anywhere is heard.
+            if known.marks.contains(IN_THE_CLEAR) {
+                known.marks.remove(ENCRYPTED);
+            }
+        }
+        None => users.push(User { endpoints: user.endpoints + also, ..user }),
     }
 }
 
@@ -232,16 +250,19 @@ fn text_endpoint(uri: &str) -> String {
     )
 }
 
-/// What the schema has no word for, in a namespace of ours (§5.9.1 lets it in at the end of a user).
-fn beside(participant: &Participant, is_speaking: bool) -> String {
+fn marks(participant: &Participant, is_speaking: bool) -> BTreeSet<&'static str> {
     let all = [
-        (participant.is_encrypted, "encrypted"),
+        (participant.is_encrypted, ENCRYPTED),
+        (!participant.is_encrypted, IN_THE_CLEAR),
         (participant.is_hand_up, "hand-raised"),
         (is_speaking, "speaking"),
     ];
-    let holding = all.iter().filter(|(holds, _)| *holds);
-    holding.map(|(_, name)| format!("<{name} xmlns=\"{OURS}\"/>")).collect()
+    all.into_iter().filter(|(holds, _)| *holds).map(|(_, mark)| mark).collect()
 }
+
+/// Nobody on the way to the focus hears or sees them, or somebody may.
+const ENCRYPTED: &str = "encrypted";
+const IN_THE_CLEAR: &str = "unencrypted";
 
 fn nick_and_role(occupant: &Occupant) -> String {
     element("display-text", &occupant.nick) + &roles(occupant.role.as_str())
@@ -308,6 +329,7 @@ mod tests {
             uri: "sip:alice@example.org".to_owned(),
             display_name: "Alice".to_owned(),
             audio,
+            has_video: false,
             is_hand_up: false,
             is_encrypted: false,
         };
@@ -359,15 +381,42 @@ mod tests {
             View::of(&room.room, Some(&room), &[seen], &Viewer::Trusted, LINKS).full("sip:dev@x", 0)
         };
         let quiet = alice(Audio::Muted);
-        assert!(!text(quiet.clone()).contains(OURS));
+        let clear = "</endpoint><unencrypted xmlns=\"urn:cusax:call:0\"/></user>";
+        assert!(text(quiet.clone()).contains(clear) && !text(quiet.clone()).contains("speaking"));
         let mut busy = Seen { is_speaking: true, video: Some(Direction::SendOnly), ..quiet };
         busy.participant.is_hand_up = true;
         let text = text(busy);
         assert!(
             text.contains("<media id=\"3\"><type>video</type><status>sendonly</status></media></endpoint>")
         );
-        let end = "<hand-raised xmlns=\"urn:cusax:call:0\"/><speaking xmlns=\"urn:cusax:call:0\"/></user>";
-        assert!(text.contains(end), "{text}");
+        let end = "<hand-raised xmlns=\"urn:cusax:call:0\"/><speaking xmlns=\"urn:cusax:call:0\"/>";
+        assert!(text.contains(&format!("</endpoint>{end}<unencrypted")), "{text}");
+    }
+
+    #[test]
+    fn legs_of_one_person_are_endpoints_before_what_we_say_of_them() {
+        let room = snapshot();
+        let mut secret = alice(Audio::SendReceive);
+        (secret.participant.is_encrypted, secret.contact) = (true, "sip:alice@192.0.2.2".to_owned());
+        let clear = Seen { is_speaking: true, ..alice(Audio::SendReceive) };
+        for viewer in [Viewer::Trusted, Viewer::Ordinary(None)] {
+            let text = |legs: &[Seen]| {
+                let document = View::of(&room.room, Some(&room), legs, &viewer, LINKS).full("sip:dev@x", 0);
+                document.split("<user ").find(|user| user.contains("<type>audio")).unwrap().to_owned()
+            };
+            assert!(text(std::slice::from_ref(&secret)).contains("</endpoint><encrypted"));
+            let both = text(&[secret.clone(), clear.clone()]);
+            let (endpoints, marks) = both.rsplit_once("</endpoint>").unwrap();
+            assert_eq!(endpoints.matches("<endpoint ").count(), 3, "two of sound, one of text: {both}");
+            assert!(!endpoints.contains(OURS), "{both}");
+            assert!(
+                marks.starts_with("<speaking")
+                    && marks.contains("<unencrypted")
+                    && !marks.contains("<encrypted")
+            );
+            let entities: BTreeSet<&str> = endpoints.split("<endpoint entity=\"").skip(1).collect();
+            assert_eq!(entities.len(), 3, "{both}");
+        }
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub(super) struct Participant {
     pub(super) is_hand_up: bool,
     /// How much louder they are made, in decibels.
     pub(super) gain: i8,
+    /// The device that they called with.
+    pub(super) device: Option<String>,
     /// The address that the call came from.
     pub(super) source: Option<IpAddr>,
     pub(super) keys: Keys,
@@ -121,6 +123,7 @@ impl Participant {
             is_silenced: false,
             is_hand_up: false,
             gain: 0,
+            device: None,
             source: None,
             keys: Keys::default(),
             pin: None,
@@ -192,6 +195,7 @@ impl Participant {
             uri: self.caller.uri.clone(),
             display_name: self.caller.display_name.clone(),
             audio: self.audio(),
+            has_video: self.video().is_some(),
             is_hand_up: self.is_hand_up,
             is_encrypted: self.is_encrypted(),
         }

@@ -190,7 +190,7 @@ fn to_json(call: &str, participant: &Participant) -> Value {
     };
     json!({
         "call": call, "name": participant.display_name, "uri": participant.uri, "jid": participant.jid, "audio": audio,
-        "hears": hears, "speaks": speaks, "hand_up": participant.is_hand_up, "encrypted": participant.is_encrypted,
+        "hears": hears, "speaks": speaks, "video": participant.has_video, "hand_up": participant.is_hand_up, "encrypted": participant.is_encrypted,
     })
 }
 

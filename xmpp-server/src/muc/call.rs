@@ -1,11 +1,11 @@
 //! Who of a room is in its call — RFC 7081 §4, XEP-0317 0.2 (hats).
 //!
 //! In    facts of the focus ([`ConferenceEvent`]).
-//! Out   an occupant who is in the call wears hats in their presence: `urn:cusax:call:0#audio`, `#muted` or `#hold`; `#hand`
-//!       while they want to speak, `#encrypted` if their sound is, on its way to the mixer.
-//!       Participants without an occupant stand in a message of the room without body, `<call xmlns='urn:cusax:call:0'>`
-//!       with one `<participant uri='' name='' audio=''/>` each, sent when that changes and to who enters. A client
-//!       that knows neither shows nothing new. When a recording begins or ends, a message says so in words.
+//! Out   an occupant who is in the call wears hats in their presence: `urn:cusax:call:0#audio`, `#muted` or `#hold`; `#video`
+//!       with pictures, `#hand` while they want to speak, `#encrypted` or `#unencrypted` on their way to the mixer.
+//!       Participants without an occupant stand in a message of the room, `<call xmlns='urn:cusax:call:0'>` with one
+//!       `<participant uri='' name='' audio=''/>` each, sent when that changes and to who enters; in words, too, when one
+//!       comes or goes, and to who enters. When a recording begins or ends, a message says so in words.
 //! State the legs of the call; gone with the room's task. A focus that restarts tells all its legs anew.
 //! Hats that owners give are [`super::hats`]'.
 
@@ -83,7 +83,7 @@ impl super::Rooms {
 impl Room {
     /// A leg is there, changed, or left.
     pub(crate) fn call_changed(&mut self, call_id: String, now: Option<Participant>, out: &mut Effects) {
-        let had_notice = self.call_notice();
+        let had: Vec<Participant> = self.alone_in_call().into_iter().cloned().collect();
         let at = self.call.iter().position(|(id, _)| *id == call_id);
         let before = at.map(|at| self.call.remove(at).1);
         if let Some(participant) = &now {
@@ -105,10 +105,19 @@ impl Room {
         for occupant in &changed {
             self.broadcast_presence(occupant, occupant.role, &Said::default(), out);
         }
-        let notice = self.call_notice();
-        if notice != had_notice {
-            let message = notice.unwrap_or_else(|| notice_of(&[]));
-            self.broadcast(&message.addressed(Some(&self.jid), None), out);
+        let alone = self.alone_in_call();
+        if alone.iter().copied().ne(&had) {
+            let text = match (&before, &now) {
+                (None, Some(who)) if alone.len() > had.len() => {
+                    Some(format!("{} is in the call.", name_of(who)))
+                }
+                (Some(who), None) if alone.len() < had.len() => {
+                    Some(format!("{} left the call.", name_of(who)))
+                }
+                _ => None,
+            };
+            let notice = notice_of(&alone, text.as_deref());
+            self.broadcast(&notice.addressed(Some(&self.jid), None), out);
         }
     }
 
@@ -143,48 +152,75 @@ impl Room {
         }
     }
 
-    /// What an occupant's presence says of the call: hats that nobody gives.
+    /// What an occupant's presence says of the call: hats that nobody gives. Several legs of one account are one person.
     pub(super) fn call_hats(&self, jid: &Jid) -> Option<Vec<Element>> {
         let is_theirs = |p: &&Participant| p.jid.as_ref().is_some_and(|p| p.as_str() == jid.bare_str());
-        let leg = self.call.iter().map(|(_, participant)| participant).find(is_theirs)?;
-        let title = match leg.audio {
-            Audio::SendReceive => "In the call",
-            Audio::Muted => "In the call, muted",
-            Audio::OnHold => "In the call, on hold",
+        let legs: Vec<_> = self.call.iter().map(|(_, participant)| participant).filter(is_theirs).collect();
+        let has = |what: fn(&Participant) -> bool| legs.iter().any(|leg| what(leg));
+        let (sound, title) = match () {
+            () if legs.is_empty() => return None,
+            () if has(|leg| leg.audio == Audio::SendReceive) => (Audio::SendReceive, "In the call"),
+            () if has(|leg| leg.audio == Audio::Muted) => (Audio::Muted, "In the call, muted"),
+            () => (Audio::OnHold, "In the call, on hold"),
         };
         let hat = |word: &str, title: &str| {
             let uri = format!("{CALL}#{word}");
             Element::new("hat", ns::HATS).with("uri", uri).with("title", title)
         };
-        let sound = hat(word(leg.audio), title);
-        let hand = leg.is_hand_up.then(|| hat("hand", "Hand raised"));
-        let secrecy = leg.is_encrypted.then(|| hat("encrypted", "Encrypted to the mixer"));
-        Some([Some(sound), hand, secrecy].into_iter().flatten().collect())
+        let secrecy = match has(|leg| !leg.is_encrypted) {
+            true => hat("unencrypted", "Not encrypted to the mixer"),
+            false => hat("encrypted", "Encrypted to the mixer"),
+        };
+        let video = has(|leg| leg.has_video).then(|| hat("video", "With pictures"));
+        let hand = has(|leg| leg.is_hand_up).then(|| hat("hand", "Hand raised"));
+        Some([Some(hat(word(sound), title)), video, hand, Some(secrecy)].into_iter().flatten().collect())
     }
 
-    /// Participants whom no occupant stands for; `None` if there are none.
+    /// Participants whom no occupant stands for, for who comes in; `None` if there are none.
     pub(crate) fn call_notice(&self) -> Option<Stanza> {
-        if self.call.is_empty() {
-            return None;
-        }
+        let alone = self.alone_in_call();
+        let names: Vec<_> = alone.iter().take(MOST_NAMES).map(|participant| name_of(participant)).collect();
+        let more = match alone.len() - names.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let text = format!("In the call, and not in this room: {}{more}.", names.join(", "));
+        (!alone.is_empty()).then(|| notice_of(&alone, Some(&text)))
+    }
+
+    fn alone_in_call(&self) -> Vec<&Participant> {
         let inside: HashSet<&str> = self.occupants.iter().map(|occupant| occupant.jid.bare_str()).collect();
         let is_inside = |p: &Participant| p.jid.as_ref().is_some_and(|jid| inside.contains(jid.as_str()));
-        let alone: Vec<&Participant> = self.call.iter().map(|(_, p)| p).filter(|p| !is_inside(p)).collect();
-        (!alone.is_empty()).then(|| notice_of(&alone))
+        self.call.iter().map(|(_, p)| p).filter(|p| !is_inside(p)).collect()
     }
 }
 
-fn notice_of(participants: &[&Participant]) -> Stanza {
+/// As people read it. The URI of who is anonymous has no name in it that says anything.
+fn name_of(participant: &Participant) -> String {
+    let uri = participant.uri.split(';').next().unwrap_or_default();
+    match participant.display_name.trim() {
+        "" => uri.to_owned(),
+        name => format!("{name} ({uri})"),
+    }
+}
+
+fn notice_of(participants: &[&Participant], text: Option<&str>) -> Stanza {
     let call = Element::new("call", CALL).children_from(participants.iter().map(|participant| {
         Element::new("participant", CALL)
             .with("uri", &participant.uri)
             .with_some("name", (!participant.display_name.is_empty()).then_some(&participant.display_name))
             .with("audio", word(participant.audio))
+            .with_some("video", participant.has_video.then_some("true"))
             .with_some("hand", participant.is_hand_up.then_some("raised"))
             .with_some("encrypted", participant.is_encrypted.then_some("true"))
     }));
     let hint = Element::new("no-store", ns::HINTS);
-    Stanza::new(Kind::Message, Some("groupchat")).with(&call).with(&hint)
+    let notice = Stanza::new(Kind::Message, Some("groupchat"));
+    let notice = match text {
+        Some(text) => notice.with(&Element::new("body", ns::CLIENT).text_node(text)),
+        None => notice,
+    };
+    notice.with(&call).with(&hint)
 }
 
 fn word(audio: Audio) -> &'static str {
@@ -198,3 +234,5 @@ fn word(audio: Audio) -> &'static str {
 /// Our own extension: who is in the call and not in the room.
 pub(super) const CALL: &str = "urn:cusax:call:0";
 const MOST_LEGS: usize = 1000;
+/// Who is named to who comes in.
+const MOST_NAMES: usize = 10;

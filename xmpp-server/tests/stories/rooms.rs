@@ -219,6 +219,7 @@ async fn occupants_wear_what_they_do_in_the_call() {
         uri: "sip:bob@sip.example.org".into(),
         display_name: "Bob".into(),
         audio: Audio::Muted,
+        has_video: false,
         is_hand_up: false,
         is_encrypted: false,
     };
@@ -242,10 +243,26 @@ async fn occupants_wear_what_they_do_in_the_call() {
     recorded(false);
     alice.expect(&["<message", "not recorded any more"]).await;
     let guest = Participant { jid: None, uri: "sip:+331@pstn.example".into(), ..bobs.clone() };
-    tell(guest, "c2", true);
+    tell(guest.clone(), "c2", true);
     let notice = alice.expect(&["<call", "sip:+331@pstn.example"]).await;
-    assert!(!notice.contains("<body"));
+    assert!(notice.contains("<body>Bob (sip:+331@pstn.example) is in the call.</body>"), "{notice}");
+    let loud = Participant { audio: Audio::SendReceive, ..guest.clone() };
+    tell(loud.clone(), "c2", true);
+    let notice = alice.expect(&["<call", "audio='audio'"]).await;
+    assert!(!notice.contains("<body"), "nobody came or went: {notice}");
+    let mut late = Client::online(&served, "dan", "d").await;
+    late.send(&format!("<presence to='{ROOM}/Dan'><x xmlns='http://jabber.org/protocol/muc'/></presence>"))
+        .await;
+    late.expect(&["<body>In the call, and not in this room: Bob (sip:+331@pstn.example).</body>"]).await;
+    tell(loud, "c2", false);
+    alice.expect(&["<body>Bob (sip:+331@pstn.example) left the call.</body>"]).await;
+    // A second device of Bob's, in the clear and with pictures.
+    tell(Participant { has_video: true, audio: Audio::SendReceive, ..bobs.clone() }, "c3", true);
+    let both = alice.expect(&["<presence", "/Bob'", "#audio", "#video", "#hand", "#unencrypted"]).await;
+    assert!(!both.contains("#muted") && !both.contains("#encrypted"), "{both}");
+    tell(bobs.clone(), "c3", false);
     tell(bobs, "c1", false);
+    alice.expect(&["<presence", "/Bob'", "#muted"]).await;
     assert!(!alice.expect(&["<presence", "/Bob'"]).await.contains("urn:xmpp:hats:0"));
 }
 
@@ -361,6 +378,7 @@ async fn dropped_facts_are_made_up_for_by_asking_the_focus() {
         uri: "sip:bob@sip.example.org".into(),
         display_name: "Bob".into(),
         audio: Audio::SendReceive,
+        has_video: false,
         is_hand_up: false,
         is_encrypted: false,
     };

@@ -190,7 +190,7 @@ impl Screen {
 
 impl Participant {
     /// What it may do with pictures, as it sees it; nothing if it has none.
-    pub(super) fn video(&self) -> Option<Direction> {
+    pub(in crate::focus) fn video(&self) -> Option<Direction> {
         let sections = || self.pictures.iter().flat_map(|shown| &shown.agreed.sections);
         let shows = self.voice == Voice::Granted && sections().any(|one| video::receives(one.direction));
         let sees = sections().any(|one| video::receives(one.direction.mirrored()));

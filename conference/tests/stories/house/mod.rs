@@ -11,8 +11,8 @@ use conference::mixer::Tone;
 use conference::{Config, Focus, Parts, Secrecy, bridge};
 use shared_auth::{Auth, NewAccount, Profile};
 use shared_model::{
-    Affiliation, Audio, BareJid, ConferenceDirectory, Correlation, Fact, Occupant, Pending, Role, RoomAccess,
-    RoomAddress, RoomDirectory, RoomEvent, RoomSnapshot, Unavailable,
+    Affiliation, Audio, BareJid, ConferenceDirectory, Correlation, Deed, Fact, Moderation, ModerationError,
+    Occupant, Pending, Role, RoomAccess, RoomAddress, RoomDirectory, RoomEvent, RoomSnapshot, Unavailable,
 };
 use shared_runtime::{Shutdown, bus::Bus, tls};
 use shared_store::Store;
@@ -43,7 +43,22 @@ pub(crate) fn occupant(name: &str, role: Role) -> Occupant {
 }
 
 /// The chat half, as the focus asks it.
-struct Rooms(Mutex<Option<RoomSnapshot>>);
+struct Rooms(Mutex<Option<RoomSnapshot>>, Mutex<Vec<String>>);
+
+impl Moderation for Rooms {
+    fn moderate<'a>(
+        &'a self,
+        _room: &'a RoomAddress,
+        whom: &'a str,
+        deed: Deed,
+    ) -> Pending<'a, Result<(), ModerationError>> {
+        Box::pin(async move {
+            assert_eq!(deed, Deed::Kick);
+            self.1.lock().unwrap().push(whom.to_owned());
+            Ok(())
+        })
+    }
+}
 
 impl RoomDirectory for Rooms {
     fn room<'a>(&'a self, room: &'a RoomAddress) -> Pending<'a, Result<Option<RoomSnapshot>, Unavailable>> {
@@ -110,7 +125,7 @@ impl House {
             affiliations: Vec::new(),
             occupants: Vec::new(),
         };
-        let rooms = Arc::new(Rooms(Mutex::new(Some(snapshot))));
+        let rooms = Arc::new(Rooms(Mutex::new(Some(snapshot)), Mutex::default()));
         let first = 20_000 + (random % 20_000) as u16 / 2 * 2;
         let config = Config {
             media: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -122,6 +137,7 @@ impl House {
             config,
             domain: "conference.example.org".to_owned(),
             rooms: rooms.clone(),
+            chat: Some(rooms.clone()),
             messages: Some(messages.clone()),
             srtp: srtp.iter().map(|(domain, secrecy)| ((*domain).to_owned(), *secrecy)).collect(),
             accounts: auth.directory.clone(),
@@ -160,6 +176,11 @@ impl House {
     pub(crate) async fn stop(self) {
         self.shutdown.finish(Duration::from_secs(5)).await;
         let _ = std::fs::remove_dir_all(&self.folder);
+    }
+
+    /// Whom the focus had the chat kick.
+    pub(crate) fn kicked(&self) -> Vec<String> {
+        self.rooms.1.lock().unwrap().clone()
     }
 
     pub(crate) fn occupants(&self, occupants: Vec<Occupant>) {

@@ -62,6 +62,7 @@ impl ConferenceDirectory for Calls {
             uri: uri.to_owned(),
             display_name: String::new(),
             audio,
+            has_video: false,
             is_hand_up: false,
             is_encrypted: true,
         };
