@@ -28,6 +28,8 @@ pub struct Config {
     /// Whether callers whom no account proves may join rooms that are open to all. Bans cannot hold for them.
     /// Default: no.
     pub strangers: bool,
+    /// Whom a moderator removes from a call by SIP is kicked from its chat, too.
+    pub kick_from_chat: bool,
     /// Legs of one conference at most, those that ring counted; more get 486. Default 200.
     pub legs: usize,
     /// A call to this name at `domain` makes a conference without a room, for whoever is told its URI; empty: none.
@@ -116,6 +118,11 @@ pub const KEYS: &[Key] = &[
         "false",
         "whether callers without an account may join open rooms; no ban holds for them",
     ),
+    Key::new(
+        "conference.kick_from_chat",
+        "true",
+        "whether whom a moderator removes from a call by SIP is kicked from its chat, too",
+    ),
     Key::new("conference.legs", "200", "legs of one conference at most"),
     Key::new(
         "conference.factory",
@@ -168,6 +175,7 @@ impl Default for Config {
             rtp_ports: "20000-29999".to_owned(),
             advertised: None,
             strangers: false,
+            kick_from_chat: true,
             legs: 200,
             factory: "adhoc".to_owned(),
             voicemail: "voicemail".to_owned(),

@@ -288,6 +288,7 @@ async fn start_conference(
         config: config.conference.clone(),
         domain: config.rooms_host(),
         rooms,
+        chat: chat.map(|chat| chat.rooms() as _),
         messages: chat.map(XmppServer::voice_messages),
         srtp: config.domains.iter().filter_map(|domain| Some((domain.name.clone(), domain.srtp?))).collect(),
         accounts: ground.auth.directory.clone(),

@@ -62,6 +62,15 @@ pub(super) fn came_from(request: &Message, flow: &Flow) -> Option<IpAddr> {
     Some(ip.to_canonical())
 }
 
+/// Which device somebody calls with, as it says of itself: its instance, or the GRUU that was made of it (RFC 5627 §4.4.1).
+pub(super) fn device(request: &Message) -> Option<String> {
+    let contact = NameAddr::parse(request.elements(Name::Contact).next()?)?;
+    let instance = contact.params.value("+sip.instance").map(|value| value.trim_matches(['"', '<', '>']));
+    let uri = Uri::parse(contact.uri)?;
+    let device = instance.or_else(|| uri.params.value("gr"))?;
+    (!device.is_empty()).then(|| device.to_ascii_lowercase())
+}
+
 fn aor(uri: &str) -> Option<Aor> {
     let uri = Uri::parse(uri).filter(Uri::is_sip)?;
     Aor::new(&uri.user_unescaped(), uri.host).ok()

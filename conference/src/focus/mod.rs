@@ -71,6 +71,8 @@ pub struct Parts {
     pub domain: String,
     /// Answers what a room is like.
     pub rooms: Arc<dyn RoomDirectory>,
+    /// Moderates the chat of rooms; without it who is removed from a call stays there.
+    pub chat: Option<Arc<dyn Moderation>>,
     /// Keeps what is said to mailboxes; without it there are none.
     pub messages: Option<Arc<dyn VoiceMessages>>,
     /// Domains whose accounts have another rule than `conference.srtp`.
@@ -241,8 +243,8 @@ impl Focus {
         &self.guesses
     }
 
-    /// Where our media are, as a peer sees us that wants its sound at one address and calls from the other; `advertised` says
-    /// it for peers that have an address of its family.
+    /// Where our media are, as a peer sees us that wants its sound at one address and calls from the other: `advertised`, for
+    /// peers that have an address of its family, or what the system would use towards it, or towards everybody.
     fn local_ip(&self, offered: Option<IpAddr>, source: Option<IpAddr>) -> IpAddr {
         let config = &self.parts.config;
         let peer = || [offered, source].into_iter().flatten().filter(|ip| !ip.is_unspecified());
@@ -250,8 +252,10 @@ impl Focus {
         let reaches =
             |ours: &IpAddr| peer().any(|ip| ip.is_ipv4() == ours.is_ipv4()) || peer().next().is_none();
         let advertised = config.advertised.filter(|ours| bound.is_some() || reaches(ours));
-        let routed = || peer().find_map(answer::local_ip).unwrap_or(Ipv4Addr::LOCALHOST.into());
-        advertised.or(bound).unwrap_or_else(routed)
+        // Who calls from loopback and wants its sound elsewhere may be behind a proxy of ours, and not here.
+        let is_known = |ip: &IpAddr| Some(*ip) == offered || !ip.is_loopback();
+        let routed = || peer().filter(is_known).chain(EVERYBODY).find_map(answer::local_ip);
+        advertised.or(bound).or_else(routed).unwrap_or(Ipv4Addr::LOCALHOST.into())
     }
 
     /// The address to bind: the configured one, or any of the family that is advertised.
@@ -433,6 +437,9 @@ fn inbox_is_gone(error: &mpsc::error::SendTimeoutError<Input>) -> bool {
     matches!(error, mpsc::error::SendTimeoutError::Closed(_))
 }
 
+/// Addresses that nobody has (RFC 5737, RFC 3849): the way there is the way to whom we know nothing of.
+const EVERYBODY: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
 /// How long the bridge waits for a busy conference.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 

@@ -149,6 +149,12 @@ pub fn moderates(room: &RoomSnapshot, jid: &BareJid) -> bool {
     is_moderator || room.affiliation(jid) >= Affiliation::Admin
 }
 
+/// Whether a moderator may remove somebody: nobody who is more than they are (XEP-0045 §8.2).
+pub fn removes(room: &RoomSnapshot, moderator: &BareJid, jid: &BareJid) -> bool {
+    let theirs = room.affiliation(jid);
+    theirs < Affiliation::Admin || room.affiliation(moderator) >= theirs
+}
+
 /// Whom the event removes from the call.
 pub fn removal(event: &RoomEvent) -> Option<Removal> {
     match event {

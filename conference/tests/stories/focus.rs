@@ -35,7 +35,7 @@ const SOUND: &str = "v=0\r\nc=IN IP4 127.0.0.1\r\nm=audio 40000 RTP/AVP 0\r\n";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_participant_has_somebody_called_and_a_moderator_has_them_removed() {
     let mut house = House::start().await;
-    house.occupants(vec![occupant("carol", Role::Moderator)]);
+    house.occupants(vec![occupant("carol", Role::Moderator), occupant("bob", Role::Participant)]);
     let mut alice = house.call("alice", 440.0).await;
     let mut watcher = house.watch("carol").await;
     watcher.document().await;
@@ -70,11 +70,21 @@ async fn a_participant_has_somebody_called_and_a_moderator_has_them_removed() {
         carol.send("REFER", &[("Refer-To", "<sip:nobody@example.org;method=BYE>")]).await.status(),
         404
     );
+    house.affiliations(vec![(crate::house::jid("bob"), Affiliation::Owner)]);
+    let mut carol = house.silent_phone("carol").await;
+    assert_eq!(
+        carol.send("REFER", &remove).await.status(),
+        403,
+        "XEP-0045 §8.2: an owner is more than she is"
+    );
+    house.affiliations(Vec::new());
+    assert_eq!(house.kicked(), [""; 0]);
     let mut carol = house.silent_phone("carol").await;
     assert_eq!(carol.send("REFER", &remove).await.status(), 202);
     let bye = called(&mut house, "BYE").await.request;
     assert_eq!((bye.uri(), bye.to_tag()), ("sip:bob@192.0.2.7", Some("bobs")));
     assert!(watcher.document().await.contains("<user entity=\"sip:bob@example.org\" state=\"deleted\"/>"));
+    assert_eq!(house.kicked(), ["bob"], "he leaves the chat, too");
     house.stop().await;
 }
 
@@ -189,6 +199,30 @@ async fn a_call_takes_the_place_of_another_of_the_same_account() {
     let bye = first.request("BYE").await;
     assert!(bye.value(Name::Reason).unwrap().contains("Replaced"));
     house.until_audio("alice", Audio::Muted).await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_calls_again_has_one_leg() {
+    let house = House::start().await;
+    let mut phones = Vec::new();
+    for instance in ["a1", "b2"] {
+        let mut phone = house.silent_phone("alice").await;
+        phone.features = format!(";+sip.instance=\"<urn:uuid:{instance}>\"");
+        assert_eq!(phone.invite(URI).await.status(), 200);
+        phones.push(phone);
+    }
+    // It fell, and knows nothing of its first call.
+    let mut again = house.silent_phone("alice").await;
+    again.features = phones[0].features.clone();
+    assert_eq!(again.invite(URI).await.status(), 200);
+    assert!(phones[0].request("BYE").await.value(Name::Reason).unwrap().contains("Replaced"));
+    // Another account's device of that name is another.
+    let mut bob = house.silent_phone("bob").await;
+    bob.features = again.features.clone();
+    assert_eq!(bob.invite(URI).await.status(), 200);
+    let text = house.watch("bob").await.document().await;
+    assert_eq!(text.matches("<type>audio</type>").count(), 3, "{text}");
     house.stop().await;
 }
 

@@ -8,7 +8,7 @@ use sip_core::Message;
 use sip_core::header::Name;
 use sip_endpoint::Incoming;
 
-use super::super::admission::{Caller, caller, came_from};
+use super::super::admission::{Caller, caller, came_from, device};
 use super::super::answer::{self, Agreed, Origin, Ours, Unfit};
 use super::super::dialog::Dialog;
 use super::super::keys::{Pin, is_pin};
@@ -105,6 +105,12 @@ impl Conference {
         // RFC 3891 §8: who knows all names of a call was told them by who has it, as in an attended transfer (RFC 5589 §7.1), and comes in by
         // their own right. Who has that right by a PIN alone shows it first, and takes nobody's place before.
         let account = |caller: &Caller| caller.card.as_ref().map(|card| card.account);
+        // A device has one leg: what calls again was cut off from it.
+        let device = device(request).filter(|_| account(&caller).is_some());
+        let is_again = |p: &Participant| {
+            device.is_some() && p.device == device && account(&p.caller) == account(&caller)
+        };
+        let replaced = replaced.or_else(|| self.participants.iter().position(is_again));
         let is_own = replaced.is_some_and(|at| {
             let theirs = account(&self.participants[at].caller);
             theirs.is_some() && theirs == account(&caller)
@@ -174,7 +180,7 @@ impl Conference {
         participant.first_ice = ours.as_ref().map(|ours| ours.ice.clone());
         participant.web = ours;
         participant.session = session;
-        participant.source = source;
+        (participant.source, participant.device) = (source, device);
         if is_at_door {
             participant.pin =
                 Some(AtTheDoor { keys: Pin::default(), until: Instant::now() + LONGEST_AT_DOOR });

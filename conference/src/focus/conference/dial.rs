@@ -8,12 +8,13 @@
 //! Whoever is in the conference, or could join it, may invite; moderators may remove, and everybody their own legs. Whom the
 //! room does not let in is not called.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use shared_auth::AccountCard;
-use shared_model::{Aor, BareJid, CallOutError};
+use shared_model::{Aor, BareJid, CallOutError, Deed, ModerationError};
 use sip_core::header::Name;
 use sip_core::sdp::Direction;
 use sip_core::{Message, Uri};
@@ -93,7 +94,11 @@ impl Conference {
         match referral {
             Referral::Remove(uri) => {
                 let meant = self.legs_of(&uri);
-                let may = |p: &Participant| is_moderator || p.jid() == Some(&asker.jid);
+                let room = self.snapshot.as_ref();
+                let outranks = |p: &Participant| {
+                    p.jid().zip(room).is_none_or(|(jid, room)| policy::removes(room, &asker.jid, jid))
+                };
+                let may = |p: &Participant| p.jid() == Some(&asker.jid) || (is_moderator && outranks(p));
                 if meant.is_empty() {
                     return refuse(404, "Nobody Of That Name Is Here");
                 }
@@ -101,6 +106,12 @@ impl Conference {
                     return refuse(403, "Only Moderators Remove Others");
                 }
                 let legs: Vec<LegId> = meant.iter().map(|at| self.participants[*at].leg).collect();
+                let people = meant.iter().map(|at| &self.participants[*at]);
+                // Who names a device means that device.
+                let people = people.filter(|p| is_same(&p.caller.uri, &uri)).filter_map(Participant::jid);
+                if let Some(jid) = people.clone().find(|jid| **jid != asker.jid) {
+                    self.kick_from_chat(jid);
+                }
                 let teller = self.accept(&incoming, leg);
                 for leg in legs {
                     self.hang_up(leg, "Removed By A Moderator").await;
@@ -116,6 +127,26 @@ impl Conference {
                 Err((status, reason)) => refuse(status, reason),
             },
         }
+    }
+
+    /// Who is removed from the call leaves the chat, where the operator wants that. The room does it by its own law.
+    fn kick_from_chat(&self, jid: &BareJid) {
+        let parts = self.focus.parts();
+        let Some(chat) = parts.chat.clone().filter(|_| parts.config.kick_from_chat) else { return };
+        let occupants = self.snapshot.iter().flat_map(|room| &room.occupants);
+        let nicks: BTreeSet<String> =
+            occupants.filter(|it| it.jid == *jid).map(|it| it.nick.clone()).collect();
+        let room = self.room.clone();
+        parts.shutdown.spawn(async move {
+            for nick in nicks {
+                match chat.moderate(&room, &nick, Deed::Kick).await {
+                    Ok(()) | Err(ModerationError::Nobody) => {}
+                    Err(error) => {
+                        tracing::warn!(%room, %error, "who was removed from the call stays in the chat")
+                    }
+                }
+            }
+        });
     }
 
     /// An occupant of the chat room asks for a call. Their rights are those of a REFER outside any dialog; who is called is not
@@ -413,15 +444,16 @@ impl Conference {
 
     /// Legs that a URI names: of an AOR, or of a device.
     fn legs_of(&self, uri: &str) -> Vec<usize> {
-        let same = |one: &str| match (Uri::parse(one), Uri::parse(uri)) {
-            (Some(one), Some(two)) => {
-                one.user_unescaped() == two.user_unescaped() && one.host.eq_ignore_ascii_case(two.host)
-            }
-            _ => false,
-        };
-        let is_meant = |p: &Participant| same(&p.caller.uri) || p.endpoint().split(';').next() == Some(uri);
+        let is_meant =
+            |p: &Participant| is_same(&p.caller.uri, uri) || p.endpoint().split(';').next() == Some(uri);
         self.participants.iter().enumerate().filter(|(_, p)| is_meant(p)).map(|(at, _)| at).collect()
     }
+}
+
+/// Whether two URIs are one person's.
+fn is_same(one: &str, two: &str) -> bool {
+    let (Some(one), Some(two)) = (Uri::parse(one), Uri::parse(two)) else { return false };
+    one.user_unescaped() == two.user_unescaped() && one.host.eq_ignore_ascii_case(two.host)
 }
 
 /// The address that a device is called by: its description may name another of its own.
