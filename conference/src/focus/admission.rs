@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use shared_auth::{AccountCard, Directory};
+use shared_auth::{AccountCard, Directory, check_shown_name};
 use shared_model::Aor;
 use sip_core::header::{Name, NameAddr, Via};
 use sip_core::{Message, Uri, privacy};
@@ -48,7 +48,8 @@ pub(super) async fn caller(request: &Message, accounts: &Directory) -> Caller {
         asserted.map(|(name, _)| name),
         from.map(|from| from.display.to_owned()),
     ];
-    let display_name = names.into_iter().flatten().find(|name| !name.is_empty()).unwrap_or_default();
+    let mut shown = names.into_iter().flatten().filter_map(|name| check_shown_name(&name).ok());
+    let display_name = shown.find(|name| !name.is_empty()).unwrap_or_default();
     Caller { card, is_anonymous: false, uri, display_name }
 }
 

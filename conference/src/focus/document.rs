@@ -124,12 +124,11 @@ impl View {
             let sees = jid.is_some_and(|jid| viewer.sees(jid));
             if let Some(occupant) = occupant.filter(|_| !sees) {
                 let uri = room.to_occupant_uri(&occupant.nick);
-                let endpoint = call_endpoint(
-                    &format!("{uri}#audio-{:08x}", fold(contact)),
-                    method,
-                    participant.audio,
-                    *video,
-                );
+                // Nothing of the device is in its name, which would tell whose it is.
+                let known = users.iter().find(|user| user.entity == uri);
+                let leg = known.map_or(1, |user| user.endpoints.matches("<type>audio</type>").count() + 1);
+                let endpoint =
+                    call_endpoint(&format!("{uri}#audio-{leg}"), method, participant.audio, *video);
                 let also = text_endpoint(&uri);
                 let user = User { entity: uri, about: nick_and_role(occupant), endpoints: endpoint, marks };
                 merge(&mut users, user, &also);

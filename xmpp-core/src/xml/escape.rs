@@ -37,14 +37,22 @@ pub fn escape_attribute(text: &str, out: &mut String) {
 fn escape(text: &str, out: &mut String, replacement: impl Fn(u8) -> Option<&'static str>) {
     let mut written = 0;
     for (at, byte) in text.bytes().enumerate() {
-        if let Some(replacement) = replacement(byte) {
-            out.push_str(&text[written..at]);
-            out.push_str(replacement);
-            written = at + 1;
-        }
+        let (octets, replacement) = match (replacement(byte), byte) {
+            (Some(replacement), _) => (1, replacement),
+            // What XML has no way to write, wherever it came from, would end the stream of who reads it.
+            (None, 0..=0x08 | 0x0b | 0x0c | 0x0e..=0x1f) => (1, UNWRITABLE),
+            (None, 0xef) if matches!(text.as_bytes()[at..], [_, 0xbf, 0xbe | 0xbf, ..]) => (3, UNWRITABLE),
+            _ => continue,
+        };
+        out.push_str(&text[written..at]);
+        out.push_str(replacement);
+        written = at + octets;
     }
     out.push_str(&text[written..]);
 }
+
+/// What stands for a character that XML 1.0 does not let appear.
+const UNWRITABLE: &str = "\u{fffd}";
 
 /// Whether XML 1.0 lets this character appear (production 2).
 pub fn is_xml_char(c: char) -> bool {
@@ -124,5 +132,13 @@ mod tests {
             assert!(matches!(unescape(bad), Err(XmlError::NotWellFormed(_))), "{bad}");
         }
         assert!(check("\u{1}").is_err() && check("\u{FFFE}").is_err() && check("tab\tand é").is_ok());
+    }
+
+    #[test]
+    fn what_xml_cannot_write_is_replaced() {
+        let mut out = String::new();
+        escape_text("a\0b\u{b}\u{fffe}c\u{ffff}\u{fffd}\u{ef3f}\t<", &mut out);
+        assert_eq!(out, "a\u{fffd}b\u{fffd}\u{fffd}c\u{fffd}\u{fffd}\u{ef3f}\t&lt;");
+        assert!(out.chars().all(is_xml_char));
     }
 }

@@ -107,15 +107,16 @@ impl Room {
         }
         let alone = self.alone_in_call();
         if alone.iter().copied().ne(&had) {
+            // One person may have several legs.
+            let there = |who: &Participant| alone.iter().any(|it| it.uri == who.uri);
+            let was_there = |who: &Participant| had.iter().any(|it| it.uri == who.uri);
             let text = match (&before, &now) {
-                (None, Some(who)) if alone.len() > had.len() => {
-                    Some(format!("{} is in the call.", name_of(who)))
-                }
-                (Some(who), None) if alone.len() < had.len() => {
-                    Some(format!("{} left the call.", name_of(who)))
-                }
+                (None, Some(who)) if there(who) && !was_there(who) => Some("is in the call"),
+                (Some(who), None) if was_there(who) && !there(who) => Some("left the call"),
                 _ => None,
             };
+            let who = now.as_ref().or(before.as_ref()).map(name_of).unwrap_or_default();
+            let text = text.map(|text| format!("{who} {text}."));
             let notice = notice_of(&alone, text.as_deref());
             self.broadcast(&notice.addressed(Some(&self.jid), None), out);
         }
@@ -197,9 +198,10 @@ impl Room {
 
 /// As people read it. The URI of who is anonymous has no name in it that says anything.
 fn name_of(participant: &Participant) -> String {
-    let uri = participant.uri.split(';').next().unwrap_or_default();
+    let uri: String =
+        participant.uri.split(';').next().unwrap_or_default().chars().take(LONGEST_NAME).collect();
     match participant.display_name.trim() {
-        "" => uri.to_owned(),
+        "" => uri,
         name => format!("{name} ({uri})"),
     }
 }
@@ -236,3 +238,5 @@ pub(super) const CALL: &str = "urn:cusax:call:0";
 const MOST_LEGS: usize = 1000;
 /// Who is named to who comes in.
 const MOST_NAMES: usize = 10;
+/// Characters of an address in words.
+const LONGEST_NAME: usize = 100;

@@ -75,4 +75,4 @@ impl Rooms {
 }
 
 /// What those inside are told.
-const REASON: &str = "by an administrator of the service";
+const REASON: &str = "by a moderator or an administrator of the service";

@@ -34,6 +34,7 @@ mod push;
 mod races;
 mod reads;
 mod registration;
+mod room_calls;
 mod room_entry;
 mod room_outside;
 mod room_owners;

@@ -15,7 +15,7 @@ async fn an_administrator_of_the_service_mutes_and_kicks_as_the_rooms_law_lets_a
     let mut facts = served.bus.subscribe();
     rooms.moderate(&address, "Bob", Deed::Mute).await.unwrap();
     let told = bob.expect(&["<presence", "/Bob'", "role='visitor'"]).await;
-    assert!(told.contains("by an administrator of the service"), "{told}");
+    assert!(told.contains("by a moderator or an administrator of the service"), "{told}");
     let followed = async {
         loop {
             if let Some(Heard::Fact(Fact {

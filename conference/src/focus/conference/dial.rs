@@ -108,7 +108,8 @@ impl Conference {
                 let legs: Vec<LegId> = meant.iter().map(|at| self.participants[*at].leg).collect();
                 let people = meant.iter().map(|at| &self.participants[*at]);
                 // Who names a device means that device.
-                let people = people.filter(|p| is_same(&p.caller.uri, &uri)).filter_map(Participant::jid);
+                let people = people.filter(|p| !p.caller.is_anonymous && is_same(&p.caller.uri, &uri));
+                let people = people.filter_map(Participant::jid);
                 if let Some(jid) = people.clone().find(|jid| **jid != asker.jid) {
                     self.kick_from_chat(jid);
                 }

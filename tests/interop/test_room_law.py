@@ -1,0 +1,104 @@
+"""A room's law in its call, with both halves real: slixmpp in the chat, user agents in the call (RFC 7081 §4)."""
+
+import asyncio
+import uuid
+
+import pytest
+from chat import Chat
+from conftest import ROOMS
+from sip import SDP, Agent, Udp, contact, routes
+
+ROOM = f"lounge@{ROOMS}"
+URI = f"sip:{ROOM}"
+
+
+class Leg:
+    """A call to the room, without sound."""
+
+    def __init__(self, service, name):
+        self.agent = Agent(name, Udp(service))
+        self.headers = [f"From: <{self.agent.aor}>;tag=x", f"To: <{URI}>", f"Call-ID: {uuid.uuid4()}"]
+        self.answer = self.agent.ask("INVITE", URI, self.headers, SDP)
+        if self.answer.word == "200":
+            self.target, self.routes = contact(self.answer), routes(self.answer, True)
+            self.send("ACK", self.agent.cseq)
+
+    def inside(self):
+        return [self.headers[0], f"To: {self.answer['To']}", self.headers[2], *self.routes]
+
+    def send(self, method, cseq=None, *more):
+        self.agent.send(method, self.target, [*self.inside(), *more], cseq=cseq)
+
+    def refer(self, whom):
+        """What the focus says to a wish to remove somebody (RFC 4579 §5.11)."""
+        return self.agent.ask("REFER", self.target, [*self.inside(), f"Refer-To: <{whom};method=BYE>", "Refer-Sub: false"]).word
+
+    def is_hung_up(self):
+        bye = self.agent.receive("BYE")
+        self.agent.respond(bye, "200 OK")
+        return bye.all("Reason")
+
+
+@pytest.fixture
+def legs(service):
+    made = []
+
+    def call(name):
+        made.append(Leg(service, name))
+        return made[-1]
+
+    service.add("alice", "bob", "carol")
+    service.run("room", "add", ROOM, "--owner", "alice@localhost")
+    yield call
+    for leg in made:
+        leg.agent.close()
+
+
+def is_gone(nick, code):
+    return lambda p: p["type"] == "unavailable" and p["from"] == f"{ROOM}/{nick}" and f'code="{code}"' in str(p)
+
+
+def test_what_the_chat_decides_holds_in_the_call(service, legs):
+    async def story():
+        alice, bob = [await Chat(name, service).connect() for name in ("alice", "bob")]
+        for one in (alice, bob):
+            await one.join(ROOM)
+        alices, bobs, carols = [await asyncio.to_thread(legs, name) for name in ("alice", "bob", "carol")]
+        assert [leg.answer.word for leg in (alices, bobs, carols)] == ["200"] * 3
+        # Carol is in the call alone, and the chat says so.
+        await alice.got(lambda m: "carol" in m["body"] and m["body"].endswith("is in the call."), "that carol called")
+        await alice.plugin["xep_0045"].set_affiliation(ROOM, "outcast", jid=f"bob@{service.domain}")
+        assert await asyncio.to_thread(bobs.is_hung_up)
+        await alice.saw(is_gone("bob", 301), "that bob is banned")
+        assert (await asyncio.to_thread(legs, "bob")).answer.word == "403"
+        form = await alice.plugin["xep_0045"].get_room_config(ROOM)
+        form["type"] = "submit"
+        form.set_values({"muc#roomconfig_membersonly": True})
+        await alice.plugin["xep_0045"].set_room_config(ROOM, form)
+        assert await asyncio.to_thread(carols.is_hung_up)
+        assert (await asyncio.to_thread(legs, "carol")).answer.word == "403"
+        await alice.plugin["xep_0045"].destroy(ROOM)
+        assert await asyncio.to_thread(alices.is_hung_up)
+        assert (await asyncio.to_thread(legs, "alice")).answer.word == "404"
+        for one in (alice, bob):
+            await one.close()
+
+    asyncio.run(story())
+
+
+def test_whom_a_moderator_removes_from_the_call_leaves_the_chat(service, legs):
+    async def story():
+        alice, bob = [await Chat(name, service).connect() for name in ("alice", "bob")]
+        for one in (alice, bob):
+            await one.join(ROOM)
+        alices, bobs = [await asyncio.to_thread(legs, name) for name in ("alice", "bob")]
+        assert await asyncio.to_thread(bobs.refer, alices.agent.aor) == "403", "an owner is more than he is"
+        assert await asyncio.to_thread(alices.refer, bobs.agent.aor) == "202"
+        assert await asyncio.to_thread(bobs.is_hung_up)
+        await alice.saw(is_gone("bob", 307), "that bob was kicked")
+        again = await asyncio.to_thread(legs, "bob")
+        assert again.answer.word == "200", "a kick is no ban"
+        for one in (alice, bob):
+            await one.close()
+
+    asyncio.run(story())
