@@ -1,7 +1,8 @@
 //! Messages for who is away — RFC 6121 §8.5.2.2, XEP-0160 1.0.1 section 3.
 //!
 //! In    a message that no resource took, or that waits for one without connection and is in no archive.
-//! Out   at the next login, each once, marked with `<delay/>` (XEP-0203), in the order in which they came.
+//! Out   at the next login, each once, marked with `<delay/>` (XEP-0203), in the order in which they came, whatever the clock
+//!       did meanwhile. Those that have no number, an older version's and those of another server, come first, by their time.
 //! State the archive of owner `<bare JID>#offline`. A message leaves it when a socket has taken it: a crash between the
 //!       two shows it twice rather than never, and so does a session that still writes after [`ENDING`], or a client that has
 //!       messages and loses its session before it acks them. In memory, which session has which of them in its outbox.
@@ -9,11 +10,13 @@
 //! Not here: XEP-0013 (flexible retrieval).
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
+use shared_runtime::unix_millis;
 use shared_store::{Archive, Entry, Position, Query, StoreError};
 use xmpp_core::payload::delay;
 use xmpp_core::{Stanza, ns};
@@ -24,8 +27,8 @@ use crate::archive;
 pub(crate) struct Offline {
     archive: Arc<dyn Archive>,
     most: usize,
-    /// Tells messages of one millisecond apart.
-    serial: AtomicU32,
+    /// Tells this run of the process from others, whose numbers begin anew.
+    run: u64,
     /// By account, the messages that a session was given and does not have yet, by their ids.
     given: DashMap<String, HashMap<String, Given>>,
 }
@@ -36,9 +39,27 @@ struct Given {
     since: Instant,
 }
 
+/// When a message came: what its mark says, and behind which others it is given.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Came {
+    /// Milliseconds since 1970, as the clock said.
+    at: i64,
+    /// Later is more, while the process runs.
+    number: u64,
+}
+
+impl Came {
+    /// At this moment.
+    pub(crate) fn now() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        Self { at: unix_millis(), number: NUMBER.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
 impl Offline {
     pub(crate) fn new(archive: Arc<dyn Archive>, most: usize) -> Self {
-        Self { archive, most, serial: AtomicU32::new(0), given: DashMap::new() }
+        let run = RandomState::new().hash_one(unix_millis());
+        Self { archive, most, run, given: DashMap::new() }
     }
 
     /// Whether a message is worth keeping (XEP-0160 §3, XEP-0334 §4).
@@ -59,19 +80,18 @@ impl Offline {
         !message.mentions(ns::CHAT_STATES) || message.mentions("<body")
     }
 
-    /// Keeps messages in one commit, each of the moment at which it came; when this returns, they are durable. The ids of as many
+    /// Keeps messages in one commit, each as of when it came; when this returns, they are durable. The ids of as many
     /// as there is room for. Those that a session has in its outbox are given to nobody else while it lasts.
     pub(crate) async fn keep(
         &self,
         owner: &str,
-        messages: &[(&Stanza, i64)],
+        messages: &[(&Stanza, Came)],
         session: Option<u64>,
     ) -> Result<Vec<String>, StoreError> {
         let held = self.archive.page(&queue(owner), &Query { max: 1, ..Query::default() }).await?.count;
         let held = held.and_then(|held| usize::try_from(held).ok()).unwrap_or(usize::MAX);
         let messages = messages.iter().take(self.most.saturating_sub(held));
-        let entries: Vec<Entry> =
-            messages.map(|(message, since)| self.entry(owner, message, *since)).collect();
+        let entries: Vec<Entry> = messages.map(|(message, came)| self.entry(owner, message, *came)).collect();
         if entries.is_empty() {
             return Ok(Vec::new());
         }
@@ -89,19 +109,18 @@ impl Offline {
         }
     }
 
-    fn entry(&self, owner: &str, message: &Stanza, since: i64) -> Entry {
+    fn entry(&self, owner: &str, message: &Stanza, came: Came) -> Entry {
         let marked = if message.mentions(ns::DELAY) {
             message.clone()
         } else {
             let domain = owner.split_once('@').map_or(owner, |(_, domain)| domain);
-            message.clone().with(&delay::delay(domain, since))
+            message.clone().with(&delay::delay(domain, came.at))
         };
-        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         Entry {
             owner: queue(owner),
-            id: format!("{since:016x}{serial:08x}"),
+            id: format!("{:016x}-{:016x}", self.run, came.number),
             with: message.from.as_ref().map(|from| from.bare_str().to_owned()).unwrap_or_default(),
-            time: since,
+            time: came.at,
             kind: KIND.to_owned(),
             body: marked.to_bytes().to_vec(),
         }
@@ -115,20 +134,7 @@ impl Offline {
         session: u64,
         bound: &[u64],
     ) -> Result<Vec<(String, Stanza)>, StoreError> {
-        let mut all = Vec::new();
-        let mut position = Position::First;
-        loop {
-            let query = Query { max: Query::LARGEST_PAGE, position, ..Query::default() };
-            let page = self.archive.page(&queue(owner), &query).await?;
-            let last = page.entries.last().map(|entry| entry.id.clone());
-            all.extend(page.entries);
-            match last.filter(|_| !page.complete) {
-                Some(last) => position = Position::After(last),
-                None => break,
-            }
-        }
-        // What another session did not get was stored after what came later.
-        all.sort_by_key(|entry| entry.time);
+        let mut all = in_order(&*self.archive, owner).await?;
         let mut given = self.given.entry(owner.to_owned()).or_default();
         all.retain(|entry| {
             let is_anothers = given.get(&entry.id).is_some_and(|given| {
@@ -186,6 +192,32 @@ impl Offline {
     }
 }
 
+/// All that waits for an account, in the order of its coming.
+pub(crate) async fn in_order(archive: &dyn Archive, owner: &str) -> Result<Vec<Entry>, StoreError> {
+    let mut all = Vec::new();
+    let mut position = Position::First;
+    loop {
+        let query = Query { max: Query::LARGEST_PAGE, position, ..Query::default() };
+        let page = archive.page(&queue(owner), &query).await?;
+        let last = page.entries.last().map(|entry| entry.id.clone());
+        all.extend(page.entries);
+        match last.filter(|_| !page.complete) {
+            Some(last) => position = Position::After(last),
+            None => break,
+        }
+    }
+    // A run stored all of its own before the next one began, but not in order: what a session did not get it says at its end.
+    let mut runs: HashMap<String, usize> = HashMap::new();
+    all.sort_by_cached_key(|entry| match entry.id.split_once('-') {
+        Some((run, number)) => {
+            let next = runs.len() + 1;
+            (*runs.entry(run.to_owned()).or_insert(next), 0, number.to_owned())
+        }
+        None => (0, entry.time, String::new()),
+    });
+    Ok(all)
+}
+
 /// Entries that wait.
 pub(crate) const KIND: &str = "offline";
 /// How long a session that is bound no more may take to say what it did not get.
@@ -212,7 +244,7 @@ mod tests {
     async fn gives_each_message_once_and_says_when_it_is_full() {
         let offline = Offline::new(shared_store::Store::in_memory().archive, 1);
         let message = Stanza::parse("<message from='b@x/r' to='a@x'><body>hi</body></message>").unwrap();
-        let two = [(&message, 1000), (&message, 1001)];
+        let two = [(&message, Came::now()), (&message, Came::now())];
         assert_eq!(offline.keep("a@x", &two, None).await.unwrap().len(), 1);
         assert_eq!(offline.keep("a@x", &two, None).await.unwrap().len(), 0);
         let waiting = offline.waiting("a@x", 1, &[1]).await.unwrap();
@@ -227,5 +259,34 @@ mod tests {
         offline.forget("a@x", &[waiting[0].0.clone()]).await.unwrap();
         assert!(offline.waiting("a@x", 3, &[3]).await.unwrap().is_empty());
         assert!(offline.given.is_empty());
+    }
+
+    #[tokio::test]
+    async fn gives_what_waits_as_it_came_whatever_the_clock_did_and_whoever_stored_first() {
+        let archive = shared_store::Store::in_memory().archive;
+        let message = |text: &str| {
+            Stanza::parse(&format!("<message from='b@x/r' to='a@x'><body>{text}</body></message>")).unwrap()
+        };
+        let [zero, one, two, three, four, five] = ["0", "1", "2", "3", "4", "5"].map(message);
+        // An earlier run, whose clock was ahead, and a session of it that told late what it did not get.
+        let [first, second] = [9000, 8000].map(|at| Came { at, ..Came::now() });
+        let before = Offline::new(Arc::clone(&archive), 10);
+        before.keep("a@x", &[(&three, second)], None).await.unwrap();
+        before.keep("a@x", &[(&two, first)], None).await.unwrap();
+        // What another server brought, which came before all that is numbered.
+        let imported = |id: &str, time, message: &Stanza| Entry {
+            id: id.to_owned(),
+            time,
+            ..before.entry("a@x", message, Came::now())
+        };
+        let late = imported("00000000000003e8abcdef01", 1000, &one);
+        archive.append(&[late, imported("00000000000003e7abcdef01+", 999, &zero)]).await.unwrap();
+        let [fourth, fifth] = [7000, 6000].map(|at| Came { at, ..Came::now() });
+        let offline = Offline::new(Arc::clone(&archive), 10);
+        offline.keep("a@x", &[(&five, fifth)], None).await.unwrap();
+        offline.keep("a@x", &[(&four, fourth)], None).await.unwrap();
+        let waiting = offline.waiting("a@x", 1, &[1]).await.unwrap();
+        let said = waiting.iter().map(|(_, message)| message.find("body", ns::CLIENT).unwrap().text());
+        assert_eq!(said.collect::<String>(), "012345");
     }
 }

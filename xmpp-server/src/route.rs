@@ -18,13 +18,12 @@
 
 use std::cmp::Reverse;
 
-use shared_runtime::unix_millis;
 use xmpp_core::payload::roster::Change;
 use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
 use crate::features::carbons;
-use crate::offline::Offline;
-use crate::router::{Sent, Session};
+use crate::offline::{Came, Offline};
+use crate::router::{Kept, Sent, Session};
 use crate::server::Server;
 use crate::session::Given;
 use crate::{
@@ -330,7 +329,9 @@ async fn to_account_message(server: &Server, to: &Jid, message: Stanza) {
     }
     carbons::copy_received(&server.router, to, &message, &got);
     if got.is_empty() && !is_headline {
-        keep(server, to, &[(message, unix_millis())]).await;
+        put_by(server, to, &[Kept { stanza: message, came: Came::now() }]).await;
+        // Somebody may have come online since we looked, and have been given what waited before this.
+        give_to_willing(server, to).await;
     }
 }
 
@@ -340,7 +341,7 @@ async fn hand(server: &Server, session: &Session, message: &Stanza) -> Sent {
     if !must_be_stored(message, owner) {
         return session.push(message);
     }
-    let ids = match server.offline.keep(owner, &[(message, unix_millis())], Some(session.serial)).await {
+    let ids = match server.offline.keep(owner, &[(message, Came::now())], Some(session.serial)).await {
         Ok(ids) => ids,
         Err(error) => {
             tracing::error!(%error, "a message for a client without connection could not be kept");
@@ -361,19 +362,17 @@ pub(crate) fn must_be_stored(message: &Stanza, owner: &str) -> bool {
     message.kind == Kind::Message && Offline::is_kept(message) && !archive::has(message, owner)
 }
 
-/// Keeps messages, each of a moment, that nobody took for the next login; the sender is told when that cannot be.
-pub(crate) async fn keep(server: &Server, to: &Jid, messages: &[(Stanza, i64)]) {
+/// Keeps messages that nobody took for the next login; the sender is told when that cannot be.
+pub(crate) async fn put_by(server: &Server, to: &Jid, messages: &[Kept]) {
     let error = match server.account(to).await {
         Ok(None) => ErrorKind::ServiceUnavailable.into(), // §8.5.1
         Err(_) => ErrorKind::InternalServerError.into(),
         Ok(Some(_)) => {
-            let kept = messages.iter().filter(|(message, _)| Offline::is_kept(message));
-            let kept: Vec<(&Stanza, i64)> = kept.map(|(message, since)| (message, *since)).collect();
+            let kept = messages.iter().filter(|message| Offline::is_kept(&message.stanza));
+            let kept: Vec<(&Stanza, Came)> = kept.map(|message| (&message.stanza, message.came)).collect();
             match server.offline.keep(to.bare_str(), &kept, None).await {
                 Ok(ids) => {
                     server.metrics.offline.inc_by(ids.len() as u64);
-                    // Somebody may have come online since we looked, and have been given what waited before this.
-                    give_to_willing(server, to).await;
                     for (message, _) in &kept[ids.len()..] {
                         refuse(server, message, &ErrorKind::ServiceUnavailable.into()); // XEP-0160 §3, step 3
                     }
@@ -386,8 +385,8 @@ pub(crate) async fn keep(server: &Server, to: &Jid, messages: &[(Stanza, i64)]) 
             }
         }
     };
-    for (message, _) in messages {
-        refuse(server, message, &error);
+    for message in messages {
+        refuse(server, &message.stanza, &error);
     }
 }
 

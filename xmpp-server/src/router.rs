@@ -22,6 +22,7 @@ use crate::access::Access;
 use crate::blocking::is_exempt;
 use crate::caps::Notify;
 use crate::csi;
+use crate::offline::Came;
 
 /// What a session's writer gets.
 #[derive(Debug)]
@@ -49,11 +50,18 @@ pub(crate) enum What {
     /// Acks are still owed: who writes may ask for them.
     Nudge,
     /// A stanza that somebody waits for, or that goes elsewhere.
-    Kept(Box<Stanza>),
+    Kept(Box<Kept>),
     /// A message that waited under this id. It is forgotten when the client has it.
     Waited(String),
     /// A message for a client without connection, which waits under this id, too. It is forgotten when the client has it.
     Stored(Box<Stanza>, String),
+}
+
+/// A stanza that somebody waits for, and when it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    pub(crate) stanza: Stanza,
+    pub(crate) came: Came,
 }
 
 impl What {
@@ -462,7 +470,7 @@ impl Session {
         };
         let what = match (is_kept, self.is_inactive.then(|| csi::can_wait(stanza)).flatten()) {
             (_, Some(name)) => What::Deferrable(name),
-            (true, None) => What::Kept(Box::new(stanza.clone())),
+            (true, None) => What::Kept(Box::new(Kept { stanza: stanza.clone(), came: Came::now() })),
             (false, None) => What::Fleeting,
         };
         self.put(Outgoing { bytes: stanza.to_bytes(), what })

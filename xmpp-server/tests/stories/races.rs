@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use crate::common::{Client, DOMAIN, serve, serve_with};
-use shared_store::Store;
+use crate::common::{Client, DOMAIN, PATIENCE, serve, serve_with};
+use shared_store::{Query, Store};
 use xmpp_server::Config;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,6 +93,43 @@ async fn what_waited_comes_before_what_is_said_at_a_login() {
         let odd = seen.iter().enumerate().find(|(at, n)| at != *n).map_or(sent, |(at, _)| at);
         let some = &seen[odd.saturating_sub(3)..(odd + 10).min(seen.len())];
         assert_eq!(odd, sent, "{archive}: each once, in order: {some:?}");
+    }
+}
+
+/// What does not fit into an outbox is kept at once, and what lies there when the session has ended: it waits as it came.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_overflows_an_outbox_waits_behind_what_lies_there() {
+    let config = Config { outbox: 4, rate: 1 << 30, archive: "never".to_owned(), ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut slow = Client::online(&served, "bob", "slow").await;
+    slow.send("<enable xmlns='urn:xmpp:sm:3'/>").await;
+    slow.expect(&["<enabled"]).await;
+    let waiting = async || {
+        let page = served.store.archive.page("bob@example.org#offline", &Query::default()).await;
+        page.unwrap().count.unwrap()
+    };
+    // Sockets take much by themselves, and what it did not acknowledge it has not.
+    let (long, mut sent, mut behind) = ("x".repeat(200_000), 0, 0);
+    while behind < 4 {
+        alice
+            .send(&format!("<message type='chat' to='bob@example.org'><body>n{sent};{long}</body></message>"))
+            .await;
+        alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+        sent += 1;
+        behind += usize::from(behind > 0 || waiting().await > 0);
+    }
+    drop(slow);
+    let end = Instant::now() + PATIENCE;
+    while waiting().await < sent {
+        assert!(Instant::now() < end, "all of it waits");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut bob = Client::login(&served, "bob", "b").await;
+    bob.send("<presence/>").await;
+    for n in 0..sent {
+        let next = bob.expect(&["<message"]).await;
+        assert!(next.contains(&format!("<body>n{n};")), "{n} of {sent}: {}", &next[..200]);
     }
 }
 
