@@ -5,7 +5,8 @@
 //!       did meanwhile. Those that have no number, an older version's and those of another server, come first, by their time.
 //! State the archive of owner `<bare JID>#offline`. A message leaves it when a socket has taken it: a crash between the
 //!       two shows it twice rather than never, and so does a session that still writes after [`ENDING`], or a client that has
-//!       messages and loses its session before it acks them. In memory, which session has which of them in its outbox.
+//!       messages and loses its session before it acks them. In memory, which session has which of them in its outbox,
+//!       or is to have it next.
 //! Errors what is above the bound is not kept: the sender is told.
 //! Not here: XEP-0013 (flexible retrieval).
 
@@ -36,7 +37,23 @@ pub(crate) struct Offline {
 /// To which session a message was given.
 struct Given {
     session: u64,
+    stage: Stage,
     since: Instant,
+}
+
+/// How far a message is on its way to a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Behind what the session is given before.
+    Behind,
+    /// In its outbox.
+    InOutbox,
+}
+
+impl Given {
+    fn now(session: u64, stage: Stage) -> Self {
+        Self { session, stage, since: Instant::now() }
+    }
 }
 
 /// When a message came: what its mark says, and behind which others it is given.
@@ -81,12 +98,12 @@ impl Offline {
     }
 
     /// Keeps messages in one commit, each as of when it came; when this returns, they are durable. The ids of as many
-    /// as there is room for. Those that a session has in its outbox are given to nobody else while it lasts.
+    /// as there is room for. Those that are a session's are given to nobody else while it lasts.
     pub(crate) async fn keep(
         &self,
         owner: &str,
         messages: &[(&Stanza, Came)],
-        session: Option<u64>,
+        whose: Option<(u64, Stage)>,
     ) -> Result<Vec<String>, StoreError> {
         let held = self.archive.page(&queue(owner), &Query { max: 1, ..Query::default() }).await?.count;
         let held = held.and_then(|held| usize::try_from(held).ok()).unwrap_or(usize::MAX);
@@ -96,9 +113,8 @@ impl Offline {
             return Ok(Vec::new());
         }
         let ids: Vec<String> = entries.iter().map(|entry| entry.id.clone()).collect();
-        if let Some(session) = session {
-            let mut given = self.given.entry(owner.to_owned()).or_default();
-            given.extend(ids.iter().map(|id| (id.clone(), Given { session, since: Instant::now() })));
+        if let Some((session, stage)) = whose {
+            self.give(owner, &ids, session, stage);
         }
         match self.archive.append(&entries).await {
             Ok(()) => Ok(ids),
@@ -126,8 +142,8 @@ impl Offline {
         }
     }
 
-    /// What waits and nobody was given, oldest first, with the ids under which it is forgotten: from now on this session has it.
-    /// `bound` are the sessions that the account has: what was given to none of them waits again after a while.
+    /// What waits and no other session was given, oldest first, with the ids under which it is forgotten: from now on this session
+    /// has it. `bound` are the sessions that the account has: what was given to none of them waits again after a while.
     pub(crate) async fn waiting(
         &self,
         owner: &str,
@@ -137,13 +153,14 @@ impl Offline {
         let mut all = in_order(&*self.archive, owner).await?;
         let mut given = self.given.entry(owner.to_owned()).or_default();
         all.retain(|entry| {
-            let is_anothers = given.get(&entry.id).is_some_and(|given| {
-                given.session == session || bound.contains(&given.session) || given.since.elapsed() < ENDING
+            let is_free = given.get(&entry.id).is_none_or(|given| match given.session == session {
+                true => given.stage == Stage::Behind,
+                false => !bound.contains(&given.session) && given.since.elapsed() >= ENDING,
             });
-            if !is_anothers {
-                given.insert(entry.id.clone(), Given { session, since: Instant::now() });
+            if is_free {
+                given.insert(entry.id.clone(), Given::now(session, Stage::InOutbox));
             }
-            !is_anothers
+            is_free
         });
         drop(given);
         self.given.remove_if(owner, |_, given| given.is_empty());
@@ -151,13 +168,17 @@ impl Offline {
         Ok(all.into_iter().filter_map(read).collect())
     }
 
-    /// Forgets what the account's archive has as well (XEP-0386 §3.2).
+    /// Forgets what the account's archive has as well (XEP-0386 §3.2), but for what another session is to have next.
     pub(crate) async fn forget_archived(&self, owner: &str) -> Result<(), StoreError> {
         let query = Query { max: Query::LARGEST_PAGE, ..Query::default() };
         let page = self.archive.page(&queue(owner), &query).await?;
+        let is_behind = |id: &str| {
+            let given = self.given.get(owner);
+            given.is_some_and(|given| given.get(id).is_some_and(|given| given.stage == Stage::Behind))
+        };
         let is_archived = |entry: &Entry| {
             let message = std::str::from_utf8(&entry.body).ok().and_then(Stanza::parse);
-            message.is_some_and(|message| archive::has(&message, owner))
+            !is_behind(&entry.id) && message.is_some_and(|message| archive::has(&message, owner))
         };
         let ids: Vec<String> = page.entries.into_iter().filter(is_archived).map(|entry| entry.id).collect();
         if !ids.is_empty() {
@@ -173,6 +194,12 @@ impl Offline {
         Ok(())
     }
 
+    /// A session has these, or is to have them.
+    pub(crate) fn give(&self, owner: &str, ids: &[String], session: u64, stage: Stage) {
+        let mut given = self.given.entry(owner.to_owned()).or_default();
+        given.extend(ids.iter().map(|id| (id.clone(), Given::now(session, stage))));
+    }
+
     /// No session has these any more.
     pub(crate) fn wait_again(&self, owner: &str, ids: &[String]) {
         self.given.remove_if_mut(owner, |_, given| {
@@ -183,12 +210,16 @@ impl Offline {
         });
     }
 
-    /// A session is over: what it was given and did not get waits again.
-    pub(crate) fn session_ended(&self, owner: &str, session: u64) {
+    /// A session is over: what it was given and did not get waits again. Whether there is any.
+    pub(crate) fn session_ended(&self, owner: &str, session: u64) -> bool {
+        let mut had_some = false;
         self.given.remove_if_mut(owner, |_, given| {
+            let before = given.len();
             given.retain(|_, given| given.session != session);
+            had_some = given.len() < before;
             given.is_empty()
         });
+        had_some
     }
 }
 
@@ -259,6 +290,22 @@ mod tests {
         offline.forget("a@x", &[waiting[0].0.clone()]).await.unwrap();
         assert!(offline.waiting("a@x", 3, &[3]).await.unwrap().is_empty());
         assert!(offline.given.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_to_come_behind_is_its_sessions_alone_while_that_lasts() {
+        let offline = Offline::new(shared_store::Store::in_memory().archive, 9);
+        let message = "<message from='b@x/r' to='a@x/r'><body>hi</body>\
+                       <stanza-id xmlns='urn:xmpp:sid:0' by='a@x' id='1'/></message>";
+        let message = Stanza::parse(message).unwrap();
+        let behind = [(&message, Came::now())];
+        offline.keep("a@x", &behind, Some((1, Stage::Behind))).await.unwrap();
+        offline.forget_archived("a@x").await.unwrap();
+        assert!(offline.waiting("a@x", 2, &[1, 2]).await.unwrap().is_empty(), "it is the first one's");
+        assert_eq!(offline.waiting("a@x", 1, &[1, 2]).await.unwrap().len(), 1);
+        assert!(offline.waiting("a@x", 1, &[1, 2]).await.unwrap().is_empty(), "it has it");
+        assert!(offline.session_ended("a@x", 1) && !offline.session_ended("a@x", 1));
+        assert_eq!(offline.waiting("a@x", 2, &[2]).await.unwrap().len(), 1);
     }
 
     #[tokio::test]

@@ -22,7 +22,7 @@ use xmpp_core::payload::roster::Change;
 use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
 use crate::features::carbons;
-use crate::offline::{Came, Offline};
+use crate::offline::{Came, Offline, Stage};
 use crate::router::{Kept, Sent, Session};
 use crate::server::Server;
 use crate::session::Given;
@@ -285,10 +285,13 @@ pub(crate) fn is_for_nobody(server: &Server, to: &Jid, message: &Stanza) -> bool
 /// A message that is archived where it is to be, to a local account (§8.5).
 pub(crate) async fn deliver_message(server: &Server, to: &Jid, message: Stanza) {
     push::notify(server, to, &message);
-    let sent = match server.router.detached(to) {
-        Some(session) => hand(server, &session, &message).await,
-        None if to.is_bare() => Sent::No,
-        None => server.router.send(to, &message),
+    let sent = match server.router.unready(to) {
+        Some(session) if session.is_to_be_given() && Offline::is_kept(&message) => {
+            put_behind(server, &session, &message).await
+        }
+        Some(session) if session.is_detached => hand(server, &session, &message).await,
+        _ if to.is_bare() => Sent::No,
+        _ => server.router.send(to, &message),
     };
     if sent == Sent::Yes {
         if message.is_type("groupchat") {
@@ -341,13 +344,7 @@ async fn hand(server: &Server, session: &Session, message: &Stanza) -> Sent {
     if !must_be_stored(message, owner) {
         return session.push(message);
     }
-    let ids = match server.offline.keep(owner, &[(message, Came::now())], Some(session.serial)).await {
-        Ok(ids) => ids,
-        Err(error) => {
-            tracing::error!(%error, "a message for a client without connection could not be kept");
-            Vec::new()
-        }
-    };
+    let ids = stored(server, session, message, Stage::InOutbox).await;
     let Some(id) = ids.first() else { return session.push(message) };
     if session.push_stored(message, id) == Sent::No {
         // The session ended meanwhile, and the message waits.
@@ -355,6 +352,32 @@ async fn hand(server: &Server, session: &Session, message: &Stanza) -> Sent {
         give_to_willing(server, &session.jid).await;
     }
     Sent::Yes
+}
+
+/// Puts a message behind what a session is about to be given (RFC 6120 §10.1). It waits for that session while it lasts.
+async fn put_behind(server: &Server, session: &Session, message: &Stanza) -> Sent {
+    let owner = session.jid.bare_str();
+    let ids = stored(server, session, message, Stage::Behind).await;
+    if ids.is_empty() {
+        return session.push(message);
+    }
+    let is_it = |now: &Session| now.serial == session.serial && now.is_to_be_given();
+    if !server.router.sessions(owner).iter().any(is_it) {
+        // It has all of that meanwhile, or is over.
+        server.offline.wait_again(owner, &ids);
+        give_to_willing(server, &session.jid).await;
+    }
+    Sent::Yes
+}
+
+/// The id under which a message waits for a session; none where it cannot be kept.
+async fn stored(server: &Server, session: &Session, message: &Stanza, stage: Stage) -> Vec<String> {
+    let whose = Some((session.serial, stage));
+    let kept = server.offline.keep(session.jid.bare_str(), &[(message, Came::now())], whose).await;
+    kept.unwrap_or_else(|error| {
+        tracing::error!(%error, "a message that is to wait for its client could not be kept");
+        Vec::new()
+    })
 }
 
 /// Whether a message would be lost with a session that waits for its client, and may not be.
@@ -403,7 +426,10 @@ pub(crate) async fn give_to_willing(server: &Server, user: &Jid) {
         let Some(session) = best else { return };
         match session::give_waiting(server, &session.jid, session.serial, &session.outbox).await {
             Given::All => return,
-            Given::Full => session.end_unread(),
+            Given::Full(rest) => {
+                session.end_unread();
+                server.offline.wait_again(user.bare_str(), &rest);
+            }
             Given::Over => {}
         }
     }

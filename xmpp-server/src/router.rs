@@ -344,10 +344,12 @@ impl Router {
         self.with(jid, |_| Sent::Yes) == Sent::Yes
     }
 
-    /// The session of a full JID, if it has no connection.
-    pub(crate) fn detached(&self, jid: &Jid) -> Option<Session> {
+    /// The session of a full JID, if a message to it is perhaps to be stored before: it has no connection, or was not given yet
+    /// what waited.
+    pub(crate) fn unready(&self, jid: &Jid) -> Option<Session> {
         let sessions = self.sessions.get(jid.bare_str())?;
-        sessions.iter().find(|session| session.is_detached && session.jid == *jid).cloned()
+        let is_unready = |session: &&Session| session.is_detached || session.is_to_be_given();
+        sessions.iter().find(|session| session.jid == *jid).filter(is_unready).cloned()
     }
 
     /// Whether a session is there, and nobody sees what comes to it.
@@ -441,6 +443,11 @@ impl Session {
     /// Whether messages of the bare address come here (RFC 6121 §8.5.2.1.1).
     pub(crate) fn takes_messages(&self) -> bool {
         self.presence.is_some() && self.priority >= 0
+    }
+
+    /// Whether it is about to be given what waited for the account, or the rest of it.
+    pub(crate) fn is_to_be_given(&self) -> bool {
+        self.takes_messages() && !self.is_given
     }
 
     /// Whether nobody sees what comes.

@@ -23,7 +23,7 @@ use super::pulse::{Heard, Look, Pulse};
 use super::undelivered;
 use crate::Config;
 use crate::c2s::{Io, WRITE_PATIENCE};
-use crate::offline::{self, Came};
+use crate::offline::{self, Came, Stage};
 use crate::router::{End, Kept, Outgoing, What};
 use crate::server::Server;
 use crate::{push, route};
@@ -310,7 +310,7 @@ impl Outlet {
         }
         let messages: Vec<(&Stanza, Came)> =
             found.iter().map(|(_, kept)| (&kept.stanza, kept.came)).collect();
-        let ids = match server.offline.keep(owner, &messages, Some(serial)).await {
+        let ids = match server.offline.keep(owner, &messages, Some((serial, Stage::InOutbox))).await {
             Ok(ids) => ids,
             Err(error) => {
                 // They are looked at again with the next one.
@@ -352,12 +352,11 @@ impl Outlet {
         if !is_woken {
             push::notify_waiting(server, jid, all.iter().filter_map(message_of));
         }
-        let (mut messages, mut has_waited) = (Vec::new(), false);
+        let mut messages = Vec::new();
         for outgoing in all {
             match outgoing.what {
                 What::Kept(kept) if kept.stanza.kind == Kind::Message => messages.push(*kept),
                 What::Kept(kept) => undelivered(server, &kept.stanza).await,
-                What::Waited(_) | What::Stored(..) => has_waited = true,
                 _ => {}
             }
         }
@@ -366,7 +365,7 @@ impl Outlet {
         if !messages.is_empty() {
             route::put_by(server, &jid.to_bare(), &messages).await;
         }
-        server.offline.session_ended(jid.bare_str(), serial);
+        let has_waited = server.offline.session_ended(jid.bare_str(), serial);
         drop(turn);
         if has_waited || !messages.is_empty() {
             route::give_to_willing(server, jid).await;
