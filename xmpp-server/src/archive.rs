@@ -17,6 +17,7 @@ use xmpp_core::payload::mam::{Otherwise, Preferences};
 use xmpp_core::{Element, Jid, Stanza, ns};
 
 use crate::in_order::Turn;
+use crate::offline::Offline;
 use crate::server::Server;
 
 /// Under which ids a message is kept.
@@ -24,7 +25,7 @@ use crate::server::Server;
 pub(crate) struct Archived {
     pub(crate) by_sender: Option<String>,
     pub(crate) by_recipient: Option<String>,
-    /// Until it is dropped, no other message of theirs is archived and delivered.
+    /// Until it is dropped, no other message of theirs that is kept is archived and delivered.
     pub(crate) turn: Turn,
 }
 
@@ -61,9 +62,10 @@ pub(crate) async fn keep(
         archived.by_recipient = Some(entry.id.clone());
         entries.push(entry);
     }
-    // What no archive has is delivered in turn, too: behind what a login is being given.
+    // What no archive has is delivered in turn, too, if it can wait: behind what a login is being given.
     let owners = entries.iter().map(|entry| entry.owner.as_str());
-    let accounts: Vec<&str> = owners.chain(recipient.map(Jid::bare_str)).collect();
+    let behind = recipient.filter(|_| Offline::is_kept(message)).map(Jid::bare_str);
+    let accounts: Vec<&str> = owners.chain(behind).collect();
     if !accounts.is_empty() {
         archived.turn = server.in_order.turn(accounts).await;
     }

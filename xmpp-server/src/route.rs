@@ -18,13 +18,12 @@
 
 use std::cmp::Reverse;
 
-use shared_runtime::unix_millis;
 use xmpp_core::payload::roster::Change;
 use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
 use crate::features::carbons;
-use crate::offline::Offline;
-use crate::router::{Sent, Session};
+use crate::offline::{Came, Offline, Stage};
+use crate::router::{Kept, Sent, Session};
 use crate::server::Server;
 use crate::session::Given;
 use crate::{
@@ -286,10 +285,13 @@ pub(crate) fn is_for_nobody(server: &Server, to: &Jid, message: &Stanza) -> bool
 /// A message that is archived where it is to be, to a local account (§8.5).
 pub(crate) async fn deliver_message(server: &Server, to: &Jid, message: Stanza) {
     push::notify(server, to, &message);
-    let sent = match server.router.detached(to) {
-        Some(session) => hand(server, &session, &message).await,
-        None if to.is_bare() => Sent::No,
-        None => server.router.send(to, &message),
+    let sent = match server.router.unready(to) {
+        Some(session) if session.is_to_be_given() && Offline::is_kept(&message) => {
+            put_behind(server, &session, &message).await
+        }
+        Some(session) if session.is_detached => hand(server, &session, &message).await,
+        _ if to.is_bare() => Sent::No,
+        _ => server.router.send(to, &message),
     };
     if sent == Sent::Yes {
         if message.is_type("groupchat") {
@@ -330,7 +332,9 @@ async fn to_account_message(server: &Server, to: &Jid, message: Stanza) {
     }
     carbons::copy_received(&server.router, to, &message, &got);
     if got.is_empty() && !is_headline {
-        keep(server, to, &[(message, unix_millis())]).await;
+        put_by(server, to, &[Kept { stanza: message, came: Came::now() }]).await;
+        // Somebody may have come online since we looked, and have been given what waited before this.
+        give_to_willing(server, to).await;
     }
 }
 
@@ -340,13 +344,7 @@ async fn hand(server: &Server, session: &Session, message: &Stanza) -> Sent {
     if !must_be_stored(message, owner) {
         return session.push(message);
     }
-    let ids = match server.offline.keep(owner, &[(message, unix_millis())], Some(session.serial)).await {
-        Ok(ids) => ids,
-        Err(error) => {
-            tracing::error!(%error, "a message for a client without connection could not be kept");
-            Vec::new()
-        }
-    };
+    let ids = stored(server, session, message, Stage::InOutbox).await;
     let Some(id) = ids.first() else { return session.push(message) };
     if session.push_stored(message, id) == Sent::No {
         // The session ended meanwhile, and the message waits.
@@ -356,24 +354,48 @@ async fn hand(server: &Server, session: &Session, message: &Stanza) -> Sent {
     Sent::Yes
 }
 
+/// Puts a message behind what a session is about to be given (RFC 6120 §10.1). It waits for that session while it lasts.
+async fn put_behind(server: &Server, session: &Session, message: &Stanza) -> Sent {
+    let owner = session.jid.bare_str();
+    let ids = stored(server, session, message, Stage::Behind).await;
+    if ids.is_empty() {
+        return session.push(message);
+    }
+    let is_it = |now: &Session| now.serial == session.serial && now.is_to_be_given();
+    if !server.router.sessions(owner).iter().any(is_it) {
+        // It has all of that meanwhile, or is over.
+        server.offline.wait_again(owner, &ids);
+        give_to_willing(server, &session.jid).await;
+    }
+    Sent::Yes
+}
+
+/// The id under which a message waits for a session; none where it cannot be kept.
+async fn stored(server: &Server, session: &Session, message: &Stanza, stage: Stage) -> Vec<String> {
+    let whose = Some((session.serial, stage));
+    let kept = server.offline.keep(session.jid.bare_str(), &[(message, Came::now())], whose).await;
+    kept.unwrap_or_else(|error| {
+        tracing::error!(%error, "a message that is to wait for its client could not be kept");
+        Vec::new()
+    })
+}
+
 /// Whether a message would be lost with a session that waits for its client, and may not be.
 pub(crate) fn must_be_stored(message: &Stanza, owner: &str) -> bool {
     message.kind == Kind::Message && Offline::is_kept(message) && !archive::has(message, owner)
 }
 
-/// Keeps messages, each of a moment, that nobody took for the next login; the sender is told when that cannot be.
-pub(crate) async fn keep(server: &Server, to: &Jid, messages: &[(Stanza, i64)]) {
+/// Keeps messages that nobody took for the next login; the sender is told when that cannot be.
+pub(crate) async fn put_by(server: &Server, to: &Jid, messages: &[Kept]) {
     let error = match server.account(to).await {
         Ok(None) => ErrorKind::ServiceUnavailable.into(), // §8.5.1
         Err(_) => ErrorKind::InternalServerError.into(),
         Ok(Some(_)) => {
-            let kept = messages.iter().filter(|(message, _)| Offline::is_kept(message));
-            let kept: Vec<(&Stanza, i64)> = kept.map(|(message, since)| (message, *since)).collect();
+            let kept = messages.iter().filter(|message| Offline::is_kept(&message.stanza));
+            let kept: Vec<(&Stanza, Came)> = kept.map(|message| (&message.stanza, message.came)).collect();
             match server.offline.keep(to.bare_str(), &kept, None).await {
                 Ok(ids) => {
                     server.metrics.offline.inc_by(ids.len() as u64);
-                    // Somebody may have come online since we looked, and have been given what waited before this.
-                    give_to_willing(server, to).await;
                     for (message, _) in &kept[ids.len()..] {
                         refuse(server, message, &ErrorKind::ServiceUnavailable.into()); // XEP-0160 §3, step 3
                     }
@@ -386,8 +408,8 @@ pub(crate) async fn keep(server: &Server, to: &Jid, messages: &[(Stanza, i64)]) 
             }
         }
     };
-    for (message, _) in messages {
-        refuse(server, message, &error);
+    for message in messages {
+        refuse(server, &message.stanza, &error);
     }
 }
 
@@ -404,7 +426,10 @@ pub(crate) async fn give_to_willing(server: &Server, user: &Jid) {
         let Some(session) = best else { return };
         match session::give_waiting(server, &session.jid, session.serial, &session.outbox).await {
             Given::All => return,
-            Given::Full => session.end_unread(),
+            Given::Full(rest) => {
+                session.end_unread();
+                server.offline.wait_again(user.bare_str(), &rest);
+            }
             Given::Over => {}
         }
     }

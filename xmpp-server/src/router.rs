@@ -22,6 +22,7 @@ use crate::access::Access;
 use crate::blocking::is_exempt;
 use crate::caps::Notify;
 use crate::csi;
+use crate::offline::Came;
 
 /// What a session's writer gets.
 #[derive(Debug)]
@@ -49,11 +50,18 @@ pub(crate) enum What {
     /// Acks are still owed: who writes may ask for them.
     Nudge,
     /// A stanza that somebody waits for, or that goes elsewhere.
-    Kept(Box<Stanza>),
+    Kept(Box<Kept>),
     /// A message that waited under this id. It is forgotten when the client has it.
     Waited(String),
     /// A message for a client without connection, which waits under this id, too. It is forgotten when the client has it.
     Stored(Box<Stanza>, String),
+}
+
+/// A stanza that somebody waits for, and when it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    pub(crate) stanza: Stanza,
+    pub(crate) came: Came,
 }
 
 impl What {
@@ -336,10 +344,12 @@ impl Router {
         self.with(jid, |_| Sent::Yes) == Sent::Yes
     }
 
-    /// The session of a full JID, if it has no connection.
-    pub(crate) fn detached(&self, jid: &Jid) -> Option<Session> {
+    /// The session of a full JID, if a message to it is perhaps to be stored before: it has no connection, or was not given yet
+    /// what waited.
+    pub(crate) fn unready(&self, jid: &Jid) -> Option<Session> {
         let sessions = self.sessions.get(jid.bare_str())?;
-        sessions.iter().find(|session| session.is_detached && session.jid == *jid).cloned()
+        let is_unready = |session: &&Session| session.is_detached || session.is_to_be_given();
+        sessions.iter().find(|session| session.jid == *jid).filter(is_unready).cloned()
     }
 
     /// Whether a session is there, and nobody sees what comes to it.
@@ -435,6 +445,11 @@ impl Session {
         self.presence.is_some() && self.priority >= 0
     }
 
+    /// Whether it is about to be given what waited for the account, or the rest of it.
+    pub(crate) fn is_to_be_given(&self) -> bool {
+        self.takes_messages() && !self.is_given
+    }
+
     /// Whether nobody sees what comes.
     pub(crate) fn is_away(&self) -> bool {
         self.is_detached || self.is_inactive
@@ -462,7 +477,7 @@ impl Session {
         };
         let what = match (is_kept, self.is_inactive.then(|| csi::can_wait(stanza)).flatten()) {
             (_, Some(name)) => What::Deferrable(name),
-            (true, None) => What::Kept(Box::new(stanza.clone())),
+            (true, None) => What::Kept(Box::new(Kept { stanza: stanza.clone(), came: Came::now() })),
             (false, None) => What::Fleeting,
         };
         self.put(Outgoing { bytes: stanza.to_bytes(), what })

@@ -15,7 +15,6 @@ use xmpp_core::stream::{StreamCondition, StreamError};
 use xmpp_core::{ErrorKind, Jid};
 
 use super::client::given;
-use super::outlet::Waiting;
 use super::resume::Takeover;
 use crate::router::{Outgoing, What};
 use crate::server::Server;
@@ -27,7 +26,7 @@ pub(crate) const SPEC: Spec = Spec::xep(198, "1.6.3")
 /// What is managed of one session.
 pub(super) struct Managed {
     account: AccountId,
-    unacked: Arc<Mutex<Unacked<Waiting>>>,
+    unacked: Arc<Mutex<Unacked<Outgoing>>>,
     takeover: mpsc::Sender<Box<Takeover>>,
     /// Stanzas of the client that were handled since `<enable/>`; none before.
     handled: Option<u32>,
@@ -40,7 +39,7 @@ pub(super) struct Managed {
 impl Managed {
     pub(super) fn new(
         account: AccountId,
-        unacked: Arc<Mutex<Unacked<Waiting>>>,
+        unacked: Arc<Mutex<Unacked<Outgoing>>>,
         takeover: mpsc::Sender<Box<Takeover>>,
         most: Duration,
     ) -> Self {
@@ -135,7 +134,7 @@ impl Managed {
     /// Takes an ack: what it sets free is done.
     pub(super) async fn acknowledge(&self, server: &Arc<Server>, jid: &Jid, h: u32) -> Result<(), TooHigh> {
         let free = self.unacked.lock().unwrap_or_else(PoisonError::into_inner).acknowledge(h)?;
-        let waited: Vec<String> = free.into_iter().filter_map(|it| it.outgoing.what.waits_as()).collect();
+        let waited: Vec<String> = free.into_iter().filter_map(|it| it.what.waits_as()).collect();
         if !waited.is_empty() {
             given(server, jid, &waited).await;
         }

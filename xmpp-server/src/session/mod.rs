@@ -23,7 +23,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared_model::{Correlation, Event, Fact, ProtectedEvent, SessionEvent};
-use shared_runtime::unix_millis;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -196,8 +195,6 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     life.look_at_certificate(certificate.as_deref()).await;
     let (connection, why) = life.live(&mut client, transport, outlet).await;
     client.managed.end(&server);
-    // What comes from now on is kept at once, and what is still in the outbox came before it.
-    let left_at = unix_millis() - 1;
     let is_replaced = !server.router.unbind(&jid, serial);
     Box::pin(client.leave(is_replaced)).await;
     server.metrics.sessions.dec();
@@ -218,10 +215,10 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
         Left::Connected(connection) => {
             let last = why.map(|why| why.print()).unwrap_or_default();
             let (outlet, mut reader) = connection.finish(outbox, last).await;
-            outlet.give_up(&server, (&jid, serial), left_at, false).await;
+            outlet.give_up(&server, (&jid, serial), false).await;
             linger(&mut reader).await;
         }
-        Left::Detached(outlet) => outlet.give_up(&server, (&jid, serial), left_at, true).await,
+        Left::Detached(outlet) => outlet.give_up(&server, (&jid, serial), true).await,
     }
 }
 

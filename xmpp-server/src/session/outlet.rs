@@ -11,7 +11,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use shared_runtime::unix_millis;
 use tokio::io::{AsyncWriteExt, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -24,22 +23,16 @@ use super::pulse::{Heard, Look, Pulse};
 use super::undelivered;
 use crate::Config;
 use crate::c2s::{Io, WRITE_PATIENCE};
-use crate::router::{End, Outgoing, What};
+use crate::offline::{self, Came, Stage};
+use crate::router::{End, Kept, Outgoing, What};
 use crate::server::Server;
 use crate::{push, route};
-
-/// Something that was sent, and when it was first to be sent: milliseconds since 1970.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) outgoing: Outgoing,
-    pub(super) since: i64,
-}
 
 /// The way out of a session, whatever connection it has.
 pub(super) struct Outlet {
     inbox: mpsc::Receiver<Outgoing>,
     batch: Vec<Outgoing>,
-    unacked: Arc<Mutex<Unacked<Waiting>>>,
+    unacked: Arc<Mutex<Unacked<Outgoing>>>,
     is_managed: bool,
     /// What waits until somebody looks (XEP-0352), the oldest first.
     deferred: Vec<Outgoing>,
@@ -91,7 +84,7 @@ impl Outlet {
         self.pulse.heard()
     }
 
-    pub(super) fn unacked(&self) -> Arc<Mutex<Unacked<Waiting>>> {
+    pub(super) fn unacked(&self) -> Arc<Mutex<Unacked<Outgoing>>> {
         Arc::clone(&self.unacked)
     }
 
@@ -256,11 +249,10 @@ impl Outlet {
     }
 
     fn wait_for_ack(&self, counted: Vec<Outgoing>) {
-        let since = unix_millis();
         let mut unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
         for outgoing in counted {
             if !matches!(outgoing.what, What::Words | What::Enabled | What::End | What::Wake | What::Nudge) {
-                unacked.push(Waiting { outgoing, since });
+                unacked.push(outgoing);
             }
         }
         if unacked.len() > self.most {
@@ -291,8 +283,8 @@ impl Outlet {
         self.defer();
         self.count();
         let unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: Vec<&Waiting> = unacked.waiting().collect();
-        push::notify_waiting(server, jid, all.iter().filter_map(|waiting| message_of(&waiting.outgoing)));
+        let all: Vec<&Stanza> = unacked.waiting().filter_map(message_of).collect();
+        push::notify_waiting(server, jid, all.into_iter());
     }
 
     /// Without a connection, what came since the last look and no archive has is put on disk in one commit, until the client has
@@ -304,10 +296,10 @@ impl Outlet {
         {
             let unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
             for (at, waiting) in unacked.waiting().enumerate().skip(self.looked_at) {
-                if let What::Kept(stanza) = &waiting.outgoing.what
-                    && route::must_be_stored(stanza, owner)
+                if let What::Kept(kept) = &waiting.what
+                    && route::must_be_stored(&kept.stanza, owner)
                 {
-                    found.push((at, stanza.clone(), waiting.since));
+                    found.push((at, Kept::clone(kept)));
                 }
             }
             all = unacked.len();
@@ -316,9 +308,9 @@ impl Outlet {
             self.looked_at = all;
             return;
         }
-        let messages: Vec<(&Stanza, i64)> =
-            found.iter().map(|(_, stanza, since)| (&**stanza, *since)).collect();
-        let ids = match server.offline.keep(owner, &messages, Some(serial)).await {
+        let messages: Vec<(&Stanza, Came)> =
+            found.iter().map(|(_, kept)| (&kept.stanza, kept.came)).collect();
+        let ids = match server.offline.keep(owner, &messages, Some((serial, Stage::InOutbox))).await {
             Ok(ids) => ids,
             Err(error) => {
                 // They are looked at again with the next one.
@@ -328,9 +320,9 @@ impl Outlet {
         self.looked_at = all;
         let mut unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = unacked.waiting_mut().enumerate();
-        for ((at, stanza, _), id) in found.into_iter().zip(ids) {
+        for ((at, kept), id) in found.into_iter().zip(ids) {
             if let Some((_, waiting)) = all.find(|(place, _)| *place == at) {
-                waiting.outgoing.what = What::Stored(stanza, id);
+                waiting.what = What::Stored(Box::new(kept.stanza), id);
             }
         }
     }
@@ -345,41 +337,37 @@ impl Outlet {
         let mut unacked = self.unacked.lock().unwrap_or_else(PoisonError::into_inner);
         unacked.reconnected();
         for waiting in unacked.waiting() {
-            self.prologue.extend_from_slice(&waiting.outgoing.bytes);
+            self.prologue.extend_from_slice(&waiting.bytes);
         }
     }
 
-    /// The session is over, since that moment (milliseconds since 1970): what the client did not get goes elsewhere,
-    /// and wakes it, if that was not done.
-    pub(super) async fn give_up(
-        mut self,
-        server: &Server,
-        (jid, serial): (&Jid, u64),
-        since: i64,
-        is_woken: bool,
-    ) {
+    /// The session is over: what the client did not get goes elsewhere, and wakes it, if that was not done.
+    pub(super) async fn give_up(mut self, server: &Server, (jid, serial): (&Jid, u64), is_woken: bool) {
         self.inbox.close();
         while let Some(outgoing) = self.inbox.recv().await {
             self.batch.push(outgoing);
         }
         let mut all = self.unacked.lock().unwrap_or_else(PoisonError::into_inner).take();
-        all.extend(self.batch.drain(..).map(|outgoing| Waiting { outgoing, since }));
+        all.append(&mut self.batch);
         if !is_woken {
-            push::notify_waiting(server, jid, all.iter().filter_map(|waiting| message_of(&waiting.outgoing)));
+            push::notify_waiting(server, jid, all.iter().filter_map(message_of));
         }
-        let (mut messages, mut has_waited) = (Vec::new(), false);
-        for Waiting { outgoing, since } in all {
+        let mut messages = Vec::new();
+        for outgoing in all {
             match outgoing.what {
-                What::Kept(stanza) if stanza.kind == Kind::Message => messages.push((*stanza, since)),
-                What::Kept(stanza) => undelivered(server, &stanza).await,
-                What::Waited(_) | What::Stored(..) => has_waited = true,
+                What::Kept(kept) if kept.stanza.kind == Kind::Message => messages.push(*kept),
+                What::Kept(kept) => undelivered(server, &kept.stanza).await,
                 _ => {}
             }
         }
-        server.offline.session_ended(jid.bare_str(), serial);
+        // Nobody looks in between, and misses some of what they came before.
+        let turn = server.in_order.turn(vec![&offline::queue(jid.bare_str())]).await;
         if !messages.is_empty() {
-            route::keep(server, &jid.to_bare(), &messages).await;
-        } else if has_waited {
+            route::put_by(server, &jid.to_bare(), &messages).await;
+        }
+        let has_waited = server.offline.session_ended(jid.bare_str(), serial);
+        drop(turn);
+        if has_waited || !messages.is_empty() {
             route::give_to_willing(server, jid).await;
         }
     }
@@ -387,9 +375,11 @@ impl Outlet {
 
 fn message_of(outgoing: &Outgoing) -> Option<&Stanza> {
     match &outgoing.what {
-        What::Kept(stanza) | What::Stored(stanza, _) if stanza.kind == Kind::Message => Some(stanza),
+        What::Kept(kept) => Some(&kept.stanza),
+        What::Stored(stanza, _) => Some(&**stanza),
         _ => None,
     }
+    .filter(|stanza| stanza.kind == Kind::Message)
 }
 
 /// Writes all of it; false when the socket is gone, or takes nothing for so long. A slow one takes a little again and again.

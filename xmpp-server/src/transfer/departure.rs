@@ -223,14 +223,15 @@ impl Departure {
         self.roster(store, &mut report).await?;
         self.records(store, &mut report).await?;
         self.nodes(store, &mut report).await?;
-        let queue = offline::queue(self.user.bare_str());
         self.output.line("<offline-messages>")?;
-        report.offline = self.entries(store, &queue, None, |_, message| message).await?;
+        for entry in offline::in_order(&*store.archive, self.user.bare_str()).await? {
+            report.offline += usize::from(self.entry(&entry, |_, message| message)?);
+        }
         self.output.line("</offline-messages>")?;
         self.output.line(&opening(&Element::new("archive", PIE_MAM)))?;
         let owner = self.user.bare_str().to_owned();
         report.archive = self
-            .entries(store, &owner, Some(archive::KIND), |entry, message| {
+            .entries(store, &owner, archive::KIND, |entry, message| {
                 let delay = Element::new("delay", ns::DELAY).with("stamp", date_time(entry.time));
                 let forwarded = Element::new("forwarded", ns::FORWARD).child(delay).child(message);
                 Element::new("result", ns::MAM).with("id", &entry.id).child(forwarded)
@@ -324,29 +325,37 @@ impl Departure {
         &mut self,
         store: &Store,
         owner: &str,
-        kind: Option<&str>,
+        kind: &str,
         shape: impl Fn(&shared_store::Entry, Element) -> Element,
     ) -> Result<usize, TransferError> {
         let (mut position, mut written) = (Position::First, 0);
         loop {
-            let kind = kind.map(str::to_owned);
+            let kind = Some(kind.to_owned());
             let query = Query { kind, position, max: PAGE, most_counted: 0, ..Query::default() };
             let page = store.archive.page(owner, &query).await?;
             for entry in &page.entries {
-                let message = std::str::from_utf8(&entry.body).ok().and_then(|text| {
-                    Stanza::parse(text)?;
-                    Element::parse(text, ns::CLIENT).ok()
-                });
-                if let Some(message) = message {
-                    self.element(&shape(entry, message))?;
-                    written += 1;
-                }
+                written += usize::from(self.entry(entry, &shape)?);
             }
             match page.entries.last() {
                 Some(last) if !page.complete => position = Position::After(last.id.clone()),
                 _ => return Ok(written),
             }
         }
+    }
+
+    /// One entry, if it is a message.
+    fn entry(
+        &mut self,
+        entry: &shared_store::Entry,
+        shape: impl Fn(&shared_store::Entry, Element) -> Element,
+    ) -> Result<bool, TransferError> {
+        let message = std::str::from_utf8(&entry.body).ok().and_then(|text| {
+            Stanza::parse(text)?;
+            Element::parse(text, ns::CLIENT).ok()
+        });
+        let Some(message) = message else { return Ok(false) };
+        self.element(&shape(entry, message))?;
+        Ok(true)
     }
 }
 

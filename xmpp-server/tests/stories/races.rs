@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use crate::common::{Client, DOMAIN, serve, serve_with};
-use shared_store::Store;
+use crate::common::failing::failing_records;
+use crate::common::{Client, DOMAIN, PATIENCE, serve, serve_over, serve_with};
+use shared_store::{Expected, Query, Store};
 use xmpp_server::Config;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,6 +94,114 @@ async fn what_waited_comes_before_what_is_said_at_a_login() {
         let odd = seen.iter().enumerate().find(|(at, n)| at != *n).map_or(sent, |(at, _)| at);
         let some = &seen[odd.saturating_sub(3)..(odd + 10).min(seen.len())];
         assert_eq!(odd, sent, "{archive}: each once, in order: {some:?}");
+    }
+}
+
+/// A session that just came is about to be given what waited, and what is said to it goes behind that and to nobody else, but what is
+/// of the moment. Who shows no presence waits for nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waited_comes_before_what_is_said_to_the_session_that_just_came() {
+    for archive in ["always", "never"] {
+        let before = serve().await;
+        let daily = br#"{"id":"one","text":"of the day"}"#;
+        let records = &before.store.records;
+        records.put("announcements", "standing", "of-the-day", daily, Expected::Anything).await.unwrap();
+        records.put("bob@example.org", "settings", "of-the-day", b"one", Expected::Anything).await.unwrap();
+        let (store, fault) = failing_records(&before.store);
+        let config = Config { archive: archive.to_owned(), ..Config::default() };
+        let served = serve_over(&before, config, store).await;
+        let say = |to: &str, text: &str| {
+            format!("<message type='chat' to='bob@example.org{to}'><body>{text};</body></message>")
+        };
+        let mut alice = Client::online(&served, "alice", "a").await;
+        for n in 0..3 {
+            alice.send(&say("", &format!("n{n}"))).await;
+        }
+        let mut quiet = Client::login(&served, "bob", "quiet").await;
+        alice.send(&say("/quiet", "at once")).await;
+        quiet.expect(&["<message", "at once"]).await;
+        let mut copied = Client::login(&served, "bob", "copied").await;
+        copied.ask("set", "", "<enable xmlns='urn:xmpp:carbons:2'/>").await;
+
+        fault.hang();
+        let mut phone = Client::login(&served, "bob", "phone").await;
+        phone.send("<presence/>").await;
+        phone.expect(&["<presence", "from='bob@example.org/phone'"]).await;
+        alice.send(&(say("/phone", "n3") + &say("", "n4") + &say("/phone", "n5"))).await;
+        let moment = "<body>now;</body><no-store xmlns='urn:xmpp:hints'/>";
+        alice.send(&format!("<message type='chat' to='bob@example.org/phone'>{moment}</message>")).await;
+        let first = phone.expect(&["<message"]).await;
+        assert!(first.contains("now;"), "{archive}: {first}");
+        for n in 3..6 {
+            copied.expect(&["<received", &format!("n{n};")]).await;
+        }
+        fault.over();
+        for n in 0..6 {
+            let next = phone.expect(&["<message"]).await;
+            assert!(next.contains(&format!("<body>n{n};")), "{archive}, {n}: {next}");
+        }
+
+        fault.hang();
+        let mut desk = Client::login(&served, "bob", "desk").await;
+        desk.send("<presence/>").await;
+        desk.expect(&["<presence", "from='bob@example.org/desk'"]).await;
+        alice.send(&(say("/desk", "n6") + &say("/phone", "n7"))).await;
+        let next = phone.expect(&["<message"]).await;
+        assert!(next.contains("n7;"), "{archive}, it is for the desk: {next}");
+        fault.over();
+        let next = desk.expect(&["<message"]).await;
+        assert!(next.contains("n6;"), "{archive}: {next}");
+
+        fault.hang();
+        let mut lost = Client::login(&served, "bob", "lost").await;
+        lost.send("<enable xmlns='urn:xmpp:sm:3'/><presence/>").await;
+        lost.expect(&["<presence", "from='bob@example.org/lost'"]).await;
+        alice.send(&say("/lost", "n8")).await;
+        copied.expect(&["<received", "n8;"]).await;
+        drop(lost);
+        fault.over();
+        phone.expect(&["<message", "n8;"]).await;
+        desk.expect(&["type='unavailable'", "from='bob@example.org/lost'"]).await;
+        for client in [&mut quiet, &mut phone, &mut desk] {
+            client.expect_nothing().await;
+        }
+    }
+}
+
+/// What does not fit into an outbox is kept at once, and what lies there when the session has ended: it waits as it came.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_overflows_an_outbox_waits_behind_what_lies_there() {
+    let config = Config { outbox: 4, rate: 1 << 30, archive: "never".to_owned(), ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut slow = Client::online(&served, "bob", "slow").await;
+    slow.send("<enable xmlns='urn:xmpp:sm:3'/>").await;
+    slow.expect(&["<enabled"]).await;
+    let waiting = async || {
+        let page = served.store.archive.page("bob@example.org#offline", &Query::default()).await;
+        page.unwrap().count.unwrap()
+    };
+    // Sockets take much by themselves, and what it did not acknowledge it has not.
+    let (long, mut sent, mut behind) = ("x".repeat(200_000), 0, 0);
+    while behind < 4 {
+        alice
+            .send(&format!("<message type='chat' to='bob@example.org'><body>n{sent};{long}</body></message>"))
+            .await;
+        alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+        sent += 1;
+        behind += usize::from(behind > 0 || waiting().await > 0);
+    }
+    drop(slow);
+    let end = Instant::now() + PATIENCE;
+    while waiting().await < sent {
+        assert!(Instant::now() < end, "all of it waits");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut bob = Client::login(&served, "bob", "b").await;
+    bob.send("<presence/>").await;
+    for n in 0..sent {
+        let next = bob.expect(&["<message"]).await;
+        assert!(next.contains(&format!("<body>n{n};")), "{n} of {sent}: {}", &next[..200]);
     }
 }
 

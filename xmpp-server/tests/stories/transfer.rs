@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use shared_model::Domains;
+use shared_store::Entry;
 
 use crate::common::{Client, PASSWORD, Served, serve};
 use xmpp_server::transfer::{Layout, Report, export, import};
@@ -212,4 +213,25 @@ async fn users_of_each_domain_come_to_it() {
     assert!(!nowhere.done && nowhere.remarks[0].contains("example.edu"), "{nowhere:?}");
     let found = served.auth.directory.by_jid(&"al@example.net".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(found.aor.as_str(), "al@example.net");
+}
+
+/// Messages that wait go as their user would be given them, not as they were stored.
+#[tokio::test]
+async fn what_waits_goes_in_the_order_of_its_coming() {
+    let served = serve().await;
+    let entry = |time: i64, text: &str| Entry {
+        owner: "bob@example.org#offline".to_owned(),
+        id: format!("{time:016x}00000000"),
+        with: "alice@example.org".to_owned(),
+        time,
+        kind: "offline".to_owned(),
+        body: format!("<message from='alice@example.org/a'><body>{text}</body></message>").into_bytes(),
+    };
+    served.store.archive.append(&[entry(2000, "second"), entry(1000, "first")]).await.unwrap();
+    let folder = served.folder.join("out");
+    go(&served, &folder, Layout::Each).await;
+    let of_bob =
+        std::fs::read_dir(&folder).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()));
+    let of_bob = of_bob.map(Result::unwrap).find(|text| text.contains("second")).unwrap();
+    assert!(of_bob.find("first").unwrap() < of_bob.find("second").unwrap(), "{of_bob}");
 }

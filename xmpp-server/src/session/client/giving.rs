@@ -2,12 +2,13 @@
 //!
 //! In    a session that wants them. Out what waited, oldest first, in its outbox before anything that is said later.
 //! State none: what was given is forgotten when the client has it.
-//! Errors an outbox that is full leaves the rest waiting; a session that is over leaves them to the next.
+//! Errors an outbox that is full leaves the rest waiting for the session; one that is over leaves them to the next.
 
 use tokio::sync::mpsc;
 use xmpp_core::Jid;
 
 use super::Client;
+use crate::offline::Stage;
 use crate::router::{Outgoing, What};
 use crate::server::Server;
 use crate::{offline, route};
@@ -19,16 +20,16 @@ impl Client<'_> {
         loop {
             let turn = self.server.in_order.turn(vec![self.jid.bare_str()]).await;
             self.server.router.update(&self.jid, self.serial, |session| session.is_given = true);
-            match give_waiting(self.server, &self.jid, self.serial, &self.outbox).await {
+            let rest = match give_waiting(self.server, &self.jid, self.serial, &self.outbox).await {
                 Given::All => return,
                 Given::Over => break,
-                // What comes meanwhile waits behind the rest.
-                Given::Full => {
-                    self.server.router.update(&self.jid, self.serial, |session| session.is_given = false);
-                }
-            }
+                Given::Full(rest) => rest,
+            };
+            // What comes meanwhile waits behind the rest.
+            self.server.router.update(&self.jid, self.serial, |session| session.is_given = false);
             drop(turn);
             if !self.has_room().await {
+                self.server.offline.wait_again(self.jid.bare_str(), &rest);
                 break;
             }
         }
@@ -48,12 +49,12 @@ impl Client<'_> {
 }
 
 /// What became of the messages that wait for an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Given {
     /// The session has all of them.
     All,
-    /// Its outbox is full: the rest waits.
-    Full,
+    /// Its outbox is full: the rest waits for it, under these ids.
+    Full(Vec<String>),
     /// The session is over.
     Over,
 }
@@ -84,8 +85,8 @@ pub(crate) async fn give_waiting(
                     Err(mpsc::error::TrySendError::Full(_)) => {
                         let rest: Vec<String> =
                             std::iter::once(id).chain(waiting.map(|(id, _)| id)).collect();
-                        server.offline.wait_again(owner, &rest);
-                        return Given::Full;
+                        server.offline.give(owner, &rest, serial, Stage::Behind);
+                        return Given::Full(rest);
                     }
                 }
             }

@@ -1,4 +1,5 @@
-//! A store whose accounts or certificates cannot be read, or whose rooms cannot be written, for a while, as when its database comes back.
+//! A store whose accounts or certificates cannot be read, or whose rooms cannot be written, for a while, as when its database comes back;
+//! or which is long about what somebody was told at a login.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,9 +20,13 @@ impl Fault {
         self.0.store(fails, Ordering::SeqCst);
     }
 
-    /// From now on certificates are never read to their end.
+    /// From now on certificates are never read to their end, and what somebody was told not until it is [`Fault::over`].
     pub(crate) fn hang(&self) {
         self.2.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn over(&self) {
+        self.2.store(false, Ordering::SeqCst);
     }
 
     /// Waits until somebody met it.
@@ -112,6 +117,9 @@ impl Accounts for Failing<dyn Accounts> {
 #[async_trait::async_trait]
 impl Records for Failing<dyn Records> {
     async fn get(&self, owner: &str, collection: &str, key: &str) -> Result<Option<Record>, StoreError> {
+        while key == "of-the-day" && self.fault.2.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
         self.inner.get(owner, collection, key).await
     }
 
