@@ -239,11 +239,12 @@ pub(crate) async fn in_order(archive: &dyn Archive, owner: &str) -> Result<Vec<E
     }
     // A run stored all of its own before the next one began, but not in order: what a session did not get it says at its end.
     let mut runs: HashMap<String, usize> = HashMap::new();
+    for (run, _) in all.iter().filter_map(|entry| entry.id.split_once('-')) {
+        let next = runs.len() + 1;
+        runs.entry(run.to_owned()).or_insert(next);
+    }
     all.sort_by_cached_key(|entry| match entry.id.split_once('-') {
-        Some((run, number)) => {
-            let next = runs.len() + 1;
-            (*runs.entry(run.to_owned()).or_insert(next), 0, number.to_owned())
-        }
+        Some((run, number)) => (runs[run], 0, number.to_owned()),
         None => (0, entry.time, String::new()),
     });
     Ok(all)

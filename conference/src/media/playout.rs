@@ -456,7 +456,7 @@ const EASE: usize = SAMPLES / 20;
 const TOLERANCE: usize = SAMPLES * 3 / 8;
 /// Frames between two that are made shorter or longer: 100 ms.
 const REST: u32 = 5;
-/// Packets without voice that are passed over before one is decoded: what is loud and no voice is heard 80 ms late.
+/// Packets without voice that are passed over before one is decoded: what is loud and no voice is heard so much late.
 const TASTE: u8 = 4;
 /// Packets in a row that are concealed.
 const CONCEALED: u16 = 5;

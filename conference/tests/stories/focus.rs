@@ -84,6 +84,12 @@ async fn a_participant_has_somebody_called_and_a_moderator_has_them_removed() {
     let bye = called(&mut house, "BYE").await.request;
     assert_eq!((bye.uri(), bye.to_tag()), ("sip:bob@192.0.2.7", Some("bobs")));
     assert!(watcher.document().await.contains("<user entity=\"sip:bob@example.org\" state=\"deleted\"/>"));
+    let kicked = async {
+        while house.kicked().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), kicked).await.unwrap();
     assert_eq!(house.kicked(), ["bob"], "he leaves the chat, too");
     house.stop().await;
 }

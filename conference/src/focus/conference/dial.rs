@@ -109,8 +109,8 @@ impl Conference {
                 let people = meant.iter().map(|at| &self.participants[*at]);
                 // Who names a device means that device.
                 let people = people.filter(|p| !p.caller.is_anonymous && is_same(&p.caller.uri, &uri));
-                let people = people.filter_map(Participant::jid);
-                if let Some(jid) = people.clone().find(|jid| **jid != asker.jid) {
+                let mut people = people.filter_map(Participant::jid);
+                if let Some(jid) = people.find(|jid| **jid != asker.jid) {
                     self.kick_from_chat(jid);
                 }
                 let teller = self.accept(&incoming, leg);
