@@ -7,14 +7,15 @@
 
 use std::time::Instant;
 
-use shared_auth::Identity;
-use shared_model::{Aor, idn};
+use shared_auth::{AccountCard, Identity};
+use shared_model::{AccountId, Aor, idn};
 use sip_core::header::{AuthParams, Name, NameAddr};
 use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
 
 use crate::authenticate::{Asker, Door, prove};
 use crate::numbers::Dialled;
+use crate::routing::unavailable;
 use crate::server::Server;
 
 /// Who sent it: proved for users of our domains, nobody for others; our own endpoints are believed.
@@ -113,10 +114,32 @@ async fn is_own(server: &Server, from: &Uri<'_>, identity: &Identity) -> bool {
     owner.is_some_and(|owner| owner.account == identity.account)
 }
 
-/// The number of a proved caller: the one that they wrote in From, or else the first of theirs.
-pub(crate) async fn number(server: &Server, request: &Message, caller: &Identity) -> Option<String> {
+/// For whom an endpoint of ours calls: it asserts them as a member of our trust domain (RFC 3325 §5), and nobody outside of this
+/// process is believed so.
+pub(crate) async fn asker(
+    server: &Server,
+    request: &Message,
+    flow: &Flow,
+) -> Result<Option<AccountCard>, Box<Message>> {
+    if flow.transport != Transport::InProcess || request.method() != "INVITE" {
+        return Ok(None);
+    }
+    let asserted = request.elements(Name::PAssertedIdentity).next().and_then(NameAddr::parse);
+    let aor = asserted.and_then(|asserted| Uri::parse(asserted.uri)).filter(Uri::is_sip);
+    let Some(Ok(aor)) = aor.map(|uri| Aor::new(&uri.user_unescaped(), uri.host)) else { return Ok(None) };
+    match server.auth.directory.by_aor(&aor).await {
+        Ok(card) => Ok(card.filter(|card| card.enabled)),
+        Err(error) => {
+            tracing::error!(%error, "for whom a call is made cannot be read");
+            Err(unavailable(request))
+        }
+    }
+}
+
+/// The number of an account that calls: the one that they wrote in From, or else the first of theirs.
+pub(crate) async fn number(server: &Server, request: &Message, caller: AccountId) -> Option<String> {
     // A store that does not answer costs the number alone.
-    let card = server.auth.directory.by_id(caller.account).await.ok().flatten()?;
+    let card = server.auth.directory.by_id(caller).await.ok().flatten()?;
     let from = NameAddr::parse(request.value(Name::From)?).and_then(|from| Uri::parse(from.uri));
     let written = match from.map(|from| server.plan.read(&from)) {
         Some(Dialled::Number(number)) => Some(number),

@@ -367,4 +367,9 @@ impl Found {
     fn along(flow: Flow, to: Destination) -> Self {
         Self::of(Branch::along(flow, to))
     }
+
+    /// Whether some of it is elsewhere.
+    pub(crate) fn has_foreign(&self) -> bool {
+        self.groups.iter().flatten().any(|branch| branch.to == Destination::Foreign)
+    }
 }

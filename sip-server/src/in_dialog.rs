@@ -7,6 +7,7 @@
 //! Errors 481 for strangers, who have no token of this dialog and are in none that is remembered; 430 if the connection is gone and
 //!       nothing leads to its peer, or to another host than it was seen at, which refuses: that may be anybody's, and a 481 or 408 of
 //!       its would end a call that is up (RFC 3261 §12.2.1.2, RFC 5626 §5.3.1). What the peer's own host answers is the peer's word (RFC 5057 §5.1).
+//!       407 for a REFER that has the focus call somebody who is not here.
 //!
 //! Nothing is relayed for strangers: a request goes elsewhere than along the flow only if it came from the other side of the dialog.
 
@@ -17,11 +18,14 @@ use sip_core::header::{Name, NameAddr};
 use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
 
+use crate::authenticate::Asker;
+use crate::caller;
 use crate::destination;
 use crate::dialogs::Ahead;
 use crate::features::{Destination, privacy};
 use crate::flow_token::Followed;
 use crate::location::Branch;
+use crate::numbers::Dialled;
 use crate::push;
 use crate::routing::{Astray, Route, answer, next_hop};
 use crate::server::Server;
@@ -99,10 +103,31 @@ pub(crate) async fn route(
         None => Ahead::of(named.map_or(0, |named| named.ahead)),
     };
     branch.ahead = ahead.all;
+    let is_to_focus = branch.to == Destination::Trusted;
     let groups = vec![vec![branch]];
-    let sender = if request.method() == "REFER" { server.dialogs.own_aor(request) } else { None };
+    let is_refer = request.method() == "REFER";
+    let sender = if is_refer { server.dialogs.own_aor(request) } else { None };
+    // What an endpoint of ours calls elsewhere is by somebody's rights and on their bill, for which a dialog is not proof enough.
+    let caller = match is_refer && is_to_focus && refers_elsewhere(server, request) {
+        true => Some(caller::prove_as(server, request, came, Asker::Proxy).await?),
+        false => None,
+    };
     let ahead_of_invite = ahead.of_invite;
-    Ok(Route { groups, sender, is_anonymous, astray, ahead_of_invite, ..Route::default() })
+    Ok(Route { groups, caller, sender, is_anonymous, astray, ahead_of_invite, ..Route::default() })
+}
+
+/// Whether a REFER asks for a call to a number, or into another domain.
+fn refers_elsewhere(server: &Server, request: &Message) -> bool {
+    let leads_out = |address: NameAddr<'_>| {
+        let Some(uri) = Uri::parse(address.uri) else { return false };
+        let method = uri.params.value("method").or_else(|| address.params.value("method"));
+        if method.is_some_and(|method| method.eq_ignore_ascii_case("BYE")) {
+            return false;
+        }
+        let is_here = uri.is_sip() && (server.is_our_host(&uri) || server.hosted(uri.host).is_some());
+        !is_here || matches!(server.plan.read(&uri), Dialled::Number(_) | Dialled::Emergency(_))
+    };
+    request.elements(Name::ReferTo).filter_map(NameAddr::parse).any(leads_out)
 }
 
 /// RFC 5627 §5.3: a GRUU becomes the contact inside a dialog too; the Path of its binding does not count.

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use shared_auth::{AccountCard, Identity};
-use shared_model::{Aor, CallEvent, CallOutcome, MayRing};
+use shared_model::{AccountId, Aor, BareJid, CallEvent, CallOutcome, MayRing};
 use shared_runtime::unix_millis;
 use sip_core::header::{Name, NameAddr};
 use sip_core::proxy::{Hop, hop_check, pop_routes};
@@ -58,6 +58,8 @@ pub(crate) struct Route {
     pub(crate) asleep: Vec<Sleeper>,
     /// Who sent it, if proved.
     pub(crate) caller: Option<Identity>,
+    /// For whom an endpoint of ours calls somebody who is not here, if for somebody. Who is called is not told.
+    pub(crate) asker: Option<AccountCard>,
     /// Whose side of its dialog sent it, if it is a REFER in one.
     pub(crate) sender: Option<Aor>,
     /// The address that the sender prefers, if it is one of its own.
@@ -84,6 +86,24 @@ pub(crate) struct Route {
     pub(crate) ahead_of_invite: u32,
     /// How the way differs from the one that the dialog began on.
     pub(crate) astray: Option<Astray>,
+}
+
+/// Whose call it is: by whose rights it goes on, and on whose bill.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Payer<'a> {
+    pub(crate) account: AccountId,
+    pub(crate) aor: &'a Aor,
+    pub(crate) jid: &'a BareJid,
+}
+
+impl Route {
+    /// Who sent it, or had an endpoint of ours send it.
+    pub(crate) fn payer(&self) -> Option<Payer<'_>> {
+        let sender = self.caller.as_ref().map(|it| Payer { account: it.account, aor: &it.aor, jid: &it.jid });
+        let asker =
+            || self.asker.as_ref().map(|it| Payer { account: it.account, aor: &it.aor, jid: &it.jid });
+        sender.or_else(asker)
+    }
 }
 
 /// How the way of a request inside a dialog differs from that of the dialog's first.
@@ -309,13 +329,17 @@ async fn find(
         }
         found = Found { callee: Some(callee), ..Found::default() };
     }
+    let leaves = found.outside.is_some() || found.has_foreign();
+    let asker = if leaves { caller::asker(server, request, flow).await? } else { None };
     if let Some(outside) = &mut found.outside {
         // The telephone network costs somebody something: only who proved who they are goes there, and only to call.
-        let Some(caller) = &caller else { return Err(Nowhere::NoRelaying.answer(request)) };
+        let payer =
+            caller.as_ref().map(|caller| caller.account).or(asker.as_ref().map(|asker| asker.account));
+        let Some(payer) = payer else { return Err(Nowhere::NoRelaying.answer(request)) };
         if request.method() != "INVITE" {
             return Err(Nowhere::CallsOnly.answer(request));
         }
-        outside.number = caller::number(server, request, caller).await;
+        outside.number = caller::number(server, request, payer).await;
     }
     let is_strangers = !is_trusted && request.method() == "INVITE" && !is_trusted_peer(server, flow);
     let verstat = match is_strangers {
@@ -328,7 +352,7 @@ async fn find(
     };
     let Found { groups, asleep, callee, device, outside } = found;
     let at = Route { groups, asleep, callee, device, outside, mailbox, ..Route::default() };
-    Ok(Route { caller, asserted, verstat, is_anonymous, is_trusted, ..at })
+    Ok(Route { caller, asker, asserted, verstat, is_anonymous, is_trusted, ..at })
 }
 
 /// Who gives no name may be of ours, and is asked before they are refused where strangers may not go (RFC 3323 §4.2).

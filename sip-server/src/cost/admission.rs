@@ -1,6 +1,6 @@
 //! What happens before a call that costs something rings — RFC 7081 §5 (cues), §7 (they may be forged), RFC 3261 §20.43.
 //!
-//! In    a routed call of a proven caller.
+//! In    a routed call of a proven caller, or of a room for somebody.
 //! Out   a [`Charge`], if it costs anything; the caller was told by chat what, and asked where the rules say so.
 //! Errors 403 with a Warning 399 and a chat message; 603 for what the caller declined; 487 if they gave up meanwhile.
 //! While the caller is asked, 182 says so to the phone, or a 183 with sound where that is wanted ([`super::announce`]).
@@ -8,7 +8,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use shared_auth::Identity;
 use shared_model::{Announcement, idn};
 use shared_runtime::unix_millis;
 use sip_core::Message;
@@ -21,15 +20,15 @@ use super::limits::{Refusal, may_call, may_charge};
 use crate::destination::Outside;
 use crate::features::Destination;
 use crate::numbers::{Class, Dialled, Rate};
-use crate::routing::{Route, unavailable};
+use crate::routing::{Payer, Route, unavailable};
 use crate::server::Server;
 
 /// Lets a call go on, or answers it.
 pub(crate) async fn admit(asked: Asked<'_>, route: &Route) -> Result<Option<Charge>, Box<Message>> {
     let Asked { server, request, .. } = asked;
     let is_call = request.method() == "INVITE" && !request.is_in_dialog();
-    let Some(caller) = route.caller.as_ref().filter(|_| is_call) else { return Ok(None) };
-    let rules = server.config.cost.of(&caller.aor);
+    let Some(caller) = route.payer().filter(|_| is_call) else { return Ok(None) };
+    let rules = server.config.cost.of(caller.aor);
     let Some(outside) = &route.outside else {
         let is_elsewhere = route.groups.iter().flatten().any(|branch| branch.to == Destination::Foreign);
         if is_elsewhere && !rules.other_domains {
@@ -68,10 +67,10 @@ pub(crate) async fn admit(asked: Asked<'_>, route: &Route) -> Result<Option<Char
 async fn begin(
     server: &Server,
     request: &Message,
-    caller: &Identity,
+    caller: Payer<'_>,
     rate: Rate,
 ) -> Result<Result<Charge, Refusal>, Box<Message>> {
-    let rules = server.config.cost.of(&caller.aor);
+    let rules = server.config.cost.of(caller.aor);
     let spent = match server.calls.spend.of(caller.account, unix_millis()).await {
         Ok(spent) => spent,
         // Who spent what is not known: nothing is spent on top.
@@ -85,7 +84,7 @@ async fn begin(
 }
 
 /// Asks the caller, by chat and by voice, whichever they answer first. While they think, they may hang up.
-async fn confirm(asked: Asked<'_>, caller: &Identity, outside: &Outside) -> Result<(), Box<Message>> {
+async fn confirm(asked: Asked<'_>, caller: Payer<'_>, outside: &Outside) -> Result<(), Box<Message>> {
     let Asked { server, request, handle, .. } = asked;
     let within = server.config.cost.confirm_within;
     let question = format!("{} Write yes to call.", what_it_costs(server, outside));
@@ -101,7 +100,7 @@ async fn confirm(asked: Asked<'_>, caller: &Identity, outside: &Outside) -> Resu
     let (mut is_asked, mut end) = (true, std::pin::pin!(tokio::time::sleep(within)));
     let mut by_chat = std::pin::pin!(async {
         match &server.notices {
-            Some(notices) => notices.ask(&caller.jid, &question, within).await,
+            Some(notices) => notices.ask(caller.jid, &question, within).await,
             None => None,
         }
     });
@@ -157,7 +156,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) handle: &'a ServerHandle,
 }
 
-async fn refuse(asked: Asked<'_>, caller: &Identity, refusal: Refusal) -> Box<Message> {
+async fn refuse(asked: Asked<'_>, caller: Payer<'_>, refusal: Refusal) -> Box<Message> {
     let Asked { server, request, .. } = asked;
     let text = refusal.text(&server.config.cost.currency);
     tracing::info!(?refusal, "a call is refused by its caller's rules");
@@ -174,9 +173,9 @@ async fn refuse(asked: Asked<'_>, caller: &Identity, refusal: Refusal) -> Box<Me
     Box::new(response)
 }
 
-async fn tell(server: &Server, caller: &Identity, text: &str) {
+async fn tell(server: &Server, caller: Payer<'_>, text: &str) {
     if let Some(notices) = &server.notices {
-        notices.tell(&caller.jid, text).await;
+        notices.tell(caller.jid, text).await;
     }
 }
 

@@ -10,7 +10,7 @@ use shared_model::Announcement;
 use sip_core::Uri;
 use sip_core::header::Name;
 use sip_core::proxy::prepare_copy;
-use sip_endpoint::{Answer, SentRequest, ServerHandle};
+use sip_endpoint::{Answer, SentRequest, ServerHandle, Transport};
 
 use super::admission::Asked;
 use crate::flow_token::Followed;
@@ -34,7 +34,9 @@ impl Announced {
     /// Begins one, where the operator wants them and the caller can hear it.
     pub(super) async fn begin(asked: Asked<'_>, what: Announcement) -> Option<Self> {
         let Asked { server, request, flow: caller, .. } = asked;
-        if !server.config.cost.announce || request.body().is_empty() {
+        // In a room nobody hears what is said before a call is answered.
+        let is_heard = !request.body().is_empty() && caller.transport != Transport::InProcess;
+        if !server.config.cost.announce || !is_heard {
             return None;
         }
         let uri = server.announcements.as_ref()?.announcement(what)?;

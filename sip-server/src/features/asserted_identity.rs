@@ -20,7 +20,9 @@ pub const SPEC: Spec = Spec::rfc(3325).note(
 
 /// Takes foreign assertions off and puts ours on.
 pub fn apply(request: &mut Message, passage: &Passage<'_>) {
-    let is_believed = passage.from_trusted && passage.caller.is_none();
+    // Who has the focus call somebody pays for that, which is nobody's word but a proof's.
+    let is_refer = request.method() == "REFER" && passage.to == Destination::Trusted;
+    let is_believed = passage.from_trusted && passage.caller.is_none() && !is_refer;
     request.remove(Name::PPreferredIdentity);
     let may_tell = match passage.to {
         Destination::Trusted => true,
@@ -74,7 +76,11 @@ mod tests {
     }
 
     fn passed(passage: Passage<'_>) -> Vec<String> {
-        let mut request = Message::request("INVITE", "sip:b@x");
+        passed_of("INVITE", passage)
+    }
+
+    fn passed_of(method: &str, passage: Passage<'_>) -> Vec<String> {
+        let mut request = Message::request(method, "sip:b@x");
         request.push(Name::PAssertedIdentity, "<sip:somebody@peer.example>, <tel:+15550100>");
         request.push(Name::PPreferredIdentity, "<sip:mallory@x>");
         apply(&mut request, &passage);
@@ -99,6 +105,10 @@ mod tests {
         assert_eq!(passed(Passage { to: foreign, to_trusted: true, is_anonymous: true, ..caller }), ours);
         assert_eq!(passed(Passage { asserted, ..caller }), ["<tel:+15550199>"]);
         assert!(passed(Passage { to: foreign, from_trusted: true, ..nobody }).is_empty());
+        let room = Destination::Trusted;
+        assert_eq!(passed(Passage { to: room, from_trusted: true, ..nobody }), theirs);
+        assert!(passed_of("REFER", Passage { to: room, from_trusted: true, ..nobody }).is_empty());
+        assert_eq!(passed_of("REFER", Passage { to: room, ..caller }), ours);
     }
 
     #[test]

@@ -443,8 +443,7 @@ impl Forwarding<'_> {
         let Some(trunk) = &branch.trunk else { return };
         if let Some(outside) = &self.route.outside {
             let number = outside.number.as_deref();
-            let domain =
-                self.route.caller.as_ref().map_or(self.server.domains.main(), |caller| caller.aor.domain());
+            let domain = self.route.payer().map_or(self.server.domains.main(), |payer| payer.aor.domain());
             let domain = &idn::to_ascii(domain);
             let shown = Shown { number, is_anonymous: self.route.is_anonymous, domain };
             trunk.show_caller(request, shown, &self.server.plan);
@@ -457,9 +456,10 @@ impl Forwarding<'_> {
     /// RFC 8224: calls of our users to other domains are signed, those of strangers are marked by what their signature is.
     fn sign_or_mark(&self, request: &mut Message, to: Destination) {
         let is_call = request.method() == "INVITE" && !request.is_in_dialog();
+        let numbers = self.route.outside.as_ref().and_then(Outside::numbers);
+        let is_ours = self.route.caller.is_some() || numbers.is_some();
         match (to, &self.route.caller) {
-            (Destination::Foreign, Some(_)) if is_call => {
-                let numbers = self.route.outside.as_ref().and_then(Outside::numbers);
+            (Destination::Foreign, _) if is_call && is_ours => {
                 self.server.stir.sign(request, numbers, shared_runtime::unix_millis() / 1_000);
             }
             (Destination::Device | Destination::Trusted, None) if is_call && self.is_strangers() => {

@@ -118,7 +118,7 @@ impl Calls {
             from: cut(from.map_or("", |from| from.uri)),
             to: cut(request.uri()),
             call_id: request.call_id().into(),
-            caller: route.caller.as_ref().map(|caller| caller.account),
+            caller: route.payer().map(|payer| payer.account),
             callee: route.callee.as_ref().map(|callee| callee.account),
             direction,
             trunk: route.from_trunk.as_ref().map(|trunk| trunk.name().to_owned()),

@@ -25,7 +25,7 @@ async fn served(cost: CostConfig) -> (Served, Phone, Phone) {
     served_with(cost, Behind::default()).await
 }
 
-async fn served_with(cost: CostConfig, behind: Behind) -> (Served, Phone, Phone) {
+pub(crate) async fn served_with(cost: CostConfig, behind: Behind) -> (Served, Phone, Phone) {
     let mut carrier = Phone::alone("carrier").await;
     let (served, alice) = served_at(&carrier.address().to_string(), cost, behind).await;
     carrier.move_to(&served);
@@ -89,7 +89,7 @@ async fn hang_up(alice: &Phone, carrier: &Phone, (sent, ok): &(Message, Message)
     alice.expect("200").await;
 }
 
-async fn rows(served: &Served) -> Vec<CallRecord> {
+pub(crate) async fn rows(served: &Served) -> Vec<CallRecord> {
     page(&*served.store.archive, None, None).await.unwrap().0
 }
 

@@ -26,6 +26,7 @@ mod push;
 mod reg_event;
 mod registrations;
 mod relays;
+mod rooms;
 mod sips;
 mod stir;
 mod suspension;
