@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use shared_auth::AccountCard;
+use shared_auth::{AccountCard, Identity};
 use shared_model::Aor;
 use shared_runtime::unix_millis;
 use shared_store::StoreError;
@@ -121,6 +121,29 @@ impl Nowhere {
 impl From<StoreError> for Nowhere {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+/// The device at a contact that nobody but us can reach, such as a browser's `sip:x@y.invalid`: whoever is transferred there to
+/// take another's place in a call (RFC 5589 §7) knows no other name of it, if it has no GRUU. The call has to be one that went by us,
+/// and the device one of its party's, of the caller's own domain.
+pub(crate) async fn replaced(
+    server: &Server,
+    request: &Message,
+    uri: &Uri<'_>,
+    caller: &Identity,
+) -> Option<Found> {
+    let is_elsewhere = !server.is_our_host(uri) && server.hosted(uri.host).is_none();
+    if request.method() != "INVITE" || !uri.is_sip() || uri.is_sips() || !is_elsewhere {
+        return None;
+    }
+    let party = server.dialogs.replaced(request.other_values("Replaces").next()?)?;
+    // A store that does not answer costs this way alone.
+    let card = server.auth.directory.by_aor(&party).await.ok()?;
+    let device = Device::At(request.uri().to_owned());
+    match party.domain() == caller.aor.domain() {
+        true => at_devices(server, card, Some(&device)).await.ok(),
+        false => None,
     }
 }
 

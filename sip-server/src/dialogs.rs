@@ -10,6 +10,7 @@ use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
 use shared_model::Aor;
 use sip_core::Message;
+use sip_core::header::Params;
 use sip_endpoint::Flow;
 
 use crate::in_dialog::is_from;
@@ -91,6 +92,14 @@ impl Dialogs {
         self.up.get(request.call_id())?.sides(request)?.0.aor.clone()
     }
 
+    /// Whose device the side of a dialog is that a Replaces names, as whoever gets it has the tags (RFC 3891 §3).
+    pub(crate) fn replaced(&self, replaces: &str) -> Option<Aor> {
+        let at = replaces.find(';')?;
+        let params = Params(&replaces[at..]);
+        let dialog = self.up.get(replaces[..at].trim())?;
+        dialog.between(params.value("from-tag")?, params.value("to-tag")?)?.1.aor.clone()
+    }
+
     /// Whose device the other side is.
     pub(crate) fn other_aor(&self, request: &Message) -> Option<Aor> {
         self.of_other(request, |party| party.aor.clone())?
@@ -161,10 +170,13 @@ impl Dialogs {
 impl Dialog {
     /// The side that a request is of, and the other; none if its tags are not both of this dialog (§12.2.2).
     fn sides(&self, request: &Message) -> Option<(&Party, &Party)> {
-        let tags = (request.from_tag().unwrap_or_default(), request.to_tag().unwrap_or_default());
+        self.between(request.from_tag().unwrap_or_default(), request.to_tag().unwrap_or_default())
+    }
+
+    fn between(&self, own: &str, other: &str) -> Option<(&Party, &Party)> {
         match (&*self.caller_tag, &*self.callee_tag) {
-            (caller, callee) if tags == (caller, callee) => Some((&self.caller, &self.callee)),
-            (caller, callee) if tags == (callee, caller) => Some((&self.callee, &self.caller)),
+            (caller, callee) if (own, other) == (caller, callee) => Some((&self.caller, &self.callee)),
+            (caller, callee) if (own, other) == (callee, caller) => Some((&self.callee, &self.caller)),
             _ => None,
         }
     }

@@ -27,6 +27,8 @@ pub(crate) enum Device {
     Temporary(AccountId, u64, u64),
     /// The device of this account whose binding has this key, by its hash.
     Bound(AccountId, u64),
+    /// The device without a GRUU that registered this very contact.
+    At(String),
 }
 
 impl Gruus {
@@ -75,6 +77,10 @@ impl Device {
     pub(crate) fn is(&self, binding: &Binding) -> bool {
         match self {
             Self::Public(instance) => binding.instance == *instance,
+            Self::At(contact) => match (Uri::parse(contact), Uri::parse(&binding.contact)) {
+                (Some(asked), Some(bound)) => asked.is_same(&bound),
+                _ => false,
+            },
             Self::Bound(account, key) => binding.account == *account && hash(&binding.key) == *key,
             Self::Temporary(account, instance, call_id) => {
                 binding.account == *account

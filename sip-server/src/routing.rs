@@ -273,7 +273,14 @@ async fn find(
     let mut mailbox = None;
     // Who asked for many names hears of nobody any more whether they are here or away; who is here is called.
     let is_guesser = !is_trusted && server.auth.authenticator.wait_of_guesser(flow.remote.ip()).is_some();
-    let mut found = if request.value(Name::Route).is_none() {
+    let has_route = request.value(Name::Route).is_some();
+    let replaced = match &caller {
+        Some(caller) if !has_route => destination::replaced(server, request, uri, caller).await,
+        _ => None,
+    };
+    let mut found = if let Some(found) = replaced {
+        found
+    } else if !has_route {
         if is_guesser && request.method() != "INVITE" {
             return Err(Nowhere::Offline.answer(request));
         }

@@ -1,8 +1,14 @@
 //! One device among many: outbound flows (RFC 5626), GRUUs (RFC 5627), and who may register what.
 
-use crate::common::{DOMAIN, PASSWORD, Phone, serve};
+use std::time::Duration;
+
+use crate::common::{Behind, DOMAIN, PASSWORD, Phone, new_folder, serve, start_with};
+use shared_auth::{NewAccount, Profile};
+use shared_model::{Aor, BareJid};
+use shared_store::Store;
 use sip_core::Message;
 use sip_core::header::{Name, NameAddr};
+use sip_server::Config;
 
 const INSTANCE: &str = "\"<urn:uuid:00000000-0000-1000-8000-000A95A0E128>\"";
 
@@ -125,4 +131,75 @@ async fn nobody_registers_by_a_third_party_or_a_contact_that_leads_back() {
     demanding.push(Name::Require, "gruu, levitation");
     let refused = bob.ask(demanding, PASSWORD).await;
     assert_eq!((refused.status(), refused.value(Name::Unsupported)), (420, Some("levitation")));
+}
+
+/// RFC 5589 §7.1, to a browser that has no GRUU and is nowhere but at the end of its connection.
+#[tokio::test]
+async fn an_attended_transfer_reaches_a_device_that_nobody_but_us_can() {
+    const CONTACT: &str = "sip:x7k2@q9.invalid;transport=ws";
+    let behind = Behind { domains: vec!["example.net"], ..Behind::default() };
+    let served = start_with(DOMAIN, Store::in_memory(), new_folder(), Config::default(), behind).await;
+    served.populate().await;
+    for (name, domain) in [("dan", "example.net"), ("erin", DOMAIN)] {
+        let (aor, jid) = (Aor::new(name, domain).unwrap(), BareJid::new(name, domain).unwrap());
+        served
+            .auth
+            .book
+            .create(NewAccount { aor, jid, profile: Profile::default() }, PASSWORD)
+            .await
+            .unwrap();
+    }
+    let (alice, erin) = (Phone::new("alice", &served).await, Phone::new("erin", &served).await);
+    let bob = Phone::over_tcp("bob", &served).await;
+    let mut bind = bob.request("REGISTER", &format!("sip:{DOMAIN}"), &bob.aor());
+    bind.set(Name::Contact, &format!("<{CONTACT}>"));
+    assert_eq!(bob.ask(bind, PASSWORD).await.status(), 200);
+    // Alice calls bob to say who waits.
+    let ((ok, sent), ()) = tokio::join!(alice.ask_with(invite(&alice, &bob.aor()), PASSWORD), async {
+        let incoming = bob.expect("INVITE").await;
+        let mut ok = Message::response(&incoming, 200, "");
+        for route in incoming.values(Name::RecordRoute) {
+            ok.push(Name::RecordRoute, route);
+        }
+        ok.push(Name::Contact, &format!("<{CONTACT}>"));
+        bob.send(&ok).await;
+    });
+    assert_eq!(ok.status(), 200);
+    alice.send(&alice.in_dialog("ACK", sent.cseq().unwrap().0, &sent, &ok)).await;
+    bob.expect("ACK").await;
+    let second = Phone::registered("bob", &served).await;
+    let replacing = |from: &Phone, uri: &str, to_tag: &str, from_tag: &str| {
+        let mut invite = invite(from, uri);
+        let call = sent.call_id();
+        invite.push_other("Replaces", &format!("{call};to-tag={to_tag};from-tag={from_tag}"));
+        invite
+    };
+    let (alices, bobs) = (sent.from_tag().unwrap(), ok.to_tag().unwrap());
+    // Who proves nothing, is of another domain, names no such call or no device of its party, gets no further than before.
+    let mut stranger = Phone::new("stranger", &served).await;
+    stranger.domain = "elsewhere.example";
+    let mut dan = Phone::new("dan", &served).await;
+    dan.domain = "example.net";
+    for (who, uri, to_tag, from_tag, status) in [
+        (&stranger, CONTACT, bobs, alices, 403),
+        (&dan, CONTACT, bobs, alices, 404),
+        (&erin, CONTACT, bobs, "another", 404),
+        (&erin, CONTACT, alices, bobs, 404),
+        (&erin, "sip:x7k3@q9.invalid;transport=ws", bobs, alices, 404),
+    ] {
+        let refused = who.ask(replacing(who, uri, to_tag, from_tag), PASSWORD).await;
+        assert_eq!(refused.status(), status, "{} to {uri}: {to_tag} {from_tag}", who.name);
+    }
+    let take = erin.ask(replacing(&erin, CONTACT, bobs, alices), PASSWORD);
+    let (taken, incoming) = tokio::join!(take, async {
+        let incoming = bob.expect("INVITE").await;
+        bob.respond(&incoming, 486).await;
+        incoming
+    });
+    assert_eq!((taken.status(), incoming.uri()), (486, CONTACT));
+    assert!(incoming.other_values("Replaces").next().is_some());
+    tokio::select! {
+        _ = second.receive() => panic!("no other device of his is meant"),
+        () = tokio::time::sleep(Duration::from_millis(100)) => {}
+    }
 }
