@@ -1,7 +1,7 @@
 //! Referred-By — RFC 3892 §2.1: who asks the focus to call somebody is who sent the REFER, and whoever is called believes it.
 //!
 //! In    a REFER to an endpoint of ours, and whose it is: by their proof, or by the side of the dialog that they are.
-//! Out   the same, with a Referred-By that names nobody but them; of strangers none that names somebody of ours.
+//! Out   the same, with a Referred-By that names nobody but them; none of who is not known, such as in a dialog of before a restart.
 //! Not here: REFERs between phones, whose matter it is; tokens (§5), which nobody here can judge.
 
 use shared_model::{Aor, Domains, Spec};
@@ -30,7 +30,7 @@ pub fn apply(request: &mut Message, passage: &Passage<'_>) {
     }
 }
 
-/// Whether somebody may say this of themselves, as in From: nobody is everybody's, and of a stranger only what is not ours is unknown.
+/// Whether somebody may say this of themselves, as in From: nobody is everybody's.
 fn is_true(said: &str, sender: Option<&Aor>, domains: &Domains) -> bool {
     let Some(uri) = NameAddr::parse(said).and_then(|said| Uri::parse(said.uri)) else { return false };
     let own = |sender: &Aor| {
@@ -38,7 +38,7 @@ fn is_true(said: &str, sender: Option<&Aor>, domains: &Domains) -> bool {
             Aor::new(&uri.user_unescaped(), domain).is_ok_and(|said| uri.is_sip() && said == *sender)
         })
     };
-    is_nobody(&uri) || sender.map_or_else(|| !domains.has(uri.host), own)
+    is_nobody(&uri) || sender.is_some_and(own)
 }
 
 #[cfg(test)]
@@ -70,8 +70,10 @@ mod tests {
                 assert_eq!(seen(said, Passage { is_anonymous: true, ..of }), None, "{said}");
             }
         }
-        assert_eq!(seen("<sip:100@example.org>", stranger), None);
-        assert_eq!(seen("<sip:far@far>", stranger).as_deref(), Some("<sip:far@far>"));
+        // Not by an address of ours in place of our domain either.
+        for said in ["<sip:100@example.org>", "<sip:100@192.0.2.1>", "<tel:+1>", "<sip:far@far>"] {
+            assert_eq!(seen(said, stranger), None, "{said}");
+        }
         let to_phone = Passage { to: Destination::Device, ..proved };
         assert_eq!(seen("<sip:200@example.org>", to_phone).as_deref(), Some("<sip:200@example.org>"));
     }
