@@ -58,8 +58,12 @@ pub(super) fn is_early_only(request: &Message) -> bool {
 /// What a REFER with one Refer-To asks for; `None` if that is nothing we do.
 pub(super) fn referral(request: &Message) -> Option<Referral> {
     let address = NameAddr::parse(request.elements(Name::ReferTo).next()?)?;
-    let uri = Uri::parse(address.uri).filter(Uri::is_sip)?;
-    let plain = address.uri.split(';').next()?.split('?').next()?.to_owned();
+    let uri = Uri::parse(address.uri).filter(|uri| uri.is_sip() || uri.is_tel())?;
+    // What a number means is in its parameters (RFC 3966 §5.1.5).
+    let plain = match uri.is_tel() {
+        true => address.uri.to_owned(),
+        false => address.uri.split(';').next()?.split('?').next()?.to_owned(),
+    };
     // What stands outside brackets is the header's; some write the method there.
     match uri.params.value("method").or_else(|| address.params.value("method")) {
         None => Some(Referral::Invite(plain)),
@@ -114,7 +118,10 @@ mod tests {
         );
         assert_eq!(of("<sip:bob@example.org;method=BYE>"), Some(Referral::Remove(bob())));
         assert_eq!(of("sip:bob@example.org;method=BYE"), Some(Referral::Remove(bob())));
-        for nothing in ["<sip:bob@example.org;method=SUBSCRIBE>", "<tel:+331>", "<http://x/>", "rubbish"] {
+        let number = "tel:0140;phone-context=+33".to_owned();
+        assert_eq!(of(&format!("<{number}>")), Some(Referral::Invite(number.clone())));
+        assert_eq!(of(&format!("<{number}>;method=BYE")), Some(Referral::Remove(number)));
+        for nothing in ["<sip:bob@example.org;method=SUBSCRIBE>", "<tel:bob>", "<http://x/>", "rubbish"] {
             assert_eq!(of(nothing), None, "{nothing}");
         }
     }

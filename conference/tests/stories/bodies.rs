@@ -51,6 +51,6 @@ async fn a_referral_without_one_target_is_refused_as_malformed() {
     assert_eq!(alice.send("REFER", &[]).await.status(), 400);
     let two = [("Refer-To", "<sip:bob@example.org>"), ("Refer-To", "<sip:carol@example.org>")];
     assert_eq!(alice.send("REFER", &two).await.status(), 400);
-    assert_eq!(alice.send("REFER", &[("Refer-To", "<tel:+331>")]).await.status(), 501);
+    assert_eq!(alice.send("REFER", &[("Refer-To", "<mailto:bob@example.org>")]).await.status(), 501);
     house.stop().await;
 }

@@ -137,6 +137,47 @@ async fn an_occupant_of_the_chat_room_has_somebody_called() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_has_a_number_called_is_named_to_the_proxy_and_hears_its_words() {
+    let mut house = House::start_with(Config { strangers: true, ..quiet() }).await;
+    let (focus, room) = (house.focus.clone(), crate::house::ROOM.parse().unwrap());
+    let ask = tokio::spawn(async move {
+        focus.call_out(&room, &crate::house::jid("alice"), "sip:+33899000000@example.org").await
+    });
+    let incoming = called(&mut house, "INVITE").await;
+    let by_alice = Some("<sip:alice@example.org>");
+    assert_eq!(incoming.request.value(Name::PAssertedIdentity), by_alice);
+    assert_eq!(
+        (incoming.request.value(Name::Privacy), incoming.request.value(Name::ReferredBy)),
+        (None, None)
+    );
+    let refuse = |incoming: &Incoming| {
+        let mut refusal = Message::response(&incoming.request, 403, "");
+        refusal.push(Name::Warning, "399 example.org \"Calls of class premium are not allowed for you\"");
+        incoming.server.respond(refusal);
+    };
+    refuse(&incoming);
+    let why = ask.await.unwrap().unwrap_err().to_string();
+    assert_eq!(why, "403 Calls of class premium are not allowed for you");
+    // By REFER, from inside and from outside a call.
+    let mut inside = house.call("alice", 440.0).await;
+    let mut outside = house.silent_phone("alice").await;
+    for phone in [&mut inside, &mut outside] {
+        let asked = [("Refer-To", "<tel:0899;phone-context=+33>"), ("Privacy", "id")];
+        assert_eq!(phone.send("REFER", &asked).await.status(), 202);
+        let incoming = called(&mut house, "INVITE").await;
+        assert_eq!(incoming.request.uri(), "tel:0899;phone-context=+33");
+        assert_eq!(incoming.request.value(Name::PAssertedIdentity), by_alice);
+        assert_eq!(incoming.request.value(Name::Privacy), Some("id"), "whoever hides is shown to nobody");
+        refuse(&incoming);
+        phone.request("NOTIFY").await;
+        let told = phone.request("NOTIFY").await;
+        let words = b"SIP/2.0 403 Calls of class premium are not allowed for you\r\n";
+        assert_eq!(told.body().as_ref(), words);
+    }
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_becomes_of_a_call_that_is_asked_for_is_told() {
     let mut house = House::start().await;
     let mut alice = house.call("alice", 440.0).await;
@@ -175,7 +216,8 @@ async fn what_becomes_of_a_call_that_is_asked_for_is_told() {
     assert_eq!(refused.send("REFER", &refer).await.status(), 403, "whom the room bans is not called");
     for (name, to, status) in [
         ("stranger", "<sip:carol@example.org>", 403),
-        ("alice", "<tel:+33123456789>", 501),
+        ("alice", "<tel:+33123456789>", 403),
+        ("alice", "<mailto:bob@example.org>", 501),
         ("alice", "<sip:other@conference.example.org>", 403),
         ("alice", "<sip:somebody@elsewhere.example>", 403),
     ] {

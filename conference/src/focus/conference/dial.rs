@@ -52,7 +52,17 @@ pub(in crate::focus) struct Dialling {
     voice: Voice,
     cancel: Cancel,
     teller: Option<Teller>,
+    asker: Asker,
     device: Device,
+}
+
+/// For whom a call is made.
+struct Asker {
+    /// Who proved to have asked: the proxy lets the call go where they may call, and on their bill.
+    aor: Option<Aor>,
+    is_anonymous: bool,
+    /// What whoever is called is told of them (RFC 3892 §2.2).
+    referred_by: Option<String>,
 }
 
 /// What a call of ours is offered to. Nobody says beforehand: who does not take the one is offered the other.
@@ -75,9 +85,10 @@ impl Conference {
     pub(super) async fn refer(&mut self, incoming: Incoming, leg: Option<usize>) {
         let request = &incoming.request;
         let refuse = |status, reason| incoming.server.respond(Message::response(request, status, reason));
+        let sender = caller(request, &self.focus.parts().accounts).await;
         let asker = match leg {
             Some(at) => self.participants[at].caller.card.clone(),
-            None => caller(request, &self.focus.parts().accounts).await.card,
+            None => sender.card.clone(),
         };
         let Some(asker) = asker else { return refuse(403, "This Needs An Account") };
         if leg.is_none()
@@ -122,8 +133,11 @@ impl Conference {
             Referral::Invite(uri) => match self.may_call(&uri, is_moderator).await {
                 Ok((callee, voice)) => {
                     let teller = self.accept(&incoming, leg);
+                    let is_anonymous = sender.is_anonymous
+                        || leg.is_some_and(|at| self.participants[at].caller.is_anonymous);
                     let referred_by = request.value(Name::ReferredBy).map(str::to_owned);
-                    self.dial(&uri, callee, voice, (teller, referred_by), Device::Phone).await;
+                    let asker = Asker { aor: sender.card.map(|card| card.aor), is_anonymous, referred_by };
+                    self.dial(&uri, callee, voice, (teller, asker), Device::Phone).await;
                 }
                 Err((status, reason)) => refuse(status, reason),
             },
@@ -160,12 +174,19 @@ impl Conference {
     ) {
         let teller = Teller::Chat(outcome);
         match self.may_ask(asker, uri).await {
-            Ok((callee, voice)) => self.dial(uri, callee, voice, (Some(teller), None), Device::Phone).await,
+            Ok((aor, callee, voice)) => {
+                let asker = Asker { aor: Some(aor), is_anonymous: false, referred_by: None };
+                self.dial(uri, callee, voice, (Some(teller), asker), Device::Phone).await;
+            }
             Err((status, reason)) => self.tell(teller, status, reason).await,
         }
     }
 
-    async fn may_ask(&mut self, asker: &BareJid, uri: &str) -> Result<(Caller, Voice), (u16, &'static str)> {
+    async fn may_ask(
+        &mut self,
+        asker: &BareJid,
+        uri: &str,
+    ) -> Result<(Aor, Caller, Voice), (u16, &'static str)> {
         if self.mailbox.is_some() {
             return Err((403, "This Is A Mailbox"));
         }
@@ -173,12 +194,13 @@ impl Conference {
             tracing::warn!(%error, "an asker's account cannot be read");
             None
         });
-        if !card.is_some_and(|card| card.enabled) {
+        let Some(card) = card.filter(|card| card.enabled) else {
             return Err((403, "This Needs An Account"));
-        }
+        };
         self.admit(Some(asker)).await.map_err(policy::Refusal::status)?;
         let is_moderator = self.snapshot.as_ref().is_some_and(|room| policy::moderates(room, asker));
-        self.may_call(uri, is_moderator).await
+        let (callee, voice) = self.may_call(uri, is_moderator).await?;
+        Ok((card.aor, callee, voice))
     }
 
     /// Whether somebody may be called, and whether they would be heard.
@@ -193,13 +215,7 @@ impl Conference {
         if parsed.host.eq_ignore_ascii_case(&self.focus.parts().domain) {
             return Err((403, "A Conference Does Not Call A Conference"));
         }
-        let card: Option<AccountCard> = match Aor::new(&parsed.user_unescaped(), parsed.host) {
-            Ok(aor) => self.focus.parts().accounts.by_aor(&aor).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "a callee's account cannot be read");
-                None
-            }),
-            Err(_) => None,
-        };
+        let card = self.callee(&parsed).await;
         let jid = card.as_ref().map(|card| &card.jid);
         let strangers = self.focus.parts().config.strangers || is_moderator;
         if let Some(room) = &self.snapshot
@@ -211,6 +227,26 @@ impl Conference {
         let voice = self.voice(jid);
         let display_name = card.as_ref().map(|card| card.name.clone()).unwrap_or_default();
         Ok((Caller { card, is_anonymous: false, uri: uri.to_owned(), display_name }, voice))
+    }
+
+    /// Whose address or number a URI is.
+    async fn callee(&self, uri: &Uri<'_>) -> Option<AccountCard> {
+        let (accounts, user) = (&self.focus.parts().accounts, uri.user_unescaped());
+        let named = match Aor::new(&user, uri.host) {
+            Ok(aor) => accounts.by_aor(&aor).await,
+            Err(_) => Ok(None),
+        };
+        let card = match named {
+            Ok(None) if user.starts_with('+') => {
+                let number: String = user.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect();
+                accounts.by_number(&number).await
+            }
+            named => named,
+        };
+        card.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a callee's account cannot be read");
+            None
+        })
     }
 
     /// RFC 3515 §2.4.2: 202, and a subscription unless it is not wanted.
@@ -241,7 +277,7 @@ impl Conference {
         uri: &str,
         callee: Caller,
         voice: Voice,
-        (teller, referred_by): (Option<Teller>, Option<String>),
+        (teller, asker): (Option<Teller>, Asker),
         device: Device,
     ) {
         let ip = self.focus.local_ip(None, None);
@@ -263,9 +299,16 @@ impl Conference {
         };
         let offered = offered.saying(&text);
         let mut request = self.invitation(uri, text);
-        if let Some(referred_by) = &referred_by {
-            // RFC 3892 §2.2: who is called sees who asked for it.
+        if let Some(referred_by) = &asker.referred_by {
             request.push(Name::ReferredBy, referred_by);
+        }
+        if let Some(aor) = &asker.aor {
+            // RFC 3325 §5: for the proxy, which takes it off.
+            request.push(Name::PAssertedIdentity, &format!("<{}>", aor.to_sip_uri()));
+        }
+        if asker.is_anonymous && callee.card.is_none() {
+            // Their number, which is shown outside, is theirs to hide.
+            request.push(Name::Privacy, "id");
         }
         self.focus.answered().begin(&request);
         let call_id = request.call_id().to_owned();
@@ -301,6 +344,7 @@ impl Conference {
             voice,
             cancel,
             teller,
+            asker,
             device,
         });
         if device == Device::Phone {
@@ -341,37 +385,41 @@ impl Conference {
             }
             return;
         };
-        let Dialling { mut sound, origin, offered, pictures, request, callee, voice, teller, device, .. } =
-            self.dialling.remove(at);
+        let dialling = self.dialling.remove(at);
+        let Dialling { mut sound, origin, offered, pictures, request, callee, voice, .. } = dialling;
+        let Dialling { teller, asker, device, .. } = dialling;
         let status = answer.as_ref().map_or(408, |answer| answer.status());
         tracing::info!(leg = leg.0, status, "the call of the focus was answered");
         // A browser refuses what it cannot take (RFC 3261 §21.4.26, §21.6.4).
         let is_unfit = matches!(status, 415 | 488 | 606);
         if is_unfit && device == Device::Phone {
             let uri = request.uri().to_owned();
-            let asked = (teller, request.value(Name::ReferredBy).map(str::to_owned));
             self.focus.answered().give_up(request.call_id());
-            return self.dial(&uri, callee, voice, asked, Device::Browser).await;
+            return self.dial(&uri, callee, voice, (teller, asker), Device::Browser).await;
         }
-        let Some(answer) = answer.filter(|answer| answer.status() < 300) else {
+        let Some(answer) = answer.as_ref().filter(|answer| answer.status() < 300) else {
             self.focus.answered().give_up(request.call_id());
-            return self.tell_end(teller, status).await;
+            let why = answer.as_deref().and_then(words);
+            if let Some(teller) = teller {
+                self.tell(teller, status, why.as_deref().unwrap_or(sip_core::status::reason(status))).await;
+            }
+            return;
         };
         let Some(endpoint) = self.focus.endpoint().cloned() else { return };
         let flow = endpoint.port(0);
-        let Some(mut dialog) = Dialog::begun_with(&request, &answer, flow) else {
-            self.focus.end_answer(request.call_id(), Some(&answer)).await;
+        let Some(mut dialog) = Dialog::begun_with(&request, answer, flow) else {
+            self.focus.end_answer(request.call_id(), Some(answer)).await;
             return self.tell_end(teller, 500).await;
         };
-        self.focus.acknowledge(&answer, dialog.ack(&self.contact()), flow);
-        let text = &body::described(&answer);
+        self.focus.acknowledge(answer, dialog.ack(&self.contact()), flow);
+        let text = &body::described(answer);
         let agreed = match device {
             Device::Phone => offer::answered(text, self.focus.parts().secrecy(&callee), &offered),
             Device::Browser => offer::answered_by_browser(text, &offered),
         };
         let mut participant = Participant::new(leg, dialog, callee, voice, origin);
         participant.is_called = true;
-        participant.has_screen = super::again::says_video(&answer);
+        participant.has_screen = super::again::says_video(answer);
         participant.source = contact_ip(participant.dialog.target());
         participant.web = calls::ours(&sound);
         participant.first_ice = participant.web.as_ref().map(|ours| ours.ice.clone());
@@ -413,7 +461,7 @@ impl Conference {
             return;
         };
         let lasts = LONGEST_RING.as_secs() + 10;
-        outcome(&mut notify, event_id.as_deref(), &format!("active;expires={lasts}"), 100);
+        outcome(&mut notify, event_id.as_deref(), &format!("active;expires={lasts}"), 100, "Trying");
         self.send_all(vec![(None, notify, flow)]).await;
     }
 
@@ -439,7 +487,7 @@ impl Conference {
         let Some((mut notify, flow)) = in_dialog(&mut self.participants, &mut way, &contact) else {
             return;
         };
-        outcome(&mut notify, event_id.as_deref(), "terminated;reason=noresource", status);
+        outcome(&mut notify, event_id.as_deref(), "terminated;reason=noresource", status, reason);
         self.send_all(vec![(None, notify, flow)]).await;
     }
 
@@ -463,12 +511,19 @@ fn contact_ip(contact: &str) -> Option<IpAddr> {
     Some(ip.to_canonical())
 }
 
+/// What an answer says to a human (RFC 3261 §20.43, warn-code 399).
+fn words(answer: &Message) -> Option<String> {
+    let (_agent, text) = answer.elements(Name::Warning).next()?.strip_prefix("399 ")?.split_once(' ')?;
+    let text = text.trim().strip_prefix('"')?.strip_suffix('"')?;
+    Some(text.chars().filter(|c| !c.is_control()).take(LONGEST_WORDS).collect())
+}
+
 /// RFC 3515 §2.4.5: the first line of a response stands for it.
-fn outcome(notify: &mut Message, event_id: Option<&str>, state: &str, status: u16) {
+fn outcome(notify: &mut Message, event_id: Option<&str>, state: &str, status: u16, reason: &str) {
     let id = event_id.map_or(String::new(), |id| format!(";id={id}"));
     notify.push(Name::Event, &format!("refer{id}"));
     notify.push(Name::SubscriptionState, state);
-    let line = format!("SIP/2.0 {status} {}\r\n", sip_core::status::reason(status));
+    let line = format!("SIP/2.0 {status} {reason}\r\n");
     notify.set_body("message/sipfrag;version=2.0", line.into());
 }
 
@@ -484,6 +539,8 @@ pub(super) async fn last(sent: &mut SentRequest) -> Option<Box<Message>> {
     None
 }
 
+/// Characters of what whoever refuses says of it.
+const LONGEST_WORDS: usize = 200;
 /// How long a call of ours may ring.
 const LONGEST_RING: Duration = Duration::from_secs(90);
 /// Calls of ours that ring at once.
