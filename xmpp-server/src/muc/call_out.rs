@@ -2,10 +2,11 @@
 //!
 //! In    what stands after `/call` in the message of an occupant with voice: nicks, addresses (a JID or an AOR) and numbers.
 //! Out   calls that the focus makes, by the rights of a REFER to it; who asked, and nobody else, is told of each what it came to.
-//! Errors words that name nobody, more than [`MOST`] of them, and what the focus refuses, in words to who asked.
+//! Errors askers without an account here, words that name nobody, more than [`MOST`] of them, and what the focus refuses, in words to who asked.
 
 use std::sync::Arc;
 
+use shared_auth::AccountCard;
 use shared_model::{Aor, BareJid, CallOutError, RoomAddress};
 use shared_store::StoreError;
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
@@ -62,15 +63,16 @@ async fn attempt(server: &Server, room: &RoomAddress, call: &CallOut) -> Result<
         tracing::error!(%error, "whom to call cannot be read");
         "accounts cannot be read now".to_owned()
     };
+    // Calls go by the rights of somebody of ours, and on their bill.
+    let asker = server.account(&call.asker).await.map_err(failed)?;
+    let asker = asker.ok_or("you have no account of this service")?;
     let calls = server.calls.get().ok_or_else(|| CallOutError::Unavailable.to_string())?;
-    let asker: BareJid =
-        call.asker.bare_str().parse().map_err(|_| "you have no account of this service".to_owned())?;
-    let uri = uri(server, call).await.map_err(failed)?.ok_or("nobody of that name can be called")?;
-    calls.call_out(room, &asker, &uri).await.map_err(|error| error.to_string())
+    let uri = uri(server, call, &asker).await.map_err(failed)?.ok_or("nobody of that name can be called")?;
+    calls.call_out(room, &asker.jid, &uri).await.map_err(|error| error.to_string())
 }
 
 /// Where a word leads. AOR and JID are never made of one another: the account says which belong together.
-async fn uri(server: &Server, call: &CallOut) -> Result<Option<String>, StoreError> {
+async fn uri(server: &Server, call: &CallOut, asker: &AccountCard) -> Result<Option<String>, StoreError> {
     let directory = &server.auth.directory;
     if let Some(occupant) = &call.occupant {
         return Ok(server.account(occupant).await?.and_then(|card| sip(&card.aor)));
@@ -94,8 +96,7 @@ async fn uri(server: &Server, call: &CallOut) -> Result<Option<String>, StoreErr
         return Ok(sip(&card.aor));
     }
     // As the asker's phone would dial it.
-    let host = server.account(&call.asker).await?.map(|card| card.aor.host().into_owned());
-    Ok(host.and_then(|host| Aor::new(&number, &host).ok()).map(|aor| aor.to_sip_uri()))
+    Ok(Aor::new(&number, &asker.aor.host()).ok().map(|aor| aor.to_sip_uri()))
 }
 
 fn sip(aor: &Aor) -> Option<String> {

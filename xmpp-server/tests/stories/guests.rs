@@ -79,6 +79,9 @@ async fn a_guest_talks_in_a_room_and_nowhere_else() {
         assert!(info.contains("type='result'"), "{place}: {info}");
     }
 
+    guest.send(&format!("<message type='groupchat' to='{ROOM}'><body>/call +4930123</body></message>")).await;
+    guest.expect(&["+4930123 is not in the call: you have no account of this service"]).await;
+
     for (type_, to, payload) in [
         ("get", "", "<query xmlns='jabber:iq:roster'/>"),
         ("set", "", "<query xmlns='jabber:iq:private'><x xmlns='y'/></query>"),
