@@ -220,6 +220,8 @@ async fn what_becomes_of_a_call_that_is_asked_for_is_told() {
         ("alice", "<mailto:bob@example.org>", 501),
         ("alice", "<sip:other@conference.example.org>", 403),
         ("alice", "<sip:somebody@elsewhere.example>", 403),
+        ("alice", "<sip:+15550100@elsewhere.example>", 403),
+        ("alice", "<sip:+15550100@example.org>", 202),
     ] {
         let mut phone = house.silent_phone(name).await;
         assert_eq!(phone.send("REFER", &[("Refer-To", to)]).await.status(), status, "{to}");

@@ -239,7 +239,10 @@ impl Conference {
         let card = match named {
             Ok(None) if user.starts_with('+') => {
                 let number: String = user.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect();
-                accounts.by_number(&number).await
+                // A number is its owner's here; elsewhere it is whoever that host takes for it.
+                let is_here =
+                    |card: &AccountCard| !uri.is_sip() || card.aor.domain().eq_ignore_ascii_case(uri.host);
+                accounts.by_number(&number).await.map(|card| card.filter(is_here))
             }
             named => named,
         };

@@ -32,6 +32,8 @@ pub(crate) use phone::{Phone, talk};
 pub(crate) use viewer::{Seen, Viewer};
 
 pub(crate) const ROOM: &str = "dev@conference.example.org";
+/// Carol's.
+pub(crate) const NUMBER: &str = "+15550100";
 pub(crate) const URI: &str = "sip:dev@conference.example.org";
 
 pub(crate) fn jid(name: &str) -> BareJid {
@@ -112,10 +114,9 @@ impl House {
         let auth = Auth::open(&auth_config, &store, &folder, &bus, &registry).unwrap();
         for name in ["alice", "bob", "carol"] {
             let aor = format!("{name}@example.org").parse().unwrap();
-            auth.book
-                .create(NewAccount { aor, jid: jid(name), profile: Profile::default() }, "x")
-                .await
-                .unwrap();
+            let numbers = if name == "carol" { vec![NUMBER.to_owned()] } else { Vec::new() };
+            let profile = Profile { numbers, ..Profile::default() };
+            auth.book.create(NewAccount { aor, jid: jid(name), profile }, "x").await.unwrap();
         }
         let snapshot = RoomSnapshot {
             room: ROOM.parse().unwrap(),
