@@ -395,7 +395,9 @@ impl Conference {
         tracing::info!(leg = leg.0, status, "the call of the focus was answered");
         // A browser refuses what it cannot take (RFC 3261 §21.4.26, §21.6.4).
         let is_unfit = matches!(status, 415 | 488 | 606);
-        if is_unfit && device == Device::Phone {
+        // No carrier has browsers, and a second call would be told, asked and paid for once more.
+        let may_be_browser = callee.card.is_some() || !is_number(request.uri());
+        if is_unfit && may_be_browser && device == Device::Phone {
             let uri = request.uri().to_owned();
             self.focus.answered().give_up(request.call_id());
             return self.dial(&uri, callee, voice, (teller, asker), Device::Browser).await;
@@ -512,6 +514,13 @@ fn is_same(one: &str, two: &str) -> bool {
 fn contact_ip(contact: &str) -> Option<IpAddr> {
     let ip: IpAddr = Uri::parse(contact)?.host.trim_matches(['[', ']']).parse().ok()?;
     Some(ip.to_canonical())
+}
+
+/// Whether a URI is a telephone number, of whatever plan.
+fn is_number(uri: &str) -> bool {
+    let is_digits =
+        |user: &str| user.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | '(' | ')'));
+    Uri::parse(uri).is_none_or(|uri| !uri.is_sip() || is_digits(&uri.user_unescaped()))
 }
 
 /// What an answer says to a human (RFC 3261 §20.43, warn-code 399).
