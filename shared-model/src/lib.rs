@@ -37,7 +37,10 @@ pub use groups::{Groups, Member};
 pub use ids::{AccountId, Correlation};
 pub use moderation::{Deed, Moderation, ModerationError};
 pub use notice::Notices;
-pub use own_chat::{Archived, Archiving, ChatClient, MailboxState, OwnChat, OwnChatError, Picture};
+pub use own_chat::{
+    Archived, Archiving, ChatClient, KeptEntry, KeptPage, KeptPart, MailboxState, OwnChat, OwnChatError,
+    Picture,
+};
 pub use registrations::Registrations;
 pub use room::{Affiliation, Occupant, Role, RoomAccess, RoomDirectory, RoomSnapshot, Unavailable};
 pub use spec::{Coverage, Document, Spec};

@@ -1,5 +1,5 @@
 //! What an account keeps in the chat half, for whoever shows it elsewhere: its picture, what is archived, whom it blocks, whether
-//! it may be disturbed, and the sessions that it has.
+//! it may be disturbed, the sessions that it has, and all the rest, a page at a time.
 
 use crate::{BareJid, KeptMessage, Pending, Waiting};
 
@@ -62,6 +62,47 @@ pub struct ChatClient {
     pub is_revocable: bool,
 }
 
+/// A part of the rest that an account keeps. Its entries are as clients would get them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeptPart {
+    /// By address: the item of the list (RFC 6121 §2.1.2), and the request that waits for an answer.
+    Contacts,
+    /// The card (XEP-0054), and the picture of vCard-based avatars.
+    Card,
+    /// By node: its configuration, then its items (XEP-0163).
+    Nodes,
+    /// By element: private storage (XEP-0049).
+    Private,
+    /// By id: stanzas that no client got yet, the oldest first.
+    Waiting,
+    /// By room: what the account is in it (XEP-0045 §17.4).
+    Rooms,
+    /// By name: what the account wants, in a word each.
+    Preferences,
+    /// By name: certificates of its clients (XEP-0257).
+    Certificates,
+    /// By push service: clients that are woken (XEP-0357).
+    Pushes,
+}
+
+/// One thing that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptEntry {
+    /// What it is of.
+    pub name: String,
+    /// The thing itself, XML or a word.
+    pub text: String,
+}
+
+/// Some of a part.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeptPage {
+    /// In their order; none says nothing about whether there are more.
+    pub entries: Vec<KeptEntry>,
+    /// Where to go on, if there is more.
+    pub next: Option<String>,
+}
+
 /// Why something of an account's was not read or changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OwnChatError {
@@ -113,6 +154,8 @@ pub trait OwnChat: Send + Sync {
     fn set_heard<'a>(&'a self, of: &'a BareJid, id: &'a str, is_heard: bool) -> Kept<'a, ()>;
     /// Removes one and its file for good.
     fn remove_voice_message<'a>(&'a self, of: &'a BareJid, id: &'a str) -> Kept<'a, ()>;
+    /// Some of the rest that it keeps: the first, or what comes after a page that said where to go on.
+    fn kept<'a>(&'a self, of: &'a BareJid, part: KeptPart, from: Option<&'a str>) -> Kept<'a, KeptPage>;
     /// Clients that have access, and by what.
     fn clients<'a>(&'a self, of: &'a BareJid) -> Kept<'a, Vec<ChatClient>>;
     /// Takes a client's access, and ends its sessions.

@@ -48,6 +48,7 @@ mod notices;
 mod offline;
 mod on_the_phone;
 mod own_chat;
+mod own_data;
 mod presence;
 mod pubsub;
 mod push;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use shared_auth::AccountCard;
 use shared_model::{
-    AccountEvent, AccountId, Archived, Archiving, BareJid, ChatClient, KeptMessage, MailboxState, OwnChat,
-    OwnChatError, Pending, Picture,
+    AccountEvent, AccountId, Archived, Archiving, BareJid, ChatClient, KeptMessage, KeptPage, KeptPart,
+    MailboxState, OwnChat, OwnChatError, Pending, Picture,
 };
 use shared_store::{Expected, StoreError};
 use xmpp_core::payload::mam::{Otherwise, Preferences};
@@ -19,7 +19,7 @@ use xmpp_core::{Jid, StanzaError};
 use crate::features::{blocking, clients, vcard};
 use crate::router::Session;
 use crate::server::Server;
-use crate::{archive, avatar, route, undisturbed, voicemail};
+use crate::{archive, avatar, own_data, route, undisturbed, voicemail};
 
 /// The accounts of one server.
 pub(crate) struct Accounts(pub(crate) Arc<Server>);
@@ -157,6 +157,15 @@ impl OwnChat for Accounts {
         id: &'a str,
     ) -> Pending<'a, Result<(), OwnChatError>> {
         Box::pin(voicemail::kept::remove(&self.0, of.as_str(), id))
+    }
+
+    fn kept<'a>(
+        &'a self,
+        of: &'a BareJid,
+        part: KeptPart,
+        from: Option<&'a str>,
+    ) -> Pending<'a, Result<KeptPage, OwnChatError>> {
+        Box::pin(async move { own_data::page(&self.0, of, part, from).await.map_err(unkept) })
     }
 
     fn clients<'a>(&'a self, of: &'a BareJid) -> Pending<'a, Result<Vec<ChatClient>, OwnChatError>> {

@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::CertificateDer;
 use rustls::server::ParsedCertificate;
-use shared_auth::CertificateError;
+use shared_auth::{CertificateError, OwnCertificate};
 use shared_model::{BareJid, Spec};
 use shared_runtime::tls::PeerCertificate;
 use shared_runtime::unix_millis;
@@ -103,14 +103,18 @@ async fn list(server: &Server, jid: &BareJid) -> Answered {
             .map(|resource| element("resource").text_node(resource));
         let users: Vec<Element> = users.collect();
         let users = (!users.is_empty()).then(|| element("users").children_from(users));
-        let rights = (!own.may_manage).then(|| element("no-cert-management"));
-        element("item")
-            .child(element("name").text_node(own.name))
-            .children_from(rights)
-            .child(element("x509cert").text_node(STANDARD.encode(own.der)))
-            .children_from(users)
+        item(own).children_from(users)
     });
     Ok(element("items").children_from(items).into())
+}
+
+/// A certificate as the list has it.
+pub(crate) fn item(own: OwnCertificate) -> Element {
+    let rights = (!own.may_manage).then(|| element("no-cert-management"));
+    element("item")
+        .child(element("name").text_node(own.name))
+        .children_from(rights)
+        .child(element("x509cert").text_node(STANDARD.encode(own.der)))
 }
 
 /// Section 2.1.

@@ -6,7 +6,7 @@
 
 pub(crate) mod blocking;
 pub(crate) mod carbons;
-mod certificates;
+pub(crate) mod certificates;
 pub(crate) mod clients;
 mod commands;
 mod directory;

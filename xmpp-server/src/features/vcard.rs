@@ -189,7 +189,7 @@ fn says_video(parameters: &str) -> bool {
 
 /// Where cards are published.
 pub(crate) const NODE: &str = "urn:xmpp:vcard4";
-const COLLECTION: &str = "vcard";
+pub(crate) const COLLECTION: &str = "vcard";
 const KEY: &str = "vcard";
 
 #[cfg(test)]

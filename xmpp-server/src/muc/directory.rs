@@ -1,12 +1,13 @@
 //! Rooms as other services and the operator see them: snapshots, and creation from outside.
 
 use shared_model::{Affiliation, BareJid, Pending, RoomAddress, RoomDirectory, RoomSnapshot, Unavailable};
-use shared_store::StoreError;
+use shared_store::{Record, StoreError};
 use tokio::sync::oneshot;
-use xmpp_core::Jid;
+use xmpp_core::{Element, Jid};
 
 use super::Rooms;
 use super::room::Room;
+use super::state::{COLLECTION, Kept};
 use super::task::Command;
 
 /// What a room made by the operator is like.
@@ -76,6 +77,23 @@ impl Rooms {
 }
 
 impl Rooms {
+    /// Rooms that are kept and say something of an account, by its bare JID, and what; and where to go on.
+    pub(crate) async fn of_account(
+        &self,
+        jid: &str,
+        after: Option<&str>,
+    ) -> Result<(Vec<(String, Element)>, Option<String>), StoreError> {
+        let page = self.store.records.list(&self.domain, COLLECTION, after, PAGE).await?;
+        let next = page.last().filter(|_| page.len() == PAGE).map(|last| last.key.clone());
+        // Most name others alone, which costs less to see than to read them whole.
+        let named = serde_json::to_string(jid).unwrap_or_default();
+        let is_named = |room: &Record| std::str::from_utf8(&room.value).is_ok_and(|it| it.contains(&named));
+        let item = |room: Record| {
+            Some((format!("{}@{}", room.key, self.domain), Kept::parse(&room.value)?.item(jid)?))
+        };
+        Ok((page.into_iter().filter(is_named).filter_map(item).collect(), next))
+    }
+
     /// An account is gone: no room has it among its owners, admins and members any more, in the store either, when this
     /// succeeds.
     pub(crate) async fn forget_account(&self, jid: &Jid) -> Result<(), StoreError> {
@@ -116,3 +134,6 @@ impl RoomDirectory for Rooms {
         Box::pin(self.page_of_all(after, max))
     }
 }
+
+/// Rooms that are read at once.
+const PAGE: usize = 50;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use shared_model::Affiliation;
+use xmpp_core::{Element, ns};
 
 use super::config::RoomConfig;
 use super::hats::Hats;
@@ -58,6 +59,22 @@ impl Kept {
         room.photos = self.photos;
         room.hats = self.hats;
         room.is_locked = false;
+    }
+
+    /// What somebody is in it, by the bare JID, as lists say it (XEP-0045 §17.4).
+    pub(crate) fn item(&self, jid: &str) -> Option<Element> {
+        let (affiliation, nick) = (self.affiliations.get(jid), self.nicks.get(jid));
+        if affiliation.is_none() && nick.is_none() {
+            return None;
+        }
+        let item = Element::new("item", ns::MUC_ADMIN)
+            .with("affiliation", affiliation.copied().unwrap_or(Affiliation::None).as_str())
+            .with("jid", jid)
+            .with_some("nick", nick);
+        Some(match self.reasons.get(jid) {
+            Some(reason) => item.text_child("reason", reason.clone()),
+            None => item,
+        })
     }
 
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {

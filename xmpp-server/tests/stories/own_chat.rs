@@ -1,7 +1,7 @@
 //! What accounts keep in the chat half, changed from outside: the same records as clients use, and clients are told at once.
 
 use crate::common::{Client, Served, befriend, serve, serve_again};
-use shared_model::{Archived, Archiving, BareJid, MayRing, OwnChatError, Picture};
+use shared_model::{Archived, Archiving, BareJid, KeptPart, MayRing, OwnChat, OwnChatError, Picture};
 use xmpp_server::Config;
 
 /// A client that is in by the password of a device.
@@ -49,6 +49,95 @@ async fn a_picture_from_outside_is_in_card_node_and_presence_and_goes_from_all()
     assert!(!bob.ask("get", "alice@example.org", &items("metadata")).await.contains("<info"));
     assert!(!bob.ask("get", "alice@example.org", &items("data")).await.contains("YWJj"));
     assert!(!bob.ask("get", "alice@example.org", "<vCard xmlns='vcard-temp'/>").await.contains("PHOTO"));
+}
+
+/// All of a part: what each entry is of, and the entry.
+async fn whole(own: &dyn OwnChat, part: KeptPart) -> Vec<(String, String)> {
+    let (mut all, mut from) = (Vec::new(), None::<String>);
+    loop {
+        let page = own.kept(&alice(), part, from.as_deref()).await.unwrap();
+        assert!(page.entries.len() <= 100, "a page is bounded");
+        all.extend(page.entries.into_iter().map(|it| (it.name, it.text)));
+        from = page.next;
+        if from.is_none() {
+            return all;
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_the_rest_that_an_account_keeps_is_told_page_by_page() {
+    let served = serve().await;
+    let mut phone = Client::online(&served, "alice", "phone").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    befriend(&mut phone, &mut bob).await;
+    phone.ask("set", "alice@example.org", "<vCard xmlns='vcard-temp'><NOTE>me</NOTE></vCard>").await;
+    let publish = |node: &str, item: usize| {
+        format!(
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='{node}'><item id='{item:03}'><m xmlns='x'/></item></publish>\
+             <publish-options><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>\
+             <value>http://jabber.org/protocol/pubsub#publish-options</value></field>\
+             <field var='pubsub#max_items'><value>200</value></field></x></publish-options></pubsub>"
+        )
+    };
+    // More than one page of items, and a node behind.
+    for item in 0..120 {
+        phone.ask("set", "alice@example.org", &publish("mood", item)).await;
+    }
+    phone.ask("set", "alice@example.org", &publish("next", 7)).await;
+    let private = "<query xmlns='jabber:iq:private'><p xmlns='urn:p'/></query>";
+    phone.ask("set", "alice@example.org", private).await;
+    phone
+        .ask("set", "alice@example.org", "<enable xmlns='urn:xmpp:push:0' jid='push.example.net' node='n'/>")
+        .await;
+    let room = |name: &str, owner: &str| {
+        let owners = vec![owner.parse().unwrap()];
+        let (address, rooms) =
+            (format!("{name}@conference.example.org").parse().unwrap(), served.server.rooms());
+        let options = xmpp_server::RoomOptions { owners, ..Default::default() };
+        async move { rooms.create(&address, options).await.unwrap() }
+    };
+    for other in 0..120 {
+        room(&format!("other{other}"), "bob@example.org").await;
+    }
+    room("own", "alice@example.org").await;
+    phone.send("</stream:stream>").await;
+    while phone.next().await.is_some() {}
+    for text in ["later", "still later"] {
+        bob.send(&format!("<message to='alice@example.org' type='chat'><body>{text}</body></message>")).await;
+    }
+    bob.ask("get", "example.org", "<ping xmlns='urn:xmpp:ping'/>").await;
+
+    let own = served.server.own_chat();
+    let contacts = whole(&*own, KeptPart::Contacts).await;
+    assert!(contacts.len() == 1 && contacts[0].0 == "bob@example.org", "{contacts:?}");
+    assert!(contacts[0].1.contains("subscription='both'"), "{contacts:?}");
+    assert!(whole(&*own, KeptPart::Card).await.iter().any(|(_, card)| card.contains("<NOTE>me</NOTE>")));
+    let nodes = whole(&*own, KeptPart::Nodes).await;
+    let of = |node: &str, text: &str| {
+        nodes
+            .iter()
+            .filter(|(name, it)| name == node && it.contains(text))
+            .map(|(_, it)| it.clone())
+            .collect()
+    };
+    let (items, rules): (Vec<String>, Vec<String>) = (of("mood", "<m xmlns='x'/>"), of("mood", "max_items"));
+    assert_eq!((items.len(), rules.len()), (120, 1), "{nodes:?}");
+    assert!((0..120).all(|at| items[at].contains(&format!("id='{at:03}'"))), "each once, {items:?}");
+    let next: Vec<String> = of("next", "id='007'");
+    assert_eq!(next.len(), 1, "{nodes:?}");
+    assert_eq!(whole(&*own, KeptPart::Private).await.len(), 1);
+    let pushes = whole(&*own, KeptPart::Pushes).await;
+    assert!(pushes.len() == 1 && pushes[0].1.contains("jid='push.example.net' node='n'"), "{pushes:?}");
+    let rooms = whole(&*own, KeptPart::Rooms).await;
+    assert!(rooms.len() == 1 && rooms[0].0 == "own@conference.example.org", "{rooms:?}");
+    assert!(rooms[0].1.contains("affiliation='owner' jid='alice@example.org'"), "{rooms:?}");
+    let waiting = whole(&*own, KeptPart::Waiting).await;
+    assert_eq!(waiting.len(), 2, "{waiting:?}");
+    assert!(waiting[0].1.contains("<body>later</body>"), "the oldest first, {waiting:?}");
+    let preferences = whole(&*own, KeptPart::Preferences).await;
+    assert!(preferences.contains(&("callers".to_owned(), "everybody".to_owned())), "{preferences:?}");
+    assert!(whole(&*own, KeptPart::Certificates).await.is_empty());
 }
 
 #[tokio::test]
