@@ -34,19 +34,3 @@ pub(crate) async fn page(
     });
     Ok(Page { calls: calls.collect(), before })
 }
-
-/// All calls, the newest first, up to a bound; and whether these are all.
-pub(crate) async fn all(archive: &dyn Archive, account: AccountId) -> Result<(Vec<Value>, bool), StoreError> {
-    let (mut calls, mut before): (Vec<Value>, Option<String>) = (Vec::new(), None);
-    loop {
-        let page = page(archive, account, before.as_deref(), Query::LARGEST_PAGE).await?;
-        calls.extend(page.calls);
-        before = page.before;
-        if before.is_none() || calls.len() >= MOST {
-            return Ok((calls, before.is_none()));
-        }
-    }
-}
-
-/// Calls in one export.
-const MOST: usize = 10_000;

@@ -158,6 +158,8 @@ struct Face {
     rate: directory::Rate,
     /// Of changes by pages and the API.
     changes: directory::Rate,
+    /// Files of own data that are being written.
+    exports: api::export::Exports,
 }
 
 impl Face {
@@ -187,6 +189,7 @@ pub fn router(parts: Parts) -> Router {
         listed: directory::Listed::default(),
         rate: directory::Rate::new(QUESTIONS),
         changes: directory::Rate::new(CHANGES),
+        exports: api::export::Exports::default(),
         parts,
     };
     let face = Arc::new(face);

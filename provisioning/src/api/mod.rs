@@ -11,7 +11,7 @@ mod bans;
 pub(crate) mod caller;
 mod chat;
 mod doctor;
-mod export;
+pub(crate) mod export;
 mod groups;
 mod invites;
 mod live;
@@ -56,7 +56,16 @@ pub(crate) struct Operation {
     pub(crate) takes: &'static [Field],
     /// The name of the answer's schema; empty: no body.
     pub(crate) gives: &'static str,
-    pub(crate) run: for<'a> fn(&'a Face, &'a Ask) -> Pending<'a, Result<Value, Problem>>,
+    pub(crate) run: Run,
+}
+
+/// How it answers.
+#[derive(Clone, Copy)]
+pub(crate) enum Run {
+    /// By one value.
+    Value(for<'a> fn(&'a Face, &'a Ask) -> Pending<'a, Result<Value, Problem>>),
+    /// By a file that is too long to be one; no page asks for it.
+    File(fn(Arc<Face>, Ask) -> Pending<'static, Result<Response, Problem>>),
 }
 
 /// One field of a request.
@@ -191,6 +200,10 @@ async fn answer(
         of_body(operation.takes, headers, body)?
     };
     let ask = Ask { caller, from: Some(peer.address.ip().to_canonical()), path, fields };
+    if let Run::File(begin) = operation.run {
+        allowed(operation, face, &ask)?;
+        return begin(Arc::clone(face), ask).await;
+    }
     let value = carry_out(operation, face, ask).await?;
     Ok(if operation.gives.is_empty() {
         unkept(StatusCode::NO_CONTENT.into_response())
@@ -218,6 +231,15 @@ pub(crate) async fn carry_out(
 
 /// Does it, if the caller may.
 pub(crate) async fn run(operation: &Operation, face: &Face, ask: Ask) -> Result<Value, Problem> {
+    allowed(operation, face, &ask)?;
+    match operation.run {
+        Run::Value(run) => run(face, &ask).await,
+        Run::File(_) => Err(Problem::nothing("value")),
+    }
+}
+
+/// Whether the caller may, and said what is needed.
+fn allowed(operation: &Operation, face: &Face, ask: &Ask) -> Result<(), Problem> {
     if !ask.caller.may(operation.scope) {
         let detail = format!("this needs the scope {}", operation.scope.as_str());
         return Err(Problem::new(StatusCode::FORBIDDEN, detail));
@@ -230,7 +252,7 @@ pub(crate) async fn run(operation: &Operation, face: &Face, ask: Ask) -> Result<
             return Err(Problem::field(field.name, format!("`{}` is missing", field.name)));
         }
     }
-    (operation.run)(face, &ask).await
+    Ok(())
 }
 
 fn of_body(takes: &[Field], headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, Problem> {
@@ -322,7 +344,7 @@ impl Kind {
 /// An operation's function, boxed so that the table can hold it.
 macro_rules! operation {
     ($name:ident) => {
-        |face, ask| Box::pin($name(face, ask))
+        crate::api::Run::Value(|face, ask| Box::pin($name(face, ask)))
     };
 }
 use operation;

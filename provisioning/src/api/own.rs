@@ -13,7 +13,7 @@ use shared_store::StoreError;
 
 use super::caller::Scope;
 use super::problem::Problem;
-use super::{Ask, Field, Kind, Operation, operation};
+use super::{Ask, Field, Kind, Operation, Run, operation};
 use crate::Face;
 use crate::audit::card_json;
 use crate::session::SCOPE;
@@ -151,8 +151,8 @@ pub(super) const TABLE: &[Operation] = &[
         scope: Scope::AccountRead,
         takes: &[],
         gives: "Export",
-        summary: "The own data: account, devices, calls, voice messages, block list, archive preferences, the timeline, and the newest 2,000 entries of the archive",
-        run: |face, ask| Box::pin(super::export::whole(face, ask)),
+        summary: "All that is kept of the own account, in one file; 429 while the last one is under way",
+        run: Run::File(|face, ask| Box::pin(super::export::begin(face, ask))),
     },
     Operation {
         id: "lookUp",

@@ -2,7 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared_model::{AccountId, Aor, BareJid, Happened};
+use shared_model::{AccountId, Aor, BareJid, Happened, Unavailable};
 use shared_runtime::unix_millis;
 
 use super::accounts::address;
@@ -57,21 +57,17 @@ async fn own(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     Ok(json!({ "entries": entries, "more": past.before.is_some(), "before": past.before }))
 }
 
-/// The newest that happened to an account, up to a bound, and whether that is all; null where no timeline is written.
-pub(super) async fn all(face: &Face, account: AccountId) -> (Value, bool) {
-    let Some(timelines) = &face.timelines else { return (Value::Null, true) };
-    let (mut entries, mut before): (Vec<Value>, Option<String>) = (Vec::new(), None);
-    while entries.len() < MOST_IN_ALL {
-        let Ok(Some(past)) = timelines.page(account, before.as_deref(), MOST).await else {
-            return (entries.into(), false);
-        };
-        entries.extend(past.entries.iter().map(shown));
-        before = past.before;
-        if before.is_none() || past.entries.is_empty() {
-            return (entries.into(), true);
-        }
-    }
-    (entries.into(), false)
+/// The newest that happened to an account, or what happened before an entry, and before which one there is more; `None` where no
+/// timeline is written.
+pub(super) async fn before(
+    face: &Face,
+    account: AccountId,
+    before: Option<&str>,
+) -> Option<Result<(Vec<Value>, Option<String>), Unavailable>> {
+    let page = face.timelines.as_ref()?.page(account, before, MOST).await;
+    // An entry that is gone says nothing of those before it.
+    let past = page.and_then(|past| past.ok_or(Unavailable));
+    Some(past.map(|past| (past.entries.iter().map(shown).collect(), past.before)))
 }
 
 async fn search(face: &Face, ask: &Ask) -> Result<Value, Problem> {
@@ -127,5 +123,3 @@ const PART: Field = Field::open("page", Kind::Number, "which of the pages; 0, th
 const MAX: Field = Field::open("max", Kind::Number, "how many on a page; 100 by default and at most");
 /// Entries of one page.
 const MOST: usize = 100;
-/// Entries in the file of an account's data.
-const MOST_IN_ALL: usize = 2_000;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::common::{House, house, sign_in};
 use shared_auth::{Holder, NewAccount, Profile};
 use shared_runtime::unix_millis;
+use tokio::io::AsyncReadExt;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const GOOD: &str = "correct-horse-battery";
@@ -254,39 +255,93 @@ async fn a_program_changes_no_more_than_so_often_and_a_dead_token_is_no_guess() 
     assert_eq!(last, 429);
 }
 
-#[tokio::test]
-async fn an_export_has_the_newest_of_what_was_said_in_its_order() {
-    let house = house("export").await;
-    let entries: Vec<_> = (0..2_100)
+/// What was said to alice, so many times in so many bytes.
+async fn said(house: &House, times: i64, bytes: usize) {
+    let body = format!("<message>{}</message>", "\u{e9}".repeat(bytes / 2)).into_bytes();
+    let entries: Vec<_> = (0..times)
         .map(|at| shared_store::Entry {
             owner: "wonder@example.org".to_owned(),
             id: format!("{at:05}"),
             with: "bob@example.org".to_owned(),
             time: at,
             kind: "chat".to_owned(),
-            body: b"<message/>".to_vec(),
+            body: body.clone(),
         })
         .collect();
     for some in entries.chunks(100) {
         house.archive.append(some).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn an_export_has_all_that_both_halves_keep() {
+    let house = house("export").await;
+    said(&house, 2_100, 0).await;
     let token = token(&house, &["account:read"]).await;
     let (status, export) = house.call(&token, "GET /api/v1/account/export", "").await;
     let said = export["archive"].as_array().unwrap();
-    assert_eq!((status, said.len()), (200, 2_000));
-    assert_eq!((&said[0]["id"], &said[1_999]["id"]), (&"00100".into(), &"02099".into()));
-    assert_eq!((&export["complete"], &export["left_out"]), (&false.into(), &serde_json::json!(["archive"])));
+    assert_eq!((status, said.len()), (200, 2_100));
+    assert_eq!((&said[0]["id"], &said[2_099]["id"]), (&"02099".into(), &"00000".into()), "the newest first");
     let happened = export["timeline"].as_array().unwrap();
     assert_eq!((happened.len(), &happened[149]["text"]), (150, &"calls number 0".into()));
-    let older: Vec<String> = (0..100).map(|at| format!("{at:05}")).collect();
-    house.archive.remove("wonder@example.org", &older).await.unwrap();
+    let contacts: Vec<&str> =
+        export["contacts"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(contacts, ["Contacts0", "Contacts1", "Contacts2"], "page by page");
+    for part in ["card", "nodes", "private", "rooms", "preferences", "certificates", "pushes", "waiting"] {
+        assert_eq!(export[part][0]["text"], "<item name='\"'/>", "{part}");
+    }
+    assert_eq!(export["account"]["aor"], "alice@example.org");
+    assert_eq!((&export["complete"], &export["left_out"]), (&true.into(), &serde_json::json!([])));
+}
+
+#[tokio::test]
+async fn an_export_says_what_nobody_could_tell() {
+    let house = crate::common::house_with("export-alone", |parts| parts.own_chat = None).await;
+    let token = token(&house, &["account:read"]).await;
     let (_, export) = house.call(&token, "GET /api/v1/account/export", "").await;
-    assert_eq!(export["archive"].as_array().unwrap().len(), 2_000);
-    assert_eq!(
-        (&export["complete"], &export["left_out"]),
-        (&true.into(), &serde_json::json!([])),
-        "all that there is"
+    let left_out: Vec<&str> =
+        export["left_out"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+    assert!(
+        ["blocked", "contacts", "nodes", "voice_messages"].iter().all(|it| left_out.contains(it)),
+        "{export}"
     );
+    assert!(!["calls", "timeline", "archive"].iter().any(|it| left_out.contains(it)), "{export}");
+    assert_eq!((&export["contacts"], &export["complete"]), (&serde_json::Value::Null, &false.into()));
+}
+
+#[tokio::test]
+async fn an_account_is_given_one_export_at_a_time_and_no_more_than_there_is_room_for() {
+    let house = house("exports").await;
+    // 72 MB of what was said.
+    said(&house, 1_200, 60_000).await;
+    let token = token(&house, &["account:read"]).await;
+    let request = format!(
+        "GET /api/v1/account/export HTTP/1.1\r\nHost: localhost:{}\r\nAuthorization: Bearer {token}\r\n\r\n",
+        house.port
+    );
+    let mut first = house.open(request.as_bytes()).await;
+    let mut head = [0; 12];
+    first.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    // It is not read on, so that it is not at its end.
+    let headers = format!("Authorization: Bearer {token}\r\n");
+    let second = house.send("GET /api/v1/account/export", &headers, "").await;
+    assert!(second.starts_with("HTTP/1.1 429") && second.contains("retry-after: 10\r\n"), "{second:.300}");
+    drop(first);
+    let mut asked = 0;
+    let export = loop {
+        let (status, export) = house.call(&token, "GET /api/v1/account/export", "").await;
+        if status == 200 {
+            break export;
+        }
+        asked += 1;
+        assert!(status == 429 && asked < 200, "{status}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let said = export["archive"].as_array().unwrap();
+    assert_eq!(said[0]["id"], "01199");
+    assert!(said.len() < 1_200 && export.to_string().len() <= 65 * 1024 * 1024, "{}", said.len());
+    assert_eq!((&export["complete"], &export["left_out"]), (&false.into(), &serde_json::json!(["archive"])));
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use shared_runtime::{Shutdown, bus::Bus, http};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// A served face, and the account `sip:alice@example.org` whose JID is `wonder@example.org`, password `pencil`.
 pub(crate) struct House {
@@ -139,11 +140,17 @@ impl House {
         self.exchange(&[request.as_bytes(), body].concat()).await
     }
 
-    async fn exchange(&self, request: &[u8]) -> String {
+    /// Sends one request, and leaves the answer to be read.
+    pub(crate) async fn open(&self, request: &[u8]) -> TlsStream<TcpStream> {
         let socket = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
         let connector = TlsConnector::from(self.tls.client(&[]));
         let mut stream = connector.connect("localhost".try_into().unwrap(), socket).await.unwrap();
         stream.write_all(request).await.unwrap();
+        stream
+    }
+
+    async fn exchange(&self, request: &[u8]) -> String {
+        let mut stream = self.open(request).await;
         let mut answer = Vec::new();
         // The answer is whole even where the other side ends without close_notify; one that is empty says why.
         let read = stream.read_to_end(&mut answer).await;
@@ -158,9 +165,25 @@ impl House {
         let headers = format!("Content-Type: application/json\r\nAuthorization: Bearer {token}\r\n");
         let answer = self.send(head, &headers, body).await;
         let status = answer[9..12].parse().unwrap();
-        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let body = if head.contains("transfer-encoding: chunked") { &unchunked(body) } else { body };
         (status, serde_json::from_str(body).unwrap_or_default())
     }
+}
+
+/// RFC 9112 §7.1; empty if it broke off.
+fn unchunked(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((size, rest)) = body.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).unwrap();
+        let Some(chunk) = rest.get(..size) else { break };
+        if size == 0 {
+            return whole;
+        }
+        whole.push_str(chunk);
+        body = &rest[size + 2..];
+    }
+    String::new()
 }
 
 /// Signs in; the cookie, and the key of forms.
