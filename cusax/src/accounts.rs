@@ -4,16 +4,13 @@ use std::io::BufRead;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use prometheus::Registry;
 use provisioning::Scope;
 use shared_auth::{AccountCard, Auth, Holder, NewAccount, Profile, check_shown_name};
 use shared_model::{Address, Aor, BareJid, Domains};
-use shared_runtime::bus::Bus;
 use shared_runtime::unix_millis;
 
 use crate::command::NewUser;
-use crate::config::Config;
-use crate::open;
+use crate::open::Ground;
 use crate::out::{say, say_done};
 
 pub(crate) async fn add(desk: &Auth, domains: &Domains, new: NewUser, json: bool) -> anyhow::Result<()> {
@@ -103,12 +100,11 @@ pub(crate) async fn set_enabled(
     say_done(&card.aor, if enabled { "enabled" } else { "disabled" }, json)
 }
 
-pub(crate) async fn remove(config: &Config, address: &Address, json: bool) -> anyhow::Result<()> {
-    let store = open::known_store(config).await?;
-    let desk = open::auth(config, &store, &Bus::new(), &Registry::new()).await?;
-    let card = find(&desk, address).await?;
+pub(crate) async fn remove(ground: &Ground, address: &Address, json: bool) -> anyhow::Result<()> {
+    let (store, desk) = (ground.known_store().await?, ground.known_accounts().await?);
+    let card = find(desk, address).await?;
     desk.book.remove(card.account).await?;
-    provisioning::forget(&desk, &store.records, card.account, &card.aor).await?;
+    provisioning::forget(desk, &store.records, card.account, &card.aor).await?;
     say_done(&card.aor, "removed", json)
 }
 

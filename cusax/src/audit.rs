@@ -4,17 +4,13 @@
 //! Errors none: what was done is done whether or not it is noted, and a store that does not say so fails the command itself.
 //! Not here: passwords and tokens, of which it is said that there is another; each of the people who come by files.
 
-use prometheus::Registry;
-use provisioning::{Layer, Profiles, card_json, note_command};
+use provisioning::{Layer, Profiles};
 use serde_json::Value;
+use shared_auth::{Invite, card_json};
 use shared_model::{Address, Aor, BareJid};
-use shared_runtime::bus::Bus;
-use shared_runtime::unix_millis;
-use shared_store::Store;
 
-use crate::command::{AppPassword, Command, Invite, Phone, Profile, Room, User};
-use crate::config::Config;
-use crate::open;
+use crate::command::{self, AppPassword, Command, Phone, Profile, Room, User};
+use crate::open::Ground;
 
 /// A change that is under way.
 pub(crate) struct Change {
@@ -28,8 +24,7 @@ pub(crate) struct Change {
 enum Of {
     Account(Address),
     Profile(Layer),
-    /// The invitation that is made; `on` is its id then.
-    Invitation,
+    /// Something that has no state worth telling, or an invitation that is made and says its own.
     Other,
 }
 
@@ -59,8 +54,10 @@ impl Change {
             Command::Profile(Profile::Set { layer, .. }) => {
                 some("profile changed", layer.to_string(), Of::Profile(layer.clone()))
             }
-            Command::Invite(Invite::Create(_)) => some("invitation made", String::new(), Of::Invitation),
-            Command::Invite(Invite::Revoke { id }) => some("invitation taken back", id.clone(), Of::Other),
+            Command::Invite(command::Invite::Create(_)) => some("invitation made", String::new(), Of::Other),
+            Command::Invite(command::Invite::Revoke { id }) => {
+                some("invitation taken back", id.clone(), Of::Other)
+            }
             Command::Room(Room::Add(new)) => some("room made", new.address.to_string(), Of::Other),
             Command::RenewKey => some("key renewed", "auth.key".to_owned(), Of::Other),
             Command::Import { path } => some("people came", path.display().to_string(), Of::Other),
@@ -69,41 +66,47 @@ impl Change {
     }
 
     /// Looks at what is there before it.
-    pub(crate) async fn begin(mut self, config: &Config) -> Self {
+    pub(crate) async fn begin(mut self, ground: &Ground) -> Self {
         // Without a store there is nothing yet; one that does not open fails the command, too.
-        if let (Of::Account(_) | Of::Profile(_), Ok(store)) = (&self.of, open::known_store(config).await) {
-            self.before = self.state(config, &store).await;
+        if ground.known_store().await.is_ok() {
+            self.before = self.state(ground).await;
         }
         self
     }
 
-    /// It was carried out.
-    pub(crate) async fn end(mut self, config: &Config) {
-        let Ok(store) = open::known_store(config).await else { return };
-        let after = self.state(config, &store).await;
-        if let (Of::Invitation, Some(id)) = (&self.of, after["id"].as_str()) {
-            self.on = id.to_owned();
+    /// It was carried out, and made an invitation perhaps.
+    pub(crate) async fn end(mut self, ground: &Ground, made: Option<&Invite>) {
+        let Ok(desk) = ground.known_accounts().await else { return };
+        let after = match made {
+            Some(invite) => serde_json::to_value(invite).unwrap_or_default(),
+            None => self.state(ground).await,
+        };
+        if let (true, Some(invite)) = (self.on.is_empty(), made) {
+            self.on = invite.id.clone();
         }
-        note_command(store.archive, self.what, &self.on, (self.before, after)).await;
+        let (before, after) = match (self.before, after) {
+            // It says what was changed that is no part of it.
+            (before, after) if before == after => (Value::Null, Value::Null),
+            states => states,
+        };
+        desk.audit.change_by(Some("command line".to_owned()), self.what, self.on, before, after).await;
     }
 
-    async fn state(&self, config: &Config, store: &Store) -> Value {
+    async fn state(&self, ground: &Ground) -> Value {
         let state = async {
-            if let Of::Profile(layer) = &self.of {
-                let settings = Profiles::new(store.records.clone()).read(layer).await.ok()?;
-                return serde_json::to_value(settings).ok();
-            }
-            let desk = open::auth(config, store, &Bus::new(), &Registry::new()).await.ok()?;
             match &self.of {
-                Of::Account(address) => match desk.directory.by_aor(&Aor(address.clone())).await {
-                    Ok(Some(card)) => Some(card_json(&card)),
-                    _ => Some(card_json(&desk.directory.by_jid(&BareJid(address.clone())).await.ok()??)),
-                },
-                Of::Invitation => {
-                    let all = desk.invites.list(unix_millis()).await.ok()?;
-                    serde_json::to_value(all.iter().max_by_key(|invite| invite.created)?).ok()
+                Of::Account(address) => {
+                    let directory = &ground.known_accounts().await.ok()?.directory;
+                    match directory.by_aor(&Aor(address.clone())).await {
+                        Ok(Some(card)) => Some(card_json(&card)),
+                        _ => Some(card_json(&directory.by_jid(&BareJid(address.clone())).await.ok()??)),
+                    }
                 }
-                Of::Profile(_) | Of::Other => None,
+                Of::Profile(layer) => {
+                    let records = ground.known_store().await.ok()?.records.clone();
+                    serde_json::to_value(Profiles::new(records).read(layer).await.ok()?).ok()
+                }
+                Of::Other => None,
             }
         };
         state.await.unwrap_or_default()

@@ -67,9 +67,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
     tls.register(&registry)?;
     shutdown.spawn(tls.clone().keep(shutdown.clone()));
     let changes = auth.look_outside(&config.domain, &config.keepers(), &tls, shutdown).context("auth")?;
-    let noted =
-        provisioning::note_outside(auth.clone(), Arc::clone(&store.archive), changes, shutdown.clone());
-    shutdown.spawn(noted);
+    shutdown.spawn(shared_auth::note_outside(auth.clone(), changes, shutdown.clone()));
     // Before anybody could tell anything.
     operations::timeline::start(operations::timeline::Parts {
         config: &config.operations,

@@ -15,7 +15,12 @@ use crate::command::NewInvite;
 use crate::config::Config;
 use crate::out::{say, say_done};
 
-pub(crate) async fn create(desk: &Auth, config: &Config, new: NewInvite, json: bool) -> anyhow::Result<()> {
+pub(crate) async fn create(
+    desk: &Auth,
+    config: &Config,
+    new: NewInvite,
+    json: bool,
+) -> anyhow::Result<Invite> {
     let contact = match new.contact {
         Some(address) => Some(find(desk, &address).await?.jid),
         None => None,
@@ -37,7 +42,8 @@ pub(crate) async fn create(desk: &Auth, config: &Config, new: NewInvite, json: b
         }
         made => made?,
     };
-    tell(config, &text, &invite, json)
+    tell(config, &text, &invite, json)?;
+    Ok(invite)
 }
 
 pub(crate) async fn reset_link(

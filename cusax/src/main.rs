@@ -27,6 +27,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use command::{AppPassword, Calls, Command, ConfigCommand, Invite, Line, Phone, Profile, Room, User};
+use open::Ground;
 
 /// Messages are many small pieces of short life, made by one thread and freed by another.
 #[global_allocator]
@@ -61,17 +62,20 @@ fn main() -> ExitCode {
 
 /// Carries a command out, and notes what it changed.
 async fn run(line: Line) -> anyhow::Result<()> {
-    let Some(change) = audit::Change::of(&line.command) else { return carry_out(line).await };
-    let config = config::load(line.config.as_deref())?;
-    let change = change.begin(&config).await;
-    carry_out(line).await?;
-    change.end(&config).await;
+    let ground = Ground::new(line.config.clone());
+    let Some(change) = audit::Change::of(&line.command) else {
+        return carry_out(line, &ground).await.map(drop);
+    };
+    let change = change.begin(&ground).await;
+    let made = carry_out(line, &ground).await?;
+    change.end(&ground, made.as_ref()).await;
     Ok(())
 }
 
-async fn carry_out(line: Line) -> anyhow::Result<()> {
+/// Does it; the invitation that it makes, if it makes one.
+async fn carry_out(line: Line, ground: &Ground) -> anyhow::Result<Option<shared_auth::Invite>> {
     let (file, json) = (line.config.as_deref(), line.json);
-    match line.command {
+    let done = match line.command {
         Command::Demo => demo::run().await,
         Command::Serve { run } => serve::run(config::load(file)?, &run, json).await,
         Command::Config(ConfigCommand::Check) => config::check(file, json),
@@ -79,72 +83,69 @@ async fn carry_out(line: Line) -> anyhow::Result<()> {
         Command::Config(ConfigCommand::Zone { addresses, host }) => {
             zone::print(&config::load(file)?, &addresses, host.as_deref(), json)
         }
-        Command::RenewKey => open::renew_key(&config::load(file)?).await,
+        Command::RenewKey => open::renew_key(ground).await,
         Command::User(user) => {
-            let config = config::load(file)?;
+            let config = ground.config().await?;
             let desk = match &user {
-                User::Add(_) => open::accounts(&config).await?,
-                _ => open::known_accounts(&config).await?,
+                User::Add(_) => ground.accounts().await?,
+                _ => ground.known_accounts().await?,
             };
             match user {
-                User::Add(new) => accounts::add(&desk, &config.accounts(), new, json).await,
-                User::List => accounts::list(&desk, json).await,
-                User::Show { address } => accounts::show(&desk, &address, json).await,
+                User::Add(new) => accounts::add(desk, &config.accounts(), new, json).await,
+                User::List => accounts::list(desk, json).await,
+                User::Show { address } => accounts::show(desk, &address, json).await,
                 User::Password { address, password_stdin } => {
-                    accounts::password(&desk, &address, password_stdin, json).await
+                    accounts::password(desk, &address, password_stdin, json).await
                 }
-                User::Token { address, expires } => accounts::token(&desk, &address, expires, json).await,
+                User::Token { address, expires } => accounts::token(desk, &address, expires, json).await,
                 User::ResetLink { address, expires } => {
-                    invites::reset_link(&desk, &config, &address, expires, json).await
+                    invites::reset_link(desk, config, &address, expires, json).await
                 }
-                User::Disable { address } => accounts::set_enabled(&desk, &address, false, json).await,
-                User::Enable { address } => accounts::set_enabled(&desk, &address, true, json).await,
-                User::Remove { address } => accounts::remove(&config, &address, json).await,
+                User::Disable { address } => accounts::set_enabled(desk, &address, false, json).await,
+                User::Enable { address } => accounts::set_enabled(desk, &address, true, json).await,
+                User::Remove { address } => accounts::remove(ground, &address, json).await,
             }
         }
         Command::AppPassword(command) => {
-            let desk = open::known_accounts(&config::load(file)?).await?;
+            let desk = ground.known_accounts().await?;
             match command {
-                AppPassword::Add { address, name } => accounts::add_app(&desk, &address, &name, json).await,
-                AppPassword::List { address } => accounts::list_apps(&desk, &address, json).await,
+                AppPassword::Add { address, name } => accounts::add_app(desk, &address, &name, json).await,
+                AppPassword::List { address } => accounts::list_apps(desk, &address, json).await,
                 AppPassword::Remove { address, name } => {
-                    accounts::remove_app(&desk, &address, &name, json).await
+                    accounts::remove_app(desk, &address, &name, json).await
                 }
             }
         }
         Command::ApiToken { address, name, scopes, expires } => {
-            let desk = open::known_accounts(&config::load(file)?).await?;
-            accounts::api_token(&desk, &address, (&name, &scopes), expires, json).await
+            let desk = ground.known_accounts().await?;
+            accounts::api_token(desk, &address, (&name, &scopes), expires, json).await
         }
         Command::Invite(invite) => {
-            let config = config::load(file)?;
-            let desk = match &invite {
-                Invite::Create(_) => open::accounts(&config).await?,
-                _ => open::known_accounts(&config).await?,
-            };
+            let config = ground.config().await?;
             match invite {
-                Invite::Create(new) => invites::create(&desk, &config, new, json).await,
-                Invite::List => invites::list(&desk, json).await,
-                Invite::Revoke { id } => invites::revoke(&desk, &id, json).await,
+                Invite::Create(new) => {
+                    let made = invites::create(ground.accounts().await?, config, new, json).await?;
+                    return Ok(Some(made));
+                }
+                Invite::List => invites::list(ground.known_accounts().await?, json).await,
+                Invite::Revoke { id } => invites::revoke(ground.known_accounts().await?, &id, json).await,
             }
         }
         Command::Phone(phone) => {
-            let config = config::load(file)?;
-            let desk = open::known_accounts(&config).await?;
+            let (config, desk) = (ground.config().await?, ground.known_accounts().await?);
             match phone {
                 Phone::Add { address, mac, make } => {
-                    phones::add(&desk, &config, &address, (make, &mac), json).await
+                    phones::add(desk, config, &address, (make, &mac), json).await
                 }
-                Phone::List { address } => phones::list(&desk, &address, json).await,
-                Phone::Remove { address, mac } => phones::remove(&desk, &address, &mac, json).await,
+                Phone::List { address } => phones::list(desk, &address, json).await,
+                Phone::Remove { address, mac } => phones::remove(desk, &address, &mac, json).await,
             }
         }
-        Command::Profile(profile) => {
-            let config = config::load(file)?;
-            match profile {
-                Profile::Show { layer } => profiles::show(&open::known_store(&config).await?, &layer).await,
-                Profile::Set { layer, settings } => profiles::set(&config, &layer, &settings, json).await,
-            }
+        Command::Profile(Profile::Show { layer }) => {
+            profiles::show(ground.known_store().await?, &layer).await
+        }
+        Command::Profile(Profile::Set { layer, settings }) => {
+            profiles::set(ground, &layer, &settings, json).await
         }
         Command::Trace { account, since, follow } => {
             trace::run(&config::load(file)?, &account, since, trace::Until::of(follow), json).await
@@ -158,10 +159,11 @@ async fn carry_out(line: Line) -> anyhow::Result<()> {
         }
         Command::Calls(Calls::Export { since, csv: _ }) => {
             let form = if json { calls::Form::Json } else { calls::Form::Csv };
-            calls::export(&open::known_store(&config::load(file)?).await?, since, form).await
+            calls::export(ground.known_store().await?, since, form).await
         }
-        Command::Import { path } => transfer::import(&config::load(file)?, &path, json).await,
+        Command::Import { path } => transfer::import(ground, &path, json).await,
         Command::Export { folder, each } => transfer::export(&config::load(file)?, &folder, each, json).await,
-        Command::Room(Room::Add(room)) => rooms::add(&config::load(file)?, room, json).await,
-    }
+        Command::Room(Room::Add(room)) => rooms::add(ground, room, json).await,
+    };
+    done.map(|()| None)
 }

@@ -1,23 +1,57 @@
 //! Opening the store for a command, beside a server or without one.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, bail};
 use shared_auth::Auth;
 use shared_runtime::bus::Bus;
 use shared_store::Store;
+use tokio::sync::OnceCell;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::out::say;
 
-/// Opens the store and what knows accounts.
-pub(crate) async fn accounts(config: &Config) -> anyhow::Result<Auth> {
-    let store = store(config).await?;
-    auth(config, &store, &Bus::new(), &prometheus::Registry::new()).await
+/// What a command works on: read and opened when it is first needed, once.
+pub(crate) struct Ground {
+    file: Option<PathBuf>,
+    config: OnceCell<Config>,
+    store: OnceCell<Store>,
+    auth: OnceCell<Auth>,
 }
 
-/// Opens the store and what knows accounts, for a command that makes nothing: where there is no store, that is said.
-pub(crate) async fn known_accounts(config: &Config) -> anyhow::Result<Auth> {
-    let store = known_store(config).await?;
-    auth(config, &store, &Bus::new(), &prometheus::Registry::new()).await
+impl Ground {
+    pub(crate) fn new(file: Option<PathBuf>) -> Self {
+        Self { file, config: OnceCell::new(), store: OnceCell::new(), auth: OnceCell::new() }
+    }
+
+    pub(crate) async fn config(&self) -> anyhow::Result<&Config> {
+        self.config.get_or_try_init(|| async { config::load(self.file.as_deref()) }).await
+    }
+
+    /// The store, which is made if need be.
+    pub(crate) async fn store(&self) -> anyhow::Result<&Store> {
+        let config = self.config().await?;
+        self.store.get_or_try_init(|| store(config)).await
+    }
+
+    /// The store that is there.
+    pub(crate) async fn known_store(&self) -> anyhow::Result<&Store> {
+        let config = self.config().await?;
+        self.store.get_or_try_init(|| known_store(config)).await
+    }
+
+    /// What knows accounts, in a store that is made if need be.
+    pub(crate) async fn accounts(&self) -> anyhow::Result<&Auth> {
+        self.store().await?;
+        self.known_accounts().await
+    }
+
+    /// What knows accounts, for a command that makes nothing: where there is no store, that is said.
+    pub(crate) async fn known_accounts(&self) -> anyhow::Result<&Auth> {
+        let (config, store) = (self.config().await?, self.known_store().await?);
+        let open = || async { auth(config, store, &Bus::new(), &prometheus::Registry::new()).await };
+        self.auth.get_or_try_init(open).await
+    }
 }
 
 /// Opens the store that is there: a mistyped path makes no empty one.
@@ -53,8 +87,9 @@ pub(crate) async fn auth(
 }
 
 /// `cusax renew-key`: the store's key file is lost for good.
-pub(crate) async fn renew_key(config: &Config) -> anyhow::Result<()> {
-    shared_auth::renew_key(&store(config).await?, &config.data_dir).await.context("auth")?;
+pub(crate) async fn renew_key(ground: &Ground) -> anyhow::Result<()> {
+    let data_dir = &ground.config().await?.data_dir;
+    shared_auth::renew_key(ground.store().await?, data_dir).await.context("auth")?;
     say(
         "the store has the key file of data_dir for its own now; phones work again once their owner signed in on a page, or has a new password",
     )

@@ -1,15 +1,12 @@
 //! `cusax profile`.
 
 use anyhow::{Context, bail};
-use prometheus::Registry;
 use provisioning::{Layer, Profiles, Settings};
 use serde_json::{Map, Value};
-use shared_runtime::bus::Bus;
 use shared_store::Store;
 
 use crate::accounts::find;
-use crate::config::Config;
-use crate::open;
+use crate::open::Ground;
 use crate::out::{say, say_done};
 
 pub(crate) async fn show(store: &Store, layer: &Layer) -> anyhow::Result<()> {
@@ -17,23 +14,23 @@ pub(crate) async fn show(store: &Store, layer: &Layer) -> anyhow::Result<()> {
     say(serde_json::to_string(&settings)?)
 }
 
-pub(crate) async fn set(config: &Config, layer: &Layer, settings: &str, json: bool) -> anyhow::Result<()> {
+pub(crate) async fn set(ground: &Ground, layer: &Layer, settings: &str, json: bool) -> anyhow::Result<()> {
     // What is no object would be read as settings in the order of their fields.
     let settings: Map<String, Value> =
         serde_json::from_str(settings).context("settings are a JSON object")?;
     let settings: Settings = serde_json::from_value(settings.into()).context("these are no settings")?;
-    let store = open::store(config).await?;
+    let (config, store) = (ground.config().await?, ground.store().await?);
     if let Some(fault) = settings.fault() {
         bail!(fault);
     }
-    let desk = open::auth(config, &store, &Bus::new(), &Registry::new()).await?;
+    let desk = ground.accounts().await?;
     match layer {
         Layer::Domain(domain) if !config.accounts().has(domain) => {
             bail!("this service has no accounts of {domain}");
         }
-        Layer::Account(aor) => drop(find(&desk, &aor.0).await?),
+        Layer::Account(aor) => drop(find(desk, &aor.0).await?),
         Layer::Device(aor, device) => {
-            let account = find(&desk, &aor.0).await?.account;
+            let account = find(desk, &aor.0).await?.account;
             if !desk.book.app_passwords(account).await?.iter().any(|(name, _)| name == device) {
                 eprintln!("cusax: {aor} has no device {device} yet; the settings wait for it");
             }

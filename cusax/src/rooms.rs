@@ -8,15 +8,13 @@ use shared_runtime::tls::TlsPolicy;
 use xmpp_server::{Parts, RoomOptions, XmppServer};
 
 use crate::command::NewRoom;
-use crate::config::Config;
-use crate::open;
+use crate::open::Ground;
 use crate::out::say;
 
 /// `cusax room add`: an XMPP server without listeners makes the room in the store.
-pub(crate) async fn add(config: &Config, new: NewRoom, json: bool) -> anyhow::Result<()> {
-    let store = open::store(config).await?;
+pub(crate) async fn add(ground: &Ground, new: NewRoom, json: bool) -> anyhow::Result<()> {
+    let (config, auth) = (ground.config().await?, ground.accounts().await?.clone());
     let (bus, registry, shutdown) = (Bus::new(), prometheus::Registry::new(), Shutdown::new());
-    let auth = open::auth(config, &store, &bus, &registry).await?;
     for owner in &new.owners {
         if auth.directory.by_jid(&BareJid(owner.clone())).await?.is_none() {
             bail!("there is no account {owner} to own the room");
@@ -45,7 +43,7 @@ pub(crate) async fn add(config: &Config, new: NewRoom, json: bool) -> anyhow::Re
         data_dir: config.data_dir.clone(),
         name_servers: Vec::new(),
         auth,
-        store,
+        store: ground.store().await?.clone(),
         tls,
         bus,
         registry: &registry,

@@ -9,15 +9,14 @@ use shared_runtime::bus::Bus;
 use xmpp_server::transfer::{self, Layout, Report};
 
 use crate::config::Config;
-use crate::open;
+use crate::open::{self, Ground};
 
 /// Reads users; the exit code says whether all of all came.
-pub(crate) async fn import(config: &Config, path: &Path, json: bool) -> anyhow::Result<()> {
-    let store = open::store(config).await?;
-    let auth = open::auth(config, &store, &Bus::new(), &Registry::new()).await?;
+pub(crate) async fn import(ground: &Ground, path: &Path, json: bool) -> anyhow::Result<()> {
+    let (config, store, auth) = (ground.config().await?, ground.store().await?, ground.accounts().await?);
     let mut count = Count::default();
     let (domains, rooms) = (config.accounts(), config.rooms_domain());
-    transfer::import(path, (&domains, &rooms), &auth, &store, |report| count.tell(report, json)).await?;
+    transfer::import(path, (&domains, &rooms), auth, store, |report| count.tell(report, json)).await?;
     if count.users == 0 {
         bail!("no user was found in {}: it holds no document of XEP-0227", path.display());
     }

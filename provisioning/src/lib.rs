@@ -2,13 +2,12 @@
 //!
 //! In    GET and POST requests; a password, a single-use token, an invitation, a session's cookie.
 //! Out   JRD, XRD, JSON, clients' configurations, HTML. One renderer is one file, and so is one page.
-//! State the audit of changes; everything else is `shared-auth`'s.
+//! State none of its own but counts; everything else is `shared-auth`'s.
 //! Errors 401 with one text for every wrong proof, 429 while throttled, 400 and 404 for what is not understood.
 
 mod access;
 mod answer;
 mod api;
-mod audit;
 mod calls;
 mod config;
 mod directory;
@@ -47,7 +46,6 @@ use crate::api::problem::Problem;
 
 pub use access::PURPOSE;
 pub use api::caller::Scope;
-pub use audit::{card_json, note_command, note_outside};
 pub use config::{Config, KEYS};
 pub use discovery::zone::Zone;
 pub use links::{app_uri, invite_link};
@@ -150,7 +148,6 @@ pub struct Ports {
 /// What every handler is given.
 struct Face {
     parts: Parts,
-    audit: audit::Audit,
     profiles: Profiles,
     live: state::Live,
     listed: directory::Listed,
@@ -178,12 +175,10 @@ impl std::ops::Deref for Face {
 
 /// Every route.
 pub fn router(parts: Parts) -> Router {
-    let audit = audit::Audit::new(Arc::clone(&parts.archive), parts.config.audit);
-    parts.shutdown.spawn(audit.clone().forget_old(parts.shutdown.clone()));
+    parts.shutdown.spawn(parts.auth.audit.clone().forget_old(parts.config.audit, parts.shutdown.clone()));
     let live = state::Live::default();
     parts.shutdown.spawn(live.clone().follow(parts.bus.subscribe(), parts.shutdown.clone()));
     let face = Face {
-        audit,
         profiles: Profiles::new(Arc::clone(&parts.records)).with_people(&parts.auth),
         live,
         listed: directory::Listed::default(),

@@ -10,6 +10,7 @@
 //! is never stored.
 
 mod announce;
+mod audit;
 mod authenticator;
 mod bearer;
 mod book;
@@ -49,6 +50,7 @@ use shared_runtime::tls::TlsPolicy;
 use shared_store::{Records, Store, StoreError};
 use tokio::sync::mpsc;
 
+pub use audit::{Audit, card_json, note_outside};
 pub use authenticator::{Authenticator, Slowed};
 pub use bearer::{Bearer, Bearers, Holder};
 pub use book::{AccountBook, BookError, NewAccount, Profile, Upgrade};
@@ -123,6 +125,8 @@ pub struct Auth {
     pub gone: GoneAccounts,
     /// Accounts that other systems keep.
     pub links: Links,
+    /// Who changed what.
+    pub audit: Audit,
     metrics: Arc<metrics::Metrics>,
     cache: Arc<cache::AccountCache>,
     keys: Arc<keys::Keys>,
@@ -185,6 +189,7 @@ impl Auth {
             invites,
             gone,
             links,
+            audit: audit::Audit::new(Arc::clone(&store.archive)),
             metrics,
             cache,
             keys,

@@ -227,3 +227,37 @@ fn what_is_printed_for_programs_is_json_and_what_was_done_is_said() {
     }
     assert_eq!(run(&["user", "remove", "eve@example.org"]), "eve@example.org removed\n");
 }
+
+#[test]
+fn the_audit_names_the_invitation_that_each_command_made() {
+    let house = House::new("invited");
+    assert!(house.run(&["user", "add", "eve@example.org"]).status.success());
+    let make = || house.command(&["--json", "invite", "create"]).stdout(Stdio::piped()).spawn().unwrap();
+    let many: Vec<_> = std::iter::repeat_with(make).take(6).collect();
+    let made = many.into_iter().map(|one| {
+        let output = one.wait_with_output().unwrap();
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    });
+    let mut made: Vec<String> = made.collect();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut told: Vec<String> = runtime.block_on(async {
+        let url = format!("sqlite://{}", house.0.join("cusax.db").display());
+        let store = shared_store::Store::open(&url).await.unwrap();
+        let page = store.archive.page("audit", &shared_store::Query::default()).await.unwrap();
+        let read = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).unwrap();
+        let noted = page.entries.iter().map(|entry| read(&entry.body));
+        let invited = noted.filter(|one| one["what"] == "invitation made");
+        invited
+            .map(|one| {
+                assert_eq!((&one["on"], &one["who"]), (&one["after"]["id"], &"command line".into()));
+                one["on"].as_str().unwrap().to_owned()
+            })
+            .collect()
+    });
+    made.sort_unstable();
+    told.sort_unstable();
+    assert_eq!(told, made);
+}

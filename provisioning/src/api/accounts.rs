@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared_auth::{AccountCard, NewAccount, Opens, Profile, check_password};
+use shared_auth::{AccountCard, NewAccount, Opens, Profile, card_json, check_password};
 use shared_model::{Address, Aor, BareJid};
 use shared_runtime::unix_millis;
 
@@ -12,7 +12,6 @@ use super::caller::Scope;
 use super::problem::Problem;
 use super::{Ask, Field, Kind, Operation, operation};
 use crate::Face;
-use crate::audit::card_json;
 
 const NAME: Field = Field::open("name", Kind::Text, "the name to show");
 const NUMBERS: Field = Field::open("numbers", Kind::List, "telephone numbers, E.164 with their plus");
@@ -137,7 +136,8 @@ async fn create(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let made = (0..4).map(|_| format!("{:016x}", shared_runtime::random())).collect::<String>();
     let new = NewAccount { aor: Aor(aor), jid: BareJid(jid), profile };
     let card = face.auth.book.create(new, given.unwrap_or(&made)).await?;
-    face.audit
+    face.auth
+        .audit
         .change(Some(&ask.caller.card), "account created", &card.aor, Value::Null, card_json(&card))
         .await;
     let link = match given {
@@ -172,7 +172,7 @@ async fn change(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     }
     let after = face.auth.directory.by_id(card.account).await?.ok_or_else(|| Problem::nothing("account"))?;
     let (before, now) = (card_json(&card), card_json(&after));
-    face.audit.change(Some(&ask.caller.card), "account changed", &card.aor, before, now).await;
+    face.auth.audit.change(Some(&ask.caller.card), "account changed", &card.aor, before, now).await;
     Ok(card_json(&after))
 }
 
@@ -182,7 +182,8 @@ async fn remove(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         return Err(Problem::new(StatusCode::CONFLICT, "the own account is removed at /account"));
     }
     face.auth.book.remove(card.account).await?;
-    face.audit
+    face.auth
+        .audit
         .change(Some(&ask.caller.card), "account removed", &card.aor, card_json(&card), Value::Null)
         .await;
     crate::forget(&face.auth, &face.records, card.account, &card.aor).await?;
@@ -201,7 +202,7 @@ async fn state(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 async fn link_for(face: &Face, ask: &Ask, card: &AccountCard) -> Result<String, Problem> {
     let (opens, by) = (Opens::Password { account: card.account }, Some(ask.caller.card.account));
     let (text, _) = face.auth.invites.create(&face.domains, opens, by, DAY, unix_millis()).await?;
-    face.audit.note(Some(&ask.caller.card), "reset link made", &card.aor).await;
+    face.auth.audit.note(Some(&ask.caller.card), "reset link made", &card.aor).await;
     Ok(face.url(&format!("/invite/{text}")))
 }
 

@@ -3,7 +3,7 @@
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use shared_auth::{Network, SlowedAccount};
+use shared_auth::{Network, SlowedAccount, card_json};
 use shared_model::Aor;
 
 use super::accounts::address;
@@ -11,7 +11,6 @@ use super::caller::Scope;
 use super::problem::Problem;
 use super::{Ask, Field, Kind, Operation, operation};
 use crate::Face;
-use crate::audit::card_json;
 
 pub(super) const TABLE: &[Operation] = &[
     Operation {
@@ -95,13 +94,13 @@ async fn lift(face: &Face, ask: &Ask) -> Result<Value, Problem> {
             if !face.auth.authenticator.lift_network(&network) {
                 return Err(Problem::nothing("ban"));
             }
-            face.audit.note(Some(&ask.caller.card), "network freed", network).await;
+            face.auth.audit.note(Some(&ask.caller.card), "network freed", network).await;
         }
         (None, Some(text)) => {
             let aor = Aor(address(face, "address", text)?);
             let card = face.auth.directory.by_aor(&aor).await?.ok_or_else(|| Problem::nothing("account"))?;
             face.auth.authenticator.lift_account(&card);
-            face.audit.note(Some(&ask.caller.card), "account freed", &card.aor).await;
+            face.auth.audit.note(Some(&ask.caller.card), "account freed", &card.aor).await;
         }
         _ => return Err(Problem::field("network", "one of `network` and `address` is given")),
     }

@@ -187,7 +187,7 @@ async fn keep_picture(face: &Face, ask: &Ask, picture: Option<Picture>) -> Resul
     let card = &ask.caller.card;
     let what = if picture.is_some() { "picture changed" } else { "picture removed" };
     chat(face)?.set_picture(&card.jid, picture).await.map_err(|error| problem("picture", error))?;
-    face.audit.note(Some(card), what, &card.aor).await;
+    face.auth.audit.note(Some(card), what, &card.aor).await;
     Ok(Value::Null)
 }
 
@@ -213,7 +213,7 @@ async fn set_archiving(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     chat(face)?.set_archiving(&card.jid, wish).await.map_err(|error| problem(field, error))?;
     let after = archiving(face, card).await?;
     let (before, after) = (archiving_json(&before), archiving_json(&after));
-    face.audit.change(Some(card), "archive preferences changed", &card.aor, before, after.clone()).await;
+    face.auth.audit.change(Some(card), "archive preferences changed", &card.aor, before, after.clone()).await;
     Ok(after)
 }
 
@@ -248,7 +248,7 @@ async fn unblock(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 async fn set_blocked(face: &Face, ask: &Ask, whom: &str, is_blocked: bool) -> Result<Value, Problem> {
     let card = &ask.caller.card;
     chat(face)?.set_blocked(&card.jid, whom, is_blocked).await.map_err(|error| problem("address", error))?;
-    face.audit.note(Some(card), "block list changed", &card.aor).await;
+    face.auth.audit.note(Some(card), "block list changed", &card.aor).await;
     Ok(Value::Null)
 }
 
@@ -262,7 +262,7 @@ async fn set_undisturbed(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let before = show_undisturbed(face, ask).await?;
     chat(face)?.set_undisturbed(&card.jid, is_so).await.map_err(|error| problem("undisturbed", error))?;
     let after = json!({ "undisturbed": is_so });
-    face.audit.change(Some(card), "do not disturb changed", &card.aor, before, after.clone()).await;
+    face.auth.audit.change(Some(card), "do not disturb changed", &card.aor, before, after.clone()).await;
     Ok(after)
 }
 
@@ -284,14 +284,14 @@ async fn revoke_client(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         OwnChatError::Refused(rule) => Problem::new(StatusCode::CONFLICT, rule),
         error => problem("", error),
     })?;
-    face.audit.note(Some(card), "chat client revoked", format!("{} {id}", card.jid)).await;
+    face.auth.audit.note(Some(card), "chat client revoked", format!("{} {id}", card.jid)).await;
     Ok(Value::Null)
 }
 
 async fn end_chat(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let (card, resource) = (&ask.caller.card, ask.part("resource"));
     chat(face)?.end_session(&card.jid, resource).await.map_err(|error| problem("", error))?;
-    face.audit.note(Some(card), "chat session ended", format!("{}/{resource}", card.jid)).await;
+    face.auth.audit.note(Some(card), "chat session ended", format!("{}/{resource}", card.jid)).await;
     Ok(Value::Null)
 }
 
@@ -305,7 +305,7 @@ async fn end_phone(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     if !ended.map_err(|_| problem("", OwnChatError::Unavailable))? {
         return Err(Problem::nothing("registration"));
     }
-    face.audit.note(Some(card), "registration ended", format!("{} {}", card.aor, binding.contact)).await;
+    face.auth.audit.note(Some(card), "registration ended", format!("{} {}", card.aor, binding.contact)).await;
     Ok(Value::Null)
 }
 

@@ -19,6 +19,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::stream::{Stream, unfold};
 use serde_json::{Value, json};
+use shared_auth::card_json;
 use shared_model::{AccountId, KeptMessage, KeptPart};
 use shared_store::{Position, Query};
 use tokio::sync::mpsc;
@@ -28,7 +29,6 @@ use super::problem::Problem;
 use super::{chat, own, timeline, voicemail};
 use crate::Face;
 use crate::answer::unkept;
-use crate::audit::card_json;
 
 /// Who is given a file now.
 #[derive(Default)]

@@ -130,7 +130,7 @@ async fn make(face: &Face, ask: &Ask, opens: Opens) -> Result<Value, Problem> {
     let (lifetime, caller) = (Duration::from_secs(days * 86_400), &ask.caller.card);
     let by = Some(caller.account);
     let (text, invite) = face.auth.invites.create(&face.domains, opens, by, lifetime, unix_millis()).await?;
-    face.audit.change(Some(caller), "invitation made", &invite.id, Value::Null, to_json(&invite)).await;
+    face.auth.audit.change(Some(caller), "invitation made", &invite.id, Value::Null, to_json(&invite)).await;
     let uri = app_uri(&face.domains, &text, &invite).unwrap_or_default();
     Ok(json!({ "invite": to_json(&invite), "link": face.url(&format!("/invite/{text}")), "xmpp": uri }))
 }
@@ -139,7 +139,7 @@ async fn revoke(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     if !face.auth.invites.revoke(ask.part("id")).await? {
         return Err(Problem::nothing("invitation"));
     }
-    face.audit.note(Some(&ask.caller.card), "invitation taken back", ask.part("id")).await;
+    face.auth.audit.note(Some(&ask.caller.card), "invitation taken back", ask.part("id")).await;
     Ok(Value::Null)
 }
 

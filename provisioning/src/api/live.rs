@@ -131,7 +131,10 @@ async fn moderate(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         (None, Some(call)) => by_call(face, &address, call, deed).await?,
         _ => return Err(Problem::field("nick", "one of `nick` and `call` is given")),
     };
-    face.audit.note(Some(&ask.caller.card), &format!("{word} in a room"), format!("{address} {whom}")).await;
+    face.auth
+        .audit
+        .note(Some(&ask.caller.card), &format!("{word} in a room"), format!("{address} {whom}"))
+        .await;
     Ok(Value::Null)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared_auth::{AccountCard, Denied, Holder, OnWire, Origin, Profile, Proof, check_password};
+use shared_auth::{AccountCard, Denied, Holder, OnWire, Origin, Profile, Proof, card_json, check_password};
 use shared_model::{Protocol, ProvisioningEvent};
 use shared_runtime::unix_millis;
 use shared_store::StoreError;
@@ -15,7 +15,6 @@ use super::caller::Scope;
 use super::problem::Problem;
 use super::{Ask, Field, Kind, Operation, Run, operation};
 use crate::Face;
-use crate::audit::card_json;
 use crate::session::SCOPE;
 
 pub(super) const TABLE: &[Operation] = &[
@@ -187,7 +186,7 @@ async fn rename(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let profile = Profile { name, numbers: card.numbers.clone(), video: card.video, admin: card.admin };
     face.auth.book.set_profile(card.account, profile).await?;
     let after = reread(face, card).await?;
-    face.audit.change(Some(card), "name changed", &card.aor, card_json(card), card_json(&after)).await;
+    face.auth.audit.change(Some(card), "name changed", &card.aor, card_json(card), card_json(&after)).await;
     Ok(card_json(&after))
 }
 
@@ -197,7 +196,7 @@ async fn change_password(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     check_password(password, card.aor.local())
         .map_err(|error| Problem::field("password", error.to_string()))?;
     face.auth.book.set_password(card.account, password).await?;
-    face.audit.note(Some(card), "password changed", &card.aor).await;
+    face.auth.audit.note(Some(card), "password changed", &card.aor).await;
     Ok(Value::Null)
 }
 
@@ -215,7 +214,7 @@ pub(super) async fn devices(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 async fn add_device(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let (card, name) = (&ask.caller.card, ask.text("name").unwrap_or_default());
     let password = face.auth.book.add_app_password(card.account, name, unix_millis()).await?;
-    face.audit.note(Some(card), "device added", format!("{} {name}", card.aor)).await;
+    face.auth.audit.note(Some(card), "device added", format!("{} {name}", card.aor)).await;
     // SCRAM proves one password, so that chat clients say which; SIP tries them all.
     let chat = format!("{}+{name}@{}", card.jid.local(), card.jid.domain());
     Ok(json!({ "name": name, "password": password, "calls_as": card.aor.local(), "chats_as": chat }))
@@ -224,7 +223,7 @@ async fn add_device(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 async fn remove_device(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let (card, name) = (&ask.caller.card, ask.part("name"));
     face.auth.book.remove_app_password(card.account, name).await?;
-    face.audit.note(Some(card), "device removed", format!("{} {name}", card.aor)).await;
+    face.auth.audit.note(Some(card), "device removed", format!("{} {name}", card.aor)).await;
     Ok(Value::Null)
 }
 
@@ -251,7 +250,7 @@ async fn end_session(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     }
     let (account, name) = (card.account, id.to_owned());
     face.tell(account, ProvisioningEvent::TokenRevoked { account, name });
-    face.audit.note(Some(card), "session ended", format!("{} {id}", card.aor)).await;
+    face.auth.audit.note(Some(card), "session ended", format!("{} {id}", card.aor)).await;
     Ok(Value::Null)
 }
 
@@ -272,7 +271,8 @@ async fn create_token(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let (text, bearer) = face.auth.bearers.issue(holder, &name, &words, lifetime, unix_millis()).await?;
     let (account, scopes) = (card.account, words.join(" "));
     face.tell(account, ProvisioningEvent::TokenMade { account, name, scopes });
-    face.audit
+    face.auth
+        .audit
         .note(Some(card), "token made", format!("{} {} {}", card.aor, bearer.id, words.join(" ")))
         .await;
     Ok(json!({ "id": bearer.id, "token": text, "expires": bearer.expires }))
@@ -306,7 +306,8 @@ async fn remove(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let card = &ask.caller.card;
     prove_again(face, ask).await?;
     face.auth.book.remove(card.account).await?;
-    face.audit
+    face.auth
+        .audit
         .change(Some(card), "account removed by its owner", &card.aor, card_json(card), Value::Null)
         .await;
     crate::forget(&face.auth, &face.records, card.account, &card.aor).await?;
@@ -339,7 +340,7 @@ async fn prove_again(face: &Face, ask: &Ask) -> Result<(), Problem> {
         }
         Ok(_) | Err(_) => {}
     }
-    face.audit.note(Some(card), "wrong password given again", &card.aor).await;
+    face.auth.audit.note(Some(card), "wrong password given again", &card.aor).await;
     Err(Problem {
         status: StatusCode::FORBIDDEN,
         ..Problem::field("current", "this is not the account's password")

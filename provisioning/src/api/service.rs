@@ -61,14 +61,14 @@ async fn set_profile(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     face.profiles.replace(&layer, &settings, expected).await?;
     face.listed.forget();
     let (before, after) = (json!(before), json!(settings));
-    face.audit.change(Some(&ask.caller.card), "profile changed", &layer, before, after).await;
+    face.auth.audit.change(Some(&ask.caller.card), "profile changed", &layer, before, after).await;
     Ok(json!({ "layer": layer.to_string(), "settings": settings }))
 }
 
 async fn changes(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let before = ask.text("before").filter(|before| !before.is_empty()).map(str::to_owned);
     let max = ask.number("max").map_or(50, |max| max.clamp(1, 500) as usize);
-    let all = face.audit.page(before, max).await?;
+    let all = face.auth.audit.page(before, max).await?;
     let all = all.into_iter().map(|(id, mut change)| {
         change["id"] = id.into();
         change

@@ -84,7 +84,7 @@ pub(super) async fn accept(
         },
     };
     let what = if is_new { "account created by invitation" } else { "password reset by link" };
-    parts.audit.note(None, what, &card.aor).await;
+    parts.auth.audit.note(None, what, &card.aor).await;
     let mut response = setup::welcome(&parts, words, &card, is_new).await;
     // Whoever just chose the password need not type it again.
     if let Some(cookie) = session::begin(&parts, card.account, &headers).await {

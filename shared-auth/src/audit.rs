@@ -1,9 +1,11 @@
-//! Who changed what: one entry for each change by this face and by commands, with what was there before and after.
+//! Who changed what: one entry for each change by pages and programs, by commands of the operator and of administrators' chat
+//! clients, and by other keepers of people, with what was there before and after.
 //!
-//! In    who did it (none: whoever held a link; `ldap`, `oidc`: another keeper of people; `command line`: the operator), what, on what, and both states where they say something.
+//! In    who did it (an account, or in a word: `command line`, `ldap`, `oidc`; none: whoever held a link), what, on what, and both states
+//!       where they say something.
 //! Out   a line in the log and an entry; the newest first when asked.
-//! State the archive, owner `audit`, at most [`KEPT`] entries, each for `provisioning.audit`. What was done is done whether or not it is
-//!       noted, and the log tells then. Entries name accounts, also such as were removed since, and go when their time is over.
+//! State the archive, owner `audit`, at most [`KEPT`] entries, each as long as whoever removes old ones says. What was done is done
+//!       whether or not it is noted, and the log tells then. Entries name accounts, also such as were removed since.
 //! Not here: passwords and tokens, which are in no entry.
 
 use std::fmt::Display;
@@ -11,31 +13,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared_auth::{AccountCard, Auth, OutsideChange};
 use shared_runtime::{Redacted, Shutdown, unix_millis};
 use shared_store::{Archive, Entry, Position, Query, StoreError};
 use tokio::sync::mpsc;
 
+use crate::{AccountCard, Auth, OutsideChange};
+
 /// Writes entries. Clones share the archive.
 #[derive(Clone)]
-pub(crate) struct Audit {
+pub struct Audit {
     archive: Arc<dyn Archive>,
-    /// How long entries are kept; zero: until there are too many.
-    term: Duration,
 }
 
 impl Audit {
-    pub(crate) fn new(archive: Arc<dyn Archive>, term: Duration) -> Self {
-        Self { archive, term }
+    pub(crate) fn new(archive: Arc<dyn Archive>) -> Self {
+        Self { archive }
     }
 
-    /// Removes entries whose time is over, until shutdown.
-    pub(crate) async fn forget_old(self, shutdown: Shutdown) {
-        if self.term.is_zero() {
+    /// Removes entries that are older than `term`, until shutdown; none if it is zero.
+    pub async fn forget_old(self, term: Duration, shutdown: Shutdown) {
+        if term.is_zero() {
             return;
         }
         loop {
-            if let Err(error) = self.forget_before(unix_millis()).await {
+            if let Err(error) = self.forget_before(term, unix_millis()).await {
                 tracing::warn!(%error, "what the audit keeps too long stays until the next look");
             }
             tokio::select! {
@@ -46,19 +47,19 @@ impl Audit {
     }
 
     /// Removes what is older than the term is at a moment.
-    async fn forget_before(&self, now: i64) -> Result<(), StoreError> {
-        let term = i64::try_from(self.term.as_millis()).unwrap_or(i64::MAX);
+    async fn forget_before(&self, term: Duration, now: i64) -> Result<(), StoreError> {
+        let term = i64::try_from(term.as_millis()).unwrap_or(i64::MAX);
         while self.archive.remove_older(KIND, now.saturating_sub(term), AT_ONCE).await? >= AT_ONCE as u64 {}
         Ok(())
     }
 
     /// Notes a change that has no states worth telling.
-    pub(crate) async fn note(&self, who: Option<&AccountCard>, what: &str, on: impl Display) {
+    pub async fn note(&self, who: Option<&AccountCard>, what: &str, on: impl Display) {
         self.change(who, what, on, Value::Null, Value::Null).await;
     }
 
     /// Notes a change.
-    pub(crate) async fn change(
+    pub async fn change(
         &self,
         who: Option<&AccountCard>,
         what: &str,
@@ -69,7 +70,8 @@ impl Audit {
         self.change_by(who.map(|card| card.aor.to_string()), what, on, before, after).await;
     }
 
-    async fn change_by(
+    /// Notes a change by somebody who is said in a word, or by nobody that is known.
+    pub async fn change_by(
         &self,
         who: Option<String>,
         what: &str,
@@ -96,11 +98,7 @@ impl Audit {
     }
 
     /// The newest entries, at most `max`, that end before the entry `before`; newest first.
-    pub(crate) async fn page(
-        &self,
-        before: Option<String>,
-        max: usize,
-    ) -> Result<Vec<(String, Value)>, StoreError> {
+    pub async fn page(&self, before: Option<String>, max: usize) -> Result<Vec<(String, Value)>, StoreError> {
         let position = before.map_or(Position::Last, Position::Before);
         let query = Query { position, max, most_counted: 0, ..Query::default() };
         let page = self.archive.page(OWNER, &query).await?;
@@ -110,14 +108,7 @@ impl Audit {
 }
 
 /// Notes what other keepers of people change, until shutdown.
-pub async fn note_outside(
-    auth: Auth,
-    archive: Arc<dyn Archive>,
-    mut changes: mpsc::Receiver<OutsideChange>,
-    shutdown: Shutdown,
-) {
-    // Whoever serves the pages removes what is old.
-    let audit = Audit::new(archive, Duration::ZERO);
+pub async fn note_outside(auth: Auth, mut changes: mpsc::Receiver<OutsideChange>, shutdown: Shutdown) {
     loop {
         let change = tokio::select! {
             change = changes.recv() => change,
@@ -129,20 +120,8 @@ pub async fn note_outside(
         let on = after.as_ref().or(before.as_ref()).map_or(account.to_string(), |card| card.aor.to_string());
         let state = |card: Option<&AccountCard>| card.map_or(Value::Null, card_json);
         let (who, what) = (Some(source.as_str().to_owned()), format!("account {what}"));
-        audit.change_by(who, &what, on, state(before.as_ref()), state(after.as_ref())).await;
+        auth.audit.change_by(who, &what, on, state(before.as_ref()), state(after.as_ref())).await;
     }
-}
-
-/// Notes what a command changed, as it was before and after.
-pub async fn note_command(archive: Arc<dyn Archive>, what: &str, on: &str, states: (Value, Value)) {
-    let (before, after) = match states {
-        // It says what was changed that is no part of it.
-        (before, after) if before == after => (Value::Null, Value::Null),
-        states => states,
-    };
-    // Whoever serves the pages removes what is old.
-    let audit = Audit::new(archive, Duration::ZERO);
-    audit.change_by(Some("command line".to_owned()), what, on, before, after).await;
 }
 
 /// An account as entries and the API show it.
@@ -172,7 +151,7 @@ mod tests {
     #[tokio::test]
     async fn an_entry_goes_when_its_time_is_over_and_nothing_else_does() {
         let archive = Store::in_memory().archive;
-        let audit = Audit::new(Arc::clone(&archive), Duration::from_secs(86_400));
+        let (audit, day) = (Audit::new(Arc::clone(&archive)), Duration::from_secs(86_400));
         for n in 0..2 * AT_ONCE {
             audit.note(None, "made", n).await;
         }
@@ -186,9 +165,9 @@ mod tests {
         };
         archive.append(&[said]).await.unwrap();
         let now = unix_millis();
-        audit.forget_before(now + 86_000_000).await.unwrap();
+        audit.forget_before(day, now + 86_000_000).await.unwrap();
         assert_eq!(audit.page(None, 500).await.unwrap().len(), 2 * AT_ONCE);
-        audit.forget_before(now + 87_000_000).await.unwrap();
+        audit.forget_before(day, now + 87_000_000).await.unwrap();
         assert!(audit.page(None, 500).await.unwrap().is_empty());
         assert!(archive.entry("alice", "1").await.unwrap().is_some());
     }
