@@ -134,6 +134,27 @@ async fn an_administrator_adds_changes_disables_and_deletes_a_user() {
     bob.expect(&["type='unsubscribed'", "from='dave@example.org'"]).await;
     assert!(run(&mut alice, "delete-user", &daves).await.contains("there is no account"));
     assert!(served.store.records.list("dave@example.org", "roster", None, 9).await.unwrap().is_empty());
+    // Each is in the audit, with who did it, and what was there before and after.
+    let noted: Vec<serde_json::Value> = audit(&served).await;
+    let told: Vec<_> = noted.iter().map(|one| one["what"].as_str().unwrap()).collect();
+    assert_eq!(
+        told,
+        ["account created", "password changed", "account changed", "account changed", "account removed"],
+        "and what was refused is not: {noted:?}"
+    );
+    assert!(noted.iter().all(|one| one["who"] == "alice@sip.example.org" && one["on"] == "dave@example.org"));
+    let state = |at: usize, when: &str| noted[at][when]["enabled"].as_bool();
+    assert_eq!((state(0, "before"), state(0, "after")), (None, Some(true)));
+    assert_eq!((state(1, "before"), state(1, "after")), (None, None), "nothing of a password");
+    assert_eq!((state(2, "before"), state(2, "after")), (Some(true), Some(false)));
+    assert_eq!((state(3, "before"), state(3, "after")), (Some(false), Some(true)));
+    assert_eq!((state(4, "before"), state(4, "after")), (Some(true), None));
+}
+
+/// What was noted, the oldest first.
+async fn audit(served: &Served) -> Vec<serde_json::Value> {
+    let page = served.store.archive.page("audit", &shared_store::Query::default()).await.unwrap();
+    page.entries.iter().map(|entry| serde_json::from_slice(&entry.body).unwrap()).collect()
 }
 
 #[tokio::test]

@@ -7,16 +7,17 @@
 
 use shared_auth::{NewAccount, Profile, check_password};
 use shared_model::{Aor, BareJid};
+use xmpp_core::Jid;
 use xmpp_core::payload::form::{Field, Form};
 
-use super::{Command, Outcome, Stop, ask, one_account};
+use super::{Command, Outcome, Stop, ask, changed, one_account};
 use crate::server::Server;
 
 pub(super) const COMMAND: Command = Command {
     node: "http://jabber.org/protocol/admin#add-user",
     name: "Add a user",
     form: Some(form),
-    run: |server, form| Box::pin(run(server, form)),
+    run: |server, by, form| Box::pin(run(server, by, form)),
 };
 
 fn form() -> Form {
@@ -33,7 +34,7 @@ fn form() -> Form {
     )
 }
 
-async fn run(server: &Server, form: &Form) -> Result<Outcome, Stop> {
+async fn run(server: &Server, by: &Jid, form: &Form) -> Result<Outcome, Stop> {
     let text = |var: &str| form.value(var).unwrap_or_default().trim().to_owned();
     let jid = text("accountjid");
     let aor = Some(text("aor")).filter(|aor| !aor.is_empty()).unwrap_or_else(|| jid.clone());
@@ -50,6 +51,7 @@ async fn run(server: &Server, form: &Form) -> Result<Outcome, Stop> {
     check_password(password, aor.local()).map_err(|weak| Stop::Fail(weak.to_string()))?;
     let name = format!("{} {}", text("given_name"), text("surname")).trim().to_owned();
     let profile = Profile { name, ..Profile::default() };
-    server.auth.book.create(NewAccount { aor, jid, profile }, password).await?;
+    let card = server.auth.book.create(NewAccount { aor, jid, profile }, password).await?;
+    changed(server, by, "account created", (None, Some(&card))).await;
     Ok(Outcome::Done)
 }

@@ -10,7 +10,7 @@ pub(super) const COMMAND: Command = Command {
     node: "http://jabber.org/protocol/admin#announce",
     name: "Send an announcement to online users",
     form: Some(form),
-    run: |server, form| Box::pin(run(server, form)),
+    run: |server, _, form| Box::pin(run(server, form)),
 };
 
 fn form() -> Form {

@@ -2,16 +2,17 @@
 //! refused, as on the pages.
 
 use shared_auth::check_password;
+use xmpp_core::Jid;
 use xmpp_core::payload::form::{Field, Form};
 
-use super::{Command, Outcome, Stop, accounts, ask, one_account};
+use super::{Command, Outcome, Stop, accounts, ask, noted, one_account};
 use crate::server::Server;
 
 pub(super) const COMMAND: Command = Command {
     node: "http://jabber.org/protocol/admin#change-user-password",
     name: "Change a user's password",
     form: Some(form),
-    run: |server, form| Box::pin(run(server, form)),
+    run: |server, by, form| Box::pin(run(server, by, form)),
 };
 
 fn form() -> Form {
@@ -19,13 +20,14 @@ fn form() -> Form {
     ask("Change a user's password", &[one_account(), password])
 }
 
-async fn run(server: &Server, form: &Form) -> Result<Outcome, Stop> {
+async fn run(server: &Server, by: &Jid, form: &Form) -> Result<Outcome, Stop> {
     let (accounts, password) = (accounts(server, form).await?, form.value("password").unwrap_or_default());
     for account in &accounts {
         check_password(password, account.aor.local()).map_err(|weak| Stop::Fail(weak.to_string()))?;
     }
     for account in accounts {
         server.auth.book.set_password(account.account, password).await?;
+        noted(server, by, "password changed", account.aor).await;
     }
     Ok(Outcome::Done)
 }

@@ -4,44 +4,42 @@
 //! nobody does. Accounts are counted page by page, and not beyond [`MOST_COUNTED`].
 
 use shared_auth::AccountCard;
-use xmpp_core::payload::form::{Field, Form};
+use xmpp_core::payload::form::Field;
 
-use super::{Command, Outcome, Stop, tell};
+use super::{Command, Outcome, Run, Stop, tell};
 use crate::server::Server;
 
 /// A command that says how many.
-const fn count(
-    node: &'static str,
-    name: &'static str,
-    run: for<'a> fn(&'a Server, &'a Form) -> shared_model::Pending<'a, Result<Outcome, Stop>>,
-) -> Command {
+const fn count(node: &'static str, name: &'static str, run: Run) -> Command {
     Command { node, name, form: None, run }
 }
 
 pub(super) const REGISTERED: Command = count(
     "http://jabber.org/protocol/admin#get-registered-users-num",
     "Number of registered users",
-    |server, _| Box::pin(accounts(server, "registeredusersnum", |_| true)),
+    |server, _, _| Box::pin(accounts(server, "registeredusersnum", |_| true)),
 );
 
 pub(super) const DISABLED: Command = count(
     "http://jabber.org/protocol/admin#get-disabled-users-num",
     "Number of disabled users",
-    |server, _| Box::pin(accounts(server, "disabledusersnum", |account| !account.enabled)),
+    |server, _, _| Box::pin(accounts(server, "disabledusersnum", |account| !account.enabled)),
 );
 
-pub(super) const ONLINE: Command =
-    count("http://jabber.org/protocol/admin#get-online-users-num", "Number of online users", |server, _| {
-        Box::pin(async move { Ok(said("onlineusersnum", server.router.online().len())) })
-    });
+pub(super) const ONLINE: Command = count(
+    "http://jabber.org/protocol/admin#get-online-users-num",
+    "Number of online users",
+    |server, _, _| Box::pin(async move { Ok(said("onlineusersnum", server.router.online().len())) }),
+);
 
-pub(super) const ACTIVE: Command =
-    count("http://jabber.org/protocol/admin#get-active-users-num", "Number of active users", |server, _| {
-        Box::pin(async move { Ok(said("activeusersnum", of(server, true))) })
-    });
+pub(super) const ACTIVE: Command = count(
+    "http://jabber.org/protocol/admin#get-active-users-num",
+    "Number of active users",
+    |server, _, _| Box::pin(async move { Ok(said("activeusersnum", of(server, true))) }),
+);
 
 pub(super) const IDLE: Command =
-    count("http://jabber.org/protocol/admin#get-idle-users-num", "Number of idle users", |server, _| {
+    count("http://jabber.org/protocol/admin#get-idle-users-num", "Number of idle users", |server, _, _| {
         Box::pin(async move { Ok(said("idleusersnum", of(server, false))) })
     });
 

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use shared_auth::{AccountCard, Invite, InviteError, Opens};
 use shared_model::{BareJid, Spec};
 use shared_runtime::unix_millis;
@@ -115,7 +116,8 @@ async fn make(server: &Server, by: &AccountCard, opens: Opens) -> Result<Outcome
         InviteError::Book(error) => Stop::from(error),
         error => Stop::Fail(error.to_string()),
     })?;
-    tracing::info!(account = %by.account, invitation = invite.id, "an invitation was made in a client");
+    let after = serde_json::to_value(&invite).unwrap_or_default();
+    server.auth.audit.change(Some(by), "invitation made", &invite.id, Value::Null, after).await;
     let links = (invitations.links)(&text, &invite);
     Ok(Outcome::Result(
         Form::new("result", INVITATION)

@@ -10,35 +10,35 @@ pub(super) const REGISTERED: Command = Command {
     node: "http://jabber.org/protocol/admin#get-registered-users-list",
     name: "List of registered users",
     form: Some(form),
-    run: |server, form| Box::pin(accounts(server, form, "registereduserjids", |_| true)),
+    run: |server, _, form| Box::pin(accounts(server, form, "registereduserjids", |_| true)),
 };
 
 pub(super) const DISABLED: Command = Command {
     node: "http://jabber.org/protocol/admin#get-disabled-users-list",
     name: "List of disabled users",
     form: Some(form),
-    run: |server, form| Box::pin(accounts(server, form, "disableduserjids", |account| !account.enabled)),
+    run: |server, _, form| Box::pin(accounts(server, form, "disableduserjids", |account| !account.enabled)),
 };
 
 pub(super) const ONLINE: Command = Command {
     node: "http://jabber.org/protocol/admin#get-online-users-list",
     name: "List of online users",
     form: Some(form),
-    run: |server, form| Box::pin(async move { online(server, form, "onlineuserjids", |_| true) }),
+    run: |server, _, form| Box::pin(async move { online(server, form, "onlineuserjids", |_| true) }),
 };
 
 pub(super) const ACTIVE: Command = Command {
     node: "http://jabber.org/protocol/admin#get-active-users-list",
     name: "List of active users",
     form: Some(form),
-    run: |server, form| Box::pin(async move { online(server, form, "activeuserjids", |active| active) }),
+    run: |server, _, form| Box::pin(async move { online(server, form, "activeuserjids", |active| active) }),
 };
 
 pub(super) const IDLE: Command = Command {
     node: "http://jabber.org/protocol/admin#get-idle-users-list",
     name: "List of idle users",
     form: Some(form),
-    run: |server, form| Box::pin(async move { online(server, form, "idleuserjids", |active| !active) }),
+    run: |server, _, form| Box::pin(async move { online(server, form, "idleuserjids", |active| !active) }),
 };
 
 fn form() -> Form {

@@ -28,7 +28,10 @@ mod user_roster;
 mod user_stats;
 mod voicemail;
 
-use shared_auth::{AccountCard, BookError};
+use std::fmt::Display;
+
+use serde_json::Value;
+use shared_auth::{AccountCard, BookError, card_json};
 use shared_model::{Pending, Spec};
 use shared_runtime::Redacted;
 use shared_store::StoreError;
@@ -62,8 +65,11 @@ struct Command {
     name: &'static str,
     /// What it asks for; none is run at once.
     form: Option<fn() -> Form>,
-    run: for<'a> fn(&'a Server, &'a Form) -> Pending<'a, Result<Outcome, Stop>>,
+    run: Run,
 }
+
+/// What a command does for whom with a form.
+type Run = for<'a> fn(&'a Server, &'a Jid, &'a Form) -> Pending<'a, Result<Outcome, Stop>>;
 
 /// Every command, in the order in which they are listed.
 const COMMANDS: &[Command] = &[
@@ -282,7 +288,7 @@ impl Found {
         let (outcome, command) = match self {
             Self::Own(own) if own.who != Who::Administrators => return (own.run)(server, from, form).await,
             Self::Own(own) => ((own.run)(server, from, form).await, own.name),
-            Self::Admins(command) => ((command.run)(server, form).await, command.name),
+            Self::Admins(command) => ((command.run)(server, from, form).await, command.name),
         };
         tracing::info!(
             by = %Redacted(from), command, done = outcome.is_ok(),
@@ -335,6 +341,31 @@ fn is_filled(wanted: &Form, form: &Form) -> bool {
 async fn is_admin(server: &Server, jid: &Jid) -> Result<bool, StanzaError> {
     let account = server.account(jid).await.map_err(|error| store_failed(&error))?;
     Ok(account.is_some_and(|account| account.admin && account.enabled))
+}
+
+/// Notes what an administrator changed of an account, as it was before and after, where pages and programs note it.
+async fn changed(
+    server: &Server,
+    by: &Jid,
+    what: &str,
+    (before, after): (Option<&AccountCard>, Option<&AccountCard>),
+) {
+    let on = before.or(after).map(|card| card.aor.to_string()).unwrap_or_default();
+    let state = |card: Option<&AccountCard>| card.map_or(Value::Null, card_json);
+    server.auth.audit.change_by(Some(name_of(server, by).await), what, on, state(before), state(after)).await;
+}
+
+/// Notes what an administrator did that has no states worth telling.
+async fn noted(server: &Server, by: &Jid, what: &str, on: impl Display) {
+    server.auth.audit.change_by(Some(name_of(server, by).await), what, on, Value::Null, Value::Null).await;
+}
+
+/// Accounts are named by their address of record; who is none any more, by what they were when they asked.
+async fn name_of(server: &Server, by: &Jid) -> String {
+    match server.account(by).await {
+        Ok(Some(card)) => card.aor.to_string(),
+        _ => by.bare_str().to_owned(),
+    }
 }
 
 /// A form of XEP-0133 to be filled in.

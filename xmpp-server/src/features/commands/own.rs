@@ -6,7 +6,7 @@ use shared_model::Pending;
 use xmpp_core::Jid;
 use xmpp_core::payload::form::Form;
 
-use super::{Outcome, Stop, callers, invite, lookup, phone, shutdown, standing, voicemail};
+use super::{Run, Stop, callers, invite, lookup, phone, shutdown, standing, voicemail};
 use crate::server::Server;
 
 /// One line of the table.
@@ -15,7 +15,7 @@ pub(super) struct Own {
     pub(super) name: &'static str,
     /// The form, filled with what is so now; a command without one is run at once.
     pub(super) ask: Option<Ask>,
-    pub(super) run: for<'a> fn(&'a Server, &'a Jid, &'a Form) -> Pending<'a, Result<Outcome, Stop>>,
+    pub(super) run: Run,
     pub(super) is_there: fn(&Server) -> bool,
     pub(super) who: Who,
 }

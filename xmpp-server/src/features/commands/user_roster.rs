@@ -13,7 +13,7 @@ pub(super) const COMMAND: Command = Command {
     node: "http://jabber.org/protocol/admin#get-user-roster",
     name: "Rosters of users",
     form: Some(|| ask("Rosters of users", &[some_accounts()])),
-    run: |server, form| Box::pin(run(server, form)),
+    run: |server, _, form| Box::pin(run(server, form)),
 };
 
 async fn run(server: &Server, form: &Form) -> Result<Outcome, Stop> {

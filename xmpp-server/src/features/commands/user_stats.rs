@@ -15,14 +15,14 @@ pub(super) const COMMAND: Command = Command {
     node: "http://jabber.org/protocol/admin#user-stats",
     name: "Statistics of a user",
     form: Some(|| ask("Statistics of a user", &[one_account()])),
-    run: |server, form| Box::pin(run(server, form)),
+    run: |server, _, form| Box::pin(run(server, form)),
 };
 
 pub(super) const LAST_LOGIN: Command = Command {
     node: "http://jabber.org/protocol/admin#get-user-lastlogin",
     name: "When users were last here",
     form: Some(|| ask("When users were last here", &[some_accounts()])),
-    run: |server, form| Box::pin(run_last(server, form)),
+    run: |server, _, form| Box::pin(run_last(server, form)),
 };
 
 async fn run(server: &Server, form: &Form) -> Result<Outcome, Stop> {
