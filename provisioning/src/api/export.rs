@@ -67,13 +67,14 @@ pub(super) async fn begin(face: Arc<Face>, ask: Ask) -> Result<Response, Problem
     let place = Place { face: Arc::clone(&face), account };
     let devices = own::devices(&face, &ask).await?;
     let (out, written) = mpsc::channel(1);
-    let stop = face.shutdown.clone();
+    let (stop, reader) = (face.shutdown.clone(), out.clone());
     face.shutdown.spawn(async move {
         let file = File::new(out, MOST_BYTES);
         let export = Export { face: &place.face, ask: &ask, file, voice: None, sounds: 0 };
         tokio::select! {
             // One that nobody reads any more needs no end.
             _ = export.write(&devices["devices"]) => {}
+            () = reader.closed() => {}
             () = tokio::time::sleep(LONGEST) => {}
             () = stop.begun() => {}
         }
@@ -169,7 +170,7 @@ impl Export<'_> {
             }
             Read::Nothing => return self.file.field(name, &Value::Null).await,
             Read::Failed => {
-                self.file.miss(name);
+                self.failed(name);
                 return self.file.field(name, &Value::Null).await;
             }
         };
@@ -179,13 +180,18 @@ impl Export<'_> {
                     self.file.entries(name, &entries).await?.then_some(next).flatten()
                 }
                 Read::Nothing | Read::Failed => {
-                    self.file.miss(name);
+                    self.failed(name);
                     None
                 }
             };
         }
         self.file.close();
         Ok(())
+    }
+
+    fn failed(&mut self, name: &'static str) {
+        tracing::warn!(part = name, "a part of somebody's own data cannot be read");
+        self.file.miss(name);
     }
 
     async fn read(&mut self, part: Part, from: Option<&str>) -> Read {
@@ -311,7 +317,7 @@ impl File {
         let left_out = json!(self.left_out);
         self.text.push_str(&format!("\"complete\":{},\"left_out\":{left_out}}}", self.left_out.is_empty()));
         self.hand_over(1).await?;
-        self.out.send(Bytes::new()).await.map_err(|_| Gone)
+        self.send(Bytes::new()).await
     }
 
     /// Hands over what is written, if it is as much as that.
@@ -319,7 +325,14 @@ impl File {
         if self.text.len() < least {
             return Ok(());
         }
-        self.out.send(std::mem::take(&mut self.text).into()).await.map_err(|_| Gone)
+        let text = std::mem::take(&mut self.text);
+        self.send(text.into()).await
+    }
+
+    /// Who takes nothing for a while keeps a place from others.
+    async fn send(&self, text: Bytes) -> Result<(), Gone> {
+        let sent = tokio::time::timeout(UNREAD, self.out.send(text)).await;
+        sent.ok().and_then(Result::ok).ok_or(Gone)
     }
 }
 
@@ -332,7 +345,9 @@ const PAGE: usize = 50;
 /// Bytes that are handed over at once.
 const AT_ONCE: usize = 64 * 1024;
 /// Files that are written at once, of one account each.
-const MOST_AT_ONCE: usize = 4;
+const MOST_AT_ONCE: usize = 32;
+/// How long a reader may take for what was handed over before.
+const UNREAD: Duration = Duration::from_secs(30);
 /// After which to ask again.
 const AGAIN: Duration = Duration::from_secs(10);
 /// How long the reading of a file may take.
