@@ -1,8 +1,8 @@
 //! Opus — RFC 6716, carried as RFC 7587 says; always mono at 48 kHz here.
 //!
 //! In    packets of at most 1,275 octets a frame. Out frames of 20 ms, and back.
-//! State the codec's own, behind a pointer: the library is a translation of libopus with C's face, so this file is the
-//! one place where `unsafe` stands. Each call passes a live state and slices with their true lengths.
+//! State the codec's own, behind a pointer: the library is a translation of libopus with C's face, or with the feature `c-opus` libopus
+//! itself, so this file is the one place where `unsafe` stands. Each call passes a live state and slices with their true lengths.
 //!
 //! The translation lost a cast in the concealment of speech (`silk/PLC.rs` and `CNG.rs` of version 0.2.0 limit samples to
 //! 0x8000 where -32768 is meant), so that one lost packet is a bang at full scale. It is never asked to conceal: not for a
@@ -14,6 +14,9 @@
 
 use std::ptr::NonNull;
 
+#[cfg(feature = "c-opus")]
+use libopus_sys as lib;
+#[cfg(not(feature = "c-opus"))]
 #[allow(clippy::unsafe_removed_from_name, reason = "the name of the crate, not of what it does here")]
 use unsafe_libopus as lib;
 
@@ -70,19 +73,31 @@ impl Encoder {
     pub fn new(bits_a_second: i32, has_redundancy: bool) -> Option<Self> {
         let mut error = 0;
         // SAFETY: `error` outlives the call; the result is checked for null.
-        let state =
-            unsafe { lib::opus_encoder_create(RATE as i32, 1, lib::OPUS_APPLICATION_VOIP, &mut error) };
-        let encoder = NonNull::new(state).map(Self)?;
-        // SAFETY: the state is live, and the request takes one integer.
-        unsafe {
-            lib::opus_encoder_ctl!(encoder.0.as_ptr(), lib::OPUS_SET_COMPLEXITY_REQUEST, COMPLEXITY);
-            lib::opus_encoder_ctl!(encoder.0.as_ptr(), lib::OPUS_SET_BITRATE_REQUEST, bits_a_second);
-            if has_redundancy {
-                lib::opus_encoder_ctl!(encoder.0.as_ptr(), lib::OPUS_SET_INBAND_FEC_REQUEST, 1);
-                lib::opus_encoder_ctl!(encoder.0.as_ptr(), lib::OPUS_SET_PACKET_LOSS_PERC_REQUEST, LOSS);
-            }
+        let state = unsafe {
+            lib::opus_encoder_create(RATE as i32, 1, lib::OPUS_APPLICATION_VOIP as i32, &mut error)
+        };
+        let mut encoder = NonNull::new(state).map(Self)?;
+        encoder.set(lib::OPUS_SET_COMPLEXITY_REQUEST as i32, COMPLEXITY);
+        encoder.set(lib::OPUS_SET_BITRATE_REQUEST as i32, bits_a_second);
+        if has_redundancy {
+            encoder.set(lib::OPUS_SET_INBAND_FEC_REQUEST as i32, 1);
+            encoder.set(lib::OPUS_SET_PACKET_LOSS_PERC_REQUEST as i32, LOSS);
         }
         Some(encoder)
+    }
+
+    /// One of the requests that take an integer.
+    fn set(&mut self, request: i32, value: i32) {
+        // SAFETY: the state is live, and the request takes one integer.
+        #[cfg(feature = "c-opus")]
+        unsafe {
+            lib::opus_encoder_ctl(self.0.as_ptr(), request, value);
+        }
+        // SAFETY: as above.
+        #[cfg(not(feature = "c-opus"))]
+        unsafe {
+            lib::opus_encoder_ctl!(self.0.as_ptr(), request, value);
+        }
     }
 
     /// Encodes one frame into `out`; how many octets it took.
