@@ -61,6 +61,7 @@ def is_gone(nick, code):
 def test_what_the_chat_decides_holds_in_the_call(service, legs):
     async def story():
         alice, bob = [await Chat(name, service).connect() for name in ("alice", "bob")]
+        alice.add_event_handler(f"muc::{ROOM}::got_offline", alice.presences.append)
         for one in (alice, bob):
             await one.join(ROOM)
         alices, bobs, carols = [await asyncio.to_thread(legs, name) for name in ("alice", "bob", "carol")]
@@ -89,6 +90,7 @@ def test_what_the_chat_decides_holds_in_the_call(service, legs):
 def test_whom_a_moderator_removes_from_the_call_leaves_the_chat(service, legs):
     async def story():
         alice, bob = [await Chat(name, service).connect() for name in ("alice", "bob")]
+        alice.add_event_handler(f"muc::{ROOM}::got_offline", alice.presences.append)
         for one in (alice, bob):
             await one.join(ROOM)
         alices, bobs = [await asyncio.to_thread(legs, name) for name in ("alice", "bob")]

@@ -400,10 +400,14 @@ mod tests {
     #[test]
     fn each_account_has_one_file_at_a_time_and_all_have_few() {
         let exports = Exports::default();
-        assert!((1..4).all(|account| exports.enter(AccountId(account))));
+        let last = MOST_AT_ONCE as u128;
+        assert!((1..last).all(|account| exports.enter(AccountId(account))));
         assert!(!exports.enter(AccountId(1)), "it has one");
-        assert!(exports.enter(AccountId(4)) && !exports.enter(AccountId(5)), "there are as many as may be");
+        assert!(
+            exports.enter(AccountId(last)) && !exports.enter(AccountId(last + 1)),
+            "there are as many as may be"
+        );
         exports.leave(AccountId(1));
-        assert!(exports.enter(AccountId(5)));
+        assert!(exports.enter(AccountId(last + 1)));
     }
 }
