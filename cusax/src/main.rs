@@ -43,13 +43,18 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("cusax: cannot start: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
+    // Each event wakes a further worker to look for more, and there is none: half as many as the machine has cores, beside the
+    // threads of telephones' datagrams, of mixers and of the database.
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let workers = (cores / 2).max(1);
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                eprintln!("cusax: cannot start: {error}");
+                return ExitCode::FAILURE;
+            }
+        };
     match runtime.block_on(run(line)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if out::is_closed(&error) => ExitCode::SUCCESS,
