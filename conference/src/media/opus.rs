@@ -67,6 +67,7 @@ impl Decoder {
     }
 }
 
+#[allow(clippy::unnecessary_cast, reason = "the two libraries have the same numbers in two types")]
 impl Encoder {
     /// An encoder for speech of so many bits a second; `None` if there is no memory. With redundancy each packet says the
     /// one before it again, coarsely (RFC 6716 §2.1.7).
