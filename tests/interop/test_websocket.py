@@ -1,13 +1,11 @@
 """A browser's transport: a WSS client (RFC 7118) registers by Digest, calls a UDP client, and is called by it."""
 
+import http.client
 import ssl
 import uuid
 
-import pytest
 from conftest import wait_until
 from sip import SDP, Agent, Udp, Wss, contact, routes
-from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
 
 def talk(caller, callee):
@@ -73,7 +71,16 @@ def test_a_browser_that_left_is_not_rung(service):
 
 
 def test_an_upgrade_for_another_subprotocol_is_refused(service):
+    # By hand: a client of threads reads and writes one TLS connection at once as it is refused, which Python does not survive each time.
     trust = ssl.create_default_context(cafile=str(service.folder / "data/tls/ca.pem"))
-    with pytest.raises(InvalidStatus) as refused:
-        connect(f"wss://localhost:{service.ports['http.https']}/sip", ssl=trust, subprotocols=["xmpp"])
-    assert refused.value.response.status_code == 400
+
+    def status(subprotocol):
+        asked = http.client.HTTPSConnection("localhost", service.ports["http.https"], timeout=15, context=trust)
+        upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+        key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": subprotocol}
+        asked.request("GET", "/sip", headers={**upgrade, **key})
+        answer = asked.getresponse()
+        asked.close()
+        return answer.status
+
+    assert (status("sip"), status("xmpp")) == (101, 400)
