@@ -1,13 +1,15 @@
 """A small SIP user agent for transports that no packaged phone speaks: it registers by Digest, calls, and is called."""
 
+import asyncio
 import hashlib
 import re
 import socket
 import ssl
+import threading
 import uuid
 
 from conftest import DOMAIN, PASSWORD
-from websockets.sync.client import connect
+from websockets.asyncio.client import connect
 
 SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
 
@@ -41,25 +43,41 @@ class Message:
 
 
 class Wss:
-    """A WebSocket over TLS (RFC 7118): it does not know its own address."""
+    """A WebSocket over TLS (RFC 7118): it does not know its own address.
+
+    One thread reads and writes the TLS connection, since Python's must not be used by two at once.
+    """
 
     sent_by, via, contact = "q7a1x.invalid", "WSS", "sip:{}@q7a1x.invalid;transport=ws"
 
     def __init__(self, service):
         trust = ssl.create_default_context(cafile=str(service.folder / "data/tls/ca.pem"))
         uri = f"wss://localhost:{service.ports['http.https']}/sip"
-        self.socket = connect(uri, ssl=trust, subprotocols=["sip"], compression=None)
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+        self.socket = self.run(self.connect(uri, trust))
         assert self.socket.subprotocol == "sip"
 
+    @staticmethod
+    async def connect(uri, trust):
+        return await connect(uri, ssl=trust, subprotocols=["sip"], compression=None)
+
+    def run(self, step):
+        return asyncio.run_coroutine_threadsafe(asyncio.wait_for(step, 15), self.loop).result()
+
     def send(self, text):
-        self.socket.send(text)
+        self.run(self.socket.send(text))
 
     def receive(self):
-        frame = self.socket.recv(timeout=15)
+        frame = self.run(self.socket.recv())
         return frame if isinstance(frame, str) else frame.decode()
 
     def close(self):
-        self.socket.close()
+        self.run(self.socket.close())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
 
 
 class Udp:
