@@ -4,10 +4,13 @@
 //! In    what old clients store, in private storage (XEP-0049) or on the node `storage:bookmarks`; items of new clients.
 //! Out   the items of the node `urn:xmpp:bookmarks:1`, which hold; what old clients read; the old node, so that who listens
 //!       there hears of changes.
-//! State the two nodes. Errors those of the nodes.
+//! State the two nodes, and in private storage what is no room. Errors those of the nodes.
 
+use shared_store::RecordChange;
 use xmpp_core::{Element, Jid, StanzaError};
 
+use crate::features::private::COLLECTION;
+use crate::features::store_failed;
 use crate::pubsub;
 use crate::server::Server;
 
@@ -27,7 +30,23 @@ pub(crate) async fn old(server: &Server, user: &Jid) -> Result<Element, StanzaEr
         }
         Some(old)
     });
-    Ok(Element::new("storage", OLD).children_from(conferences))
+    let rest = rest(server, user).await?;
+    let rest = rest.iter().flat_map(|storage| storage.children().cloned());
+    Ok(Element::new("storage", OLD).children_from(conferences).children_from(rest))
+}
+
+/// What an old client stored beside rooms, such as addresses of pages (XEP-0048 §3).
+async fn rest(server: &Server, user: &Jid) -> Result<Option<Element>, StanzaError> {
+    let record = server.store.records.get(user.bare_str(), COLLECTION, REST).await;
+    let record = record.map_err(|error| store_failed(&error))?;
+    Ok(record.and_then(|record| Element::parse(std::str::from_utf8(&record.value).ok()?, "").ok()))
+}
+
+/// What of a storage is no room, if there is anything: one element, which private storage keeps under [`REST`].
+pub(crate) fn beside_rooms(storage: &Element) -> Option<Element> {
+    let mut beside = storage.children().filter(|child| !child.is("conference", OLD)).cloned().peekable();
+    beside.peek()?;
+    Some(Element::new("storage", OLD).children_from(beside))
 }
 
 /// The items become what an old client stored; what they alone can say (`<extensions/>`) stays.
@@ -58,6 +77,12 @@ pub(crate) async fn set_old(
     if !gone.is_empty() {
         pubsub::retract_own(server, user, NODE, &gone).await?;
     }
+    let change = match beside_rooms(storage) {
+        Some(rest) => RecordChange::put(COLLECTION, REST, rest.to_string().as_bytes()),
+        None => RecordChange::delete(COLLECTION, REST),
+    };
+    let kept = server.store.records.commit(user.bare_str(), &[change]).await;
+    kept.map_err(|error| store_failed(&error))?;
     show_old(server, user).await
 }
 
@@ -85,6 +110,8 @@ pub(crate) async fn show_old(server: &Server, user: &Jid) -> Result<(), StanzaEr
     pubsub::publish_private(server, user, OLD, "current", &storage).await
 }
 
+/// The key in private storage of what old clients stored beside rooms.
+pub(crate) const REST: &str = "storage:bookmarks storage";
 /// The namespace of the old ones, and their node.
 pub(crate) const OLD: &str = "storage:bookmarks";
 /// XEP-0402: the node, and the namespace of its items.

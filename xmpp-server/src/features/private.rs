@@ -2,8 +2,8 @@
 //!
 //! In    one element of any namespace, of the account's own user.
 //! Out   the element that was stored under that name, or an empty one.
-//! State one record an element, collection `private`. Bookmarks (`storage:bookmarks`) are not stored here: they are the
-//!       items of the node `urn:xmpp:bookmarks:1` (XEP-0402 §5), so that old and new clients see the same.
+//! State one record an element, collection `private`. Of bookmarks (`storage:bookmarks`) only what is no room is stored here:
+//!       rooms are the items of the node `urn:xmpp:bookmarks:1` (XEP-0402 §5), so that old and new clients see the same.
 //! Errors `forbidden` for another's storage, `not-acceptable` for an element of a namespace that XMPP itself uses.
 
 use shared_model::Spec;

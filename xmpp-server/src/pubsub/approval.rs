@@ -1,10 +1,10 @@
 //! Subscriptions that an owner approves — XEP-0060 1.30.0, sections 4.5 (authorize), 6.1.4.1 (pending), 8.6 (requests), 12.14 (news).
 //!
-//! In    a subscription to a node of the access model `authorize`; the form that an owner hands in at the service, or a
-//!       subscription that an owner sets (§8.8.2).
+//! In    a subscription to a node of the access model `authorize`; the form that an owner hands in where the node is, at the
+//!       service or the own account (XEP-0163), or a subscription that an owner sets (§8.8.2).
 //! Out   a form for every owner; news for the subscriber.
 //! State who waits, in the node. Errors none: a form about nobody who waits, or of no owner, changes nothing.
-//! Not here: forms about nodes of accounts, which are set by §8.8.2; all that waits at once (§8.7, optional).
+//! Not here: all that waits at once (§8.7, optional).
 
 use xmpp_core::payload::form::{Field, Form};
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
@@ -51,17 +51,15 @@ pub(super) fn news(host: &Host, name: &str, subscriber: &Jid, state: &str) -> St
         .addressed(Some(&host.jid), Some(subscriber))
 }
 
-/// A message to the service: the form of an owner. Whether it is one.
+/// A message to the service, or to the sender's own account: the form of an owner. Whether it is one.
 pub(crate) async fn decide(server: &Server, message: &Stanza) -> bool {
     let form = message.find("x", ns::FORM).as_ref().and_then(Form::parse);
     let Some(form) = form.filter(|form| form.value("FORM_TYPE") == Some(AUTHORIZATION)) else { return false };
-    let (Some(owner), Ok(service)) = (message.from.clone(), server.pubsub_domain.parse::<Jid>()) else {
-        return false;
-    };
+    let (Some(owner), Some(to)) = (message.from.clone(), &message.to) else { return false };
     let said = (form.value("pubsub#node"), form.value("pubsub#subscriber_jid"), form.truth("pubsub#allow"));
     let (Some(name), Some(jid), Some(is_allowed)) = said else { return true }; // cancelled: it waits still
     let Ok(jid) = jid.parse::<Jid>() else { return true };
-    let host = Host { jid: service, is_service: true };
+    let host = Host { jid: to.to_bare(), is_service: to.as_str() == server.pubsub_domain };
     let decided = store::change(&*server.store.records, host.key(), name, |node, _| {
         let Some(node) = node.as_mut().filter(|node| node.check_owner(&owner).is_ok()) else {
             return Ok(false);

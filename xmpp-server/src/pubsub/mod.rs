@@ -164,7 +164,8 @@ pub(crate) async fn answer(server: &Server, request: &Request) -> Answered {
         ("create", true, false) => owner::create(server, &host, request, first).await,
         ("configure", false, true) => owner::configuration(server, &host, request, first).await,
         ("configure", true, true) => owner::configure(server, &host, request, first).await,
-        ("default", false, _) => owner::default(&host),
+        ("default", false, true) => owner::default(&host),
+        ("default", ..) => Err(node::unsupported("retrieve-default-sub")), // §6.4.3
         ("delete", true, true) => owner::delete(server, &host, request, first).await,
         ("purge", true, true) => owner::purge(server, &host, request, first).await,
         ("affiliations", is_set, true) => owner::affiliations(server, &host, request, first, is_set).await,
@@ -267,6 +268,7 @@ pub(crate) const FEATURES: &[&str] = &[
     "http://jabber.org/protocol/pubsub#delete-nodes",
     "http://jabber.org/protocol/pubsub#item-ids",
     "http://jabber.org/protocol/pubsub#last-published",
+    "http://jabber.org/protocol/pubsub#manage-subscriptions",
     "http://jabber.org/protocol/pubsub#member-affiliation",
     "http://jabber.org/protocol/pubsub#meta-data",
     "http://jabber.org/protocol/pubsub#modify-affiliations",

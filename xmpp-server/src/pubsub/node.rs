@@ -40,6 +40,9 @@ impl Affiliation {
 pub(crate) struct ItemRef {
     pub(crate) id: String,
     pub(crate) publisher: String,
+    /// Unix milliseconds; 0 where nobody knows, as of what came with an import.
+    #[serde(default)]
+    pub(crate) published: i64,
 }
 
 /// How somebody stands to the owner of a node.
@@ -142,12 +145,13 @@ impl Node {
     }
 
     /// An item is there, the newest; the ids of those that go for it.
-    pub(crate) fn publish(&mut self, id: &str, publisher: &Jid) -> Vec<String> {
+    pub(crate) fn publish(&mut self, id: &str, publisher: &Jid, now: i64) -> Vec<String> {
         self.items.retain(|item| item.id != id);
         if !self.config.persists {
             return Vec::new();
         }
-        self.items.push(ItemRef { id: id.to_owned(), publisher: publisher.as_str().to_owned() });
+        let publisher = publisher.as_str().to_owned();
+        self.items.push(ItemRef { id: id.to_owned(), publisher, published: now });
         self.shrink()
     }
 
@@ -187,10 +191,12 @@ mod tests {
         let config = NodeConfig { max_items: Some(2), ..NodeConfig::default() };
         let mut node = Node::new(config, &jid("a@x"));
         let ids = |node: &Node| node.items.iter().map(|item| item.id.clone()).collect::<Vec<_>>();
-        assert!(node.publish("1", &jid("a@x/r")).is_empty() && node.publish("2", &jid("a@x/r")).is_empty());
-        assert!(node.publish("1", &jid("a@x/r")).is_empty());
+        assert!(
+            node.publish("1", &jid("a@x/r"), 1).is_empty() && node.publish("2", &jid("a@x/r"), 2).is_empty()
+        );
+        assert!(node.publish("1", &jid("a@x/r"), 3).is_empty());
         assert_eq!(ids(&node), ["2", "1"]);
-        assert_eq!(node.publish("3", &jid("a@x/r")), ["2"]);
+        assert_eq!(node.publish("3", &jid("a@x/r"), 4), ["2"]);
         assert_eq!(ids(&node), ["1", "3"]);
     }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use shared_store::{Place, StoreError};
 use xmpp_core::payload::blocking::BlockList;
+use xmpp_core::payload::delay::delay;
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
 use super::node::{ItemRef, Node, Relation};
@@ -63,7 +64,7 @@ pub(super) async fn items_retracted(server: &Server, host: &Host, name: &str, no
 
 /// Tells everybody whom it concerns.
 pub(super) async fn tell(server: &Server, host: &Host, name: &str, node: &Node, event: &Element) {
-    let message = headline(host, event);
+    let message = headline(server, host, event);
     let mut told: Vec<Jid> = Vec::new();
     if !host.is_service {
         told = interested(server, host, name, node).await;
@@ -87,9 +88,10 @@ async fn hides(server: &Server, host: &Host, reader: &Jid) -> bool {
     !host.is_service && blocks(server, &host.jid, reader).await
 }
 
-fn headline(host: &Host, event: &Element) -> Stanza {
+/// §12.4: with an id, for who wants to say that it did not come.
+fn headline(server: &Server, host: &Host, event: &Element) -> Stanza {
     let event = Element::new("event", ns::PUBSUB_EVENT).child(event.clone());
-    let message = Stanza::new(Kind::Message, Some("headline")).with(&event);
+    let message = Stanza::new(Kind::Message, Some("headline")).with_id(Some(&server.new_id())).with(&event);
     message.addressed(Some(&host.jid), None)
 }
 
@@ -139,13 +141,24 @@ pub(super) async fn last_item(
 ) -> Option<Stanza> {
     let last = node.items.last()?;
     let item = store::item(&*server.store.records, host.key(), name, &last.id).await.ok().flatten()?;
-    Some(last_of(host, name, node, last, &item, to))
+    Some(last_of(server, host, name, node, (last, &item)).addressed(Some(&host.jid), Some(to)))
 }
 
-fn last_of(host: &Host, name: &str, node: &Node, last: &ItemRef, item: &Element, to: &Jid) -> Stanza {
+/// With the time at which it came (§6.1.7): it is no news.
+fn last_of(
+    server: &Server,
+    host: &Host,
+    name: &str,
+    node: &Node,
+    (last, item): (&ItemRef, &Element),
+) -> Stanza {
     let publisher = last.publisher.parse().ok();
     let event = shown(node, name, &last.id, item, publisher.as_ref());
-    headline(host, &event).addressed(Some(&host.jid), Some(to))
+    let message = headline(server, host, &event);
+    match last.published {
+        0 => message, // nobody knows
+        published => message.with(&delay(host.jid.as_str(), published)),
+    }
 }
 
 /// XEP-0163 §4.3.4: a resource that is available and interested gets the last items of its own account's nodes and of
@@ -221,7 +234,8 @@ async fn last_of_some(
         for (((host, name, node), item), record) in nodes.iter().zip(&wanted).zip(found) {
             if let Some(payload) = record.as_ref().and_then(store::payload) {
                 let host = Host { jid: host.clone(), is_service: false };
-                pass_copy(server, last_of(&host, name, node, item, &payload, resource));
+                let message = last_of(server, &host, name, node, (item, &payload));
+                pass_copy(server, message.addressed(Some(&host.jid), Some(resource)));
             }
         }
     }

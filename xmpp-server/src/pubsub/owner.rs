@@ -5,7 +5,7 @@ use xmpp_core::payload::form::Form;
 use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 
 use super::config::NodeConfig;
-use super::node::{Affiliation, Node, because};
+use super::node::{Affiliation, Node, because, unsupported};
 use super::store::{self, Change};
 use super::{Host, approval, name_of, notify, wrapped};
 use crate::features::{Answer, Answered, Request};
@@ -106,6 +106,9 @@ pub(super) async fn purge(server: &Server, host: &Host, request: &Request, asked
     let node = store::change(&*server.store.records, host.key(), name, |node, changes| {
         let node = node.as_mut().ok_or(ErrorKind::ItemNotFound)?;
         node.check_owner(&request.from)?;
+        if !node.config.persists {
+            return Err(unsupported("persistent-items")); // §8.5.3.3
+        }
         changes.extend(node.items.drain(..).map(|item| Change::Delete(item.id)));
         Ok(node.clone())
     })

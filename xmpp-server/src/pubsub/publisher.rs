@@ -1,5 +1,6 @@
 //! What publishers do — XEP-0060 1.30.0, sections 7.1 (publish), 7.1.4 (auto-create), 7.1.5 (options), 7.2 (retract).
 
+use shared_runtime::unix_millis;
 use xmpp_core::payload::form::Form;
 use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 
@@ -19,7 +20,7 @@ pub(super) async fn publish(server: &Server, host: &Host, request: &Request, pub
     let item = match items.as_slice() {
         [] => None,
         [item] => Some(*item),
-        _ => return Err(because(ErrorKind::BadRequest, "max-items-exceeded")),
+        _ => return Err(because(ErrorKind::NotAllowed, "max-items-exceeded")), // §12.11: one at a time
     };
     if item.is_some_and(|item| item.children().count() > 1) {
         return Err(because(ErrorKind::BadRequest, "invalid-payload"));
@@ -125,7 +126,7 @@ pub(super) async fn publish_item(
         node.check_publisher(publisher)?;
         node.config.check_event(kept.as_ref())?;
         let Some(kept) = &kept else { return Ok(node.clone()) };
-        let gone = node.publish(id, publisher);
+        let gone = node.publish(id, publisher, unix_millis());
         if node.config.persists {
             changes.push(Change::Put(id.to_owned(), kept.clone()));
         }

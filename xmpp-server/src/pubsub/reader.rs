@@ -132,7 +132,10 @@ pub(super) async fn unsubscribe(
     asked: &Element,
 ) -> Answered {
     let name = name_of(asked)?;
-    let jid = own_jid(request, asked)?;
+    let jid = named_jid(asked)?;
+    if !is_own(request, &jid) {
+        return Err(ErrorKind::Forbidden.into()); // §6.2.3.3
+    }
     store::change(&*server.store.records, host.key(), name, |node, _| {
         let node = node.as_mut().ok_or(ErrorKind::ItemNotFound)?;
         let before = node.subscriptions.len();
@@ -149,12 +152,18 @@ pub(super) async fn unsubscribe(
 
 /// §6.1.3.1: one subscribes oneself.
 fn own_jid(request: &Request, asked: &Element) -> Result<Jid, StanzaError> {
+    let jid = named_jid(asked)?;
+    if is_own(request, &jid) { Ok(jid) } else { Err(because(ErrorKind::BadRequest, "invalid-jid")) }
+}
+
+fn named_jid(asked: &Element) -> Result<Jid, StanzaError> {
     let jid = asked.attribute("jid").ok_or_else(|| because(ErrorKind::BadRequest, "jid-required"))?;
-    let jid: Jid = jid.parse().map_err(|_| ErrorKind::JidMalformed)?;
-    if jid == request.from || jid.as_str() == request.from.bare_str() {
-        return Ok(jid);
-    }
-    Err(because(ErrorKind::BadRequest, "invalid-jid"))
+    jid.parse().map_err(|_| ErrorKind::JidMalformed.into())
+}
+
+/// Whether an address is the asker's, with or without the resource.
+fn is_own(request: &Request, jid: &Jid) -> bool {
+    *jid == request.from || jid.as_str() == request.from.bare_str()
 }
 
 fn subscription(node: &str, jid: &str) -> Element {

@@ -7,6 +7,7 @@
 
 mod giving;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -50,6 +51,8 @@ pub(super) struct Client<'a> {
     tell: &'a (dyn Fn(bool) + Send + Sync),
     /// What the last presence said of the client, and the id of the question that was asked about it.
     caps: Option<(Caps, String)>,
+    /// Nodes whose last items it was sent since it is here.
+    given_last: Notify,
     /// A first presence that waits until calls reach the account, too.
     held: Option<Box<Held>>,
     /// How fast it is read: bytes and stanzas.
@@ -90,6 +93,7 @@ impl<'a> Client<'a> {
             directed,
             tell,
             caps: None,
+            given_last: Notify::default(),
             held: None,
             rates: (Rate::new(server.config.rate), Rate::new(server.config.stanza_rate)),
             pace: None,
@@ -297,6 +301,9 @@ impl<'a> Client<'a> {
     async fn look_at_caps(&mut self, presence: &Stanza, is_initial: bool) {
         let caps = presence.find("c", ns::CAPS).as_ref().and_then(Caps::parse);
         let Some(caps) = caps else { return };
+        if is_initial {
+            self.given_last = Notify::default();
+        }
         let is_same = self.caps.as_ref().is_some_and(|(known, _)| *known == caps);
         if is_same && !is_initial {
             return;
@@ -330,11 +337,14 @@ impl<'a> Client<'a> {
         true
     }
 
-    fn interested(&self, notify: Notify) {
+    /// XEP-0060 §12.2: the last of a node is sent but once, however often a client says what it is interested in while it is here.
+    fn interested(&mut self, notify: Notify) {
         self.server.router.mark(&self.jid, |session| session.notify = Arc::clone(&notify));
+        let new: BTreeSet<String> = notify.difference(&self.given_last).cloned().collect();
+        self.given_last = notify;
         let (server, jid) = (Arc::clone(self.server), self.jid.clone());
         // Not in this task: a roster may be long, and the client goes on.
-        tokio::spawn(async move { pubsub::send_last(&server, &jid, &notify).await });
+        tokio::spawn(async move { pubsub::send_last(&server, &jid, &new).await });
     }
 
     /// The sender's pass of a message: kept, delivered, copied.
@@ -342,6 +352,9 @@ impl<'a> Client<'a> {
         let Some(to) = message.to.clone() else { return };
         if message.is_type("groupchat") {
             return route::route(self.server, message).await;
+        }
+        if to.as_str() == self.jid.bare_str() && pubsub::decide(self.server, &message).await {
+            return;
         }
         heard::look_at(self.server, &self.jid, &message);
         let message = archive::without_false_ids(self.server, message);

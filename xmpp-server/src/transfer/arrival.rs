@@ -287,6 +287,10 @@ impl<'a> Arrival<'a> {
             if element.is("storage", bookmarks::OLD) {
                 let items = bookmarks::from_old(element);
                 self.nodes.bookmarks(self.store, user, items, &mut self.report).await?;
+                let rest = bookmarks::beside_rooms(element).map(|rest| rest.to_string());
+                changes.extend(
+                    rest.map(|rest| RecordChange::put(private::COLLECTION, bookmarks::REST, rest.as_bytes())),
+                );
             } else {
                 let key = format!("{} {}", element.ns, element.name);
                 changes.push(RecordChange::put(private::COLLECTION, &key, element.to_string().as_bytes()));

@@ -121,7 +121,7 @@ impl Arriving {
                     continue;
                 }
                 let kept = Element { nodes: item.nodes, ..Element::new("item", ns::PUBSUB).with("id", &id) };
-                let gone = node.publish(&id, user);
+                let gone = node.publish(&id, user, 0);
                 changes.retain(|change: &RecordChange| !gone.contains(&change.key));
                 changes.push(RecordChange::put(&kept::items_of(name), &id, kept.to_string().as_bytes()));
             }

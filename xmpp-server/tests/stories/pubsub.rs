@@ -295,6 +295,113 @@ async fn owners_approve_who_subscribes() {
 }
 
 #[tokio::test]
+async fn the_owner_of_an_accounts_node_approves_too() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let ask_first = options(&[("access_model", "authorize")]);
+    let published = alice.ask("set", "", &pubsub(&(publish("news", "1", "x") + &ask_first))).await;
+    assert!(published.contains("type='result'"), "{published}");
+    let subscribe = pubsub("<subscribe node='news' jid='bob@example.org'/>");
+    assert!(bob.ask("set", "alice@example.org", &subscribe).await.contains("subscription='pending'"));
+    alice.expect(&["subscribe_authorization", "from='alice@example.org'"]).await;
+    let decision = "<message to='alice@example.org'><x xmlns='jabber:x:data' type='submit'>\
+         <field var='FORM_TYPE'><value>http://jabber.org/protocol/pubsub#subscribe_authorization</value></field>\
+         <field var='pubsub#node'><value>news</value></field><field var='pubsub#allow'><value>1</value></field>\
+         <field var='pubsub#subscriber_jid'><value>bob@example.org</value></field></x></message>";
+    bob.send(decision).await; // he is no owner
+    assert!(bob.ask("get", "alice@example.org", &items("news")).await.contains("<not-subscribed"));
+    alice.send(decision).await;
+    bob.expect(&["<message", "<event", "subscription='subscribed'"]).await;
+    assert!(bob.ask("get", "alice@example.org", &items("news")).await.contains("type='result'"));
+}
+
+#[tokio::test]
+async fn what_is_refused_is_refused_as_the_text_says() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let create = pubsub(
+        "<create node='fleeting'/><configure><x xmlns='jabber:x:data' type='submit'><field var='pubsub#persist_items'>\
+         <value>0</value></field></x></configure>",
+    );
+    assert!(alice.ask("set", SERVICE, &create).await.contains("type='result'"));
+    let two = publish("fleeting", "1", "x").replace("</publish>", "<item id='2'/></publish>");
+    for (kind, asked, condition, reason) in [
+        ("set", owner("<purge node='fleeting'/>"), "feature-not-implemented", "feature='persistent-items'"),
+        ("set", pubsub(&two), "not-allowed", "max-items-exceeded"),
+        ("set", pubsub("<unsubscribe node='fleeting' jid='bob@example.org'/>"), "forbidden", "type='auth'"),
+        (
+            "set",
+            pubsub("<unsubscribe node='fleeting' jid='alice@example.org'/>"),
+            "unexpected-request",
+            "not-subscribed",
+        ),
+        ("get", pubsub("<default/>"), "feature-not-implemented", "feature='retrieve-default-sub'"),
+    ] {
+        let answer = alice.ask(kind, SERVICE, &asked).await;
+        assert!(answer.contains(condition) && answer.contains(reason), "{asked}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn bookmarks_of_pages_are_kept_beside_those_of_rooms() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let private = |inner: &str| {
+        format!(
+            "<query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'>{inner}</storage></query>"
+        )
+    };
+    let (room, page) = (
+        "<conference jid='r@conference.example.org' name='R'/>",
+        "<url name='u' url='https://example.com/'/>",
+    );
+    assert!(alice.ask("set", "", &private(&format!("{room}{page}"))).await.contains("type='result'"));
+    let kept = alice.ask("get", "", &private("")).await;
+    assert!(kept.contains("r@conference") && kept.contains("https://example.com/"), "{kept}");
+    assert!(alice.ask("get", "", &items("storage:bookmarks")).await.contains("https://example.com/"));
+    // A new client adds a room, and an old one takes the page out.
+    let other = "<publish node='urn:xmpp:bookmarks:1'><item id='s@conference.example.org'>\
+                 <conference xmlns='urn:xmpp:bookmarks:1'/></item></publish>";
+    assert!(alice.ask("set", "", &pubsub(other)).await.contains("type='result'"));
+    let kept = alice.ask("get", "", &private("")).await;
+    assert!(kept.contains("s@conference") && kept.contains("https://example.com/"), "{kept}");
+    assert!(alice.ask("set", "", &private(room)).await.contains("type='result'"));
+    let kept = alice.ask("get", "", &private("")).await;
+    assert!(kept.contains("r@conference") && !kept.contains("https://example.com/"), "{kept}");
+}
+
+#[tokio::test]
+async fn the_last_of_a_node_comes_once_and_with_its_time() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    for node in ["urn:one", "urn:two"] {
+        assert!(alice.ask("set", "", &pubsub(&publish(node, "1", node))).await.contains("type='result'"));
+    }
+    let mut other = interested(&served, "alice", "b", "urn:one").await;
+    let last = other.expect(&["<event", "urn:one"]).await;
+    assert!(last.contains("<delay xmlns='urn:xmpp:delay'") && last.contains(" id='"), "{last}");
+    // It is interested in one more, and hears of that alone.
+    other.send("<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:c' ver='more='/></presence>").await;
+    let question = other.expect(&["disco#info", "node='urn:c#more='"]).await;
+    let id = question.split(" id='").nth(1).unwrap().split('\'').next().unwrap().to_owned();
+    let answer = format!(
+        "<iq type='result' id='{id}' to='{DOMAIN}'><query xmlns='http://jabber.org/protocol/disco#info'>\
+         <feature var='urn:one+notify'/><feature var='urn:two+notify'/></query></iq>"
+    );
+    other.send(&answer).await;
+    let heard = other.expect(&["<event"]).await;
+    assert!(heard.contains("urn:two") && !heard.contains("urn:one"), "{heard}");
+    // Who goes and comes back gets both.
+    other.send("<presence type='unavailable'/>").await;
+    other.send("<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:c' ver='more='/></presence>").await;
+    let question = other.expect(&["disco#info"]).await;
+    let again = question.split(" id='").nth(1).unwrap().split('\'').next().unwrap().to_owned();
+    other.send(&answer.replace(&format!("id='{id}'"), &format!("id='{again}'"))).await;
+    other.expect(&["<event", "urn:one"]).await;
+}
+
+#[tokio::test]
 async fn who_waits_for_an_owner_asks_once() {
     let served = serve().await;
     let mut alice = Client::online(&served, "alice", "a").await;
