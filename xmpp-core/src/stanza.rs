@@ -60,7 +60,7 @@ pub struct Stanza {
 /// Why a first-level element is not a stanza.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
-    /// RFC 6120 §4.9.3.10: another namespace.
+    /// RFC 6120 §4.9.3.10: one of the three kinds, but of another namespace.
     #[error("not in the content namespace of the stream")]
     InvalidNamespace,
     /// RFC 6120 §4.9.3.24: none of the three kinds.
@@ -84,15 +84,15 @@ impl Stanza {
     /// Reads a framed element. An unreadable `to` leaves the rest usable: it is returned beside the error, so that the
     /// stanza can be answered with `jid-malformed` (§8.3.3.8). So does a `from` whose domain can be read, which is then all of it.
     pub fn from_frame(head: &Head, content: Bytes) -> Result<Self, (ParseError, Option<Box<Self>>)> {
-        if head.ns != ns::CLIENT {
-            return Err((ParseError::InvalidNamespace, None));
-        }
         let kind = match head.name.as_str() {
             "message" => Kind::Message,
             "presence" => Kind::Presence,
             "iq" => Kind::Iq,
             _ => return Err((ParseError::UnknownKind, None)),
         };
+        if head.ns != ns::CLIENT {
+            return Err((ParseError::InvalidNamespace, None));
+        }
         let mut stanza = Self { content, other: head.prefixes.clone(), ..Self::new(kind, None) };
         let mut wrong = None;
         for (name, value) in &head.attributes {

@@ -8,10 +8,10 @@
 //! Not here: queries (`features::mam`), rooms (`muc`).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde::{Deserialize, Serialize};
-use shared_runtime::unix_millis;
+use shared_runtime::{random, unix_millis};
 use shared_store::{Entry, Expected, Place, Record, StoreError};
 use xmpp_core::payload::mam::{Otherwise, Preferences};
 use xmpp_core::{Element, Jid, Stanza, ns};
@@ -42,33 +42,35 @@ pub(crate) async fn keep(
         return Ok(archived);
     }
     let is_worth_it = is_worth_keeping(message);
-    let now = unix_millis();
-    let mut entries = Vec::new();
+    let mut of_sender = None;
     if let (Some(sender), Some(to)) = (sender, &message.to)
         && is_worth_it
         && wants(server, sender, to).await?
     {
-        let entry = entry(sender, to, message, now);
-        archived.by_sender = Some(entry.id.clone());
-        entries.push(entry);
+        of_sender = Some((sender, to));
     }
+    let mut of_recipient = None;
     if let (Some(recipient), Some(from)) = (recipient, &message.from)
         && is_worth_it
         && sender.is_none_or(|sender| sender.bare_str() != recipient.bare_str())
         && wants(server, recipient, from).await?
         && server.account(recipient).await?.is_some()
     {
-        let entry = entry(recipient, from, message, now);
-        archived.by_recipient = Some(entry.id.clone());
-        entries.push(entry);
+        of_recipient = Some((recipient, from));
     }
     // What no archive has is delivered in turn, too, if it can wait: behind what a login is being given.
-    let owners = entries.iter().map(|entry| entry.owner.as_str());
+    let owners = of_sender.iter().chain(&of_recipient).map(|(owner, _)| owner.bare_str());
     let behind = recipient.filter(|_| Offline::is_kept(message)).map(Jid::bare_str);
     let accounts: Vec<&str> = owners.chain(behind).collect();
     if !accounts.is_empty() {
         archived.turn = server.in_order.turn(accounts).await;
     }
+    let now = unix_millis();
+    let made = |(owner, with): (&Jid, &Jid)| entry(owner, with, message, now);
+    let (by_sender, by_recipient) = (of_sender.map(made), of_recipient.map(made));
+    archived.by_sender = by_sender.as_ref().map(|entry| entry.id.clone());
+    archived.by_recipient = by_recipient.as_ref().map(|entry| entry.id.clone());
+    let entries: Vec<Entry> = by_sender.into_iter().chain(by_recipient).collect();
     if !entries.is_empty() {
         server.store.archive.append(&entries).await?;
     }
@@ -105,10 +107,14 @@ pub(crate) fn without_false_ids(server: &Server, message: Stanza) -> Stanza {
         .retain(|child| !child.is("stanza-id", ns::STANZA_ID) || !child.attribute("by").is_some_and(is_ours))
 }
 
-/// A new id; ids are in the order of time.
+/// A new id, which nobody can foretell (§3). Ids of one archive are in the order of time, and those of one millisecond in that of
+/// their coming.
 pub(crate) fn new_id(now: i64) -> String {
-    static SERIAL: AtomicU32 = AtomicU32::new(0);
-    format!("{now:016x}{:08x}", SERIAL.fetch_add(1, Ordering::Relaxed))
+    static LAST: AtomicI64 = AtomicI64::new(0);
+    let next = |last: i64| if last >> 16 == now { last + 1 } else { now << 16 };
+    let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+    let place = next(last.unwrap_or_default());
+    format!("{:016x}{:04x}{:016x}", place >> 16, place & 0xffff, random())
 }
 
 fn entry(owner: &Jid, with: &Jid, message: &Stanza, now: i64) -> Entry {

@@ -24,10 +24,23 @@ pub fn date_time(unix_millis: i64) -> String {
     )
 }
 
-/// Reads a moment in UTC, as `date_time` prints it, with or without a fraction.
+/// Reads a moment as XEP-0082 §3.2 has it: in UTC or with an offset from it, with or without a fraction.
 pub fn parse_date_time(text: &str) -> Option<i64> {
-    let text = text.strip_suffix('Z').or_else(|| text.strip_suffix("+00:00"))?;
     let (date, time) = text.split_once('T')?;
+    let (time, minutes_ahead) = match time.strip_suffix('Z') {
+        Some(time) => (time, 0),
+        None => {
+            let (time, offset) = time.split_at(time.rfind(['+', '-'])?);
+            let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+            let is_sane = hours.len() == 2 && minutes.len() == 2;
+            let (hours, minutes) = (hours.parse::<u8>().ok()?, minutes.parse::<u8>().ok()?);
+            if !is_sane || hours > 14 || minutes > 59 {
+                return None;
+            }
+            let ahead = i64::from(hours) * 60 + i64::from(minutes);
+            (time, if offset.starts_with('-') { -ahead } else { ahead })
+        }
+    };
     let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
     let (year, month, day) = (date.next()??, date.next()??, date.next()??);
     let mut time = time.splitn(3, ':');
@@ -38,7 +51,8 @@ pub fn parse_date_time(text: &str) -> Option<i64> {
         return None;
     }
     #[allow(clippy::cast_possible_truncation, reason = "below 61,000")]
-    Some(((days(year, month, day) * 24 + hour) * 60 + minute) * 60_000 + (second * 1000.0).round() as i64)
+    let milliseconds = (second * 1000.0).round() as i64;
+    Some(((days(year, month, day) * 24 + hour) * 60 + minute - minutes_ahead) * 60_000 + milliseconds)
 }
 
 /// The date of a day counted from 1970 (H. Hinnant's `civil_from_days`).
@@ -72,6 +86,16 @@ mod tests {
         assert_eq!(date_time(1_709_208_000_123), "2024-02-29T12:00:00.123Z");
         assert_eq!(parse_date_time("2024-02-29T12:00:00.123Z"), Some(1_709_208_000_123));
         assert_eq!(parse_date_time("2024-02-29T12:00:00Z"), Some(1_709_208_000_000));
-        assert_eq!(parse_date_time("yesterday"), None);
+        assert_eq!(parse_date_time("2024-02-29T13:30:00+01:30"), Some(1_709_208_000_000));
+        assert_eq!(parse_date_time("2024-02-29T00:00:00.123-12:00"), Some(1_709_208_000_123));
+        for none in [
+            "yesterday",
+            "2024-02-29T12:00:00",
+            "2024-02-29T12:00:00+1",
+            "2024-02-29T12:00:00+99:00",
+            "T+\u{e4}",
+        ] {
+            assert_eq!(parse_date_time(none), None, "{none}");
+        }
     }
 }

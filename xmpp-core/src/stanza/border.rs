@@ -21,10 +21,11 @@ impl Stanza {
         head: Head,
         content: Bytes,
     ) -> Result<Self, (ParseError, Option<Box<Self>>)> {
-        if head.ns != content_ns {
-            return Err((ParseError::InvalidNamespace, None));
-        }
-        let (head, content) = enter(content_ns, head, content);
+        let (head, content) = match head.ns == content_ns {
+            true => enter(content_ns, head, content),
+            false if head.ns == ns::CLIENT => return Err((ParseError::InvalidNamespace, None)),
+            false => (head, content),
+        };
         Self::from_frame(&head, content)
     }
 

@@ -55,6 +55,10 @@ impl Component {
     pub fn handle(&mut self, frame: Frame) -> Result<Request, StreamError> {
         match (frame, self.phase) {
             (Frame::Close, _) => Ok(Request::Close),
+            // RFC 6120 §4.9.1.1.
+            (Frame::Element(head, _), _) if head.ns == ns::STREAM && head.name == "error" => {
+                Ok(Request::Close)
+            }
             (Frame::Open(head), Phase::Header) => Self::open(&head),
             (Frame::Element(head, content), Phase::Handshake) => {
                 if head.name != "handshake" || head.ns != ns::COMPONENT {

@@ -132,6 +132,10 @@ impl Negotiation {
         match frame {
             Frame::Open(head) => self.open(&head, id, out).map(|()| None),
             Frame::Close => Ok(Some(Request::Close)),
+            // §4.9.1.1: what a client says of a fault ends its stream; there is no answer to it but the end.
+            Frame::Element(head, _) if head.ns == ns::STREAM && head.name == "error" => {
+                Ok(Some(Request::Close))
+            }
             Frame::Element(head, content) => match self.phase {
                 _ if head.ns == ns::SM => Ok(self.manage(&head, out)),
                 Phase::Bound if head.ns == ns::CSI && head.name == "active" => {

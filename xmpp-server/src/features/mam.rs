@@ -116,8 +116,10 @@ async fn find(
         Place::After(id) => Position::After(id),
         Place::Before(id) => Position::Before(id),
     };
-    let search = Search {
-        with: query.with.as_ref().map(|with| with.bare_str().to_owned()),
+    // The index knows bare addresses, and of an archive's own owner none: in a room, who is behind a nick, not the nick.
+    let is_indexed = |with: &&Jid| with.is_bare() || with.bare_str() != owner.bare_str();
+    let mut search = Search {
+        with: query.with.as_ref().filter(is_indexed).map(|with| with.bare_str().to_owned()),
         kind: Some(kind.to_owned()),
         start: query.start,
         end: query.end,
@@ -127,16 +129,52 @@ async fn find(
         max: query.page.max.unwrap_or(USUAL_PAGE).min(LARGEST_PAGE),
         most_counted: MOST_COUNTED,
     };
-    let mut page = server.store.archive.page(owner.bare_str(), &search).await?;
-    // The index knows bare addresses; a resource is looked for among what they found, and not counted.
-    if let Some(with) = query.with.as_ref().filter(|with| !with.is_bare()) {
-        let is_with = |jid: &Option<Jid>| jid.as_ref() == Some(with);
-        page.entries.retain(|entry| {
-            parse(entry).is_some_and(|message| is_with(&message.from) || is_with(&message.to))
-        });
-        (page.count, page.index) = (None, None);
+    match query.with.as_ref().filter(|with| !with.is_bare()) {
+        None => server.store.archive.page(owner.bare_str(), &search).await,
+        Some(with) => {
+            search.most_counted = 0;
+            of_one_resource(server, owner, with, search).await
+        }
     }
-    Ok(page)
+}
+
+/// A page of what a full address said or was told, which is looked for among what the index found, and not counted.
+async fn of_one_resource(
+    server: &Server,
+    owner: &Jid,
+    with: &Jid,
+    mut search: Search,
+) -> Result<shared_store::Page, StoreError> {
+    let is_backwards = matches!(search.position, Position::Last | Position::Before(_));
+    let max = std::mem::replace(&mut search.max, LARGEST_PAGE);
+    let is_with = |entry: &Entry| {
+        parse(entry).is_some_and(|message| [&message.from, &message.to].contains(&&Some(with.clone())))
+    };
+    let mut found = Vec::new();
+    for _ in 0..MOST_PAGES {
+        let page = server.store.archive.page(owner.bare_str(), &search).await?;
+        let end = if is_backwards { page.entries.first() } else { page.entries.last() };
+        let end = end.map(|entry| entry.id.clone());
+        let mut entries: Vec<Entry> = page.entries.into_iter().filter(is_with).collect();
+        if is_backwards {
+            std::mem::swap(&mut found, &mut entries);
+        }
+        found.append(&mut entries);
+        let is_enough = found.len() >= max;
+        if let (false, false, Some(end)) = (is_enough, page.complete, end) {
+            search.position = if is_backwards { Position::Before(end) } else { Position::After(end) };
+            continue;
+        }
+        let complete = page.complete && found.len() <= max;
+        let excess = found.len().saturating_sub(max);
+        if is_backwards {
+            found.drain(..excess);
+        } else {
+            found.truncate(max);
+        }
+        return Ok(shared_store::Page { entries: found, complete, count: None, index: None });
+    }
+    Ok(shared_store::Page { entries: found, complete: false, count: None, index: None })
 }
 
 async fn find_by_id(server: &Server, owner: &Jid, query: &Query) -> Result<shared_store::Page, StoreError> {
@@ -160,7 +198,7 @@ fn result(entry: &Entry, query: &Query, show: &dyn Fn(&Entry, Stanza) -> Stanza)
     let message = show(entry, parse(entry)?);
     let envelope =
         Element::new("result", ns::MAM).with_some("queryid", query.queryid.as_ref()).with("id", &entry.id);
-    let stamp = delay(entry.owner.split('@').next_back().unwrap_or_default(), entry.time);
+    let stamp = delay(&entry.owner, entry.time);
     Some(Stanza::new(Kind::Message, None).with_raw(forward::wrap(
         &envelope,
         &message.to_bytes(),
@@ -186,5 +224,7 @@ pub(crate) async fn metadata(server: &Server, owner: &Jid, kind: &str) -> Result
 /// Messages in a page where nobody says how many.
 const USUAL_PAGE: usize = 50;
 const LARGEST_PAGE: usize = 250;
+/// Pages that are read to find one of what a resource said.
+const MOST_PAGES: usize = 20;
 /// Up to how many messages are counted.
 const MOST_COUNTED: u64 = 10_000;

@@ -3,7 +3,7 @@
 //! In `<ping/>` to the server or an account. Out an empty result. State none.
 
 use shared_model::Spec;
-use xmpp_core::ns;
+use xmpp_core::{ErrorKind, ns};
 
 use super::{Answer, Feature};
 
@@ -14,5 +14,8 @@ pub(super) const FEATURE: Feature = Feature {
     takes: &[("ping", ns::PING)],
     server: &[ns::PING],
     account: &[ns::PING],
-    answer: |_, _| Box::pin(async { Ok(Answer::default()) }),
+    answer: |_, request| {
+        let answer = if request.is_set { Err(ErrorKind::BadRequest.into()) } else { Ok(Answer::default()) };
+        Box::pin(async { answer })
+    },
 };

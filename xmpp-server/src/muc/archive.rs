@@ -5,7 +5,7 @@
 
 use shared_store::Entry;
 use xmpp_core::payload::muc::{Item, user};
-use xmpp_core::{Jid, Stanza, ns};
+use xmpp_core::{ErrorKind, Jid, Stanza, ns};
 
 use super::history::KIND;
 use super::room::Question;
@@ -28,6 +28,9 @@ pub(crate) async fn answer(server: &Server, owner: &Jid, iq: &Stanza, question: 
         _ => None,
     };
     let answered = match question {
+        Question::Page(query) if !may_ask_for(owner, query.with.as_ref(), iq.from.as_ref(), sees_jids) => {
+            Err(ErrorKind::Forbidden.into())
+        }
         Question::Card => return super::avatar::answer(server, owner, iq).await,
         Question::Metadata => mam::metadata(server, owner, KIND).await,
         Question::Page(query) => match mam::page(server, owner, KIND, *query, &show).await {
@@ -46,4 +49,12 @@ pub(crate) async fn answer(server: &Server, owner: &Jid, iq: &Stanza, question: 
         Ok(payload) => route::pass(server, iq.result(Some(&payload))),
         Err(error) => route::refuse(server, iq, &error),
     }
+}
+
+/// §4.1.1: who is not shown whose a nick is learns it by no filter either. A nick (`room/nick`) is what everybody sees.
+fn may_ask_for(room: &Jid, with: Option<&Jid>, asker: Option<&Jid>, sees_jids: bool) -> bool {
+    let is_shown = |with: &Jid| {
+        with.bare_str() == room.as_str() || asker.is_some_and(|asker| asker.bare_str() == with.bare_str())
+    };
+    sees_jids || with.is_none_or(is_shown)
 }

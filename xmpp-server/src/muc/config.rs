@@ -286,7 +286,8 @@ impl RoomConfig {
             "presencebroadcast" => self.broadcast = roles()?,
             "getmemberlist" => self.list_members = roles()?,
             "maxusers" if text.is_empty() || text == "none" => self.max_users = MOST_USERS,
-            "maxusers" => self.max_users = number()?.clamp(1, MOST_USERS),
+            "maxusers" if number()? == 0 => return Err(bad("a room holds somebody")),
+            "maxusers" => self.max_users = number()?.min(MOST_USERS),
             PUBLIC_LIST => self.lists_occupants = truth()?,
             "slow_mode_duration" => {
                 let seconds = number()?.min(SLOWEST);

@@ -43,13 +43,14 @@ impl Room {
                     (Some(occupant), _) if occupant.nick != nick.text => {
                         self.rename(&occupant, &nick, stanza, out)
                     }
-                    (Some(_), None) => {
-                        self.change_status(from, stanza, &[], out);
+                    (Some(occupant), None) => {
+                        self.change_status(from, stanza, out);
+                        self.tell_oneself(&occupant.jid, stanza, &[], out);
                         Ok(())
                     }
-                    // The client forgot that it is inside, and asks for everything again.
+                    // The client forgot that it is inside, and gets what it would get if it were not (§7.2.1).
                     (Some(occupant), Some(entrance)) => {
-                        self.change_status(from, stanza, &[], out);
+                        self.change_status(from, stanza, out);
                         let said =
                             Said { id: stanza.id.as_deref(), codes: self.warnings(), ..Said::default() };
                         self.welcome(&occupant, &said, &HistoryWish::parse(&entrance), now, out);
@@ -188,7 +189,8 @@ impl Room {
         for client in self.occupants.iter_mut().filter(|client| client.nick == before.nick) {
             client.nick = nick.text.to_owned();
         }
-        self.change_status(&before.jid, stanza, nick.code(), out);
+        self.change_status(&before.jid, stanza, out);
+        self.tell_oneself(&before.jid, stanza, nick.code(), out);
         if let Some(jid) = bare(&before.jid) {
             // The new one first, so that the account is inside all the time; and no role changed: nobody was given a voice.
             let (room, nick, role) = (self.address.clone(), nick.text.to_owned(), before.role);
@@ -199,16 +201,21 @@ impl Room {
         Ok(())
     }
 
-    fn change_status(&mut self, from: &Jid, stanza: &Stanza, codes: &[u16], out: &mut Effects) {
+    /// Takes what one shows, and shows it to the others.
+    fn change_status(&mut self, from: &Jid, stanza: &Stanza, out: &mut Effects) {
         let Some(occupant) = self.occupants.iter_mut().find(|occupant| occupant.jid == *from) else { return };
         occupant.presence = own_elements(stanza);
         let changed = occupant.clone();
-        let own = Said { codes, id: stanza.id.as_deref(), ..Said::default() };
-        if let Some(me) = self.occupant(from) {
-            out.stanzas.push(self.presence_for(&changed, me, &own));
-        }
         let others = self.viewers_of(&changed).filter(|viewer| viewer.jid != *from);
         self.tell_presence(&changed, others, &Said::default(), out);
+    }
+
+    /// Shows a client its own presence, which answers its own.
+    fn tell_oneself(&self, client: &Jid, stanza: &Stanza, codes: &[u16], out: &mut Effects) {
+        if let Some(me) = self.occupant(client) {
+            let own = Said { codes, id: stanza.id.as_deref(), ..Said::default() };
+            out.stanzas.push(self.presence_for(me, me, &own));
+        }
     }
 }
 

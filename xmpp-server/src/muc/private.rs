@@ -73,8 +73,8 @@ impl Room {
         content.push(Element::new("x", ns::MUC_USER));
         content.push(self.occupant_id(&speaker.jid));
         let from = self.occupant_jid(&speaker.nick);
-        let copy = message.clone().with_content(&content);
-        out.stanzas.extend(hearers.iter().map(|hearer| copy.clone().addressed(Some(&from), Some(hearer))));
+        let said = message.clone().with_content(&content).addressed(Some(&from), None);
+        out.private.push((said, hearers));
         Ok(())
     }
 

@@ -26,6 +26,8 @@ use super::tombstone::Tombstone;
 pub(crate) struct Effects {
     /// To send, in order.
     pub(crate) stanzas: Vec<Stanza>,
+    /// What occupants say to one another alone, and to which clients it goes; their archives have it.
+    pub(crate) private: Vec<(Stanza, Vec<Jid>)>,
     /// To tell.
     pub(crate) facts: Vec<RoomEvent>,
     /// Whether configuration, affiliations or subject changed.

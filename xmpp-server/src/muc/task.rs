@@ -13,6 +13,7 @@ use super::moderate::buried;
 use super::room::{Effects, Room};
 use super::search::Listing;
 use super::{avatar, history, state, tombstone};
+use crate::archive;
 use crate::callers::{self, Shown};
 use crate::route;
 use crate::server::Server;
@@ -185,6 +186,7 @@ async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) -> Result
         }
         // Who is inside is true all the same.
         effects.stanzas.retain(|stanza| stanza.kind == Kind::Presence);
+        effects.private.clear();
     }
     for stanza in effects.stanzas {
         let Some(to) = &stanza.to else { continue };
@@ -193,11 +195,12 @@ async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) -> Result
             // would wait for itself if the answer came back while its channel is full.
             let server = Arc::clone(server);
             tokio::spawn(async move { route::route(&server, stanza).await });
-        } else if let Some(error) = refused(server, room, to, &stanza).await {
-            route::give_back(server, &stanza, &error); // to who called, by way of the room
         } else {
-            route::pass(server, stanza);
+            pass(server, room, stanza).await;
         }
+    }
+    for (said, hearers) in effects.private {
+        say_privately(server, room, &said, &hearers).await;
     }
     for invitation in effects.invitations {
         let server = Arc::clone(server);
@@ -218,6 +221,45 @@ async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) -> Result
         server.bus.publish(Fact::new(correlation, fact));
     }
     durable
+}
+
+/// Sends to one client what it does not refuse.
+async fn pass(server: &Server, room: &Room, stanza: Stanza) {
+    let Some(to) = &stanza.to else { return };
+    match refused(server, room, to, &stanza).await {
+        Some(error) => route::give_back(server, &stanza, &error), // to who called, by way of the room
+        None => route::pass(server, stanza),
+    }
+}
+
+/// Sends what one occupant says to another to all clients of theirs, once their archive has it (XEP-0313 §6.1.1).
+async fn say_privately(server: &Server, room: &Room, said: &Stanza, hearers: &[Jid]) {
+    let from = said.from.as_ref();
+    let Some(account) = hearers.first().map(|first| said.clone().addressed(from, Some(first))) else {
+        return;
+    };
+    let (Some(to), true) = (&account.to, hearers.iter().all(|hearer| server.is_home(hearer.domain()))) else {
+        for hearer in hearers {
+            pass(server, room, said.clone().addressed(from, Some(hearer))).await;
+        }
+        return;
+    };
+    if let Some(error) = refused(server, room, to, &account).await {
+        return route::give_back(server, &account, &error);
+    }
+    match archive::keep(server, &account, None, Some(to)).await {
+        Ok(archived) => {
+            let _turn = archived.turn;
+            for hearer in hearers {
+                let said = said.clone().addressed(from, Some(hearer));
+                route::pass(server, archive::with_id(said, archived.by_recipient.as_deref(), hearer));
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, "a message could not be archived");
+            route::give_back(server, &account, &ErrorKind::InternalServerError.into());
+        }
+    }
 }
 
 /// Why an occupant's private stanza, or call, does not reach another one of ours.

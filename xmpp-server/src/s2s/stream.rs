@@ -286,6 +286,9 @@ impl Conversation<'_> {
         }
         if let Some(said) = first {
             self.said(said).await?;
+            if matches!(self.ended, Ended::Told(_)) {
+                return Ok(());
+            }
         }
         let mut chunk = vec![0_u8; 4096];
         loop {
@@ -295,11 +298,12 @@ impl Conversation<'_> {
                 self.say(out).await;
                 match heard? {
                     Some(Heard::Close) => return Ok(()),
-                    Some(Heard::Said(Said::Broken(error))) => {
-                        self.ended = Ended::Told(error);
-                        return Ok(());
+                    Some(Heard::Said(said)) => {
+                        self.said(said).await?;
+                        if matches!(self.ended, Ended::Told(_)) {
+                            return Ok(());
+                        }
                     }
-                    Some(Heard::Said(said)) => self.said(said).await?,
                     None => {}
                 }
             }

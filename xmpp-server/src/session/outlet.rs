@@ -132,7 +132,11 @@ impl Outlet {
                 self.count();
             }
             self.pulse.wrote(buffer.len());
-            let due = self.ask(&server, &jid, is_silent, &mut buffer);
+            // Behind the end of a stream comes nothing (RFC 6120 §4.4).
+            let due = match behind {
+                None => self.ask(&server, &jid, is_silent, &mut buffer),
+                Some(_) => None,
+            };
             if let Some(due) = due.filter(|due| *due < alarm.deadline()) {
                 alarm.as_mut().reset(due);
             }

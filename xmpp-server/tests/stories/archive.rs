@@ -1,6 +1,7 @@
 //! Message archives — XEP-0313, XEP-0441, XEP-0359, XEP-0059: what is kept, how it is found, and that it survives.
 
 use crate::common::failing::failing;
+use crate::common::rooms::{ROOM, configure, room};
 use crate::common::{Client, DOMAIN, attribute, serve, serve_again, serve_over};
 use shared_store::{Position, Query};
 use xmpp_server::Config;
@@ -332,4 +333,67 @@ async fn what_cannot_be_kept_for_its_recipient_is_refused_and_not_delivered() {
     bob.expect(&["<body>kept</body>", "<stanza-id", "by='bob@example.org'"]).await;
     let (bodies, ..) = find(&mut bob, "", &query("", "")).await;
     assert_eq!(bodies, ["kept"]);
+}
+
+#[tokio::test]
+async fn a_rooms_archive_does_not_say_who_is_behind_a_nick() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    assert!(alice.ask("set", ROOM, &configure(&[("persistentroom", "1")])).await.contains("type='result'"));
+    let mut carol = Client::online(&served, "carol", "c").await;
+    carol.enter(ROOM, "Carol").await;
+    bob.say("of bob").await;
+    carol.expect(&["of bob"]).await;
+    carol.say("of carol").await;
+    carol.expect(&["of carol"]).await;
+    let with = |jid: &str| query(&field("with", jid), "");
+    let (bodies, _, answer) = find(&mut carol, ROOM, &with("bob@example.org")).await;
+    assert!(bodies.is_empty() && answer.contains("<forbidden"), "{answer}");
+    let (bodies, _, answer) = find(&mut carol, ROOM, &with("nobody@example.org")).await;
+    assert!(bodies.is_empty() && answer.contains("<forbidden"), "or she would know who was here: {answer}");
+    assert_eq!(find(&mut carol, ROOM, &with("carol@example.org")).await.0, ["of carol"]);
+    assert_eq!(find(&mut carol, ROOM, &with(&format!("{ROOM}/Bob"))).await.0, ["of bob"]);
+    assert_eq!(find(&mut alice, ROOM, &with("bob@example.org")).await.0, ["of bob"], "she sees addresses");
+}
+
+#[tokio::test]
+async fn what_one_resource_said_is_found_wherever_it_lies() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    assert!(alice.ask("set", ROOM, &configure(&[("persistentroom", "1")])).await.contains("type='result'"));
+    bob.say("first").await;
+    for number in 0..300 {
+        alice.say(&format!("{number}")).await;
+        alice.expect(&[&format!("<body>{number}<")]).await;
+    }
+    bob.say("second").await;
+    bob.expect(&["second"]).await;
+    bob.say("third").await;
+    bob.expect(&["third"]).await;
+    let of_bob = |set: &str| query(&field("with", &format!("{ROOM}/Bob")), set);
+    let (bodies, ids, answer) = find(&mut alice, ROOM, &of_bob("<max>2</max>")).await;
+    assert!(bodies == ["first", "second"] && !answer.contains("complete='true'"), "{bodies:?} {answer}");
+    let next = format!("<max>2</max><after>{}</after>", ids[1]);
+    let (bodies, _, answer) = find(&mut alice, ROOM, &of_bob(&next)).await;
+    assert!(bodies == ["third"] && answer.contains("complete='true'"), "{bodies:?} {answer}");
+    let (bodies, ids, _) = find(&mut alice, ROOM, &of_bob("<max>2</max><before/>")).await;
+    assert_eq!(bodies, ["second", "third"]);
+    let before = format!("<max>2</max><before>{}</before>", ids[0]);
+    assert_eq!(find(&mut alice, ROOM, &of_bob(&before)).await.0, ["first"]);
+}
+
+#[tokio::test]
+async fn both_archives_have_what_occupants_say_in_private() {
+    let served = serve().await;
+    let (mut alice, mut bob) = room(&served).await;
+    let mut phone = Client::online(&served, "bob", "phone").await;
+    phone.enter(ROOM, "Bob").await;
+    alice.send(&format!("<message to='{ROOM}/Bob' type='chat'><body>secret</body></message>")).await;
+    for client in [&mut bob, &mut phone] {
+        let heard = client.expect(&["secret"]).await;
+        assert!(heard.contains("by='bob@example.org'"), "{heard}");
+    }
+    let with = query(&field("with", &format!("{ROOM}/Alice")), "");
+    assert_eq!(find(&mut bob, "", &with).await.0, ["secret"], "once, whatever clients he has in the room");
+    assert_eq!(find(&mut alice, "", &query(&field("with", ROOM), "")).await.0, ["secret"]);
 }

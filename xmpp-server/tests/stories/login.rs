@@ -328,6 +328,23 @@ async fn a_false_from_and_a_foreign_element_end_the_stream() {
     let mut client = Client::login(&served, "alice", "a").await;
     client.send("<message xmlns='urn:wrong'/>").await;
     client.expect_stream_error("invalid-namespace").await;
+    let mut client = Client::login(&served, "alice", "a").await;
+    client.send("<extension xmlns='urn:not-known'/>").await;
+    client.expect_stream_error("unsupported-stanza-type").await;
+}
+
+#[tokio::test]
+async fn what_a_client_says_of_a_fault_ends_its_stream_without_a_word() {
+    let served = serve().await;
+    let error =
+        "<stream:error><undefined-condition xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>";
+    let mut unproved = Client::connect(&served).await;
+    unproved.open().await;
+    for mut client in [unproved, Client::login(&served, "alice", "a").await] {
+        client.send(error).await;
+        let end = client.next().await;
+        assert!(end.as_deref().is_none_or(|end| end.starts_with("</stream:stream")), "{end:?}");
+    }
 }
 
 #[tokio::test]

@@ -350,3 +350,22 @@ async fn the_subject_of_a_closed_room_is_for_who_may_enter() {
     assert!(!carol.ask("get", ROOM, INFO).await.contains("merger"));
     assert!(bob.ask("get", ROOM, INFO).await.contains("merger"), "who is inside sees it");
 }
+
+#[tokio::test]
+async fn a_room_holds_somebody() {
+    let served = serve().await;
+    let (mut alice, _bob) = room(&served).await;
+    assert!(alice.ask("set", ROOM, &configure(&[("maxusers", "0")])).await.contains("not-acceptable"));
+    assert!(alice.ask("set", ROOM, &configure(&[("maxusers", "2")])).await.contains("type='result'"));
+}
+
+#[tokio::test]
+async fn who_enters_again_gets_what_entering_gives() {
+    let served = serve().await;
+    let (_alice, mut bob) = room(&served).await;
+    bob.knock("Bob").await;
+    let first = bob.expect(&["<presence", "from='dev@conference"]).await;
+    assert!(first.contains("/Alice'"), "the others come first: {first}");
+    bob.expect(&["code='110'"]).await;
+    bob.expect(&["<subject"]).await;
+}
