@@ -320,7 +320,10 @@ impl Authenticator {
             return Ok(identify(account.as_deref(), true, authzid, How::Plain)?.by(fits.flatten()));
         }
         let elsewhere = async || match (self.outside.get(), login) {
-            (Some(outside), Some(login)) => outside.plain(account.as_deref(), login, password, authzid).await,
+            // In a box, as all that is seldom and has much to keep: whoever proves anything would carry it.
+            (Some(outside), Some(login)) => {
+                Box::pin(outside.plain(account.as_deref(), login, password, authzid)).await
+            }
             _ => identify(account.as_deref(), false, authzid, How::Plain),
         };
         let Some(prepared) = prepared else { return elsewhere().await };

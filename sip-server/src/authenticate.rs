@@ -70,7 +70,8 @@ pub(crate) async fn prove(
     };
     let Some(credentials) = credentials else {
         if let Some(name) = door.certificate.as_ref().and_then(|shown| named(shown, request, realm))
-            && let Ok(identity) = door.authenticator.verify(Proof::Certificate { name }, origin).await
+            && let Ok(identity) =
+                Box::pin(door.authenticator.verify(Proof::Certificate { name }, origin)).await
         {
             return Ok(identity);
         }
@@ -82,7 +83,7 @@ pub(crate) async fn prove(
     if !is_about(&proof.uri, request.uri(), door.is_us) {
         return Err(Box::new(Message::response(request, 400, "Digest URI Differs From Request-URI")));
     }
-    match door.authenticator.verify(Proof::Digest(proof), origin).await {
+    match Box::pin(door.authenticator.verify(Proof::Digest(proof), origin)).await {
         Ok(identity) => Ok(identity),
         Err(denied) => Err(match denied.on_wire() {
             OnWire::ChallengeStale => challenge(door, request, flow, asker, true),

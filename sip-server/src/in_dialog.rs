@@ -133,7 +133,7 @@ fn refers_elsewhere(server: &Server, request: &Message) -> bool {
 /// RFC 5627 §5.3: a GRUU becomes the contact inside a dialog too; the Path of its binding does not count.
 async fn at_gruu(server: &Server, uri: Option<&Uri<'_>>) -> Option<Branch> {
     let uri = uri.filter(|uri| uri.params.has("gr") && server.is_our_host(uri))?;
-    let found = destination::find(server, uri, false).await.ok()?;
+    let found = Box::pin(destination::find(server, uri, false)).await.ok()?;
     let device = found.groups.into_iter().flatten().next()?;
     Some(Branch { path: Vec::new(), ..device })
 }

@@ -162,7 +162,7 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
         return Err(Box::new(capabilities(request)));
     }
     if let Some(trunk) = server.trunks.source(flow, server.endpoint()) {
-        return from_trunk(server, request, &uri, trunk).await.map(Decision::Forward);
+        return Box::pin(from_trunk(server, request, &uri, trunk)).await.map(Decision::Forward);
     }
     let caller = caller::who(server, request, flow).await?;
     if reg_event::is_meant(request) && server.is_our_host(&uri) {

@@ -90,7 +90,8 @@ impl Resolver {
     /// Finds where a URI leads: targets in the order in which they are tried. There is at least one.
     pub async fn targets(&self, uri: &Uri<'_>) -> Result<Vec<Target>, ResolveError> {
         let inner = &self.0;
-        let looking = locate::locate(&inner.names, uri, &inner.prefer, inner.random);
+        // In a box: most URIs need no name server, and whoever asks would carry what these need.
+        let looking = Box::pin(locate::locate(&inner.names, uri, &inner.prefer, inner.random));
         let found = timeout(PATIENCE, looking).await.unwrap_or(Err(ResolveError::Silence))?;
         let (mut targets, failed): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|target| !inner.greylist.holds(target));

@@ -134,7 +134,7 @@ pub(crate) async fn forward(
     let is_call = request.method() == "INVITE" && !request.is_in_dialog();
     let late = route.callee.as_ref().filter(|_| is_call || bucket.is_waiting());
     let late = late.map(|callee| server.awaited.wait(callee.aor.clone()));
-    Forwarding {
+    let mut forwarding = Forwarding {
         server: &server,
         request,
         flow,
@@ -164,9 +164,8 @@ pub(crate) async fn forward(
         has_rung: false,
         has_sounded: false,
         began: Instant::now(),
-    }
-    .run(answers, late)
-    .await;
+    };
+    forwarding.run(answers, late).await;
 }
 
 /// What ended a wait.
@@ -180,7 +179,7 @@ enum Woken {
 }
 
 impl Forwarding<'_> {
-    async fn run(mut self, mut answers: mpsc::Receiver<(usize, Answer)>, mut late: Option<Waiting<'_>>) {
+    async fn run(&mut self, mut answers: mpsc::Receiver<(usize, Answer)>, mut late: Option<Waiting<'_>>) {
         let is_invite = self.request.method() == "INVITE";
         // Others bound their own ringing: a queue of a carrier's may take long (§16.6, item 11).
         let rings = self.route.callee.is_some();
@@ -226,7 +225,7 @@ impl Forwarding<'_> {
                     self.context.close(&mut actions);
                 }
                 Woken::LateDevice => {
-                    let is_started = self.start_late(&mut groups).await;
+                    let is_started = Box::pin(self.start_late(&mut groups)).await;
                     groups.append(&mut self.later);
                     if is_started && !patience.is_ending() {
                         // Who was waited for has all the time that a phone has to ring.
@@ -234,7 +233,7 @@ impl Forwarding<'_> {
                     }
                 }
                 Woken::FewerComing => {}
-                Woken::Silence => self.pass_silent_over(&mut actions).await,
+                Woken::Silence => Box::pin(self.pass_silent_over(&mut actions)).await,
                 // The branches had their time to end (§9.1: 64*T1 after the CANCEL).
                 Woken::TimeIsUp if patience.is_ending() => match groups.pop_front() {
                     Some(group) if !self.context.is_closing() => {
@@ -529,7 +528,7 @@ impl Forwarding<'_> {
                 }
                 self.is_left_message |= self.is_mailbox(id) && (200..300).contains(&response.status());
                 self.note_dialog(id, &response);
-                if (300..400).contains(&response.status()) && self.follow(id, &response).await {
+                if (300..400).contains(&response.status()) && Box::pin(self.follow(id, &response)).await {
                     return self.context.redirected(id, actions);
                 }
                 self.relay_answer(id, &mut response).await;

@@ -47,7 +47,7 @@ impl Forwarding<'_> {
                     if self.request.method() != "INVITE" {
                         self.note_ahead(branch.ahead).await;
                     }
-                    self.start_one(branch, 1).await;
+                    Box::pin(self.start_one(branch, 1)).await;
                     return None;
                 }
                 tracing::warn!(trunk = trunk.name(), "the trunk does not take our credentials");
@@ -128,7 +128,7 @@ impl Forwarding<'_> {
                 Way::Server(_) | Way::Device(_) | Way::Trunk(..) => None,
             };
             if let Some(next) = next {
-                self.start_one(Branch { others, ..next }, 1).await;
+                Box::pin(self.start_one(Branch { others, ..next }, 1)).await;
                 return true;
             }
         }

@@ -51,7 +51,7 @@ pub(crate) async fn dialog(server: &Server, uri: &Uri<'_>) -> Option<Route> {
     let (account, device) = server.purrs.read(&unescape(uri.params.value("pn-purr")?))?;
     // A store that does not answer leaves the request to the dialog's own way.
     let callee = Arc::new(server.auth.directory.by_id(account).await.ok()??);
-    let found = server.reach().find(&callee, Some(&device), unix_millis()).await.ok()?;
+    let found = Box::pin(server.reach().find(&callee, Some(&device), unix_millis())).await.ok()?;
     if found.is_empty() {
         return None;
     }
