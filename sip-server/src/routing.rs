@@ -78,6 +78,8 @@ pub(crate) struct Route {
     pub(crate) outside: Option<Outside>,
     /// The trunk that it came from, if it came from one.
     pub(crate) from_trunk: Option<Arc<Trunk>>,
+    /// The number plan leads it to a room: whoever calls that number may come in, if the room lets them.
+    pub(crate) is_to_rooms_number: bool,
     /// The callee's mailbox, if nobody is to be rung, and the status that says why.
     pub(crate) mailbox: Option<(Branch, u16)>,
     /// What it costs whoever calls, from the answer on.
@@ -213,8 +215,10 @@ async fn from_trunk(
         true => server.stir.verify(request, unix_millis() / 1_000).await?,
         false => None,
     };
+    let is_to_rooms_number = found.callee.is_none() && (uri.is_tel() || server.is_our_host(uri));
     Ok(Route {
         verstat,
+        is_to_rooms_number,
         groups: found.groups,
         asleep: found.asleep,
         is_anonymous: privacy::is_anonymous(request),

@@ -161,6 +161,9 @@ pub(crate) async fn deliver(server: &Server, to: &Jid, stanza: Stanza) {
     if to.local().is_none() {
         if server.is_of_guests(from) {
             route::to_server(server, stanza).await;
+        } else if server.hosts(from) {
+            // Others have nothing to ask there; they are told so (RFC 6120 §8.2.3).
+            route::refuse(server, &stanza, &ErrorKind::ServiceUnavailable.into());
         }
     } else if from == server.rooms_domain || server.is_home(sender.as_str()) {
         server.router.send(to, &stanza);

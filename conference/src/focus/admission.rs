@@ -1,4 +1,5 @@
-//! Who calls — RFC 3325 §9.1 (P-Asserted-Identity, which the proxy puts in place of whatever came), RFC 3323 (Privacy).
+//! Who calls — RFC 3325 §9.1 (P-Asserted-Identity, which the proxy puts in place of whatever came), RFC 3323 (Privacy), RFC 7315 §4.2
+//! (P-Called-Party-ID, likewise: the operator leads that number to the room).
 
 use std::net::IpAddr;
 
@@ -12,6 +13,8 @@ use sip_endpoint::{Flow, Transport};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Caller {
     pub(super) card: Option<AccountCard>,
+    /// Whether they called a number that the operator leads to the room: that is their invitation.
+    pub(super) is_by_number: bool,
     /// Whether they want to stay unknown: the room's rules go by their account, and nobody is told whose it is.
     pub(super) is_anonymous: bool,
     /// What the conference document calls them.
@@ -32,10 +35,11 @@ pub(super) async fn caller(request: &Message, accounts: &Directory) -> Caller {
         }),
         None => None,
     };
+    let is_by_number = request.other_values("P-Called-Party-ID").next().is_some();
     if privacy::is_anonymous(request) {
         // RFC 3323 §4.1.1.3: a name of no use outside this dialog.
         let uri = format!("sip:anonymous-{:08x}@anonymous.invalid", fold(request.call_id()));
-        return Caller { card, is_anonymous: true, uri, display_name: "Anonymous".to_owned() };
+        return Caller { card, is_by_number, is_anonymous: true, uri, display_name: "Anonymous".to_owned() };
     }
     let from = request.value(Name::From).and_then(NameAddr::parse);
     let uri = match (&asserted, from) {
@@ -50,7 +54,7 @@ pub(super) async fn caller(request: &Message, accounts: &Directory) -> Caller {
     ];
     let mut shown = names.into_iter().flatten().filter_map(|name| check_shown_name(&name).ok());
     let display_name = shown.find(|name| !name.is_empty()).unwrap_or_default();
-    Caller { card, is_anonymous: false, uri, display_name }
+    Caller { card, is_by_number, is_anonymous: false, uri, display_name }
 }
 
 /// The address that a call came from, as our own side stamped it: the proxy on the request that it forwarded to us, or we

@@ -132,8 +132,8 @@ pub(crate) enum Input {
     Dialled(LegId, Option<Box<Message>>),
     /// An offer of ours within a call was answered, or will not be.
     Offered(LegId, String, Option<Box<Message>>),
-    /// A refresh of ours was answered with this status.
-    Refreshed(LegId, u16),
+    /// A refresh of ours was answered, or nobody will answer it.
+    Refreshed(LegId, Option<Box<Message>>),
     /// What takes a recording takes no more: it is full, or its disk failed.
     Recorded(u64),
     /// A NOTIFY found nobody: its subscription is over.

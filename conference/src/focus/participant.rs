@@ -220,6 +220,12 @@ impl Unacknowledged {
         Self { response, server, has_offer, interval: T1, again: now + T1, give_up: now + 64 * T1 }
     }
 
+    /// Whether an ACK of the dialog is that of this answer (RFC 3261 §13.2.2.4: it has its CSeq number).
+    pub(super) fn is_acknowledged_by(&self, ack: &Message) -> bool {
+        let number = |message: &Message| message.cseq().map(|(number, _)| number);
+        number(ack) == number(&self.response)
+    }
+
     /// When something is due.
     pub(super) fn deadline(&self) -> Instant {
         self.again.min(self.give_up)

@@ -1,9 +1,10 @@
 //! Session timers of a leg — RFC 4028 §7 (requests), §9 (UAS), §10 (refreshes and expiry). Pure.
 //!
-//! In    INVITE and UPDATE of the peer, and instants. Out what the 2xx says, when to refresh or to give up.
+//! In    INVITE and UPDATE of the peer, its answers to ours, and instants. Out what the 2xx says, when to refresh or to give up.
 //! State the interval and who refreshes. Errors 422 for an interval below [`SHORTEST`].
 //!
-//! The peer refreshes if it can; if it cannot and takes UPDATE, we do, by an UPDATE without a body (§7.4).
+//! Who refreshes is the peer's choice (§9, table 2); the peer, if it chooses nobody and can. We do it by an UPDATE without a body,
+//! and by an offer of what is agreed on already to who does not say that it takes UPDATE (§7.4).
 
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use sip_core::header::{Name, Params};
 pub(super) struct Session {
     seconds: u32,
     is_ours: bool,
+    takes_update: bool,
     since: Instant,
     is_refreshing: bool,
 }
@@ -31,24 +33,31 @@ pub(super) enum Due {
 impl Session {
     /// What a request asks for: nothing, an interval, or one that is too short (the answer's Min-SE).
     pub(super) fn asked_by(request: &Message, now: Instant) -> Result<Option<Self>, u32> {
-        let Some(value) = request.value(Name::SessionExpires) else { return Ok(None) };
-        let (seconds, params) = value.find(';').map_or((value, ""), |at| value.split_at(at));
-        let Ok(seconds) = seconds.trim().parse::<u32>() else { return Ok(None) };
-        let has =
-            |name: Name, token: &str| request.elements(name).any(|word| word.eq_ignore_ascii_case(token));
-        let knows = has(Name::Supported, "timer");
+        let Some((seconds, refresher)) = interval(request) else { return Ok(None) };
+        let knows = has(request, Name::Supported, "timer");
         let seconds = match seconds < SHORTEST {
             // §9: who does not know timers cannot be asked for a longer one.
             true if knows => return Err(SHORTEST),
             true => SHORTEST,
             false => seconds.min(LONGEST),
         };
-        let wants_us = Params(params).value("refresher").is_some_and(|who| who.eq_ignore_ascii_case("uas"));
-        let can_we = has(Name::Allow, "UPDATE");
-        let is_ours = can_we && (wants_us || !knows);
-        // §9, table 2: the choice is theirs; we cannot keep it without UPDATE, and take no timer then (§7.2).
-        let holds = is_ours || (knows && !wants_us);
-        Ok(holds.then_some(Self { seconds, is_ours, since: now, is_refreshing: false }))
+        let is_ours = !knows || refresher.is_some_and(|who| who.eq_ignore_ascii_case("uas"));
+        let takes_update = has(request, Name::Allow, "UPDATE");
+        Ok(Some(Self { seconds, is_ours, takes_update, since: now, is_refreshing: false }))
+    }
+
+    /// What the 2xx to a request of ours says (§7.2): nothing, or who refreshes, which it may decide.
+    pub(super) fn answered_by(response: &Message, now: Instant) -> Option<Self> {
+        let (seconds, refresher) = interval(response)?;
+        let is_ours = refresher.is_none_or(|who| who.eq_ignore_ascii_case("uac"));
+        let takes_update = has(response, Name::Allow, "UPDATE");
+        let seconds = seconds.clamp(SHORTEST, LONGEST);
+        Some(Self { seconds, is_ours, takes_update, since: now, is_refreshing: false })
+    }
+
+    /// Whether an UPDATE refreshes it.
+    pub(super) fn takes_update(&self) -> bool {
+        self.takes_update
     }
 
     /// Writes what was taken into the 2xx.
@@ -61,23 +70,24 @@ impl Session {
         }
     }
 
-    /// Writes the interval into a refresh of ours.
-    pub(super) fn refresh(&mut self, request: &mut Message) {
-        request.push(Name::SessionExpires, &format!("{};refresher=uac", self.seconds));
-        request.push(Name::Supported, "timer");
+    /// A refresh of ours is under way.
+    pub(super) fn refreshing(&mut self) {
         self.is_refreshing = true;
     }
 
-    /// Writes the interval into another request of ours, which refreshes as well (§7.4); who does so stays.
+    /// Writes the interval into a request of ours, which refreshes (§7.4); who does so stays.
     pub(super) fn keep(&self, request: &mut Message) {
         let who = if self.is_ours { "uac" } else { "uas" };
         request.push(Name::SessionExpires, &format!("{};refresher={who}", self.seconds));
         request.push(Name::Supported, "timer");
     }
 
-    /// A refresh was answered.
-    pub(super) fn refreshed(&mut self, now: Instant) {
-        (self.since, self.is_refreshing) = (now, false);
+    /// A request that refreshes was taken; the answer may say another interval, or another who refreshes.
+    pub(super) fn refreshed(&mut self, response: &Message, now: Instant) {
+        let takes_update = self.takes_update;
+        *self =
+            Self::answered_by(response, now).unwrap_or(Self { since: now, is_refreshing: false, ..*self });
+        self.takes_update |= takes_update;
     }
 
     /// When something is due.
@@ -95,6 +105,17 @@ impl Session {
         let what = if self.is_ours && !self.is_refreshing { Due::Refresh } else { Due::Over };
         (now >= self.deadline()).then_some(what)
     }
+}
+
+/// The seconds of a message's Session-Expires, and who refreshes if it says so.
+fn interval(message: &Message) -> Option<(u32, Option<&str>)> {
+    let value = message.value(Name::SessionExpires)?;
+    let (seconds, params) = value.find(';').map_or((value, ""), |at| value.split_at(at));
+    Some((seconds.trim().parse().ok()?, Params(params).value("refresher")))
+}
+
+fn has(message: &Message, name: Name, token: &str) -> bool {
+    message.elements(name).any(|word| word.eq_ignore_ascii_case(token))
 }
 
 /// §4: seconds.
@@ -128,25 +149,56 @@ mod tests {
             asked(&[expires("1800;refresher=uas"), KNOWS, UPDATES]),
             Ok(Some("1800;refresher=uas".to_owned()))
         );
-        assert_eq!(asked(&[expires("1800;refresher=uas"), KNOWS]), Ok(None));
+        assert_eq!(
+            asked(&[expires("1800;refresher=uas"), KNOWS]),
+            Ok(Some("1800;refresher=uas".to_owned())),
+            "the choice is theirs"
+        );
         assert_eq!(asked(&[expires("1800"), UPDATES]), Ok(Some("1800;refresher=uas".to_owned())));
-        assert_eq!((asked(&[expires("1800")]), asked(&[KNOWS])), (Ok(None), Ok(None)));
+        assert_eq!(asked(&[expires("1800")]), Ok(Some("1800;refresher=uas".to_owned())));
+        assert_eq!(asked(&[KNOWS]), Ok(None));
         assert_eq!(asked(&[expires("60"), KNOWS]), Err(90));
         assert_eq!(asked(&[expires("60"), UPDATES]), Ok(Some("90;refresher=uas".to_owned())));
         assert_eq!(asked(&[expires("x"), KNOWS]), Ok(None));
     }
 
     #[test]
+    fn an_answer_says_who_refreshes_a_call_of_ours() {
+        let answered = |headers: &[(Name, &str)]| {
+            let mut response = Message::response(&Message::request("INVITE", "sip:dev@x"), 200, "");
+            headers.iter().for_each(|(name, value)| response.push(*name, value));
+            Session::answered_by(&response, Instant::now())
+        };
+        let says = |headers: &[(Name, &str)]| {
+            answered(headers).map(|session| (session.seconds, session.is_ours, session.takes_update))
+        };
+        assert_eq!(says(&[]), None);
+        assert_eq!(says(&[(Name::SessionExpires, "1800;refresher=uac"), UPDATES]), Some((1800, true, true)));
+        assert_eq!(says(&[(Name::SessionExpires, "600;refresher=uas")]), Some((600, false, false)));
+        assert_eq!(says(&[(Name::SessionExpires, "600")]), Some((600, true, false)));
+        // What a refresh is answered with holds from then on.
+        let mut session = answered(&[(Name::SessionExpires, "1800;refresher=uac"), UPDATES]).unwrap();
+        session.refreshing();
+        let mut response = Message::response(&Message::request("UPDATE", "sip:dev@x"), 200, "");
+        response.push(Name::SessionExpires, "300;refresher=uac");
+        session.refreshed(&response, Instant::now());
+        assert_eq!((session.seconds, session.is_ours, session.takes_update), (300, true, true));
+        assert_eq!(session.due(session.since + Duration::from_secs(150)), Some(Due::Refresh));
+    }
+
+    #[test]
     fn a_session_is_refreshed_at_half_and_over_before_its_end() {
         let now = Instant::now();
         let seconds = |seconds| now + Duration::from_secs(seconds);
-        let theirs = Session { seconds: 90, is_ours: false, since: now, is_refreshing: false };
+        let theirs =
+            Session { seconds: 90, is_ours: false, takes_update: true, since: now, is_refreshing: false };
         assert_eq!((theirs.due(seconds(59)), theirs.due(seconds(60))), (None, Some(Due::Over)));
         let mut ours = Session { is_ours: true, seconds: 1_800, ..theirs };
         assert_eq!((ours.due(seconds(899)), ours.due(seconds(900))), (None, Some(Due::Refresh)));
-        ours.refresh(&mut Message::request("UPDATE", "sip:a@x"));
+        ours.refreshing();
         assert_eq!((ours.due(seconds(1_767)), ours.due(seconds(1_768))), (None, Some(Due::Over)));
-        ours.refreshed(seconds(1_000));
+        let taken = Message::response(&Message::request("UPDATE", "sip:a@x"), 200, "");
+        ours.refreshed(&taken, seconds(1_000));
         assert_eq!((ours.due(seconds(1_899)), ours.due(seconds(1_900))), (None, Some(Due::Refresh)));
     }
 }

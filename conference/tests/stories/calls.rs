@@ -77,6 +77,23 @@ async fn calls_go_on_while_the_chat_half_is_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_calls_a_number_of_the_room_needs_no_account_but_holds_to_its_rules() {
+    let house = House::start().await;
+    let number = ("P-Called-Party-ID", "<sip:+4930900@example.org>");
+    let mut caller = house.phone_of("stranger", 440.0).await;
+    caller.uri = crate::house::URI.to_owned();
+    assert_eq!(caller.invite_with(number.0, number.1).await.status(), 200);
+    // It becomes for members alone: who has no account is none.
+    house.access(RoomAccess { members_only: true, ..RoomAccess::default() });
+    house.happens(RoomEvent::ConfigurationChanged { room: ROOM.parse().unwrap() });
+    caller.request("BYE").await;
+    let mut next = house.phone_of("stranger", 440.0).await;
+    next.uri = crate::house::URI.to_owned();
+    assert_eq!(next.invite_with(number.0, number.1).await.status(), 403);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_watcher_hears_of_everybody() {
     let house = House::start().await;
     house.occupants(vec![occupant("bob", Role::Participant)]);
@@ -182,6 +199,21 @@ async fn hold_and_rubbish_are_answered() {
     assert_eq!(alice.send("INFO", &[("Require", "nothing-we-know")]).await.status(), 420);
     assert_eq!(alice.send("BYE", &[]).await.status(), 200);
     assert_eq!(alice.send("BYE", &[]).await.status(), 481);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invite_may_overtake_the_ack_before_it() {
+    let house = House::start().await;
+    let mut alice = house.call("alice", 440.0).await;
+    let port = alice.media.local_addr().unwrap().port();
+    let held = format!(
+        "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\na=inactive\r\n"
+    );
+    assert_eq!(alice.send_body("INVITE", "application/sdp", &held).await.status(), 200);
+    // Who asks again has had that answer (§14.1): its ACK is on its way, by another thread of the proxy.
+    assert_eq!(alice.send_offer("INVITE", "sendrecv").await.status(), 200);
+    house.until_audio("alice", Audio::SendReceive).await;
     house.stop().await;
 }
 

@@ -129,7 +129,7 @@ pub fn unescape(text: &str) -> Cow<'_, str> {
     String::from_utf8(out).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// Divides `host`, `host:port`, `[v6]:port`. White space around the colon is a Via's (§25.1).
+/// Divides `host`, `host:port`, `[v6]:port`. White space around the colon is a Via's, and a dot behind a name says nothing (§25.1).
 pub fn split_host_port(text: &str) -> Option<(&str, Option<u16>)> {
     let end = match text.strip_prefix('[') {
         Some(inner) => inner.find(']')? + 2,
@@ -140,7 +140,7 @@ pub fn split_host_port(text: &str) -> Option<(&str, Option<u16>)> {
         "" => None,
         port => Some(number(port.strip_prefix(':')?.trim_ascii_start())?),
     };
-    is_host(host).then_some((host, port))
+    is_host(host).then_some((host.strip_suffix('.').unwrap_or(host), port))
 }
 
 fn is_host(host: &str) -> bool {
@@ -243,6 +243,8 @@ mod tests {
     /// RFC 5118 §4, RFC 5954 §4.
     #[test]
     fn hosts_are_names_or_addresses() {
+        let rooted = Uri::parse("sip:alice@example.org.:5062").unwrap();
+        assert_eq!((rooted.host, rooted.port), ("example.org", Some(5062)));
         let port = |text| Uri::parse(text).unwrap().port;
         assert_eq!((port("sip:[2001:db8::10:5070]"), port("sip:[2001:db8::10]:5070")), (None, Some(5070)));
         for right in [

@@ -439,6 +439,13 @@ impl Forwarding<'_> {
                 request.push(Name::PAssertedIdentity, &asserted);
             }
         }
+        if branch.to == features::Destination::Trusted {
+            // RFC 7315 §4.2: which of its addresses was called. Nobody says that to endpoints of ours but we.
+            request.remove_other(CALLED);
+            if self.route.is_to_rooms_number {
+                request.push_other(CALLED, &format!("<{}>", self.request.uri()));
+            }
+        }
         let Some(trunk) = &branch.trunk else { return };
         if let Some(outside) = &self.route.outside {
             let number = outside.number.as_deref();
@@ -577,6 +584,7 @@ fn remove_our_credentials(request: &mut Message, domains: &Domains) {
     request.retain_values(Name::ProxyAuthorization, |value| !AuthParams::parse(value).is_some_and(is_ours));
 }
 
+const CALLED: &str = "P-Called-Party-ID";
 /// RFC 4320 §4.1: by now the sender of another request than INVITE asks at its longest interval (Timer E at T2).
 const TRYING: Duration = Duration::from_millis(3_500);
 /// Seconds, until another relay may be there.

@@ -44,6 +44,9 @@ impl Room {
     ) -> Result<(), StanzaError> {
         self.check_owner(from)?;
         if let Some(destroy) = query.get("destroy") {
+            if destroy.attribute("jid").is_some_and(|venue| venue.parse::<Jid>().is_err()) {
+                return Err(ErrorKind::JidMalformed.into());
+            }
             self.destroy(destroy, now, out);
             return Ok(());
         }

@@ -161,9 +161,9 @@ fn named_jid(asked: &Element) -> Result<Jid, StanzaError> {
     jid.parse().map_err(|_| ErrorKind::JidMalformed.into())
 }
 
-/// Whether an address is the asker's, with or without the resource.
+/// Whether an address is the asker's, whatever the resource (§6.1.3.1, §6.2.3.3).
 fn is_own(request: &Request, jid: &Jid) -> bool {
-    *jid == request.from || jid.as_str() == request.from.bare_str()
+    jid.bare_str() == request.from.bare_str()
 }
 
 fn subscription(node: &str, jid: &str) -> Element {

@@ -344,6 +344,17 @@ async fn what_is_refused_is_refused_as_the_text_says() {
 }
 
 #[tokio::test]
+async fn any_device_ends_what_another_subscribed() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut phone = Client::online(&served, "alice", "phone").await;
+    assert!(alice.ask("set", SERVICE, &pubsub("<create node='n'/>")).await.contains("type='result'"));
+    let named = |what: &str| pubsub(&format!("<{what} node='n' jid='alice@example.org/phone'/>"));
+    assert!(phone.ask("set", SERVICE, &named("subscribe")).await.contains("subscription='subscribed'"));
+    assert!(alice.ask("set", SERVICE, &named("unsubscribe")).await.contains("type='result'"));
+}
+
+#[tokio::test]
 async fn bookmarks_of_pages_are_kept_beside_those_of_rooms() {
     let served = serve().await;
     let mut alice = Client::online(&served, "alice", "a").await;

@@ -369,3 +369,12 @@ async fn who_enters_again_gets_what_entering_gives() {
     bob.expect(&["code='110'"]).await;
     bob.expect(&["<subject"]).await;
 }
+
+#[tokio::test]
+async fn a_room_is_not_destroyed_for_a_place_that_is_none() {
+    let served = serve().await;
+    let (mut alice, _bob) = room(&served).await;
+    let destroy = "<query xmlns='http://jabber.org/protocol/muc#owner'><destroy jid='@@'/></query>";
+    assert!(alice.ask("set", ROOM, destroy).await.contains("jid-malformed"));
+    assert!(alice.ask("get", ROOM, INFO).await.contains("type='result'"));
+}

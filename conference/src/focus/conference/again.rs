@@ -113,7 +113,6 @@ impl Conference {
     }
 
     async fn ask_for_more(&mut self, at: usize, (more, codec): (usize, Codec)) {
-        let Some(endpoint) = self.focus.endpoint().cloned() else { return };
         let participant = &self.participants[at];
         let (origin, is_browser) = (participant.origin, participant.web.is_some());
         let fresh = match participant.our_pictures() {
@@ -138,7 +137,27 @@ impl Conference {
         if let Some(line) = offered.lines.0.last_mut().filter(|_| !is_browser) {
             line.mid = None; // without a bundle there is nothing to name
         }
-        self.participants[at].origin.version += 1;
+        let participant = &mut self.participants[at];
+        participant.origin.version += 1;
+        participant.span().in_scope(|| tracing::info!(more, "more pictures are offered"));
+        self.offer_to(at, offered, fresh).await;
+    }
+
+    /// Offers what is agreed on already, which refreshes a session (RFC 4028 §7.4): unless an offer is under way, which does so, too.
+    pub(super) async fn offer_the_same(&mut self, leg: LegId) {
+        let Some(at) = self.participants.iter().position(|participant| participant.leg == leg) else {
+            return;
+        };
+        let participant = &self.participants[at];
+        if participant.sound.is_some() && participant.unacknowledged.is_none() && !participant.has_offered() {
+            let offered = self.offered_again(at);
+            self.offer_to(at, offered, None).await;
+        }
+    }
+
+    /// Sends an offer to who is in already; `fresh` would carry pictures if there were none.
+    async fn offer_to(&mut self, at: usize, offered: Offered, fresh: Option<(video::Ours, Source)>) {
+        let Some(endpoint) = self.focus.endpoint().cloned() else { return };
         let text = self.offer_again(at, &offered);
         let contact = self.contact();
         let participant = &mut self.participants[at];
@@ -149,7 +168,6 @@ impl Conference {
         }
         invite.set_body("application/sdp", text.into());
         participant.asking.waits = Some((offered, fresh));
-        participant.span().in_scope(|| tracing::info!(more, "more pictures are offered"));
         self.focus.answered().begin(&invite);
         let call_id = invite.call_id().to_owned();
         let mut sent = endpoint.request(invite, flow, "0").await;
@@ -208,7 +226,7 @@ impl Conference {
             }
         }
         if let Some(session) = &mut participant.session {
-            session.refreshed(now);
+            session.refreshed(&answer, now);
         }
         let flow = participant.dialog.flow;
         let Some(ack) = participant.dialog.acknowledge(&answer, &contact) else {

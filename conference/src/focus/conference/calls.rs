@@ -49,7 +49,7 @@ impl Conference {
         let caller = caller(request, &self.focus.parts().accounts).await;
         let jid = caller.card.as_ref().map(|card| &card.jid);
         self.refresh().await;
-        let strangers = self.focus.parts().config.strangers;
+        let strangers = self.focus.parts().config.strangers || caller.is_by_number;
         let refusal = match &self.snapshot {
             Some(snapshot) => policy::admit(snapshot, jid, strangers).err()?,
             None => Refusal::NoSuchRoom,
@@ -88,7 +88,7 @@ impl Conference {
         };
         let caller = caller(request, &self.focus.parts().accounts).await;
         let jid = caller.card.as_ref().map(|card| &card.jid);
-        let admitted = self.admit(jid).await;
+        let admitted = self.admit(jid, caller.is_by_number).await;
         let is_at_door = admitted == Err(Refusal::PinWanted) && self.may_type_pin(&caller.uri);
         let voice = match admitted {
             Ok(voice) => voice,
@@ -282,11 +282,13 @@ impl Conference {
         let request = &incoming.request;
         let participant = &mut self.participants[at];
         let offers = request.method() == "INVITE" || !request.body().is_empty();
-        if (request.method() == "INVITE" && participant.unacknowledged.is_some())
-            || (offers && participant.has_offered())
-        {
-            // §14.2: one INVITE at a time; RFC 3311 §5.2: one offer, and none while ours in a 2xx waits for its ACK.
+        if offers && participant.has_offered() {
+            // §14.2, RFC 3311 §5.2: one offer at a time, and none while ours in a 2xx waits for its ACK.
             return incoming.server.respond(Message::response(request, 491, ""));
+        }
+        if request.method() == "INVITE" {
+            // §14.1: who asks again has had our 2xx, whose ACK comes by another way.
+            participant.unacknowledged = None;
         }
         let session = match Session::asked_by(request, Instant::now()) {
             Ok(session) => session,
@@ -375,7 +377,11 @@ impl Conference {
         let Some(at) = self.participants.iter().position(|participant| participant.dialog.has(ack)) else {
             return;
         };
-        self.participants[at].unacknowledged = None;
+        let participant = &mut self.participants[at];
+        if participant.unacknowledged.as_ref().is_some_and(|sent| !sent.is_acknowledged_by(ack)) {
+            return; // it was overtaken by the next request
+        }
+        participant.unacknowledged = None;
         let text = std::str::from_utf8(ack.body()).unwrap_or_default();
         let offered = std::mem::take(&mut self.participants[at].offered);
         let agreed = match &self.participants[at].web {

@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shared_auth::AccountCard;
 use shared_model::{Aor, BareJid, CallOutError, Deed, ModerationError};
@@ -31,6 +31,7 @@ use super::super::notifier::Way;
 use super::super::offer::{self, Offered};
 use super::super::participant::Participant;
 use super::super::policy::{self, Voice};
+use super::super::session::Session;
 use super::super::video;
 use super::watchers::in_dialog;
 use super::{Conference, Source, calls};
@@ -92,7 +93,7 @@ impl Conference {
         };
         let Some(asker) = asker else { return refuse(403, "This Needs An Account") };
         if leg.is_none()
-            && let Err(refusal) = self.admit(Some(&asker.jid)).await
+            && let Err(refusal) = self.admit(Some(&asker.jid), false).await
         {
             let (status, reason) = refusal.status();
             return refuse(status, reason);
@@ -197,7 +198,7 @@ impl Conference {
         let Some(card) = card.filter(|card| card.enabled) else {
             return Err((403, "This Needs An Account"));
         };
-        self.admit(Some(asker)).await.map_err(policy::Refusal::status)?;
+        self.admit(Some(asker), false).await.map_err(policy::Refusal::status)?;
         let is_moderator = self.snapshot.as_ref().is_some_and(|room| policy::moderates(room, asker));
         let (callee, voice) = self.may_call(uri, is_moderator).await?;
         Ok((card.aor, callee, voice))
@@ -226,7 +227,10 @@ impl Conference {
         }
         let voice = self.voice(jid);
         let display_name = card.as_ref().map(|card| card.name.clone()).unwrap_or_default();
-        Ok((Caller { card, is_anonymous: false, uri: uri.to_owned(), display_name }, voice))
+        Ok((
+            Caller { card, is_by_number: false, is_anonymous: false, uri: uri.to_owned(), display_name },
+            voice,
+        ))
     }
 
     /// Whose address or number a URI is.
@@ -424,6 +428,7 @@ impl Conference {
         };
         let mut participant = Participant::new(leg, dialog, callee, voice, origin);
         participant.is_called = true;
+        participant.session = Session::answered_by(answer, Instant::now());
         participant.has_screen = super::again::says_video(answer);
         participant.source = contact_ip(participant.dialog.target());
         participant.web = calls::ours(&sound);

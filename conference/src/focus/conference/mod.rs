@@ -228,7 +228,7 @@ impl Conference {
                 self.offer_more().await;
             }
             Input::Recorded(number) => self.recorded(number).await,
-            Input::Refreshed(leg, status) => self.refreshed(leg, status).await,
+            Input::Refreshed(leg, answer) => self.refreshed(leg, answer).await,
             Input::Document(viewer, sender) => {
                 // Whoever asked may have gone.
                 let _ = sender.send(self.document_for(&viewer));
@@ -354,7 +354,6 @@ impl Conference {
     async fn apply_rules(&mut self) {
         let Some(snapshot) = self.snapshot.clone() else { return };
         let strangers = self.focus.parts().config.strangers;
-        let excludes = |jid: Option<&BareJid>| policy::excludes(&snapshot, jid, strangers);
         let mut changed = Vec::new();
         let (mut excluded, mut admitted) = (Vec::new(), Vec::new());
         for (at, participant) in self.participants.iter_mut().enumerate() {
@@ -362,7 +361,8 @@ impl Conference {
             if let Some(jid) = jid {
                 self.revoked.learn(&snapshot, jid);
             }
-            if excludes(jid) {
+            let strangers = strangers || participant.caller.is_by_number;
+            if policy::excludes(&snapshot, jid, strangers) {
                 excluded.push(participant.leg);
             } else if participant.pin.is_some() && policy::admit(&snapshot, jid, strangers).is_ok() {
                 admitted.push(participant.leg);
@@ -385,6 +385,7 @@ impl Conference {
         for leg in admitted {
             self.enter(leg).await;
         }
+        let excludes = |jid: Option<&BareJid>| policy::excludes(&snapshot, jid, strangers);
         let is_excluded =
             |watcher: &Subscription| matches!(watcher.way, Way::Own(_)) && excludes(watcher.jid.as_ref());
         self.end_subscriptions(is_excluded, "rejected").await;
@@ -423,13 +424,13 @@ impl Conference {
         }
     }
 
-    /// Whether somebody may join or watch. While the chat half is down, what was known last holds; a room of which
+    /// Whether somebody may join or watch; a stranger may, too, who called a number of the room. While the chat half is down, what was known last holds; a room of which
     /// nothing is known admits accounts of ours.
-    async fn admit(&mut self, jid: Option<&BareJid>) -> Result<Voice, Refusal> {
+    async fn admit(&mut self, jid: Option<&BareJid>, is_by_number: bool) -> Result<Voice, Refusal> {
         if self.mailbox.is_some() {
             return Ok(Voice::Granted);
         }
-        let strangers = self.focus.parts().config.strangers;
+        let strangers = self.focus.parts().config.strangers || is_by_number;
         if let Some(jid) = jid {
             self.focus.made().own(&self.room, jid);
         }
@@ -511,7 +512,7 @@ impl Conference {
         self.end_subscriptions(|subscription| subscription.expires <= now, "timeout").await;
     }
 
-    /// RFC 4028 §7.4: an UPDATE without a description.
+    /// RFC 4028 §7.4: an UPDATE without a description, if it is taken.
     async fn refresh_session(&mut self, leg: LegId) {
         let contact = self.contact();
         let Some(endpoint) = self.focus.endpoint().cloned() else { return };
@@ -519,31 +520,31 @@ impl Conference {
         else {
             return;
         };
-        let mut update = participant.dialog.request("UPDATE", &contact);
-        if let Some(session) = &mut participant.session {
-            session.refresh(&mut update);
+        let Some(session) = &mut participant.session else { return };
+        session.refreshing();
+        if !session.takes_update() {
+            return self.offer_the_same(leg).await;
         }
+        let mut update = participant.dialog.request("UPDATE", &contact);
+        session.keep(&mut update);
         let sent = endpoint.request(update, participant.dialog.flow, "0").await;
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
-            let status = sent.last().await.map_or(408, |response| response.status());
             // A conference that has ended has no sessions either.
-            let _ = inbox.send(Input::Refreshed(leg, status)).await;
+            let _ = inbox.send(Input::Refreshed(leg, sent.last().await.ok().map(Box::new))).await;
         });
     }
 
-    async fn refreshed(&mut self, leg: LegId, status: u16) {
-        match status {
-            // §10: the dialog is gone.
-            408 | 481 => self.hang_up(leg, "Session Expired").await,
-            200..300 => {
-                let mut legs = self.participants.iter_mut().filter(|participant| participant.leg == leg);
-                if let Some(session) = legs.next().and_then(|participant| participant.session.as_mut()) {
-                    session.refreshed(Instant::now());
-                }
-            }
-            // It is tried no more, and is over at its end.
-            _ => {}
+    async fn refreshed(&mut self, leg: LegId, answer: Option<Box<Message>>) {
+        let Some(answer) = answer.filter(|answer| !matches!(answer.status(), 408 | 481)) else {
+            return self.hang_up(leg, "Session Expired").await; // §10: the dialog is gone
+        };
+        let mut legs = self.participants.iter_mut().filter(|participant| participant.leg == leg);
+        // One that is refused is tried no more, and is over at its end.
+        if answer.status() < 300
+            && let Some(session) = legs.next().and_then(|participant| participant.session.as_mut())
+        {
+            session.refreshed(&answer, Instant::now());
         }
     }
 

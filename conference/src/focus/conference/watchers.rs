@@ -49,7 +49,7 @@ impl Conference {
                     let caller = caller(request, &self.focus.parts().accounts).await;
                     // §8 of RFC 4575: who is inside is not for everybody.
                     let Some(card) = caller.card else { return refuse(403, "Watching Needs An Account") };
-                    if let Err(refusal) = self.admit(Some(&card.jid)).await {
+                    if let Err(refusal) = self.admit(Some(&card.jid), false).await {
                         let (status, reason) = refusal.status();
                         return refuse(status, reason);
                     }
