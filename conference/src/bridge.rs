@@ -38,6 +38,7 @@ async fn bring(focus: &Focus, event: Event) {
         }
         Event::Account(AccountEvent::Disabled { account } | AccountEvent::Removed { account }) => {
             focus.tell_all(|| Input::AccountEnded(account));
+            focus.unlight(account).await;
         }
         _ => {}
     }

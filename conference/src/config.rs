@@ -157,7 +157,11 @@ pub const KEYS: &[Key] = &[
     Key::new("conference.srtp", "\"preferred\"", "encrypted sound: required, preferred or off"),
     Key::new("conference.threads", "0", "threads that mix; 0: one for each processor"),
     Key::new("conference.prompts", "true", "whether callers are told things by a voice"),
-    Key::new("conference.silence_timeout", "\"30s\"", "a leg that sends no RTP for so long is hung up"),
+    Key::new(
+        "conference.silence_timeout",
+        "\"30s\"",
+        "a leg that sends no RTP for so long is hung up, and neither reports (RTCP) if it sent some before",
+    ),
     Key::new(
         "conference.offer_timeout",
         "\"40s\"",

@@ -21,6 +21,24 @@ pub(super) struct Caller {
     pub(super) uri: String,
     /// The name to show, possibly empty.
     pub(super) display_name: String,
+    /// The address that was proved, whatever they show.
+    proved: Option<String>,
+}
+
+impl Caller {
+    /// Somebody whom the focus calls.
+    pub(super) fn called(card: Option<AccountCard>, uri: &str, display_name: String) -> Self {
+        let uri = uri.to_owned();
+        Self { card, is_by_number: false, is_anonymous: false, uri, display_name, proved: None }
+    }
+
+    /// Who guesses, if they guess a PIN: what is proved of them, or else where they call from. What they say of themselves may be
+    /// another name each time.
+    pub(super) fn guesser(&self, source: Option<IpAddr>) -> String {
+        let account = self.card.as_ref().map(|card| format!("account {}", card.account));
+        let proved = account.or_else(|| self.proved.clone());
+        proved.or_else(|| source.map(|ip| ip.to_string())).unwrap_or_else(|| self.uri.clone())
+    }
 }
 
 /// Finds the caller's account. When the accounts cannot be read, they are a stranger.
@@ -35,11 +53,19 @@ pub(super) async fn caller(request: &Message, accounts: &Directory) -> Caller {
         }),
         None => None,
     };
+    let proved = asserted.as_ref().map(|(_, aor)| aor.to_sip_uri());
     let is_by_number = request.other_values("P-Called-Party-ID").next().is_some();
     if privacy::is_anonymous(request) {
         // RFC 3323 §4.1.1.3: a name of no use outside this dialog.
         let uri = format!("sip:anonymous-{:08x}@anonymous.invalid", fold(request.call_id()));
-        return Caller { card, is_by_number, is_anonymous: true, uri, display_name: "Anonymous".to_owned() };
+        return Caller {
+            card,
+            is_by_number,
+            is_anonymous: true,
+            uri,
+            display_name: "Anonymous".to_owned(),
+            proved,
+        };
     }
     let from = request.value(Name::From).and_then(NameAddr::parse);
     let uri = match (&asserted, from) {
@@ -54,7 +80,7 @@ pub(super) async fn caller(request: &Message, accounts: &Directory) -> Caller {
     ];
     let mut shown = names.into_iter().flatten().filter_map(|name| check_shown_name(&name).ok());
     let display_name = shown.find(|name| !name.is_empty()).unwrap_or_default();
-    Caller { card, is_by_number, is_anonymous: false, uri, display_name }
+    Caller { card, is_by_number, is_anonymous: false, uri, display_name, proved }
 }
 
 /// The address that a call came from, as our own side stamped it: the proxy on the request that it forwarded to us, or we

@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use shared_model::{BareJid, Waiting};
+use shared_model::{AccountId, BareJid, Waiting};
 use sip_core::Message;
 use sip_core::header::Name;
 use sip_core::subscription::{Package, State, is_ended_by};
@@ -32,6 +32,8 @@ pub(super) enum Input {
     Request(Box<Incoming>),
     /// Something else waits for an account.
     Changed(BareJid, Waiting),
+    /// An account was disabled or removed.
+    Ended(AccountId),
     /// Facts were missed.
     Refresh,
     /// A NOTIFY found nobody.
@@ -68,6 +70,15 @@ impl Focus {
     }
 }
 
+impl Focus {
+    /// An account was disabled or removed: nothing more is told it.
+    pub(crate) async fn unlight(&self, account: AccountId) {
+        let Some(door) = self.lamps().0.get() else { return };
+        // As above.
+        let _ = door.send(Input::Ended(account)).await;
+    }
+}
+
 struct Task {
     focus: Arc<Focus>,
     lamps: HashMap<u64, Lamp>,
@@ -78,6 +89,8 @@ struct Task {
 /// One subscription.
 struct Lamp {
     owner: BareJid,
+    /// Whose it is.
+    of: AccountId,
     /// Whose AOR the summary names.
     account: String,
     dialog: Dialog,
@@ -115,6 +128,12 @@ impl Task {
                     if let Some(waiting) = self.waiting(&owner).await {
                         self.tell_owner(&owner, waiting).await;
                     }
+                }
+            }
+            Input::Ended(account) => {
+                let ended = self.lamps.iter().filter(|(_, lamp)| lamp.of == account);
+                for id in ended.map(|(id, _)| *id).collect::<Vec<_>>() {
+                    self.tell(id, None, Some("rejected")).await;
                 }
             }
             Input::Gone(id) => drop(self.lamps.remove(&id)),
@@ -161,14 +180,15 @@ impl Task {
             let (owner, account, event_id) = (card.jid, card.aor.to_sip_uri(), wanted.event_id);
             let known = self.lamps.values().find(|lamp| lamp.owner == owner).and_then(|lamp| lamp.waiting);
             let (waiting, is_stale) = (known, false);
-            let lamp = Lamp { owner, account, dialog, event_id, expires, waiting, is_stale };
+            let lamp =
+                Lamp { owner, of: card.account, account, dialog, event_id, expires, waiting, is_stale };
             self.lamps.insert(self.next, lamp);
             self.next
         };
         let Some(owner) = self.lamps.get(&id).map(|lamp| lamp.owner.clone()) else { return };
         let waiting = self.waiting(&owner).await;
         // RFC 6665 §4.4.3: a fetch, and the end, are told once more.
-        self.tell(id, waiting, wanted.expires.is_zero()).await;
+        self.tell(id, waiting, wanted.expires.is_zero().then_some("timeout")).await;
     }
 
     /// What waits; `None` while it cannot be asked, which its lamps remember.
@@ -198,7 +218,7 @@ impl Task {
     async fn tell_owner(&mut self, owner: &BareJid, waiting: Waiting) {
         let of_owner = self.lamps.iter().filter(|(_, lamp)| lamp.owner == *owner);
         for id in of_owner.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.tell(id, Some(waiting), false).await;
+            self.tell(id, Some(waiting), None).await;
         }
     }
 
@@ -208,24 +228,24 @@ impl Task {
         for id in over.map(|(id, _)| *id).collect::<Vec<_>>() {
             let Some(owner) = self.lamps.get(&id).map(|lamp| lamp.owner.clone()) else { continue };
             let waiting = self.waiting(&owner).await;
-            self.tell(id, waiting, true).await;
+            self.tell(id, waiting, Some("timeout")).await;
         }
     }
 
-    /// Tells one subscription what waits, or what it knew, for the last time or not.
-    async fn tell(&mut self, id: u64, waiting: Option<Waiting>, is_last: bool) {
+    /// Tells one subscription what waits, or what it knew; for the last time, if there is a reason.
+    async fn tell(&mut self, id: u64, waiting: Option<Waiting>, end: Option<&'static str>) {
         let contact = self.focus.lamp_contact();
         let Some(lamp) = self.lamps.get_mut(&id) else { return };
         let mut notify = lamp.dialog.request("NOTIFY", &contact);
         let left = lamp.expires.saturating_duration_since(Instant::now());
-        let state = if is_last { State::Terminated("timeout") } else { State::Active(left) };
+        let state = end.map_or(State::Active(left), State::Terminated);
         PACKAGE.head(&mut notify, lamp.event_id.as_deref(), state);
         lamp.waiting = waiting.or(lamp.waiting);
         if let Some(waiting) = lamp.waiting {
             notify.set_body(PACKAGE.document, summary(&lamp.account, waiting).into());
         }
         let flow = lamp.dialog.flow;
-        if is_last {
+        if end.is_some() {
             self.lamps.remove(&id);
         }
         let Some(endpoint) = self.focus.endpoint() else { return };

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use shared_model::BareJid;
+use shared_model::{AccountId, BareJid};
 use sip_core::Message;
 use sip_core::subscription::{Package, State};
 
@@ -29,6 +29,7 @@ pub(super) struct Subscription {
     pub(super) way: Way,
     /// Whose it is, if the proxy proved them.
     pub(super) jid: Option<BareJid>,
+    pub(super) account: Option<AccountId>,
     /// The `id` parameter of Event, which tells subscriptions of one dialog apart (RFC 6665 §8.2.1).
     pub(super) event_id: Option<String>,
     pub(super) expires: Instant,
@@ -42,11 +43,11 @@ impl Subscription {
     pub(super) fn new(
         id: u64,
         way: Way,
-        jid: Option<BareJid>,
+        (account, jid): (Option<AccountId>, Option<BareJid>),
         event_id: Option<String>,
         expires: Instant,
     ) -> Self {
-        Self { id, way, jid, event_id, expires, version: 0, told: None, next: Instant::now() }
+        Self { id, way, jid, account, event_id, expires, version: 0, told: None, next: Instant::now() }
     }
 
     /// The next SUBSCRIBE wants the whole again (RFC 6665 §4.4.1).

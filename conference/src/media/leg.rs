@@ -81,6 +81,8 @@ pub struct RtpLeg {
     octets: u32,
     begun: Instant,
     last_heard: Instant,
+    /// When the last report came of who had sent sound.
+    last_report: Instant,
     next_report: Instant,
     next_look: Instant,
     seed: u32,
@@ -186,6 +188,7 @@ impl UnboundLeg {
             octets: 0,
             begun: now,
             last_heard: now,
+            last_report: now,
             next_report: now + FIRST_REPORT,
             next_look: now,
             seed: seed as u32,
@@ -219,9 +222,10 @@ impl RtpLeg {
         self.waits = waits.clone();
     }
 
-    /// When the last packet came; the start of the leg if none did.
-    pub fn last_heard(&self) -> Instant {
-        self.last_heard
+    /// When the last sign of life came: sound, or a report of who sent some before and only listens now (RFC 3550 §6.3.5); the start
+    /// of the leg if none did.
+    pub fn last_sign(&self) -> Instant {
+        self.last_heard.max(self.last_report)
     }
 
     /// Nothing was to be heard until now, so that silence counts from here.
@@ -465,6 +469,9 @@ impl RtpLeg {
         let latch = self.reports.as_mut().unwrap_or(&mut self.latch);
         if !self.wire.is_web() && !latch.believes(source, now) {
             return self.counters.forged += 1;
+        }
+        if self.counters.received > 0 {
+            self.last_report = now;
         }
         if let (Some(report), Some(sender)) = (told.report, &mut self.sender) {
             sender.report = Some((report, now));

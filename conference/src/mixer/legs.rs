@@ -225,7 +225,7 @@ impl Legs {
                 let _ = notice(Spoken::Key(leg.id, key));
             });
             leg.rtp.report(now);
-            let silence = now.duration_since(leg.rtp.last_heard());
+            let silence = now.duration_since(leg.rtp.last_sign());
             let is_silent = leg.peer == Peer::Speaks && leg.gate != Gate::Closed && silence > self.patience;
             leg.is_reported = is_silent && (leg.is_reported || notice(Spoken::Silent(leg.id)));
         }

@@ -77,6 +77,19 @@ async fn calls_go_on_while_the_chat_half_is_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_ends_watches_no_more() {
+    let house = House::start().await;
+    let mut bob = house.watch("bob").await;
+    bob.document().await;
+    let card = house.auth.directory.by_aor(&"bob@example.org".parse().unwrap()).await.unwrap().unwrap();
+    house.auth.book.remove(card.account).await.unwrap();
+    let last = bob.request("NOTIFY").await;
+    assert_eq!(last.value(Name::SubscriptionState), Some("terminated;reason=rejected"));
+    assert_eq!(bob.send("SUBSCRIBE", &[("Event", "conference")]).await.status(), 481);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_calls_a_number_of_the_room_needs_no_account_but_holds_to_its_rules() {
     let house = House::start().await;
     let number = ("P-Called-Party-ID", "<sip:+4930900@example.org>");

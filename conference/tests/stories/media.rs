@@ -93,6 +93,29 @@ async fn who_spoke_and_fell_silent_is_told_with_how_long_that_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_only_listens_and_reports_is_there() {
+    let silence_timeout = Duration::from_millis(600);
+    let house = House::start_with(Config { silence_timeout, ..quiet() }).await;
+    let mut alice = house.silent_phone("alice").await;
+    alice.lines = "a=rtcp-mux\r\n".to_owned();
+    assert_eq!(alice.invite(URI).await.status(), 200);
+    for _ in 0..5 {
+        let packet = alice.packet();
+        alice.media.send_to(&packet, alice.mixer.unwrap()).unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let report = rtcp::compose(7, "alice", None, &[]);
+    for _ in 0..20 {
+        alice.media.send_to(&report, alice.mixer.unwrap()).unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(alice.send("OPTIONS", &[]).await.status(), 200, "two seconds without sound");
+    // Nothing at all is another matter.
+    assert!(alice.request("BYE").await.value(Name::Reason).unwrap().contains("No Sound Came"));
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_holds_neither_hears_nor_is_heard() {
     let house = House::start().await;
     let mut phones = [house.call("alice", 440.0).await, house.call("bob", 700.0).await];
@@ -163,6 +186,15 @@ async fn a_pin_lets_in_and_three_wrong_ones_end_the_call() {
     let bye = phones[1].request("BYE").await;
     assert!(bye.value(Name::Reason).unwrap().contains("Wrong PIN"));
     assert_eq!(house.invite("bob", URI).await, 403, "for a while");
+    let mut nameless = house.phone_of("bob", 700.0).await;
+    nameless.uri = URI.to_owned();
+    assert_eq!(nameless.invite_with("Privacy", "id").await.status(), 403, "and by whatever name");
+    // Two phones of one account have three guesses together.
+    let mut both = [house.call("alice", 440.0).await, house.call("alice", 700.0).await];
+    both[0].press("1#2#");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    both[1].press("3#");
+    assert!(both[1].request("BYE").await.value(Name::Reason).unwrap().contains("Wrong PIN"));
 
     // A password that no phone can type; and a member needs none.
     house.access(RoomAccess { password: Some("secret".to_owned()), ..RoomAccess::default() });

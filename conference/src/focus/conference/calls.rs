@@ -87,9 +87,10 @@ impl Conference {
             Err(least) => return incoming.server.respond(too_brief(request, least)),
         };
         let caller = caller(request, &self.focus.parts().accounts).await;
+        let source = came_from(request, &incoming.flow);
         let jid = caller.card.as_ref().map(|card| &card.jid);
         let admitted = self.admit(jid, caller.is_by_number).await;
-        let is_at_door = admitted == Err(Refusal::PinWanted) && self.may_type_pin(&caller.uri);
+        let is_at_door = admitted == Err(Refusal::PinWanted) && self.may_type_pin(&caller.guesser(source));
         let voice = match admitted {
             Ok(voice) => voice,
             Err(_) if is_at_door => self.voice(jid),
@@ -120,7 +121,6 @@ impl Conference {
             return refuse(486, "Conference Is Full");
         }
         let Ok(offer) = std::str::from_utf8(request.body()) else { return refuse(400, "Body Is Not UTF-8") };
-        let source = came_from(request, &incoming.flow);
         let ip = self.focus.local_ip(answer::media_ip(offer), source);
         let is_browser = answer::is_browser(offer);
         let Ok(mut leg) = self.wire(ip, is_browser) else {

@@ -227,10 +227,7 @@ impl Conference {
         }
         let voice = self.voice(jid);
         let display_name = card.as_ref().map(|card| card.name.clone()).unwrap_or_default();
-        Ok((
-            Caller { card, is_by_number: false, is_anonymous: false, uri: uri.to_owned(), display_name },
-            voice,
-        ))
+        Ok((Caller::called(card, uri, display_name), voice))
     }
 
     /// Whose address or number a URI is.

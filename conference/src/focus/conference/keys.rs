@@ -102,20 +102,28 @@ impl Conference {
     async fn type_pin(&mut self, at: usize, key: char) {
         let right = self.snapshot.as_ref().and_then(|room| room.access.password.clone()).unwrap_or_default();
         let participant = &mut self.participants[at];
-        let leg = participant.leg;
+        let (leg, guesser) = (participant.leg, participant.caller.guesser(participant.source));
         let Some(pin) = &mut participant.pin else { return };
-        let step = pin.keys.press(key, &right);
+        let step = match pin.keys.press(key, &right) {
+            step @ (Step::Wrong | Step::Over) => {
+                let is_over = self.focus.guesses().wrong(&self.room, &guesser, Instant::now());
+                if is_over { Step::Over } else { step }
+            }
+            step => step,
+        };
         self.mixer.tell(Command::Hush(leg)).await;
         match step {
             Step::Typing => {}
-            Step::Right => self.enter(leg).await,
+            Step::Right => {
+                self.focus.guesses().right(&self.room, &guesser);
+                self.enter(leg).await;
+            }
             Step::Wrong => {
                 for prompt in [Prompt::WrongPin, Prompt::Pin] {
                     self.say(leg, prompt).await;
                 }
             }
             Step::Over => {
-                self.focus.guesses().wrong(&self.room, &self.participants[at].caller.uri, Instant::now());
                 self.participants[at].span().in_scope(|| tracing::info!("three PINs were wrong"));
                 self.say(leg, Prompt::WrongPin).await;
                 self.end(at, "Wrong PIN").await;

@@ -20,8 +20,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shared_model::{
-    BareJid, ConferenceEvent, ConferenceSnapshot, Correlation, Fact, RoomAddress, RoomEvent, RoomSnapshot,
-    Unavailable,
+    AccountId, BareJid, ConferenceEvent, ConferenceSnapshot, Correlation, Fact, RoomAddress, RoomEvent,
+    RoomSnapshot, Unavailable,
 };
 use sip_core::Message;
 use sip_core::header::Name;
@@ -217,11 +217,7 @@ impl Conference {
                 self.apply_rules().await;
                 self.end_disabled().await;
             }
-            Input::AccountEnded(account) => {
-                let is_theirs =
-                    |p: &Participant| p.caller.card.as_ref().is_some_and(|card| card.account == account);
-                self.hang_up_where(is_theirs, "Account Disabled").await;
-            }
+            Input::AccountEnded(account) => self.account_ended(account).await,
             Input::Dialled(leg, answer) => self.dialled(leg, answer).await,
             Input::Offered(leg, call_id, answer) => {
                 self.offer_answered(leg, &call_id, answer).await;
@@ -391,18 +387,23 @@ impl Conference {
         self.end_subscriptions(is_excluded, "rejected").await;
     }
 
-    /// Ends the legs of accounts that may not take part any more, when nobody said so.
+    /// An account may take part no more: its legs end, and it watches nothing.
+    async fn account_ended(&mut self, account: AccountId) {
+        let is_theirs = |p: &Participant| p.caller.card.as_ref().is_some_and(|card| card.account == account);
+        self.hang_up_where(is_theirs, "Account Disabled").await;
+        self.end_subscriptions(|watcher| watcher.account == Some(account), "rejected").await;
+    }
+
+    /// Ends what accounts have here that may not take part any more, when nobody said so.
     async fn end_disabled(&mut self) {
         let accounts = self.focus.parts().accounts.clone();
         let proved = self.participants.iter().filter_map(|p| p.caller.card.as_ref().map(|card| card.account));
+        let watching = self.subscriptions.iter().filter_map(|watcher| watcher.account);
+        let proved = proved.chain(watching);
         for account in proved.collect::<HashSet<_>>() {
             match accounts.by_id(account).await {
                 Ok(card) if card.as_ref().is_some_and(|card| card.enabled) => {}
-                Ok(_) => {
-                    let is_theirs =
-                        |p: &Participant| p.caller.card.as_ref().is_some_and(|card| card.account == account);
-                    self.hang_up_where(is_theirs, "Account Disabled").await;
-                }
+                Ok(_) => self.account_ended(account).await,
                 Err(error) => tracing::error!(%error, "a caller's account cannot be read"),
             }
         }

@@ -36,12 +36,26 @@ impl Conference {
         response.push(Name::Expires, &wanted.expires.as_secs().to_string());
         let expires = Instant::now() + wanted.expires;
         if let Some(at) = known {
+            let watcher = &self.subscriptions[at];
+            if let (Way::Own(_), Some(jid)) = (&watcher.way, watcher.jid.clone()) {
+                // RFC 6665 §4.2.1.1: each asks anew whether it may.
+                let id = watcher.id;
+                if let Err(refusal) = self.admit(Some(&jid), false).await {
+                    let (status, reason) = refusal.status();
+                    incoming.server.respond(Message::response(request, status, reason));
+                    return self.end_subscriptions(|watcher| watcher.id == id, "rejected").await;
+                }
+            }
             incoming.server.respond(response);
             self.subscriptions[at].expires = expires;
             self.subscriptions[at].forget();
         } else {
-            let (way, jid) = match leg {
-                Some(at) => (Way::Leg(self.participants[at].leg), self.participants[at].jid().cloned()),
+            let (way, who) = match leg {
+                Some(at) => {
+                    let participant = &self.participants[at];
+                    let account = participant.caller.card.as_ref().map(|card| card.account);
+                    (Way::Leg(participant.leg), (account, participant.jid().cloned()))
+                }
                 None => {
                     let refuse = |status, reason| {
                         incoming.server.respond(Message::response(request, status, reason));
@@ -57,7 +71,7 @@ impl Conference {
                         response.push(Name::RecordRoute, route);
                     }
                     match Dialog::begun_by(request, &response, incoming.flow) {
-                        Some(dialog) => (Way::Own(Box::new(dialog)), Some(card.jid)),
+                        Some(dialog) => (Way::Own(Box::new(dialog)), (Some(card.account), Some(card.jid))),
                         None => return refuse(400, "No Contact"),
                     }
                 }
@@ -67,7 +81,7 @@ impl Conference {
             }
             incoming.server.respond(response);
             let id = self.name();
-            self.subscriptions.push(Subscription::new(id, way, jid, wanted.event_id, expires));
+            self.subscriptions.push(Subscription::new(id, way, who, wanted.event_id, expires));
         }
         if wanted.expires.is_zero() {
             let at = known.unwrap_or(self.subscriptions.len() - 1);
