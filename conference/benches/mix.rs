@@ -31,6 +31,7 @@ fn main() {
             noise: None,
             level: None,
             crypto: None,
+            dtls: None,
             extended: Default::default(),
         };
         let leg = leg.start(negotiated, None, n, Instant::now()).expect("memory");

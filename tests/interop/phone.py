@@ -54,7 +54,7 @@ class Phone:
             f"ausrc_srate {RATE}\nauplay_srate {RATE}\nausrc_channels 1\nauplay_channels 1\n"
             f"snd_path {self.folder}\n"
             "opus_stereo no\nopus_sprop_stereo no\n"
-            "module stdio.so\nmodule g711.so\nmodule g722.so\nmodule srtp.so\nmodule opus.so\nmodule aufile.so\nmodule sndfile.so\n"
+            "module stdio.so\nmodule g711.so\nmodule g722.so\nmodule srtp.so\nmodule dtls_srtp.so\nmodule opus.so\nmodule aufile.so\nmodule sndfile.so\n"
             "module_tmp account.so\nmodule_app menu.so\n"
         )
         if pictures:

@@ -119,6 +119,38 @@ def test_five_legs_of_four_kinds_hear_one_another_and_not_themselves(service):
             phone.stop()
 
 
+def test_phones_that_shake_hands_and_one_with_g722_hear_one_another(service):
+    """RFC 5763 without ICE and without rtcp-mux, from an address that is not the one it says."""
+    tones = {"alice": 440, "bob": 660, "carol": 880}
+    service.add(*tones)
+    service.run("room", "add", f"lounge@{ROOMS}", "--owner", "alice@localhost")
+    phones = {
+        "alice": Phone(service, "alice", "udp", tones["alice"], "g722/16000/1"),
+        "bob": Phone(service, "bob", "tls", tones["bob"], "pcma", "dtls_srtp"),
+        "carol": Phone(service, "carol", "tcp", tones["carol"], "opus/48000/1", "dtls_srtp"),
+    }
+    started = []
+    try:
+        for phone in phones.values():
+            phone.start(f"/dial sip:lounge@{ROOMS}")
+            started.append(phone)
+        for name, phone in phones.items():
+            others = [other for other in tones if other != name]
+
+            def is_as_it_should_be(phone=phone, name=name, others=others):
+                return min(phone.hears(tones[other]) for other in others) > LOUD and phone.hears(tones[name]) < QUIET
+
+            wait_until(is_as_it_should_be, 20, f"{name} hears the others and not itself")
+        assert "Set audio decoder: G722" in phones["alice"].says()
+        for name in ("bob", "carol"):
+            said = phones[name].says()
+            assert "UDP/TLS/RTP/SAVP" in said
+            assert all(f"DTLS-SRTP complete (audio/{port})" in said for port in ("RTP", "RTCP")), said
+    finally:
+        for phone in started:
+            phone.stop()
+
+
 async def wait_async(holds, what, seconds=15):
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -5,6 +5,7 @@
 //!       perhaps with more behind them. State none. Errors what has no use keeps its place with port 0.
 
 use super::answer::{LEVEL, Origin, Ours, beside_sound, head, ways};
+use super::dtls;
 use super::lines::{Line, Lines, What};
 use super::offer::{Offered, payload_type};
 use super::sdes;
@@ -95,6 +96,9 @@ fn sound(now: &Now<'_>, offered: &Offered, line: &Line, lines: &mut Lines) -> St
     );
     for (n, (suite, key)) in offered.sound.iter().enumerate() {
         text.push_str(&sdes::print(&(n + 1).to_string(), *suite, key));
+    }
+    if let Some(ours) = &offered.dtls {
+        text.push_str(&dtls::offer(ours));
     }
     text.push_str(&maps);
     text.push_str(&format!("a=rtpmap:{keys} {meaning}\r\na=fmtp:{keys} 0-16\r\n"));

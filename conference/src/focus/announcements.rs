@@ -110,7 +110,7 @@ impl Focus {
         let Some((mixer, leg)) = mixer.zip(leg) else { return 503 };
         let local = SocketAddr::new(ip, leg.local().port());
         let origin = Origin { session: (parts.random)(), version: 1, local };
-        let keys = Keys { secrecy: parts.config.srtp, now: None, random: parts.random };
+        let keys = Keys { secrecy: parts.config.srtp, now: None, random: parts.random, dtls: None };
         let agreed = answer::answer(offer, origin, &keys, None, None);
         let Ok(agreed) = agreed.and_then(|agreed| agreed.between(ip, source)) else { return 488 };
         let Some(rtp) = leg.start(agreed.negotiated, source, origin.session, Instant::now()) else {

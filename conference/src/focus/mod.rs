@@ -16,6 +16,7 @@ mod bundle;
 mod conference;
 mod dialog;
 mod document;
+mod dtls;
 mod guesses;
 mod keys;
 mod lamps;
@@ -50,6 +51,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::Config;
 use crate::config::{Ice, Secrecy};
+use crate::media::handshakes::Handshakes;
 use crate::media::ports::{Ports, PortsError};
 use crate::media::web::WebPort;
 use crate::metrics::Metrics;
@@ -104,6 +106,7 @@ pub struct Focus {
     mixers: Mixers,
     /// The port of browsers; none if it could not be bound.
     web: WebPort,
+    handshakes: Handshakes,
     guesses: Guesses,
     desk: Desk,
     made: Made,
@@ -163,6 +166,8 @@ impl Focus {
         let media = parts.config.media;
         let pairs = (parts.config.ice == Ice::Full).then_some(parts.config.ice_pairs);
         let web = WebPort::start(media, pairs).map_err(|error| PortsError::Taken(media, error.kind()))?;
+        let handshakes = Handshakes::start(Arc::clone(web.identity()))
+            .map_err(|error| PortsError::NoThread(error.kind()))?;
         let desk = Desk::new((parts.random)());
         let (endpoint, conferences, guesses) = (OnceLock::new(), DashMap::new(), Guesses::default());
         Ok(Arc::new_cyclic(|own| Self {
@@ -170,6 +175,7 @@ impl Focus {
             ports,
             mixers,
             web,
+            handshakes,
             guesses,
             desk,
             made: Made::default(),
@@ -207,6 +213,10 @@ impl Focus {
 
     fn web(&self) -> &WebPort {
         &self.web
+    }
+
+    fn handshakes(&self) -> &Handshakes {
+        &self.handshakes
     }
 
     /// Where the sound and the pictures of browsers come.

@@ -9,6 +9,7 @@ use sip_core::sdp::{Media, Sdp};
 
 use super::answer::{Agreed, LEVEL, Origin, Ours, beside_sound, choose, direction_of, head, ways};
 use super::bundle;
+use super::dtls;
 use super::lines::{Lines, What};
 use super::sdes::{self, Keys};
 use super::video;
@@ -22,6 +23,8 @@ use crate::media::srtp::{Crypto, MasterKey, Suite};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Offered {
     pub(super) sound: Vec<(Suite, MasterKey)>,
+    /// The handshake of its sound, if it has one.
+    pub(super) dtls: Option<dtls::Ours>,
     /// The second medium, if there is one.
     pub(super) pictures: Option<video::offer::Offer>,
     pub(super) lines: Lines,
@@ -91,7 +94,7 @@ pub(super) fn answered_by_browser(text: &str, offered: &Offered) -> Option<Agree
     xr::spread(&mut answer);
     let lines = offered.lines.answered(&answer.media);
     let media = answer.media.get(*lines.of_what(What::Sound).first()?)?;
-    let keys = Keys { secrecy: Secrecy::Off, now: None, random: || 0 };
+    let keys = Keys { secrecy: Secrecy::Off, now: None, random: || 0, dtls: None };
     let is_active = media.attribute("setup") == Some("active");
     let chosen = choose(media, &keys, true).ok().filter(|chosen| is_active && chosen.browser.is_some())?;
     let (negotiated, browser) = (chosen.negotiated, chosen.browser);
@@ -107,10 +110,19 @@ pub(super) fn answered_by_browser(text: &str, offered: &Offered) -> Option<Agree
 pub(super) fn answered(text: &str, secrecy: Secrecy, offered: &Offered) -> Option<Agreed> {
     let mut answer = Sdp::parse(text)?;
     xr::spread(&mut answer);
+    dtls::spread(&mut answer);
     let lines = offered.lines.answered(&answer.media);
     let media = answer.media.get(*lines.of_what(What::Sound).first()?)?;
-    let crypto = protected(media, secrecy, &offered.sound)?;
-    let keys = Keys { secrecy: Secrecy::Off, now: None, random: || 0 };
+    let dtls = match &offered.dtls {
+        Some(ours) if dtls::is_of(media) => Some(dtls::choose(media, ours).ok()?),
+        None if !dtls::is_of(media) => None,
+        _ => return None,
+    };
+    let crypto = match dtls {
+        Some(_) => None,
+        None => protected(media, secrecy, &offered.sound)?,
+    };
+    let keys = Keys { secrecy: Secrecy::Off, now: None, random: || 0, dtls: None };
     let plain = Media { protocol: "RTP/AVP", ..media.clone() };
     let pictures = offered.pictures.as_ref().and_then(|offer| {
         let (places, takes) = (lines.of_what(What::Pictures), video::Limits::of(text));
@@ -121,7 +133,7 @@ pub(super) fn answered(text: &str, secrecy: Secrecy, offered: &Offered) -> Optio
     Some(Agreed {
         browser: None,
         pictures,
-        negotiated: Negotiated { crypto, ..choose(&plain, &keys, false).ok()?.negotiated },
+        negotiated: Negotiated { crypto, dtls, ..choose(&plain, &keys, false).ok()?.negotiated },
         direction: direction_of(media).mirrored(),
         text: String::new(),
         lines,

@@ -18,6 +18,7 @@ use super::offer::Offered;
 use super::policy::Voice;
 use super::session::Session;
 use crate::labels::LegSpan;
+use crate::media::dtls::Dtls;
 use crate::media::leg::{Negotiated, UnboundLeg, Waits};
 use crate::media::srtp::Crypto;
 use crate::media::web::{Credentials, Theirs};
@@ -180,10 +181,16 @@ impl Participant {
         if self.caller.is_anonymous { &self.caller.uri } else { self.dialog.target() }
     }
 
+    /// The handshake of its sound, if it is a telephone that has one.
+    pub(super) fn dtls(&self) -> Option<Dtls> {
+        self.sound.as_ref().and_then(|sound| sound.dtls)
+    }
+
     /// Whether nobody on the way hears or sees them.
     fn is_encrypted(&self) -> bool {
         let is_shown_so = |shown: &Screen| shown.is_encrypted();
-        self.web.is_some() || (self.crypto.is_some() && self.pictures.as_ref().is_none_or(is_shown_so))
+        let has_keys = self.sound.as_ref().is_some_and(Negotiated::is_encrypted);
+        self.web.is_some() || (has_keys && self.pictures.as_ref().is_none_or(is_shown_so))
     }
 
     /// As other services see them. The anonymous have no JID there, so that neither the document nor an occupant's

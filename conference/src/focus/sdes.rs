@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use sip_core::sdp::Media;
 
+use super::dtls;
 use crate::config::Secrecy;
 use crate::media::srtp::{Crypto, MasterKey, Suite};
 
@@ -21,6 +22,8 @@ pub(super) struct Keys {
     pub(super) now: Option<Crypto>,
     /// Makes random numbers.
     pub(super) random: Random,
+    /// What keys may be made by, instead.
+    pub(super) dtls: Option<dtls::Ours>,
 }
 
 /// Where random numbers come from.

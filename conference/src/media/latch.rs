@@ -60,6 +60,11 @@ impl Latch {
         }
     }
 
+    /// Whoever is held has keys from now on.
+    pub fn prove(&mut self) {
+        self.is_proved = true;
+    }
+
     /// Whether a packet of `source` is believed.
     pub fn believes(&mut self, source: SocketAddr, now: Instant) -> bool {
         let may_be = match self.held {

@@ -8,7 +8,7 @@
 //! Errors what is not RTP, of another payload type or from another source is dropped and counted. A full send buffer drops
 //! the packet, as a net would.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -17,16 +17,20 @@ use rtc_rtp::header::Header;
 use rtc_shared::marshal::{Marshal, Unmarshal};
 
 use super::codec::{Decoder, Encoder, Encoding, LARGEST_PAYLOAD};
+use super::dtls::Dtls;
 use super::events::Events;
+use super::handshakes::{Association, Handshakes};
 use super::latch::Latch;
 use super::playout::{Kind, Playout, Worth};
-use super::ports::{PortPair, Ports, PortsError};
+use super::ports::{Ports, PortsError};
 use super::quality::{Counters, Quality};
 use super::reception::Reception;
 use super::srtp::{Crypto, Distrust, Srtp};
 use super::web::{Event, Peer, WebWire};
 use super::xr::{self, Extended};
 use super::{Frame, rtcp};
+use secured::Secured;
+use wire::{Wire, read, send};
 
 /// What offer and answer agreed on for one leg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,18 +49,19 @@ pub struct Negotiated {
     pub noise: Option<u8>,
     /// The header extension that says how loud a packet is (RFC 6464), if it may come.
     pub level: Option<u8>,
-    /// How packets are protected, if they are.
+    /// How packets are protected, if they are by keys of the description.
     pub crypto: Option<Crypto>,
+    /// The handshake that makes the keys, if one does; a browser's is of its port.
+    pub dtls: Option<Dtls>,
     /// What is reported beside the counts of RFC 3550 (RFC 3611).
     pub extended: xr::Wanted,
 }
 
-/// What carries a leg's packets.
-enum Wire {
-    /// A pair of ports of its own.
-    Ports(PortPair),
-    /// Its part of the port of all browsers.
-    Web(Box<WebWire>),
+impl Negotiated {
+    /// Whether packets are protected, a browser's aside.
+    pub fn is_encrypted(&self) -> bool {
+        self.crypto.is_some() || self.dtls.is_some()
+    }
 }
 
 /// One leg's sound.
@@ -65,6 +70,9 @@ pub struct RtpLeg {
     local: SocketAddr,
     negotiated: Negotiated,
     srtp: Option<Box<Srtp>>,
+    /// Who shakes hands, and the associations that were begun.
+    handshakes: Option<Handshakes>,
+    secured: Option<Box<Secured>>,
     latch: Latch,
     reports: Option<Latch>,
     decoder: Decoder,
@@ -117,6 +125,7 @@ struct Sender {
 pub struct UnboundLeg {
     wire: Wire,
     local: SocketAddr,
+    handshakes: Option<Handshakes>,
 }
 
 impl UnboundLeg {
@@ -124,13 +133,18 @@ impl UnboundLeg {
     pub fn bind(ports: &Ports, ip: IpAddr) -> Result<Self, PortsError> {
         let ports = ports.bind(ip)?;
         let local = ports.rtp.local_addr().map_err(|_| PortsError::AllTaken)?;
-        Ok(Self { wire: Wire::Ports(ports), local })
+        Ok(Self { wire: Wire::Ports(ports), local, handshakes: None })
+    }
+
+    /// The same, whose keys may come of a handshake.
+    pub fn with_handshakes(self, handshakes: &Handshakes) -> Self {
+        Self { handshakes: Some(handshakes.clone()), ..self }
     }
 
     /// A browser's.
     pub fn web(wire: WebWire) -> Self {
         let local = wire.local();
-        Self { wire: Wire::Web(Box::new(wire)), local }
+        Self { wire: Wire::Web(Box::new(wire)), local, handshakes: None }
     }
 
     /// The wire of a browser.
@@ -168,8 +182,10 @@ impl UnboundLeg {
             Some(crypto) => Some(Box::new(Srtp::new(crypto)?)),
             None => None,
         };
-        Some(RtpLeg {
+        let mut leg = RtpLeg {
             srtp,
+            handshakes: self.handshakes,
+            secured: None,
             wire: self.wire,
             local: self.local,
             negotiated,
@@ -195,7 +211,9 @@ impl UnboundLeg {
             counters: Counters::default(),
             quality: Quality::default(),
             waits: Waits::default(),
-        })
+        };
+        leg.secure(None);
+        Some(leg)
     }
 }
 
@@ -243,9 +261,13 @@ impl RtpLeg {
             self.playout.restart(format);
             self.sender = None;
         }
-        let is_proved = negotiated.crypto.is_some() || self.wire.is_web();
+        let (before, is_dtls) = (self.negotiated.dtls, negotiated.dtls.is_some());
+        if is_dtls && before != negotiated.dtls {
+            self.srtp = None;
+        }
+        let is_proved = negotiated.crypto.is_some() || self.wire.is_web() || (is_dtls && self.srtp.is_some());
         match (&mut self.srtp, negotiated.crypto) {
-            _ if self.wire.is_web() => {}
+            _ if self.wire.is_web() || is_dtls => {}
             (Some(srtp), Some(crypto)) => {
                 if !srtp.change(crypto) {
                     tracing::warn!("a key of a wrong length was agreed on; the old one stays");
@@ -259,10 +281,12 @@ impl RtpLeg {
             (reports, remote) => *reports = remote.map(|remote| Latch::new(remote, None, is_proved, now)),
         }
         self.negotiated = negotiated;
+        self.secure(before);
     }
 
     /// Reads what came since the last tick. `press` hears the keys.
     pub fn receive(&mut self, now: Instant, mut press: impl FnMut(char)) {
+        self.take_keys();
         let mut datagram = [0; LARGEST_DATAGRAM];
         for _ in 0..MOST_A_TICK {
             let (came, source) = match &mut self.wire {
@@ -285,7 +309,9 @@ impl RtpLeg {
                     None => break,
                 },
             };
-            if rtcp::is_rtcp(came) {
+            if self.secured.is_some() && Association::is_meant(came) {
+                self.shake(came, source, now);
+            } else if rtcp::is_rtcp(came) {
                 self.open_report(came, source, now);
             } else if let Some(key) = self.open(came, source, now) {
                 press(key);
@@ -295,7 +321,8 @@ impl RtpLeg {
 
     /// Reads what came on the port of reports, and reports if it is time.
     pub fn report(&mut self, now: Instant) {
-        if now >= self.next_look {
+        let is_shaking = self.secured.as_ref().is_some_and(|secured| secured.is_shaking_reports());
+        if now >= self.next_look || is_shaking {
             // To look costs a call into the system, and a report can wait.
             self.next_look = now + LOOKS;
             self.waits.set(self.playout.delay());
@@ -303,7 +330,10 @@ impl RtpLeg {
             for _ in 0..MOST_A_TICK {
                 let Wire::Ports(ports) = &self.wire else { break };
                 let Some((length, source)) = read(&ports.rtcp, &mut datagram) else { break };
-                self.open_report(&datagram[..length], source, now);
+                match self.secured.is_some() && Association::is_meant(&datagram[..length]) {
+                    true => self.shake_reports(&datagram[..length], source, now),
+                    false => self.open_report(&datagram[..length], source, now),
+                }
             }
         }
         if now < self.next_report {
@@ -357,7 +387,7 @@ impl RtpLeg {
         let packet = &packet[..head + payload.len()];
         let is_sent = match &mut self.srtp {
             Some(srtp) => srtp.seal(packet).is_some_and(|sealed| self.wire.send(&sealed, target)),
-            None => self.wire.send_plain(packet, target),
+            None => !self.has_secret() && self.wire.send(packet, target),
         };
         if is_sent {
             self.counters.sent += 1;
@@ -390,7 +420,7 @@ impl RtpLeg {
     /// One datagram, protected or not; the key if one was pressed.
     fn open(&mut self, datagram: &[u8], source: SocketAddr, now: Instant) -> Option<char> {
         let Some(srtp) = &mut self.srtp else {
-            return (!self.wire.is_web()).then(|| self.hear(datagram, source, now)).flatten();
+            return (!self.has_secret()).then(|| self.hear(datagram, source, now)).flatten();
         };
         match srtp.open(datagram) {
             Ok(opened) => return self.hear(&opened, source, now),
@@ -402,8 +432,9 @@ impl RtpLeg {
 
     /// One datagram of reports, protected or not.
     fn open_report(&mut self, datagram: &[u8], source: SocketAddr, now: Instant) {
-        let Some(srtp) = &mut self.srtp else {
-            if !self.wire.is_web() {
+        let has_secret = self.has_secret();
+        let Some(srtp) = self.srtp_of_reports() else {
+            if !has_secret {
                 self.hear_report(datagram, source, now);
             }
             return;
@@ -513,9 +544,10 @@ impl RtpLeg {
         let heard = self.sender.as_ref().filter(|_| wanted.metrics);
         let heard = heard.map(|sender| (sender.reception.ssrc, self.quality.heard(&self.playout)));
         packet.extend(self.extended.print(self.ssrc, wanted, heard, reference, now));
-        let sealed = match &mut self.srtp {
+        let has_secret = self.has_secret();
+        let sealed = match self.srtp_of_reports() {
             Some(srtp) => srtp.seal_report(&packet).map(Vec::from),
-            None if self.wire.is_web() => None,
+            None if has_secret => None,
             None => Some(packet),
         };
         let Some(packet) = sealed else { return };
@@ -524,38 +556,6 @@ impl RtpLeg {
             (Wire::Ports(ports), Some(latch)) => send(&ports.rtcp, &packet, latch.target()),
             (wire, _) => wire.send(&packet, self.latch.target()),
         };
-    }
-}
-
-impl Wire {
-    /// Sends a packet; false if it cannot be.
-    fn send(&self, packet: &[u8], target: SocketAddr) -> bool {
-        match self {
-            Self::Ports(ports) => send(&ports.rtp, packet, target),
-            Self::Web(wire) => wire.send(packet),
-        }
-    }
-
-    /// Sends what is not protected, which goes to no browser.
-    fn send_plain(&self, packet: &[u8], target: SocketAddr) -> bool {
-        !self.is_web() && self.send(packet, target)
-    }
-
-    fn is_web(&self) -> bool {
-        matches!(self, Self::Web(_))
-    }
-}
-
-fn send(socket: &UdpSocket, packet: &[u8], target: SocketAddr) -> bool {
-    target.port() != 0 && socket.send_to(packet, target).is_ok()
-}
-
-/// The next datagram; an error, such as that of a port that nobody listens on (ICMP), is passed over.
-fn read(socket: &UdpSocket, datagram: &mut [u8; LARGEST_DATAGRAM]) -> Option<(usize, SocketAddr)> {
-    match socket.recv_from(datagram) {
-        Ok(read) => Some(read),
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => None,
-        Err(_) => socket.recv_from(datagram).ok(),
     }
 }
 
@@ -579,5 +579,7 @@ const FIRST_REPORT: Duration = Duration::from_millis(2_500);
 /// Lost of 256 on the way to the peer from which redundancy is worth its octets: 2 %.
 const LOSSY: u8 = 5;
 
+mod secured;
 #[cfg(test)]
 mod tests;
+mod wire;

@@ -6,10 +6,12 @@
 mod bursts;
 pub mod codec;
 pub mod conceal;
+pub mod dtls;
 pub mod events;
 mod fifo;
 pub mod g711;
 pub mod g722;
+pub mod handshakes;
 pub mod latch;
 pub mod leg;
 pub mod ogg;

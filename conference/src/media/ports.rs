@@ -35,8 +35,8 @@ pub enum PortsError {
     /// The port of browsers cannot be bound.
     #[error("conference.media: cannot listen on {0}: {1}")]
     Taken(std::net::SocketAddr, std::io::ErrorKind),
-    /// The mixer has no thread.
-    #[error("no thread for the mixer: {0}")]
+    /// The mixer, or who makes keys, has no thread.
+    #[error("no thread for sound: {0}")]
     NoThread(std::io::ErrorKind),
     /// Every pair was tried and is taken.
     #[error("every RTP port of the range is taken")]

@@ -277,7 +277,9 @@ impl Legs {
             if self.is_announced {
                 leg.tell_recording();
             }
-            let prompt = if leg.gate == Gate::Closed { None } else { leg.next_of_prompt() };
+            // What nobody would hear yet waits.
+            let is_deaf = leg.gate == Gate::Closed || !leg.rtp.is_ready();
+            let prompt = if is_deaf { None } else { leg.next_of_prompt() };
             match (leg.gate, prompt) {
                 (Gate::Closed, _) => leg.rtp.skip(),
                 (Gate::Waiting, prompt) => leg.rtp.say(&prompt.unwrap_or(SILENCE)),

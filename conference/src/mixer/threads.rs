@@ -34,7 +34,7 @@ pub enum Command {
     /// What a leg says is made louder or quieter by so many decibels.
     SetGain(LegId, i8),
     /// A leg's offer and answer changed.
-    Renegotiate(LegId, Negotiated, Peer),
+    Renegotiate(LegId, Box<Negotiated>, Peer),
     /// A leg is told something.
     Prompt(LegId, Prompt),
     /// What it is told stops.
@@ -196,7 +196,7 @@ impl Worker {
             }
             Command::SetGate(id, gate) => legs.set_gate(id, gate, now),
             Command::SetGain(id, decibels) => legs.set_gain(id, decibels),
-            Command::Renegotiate(id, negotiated, peer) => legs.renegotiate(id, negotiated, peer, now),
+            Command::Renegotiate(id, negotiated, peer) => legs.renegotiate(id, *negotiated, peer, now),
             Command::Prompt(id, prompt) => legs.prompt(id, prompt),
             Command::Hush(id) => legs.hush(id),
             Command::Record(tape) => legs.record(tape),

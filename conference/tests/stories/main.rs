@@ -8,6 +8,7 @@ mod answers;
 mod bodies;
 mod calls;
 mod focus;
+mod handshakes;
 mod house;
 mod log;
 mod media;

@@ -6,7 +6,7 @@
 //!
 //! Pictures are taken beside the sound where that is wanted ([`video`]).
 //! One audio medium is taken, in the first format of the offer that we know, and an encrypted one before others
-//! (RFC 4568, with RFC 8643 where keys are offered without insistence); MSRP and whatever else are refused with
+//! (RFC 4568, with RFC 8643 where keys are offered without insistence, or RFC 5763); MSRP and whatever else are refused with
 //! port 0 (S-35). Beside the sound are taken: keys (RFC 4733), comfort noise (RFC 3389), how loud
 //! packets are (RFC 6464), reports on the same port (RFC 5761) or another (RFC 3605), and the wishes of an Opus
 //! receiver (RFC 7587 §6.1).
@@ -16,6 +16,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use sip_core::sdp::{Direction, Media, Sdp};
 
 use super::bundle;
+use super::dtls;
 use super::lines::{Lines, What};
 use super::sdes::{self, Keys};
 use super::video;
@@ -114,6 +115,8 @@ pub(super) enum Unfit {
     NoKey,
     /// A browser's audio without all that it takes.
     NotWhole,
+    /// Audio of a telephone, whose handshake cannot be had.
+    NoHandshake,
     /// Audio that is not encrypted, which it must be.
     InTheClear,
     /// Audio without an address, or with one that cannot reach ours.
@@ -131,8 +134,12 @@ impl Unfit {
             Self::Transport => (302, "Incompatible transport protocol"),
             Self::NoKey => (399, "No crypto line can be used"),
             Self::NotWhole => {
-                (399, "DTLS-SRTP takes ICE, rtcp-mux, a sha-256 fingerprint, and setup actpass or active")
+                (399, "DTLS-SRTP with ICE takes rtcp-mux, a sha-256 fingerprint, and setup actpass or active")
             }
+            Self::NoHandshake => (
+                399,
+                "DTLS-SRTP takes a fingerprint (SHA-1 to SHA-512), and setup actpass, active or passive",
+            ),
             Self::InTheClear => (399, "Sound must be encrypted here: RTP/SAVP with a crypto line"),
             Self::NoAddress => (301, "Incompatible network address formats"),
             Self::Format => (305, "Incompatible media format: Opus, G722, PCMU, PCMA and L16 are known"),
@@ -151,6 +158,7 @@ pub(super) fn answer(
     let takes = video::Limits::of(offer);
     let mut offer = Sdp::parse(offer).ok_or(Unfit::NotSdp)?;
     let has_port = if ours.is_some() { bundle::spread(&mut offer) } else { Vec::new() };
+    dtls::spread(&mut offer);
     xr::spread(&mut offer);
     let (at, chosen) = choose_among(&offer.media, keys, ours.is_some())?;
     let direction = direction_of(&offer.media[at]).mirrored();
@@ -223,10 +231,12 @@ fn candidate(line: &str) -> Option<(SocketAddr, u32)> {
     transport.eq_ignore_ascii_case("udp").then_some((address, priority.parse().ok()?))
 }
 
-/// Whether an offer is a browser's.
+/// Whether an offer is a browser's: it has keys of a handshake, and ICE. A telephone may have the one without the other.
 pub(super) fn is_browser(offer: &str) -> bool {
-    let is_web = |media: &Media<'_>| media.kind == "audio" && media.protocol.starts_with("UDP/TLS/");
-    Sdp::parse(offer).is_some_and(|sdp| sdp.media.iter().any(is_web))
+    let Some(mut sdp) = Sdp::parse(offer) else { return false };
+    bundle::spread(&mut sdp);
+    let has_ice = |media: &Media<'_>| media.attribute("ice-ufrag").is_some();
+    sdp.media.iter().any(|media| media.kind == "audio" && dtls::is_of(media) && has_ice(media))
 }
 
 /// What we say of the medium to a browser: we wait for its hello (RFC 5763 §5), and have one candidate.
@@ -269,14 +279,18 @@ pub(super) struct Chosen<'a> {
     formats: Vec<&'a str>,
 }
 
+impl Chosen<'_> {
+    fn is_encrypted(&self) -> bool {
+        self.negotiated.is_encrypted() || self.browser.is_some()
+    }
+}
+
 /// The first encrypted medium that can be had, or else the first. When none can, what was nearest to it says why.
 fn choose_among<'a>(media: &[Media<'a>], keys: &Keys, is_web: bool) -> Result<(usize, Chosen<'a>), Unfit> {
     let (mut unfit, mut plain) = (Unfit::NoAudio, None);
     for (at, media) in media.iter().enumerate() {
         match choose(media, keys, is_web) {
-            Ok(chosen) if chosen.negotiated.crypto.is_some() || chosen.browser.is_some() => {
-                return Ok((at, chosen));
-            }
+            Ok(chosen) if chosen.is_encrypted() => return Ok((at, chosen)),
             Ok(chosen) => plain = plain.or(Some((at, chosen))),
             Err(Unfit::NoAudio) => {}
             Err(reason) => unfit = reason,
@@ -318,10 +332,12 @@ pub(super) fn choose<'a>(media: &Media<'a>, keys: &Keys, is_web: bool) -> Result
     if media.kind != "audio" || media.port == 0 {
         return Err(Unfit::NoAudio);
     }
-    let (protection, browser) = match media.protocol {
-        "UDP/TLS/RTP/SAVPF" | "UDP/TLS/RTP/SAVP" if is_web => (None, Some(browser(media)?)),
-        _ => (protection(media, keys)?, None),
-    };
+    let (mut protected, mut of_browser, mut handshake) = (None, None, None);
+    match &keys.dtls {
+        _ if is_web && dtls::is_of(media) => of_browser = Some(browser(media)?),
+        Some(ours) if dtls::is_of(media) => handshake = Some((dtls::choose(media, ours)?, ours)),
+        _ => protected = protection(media, keys)?,
+    }
     let remote = SocketAddr::new(media.connection.ok_or(Unfit::NoAddress)?, media.port);
     let known = media.formats.iter().find_map(|text| {
         let payload_type: u8 = text.parse().ok().filter(|number| *number < 128)?;
@@ -333,8 +349,11 @@ pub(super) fn choose<'a>(media: &Media<'a>, keys: &Keys, is_web: bool) -> Result
     });
     let (text, payload_type, format) = known.ok_or(Unfit::Format)?;
     let (mut beside, mut formats) = (Vec::new(), Vec::new());
-    if let Some((tag, crypto)) = &protection {
+    if let Some((tag, crypto)) = &protected {
         beside.push(sdes::print(tag, crypto.suite, &crypto.ours));
+    }
+    if let Some((dtls, ours)) = &handshake {
+        beside.push(dtls::print(ours, dtls.side));
     }
     let events = events(media, format);
     if let Some((format, encoding)) = events {
@@ -366,10 +385,11 @@ pub(super) fn choose<'a>(media: &Media<'a>, keys: &Keys, is_web: bool) -> Result
         events: events.and_then(|(format, _)| number(format)),
         noise: noise.and_then(number),
         level,
-        crypto: protection.map(|(_, crypto)| crypto),
+        crypto: protected.map(|(_, crypto)| crypto),
+        dtls: handshake.map(|(dtls, _)| dtls),
         extended,
     };
-    Ok(Chosen { negotiated, browser, beside, formats })
+    Ok(Chosen { negotiated, browser: of_browser, beside, formats })
 }
 
 /// Keys: with the clock of the codec if that is offered (RFC 4733 §2.1), else with any.

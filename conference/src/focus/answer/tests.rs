@@ -12,7 +12,7 @@ fn answer(offer: &str, origin: Origin) -> Result<Agreed, Unfit> {
 }
 
 fn under(secrecy: Secrecy, offer: &str, origin: Origin) -> Result<Agreed, Unfit> {
-    super::answer(offer, origin, &Keys { secrecy, now: None, random: || 7 }, None, None)
+    super::answer(offer, origin, &Keys { secrecy, now: None, random: || 7, dtls: None }, None, None)
 }
 
 const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
@@ -32,6 +32,7 @@ fn takes_the_first_known_audio_and_refuses_the_rest() {
         noise: Some(13),
         level: None,
         crypto: None,
+        dtls: None,
         extended: crate::media::xr::Wanted::default(),
     };
     assert_eq!(agreed.negotiated, negotiated);
@@ -135,7 +136,7 @@ fn where_a_browser_may_be_is_read() {
 fn browsers_are_answered_on_one_port_with_our_fingerprint() {
     let ice = Credentials { name: "ours".into(), password: "secret".into() };
     let ours = Ours { ice, fingerprint: "sha-256 12:34".into(), is_full: false };
-    let keys = || Keys { secrecy: Secrecy::Required, now: None, random: || 7 };
+    let keys = || Keys { secrecy: Secrecy::Required, now: None, random: || 7, dtls: None };
     let answer = |offer: &str| super::answer(offer, origin(), &keys(), Some(&ours), None);
     let agreed = answer(BROWSER).unwrap();
     assert_eq!(agreed.browser, Some(Browser { fingerprint: "sha-256 AB:CD".into(), ice: their() }));
@@ -170,7 +171,7 @@ fn browsers_are_answered_on_one_port_with_our_fingerprint() {
 fn a_bundle_has_its_head_first_and_its_media_need_no_port() {
     let ice = Credentials { name: "ours".into(), password: "secret".into() };
     let ours = Ours { ice, fingerprint: "sha-256 12:34".into(), is_full: false };
-    let keys = Keys { secrecy: Secrecy::Required, now: None, random: || 7 };
+    let keys = Keys { secrecy: Secrecy::Required, now: None, random: || 7, dtls: None };
     let pictures = video::Ours { port: 20_000, ssrc: 7, cname: 1, limit: 0, streams: 1, crypto: None };
     // The sound says nothing of its own way, and has no port: what the pictures say holds for both.
     let offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE d v a\r\n\
@@ -229,7 +230,7 @@ fn our_offer_can_be_answered_with_and_without_keys() {
         (Secrecy::Preferred, Secrecy::Off, false),
         (Secrecy::Off, Secrecy::Preferred, false),
     ] {
-        let sound = Keys { secrecy: ours, now: None, random: || 9 }.offered();
+        let sound = Keys { secrecy: ours, now: None, random: || 9, dtls: None }.offered();
         let offered = Offered { sound, ..Offered::default() };
         let text = offer(origin(), ours, &offered);
         let offered = offered.saying(&text);

@@ -77,7 +77,9 @@ impl Conference {
     pub(super) fn offered_again(&self, at: usize) -> Offered {
         let participant = &self.participants[at];
         let offered = self.offered(&participant.caller, participant.crypto, participant.our_pictures());
-        Offered { lines: participant.lines.clone(), ..offered }
+        let dtls = participant.dtls().map(|_| self.handshake(participant.dtls(), participant.source));
+        let sound = if dtls.is_some() { Vec::new() } else { offered.sound };
+        Offered { lines: participant.lines.clone(), sound, dtls, ..offered }
     }
 
     /// Its text.
@@ -263,7 +265,11 @@ fn wanted(participant: &Participant, live: &[(LegId, Codec)], most: usize) -> Op
     let is_bundled = sound.is_some_and(|line| line.mid.is_some());
     let (takes, most) = match participant.web {
         Some(_) => (is_bundled, most),
-        None => (participant.has_screen && participant.agreed_pictures().is_none(), 1),
+        // Pictures have no handshake of their own.
+        None => {
+            let takes = participant.has_screen && participant.dtls().is_none();
+            (takes && participant.agreed_pictures().is_none(), 1)
+        }
     };
     let is_held = participant.audio() == Audio::OnHold && participant.web.is_none();
     if !is_free || !is_inside || !takes || is_held || participant.asking.is_refused {

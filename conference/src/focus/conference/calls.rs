@@ -11,6 +11,7 @@ use sip_endpoint::Incoming;
 use super::super::admission::{Caller, caller, came_from, device};
 use super::super::answer::{self, Agreed, Origin, Ours, Unfit};
 use super::super::dialog::Dialog;
+use super::super::dtls;
 use super::super::keys::{Pin, is_pin};
 use super::super::named::{Names, Relation, is_early_only, relation};
 use super::super::notifier::Way;
@@ -23,6 +24,7 @@ use super::super::video;
 use super::{Conference, Source};
 use crate::config::Secrecy;
 use crate::labels::LegSpan;
+use crate::media::dtls::Dtls;
 use crate::media::leg::{RtpLeg, UnboundLeg};
 use crate::media::ports::PortsError;
 use crate::media::srtp::Crypto;
@@ -139,7 +141,7 @@ impl Conference {
         let agreed = match offer.is_empty() {
             true => None,
             false => {
-                let keys = self.keys(&caller, None);
+                let keys = Keys { dtls: Some(self.handshake(None, source)), ..self.keys(&caller, None) };
                 let agreed = answer::answer(offer, origin, &keys, ours.as_ref(), our_pictures);
                 match agreed.and_then(|agreed| agreed.between(ip, source)) {
                     Ok(agreed) => Some(agreed),
@@ -207,7 +209,10 @@ impl Conference {
     pub(super) fn wire(&self, ip: IpAddr, is_browser: bool) -> Result<UnboundLeg, PortsError> {
         match is_browser {
             true => Ok(UnboundLeg::web(self.focus.web().open(self.focus.parts().random))),
-            false => UnboundLeg::bind(self.focus.ports(), self.focus.bind_ip(ip)),
+            false => {
+                let leg = UnboundLeg::bind(self.focus.ports(), self.focus.bind_ip(ip))?;
+                Ok(leg.with_handshakes(self.focus.handshakes()))
+            }
         }
     }
 
@@ -309,13 +314,9 @@ impl Conference {
                 None => self.pictures_for(&offer, origin, browsers),
             };
             let our_pictures = known.as_ref().or(fresh.as_ref().map(|(ours, _)| ours));
-            let agreed = match answer::answer(
-                &offer,
-                origin,
-                &self.keys(&participant.caller, now),
-                ours.as_ref(),
-                our_pictures,
-            ) {
+            let dtls = Some(self.handshake(participant.dtls(), participant.source));
+            let keys = Keys { dtls, ..self.keys(&participant.caller, now) };
+            let agreed = match answer::answer(&offer, origin, &keys, ours.as_ref(), our_pictures) {
                 Ok(agreed) => agreed,
                 Err(unfit) => {
                     // §14.2: all is as if it had not been asked.
@@ -418,7 +419,7 @@ impl Conference {
         participant.crypto = agreed.negotiated.crypto;
         (participant.sound, participant.lines) = (Some(agreed.negotiated), agreed.lines);
         let (leg, gate, peer) = (participant.leg, participant.gate(), participant.peer());
-        self.mixer.tell(Command::Renegotiate(leg, agreed.negotiated, peer)).await;
+        self.mixer.tell(Command::Renegotiate(leg, Box::new(agreed.negotiated), peer)).await;
         self.mixer.tell(Command::SetGate(leg, gate)).await;
         self.renegotiate_pictures(at, agreed.pictures, fresh);
         if self.participants[at].is_joined {
@@ -429,7 +430,12 @@ impl Conference {
     /// What a leg may be protected with, where it is protected so now.
     pub(super) fn keys(&self, caller: &Caller, now: Option<Crypto>) -> Keys {
         let parts = self.focus.parts();
-        Keys { secrecy: parts.secrecy(caller), now, random: parts.random }
+        Keys { secrecy: parts.secrecy(caller), now, random: parts.random, dtls: None }
+    }
+
+    /// What its sound may be protected by, where it is protected so now.
+    pub(super) fn handshake(&self, now: Option<Dtls>, source: Option<IpAddr>) -> dtls::Ours {
+        dtls::Ours { fingerprint: self.focus.handshakes().fingerprint().to_owned(), now, source }
     }
 
     /// Whether the sound of who takes part is to be encrypted.

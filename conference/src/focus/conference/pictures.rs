@@ -83,7 +83,7 @@ impl Conference {
     ) -> Offered {
         let sound = self.keys(callee, sound).offered();
         let pictures = pictures.map(|ours| Offer { ours, keys: self.keys(callee, ours.crypto).offered() });
-        Offered { sound, pictures, lines: Lines::default() }
+        Offered { sound, dtls: None, pictures, lines: Lines::default() }
     }
 
     /// Starts a leg's pictures.

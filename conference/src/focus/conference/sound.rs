@@ -33,7 +33,7 @@ impl Conference {
             call_id: participant.dialog.call_id.clone(),
             account: participant.caller.card.as_ref().map(|card| card.account),
             codec: sound.encoding.format.rtpmap(),
-            is_encrypted: participant.crypto.is_some() || participant.web.is_some(),
+            is_encrypted: sound.is_encrypted() || participant.web.is_some(),
             direction: participant.direction,
         };
         if self.gone.len() < MOST {

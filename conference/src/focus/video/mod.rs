@@ -139,7 +139,7 @@ fn protection<'a>(
         }
         (_, Some(_)) => None,
         (_, None) => {
-            let keys = Keys { secrecy: keys.secrecy, now: ours.crypto, random: keys.random };
+            let keys = Keys { secrecy: keys.secrecy, now: ours.crypto, random: keys.random, dtls: None };
             answer::protection(media, &keys).ok()
         }
     }

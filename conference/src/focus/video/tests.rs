@@ -8,7 +8,7 @@ const OURS: Ours = Ours { port: 20_002, ssrc: 7, cname: 1, limit: 1_500, streams
 fn chosen(video: &str, bundle: Option<&str>) -> Option<Chosen> {
     let offer = format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{video}");
     let sdp = Sdp::parse(&offer).unwrap();
-    let keys = Keys { secrecy: Secrecy::Preferred, now: None, random: || 7 };
+    let keys = Keys { secrecy: Secrecy::Preferred, now: None, random: || 7, dtls: None };
     choose(&sdp.media, &Limits::of(&offer), &OURS, &keys, bundle)
 }
 

@@ -17,6 +17,7 @@ fn leg(format: Format, crypto: Option<Crypto>) -> RtpLeg {
         noise: Some(13),
         level: Some(1),
         crypto,
+        dtls: None,
         extended: Wanted { metrics: true, round_trip: Some(RoundTrip::All) },
     };
     unbound.start(negotiated, None, 7, Instant::now()).unwrap()

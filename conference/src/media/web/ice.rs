@@ -127,6 +127,30 @@ impl Reply {
     }
 }
 
+/// A check that proves nothing, and opens the way through whatever is between (RFC 5763 §6.7.2).
+pub(in crate::media) fn ask_pinhole() -> Option<Vec<u8>> {
+    let mut request = Message::new();
+    request
+        .build(&[Box::new(TransactionId::new()), Box::new(BINDING_REQUEST), Box::new(FINGERPRINT)])
+        .ok()?;
+    Some(request.raw)
+}
+
+/// The answer to such a check; nothing if it is none.
+pub(in crate::media) fn answer_pinhole(datagram: &[u8], source: SocketAddr) -> Option<Vec<u8>> {
+    let request = message(datagram).filter(|message| message.typ == BINDING_REQUEST)?;
+    let mapped = XorMappedAddress { ip: source.ip().to_canonical(), port: source.port() };
+    let setters: [Box<dyn Setter>; 4] = [
+        Box::new(request.transaction_id),
+        Box::new(BINDING_SUCCESS),
+        Box::new(mapped),
+        Box::new(FINGERPRINT),
+    ];
+    let mut response = Message::new();
+    response.build(&setters).ok()?;
+    Some(response.raw)
+}
+
 /// A datagram as a message of STUN.
 fn message(datagram: &[u8]) -> Option<Message> {
     if datagram.len() > LARGEST || !is_stun_message(datagram) {
@@ -281,6 +305,16 @@ pub(super) mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_check_that_opens_the_way_is_answered() {
+        let source = "192.0.2.1:4000".parse().unwrap();
+        let asked = ask_pinhole().unwrap();
+        let answer = answer_pinhole(&asked, source).unwrap();
+        assert_eq!(Reply::read(&answer).unwrap().transaction, message(&asked).unwrap().transaction_id.0);
+        assert_eq!(answer_pinhole(&answer, source), None);
+        assert_eq!(answer_pinhole(&asked[..10], source), None);
     }
 
     #[test]

@@ -12,12 +12,11 @@
 //! One thread reads the port and does the handshakes, so that no mixer waits for a signature; it ends with the last handle.
 
 mod agent;
-mod dtls;
 mod ice;
 
 pub use agent::{Role, Theirs};
-pub use dtls::Identity;
 pub use ice::Credentials;
+pub(super) use ice::{answer_pinhole, ask_pinhole};
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{SocketAddr, UdpSocket};
@@ -28,9 +27,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use agent::Agent;
-use dtls::Handshake;
 use ice::{Check, Reply, Verdict};
 
+use super::dtls::{Fingerprint, Handshake, Identity, Side};
 use super::rtcp;
 use super::srtp::Crypto;
 
@@ -131,6 +130,11 @@ impl WebPort {
     /// Where the port is bound.
     pub fn local(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Our certificate.
+    pub(crate) fn identity(&self) -> &Arc<Identity> {
+        &self.identity
     }
 
     /// Where the pictures of the leg that began with `first` come, from now on.
@@ -293,10 +297,10 @@ impl Reader {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Begin { ours, peer, events, random } => {
-                let Some(handshake) = Handshake::new(&self.identity, &peer.fingerprint) else {
+                let (theirs, now) = (Fingerprint::parse(&peer.fingerprint), Instant::now());
+                let Some(handshake) = Handshake::new(&self.identity, theirs, Side::Passive, now) else {
                     return tracing::error!("a DTLS handshake could not be set up");
                 };
-                let now = Instant::now();
                 let theirs = self.within(peer.ice);
                 let agent = |most| Agent::new(peer.role, ours.clone(), &theirs, most, random, now);
                 let leg = Leg {

@@ -1,6 +1,5 @@
 //! Browsers on one port.
 
-use super::dtls::Identity;
 use super::*;
 use crate::media::srtp::Srtp;
 

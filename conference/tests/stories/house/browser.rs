@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use conference::media::dtls::Identity;
 use conference::media::srtp::{Crypto, MasterKey, Srtp, Suite};
-use conference::media::web::Identity;
 use rtc_dtls::config::ConfigBuilder;
 use rtc_dtls::crypto::Certificate;
 use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
@@ -257,7 +257,7 @@ impl Phone {
 }
 
 /// The client's side of RFC 5764 §4.2.
-fn keys(endpoint: &Endpoint, focus: SocketAddr) -> Crypto {
+pub(super) fn keys(endpoint: &Endpoint, focus: SocketAddr) -> Crypto {
     let state = endpoint.get_connection_state(focus).unwrap();
     let material = state.export_keying_material("EXTRACTOR-dtls_srtp", &[], 60).unwrap();
     let material: &[u8] = material.as_ref();

@@ -25,10 +25,12 @@ mod browser;
 mod file;
 mod messages;
 mod phone;
+mod secured;
 mod viewer;
 
 pub(crate) use file::{loudest_in, tone_in};
 pub(crate) use phone::{Phone, talk};
+pub(crate) use secured::Hands;
 pub(crate) use viewer::{Seen, Viewer};
 
 pub(crate) const ROOM: &str = "dev@conference.example.org";

@@ -394,7 +394,11 @@ impl Phone {
             let mut packet = [0; 2_048];
             while let Ok((length, _)) = self.media.recv_from(&mut packet) {
                 let mut samples = [0; LONGEST];
-                let decoded = self.decoder.decode(&packet[12..length], &mut samples);
+                let opened = match &mut self.srtp {
+                    Some(srtp) => srtp.open(&packet[..length]).map(Vec::from).unwrap_or_default(),
+                    None => packet[..length].to_vec(),
+                };
+                let decoded = self.decoder.decode(opened.get(12..).unwrap_or_default(), &mut samples);
                 power += samples[..decoded].iter().map(|s| f64::from(*s).powi(2)).sum::<f64>();
                 count += decoded;
             }

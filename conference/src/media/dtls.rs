@@ -1,10 +1,10 @@
 //! Keys by DTLS — RFC 5763 (the certificate is that of the fingerprint in SDP), RFC 5764 §4.1 (profiles), §4.2 (key derivation);
-//! RFC 8122 §5 (fingerprints). The handshake is `rtc-dtls`'s; we are its server (`a=setup:passive`).
+//! RFC 8122 §5 (fingerprints). The handshake is `rtc-dtls`'s.
 //!
 //! In    records of the peer, and instants. Out records of ours, and the keys of sound when both are proved.
 //! State a handshake. Errors a certificate of another fingerprint ends it: nothing is sent or believed then.
 
-use std::fmt::Write;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,6 +29,40 @@ pub struct Identity {
     pub fingerprint: String,
 }
 
+/// The fingerprint of a certificate (RFC 8122 §5).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint {
+    hash: Hash,
+    octets: [u8; LONGEST],
+}
+
+/// What a fingerprint is made with, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Hash {
+    Sha1,
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+/// Who says hello: we do (`a=setup:active`), or we wait for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The client.
+    Active,
+    /// The server.
+    Passive,
+}
+
+/// What offer and answer say of an association.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dtls {
+    /// Of the peer's certificate.
+    pub theirs: Fingerprint,
+    /// Ours.
+    pub side: Side,
+}
+
 /// One handshake.
 pub(super) struct Handshake {
     endpoint: Endpoint,
@@ -41,34 +75,101 @@ impl Identity {
         let provider = AwsLcRsProvider::new();
         let certificate =
             Certificate::generate_self_signed(vec!["focus.invalid".to_owned()], provider.crypto()).ok()?;
-        let fingerprint = fingerprint(certificate.certificate.first()?);
+        let fingerprint = Self::fingerprint_of(certificate.certificate.first()?);
         Some(Self { certificate, fingerprint })
     }
 
     /// The fingerprint of any certificate, as `a=fingerprint` says it.
     pub fn fingerprint_of(certificate: &[u8]) -> String {
-        fingerprint(certificate)
+        Fingerprint::of(Hash::Sha256, certificate).to_string()
     }
 }
 
-/// `sha-256 AB:CD:…` of a certificate (RFC 8122 §5).
-fn fingerprint(certificate: &[u8]) -> String {
-    let hash = digest::digest(&digest::SHA256, certificate);
-    let mut text = "sha-256 ".to_owned();
-    for (n, octet) in hash.as_ref().iter().enumerate() {
-        let colon = if n > 0 { ":" } else { "" };
-        // Writing to a string does not fail.
-        let _ = write!(text, "{colon}{octet:02X}");
+impl Hash {
+    const ALL: [Self; 4] = [Self::Sha1, Self::Sha256, Self::Sha384, Self::Sha512];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sha1 => "sha-1",
+            Self::Sha256 => "sha-256",
+            Self::Sha384 => "sha-384",
+            Self::Sha512 => "sha-512",
+        }
     }
-    text
+
+    fn algorithm(self) -> &'static digest::Algorithm {
+        match self {
+            Self::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
+            Self::Sha256 => &digest::SHA256,
+            Self::Sha384 => &digest::SHA384,
+            Self::Sha512 => &digest::SHA512,
+        }
+    }
+
+    /// Octets of its result.
+    fn length(self) -> usize {
+        self.algorithm().output_len()
+    }
+}
+
+impl Fingerprint {
+    /// Reads `sha-256 AB:CD:…`; nothing if it is of no hash that we know, or has not its length.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (name, hexadecimal) = text.trim().split_once(' ')?;
+        let hash = Hash::ALL.into_iter().find(|hash| hash.name().eq_ignore_ascii_case(name))?;
+        let (mut octets, mut read) = ([0; LONGEST], 0);
+        for pair in hexadecimal.trim().split(':') {
+            let is_octet = pair.len() == 2 && pair.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let octet = u8::from_str_radix(pair, 16).ok().filter(|_| is_octet)?;
+            *octets.get_mut(read)? = octet;
+            read += 1;
+        }
+        (read == hash.length()).then_some(Self { hash, octets })
+    }
+
+    /// That of the strongest hash among several (RFC 8122 §5.1).
+    pub fn strongest<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Self> {
+        lines.filter_map(Self::parse).max_by_key(|one| one.hash)
+    }
+
+    fn of(hash: Hash, certificate: &[u8]) -> Self {
+        let (result, mut octets) = (digest::digest(hash.algorithm(), certificate), [0; LONGEST]);
+        octets.iter_mut().zip(result.as_ref()).for_each(|(octet, of)| *octet = *of);
+        Self { hash, octets }
+    }
+
+    fn is_of(&self, certificate: &[u8]) -> bool {
+        Self::of(self.hash, certificate) == *self
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.hash.name())?;
+        for (n, octet) in self.octets[..self.hash.length()].iter().enumerate() {
+            write!(f, "{}{octet:02X}", if n > 0 { ":" } else { " " })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
 }
 
 impl Handshake {
-    /// Waits for the hello of whoever has a certificate of this fingerprint; nothing if it cannot be set up.
-    pub(super) fn new(identity: &Identity, theirs: &str) -> Option<Self> {
-        let theirs = theirs.trim().to_owned();
+    /// A handshake with whoever has a certificate of this fingerprint, which is nobody without one; nothing if it cannot be
+    /// set up.
+    pub(super) fn new(
+        identity: &Identity,
+        theirs: Option<Fingerprint>,
+        side: Side,
+        now: Instant,
+    ) -> Option<Self> {
         let verify = move |chain: &[Vec<u8>], _: &[_]| {
-            let is_theirs = chain.first().is_some_and(|one| fingerprint(one).eq_ignore_ascii_case(&theirs));
+            let is_theirs = theirs.zip(chain.first()).is_some_and(|(theirs, one)| theirs.is_of(one));
             if is_theirs { Ok(()) } else { Err(Error::Other("another fingerprint".to_owned())) }
         };
         let config = ConfigBuilder::default()
@@ -80,9 +181,29 @@ impl Handshake {
             .with_client_auth(ClientAuthType::RequireAnyClientCert)
             .with_insecure_skip_verify(true)
             .with_verify_peer_certificate(Some(Arc::new(verify)));
-        let config = Arc::new(config.build(false, None).ok()?);
-        let endpoint = Endpoint::new(peer(), TransportProtocol::UDP, Some(config));
+        let endpoint = match side {
+            Side::Passive => {
+                let config = Arc::new(config.build(false, None).ok()?);
+                Endpoint::new(peer(), TransportProtocol::UDP, Some(config))
+            }
+            Side::Active => {
+                let config = Arc::new(config.build(true, None).ok()?);
+                let mut endpoint = Endpoint::new(peer(), TransportProtocol::UDP, None);
+                endpoint.connect(now, peer(), config, None).ok()?;
+                endpoint
+            }
+        };
         Some(Self { endpoint, is_done: false })
+    }
+
+    /// Says hello, if that is ours to say.
+    pub(super) fn begin(&mut self, mut send: impl FnMut(&[u8])) {
+        self.flush(&mut send);
+    }
+
+    /// Whether nothing more will be sent by itself.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_done
     }
 
     /// Takes a datagram of records; the keys when the handshake is complete.
@@ -152,13 +273,15 @@ fn peer() -> SocketAddr {
 }
 
 const LABEL: &str = "EXTRACTOR-dtls_srtp";
+/// Octets of the longest hash.
+const LONGEST: usize = 64;
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
 
     impl Handshake {
-        /// The browser's side.
+        /// The browser's side, which believes whom it meets.
         pub(crate) fn client(identity: &Identity) -> Self {
             let config = ConfigBuilder::default()
                 .with_crypto_provider(Arc::new(AwsLcRsProvider::new()))
@@ -171,8 +294,9 @@ pub(super) mod tests {
             Self { endpoint, is_done: false }
         }
 
-        pub(crate) fn begin(&mut self, mut send: impl FnMut(&[u8])) {
-            self.flush(&mut send);
+        /// Who waits for a hello of who has this fingerprint.
+        fn server(identity: &Identity, theirs: &str) -> Self {
+            Self::new(identity, Fingerprint::parse(theirs), Side::Passive, Instant::now()).unwrap()
         }
     }
 
@@ -195,7 +319,7 @@ pub(super) mod tests {
     #[test]
     fn both_sides_come_to_the_same_keys() {
         let (focus, browser) = (Identity::new().unwrap(), Identity::new().unwrap());
-        let mut server = Handshake::new(&focus, &browser.fingerprint.to_lowercase()).unwrap();
+        let mut server = Handshake::server(&focus, &browser.fingerprint.to_lowercase());
         let (ours, theirs) = shake(&mut server, &mut Handshake::client(&browser));
         let (ours, theirs) = (ours.unwrap(), theirs.unwrap());
         assert_eq!((ours.ours, ours.theirs, ours.suite), (theirs.theirs, theirs.ours, Suite::Aes128Tag80));
@@ -203,10 +327,42 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn who_says_hello_looks_at_the_certificate_too() {
+        let (focus, phone, other) =
+            (Identity::new().unwrap(), Identity::new().unwrap(), Identity::new().unwrap());
+        for (theirs, is_right) in [(&phone, true), (&other, false)] {
+            let theirs = Fingerprint::parse(&theirs.fingerprint);
+            let mut client = Handshake::new(&focus, theirs, Side::Active, Instant::now()).unwrap();
+            let (there, here) = shake(&mut Handshake::server(&phone, &focus.fingerprint), &mut client);
+            assert_eq!((here.is_some(), there.is_some()), (is_right, is_right));
+            if let Some((here, there)) = here.zip(there) {
+                assert_eq!((here.ours, here.theirs), (there.theirs, there.ours));
+            }
+        }
+    }
+
+    #[test]
+    fn fingerprints_are_of_four_hashes_and_the_strongest_counts() {
+        let all = Hash::ALL.map(|hash| Fingerprint::of(hash, b"certificate").to_string());
+        for text in &all {
+            let read = Fingerprint::parse(&text.to_lowercase()).unwrap();
+            assert!(read.is_of(b"certificate") && !read.is_of(b"other"));
+            assert_eq!(read.to_string(), *text);
+            assert_eq!(Fingerprint::parse(&text[..text.len() - 3]), None);
+            assert_eq!(Fingerprint::parse(&format!("{text}:00")), None);
+        }
+        let strongest = Fingerprint::strongest(["md5 00", &all[2], &all[0], "sha-512 00"].into_iter());
+        assert_eq!(strongest.unwrap().to_string(), all[2]);
+        for wrong in ["", "sha-256", "sha-256 +1:22", "md5 00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00"] {
+            assert_eq!(Fingerprint::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
     fn another_certificate_gets_no_keys() {
         let (focus, browser, other) =
             (Identity::new().unwrap(), Identity::new().unwrap(), Identity::new().unwrap());
-        let mut server = Handshake::new(&focus, &browser.fingerprint).unwrap();
+        let mut server = Handshake::server(&focus, &browser.fingerprint);
         let (ours, _) = shake(&mut server, &mut Handshake::client(&other));
         assert_eq!(ours, None);
         assert!(server.hear(b"\x16rubbish", Instant::now(), |_| ()).is_none());
@@ -222,7 +378,7 @@ pub(super) mod tests {
             (seed >> 16) as usize
         };
         for _ in 0..300 {
-            let mut server = Handshake::new(&focus, &browser.fingerprint).unwrap();
+            let mut server = Handshake::server(&focus, &browser.fingerprint);
             let mut client = Handshake::client(&browser);
             let (mut to_server, now) = (Vec::new(), Instant::now());
             client.begin(|record| to_server.push(record.to_vec()));

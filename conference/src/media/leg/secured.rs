@@ -1,0 +1,111 @@
+//! Keys of a leg that two handshakes make, or one (RFC 5764 §3): of its sound, and of reports that have a port of their own.
+//!
+//! Until there are keys nothing is sent, and nothing that comes is believed but what is about them; of that, what comes from
+//! whom the [`Latch`] believes. Who has keys says no more from elsewhere.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::wire::Wire;
+use super::{Association, Dtls, RtpLeg, Srtp};
+use crate::media::latch::Latch;
+
+/// The associations of a leg.
+pub(super) struct Secured {
+    sound: Association,
+    reports: Option<Reports>,
+}
+
+struct Reports {
+    association: Association,
+    srtp: Option<Box<Srtp>>,
+}
+
+impl Secured {
+    /// Whether reports have a port of their own, and no keys yet.
+    pub(super) fn is_shaking_reports(&self) -> bool {
+        self.reports.as_ref().is_some_and(|reports| reports.srtp.is_none())
+    }
+}
+
+impl RtpLeg {
+    /// Whether nothing may pass without keys.
+    pub(super) fn has_secret(&self) -> bool {
+        self.wire.is_web() || self.negotiated.dtls.is_some()
+    }
+
+    /// Whether something can be sent.
+    pub fn is_ready(&self) -> bool {
+        !self.has_secret() || self.srtp.is_some()
+    }
+
+    /// What protects reports.
+    pub(super) fn srtp_of_reports(&mut self) -> Option<&mut Srtp> {
+        let reports = self.secured.as_mut().and_then(|secured| secured.reports.as_mut());
+        match reports {
+            Some(reports) => reports.srtp.as_deref_mut(),
+            None => self.srtp.as_deref_mut(),
+        }
+    }
+
+    /// Begins and ends associations as it was agreed on; those `before` go on if nothing changed (RFC 5763 §6.6).
+    pub(super) fn secure(&mut self, before: Option<Dtls>) {
+        let Wire::Ports(ports) = &self.wire else { return };
+        if before != self.negotiated.dtls {
+            self.secured = None;
+        }
+        let Some((dtls, handshakes)) = self.negotiated.dtls.zip(self.handshakes.as_ref()) else { return };
+        if self.secured.is_none() {
+            let sound = handshakes.begin(dtls, &ports.rtp, self.latch.target());
+            self.secured = sound.map(|sound| Box::new(Secured { sound, reports: None }));
+        }
+        let Some(secured) = &mut self.secured else { return tracing::warn!("no handshake could be begun") };
+        secured.reports = match (secured.reports.take(), &self.reports) {
+            (None, Some(latch)) => handshakes
+                .begin(dtls, &ports.rtcp, latch.target())
+                .map(|association| Reports { association, srtp: None }),
+            (known, Some(_)) => known,
+            (_, None) => None,
+        };
+    }
+
+    /// Takes keys that are new.
+    pub(super) fn take_keys(&mut self) {
+        let Some(secured) = &mut self.secured else { return };
+        if let Some(keys) = secured.sound.keys() {
+            self.srtp = Srtp::new(keys).map(Box::new);
+            self.latch.prove();
+        }
+        let Some(reports) = &mut secured.reports else { return };
+        if let Some(keys) = reports.association.keys() {
+            reports.srtp = Srtp::new(keys).map(Box::new);
+            self.reports.iter_mut().for_each(Latch::prove);
+        }
+    }
+
+    /// Something about the association of the sound came.
+    pub(super) fn shake(&mut self, datagram: &[u8], source: SocketAddr, now: Instant) {
+        let Some(secured) = &self.secured else { return };
+        match may_shake(&mut self.latch, self.srtp.is_some(), source, now) {
+            true => secured.sound.hear(datagram, source),
+            false => self.counters.forged += 1,
+        }
+    }
+
+    /// The same of reports.
+    pub(super) fn shake_reports(&mut self, datagram: &[u8], source: SocketAddr, now: Instant) {
+        let Some(reports) = self.secured.as_ref().and_then(|secured| secured.reports.as_ref()) else {
+            return;
+        };
+        let Some(latch) = &mut self.reports else { return };
+        match may_shake(latch, reports.srtp.is_some(), source, now) {
+            true => reports.association.hear(datagram, source),
+            false => self.counters.forged += 1,
+        }
+    }
+}
+
+/// Who is proved is where they were: a record proves nothing by itself.
+fn may_shake(latch: &mut Latch, is_proved: bool, source: SocketAddr, now: Instant) -> bool {
+    if is_proved { latch.target() == source } else { latch.believes(source, now) }
+}
