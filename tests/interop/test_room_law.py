@@ -1,7 +1,9 @@
 """A room's law in its call, with both halves real: slixmpp in the chat, user agents in the call (RFC 7081 §4)."""
 
 import asyncio
+import threading
 import uuid
+from urllib.parse import quote
 
 import pytest
 from chat import Chat
@@ -29,9 +31,10 @@ class Leg:
     def send(self, method, cseq=None, *more):
         self.agent.send(method, self.target, [*self.inside(), *more], cseq=cseq)
 
-    def refer(self, whom):
-        """What the focus says to a wish to remove somebody (RFC 4579 §5.11)."""
-        return self.agent.ask("REFER", self.target, [*self.inside(), f"Refer-To: <{whom};method=BYE>", "Refer-Sub: false"]).word
+    def refer(self, whom, method=";method=BYE"):
+        """What the focus says to a wish to remove somebody (RFC 4579 §5.11), or to another."""
+        headers = [*self.inside(), f"Refer-To: <{whom}{method}>", "Refer-Sub: false"]
+        return self.agent.ask("REFER", self.target, headers).word
 
     def is_hung_up(self):
         bye = self.agent.receive("BYE")
@@ -104,3 +107,40 @@ def test_whom_a_moderator_removes_from_the_call_leaves_the_chat(service, legs):
             await one.close()
 
     asyncio.run(story())
+
+
+def test_a_call_between_two_moves_into_the_room(service, legs):
+    """RFC 4579 §5.10: whoever is in a call and comes to the room has the focus call the other in its place."""
+    alice, bob = (Agent(name, Udp(service)) for name in ("alice", "bob"))
+    try:
+        assert bob.register().word == "200"
+        own = [f"From: <{alice.aor}>;tag=two", f"To: <{bob.aor}>", f"Call-ID: {uuid.uuid4()}"]
+        answers = []
+
+        def call():
+            answers.append(alice.ask("INVITE", bob.aor, own, SDP))
+
+        calling = threading.Thread(target=call)
+        calling.start()
+        invite = bob.receive("INVITE")
+        bob.respond(invite, "200 OK", SDP)
+        calling.join()
+        (answer,) = answers
+        assert answer.word == "200"
+        alice.send("ACK", contact(answer), [own[0], f"To: {answer['To']}", own[2], *routes(answer, True)], cseq=alice.cseq)
+        bob.receive("ACK")
+        there = legs("alice")
+        names = f"{own[2].split()[1]};to-tag=bob;from-tag=two"
+        referred = there.refer(f"{bob.aor}?Replaces={quote(names, safe='')}", "")
+        assert referred == "202"
+        taking = bob.receive("INVITE")
+        assert taking["Replaces"] == names and f"sip:{ROOM}" in taking["From"] and "isfocus" in taking["Contact"]
+        bob.respond(taking, "200 OK", SDP)
+        bob.receive("ACK")
+        target = contact(invite)
+        sides = [f"From: {invite['To']};tag=bob", f"To: {invite['From']}", f"Call-ID: {invite['Call-ID']}"]
+        bob.send("BYE", target, [*sides, *routes(invite, False)])
+        alice.respond(alice.receive("BYE"), "200 OK")
+    finally:
+        alice.close()
+        bob.close()

@@ -1,7 +1,8 @@
-//! Calls that name another one — RFC 3891 §6.1 (Replaces), RFC 3911 §7.1 (Join), RFC 3515 §2.1 with RFC 4579 §5.5 and §5.11
-//! (Refer-To). Pure.
+//! Calls that name another one — RFC 3891 §6.1 (Replaces), RFC 3911 §7.1 (Join), RFC 3515 §2.1 with RFC 4579 §5.5, §5.10 and §5.11
+//! (Refer-To, and what a call gets from it: RFC 3261 §19.1.1). Pure.
 
 use sip_core::header::{Name, NameAddr, Params};
+use sip_core::uri::unescape;
 use sip_core::{Message, Uri};
 
 /// What an INVITE has to do with another call.
@@ -24,8 +25,8 @@ pub(super) struct Names {
 /// What a REFER asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Referral {
-    /// Call this URI.
-    Invite(String),
+    /// Call this URI, with these headers, which say what becomes of another call.
+    Invite(String, Vec<(&'static str, String)>),
     /// Hang up on it.
     Remove(String),
 }
@@ -55,22 +56,52 @@ pub(super) fn is_early_only(request: &Message) -> bool {
     request.other_values("Replaces").any(of)
 }
 
-/// What a REFER with one Refer-To asks for; `None` if that is nothing we do.
-pub(super) fn referral(request: &Message) -> Option<Referral> {
-    let address = NameAddr::parse(request.elements(Name::ReferTo).next()?)?;
-    let uri = Uri::parse(address.uri).filter(|uri| uri.is_sip() || uri.is_tel())?;
+/// What a REFER with one Refer-To asks for. The error is an answer: 501 if that is nothing we do.
+pub(super) fn referral(request: &Message) -> Result<Referral, (u16, &'static str)> {
+    let nothing = (501, "Neither A Call Nor A Removal");
+    let address = request.elements(Name::ReferTo).next().and_then(NameAddr::parse).ok_or(nothing)?;
+    let uri = Uri::parse(address.uri).filter(|uri| uri.is_sip() || uri.is_tel()).ok_or(nothing)?;
     // What a number means is in its parameters (RFC 3966 §5.1.5).
     let plain = match uri.is_tel() {
-        true => address.uri.to_owned(),
-        false => address.uri.split(';').next()?.split('?').next()?.to_owned(),
+        true => address.uri,
+        false => address.uri.split([';', '?']).next().unwrap_or_default(),
     };
+    let plain = plain.to_owned();
     // What stands outside brackets is the header's; some write the method there.
-    match uri.params.value("method").or_else(|| address.params.value("method")) {
-        None => Some(Referral::Invite(plain)),
-        Some(method) if method.eq_ignore_ascii_case("INVITE") => Some(Referral::Invite(plain)),
-        Some(method) if method.eq_ignore_ascii_case("BYE") => Some(Referral::Remove(plain)),
-        Some(_) => None,
+    let method = uri.params.value("method").or_else(|| address.params.value("method")).unwrap_or("INVITE");
+    match method.to_ascii_uppercase().as_str() {
+        "BYE" => Ok(Referral::Remove(plain)),
+        "INVITE" => {
+            let beside = beside(uri.headers).ok_or((400, "One Call Is To Be Named"))?;
+            // RFC 5627 §4.4: of a call at one device.
+            let device = uri.params.value("gr").filter(|_| !beside.is_empty());
+            Ok(Referral::Invite(plain + &device.map_or(String::new(), |gr| format!(";gr={gr}")), beside))
+        }
+        _ => Err(nothing),
     }
+}
+
+/// The headers of a URI that say what becomes of another call; nothing if they name none, or two.
+fn beside(headers: &str) -> Option<Vec<(&'static str, String)>> {
+    let said = |name: &str| {
+        let mut values = headers.split('&').filter_map(|header| header.split_once('='));
+        let value = values.find(|(known, _)| unescape(known).eq_ignore_ascii_case(name))?.1;
+        Some(unescape(value).into_owned())
+    };
+    let (name, value) = match (said("Replaces"), said("Join")) {
+        (None, None) => return Some(Vec::new()),
+        (Some(value), None) => ("Replaces", value),
+        (None, Some(value)) => ("Join", value),
+        // RFC 3911 §4: not both.
+        (Some(_), Some(_)) => return None,
+    };
+    let is_clean = value.len() <= LONGEST && !value.contains(|c: char| c.is_control() || c == ',');
+    names(&value).filter(|_| is_clean)?;
+    let mut beside = vec![(name, value)];
+    // Who insists gets 420 from a phone that would ring instead.
+    let insists = said("Require").is_some_and(|option| option.trim().eq_ignore_ascii_case(name));
+    beside.extend(insists.then(|| ("Require", name.to_ascii_lowercase())));
+    Some(beside)
 }
 
 fn names(value: &str) -> Option<Names> {
@@ -80,6 +111,9 @@ fn names(value: &str) -> Option<Names> {
     let call_id = value[..at].trim().to_owned();
     Some(Names { call_id, to_tag: tag("to-tag")?, from_tag: tag("from-tag")? })
 }
+
+/// Octets of what names a call.
+const LONGEST: usize = 512;
 
 #[cfg(test)]
 mod tests {
@@ -110,19 +144,39 @@ mod tests {
     #[test]
     fn reads_what_is_asked_for() {
         let of = |value: &str| referral(&with("Refer-To", &[value]));
+        let status = |value: &str| of(value).unwrap_err().0;
+        let call = |uri: &str| Ok(Referral::Invite(uri.to_owned(), Vec::new()));
         let bob = || "sip:bob@example.org".to_owned();
-        assert_eq!(of("<sip:bob@example.org>"), Some(Referral::Invite(bob())));
-        assert_eq!(
-            of("\"Bob\" <sip:bob@example.org;method=INVITE?Subject=x>"),
-            Some(Referral::Invite(bob()))
-        );
-        assert_eq!(of("<sip:bob@example.org;method=BYE>"), Some(Referral::Remove(bob())));
-        assert_eq!(of("sip:bob@example.org;method=BYE"), Some(Referral::Remove(bob())));
+        assert_eq!(of("<sip:bob@example.org>"), call(&bob()));
+        assert_eq!(of("\"Bob\" <sip:bob@example.org;method=INVITE?Subject=x>"), call(&bob()));
+        assert_eq!(of("<sip:bob@example.org;gr=x>"), call(&bob()));
+        assert_eq!(of("<sip:bob@example.org;method=BYE>"), Ok(Referral::Remove(bob())));
+        assert_eq!(of("sip:bob@example.org;method=BYE"), Ok(Referral::Remove(bob())));
         let number = "tel:0140;phone-context=+33".to_owned();
-        assert_eq!(of(&format!("<{number}>")), Some(Referral::Invite(number.clone())));
-        assert_eq!(of(&format!("<{number}>;method=BYE")), Some(Referral::Remove(number)));
+        assert_eq!(of(&format!("<{number}>")), call(&number));
+        assert_eq!(of(&format!("<{number}>;method=BYE")), Ok(Referral::Remove(number)));
         for nothing in ["<sip:bob@example.org;method=SUBSCRIBE>", "<tel:bob>", "<http://x/>", "rubbish"] {
-            assert_eq!(of(nothing), None, "{nothing}");
+            assert_eq!(status(nothing), 501, "{nothing}");
+        }
+        let names = "a%40x%3Bto-tag%3D1%3Bfrom-tag%3D2";
+        let replacing = ("Replaces", "a@x;to-tag=1;from-tag=2".to_owned());
+        assert_eq!(
+            of(&format!("<sip:bob@example.org;gr=urn:x;a?replaces={names}&Require=replaces>")),
+            Ok(Referral::Invite(
+                format!("{};gr=urn:x", bob()),
+                vec![replacing.clone(), ("Require", "replaces".into())]
+            ))
+        );
+        let joining = vec![("Join", replacing.1)];
+        let join = format!("<sip:bob@example.org?Join={names}&Require=timer>");
+        assert_eq!(of(&join), Ok(Referral::Invite(bob(), joining)));
+        for wrong in [
+            "Replaces=a%40x%3Bto-tag%3D1".to_owned(),
+            format!("Replaces={names}%0D%0AX%3A1"),
+            format!("Replaces={names}&Join={names}"),
+            format!("Replaces={names}{}", "x".repeat(600)),
+        ] {
+            assert_eq!(status(&format!("<sip:bob@example.org?{wrong}>")), 400, "{wrong}");
         }
     }
 }

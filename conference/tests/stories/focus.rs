@@ -95,6 +95,29 @@ async fn a_participant_has_somebody_called_and_a_moderator_has_them_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_between_two_comes_into_the_conference() {
+    let mut house = House::start().await;
+    let mut alice = house.call("alice", 440.0).await;
+    let bob = "sip:bob@example.org?Replaces=7%40x%3Bto-tag%3Dbobs%3Bfrom-tag%3Dalices&Require=replaces";
+    assert_eq!(alice.send("REFER", &[("Refer-To", &format!("<{bob}>"))]).await.status(), 202);
+    for is_browser in [false, true] {
+        let incoming = called(&mut house, "INVITE").await;
+        let said = |name| incoming.request.other_values(name).next().map(str::to_owned);
+        assert_eq!(incoming.request.uri(), "sip:bob@example.org");
+        assert_eq!(said("Replaces").as_deref(), Some("7@x;to-tag=bobs;from-tag=alices"));
+        assert_eq!(incoming.request.value(Name::Require), Some("replaces"));
+        match is_browser {
+            true => pick_up(&incoming, BROWSER),
+            false => incoming.server.respond(Message::response(&incoming.request, 488, "")),
+        }
+    }
+    house.until_audio("bob", Audio::SendReceive).await;
+    let two = format!("<{bob}&Join=7%40x%3Bto-tag%3Dbobs%3Bfrom-tag%3Dalices>");
+    assert_eq!(alice.send("REFER", &[("Refer-To", &two)]).await.status(), 400);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_occupant_of_the_chat_room_has_somebody_called() {
     let mut house = House::start().await;
     let (focus, room) = (house.focus.clone(), crate::house::ROOM.parse().unwrap());

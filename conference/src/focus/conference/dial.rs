@@ -1,4 +1,5 @@
-//! Calls that the focus makes and ends because somebody asked — RFC 4579 §5.5 (inviting by REFER), §5.11 (removing), RFC 3515
+//! Calls that the focus makes and ends because somebody asked — RFC 4579 §5.5 (inviting by REFER), §5.10 (into the place of another
+//! call, which comes into the conference so), §5.11 (removing), RFC 3515
 //! §2.4 (what became of it), RFC 4488 (without being told).
 //!
 //! In    REFER inside a leg's dialog or outside any, or the wish of an occupant of the chat room. Out INVITE and what follows of it, BYE, NOTIFY of the package `refer`.
@@ -64,6 +65,8 @@ struct Asker {
     is_anonymous: bool,
     /// What whoever is called is told of them (RFC 3892 §2.2).
     referred_by: Option<String>,
+    /// What is to become of another call of whoever is called, in headers.
+    beside: Vec<(&'static str, String)>,
 }
 
 /// What a call of ours is offered to. Nobody says beforehand: who does not take the one is offered the other.
@@ -101,7 +104,10 @@ impl Conference {
         if request.elements(Name::ReferTo).count() != 1 {
             return refuse(400, "One Refer-To Is Wanted"); // RFC 3515 §2.4.2
         }
-        let Some(referral) = referral(request) else { return refuse(501, "Neither A Call Nor A Removal") };
+        let referral = match referral(request) {
+            Ok(referral) => referral,
+            Err((status, reason)) => return refuse(status, reason),
+        };
         let is_moderator = self.snapshot.as_ref().is_some_and(|room| policy::moderates(room, &asker.jid));
         match referral {
             Referral::Remove(uri) => {
@@ -131,13 +137,14 @@ impl Conference {
                 }
                 self.tell_end(teller, 200).await;
             }
-            Referral::Invite(uri) => match self.may_call(&uri, is_moderator).await {
+            Referral::Invite(uri, beside) => match self.may_call(&uri, is_moderator).await {
                 Ok((callee, voice)) => {
                     let teller = self.accept(&incoming, leg);
                     let is_anonymous = sender.is_anonymous
                         || leg.is_some_and(|at| self.participants[at].caller.is_anonymous);
                     let referred_by = request.value(Name::ReferredBy).map(str::to_owned);
-                    let asker = Asker { aor: sender.card.map(|card| card.aor), is_anonymous, referred_by };
+                    let aor = sender.card.map(|card| card.aor);
+                    let asker = Asker { aor, is_anonymous, referred_by, beside };
                     self.dial(&uri, callee, voice, (teller, asker), Device::Phone).await;
                 }
                 Err((status, reason)) => refuse(status, reason),
@@ -176,7 +183,8 @@ impl Conference {
         let teller = Teller::Chat(outcome);
         match self.may_ask(asker, uri).await {
             Ok((aor, callee, voice)) => {
-                let asker = Asker { aor: Some(aor), is_anonymous: false, referred_by: None };
+                let asker =
+                    Asker { aor: Some(aor), is_anonymous: false, referred_by: None, beside: Vec::new() };
                 self.dial(uri, callee, voice, (Some(teller), asker), Device::Phone).await;
             }
             Err((status, reason)) => self.tell(teller, status, reason).await,
@@ -305,6 +313,12 @@ impl Conference {
         let mut request = self.invitation(uri, text);
         if let Some(referred_by) = &asker.referred_by {
             request.push(Name::ReferredBy, referred_by);
+        }
+        for (name, value) in &asker.beside {
+            match Name::of(name.as_bytes()) {
+                Name::Other => request.push_other(name, value),
+                known => request.push(known, value),
+            }
         }
         if let Some(aor) = &asker.aor {
             // RFC 3325 §5: for the proxy, which takes it off.
