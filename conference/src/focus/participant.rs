@@ -10,7 +10,7 @@ use sip_endpoint::ServerHandle;
 
 use super::admission::Caller;
 use super::answer::{Origin, Ours};
-use super::conference::{Asking, Screen, Source};
+use super::conference::{Asking, Payer, Screen, Source};
 use super::dialog::Dialog;
 use super::keys::{Keys, Pin};
 use super::lines::Lines;
@@ -58,6 +58,8 @@ pub(super) struct Participant {
     pub(super) session: Option<Session>,
     /// The focus called them.
     pub(super) is_called: bool,
+    /// For whom, if they have no account.
+    pub(super) payer: Option<Payer>,
     /// The leg is in the mix, and was told as a fact.
     pub(super) is_joined: bool,
     /// They muted themselves, or a moderator muted all.
@@ -120,6 +122,7 @@ impl Participant {
             session: None,
             is_joined: false,
             is_called: false,
+            payer: None,
             is_muted: false,
             is_silenced: false,
             is_hand_up: false,

@@ -143,7 +143,7 @@ async fn an_occupant_of_the_chat_room_has_somebody_called() {
         ("nobody", "sip:bob@example.org", "403 This Needs An Account"),
         ("carol", "sip:bob@example.org", "403 Banned From This Room"),
         ("alice", "sip:carol@example.org", "403 Banned From This Room"),
-        ("alice", "sip:dan@elsewhere.example", "403 This Call Needs An Account"),
+        ("alice", "sip:dan@elsewhere.example", "403 Only Moderators Call Who Has No Account Here"),
         ("alice", "sip:other@conference.example.org", "403 A Conference Does Not Call A Conference"),
     ] {
         assert_eq!(why(ask(asker, uri).await.unwrap()), status, "{asker}, {uri}");
@@ -197,6 +197,28 @@ async fn who_has_a_number_called_is_named_to_the_proxy_and_hears_its_words() {
         let words = b"SIP/2.0 403 Calls of class premium are not allowed for you\r\n";
         assert_eq!(told.body().as_ref(), words);
     }
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_is_in_the_call_as_long_as_who_had_it_called() {
+    let mut house = House::start_with(Config { strangers: true, ..quiet() }).await;
+    let (mut alice, _carol) = (house.call("alice", 440.0).await, house.call("carol", 700.0).await);
+    for uri in ["<tel:+33140000000>", "<sip:bob@example.org>"] {
+        assert_eq!(alice.send("REFER", &[("Refer-To", uri)]).await.status(), 202);
+        pick_up(&called(&mut house, "INVITE").await, SOUND);
+        alice.request("NOTIFY").await;
+        assert_eq!(alice.request("NOTIFY").await.body().as_ref(), b"SIP/2.0 200 OK\r\n");
+    }
+    assert_eq!(alice.send("BYE", &[]).await.status(), 200);
+    // She comes back from another telephone, and goes for good.
+    let mut again = house.call("alice", 440.0).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(again.send("BYE", &[]).await.status(), 200);
+    let ended = tokio::time::timeout(Duration::from_secs(20), house.called.recv()).await.unwrap().unwrap();
+    let reason = ended.request.value(Name::Reason).unwrap();
+    assert!(reason.contains("Who Asked For This Call Has Gone"), "{reason}");
+    house.until_audio("bob", Audio::SendReceive).await;
     house.stop().await;
 }
 

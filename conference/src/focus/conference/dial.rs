@@ -35,7 +35,7 @@ use super::super::policy::{self, Voice};
 use super::super::session::Session;
 use super::super::video;
 use super::watchers::in_dialog;
-use super::{Conference, Source, calls};
+use super::{Conference, Payer, Source, calls};
 use crate::media::leg::UnboundLeg;
 use crate::media::web::Role;
 use crate::mixer::LegId;
@@ -62,6 +62,7 @@ pub(in crate::focus) struct Dialling {
 struct Asker {
     /// Who proved to have asked: the proxy lets the call go where they may call, and on their bill.
     aor: Option<Aor>,
+    jid: BareJid,
     is_anonymous: bool,
     /// What whoever is called is told of them (RFC 3892 §2.2).
     referred_by: Option<String>,
@@ -144,7 +145,7 @@ impl Conference {
                         || leg.is_some_and(|at| self.participants[at].caller.is_anonymous);
                     let referred_by = request.value(Name::ReferredBy).map(str::to_owned);
                     let aor = sender.card.map(|card| card.aor);
-                    let asker = Asker { aor, is_anonymous, referred_by, beside };
+                    let asker = Asker { aor, jid: asker.jid, is_anonymous, referred_by, beside };
                     self.dial(&uri, callee, voice, (teller, asker), Device::Phone).await;
                 }
                 Err((status, reason)) => refuse(status, reason),
@@ -183,8 +184,8 @@ impl Conference {
         let teller = Teller::Chat(outcome);
         match self.may_ask(asker, uri).await {
             Ok((aor, callee, voice)) => {
-                let asker =
-                    Asker { aor: Some(aor), is_anonymous: false, referred_by: None, beside: Vec::new() };
+                let (aor, jid) = (Some(aor), asker.clone());
+                let asker = Asker { aor, jid, is_anonymous: false, referred_by: None, beside: Vec::new() };
                 self.dial(uri, callee, voice, (Some(teller), asker), Device::Phone).await;
             }
             Err((status, reason)) => self.tell(teller, status, reason).await,
@@ -231,7 +232,11 @@ impl Conference {
             && let Err(refusal) = policy::admit(room, jid, strangers)
             && refusal != policy::Refusal::PinWanted
         {
-            return Err(refusal.status());
+            return Err(match refusal {
+                // Who asks has an account: it is the rule for whom they call that they should read.
+                policy::Refusal::AccountWanted => (403, "Only Moderators Call Who Has No Account Here"),
+                refusal => refusal.status(),
+            });
         }
         let voice = self.voice(jid);
         let display_name = card.as_ref().map(|card| card.name.clone()).unwrap_or_default();
@@ -437,8 +442,9 @@ impl Conference {
             Device::Phone => offer::answered(text, self.focus.parts().secrecy(&callee), &offered),
             Device::Browser => offer::answered_by_browser(text, &offered),
         };
+        let payer = callee.card.is_none().then(|| Payer::new(asker.jid));
         let mut participant = Participant::new(leg, dialog, callee, voice, origin);
-        participant.is_called = true;
+        (participant.is_called, participant.payer) = (true, payer);
         participant.session = Session::answered_by(answer, Instant::now());
         participant.has_screen = super::again::says_video(answer);
         participant.source = contact_ip(participant.dialog.target());

@@ -10,6 +10,7 @@ mod dial;
 mod keys;
 mod mailbox;
 mod moderate;
+mod payer;
 mod pictures;
 mod recording;
 mod sound;
@@ -46,6 +47,7 @@ use recording::Recording;
 use sound::Gone;
 
 pub(super) use again::Asking;
+pub(super) use payer::Payer;
 pub(super) use pictures::{Screen, Source};
 
 /// The task's own state.
@@ -122,6 +124,7 @@ impl Conference {
                 () = tokio::time::sleep_until(deadline.into()) => self.timeout().await,
                 () = shutdown.begun() => break,
             }
+            self.end_unpaid().await;
             self.notify().await;
             if self.is_over() && inputs.is_empty() {
                 break;
@@ -466,6 +469,7 @@ impl Conference {
             .chain(typing)
             .chain(ending)
             .chain(self.participants.iter().filter_map(|participant| participant.asking.deadline()))
+            .chain(self.participants.iter().filter_map(|participant| participant.payer.as_ref()?.deadline()))
             .chain(self.telling)
             .chain(self.mailbox.as_ref().and_then(|mailbox| mailbox.until))
             .min()
