@@ -30,6 +30,8 @@ pub struct Config {
     pub strangers: bool,
     /// Whom a moderator removes from a call by SIP is kicked from its chat, too.
     pub kick_from_chat: bool,
+    /// Whether who is muted in a call has no voice in its chat either (S-40, the other way).
+    pub mute_in_chat: bool,
     /// Legs of one conference at most, those that ring counted; more get 486. Default 200.
     pub legs: usize,
     /// A call to this name at `domain` makes a conference without a room, for whoever is told its URI; empty: none.
@@ -123,6 +125,11 @@ pub const KEYS: &[Key] = &[
         "true",
         "whether whom a moderator removes from a call by SIP is kicked from its chat, too",
     ),
+    Key::new(
+        "conference.mute_in_chat",
+        "false",
+        "whether who is muted in a call by the API or its page has no voice in the chat either, until they are unmuted",
+    ),
     Key::new("conference.legs", "200", "legs of one conference at most"),
     Key::new(
         "conference.factory",
@@ -180,6 +187,7 @@ impl Default for Config {
             advertised: None,
             strangers: false,
             kick_from_chat: true,
+            mute_in_chat: false,
             legs: 200,
             factory: "adhoc".to_owned(),
             voicemail: "voicemail".to_owned(),

@@ -12,6 +12,9 @@
 //! | voice revoked, then out of the chat or in it anew | hears only, until a moderator gives a voice again |
 //! | kicked, banned, no member of what is members-only now | BYE; who only watches is told no more |
 //! | destroyed | BYE to all |
+//!
+//! The other way, where the operator wants it: removed from the call by SIP, kicked (`conference.kick_from_chat`); muted in the call, without a
+//! voice in the chat (`conference.mute_in_chat`).
 
 use std::collections::HashSet;
 

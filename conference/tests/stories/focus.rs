@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::house::{House, URI, occupant};
 use conference::Config;
-use shared_model::{Affiliation, Audio, CallOutError, ConferenceDirectory, Role};
+use shared_model::{Affiliation, Audio, CallOutError, ConferenceDirectory, Deed, Role};
 use sip_core::{Message, Name};
 use sip_endpoint::Incoming;
 
@@ -78,19 +78,13 @@ async fn a_participant_has_somebody_called_and_a_moderator_has_them_removed() {
         "XEP-0045 §8.2: an owner is more than she is"
     );
     house.affiliations(Vec::new());
-    assert_eq!(house.kicked(), [""; 0]);
+    assert_eq!(house.done_in_chat(), []);
     let mut carol = house.silent_phone("carol").await;
     assert_eq!(carol.send("REFER", &remove).await.status(), 202);
     let bye = called(&mut house, "BYE").await.request;
     assert_eq!((bye.uri(), bye.to_tag()), ("sip:bob@192.0.2.7", Some("bobs")));
     assert!(watcher.document().await.contains("<user entity=\"sip:bob@example.org\" state=\"deleted\"/>"));
-    let kicked = async {
-        while house.kicked().is_empty() {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(10), kicked).await.unwrap();
-    assert_eq!(house.kicked(), ["bob"], "he leaves the chat, too");
+    assert_eq!(house.happened_in_chat(1).await, [("bob".to_owned(), Deed::Kick)], "he leaves the chat, too");
     house.stop().await;
 }
 

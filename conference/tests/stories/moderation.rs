@@ -1,7 +1,10 @@
 //! What an administrator of the service does to legs that no chat room can speak for.
 
-use crate::house::{House, ROOM};
-use shared_model::{Affiliation, Audio, ConferenceDirectory, Deed, Moderation, ModerationError};
+use crate::house::{House, ROOM, jid, occupant};
+use conference::Config;
+use shared_model::{
+    Affiliation, Audio, ConferenceDirectory, Deed, Moderation, ModerationError, Role, RoomEvent,
+};
 
 /// The Call-ID of somebody's leg.
 async fn leg(house: &House, name: &str) -> String {
@@ -43,4 +46,44 @@ async fn who_moderates_the_room_keeps_their_voice() {
     let refused = house.focus.moderate(&ROOM.parse().unwrap(), &id, Deed::Mute).await;
     assert!(matches!(refused, Err(ModerationError::Refused(_))), "{refused:?}");
     house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_muted_in_the_call_has_no_voice_in_the_chat_where_that_is_wanted() {
+    for is_wanted in [true, false] {
+        let config = Config { prompts: false, mute_in_chat: is_wanted, ..Config::default() };
+        let house = House::start_with(config).await;
+        house.occupants(vec![occupant("alice", Role::Participant)]);
+        let (_alice, _bob) = (house.call("alice", 440.0).await, house.call("bob", 880.0).await);
+        let (focus, room) = (house.focus.clone(), ROOM.parse().unwrap());
+        for name in ["alice", "bob"] {
+            focus.moderate(&room, &leg(&house, name).await, Deed::Mute).await.unwrap();
+            house.until_audio(name, Audio::Muted).await;
+        }
+        if is_wanted {
+            // As the room does, and tells.
+            house.happens(RoomEvent::RoleChanged {
+                room: ROOM.parse().unwrap(),
+                jid: jid("alice"),
+                nick: "alice".to_owned(),
+                role: Role::Visitor,
+            });
+        }
+        focus.moderate(&room, &leg(&house, "alice").await, Deed::Unmute).await.unwrap();
+        if is_wanted {
+            assert_eq!(
+                house.happened_in_chat(2).await,
+                [("alice".to_owned(), Deed::Mute), ("alice".to_owned(), Deed::Unmute)]
+            );
+            house.happens(RoomEvent::RoleChanged {
+                room: ROOM.parse().unwrap(),
+                jid: jid("alice"),
+                nick: "alice".to_owned(),
+                role: Role::Participant,
+            });
+        }
+        house.until_audio("alice", Audio::SendReceive).await;
+        assert_eq!(house.done_in_chat().len(), if is_wanted { 2 } else { 0 }, "bob is not in the chat");
+        house.stop().await;
+    }
 }

@@ -9,13 +9,12 @@
 //! Whoever is in the conference, or could join it, may invite; moderators may remove, and everybody their own legs. Whom the
 //! room does not let in is not called.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shared_auth::AccountCard;
-use shared_model::{Aor, BareJid, CallOutError, Deed, ModerationError};
+use shared_model::{Aor, BareJid, CallOutError, Deed};
 use sip_core::header::Name;
 use sip_core::sdp::Direction;
 use sip_core::{Message, Uri};
@@ -130,7 +129,7 @@ impl Conference {
                 let people = people.filter(|p| !p.caller.is_anonymous && is_same(&p.caller.uri, &uri));
                 let mut people = people.filter_map(Participant::jid);
                 if let Some(jid) = people.find(|jid| **jid != asker.jid) {
-                    self.kick_from_chat(jid);
+                    self.follow_in_chat(jid, Deed::Kick);
                 }
                 let teller = self.accept(&incoming, leg);
                 for leg in legs {
@@ -151,26 +150,6 @@ impl Conference {
                 Err((status, reason)) => refuse(status, reason),
             },
         }
-    }
-
-    /// Who is removed from the call leaves the chat, where the operator wants that. The room does it by its own law.
-    fn kick_from_chat(&self, jid: &BareJid) {
-        let parts = self.focus.parts();
-        let Some(chat) = parts.chat.clone().filter(|_| parts.config.kick_from_chat) else { return };
-        let occupants = self.snapshot.iter().flat_map(|room| &room.occupants);
-        let nicks: BTreeSet<String> =
-            occupants.filter(|it| it.jid == *jid).map(|it| it.nick.clone()).collect();
-        let room = self.room.clone();
-        parts.shutdown.spawn(async move {
-            for nick in nicks {
-                match chat.moderate(&room, &nick, Deed::Kick).await {
-                    Ok(()) | Err(ModerationError::Nobody) => {}
-                    Err(error) => {
-                        tracing::warn!(%room, %error, "who was removed from the call stays in the chat")
-                    }
-                }
-            }
-        });
     }
 
     /// An occupant of the chat room asks for a call. Their rights are those of a REFER outside any dialog; who is called is not

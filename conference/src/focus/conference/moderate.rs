@@ -1,10 +1,13 @@
 //! What an administrator of the service does to a leg, where no chat room can do it for them — S-40; RFC 4575 tells those who watch.
 //!
-//! In    a Call-ID and a deed. Out BYE, or a gate that closes; the fact that the leg changed.
+//! In    a Call-ID and a deed. Out BYE, or a gate that closes; the fact that the leg changed; the same deed in the chat, where the operator wants
+//!       that (S-40 the other way, A-9).
 //! State the revocation of an account's voice, or of a leg's that has none.
 //! Errors who moderates the room keeps their voice; a voice that the room itself gives to members alone is the room's to give.
 
-use shared_model::{Deed, ModerationError};
+use std::collections::BTreeSet;
+
+use shared_model::{BareJid, Deed, ModerationError};
 
 use super::super::policy::{self, Voice};
 use super::Conference;
@@ -30,6 +33,7 @@ impl Conference {
             (Deed::Unmute, Some(jid)) => self.revoked.grant(jid),
             (Deed::Mute | Deed::Unmute, None) => self.participants[at].is_silenced = deed == Deed::Mute,
         }
+        let is_in_chat = jid.as_ref().is_some_and(|jid| self.follow_in_chat(jid, deed));
         let voice = self.voice(jid.as_ref());
         let meant: Vec<usize> = match &jid {
             Some(jid) => {
@@ -44,9 +48,36 @@ impl Conference {
             self.seat_anew(at);
             self.tell_changed(at);
         }
-        if deed == Deed::Unmute && voice == Voice::Revoked {
+        // What the chat gives is heard of as a fact.
+        if deed == Deed::Unmute && voice == Voice::Revoked && !is_in_chat {
             return Err(ModerationError::Refused("the room is moderated: a voice is given in its chat"));
         }
         Ok(())
+    }
+
+    /// What was done to somebody in the call is done to them in the chat, by its own law; false if they are not there, or the operator does not
+    /// want it.
+    pub(super) fn follow_in_chat(&self, jid: &BareJid, deed: Deed) -> bool {
+        let parts = self.focus.parts();
+        let is_wanted = match deed {
+            Deed::Kick => parts.config.kick_from_chat,
+            Deed::Mute | Deed::Unmute => parts.config.mute_in_chat,
+        };
+        let Some(chat) = parts.chat.clone().filter(|_| is_wanted) else { return false };
+        let occupants = self.snapshot.iter().flat_map(|room| &room.occupants);
+        let nicks: BTreeSet<String> =
+            occupants.filter(|it| it.jid == *jid).map(|it| it.nick.clone()).collect();
+        let (room, is_there) = (self.room.clone(), !nicks.is_empty());
+        parts.shutdown.spawn(async move {
+            for nick in nicks {
+                match chat.moderate(&room, &nick, deed).await {
+                    Ok(()) | Err(ModerationError::Nobody) => {}
+                    Err(error) => {
+                        tracing::warn!(%room, ?deed, %error, "what was done in the call was not done in the chat")
+                    }
+                }
+            }
+        });
+        is_there
     }
 }

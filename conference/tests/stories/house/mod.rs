@@ -47,7 +47,7 @@ pub(crate) fn occupant(name: &str, role: Role) -> Occupant {
 }
 
 /// The chat half, as the focus asks it.
-struct Rooms(Mutex<Option<RoomSnapshot>>, Mutex<Vec<String>>);
+struct Rooms(Mutex<Option<RoomSnapshot>>, Mutex<Vec<(String, Deed)>>);
 
 impl Moderation for Rooms {
     fn moderate<'a>(
@@ -57,8 +57,7 @@ impl Moderation for Rooms {
         deed: Deed,
     ) -> Pending<'a, Result<(), ModerationError>> {
         Box::pin(async move {
-            assert_eq!(deed, Deed::Kick);
-            self.1.lock().unwrap().push(whom.to_owned());
+            self.1.lock().unwrap().push((whom.to_owned(), deed));
             Ok(())
         })
     }
@@ -181,8 +180,19 @@ impl House {
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 
-    /// Whom the focus had the chat kick.
-    pub(crate) fn kicked(&self) -> Vec<String> {
+    /// The same, when that is so much.
+    pub(crate) async fn happened_in_chat(&self, count: usize) -> Vec<(String, Deed)> {
+        let done = async {
+            while self.done_in_chat().len() < count {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), done).await.unwrap();
+        self.done_in_chat()
+    }
+
+    /// What the focus had the chat do to whom.
+    pub(crate) fn done_in_chat(&self) -> Vec<(String, Deed)> {
         self.rooms.1.lock().unwrap().clone()
     }
 
