@@ -62,7 +62,7 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(7106).complete().note("grouptextchat in service-uris"),
     Spec::rfc(7741).note("forwarded"),
     Spec::rfc(7845).note("what is recorded, mono at 48 kHz"),
-    Spec::rfc(7587).note("mono, 20 ms, in-band FEC in both directions"),
+    Spec::rfc(7587).note("mono, 20 ms, in-band FEC in both directions, DTX towards who wishes it"),
     Spec::rfc(7714).note("both key lengths"),
     Spec::rfc(7675).note("browsers: who answers no check for 30 s gets nothing by the same names"),
     Spec::rfc(7983).note("STUN, DTLS and RTP on the port of browsers"),

@@ -105,12 +105,14 @@ pub struct Encoding {
     pub bits_a_second: i32,
     /// Whether each packet says the one before it again: Opus towards who loses packets.
     pub has_redundancy: bool,
+    /// Whether silence is not sent but now and then: Opus towards who wishes that.
+    pub has_pauses: bool,
 }
 
 impl Encoding {
     /// As a codec is spoken when nobody asks for anything else.
     pub fn of(format: Format) -> Self {
-        Self { format, bits_a_second: USUAL_BITS, has_redundancy: false }
+        Self { format, bits_a_second: USUAL_BITS, has_redundancy: false, has_pauses: false }
     }
 }
 
@@ -227,7 +229,10 @@ impl Encoder {
     pub fn new(encoding: Encoding) -> Option<Self> {
         let down = |rate| Box::new(Downsampler::new(rate));
         Some(match encoding.format {
-            Format::Opus => Self::Opus(opus::Encoder::new(encoding.bits_a_second, encoding.has_redundancy)?),
+            Format::Opus => {
+                let opus = opus::Encoder::new(encoding.bits_a_second, encoding.has_redundancy)?;
+                Self::Opus(if encoding.has_pauses { opus.with_pauses() } else { opus })
+            }
             Format::G722 => Self::G722(Box::default(), down(Narrow::Sixteen)),
             Format::Pcmu => Self::G711(g711::linear_to_ulaw, down(Narrow::Eight)),
             Format::Pcma => Self::G711(g711::linear_to_alaw, down(Narrow::Eight)),

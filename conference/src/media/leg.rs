@@ -21,6 +21,7 @@ use super::dtls::Dtls;
 use super::events::Events;
 use super::handshakes::{Association, Handshakes};
 use super::latch::Latch;
+use super::opus::PAUSE;
 use super::playout::{Kind, Playout, Worth};
 use super::ports::{Ports, PortsError};
 use super::quality::{Counters, Quality};
@@ -85,6 +86,8 @@ pub struct RtpLeg {
     ssrc: u32,
     sequence: u16,
     timestamp: u32,
+    /// What comes next ends a pause in which nothing was sent.
+    is_paused: bool,
     packets: u32,
     octets: u32,
     begun: Instant,
@@ -200,6 +203,7 @@ impl UnboundLeg {
             ssrc: (seed >> 32) as u32,
             sequence: seed as u16 & 0x7fff,
             timestamp: (seed >> 16) as u32,
+            is_paused: false,
             packets: 0,
             octets: 0,
             begun: now,
@@ -367,10 +371,16 @@ impl RtpLeg {
         self.send(&payload[..octets]);
     }
 
-    /// Sends a payload that was encoded for several legs at once.
+    /// Sends a payload that was encoded for several legs at once, unless it says only that a pause goes on (RFC 3551 §4.1).
     pub fn send(&mut self, payload: &[u8]) {
+        let Encoding { has_pauses, .. } = self.negotiated.encoding;
+        if has_pauses && payload.len() <= PAUSE {
+            self.is_paused = true;
+            return self.skip();
+        }
         let header = Header {
             version: 2,
+            marker: std::mem::take(&mut self.is_paused),
             payload_type: self.negotiated.payload_type,
             sequence_number: self.sequence,
             timestamp: self.timestamp,

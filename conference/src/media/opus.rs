@@ -87,6 +87,12 @@ impl Encoder {
         Some(encoder)
     }
 
+    /// The same, which says of silence but one packet in 400 ms, and between them that a pause goes on ([`PAUSE`]).
+    pub fn with_pauses(mut self) -> Self {
+        self.set(lib::OPUS_SET_DTX_REQUEST as i32, 1);
+        self
+    }
+
     /// One of the requests that take an integer.
     fn set(&mut self, request: i32, value: i32) {
         // SAFETY: the state is live, and the request takes one integer.
@@ -178,6 +184,7 @@ const COMPLEXITY: i32 = 5;
 const LOSS: i32 = 10;
 
 #[cfg(test)]
+#[allow(clippy::unnecessary_cast, reason = "as above")]
 mod tests {
     use super::*;
 
@@ -236,6 +243,44 @@ mod tests {
         let error =
             error_of(false, |decoder, next, heard| assert_eq!(decoder.decode_lost(next, heard), None));
         assert_eq!(error, 1.0, "silence, and no bang");
+    }
+
+    /// What a sender of two channels sends is folded into one.
+    #[test]
+    fn a_packet_of_two_channels_is_heard() {
+        let mut error = 0;
+        // SAFETY: `error` outlives the call; the result is checked for null.
+        let state = unsafe {
+            lib::opus_encoder_create(RATE as i32, 2, lib::OPUS_APPLICATION_AUDIO as i32, &mut error)
+        };
+        let mut stereo = Encoder(NonNull::new(state).unwrap());
+        stereo.set(lib::OPUS_SET_FORCE_CHANNELS_REQUEST as i32, 2);
+        let (mut decoder, mut heard) = (Decoder::new().unwrap(), 0.0);
+        for n in 0..50 {
+            let sample =
+                |at: usize| ((n * SAMPLES + at) as f64 * 440.0 * std::f64::consts::TAU / 48_000.0).sin();
+            // On the left alone.
+            let both: [i16; SAMPLES * 2] =
+                std::array::from_fn(|at| if at % 2 == 0 { (sample(at / 2) * 8_000.0) as i16 } else { 0 });
+            let mut packet = [0; 400];
+            // SAFETY: the state is live; `both` has `SAMPLES` samples of each of two channels; `packet` has 400 octets.
+            let octets =
+                unsafe { lib::opus_encode(state, both.as_ptr(), SAMPLES as i32, packet.as_mut_ptr(), 400) };
+            let packet = &packet[..usize::try_from(octets).unwrap()];
+            assert_eq!((packet[0] & 4, samples_of(packet)), (4, SAMPLES), "two channels");
+            let mut out = [0; SAMPLES];
+            assert_eq!(decoder.decode(packet, &mut out), Some(SAMPLES));
+            heard = out.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / SAMPLES as f64;
+        }
+        assert!((2_000.0..4_000.0).contains(&heard.sqrt()), "half as loud: {}", heard.sqrt());
+    }
+
+    #[test]
+    fn silence_is_a_packet_in_400_ms() {
+        let mut encoder = Encoder::new(32_000, false).unwrap().with_pauses();
+        let sent =
+            (0..150).filter(|_| encoder.encode(&crate::media::SILENCE, &mut [0; 400]).unwrap() > PAUSE);
+        assert!((5..=20).contains(&sent.count()));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod house;
 mod log;
 mod media;
 mod moderation;
+mod pauses;
 mod pictures;
 mod recording;
 mod video;

@@ -424,7 +424,8 @@ fn encoding(media: &Media<'_>, text: &str, format: Format) -> Encoding {
         _ => USUAL_BITS,
     };
     let has_redundancy = media.parameter(text, "useinbandfec") == Some("1");
-    Encoding { format, bits_a_second, has_redundancy }
+    let has_pauses = media.parameter(text, "usedtx") == Some("1");
+    Encoding { format, bits_a_second, has_redundancy, has_pauses }
 }
 
 /// Where the peer listens for reports: where it says (RFC 3605), or on the next port (RFC 3550 §11).

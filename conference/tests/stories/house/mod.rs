@@ -243,8 +243,13 @@ impl House {
 
     /// Calls the room with another codec.
     pub(crate) async fn call_in(&self, name: &str, hertz: f64, format: Format) -> Phone {
+        self.call_in_with(name, hertz, format, "").await
+    }
+
+    /// The same, with lines of what it wishes.
+    pub(crate) async fn call_in_with(&self, name: &str, hertz: f64, format: Format, lines: &str) -> Phone {
         let mut phone = self.phone(name, hertz).await;
-        phone.format = format;
+        (phone.format, phone.lines) = (format, lines.to_owned());
         phone.encoder = Encoder::new(Encoding::of(format)).unwrap();
         phone.decoder = Decoder::new(format).unwrap();
         assert_eq!(phone.invite(URI).await.status(), 200);
