@@ -27,8 +27,7 @@ pub(super) struct Caller {
 
 impl Caller {
     /// Somebody whom the focus calls.
-    pub(super) fn called(card: Option<AccountCard>, uri: &str, display_name: String) -> Self {
-        let uri = uri.to_owned();
+    pub(super) fn called(card: Option<AccountCard>, uri: String, display_name: String) -> Self {
         Self { card, is_by_number: false, is_anonymous: false, uri, display_name, proved: None }
     }
 

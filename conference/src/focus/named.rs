@@ -62,23 +62,30 @@ pub(super) fn referral(request: &Message) -> Result<Referral, (u16, &'static str
     let address = request.elements(Name::ReferTo).next().and_then(NameAddr::parse).ok_or(nothing)?;
     let uri = Uri::parse(address.uri).filter(|uri| uri.is_sip() || uri.is_tel()).ok_or(nothing)?;
     // What a number means is in its parameters (RFC 3966 §5.1.5).
-    let plain = match uri.is_tel() {
-        true => address.uri,
-        false => address.uri.split([';', '?']).next().unwrap_or_default(),
-    };
-    let plain = plain.to_owned();
+    let plain = if uri.is_tel() { address.uri.to_owned() } else { plain(&uri) };
     // What stands outside brackets is the header's; some write the method there.
     let method = uri.params.value("method").or_else(|| address.params.value("method")).unwrap_or("INVITE");
     match method.to_ascii_uppercase().as_str() {
         "BYE" => Ok(Referral::Remove(plain)),
         "INVITE" => {
             let beside = beside(uri.headers).ok_or((400, "One Call Is To Be Named"))?;
-            // RFC 5627 §4.4: of a call at one device.
-            let device = uri.params.value("gr").filter(|_| !beside.is_empty());
-            Ok(Referral::Invite(plain + &device.map_or(String::new(), |gr| format!(";gr={gr}")), beside))
+            // RFC 3261 §19.1.5: of the URI only method and headers say what the request is; a device (RFC 5627) and a transport stay.
+            let is_method = |param: &&str| {
+                param.split('=').next().is_some_and(|name| name.eq_ignore_ascii_case("method"))
+            };
+            let params = if uri.is_tel() { "" } else { uri.params.0 };
+            let kept = params.split(';').skip(1).filter(|param| !is_method(param));
+            Ok(Referral::Invite(kept.fold(plain, |uri, param| uri + ";" + param), beside))
         }
         _ => Err(nothing),
     }
+}
+
+/// A SIP URI without parameters and headers.
+pub(super) fn plain(uri: &Uri<'_>) -> String {
+    let user = if uri.user.is_empty() { String::new() } else { format!("{}@", uri.user) };
+    let port = uri.port.map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}:{user}{}{port}", uri.scheme, uri.host)
 }
 
 /// The headers of a URI that say what becomes of another call; nothing if they name none, or two.
@@ -149,7 +156,10 @@ mod tests {
         let bob = || "sip:bob@example.org".to_owned();
         assert_eq!(of("<sip:bob@example.org>"), call(&bob()));
         assert_eq!(of("\"Bob\" <sip:bob@example.org;method=INVITE?Subject=x>"), call(&bob()));
-        assert_eq!(of("<sip:bob@example.org;gr=x>"), call(&bob()));
+        assert_eq!(
+            of("<sip:bob@example.org;gr=x;method=INVITE;transport=tcp?>"),
+            call(&format!("{};gr=x;transport=tcp", bob()))
+        );
         assert_eq!(of("<sip:bob@example.org;method=BYE>"), Ok(Referral::Remove(bob())));
         assert_eq!(of("sip:bob@example.org;method=BYE"), Ok(Referral::Remove(bob())));
         let number = "tel:0140;phone-context=+33".to_owned();

@@ -26,7 +26,7 @@ use super::super::admission::{Caller, caller};
 use super::super::answer::Origin;
 use super::super::body;
 use super::super::dialog::Dialog;
-use super::super::named::{Referral, referral};
+use super::super::named::{Referral, plain, referral};
 use super::super::notifier::Way;
 use super::super::offer::{self, Offered};
 use super::super::participant::Participant;
@@ -219,7 +219,8 @@ impl Conference {
         }
         let voice = self.voice(jid);
         let display_name = card.as_ref().map(|card| card.name.clone()).unwrap_or_default();
-        Ok((Caller::called(card, uri, display_name), voice))
+        let shown = if parsed.is_sip() { plain(&parsed) } else { uri.to_owned() };
+        Ok((Caller::called(card, shown, display_name), voice))
     }
 
     /// Whose address or number a URI is.
