@@ -32,6 +32,8 @@ pub(super) struct Participant {
     pub(super) voice: Voice,
     /// What offer and answer allow, as we see it.
     pub(super) direction: Direction,
+    /// It came to send and not to hear: that is no hold.
+    pub(super) is_source: bool,
     /// Where we listen, and which version of our description was sent last.
     pub(super) origin: Origin,
     /// Our offer in a 2xx waits for its answer in the ACK.
@@ -109,6 +111,7 @@ impl Participant {
             voice,
             origin,
             direction: Direction::SendReceive,
+            is_source: false,
             unanswered: None,
             unseen: None,
             offered: Offered::default(),
@@ -141,12 +144,14 @@ impl Participant {
 
     /// What they can do with sound.
     pub(super) fn audio(&self) -> Audio {
-        match (self.direction, self.voice) {
-            // Somebody who only sends (music on hold) or nothing holds us.
-            (Direction::ReceiveOnly | Direction::Inactive, _) => Audio::OnHold,
-            (Direction::SendOnly, _) | (_, Voice::Revoked) => Audio::Muted,
-            (Direction::SendReceive, Voice::Granted) if self.is_muted || self.is_silenced => Audio::Muted,
-            (Direction::SendReceive, Voice::Granted) => Audio::SendReceive,
+        let is_mute = self.voice == Voice::Revoked || self.is_muted || self.is_silenced;
+        match self.direction {
+            // Somebody who only sends from now on (music on hold) or nothing holds us.
+            Direction::ReceiveOnly if !self.is_source => Audio::OnHold,
+            Direction::Inactive => Audio::OnHold,
+            Direction::SendOnly => Audio::Muted,
+            Direction::SendReceive | Direction::ReceiveOnly if is_mute => Audio::Muted,
+            Direction::SendReceive | Direction::ReceiveOnly => Audio::SendReceive,
         }
     }
 
@@ -175,6 +180,7 @@ impl Participant {
     pub(super) fn peer(&self) -> Peer {
         match self.direction {
             Direction::SendOnly => Peer::Listens,
+            Direction::ReceiveOnly if self.is_source => Peer::OnlySpeaks,
             _ => Peer::Speaks,
         }
     }

@@ -36,6 +36,8 @@ pub enum Peer {
     Speaks,
     /// It said that it only listens.
     Listens,
+    /// It said that it only sends, as a player of music does: silence is a fault, and nothing is sent to it.
+    OnlySpeaks,
 }
 
 /// What a tick noticed.
@@ -226,7 +228,7 @@ impl Legs {
             });
             leg.rtp.report(now);
             let silence = now.duration_since(leg.rtp.last_sign());
-            let is_silent = leg.peer == Peer::Speaks && leg.gate != Gate::Closed && silence > self.patience;
+            let is_silent = leg.peer != Peer::Listens && leg.gate != Gate::Closed && silence > self.patience;
             leg.is_reported = is_silent && (leg.is_reported || notice(Spoken::Silent(leg.id)));
         }
         self.choose();
@@ -278,12 +280,13 @@ impl Legs {
                 leg.tell_recording();
             }
             // What nobody would hear yet waits.
-            let is_deaf = leg.gate == Gate::Closed || !leg.rtp.is_ready();
+            let is_closed = leg.gate == Gate::Closed || leg.peer == Peer::OnlySpeaks;
+            let is_deaf = is_closed || !leg.rtp.is_ready();
             let prompt = if is_deaf { None } else { leg.next_of_prompt() };
             match (leg.gate, prompt) {
-                (Gate::Closed, _) => leg.rtp.skip(),
+                _ if is_closed => leg.rtp.skip(),
                 (Gate::Waiting, prompt) => leg.rtp.say(&prompt.unwrap_or(SILENCE)),
-                (Gate::Open | Gate::Muted, Some(prompt)) => {
+                (_, Some(prompt)) => {
                     let sum = leg.others(&self.total);
                     let sum = std::array::from_fn(|n| sum[n] / BEHIND + i32::from(prompt[n]));
                     let frame = leg.limiter.frame(&sum);

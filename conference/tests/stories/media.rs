@@ -93,6 +93,24 @@ async fn who_spoke_and_fell_silent_is_told_with_how_long_that_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_comes_to_send_alone_is_heard_and_hears_nothing() {
+    let house = House::start().await;
+    let mut player = house.phone_of("alice", 440.0).await;
+    let answer = player.invite_to(URI, "sendonly").await;
+    assert!(String::from_utf8_lossy(answer.body()).contains("a=recvonly"));
+    house.until_audio("alice", Audio::SendReceive).await;
+    let mut phones = [player, house.call("bob", 700.0).await];
+    crate::house::talk::<2>(&mut phones, 20);
+    let heard = crate::house::talk::<2>(&mut phones, 30);
+    assert_eq!(heard, [[false, false], [true, false]], "nothing is sent to who takes nothing");
+    // From now on it hears, too; and a hold after that is one.
+    assert_eq!(phones[0].send_offer("INVITE", "sendrecv").await.status(), 200);
+    assert_eq!(phones[0].send_offer("INVITE", "sendonly").await.status(), 200);
+    house.until_audio("alice", Audio::OnHold).await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_only_listens_and_reports_is_there() {
     let silence_timeout = Duration::from_millis(600);
     let house = House::start_with(Config { silence_timeout, ..quiet() }).await;

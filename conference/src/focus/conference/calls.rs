@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use shared_model::ConferenceEvent;
 use sip_core::Message;
 use sip_core::header::Name;
+use sip_core::sdp::Direction;
 use sip_endpoint::Incoming;
 
 use super::super::admission::{Caller, caller, came_from, device};
@@ -239,6 +240,7 @@ impl Conference {
     /// Starts a leg's sound and tells the world.
     async fn join(&mut self, participant: &mut Participant, leg: UnboundLeg, agreed: Agreed) {
         participant.direction = agreed.direction;
+        participant.is_source = agreed.direction == Direction::ReceiveOnly;
         participant.crypto = agreed.negotiated.crypto;
         (participant.sound, participant.lines) = (Some(agreed.negotiated), agreed.lines);
         let rtp: Option<RtpLeg> =
@@ -416,6 +418,7 @@ impl Conference {
     ) {
         let participant = &mut self.participants[at];
         participant.direction = agreed.direction;
+        participant.is_source &= agreed.direction == Direction::ReceiveOnly;
         participant.crypto = agreed.negotiated.crypto;
         (participant.sound, participant.lines) = (Some(agreed.negotiated), agreed.lines);
         let (leg, gate, peer) = (participant.leg, participant.gate(), participant.peer());

@@ -88,9 +88,14 @@ pub(crate) struct Phone {
 
 impl Phone {
     pub(crate) async fn invite(&mut self, uri: &str) -> Message {
+        self.invite_to(uri, "sendrecv").await
+    }
+
+    /// Calls, to send and to receive, or one of the two.
+    pub(crate) async fn invite_to(&mut self, uri: &str, direction: &str) -> Message {
         self.uri = uri.to_owned();
         self.to = format!("<{uri}>");
-        self.send_offer("INVITE", "sendrecv").await
+        self.send_offer("INVITE", direction).await
     }
 
     /// Calls, and takes the media that come before an answer, if some do.
