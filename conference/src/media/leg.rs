@@ -511,7 +511,7 @@ impl RtpLeg {
         if !self.wire.is_web() && !latch.believes(source, now) {
             return self.counters.forged += 1;
         }
-        if self.counters.received > 0 {
+        if self.sender.is_some() {
             self.last_report = now;
         }
         if let (Some(report), Some(sender)) = (told.report, &mut self.sender) {
