@@ -14,9 +14,9 @@ import jsonschema
 from conftest import DOMAIN, PASSWORD, wait_until
 
 
-def fetch(service, path, password=None, name="alice", form=None):
+def fetch(service, path, password=None, name="alice", form=None, agent="curl/8"):
     context = ssl.create_default_context(cafile=str(service.folder / "data/tls/ca.pem"))
-    request = urllib.request.Request(f"https://localhost:{service.ports['http.https']}{path}")
+    request = urllib.request.Request(f"https://localhost:{service.ports['http.https']}{path}", headers={"User-Agent": agent})
     if password:
         request.add_header("Authorization", "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode())
     data = urllib.parse.urlencode(form).encode() if form else None
@@ -34,7 +34,11 @@ def test_an_account_fetches_its_two_halves_by_password_or_token_once(service):
     assert status == 200 and whole["sip"]["aor"] == f"sip:alice@{DOMAIN}" and whole["xmpp"]["jid"] == f"alice@{DOMAIN}"
     assert whole["xmpp"]["features"]["calls"] is False and whole["sip"]["features"]["messaging"] is False
     token = service.run("user", "token", f"alice@{DOMAIN}").strip()
-    assert fetch(service, f"/provision/cusax.json?token={token}")[0] == 200
+    path = f"/provision/cusax.json?token={token}"
+    assert fetch(service, path, agent="facebookexternalhit/1.1")[0] == 403, "a preview spends nothing"
+    url, ca = f"https://localhost:{service.ports['http.https']}{path}", service.folder / "data/tls/ca.pem"
+    told = subprocess.run(["curl", "--silent", "--cacert", ca, url], capture_output=True, timeout=20).stdout
+    assert json.loads(told)["sip"]["aor"] == f"sip:alice@{DOMAIN}"
     assert fetch(service, f"/provision/cusax.json?token={token}")[0] == 401, "a token is good once"
     wrong, nobody = fetch(service, "/provision/cusax.json", "wrong"), fetch(service, "/provision/cusax.json", "wrong", "eve")
     assert wrong == nobody and wrong[0] == 401

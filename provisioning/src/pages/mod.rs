@@ -28,6 +28,7 @@ use maud::{DOCTYPE, Markup, html};
 use words::Words;
 
 use crate::Face;
+use crate::render::Renderer;
 
 /// The routes of all pages.
 pub(crate) fn router() -> Router<Arc<Face>> {
@@ -109,6 +110,22 @@ pub(crate) fn too_long(headers: &HeaderMap) -> Response {
         p { a href="/account" { (words.account) } }
     } };
     let mut response = page(StatusCode::PAYLOAD_TOO_LARGE, words, words.picture, &[], &body);
+    put_guards(&mut response);
+    response
+}
+
+/// What a browser gets that follows a link to a file: the button that fetches it, and spends the link.
+pub(crate) fn fetch(headers: &HeaderMap, renderer: &Renderer, token: &str) -> Response {
+    let words = Words::of(headers);
+    let body = html! { section {
+        p { (words.fetch_text) }
+        form method="post" action=(format!("/provision/{}", renderer.file)) {
+            input type="hidden" name="token" value=(token);
+            button { (words.fetch) }
+        }
+    } };
+    let heading = words::fill(words.fetch_title, renderer.client);
+    let mut response = page(StatusCode::OK, words, &heading, &[], &body);
     put_guards(&mut response);
     response
 }

@@ -1,7 +1,8 @@
 //! Configurations of real clients: one client is one file and one line in [`TABLE`].
 //!
 //! In    who proved an account, and what for. Out the file that this client reads.
-//! Errors 401 and 429 as [`access`](crate::access) says, 404 for a file that is not in the table, 409 when the account has no
+//!       A token in a URL is taken from clients and commands alone that are known; others get a page whose button sends it.
+//! Errors 401 and 429 as [`access`](crate::access) says, 403 for a link that something unknown follows, 404 for a file that is not in the table, 409 when the account has no
 //!        room for another device.
 //!
 //! A file that holds a password holds the one that proved the account, or else one that is made for this device: so that
@@ -40,7 +41,7 @@ use shared_runtime::unix_millis;
 use crate::access::{Fields, Proved, peek, prove};
 use crate::answer::{private, unkept};
 use crate::profile::Chosen;
-use crate::{Face, Parts};
+use crate::{Face, Parts, pages};
 
 /// One file for one client.
 pub(crate) struct Renderer {
@@ -118,6 +119,9 @@ pub(crate) async fn get(
     if method == Method::HEAD {
         return look(&state, peer, &file, &headers, &fields).await;
     }
+    if !fields.token.is_empty() && !asks_for_files(&headers) {
+        return ask_first(&state, peer, &file, &headers, &fields).await;
+    }
     answer(state, peer, file, &headers, &fields).await
 }
 
@@ -146,6 +150,39 @@ async fn look(
         Ok(()) => head(renderer),
         Err(refused) => refused,
     }
+}
+
+/// Whether a client asks that shows nobody what it gets: Linphone, or a person's own command. All others may be a browser that was
+/// led here, the preview of a chat, or a scanner of mail, and what these are is not known; a link is not theirs to follow.
+fn asks_for_files(headers: &HeaderMap) -> bool {
+    // Linphone's own field, of old ones their names; linphonec of Debian 12 has none yet when it asks.
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    let agent = agent.to_ascii_lowercase();
+    headers.contains_key("x-linphone-provisioning")
+        || agent == "unknown"
+        || ["linphone", "curl/", "wget/"].iter().any(|name| agent.starts_with(name))
+}
+
+/// What whoever else follows a link gets: a button for people, which a preview does not press, and nothing of the file.
+async fn ask_first(
+    face: &Face,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    file: &str,
+    headers: &HeaderMap,
+    fields: &Fields,
+) -> Response {
+    let Some(renderer) = TABLE.iter().find(|renderer| renderer.file == file) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    if let Err(refused) = peek(face, peer, headers, fields).await {
+        return refused;
+    }
+    let accepts = headers.get(header::ACCEPT).and_then(|types| types.to_str().ok()).unwrap_or_default();
+    if accepts.contains("text/html") {
+        return pages::fetch(headers, renderer, &fields.token);
+    }
+    let text = "a link is not followed unasked: send its token by POST, as the field `token` of a form\n";
+    unkept((StatusCode::FORBIDDEN, text).into_response())
 }
 
 /// How long the file would be is not known before it is made (RFC 9110 §8.6).

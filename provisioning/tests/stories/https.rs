@@ -6,6 +6,8 @@ use crate::common::{basic, house, house_behind, house_with};
 use provisioning::PURPOSE;
 use shared_runtime::unix_millis;
 
+const LINPHONE: &str = "User-Agent: LinphoneAndroid/5.2.5\r\nX-Linphone-Provisioning: 1\r\n";
+
 #[tokio::test]
 async fn a_password_opens_both_halves_and_nothing_else_does() {
     let house = house("password").await;
@@ -26,11 +28,60 @@ async fn a_token_opens_linphones_document_once_and_the_password_is_not_in_it() {
     let head = path.replace("GET", "HEAD");
     let looked = house.ask(&head, "").await;
     assert!(looked.starts_with("HTTP/1.1 200"), "it uses nothing up: {looked}");
-    let first = house.ask(&path, "").await;
+    let first = house.send(&path, LINPHONE, "").await;
     assert!(house.ask(&head, "").await.starts_with("HTTP/1.1 401"));
     assert!(first.starts_with("HTTP/1.1 200") && first.contains("name=\"ha1\""), "{first}");
     assert!(!first.contains("pencil"), "{first}");
-    assert!(house.ask(&path, "").await.starts_with("HTTP/1.1 401"));
+    assert!(house.send(&path, LINPHONE, "").await.starts_with("HTTP/1.1 401"));
+}
+
+#[tokio::test]
+async fn previews_spend_no_link_and_see_nothing_of_its_file() {
+    let house = house("previews").await;
+    let day = Duration::from_secs(86_400);
+    for client in [
+        "",
+        LINPHONE,
+        "User-Agent: curl/7.88.1\r\n",
+        "User-Agent: Wget/1.21.3\r\n",
+        "User-Agent: Unknown\r\n",
+    ] {
+        let token =
+            house.auth.tokens.issue(PURPOSE, Some(house.alice), "", day, unix_millis()).await.unwrap();
+        let path = format!("/provision/linphone.xml?token={token}");
+        for other in [
+            "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\nAccept: text/html,*/*;q=0.8\r\n",
+            "User-Agent: WhatsApp/2.23.20.0\r\nAccept: */*\r\n",
+            "User-Agent: TelegramBot (like TwitterBot)\r\n",
+            "User-Agent: Synapse (bot; +https://github.com/matrix-org/synapse)\r\nAccept: text/html\r\n",
+            "",
+        ] {
+            let shown = house.send(&format!("GET {path}"), other, "").await;
+            let is_page = other.contains("text/html");
+            assert!(shown.starts_with(if is_page { "HTTP/1.1 200" } else { "HTTP/1.1 403" }), "{shown}");
+            assert_eq!(
+                shown.contains("<form method=\"post\" action=\"/provision/linphone.xml\">"),
+                is_page,
+                "{shown}"
+            );
+            assert!(!shown.contains("ha1") && !shown.contains("alice"), "{shown}");
+            assert!(shown.contains("no-store"), "{shown}");
+        }
+        assert!(house.auth.book.app_passwords(house.alice).await.unwrap().is_empty(), "no password was made");
+        let fetched = if client.is_empty() {
+            house.ask("POST /provision/linphone.xml", &format!("token={token}")).await
+        } else {
+            house.send(&format!("GET {path}"), client, "").await
+        };
+        assert!(
+            fetched.starts_with("HTTP/1.1 200") && fetched.contains("name=\"ha1\""),
+            "{client}: {fetched}"
+        );
+        let browser = house.send(&format!("GET {path}"), "Accept: text/html\r\n", "").await;
+        assert!(browser.starts_with("HTTP/1.1 401"), "it is spent: {browser}");
+        let made = house.auth.book.app_passwords(house.alice).await.unwrap();
+        house.auth.book.remove_app_password(house.alice, &made[0].0).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ words! {
     reset_title, reset_text, reset_submit, reset_done, taken, throttled, trouble,
     ready_title, ready_text, ready_next,
     chat_title, chat_text, chat_open, calls_title, linphone_title, linphone_text, linphone_code,
-    by_hand_title, address, user_name, domain, password, password_yours, server, port_starttls, port_tls, proxy, transport,
+    fetch_title, fetch_text, fetch, by_hand_title, address, user_name, domain, password, password_yours, server, port_starttls, port_tls, proxy, transport,
     rooms, files_title, files_text,
     setup_title, account, accounts, invites, service, sign_in, sign_in_title, sign_in_wrong, sign_in_device,
     sign_in_again, sign_out, done, shown_once, token, link, chat_uri, halves_title, numbers, no_phones, no_chats,
