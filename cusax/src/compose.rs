@@ -102,7 +102,9 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         bound.extend(server.s2s_tls().iter().map(|address| ("xmpp.s2s_tls", *address)));
         bound.extend(server.components().iter().map(|address| ("xmpp.components", *address)));
         let profiles = provisioning::Profiles::new(Arc::clone(&ground.store.records));
-        server.attach_groups(Arc::new(profiles.with_people(&ground.auth)));
+        let profiles = Arc::new(profiles.with_people(&ground.auth));
+        server.attach_groups(Arc::clone(&profiles) as _);
+        server.attach_visibility(profiles);
         rooms = Some(server.rooms());
         chat = Some(server);
     }

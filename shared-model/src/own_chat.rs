@@ -142,6 +142,8 @@ pub trait OwnChat: Send + Sync {
     fn is_undisturbed<'a>(&'a self, of: &'a BareJid) -> Kept<'a, bool>;
     /// Says so from now on, or does not any more.
     fn set_undisturbed<'a>(&'a self, of: &'a BareJid, is_undisturbed: bool) -> Kept<'a, ()>;
+    /// Its contacts that see it or are seen by it, by what both agreed to.
+    fn contacts<'a>(&'a self, of: &'a BareJid) -> Kept<'a, Vec<BareJid>>;
     /// Its mailbox; `None` where messages cannot be kept.
     fn mailbox<'a>(&'a self, of: &'a BareJid) -> Kept<'a, Option<MailboxState>>;
     /// Lets callers leave messages from now on, or does not any more.

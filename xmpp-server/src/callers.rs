@@ -100,11 +100,7 @@ async fn judge(server: &Server, callee: &Jid, caller: Option<&Jid>) -> Result<bo
         Callers::Everybody => true,
         _ if caller.bare_str() == callee.bare_str() => true,
         Callers::Service => server.is_home(caller.domain()),
-        Callers::Contacts => {
-            let contact = server.rosters.get(callee.bare_str(), &caller.to_bare()).await?;
-            let subscription = contact.subscription();
-            contact.is_listed && (subscription.to || subscription.from)
-        }
+        Callers::Contacts => server.rosters.get(callee.bare_str(), &caller.to_bare()).await?.is_agreed(),
     })
 }
 

@@ -114,6 +114,14 @@ impl OwnChat for Accounts {
         Box::pin(async move { undisturbed::set(&self.0, &user(of)?, is_undisturbed).await.map_err(unkept) })
     }
 
+    fn contacts<'a>(&'a self, of: &'a BareJid) -> Pending<'a, Result<Vec<BareJid>, OwnChatError>> {
+        Box::pin(async move {
+            let all = self.0.rosters.all(of.as_str()).await.map_err(unkept)?;
+            let agreed = all.into_iter().filter(|(_, contact)| contact.is_agreed());
+            Ok(agreed.filter_map(|(jid, _)| jid.bare_str().parse().ok()).collect())
+        })
+    }
+
     fn mailbox<'a>(&'a self, of: &'a BareJid) -> Pending<'a, Result<Option<MailboxState>, OwnChatError>> {
         Box::pin(async move {
             if !self.0.uploads.is_open() {

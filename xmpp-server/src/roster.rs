@@ -37,6 +37,11 @@ pub(crate) struct Contact {
 }
 
 impl Contact {
+    /// Whether it is in the roster, and sees the account or is seen by it.
+    pub(crate) fn is_agreed(&self) -> bool {
+        self.is_listed && (self.to || self.from)
+    }
+
     /// The state of the subscription.
     pub(crate) fn subscription(&self) -> Subscription {
         let Self { to, from, pending_out, pending_in, approved, .. } = *self;

@@ -9,7 +9,7 @@ use std::time::Instant;
 use rustls::crypto::SecureRandom;
 use shared_auth::{AccountCard, Auth};
 use shared_model::{
-    Availability, BareJid, ConferenceDirectory, Domains, Fact, Groups, Notices, OwnChat, Pending,
+    Availability, BareJid, ConferenceDirectory, Domains, Fact, Groups, Notices, OwnChat, Pending, Visibility,
     VoiceMessages,
 };
 use shared_runtime::bus::Bus;
@@ -166,6 +166,8 @@ pub(crate) struct Server {
     pub(crate) about: OnceLock<Vec<Element>>,
     /// The calls of the rooms, where there is a focus in this process.
     pub(crate) calls: OnceLock<Arc<dyn ConferenceDirectory>>,
+    /// Who knows by whom accounts are found.
+    pub(crate) visibility: OnceLock<Arc<dyn Visibility>>,
     /// Where invitations lead, where somebody serves their pages.
     pub(crate) invitations: OnceLock<Invitations>,
     /// Accounts that were made unasked, and guests, by network.
@@ -247,6 +249,7 @@ impl XmppServer {
             pubsub_domain: format!("pubsub.{domain}"),
             about: OnceLock::new(),
             calls: OnceLock::new(),
+            visibility: OnceLock::new(),
             invitations: OnceLock::new(),
             arrivals: Arrivals::default(),
             guests: Guests::new(&config.guests),
@@ -398,6 +401,12 @@ impl XmppServer {
         if !self.server.config.shared_groups.is_empty() {
             self.server.shutdown.spawn(crate::shared_groups::follow(Arc::clone(&self.server), groups));
         }
+    }
+
+    /// Says by whom accounts are found. Only the first counts; without, contacts find one another.
+    pub fn attach_visibility(&self, visibility: Arc<dyn Visibility>) {
+        // A second would be a mistake of whoever composes; the first goes on being asked.
+        let _ = self.server.visibility.set(visibility);
     }
 
     /// Gives the rooms the focus, which they ask when they missed what it said. Only the first counts.

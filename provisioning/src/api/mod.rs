@@ -14,6 +14,7 @@ mod doctor;
 pub(crate) mod export;
 mod groups;
 mod invites;
+mod listing;
 mod live;
 mod openapi;
 mod own;
@@ -124,6 +125,7 @@ impl Ask {
 pub(crate) fn table() -> impl Iterator<Item = &'static Operation> {
     [
         own::TABLE,
+        listing::TABLE,
         chat::TABLE,
         voicemail::TABLE,
         accounts::TABLE,

@@ -52,7 +52,7 @@ async fn respond(
     let is_shallow = headers.get("depth").is_some_and(|depth| depth == "0");
     match method.as_str() {
         "GET" | "HEAD" => {
-            let people = face.listed.people(face, domain).await.map_err(failed)?;
+            let people = face.listed.people(face, &asker).await.map_err(failed)?;
             let card = people.iter().find(|card| place(card) == path);
             let card = card.ok_or_else(|| StatusCode::NOT_FOUND.into_response())?;
             let text = vcard::print(card, Version::Three);
@@ -65,7 +65,7 @@ async fn respond(
         }
         "PROPFIND" => {
             let asked = dav::read(body).filter(|asked| asked.root == "propfind").ok_or_else(malformed)?;
-            let people = face.listed.people(face, domain).await.map_err(failed)?;
+            let people = face.listed.people(face, &asker).await.map_err(failed)?;
             let mut resources = Vec::new();
             if path == HOME {
                 resources.push(home(domain));
@@ -85,7 +85,7 @@ async fn respond(
         }
         "REPORT" if path == BOOK => {
             let asked = dav::read(body).ok_or_else(malformed)?;
-            let people = face.listed.people(face, domain).await.map_err(failed)?;
+            let people = face.listed.people(face, &asker).await.map_err(failed)?;
             match asked.root.as_str() {
                 "addressbook-multiget" => {
                     let is_wanted = |card: &&AccountCard| asked.hrefs.contains(&place(card));

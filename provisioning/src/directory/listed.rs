@@ -1,7 +1,8 @@
-//! Who is in address books, kept for a while: to know it, every account and its profile is read.
+//! Who is in address books: whoever their domain finds, kept for a while, since to know it every account and its profile is read; and
+//! those contacts of who asks whom their contacts find.
 //!
-//! In    who asks; what happens to accounts and profiles. Out those of their domain whose profile lists them, in the order of their
-//!       AORs: people of other domains are no business of theirs.
+//! In    who asks; what happens to accounts and profiles. Out people of their domain in the order of their AORs: people of other domains
+//!       are no business of theirs.
 //! State a list a domain of at most [`MOST_LISTED`] people, dropped when an account or a profile of this process changes, and after [`KEPT`]:
 //!       a profile that another process changes is seen then.
 
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use shared_auth::AccountCard;
+use shared_model::{BareJid, FoundBy};
 use shared_store::StoreError;
 
 use crate::Face;
@@ -33,12 +35,25 @@ impl Listed {
         kept.age += 1;
     }
 
-    /// Those whose profile lists them, by their addresses.
+    /// Those whom an account finds without their addresses.
     pub(super) async fn people(
         &self,
         face: &Face,
-        domain: &str,
+        asker: &AccountCard,
     ) -> Result<Arc<Vec<AccountCard>>, StoreError> {
+        let mut people = self.of_domain(face, asker.aor.domain()).await?;
+        let contacts = contacts(face, asker).await?;
+        if !contacts.is_empty() {
+            let all = Arc::make_mut(&mut people);
+            all.extend(contacts);
+            all.sort_by(|one, other| one.aor.cmp(&other.aor));
+            all.dedup_by(|one, other| one.account == other.account);
+        }
+        Ok(people)
+    }
+
+    /// Those whom everybody of their domain finds.
+    async fn of_domain(&self, face: &Face, domain: &str) -> Result<Arc<Vec<AccountCard>>, StoreError> {
         let (known, age) = self.known(domain, Instant::now());
         if let Some(known) = known {
             return Ok(known);
@@ -69,7 +84,8 @@ async fn read(face: &Face, domain: &str) -> Result<Vec<AccountCard>, StoreError>
         let (cards, more) = face.auth.directory.list(after.as_ref(), PAGE).await?;
         after = cards.last().map(|card| card.aor.clone());
         for card in cards.into_iter().filter(|card| card.enabled && card.aor.domain() == domain) {
-            if face.profiles.over(&base, &card, None).await?.listed == Some(true) {
+            let settings = face.profiles.over(&base, (card.account, &card.aor), None).await?;
+            if settings.listed == Some(FoundBy::Domain) {
                 all.push(card);
             }
         }
@@ -77,6 +93,29 @@ async fn read(face: &Face, domain: &str) -> Result<Vec<AccountCard>, StoreError>
             return Ok(all);
         }
     }
+}
+
+/// The contacts of an account; nobody, where another process has the rosters.
+pub(super) async fn roster(face: &Face, of: &AccountCard) -> Result<Vec<BareJid>, StoreError> {
+    let Some(chat) = &face.own_chat else { return Ok(Vec::new()) };
+    chat.contacts(&of.jid).await.map_err(|error| StoreError::Backend(error.to_string()))
+}
+
+/// Those contacts of an account whom their contacts find.
+async fn contacts(face: &Face, asker: &AccountCard) -> Result<Vec<AccountCard>, StoreError> {
+    let base = face.profiles.base(asker.aor.domain()).await?;
+    let mut found = Vec::new();
+    for jid in roster(face, asker).await?.into_iter().take(MOST_LISTED) {
+        let card = face.auth.directory.by_jid(&jid).await?;
+        let Some(card) = card.filter(|it| it.enabled && it.aor.domain() == asker.aor.domain()) else {
+            continue;
+        };
+        let settings = face.profiles.over(&base, (card.account, &card.aor), None).await?;
+        if settings.listed.unwrap_or_default() == FoundBy::Contacts {
+            found.push(card);
+        }
+    }
+    Ok(found)
 }
 
 /// Accounts read at once.

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! In    an account that asks: by password, by token with `directory:read`, by session.
-//! Out   for an exact address its record, with the AOR (TEL and IMPP) and the JID; lists of those alone whose profile says `listed`.
+//! Out   for an exact address its record, with the AOR (TEL and IMPP) and the JID, which are public by calls and chat anyway; for a number, and
+//!       in lists, those alone whom the asker finds by what their profile says (`listed`): numbers can be tried.
 //! State how often each account asked in this minute, bounded.
 //! Errors 401; 404 for all that is not there, may not log in, or is not of this service; 429 to who asks too often,
 //!        lest somebody try all numbers.
@@ -29,7 +30,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get};
 use serde_json::{Value, json};
 use shared_auth::AccountCard;
-use shared_model::{AccountId, Aor, BareJid};
+use shared_model::{AccountId, Aor, BareJid, FoundBy};
 use shared_runtime::http::Peer;
 
 use crate::Face;
@@ -71,7 +72,7 @@ async fn look_up(
     }
 }
 
-/// The record of an exact address; a number is looked up among people of the asker's domain.
+/// The record of an exact address; a number's, if the asker finds whose it is.
 pub(crate) async fn find(
     face: &Face,
     asker: &AccountCard,
@@ -83,15 +84,31 @@ pub(crate) async fn find(
     let found = match (kind, address.parse::<Aor>(), address.parse::<BareJid>()) {
         ("aor", Ok(aor), _) => directory.by_aor(&aor).await?,
         ("jid", _, Ok(jid)) => directory.by_jid(&jid).await?,
-        ("number", ..) => {
-            directory.by_number(address).await?.filter(|card| card.aor.domain() == asker.aor.domain())
-        }
+        ("number", ..) => match directory.by_number(address).await? {
+            Some(card) if finds(face, asker, &card).await? => Some(card),
+            _ => None,
+        },
         _ => None,
     };
     found
         .filter(|card| card.enabled)
         .map(|card| record(face, &card))
         .ok_or_else(|| Problem::nothing("address"))
+}
+
+/// Whether an account finds another whose address it does not know. People of other domains are none of its own.
+async fn finds(face: &Face, asker: &AccountCard, found: &AccountCard) -> Result<bool, Problem> {
+    if asker.account == found.account {
+        return Ok(true);
+    }
+    if asker.aor.domain() != found.aor.domain() {
+        return Ok(false);
+    }
+    Ok(match face.profiles.of(found, None).await?.listed.unwrap_or_default() {
+        FoundBy::Nobody => false,
+        FoundBy::Domain => true,
+        FoundBy::Contacts => listed::roster(face, asker).await?.contains(&found.jid),
+    })
 }
 
 /// What is said of an account: both directions, so that a reader can hold one against the other (S-25).

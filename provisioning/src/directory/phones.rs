@@ -1,5 +1,6 @@
 //! The phone book of a desk phone: XML as its make reads it, of those who are listed.
 
+use shared_auth::AccountCard;
 use shared_store::StoreError;
 
 use crate::Face;
@@ -7,9 +8,9 @@ use crate::answer::escape_xml;
 use crate::profile::shown_name;
 use crate::render::phones::Make;
 
-/// The book of a domain; names first, and numbers that the phone can dial: the user part, and E.164.
-pub(crate) async fn book(face: &Face, domain: &str, make: Make) -> Result<String, StoreError> {
-    let people = face.listed.people(face, domain).await?;
+/// The book of an account; names first, and numbers that the phone can dial: the user part, and E.164.
+pub(crate) async fn book(face: &Face, asker: &AccountCard, make: Make) -> Result<String, StoreError> {
+    let people = face.listed.people(face, asker).await?;
     let entries = people.iter().map(|card| {
         let name = escape_xml(shown_name(card));
         let dialled = std::iter::once(card.aor.as_str()).chain(card.numbers.iter().map(String::as_str));

@@ -17,7 +17,7 @@ use shared_store::StoreError;
 
 use super::deeds::Outcome;
 use super::words::{Words, fill};
-use super::{own, page, setup, timeline, trouble};
+use super::{listing, own, page, setup, timeline, trouble};
 use crate::Face;
 use crate::api::caller::Caller;
 use crate::api::{self, Ask};
@@ -94,6 +94,7 @@ pub(super) async fn show(
     let Some(chat) = own::sections(face, words, session, &parts.blocked, outcome).await else {
         return trouble(words);
     };
+    let Some(listing) = listing::section(face, words, session).await else { return trouble(words) };
     let happened = timeline::own(face, words, session, &parts.happened).await;
     let status = match outcome {
         Some(Outcome::Refused(_, problem)) => problem.status,
@@ -106,6 +107,7 @@ pub(super) async fn show(
         (session_list(words, session, &sessions))
         (forms(face, words, session, keeper, outcome))
         (chat)
+        (listing)
         (call_list(words, &calls))
         (happened)
         (data(words, session, keeper, (face.config.audit, outcome)))

@@ -8,6 +8,7 @@ mod admin;
 mod deeds;
 mod elsewhere;
 mod invite;
+mod listing;
 mod own;
 mod setup;
 mod sign_in;

@@ -2,7 +2,8 @@
 //!
 //! Each is set or left open; what is left open is taken from the layer below (S-08). [`Chosen`] is what holds in the end.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use shared_model::FoundBy;
 
 use super::Layer;
 
@@ -31,12 +32,28 @@ pub struct Settings {
     /// Seconds for which phones register, 60 to 86400. Default 3600.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub register_seconds: Option<u32>,
-    /// Whether the account is in address books and phone books. Default: no; who knows an address may look it up all the same.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub listed: Option<bool>,
+    /// Who finds the account in address books, by search and by its number. Default: its contacts. Who knows an address may look it up
+    /// all the same.
+    #[serde(deserialize_with = "listed", skip_serializing_if = "Option::is_none")]
+    pub listed: Option<FoundBy>,
     /// Groups of an account, whose layers lie below its own; of other layers they are not looked at. The first wins.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+}
+
+/// A word, or what the key held before: everybody of the domain, or nobody.
+fn listed<'de, D: Deserializer<'de>>(from: D) -> Result<Option<FoundBy>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "`listed` is nobody, contacts or domain")]
+    enum Written {
+        Word(FoundBy),
+        Flag(bool),
+    }
+    Ok(Option::deserialize(from)?.map(|written| match written {
+        Written::Word(by) => by,
+        Written::Flag(true) => FoundBy::Domain,
+        Written::Flag(false) => FoundBy::Nobody,
+    }))
 }
 
 /// Whether sound is encrypted.
@@ -118,6 +135,23 @@ mod tests {
         assert!(linked.linked && !linked.xmpp_calls && !linked.sip_messages && !linked.sip_presence);
         let alone = Chosen::of(&Settings { linked: Some(false), ..Settings::default() }, false);
         assert!(alone.xmpp_calls && alone.sip_messages && alone.sip_presence);
+    }
+
+    #[test]
+    fn who_is_listed_is_written_by_a_word_and_read_from_what_was_there_before() {
+        let read = |text: &str| serde_json::from_str::<Settings>(text).map(|settings| settings.listed);
+        for (text, by) in [
+            (r#"{"listed":true}"#, Some(FoundBy::Domain)),
+            (r#"{"listed":false}"#, Some(FoundBy::Nobody)),
+            (r#"{"listed":"contacts"}"#, Some(FoundBy::Contacts)),
+            (r#"{"listed":null}"#, None),
+            ("{}", None),
+        ] {
+            assert_eq!(read(text).unwrap(), by, "{text}");
+        }
+        assert!(read(r#"{"listed":"all"}"#).unwrap_err().to_string().contains("nobody, contacts or domain"));
+        let settings = Settings { listed: Some(FoundBy::Nobody), ..Settings::default() };
+        assert_eq!(serde_json::to_string(&settings).unwrap(), r#"{"listed":"nobody"}"#);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use shared_auth::{AccountCard, Auth, Directory, Links};
-use shared_model::{AccountId, Aor, Groups, Member, Pending, Unavailable};
+use shared_model::{AccountId, Aor, FoundBy, Groups, Member, Pending, Unavailable, Visibility};
 use shared_store::{Expected, RecordChange, Records, StoreError};
 
 use super::Settings;
@@ -109,7 +109,7 @@ impl Profiles {
     /// What holds for a device of an account: its layers, one over the other.
     pub async fn of(&self, card: &AccountCard, device: Option<&str>) -> Result<Settings, StoreError> {
         let base = self.base(card.aor.domain()).await?;
-        self.over(&base, card, device).await
+        self.over(&base, (card.account, &card.aor), device).await
     }
 
     /// What holds for the accounts of a domain that say nothing themselves.
@@ -122,17 +122,17 @@ impl Profiles {
     pub async fn over(
         &self,
         base: &Settings,
-        card: &AccountCard,
+        (account, aor): (AccountId, &Aor),
         device: Option<&str>,
     ) -> Result<Settings, StoreError> {
-        let own = self.read(&Layer::Account(card.aor.clone())).await?;
+        let own = self.read(&Layer::Account(aor.clone())).await?;
         let mut whole = match device {
-            Some(device) => self.read(&Layer::Device(card.aor.clone(), device.to_owned())).await?.over(&own),
+            Some(device) => self.read(&Layer::Device(aor.clone(), device.to_owned())).await?.over(&own),
             None => own.clone(),
         };
         let mut groups = own.groups;
         // What is said here wins over what is said elsewhere.
-        groups.extend(self.elsewhere(card.account).await?);
+        groups.extend(self.elsewhere(account).await?);
         for group in groups {
             whole = whole.over(&self.read(&Layer::Group(group)).await?);
         }
@@ -226,6 +226,19 @@ impl Groups for Profiles {
             }
             self.members_elsewhere().await?.into_iter().for_each(|member| found.add(member));
             Ok(found.all.into_iter().map(|(aor, groups)| Member { aor, groups }).collect())
+        })
+    }
+}
+
+impl Visibility for Profiles {
+    fn found_by<'a>(&'a self, account: AccountId, aor: &'a Aor) -> Pending<'a, Result<FoundBy, Unavailable>> {
+        Box::pin(async move {
+            let read = async { self.over(&self.base(aor.domain()).await?, (account, aor), None).await };
+            let settings = read.await.map_err(|error: StoreError| {
+                tracing::error!(%error, "it is not known by whom an account is found");
+                Unavailable
+            })?;
+            Ok(settings.listed.unwrap_or_default())
         })
     }
 }
@@ -424,7 +437,7 @@ mod tests {
         let profiles = Profiles::new(shared_store::Store::in_memory().records);
         let settings = |groups: &[&str]| Settings {
             groups: groups.iter().map(|group| (*group).to_owned()).collect(),
-            listed: Some(true),
+            listed: Some(FoundBy::Domain),
             ..Settings::default()
         };
         for (layer, groups) in [

@@ -148,7 +148,7 @@ pub(crate) async fn answer(
     // Phones ask for addresses in the case that they like, and for many files that nobody has.
     let file = file.to_ascii_lowercase();
     if is_book(&file) {
-        return match directory::phone_book(&face, card.aor.domain(), make).await {
+        return match directory::phone_book(&face, &card, make).await {
             Ok(book) => private("application/xml", book),
             Err(_) => unkept(StatusCode::SERVICE_UNAVAILABLE.into_response()),
         };

@@ -405,7 +405,8 @@ async fn what_an_account_left_here_is_forgotten_whoever_removes_it() {
     let house = house("left").await;
     let layer: provisioning::Layer = "device:alice@example.org/PHONE".parse().unwrap();
     let profiles = provisioning::Profiles::new(house.records.clone());
-    let settings = provisioning::Settings { listed: Some(true), ..Default::default() };
+    let settings =
+        provisioning::Settings { listed: Some(shared_model::FoundBy::Domain), ..Default::default() };
     profiles.write(&layer, &settings).await.unwrap();
     house.auth.book.remove(house.alice).await.unwrap();
     let is_forgotten = async {

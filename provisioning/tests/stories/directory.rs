@@ -19,14 +19,14 @@ async fn add(house: &House, name: &str, shown: &str) {
 }
 
 /// By the API, so that it holds at once.
-async fn list(house: &House, layer: &str) {
+async fn list(house: &House, layer: &str, by: &str) {
     let admin = Profile { admin: true, ..Profile::default() };
     house.auth.book.set_profile(house.alice, admin).await.unwrap();
     let (holder, hour) = ((house.alice, Holder::Person), Duration::from_secs(3600));
     let now = shared_runtime::unix_millis();
     let token = house.auth.bearers.issue(holder, "test", &["admin:write"], hour, now).await.unwrap().0;
     let put = format!("PUT /api/v1/profiles/{layer}");
-    let done = house.call(&token, &put, r#"{"settings":{"listed":true}}"#).await;
+    let done = house.call(&token, &put, &format!(r#"{{"settings":{{"listed":"{by}"}}}}"#)).await;
     assert!((200..300).contains(&done.0), "{done:?}");
 }
 
@@ -34,6 +34,7 @@ async fn list(house: &House, layer: &str) {
 async fn an_account_finds_whose_address_it_is_both_ways_and_a_stranger_finds_nothing() {
     let house = house("lookup").await;
     add(&house, "bob", "Bob <b>").await;
+    list(&house, "service", "domain").await;
     let mut found = Vec::new();
     for path in ["aor/bob@example.org", "jid/bob.chat@example.org", "number/+33123456789"] {
         let answer = house.ask(&format!("GET /directory/{path} @BASIC@"), "").await;
@@ -62,6 +63,53 @@ async fn an_account_finds_whose_address_it_is_both_ways_and_a_stranger_finds_not
     assert!(off.starts_with("HTTP/1.1 404") && timeless(&off) == timeless(&none));
 }
 
+/// By number and in lists; who knows an address finds its owner whatever that one wants.
+#[tokio::test]
+async fn whom_nobody_shall_find_nobody_does_but_who_knows_the_address() {
+    let house = house("visible").await;
+    add(&house, "bob", "Bob").await;
+    let ask = async |path: &str| house.ask(&format!("GET {path} @BASIC@"), "").await;
+    let finds = async || {
+        let (number, place) = (ask("/directory/number/+33123456789").await, "/directory/dav/people/");
+        let fields = format!("{}Depth: 1\r\n", basic("alice:pencil"));
+        let book = house.send(&format!("PROPFIND {place}"), &fields, "").await;
+        let is_listed = book.contains(".vcf");
+        assert_eq!(number.starts_with("HTTP/1.1 200"), is_listed, "{number}{book}");
+        is_listed
+    };
+    let session = {
+        let found = house.auth.directory.by_aor(&"bob@example.org".parse().unwrap()).await.unwrap().unwrap();
+        let (holder, hour) = ((found.account, Holder::Person), Duration::from_secs(3600));
+        let (scopes, now) = (["account:read", "account:write"], shared_runtime::unix_millis());
+        house.auth.bearers.issue(holder, "test", &scopes, hour, now).await.unwrap().0
+    };
+    let (is_now, _) = house.call(&session, "GET /api/v1/account/listing", "").await;
+    assert_eq!(is_now, 200);
+    assert!(!finds().await, "by default contacts alone");
+    for (wish, strangers, contacts) in
+        [("contacts", false, true), ("nobody", false, false), ("domain", true, true)]
+    {
+        let body = format!(r#"{{"listed":"{wish}"}}"#);
+        let done = house.call(&session, "PUT /api/v1/account/listing", &body).await;
+        assert_eq!((done.0, &done.1["listed"]), (200, &wish.into()));
+        assert_eq!(finds().await, strangers, "{wish}");
+        house.chat.0.lock().unwrap().contacts = vec!["bob.chat@example.org".parse().unwrap()];
+        assert_eq!(finds().await, contacts, "{wish}");
+        house.chat.0.lock().unwrap().contacts.clear();
+        for path in ["/directory/aor/bob@example.org", "/directory/bob@example.org.vcf"] {
+            assert!(ask(path).await.starts_with("HTTP/1.1 200"), "{wish}: {path}");
+        }
+    }
+    let wrong = house.call(&session, "PUT /api/v1/account/listing", r#"{"listed":"all"}"#).await;
+    assert_eq!((wrong.0, &wrong.1["field"]), (422, &"listed".into()));
+    let changes = house.auth.audit.page(None, 10).await.unwrap();
+    let change = &changes.iter().find(|(_, change)| change["what"] == "listing changed").unwrap().1;
+    assert_eq!(
+        (&change["before"]["listed"], &change["after"]["listed"]),
+        (&"nobody".into(), &"domain".into())
+    );
+}
+
 #[tokio::test]
 async fn who_tries_all_numbers_is_told_to_wait() {
     let house = house("numbers").await;
@@ -88,7 +136,7 @@ async fn an_address_book_holds_those_who_are_listed_and_cannot_be_written() {
         !dav("PROPFIND", "/directory/dav/people/", "").await.contains(".vcf"),
         "nobody is listed by default"
     );
-    list(&house, "account:bob@example.org").await;
+    list(&house, "account:bob@example.org", "domain").await;
     let book = dav(
         "PROPFIND",
         "/directory/dav/people/",

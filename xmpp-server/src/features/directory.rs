@@ -1,11 +1,12 @@
 //! Search among the accounts of this service — XEP-0055 1.3, sections 2.1 (searching), 3 (forms).
 //!
 //! In    a get for the fields, a set with some of them, at `directory.<domain>`, of an account of this service.
-//! Out   names and addresses of accounts that may log in and have a name; at most [`MOST_FOUND`].
+//! Out   names and addresses of accounts that may log in, have a name, and are found by who asks; at most [`MOST_FOUND`].
 //! State when each account searched last: bounded.
 //! Errors `forbidden` to others; `not-acceptable` for less than three letters in every field: nobody reads the book through;
 //!        who fills in nothing finds nothing (§2.1);
 //!        `resource-constraint` to who searches more often than [`OFTEN`] times a minute.
+//! The address by which one calls (RFC 7081 §3.5) is in the form alone: the other answer has no place for it.
 //! Not here: cards. What an account shows to all is its name; the rest is asked of the account.
 
 use std::collections::VecDeque;
@@ -13,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use shared_auth::AccountCard;
-use shared_model::Spec;
+use shared_model::{FoundBy, Spec};
 use xmpp_core::payload::disco::Info;
 use xmpp_core::payload::form::{Field, Form, table};
-use xmpp_core::{Element, ErrorKind, StanzaError, ns};
+use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 
 use super::{Answered, Feature, Request, Target, store_failed};
 use crate::server::Server;
@@ -89,7 +90,7 @@ async fn answer(server: &Server, request: &Request) -> Answered {
         let why = "searches are limited: wait a minute";
         return Err(StanzaError::because(ErrorKind::ResourceConstraint, why));
     }
-    let found = find(server, &wanted, request.from.domain()).await?;
+    let found = find(server, &wanted, &request.from).await?;
     Ok(show(&found, form.is_some()).into())
 }
 
@@ -141,35 +142,63 @@ impl Wanted {
     }
 }
 
-/// People of a domain: those of others are none of its own.
-async fn find(server: &Server, wanted: &Wanted, domain: &str) -> Result<Vec<AccountCard>, StanzaError> {
-    let (mut found, mut after) = (Vec::new(), None);
+/// Those who are found by who asks.
+async fn find(server: &Server, wanted: &Wanted, asker: &Jid) -> Result<Vec<AccountCard>, StanzaError> {
+    let (mut found, mut after, mut judged) = (Vec::new(), None, 0);
     for _ in 0..MOST_PAGES {
         let page = server.auth.directory.list(after.as_ref(), PAGE).await;
         let (page, more) = page.map_err(|error| store_failed(&error))?;
         after = page.last().map(|account| account.aor.clone());
-        found.extend(
-            page.into_iter().filter(|account| account.jid.domain() == domain && wanted.fits(account)),
-        );
-        if !more || after.is_none() || found.len() >= MOST_FOUND {
+        for account in page.into_iter().filter(|account| wanted.fits(account)) {
+            judged += 1;
+            if finds(server, asker, &account).await? {
+                found.push(account);
+            }
+            if found.len() >= MOST_FOUND || judged >= MOST_JUDGED {
+                return Ok(found);
+            }
+        }
+        if !more || after.is_none() {
             break;
         }
     }
-    found.truncate(MOST_FOUND);
     Ok(found)
+}
+
+/// Whether an account finds another whose address it does not know. People of other domains are none of its own.
+pub(crate) async fn finds(server: &Server, asker: &Jid, found: &AccountCard) -> Result<bool, StanzaError> {
+    if asker.bare_str() == found.jid.as_str() {
+        return Ok(true);
+    }
+    if asker.domain() != found.jid.domain() {
+        return Ok(false);
+    }
+    let by = match server.visibility.get() {
+        Some(visibility) => visibility.found_by(found.account, &found.aor).await,
+        None => Ok(FoundBy::default()),
+    };
+    match by {
+        Ok(FoundBy::Nobody) => Ok(false),
+        Ok(FoundBy::Domain) => Ok(true),
+        Ok(FoundBy::Contacts) => {
+            let contact = server.rosters.get(found.jid.as_str(), &asker.to_bare()).await;
+            Ok(contact.map_err(|error| store_failed(&error))?.is_agreed())
+        }
+        Err(_) => Err(ErrorKind::InternalServerError.into()),
+    }
 }
 
 fn show(found: &[AccountCard], as_form: bool) -> Element {
     let query = Element::new("query", ns::SEARCH);
     let values = |account: &AccountCard| {
         let (first, last) = split(&account.name);
-        [first, last, account.jid.local(), account.jid.as_str()].map(str::to_owned)
+        [first, last, account.jid.local(), account.jid.as_str(), &account.aor.to_sip_uri()].map(str::to_owned)
     };
     if as_form {
         return query.child(table(ns::SEARCH, COLUMNS, found.iter().map(|account| values(account).to_vec())));
     }
     query.children_from(found.iter().map(|account| {
-        let [first, last, nick, jid] = values(account);
+        let [first, last, nick, jid, _] = values(account);
         Element::new("item", ns::SEARCH)
             .with("jid", jid)
             .text_child("first", first)
@@ -188,11 +217,14 @@ const COLUMNS: &[(&str, &str, &str)] = &[
     ("last", "text-single", "Family name"),
     ("nick", "text-single", "Nick"),
     ("jid", "jid-single", "Address"),
+    ("aor", "text-single", "Calls"),
 ];
 const HOW: &str = "Fill in one or more fields, and at least three letters of one of them.";
 const LEAST_LETTERS: usize = 3;
 const LONGEST: usize = 256;
 const MOST_FOUND: usize = 50;
+/// Accounts of fitting names whose wish is asked for, for one search.
+const MOST_JUDGED: usize = 500;
 /// Accounts read at once, and how often for one search.
 const PAGE: usize = 500;
 const MOST_PAGES: usize = 40;

@@ -9,7 +9,7 @@ pub(crate) mod carbons;
 pub(crate) mod certificates;
 pub(crate) mod clients;
 mod commands;
-mod directory;
+pub(crate) mod directory;
 mod disco;
 pub(crate) mod last;
 pub(crate) mod mam;

@@ -1,8 +1,12 @@
 //! Commands for administrators, and the directory — XEP-0050, XEP-0133, XEP-0055.
 
-use crate::common::{Client, DOMAIN, PASSWORD, Served, attribute, befriend, serve, serve_again, serve_with};
+use std::sync::Arc;
+
+use crate::common::{
+    Client, DOMAIN, Everybody, PASSWORD, Served, attribute, befriend, serve, serve_again, serve_with,
+};
 use shared_auth::Profile;
-use shared_model::BareJid;
+use shared_model::{BareJid, FoundBy};
 use shared_store::Store;
 use xmpp_server::Config;
 
@@ -256,6 +260,7 @@ async fn an_announcement_reaches_who_is_online() {
 #[tokio::test]
 async fn the_directory_finds_and_is_not_read_through() {
     let served = serve().await;
+    served.server.attach_visibility(Arc::new(Everybody(FoundBy::Domain)));
     let mut alice = Client::online(&served, "alice", "a").await;
     let directory = format!("directory.{DOMAIN}");
     let items = alice.ask("get", DOMAIN, "<query xmlns='http://jabber.org/protocol/disco#items'/>").await;
@@ -270,6 +275,7 @@ async fn the_directory_finds_and_is_not_read_through() {
     let form = "<x xmlns='jabber:x:data' type='submit'><field var='first'><value>bob</value></field></x>";
     let found = alice.ask("set", &directory, &search(form)).await;
     assert!(found.contains("<reported>") && found.contains("<value>bob@example.org</value>"), "{found}");
+    assert!(found.contains("<value>sip:bob@sip.example.org</value>"), "both addresses are shown: {found}");
     for short in ["<nick>ca</nick>", "<first>b</first><nick>***</nick>"] {
         assert!(alice.ask("set", &directory, &search(short)).await.contains("not-acceptable"), "{short}");
     }

@@ -1,12 +1,14 @@
 //! Several domains in one service: whoever has the same name in two of them is two people.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use shared_auth::{Keepers, LdapConfig, NewAccount, OidcConfig, Opens, Profile};
-use shared_model::{Aor, BareJid};
+use shared_model::{Aor, BareJid, FoundBy};
 use xmpp_server::{Invitations, InviteLinks};
 
-use crate::common::{Client, DOMAIN, PASSWORD, ROOMS, Served, Site, serve_site};
+use crate::common::{Client, DOMAIN, Everybody, PASSWORD, ROOMS, Served, Site, serve_site};
 
 const OTHER: &str = "example.net";
 const SECRET: &str = "another pencil";
@@ -95,6 +97,7 @@ async fn everybody_meets_in_the_rooms_of_the_main_domain() {
 #[tokio::test]
 async fn a_directory_shows_people_of_ones_own_domain() {
     let served = serve().await;
+    served.server.attach_visibility(Arc::new(Everybody(FoundBy::Domain)));
     let mut alice = Client::online(&served, "alice", "a").await;
     let mut bob = bob_of_other(&served).await;
     for (asker, finds, passes_over) in

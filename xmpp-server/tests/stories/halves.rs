@@ -1,11 +1,14 @@
 //! Two halves of one account: who loses a telephone is told, or ends; presence waits for calls; who calls is shown so, and asks
 //! who somebody is.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::common::{Client, DOMAIN, Served, attribute, befriend, serve, serve_again, serve_with};
-use shared_model::{AccountId, Aor, BindingChange, BindingEvent, CallEvent, CallOutcome, Correlation, Fact};
+use crate::common::{Client, DOMAIN, Everybody, Served, attribute, befriend, serve, serve_again, serve_with};
+use shared_model::{
+    AccountId, Aor, BindingChange, BindingEvent, CallEvent, CallOutcome, Correlation, Fact, FoundBy,
+};
 use shared_runtime::unix_millis;
 use shared_store::{Binding, BindingUpdate, Store};
 use xmpp_server::{BothOrNothing, Config};
@@ -317,6 +320,7 @@ async fn what_the_user_says_is_stronger_than_the_call() {
 #[tokio::test]
 async fn accounts_find_who_has_an_address() {
     let served = serve().await;
+    served.server.attach_visibility(Arc::new(Everybody(FoundBy::Domain)));
     let mut bob = Client::online(&served, "bob", "b").await;
     let node = "urn:cusax:directory:0#lookup";
     for address in ["sip:alice@sip.example.org", "alice@example.org", "+33123456789"] {
@@ -331,6 +335,40 @@ async fn accounts_find_who_has_an_address() {
     }
     let limited = command(&mut bob, node, &[("address", "alice@example.org")]).await;
     assert!(limited.contains("resource-constraint"), "{limited}");
+}
+
+#[tokio::test]
+async fn contacts_find_one_another_and_others_only_who_wants_to_be_found() {
+    for (by, strangers, contacts) in
+        [(None, false, true), (Some(FoundBy::Nobody), false, false), (Some(FoundBy::Domain), true, true)]
+    {
+        let served = serve().await;
+        if let Some(by) = by {
+            served.server.attach_visibility(Arc::new(Everybody(by)));
+        }
+        let mut alice = Client::online(&served, "alice", "a").await;
+        let mut bob = Client::online(&served, "bob", "b").await;
+        let finds = async |alice: &mut Client| {
+            let (directory, fields) = (format!("directory.{DOMAIN}"), "<nick>bob</nick>");
+            let search = format!("<query xmlns='jabber:iq:search'>{fields}</query>");
+            let found = alice.ask("set", &directory, &search).await.contains("jid='bob@example.org'");
+            let numbered =
+                command(alice, "urn:cusax:directory:0#lookup", &[("address", "+33123456780")]).await;
+            assert_eq!(numbered.contains("bob@example.org"), found, "{numbered}");
+            let named =
+                command(alice, "urn:cusax:directory:0#lookup", &[("address", "bob@example.org")]).await;
+            assert!(named.contains("sip:bob@sip.example.org"), "who knows the address: {named}");
+            found
+        };
+        assert_eq!(finds(&mut alice).await, strangers, "{by:?}");
+        // Who asks is no contact yet.
+        alice.send("<presence type='subscribe' to='bob@example.org'/>").await;
+        bob.expect(&["<presence", "type='subscribe'"]).await;
+        assert_eq!(finds(&mut alice).await, strangers, "{by:?}");
+        bob.send("<presence type='subscribed' to='alice@example.org'/>").await;
+        alice.expect(&["<presence", "type='subscribed'"]).await;
+        assert_eq!(finds(&mut alice).await, contacts, "{by:?}");
+    }
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ words! {
     new_account, new_account_text, video, no_invites, left, days, conferences, no_conferences, changes, who, what,
     on, yes, no, calls_as, chats_as, kept_password, kept_devices, elsewhere, elsewhere_refused,
     picture, picture_alt, new_picture, picture_rule, undisturbed_title, is_undisturbed, is_disturbed, do_not_disturb, disturb,
+    found_title, found_by, found_nobody, found_contacts, found_domain, found_hint,
     archive_title, archive_text, archive_always, archive_contacts, archive_never, archive_yes, archive_no, blocked_title,
     blocked_text, block_address, block, unblock, end_hint,
     clients_title, no_clients, last_seen, connected, revoke, by_provider, knows_password,

@@ -14,6 +14,7 @@ pub(crate) struct Kept {
     pub(crate) archiving: Archiving,
     pub(crate) blocked: Vec<String>,
     pub(crate) is_undisturbed: bool,
+    pub(crate) contacts: Vec<BareJid>,
     pub(crate) mailbox: MailboxState,
     pub(crate) messages: Vec<KeptMessage>,
     pub(crate) ended: Vec<String>,
@@ -31,6 +32,7 @@ impl Default for Chat {
             archiving,
             blocked: Vec::new(),
             is_undisturbed: false,
+            contacts: Vec::new(),
             mailbox: MailboxState { is_wanted: false, waiting: Waiting { new: 2, old: 1 } },
             messages: Vec::new(),
             ended: Vec::new(),
@@ -98,6 +100,10 @@ impl OwnChat for Chat {
             kept.is_undisturbed = is_so;
             Ok(())
         })
+    }
+
+    fn contacts<'a>(&'a self, _: &'a BareJid) -> Done<'a, Vec<BareJid>> {
+        self.does(|kept| Ok(kept.contacts.clone()))
     }
 
     fn mailbox<'a>(&'a self, _: &'a BareJid) -> Done<'a, Option<MailboxState>> {

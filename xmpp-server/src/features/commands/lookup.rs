@@ -2,7 +2,8 @@
 //! RFC 7081 §3.3 (association by trusted means), §3.5 (S-29: a directory that vouches).
 //!
 //! In    an address of record, a JID or a number, whole.
-//! Out   the account's name, JID and address of record, or that there is none: who asks knew the address already.
+//! Out   the account's name, JID and address of record, or that there is none: who asks knew the address already. A number says so to
+//!       those alone who find the account (`directory`): numbers can be tried.
 //! Errors as many lookups a minute as searches (`directory`): nobody reads the book through.
 
 use std::time::Instant;
@@ -14,6 +15,7 @@ use xmpp_core::{ErrorKind, Jid, StanzaError};
 
 use super::own::{Own, Who};
 use super::{Outcome, Stop};
+use crate::features::directory::finds;
 use crate::server::Server;
 
 pub(super) const COMMAND: Own = Own {
@@ -37,7 +39,7 @@ async fn run(server: &Server, user: &Jid, form: &Form) -> Result<Outcome, Stop> 
         return Err(StanzaError::because(ErrorKind::ResourceConstraint, why).into());
     }
     let address = form.value("address").unwrap_or_default().trim();
-    let found = find(server, address).await?.filter(|card| card.enabled);
+    let found = find(server, user, address).await?.filter(|card| card.enabled);
     let card = found.ok_or_else(|| Stop::Fail("nobody here has this address".to_owned()))?;
     let shown = Form::new("result", NODE)
         .with(Field::new("name", "text-single", "Name", card.name.clone()))
@@ -46,10 +48,11 @@ async fn run(server: &Server, user: &Jid, form: &Form) -> Result<Outcome, Stop> 
     Ok(Outcome::Result(shown))
 }
 
-async fn find(server: &Server, address: &str) -> Result<Option<AccountCard>, Stop> {
+async fn find(server: &Server, user: &Jid, address: &str) -> Result<Option<AccountCard>, Stop> {
     let directory = &server.auth.directory;
     if let Some(number) = address.strip_prefix("tel:").or(address.starts_with('+').then_some(address)) {
-        return Ok(directory.by_number(number).await?);
+        let Some(card) = directory.by_number(number).await? else { return Ok(None) };
+        return Ok(finds(server, user, &card).await?.then_some(card));
     }
     let sip = address.strip_prefix("sips:").or_else(|| address.strip_prefix("sip:"));
     if let Some(aor) = sip.and_then(|aor| aor.parse::<Aor>().ok()) {

@@ -1,0 +1,29 @@
+//! Who finds the account without its address, on its owner's page.
+
+use maud::{Markup, html};
+
+use super::account::{form, read};
+use super::words::{Words, fill};
+use crate::Face;
+use crate::session::Session;
+
+/// The section; `None` if it cannot be read.
+pub(super) async fn section(face: &Face, words: &Words, session: &Session) -> Option<Markup> {
+    let now = read(face, session, "showListing").await?;
+    let everybody = fill(words.found_domain, session.card.aor.domain());
+    let choices =
+        [("nobody", words.found_nobody), ("contacts", words.found_contacts), ("domain", everybody.as_str())];
+    Some(html! {
+        section {
+            h2 { (words.found_title) }
+            (form(session, "setListing", "/account", html! {
+                label for="listed" { (words.found_by) }
+                select #listed name="listed" aria-describedby="listed-about" { @for (word, text) in choices {
+                    option value=(word) selected[now["listed"] == word] { (text) }
+                } }
+                p.hint #listed-about { (words.found_hint) }
+                button.quiet { (words.save) }
+            }))
+        }
+    })
+}
