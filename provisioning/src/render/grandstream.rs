@@ -30,6 +30,13 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
         ("P3", shown_name(card)),                                 // name to show
         ("P32", &minutes),                                        // minutes of a registration
         ("P130", transport),                                      // 0 UDP, 1 TCP, 2 TLS
+        ("P2329", "0"),                                           // sip: over TLS as well, not sips:
+        ("P52", "2"),                                             // NAT: nothing but to keep it open
+        ("P99", "1"),                                             // subscribes for waiting messages
+        ("P57", "9"),                                             // first G.722,
+        ("P58", "8"),                                             // then PCMA,
+        ("P59", "0"),                                             // then PCMU
+        ("P2318", &plan.parts.conference_factory),                // where conferences are made
         ("P183", srtp),                                           // 0 never, 1 if the other can, 2 always
         ("P330", "3"),                                            // phonebook by HTTPS
         ("P331", book), // its folder: host and path, without a scheme

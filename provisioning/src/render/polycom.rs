@@ -36,6 +36,13 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
         ("reg.1.outboundProxy.transport", transport),
         ("reg.1.srtp.offer", on(plan.chosen.srtp != Calls::Off)),
         ("reg.1.srtp.require", on(plan.chosen.srtp == Calls::Required)),
+        ("nat.keepalive.interval", "30"),
+        ("msg.mwi.1.subscribe", card.aor.as_str()),
+        // What waits is heard in the chat and on the page: there is no number to dial.
+        ("msg.mwi.1.callBackMode", "disabled"),
+        ("voice.codecPref.G722", "1"),
+        ("voice.codecPref.G711_A", "2"),
+        ("voice.codecPref.G711_Mu", "3"),
         ("video.enable", on(plan.chosen.video)),
         ("feature.presence.enabled", on(plan.chosen.sip_presence)),
         ("feature.messaging.enabled", on(plan.chosen.sip_messages)),

@@ -1,4 +1,4 @@
-//! Snom: XML of `settings`, one element a key, `idx` the identity, `perm` that the user may not change it.
+//! Snom: XML of `settings`, one element a key, `idx` the identity if it is one's, `perm` that the user may not change it.
 
 use super::Plan;
 use crate::answer::escape_xml;
@@ -25,12 +25,16 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
         ("user_srtp", on(plan.chosen.srtp != Calls::Off)),
         ("user_savp", savp),
         ("user_conf_uri", &plan.parts.conference_factory),
+        ("codec_priority_list", "g722,pcma,pcmu,telephone-event"),
+        ("keepalive_interval", "30"),
     ];
     let mut out =
         String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<settings>\n  <phone-settings>\n");
     for (key, value) in keys {
         out.push_str(&format!("    <{key} idx=\"1\" perm=\"R\">{}</{key}>\n", escape_xml(value)));
     }
+    let book = escape_xml(&format!("url {}/directory.xml", plan.folder));
+    out.push_str(&format!("    <dkey_directory perm=\"R\">{book}</dkey_directory>\n"));
     out.push_str("  </phone-settings>\n</settings>\n");
     out
 }

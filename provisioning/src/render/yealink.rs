@@ -32,6 +32,15 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
         ("account.1.outbound_proxy_enable", "1"),
         ("account.1.outbound_proxy.1.address", &plan.parts.host),
         ("account.1.outbound_proxy.1.port", &port),
+        ("account.1.nat.udp_update_enable", "1"), // what keeps a NAT open, over UDP
+        ("account.1.nat.udp_update_time", "30"),
+        ("account.1.subscribe_mwi", "1"), // at the own AOR (RFC 3842)
+        ("account.1.codec.g722.enable", "1"),
+        ("account.1.codec.g722.priority", "1"),
+        ("account.1.codec.pcma.enable", "1"),
+        ("account.1.codec.pcma.priority", "2"),
+        ("account.1.codec.pcmu.enable", "1"),
+        ("account.1.codec.pcmu.priority", "3"),
         ("account.1.srtp_encryption", srtp),
         ("account.1.video.enable", on(plan.chosen.video)),
         ("account.1.conf_type", "2"),
