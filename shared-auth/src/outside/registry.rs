@@ -45,9 +45,13 @@ pub struct Person {
 }
 
 impl Person {
-    /// What an account is to have that has `before`.
+    /// What an account is to have that has `before`. Which of the numbers is the first, by which it calls, is the account's to say.
     fn profile(&self, before: &Profile) -> Profile {
-        let (name, numbers) = (self.name.clone(), self.numbers.clone().unwrap_or(before.numbers.clone()));
+        let is_same = |numbers: &&Vec<String>| {
+            numbers.len() == before.numbers.len() && before.numbers.iter().all(|own| numbers.contains(own))
+        };
+        let said = self.numbers.as_ref().filter(|numbers| !is_same(numbers));
+        let (name, numbers) = (self.name.clone(), said.unwrap_or(&before.numbers).clone());
         Profile { name, numbers, video: before.video, admin: self.admin.unwrap_or(before.admin) }
     }
 }
@@ -401,6 +405,16 @@ pub(super) mod tests {
         assert_eq!(registry.links.of(id, Source::Ldap).await, Ok(None));
         let told = std::iter::from_fn(|| changes.try_recv().ok()).map(|change| change.what);
         assert_eq!(told.collect::<Vec<_>>(), ["created", "changed", "ended", "returned", "ended"]);
+    }
+
+    #[test]
+    fn the_same_numbers_stay_in_the_order_that_the_account_chose() {
+        let numbers = |all: &[&str]| all.iter().map(|number| (*number).to_owned()).collect::<Vec<_>>();
+        let person = |all| Person { numbers: Some(numbers(all)), ..person(Source::Ldap, "1", "alice") };
+        let before = Profile { numbers: numbers(&["+332", "+331"]), ..Profile::default() };
+        assert_eq!(person(&["+331", "+332"]).profile(&before).numbers, before.numbers);
+        assert_eq!(person(&["+331", "+333"]).profile(&before).numbers, numbers(&["+331", "+333"]));
+        assert!(person(&[]).profile(&before).numbers.is_empty());
     }
 
     #[tokio::test]
