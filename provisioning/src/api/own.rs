@@ -1,6 +1,6 @@
 //! The own account: its two halves, its devices, its sessions, its data.
 //!
-//! Not here: numbers, which an administrator gives; rosters, block lists and archives, which chat clients change themselves.
+//! Not here: numbers, which an administrator gives, but which of them is called with; rosters, block lists and archives, which chat clients change themselves.
 
 use std::time::Duration;
 
@@ -37,6 +37,16 @@ pub(super) const TABLE: &[Operation] = &[
         takes: &[Field::needed("name", Kind::Text, "the name to show, at most 64 characters")],
         summary: "Changes the name to show",
         run: operation!(rename),
+    },
+    Operation {
+        id: "setCallingNumber",
+        method: Method::PUT,
+        path: "/account/number",
+        scope: Scope::AccountWrite,
+        gives: "Account",
+        takes: &[Field::needed("number", Kind::Text, "one of the account's numbers, as it shows them")],
+        summary: "Calls with this number from now on, unless a call says another: it is the first of the account's",
+        run: operation!(set_number),
     },
     Operation {
         id: "changePassword",
@@ -187,6 +197,20 @@ async fn rename(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     face.auth.book.set_profile(card.account, profile).await?;
     let after = reread(face, card).await?;
     face.auth.audit.change(Some(card), "name changed", &card.aor, card_json(card), card_json(&after)).await;
+    Ok(card_json(&after))
+}
+
+async fn set_number(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let (card, number) = (&ask.caller.card, ask.text("number").unwrap_or_default());
+    let mut numbers = card.numbers.clone();
+    let at = numbers.iter().position(|own| own == number);
+    let at = at.ok_or_else(|| Problem::field("number", "this is none of the account's numbers"))?;
+    numbers[..=at].rotate_right(1);
+    let profile = Profile { name: card.name.clone(), numbers, video: card.video, admin: card.admin };
+    face.auth.book.set_profile(card.account, profile).await?;
+    let after = reread(face, card).await?;
+    let (before, now) = (json!({ "numbers": card.numbers }), json!({ "numbers": after.numbers }));
+    face.auth.audit.change(Some(card), "calling number changed", &card.aor, before, now).await;
     Ok(card_json(&after))
 }
 

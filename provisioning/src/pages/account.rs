@@ -178,6 +178,11 @@ fn halves(face: &Face, words: &Words, session: &Session, up: &Up) -> Markup {
                 @if *card.jid != *card.aor { dt { (words.chat_title) } dd.value { (card.jid) } }
                 @if !card.numbers.is_empty() { dt { (words.numbers) } dd { (card.numbers.join(", ")) } }
             }
+            @if card.numbers.len() > 1 { (form(session, "setCallingNumber", "/account", html! {
+                label for="number" { (words.calling_number) }
+                select #number name="number" { @for number in &card.numbers { option { (number) } } }
+                button.quiet { (words.use_number) }
+            })) }
             @for finding in &up.findings {
                 @let (what, mend) = finding.words();
                 p.note { strong { (what) } " " (mend) " " a href="/account/setup" { (words.setup_title) } }

@@ -433,3 +433,38 @@ async fn names_of_tokens_can_be_shown_and_pages_are_bounded_by_one_name() {
         assert_eq!(answered, status, "{query}");
     }
 }
+
+#[tokio::test]
+async fn people_choose_which_of_their_numbers_they_call_with() {
+    let house = house("number").await;
+    let (cookie, key) = sign_in(&house).await;
+    assert!(
+        !house.send("GET /account", &cookie, "").await.contains("setCallingNumber"),
+        "there is no choice"
+    );
+    let numbers = ["+33100000001", "+33100000002", "+33100000003"].map(str::to_owned).to_vec();
+    let profile = Profile { numbers, ..Profile::default() };
+    house.auth.book.set_profile(house.alice, profile).await.unwrap();
+    let page = house.send("GET /account", &cookie, "").await;
+    assert!(page.contains("action=\"/do/setCallingNumber\""), "{page}");
+    let fields = |number: &str| format!("key={key}&back=/account&number={number}");
+    let done =
+        house.send("POST /do/setCallingNumber", &format!("{cookie}{FORM}"), &fields("%2B33100000003")).await;
+    assert!(done.starts_with("HTTP/1.1 303"), "{done}");
+    let card = house.auth.directory.by_id(house.alice).await.unwrap().unwrap();
+    assert_eq!(card.numbers, ["+33100000003", "+33100000001", "+33100000002"]);
+    let new = NewAccount {
+        aor: "bob@example.org".parse().unwrap(),
+        jid: "bob@example.org".parse().unwrap(),
+        profile: Profile { numbers: vec!["+33100000009".to_owned()], ..Profile::default() },
+    };
+    house.auth.book.create(new, "pencil").await.unwrap();
+    let others =
+        house.send("POST /do/setCallingNumber", &format!("{cookie}{FORM}"), &fields("%2B33100000009")).await;
+    assert!(others.starts_with("HTTP/1.1 422"), "{others}");
+    let (_, change) = house.auth.audit.page(None, 1).await.unwrap().remove(0);
+    assert_eq!(
+        (&change["before"]["numbers"][0], &change["after"]["numbers"][0]),
+        (&"+33100000001".into(), &"+33100000003".into())
+    );
+}

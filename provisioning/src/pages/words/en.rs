@@ -69,6 +69,8 @@ pub(super) const WORDS: Words = Words {
     sign_in_device: "This is the password of one device. Sign in with the password of the account.",
     sign_in_again: "That form came from elsewhere. Please sign in here.",
     sign_out: "Sign out",
+    calling_number: "The number that I call with",
+    use_number: "Call with it",
     done: "Done.",
     shown_once: "This is shown once; keep it now.",
     token: "Token",
