@@ -12,8 +12,8 @@ use operations::timeline::Trace;
 use prometheus::{IntGauge, Opts, Registry};
 use shared_auth::Auth;
 use shared_model::{
-    ConferenceDirectory, Fact, Moderation, OwnChat, Pending, Registrations, RoomAddress, RoomDirectory,
-    RoomSnapshot, Telephony, Unavailable, idn,
+    ConferenceDirectory, Fact, Moderation, Notices, OwnChat, Pending, Registrations, RoomAddress,
+    RoomDirectory, RoomSnapshot, Telephony, Unavailable, idn,
 };
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::TlsPolicy;
@@ -152,6 +152,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
                 call_moderation: calls.clone().map(|calls| calls as _),
                 conferences: calls.map(|calls| calls as _),
                 own_chat: chat.as_ref().map(XmppServer::own_chat),
+                notices: chat.as_ref().map(XmppServer::notices),
                 registrations,
                 telephony,
             };
@@ -333,6 +334,7 @@ struct Halves {
     rooms: Option<Arc<dyn RoomDirectory>>,
     conferences: Option<Arc<dyn ConferenceDirectory>>,
     own_chat: Option<Arc<dyn OwnChat>>,
+    notices: Option<Arc<dyn Notices>>,
     registrations: Option<Arc<dyn Registrations>>,
     room_moderation: Option<Arc<dyn Moderation>>,
     call_moderation: Option<Arc<dyn Moderation>>,
@@ -377,6 +379,7 @@ fn provisioning_router(
         rooms: halves.rooms,
         conferences: halves.conferences,
         own_chat: halves.own_chat,
+        notices: halves.notices,
         registrations: halves.registrations,
         room_moderation: halves.room_moderation,
         call_moderation: halves.call_moderation,

@@ -33,7 +33,7 @@ use axum::routing::get;
 use http_body_util::BodyExt;
 use shared_auth::Auth;
 use shared_model::{
-    AccountId, Aor, ConferenceDirectory, Correlation, Doctor, Domains, Fact, Moderation, OwnChat,
+    AccountId, Aor, ConferenceDirectory, Correlation, Doctor, Domains, Fact, Moderation, Notices, OwnChat,
     ProvisioningEvent, Registrations, RoomDirectory, Spec, Telephony, Timelines,
 };
 use shared_runtime::Shutdown;
@@ -106,6 +106,8 @@ pub struct Parts {
     pub conferences: Option<Arc<dyn ConferenceDirectory>>,
     /// What accounts keep in chat, where the chat server runs in this process.
     pub own_chat: Option<Arc<dyn OwnChat>>,
+    /// Says something to accounts by chat, where the chat server runs in this process.
+    pub notices: Option<Arc<dyn Notices>>,
     /// Ends registrations, where the registrar runs in this process.
     pub registrations: Option<Arc<dyn Registrations>>,
     /// Moderates rooms, where the chat server runs in this process.
@@ -155,6 +157,8 @@ struct Face {
     rate: directory::Rate,
     /// Of changes by pages and the API.
     changes: directory::Rate,
+    /// Of links to a new password that are sent by chat.
+    forgotten: directory::Rate,
     /// Files of own data that are being written.
     exports: api::export::Exports,
 }
@@ -184,6 +188,7 @@ pub fn router(parts: Parts) -> Router {
         listed: directory::Listed::default(),
         rate: directory::Rate::new(QUESTIONS),
         changes: directory::Rate::new(CHANGES),
+        forgotten: directory::Rate::an_hour(FORGOTTEN),
         exports: api::export::Exports::default(),
         parts,
     };
@@ -297,6 +302,8 @@ const SCHEMA: &str = include_str!("render/cusax.schema.json");
 const QUESTIONS: u32 = 120;
 /// Changes of one account in a minute.
 const CHANGES: u32 = 60;
+/// Links to a new password that are sent to one account in an hour.
+const FORGOTTEN: u32 = 1;
 /// The longest form that is read, in bytes; more gets 413.
 const LONGEST_FORM: usize = 8 * 1024;
 /// The longest that brings a picture, in Base64 or as a browser sends a file.

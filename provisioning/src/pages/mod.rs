@@ -7,6 +7,7 @@ mod account;
 mod admin;
 mod deeds;
 mod elsewhere;
+mod forgotten;
 mod invite;
 mod listing;
 mod own;
@@ -40,6 +41,7 @@ pub(crate) fn router() -> Router<Arc<Face>> {
         .route("/sign-in/oidc", get(elsewhere::go_there))
         .route("/sign-in/oidc/callback", get(elsewhere::come_back))
         .route("/sign-in/oidc/logout", post(elsewhere::told_of_end))
+        .route("/sign-in/forgotten", get(forgotten::look).post(forgotten::ask))
         .route("/sign-out", post(sign_in::leave))
         .route("/account", get(account::look))
         .route("/account/setup", get(account::set_up))

@@ -110,6 +110,7 @@ pub(super) fn form(face: &Face, headers: &HeaderMap, user: &str, fault: Option<&
                     aria-describedby=[fault.map(|_| "fault")];
                 button { (words.sign_in) }
             }
+            p { a href="/sign-in/forgotten" { (words.forgotten_title) } }
             @for (domain, provider) in face.auth.authenticator.providers() {
                 @let is_asked = asked == face.domains.main() || asked == domain;
                 @if is_asked { p { a href=(elsewhere::begin_at(domain)) { (fill(words.elsewhere, provider.label())) } } }

@@ -41,6 +41,7 @@ fn parts() -> Parts {
         rooms: None,
         conferences: None,
         own_chat: None,
+        notices: None,
         registrations: None,
         room_moderation: None,
         call_moderation: None,

@@ -6,6 +6,7 @@ mod api;
 mod common;
 mod directory;
 mod domains;
+mod forgotten;
 mod https;
 mod invites;
 mod operator;

@@ -1,10 +1,11 @@
 //! A chat half and a registrar that keep what they are told, for the pages.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use shared_model::{
     AccountId, Aor, Archived, Archiving, BareJid, ChatClient, KeptEntry, KeptMessage, KeptPage, KeptPart,
-    MailboxState, OwnChat, OwnChatError, Pending, Picture, Registrations, Unavailable, Waiting,
+    MailboxState, Notices, OwnChat, OwnChatError, Pending, Picture, Registrations, Unavailable, Waiting,
 };
 use shared_store::{BindingUpdate, Bindings};
 
@@ -18,6 +19,8 @@ pub(crate) struct Kept {
     pub(crate) mailbox: MailboxState,
     pub(crate) messages: Vec<KeptMessage>,
     pub(crate) ended: Vec<String>,
+    /// What the service said, and to whom.
+    pub(crate) told: Vec<(String, String)>,
 }
 
 /// The chat half.
@@ -36,6 +39,7 @@ impl Default for Chat {
             mailbox: MailboxState { is_wanted: false, waiting: Waiting { new: 2, old: 1 } },
             messages: Vec::new(),
             ended: Vec::new(),
+            told: Vec::new(),
         }))
     }
 }
@@ -186,6 +190,17 @@ impl OwnChat for Chat {
             kept.ended.push(session);
             Ok(())
         })
+    }
+}
+
+impl Notices for Chat {
+    fn tell<'a>(&'a self, to: &'a BareJid, text: &'a str) -> Pending<'a, ()> {
+        self.0.lock().unwrap().told.push((to.to_string(), text.to_owned()));
+        Box::pin(async {})
+    }
+
+    fn ask<'a>(&'a self, _: &'a BareJid, _: &'a str, _: Duration) -> Pending<'a, Option<String>> {
+        Box::pin(async { None })
     }
 }
 

@@ -88,6 +88,7 @@ pub(crate) async fn house_behind(name: &str, proxies: &[&str], differs: impl FnO
         rooms: Some(rooms.clone()),
         conferences: Some(calls.clone()),
         own_chat: Some(chat.clone()),
+        notices: Some(chat.clone()),
         registrations: Some(Arc::new(chat::Registrar(store.bindings.clone()))),
         room_moderation: Some(rooms.clone()),
         call_moderation: Some(calls.clone()),
