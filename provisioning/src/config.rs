@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use shared_model::BareJid;
 use shared_runtime::config::Key;
 
 /// `[provisioning]`.
@@ -17,6 +19,10 @@ pub struct Config {
     /// Whether who forgot their password is sent a link to a new one by chat, where another device of theirs may be signed in. Whoever
     /// reads an account's chat can then take the account, with the password of one device too. Default: no.
     pub reset_by_chat: bool,
+    /// Where a chat client for browsers is: a URL with `https`, in which `{jid}` is the account's JID, percent-encoded. Pages and `cusax.json`
+    /// link to it. Default: none.
+    #[serde(deserialize_with = "web_client")]
+    pub web_client: Option<String>,
     /// Addresses at which clients and other servers reach this host. Given, `host-meta.json` names all ways to chat with TLS, and who
     /// reads it asks no name servers (XEP-0487): `xmpp.c2s_tls` must listen, and `xmpp.s2s_tls` where there is federation. Default none.
     pub addresses: Vec<IpAddr>,
@@ -32,9 +38,39 @@ impl Default for Config {
             users_invite: false,
             contact: String::new(),
             reset_by_chat: false,
+            web_client: None,
             addresses: Vec::new(),
             audit: Duration::from_secs(365 * 86_400),
         }
+    }
+}
+
+impl Config {
+    /// The chat client for browsers, for an account; none where none is configured.
+    pub(crate) fn web_client(&self, jid: &BareJid) -> Option<String> {
+        let encoded = |byte: u8| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            byte => format!("%{byte:02X}"),
+        };
+        let jid: String = jid.as_str().bytes().map(encoded).collect();
+        self.web_client.as_ref().map(|url| url.replace("{jid}", &jid))
+    }
+}
+
+fn web_client<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let url = String::deserialize(from)?;
+    let is_url = url.strip_prefix("https://").is_some_and(|rest| {
+        !rest.is_empty()
+            && !rest.starts_with(['/', '{', '?', '#'])
+            && !rest.chars().any(|c| c.is_control() || c.is_whitespace())
+            && !rest.replace("{jid}", "").contains(['{', '}'])
+    });
+    if is_url {
+        Ok(Some(url))
+    } else {
+        Err(D::Error::custom("a URL with https, in which {jid} is the account's JID"))
     }
 }
 
@@ -52,6 +88,11 @@ pub const KEYS: &[Key] = &[
         "whether who forgot their password is sent a link by chat: who reads an account's chat can then take it",
     ),
     Key::new(
+        "provisioning.web_client",
+        "",
+        "where a chat client for browsers is: a URL with https, in which {jid} is the account's JID; none: pages name none",
+    ),
+    Key::new(
         "provisioning.addresses",
         "[]",
         "addresses at which this host is reached; given, host-meta.json names all ways to chat with TLS",
@@ -62,3 +103,29 @@ pub const KEYS: &[Key] = &[
         "how long it is kept who changed what, accounts that were removed since included; \"0s\": the newest 100,000 changes",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_web_client_is_a_url_and_what_stands_in_it_cannot_leave_its_place() {
+        let read = |url: &str| serde_json::from_value::<Config>(serde_json::json!({ "web_client": url }));
+        let config = read("https://chat.example.org/?jid={jid}#x").unwrap();
+        let jid = "r\u{f6}m+eo@example.org".parse().unwrap();
+        let link = config.web_client(&jid);
+        assert_eq!(link.as_deref(), Some("https://chat.example.org/?jid=r%C3%B6m%2Beo%40example.org#x"));
+        assert_eq!(Config::default().web_client(&"a@b".parse().unwrap()), None);
+        for bad in [
+            "",
+            "https://",
+            "http://a.example/",
+            "javascript:alert(1)",
+            "https://{jid}/",
+            "https://a/ b",
+            "https://a/{x}",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

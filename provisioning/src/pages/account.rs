@@ -178,6 +178,7 @@ fn halves(face: &Face, words: &Words, session: &Session, up: &Up) -> Markup {
                 @if *card.jid != *card.aor { dt { (words.chat_title) } dd.value { (card.jid) } }
                 @if !card.numbers.is_empty() { dt { (words.numbers) } dd { (card.numbers.join(", ")) } }
             }
+            @if let Some(url) = face.config.web_client(&card.jid) { p { a href=(url) { (words.web_client) } } }
             @if card.numbers.len() > 1 { (form(session, "setCallingNumber", "/account", html! {
                 label for="number" { (words.calling_number) }
                 select #number name="number" { @for number in &card.numbers { option { (number) } } }

@@ -41,6 +41,7 @@ pub(super) async fn panel(parts: &Parts, words: &Words, card: &AccountCard) -> M
                 div {
                     p { (words.chat_text) }
                     a.button href=(card.jid.to_xmpp_uri()) { (words.chat_open) }
+                    @if let Some(url) = parts.config.web_client(&card.jid) { p { a href=(url) { (words.web_client) } } }
                 }
                 (qr::picture(&card.jid.to_xmpp_uri(), words.chat_open))
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{basic, house, house_behind, house_with};
+use crate::common::{basic, house, house_behind, house_with, sign_in};
 use provisioning::PURPOSE;
 use shared_runtime::unix_millis;
 
@@ -298,4 +298,30 @@ async fn a_host_that_leads_here_by_its_name_alone_is_opened_over_tls_alone() {
     let house = house_with("hsts", of_own).await;
     let page = house.send("GET /sign-in", "", "").await;
     assert!(page.contains("strict-transport-security: max-age=31536000"), "{page}");
+}
+
+#[tokio::test]
+async fn a_client_for_browsers_is_linked_where_there_is_one() {
+    let without = house("no-web").await;
+    let (cookie, _) = sign_in(&without).await;
+    for path in ["/account", "/account/setup"] {
+        let page = without.send(&format!("GET {path}"), &cookie, "").await;
+        assert!(!page.contains("Chat in this browser"), "{page}");
+    }
+    assert!(without.ask("GET /provision/cusax.json @BASIC@", "").await.contains("\"web_client\":null"));
+    let house = house_with("web", |parts| {
+        parts.config.web_client = Some("https://chat.example.org/?a&jid={jid}".to_owned());
+    })
+    .await;
+    let (cookie, _) = sign_in(&house).await;
+    let link = "href=\"https://chat.example.org/?a&amp;jid=wonder%40example.org\"";
+    for path in ["/account", "/account/setup"] {
+        let page = house.send(&format!("GET {path}"), &cookie, "").await;
+        assert!(page.contains(link), "{path}: {page}");
+    }
+    let whole = house.ask("GET /provision/cusax.json @BASIC@", "").await;
+    assert!(
+        whole.contains("\"web_client\":\"https://chat.example.org/?a&jid=wonder%40example.org\""),
+        "{whole}"
+    );
 }

@@ -78,6 +78,7 @@ pub(super) const WORDS: Words = Words {
     forgotten_submit: "Send it to my chat",
     forgotten_told: "If there is such an account, and none was sent to it in this hour, the link is in its chat now.",
     forgotten_message: "Somebody asked for a new password for {}. If it was you, open this within an hour: {} If it was not, leave it.",
+    web_client: "Chat in this browser",
     done: "Done.",
     shown_once: "This is shown once; keep it now.",
     token: "Token",
