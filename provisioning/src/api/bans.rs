@@ -57,14 +57,9 @@ async fn list(face: &Face, ask: &Ask) -> Result<Value, Problem> {
             after = Some(card.aor.clone());
             let its = slowed.of(&[card.aor.as_str(), card.jid.as_str()]);
             if !card.enabled || its.is_some() {
-                let SlowedAccount { wait, networks } = its.unwrap_or_default();
-                let networks = networks.into_iter().map(|(network, wait)| {
-                    json!({ "network": network.to_string(), "seconds": wait.as_secs().max(1) })
-                });
-                found.push(json!({
-                    "account": card_json(card), "seconds": wait.map(|wait| wait.as_secs().max(1)),
-                    "networks": networks.collect::<Vec<_>>(),
-                }));
+                let mut ban = to_json(its.unwrap_or_default());
+                ban["account"] = card_json(card);
+                found.push(ban);
             }
             if found.len() >= max {
                 break;
@@ -86,21 +81,43 @@ async fn list(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     }))
 }
 
+/// For how long nothing is looked at for an account, and where.
+fn to_json(SlowedAccount { wait, networks }: SlowedAccount) -> Value {
+    let networks = networks
+        .into_iter()
+        .map(|(network, wait)| json!({ "network": network.to_string(), "seconds": wait.as_secs().max(1) }));
+    json!({ "seconds": wait.map(|wait| wait.as_secs().max(1)), "networks": networks.collect::<Vec<_>>() })
+}
+
 async fn lift(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let given = |name| ask.text(name).filter(|text| !text.is_empty());
     match (given("network"), given("address")) {
         (Some(text), None) => {
             let network: Network = text.parse().map_err(|rule: String| Problem::field("network", rule))?;
+            let all = face.auth.authenticator.slowed(MOST_NETWORKS);
+            let before = all.into_iter().find(|slowed| slowed.network == network);
             if !face.auth.authenticator.lift_network(&network) {
                 return Err(Problem::nothing("ban"));
             }
-            face.auth.audit.note(Some(&ask.caller.card), "network freed", network).await;
+            let before = before.map_or(
+                Value::Null,
+                |ban| json!({ "failures": ban.failures, "seconds": ban.wait.as_secs().max(1) }),
+            );
+            face.auth
+                .audit
+                .change(Some(&ask.caller.card), "network freed", network, before, Value::Null)
+                .await;
         }
         (None, Some(text)) => {
             let aor = Aor(address(face, "address", text)?);
             let card = face.auth.directory.by_aor(&aor).await?.ok_or_else(|| Problem::nothing("account"))?;
+            let slowed = face.auth.authenticator.slowed_accounts();
+            let before = slowed.of(&[card.aor.as_str(), card.jid.as_str()]).map_or(Value::Null, to_json);
             face.auth.authenticator.lift_account(&card);
-            face.auth.audit.note(Some(&ask.caller.card), "account freed", &card.aor).await;
+            face.auth
+                .audit
+                .change(Some(&ask.caller.card), "account freed", &card.aor, before, Value::Null)
+                .await;
         }
         _ => return Err(Problem::field("network", "one of `network` and `address` is given")),
     }

@@ -186,9 +186,19 @@ async fn remove_picture(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 async fn keep_picture(face: &Face, ask: &Ask, picture: Option<Picture>) -> Result<Value, Problem> {
     let card = &ask.caller.card;
     let what = if picture.is_some() { "picture changed" } else { "picture removed" };
+    let before = chat(face)?.picture(&card.jid).await.map_err(|error| problem("", error))?;
+    let (before, after) = (picture_state(before.as_ref()), picture_state(picture.as_ref()));
     chat(face)?.set_picture(&card.jid, picture).await.map_err(|error| problem("picture", error))?;
-    face.auth.audit.note(Some(card), what, &card.aor).await;
+    face.auth.audit.change(Some(card), what, &card.aor, before, after).await;
     Ok(Value::Null)
+}
+
+/// What the audit says of a picture: nobody needs to see it there.
+fn picture_state(picture: Option<&Picture>) -> Value {
+    picture.map_or(Value::Null, |picture| {
+        let media_type = picture::media_type(&picture.bytes).unwrap_or("application/octet-stream");
+        json!({ "media_type": media_type, "bytes": picture.bytes.len() })
+    })
 }
 
 async fn show_archiving(face: &Face, ask: &Ask) -> Result<Value, Problem> {
@@ -244,11 +254,18 @@ async fn unblock(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     set_blocked(face, ask, whom, false).await
 }
 
-/// Whom somebody blocks is theirs; the audit says that they changed it.
+/// Whom somebody blocks is theirs; the audit says that they changed it, and how many it is.
 async fn set_blocked(face: &Face, ask: &Ask, whom: &str, is_blocked: bool) -> Result<Value, Problem> {
     let card = &ask.caller.card;
+    let count = async || {
+        let all = chat(face)?.blocked(&card.jid).await.map_err(|error| problem("", error))?;
+        Ok::<_, Problem>(json!({ "entries": all.len() }))
+    };
+    let before = count().await?;
     chat(face)?.set_blocked(&card.jid, whom, is_blocked).await.map_err(|error| problem("address", error))?;
-    face.auth.audit.note(Some(card), "block list changed", &card.aor).await;
+    // It is changed: what cannot be counted now is not known.
+    let after = count().await.unwrap_or_default();
+    face.auth.audit.change(Some(card), "block list changed", &card.aor, before, after).await;
     Ok(Value::Null)
 }
 
@@ -279,12 +296,15 @@ async fn clients(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 
 async fn revoke_client(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let (card, id) = (&ask.caller.card, ask.part("id"));
+    let all = clients(face, ask).await?["clients"].as_array().cloned().unwrap_or_default();
+    let before = all.into_iter().find(|client| client["id"] == id).unwrap_or_default();
     chat(face)?.revoke_client(&card.jid, id).await.map_err(|error| match error {
         OwnChatError::Nothing => Problem::nothing("client"),
         OwnChatError::Refused(rule) => Problem::new(StatusCode::CONFLICT, rule),
         error => problem("", error),
     })?;
-    face.auth.audit.note(Some(card), "chat client revoked", format!("{} {id}", card.jid)).await;
+    let on = format!("{} {id}", card.jid);
+    face.auth.audit.change(Some(card), "chat client revoked", on, before, Value::Null).await;
     Ok(Value::Null)
 }
 
@@ -305,7 +325,9 @@ async fn end_phone(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     if !ended.map_err(|_| problem("", OwnChatError::Unavailable))? {
         return Err(Problem::nothing("registration"));
     }
-    face.auth.audit.note(Some(card), "registration ended", format!("{} {}", card.aor, binding.contact)).await;
+    let before = json!({ "contact": binding.contact, "expires": binding.expires });
+    let on = format!("{} {}", card.aor, binding.contact);
+    face.auth.audit.change(Some(card), "registration ended", on, before, Value::Null).await;
     Ok(Value::Null)
 }
 

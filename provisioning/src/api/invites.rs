@@ -136,10 +136,13 @@ async fn make(face: &Face, ask: &Ask, opens: Opens) -> Result<Value, Problem> {
 }
 
 async fn revoke(face: &Face, ask: &Ask) -> Result<Value, Problem> {
-    if !face.auth.invites.revoke(ask.part("id")).await? {
+    let id = ask.part("id");
+    let all = face.auth.invites.list(unix_millis()).await?;
+    let before = all.iter().find(|invite| invite.id == id).map_or(Value::Null, to_json);
+    if !face.auth.invites.revoke(id).await? {
         return Err(Problem::nothing("invitation"));
     }
-    face.auth.audit.note(Some(&ask.caller.card), "invitation taken back", ask.part("id")).await;
+    face.auth.audit.change(Some(&ask.caller.card), "invitation taken back", id, before, Value::Null).await;
     Ok(Value::Null)
 }
 

@@ -123,7 +123,9 @@ async fn moderate(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let deed = DEEDS.iter().find(|(known, _)| *known == word).map(|(_, deed)| *deed);
     let deed = deed.ok_or_else(|| Problem::field("deed", "`deed` is one of mute, unmute and kick"))?;
     let given = |name| ask.text(name).filter(|text| !text.is_empty());
-    let whom = match (given("nick"), given("call")) {
+    let (nick, call) = (given("nick"), given("call"));
+    let before = moderated(face, &address, nick, call).await;
+    let whom = match (nick, call) {
         (Some(nick), None) => {
             by_room(face, &address, nick, deed).await?;
             nick.to_owned()
@@ -131,11 +133,22 @@ async fn moderate(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         (None, Some(call)) => by_call(face, &address, call, deed).await?,
         _ => return Err(Problem::field("nick", "one of `nick` and `call` is given")),
     };
-    face.auth
-        .audit
-        .note(Some(&ask.caller.card), &format!("{word} in a room"), format!("{address} {whom}"))
-        .await;
+    let after = moderated(face, &address, nick, call).await;
+    let (what, on) = (format!("{word} in a room"), format!("{address} {whom}"));
+    face.auth.audit.change(Some(&ask.caller.card), &what, on, before, after).await;
     Ok(Value::Null)
+}
+
+/// What the audit says of whom a deed is about: their role in the chat, or what their leg of the call does; nothing of who is not there.
+async fn moderated(face: &Face, room: &RoomAddress, nick: Option<&str>, call: Option<&str>) -> Value {
+    let occupants = snapshot(face, room).await.map(|chat| chat.occupants).unwrap_or_default();
+    let occupant = occupants.into_iter().find(|occupant| Some(occupant.nick.as_str()) == nick);
+    if let Some(occupant) = occupant {
+        return json!({ "role": occupant.role, "affiliation": occupant.affiliation });
+    }
+    let legs = participants(face, room).await;
+    let leg = legs.into_iter().find(|leg| call.is_some() && leg["call"].as_str() == call);
+    leg.map_or(Value::Null, |leg| json!({ "audio": leg["audio"] }))
 }
 
 async fn by_room(face: &Face, room: &RoomAddress, nick: &str, deed: Deed) -> Result<(), Problem> {

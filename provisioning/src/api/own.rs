@@ -237,8 +237,10 @@ pub(super) async fn devices(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 
 async fn add_device(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let (card, name) = (&ask.caller.card, ask.text("name").unwrap_or_default());
-    let password = face.auth.book.add_app_password(card.account, name, unix_millis()).await?;
-    face.auth.audit.note(Some(card), "device added", format!("{} {name}", card.aor)).await;
+    let now = unix_millis();
+    let password = face.auth.book.add_app_password(card.account, name, now).await?;
+    let (on, after) = (format!("{} {name}", card.aor), json!({ "name": name, "created": now }));
+    face.auth.audit.change(Some(card), "device added", on, Value::Null, after).await;
     // SCRAM proves one password, so that chat clients say which; SIP tries them all.
     let chat = format!("{}+{name}@{}", card.jid.local(), card.jid.domain());
     Ok(json!({ "name": name, "password": password, "calls_as": card.aor.local(), "chats_as": chat }))
@@ -246,8 +248,12 @@ async fn add_device(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 
 async fn remove_device(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let (card, name) = (&ask.caller.card, ask.part("name"));
+    let all = face.auth.book.app_passwords(card.account).await?;
+    let before = all.into_iter().find(|(known, _)| known == name);
     face.auth.book.remove_app_password(card.account, name).await?;
-    face.auth.audit.note(Some(card), "device removed", format!("{} {name}", card.aor)).await;
+    let before = before.map_or(Value::Null, |(name, created)| json!({ "name": name, "created": created }));
+    let on = format!("{} {name}", card.aor);
+    face.auth.audit.change(Some(card), "device removed", on, before, Value::Null).await;
     Ok(Value::Null)
 }
 
@@ -269,12 +275,15 @@ async fn sessions(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 
 async fn end_session(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let (card, id) = (&ask.caller.card, ask.part("id"));
+    let all = sessions(face, ask).await?["sessions"].as_array().cloned().unwrap_or_default();
+    let before = all.into_iter().find(|session| session["id"] == id).unwrap_or_default();
     if !face.auth.bearers.revoke(card.account, id).await? {
         return Err(Problem::nothing("session"));
     }
     let (account, name) = (card.account, id.to_owned());
     face.tell(account, ProvisioningEvent::TokenRevoked { account, name });
-    face.auth.audit.note(Some(card), "session ended", format!("{} {id}", card.aor)).await;
+    let on = format!("{} {id}", card.aor);
+    face.auth.audit.change(Some(card), "session ended", on, before, Value::Null).await;
     Ok(Value::Null)
 }
 
@@ -294,11 +303,10 @@ async fn create_token(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let (lifetime, holder) = (Duration::from_secs(days * 86_400), (card.account, Holder::Person));
     let (text, bearer) = face.auth.bearers.issue(holder, &name, &words, lifetime, unix_millis()).await?;
     let (account, scopes) = (card.account, words.join(" "));
+    let after = json!({ "name": name, "scopes": words, "expires": bearer.expires });
     face.tell(account, ProvisioningEvent::TokenMade { account, name, scopes });
-    face.auth
-        .audit
-        .note(Some(card), "token made", format!("{} {} {}", card.aor, bearer.id, words.join(" ")))
-        .await;
+    let on = format!("{} {}", card.aor, bearer.id);
+    face.auth.audit.change(Some(card), "token made", on, Value::Null, after).await;
     Ok(json!({ "id": bearer.id, "token": text, "expires": bearer.expires }))
 }
 

@@ -265,13 +265,16 @@ async fn service(face: &Face, words: &Words, session: &Session, asked: &Asked) -
         section {
             h2 { (words.changes) }
             div.scroll tabindex="0" role="region" aria-label=(words.changes) { table {
-                thead { tr { th { (words.time) } th { (words.who) } th { (words.what) } th { (words.on) } } }
+                thead { tr {
+                    th { (words.time) } th { (words.who) } th { (words.what) } th { (words.on) } th { (words.before) } th { (words.after) }
+                } }
                 tbody { @for change in listed {
                     tr {
                         td { (date(&change["time"])) }
                         td { (change["who"].as_str().unwrap_or("–")) }
                         td { (text(&change["what"])) }
                         td { (text(&change["on"])) }
+                        (states(&change["before"], &change["after"]))
                     }
                 } }
             } }
@@ -280,6 +283,35 @@ async fn service(face: &Face, words: &Words, session: &Session, asked: &Asked) -
             }
         }
     })
+}
+
+/// What was and what is, in two cells: of states that are there, what differs.
+fn states(before: &Value, after: &Value) -> Markup {
+    let cell = |state: &Value, other: &Value| {
+        let shown = match (state.as_object(), other.as_object()) {
+            (Some(fields), Some(others)) => {
+                let differs = |(name, value): &(&String, &Value)| others.get(*name) != Some(*value);
+                let differing =
+                    fields.iter().filter(differs).map(|(name, value)| (name.clone(), value.clone()));
+                Value::Object(differing.collect())
+            }
+            _ => state.clone(),
+        };
+        let lines: Vec<String> = match &shown {
+            Value::Null => Vec::new(),
+            Value::Object(fields) => {
+                fields.iter().map(|(name, value)| format!("{name}: {}", word(value))).collect()
+            }
+            other => vec![word(other)],
+        };
+        html! { td { @for line in lines { div { (line) } } } }
+    };
+    html! { (cell(before, after)) (cell(after, before)) }
+}
+
+/// A value of a state, a text without its quotes.
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 async fn read(face: &Face, session: &Session, id: &str, fields: Value) -> Option<Value> {
