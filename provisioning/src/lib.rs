@@ -68,7 +68,7 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(9457).complete(),
     Spec::rfc(6750).note("tokens of the API in the Authorization header"),
     Spec::xep(487, "0.1.0").note("no pins of keys, no ECH; where addresses are configured"),
-    Spec::xep(401, "0.6.0").note("landing pages and URIs; not the commands"),
+    Spec::xep(401, "0.6.0").note("landing pages and URIs; the commands are the chat server's"),
 ];
 
 /// What the face is given.
