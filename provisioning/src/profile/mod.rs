@@ -2,6 +2,7 @@
 
 mod settings;
 mod store;
+mod zone;
 
 use shared_auth::AccountCard;
 
@@ -10,6 +11,7 @@ use crate::Parts;
 pub(crate) use settings::Chosen;
 pub use settings::{Calls, Settings};
 pub use store::{Layer, LayerError, Profiles};
+pub(crate) use zone::Change;
 
 /// A transport and its port.
 #[derive(Clone, Copy)]

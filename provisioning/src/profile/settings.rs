@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use shared_model::FoundBy;
 
 use super::Layer;
+use super::zone::Zone;
 
 /// One layer's settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct Settings {
     /// all the same.
     #[serde(deserialize_with = "listed", skip_serializing_if = "Option::is_none")]
     pub listed: Option<FoundBy>,
+    /// The time zone of desk phones, as POSIX writes it: `CET-1CEST,M3.5.0,M10.5.0/3`. Default: what DHCP or the phone says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
     /// Groups of an account, whose layers lie below its own; of other layers they are not looked at. The first wins.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
@@ -80,6 +84,7 @@ impl Settings {
             srtp: self.srtp.or(below.srtp),
             register_seconds: self.register_seconds.or(below.register_seconds),
             listed: self.listed.or(below.listed),
+            time_zone: self.time_zone.or_else(|| below.time_zone.clone()),
             groups: self.groups,
         }
     }
@@ -88,6 +93,9 @@ impl Settings {
     pub fn fault(&self) -> Option<&'static str> {
         match self.register_seconds {
             Some(seconds) if !(60..=86_400).contains(&seconds) => Some("register_seconds is 60 to 86400"),
+            _ if self.time_zone.as_ref().is_some_and(|zone| Zone::parse(zone).is_none()) => Some(
+                "time_zone is the last line of a file such as /usr/share/zoneinfo/Europe/Paris, with rules by month and week or none",
+            ),
             _ if self.groups.len() > 16 => Some("an account is in 16 groups at most"),
             _ if self.groups.iter().any(|group| format!("group:{group}").parse::<Layer>().is_err()) => {
                 Some("the name of a group is 1 to 64 bytes of text")
@@ -98,7 +106,7 @@ impl Settings {
 }
 
 /// What holds for one device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Chosen {
     pub(crate) linked: bool,
     pub(crate) xmpp_calls: bool,
@@ -107,6 +115,7 @@ pub(crate) struct Chosen {
     pub(crate) video: bool,
     pub(crate) srtp: Calls,
     pub(crate) register_seconds: u32,
+    pub(crate) time_zone: Option<Zone>,
 }
 
 impl Chosen {
@@ -121,6 +130,7 @@ impl Chosen {
             video: settings.video.unwrap_or(may_video) && may_video,
             srtp: settings.srtp.unwrap_or(Calls::Preferred),
             register_seconds: settings.register_seconds.unwrap_or(3600),
+            time_zone: settings.time_zone.as_deref().and_then(Zone::parse),
         }
     }
 }

@@ -43,7 +43,10 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
     ];
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<gs_provision version=\"1\">\n");
     out.push_str(&format!("  <mac>{}</mac>\n  <config version=\"1\">\n", escape_xml(plan.mac)));
-    for (key, value) in keys {
+    let zone = plan.chosen.time_zone.as_ref().map(|zone| zone.text.as_str());
+    // A zone of its own, as POSIX writes it, which DHCP does not replace.
+    let clock = zone.map(|zone| [("P64", "customize"), ("P246", zone), ("P143", "0")]);
+    for (key, value) in keys.into_iter().chain(clock.into_iter().flatten()) {
         out.push_str(&format!("    <{key}>{}</{key}>\n", escape_xml(value)));
     }
     out.push_str("  </config>\n</gs_provision>\n");

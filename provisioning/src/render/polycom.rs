@@ -2,7 +2,7 @@
 
 use super::Plan;
 use crate::answer::escape_xml;
-use crate::profile::{Calls, shown_name};
+use crate::profile::{Calls, Change, shown_name};
 
 /// The first file that the phone asks for.
 pub(super) fn first(plan: &Plan<'_>) -> String {
@@ -53,6 +53,32 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
     for (key, value) in keys {
         out.push_str(&format!("    {key}=\"{}\"\n", escape_xml(value)));
     }
+    for (key, value) in clock(plan) {
+        out.push_str(&format!("    tcpIpApp.sntp.{key}=\"{value}\"\n"));
+    }
     out.push_str("  />\n</polycomConfig>\n");
     out
+}
+
+/// The time zone: seconds; changes on the first such day of the week, from Sunday as 1, that is not before a date, or on the last.
+fn clock(plan: &Plan<'_>) -> Vec<(String, i32)> {
+    let Some(zone) = &plan.chosen.time_zone else { return Vec::new() };
+    let own = |key: &str, value: i32| (key.to_owned(), value);
+    let mut keys = vec![own("gmtOffset.overrideDHCP", 1), own("gmtOffset", zone.offset)];
+    keys.push(own("daylightSavings.enable", zone.summer.is_some().into()));
+    let Some(summer) = &zone.summer else { return keys };
+    keys.push(own("daylightSavings.fixedDayEnable", 0));
+    let change = |name: &str, it: Change| {
+        [
+            ("month", it.month.into()),
+            ("date", i32::from(it.week.min(4) - 1) * 7 + 1),
+            ("dayOfWeek", i32::from(it.day) + 1),
+            ("dayOfWeek.lastInMonth", (it.week == 5).into()),
+            ("time", it.hour.into()),
+        ]
+        .map(|(key, value)| (format!("daylightSavings.{name}.{key}"), value))
+    };
+    keys.extend(change("start", summer.begins));
+    keys.extend(change("stop", summer.ends));
+    keys
 }

@@ -2,7 +2,7 @@
 
 use super::Plan;
 use crate::answer::escape_xml;
-use crate::profile::{Calls, shown_name};
+use crate::profile::{Calls, Change, shown_name};
 
 pub(super) fn render(plan: &Plan<'_>) -> String {
     let (card, on) = (plan.card, |is: bool| if is { "on" } else { "off" });
@@ -35,6 +35,20 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
     }
     let book = escape_xml(&format!("url {}/directory.xml", plan.folder));
     out.push_str(&format!("    <dkey_directory perm=\"R\">{book}</dkey_directory>\n"));
+    out.push_str(&clock(plan));
     out.push_str("  </phone-settings>\n</settings>\n");
     out
+}
+
+/// The time zone: seconds, and changes as month, week, day of the week from Monday, time.
+fn clock(plan: &Plan<'_>) -> String {
+    let Some(zone) = &plan.chosen.time_zone else { return String::new() };
+    let at = |it: Change| format!("{:02}.{:02}.{:02} {:02}:00:00", it.month, it.week, it.iso_day(), it.hour);
+    let summer = zone.summer.as_ref();
+    let dst = summer.map(|summer| format!("{} {} {}", summer.saved, at(summer.begins), at(summer.ends)));
+    format!(
+        "    <timezone perm=\"R\"></timezone>\n    <utc_offset perm=\"R\">{:+}</utc_offset>\n    <dst perm=\"R\">{}</dst>\n",
+        zone.offset,
+        dst.unwrap_or_default()
+    )
 }

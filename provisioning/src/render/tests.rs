@@ -133,6 +133,50 @@ fn files_hold_no_password_but_where_the_client_cannot_ask() {
 }
 
 #[test]
+fn each_make_is_told_the_time_zone_in_its_own_way() {
+    let clock = |zone: &str| Settings { time_zone: Some(zone.to_owned()), ..Settings::default() };
+    let paris = clock("CET-1CEST,M3.5.0,M10.5.0/3");
+    for (make, parts) in [
+        (
+            &YEALINK,
+            &[
+                "local_time.time_zone = +1\n",
+                "start_time = 3/5/7/2\n",
+                "end_time = 10/5/7/3\n",
+                "offset_time = 60\n",
+            ][..],
+        ),
+        (
+            &SNOM,
+            &["<utc_offset perm=\"R\">+3600<", "<dst perm=\"R\">3600 03.05.07 02:00:00 10.05.07 03:00:00<"][..],
+        ),
+        (&GRANDSTREAM, &["<P64>customize<", "<P246>CET-1CEST,M3.5.0,M10.5.0/3<"][..]),
+        (
+            &POLYCOM,
+            &[
+                "sntp.gmtOffset=\"3600\"",
+                "daylightSavings.enable=\"1\"",
+                "start.month=\"3\"",
+                "start.dayOfWeek=\"1\"",
+                "start.dayOfWeek.lastInMonth=\"1\"",
+                "stop.month=\"10\"",
+                "stop.time=\"3\"",
+            ][..],
+        ),
+    ] {
+        let text = render(make, "Alice", &paris);
+        assert!(parts.iter().all(|part| text.contains(part)), "{}: {text}", make.client);
+    }
+    let kolkata = clock("<+0530>-5:30");
+    assert!(render(&YEALINK, "Alice", &kolkata).contains("time_zone = +5:30\nlocal_time.summer_time = 0\n"));
+    assert!(render(&SNOM, "Alice", &kolkata).contains("+19800</utc_offset>\n    <dst perm=\"R\"></dst>"));
+    assert!(render(&GRANDSTREAM, "Alice", &kolkata).contains("<P246>&lt;+0530&gt;-5:30</P246>"));
+    let polycom = render(&POLYCOM, "Alice", &clock("EST5EDT,M3.2.0,M11.1.0"));
+    assert!(polycom.contains("start.date=\"8\"") && polycom.contains("stop.date=\"1\""), "{polycom}");
+    assert!(clock("Europe/Paris").fault().is_some() && paris.fault().is_none());
+}
+
+#[test]
 fn profiles_reach_the_files() {
     let alone =
         Settings { linked: Some(false), srtp: Some(crate::profile::Calls::Required), ..Settings::default() };

@@ -1,7 +1,7 @@
 //! Yealink: `<mac>.cfg`, lines of `key = value` behind a version line; what a value says of the transport is a number.
 
 use super::{Plan, line};
-use crate::profile::{Calls, shown_name};
+use crate::profile::{Calls, Change, shown_name};
 
 pub(super) fn render(plan: &Plan<'_>) -> String {
     let (card, access) = (plan.card, plan.parts.best_sip());
@@ -51,5 +51,27 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
         ("static.security.trust_certificates", "1"),
     ];
     let lines = keys.iter().map(|(key, value)| format!("{key} = {}\n", line(value)));
-    std::iter::once("#!version:1.0.0.1\n".to_owned()).chain(lines).collect()
+    std::iter::once("#!version:1.0.0.1\n".to_owned()).chain(lines).chain(clock(plan)).collect()
+}
+
+/// The time zone: hours, and changes as month, week, day of the week from Monday, hour.
+fn clock(plan: &Plan<'_>) -> Vec<String> {
+    let Some(zone) = &plan.chosen.time_zone else { return Vec::new() };
+    let (sign, minutes) = (if zone.offset < 0 { '-' } else { '+' }, zone.offset.abs() / 60);
+    let hours = match (minutes / 60, minutes % 60) {
+        (hours, 0) => format!("{sign}{hours}"),
+        (hours, minutes) => format!("{sign}{hours}:{minutes}"),
+    };
+    let mut lines = vec![format!("local_time.time_zone = {hours}\n")];
+    match &zone.summer {
+        None => lines.push("local_time.summer_time = 0\n".to_owned()),
+        Some(summer) => {
+            let at = |it: Change| format!("{}/{}/{}/{}", it.month, it.week, it.iso_day(), it.hour);
+            lines.push("local_time.summer_time = 1\nlocal_time.dst_time_type = 1\n".to_owned());
+            lines.push(format!("local_time.start_time = {}\n", at(summer.begins)));
+            lines.push(format!("local_time.end_time = {}\n", at(summer.ends)));
+            lines.push(format!("local_time.offset_time = {}\n", summer.saved / 60));
+        }
+    }
+    lines
 }
