@@ -73,3 +73,24 @@ def test_invitations_are_listed_and_taken_back_and_passwords_reset(service):
     assert status == 200
     assert fetch(service, "/provision/cusax.json", PASSWORD)[0] == 401
     assert fetch(service, "/provision/cusax.json", "another-horse-battery")[0] == 200
+
+
+def test_who_forgot_a_password_gets_a_link_by_the_chat_of_another_device(service):
+    service.stop()
+    service.environment["CUSAX_PROVISIONING__RESET_BY_CHAT"] = "true"
+    service.start()
+    service.add("alice")
+
+    async def link():
+        chat = await Chat("alice", service).connect()
+        for name in ("nobody", "alice"):
+            status, page = await asyncio.to_thread(fetch, service, "/sign-in/forgotten", form={"user": name})
+            assert status == 200 and "/invite/" not in page
+        told = await chat.got(lambda message: "/invite/" in message["body"], "a link")
+        assert told["from"].bare == DOMAIN
+        return re.search(r"https://\S+", told["body"]).group(0)
+
+    path = urllib.parse.urlparse(asyncio.run(link())).path
+    assert fetch(service, path, form={"password": "another-horse-battery"})[0] == 200
+    assert fetch(service, "/provision/cusax.json", PASSWORD)[0] == 401
+    assert fetch(service, "/provision/cusax.json", "another-horse-battery")[0] == 200
