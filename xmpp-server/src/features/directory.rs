@@ -23,7 +23,9 @@ use super::{Answered, Feature, Request, Target, store_failed};
 use crate::server::Server;
 
 pub(super) const FEATURE: Feature = Feature {
-    specs: &[Spec::xep(55, "1.3").note("names and addresses of the service's own accounts")],
+    specs: &[
+        Spec::xep(55, "1.3").note("names and addresses of the service's own accounts that are to be found")
+    ],
     takes: &[("query", ns::SEARCH)],
     server: &[],
     account: &[],
