@@ -51,7 +51,7 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(4961).note("bounded in time and to the addresses that were signalled"),
     Spec::rfc(5104).note("FIR of pictures is read"),
     Spec::rfc(5621).note("the description among several parts; a part must be read only where it says so itself"),
-    Spec::rfc(5763).note("browsers, whose hello the focus waits for; telephones without ICE that call, either way"),
+    Spec::rfc(5763).note("browsers, whose hello the focus waits for; telephones without ICE, either way"),
     Spec::rfc(5764).note("AES-CM of 128 bits; sound of telephones with an association for each port"),
     Spec::rfc(5761).note("where it is offered"),
     Spec::rfc(6184).note("forwarded, packetization mode 1"),

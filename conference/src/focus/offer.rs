@@ -7,7 +7,9 @@
 
 use sip_core::sdp::{Media, Sdp};
 
-use super::answer::{Agreed, LEVEL, Origin, Ours, beside_sound, choose, direction_of, head, ways};
+use super::answer::{
+    Agreed, LEVEL, Origin, Ours, beside_sound, choose, direction_of, head, is_browser, ways,
+};
 use super::bundle;
 use super::dtls;
 use super::lines::{Lines, What};
@@ -41,7 +43,11 @@ impl Offered {
 /// An offer of everything that we speak, with our keys.
 pub(super) fn offer(origin: Origin, secrecy: Secrecy, offered: &Offered) -> String {
     // RFC 8643: who cannot encrypt passes over the keys, unless it must be.
-    let profile = if secrecy == Secrecy::Required { "RTP/SAVP" } else { "RTP/AVP" };
+    let profile = match (&offered.dtls, secrecy) {
+        (Some(_), _) => "UDP/TLS/RTP/SAVP",
+        (None, Secrecy::Required) => "RTP/SAVP",
+        (None, _) => "RTP/AVP",
+    };
     let types = Format::ALL.map(|format| (format, payload_type(format)));
     let list: Vec<String> = types.iter().map(|(_, number)| number.to_string()).collect();
     let mut text = head(origin);
@@ -49,6 +55,7 @@ pub(super) fn offer(origin: Origin, secrecy: Secrecy, offered: &Offered) -> Stri
     for (n, (suite, key)) in offered.sound.iter().enumerate() {
         text.push_str(&sdes::print(&(n + 1).to_string(), *suite, key));
     }
+    text.extend(offered.dtls.as_ref().map(dtls::offer));
     for (format, number) in types {
         text.push_str(&format!("a=rtpmap:{number} {}\r\n", format.rtpmap()));
     }
@@ -104,6 +111,12 @@ pub(super) fn answered_by_browser(text: &str, offered: &Offered) -> Option<Agree
         video::offer::answered(&answer.media, &places, &takes, &offer.ours, |_| Some(None))
     });
     Some(Agreed { negotiated, browser, pictures, direction, text: String::new(), lines })
+}
+
+/// Whether an answer to an offer for browsers is of a telephone that has the handshake, and not ICE.
+pub(super) fn is_of_secured(text: &str) -> bool {
+    let is_it = |media: &Media<'_>| media.kind == "audio" && media.port != 0 && dtls::is_of(media);
+    !is_browser(text) && Sdp::parse(text).is_some_and(|sdp| sdp.media.iter().any(is_it))
 }
 
 /// Reads the answer to our offer, in which our keys had these tags.

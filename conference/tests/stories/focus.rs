@@ -2,7 +2,7 @@
 #[allow(dead_code, reason = "each test file uses its part")]
 use std::time::Duration;
 
-use crate::house::{House, URI, occupant};
+use crate::house::{Hands, House, URI, occupant};
 use conference::Config;
 use shared_model::{Affiliation, Audio, CallOutError, ConferenceDirectory, Deed, Role};
 use sip_core::{Message, Name};
@@ -191,6 +191,30 @@ async fn who_has_a_number_called_is_named_to_the_proxy_and_hears_its_words() {
         let words = b"SIP/2.0 403 Calls of class premium are not allowed for you\r\n";
         assert_eq!(told.body().as_ref(), words);
     }
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_keys_of_a_handshake_and_no_ice_is_called_once_more() {
+    let mut house = House::start().await;
+    let mut alice = house.call("alice", 440.0).await;
+    assert_eq!(alice.send("REFER", &[("Refer-To", "<sip:bob@example.org>")]).await.status(), 202);
+    let incoming = called(&mut house, "INVITE").await;
+    incoming.server.respond(Message::response(&incoming.request, 488, ""));
+    let hands = Hands::new("active");
+    for is_last in [false, true] {
+        let incoming = called(&mut house, "INVITE").await;
+        let offer = String::from_utf8_lossy(incoming.request.body()).into_owned();
+        assert!(offer.contains(" UDP/TLS/RTP/SAVP") && offer.contains("a=setup:actpass"), "{offer}");
+        assert_eq!(offer.contains("a=ice-ufrag"), !is_last, "{offer}");
+        pick_up(&incoming, &hands.description(40_000, "UDP/TLS/RTP/SAVP", "sendrecv"));
+        if !is_last {
+            called(&mut house, "BYE").await;
+        }
+    }
+    house.until(|p| p.jid == Some(crate::house::jid("bob")) && p.is_encrypted).await;
+    alice.request("NOTIFY").await;
+    assert_eq!(alice.request("NOTIFY").await.body().as_ref(), b"SIP/2.0 200 OK\r\n");
     house.stop().await;
 }
 

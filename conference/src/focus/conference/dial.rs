@@ -74,6 +74,8 @@ struct Asker {
 enum Device {
     Phone,
     Browser,
+    /// A telephone that took a browser's offer, but for ICE: it has keys of a handshake alone.
+    Secured,
 }
 
 /// Who wants to know what becomes of a call.
@@ -286,10 +288,16 @@ impl Conference {
         let local = std::net::SocketAddr::new(ip, sound.local().port());
         let origin = Origin { session: self.random(), version: 1, local };
         let ours = calls::ours(&sound);
-        let pictures = self.pictures_at(origin, ours.as_ref().map(|_| local.port()));
+        let pictures = match device {
+            Device::Secured => None,
+            _ => self.pictures_at(origin, ours.as_ref().map(|_| local.port())),
+        };
         let our_pictures = pictures.as_ref().map(|(ours, _)| *ours);
         let secrecy = self.focus.parts().secrecy(&callee);
-        let offered = self.offered(&callee, None, our_pictures);
+        let offered = match device {
+            Device::Secured => Offered { dtls: Some(self.handshake(None, None)), ..Offered::default() },
+            _ => self.offered(&callee, None, our_pictures),
+        };
         let text = match &ours {
             Some(ours) => offer::offer_to_browser(origin, ours, our_pictures.as_ref()),
             None => offer::offer(origin, secrecy, &offered),
@@ -419,10 +427,12 @@ impl Conference {
         self.focus.acknowledge(answer, dialog.ack(&self.contact()), flow);
         let text = &body::described(answer);
         let agreed = match device {
-            Device::Phone => offer::answered(text, self.focus.parts().secrecy(&callee), &offered),
             Device::Browser => offer::answered_by_browser(text, &offered),
+            _ => offer::answered(text, self.focus.parts().secrecy(&callee), &offered),
         };
-        let payer = callee.card.is_none().then(|| Payer::new(asker.jid));
+        let is_secured = agreed.is_none() && device == Device::Browser && offer::is_of_secured(text);
+        let again = is_secured.then(|| callee.clone());
+        let payer = callee.card.is_none().then(|| Payer::new(asker.jid.clone()));
         let mut participant = Participant::new(leg, dialog, callee, voice, origin);
         (participant.is_called, participant.payer) = (true, payer);
         participant.session = Session::answered_by(answer, Instant::now());
@@ -447,7 +457,13 @@ impl Conference {
                 participant.direction = Direction::Inactive;
                 self.participants.push(participant);
                 self.hang_up(leg, "No Answer To Our Offer").await;
-                self.tell_end(teller, 488).await;
+                match again {
+                    Some(callee) => {
+                        let uri = request.uri().to_owned();
+                        self.dial(&uri, callee, voice, (teller, asker), Device::Secured).await;
+                    }
+                    None => self.tell_end(teller, 488).await,
+                }
             }
         }
     }
