@@ -11,9 +11,9 @@ pub enum FoundBy {
     /// Nobody.
     Nobody,
     /// Who is in its roster, and sees it or is seen by it.
-    #[default]
     Contacts,
     /// Every account of its domain.
+    #[default]
     Domain,
 }
 

@@ -85,7 +85,7 @@ async fn read(face: &Face, domain: &str) -> Result<Vec<AccountCard>, StoreError>
         after = cards.last().map(|card| card.aor.clone());
         for card in cards.into_iter().filter(|card| card.enabled && card.aor.domain() == domain) {
             let settings = face.profiles.over(&base, (card.account, &card.aor), None).await?;
-            if settings.listed == Some(FoundBy::Domain) {
+            if settings.listed.unwrap_or_default() == FoundBy::Domain {
                 all.push(card);
             }
         }
@@ -111,7 +111,7 @@ async fn contacts(face: &Face, asker: &AccountCard) -> Result<Vec<AccountCard>, 
             continue;
         };
         let settings = face.profiles.over(&base, (card.account, &card.aor), None).await?;
-        if settings.listed.unwrap_or_default() == FoundBy::Contacts {
+        if settings.listed == Some(FoundBy::Contacts) {
             found.push(card);
         }
     }

@@ -33,7 +33,7 @@ pub struct Settings {
     /// Seconds for which phones register, 60 to 86400. Default 3600.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub register_seconds: Option<u32>,
-    /// Who finds the account in address books, by search and by its number. Default: its contacts. Who knows an address may look it up
+    /// Who finds the account in address books, by search and by its number. Default: its domain. Who knows an address may look it up
     /// all the same.
     #[serde(deserialize_with = "listed", skip_serializing_if = "Option::is_none")]
     pub listed: Option<FoundBy>,

@@ -85,7 +85,7 @@ async fn whom_nobody_shall_find_nobody_does_but_who_knows_the_address() {
     };
     let (is_now, _) = house.call(&session, "GET /api/v1/account/listing", "").await;
     assert_eq!(is_now, 200);
-    assert!(!finds().await, "by default contacts alone");
+    assert!(finds().await, "by default its domain");
     for (wish, strangers, contacts) in
         [("contacts", false, true), ("nobody", false, false), ("domain", true, true)]
     {
@@ -132,10 +132,8 @@ async fn an_address_book_holds_those_who_are_listed_and_cannot_be_written() {
     assert!(dav("PROPFIND", "/.well-known/carddav", "").await.contains("location: /directory/dav/"));
     let home = dav("PROPFIND", "/directory/dav/", "").await;
     assert!(home.starts_with("HTTP/1.1 207") && home.contains("addressbook-home-set"), "{home}");
-    assert!(
-        !dav("PROPFIND", "/directory/dav/people/", "").await.contains(".vcf"),
-        "nobody is listed by default"
-    );
+    list(&house, "service", "nobody").await;
+    assert!(!dav("PROPFIND", "/directory/dav/people/", "").await.contains(".vcf"));
     list(&house, "account:bob@example.org", "domain").await;
     let book = dav(
         "PROPFIND",

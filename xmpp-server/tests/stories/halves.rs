@@ -340,7 +340,7 @@ async fn accounts_find_who_has_an_address() {
 #[tokio::test]
 async fn contacts_find_one_another_and_others_only_who_wants_to_be_found() {
     for (by, strangers, contacts) in
-        [(None, false, true), (Some(FoundBy::Nobody), false, false), (Some(FoundBy::Domain), true, true)]
+        [(None, true, true), (Some(FoundBy::Contacts), false, true), (Some(FoundBy::Nobody), false, false)]
     {
         let served = serve().await;
         if let Some(by) = by {
