@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(
             of(&format!("<sip:bob@example.org;gr=urn:x;a?replaces={names}&Require=replaces>")),
             Ok(Referral::Invite(
-                format!("{};gr=urn:x", bob()),
+                format!("{};gr=urn:x;a", bob()),
                 vec![replacing.clone(), ("Require", "replaces".into())]
             ))
         );

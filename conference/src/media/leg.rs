@@ -216,7 +216,7 @@ impl UnboundLeg {
             quality: Quality::default(),
             waits: Waits::default(),
         };
-        leg.secure(None);
+        leg.secure(false);
         Some(leg)
     }
 }
@@ -265,8 +265,8 @@ impl RtpLeg {
             self.playout.restart(format);
             self.sender = None;
         }
-        let (before, is_dtls) = (self.negotiated.dtls, negotiated.dtls.is_some());
-        if is_dtls && before != negotiated.dtls {
+        let (goes_on, is_dtls) = (self.goes_on(&negotiated), negotiated.dtls.is_some());
+        if is_dtls && !goes_on {
             self.srtp = None;
         }
         let is_proved = negotiated.crypto.is_some() || self.wire.is_web() || (is_dtls && self.srtp.is_some());
@@ -285,7 +285,7 @@ impl RtpLeg {
             (reports, remote) => *reports = remote.map(|remote| Latch::new(remote, None, is_proved, now)),
         }
         self.negotiated = negotiated;
-        self.secure(before);
+        self.secure(goes_on);
     }
 
     /// Reads what came since the last tick. `press` hears the keys.

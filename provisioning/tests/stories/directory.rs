@@ -68,6 +68,7 @@ async fn an_account_finds_whose_address_it_is_both_ways_and_a_stranger_finds_not
 async fn whom_nobody_shall_find_nobody_does_but_who_knows_the_address() {
     let house = house("visible").await;
     add(&house, "bob", "Bob").await;
+    list(&house, "account:alice@example.org", "nobody").await;
     let ask = async |path: &str| house.ask(&format!("GET {path} @BASIC@"), "").await;
     let finds = async || {
         let (number, place) = (ask("/directory/number/+33123456789").await, "/directory/dav/people/");

@@ -105,6 +105,8 @@ impl Conference {
         let (leg, guesser) = (participant.leg, participant.caller.guesser(participant.source));
         let Some(pin) = &mut participant.pin else { return };
         let step = match pin.keys.press(key, &right) {
+            // By another leg of theirs they guessed too often meanwhile.
+            Step::Right if !self.focus.guesses().may_type(&self.room, &guesser, Instant::now()) => Step::Over,
             step @ (Step::Wrong | Step::Over) => {
                 let is_over = self.focus.guesses().wrong(&self.room, &guesser, Instant::now());
                 if is_over { Step::Over } else { step }

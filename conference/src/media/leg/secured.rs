@@ -7,11 +7,13 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::wire::Wire;
-use super::{Association, Dtls, RtpLeg, Srtp};
+use super::{Association, Dtls, Negotiated, RtpLeg, Srtp};
 use crate::media::latch::Latch;
 
 /// The associations of a leg.
 pub(super) struct Secured {
+    /// What it was begun for: with whose certificate, and where they said they are.
+    of: (Dtls, SocketAddr),
     sound: Association,
     reports: Option<Reports>,
 }
@@ -48,16 +50,27 @@ impl RtpLeg {
         }
     }
 
-    /// Begins and ends associations as it was agreed on; those `before` go on if nothing changed (RFC 5763 §6.6).
-    pub(super) fn secure(&mut self, before: Option<Dtls>) {
+    /// Whether the associations go on under what was agreed on: the certificate and the address are the same (RFC 5763 §6.6), or
+    /// there is no address while they hold (RFC 3264 §8.4).
+    pub(super) fn goes_on(&self, negotiated: &Negotiated) -> bool {
+        let is_held = negotiated.remote.ip().is_unspecified();
+        self.secured.as_ref().is_some_and(|secured| {
+            let (dtls, remote) = secured.of;
+            negotiated.dtls == Some(dtls) && (is_held || negotiated.remote == remote)
+        })
+    }
+
+    /// Begins and ends associations as it was agreed on.
+    pub(super) fn secure(&mut self, goes_on: bool) {
         let Wire::Ports(ports) = &self.wire else { return };
-        if before != self.negotiated.dtls {
+        if !goes_on {
             self.secured = None;
         }
         let Some((dtls, handshakes)) = self.negotiated.dtls.zip(self.handshakes.as_ref()) else { return };
         if self.secured.is_none() {
             let sound = handshakes.begin(dtls, &ports.rtp, self.latch.target());
-            self.secured = sound.map(|sound| Box::new(Secured { sound, reports: None }));
+            let of = (dtls, self.negotiated.remote);
+            self.secured = sound.map(|sound| Box::new(Secured { of, sound, reports: None }));
         }
         let Some(secured) = &mut self.secured else { return tracing::warn!("no handshake could be begun") };
         secured.reports = match (secured.reports.take(), &self.reports) {
