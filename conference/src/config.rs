@@ -118,7 +118,7 @@ pub const KEYS: &[Key] = &[
     Key::new(
         "conference.strangers",
         "false",
-        "whether callers without an account may join open rooms; no ban holds for them",
+        "whether callers without an account may join open rooms; no ban holds for them; who calls a number that the plan leads to a room may anyway",
     ),
     Key::new(
         "conference.kick_from_chat",

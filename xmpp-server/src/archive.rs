@@ -80,6 +80,23 @@ pub(crate) async fn keep(
     Ok(archived)
 }
 
+/// A message for its recipient, who is a user of ours, as their archive is to have it, if it is: for whoever appends it to the archive.
+pub(crate) async fn received(
+    server: &Server,
+    message: &Stanza,
+    recipient: &Jid,
+) -> Result<Option<Entry>, StoreError> {
+    let Some(from) = message.from.as_ref().filter(|_| is_worth_keeping(message)) else { return Ok(None) };
+    if !wants(server, recipient, from).await? || server.account(recipient).await?.is_none() {
+        return Ok(None);
+    }
+    let entry = entry(recipient, from, message, unix_millis());
+    if server.config.archive_most > 0 {
+        server.archives_grown.note(&entry.owner);
+    }
+    Ok(Some(entry))
+}
+
 /// The message with the id under which an archive has it (XEP-0359 §3).
 pub(crate) fn with_id(message: Stanza, id: Option<&str>, by: &Jid) -> Stanza {
     match id {
@@ -111,7 +128,7 @@ pub(crate) fn without_false_ids(server: &Server, message: Stanza) -> Stanza {
 /// their coming.
 pub(crate) fn new_id(now: i64) -> String {
     static LAST: AtomicI64 = AtomicI64::new(0);
-    let next = |last: i64| if last >> 16 == now { last + 1 } else { now << 16 };
+    let next = |last: i64| (now << 16).max(last + 1);
     let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
     let place = next(last.unwrap_or_default());
     format!("{:016x}{:04x}{:016x}", place >> 16, place & 0xffff, random())

@@ -403,7 +403,7 @@ impl XmppServer {
         }
     }
 
-    /// Says by whom accounts are found. Only the first counts; without, contacts find one another.
+    /// Says by whom accounts are found. Only the first counts; without, their domain finds them.
     pub fn attach_visibility(&self, visibility: Arc<dyn Visibility>) {
         // A second would be a mistake of whoever composes; the first goes on being asked.
         let _ = self.server.visibility.set(visibility);

@@ -36,6 +36,8 @@ impl Caller {
     pub(super) fn guesser(&self, source: Option<IpAddr>) -> String {
         let account = self.card.as_ref().map(|card| format!("account {}", card.account));
         let proved = account.or_else(|| self.proved.clone());
+        // Behind a carrier's address are many people.
+        let source = source.filter(|_| !self.is_by_number);
         proved.or_else(|| source.map(|ip| ip.to_string())).unwrap_or_else(|| self.uri.clone())
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Session {
     takes_update: bool,
     since: Instant,
     is_refreshing: bool,
+    /// A refresh was not the moment: not before.
+    put_off: Option<Instant>,
 }
 
 /// What is due.
@@ -43,7 +45,7 @@ impl Session {
         };
         let is_ours = !knows || refresher.is_some_and(|who| who.eq_ignore_ascii_case("uas"));
         let takes_update = has(request, Name::Allow, "UPDATE");
-        Ok(Some(Self { seconds, is_ours, takes_update, since: now, is_refreshing: false }))
+        Ok(Some(Self { seconds, is_ours, takes_update, since: now, is_refreshing: false, put_off: None }))
     }
 
     /// What the 2xx to a request of ours says (§7.2): nothing, or who refreshes, which it may decide.
@@ -52,7 +54,7 @@ impl Session {
         let is_ours = refresher.is_none_or(|who| who.eq_ignore_ascii_case("uac"));
         let takes_update = has(response, Name::Allow, "UPDATE");
         let seconds = seconds.clamp(SHORTEST, LONGEST);
-        Some(Self { seconds, is_ours, takes_update, since: now, is_refreshing: false })
+        Some(Self { seconds, is_ours, takes_update, since: now, is_refreshing: false, put_off: None })
     }
 
     /// Whether an UPDATE refreshes it.
@@ -85,18 +87,28 @@ impl Session {
     /// A request that refreshes was taken; the answer may say another interval, or another who refreshes.
     pub(super) fn refreshed(&mut self, response: &Message, now: Instant) {
         let takes_update = self.takes_update;
-        *self =
-            Self::answered_by(response, now).unwrap_or(Self { since: now, is_refreshing: false, ..*self });
+        *self = Self::answered_by(response, now).unwrap_or(Self {
+            since: now,
+            is_refreshing: false,
+            put_off: None,
+            ..*self
+        });
         self.takes_update |= takes_update;
+    }
+
+    /// The peer could not take a refresh just now.
+    pub(super) fn put_off(&mut self, until: Instant) {
+        (self.is_refreshing, self.put_off) = (false, Some(until));
     }
 
     /// When something is due.
     pub(super) fn deadline(&self) -> Instant {
         let interval = Duration::from_secs(self.seconds.into());
+        // §10: a third, at most 32 s, before it is over.
+        let over = self.since + interval - (interval / 3).min(Duration::from_secs(32));
         match self.is_ours && !self.is_refreshing {
-            true => self.since + interval / 2,
-            // §10: a third, at most 32 s, before it is over.
-            false => self.since + interval - (interval / 3).min(Duration::from_secs(32)),
+            true => self.put_off.unwrap_or(self.since + interval / 2).min(over),
+            false => over,
         }
     }
 
@@ -190,13 +202,22 @@ mod tests {
     fn a_session_is_refreshed_at_half_and_over_before_its_end() {
         let now = Instant::now();
         let seconds = |seconds| now + Duration::from_secs(seconds);
-        let theirs =
-            Session { seconds: 90, is_ours: false, takes_update: true, since: now, is_refreshing: false };
+        let theirs = Session {
+            seconds: 90,
+            is_ours: false,
+            takes_update: true,
+            since: now,
+            is_refreshing: false,
+            put_off: None,
+        };
         assert_eq!((theirs.due(seconds(59)), theirs.due(seconds(60))), (None, Some(Due::Over)));
         let mut ours = Session { is_ours: true, seconds: 1_800, ..theirs };
         assert_eq!((ours.due(seconds(899)), ours.due(seconds(900))), (None, Some(Due::Refresh)));
         ours.refreshing();
         assert_eq!((ours.due(seconds(1_767)), ours.due(seconds(1_768))), (None, Some(Due::Over)));
+        ours.put_off(seconds(905));
+        assert_eq!((ours.due(seconds(904)), ours.due(seconds(905))), (None, Some(Due::Refresh)));
+        ours.refreshing();
         let taken = Message::response(&Message::request("UPDATE", "sip:a@x"), 200, "");
         ours.refreshed(&taken, seconds(1_000));
         assert_eq!((ours.due(seconds(1_899)), ours.due(seconds(1_900))), (None, Some(Due::Refresh)));

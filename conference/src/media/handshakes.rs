@@ -16,6 +16,7 @@ use std::sync::{Arc, Weak, mpsc};
 use std::time::{Duration, Instant};
 
 use super::dtls::{Dtls, Handshake, Identity, Side};
+use super::latch::is_somebody;
 use super::srtp::Crypto;
 use super::web::{answer_pinhole, ask_pinhole};
 
@@ -185,8 +186,10 @@ impl Shaking {
 }
 
 fn send(socket: &UdpSocket, datagram: &[u8], target: SocketAddr) {
-    // What cannot be sent is sent again when it is not answered.
-    let _ = socket.send_to(datagram, target);
+    if is_somebody(target) {
+        // What cannot be sent is sent again when it is not answered.
+        let _ = socket.send_to(datagram, target);
+    }
 }
 
 /// How long is waited before timers are looked at.

@@ -119,6 +119,11 @@ const LONGEST: Duration = Duration::from_secs(15);
 /// After so long without a packet another port may take over.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// Whether an address is one host's: the system takes zeros for its own.
+pub(super) fn is_somebody(target: SocketAddr) -> bool {
+    target.port() != 0 && !target.ip().is_unspecified() && !target.ip().is_multicast()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

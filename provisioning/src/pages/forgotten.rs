@@ -65,6 +65,10 @@ pub(super) async fn ask(
 async fn tell(face: &Face, words: &Words, name: &str, domain: &str) {
     let Some(notices) = &face.notices else { return };
     let Some(card) = find(face, name, domain).await.filter(|card| card.enabled) else { return };
+    // Who administrates the service has its command line; one of their devices is not to have all of it.
+    if card.admin {
+        return;
+    }
     // A password that another system keeps is none of ours.
     if !matches!(face.auth.book.keeper(card.account).await, Ok(None))
         || face.forgotten.may(card.account, Instant::now()).is_err()

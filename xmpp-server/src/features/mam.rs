@@ -82,17 +82,22 @@ pub(crate) async fn page(
 ) -> Result<Page, StanzaError> {
     let found = match query.ids.is_empty() {
         true => find(server, owner, kind, &query).await,
-        false => find_by_id(server, owner, &query).await,
+        false => find_by_id(server, owner, &query).await.map(|page| (page, None)),
     };
-    let found = found.map_err(|error| match error {
+    let (found, stopped) = found.map_err(|error| match error {
         StoreError::NoSuchEntry => ErrorKind::ItemNotFound.into(), // §4.1.3, §4.3.2
         error => store_failed(&error),
     })?;
     let ids = found.entries.first().zip(found.entries.last());
-    let ids = ids.map(|(first, last)| (first.id.as_str(), last.id.as_str()));
+    let mut ids = ids.map(|(first, last)| (first.id.as_str(), last.id.as_str()));
     // XEP-0059 §2.6 wants an index where it can be had; clients who page backwards (slixmpp) take one that reaches the count for
     // the end of their way, and would see one page.
     let is_backwards = matches!(query.page.place, Place::Before(_) | Place::Last);
+    if let Some(stopped) = &stopped {
+        // Who goes on does so from there.
+        let (first, last) = ids.unwrap_or((stopped, stopped));
+        ids = Some(if is_backwards { (stopped, last) } else { (first, stopped) });
+    }
     let index = found.index.filter(|_| !is_backwards);
     let set = rsm::answer(ids, index, found.count);
     let fin = Element::new("fin", ns::MAM).with_some("complete", found.complete.then_some("true")).child(set);
@@ -109,15 +114,15 @@ async fn find(
     owner: &Jid,
     kind: &str,
     query: &Query,
-) -> Result<shared_store::Page, StoreError> {
+) -> Result<(shared_store::Page, Option<String>), StoreError> {
     let position = match query.page.place.clone() {
         Place::First => Position::First,
         Place::Last => Position::Last,
         Place::After(id) => Position::After(id),
         Place::Before(id) => Position::Before(id),
     };
-    // The index knows bare addresses, and of an archive's own owner none: in a room, who is behind a nick, not the nick.
-    let is_indexed = |with: &&Jid| with.is_bare() || with.bare_str() != owner.bare_str();
+    // The index knows bare addresses, and in a room who is behind a nick: its own address is that of all, with the nick that of one.
+    let is_indexed = |with: &&Jid| kind == archive::KIND || with.bare_str() != owner.bare_str();
     let mut search = Search {
         with: query.with.as_ref().filter(is_indexed).map(|with| with.bare_str().to_owned()),
         kind: Some(kind.to_owned()),
@@ -130,7 +135,7 @@ async fn find(
         most_counted: MOST_COUNTED,
     };
     match query.with.as_ref().filter(|with| !with.is_bare()) {
-        None => server.store.archive.page(owner.bare_str(), &search).await,
+        None => Ok((server.store.archive.page(owner.bare_str(), &search).await?, None)),
         Some(with) => {
             search.most_counted = 0;
             of_one_resource(server, owner, with, search).await
@@ -138,19 +143,20 @@ async fn find(
     }
 }
 
-/// A page of what a full address said or was told, which is looked for among what the index found, and not counted.
+/// A page of what a full address said or was told, which is looked for among what the index found, and not counted; and where the
+/// search stopped, if it did so before it was through.
 async fn of_one_resource(
     server: &Server,
     owner: &Jid,
     with: &Jid,
     mut search: Search,
-) -> Result<shared_store::Page, StoreError> {
+) -> Result<(shared_store::Page, Option<String>), StoreError> {
     let is_backwards = matches!(search.position, Position::Last | Position::Before(_));
     let max = std::mem::replace(&mut search.max, LARGEST_PAGE);
     let is_with = |entry: &Entry| {
         parse(entry).is_some_and(|message| [&message.from, &message.to].contains(&&Some(with.clone())))
     };
-    let mut found = Vec::new();
+    let (mut found, mut stopped) = (Vec::new(), None);
     for _ in 0..MOST_PAGES {
         let page = server.store.archive.page(owner.bare_str(), &search).await?;
         let end = if is_backwards { page.entries.first() } else { page.entries.last() };
@@ -162,6 +168,7 @@ async fn of_one_resource(
         found.append(&mut entries);
         let is_enough = found.len() >= max;
         if let (false, false, Some(end)) = (is_enough, page.complete, end) {
+            stopped = Some(end.clone());
             search.position = if is_backwards { Position::Before(end) } else { Position::After(end) };
             continue;
         }
@@ -172,9 +179,9 @@ async fn of_one_resource(
         } else {
             found.truncate(max);
         }
-        return Ok(shared_store::Page { entries: found, complete, count: None, index: None });
+        return Ok((shared_store::Page { entries: found, complete, count: None, index: None }, None));
     }
-    Ok(shared_store::Page { entries: found, complete: false, count: None, index: None })
+    Ok((shared_store::Page { entries: found, complete: false, count: None, index: None }, stopped))
 }
 
 async fn find_by_id(server: &Server, owner: &Jid, query: &Query) -> Result<shared_store::Page, StoreError> {

@@ -73,8 +73,11 @@ impl Room {
         content.push(Element::new("x", ns::MUC_USER));
         content.push(self.occupant_id(&speaker.jid));
         let from = self.occupant_jid(&speaker.nick);
-        let said = message.clone().with_content(&content).addressed(Some(&from), None);
-        out.private.push((said, hearers));
+        let copy = message.clone().with_content(&content);
+        let begin = out.stanzas.len();
+        out.stanzas.extend(hearers.iter().map(|hearer| copy.clone().addressed(Some(&from), Some(hearer))));
+        out.private.push(begin..out.stanzas.len());
+        out.causes.push(message.clone());
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! A room's state, and who handles what. No I/O: everything that follows is in [`Effects`].
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::ops::Range;
 
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
@@ -26,8 +27,8 @@ use super::tombstone::Tombstone;
 pub(crate) struct Effects {
     /// To send, in order.
     pub(crate) stanzas: Vec<Stanza>,
-    /// What occupants say to one another alone, and to which clients it goes; their archives have it.
-    pub(crate) private: Vec<(Stanza, Vec<Jid>)>,
+    /// Which of them are what one occupant says to another alone: a copy for each client of theirs.
+    pub(crate) private: Vec<Range<usize>>,
     /// To tell.
     pub(crate) facts: Vec<RoomEvent>,
     /// Whether configuration, affiliations or subject changed.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use shared_model::{Correlation, Deed, Fact, ModerationError, Participant, RoomSnapshot};
 use shared_runtime::unix_millis;
-use shared_store::{Expected, RecordChange, StoreError};
+use shared_store::{Entry, Expected, RecordChange, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError};
 
@@ -177,7 +177,16 @@ fn take(server: &Server, room: &mut Room, command: Command, effects: &mut Effect
 
 /// First durable, then said. What could not be made durable is not said, and those who asked for it learn why.
 async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) -> Result<(), StoreError> {
-    let durable = persist(server, room, &effects).await;
+    let durable = match keep_private(server, room, &mut effects).await {
+        Ok(private) => {
+            if !room.config.is_archived() {
+                effects.archive.clear();
+            }
+            effects.archive.extend(private);
+            persist(server, room, &effects).await
+        }
+        Err(error) => Err(error),
+    };
     if let Err(error) = &durable {
         tracing::error!(%error, "a room could not be kept");
         let error = StanzaError::because(ErrorKind::InternalServerError, "the room could not be stored");
@@ -186,7 +195,6 @@ async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) -> Result
         }
         // Who is inside is true all the same.
         effects.stanzas.retain(|stanza| stanza.kind == Kind::Presence);
-        effects.private.clear();
     }
     for stanza in effects.stanzas {
         let Some(to) = &stanza.to else { continue };
@@ -195,12 +203,11 @@ async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) -> Result
             // would wait for itself if the answer came back while its channel is full.
             let server = Arc::clone(server);
             tokio::spawn(async move { route::route(&server, stanza).await });
+        } else if let Some(error) = refused(server, room, to, &stanza).await {
+            route::give_back(server, &stanza, &error); // to who called, by way of the room
         } else {
-            pass(server, room, stanza).await;
+            route::pass(server, stanza);
         }
-    }
-    for (said, hearers) in effects.private {
-        say_privately(server, room, &said, &hearers).await;
     }
     for invitation in effects.invitations {
         let server = Arc::clone(server);
@@ -223,43 +230,25 @@ async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) -> Result
     durable
 }
 
-/// Sends to one client what it does not refuse.
-async fn pass(server: &Server, room: &Room, stanza: Stanza) {
-    let Some(to) = &stanza.to else { return };
-    match refused(server, room, to, &stanza).await {
-        Some(error) => route::give_back(server, &stanza, &error), // to who called, by way of the room
-        None => route::pass(server, stanza),
-    }
-}
-
-/// Sends what one occupant says to another to all clients of theirs, once their archive has it (XEP-0313 §6.1.1).
-async fn say_privately(server: &Server, room: &Room, said: &Stanza, hearers: &[Jid]) {
-    let from = said.from.as_ref();
-    let Some(account) = hearers.first().map(|first| said.clone().addressed(from, Some(first))) else {
-        return;
-    };
-    let (Some(to), true) = (&account.to, hearers.iter().all(|hearer| server.is_home(hearer.domain()))) else {
-        for hearer in hearers {
-            pass(server, room, said.clone().addressed(from, Some(hearer))).await;
+/// What occupants say to one another alone, as the archives of those who hear it are to have it (XEP-0313 §6.1.1); it has its id from
+/// then on. Nobody's turn is waited for: who has one may be waiting for this task.
+async fn keep_private(server: &Server, room: &Room, effects: &mut Effects) -> Result<Vec<Entry>, StoreError> {
+    let mut entries = Vec::new();
+    for copies in std::mem::take(&mut effects.private) {
+        let Some(first) = effects.stanzas.get(copies.start) else { continue };
+        let Some(to) = first.to.as_ref().filter(|to| server.is_home(to.domain())) else { continue };
+        if refused(server, room, to, first).await.is_some() {
+            continue;
         }
-        return;
-    };
-    if let Some(error) = refused(server, room, to, &account).await {
-        return route::give_back(server, &account, &error);
-    }
-    match archive::keep(server, &account, None, Some(to)).await {
-        Ok(archived) => {
-            let _turn = archived.turn;
-            for hearer in hearers {
-                let said = said.clone().addressed(from, Some(hearer));
-                route::pass(server, archive::with_id(said, archived.by_recipient.as_deref(), hearer));
+        let Some(entry) = archive::received(server, first, to).await? else { continue };
+        for copy in effects.stanzas.get_mut(copies).into_iter().flatten() {
+            if let Some(to) = copy.to.clone() {
+                *copy = archive::with_id(copy.clone(), Some(&entry.id), &to);
             }
         }
-        Err(error) => {
-            tracing::error!(%error, "a message could not be archived");
-            route::give_back(server, &account, &ErrorKind::InternalServerError.into());
-        }
+        entries.push(entry);
     }
+    Ok(entries)
 }
 
 /// Why an occupant's private stanza, or call, does not reach another one of ours.
@@ -336,7 +325,7 @@ async fn persist(server: &Server, room: &Room, effects: &Effects) -> Result<(), 
             }
         }
     }
-    if room.config.is_archived() && !effects.archive.is_empty() {
+    if !effects.archive.is_empty() {
         archive.append(&effects.archive).await?;
     }
     for retraction in effects.retractions.iter().filter(|_| room.config.persistent) {

@@ -231,12 +231,12 @@ fn candidate(line: &str) -> Option<(SocketAddr, u32)> {
     transport.eq_ignore_ascii_case("udp").then_some((address, priority.parse().ok()?))
 }
 
-/// Whether an offer is a browser's: it has keys of a handshake, and ICE. A telephone may have the one without the other.
+/// Whether an offer is a browser's: it has keys of a handshake, and ICE as browsers have it. All others are telephones, for which ICE is
+/// left out of the answer (RFC 8839 §4.2.5).
 pub(super) fn is_browser(offer: &str) -> bool {
     let Some(mut sdp) = Sdp::parse(offer) else { return false };
     bundle::spread(&mut sdp);
-    let has_ice = |media: &Media<'_>| media.attribute("ice-ufrag").is_some();
-    sdp.media.iter().any(|media| media.kind == "audio" && dtls::is_of(media) && has_ice(media))
+    sdp.media.iter().any(|media| media.kind == "audio" && dtls::is_of(media) && browser(media).is_ok())
 }
 
 /// What we say of the medium to a browser: we wait for its hello (RFC 5763 §5), and have one candidate.
@@ -440,7 +440,7 @@ pub(super) fn reports(media: &Media<'_>, remote: SocketAddr) -> SocketAddr {
 pub(super) fn direction_of(media: &Media<'_>) -> Direction {
     match media.connection {
         // A browser that hides where it is writes zeros, and means nothing by it.
-        Some(ip) if ip.is_unspecified() && !media.protocol.starts_with("UDP/TLS/") => Direction::Inactive,
+        Some(ip) if ip.is_unspecified() && media.attribute("ice-ufrag").is_none() => Direction::Inactive,
         _ => media.direction,
     }
 }

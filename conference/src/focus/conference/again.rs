@@ -36,6 +36,8 @@ use crate::mixer::LegId;
 pub(in crate::focus) struct Asking {
     /// An offer of ours, and what would carry its pictures, wait for an answer.
     waits: Option<(Offered, Option<(video::Ours, Source)>)>,
+    /// That offer is of what is agreed on already (RFC 4028 §7.4).
+    pub(super) is_refresh: bool,
     /// Nothing is offered before.
     next: Option<Instant>,
     /// It wants no more.
@@ -140,26 +142,20 @@ impl Conference {
             line.mid = None; // without a bundle there is nothing to name
         }
         let participant = &mut self.participants[at];
-        participant.origin.version += 1;
+        participant.asking.is_refresh = false;
         participant.span().in_scope(|| tracing::info!(more, "more pictures are offered"));
         self.offer_to(at, offered, fresh).await;
     }
 
-    /// Offers what is agreed on already, which refreshes a session (RFC 4028 §7.4): unless an offer is under way, which does so, too.
-    pub(super) async fn offer_the_same(&mut self, leg: LegId) {
-        let Some(at) = self.participants.iter().position(|participant| participant.leg == leg) else {
-            return;
-        };
-        let participant = &self.participants[at];
-        if participant.sound.is_some() && participant.unacknowledged.is_none() && !participant.has_offered() {
-            let offered = self.offered_again(at);
-            self.offer_to(at, offered, None).await;
-        }
-    }
-
     /// Sends an offer to who is in already; `fresh` would carry pictures if there were none.
-    async fn offer_to(&mut self, at: usize, offered: Offered, fresh: Option<(video::Ours, Source)>) {
+    pub(super) async fn offer_to(
+        &mut self,
+        at: usize,
+        offered: Offered,
+        fresh: Option<(video::Ours, Source)>,
+    ) {
         let Some(endpoint) = self.focus.endpoint().cloned() else { return };
+        self.participants[at].origin.version += 1;
         let text = self.offer_again(at, &offered);
         let contact = self.contact();
         let participant = &mut self.participants[at];
@@ -219,6 +215,12 @@ impl Conference {
                 // §14.2: it answers another INVITE.
                 let busy = retry_after(&answer).filter(|_| status == 500);
                 let asking = &mut participant.asking;
+                if asking.is_refresh {
+                    if let (491 | 500, Some(session)) = (status, &mut participant.session) {
+                        session.put_off(now + busy.unwrap_or(pause));
+                    }
+                    return;
+                }
                 asking.next = Some(now + busy.unwrap_or(pause));
                 asking.tries += 1;
                 asking.is_refused = (status != 491 && busy.is_none()) || asking.tries >= MOST_TRIES;
@@ -249,7 +251,9 @@ impl Conference {
                 }
                 self.renegotiate(at, agreed, fresh).await;
                 let participant = &mut self.participants[at];
-                participant.asking.is_refused = seen(participant) <= before;
+                if !participant.asking.is_refresh {
+                    participant.asking.is_refused = seen(participant) <= before;
+                }
             }
             None => self.hang_up(leg, "No Answer To Our Offer").await,
         }
@@ -294,7 +298,7 @@ pub(super) fn says_video(message: &Message) -> bool {
 }
 
 /// §14.1: how long who gets a 491 waits, in steps of 10 ms: longer, if the call is ours.
-fn glare(is_ours: bool, random: u64) -> Duration {
+pub(super) fn glare(is_ours: bool, random: u64) -> Duration {
     let (least, steps) = if is_ours { (2_100, 191) } else { (0, 201) };
     Duration::from_millis(least + random % steps * 10)
 }

@@ -460,6 +460,8 @@ impl Conference {
                 match again {
                     Some(callee) => {
                         let uri = request.uri().to_owned();
+                        // What was to be replaced is by now.
+                        let asker = Asker { beside: Vec::new(), ..asker };
                         self.dial(&uri, callee, voice, (teller, asker), Device::Secured).await;
                     }
                     None => self.tell_end(teller, 488).await,

@@ -13,6 +13,7 @@ mod moderate;
 mod payer;
 mod pictures;
 mod recording;
+mod refresh;
 mod sound;
 mod watchers;
 
@@ -515,42 +516,6 @@ impl Conference {
             self.hang_up(leg, "No ACK").await;
         }
         self.end_subscriptions(|subscription| subscription.expires <= now, "timeout").await;
-    }
-
-    /// RFC 4028 §7.4: an UPDATE without a description, if it is taken.
-    async fn refresh_session(&mut self, leg: LegId) {
-        let contact = self.contact();
-        let Some(endpoint) = self.focus.endpoint().cloned() else { return };
-        let Some(participant) = self.participants.iter_mut().find(|participant| participant.leg == leg)
-        else {
-            return;
-        };
-        let Some(session) = &mut participant.session else { return };
-        session.refreshing();
-        if !session.takes_update() {
-            return self.offer_the_same(leg).await;
-        }
-        let mut update = participant.dialog.request("UPDATE", &contact);
-        session.keep(&mut update);
-        let sent = endpoint.request(update, participant.dialog.flow, "0").await;
-        let inbox = self.inbox.clone();
-        tokio::spawn(async move {
-            // A conference that has ended has no sessions either.
-            let _ = inbox.send(Input::Refreshed(leg, sent.last().await.ok().map(Box::new))).await;
-        });
-    }
-
-    async fn refreshed(&mut self, leg: LegId, answer: Option<Box<Message>>) {
-        let Some(answer) = answer.filter(|answer| !matches!(answer.status(), 408 | 481)) else {
-            return self.hang_up(leg, "Session Expired").await; // §10: the dialog is gone
-        };
-        let mut legs = self.participants.iter_mut().filter(|participant| participant.leg == leg);
-        // One that is refused is tried no more, and is over at its end.
-        if answer.status() < 300
-            && let Some(session) = legs.next().and_then(|participant| participant.session.as_mut())
-        {
-            session.refreshed(&answer, Instant::now());
-        }
     }
 
     fn publish(&self, call_id: &str, event: ConferenceEvent) {

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 
 use super::LARGEST_DATAGRAM;
+use crate::media::latch::is_somebody;
 use crate::media::ports::PortPair;
 use crate::media::web::WebWire;
 
@@ -29,7 +30,7 @@ impl Wire {
 }
 
 pub(super) fn send(socket: &UdpSocket, packet: &[u8], target: SocketAddr) -> bool {
-    target.port() != 0 && socket.send_to(packet, target).is_ok()
+    is_somebody(target) && socket.send_to(packet, target).is_ok()
 }
 
 /// The next datagram; an error, such as that of a port that nobody listens on (ICMP), is passed over.
