@@ -2,7 +2,7 @@
 
 use shared_model::Spec;
 
-use crate::{features, push, reg_event, registrar, stir};
+use crate::{features, push, reg_event, registrar, stir, trunks};
 
 /// Every document, with how much of it is there.
 pub const SPECS: &[Spec] = &[
@@ -44,6 +44,7 @@ pub const SPECS: &[Spec] = &[
     features::call_info::SPEC,
     features::call_info::PURPOSE,
     features::asserted_identity::SPEC,
+    trunks::inbound::CALLED_PARTY,
     features::history_info::SPEC,
     features::referred_by::SPEC,
     features::session_timer::SPEC,

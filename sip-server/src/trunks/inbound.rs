@@ -5,6 +5,7 @@
 //! A carrier that calls the contact that we registered says in To which number was dialled; one that writes numbers
 //! without their plus is understood.
 
+use shared_model::Spec;
 use sip_core::header::{Name, NameAddr};
 use sip_core::{Message, Uri};
 
@@ -12,6 +13,10 @@ use super::trunk::Trunk;
 use crate::destination::{self, Found, Nowhere};
 use crate::numbers::Dialled;
 use crate::server::Server;
+
+/// RFC 7315 §4.2.
+pub(crate) const CALLED_PARTY: Spec = Spec::rfc(7315)
+    .note("P-Called-Party-ID alone, towards the focus: which number of a room a carrier's call came to");
 
 /// Finds whom a call from a trunk is for.
 pub(crate) async fn find(

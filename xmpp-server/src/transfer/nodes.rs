@@ -12,6 +12,7 @@ use xmpp_core::{Element, Jid, ns};
 
 use super::Report;
 use crate::bookmarks;
+use crate::features::private;
 use crate::pubsub::kept::{self, Access, Affiliation, Node, NodeConfig};
 
 /// What of a user's nodes came so far.
@@ -82,8 +83,14 @@ impl Arriving {
             };
             let items = items.children().filter(|item| item.name == "item");
             if name == bookmarks::OLD {
-                let old = items.filter_map(|item| item.find("storage", bookmarks::OLD));
-                let old = old.flat_map(bookmarks::from_old).collect();
+                let old: Vec<Element> =
+                    items.filter_map(|item| item.find("storage", bookmarks::OLD).cloned()).collect();
+                for rest in old.iter().filter_map(bookmarks::beside_rooms) {
+                    let change =
+                        RecordChange::put(private::COLLECTION, bookmarks::REST, rest.to_string().as_bytes());
+                    store.records.commit(user.bare_str(), &[change]).await?;
+                }
+                let old = old.iter().flat_map(bookmarks::from_old).collect();
                 self.bookmarks(store, user, old, report).await?;
                 continue;
             }
