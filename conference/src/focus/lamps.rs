@@ -68,13 +68,11 @@ impl Focus {
         // It ends with the process alone.
         let _ = door.send(input).await;
     }
-}
 
-impl Focus {
     /// An account was disabled or removed: nothing more is told it.
     pub(crate) async fn unlight(&self, account: AccountId) {
         let Some(door) = self.lamps().0.get() else { return };
-        // As above.
+        // It ends with the process alone.
         let _ = door.send(Input::Ended(account)).await;
     }
 }

@@ -1,6 +1,7 @@
 //! The own account: its two halves, its devices, its sessions, its data.
 //!
-//! Not here: numbers, which an administrator gives, but which of them is called with; rosters, block lists and archives, which chat clients change themselves.
+//! Which of one's numbers one calls with is said here, and which one has by an administrator. Not here: rosters, block lists and
+//! archives, which chat clients change themselves.
 
 use std::time::Duration;
 

@@ -2,8 +2,8 @@
 //!
 //! In    who proved an account, and what for. Out the file that this client reads.
 //!       A token in a URL is taken from clients and commands alone that are known; others get a page whose button sends it.
-//! Errors 401 and 429 as [`access`](crate::access) says, 403 for a link that something unknown follows, 404 for a file that is not in the table, 409 when the account has no
-//!        room for another device.
+//! Errors 401 and 429 as [`access`](crate::access) says, 403 for a link that something unknown follows, 404 for a file that is not in
+//!        the table, 409 when the account has no room for another device.
 //!
 //! A file that holds a password holds the one that proved the account, or else one that is made for this device: so that
 //! what lies in a file can be taken back alone, and no file holds the password of a person who did not type it. Where a client

@@ -429,8 +429,8 @@ impl Conference {
         }
     }
 
-    /// Whether somebody may join or watch; a stranger may, too, who called a number of the room. While the chat half is down, what was known last holds; a room of which
-    /// nothing is known admits accounts of ours.
+    /// Whether somebody may join or watch; a stranger may, too, who called a number of the room. While the chat half is down, what was
+    /// known last holds; a room of which nothing is known admits accounts of ours.
     async fn admit(&mut self, jid: Option<&BareJid>, is_by_number: bool) -> Result<Voice, Refusal> {
         if self.mailbox.is_some() {
             return Ok(Voice::Granted);
