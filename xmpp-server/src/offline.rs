@@ -210,6 +210,14 @@ impl Offline {
         });
     }
 
+    /// What a session was to have next waits for others as well.
+    pub(crate) fn release(&self, owner: &str, session: u64) {
+        self.given.remove_if_mut(owner, |_, given| {
+            given.retain(|_, given| given.session != session || given.stage != Stage::Behind);
+            given.is_empty()
+        });
+    }
+
     /// A session is over: what it was given and did not get waits again. Whether there is any.
     pub(crate) fn session_ended(&self, owner: &str, session: u64) -> bool {
         let mut had_some = false;

@@ -426,10 +426,7 @@ pub(crate) async fn give_to_willing(server: &Server, user: &Jid) {
         let Some(session) = best else { return };
         match session::give_waiting(server, &session.jid, session.serial, &session.outbox).await {
             Given::All => return,
-            Given::Full(rest) => {
-                session.end_unread();
-                server.offline.wait_again(user.bare_str(), &rest);
-            }
+            Given::Full => return session::give_later(server, session),
             Given::Over => {}
         }
     }

@@ -36,7 +36,7 @@ use crate::server::Server;
 use crate::voicemail::heard;
 use crate::{callers, features, halves, presence, reach, route, standing};
 
-pub(crate) use giving::{Given, give_waiting, given};
+pub(crate) use giving::{Given, give_later, give_waiting, given};
 
 pub(super) struct Client<'a> {
     server: &'a Arc<Server>,

@@ -33,7 +33,7 @@ use xmpp_core::stream::{CLOSE, Negotiation, StreamCondition, StreamError};
 use xmpp_core::xml::Framer;
 use xmpp_core::{Element, ErrorKind, Stanza, ns};
 
-pub(crate) use client::{Given, give_waiting};
+pub(crate) use client::{Given, give_later, give_waiting};
 pub(crate) use managed::SPEC as MANAGEMENT;
 pub(crate) use resume::{Resumables, Takeover};
 

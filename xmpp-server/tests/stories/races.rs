@@ -197,13 +197,46 @@ async fn what_overflows_an_outbox_waits_behind_what_lies_there() {
         assert!(Instant::now() < end, "all of it waits");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // The session that ended looks for another that takes them, which would be cut off for its outbox of four: then bob comes.
-    tokio::time::sleep(Duration::from_millis(500)).await;
     let mut bob = Client::login(&served, "bob", "b").await;
     bob.send("<presence/>").await;
     for n in 0..sent {
         let next = bob.expect(&["<message"]).await;
         assert!(next.contains(&format!("<body>n{n};")), "{n} of {sent}: {}", &next[..200]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_given_more_than_an_outbox_holds_by_anothers_end_is_waited_for() {
+    let config = Config { outbox: 4, rate: 1 << 30, archive: "never".to_owned(), ..Config::default() };
+    let served = serve_with(config, Store::in_memory()).await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    let mut other = Client::online(&served, "bob", "other").await;
+    let mut gone = Client::login(&served, "bob", "gone").await;
+    gone.send("<enable xmlns='urn:xmpp:sm:3'/>").await;
+    gone.expect(&["<enabled"]).await;
+    gone.send("<presence><priority>1</priority></presence>").await;
+    gone.expect(&["<presence", "<priority>1</priority>"]).await;
+    other.expect(&["<presence", "<priority>1</priority>"]).await;
+    let long = "x".repeat(100_000);
+    let say = async |alice: &mut Client, n: usize| {
+        let text = format!("<message type='chat' to='bob@example.org'><body>n{n};{long}</body></message>");
+        alice.send(&text).await;
+        alice.ask("get", DOMAIN, "<ping xmlns='urn:xmpp:ping'/>").await;
+    };
+    for n in 0..40 {
+        say(&mut alice, n).await;
+        gone.expect(&["<message", &format!("<body>n{n};")]).await;
+    }
+    // None of them was acknowledged. What comes while the other is given them comes behind.
+    gone.send("</stream:stream>").await;
+    assert_eq!(gone.next().await, None);
+    other.expect(&["<message", "<body>n0;"]).await;
+    for n in 40..44 {
+        say(&mut alice, n).await;
+    }
+    for n in 1..44 {
+        let next = other.expect(&["<message"]).await;
+        assert!(next.contains(&format!("<body>n{n};")), "{n}: {}", &next[..200]);
     }
 }
 

@@ -4,47 +4,80 @@
 //! State none: what was given is forgotten when the client has it.
 //! Errors an outbox that is full leaves the rest waiting for the session; one that is over leaves them to the next.
 
+use std::pin::Pin;
+
 use tokio::sync::mpsc;
 use xmpp_core::Jid;
 
 use super::Client;
 use crate::offline::Stage;
-use crate::router::{Outgoing, What};
+use crate::router::{Outgoing, Session, What};
 use crate::server::Server;
 use crate::{offline, route};
 
 impl Client<'_> {
-    /// What waited comes first, and what follows behind it (RFC 6120 §10.1): until then messages go on to wait, and while they are
-    /// given none is delivered. A client that reads slowly is waited for without the turn of its account.
+    /// Gives what waited for the account.
     pub(super) async fn give(&mut self) {
-        loop {
-            let turn = self.server.in_order.turn(vec![self.jid.bare_str()]).await;
-            self.server.router.update(&self.jid, self.serial, |session| session.is_given = true);
-            let rest = match give_waiting(self.server, &self.jid, self.serial, &self.outbox).await {
-                Given::All => return,
-                Given::Over => break,
-                Given::Full(rest) => rest,
-            };
-            // What comes meanwhile waits behind the rest.
-            self.server.router.update(&self.jid, self.serial, |session| session.is_given = false);
-            drop(turn);
-            if !self.has_room().await {
-                self.server.offline.wait_again(self.jid.bare_str(), &rest);
-                break;
-            }
-        }
-        route::give_to_willing(self.server, &self.jid).await;
-    }
-
-    /// Waits until the outbox takes something more; false if the session ends before.
-    async fn has_room(&self) -> bool {
         let sessions = self.server.router.sessions(self.jid.bare_str());
-        let own = sessions.into_iter().find(|session| session.serial == self.serial);
-        let Some(mut ended) = own.map(|own| own.end.subscribe()) else { return false };
-        tokio::select! {
-            room = self.outbox.reserve() => room.is_ok(),
-            _ = ended.wait_for(Option::is_some) => false,
+        if let Some(own) = sessions.into_iter().find(|session| session.serial == self.serial) {
+            give(self.server, &own).await;
         }
+    }
+}
+
+/// What waited comes first, and what follows behind it (RFC 6120 §10.1): until then messages go on to wait, and while they are
+/// given none is delivered. A client that reads slowly is waited for without the turn of its account.
+async fn give(server: &Server, session: &Session) {
+    loop {
+        let turn = server.in_order.turn(vec![session.jid.bare_str()]).await;
+        let mut is_willing = false;
+        server.router.update(&session.jid, session.serial, |session| {
+            is_willing = session.takes_messages();
+            session.is_given = is_willing;
+        });
+        if !is_willing {
+            server.offline.release(session.jid.bare_str(), session.serial);
+            break;
+        }
+        match give_waiting(server, &session.jid, session.serial, &session.outbox).await {
+            Given::All => return,
+            Given::Over => break,
+            Given::Full => has_more(server, session),
+        }
+        drop(turn);
+        if !has_room(session).await {
+            server.offline.release(session.jid.bare_str(), session.serial);
+            break;
+        }
+    }
+    route::give_to_willing(server, &session.jid).await;
+}
+
+/// Gives the rest of what waits as soon as the session has room for it; what comes meanwhile waits behind.
+pub(crate) fn give_later(server: &Server, session: Session) {
+    has_more(server, &session);
+    let Some(server) = server.me() else { return };
+    // Its type would be part of itself.
+    let giving: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+        if !has_room(&session).await {
+            server.offline.release(session.jid.bare_str(), session.serial);
+            return route::give_to_willing(&server, &session.jid).await;
+        }
+        give(&server, &session).await;
+    });
+    tokio::spawn(giving);
+}
+
+fn has_more(server: &Server, session: &Session) {
+    server.router.update(&session.jid, session.serial, |session| session.is_given = false);
+}
+
+/// Waits until the outbox takes something more; false if the session ends before.
+async fn has_room(session: &Session) -> bool {
+    let mut ended = session.end.subscribe();
+    tokio::select! {
+        room = session.outbox.reserve() => room.is_ok(),
+        _ = ended.wait_for(Option::is_some) => false,
     }
 }
 
@@ -53,8 +86,8 @@ impl Client<'_> {
 pub(crate) enum Given {
     /// The session has all of them.
     All,
-    /// Its outbox is full: the rest waits for it, under these ids.
-    Full(Vec<String>),
+    /// Its outbox is full: the rest waits for it.
+    Full,
     /// The session is over.
     Over,
 }
@@ -86,7 +119,7 @@ pub(crate) async fn give_waiting(
                         let rest: Vec<String> =
                             std::iter::once(id).chain(waiting.map(|(id, _)| id)).collect();
                         server.offline.give(owner, &rest, serial, Stage::Behind);
-                        return Given::Full(rest);
+                        return Given::Full;
                     }
                 }
             }
