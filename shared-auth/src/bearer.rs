@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use shared_model::AccountId;
 use shared_runtime::hex;
-use shared_store::{DigestAlgorithm, Expected, Records, StoreError};
+use shared_store::{Account, DigestAlgorithm, Expected, Records, StoreError};
 
 use crate::AccountCard;
 use crate::cache::{AccountCache, Name};
@@ -57,6 +57,13 @@ pub struct Bearer {
     pub expires: i64,
     /// The main password under which it was issued; `None` for a device, which outlives it.
     password: Option<String>,
+}
+
+impl Bearer {
+    /// Whether the password holds under which it was issued, if there was one.
+    fn is_of_password_of(&self, account: &Account) -> bool {
+        self.password.as_ref().is_none_or(|kept| is_same(kept, &main_fingerprint(account)))
+    }
 }
 
 impl Bearers {
@@ -102,17 +109,25 @@ impl Bearers {
         let Some(bearer) = read(&record.value).filter(|bearer| bearer.expires > now) else {
             return Ok(None);
         };
-        let Some(whole) = self.cache.find(Name::Id(account)).await? else { return Ok(None) };
-        let is_good = whole.enabled
-            && bearer.password.as_ref().is_none_or(|kept| is_same(kept, &main_fingerprint(&whole)));
+        let Some(mut whole) = self.cache.find(Name::Id(account)).await? else { return Ok(None) };
+        if !bearer.is_of_password_of(&whole) {
+            // It may be newer than what is remembered of the account.
+            match self.cache.store().by_id(account).await? {
+                Some(now) => whole = Arc::new(now),
+                None => return Ok(None),
+            }
+        }
+        let is_good = whole.enabled && bearer.is_of_password_of(&whole);
         Ok(is_good.then(|| (bearer, AccountCard::from(&*whole))))
     }
 
-    /// What an account has, those that ended excepted.
+    /// What an account has that is good.
     pub async fn list(&self, account: AccountId, now: i64) -> Result<Vec<Bearer>, StoreError> {
+        let Some(whole) = self.cache.find(Name::Id(account)).await? else { return Ok(Vec::new()) };
         let all = self.records.list(OWNER, COLLECTION, Some(&format!("{account}-")), 2 * MOST).await?;
         let own = all.iter().take_while(|record| record.key.starts_with(&account.to_string()));
-        Ok(own.filter_map(|record| read(&record.value)).filter(|bearer| bearer.expires > now).collect())
+        let is_good = |bearer: &Bearer| bearer.expires > now && bearer.is_of_password_of(&whole);
+        Ok(own.filter_map(|record| read(&record.value)).filter(is_good).collect())
     }
 
     /// Takes one back by its id. False if the account has none of it.
@@ -244,6 +259,8 @@ mod tests {
         let (phone, _) = bearers.issue((alice, Holder::Device), "", &[], hour, 0).await.unwrap();
         auth.book.set_password(alice, "pen").await.unwrap();
         assert!(bearers.find(&text, 1).await.unwrap().is_none());
+        let left = bearers.list(alice, 1).await.unwrap();
+        assert_eq!(left.len(), 1, "what is over is in no list");
         assert!(bearers.find(&phone, 1).await.unwrap().is_some(), "a phone on a desk goes on");
         let (text, _) = bearers.issue((alice, Holder::Person), "", &[], hour, 0).await.unwrap();
         auth.book.set_enabled(alice, false).await.unwrap();

@@ -383,11 +383,16 @@ fn check_names(new: &NewAccount) -> Result<(), BookError> {
     if names.into_iter().any(is_trial_name) { Err(BookError::TrialName) } else { Ok(()) }
 }
 
+/// A number without what people write between its digits.
+pub(crate) fn bare_number(number: &str) -> String {
+    number.chars().filter(|c| !" -()./".contains(*c)).collect()
+}
+
 /// Normal forms of telephone numbers, each once.
 fn e164(numbers: &[String]) -> Result<Vec<String>, BookError> {
     let mut normal: Vec<String> = Vec::with_capacity(numbers.len());
     for number in numbers {
-        let bare: String = number.chars().filter(|c| !" -()./".contains(*c)).collect();
+        let bare = bare_number(number);
         let digits = bare.strip_prefix('+').unwrap_or_default();
         if !(7..=15).contains(&digits.len())
             || digits.starts_with('0')

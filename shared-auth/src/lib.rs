@@ -69,8 +69,8 @@ pub use invites::{
 pub use key_kept::{fit_key, renew_key};
 pub use keys::KeyError;
 pub use outside::{
-    Begun, Keepers, LdapConfig, LdapError, Link, Links, Missing, Oidc, OidcConfig, OidcError, OutsideChange,
-    OutsideError, Person, Policy, Source,
+    Begun, Everybody, Keepers, LdapConfig, LdapError, Link, Links, Missing, Oidc, OidcConfig, OidcError,
+    OutsideChange, OutsideError, Person, Policy, Source,
 };
 pub use password::{PasswordError, ha1_of};
 pub use scram::{Channel, Plus, ScramExchange, ScramFinal, ScramStart};

@@ -1,11 +1,11 @@
 //! Whether directories answer as a login needs it — RFC 4513 §5.1 (bind), RFC 4511 §4.5 (search).
 //!
-//! In    `[auth.ldap]` of each domain. Out whether it binds, and whether somebody of it could have an account.
+//! In    `[auth.ldap]` of each domain. Out whether it binds and gives all of itself, and who of it cannot have an account.
 //! Not here: whose password it is, which nobody tells the doctor; what became of accounts, which the log says.
 
 use std::time::{Duration, Instant};
 
-use shared_auth::LdapError;
+use shared_auth::{Everybody, LdapError};
 
 use super::{Findings, Ward};
 
@@ -26,22 +26,46 @@ pub(super) async fn check(ward: &Ward, found: &mut Findings) {
     }
 }
 
-fn judge(domain: &str, looked: Result<(usize, usize), LdapError>, found: &mut Findings) {
+fn judge(domain: &str, looked: Result<Everybody, LdapError>, found: &mut Findings) {
     match looked {
-        Ok((0, 0)) => found.error(
+        Ok(Everybody { entries: 0, .. }) => found.error(
             format!("the directory of {domain} answers, and names nobody: nobody of it can log in"),
             "see whether auth.ldap.base and auth.ldap.filter are right, and whether auth.ldap.bind_dn may read what is there",
         ),
-        // There are more, and those may be people: a directory has its machines first.
-        Ok((0, all)) if all >= FEW => found.note(
-            format!("the directory of {domain} answers, and none of the first {all} entries can have an account"),
-            "let auth.ldap.filter leave out what is no person",
-        ),
-        Ok((0, all)) => found.error(
-            format!("the directory of {domain} answers, and none of the {all} entries that were looked at can have an account"),
+        Ok(all) if all.people() == 0 => found.error(
+            format!(
+                "the directory of {domain} answers, and none of its {} entries can have an account",
+                all.entries
+            ),
             "see whether auth.ldap.user and auth.ldap.id name attributes that people have, and that auth.ldap.bind_dn may read",
         ),
-        Ok(_) => found.ok(format!("the directory of {domain} answers, and names people who can have accounts")),
+        Ok(all) => {
+            found.ok(format!(
+                "the directory of {domain} answers, and names {} people who can have accounts",
+                all.people()
+            ));
+            if all.unfit > 0 {
+                found.note(
+                    format!(
+                        "{} entries of the directory of {domain} have a user name that no account can have: {}",
+                        all.unfit,
+                        all.unfit_names.join("; ")
+                    ),
+                    "a user name is made of the letters a to z, digits, and . - _ between them; give them another, or let \
+                     auth.ldap.filter leave them out",
+                );
+            }
+            if all.without_id > 0 {
+                found.note(
+                    format!("{} entries of the directory of {domain} lack what auth.ldap.id names", all.without_id),
+                    "name an attribute that each entry has and that never changes",
+                );
+            }
+        }
+        Err(error @ LdapError::Limited(_)) => found.error(
+            format!("{domain}: {error}: nobody new has an account, and nobody ends who left"),
+            "let the directory give auth.ldap.bind_dn all entries (OpenLDAP: `limits dn.exact=\"…\" size=unlimited time=unlimited`)",
+        ),
         Err(error @ (LdapError::PasswordFile(_) | LdapError::EmptyPassword)) => {
             found.error(format!("{domain}: {error}"), "let the file hold the password of auth.ldap.bind_dn, and let this user read it");
         }
@@ -53,8 +77,6 @@ fn judge(domain: &str, looked: Result<(usize, usize), LdapError>, found: &mut Fi
     }
 }
 
-/// Entries that a look asks for, at most.
-const FEW: usize = 20;
 /// How long directories, or providers, may take all together.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// What others hear as well whose connections are protected.
@@ -66,21 +88,21 @@ mod tests {
     use super::*;
     use crate::doctor::{Finding, Severity};
 
-    fn of(looked: Result<(usize, usize), LdapError>) -> Finding {
+    fn of(looked: Result<Everybody, LdapError>) -> Finding {
         let mut found = Findings { check: "directories", all: Vec::new() };
         judge("example.org", looked, &mut found);
         found.all.remove(0)
     }
 
     #[test]
-    fn a_directory_is_well_that_names_people_who_can_have_accounts() {
-        assert_eq!(of(Ok((3, 20))).severity, Severity::Ok);
-        assert_eq!(of(Ok((0, 20))).severity, Severity::Note);
+    fn a_directory_is_ill_that_names_nobody_who_can_have_an_account() {
+        let entries = |entries| Everybody { entries, ..Everybody::default() };
         for (looked, key) in [
-            (Ok((0, 0)), "auth.ldap.base"),
-            (Ok((0, 5)), "auth.ldap.user"),
+            (Ok(entries(0)), "auth.ldap.base"),
+            (Ok(entries(5)), "auth.ldap.user"),
             (Err(LdapError::EmptyPassword), "auth.ldap.bind_dn"),
             (Err(LdapError::TooSlow), "auth.ldap.url"),
+            (Err(LdapError::Limited(4)), "size=unlimited"),
         ] {
             let ill = of(looked);
             assert!(ill.severity == Severity::Error && ill.remedy.contains(key), "{ill:?}");

@@ -182,6 +182,9 @@ impl Invites {
         }
         let password = match &opens {
             Opens::Password { account } => {
+                if let Some(source) = self.book.keeper(*account).await? {
+                    return Err(BookError::KeptElsewhere(source).into());
+                }
                 Some(self.password_of(*account).await?.ok_or(StoreError::NoSuchAccount)?)
             }
             Opens::Account { .. } | Opens::Contact { .. } => None,

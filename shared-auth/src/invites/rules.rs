@@ -21,7 +21,7 @@ pub enum NameError {
     /// Mail and web give it a meaning (RFC 2142), or people would take it for the operator.
     #[error("this user name is kept for the operator")]
     Reserved,
-    /// The name to show holds control characters.
+    /// The name to show holds control characters, or nothing that is seen.
     #[error("the name to show holds characters that cannot be shown")]
     Unshowable,
 }
@@ -83,7 +83,12 @@ pub fn check_shown_name(typed: &str) -> Result<String, NameError> {
     // Marks that turn the direction of writing would make one name look like another.
     let is_mark =
         |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if name.chars().any(|c| c.is_control() || is_mark(c)) {
+    let is_blank = |c: char| {
+        c.is_whitespace()
+            || matches!(c, '\u{ad}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fffd}')
+    };
+    let is_invisible = !name.is_empty() && name.chars().all(is_blank);
+    if is_invisible || name.chars().any(|c| c.is_control() || is_mark(c)) {
         return Err(NameError::Unshowable);
     }
     Ok(name.to_owned())
@@ -95,12 +100,21 @@ pub fn check_password(password: &str, user: &str) -> Result<(), WeakPassword> {
         return Err(WeakPassword::TooShort);
     }
     let lower = password.to_lowercase();
-    let rest = lower.strip_prefix(&user.to_lowercase());
-    if !user.is_empty() && rest.is_some_and(|rest| rest.chars().count() < SHORTEST) {
+    if !user.is_empty() && is_made_of(&lower, &user.to_lowercase()) {
         return Err(WeakPassword::IsName);
+    }
+    if is_made_of(&lower, "cusax") {
+        return Err(WeakPassword::Common);
     }
     let is_one_letter = lower.chars().all(|c| lower.starts_with(c));
     if is_one_letter || is_common(&lower) { Err(WeakPassword::Common) } else { Ok(()) }
+}
+
+/// Whether a password begins with the user name and adds little, or no more than the domain of an address: guessers try these first.
+fn is_made_of(password: &str, user: &str) -> bool {
+    let Some(rest) = password.strip_prefix(user) else { return false };
+    let is_domain = |rest: &str| !rest.contains(|c: char| !c.is_ascii_alphanumeric() && !".-:[]".contains(c));
+    rest.chars().count() < SHORTEST || rest.strip_prefix('@').is_some_and(is_domain)
 }
 
 fn is_common(password: &str) -> bool {
@@ -165,6 +179,8 @@ mod tests {
         assert_eq!(check_shown_name("a\u{202e}b"), Err(NameError::Unshowable));
         assert_eq!(check_shown_name("a\nb"), Err(NameError::Unshowable));
         assert_eq!(check_shown_name(" Zoë <3 "), Ok("Zoë <3".to_owned()));
+        assert_eq!(check_shown_name("\u{200b}\u{feff}"), Err(NameError::Unshowable), "nobody sees it");
+        assert!(check_shown_name("\u{2764}\u{fe0f}").is_ok() && check_shown_name("").is_ok());
     }
 
     #[test]
@@ -173,7 +189,10 @@ mod tests {
         for common in ["password", "Password1", "qwertyuiop", "iloveyou", "xxxxxxxx"] {
             assert_eq!(check_password(common, "alice"), Err(WeakPassword::Common), "{common}");
         }
-        assert_eq!(check_password("Alice2026", "alice"), Err(WeakPassword::IsName));
+        assert_eq!(check_password("cusax123", "alice"), Err(WeakPassword::Common));
+        for own in ["Alice2026", "ALICE@localhost", "alice@example.org", "alice@[::1]:5060"] {
+            assert_eq!(check_password(own, "alice"), Err(WeakPassword::IsName), "{own}");
+        }
         assert_eq!(check_password("correct-horse-battery", "alice"), Ok(()));
     }
 

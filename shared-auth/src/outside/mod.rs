@@ -28,7 +28,7 @@ use crate::keys::Keys;
 use crate::login::{Login, identify};
 use crate::{CodeProof, Denied, How, Identity};
 
-pub use ldap::{LdapConfig, LdapError, Missing};
+pub use ldap::{Everybody, LdapConfig, LdapError, Missing};
 pub use link::{Link, Links, Source};
 pub use oidc::{Begun, Oidc, OidcConfig, OidcError, Policy};
 pub use registry::{OutsideChange, Person};
@@ -60,11 +60,10 @@ pub struct Keepers<'a> {
 }
 
 impl Keepers<'_> {
-    /// Asks the directory as a login does, where there is one: how many of the first few entries could have an account, and how many
-    /// entries those are.
-    pub async fn look_at_directory(&self, tls: &TlsPolicy) -> Option<Result<(usize, usize), LdapError>> {
+    /// Reads the whole directory as it is read for accounts, where there is one.
+    pub async fn look_at_directory(&self, tls: &TlsPolicy) -> Option<Result<Everybody, LdapError>> {
         match Ldap::open(self.ldap, tls) {
-            Ok(directory) => Some(directory?.look().await),
+            Ok(directory) => Some(directory?.everybody().await),
             Err(error) => Some(Err(error)),
         }
     }

@@ -2,18 +2,20 @@
 //!
 //! In    a [`Person`], or an account whose person is gone. Out the account; a fact for each change, by the book; an
 //!       [`OutsideChange`] for whoever keeps a record of changes.
-//! Errors [`RegistryError`]; numbers that cannot be an account's are left out, for the rest of a person is good.
+//! Errors [`RegistryError`]; a number that cannot be an account's is left out, for the rest of a person is good, and one that is another's is
+//!       asked for again when the person is next read. Whose account ended elsewhere gives theirs to who has it there now.
 //! Not here: taking over an account that is somebody else's, whatever its name.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use shared_model::{AccountId, Aor, BareJid};
-use shared_runtime::unix_millis;
+use shared_runtime::{Redacted, unix_millis};
 use shared_store::{Account, Expected, StoreError, Taken};
 use tokio::sync::mpsc;
 
 use super::{Link, Links, Missing, Policy, Source};
+use crate::book::bare_number;
 use crate::cache::AccountCache;
 use crate::fast::forget_tokens;
 use crate::metrics::Metrics;
@@ -45,13 +47,27 @@ pub struct Person {
 }
 
 impl Person {
+    /// The same but for some of the numbers, which are in normal form.
+    fn without(&self, numbers: &[String]) -> Self {
+        let mut same = self.clone();
+        if let Some(own) = &mut same.numbers {
+            own.retain(|number| !numbers.contains(&bare_number(number)));
+        }
+        same
+    }
+
     /// What an account is to have that has `before`. Which of the numbers is the first, by which it calls, is the account's to say.
     fn profile(&self, before: &Profile) -> Profile {
-        let is_same = |numbers: &&Vec<String>| {
-            numbers.len() == before.numbers.len() && before.numbers.iter().all(|own| numbers.contains(own))
-        };
-        let said = self.numbers.as_ref().filter(|numbers| !is_same(numbers));
-        let (name, numbers) = (self.name.clone(), said.unwrap_or(&before.numbers).clone());
+        let mut said: Vec<String> = Vec::new();
+        for number in self.numbers.iter().flatten().map(|number| bare_number(number)) {
+            if !said.contains(&number) {
+                said.push(number);
+            }
+        }
+        let is_same =
+            said.len() == before.numbers.len() && before.numbers.iter().all(|own| said.contains(own));
+        let numbers = if self.numbers.is_none() || is_same { before.numbers.clone() } else { said };
+        let name = self.name.clone();
         Profile { name, numbers, video: before.video, admin: self.admin.unwrap_or(before.admin) }
     }
 }
@@ -115,6 +131,12 @@ impl From<RegistryError> for Denied {
             RegistryError::Book(error) => Self::Unavailable(error.to_string()),
         }
     }
+}
+
+/// Whose profile is written.
+enum Whose<'a> {
+    New(AccountId, &'a Aor, &'a BareJid),
+    Known(&'a Account, Source),
 }
 
 impl Registry {
@@ -196,19 +218,75 @@ impl Registry {
         let account = AccountId(u128::from_be_bytes(crate::hash::random()));
         // First, so that whoever dies between the two leaves no account that belongs to nobody.
         self.links.put(account, &new_link(account, person, brought), Expected::Absent).await?;
-        let new = |profile| NewAccount { aor: aor.clone(), jid: jid.clone(), profile };
         let profile = person.profile(&Profile { video: true, ..Profile::default() });
-        let mut made = self.book.create_locked_as(account, new(profile.clone())).await;
-        if made.as_ref().is_err_and(is_of_numbers) {
-            tell_of_numbers(account);
-            made = self.book.create_locked_as(account, new(Profile { numbers: Vec::new(), ..profile })).await;
-        }
-        if let Err(error) = made {
-            self.links.forget(account, person.source).await?;
-            return Err(error.into());
+        let taken = match self.write(Whose::New(account, &aor, &jid), profile).await {
+            Ok(taken) => taken,
+            Err(error) => {
+                self.links.forget(account, person.source).await?;
+                return Err(error);
+            }
+        };
+        if !taken.is_empty() {
+            tell_of_numbers(account, &taken);
+            let link = new_link(account, &person.without(&taken), brought);
+            self.links.put(account, &link, Expected::Anything).await?;
         }
         self.tell(account, person.source, "created", None);
         Ok(account)
+    }
+
+    /// Writes a profile with those of its numbers that can be the account's; which of them are another's.
+    async fn write(&self, whose: Whose<'_>, mut profile: Profile) -> Result<Vec<String>, RegistryError> {
+        let mut taken = Vec::new();
+        // Each may be given up by another first, and then turn out to be a third one's.
+        for _ in 0..2 * profile.numbers.len() {
+            match self.try_to_write(&whose, profile.clone()).await {
+                Err(BookError::BadNumber(bad)) => profile.numbers.retain(|number| *number != bad),
+                Err(BookError::Store(StoreError::Taken(Taken::Number(number)))) => {
+                    if !self.give_up(&number).await? {
+                        profile.numbers.retain(|own| *own != number);
+                        taken.push(number);
+                    }
+                }
+                written => return Ok(written.map(|()| taken)?),
+            }
+        }
+        Ok(self.try_to_write(&whose, profile).await.map(|()| taken)?)
+    }
+
+    async fn try_to_write(&self, whose: &Whose<'_>, profile: Profile) -> Result<(), BookError> {
+        match whose {
+            Whose::New(account, aor, jid) => {
+                let new = NewAccount { aor: (*aor).clone(), jid: (*jid).clone(), profile };
+                self.book.create_locked_as(*account, new).await?;
+            }
+            Whose::Known(account, _) if profile == profile_of(account) => {}
+            Whose::Known(account, source) => {
+                self.book.set_profile(account.id, profile).await?;
+                self.tell(account.id, *source, "changed", Some(account));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a number from an account that ended because its person was gone elsewhere; false if it is anybody else's. It is theirs
+    /// again when they are back, if nobody else has it then.
+    async fn give_up(&self, number: &str) -> Result<bool, RegistryError> {
+        let Some(holder) = self.cache.store().by_number(number).await? else { return Ok(true) };
+        for source in Source::ALL {
+            let Some((link, expected)) = self.links.read(holder.id, source).await? else { continue };
+            if !link.ended || holder.enabled {
+                continue;
+            }
+            let without = Link { person: link.person.without(&[number.to_owned()]), ..link };
+            self.links.put(holder.id, &without, expected).await?;
+            let mut profile = profile_of(&holder);
+            profile.numbers.retain(|own| own != number);
+            self.book.set_profile(holder.id, profile).await?;
+            self.tell(holder.id, source, "changed", Some(&holder));
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     /// Writes what changed about somebody; an account that ended because they were gone is theirs again.
@@ -222,26 +300,22 @@ impl Registry {
         // What a directory says of somebody holds, whoever else knows them.
         let is_kept =
             person.source != Source::Ldap && self.links.of(account.id, Source::Ldap).await?.is_some();
+        let mut read = person.clone();
         if link.person != *person && !is_kept {
-            let Account { id, numbers, video, admin, .. } = account.clone();
-            let before = Profile { name: String::new(), numbers: numbers.clone(), video, admin };
-            let profile = person.profile(&before);
-            match self.book.set_profile(id, profile.clone()).await {
-                Err(error) if is_of_numbers(&error) => {
-                    tell_of_numbers(id);
-                    self.book.set_profile(id, Profile { numbers, ..profile }).await?;
-                }
-                set => set?,
+            let profile = person.profile(&profile_of(account));
+            let taken = self.write(Whose::Known(account, person.source), profile).await?;
+            read = person.without(&taken);
+            if !taken.is_empty() && link.person != read {
+                tell_of_numbers(account.id, &taken);
             }
-            self.tell(id, person.source, "changed", Some(account));
         }
         if link.ended || (link.ending && !account.enabled) {
             self.book.set_enabled(account.id, true).await?;
             self.tell(account.id, person.source, "returned", Some(account));
         }
         let now = match brought {
-            Some(_) => new_link(account.id, person, brought),
-            None => Link { person: person.clone(), ended: false, ending: false, ..link.clone() },
+            Some(_) => new_link(account.id, &read, brought),
+            None => Link { person: read, ended: false, ending: false, ..link.clone() },
         };
         if link != now {
             // Somebody may be about to end it; who is first has the other try again.
@@ -333,13 +407,14 @@ fn new_link(account: AccountId, person: &Person, brought: Option<Brought<'_>>) -
 /// How often somebody is admitted who is changed from two sides at once.
 const TRIES: usize = 4;
 
-/// Whether it is the numbers that an account cannot have.
-fn is_of_numbers(error: &BookError) -> bool {
-    matches!(error, BookError::BadNumber(_) | BookError::Store(StoreError::Taken(Taken::Number(_))))
+fn profile_of(account: &Account) -> Profile {
+    let Account { display_name, numbers, video, admin, .. } = account.clone();
+    Profile { name: display_name, numbers, video, admin }
 }
 
-fn tell_of_numbers(account: AccountId) {
-    tracing::warn!(%account, "the numbers of somebody from elsewhere are left out: not E.164, or another's");
+fn tell_of_numbers(account: AccountId, taken: &[String]) {
+    let numbers = Redacted(taken.join(", "));
+    tracing::warn!(%account, %numbers, "numbers of somebody from elsewhere are another's: they are theirs when those give them up");
 }
 
 #[cfg(test)]
@@ -415,6 +490,41 @@ pub(super) mod tests {
         assert_eq!(person(&["+331", "+332"]).profile(&before).numbers, before.numbers);
         assert_eq!(person(&["+331", "+333"]).profile(&before).numbers, numbers(&["+331", "+333"]));
         assert!(person(&[]).profile(&before).numbers.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_number_is_whose_it_is_elsewhere_as_soon_as_nobody_here_has_it() {
+        let (auth, registry, _changes) = registry();
+        let (one, two) = ("+33123456781", "+33123456782");
+        let with = |subject: &str, user: &str, numbers: &[&str]| Person {
+            numbers: Some(numbers.iter().map(|number| (*number).to_owned()).collect()),
+            ..person(Source::Ldap, subject, user)
+        };
+        let admit = async |person: &Person| registry.admit(person, Policy::Create).await.unwrap();
+        let numbers = async |id| auth.directory.by_id(id).await.unwrap().unwrap().numbers;
+        let dora = admit(&with("1", "dora", &[one, "no number"])).await;
+        let cleo = admit(&with("2", "cleo", &[two, "+33 1 23 45 67 81"])).await;
+        assert_eq!((numbers(dora).await, numbers(cleo).await), (vec![one.to_owned()], vec![two.to_owned()]));
+        // Read before who loses it: it is cleo's at the next reading.
+        admit(&with("2", "cleo", &[one])).await;
+        admit(&with("1", "dora", &[])).await;
+        assert_eq!(numbers(cleo).await, [""; 0]);
+        let link = registry.links.of(cleo, Source::Ldap).await.unwrap().unwrap();
+        assert_ne!(link.person, with("2", "cleo", &[one]), "it is read again");
+        admit(&with("2", "cleo", &[one])).await;
+        assert_eq!(numbers(cleo).await, [one]);
+        // Who is gone keeps it until somebody there has it.
+        let link = registry.links.of(cleo, Source::Ldap).await.unwrap().unwrap();
+        registry.end(cleo, &link, Missing::Disable).await.unwrap();
+        assert_eq!(numbers(cleo).await, [one]);
+        let heir = admit(&with("3", "heir", &[one])).await;
+        assert_eq!((numbers(heir).await, numbers(cleo).await), (vec![one.to_owned()], Vec::new()));
+        admit(&with("2", "cleo", &[one])).await;
+        assert_eq!(numbers(cleo).await, [""; 0], "back, and it is another's");
+        // Whoever was disabled here, and not there, keeps it.
+        auth.book.set_enabled(heir, false).await.unwrap();
+        admit(&with("2", "cleo", &[one])).await;
+        assert_eq!(numbers(heir).await, [one]);
     }
 
     #[tokio::test]

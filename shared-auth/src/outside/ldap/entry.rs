@@ -4,7 +4,7 @@
 //! Bounds of numbers and groups; what is beyond them is not looked at.
 
 use ldap3::SearchEntry;
-use shared_runtime::{Redacted, hex};
+use shared_runtime::hex;
 
 use super::LdapConfig;
 use crate::outside::{Person, Source, short_names};
@@ -13,27 +13,26 @@ use crate::{check_shown_name, invites};
 /// Why an entry is nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Nobody {
-    /// No user name, or one that no account can have.
+    /// No user name: a group, a machine.
+    NoName,
+    /// A user name that no account can have.
     BadName,
     /// Nothing that tells it from another of the same name: the name of an entry is given to another one day.
     NoId,
 }
 
 /// Reads an entry.
-pub(super) fn read(config: &LdapConfig, entry: SearchEntry) -> Result<Person, Nobody> {
+pub(super) fn read(config: &LdapConfig, entry: &SearchEntry) -> Result<Person, Nobody> {
     // In ASCII alone: a Kelvin sign must not become a `k`, and so somebody else.
-    let user = first(&entry, &config.user).ok_or(Nobody::BadName)?.trim().to_ascii_lowercase();
-    if let Err(error) = invites::check_grammar(&user) {
-        tracing::debug!(user = %Redacted(&user), %error, "an entry of the directory can have no account");
-        return Err(Nobody::BadName);
-    }
-    let subject = id(&entry, &config.id).ok_or(Nobody::NoId)?;
-    let name = first(&entry, &config.name).and_then(|name| check_shown_name(name).ok());
-    let numbers = all(&entry, &config.numbers).iter().take(MOST_NUMBERS).filter(|number| is_e164(number));
+    let user = first(entry, &config.user).ok_or(Nobody::NoName)?.trim().to_ascii_lowercase();
+    invites::check_grammar(&user).map_err(|_| Nobody::BadName)?;
+    let subject = id(entry, &config.id).ok_or(Nobody::NoId)?;
+    let name = first(entry, &config.name).and_then(|name| check_shown_name(name).ok());
+    let numbers = all(entry, &config.numbers).iter().take(MOST_NUMBERS).filter(|number| is_e164(number));
     let is_in = |group: &String| group.eq_ignore_ascii_case(&config.admin_group);
-    let admin = (!config.admin_group.is_empty()).then(|| all(&entry, &config.groups).iter().any(is_in));
+    let admin = (!config.admin_group.is_empty()).then(|| all(entry, &config.groups).iter().any(is_in));
     let (name, numbers) = (name.unwrap_or_else(|| user.clone()), Some(numbers.cloned().collect()));
-    let groups = short_names(all(&entry, &config.groups).iter().map(String::as_str));
+    let groups = short_names(all(entry, &config.groups).iter().map(String::as_str));
     let domain = String::new(); // whoever admits them says which
     Ok(Person { source: Source::Ldap, subject, user, name, numbers, admin, groups, domain })
 }
@@ -86,13 +85,13 @@ mod tests {
             ("memberof", &["cn=x", "CN=Admins,dc=x"]),
             ("entryuuid", &["u-1"]),
         ]);
-        let person = read(&config, whole).unwrap();
+        let person = read(&config, &whole).unwrap();
         assert_eq!((person.user.as_str(), person.subject.as_str()), ("alice", "u-1"));
         assert_eq!(person.numbers.unwrap(), ["+33 1 23 45 67 89"]);
         assert_eq!((person.admin, person.name.as_str()), (Some(true), "Alice B."));
         assert_eq!(person.groups, ["Admins", "x"]);
         let bare =
-            read(&LdapConfig::default(), entry(&[("uid", &["alice"]), ("entryUUID", &["u-2"])])).unwrap();
+            read(&LdapConfig::default(), &entry(&[("uid", &["alice"]), ("entryUUID", &["u-2"])])).unwrap();
         assert_eq!((bare.subject.as_str(), bare.name.as_str()), ("u-2", "alice"));
         assert_eq!(bare.admin, None);
     }
@@ -101,24 +100,24 @@ mod tests {
     fn who_has_nothing_that_never_changes_is_nobody_and_bytes_do() {
         for id in [&[][..], &[("entryUUID", &[""][..])]] {
             let whole = [&[("uid", &["alice"][..])][..], id].concat();
-            assert_eq!(read(&LdapConfig::default(), entry(&whole)), Err(Nobody::NoId));
+            assert_eq!(read(&LdapConfig::default(), &entry(&whole)), Err(Nobody::NoId));
         }
         let config = LdapConfig { id: "objectGUID".to_owned(), ..LdapConfig::default() };
         let mut bytes = entry(&[("uid", &["alice"])]);
         bytes.bin_attrs.insert("objectguid".to_owned(), vec![vec![0xff, 1]]);
-        assert_eq!(read(&config, bytes).unwrap().subject, "ff01");
+        assert_eq!(read(&config, &bytes).unwrap().subject, "ff01");
         let text = entry(&[("uid", &["alice"]), ("objectGUID", &["ab"])]);
-        assert_eq!(read(&config, text).unwrap().subject, "6162", "bytes that look like text");
+        assert_eq!(read(&config, &text).unwrap().subject, "6162", "bytes that look like text");
     }
 
     #[test]
     fn what_is_no_user_name_has_no_account_and_what_cannot_be_shown_no_name() {
         for bad in ["", "a b", "a+b", "a@b", "\u{430}lice", "a\u{0}", "\u{212a}im"] {
-            let read = read(&LdapConfig::default(), entry(&[("uid", &[bad]), ("entryUUID", &["u"])]));
+            let read = read(&LdapConfig::default(), &entry(&[("uid", &[bad]), ("entryUUID", &["u"])]));
             assert_eq!(read, Err(Nobody::BadName), "{bad}");
         }
-        assert_eq!(read(&LdapConfig::default(), entry(&[("cn", &["x"])])), Err(Nobody::BadName));
+        assert_eq!(read(&LdapConfig::default(), &entry(&[("cn", &["x"])])), Err(Nobody::NoName));
         let hostile = entry(&[("uid", &["eve"]), ("cn", &["a\u{202e}b"]), ("entryUUID", &["u"])]);
-        assert_eq!(read(&LdapConfig::default(), hostile).unwrap().name, "eve");
+        assert_eq!(read(&LdapConfig::default(), &hostile).unwrap().name, "eve");
     }
 }

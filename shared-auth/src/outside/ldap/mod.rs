@@ -1,7 +1,7 @@
 //! A directory of people — LDAP: RFC 4511 (bind, search, StartTLS), RFC 4513 (simple bind), RFC 4515 (filters), RFC 2696 (pages).
 //!
 //! In    `[auth.ldap]`; a user name and a password.
-//! Out   everybody who may have an account; the one whose password it is, by bind.
+//! Out   everybody who may have an account, and which entries cannot; the one whose password it is, by bind.
 //! State none: a connection lives for one question, at most [`MOST_AT_ONCE`] at a time.
 //! Errors [`LdapError`]; a wrong password and an unknown name are `None`, after the same number of questions.
 //! Not here: referrals, which are not followed; what becomes of accounts ([`sync`], [`Registry`](super::Registry)).
@@ -42,13 +42,51 @@ pub enum LdapError {
     EmptyPassword,
     /// It did not answer, or not as it should.
     #[error("the directory: {0}")]
-    Directory(#[from] ldap3::LdapError),
+    Directory(ldap3::LdapError),
     /// Not in time.
     #[error("the directory is too slow")]
     TooSlow,
+    /// It has a limit on what it gives us (RFC 4511 §4.1.9), and people are beyond it.
+    #[error("the directory gives no more than its limit lets it (result {0})")]
+    Limited(u32),
     /// It tells of more people than are borne.
     #[error("the directory tells of more than {MOST_PEOPLE} people")]
     TooMany,
+}
+
+impl From<ldap3::LdapError> for LdapError {
+    fn from(error: ldap3::LdapError) -> Self {
+        match error {
+            ldap3::LdapError::LdapResult { result }
+                if matches!(result.rc, TIME_LIMIT | SIZE_LIMIT | ADMIN_LIMIT) =>
+            {
+                Self::Limited(result.rc)
+            }
+            other => Self::Directory(other),
+        }
+    }
+}
+
+/// What a reading found.
+#[derive(Debug, Default)]
+pub struct Everybody {
+    /// Who may have an account.
+    pub(crate) people: Vec<Person>,
+    /// How many entries there are.
+    pub entries: usize,
+    /// How many have a user name that no account can have.
+    pub unfit: usize,
+    /// The first of these.
+    pub unfit_names: Vec<String>,
+    /// How many have nothing that tells them from others of their name.
+    pub without_id: usize,
+}
+
+impl Everybody {
+    /// How many may have an account.
+    pub fn people(&self) -> usize {
+        self.people.len()
+    }
 }
 
 impl Ldap {
@@ -113,7 +151,7 @@ impl Ldap {
             // Whether it hears of the end or not, the answer is here.
             let _ = ldap.unbind().await;
             match bound.rc {
-                0 => Ok(one.and_then(|one| entry::read(&self.config, one).ok())),
+                0 => Ok(one.and_then(|one| entry::read(&self.config, &one).ok())),
                 INVALID_CREDENTIALS | INAPPROPRIATE_AUTH | NO_SUCH_OBJECT | UNWILLING | INVALID_DN => {
                     Ok(None)
                 }
@@ -124,7 +162,7 @@ impl Ldap {
     }
 
     /// Everybody who may have an account.
-    pub(crate) async fn everybody(&self) -> Result<Vec<Person>, LdapError> {
+    pub(crate) async fn everybody(&self) -> Result<Everybody, LdapError> {
         let asked = async {
             let mut ldap = self.connect().await?;
             let adapters: Vec<Box<dyn Adapter<'_, _, _>>> =
@@ -132,49 +170,32 @@ impl Ldap {
             let (base, filter) = (&self.config.base, &self.config.filter);
             let mut stream =
                 ldap.streaming_search_with(adapters, base, Scope::Subtree, filter, self.wanted()).await?;
-            let (mut people, mut without_id) = (Vec::new(), 0_usize);
+            let mut all = Everybody::default();
             while let Some(entry) = stream.next().await? {
-                match entry::read(&self.config, SearchEntry::construct(entry)) {
-                    Ok(person) => people.push(person),
-                    Err(entry::Nobody::NoId) => without_id += 1,
-                    Err(entry::Nobody::BadName) => {}
+                let entry = SearchEntry::construct(entry);
+                all.entries += 1;
+                match entry::read(&self.config, &entry) {
+                    Ok(person) => all.people.push(person),
+                    Err(entry::Nobody::NoId) => all.without_id += 1,
+                    Err(entry::Nobody::NoName) => {}
+                    Err(entry::Nobody::BadName) => {
+                        all.unfit += 1;
+                        if all.unfit_names.len() < MOST_NAMED {
+                            all.unfit_names.push(entry.dn);
+                        }
+                    }
                 }
-                if people.len() > MOST_PEOPLE {
+                if all.people.len() > MOST_PEOPLE {
                     return Err(LdapError::TooMany);
                 }
             }
             stream.finish().await.success()?;
-            if without_id > 0 {
-                let attribute = &self.config.id;
-                tracing::warn!(%attribute, entries = without_id, "entries without what auth.ldap.id names have no account");
-            }
             // Whether it hears of the end or not, the answer is here.
             let _ = ldap.unbind().await;
-            Ok(people)
+            Ok(all)
         };
         // A page is an answer; all of them may take longer.
         tokio::time::timeout(self.config.timeout * 4, asked).await.unwrap_or(Err(LdapError::TooSlow))
-    }
-
-    /// Binds, and looks for the first few people who could have an account: how many there are, and of how many entries.
-    pub(crate) async fn look(&self) -> Result<(usize, usize), LdapError> {
-        let asked = async {
-            let mut ldap = self.connect().await?;
-            let (base, filter) = (&self.config.base, &self.config.filter);
-            let few = SearchOptions::new().sizelimit(FEW);
-            let found =
-                ldap.with_search_options(few).search(base, Scope::Subtree, filter, self.wanted()).await?;
-            let ldap3::SearchResult(entries, result) = found;
-            if !matches!(result.rc, 0 | SIZE_LIMIT) {
-                return Err(ldap3::LdapError::LdapResult { result }.into());
-            }
-            // Whether it hears of the end or not, the answer is here.
-            let _ = ldap.unbind().await;
-            let all = entries.len();
-            let people = entries.into_iter().map(SearchEntry::construct);
-            Ok((people.filter_map(|one| entry::read(&self.config, one).ok()).count(), all))
-        };
-        tokio::time::timeout(self.config.timeout, asked).await.unwrap_or(Err(LdapError::TooSlow))
     }
 
     async fn connect(&self) -> Result<ldap3::Ldap, LdapError> {
@@ -199,10 +220,12 @@ const INAPPROPRIATE_AUTH: u32 = 48;
 const NO_SUCH_OBJECT: u32 = 32;
 const INVALID_DN: u32 = 34;
 const UNWILLING: u32 = 53;
-/// More entries than were asked for.
+/// More entries than were asked for, or than we may have.
 const SIZE_LIMIT: u32 = 4;
-/// Entries that a look asks for.
-const FEW: i32 = 20;
+const TIME_LIMIT: u32 = 3;
+const ADMIN_LIMIT: u32 = 11;
+/// Entries that are named of those whose names are unfit.
+const MOST_NAMED: usize = 20;
 /// Questions by people who log in, at once; the others wait, and no longer than for an answer.
 const MOST_AT_ONCE: usize = 16;
 /// Bytes of a password.

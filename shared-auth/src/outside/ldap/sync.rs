@@ -13,17 +13,20 @@ use std::sync::Arc;
 use shared_model::AccountId;
 use shared_runtime::{Redacted, Shutdown};
 
-use super::{Ldap, LdapConfig, LdapError};
+use super::{Everybody, Ldap, LdapConfig, LdapError};
 use crate::outside::{Link, Person, Policy, Registry, RegistryError, Source, is_too_many, pause};
 
 /// Reads the directory again and again until shutdown.
 pub(crate) async fn follow(ldap: Arc<Ldap>, registry: Arc<Registry>, shutdown: Shutdown) {
     let (mut complained, mut missing) = (HashSet::new(), HashSet::new());
-    let (mut was_silent, mut is_first) = (false, true);
+    let (mut was_silent, mut is_first, mut nobodies) = (false, true, (0, 0));
     loop {
         let before = std::mem::take(&mut missing);
         let settled = match ldap.everybody().await {
-            Ok(people) => settle(&people, &ldap.config, &registry, &mut complained, &before, is_first).await,
+            Ok(all) => {
+                nobodies = tell_of_nobodies(&all, &ldap.config, nobodies);
+                settle(&all.people, &ldap.config, &registry, &mut complained, &before, is_first).await
+            }
             Err(error) => Err(error.into()),
         };
         match settled {
@@ -49,6 +52,20 @@ pub(crate) async fn follow(ldap: Arc<Ldap>, registry: Arc<Registry>, shutdown: S
             () = tokio::time::sleep(pause(ldap.config.interval, missing.is_empty())) => {}
         }
     }
+}
+
+/// Says who has no account, unless as many were told of `before`.
+fn tell_of_nobodies(all: &Everybody, config: &LdapConfig, before: (usize, usize)) -> (usize, usize) {
+    let now = (all.unfit, all.without_id);
+    if now.0 > 0 && now.0 != before.0 {
+        let (attribute, first) = (&config.user, Redacted(all.unfit_names.join("; ")));
+        tracing::warn!(%attribute, entries = now.0, %first, "entries have no account whose user name is none that an account can have");
+    }
+    if now.1 > 0 && now.1 != before.1 {
+        let attribute = &config.id;
+        tracing::warn!(%attribute, entries = now.1, "entries without what auth.ldap.id names have no account");
+    }
+    now
 }
 
 /// Why accounts were not made equal to the directory.
