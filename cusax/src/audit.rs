@@ -89,7 +89,7 @@ impl Change {
             (before, after) if before == after => (Value::Null, Value::Null),
             states => states,
         };
-        desk.audit.change_by(Some("command line".to_owned()), self.what, self.on, before, after).await;
+        desk.audit.change("command line", self.what, self.on, before, after).await;
     }
 
     async fn state(&self, ground: &Ground) -> Value {

@@ -1,14 +1,15 @@
 //! Who changed what: one entry for each change by pages and programs, by commands of the operator and of administrators' chat
 //! clients, and by other keepers of people, with what was there before and after.
 //!
-//! In    who did it (an account, or in a word: `command line`, `ldap`, `oidc`; none: whoever held a link), what, on what, and both states
-//!       where they say something.
+//! In    who did it (an account, or in a word: `command line`, `ldap`, `oidc`; none: whoever held a link), from which address where that is
+//!       known, what, on what, and both states where they say something.
 //! Out   a line in the log and an entry; the newest first when asked.
 //! State the archive, owner `audit`, at most [`KEPT`] entries, each as long as whoever removes old ones says. What was done is done
 //!       whether or not it is noted, and the log tells then. Entries name accounts, also such as were removed since.
 //! Not here: passwords and tokens, which are in no entry.
 
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,34 @@ use shared_store::{Archive, Entry, Position, Query, StoreError};
 use tokio::sync::mpsc;
 
 use crate::{AccountCard, Auth, OutsideChange};
+
+/// Who changes something.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct By {
+    /// An AOR, or a word; nobody that is known otherwise.
+    pub who: Option<String>,
+    /// From where, if that is known.
+    pub from: Option<IpAddr>,
+}
+
+impl By {
+    /// The same, from an address.
+    pub fn at(self, from: Option<IpAddr>) -> Self {
+        Self { from: from.map(|ip| ip.to_canonical()), ..self }
+    }
+}
+
+impl From<&AccountCard> for By {
+    fn from(card: &AccountCard) -> Self {
+        Self { who: Some(card.aor.to_string()), from: None }
+    }
+}
+
+impl From<&str> for By {
+    fn from(word: &str) -> Self {
+        Self { who: Some(word.to_owned()), from: None }
+    }
+}
 
 /// Writes entries. Clones share the archive.
 #[derive(Clone)]
@@ -54,35 +83,18 @@ impl Audit {
     }
 
     /// Notes a change that has no states worth telling.
-    pub async fn note(&self, who: Option<&AccountCard>, what: &str, on: impl Display) {
-        self.change(who, what, on, Value::Null, Value::Null).await;
+    pub async fn note(&self, by: impl Into<By>, what: &str, on: impl Display) {
+        self.change(by, what, on, Value::Null, Value::Null).await;
     }
 
     /// Notes a change.
-    pub async fn change(
-        &self,
-        who: Option<&AccountCard>,
-        what: &str,
-        on: impl Display,
-        before: Value,
-        after: Value,
-    ) {
-        self.change_by(who.map(|card| card.aor.to_string()), what, on, before, after).await;
-    }
-
-    /// Notes a change by somebody who is said in a word, or by nobody that is known.
-    pub async fn change_by(
-        &self,
-        who: Option<String>,
-        what: &str,
-        on: impl Display,
-        before: Value,
-        after: Value,
-    ) {
+    pub async fn change(&self, by: impl Into<By>, what: &str, on: impl Display, before: Value, after: Value) {
+        let By { who, from } = by.into();
         let (now, on) = (unix_millis(), on.to_string());
         tracing::info!(who = %Redacted(who.as_deref().unwrap_or("-")), what, on = %Redacted(&on), "changed");
-        let body =
-            json!({ "time": now, "who": who, "what": what, "on": on, "before": before, "after": after });
+        let body = json!({
+            "time": now, "who": who, "from": from, "what": what, "on": on, "before": before, "after": after,
+        });
         let entry = Entry {
             owner: OWNER.to_owned(),
             id: format!("{now:020}-{:016x}", shared_runtime::random()),
@@ -119,8 +131,8 @@ pub async fn note_outside(auth: Auth, mut changes: mpsc::Receiver<OutsideChange>
         let after = auth.directory.by_id(account).await.ok().flatten();
         let on = after.as_ref().or(before.as_ref()).map_or(account.to_string(), |card| card.aor.to_string());
         let state = |card: Option<&AccountCard>| card.map_or(Value::Null, card_json);
-        let (who, what) = (Some(source.as_str().to_owned()), format!("account {what}"));
-        auth.audit.change_by(who, &what, on, state(before.as_ref()), state(after.as_ref())).await;
+        let what = format!("account {what}");
+        auth.audit.change(source.as_str(), &what, on, state(before.as_ref()), state(after.as_ref())).await;
     }
 }
 
@@ -153,7 +165,7 @@ mod tests {
         let archive = Store::in_memory().archive;
         let (audit, day) = (Audit::new(Arc::clone(&archive)), Duration::from_secs(86_400));
         for n in 0..2 * AT_ONCE {
-            audit.note(None, "made", n).await;
+            audit.note(By::default(), "made", n).await;
         }
         let said = Entry {
             owner: "alice".to_owned(),

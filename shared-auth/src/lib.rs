@@ -50,7 +50,7 @@ use shared_runtime::tls::TlsPolicy;
 use shared_store::{Records, Store, StoreError};
 use tokio::sync::mpsc;
 
-pub use audit::{Audit, card_json, note_outside};
+pub use audit::{Audit, By, card_json, note_outside};
 pub use authenticator::{Authenticator, Slowed};
 pub use bearer::{Bearer, Bearers, Holder};
 pub use book::{AccountBook, BookError, NewAccount, Profile, Upgrade};

@@ -138,7 +138,7 @@ async fn create(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let card = face.auth.book.create(new, given.unwrap_or(&made)).await?;
     face.auth
         .audit
-        .change(Some(&ask.caller.card), "account created", &card.aor, Value::Null, card_json(&card))
+        .change(ask.by(), "account created", &card.aor, Value::Null, card_json(&card))
         .await;
     let link = match given {
         Some(_) => None,
@@ -172,7 +172,7 @@ async fn change(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     }
     let after = face.auth.directory.by_id(card.account).await?.ok_or_else(|| Problem::nothing("account"))?;
     let (before, now) = (card_json(&card), card_json(&after));
-    face.auth.audit.change(Some(&ask.caller.card), "account changed", &card.aor, before, now).await;
+    face.auth.audit.change(ask.by(), "account changed", &card.aor, before, now).await;
     Ok(card_json(&after))
 }
 
@@ -184,7 +184,7 @@ async fn remove(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     face.auth.book.remove(card.account).await?;
     face.auth
         .audit
-        .change(Some(&ask.caller.card), "account removed", &card.aor, card_json(&card), Value::Null)
+        .change(ask.by(), "account removed", &card.aor, card_json(&card), Value::Null)
         .await;
     crate::forget(&face.auth, &face.records, card.account, &card.aor).await?;
     Ok(Value::Null)
@@ -202,7 +202,7 @@ async fn state(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 async fn link_for(face: &Face, ask: &Ask, card: &AccountCard) -> Result<String, Problem> {
     let (opens, by) = (Opens::Password { account: card.account }, Some(ask.caller.card.account));
     let (text, _) = face.auth.invites.create(&face.domains, opens, by, DAY, unix_millis()).await?;
-    face.auth.audit.note(Some(&ask.caller.card), "reset link made", &card.aor).await;
+    face.auth.audit.note(ask.by(), "reset link made", &card.aor).await;
     Ok(face.url(&format!("/invite/{text}")))
 }
 

@@ -105,7 +105,7 @@ async fn lift(face: &Face, ask: &Ask) -> Result<Value, Problem> {
             );
             face.auth
                 .audit
-                .change(Some(&ask.caller.card), "network freed", network, before, Value::Null)
+                .change(ask.by(), "network freed", network, before, Value::Null)
                 .await;
         }
         (None, Some(text)) => {
@@ -116,7 +116,7 @@ async fn lift(face: &Face, ask: &Ask) -> Result<Value, Problem> {
             face.auth.authenticator.lift_account(&card);
             face.auth
                 .audit
-                .change(Some(&ask.caller.card), "account freed", &card.aor, before, Value::Null)
+                .change(ask.by(), "account freed", &card.aor, before, Value::Null)
                 .await;
         }
         _ => return Err(Problem::field("network", "one of `network` and `address` is given")),

@@ -189,7 +189,7 @@ async fn keep_picture(face: &Face, ask: &Ask, picture: Option<Picture>) -> Resul
     let before = chat(face)?.picture(&card.jid).await.map_err(|error| problem("", error))?;
     let (before, after) = (picture_state(before.as_ref()), picture_state(picture.as_ref()));
     chat(face)?.set_picture(&card.jid, picture).await.map_err(|error| problem("picture", error))?;
-    face.auth.audit.change(Some(card), what, &card.aor, before, after).await;
+    face.auth.audit.change(ask.by(), what, &card.aor, before, after).await;
     Ok(Value::Null)
 }
 
@@ -223,7 +223,7 @@ async fn set_archiving(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     chat(face)?.set_archiving(&card.jid, wish).await.map_err(|error| problem(field, error))?;
     let after = archiving(face, card).await?;
     let (before, after) = (archiving_json(&before), archiving_json(&after));
-    face.auth.audit.change(Some(card), "archive preferences changed", &card.aor, before, after.clone()).await;
+    face.auth.audit.change(ask.by(), "archive preferences changed", &card.aor, before, after.clone()).await;
     Ok(after)
 }
 
@@ -265,7 +265,7 @@ async fn set_blocked(face: &Face, ask: &Ask, whom: &str, is_blocked: bool) -> Re
     chat(face)?.set_blocked(&card.jid, whom, is_blocked).await.map_err(|error| problem("address", error))?;
     // It is changed: what cannot be counted now is not known.
     let after = count().await.unwrap_or_default();
-    face.auth.audit.change(Some(card), "block list changed", &card.aor, before, after).await;
+    face.auth.audit.change(ask.by(), "block list changed", &card.aor, before, after).await;
     Ok(Value::Null)
 }
 
@@ -279,7 +279,7 @@ async fn set_undisturbed(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let before = show_undisturbed(face, ask).await?;
     chat(face)?.set_undisturbed(&card.jid, is_so).await.map_err(|error| problem("undisturbed", error))?;
     let after = json!({ "undisturbed": is_so });
-    face.auth.audit.change(Some(card), "do not disturb changed", &card.aor, before, after.clone()).await;
+    face.auth.audit.change(ask.by(), "do not disturb changed", &card.aor, before, after.clone()).await;
     Ok(after)
 }
 
@@ -304,14 +304,14 @@ async fn revoke_client(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         error => problem("", error),
     })?;
     let on = format!("{} {id}", card.jid);
-    face.auth.audit.change(Some(card), "chat client revoked", on, before, Value::Null).await;
+    face.auth.audit.change(ask.by(), "chat client revoked", on, before, Value::Null).await;
     Ok(Value::Null)
 }
 
 async fn end_chat(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let (card, resource) = (&ask.caller.card, ask.part("resource"));
     chat(face)?.end_session(&card.jid, resource).await.map_err(|error| problem("", error))?;
-    face.auth.audit.note(Some(card), "chat session ended", format!("{}/{resource}", card.jid)).await;
+    face.auth.audit.note(ask.by(), "chat session ended", format!("{}/{resource}", card.jid)).await;
     Ok(Value::Null)
 }
 
@@ -327,7 +327,7 @@ async fn end_phone(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     }
     let before = json!({ "contact": binding.contact, "expires": binding.expires });
     let on = format!("{} {}", card.aor, binding.contact);
-    face.auth.audit.change(Some(card), "registration ended", on, before, Value::Null).await;
+    face.auth.audit.change(ask.by(), "registration ended", on, before, Value::Null).await;
     Ok(Value::Null)
 }
 

@@ -34,7 +34,7 @@ async fn diagnose(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         }
         NotLooked::BrokeOff => nobody(),
     })?;
-    face.auth.audit.note(Some(&ask.caller.card), "service looked at", face.domains.main()).await;
+    face.auth.audit.note(ask.by(), "service looked at", face.domains.main()).await;
     let findings = findings.into_iter().map(|found| {
         json!({ "check": found.check, "severity": found.severity, "text": found.text, "remedy": found.remedy })
     });

@@ -106,7 +106,7 @@ async fn set(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     face.profiles.replace(&layer, &settings, expected).await?;
     face.listed.forget();
     let (old, new) = (json!({ "groups": before.groups }), json!({ "groups": settings.groups }));
-    face.auth.audit.change(Some(&ask.caller.card), "groups changed", &card.aor, old, new).await;
+    face.auth.audit.change(ask.by(), "groups changed", &card.aor, old, new).await;
     let elsewhere = face.profiles.elsewhere(card.account).await?;
     Ok(json!({ "groups": settings.groups, "elsewhere": elsewhere }))
 }

@@ -130,7 +130,7 @@ async fn make(face: &Face, ask: &Ask, opens: Opens) -> Result<Value, Problem> {
     let (lifetime, caller) = (Duration::from_secs(days * 86_400), &ask.caller.card);
     let by = Some(caller.account);
     let (text, invite) = face.auth.invites.create(&face.domains, opens, by, lifetime, unix_millis()).await?;
-    face.auth.audit.change(Some(caller), "invitation made", &invite.id, Value::Null, to_json(&invite)).await;
+    face.auth.audit.change(ask.by(), "invitation made", &invite.id, Value::Null, to_json(&invite)).await;
     let uri = app_uri(&face.domains, &text, &invite).unwrap_or_default();
     Ok(json!({ "invite": to_json(&invite), "link": face.url(&format!("/invite/{text}")), "xmpp": uri }))
 }
@@ -142,7 +142,7 @@ async fn revoke(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     if !face.auth.invites.revoke(id).await? {
         return Err(Problem::nothing("invitation"));
     }
-    face.auth.audit.change(Some(&ask.caller.card), "invitation taken back", id, before, Value::Null).await;
+    face.auth.audit.change(ask.by(), "invitation taken back", id, before, Value::Null).await;
     Ok(Value::Null)
 }
 

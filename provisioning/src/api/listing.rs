@@ -50,6 +50,6 @@ async fn set(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     face.profiles.replace(&layer, &Settings { listed: Some(wish), ..settings }, expected).await?;
     face.listed.forget();
     let after = json!({ "listed": wish });
-    face.auth.audit.change(Some(card), "listing changed", &card.aor, before, after.clone()).await;
+    face.auth.audit.change(ask.by(), "listing changed", &card.aor, before, after.clone()).await;
     Ok(after)
 }

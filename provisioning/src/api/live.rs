@@ -135,7 +135,7 @@ async fn moderate(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     };
     let after = moderated(face, &address, nick, call).await;
     let (what, on) = (format!("{word} in a room"), format!("{address} {whom}"));
-    face.auth.audit.change(Some(&ask.caller.card), &what, on, before, after).await;
+    face.auth.audit.change(ask.by(), &what, on, before, after).await;
     Ok(Value::Null)
 }
 

@@ -37,6 +37,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, any, get, on};
 use serde_json::{Map, Value};
+use shared_auth::By;
 use shared_model::Pending;
 use shared_runtime::http::Peer;
 
@@ -98,6 +99,11 @@ pub(crate) struct Ask {
 }
 
 impl Ask {
+    /// Who asks, and from where.
+    pub(crate) fn by(&self) -> By {
+        By::from(&self.caller.card).at(self.from)
+    }
+
     /// A variable part of the path.
     pub(crate) fn part(&self, name: &str) -> &str {
         self.path.get(name).map_or("", String::as_str)

@@ -197,7 +197,7 @@ async fn rename(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let profile = Profile { name, numbers: card.numbers.clone(), video: card.video, admin: card.admin };
     face.auth.book.set_profile(card.account, profile).await?;
     let after = reread(face, card).await?;
-    face.auth.audit.change(Some(card), "name changed", &card.aor, card_json(card), card_json(&after)).await;
+    face.auth.audit.change(ask.by(), "name changed", &card.aor, card_json(card), card_json(&after)).await;
     Ok(card_json(&after))
 }
 
@@ -211,7 +211,7 @@ async fn set_number(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     face.auth.book.set_profile(card.account, profile).await?;
     let after = reread(face, card).await?;
     let (before, now) = (json!({ "numbers": card.numbers }), json!({ "numbers": after.numbers }));
-    face.auth.audit.change(Some(card), "calling number changed", &card.aor, before, now).await;
+    face.auth.audit.change(ask.by(), "calling number changed", &card.aor, before, now).await;
     Ok(card_json(&after))
 }
 
@@ -221,7 +221,7 @@ async fn change_password(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     check_password(password, card.aor.local())
         .map_err(|error| Problem::field("password", error.to_string()))?;
     face.auth.book.set_password(card.account, password).await?;
-    face.auth.audit.note(Some(card), "password changed", &card.aor).await;
+    face.auth.audit.note(ask.by(), "password changed", &card.aor).await;
     Ok(Value::Null)
 }
 
@@ -241,7 +241,7 @@ async fn add_device(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let now = unix_millis();
     let password = face.auth.book.add_app_password(card.account, name, now).await?;
     let (on, after) = (format!("{} {name}", card.aor), json!({ "name": name, "created": now }));
-    face.auth.audit.change(Some(card), "device added", on, Value::Null, after).await;
+    face.auth.audit.change(ask.by(), "device added", on, Value::Null, after).await;
     // SCRAM proves one password, so that chat clients say which; SIP tries them all.
     let chat = format!("{}+{name}@{}", card.jid.local(), card.jid.domain());
     Ok(json!({ "name": name, "password": password, "calls_as": card.aor.local(), "chats_as": chat }))
@@ -254,7 +254,7 @@ async fn remove_device(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     face.auth.book.remove_app_password(card.account, name).await?;
     let before = before.map_or(Value::Null, |(name, created)| json!({ "name": name, "created": created }));
     let on = format!("{} {name}", card.aor);
-    face.auth.audit.change(Some(card), "device removed", on, before, Value::Null).await;
+    face.auth.audit.change(ask.by(), "device removed", on, before, Value::Null).await;
     Ok(Value::Null)
 }
 
@@ -284,7 +284,7 @@ async fn end_session(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let (account, name) = (card.account, id.to_owned());
     face.tell(account, ProvisioningEvent::TokenRevoked { account, name });
     let on = format!("{} {id}", card.aor);
-    face.auth.audit.change(Some(card), "session ended", on, before, Value::Null).await;
+    face.auth.audit.change(ask.by(), "session ended", on, before, Value::Null).await;
     Ok(Value::Null)
 }
 
@@ -307,7 +307,7 @@ async fn create_token(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let after = json!({ "name": name, "scopes": words, "expires": bearer.expires });
     face.tell(account, ProvisioningEvent::TokenMade { account, name, scopes });
     let on = format!("{} {}", card.aor, bearer.id);
-    face.auth.audit.change(Some(card), "token made", on, Value::Null, after).await;
+    face.auth.audit.change(ask.by(), "token made", on, Value::Null, after).await;
     Ok(json!({ "id": bearer.id, "token": text, "expires": bearer.expires }))
 }
 
@@ -341,7 +341,7 @@ async fn remove(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     face.auth.book.remove(card.account).await?;
     face.auth
         .audit
-        .change(Some(card), "account removed by its owner", &card.aor, card_json(card), Value::Null)
+        .change(ask.by(), "account removed by its owner", &card.aor, card_json(card), Value::Null)
         .await;
     crate::forget(&face.auth, &face.records, card.account, &card.aor).await?;
     Ok(Value::Null)
@@ -373,7 +373,7 @@ async fn prove_again(face: &Face, ask: &Ask) -> Result<(), Problem> {
         }
         Ok(_) | Err(_) => {}
     }
-    face.auth.audit.note(Some(card), "wrong password given again", &card.aor).await;
+    face.auth.audit.note(ask.by(), "wrong password given again", &card.aor).await;
     Err(Problem {
         status: StatusCode::FORBIDDEN,
         ..Problem::field("current", "this is not the account's password")

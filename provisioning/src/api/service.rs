@@ -61,7 +61,7 @@ async fn set_profile(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     face.profiles.replace(&layer, &settings, expected).await?;
     face.listed.forget();
     let (before, after) = (json!(before), json!(settings));
-    face.auth.audit.change(Some(&ask.caller.card), "profile changed", &layer, before, after).await;
+    face.auth.audit.change(ask.by(), "profile changed", &layer, before, after).await;
     Ok(json!({ "layer": layer.to_string(), "settings": settings }))
 }
 

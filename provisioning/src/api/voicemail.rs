@@ -88,7 +88,7 @@ async fn set_voicemail(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let after = show_voicemail(face, ask).await?;
     let states = [&before, &after].map(|state| json!({ "wanted": state["wanted"] }));
     let [old, new] = states;
-    face.auth.audit.change(Some(card), "voicemail changed", &card.aor, old, new).await;
+    face.auth.audit.change(ask.by(), "voicemail changed", &card.aor, old, new).await;
     Ok(after)
 }
 
@@ -114,7 +114,7 @@ async fn mark(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let (card, id, is_heard) = (&ask.caller.card, ask.part("id"), ask.flag("heard").unwrap_or_default());
     chat(face)?.set_heard(&card.jid, id, is_heard).await.map_err(fault)?;
     let what = if is_heard { "voice message heard" } else { "voice message to wait again" };
-    face.auth.audit.note(Some(card), what, format!("{} {id}", card.aor)).await;
+    face.auth.audit.note(ask.by(), what, format!("{} {id}", card.aor)).await;
     Ok(Value::Null)
 }
 
@@ -123,7 +123,7 @@ async fn remove(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     chat(face)?.remove_voice_message(&card.jid, ask.part("id")).await.map_err(fault)?;
     face.auth
         .audit
-        .note(Some(card), "voice message removed", format!("{} {}", card.aor, ask.part("id")))
+        .note(ask.by(), "voice message removed", format!("{} {}", card.aor, ask.part("id")))
         .await;
     Ok(Value::Null)
 }

@@ -17,7 +17,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use maud::html;
 use serde::Deserialize;
-use shared_auth::{AccountCard, Opens};
+use shared_auth::{AccountCard, By, Opens};
 use shared_model::{Aor, BareJid};
 use shared_runtime::http::Peer;
 use shared_runtime::unix_millis;
@@ -78,7 +78,7 @@ async fn tell(face: &Face, words: &Words, name: &str, domain: &str) {
     let opens = Opens::Password { account: card.account };
     match face.auth.invites.create(&face.domains, opens, None, LIFETIME, unix_millis()).await {
         Ok((text, _)) => {
-            face.auth.audit.note(None, "reset link sent to the chat", &card.aor).await;
+            face.auth.audit.note(By::default(), "reset link sent to the chat", &card.aor).await;
             let link = face.url(&format!("/invite/{text}"));
             let said = fill(&fill(words.forgotten_message, card.aor.as_str()), &link);
             notices.tell(&card.jid, &said).await;

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
-use shared_auth::{BookError, Invite, InviteError, Opens, Wish};
+use shared_auth::{BookError, By, Invite, InviteError, Opens, Wish};
 use shared_runtime::http::Peer;
 use shared_runtime::unix_millis;
 use shared_store::StoreError;
@@ -84,7 +84,7 @@ pub(super) async fn accept(
         },
     };
     let what = if is_new { "account created by invitation" } else { "password reset by link" };
-    parts.auth.audit.note(None, what, &card.aor).await;
+    parts.auth.audit.note(By::default().at(Some(peer.address.ip())), what, &card.aor).await;
     let mut response = setup::welcome(&parts, words, &card, is_new).await;
     // Whoever just chose the password need not type it again.
     if let Some(cookie) = session::begin(&parts, card.account, &headers).await {

@@ -259,7 +259,7 @@ async fn device_password(
         }
     };
     let password = book.renew_app_password(card.account, &name, unix_millis()).await?;
-    face.auth.audit.note(Some(card), "device password made", format!("{} {name}", card.aor)).await;
+    face.auth.audit.note(card, "device password made", format!("{} {name}", card.aor)).await;
     *device = Some(name);
     Ok(password)
 }

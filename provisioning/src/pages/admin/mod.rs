@@ -271,7 +271,7 @@ async fn service(face: &Face, words: &Words, session: &Session, asked: &Asked) -
                 tbody { @for change in listed {
                     tr {
                         td { (date(&change["time"])) }
-                        td { (change["who"].as_str().unwrap_or("–")) }
+                        td { (change["who"].as_str().unwrap_or("–")) @if let Some(from) = change["from"].as_str() { br; span.hint { (from) } } }
                         td { (text(&change["what"])) }
                         td { (text(&change["on"])) }
                         (states(&change["before"], &change["after"]))

@@ -117,7 +117,7 @@ async fn make(server: &Server, by: &AccountCard, opens: Opens) -> Result<Outcome
         error => Stop::Fail(error.to_string()),
     })?;
     let after = serde_json::to_value(&invite).unwrap_or_default();
-    server.auth.audit.change(Some(by), "invitation made", &invite.id, Value::Null, after).await;
+    server.auth.audit.change(by, "invitation made", &invite.id, Value::Null, after).await;
     let links = (invitations.links)(&text, &invite);
     Ok(Outcome::Result(
         Form::new("result", INVITATION)

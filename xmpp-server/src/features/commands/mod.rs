@@ -352,12 +352,12 @@ async fn changed(
 ) {
     let on = before.or(after).map(|card| card.aor.to_string()).unwrap_or_default();
     let state = |card: Option<&AccountCard>| card.map_or(Value::Null, card_json);
-    server.auth.audit.change_by(Some(name_of(server, by).await), what, on, state(before), state(after)).await;
+    server.auth.audit.change(name_of(server, by).await.as_str(), what, on, state(before), state(after)).await;
 }
 
 /// Notes what an administrator did that has no states worth telling.
 async fn noted(server: &Server, by: &Jid, what: &str, on: impl Display) {
-    server.auth.audit.change_by(Some(name_of(server, by).await), what, on, Value::Null, Value::Null).await;
+    server.auth.audit.note(name_of(server, by).await.as_str(), what, on).await;
 }
 
 /// Accounts are named by their address of record; who is none any more, by what they were when they asked.
