@@ -144,6 +144,8 @@ pub trait OwnChat: Send + Sync {
     fn set_undisturbed<'a>(&'a self, of: &'a BareJid, is_undisturbed: bool) -> Kept<'a, ()>;
     /// Its contacts that see it or are seen by it, by what both agreed to.
     fn contacts<'a>(&'a self, of: &'a BareJid) -> Kept<'a, Vec<BareJid>>;
+    /// Whether one account is among the contacts of another.
+    fn is_contact<'a>(&'a self, of: &'a BareJid, whom: &'a BareJid) -> Kept<'a, bool>;
     /// Its mailbox; `None` where messages cannot be kept.
     fn mailbox<'a>(&'a self, of: &'a BareJid) -> Kept<'a, Option<MailboxState>>;
     /// Lets callers leave messages from now on, or does not any more.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, Aor, Pending, Unavailable};
+use crate::{AccountId, Aor, BareJid, Pending, Unavailable};
 
 /// Who finds an account. Who knows its address reaches it all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -21,4 +21,32 @@ pub enum FoundBy {
 pub trait Visibility: Send + Sync {
     /// By whom this account is.
     fn found_by<'a>(&'a self, account: AccountId, aor: &'a Aor) -> Pending<'a, Result<FoundBy, Unavailable>>;
+}
+
+/// Whether an account finds another whose address it does not know: people of other domains never, others as it is found
+/// ([`FoundBy`]). `is_contact` says whether who asks is in its roster, and sees it or is seen by it; it is asked if that matters.
+pub async fn finds(
+    asker: &BareJid,
+    (account, aor, jid): (AccountId, &Aor, &BareJid),
+    visibility: &dyn Visibility,
+    is_contact: Pending<'_, Result<bool, Unavailable>>,
+) -> Result<bool, Unavailable> {
+    if asker == jid {
+        return Ok(true);
+    }
+    if asker.domain() != jid.domain() {
+        return Ok(false);
+    }
+    match visibility.found_by(account, aor).await? {
+        FoundBy::Nobody => Ok(false),
+        FoundBy::Contacts => is_contact.await,
+        FoundBy::Domain => Ok(true),
+    }
+}
+
+/// Where nobody says by whom accounts are found, it is as where they say nothing.
+impl Visibility for () {
+    fn found_by<'a>(&'a self, _: AccountId, _: &'a Aor) -> Pending<'a, Result<FoundBy, Unavailable>> {
+        Box::pin(async { Ok(FoundBy::default()) })
+    }
 }

@@ -122,6 +122,17 @@ impl OwnChat for Accounts {
         })
     }
 
+    fn is_contact<'a>(
+        &'a self,
+        of: &'a BareJid,
+        whom: &'a BareJid,
+    ) -> Pending<'a, Result<bool, OwnChatError>> {
+        Box::pin(async move {
+            let Ok(whom) = whom.as_str().parse() else { return Ok(false) };
+            Ok(self.0.rosters.get(of.as_str(), &whom).await.map_err(unkept)?.is_agreed())
+        })
+    }
+
     fn mailbox<'a>(&'a self, of: &'a BareJid) -> Pending<'a, Result<Option<MailboxState>, OwnChatError>> {
         Box::pin(async move {
             if !self.0.uploads.is_open() {

@@ -7,13 +7,15 @@
 //!       a profile that another process changes is seen then.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use shared_auth::AccountCard;
-use shared_model::{BareJid, FoundBy};
+use shared_model::FoundBy;
 use shared_store::StoreError;
 
+use super::finds;
 use crate::Face;
 
 /// The list.
@@ -41,7 +43,7 @@ impl Listed {
         face: &Face,
         asker: &AccountCard,
     ) -> Result<Arc<Vec<AccountCard>>, StoreError> {
-        let mut people = self.of_domain(face, asker.aor.domain()).await?;
+        let mut people = self.of_domain(face, asker.jid.domain()).await?;
         let contacts = contacts(face, asker).await?;
         if !contacts.is_empty() {
             let all = Arc::make_mut(&mut people);
@@ -78,13 +80,17 @@ impl Listed {
 }
 
 async fn read(face: &Face, domain: &str) -> Result<Vec<AccountCard>, StoreError> {
-    let (mut all, mut after) = (Vec::new(), None);
-    let base = face.profiles.base(domain).await?;
+    let (mut all, mut after, mut bases) = (Vec::new(), None, HashMap::new());
     loop {
         let (cards, more) = face.auth.directory.list(after.as_ref(), PAGE).await?;
         after = cards.last().map(|card| card.aor.clone());
-        for card in cards.into_iter().filter(|card| card.enabled && card.aor.domain() == domain) {
-            let settings = face.profiles.over(&base, (card.account, &card.aor), None).await?;
+        for card in cards.into_iter().filter(|card| card.enabled && card.jid.domain() == domain) {
+            // By the domain of what is dialled, which may be another.
+            let base = match bases.entry(card.aor.domain().to_owned()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(open) => open.insert(face.profiles.base(card.aor.domain()).await?),
+            };
+            let settings = face.profiles.over(base, (card.account, &card.aor), None).await?;
             if settings.listed.unwrap_or_default() == FoundBy::Domain {
                 all.push(card);
             }
@@ -95,23 +101,22 @@ async fn read(face: &Face, domain: &str) -> Result<Vec<AccountCard>, StoreError>
     }
 }
 
-/// The contacts of an account; nobody, where another process has the rosters.
-pub(super) async fn roster(face: &Face, of: &AccountCard) -> Result<Vec<BareJid>, StoreError> {
-    let Some(chat) = &face.own_chat else { return Ok(Vec::new()) };
-    chat.contacts(&of.jid).await.map_err(|error| StoreError::Backend(error.to_string()))
-}
-
-/// Those contacts of an account whom their contacts find.
+/// Those contacts of an account that it finds.
 async fn contacts(face: &Face, asker: &AccountCard) -> Result<Vec<AccountCard>, StoreError> {
-    let base = face.profiles.base(asker.aor.domain()).await?;
+    let Some(chat) = &face.own_chat else { return Ok(Vec::new()) };
+    let failed = |error: String| StoreError::Backend(error);
     let mut found = Vec::new();
-    for jid in roster(face, asker).await?.into_iter().take(MOST_LISTED) {
-        let card = face.auth.directory.by_jid(&jid).await?;
-        let Some(card) = card.filter(|it| it.enabled && it.aor.domain() == asker.aor.domain()) else {
+    for jid in chat
+        .contacts(&asker.jid)
+        .await
+        .map_err(|error| failed(error.to_string()))?
+        .into_iter()
+        .take(MOST_LISTED)
+    {
+        let Some(card) = face.auth.directory.by_jid(&jid).await?.filter(|card| card.enabled) else {
             continue;
         };
-        let settings = face.profiles.over(&base, (card.account, &card.aor), None).await?;
-        if settings.listed == Some(FoundBy::Contacts) {
+        if finds(face, asker, &card).await.map_err(|problem| failed(problem.detail))? {
             found.push(card);
         }
     }

@@ -30,7 +30,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get};
 use serde_json::{Value, json};
 use shared_auth::AccountCard;
-use shared_model::{AccountId, Aor, BareJid, FoundBy};
+use shared_model::{AccountId, Aor, BareJid, Unavailable};
 use shared_runtime::http::Peer;
 
 use crate::Face;
@@ -96,18 +96,19 @@ pub(crate) async fn find(
         .ok_or_else(|| Problem::nothing("address"))
 }
 
-/// Whether an account finds another whose address it does not know. People of other domains are none of its own.
+/// Whether an account finds another whose address it does not know ([`shared_model::finds`]). Nobody is a contact where another process
+/// has the rosters.
 async fn finds(face: &Face, asker: &AccountCard, found: &AccountCard) -> Result<bool, Problem> {
-    if asker.account == found.account {
-        return Ok(true);
-    }
-    if asker.aor.domain() != found.aor.domain() {
-        return Ok(false);
-    }
-    Ok(match face.profiles.of(found, None).await?.listed.unwrap_or_default() {
-        FoundBy::Nobody => false,
-        FoundBy::Domain => true,
-        FoundBy::Contacts => listed::roster(face, asker).await?.contains(&found.jid),
+    let is_contact = async {
+        match &face.own_chat {
+            Some(chat) => chat.is_contact(&found.jid, &asker.jid).await.map_err(|_| Unavailable),
+            None => Ok(false),
+        }
+    };
+    let whom = (found.account, &found.aor, &found.jid);
+    let finds = shared_model::finds(&asker.jid, whom, &face.profiles, Box::pin(is_contact)).await;
+    finds.map_err(|Unavailable| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the service cannot do this now; try again")
     })
 }
 

@@ -1,10 +1,12 @@
-//! Search among the accounts of this service — XEP-0055 1.3, sections 2.1 (searching), 3 (forms).
+//! Search among the accounts of this service — XEP-0055 1.3, sections 2.1 (searching), 3 (forms), XEP-0059 1.0 (pages).
 //!
 //! In    a get for the fields, a set with some of them, at `directory.<domain>`, of an account of this service.
-//! Out   names and addresses of accounts that may log in, have a name, and are found by who asks; at most [`MOST_FOUND`].
+//! Out   names and addresses of accounts that may log in, have a name, and are found by who asks; at most [`MOST_FOUND`] on a page. Where there
+//!       may be more, a form says so, and `<set/>` after which to go on.
 //! State when each account searched last: bounded.
 //! Errors `forbidden` to others; `not-acceptable` for less than three letters in every field: nobody reads the book through;
 //!        who fills in nothing finds nothing (§2.1);
+//!        `feature-not-implemented` for pages from the end; `item-not-found` for one after nobody;
 //!        `resource-constraint` to who searches more often than [`OFTEN`] times a minute.
 //! The address by which one calls (RFC 7081 §3.5) is in the form alone: the other answer has no place for it.
 //! Not here: cards. What an account shows to all is its name; the rest is asked of the account.
@@ -14,9 +16,10 @@ use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use shared_auth::AccountCard;
-use shared_model::{FoundBy, Spec};
+use shared_model::{Aor, BareJid, Spec, Unavailable, Visibility, finds as finds_by};
 use xmpp_core::payload::disco::Info;
 use xmpp_core::payload::form::{Field, Form, table};
+use xmpp_core::payload::rsm::{self, Place, Wish};
 use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 
 use super::{Answered, Feature, Request, Target, store_failed};
@@ -36,7 +39,7 @@ pub(super) const FEATURE: Feature = Feature {
 pub(super) fn info() -> Info {
     Info {
         identities: vec![("directory", "user", "Users of this service".to_owned())],
-        features: vec![ns::DISCO_INFO, ns::DISCO_ITEMS, ns::SEARCH, ns::PING],
+        features: vec![ns::DISCO_INFO, ns::DISCO_ITEMS, ns::SEARCH, ns::RSM, ns::PING],
         forms: Vec::new(),
     }
 }
@@ -85,14 +88,15 @@ async fn answer(server: &Server, request: &Request) -> Answered {
     };
     let wanted = Wanted { first: wanted("first"), last: wanted("last"), nick: wanted("nick") };
     if wanted.is_nothing() {
-        return Ok(show(&[], form.is_some()).into());
+        return Ok(show(&Found::default(), form.is_some()).into());
     }
     wanted.check()?;
+    let (after, most) = place(server, &Wish::parse(&request.payload)?).await?;
     if !server.searches.may(request.from.bare_str(), Instant::now()) {
         let why = "searches are limited: wait a minute";
         return Err(StanzaError::because(ErrorKind::ResourceConstraint, why));
     }
-    let found = find(server, &wanted, &request.from).await?;
+    let found = find(server, &wanted, &request.from, after, most).await?;
     Ok(show(&found, form.is_some()).into())
 }
 
@@ -144,69 +148,108 @@ impl Wanted {
     }
 }
 
+/// A page of those who are found, in the order of their AORs.
+#[derive(Default)]
+struct Found {
+    accounts: Vec<AccountCard>,
+    /// Behind whom to go on, where there may be more.
+    more: Option<BareJid>,
+}
+
+/// Behind whose AOR a page begins, and how many are on it.
+async fn place(server: &Server, wish: &Wish) -> Result<(Option<Aor>, usize), StanzaError> {
+    let after = match &wish.place {
+        Place::First => None,
+        Place::After(id) => {
+            let jid = id.parse().map_err(|_| ErrorKind::ItemNotFound)?;
+            let card = server.auth.directory.by_jid(&jid).await.map_err(|error| store_failed(&error))?;
+            Some(card.ok_or(ErrorKind::ItemNotFound)?.aor)
+        }
+        Place::Before(_) | Place::Last => return Err(ErrorKind::FeatureNotImplemented.into()),
+    };
+    Ok((after, wish.max.unwrap_or(MOST_FOUND).clamp(1, MOST_FOUND)))
+}
+
 /// Those who are found by who asks.
-async fn find(server: &Server, wanted: &Wanted, asker: &Jid) -> Result<Vec<AccountCard>, StanzaError> {
-    let (mut found, mut after, mut judged) = (Vec::new(), None, 0);
+async fn find(
+    server: &Server,
+    wanted: &Wanted,
+    asker: &Jid,
+    mut after: Option<Aor>,
+    most: usize,
+) -> Result<Found, StanzaError> {
+    let (mut found, mut judged, mut last) = (Found::default(), 0, None);
     for _ in 0..MOST_PAGES {
         let page = server.auth.directory.list(after.as_ref(), PAGE).await;
         let (page, more) = page.map_err(|error| store_failed(&error))?;
-        after = page.last().map(|account| account.aor.clone());
-        for account in page.into_iter().filter(|account| wanted.fits(account)) {
-            judged += 1;
-            if finds(server, asker, &account).await? {
-                found.push(account);
-            }
-            if found.len() >= MOST_FOUND || judged >= MOST_JUDGED {
+        for account in page {
+            if found.accounts.len() >= most || judged >= MOST_JUDGED {
+                found.more = last;
                 return Ok(found);
             }
+            (after, last) = (Some(account.aor.clone()), Some(account.jid.clone()));
+            if wanted.fits(&account) {
+                judged += 1;
+                if finds(server, asker, &account).await? {
+                    found.accounts.push(account);
+                }
+            }
         }
-        if !more || after.is_none() {
-            break;
+        if !more {
+            return Ok(found);
         }
     }
+    found.more = last;
     Ok(found)
 }
 
-/// Whether an account finds another whose address it does not know. People of other domains are none of its own.
+/// Whether an account finds another whose address it does not know ([`shared_model::finds`]).
 pub(crate) async fn finds(server: &Server, asker: &Jid, found: &AccountCard) -> Result<bool, StanzaError> {
-    if asker.bare_str() == found.jid.as_str() {
-        return Ok(true);
-    }
-    if asker.domain() != found.jid.domain() {
-        return Ok(false);
-    }
-    let by = match server.visibility.get() {
-        Some(visibility) => visibility.found_by(found.account, &found.aor).await,
-        None => Ok(FoundBy::default()),
+    let Ok(bare) = asker.bare_str().parse::<BareJid>() else { return Ok(false) };
+    let is_contact = async {
+        let contact = server.rosters.get(found.jid.as_str(), &asker.to_bare()).await;
+        contact.map(|contact| contact.is_agreed()).map_err(|error| {
+            tracing::error!(%error, "it is not known whether somebody is a contact");
+            Unavailable
+        })
     };
-    match by {
-        Ok(FoundBy::Nobody) => Ok(false),
-        Ok(FoundBy::Domain) => Ok(true),
-        Ok(FoundBy::Contacts) => {
-            let contact = server.rosters.get(found.jid.as_str(), &asker.to_bare()).await;
-            Ok(contact.map_err(|error| store_failed(&error))?.is_agreed())
-        }
-        Err(_) => Err(ErrorKind::InternalServerError.into()),
-    }
+    let visibility = server.visibility.get().map_or(&() as &dyn Visibility, |it| &**it);
+    let found = (found.account, &found.aor, &found.jid);
+    let finds = finds_by(&bare, found, visibility, Box::pin(is_contact)).await;
+    finds.map_err(|Unavailable| ErrorKind::InternalServerError.into())
 }
 
-fn show(found: &[AccountCard], as_form: bool) -> Element {
+fn show(found: &Found, as_form: bool) -> Element {
     let query = Element::new("query", ns::SEARCH);
     let values = |account: &AccountCard| {
         let (first, last) = split(&account.name);
         [first, last, account.jid.local(), account.jid.as_str(), &account.aor.to_sip_uri()].map(str::to_owned)
     };
-    if as_form {
-        return query.child(table(ns::SEARCH, COLUMNS, found.iter().map(|account| values(account).to_vec())));
+    let query = if as_form {
+        let form = table(ns::SEARCH, COLUMNS, found.accounts.iter().map(|account| values(account).to_vec()));
+        query.child(match found.more {
+            Some(_) => form.text_child("instructions", MORE),
+            None => form,
+        })
+    } else {
+        query.children_from(found.accounts.iter().map(|account| {
+            let [first, last, nick, jid, _] = values(account);
+            Element::new("item", ns::SEARCH)
+                .with("jid", jid)
+                .text_child("first", first)
+                .text_child("last", last)
+                .text_child("nick", nick)
+        }))
+    };
+    // How many there are, nobody counted.
+    match (found.accounts.first(), &found.more) {
+        (Some(first), Some(more)) => {
+            query.child(rsm::answer(Some((first.jid.as_str(), more.as_str())), None, None))
+        }
+        // XEP-0059 §2.1: a page of nobody has no last one.
+        (None, Some(_)) if !as_form => query.text_child("instructions", MORE),
+        _ => query,
     }
-    query.children_from(found.iter().map(|account| {
-        let [first, last, nick, jid, _] = values(account);
-        Element::new("item", ns::SEARCH)
-            .with("jid", jid)
-            .text_child("first", first)
-            .text_child("last", last)
-            .text_child("nick", nick)
-    }))
 }
 
 /// §4: the given name comes first here, whatever people say first. One word is a given name.
@@ -222,12 +265,14 @@ const COLUMNS: &[(&str, &str, &str)] = &[
     ("aor", "text-single", "Calls"),
 ];
 const HOW: &str = "Fill in one or more fields, and at least three letters of one of them.";
+const MORE: &str = "There may be more than are shown: say more letters, or ask for those that come next.";
 const LEAST_LETTERS: usize = 3;
 const LONGEST: usize = 256;
+/// Accounts on a page.
 const MOST_FOUND: usize = 50;
-/// Accounts of fitting names whose wish is asked for, for one search.
+/// Accounts of fitting names whose wish is asked for, for one page.
 const MOST_JUDGED: usize = 500;
-/// Accounts read at once, and how often for one search.
+/// Accounts read at once, and how often for one page.
 const PAGE: usize = 500;
 const MOST_PAGES: usize = 40;
 /// Searches of one account in a minute.

@@ -6,7 +6,7 @@ use crate::common::{
     Client, DOMAIN, Everybody, PASSWORD, Served, attribute, befriend, serve, serve_again, serve_with,
 };
 use shared_auth::Profile;
-use shared_model::{BareJid, FoundBy};
+use shared_model::{Aor, BareJid, FoundBy};
 use shared_store::Store;
 use xmpp_server::Config;
 
@@ -295,6 +295,38 @@ async fn the_directory_finds_and_is_not_read_through() {
         answer = alice.ask("set", &directory, &search("<nick>bob</nick>")).await;
     }
     assert!(answer.contains("resource-constraint"), "{answer}");
+}
+
+#[tokio::test]
+async fn who_finds_many_is_told_that_there_are_more_and_goes_on() {
+    let served = serve().await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    for at in 0..60 {
+        let address: BareJid = format!("dora{at:02}@example.org").parse().unwrap();
+        let profile = Profile { name: format!("Dora {at}"), ..Default::default() };
+        let new = shared_auth::NewAccount { aor: Aor(address.0.clone()), jid: address, profile };
+        served.auth.book.create(new, PASSWORD).await.unwrap();
+    }
+    let directory = format!("directory.{DOMAIN}");
+    let set = |set: &str| format!("<set xmlns='http://jabber.org/protocol/rsm'>{set}</set>");
+    let search = |more: &str| format!("<query xmlns='jabber:iq:search'><nick>dora</nick>{more}</query>");
+    let first = alice.ask("set", &directory, &search("")).await;
+    assert_eq!(first.matches("<item ").count(), 50, "{first}");
+    assert!(first.contains("<last>dora49@example.org</last>"), "{first}");
+    let rest = alice.ask("set", &directory, &search(&set("<after>dora49@example.org</after>"))).await;
+    assert_eq!(rest.matches("<item ").count(), 10, "{rest}");
+    assert!(rest.contains("jid='dora50@example.org'") && !rest.contains("<set "), "{rest}");
+    let part = alice.ask("set", &directory, &search(&set("<max>7</max>"))).await;
+    assert_eq!((part.matches("<item ").count(), part.contains("<last>dora06@")), (7, true), "{part}");
+    let form = "<x xmlns='jabber:x:data' type='submit'><field var='nick'><value>dora</value></field></x>";
+    let form = format!("<query xmlns='jabber:iq:search'>{form}</query>");
+    let shown = alice.ask("set", &directory, &form).await;
+    assert!(shown.contains("<instructions>There may be more"), "{shown}");
+    for (bad, condition) in
+        [("<before/>", "feature-not-implemented"), ("<after>x@y</after>", "item-not-found")]
+    {
+        assert!(alice.ask("set", &directory, &search(&set(bad))).await.contains(condition), "{bad}");
+    }
 }
 
 #[tokio::test]

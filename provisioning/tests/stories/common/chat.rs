@@ -110,6 +110,11 @@ impl OwnChat for Chat {
         self.does(|kept| Ok(kept.contacts.clone()))
     }
 
+    fn is_contact<'a>(&'a self, of: &'a BareJid, whom: &'a BareJid) -> Done<'a, bool> {
+        // Of two, each has the other.
+        self.does(|kept| Ok(kept.contacts.contains(of) || kept.contacts.contains(whom)))
+    }
+
     fn mailbox<'a>(&'a self, _: &'a BareJid) -> Done<'a, Option<MailboxState>> {
         self.does(|kept| Ok(Some(kept.mailbox)))
     }
