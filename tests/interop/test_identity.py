@@ -233,6 +233,41 @@ def federated(tmp_path):
         running.stop()
 
 
+@pytest.fixture
+def unasked(tmp_path):
+    """The same where the provider cannot be asked about tokens, as most cannot."""
+    https = free_port(socket.SOCK_STREAM)
+    with Provider(tmp_path, https, introspection=False) as provider:
+        running = Service(tmp_path, CUSAX_HTTP__HTTPS=f"127.0.0.1:{https}", **provider.settings()).start()
+        running.add("root", options=("--admin",))
+        running.provider = provider
+        yield running
+        running.stop()
+
+
+def test_who_changes_or_ends_at_a_provider_that_cannot_be_asked_about_tokens_does_so_here(unasked):
+    provider = unasked.provider
+    with Browser() as browser:
+        surfer = Surfer(browser, unasked)
+        sign_in_elsewhere(surfer, provider, "alice")
+        surfer.arrives("/account")
+        surfer.fill("addDevice", name="PHONE")
+        wait_until(lambda: "shown once" in surfer.text(), 10, "the password of a device")
+        phone = surfer.page.value("document.querySelector('.note dd code').innerText")
+        assert register(unasked, "alice", phone) == "200" and phones(unasked, "alice")
+        provider.rename("alice", "Alicia")
+        wait_until(lambda: users(unasked)["alice"]["name"] == "Alicia", 60, "another name")
+
+        async def story():
+            chat = await Chat("alice+PHONE", unasked, phone).connect()
+            provider.end("alice")
+            await asyncio.wait_for(chat.ended.wait(), 60)
+
+        asyncio.run(story())
+        wait_until(lambda: not phones(unasked, "alice"), 5, "the end of the phone's registration")
+        assert not users(unasked)["alice"]["enabled"]
+
+
 def sign_in_elsewhere(surfer, provider, name, domain=DOMAIN):
     """By the provider's own pages, as a person would."""
     surfer.go("/sign-in")

@@ -1,11 +1,13 @@
 // A provider of OpenID Connect (oidc-provider), run and not imitated: anybody signs in under any name with any password, until they are ended.
-// Arguments: port, where the client comes back to. Beside it: POST /test/end?sub=NAME, GET /test/token?sub=NAME&as=opaque|jwt|other.
+// Arguments: port, where the client comes back to, whether it can be asked about tokens. Beside it: POST /test/end?sub=NAME,
+// /test/rename?sub=NAME&to=OTHER, GET /test/token?sub=NAME&as=opaque|jwt|other.
 
 import { generateKeyPairSync } from "node:crypto";
 import http from "node:http";
 import * as oidc from "oidc-provider";
 
-const [port, redirect] = process.argv.slice(2);
+const [port, redirect, introspection] = process.argv.slice(2);
+const renamed = new Map();
 const issuer = `http://127.0.0.1:${port}`;
 const key = (kind, options, alg) => ({ ...generateKeyPairSync(kind, options).privateKey.export({ format: "jwk" }), alg, use: "sig" });
 const ended = new Set();
@@ -26,10 +28,10 @@ const provider = new oidc.Provider(issuer, {
   ],
   claims: { openid: ["sub"], profile: ["name", "preferred_username"] },
   findAccount: (_, sub) =>
-    ended.has(sub) ? undefined : { accountId: sub, claims: () => ({ sub, preferred_username: sub, name: `${sub[0].toUpperCase()}${sub.slice(1)} of the provider` }) },
+    ended.has(sub) ? undefined : { accountId: sub, claims: () => ({ sub, preferred_username: sub, name: renamed.get(sub) ?? `${sub[0].toUpperCase()}${sub.slice(1)} of the provider` }) },
   features: {
     devInteractions: { enabled: true },
-    introspection: { enabled: true },
+    introspection: { enabled: introspection === "true" },
     resourceIndicators: { enabled: true, defaultResource: () => undefined, getResourceServerInfo: () => ({ scope: "openid", audience: "cusax", accessTokenFormat: "jwt" }) },
   },
   cookies: { keys: ["a key of the tests"] },
@@ -76,6 +78,7 @@ http
     if (url.pathname === "/test/token") response.end(await mint(sub, url.searchParams.get("as")));
     else if (url.pathname === "/test/end") response.end(String(await end(sub)));
     else if (url.pathname === "/test/logout") response.end(await logout(sub));
+    else if (url.pathname === "/test/rename") response.end(String(renamed.set(sub, url.searchParams.get("to"))));
     else if (url.pathname === "/test/back") response.end(String(ended.delete(sub)));
     else provider.callback()(request, response);
   })

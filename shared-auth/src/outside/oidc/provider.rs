@@ -64,8 +64,12 @@ pub(super) struct Issued {
 
 /// What comes for a lasting token, as far as it is of use here.
 #[derive(Deserialize)]
-struct Renewed {
-    refresh_token: Option<String>,
+pub(super) struct Renewed {
+    /// None where the same stays good.
+    pub(super) refresh_token: Option<String>,
+    pub(super) access_token: Option<String>,
+    /// OpenID Connect Core 1.0 §12.2.
+    pub(super) id_token: Option<String>,
 }
 
 /// Why nobody was proved by the provider.
@@ -175,12 +179,10 @@ impl Provider {
     }
 
     /// Gives a lasting token and gets another, or none where the same stays good (RFC 6749 §6).
-    pub(super) async fn renew(&self, token: &str) -> Result<Option<String>, OidcError> {
+    pub(super) async fn renew(&self, token: &str) -> Result<Renewed, OidcError> {
         let known = self.known().await?;
         let fields = [("grant_type", "refresh_token"), ("refresh_token", token)];
-        let renewed: Renewed =
-            self.post(&known.document, &known.document.token_endpoint, &fields, RENEWAL).await?;
-        Ok(renewed.refresh_token)
+        self.post(&known.document, &known.document.token_endpoint, &fields, RENEWAL).await
     }
 
     async fn post<T: DeserializeOwned>(

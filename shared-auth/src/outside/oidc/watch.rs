@@ -1,13 +1,14 @@
-//! Whether those who signed in elsewhere still may — RFC 7662, asked about the lasting token that the provider gave, and RFC 6749
-//! §6 where that is not good any more: it may be old or replaced, and its owner as welcome as ever.
+//! Whether those who signed in elsewhere still may, and what became of them — RFC 7662, asked about the lasting token that the provider
+//! gave, and RFC 6749 §6 where that is not good any more: it may be old or replaced, and its owner as welcome as ever. Where there is
+//! no introspection, the renewal itself is the question.
 //!
-//! In    links with a lasting token, each `auth.oidc.interval`. Out accounts that end, and so facts, by which both halves end.
-//! State who was refused in the round before: nobody ends who was not refused in two in a row. Tokens are renewed once a day, so
-//!       that no limit of idleness ends anybody. Whether a renewal is under way, for its answer may be lost, and the old token with it:
+//! In    links with a lasting token, each `auth.oidc.interval`.
+//! Out   accounts that end, and so facts, by which both halves end; names and groups as they are there when a token is renewed.
+//! State who was refused in the round before: nobody ends who was not refused in two in a row. With introspection, tokens are renewed
+//!       once a day, so that no limit of idleness ends anybody, and without in each round. Whether a renewal is under way, for its answer may be lost, and the old token with it:
 //!       that ends nobody before a week, in which they sign in again.
 //! Errors a provider that does not answer ends nobody, nor one that refuses more than half of ten or more at once.
-//! Not here: sign-ins without `offline_access`: there nobody tells us. Without introspection the renewal alone does, within a
-//! day. Whoever ended signs in again, if the provider lets them.
+//! Not here: sign-ins without `offline_access`: there nobody tells us. Whoever ended signs in again, if the provider lets them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,8 +19,10 @@ use shared_model::AccountId;
 use shared_runtime::{Shutdown, unix_millis};
 use shared_store::StoreError;
 
-use super::{Oidc, OidcError};
-use crate::outside::{Link, Missing, Policy, Registry, Source, is_too_many, pause};
+use super::provider::Renewed;
+use super::{Claims, JwtError, Oidc, OidcError};
+use crate::Denied;
+use crate::outside::{Link, Missing, Person, Policy, Registry, Source, is_too_many, pause};
 
 /// What the provider says of a sign-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +51,9 @@ pub(crate) async fn follow(oidc: Arc<Oidc>, registry: Arc<Registry>, shutdown: S
         };
         let watched = links.into_iter().filter(|(_, link)| !link.ended && link.lasting.is_some());
         let asked = futures_util::stream::iter(watched).map(|(account, link)| {
-            let (oidc, registry, is_doubted) = (&oidc, &registry, before.contains(&account));
+            let (oidc, registry) = (&oidc, &registry);
             async move {
-                let answer = ask(oidc, registry, account, &link, is_doubted).await;
+                let answer = ask(oidc, registry, account, &link).await;
                 (account, link, answer)
             }
         });
@@ -99,20 +102,18 @@ async fn settle(
 async fn look(oidc: &Oidc) {
     match oidc.provider.known().await {
         Err(error) => tracing::error!(%error, "nobody can sign in by the provider"),
-        Ok(known) if known.document.introspection_endpoint.is_none() => {
-            tracing::warn!(
-                "the provider has no introspection: whoever is ended there goes on here for up to a day"
-            );
-        }
         Ok(_) if !oidc.asks_for_lasting() => {
             tracing::warn!("auth.oidc.scopes lacks offline_access: whoever is ended there goes on here");
+        }
+        Ok(known) if known.document.introspection_endpoint.is_none() => {
+            tracing::info!("the provider has no introspection: each sign-in is renewed in each round");
         }
         Ok(_) => {}
     }
 }
 
-async fn ask(oidc: &Oidc, registry: &Registry, account: AccountId, link: &Link, is_doubted: bool) -> Answer {
-    match still_holds(oidc, registry, account, link, is_doubted).await {
+async fn ask(oidc: &Oidc, registry: &Registry, account: AccountId, link: &Link) -> Answer {
+    match still_holds(oidc, registry, account, link).await {
         Ok(true) => {
             registry.metrics.outside(Source::Oidc, "read");
             Answer::Holds
@@ -131,7 +132,6 @@ async fn still_holds(
     registry: &Registry,
     account: AccountId,
     link: &Link,
-    is_doubted: bool,
 ) -> Result<bool, OidcError> {
     if link.lost != 0 {
         return Ok(unix_millis().saturating_sub(link.lost) < LOST_BORNE);
@@ -142,11 +142,12 @@ async fn still_holds(
     let Ok(token) = std::str::from_utf8(&token) else { return Ok(true) };
     let said = oidc.provider.introspect(token, "refresh_token").await?;
     let is_active = said.map(|said| said.get("active") != Some(&Value::Bool(false)));
-    let is_old = unix_millis().saturating_sub(link.renewed) >= RENEWED_AFTER;
+    // Where nothing is said of tokens, a renewal says it.
+    let is_old = is_active.is_none() || unix_millis().saturating_sub(link.renewed) >= RENEWED_AFTER;
     if is_active == Some(true) && link.renewing {
         change(registry, account, link, |link| link.renewing = false).await;
     }
-    if !is_old && is_active.unwrap_or(!is_doubted) {
+    if !is_old && is_active == Some(true) {
         return Ok(true);
     }
     // First, so that an answer that is lost with us is known to be.
@@ -154,7 +155,13 @@ async fn still_holds(
         change(registry, account, link, |link| link.renewing = true).await;
     }
     match (oidc.provider.renew(token).await, is_active) {
-        (Ok(next), _) => keep(oidc, registry, account, link, next.as_deref().unwrap_or(token)).await,
+        (Ok(renewed), _) => {
+            keep(oidc, registry, account, link, renewed.refresh_token.as_deref().unwrap_or(token)).await;
+            // It holds, whatever else is said or not said.
+            if let Err(error) = follow_person(oidc, registry, link, &renewed).await {
+                tracing::debug!(%account, %error, "what became of somebody is not known");
+            }
+        }
         // It is good, and cannot be renewed: that is tried again in a day.
         (Err(error), Some(true)) => {
             tracing::debug!(%account, %error, "a sign-in that holds is not renewed");
@@ -180,6 +187,59 @@ async fn still_holds(
         }
     }
     Ok(true)
+}
+
+/// Writes what became of somebody into the account, as it is at a sign-in; of what is not said now, what was said last holds.
+async fn follow_person(
+    oidc: &Oidc,
+    registry: &Registry,
+    link: &Link,
+    renewed: &Renewed,
+) -> Result<(), Denied> {
+    let access_token = renewed.access_token.as_deref();
+    let claims = match (&renewed.id_token, access_token) {
+        (Some(token), _) => {
+            let token = oidc.provider.verify(token).await?;
+            token
+                .check(&oidc.provider.issuer, &[&oidc.config.client_id], unix_millis() / 1000)
+                .map_err(OidcError::from)?;
+            Some(token.claims)
+        }
+        (None, Some(token)) => oidc.provider.userinfo(token).await?,
+        (None, None) => None,
+    };
+    let Some(mut claims) = claims else { return Ok(()) };
+    // OpenID Connect Core 1.0 §12.2, §5.3.2: it may be somebody else's.
+    let is_theirs = |claims: &Claims| match oidc.subject(claims) == link.person.subject {
+        true => Ok(()),
+        false => Err(OidcError::from(JwtError::Claim("sub"))),
+    };
+    is_theirs(&claims)?;
+    if let (false, Some(token)) = (claims.contains_key(&oidc.config.user), access_token)
+        && let Some(more) = oidc.provider.userinfo(token).await?
+    {
+        is_theirs(&more)?;
+        claims.extend(more);
+    }
+    let says = |name: &str| claims.contains_key(name);
+    let (has_name, has_groups) = (says("name"), says(&oidc.config.groups));
+    let has_number = says("phone_number");
+    let mut person = oidc.person(claims, None).await?;
+    if !has_name {
+        person.name.clone_from(&link.person.name);
+    }
+    if !has_number {
+        person.numbers.clone_from(&link.person.numbers);
+    }
+    if !has_groups {
+        person.groups.clone_from(&link.person.groups);
+        person.admin = link.person.admin;
+    }
+    let known = Person { domain: person.domain.clone(), ..link.person.clone() };
+    if person != known {
+        registry.admit(&person, Policy::Never).await?;
+    }
+    Ok(())
 }
 
 /// Keeps a token in the place of the one that was asked about, unless somebody signed in meanwhile.
@@ -230,13 +290,14 @@ mod tests {
     use crate::OidcConfig;
     use crate::outside::registry::tests::{person, registry};
 
-    /// A provider that takes no token but what is renewed, and renews `old` alone.
-    async fn provider() -> String {
+    /// A provider that takes no token but what is renewed, and renews `old` alone, as `alice` and as often as it is asked if it has no
+    /// introspection.
+    async fn provider(has_introspection: bool) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
         let named = issuer.clone();
         tokio::spawn(async move {
-            let mut was_cut = false;
+            let (mut was_cut, mut renewals) = (false, 0);
             while let Ok((mut stream, _)) = listener.accept().await {
                 let (mut asked, mut part) = (String::new(), [0; 4096]);
                 // All are sent whole, and those with a body end with a token.
@@ -250,20 +311,36 @@ mod tests {
                     "/keys" => (200, r#"{"keys":[]}"#.to_owned()),
                     "/introspect" if asked.contains("token=next") => (200, r#"{"active":true}"#.to_owned()),
                     "/introspect" => (200, r#"{"active":false}"#.to_owned()),
+                    "/token" if asked.contains("=alice") => {
+                        renewals += 1;
+                        (200, format!(r#"{{"access_token":"{renewals}","refresh_token":"alice{renewals}"}}"#))
+                    }
+                    "/userinfo" => {
+                        let groups = if renewals > 1 { "" } else { r#","groups":["sales"]"# };
+                        let (sub, name) = ("alice", format!("Alice {renewals}"));
+                        (
+                            200,
+                            format!(
+                                r#"{{"sub":"{sub}","preferred_username":"{sub}","name":"{name}"{groups}}}"#
+                            ),
+                        )
+                    }
                     "/token" if asked.ends_with("=old&client_id=us") => {
                         (200, r#"{"access_token":"a","refresh_token":"next"}"#.to_owned())
                     }
                     "/token" if asked.contains("=broken") => (503, String::new()),
                     "/token" if asked.contains("=cut") && !std::mem::replace(&mut was_cut, true) => continue,
                     "/token" => (400, r#"{"error":"invalid_grant"}"#.to_owned()),
-                    _ => (
-                        200,
-                        serde_json::json!({
+                    _ => {
+                        let mut document = serde_json::json!({
                             "issuer": named, "authorization_endpoint": named, "token_endpoint": format!("{named}/token"),
-                            "jwks_uri": format!("{named}/keys"), "introspection_endpoint": format!("{named}/introspect"),
-                        })
-                        .to_string(),
-                    ),
+                            "jwks_uri": format!("{named}/keys"), "userinfo_endpoint": format!("{named}/userinfo"),
+                        });
+                        if has_introspection {
+                            document["introspection_endpoint"] = format!("{named}/introspect").into();
+                        }
+                        (200, document.to_string())
+                    }
                 };
                 let head = format!(
                     "HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
@@ -278,7 +355,7 @@ mod tests {
     #[tokio::test]
     async fn an_old_token_is_renewed_and_only_a_refused_one_counts() {
         let (auth, registry, _changes) = registry();
-        let oidc = oidc_of(&auth).await;
+        let oidc = oidc_of(&auth, true).await;
         for (user, token, answer) in [
             ("alice", "old", Answer::Holds),
             ("bob", "revoked", Answer::Refused),
@@ -289,7 +366,7 @@ mod tests {
             let who = person(Source::Oidc, user, user);
             let id = registry.admit_with(&who, Policy::Create, Some(&brought)).await.unwrap();
             let link = registry.links.of(id, Source::Oidc).await.unwrap().unwrap();
-            assert_eq!(ask(&oidc, &registry, id, &link, false).await, answer, "{user}");
+            assert_eq!(ask(&oidc, &registry, id, &link).await, answer, "{user}");
             let now = registry.links.of(id, Source::Oidc).await.unwrap().unwrap();
             let kept = auth.keys.open_sealed(id, now.lasting.as_ref().unwrap()).unwrap();
             assert_eq!(kept.as_slice(), if token == "old" { "next" } else { token }.as_bytes());
@@ -297,9 +374,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn without_introspection_a_renewal_in_each_round_says_who_left_and_what_became_of_others() {
+        let (auth, registry, _changes) = registry();
+        let oidc = oidc_of(&auth, false).await;
+        let admit = async |token: &str| {
+            let brought = |account| Some(auth.keys.seal(account, token.as_bytes()));
+            let who = person(Source::Oidc, &format!("{} {token}", oidc.provider.issuer), token);
+            registry.admit_with(&who, Policy::Create, Some(&brought)).await.unwrap()
+        };
+        let round = async |id: AccountId| {
+            let link = registry.links.of(id, Source::Oidc).await.unwrap().unwrap();
+            ask(&oidc, &registry, id, &link).await
+        };
+        let alice = admit("alice").await;
+        for at in 1..=2 {
+            assert_eq!(round(alice).await, Answer::Holds);
+            let link = registry.links.of(alice, Source::Oidc).await.unwrap().unwrap();
+            let kept = auth.keys.open_sealed(alice, link.lasting.as_ref().unwrap()).unwrap();
+            assert_eq!(
+                kept.as_slice(),
+                format!("alice{at}").as_bytes(),
+                "the newest token is asked about next"
+            );
+            let card = auth.directory.by_id(alice).await.unwrap().unwrap();
+            assert_eq!(card.name, format!("Alice {at}"));
+            assert_eq!(link.person.groups, ["sales"], "what is not said any more holds");
+        }
+        let bob = admit("revoked").await;
+        assert_eq!(round(bob).await, Answer::Refused, "in the first round already");
+    }
+
+    #[tokio::test]
     async fn an_answer_that_is_lost_ends_nobody_for_a_week_and_a_refusal_that_is_heard_does() {
         let (auth, registry, _changes) = registry();
-        let oidc = oidc_of(&auth).await;
+        let oidc = oidc_of(&auth, true).await;
         let brought = |account| Some(auth.keys.seal(account, b"cut"));
         let id = registry
             .admit_with(&person(Source::Oidc, "erin", "erin"), Policy::Create, Some(&brought))
@@ -307,30 +415,30 @@ mod tests {
             .unwrap();
         let read = async || registry.links.of(id, Source::Oidc).await.unwrap().unwrap();
         // The provider hears of the renewal, and its answer is cut off; from then on the token is none.
-        assert_eq!(ask(&oidc, &registry, id, &read().await, false).await, Answer::Silence);
+        assert_eq!(ask(&oidc, &registry, id, &read().await).await, Answer::Silence);
         assert!(read().await.renewing);
-        assert_eq!(ask(&oidc, &registry, id, &read().await, false).await, Answer::Holds);
+        assert_eq!(ask(&oidc, &registry, id, &read().await).await, Answer::Holds);
         let link = read().await;
         assert!(link.lost != 0 && !link.renewing);
-        assert_eq!(ask(&oidc, &registry, id, &link, true).await, Answer::Holds);
+        assert_eq!(ask(&oidc, &registry, id, &link).await, Answer::Holds);
         let long_ago = Link { lost: unix_millis() - LOST_BORNE, ..link.clone() };
-        assert_eq!(ask(&oidc, &registry, id, &long_ago, true).await, Answer::Refused);
+        assert_eq!(ask(&oidc, &registry, id, &long_ago).await, Answer::Refused);
         // Whoever signs in again has a token that can be asked about.
         let brought = |account| Some(auth.keys.seal(account, b"revoked"));
         registry.admit_with(&link.person, Policy::Never, Some(&brought)).await.unwrap();
         assert_eq!(read().await.lost, 0);
         for _ in 0..2 {
-            assert_eq!(ask(&oidc, &registry, id, &read().await, false).await, Answer::Refused);
+            assert_eq!(ask(&oidc, &registry, id, &read().await).await, Answer::Refused);
         }
     }
 
-    async fn oidc_of(auth: &crate::Auth) -> Oidc {
+    async fn oidc_of(auth: &crate::Auth, has_introspection: bool) -> Oidc {
         let folder = std::env::temp_dir().join(format!("cusax-watch-{:016x}", shared_runtime::random()));
         let tls = TlsPolicy::open(&tls::Config::default(), &folder, &["localhost".to_owned()]).unwrap();
         // It is read; a folder that stays behind in a temporary place harms nobody.
         let _ = std::fs::remove_dir_all(&folder);
         let config = OidcConfig {
-            issuer: Some(provider().await),
+            issuer: Some(provider(has_introspection).await),
             client_id: "us".to_owned(),
             ..OidcConfig::default()
         };
