@@ -13,7 +13,7 @@ use prometheus::{IntGauge, Opts, Registry};
 use shared_auth::Auth;
 use shared_model::{
     ConferenceDirectory, Fact, Moderation, Notices, OwnChat, Pending, Registrations, RoomAddress,
-    RoomDirectory, RoomSnapshot, Telephony, Unavailable, idn,
+    RoomDirectory, RoomKeeping, RoomSnapshot, Telephony, Unavailable, idn,
 };
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::TlsPolicy;
@@ -148,6 +148,7 @@ pub(crate) async fn start(config: &Config, parts: &[Part], shutdown: &Shutdown) 
         if parts.contains(&Part::Provisioning) {
             let halves = Halves {
                 rooms: rooms.clone().map(|rooms| rooms as _),
+                room_keeping: rooms.clone().map(|rooms| rooms as _),
                 room_moderation: rooms.clone().map(|rooms| rooms as _),
                 call_moderation: calls.clone().map(|calls| calls as _),
                 conferences: calls.map(|calls| calls as _),
@@ -336,6 +337,7 @@ struct Halves {
     own_chat: Option<Arc<dyn OwnChat>>,
     notices: Option<Arc<dyn Notices>>,
     registrations: Option<Arc<dyn Registrations>>,
+    room_keeping: Option<Arc<dyn RoomKeeping>>,
     room_moderation: Option<Arc<dyn Moderation>>,
     call_moderation: Option<Arc<dyn Moderation>>,
     telephony: Option<Arc<dyn Telephony>>,
@@ -381,6 +383,7 @@ fn provisioning_router(
         own_chat: halves.own_chat,
         notices: halves.notices,
         registrations: halves.registrations,
+        room_keeping: halves.room_keeping,
         room_moderation: halves.room_moderation,
         call_moderation: halves.call_moderation,
         telephony: halves.telephony,

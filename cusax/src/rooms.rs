@@ -1,7 +1,7 @@
 //! `cusax room`.
 
 use anyhow::bail;
-use shared_model::BareJid;
+use shared_model::{BareJid, is_pin};
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
 use shared_runtime::tls::TlsPolicy;
@@ -54,6 +54,7 @@ pub(crate) async fn add(ground: &Ground, new: NewRoom, json: bool) -> anyhow::Re
         name: new.name,
         members_only: new.members_only,
         moderated: new.moderated,
+        hidden: false,
         password: new.pin,
         owners: new.owners.into_iter().map(BareJid).collect(),
     };
@@ -64,8 +65,4 @@ pub(crate) async fn add(ground: &Ground, new: NewRoom, json: bool) -> anyhow::Re
     } else {
         say(format_args!("{}  {}", new.address.to_xmpp_uri(), new.address.to_sip_uri()))
     }
-}
-
-fn is_pin(text: &str) -> bool {
-    (4..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }

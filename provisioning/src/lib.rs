@@ -34,7 +34,7 @@ use http_body_util::BodyExt;
 use shared_auth::Auth;
 use shared_model::{
     AccountId, Aor, ConferenceDirectory, Correlation, Doctor, Domains, Fact, Moderation, Notices, OwnChat,
-    ProvisioningEvent, Registrations, RoomDirectory, Spec, Telephony, Timelines,
+    ProvisioningEvent, Registrations, RoomDirectory, RoomKeeping, Spec, Telephony, Timelines,
 };
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
@@ -110,6 +110,8 @@ pub struct Parts {
     pub notices: Option<Arc<dyn Notices>>,
     /// Ends registrations, where the registrar runs in this process.
     pub registrations: Option<Arc<dyn Registrations>>,
+    /// Makes and ends rooms, where the chat server runs in this process.
+    pub room_keeping: Option<Arc<dyn RoomKeeping>>,
     /// Moderates rooms, where the chat server runs in this process.
     pub room_moderation: Option<Arc<dyn Moderation>>,
     /// Moderates calls of rooms, where the focus runs in this process.

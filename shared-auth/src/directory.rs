@@ -79,8 +79,48 @@ impl Directory {
         Ok((page.accounts.iter().map(AccountCard::from).collect(), page.more))
     }
 
+    /// At most `max` accounts that are meant, in the order of their AORs, beginning after `after`; and behind whom to go on, where there are
+    /// some that were not looked at: [`MOST_LOOKED_AT`] are, for one answer.
+    pub async fn search(
+        &self,
+        after: Option<&Aor>,
+        max: usize,
+        is_meant: impl Fn(&AccountCard) -> bool + Send,
+    ) -> Result<(Vec<AccountCard>, Option<Aor>), StoreError> {
+        let (mut found, mut last, mut looked_at) = (Vec::new(), after.cloned(), 0);
+        loop {
+            let (page, more) = self.list(last.as_ref(), PAGE.min(max.max(LEAST_PAGE))).await?;
+            looked_at += page.len();
+            let mut page = page.into_iter();
+            for card in page.by_ref() {
+                last = Some(card.aor.clone());
+                if is_meant(&card) {
+                    found.push(card);
+                }
+                if found.len() >= max {
+                    break;
+                }
+            }
+            let is_end = !more && page.len() == 0;
+            if is_end || found.len() >= max || looked_at >= MOST_LOOKED_AT {
+                return Ok((found, last.filter(|_| !is_end)));
+            }
+        }
+    }
+
     async fn find(&self, name: Name) -> Result<Option<AccountCard>, StoreError> {
         Ok(self.cache.find(name).await?.as_deref().map(AccountCard::from))
+    }
+}
+
+impl AccountCard {
+    /// Whether an address, the name or a number has this text, whatever its case; of a number its digits count alone.
+    pub fn has_text(&self, text: &str) -> bool {
+        let text = text.trim().to_lowercase();
+        let digits: String = text.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
+        let is_number = !digits.is_empty() && !text.chars().any(char::is_alphabetic);
+        [self.aor.as_str(), self.jid.as_str(), &self.name].iter().any(|it| it.to_lowercase().contains(&text))
+            || (is_number && self.numbers.iter().any(|number| number.contains(&digits)))
     }
 }
 
@@ -98,3 +138,8 @@ impl From<&Account> for AccountCard {
         }
     }
 }
+
+/// Accounts that are read at once, and those that are looked at for one answer.
+const PAGE: usize = 500;
+const LEAST_PAGE: usize = 50;
+const MOST_LOOKED_AT: usize = 10_000;

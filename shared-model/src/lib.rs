@@ -18,6 +18,7 @@ mod notice;
 mod own_chat;
 mod registrations;
 mod room;
+mod room_keeping;
 mod spec;
 mod telephony;
 mod timelines;
@@ -44,6 +45,7 @@ pub use own_chat::{
 };
 pub use registrations::Registrations;
 pub use room::{Affiliation, Occupant, Role, RoomAccess, RoomDirectory, RoomSnapshot, Unavailable};
+pub use room_keeping::{Affiliated, KeptRoom, NewRoom, RoomError, RoomKeeping, RoomsOf, is_pin};
 pub use spec::{Coverage, Document, Spec};
 pub use telephony::{Meaning, NumberRoute, Plan, Price, Telephony, TrunkState};
 pub use timelines::{Diagnosis, Doctor, Happened, NotLooked, Past, Timelines};

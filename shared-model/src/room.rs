@@ -134,9 +134,11 @@ pub trait RoomDirectory: Send + Sync {
     /// The room at this moment, or `None` if there is no such room.
     fn room<'a>(&'a self, room: &'a RoomAddress) -> Pending<'a, Result<Option<RoomSnapshot>, Unavailable>>;
 
-    /// At most `max` rooms behind an address, hidden ones too, in the order of their addresses; for the operator.
+    /// At most `max` rooms behind an address, hidden ones too, in the order of their addresses, that have a text in their address or
+    /// name, whatever its case; for the operator.
     fn rooms<'a>(
         &'a self,
+        _text: &'a str,
         _after: Option<&'a RoomAddress>,
         _max: usize,
     ) -> Pending<'a, Result<Vec<RoomAddress>, Unavailable>> {

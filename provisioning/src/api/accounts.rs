@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared_auth::{AccountCard, NewAccount, Opens, Profile, card_json, check_password};
-use shared_model::{Address, Aor, BareJid};
+use shared_model::{Address, Aor, BareJid, Groups};
 use shared_runtime::unix_millis;
 
 use super::caller::Scope;
@@ -26,10 +26,12 @@ pub(super) const TABLE: &[Operation] = &[
         scope: Scope::AdminRead,
         gives: "Accounts",
         takes: &[
+            Field::open("text", Kind::Text, "a part of an address, the name or a number"),
+            Field::open("group", Kind::Text, "a group in which it is"),
             Field::open("after", Kind::Text, "the address behind which to go on"),
             Field::open("max", Kind::Number, "how many at most; 100 by default, 500 at most"),
         ],
-        summary: "Accounts in the order of their addresses",
+        summary: "Accounts in the order of their addresses, all or those that are searched",
         run: operation!(list),
     },
     Operation {
@@ -116,8 +118,39 @@ async fn list(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         None => None,
     };
     let max = ask.number("max").map_or(100, |max| max.clamp(1, 500) as usize);
-    let (cards, more) = face.auth.directory.list(after.as_ref(), max).await?;
-    Ok(json!({ "accounts": cards.iter().map(card_json).collect::<Vec<_>>(), "more": more }))
+    let given = |name| ask.text(name).map(str::trim).filter(|text| !text.is_empty());
+    let is_meant = |card: &AccountCard| given("text").is_none_or(|text| card.has_text(text));
+    let (cards, next) = match given("group") {
+        Some(group) => in_group(face, group, after.as_ref(), max, is_meant).await?,
+        None => face.auth.directory.search(after.as_ref(), max, is_meant).await?,
+    };
+    Ok(json!({
+        "accounts": cards.iter().map(card_json).collect::<Vec<_>>(), "more": next.is_some(), "after": next,
+    }))
+}
+
+/// The same among the members of a group.
+async fn in_group(
+    face: &Face,
+    group: &str,
+    after: Option<&Aor>,
+    max: usize,
+    is_meant: impl Fn(&AccountCard) -> bool,
+) -> Result<(Vec<AccountCard>, Option<Aor>), Problem> {
+    let members = face.profiles.members(&[group.to_owned()], MOST_MEMBERS).await;
+    let members = members.map_err(|_| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the service cannot do this now; try again")
+    })?;
+    let (mut found, mut last) = (Vec::new(), None);
+    // In the order of their AORs.
+    for member in members.into_iter().filter(|member| after.is_none_or(|after| member.aor > *after)) {
+        if found.len() >= max {
+            return Ok((found, last));
+        }
+        found.extend(face.auth.directory.by_aor(&member.aor).await?.filter(&is_meant));
+        last = Some(member.aor);
+    }
+    Ok((found, None))
 }
 
 async fn create(face: &Face, ask: &Ask) -> Result<Value, Problem> {
@@ -136,10 +169,7 @@ async fn create(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let made = (0..4).map(|_| format!("{:016x}", shared_runtime::random())).collect::<String>();
     let new = NewAccount { aor: Aor(aor), jid: BareJid(jid), profile };
     let card = face.auth.book.create(new, given.unwrap_or(&made)).await?;
-    face.auth
-        .audit
-        .change(ask.by(), "account created", &card.aor, Value::Null, card_json(&card))
-        .await;
+    face.auth.audit.change(ask.by(), "account created", &card.aor, Value::Null, card_json(&card)).await;
     let link = match given {
         Some(_) => None,
         None => Some(link_for(face, ask, &card).await?),
@@ -182,10 +212,7 @@ async fn remove(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         return Err(Problem::new(StatusCode::CONFLICT, "the own account is removed at /account"));
     }
     face.auth.book.remove(card.account).await?;
-    face.auth
-        .audit
-        .change(ask.by(), "account removed", &card.aor, card_json(&card), Value::Null)
-        .await;
+    face.auth.audit.change(ask.by(), "account removed", &card.aor, card_json(&card), Value::Null).await;
     crate::forget(&face.auth, &face.records, card.account, &card.aor).await?;
     Ok(Value::Null)
 }
@@ -245,5 +272,7 @@ pub(super) fn not_of(face: &Face, field: &'static str) -> Problem {
     Problem::field(field, format!("accounts here are of the domain {}", all.join(", ")))
 }
 
+/// Members of a group that are looked at.
+const MOST_MEMBERS: usize = 10_000;
 /// How long a link for a password is good.
 const DAY: Duration = Duration::from_secs(86_400);

@@ -3,7 +3,7 @@
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use shared_auth::{Network, SlowedAccount, card_json};
+use shared_auth::{AccountCard, Network, SlowedAccount, card_json};
 use shared_model::Aor;
 
 use super::accounts::address;
@@ -20,6 +20,7 @@ pub(super) const TABLE: &[Operation] = &[
         scope: Scope::AdminRead,
         gives: "Bans",
         takes: &[
+            Field::open("text", Kind::Text, "a part of an address, the name or a number of an account"),
             Field::open("after", Kind::Text, "the address behind which to go on with accounts"),
             Field::open("max", Kind::Number, "how many accounts at most; 200 by default and at most"),
         ],
@@ -42,42 +43,29 @@ pub(super) const TABLE: &[Operation] = &[
 ];
 
 async fn list(face: &Face, ask: &Ask) -> Result<Value, Problem> {
-    let mut after = match ask.text("after").filter(|after| !after.is_empty()) {
+    let after = match ask.text("after").filter(|after| !after.is_empty()) {
         Some(after) => Some(Aor(address(face, "after", after)?)),
         None => None,
     };
     let max = ask.number("max").map_or(MOST_ACCOUNTS, |max| max.clamp(1, MOST_ACCOUNTS as _) as usize);
-    let (mut found, mut more) = (Vec::new(), true);
     let slowed = face.auth.authenticator.slowed_accounts();
-    // As many as one answer may take time for; who asks goes on where it ended.
-    for _ in 0..MOST_PAGES {
-        let (cards, is_more) = face.auth.directory.list(after.as_ref(), PAGE).await?;
-        let mut cards = cards.iter();
-        for card in cards.by_ref() {
-            after = Some(card.aor.clone());
-            let its = slowed.of(&[card.aor.as_str(), card.jid.as_str()]);
-            if !card.enabled || its.is_some() {
-                let mut ban = to_json(its.unwrap_or_default());
-                ban["account"] = card_json(card);
-                found.push(ban);
-            }
-            if found.len() >= max {
-                break;
-            }
-        }
-        more = is_more || cards.len() > 0;
-        if !more || found.len() >= max {
-            break;
-        }
-    }
+    let of = |card: &AccountCard| slowed.of(&[card.aor.as_str(), card.jid.as_str()]);
+    let text = ask.text("text").map(str::trim).unwrap_or_default();
+    // As many as one answer may take time for are looked at; who asks goes on where it ended.
+    let is_meant = |card: &AccountCard| (!card.enabled || of(card).is_some()) && card.has_text(text);
+    let (cards, after) = face.auth.directory.search(after.as_ref(), max, is_meant).await?;
+    let found = cards.iter().map(|card| {
+        let mut ban = to_json(of(card).unwrap_or_default());
+        ban["account"] = card_json(card);
+        ban
+    });
     let networks = face.auth.authenticator.slowed(MOST_NETWORKS).into_iter().map(|slowed| {
         json!({
             "network": slowed.network.to_string(), "failures": slowed.failures, "seconds": slowed.wait.as_secs().max(1),
         })
     });
     Ok(json!({
-        "networks": networks.collect::<Vec<_>>(), "accounts": found,
-        "after": after.filter(|_| more).map(|after| after.to_string()),
+        "networks": networks.collect::<Vec<_>>(), "accounts": found.collect::<Vec<_>>(), "after": after,
     }))
 }
 
@@ -103,10 +91,7 @@ async fn lift(face: &Face, ask: &Ask) -> Result<Value, Problem> {
                 Value::Null,
                 |ban| json!({ "failures": ban.failures, "seconds": ban.wait.as_secs().max(1) }),
             );
-            face.auth
-                .audit
-                .change(ask.by(), "network freed", network, before, Value::Null)
-                .await;
+            face.auth.audit.change(ask.by(), "network freed", network, before, Value::Null).await;
         }
         (None, Some(text)) => {
             let aor = Aor(address(face, "address", text)?);
@@ -114,19 +99,13 @@ async fn lift(face: &Face, ask: &Ask) -> Result<Value, Problem> {
             let slowed = face.auth.authenticator.slowed_accounts();
             let before = slowed.of(&[card.aor.as_str(), card.jid.as_str()]).map_or(Value::Null, to_json);
             face.auth.authenticator.lift_account(&card);
-            face.auth
-                .audit
-                .change(ask.by(), "account freed", &card.aor, before, Value::Null)
-                .await;
+            face.auth.audit.change(ask.by(), "account freed", &card.aor, before, Value::Null).await;
         }
         _ => return Err(Problem::field("network", "one of `network` and `address` is given")),
     }
     Ok(Value::Null)
 }
 
-/// Accounts that are looked at at once, and how often for one answer.
-const PAGE: usize = 500;
-const MOST_PAGES: usize = 20;
 /// Accounts after which an answer is full.
 const MOST_ACCOUNTS: usize = 200;
 const MOST_NETWORKS: usize = 500;

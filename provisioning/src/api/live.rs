@@ -6,11 +6,12 @@
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared_model::{
-    Audio, ConferenceSnapshot, Deed, ModerationError, Participant, RoomAddress, RoomSnapshot,
+    Affiliation, Audio, ConferenceSnapshot, Deed, ModerationError, Participant, RoomAddress, RoomSnapshot,
 };
 
 use super::caller::Scope;
 use super::problem::Problem;
+use super::rooms::of;
 use super::{Ask, Field, Kind, Operation, operation};
 use crate::Face;
 
@@ -32,6 +33,7 @@ pub(super) const TABLE: &[Operation] = &[
         scope: Scope::AdminRead,
         gives: "Rooms",
         takes: &[
+            Field::open("text", Kind::Text, "a part of the address or the name"),
             Field::open("after", Kind::Text, "the room behind which to go on"),
             Field::open("max", Kind::Number, "how many at most; 50 by default, 200 at most"),
         ],
@@ -85,7 +87,10 @@ async fn list(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     };
     let max = ask.number("max").map_or(50, |max| max.clamp(1, 200) as usize);
     let rooms = face.rooms.as_ref().ok_or_else(elsewhere)?;
-    let mut found = rooms.rooms(after.as_ref(), max + 1).await.map_err(|_| elsewhere())?;
+    let mut found = rooms
+        .rooms(ask.text("text").unwrap_or_default().trim(), after.as_ref(), max + 1)
+        .await
+        .map_err(|_| elsewhere())?;
     let more = found.len() > max;
     found.truncate(max);
     let mut all = Vec::new();
@@ -109,7 +114,16 @@ async fn room(face: &Face, ask: &Ask) -> Result<Value, Problem> {
             "nick": occupant.nick, "jid": occupant.jid, "role": occupant.role, "affiliation": occupant.affiliation,
         })
     });
+    let kept = match &face.room_keeping {
+        Some(keeping) => keeping.kept(&address).await.ok(),
+        None => None,
+    };
+    let owners = kept.iter().flat_map(|kept| of(&kept.affiliations, Some(Affiliation::Owner)));
     Ok(json!({
+        "description": kept.as_ref().map(|kept| &kept.description),
+        "persistent": kept.as_ref().map(|kept| kept.is_persistent),
+        "owners": owners.take(MOST_OWNERS).map(|it| &it.jid).collect::<Vec<_>>(),
+        "known": kept.as_ref().map(|kept| kept.affiliations.len()),
         "room": address, "name": snapshot.name, "subject": snapshot.subject,
         "members_only": snapshot.access.members_only, "moderated": snapshot.access.moderated,
         "hidden": snapshot.access.hidden, "has_password": snapshot.access.password.is_some(),
@@ -218,8 +232,10 @@ fn problem(error: ModerationError) -> Problem {
     }
 }
 
-fn elsewhere() -> Problem {
+pub(super) fn elsewhere() -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "rooms are not served by this process, or do not answer")
 }
 
+/// Owners that are shown with a room; all are in the list of who is what.
+const MOST_OWNERS: usize = 20;
 const DEEDS: [(&str, Deed); 3] = [("mute", Deed::Mute), ("unmute", Deed::Unmute), ("kick", Deed::Kick)];

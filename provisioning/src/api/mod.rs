@@ -19,6 +19,7 @@ mod live;
 mod openapi;
 mod own;
 pub(crate) mod problem;
+mod rooms;
 mod service;
 mod telephony;
 mod timeline;
@@ -137,6 +138,7 @@ pub(crate) fn table() -> impl Iterator<Item = &'static Operation> {
         accounts::TABLE,
         invites::TABLE,
         live::TABLE,
+        rooms::TABLE,
         telephony::TABLE,
         groups::TABLE,
         bans::TABLE,

@@ -121,10 +121,7 @@ async fn mark(face: &Face, ask: &Ask) -> Result<Value, Problem> {
 async fn remove(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let card = &ask.caller.card;
     chat(face)?.remove_voice_message(&card.jid, ask.part("id")).await.map_err(fault)?;
-    face.auth
-        .audit
-        .note(ask.by(), "voice message removed", format!("{} {}", card.aor, ask.part("id")))
-        .await;
+    face.auth.audit.note(ask.by(), "voice message removed", format!("{} {}", card.aor, ask.part("id"))).await;
     Ok(Value::Null)
 }
 

@@ -43,6 +43,7 @@ fn parts() -> Parts {
         own_chat: None,
         notices: None,
         registrations: None,
+        room_keeping: None,
         room_moderation: None,
         call_moderation: None,
         telephony: None,

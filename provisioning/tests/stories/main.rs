@@ -12,4 +12,5 @@ mod https;
 mod invites;
 mod operator;
 mod own_chat;
+mod search;
 mod voicemail;

@@ -312,6 +312,6 @@ pub(crate) fn parse_affiliation(word: &str) -> Option<Affiliation> {
 }
 
 const MOST_ITEMS: usize = 500;
-const MOST_AFFILIATIONS: usize = 10_000;
+pub(super) const MOST_AFFILIATIONS: usize = 10_000;
 /// Characters of a reason that is kept.
 const LONGEST_REASON: usize = 500;

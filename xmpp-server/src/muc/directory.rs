@@ -1,13 +1,12 @@
 //! Rooms as other services and the operator see them: snapshots, and creation from outside.
 
 use shared_model::{Affiliation, BareJid, Pending, RoomAddress, RoomDirectory, RoomSnapshot, Unavailable};
-use shared_store::{Record, StoreError};
+use shared_store::StoreError;
 use tokio::sync::oneshot;
-use xmpp_core::{Element, Jid};
+use xmpp_core::Jid;
 
 use super::Rooms;
 use super::room::Room;
-use super::state::{COLLECTION, Kept};
 use super::task::Command;
 
 /// What a room made by the operator is like.
@@ -19,6 +18,8 @@ pub struct RoomOptions {
     pub members_only: bool,
     /// Those without affiliation enter without voice.
     pub moderated: bool,
+    /// Lists do not show it.
+    pub hidden: bool,
     /// Password of the chat and PIN of the call.
     pub password: Option<String>,
     /// Who owns it.
@@ -66,6 +67,7 @@ impl Rooms {
         room.config.name = options.name;
         room.config.members_only = options.members_only;
         room.config.moderated = options.moderated;
+        room.config.public = !options.hidden;
         room.config.password = options.password;
         room.affiliations =
             options.owners.into_iter().map(|jid| (jid.as_str().to_owned(), Affiliation::Owner)).collect();
@@ -77,23 +79,6 @@ impl Rooms {
 }
 
 impl Rooms {
-    /// Rooms that are kept and say something of an account, by its bare JID, and what; and where to go on.
-    pub(crate) async fn of_account(
-        &self,
-        jid: &str,
-        after: Option<&str>,
-    ) -> Result<(Vec<(String, Element)>, Option<String>), StoreError> {
-        let page = self.store.records.list(&self.domain, COLLECTION, after, PAGE).await?;
-        let next = page.last().filter(|_| page.len() == PAGE).map(|last| last.key.clone());
-        // Most name others alone, which costs less to see than to read them whole.
-        let named = serde_json::to_string(jid).unwrap_or_default();
-        let is_named = |room: &Record| std::str::from_utf8(&room.value).is_ok_and(|it| it.contains(&named));
-        let item = |room: Record| {
-            Some((format!("{}@{}", room.key, self.domain), Kept::parse(&room.value)?.item(jid)?))
-        };
-        Ok((page.into_iter().filter(is_named).filter_map(item).collect(), next))
-    }
-
     /// An account is gone: no room has it among its owners, admins and members any more, in the store either, when this
     /// succeeds.
     pub(crate) async fn forget_account(&self, jid: &Jid) -> Result<(), StoreError> {
@@ -128,12 +113,10 @@ impl RoomDirectory for Rooms {
 
     fn rooms<'a>(
         &'a self,
+        text: &'a str,
         after: Option<&'a RoomAddress>,
         max: usize,
     ) -> Pending<'a, Result<Vec<RoomAddress>, Unavailable>> {
-        Box::pin(self.page_of_all(after, max))
+        Box::pin(self.page_of_all(text, after, max))
     }
 }
-
-/// Rooms that are read at once.
-const PAGE: usize = 50;

@@ -24,6 +24,7 @@ mod hats;
 mod history;
 mod invite;
 mod join;
+mod keeping;
 mod lists;
 mod moderate;
 mod outside;
@@ -47,7 +48,7 @@ use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use shared_model::RoomAddress;
-use shared_store::{Record, Store, StoreError};
+use shared_store::{Expected, Record, RecordChange, Store, StoreError};
 use tokio::sync::{mpsc, watch};
 use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
@@ -129,11 +130,32 @@ impl Rooms {
             return Ok(None);
         };
         let mut room = Room::new(address, self.history, self.has_alias);
+        let is_indexed = kept.is_indexed();
         kept.restore(&mut room);
+        if is_indexed {
+            room.indexed = room.named();
+        } else {
+            self.index(&mut room, record.version).await?;
+        }
         if room.config.is_archived() {
             history::load(&self.store, &mut room).await?;
         }
         Ok(Some(self.start(room)))
+    }
+
+    /// Puts a room into the index that was kept before there was one.
+    async fn index(&self, room: &mut Room, version: u64) -> Result<(), StoreError> {
+        let (named, local) = (room.named(), room.address.local());
+        let mut changes = room.index_changes(&named);
+        let kept = RecordChange::put(state::COLLECTION, local, &state::Kept::of(room).to_bytes());
+        changes.push(kept.expecting(Expected::Version(version)));
+        match self.store.records.commit(&self.domain, &changes).await {
+            Ok(_) => room.indexed = named,
+            // Another process did it; what it does not know, the next change of the room makes good.
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// The task of a room; one that another process made meanwhile is started.
@@ -312,6 +334,8 @@ pub enum Creators {
     Admins,
 }
 
+/// What those inside are told of what the service does.
+const REASON: &str = "by a moderator or an administrator of the service";
 /// Commands that wait for one room.
 const CHANNEL: usize = 256;
 /// How long a room that was not in the store is not looked for again.

@@ -7,9 +7,9 @@
 use shared_model::{Affiliation, Deed, Moderation, ModerationError, Pending, Role, RoomAddress, Unavailable};
 use tokio::sync::oneshot;
 
-use super::Rooms;
 use super::room::{Effects, Room};
 use super::task::Command;
+use super::{REASON, Rooms};
 
 impl Room {
     /// Does something to an occupant in the name of the service.
@@ -55,9 +55,10 @@ impl Moderation for Rooms {
 }
 
 impl Rooms {
-    /// Rooms behind an address, hidden ones too, in the order of their addresses.
+    /// Rooms behind an address, hidden ones too, in the order of their addresses, that have a text in their address or name.
     pub(super) async fn page_of_all(
         &self,
+        text: &str,
         after: Option<&RoomAddress>,
         max: usize,
     ) -> Result<Vec<RoomAddress>, Unavailable> {
@@ -69,10 +70,26 @@ impl Rooms {
         let mut all: Vec<RoomAddress> = locals.filter_map(|local| self.address(&local)).collect();
         all.retain(|room| after.is_none_or(|after| room > after));
         all.sort_unstable();
-        all.truncate(max);
-        Ok(all)
+        if text.is_empty() {
+            all.truncate(max);
+            return Ok(all);
+        }
+        let (text, mut found) = (text.to_lowercase(), Vec::new());
+        for room in all {
+            if found.len() >= max {
+                break;
+            }
+            if self.has_text(&room, &text).await {
+                found.push(room);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn has_text(&self, room: &RoomAddress, text: &str) -> bool {
+        let Some(task) = self.task(room.local()) else { return false };
+        let (answer, asked) = oneshot::channel();
+        // One that ended meanwhile has none.
+        task.send(Command::HasText(text.to_owned(), answer)).await.is_ok() && asked.await.unwrap_or(false)
     }
 }
-
-/// What those inside are told.
-const REASON: &str = "by a moderator or an administrator of the service";

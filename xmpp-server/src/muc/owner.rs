@@ -148,7 +148,7 @@ impl Room {
     }
 
     /// §10.9.
-    fn destroy(&mut self, destroy: &Element, now: i64, out: &mut Effects) {
+    pub(super) fn destroy(&mut self, destroy: &Element, now: i64, out: &mut Effects) {
         let mut told = Element::new("destroy", ns::MUC_USER).with_some("jid", destroy.attribute("jid"));
         for name in ["reason", "password"] {
             if let Some(text) = destroy.text_of(name) {

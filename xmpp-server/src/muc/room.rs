@@ -1,6 +1,6 @@
 //! A room's state, and who handles what. No I/O: everything that follows is in [`Effects`].
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::ops::Range;
 
 use aws_lc_rs::hmac;
@@ -123,6 +123,8 @@ pub(crate) struct Room {
     pub(crate) is_recorded: bool,
     pub(crate) most_history: usize,
     pub(crate) has_alias: bool,
+    /// Whom the index names for this room.
+    pub(crate) indexed: BTreeSet<String>,
 }
 
 impl Room {
@@ -155,6 +157,7 @@ impl Room {
             is_recorded: false,
             most_history,
             has_alias,
+            indexed: BTreeSet::new(),
         }
     }
 

@@ -29,6 +29,9 @@ pub(crate) struct Kept {
     photos: Vec<String>,
     #[serde(default)]
     hats: Hats,
+    /// Whether the index names the room (`keeping`).
+    #[serde(default)]
+    indexed: bool,
 }
 
 impl Kept {
@@ -44,6 +47,7 @@ impl Kept {
             has_card: room.has_card,
             photos: room.photos.clone(),
             hats: room.hats.clone(),
+            indexed: true,
         }
     }
 
@@ -59,6 +63,15 @@ impl Kept {
         room.photos = self.photos;
         room.hats = self.hats;
         room.is_locked = false;
+    }
+
+    pub(crate) fn is_indexed(&self) -> bool {
+        self.indexed
+    }
+
+    /// What somebody is in it, if it says that.
+    pub(crate) fn affiliation(&self, jid: &str) -> Option<Affiliation> {
+        self.affiliations.get(jid).copied()
     }
 
     /// What somebody is in it, by the bare JID, as lists say it (XEP-0045 §17.4).

@@ -1,8 +1,12 @@
 //! The task that owns a room: commands in, effects made durable, then sent and told.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use shared_model::{Correlation, Deed, Fact, ModerationError, Participant, RoomSnapshot};
+use shared_model::{
+    Affiliated, Affiliation, Correlation, Deed, Fact, KeptRoom, ModerationError, Participant, RoomError,
+    RoomSnapshot,
+};
 use shared_runtime::unix_millis;
 use shared_store::{Entry, Expected, RecordChange, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -38,6 +42,14 @@ pub(crate) enum Command {
     Recording(bool),
     /// An administrator of the service does something to an occupant.
     Moderate(String, Deed, oneshot::Sender<Result<(), ModerationError>>),
+    /// Does its address or its name have this text, which is in lower case?
+    HasText(String, oneshot::Sender<bool>),
+    /// What is kept of it?
+    Look(oneshot::Sender<KeptRoom>),
+    /// The service says what somebody is from now on; first what they were is answered, then that it is durable.
+    Affiliate(Affiliated, oneshot::Sender<Result<Affiliation, RoomError>>, Kept),
+    /// The service ends it, and says why.
+    End(String, Kept),
 }
 
 /// Who waits for the store.
@@ -59,7 +71,7 @@ pub(crate) async fn run(server: Arc<Server>, mut room: Room, mut inbox: mpsc::Re
                 let mut effects = Effects { save: is_unsaved, ..Effects::default() };
                 room.close(&mut effects);
                 // It was logged, and the process ends.
-                let _ = send(&server, &room, effects).await;
+                let _ = send(&server, &mut room, effects).await;
                 break;
             }
         };
@@ -78,7 +90,7 @@ pub(crate) async fn run(server: Arc<Server>, mut room: Room, mut inbox: mpsc::Re
             }
         }
         let is_to_save = effects.save;
-        let durable = send(&server, &room, effects).await;
+        let durable = send(&server, &mut room, effects).await;
         is_unsaved = is_to_save && durable.is_err();
         if is_made && is_unsaved && room.occupants.is_empty() {
             refused = Some((kept, durable));
@@ -172,11 +184,25 @@ fn take(server: &Server, room: &mut Room, command: Command, effects: &mut Effect
         Command::Moderate(nick, deed, answer) => {
             let _ = answer.send(room.take_deed(&nick, deed, effects)); // who asked may have gone
         }
+        Command::HasText(text, answer) => {
+            let _ = answer.send(room.has_text(&text)); // who asked may have gone
+        }
+        Command::Look(answer) => {
+            let _ = answer.send(room.kept()); // who asked may have gone
+        }
+        Command::Affiliate(whom, answer, durable) => {
+            let _ = answer.send(room.affiliate(&whom, effects)); // who asked may have gone
+            kept.push(durable);
+        }
+        Command::End(reason, answer) => {
+            room.end(&reason, unix_millis(), effects);
+            kept.push(answer);
+        }
     }
 }
 
 /// First durable, then said. What could not be made durable is not said, and those who asked for it learn why.
-async fn send(server: &Arc<Server>, room: &Room, mut effects: Effects) -> Result<(), StoreError> {
+async fn send(server: &Arc<Server>, room: &mut Room, mut effects: Effects) -> Result<(), StoreError> {
     let durable = match keep_private(server, room, &mut effects).await {
         Ok(private) => {
             if !room.config.is_archived() {
@@ -285,7 +311,7 @@ async fn invite(server: &Server, Invitation { message, cause }: Invitation) {
     }
 }
 
-async fn persist(server: &Server, room: &Room, effects: &Effects) -> Result<(), StoreError> {
+async fn persist(server: &Server, room: &mut Room, effects: &Effects) -> Result<(), StoreError> {
     let (records, archive) = (&server.store.records, &server.store.archive);
     if room.is_destroyed {
         let (domain, local) = (room.address.domain(), room.address.local());
@@ -293,6 +319,7 @@ async fn persist(server: &Server, room: &Room, effects: &Effects) -> Result<(), 
             RecordChange::delete(state::COLLECTION, local),
             RecordChange::delete(avatar::COLLECTION, local),
         ];
+        changes.extend(room.index_changes(&BTreeSet::new()));
         if let Some(tombstone) = &effects.tombstone {
             changes.push(RecordChange::put(tombstone::COLLECTION, local, &tombstone.to_bytes()));
         }
@@ -306,12 +333,14 @@ async fn persist(server: &Server, room: &Room, effects: &Effects) -> Result<(), 
     }
     if effects.save {
         let (domain, local) = (room.address.domain(), room.address.local());
-        if room.config.persistent {
-            let kept = state::Kept::of(room).to_bytes();
-            records.put(domain, state::COLLECTION, local, &kept, Expected::Anything).await?;
-        } else {
-            records.delete(domain, state::COLLECTION, local).await?;
-        }
+        let named = if room.config.persistent { room.named() } else { BTreeSet::new() };
+        let mut changes = room.index_changes(&named);
+        changes.push(match room.config.persistent {
+            true => RecordChange::put(state::COLLECTION, local, &state::Kept::of(room).to_bytes()),
+            false => RecordChange::delete(state::COLLECTION, local),
+        });
+        records.commit(domain, &changes).await?;
+        room.indexed = named;
     }
     if let Some(card) = &effects.card {
         let (domain, local) = (room.address.domain(), room.address.local());

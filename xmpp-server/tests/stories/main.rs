@@ -36,6 +36,7 @@ mod reads;
 mod registration;
 mod room_calls;
 mod room_entry;
+mod room_keeping;
 mod room_outside;
 mod room_owners;
 mod room_rules;

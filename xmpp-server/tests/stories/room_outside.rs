@@ -54,11 +54,19 @@ async fn every_room_is_listed_for_the_operator_hidden_or_not() {
         let address = format!("{name}@conference.example.org").parse().unwrap();
         rooms.create(&address, Default::default()).await.unwrap();
     }
-    let all = rooms.rooms(None, 10).await.unwrap();
+    let all = rooms.rooms("", None, 10).await.unwrap();
     let locals: Vec<&str> = all.iter().map(|room| room.local()).collect();
     assert_eq!(locals, ["a", "dev", "z"]);
-    assert_eq!(rooms.rooms(Some(&all[0]), 1).await.unwrap(), [all[1].clone()]);
-    assert!(rooms.rooms(Some(&all[2]), 1).await.unwrap().is_empty());
+    assert_eq!(rooms.rooms("", Some(&all[0]), 1).await.unwrap(), [all[1].clone()]);
+    assert!(rooms.rooms("", Some(&all[2]), 1).await.unwrap().is_empty());
+    let named = RoomOptions { name: "Élan of the Zoo".to_owned(), ..RoomOptions::default() };
+    rooms.create(&"q@conference.example.org".parse().unwrap(), named).await.unwrap();
+    for (text, found) in [("éLAN", vec!["q"]), ("DEV", vec!["dev"]), ("z", vec!["q", "z"]), ("none", vec![])]
+    {
+        let all = rooms.rooms(text, None, 10).await.unwrap();
+        assert_eq!(all.iter().map(|room| room.local()).collect::<Vec<_>>(), found, "{text}");
+    }
+    assert_eq!(rooms.rooms("z", None, 1).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::super::account::deed;
+use super::super::text_field;
 use super::super::words::Words;
+use super::rooms::affiliation;
 use super::{Asked, escape, read, text};
 use crate::Face;
 use crate::session::Session;
@@ -13,6 +15,11 @@ const PLACE: &str = "/admin/bans";
 
 pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked: &Asked) -> Option<Markup> {
     let bans = read(face, session, "listBans", json!({ "after": asked.after, "max": PART })).await?;
+    let whose = asked.address.trim();
+    let rooms = match whose.is_empty() {
+        true => None,
+        false => read(face, session, "listRoomsOf", json!({ "address": whose, "after": asked.behind })).await,
+    };
     let (networks, accounts) = (bans["networks"].as_array()?, bans["accounts"].as_array()?);
     Some(html! {
         section {
@@ -55,6 +62,30 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
             // Those that are lifted make room.
             @if networks.len() > PART { p.hint { (words.networks) ": " (networks.len()) } }
         }
+        @if face.room_keeping.is_some() { section {
+            h2 { (words.rooms) }
+            form.row method="get" action=(PLACE) role="search" {
+                (text_field("address", "address", words.banned_who, whose, None))
+                button.quiet { (words.search) }
+            }
+            @if let Some(rooms) = &rooms {
+                @let found = rooms["rooms"].as_array()?;
+                @if found.is_empty() { p { (words.none_found) } } @else { table {
+                    thead { tr { th { (words.address) } th { (words.kind) } th { span.unseen { (words.deed) } } } }
+                    tbody { @for one in found {
+                        @let room = text(&one["room"]);
+                        tr {
+                            td { a href=(format!("/admin/rooms?room={}", escape(&room))) { (room) } }
+                            td { (affiliation(words, &one["affiliation"])) }
+                            td { @if one["affiliation"] == "outcast" {
+                                (deed(session, "setAffiliation", PLACE, &[("path.room", &room), ("address", whose), ("affiliation", "none")], words.lift, &room))
+                            } }
+                        }
+                    } }
+                } }
+                @if let Some(after) = rooms["after"].as_str() { p { a href=(format!("{PLACE}?address={}&behind={}", escape(whose), escape(after))) { (words.more) } } }
+            }
+        } }
     })
 }
 

@@ -39,6 +39,12 @@ pub(super) struct Asked {
     /// The entry of the audit before which to go on.
     before: String,
     room: String,
+    /// Who is in which group; what somebody is in a room, and behind whom to go on with those.
+    group: String,
+    affiliation: String,
+    behind: String,
+    /// Whose rooms.
+    address: String,
     dialled: String,
     caller: String,
     /// Whose timeline, within which time, with which text, and which page of it.
@@ -90,7 +96,7 @@ async fn draw(
     let (heading, body) = match place {
         "/admin/invites" => (words.invites, invites(face, words, session, outcome).await),
         "/admin/service" => (words.service, service(face, words, session, asked).await),
-        "/admin/rooms" => (words.rooms, rooms::section(face, words, session, asked).await),
+        "/admin/rooms" => (words.rooms, rooms::section(face, words, session, asked, outcome).await),
         "/admin/numbers" => (words.numbers, numbers::section(face, words, session, asked).await),
         "/admin/bans" => (words.bans, bans::section(face, words, session, asked).await),
         "/admin/timeline" => (words.happened, timeline::section(face, words, session, asked).await),
@@ -113,7 +119,9 @@ async fn accounts(
     asked: &Asked,
     outcome: Option<&Outcome>,
 ) -> Option<Markup> {
-    let listed = read(face, session, "listAccounts", json!({ "after": asked.after, "max": 50 })).await?;
+    let (text_part, group) = (asked.text.trim(), asked.group.trim());
+    let fields = json!({ "after": asked.after, "max": 50, "text": text_part, "group": group });
+    let listed = read(face, session, "listAccounts", fields).await?;
     let edited = asked.edit.parse::<Aor>().ok();
     let edited = match edited {
         Some(aor) => face.auth.directory.by_aor(&aor).await.ok()?,
@@ -124,14 +132,22 @@ async fn accounts(
         None => Value::Null,
     };
     let all = listed["accounts"].as_array()?;
-    let last = all.last().map(|account| text(&account["aor"])).unwrap_or_default();
+    let next = listed["after"].as_str().map(|after| {
+        format!("/admin?after={}&text={}&group={}", escape(after), escape(text_part), escape(group))
+    });
     Some(html! {
         @if let Some(card) = &edited {
             (edit(words, session, card))
             (groups::of_account(words, session, &card.aor, &groups, outcome))
         }
         section {
-            div.scroll tabindex="0" role="region" aria-label=(words.accounts) { table {
+            form.row method="get" action="/admin" role="search" {
+                (super::text_field("text", "text", words.with_text, text_part, None))
+                (super::text_field("group", "group", words.group, group, None))
+                button.quiet { (words.search) }
+            }
+            @if all.is_empty() { p { (words.none_found) } }
+            @else { div.scroll tabindex="0" role="region" aria-label=(words.accounts) { table {
                 thead { tr { th { (words.address) } th { (words.name) } th { (words.numbers) } th { span.unseen { (words.deed) } } } }
                 tbody { @for account in all {
                     @let aor = text(&account["aor"]);
@@ -153,10 +169,8 @@ async fn accounts(
                         } }
                     }
                 } }
-            } }
-            @if listed["more"] == true {
-                p { a href=(format!("/admin?after={}", escape(&last))) { (words.more) } }
-            }
+            } } }
+            @if let Some(next) = next { p { a href=(next) { (words.more) } } }
         }
         section {
             h2 { (words.new_account) }

@@ -1,26 +1,39 @@
-//! Rooms: all of them, and one with who is inside, who hears, who speaks, and what can be done about it.
+//! Rooms: all of them, and one with who is inside, who hears, who speaks, who is what, and what can be done about it.
 
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::super::account::deed;
-use super::super::words::Words;
-use super::{Asked, escape, read, read_at, text};
+use super::super::account::{deed, fault, form};
+use super::super::deeds::Outcome;
+use super::super::text_field;
+use super::super::words::{Words, fill};
+use super::{Asked, asking, escape, read, read_at, text};
 use crate::Face;
 use crate::session::Session;
 
-pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked: &Asked) -> Option<Markup> {
+pub(super) async fn section(
+    face: &Face,
+    words: &Words,
+    session: &Session,
+    asked: &Asked,
+    outcome: Option<&Outcome>,
+) -> Option<Markup> {
     if face.rooms.is_none() {
         return Some(html! { section { p { (words.elsewhere_served) } } });
     }
     if !asked.room.is_empty() {
-        return one(face, words, session, &asked.room).await;
+        return one(face, words, session, asked, outcome).await;
     }
-    let listed = read(face, session, "listRooms", json!({ "after": asked.after })).await?;
+    let listed =
+        read(face, session, "listRooms", json!({ "after": asked.after, "text": asked.text.trim() })).await?;
     let all = listed["rooms"].as_array()?;
     let last = all.last().map(|room| text(&room["room"])).unwrap_or_default();
     Some(html! {
         section {
+            form.row method="get" action=(PLACE) role="search" {
+                (text_field("text", "text", words.with_text, &asked.text, None))
+                button.quiet { (words.search) }
+            }
             @if all.is_empty() { p { (words.no_rooms) } } @else {
                 div.scroll tabindex="0" role="region" aria-label=(words.rooms) { table {
                     thead { tr { th { (words.address) } th { (words.name) } th { (words.in_chat) } th { (words.in_call) } } }
@@ -37,17 +50,153 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
                 } }
             }
             @if listed["more"] == true {
-                p { a href=(format!("/admin/rooms?after={}", escape(&last))) { (words.more) } }
+                p { a href=(format!("{PLACE}?after={}&text={}", escape(&last), escape(asked.text.trim()))) { (words.more) } }
+            }
+        }
+        section {
+            h2 { (words.new_room) }
+            p { (words.new_room_text) }
+            (form(session, "createRoom", PLACE, html! {
+                (text_field("room", "room", words.address, "", fault(outcome, "createRoom", "room")))
+                (text_field("name", "room-name", words.invite_name, "", fault(outcome, "createRoom", "name")))
+                label for="owners" { (words.owners) }
+                textarea #owners name="owners" rows="2" {}
+                @if let Some(rule) = fault(outcome, "createRoom", "owners") { p.error { (rule) } }
+                (text_field("password", "pin", words.pin, "", fault(outcome, "createRoom", "password")))
+                label { input type="checkbox" name="members_only"; (words.members_only) }
+                label { input type="checkbox" name="moderated"; (words.moderated) }
+                label { input type="checkbox" name="hidden"; (words.hidden) }
+                button { (words.new_room) }
+            }))
+        }
+    })
+}
+
+/// What a room is in a few words.
+fn rules(words: &Words, shown: &Value) -> String {
+    let all = [
+        (shown["persistent"] == true, words.persistent),
+        (shown["persistent"] == false, words.temporary),
+        (shown["hidden"] == true, words.hidden),
+        (shown["hidden"] == false, words.public),
+        (shown["members_only"] == true, words.members_only),
+        (shown["moderated"] == true, words.moderated),
+        (shown["has_password"] == true, words.has_password),
+    ];
+    all.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect::<Vec<_>>().join(", ")
+}
+
+/// Who is what in a room, and how that is changed.
+async fn affiliations(
+    face: &Face,
+    words: &Words,
+    session: &Session,
+    asked: &Asked,
+    outcome: Option<&Outcome>,
+) -> Option<Markup> {
+    let (room, place) = (asked.room.as_str(), format!("{PLACE}?room={}", escape(&asked.room)));
+    let fields = json!({ "affiliation": asked.affiliation, "text": asked.text.trim(), "after": asked.behind, "max": PART });
+    let listed = asking(face, session, "listAffiliations", &[("room", room)], fields).await.ok()?;
+    let all = list(&listed["affiliations"]);
+    let last = all.last().map(|one| text(&one["address"])).unwrap_or_default();
+    let next = format!(
+        "{place}&affiliation={}&text={}&behind={}",
+        escape(&asked.affiliation),
+        escape(asked.text.trim()),
+        escape(&last)
+    );
+    let kinds = |is_none: bool| {
+        let all = [
+            ("owner", words.owner),
+            ("admin", words.admin),
+            ("member", words.member),
+            ("outcast", words.outcast),
+        ];
+        all.into_iter().chain(is_none.then_some(("none", words.no_affiliation)))
+    };
+    Some(html! {
+        section {
+            h2 { (words.who_is_what) }
+            form.row method="get" action=(PLACE) role="search" {
+                input type="hidden" name="room" value=(room);
+                label for="affiliation" { (words.kind) }
+                select #affiliation name="affiliation" {
+                    option value="" { (words.all) }
+                    @for (word, shown) in kinds(false) { option value=(word) selected[asked.affiliation == word] { (shown) } }
+                }
+                (text_field("text", "text", words.with_text, &asked.text, None))
+                button.quiet { (words.search) }
+            }
+            @if all.is_empty() { p { (words.nobody) } } @else { table {
+                thead { tr { th { (words.address) } th { (words.kind) } th { span.unseen { (words.deed) } } } }
+                tbody { @for one in all {
+                    @let address = text(&one["address"]);
+                    tr {
+                        td { (address) }
+                        td { (affiliation(words, &one["affiliation"])) @if let Some(reason) = one["reason"].as_str() { br; span.hint { (reason) } } }
+                        td { (deed(session, "setAffiliation", &place, &[("path.room", room), ("address", &address), ("affiliation", "none")], words.remove, &address)) }
+                    }
+                } }
+            } }
+            @if listed["more"] == true { p { a href=(next) { (words.more) } } }
+            (form(session, "setAffiliation", &place, html! {
+                input type="hidden" name="path.room" value=(room);
+                (text_field("address", "whom", words.address, "", fault(outcome, "setAffiliation", "address")))
+                label for="to" { (words.kind) }
+                select #to name="affiliation" { @for (word, shown) in kinds(true) { option value=(word) selected[word == "member"] { (shown) } } }
+                (text_field("reason", "reason", words.reason, "", None))
+                button.quiet { (words.save) }
+            }))
+        }
+        section {
+            h2 { (words.end_room) }
+            form method="post" action="/do/destroyRoom" data-ask=(fill(words.end_room_ask, room)) {
+                input type="hidden" name="key" value=(session.key);
+                input type="hidden" name="back" value=(PLACE);
+                input type="hidden" name="path.room" value=(room);
+                button.grave { (words.end_room) }
             }
         }
     })
 }
 
-async fn one(face: &Face, words: &Words, session: &Session, room: &str) -> Option<Markup> {
+/// What somebody is for good.
+pub(super) fn affiliation<'a>(words: &'a Words, word: &Value) -> &'a str {
+    match word.as_str() {
+        Some("owner") => words.owner,
+        Some("admin") => words.admin,
+        Some("member") => words.member,
+        Some("outcast") => words.outcast,
+        _ => words.no_affiliation,
+    }
+}
+
+/// What somebody is for this visit.
+fn role<'a>(words: &'a Words, word: &Value) -> &'a str {
+    match word.as_str() {
+        Some("moderator") => words.moderator,
+        Some("visitor") => words.visitor,
+        _ => words.participant,
+    }
+}
+
+const PLACE: &str = "/admin/rooms";
+/// People on one page.
+const PART: usize = 50;
+
+async fn one(
+    face: &Face,
+    words: &Words,
+    session: &Session,
+    asked: &Asked,
+    outcome: Option<&Outcome>,
+) -> Option<Markup> {
+    let room = asked.room.as_str();
     let Some(shown) = read_at(face, session, "showRoom", &[("room", room)]).await else {
         return Some(html! { section { p role="alert" { (words.no_room) } (back(words)) } });
     };
     let place = format!("/admin/rooms?room={}", escape(room));
+    let known = affiliations(face, words, session, asked, outcome).await;
     // Who is muted may be so by themselves, or in one of chat and call alone: it cannot be told which is wanted.
     let buttons = |field: &str, value: &str, name: &str| {
         let fields = |word| [("path.room", room), (field, value), ("deed", word)];
@@ -60,7 +209,11 @@ async fn one(face: &Face, words: &Words, session: &Session, room: &str) -> Optio
     Some(html! {
         section {
             h2 { (room) }
-            p { (text(&shown["name"])) " " (text(&shown["subject"])) }
+            p { (text(&shown["name"])) " " (text(&shown["description"])) }
+            @if let Some(subject) = shown["subject"].as_str().filter(|it| !it.is_empty()) { p { (words.subject) ": " (subject) } }
+            p { (rules(words, &shown)) }
+            @let owners: Vec<String> = list(&shown["owners"]).iter().map(text).collect();
+            @if !owners.is_empty() { p { (words.owners) ": " (owners.join(", ")) } }
             (back(words))
         }
         section {
@@ -72,7 +225,7 @@ async fn one(face: &Face, words: &Words, session: &Session, room: &str) -> Optio
                     @let nick = text(&one["nick"]);
                     tr {
                         td { (nick) " " span.hint { (text(&one["jid"])) } }
-                        td { (text(&one["role"])) ", " (text(&one["affiliation"])) }
+                        td { (role(words, &one["role"])) ", " (affiliation(words, &one["affiliation"])) }
                         td { (buttons("nick", &nick, &nick)) }
                     }
                 } }
@@ -93,6 +246,7 @@ async fn one(face: &Face, words: &Words, session: &Session, room: &str) -> Optio
                 } }
             } }
         }
+        @if let Some(known) = known { (known) }
     })
 }
 

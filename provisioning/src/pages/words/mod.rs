@@ -48,6 +48,7 @@ words! {
     unprobed, answered, failed, where_to, dialled, caller, look_up, enum_first, by_enum, number, account_of, no_trunk_takes, cost, rules,
     not_allowed, leads_nowhere,
     happened, nothing_happened, time_utc, event, rest_of_it, within, within_hint, with_text, search,
+    group, none_found, new_room, new_room_text, owners, pin, moderated, persistent, temporary, public, has_password, who_is_what, kind, all, owner, admin, member, outcast, no_affiliation, moderator, participant, visitor, reason, end_room, end_room_ask, subject, banned_who,
     doctor, doctor_text, look_now, is_well, is_unwell, check, to_do,
 }
 

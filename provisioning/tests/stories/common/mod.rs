@@ -90,6 +90,7 @@ pub(crate) async fn house_behind(name: &str, proxies: &[&str], differs: impl FnO
         own_chat: Some(chat.clone()),
         notices: Some(chat.clone()),
         registrations: Some(Arc::new(chat::Registrar(store.bindings.clone()))),
+        room_keeping: Some(rooms.clone()),
         room_moderation: Some(rooms.clone()),
         call_moderation: Some(calls.clone()),
         telephony: Some(Arc::new(rooms::Carriers)),

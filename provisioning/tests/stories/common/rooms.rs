@@ -1,19 +1,90 @@
 //! A room with a call, and trunks, that do what they are told, for the pages.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use shared_model::{
-    AccountId, Affiliation, Aor, Audio, BareJid, ConferenceDirectory, ConferenceSnapshot, Correlation, Deed,
-    Diagnosis, Doctor, Happened, Meaning, Moderation, ModerationError, NotLooked, NumberRoute, Occupant,
-    Participant, Pending, Plan, Price, Role, RoomAccess, RoomAddress, RoomDirectory, RoomSnapshot, Telephony,
-    Timelines, TrunkState, Unavailable,
+    AccountId, Affiliated, Affiliation, Aor, Audio, BareJid, ConferenceDirectory, ConferenceSnapshot,
+    Correlation, Deed, Diagnosis, Doctor, Happened, KeptRoom, Meaning, Moderation, ModerationError, NewRoom,
+    NotLooked, NumberRoute, Occupant, Participant, Pending, Plan, Price, Role, RoomAccess, RoomAddress,
+    RoomDirectory, RoomError, RoomKeeping, RoomSnapshot, RoomsOf, Telephony, Timelines, TrunkState,
+    Unavailable,
 };
 
 pub(crate) const ROOM: &str = "dev@conference.example.org";
 
-/// The room `dev`, in which bob is, and what was done to whom.
+/// The room `dev`, in which bob is, what was done to whom, and who is what in it; others are made and ended.
 #[derive(Default)]
-pub(crate) struct Rooms(pub(crate) Mutex<Vec<(String, Deed)>>);
+pub(crate) struct Rooms(pub(crate) Mutex<Vec<(String, Deed)>>, pub(crate) Mutex<Kept>);
+
+/// Rooms by their addresses, and who is what there.
+#[derive(Default)]
+pub(crate) struct Kept {
+    pub(crate) made: Vec<NewRoom>,
+    pub(crate) ended: Vec<RoomAddress>,
+    pub(crate) known: BTreeMap<(RoomAddress, String), (Affiliation, Option<String>)>,
+}
+
+impl RoomKeeping for Rooms {
+    fn make(&self, new: NewRoom) -> Pending<'_, Result<(), RoomError>> {
+        let mut kept = self.1.lock().unwrap();
+        let is_there = new.room.as_str() == ROOM || kept.made.iter().any(|made| made.room == new.room);
+        let done = match (is_there, new.room.domain()) {
+            (true, _) => Err(RoomError::Exists),
+            (_, "conference.example.org") => {
+                kept.made.push(new);
+                Ok(())
+            }
+            _ => Err(RoomError::Refused("rooms are on the service's domain for rooms")),
+        };
+        Box::pin(async { done })
+    }
+
+    fn destroy<'a>(&'a self, room: &'a RoomAddress, _: &'a str) -> Pending<'a, Result<(), RoomError>> {
+        self.1.lock().unwrap().ended.push(room.clone());
+        Box::pin(async { Ok(()) })
+    }
+
+    fn kept<'a>(&'a self, room: &'a RoomAddress) -> Pending<'a, Result<KeptRoom, RoomError>> {
+        let kept = self.1.lock().unwrap();
+        let of_room = kept.known.iter().filter(|((of, _), _)| of == room);
+        let one =
+            |((_, jid), (affiliation, reason)): (&(RoomAddress, String), &(Affiliation, Option<String>))| {
+                Affiliated { jid: jid.clone(), affiliation: *affiliation, reason: reason.clone() }
+            };
+        let found = KeptRoom {
+            description: "What <b>we</b> make".to_owned(),
+            is_persistent: true,
+            affiliations: of_room.map(one).collect(),
+        };
+        let is_there = room.as_str() == ROOM || kept.made.iter().any(|made| made.room == *room);
+        Box::pin(async move { if is_there { Ok(found) } else { Err(RoomError::Nothing) } })
+    }
+
+    fn affiliate<'a>(
+        &'a self,
+        room: &'a RoomAddress,
+        whom: Affiliated,
+    ) -> Pending<'a, Result<Affiliation, RoomError>> {
+        let place = (room.clone(), whom.jid.clone());
+        let mut kept = self.1.lock().unwrap();
+        let done = match (whom.jid.contains('@'), whom.affiliation) {
+            (false, affiliation) if affiliation.is_member() => {
+                Err(RoomError::Refused("a domain can be banned, and no more"))
+            }
+            (_, Affiliation::None) => Ok(kept.known.remove(&place)),
+            (_, affiliation) => Ok(kept.known.insert(place, (affiliation, whom.reason))),
+        };
+        Box::pin(async move { done.map(|before| before.map_or(Affiliation::None, |(before, _)| before)) })
+    }
+
+    fn rooms_of<'a>(&'a self, jid: &'a str, _: Option<&'a str>) -> Pending<'a, Result<RoomsOf, RoomError>> {
+        let kept = self.1.lock().unwrap();
+        let own = kept.known.iter().filter(|((_, of), _)| of == jid);
+        let found = own.map(|((room, _), (affiliation, _))| (room.clone(), *affiliation)).collect();
+        Box::pin(async move { Ok((found, None)) })
+    }
+}
 
 /// Its call: bob's leg, and a stranger's.
 #[derive(Default)]
@@ -43,10 +114,12 @@ impl RoomDirectory for Rooms {
 
     fn rooms<'a>(
         &'a self,
+        text: &'a str,
         after: Option<&'a RoomAddress>,
         _: usize,
     ) -> Pending<'a, Result<Vec<RoomAddress>, Unavailable>> {
-        let all = if after.is_none() { vec![ROOM.parse().unwrap()] } else { Vec::new() };
+        let all =
+            if after.is_none() && ROOM.contains(text) { vec![ROOM.parse().unwrap()] } else { Vec::new() };
         Box::pin(async { Ok(all) })
     }
 }

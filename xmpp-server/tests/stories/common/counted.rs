@@ -15,6 +15,11 @@ impl Asked {
         asked.into_iter().filter(|what| what.contains('@')).collect()
     }
 
+    /// The same of everybody.
+    pub(crate) fn take_all(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+
     fn note(&self, what: String) {
         self.0.lock().unwrap().push(what);
     }
