@@ -89,9 +89,9 @@ pub enum State<'a> {
     Terminated(&'a str),
 }
 
-/// Whether an answer to a NOTIFY ends its subscription (§4.2.2, with RFC 5057 §5.1).
+/// Whether an answer to a NOTIFY ends its subscription (§4.2.2, with RFC 5057 §5.1): 408, too, which is how a proxy tells of the time that is up (§5.2 there).
 pub fn is_ended_by(status: u16) -> bool {
-    matches!(status, 404 | 405 | 410 | 416 | 480..=485 | 489 | 501 | 604)
+    matches!(status, 404 | 405 | 408 | 410 | 416 | 480..=485 | 489 | 501 | 604)
 }
 
 #[cfg(test)]
@@ -123,6 +123,15 @@ mod tests {
         assert_eq!((wanted(&[(Name::Event, "presence")]), wanted(&[])), (Err(489), Err(489)));
         assert_eq!(wanted(&[(Name::Event, "conference"), (Name::Accept, "text/plain")]), Err(406));
         assert!(wanted(&[(Name::Event, "conference"), (Name::Accept, "text/plain, */*;q=0.1")]).is_ok());
+    }
+
+    #[test]
+    fn a_subscription_ends_with_who_is_not_there_any_more() {
+        for (status, ends) in
+            [(200, false), (408, true), (481, true), (491, false), (500, false), (503, false)]
+        {
+            assert_eq!(is_ended_by(status), ends, "{status}");
+        }
     }
 
     #[test]

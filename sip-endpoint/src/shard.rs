@@ -192,6 +192,7 @@ impl Shard {
                 let wires = &self.inlet.wires;
                 let fallback = wires.fallbacks.of(&flow);
                 match fallback {
+                    None if fallback::is_beyond_datagrams(&request, &flow) => refuse(&reply),
                     // A connection that is gone already tells nobody any more.
                     None if !wires.is_open(&flow) => refuse(&reply),
                     Some(udp) if !wires.is_open(&flow) => {
@@ -253,6 +254,9 @@ fn request_again(
     now: Instant,
     events: &mut Vec<Event<Flow>>,
 ) {
+    if fallback::is_beyond_datagrams(&request, &udp) {
+        return refuse(&reply);
+    }
     fallback::by_udp(&mut request, &udp);
     send_request(transactions, waiting, (request, udp, reply), now, events);
 }

@@ -7,6 +7,7 @@
 //! ├─ conference-state         user-count active
 //! └─ users/user  entity       display-text associated-aors roles endpoint(status, joining-method, media)
 //! ```
+//! What is too long for one document comes in several: the whole with those who fit, and the others as if they came after it (§4.4).
 //! The order of elements is the schema's. Somebody who only chats is a user with a `text` medium alone (S-38).
 //!
 //! Whoever chats has a nick, and in a semi-anonymous room (XEP-0045 §4.2) is that nick to all but moderators and
@@ -166,28 +167,58 @@ impl View {
         Self { description, users }
     }
 
-    /// The whole, for a new subscription.
+    /// The whole, however long it is.
     pub(super) fn full(&self, entity: &str, version: u32) -> String {
-        let users: String = self.users.iter().map(|user| user.print("full")).collect();
-        self.print(entity, "full", version, &self.description, &users)
+        self.piece(&Self::default(), (entity, "full", version), usize::MAX).0
     }
 
-    /// What changed since `before`; `None` if nothing did.
-    pub(super) fn partial(&self, before: &Self, entity: &str, version: u32) -> Option<String> {
-        if self == before {
-            return None;
-        }
+    /// What a new subscription is told first, and how much of this view that is.
+    pub(super) fn first(&self, entity: &str, version: u32) -> (String, Self) {
+        self.piece(&Self::default(), (entity, "full", version), LONGEST)
+    }
+
+    /// What changed since `before`, and what is known with it; `None` if nothing did.
+    pub(super) fn partial(&self, before: &Self, entity: &str, version: u32) -> Option<(String, Self)> {
+        (self != before).then(|| self.piece(before, (entity, "partial", version), LONGEST))
+    }
+
+    /// So many octets of users, and one at least, that `before` has not or has otherwise; what is known with them. The rest is
+    /// another document's: to its reader they came, changed or went after these.
+    fn piece(
+        &self,
+        before: &Self,
+        (entity, state, version): (&str, &str, u32),
+        longest: usize,
+    ) -> (String, Self) {
         let description = if self.description == before.description { "" } else { &self.description };
+        let mut known = Self { description: self.description.clone(), users: Vec::new() };
         let mut users = String::new();
-        for user in self.users.iter().filter(|user| !before.users.contains(user)) {
-            users.push_str(&user.print("full"));
+        let fits = |users: &String, user: &String| users.is_empty() || users.len() + user.len() <= longest;
+        for user in &self.users {
+            let as_known = before.users.iter().find(|known| known.entity == user.entity);
+            if as_known == Some(user) {
+                known.users.push(user.clone());
+                continue;
+            }
+            let text = user.print("full");
+            if fits(&users, &text) {
+                users.push_str(&text);
+                known.users.push(user.clone());
+            } else {
+                known.users.extend(as_known.cloned());
+            }
         }
         for gone in &before.users {
             if !self.users.iter().any(|user| user.entity == gone.entity) {
-                users.push_str(&format!("<user entity=\"{}\" state=\"deleted\"/>", escape(&gone.entity)));
+                let text = format!("<user entity=\"{}\" state=\"deleted\"/>", escape(&gone.entity));
+                if fits(&users, &text) {
+                    users.push_str(&text);
+                } else {
+                    known.users.push(gone.clone());
+                }
             }
         }
-        Some(self.print(entity, "partial", version, description, &users))
+        (self.print(entity, state, version, description, &users), known)
     }
 
     fn print(&self, entity: &str, state: &str, version: u32, description: &str, users: &str) -> String {
@@ -292,6 +323,8 @@ fn escape(text: &str) -> String {
     out
 }
 
+/// Octets of users in one document, which has to get through in a datagram where there is no other way (RFC 3261 §18.1.1).
+const LONGEST: usize = 48_000;
 /// RFC 4575 §7.2.
 const NAMESPACE: &str = "urn:ietf:params:xml:ns:conference-info";
 /// The extension that tells a room of its call.
@@ -436,11 +469,44 @@ mod tests {
             |participants: &[_]| View::of(&room.room, Some(&room), participants, &Viewer::Trusted, LINKS);
         let (before, after) = (view(&[alice(Audio::SendReceive)]), view(&[alice(Audio::Muted)]));
         assert_eq!(before.partial(&before, "sip:dev@x", 1), None);
-        let muted = after.partial(&before, "sip:dev@x", 1).unwrap();
+        let (muted, known) = after.partial(&before, "sip:dev@x", 1).unwrap();
+        assert_eq!(known, after);
         assert!(muted.contains("state=\"partial\" version=\"1\"") && muted.contains("muted-via-focus"));
         assert!(!muted.contains("bob") && !muted.contains("conference-description"));
-        let left = view(&[]).partial(&before, "sip:dev@x", 2).unwrap();
+        let (left, _) = view(&[]).partial(&before, "sip:dev@x", 2).unwrap();
         assert!(left.contains("<user entity=\"sip:alice@example.org\" state=\"deleted\"/>"));
         assert!(left.contains("<user entity=\"xmpp:alice@example.org\" state=\"full\">"));
+    }
+
+    #[test]
+    fn what_is_too_long_for_one_document_comes_in_several() {
+        let mut room = snapshot();
+        room.occupants = (0..400)
+            .map(|n| Occupant { nick: format!("nick-{n}"), ..room.occupants[n % 2].clone() })
+            .collect();
+        let view =
+            |room: &RoomSnapshot| View::of(&room.room, Some(room), &[], &Viewer::Ordinary(None), LINKS);
+        let (all, none) = (view(&room), view(&RoomSnapshot { occupants: Vec::new(), ..room.clone() }));
+        let (first, mut known) = all.first("sip:dev@x", 0);
+        assert!(first.contains("state=\"full\" version=\"0\"") && first.contains("<user-count>400<"));
+        let mut told = vec![first];
+        while let Some((text, next)) = all.partial(&known, "sip:dev@x", told.len() as u32) {
+            told.push(text);
+            known = next;
+        }
+        assert!(told.len() > 2 && told.iter().all(|text| text.len() < LONGEST + 1_000));
+        assert!(
+            told[1].contains("<conference-info xmlns=\"urn:ietf:params:xml:ns:conference-info\"")
+                && !told[1].contains("<conference-description>")
+        );
+        let users = |text: &String| text.matches("<user entity=").count();
+        assert_eq!(told.iter().map(users).sum::<usize>(), 400, "each once");
+        // All go at once.
+        let mut deleted = 0;
+        while let Some((text, next)) = none.partial(&known, "sip:dev@x", 9) {
+            deleted += text.matches("state=\"deleted\"").count();
+            known = next;
+        }
+        assert_eq!((deleted, known), (400, none));
     }
 }

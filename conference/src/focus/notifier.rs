@@ -1,7 +1,8 @@
 //! The notifier — RFC 4575 §3, RFC 6665 §4.2: who watches a conference, and what they were told last.
 //!
 //! In    SUBSCRIBE inside the dialog of a call or outside any. Out NOTIFY, full first and then what changed.
-//! State for each subscription its expiry, its version counter, the view that it was told and when it may be told more.
+//! State for each subscription its expiry, its version counter, the view that it was told, which is a part of the whole where that is
+//! long, and when it may be told more.
 //!
 //! §3.9 recommends five seconds between notifications; we leave [`PAUSE`], since who is muted or speaks is of no use later.
 
@@ -63,12 +64,12 @@ impl Subscription {
     /// Writes into `notify` what is new since the last one; false if nothing is.
     pub(super) fn tell(&mut self, view: &View, entity: &str, notify: &mut Message, now: Instant) -> bool {
         let document = match &self.told {
-            None => Some(view.full(entity, self.version)),
+            None => Some(view.first(entity, self.version)),
             Some(told) => view.partial(told, entity, self.version),
         };
-        let Some(document) = document else { return false };
+        let Some((document, told)) = document else { return false };
         self.version += 1;
-        self.told = Some(view.clone());
+        self.told = Some(told);
         self.next = now + PAUSE;
         self.head(notify, State::Active(self.expires.saturating_duration_since(now)));
         notify.set_body(DOCUMENT, document.into());
@@ -78,7 +79,11 @@ impl Subscription {
     /// Writes into `notify` the whole and that it is over, for who only fetches or wants no more (RFC 6665 §4.4.3).
     pub(super) fn tell_last(&self, view: &View, entity: &str, notify: &mut Message) {
         self.head(notify, State::Terminated("timeout"));
-        notify.set_body(DOCUMENT, view.full(entity, self.version).into());
+        let (document, told) = view.first(entity, self.version);
+        if told != *view {
+            tracing::info!("who asked for one document was told of a part: it holds no more");
+        }
+        notify.set_body(DOCUMENT, document.into());
     }
 
     /// Writes into `notify` that it is over, and why (RFC 6665 §4.1.3).

@@ -18,3 +18,4 @@ mod pictures;
 mod recording;
 mod video;
 mod voicemail;
+mod watching;

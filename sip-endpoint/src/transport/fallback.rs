@@ -8,7 +8,7 @@ use dashmap::DashMap;
 use sip_core::Message;
 use sip_core::header::Name;
 
-use crate::flow::Flow;
+use crate::flow::{Flow, Transport};
 use crate::own::seen_ip;
 
 /// Flows to go back to.
@@ -41,6 +41,21 @@ pub(crate) fn is_large(bytes: usize) -> bool {
     bytes > LARGEST_DATAGRAM
 }
 
+/// Whether no datagram holds a request, and it has no other way.
+pub(crate) fn is_beyond_datagrams(request: &Message, flow: &Flow) -> bool {
+    let is_beyond = flow.transport == Transport::Udp
+        && is_large(request.body().len())
+        && request.to_bytes().len() > BEYOND_DATAGRAMS;
+    if is_beyond {
+        tracing::warn!(
+            method = request.method(),
+            body = request.body().len(),
+            "a request is larger than a datagram, and there is no TCP to who should get it"
+        );
+    }
+    is_beyond
+}
+
 /// Says in the topmost Via that the request goes by UDP now; it stays the same transaction.
 pub(crate) fn by_udp(request: &mut Message, udp: &Flow) {
     let Some(branch) = request.top_via().and_then(|via| via.branch()).map(str::to_owned) else { return };
@@ -52,6 +67,8 @@ pub(crate) fn by_udp(request: &mut Message, udp: &Flow) {
 
 /// RFC 3261 §18.1.1.
 const LARGEST_DATAGRAM: usize = 1_300;
+/// RFC 768 in IPv4: 65,535 less both heads.
+const BEYOND_DATAGRAMS: usize = 65_507;
 /// Connections that are remembered.
 const MOST: usize = 4_096;
 /// Longer than a connection takes to come about or not.

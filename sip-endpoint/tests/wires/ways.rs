@@ -119,3 +119,17 @@ async fn a_large_request_goes_by_udp_where_tcp_is_refused() {
         assert_eq!(word(&sent.last().await.unwrap()), "200");
     }
 }
+
+#[tokio::test]
+async fn a_request_that_no_datagram_holds_fails_at_once_where_tcp_is_refused() {
+    let rig = Rig::start(listeners()).await;
+    let (_socket, _, target) = peer(false).await;
+    let mut request = large();
+    request.set_body("text/plain", Bytes::from(vec![b'x'; 65_507]));
+    for _ in 0..2 {
+        let flow = rig.endpoint.flow_for(&target, request.to_bytes().len()).unwrap();
+        let sent = rig.endpoint.request(request.clone(), flow, "0").await;
+        let failed = timeout(PATIENCE, sent.last()).await.expect("nobody was told");
+        assert_eq!(failed.unwrap_err(), Failure::Unreachable);
+    }
+}

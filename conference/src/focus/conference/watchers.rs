@@ -155,7 +155,7 @@ impl Conference {
                 continue;
             }
             if let Some(until) = subscription.waits_until(now) {
-                self.telling = Some(self.telling.map_or(until, |telling| telling.min(until)));
+                self.telling = self.telling.into_iter().chain([until]).min();
                 continue;
             }
             let Some((mut notify, flow)) = in_dialog(&mut self.participants, &mut subscription.way, &contact)
@@ -165,6 +165,9 @@ impl Conference {
             if subscription.tell(view, &entity, &mut notify, now) {
                 due.push((Some(subscription.id), notify, flow));
             }
+            // What one document did not hold is told by the next.
+            let rest = subscription.waits_until(now).filter(|_| subscription.is_behind(view));
+            self.telling = self.telling.into_iter().chain(rest).min();
         }
         self.send_all(due).await;
     }
