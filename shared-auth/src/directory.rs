@@ -69,6 +69,32 @@ impl Directory {
         self.cache.store().do_others_begin_with(number, own).await
     }
 
+    /// The SIP URI that somebody of the domain `host` calls by an address (a JID or an AOR) or a number; `None` for what is neither.
+    /// AOR and JID are never made of one another: the account says which belong together.
+    pub async fn uri_of(&self, word: &str, host: &str) -> Result<Option<String>, StoreError> {
+        let sip = |aor: &Aor| (!aor.as_str().is_empty()).then(|| aor.to_sip_uri());
+        let word =
+            ["sip:", "xmpp:", "tel:"].iter().find_map(|scheme| word.strip_prefix(scheme)).unwrap_or(word);
+        if word.contains('@') {
+            if let Ok(jid) = word.parse::<BareJid>()
+                && let Some(card) = self.by_jid(&jid).await?
+            {
+                return Ok(sip(&card.aor));
+            }
+            return Ok(word.parse::<Aor>().ok().and_then(|aor| sip(&aor)));
+        }
+        let number: String = word.chars().filter(|c| !matches!(c, '-' | '.' | '/' | '(' | ')')).collect();
+        let digits = number.strip_prefix('+').unwrap_or(&number);
+        if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+            return Ok(None);
+        }
+        if let Some(card) = self.by_number(&number).await? {
+            return Ok(sip(&card.aor));
+        }
+        // As their phone would dial it.
+        Ok(Aor::new(&number, host).ok().map(|aor| aor.to_sip_uri()))
+    }
+
     /// At most `max` accounts in the order of their AORs, beginning after `after`; and whether there are more.
     pub async fn list(
         &self,

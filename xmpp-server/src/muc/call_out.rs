@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use shared_auth::AccountCard;
-use shared_model::{Aor, BareJid, CallOutError, RoomAddress};
+use shared_model::{CallOutError, RoomAddress};
 use shared_store::StoreError;
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
@@ -71,36 +71,13 @@ async fn attempt(server: &Server, room: &RoomAddress, call: &CallOut) -> Result<
     calls.call_out(room, &asker.jid, &uri).await.map_err(|error| error.to_string())
 }
 
-/// Where a word leads. AOR and JID are never made of one another: the account says which belong together.
+/// Where a word leads.
 async fn uri(server: &Server, call: &CallOut, asker: &AccountCard) -> Result<Option<String>, StoreError> {
-    let directory = &server.auth.directory;
     if let Some(occupant) = &call.occupant {
-        return Ok(server.account(occupant).await?.and_then(|card| sip(&card.aor)));
+        let card = server.account(occupant).await?;
+        return Ok(card.filter(|card| !card.aor.as_str().is_empty()).map(|card| card.aor.to_sip_uri()));
     }
-    let word = ["sip:", "xmpp:", "tel:"].iter().find_map(|scheme| call.word.strip_prefix(scheme));
-    let word = word.unwrap_or(&call.word);
-    if word.contains('@') {
-        if let Ok(jid) = word.parse::<BareJid>()
-            && let Some(card) = directory.by_jid(&jid).await?
-        {
-            return Ok(sip(&card.aor));
-        }
-        return Ok(word.parse::<Aor>().ok().and_then(|aor| sip(&aor)));
-    }
-    let number: String = word.chars().filter(|c| !matches!(c, '-' | '.' | '/' | '(' | ')')).collect();
-    let digits = number.strip_prefix('+').unwrap_or(&number);
-    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
-        return Ok(None);
-    }
-    if let Some(card) = directory.by_number(&number).await? {
-        return Ok(sip(&card.aor));
-    }
-    // As the asker's phone would dial it.
-    Ok(Aor::new(&number, &asker.aor.host()).ok().map(|aor| aor.to_sip_uri()))
-}
-
-fn sip(aor: &Aor) -> Option<String> {
-    (!aor.as_str().is_empty()).then(|| aor.to_sip_uri())
+    server.auth.directory.uri_of(&call.word, &asker.aor.host()).await
 }
 
 /// A word of the room to one client alone.
