@@ -43,7 +43,7 @@ pub struct Config {
     /// How long a message may be. Default `3m`.
     #[serde(with = "shared_runtime::config::duration")]
     pub voicemail_longest: Duration,
-    /// The folder in which moderators have conferences recorded (`*7`), which must be there; empty: nobody is. Default
+    /// The folder in which moderators have conferences recorded (`*7`, or by the API), which must be there; empty: nobody is. Default
     /// empty.
     pub recordings: PathBuf,
     /// How long a recording may be. Default `4h`.
@@ -145,7 +145,7 @@ pub const KEYS: &[Key] = &[
     Key::new(
         "conference.recordings",
         "\"\"",
-        "folder of recordings that moderators begin by *7; empty: none",
+        "folder of recordings that moderators begin by *7 or the API; empty: none",
     ),
     Key::new("conference.recording_longest", "\"4h\"", "how long a recording may be"),
     Key::new("conference.video", "true", "whether pictures (VP8, H.264) are taken and forwarded"),

@@ -1,6 +1,6 @@
 //! A conference as other services see it: who is in the call, and who is heard (RFC 4575 §5.6).
 
-use crate::{AccountId, BareJid, Pending, RoomAddress, Unavailable};
+use crate::{AccountId, BareJid, ModerationError, Pending, RoomAddress, Unavailable};
 
 /// What a participant of a call can do with sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,7 +56,7 @@ pub enum CallOutError {
     Unavailable,
 }
 
-/// Answers who is in a room's call now, and calls others into it. The focus implements it; the chat server asks it.
+/// Answers who is in a room's call now, calls others into it, and has it recorded. The focus implements it; the chat server and the API ask it.
 pub trait ConferenceDirectory: Send + Sync {
     /// The room's call at this moment, or `None` if nobody is in it.
     fn conference<'a>(
@@ -82,5 +82,16 @@ pub trait ConferenceDirectory: Send + Sync {
         _callee: &'a str,
     ) -> Pending<'a, Result<(), CallOutError>> {
         Box::pin(async { Err(CallOutError::Unavailable) })
+    }
+
+    /// Has the room's call recorded, or not any more, for `asker`, who moderates the room, or for the operator. Everybody in the call is
+    /// told, and so is the chat.
+    fn record<'a>(
+        &'a self,
+        _room: &'a RoomAddress,
+        _asker: Option<&'a BareJid>,
+        _is_wanted: bool,
+    ) -> Pending<'a, Result<(), ModerationError>> {
+        Box::pin(async { Err(ModerationError::Unavailable) })
     }
 }

@@ -145,7 +145,9 @@ pub(crate) enum Input {
     Snapshot(oneshot::Sender<ConferenceSnapshot>),
     /// An administrator of the service does something to the leg of a Call-ID.
     Moderate(String, Deed, oneshot::Sender<Result<(), ModerationError>>),
-    /// Somebody in the chat room asks for a call to a SIP URI.
+    /// Somebody who moderates the room, or the operator, wants its call recorded or not any more.
+    Record(Option<BareJid>, bool, oneshot::Sender<Result<(), ModerationError>>),
+    /// Somebody outside the call asks for one to a SIP URI.
     CallOut(BareJid, String, oneshot::Sender<Result<(), CallOutError>>),
     /// Somebody of the room asks for the conference document.
     Document(BareJid, oneshot::Sender<String>),
@@ -420,6 +422,22 @@ impl ConferenceDirectory for Focus {
             let input = Input::CallOut(asker.clone(), callee.to_owned(), sender);
             focus.deliver(room.clone(), input).map_err(|_| CallOutError::Unavailable)?;
             receiver.await.map_err(|_| CallOutError::Unavailable)?
+        })
+    }
+
+    fn record<'a>(
+        &'a self,
+        room: &'a RoomAddress,
+        asker: Option<&'a BareJid>,
+        is_wanted: bool,
+    ) -> Pending<'a, Result<(), ModerationError>> {
+        Box::pin(async move {
+            let inbox = self.conferences.get(room).map(|inbox| inbox.clone());
+            let inbox = inbox.ok_or(ModerationError::Nobody)?;
+            let (sender, receiver) = oneshot::channel();
+            let input = Input::Record(asker.cloned(), is_wanted, sender);
+            inbox.try_send(input).map_err(|_| ModerationError::Unavailable)?;
+            receiver.await.map_err(|_| ModerationError::Nobody)?
         })
     }
 }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::house::{House, loudest_in, occupant, tone_in};
+use crate::house::{House, jid, loudest_in, occupant, tone_in};
 use conference::Config;
-use shared_model::{ConferenceEvent, Event, Fact, Role};
+use shared_model::{ConferenceDirectory, ConferenceEvent, Event, Fact, ModerationError, Role};
 use shared_runtime::bus::{Heard, Subscription};
 
 fn folder() -> PathBuf {
@@ -176,4 +176,41 @@ async fn without_a_folder_nobody_is_recorded_or_told_so() {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_moderates_has_the_call_recorded_from_outside_it() {
+    let folder = folder();
+    let house =
+        House::start_with(Config { prompts: false, recordings: folder.clone(), ..Config::default() }).await;
+    house.occupants(vec![occupant("alice", Role::Moderator), occupant("bob", Role::Participant)]);
+    let room = crate::house::ROOM.parse().unwrap();
+    let record = async |asker: Option<&str>, is_wanted| {
+        house.focus.record(&room, asker.map(jid).as_ref(), is_wanted).await
+    };
+    assert_eq!(record(Some("alice"), true).await, Err(ModerationError::Nobody), "nobody is in the call");
+    let mut facts = house.bus.subscribe();
+    let mut bob = [house.call("bob", 700.0).await];
+    assert!(matches!(record(Some("bob"), true).await, Err(ModerationError::Refused(_))));
+    assert_eq!(record(Some("alice"), true).await, Ok(()));
+    assert!(changed(&mut facts).await, "the room is told");
+    assert!(bob[0].loudness(75) > 100.0, "and so is the call");
+    assert_eq!(record(None, true).await, Ok(()), "it is recorded already");
+    crate::house::talk::<1>(&mut bob, 50);
+    assert_eq!(record(None, false).await, Ok(()), "the operator ends it");
+    assert!(!changed(&mut facts).await);
+    assert!(tone_in(&finished(&folder).await, 700.0) > 1_000.0);
+    house.stop().await;
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_recorded_where_nobody_keeps_it() {
+    let house = House::start().await;
+    house.occupants(vec![occupant("alice", Role::Moderator)]);
+    let _alice = house.call("alice", 440.0).await;
+    let room = crate::house::ROOM.parse().unwrap();
+    let refused = house.focus.record(&room, None, true).await;
+    assert_eq!(refused, Err(ModerationError::Refused("conference.recordings names no folder")));
+    house.stop().await;
 }

@@ -228,6 +228,10 @@ impl Conference {
                 self.offer_more().await;
             }
             Input::Recorded(number) => self.recorded(number).await,
+            Input::Record(asker, is_wanted, sender) => {
+                // Whoever asked may have gone.
+                let _ = sender.send(self.record(asker.as_ref(), is_wanted).await);
+            }
             Input::Refreshed(leg, answer) => self.refreshed(leg, answer).await,
             Input::Document(viewer, sender) => {
                 // Whoever asked may have gone.

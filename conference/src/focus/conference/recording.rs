@@ -1,6 +1,6 @@
-//! Recording a conference — Opus in Ogg, begun and ended by a moderator (`*7`), never in secret.
+//! Recording a conference — Opus in Ogg, begun and ended by a moderator (`*7`, or from outside the call) or the operator, never in secret.
 //!
-//! In    the wish of a moderator; the end of the conference. Out a file in `conference.recordings`, whole when it has its
+//! In    the wish; the end of the conference. Out a file in `conference.recordings`, whole when it has its
 //!       name; a prompt to all, whatever `conference.prompts` says, and to who joins or is back from hold meanwhile; a fact,
 //!       by which the chat room says it, too.
 //! State the recording that is under way. Errors no folder, no disk: it is in the log, and nobody is told that they are
@@ -13,9 +13,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use shared_model::{ConferenceEvent, Correlation, Fact};
+use shared_model::{BareJid, ConferenceEvent, Correlation, Fact, ModerationError};
 
-use super::super::Input;
+use super::super::{Input, policy};
 use super::Conference;
 use crate::mixer::{Command, Tape};
 
@@ -28,19 +28,44 @@ pub(super) struct Recording {
 impl Conference {
     /// A moderator wants the conference recorded, or not any more.
     pub(super) async fn switch_recording(&mut self) {
-        match self.recording.is_some() {
-            true => self.end_recording().await,
-            false => self.begin_recording().await,
+        let is_wanted = self.recording.is_none();
+        if let Err(why) = self.set_recording(is_wanted).await {
+            tracing::info!(%why, "a moderator wants a recording, and gets none");
         }
     }
 
-    async fn begin_recording(&mut self) {
+    /// The same wish from elsewhere than the call: of somebody, or of the operator.
+    pub(super) async fn record(
+        &mut self,
+        asker: Option<&BareJid>,
+        is_wanted: bool,
+    ) -> Result<(), ModerationError> {
+        let moderates = |jid| self.snapshot.as_ref().is_some_and(|room| policy::moderates(room, jid));
+        if self.mailbox.is_some() || !self.participants.iter().any(|participant| participant.is_joined) {
+            return Err(ModerationError::Nobody);
+        }
+        if !asker.is_none_or(moderates) {
+            return Err(ModerationError::Refused("only who moderates a room has its call recorded"));
+        }
+        self.set_recording(is_wanted).await
+    }
+
+    async fn set_recording(&mut self, is_wanted: bool) -> Result<(), ModerationError> {
+        match (is_wanted, self.recording.is_some()) {
+            (true, false) => self.begin_recording().await,
+            (false, true) => {
+                self.end_recording().await;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn begin_recording(&mut self) -> Result<(), ModerationError> {
         let parts = self.focus.parts();
         let folder = &parts.config.recordings;
         if folder.as_os_str().is_empty() {
-            return tracing::info!(
-                "a moderator wants a recording, and conference.recordings names no folder"
-            );
+            return Err(ModerationError::Refused("conference.recordings names no folder"));
         }
         let name = format!("{}-{}", file_name(self.room.local()), shared_runtime::unix_millis() / 1_000);
         let longest = parts.config.recording_longest;
@@ -51,7 +76,10 @@ impl Conference {
         });
         let (under_way, tape, ending) = match begun {
             Ok(begun) => begun,
-            Err(error) => return tracing::error!(%error, file = name, "no recording can be written"),
+            Err(error) => {
+                tracing::error!(%error, file = name, "no recording can be written");
+                return Err(ModerationError::Refused("no recording can be written: the log says why"));
+            }
         };
         let number = self.name();
         let inbox = self.inbox.clone();
@@ -70,6 +98,7 @@ impl Conference {
         tracing::info!("the conference is recorded");
         self.tell_recording();
         self.mixer.tell(Command::Announce(tape)).await;
+        Ok(())
     }
 
     /// Nothing more is written: if a moderator did not end it, everybody learns that it is over.
