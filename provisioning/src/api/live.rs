@@ -119,7 +119,9 @@ async fn room(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         None => None,
     };
     let owners = kept.iter().flat_map(|kept| of(&kept.affiliations, Some(Affiliation::Owner)));
+    let call = conference(face, &address).await;
     Ok(json!({
+        "recorded": call.as_ref().is_some_and(|call| call.is_recorded),
         "description": kept.as_ref().map(|kept| &kept.description),
         "persistent": kept.as_ref().map(|kept| kept.is_persistent),
         "owners": owners.take(MOST_OWNERS).map(|it| &it.jid).collect::<Vec<_>>(),
@@ -127,7 +129,7 @@ async fn room(face: &Face, ask: &Ask) -> Result<Value, Problem> {
         "room": address, "name": snapshot.name, "subject": snapshot.subject,
         "members_only": snapshot.access.members_only, "moderated": snapshot.access.moderated,
         "hidden": snapshot.access.hidden, "has_password": snapshot.access.password.is_some(),
-        "occupants": occupants.collect::<Vec<_>>(), "participants": participants(face, &address).await,
+        "occupants": occupants.collect::<Vec<_>>(), "participants": call.as_ref().map_or_else(Vec::new, legs),
     }))
 }
 
@@ -194,7 +196,7 @@ async fn by_call(face: &Face, room: &RoomAddress, call_id: &str, deed: Deed) -> 
     Ok(leg.uri.clone())
 }
 
-fn address(ask: &Ask) -> Result<RoomAddress, Problem> {
+pub(super) fn address(ask: &Ask) -> Result<RoomAddress, Problem> {
     ask.part("room").parse().map_err(|_| Problem::nothing("room"))
 }
 
@@ -202,14 +204,17 @@ async fn snapshot(face: &Face, room: &RoomAddress) -> Option<RoomSnapshot> {
     face.rooms.as_ref()?.room(room).await.ok().flatten()
 }
 
-async fn conference(face: &Face, room: &RoomAddress) -> Option<ConferenceSnapshot> {
+pub(super) async fn conference(face: &Face, room: &RoomAddress) -> Option<ConferenceSnapshot> {
     face.conferences.as_ref()?.conference(room).await.ok().flatten()
 }
 
 /// Who is in the call; nobody where the focus does not answer.
 async fn participants(face: &Face, room: &RoomAddress) -> Vec<Value> {
-    let call = conference(face, room).await;
-    call.map_or_else(Vec::new, |call| call.participants.iter().map(|(id, it)| to_json(id, it)).collect())
+    conference(face, room).await.as_ref().map_or_else(Vec::new, legs)
+}
+
+fn legs(call: &ConferenceSnapshot) -> Vec<Value> {
+    call.participants.iter().map(|(id, it)| to_json(id, it)).collect()
 }
 
 fn to_json(call: &str, participant: &Participant) -> Value {
@@ -224,7 +229,7 @@ fn to_json(call: &str, participant: &Participant) -> Value {
     })
 }
 
-fn problem(error: ModerationError) -> Problem {
+pub(super) fn problem(error: ModerationError) -> Problem {
     match error {
         ModerationError::Nobody => Problem::nothing("occupant or participant"),
         ModerationError::Refused(why) => Problem::new(StatusCode::CONFLICT, why),

@@ -10,6 +10,7 @@ mod accounts;
 mod bans;
 pub(crate) mod caller;
 mod chat;
+mod conference;
 mod doctor;
 pub(crate) mod export;
 mod groups;
@@ -139,6 +140,7 @@ pub(crate) fn table() -> impl Iterator<Item = &'static Operation> {
         invites::TABLE,
         live::TABLE,
         rooms::TABLE,
+        conference::TABLE,
         telephony::TABLE,
         groups::TABLE,
         bans::TABLE,

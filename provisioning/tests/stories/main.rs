@@ -12,5 +12,6 @@ mod https;
 mod invites;
 mod operator;
 mod own_chat;
+mod room_calls;
 mod search;
 mod voicemail;

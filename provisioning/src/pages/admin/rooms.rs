@@ -1,4 +1,4 @@
-//! Rooms: all of them, and one with who is inside, who hears, who speaks, who is what, and what can be done about it.
+//! Rooms: all of them, and one with who is inside, who hears, who speaks, who is what, and what can be done about it: to somebody, or to the call.
 
 use maud::{Markup, html};
 use serde_json::{Value, json};
@@ -234,6 +234,16 @@ async fn one(
         section {
             h2 { (words.in_call) }
             @let participants = list(&shown["participants"]);
+            (form(session, "callInto", &place, html! {
+                input type="hidden" name="path.room" value=(room);
+                (text_field("callee", "callee", words.callee, "", fault(outcome, "callInto", "callee")))
+                button { (words.call_into) }
+            }))
+            @if !participants.is_empty() {
+                @let (on, label) = if shown["recorded"] == true { ("false", words.end_recording) } else { ("true", words.begin_recording) };
+                @if shown["recorded"] == true { p { (words.is_recorded) } }
+                (deed(session, "record", &place, &[("path.room", room), ("on", on)], label, room))
+            }
             @if participants.is_empty() { p { (words.nobody) } } @else { table {
                 thead { tr { th { (words.name) } th { (words.sound) } th { span.unseen { (words.deed) } } } }
                 tbody { @for one in participants {

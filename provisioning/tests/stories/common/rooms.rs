@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use shared_model::{
-    AccountId, Affiliated, Affiliation, Aor, Audio, BareJid, ConferenceDirectory, ConferenceSnapshot,
-    Correlation, Deed, Diagnosis, Doctor, Happened, KeptRoom, Meaning, Moderation, ModerationError, NewRoom,
-    NotLooked, NumberRoute, Occupant, Participant, Pending, Plan, Price, Role, RoomAccess, RoomAddress,
-    RoomDirectory, RoomError, RoomKeeping, RoomSnapshot, RoomsOf, Telephony, Timelines, TrunkState,
-    Unavailable,
+    AccountId, Affiliated, Affiliation, Aor, Audio, BareJid, CallOutError, ConferenceDirectory,
+    ConferenceSnapshot, Correlation, Deed, Diagnosis, Doctor, Happened, KeptRoom, Meaning, Moderation,
+    ModerationError, NewRoom, NotLooked, NumberRoute, Occupant, Participant, Pending, Plan, Price, Role,
+    RoomAccess, RoomAddress, RoomDirectory, RoomError, RoomKeeping, RoomSnapshot, RoomsOf, Telephony,
+    Timelines, TrunkState, Unavailable,
 };
 
 pub(crate) const ROOM: &str = "dev@conference.example.org";
@@ -86,9 +86,9 @@ impl RoomKeeping for Rooms {
     }
 }
 
-/// Its call: bob's leg, and a stranger's.
+/// Its call: bob's leg, and a stranger's; what was done to whom, and what was asked of it: whom to call for whom, and to record.
 #[derive(Default)]
-pub(crate) struct Calls(pub(crate) Mutex<Vec<(String, Deed)>>);
+pub(crate) struct Calls(pub(crate) Mutex<Vec<(String, Deed)>>, pub(crate) Mutex<Vec<String>>);
 
 /// Two trunks.
 pub(crate) struct Carriers;
@@ -143,8 +143,38 @@ impl ConferenceDirectory for Calls {
             ("leg-1".to_owned(), leg(Some(bob()), "sip:bob@example.org", Audio::SendReceive)),
             ("leg-2".to_owned(), leg(None, "sip:stranger@other.example", Audio::Muted)),
         ];
-        let snapshot = ConferenceSnapshot { room: room.clone(), participants, is_recorded: false };
+        let is_recorded = self.1.lock().unwrap().iter().any(|asked| asked.starts_with("record"));
+        let snapshot = ConferenceSnapshot { room: room.clone(), participants, is_recorded };
         Box::pin(async move { Ok((room.as_str() == ROOM).then_some(snapshot)) })
+    }
+
+    fn call_out<'a>(
+        &'a self,
+        _: &'a RoomAddress,
+        asker: &'a BareJid,
+        callee: &'a str,
+    ) -> Pending<'a, Result<(), CallOutError>> {
+        self.1.lock().unwrap().push(format!("{callee} for {asker}"));
+        match callee {
+            "sip:busy@example.org" => {
+                Box::pin(async { Err(CallOutError::Refused("486 Busy Here".to_owned())) })
+            }
+            "sip:slow@example.org" => Box::pin(std::future::pending()),
+            _ => Box::pin(async { Ok(()) }),
+        }
+    }
+
+    fn record<'a>(
+        &'a self,
+        _: &'a RoomAddress,
+        asker: Option<&'a BareJid>,
+        is_wanted: bool,
+    ) -> Pending<'a, Result<(), ModerationError>> {
+        if asker.is_some() {
+            return Box::pin(async { Err(ModerationError::Refused("only who moderates")) });
+        }
+        self.1.lock().unwrap().push(format!("{} {is_wanted}", if is_wanted { "record" } else { "end" }));
+        Box::pin(async { Ok(()) })
     }
 }
 
