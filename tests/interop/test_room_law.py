@@ -1,13 +1,17 @@
 """A room's law in its call, with both halves real: slixmpp in the chat, user agents in the call (RFC 7081 §4)."""
 
 import asyncio
+import json
+import ssl
 import threading
+import urllib.error
+import urllib.request
 import uuid
 from urllib.parse import quote
 
 import pytest
 from chat import Chat
-from conftest import ROOMS
+from conftest import ROOMS, Service
 from sip import SDP, Agent, Udp, contact, routes
 
 ROOM = f"lounge@{ROOMS}"
@@ -17,10 +21,10 @@ URI = f"sip:{ROOM}"
 class Leg:
     """A call to the room, without sound."""
 
-    def __init__(self, service, name):
-        self.agent = Agent(name, Udp(service))
+    def __init__(self, service, name, agent=Agent, sdp=SDP):
+        self.service, self.agent = service, agent(name, Udp(service))
         self.headers = [f"From: <{self.agent.aor}>;tag=x", f"To: <{URI}>", f"Call-ID: {uuid.uuid4()}"]
-        self.answer = self.agent.ask("INVITE", URI, self.headers, SDP)
+        self.answer = self.agent.ask("INVITE", URI, self.headers, sdp)
         if self.answer.word == "200":
             self.target, self.routes = contact(self.answer), routes(self.answer, True)
             self.send("ACK", self.agent.cseq)
@@ -144,3 +148,60 @@ def test_a_call_between_two_moves_into_the_room(service, legs):
     finally:
         alice.close()
         bob.close()
+
+
+def test_a_program_calls_somebody_into_the_room_and_has_it_recorded(tmp_path):
+    recordings = tmp_path / "recordings"
+    recordings.mkdir()
+    service = Service(tmp_path, CUSAX_CONFERENCE__RECORDINGS=str(recordings)).start()
+    service.add("alice", "bob")
+    service.run("room", "add", ROOM, "--owner", "alice@localhost")
+    trust = ssl.create_default_context(cafile=str(service.ca))
+    tokens = {
+        name: service.run("api-token", f"{name}@localhost", "--scopes", "account:write").strip() for name in ("alice", "bob")
+    }
+
+    def ask(name, method, path, **body):
+        url = f"https://localhost:{service.ports['http.https']}/api/v1/rooms/{ROOM}/conference{path}"
+        headers = {"Authorization": f"Bearer {tokens[name]}", "Content-Type": "application/json"}
+        request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=20, context=trust) as answer:
+                return answer.status, json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as problem:
+            return problem.code, json.load(problem)["detail"]
+
+    async def story():
+        alice = await Chat("alice", service).connect()
+        await alice.join(ROOM)
+        assert (await asyncio.to_thread(ask, "alice", "PUT", "/recording", on=True))[0] == 404, "nobody is in the call"
+        calling = asyncio.create_task(asyncio.to_thread(ask, "alice", "POST", "", callee=f"bob@{service.domain}"))
+        invite = await asyncio.to_thread(bob.receive, "INVITE")
+        assert f"sip:{ROOM}" in invite["From"] and "isfocus" in invite["Contact"]
+        bob.respond(invite, "200 OK", SDP)
+        await asyncio.to_thread(bob.receive, "ACK")
+        assert await calling == (200, {"state": "in"})
+        await alice.got(lambda m: "bob" in m["body"] and m["body"].endswith("is in the call."), "that bob was called")
+        # By the rights of who asks: she has none for numbers, and only who moderates has the call recorded.
+        status, why = await asyncio.to_thread(ask, "alice", "POST", "", callee="+15550100")
+        assert status == 409 and why.split()[0].isdigit(), why
+        assert (await asyncio.to_thread(ask, "bob", "PUT", "/recording", on=True))[0] == 409
+        assert await asyncio.to_thread(ask, "alice", "PUT", "/recording", on=True) == (204, None)
+        await alice.got(lambda m: m["body"] == "The call is being recorded.", "that the call is recorded")
+        assert [one.suffix for one in recordings.iterdir()] == [".part"]
+        await asyncio.to_thread(ask, "alice", "PUT", "/recording", on=False)
+        await alice.got(lambda m: m["body"] == "The call is not recorded any more.", "that the recording is over")
+        for _ in range(100):
+            if [one.suffix for one in recordings.iterdir()] == [".ogg"]:
+                break
+            await asyncio.sleep(0.05)
+        assert [one.suffix for one in recordings.iterdir()] == [".ogg"]
+        await alice.close()
+
+    bob = Agent("bob", Udp(service))
+    try:
+        assert bob.register().word == "200"
+        asyncio.run(story())
+    finally:
+        bob.close()
+        service.stop()
