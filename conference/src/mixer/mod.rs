@@ -16,6 +16,6 @@ mod tone;
 
 pub use legs::{Gate, LegId, Legs, MOST_GAIN, Peer, Spoken};
 pub use prompts::Prompt;
-pub use tape::{Ending, Recorded, Tape};
+pub use tape::{Ending, Recorded, Tail, Tape};
 pub use threads::{Command, Heard, Mixer, Mixers};
 pub use tone::{Goertzel, Tone};

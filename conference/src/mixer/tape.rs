@@ -2,6 +2,7 @@
 //!
 //! In    the sum of all legs, frame by frame. Out Opus in Ogg ([`Writer`]), and how long somebody spoke.
 //! State a queue of [`QUEUE`] frames: when it is full, what comes is lost, and silence of the same length stands for it.
+//!       Silence at the end is left out of a message, whose caller may be gone before that is noticed.
 //! Errors what takes the bytes fails: the recording ends, and says why.
 //!
 //! The thread ends when the tape is dropped, or is full.
@@ -19,6 +20,15 @@ pub struct Tape {
     frames: mpsc::Sender<(u32, Box<Frame>)>,
     /// Frames that were lost since the last one that was not.
     lost: u32,
+}
+
+/// What becomes of silence at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tail {
+    /// It is written.
+    Kept,
+    /// It is left out.
+    Cut,
 }
 
 /// What was written.
@@ -41,12 +51,13 @@ impl Tape {
         out: W,
         serial: u32,
         longest: Duration,
+        tail: Tail,
     ) -> io::Result<(Self, Ending<W>)> {
         let (frames, inbox) = mpsc::channel(QUEUE);
         let (sender, ending) = oneshot::channel();
         let write = move || {
             // Whoever wanted it may have gone.
-            let _ = sender.send(write(out, serial, longest, inbox));
+            let _ = sender.send(write(out, serial, (longest, tail), inbox));
         };
         std::thread::Builder::new().name("recorder".to_owned()).spawn(write)?;
         Ok((Self { frames, lost: 0 }, ending))
@@ -71,19 +82,27 @@ impl Tape {
 fn write<W: Write>(
     out: W,
     serial: u32,
-    longest: Duration,
+    (longest, tail): (Duration, Tail),
     mut inbox: mpsc::Receiver<(u32, Box<Frame>)>,
 ) -> io::Result<Recorded<W>> {
     let mut writer = Writer::begin(out, serial)?;
-    let mut spoken = 0;
+    let (mut spoken, mut quiet) = (0, 0);
     'all: while let Some((lost, frame)) = inbox.blocking_recv() {
         let silence = (0..lost).map(|_| &SILENCE);
         for frame in silence.chain([&*frame]) {
-            if writer.duration() >= longest {
+            if writer.duration() + FRAME * quiet >= longest {
                 break 'all;
             }
+            let is_silent = frame.iter().all(|sample| *sample == 0);
+            if is_silent && tail == Tail::Cut {
+                quiet += 1;
+                continue;
+            }
+            for _ in 0..std::mem::take(&mut quiet) {
+                writer.write(&SILENCE)?;
+            }
             writer.write(frame)?;
-            spoken += u32::from(frame.iter().any(|sample| *sample != 0));
+            spoken += u32::from(!is_silent);
         }
     }
     drop(inbox);
@@ -107,7 +126,8 @@ mod tests {
         for _ in 0..5 {
             assert!(tape.put(&tone.next_frame()));
         }
-        let writing = std::thread::spawn(move || write(Vec::new(), 7, Duration::from_secs(9), inbox));
+        let writing =
+            std::thread::spawn(move || write(Vec::new(), 7, (Duration::from_secs(9), Tail::Kept), inbox));
         while tape.frames.capacity() == 0 {
             std::thread::yield_now();
         }
@@ -119,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_full_tape_takes_no_more() {
-        let (mut tape, mut ending) = Tape::begin(Vec::new(), 7, FRAME * 3).unwrap();
+        let (mut tape, mut ending) = Tape::begin(Vec::new(), 7, FRAME * 3, Tail::Kept).unwrap();
         while tape.put(&SILENCE) {
             std::thread::yield_now();
         }
@@ -130,5 +150,24 @@ mod tests {
             }
         };
         assert_eq!((recorded.duration, recorded.spoken), (FRAME * 3, Duration::ZERO));
+    }
+
+    #[test]
+    fn a_message_ends_with_what_was_said_last() {
+        let mut tone = Tone::new(700.0, 6_000.0);
+        let mut recorded = |silence: [usize; 2], tail, longest| {
+            let (frames, inbox) = mpsc::channel(100);
+            let mut tape = Tape { frames, lost: 0 };
+            for length in silence {
+                assert!(tape.put(&tone.next_frame()));
+                (0..length).for_each(|_| assert!(tape.put(&SILENCE)));
+            }
+            drop(tape);
+            let recorded = write(Vec::new(), 7, (FRAME * longest, tail), inbox).unwrap();
+            (recorded.duration, recorded.spoken)
+        };
+        assert_eq!(recorded([5, 20], Tail::Cut, 90), (FRAME * 7, FRAME * 2));
+        assert_eq!(recorded([5, 20], Tail::Kept, 90), (FRAME * 27, FRAME * 2));
+        assert_eq!(recorded([20, 5], Tail::Cut, 10), (FRAME, FRAME), "silence counts where it goes on");
     }
 }

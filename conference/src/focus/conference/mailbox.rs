@@ -14,7 +14,7 @@ use shared_model::VoiceMessage;
 use super::super::mailboxes::Taken;
 use super::super::participant::Participant;
 use super::Conference;
-use crate::mixer::{Command, Ending, LegId, Prompt, Tape};
+use crate::mixer::{Command, Ending, LegId, Prompt, Tail, Tape};
 
 /// A mailbox that takes a message.
 pub(super) struct Mailbox {
@@ -52,7 +52,7 @@ impl Conference {
         let serial = self.random() as u32;
         let longest = self.focus.parts().config.voicemail_longest;
         let Some(mailbox) = self.mailbox.as_mut().filter(|mailbox| mailbox.message.is_none()) else { return };
-        match Tape::begin(Vec::new(), serial, longest) {
+        match Tape::begin(Vec::new(), serial, longest, Tail::Cut) {
             Ok((tape, ending)) => {
                 mailbox.message = Some(ending);
                 mailbox.until = Some(Instant::now() + longest);

@@ -17,7 +17,7 @@ use shared_model::{BareJid, ConferenceEvent, Correlation, Fact, ModerationError}
 
 use super::super::{Input, policy};
 use super::Conference;
-use crate::mixer::{Command, Tape};
+use crate::mixer::{Command, Tail, Tape};
 
 /// A recording that is under way.
 pub(super) struct Recording {
@@ -71,7 +71,7 @@ impl Conference {
         let longest = parts.config.recording_longest;
         let serial = self.random() as u32;
         let begun = create(folder, &name).and_then(|(file, under_way)| {
-            let (tape, ending) = Tape::begin(BufWriter::new(file), serial, longest)?;
+            let (tape, ending) = Tape::begin(BufWriter::new(file), serial, longest, Tail::Kept)?;
             Ok((under_way, tape, ending))
         });
         let (under_way, tape, ending) = match begun {
