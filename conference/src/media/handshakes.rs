@@ -79,6 +79,18 @@ impl Handshakes {
     }
 }
 
+#[cfg(test)]
+impl Handshakes {
+    /// Handshakes whose thread takes no orders before what is returned with them is called.
+    pub(super) fn busy() -> (Self, impl FnOnce()) {
+        let identity = Arc::new(Identity::new().unwrap());
+        let (orders, inbox) = sync_channel(0);
+        let ours = Arc::clone(&identity);
+        let start = move || drop(std::thread::spawn(move || run(&ours, &inbox)));
+        (Self { orders, identity, next: Arc::default() }, start)
+    }
+}
+
 impl Association {
     /// Whether a datagram is about the association, and no packet of it (RFC 7983 §7).
     pub(super) fn is_meant(datagram: &[u8]) -> bool {

@@ -62,17 +62,41 @@ impl RtpLeg {
 
     /// Begins and ends associations as it was agreed on.
     pub(super) fn secure(&mut self, goes_on: bool) {
-        let Wire::Ports(ports) = &self.wire else { return };
+        if self.wire.is_web() {
+            return;
+        }
         if !goes_on {
             self.secured = None;
         }
+        self.associate();
+        if self.lacks_association() {
+            tracing::warn!("a handshake cannot be begun yet");
+        }
+    }
+
+    /// Whether all handshakes that it needs are begun.
+    #[cfg(test)]
+    pub(super) fn is_shaking(&self) -> bool {
+        self.secured.is_some() && !self.lacks_association()
+    }
+
+    /// Whether a handshake is to be begun that could not be.
+    fn lacks_association(&self) -> bool {
+        let lacks = |secured: &Secured| secured.reports.is_none() && self.reports.is_some();
+        let is_wanted = self.negotiated.dtls.is_some() && self.handshakes.is_some() && !self.wire.is_web();
+        is_wanted && self.secured.as_deref().is_none_or(lacks)
+    }
+
+    /// Begins what is not begun.
+    fn associate(&mut self) {
+        let Wire::Ports(ports) = &self.wire else { return };
         let Some((dtls, handshakes)) = self.negotiated.dtls.zip(self.handshakes.as_ref()) else { return };
         if self.secured.is_none() {
             let sound = handshakes.begin(dtls, &ports.rtp, self.latch.target());
             let of = (dtls, self.negotiated.remote);
             self.secured = sound.map(|sound| Box::new(Secured { of, sound, reports: None }));
         }
-        let Some(secured) = &mut self.secured else { return tracing::warn!("no handshake could be begun") };
+        let Some(secured) = &mut self.secured else { return };
         secured.reports = match (secured.reports.take(), &self.reports) {
             (None, Some(latch)) => handshakes
                 .begin(dtls, &ports.rtcp, latch.target())
@@ -82,8 +106,11 @@ impl RtpLeg {
         };
     }
 
-    /// Takes keys that are new.
+    /// Takes keys that are new, and begins what had no room in the queue.
     pub(super) fn take_keys(&mut self) {
+        if self.lacks_association() {
+            self.associate();
+        }
         let Some(secured) = &mut self.secured else { return };
         if let Some(keys) = secured.sound.keys() {
             self.srtp = Srtp::new(keys).map(Box::new);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::media::codec::Format;
+use crate::media::dtls::{Dtls, Fingerprint, Side};
 use crate::media::srtp::{MasterKey, Suite};
 use crate::media::xr::{RoundTrip, Wanted};
 
@@ -75,5 +76,28 @@ fn no_datagram_harms_a_leg() {
         let counters = leg.take_counters();
         let counted = counters.received + counters.rejected + counters.forged + counters.replayed;
         assert!(counted > 15_000, "{format:?}: {counters:?}");
+    }
+}
+
+#[test]
+fn a_handshake_that_found_no_room_is_begun_later() {
+    let ports: Ports = "37000-37998".parse().unwrap();
+    let (handshakes, start) = Handshakes::busy();
+    let unbound =
+        UnboundLeg::bind(&ports, IpAddr::from([127, 0, 0, 1])).unwrap().with_handshakes(&handshakes);
+    let theirs = Fingerprint::parse(handshakes.fingerprint()).unwrap();
+    let negotiated = Negotiated {
+        reports: Some("127.0.0.1:10".parse().unwrap()),
+        dtls: Some(Dtls { theirs, side: Side::Active }),
+        crypto: None,
+        ..leg(Format::Pcmu, None).negotiated
+    };
+    let mut leg = unbound.start(negotiated, None, 7, Instant::now()).unwrap();
+    assert!(!leg.is_shaking());
+    start();
+    let begin = Instant::now();
+    while !leg.is_shaking() {
+        assert!(begin.elapsed() < std::time::Duration::from_secs(10), "it is not begun");
+        leg.receive(Instant::now(), |_| {});
     }
 }
