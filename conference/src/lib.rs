@@ -37,7 +37,7 @@ pub const SPECS: &[Spec] = &[
     Spec::rfc(3842).note("voice messages of one's own account"),
     Spec::rfc(3891).note("a leg takes the place of another that it names, if it may come in by itself"),
     Spec::rfc(3911).note("a call that names a leg comes to its conference"),
-    Spec::rfc(4028).note("calls of rooms: the peer refreshes, or the focus by UPDATE"),
+    Spec::rfc(4028).note("calls of rooms: the peer refreshes, or the focus by UPDATE; who wants longer sessions (422) gets them"),
     Spec::rfc(4353).note("a focus and a mixer in one server"),
     Spec::rfc(4488).complete(),
     Spec::rfc(4568).note("keys in descriptions, in calls and in our own offers"),

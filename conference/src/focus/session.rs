@@ -3,6 +3,8 @@
 //! In    INVITE and UPDATE of the peer, its answers to ours, and instants. Out what the 2xx says, when to refresh or to give up.
 //! State the interval and who refreshes. Errors 422 for an interval below [`SHORTEST`].
 //!
+//! Who wants a longer interval (422) gets it.
+//!
 //! Who refreshes is the peer's choice (§9, table 2); the peer, if it chooses nobody and can. We do it by an UPDATE without a body,
 //! and by an offer of what is agreed on already to who does not say that it takes UPDATE (§7.4).
 
@@ -15,6 +17,8 @@ use sip_core::header::{Name, Params};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Session {
     seconds: u32,
+    /// What a 422 said that it has to be at least; nothing said so.
+    least: Option<u32>,
     is_ours: bool,
     takes_update: bool,
     since: Instant,
@@ -45,7 +49,16 @@ impl Session {
         };
         let is_ours = !knows || refresher.is_some_and(|who| who.eq_ignore_ascii_case("uas"));
         let takes_update = has(request, Name::Allow, "UPDATE");
-        Ok(Some(Self { seconds, is_ours, takes_update, since: now, is_refreshing: false, put_off: None }))
+        let least = None;
+        Ok(Some(Self {
+            seconds,
+            least,
+            is_ours,
+            takes_update,
+            since: now,
+            is_refreshing: false,
+            put_off: None,
+        }))
     }
 
     /// What the 2xx to a request of ours says (§7.2): nothing, or who refreshes, which it may decide.
@@ -54,7 +67,8 @@ impl Session {
         let is_ours = refresher.is_none_or(|who| who.eq_ignore_ascii_case("uac"));
         let takes_update = has(response, Name::Allow, "UPDATE");
         let seconds = seconds.clamp(SHORTEST, LONGEST);
-        Some(Self { seconds, is_ours, takes_update, since: now, is_refreshing: false, put_off: None })
+        let least = None;
+        Some(Self { seconds, least, is_ours, takes_update, since: now, is_refreshing: false, put_off: None })
     }
 
     /// Whether an UPDATE refreshes it.
@@ -81,12 +95,15 @@ impl Session {
     pub(super) fn keep(&self, request: &mut Message) {
         let who = if self.is_ours { "uac" } else { "uas" };
         request.push(Name::SessionExpires, &format!("{};refresher={who}", self.seconds));
+        if let Some(least) = self.least {
+            request.push(Name::MinSe, &least.to_string());
+        }
         request.push(Name::Supported, "timer");
     }
 
     /// A request that refreshes was taken; the answer may say another interval, or another who refreshes.
     pub(super) fn refreshed(&mut self, response: &Message, now: Instant) {
-        let takes_update = self.takes_update;
+        let (takes_update, least) = (self.takes_update, self.least);
         *self = Self::answered_by(response, now).unwrap_or(Self {
             since: now,
             is_refreshing: false,
@@ -94,6 +111,18 @@ impl Session {
             ..*self
         });
         self.takes_update |= takes_update;
+        self.least = least;
+    }
+
+    /// A 422 wants another interval than the one of a refresh, which is made again with that (§7.4); false if it says none that can be.
+    pub(super) fn lengthened(&mut self, response: &Message, now: Instant) -> bool {
+        // Once: who wants more each time would be asked for ever.
+        let least = wanted_by(response, Some(self.seconds)).filter(|_| self.least.is_none());
+        if let Some(least) = least {
+            (self.seconds, self.least) = (least, Some(least));
+            self.put_off(now);
+        }
+        least.is_some()
     }
 
     /// The peer could not take a refresh just now.
@@ -117,6 +146,15 @@ impl Session {
         let what = if self.is_ours && !self.is_refreshing { Due::Refresh } else { Due::Over };
         (now >= self.deadline()).then_some(what)
     }
+}
+
+/// The seconds that a 422 wants at least, where they are more than what was asked for (§7.3).
+pub(super) fn wanted_by(response: &Message, asked: Option<u32>) -> Option<u32> {
+    let least = response.value(Name::MinSe)?.split(';').next()?.trim().parse().ok()?;
+    (asked.unwrap_or_default()..=LONGEST)
+        .contains(&least)
+        .then_some(least)
+        .filter(|least| Some(*least) != asked)
 }
 
 /// The seconds of a message's Session-Expires, and who refreshes if it says so.
@@ -199,11 +237,37 @@ mod tests {
     }
 
     #[test]
+    fn who_wants_longer_sessions_gets_them() {
+        let answer = |least: &str| {
+            let mut response = Message::response(&Message::request("UPDATE", "sip:dev@x"), 422, "");
+            response.push(Name::MinSe, least);
+            response
+        };
+        assert_eq!(wanted_by(&answer("2000"), None), Some(2_000));
+        for (least, asked) in [("2000", 2_000), ("1800", 2_000), ("90000", 90), ("x", 90)] {
+            assert_eq!(wanted_by(&answer(least), Some(asked)), None, "{least}");
+        }
+        let mut response = Message::response(&Message::request("INVITE", "sip:dev@x"), 200, "");
+        response.push(Name::SessionExpires, "600;refresher=uac");
+        let mut session = Session::answered_by(&response, Instant::now()).unwrap();
+        session.refreshing();
+        let now = session.since + Duration::from_secs(300);
+        assert!(session.lengthened(&answer("1200"), now) && session.due(now) == Some(Due::Refresh));
+        let mut refresh = Message::request("UPDATE", "sip:bob@x");
+        session.keep(&mut refresh);
+        let said = [Name::SessionExpires, Name::MinSe].map(|name| refresh.value(name).unwrap());
+        assert_eq!(said, ["1200;refresher=uac", "1200"]);
+        session.refreshing();
+        assert!(!session.lengthened(&answer("1200"), now), "it has what it wants");
+    }
+
+    #[test]
     fn a_session_is_refreshed_at_half_and_over_before_its_end() {
         let now = Instant::now();
         let seconds = |seconds| now + Duration::from_secs(seconds);
         let theirs = Session {
             seconds: 90,
+            least: None,
             is_ours: false,
             takes_update: true,
             since: now,

@@ -16,6 +16,7 @@ mod moderation;
 mod pauses;
 mod pictures;
 mod recording;
+mod referrals;
 mod video;
 mod voicemail;
 mod watching;

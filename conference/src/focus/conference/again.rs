@@ -216,8 +216,12 @@ impl Conference {
                 let busy = retry_after(&answer).filter(|_| status == 500);
                 let asking = &mut participant.asking;
                 if asking.is_refresh {
-                    if let (491 | 500, Some(session)) = (status, &mut participant.session) {
+                    let Some(session) = &mut participant.session else { return };
+                    if matches!(status, 491 | 500) {
                         session.put_off(now + busy.unwrap_or(pause));
+                    } else if status == 422 && session.lengthened(&answer, now) {
+                        // The same offer goes with the interval that they want.
+                        return Box::pin(self.refresh_session(leg)).await;
                     }
                     return;
                 }

@@ -1,39 +1,36 @@
-//! Calls that the focus makes and ends because somebody asked — RFC 4579 §5.5 (inviting by REFER), §5.10 (into the place of another
-//! call, which comes into the conference so), §5.11 (removing), RFC 3515
-//! §2.4 (what became of it), RFC 4488 (without being told).
+//! Calls that the focus makes — RFC 4579 §5.5, §5.10 (into the place of another call, which comes into the conference so), RFC 4028 §7.3
+//! (again, with the interval that they want).
 //!
-//! In    REFER inside a leg's dialog or outside any, or the wish of an occupant of the chat room. Out INVITE and what follows of it, BYE, NOTIFY of the package `refer`.
-//! State calls that nobody answered yet, and who wants to know of each.
-//! Errors 403 for who may not ask, 486 when the conference is full, 501 for what is neither a call nor a removal.
+//! In    whom to call and for whom, as [`super::refer`] was asked; answers. Out INVITE and what follows of it: ACK, a leg, or the next try.
+//! State calls that nobody answered yet.
+//! Errors 486 when the conference is full, or too many calls are under way.
 //!
-//! Whoever is in the conference, or could join it, may invite; moderators may remove, and everybody their own legs. Whom the
-//! room does not let in is not called.
+//! Whom the room does not let in is not called.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shared_auth::AccountCard;
-use shared_model::{Aor, BareJid, CallOutError, Deed};
+use shared_model::{Aor, BareJid};
 use sip_core::header::Name;
 use sip_core::sdp::Direction;
 use sip_core::{Message, Uri};
-use sip_endpoint::{Answer, Cancel, Incoming, SentRequest};
-use tokio::sync::{mpsc, oneshot};
+use sip_endpoint::{Answer, Cancel, SentRequest};
+use tokio::sync::mpsc;
 
 use super::super::Input;
-use super::super::admission::{Caller, caller};
+use super::super::admission::Caller;
 use super::super::answer::Origin;
 use super::super::body;
 use super::super::dialog::Dialog;
-use super::super::named::{Referral, plain, referral};
-use super::super::notifier::Way;
+use super::super::named::plain;
 use super::super::offer::{self, Offered};
 use super::super::participant::Participant;
 use super::super::policy::{self, Voice};
-use super::super::session::Session;
+use super::super::session::{Session, wanted_by};
 use super::super::video;
-use super::watchers::in_dialog;
+use super::refer::{Teller, Told};
 use super::{Conference, Payer, Source, calls};
 use crate::media::leg::UnboundLeg;
 use crate::media::web::Role;
@@ -52,150 +49,51 @@ pub(in crate::focus) struct Dialling {
     callee: Caller,
     voice: Voice,
     cancel: Cancel,
-    teller: Option<Teller>,
+    pub(super) teller: Option<Teller>,
     asker: Asker,
     device: Device,
 }
 
+impl Dialling {
+    /// Who is told by NOTIFY what becomes of it.
+    pub(super) fn told(&self) -> Option<&Told> {
+        match &self.teller {
+            Some(Teller::Refer(told)) => Some(told),
+            _ => None,
+        }
+    }
+}
+
 /// For whom a call is made.
-struct Asker {
+pub(super) struct Asker {
     /// Who proved to have asked: the proxy lets the call go where they may call, and on their bill.
-    aor: Option<Aor>,
-    jid: BareJid,
-    is_anonymous: bool,
+    pub(super) aor: Option<Aor>,
+    pub(super) jid: BareJid,
+    pub(super) is_anonymous: bool,
     /// What whoever is called is told of them (RFC 3892 §2.2).
-    referred_by: Option<String>,
+    pub(super) referred_by: Option<String>,
     /// What is to become of another call of whoever is called, in headers.
-    beside: Vec<(&'static str, String)>,
+    pub(super) beside: Vec<(&'static str, String)>,
+    /// The interval in seconds that whoever is called wants sessions to have, at least (RFC 4028 §7.3).
+    pub(super) least: Option<u32>,
 }
 
 /// What a call of ours is offered to. Nobody says beforehand: who does not take the one is offered the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Device {
+pub(super) enum Device {
     Phone,
     Browser,
     /// A telephone that took a browser's offer, but for ICE: it has keys of a handshake alone.
     Secured,
 }
 
-/// Who wants to know what becomes of a call.
-enum Teller {
-    /// By NOTIFY.
-    Refer(Way, Option<String>),
-    /// The chat half, for an occupant.
-    Chat(oneshot::Sender<Result<(), CallOutError>>),
-}
-
 impl Conference {
-    /// A REFER to the conference.
-    pub(super) async fn refer(&mut self, incoming: Incoming, leg: Option<usize>) {
-        let request = &incoming.request;
-        let refuse = |status, reason| incoming.server.respond(Message::response(request, status, reason));
-        let sender = caller(request, &self.focus.parts().accounts).await;
-        let asker = match leg {
-            Some(at) => self.participants[at].caller.card.clone(),
-            None => sender.card.clone(),
-        };
-        let Some(asker) = asker else { return refuse(403, "This Needs An Account") };
-        if leg.is_none()
-            && let Err(refusal) = self.admit(Some(&asker.jid), false).await
-        {
-            let (status, reason) = refusal.status();
-            return refuse(status, reason);
-        }
-        if request.elements(Name::ReferTo).count() != 1 {
-            return refuse(400, "One Refer-To Is Wanted"); // RFC 3515 §2.4.2
-        }
-        let referral = match referral(request) {
-            Ok(referral) => referral,
-            Err((status, reason)) => return refuse(status, reason),
-        };
-        let is_moderator = self.snapshot.as_ref().is_some_and(|room| policy::moderates(room, &asker.jid));
-        match referral {
-            Referral::Remove(uri) => {
-                let meant = self.legs_of(&uri);
-                let room = self.snapshot.as_ref();
-                let outranks = |p: &Participant| {
-                    p.jid().zip(room).is_none_or(|(jid, room)| policy::removes(room, &asker.jid, jid))
-                };
-                let may = |p: &Participant| p.jid() == Some(&asker.jid) || (is_moderator && outranks(p));
-                if meant.is_empty() {
-                    return refuse(404, "Nobody Of That Name Is Here");
-                }
-                if !meant.iter().all(|at| may(&self.participants[*at])) {
-                    return refuse(403, "Only Moderators Remove Others");
-                }
-                let legs: Vec<LegId> = meant.iter().map(|at| self.participants[*at].leg).collect();
-                let people = meant.iter().map(|at| &self.participants[*at]);
-                // Who names a device means that device.
-                let people = people.filter(|p| !p.caller.is_anonymous && is_same(&p.caller.uri, &uri));
-                let mut people = people.filter_map(Participant::jid);
-                if let Some(jid) = people.find(|jid| **jid != asker.jid) {
-                    self.follow_in_chat(jid, Deed::Kick);
-                }
-                let teller = self.accept(&incoming, leg);
-                for leg in legs {
-                    self.hang_up(leg, "Removed By A Moderator").await;
-                }
-                self.tell_end(teller, 200).await;
-            }
-            Referral::Invite(uri, beside) => match self.may_call(&uri, is_moderator).await {
-                Ok((callee, voice)) => {
-                    let teller = self.accept(&incoming, leg);
-                    let is_anonymous = sender.is_anonymous
-                        || leg.is_some_and(|at| self.participants[at].caller.is_anonymous);
-                    let referred_by = request.value(Name::ReferredBy).map(str::to_owned);
-                    let aor = sender.card.map(|card| card.aor);
-                    let asker = Asker { aor, jid: asker.jid, is_anonymous, referred_by, beside };
-                    self.dial(&uri, callee, voice, (teller, asker), Device::Phone).await;
-                }
-                Err((status, reason)) => refuse(status, reason),
-            },
-        }
-    }
-
-    /// An occupant of the chat room asks for a call. Their rights are those of a REFER outside any dialog; who is called is not
-    /// told who asked, whose address the room may hide.
-    pub(super) async fn call_out(
-        &mut self,
-        asker: &BareJid,
-        uri: &str,
-        outcome: oneshot::Sender<Result<(), CallOutError>>,
-    ) {
-        let teller = Teller::Chat(outcome);
-        match self.may_ask(asker, uri).await {
-            Ok((aor, callee, voice)) => {
-                let (aor, jid) = (Some(aor), asker.clone());
-                let asker = Asker { aor, jid, is_anonymous: false, referred_by: None, beside: Vec::new() };
-                self.dial(uri, callee, voice, (Some(teller), asker), Device::Phone).await;
-            }
-            Err((status, reason)) => self.tell(teller, status, reason).await,
-        }
-    }
-
-    async fn may_ask(
-        &mut self,
-        asker: &BareJid,
-        uri: &str,
-    ) -> Result<(Aor, Caller, Voice), (u16, &'static str)> {
-        if self.mailbox.is_some() {
-            return Err((403, "This Is A Mailbox"));
-        }
-        let card = self.focus.parts().accounts.by_jid(asker).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "an asker's account cannot be read");
-            None
-        });
-        let Some(card) = card.filter(|card| card.enabled) else {
-            return Err((403, "This Needs An Account"));
-        };
-        self.admit(Some(asker), false).await.map_err(policy::Refusal::status)?;
-        let is_moderator = self.snapshot.as_ref().is_some_and(|room| policy::moderates(room, asker));
-        let (callee, voice) = self.may_call(uri, is_moderator).await?;
-        Ok((card.aor, callee, voice))
-    }
-
     /// Whether somebody may be called, and whether they would be heard.
-    async fn may_call(&self, uri: &str, is_moderator: bool) -> Result<(Caller, Voice), (u16, &'static str)> {
+    pub(super) async fn may_call(
+        &self,
+        uri: &str,
+        is_moderator: bool,
+    ) -> Result<(Caller, Voice), (u16, &'static str)> {
         if self.participants.len() + self.dialling.len() >= self.focus.parts().config.legs {
             return Err((486, "Conference Is Full"));
         }
@@ -248,30 +146,7 @@ impl Conference {
         })
     }
 
-    /// RFC 3515 §2.4.2: 202, and a subscription unless it is not wanted.
-    fn accept(&mut self, incoming: &Incoming, leg: Option<usize>) -> Option<Teller> {
-        let request = &incoming.request;
-        let wants_none = request.other_values("Refer-Sub").any(|value| value.trim() == "false");
-        let mut response = self.describe(Message::response(request, 202, ""));
-        if wants_none {
-            response.push_other("Refer-Sub", "false");
-        }
-        for route in request.elements(Name::RecordRoute).filter(|_| leg.is_none()) {
-            response.push(Name::RecordRoute, route);
-        }
-        let way = match leg {
-            Some(at) => Some(Way::Leg(self.participants[at].leg)),
-            None => {
-                Dialog::begun_by(request, &response, incoming.flow).map(|dialog| Way::Own(Box::new(dialog)))
-            }
-        };
-        // RFC 3515 §2.4.6: of several REFERs in a dialog each is known by its CSeq.
-        let event_id = leg.and(request.cseq()).map(|(number, _)| number.to_string());
-        incoming.server.respond(response);
-        way.filter(|_| !wants_none).map(|way| Teller::Refer(way, event_id))
-    }
-
-    async fn dial(
+    pub(super) async fn dial(
         &mut self,
         uri: &str,
         callee: Caller,
@@ -304,6 +179,10 @@ impl Conference {
         };
         let offered = offered.saying(&text);
         let mut request = self.invitation(uri, text);
+        if let Some(least) = asker.least {
+            request.push(Name::SessionExpires, &least.to_string());
+            request.push(Name::MinSe, &least.to_string());
+        }
         if let Some(referred_by) = &asker.referred_by {
             request.push(Name::ReferredBy, referred_by);
         }
@@ -344,6 +223,7 @@ impl Conference {
             }
         });
         tracing::info!(leg = leg.0, "the focus calls somebody");
+        let is_first = device == Device::Phone && asker.least.is_none();
         self.dialling.push(Dialling {
             leg,
             sound,
@@ -358,7 +238,7 @@ impl Conference {
             asker,
             device,
         });
-        if device == Device::Phone {
+        if is_first {
             self.tell_trying(self.dialling.len() - 1).await;
         }
     }
@@ -409,6 +289,15 @@ impl Conference {
             let uri = request.uri().to_owned();
             self.focus.answered().give_up(request.call_id());
             return self.dial(&uri, callee, voice, (teller, asker), Device::Browser).await;
+        }
+        // RFC 4028 §7.3: once more, with what they want.
+        let least = answer.as_ref().filter(|_| status == 422 && asker.least.is_none());
+        let least = least.and_then(|answer| wanted_by(answer, None));
+        if least.is_some() {
+            let uri = request.uri().to_owned();
+            self.focus.answered().give_up(request.call_id());
+            let asker = Asker { least, ..asker };
+            return self.dial(&uri, callee, voice, (teller, asker), device).await;
         }
         let Some(answer) = answer.as_ref().filter(|answer| answer.status() < 300) else {
             self.focus.answered().give_up(request.call_id());
@@ -478,56 +367,6 @@ impl Conference {
             self.tell_end(teller, 487).await;
         }
     }
-
-    async fn tell_trying(&mut self, at: usize) {
-        let contact = self.contact();
-        let Some(Teller::Refer(way, event_id)) = &mut self.dialling[at].teller else { return };
-        let Some((mut notify, flow)) = in_dialog(&mut self.participants, way, &contact) else {
-            return;
-        };
-        let lasts = LONGEST_RING.as_secs() + 10;
-        outcome(&mut notify, event_id.as_deref(), &format!("active;expires={lasts}"), 100, "Trying");
-        self.send_all(vec![(None, notify, flow)]).await;
-    }
-
-    async fn tell_end(&mut self, teller: Option<Teller>, status: u16) {
-        if let Some(teller) = teller {
-            self.tell(teller, status, sip_core::status::reason(status)).await;
-        }
-    }
-
-    async fn tell(&mut self, teller: Teller, status: u16, reason: &str) {
-        let (mut way, event_id) = match teller {
-            Teller::Refer(way, event_id) => (way, event_id),
-            Teller::Chat(sender) => {
-                let outcome = match status {
-                    200..300 => Ok(()),
-                    _ => Err(CallOutError::Refused(format!("{status} {reason}"))),
-                };
-                let _ = sender.send(outcome); // who asked may have gone
-                return;
-            }
-        };
-        let contact = self.contact();
-        let Some((mut notify, flow)) = in_dialog(&mut self.participants, &mut way, &contact) else {
-            return;
-        };
-        outcome(&mut notify, event_id.as_deref(), "terminated;reason=noresource", status, reason);
-        self.send_all(vec![(None, notify, flow)]).await;
-    }
-
-    /// Legs that a URI names: of an AOR, or of a device.
-    fn legs_of(&self, uri: &str) -> Vec<usize> {
-        let is_meant =
-            |p: &Participant| is_same(&p.caller.uri, uri) || p.endpoint().split(';').next() == Some(uri);
-        self.participants.iter().enumerate().filter(|(_, p)| is_meant(p)).map(|(at, _)| at).collect()
-    }
-}
-
-/// Whether two URIs are one person's.
-fn is_same(one: &str, two: &str) -> bool {
-    let (Some(one), Some(two)) = (Uri::parse(one), Uri::parse(two)) else { return false };
-    one.user_unescaped() == two.user_unescaped() && one.host.eq_ignore_ascii_case(two.host)
 }
 
 /// The address that a device is called by: its description may name another of its own.
@@ -550,15 +389,6 @@ fn words(answer: &Message) -> Option<String> {
     Some(text.chars().filter(|c| !c.is_control()).take(LONGEST_WORDS).collect())
 }
 
-/// RFC 3515 §2.4.5: the first line of a response stands for it.
-fn outcome(notify: &mut Message, event_id: Option<&str>, state: &str, status: u16, reason: &str) {
-    let id = event_id.map_or(String::new(), |id| format!(";id={id}"));
-    notify.push(Name::Event, &format!("refer{id}"));
-    notify.push(Name::SubscriptionState, state);
-    let line = format!("SIP/2.0 {status} {reason}\r\n");
-    notify.set_body("message/sipfrag;version=2.0", line.into());
-}
-
 /// The final response; `None` if none will come.
 pub(super) async fn last(sent: &mut SentRequest) -> Option<Box<Message>> {
     while let Some(answer) = sent.next().await {
@@ -574,6 +404,6 @@ pub(super) async fn last(sent: &mut SentRequest) -> Option<Box<Message>> {
 /// Characters of what whoever refuses says of it.
 const LONGEST_WORDS: usize = 200;
 /// How long a call of ours may ring.
-const LONGEST_RING: Duration = Duration::from_secs(90);
+pub(super) const LONGEST_RING: Duration = Duration::from_secs(90);
 /// Calls of ours that ring at once.
 const MOST_DIALLING: usize = 20;

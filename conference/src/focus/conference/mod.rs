@@ -13,6 +13,7 @@ mod moderate;
 mod payer;
 mod pictures;
 mod recording;
+mod refer;
 mod refresh;
 mod sound;
 mod watchers;
@@ -238,7 +239,10 @@ impl Conference {
                 let _ = sender.send(self.document_for(&viewer));
             }
             Input::CallOut(asker, uri, outcome) => self.call_out(&asker, &uri, outcome).await,
-            Input::Unsubscribed(id) => self.subscriptions.retain(|subscription| subscription.id != id),
+            Input::Unsubscribed(id) => {
+                self.subscriptions.retain(|subscription| subscription.id != id);
+                self.forget_told(id);
+            }
             Input::Moderate(call_id, deed, sender) => {
                 // Whoever asked may have gone.
                 let _ = sender.send(self.moderate(&call_id, deed).await);
@@ -269,6 +273,9 @@ impl Conference {
             .subscriptions
             .iter()
             .position(|subscription| matches!(&subscription.way, Way::Own(dialog) if dialog.has(request)));
+        if request.method() == "SUBSCRIBE" && request.is_in_dialog() && refer::PACKAGE.is_of(request) {
+            return self.subscribe_to_refer(incoming, leg).await;
+        }
         if request.is_in_dialog() && leg.is_none() && subscription.is_none() {
             return reply(481, "");
         }

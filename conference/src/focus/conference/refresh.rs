@@ -60,6 +60,7 @@ impl Conference {
         match answer.status() {
             200..300 => session.refreshed(&answer, now),
             491 | 500 => session.put_off(now + pause),
+            422 if session.lengthened(&answer, now) => self.refresh_session(leg).await,
             _ => {}
         }
     }

@@ -309,7 +309,9 @@ impl House {
     async fn phone(&self, name: &str, hertz: f64) -> Phone {
         let (sender, requests) = mpsc::unbounded_channel();
         let (bell, invites) = mpsc::unbounded_channel();
-        let endpoint = endpoint(&self.tls, &self.shutdown, Arc::new(phone::Ear(sender, bell))).await;
+        let wants_none = Arc::default();
+        let ear = phone::Ear(sender, bell, Arc::clone(&wants_none));
+        let endpoint = endpoint(&self.tls, &self.shutdown, Arc::new(ear)).await;
         let target =
             Target { transport: Transport::Udp, address: self.address, host: "127.0.0.1".to_owned() };
         let flow = endpoint.flow_to(&target).unwrap();
@@ -344,6 +346,7 @@ impl House {
             is_lite: false,
             is_checked: false,
             lines: String::new(),
+            wants_none,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! A phone that sends a tone and hears others.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
@@ -13,8 +15,12 @@ use sip_core::{Message, Name};
 use sip_endpoint::{Answer, Application, Endpoint, Flow, Incoming, SentRequest};
 use tokio::sync::mpsc;
 
-/// Answers whatever comes with 200 and hands it to the phone; an INVITE the phone answers.
-pub(super) struct Ear(pub(super) mpsc::UnboundedSender<Message>, pub(super) mpsc::UnboundedSender<Incoming>);
+/// Answers whatever comes with 200, or a NOTIFY that is not wanted with 481, and hands it to the phone; an INVITE the phone answers.
+pub(super) struct Ear(
+    pub(super) mpsc::UnboundedSender<Message>,
+    pub(super) mpsc::UnboundedSender<Incoming>,
+    pub(super) Arc<AtomicBool>,
+);
 
 impl Application for Ear {
     fn request(&self, incoming: Incoming) {
@@ -22,7 +28,9 @@ impl Application for Ear {
             let _ = self.1.send(incoming);
             return;
         }
-        incoming.server.respond(Message::response(&incoming.request, 200, ""));
+        let is_unwanted = incoming.request.method() == "NOTIFY" && self.2.load(Ordering::Relaxed);
+        let status = if is_unwanted { 481 } else { 200 };
+        incoming.server.respond(Message::response(&incoming.request, status, ""));
         let _ = self.0.send(incoming.request);
     }
 
@@ -84,6 +92,8 @@ pub(crate) struct Phone {
     pub(super) is_checked: bool,
     /// What the offer says of the sound beside its format.
     pub(crate) lines: String,
+    /// Whether it wants no NOTIFY.
+    pub(crate) wants_none: Arc<AtomicBool>,
 }
 
 impl Phone {
@@ -276,6 +286,11 @@ impl Phone {
             }
         };
         tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap()
+    }
+
+    /// Whether a request of this method came that nobody took yet.
+    pub(crate) fn has_got(&mut self, method: &str) -> bool {
+        std::iter::from_fn(|| self.requests.try_recv().ok()).any(|request| request.method() == method)
     }
 
     fn build(&mut self, method: &str, headers: &[(&str, &str)]) -> Message {

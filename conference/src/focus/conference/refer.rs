@@ -1,0 +1,297 @@
+//! What somebody asks the focus for: to call others, into the place of another call too, and to end calls — RFC 4579 §5.5 (inviting by
+//! REFER), §5.10, §5.11 (removing), RFC 3515 §2.4 (what became of it), RFC 4488 (without being told).
+//!
+//! In    REFER inside a leg's dialog or outside any, SUBSCRIBE for what is told of one; the wish of somebody outside the call. Out BYE, NOTIFY
+//!       of the package `refer`; the calls themselves are [`super::dial`]'s.
+//! State who wants to know what becomes of a call, beside that call. Errors 403 for who may not ask, 501 for what is neither a call nor a
+//!       removal, 403 to a SUBSCRIBE about nothing that is under way (RFC 3515 §2.4.4).
+//!
+//! Whoever is in the conference, or could join it, may invite; moderators may remove, and everybody their own legs.
+
+use std::time::Duration;
+
+use shared_model::{Aor, BareJid, CallOutError, Deed};
+use sip_core::header::Name;
+use sip_core::subscription::{Package, State};
+use sip_core::{Message, Uri};
+use sip_endpoint::Incoming;
+use tokio::sync::oneshot;
+
+use super::super::admission::{Caller, caller};
+use super::super::dialog::Dialog;
+use super::super::named::{Referral, referral};
+use super::super::notifier::Way;
+use super::super::participant::Participant;
+use super::super::policy::{self, Voice};
+use super::Conference;
+use super::dial::{Asker, Device, LONGEST_RING};
+use super::watchers::in_dialog;
+use crate::mixer::LegId;
+
+/// Who wants to know what becomes of a call.
+pub(super) enum Teller {
+    /// By NOTIFY.
+    Refer(Told),
+    /// Whoever asked from outside the call.
+    Outside(oneshot::Sender<Result<(), CallOutError>>),
+}
+
+/// The subscription that a REFER made (RFC 3515 §2.4.4).
+pub(super) struct Told {
+    id: u64,
+    way: Way,
+    /// Of several REFERs in a dialog each is known by its CSeq (§2.4.6).
+    event_id: Option<String>,
+}
+
+impl Conference {
+    /// A REFER to the conference.
+    pub(super) async fn refer(&mut self, incoming: Incoming, leg: Option<usize>) {
+        let request = &incoming.request;
+        let refuse = |status, reason| incoming.server.respond(Message::response(request, status, reason));
+        let sender = caller(request, &self.focus.parts().accounts).await;
+        let asker = match leg {
+            Some(at) => self.participants[at].caller.card.clone(),
+            None => sender.card.clone(),
+        };
+        let Some(asker) = asker else { return refuse(403, "This Needs An Account") };
+        if leg.is_none()
+            && let Err(refusal) = self.admit(Some(&asker.jid), false).await
+        {
+            let (status, reason) = refusal.status();
+            return refuse(status, reason);
+        }
+        if request.elements(Name::ReferTo).count() != 1 {
+            return refuse(400, "One Refer-To Is Wanted"); // RFC 3515 §2.4.2
+        }
+        let referral = match referral(request) {
+            Ok(referral) => referral,
+            Err((status, reason)) => return refuse(status, reason),
+        };
+        let is_moderator = self.snapshot.as_ref().is_some_and(|room| policy::moderates(room, &asker.jid));
+        match referral {
+            Referral::Remove(uri) => {
+                let meant = self.legs_of(&uri);
+                let room = self.snapshot.as_ref();
+                let outranks = |p: &Participant| {
+                    p.jid().zip(room).is_none_or(|(jid, room)| policy::removes(room, &asker.jid, jid))
+                };
+                let may = |p: &Participant| p.jid() == Some(&asker.jid) || (is_moderator && outranks(p));
+                if meant.is_empty() {
+                    return refuse(404, "Nobody Of That Name Is Here");
+                }
+                if !meant.iter().all(|at| may(&self.participants[*at])) {
+                    return refuse(403, "Only Moderators Remove Others");
+                }
+                let legs: Vec<LegId> = meant.iter().map(|at| self.participants[*at].leg).collect();
+                let people = meant.iter().map(|at| &self.participants[*at]);
+                // Who names a device means that device.
+                let people = people.filter(|p| !p.caller.is_anonymous && is_same(&p.caller.uri, &uri));
+                let mut people = people.filter_map(Participant::jid);
+                if let Some(jid) = people.find(|jid| **jid != asker.jid) {
+                    self.follow_in_chat(jid, Deed::Kick);
+                }
+                let teller = self.accept(&incoming, leg);
+                for leg in legs {
+                    self.hang_up(leg, "Removed By A Moderator").await;
+                }
+                self.tell_end(teller, 200).await;
+            }
+            Referral::Invite(uri, beside) => match self.may_call(&uri, is_moderator).await {
+                Ok((callee, voice)) => {
+                    let teller = self.accept(&incoming, leg);
+                    let is_anonymous = sender.is_anonymous
+                        || leg.is_some_and(|at| self.participants[at].caller.is_anonymous);
+                    let referred_by = request.value(Name::ReferredBy).map(str::to_owned);
+                    let aor = sender.card.map(|card| card.aor);
+                    let asker = Asker { aor, jid: asker.jid, is_anonymous, referred_by, beside, least: None };
+                    self.dial(&uri, callee, voice, (teller, asker), Device::Phone).await;
+                }
+                Err((status, reason)) => refuse(status, reason),
+            },
+        }
+    }
+
+    /// Somebody outside the call, in the chat or elsewhere, asks for one. Their rights are those of a REFER outside any dialog; who is called is not
+    /// told who asked, whose address the room may hide.
+    pub(super) async fn call_out(
+        &mut self,
+        asker: &BareJid,
+        uri: &str,
+        outcome: oneshot::Sender<Result<(), CallOutError>>,
+    ) {
+        let teller = Teller::Outside(outcome);
+        match self.may_ask(asker, uri).await {
+            Ok((aor, callee, voice)) => {
+                let (aor, jid) = (Some(aor), asker.clone());
+                let asker = Asker {
+                    aor,
+                    jid,
+                    is_anonymous: false,
+                    referred_by: None,
+                    beside: Vec::new(),
+                    least: None,
+                };
+                self.dial(uri, callee, voice, (Some(teller), asker), Device::Phone).await;
+            }
+            Err((status, reason)) => self.tell(teller, status, reason).await,
+        }
+    }
+
+    async fn may_ask(
+        &mut self,
+        asker: &BareJid,
+        uri: &str,
+    ) -> Result<(Aor, Caller, Voice), (u16, &'static str)> {
+        if self.mailbox.is_some() {
+            return Err((403, "This Is A Mailbox"));
+        }
+        let card = self.focus.parts().accounts.by_jid(asker).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "an asker's account cannot be read");
+            None
+        });
+        let Some(card) = card.filter(|card| card.enabled) else {
+            return Err((403, "This Needs An Account"));
+        };
+        self.admit(Some(asker), false).await.map_err(policy::Refusal::status)?;
+        let is_moderator = self.snapshot.as_ref().is_some_and(|room| policy::moderates(room, asker));
+        let (callee, voice) = self.may_call(uri, is_moderator).await?;
+        Ok((card.aor, callee, voice))
+    }
+
+    /// RFC 3515 §2.4.2: 202, and a subscription unless it is not wanted.
+    fn accept(&mut self, incoming: &Incoming, leg: Option<usize>) -> Option<Teller> {
+        let request = &incoming.request;
+        let wants_none = request.other_values("Refer-Sub").any(|value| value.trim() == "false");
+        let mut response = self.describe(Message::response(request, 202, ""));
+        if wants_none {
+            response.push_other("Refer-Sub", "false");
+        }
+        for route in request.elements(Name::RecordRoute).filter(|_| leg.is_none()) {
+            response.push(Name::RecordRoute, route);
+        }
+        let way = match leg {
+            Some(at) => Some(Way::Leg(self.participants[at].leg)),
+            None => {
+                Dialog::begun_by(request, &response, incoming.flow).map(|dialog| Way::Own(Box::new(dialog)))
+            }
+        };
+        let event_id = leg.and(request.cseq()).map(|(number, _)| number.to_string());
+        incoming.server.respond(response);
+        let id = self.name();
+        way.filter(|_| !wants_none).map(|way| Teller::Refer(Told { id, way, event_id }))
+    }
+
+    /// RFC 3515 §2.4.4: who is told what becomes of a call wants to hear of it for longer, or no more.
+    pub(super) async fn subscribe_to_refer(&mut self, incoming: Incoming, leg: Option<usize>) {
+        let request = &incoming.request;
+        let refuse = |status, reason| incoming.server.respond(Message::response(request, status, reason));
+        let wanted = match PACKAGE.read(request) {
+            Ok(wanted) => wanted,
+            Err(refusal) => return incoming.server.respond(*refusal),
+        };
+        let leg = leg.map(|at| (at, self.participants[at].leg));
+        let is_meant = |told: &Told| {
+            let is_here = match &told.way {
+                Way::Leg(of) => leg.is_some_and(|(_, leg)| leg == *of),
+                Way::Own(dialog) => dialog.has(request),
+            };
+            is_here && (wanted.event_id.is_none() || wanted.event_id == told.event_id)
+        };
+        let found = self.dialling.iter().position(|dialling| dialling.told().is_some_and(is_meant));
+        let Some(at) = found else { return refuse(403, "No Call Is Under Way") };
+        let dialog = match (&mut self.dialling[at].teller, leg) {
+            (Some(Teller::Refer(Told { way: Way::Own(dialog), .. })), _) => dialog,
+            (_, Some((at, _))) => &mut self.participants[at].dialog,
+            _ => return refuse(481, ""),
+        };
+        if !dialog.accept(request, incoming.flow) {
+            return refuse(500, "");
+        }
+        let mut response = self.describe(Message::response(request, 200, ""));
+        response.push(Name::Expires, &wanted.expires.as_secs().to_string());
+        incoming.server.respond(response);
+        match wanted.expires.is_zero() {
+            true => {
+                if let Some(Teller::Refer(told)) = self.dialling[at].teller.take() {
+                    self.tell_last(told, "timeout", 100, "Trying").await;
+                }
+            }
+            false => self.tell_trying(at).await,
+        }
+    }
+
+    /// A NOTIFY found nobody who wants to know more.
+    pub(super) fn forget_told(&mut self, id: u64) {
+        for dialling in &mut self.dialling {
+            if dialling.told().is_some_and(|told| told.id == id) {
+                dialling.teller = None;
+            }
+        }
+    }
+
+    pub(super) async fn tell_trying(&mut self, at: usize) {
+        let contact = self.contact();
+        let Some(Teller::Refer(Told { id, way, event_id })) = &mut self.dialling[at].teller else { return };
+        let Some((mut notify, flow)) = in_dialog(&mut self.participants, way, &contact) else {
+            return;
+        };
+        outcome(&mut notify, event_id.as_deref(), State::Active(LASTS), 100, "Trying");
+        let id = *id;
+        self.send_all(vec![(Some(id), notify, flow)]).await;
+    }
+
+    pub(super) async fn tell_end(&mut self, teller: Option<Teller>, status: u16) {
+        if let Some(teller) = teller {
+            self.tell(teller, status, sip_core::status::reason(status)).await;
+        }
+    }
+
+    pub(super) async fn tell(&mut self, teller: Teller, status: u16, reason: &str) {
+        match teller {
+            Teller::Refer(told) => self.tell_last(told, "noresource", status, reason).await,
+            Teller::Outside(sender) => {
+                let outcome = match status {
+                    200..300 => Ok(()),
+                    _ => Err(CallOutError::Refused(format!("{status} {reason}"))),
+                };
+                let _ = sender.send(outcome); // who asked may have gone
+            }
+        }
+    }
+
+    async fn tell_last(&mut self, mut told: Told, why: &str, status: u16, reason: &str) {
+        let contact = self.contact();
+        let Some((mut notify, flow)) = in_dialog(&mut self.participants, &mut told.way, &contact) else {
+            return;
+        };
+        outcome(&mut notify, told.event_id.as_deref(), State::Terminated(why), status, reason);
+        self.send_all(vec![(None, notify, flow)]).await;
+    }
+
+    /// Legs that a URI names: of an AOR, or of a device.
+    fn legs_of(&self, uri: &str) -> Vec<usize> {
+        let is_meant =
+            |p: &Participant| is_same(&p.caller.uri, uri) || p.endpoint().split(';').next() == Some(uri);
+        self.participants.iter().enumerate().filter(|(_, p)| is_meant(p)).map(|(at, _)| at).collect()
+    }
+}
+
+/// Whether two URIs are one person's.
+fn is_same(one: &str, two: &str) -> bool {
+    let (Some(one), Some(two)) = (Uri::parse(one), Uri::parse(two)) else { return false };
+    one.user_unescaped() == two.user_unescaped() && one.host.eq_ignore_ascii_case(two.host)
+}
+
+/// RFC 3515 §2.4.5: the first line of a response stands for it.
+fn outcome(notify: &mut Message, event_id: Option<&str>, state: State<'_>, status: u16, reason: &str) {
+    PACKAGE.head(notify, event_id, state);
+    let line = format!("SIP/2.0 {status} {reason}\r\n");
+    notify.set_body(&format!("{};version=2.0", PACKAGE.document), line.into());
+}
+
+/// What a REFER tells lasts as long as a call may ring, and a bit.
+const LASTS: Duration = LONGEST_RING.saturating_add(Duration::from_secs(10));
+/// RFC 3515 §3: how long it lasts is for who tells to say (§3.4).
+pub(super) const PACKAGE: Package =
+    Package { name: "refer", document: "message/sipfrag", usual: LASTS, briefest: LASTS, longest: LASTS };
