@@ -8,6 +8,7 @@ mod again;
 mod calls;
 mod dial;
 mod keys;
+mod law;
 mod mailbox;
 mod moderate;
 mod payer;
@@ -18,14 +19,10 @@ mod refresh;
 mod sound;
 mod watchers;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shared_model::{
-    AccountId, BareJid, ConferenceEvent, ConferenceSnapshot, Correlation, Fact, RoomAddress, RoomEvent,
-    RoomSnapshot, Unavailable,
-};
+use shared_model::{ConferenceEvent, ConferenceSnapshot, Correlation, Fact, RoomAddress, RoomSnapshot};
 use sip_core::Message;
 use sip_core::header::Name;
 use sip_endpoint::Incoming;
@@ -36,13 +33,13 @@ use super::body;
 use super::document::Seen;
 use super::notifier::{Subscription, Way};
 use super::participant::{Participant, Unacknowledged};
-use super::policy::{self, Refusal, Removal, Revoked, Voice};
+use super::policy::Revoked;
 use super::session::{Due, Session};
 use super::{Focus, Input};
 use crate::labels::ConferenceSpan;
 use crate::media::quality::Quality;
 use crate::media::video::room::PictureRoom;
-use crate::mixer::{Command, LegId, Mixer, Prompt, Spoken};
+use crate::mixer::{LegId, Mixer, Spoken};
 use dial::Dialling;
 use mailbox::Mailbox;
 use recording::Recording;
@@ -333,139 +330,6 @@ impl Conference {
                 incoming.server.respond(response);
             }
         }
-    }
-
-    async fn room_changed(&mut self, event: &RoomEvent) {
-        if let Some(snapshot) = &mut self.snapshot {
-            policy::learn(snapshot, event);
-        }
-        self.revoked.hear(event);
-        match policy::removal(event) {
-            Some(Removal::Of(jid)) => {
-                let is_theirs = |p: &Participant| p.caller.card.as_ref().is_some_and(|card| card.jid == jid);
-                self.hang_up_where(is_theirs, "Removed From The Room").await;
-            }
-            Some(Removal::All) => {
-                self.stop_dialling().await;
-                for at in (0..self.participants.len()).rev() {
-                    self.say(self.participants[at].leg, Prompt::Ended).await;
-                    self.end(at, "Room Destroyed").await;
-                }
-                return self.end_subscriptions(|_| true, "noresource").await;
-            }
-            None => {}
-        }
-        if matches!(event, RoomEvent::ConfigurationChanged { .. } | RoomEvent::Created { .. }) {
-            self.refresh().await;
-        }
-        self.apply_rules().await;
-    }
-
-    /// Holds every leg, and everybody who watches, to the room's rules as they are known now.
-    async fn apply_rules(&mut self) {
-        let Some(snapshot) = self.snapshot.clone() else { return };
-        let strangers = self.focus.parts().config.strangers;
-        let mut changed = Vec::new();
-        let (mut excluded, mut admitted) = (Vec::new(), Vec::new());
-        for (at, participant) in self.participants.iter_mut().enumerate() {
-            let jid = participant.caller.card.as_ref().map(|card| &card.jid);
-            if let Some(jid) = jid {
-                self.revoked.learn(&snapshot, jid);
-            }
-            let strangers = strangers || participant.caller.is_by_number;
-            if policy::excludes(&snapshot, jid, strangers) {
-                excluded.push(participant.leg);
-            } else if participant.pin.is_some() && policy::admit(&snapshot, jid, strangers).is_ok() {
-                admitted.push(participant.leg);
-            }
-            let voice = policy::voice(&snapshot, jid, &self.revoked);
-            if participant.voice != voice {
-                participant.voice = voice;
-                changed.push(at);
-            }
-        }
-        for at in changed {
-            let (leg, gate) = (self.participants[at].leg, self.participants[at].gate());
-            self.mixer.tell(Command::SetGate(leg, gate)).await;
-            self.seat_anew(at);
-            self.tell_changed(at);
-        }
-        for leg in excluded {
-            self.hang_up(leg, "Removed From The Room").await;
-        }
-        for leg in admitted {
-            self.enter(leg).await;
-        }
-        let excludes = |jid: Option<&BareJid>| policy::excludes(&snapshot, jid, strangers);
-        let is_excluded =
-            |watcher: &Subscription| matches!(watcher.way, Way::Own(_)) && excludes(watcher.jid.as_ref());
-        self.end_subscriptions(is_excluded, "rejected").await;
-    }
-
-    /// An account may take part no more: its legs end, and it watches nothing.
-    async fn account_ended(&mut self, account: AccountId) {
-        let is_theirs = |p: &Participant| p.caller.card.as_ref().is_some_and(|card| card.account == account);
-        self.hang_up_where(is_theirs, "Account Disabled").await;
-        self.end_subscriptions(|watcher| watcher.account == Some(account), "rejected").await;
-    }
-
-    /// Ends what accounts have here that may not take part any more, when nobody said so.
-    async fn end_disabled(&mut self) {
-        let accounts = self.focus.parts().accounts.clone();
-        let proved = self.participants.iter().filter_map(|p| p.caller.card.as_ref().map(|card| card.account));
-        let watching = self.subscriptions.iter().filter_map(|watcher| watcher.account);
-        let proved = proved.chain(watching);
-        for account in proved.collect::<HashSet<_>>() {
-            match accounts.by_id(account).await {
-                Ok(card) if card.as_ref().is_some_and(|card| card.enabled) => {}
-                Ok(_) => self.account_ended(account).await,
-                Err(error) => tracing::error!(%error, "a caller's account cannot be read"),
-            }
-        }
-    }
-
-    /// The room as it is now: as the chat half has it, or as a conference without one is.
-    async fn ask_room(&self) -> Result<Option<RoomSnapshot>, Unavailable> {
-        match self.focus.made().room(&self.room) {
-            Some(made) => Ok(Some(made)),
-            None => self.focus.parts().rooms.room(&self.room).await,
-        }
-    }
-
-    /// Asks the room anew; what was known stays if it does not answer.
-    async fn refresh(&mut self) {
-        match self.ask_room().await {
-            Ok(snapshot) => self.snapshot = snapshot,
-            Err(unavailable) => tracing::debug!(%unavailable, "the room was not asked"),
-        }
-    }
-
-    /// Whether somebody may join or watch; a stranger may, too, who called a number of the room. While the chat half is down, what was
-    /// known last holds; a room of which nothing is known admits accounts of ours.
-    async fn admit(&mut self, jid: Option<&BareJid>, is_by_number: bool) -> Result<Voice, Refusal> {
-        if self.mailbox.is_some() {
-            return Ok(Voice::Granted);
-        }
-        let strangers = self.focus.parts().config.strangers || is_by_number;
-        if let Some(jid) = jid {
-            self.focus.made().own(&self.room, jid);
-        }
-        match self.ask_room().await {
-            Ok(snapshot) => self.snapshot = snapshot,
-            Err(_) if self.snapshot.is_none() => {
-                return jid.map(|_| Voice::Granted).ok_or(Refusal::MembersOnly);
-            }
-            Err(_) => {}
-        }
-        let snapshot = self.snapshot.as_ref().ok_or(Refusal::NoSuchRoom)?;
-        policy::admit(snapshot, jid, strangers)?;
-        Ok(self.voice(jid))
-    }
-
-    /// Whether somebody would be heard.
-    fn voice(&self, jid: Option<&BareJid>) -> Voice {
-        let heard = self.snapshot.as_ref().map(|room| policy::voice(room, jid, &self.revoked));
-        heard.unwrap_or(Voice::Granted)
     }
 
     fn deadline(&self) -> Option<Instant> {
