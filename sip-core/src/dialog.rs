@@ -24,6 +24,8 @@ pub struct Dialog<F> {
     routes: Vec<String>,
     local_cseq: u32,
     remote_cseq: u32,
+    /// Our Contact is a SIPS URI in it (§12.1.1).
+    is_sips: bool,
     /// What the last request came over; the proxy or the peer is at its other end.
     pub flow: F,
 }
@@ -42,6 +44,7 @@ impl<F> Dialog<F> {
             routes: request.elements(Name::RecordRoute).map(str::to_owned).collect(),
             local_cseq: 0,
             remote_cseq: request.cseq()?.0,
+            is_sips: is_sips(request),
             flow,
         })
     }
@@ -61,6 +64,7 @@ impl<F> Dialog<F> {
             routes,
             local_cseq: request.cseq()?.0,
             remote_cseq: 0,
+            is_sips: is_sips(request),
             flow,
         })
     }
@@ -122,7 +126,10 @@ impl<F> Dialog<F> {
         request.push(Name::To, &self.remote);
         request.push(Name::CallId, &self.call_id);
         request.push(Name::CSeq, &format!("{} {method}", self.local_cseq));
-        request.push(Name::Contact, contact);
+        match self.is_sips {
+            true => request.push(Name::Contact, &as_sips(contact)),
+            false => request.push(Name::Contact, contact),
+        }
         request
     }
 
@@ -130,6 +137,19 @@ impl<F> Dialog<F> {
     pub fn target(&self) -> &str {
         &self.target
     }
+}
+
+/// Whether who answers, or sends, a request that begins a dialog has a SIPS URI as Contact: where the Request-URI is one, or the first that the
+/// dialog is led by (§8.1.1.8, §12.1.1).
+pub fn is_sips(request: &Message) -> bool {
+    let is = |uri: &str| uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"));
+    let first = request.elements(Name::RecordRoute).next().or_else(|| request.elements(Name::Contact).next());
+    is(request.uri()) || first.and_then(NameAddr::parse).is_some_and(|address| is(address.uri))
+}
+
+/// A Contact of ours with the URI as SIPS.
+pub fn as_sips(contact: &str) -> String {
+    contact.replacen("<sip:", "<sips:", 1)
 }
 
 #[cfg(test)]
@@ -192,5 +212,26 @@ mod tests {
         request.remove(Name::Contact);
         let response = Message::response(&request, 200, "");
         assert!(Dialog::begun_by(&request, &response, ()).is_none());
+    }
+
+    #[test]
+    fn in_secrecy_our_contact_is_a_sips_uri() {
+        let contact_of = |change: &dyn Fn(&mut Message)| {
+            let mut request = subscribe(1, "");
+            change(&mut request);
+            let mut response = Message::response(&request, 200, "");
+            response.set(Name::To, "<sip:bob@x>;tag=ours");
+            let mut dialog = Dialog::begun_by(&request, &response, ()).unwrap();
+            dialog.request("NOTIFY", "<sip:us@x>;isfocus").value(Name::Contact).unwrap().to_owned()
+        };
+        let sips = "<sips:us@x>;isfocus";
+        assert_eq!(contact_of(&|_| {}), "<sip:us@x>;isfocus");
+        assert_eq!(contact_of(&|request| request.set_uri("sips:bob@x")), sips);
+        assert_eq!(contact_of(&|request| request.set(Name::RecordRoute, "<sips:edge.x;lr>")), sips);
+        let theirs = |request: &mut Message| {
+            request.remove(Name::RecordRoute);
+            request.set(Name::Contact, "<SIPS:bob@192.0.2.1>");
+        };
+        assert_eq!(contact_of(&theirs), sips);
     }
 }

@@ -112,3 +112,18 @@ async fn who_wants_no_more_notifies_gets_none() {
     assert!(!alice.has_got("NOTIFY"), "RFC 6665 §4.2.2");
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contact_of_a_call_in_secrecy_is_a_sips_uri() {
+    let house = House::start().await;
+    let mut alice = house.silent_phone("alice").await;
+    let answer = alice.invite("sips:dev@conference.example.org").await;
+    assert_eq!(answer.status(), 200);
+    let sips = "<sips:dev@conference.example.org>;isfocus";
+    assert_eq!(answer.value(Name::Contact), Some(sips), "RFC 3261 §12.1.1");
+    let subscribed = alice.send("SUBSCRIBE", &[("Event", "conference"), ("Expires", "600")]).await;
+    assert_eq!((subscribed.status(), subscribed.value(Name::Contact)), (200, Some(sips)));
+    assert_eq!(alice.request("NOTIFY").await.value(Name::Contact), Some(sips));
+    assert_eq!(alice.send("BYE", &[]).await.status(), 200);
+    house.stop().await;
+}

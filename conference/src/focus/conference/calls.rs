@@ -153,7 +153,7 @@ impl Conference {
         if incoming.server.is_cancelled() {
             return refuse(487, "");
         }
-        let mut response = self.describe(Message::response(request, 200, ""));
+        let mut response = self.taken(request, 200);
         for route in request.elements(Name::RecordRoute) {
             response.push(Name::RecordRoute, route);
         }
@@ -339,7 +339,7 @@ impl Conference {
             self.participants[at].offered = offered;
         }
         self.participants[at].session = session;
-        let mut response = self.describe(Message::response(request, 200, ""));
+        let mut response = self.taken(request, 200);
         if let Some(session) = &session {
             session.tell(&mut response);
         }

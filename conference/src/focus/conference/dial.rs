@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use shared_auth::AccountCard;
 use shared_model::{Aor, BareJid};
+use sip_core::dialog::{as_sips, is_sips};
 use sip_core::header::Name;
 use sip_core::sdp::Direction;
 use sip_core::{Message, Uri};
@@ -252,6 +253,9 @@ impl Conference {
         request.push(Name::CallId, &format!("{:016x}{:016x}", self.random(), self.random()));
         request.push(Name::CSeq, "1 INVITE");
         let mut request = self.describe(request);
+        if is_sips(&request) {
+            request.set(Name::Contact, &as_sips(&self.contact()));
+        }
         if self.snapshot.is_some() && self.focus.made().room(&self.room).is_none() {
             // RFC 7081 §3.5: where the chat of this call is. Who may not come is not called.
             request.push(Name::CallInfo, &format!("<{}>;purpose=impp", self.room.to_xmpp_uri()));

@@ -4,6 +4,7 @@
 //! State legs, subscriptions, the room as it was last known. Ends when neither leg nor subscription is left.
 //! Errors one function, one status: see `request`.
 
+mod about;
 mod again;
 mod calls;
 mod dial;
@@ -29,7 +30,6 @@ use sip_endpoint::Incoming;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
-use super::body;
 use super::document::Seen;
 use super::notifier::{Subscription, Way};
 use super::participant::{Participant, Unacknowledged};
@@ -40,6 +40,7 @@ use crate::labels::ConferenceSpan;
 use crate::media::quality::Quality;
 use crate::media::video::room::PictureRoom;
 use crate::mixer::{LegId, Mixer, Spoken};
+use about::{ALLOW, EXTENSIONS};
 use dial::Dialling;
 use mailbox::Mailbox;
 use recording::Recording;
@@ -310,7 +311,7 @@ impl Conference {
             ("OPTIONS", leg) => {
                 let response = match self.would_refuse(request, leg).await {
                     Some((status, reason)) => Message::response(request, status, reason),
-                    None => self.describe(Message::response(request, 200, "")),
+                    None => self.taken(request, 200),
                 };
                 incoming.server.respond(response);
             }
@@ -400,24 +401,6 @@ impl Conference {
         self.focus.parts().bus.publish(Fact::new(Correlation::of_call(call_id), event));
     }
 
-    /// What a 2xx, or an INVITE of ours, says about us: RFC 4579 §5.1 and RFC 3840 (`isfocus`).
-    fn describe(&self, mut message: Message) -> Message {
-        message.push(Name::Contact, &self.contact());
-        message.push(Name::Allow, ALLOW);
-        message.push(Name::AllowEvents, "conference");
-        message.push(Name::Accept, body::ACCEPT);
-        // RFC 3262 §4: we take reliable provisional responses for granted, and acknowledge none.
-        let is_sent = |option: &&&str| !message.is_request() || **option != "100rel";
-        let supported: Vec<&str> = EXTENSIONS.iter().filter(is_sent).copied().collect();
-        message.push(Name::Supported, &supported.join(", "));
-        message
-    }
-
-    fn contact(&self) -> String {
-        let feature = if self.mailbox.is_none() { ";isfocus" } else { "" };
-        format!("<{}>{feature}", self.room.to_sip_uri())
-    }
-
     fn random(&self) -> u64 {
         self.focus.endpoint().map_or(0, sip_endpoint::Endpoint::random)
     }
@@ -428,9 +411,6 @@ impl Conference {
     }
 }
 
-const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, SUBSCRIBE, INFO, REFER";
-/// What somebody may insist on. Of 100rel there is nothing to do: calls are answered without a provisional response (RFC 3262 §3).
-const EXTENSIONS: [&str; 5] = ["replaces", "join", "timer", "norefersub", "100rel"];
 /// Messages that wait for a conference: more than legs that call a full one at once.
 const INBOX: usize = 2_048;
 /// Notices of the mixer that wait.

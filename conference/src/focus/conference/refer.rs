@@ -163,7 +163,7 @@ impl Conference {
     fn accept(&mut self, incoming: &Incoming, leg: Option<usize>) -> Option<Teller> {
         let request = &incoming.request;
         let wants_none = request.other_values("Refer-Sub").any(|value| value.trim() == "false");
-        let mut response = self.describe(Message::response(request, 202, ""));
+        let mut response = self.taken(request, 202);
         if wants_none {
             response.push_other("Refer-Sub", "false");
         }
@@ -208,7 +208,7 @@ impl Conference {
         if !dialog.accept(request, incoming.flow) {
             return refuse(500, "");
         }
-        let mut response = self.describe(Message::response(request, 200, ""));
+        let mut response = self.taken(request, 200);
         response.push(Name::Expires, &wanted.expires.as_secs().to_string());
         incoming.server.respond(response);
         match wanted.expires.is_zero() {

@@ -32,7 +32,7 @@ impl Conference {
             };
             self.subscriptions.iter().position(is_it)
         });
-        let mut response = self.describe(Message::response(request, 200, ""));
+        let mut response = self.taken(request, 200);
         response.push(Name::Expires, &wanted.expires.as_secs().to_string());
         let expires = Instant::now() + wanted.expires;
         if let Some(at) = known {
