@@ -176,6 +176,10 @@ impl Legs {
         leg.rtp.renegotiate(negotiated, now);
         if leg.peer != peer {
             leg.rtp.forgive_silence(now);
+            if leg.peer == Peer::OnlySpeaks {
+                // It was told nothing so far.
+                leg.recording = Told::Nothing;
+            }
         }
         leg.peer = peer;
     }
@@ -362,8 +366,11 @@ impl Leg {
 
     fn tell_recording(&mut self) {
         if self.recording == Told::Nothing && matches!(self.gate, Gate::Open | Gate::Muted) {
-            self.recording = Told::Soon;
-            self.prompts.push(Prompt::Recording);
+            // Who takes no sound cannot be told by it.
+            self.recording = if self.peer == Peer::OnlySpeaks { Told::Knows } else { Told::Soon };
+            if self.recording == Told::Soon {
+                self.prompts.push(Prompt::Recording);
+            }
         }
     }
 
@@ -373,6 +380,7 @@ impl Leg {
         let waiting = self.prompts.iter().rposition(|prompt| *prompt == Prompt::Recording);
         match (told, waiting) {
             (Told::Nothing, _) => {}
+            _ if self.peer == Peer::OnlySpeaks => {}
             (Told::Soon, Some(at)) if at > 0 || self.said == 0 => drop(self.prompts.remove(at)),
             (Told::Soon | Told::Knows, _) => self.prompts.push(Prompt::RecordingEnded),
         }

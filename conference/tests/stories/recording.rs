@@ -214,3 +214,24 @@ async fn nothing_is_recorded_where_nobody_keeps_it() {
     assert_eq!(refused, Err(ModerationError::Refused("conference.recordings names no folder")));
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_sends_is_on_the_recording() {
+    let folder = folder();
+    let house =
+        House::start_with(Config { prompts: false, recordings: folder.clone(), ..Config::default() }).await;
+    house.occupants(vec![occupant("alice", Role::Moderator)]);
+    let mut facts = house.bus.subscribe();
+    let mut alice = house.call("alice", 440.0).await;
+    let mut player = house.phone_of("bob", 700.0).await;
+    assert_eq!(player.invite_to(crate::house::URI, "sendonly").await.status(), 200);
+    alice.press("*7");
+    assert!(changed(&mut facts).await);
+    crate::house::talk::<1>(std::slice::from_mut(&mut player), 100);
+    alice.press("*7");
+    assert!(!changed(&mut facts).await);
+    let file = finished(&folder).await;
+    assert!(tone_in(&file, 700.0) > 1_000.0, "it cannot be told by sound: {}", tone_in(&file, 700.0));
+    house.stop().await;
+    std::fs::remove_dir_all(folder).unwrap();
+}
