@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use aws_lc_rs::{constant_time, digest};
 use dashmap::DashMap;
@@ -273,6 +273,7 @@ async fn talk(server: Arc<Server>, arrival: Arrival) {
     let (stop, stopped) = oneshot::channel();
     let (breaks, mut broken) = oneshot::channel();
     let last = Arc::new(AtomicI64::new(0));
+    let leaves = Arc::new(AtomicBool::new(false));
     let writer = Writer {
         too_large: None,
         acks: None,
@@ -281,7 +282,7 @@ async fn talk(server: Arc<Server>, arrival: Arrival) {
         io,
         last,
         sent: server.metrics.component_sent.clone(),
-        leaves: Arc::default(),
+        leaves: Arc::clone(&leaves),
     };
     let mut write = tokio::spawn(writer.run(stopped, breaks));
     let interrupt = std::pin::pin!(async {
@@ -290,13 +291,15 @@ async fn talk(server: Arc<Server>, arrival: Arrival) {
                 Err(StreamError::because(StreamCondition::Conflict, "replaced by a new connection"))
             }
             _ = &mut broken => Ok(()),
-            () = server.shutdown.begun() => Err(StreamCondition::SystemShutdown.into()),
+            () = server.parted() => Err(StreamCondition::SystemShutdown.into()),
         }
     });
     let why = listen(&server, &mut reader, &mut framer, &mut machine, interrupt).await.err();
     let is_mine = server.components.streams.remove_if(&name, |_, stream| stream.serial == serial).is_some();
     tracing::info!(component = name, is_replaced = !is_mine, "component gone");
     let farewell = why.as_ref().map(StreamError::print).unwrap_or_default() + CLOSE;
+    // When we stop, who is gone is said before.
+    leaves.store(server.is_parted(), Ordering::Relaxed);
     let _ = timeout(LAST_WORDS, words.send(farewell)).await; // who does not read hears no last words
     drop(words);
     let written = match timeout(LAST_WORDS, &mut write).await {

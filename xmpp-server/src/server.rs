@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustls::crypto::SecureRandom;
 use shared_auth::{AccountCard, Auth};
@@ -19,6 +19,7 @@ use shared_runtime::{Seldom, Shutdown, unix_millis};
 use shared_store::{Store, StoreError};
 use socket2::TcpKeepalive;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use xmpp_core::stream::StreamCondition;
 use xmpp_core::{Element, Jid};
 
@@ -177,6 +178,8 @@ pub(crate) struct Server {
     pub(crate) abusers: Abusers,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) started: Instant,
+    /// Rooms and sessions have ended, as far as there was time: streams to others may.
+    parted: watch::Sender<bool>,
     serial: AtomicU64,
     me: Weak<Server>,
 }
@@ -232,6 +235,7 @@ impl XmppServer {
             turn,
             pushes: Pushes::new(Arc::clone(&store.records)),
             me: this.clone(),
+            parted: watch::Sender::new(false),
             uploads: Arc::new(Uploads::new(
                 config.upload.clone(),
                 &data_dir,
@@ -489,6 +493,17 @@ impl Server {
         self.me.upgrade()
     }
 
+    /// Ends when the process stops and nothing more is to be told to other servers and components.
+    pub(crate) async fn parted(&self) {
+        // The server itself holds the sender.
+        let _ = self.parted.subscribe().wait_for(|is_parted| *is_parted).await;
+    }
+
+    /// Whether it is so.
+    pub(crate) fn is_parted(&self) -> bool {
+        *self.parted.borrow()
+    }
+
     /// A number that no other session of this process has.
     pub(crate) fn new_serial(&self) -> u64 {
         self.serial.fetch_add(1, Ordering::Relaxed)
@@ -531,11 +546,17 @@ pub(crate) fn tune(socket: &TcpStream) {
     let _ = socket2::SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
 }
 
-/// Ends all sessions when the process stops and the rooms have said so to those inside (XEP-0045 §11.2).
+/// Ends all sessions when the process stops and the rooms have said so to those inside (XEP-0045 §11.2), and then the streams by which
+/// other servers and components hear who is gone (RFC 6121 §4.5.2).
 async fn close(server: Arc<Server>) {
     server.shutdown.begun().await;
     server.rooms.closed().await;
     server.router.close(&StreamCondition::SystemShutdown.into());
+    let until = tokio::time::Instant::now() + LAST_PRESENCE;
+    while server.metrics.sessions.get() > 0 && tokio::time::Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    server.parted.send_replace(true);
 }
 
 async fn accept(server: Arc<Server>, listener: TcpListener, security: c2s::Security) {
@@ -559,11 +580,13 @@ async fn accept(server: Arc<Server>, listener: TcpListener, security: c2s::Secur
                 if let Some(times) = failed.say(Instant::now()) {
                     tracing::warn!(%error, times, "a connection could not be accepted");
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }
 }
 
 /// Silence on a connection after which the system asks whether the peer is there.
-const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(60);
+const KEEPALIVE: Duration = Duration::from_secs(60);
+/// How long sessions may take to say that they are gone when the process stops.
+const LAST_PRESENCE: Duration = Duration::from_millis(1500);

@@ -32,10 +32,10 @@ pub(super) async fn run(server: Arc<Server>, pair: Pair, serial: u64, mut queue:
     let mut was_open = false;
     loop {
         let is_done = before.is_none() && queue.is_empty();
-        if is_done && (server.shutdown.is_begun() || server.federation.retire(serial)) {
+        if is_done && (server.is_parted() || server.federation.retire(serial)) {
             return;
         }
-        if server.shutdown.is_begun() && was_open {
+        if server.is_parted() && was_open {
             return abandon(&server, &pair, queue);
         }
         let stream = tokio::select! {
@@ -104,13 +104,13 @@ async fn pause(server: &Server, length: Duration) {
     let until = Instant::now() + length.mul_f32(0.75 + chance / 2.0);
     tokio::select! {
         () = sleep_until(until) => {}
-        () = server.shutdown.begun() => {}
+        () = server.parted() => {}
     }
 }
 
 /// When we stop, and what waits had its time.
 async fn too_late(server: &Server) {
-    server.shutdown.begun().await;
+    server.parted().await;
     sleep(LAST_TRY).await;
 }
 

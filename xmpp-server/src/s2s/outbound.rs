@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use shared_runtime::names::to_ascii;
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -65,6 +66,8 @@ async fn call(
     let socket = connect::any(&host.addresses).await;
     let socket = socket.map_err(|error| Failure::Unreachable(error.to_string()))?;
     tune(&socket);
+    // A server that vanished without a word acknowledges nothing. An error leaves the socket as the system made it, which works too.
+    let _ = SockRef::from(&socket).set_tcp_user_timeout(Some(server.config.ack_timeout));
     let mut call = Call { server, pair, domain, io: Box::new(socket), certificate: None };
     if host.is_direct {
         call.protect(true).await?;

@@ -207,7 +207,7 @@ pub(super) async fn serve(
         farewell.push_str(CLOSE);
     }
     // There will be no other stream: what waits goes before the last words, as far as there is time.
-    leaves.store(server.shutdown.is_begun(), Ordering::Relaxed);
+    leaves.store(server.is_parted(), Ordering::Relaxed);
     let _ = timeout(LAST_WORDS, words.send(farewell)).await; // who does not read hears no last words
     drop(words);
     let written = match timeout(LAST_WORDS, &mut write).await {
@@ -317,7 +317,7 @@ impl Conversation<'_> {
                     return Err(StreamError::because(StreamCondition::Conflict, why));
                 }
                 _ = &mut broken => return Ok(()),
-                () = self.server.shutdown.begun() => return Err(StreamCondition::SystemShutdown.into()),
+                () = self.server.parted() => return Err(StreamCondition::SystemShutdown.into()),
             };
             match step {
                 Step::Read(Ok(0) | Err(_)) => return Ok(()),

@@ -4,7 +4,7 @@ use xmpp_server::FederationConfig;
 
 use super::peer::Peer;
 use super::world::{OURS, THEIRS, World, two, verified};
-use crate::common::{Client, Served, befriend_afar};
+use crate::common::{Client, Served, attribute, befriend_afar};
 
 #[tokio::test]
 async fn subscriptions_lead_to_presence_across_domains_and_end_with_it() {
@@ -35,6 +35,28 @@ async fn subscriptions_lead_to_presence_across_domains_and_end_with_it() {
     alice.expect(&["<presence", "type='unavailable'", "from='bob@example.net/b'"]).await;
     let roster = alice.ask("get", "", "<query xmlns='jabber:iq:roster'/>").await;
     assert!(roster.contains("jid='bob@example.net'") && roster.contains("subscription='from'"), "{roster}");
+}
+
+#[tokio::test]
+async fn when_the_server_stops_contacts_elsewhere_hear_who_is_gone() {
+    let (_world, ours, theirs) = two().await;
+    let mut alice = Client::online(&ours, "alice", "a").await;
+    let mut bob = Client::online(&theirs, "bob", "b").await;
+    befriend_afar(&mut alice, &mut bob, "alice@example.org", "bob@example.net").await;
+    let mut phones = Vec::new();
+    for n in 0..18 {
+        let mut phone = Client::online(&ours, "alice", &format!("p{n}")).await;
+        bob.expect(&["<presence", &format!("from='alice@example.org/p{n}'")]).await;
+        phone.send("<presence to='bob@example.net/b'><show>chat</show></presence>").await;
+        bob.expect(&["<show>chat</show>"]).await;
+        phones.push(phone);
+    }
+    ours.shutdown.begin();
+    let mut gone = std::collections::BTreeSet::new();
+    while gone.len() < 19 {
+        let presence = bob.expect(&["<presence", "type='unavailable'"]).await;
+        gone.insert(attribute(&presence, "presence", "from"));
+    }
 }
 
 #[tokio::test]
