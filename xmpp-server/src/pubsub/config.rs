@@ -9,6 +9,7 @@ use xmpp_core::payload::layout::Part;
 use xmpp_core::{Element, ErrorKind, StanzaError, ns};
 
 use super::node::because;
+use crate::bookmarks;
 
 /// Who may read (§4.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +91,19 @@ impl NodeConfig {
     /// The rules of a node of the service, which has no roster.
     pub(crate) fn of_service() -> Self {
         Self { access: Access::Open, max_items: None, sends_last_on_presence: false, ..Self::default() }
+    }
+
+    /// Of an account's node: bookmarks are the account's alone, and as many as there are, whatever its client forgets to say (XEP-0402 §4).
+    pub(crate) fn of_account(node: &str) -> Self {
+        match node {
+            bookmarks::NODE | bookmarks::OLD => Self {
+                access: Access::Whitelist,
+                max_items: None,
+                sends_last_on_presence: false,
+                ..Self::default()
+            },
+            _ => Self::default(),
+        }
     }
 
     /// How many items are kept.

@@ -22,7 +22,7 @@ pub(super) async fn create(server: &Server, host: &Host, request: &Request, crea
     let made = create.attribute("node").is_none();
     let name = if made { server.new_id() } else { name_of(create)?.to_owned() };
     let form = request.payload.get("configure").and_then(|c| c.find("x", ns::FORM)).and_then(Form::parse);
-    let config = if host.is_service { NodeConfig::of_service() } else { NodeConfig::default() };
+    let config = if host.is_service { NodeConfig::of_service() } else { NodeConfig::of_account(&name) };
     let config = form.as_ref().map_or(Ok(config.clone()), |form| config.submitted(form))?;
     store::change(&*server.store.records, host.key(), &name, |node, _| {
         if node.is_some() {

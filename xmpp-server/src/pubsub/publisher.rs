@@ -121,7 +121,7 @@ pub(super) async fn publish_item(
                 }
                 node
             }
-            None => node.insert(auto_create(server, host, publisher, terms.options())?),
+            None => node.insert(auto_create(server, host, publisher, name, terms.options())?),
         };
         node.check_publisher(publisher)?;
         node.config.check_event(kept.as_ref())?;
@@ -146,6 +146,7 @@ fn auto_create(
     server: &Server,
     host: &Host,
     publisher: &Jid,
+    name: &str,
     options: Option<&Form>,
 ) -> Result<Node, StanzaError> {
     let may = match host.is_service {
@@ -155,7 +156,7 @@ fn auto_create(
     if !may {
         return Err(ErrorKind::ItemNotFound.into());
     }
-    let config = if host.is_service { NodeConfig::of_service() } else { NodeConfig::default() };
+    let config = if host.is_service { NodeConfig::of_service() } else { NodeConfig::of_account(name) };
     let config = options.map_or(Ok(config.clone()), |options| config.submitted(options))?;
     Ok(Node::new(config, publisher))
 }

@@ -117,6 +117,18 @@ async fn options_make_a_node_and_then_are_its_preconditions() {
     assert!(["r0@x", "r1@x", "r2@x"].iter().all(|id| all.contains(id)), "{all}");
     let refused = bob.ask("get", "alice@example.org", &items("urn:xmpp:bookmarks:1")).await;
     assert!(refused.contains("not-allowed") && refused.contains("closed-node"), "{refused}");
+    // A client that says nothing of it wants nobody else to read them either.
+    for n in 0..2 {
+        assert!(
+            bob.ask("set", "", &pubsub(&publish("urn:xmpp:bookmarks:1", &format!("b{n}@x"), "b")))
+                .await
+                .contains("result")
+        );
+    }
+    let own = bob.ask("get", "", &items("urn:xmpp:bookmarks:1")).await;
+    assert!(own.contains("b0@x") && own.contains("b1@x"), "{own}");
+    let refused = alice.ask("get", "bob@example.org", &items("urn:xmpp:bookmarks:1")).await;
+    assert!(refused.contains("closed-node"), "{refused}");
     let open = publish("urn:xmpp:bookmarks:1", "r", "b") + &options(&[("access_model", "open")]);
     let refused = alice.ask("set", "", &pubsub(&open)).await;
     assert!(refused.contains("conflict") && refused.contains("precondition-not-met"), "{refused}");
