@@ -44,18 +44,22 @@ pub(super) fn info() -> Info {
     }
 }
 
-/// When each account searched, here and among rooms.
+/// When each account searched, here and among rooms, and where its searches may go on.
 #[derive(Default)]
-pub(crate) struct Searches(DashMap<String, VecDeque<Instant>>);
+pub(crate) struct Searches {
+    times: DashMap<String, VecDeque<Instant>>,
+    /// By an id that says nothing: who asked, and behind whose AOR.
+    places: DashMap<String, (String, Aor)>,
+}
 
 impl Searches {
     /// Whether an account may search now, and counts it.
     pub(crate) fn may(&self, who: &str, now: Instant) -> bool {
         let is_old = |at: &Instant| now.duration_since(*at) >= MINUTE;
-        if self.0.len() >= MOST_SEARCHERS {
-            self.0.retain(|_, times| times.back().is_some_and(|at| !is_old(at)));
+        if self.times.len() >= MOST_SEARCHERS {
+            self.times.retain(|_, times| times.back().is_some_and(|at| !is_old(at)));
         }
-        let mut times = self.0.entry(who.to_owned()).or_default();
+        let mut times = self.times.entry(who.to_owned()).or_default();
         while times.front().is_some_and(is_old) {
             times.pop_front();
         }
@@ -64,6 +68,20 @@ impl Searches {
             times.push_back(now);
         }
         may
+    }
+
+    /// Notes where somebody's search may go on; the id by which they ask for it.
+    fn put(&self, server: &Server, who: &str, behind: Aor) -> String {
+        if self.places.len() >= MOST_PLACES {
+            self.places.clear();
+        }
+        let id = server.new_id();
+        self.places.insert(id.clone(), (who.to_owned(), behind));
+        id
+    }
+
+    fn place(&self, who: &str, id: &str) -> Option<Aor> {
+        self.places.get(id).filter(|place| place.0 == who).map(|place| place.1.clone())
     }
 }
 
@@ -91,11 +109,11 @@ async fn answer(server: &Server, request: &Request) -> Answered {
         return Ok(show(&Found::default(), form.is_some()).into());
     }
     wanted.check()?;
-    let (after, most) = place(server, &Wish::parse(&request.payload)?).await?;
     if !server.searches.may(request.from.bare_str(), Instant::now()) {
         let why = "searches are limited: wait a minute";
         return Err(StanzaError::because(ErrorKind::ResourceConstraint, why));
     }
+    let (after, most) = place(server, &request.from, &Wish::parse(&request.payload)?)?;
     let found = find(server, &wanted, &request.from, after, most).await?;
     Ok(show(&found, form.is_some()).into())
 }
@@ -152,19 +170,15 @@ impl Wanted {
 #[derive(Default)]
 struct Found {
     accounts: Vec<AccountCard>,
-    /// Behind whom to go on, where there may be more.
-    more: Option<BareJid>,
+    /// By what to go on, where there may be more. It is no address: whoever was looked at last may not be found.
+    more: Option<String>,
 }
 
 /// Behind whose AOR a page begins, and how many are on it.
-async fn place(server: &Server, wish: &Wish) -> Result<(Option<Aor>, usize), StanzaError> {
+fn place(server: &Server, asker: &Jid, wish: &Wish) -> Result<(Option<Aor>, usize), StanzaError> {
     let after = match &wish.place {
         Place::First => None,
-        Place::After(id) => {
-            let jid = id.parse().map_err(|_| ErrorKind::ItemNotFound)?;
-            let card = server.auth.directory.by_jid(&jid).await.map_err(|error| store_failed(&error))?;
-            Some(card.ok_or(ErrorKind::ItemNotFound)?.aor)
-        }
+        Place::After(id) => Some(server.searches.place(asker.bare_str(), id).ok_or(ErrorKind::ItemNotFound)?),
         Place::Before(_) | Place::Last => return Err(ErrorKind::FeatureNotImplemented.into()),
     };
     Ok((after, wish.max.unwrap_or(MOST_FOUND).clamp(1, MOST_FOUND)))
@@ -178,16 +192,17 @@ async fn find(
     mut after: Option<Aor>,
     most: usize,
 ) -> Result<Found, StanzaError> {
-    let (mut found, mut judged, mut last) = (Found::default(), 0, None);
+    let (mut found, mut judged) = (Found::default(), 0);
+    let go_on = |behind: Option<Aor>| behind.map(|aor| server.searches.put(server, asker.bare_str(), aor));
     for _ in 0..MOST_PAGES {
         let page = server.auth.directory.list(after.as_ref(), PAGE).await;
         let (page, more) = page.map_err(|error| store_failed(&error))?;
         for account in page {
             if found.accounts.len() >= most || judged >= MOST_JUDGED {
-                found.more = last;
+                found.more = go_on(after);
                 return Ok(found);
             }
-            (after, last) = (Some(account.aor.clone()), Some(account.jid.clone()));
+            after = Some(account.aor.clone());
             if wanted.fits(&account) {
                 judged += 1;
                 if finds(server, asker, &account).await? {
@@ -199,7 +214,7 @@ async fn find(
             return Ok(found);
         }
     }
-    found.more = last;
+    found.more = go_on(after);
     Ok(found)
 }
 
@@ -279,6 +294,7 @@ const MOST_PAGES: usize = 40;
 const OFTEN: usize = 20;
 const MINUTE: Duration = Duration::from_secs(60);
 const MOST_SEARCHERS: usize = 10_000;
+const MOST_PLACES: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
