@@ -13,8 +13,19 @@ pub enum MayRing {
     Blocked,
 }
 
+/// Who calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CalledBy<'a> {
+    /// Nobody who is known here.
+    Unknown,
+    /// Somebody of this service whom the callee is not to know (RFC 3323): a block of theirs holds, and they are a stranger else.
+    Hidden(&'a BareJid),
+    /// Somebody of this service.
+    Shown(&'a BareJid),
+}
+
 /// Answers whether an account may be rung. The chat server implements it; the proxy asks it before it rings.
 pub trait Availability: Send + Sync {
-    /// Whether `callee` may be rung by `caller`, who is not there if they are not of this service, or hide.
-    fn may_ring<'a>(&'a self, callee: &'a BareJid, caller: Option<&'a BareJid>) -> Pending<'a, MayRing>;
+    /// Whether `callee` may be rung by `caller`.
+    fn may_ring<'a>(&'a self, callee: &'a BareJid, caller: CalledBy<'a>) -> Pending<'a, MayRing>;
 }

@@ -27,7 +27,7 @@ mod voicemail;
 
 pub use address::{Address, AddressError, Aor, BareJid, RoomAddress, domain_in_xmpp_uri};
 pub use announcement::{Announcement, Announcements};
-pub use availability::{Availability, MayRing};
+pub use availability::{Availability, CalledBy, MayRing};
 pub use conference::{Audio, CallOutError, ConferenceDirectory, ConferenceSnapshot, Participant};
 pub use domains::Domains;
 pub use fact::{

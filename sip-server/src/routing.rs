@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use shared_auth::{AccountCard, Identity};
-use shared_model::{AccountId, Aor, BareJid, CallEvent, CallOutcome, MayRing};
+use shared_model::{AccountId, Aor, BareJid, CallEvent, CallOutcome, CalledBy, MayRing};
 use shared_runtime::unix_millis;
 use sip_core::header::{Name, NameAddr};
 use sip_core::proxy::{Hop, hop_check, pop_routes};
@@ -164,9 +164,16 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
         return Err(Box::new(capabilities(request)));
     }
     if let Some(trunk) = server.trunks.source(flow, server.endpoint()) {
-        return Box::pin(from_trunk(server, request, &uri, trunk)).await.map(Decision::Forward);
+        return match Box::pin(from_trunk(server, request, &uri, trunk)).await {
+            Ok(route) => Ok(Decision::Forward(route)),
+            Err(answer) => {
+                let whose = Route { from_trunk: Some(Arc::clone(trunk)), ..Route::default() };
+                Box::pin(note_refused(server, request, &uri, whose, answer.status())).await;
+                Err(answer)
+            }
+        };
     }
-    let caller = caller::who(server, request, flow).await?;
+    let mut caller = caller::who(server, request, flow).await?;
     if reg_event::is_meant(request) && server.is_our_host(&uri) {
         return Ok(Decision::Subscribe(caller));
     }
@@ -175,7 +182,16 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
         return Ok(Decision::Forward(route));
     }
     refuse_chat(server, request, &uri, caller.as_ref()).await?;
-    find(server, request, &uri, flow, caller).await.map(Decision::Forward)
+    match find(server, request, &uri, flow, &mut caller).await {
+        Ok(route) => Ok(Decision::Forward(route)),
+        Err(answer) => {
+            if caller.is_some() {
+                let whose = Route { caller, ..Route::default() };
+                Box::pin(note_refused(server, request, &uri, whose, answer.status())).await;
+            }
+            Err(answer)
+        }
+    }
 }
 
 /// Whether we are who a request is for, so that it need go no further (§8.2, §16.3 item 3).
@@ -204,7 +220,7 @@ async fn from_trunk(
     }
     let mut mailbox = None;
     if let Some(callee) = found.callee.clone()
-        && let Err(refusal) = refuse_unwanted(server, request, &callee, None).await
+        && let Err(refusal) = refuse_unwanted(server, request, &callee, CalledBy::Unknown).await
     {
         let instead = voicemail::instead(server, request, &callee, &refusal).await;
         let why = refusal.status();
@@ -271,14 +287,14 @@ async fn find(
     request: &Message,
     uri: &Uri<'_>,
     flow: &Flow,
-    caller: Option<Identity>,
+    caller: &mut Option<Identity>,
 ) -> Result<Route, Box<Message>> {
     let is_trusted = caller.is_some() || flow.transport == Transport::InProcess;
     let mut mailbox = None;
     // Who asked for many names hears of nobody any more whether they are here or away; who is here is called.
     let is_guesser = !is_trusted && server.auth.authenticator.wait_of_guesser(flow.remote.ip()).is_some();
     let has_route = request.value(Name::Route).is_some();
-    let replaced = match &caller {
+    let replaced = match caller.as_ref() {
         Some(caller) if !has_route => destination::replaced(server, request, uri, caller).await,
         _ => None,
     };
@@ -313,7 +329,6 @@ async fn find(
                     mailbox = branch.map(|branch| (branch, answer.status()));
                 }
                 if mailbox.is_none() {
-                    tell_unreached(server, request, callee.as_ref(), caller.as_ref(), answer.status());
                     return Err(answer);
                 }
                 Found { callee: callee.map(Arc::new), ..Found::default() }
@@ -327,15 +342,21 @@ async fn find(
         // Somebody's Route leads elsewhere: for users of ours only.
         return Err(Nowhere::NoRelaying.answer(request));
     };
+    if !is_trusted && found.callee.is_some() && !is_trusted_peer(server, flow) {
+        refuse_commands(request)?;
+    }
     let is_anonymous = privacy::is_anonymous(request);
+    let called_by = match caller.as_ref() {
+        None => CalledBy::Unknown,
+        Some(caller) if is_anonymous => CalledBy::Hidden(&caller.jid),
+        Some(caller) => CalledBy::Shown(&caller.jid),
+    };
     if let Some(callee) = found.callee.clone()
-        && let Err(refusal) =
-            refuse_unwanted(server, request, &callee, caller.as_ref().filter(|_| !is_anonymous)).await
+        && let Err(refusal) = refuse_unwanted(server, request, &callee, called_by).await
     {
         let instead = voicemail::instead(server, request, &callee, &refusal).await;
         mailbox = instead.map(|branch| (branch, refusal.status()));
         if mailbox.is_none() {
-            tell_unreached(server, request, Some(&callee), caller.as_ref(), refusal.status());
             return Err(refusal);
         }
         found = Found { callee: Some(callee), ..Found::default() };
@@ -357,13 +378,13 @@ async fn find(
         true => server.stir.verify(request, unix_millis() / 1_000).await?,
         false => None,
     };
-    let asserted = match &caller {
+    let asserted = match caller.as_ref() {
         Some(caller) => caller::preferred(server, request, caller).await,
         None => None,
     };
     let Found { groups, asleep, callee, device, outside } = found;
     let at = Route { groups, asleep, callee, device, outside, mailbox, ..Route::default() };
-    Ok(Route { caller, asker, asserted, verstat, is_anonymous, is_trusted, ..at })
+    Ok(Route { caller: caller.take(), asker, asserted, verstat, is_anonymous, is_trusted, ..at })
 }
 
 /// Who gives no name may be of ours, and is asked before they are refused where strangers may not go (RFC 3323 §4.2).
@@ -374,26 +395,45 @@ async fn ask_who(server: &Server, request: &Message, flow: &Flow) -> Box<Message
     }
 }
 
-/// A call of a proven caller that reaches no device of the callee is one all the same, and told.
-fn tell_unreached(
-    server: &Server,
-    request: &Message,
-    callee: Option<&AccountCard>,
-    caller: Option<&Identity>,
-    status: u16,
-) {
-    let (Some(callee), Some(caller), "INVITE") = (callee, caller, request.method()) else { return };
+/// A call of a proven caller, or of a trunk, that comes to no way on is one all the same: it is told, and has a row. Those of strangers are
+/// counted alone, for there is no end of them.
+async fn note_refused(server: &Server, request: &Message, uri: &Uri<'_>, mut whose: Route, status: u16) {
+    if request.method() != "INVITE" || matches!(status, 401 | 407) {
+        return;
+    }
+    if uri.is_tel() || server.is_our_host(uri) {
+        // A store that does not answer costs the callee the news alone.
+        whose.callee = destination::account_of(server, uri).await.ok().flatten().map(Arc::new);
+    }
     let call_id = request.call_id().to_owned();
     let attempted = CallEvent::Attempted {
         call_id: call_id.clone(),
-        from: Some(caller.account),
+        from: whose.caller.as_ref().map(|caller| caller.account),
         is_anonymous: privacy::is_anonymous(request),
-        to: Some(callee.account),
+        to: whose.callee.as_ref().map(|callee| callee.account),
         to_uri: request.uri().to_owned(),
     };
     let outcome = CallOutcome::Refused(status);
     for event in [attempted, CallEvent::Ended { call_id: call_id.clone(), outcome, reason: None }] {
         server.facts.call(&call_id, event);
+    }
+    if status == 603 {
+        // Who blocked the caller wants to see nothing of them.
+        whose.callee = None;
+    }
+    if let Some(begun) = server.calls.begin(request, &mut whose) {
+        server.calls.unanswered(begun, status, false).await;
+    }
+}
+
+/// Who is not known may call a phone, and write where chat passes; what would command it or spy on it does not come to it: RFC 3515 §5
+/// (REFER), RFC 6665 §4.1.3 (a NOTIFY without its subscription), RFC 3261 §12.2.2 (what is of a dialog that is not there).
+fn refuse_commands(request: &Message) -> Result<(), Box<Message>> {
+    match request.method() {
+        "INVITE" | "OPTIONS" | "MESSAGE" | "PUBLISH" => Ok(()),
+        "SUBSCRIBE" if chat::is_chat(request) => Ok(()),
+        "BYE" | "INFO" | "UPDATE" | "PRACK" | "NOTIFY" => Err(answer(request, 481, "")),
+        _ => Err(answer(request, 403, "Strangers Only Call")),
     }
 }
 
@@ -402,12 +442,12 @@ async fn refuse_unwanted(
     server: &Server,
     request: &Message,
     callee: &AccountCard,
-    caller: Option<&Identity>,
+    caller: CalledBy<'_>,
 ) -> Result<(), Box<Message>> {
     let Some(availability) = server.availability.as_ref().filter(|_| request.method() == "INVITE") else {
         return Ok(());
     };
-    match availability.may_ring(&callee.jid, caller.map(|caller| &caller.jid)).await {
+    match availability.may_ring(&callee.jid, caller).await {
         MayRing::Yes => Ok(()),
         MayRing::DoNotDisturb => Err(answer(request, 486, "Do Not Disturb")),
         MayRing::Blocked => Err(answer(request, 603, "")),

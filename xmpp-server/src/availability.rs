@@ -1,13 +1,13 @@
 //! Whether somebody wants to be called — RFC 6121 §4.7.2.1 (`dnd`), for the call half: a [`shared_model::Availability`].
 //!
-//! In    a callee, and who calls. Out `Blocked` if the callee's block list (XEP-0191) names the caller, or the callee is not called by
+//! In    a callee, and who calls. Out `Blocked` if the callee's block list (XEP-0191) names the caller, hidden or not, or the callee is not called by
 //!       such as them; `DoNotDisturb` if every resource that takes messages says so, and there is one, or if the account said so for
 //!       all of them.
 //! State none: the block list, the account's wishes and the last presence of each session are asked.
 
 use std::sync::Arc;
 
-use shared_model::{Availability, BareJid, MayRing, Pending};
+use shared_model::{Availability, BareJid, CalledBy, MayRing, Pending};
 
 use xmpp_core::Jid;
 
@@ -21,16 +21,20 @@ use crate::undisturbed;
 pub(crate) struct Presences(pub(crate) Arc<Server>);
 
 impl Availability for Presences {
-    fn may_ring<'a>(&'a self, callee: &'a BareJid, caller: Option<&'a BareJid>) -> Pending<'a, MayRing> {
+    fn may_ring<'a>(&'a self, callee: &'a BareJid, caller: CalledBy<'a>) -> Pending<'a, MayRing> {
         Box::pin(async move {
-            let caller = caller.and_then(to_jid);
+            let (caller, shown) = match caller {
+                CalledBy::Unknown => (None, None),
+                CalledBy::Hidden(caller) => (to_jid(caller), None),
+                CalledBy::Shown(caller) => (to_jid(caller), to_jid(caller)),
+            };
             if let Some(callee) = to_jid(callee) {
                 if let Some(caller) = &caller
                     && blocks(&self.0, &callee, caller).await
                 {
                     return MayRing::Blocked;
                 }
-                if !may_call(&self.0, &callee, caller.as_ref()).await {
+                if !may_call(&self.0, &callee, shown.as_ref()).await {
                     return MayRing::Blocked;
                 }
                 if undisturbed::is_so(&self.0, &callee).await {

@@ -2,7 +2,7 @@
 
 use crate::common::{DOMAIN, PASSWORD, Phone, Served, serve};
 use shared_auth::AccountCard;
-use shared_model::{AccountEvent, AccountId, Aor, BindingEvent, Correlation, Event, Fact};
+use shared_model::{AccountEvent, AccountId, Aor, BindingEvent, CallEvent, Correlation, Event, Fact};
 use shared_runtime::bus::{Heard, Subscription};
 use shared_runtime::unix_millis;
 use shared_store::Query;
@@ -136,6 +136,40 @@ async fn a_call_is_in_the_history_of_both_sides_and_goes_with_the_account() {
     assert_eq!(unbound(&mut facts).await, "bob");
     assert!(history(&served, bobs).await.is_empty());
     assert_eq!(history(&served, alices).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_call_that_goes_nowhere_is_one_in_the_history_of_who_called_and_is_told() {
+    let served = serve().await;
+    let (alice, carol) = (Phone::new("alice", &served).await, Phone::new("carol", &served).await);
+    let (alices, bobs) = (card(&served, "alice").await.account, card(&served, "bob").await.account);
+    let mut facts = served.bus.subscribe();
+    for (to, status) in [("bob", 480), ("nobody", 404), ("+4930123456", 404)] {
+        let to = format!("sip:{to}@example.org");
+        assert_eq!(alice.ask(alice.request("INVITE", &to, &to), PASSWORD).await.status(), status, "{to}");
+    }
+    let made = history(&served, alices).await;
+    let to: Vec<_> = made.iter().map(|call| call["to"].as_str().unwrap()).collect();
+    assert_eq!(to, ["sip:bob@example.org", "sip:nobody@example.org", "sip:+4930123456@example.org"]);
+    assert!(made.iter().all(|call| call["result"] == "refused"), "{made:?}");
+    assert_eq!(history(&served, bobs).await.len(), 1, "he was called, and not reached");
+    let mut told = Vec::new();
+    while told.len() < 3 {
+        let next = tokio::time::timeout(crate::common::PATIENCE, facts.next()).await.expect("it is told");
+        if let Some(Heard::Fact(Fact {
+            event: Event::Call(CallEvent::Attempted { from, to_uri, .. }), ..
+        })) = next
+        {
+            assert_eq!(from, Some(alices));
+            told.push(to_uri);
+        }
+    }
+    // Of strangers there is no end.
+    let mut strange = carol.request("INVITE", "sip:nobody@example.org", "sip:nobody@example.org");
+    strange.set(Name::From, "<sip:x@example.net>;tag=1");
+    carol.send(&strange).await;
+    carol.expect("404").await;
+    assert_eq!(served.store.archive.page("calls", &Query::default()).await.unwrap().count, Some(3));
 }
 
 #[tokio::test]

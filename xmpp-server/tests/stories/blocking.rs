@@ -1,7 +1,7 @@
 //! Blocking — XEP-0191, XEP-0377: pushes, and what a block does to presence, messages, requests and calls.
 
 use crate::common::{Client, DOMAIN, befriend, serve, serve_again};
-use shared_model::{BareJid, MayRing};
+use shared_model::{BareJid, CalledBy, MayRing};
 use xmpp_server::Config;
 
 const LIST: &str = "<blocklist xmlns='urn:xmpp:blocking'/>";
@@ -89,7 +89,7 @@ async fn a_block_holds_for_who_is_away_and_for_calls() {
         ("alice@example.org".parse().unwrap(), "bob@example.org".parse().unwrap());
     let carol: BareJid = "carol@example.org".parse().unwrap();
     let availability = served.server.availability();
-    assert_eq!(availability.may_ring(&callee, Some(&caller)).await, MayRing::Blocked);
+    assert_eq!(availability.may_ring(&callee, CalledBy::Shown(&caller)).await, MayRing::Blocked);
     drop(alice);
     let mut bob = Client::online(&served, "bob", "b").await;
     while served.server.sessions() > 1 {
@@ -97,9 +97,14 @@ async fn a_block_holds_for_who_is_away_and_for_calls() {
     }
     bob.send("<message id='m' to='alice@example.org'><body>x</body></message>").await;
     assert!(bob.expect(&["id='m'"]).await.contains("service-unavailable"));
-    assert_eq!(availability.may_ring(&callee, Some(&caller)).await, MayRing::Blocked);
-    assert_eq!(availability.may_ring(&callee, Some(&carol)).await, MayRing::Yes);
-    assert_eq!(availability.may_ring(&callee, None).await, MayRing::Yes);
+    assert_eq!(availability.may_ring(&callee, CalledBy::Shown(&caller)).await, MayRing::Blocked);
+    assert_eq!(
+        availability.may_ring(&callee, CalledBy::Hidden(&caller)).await,
+        MayRing::Blocked,
+        "by any name"
+    );
+    assert_eq!(availability.may_ring(&callee, CalledBy::Shown(&carol)).await, MayRing::Yes);
+    assert_eq!(availability.may_ring(&callee, CalledBy::Unknown).await, MayRing::Yes);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Who may call whom, and by what — RFC 7081 §2, §3.5; XEP-0166 §5, XEP-0353 §3.1.
 
-use shared_model::{BareJid, MayRing};
+use shared_model::{BareJid, CalledBy, MayRing};
 use shared_store::Store;
 use xmpp_server::{Config, OwnCalls};
 
@@ -27,7 +27,11 @@ const NODE: &str = "urn:cusax:callers:0";
 async fn may(served: &Served, caller: Option<&str>) -> bool {
     let jid = |name: &str| -> BareJid { format!("{name}@example.org").parse().unwrap() };
     let caller = caller.map(jid);
-    let answer = served.server.availability().may_ring(&jid("alice"), caller.as_ref()).await;
+    let answer = served
+        .server
+        .availability()
+        .may_ring(&jid("alice"), caller.as_ref().map_or(CalledBy::Unknown, CalledBy::Shown))
+        .await;
     assert!(matches!(answer, MayRing::Yes | MayRing::Blocked));
     answer == MayRing::Yes
 }

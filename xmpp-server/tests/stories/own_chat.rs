@@ -1,7 +1,9 @@
 //! What accounts keep in the chat half, changed from outside: the same records as clients use, and clients are told at once.
 
 use crate::common::{Client, Served, befriend, serve, serve_again};
-use shared_model::{Archived, Archiving, BareJid, KeptPart, MayRing, OwnChat, OwnChatError, Picture};
+use shared_model::{
+    Archived, Archiving, BareJid, CalledBy, KeptPart, MayRing, OwnChat, OwnChatError, Picture,
+};
 use xmpp_server::Config;
 
 /// A client that is in by the password of a device.
@@ -154,7 +156,10 @@ async fn who_is_blocked_from_outside_is_on_the_list_that_clients_have() {
     bob.expect(&["<presence", "type='unavailable'", "from='alice@example.org/phone'"]).await;
     assert_eq!(own.blocked(&alice()).await.unwrap(), ["bob@example.org"]);
     let caller: BareJid = "bob@example.org".parse().unwrap();
-    assert_eq!(served.server.availability().may_ring(&alice(), Some(&caller)).await, MayRing::Blocked);
+    assert_eq!(
+        served.server.availability().may_ring(&alice(), CalledBy::Shown(&caller)).await,
+        MayRing::Blocked
+    );
     own.set_blocked(&alice(), "bob@example.org", false).await.unwrap();
     phone.expect(&["<unblock xmlns='urn:xmpp:blocking'><item jid='bob@example.org'/>"]).await;
     bob.expect(&["<presence", "from='alice@example.org/phone'"]).await;
@@ -172,13 +177,19 @@ async fn who_is_not_to_be_disturbed_is_so_with_every_client_and_after_a_restart(
     own.set_undisturbed(&alice(), true).await.unwrap();
     bob.expect(&["<presence", "from='alice@example.org/phone'", "<show>dnd</show>"]).await;
     phone.expect(&["<presence", "from='alice@example.org/phone'", "<show>dnd</show>"]).await;
-    assert_eq!(served.server.availability().may_ring(&alice(), None).await, MayRing::DoNotDisturb);
+    assert_eq!(
+        served.server.availability().may_ring(&alice(), CalledBy::Unknown).await,
+        MayRing::DoNotDisturb
+    );
     phone.send("<presence><show>chat</show></presence>").await;
     bob.expect(&["from='alice@example.org/phone'", "<show>dnd</show>"]).await;
     served.shutdown.begin();
     let served = serve_again(&served, Config::default()).await;
     let own = served.server.own_chat();
-    assert_eq!(served.server.availability().may_ring(&alice(), None).await, MayRing::DoNotDisturb);
+    assert_eq!(
+        served.server.availability().may_ring(&alice(), CalledBy::Unknown).await,
+        MayRing::DoNotDisturb
+    );
     assert!(own.is_undisturbed(&alice()).await.unwrap());
     let mut bob = Client::online(&served, "bob", "b").await;
     let mut phone = Client::online(&served, "alice", "phone").await;
@@ -187,7 +198,7 @@ async fn who_is_not_to_be_disturbed_is_so_with_every_client_and_after_a_restart(
     let shown = bob.expect(&["<presence", "from='alice@example.org/phone'"]).await;
     assert!(!shown.contains("<show>"), "{shown}");
     phone.expect(&["<presence", "from='alice@example.org/phone'"]).await;
-    assert_eq!(served.server.availability().may_ring(&alice(), None).await, MayRing::Yes);
+    assert_eq!(served.server.availability().may_ring(&alice(), CalledBy::Unknown).await, MayRing::Yes);
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use shared_auth::{Auth, NewAccount, Profile};
 use shared_model::{
-    Announcements, Aor, Availability, BareJid, Domains, Fact, Mailboxes, MayRing, Notices, Pending, idn,
+    Announcements, Aor, Availability, BareJid, CalledBy, Domains, Fact, Mailboxes, MayRing, Notices, Pending,
+    idn,
 };
 use shared_runtime::Shutdown;
 use shared_runtime::bus::Bus;
@@ -76,8 +77,12 @@ impl Drop for Served {
 struct Chat;
 
 impl Availability for Chat {
-    fn may_ring<'a>(&'a self, callee: &'a BareJid, caller: Option<&'a BareJid>) -> Pending<'a, MayRing> {
-        let answer = match (callee.local(), caller.map(|caller| caller.local())) {
+    fn may_ring<'a>(&'a self, callee: &'a BareJid, caller: CalledBy<'a>) -> Pending<'a, MayRing> {
+        let caller = match caller {
+            CalledBy::Unknown => None,
+            CalledBy::Hidden(caller) | CalledBy::Shown(caller) => Some(caller.local()),
+        };
+        let answer = match (callee.local(), caller) {
             ("carol.chat", Some("alice.chat")) | ("alice.chat", Some("carol.chat")) => MayRing::DoNotDisturb,
             ("bob.chat", Some("carol.chat")) => MayRing::Blocked,
             _ => MayRing::Yes,
