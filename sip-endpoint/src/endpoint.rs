@@ -211,8 +211,14 @@ impl Endpoint {
     }
 
     /// Whether the peer of a flow proved by its certificate that it serves a SIP domain or address (RFC 5922 §7).
+    /// A connection that we open for that name stands only if it does, and nothing leaves by it before.
     pub fn is_peer(&self, flow: &Flow, host: &str) -> bool {
-        self.peer_certificate(flow).is_some_and(|certificate| is_of(&certificate, host))
+        let is_called = || {
+            let is_for = |entry: &Entry| !entry.host.is_empty() && entry.host.eq_ignore_ascii_case(host);
+            flow.transport == Transport::Tls
+                && self.inlet.wires.connections.with(flow.id, is_for) == Some(true)
+        };
+        self.peer_certificate(flow).is_some_and(|certificate| is_of(&certificate, host)) || is_called()
     }
 
     /// The peer of a flow proved who it is, or has a call: its connection may last. Without this it is closed after

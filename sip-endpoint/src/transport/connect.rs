@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -27,6 +28,8 @@ pub(crate) fn connect(inlet: &Inlet, transport: Transport, remote: SocketAddr, h
             return opened.fail(&inlet).await;
         };
         stream::tune(&socket);
+        // An error leaves the socket as the system made it, which works too.
+        let _ = SockRef::from(&socket).set_tcp_user_timeout(Some(UNHEARD));
         match tls {
             None => opened.start(socket, inlet),
             Some(tls) => {
@@ -44,6 +47,8 @@ pub(crate) fn connect(inlet: &Inlet, transport: Transport, remote: SocketAddr, h
     Some(flow)
 }
 
+/// How long what we sent may be without a sign that it came: then the connection is dead, and another is opened for what follows.
+const UNHEARD: Duration = Duration::from_secs(10);
 /// How long connecting may take; less than Timer B, so that another target can be tried.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a TLS handshake may take.
