@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::Key;
 
@@ -42,15 +43,32 @@ impl Default for Config {
     }
 }
 
-/// The level filter is not one that `tracing` understands.
+/// Why logging cannot be started so.
 #[derive(Debug, thiserror::Error)]
-#[error("telemetry.level: {0}")]
-pub struct BadLevel(#[from] tracing_subscriber::filter::ParseError);
+pub enum BadLevel {
+    /// `tracing` does not understand the filter.
+    #[error("telemetry.level: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// A word alone that would be taken for a module's name, and all else would be silent.
+    #[error(
+        "telemetry.level: `{0}` is none of off, error, warn, info, debug and trace; a module's is written MODULE=LEVEL"
+    )]
+    Word(String),
+}
 
 /// Whether logging can be started so.
 pub fn check(config: &Config) -> Result<(), BadLevel> {
     EnvFilter::try_new(&config.level)?;
-    Ok(())
+    let is_level = |word: &str| word.is_empty() || word.parse::<LevelFilter>().is_ok();
+    let mut words = config.level.split(',').map(str::trim);
+    // Beside a level for all the rest it may be a module's name.
+    if !config.level.contains(['[', '=']) && words.clone().any(|word| !word.is_empty() && is_level(word)) {
+        return Ok(());
+    }
+    match words.find(|word| !word.contains(['=', '[', ']']) && !is_level(word)) {
+        Some(word) => Err(BadLevel::Word(word.to_owned())),
+        None => Ok(()),
+    }
 }
 
 /// Starts logging for the process. Called once, first thing; a second call changes nothing.
@@ -66,4 +84,29 @@ pub fn start(config: &Config) -> Result<(), BadLevel> {
         Format::Json => lines.json().flatten_event(true).try_init(),
     };
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_alone_is_a_level() {
+        let at = |level: &str| check(&Config { level: level.to_owned(), ..Config::default() });
+        for good in [
+            "info",
+            "WARN",
+            "info,sip_server=debug",
+            "off,cusax=trace",
+            "info,[call{id=x}]=debug",
+            "info,",
+            "info,sip_server",
+            "",
+        ] {
+            assert!(at(good).is_ok(), "{good}");
+        }
+        for bad in ["inof", "inof,sip_server=debug", "info,x=loud"] {
+            assert!(at(bad).is_err(), "{bad}");
+        }
+    }
 }

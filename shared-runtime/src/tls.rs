@@ -126,6 +126,23 @@ pub enum TlsError {
     Of(String, Box<TlsError>),
 }
 
+/// Whom `[tls]` believes, and whom not.
+struct Authorities {
+    revocations: Arc<Revocations>,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+    trust: Option<Arc<RootCertStore>>,
+}
+
+impl Authorities {
+    fn read(config: &Config) -> Result<Self, TlsError> {
+        Ok(Self {
+            revocations: Arc::new(Revocations::open(&config.revoked)?),
+            clients: config.client_ca.as_deref().map(authorities::clients).transpose()?,
+            trust: config.trust.as_deref().map(authorities::read).transpose()?.map(Arc::new),
+        })
+    }
+}
+
 /// What a reload could not read, each thing by name: there the old one stays.
 #[derive(Debug)]
 pub struct Unread(pub Vec<TlsError>);
@@ -188,6 +205,7 @@ impl TlsPolicy {
         match given(config)? {
             Some(files) => Self::load(config, files, None, Missing::Passes).map(Some),
             None => {
+                Authorities::read(config)?;
                 let found = local_ca::find(&data_dir.join("tls"));
                 found.map(|(files, ca)| Self::load(config, files, Some(ca), Missing::Passes)).transpose()
             }
@@ -208,13 +226,11 @@ impl TlsPolicy {
         let unread = Arc::new(Mutex::new(faults.iter().map(ToString::to_string).collect()));
         let keys = ArcSwap::from_pointee(keys);
         let current = Arc::new(Current { keys, is_local: local_ca.is_some(), generation: AtomicU64::new(0) });
-        let revocations = Arc::new(Revocations::open(&config.revoked)?);
-        let clients = config.client_ca.as_deref().map(authorities::clients).transpose()?;
+        let Authorities { revocations, clients, trust } = Authorities::read(config)?;
         let clients = clients.map(|inner| {
             let revocations = Arc::clone(&revocations);
             Arc::new(Unrevoked { inner, revocations }) as Arc<dyn ClientCertVerifier>
         });
-        let trust = config.trust.as_deref().map(authorities::read).transpose()?.map(Arc::new);
         let require = config.require;
         let stale = IntGauge::new(STALE, STALE_HELP).map_err(|_| TlsError::HalfGiven)?;
         let certified = None;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use shared_auth::Network;
 use shared_model::Domains;
 use shared_runtime::config::Key;
+use sip_core::Uri;
 use sip_endpoint::{Limits, Transport};
 
 use crate::challenge::{ChallengePolicy, ChallengeRule};
@@ -130,6 +131,14 @@ impl Config {
         if self.card().is_some_and(|card| !is_url(card) || !card.contains("{aor}")) {
             faults.push("sip.card: not a URL with {aor} in it".to_owned());
         }
+        if let Some(url) = self.push.url.as_ref().filter(|url| !is_url(url)) {
+            faults.push(format!("`sip.push.url`: `{url}` is not a URL of http or https"));
+        }
+        let is_route = |route: &str| Uri::parse(route).is_some_and(|uri| uri.is_sip());
+        if let Some(route) = self.service_route.as_ref().filter(|route| !is_route(route)) {
+            faults.push(format!("`sip.service_route`: `{route}` is not a SIP URI"));
+        }
+        faults.extend(self.stir.fault());
         faults.extend(self.cost.faults());
         faults.extend(self.hep.faults());
         faults
@@ -234,7 +243,11 @@ pub const KEYS: &[Key] = &[
         "[]",
         "networks of peers whose P-Asserted-Identity is believed, and who are told ours (RFC 3325)",
     ),
-    Key::new("sip.trusted_domains", "[]", "the same, by a domain that the peer's TLS certificate proves"),
+    Key::new(
+        "sip.trusted_domains",
+        "[]",
+        "the same, by a domain that the peer's TLS certificate proves; who calls us is asked for one where tls.client_ca is set",
+    ),
     Key::new(
         "sip.chat",
         "\"refuse\"",

@@ -198,7 +198,7 @@ pub(crate) fn place(owner: &str) -> Place<'_> {
 pub(crate) fn said(server: &Server, record: Option<Record>) -> Preferences {
     let kept = record.and_then(|record| serde_json::from_slice::<Kept>(&record.value).ok());
     let jids = |list: Vec<String>| list.iter().filter_map(|jid| jid.parse().ok()).collect();
-    let otherwise = Otherwise::parse(&server.config.archive).unwrap_or(Otherwise::Always);
+    let otherwise = server.config.archive;
     match kept {
         Some(kept) => Preferences {
             default: Otherwise::parse(&kept.default).unwrap_or(otherwise),

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use shared_runtime::config::{Key, duration};
+use xmpp_core::payload::mam::Otherwise;
 
 use crate::abusers;
 use crate::c2s::ScramName;
@@ -74,7 +75,8 @@ pub struct Config {
     pub offline: usize,
     /// Which messages are archived for users who never said: `always`, `roster` (with contacts) or `never`. Default
     /// `always`.
-    pub archive: String,
+    #[serde(deserialize_with = "otherwise")]
+    pub archive: Otherwise,
     /// How long archives of accounts and rooms remember. Default 0 s: for ever.
     #[serde(with = "duration")]
     pub archive_for: Duration,
@@ -191,6 +193,12 @@ impl Config {
     }
 }
 
+fn otherwise<'de, D: Deserializer<'de>>(reader: D) -> Result<Otherwise, D::Error> {
+    let word = String::deserialize(reader)?;
+    let wrong = || de::Error::custom(format!("`{word}` is none of always, roster and never"));
+    Otherwise::parse(&word).ok_or_else(wrong)
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -215,7 +223,7 @@ impl Default for Config {
             idle_timeout: Duration::from_secs(300),
             resume_timeout: Duration::from_secs(300),
             offline: 1000,
-            archive: "always".to_owned(),
+            archive: Otherwise::Always,
             archive_for: Duration::ZERO,
             archive_most: 0,
             archive_round: Duration::from_secs(3600),

@@ -21,6 +21,19 @@ pub struct StirConfig {
     pub hosts: Vec<String>,
 }
 
+impl StirConfig {
+    /// Which key is wanted beside another.
+    pub(crate) fn fault(&self) -> Option<String> {
+        if self.key.is_some() != self.certificate_url.is_some() {
+            return Some(
+                "sip.stir.key and sip.stir.certificate_url go together; only one is given".to_owned(),
+            );
+        }
+        let is_blind = self.verify != Verify::Off && self.trust.is_none();
+        is_blind.then(|| "sip.stir.verify needs sip.stir.trust".to_owned())
+    }
+}
+
 /// What becomes of signatures on calls from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]

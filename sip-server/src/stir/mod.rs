@@ -82,22 +82,16 @@ struct Signing {
 impl Stir {
     /// As configured; the error says which key is wrong.
     pub(crate) fn open(config: &StirConfig, tls: &TlsPolicy, origid: [u8; 32]) -> Result<Self, String> {
+        if let Some(fault) = config.fault() {
+            return Err(fault);
+        }
         let sign = match (&config.key, &config.certificate_url) {
             (Some(file), Some(url)) => {
                 Some(Signing { key: read_key(file)?, url: url.clone(), origid: uuid(origid) })
             }
-            (None, None) => None,
-            _ => {
-                return Err(
-                    "sip.stir.key and sip.stir.certificate_url go together; only one is given".to_owned()
-                );
-            }
+            _ => None,
         };
-        let roots = match (&config.trust, config.verify) {
-            (Some(file), _) => read_roots(file)?,
-            (None, Verify::Off) => RootCertStore::empty(),
-            (None, _) => return Err("sip.stir.verify needs sip.stir.trust".to_owned()),
-        };
+        let roots = config.trust.as_deref().map_or_else(|| Ok(RootCertStore::empty()), read_roots)?;
         let fetcher = Fetcher::new(tls, Bounds { time: PATIENCE, bytes: LARGEST });
         Ok(Self {
             sign,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::common::counted::{Asked, counted};
 use crate::common::{Client, DOMAIN, Served, serve, serve_over, serve_with};
 use shared_store::{Query, Store};
+use xmpp_core::payload::mam::Otherwise;
 use xmpp_server::Config;
 
 const ASK: &str = "<r xmlns='urn:xmpp:sm:3'/>";
@@ -160,7 +161,7 @@ async fn quiet(client: &mut Client) {
 /// Alice and bob, whose messages nobody archives; bob's session can be resumed under the id, and he reads nothing of 100 messages.
 async fn unread(before: &Served) -> (Served, Asked, Client, Client, String) {
     let (store, asked) = counted(&before.store);
-    let config = Config { archive: "never".to_owned(), ..Config::default() };
+    let config = Config { archive: Otherwise::Never, ..Config::default() };
     let served = serve_over(before, config, store).await;
     let mut alice = Client::online(&served, "alice", "a").await;
     let mut bob = Client::online(&served, "bob", "b").await;
@@ -265,7 +266,7 @@ async fn what_was_stored_without_a_connection_goes_on_when_nobody_resumes() {
     let before = serve().await;
     let (store, _) = counted(&before.store);
     let resume_timeout = Duration::from_millis(300);
-    let config = Config { archive: "never".to_owned(), resume_timeout, ..Config::default() };
+    let config = Config { archive: Otherwise::Never, resume_timeout, ..Config::default() };
     let served = serve_over(&before, config, store).await;
     let mut alice = Client::online(&served, "alice", "a").await;
     let mut bob = Client::online(&served, "bob", "b").await;
@@ -352,7 +353,7 @@ async fn connections_that_die_lose_and_double_nothing() {
 /// What a client did not get goes to one that is connected, before one that is not, whoever came first.
 #[tokio::test]
 async fn what_a_client_did_not_get_goes_to_one_that_is_there() {
-    let config = Config { archive: "never".to_owned(), ..Config::default() };
+    let config = Config { archive: Otherwise::Never, ..Config::default() };
     let served = serve_with(config, Store::in_memory()).await;
     let mut alice = Client::online(&served, "alice", "a").await;
     let mut phone = Client::online(&served, "bob", "phone").await;

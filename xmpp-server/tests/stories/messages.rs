@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::{Client, DOMAIN, Served, attribute, befriend, serve, serve_again, serve_with};
 use shared_store::Store;
+use xmpp_core::payload::mam::Otherwise;
 use xmpp_server::Config;
 
 async fn pair(served: &Served) -> (Client, Client) {
@@ -439,7 +440,7 @@ async fn a_client_asks_what_a_contact_shows_and_a_stranger_learns_nothing() {
 /// Who reads slowly holds up neither who writes to it nor what comes in its order, and loses nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_for_a_slow_reader_keeps_nobody_else_waiting() {
-    let config = Config { outbox: 8, rate: 1 << 30, archive: "never".to_owned(), ..Config::default() };
+    let config = Config { outbox: 8, rate: 1 << 30, archive: Otherwise::Never, ..Config::default() };
     let served = serve_with(config, Store::in_memory()).await;
     let mut alice = Client::online(&served, "alice", "a").await;
     let long = "x".repeat(200_000);

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use crate::common::failing::failing_records;
 use crate::common::{Client, DOMAIN, PATIENCE, serve, serve_over, serve_with};
 use shared_store::{Expected, Query, Store};
+use xmpp_core::payload::mam::Otherwise;
 use xmpp_server::Config;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,8 +44,8 @@ async fn a_message_that_meets_a_login_comes_once() {
 /// order in which it was sent (RFC 6120 §10.1).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waited_comes_before_what_is_said_at_a_login() {
-    for archive in ["always", "never"] {
-        let config = Config { archive: archive.to_owned(), ..Config::default() };
+    for archive in [Otherwise::Always, Otherwise::Never] {
+        let config = Config { archive, ..Config::default() };
         let served = serve_with(config, Store::in_memory()).await;
         let mut alice = Client::online(&served, "alice", "a").await;
         let (is_over, heard) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -93,7 +94,7 @@ async fn what_waited_comes_before_what_is_said_at_a_login() {
         }
         let odd = seen.iter().enumerate().find(|(at, n)| at != *n).map_or(sent, |(at, _)| at);
         let some = &seen[odd.saturating_sub(3)..(odd + 10).min(seen.len())];
-        assert_eq!(odd, sent, "{archive}: each once, in order: {some:?}");
+        assert_eq!(odd, sent, "{archive:?}: each once, in order: {some:?}");
     }
 }
 
@@ -101,14 +102,14 @@ async fn what_waited_comes_before_what_is_said_at_a_login() {
 /// of the moment. Who shows no presence waits for nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waited_comes_before_what_is_said_to_the_session_that_just_came() {
-    for archive in ["always", "never"] {
+    for archive in [Otherwise::Always, Otherwise::Never] {
         let before = serve().await;
         let daily = br#"{"id":"one","text":"of the day"}"#;
         let records = &before.store.records;
         records.put("announcements", "standing", "of-the-day", daily, Expected::Anything).await.unwrap();
         records.put("bob@example.org", "settings", "of-the-day", b"one", Expected::Anything).await.unwrap();
         let (store, fault) = failing_records(&before.store);
-        let config = Config { archive: archive.to_owned(), ..Config::default() };
+        let config = Config { archive, ..Config::default() };
         let served = serve_over(&before, config, store).await;
         let say = |to: &str, text: &str| {
             format!("<message type='chat' to='bob@example.org{to}'><body>{text};</body></message>")
@@ -131,14 +132,14 @@ async fn what_waited_comes_before_what_is_said_to_the_session_that_just_came() {
         let moment = "<body>now;</body><no-store xmlns='urn:xmpp:hints'/>";
         alice.send(&format!("<message type='chat' to='bob@example.org/phone'>{moment}</message>")).await;
         let first = phone.expect(&["<message"]).await;
-        assert!(first.contains("now;"), "{archive}: {first}");
+        assert!(first.contains("now;"), "{archive:?}: {first}");
         for n in 3..6 {
             copied.expect(&["<received", &format!("n{n};")]).await;
         }
         fault.over();
         for n in 0..6 {
             let next = phone.expect(&["<message"]).await;
-            assert!(next.contains(&format!("<body>n{n};")), "{archive}, {n}: {next}");
+            assert!(next.contains(&format!("<body>n{n};")), "{archive:?}, {n}: {next}");
         }
 
         fault.hang();
@@ -147,10 +148,10 @@ async fn what_waited_comes_before_what_is_said_to_the_session_that_just_came() {
         desk.expect(&["<presence", "from='bob@example.org/desk'"]).await;
         alice.send(&(say("/desk", "n6") + &say("/phone", "n7"))).await;
         let next = phone.expect(&["<message"]).await;
-        assert!(next.contains("n7;"), "{archive}, it is for the desk: {next}");
+        assert!(next.contains("n7;"), "{archive:?}, it is for the desk: {next}");
         fault.over();
         let next = desk.expect(&["<message"]).await;
-        assert!(next.contains("n6;"), "{archive}: {next}");
+        assert!(next.contains("n6;"), "{archive:?}: {next}");
 
         fault.hang();
         let mut lost = Client::login(&served, "bob", "lost").await;
@@ -171,7 +172,7 @@ async fn what_waited_comes_before_what_is_said_to_the_session_that_just_came() {
 /// What does not fit into an outbox is kept at once, and what lies there when the session has ended: it waits as it came.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_overflows_an_outbox_waits_behind_what_lies_there() {
-    let config = Config { outbox: 4, rate: 1 << 30, archive: "never".to_owned(), ..Config::default() };
+    let config = Config { outbox: 4, rate: 1 << 30, archive: Otherwise::Never, ..Config::default() };
     let served = serve_with(config, Store::in_memory()).await;
     let mut alice = Client::online(&served, "alice", "a").await;
     let mut slow = Client::online(&served, "bob", "slow").await;
@@ -207,7 +208,7 @@ async fn what_overflows_an_outbox_waits_behind_what_lies_there() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_given_more_than_an_outbox_holds_by_anothers_end_is_waited_for() {
-    let config = Config { outbox: 4, rate: 1 << 30, archive: "never".to_owned(), ..Config::default() };
+    let config = Config { outbox: 4, rate: 1 << 30, archive: Otherwise::Never, ..Config::default() };
     let served = serve_with(config, Store::in_memory()).await;
     let mut alice = Client::online(&served, "alice", "a").await;
     let mut other = Client::online(&served, "bob", "other").await;
