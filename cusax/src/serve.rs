@@ -43,6 +43,9 @@ pub(crate) async fn run(config: Config, parts: &[Part], json: bool) -> anyhow::R
     if is_lost {
         bail!("another server has the store");
     }
+    if let Err(error) = Store::settle(&config.store_url()).await {
+        tracing::warn!(%error, "a part of the store stays in the file beside it (-wal)");
+    }
     Ok(())
 }
 
@@ -65,5 +68,5 @@ pub(crate) async fn until_told(tls: &TlsPolicy) -> anyhow::Result<()> {
     }
 }
 
-/// How long open work may take to end.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long open work may take to end: rooms, then sessions, then streams to other servers, one after the other.
+const PATIENCE: Duration = Duration::from_secs(8);

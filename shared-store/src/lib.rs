@@ -77,6 +77,15 @@ impl Store {
         }
     }
 
+    /// What the last one who works on a store does: where it is one file, that file is whole afterwards, and may be copied alone.
+    pub async fn settle(url: &str) -> Result<(), StoreError> {
+        match url.split_once(':').map_or(url, |(scheme, _)| scheme) {
+            #[cfg(feature = "sqlite")]
+            "sqlite" => sqlite::settle(url).await,
+            _ => Ok(()),
+        }
+    }
+
     /// Whether [`Store::open`] can make something of this URL.
     pub fn knows(url: &str) -> Result<(), StoreError> {
         match url.split_once(':').map_or(url, |(scheme, _)| scheme) {

@@ -27,8 +27,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection as _};
 
 use crate::{Entry, Store, StoreError, private};
 use appends::Appends;
@@ -71,6 +71,16 @@ pub(crate) async fn open(url: &str) -> Result<Store, StoreError> {
         records: Arc::new(records::Records(database.clone())),
         archive: Arc::new(archive::Archive(database)),
     })
+}
+
+/// Puts what stands beside the file into it, so that it is whole by itself: nobody else may be at work.
+pub(crate) async fn settle(url: &str) -> Result<(), StoreError> {
+    let options = SqliteConnectOptions::from_str(url)?.busy_timeout(BUSY).disable_statement_logging();
+    let mut conn = options.connect().await?;
+    let (is_busy, ..): (i64, i64, i64) =
+        sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut conn).await?;
+    conn.close().await?;
+    if is_busy != 0 { Err(StoreError::Overloaded) } else { Ok(()) }
 }
 
 /// The readers and the writer of one file.
