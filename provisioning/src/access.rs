@@ -98,13 +98,13 @@ pub(crate) async fn peek(
     if fields.token.is_empty() {
         return prove(parts, peer, headers, fields).await.map(drop);
     }
-    let ip = peer.address.ip().to_canonical();
-    if let Some(wait) = parts.auth.authenticator.wait(ip) {
-        return Err(refuse(&Denied::Throttled(wait)));
-    }
     match parts.auth.tokens.peek(PURPOSE, &fields.token, unix_millis()).await {
         Ok(Some(_)) => Ok(()),
         Ok(None) => {
+            let ip = peer.address.ip().to_canonical();
+            if let Some(wait) = parts.auth.authenticator.wait(ip) {
+                return Err(refuse(&Denied::Throttled(wait)));
+            }
             parts.auth.authenticator.suspect(ip);
             Err(unproven())
         }

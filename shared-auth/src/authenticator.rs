@@ -124,7 +124,12 @@ impl Authenticator {
     ) -> Result<Identity, Denied> {
         let name = login.map(|login| login.key.as_str());
         let now = Instant::now();
-        let outcome = match self.throttle.wait(name, origin.ip, now) {
+        // Nobody guesses a token: a good one is heard whatever others of its network do.
+        let wait = match proof {
+            Proof::Token { .. } => None,
+            _ => self.throttle.wait(name, origin.ip, now),
+        };
+        let outcome = match wait {
             Some(wait) if !origin.is_urgent || self.throttle.wait_in_need(name, origin.ip, now).is_some() => {
                 Err(Denied::Throttled(wait))
             }

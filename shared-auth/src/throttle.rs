@@ -13,7 +13,7 @@
 //! | an account in a place | failures where it was proved lately | it there, more leniently |
 //! | a network | accounts that failed there, guesses at names over connections | names that were not proved there lately |
 //! | an account | networks in which it failed | it where it was not proved lately, so that strangers lock no owner out |
-//! | a network | failed tokens and links | tokens and links from there |
+//! | a network | failed tokens and links | what is answered to such from there, and trying names by a link; a good one is heard |
 //! | a network | guesses at names | what strangers hear of names; a datagram proves no address, so that these count here alone |
 //!
 //! Networks are /32 of IPv4 and /64 of IPv6; where an account was proved is known by /24 and /48, since a phone comes back to its provider

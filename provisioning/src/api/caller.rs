@@ -85,13 +85,10 @@ impl Caller {
         let Some(value) = headers.get(header::AUTHORIZATION) else {
             return Self::by_cookie(parts, method, headers).await;
         };
-        let ip = peer.address.ip().to_canonical();
-        if let Some(wait) = parts.auth.authenticator.wait(ip) {
-            return Err(Problem::slow(wait));
-        }
         let token = value.to_str().ok().and_then(|value| value.split_once(' '));
         let token =
             token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, text)| text.trim());
+        let token = token.filter(|text| Bearers::is_well_formed(text));
         let found = match token {
             Some(text) => parts.auth.bearers.find(text, unix_millis()).await?,
             None => None,
@@ -99,8 +96,13 @@ impl Caller {
         let Some((bearer, card)) =
             found.filter(|(bearer, _)| bearer.scopes.iter().all(|it| it != session::SCOPE))
         else {
+            // Nobody guesses one that is good: those are heard whatever others of their network do.
+            let ip = peer.address.ip().to_canonical();
+            if let Some(wait) = parts.auth.authenticator.wait(ip) {
+                return Err(Problem::slow(wait));
+            }
             // A program whose token ended does not guess.
-            if !token.is_some_and(Bearers::is_well_formed) {
+            if token.is_none() {
                 parts.auth.authenticator.suspect(ip);
             }
             return Err(unproven());

@@ -125,10 +125,6 @@ pub(crate) async fn answer(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Path((token, file)): Path<(String, String)>,
 ) -> Response {
-    let ip = peer.address.ip().to_canonical();
-    if face.auth.authenticator.wait(ip).is_some() {
-        return unkept(StatusCode::TOO_MANY_REQUESTS.into_response());
-    }
     let Ok(found) = face.auth.bearers.find(&token, unix_millis()).await else {
         return unkept(StatusCode::SERVICE_UNAVAILABLE.into_response());
     };
@@ -139,6 +135,10 @@ pub(crate) async fn answer(
         _ => None,
     });
     let Some((card, make, mac)) = phone else {
+        let ip = peer.address.ip().to_canonical();
+        if face.auth.authenticator.wait(ip).is_some() {
+            return unkept(StatusCode::TOO_MANY_REQUESTS.into_response());
+        }
         // A phone that was taken back asks for years, and others of its network are not to suffer.
         if !Bearers::is_well_formed(&token) {
             face.auth.authenticator.suspect(ip);

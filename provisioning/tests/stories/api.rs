@@ -253,6 +253,8 @@ async fn a_program_changes_no_more_than_so_often_and_a_dead_token_is_no_guess() 
         last = house.call("cusax_1_x", "GET /api/v1/account", "").await.0;
     }
     assert_eq!(last, 429);
+    let good = self::token(&house, &["account:read"]).await;
+    assert_eq!(house.call(&good, "GET /api/v1/account", "").await.0, 200, "others of the network guess");
 }
 
 /// What was said to alice, so many times in so many bytes.

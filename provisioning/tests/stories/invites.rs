@@ -118,6 +118,10 @@ async fn who_guesses_invitations_is_told_to_wait() {
         last = house.ask("GET /invite/guess", "").await;
     }
     assert!(last.starts_with("HTTP/1.1 429") && last.contains("retry-after"), "{last}");
+    // Whoever has one, in the same network, does not.
+    let token = invite(&house, "", None).await;
+    let page = house.ask(&format!("GET /invite/{token}"), "").await;
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
 }
 
 #[tokio::test]

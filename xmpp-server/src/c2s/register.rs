@@ -128,12 +128,12 @@ impl Registration {
         (ip, domain): (IpAddr, &str),
         token: &str,
     ) -> Result<(), StanzaError> {
-        if server.auth.authenticator.wait(ip).is_some() {
-            return Err(ErrorKind::PolicyViolation.into());
-        }
         let now = unix_millis();
         let invite = server.auth.invites.peek(token, now).await.map_err(|error| store_failed(&error))?;
         if invite.and_then(|invite| invite.domain(&server.domains)) != Some(domain) {
+            if server.auth.authenticator.wait(ip).is_some() {
+                return Err(ErrorKind::PolicyViolation.into());
+            }
             server.auth.authenticator.suspect(ip);
             let why = "the token is not good, or not any more";
             return Err(StanzaError::because(ErrorKind::ItemNotFound, why));
