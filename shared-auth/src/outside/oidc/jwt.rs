@@ -159,6 +159,12 @@ impl Jwt {
     }
 }
 
+/// Whether nobody but these is meant (OpenID Connect Core 1.0 §3.1.3.7, step 3).
+pub(super) fn is_for_none_but(claims: &Claims, audiences: &[&str]) -> bool {
+    let is_known = |value: &Value| value.as_str().is_some_and(|one| audiences.contains(&one));
+    claims.get("aud").and_then(Value::as_array).is_none_or(|all| all.iter().all(is_known))
+}
+
 /// Whether a token is made for one of these.
 pub(super) fn is_for(claims: &Claims, audiences: &[&str]) -> bool {
     let is_ours = |value: &Value| value.as_str().is_some_and(|one| audiences.contains(&one));
@@ -279,6 +285,17 @@ mod tests {
             assert!(keys.verify(broken).is_err(), "{broken}");
         }
         assert!(JwkSet::read(b"{}").is_none() && JwkSet::read(b"[]").is_none());
+    }
+
+    #[test]
+    fn a_token_for_somebody_else_as_well_is_not_for_us_alone() {
+        let claims = |text: &str| serde_json::from_str::<Claims>(text).unwrap();
+        for ours in [r#"{"aud":"us"}"#, r#"{"aud":["us"]}"#, r#"{"aud":["api","us"]}"#] {
+            assert!(is_for_none_but(&claims(ours), &["us", "api"]), "{ours}");
+        }
+        for other in [r#"{"aud":["us","them"]}"#, r#"{"aud":["us",1]}"#] {
+            assert!(!is_for_none_but(&claims(other), &["us", "api"]), "{other}");
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ use super::{Person, Source, short_names};
 use crate::hash::{digest_hash, random};
 use crate::keys::Keys;
 use crate::{CodeProof, Denied, check_shown_name, invites};
-use jwt::{Claims, Jwt, is_for, text};
+use jwt::{Claims, Jwt, is_for, is_for_none_but, text};
 pub(crate) use jwt::{JwtError, issuer};
 use provider::{Provider, escape};
 
@@ -168,9 +168,13 @@ impl Oidc {
         let issued = self.provider.redeem(&back.code, &note.verifier, &back.redirect).await?;
         let token = self.provider.verify(&issued.id_token).await?;
         token.check(&self.provider.issuer, &[&self.config.client_id], unix_millis() / 1000)?;
-        // §3.1.3.7, steps 4 and 5, and 11.
-        if text(&token.claims, "azp").is_some_and(|azp| azp != self.config.client_id) {
+        // §3.1.3.7, steps 3 to 5, and 11: where others are meant too, it must have been given to us.
+        let is_ours = text(&token.claims, "azp").map(|azp| azp == self.config.client_id);
+        if is_ours == Some(false) {
             return Err(JwtError::Claim("azp").into());
+        }
+        if is_ours.is_none() && !is_for_none_but(&token.claims, &self.audiences()) {
+            return Err(JwtError::Claim("aud").into());
         }
         if text(&token.claims, "nonce") != Some(&note.nonce) {
             return Err(JwtError::Claim("nonce").into());
