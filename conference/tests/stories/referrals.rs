@@ -68,7 +68,7 @@ async fn who_asked_hears_of_a_call_for_longer_or_no_more() {
 async fn who_wants_longer_sessions_is_called_once_more_with_that() {
     let mut house = House::start().await;
     let mut alice = house.call("alice", 440.0).await;
-    let mut refuse = async |house: &mut House, least: &str| {
+    let refuse = async |house: &mut House, least: &str| {
         let incoming = called(house).await;
         let mut response = Message::response(&incoming.request, 422, "");
         response.push(Name::MinSe, least);
