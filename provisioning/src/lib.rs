@@ -46,6 +46,8 @@ use crate::api::problem::Problem;
 
 pub use access::PURPOSE;
 pub use api::caller::Scope;
+pub use api::invites::to_json as invite_json;
+pub use api::own::new_device_json;
 pub use config::{Config, KEYS};
 pub use discovery::zone::Zone;
 pub use links::{app_uri, invite_link};
@@ -249,10 +251,12 @@ async fn bound(request: Request, next: Next) -> Response {
     (StatusCode::PAYLOAD_TOO_LARGE, format!("{detail}\n")).into_response()
 }
 
-/// How long a body may be, by its path: pictures are longer than forms.
+/// How long a body may be, by its path: pictures are longer than forms, and whoever fetches an address book names each card.
 fn most_bytes(path: &str) -> usize {
     if path.ends_with("/account/picture") || path == "/do/setPicture" {
         LONGEST_PICTURE
+    } else if path.starts_with("/directory/dav/") {
+        LONGEST_LIST
     } else {
         LONGEST_FORM
     }
@@ -308,6 +312,8 @@ const CHANGES: u32 = 60;
 const FORGOTTEN: u32 = 1;
 /// The longest form that is read, in bytes; more gets 413.
 const LONGEST_FORM: usize = 8 * 1024;
+/// The longest request of an address book: the addresses of some thousand cards.
+const LONGEST_LIST: usize = 512 * 1024;
 /// The longest that brings a picture, in Base64 or as a browser sends a file.
 const LONGEST_PICTURE: usize = picture::MOST_BYTES / 3 * 4 + 4 * 1024;
 /// Bytes of a longer one that are passed over before its answer.

@@ -3,6 +3,8 @@
 //! In    a temporary account and the listener `xmpp.c2s_tls`. Out its card (XEP-0054), as every contact gets it.
 //! Errors the step that did not happen.
 
+use shared_model::idn::to_ascii;
+
 use super::chat::{PATIENCE, Talk};
 use super::patient::{Ill, Patient, Trial};
 use super::{Findings, Ward};
@@ -39,7 +41,9 @@ async fn read(ward: &Ward, patient: &Patient) -> Result<String, String> {
 
 /// Whether a number of the card is the address, as a URI.
 fn tells(card: &str, address: &str) -> bool {
-    let wanted = format!("sip:{address}");
+    // SIP has domains in A-labels.
+    let (user, domain) = address.split_once('@').unwrap_or(("", address));
+    let wanted = format!("sip:{user}@{}", to_ascii(domain));
     let numbers = card.split("<NUMBER>").skip(1).filter_map(|rest| rest.split('<').next());
     numbers.map(str::trim).any(|number| number.eq_ignore_ascii_case(&wanted))
 }
@@ -54,6 +58,7 @@ mod tests {
             format!("<vCard><FN>sip:a@b</FN><TEL><WORK/><NUMBER>{number}</NUMBER></TEL></vCard>")
         };
         assert!(tells(&card("sip:a@b"), "a@b"));
+        assert!(tells(&card("sip:a@xn--mnchen-3ya.example"), "a@münchen.example"));
         for wrong in ["a@b", "sip:a@bc", "sip:aa@b", ""] {
             assert!(!tells(&card(wrong), "a@b"), "{wrong}");
         }

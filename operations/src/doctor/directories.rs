@@ -96,7 +96,11 @@ mod tests {
 
     #[test]
     fn a_directory_is_ill_that_names_nobody_who_can_have_an_account() {
-        let entries = |entries| Everybody { entries, ..Everybody::default() };
+        let entries = |number| {
+            let mut all = Everybody::default();
+            all.entries += number;
+            all
+        };
         for (looked, key) in [
             (Ok(entries(0)), "auth.ldap.base"),
             (Ok(entries(5)), "auth.ldap.user"),

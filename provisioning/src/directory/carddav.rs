@@ -4,6 +4,7 @@
 //! Errors 403 for what would change something, and for filters, which are not evaluated (`supported-filter`, §8.6); 405 for other
 //!        methods, 501 for such as nobody knows; 400 for what is not XML.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -91,9 +92,9 @@ async fn respond(
                     let is_wanted = |card: &&AccountCard| asked.hrefs.contains(&place(card));
                     let found: Vec<Resource> =
                         people.iter().filter(is_wanted).map(|card| resource(card, &asked)).collect();
-                    let is_found = |href: &&String| found.iter().any(|resource| resource.href == **href);
-                    let missing: Vec<&str> =
-                        asked.hrefs.iter().filter(|href| !is_found(href)).map(String::as_str).collect();
+                    let there: HashSet<&str> = found.iter().map(|resource| resource.href.as_str()).collect();
+                    let missing = asked.hrefs.iter().map(String::as_str).filter(|href| !there.contains(href));
+                    let missing: Vec<&str> = missing.collect();
                     Ok(multistatus(&asked, &found, &missing))
                 }
                 "addressbook-query" if !asked.filters => {
@@ -207,7 +208,7 @@ fn failed(error: shared_store::StoreError) -> Response {
     Problem::from(error).into_response()
 }
 
-const HOME: &str = "/directory/dav/";
+pub(super) const HOME: &str = "/directory/dav/";
 const BOOK: &str = "/directory/dav/people/";
 const ALLOWED: &str = "OPTIONS, GET, HEAD, PROPFIND, REPORT";
 const CHANGES: &[&str] =

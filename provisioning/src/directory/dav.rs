@@ -1,6 +1,6 @@
 //! The XML of WebDAV, as far as an address book that is only read needs it — RFC 4918 §9.1 (PROPFIND), §14; RFC 6352 §8.6, §8.7.
 //!
-//! In    the body of a request, at most as long as a form. Out which properties are asked for, of what; and the answer.
+//! In    the body of a request, of bounded length. Out which properties are asked for, of what; and the answer.
 //! Errors `None` for what is not XML or not a request that is known.
 
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ pub(super) struct Asked {
     /// Whether only their names are wanted (RFC 4918 §9.1).
     pub(super) names_alone: bool,
     /// The resources of a multiget.
-    pub(super) hrefs: Vec<String>,
+    pub(super) hrefs: BTreeSet<String>,
     /// Whether a query says whom it wants.
     pub(super) filters: bool,
     /// Whether cards shall be 4.0.
@@ -75,10 +75,8 @@ pub(super) fn read(body: &[u8]) -> Option<Asked> {
                 }
             }
             Event::End(_) => drop(path.pop()),
-            Event::Text(text)
-                if path.last().is_some_and(|name| name == "href") && asked.hrefs.len() < MOST =>
-            {
-                asked.hrefs.push(text.trim().to_owned());
+            Event::Text(text) if path.last().is_some_and(|name| name == "href") => {
+                asked.hrefs.insert(text.trim().to_owned());
             }
             // What entities say is not looked at: nobody needs them here, and some of them grow.
             Event::DocType(_) => return None,
@@ -150,8 +148,6 @@ fn is_name(name: &str) -> bool {
 
 const CARDDAV: &str = "urn:ietf:params:xml:ns:carddav";
 const CALENDAR_SERVER: &str = "http://calendarserver.org/ns/";
-/// Resources that one request may name.
-const MOST: usize = 2_000;
 /// Properties that one request may name: those that are not there are said of each resource.
 const MOST_PROPERTIES: usize = 100;
 /// Bytes of an answer that say what is not there.
@@ -173,7 +169,12 @@ mod tests {
         let body = b"<c:addressbook-multiget xmlns:c='urn:ietf:params:xml:ns:carddav' xmlns='DAV:'><prop>\
             <c:address-data version='4.0' content-type='text/vcard'/></prop><href>/a.vcf</href></c:addressbook-multiget>";
         let asked = read(body).unwrap();
-        assert!(asked.wants_four && asked.hrefs == ["/a.vcf"] && asked.root == "addressbook-multiget");
+        assert!(
+            asked.wants_four
+                && asked.hrefs.contains("/a.vcf")
+                && asked.hrefs.len() == 1
+                && asked.root == "addressbook-multiget"
+        );
         assert_eq!(read(b""), Some(Asked { root: "propfind".to_owned(), ..Asked::default() }));
     }
 

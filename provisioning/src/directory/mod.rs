@@ -24,7 +24,7 @@ mod vcard;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get};
@@ -46,14 +46,15 @@ pub(crate) use rate::Rate;
 
 /// The routes.
 pub(crate) fn router() -> Router<Arc<Face>> {
+    let dav = || any(carddav::answer).layer(DefaultBodyLimit::max(crate::most_bytes(carddav::HOME)));
     Router::new()
         .route("/directory/{kind}/{address}", get(look_up))
         .route("/directory/cards/{file}", get(card))
         .route("/directory/{file}", get(card))
         .route("/.well-known/carddav", any(|| async { Redirect::permanent("/directory/dav/") }))
-        .route("/directory/dav/", any(carddav::answer))
-        .route("/directory/dav/people/", any(carddav::answer))
-        .route("/directory/dav/people/{file}", any(carddav::answer))
+        .route("/directory/dav/", dav())
+        .route("/directory/dav/people/", dav())
+        .route("/directory/dav/people/{file}", dav())
 }
 
 async fn look_up(
