@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use provisioning::Scope;
-use shared_auth::{AccountCard, Auth, Holder, NewAccount, Profile, check_shown_name};
+use shared_auth::{AccountCard, Auth, Holder, NewAccount, Profile, card_json, check_shown_name};
 use shared_model::{Address, Aor, BareJid, Domains};
 use shared_runtime::unix_millis;
 
-use crate::command::NewUser;
+use crate::command::{ChangedUser, Changes, NewUser};
 use crate::open::Ground;
 use crate::out::{say, say_done};
 
@@ -45,6 +45,19 @@ pub(crate) async fn list(desk: &Auth, json: bool) -> anyhow::Result<()> {
 
 pub(crate) async fn show(desk: &Auth, address: &Address, json: bool) -> anyhow::Result<()> {
     tell(&find(desk, address).await?, None, json)
+}
+
+pub(crate) async fn change(desk: &Auth, user: ChangedUser, json: bool) -> anyhow::Result<()> {
+    let before = find(desk, &user.address).await?;
+    let Changes { name, numbers, no_numbers, video, admin } = user.changes;
+    let profile = Profile {
+        name: name.map_or(Ok(before.name), |name| check_shown_name(&name))?,
+        numbers: if no_numbers || !numbers.is_empty() { numbers } else { before.numbers },
+        video: video.unwrap_or(before.video),
+        admin: admin.unwrap_or(before.admin),
+    };
+    desk.book.set_profile(before.account, profile).await?;
+    tell(&find(desk, &user.address).await?, None, json)
 }
 
 pub(crate) async fn password(
@@ -86,7 +99,11 @@ pub(crate) async fn api_token(
     let words: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
     let holder = (card.account, Holder::Person);
     let (token, bearer) = desk.bearers.issue(holder, &name, &words, expires, unix_millis()).await?;
-    if json { say(serde_json::json!({ "id": bearer.id, "token": token })) } else { say(token) }
+    if json {
+        say(serde_json::json!({ "id": bearer.id, "token": token, "expires": bearer.expires }))
+    } else {
+        say(token)
+    }
 }
 
 pub(crate) async fn set_enabled(
@@ -112,7 +129,9 @@ pub(crate) async fn add_app(desk: &Auth, address: &Address, name: &str, json: bo
     let card = find(desk, address).await?;
     let password = desk.book.add_app_password(card.account, name, unix_millis()).await?;
     if json {
-        say(serde_json::json!({ "address": card.aor, "name": name, "password": password }))
+        let mut line = provisioning::new_device_json(&card, name, &password);
+        line["address"] = card.aor.as_str().into();
+        say(line)
     } else {
         say(password)
     }
@@ -121,7 +140,7 @@ pub(crate) async fn add_app(desk: &Auth, address: &Address, name: &str, json: bo
 pub(crate) async fn list_apps(desk: &Auth, address: &Address, json: bool) -> anyhow::Result<()> {
     for (name, created) in desk.book.app_passwords(find(desk, address).await?.account).await? {
         if json {
-            say(serde_json::json!({ "name": name, "created_unix_ms": created }))?;
+            say(serde_json::json!({ "name": name, "created": created, "created_unix_ms": created }))?;
         } else {
             say(name)?;
         }
@@ -166,10 +185,7 @@ pub(crate) fn made_password() -> String {
 
 fn tell(card: &AccountCard, password: Option<&str>, json: bool) -> anyhow::Result<()> {
     if json {
-        let mut line = serde_json::json!({
-            "id": card.account, "aor": card.aor, "jid": card.jid, "name": card.name, "numbers": card.numbers,
-            "video": card.video, "admin": card.admin, "enabled": card.enabled,
-        });
+        let mut line = card_json(card);
         if let Some(password) = password {
             line["password"] = password.into();
         }

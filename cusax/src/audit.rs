@@ -9,7 +9,7 @@ use serde_json::Value;
 use shared_auth::{Invite, card_json};
 use shared_model::{Address, Aor, BareJid};
 
-use crate::command::{self, AppPassword, Command, Phone, Profile, Room, User};
+use crate::command::{self, AppPassword, ChangedUser, Command, Phone, Profile, Room, User};
 use crate::open::Ground;
 
 /// A change that is under way.
@@ -40,9 +40,11 @@ impl Change {
             Command::User(User::Password { address, .. }) => of("password changed", address, ""),
             Command::User(User::Token { address, .. }) => of("token made", address, "provision"),
             Command::User(User::ResetLink { address, .. }) => of("reset link made", address, ""),
-            Command::User(User::Disable { address } | User::Enable { address }) => {
-                of("account changed", address, "")
-            }
+            Command::User(
+                User::Change(ChangedUser { address, .. })
+                | User::Disable { address }
+                | User::Enable { address },
+            ) => of("account changed", address, ""),
             Command::User(User::Remove { address }) => of("account removed", address, ""),
             Command::AppPassword(AppPassword::Add { address, name }) => of("device added", address, name),
             Command::AppPassword(AppPassword::Remove { address, name }) => {

@@ -47,7 +47,7 @@ pub(crate) enum Command {
         #[arg(long, value_delimiter = ',', required = true)]
         scopes: Vec<provisioning::Scope>,
         /// How long it is good for.
-        #[arg(long, default_value = "90d", value_parser = duration)]
+        #[arg(long, default_value = "90d", value_parser = lifetime)]
         expires: Duration,
     },
     /// Invitations: each makes one account, for calls and for chat, by a link.
@@ -119,6 +119,8 @@ pub(crate) enum User {
     List,
     /// One account.
     Show { address: Address },
+    /// Changes what is said of an account, and what it may do; what is not given stays.
+    Change(ChangedUser),
     /// Changes the password; without --password-stdin one is made and printed once.
     Password {
         address: Address,
@@ -130,14 +132,14 @@ pub(crate) enum User {
     Token {
         address: Address,
         /// How long it is good for.
-        #[arg(long, default_value = "7d", value_parser = duration)]
+        #[arg(long, default_value = "7d", value_parser = lifetime)]
         expires: Duration,
     },
     /// Makes a link by which somebody sets a new password, once.
     ResetLink {
         address: Address,
         /// How long it is good for.
-        #[arg(long, default_value = "1d", value_parser = duration)]
+        #[arg(long, default_value = "1d", value_parser = lifetime)]
         expires: Duration,
     },
     /// Forbids logging in, and ends what is up.
@@ -146,6 +148,33 @@ pub(crate) enum User {
     Enable { address: Address },
     /// Removes the account for good.
     Remove { address: Address },
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct Changes {
+    /// The name to show.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// A telephone number, E.164, in place of those before; may be given several times.
+    #[arg(long = "number")]
+    pub(crate) numbers: Vec<String>,
+    /// Takes all numbers away.
+    #[arg(long, conflicts_with = "numbers")]
+    pub(crate) no_numbers: bool,
+    /// Whether it may make video calls.
+    #[arg(long)]
+    pub(crate) video: Option<bool>,
+    /// Whether it administers the service.
+    #[arg(long)]
+    pub(crate) admin: Option<bool>,
+}
+
+#[derive(Args)]
+pub(crate) struct ChangedUser {
+    pub(crate) address: Address,
+    #[command(flatten)]
+    pub(crate) changes: Changes,
 }
 
 #[derive(Args)]
@@ -195,7 +224,7 @@ pub(crate) enum Invite {
 #[derive(Args)]
 pub(crate) struct NewInvite {
     /// How long it is good for.
-    #[arg(long, default_value = "7d", value_parser = duration)]
+    #[arg(long, default_value = "7d", value_parser = lifetime)]
     pub(crate) expires: Duration,
     /// The user name that the account will have; without one the invited one chooses.
     #[arg(long)]
@@ -296,6 +325,12 @@ pub(crate) enum ConfigCommand {
         #[arg(long)]
         host: Option<String>,
     },
+}
+
+/// How long something is good for: for some time.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let length = duration(text)?;
+    if length.is_zero() { Err("it would be over at once".to_owned()) } else { Ok(length) }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -61,7 +61,10 @@ pub(crate) async fn reset_link(
 pub(crate) async fn list(desk: &Auth, json: bool) -> anyhow::Result<()> {
     for invite in desk.invites.list(unix_millis()).await? {
         if json {
-            say(serde_json::to_string(&invite)?)?;
+            let mut line = provisioning::invite_json(&invite);
+            (line["opens"], line["by"]) =
+                (serde_json::to_value(&invite.opens)?, serde_json::to_value(invite.by)?);
+            say(line)?;
         } else {
             let hours = (invite.expires - unix_millis()) / 3_600_000;
             let account = match &invite.opens {
@@ -92,7 +95,7 @@ fn tell(config: &Config, text: &str, invite: &Invite, json: bool) -> anyhow::Res
     let uri = provisioning::app_uri(&config.accounts(), text, invite);
     if json {
         return say(serde_json::json!({
-            "id": invite.id, "link": link, "xmpp": uri, "expires_unix_ms": invite.expires, "opens": invite.opens,
+            "invite": provisioning::invite_json(invite), "id": invite.id, "link": link, "xmpp": uri, "expires_unix_ms": invite.expires, "opens": invite.opens,
         }));
     }
     say(format_args!("{link}\n{}", code(&link)))

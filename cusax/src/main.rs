@@ -97,6 +97,7 @@ async fn carry_out(line: Line, ground: &Ground) -> anyhow::Result<Option<shared_
             };
             match user {
                 User::Add(new) => accounts::add(desk, &config.accounts(), new, json).await,
+                User::Change(user) => accounts::change(desk, user, json).await,
                 User::List => accounts::list(desk, json).await,
                 User::Show { address } => accounts::show(desk, &address, json).await,
                 User::Password { address, password_stdin } => {

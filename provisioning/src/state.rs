@@ -20,6 +20,7 @@ use shared_runtime::unix_millis;
 use shared_store::{Binding, StoreError, is_protected};
 
 use crate::Face;
+use crate::pages::words::Words;
 
 /// What is up now.
 #[derive(Clone, Default)]
@@ -174,29 +175,14 @@ pub(crate) enum Finding {
 }
 
 impl Finding {
-    /// What it is, and how to mend it, in English.
-    pub(crate) fn words(self) -> (&'static str, &'static str) {
+    /// What it is, and how to mend it.
+    pub(crate) fn words(self, words: &Words) -> (&str, &str) {
         match self {
-            Self::PhoneUnprotected => (
-                "A phone of yours is registered without encryption, while your chats are encrypted.",
-                "Set it up again with transport TLS; the files and codes for devices do so.",
-            ),
-            Self::PhoneOlder => (
-                "A phone of yours is protected by an older TLS than your chats.",
-                "Update its software; where there is none, do not speak on it of what you would not write in the clear.",
-            ),
-            Self::ChatOlder => (
-                "A chat app of yours is protected by an older TLS than your calls.",
-                "Update the app, or take another one.",
-            ),
-            Self::NoPhone => (
-                "You are online for chat, and no phone of yours is registered: people see you, and their calls do not reach you.",
-                "Set up a device for calls.",
-            ),
-            Self::NoChat => (
-                "A phone of yours is registered, and you are not online for chat: people can call you, and their messages wait.",
-                "Set up a device for chat.",
-            ),
+            Self::PhoneUnprotected => (words.phone_unprotected, words.phone_unprotected_mend),
+            Self::PhoneOlder => (words.phone_older, words.phone_older_mend),
+            Self::ChatOlder => (words.chat_older, words.chat_older_mend),
+            Self::NoPhone => (words.no_phone, words.no_phone_mend),
+            Self::NoChat => (words.no_chat, words.no_chat_mend),
         }
     }
 }
@@ -213,7 +199,7 @@ impl State {
             |chat| json!({ "resource": chat.resource, "since": chat.since, "tls": tls(chat.protection) }),
         );
         let findings = self.findings.iter().map(|finding| {
-            let (what, mend) = finding.words();
+            let (what, mend) = finding.words(Words::english());
             json!({ "what": what, "mend": mend })
         });
         json!({

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.request
 
+import jsonschema
 import pytest
 
 from conftest import DOMAIN
@@ -55,3 +56,32 @@ def test_the_audit_tells_what_commands_change(service):
     assert disabled["before"]["enabled"] and not disabled["after"]["enabled"]
     assert removed["before"]["aor"] == alice and removed["after"] is None
     assert told[4]["before"] is None, "what it changed is no part of it"
+
+
+def test_what_commands_print_as_json_is_as_the_document_says(service):
+    """One object a line, of the shape that the operation answers which does the same."""
+    address = f"alice@{DOMAIN}"
+    service.add("alice", options=("--admin",))
+    url = f"https://localhost:{service.ports['http.https']}/api/v1/openapi.json"
+    document = json.load(urllib.request.urlopen(url, timeout=5, context=ssl.create_default_context(cafile=str(service.ca))))
+    found = document["components"]["schemas"]["Diagnosis"]["properties"]["findings"]["items"]
+    for shape, words in [
+        ("Account", ["user", "list"]),
+        ("Account", ["user", "show", address]),
+        ("Account", ["user", "add", f"bob@{DOMAIN}"]),
+        ("Account", ["user", "password", f"bob@{DOMAIN}"]),
+        ("Link", ["user", "reset-link", address]),
+        ("NewDevice", ["app-password", "add", address, "PHONE"]),
+        ("Device", ["app-password", "list", address]),
+        ("NewToken", ["api-token", address, "--scopes", "account:read"]),
+        ("NewInvite", ["invite", "create"]),
+        ("Invite", ["invite", "list"]),
+        ("Settings", ["profile", "show", "service"]),
+        ("MadeRoom", ["room", "add", f"board@conference.{DOMAIN}", "--owner", address]),
+        (found, ["doctor", "clock"]),
+    ]:
+        schema = {"$ref": f"#/components/schemas/{shape}"} if isinstance(shape, str) else shape
+        lines = service.run("--json", *words).splitlines()
+        assert lines, words
+        for line in lines:
+            jsonschema.validate(json.loads(line), {**schema, "components": document["components"]})

@@ -215,3 +215,22 @@ def test_what_the_page_changes_chat_clients_see(service):
         surfer.fill("setArchiving", otherwise="never")
         wait_until(lambda: surfer.is_there("location.search == '?done=setArchiving'"), 10, "the archive")
         surfer.is_fit("account with lists")
+
+
+def test_the_pages_are_german_for_who_chooses_it(service):
+    service.add("alice", options=("--admin",))
+    with Browser() as browser:
+        surfer = Surfer(browser, service)
+        surfer.go("/sign-in")
+        surfer.page.value("setTimeout(() => document.querySelector('a[hreflang=de]').click(), 0); 1")
+        wait_until(lambda: surfer.is_there("document.documentElement.lang == 'de'"), 20, "the page in German")
+        surfer.is_fit("sign-in, German")
+        surfer.fill("sign-in", user="alice", password=PASSWORD)
+        surfer.arrives("/account")
+        for path in ("/account", "/account/setup", "/admin", "/admin/rooms", "/admin/bans", "/admin/service", "/admin/timeline?account=alice@" + DOMAIN):
+            surfer.go(path)
+            assert surfer.page.value("document.documentElement.lang") == "de", path
+            surfer.is_fit(f"{path}, German")
+        surfer.go("/account")
+        surfer.fill("changePassword", current=PASSWORD, password="short")
+        wait_until(lambda: "ein Passwort hat mindestens 8 Zeichen" in surfer.text(), 20, "the rule in German")

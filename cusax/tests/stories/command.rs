@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use crate::service::Service;
+
 struct House(PathBuf);
 
 impl House {
@@ -121,6 +123,22 @@ fn a_store_that_comes_back_without_its_key_is_refused_and_nothing_is_made() {
 }
 
 #[test]
+fn a_store_that_was_stopped_is_one_file() {
+    let mut service = Service::start();
+    service.add_account("alice");
+    service.tell_to_stop();
+    service.has_stopped();
+    let copy = service.folder().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    for file in ["cusax.db", "auth.key"] {
+        std::fs::copy(service.folder().join(file), copy.join(file)).unwrap();
+    }
+    let list = service.beside(&copy).args(["user", "list"]).output().unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert!(list.contains("alice@localhost"), "{list}");
+}
+
+#[test]
 fn what_is_mistyped_is_said_and_makes_nothing() {
     let house = House::new("mistyped");
     for reading in
@@ -221,6 +239,17 @@ fn what_is_printed_for_programs_is_json_and_what_was_done_is_said() {
     run(&["user", "add", "eve@example.org"]);
     assert_eq!(run(&["user", "disable", "eve@example.org"]), "eve@example.org disabled\n");
     assert_eq!(json(&run(&["--json", "user", "enable", "eve@example.org"]))["done"], "enabled");
+    let changed =
+        ["user", "change", "eve@example.org", "--name", "Eve", "--number", "+33123456789", "--admin", "true"];
+    let eve = json(&run(&[&["--json"][..], &changed].concat()));
+    assert_eq!((&eve["name"], &eve["admin"]), (&"Eve".into(), &true.into()), "{eve}");
+    let eve = json(&run(&["--json", "user", "change", "eve@example.org", "--no-numbers"]));
+    assert_eq!(
+        (&eve["name"], &eve["numbers"]),
+        (&"Eve".into(), &serde_json::json!([])),
+        "what is not given stays"
+    );
+    assert!(!house.run(&["user", "change", "eve@example.org"]).status.success(), "nothing to change");
     assert_eq!(run(&["profile", "set", "service", "{}"]), "service set\n");
     for bad in ["[]", "[true,true]", "{\"groups\":[\"a\\u0001b\"]}"] {
         house.refuses(&["profile", "set", "account:eve@example.org", bad], "cusax: ");

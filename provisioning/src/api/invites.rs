@@ -146,7 +146,8 @@ async fn revoke(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     Ok(Value::Null)
 }
 
-fn to_json(invite: &Invite) -> Value {
+/// An invitation as the API shows it.
+pub fn to_json(invite: &Invite) -> Value {
     let (kind, user, domain, contact) = match &invite.opens {
         Opens::Account { user, domain, contact, .. } => {
             ("account", user.clone(), domain.as_ref(), contact.as_ref())

@@ -200,7 +200,7 @@ pub(super) fn address(ask: &Ask) -> Result<RoomAddress, Problem> {
     ask.part("room").parse().map_err(|_| Problem::nothing("room"))
 }
 
-async fn snapshot(face: &Face, room: &RoomAddress) -> Option<RoomSnapshot> {
+pub(super) async fn snapshot(face: &Face, room: &RoomAddress) -> Option<RoomSnapshot> {
     face.rooms.as_ref()?.room(room).await.ok().flatten()
 }
 

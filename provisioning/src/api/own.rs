@@ -242,9 +242,14 @@ async fn add_device(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let password = face.auth.book.add_app_password(card.account, name, now).await?;
     let (on, after) = (format!("{} {name}", card.aor), json!({ "name": name, "created": now }));
     face.auth.audit.change(ask.by(), "device added", on, Value::Null, after).await;
+    Ok(new_device_json(card, name, &password))
+}
+
+/// The password of a new device, as the API shows it once.
+pub fn new_device_json(card: &AccountCard, name: &str, password: &str) -> Value {
     // SCRAM proves one password, so that chat clients say which; SIP tries them all.
     let chat = format!("{}+{name}@{}", card.jid.local(), card.jid.domain());
-    Ok(json!({ "name": name, "password": password, "calls_as": card.aor.local(), "chats_as": chat }))
+    json!({ "name": name, "password": password, "calls_as": card.aor.local(), "chats_as": chat })
 }
 
 async fn remove_device(face: &Face, ask: &Ask) -> Result<Value, Problem> {

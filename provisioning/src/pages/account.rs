@@ -185,7 +185,7 @@ fn halves(face: &Face, words: &Words, session: &Session, up: &Up) -> Markup {
                 button.quiet { (words.use_number) }
             })) }
             @for finding in &up.findings {
-                @let (what, mend) = finding.words();
+                @let (what, mend) = finding.words(words);
                 p.note { strong { (what) } " " (mend) " " a href="/account/setup" { (words.setup_title) } }
             }
             div.pair {
@@ -246,7 +246,7 @@ fn device_list(
                     thead { tr { th { (words.device) } th { (words.since) } th { span.unseen { (words.deed) } } } }
                     tbody { @for device in &all {
                         @let name = device["name"].as_str().unwrap_or_default();
-                        tr { td { (name) } td { (date(&device["created"])) } td {
+                        tr { td { (name) } td { (date(words, &device["created"])) } td {
                             (deed(session, "removeDevice", "/account", &[("path.name", name)], words.remove, name))
                         } }
                     } }
@@ -271,7 +271,7 @@ fn session_list(words: &Words, session: &Session, sessions: &Value) -> Markup {
                     @let (id, name) = (one["id"].as_str().unwrap_or_default(), one["name"].as_str().unwrap_or_default());
                     tr {
                         td { (name) @if one["current"] == true { " (" (words.this_one) ")" } }
-                        td { (date(&one["created"])) }
+                        td { (date(words, &one["created"])) }
                         td { @if one["current"] != true {
                             (deed(session, "endSession", "/account", &[("path.id", id)], words.end, name))
                         } }
@@ -334,13 +334,25 @@ fn call_list(words: &Words, page: &calls::Page) -> Markup {
                         tr {
                             td { (text(&call["time"]).chars().take(16).collect::<String>().replace('T', " ")) }
                             td { @if call["outgoing"] == true { "→ " (text(&call["to"])) } @else { "← " (text(&call["from"])) } }
-                            td { (text(&call["result"]).replace('_', " ")) " " (call["seconds"].as_u64().unwrap_or(0)) " s" }
+                            td { (result(words, &call["result"])) " " (call["seconds"].as_u64().unwrap_or(0)) " s" }
                         }
                     } }
                 } }
             }
             @if let Some(id) = &page.before { p { a href=(format!("/account?calls={id}#calls")) { (words.more) } } }
         }
+    }
+}
+
+/// How a call ended.
+fn result<'a>(words: &'a Words, result: &'a Value) -> &'a str {
+    match result.as_str().unwrap_or_default() {
+        "completed" => words.completed,
+        "lost" => words.lost,
+        "cancelled" => words.cancelled,
+        "refused" => words.refused,
+        "no_answer" => words.no_answer,
+        other => other,
     }
 }
 
@@ -446,12 +458,12 @@ pub(super) async fn read(face: &Face, session: &Session, id: &str) -> Option<Val
 }
 
 /// How long ago, in words that need no time zone.
-pub(super) fn date(millis: &Value) -> String {
+pub(super) fn date(words: &Words, millis: &Value) -> String {
     let minutes = (unix_millis() - millis.as_i64().unwrap_or_default()).abs() / 60_000;
     match minutes {
-        0..60 => format!("{minutes} min"),
-        60..2880 => format!("{} h", minutes / 60),
-        _ => format!("{} d", minutes / 1440),
+        0..60 => fill(words.minutes, &minutes.to_string()),
+        60..2880 => fill(words.hours, &(minutes / 60).to_string()),
+        _ => fill(words.days_long, &(minutes / 1440).to_string()),
     }
 }
 

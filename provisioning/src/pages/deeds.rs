@@ -109,7 +109,10 @@ async fn carry_out(
     };
     let outcome = match outcome {
         Ok(value) => Outcome::Done(operation.id, value),
-        Err(problem) => Outcome::Refused(operation.id, problem),
+        Err(problem) => {
+            let detail = Words::of(headers).say(&problem.detail).into_owned();
+            Outcome::Refused(operation.id, Problem { detail, ..problem })
+        }
     };
     show(face, headers, &session, named("back"), outcome).await
 }

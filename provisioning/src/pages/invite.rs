@@ -60,6 +60,12 @@ pub(super) async fn accept(
         Ok(invite) => invite,
         Err(response) => return response,
     };
+    // Whoever tries names is not told by this that one is free.
+    if matches!(invite.opens, Opens::Account { user: None, .. })
+        && let Some(wait) = parts.auth.authenticator.wait(peer.address.ip().to_canonical())
+    {
+        return throttled(words, wait);
+    }
     let (invites, now) = (&parts.auth.invites, unix_millis());
     let wish = Wish { user: &filled.user, name: &filled.name, password: &filled.password };
     let (done, is_new) = match &invite.opens {
@@ -95,13 +101,13 @@ pub(super) async fn accept(
 
 /// The invitation, or what to answer.
 async fn find(parts: &Parts, peer: Peer, words: &Words, token: &str) -> Result<Invite, Response> {
-    let ip = peer.address.ip().to_canonical();
-    if let Some(wait) = parts.auth.authenticator.wait(ip) {
-        return Err(throttled(words, wait));
-    }
     match parts.auth.invites.peek(token, unix_millis()).await {
         Ok(Some(invite)) => Ok(invite),
         Ok(None) => {
+            let ip = peer.address.ip().to_canonical();
+            if let Some(wait) = parts.auth.authenticator.wait(ip) {
+                return Err(throttled(words, wait));
+            }
             parts.auth.authenticator.suspect(ip);
             Err(not_good(words))
         }
@@ -112,9 +118,9 @@ async fn find(parts: &Parts, peer: Peer, words: &Words, token: &str) -> Result<I
 /// The field and the rule that a wish breaks; none where it is our fault.
 fn fault(words: &Words, error: &InviteError) -> Option<Fault> {
     match error {
-        InviteError::Name(_) => Some(("user", error.to_string())),
+        InviteError::Name(_) => Some(("user", words.say(&error.to_string()).into_owned())),
         InviteError::Weak(_) | InviteError::Book(BookError::Password(_)) => {
-            Some(("password", error.to_string()))
+            Some(("password", words.say(&error.to_string()).into_owned()))
         }
         error if is_taken(error) => Some(("user", words.taken.to_owned())),
         _ => None,

@@ -61,6 +61,7 @@ pub(crate) fn router() -> Router<Arc<Face>> {
             post(deeds::run_with_file).layer(DefaultBodyLimit::max(crate::most_bytes("/do/setPicture"))),
         )
         .route("/do/{operation}", post(deeds::run))
+        .route("/language/{tag}", get(words::choose))
         .route("/assets/cusax.css", get(|| async { asset("text/css; charset=utf-8", STYLE) }))
         .route("/assets/cusax.js", get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))
         .layer(map_response(guard))
@@ -87,6 +88,7 @@ fn page(status: StatusCode, words: &Words, heading: &str, links: &[(&str, &str)]
                     }
                 }
                 main { h1 { (heading) } (body) }
+                footer { (words::links(words)) }
             }
         }
     };

@@ -25,7 +25,7 @@ pub(super) async fn own(face: &Face, words: &Words, session: &Session, before: &
                         p { a href=(format!("/account?happened={}#happened", escape(before))) { (words.more) } }
                     }
                 }
-                Err(problem) => p.error { (problem.detail) },
+                Err(problem) => p.error { (words.said(&problem.detail)) },
             }
         }
     }
@@ -43,14 +43,15 @@ pub(super) fn lines(words: &Words, read: &Value, rest: impl Fn(&str) -> Option<S
                     tr {
                         td { (moment(&entry["time"])) }
                         td {
-                            (text(&entry["protocol"])) ": " (text(&entry["event"]).replace('_', " "))
+                            @let event = text(&entry["event"]);
+                            (text(&entry["protocol"])) ": " (words.said(&event.replace('_', " ")))
                             @let correlation = text(&entry["correlation"]);
                             @let short = correlation.get(..8).unwrap_or_default();
                             @if let Some(link) = rest(&correlation) {
                                 " " a href=(link) aria-label=(format!("{}: {short}", words.rest_of_it)) { (short) }
                             }
                         }
-                        td { (text(&entry["text"])) }
+                        td { (words.of_event(&event, &text(&entry["text"]))) }
                     }
                 } }
             } }

@@ -117,7 +117,7 @@ fn item(words: &Words, session: &Session, message: &KeptMessage) -> Markup {
         li.message {
             p {
                 @if message.is_heard { (caller) } @else { strong { (caller) } " – " (words.is_new) }
-                @if message.at > 0 { " – " (date(&message.at.into())) }
+                @if message.at > 0 { " – " (date(words, &message.at.into())) }
                 " – " (seconds) " s"
             }
             // Nothing is loaded before somebody plays it: that is what says that it was heard.

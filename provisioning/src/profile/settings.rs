@@ -40,6 +40,9 @@ pub struct Settings {
     /// The time zone of desk phones, as POSIX writes it: `CET-1CEST,M3.5.0,M10.5.0/3`. Default: what DHCP or the phone says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
+    /// The number or address that a telephone dials to hear its messages, where the operator has one. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voicemail: Option<String>,
     /// Groups of an account, whose layers lie below its own; of other layers they are not looked at. The first wins.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
@@ -85,6 +88,7 @@ impl Settings {
             register_seconds: self.register_seconds.or(below.register_seconds),
             listed: self.listed.or(below.listed),
             time_zone: self.time_zone.or_else(|| below.time_zone.clone()),
+            voicemail: self.voicemail.or_else(|| below.voicemail.clone()),
             groups: self.groups,
         }
     }
@@ -96,6 +100,9 @@ impl Settings {
             _ if self.time_zone.as_ref().is_some_and(|zone| Zone::parse(zone).is_none()) => Some(
                 "time_zone is the last line of a file such as /usr/share/zoneinfo/Europe/Paris, with rules by month and week or none",
             ),
+            _ if self.voicemail.as_ref().is_some_and(|number| !is_dialled(number)) => {
+                Some("voicemail is what a telephone dials: 1 to 64 letters, digits and *#+.-_@")
+            }
             _ if self.groups.len() > 16 => Some("an account is in 16 groups at most"),
             _ if self.groups.iter().any(|group| format!("group:{group}").parse::<Layer>().is_err()) => {
                 Some("the name of a group is 1 to 64 bytes of text")
@@ -103,6 +110,12 @@ impl Settings {
             _ => None,
         }
     }
+}
+
+/// Whether every phone can dial it, and no file takes it for something else.
+fn is_dialled(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"*#+.-_@".contains(&byte);
+    (1..=64).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
 /// What holds for one device.
@@ -116,6 +129,7 @@ pub(crate) struct Chosen {
     pub(crate) srtp: Calls,
     pub(crate) register_seconds: u32,
     pub(crate) time_zone: Option<Zone>,
+    pub(crate) voicemail: Option<String>,
 }
 
 impl Chosen {
@@ -131,6 +145,7 @@ impl Chosen {
             srtp: settings.srtp.unwrap_or(Calls::Preferred),
             register_seconds: settings.register_seconds.unwrap_or(3600),
             time_zone: settings.time_zone.as_deref().and_then(Zone::parse),
+            voicemail: settings.voicemail.clone().filter(|number| is_dialled(number)),
         }
     }
 }
@@ -145,6 +160,18 @@ mod tests {
         assert!(linked.linked && !linked.xmpp_calls && !linked.sip_messages && !linked.sip_presence);
         let alone = Chosen::of(&Settings { linked: Some(false), ..Settings::default() }, false);
         assert!(alone.xmpp_calls && alone.sip_messages && alone.sip_presence);
+    }
+
+    #[test]
+    fn what_is_dialled_for_messages_is_a_number_or_an_address_and_no_line_of_a_file() {
+        let of = |text: &str| Settings { voicemail: Some(text.to_owned()), ..Settings::default() };
+        for good in ["*97", "+33123", "voicemail@example.org"] {
+            assert_eq!(of(good).fault(), None);
+            assert_eq!(Chosen::of(&of(good), true).voicemail.as_deref(), Some(good));
+        }
+        for bad in ["", "a b", "1\n2", "<x>", &"1".repeat(65)] {
+            assert!(of(bad).fault().is_some(), "{bad}");
+        }
     }
 
     #[test]

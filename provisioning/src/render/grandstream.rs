@@ -46,7 +46,8 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
     let zone = plan.chosen.time_zone.as_ref().map(|zone| zone.text.as_str());
     // A zone of its own, as POSIX writes it, which DHCP does not replace.
     let clock = zone.map(|zone| [("P64", "customize"), ("P246", zone), ("P143", "0")]);
-    for (key, value) in keys.into_iter().chain(clock.into_iter().flatten()) {
+    let mailbox = plan.chosen.voicemail.as_deref().map(|number| ("P33", number));
+    for (key, value) in keys.into_iter().chain(mailbox).chain(clock.into_iter().flatten()) {
         out.push_str(&format!("    <{key}>{}</{key}>\n", escape_xml(value)));
     }
     out.push_str("  </config>\n</gs_provision>\n");

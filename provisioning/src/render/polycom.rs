@@ -22,7 +22,7 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
     };
     let on = |is: bool| if is { "1" } else { "0" };
     let (port, seconds) = (access.port.to_string(), plan.chosen.register_seconds.to_string());
-    let domain = card.aor.host();
+    let (domain, mailbox) = (card.aor.host(), plan.chosen.voicemail.as_deref());
     let keys = [
         ("reg.1.address", card.aor.as_str()),
         ("reg.1.label", shown_name(card)),
@@ -38,8 +38,8 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
         ("reg.1.srtp.require", on(plan.chosen.srtp == Calls::Required)),
         ("nat.keepalive.interval", "30"),
         ("msg.mwi.1.subscribe", card.aor.as_str()),
-        // What waits is heard in the chat and on the page: there is no number to dial.
-        ("msg.mwi.1.callBackMode", "disabled"),
+        // Without a number, what waits is heard in the chat and on the page.
+        ("msg.mwi.1.callBackMode", if mailbox.is_some() { "contact" } else { "disabled" }),
         ("voice.codecPref.G722", "1"),
         ("voice.codecPref.G711_A", "2"),
         ("voice.codecPref.G711_Mu", "3"),
@@ -50,7 +50,7 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
     let mut out = String::from(
         "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n<polycomConfig>\n  <cusax\n",
     );
-    for (key, value) in keys {
+    for (key, value) in keys.into_iter().chain(mailbox.map(|number| ("msg.mwi.1.callBack", number))) {
         out.push_str(&format!("    {key}=\"{}\"\n", escape_xml(value)));
     }
     for (key, value) in clock(plan) {

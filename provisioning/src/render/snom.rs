@@ -30,7 +30,8 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
     ];
     let mut out =
         String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<settings>\n  <phone-settings>\n");
-    for (key, value) in keys {
+    let mailbox = plan.chosen.voicemail.as_deref().map(|number| ("user_mailbox", number));
+    for (key, value) in keys.into_iter().chain(mailbox) {
         out.push_str(&format!("    <{key} idx=\"1\" perm=\"R\">{}</{key}>\n", escape_xml(value)));
     }
     let book = escape_xml(&format!("url {}/directory.xml", plan.folder));

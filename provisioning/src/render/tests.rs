@@ -134,6 +134,22 @@ fn files_hold_no_password_but_where_the_client_cannot_ask() {
 }
 
 #[test]
+fn each_make_dials_the_number_of_the_mailbox_where_there_is_one() {
+    let none = Settings::default();
+    let mailbox = Settings { voicemail: Some("*97".to_owned()), ..Settings::default() };
+    for (renderer, part) in [
+        (&YEALINK, "\nvoice_mail.number.1 = *97\n"),
+        (&SNOM, "<user_mailbox idx=\"1\" perm=\"R\">*97</user_mailbox>"),
+        (&GRANDSTREAM, "<P33>*97</P33>"),
+        (&POLYCOM, "msg.mwi.1.callBack=\"*97\""),
+    ] {
+        assert!(render(renderer, "Alice", &mailbox).contains(part), "{part}");
+        assert!(!render(renderer, "Alice", &none).contains(part.trim()), "{part}");
+    }
+    assert!(render(&POLYCOM, "Alice", &mailbox).contains("callBackMode=\"contact\""));
+}
+
+#[test]
 fn each_make_is_told_the_time_zone_in_its_own_way() {
     let clock = |zone: &str| Settings { time_zone: Some(zone.to_owned()), ..Settings::default() };
     let paris = clock("CET-1CEST,M3.5.0,M10.5.0/3");

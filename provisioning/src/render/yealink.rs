@@ -50,7 +50,8 @@ pub(super) fn render(plan: &Plan<'_>) -> String {
         ("remote_phonebook.data.1.url", &format!("{}/directory.xml", plan.folder)),
         ("static.security.trust_certificates", "1"),
     ];
-    let lines = keys.iter().map(|(key, value)| format!("{key} = {}\n", line(value)));
+    let mailbox = plan.chosen.voicemail.as_deref().map(|number| ("voice_mail.number.1", number));
+    let lines = keys.iter().chain(mailbox.iter()).map(|(key, value)| format!("{key} = {}\n", line(value)));
     std::iter::once("#!version:1.0.0.1\n".to_owned()).chain(lines).chain(clock(plan)).collect()
 }
 

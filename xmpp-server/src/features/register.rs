@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use shared_auth::{AccountCard, BookError};
+use shared_auth::{AccountCard, BookError, card_json};
 use shared_runtime::unix_millis;
 use xmpp_core::{Element, ErrorKind, StanzaError, ns};
 
@@ -59,6 +59,11 @@ async fn answer(server: &Server, request: &Request) -> Answered {
 async fn remove(server: &Server, card: &AccountCard) -> Answered {
     server.auth.book.remove(card.account).await.map_err(|error| refusal(&error))?;
     tracing::info!(account = %card.account, "an account was ended by its user");
+    server
+        .auth
+        .audit
+        .change(card, "account removed", &card.aor, card_json(card), serde_json::Value::Null)
+        .await;
     Ok(Answer::default())
 }
 
@@ -85,6 +90,7 @@ async fn set_password(server: &Server, card: &AccountCard, request: &Request) ->
     prove(Some(unix_millis()));
     changed.map_err(|error| refusal(&error))?;
     tracing::info!(account = %card.account, "a password was changed by its user");
+    server.auth.audit.note(card, "password changed", &card.aor).await;
     Ok(Answer::default())
 }
 

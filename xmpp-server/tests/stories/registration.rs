@@ -118,6 +118,12 @@ async fn an_account_changes_its_password_and_ends_itself() {
     let mut late = Client::connect(&served).await;
     late.authenticate("alice", PASSWORD).await;
     assert!(alice.ask("set", DOMAIN, &named("alice", "another horse")).await.contains("type='result'"));
+    let noted = served.store.archive.page("audit", &shared_store::Query::default()).await.unwrap();
+    let noted: serde_json::Value = serde_json::from_slice(&noted.entries[0].body).unwrap();
+    assert_eq!(
+        (&noted["what"], &noted["who"]),
+        (&"password changed".into(), &"alice@sip.example.org".into())
+    );
     thief.expect_stream_error("not-authorized").await;
     late.send("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>").await;
     late.expect_stream_error("not-authorized").await;

@@ -35,10 +35,10 @@ fn found(words: &Words, looked: &Value) -> Markup {
                 tbody { @for finding in findings.iter().take(MOST) {
                     @let severity = text(&finding["severity"]);
                     tr {
-                        td { (text(&finding["check"])) }
-                        td { @if is_ill(finding) { span.error { (severity) } } @else { (severity) } }
-                        td { (text(&finding["text"])) }
-                        td { (text(&finding["remedy"])) }
+                        td { (words.of_event("check", &text(&finding["check"]))) }
+                        td { @if is_ill(finding) { span.error { (words.of_event("severity", &severity)) } } @else { (words.of_event("severity", &severity)) } }
+                        td { (words.said(&text(&finding["text"]))) }
+                        td { (words.said(&text(&finding["remedy"]))) }
                     }
                 } }
             } }

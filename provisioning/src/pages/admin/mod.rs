@@ -227,8 +227,8 @@ async fn invites(face: &Face, words: &Words, session: &Session, outcome: Option<
                 tbody { @for invite in all {
                     @let id = text(&invite["id"]);
                     tr {
-                        td { (text(&invite["kind"])) " " (text(&invite["user"])) " " (text(&invite["domain"])) " " (text(&invite["contact"])) }
-                        td { (date(&invite["expires"])) }
+                        td { (words.of_event("invite", &text(&invite["kind"]))) " " (text(&invite["user"])) " " (text(&invite["domain"])) " " (text(&invite["contact"])) }
+                        td { (date(words, &invite["expires"])) }
                         td { (deed(session, "revokeInvite", "/admin/invites", &[("path.id", &id)], words.remove, &id)) }
                     }
                 } }
@@ -284,9 +284,9 @@ async fn service(face: &Face, words: &Words, session: &Session, asked: &Asked) -
                 } }
                 tbody { @for change in listed {
                     tr {
-                        td { (date(&change["time"])) }
+                        td { (date(words, &change["time"])) }
                         td { (change["who"].as_str().unwrap_or("–")) @if let Some(from) = change["from"].as_str() { br; span.hint { (from) } } }
-                        td { (text(&change["what"])) }
+                        td { (words.said(&text(&change["what"]))) }
                         td { (text(&change["on"])) }
                         (states(&change["before"], &change["after"]))
                     }

@@ -51,9 +51,9 @@ fn shown(words: &Words, trunk: &Value) -> Markup {
             dt { (words.numbers) } dd { (list("prefixes")) }
             dt { (words.registration) } dd { (registered) }
             dt { (words.probe) } dd { @if trunk["probed"] == true { (words.probed) } @else { (words.unprobed) } }
-            @if !trunk["answered"].is_null() { dt { (words.answered) } dd { (date(&trunk["answered"])) } }
+            @if !trunk["answered"].is_null() { dt { (words.answered) } dd { (date(words, &trunk["answered"])) } }
             @if let Some(failed) = trunk["failed"].as_object() {
-                dt { (words.failed) } dd { (date(&failed["time"])) ": " (text(&failed["how"])) }
+                dt { (words.failed) } dd { (date(words, &failed["time"])) ": " (text(&failed["how"])) }
             }
             dt { (words.history_title) } dd { "→ " (trunk["calls_out"]) ", ← " (trunk["calls_in"]) }
         }
@@ -67,20 +67,20 @@ async fn look_up(face: &Face, words: &Words, session: &Session, asked: &Asked, p
         false => Some(asking(face, session, "lookUpNumber", &[], fields).await),
     };
     let fault = |field: &str| match &found {
-        Some(Err(problem)) if problem.field == field => Some(problem.detail.as_str()),
+        Some(Err(problem)) if problem.field == field => Some(words.say(&problem.detail)),
         _ => None,
     };
     html! {
         section {
             h2 { (words.where_to) }
             form method="get" action="/admin/numbers" {
-                (text_field("dialled", "dialled", words.dialled, &asked.dialled, fault("dialled")))
-                (text_field("caller", "caller", words.caller, &asked.caller, fault("caller")))
+                (text_field("dialled", "dialled", words.dialled, &asked.dialled, fault("dialled").as_deref()))
+                (text_field("caller", "caller", words.caller, &asked.caller, fault("caller").as_deref()))
                 button.quiet { (words.look_up) }
             }
             @match &found {
                 Some(Ok(route)) => div role="status" { (leads(words, route)) },
-                Some(Err(problem)) if problem.field.is_empty() => p.error role="alert" { (problem.detail) },
+                Some(Err(problem)) if problem.field.is_empty() => p.error role="alert" { (words.said(&problem.detail)) },
                 _ => {},
             }
             @if plan["enum_zones"].as_array().is_some_and(|zones| !zones.is_empty()) { p.hint { (words.enum_first) } }

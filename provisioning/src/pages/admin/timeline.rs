@@ -33,7 +33,7 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
                 (lines(words, read, |correlation| Some(link(asked, "", correlation, 0))))
                 @if read["more"] == true { p { a href=(link(asked, &asked.since, &asked.text, page.saturating_add(1))) { (words.more) } } }
             },
-            Some(Err(problem)) if problem.field.is_empty() => section { p.error role="alert" { (problem.detail) } },
+            Some(Err(problem)) if problem.field.is_empty() => section { p.error role="alert" { (words.said(&problem.detail)) } },
             _ => {},
         }
     })
@@ -41,12 +41,12 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
 
 fn form(words: &Words, asked: &Asked, fault: Option<&Problem>) -> Markup {
     let of =
-        |name: &str| fault.filter(|problem| problem.field == name).map(|problem| problem.detail.as_str());
-    let since = of("since").map(|rule| ("since", rule.to_owned()));
+        |name: &str| fault.filter(|problem| problem.field == name).map(|problem| words.say(&problem.detail));
+    let since = of("since").map(|rule| ("since", rule.into_owned()));
     html! {
         section {
             form method="get" action=(PLACE) {
-                (text_field("account", "account", words.address, &asked.account, of("account")))
+                (text_field("account", "account", words.address, &asked.account, of("account").as_deref()))
                 (field("since", words.within, words.within_hint, since.as_ref(), |about, is_wrong| html! {
                     input #since name="since" value=(asked.since) maxlength="16" autocapitalize="none" aria-describedby=(about)
                         aria-invalid=[is_wrong.then_some("true")];
