@@ -308,6 +308,11 @@ impl TlsPolicy {
         self.clients.is_some()
     }
 
+    /// Judges people's certificates by `tls.client_ca`, where that is given.
+    pub fn people(&self) -> Option<&Arc<dyn ClientCertVerifier>> {
+        self.clients.as_ref()
+    }
+
     /// Whether passwords are refused on unencrypted connections from anywhere but loopback.
     pub fn is_required(&self) -> bool {
         self.require

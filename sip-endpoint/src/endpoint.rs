@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::application::Application;
+use crate::callers::Callers;
 use crate::flow::{Flow, Transport};
 use crate::identity::{SipDomains, is_of};
 use crate::inlet::Inlet;
@@ -47,6 +48,8 @@ pub struct Listeners {
     pub limits: Limits,
     /// How names are looked up.
     pub naming: Naming,
+    /// Whether servers that call us are asked for the certificate of their domain, and not people alone.
+    pub asks_servers: bool,
     /// Who sees every message.
     pub tap: Option<Arc<dyn Tap>>,
 }
@@ -101,7 +104,9 @@ impl Endpoint {
             bound.udp.push(udp.push(sockets).map_err(refused)?);
         }
         let mut streams = Vec::new();
-        let acceptor = TlsAcceptor::from(tls.mutual_server(&[]));
+        let domains = Arc::new(SipDomains::new(tls.roots()));
+        let callers = Callers::new(tls, &domains, listeners.asks_servers);
+        let acceptor = TlsAcceptor::from(callers.listener());
         for (listener, addresses, acceptor) in
             [("sip.tcp", listeners.tcp, None), ("sip.tls", listeners.tls, Some(acceptor))]
         {
@@ -123,12 +128,12 @@ impl Endpoint {
 
         let (inboxes, inputs): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(INBOX)).unzip();
         let resolver = Resolver::new(&listeners.naming, random);
-        let domains = Arc::new(SipDomains::new(tls.roots()));
         let inlet = Inlet {
             wires,
             shutdown: shutdown.clone(),
             resolver,
             tls: TlsConnector::from(tls.mutual_client(domains, None)),
+            callers,
             shards: inboxes.into(),
             application,
         };
@@ -187,8 +192,8 @@ impl Endpoint {
         flow.transport.is_stream().then(|| self.inlet.wires.connections.silence(flow.id))?
     }
 
-    /// The certificate that the peer of a flow showed, verified against `tls.client_ca`, or against the roots if we
-    /// opened the connection. `None` if it showed none.
+    /// The certificate that the peer of a flow showed, verified against `tls.client_ca`, or against the roots if it is a
+    /// server's. `None` if it showed none that proves anything.
     pub fn peer_certificate(&self, flow: &Flow) -> Option<Arc<PeerCertificate>> {
         self.inlet
             .wires
@@ -203,9 +208,10 @@ impl Endpoint {
         is_tls.then(|| self.inlet.wires.connections.with(flow.id, |entry| entry.protection)).flatten()?
     }
 
-    /// The certificate that the peer of a flow showed when it opened the connection, verified against `tls.client_ca`.
+    /// The certificate of a person that the peer of a flow showed when it opened the connection, verified against
+    /// `tls.client_ca`.
     pub fn client_certificate(&self, flow: &Flow) -> Option<Arc<PeerCertificate>> {
-        let of_client = |entry: &Entry| entry.certificate.clone().filter(|_| entry.host.is_empty());
+        let of_client = |entry: &Entry| entry.certificate.clone().filter(|_| entry.is_of_people);
         let is_tls = matches!(flow.transport, Transport::Tls | Transport::Wss);
         is_tls.then(|| self.inlet.wires.connections.with(flow.id, of_client)).flatten()?
     }

@@ -3,6 +3,7 @@
 //! In    a server's certificate and the domain that was asked for (§7.3: the URI's, not what DNS made of it).
 //! Out   whether the certificate is that domain's.
 //! Errors another domain's certificate ends the handshake.
+//! Not here: who calls us (`callers`).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -52,6 +53,18 @@ impl SipDomains {
         let provider = provider.unwrap_or_else(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
         Self { roots, provider }
     }
+
+    /// Whether the roots stand behind a server's certificate, whatever it names.
+    pub(crate) fn stand_behind(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let certificate = ParsedCertificate::try_from(leaf)?;
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(&certificate, &self.roots, intermediates, now, algorithms)
+    }
 }
 
 impl ServerCertVerifier for SipDomains {
@@ -63,9 +76,7 @@ impl ServerCertVerifier for SipDomains {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let certificate = ParsedCertificate::try_from(end_entity)?;
-        let algorithms = self.provider.signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&certificate, &self.roots, intermediates, now, algorithms)?;
+        self.stand_behind(end_entity, intermediates, now)?;
         let peer = PeerCertificate::read(end_entity).ok_or(CertificateError::BadEncoding)?;
         if !is_of(&peer, &server_name.to_str()) {
             return Err(CertificateError::NotValidForName.into());

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 
 use crate::application::Application;
+use crate::callers::Callers;
 use crate::flow::{Flow, Transport};
 use crate::identity::is_of;
 use crate::resolve::{Resolver, Target};
@@ -34,6 +35,7 @@ pub(crate) struct Inlet {
     pub(crate) shutdown: Shutdown,
     pub(crate) resolver: Resolver,
     pub(crate) tls: TlsConnector,
+    pub(crate) callers: Arc<Callers>,
     pub(crate) shards: Arc<[mpsc::Sender<Input>]>,
     pub(crate) application: Arc<dyn Application>,
 }

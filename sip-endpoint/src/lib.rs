@@ -24,6 +24,7 @@
 //! ```
 
 mod application;
+mod callers;
 mod endpoint;
 mod flow;
 mod identity;

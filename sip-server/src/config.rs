@@ -59,7 +59,7 @@ pub struct Config {
     pub card: Option<String>,
     /// Networks of peers whose P-Asserted-Identity is believed, and who are told ours (RFC 3325). Default none.
     pub trusted_networks: Vec<Network>,
-    /// The same, by a domain that the peer's TLS certificate proves. Default none.
+    /// The same, by a domain that the peer's TLS certificate proves, which `tls.trust` or the system's roots stand behind. Default none.
     pub trusted_domains: Vec<String>,
     /// What becomes of MESSAGE, PUBLISH and SUBSCRIBE to presence. Default `refuse`.
     pub chat: Chat,
@@ -142,6 +142,14 @@ impl Config {
         faults.extend(self.cost.faults());
         faults.extend(self.hep.faults());
         faults
+    }
+
+    /// Whether a server that calls us is somebody by its certificate, and so is asked for it.
+    pub(crate) fn asks_servers(&self) -> bool {
+        let is_tls = |transport: &str| transport.eq_ignore_ascii_case("tls");
+        let is_secure = |uri: Uri<'_>| uri.is_sips() || uri.params.value("transport").is_some_and(is_tls);
+        let mut trunks = self.trunks.iter();
+        !self.trusted_domains.is_empty() || trunks.any(|it| Uri::parse(&it.server).is_some_and(is_secure))
     }
 
     /// Which challenges clients see.
@@ -246,7 +254,7 @@ pub const KEYS: &[Key] = &[
     Key::new(
         "sip.trusted_domains",
         "[]",
-        "the same, by a domain that the peer's TLS certificate proves; who calls us is asked for one where tls.client_ca is set",
+        "the same, by a domain that the peer's TLS certificate proves (tls.trust, the system's roots); who calls us by TLS is asked for one",
     ),
     Key::new(
         "sip.chat",

@@ -228,6 +228,7 @@ impl SipServer {
             ports,
             threads: config.threads,
             limits: config.limits.clone(),
+            asks_servers: config.asks_servers(),
             tap: tap.map(|tap| Arc::new(tap) as _),
             naming: Naming { servers: config.dns.clone(), prefer: config.prefer.clone() },
         };
@@ -490,7 +491,6 @@ fn tell_call(server: &Server, request: &Message, route: &routing::Route) {
         "INVITE" if !request.is_in_dialog() => {
             server.metrics.calls.inc();
             let from = route.caller.as_ref().map(|caller| caller.account);
-            let to_uri = request.uri().to_owned();
             let class = route.outside.as_ref().map_or("free", |outside| outside.rate.class.as_str());
             tracing::debug!(class, "a call is routed");
             server.facts.call(
@@ -500,7 +500,7 @@ fn tell_call(server: &Server, request: &Message, route: &routing::Route) {
                     from,
                     is_anonymous: route.is_anonymous,
                     to: route.callee.as_ref().map(|callee| callee.account),
-                    to_uri,
+                    to_uri: request.uri().to_owned(),
                 },
             );
         }

@@ -45,6 +45,8 @@ pub(crate) struct Entry {
     pub(crate) host: Box<str>,
     /// The certificate that its peer showed, verified.
     pub(crate) certificate: Option<Arc<PeerCertificate>>,
+    /// Whether that proves people, as one of `tls.client_ca` does.
+    pub(crate) is_of_people: bool,
     /// What its peer and we agreed on, where that is TLS of ours: its version and suite.
     pub(crate) protection: Option<(&'static str, &'static str)>,
     /// When something came last, in seconds.
@@ -58,7 +60,8 @@ impl Entry {
         let is_trusted = !host.is_empty();
         let (heard, aliases) = (AtomicU32::new(0), SmallVec::new());
         let (host, certificate, protection) = (host.into(), None, None);
-        Self { flow, outbox, is_trusted, host, certificate, protection, heard, aliases }
+        let is_of_people = false;
+        Self { flow, outbox, is_trusted, host, certificate, is_of_people, protection, heard, aliases }
     }
 }
 

@@ -66,14 +66,21 @@ impl Opened {
         Self { flow, outbox, is_own: !host.is_empty(), _seat: seat }
     }
 
-    /// What its peer showed in the handshake, which verified it, and what protects it since.
+    /// What its peer proved by what it showed in the handshake, and what protects it since.
     pub(crate) fn certified(&self, inlet: &Inlet, session: &CommonState) {
         let protection = shared_runtime::tls::protection(session);
         inlet.wires.connections.change(self.flow.id, |entry| entry.protection = protection);
-        let leaf = session.peer_certificates().and_then(<[_]>::first);
-        if let Some(certificate) = leaf.and_then(|leaf| PeerCertificate::read(leaf)) {
+        let chain = session.peer_certificates().unwrap_or_default();
+        let proof = match self.is_own {
+            // The handshake verified it.
+            true => chain.first().and_then(|leaf| PeerCertificate::read(leaf)).map(|leaf| (leaf, false)),
+            false => inlet.callers.judge(chain).map(|proof| (proof.certificate, proof.is_of_people)),
+        };
+        if let Some((certificate, is_of_people)) = proof {
             let certificate = Some(Arc::new(certificate));
-            inlet.wires.connections.change(self.flow.id, |entry| entry.certificate = certificate);
+            inlet.wires.connections.change(self.flow.id, |entry| {
+                (entry.certificate, entry.is_of_people) = (certificate, is_of_people);
+            });
         }
     }
 

@@ -29,25 +29,41 @@ async fn serving(domain: &str, folder: PathBuf, config: tls::Config, listeners: 
     Rig::start_over(listeners, policy, folder).await
 }
 
+/// What a client shows.
+type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
 /// A certificate of a person, by the CA in this folder.
-fn person(folder: &Path) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+fn person(folder: &Path) -> Shown {
+    let uri = SanType::URI("sip:alice@example.org".try_into().unwrap());
+    let mail = SanType::Rfc822Name("alice@example.org".try_into().unwrap());
+    certify(folder, ExtendedKeyUsagePurpose::ClientAuth, vec![uri, mail])
+}
+
+/// A certificate of a server, by the CA in this folder.
+fn server(folder: &Path, domain: &str) -> Shown {
+    let host = SanType::DnsName(domain.try_into().unwrap());
+    certify(folder, ExtendedKeyUsagePurpose::ServerAuth, vec![host])
+}
+
+fn certify(folder: &Path, usage: ExtendedKeyUsagePurpose, names: Vec<SanType>) -> Shown {
     let read = |name: &str| std::fs::read_to_string(folder.join("tls").join(name)).unwrap();
     let issuer_key = KeyPair::from_pem(&read("ca.key")).unwrap();
     let issuer = Issuer::from_ca_cert_pem(&read("ca.pem"), issuer_key).unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    params.subject_alt_names = vec![
-        SanType::URI("sip:alice@example.org".try_into().unwrap()),
-        SanType::Rfc822Name("alice@example.org".try_into().unwrap()),
-    ];
+    params.extended_key_usages = vec![usage];
+    params.subject_alt_names = names;
     let key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&key, &issuer).unwrap();
     (vec![certificate.der().clone()], PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap())
 }
 
 async fn connect(rig: &Rig, proof: Option<&Path>) -> std::io::Result<Peer<TlsStream<TcpStream>>> {
+    connect_showing(rig, proof.map(person)).await
+}
+
+async fn connect_showing(rig: &Rig, proof: Option<Shown>) -> std::io::Result<Peer<TlsStream<TcpStream>>> {
     let builder = rustls::ClientConfig::builder().with_root_certificates(rig.tls.roots());
-    let config = match proof.map(person) {
+    let config = match proof {
         Some((chain, key)) => builder.with_client_auth_cert(chain, key).unwrap(),
         None => builder.with_no_client_auth(),
     };
@@ -87,6 +103,61 @@ async fn a_clients_certificate_is_asked_for_and_not_demanded() {
         assert!(eve.next().await.is_none(), "a stranger's certificate was believed");
     }
     for folder in [friends, strangers] {
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
+
+/// RFC 3261 §26.3.2.2: servers are judged by the roots of servers, and what they prove is no person.
+#[tokio::test]
+async fn a_server_that_calls_proves_its_domain_and_nobody_is_turned_away() {
+    let (servers, ca) = authority();
+    let (strangers, _) = authority();
+    let config = tls::Config { trust: Some(ca), ..tls::Config::default() };
+    for asks_servers in [true, false] {
+        let listeners = Listeners { asks_servers, ..listeners() };
+        let mut rig = serving("example.org", folder(), config.clone(), listeners).await;
+        let shown = [None, Some(person(&strangers)), Some(server(&strangers, "b.example"))];
+        for (who, shown) in shown.into_iter().enumerate() {
+            let mut client = connect_showing(&rig, shown).await.unwrap();
+            client.send(&options()).await;
+            client.expect("200").await;
+            let (_, flow) = rig.request().await;
+            assert_eq!(rig.endpoint.peer_certificate(&flow), None, "{who}");
+        }
+        let mut b = connect_showing(&rig, Some(server(&servers, "b.example"))).await.unwrap();
+        b.send(&options()).await;
+        b.expect("200").await;
+        let (_, flow) = rig.request().await;
+        assert_eq!(rig.endpoint.is_peer(&flow, "b.example"), asks_servers);
+        assert!(!rig.endpoint.is_peer(&flow, "c.example"));
+        assert!(rig.endpoint.client_certificate(&flow).is_none(), "it is no person's");
+    }
+    for folder in [servers, strangers] {
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
+
+/// Where there are people's certificates as well, each kind is judged by its own roots.
+#[tokio::test]
+async fn people_and_servers_are_judged_apart() {
+    let ((servers, server_ca), (people, client_ca)) = (authority(), authority());
+    let config = tls::Config { trust: Some(server_ca), client_ca: Some(client_ca), ..tls::Config::default() };
+    let listeners = Listeners { asks_servers: true, ..listeners() };
+    let mut rig = serving("example.org", folder(), config, listeners).await;
+    for (shown, is_person) in
+        [(person(&people), true), (server(&servers, "b.example"), false), (person(&servers), false)]
+    {
+        let mut peer = connect_showing(&rig, Some(shown)).await.unwrap();
+        peer.send(&options()).await;
+        peer.expect("200").await;
+        let (_, flow) = rig.request().await;
+        assert_eq!(rig.endpoint.client_certificate(&flow).is_some(), is_person);
+    }
+    let (strangers, _) = authority();
+    if let Ok(mut eve) = connect(&rig, Some(&strangers)).await {
+        assert!(eve.next().await.is_none(), "as before, where there are people's certificates");
+    }
+    for folder in [servers, people, strangers] {
         std::fs::remove_dir_all(folder).unwrap();
     }
 }
