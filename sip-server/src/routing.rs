@@ -30,7 +30,7 @@ use crate::reg_event;
 use crate::server::Server;
 use crate::stir::Verstat;
 use crate::trunks::{Trunk, inbound};
-use crate::trust::is_trusted_peer;
+use crate::trust::{is_trusted_peer, vouched_caller};
 use crate::voicemail;
 
 /// What becomes of a request.
@@ -58,6 +58,8 @@ pub(crate) struct Route {
     pub(crate) asleep: Vec<Sleeper>,
     /// Who sent it, if proved.
     pub(crate) caller: Option<Identity>,
+    /// Who sent it, as another domain says that proved to be theirs.
+    pub(crate) vouched: Option<BareJid>,
     /// For whom an endpoint of ours calls somebody who is not here, if for somebody. Who is called is not told.
     pub(crate) asker: Option<AccountCard>,
     /// Whose side of its dialog sent it, if it is a REFER in one.
@@ -345,11 +347,20 @@ async fn find(
     if !is_trusted && found.callee.is_some() && !is_trusted_peer(server, flow) {
         refuse_commands(request)?;
     }
+    let is_strangers = !is_trusted && request.method() == "INVITE" && !is_trusted_peer(server, flow);
+    let verstat = match is_strangers {
+        true => server.stir.verify(request, unix_millis() / 1_000).await?,
+        false => None,
+    };
+    let vouched = match is_trusted {
+        true => None,
+        false => vouched_caller(server, request, flow, verstat),
+    };
     let is_anonymous = privacy::is_anonymous(request);
-    let called_by = match caller.as_ref() {
+    let called_by = match caller.as_ref().map(|caller| &caller.jid).or(vouched.as_ref()) {
         None => CalledBy::Unknown,
-        Some(caller) if is_anonymous => CalledBy::Hidden(&caller.jid),
-        Some(caller) => CalledBy::Shown(&caller.jid),
+        Some(jid) if is_anonymous => CalledBy::Hidden(jid),
+        Some(jid) => CalledBy::Shown(jid),
     };
     if let Some(callee) = found.callee.clone()
         && let Err(refusal) = refuse_unwanted(server, request, &callee, called_by).await
@@ -373,18 +384,13 @@ async fn find(
         }
         outside.number = caller::number(server, request, payer).await;
     }
-    let is_strangers = !is_trusted && request.method() == "INVITE" && !is_trusted_peer(server, flow);
-    let verstat = match is_strangers {
-        true => server.stir.verify(request, unix_millis() / 1_000).await?,
-        false => None,
-    };
     let asserted = match caller.as_ref() {
         Some(caller) => caller::preferred(server, request, caller).await,
         None => None,
     };
     let Found { groups, asleep, callee, device, outside } = found;
     let at = Route { groups, asleep, callee, device, outside, mailbox, ..Route::default() };
-    Ok(Route { caller: caller.take(), asker, asserted, verstat, is_anonymous, is_trusted, ..at })
+    Ok(Route { caller: caller.take(), vouched, asker, asserted, verstat, is_anonymous, is_trusted, ..at })
 }
 
 /// Who gives no name may be of ours, and is asked before they are refused where strangers may not go (RFC 3323 §4.2).

@@ -2,20 +2,22 @@
 //! operator has a directory, `purpose=card` (RFC 3261 §20.9): where that claim is confirmed.
 //!
 //! In    an INVITE on its way, and who proved to have sent it; its responses, and whose device sent them.
-//! Out   exactly one impp entry, ours, first and on its own line, with the bare JID as `xmpp:` URI; or none. No other
-//! entry with an `xmpp:` URI.
-//! Errors none: a claim that we cannot prove is taken off, whoever made it (it is a cue that people would trust) but endpoints of ours.
+//! Out   exactly one impp entry, first and on its own line, with the bare JID as `xmpp:` URI: ours, or that of another domain which proved to
+//! be the one of the JID, and of who calls or answers (§3.5); or none. No other entry with an `xmpp:` URI.
+//! Errors none: a claim that nobody proves is taken off, whoever made it (it is a cue that people would trust) but endpoints of ours.
 //! Not here: other purposes, which pass untouched; requests inside a dialog, which are no news.
 
-use shared_model::{Aor, BareJid, Spec};
+use shared_model::{Aor, BareJid, Spec, idn};
 use sip_core::Message;
 use sip_core::header::{Name, NameAddr};
+use sip_core::uri::unescape;
 
 use super::{Destination, Passage, Reply, privacy};
 
 /// RFC 7081.
-pub const SPEC: Spec =
-    Spec::rfc(7081).note("service side: Call-Info, vCard tel, roominfo, conference, provisioning");
+pub const SPEC: Spec = Spec::rfc(7081).note(
+    "service side: Call-Info (of other domains where they prove who they are), vCard tel, roominfo, conference, provisioning",
+);
 /// RFC 6993.
 pub const PURPOSE: Spec = Spec::rfc(6993).complete();
 
@@ -30,6 +32,8 @@ pub fn apply(request: &mut Message, passage: &Passage<'_>) {
     if let Some(caller) = passage.caller.filter(|_| is_call && !passage.is_anonymous) {
         let card = passage.card.filter(|_| passage.to != Destination::Foreign);
         announce(request, &caller.jid, card.map(|card| (card, &caller.aor)));
+    } else if let Some(jid) = passage.vouched.filter(|_| is_call && !passage.is_anonymous) {
+        announce(request, jid, None);
     }
 }
 
@@ -43,7 +47,23 @@ pub fn apply_to_response(response: &mut Message, reply: &Reply<'_>) {
     let is_there = (101..300).contains(&response.status()) && !privacy::is_wished(response);
     if let Some(callee) = reply.callee.filter(|_| is_call && is_there) {
         announce(response, &callee.jid, reply.card.map(|card| (card, &callee.aor)));
+    } else if let Some(jid) = reply.vouched.filter(|_| is_call && is_there) {
+        announce(response, jid, None);
     }
+}
+
+/// Who a message says that its sender is in chat, if that is somebody of this domain; the first of several.
+pub(crate) fn claimed(message: &Message, domain: &str) -> Option<BareJid> {
+    let is_there = |jid: &BareJid| jid.host().eq_ignore_ascii_case(&idn::to_ascii(domain));
+    message.elements(Name::CallInfo).filter(|entry| is_impp(entry)).filter_map(jid_of).find(is_there)
+}
+
+/// The bare JID of an entry (RFC 5122 §2.2); one with an authority, a resource, a query or a fragment is none.
+fn jid_of(entry: &str) -> Option<BareJid> {
+    let uri = NameAddr::parse(entry)?.uri;
+    let path = uri.get(..5).filter(|scheme| scheme.eq_ignore_ascii_case("xmpp:")).and(uri.get(5..))?;
+    let (local, domain) = path.split_once('@').filter(|_| !path.contains(['/', '?', '#']))?;
+    BareJid::new(&unescape(local), &unescape(domain)).ok()
 }
 
 fn strip(message: &mut Message) {
@@ -104,6 +124,35 @@ mod tests {
         let told =
             pass(&["<http://x/a.png>;purpose=icon, <xmpp:mallory@x>;purpose=IMPP"], Some(&alice()), false);
         assert_eq!(told, ["<xmpp:alice@example.org>;purpose=impp", "<http://x/a.png>;purpose=icon"]);
+    }
+
+    #[test]
+    fn whom_their_own_domain_vouches_for_is_announced_and_another_is_not() {
+        let told = |headers: &[&str], is_anonymous: bool| {
+            let mut request = Message::request("INVITE", "sip:b@x");
+            headers.iter().for_each(|value| request.push(Name::CallInfo, value));
+            let vouched = claimed(&request, "One.Example");
+            apply(&mut request, &Passage { vouched: vouched.as_ref(), is_anonymous, ..passage(None) });
+            request.values(Name::CallInfo).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let alice = "<xmpp:alice@one.example>;purpose=impp";
+        assert_eq!(
+            told(&["<xmpp:boss@x>;purpose=impp, <XMPP:alice@one.example>; purpose=impp", alice], false),
+            [alice]
+        );
+        assert_eq!(told(&["<xmpp:a%6Cice@one.example>"], false), [alice], "by its scheme alone");
+        assert!(told(&[alice], true).is_empty(), "who hides");
+        for other in [
+            "<xmpp:alice@two.example>;purpose=impp",
+            "<xmpp:alice@one.example/phone>;purpose=impp",
+            "<xmpp://one.example/alice@one.example>;purpose=impp",
+            "<xmpp:alice@one.example?message>;purpose=impp",
+            "<xmpp:one.example>;purpose=impp",
+            "<sip:alice@one.example>;purpose=impp",
+            "nothing that can be read",
+        ] {
+            assert!(told(&[other], false).is_empty(), "{other}");
+        }
     }
 
     #[test]

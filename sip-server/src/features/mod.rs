@@ -10,7 +10,7 @@ pub mod referred_by;
 pub mod session_timer;
 
 use shared_auth::{AccountCard, Identity};
-use shared_model::{Aor, Domains};
+use shared_model::{Aor, BareJid, Domains};
 use sip_core::Message;
 
 /// What a feature may know of the request that it changes.
@@ -20,6 +20,8 @@ pub struct Passage<'a> {
     pub caller: Option<&'a Identity>,
     /// Whose side of its dialog sent it, if it is in one.
     pub sender: Option<&'a Aor>,
+    /// Who sent it, as another domain says that proved to be theirs.
+    pub vouched: Option<&'a BareJid>,
     /// Which of its addresses the caller prefers, if it is one of its own; as it stands in P-Asserted-Identity.
     pub asserted: Option<&'a str>,
     /// Whether what it asserts is believed: it came from inside the trust domain (RFC 3325).
@@ -51,6 +53,8 @@ pub struct Reply<'a> {
     pub request: &'a Message,
     /// Whose device answered, if it is one of ours.
     pub callee: Option<&'a AccountCard>,
+    /// Who answered, as another domain says that proved to be theirs.
+    pub vouched: Option<&'a BareJid>,
     /// Who answered.
     pub from: Destination,
     /// Whether what it asserts is believed.
@@ -121,7 +125,7 @@ pub(crate) mod tests {
     use std::sync::LazyLock;
 
     use shared_auth::How;
-    use shared_model::{AccountId, Aor, BareJid};
+    use shared_model::AccountId;
 
     use super::*;
 
@@ -157,6 +161,7 @@ pub(crate) mod tests {
         Passage {
             caller,
             sender: None,
+            vouched: None,
             asserted: None,
             from_trusted: false,
             to_trusted: false,
@@ -175,6 +180,7 @@ pub(crate) mod tests {
         Reply {
             request,
             callee,
+            vouched: None,
             from: Destination::Device,
             from_trusted: false,
             to_trusted: false,

@@ -16,15 +16,21 @@ use crate::facts;
 use crate::features::{self, Destination, Reply};
 use crate::records::has_video;
 use crate::routing::Astray;
-use crate::trust::is_trusted_peer;
+use crate::trust::{is_trusted_peer, vouched_callee};
 
 impl Forwarding<'_> {
     /// What the features make of a response on its way to the caller.
     pub(super) fn dress(&self, id: usize, response: &mut Message) {
         let Some(Started { branch, .. }) = self.started.get(id) else { return };
+        let target = branch.uri.as_deref().unwrap_or(self.request.uri());
+        let vouched = match branch.to {
+            Destination::Foreign => vouched_callee(self.server, response, &branch.flow, target),
+            _ => None,
+        };
         let reply = Reply {
             request: &self.request,
             callee: branch.callee.as_deref(),
+            vouched: vouched.as_ref(),
             from_trusted: branch.to == Destination::Foreign && is_trusted_peer(self.server, &branch.flow),
             to_trusted: self.flow.transport == sip_endpoint::Transport::InProcess
                 || self.is_from_trusted_peer(),

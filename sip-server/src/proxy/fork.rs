@@ -484,6 +484,7 @@ impl Forwarding<'_> {
         Passage {
             caller: self.route.caller.as_ref(),
             sender: self.route.sender.as_ref(),
+            vouched: self.route.vouched.as_ref(),
             asserted: self.route.asserted.as_deref(),
             from_trusted: self.is_from_trusted_peer(),
             to_trusted: branch.to == Destination::Foreign && is_trusted_peer(self.server, &branch.flow),

@@ -15,6 +15,7 @@ mod cost;
 mod devices;
 mod domains;
 mod ended;
+mod federation;
 mod forking;
 mod guard;
 mod hep;

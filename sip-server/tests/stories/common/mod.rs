@@ -31,6 +31,10 @@ pub(crate) use line::Line;
 pub(crate) const DOMAIN: &str = "example.org";
 /// In a data folder, the roots of clients.
 pub(crate) const CLIENT_CA: &str = "clients.pem";
+/// In a data folder, the roots of other servers.
+pub(crate) const TRUST: &str = "trust.pem";
+/// In a data folder, a certificate and its key, where the server has one of another's making.
+pub(crate) const CERTIFICATE: [&str; 2] = ["server.pem", "server.key"];
 pub(crate) const PASSWORD: &str = "correct horse";
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -173,7 +177,7 @@ pub(crate) async fn serve_in(store: Store, folder: PathBuf, sip: Config) -> Serv
     start(DOMAIN, store, folder, sip).await
 }
 
-async fn start(domain: &str, store: Store, folder: PathBuf, sip: Config) -> Served {
+pub(crate) async fn start(domain: &str, store: Store, folder: PathBuf, sip: Config) -> Served {
     start_with(domain, store, folder, sip, Behind::default()).await
 }
 
@@ -202,9 +206,11 @@ pub(crate) async fn start_with(
     let config = shared_auth::Config { iterations: 4096, ..shared_auth::Config::default() };
     std::fs::create_dir_all(&folder).unwrap();
     let auth = Auth::open(&config, &store, &folder, &bus, &registry).unwrap();
+    let given = |name: &str| Some(folder.join(name)).filter(|file| file.exists());
     // Whose CA is there proves its clients.
-    let client_ca = Some(folder.join(CLIENT_CA)).filter(|file| file.exists());
-    let config = tls::Config { client_ca, ..tls::Config::default() };
+    let (client_ca, trust) = (given(CLIENT_CA), given(TRUST));
+    let [certificate, key] = CERTIFICATE.map(given);
+    let config = tls::Config { client_ca, trust, certificate, key, ..tls::Config::default() };
     let tls = TlsPolicy::open(&config, &folder, &[idn::to_ascii(domain).into_owned()]).unwrap();
     let any = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     let notices = Arc::new(Told::default());
