@@ -97,6 +97,11 @@ impl Transport {
 }
 
 impl Flow {
+    /// Whether it is a connection that we opened: another to the same peer can be.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self.transport, Transport::Tcp | Transport::Tls) && self.local.port() == 0
+    }
+
     /// Whether passwords may pass: protected, or not leaving the machine. What reaches a loopback address of ours came
     /// from this machine, whatever address of its own the sender took.
     pub fn is_private(&self) -> bool {

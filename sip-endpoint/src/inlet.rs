@@ -171,6 +171,11 @@ impl Inlet {
         })
     }
 
+    /// Where what is left of a call goes whose connection is gone that we opened: to the same address (RFC 3261 §9.1), by another.
+    pub(crate) fn way_again(&self, flow: &Flow, host: &str) -> Option<Flow> {
+        self.flow_to(&Target { transport: flow.transport, address: flow.remote, host: host.to_owned() })
+    }
+
     /// RFC 5923 §5: the peer says that what goes to its sent-by may go by this connection. It is believed over TLS if a
     /// certificate says who it is, and over TCP by policy; never for another address than the one that it comes from.
     fn note_alias(&self, request: &Message, flow: &Flow) {

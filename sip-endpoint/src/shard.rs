@@ -43,6 +43,8 @@ struct Awaited {
     reply: ReplyTo,
     /// That the request went by.
     flow: Flow,
+    /// Whom the connection was opened for, if it is one of ours with a call.
+    host: Box<str>,
     is_in_dialog: bool,
 }
 
@@ -55,6 +57,18 @@ struct Waiting {
     fallbacks: HashMap<ClientKey, (Box<Message>, Flow)>,
     /// Requests whose connection did not.
     again: Vec<Outgoing>,
+}
+
+impl Waiting {
+    /// Whom the connection of an INVITE was opened for, of which these bytes are the CANCEL or the ACK.
+    fn host_of(&self, flow: &Flow, bytes: &Bytes) -> Option<&str> {
+        if !flow.is_own() || !(bytes.starts_with(b"CANCEL ") || bytes.starts_with(b"ACK ")) {
+            return None;
+        }
+        let request = Message::parse(bytes.clone()).ok()?;
+        let key = ClientKey::new(request.top_via()?.branch()?, "INVITE");
+        self.answers.get(&key).map(|awaited| &*awaited.host)
+    }
 }
 
 impl Shard {
@@ -104,7 +118,7 @@ impl Shard {
 
     fn carry_out(&self, event: Event<Flow>, waiting: &mut Waiting) {
         match event {
-            Event::Send(flow, bytes) => self.send(flow, bytes),
+            Event::Send(flow, bytes) => self.send(flow, bytes, waiting),
             Event::Request(key, request, flow) => {
                 let cancelled = Arc::new(Cancelled::default());
                 if request.method() == "INVITE" {
@@ -146,6 +160,13 @@ impl Shard {
         }
     }
 
+    /// Whom a connection was opened for that a call goes by, if it is one of ours.
+    fn host_of(&self, request: &Message, flow: &Flow) -> Box<str> {
+        let is_kept = request.method() == "INVITE" && flow.is_own();
+        let host = is_kept.then(|| self.inlet.wires.connections.with(flow.id, |entry| entry.host.clone()));
+        host.flatten().unwrap_or_default()
+    }
+
     /// The answer to a request that is not taken. One whose transaction is known was taken.
     fn refuses(&self, transactions: &Transactions<Flow>, request: &Message, flow: &Flow) -> Option<Message> {
         let begins = request.is_request()
@@ -154,13 +175,15 @@ impl Shard {
         begins.then(|| self.inlet.application.refuses(request, flow)).flatten()
     }
 
-    /// A response whose connection is gone finds another to the same peer.
-    fn send(&self, flow: Flow, bytes: Bytes) {
+    /// A response whose connection is gone finds another to the same peer, and so does what ends an INVITE that went by one of ours: its
+    /// CANCEL (§9.1), and the ACK of a refusal (§17.1.1.2).
+    fn send(&self, flow: Flow, bytes: Bytes, waiting: &Waiting) {
         let wires = &self.inlet.wires;
         if wires.try_send(flow, bytes.clone()) {
             return;
         }
-        match self.inlet.way_back(&flow, &bytes) {
+        let again = || self.inlet.way_again(&flow, waiting.host_of(&flow, &bytes)?);
+        match self.inlet.way_back(&flow, &bytes).or_else(again) {
             Some(other) => wires.send(other, bytes),
             None => wires.note_dropped(flow),
         }
@@ -198,12 +221,14 @@ impl Shard {
                     Some(udp) if !wires.is_open(&flow) => {
                         request_again(transactions, waiting, (request, udp, reply), now, events);
                     }
-                    None => send_request(transactions, waiting, (request, flow, reply), now, events),
-                    Some(udp) => {
-                        if let Some(key) = ClientKey::of(&request) {
+                    udp => {
+                        if let Some(udp) = udp
+                            && let Some(key) = ClientKey::of(&request)
+                        {
                             waiting.fallbacks.insert(key, (request.clone(), udp));
                         }
-                        send_request(transactions, waiting, (request, flow, reply), now, events);
+                        let host = self.host_of(&request, &flow);
+                        send_request(transactions, waiting, (request, flow, reply), host, now, events);
                     }
                 }
             }
@@ -212,7 +237,7 @@ impl Shard {
                 waiting.fallbacks.remove(&key);
                 transactions.cancel(&key, &reason, now, events);
             }
-            Input::FlowLost(flow) => transactions.flow_lost(flow, now, events),
+            Input::FlowLost(flow) => transactions.flow_lost(flow, flow.is_own(), now, events),
             Input::Undelivered(key, to) => {
                 // A dialog has one way: what is in it is sent again until its time is up, as its peer may be back.
                 let is_over = |Awaited { flow, is_in_dialog, .. }: &Awaited| {
@@ -234,12 +259,13 @@ fn send_request(
     transactions: &mut Transactions<Flow>,
     waiting: &mut Waiting,
     (request, flow, reply): Outgoing,
+    host: Box<str>,
     now: Instant,
     events: &mut Vec<Event<Flow>>,
 ) {
     if let Some(key) = ClientKey::of(&request) {
         let is_in_dialog = request.is_in_dialog();
-        waiting.answers.insert(key, Awaited { reply: reply.clone(), flow, is_in_dialog });
+        waiting.answers.insert(key, Awaited { reply: reply.clone(), flow, host, is_in_dialog });
     }
     if transactions.request(*request, flow, flow.transport.reliability(), now, events).is_none() {
         refuse(&reply);
@@ -258,7 +284,7 @@ fn request_again(
         return refuse(&reply);
     }
     fallback::by_udp(&mut request, &udp);
-    send_request(transactions, waiting, (request, udp, reply), now, events);
+    send_request(transactions, waiting, (request, udp, reply), Box::default(), now, events);
 }
 
 fn refuse(reply: &ReplyTo) {

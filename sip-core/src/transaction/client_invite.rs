@@ -20,8 +20,9 @@ pub struct ClientInvite {
 enum State {
     /// Timers A (retransmission, unreliable only) and B.
     Calling { wire: Bytes, resend: Option<Instant>, interval: Duration, give_up: Instant },
-    /// The transaction user bounds this state (Timer C), until it cancels: then 64*T1 do (§9.1).
-    Proceeding { end: Option<Instant> },
+    /// The transaction user bounds this state (Timer C), until it cancels: then 64*T1 do (§9.1). More than 100 says that
+    /// somebody has it.
+    Proceeding { end: Option<Instant>, is_taken: bool },
     /// Timer D. Each retransmission of the final response is answered by the same ACK.
     Completed { ack: Bytes, end: Instant },
     /// Timer M (RFC 6026). Every 2xx is passed up.
@@ -54,9 +55,14 @@ impl ClientInvite {
         matches!(self.state, State::Calling { .. })
     }
 
+    /// Whether somebody said more than 100, and no last word.
+    pub fn is_taken(&self) -> bool {
+        matches!(self.state, State::Proceeding { is_taken: true, .. })
+    }
+
     /// It was cancelled: who does not even say so has gone (§9.1).
     pub fn cancelled(&mut self, now: Instant) {
-        if let State::Proceeding { end } = &mut self.state {
+        if let State::Proceeding { end, .. } = &mut self.state {
             *end = Some(now + self.timers.b);
         }
     }
@@ -69,13 +75,13 @@ impl ClientInvite {
     /// Takes a response.
     pub fn response(mut self, response: Message, now: Instant, out: &mut Vec<Effect>) -> Option<Self> {
         self.state = match (self.state, response.status()) {
-            (State::Calling { .. }, 100..200) => {
+            (State::Calling { .. }, status @ 100..200) => {
                 out.push(Effect::Pass(response));
-                State::Proceeding { end: None }
+                State::Proceeding { end: None, is_taken: status > 100 }
             }
-            (State::Proceeding { end }, 100..200) => {
+            (State::Proceeding { end, is_taken }, status @ 100..200) => {
                 out.push(Effect::Pass(response));
-                State::Proceeding { end }
+                State::Proceeding { end, is_taken: is_taken || status > 100 }
             }
             (State::Calling { .. } | State::Proceeding { .. }, 200..300) => {
                 out.push(Effect::Pass(response));
@@ -107,7 +113,7 @@ impl ClientInvite {
     /// Does what is due.
     pub fn timeout(mut self, now: Instant, out: &mut Vec<Effect>) -> Option<Self> {
         match &mut self.state {
-            State::Calling { give_up: end, .. } | State::Proceeding { end: Some(end) } if now >= *end => {
+            State::Calling { give_up: end, .. } | State::Proceeding { end: Some(end), .. } if now >= *end => {
                 out.push(Effect::TimedOut);
                 return None;
             }
@@ -136,7 +142,7 @@ impl ClientInvite {
             State::Calling { resend, give_up, .. } => {
                 Some(resend.map_or(*give_up, |resend| resend.min(*give_up)))
             }
-            State::Proceeding { end } => *end,
+            State::Proceeding { end, .. } => *end,
             State::Completed { end, .. } | State::Accepted { end } => Some(*end),
         }
     }

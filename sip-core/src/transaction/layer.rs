@@ -193,11 +193,13 @@ impl<F: Copy + Eq> Transactions<F> {
         self.cancel_if_wanted(key, now, out);
     }
 
-    /// A flow is gone: what was sent over it and has no answer will get none.
-    pub fn flow_lost(&mut self, flow: F, now: Instant, out: &mut Vec<Event<F>>) {
-        let is_on = |sent: &Sent<F>| sent.flow == flow;
+    /// A flow is gone: what was sent over it and has no answer will get none. But where there is `another_way`, who has an INVITE sends
+    /// its answer by a new connection (§18.2.2), and is cancelled by one.
+    pub fn flow_lost(&mut self, flow: F, another_way: bool, now: Instant, out: &mut Vec<Event<F>>) {
+        let is_taken = |sent: &Sent<F>| matches!(&sent.machine, ClientMachine::Invite(it) if it.is_taken());
+        let is_lost = |sent: &Sent<F>| sent.flow == flow && !(another_way && is_taken(sent));
         let lost: Vec<_> =
-            self.clients.iter().filter(|(_, sent)| is_on(sent)).map(|(key, _)| key.clone()).collect();
+            self.clients.iter().filter(|(_, sent)| is_lost(sent)).map(|(key, _)| key.clone()).collect();
         for key in lost {
             self.unreachable(key, now, out);
         }

@@ -144,8 +144,25 @@ fn a_lost_flow_is_told_to_those_who_wait() {
     let mut bench = Bench::new(Reliability::Reliable);
     bench.send(request("OPTIONS"));
     let mut out = Vec::new();
-    bench.layer.flow_lost(0, bench.now, &mut out);
+    bench.layer.flow_lost(0, true, bench.now, &mut out);
     assert_eq!(told(out), ["Unreachable", "ended"]);
+}
+
+#[test]
+fn an_invite_that_somebody_has_outlives_its_flow_where_there_is_another_way() {
+    for (heard, another_way, ends) in
+        [(None, true, true), (Some(100), true, true), (Some(180), true, false), (Some(180), false, true)]
+    {
+        let mut bench = Bench::new(Reliability::Reliable);
+        bench.send(request("INVITE"));
+        if let Some(status) = heard {
+            bench.receive(Message::response(&request("INVITE"), status, ""));
+        }
+        let mut out = Vec::new();
+        bench.layer.flow_lost(0, another_way, bench.now, &mut out);
+        let wanted: &[&str] = if ends { &["Unreachable", "ended"] } else { &[] };
+        assert_eq!(told(out), wanted, "{heard:?} {another_way}");
+    }
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use sip_core::Message;
+use sip_core::header::Name;
 use sip_core::transaction::Failure;
-use sip_endpoint::{Target, Transport};
+use sip_endpoint::{Answer, Target, Transport};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::timeout;
 
@@ -29,6 +30,36 @@ async fn a_response_finds_its_peer_after_the_connection_is_gone() {
     let (socket, _) = timeout(PATIENCE, listener.accept()).await.expect("nobody called").unwrap();
     let answer = Peer::over(socket).expect("200").await;
     assert_eq!(answer.top_via().unwrap().params.value("received"), Some("127.0.0.1"));
+}
+
+/// §9.1, §17.1.1.2, §18.2.2: whoever has a call may close the connection that it came by, and be cancelled by another.
+#[tokio::test]
+async fn a_call_outlives_its_connection_and_is_cancelled_by_another() {
+    let mut rig = Rig::start(listeners()).await;
+    let listener = TcpListener::bind(local(0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let accept = || async { Peer::over(timeout(PATIENCE, listener.accept()).await.unwrap().unwrap().0) };
+    let target = Target { transport: Transport::Tcp, address, host: "127.0.0.1".to_owned() };
+    let flow = rig.endpoint.flow_to(&target).unwrap();
+    let mut call = rig.endpoint.request(request_via("INVITE", "UDP x"), flow, "0").await;
+    let mut peer = accept().await;
+    let invite = peer.expect("INVITE").await;
+    peer.send(&Message::response(&invite, 180, "").to_bytes()).await;
+    assert!(matches!(call.next().await, Some(Answer::Response(ringing)) if ringing.status() == 180));
+    drop(peer);
+    rig.lost().await;
+    call.cancel().send("").await;
+    let mut peer = accept().await;
+    let cancel = peer.expect("CANCEL").await;
+    assert_eq!(cancel.value(Name::Via), invite.value(Name::Via));
+    peer.send(&Message::response(&cancel, 200, "").to_bytes()).await;
+    drop(peer);
+    rig.lost().await;
+    // Its answer comes by a connection of its own, and the ACK goes where the INVITE went.
+    let mut answering = rig.tcp().await;
+    answering.send(&Message::response(&invite, 487, "").to_bytes()).await;
+    accept().await.expect("ACK").await;
+    assert_eq!(call.last().await.unwrap().status(), 487);
 }
 
 /// Who comes from the same address by another connection gets nothing of it.
