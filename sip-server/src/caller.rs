@@ -1,7 +1,7 @@
 //! Who sent a request — RFC 3261 §22.3, RFC 3325 §5, RFC 7081 §3.5: what is told of a caller is proved first.
 //!
 //! In    a request from outside a dialog, and what it came over.
-//! Out   a proved identity; nobody, for other domains' users who claim nothing of ours. Who gives no name is asked if a device of ours
+//! Out   a proved identity; whom of ours a trusted peer asserts; nobody, for other domains' users who claim nothing of ours. Who gives no name is asked if a device of ours
 //!       registered from where they call, or they prefer an address of ours.
 //! Errors 407 for whom a proof is asked; 403 for a From that is not the proved account's, whatever its domain.
 
@@ -14,9 +14,11 @@ use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
 
 use crate::authenticate::{Asker, Door, prove};
+use crate::destination;
 use crate::numbers::Dialled;
 use crate::routing::unavailable;
 use crate::server::Server;
+use crate::trust::is_trusted_peer;
 
 /// Who sent it: proved for users of our domains, nobody for others; our own endpoints are believed.
 pub(crate) async fn who(
@@ -112,6 +114,30 @@ async fn is_own(server: &Server, from: &Uri<'_>, identity: &Identity) -> bool {
     // A store that does not answer proves nothing.
     let owner = server.auth.directory.by_number(&number).await.ok().flatten();
     owner.is_some_and(|owner| owner.account == identity.account)
+}
+
+/// Whom of ours a trusted peer asserts to have sent a request, which counts as if we had asked them ourselves (RFC 3325 §5): a call of theirs
+/// may come back to us by another proxy. It says whom they may reach here; what is at their expense takes a proof.
+pub(crate) async fn asserted(server: &Server, request: &Message, flow: &Flow) -> Option<AccountCard> {
+    let is_proven = request.value(Name::ProxyAuthorization).is_some();
+    if is_proven || !matches!(request.method(), "INVITE" | "MESSAGE") || !is_trusted_peer(server, flow) {
+        return None;
+    }
+    let asserted = request.elements(Name::PAssertedIdentity).next().and_then(NameAddr::parse)?;
+    let card = account_of(server, &Uri::parse(asserted.uri)?).await?;
+    let from = sender(request)?;
+    let is_theirs = sip_core::privacy::is_nobody(&from)
+        || !claims_ours(server, Some(&from))
+        || account_of(server, &from).await.is_some_and(|it| it.account == card.account);
+    (is_theirs && card.enabled).then_some(card)
+}
+
+/// The account of ours that a URI names. A store that does not answer knows nobody.
+async fn account_of(server: &Server, uri: &Uri<'_>) -> Option<AccountCard> {
+    match uri.is_tel() || server.is_our_host(uri) {
+        true => destination::account_of(server, uri).await.ok().flatten(),
+        false => None,
+    }
 }
 
 /// For whom an endpoint of ours calls: it asserts them as a member of our trust domain (RFC 3325 §5), and nobody outside of this

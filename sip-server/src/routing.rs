@@ -58,7 +58,7 @@ pub(crate) struct Route {
     pub(crate) asleep: Vec<Sleeper>,
     /// Who sent it, if proved.
     pub(crate) caller: Option<Identity>,
-    /// Who sent it, as another domain says that proved to be theirs.
+    /// Who sent it, as another domain says that proved to be theirs, or as a trusted peer says of one of ours.
     pub(crate) vouched: Option<BareJid>,
     /// For whom an endpoint of ours calls somebody who is not here, if for somebody. Who is called is not told.
     pub(crate) asker: Option<AccountCard>,
@@ -175,7 +175,11 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
             }
         };
     }
-    let mut caller = caller::who(server, request, flow).await?;
+    let asserted = caller::asserted(server, request, flow).await;
+    let mut caller = match asserted {
+        Some(_) => None,
+        None => caller::who(server, request, flow).await?,
+    };
     if reg_event::is_meant(request) && server.is_our_host(&uri) {
         return Ok(Decision::Subscribe(caller));
     }
@@ -184,7 +188,7 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
         return Ok(Decision::Forward(route));
     }
     refuse_chat(server, request, &uri, caller.as_ref()).await?;
-    match find(server, request, &uri, flow, &mut caller).await {
+    match find(server, request, &uri, flow, (&mut caller, asserted)).await {
         Ok(route) => Ok(Decision::Forward(route)),
         Err(answer) => {
             if caller.is_some() {
@@ -289,7 +293,7 @@ async fn find(
     request: &Message,
     uri: &Uri<'_>,
     flow: &Flow,
-    caller: &mut Option<Identity>,
+    (caller, asserted): (&mut Option<Identity>, Option<AccountCard>),
 ) -> Result<Route, Box<Message>> {
     let is_trusted = caller.is_some() || flow.transport == Transport::InProcess;
     let mut mailbox = None;
@@ -308,7 +312,7 @@ async fn find(
         }
         match destination::find(server, uri, is_trusted).await {
             Ok(found) => found,
-            Err(Nowhere::NoRelaying) if caller::is_nameless(request) => {
+            Err(Nowhere::NoRelaying) if asserted.is_some() || caller::is_nameless(request) => {
                 return Err(ask_who(server, request, flow).await);
             }
             Err(nowhere) => {
@@ -338,7 +342,7 @@ async fn find(
         }
     } else if is_trusted {
         Found::of(next_hop(server, request, Destination::Foreign).await?)
-    } else if caller::is_nameless(request) {
+    } else if asserted.is_some() || caller::is_nameless(request) {
         return Err(ask_who(server, request, flow).await);
     } else {
         // Somebody's Route leads elsewhere: for users of ours only.
@@ -352,9 +356,10 @@ async fn find(
         true => server.stir.verify(request, unix_millis() / 1_000).await?,
         false => None,
     };
-    let vouched = match is_trusted {
-        true => None,
-        false => vouched_caller(server, request, flow, verstat),
+    let vouched = match asserted {
+        Some(asserted) => Some(asserted.jid),
+        None if is_trusted => None,
+        None => vouched_caller(server, request, flow, verstat),
     };
     let is_anonymous = privacy::is_anonymous(request);
     let called_by = match caller.as_ref().map(|caller| &caller.jid).or(vouched.as_ref()) {
@@ -384,13 +389,22 @@ async fn find(
         }
         outside.number = caller::number(server, request, payer).await;
     }
-    let asserted = match caller.as_ref() {
+    let preferred = match caller.as_ref() {
         Some(caller) => caller::preferred(server, request, caller).await,
         None => None,
     };
     let Found { groups, asleep, callee, device, outside } = found;
     let at = Route { groups, asleep, callee, device, outside, mailbox, ..Route::default() };
-    Ok(Route { caller: caller.take(), vouched, asker, asserted, verstat, is_anonymous, is_trusted, ..at })
+    Ok(Route {
+        caller: caller.take(),
+        vouched,
+        asker,
+        asserted: preferred,
+        verstat,
+        is_anonymous,
+        is_trusted,
+        ..at
+    })
 }
 
 /// Who gives no name may be of ours, and is asked before they are refused where strangers may not go (RFC 3323 §4.2).

@@ -20,7 +20,7 @@ pub struct Passage<'a> {
     pub caller: Option<&'a Identity>,
     /// Whose side of its dialog sent it, if it is in one.
     pub sender: Option<&'a Aor>,
-    /// Who sent it, as another domain says that proved to be theirs.
+    /// Who sent it, as another domain says that proved to be theirs, or as a trusted peer says of one of ours.
     pub vouched: Option<&'a BareJid>,
     /// Which of its addresses the caller prefers, if it is one of its own; as it stands in P-Asserted-Identity.
     pub asserted: Option<&'a str>,

@@ -155,3 +155,80 @@ async fn who_gives_no_name_and_wants_where_strangers_may_not_go_is_asked_and_sus
     bob.respond(&incoming, 486).await;
     outside.expect("486").await;
 }
+
+/// RFC 3325 §5: what a trusted peer asserts of our people counts here, and what is at their expense takes their proof.
+#[tokio::test]
+async fn a_trusted_peer_is_believed_about_our_people() {
+    let trusted_networks = vec!["127.0.0.0/8".parse().unwrap()];
+    for (is_trusted, config) in
+        [(true, Config { trusted_networks, ..Config::default() }), (false, Config::default())]
+    {
+        let served = serve_with(config).await;
+        let bob = Phone::registered("bob", &served).await;
+        let alice = "<sip:alice@example.org>";
+        for (from, asserted, to, answer) in [
+            (alice, Some(alice), "sip:bob@example.org", 486),
+            ("<sip:anonymous@anonymous.invalid>", Some(alice), "sip:bob@example.org", 486),
+            (alice, Some("<tel:+15550197>"), "sip:bob@example.org", 486),
+            ("<sip:carol@example.org>", Some("<sip:carol@example.org>"), "sip:bob@example.org", 603),
+            ("<sip:carol@example.org>", Some(alice), "sip:bob@example.org", 407),
+            (alice, Some("<sip:x@peer.example>"), "sip:bob@example.org", 407),
+            (alice, None, "sip:bob@example.org", 407),
+            (alice, Some(alice), "sip:+33140000000@example.org", 407),
+            (alice, Some(alice), "sip:x@192.0.2.1", 407),
+        ] {
+            let peer = Phone::new("peer", &served).await;
+            let mut call = peer.request("INVITE", to, to);
+            call.set(Name::From, &format!("{from};tag=1"));
+            asserted.iter().for_each(|asserted| call.push(Name::PAssertedIdentity, asserted));
+            peer.send(&call).await;
+            let answer = match is_trusted || from.contains("invalid") {
+                true => answer,
+                false => 407,
+            };
+            if answer == 486 {
+                let incoming = bob.expect("INVITE").await;
+                let (jid, is_shown) =
+                    ("<xmpp:alice.chat@example.org>;purpose=impp", is_trusted && from == alice);
+                assert_eq!(incoming.value(Name::CallInfo), is_shown.then_some(jid), "{from} {asserted:?}");
+                bob.respond(&incoming, 486).await;
+                bob.expect("ACK").await;
+            }
+            let answered = peer.expect(&answer.to_string()).await;
+            peer.send(&Message::ack(&call, &answered)).await;
+        }
+        let peer = Phone::new("peer", &served).await;
+        let mut refer = peer.request("REFER", &bob.aor(), &bob.aor());
+        refer.set(Name::From, "<sip:alice@example.org>;tag=1");
+        refer.push(Name::PAssertedIdentity, alice);
+        refer.push(Name::ReferTo, "<sip:+33140000000@example.org>");
+        peer.send(&refer).await;
+        peer.expect("407").await;
+    }
+}
+
+/// A call that another proxy sends back to us for somebody else (RFC 3261 §16.3, item 4: a spiral is no loop).
+#[tokio::test]
+async fn a_call_comes_back_by_a_trusted_proxy() {
+    let trusted_networks = vec!["127.0.0.0/8".parse().unwrap()];
+    let served = serve_with(Config { trusted_networks, ..Config::default() }).await;
+    let (alice, bob) = (Phone::new("alice", &served).await, Phone::registered("bob", &served).await);
+    let proxy = Phone::new("proxy", &served).await;
+    let away = format!("sip:p@{}", proxy.address());
+    let (ok, ()) = tokio::join!(alice.ask(alice.request("INVITE", &away, &away), PASSWORD), async {
+        let mut call = proxy.expect("INVITE").await;
+        assert_eq!(call.value(Name::PAssertedIdentity), Some("<sip:alice@example.org>"));
+        let via = format!("SIP/2.0/UDP {};branch=z9hG4bKspiral", proxy.address());
+        call.push_front(Name::Via, &via);
+        call.set_uri(&bob.aor());
+        proxy.send(&call).await;
+        let incoming = bob.expect("INVITE").await;
+        assert_eq!(incoming.value(Name::CallInfo), Some("<xmpp:alice.chat@example.org>;purpose=impp"));
+        assert_eq!(incoming.value(Name::PAssertedIdentity), Some("<sip:alice@example.org>"));
+        bob.respond(&incoming, 200).await;
+        let mut ok = proxy.expect("200").await;
+        ok.pop_front(Name::Via);
+        proxy.send(&ok).await;
+    });
+    assert_eq!(ok.status(), 200);
+}
