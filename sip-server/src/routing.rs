@@ -457,18 +457,20 @@ fn refuse_commands(request: &Message) -> Result<(), Box<Message>> {
     }
 }
 
-/// The answer to a call that the callee does not want now, as the chat half has it.
+/// The answer to what the callee does not want now, as the chat half has it: of a call, of what is written and of what would be watched. Who
+/// does not want to be disturbed is written to all the same.
 async fn refuse_unwanted(
     server: &Server,
     request: &Message,
     callee: &AccountCard,
     caller: CalledBy<'_>,
 ) -> Result<(), Box<Message>> {
-    let Some(availability) = server.availability.as_ref().filter(|_| request.method() == "INVITE") else {
-        return Ok(());
-    };
+    let is_call = request.method() == "INVITE";
+    let is_asked = is_call || matches!(request.method(), "MESSAGE" | "PUBLISH" | "SUBSCRIBE" | "REFER");
+    let Some(availability) = server.availability.as_ref().filter(|_| is_asked) else { return Ok(()) };
     match availability.may_ring(&callee.jid, caller).await {
         MayRing::Yes => Ok(()),
+        MayRing::DoNotDisturb if !is_call => Ok(()),
         MayRing::DoNotDisturb => Err(answer(request, 486, "Do Not Disturb")),
         MayRing::Blocked => Err(answer(request, 603, "")),
     }

@@ -8,7 +8,7 @@ use shared_store::Store;
 use sip_core::header::{AuthParams, Name};
 use sip_server::{Chat, Config};
 
-use super::common::{Behind, DOMAIN, PASSWORD, Phone, Served, new_folder, start_with};
+use super::common::{Behind, DOMAIN, PASSWORD, Phone, Served, new_folder, serve_with, start_with};
 
 const OTHER: &str = "example.net";
 
@@ -135,4 +135,29 @@ async fn chat_is_refused_or_passed_by_the_domain_of_whom_it_is_for() {
         there.respond(&message, 202).await;
     });
     assert_eq!(passed.status(), 202);
+}
+
+/// Where chat passes to phones, a block holds for it, and who does not want to be disturbed is written to.
+#[tokio::test]
+async fn who_is_blocked_neither_writes_nor_watches() {
+    let served = serve_with(Config { chat: Chat::Pass, ..Config::default() }).await;
+    let (alice, carol) = (Phone::new("alice", &served).await, Phone::registered("carol", &served).await);
+    let bob = Phone::registered("bob", &served).await;
+    // In the chat half of these stories bob has blocked carol, and carol is not to be disturbed by alice.
+    for (from, to, status) in [(&carol, &bob, 603), (&alice, &bob, 200), (&alice, &carol, 200)] {
+        for method in ["MESSAGE", "SUBSCRIBE", "REFER"] {
+            let mut request = from.request(method, &to.aor(), &to.aor());
+            if method == "SUBSCRIBE" {
+                request.push(Name::Event, "presence");
+            }
+            let passes = async {
+                if status == 200 {
+                    let passed = to.expect(method).await;
+                    to.respond(&passed, 200).await;
+                }
+            };
+            let (answer, ()) = tokio::join!(from.ask(request, PASSWORD), passes);
+            assert_eq!(answer.status(), status, "{method} of {} to {}", from.name, to.name);
+        }
+    }
 }
