@@ -131,7 +131,7 @@ impl Keeper {
             }
             status @ (408 | 500..600) => {
                 self.trunk.note_failed(format!("REGISTER got {status}"));
-                Outcome::Failed
+                wait_of(response).map_or(Outcome::Failed, Outcome::Later)
             }
             status => {
                 self.trunk.note_trouble(format!("REGISTER got {status}"));
@@ -218,6 +218,13 @@ impl Keeper {
     }
 }
 
+/// When whoever refused may be asked again (RFC 3261 §20.33): seconds, before a comment and parameters.
+fn wait_of(response: &Message) -> Option<Duration> {
+    let value = response.value(Name::RetryAfter)?.trim_start();
+    let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    value[..end].parse().ok().map(Duration::from_secs)
+}
+
 /// Where a trunk is.
 pub(crate) async fn look_up(
     endpoint: &Endpoint,
@@ -234,3 +241,21 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// REGISTERs of one registration: with old credentials or none, with right ones, with those that did not grow stale.
 const MOST_TRIES: usize = 3;
 const USER_AGENT: &str = concat!("cusax/", env!("CARGO_PKG_VERSION"));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 3261 §20.33, its examples.
+    #[test]
+    fn reads_when_to_come_again() {
+        let wait = |value: &str| {
+            let mut response = Message::response(&Message::request("REGISTER", "sip:x"), 503, "");
+            response.push(Name::RetryAfter, value);
+            wait_of(&response).map(|wait| wait.as_secs())
+        };
+        assert_eq!(wait("18000;duration=3600"), Some(18_000));
+        assert_eq!(wait("120 (I'm in a meeting)"), Some(120));
+        assert_eq!((wait(" 7"), wait("soon"), wait("")), (Some(7), None, None));
+    }
+}

@@ -28,6 +28,8 @@ pub(crate) enum Outcome {
     Refused,
     /// No answer, or a failure that may pass.
     Failed,
+    /// A failure that will not pass before so long (§20.33).
+    Later(Duration),
 }
 
 impl Registration {
@@ -66,6 +68,7 @@ impl Registration {
             }
             Outcome::TooBrief(_) | Outcome::Refused => self.due = now + self.backoff(random).max(LONG),
             Outcome::Failed => self.due = now + self.backoff(random),
+            Outcome::Later(wait) => self.due = now + self.backoff(random).max(wait.min(LONGEST_WAIT)),
         }
     }
 
@@ -84,6 +87,8 @@ const EARLY: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 const BASE: Duration = Duration::from_secs(4);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
+/// The longest that a registrar is left alone because it said so.
+const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 /// How long a refusal stands at least.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -134,6 +139,13 @@ mod tests {
         assert!(registration.is_held(now));
         (0..20).for_each(|_| registration.ended(Outcome::Failed, now, 999));
         assert!(registration.due() - now <= LONGEST_BACKOFF);
+        let mut busy = Registration::new(seconds(3_600), now);
+        busy.ended(Outcome::Later(seconds(7)), now, 0);
+        assert_eq!(busy.due() - now, seconds(7));
+        busy.ended(Outcome::Later(seconds(1)), now, 0);
+        assert_eq!(busy.due() - now, seconds(4), "never sooner than it would be");
+        busy.ended(Outcome::Later(seconds(u64::from(u32::MAX))), now, 0);
+        assert_eq!(busy.due() - now, LONGEST_WAIT);
         let mut refused = Registration::new(seconds(3_600), now);
         refused.ended(Outcome::Refused, now, 0);
         assert_eq!(refused.due() - now, LONG);
