@@ -19,6 +19,7 @@ mod connect;
 mod dialback;
 mod failure;
 mod inbound;
+mod lanes;
 mod link;
 mod outbound;
 mod policy;

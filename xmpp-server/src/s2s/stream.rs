@@ -2,7 +2,7 @@
 //! end), XEP-0220 §2 (keys), XEP-0288 §2.2 (both ways). The same for streams of ours and of others.
 //!
 //! In    frames; a [`Queue`] of stanzas that go this way.
-//! Out   routed stanzas, one by one, so that what one domain sends another arrives in order; what is left of the queue.
+//! Out   routed stanzas, each in its recipient's line ([`Lanes`]); what is left of the queue.
 //! State which pairs are proven, which keys are being judged, and when the last stanza passed.
 //! Whoever enables stream management learns which stanzas are handled (XEP-0198 §4).
 //! Errors stream errors. A stream that is silent for `idle` is closed, one that does not read or does not ack is lost; what
@@ -27,6 +27,7 @@ use xmpp_core::{ErrorKind, Stanza, StanzaError, ns};
 
 use super::acks::{Acks, Count, Left};
 use super::inbound::Unproven;
+use super::lanes::Lanes;
 use super::queue::Queue;
 use super::trust::Certificate;
 use super::writer::{TooLarge, Writer};
@@ -176,7 +177,7 @@ pub(super) async fn serve(
         words,
         judged,
         verdicts,
-        handled: None,
+        lanes: Lanes::new(server),
         acks: Arc::clone(&counted),
         known_as,
         count: None,
@@ -189,7 +190,9 @@ pub(super) async fn serve(
     };
     conversation.say(ask).await;
     let why = conversation.hold(&mut reader, first, broken).await.err();
-    let Conversation { words, ended, closing, handled, known_as, count, .. } = conversation;
+    conversation.lanes.end().await;
+    let Conversation { words, ended, closing, lanes, known_as, count, .. } = conversation;
+    let handled = lanes.h();
     if let Some(count) = &count {
         count.end(handled.unwrap_or_default());
     }
@@ -247,8 +250,8 @@ struct Conversation<'a> {
     words: mpsc::Sender<String>,
     judged: mpsc::Sender<(Pair, Verdict)>,
     verdicts: mpsc::Receiver<(Pair, Verdict)>,
-    /// Stanzas that were handled since the other side wants to know; none before.
-    handled: Option<u32>,
+    /// Stanzas that came, and how many are handled since the other side wants to know.
+    lanes: Lanes,
     /// How long it may be silent.
     acks: Arc<Acks>,
     /// How the other side knows what we send on it, and how many stanzas of its own we had handled before.
@@ -270,6 +273,7 @@ struct Conversation<'a> {
 enum Step {
     Read(std::io::Result<usize>),
     Judged(Pair, Verdict),
+    Handled,
     Late,
 }
 
@@ -307,10 +311,13 @@ impl Conversation<'_> {
                     None => {}
                 }
             }
+            let due = self.lanes.due().map(management::ack);
+            self.say(due.unwrap_or_default()).await;
             let deadline = self.deadline();
             let step = tokio::select! {
                 read = self.rate.read(reader, &mut chunk) => Step::Read(read),
                 Some((pair, verdict)) = self.verdicts.recv() => Step::Judged(pair, verdict),
+                () = self.lanes.one() => Step::Handled,
                 () = sleep_until(deadline) => Step::Late,
                 () = asked_for(self.count.as_deref()) => {
                     let why = "another stream takes its place"; // XEP-0198 §5
@@ -326,6 +333,7 @@ impl Conversation<'_> {
                     self.framer.push(&chunk[..length]);
                 }
                 Step::Judged(pair, verdict) => self.judge(&pair, verdict, "dialback").await?,
+                Step::Handled => {}
                 Step::Late => {
                     self.looked = Instant::now();
                     if self.is_over()? {
@@ -343,10 +351,12 @@ impl Conversation<'_> {
                 self.last.store(unix_millis(), Ordering::Relaxed);
                 self.server.metrics.s2s_received.inc();
                 match wrong {
-                    Some(error) => route::give_back(self.server, &stanza, &error),
-                    None => route::from_afar(self.server, *stanza).await,
+                    Some(error) => {
+                        route::give_back(self.server, &stanza, &error);
+                        self.lanes.pass_over();
+                    }
+                    None => self.lanes.put(*stanza).await,
                 }
-                self.handled = self.handled.map(|handled| handled.wrapping_add(1));
             }
             Said::Key { pair, key } => {
                 match dialback::judge_here(self.server, &pair, self.certificate.as_ref()) {
@@ -376,9 +386,9 @@ impl Conversation<'_> {
 
     /// XEP-0198 §3, §4. Streams of others are not resumed here, and whoever had one is told how much of it was handled.
     async fn manage(&mut self, command: Result<Command, ErrorKind>) -> Result<(), StreamError> {
-        let answer = match (command, self.handled) {
+        let answer = match (command, self.lanes.h()) {
             (Ok(Command::Enable { .. }), None) if matches!(self.side, Side::Theirs { .. }) => {
-                self.handled = Some(0);
+                self.lanes.count_from(0);
                 let id = self.server.new_id();
                 self.count = Some(self.server.federation.earlier.begin(&id, self.domains()));
                 let enabled = management::counted(&id);
@@ -388,7 +398,10 @@ impl Conversation<'_> {
                 }
                 enabled
             }
-            (Ok(Command::Ask), Some(handled)) => management::ack(handled),
+            (Ok(Command::Ask), Some(_)) => {
+                self.lanes.ask();
+                self.lanes.due().map(management::ack).unwrap_or_default()
+            }
             (Ok(Command::Ack(h)), _) => return Ok(self.acks.acknowledge(h)?),
             (Ok(Command::Resume { previd, h }), None) => {
                 let theirs = self.domains();
@@ -409,13 +422,15 @@ impl Conversation<'_> {
         }
         match reply {
             Reply::Enabled { id } => {
-                self.handled = Some(0);
+                self.lanes.count_from(0);
                 self.known_as = id.map(|id| (id, 0));
                 self.acks.enabled();
             }
             Reply::Resumed { h } => {
                 self.acks.resumed(h)?;
-                self.handled = self.known_as.as_ref().map(|(_, handled)| *handled);
+                if let Some((_, handled)) = &self.known_as {
+                    self.lanes.count_from(*handled);
+                }
             }
             Reply::Failed { h } => {
                 let unsure = self.acks.told(h)?;
@@ -520,7 +535,7 @@ impl Conversation<'_> {
         }
         if self.server.federation.retire(self.side.serial()) {
             self.closing = Some(Instant::now() + CLOSING);
-            let last = self.handled.map(management::ack).unwrap_or_default();
+            let last = self.lanes.h().map(management::ack).unwrap_or_default();
             self.say(last + CLOSE).await;
         } else {
             self.last.store(unix_millis(), Ordering::Relaxed); // something is on its way

@@ -20,7 +20,8 @@ impl Fault {
         self.0.store(fails, Ordering::SeqCst);
     }
 
-    /// From now on certificates are never read to their end, and what somebody was told not until it is [`Fault::over`].
+    /// From now on certificates are never read to their end; what somebody was told is not read, and nothing archived, until it is
+    /// [`Fault::over`].
     pub(crate) fn hang(&self) {
         self.2.store(true, Ordering::SeqCst);
     }
@@ -171,6 +172,9 @@ impl Records for Failing<dyn Records> {
 #[async_trait::async_trait]
 impl Archive for Failing<dyn Archive> {
     async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        while self.fault.2.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
         self.inner.append(entries).await
     }
 

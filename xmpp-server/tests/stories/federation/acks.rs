@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use shared_runtime::tls;
+use shared_store::Store;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use xmpp_server::{Config, FederationConfig};
@@ -12,6 +13,7 @@ use xmpp_server::{Config, FederationConfig};
 use super::delivery::greet_with;
 use super::peer::Peer;
 use super::world::{OURS, THEIRS, World, config, metric, quick, verified};
+use crate::common::failing::failing_archive;
 use crate::common::{Client, Site, attribute, serve_site};
 
 const SM: &str = "<sm xmlns='urn:xmpp:sm:3'/>";
@@ -342,4 +344,39 @@ async fn others_learn_how_much_of_their_last_stream_was_handled() {
     second.expect(&["<a ", "h='1'"]).await;
     second.send("</stream:stream>").await;
     second.expect(&["<a ", "h='1'"]).await;
+}
+
+/// RFC 6120 §10.1: order is due between any two, so that who waits for the store keeps nobody else; and what is counted is done.
+#[tokio::test]
+async fn what_takes_its_time_keeps_nobody_else_and_is_not_counted_before() {
+    let world = World::new().await;
+    let (store, fault) = failing_archive(&Store::in_memory());
+    let (tls, name_servers) = (world.certified(OURS), vec![world.dns.address]);
+    let site = Site { domain: OURS, config: config(verified()), tls, name_servers, store, ..Site::default() };
+    let ours = serve_site(site).await;
+    let mut alice = Client::online(&ours, "alice", "a").await;
+    let mut peer = Peer::both_ways(ours.server.s2s()[0], THEIRS, OURS, &world.certified(THEIRS)).await;
+    peer.send("<enable xmlns='urn:xmpp:sm:3'/>").await;
+    peer.expect(&["<enabled"]).await;
+    fault.hang();
+    let written = |id: usize| {
+        format!(
+            "<message from='b@example.net/b' to='alice@example.org' type='chat' id='m{id}'><body>x</body></message>"
+        )
+    };
+    let ping =
+        "<iq type='get' from='c@example.net/c' to='example.org' id='ping'><ping xmlns='urn:xmpp:ping'/></iq>";
+    let ask = "<r xmlns='urn:xmpp:sm:3'/>";
+    peer.send(&((0..30).map(written).collect::<String>() + ping + ask)).await;
+    let mut said = String::new();
+    while !said.contains("id='ping'") {
+        said = peer.next().await.unwrap();
+        assert!(!said.starts_with("<a "), "nothing is done yet: {said}");
+    }
+    fault.over();
+    for id in 0..30 {
+        let next = alice.expect(&["<message"]).await;
+        assert!(next.contains(&format!("id='m{id}'")), "m{id} is next: {next}");
+    }
+    peer.expect(&["<a ", "h='31'"]).await;
 }
