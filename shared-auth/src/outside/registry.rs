@@ -162,7 +162,10 @@ impl Registry {
         let person = &Person { domain: self.mark.clone(), ..person.clone() };
         for _ in 1..TRIES {
             match self.try_to_admit(person, policy, brought).await {
-                Err(RegistryError::Book(BookError::Store(StoreError::Conflict))) => {}
+                // Somebody was first: another sign-in of theirs, or the reading that found them.
+                Err(RegistryError::Book(BookError::Store(
+                    StoreError::Conflict | StoreError::Taken(Taken::Aor | Taken::Jid),
+                ))) => {}
                 other => return other,
             }
         }

@@ -6,10 +6,14 @@ use crate::{Auth, metrics};
 
 /// A registry over a store of its own, and what it tells.
 pub(in crate::outside) fn registry() -> (Auth, Registry, mpsc::Receiver<OutsideChange>) {
+    registry_over(&Store::in_memory())
+}
+
+fn registry_over(store: &Store) -> (Auth, Registry, mpsc::Receiver<OutsideChange>) {
     let folder = std::env::temp_dir().join(format!("cusax-outside-{:016x}", shared_runtime::random()));
     let config = crate::Config { iterations: 4096, ..Default::default() };
     let counted = prometheus::Registry::new();
-    let auth = Auth::open(&config, &Store::in_memory(), &folder, &Bus::new(), &counted).unwrap();
+    let auth = Auth::open(&config, store, &folder, &Bus::new(), &counted).unwrap();
     // The keys are read; a folder that stays behind in a temporary place harms nobody.
     let _ = std::fs::remove_dir_all(&folder);
     let (record, changes) = mpsc::channel(64);
@@ -59,6 +63,23 @@ async fn an_account_is_made_changed_ended_and_given_back_and_each_is_told() {
     assert_eq!(registry.links.of(id, Source::Ldap).await, Ok(None));
     let told = std::iter::from_fn(|| changes.try_recv().ok()).map(|change| change.what);
     assert_eq!(told.collect::<Vec<_>>(), ["created", "changed", "ended", "returned", "ended"]);
+}
+
+#[tokio::test]
+async fn who_is_found_and_signs_in_at_once_has_one_account() {
+    for source in Source::ALL {
+        let file = std::env::temp_dir().join(format!("cusax-outside-{:016x}.db", shared_runtime::random()));
+        let store = Store::open(&format!("sqlite://{}", file.display())).await.unwrap();
+        let (auth, registry, _changes) = registry_over(&store);
+        let alice = person(source, "1", "alice");
+        let admit = || registry.admit(&alice, Policy::Create);
+        let (found, signed_in, again) = tokio::join!(admit(), admit(), admit());
+        assert!(found.is_ok() && found == signed_in && found == again, "{found:?}, {signed_in:?}, {again:?}");
+        assert_eq!(auth.directory.list(None, 9).await.unwrap().0.len(), 1);
+        assert_eq!(registry.linked(source).await.unwrap().len(), 1, "and nobody else's link is left");
+        // It goes with its last handle; a file that stays behind in a temporary place harms nobody.
+        let _ = std::fs::remove_file(&file);
+    }
 }
 
 #[test]
