@@ -21,7 +21,8 @@ class Browser:
     """One browser, which ends with the `with` that began it. Its pages come from a folder of the tests, by loopback."""
 
     def __enter__(self):
-        self.folder = tempfile.TemporaryDirectory()
+        # Its children may still write there when it has ended.
+        self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *words: None})
         self.pages = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(quiet, directory=HERE))
         threading.Thread(target=self.pages.serve_forever, daemon=True).start()
