@@ -1,9 +1,11 @@
-"""Gajim under Xvfb, and poezio: each logs in over TLS with its own store of trust, shows and is shown presence, and talks both ways.
+"""Gajim and Dino under Xvfb, and poezio: each logs in by what the service says to enter, over TLS with its own store of trust, shows and
+is shown presence, and talks.
 
 Neither lets the administrator of a machine run it; where the tests are run by root, they are run by nobody.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -17,8 +19,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from chat import Chat
-from conftest import DOMAIN, PASSWORD, ROOMS
+from conftest import DOMAIN, PASSWORD, ROOMS, wait_until
 from test_clients import Terminal, partner, said, trusting
+from test_provisioning import fetch
 
 ROOM = f"dev@{ROOMS}"
 NOBODY = 65534
@@ -97,22 +100,14 @@ class Lines(Terminal):
 
 def test_poezio(served, home):
     settings = home / "poezio.cfg"
-    settings.write_text(f"""[Poezio]
-jid = {ALICE}/poezio
-password = {PASSWORD}
-custom_host = 127.0.0.1
-custom_port = {served.ports["xmpp.c2s"]}
-ca_cert_path = {home}/ca.pem
-default_muc_service = {ROOMS}
-default_nick = curses
-enable_smacks = true
-synchronise_open_rooms = true
-""")
+    # The password is asked for; here the file says it. The port is free and in no record of a name server, so that it is said as well.
+    port = f"custom_host = 127.0.0.1\ncustom_port = {served.ports['xmpp.c2s']}\n"
+    settings.write_text(f"{fetch(served, '/provision/poezio.cfg', PASSWORD)[1]}{port}password = {PASSWORD}\nenable_smacks = true\n")
 
     async def story():
         bob = await befriend(served)
         environment = trusts(served, home)
-        screen = Lines(["poezio", "-f", str(settings)], environment, **as_nobody(home))
+        screen = Lines(["poezio", "-f", str(settings)], environment, cwd=home, **as_nobody(home))
         try:
             await bob.saw(shown_as("available"), "her online")
             await screen.shows(BOB)
@@ -126,10 +121,10 @@ synchronise_open_rooms = true
             bob.send_presence(pshow="away", pstatus="gone-fishing")
             await screen.shows("gone-fishing")
             await bob.join(ROOM)
-            await screen.say(f"/join {ROOM}/curses")
-            await bob.saw(lambda p: p["from"] == f"{ROOM}/curses", "her in the room")
+            await screen.say(f"/join {ROOM}/alice")
+            await bob.saw(lambda p: p["from"] == f"{ROOM}/alice", "her in the room")
             await screen.say("in-the-room")
-            await bob.got(lambda m: m["body"] == "in-the-room" and m["from"] == f"{ROOM}/curses", "what she says there")
+            await bob.got(lambda m: m["body"] == "in-the-room" and m["from"] == f"{ROOM}/alice", "what she says there")
             bob.send_message(ROOM, "welcome-inside", mtype="groupchat")
             await screen.shows("welcome-inside")
             await screen.say("/quit bye")
@@ -141,35 +136,60 @@ synchronise_open_rooms = true
     asyncio.run(story())
 
 
-class Gajim:
-    """Gajim on a screen that nobody sees, told what to do, and telling what it heard, over the bus of its session."""
+class Desktop:
+    """A session on a screen that nobody sees, and what runs in it."""
 
-    def __init__(self, served, home):
-        share, settings = home / "share/gajim", home / "config/gajim/settings.sqlite"
-        for folder in (share / "cert_store", settings.parent, home / "run"):
-            folder.mkdir(parents=True)
-        shutil.copy(served.folder / "data/tls/server.pem", share / "cert_store/of-the-server")
-        write_settings(settings, served.ports["xmpp.c2s"])
+    def __init__(self, served, home, how):
+        (home / "run").mkdir(mode=0o700)
         self.environment = {
             **trusts(served, home),
             "XDG_RUNTIME_DIR": str(home / "run"),
             "GSETTINGS_BACKEND": "memory",
             "NO_AT_BRIDGE": "1",
         }
-        self.how = as_nobody(home)
-        self.running, self.heard = [], b""
+        self.how, self.running = how(home), []
         bus = self.start("dbus-daemon", "--session", "--nofork", "--print-address=1")
         self.environment["DBUS_SESSION_BUS_ADDRESS"] = bus.stdout.readline().decode().strip()
         screen = self.start("Xvfb", "-displayfd", "1", "-screen", "0", "1024x768x24", "-nolisten", "tcp")
         self.environment["DISPLAY"] = ":" + screen.stdout.readline().decode().strip()
+
+    def start(self, *words, stdout=subprocess.PIPE):
+        # Its children are of its group: they end with it, and nobody else does.
+        more = {"env": self.environment, "stdout": stdout, "stderr": subprocess.DEVNULL, "start_new_session": True}
+        one = subprocess.Popen(words, **more, **self.how)
+        self.running.append(one)
+        return one
+
+    def end(self, one):
+        one.terminate()  # first, so that it can say goodbye by what is beside it
+        try:
+            one.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            one.kill()
+            one.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(one.pid, signal.SIGKILL)
+        self.running.remove(one)
+
+    def close(self):
+        for one in reversed(list(self.running)):
+            self.end(one)
+
+
+class Gajim(Desktop):
+    """Gajim, told what to do, and telling what it heard, over the bus of its session."""
+
+    def __init__(self, served, home):
+        share, settings = home / "share/gajim", home / "config/gajim/settings.sqlite"
+        for folder in (share / "cert_store", settings.parent):
+            folder.mkdir(parents=True)
+        shutil.copy(served.folder / "data/tls/server.pem", share / "cert_store/of-the-server")
+        write_settings(settings, entries(served))
+        super().__init__(served, home, as_nobody)
+        self.heard = b""
         self.bus = self.start("dbus-monitor", "--session", "type='signal',interface='org.gajim.dbus.RemoteInterface'")
         os.set_blocking(self.bus.stdout.fileno(), False)
         self.start("gajim", stdout=subprocess.DEVNULL)
-
-    def start(self, *words, stdout=subprocess.PIPE):
-        one = subprocess.Popen(words, env=self.environment, stdout=stdout, stderr=subprocess.DEVNULL, **self.how)
-        self.running.append(one)
-        return one
 
     async def told(self, *words):
         """What Gajim answers to a command; it hears them from five seconds after its start on."""
@@ -194,28 +214,25 @@ class Gajim:
             assert time.monotonic() < end, f"gajim did not hear {words}: {self.heard.decode(errors='replace')[-3000:]}"
             await asyncio.sleep(0.05)
 
-    def close(self):
-        for one in reversed(self.running):
-            one.send_signal(signal.SIGTERM)
-            try:
-                one.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                one.kill()
-                one.wait()
+
+def entries(served):
+    """What the service says to enter into the fields of Gajim's dialogue."""
+    return dict(line.split(": ", 1) for line in fetch(served, "/provision/gajim-dino.txt", PASSWORD)[1].splitlines())
 
 
-def write_settings(path, port):
-    """Gajim's settings with one account, which it is to log in by itself."""
+def write_settings(path, entries):
+    """Gajim's settings with one account, as its dialogue leaves them, which it is to log in by itself."""
+    name, host = entries["Address"].split("@")
     account = {
-        "name": "alice",
-        "hostname": DOMAIN,
-        "account_label": ALICE,
+        "name": name,
+        "hostname": host,
+        "account_label": entries["Address"],
         "resource": "gajim",
         "active": True,
         "password": PASSWORD,
         "use_custom_host": True,
-        "custom_host": "127.0.0.1",
-        "custom_port": port,
+        "custom_host": entries["Server"],
+        "custom_port": int(entries["Port (STARTTLS)"]),
         "custom_type": "START TLS",
     }
     app = {"use_keyring": False, "remote_control": True, "check_for_update": False, "plugins_update_check": False}
@@ -236,12 +253,13 @@ BOOKMARK = f"""<pubsub xmlns='http://jabber.org/protocol/pubsub'>
 </item></publish></pubsub>"""
 
 
-def test_gajim(served, home):
-    async def bookmark(alice):
-        iq = alice.make_iq_set()
-        iq.append(ET.fromstring(BOOKMARK))
-        await iq.send(timeout=10)
+async def bookmark(alice):
+    iq = alice.make_iq_set()
+    iq.append(ET.fromstring(BOOKMARK))
+    await iq.send(timeout=10)
 
+
+def test_gajim(served, home):
     async def story():
         bob = await befriend(served, bookmark)
         await bob.join(ROOM)
@@ -267,6 +285,86 @@ def test_gajim(served, home):
             await bob.saw(shown_as("unavailable"), "that she left")
         finally:
             gajim.close()
+        await bob.close()
+
+    asyncio.run(story())
+
+
+class Dino(Desktop):
+    """Dino in a network of its own, for it is told an address alone, and asks at 5222; it believes whom the system believes."""
+
+    def __init__(self, served, home):
+        super().__init__(served, home, lambda _: {})
+        door, ca = home / "run/door", home / "ca.pem"
+        self.start("socat", f"UNIX-LISTEN:{door},fork", f"TCP:127.0.0.1:{served.ports['xmpp.c2s']}")
+        believed = f"mount --bind {ca} /etc/ssl/certs/ca-certificates.crt"
+        inside = f"ip link set lo up && {believed} && {{ socat TCP-LISTEN:5222,fork UNIX-CONNECT:{door} & exec dino-im; }}"
+        self.words = [*OWN_NETWORK, "sh", "-c", inside]
+        self.kept = home / "share/dino/dino.db"
+        first = self.start(*self.words, stdout=subprocess.DEVNULL)
+        wait_until(lambda: self.asks("SELECT 1 FROM sqlite_master WHERE name = 'settings'"), 30, "dino's first start")
+        self.end(first)
+        # As its dialogue leaves it.
+        with sqlite3.connect(self.kept) as base:
+            account = (entries(served)["Address"], "dino", PASSWORD)
+            base.execute("INSERT INTO account (bare_jid, resourcepart, password, alias, enabled) VALUES (?, ?, ?, '', 1)", account)
+        base.close()
+        self.open()
+
+    def open(self):
+        self.dino = self.start(*self.words, stdout=subprocess.DEVNULL)
+
+    def stop(self):
+        self.end(self.dino)
+
+    def asks(self, question):
+        """What it keeps."""
+        if not self.kept.exists():
+            return []
+        base = sqlite3.connect(f"file:{self.kept}?mode=ro", uri=True)
+        try:
+            return base.execute(question).fetchall()
+        except sqlite3.OperationalError:
+            return []  # it is being written
+        finally:
+            base.close()
+
+
+OWN_NETWORK = ["unshare", "--net", "--mount"]
+
+
+def test_dino(served, home):
+    if subprocess.run([*OWN_NETWORK, "true"], capture_output=True).returncode != 0:
+        pytest.skip("a network of its own wants root")
+
+    async def story():
+        bob = await befriend(served, bookmark)
+        bob.register_plugin("xep_0184")
+        received = []
+        bob.add_event_handler("receipt_received", received.append)
+        await bob.join(ROOM)
+        dino = Dino(served, home)
+        try:
+            await bob.saw(shown_as("available"), "her online", 30)
+            await bob.saw(lambda p: p["from"] == f"{ROOM}/window", "her in the room")
+            message = bob.make_message(ALICE, "hello-from-bob", mtype="chat")
+            message["request_receipt"] = True
+            message.send()
+            kept = "SELECT 1 FROM message WHERE body = '{}'"
+            await asyncio.to_thread(wait_until, lambda: dino.asks(kept.format("hello-from-bob")), 15, "dino keeps what bob wrote")
+            await asyncio.to_thread(wait_until, lambda: received, 10, "dino says that it came")
+            bob.send_message(ROOM, "welcome-inside", mtype="groupchat")
+            await asyncio.to_thread(wait_until, lambda: dino.asks(kept.format("welcome-inside")), 15, "and what he said in the room")
+            # It goes without a word, and fetches what it missed.
+            dino.stop()
+            for how, to in (("chat", ALICE), ("groupchat", ROOM)):
+                bob.send_message(to, f"missed-in-{how}", mtype=how)
+            dino.open()
+            for how in ("chat", "groupchat"):
+                missed = kept.format(f"missed-in-{how}")
+                await asyncio.to_thread(wait_until, lambda: dino.asks(missed), 30, f"what was missed in the {how}")
+        finally:
+            dino.close()
         await bob.close()
 
     asyncio.run(story())

@@ -9,7 +9,7 @@ import urllib.parse
 
 from chat import Chat
 from conftest import DOMAIN, PASSWORD, wait_until
-from test_provisioning import fetch
+from test_provisioning import configure_baresip, fetch
 
 
 def invite(service, *options):
@@ -56,6 +56,13 @@ def test_an_invitation_becomes_two_logins_by_its_page_alone(service):
         phone.wait(timeout=10)
     service.stop(signal.SIGKILL)
     service.start()
+    files = [fetch(service, link, PASSWORD, "bob")[1] for link in re.findall(r'href="(/provision/baresip-\w+)"', page)]
+    phone = configure_baresip(service, *files)
+    try:
+        wait_until(lambda: "sip_server_registrations_total 1" in service.metrics(), 25, "baresip registers")
+    finally:
+        phone.terminate()
+        phone.wait(timeout=15)
     assert fetch(service, path)[0] == 404, "an invitation that was accepted stays so"
     assert fetch(service, "/provision/cusax.json", PASSWORD, "bob")[0] == 200, "and so does its account"
 

@@ -119,15 +119,10 @@ def test_the_whole_is_what_its_schema_says(service):
     assert whole["security"]["srtp"] == "required", "an account's profile lies over the service's"
 
 
-def test_baresip_registers_by_its_two_files(service):
-    service.add("alice", "bob")
+def configure_baresip(service, accounts, config):
+    """baresip that has these two files, and the modules that a machine without sound has."""
     home = service.folder / "baresip"
     home.mkdir()
-    token = service.run("user", "token", f"alice@{DOMAIN}").strip()
-    accounts = fetch(service, f"/provision/baresip-accounts?token={token}")[1]
-    assert PASSWORD not in accounts and "mediaenc=srtp" in accounts and ";transport=tls>" in accounts
-    config = fetch(service, "/provision/baresip-config", PASSWORD)[1]
-    assert "sip_verify_server yes" in config
     # baresip asks name servers alone, and none knows localhost.
     (home / "accounts").write_text(accounts.replace('outbound="sip:localhost', 'outbound="sip:127.0.0.1'))
     (home / "contacts").write_text("")
@@ -138,7 +133,17 @@ def test_baresip_registers_by_its_two_files(service):
     (home / "ca.pem").write_text(fetch(service, "/provision/ca.pem")[1])
     with open(home / "log", "wb") as log:
         words = ["stdbuf", "-o0", "baresip", "-f", str(home)]
-        phone = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=home)
+        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=home)
+
+
+def test_baresip_registers_by_its_two_files(service):
+    service.add("alice", "bob")
+    token = service.run("user", "token", f"alice@{DOMAIN}").strip()
+    accounts = fetch(service, f"/provision/baresip-accounts?token={token}")[1]
+    assert PASSWORD not in accounts and "mediaenc=srtp" in accounts and ";transport=tls>" in accounts
+    config = fetch(service, "/provision/baresip-config", PASSWORD)[1]
+    assert "sip_verify_server yes" in config
+    phone = configure_baresip(service, accounts, config)
     try:
         wait_until(lambda: "sip_server_registrations_total 1" in service.metrics(), 25, "baresip registers")
     finally:
@@ -192,6 +197,7 @@ def test_mcabber_logs_in_by_its_file(service):
     finally:
         client.terminate()
         client.wait(timeout=10)
+
 
 def test_profanity_logs_in_by_its_account(service):
     service.add("alice")
