@@ -337,6 +337,8 @@ def test_a_person_signs_in_at_a_provider_and_loses_both_halves_when_it_ends_them
         wait_until(lambda: 'outcome="failed",source="oidc"' in federated.metrics(), 20, "a question without an answer")
         provider.process.send_signal(signal.SIGCONT)
         assert phones(federated, "alice"), "a silent provider ends nobody"
+        provider.rename("alice", "Alicia")
+        wait_until(lambda: users(federated)["alice"]["name"] == "Alicia", 60, "another name")
 
         async def story():
             chat = await Chat("alice+PHONE", federated, phone).connect()

@@ -232,6 +232,10 @@ impl Keeper {
         // A sign-in that brings nothing to ask about must not be ended by what an older one brought.
         let brought = |account| lasting.as_ref().map(|token| self.keys.seal(account, token.as_bytes()));
         let account = self.registry.admit_with(&person, oidc.policy(), Some(&brought)).await?;
+        if lasting.is_none() && oidc.asks_for_lasting() {
+            self.registry.metrics.outside(Source::Oidc, "unwatched");
+            tracing::warn!(%account, "the provider gave no refresh token, so that nobody hears when it ends them");
+        }
         let account = self.registry.cache.find(Name::Id(account)).await?;
         identify(account.as_deref(), true, "", How::Oidc)
     }

@@ -135,7 +135,7 @@ pub(crate) const OIDC_KEYS: &[Key] = &[
         "auth.oidc.interval",
         "\"30s\"",
         "how often it is asked whether sign-ins still hold: up to 45s, what ends there ends here within a minute; more where a provider \
-         without introspection has too many people for that; at most 1d",
+         does not bear a question for each person so often; at most 1d",
     ),
 ];
 

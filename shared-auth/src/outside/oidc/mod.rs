@@ -247,7 +247,7 @@ impl Oidc {
     }
 
     /// Whether sign-ins leave something that can be asked about later.
-    fn asks_for_lasting(&self) -> bool {
+    pub(crate) fn asks_for_lasting(&self) -> bool {
         self.config.scopes.split(' ').any(|scope| scope == "offline_access")
     }
 

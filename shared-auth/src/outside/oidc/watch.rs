@@ -1,12 +1,10 @@
-//! Whether those who signed in elsewhere still may, and what became of them — RFC 7662, asked about the lasting token that the provider
-//! gave, and RFC 6749 §6 where that is not good any more: it may be old or replaced, and its owner as welcome as ever. Where there is
-//! no introspection, the renewal itself is the question.
+//! Whether those who signed in elsewhere still may, and what became of them — RFC 6749 §6: the lasting token that the provider gave is
+//! renewed. RFC 7662, asked about it before, says where a renewal that fails ends nobody.
 //!
 //! In    links with a lasting token, each `auth.oidc.interval`.
 //! Out   accounts that end, and so facts, by which both halves end; names and groups as they are there when a token is renewed.
-//! State who was refused in the round before: nobody ends who was not refused in two in a row. With introspection, tokens are renewed
-//!       once a day, so that no limit of idleness ends anybody, and without in each round. Whether a renewal is under way, for its answer may be lost, and the old token with it:
-//!       that ends nobody before a week, in which they sign in again.
+//! State who was refused in the round before: nobody ends who was not refused in two in a row. Whether a renewal is under way, for its
+//!       answer may be lost, and the old token with it: that ends nobody before a week, in which they sign in again.
 //! Errors a provider that does not answer ends nobody, nor one that refuses more than half of ten or more at once.
 //! Not here: sign-ins without `offline_access`: there nobody tells us. Whoever ended signs in again, if the provider lets them.
 
@@ -105,9 +103,6 @@ async fn look(oidc: &Oidc) {
         Ok(_) if !oidc.asks_for_lasting() => {
             tracing::warn!("auth.oidc.scopes lacks offline_access: whoever is ended there goes on here");
         }
-        Ok(known) if known.document.introspection_endpoint.is_none() => {
-            tracing::info!("the provider has no introspection: each sign-in is renewed in each round");
-        }
         Ok(_) => {}
     }
 }
@@ -142,11 +137,11 @@ async fn still_holds(
     let Ok(token) = std::str::from_utf8(&token) else { return Ok(true) };
     let said = oidc.provider.introspect(token, "refresh_token").await?;
     let is_active = said.map(|said| said.get("active") != Some(&Value::Bool(false)));
-    // Where nothing is said of tokens, a renewal says it.
-    let is_old = is_active.is_none() || unix_millis().saturating_sub(link.renewed) >= RENEWED_AFTER;
     if is_active == Some(true) && link.renewing {
         change(registry, account, link, |link| link.renewing = false).await;
     }
+    // Who signed in a moment ago is as they were then, and who is looked at a second time soon was asked about.
+    let is_old = unix_millis().saturating_sub(link.renewed) >= oidc.config.interval.as_millis() as i64 / 2;
     if !is_old && is_active == Some(true) {
         return Ok(true);
     }
@@ -162,7 +157,7 @@ async fn still_holds(
                 tracing::debug!(%account, %error, "what became of somebody is not known");
             }
         }
-        // It is good, and cannot be renewed: that is tried again in a day.
+        // It is good, and cannot be renewed now.
         (Err(error), Some(true)) => {
             tracing::debug!(%account, %error, "a sign-in that holds is not renewed");
             keep(oidc, registry, account, link, token).await;
@@ -275,8 +270,6 @@ async fn change(registry: &Registry, account: AccountId, asked: &Link, change: i
 const LOST_BORNE: i64 = 7 * 86_400_000;
 /// Questions at once.
 const AT_ONCE: usize = 8;
-/// Age at which a lasting token is renewed, in milliseconds: a day.
-const RENEWED_AFTER: i64 = 86_400_000;
 /// How often what was renewed is written.
 const TRIES: usize = 3;
 
