@@ -187,6 +187,14 @@ impl Authenticator {
         self.throttle.failed(None, ip, Instant::now());
     }
 
+    /// Somebody calls themselves so over what others can read, and is not asked for a proof: told as a proof that failed, which it does
+    /// not count as.
+    pub async fn refuse_unencrypted(&self, name: &str, domain: &str, origin: Origin) {
+        let (login, span) = (Login::read(name, domain, origin.protocol), LoginSpan::open(origin));
+        let told = self.tell(&Err(Denied::Unencrypted), login.as_ref(), origin, &span);
+        told.instrument(span.span()).await;
+    }
+
     /// For how long nothing is looked at that comes from there without a proof.
     pub fn wait(&self, ip: IpAddr) -> Option<Duration> {
         self.throttle.wait(None, ip, Instant::now())
@@ -476,7 +484,6 @@ impl Authenticator {
                 self.bus.publish(Fact::new(Correlation::of_account(account), event));
             }
             Err(denied) => {
-                self.metrics.proof(protocol, denied.as_str());
                 let name = login.map_or("", |login| login.key.as_str());
                 let account = match denied {
                     // Who does not answer is not asked once more.
@@ -489,9 +496,12 @@ impl Authenticator {
                 if let Some(account) = account {
                     span.about(account);
                 }
+                self.metrics.proof(protocol, denied.as_str());
                 let correlation = account.map_or(Correlation(0), Correlation::of_account);
+                // Scanners without a proof would fill the log with names that nobody has.
                 if denied.is_failed_proof()
                     || matches!(denied, Denied::Disabled | Denied::Throttled(_) | Denied::Unavailable(_))
+                    || (*denied == Denied::Unencrypted && account.is_some())
                 {
                     tracing::info!(
                         protocol = protocol.as_str(),

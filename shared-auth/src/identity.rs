@@ -215,6 +215,9 @@ pub enum Denied {
     /// What another system says or showed is not good.
     #[error("not proved elsewhere: {0}")]
     Foreign(String),
+    /// Others could read the proof, so that none is asked for.
+    #[error("the connection is not encrypted")]
+    Unencrypted,
     /// Credentials of this kind are not stored for the account.
     #[error("the account has no verifier for this mechanism")]
     NoVerifier,
@@ -260,6 +263,7 @@ impl Denied {
             | Self::BadToken
             | Self::Expired
             | Self::Foreign(_)
+            | Self::Unencrypted
             | Self::NoVerifier => OnWire::Refused,
         }
     }
@@ -282,6 +286,7 @@ impl Denied {
             Self::BadToken => "bad-token",
             Self::Expired => "expired",
             Self::Foreign(_) => "foreign",
+            Self::Unencrypted => "unencrypted",
             Self::NoVerifier => "no-verifier",
             Self::Unavailable(_) => "unavailable",
         }

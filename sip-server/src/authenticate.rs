@@ -56,18 +56,22 @@ pub(crate) async fn prove(
     asker: Asker,
 ) -> Result<Identity, Box<Message>> {
     let realm = door.realm;
+    let origin = Origin {
+        is_seen: flow.transport != Transport::Udp,
+        is_urgent: door.is_urgent,
+        ..Origin::new(Protocol::Sip, flow.remote.ip().to_canonical())
+    };
     if door.is_tls_required && !flow.is_private() {
+        let from = request.value(Name::From).and_then(NameAddr::parse);
+        if let Some(from) = from.and_then(|from| Uri::parse(from.uri)) {
+            Box::pin(door.authenticator.refuse_unencrypted(&from.user_unescaped(), realm, origin)).await;
+        }
         return Err(Box::new(Message::response(request, 403, "TLS Required")));
     }
     let name = if asker == Asker::Proxy { Name::ProxyAuthorization } else { Name::Authorization };
     let credentials = request.values(name).filter_map(AuthParams::parse).find(|auth| {
         auth.scheme.eq_ignore_ascii_case("Digest") && auth.value("realm").as_deref() == Some(realm)
     });
-    let origin = Origin {
-        is_seen: flow.transport != Transport::Udp,
-        is_urgent: door.is_urgent,
-        ..Origin::new(Protocol::Sip, flow.remote.ip().to_canonical())
-    };
     let Some(credentials) = credentials else {
         if let Some(name) = door.certificate.as_ref().and_then(|shown| named(shown, request, realm))
             && let Ok(identity) =

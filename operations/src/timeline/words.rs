@@ -385,6 +385,7 @@ fn why_denied(reason: &'static str) -> &'static str {
         "bad-token" => "the token is unknown, used or expired",
         "expired" => "the token is too old, or a password was changed since",
         "foreign" => "the other keeper of people says no",
+        "unencrypted" => "the connection is not encrypted, and others could read the password",
         "no-verifier" => "nothing is kept that this mechanism could be held against",
         "unavailable" => "the accounts cannot be read now",
         other => other,

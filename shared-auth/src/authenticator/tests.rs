@@ -246,6 +246,16 @@ async fn logins_are_told_as_facts() {
         reason: "wrong-proof",
     };
     assert_eq!(fact.event, Event::Login(expected));
+
+    // Who may not show a password is somebody all the same, and is guessing nothing.
+    for _ in 0..20 {
+        house.auth.authenticator.refuse_unencrypted("alice", "phones.example.org", SIP).await;
+        let Some(Heard::Fact(fact)) = facts.next().await else { panic!("no fact") };
+        let (account, from) = (Some(house.alice), SIP.ip);
+        let expected = LoginEvent::Denied { account, protocol: Protocol::Sip, from, reason: "unencrypted" };
+        assert_eq!(fact.event, Event::Login(expected));
+    }
+    assert!(house.auth.authenticator.verify(plain("wonder", "pencil"), XMPP).await.is_ok());
 }
 
 #[tokio::test]

@@ -282,6 +282,10 @@ pub(super) const SAID: &[(&str, &str)] = &[
         "the token is too old, or a password was changed since",
         "das Token ist zu alt, oder ein Passwort wurde seither geändert",
     ),
+    (
+        "the connection is not encrypted, and others could read the password",
+        "die Verbindung ist nicht verschlüsselt, und andere könnten das Passwort lesen",
+    ),
     ("the other keeper of people says no", "das andere System, das die Leute kennt, sagt nein"),
     (
         "nothing is kept that this mechanism could be held against",
