@@ -2,7 +2,7 @@
 //!
 //! In    a request, and what it came over.
 //! Out   a proved identity, or the response that asks for proof or refuses it.
-//! Errors 401 or 407 with one header an algorithm, in the configured order; 403 without TLS where it is demanded; 503 or 480 with Retry-After after many failures; 503 with it without a store; 400
+//! Errors 401 or 407 with one header an algorithm, in the configured order; 503 or 480 with Retry-After after many failures; 503 with it without a store; 400
 //! for credentials that are not well formed; wrong password and unknown user get the same answer.
 
 use std::borrow::Cow;
@@ -36,8 +36,6 @@ pub(crate) struct Door<'a> {
     pub(crate) authenticator: &'a Authenticator,
     /// Our realm.
     pub(crate) realm: &'a str,
-    /// Whether passwords are refused on unencrypted connections.
-    pub(crate) is_tls_required: bool,
     /// Which algorithms are asked for, and of whom.
     pub(crate) challenges: ChallengePolicy<'a>,
     /// What the client showed when it opened the connection.
@@ -61,13 +59,6 @@ pub(crate) async fn prove(
         is_urgent: door.is_urgent,
         ..Origin::new(Protocol::Sip, flow.remote.ip().to_canonical())
     };
-    if door.is_tls_required && !flow.is_private() {
-        let from = request.value(Name::From).and_then(NameAddr::parse);
-        if let Some(from) = from.and_then(|from| Uri::parse(from.uri)) {
-            Box::pin(door.authenticator.refuse_unencrypted(&from.user_unescaped(), realm, origin)).await;
-        }
-        return Err(Box::new(Message::response(request, 403, "TLS Required")));
-    }
     let name = if asker == Asker::Proxy { Name::ProxyAuthorization } else { Name::Authorization };
     let credentials = request.values(name).filter_map(AuthParams::parse).find(|auth| {
         auth.scheme.eq_ignore_ascii_case("Digest") && auth.value("realm").as_deref() == Some(realm)

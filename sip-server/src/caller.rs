@@ -5,10 +5,11 @@
 //!       registered from where they call, or they prefer an address of ours.
 //! Errors 407 for whom a proof is asked; 403 for a From that is not the proved account's, whatever its domain.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use shared_auth::{AccountCard, Identity};
-use shared_model::{AccountId, Aor, idn};
+use shared_auth::{AccountCard, Identity, Origin};
+use shared_model::{AccountId, Aor, Protocol, idn};
 use sip_core::header::{AuthParams, Name, NameAddr};
 use sip_core::{Message, Uri};
 use sip_endpoint::{Flow, Transport};
@@ -18,7 +19,7 @@ use crate::destination;
 use crate::numbers::Dialled;
 use crate::routing::unavailable;
 use crate::server::Server;
-use crate::trust::is_trusted_peer;
+use crate::trust::{self, is_trusted_peer};
 
 /// Who sent it: proved for users of our domains, nobody for others; our own endpoints are believed.
 pub(crate) async fn who(
@@ -123,11 +124,9 @@ pub(crate) async fn asserted(server: &Server, request: &Message, flow: &Flow) ->
     if is_proven || !matches!(request.method(), "INVITE" | "MESSAGE") || !is_trusted_peer(server, flow) {
         return None;
     }
-    let asserted = request.elements(Name::PAssertedIdentity).next().and_then(NameAddr::parse)?;
-    let card = account_of(server, &Uri::parse(asserted.uri)?).await?;
+    let card = account_of(server, &trust::asserted(request)?).await?;
     let from = sender(request)?;
     let is_theirs = sip_core::privacy::is_nobody(&from)
-        || !claims_ours(server, Some(&from))
         || account_of(server, &from).await.is_some_and(|it| it.account == card.account);
     (is_theirs && card.enabled).then_some(card)
 }
@@ -200,13 +199,28 @@ pub(crate) async fn prove_as(
     let door = Door {
         authenticator: &server.auth.authenticator,
         realm: &idn::to_ascii(realm_of(server, request, flow)),
-        is_tls_required: server.is_tls_required,
         certificate: server.endpoint().client_certificate(flow),
         challenges: server.config.challenge_policy(),
         is_urgent: server.is_emergency(request),
         is_us: &|uri| server.is_our_host(uri),
     };
+    if server.is_tls_required && !flow.is_private() {
+        tell_unencrypted(server, request, flow, door.realm);
+        return Err(Box::new(Message::response(request, 403, "TLS Required")));
+    }
     let identity = prove(&door, request, flow, asker).await?;
     server.endpoint().mark_trusted(flow);
     Ok(identity)
+}
+
+/// Tells of somebody of ours who may not show a password there. Beside the answer, whose time would say who is of ours; and of few, for
+/// where a datagram came from, and whose name it has, is anybody's word.
+fn tell_unencrypted(server: &Server, request: &Message, flow: &Flow, realm: &str) {
+    let from = sender(request).filter(|from| claims_ours(server, Some(from)));
+    if let Some(from) = from.filter(|_| server.guard.tells(Instant::now())) {
+        let (name, realm) = (from.user_unescaped().into_owned(), realm.to_owned());
+        let authenticator = Arc::clone(&server.auth.authenticator);
+        let origin = Origin::new(Protocol::Sip, flow.remote.ip().to_canonical());
+        server.shutdown.spawn(async move { authenticator.refuse_unencrypted(&name, &realm, origin).await });
+    }
 }

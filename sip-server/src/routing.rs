@@ -351,15 +351,10 @@ async fn find(
     if !is_trusted && found.callee.is_some() && !is_trusted_peer(server, flow) {
         refuse_commands(request)?;
     }
-    let is_strangers = !is_trusted && request.method() == "INVITE" && !is_trusted_peer(server, flow);
-    let verstat = match is_strangers {
-        true => server.stir.verify(request, unix_millis() / 1_000).await?,
-        false => None,
-    };
     let vouched = match asserted {
         Some(asserted) => Some(asserted.jid),
         None if is_trusted => None,
-        None => vouched_caller(server, request, flow, verstat),
+        None => vouched_caller(server, request, flow),
     };
     let is_anonymous = privacy::is_anonymous(request);
     let called_by = match caller.as_ref().map(|caller| &caller.jid).or(vouched.as_ref()) {
@@ -389,6 +384,11 @@ async fn find(
         }
         outside.number = caller::number(server, request, payer).await;
     }
+    let is_strangers = !is_trusted && request.method() == "INVITE" && !is_trusted_peer(server, flow);
+    let verstat = match is_strangers {
+        true => server.stir.verify(request, unix_millis() / 1_000).await?,
+        false => None,
+    };
     let preferred = match caller.as_ref() {
         Some(caller) => caller::preferred(server, request, caller).await,
         None => None,

@@ -152,7 +152,7 @@ pub(crate) struct Server {
     pub(crate) notices: Option<Arc<dyn Notices>>,
     hosted: Vec<String>,
     endpoint: OnceLock<Endpoint>,
-    shutdown: Shutdown,
+    pub(crate) shutdown: Shutdown,
 }
 
 impl SipServer {

@@ -10,7 +10,6 @@ use sip_endpoint::{Flow, Transport};
 
 use crate::features::call_info;
 use crate::server::Server;
-use crate::stir::{self, Verstat};
 
 /// Whether a flow leads to a trusted peer: from a network that is named, or with a certificate of a domain that is.
 pub(crate) fn is_trusted_peer(server: &Server, flow: &Flow) -> bool {
@@ -23,18 +22,19 @@ pub(crate) fn is_trusted_peer(server: &Server, flow: &Flow) -> bool {
         || config.trusted_domains.iter().any(|domain| server.endpoint().is_peer(flow, domain))
 }
 
-/// Who calls, as their own domain says: it proved to be the one of From, by its certificate, its signature, or because its peer is trusted.
-pub(crate) fn vouched_caller(
-    server: &Server,
-    request: &Message,
-    flow: &Flow,
-    verstat: Option<Verstat>,
-) -> Option<BareJid> {
+/// Who calls, as their own domain says: the one whose certificate the connection showed, or that a trusted peer asserts the caller to be
+/// of, since what it passes on of strangers is their word alone.
+pub(crate) fn vouched_caller(server: &Server, request: &Message, flow: &Flow) -> Option<BareJid> {
     let from = NameAddr::parse(request.value(Name::From)?).and_then(|from| Uri::parse(from.uri))?;
-    let is_signed = || verstat == Some(Verstat::Passed) && stir::is_of_domain(&from);
-    let is_call = request.method() == "INVITE" && !request.is_in_dialog();
-    (is_call && (speaks_for(server, flow, &from) || is_signed()) && is_foreign(server, &from))
-        .then(|| call_info::claimed(request, from.host))?
+    if request.method() != "INVITE" || request.is_in_dialog() {
+        return None;
+    }
+    let theirs = match is_of(server, flow, &from) {
+        true => from,
+        false if is_trusted_peer(server, flow) => asserted(request)?,
+        false => return None,
+    };
+    is_foreign(server, &theirs).then(|| call_info::claimed(request, theirs.host))?
 }
 
 /// Who answers a call, as the domain says that was called.
@@ -45,12 +45,21 @@ pub(crate) fn vouched_callee(
     target: &str,
 ) -> Option<BareJid> {
     let target = Uri::parse(target)?;
-    (is_foreign(server, &target) && speaks_for(server, flow, &target))
+    (is_foreign(server, &target) && is_of(server, flow, &target))
         .then(|| call_info::claimed(response, target.host))?
 }
 
-fn speaks_for(server: &Server, flow: &Flow, uri: &Uri<'_>) -> bool {
-    server.endpoint().is_peer(flow, &idn::to_ascii(uri.host)) || is_trusted_peer(server, flow)
+/// Whom a request asserts to have sent it: by their address, if by several (RFC 3325 §9.1).
+pub(crate) fn asserted(request: &Message) -> Option<Uri<'_>> {
+    let all = || {
+        let read = request.elements(Name::PAssertedIdentity).filter_map(NameAddr::parse);
+        read.filter_map(|asserted| Uri::parse(asserted.uri))
+    };
+    all().find(Uri::is_sip).or_else(|| all().next())
+}
+
+fn is_of(server: &Server, flow: &Flow, uri: &Uri<'_>) -> bool {
+    server.endpoint().is_peer(flow, &idn::to_ascii(uri.host))
 }
 
 /// Nobody says but we who is one of ours.

@@ -10,6 +10,7 @@ mod config;
 mod rates;
 
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
@@ -25,6 +26,8 @@ pub(crate) struct Guard {
     config: GuardConfig,
     rates: Rates,
     refused: [IntCounter; 3],
+    /// When somebody may be told of again whose name a stranger said.
+    tells: Mutex<Option<Instant>>,
 }
 
 /// Why a request is refused.
@@ -49,7 +52,18 @@ impl Guard {
             rates: Rates::new(config.rate),
             refused: ["rate", "scanner", "load"].map(|reason| family.with_label_values(&[reason])),
             config: config.clone(),
+            tells: Mutex::default(),
         })
+    }
+
+    /// Whether somebody is told of whose name a stranger said: now and then, since each costs a look into the store and a line.
+    pub(crate) fn tells(&self, now: Instant) -> bool {
+        let mut next = self.tells.lock().unwrap_or_else(PoisonError::into_inner);
+        let tells = next.is_none_or(|next| now >= next);
+        if tells {
+            *next = Some(now + BETWEEN_WORDS);
+        }
+        tells
     }
 
     /// Whether a request outside a dialog is refused for who sends it.
@@ -113,6 +127,9 @@ impl Refused {
 
 /// Seconds.
 const RETRY_AFTER: &str = "5";
+
+/// How long nobody is told of behind somebody.
+const BETWEEN_WORDS: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests {

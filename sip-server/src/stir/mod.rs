@@ -199,11 +199,6 @@ impl Stir {
     }
 }
 
-/// Whether a signature for somebody is that of their domain, and not one for a number.
-pub(crate) fn is_of_domain(uri: &Uri<'_>) -> bool {
-    matches!(Party::of(uri), Some(Party::Address(_)))
-}
-
 /// What is wrong with a signature; the later, the further it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {

@@ -131,6 +131,9 @@ async fn a_domain_vouches_for_its_own_people_and_no_other() {
         (Some(proven), from_one, vec![own], vec![]),
         (None, from_one, vec![alice], vec![]),
         (None, "sip:x@evil.example", vec![own], vec![]),
+        // A trusted peer passes on what strangers say of themselves.
+        (Some(ONE), "sip:x@evil.example", vec![own], vec![]),
+        (Some(ONE), from_one, vec![own, alice], vec![alice]),
     ] {
         let proof = proof.map(|domain| authority.shown(domain));
         let line = Line::tls(two.server.bound().tls[0], two.roots.clone(), proof).await;

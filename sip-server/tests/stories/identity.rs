@@ -172,6 +172,8 @@ async fn a_trusted_peer_is_believed_about_our_people() {
             (alice, Some("<tel:+15550197>"), "sip:bob@example.org", 486),
             ("<sip:carol@example.org>", Some("<sip:carol@example.org>"), "sip:bob@example.org", 603),
             ("<sip:carol@example.org>", Some(alice), "sip:bob@example.org", 407),
+            ("<sip:x@peer.example>", Some(alice), "sip:bob@example.org", 486),
+            (alice, Some("<tel:+15550197>, <sip:carol@example.org>"), "sip:bob@example.org", 407),
             (alice, Some("<sip:x@peer.example>"), "sip:bob@example.org", 407),
             (alice, None, "sip:bob@example.org", 407),
             (alice, Some(alice), "sip:+33140000000@example.org", 407),
@@ -182,7 +184,7 @@ async fn a_trusted_peer_is_believed_about_our_people() {
             call.set(Name::From, &format!("{from};tag=1"));
             asserted.iter().for_each(|asserted| call.push(Name::PAssertedIdentity, asserted));
             peer.send(&call).await;
-            let answer = match is_trusted || from.contains("invalid") {
+            let answer = match is_trusted || !from.ends_with("@example.org>") {
                 true => answer,
                 false => 407,
             };

@@ -336,33 +336,3 @@ async fn what_a_carrier_signed_is_verified_and_what_it_did_not_is_told() {
         carrier.send(&Message::ack(&call, &refused)).await;
     }
 }
-
-/// RFC 7081 §3.5: the domain that signed who calls says who they are in chat, and speaks for nobody else.
-#[tokio::test]
-async fn a_domain_that_signs_a_call_says_who_calls_in_chat() {
-    let signer = Signer::start().await;
-    let served = signer.serve(Verify::Tell).await;
-    let (stranger, bob) = (Phone::new("x", &served).await, Phone::registered("bob", &served).await);
-    let jid = "<xmpp:x@peer.example>;purpose=impp";
-    let dest = json!({"uri": ["sip:bob@example.org"]});
-    let by_address = signer.identity(&signer.url, json!({"uri": "sip:x@peer.example"}), dest.clone(), now());
-    let by_number = signer.identity(&signer.url, json!({"tn": "12155551212"}), dest, now());
-    let from = "<sip:x@peer.example>;tag=1";
-    for (from, identity, claim, is_kept) in [
-        (from, Some(&by_address), jid, true),
-        (from, Some(&by_address), "<xmpp:x@elsewhere.example>;purpose=impp", false),
-        (from, None, jid, false),
-        (CALLER, Some(&by_number), jid, false),
-    ] {
-        let mut call = call(&stranger, identity.map(String::as_str));
-        call.set(Name::From, from);
-        call.push(Name::CallInfo, claim);
-        stranger.send(&call).await;
-        let incoming = bob.expect("INVITE").await;
-        assert_eq!(incoming.value(Name::CallInfo), is_kept.then_some(claim), "{from} {claim}");
-        bob.respond(&incoming, 486).await;
-        bob.expect("ACK").await;
-        let refused = stranger.expect("486").await;
-        stranger.send(&Message::ack(&call, &refused)).await;
-    }
-}
