@@ -157,7 +157,7 @@ async fn remember(server: &Server, user: &Jid, id: &str) -> Result<(), StanzaErr
             };
             let kept = Arc::new(kept);
             server.router.update(&session.jid, session.serial, |session| session.presence = Some(kept));
-            presence::broadcast(server, &session.jid, &shown, false).await;
+            let _ = presence::broadcast(server, &session.jid, &shown, false).await; // the log has why
         }
     }
     Ok(())

@@ -267,7 +267,7 @@ pub(crate) async fn show_again(server: &Server, user: &Jid) {
         let Some(own) = session.presence.as_ref() else { continue };
         let show = own.find("show", ns::CLIENT).map(|show| show.text());
         if show.as_deref().map(str::trim) != Some("dnd") {
-            presence::broadcast(server, &session.jid, own, false).await;
+            let _ = presence::broadcast(server, &session.jid, own, false).await; // the log has why
         }
     }
 }

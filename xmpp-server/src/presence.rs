@@ -6,6 +6,7 @@
 //! Errors those of the store are logged: presence has no answer. Requests of strangers elsewhere beyond a bound are dropped.
 //! Not here: the tables of states (`xmpp_core::payload::roster`).
 
+use shared_store::StoreError;
 use xmpp_core::payload::roster::{Change, Subscription};
 use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
@@ -15,7 +16,9 @@ use crate::pubsub;
 use crate::reach;
 use crate::roster::Contact;
 use crate::route::{self, route};
+use crate::router::Session;
 use crate::server::Server;
+use crate::session;
 
 /// The user `from` (full) sends a subscription stanza to `contact` (bare): §3.1.2, §3.2.2, §3.3.2, §3.1.4.
 pub(crate) async fn send(server: &Server, from: &Jid, contact: &Jid, change: Change, stanza: Stanza) {
@@ -184,8 +187,40 @@ pub(crate) async fn answer_probe(server: &Server, to: &Jid, probe: &Stanza) {
     }
 }
 
+/// §4.2.2: a resource becomes available. Where the store does not say who its contacts are, it is asked again, for no client says twice
+/// that it is there; a session that nobody would see at last is ended, so that its client comes again.
+pub(crate) async fn arrive(server: &Server, (jid, serial): (&Jid, u64), presence: &Stanza) {
+    if broadcast(server, jid, presence, true).await.is_ok() {
+        return;
+    }
+    let (Some(server), bare) = (server.me(), jid.to_bare()) else { return };
+    let own = move |server: &Server| {
+        server.router.sessions(bare.as_str()).into_iter().find(|session| session.serial == serial)
+    };
+    tokio::spawn(async move {
+        for _ in 0..TRIES {
+            tokio::time::sleep(session::soon()).await;
+            let Some((jid, presence)) = own(&server).and_then(|own| Some((own.jid, own.presence?))) else {
+                return;
+            };
+            if broadcast(&server, &jid, &presence, true).await.is_ok() {
+                return;
+            }
+        }
+        own(&server).iter().for_each(Session::end_half);
+    });
+}
+
+/// How often a store is asked for the contacts of who comes.
+const TRIES: usize = 5;
+
 /// §4.2 to §4.5: a resource becomes available, changes, or goes. `is_initial` asks for what the contacts show.
-pub(crate) async fn broadcast(server: &Server, from: &Jid, presence: &Stanza, is_initial: bool) {
+pub(crate) async fn broadcast(
+    server: &Server,
+    from: &Jid,
+    presence: &Stanza,
+    is_initial: bool,
+) -> Result<(), StoreError> {
     let user = from.to_bare();
     let presence = &reach::shown(server, from, presence);
     for session in server.router.sessions(user.as_str()) {
@@ -193,7 +228,7 @@ pub(crate) async fn broadcast(server: &Server, from: &Jid, presence: &Stanza, is
             session.push(&presence.clone().addressed(Some(from), Some(&session.jid)));
         }
     }
-    let Ok(mut contacts) = server.rosters.all(user.as_str()).await.inspect_err(failed) else { return };
+    let mut contacts = server.rosters.all(user.as_str()).await.inspect_err(failed)?;
     if let Some(blocked) = server.router.blocked(user.as_str()).filter(|blocked| !blocked.is_empty()) {
         contacts.retain(|(contact, _)| !blocked.names(contact)); // XEP-0191 §3.3: not to them, nor from them
     }
@@ -201,7 +236,7 @@ pub(crate) async fn broadcast(server: &Server, from: &Jid, presence: &Stanza, is
         Box::pin(route(server, presence.clone().addressed(Some(from), Some(contact)))).await;
     }
     if !is_initial {
-        return;
+        return Ok(());
     }
     for session in server.router.sessions(user.as_str()) {
         if let Some(theirs) = session.presence.filter(|_| session.jid != *from) {
@@ -223,6 +258,7 @@ pub(crate) async fn broadcast(server: &Server, from: &Jid, presence: &Stanza, is
             server.router.send(from, &request); // §3.1.3, case 4: until it is answered
         }
     }
+    Ok(())
 }
 
 fn is_account(server: &Server, jid: &Jid) -> bool {
@@ -232,7 +268,7 @@ fn is_account(server: &Server, jid: &Jid) -> bool {
 /// What accounts of ours show to a resource that may see them, as if it had probed each (§4.3.2): their rosters are asked at once.
 async fn show_all(server: &Server, contacts: &[&Jid], asker: &Jid) {
     let shows = |contact: &&&Jid| {
-        let is_here = |session: &crate::router::Session| session.presence.is_some();
+        let is_here = |session: &Session| session.presence.is_some();
         server.router.sessions(contact.bare_str()).iter().any(is_here)
             // XEP-0191 §3.3; who has a session has the list at hand.
             && !server.router.blocked(contact.bare_str()).is_some_and(|list| list.names(asker))
@@ -314,6 +350,6 @@ async fn tell_unavailable(server: &Server, user: &Jid, contact: &Jid) {
     }
 }
 
-fn failed(error: &shared_store::StoreError) {
+fn failed(error: &StoreError) {
     tracing::error!(%error, "a roster could not be read or written");
 }

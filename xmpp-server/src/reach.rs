@@ -56,7 +56,7 @@ pub(crate) async fn changed(server: &Server, account: AccountId) {
     let Some(user) = look(server, account).await else { return };
     for session in server.router.sessions(user.as_str()) {
         if let Some(own) = &session.presence {
-            presence::broadcast(server, &session.jid, own, false).await;
+            let _ = presence::broadcast(server, &session.jid, own, false).await; // the log has why
         }
     }
 }

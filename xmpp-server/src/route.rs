@@ -427,6 +427,7 @@ pub(crate) async fn give_to_willing(server: &Server, user: &Jid) {
         match session::give_waiting(server, &session.jid, session.serial, &session.outbox).await {
             Given::All => return,
             Given::Full => return session::give_later(server, session),
+            Given::Unread => return session::give_again(server, session),
             Given::Over => {}
         }
     }

@@ -23,6 +23,7 @@ use crate::blocking::is_exempt;
 use crate::caps::Notify;
 use crate::csi;
 use crate::offline::Came;
+use crate::session::NOT_WHOLE;
 
 /// What a session's writer gets.
 #[derive(Debug)]
@@ -498,6 +499,12 @@ impl Session {
                 Sent::No
             }
         }
+    }
+
+    /// The store did not say what it begins with: its client is to come again.
+    pub(crate) fn end_half(&self) {
+        let why = StreamError::because(StreamCondition::ResourceConstraint, NOT_WHOLE);
+        let _ = self.end.send(Some(why)); // it may have ended meanwhile
     }
 
     /// Its outbox is full.

@@ -36,7 +36,7 @@ use crate::server::Server;
 use crate::voicemail::heard;
 use crate::{callers, features, halves, presence, reach, route, standing};
 
-pub(crate) use giving::{Given, give_later, give_waiting, given};
+pub(crate) use giving::{Given, give_again, give_later, give_waiting, given};
 
 pub(super) struct Client<'a> {
     server: &'a Arc<Server>,
@@ -441,12 +441,15 @@ impl<'a> Client<'a> {
         if is_initial && self.pace.is_none() {
             reach::learn(self.server, self.managed.account()).await;
         }
-        presence::broadcast(self.server, &self.jid, &stanza, is_initial).await;
         if is_initial {
+            presence::arrive(self.server, (&self.jid, self.serial), &stanza).await;
             (self.tell)(true);
             if self.pace.is_none() {
                 standing::greet(self.server, &self.jid).await;
             }
+        } else {
+            // The log has why.
+            let _ = presence::broadcast(self.server, &self.jid, &stanza, false).await;
         }
         self.look_at_caps(&stanza, is_initial).await;
         if priority < 0 {
@@ -488,7 +491,8 @@ impl<'a> Client<'a> {
         });
         self.is_given = false;
         if std::mem::take(&mut self.is_available) {
-            presence::broadcast(self.server, &self.jid, &stanza, false).await;
+            // Who was not told hears it when they ask next; the log has why.
+            let _ = presence::broadcast(self.server, &self.jid, &stanza, false).await;
             (self.tell)(false);
             if self
                 .server

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared_model::{Correlation, Event, Fact, ProtectedEvent, SessionEvent};
+use shared_store::StoreError;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -33,7 +34,7 @@ use xmpp_core::stream::{CLOSE, Negotiation, StreamCondition, StreamError};
 use xmpp_core::xml::Framer;
 use xmpp_core::{Element, ErrorKind, Stanza, ns};
 
-pub(crate) use client::{Given, give_later, give_waiting};
+pub(crate) use client::{Given, give_again, give_later, give_waiting};
 pub(crate) use managed::SPEC as MANAGEMENT;
 pub(crate) use resume::{Resumables, Takeover};
 
@@ -110,21 +111,30 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     let (end, ended) = watch::channel(None);
     let end = Arc::new(end);
     let serial = server.new_serial();
-    let personal = personal(&server, &jid).await;
-    let session =
-        Session::new(jid.clone(), identity.account, serial, outbox.clone(), Arc::clone(&end), personal);
     let (is_guest, certificate) = (access.is_guest, access.certificate.clone());
     let protection = access.protection;
-    let session = Session { access: Arc::new(access), ..session };
+    let refused = match personal(&server, &jid).await {
+        Ok(personal) => {
+            let (sender, end) = (outbox.clone(), Arc::clone(&end));
+            let session = Session::new(jid.clone(), identity.account, serial, sender, end, personal);
+            let session = Session { access: Arc::new(access), ..session };
+            let bound = server.router.bind(session, server.config.resources);
+            bound.err().map(|_| "too many resources of this account")
+        }
+        Err(error) => {
+            tracing::error!(%error, "what an account wants could not be read");
+            tokio::time::sleep(soon()).await; // its client comes again at once
+            Some(NOT_WHOLE)
+        }
+    };
     let outlet = Outlet::new(inbox, end, &server.config);
     let mut out = String::new();
-    if server.router.bind(session, server.config.resources).is_err() {
+    if let Some(words) = refused {
         // RFC 6120 §7.6.2.1
         if let Begin::Request(request) = &how {
             transport.negotiation.unbound(request, &ErrorKind::ResourceConstraint.into(), &mut out);
         }
-        let why =
-            StreamError::because(StreamCondition::ResourceConstraint, "too many resources of this account");
+        let why = StreamError::because(StreamCondition::ResourceConstraint, words);
         let connection = Connection::start(&server, transport, outlet, &jid);
         let (_, mut reader) = connection.finish(outbox, out + &why.print()).await;
         return linger(&mut reader).await;
@@ -222,25 +232,29 @@ pub(crate) async fn run(server: Arc<Server>, login: Login) {
     }
 }
 
+/// Why a session ends that would be half of one: whom its account blocks, or who sees it, is not known.
+pub(crate) const NOT_WHOLE: &str = "the store does not answer; come again";
+
+/// How long a store is left alone that did not answer: not as long for all, lest they come again at once.
+pub(crate) fn soon() -> Duration {
+    Duration::from_millis(1_000 + shared_runtime::random() % 2_000)
+}
+
 /// What an account wants: another session of it knows; the store is asked for the first.
-async fn personal(server: &Server, jid: &Jid) -> Personal {
+async fn personal(server: &Server, jid: &Jid) -> Result<Personal, StoreError> {
     if let Some(personal) = server.router.personal(jid.bare_str()) {
-        return personal;
+        return Ok(personal);
     }
     let of = jid.bare_str();
     let places = [blocking::place(of), archive::place(of), avatar::place(of), undisturbed::place(of)];
-    let found = server.store.records.several(&places).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "what an account wants could not be read");
-        Vec::new()
-    });
-    let mut found = found.into_iter();
+    let mut found = server.store.records.several(&places).await?.into_iter();
     let mut next = || found.next().flatten();
-    Personal {
+    Ok(Personal {
         blocked: Arc::new(blocking::listed(next().as_ref())),
         archiving: Arc::new(archive::said(server, next())),
         avatar: avatar::hash(next()),
         is_undisturbed: next().is_some(),
-    }
+    })
 }
 
 /// XEP-0386 §3.2: what a session begins with, and the success that says so.

@@ -1,8 +1,10 @@
 //! Streams up to the bound resource, and what ends them — RFC 6120 §4 to §7.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::common::{Client, DOMAIN, PASSWORD, serve, serve_with};
+use crate::common::failing::failing_records;
+use crate::common::{Client, DOMAIN, PASSWORD, befriend, serve, serve_over, serve_with};
 use base64::Engine;
 use shared_store::Store;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -475,4 +477,33 @@ async fn a_client_that_comes_back_after_a_thousand_others_resumes_its_tls() {
     };
     tokio::join!(many(), many(), many(), many());
     assert_eq!(come(config).await, rustls::HandshakeKind::Resumed);
+}
+
+#[tokio::test]
+async fn who_comes_while_the_store_is_silent_is_refused_or_is_whole_a_little_later() {
+    let before = serve().await;
+    let (store, fault) = failing_records(&before.store);
+    let served = serve_over(&before, Config::default(), store).await;
+    fault.blind(true);
+    // Whom she blocks is not known: nobody is let through to her by that.
+    let mut alice = Client::connect(&served).await;
+    alice.authenticate("alice", PASSWORD).await;
+    alice.send("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>").await;
+    alice.expect(&["type='error'", "id='b'", "<resource-constraint"]).await;
+    alice.expect_stream_error("resource-constraint").await;
+    fault.met().await;
+    fault.blind(false);
+    let mut bob = Client::online(&served, "bob", "b").await;
+    let mut alice = Client::online(&served, "alice", "a").await;
+    befriend(&mut alice, &mut bob).await;
+    bob.expect(&["<presence", "from='alice@example.org/a'"]).await;
+    // She says once alone that she is there, and is seen as soon as the store says by whom.
+    let mut phone = Client::login(&served, "alice", "phone").await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await; // what was read a moment ago is known
+    fault.blind(true);
+    phone.send("<presence/>").await;
+    phone.expect(&["<presence", "from='alice@example.org/phone'"]).await;
+    fault.met().await;
+    fault.blind(false);
+    bob.expect(&["<presence", "from='alice@example.org/phone'"]).await;
 }

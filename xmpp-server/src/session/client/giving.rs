@@ -2,9 +2,11 @@
 //!
 //! In    a session that wants them. Out what waited, oldest first, in its outbox before anything that is said later.
 //! State none: what was given is forgotten when the client has it.
-//! Errors an outbox that is full leaves the rest waiting for the session; one that is over leaves them to the next.
+//! Errors an outbox that is full leaves the rest waiting for the session; one that is over leaves them to the next. A store that does
+//!        not say what waits is asked again.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use xmpp_core::Jid;
@@ -13,6 +15,7 @@ use super::Client;
 use crate::offline::Stage;
 use crate::router::{Outgoing, Session, What};
 use crate::server::Server;
+use crate::session::soon;
 use crate::{offline, route};
 
 impl Client<'_> {
@@ -43,6 +46,7 @@ async fn give(server: &Server, session: &Session) {
             Given::All => return,
             Given::Over => break,
             Given::Full => has_more(server, session),
+            Given::Unread => return give_again(server, session.clone()),
         }
         drop(turn);
         if !has_room(session).await {
@@ -55,10 +59,20 @@ async fn give(server: &Server, session: &Session) {
 
 /// Gives the rest of what waits as soon as the session has room for it; what comes meanwhile waits behind.
 pub(crate) fn give_later(server: &Server, session: Session) {
+    give_after(server, session, Duration::ZERO);
+}
+
+/// Gives what waits once the store may say it.
+pub(crate) fn give_again(server: &Server, session: Session) {
+    give_after(server, session, soon());
+}
+
+fn give_after(server: &Server, session: Session, pause: Duration) {
     has_more(server, &session);
     let Some(server) = server.me() else { return };
     // Its type would be part of itself.
     let giving: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+        tokio::time::sleep(pause).await;
         if !has_room(&session).await {
             server.offline.release(session.jid.bare_str(), session.serial);
             return route::give_to_willing(&server, &session.jid).await;
@@ -90,6 +104,8 @@ pub(crate) enum Given {
     Full,
     /// The session is over.
     Over,
+    /// The store did not say what waits.
+    Unread,
 }
 
 /// Offline messages, oldest first (XEP-0160 §3, step 6), as many as the outbox takes: others have a turn behind this, and none waits
@@ -124,7 +140,10 @@ pub(crate) async fn give_waiting(
                 }
             }
         }
-        Err(error) => tracing::error!(%error, "messages that wait could not be read"),
+        Err(error) => {
+            tracing::error!(%error, "messages that wait could not be read");
+            return Given::Unread;
+        }
     }
     Given::All
 }

@@ -13,32 +13,50 @@ use tokio::sync::Notify;
 
 /// Whether it fails now.
 #[derive(Clone, Default)]
-pub(crate) struct Fault(Arc<AtomicBool>, Arc<Notify>, Arc<AtomicBool>);
+pub(crate) struct Fault {
+    fails: Arc<AtomicBool>,
+    met: Arc<Notify>,
+    hangs: Arc<AtomicBool>,
+    is_blind: Arc<AtomicBool>,
+}
 
 impl Fault {
     pub(crate) fn set(&self, fails: bool) {
-        self.0.store(fails, Ordering::SeqCst);
+        self.fails.store(fails, Ordering::SeqCst);
     }
 
     /// From now on certificates are never read to their end; what somebody was told is not read, and nothing archived, until it is
     /// [`Fault::over`].
     pub(crate) fn hang(&self) {
-        self.2.store(true, Ordering::SeqCst);
+        self.hangs.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether what a session begins with cannot be read: rosters, and whom accounts block.
+    pub(crate) fn blind(&self, is_blind: bool) {
+        self.is_blind.store(is_blind, Ordering::SeqCst);
+    }
+
+    fn look(&self) -> Result<(), StoreError> {
+        if self.is_blind.load(Ordering::SeqCst) {
+            self.met.notify_one();
+            return Err(StoreError::Overloaded);
+        }
+        Ok(())
     }
 
     pub(crate) fn over(&self) {
-        self.2.store(false, Ordering::SeqCst);
+        self.hangs.store(false, Ordering::SeqCst);
     }
 
     /// Waits until somebody met it.
     pub(crate) async fn met(&self) {
-        self.1.notified().await;
+        self.met.notified().await;
     }
 
     fn check(&self) -> Result<(), StoreError> {
-        match self.0.load(Ordering::SeqCst) {
+        match self.fails.load(Ordering::SeqCst) {
             true => {
-                self.1.notify_one();
+                self.met.notify_one();
                 Err(StoreError::Overloaded)
             }
             false => Ok(()),
@@ -118,13 +136,14 @@ impl Accounts for Failing<dyn Accounts> {
 #[async_trait::async_trait]
 impl Records for Failing<dyn Records> {
     async fn get(&self, owner: &str, collection: &str, key: &str) -> Result<Option<Record>, StoreError> {
-        while key == "of-the-day" && self.fault.2.load(Ordering::SeqCst) {
+        while key == "of-the-day" && self.fault.hangs.load(Ordering::SeqCst) {
             tokio::task::yield_now().await;
         }
         self.inner.get(owner, collection, key).await
     }
 
     async fn several(&self, places: &[Place<'_>]) -> Result<Vec<Option<Record>>, StoreError> {
+        self.fault.look()?;
         self.inner.several(places).await
     }
 
@@ -135,8 +154,11 @@ impl Records for Failing<dyn Records> {
         after: Option<&str>,
         max: usize,
     ) -> Result<Vec<Record>, StoreError> {
+        if collection == "roster" {
+            self.fault.look()?;
+        }
         if collection == "certificates" {
-            if self.fault.2.load(Ordering::SeqCst) {
+            if self.fault.hangs.load(Ordering::SeqCst) {
                 std::future::pending::<()>().await;
             }
             self.fault.check()?;
@@ -172,7 +194,7 @@ impl Records for Failing<dyn Records> {
 #[async_trait::async_trait]
 impl Archive for Failing<dyn Archive> {
     async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        while self.fault.2.load(Ordering::SeqCst) {
+        while self.fault.hangs.load(Ordering::SeqCst) {
             tokio::task::yield_now().await;
         }
         self.inner.append(entries).await
