@@ -8,6 +8,7 @@ import urllib.parse
 from browser import HERE, Browser
 from chat import Chat
 from conftest import BINARY, DOMAIN, PASSWORD, wait_until
+from test_invites import configure_linphone
 
 AXE = HERE / "node_modules/axe-core/axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -100,6 +101,12 @@ def test_a_person_follows_an_invitation_signs_in_again_and_changes_things(servic
         surfer.fill("form[method=post]", user="bob", password=PASSWORD, name="Bob")
         wait_until(lambda: "You are in, Bob" in surfer.text(), 15, "bob's account")
         surfer.is_fit("ready")
+        phone = configure_linphone(service, surfer.page.value("document.querySelector('#linphone').innerText"))
+        try:
+            wait_until(lambda: "sip_server_registrations_total 1" in service.metrics(), 25, "linphone registers")
+        finally:
+            phone.kill()
+            phone.wait(timeout=10)
         surfer.go("/account")
         surfer.is_fit("account")
         surfer.is_swift("account")

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import javaproperties
 import jsonschema
 from conftest import DOMAIN, PASSWORD, wait_until
 
@@ -60,9 +61,13 @@ def test_an_app_password_yields_no_more_than_itself(service):
 
 
 def test_jitsi_gets_properties_by_post_and_webfinger_tells_strangers_nothing(service):
-    service.add("alice")
+    name = "Zoë \\ ${user.home} 😀"
+    service.add("alice", options=("--name", name))
     status, text = fetch(service, "/provision/jitsi.properties", form={"username": "alice", "password": PASSWORD})
-    keys = dict(line.split("=", 1) for line in text.splitlines())
+    assert fetch(service, "/provision/jitsi.properties", PASSWORD) == (status, text), "GET and POST give the same"
+    keys = javaproperties.loads(text)
+    shown = next(value for key, value in keys.items() if key.endswith(".DISPLAY_NAME"))
+    assert shown == name.replace("${", "$ {"), "a placeholder that Jitsi would ask for is none"
     node = next(key for key in keys if key.endswith("cusax.XMPP_ACCOUNT_ID"))
     assert status == 200 and any(key.endswith(keys[node]) and "jabber" in key for key in keys)
     assert "CALLING_DISABLED=true" in text

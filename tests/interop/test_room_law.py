@@ -150,26 +150,77 @@ def test_a_call_between_two_moves_into_the_room(service, legs):
         bob.close()
 
 
+class Api:
+    """What the API says of the room to each who has a token of these scopes."""
+
+    def __init__(self, service, scopes, *names):
+        self.url = f"https://localhost:{service.ports['http.https']}/api/v1/rooms/{ROOM}"
+        self.trust = ssl.create_default_context(cafile=str(service.ca))
+        self.tokens = {name: service.run("api-token", f"{name}@localhost", "--scopes", scopes).strip() for name in names}
+
+    def __call__(self, name, method, path, **body):
+        headers = {"Authorization": f"Bearer {self.tokens[name]}", "Content-Type": "application/json"}
+        content = json.dumps(body).encode() if body else None
+        request = urllib.request.Request(self.url + path, content, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=20, context=self.trust) as answer:
+                return answer.status, json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as problem:
+            return problem.code, json.load(problem)["detail"]
+
+
+def test_an_administrator_mutes_and_removes_by_the_api(service, legs):
+    service.add("root", options=("--admin",))
+    api = Api(service, "admin:read,admin:write", "root")
+
+    async def ask(method, path, **body):
+        return await asyncio.to_thread(api, "root", method, path, **body)
+
+    async def heard():
+        return {one["uri"].removeprefix("sip:").split("@")[0]: one for one in (await ask("GET", ""))[1]["participants"]}
+
+    async def story():
+        alice, bob = [await Chat(name, service).connect() for name in ("alice", "bob")]
+        alice.add_event_handler(f"muc::{ROOM}::got_offline", alice.presences.append)
+        for one in (alice, bob):
+            await one.join(ROOM)
+        bobs, carols = [await asyncio.to_thread(legs, name) for name in ("bob", "carol")]
+        assert (bobs.answer.word, carols.answer.word) == ("200", "200")
+        there = await heard()
+        assert there.keys() == {"bob", "carol"} and there["bob"]["audio"] == there["carol"]["audio"]
+        # Who is in the chat as well loses the voice there; who is in the call alone, in the call.
+        before = there["bob"]["audio"]
+        for name in ("bob", "carol"):
+            assert (await ask("POST", "/moderation", deed="mute", call=there[name]["call"]))[0] == 204
+        for _ in range(100):
+            muted = await heard()
+            if muted["bob"]["audio"] != before and muted["carol"]["audio"] != before:
+                break
+            await asyncio.sleep(0.05)
+        assert muted["bob"]["audio"] == muted["carol"]["audio"] != before, muted
+        roles = {one["nick"]: one["role"] for one in (await ask("GET", ""))[1]["occupants"]}
+        assert roles == {"alice": "moderator", "bob": "visitor"}, roles
+        for name in ("bob", "carol"):
+            assert (await ask("POST", "/moderation", deed="kick", call=there[name]["call"]))[0] == 204
+        assert await asyncio.to_thread(bobs.is_hung_up) and await asyncio.to_thread(carols.is_hung_up)
+        await alice.saw(is_gone("bob", 307), "that bob is removed from the chat")
+        assert await heard() == {}
+        for one in (alice, bob):
+            await one.close()
+
+    asyncio.run(story())
+
+
 def test_a_program_calls_somebody_into_the_room_and_has_it_recorded(tmp_path):
     recordings = tmp_path / "recordings"
     recordings.mkdir()
     service = Service(tmp_path, CUSAX_CONFERENCE__RECORDINGS=str(recordings)).start()
     service.add("alice", "bob")
     service.run("room", "add", ROOM, "--owner", "alice@localhost")
-    trust = ssl.create_default_context(cafile=str(service.ca))
-    tokens = {
-        name: service.run("api-token", f"{name}@localhost", "--scopes", "account:write").strip() for name in ("alice", "bob")
-    }
+    api = Api(service, "account:write", "alice", "bob")
 
     def ask(name, method, path, **body):
-        url = f"https://localhost:{service.ports['http.https']}/api/v1/rooms/{ROOM}/conference{path}"
-        headers = {"Authorization": f"Bearer {tokens[name]}", "Content-Type": "application/json"}
-        request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=20, context=trust) as answer:
-                return answer.status, json.loads(answer.read() or b"null")
-        except urllib.error.HTTPError as problem:
-            return problem.code, json.load(problem)["detail"]
+        return api(name, method, f"/conference{path}", **body)
 
     async def story():
         alice = await Chat("alice", service).connect()
