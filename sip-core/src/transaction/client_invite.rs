@@ -22,7 +22,7 @@ enum State {
     Calling { wire: Bytes, resend: Option<Instant>, interval: Duration, give_up: Instant },
     /// The transaction user bounds this state (Timer C), until it cancels: then 64*T1 do (§9.1). More than 100 says that
     /// somebody has it.
-    Proceeding { end: Option<Instant>, is_taken: bool },
+    Proceeding { end: Option<Instant>, is_taken: bool, is_cancelled: bool },
     /// Timer D. Each retransmission of the final response is answered by the same ACK.
     Completed { ack: Bytes, end: Instant },
     /// Timer M (RFC 6026). Every 2xx is passed up.
@@ -62,8 +62,15 @@ impl ClientInvite {
 
     /// It was cancelled: who does not even say so has gone (§9.1).
     pub fn cancelled(&mut self, now: Instant) {
+        if let State::Proceeding { end, is_cancelled, .. } = &mut self.state {
+            (*end, *is_cancelled) = (Some(now + self.timers.b), true);
+        }
+    }
+
+    /// The connection that it went by is gone. Who has it says so once a minute (§13.3.1.1), by another: who does not has gone, too.
+    pub fn parted(&mut self, now: Instant) {
         if let State::Proceeding { end, .. } = &mut self.state {
-            *end = Some(now + self.timers.b);
+            end.get_or_insert(now + 2 * self.timers.b);
         }
     }
 
@@ -77,11 +84,12 @@ impl ClientInvite {
         self.state = match (self.state, response.status()) {
             (State::Calling { .. }, status @ 100..200) => {
                 out.push(Effect::Pass(response));
-                State::Proceeding { end: None, is_taken: status > 100 }
+                State::Proceeding { end: None, is_taken: status > 100, is_cancelled: false }
             }
-            (State::Proceeding { end, is_taken }, status @ 100..200) => {
+            (State::Proceeding { end, is_taken, is_cancelled }, status @ 100..200) => {
                 out.push(Effect::Pass(response));
-                State::Proceeding { end, is_taken: is_taken || status > 100 }
+                let end = end.filter(|_| is_cancelled);
+                State::Proceeding { end, is_taken: is_taken || status > 100, is_cancelled }
             }
             (State::Calling { .. } | State::Proceeding { .. }, 200..300) => {
                 out.push(Effect::Pass(response));

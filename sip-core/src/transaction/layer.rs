@@ -194,7 +194,7 @@ impl<F: Copy + Eq> Transactions<F> {
     }
 
     /// A flow is gone: what was sent over it and has no answer will get none. But where there is `another_way`, who has an INVITE sends
-    /// its answer by a new connection (§18.2.2), and is cancelled by one.
+    /// its answer by a new connection (§18.2.2), and is cancelled by one; who says nothing for more than a minute then has gone.
     pub fn flow_lost(&mut self, flow: F, another_way: bool, now: Instant, out: &mut Vec<Event<F>>) {
         let is_taken = |sent: &Sent<F>| matches!(&sent.machine, ClientMachine::Invite(it) if it.is_taken());
         let is_lost = |sent: &Sent<F>| sent.flow == flow && !(another_way && is_taken(sent));
@@ -202,6 +202,14 @@ impl<F: Copy + Eq> Transactions<F> {
             self.clients.iter().filter(|(_, sent)| is_lost(sent)).map(|(key, _)| key.clone()).collect();
         for key in lost {
             self.unreachable(key, now, out);
+        }
+        for (key, sent) in self.clients.iter_mut().filter(|(_, sent)| sent.flow == flow) {
+            if let ClientMachine::Invite(invite) = &mut sent.machine {
+                invite.parted(now);
+                if let Some(at) = invite.deadline() {
+                    self.due.push(now, at, Key::Client(key.clone()));
+                }
+            }
         }
     }
 

@@ -166,6 +166,23 @@ fn an_invite_that_somebody_has_outlives_its_flow_where_there_is_another_way() {
 }
 
 #[test]
+fn who_has_an_invite_and_lost_its_flow_says_so_once_a_minute_or_has_gone() {
+    for (is_heard, ends) in [(false, true), (true, false)] {
+        let mut bench = Bench::new(Reliability::Reliable);
+        bench.send(request("INVITE"));
+        let ringing = || Message::response(&request("INVITE"), 180, "");
+        bench.receive(ringing());
+        bench.layer.flow_lost(0, true, bench.now, &mut Vec::new());
+        assert!(bench.pass(60).is_empty(), "it may say so yet");
+        if is_heard {
+            bench.receive(ringing());
+        }
+        let wanted: &[&str] = if ends { &["Timeout", "ended"] } else { &[] };
+        assert_eq!(bench.pass(60), wanted);
+    }
+}
+
+#[test]
 fn what_was_not_delivered_ends_if_nothing_was_heard_of_it() {
     for method in ["INVITE", "OPTIONS"] {
         for (heard, ends) in [(None, true), (Some(180), false), (Some(200), false), (Some(486), false)] {
