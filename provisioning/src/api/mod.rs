@@ -294,7 +294,12 @@ pub(crate) fn of_form(takes: &[Field], pairs: &[(String, String)]) -> Result<Map
         let field = find(takes, name)?;
         let value = match field.kind {
             Kind::Text => Value::from(text.as_str()),
-            Kind::Flag => Value::from(matches!(text.as_str(), "on" | "true")),
+            // What else it might be would be read as one of the two, by guessing.
+            Kind::Flag => match text.as_str() {
+                "on" | "true" => Value::from(true),
+                "off" | "false" => Value::from(false),
+                _ => Value::Null,
+            },
             Kind::Number => text.parse::<u32>().map_or(Value::Null, Value::from),
             Kind::List => text.lines().map(str::trim).filter(|line| !line.is_empty()).collect(),
             Kind::Object => serde_json::from_str(text).unwrap_or_default(),

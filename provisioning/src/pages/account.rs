@@ -15,6 +15,7 @@ use shared_model::Protection;
 use shared_runtime::unix_millis;
 use shared_store::StoreError;
 
+use super::blank::Blank;
 use super::deeds::Outcome;
 use super::words::{Words, fill};
 use super::{listing, own, page, setup, timeline, trouble};
@@ -94,15 +95,15 @@ pub(super) async fn show(
     let Some(chat) = own::sections(face, words, session, &parts.blocked, outcome).await else {
         return trouble(words);
     };
-    let Some(listing) = listing::section(face, words, session).await else { return trouble(words) };
+    let Some(listing) = listing::section(face, words, session, outcome).await else { return trouble(words) };
     let happened = timeline::own(face, words, session, &parts.happened).await;
     let status = match outcome {
-        Some(Outcome::Refused(_, problem)) => problem.status,
+        Some(Outcome::Refused(refused)) => refused.problem.status,
         _ => StatusCode::OK,
     };
     let body = html! {
         (told(words, outcome))
-        (halves(face, words, session, &up))
+        (halves(face, words, session, &up, outcome))
         (device_list(words, session, &devices, keeper, outcome))
         (session_list(words, session, &sessions))
         (forms(face, words, session, keeper, outcome))
@@ -141,7 +142,7 @@ pub(super) fn told(words: &Words, outcome: Option<&Outcome>) -> Markup {
         Some(Outcome::Done("diagnose", _)) => {},
         Some(Outcome::Done(_, value)) if !value.is_null() => section.note role="status" { (shown_once(words, value)) },
         Some(Outcome::Done(..)) => p.done role="status" { (words.done) },
-        Some(Outcome::Refused(_, problem)) => p.error role="alert" { (problem.detail) },
+        Some(Outcome::Refused(refused)) => p.error role="alert" { (refused.problem.detail) },
         None => {},
     } }
 }
@@ -168,8 +169,10 @@ fn shown_once(words: &Words, value: &Value) -> Markup {
     }
 }
 
-fn halves(face: &Face, words: &Words, session: &Session, up: &Up) -> Markup {
+fn halves(face: &Face, words: &Words, session: &Session, up: &Up, outcome: Option<&Outcome>) -> Markup {
     let card = &session.card;
+    let numbers: Vec<(&str, &str)> =
+        card.numbers.iter().map(|number| (number.as_str(), number.as_str())).collect();
     html! {
         section {
             h2 { (words.halves_title) }
@@ -180,8 +183,7 @@ fn halves(face: &Face, words: &Words, session: &Session, up: &Up) -> Markup {
             }
             @if let Some(url) = face.config.web_client(&card.jid) { p { a href=(url) { (words.web_client) } } }
             @if card.numbers.len() > 1 { (form(session, "setCallingNumber", "/account", html! {
-                label for="number" { (words.calling_number) }
-                select #number name="number" { @for number in &card.numbers { option { (number) } } }
+                (Blank::of(outcome, "setCallingNumber", &[]).choice("number", "number", words.calling_number, &numbers, ""))
                 button.quiet { (words.use_number) }
             })) }
             @for finding in &up.findings {
@@ -253,7 +255,7 @@ fn device_list(
                 }
             }
             (form(session, "addDevice", "/account", html! {
-                (input(words.device_name, "name", "device", "text", "off", outcome, "addDevice"))
+                (Blank::of(outcome, "addDevice", &[]).needed("name", "device", words.device_name))
                 button.quiet { (words.add_device) }
             }))
         }
@@ -293,12 +295,13 @@ fn forms(
     keeper: Option<Source>,
     outcome: Option<&Outcome>,
 ) -> Markup {
+    let change = Blank::of(outcome, "changePassword", &[]);
     html! {
         div.pair {
             section {
                 h2 { (words.invite_name) }
                 (form(session, "renameAccount", "/account", html! {
-                    (super::text_field("name", "name", words.invite_name, &session.card.name, fault(outcome, "renameAccount", "name")))
+                    (Blank::of(outcome, "renameAccount", &[]).line("name", "name", words.invite_name, &session.card.name))
                     button.quiet { (words.save) }
                 }))
                 @if face.config.users_invite {
@@ -312,8 +315,8 @@ fn forms(
                 @if keeper.is_some() { p { (words.kept_password) } }
                 @else { (form(session, "changePassword", "/account", html! {
                     input type="hidden" autocomplete="username" name="path.user" value=(session.card.aor);
-                    (input(words.current_password, "current", "current", "password", "current-password", outcome, "changePassword"))
-                    (input(words.new_password, "password", "new", "password", "new-password", outcome, "changePassword"))
+                    (change.password("current", "current", words.current_password, "current-password"))
+                    (change.password("password", "new", words.new_password, "new-password"))
                     button.quiet { (words.change_password) }
                 })) }
             }
@@ -376,7 +379,7 @@ fn data(
             form method="post" action="/do/removeAccount" data-ask=(fill(words.remove_ask, session.card.aor.as_str())) {
                 input type="hidden" name="key" value=(session.key);
                 input type="hidden" name="back" value="/account";
-                (input(words.current_password, "current", "remove-current", "password", "current-password", outcome, "removeAccount"))
+                (Blank::of(outcome, "removeAccount", &[]).password("current", "remove-current", words.current_password, "current-password"))
                 button.grave { (words.remove_account) }
             }
             }
@@ -413,30 +416,6 @@ pub(super) fn deed(
             button.quiet.small aria-label=(format!("{label}: {thing}")) { (label) }
         },
     )
-}
-
-/// A field that is needed; its id differs where a page has two of its name.
-fn input(
-    label: &str,
-    name: &str,
-    id: &str,
-    kind: &str,
-    autocomplete: &str,
-    outcome: Option<&Outcome>,
-    operation: &str,
-) -> Markup {
-    let fault = fault(outcome, operation, name);
-    let about = format!("{id}-about");
-    html! {
-        label for=(id) { (label) }
-        input id=(id) name=(name) type=(kind) autocomplete=(autocomplete) required aria-invalid=[fault.map(|_| "true")]
-            aria-describedby=[fault.map(|_| about.as_str())];
-        @if let Some(rule) = fault { p.error id=(about) { (rule) } }
-    }
-}
-
-pub(super) fn fault<'a>(outcome: Option<&'a Outcome>, operation: &str, field: &str) -> Option<&'a str> {
-    outcome.and_then(|outcome| outcome.fault(operation, field))
 }
 
 /// The answer of an operation that only reads.

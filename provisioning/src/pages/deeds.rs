@@ -30,17 +30,22 @@ use crate::session::{self, Session, go};
 pub(super) enum Outcome {
     /// The operation, and what it answered.
     Done(&'static str, Value),
-    /// The operation, and why not.
-    Refused(&'static str, Problem),
+    /// It was not done.
+    Refused(Refused),
 }
 
-impl Outcome {
-    /// The fault of a field of one operation.
-    pub(super) fn fault(&self, operation: &str, field: &str) -> Option<&str> {
-        match self {
-            Self::Refused(id, problem) if *id == operation && problem.field == field => Some(&problem.detail),
-            _ => None,
-        }
+/// A form that was not kept.
+pub(super) struct Refused {
+    pub(super) operation: &'static str,
+    pub(super) problem: Problem,
+    /// What was filled in, but for passwords.
+    given: Vec<(String, String)>,
+}
+
+impl Refused {
+    /// What was filled into a field.
+    pub(super) fn given(&self, name: &str) -> Option<&str> {
+        self.given.iter().find(|(it, _)| it == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -111,10 +116,19 @@ async fn carry_out(
         Ok(value) => Outcome::Done(operation.id, value),
         Err(problem) => {
             let detail = Words::of(headers).say(&problem.detail).into_owned();
-            Outcome::Refused(operation.id, Problem { detail, ..problem })
+            let problem = Problem { detail, ..problem };
+            let given = given_back(&pairs);
+            Outcome::Refused(Refused { operation: operation.id, problem, given })
         }
     };
     show(face, headers, &session, named("back"), outcome).await
+}
+
+/// What stands in a form that comes back: all but secrets and files, which no page is to hold.
+fn given_back(pairs: &[(String, String)]) -> Vec<(String, String)> {
+    let is_shown =
+        |(name, _): &&(String, String)| !["key", "current", "password", "picture"].contains(&name.as_str());
+    pairs.iter().filter(is_shown).cloned().collect()
 }
 
 async fn show(face: &Face, headers: &HeaderMap, session: &Session, back: &str, outcome: Outcome) -> Response {

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
-use shared_auth::{BookError, By, Invite, InviteError, Opens, Wish};
+use shared_auth::{BookError, By, Invite, InviteError, NameError, Opens, Wish};
 use shared_runtime::http::Peer;
 use shared_runtime::unix_millis;
 use shared_store::StoreError;
@@ -76,7 +76,7 @@ pub(super) async fn accept(
     let card = match done {
         Ok(card) => card,
         Err(InviteError::Spent) => return not_good(words),
-        Err(error) => match fault(words, &error) {
+        Err(error) => match fault(words, &filled, &error) {
             Some(fault) if is_taken(&error) => {
                 // Lest an invitation be a way to try which names there are.
                 parts.auth.authenticator.suspect(peer.address.ip().to_canonical());
@@ -116,9 +116,17 @@ async fn find(parts: &Parts, peer: Peer, words: &Words, token: &str) -> Result<I
 }
 
 /// The field and the rule that a wish breaks; none where it is our fault.
-fn fault(words: &Words, error: &InviteError) -> Option<Fault> {
+fn fault(words: &Words, filled: &Filled, error: &InviteError) -> Option<Fault> {
     match error {
+        InviteError::Name(NameError::Unshowable) => {
+            Some(("name", words.say(&error.to_string()).into_owned()))
+        }
+        // The one rule that both names have.
+        InviteError::Name(NameError::TooLong) if filled.user.trim().len() <= 64 => {
+            Some(("name", words.say(&error.to_string()).into_owned()))
+        }
         InviteError::Name(_) => Some(("user", words.say(&error.to_string()).into_owned())),
+        InviteError::Book(BookError::BadName) => Some(("name", words.say(&error.to_string()).into_owned())),
         InviteError::Weak(_) | InviteError::Book(BookError::Password(_)) => {
             Some(("password", words.say(&error.to_string()).into_owned()))
         }
@@ -195,8 +203,9 @@ fn account_form(
                 }))
             }
             (password_field(words, fault))
-            (field("name", words.invite_name, words.optional, fault, |about, _| html! {
-                input #name name="name" value=(shown) maxlength="64" autocomplete="name" aria-describedby=(about);
+            (field("name", words.invite_name, words.optional, fault, |about, wrong| html! {
+                input #name name="name" value=(shown) maxlength="64" autocomplete="name" aria-describedby=(about)
+                    aria-invalid=[wrong.then_some("true")];
             }))
             button { (words.invite_submit) }
         }

@@ -3,12 +3,19 @@
 use maud::{Markup, html};
 
 use super::account::{form, read};
+use super::blank::Blank;
+use super::deeds::Outcome;
 use super::words::{Words, fill};
 use crate::Face;
 use crate::session::Session;
 
 /// The section; `None` if it cannot be read.
-pub(super) async fn section(face: &Face, words: &Words, session: &Session) -> Option<Markup> {
+pub(super) async fn section(
+    face: &Face,
+    words: &Words,
+    session: &Session,
+    outcome: Option<&Outcome>,
+) -> Option<Markup> {
     let now = read(face, session, "showListing").await?;
     let everybody = fill(words.found_domain, session.card.aor.domain());
     let choices =
@@ -17,11 +24,8 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session) -> Op
         section {
             h2 { (words.found_title) }
             (form(session, "setListing", "/account", html! {
-                label for="listed" { (words.found_by) }
-                select #listed name="listed" aria-describedby="listed-about" { @for (word, text) in choices {
-                    option value=(word) selected[now["listed"] == word] { (text) }
-                } }
-                p.hint #listed-about { (words.found_hint) }
+                (Blank::of(outcome, "setListing", &[]).choice("listed", "listed", words.found_by, &choices, now["listed"].as_str().unwrap_or_default()))
+                p.hint { (words.found_hint) }
                 button.quiet { (words.save) }
             }))
         }

@@ -5,6 +5,7 @@
 
 mod account;
 mod admin;
+mod blank;
 mod deeds;
 mod elsewhere;
 mod forgotten;

@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::account::{date, deed, fault, form, read};
+use super::account::{date, deed, form, read};
+use super::blank::Blank;
 use super::deeds::Outcome;
 use super::voicemail;
 use super::words::Words;
@@ -87,7 +88,7 @@ fn client_list(words: &Words, session: &Session, clients: &Value) -> Markup {
 }
 
 fn portrait(words: &Words, session: &Session, has_picture: bool, outcome: Option<&Outcome>) -> Markup {
-    let wrong = fault(outcome, "setPicture", "picture");
+    let wrong = Blank::of(outcome, "setPicture", &[]).fault("picture");
     html! {
         section {
             h2 { (words.picture) }
@@ -132,26 +133,18 @@ fn archive(words: &Words, session: &Session, archiving: &Value, outcome: Option<
         ("contacts", words.archive_contacts),
         ("never", words.archive_never),
     ];
+    let blank = Blank::of(outcome, "setArchiving", &[]);
     let list = |name: &'static str, label: &str| {
         let all: Vec<&str> =
             archiving[name].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let wrong = fault(outcome, "setArchiving", name);
         // A form takes as many as a request may hold; what a client made longer is the client's to change.
-        html! { @if all.len() <= MOST_LISTED {
-            label for=(format!("archive-{name}")) { (label) }
-            textarea id=(format!("archive-{name}")) name=(name) rows="2" spellcheck="false" autocapitalize="none"
-                aria-invalid=[wrong.map(|_| "true")] { (all.join("\n")) }
-            @if let Some(rule) = wrong { p.error { (rule) } }
-        } }
+        html! { @if all.len() <= MOST_LISTED { (blank.lines(name, &format!("archive-{name}"), label, &all.join("\n"))) } }
     };
     html! {
         section {
             h2 { (words.archive_title) }
             (form(session, "setArchiving", "/account", html! {
-                label for="archive-otherwise" { (words.archive_text) }
-                select #archive-otherwise name="otherwise" { @for (word, text) in choices {
-                    option value=(word) selected[word == kept] { (text) }
-                } }
+                (blank.choice("otherwise", "archive-otherwise", words.archive_text, &choices, kept))
                 (list("always", words.archive_yes))
                 (list("never", words.archive_no))
                 button.quiet { (words.save) }
@@ -187,7 +180,7 @@ fn block_list(
                 p { a href=(format!("/account?blocked={}", super::admin::escape(last))) { (words.more) } }
             }
             (form(session, "block", "/account", html! {
-                (super::text_field("address", "block-address", words.block_address, "", fault(outcome, "block", "address")))
+                (Blank::of(outcome, "block", &[]).line("address", "block-address", words.block_address, ""))
                 button.quiet { (words.block) }
             }))
         }

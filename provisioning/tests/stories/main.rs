@@ -8,6 +8,7 @@ mod common;
 mod directory;
 mod domains;
 mod forgotten;
+mod forms;
 mod german;
 mod https;
 mod invites;

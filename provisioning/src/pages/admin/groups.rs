@@ -4,7 +4,8 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 use shared_model::Aor;
 
-use super::super::account::{fault, form};
+use super::super::account::form;
+use super::super::blank::Blank;
 use super::super::deeds::Outcome;
 use super::super::words::{Words, fill};
 use super::{Asked, escape, read, text};
@@ -16,7 +17,13 @@ const PLACE: &str = "/admin/groups";
 const PART: usize = 10;
 const MOST_SHOWN: usize = 50;
 
-pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked: &Asked) -> Option<Markup> {
+pub(super) async fn section(
+    face: &Face,
+    words: &Words,
+    session: &Session,
+    asked: &Asked,
+    outcome: Option<&Outcome>,
+) -> Option<Markup> {
     let groups = read(face, session, "listGroups", json!({})).await?;
     let domains = read(face, session, "listDomains", json!({})).await?;
     let all = groups["groups"].as_array()?;
@@ -34,7 +41,7 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
                     (members.iter().take(MOST_SHOWN).map(text).collect::<Vec<_>>().join(", "))
                     @if members.len() > MOST_SHOWN { " … (" (members.len()) ")" }
                 }
-                (settings(words, session, &format!("group:{name}"), &group["settings"]))
+                (settings(words, session, &format!("group:{name}"), &group["settings"], outcome))
             }
             @if let Some(last) = part.last().filter(|_| !rest.is_empty()) {
                 p { a href=(format!("{PLACE}?after={}", escape(&text(&last["group"])))) { (words.more) } }
@@ -46,7 +53,7 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
             @for domain in domains["domains"].as_array()? {
                 @let name = text(&domain["domain"]);
                 h3 { (name) }
-                @if domain["serves"] == "accounts" { (settings(words, session, &format!("domain:{name}"), &domain["settings"])) }
+                @if domain["serves"] == "accounts" { (settings(words, session, &format!("domain:{name}"), &domain["settings"], outcome)) }
                 @else { p { (words.rooms) } }
             }
         }
@@ -69,9 +76,7 @@ pub(super) fn of_account(
             h2 { (words.set_groups) }
             (form(session, "setGroups", &place, html! {
                 input type="hidden" name="path.address" value=(aor);
-                label for="groups" { (words.set_groups_text) }
-                textarea #groups name="groups" rows="2" { (list("groups").join("\n")) }
-                @if let Some(rule) = fault(outcome, "setGroups", "groups") { p.error { (rule) } }
+                (Blank::of(outcome, "setGroups", &[]).lines("groups", "groups", words.set_groups_text, &list("groups").join("\n")))
                 @if !elsewhere.is_empty() { p.hint { (fill(words.groups_elsewhere, &elsewhere.join(", "))) } }
                 button.quiet { (words.save) }
             }))
@@ -80,13 +85,19 @@ pub(super) fn of_account(
 }
 
 /// A layer's settings for clients, as its JSON is: there are few, and their names are in the manual.
-fn settings(words: &Words, session: &Session, layer: &str, settings: &Value) -> Markup {
-    let id = format!("settings-{layer}");
+fn settings(
+    words: &Words,
+    session: &Session,
+    layer: &str,
+    settings: &Value,
+    outcome: Option<&Outcome>,
+) -> Markup {
+    let (id, blank) =
+        (format!("settings-{layer}"), Blank::of(outcome, "setProfile", &[("path.layer", layer)]));
     html! {
         (form(session, "setProfile", PLACE, html! {
             input type="hidden" name="path.layer" value=(layer);
-            label for=(id) { (words.client_settings) }
-            textarea id=(id) name="settings" rows="2" spellcheck="false" { (settings) }
+            (blank.lines("settings", &id, words.client_settings, &settings.to_string()))
             button.quiet.small { (words.save) }
         }))
     }

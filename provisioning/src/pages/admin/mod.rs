@@ -19,7 +19,8 @@ use serde_json::{Value, json};
 use shared_auth::AccountCard;
 use shared_model::Aor;
 
-use super::account::{date, deed, fault, form, links, told};
+use super::account::{date, deed, form, links, told};
+use super::blank::Blank;
 use super::deeds::Outcome;
 use super::words::Words;
 use super::{page, trouble};
@@ -101,12 +102,12 @@ async fn draw(
         "/admin/bans" => (words.bans, bans::section(face, words, session, asked).await),
         "/admin/timeline" => (words.happened, timeline::section(face, words, session, asked).await),
         "/admin/doctor" => (words.doctor, Some(doctor::section(words, session, outcome))),
-        "/admin/groups" => (words.groups, groups::section(face, words, session, asked).await),
+        "/admin/groups" => (words.groups, groups::section(face, words, session, asked, outcome).await),
         _ => (words.accounts, accounts(face, words, session, asked, outcome).await),
     };
     let Some(body) = body else { return trouble(words) };
     let status = match outcome {
-        Some(Outcome::Refused(_, problem)) => problem.status,
+        Some(Outcome::Refused(refused)) => refused.problem.status,
         _ => StatusCode::OK,
     };
     page(status, words, heading, &links(words, session), &html! { (told(words, outcome)) (body) })
@@ -132,12 +133,13 @@ async fn accounts(
         None => Value::Null,
     };
     let all = listed["accounts"].as_array()?;
+    let new = Blank::of(outcome, "createAccount", &[]);
     let next = listed["after"].as_str().map(|after| {
         format!("/admin?after={}&text={}&group={}", escape(after), escape(text_part), escape(group))
     });
     Some(html! {
         @if let Some(card) = &edited {
-            (edit(words, session, card))
+            (edit(words, session, card, outcome))
             (groups::of_account(words, session, &card.aor, &groups, outcome))
         }
         section {
@@ -176,13 +178,11 @@ async fn accounts(
             h2 { (words.new_account) }
             p { (words.new_account_text) }
             (form(session, "createAccount", "/admin", html! {
-                (super::text_field("address", "address", words.address, "", fault(outcome, "createAccount", "address")))
-                (super::text_field("name", "name", words.invite_name, "", fault(outcome, "createAccount", "name")))
-                label for="numbers" { (words.numbers) }
-                textarea #numbers name="numbers" rows="2" {}
-                @if let Some(rule) = fault(outcome, "createAccount", "numbers") { p.error { (rule) } }
-                label { input type="checkbox" name="video"; (words.video) }
-                label { input type="checkbox" name="admin"; (words.administrator) }
+                (new.line("address", "address", words.address, ""))
+                (new.line("name", "name", words.invite_name, ""))
+                (new.lines("numbers", "numbers", words.numbers, ""))
+                (new.tick("video", words.video))
+                (new.tick("admin", words.administrator))
                 button { (words.new_account) }
             }))
         }
@@ -190,25 +190,21 @@ async fn accounts(
 }
 
 /// What an administrator changes about an account; what is left empty is to be empty.
-fn edit(words: &Words, session: &Session, card: &AccountCard) -> Markup {
+fn edit(words: &Words, session: &Session, card: &AccountCard, outcome: Option<&Outcome>) -> Markup {
+    let blank = Blank::of(outcome, "changeAccount", &[("path.address", card.aor.as_str())]);
     let choice = |label: &str, name: &str, is: bool| {
-        html! {
-            label for=(format!("edit-{name}")) { (label) }
-            select id=(format!("edit-{name}")) name=(name) {
-                option value="true" selected[is] { (words.yes) }
-                option value="false" selected[!is] { (words.no) }
-            }
-        }
+        let choices = [("true", words.yes), ("false", words.no)];
+        blank.choice(name, &format!("edit-{name}"), label, &choices, if is { "true" } else { "false" })
     };
+    let place = format!("/admin?edit={}", escape(card.aor.as_str()));
     html! {
         section {
             h2 { (card.aor) }
             p { a href=(timeline::place(card.aor.as_str())) { (words.happened) } }
-            (form(session, "changeAccount", "/admin", html! {
+            (form(session, "changeAccount", &place, html! {
                 input type="hidden" name="path.address" value=(card.aor);
-                (super::text_field("name", "edit-name", words.invite_name, &card.name, None))
-                label for="edit-numbers" { (words.numbers) }
-                textarea #edit-numbers name="numbers" rows="2" { (card.numbers.join("\n")) }
+                (blank.line("name", "edit-name", words.invite_name, &card.name))
+                (blank.lines("numbers", "edit-numbers", words.numbers, &card.numbers.join("\n")))
                 (choice(words.video, "video", card.video))
                 (choice(words.administrator, "admin", card.admin))
                 button { (words.save) }
@@ -220,6 +216,8 @@ fn edit(words: &Words, session: &Session, card: &AccountCard) -> Markup {
 async fn invites(face: &Face, words: &Words, session: &Session, outcome: Option<&Outcome>) -> Option<Markup> {
     let listed = read(face, session, "listInvites", json!({})).await?;
     let all = listed["invites"].as_array()?;
+    let new = Blank::of(outcome, "createInvite", &[]);
+    let domains: Vec<(&str, &str)> = face.domains.iter().map(|domain| (domain, domain)).collect();
     Some(html! {
         section {
             @if all.is_empty() { p { (words.no_invites) } } @else { table {
@@ -237,20 +235,15 @@ async fn invites(face: &Face, words: &Words, session: &Session, outcome: Option<
         section {
             h2 { (words.make_link) }
             (form(session, "createInvite", "/admin/invites", html! {
-                (super::text_field("user", "user", words.user_name, "", fault(outcome, "createInvite", "user")))
-                @if face.domains.iter().nth(1).is_some() {
-                    label for="domain" { (words.domain) }
-                    select #domain name="domain" {
-                        @for domain in face.domains.iter() {
-                            option value=(domain) selected[domain == face.domains.main()] { (domain) }
-                        }
-                    }
-                }
-                (super::text_field("name", "name", words.invite_name, "", fault(outcome, "createInvite", "name")))
+                (new.line("user", "user", words.user_name, ""))
+                @if domains.len() > 1 { (new.choice("domain", "domain", words.domain, &domains, face.domains.main())) }
+                (new.line("name", "name", words.invite_name, ""))
+                @let wrong = new.fault("days");
                 label for="days" { (words.days) }
-                input #days name="days" type="number" min="1" max="60" value="7";
-                @if let Some(rule) = fault(outcome, "createInvite", "days") { p.error { (rule) } }
-                label { input type="checkbox" name="admin"; (words.administrator) }
+                input #days name="days" type="number" min="1" max="60" value=(new.value("days", "7")) aria-invalid=[wrong.map(|_| "true")]
+                    aria-describedby=[wrong.map(|_| "days-about")];
+                @if let Some(rule) = wrong { p.error #days-about { (rule) } }
+                (new.tick("admin", words.administrator))
                 button { (words.make_link) }
             }))
         }

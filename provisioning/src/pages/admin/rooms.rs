@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::super::account::{deed, fault, form};
+use super::super::account::{deed, form};
+use super::super::blank::Blank;
 use super::super::deeds::Outcome;
 use super::super::text_field;
 use super::super::words::{Words, fill};
@@ -28,6 +29,7 @@ pub(super) async fn section(
         read(face, session, "listRooms", json!({ "after": asked.after, "text": asked.text.trim() })).await?;
     let all = listed["rooms"].as_array()?;
     let last = all.last().map(|room| text(&room["room"])).unwrap_or_default();
+    let new = Blank::of(outcome, "createRoom", &[]);
     Some(html! {
         section {
             form.row method="get" action=(PLACE) role="search" {
@@ -57,15 +59,13 @@ pub(super) async fn section(
             h2 { (words.new_room) }
             p { (words.new_room_text) }
             (form(session, "createRoom", PLACE, html! {
-                (text_field("room", "room", words.address, "", fault(outcome, "createRoom", "room")))
-                (text_field("name", "room-name", words.invite_name, "", fault(outcome, "createRoom", "name")))
-                label for="owners" { (words.owners) }
-                textarea #owners name="owners" rows="2" {}
-                @if let Some(rule) = fault(outcome, "createRoom", "owners") { p.error { (rule) } }
-                (text_field("password", "pin", words.pin, "", fault(outcome, "createRoom", "password")))
-                label { input type="checkbox" name="members_only"; (words.members_only) }
-                label { input type="checkbox" name="moderated"; (words.moderated) }
-                label { input type="checkbox" name="hidden"; (words.hidden) }
+                (new.line("room", "room", words.address, ""))
+                (new.line("name", "room-name", words.invite_name, ""))
+                (new.lines("owners", "owners", words.owners, ""))
+                (new.line("password", "pin", words.pin, ""))
+                (new.tick("members_only", words.members_only))
+                (new.tick("moderated", words.moderated))
+                (new.tick("hidden", words.hidden))
                 button { (words.new_room) }
             }))
         }
@@ -105,6 +105,7 @@ async fn affiliations(
         escape(asked.text.trim()),
         escape(&last)
     );
+    let set = Blank::of(outcome, "setAffiliation", &[]);
     let kinds = |is_none: bool| {
         let all = [
             ("owner", words.owner),
@@ -141,10 +142,9 @@ async fn affiliations(
             @if listed["more"] == true { p { a href=(next) { (words.more) } } }
             (form(session, "setAffiliation", &place, html! {
                 input type="hidden" name="path.room" value=(room);
-                (text_field("address", "whom", words.address, "", fault(outcome, "setAffiliation", "address")))
-                label for="to" { (words.kind) }
-                select #to name="affiliation" { @for (word, shown) in kinds(true) { option value=(word) selected[word == "member"] { (shown) } } }
-                (text_field("reason", "reason", words.reason, "", None))
+                (set.line("address", "whom", words.address, ""))
+                (set.choice("affiliation", "to", words.kind, &kinds(true).collect::<Vec<_>>(), "member"))
+                (set.line("reason", "reason", words.reason, ""))
                 button.quiet { (words.save) }
             }))
         }
@@ -236,7 +236,7 @@ async fn one(
             @let participants = list(&shown["participants"]);
             (form(session, "callInto", &place, html! {
                 input type="hidden" name="path.room" value=(room);
-                (text_field("callee", "callee", words.callee, "", fault(outcome, "callInto", "callee")))
+                (Blank::of(outcome, "callInto", &[]).line("callee", "callee", words.callee, ""))
                 button { (words.call_into) }
             }))
             @if !participants.is_empty() {
