@@ -15,6 +15,7 @@ use shared_model::Protection;
 use shared_runtime::unix_millis;
 use shared_store::StoreError;
 
+use super::asked::asked_deed;
 use super::blank::Blank;
 use super::deeds::Outcome;
 use super::words::{Words, fill};
@@ -249,7 +250,7 @@ fn device_list(
                     tbody { @for device in &all {
                         @let name = device["name"].as_str().unwrap_or_default();
                         tr { td { (name) } td { (date(words, &device["created"])) } td {
-                            (deed(session, "removeDevice", "/account", &[("path.name", name)], words.remove, name))
+                            (asked_deed(words, session, "removeDevice", "/account", &[("path.name", name)], name))
                         } }
                     } }
                 }

@@ -13,6 +13,15 @@ for (const form of document.querySelectorAll("form[data-ask]")) {
     if (!confirm(form.dataset.ask)) event.preventDefault();
   });
 }
+for (const button of document.querySelectorAll("button[data-ask]")) {
+  button.addEventListener("click", (event) => {
+    if (!confirm(button.dataset.ask)) return event.preventDefault();
+    // Without it a page asks.
+    const sure = document.createElement("input");
+    [sure.type, sure.name, sure.value] = ["hidden", "sure", "yes"];
+    button.form.append(sure);
+  });
+}
 for (const input of document.querySelectorAll("input[data-shrink]")) {
   input.addEventListener("change", async () => {
     try {

@@ -19,7 +19,7 @@ use shared_runtime::http::Peer;
 
 use super::account::Parts;
 use super::words::Words;
-use super::{account, admin, upload};
+use super::{account, admin, asked, upload};
 use crate::Face;
 use crate::api::caller::Caller;
 use crate::api::problem::Problem;
@@ -91,10 +91,16 @@ async fn carry_out(
     let Some(operation) = api::table().find(|operation| operation.id == id) else {
         return StatusCode::NOT_FOUND.into_response();
     };
+    let asked = asked::question(Words::of(headers), operation.id, named);
+    if let Some((text, label)) = asked.filter(|_| named("sure").is_empty()) {
+        let (path, query) = place(named("back"));
+        let back = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+        return asked::ask(Words::of(headers), &session, operation.id, (&text, label), &back, &pairs);
+    }
     let part =
         |(name, value): &(String, String)| Some((name.strip_prefix("path.")?.to_owned(), value.clone()));
     let path: HashMap<String, String> = pairs.iter().filter_map(part).collect();
-    let is_own = |name: &str| ["key", "back"].contains(&name) || name.starts_with("path.");
+    let is_own = |name: &str| ["key", "back", "sure"].contains(&name) || name.starts_with("path.");
     // A number that is left empty is not given; a text or a list that is left empty is to be empty.
     let is_number =
         |name: &str| operation.takes.iter().any(|field| field.name == name && field.kind == Kind::Number);

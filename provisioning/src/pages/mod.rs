@@ -5,6 +5,7 @@
 
 mod account;
 mod admin;
+mod asked;
 mod blank;
 mod deeds;
 mod elsewhere;

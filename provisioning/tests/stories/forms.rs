@@ -129,3 +129,70 @@ async fn an_invitation_marks_the_field_that_is_at_fault() {
         assert!(tag(&page, "user").contains(&format!("value=\"{user}\"")), "{page}");
     }
 }
+
+#[tokio::test]
+async fn what_cannot_be_taken_back_is_asked_about_without_a_script() {
+    let house = house("asked").await;
+    house.auth.book.set_profile(house.alice, Profile { admin: true, ..Profile::default() }).await.unwrap();
+    let (cookie, key) = sign_in(&house).await;
+    let send = async |operation: &str, form: &str| {
+        house.send(&format!("POST /do/{operation}"), &format!("{cookie}{FORM}"), form).await
+    };
+    let bob = "bob@example.org".parse().unwrap();
+    send("createAccount", &format!("key={key}&back=/admin&address=bob%40example.org")).await;
+    send("addDevice", &format!("key={key}&back=/account&name=PHONE")).await;
+    for (operation, field, question, button, back) in [
+        (
+            "removeOneAccount",
+            "path.address=bob%40example.org",
+            "Remove bob@example.org for good?",
+            "Remove",
+            "/admin",
+        ),
+        (
+            "destroyRoom",
+            "path.room=dev%40conference.example.org",
+            "End dev@conference.example.org for good",
+            "End the room",
+            "/admin/rooms",
+        ),
+        ("removeDevice", "path.name=PHONE", "Take the password of PHONE back?", "Remove", "/account"),
+        (
+            "revokeInvite",
+            "path.id=abcdefghijklmnop",
+            "Take the invitation abcdefghijklmnop back?",
+            "Remove",
+            "/admin/invites",
+        ),
+        (
+            "liftBan",
+            "address=bob%40example.org",
+            "Lift what slows bob@example.org down?",
+            "Lift",
+            "/admin/bans",
+        ),
+    ] {
+        let asked = send(operation, &format!("key={key}&back={back}&{field}")).await;
+        assert!(asked.starts_with("HTTP/1.1 200") && asked.contains(question), "{asked}");
+        assert!(asked.contains(&format!("<form method=\"post\" action=\"/do/{operation}\">")), "{asked}");
+        assert!(asked.contains(&format!("<button class=\"grave\">{button}</button>")), "{asked}");
+        assert!(asked.contains(&format!("<a href=\"{back}\">No, go back</a>")), "{asked}");
+        assert!(asked.contains("name=\"sure\" value=\"yes\""), "{asked}");
+        let strange = send(operation, &format!("key=x&back={back}&{field}")).await;
+        assert!(strange.starts_with("HTTP/1.1 403"), "{strange}");
+    }
+    let apps = || house.auth.book.app_passwords(house.alice);
+    assert!(house.auth.directory.by_aor(&bob).await.unwrap().is_some() && apps().await.unwrap().len() == 1);
+
+    let form = format!("key={key}&back=/admin&path.address=bob%40example.org&sure=yes");
+    let done = send("removeOneAccount", &form).await;
+    assert!(done.contains("location: /admin?done=removeOneAccount"), "{done}");
+    assert!(house.auth.directory.by_aor(&bob).await.unwrap().is_none());
+    let done = send("removeDevice", &format!("key={key}&back=/account&path.name=PHONE&sure=yes")).await;
+    assert!(done.contains("done=removeDevice") && apps().await.unwrap().is_empty(), "{done}");
+    // The script's dialogs.
+    for (path, many) in [("/admin", 1), ("/admin/rooms?room=dev@conference.example.org", 1)] {
+        let page = house.send(&format!("GET {path}"), &cookie, "").await;
+        assert_eq!(page.matches("data-ask=").count(), many, "{path}: {page}");
+    }
+}

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::super::account::deed;
+use super::super::asked::asked_deed;
 use super::super::text_field;
 use super::super::words::Words;
 use super::rooms::affiliation;
@@ -38,7 +39,7 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
                         }
                         td { div.row {
                             @if is_disabled { (deed(session, "changeAccount", PLACE, &[("path.address", &aor), ("enabled", "true")], words.enable, &aor)) }
-                            @if !ban["seconds"].is_null() || !networks_of(ban).is_empty() { (deed(session, "liftBan", PLACE, &[("address", &aor)], words.lift, &aor)) }
+                            @if !ban["seconds"].is_null() || !networks_of(ban).is_empty() { (asked_deed(words, session, "liftBan", PLACE, &[("address", &aor)], &aor)) }
                         } }
                     }
                 } }
@@ -55,7 +56,7 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
                         td { (network) }
                         td { (ban["failures"]) }
                         td { (wait(words, &ban["seconds"])) }
-                        td { (deed(session, "liftBan", PLACE, &[("network", &network)], words.lift, &network)) }
+                        td { (asked_deed(words, session, "liftBan", PLACE, &[("network", &network)], &network)) }
                     }
                 } }
             } }

@@ -20,6 +20,7 @@ use shared_auth::AccountCard;
 use shared_model::Aor;
 
 use super::account::{date, deed, form, links, told};
+use super::asked::asked_deed;
 use super::blank::Blank;
 use super::deeds::Outcome;
 use super::words::Words;
@@ -162,12 +163,10 @@ async fn accounts(
                         td { div.row {
                             (deed(session, "makeResetLink", "/admin", &[("path.address", &aor)], words.reset_link, &aor))
                             (deed(session, "changeAccount", "/admin", &[("path.address", &aor), ("enabled", if enabled { "false" } else { "true" })], if enabled { words.disable } else { words.enable }, &aor))
-                            form method="post" action="/do/removeOneAccount" data-ask=(super::words::fill(words.remove_ask, &aor)) {
-                                input type="hidden" name="key" value=(session.key);
-                                input type="hidden" name="back" value="/admin";
+                            (form(session, "removeOneAccount", "/admin", html! {
                                 input type="hidden" name="path.address" value=(aor);
-                                button.grave.small aria-label=(format!("{}: {aor}", words.remove)) { (words.remove) }
-                            }
+                                button.grave.small data-ask=(super::words::fill(words.remove_ask, &aor)) aria-label=(format!("{}: {aor}", words.remove)) { (words.remove) }
+                            }))
                         } }
                     }
                 } }
@@ -227,7 +226,7 @@ async fn invites(face: &Face, words: &Words, session: &Session, outcome: Option<
                     tr {
                         td { (words.of_event("invite", &text(&invite["kind"]))) " " (text(&invite["user"])) " " (text(&invite["domain"])) " " (text(&invite["contact"])) }
                         td { (date(words, &invite["expires"])) }
-                        td { (deed(session, "revokeInvite", "/admin/invites", &[("path.id", &id)], words.remove, &id)) }
+                        td { (asked_deed(words, session, "revokeInvite", "/admin/invites", &[("path.id", &id)], &id)) }
                     }
                 } }
             } }

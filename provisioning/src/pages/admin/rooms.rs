@@ -150,12 +150,10 @@ async fn affiliations(
         }
         section {
             h2 { (words.end_room) }
-            form method="post" action="/do/destroyRoom" data-ask=(fill(words.end_room_ask, room)) {
-                input type="hidden" name="key" value=(session.key);
-                input type="hidden" name="back" value=(PLACE);
+            (form(session, "destroyRoom", PLACE, html! {
                 input type="hidden" name="path.room" value=(room);
-                button.grave { (words.end_room) }
-            }
+                button.grave data-ask=(fill(words.end_room_ask, room)) { (words.end_room) }
+            }))
         }
     })
 }
