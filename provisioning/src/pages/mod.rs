@@ -7,6 +7,7 @@ mod account;
 mod admin;
 mod asked;
 mod blank;
+mod compressed;
 mod deeds;
 mod elsewhere;
 mod forgotten;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use maud::{DOCTYPE, Markup, html};
@@ -67,6 +68,7 @@ pub(crate) fn router() -> Router<Arc<Face>> {
         .route("/assets/cusax.css", get(|| async { asset("text/css; charset=utf-8", STYLE) }))
         .route("/assets/cusax.js", get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))
         .layer(map_response(guard))
+        .layer(from_fn(compressed::compress))
 }
 
 /// A whole page.

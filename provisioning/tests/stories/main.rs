@@ -17,3 +17,4 @@ mod own_chat;
 mod room_calls;
 mod search;
 mod voicemail;
+mod weight;

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use shared_auth::AccountCard;
 use shared_model::Aor;
 
-use super::account::{date, deed, form, links, told};
+use super::account::{date, form, links, told};
 use super::asked::asked_deed;
 use super::blank::Blank;
 use super::deeds::Outcome;
@@ -160,14 +160,7 @@ async fn accounts(
                         td { a href=(format!("/admin?edit={}", escape(&aor))) { (aor) } @if account["admin"] == true { " (" (words.administrator) ")" } @if !enabled { " " span.error { (words.disabled) } } }
                         td { (text(&account["name"])) }
                         td { (numbers.join(", ")) }
-                        td { div.row {
-                            (deed(session, "makeResetLink", "/admin", &[("path.address", &aor)], words.reset_link, &aor))
-                            (deed(session, "changeAccount", "/admin", &[("path.address", &aor), ("enabled", if enabled { "false" } else { "true" })], if enabled { words.disable } else { words.enable }, &aor))
-                            (form(session, "removeOneAccount", "/admin", html! {
-                                input type="hidden" name="path.address" value=(aor);
-                                button.grave.small data-ask=(super::words::fill(words.remove_ask, &aor)) aria-label=(format!("{}: {aor}", words.remove)) { (words.remove) }
-                            }))
-                        } }
+                        td { (account_deeds(words, session, &aor, enabled)) }
                     }
                 } }
             } } }
@@ -186,6 +179,24 @@ async fn accounts(
             }))
         }
     })
+}
+
+/// What is done to an account by one button, all of them in one form, since a page has many.
+fn account_deeds(words: &Words, session: &Session, aor: &str, is_enabled: bool) -> Markup {
+    let named = |label: &str| format!("{label}: {aor}");
+    let (wish, label) = if is_enabled { ("false", words.disable) } else { ("true", words.enable) };
+    form(
+        session,
+        "makeResetLink",
+        "/admin",
+        html! { div.row {
+            input type="hidden" name="path.address" value=(aor);
+            button.quiet.small aria-label=(named(words.reset_link)) { (words.reset_link) }
+            button.quiet.small formaction="/do/changeAccount" name="enabled" value=(wish) aria-label=(named(label)) { (label) }
+            button.grave.small formaction="/do/removeOneAccount" data-ask=(super::words::fill(words.remove_ask, aor))
+                aria-label=(named(words.remove)) { (words.remove) }
+        } },
+    )
 }
 
 /// What an administrator changes about an account; what is left empty is to be empty.
