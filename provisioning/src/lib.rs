@@ -212,6 +212,7 @@ pub fn router(parts: Parts) -> Router {
         .merge(api::router())
         .merge(directory::router())
         .merge(pages::router())
+        .fallback(pages::astray::nowhere)
         .layer(DefaultBodyLimit::max(LONGEST_FORM))
         .layer(from_fn(bound))
         .layer(map_response_with_state(has_default_port(&face), guard))

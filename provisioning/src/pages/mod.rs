@@ -6,6 +6,8 @@
 mod account;
 mod admin;
 mod asked;
+mod assets;
+pub(crate) mod astray;
 mod blank;
 mod compressed;
 mod deeds;
@@ -65,8 +67,8 @@ pub(crate) fn router() -> Router<Arc<Face>> {
         )
         .route("/do/{operation}", post(deeds::run))
         .route("/language/{tag}", get(words::choose))
-        .route("/assets/cusax.css", get(|| async { asset("text/css; charset=utf-8", STYLE) }))
-        .route("/assets/cusax.js", get(|| async { asset("text/javascript; charset=utf-8", SCRIPT) }))
+        .route("/assets/{name}", get(assets::get))
+        .layer(from_fn(astray::in_words))
         .layer(map_response(guard))
         .layer(from_fn(compressed::compress))
 }
@@ -81,8 +83,8 @@ fn page(status: StatusCode, words: &Words, heading: &str, links: &[(&str, &str)]
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="robots" content="noindex, nofollow";
                 title { (heading) " – " (words.title) }
-                link rel="stylesheet" href="/assets/cusax.css";
-                script src="/assets/cusax.js" defer {}
+                link rel="stylesheet" href=(format!("/assets/{}", assets::STYLE.name));
+                script src=(format!("/assets/{}", assets::SCRIPT.name)) defer {}
             }
             body {
                 header {
@@ -194,11 +196,6 @@ fn put_guards(response: &mut Response) {
     }
 }
 
-fn asset(media_type: &'static str, text: &'static str) -> Response {
-    ([(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "public, max-age=3600")], text)
-        .into_response()
-}
-
 const GUARDS: [(&str, &str); 8] = [
     (
         "content-security-policy",
@@ -214,6 +211,3 @@ const GUARDS: [(&str, &str); 8] = [
     ("cross-origin-resource-policy", "same-origin"),
     ("permissions-policy", "camera=(), microphone=(), geolocation=(), payment=()"),
 ];
-
-const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("cusax.js");

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test fails by panicking")]
 
 mod api;
+mod astray;
 mod audit;
 mod common;
 mod directory;

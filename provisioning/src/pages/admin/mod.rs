@@ -139,6 +139,7 @@ async fn accounts(
         format!("/admin?after={}&text={}&group={}", escape(after), escape(text_part), escape(group))
     });
     Some(html! {
+        @if edited.is_none() && !asked.edit.is_empty() { p.error role="alert" { (super::words::fill(words.no_account, &asked.edit)) } }
         @if let Some(card) = &edited {
             (edit(words, session, card, outcome))
             (groups::of_account(words, session, &card.aor, &groups, outcome))

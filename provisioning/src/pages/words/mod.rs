@@ -38,7 +38,7 @@ macro_rules! words {
 
 words! {
     lang, language, title, copy, optional,
-    not_found_title, not_found_text,
+    not_found_title, not_found_text, nowhere_title, nowhere_text, not_understood_title, not_understood_text, no_account,
     invite_title, invite_text, invite_by, invite_user, invite_user_hint, invite_name, invite_password, invite_password_hint,
     invite_submit, invite_app_title, invite_app_text, invite_app_open, invite_app_code, contact_title, contact_text,
     reset_title, reset_text, reset_submit, reset_done, taken, throttled, trouble,
