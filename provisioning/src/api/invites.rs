@@ -76,6 +76,16 @@ pub(super) const TABLE: &[Operation] = &[
         summary: "Invites somebody to an account and to the own list",
         run: operation!(invite_contact),
     },
+    Operation {
+        id: "revokeOwnInvite",
+        method: Method::DELETE,
+        path: "/account/invites/{id}",
+        scope: Scope::AccountWrite,
+        takes: &[],
+        gives: "",
+        summary: "Takes an own invitation back",
+        run: operation!(revoke_own),
+    },
 ];
 
 async fn list(face: &Face, _: &Ask) -> Result<Value, Problem> {
@@ -138,7 +148,19 @@ async fn make(face: &Face, ask: &Ask, opens: Opens) -> Result<Value, Problem> {
 async fn revoke(face: &Face, ask: &Ask) -> Result<Value, Problem> {
     let id = ask.part("id");
     let all = face.auth.invites.list(unix_millis()).await?;
-    let before = all.iter().find(|invite| invite.id == id).map_or(Value::Null, to_json);
+    take_back(face, ask, all.iter().find(|invite| invite.id == id)).await
+}
+
+async fn revoke_own(face: &Face, ask: &Ask) -> Result<Value, Problem> {
+    let (id, own) = (ask.part("id"), Some(ask.caller.card.account));
+    let all = face.auth.invites.list(unix_millis()).await?;
+    let found = all.iter().find(|invite| invite.id == id && invite.by == own);
+    take_back(face, ask, Some(found.ok_or_else(|| Problem::nothing("invitation"))?)).await
+}
+
+/// Takes the invitation back whose id is asked for; it is what was there, if it was listed.
+async fn take_back(face: &Face, ask: &Ask, invite: Option<&Invite>) -> Result<Value, Problem> {
+    let (id, before) = (ask.part("id"), invite.map_or(Value::Null, to_json));
     if !face.auth.invites.revoke(id).await? {
         return Err(Problem::nothing("invitation"));
     }

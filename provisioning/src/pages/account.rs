@@ -93,6 +93,7 @@ pub(super) async fn show(
     let Ok(keeper) = face.auth.book.keeper(session.card.account).await else { return trouble(words) };
     let lists = [read(face, session, "listDevices").await, read(face, session, "listSessions").await];
     let [Some(devices), Some(sessions)] = lists else { return trouble(words) };
+    let Some(invites) = read(face, session, "listOwnInvites").await else { return trouble(words) };
     let Some(chat) = own::sections(face, words, session, &parts.blocked, outcome).await else {
         return trouble(words);
     };
@@ -107,7 +108,7 @@ pub(super) async fn show(
         (halves(face, words, session, &up, outcome))
         (device_list(words, session, &devices, keeper, outcome))
         (session_list(words, session, &sessions))
-        (forms(face, words, session, keeper, outcome))
+        (forms(face, words, session, (keeper, &invites), outcome))
         (chat)
         (listing)
         (call_list(words, &calls))
@@ -293,7 +294,7 @@ fn forms(
     face: &Face,
     words: &Words,
     session: &Session,
-    keeper: Option<Source>,
+    (keeper, invites): (Option<Source>, &Value),
     outcome: Option<&Outcome>,
 ) -> Markup {
     let change = Blank::of(outcome, "changePassword", &[]);
@@ -310,6 +311,7 @@ fn forms(
                     p { (words.invite_contact_text) }
                     (form(session, "inviteContact", "/account", html! { button.quiet { (words.make_link) } }))
                 }
+                (open_invites(words, session, invites))
             }
             section {
                 h2 { (words.change_password) }
@@ -323,6 +325,22 @@ fn forms(
             }
         }
     }
+}
+
+/// Links that nobody followed yet, each to be taken back.
+fn open_invites(words: &Words, session: &Session, invites: &Value) -> Markup {
+    let all = invites["invites"].as_array().map_or(&[][..], Vec::as_slice);
+    html! { @if !all.is_empty() { table {
+        thead { tr { th { (words.invites) } th { (words.left) } th { span.unseen { (words.deed) } } } }
+        tbody { @for invite in all {
+            @let id = invite["id"].as_str().unwrap_or_default();
+            tr {
+                td { (id) }
+                td data-label=(words.left) { (date(words, &invite["expires"])) }
+                td { (asked_deed(words, session, "revokeOwnInvite", "/account", &[("path.id", id)], id)) }
+            }
+        } }
+    } } }
 }
 
 fn call_list(words: &Words, page: &calls::Page) -> Markup {

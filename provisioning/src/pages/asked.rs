@@ -20,7 +20,7 @@ pub(super) fn question<'a>(
         "removeOneAccount" => (words.remove_ask, field("path.address"), words.remove),
         "destroyRoom" => (words.end_room_ask, field("path.room"), words.end_room),
         "removeDevice" => (words.remove_device_ask, field("path.name"), words.remove),
-        "revokeInvite" => (words.revoke_ask, field("path.id"), words.remove),
+        "revokeInvite" | "revokeOwnInvite" => (words.revoke_ask, field("path.id"), words.remove),
         "liftBan" => {
             let address = field("address");
             (words.lift_ask, if address.is_empty() { field("network") } else { address }, words.lift)

@@ -135,3 +135,54 @@ async fn an_invitation_does_not_tell_of_many_names_whether_they_are_taken() {
     }
     assert!(last.starts_with("HTTP/1.1 429"), "{last}");
 }
+
+#[tokio::test]
+async fn who_invited_takes_an_open_invitation_back_and_nobody_elses() {
+    let house = house("taken-back").await;
+    let token = |scopes: &'static [&'static str]| {
+        let holder = (house.alice, shared_auth::Holder::Person);
+        let bearers = house.auth.bearers.clone();
+        async move { bearers.issue(holder, "test", scopes, WEEK, unix_millis()).await.unwrap().0 }
+    };
+    let (reads, writes) = (token(&["account:read"]).await, token(&["account:read", "account:write"]).await);
+    let (status, made) = house.call(&writes, "POST /api/v1/account/invites", "{}").await;
+    assert_eq!(status, 200, "{made}");
+    let link = made["link"].as_str().unwrap();
+    let page = format!("GET {}", &link[link.find("/invite/").unwrap()..]);
+    assert!(house.ask(&page, "").await.starts_with("HTTP/1.1 200"));
+    invite(&house, "the operator's", None).await;
+    let all = house.auth.invites.list(unix_millis()).await.unwrap();
+    let others = all.iter().find(|invite| invite.by.is_none()).unwrap();
+    let path = |id: &str| format!("DELETE /api/v1/account/invites/{id}");
+    let own = made["invite"]["id"].as_str().unwrap();
+
+    assert_eq!(house.call(&writes, &path(&others.id), "").await.0, 404, "it is not hers");
+    assert_eq!(house.call(&reads, &path(own), "").await.0, 403);
+    let (cookie, key) = crate::common::sign_in(&house).await;
+    let account = house.send("GET /account", &cookie, "").await;
+    assert!(account.contains(own) && !account.contains(&others.id), "{account}");
+    assert_eq!(house.call(&writes, &path(own), "").await.0, 204);
+    assert_eq!(house.call(&writes, &path(own), "").await.0, 404);
+    assert!(house.ask(&page, "").await.starts_with("HTTP/1.1 404"), "the link is of no use");
+    assert_eq!(house.auth.invites.list(unix_millis()).await.unwrap(), std::slice::from_ref(others));
+
+    // The same by the button.
+    let (_, made) = house.call(&writes, "POST /api/v1/account/invites", "{}").await;
+    let own = made["invite"]["id"].as_str().unwrap();
+    let form = format!("key={key}&back=/account&path.id={own}&sure=yes");
+    let headers = format!("{cookie}Content-Type: application/x-www-form-urlencoded\r\n");
+    let done = house.send("POST /do/revokeOwnInvite", &headers, &form).await;
+    assert!(done.contains("location: /account?done=revokeOwnInvite"), "{done}");
+    assert_eq!(house.auth.invites.list(unix_millis()).await.unwrap(), std::slice::from_ref(others));
+    house
+        .auth
+        .book
+        .set_profile(house.alice, shared_auth::Profile { admin: true, ..Default::default() })
+        .await
+        .unwrap();
+    let admin = token(&["admin:read"]).await;
+    let (_, audit) = house.call(&admin, "GET /api/v1/audit?max=1", "").await;
+    let entry = &audit["changes"][0];
+    assert_eq!((&entry["what"], &entry["on"]), (&"invitation taken back".into(), &own.into()), "{audit}");
+    assert_eq!(entry["before"]["kind"], "account", "{audit}");
+}
