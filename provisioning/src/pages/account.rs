@@ -250,7 +250,7 @@ fn device_list(
                     thead { tr { th { (words.device) } th { (words.since) } th { span.unseen { (words.deed) } } } }
                     tbody { @for device in &all {
                         @let name = device["name"].as_str().unwrap_or_default();
-                        tr { td { (name) } td { (date(words, &device["created"])) } td {
+                        tr { td { (name) } td data-label=(words.since) { (date(words, &device["created"])) } td {
                             (asked_deed(words, session, "removeDevice", "/account", &[("path.name", name)], name))
                         } }
                     } }
@@ -275,7 +275,7 @@ fn session_list(words: &Words, session: &Session, sessions: &Value) -> Markup {
                     @let (id, name) = (one["id"].as_str().unwrap_or_default(), one["name"].as_str().unwrap_or_default());
                     tr {
                         td { (name) @if one["current"] == true { " (" (words.this_one) ")" } }
-                        td { (date(words, &one["created"])) }
+                        td data-label=(words.since) { (date(words, &one["created"])) }
                         td { @if one["current"] != true {
                             (deed(session, "endSession", "/account", &[("path.id", id)], words.end, name))
                         } }

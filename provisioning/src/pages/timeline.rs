@@ -41,7 +41,7 @@ pub(super) fn lines(words: &Words, read: &Value, rest: impl Fn(&str) -> Option<S
                 thead { tr { th { (words.time_utc) } th { (words.event) } th { (words.what) } } }
                 tbody { @for entry in entries {
                     tr {
-                        td { (moment(&entry["time"])) }
+                        td data-label=(words.time_utc) { (moment(&entry["time"])) }
                         td {
                             @let event = text(&entry["event"]);
                             (text(&entry["protocol"])) ": " (words.said(&event.replace('_', " ")))

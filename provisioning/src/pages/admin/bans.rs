@@ -54,7 +54,7 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
                     @let network = text(&ban["network"]);
                     tr {
                         td { (network) }
-                        td { (ban["failures"]) }
+                        td data-label=(words.failures) { (ban["failures"]) }
                         td { (wait(words, &ban["seconds"])) }
                         td { (asked_deed(words, session, "liftBan", PLACE, &[("network", &network)], &network)) }
                     }

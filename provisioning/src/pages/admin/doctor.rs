@@ -35,10 +35,11 @@ fn found(words: &Words, looked: &Value) -> Markup {
                 tbody { @for finding in findings.iter().take(MOST) {
                     @let severity = text(&finding["severity"]);
                     tr {
-                        td { (words.of_event("check", &text(&finding["check"]))) }
-                        td { @if is_ill(finding) { span.error { (words.of_event("severity", &severity)) } } @else { (words.of_event("severity", &severity)) } }
-                        td { (words.said(&text(&finding["text"]))) }
-                        td { (words.said(&text(&finding["remedy"]))) }
+                        td data-label=(words.check) { (words.of_event("check", &text(&finding["check"]))) }
+                        td data-label=(words.result) { @if is_ill(finding) { span.error { (words.of_event("severity", &severity)) } } @else { (words.of_event("severity", &severity)) } }
+                        td data-label=(words.what) { (words.said(&text(&finding["text"]))) }
+                        @let remedy = text(&finding["remedy"]);
+                        td data-label=[(!remedy.is_empty()).then_some(words.to_do)] { (words.said(&remedy)) }
                     }
                 } }
             } }

@@ -159,8 +159,9 @@ async fn accounts(
                     @let numbers: Vec<String> = account["numbers"].as_array().into_iter().flatten().map(text).collect();
                     tr {
                         td { a href=(format!("/admin?edit={}", escape(&aor))) { (aor) } @if account["admin"] == true { " (" (words.administrator) ")" } @if !enabled { " " span.error { (words.disabled) } } }
-                        td { (text(&account["name"])) }
-                        td { (numbers.join(", ")) }
+                        @let name = text(&account["name"]);
+                        td data-label=[(!name.is_empty()).then_some(words.name)] { (name) }
+                        td data-label=[(!numbers.is_empty()).then_some(words.numbers)] { (numbers.join(", ")) }
                         td { (account_deeds(words, session, &aor, enabled)) }
                     }
                 } }
@@ -237,7 +238,7 @@ async fn invites(face: &Face, words: &Words, session: &Session, outcome: Option<
                     @let id = text(&invite["id"]);
                     tr {
                         td { (words.of_event("invite", &text(&invite["kind"]))) " " (text(&invite["user"])) " " (text(&invite["domain"])) " " (text(&invite["contact"])) }
-                        td { (date(words, &invite["expires"])) }
+                        td data-label=(words.left) { (date(words, &invite["expires"])) }
                         td { (asked_deed(words, session, "revokeInvite", "/admin/invites", &[("path.id", &id)], &id)) }
                     }
                 } }
@@ -288,11 +289,11 @@ async fn service(face: &Face, words: &Words, session: &Session, asked: &Asked) -
                 } }
                 tbody { @for change in listed {
                     tr {
-                        td { (date(words, &change["time"])) }
-                        td { (change["who"].as_str().unwrap_or("–")) @if let Some(from) = change["from"].as_str() { br; span.hint { (from) } } }
-                        td { (words.said(&text(&change["what"]))) }
-                        td { (text(&change["on"])) }
-                        (states(&change["before"], &change["after"]))
+                        td data-label=(words.time) { (date(words, &change["time"])) }
+                        td data-label=(words.who) { (change["who"].as_str().unwrap_or("–")) @if let Some(from) = change["from"].as_str() { br; span.hint { (from) } } }
+                        td data-label=(words.what) { (words.said(&text(&change["what"]))) }
+                        td data-label=(words.on) { (text(&change["on"])) }
+                        (states(words, &change["before"], &change["after"]))
                     }
                 } }
             } }
@@ -304,8 +305,8 @@ async fn service(face: &Face, words: &Words, session: &Session, asked: &Asked) -
 }
 
 /// What was and what is, in two cells: of states that are there, what differs.
-fn states(before: &Value, after: &Value) -> Markup {
-    let cell = |state: &Value, other: &Value| {
+fn states(words: &Words, before: &Value, after: &Value) -> Markup {
+    let cell = |label: &str, state: &Value, other: &Value| {
         let shown = match (state.as_object(), other.as_object()) {
             (Some(fields), Some(others)) => {
                 let differs = |(name, value): &(&String, &Value)| others.get(*name) != Some(*value);
@@ -322,9 +323,9 @@ fn states(before: &Value, after: &Value) -> Markup {
             }
             other => vec![word(other)],
         };
-        html! { td { @for line in lines { div { (line) } } } }
+        html! { td data-label=[(!lines.is_empty()).then_some(label)] { @for line in lines { div { (line) } } } }
     };
-    html! { (cell(before, after)) (cell(after, before)) }
+    html! { (cell(words.before, before, after)) (cell(words.after, after, before)) }
 }
 
 /// A value of a state, a text without its quotes.

@@ -44,9 +44,10 @@ pub(super) async fn section(
                         tr {
                             td { a href=(format!("/admin/rooms?room={}", escape(&address))) { (address) }
                                 @if room["hidden"] == true { " (" (words.hidden) ")" } @if room["members_only"] == true { " (" (words.members_only) ")" } }
-                            td { (text(&room["name"])) }
-                            td { (room["occupants"]) }
-                            td { (room["in_call"]) }
+                            @let name = text(&room["name"]);
+                            td data-label=[(!name.is_empty()).then_some(words.name)] { (name) }
+                            td data-label=(words.in_chat) { (room["occupants"]) }
+                            td data-label=(words.in_call) { (room["in_call"]) }
                         }
                     } }
                 } }
