@@ -42,7 +42,7 @@ impl Session {
     /// The session, for a form that carries its key.
     pub(crate) async fn posted(parts: &Parts, headers: &HeaderMap, key: &str) -> Result<Self, Response> {
         let session = Self::needed(parts, headers).await?;
-        if session.key == key && is_from_here(headers) {
+        if session.key == key && is_from_here(parts, headers) {
             return Ok(session);
         }
         Err(foreign())
@@ -83,13 +83,27 @@ pub(crate) fn go(path: &str) -> Response {
 }
 
 /// Whether the browser says that the request comes from a page of ours, or says nothing.
-pub(crate) fn is_from_here(headers: &HeaderMap) -> bool {
+pub(crate) fn is_from_here(parts: &Parts, headers: &HeaderMap) -> bool {
+    is_ours(parts.public_url.as_deref(), headers)
+}
+
+/// An origin of ours is the host that was asked, or what `http.public_url` says: a proxy before us may name another host, or no port.
+fn is_ours(public_url: Option<&str>, headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let is_same_site = text("sec-fetch-site").is_none_or(|site| site == "same-origin" || site == "none");
+    let is_public =
+        |host: &str| public_url.and_then(host_of).is_some_and(|own| own.eq_ignore_ascii_case(host));
     let is_same_origin = text("origin").is_none_or(|origin| {
-        origin.split_once("://").is_some_and(|(scheme, host)| scheme == "https" && text("host") == Some(host))
+        let host = origin.strip_prefix("https://");
+        host.is_some_and(|host| text("host") == Some(host) || is_public(host))
     });
     is_same_site && is_same_origin
+}
+
+/// The host of a URL with its port, as an origin has it (RFC 6454 §6.2).
+fn host_of(url: &str) -> Option<&str> {
+    let host = url.strip_prefix("https://")?.split(['/', '?', '#']).next()?;
+    Some(host.strip_suffix(":443").unwrap_or(host))
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {
@@ -157,15 +171,28 @@ mod tests {
 
     #[test]
     fn forms_of_other_sites_are_not_from_here() {
-        assert!(is_from_here(&headers(&[
-            ("host", "a:1"),
-            ("origin", "https://a:1"),
-            ("sec-fetch-site", "same-origin")
-        ])));
-        assert!(is_from_here(&headers(&[("host", "a")])));
-        assert!(!is_from_here(&headers(&[("host", "a"), ("origin", "https://b")])));
-        assert!(!is_from_here(&headers(&[("host", "a"), ("origin", "null")])));
-        assert!(!is_from_here(&headers(&[("host", "a"), ("sec-fetch-site", "cross-site")])));
+        assert!(is_ours(
+            None,
+            &headers(&[("host", "a:1"), ("origin", "https://a:1"), ("sec-fetch-site", "same-origin")])
+        ));
+        assert!(is_ours(None, &headers(&[("host", "a")])));
+        assert!(!is_ours(None, &headers(&[("host", "a"), ("origin", "https://b")])));
+        assert!(!is_ours(None, &headers(&[("host", "a"), ("origin", "null")])));
+        assert!(!is_ours(None, &headers(&[("host", "a"), ("sec-fetch-site", "cross-site")])));
+        let behind = headers(&[
+            ("host", "a.example"),
+            ("origin", "https://a.example:51337"),
+            ("sec-fetch-site", "same-origin"),
+        ]);
+        assert!(!is_ours(None, &behind) && !is_ours(Some("https://a.example"), &behind));
+        assert!(
+            is_ours(Some("https://a.example:51337"), &behind)
+                && is_ours(Some("https://A.example:51337/x"), &behind)
+        );
+        let plain = headers(&[("host", "inside"), ("origin", "https://a.example")]);
+        assert!(
+            is_ours(Some("https://a.example:443/"), &plain) && !is_ours(Some("http://a.example"), &plain)
+        );
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Caller {
     async fn by_cookie(parts: &Parts, method: &Method, headers: &HeaderMap) -> Result<Self, Problem> {
         let session = Session::of(parts, headers).await.ok_or_else(unproven)?;
         let key = headers.get("x-csrf-key").and_then(|value| value.to_str().ok());
-        if *method != Method::GET && !(key == Some(&session.key) && session::is_from_here(headers)) {
+        if *method != Method::GET && !(key == Some(&session.key) && session::is_from_here(parts, headers)) {
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "a session's change needs its key in x-csrf-key",

@@ -64,6 +64,16 @@ fn of(operation: &Operation) -> Value {
     for status in ["400", "401", "403", "404", "409", "413", "415", "422", "429", "503"] {
         responses[status] = problem.clone();
     }
+    let limit = match is_get {
+        true => {
+            "failed proofs from this network, or an account that asks the directory more than 120 times a minute"
+        }
+        false => {
+            "more than 60 changes of this account in a minute, of which 60 may come at once, or failed proofs from this network"
+        }
+    };
+    responses["429"]["description"] =
+        format!("too many: {limit}; Retry-After says for how long to wait").into();
     let mut whole = json!({
         "operationId": operation.id, "summary": operation.summary, "parameters": parameters, "responses": responses,
         "description": format!("Needs the scope `{}`.", operation.scope.as_str()),

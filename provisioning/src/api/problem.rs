@@ -36,7 +36,7 @@ impl Problem {
 
     /// Somebody asks too often.
     pub(crate) fn slow(wait: std::time::Duration) -> Self {
-        let detail = "too many attempts; try again later";
+        let detail = "too many requests; try again later";
         Self { wait: Some(wait.as_secs().max(1)), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 }

@@ -50,7 +50,15 @@ async fn respond(
     let asker = who(face, peer, headers).await?;
     may(face, asker.account).map_err(Problem::into_response)?;
     let domain = asker.aor.domain();
-    let is_shallow = headers.get("depth").is_some_and(|depth| depth == "0");
+    let is_shallow = match headers.get("depth").map(HeaderValue::as_bytes) {
+        // RFC 4918 §9.1: what is below all of it is not told at once; without the field that is asked for, and clients mean what is here.
+        Some(b"infinity") if method.as_str() == "PROPFIND" => {
+            return Err(unsupported("d:propfind-finite-depth"));
+        }
+        Some(b"0") => true,
+        None | Some(b"1" | b"infinity") => false,
+        Some(_) => return Err(malformed()),
+    };
     match method.as_str() {
         "GET" | "HEAD" => {
             let people = face.listed.people(face, &asker).await.map_err(failed)?;
@@ -159,12 +167,15 @@ fn resource(card: &AccountCard, asked: &Asked) -> Resource {
     let text = vcard::print(card, version);
     // Line ends of cards are CRLF, which readers of XML would make into LF (XML 1.0 §2.11).
     let data: String = text.lines().map(|line| format!("{}&#13;\n", escape_xml(line))).collect();
-    let tag = etag(&vcard::print(card, Version::Three));
+    // Those of what GET gives.
+    let got = vcard::print(card, Version::Three);
+    let (tag, length) = (etag(&got), got.len());
     Resource {
         href: place(card),
         properties: vec![
             ("resourcetype", "<d:resourcetype/>".to_owned()),
             ("getetag", format!("<d:getetag>{}</d:getetag>", escape_xml(&tag))),
+            ("getcontentlength", format!("<d:getcontentlength>{length}</d:getcontentlength>")),
             ("getcontenttype", "<d:getcontenttype>text/vcard; charset=utf-8</d:getcontenttype>".to_owned()),
             ("address-data", format!("<c:address-data>{data}</c:address-data>")),
         ],

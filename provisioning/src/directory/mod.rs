@@ -26,7 +26,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use serde_json::{Value, json};
 use shared_auth::AccountCard;
@@ -51,10 +51,15 @@ pub(crate) fn router() -> Router<Arc<Face>> {
         .route("/directory/{kind}/{address}", get(look_up))
         .route("/directory/cards/{file}", get(card))
         .route("/directory/{file}", get(card))
-        .route("/.well-known/carddav", any(|| async { Redirect::permanent("/directory/dav/") }))
+        .route("/.well-known/carddav", any(to_book))
         .route("/directory/dav/", dav())
         .route("/directory/dav/people/", dav())
         .route("/directory/dav/people/{file}", dav())
+}
+
+/// RFC 6764 §5 names 301, 303 and 307.
+async fn to_book() -> Response {
+    (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, carddav::HOME)]).into_response()
 }
 
 async fn look_up(

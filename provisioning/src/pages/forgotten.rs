@@ -45,7 +45,7 @@ pub(super) async fn ask(
     Form(filled): Form<Filled>,
 ) -> Response {
     let words = Words::of(&headers);
-    if !session::is_from_here(&headers) {
+    if !session::is_from_here(&face, &headers) {
         return session::foreign();
     }
     let ip = peer.address.ip().to_canonical();

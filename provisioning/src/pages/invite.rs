@@ -53,7 +53,7 @@ pub(super) async fn accept(
     Form(filled): Form<Filled>,
 ) -> Response {
     let words = Words::of(&headers);
-    if !session::is_from_here(&headers) {
+    if !session::is_from_here(&parts, &headers) {
         return session::foreign();
     }
     let invite = match find(&parts, peer, words, &token).await {

@@ -49,7 +49,7 @@ pub(super) async fn enter(
     Form(filled): Form<Filled>,
 ) -> Response {
     let words = Words::of(&headers);
-    if !session::is_from_here(&headers) {
+    if !session::is_from_here(&face, &headers) {
         return form(&face, &headers, "", Some(words.sign_in_again));
     }
     let proof = Proof::Plain {

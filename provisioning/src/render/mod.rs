@@ -211,6 +211,11 @@ async fn answer(
 async fn fill(face: &Face, renderer: &Renderer, proved: &Proved, (mac, folder): (&str, &str)) -> Response {
     let card = &proved.card;
     let mut device = proved.device.clone();
+    if renderer.needs == Needs::Word && card.aor.local().contains(';') {
+        let text =
+            "this client cannot read a user name with a semicolon in it: it takes the rest for settings\n";
+        return unkept((StatusCode::CONFLICT, text).into_response());
+    }
     let password = match (&proved.password, renderer.needs) {
         (_, Needs::Nothing) => Ok(String::new()),
         (Some(password), Needs::Password) => Ok(password.clone()),

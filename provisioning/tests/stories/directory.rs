@@ -130,7 +130,15 @@ async fn an_address_book_holds_those_who_are_listed_and_cannot_be_written() {
         let house = &house;
         async move { house.send(&head, &format!("{}Depth: 1\r\n", basic("alice:pencil")), &body).await }
     };
-    assert!(dav("PROPFIND", "/.well-known/carddav", "").await.contains("location: /directory/dav/"));
+    let led = dav("PROPFIND", "/.well-known/carddav", "").await;
+    assert!(led.starts_with("HTTP/1.1 301") && led.contains("location: /directory/dav/"), "{led}");
+    let deep = async |depth: &str| {
+        let headers = format!("{}Depth: {depth}\r\n", basic("alice:pencil"));
+        house.send("PROPFIND /directory/dav/people/", &headers, "").await
+    };
+    let (all, odd) = (deep("infinity").await, deep("x").await);
+    assert!(all.starts_with("HTTP/1.1 403") && all.contains("<d:propfind-finite-depth/>"), "{all}");
+    assert!(odd.starts_with("HTTP/1.1 400"), "{odd}");
     let home = dav("PROPFIND", "/directory/dav/", "").await;
     assert!(home.starts_with("HTTP/1.1 207") && home.contains("addressbook-home-set"), "{home}");
     list(&house, "service", "nobody").await;
@@ -139,7 +147,7 @@ async fn an_address_book_holds_those_who_are_listed_and_cannot_be_written() {
     let book = dav(
         "PROPFIND",
         "/directory/dav/people/",
-        "<propfind xmlns='DAV:'><prop><getetag/></prop></propfind>",
+        "<propfind xmlns='DAV:'><prop><getetag/><getcontentlength/></prop></propfind>",
     )
     .await;
     assert_eq!(book.matches(".vcf</d:href>").count(), 1, "{book}");
@@ -159,6 +167,8 @@ async fn an_address_book_holds_those_who_are_listed_and_cannot_be_written() {
     let cards = dav("REPORT", "/directory/dav/people/", &body).await;
     assert!(cards.contains("FN:Bob &lt;/d:href&gt;&#13;") && cards.contains("404 Not Found"), "{cards}");
     let card = dav("GET", &format!("/directory/dav/people/{place}"), "").await;
+    let length = card.split("\r\n\r\n").nth(1).unwrap().len();
+    assert!(book.contains(&format!("<d:getcontentlength>{length}</d:getcontentlength>")), "{book}");
     assert!(
         card.contains("VERSION:3.0") && card.contains("TEL;TYPE=WORK,VOICE:sip:bob@example.org"),
         "{card}"

@@ -102,6 +102,19 @@ async fn a_password_that_baresip_cannot_read_is_not_in_its_file_and_another_that
 }
 
 #[tokio::test]
+async fn a_user_name_that_baresip_cannot_read_is_said() {
+    let house = house("semicolon").await;
+    let address: shared_model::Address = "semi;regint=0@example.org".parse().unwrap();
+    let (aor, jid) = (shared_model::Aor(address.clone()), shared_model::BareJid(address));
+    let new = shared_auth::NewAccount { aor, jid, profile: shared_auth::Profile::default() };
+    house.auth.book.create(new, "pencil").await.unwrap();
+    let proof = basic("semi;regint=0:pencil");
+    let answer = house.send("GET /provision/baresip-accounts", &proof, "").await;
+    assert!(answer.starts_with("HTTP/1.1 409") && answer.contains("with a semicolon in it"), "{answer}");
+    assert!(house.send("GET /provision/cusax.json", &proof, "").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
 async fn a_desk_phone_gets_a_password_by_get_alone() {
     let house = house("desk").await;
     let (scopes, now) = (["phone", "yealink", "001565aabbcc"], unix_millis());

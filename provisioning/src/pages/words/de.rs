@@ -127,7 +127,7 @@ pub(super) const WORDS: Words = Words {
     with: "Mit",
     result: "Ergebnis",
     data_title: "Meine Daten",
-    download_data: "Herunterladen (JSON): Konto, Geräte, Anrufe, blockierte Adressen, Einstellungen des Archivs, der Verlauf und die Einträge des Archivs",
+    download_data: "Alles herunterladen, was zu meinem Konto aufbewahrt wird (JSON, höchstens 64 MiB; von Langem das Neueste, und am Ende, was fehlt)",
     remove_text: "Wer das Konto entfernt, beendet Anrufe und Chat und löscht, was davon aufbewahrt wird. Aufzeichnungen darüber, wer wen angerufen und wer am Dienst etwas geändert hat, bleiben mit der Adresse erhalten, solange der Betreiber sie aufbewahrt: {} bei Änderungen.",
     kept_days: "{} Tage",
     kept_many: "die neuesten 100.000",

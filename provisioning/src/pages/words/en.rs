@@ -127,7 +127,7 @@ pub(super) const WORDS: Words = Words {
     with: "With",
     result: "Result",
     data_title: "My data",
-    download_data: "Download it (JSON): account, devices, calls, block list, archive preferences, the timeline, and the newest 2,000 entries of the archive",
+    download_data: "Download all that is kept of my account (JSON, 64 MiB at most; of what is long the newest, and at its end what is left out)",
     remove_text: "Removing the account ends calls and chat, and erases what is kept of it. Who called whom, and who changed what of the service, is kept with the address, as long as the operator keeps such records: {} for changes.",
     kept_days: "{} days",
     kept_many: "the newest 100,000",

@@ -50,7 +50,7 @@ pub(super) const SAID: &[(&str, &str)] = &[
         "the service cannot do this now; try again",
         "der Dienst kann das gerade nicht; versuche es noch einmal",
     ),
-    ("too many attempts; try again later", "zu viele Versuche; versuche es später noch einmal"),
+    ("too many requests; try again later", "zu viele Anfragen; versuche es später noch einmal"),
     ("the {~} belongs to another account", "{~} gehört einem anderen Konto"),
     ("account id", "diese Kennung"),
     ("address of record", "diese Adresse"),
