@@ -50,7 +50,7 @@ pub use api::invites::to_json as invite_json;
 pub use api::own::new_device_json;
 pub use config::{Config, KEYS};
 pub use discovery::zone::Zone;
-pub use links::{app_uri, invite_link};
+pub use links::{address_in, app_uri, invite_link};
 pub use profile::{Calls, Layer, LayerError, Profiles, Settings};
 pub use render::phones::{Mac, Make, PHONE_SCOPE, phone_device, phone_url};
 

@@ -12,6 +12,7 @@ use super::caller::Scope;
 use super::problem::Problem;
 use super::{Ask, Field, Kind, Operation, operation};
 use crate::Face;
+use crate::links::address_in;
 
 const NAME: Field = Field::open("name", Kind::Text, "the name to show");
 const NUMBERS: Field = Field::open("numbers", Kind::List, "telephone numbers, E.164 with their plus");
@@ -251,7 +252,7 @@ fn profile(ask: &Ask, same: Profile) -> Result<Profile, Problem> {
 
 pub(super) async fn find(face: &Face, ask: &Ask) -> Result<AccountCard, Problem> {
     let nothing = || Problem::nothing("account");
-    let address: Address = ask.part("address").parse().map_err(|_| nothing())?;
+    let address: Address = address_in(ask.part("address")).parse().map_err(|_| nothing())?;
     if let Some(card) = face.auth.directory.by_aor(&Aor(address.clone())).await? {
         return Ok(card);
     }

@@ -30,9 +30,15 @@ impl Zone<'_> {
     /// The zone file.
     pub fn print(&self) -> String {
         let mut out = format!("$ORIGIN {}.\n$TTL 3600\n", self.domain);
+        let is_foreign = !is_within(self.host, self.domain);
         for address in self.addresses {
             let kind = if address.is_ipv4() { "A" } else { "AAAA" };
-            for name in std::iter::once(self.host).chain(self.services.iter().map(String::as_str)) {
+            if is_foreign {
+                // Data that is out of the zone is ignored, or refused.
+                let _ = writeln!(out, "; of another zone: {}. IN {kind} {address}", self.host);
+            }
+            let own = (!is_foreign).then_some(self.host);
+            for name in own.into_iter().chain(self.services.iter().map(String::as_str)) {
                 line(&mut out, name, kind, &address.to_string());
             }
         }
@@ -82,6 +88,11 @@ impl Zone<'_> {
     }
 }
 
+/// Whether a host stands in the zone of a domain.
+fn is_within(host: &str, domain: &str) -> bool {
+    host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
 fn line(out: &mut String, name: &str, kind: &str, value: &str) {
     // Writing to a string does not fail.
     let _ = writeln!(out, "{name}. IN {kind} {value}");
@@ -121,5 +132,10 @@ _xmpp-server._tcp.conference.example.org. IN SRV 10 5 5269 a.example.org.
 _xmpp-server._tcp.upload.example.org. IN SRV 10 5 5269 a.example.org.
 ";
         assert_eq!(zone.print(), wanted);
+        let elsewhere = Zone { host: "h.example.net", ..zone };
+        let printed = elsewhere.print();
+        assert!(printed.contains("; of another zone: h.example.net. IN A 192.0.2.1\n"), "{printed}");
+        assert!(!printed.lines().any(|line| line.starts_with("h.example.net")), "{printed}");
+        assert!(printed.contains("\nconference.example.org. IN A 192.0.2.1\n"), "{printed}");
     }
 }

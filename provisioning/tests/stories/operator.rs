@@ -354,3 +354,16 @@ async fn a_page_that_goes_on_from_nothing_begins_again() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{page}: {answer}");
     }
 }
+
+#[tokio::test]
+async fn an_account_is_found_by_the_uri_that_names_it() {
+    let house = house("by-uri").await;
+    let token = admin(&house).await;
+    for written in
+        ["alice@example.org", "sip:alice@example.org", "SIPS:alice@example.org", "xmpp:wonder@example.org"]
+    {
+        let (status, shown) = house.call(&token, &format!("GET /api/v1/accounts/{written}"), "").await;
+        assert_eq!((status, &shown["aor"]), (200, &"alice@example.org".into()), "{written}");
+    }
+    assert_eq!(house.call(&token, "GET /api/v1/accounts/mailto:alice@example.org", "").await.0, 404);
+}
