@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use operations::doctor::seen_by_others;
 use shared_runtime::tls::{TlsPolicy, Unread};
 use shared_runtime::{Shutdown, telemetry};
 use shared_store::{DataFolderLock, Store};
@@ -17,6 +18,9 @@ use crate::out::say;
 pub(crate) async fn run(config: Config, parts: &[Part], json: bool) -> anyhow::Result<()> {
     telemetry::start(&config.telemetry)?;
     let _lock = DataFolderLock::acquire(&config.data_dir, "cusax serve")?;
+    for file in seen_by_others(&config.data_dir, config.store_file().as_deref()) {
+        tracing::warn!(file = %file.display(), "others than its owner may read or write this");
+    }
     let shutdown = Shutdown::new();
     let mut alone = Store::alone(&config.store_url(), "cusax serve").await.context("store")?;
     let service = compose::start(&config, parts, &shutdown).await?;

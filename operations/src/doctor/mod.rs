@@ -31,6 +31,7 @@ use std::pin::Pin;
 pub use patient::{Patients, is_patient, sweep};
 pub use plan::{Planned, firewall, plan};
 pub use running::{Bound, RUNNING, Running};
+pub use store::seen_by_others;
 pub use ward::{Face, NotOpen, Ward, is_loopback_domain};
 
 /// How much something matters.

@@ -3,6 +3,7 @@
 //! Without a server it is looked at and not opened: whether its file is one, and whether it and its folder may be written.
 
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
@@ -25,6 +26,24 @@ pub(super) async fn check(ward: &Ward, found: &mut Findings) {
         },
     }
     room(ward, found);
+    for file in seen_by_others(&ward.data_dir, ward.store_file.as_deref()) {
+        found.warning(
+            format!("{} may be read or written by others than its owner", file.display()),
+            "take that from them (chmod go= on it): who reads the key and the store can be anybody here",
+        );
+    }
+}
+
+/// The key and the store, where they are for others than their owner as well, as after a restore by `cp`; and a data folder in which
+/// others may put their own.
+pub fn seen_by_others(data_dir: &Path, store: Option<&Path>) -> Vec<PathBuf> {
+    let is_for_others = |path: &Path, bits: u32| {
+        std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & bits != 0)
+    };
+    let key = data_dir.join("auth.key");
+    let files = [Some((data_dir, 0o022)), Some((key.as_path(), 0o077)), store.map(|file| (file, 0o077))];
+    let seen = files.into_iter().flatten().filter(|(path, bits)| is_for_others(path, *bits));
+    seen.map(|(path, _)| path.to_owned()).collect()
 }
 
 fn closed(ward: &Ward, error: &str, found: &mut Findings) {
@@ -129,6 +148,27 @@ mod tests {
     fn a_password_of_the_store_is_not_shown() {
         assert_eq!(shown("postgres://cusax:secret@db/cusax"), "postgres://…@db/cusax");
         assert_eq!(shown("sqlite:///var/lib/cusax/cusax.db"), "sqlite:///var/lib/cusax/cusax.db");
+    }
+
+    #[test]
+    fn what_is_for_others_as_well_is_named() {
+        let folder = std::env::temp_dir().join(format!("cusax-modes-{:016x}", random()));
+        let (key, store) = (folder.join("auth.key"), folder.join("cusax.db"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for file in [&key, &store] {
+            std::fs::write(file, "").unwrap();
+            set(file, 0o600);
+        }
+        set(&folder, 0o755);
+        assert_eq!(seen_by_others(&folder, Some(&store)), Vec::<PathBuf>::new());
+        set(&folder, 0o770);
+        set(&key, 0o644);
+        set(&store, 0o640);
+        assert_eq!(seen_by_others(&folder, Some(&store)), [folder.clone(), key, store]);
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
