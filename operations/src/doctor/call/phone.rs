@@ -34,18 +34,29 @@ impl<'a> Phone<'a> {
         Ok(Self { patient, socket, own, tag, call_id, cseq: 0 })
     }
 
-    /// REGISTER, with the answer to a challenge (§22).
+    /// REGISTER, for longer where the registrar wants it (§10.2.8).
     pub(super) async fn register(&mut self, seconds: u32) -> Result<(), String> {
+        let answer = self.ask_to_register(seconds).await?;
+        let least = answer.value(Name::MinExpires).and_then(|value| value.trim().parse().ok());
+        let answer = match least.filter(|least| answer.status() == 423 && *least > seconds) {
+            Some(least) => self.ask_to_register(least).await?,
+            None => answer,
+        };
+        let what = if seconds == 0 { "unregistering" } else { "registering" };
+        match answer.status() {
+            200 => Ok(()),
+            status => Err(format!("{what} was answered with {status} {}", answer.reason())),
+        }
+    }
+
+    /// The same once, with the answer to a challenge (§22).
+    async fn ask_to_register(&mut self, seconds: u32) -> Result<Message, String> {
         let uri = format!("sip:{}", self.patient.aor.host());
         let what = if seconds == 0 { "unregistering" } else { "registering" };
         let mut request = self.request("REGISTER", &uri);
         request.set(Name::CallId, &format!("{}-register", self.call_id));
         request.push(Name::Expires, &seconds.to_string());
-        let answer = self.ask(request, what).await?;
-        match answer.status() {
-            200 => Ok(()),
-            status => Err(format!("{what} was answered with {status} {}", answer.reason())),
-        }
+        self.ask(request, what).await
     }
 
     /// INVITE, sound, BYE; both sides are this telephone.
@@ -310,3 +321,42 @@ async fn exchange(
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const MOMENT: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use shared_auth::Auth;
+    use shared_runtime::bus::Bus;
+    use shared_store::Store;
+
+    use super::super::super::Patients;
+    use super::*;
+
+    /// RFC 3261 §10.2.8.
+    #[tokio::test]
+    async fn a_registrar_that_wants_longer_is_asked_for_longer() {
+        let folder = std::env::temp_dir().join(format!("cusax-doctor-{:016x}", random()));
+        let config = shared_auth::Config { iterations: 4096, ..Default::default() };
+        let registry = prometheus::Registry::new();
+        let auth = Auth::open(&config, &Store::in_memory(), &folder, &Bus::new(), &registry).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        let patients = Patients::default();
+        let patient = patients.admit(&auth, "example.org").await.unwrap();
+        let registrar = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let mut phone = Phone::new(&patient, registrar.local_addr().unwrap()).await.unwrap();
+        let answers = tokio::spawn(async move {
+            let (mut datagram, mut asked) = (vec![0; 65_535], Vec::new());
+            for (status, least) in [(423, Some("600")), (200, None)] {
+                let (length, from) = registrar.recv_from(&mut datagram).await.unwrap();
+                let request = Message::parse(Bytes::copy_from_slice(&datagram[..length])).unwrap();
+                asked.push(request.value(Name::Expires).unwrap().to_owned());
+                let mut answer = Message::response(&request, status, "");
+                least.into_iter().for_each(|least| answer.push(Name::MinExpires, least));
+                answer.ensure_content_length();
+                registrar.send_to(&answer.to_bytes(), from).await.unwrap();
+            }
+            asked
+        });
+        assert_eq!(phone.register(60).await, Ok(()));
+        assert_eq!(answers.await.unwrap(), ["60", "600"]);
+    }
+}
