@@ -61,7 +61,6 @@ impl Change {
                 some("invitation taken back", id.clone(), Of::Other)
             }
             Command::Room(Room::Add(new)) => some("room made", new.address.to_string(), Of::Other),
-            Command::RenewKey => some("key renewed", "auth.key".to_owned(), Of::Other),
             Command::Import { path } => some("people came", path.display().to_string(), Of::Other),
             _ => None,
         }

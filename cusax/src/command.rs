@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use shared_model::{Address, RoomAddress};
+use shared_model::{Address, AddressError, RoomAddress};
 
 /// A SIP and XMPP service of one account each: calls, chat, and rooms that are both.
 #[derive(Parser)]
@@ -39,6 +39,7 @@ pub(crate) enum Command {
     /// Makes a token of the API for a program and prints it once.
     ApiToken {
         /// Whose account it acts for.
+        #[arg(value_parser = address)]
         address: Address,
         /// What it is for.
         #[arg(long, default_value = "command line")]
@@ -118,11 +119,15 @@ pub(crate) enum User {
     /// Every account.
     List,
     /// One account.
-    Show { address: Address },
+    Show {
+        #[arg(value_parser = address)]
+        address: Address,
+    },
     /// Changes what is said of an account, and what it may do; what is not given stays.
     Change(ChangedUser),
     /// Changes the password; without --password-stdin one is made and printed once.
     Password {
+        #[arg(value_parser = address)]
         address: Address,
         /// Read the password from the first line of standard input.
         #[arg(long)]
@@ -130,6 +135,7 @@ pub(crate) enum User {
     },
     /// Makes a token with which one device fetches its configuration once: `/provision/…?token=`.
     Token {
+        #[arg(value_parser = address)]
         address: Address,
         /// How long it is good for.
         #[arg(long, default_value = "7d", value_parser = lifetime)]
@@ -137,17 +143,27 @@ pub(crate) enum User {
     },
     /// Makes a link by which somebody sets a new password, once.
     ResetLink {
+        #[arg(value_parser = address)]
         address: Address,
         /// How long it is good for.
         #[arg(long, default_value = "1d", value_parser = lifetime)]
         expires: Duration,
     },
     /// Forbids logging in, and ends what is up.
-    Disable { address: Address },
+    Disable {
+        #[arg(value_parser = address)]
+        address: Address,
+    },
     /// Allows logging in again.
-    Enable { address: Address },
+    Enable {
+        #[arg(value_parser = address)]
+        address: Address,
+    },
     /// Removes the account for good.
-    Remove { address: Address },
+    Remove {
+        #[arg(value_parser = address)]
+        address: Address,
+    },
 }
 
 #[derive(Args)]
@@ -172,6 +188,7 @@ pub(crate) struct Changes {
 
 #[derive(Args)]
 pub(crate) struct ChangedUser {
+    #[arg(value_parser = address)]
     pub(crate) address: Address,
     #[command(flatten)]
     pub(crate) changes: Changes,
@@ -180,6 +197,7 @@ pub(crate) struct ChangedUser {
 #[derive(Args)]
 pub(crate) struct NewUser {
     /// What people dial, and what they chat with unless --jid says otherwise.
+    #[arg(value_parser = address)]
     pub(crate) address: Address,
     /// Read the password from the first line of standard input.
     #[arg(long)]
@@ -191,7 +209,7 @@ pub(crate) struct NewUser {
     #[arg(long = "number")]
     pub(crate) numbers: Vec<String>,
     /// A JID that does not look like the address of record.
-    #[arg(long)]
+    #[arg(long, value_parser = address)]
     pub(crate) jid: Option<Address>,
     /// May make video calls.
     #[arg(long)]
@@ -204,11 +222,22 @@ pub(crate) struct NewUser {
 #[derive(Subcommand)]
 pub(crate) enum AppPassword {
     /// Makes a password for one device and prints it once.
-    Add { address: Address, name: String },
+    Add {
+        #[arg(value_parser = address)]
+        address: Address,
+        name: String,
+    },
     /// The names of an account's app passwords.
-    List { address: Address },
+    List {
+        #[arg(value_parser = address)]
+        address: Address,
+    },
     /// Takes one back.
-    Remove { address: Address, name: String },
+    Remove {
+        #[arg(value_parser = address)]
+        address: Address,
+        name: String,
+    },
 }
 
 #[derive(Subcommand)]
@@ -236,7 +265,7 @@ pub(crate) struct NewInvite {
     #[arg(long, default_value = "")]
     pub(crate) name: String,
     /// An account that will be the first contact, as if it had invited.
-    #[arg(long)]
+    #[arg(long, value_parser = address)]
     pub(crate) contact: Option<Address>,
     /// The account will administer the service.
     #[arg(long)]
@@ -248,6 +277,7 @@ pub(crate) enum Phone {
     /// Prints the URL from which one desk phone configures itself, each time that it starts.
     Add {
         /// Whose phone it is.
+        #[arg(value_parser = address)]
         address: Address,
         /// Its hardware address, such as 00:15:65:aa:bb:cc.
         #[arg(long)]
@@ -257,9 +287,16 @@ pub(crate) enum Phone {
         make: provisioning::Make,
     },
     /// The phones of an account.
-    List { address: Address },
+    List {
+        #[arg(value_parser = address)]
+        address: Address,
+    },
     /// Takes the URL and the password of a phone back.
-    Remove { address: Address, mac: provisioning::Mac },
+    Remove {
+        #[arg(value_parser = address)]
+        address: Address,
+        mac: provisioning::Mac,
+    },
 }
 
 #[derive(Subcommand)]
@@ -279,6 +316,7 @@ pub(crate) enum Room {
 #[derive(Args)]
 pub(crate) struct NewRoom {
     /// Where it is, such as dev@conference.example.org.
+    #[arg(value_parser = room)]
     pub(crate) address: RoomAddress,
     /// The name to show.
     #[arg(long, default_value = "")]
@@ -293,7 +331,7 @@ pub(crate) struct NewRoom {
     #[arg(long)]
     pub(crate) pin: Option<String>,
     /// An account that owns it; may be given several times.
-    #[arg(long = "owner")]
+    #[arg(long = "owner", value_parser = address)]
     pub(crate) owners: Vec<Address>,
 }
 
@@ -325,6 +363,15 @@ pub(crate) enum ConfigCommand {
         #[arg(long)]
         host: Option<String>,
     },
+}
+
+/// An address, as it is or as the URI that commands print.
+fn address(text: &str) -> Result<Address, AddressError> {
+    provisioning::address_in(text).parse()
+}
+
+fn room(text: &str) -> Result<RoomAddress, AddressError> {
+    provisioning::address_in(text).parse()
 }
 
 /// How long something is good for: for some time.

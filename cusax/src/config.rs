@@ -1,6 +1,7 @@
 //! The configuration: a tree of the crates' own, and the few keys that belong to nobody else.
 
 mod faults;
+mod place;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 use shared_auth::{Keepers, LdapConfig, OidcConfig};
 use shared_model::{Domains, idn};
-use shared_runtime::config::Key;
+use shared_runtime::config::{Fault, Key};
 use shared_runtime::{Network, telemetry, tls};
 use shared_store::Store;
 
@@ -247,7 +248,13 @@ fn read(text: &str) -> anyhow::Result<Config> {
     let is_key = |(name, _): &(String, String)| !NOT_KEYS.contains(&name.as_str());
     let read = shared_runtime::config::load(text, std::env::vars().filter(is_key), &keys());
     let mut config: Config = read.map_err(|faults| {
-        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let faults: Vec<String> = faults
+            .iter()
+            .map(|fault| match fault {
+                Fault::BadValue(what) => place::found(what, text).unwrap_or_else(|| what.clone()),
+                fault => fault.to_string(),
+            })
+            .collect();
         anyhow::anyhow!("configuration: {}", faults.join("; "))
     })?;
     config.prepare();

@@ -13,6 +13,7 @@ use shared_store::StoreError;
 use crate::accounts::find;
 use crate::command::NewInvite;
 use crate::config::Config;
+use crate::open::link_port;
 use crate::out::{say, say_done};
 
 pub(crate) async fn create(
@@ -21,6 +22,7 @@ pub(crate) async fn create(
     new: NewInvite,
     json: bool,
 ) -> anyhow::Result<Invite> {
+    let port = link_port(config).await?;
     let contact = match new.contact {
         Some(address) => Some(find(desk, &address).await?.jid),
         None => None,
@@ -42,7 +44,7 @@ pub(crate) async fn create(
         }
         made => made?,
     };
-    tell(config, &text, &invite, json)?;
+    tell(config, port, &text, &invite, json)?;
     Ok(invite)
 }
 
@@ -53,9 +55,10 @@ pub(crate) async fn reset_link(
     expires: Duration,
     json: bool,
 ) -> anyhow::Result<()> {
+    let port = link_port(config).await?;
     let opens = Opens::Password { account: find(desk, address).await?.account };
     let (text, invite) = desk.invites.create(&config.accounts(), opens, None, expires, unix_millis()).await?;
-    tell(config, &text, &invite, json)
+    tell(config, port, &text, &invite, json)
 }
 
 pub(crate) async fn list(desk: &Auth, json: bool) -> anyhow::Result<()> {
@@ -85,13 +88,8 @@ pub(crate) async fn revoke(desk: &Auth, id: &str, json: bool) -> anyhow::Result<
     say_done(id, "revoked", json)
 }
 
-fn tell(config: &Config, text: &str, invite: &Invite, json: bool) -> anyhow::Result<()> {
-    let link = provisioning::invite_link(
-        config.http.public_url.as_deref(),
-        &config.host(),
-        config.https_port(),
-        text,
-    );
+fn tell(config: &Config, port: Option<u16>, text: &str, invite: &Invite, json: bool) -> anyhow::Result<()> {
+    let link = provisioning::invite_link(config.http.public_url.as_deref(), &config.host(), port, text);
     let uri = provisioning::app_uri(&config.accounts(), text, invite);
     if json {
         return say(serde_json::json!({

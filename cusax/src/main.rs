@@ -88,7 +88,7 @@ async fn carry_out(line: Line, ground: &Ground) -> anyhow::Result<Option<shared_
         Command::Config(ConfigCommand::Zone { addresses, host }) => {
             zone::print(&config::load(file)?, &addresses, host.as_deref(), json)
         }
-        Command::RenewKey => open::renew_key(ground).await,
+        Command::RenewKey => open::renew_key(ground, json).await,
         Command::User(user) => {
             let config = ground.config().await?;
             let desk = match &user {

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use operations::doctor::Running;
 use shared_auth::Auth;
 use shared_runtime::bus::Bus;
 use shared_store::Store;
 use tokio::sync::OnceCell;
 
 use crate::config::{self, Config};
-use crate::out::say;
+use crate::out::{say, say_done};
 
 /// What a command works on: read and opened when it is first needed, once.
 pub(crate) struct Ground {
@@ -86,11 +87,40 @@ pub(crate) async fn auth(
     Auth::open(&config.auth, store, &config.data_dir, bus, registry).context("auth")
 }
 
-/// `cusax renew-key`: the store's key file is lost for good.
-pub(crate) async fn renew_key(ground: &Ground) -> anyhow::Result<()> {
-    let data_dir = &ground.config().await?.data_dir;
-    shared_auth::renew_key(ground.store().await?, data_dir).await.context("auth")?;
-    say(
-        "the store has the key file of data_dir for its own now; phones work again once their owner signed in on a page, or has a new password",
+/// `cusax renew-key`: the store's key file is lost for good; where it is not, nothing is changed.
+pub(crate) async fn renew_key(ground: &Ground, json: bool) -> anyhow::Result<()> {
+    let (store, data_dir) = (ground.store().await?, &ground.config().await?.data_dir);
+    let is_its_own = shared_auth::fit_key(store, data_dir).await.is_ok();
+    if !is_its_own {
+        shared_auth::renew_key(store, data_dir).await.context("auth")?;
+        let desk = ground.known_accounts().await?;
+        desk.audit.note("command line", "key renewed", "auth.key").await;
+    }
+    match (json, is_its_own) {
+        (true, true) => say_done("auth.key", "kept", json),
+        (true, false) => say_done("auth.key", "renewed", json),
+        (false, true) => {
+            say("the key file of data_dir is the store's own already: nothing is changed, and phones go on")
+        }
+        (false, false) => say(
+            "the store has the key file of data_dir for its own now; phones work again once their owner signed in on a page, or has a new password",
+        ),
+    }
+}
+
+/// The port in links to the HTTPS face: where the system chooses it, the one that the server beside us has.
+pub(crate) async fn link_port(config: &Config) -> anyhow::Result<Option<u16>> {
+    let is_chosen = config.https_port() == Some(0) && config.http.public_url.is_none();
+    if !is_chosen {
+        return Ok(config.https_port());
+    }
+    if let Some(running) = Running::read(&config.data_dir)
+        && running.answers().await
+        && let Some(bound) = running.listeners.iter().find(|bound| bound.listener == "http.https")
+    {
+        return Ok(Some(bound.address.port()));
+    }
+    bail!(
+        "the system chooses the port of http.https when the server starts, and none answers: start it first"
     )
 }

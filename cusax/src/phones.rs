@@ -10,6 +10,7 @@ use shared_runtime::unix_millis;
 
 use crate::accounts::find;
 use crate::config::Config;
+use crate::open::link_port;
 use crate::out::{say, say_done};
 
 pub(crate) async fn add(
@@ -19,7 +20,7 @@ pub(crate) async fn add(
     (make, mac): (Make, &Mac),
     json: bool,
 ) -> anyhow::Result<()> {
-    let account = find(desk, address).await?.account;
+    let (port, account) = (link_port(config).await?, find(desk, address).await?.account);
     let old = of(desk, account).await?.into_iter().find(|phone| phone.name == mac.as_str());
     let scopes = [PHONE_SCOPE, make.as_str(), mac.as_str()];
     let now = unix_millis();
@@ -28,12 +29,8 @@ pub(crate) async fn add(
     if let Some(old) = old {
         desk.bearers.revoke(account, &old.id).await?;
     }
-    let url = provisioning::phone_url(
-        config.http.public_url.as_deref(),
-        &config.host(),
-        config.https_port(),
-        (make, &token),
-    );
+    let url =
+        provisioning::phone_url(config.http.public_url.as_deref(), &config.host(), port, (make, &token));
     if json {
         say(serde_json::json!({ "mac": mac.as_str(), "make": make.as_str(), "url": url }))
     } else {

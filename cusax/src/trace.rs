@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use jiff::tz::TimeZone;
 use operations::timeline::Trace;
 use shared_auth::{AccountCard, Auth};
@@ -56,11 +56,15 @@ pub(crate) async fn run(
 
 /// An account by its number, its address of record, or its JID.
 async fn find(desk: &Auth, account: &str) -> anyhow::Result<AccountCard> {
+    let account = &provisioning::address_in(account);
     if account.contains('@') {
         let address: Address = account.parse().with_context(|| format!("`{account}` is no address"))?;
         return accounts::find(desk, &address).await;
     }
     let digits: String = account.chars().filter(|c| !" -()./".contains(*c)).collect();
+    if !digits.contains(|c: char| c.is_ascii_digit()) {
+        bail!("`{account}` is neither an address, such as alice@example.org, nor a number");
+    }
     let number = format!("+{}", digits.trim_start_matches('+'));
     let by_number = desk.directory.by_number(&number).await?;
     by_number

@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use anyhow::bail;
 use provisioning::{Ports, Zone};
-use shared_model::idn::to_ascii;
+use shared_model::idn::{to_ascii, to_unicode};
 
 use crate::config::Config;
 use crate::out::say;
@@ -25,9 +26,14 @@ pub(crate) fn print(
         .map(|name| to_ascii(&name).into_owned())
         .collect();
     let domain = to_ascii(&config.domain);
+    let host = match host.map(|host| (host, to_unicode(host))) {
+        None => domain.clone(),
+        Some((_, Some(host))) if is_name(&host) => to_ascii(&host).into_owned().into(),
+        Some((host, _)) => bail!("`{host}` is not the name of a host"),
+    };
     let zone = Zone {
         domain: &domain,
-        host: &to_ascii(host.unwrap_or(&config.domain)),
+        host: &host,
         addresses,
         services: &services,
         ports: Ports {
@@ -54,13 +60,20 @@ pub(crate) fn print(
     Ok(())
 }
 
+/// RFC 1123 §2.1: no address, and no label that is empty or has a hyphen at its end.
+fn is_name(host: &str) -> bool {
+    let is_label = |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');
+    host.parse::<IpAddr>().is_err() && host.split('.').all(is_label)
+}
+
 /// As a zone file, or as one JSON object for each record.
 fn tell(zone: &Zone<'_>, json: bool) -> anyhow::Result<()> {
     let text = zone.print();
     if !json {
         return say(text.trim_end());
     }
-    for (name, record) in text.lines().filter_map(|line| line.split_once(" IN ")) {
+    let records = text.lines().filter(|line| !line.starts_with(';'));
+    for (name, record) in records.filter_map(|line| line.split_once(" IN ")) {
         let (kind, value) = record.split_once(' ').unwrap_or((record, ""));
         say(serde_json::json!({ "name": name, "type": kind, "ttl": 3600, "value": value }))?;
     }

@@ -103,6 +103,113 @@ fn name_servers_are_told_what_listens() {
 }
 
 #[test]
+fn a_zone_has_no_host_that_is_none_and_none_of_another_zone() {
+    let house = House::new("zone-host");
+    for bad in ["bad host", "", "-x.example.org", "192.0.2.1"] {
+        house.refuses(&["config", "zone", &format!("--host={bad}")], "is not the name of a host");
+    }
+    let zone = |host: &str| {
+        let output = house.run(&["config", "zone", "--address", "192.0.2.1", "--host", host]);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(zone("sip.example.org").contains("\nsip.example.org. IN A 192.0.2.1\n"));
+    let foreign = zone("h.example.net");
+    assert!(foreign.contains("; of another zone: h.example.net. IN A 192.0.2.1\n"), "{foreign}");
+    assert!(!foreign.lines().any(|line| line.starts_with("h.example.net")), "{foreign}");
+    assert!(foreign.contains("SRV 0 5 5061 h.example.net.\n"), "{foreign}");
+}
+
+#[test]
+fn an_address_is_taken_as_commands_print_it() {
+    let house = House::new("schemes");
+    assert!(house.run(&["user", "add", "sip:jörg@example.org", "--number", "+33155501980"]).status.success());
+    let listed = String::from_utf8(house.run(&["user", "list"]).stdout).unwrap();
+    let printed: Vec<&str> = listed.split_whitespace().take(2).collect();
+    assert_eq!(printed, ["sip:j%C3%B6rg@example.org", "xmpp:jörg@example.org"]);
+    for written in [printed[0], printed[1], "sips:j%C3%B6rg@example.org", "jörg@example.org"] {
+        assert!(house.run(&["user", "show", written]).status.success(), "{written}");
+        assert!(house.run(&["trace", written]).status.success(), "{written}");
+    }
+    assert!(house.run(&["trace", "tel:+33155501980"]).status.success());
+    house
+        .refuses(&["trace", "dave"], "`dave` is neither an address, such as alice@example.org, nor a number");
+}
+
+#[test]
+fn renewing_a_key_that_is_the_stores_own_changes_nothing() {
+    let house = House::new("renewed");
+    let said = |words: &[&str]| String::from_utf8(house.run(words).stdout).unwrap();
+    house.run(&["user", "add", "eve@example.org"]);
+    assert!(said(&["renew-key"]).contains("is the store's own already: nothing is changed"));
+    let json = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    assert_eq!(json(said(&["--json", "renew-key"])), serde_json::json!({ "on": "auth.key", "done": "kept" }));
+    std::fs::write(house.0.join("auth.key"), [7; 32]).unwrap();
+    let renewed = json(said(&["--json", "renew-key"]));
+    assert_eq!(renewed, serde_json::json!({ "on": "auth.key", "done": "renewed" }));
+}
+
+#[test]
+fn a_value_of_another_kind_is_shown_with_its_place() {
+    let house = House::new("kinds");
+    let file = house.0.join("cusax.toml");
+    std::fs::write(&file, "domain = \"example.org\"\n[http]\nhttps = [\"0.0.0.0:1\", \"here\"]\n").unwrap();
+    let config = file.to_str().unwrap();
+    let place = "in `http.https` (line 3: [\"0.0.0.0:1\", \"here\"])";
+    house.refuses(&["--config", config, "config", "check"], place);
+    let output = house.command(&["config", "check"]).env("CUSAX_SIP__UDP", "5").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("(CUSAX_SIP__UDP: 5)"), "{said}");
+}
+
+#[test]
+fn a_link_has_the_port_of_the_server_that_chose_it() {
+    let house = House::new("chosen");
+    let command = |words: &[&str]| {
+        let mut command = house.command(words);
+        command.env("CUSAX_HTTP__HTTPS", "127.0.0.1:0");
+        command
+    };
+    house.run(&["user", "add", "eve@example.org"]);
+    let refused = command(&["invite", "create"]).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("none answers: start it first"), "{said}");
+    assert!(house.run(&["invite", "list"]).stdout.is_empty(), "no link is lost");
+    let service = Service::start();
+    service.add_account("alice");
+    let port = service.port("http.https");
+    for words in [
+        &["invite", "create"][..],
+        &["user", "reset-link", "alice@localhost"],
+        &["phone", "add", "alice@localhost", "--mac", "00:15:65:aa:bb:cc", "--make", "yealink"],
+    ] {
+        let link = service.says(words);
+        assert!(link.starts_with(&format!("https://localhost:{port}/")), "{words:?}: {link}");
+    }
+}
+
+#[test]
+fn an_import_names_the_file_of_who_did_not_come_and_ends_with_a_summary() {
+    let house = House::new("import");
+    let folder = house.0.join("come");
+    std::fs::create_dir_all(&folder).unwrap();
+    let document = |name: &str| {
+        format!(
+            "<server-data xmlns='urn:xmpp:pie:0'><host jid='example.org'><user name='{name}' password='correct-horse'/></host></server-data>"
+        )
+    };
+    for (file, name) in [("good.xml", "eve"), ("bad.xml", ""), ("turned.xml", "a\u{202e}b")] {
+        std::fs::write(folder.join(file), document(name)).unwrap();
+    }
+    let output = house.run(&["import", folder.to_str().unwrap()]);
+    let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{said}{failed}");
+    let is_named = |file: &str| said.contains(&format!("(of {})", folder.join(file).display()));
+    assert!(is_named("bad.xml") && is_named("turned.xml") && !is_named("good.xml"), "{said}");
+    assert!(!said.contains('\u{202e}'), "{said}");
+    assert!(said.ends_with("1 came, 2 not, or not whole\n"), "{said}");
+}
+
+#[test]
 fn a_store_that_comes_back_without_its_key_is_refused_and_nothing_is_made() {
     let house = House::new("key");
     assert!(house.run(&["user", "add", "eve@example.org"]).status.success());

@@ -79,6 +79,11 @@ impl Files {
         Ok(Self { waiting: waiting.into(), done: HashSet::new(), open, levels, found })
     }
 
+    /// The file that was read last, where it is still open.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.open.last().map(|file| file.path.as_path())
+    }
+
     /// The next thing in the files.
     pub(super) fn next(&mut self) -> Option<Found> {
         loop {

@@ -34,6 +34,9 @@ pub(crate) const SPEC: Spec = Spec::xep(227, "1.1").complete();
 pub struct Report {
     /// The JID, or as much of it as could be read.
     pub user: String,
+    /// The file that it came from; empty where that is said otherwise.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub file: String,
     /// Whether all of it came or went.
     pub done: bool,
     /// Whether an account was made.
@@ -93,22 +96,24 @@ pub async fn import(
     mut tell: impl FnMut(&Report) -> std::io::Result<()>,
 ) -> Result<(), TransferError> {
     let mut files = Files::open(path)?;
-    let mut arriving: Option<Arrival<'_>> = None;
+    let (mut arriving, mut file): (Option<Arrival<'_>>, _) = (None, String::new());
     while let Some(found) = files.next() {
         match (found, &mut arriving) {
             (Found::User { host, name, password }, _) => {
+                file = files.file().map(|path| path.display().to_string()).unwrap_or_default();
                 if let Some(domain) = domains.find(&host) {
                     arriving =
                         Some(Arrival::begin(auth, store, ((domains, rooms), domain), &name, password).await?);
                 } else {
-                    let mut report = Report { user: format!("{name}@{host}"), ..Report::default() };
+                    let user = format!("{name}@{host}");
+                    let mut report = Report { user, file: file.clone(), ..Report::default() };
                     report.remark(format!("this service has no users of {host}"));
                     tell(&report)?;
                 }
             }
             (Found::End, arrival) => {
                 if let Some(arrival) = arrival.take() {
-                    tell(&arrival.end().await?)?;
+                    tell(&Report { file: file.clone(), ..arrival.end().await? })?;
                 }
             }
             (Found::Broken(why), Some(arrival)) => {
