@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
-use shared_auth::Network;
+use shared_auth::{DigestAlgorithm, Network};
 use shared_model::Domains;
 use shared_runtime::config::Key;
 use sip_core::Uri;
@@ -47,7 +47,8 @@ pub struct Config {
     pub limits: Limits,
     /// Contacts that one account may bind. Default 10.
     pub contacts: usize,
-    /// Which Digest algorithms are asked for, and of whom; the first rule that matches decides. Default none.
+    /// Which Digest algorithms are asked for, and of whom; the first rule that matches decides. Default SHA-256 and MD5 for Linphone,
+    /// which takes none where the first is one that it does not know.
     pub challenges: Vec<ChallengeRule>,
     /// User agents that read the first challenge only, by a part of their User-Agent; they are asked for MD5 alone, if
     /// `auth.algorithms` has it. Default `baresip v0`, `baresip v1`, `sipp`.
@@ -231,7 +232,7 @@ pub const KEYS: &[Key] = &[
     ),
     Key::new(
         "sip.challenges",
-        "[]",
+        "[{ user_agent = \"Linphone\", algorithms = [\"SHA-256\", \"MD5\"] }]",
         "rules such as { listener = \"udp\", user_agent = \"Old\", account = \"alice\", algorithms = [\"MD5\"] }: the first that matches \
          says what is asked for, and in which order",
     ),
@@ -344,7 +345,11 @@ impl Default for Config {
             threads: 0,
             limits: Limits::default(),
             contacts: 10,
-            challenges: Vec::new(),
+            challenges: vec![ChallengeRule {
+                user_agent: Some("Linphone".to_owned()),
+                algorithms: vec![DigestAlgorithm::Sha256, DigestAlgorithm::Md5],
+                ..ChallengeRule::default()
+            }],
             first_challenge_only: ["baresip v0", "baresip v1", "sipp", "sipsak"].map(str::to_owned).to_vec(),
             service_route: None,
             card: None,

@@ -109,6 +109,27 @@ def test_linphone_registers_from_the_url_alone(service):
         phone.wait(timeout=10)
 
 
+def test_linphone_registers_by_what_is_typed(service):
+    service.add("alice")
+    home = service.folder / "linphone"
+    (home / ".local/share/linphone").mkdir(parents=True)
+    (home / "rc").write_text(
+        f"[sip]\nsip_port=-1\nsip_tcp_port=-1\nsip_tls_port=-1\nroot_ca={service.ca}\nverify_server_certs=1\ndefault_proxy=0\n"
+        f"[proxy_0]\nreg_proxy=<sip:localhost:{service.ports['sip.tls']};transport=tls>\nreg_identity=sip:alice@{DOMAIN}\n"
+        f"reg_sendregister=1\n[auth_info_0]\nusername=alice\npasswd={PASSWORD}\nrealm={DOMAIN}\n"
+        "[sound]\nplayback_dev_id=none\ncapture_dev_id=none\n"
+    )
+    with open(home / "log", "wb") as log:
+        words = ["linphonec", "-c", str(home / "rc"), "-d", "6"]
+        environment = {**service.environment, "HOME": str(home)}
+        phone = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment)
+    try:
+        wait_until(lambda: "sip_server_registrations_total 1" in service.metrics(), 25, "linphone registers")
+    finally:
+        phone.kill()
+        phone.wait(timeout=10)
+
+
 def test_the_whole_is_what_its_schema_says(service):
     service.add("alice", options=("--number", "+33123456789"))
     schema = json.loads(fetch(service, "/provision/cusax.schema.json")[1])
