@@ -51,6 +51,8 @@ pub(crate) async fn open(url: &str) -> Result<Store, StoreError> {
         .busy_timeout(BUSY)
         // What a statement of many rows might take back went to a file of its own otherwise: more writes than its rows.
         .pragma("temp_store", "memory")
+        // What a burst leaves of the write-ahead file is given back when it is begun anew.
+        .pragma("journal_size_limit", JOURNAL_KEPT)
         // What was removed is gone from the file too, and not a free page of it.
         .pragma("secure_delete", "ON")
         .disable_statement_logging();
@@ -128,6 +130,8 @@ async fn lock(_conn: &mut Connection, _name: &str) -> Result<(), StoreError> {
 
 /// How long to wait for another process's write.
 const BUSY: Duration = Duration::from_secs(10);
+/// Bytes of the write-ahead file that stay for the next writes: 64 MiB.
+const JOURNAL_KEPT: &str = "67108864";
 
 #[cfg(test)]
 mod tests;
