@@ -15,7 +15,8 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use shared_auth::{AccountCard, BookError, InviteError, NewAccount, Opens, Profile, Wish};
+use serde_json::Value;
+use shared_auth::{AccountCard, BookError, By, InviteError, NewAccount, Opens, Profile, Wish, card_json};
 use shared_model::{Aor, BareJid, Spec};
 use shared_runtime::unix_millis;
 use xmpp_core::{Element, ErrorKind, Stanza, StanzaError, ns};
@@ -114,6 +115,13 @@ impl Registration {
         match made {
             Ok(card) => {
                 tracing::info!(account = %card.account, is_invited, "an account was made in a client");
+                let what = if is_invited {
+                    "account created by invitation"
+                } else {
+                    "account created by registration"
+                };
+                let (by, after) = (By::default().at(Some(ip)), card_json(&card));
+                server.auth.audit.change(by, what, &card.aor, Value::Null, after).await;
                 (self.token, self.is_done) = (None, !is_invited);
                 Ok(None)
             }

@@ -70,6 +70,12 @@ async fn where_the_operator_wants_it_anybody_makes_an_account_but_not_many() {
         assert!(refused.contains(&format!("<{why}")), "{user}: {refused}");
     }
     assert!(dave.ask("set", DOMAIN, &named("dave", PASSWORD)).await.contains("type='result'"));
+    let noted = served.store.archive.page("audit", &shared_store::Query::default()).await.unwrap();
+    let noted: serde_json::Value = serde_json::from_slice(&noted.entries[0].body).unwrap();
+    assert_eq!(
+        (&noted["what"], &noted["from"], &noted["after"]["jid"]),
+        (&"account created by registration".into(), &"127.0.0.1".into(), &"dave@example.org".into())
+    );
     assert!(
         dave.ask("set", DOMAIN, &named("eve", PASSWORD)).await.contains("<not-acceptable"),
         "one a stream"

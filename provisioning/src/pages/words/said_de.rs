@@ -462,6 +462,7 @@ pub(super) const SAID: &[(&str, &str)] = &[
     ("check: providers", "Anbieter"),
     // What was changed, in the audit.
     ("account created by invitation", "Konto durch Einladung angelegt"),
+    ("account created by registration", "Konto durch Anmeldung im Chat angelegt"),
     ("account removed", "Konto entfernt"),
     ("account removed by its owner", "Konto vom Inhaber entfernt"),
     ("account linked", "Konto verbunden"),
