@@ -21,6 +21,7 @@ use shared_store::{Binding, StoreError, is_protected};
 
 use crate::Face;
 use crate::pages::words::Words;
+use crate::profile::Calls;
 
 /// What is up now.
 #[derive(Clone, Default)]
@@ -168,6 +169,8 @@ pub(crate) enum Finding {
     PhoneOlder,
     /// Chat's TLS is older than a phone's.
     ChatOlder,
+    /// What is said can be heard on its way, and what is written cannot be read.
+    MediaOpen,
     /// Who calls finds nobody, and who chats does.
     NoPhone,
     /// Who chats finds nobody, and who calls does.
@@ -181,6 +184,7 @@ impl Finding {
             Self::PhoneUnprotected => (words.phone_unprotected, words.phone_unprotected_mend),
             Self::PhoneOlder => (words.phone_older, words.phone_older_mend),
             Self::ChatOlder => (words.chat_older, words.chat_older_mend),
+            Self::MediaOpen => (words.media_open, words.media_open_mend),
             Self::NoPhone => (words.no_phone, words.no_phone_mend),
             Self::NoChat => (words.no_chat, words.no_chat_mend),
         }
@@ -220,10 +224,12 @@ pub(crate) async fn of(face: &Face, card: &AccountCard) -> Result<State, StoreEr
     let heard = face.live.phones(card.account);
     let phones: Vec<Phone> = bindings
         .into_iter()
-        .map(|binding| Phone {
+        .map(|binding| (heard.iter().find(|(key, _)| *key == binding.key).map(|heard| heard.1), binding))
+        .map(|(protection, binding)| Phone {
             id: phone_id(&binding),
-            is_protected: is_protected(&binding.contact),
-            protection: heard.iter().find(|(key, _)| *key == binding.key).map(|(_, protection)| *protection),
+            // What was heard holds, whatever its Contact says.
+            is_protected: protection.is_some() || is_protected(&binding.contact),
+            protection,
             name: if binding.user_agent.is_empty() { "a phone".to_owned() } else { binding.user_agent },
             contact: binding.contact,
             since: binding.updated,
@@ -231,8 +237,9 @@ pub(crate) async fn of(face: &Face, card: &AccountCard) -> Result<State, StoreEr
         })
         .collect();
     let chats = face.live.chats(card.account);
-    let linked = face.profiles.of(card, None).await?.linked.unwrap_or(true);
-    let findings = findings(&phones, &chats, linked);
+    let settings = face.profiles.of(card, None).await?;
+    let is_open = settings.srtp == Some(Calls::Off);
+    let findings = findings(&phones, &chats, settings.linked.unwrap_or(true), is_open);
     Ok(State { phones, chats, findings })
 }
 
@@ -243,8 +250,12 @@ pub(crate) fn phone_id(binding: &Binding) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-fn findings(phones: &[Phone], chats: &[Chat], linked: bool) -> Vec<Finding> {
+/// `is_open`: phones are configured to send sound in the clear.
+fn findings(phones: &[Phone], chats: &[Chat], linked: bool, is_open: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
+    if is_open {
+        findings.push(Finding::MediaOpen);
+    }
     if phones.iter().any(|phone| !phone.is_protected) {
         findings.push(Finding::PhoneUnprotected);
     }
@@ -323,11 +334,12 @@ mod tests {
         let by = |version| Some(Protection { version, suite: "" });
         let chat = |protection| Chat { resource: String::new(), since: 0, protection };
         let one = [chat(None)];
-        assert_eq!(findings(&[phone("sip:a@b;transport=tls")], &one, true), []);
-        assert_eq!(findings(&[phone("sip:a@b")], &one, true), [Finding::PhoneUnprotected]);
-        assert_eq!(findings(&[], &one, true), [Finding::NoPhone]);
-        assert_eq!(findings(&[phone("sip:a@b;transport=TLS")], &[], true), [Finding::NoChat]);
-        assert_eq!(findings(&[], &one, false), []);
+        assert_eq!(findings(&[phone("sip:a@b;transport=tls")], &one, true, false), []);
+        assert_eq!(findings(&[phone("sip:a@b")], &one, true, false), [Finding::PhoneUnprotected]);
+        assert_eq!(findings(&[], &one, true, false), [Finding::NoPhone]);
+        assert_eq!(findings(&[phone("sip:a@b;transport=TLS")], &[], true, false), [Finding::NoChat]);
+        assert_eq!(findings(&[], &one, false, false), []);
+        assert_eq!(findings(&[phone("sips:a@b")], &one, true, true), [Finding::MediaOpen]);
         let over = |version| Phone { protection: by(version), ..phone("sips:a@b") };
         for (phone, chat, found) in [
             (over("TLS 1.3"), chat(by("TLS 1.3")), &[][..]),
@@ -335,7 +347,7 @@ mod tests {
             (over("TLS 1.3"), chat(by("TLS 1.2")), &[Finding::ChatOlder]),
             (over("TLS 1.2"), chat(None), &[]),
         ] {
-            assert_eq!(findings(&[phone], &[chat], true), found);
+            assert_eq!(findings(&[phone], &[chat], true, false), found);
         }
     }
 }

@@ -323,6 +323,8 @@ pub(super) const WORDS: Words = Words {
     no_answer: "niemand nahm ab",
     phone_unprotected: "Eins deiner Telefone ist ohne Verschlüsselung angemeldet, während deine Chats verschlüsselt sind.",
     phone_unprotected_mend: "Richte es mit Transport TLS neu ein; die Dateien und Codes für Geräte tun das.",
+    media_open: "Was du in Anrufen sagst, ist unterwegs nicht verschlüsselt; was du schreibst, schon.",
+    media_open_mend: "Bitte den Betreiber, Anrufe zu verschlüsseln, und richte deine Telefone neu ein; sprich bis dahin nicht über das, was du nicht offen schreiben würdest.",
     phone_older: "Eins deiner Telefone ist durch ein älteres TLS geschützt als deine Chats.",
     phone_older_mend: "Bring seine Software auf den neuesten Stand; wo es keine gibt, sprich auf ihm nicht über das, was du nicht offen schreiben würdest.",
     chat_older: "Eine deiner Chat-Apps ist durch ein älteres TLS geschützt als deine Anrufe.",

@@ -323,6 +323,8 @@ pub(super) const WORDS: Words = Words {
     no_answer: "no answer",
     phone_unprotected: "A phone of yours is registered without encryption, while your chats are encrypted.",
     phone_unprotected_mend: "Set it up again with transport TLS; the files and codes for devices do so.",
+    media_open: "What you say in calls is not encrypted on its way; what you write is.",
+    media_open_mend: "Ask who runs the service to have calls encrypted, and set up your phones anew; until then do not say what you would not write in the clear.",
     phone_older: "A phone of yours is protected by an older TLS than your chats.",
     phone_older_mend: "Update its software; where there is none, do not speak on it of what you would not write in the clear.",
     chat_older: "A chat app of yours is protected by an older TLS than your calls.",
