@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use operations::doctor::Running;
-use shared_auth::Auth;
+use shared_auth::{Auth, KeyError};
 use shared_runtime::bus::Bus;
 use shared_store::Store;
 use tokio::sync::OnceCell;
@@ -90,7 +90,7 @@ pub(crate) async fn auth(
 /// `cusax renew-key`: the store's key file is lost for good; where it is not, nothing is changed.
 pub(crate) async fn renew_key(ground: &Ground, json: bool) -> anyhow::Result<()> {
     let (store, data_dir) = (ground.store().await?, &ground.config().await?.data_dir);
-    let is_its_own = shared_auth::fit_key(store, data_dir).await.is_ok();
+    let is_its_own = is_kept(shared_auth::fit_key(store, data_dir).await).context("auth")?;
     if !is_its_own {
         shared_auth::renew_key(store, data_dir).await.context("auth")?;
         let desk = ground.known_accounts().await?;
@@ -105,6 +105,15 @@ pub(crate) async fn renew_key(ground: &Ground, json: bool) -> anyhow::Result<()>
         (false, false) => say(
             "the store has the key file of data_dir for its own now; phones work again once their owner signed in on a page, or has a new password",
         ),
+    }
+}
+
+/// Whether the key file is the store's own. What cannot be told is no loss: a store that does not answer keeps its key.
+fn is_kept(fits: Result<(), KeyError>) -> Result<bool, KeyError> {
+    match fits {
+        Ok(()) => Ok(true),
+        Err(KeyError::Missing(_) | KeyError::Another(_)) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -123,4 +132,24 @@ pub(crate) async fn link_port(config: &Config) -> anyhow::Result<Option<u16>> {
     bail!(
         "the system chooses the port of http.https when the server starts, and none answers: start it first"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_lost_where_it_is_missing_or_another_and_not_where_that_cannot_be_told() {
+        let file = || PathBuf::from("auth.key");
+        assert!(is_kept(Ok(())).unwrap());
+        assert!(!is_kept(Err(KeyError::Missing(file()))).unwrap());
+        assert!(!is_kept(Err(KeyError::Another(file()))).unwrap());
+        for untold in [
+            KeyError::Store(shared_store::StoreError::Conflict),
+            KeyError::Damaged(file()),
+            KeyError::Io { path: file(), error: std::io::ErrorKind::PermissionDenied.into() },
+        ] {
+            assert!(is_kept(Err(untold)).is_err());
+        }
+    }
 }
