@@ -34,16 +34,27 @@ pub(super) async fn check(ward: &Ward, found: &mut Findings) {
     }
 }
 
-/// The key and the store, where they are for others than their owner as well, as after a restore by `cp`; and a data folder in which
-/// others may put their own.
+/// The keys and the store, where they are for others than their owner as well, as after a restore by `cp`; and a data folder in which
+/// others may put their own. What stands in a folder that keeps others out is for nobody else, whatever its own mode says.
 pub fn seen_by_others(data_dir: &Path, store: Option<&Path>) -> Vec<PathBuf> {
     let is_for_others = |path: &Path, bits: u32| {
         std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & bits != 0)
     };
-    let key = data_dir.join("auth.key");
-    let files = [Some((data_dir, 0o022)), Some((key.as_path(), 0o077)), store.map(|file| (file, 0o077))];
-    let seen = files.into_iter().flatten().filter(|(path, bits)| is_for_others(path, *bits));
-    seen.map(|(path, _)| path.to_owned()).collect()
+    let is_reached = |file: &PathBuf| {
+        let above = file.ancestors().skip(1);
+        let mut ours = above.take_while(|it| it.starts_with(data_dir) || file.parent() == Some(it));
+        ours.all(|folder| is_for_others(folder, 0o011))
+    };
+    // The newest of what SQLite was told is beside it (its file format, §4).
+    let beside = store.map(|file| {
+        let mut name = file.as_os_str().to_owned();
+        name.push("-wal");
+        PathBuf::from(name)
+    });
+    let folder = Some(data_dir.to_owned()).filter(|folder| is_for_others(folder, 0o022));
+    let keys = KEYS.map(|key| data_dir.join(key)).into_iter();
+    let files = keys.chain(store.map(Path::to_owned)).chain(beside);
+    folder.into_iter().chain(files.filter(|file| is_for_others(file, 0o077) && is_reached(file))).collect()
 }
 
 fn closed(ward: &Ward, error: &str, found: &mut Findings) {
@@ -133,6 +144,8 @@ fn free(folder: &Path) -> nix::Result<u64> {
 }
 
 const OWNER: &str = "doctor";
+/// Files of the data folder that make whoever reads them the service.
+const KEYS: [&str; 3] = ["auth.key", "tls/ca.key", "tls/server.key"];
 /// What every file of SQLite begins with (its file format, §1.3).
 const SQLITE: &[u8; 16] = b"SQLite format 3\0";
 const MEBIBYTE: u64 = 1 << 20;
@@ -153,21 +166,33 @@ mod tests {
     #[test]
     fn what_is_for_others_as_well_is_named() {
         let folder = std::env::temp_dir().join(format!("cusax-modes-{:016x}", random()));
-        let (key, store) = (folder.join("auth.key"), folder.join("cusax.db"));
-        std::fs::create_dir_all(&folder).unwrap();
+        let files = ["auth.key", "tls/ca.key", "tls/server.key", "cusax.db", "cusax.db-wal"]
+            .map(|file| folder.join(file));
+        let store = &files[3];
+        std::fs::create_dir_all(folder.join("tls")).unwrap();
         let set = |path: &Path, mode| {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
         };
-        for file in [&key, &store] {
+        for file in &files {
             std::fs::write(file, "").unwrap();
             set(file, 0o600);
         }
         set(&folder, 0o755);
-        assert_eq!(seen_by_others(&folder, Some(&store)), Vec::<PathBuf>::new());
-        set(&folder, 0o770);
-        set(&key, 0o644);
-        set(&store, 0o640);
-        assert_eq!(seen_by_others(&folder, Some(&store)), [folder.clone(), key, store]);
+        set(&folder.join("tls"), 0o755);
+        assert_eq!(seen_by_others(&folder, Some(store)), Vec::<PathBuf>::new());
+        set(&folder, 0o775);
+        for file in &files {
+            set(file, 0o640);
+        }
+        let all: Vec<_> = std::iter::once(folder.clone()).chain(files.iter().cloned()).collect();
+        assert_eq!(seen_by_others(&folder, Some(store)), all);
+        // A folder within that keeps others out.
+        set(&folder.join("tls"), 0o700);
+        assert_eq!(seen_by_others(&folder, Some(store)).len(), 4);
+        // Nobody gets there: what a copy into the data folder leaves.
+        set(&folder, 0o700);
+        set(&folder.join("tls"), 0o755);
+        assert_eq!(seen_by_others(&folder, Some(store)), Vec::<PathBuf>::new());
         std::fs::remove_dir_all(folder).unwrap();
     }
 
