@@ -6,6 +6,7 @@
 //! Errors 401 with one text for every wrong proof, 429 while throttled, 400 and 404 for what is not understood.
 
 mod access;
+mod address;
 mod answer;
 mod api;
 mod calls;
@@ -45,12 +46,13 @@ use crate::answer::public;
 use crate::api::problem::Problem;
 
 pub use access::PURPOSE;
+pub use address::address_in;
 pub use api::caller::Scope;
 pub use api::invites::to_json as invite_json;
 pub use api::own::new_device_json;
 pub use config::{Config, KEYS};
 pub use discovery::zone::Zone;
-pub use links::{address_in, app_uri, invite_link};
+pub use links::{app_uri, invite_link};
 pub use profile::{Calls, Layer, LayerError, Profiles, Settings};
 pub use render::phones::{Mac, Make, PHONE_SCOPE, phone_device, phone_url};
 

@@ -27,54 +27,9 @@ pub fn app_uri(domains: &Domains, token: &str, invite: &Invite) -> Option<String
     })
 }
 
-/// An address as an operator writes it, without the scheme and the escapes of the URI that it was copied from (RFC 3261 §19.1.2,
-/// RFC 5122 §2.2, RFC 3966 §3).
-pub fn address_in(text: &str) -> String {
-    let text = text.trim();
-    let is_scheme =
-        |word: &str| ["sip", "sips", "xmpp", "tel"].iter().any(|it| word.eq_ignore_ascii_case(it));
-    match text.split_once(':') {
-        Some((scheme, rest)) if is_scheme(scheme) => unescaped(rest),
-        _ => text.to_owned(),
-    }
-}
-
-fn unescaped(text: &str) -> String {
-    let (mut out, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    while let Some((first, behind)) = rest.split_first() {
-        let digits = behind.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        match digits.filter(|_| *first == b'%').and_then(|two| u8::from_str_radix(two, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                rest = &behind[2..];
-            }
-            None => {
-                out.push(*first);
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_is_read_from_its_uri_too() {
-        for (written, read) in [
-            ("alice@example.org", "alice@example.org"),
-            (" sip:alice@example.org ", "alice@example.org"),
-            ("SIPS:j%C3%B6rg@example.org", "jörg@example.org"),
-            ("xmpp:alice@example.org", "alice@example.org"),
-            ("tel:+33123456789", "+33123456789"),
-            ("mailto:alice@example.org", "mailto:alice@example.org"),
-            ("sip:a%zz%c3@example.org", "a%zz%c3@example.org"),
-        ] {
-            assert_eq!(address_in(written), read);
-        }
-    }
 
     #[test]
     fn apps_are_told_what_the_specifications_show() {

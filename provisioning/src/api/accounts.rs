@@ -12,7 +12,7 @@ use super::caller::Scope;
 use super::problem::Problem;
 use super::{Ask, Field, Kind, Operation, operation};
 use crate::Face;
-use crate::links::address_in;
+use crate::address::address_in;
 
 const NAME: Field = Field::open("name", Kind::Text, "the name to show");
 const NUMBERS: Field = Field::open("numbers", Kind::List, "telephone numbers, E.164 with their plus");
