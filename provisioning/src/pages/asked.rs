@@ -21,13 +21,15 @@ pub(super) fn question<'a>(
         "destroyRoom" => (words.end_room_ask, field("path.room"), words.end_room),
         "removeDevice" => (words.remove_device_ask, field("path.name"), words.remove),
         "revokeInvite" | "revokeOwnInvite" => (words.revoke_ask, field("path.id"), words.remove),
-        "liftBan" => {
-            let address = field("address");
-            (words.lift_ask, if address.is_empty() { field("network") } else { address }, words.lift)
-        }
+        "removeVoiceMessage" => (words.remove_message_ask, "", words.remove),
         _ => return None,
     };
     Some((fill(text, thing), label))
+}
+
+/// What the script's dialog asks before an operation on a thing.
+pub(super) fn data_ask(words: &Words, operation: &str, thing: &str) -> Option<String> {
+    question(words, operation, |_| thing).map(|(text, _)| text)
 }
 
 /// A button that runs such an operation.

@@ -3,7 +3,6 @@
 //! In    `POST /do/OPERATION` with the form's key, the page to go back to, the parts of the path as `path.NAME`, and fields.
 //! Out   the page again: with what was made and is shown once, or with the field and the rule that were not kept.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Form;
@@ -23,7 +22,7 @@ use super::{account, admin, asked, upload};
 use crate::Face;
 use crate::api::caller::Caller;
 use crate::api::problem::Problem;
-use crate::api::{self, Ask, Kind};
+use crate::api::{self, Ask, Kind, Operation};
 use crate::session::{self, Session, go};
 
 /// What came of a form.
@@ -91,27 +90,21 @@ async fn carry_out(
     let Some(operation) = api::table().find(|operation| operation.id == id) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let asked = asked::question(Words::of(headers), operation.id, named);
+    let words = Words::of(headers);
+    let asked = asked::question(words, operation.id, named);
     if let Some((text, label)) = asked.filter(|_| named("sure").is_empty()) {
         let (path, query) = place(named("back"));
         let back = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
-        return asked::ask(Words::of(headers), &session, operation.id, (&text, label), &back, &pairs);
+        return asked::ask(words, &session, operation.id, (&text, label), &back, &pairs);
     }
     let part =
         |(name, value): &(String, String)| Some((name.strip_prefix("path.")?.to_owned(), value.clone()));
-    let path: HashMap<String, String> = pairs.iter().filter_map(part).collect();
-    let is_own = |name: &str| ["key", "back", "sure"].contains(&name) || name.starts_with("path.");
-    // A number that is left empty is not given; a text or a list that is left empty is to be empty.
-    let is_number =
-        |name: &str| operation.takes.iter().any(|field| field.name == name && field.kind == Kind::Number);
-    let is_left = |(name, value): &(String, String)| is_own(name) || (value.is_empty() && is_number(name));
-    let given: Vec<(String, String)> = pairs.iter().filter(|pair| !is_left(pair)).cloned().collect();
-    let outcome = match api::of_form(operation.takes, &given) {
+    let outcome = match api::of_form(operation.takes, &fields_of(operation, &pairs)) {
         Ok(fields) => {
             let ask = Ask {
                 caller: Caller::of_session(&session),
                 from: Some(peer.address.ip().to_canonical()),
-                path,
+                path: pairs.iter().filter_map(part).collect(),
                 fields,
             };
             api::carry_out(operation, face, ask).await
@@ -121,13 +114,23 @@ async fn carry_out(
     let outcome = match outcome {
         Ok(value) => Outcome::Done(operation.id, value),
         Err(problem) => {
-            let detail = Words::of(headers).say(&problem.detail).into_owned();
+            let detail = words.say(&problem.detail).into_owned();
             let problem = Problem { detail, ..problem };
             let given = given_back(&pairs);
             Outcome::Refused(Refused { operation: operation.id, problem, given })
         }
     };
     show(face, headers, &session, named("back"), outcome).await
+}
+
+/// What a form gives of what an operation takes. A number that is left empty is not given; a text or a list that is left empty is to
+/// be empty.
+fn fields_of(operation: &Operation, pairs: &[(String, String)]) -> Vec<(String, String)> {
+    let is_own = |name: &str| ["key", "back", "sure"].contains(&name) || name.starts_with("path.");
+    let is_number =
+        |name: &str| operation.takes.iter().any(|field| field.name == name && field.kind == Kind::Number);
+    let is_left = |(name, value): &(String, String)| is_own(name) || (value.is_empty() && is_number(name));
+    pairs.iter().filter(|pair| !is_left(pair)).cloned().collect()
 }
 
 /// What stands in a form that comes back: all but secrets and files, which no page is to hold.

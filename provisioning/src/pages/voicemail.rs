@@ -15,6 +15,7 @@ use shared_model::{KeptMessage, MailboxState, OwnChatError};
 use shared_runtime::http::{Range, is_known};
 
 use super::account::{date, deed, form};
+use super::asked::asked_deed;
 use super::words::Words;
 use crate::Face;
 use crate::api::voicemail::MEDIA_TYPE;
@@ -124,7 +125,7 @@ fn item(words: &Words, session: &Session, message: &KeptMessage) -> Markup {
             audio controls preload="none" src=(format!("/account/voicemail/{}", message.id)) aria-label=(format!("{}: {caller}", words.voicemail_title)) {}
             div.row {
                 (deed(session, "setVoiceMessage", "/account", &[("path.id", &message.id), ("heard", wish)], label, caller))
-                (deed(session, "removeVoiceMessage", "/account", &[("path.id", &message.id)], words.remove, caller))
+                (asked_deed(words, session, "removeVoiceMessage", "/account", &[("path.id", &message.id)], caller))
             }
         }
     }

@@ -164,13 +164,7 @@ async fn what_cannot_be_taken_back_is_asked_about_without_a_script() {
             "Remove",
             "/admin/invites",
         ),
-        (
-            "liftBan",
-            "address=bob%40example.org",
-            "Lift what slows bob@example.org down?",
-            "Lift",
-            "/admin/bans",
-        ),
+        ("removeVoiceMessage", "path.id=two", "Erase this voice message for good?", "Remove", "/account"),
     ] {
         let asked = send(operation, &format!("key={key}&back={back}&{field}")).await;
         assert!(asked.starts_with("HTTP/1.1 200") && asked.contains(question), "{asked}");

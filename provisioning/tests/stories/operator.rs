@@ -144,7 +144,7 @@ async fn who_is_disabled_or_slowed_down_is_told_and_lifted() {
     let (cookie, key) = sign_in(&house).await;
     let page = house.send("GET /admin/bans", &cookie, "").await;
     assert!(page.contains("192.0.2.7/32") && page.contains("bob@example.org"), "{page}");
-    let form = format!("key={key}&back=/admin/bans&network=192.0.2.7%2F32&sure=yes");
+    let form = format!("key={key}&back=/admin/bans&network=192.0.2.7%2F32");
     let done = house.send("POST /do/liftBan", &format!("{cookie}{FORM}"), &form).await;
     assert!(done.contains("location: /admin/bans?done=liftBan"), "{done}");
     let lift = "POST /api/v1/bans/lift";
@@ -180,7 +180,7 @@ async fn an_account_that_is_slowed_in_one_network_alone_is_told_with_it() {
     let (cookie, key) = sign_in(&house).await;
     let page = house.send("GET /admin/bans", &cookie, "").await;
     assert!(page.contains("alice@example.org") && page.contains("192.0.2.7/32: slowed down ("), "{page}");
-    let form = format!("key={key}&back=/admin/bans&address=alice%40example.org&sure=yes");
+    let form = format!("key={key}&back=/admin/bans&address=alice%40example.org");
     let done = house.send("POST /do/liftBan", &format!("{cookie}{FORM}"), &form).await;
     assert!(done.contains("location: /admin/bans?done=liftBan"), "{done}");
     let (_, bans) = house.call(&token, "GET /api/v1/bans", "").await;

@@ -66,6 +66,9 @@ async fn a_message_is_played_on_the_page_which_says_that_it_was_heard() {
     let forged = house.send("POST /do/removeVoiceMessage", &headers, "key=x&back=/account&path.id=two").await;
     assert!(forged.starts_with("HTTP/1.1 403"), "{forged}");
     let fields = format!("key={key}&back=/account&path.id=two");
+    let asked = house.send("POST /do/removeVoiceMessage", &headers, &fields).await;
+    assert!(asked.contains("Erase this voice message for good?"), "{asked}");
+    let fields = format!("{fields}&sure=yes");
     assert!(house.send("POST /do/removeVoiceMessage", &headers, &fields).await.contains("done="));
     let again = house.send("POST /do/removeVoiceMessage", &headers, &fields).await;
     assert!(again.starts_with("HTTP/1.1 404") && again.contains("no such message"), "{again}");

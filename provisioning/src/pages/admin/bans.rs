@@ -4,7 +4,6 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::super::account::deed;
-use super::super::asked::asked_deed;
 use super::super::text_field;
 use super::super::words::Words;
 use super::rooms::affiliation;
@@ -39,7 +38,7 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
                         }
                         td { div.row {
                             @if is_disabled { (deed(session, "changeAccount", PLACE, &[("path.address", &aor), ("enabled", "true")], words.enable, &aor)) }
-                            @if !ban["seconds"].is_null() || !networks_of(ban).is_empty() { (asked_deed(words, session, "liftBan", PLACE, &[("address", &aor)], &aor)) }
+                            @if !ban["seconds"].is_null() || !networks_of(ban).is_empty() { (deed(session, "liftBan", PLACE, &[("address", &aor)], words.lift, &aor)) }
                         } }
                     }
                 } }
@@ -56,7 +55,7 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
                         td { (network) }
                         td data-label=(words.failures) { (ban["failures"]) }
                         td { (wait(words, &ban["seconds"])) }
-                        td { (asked_deed(words, session, "liftBan", PLACE, &[("network", &network)], &network)) }
+                        td { (deed(session, "liftBan", PLACE, &[("network", &network)], words.lift, &network)) }
                     }
                 } }
             } }

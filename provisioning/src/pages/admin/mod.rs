@@ -20,10 +20,10 @@ use shared_auth::AccountCard;
 use shared_model::Aor;
 
 use super::account::{date, form, links, told};
-use super::asked::asked_deed;
+use super::asked::{asked_deed, data_ask};
 use super::blank::Blank;
 use super::deeds::Outcome;
-use super::words::Words;
+use super::words::{Words, fill};
 use super::{page, trouble};
 use crate::Face;
 use crate::api::caller::Caller;
@@ -139,7 +139,7 @@ async fn accounts(
         format!("/admin?after={}&text={}&group={}", escape(after), escape(text_part), escape(group))
     });
     Some(html! {
-        @if edited.is_none() && !asked.edit.is_empty() { p.error role="alert" { (super::words::fill(words.no_account, &asked.edit)) } }
+        @if edited.is_none() && !asked.edit.is_empty() { p.error role="alert" { (fill(words.no_account, &asked.edit)) } }
         @if let Some(card) = &edited {
             (edit(words, session, card, outcome))
             (groups::of_account(words, session, &card.aor, &groups, outcome))
@@ -195,7 +195,7 @@ fn account_deeds(words: &Words, session: &Session, aor: &str, is_enabled: bool) 
             input type="hidden" name="path.address" value=(aor);
             button.quiet.small aria-label=(named(words.reset_link)) { (words.reset_link) }
             button.quiet.small formaction="/do/changeAccount" name="enabled" value=(wish) aria-label=(named(label)) { (label) }
-            button.grave.small formaction="/do/removeOneAccount" data-ask=(super::words::fill(words.remove_ask, aor))
+            button.grave.small formaction="/do/removeOneAccount" data-ask=[data_ask(words, "removeOneAccount", aor)]
                 aria-label=(named(words.remove)) { (words.remove) }
         } },
     )

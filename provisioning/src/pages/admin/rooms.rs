@@ -4,10 +4,11 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::super::account::{deed, form};
+use super::super::asked::data_ask;
 use super::super::blank::Blank;
 use super::super::deeds::Outcome;
 use super::super::text_field;
-use super::super::words::{Words, fill};
+use super::super::words::Words;
 use super::{Asked, asking, escape, read, read_at, text};
 use crate::Face;
 use crate::session::Session;
@@ -153,7 +154,7 @@ async fn affiliations(
             h2 { (words.end_room) }
             (form(session, "destroyRoom", PLACE, html! {
                 input type="hidden" name="path.room" value=(room);
-                button.grave data-ask=(fill(words.end_room_ask, room)) { (words.end_room) }
+                button.grave data-ask=[data_ask(words, "destroyRoom", room)] { (words.end_room) }
             }))
         }
     })

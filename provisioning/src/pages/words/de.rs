@@ -299,7 +299,7 @@ pub(super) const WORDS: Words = Words {
     end_room_ask: "{} endgültig beenden, mit Anruf und Archiv?",
     remove_device_ask: "Das Passwort von {} zurücknehmen? Das Gerät ist sofort draußen.",
     revoke_ask: "Die Einladung {} zurücknehmen? Ihr Link nützt dann nichts mehr.",
-    lift_ask: "Aufheben, was {} bremst?",
+    remove_message_ask: "Diese Sprachnachricht endgültig löschen?",
     sure_title: "Bist du sicher?",
     go_back: "Nein, zurück",
     subject: "Thema",

@@ -299,7 +299,7 @@ pub(super) const WORDS: Words = Words {
     end_room_ask: "End {} for good, with its call and its archive?",
     remove_device_ask: "Take the password of {} back? The device is out at once.",
     revoke_ask: "Take the invitation {} back? Its link is of no use then.",
-    lift_ask: "Lift what slows {} down?",
+    remove_message_ask: "Erase this voice message for good?",
     sure_title: "Are you sure?",
     go_back: "No, go back",
     subject: "Subject",
