@@ -19,7 +19,7 @@ use super::asked::asked_deed;
 use super::blank::Blank;
 use super::deeds::Outcome;
 use super::words::{Words, fill};
-use super::{listing, own, page, setup, timeline, trouble};
+use super::{invited, listing, own, page, setup, timeline, trouble};
 use crate::Face;
 use crate::api::caller::Caller;
 use crate::api::{self, Ask};
@@ -93,7 +93,12 @@ pub(super) async fn show(
     let Ok(keeper) = face.auth.book.keeper(session.card.account).await else { return trouble(words) };
     let lists = [read(face, session, "listDevices").await, read(face, session, "listSessions").await];
     let [Some(devices), Some(sessions)] = lists else { return trouble(words) };
-    let Some(invites) = read(face, session, "listOwnInvites").await else { return trouble(words) };
+    // To find one's own, all that are open are read: not where there can be none.
+    let invites = match face.config.users_invite || session.card.admin {
+        true => read(face, session, "listOwnInvites").await,
+        false => Some(Value::Null),
+    };
+    let Some(invites) = invites else { return trouble(words) };
     let Some(chat) = own::sections(face, words, session, &parts.blocked, outcome).await else {
         return trouble(words);
     };
@@ -311,7 +316,7 @@ fn forms(
                     p { (words.invite_contact_text) }
                     (form(session, "inviteContact", "/account", html! { button.quiet { (words.make_link) } }))
                 }
-                (open_invites(words, session, invites))
+                (invited::open(words, session, invites, "revokeOwnInvite", "/account"))
             }
             section {
                 h2 { (words.change_password) }
@@ -325,22 +330,6 @@ fn forms(
             }
         }
     }
-}
-
-/// Links that nobody followed yet, each to be taken back.
-fn open_invites(words: &Words, session: &Session, invites: &Value) -> Markup {
-    let all = invites["invites"].as_array().map_or(&[][..], Vec::as_slice);
-    html! { @if !all.is_empty() { table {
-        thead { tr { th { (words.invites) } th { (words.left) } th { span.unseen { (words.deed) } } } }
-        tbody { @for invite in all {
-            @let id = invite["id"].as_str().unwrap_or_default();
-            tr {
-                td { (id) }
-                td data-label=(words.left) { (date(words, &invite["expires"])) }
-                td { (asked_deed(words, session, "revokeOwnInvite", "/account", &[("path.id", id)], id)) }
-            }
-        } }
-    } } }
 }
 
 fn call_list(words: &Words, page: &calls::Page) -> Markup {

@@ -14,6 +14,7 @@ mod deeds;
 mod elsewhere;
 mod forgotten;
 mod invite;
+mod invited;
 mod listing;
 mod own;
 mod setup;

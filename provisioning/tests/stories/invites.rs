@@ -161,6 +161,7 @@ async fn who_invited_takes_an_open_invitation_back_and_nobody_elses() {
     let (cookie, key) = crate::common::sign_in(&house).await;
     let account = house.send("GET /account", &cookie, "").await;
     assert!(account.contains(own) && !account.contains(&others.id), "{account}");
+    assert!(account.contains("example.org wonder@example.org</td>"), "{account}");
     assert_eq!(house.call(&writes, &path(own), "").await.0, 204);
     assert_eq!(house.call(&writes, &path(own), "").await.0, 404);
     assert!(house.ask(&page, "").await.starts_with("HTTP/1.1 404"), "the link is of no use");

@@ -20,11 +20,11 @@ use shared_auth::AccountCard;
 use shared_model::Aor;
 
 use super::account::{date, form, links, told};
-use super::asked::{asked_deed, data_ask};
+use super::asked::data_ask;
 use super::blank::Blank;
 use super::deeds::Outcome;
 use super::words::{Words, fill};
-use super::{page, trouble};
+use super::{invited, page, trouble};
 use crate::Face;
 use crate::api::caller::Caller;
 use crate::api::problem::Problem;
@@ -232,17 +232,8 @@ async fn invites(face: &Face, words: &Words, session: &Session, outcome: Option<
     let domains: Vec<(&str, &str)> = face.domains.iter().map(|domain| (domain, domain)).collect();
     Some(html! {
         section {
-            @if all.is_empty() { p { (words.no_invites) } } @else { table {
-                thead { tr { th { (words.name) } th { (words.left) } th { span.unseen { (words.deed) } } } }
-                tbody { @for invite in all {
-                    @let id = text(&invite["id"]);
-                    tr {
-                        td { (words.of_event("invite", &text(&invite["kind"]))) " " (text(&invite["user"])) " " (text(&invite["domain"])) " " (text(&invite["contact"])) }
-                        td data-label=(words.left) { (date(words, &invite["expires"])) }
-                        td { (asked_deed(words, session, "revokeInvite", "/admin/invites", &[("path.id", &id)], &id)) }
-                    }
-                } }
-            } }
+            @if all.is_empty() { p { (words.no_invites) } }
+            (invited::open(words, session, &listed, "revokeInvite", "/admin/invites"))
         }
         section {
             h2 { (words.make_link) }
