@@ -54,7 +54,7 @@ impl<'a> Blank<'a> {
         }
     }
 
-    /// One word of several, each with its text.
+    /// One word of several, each with its text; what was sent and is none of them is as if it were not.
     pub(super) fn choice(
         &self,
         name: &str,
@@ -63,12 +63,30 @@ impl<'a> Blank<'a> {
         words: &[(&str, &str)],
         now: &str,
     ) -> Markup {
-        let (about, fault, chosen) = (format!("{id}-about"), self.fault(name), self.value(name, now));
+        self.choice_with_hint(name, id, label, "", words, now)
+    }
+
+    /// The same with a sentence about it.
+    pub(super) fn choice_with_hint(
+        &self,
+        name: &str,
+        id: &str,
+        label: &str,
+        hint: &str,
+        words: &[(&str, &str)],
+        now: &str,
+    ) -> Markup {
+        let (about, hint_id, fault) = (format!("{id}-about"), format!("{id}-hint"), self.fault(name));
+        let ids = [(!hint.is_empty()).then_some(hint_id.as_str()), fault.map(|_| about.as_str())];
+        let described = ids.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let given = self.value(name, now);
+        let chosen = if words.iter().any(|(word, _)| *word == given) { given } else { now };
         html! {
             label for=(id) { (label) }
-            select id=(id) name=(name) aria-invalid=[fault.map(|_| "true")] aria-describedby=[fault.map(|_| about.as_str())] {
+            select id=(id) name=(name) aria-invalid=[fault.map(|_| "true")] aria-describedby=[(!described.is_empty()).then_some(described)] {
                 @for (word, text) in words { option value=(word) selected[*word == chosen] { (text) } }
             }
+            @if !hint.is_empty() { p.hint id=(hint_id) { (hint) } }
             (rule(&about, fault))
         }
     }

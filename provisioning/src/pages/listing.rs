@@ -20,12 +20,12 @@ pub(super) async fn section(
     let everybody = fill(words.found_domain, session.card.aor.domain());
     let choices =
         [("nobody", words.found_nobody), ("contacts", words.found_contacts), ("domain", everybody.as_str())];
+    let (blank, listed) = (Blank::of(outcome, "setListing", &[]), now["listed"].as_str().unwrap_or_default());
     Some(html! {
         section {
             h2 { (words.found_title) }
             (form(session, "setListing", "/account", html! {
-                (Blank::of(outcome, "setListing", &[]).choice("listed", "listed", words.found_by, &choices, now["listed"].as_str().unwrap_or_default()))
-                p.hint { (words.found_hint) }
+                (blank.choice_with_hint("listed", "listed", words.found_by, words.found_hint, &choices, listed))
                 button.quiet { (words.save) }
             }))
         }

@@ -104,6 +104,13 @@ async fn a_form_whose_value_is_none_is_refused_by_its_field() {
         let page =
             refused(&house, &cookie, operation, &format!("key={key}&back=/account&{field}={value}")).await;
         assert!(page.contains(rule) && page.contains("role=\"alert\""), "{operation}: {page}");
+        // What holds is chosen still, and the hint is heard beside the fault.
+        if operation == "setListing" {
+            let chosen = ["nobody", "contacts", "domain"]
+                .map(|word| page.contains(&format!("<option value=\"{word}\" selected>")));
+            assert_eq!(chosen.into_iter().filter(|is| *is).count(), 1, "{page}");
+            assert!(tag(&page, "listed").contains("aria-describedby=\"listed-hint listed-about\""), "{page}");
+        }
     }
     assert!(!house.chat.0.lock().unwrap().is_undisturbed);
 }
