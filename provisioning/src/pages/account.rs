@@ -251,11 +251,11 @@ fn device_list(
             p { (words.devices_text) }
             @if keeper.is_some() { p.note { (words.kept_devices) } }
             @if !all.is_empty() {
-                table {
-                    thead { tr { th { (words.device) } th { (words.since) } th { span.unseen { (words.deed) } } } }
-                    tbody { @for device in &all {
+                table role="table" {
+                    thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.device) } th role="columnheader" { (words.since) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                    tbody role="rowgroup" { @for device in &all {
                         @let name = device["name"].as_str().unwrap_or_default();
-                        tr { td { (name) } td data-label=(words.since) { (date(words, &device["created"])) } td {
+                        tr role="row" { td role="cell" { (name) } td role="cell" data-label=(words.since) { (date(words, &device["created"])) } td role="cell" {
                             (asked_deed(words, session, "removeDevice", "/account", &[("path.name", name)], name))
                         } }
                     } }
@@ -274,14 +274,14 @@ fn session_list(words: &Words, session: &Session, sessions: &Value) -> Markup {
     html! {
         section {
             h2 { (words.sessions_title) }
-            table {
-                thead { tr { th { (words.name) } th { (words.since) } th { span.unseen { (words.deed) } } } }
-                tbody { @for one in &all {
+            table role="table" {
+                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.name) } th role="columnheader" { (words.since) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                tbody role="rowgroup" { @for one in &all {
                     @let (id, name) = (one["id"].as_str().unwrap_or_default(), one["name"].as_str().unwrap_or_default());
-                    tr {
-                        td { (name) @if one["current"] == true { " (" (words.this_one) ")" } }
-                        td data-label=(words.since) { (date(words, &one["created"])) }
-                        td { @if one["current"] != true {
+                    tr role="row" {
+                        td role="cell" { (name) @if one["current"] == true { " (" (words.this_one) ")" } }
+                        td role="cell" data-label=(words.since) { (date(words, &one["created"])) }
+                        td role="cell" { @if one["current"] != true {
                             (deed(session, "endSession", "/account", &[("path.id", id)], words.end, name))
                         } }
                     }
@@ -339,13 +339,13 @@ fn call_list(words: &Words, page: &calls::Page) -> Markup {
         section #calls {
             h2 { (words.history_title) }
             @if calls.is_empty() { p { (words.no_calls) } } @else {
-                div.scroll tabindex="0" role="region" aria-label=(words.history_title) { table {
-                    thead { tr { th { (words.time) } th { (words.with) } th { (words.result) } } }
-                    tbody { @for call in calls {
-                        tr {
-                            td { (text(&call["time"]).chars().take(16).collect::<String>().replace('T', " ")) }
-                            td { @if call["outgoing"] == true { "→ " (text(&call["to"])) } @else { "← " (text(&call["from"])) } }
-                            td { (result(words, &call["result"])) " " (call["seconds"].as_u64().unwrap_or(0)) " s" }
+                div.scroll tabindex="0" role="region" aria-label=(words.history_title) { table role="table" {
+                    thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.time) } th role="columnheader" { (words.with) } th role="columnheader" { (words.result) } } }
+                    tbody role="rowgroup" { @for call in calls {
+                        tr role="row" {
+                            td role="cell" { (text(&call["time"]).chars().take(16).collect::<String>().replace('T', " ")) }
+                            td role="cell" { @if call["outgoing"] == true { "→ " (text(&call["to"])) } @else { "← " (text(&call["from"])) } }
+                            td role="cell" { (result(words, &call["result"])) " " (call["seconds"].as_u64().unwrap_or(0)) " s" }
                         }
                     } }
                 } }

@@ -12,14 +12,14 @@ use crate::session::Session;
 pub(super) fn open(words: &Words, session: &Session, listed: &Value, revoke: &str, back: &str) -> Markup {
     let all = listed["invites"].as_array().map_or(&[][..], Vec::as_slice);
     let text = |value: &'_ Value| value.as_str().unwrap_or_default().to_owned();
-    html! { @if !all.is_empty() { table {
-        thead { tr { th { (words.invites) } th { (words.left) } th { span.unseen { (words.deed) } } } }
-        tbody { @for invite in all {
+    html! { @if !all.is_empty() { table role="table" {
+        thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.invites) } th role="columnheader" { (words.left) } th role="columnheader" { span.unseen { (words.deed) } } } }
+        tbody role="rowgroup" { @for invite in all {
             @let id = text(&invite["id"]);
-            tr {
-                td { (words.of_event("invite", &text(&invite["kind"]))) " " (text(&invite["user"])) " " (text(&invite["domain"])) " " (text(&invite["contact"])) }
-                td data-label=(words.left) { (date(words, &invite["expires"])) }
-                td { (asked_deed(words, session, revoke, back, &[("path.id", &id)], &id)) }
+            tr role="row" {
+                td role="cell" { (words.of_event("invite", &text(&invite["kind"]))) " " (text(&invite["user"])) " " (text(&invite["domain"])) " " (text(&invite["contact"])) }
+                td role="cell" data-label=(words.left) { (date(words, &invite["expires"])) }
+                td role="cell" { (asked_deed(words, session, revoke, back, &[("path.id", &id)], &id)) }
             }
         } }
     } } }

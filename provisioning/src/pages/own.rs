@@ -68,14 +68,14 @@ fn client_list(words: &Words, session: &Session, clients: &Value) -> Markup {
     html! {
         section {
             h2 { (words.clients_title) }
-            @if all.is_empty() { p { (words.no_clients) } } @else { table {
-                thead { tr { th { (words.name) } th { (words.last_seen) } th { span.unseen { (words.deed) } } } }
-                tbody { @for client in &all {
+            @if all.is_empty() { p { (words.no_clients) } } @else { table role="table" {
+                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.name) } th role="columnheader" { (words.last_seen) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                tbody role="rowgroup" { @for client in &all {
                     @let (id, name) = (client["id"].as_str().unwrap_or_default(), client["name"].as_str().unwrap_or_default());
-                    tr {
-                        td { (name) }
-                        td { @if client["connected"] == true { (words.connected) } @else if !client["last_seen"].is_null() { (date(words, &client["last_seen"])) } }
-                        td {
+                    tr role="row" {
+                        td role="cell" { (name) }
+                        td role="cell" { @if client["connected"] == true { (words.connected) } @else if !client["last_seen"].is_null() { (date(words, &client["last_seen"])) } }
+                        td role="cell" {
                             @if client["revocable"] == true { (deed(session, "revokeClient", "/account", &[("path.id", id)], words.revoke, name)) }
                             @else { span.hint { (words.knows_password) } }
                             @if client["by_provider"] == true { p.hint { (words.by_provider) } }
@@ -169,11 +169,11 @@ fn block_list(
         section {
             h2 { (words.blocked_title) }
             p { (words.blocked_text) }
-            @if !part.is_empty() { table {
-                thead { tr { th { (words.address) } th { span.unseen { (words.deed) } } } }
-                tbody { @for address in part { tr {
-                    td { (address) }
-                    td { (deed(session, "unblock", "/account", &[("path.address", address)], words.unblock, address)) }
+            @if !part.is_empty() { table role="table" {
+                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.address) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                tbody role="rowgroup" { @for address in part { tr role="row" {
+                    td role="cell" { (address) }
+                    td role="cell" { (deed(session, "unblock", "/account", &[("path.address", address)], words.unblock, address)) }
                 } } }
             } }
             @if let Some(last) = part.last().filter(|_| !rest.is_empty()) {

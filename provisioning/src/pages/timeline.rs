@@ -37,12 +37,12 @@ pub(super) fn lines(words: &Words, read: &Value, rest: impl Fn(&str) -> Option<S
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     html! {
         @if entries.is_empty() { p { (words.nothing_happened) } } @else {
-            div.scroll tabindex="0" role="region" aria-label=(words.happened) { table {
-                thead { tr { th { (words.time_utc) } th { (words.event) } th { (words.what) } } }
-                tbody { @for entry in entries {
-                    tr {
-                        td data-label=(words.time_utc) { (moment(&entry["time"])) }
-                        td {
+            div.scroll tabindex="0" role="region" aria-label=(words.happened) { table role="table" {
+                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.time_utc) } th role="columnheader" { (words.event) } th role="columnheader" { (words.what) } } }
+                tbody role="rowgroup" { @for entry in entries {
+                    tr role="row" {
+                        td role="cell" data-label=(words.time_utc) { (moment(&entry["time"])) }
+                        td role="cell" {
                             @let event = text(&entry["event"]);
                             (text(&entry["protocol"])) ": " (words.said(&event.replace('_', " ")))
                             @let correlation = text(&entry["correlation"]);
@@ -51,7 +51,7 @@ pub(super) fn lines(words: &Words, read: &Value, rest: impl Fn(&str) -> Option<S
                                 " " a href=(link) aria-label=(format!("{}: {short}", words.rest_of_it)) { (short) }
                             }
                         }
-                        td { (words.of_event(&event, &text(&entry["text"]))) }
+                        td role="cell" { (words.of_event(&event, &text(&entry["text"]))) }
                     }
                 } }
             } }

@@ -17,5 +17,6 @@ mod operator;
 mod own_chat;
 mod room_calls;
 mod search;
+mod tables;
 mod voicemail;
 mod weight;

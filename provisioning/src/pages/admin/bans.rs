@@ -24,19 +24,19 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
     Some(html! {
         section {
             h2 { (words.accounts) }
-            @if accounts.is_empty() { p { (words.no_bans) } } @else { table {
-                thead { tr { th { (words.address) } th { (words.result) } th { span.unseen { (words.deed) } } } }
-                tbody { @for ban in accounts {
+            @if accounts.is_empty() { p { (words.no_bans) } } @else { table role="table" {
+                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.address) } th role="columnheader" { (words.result) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                tbody role="rowgroup" { @for ban in accounts {
                     @let aor = text(&ban["account"]["aor"]);
                     @let is_disabled = ban["account"]["enabled"] != true;
-                    tr {
-                        td { (aor) }
-                        td {
+                    tr role="row" {
+                        td role="cell" { (aor) }
+                        td role="cell" {
                             @if is_disabled { (words.disabled) " " }
                             (wait(words, &ban["seconds"]))
                             @for here in networks_of(ban) { br; (text(&here["network"])) ": " (wait(words, &here["seconds"])) }
                         }
-                        td { div.row {
+                        td role="cell" { div.row {
                             @if is_disabled { (deed(session, "changeAccount", PLACE, &[("path.address", &aor), ("enabled", "true")], words.enable, &aor)) }
                             @if !ban["seconds"].is_null() || !networks_of(ban).is_empty() { (deed(session, "liftBan", PLACE, &[("address", &aor)], words.lift, &aor)) }
                         } }
@@ -47,15 +47,15 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
         }
         section {
             h2 { (words.networks) }
-            @if networks.is_empty() { p { (words.no_bans) } } @else { table {
-                thead { tr { th { (words.network) } th { (words.failures) } th { (words.result) } th { span.unseen { (words.deed) } } } }
-                tbody { @for ban in networks.iter().take(PART) {
+            @if networks.is_empty() { p { (words.no_bans) } } @else { table role="table" {
+                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.network) } th role="columnheader" { (words.failures) } th role="columnheader" { (words.result) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                tbody role="rowgroup" { @for ban in networks.iter().take(PART) {
                     @let network = text(&ban["network"]);
-                    tr {
-                        td { (network) }
-                        td data-label=(words.failures) { (ban["failures"]) }
-                        td { (wait(words, &ban["seconds"])) }
-                        td { (deed(session, "liftBan", PLACE, &[("network", &network)], words.lift, &network)) }
+                    tr role="row" {
+                        td role="cell" { (network) }
+                        td role="cell" data-label=(words.failures) { (ban["failures"]) }
+                        td role="cell" { (wait(words, &ban["seconds"])) }
+                        td role="cell" { (deed(session, "liftBan", PLACE, &[("network", &network)], words.lift, &network)) }
                     }
                 } }
             } }
@@ -70,14 +70,14 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
             }
             @if let Some(rooms) = &rooms {
                 @let found = rooms["rooms"].as_array()?;
-                @if found.is_empty() { p { (words.none_found) } } @else { table {
-                    thead { tr { th { (words.address) } th { (words.kind) } th { span.unseen { (words.deed) } } } }
-                    tbody { @for one in found {
+                @if found.is_empty() { p { (words.none_found) } } @else { table role="table" {
+                    thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.address) } th role="columnheader" { (words.kind) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                    tbody role="rowgroup" { @for one in found {
                         @let room = text(&one["room"]);
-                        tr {
-                            td { a href=(format!("/admin/rooms?room={}", escape(&room))) { (room) } }
-                            td { (affiliation(words, &one["affiliation"])) }
-                            td { @if one["affiliation"] == "outcast" {
+                        tr role="row" {
+                            td role="cell" { a href=(format!("/admin/rooms?room={}", escape(&room))) { (room) } }
+                            td role="cell" { (affiliation(words, &one["affiliation"])) }
+                            td role="cell" { @if one["affiliation"] == "outcast" {
                                 (deed(session, "setAffiliation", PLACE, &[("path.room", &room), ("address", whose), ("affiliation", "none")], words.lift, &room))
                             } }
                         }

@@ -30,16 +30,16 @@ fn found(words: &Words, looked: &Value) -> Markup {
     html! {
         section {
             @if looked["well"] == true { p.done role="status" { (words.is_well) } } @else { p.error role="alert" { (words.is_unwell) } }
-            div.scroll tabindex="0" role="region" aria-label=(words.doctor) { table {
-                thead { tr { th { (words.check) } th { (words.result) } th { (words.what) } th { (words.to_do) } } }
-                tbody { @for finding in findings.iter().take(MOST) {
+            div.scroll tabindex="0" role="region" aria-label=(words.doctor) { table role="table" {
+                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.check) } th role="columnheader" { (words.result) } th role="columnheader" { (words.what) } th role="columnheader" { (words.to_do) } } }
+                tbody role="rowgroup" { @for finding in findings.iter().take(MOST) {
                     @let severity = text(&finding["severity"]);
-                    tr {
-                        td data-label=(words.check) { (words.of_event("check", &text(&finding["check"]))) }
-                        td data-label=(words.result) { @if is_ill(finding) { span.error { (words.of_event("severity", &severity)) } } @else { (words.of_event("severity", &severity)) } }
-                        td data-label=(words.what) { (words.said(&text(&finding["text"]))) }
+                    tr role="row" {
+                        td role="cell" data-label=(words.check) { (words.of_event("check", &text(&finding["check"]))) }
+                        td role="cell" data-label=(words.result) { @if is_ill(finding) { span.error { (words.of_event("severity", &severity)) } } @else { (words.of_event("severity", &severity)) } }
+                        td role="cell" data-label=(words.what) { (words.said(&text(&finding["text"]))) }
                         @let remedy = text(&finding["remedy"]);
-                        td data-label=[(!remedy.is_empty()).then_some(words.to_do)] { (words.said(&remedy)) }
+                        td role="cell" data-label=[(!remedy.is_empty()).then_some(words.to_do)] { (words.said(&remedy)) }
                     }
                 } }
             } }

@@ -151,18 +151,18 @@ async fn accounts(
                 button.quiet { (words.search) }
             }
             @if all.is_empty() { p { (words.none_found) } }
-            @else { div.scroll tabindex="0" role="region" aria-label=(words.accounts) { table {
-                thead { tr { th { (words.address) } th { (words.name) } th { (words.numbers) } th { span.unseen { (words.deed) } } } }
-                tbody { @for account in all {
+            @else { div.scroll tabindex="0" role="region" aria-label=(words.accounts) { table role="table" {
+                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.address) } th role="columnheader" { (words.name) } th role="columnheader" { (words.numbers) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                tbody role="rowgroup" { @for account in all {
                     @let aor = text(&account["aor"]);
                     @let enabled = account["enabled"] == true;
                     @let numbers: Vec<String> = account["numbers"].as_array().into_iter().flatten().map(text).collect();
-                    tr {
-                        td { a href=(format!("/admin?edit={}", escape(&aor))) { (aor) } @if account["admin"] == true { " (" (words.administrator) ")" } @if !enabled { " " span.error { (words.disabled) } } }
+                    tr role="row" {
+                        td role="cell" { a href=(format!("/admin?edit={}", escape(&aor))) { (aor) } @if account["admin"] == true { " (" (words.administrator) ")" } @if !enabled { " " span.error { (words.disabled) } } }
                         @let name = text(&account["name"]);
-                        td data-label=[(!name.is_empty()).then_some(words.name)] { (name) }
-                        td data-label=[(!numbers.is_empty()).then_some(words.numbers)] { (numbers.join(", ")) }
-                        td { (account_deeds(words, session, &aor, enabled)) }
+                        td role="cell" data-label=[(!name.is_empty()).then_some(words.name)] { (name) }
+                        td role="cell" data-label=[(!numbers.is_empty()).then_some(words.numbers)] { (numbers.join(", ")) }
+                        td role="cell" { (account_deeds(words, session, &aor, enabled)) }
                     }
                 } }
             } } }
@@ -274,16 +274,16 @@ async fn service(face: &Face, words: &Words, session: &Session, asked: &Asked) -
         }
         section {
             h2 { (words.changes) }
-            div.scroll tabindex="0" role="region" aria-label=(words.changes) { table {
-                thead { tr {
-                    th { (words.time) } th { (words.who) } th { (words.what) } th { (words.on) } th { (words.before) } th { (words.after) }
+            div.scroll tabindex="0" role="region" aria-label=(words.changes) { table role="table" {
+                thead role="rowgroup" { tr role="row" {
+                    th role="columnheader" { (words.time) } th role="columnheader" { (words.who) } th role="columnheader" { (words.what) } th role="columnheader" { (words.on) } th role="columnheader" { (words.before) } th role="columnheader" { (words.after) }
                 } }
-                tbody { @for change in listed {
-                    tr {
-                        td data-label=(words.time) { (date(words, &change["time"])) }
-                        td data-label=(words.who) { (change["who"].as_str().unwrap_or("–")) @if let Some(from) = change["from"].as_str() { br; span.hint { (from) } } }
-                        td data-label=(words.what) { (words.said(&text(&change["what"]))) }
-                        td data-label=(words.on) { (text(&change["on"])) }
+                tbody role="rowgroup" { @for change in listed {
+                    tr role="row" {
+                        td role="cell" data-label=(words.time) { (date(words, &change["time"])) }
+                        td role="cell" data-label=(words.who) { (change["who"].as_str().unwrap_or("–")) @if let Some(from) = change["from"].as_str() { br; span.hint { (from) } } }
+                        td role="cell" data-label=(words.what) { (words.said(&text(&change["what"]))) }
+                        td role="cell" data-label=(words.on) { (text(&change["on"])) }
                         (states(words, &change["before"], &change["after"]))
                     }
                 } }
@@ -314,7 +314,7 @@ fn states(words: &Words, before: &Value, after: &Value) -> Markup {
             }
             other => vec![word(other)],
         };
-        html! { td data-label=[(!lines.is_empty()).then_some(label)] { @for line in lines { div { (line) } } } }
+        html! { td role="cell" data-label=[(!lines.is_empty()).then_some(label)] { @for line in lines { div { (line) } } } }
     };
     html! { (cell(words.before, before, after)) (cell(words.after, after, before)) }
 }

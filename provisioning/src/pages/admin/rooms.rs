@@ -38,17 +38,17 @@ pub(super) async fn section(
                 button.quiet { (words.search) }
             }
             @if all.is_empty() { p { (words.no_rooms) } } @else {
-                div.scroll tabindex="0" role="region" aria-label=(words.rooms) { table {
-                    thead { tr { th { (words.address) } th { (words.name) } th { (words.in_chat) } th { (words.in_call) } } }
-                    tbody { @for room in all {
+                div.scroll tabindex="0" role="region" aria-label=(words.rooms) { table role="table" {
+                    thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.address) } th role="columnheader" { (words.name) } th role="columnheader" { (words.in_chat) } th role="columnheader" { (words.in_call) } } }
+                    tbody role="rowgroup" { @for room in all {
                         @let address = text(&room["room"]);
-                        tr {
-                            td { a href=(format!("/admin/rooms?room={}", escape(&address))) { (address) }
+                        tr role="row" {
+                            td role="cell" { a href=(format!("/admin/rooms?room={}", escape(&address))) { (address) }
                                 @if room["hidden"] == true { " (" (words.hidden) ")" } @if room["members_only"] == true { " (" (words.members_only) ")" } }
                             @let name = text(&room["name"]);
-                            td data-label=[(!name.is_empty()).then_some(words.name)] { (name) }
-                            td data-label=(words.in_chat) { (room["occupants"]) }
-                            td data-label=(words.in_call) { (room["in_call"]) }
+                            td role="cell" data-label=[(!name.is_empty()).then_some(words.name)] { (name) }
+                            td role="cell" data-label=(words.in_chat) { (room["occupants"]) }
+                            td role="cell" data-label=(words.in_call) { (room["in_call"]) }
                         }
                     } }
                 } }
@@ -130,14 +130,14 @@ async fn affiliations(
                 (text_field("text", "text", words.with_text, &asked.text, None))
                 button.quiet { (words.search) }
             }
-            @if all.is_empty() { p { (words.nobody) } } @else { table {
-                thead { tr { th { (words.address) } th { (words.kind) } th { span.unseen { (words.deed) } } } }
-                tbody { @for one in all {
+            @if all.is_empty() { p { (words.nobody) } } @else { table role="table" {
+                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.address) } th role="columnheader" { (words.kind) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                tbody role="rowgroup" { @for one in all {
                     @let address = text(&one["address"]);
-                    tr {
-                        td { (address) }
-                        td { (affiliation(words, &one["affiliation"])) @if let Some(reason) = one["reason"].as_str() { br; span.hint { (reason) } } }
-                        td { (deed(session, "setAffiliation", &place, &[("path.room", room), ("address", &address), ("affiliation", "none")], words.remove, &address)) }
+                    tr role="row" {
+                        td role="cell" { (address) }
+                        td role="cell" { (affiliation(words, &one["affiliation"])) @if let Some(reason) = one["reason"].as_str() { br; span.hint { (reason) } } }
+                        td role="cell" { (deed(session, "setAffiliation", &place, &[("path.room", room), ("address", &address), ("affiliation", "none")], words.remove, &address)) }
                     }
                 } }
             } }
@@ -219,14 +219,14 @@ async fn one(
         section {
             h2 { (words.in_chat) }
             @let occupants = list(&shown["occupants"]);
-            @if occupants.is_empty() { p { (words.nobody) } } @else { table {
-                thead { tr { th { (words.name) } th { (words.role) } th { span.unseen { (words.deed) } } } }
-                tbody { @for one in occupants {
+            @if occupants.is_empty() { p { (words.nobody) } } @else { table role="table" {
+                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.name) } th role="columnheader" { (words.role) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                tbody role="rowgroup" { @for one in occupants {
                     @let nick = text(&one["nick"]);
-                    tr {
-                        td { (nick) " " span.hint { (text(&one["jid"])) } }
-                        td { (role(words, &one["role"])) ", " (affiliation(words, &one["affiliation"])) }
-                        td { (buttons("nick", &nick, &nick)) }
+                    tr role="row" {
+                        td role="cell" { (nick) " " span.hint { (text(&one["jid"])) } }
+                        td role="cell" { (role(words, &one["role"])) ", " (affiliation(words, &one["affiliation"])) }
+                        td role="cell" { (buttons("nick", &nick, &nick)) }
                     }
                 } }
             } }
@@ -244,14 +244,14 @@ async fn one(
                 @if shown["recorded"] == true { p { (words.is_recorded) } }
                 (deed(session, "record", &place, &[("path.room", room), ("on", on)], label, room))
             }
-            @if participants.is_empty() { p { (words.nobody) } } @else { table {
-                thead { tr { th { (words.name) } th { (words.sound) } th { span.unseen { (words.deed) } } } }
-                tbody { @for one in participants {
+            @if participants.is_empty() { p { (words.nobody) } } @else { table role="table" {
+                thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.name) } th role="columnheader" { (words.sound) } th role="columnheader" { span.unseen { (words.deed) } } } }
+                tbody role="rowgroup" { @for one in participants {
                     @let (call, uri) = (text(&one["call"]), text(&one["uri"]));
-                    tr {
-                        td { (text(&one["name"])) " " span.hint { (uri) } }
-                        td { (sound(words, one)) @if one["encrypted"] != true { " " span.error { (words.unencrypted) } } }
-                        td { (buttons("call", &call, &uri)) }
+                    tr role="row" {
+                        td role="cell" { (text(&one["name"])) " " span.hint { (uri) } }
+                        td role="cell" { (sound(words, one)) @if one["encrypted"] != true { " " span.error { (words.unencrypted) } } }
+                        td role="cell" { (buttons("call", &call, &uri)) }
                     }
                 } }
             } }
