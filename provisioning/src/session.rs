@@ -106,6 +106,11 @@ fn host_of(url: &str) -> Option<&str> {
     Some(host.strip_suffix(":443").unwrap_or(host))
 }
 
+/// Whether somebody shows a cookie, be it good or not.
+pub(crate) fn is_shown(headers: &HeaderMap) -> bool {
+    cookie(headers).is_some()
+}
+
 fn cookie(headers: &HeaderMap) -> Option<&str> {
     cookie_named(headers, NAME)
 }

@@ -5,8 +5,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::LazyLock;
 
 use axum::extract::Path;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use flate2::Compression;
+
+use super::compressed::{shorter, takes_gzip};
 
 /// One file.
 pub(super) struct Asset {
@@ -14,6 +17,8 @@ pub(super) struct Asset {
     ending: &'static str,
     media_type: &'static str,
     text: &'static str,
+    /// The same in gzip, made once: it keeps no secret.
+    short: Option<Vec<u8>>,
 }
 
 impl Asset {
@@ -21,11 +26,12 @@ impl Asset {
         // It keeps no secret; nodes of one release make the same of it.
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
-        Self { name: format!("cusax-{:016x}{ending}", hasher.finish()), ending, media_type, text }
+        let short = shorter(text.as_bytes(), Compression::best());
+        Self { name: format!("cusax-{:016x}{ending}", hasher.finish()), ending, media_type, text, short }
     }
 }
 
-pub(super) async fn get(Path(name): Path<String>) -> Response {
+pub(super) async fn get(Path(name): Path<String>, headers: HeaderMap) -> Response {
     let all = [&*STYLE, &*SCRIPT];
     let Some(asset) = all.into_iter().find(|it| name.starts_with("cusax") && name.ends_with(it.ending))
     else {
@@ -33,7 +39,11 @@ pub(super) async fn get(Path(name): Path<String>) -> Response {
     };
     // Pages of a node of another release ask by another name for what looks well enough meanwhile.
     let kept = if asset.name == name { "public, max-age=31536000, immutable" } else { "no-cache" };
-    ([(header::CONTENT_TYPE, asset.media_type), (header::CACHE_CONTROL, kept)], asset.text).into_response()
+    let head = [(header::CONTENT_TYPE, asset.media_type), (header::CACHE_CONTROL, kept)];
+    match asset.short.as_deref().filter(|_| takes_gzip(&headers)) {
+        Some(short) => (head, [(header::CONTENT_ENCODING, "gzip")], short).into_response(),
+        None => (head, asset.text).into_response(),
+    }
 }
 
 pub(super) static STYLE: LazyLock<Asset> =

@@ -1,11 +1,11 @@
-//! Pages, the style and the script in gzip for who takes it (RFC 9110 §12.5.3).
+//! Pages for strangers in gzip for who takes it (RFC 9110 §12.5.3): what a browser loads cold. [`assets`](super::assets) have their own.
 //!
 //! In    an answer of this face. Out the same, shorter. Errors none: what cannot be made shorter stays as it is.
 //!
-//! How long an answer with a secret is tells of the secret whom its address lets put words beside it (BREACH). So answers to GET without
-//! a query alone are compressed: nothing that a link says stands on such a page. What is shown once (passwords, tokens, links) answers
-//! a POST; the key of forms is on pages that no other site can make a browser load as somebody, since the cookie is `SameSite=Strict`;
-//! and the token on the page to set up a device is another each time.
+//! How long an answer with a secret is tells of the secret whom something lets put words beside it (BREACH). A page of somebody who is
+//! signed in holds the key of forms, and beside it what strangers say: names of callers, subjects of rooms, what happened. So answers
+//! to whoever shows the cookie are never compressed; nor is an address with a query, which a link says, nor what answers a POST, which
+//! is where passwords, tokens and links are shown once.
 
 use std::io::Write;
 
@@ -17,8 +17,12 @@ use axum::response::Response;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use crate::session;
+
 pub(super) async fn compress(request: Request, next: Next) -> Response {
-    let is_safe = *request.method() == Method::GET && request.uri().query().is_none();
+    let is_safe = *request.method() == Method::GET
+        && request.uri().query().is_none()
+        && !session::is_shown(request.headers());
     let is_wanted = takes_gzip(request.headers());
     let mut response = next.run(request).await;
     let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
@@ -26,25 +30,31 @@ pub(super) async fn compress(request: Request, next: Next) -> Response {
         return response;
     }
     response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
-    if !(is_safe && is_wanted) {
+    if !(is_safe && is_wanted) || response.headers().contains_key(header::CONTENT_ENCODING) {
         return response;
     }
     let (mut head, body) = response.into_parts();
     // It is one text in memory, which cannot fail.
     let whole = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let mut encoder = GzEncoder::new(Vec::with_capacity(whole.len() / 3), Compression::fast());
-    match encoder.write_all(&whole).and_then(|()| encoder.finish()) {
-        Ok(short) if short.len() < whole.len() => {
+    match shorter(&whole, Compression::fast()) {
+        Some(short) => {
             head.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             head.headers.remove(header::CONTENT_LENGTH);
             Response::from_parts(head, Body::from(short))
         }
-        _ => Response::from_parts(head, Body::from(whole)),
+        None => Response::from_parts(head, Body::from(whole)),
     }
 }
 
+/// A text in gzip, if that is shorter.
+pub(super) fn shorter(text: &[u8], compression: Compression) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 3), compression);
+    let short = encoder.write_all(text).and_then(|()| encoder.finish()).ok()?;
+    (short.len() < text.len()).then_some(short)
+}
+
 /// Whether a browser takes gzip.
-fn takes_gzip(headers: &HeaderMap) -> bool {
+pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     lines.flat_map(|line| line.split(',')).any(|part| {
         let (coding, weight) = part.split_once(';').unwrap_or((part, ""));
