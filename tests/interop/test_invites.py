@@ -17,12 +17,13 @@ def invite(service, *options):
     return told, urllib.parse.urlparse(told["link"]).path
 
 
-def configure_linphone(service, url):
-    """linphonec that knows an address alone."""
+def configure_linphone(service, url, authority=None):
+    """linphonec that knows an address alone, and whom to trust."""
     home = service.folder / "linphone"
     (home / ".local/share/linphone").mkdir(parents=True)
+    (home / "ca.pem").write_text(authority or service.ca.read_text())
     (home / "rc").write_text(
-        f"[misc]\nconfig-uri={url}\n[sip]\nsip_port=-1\nsip_tcp_port=-1\nsip_tls_port=-1\nroot_ca={service.ca}\n"
+        f"[misc]\nconfig-uri={url}\n[sip]\nsip_port=-1\nsip_tcp_port=-1\nsip_tls_port=-1\nroot_ca={home}/ca.pem\n"
         "verify_server_certs=1\n[sound]\nplayback_dev_id=none\ncapture_dev_id=none\n"
     )
     with open(home / "log", "wb") as log:
@@ -48,7 +49,10 @@ def test_an_invitation_becomes_two_logins_by_its_page_alone(service):
         await (await Chat("bob", service).connect()).disconnect()
 
     asyncio.run(chats())
-    phone = configure_linphone(service, re.search(r"https://[^<]*linphone.xml\?token=[^<]*", page).group(0))
+    status, authority = fetch(service, re.search(r'href="(/provision/ca.pem)"', page).group(1))
+    assert status == 200 and "BEGIN CERTIFICATE" in authority
+    url = re.search(r"https://[^<]*linphone.xml\?token=[^<]*", page).group(0)
+    phone = configure_linphone(service, url, authority)
     try:
         wait_until(lambda: "sip_server_registrations_total 1" in service.metrics(), 25, "linphone registers")
     finally:

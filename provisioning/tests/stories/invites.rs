@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{House, house};
+use crate::common::{House, house, house_with};
 use shared_auth::Opens;
 use shared_runtime::unix_millis;
 
@@ -186,4 +186,23 @@ async fn who_invited_takes_an_open_invitation_back_and_nobody_elses() {
     let entry = &audit["changes"][0];
     assert_eq!((&entry["what"], &entry["on"]), (&"invitation taken back".into(), &own.into()), "{audit}");
     assert_eq!(entry["before"]["kind"], "account", "{audit}");
+}
+
+#[tokio::test]
+async fn an_authority_of_the_services_own_is_on_the_page_that_sets_devices_up() {
+    let pem = "-----BEGIN CERTIFICATE-----";
+    let with = house_with("authority", |parts| parts.ca = Some(pem.to_owned())).await;
+    let without = house("public-authority").await;
+    for (house, is_named) in [(&with, true), (&without, false)] {
+        let token = invite(house, "", None).await;
+        let form = "user=bob&password=correct-horse-battery";
+        let welcome = house.ask(&format!("POST /invite/{token}"), form).await;
+        let (cookie, _) = crate::common::sign_in(house).await;
+        let setup = house.send("GET /account/setup", &cookie, "").await;
+        for page in [welcome, setup] {
+            assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+            assert_eq!(page.contains("<a href=\"/provision/ca.pem\""), is_named, "{page}");
+        }
+    }
+    assert!(with.send("GET /provision/ca.pem", "", "").await.ends_with(pem));
 }

@@ -62,6 +62,8 @@ pub(super) const WORDS: Words = Words {
     proxy: "Ausgehender Proxy",
     transport: "Transport",
     rooms: "Räume",
+    authority_title: "Zertifikat",
+    authority_text: "Für diesen Dienst bürgt eine eigene Stelle. Ein Programm, das ihr noch nicht traut, soll dieser Datei trauen:",
     files_title: "Andere Programme",
     files_text: "Jede dieser Dateien ist für ein Programm. Dein Browser fragt nach Benutzername und Passwort.",
     setup_title: "Gerät einrichten",

@@ -62,6 +62,8 @@ pub(super) const WORDS: Words = Words {
     proxy: "Outbound proxy",
     transport: "Transport",
     rooms: "Rooms",
+    authority_title: "Certificate",
+    authority_text: "This service is vouched for by an authority of its own. A client that does not trust it yet is to trust this file:",
     files_title: "Other clients",
     files_text: "Each of these is a file for one client. Your browser asks for your user name and password.",
     setup_title: "Set up a device",

@@ -45,7 +45,7 @@ words! {
     ready_title, ready_text, ready_next,
     chat_title, chat_text, chat_open, calls_title, linphone_title, linphone_text, linphone_code,
     fetch_title, fetch_text, fetch, by_hand_title, address, user_name, domain, password, password_yours, server, port_starttls, port_tls, proxy, transport,
-    rooms, files_title, files_text,
+    rooms, authority_title, authority_text, files_title, files_text,
     setup_title, account, accounts, invites, service, sign_in, sign_in_title, sign_in_wrong, sign_in_device,
     sign_in_again, sign_out, forgotten_title, forgotten_ask, forgotten_operator, forgotten_chat, forgotten_submit,
     forgotten_told, forgotten_message, web_client, calling_number, use_number, before, after, done, shown_once, token, link, chat_uri, halves_title, numbers, no_phones, no_chats,
