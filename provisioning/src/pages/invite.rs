@@ -13,7 +13,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
-use shared_auth::{BookError, By, Invite, InviteError, NameError, Opens, Wish};
+use serde_json::Value;
+use shared_auth::{BookError, By, Invite, InviteError, NameError, Opens, Wish, card_json};
 use shared_runtime::http::Peer;
 use shared_runtime::unix_millis;
 use shared_store::StoreError;
@@ -89,8 +90,14 @@ pub(super) async fn accept(
             }
         },
     };
-    let what = if is_new { "account created by invitation" } else { "password reset by link" };
-    parts.auth.audit.note(By::default().at(Some(peer.address.ip())), what, &card.aor).await;
+    let (audit, by) = (&parts.auth.audit, By::default().at(Some(peer.address.ip())));
+    match is_new {
+        true => {
+            let what = "account created by invitation";
+            audit.change(by, what, &card.aor, Value::Null, card_json(&card)).await;
+        }
+        false => audit.note(by, "password reset by link", &card.aor).await,
+    }
     let mut response = setup::welcome(&parts, words, &card, is_new).await;
     // Whoever just chose the password need not type it again.
     if let Some(cookie) = session::begin(&parts, card.account, &headers).await {

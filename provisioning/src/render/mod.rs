@@ -33,6 +33,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
 use shared_auth::{AccountCard, BookError};
 use shared_model::ProvisioningEvent;
 use shared_runtime::http::Peer;
@@ -263,8 +264,10 @@ async fn device_password(
             std::iter::once(stem.to_owned()).chain(names).find(is_free).unwrap_or_default()
         }
     };
-    let password = book.renew_app_password(card.account, &name, unix_millis()).await?;
-    face.auth.audit.note(card, "device password made", format!("{} {name}", card.aor)).await;
+    let now = unix_millis();
+    let password = book.renew_app_password(card.account, &name, now).await?;
+    let (on, after) = (format!("{} {name}", card.aor), json!({ "name": name, "created": now }));
+    face.auth.audit.change(card, "device password made", on, Value::Null, after).await;
     *device = Some(name);
     Ok(password)
 }

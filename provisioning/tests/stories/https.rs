@@ -127,6 +127,9 @@ async fn a_desk_phone_gets_a_password_by_get_alone() {
     let file = house.ask(&format!("GET {path}"), "").await;
     assert!(file.starts_with("HTTP/1.1 200") && file.contains("alice"), "{file}");
     assert_eq!(house.auth.book.app_passwords(house.alice).await.unwrap().len(), 1);
+    let (_, change) = house.auth.audit.page(None, 1).await.unwrap().remove(0);
+    assert_eq!(change["what"], "device password made");
+    assert!(change["after"]["name"].is_string() && change["after"]["created"].is_i64(), "{change}");
 }
 
 #[tokio::test]

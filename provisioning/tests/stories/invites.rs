@@ -52,6 +52,9 @@ async fn looking_spends_nothing_and_filling_in_the_form_makes_the_account() {
     assert!(done.starts_with("HTTP/1.1 200") && done.contains("bob@example.org"), "{done}");
     assert!(done.contains("https://localhost:") && done.contains("/provision/linphone.xml?token="), "{done}");
     let bob = house.auth.directory.by_aor(&"bob@example.org".parse().unwrap()).await.unwrap().unwrap();
+    let (_, change) = house.auth.audit.page(None, 1).await.unwrap().remove(0);
+    assert_eq!(change["what"], "account created by invitation");
+    assert!(change["before"].is_null() && change["after"]["name"] == "Bob", "{change}");
     assert_eq!(
         house.auth.invites.take_contact(bob.account).await.unwrap().unwrap().as_str(),
         "wonder@example.org"
