@@ -140,3 +140,28 @@ async fn who_is_looked_for_is_found_in_their_domain() {
     let meta = house.send("GET /.well-known/host-meta", THERE, "").await;
     assert!(meta.contains("/.well-known/webfinger?resource={uri}"), "{meta}");
 }
+
+#[tokio::test]
+async fn no_link_holds_a_host_that_is_not_ours() {
+    let house = house("domains-evil").await;
+    house.auth.book.set_profile(house.alice, Profile { admin: true, ..Profile::default() }).await.unwrap();
+    let (cookie, key) = sign_in(&house).await;
+    let headers = format!("{FORM}{cookie}Host: evil.example\r\n");
+    let admin = token(&house, house.alice, &["admin:read", "admin:write"]).await;
+    let bearer =
+        format!("Authorization: Bearer {admin}\r\nContent-Type: application/json\r\nHost: evil.example\r\n");
+    for (head, headers, body) in [
+        ("GET /sign-in", &headers, ""),
+        ("GET /account", &headers, ""),
+        ("GET /account/setup", &headers, ""),
+        ("GET /nowhere", &headers, ""),
+        ("POST /do/createInvite", &headers, &*format!("key={key}&back=/admin/invites&user=&name=&days=2")),
+        ("POST /api/v1/invites", &bearer, "{}"),
+        ("GET /.well-known/host-meta", &headers, ""),
+        ("GET /.well-known/host-meta.json", &headers, ""),
+        ("GET /.well-known/webfinger?resource=acct:alice@example.org", &headers, ""),
+    ] {
+        let answer = house.send(head, headers, body).await;
+        assert!(answer.starts_with("HTTP/1.1 ") && !answer.contains("evil.example"), "{head}: {answer}");
+    }
+}

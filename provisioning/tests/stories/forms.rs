@@ -197,3 +197,24 @@ async fn what_cannot_be_taken_back_is_asked_about_without_a_script() {
         assert_eq!(page.matches("data-ask=").count(), many, "{path}: {page}");
     }
 }
+
+#[tokio::test]
+async fn an_account_is_removed_by_its_owner_with_the_password() {
+    let house = house("leaves").await;
+    let (cookie, key) = sign_in(&house).await;
+    let send = async |current: &str| {
+        let form = format!("key={key}&back=/account&current={current}");
+        house.send("POST /do/removeAccount", &format!("{cookie}{FORM}"), &form).await
+    };
+    let wrong = send("crayon").await;
+    assert!(wrong.starts_with("HTTP/1.1 403") && !wrong.contains("crayon"), "{wrong}");
+    assert!(house.auth.directory.by_id(house.alice).await.unwrap().is_some());
+    let done = send("pencil").await;
+    assert!(done.starts_with("HTTP/1.1 303") && done.contains("location: /sign-in\r\n"), "{done}");
+    assert!(done.contains("set-cookie: __Host-cusax=;") && done.contains("Max-Age=0"), "{done}");
+    assert!(house.auth.directory.by_id(house.alice).await.unwrap().is_none());
+    let page = house.send("GET /account", &cookie, "").await;
+    assert!(page.contains("location: /sign-in"), "{page}");
+    let changes = house.auth.audit.page(None, 10).await.unwrap();
+    assert!(changes.iter().any(|(_, it)| it["what"] == "account removed by its owner"), "{changes:?}");
+}

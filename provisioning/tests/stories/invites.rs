@@ -63,6 +63,12 @@ async fn looking_spends_nothing_and_filling_in_the_form_makes_the_account() {
     let forged = house.ask("GET /invite/abcdefghijkmnpqrstuvwxyz23", "").await;
     let body = |answer: &str| answer.split("\r\n\r\n").nth(1).map(str::to_owned);
     assert!(spent.starts_with("HTTP/1.1 404") && body(&spent) == body(&forged), "{spent}\n{forged}");
+    let domains = shared_model::Domains::new("example.org", []);
+    let opens = Opens::Account { user: None, domain: None, name: String::new(), admin: false, contact: None };
+    let before = unix_millis() - 2 * i64::try_from(WEEK.as_millis()).unwrap();
+    let (old, _) = house.auth.invites.create(&domains, opens, None, WEEK, before).await.unwrap();
+    let expired = house.ask(&format!("GET /invite/{old}"), "").await;
+    assert!(expired.starts_with("HTTP/1.1 404") && body(&expired) == body(&forged), "{expired}\n{forged}");
 }
 
 #[tokio::test]
@@ -189,6 +195,22 @@ async fn who_invited_takes_an_open_invitation_back_and_nobody_elses() {
     let entry = &audit["changes"][0];
     assert_eq!((&entry["what"], &entry["on"]), (&"invitation taken back".into(), &own.into()), "{audit}");
     assert_eq!(entry["before"]["kind"], "account", "{audit}");
+}
+
+#[tokio::test]
+async fn where_people_do_not_invite_there_is_no_form_and_no_operation() {
+    let house = house_with("policy", |parts| parts.config.users_invite = false).await;
+    let (holder, scopes) = ((house.alice, shared_auth::Holder::Person), ["account:write"]);
+    let (token, _) = house.auth.bearers.issue(holder, "test", &scopes, WEEK, unix_millis()).await.unwrap();
+    let (status, refused) = house.call(&token, "POST /api/v1/account/invites", "{}").await;
+    assert_eq!((status, &refused["detail"]), (403, &"only administrators invite here".into()), "{refused}");
+    let (cookie, key) = crate::common::sign_in(&house).await;
+    let page = house.send("GET /account", &cookie, "").await;
+    assert!(!page.contains("/do/inviteContact"), "{page}");
+    let headers = format!("{cookie}Content-Type: application/x-www-form-urlencoded\r\n");
+    let refused = house.send("POST /do/inviteContact", &headers, &format!("key={key}&back=/account")).await;
+    assert!(refused.starts_with("HTTP/1.1 403"), "{refused}");
+    assert!(house.auth.invites.list(unix_millis()).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod domains;
 mod forgotten;
 mod forms;
 mod german;
+mod guards;
 mod https;
 mod invites;
 mod operator;
