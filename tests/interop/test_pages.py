@@ -143,6 +143,27 @@ def test_a_person_follows_an_invitation_signs_in_again_and_changes_things(servic
         surfer.go("/admin")
         surfer.fill("createAccount", address=f"carol@{DOMAIN}")
         wait_until(lambda: "/invite/" in surfer.text(), 10, "a link for carol")
+        goes_another_way(surfer)
+
+
+def goes_another_way(surfer):
+    """The edit of an account, a form that is refused, the question before a removal where no script asks it, and an address of nothing."""
+    surfer.go(f"/admin?edit=carol@{DOMAIN}")
+    surfer.is_fit("the edit of an account")
+    surfer.fill("createAccount", address="x@@y")
+    wait_until(lambda: surfer.is_there("document.querySelector('[role=alert]')"), 10, "a refusal")
+    surfer.is_fit("a form that was refused")
+    surfer.go("/admin")
+    # Sent by itself, past the listeners of the script.
+    surfer.page.value(f"""
+        const button = document.querySelector('button[data-ask*="carol@{DOMAIN}"]');
+        button.form.action = button.formAction;
+        setTimeout(() => button.form.submit(), 0);
+        1""")
+    wait_until(lambda: f"Remove carol@{DOMAIN} for good?" in surfer.text(), 10, "the question")
+    surfer.is_fit("the question before a removal")
+    surfer.go("/nonexistent")
+    surfer.is_fit("an address of nothing")
 
 
 def what_happened(surfer):
