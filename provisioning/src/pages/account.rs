@@ -343,9 +343,9 @@ fn call_list(words: &Words, page: &calls::Page) -> Markup {
                     thead role="rowgroup" { tr role="row" { th role="columnheader" { (words.time) } th role="columnheader" { (words.with) } th role="columnheader" { (words.result) } } }
                     tbody role="rowgroup" { @for call in calls {
                         tr role="row" {
-                            td role="cell" { (text(&call["time"]).chars().take(16).collect::<String>().replace('T', " ")) }
-                            td role="cell" { @if call["outgoing"] == true { "→ " (text(&call["to"])) } @else { "← " (text(&call["from"])) } }
-                            td role="cell" { (result(words, &call["result"])) " " (call["seconds"].as_u64().unwrap_or(0)) " s" }
+                            td role="cell" data-label=(words.time) { (text(&call["time"]).chars().take(16).collect::<String>().replace('T', " ")) }
+                            td role="cell" data-label=(words.with) { @if call["outgoing"] == true { "→ " (text(&call["to"])) } @else { "← " (text(&call["from"])) } }
+                            td role="cell" data-label=(words.result) { (result(words, &call["result"])) " " (call["seconds"].as_u64().unwrap_or(0)) " s" }
                         }
                     } }
                 } }

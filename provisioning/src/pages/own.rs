@@ -74,7 +74,7 @@ fn client_list(words: &Words, session: &Session, clients: &Value) -> Markup {
                     @let (id, name) = (client["id"].as_str().unwrap_or_default(), client["name"].as_str().unwrap_or_default());
                     tr role="row" {
                         td role="cell" { (name) }
-                        td role="cell" { @if client["connected"] == true { (words.connected) } @else if !client["last_seen"].is_null() { (date(words, &client["last_seen"])) } }
+                        td role="cell" data-label=(words.last_seen) { @if client["connected"] == true { (words.connected) } @else if !client["last_seen"].is_null() { (date(words, &client["last_seen"])) } }
                         td role="cell" {
                             @if client["revocable"] == true { (deed(session, "revokeClient", "/account", &[("path.id", id)], words.revoke, name)) }
                             @else { span.hint { (words.knows_password) } }

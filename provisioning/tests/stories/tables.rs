@@ -24,3 +24,19 @@ async fn each_part_of_a_table_says_what_it_is() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_a_value_is_stands_beside_it_where_the_head_is_out_of_sight() {
+    let house = house("labels").await;
+    house.auth.book.set_profile(house.alice, Profile { admin: true, ..Profile::default() }).await.unwrap();
+    let (cookie, _) = sign_in(&house).await;
+    for (path, labels) in [
+        ("/account", &["Last seen"][..]),
+        ("/admin/rooms?room=dev@conference.example.org", &["Role", "Sound"]),
+    ] {
+        let page = house.send(&format!("GET {path}"), &cookie, "").await;
+        for label in labels {
+            assert!(page.contains(&format!("<td role=\"cell\" data-label=\"{label}\">")), "{label}: {page}");
+        }
+    }
+}

@@ -31,7 +31,7 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
                     @let is_disabled = ban["account"]["enabled"] != true;
                     tr role="row" {
                         td role="cell" { (aor) }
-                        td role="cell" {
+                        td role="cell" data-label=(words.result) {
                             @if is_disabled { (words.disabled) " " }
                             (wait(words, &ban["seconds"]))
                             @for here in networks_of(ban) { br; (text(&here["network"])) ": " (wait(words, &here["seconds"])) }
@@ -54,7 +54,7 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
                     tr role="row" {
                         td role="cell" { (network) }
                         td role="cell" data-label=(words.failures) { (ban["failures"]) }
-                        td role="cell" { (wait(words, &ban["seconds"])) }
+                        td role="cell" data-label=(words.result) { (wait(words, &ban["seconds"])) }
                         td role="cell" { (deed(session, "liftBan", PLACE, &[("network", &network)], words.lift, &network)) }
                     }
                 } }
@@ -76,7 +76,7 @@ pub(super) async fn section(face: &Face, words: &Words, session: &Session, asked
                         @let room = text(&one["room"]);
                         tr role="row" {
                             td role="cell" { a href=(format!("/admin/rooms?room={}", escape(&room))) { (room) } }
-                            td role="cell" { (affiliation(words, &one["affiliation"])) }
+                            td role="cell" data-label=(words.kind) { (affiliation(words, &one["affiliation"])) }
                             td role="cell" { @if one["affiliation"] == "outcast" {
                                 (deed(session, "setAffiliation", PLACE, &[("path.room", &room), ("address", whose), ("affiliation", "none")], words.lift, &room))
                             } }

@@ -136,7 +136,7 @@ async fn affiliations(
                     @let address = text(&one["address"]);
                     tr role="row" {
                         td role="cell" { (address) }
-                        td role="cell" { (affiliation(words, &one["affiliation"])) @if let Some(reason) = one["reason"].as_str() { br; span.hint { (reason) } } }
+                        td role="cell" data-label=(words.kind) { (affiliation(words, &one["affiliation"])) @if let Some(reason) = one["reason"].as_str() { br; span.hint { (reason) } } }
                         td role="cell" { (deed(session, "setAffiliation", &place, &[("path.room", room), ("address", &address), ("affiliation", "none")], words.remove, &address)) }
                     }
                 } }
@@ -225,7 +225,7 @@ async fn one(
                     @let nick = text(&one["nick"]);
                     tr role="row" {
                         td role="cell" { (nick) " " span.hint { (text(&one["jid"])) } }
-                        td role="cell" { (role(words, &one["role"])) ", " (affiliation(words, &one["affiliation"])) }
+                        td role="cell" data-label=(words.role) { (role(words, &one["role"])) ", " (affiliation(words, &one["affiliation"])) }
                         td role="cell" { (buttons("nick", &nick, &nick)) }
                     }
                 } }
@@ -250,7 +250,7 @@ async fn one(
                     @let (call, uri) = (text(&one["call"]), text(&one["uri"]));
                     tr role="row" {
                         td role="cell" { (text(&one["name"])) " " span.hint { (uri) } }
-                        td role="cell" { (sound(words, one)) @if one["encrypted"] != true { " " span.error { (words.unencrypted) } } }
+                        td role="cell" data-label=(words.sound) { (sound(words, one)) @if one["encrypted"] != true { " " span.error { (words.unencrypted) } } }
                         td role="cell" { (buttons("call", &call, &uri)) }
                     }
                 } }
