@@ -87,7 +87,8 @@ def main():
             finger = "/.well-known/webfinger?resource=acct%3Aroot%40localhost"
             for name, path, headers, values in [
                 ("cusax.json by Basic", "/provision/cusax.json", [basic], []),
-                ("cusax.json by token", "/provision/cusax.json?token=@", [], tokens),
+                # Other names than a client's spend no token: they may be a preview's.
+                ("cusax.json by token", "/provision/cusax.json?token=@", ["User-Agent: curl/8"], tokens),
                 ("WebFinger", finger, [], []),
                 ("page: invitation", invitation, [], []),
                 ("page: sign-in", "/sign-in", [], []),
