@@ -4,13 +4,15 @@
 //! Out   each routed: what is for one account, room or domain in order, and nobody waits for what is for others. How many of the first
 //!       are handled, without a gap: as many as the other side may forget.
 //! State [`LANES`] lines, each a task that is begun when there is something for it; [`MOST`] stanzas in all of them.
-//! Errors beyond these the stream is slowed.
+//! Errors beyond these the stream is slowed. A stanza at which the code fails is told of and counted: sent again, it would fail again.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use shared_model::Pending;
 use shared_runtime::Shutdown;
 use tokio::sync::mpsc;
@@ -78,7 +80,7 @@ impl Lanes {
         }
         let number = self.came;
         self.came += 1;
-        // Each line has a place for all that may be under way.
+        // A line ends with its stream alone, and has a place for all that may be under way.
         let _ = self.line_of(&stanza).send((number, stanza)).await;
     }
 
@@ -166,7 +168,10 @@ fn begin(work: &Work, shutdown: &Shutdown, done: mpsc::Sender<u64>) -> Line {
     let work = Arc::clone(work);
     let works = async move {
         while let Some((number, stanza)) = stanzas.recv().await {
-            work(stanza).await;
+            // Whoever waits behind it, and the whole stream, would wait for ever.
+            if AssertUnwindSafe(work(stanza)).catch_unwind().await.is_err() {
+                tracing::error!("a stanza of another server could not be handled: a fault of this service");
+            }
             let _ = done.send(number).await; // the stream may be gone
         }
     };
@@ -244,6 +249,23 @@ mod tests {
             lanes.one().await;
         }
         assert_eq!((lanes.due(), lanes.due()), (Some(11), None), "it asked once");
+    }
+
+    #[tokio::test]
+    async fn a_stanza_at_which_the_code_fails_holds_nobody_up() {
+        let work = |stanza: Stanza| -> Pending<'static, ()> {
+            Box::pin(async move { assert_ne!(stanza.id.as_deref(), Some("0"), "as a fault would") })
+        };
+        let mut lanes = Lanes::doing(Arc::new(work), Shutdown::new());
+        for id in 0..2 {
+            lanes.put(message("one@x", id)).await;
+        }
+        let handled = async {
+            while lanes.handled < 2 {
+                lanes.one().await;
+            }
+        };
+        timeout(Duration::from_secs(5), handled).await.unwrap();
     }
 
     #[tokio::test]
