@@ -188,27 +188,38 @@ pub(crate) async fn answer_probe(server: &Server, to: &Jid, probe: &Stanza) {
 }
 
 /// §4.2.2: a resource becomes available. Where the store does not say who its contacts are, it is asked again, for no client says twice
-/// that it is there; a session that nobody would see at last is ended, so that its client comes again.
+/// that it is there; a session that nobody would see at last is ended, so that its client comes again. One task for a session, however
+/// often it goes and comes: what it shows at the time is shown.
 pub(crate) async fn arrive(server: &Server, (jid, serial): (&Jid, u64), presence: &Stanza) {
     if broadcast(server, jid, presence, true).await.is_ok() {
         return;
     }
-    let (Some(server), bare) = (server.me(), jid.to_bare()) else { return };
-    let own = move |server: &Server| {
-        server.router.sessions(bare.as_str()).into_iter().find(|session| session.serial == serial)
-    };
-    tokio::spawn(async move {
-        for _ in 0..TRIES {
-            tokio::time::sleep(session::soon()).await;
-            let Some((jid, presence)) = own(&server).and_then(|own| Some((own.jid, own.presence?))) else {
-                return;
-            };
-            if broadcast(&server, &jid, &presence, true).await.is_ok() {
-                return;
-            }
+    let (Some(server), jid) = (server.me(), jid.clone()) else { return };
+    tokio::spawn(async move { arrive_later(&server, &jid, serial).await });
+}
+
+async fn arrive_later(server: &Server, jid: &Jid, serial: u64) {
+    for _ in 0..TRIES {
+        let mut is_begun = true;
+        server.router.update(jid, serial, |session| {
+            is_begun = std::mem::replace(&mut session.arrives_later, true);
+        });
+        if is_begun {
+            return;
         }
-        own(&server).iter().for_each(Session::end_half);
-    });
+        tokio::time::sleep(session::soon()).await;
+        let mut presence = None;
+        server.router.update(jid, serial, |session| {
+            session.arrives_later = false;
+            presence = session.presence.clone();
+        });
+        let Some(presence) = presence else { return };
+        if broadcast(server, jid, &presence, true).await.is_ok() {
+            return;
+        }
+    }
+    let sessions = server.router.sessions(jid.bare_str());
+    sessions.iter().filter(|session| session.serial == serial).for_each(Session::end_half);
 }
 
 /// How often a store is asked for the contacts of who comes.

@@ -101,6 +101,10 @@ pub(crate) struct Session {
     pub(crate) priority: i8,
     /// What waited for the account is in its outbox: messages may follow (XEP-0160).
     pub(crate) is_given: bool,
+    /// The store is asked again, soon, for what waits.
+    pub(crate) gives_later: bool,
+    /// The same for the contacts who are to see that it is there.
+    pub(crate) arrives_later: bool,
     /// Asked for the roster, so gets its pushes (RFC 6121 §2.1.6).
     pub(crate) is_interested: bool,
     /// Asked for the block list, so gets its pushes (XEP-0191 §3.3).
@@ -430,6 +434,8 @@ impl Session {
             presence: None,
             priority: 0,
             is_given: false,
+            gives_later: false,
+            arrives_later: false,
             is_interested: false,
             is_block_interested: false,
             wants_carbons: false,

@@ -501,9 +501,17 @@ async fn who_comes_while_the_store_is_silent_is_refused_or_is_whole_a_little_lat
     let mut phone = Client::login(&served, "alice", "phone").await;
     tokio::time::sleep(Duration::from_millis(1_500)).await; // what was read a moment ago is known
     fault.blind(true);
-    phone.send("<presence/>").await;
-    phone.expect(&["<presence", "from='alice@example.org/phone'"]).await;
-    fault.met().await;
+    for _ in 0..5 {
+        phone.send("<presence/>").await;
+        phone.expect(&["<presence", "from='alice@example.org/phone'"]).await;
+        fault.met().await;
+        phone.send("<presence type='unavailable'/>").await;
+    }
+    phone.send("<presence><show>chat</show></presence>").await;
+    phone.expect(&["<show>chat</show>"]).await;
     fault.blind(false);
-    bob.expect(&["<presence", "from='alice@example.org/phone'"]).await;
+    // However often she goes and comes, it is asked again once.
+    bob.expect(&["<show>chat</show>", "from='alice@example.org/phone'"]).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    bob.expect_nothing().await;
 }

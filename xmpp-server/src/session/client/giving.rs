@@ -67,13 +67,23 @@ pub(crate) fn give_again(server: &Server, session: Session) {
     give_after(server, session, soon());
 }
 
+/// One task for a session, however often it goes and comes.
 fn give_after(server: &Server, session: Session, pause: Duration) {
     has_more(server, &session);
     let Some(server) = server.me() else { return };
+    let mut is_begun = true;
+    server.router.update(&session.jid, session.serial, |session| {
+        is_begun = std::mem::replace(&mut session.gives_later, true);
+    });
+    if is_begun {
+        return;
+    }
     // Its type would be part of itself.
     let giving: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
         tokio::time::sleep(pause).await;
-        if !has_room(&session).await {
+        let has_room = has_room(&session).await;
+        server.router.update(&session.jid, session.serial, |session| session.gives_later = false);
+        if !has_room {
             server.offline.release(session.jid.bare_str(), session.serial);
             return route::give_to_willing(&server, &session.jid).await;
         }
