@@ -17,7 +17,7 @@ impl crate::Bindings for Bindings {
     }
 
     async fn by_aor(&self, aor: &Aor, now: i64) -> Result<Vec<Binding>, StoreError> {
-        let mut live = all(&mut *self.0.reader().await?, aor).await?;
+        let mut live = self.0.in_time(async { all(&mut *self.0.reader().await?, aor).await }).await?;
         live.retain(|binding| binding.expires > now);
         order(&mut live);
         Ok(live)
@@ -26,7 +26,8 @@ impl crate::Bindings for Bindings {
     async fn ending(&self, after: i64, until: i64, max: usize) -> Result<Vec<Binding>, StoreError> {
         let sql = "SELECT body FROM binding WHERE expires > $1 AND expires <= $2 ORDER BY expires LIMIT $3";
         let query = sqlx::query_scalar(sql).bind(after).bind(until).bind(limit(max));
-        let bodies: Vec<Vec<u8>> = query.fetch_all(&mut *self.0.reader().await?).await?;
+        let read_all = async { Ok(query.fetch_all(&mut *self.0.reader().await?).await?) };
+        let bodies: Vec<Vec<u8>> = self.0.in_time(read_all).await?;
         bodies.iter().map(|body| read(body)).collect()
     }
 

@@ -1,7 +1,8 @@
 //! The store in PostgreSQL: for many machines.
 //!
 //! State a schema of ours in the database that the URL names.
-//! Errors when no connection of the pool is free for [`PATIENCE`], [`StoreError::Overloaded`], or why none can be made.
+//! Errors when no connection of the pool is free for [`PATIENCE`], [`StoreError::Overloaded`], or why none can be made; so, too, where one
+//!        says nothing for [`ANSWER`]: whether what it was to write is written then is not known.
 //!
 //! Every write is a transaction; PostgreSQL itself commits those that wait in groups. What must not interleave takes
 //! an advisory lock by name, which ends with the transaction.
@@ -91,18 +92,29 @@ impl Database {
         }
     }
 
+    /// Waits no longer than [`ANSWER`] for a database that has taken a connection and is silent: a machine that hangs, a network that
+    /// drops what is sent, somebody's lock.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let (host, port) = (self.options.get_host(), self.options.get_port());
+        let silent = || StoreError::Backend(format!("no answer from {host}:{port} in {ANSWER:?}"));
+        tokio::time::timeout(ANSWER, work).await.unwrap_or_else(|_| Err(silent()))
+    }
+
     /// Runs `work` in a transaction, whole or not at all; returns when it is on the disk.
     async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
-        let mut connection = self.reader().await?;
-        let mut transaction = connection.begin().await?;
-        // Dropped without a commit, it is rolled back.
-        let value = work(&mut transaction).await?;
-        transaction.commit().await?;
-        Ok(value)
+        self.in_time(async {
+            let mut connection = self.reader().await?;
+            let mut transaction = connection.begin().await?;
+            // Dropped without a commit, it is rolled back.
+            let value = work(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(value)
+        })
+        .await
     }
 
     /// The same for one statement, which may have to wait for a lock.
@@ -129,6 +141,8 @@ async fn lock(conn: &mut Connection, name: &str) -> Result<(), StoreError> {
 
 /// How long a caller waits for a connection: less than whoever waits for the caller.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// How long a caller waits for what a connection was asked: less than clients wait before they ask again.
+const ANSWER: Duration = Duration::from_secs(15);
 /// How long one is tried for, to say why there is none.
 const LOOK: Duration = Duration::from_secs(1);
 const CONNECTIONS: u32 = 16;

@@ -52,6 +52,38 @@ async fn a_schema_is_for_one_server() {
     assert!(Store::alone(&url, "cusax serve").await.is_ok());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_a_database_that_is_silent_is_told_and_it_goes_on_when_it_speaks() {
+    let Some(server) = Server::start() else { return };
+    drop(connect_when_up(&server.url("postgres")).await);
+    let url = server.url("postgres");
+    let store = open(&url).await.unwrap();
+    let mut other = Connection::connect(&url).await.unwrap();
+    let mut locked = other.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE record, archive, account IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *locked)
+        .await
+        .unwrap();
+    let change = [crate::RecordChange::put("c", "k", b"v")];
+    let asked = async {
+        tokio::join!(
+            store.records.get("o", "c", "k"),
+            store.records.list("o", "c", None, 9),
+            store.records.commit("o", &change),
+            store.accounts.by_number("7"),
+        )
+    };
+    let asked = tokio::time::timeout(ANSWER + Duration::from_secs(5), asked).await.unwrap();
+    let answers = [asked.0.err(), asked.1.err(), asked.2.err(), asked.3.err()];
+    for answer in answers {
+        let error = answer.unwrap().to_string();
+        assert!(error.contains("no answer from 127.0.0.1:"), "{error}");
+    }
+    locked.rollback().await.unwrap();
+    assert_eq!(store.accounts.by_number("7").await, Ok(None));
+    store.records.commit("o", &change).await.unwrap();
+}
+
 /// Connects as soon as the server accepts: it says so on no channel but its port.
 async fn connect_when_up(url: &str) -> Connection {
     let deadline = std::time::Instant::now() + Duration::from_secs(60);

@@ -8,6 +8,12 @@ use crate::{Account, AccountPage, StoreError, Taken};
 
 pub(super) struct Accounts(pub(super) Database);
 
+impl Accounts {
+    async fn find(&self, sql: &'static str, name: &str) -> Result<Option<Account>, StoreError> {
+        self.0.in_time(async { find(&mut *self.0.reader().await?, sql, name).await }).await
+    }
+}
+
 #[async_trait::async_trait]
 impl crate::Accounts for Accounts {
     async fn create(&self, account: &Account) -> Result<(), StoreError> {
@@ -16,21 +22,21 @@ impl crate::Accounts for Accounts {
     }
 
     async fn by_id(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
-        find(&mut *self.0.reader().await?, "SELECT body FROM account WHERE id = $1", &id.to_string()).await
+        self.find("SELECT body FROM account WHERE id = $1", &id.to_string()).await
     }
 
     async fn by_aor(&self, aor: &Aor) -> Result<Option<Account>, StoreError> {
-        find(&mut *self.0.reader().await?, "SELECT body FROM account WHERE aor = $1", aor.as_str()).await
+        self.find("SELECT body FROM account WHERE aor = $1", aor.as_str()).await
     }
 
     async fn by_jid(&self, jid: &BareJid) -> Result<Option<Account>, StoreError> {
-        find(&mut *self.0.reader().await?, "SELECT body FROM account WHERE jid = $1", jid.as_str()).await
+        self.find("SELECT body FROM account WHERE jid = $1", jid.as_str()).await
     }
 
     async fn by_number(&self, number: &str) -> Result<Option<Account>, StoreError> {
         let sql =
             "SELECT body FROM account WHERE id = (SELECT account FROM account_number WHERE number = $1)";
-        find(&mut *self.0.reader().await?, sql, number).await
+        self.find(sql, number).await
     }
 
     async fn do_others_begin_with(&self, number: &str, own: AccountId) -> Result<bool, StoreError> {
@@ -38,14 +44,12 @@ impl crate::Accounts for Accounts {
         let sql = "SELECT EXISTS (SELECT 1 FROM account_number \
                    WHERE number >= $1 AND number < $2 AND number LIKE $3 AND account <> $4) \
                    OR EXISTS (SELECT 1 FROM account WHERE aor >= $1 AND aor < $2 AND aor LIKE $3 AND id <> $4)";
-        let found: bool = sqlx::query_scalar(sql)
+        let found = sqlx::query_scalar(sql)
             .bind(number)
             .bind(after_all_that_begin_with(number))
             .bind(format!("{number}%"))
-            .bind(own.to_string())
-            .fetch_one(&mut *self.0.reader().await?)
-            .await?;
-        Ok(found)
+            .bind(own.to_string());
+        self.0.in_time(async { Ok(found.fetch_one(&mut *self.0.reader().await?).await?) }).await
     }
 
     async fn update(&self, account: &Account) -> Result<(), StoreError> {
@@ -60,13 +64,13 @@ impl crate::Accounts for Accounts {
     async fn list(&self, after: Option<&Aor>, max: usize) -> Result<AccountPage, StoreError> {
         // No AOR is empty, so that all come after the empty text.
         let after = after.map_or("", |aor| aor.as_str());
-        let bodies: Vec<Vec<u8>> = sqlx::query_scalar(
+        let query = sqlx::query_scalar(
             "SELECT body FROM account WHERE aor > $1 ORDER BY aor LIMIT CAST($2 AS BIGINT)",
         )
         .bind(after)
-        .bind(limit(max.saturating_add(1)))
-        .fetch_all(&mut *self.0.reader().await?)
-        .await?;
+        .bind(limit(max.saturating_add(1)));
+        let read_all = async { Ok(query.fetch_all(&mut *self.0.reader().await?).await?) };
+        let bodies: Vec<Vec<u8>> = self.0.in_time(read_all).await?;
         let accounts = bodies.iter().take(max).map(|body| read(body)).collect::<Result<_, _>>()?;
         Ok(AccountPage { accounts, more: bodies.len() > max })
     }

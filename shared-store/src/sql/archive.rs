@@ -30,13 +30,14 @@ impl crate::Archive for Archive {
 
     async fn entry(&self, owner: &str, id: &str) -> Result<Option<Entry>, StoreError> {
         let sql = "SELECT seq, owner, id, peer, at, kind, body FROM archive WHERE owner = $1 AND id = $2";
-        let row: Option<Row> =
-            sqlx::query_as(sql).bind(owner).bind(id).fetch_optional(&mut *self.0.reader().await?).await?;
+        let query = sqlx::query_as(sql).bind(owner).bind(id);
+        let read = async { Ok(query.fetch_optional(&mut *self.0.reader().await?).await?) };
+        let row: Option<Row> = self.0.in_time(read).await?;
         Ok(row.map(entry))
     }
 
     async fn page(&self, owner: &str, query: &Query) -> Result<Page, StoreError> {
-        page(&mut *self.0.reader().await?, owner, query).await
+        self.0.in_time(async { page(&mut *self.0.reader().await?, owner, query).await }).await
     }
 
     async fn replace(&self, owner: &str, id: &str, body: &[u8]) -> Result<bool, StoreError> {
@@ -50,8 +51,15 @@ impl crate::Archive for Archive {
     }
 
     async fn remove_owner(&self, owner: &str) -> Result<u64, StoreError> {
-        // The whole archive lies before an offset of nothing.
-        self.trim(owner, 0, usize::MAX).await
+        let mut removed = 0;
+        loop {
+            // The whole archive lies before an offset of nothing. Others write between the parts of a large one.
+            let part = self.trim(owner, 0, PART).await?;
+            removed += part;
+            if part < PART as u64 {
+                return Ok(removed);
+            }
+        }
     }
 
     async fn remove_older(&self, kind: &str, time: i64, max: usize) -> Result<u64, StoreError> {
@@ -199,5 +207,7 @@ fn entry((_, owner, id, with, time, kind, body): Row) -> Entry {
     Entry { owner, id, with, time, kind, body }
 }
 
+/// Entries that are removed at once.
+const PART: usize = 10_000;
 /// Rows of one statement: few sizes, so that each is prepared once.
 const ROWS: [usize; 4] = [64, 8, 2, 1];

@@ -14,19 +14,17 @@ impl crate::Records for Records {
     async fn get(&self, owner: &str, collection: &str, key: &str) -> Result<Option<Record>, StoreError> {
         let sql = "SELECT record_key, value, version FROM record \
                    WHERE owner = $1 AND collection = $2 AND record_key = $3";
-        let row: Option<Row> = sqlx::query_as(sql)
-            .bind(owner)
-            .bind(collection)
-            .bind(key)
-            .fetch_optional(&mut *self.0.reader().await?)
-            .await?;
+        let query = sqlx::query_as(sql).bind(owner).bind(collection).bind(key);
+        let read = async { Ok(query.fetch_optional(&mut *self.0.reader().await?).await?) };
+        let row: Option<Row> = self.0.in_time(read).await?;
         Ok(row.map(record))
     }
 
     async fn several(&self, places: &[Place<'_>]) -> Result<Vec<Option<Record>>, StoreError> {
         let mut found = Vec::with_capacity(places.len());
         for group in places.chunks(PLACES[PLACES.len() - 1]) {
-            found.extend(several(&mut *self.0.reader().await?, group).await?);
+            let read = async { several(&mut *self.0.reader().await?, group).await };
+            found.extend(self.0.in_time(read).await?);
         }
         Ok(found)
     }
@@ -38,7 +36,8 @@ impl crate::Records for Records {
         after: Option<&str>,
         max: usize,
     ) -> Result<Vec<Record>, StoreError> {
-        lists::list(&mut *self.0.reader().await?, (owner, collection), after, max).await
+        let read = async { lists::list(&mut *self.0.reader().await?, (owner, collection), after, max).await };
+        self.0.in_time(read).await
     }
 
     async fn among(
@@ -50,7 +49,9 @@ impl crate::Records for Records {
         let mut found = Vec::new();
         if !keys.is_empty() {
             for group in owners.chunks(OWNERS) {
-                found.extend(lists::among(&mut *self.0.reader().await?, group, collection, keys).await?);
+                let read =
+                    async { lists::among(&mut *self.0.reader().await?, group, collection, keys).await };
+                found.extend(self.0.in_time(read).await?);
             }
         }
         Ok(found)

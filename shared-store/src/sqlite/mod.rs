@@ -99,6 +99,11 @@ impl Database {
         self.readers.take().await
     }
 
+    /// A file answers: who reads it is waited for.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        work.await
+    }
+
     /// Runs `work` in a transaction, whole or not at all; returns when it is on the disk.
     async fn write<T, W>(&self, work: W) -> Result<T, StoreError>
     where
