@@ -159,8 +159,8 @@ pub fn operations(registry: Registry, footing: Footing, shutdown: &Shutdown) -> 
 #[derive(Clone)]
 struct Ready {
     footing: Footing,
-    /// What was found, and when.
-    last: Arc<Mutex<Option<(bool, Instant)>>>,
+    /// What was found, and when; who looks holds it, so that others wait for what that finds.
+    last: Arc<tokio::sync::Mutex<Option<(bool, Instant)>>>,
     stop: Shutdown,
 }
 
@@ -169,12 +169,12 @@ impl Ready {
         if self.stop.is_begun() {
             return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
         }
-        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock().await;
         let stands = match last.filter(|(_, at)| at.elapsed() < FRESH) {
             Some((stands, _)) => stands,
             None => {
                 let stands = tokio::time::timeout(LOOK, (self.footing)()).await.unwrap_or(false);
-                *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((stands, Instant::now()));
+                *last = Some((stands, Instant::now()));
                 stands
             }
         };

@@ -132,6 +132,9 @@ pub enum StoreError {
     /// More writers wait than the queue holds; try again later.
     #[error("the store is overloaded")]
     Overloaded,
+    /// It is there to be read alone: a standby, or one that was made so.
+    #[error("the store takes no writes: {0}")]
+    ReadOnly(String),
     /// The URL's scheme names no backend of this build.
     #[error("no store is called `{0}`; known are sqlite, postgres and memory")]
     UnknownScheme(String),

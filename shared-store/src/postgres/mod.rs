@@ -108,11 +108,12 @@ impl Database {
     {
         self.in_time(async {
             let mut connection = self.reader().await?;
-            let mut transaction = connection.begin().await?;
-            // Dropped without a commit, it is rolled back.
-            let value = work(&mut transaction).await?;
-            transaction.commit().await?;
-            Ok(value)
+            let done = transact(&mut connection, work).await;
+            if let Err(StoreError::ReadOnly(_)) = &done {
+                // It stays so, though the database takes writes again, or another one does under its name.
+                connection.close_on_drop();
+            }
+            done
         })
         .await
     }
@@ -131,6 +132,17 @@ impl Database {
         let entries = entries.to_vec();
         self.write(|conn| Box::pin(async move { archive::append(conn, &entries).await })).await
     }
+}
+
+async fn transact<T, W>(connection: &mut Connection, work: W) -> Result<T, StoreError>
+where
+    W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, StoreError>>,
+{
+    let mut transaction = connection.begin().await?;
+    // Dropped without a commit, it is rolled back.
+    let value = work(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(value)
 }
 
 /// Keeps other transactions that lock the same name waiting until this one ends.

@@ -84,6 +84,32 @@ async fn who_asks_a_database_that_is_silent_is_told_and_it_goes_on_when_it_speak
     store.records.commit("o", &change).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_takes_writes_again_is_written_to() {
+    let Some(server) = Server::start() else { return };
+    let mut admin = connect_when_up(&server.url("postgres")).await;
+    sqlx::raw_sql("CREATE DATABASE turning").execute(&mut admin).await.unwrap();
+    let url = server.url("turning");
+    let store = open(&url).await.unwrap();
+    let turn = async |admin: &mut Connection, is_read_only: &str| {
+        let turn = format!("ALTER DATABASE turning SET default_transaction_read_only = {is_read_only}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(turn)).execute(admin).await.unwrap();
+    };
+    turn(&mut admin, "on").await;
+    // Who comes anew finds it so.
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'turning'";
+    sqlx::raw_sql(end).execute(&mut admin).await.unwrap();
+    let change = [crate::RecordChange::put("c", "k", b"v")];
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while !matches!(store.records.commit("o", &change).await, Err(StoreError::ReadOnly(_))) {
+        assert!(std::time::Instant::now() < deadline);
+    }
+    turn(&mut admin, "off").await;
+    // What was taken is given back, or closed, meanwhile.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    store.records.commit("o", &change).await.unwrap();
+}
+
 /// Connects as soon as the server accepts: it says so on no channel but its port.
 async fn connect_when_up(url: &str) -> Connection {
     let deadline = std::time::Instant::now() + Duration::from_secs(60);

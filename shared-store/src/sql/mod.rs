@@ -28,7 +28,13 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::PoolTimedOut => Self::Overloaded,
+            sqlx::Error::Database(error) if error.code().is_some_and(|code| READ_ONLY.contains(&&*code)) => {
+                Self::ReadOnly(error.to_string())
+            }
             other => Self::Backend(other.to_string()),
         }
     }
 }
+
+/// `read_only_sql_transaction` of PostgreSQL, `SQLITE_READONLY`.
+const READ_ONLY: [&str; 2] = ["25006", "8"];
