@@ -14,9 +14,9 @@ use shared_model::{
 use shared_store::{Expected, StoreError};
 use xmpp_core::payload::mam::{Otherwise, Preferences};
 use xmpp_core::stream::{StreamCondition, StreamError};
-use xmpp_core::{Jid, StanzaError};
+use xmpp_core::{ErrorKind, Jid, StanzaError};
 
-use crate::features::{blocking, clients, vcard};
+use crate::features::{blocking, clients, not_now, store_failed, vcard};
 use crate::router::Session;
 use crate::server::Server;
 use crate::{archive, avatar, own_data, route, undisturbed, voicemail};
@@ -312,17 +312,17 @@ fn address(text: &str) -> Result<Jid, OwnChatError> {
 }
 
 fn failed(error: StanzaError) -> OwnChatError {
-    use xmpp_core::ErrorKind::{InternalServerError, ResourceConstraint};
     match error.kind {
-        InternalServerError => OwnChatError::Unavailable,
-        ResourceConstraint => OwnChatError::Refused("there is no room for more".to_owned()),
+        ErrorKind::InternalServerError => OwnChatError::Unavailable,
+        ErrorKind::ResourceConstraint if error == not_now() => OwnChatError::Unavailable,
+        ErrorKind::ResourceConstraint => OwnChatError::Refused("there is no room for more".to_owned()),
         kind if error.text.is_empty() => OwnChatError::Refused(kind.as_str().to_owned()),
         _ => OwnChatError::Refused(error.text),
     }
 }
 
 fn unkept(error: StoreError) -> OwnChatError {
-    failed(crate::features::store_failed(&error))
+    failed(store_failed(&error))
 }
 
 /// What those are told who are in by the one before.

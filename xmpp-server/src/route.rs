@@ -21,7 +21,7 @@ use std::cmp::Reverse;
 use xmpp_core::payload::roster::Change;
 use xmpp_core::{ErrorKind, Jid, Kind, Stanza, StanzaError, ns};
 
-use crate::features::carbons;
+use crate::features::{carbons, not_now, store_failed};
 use crate::offline::{Came, Offline, Stage};
 use crate::router::{Kept, Sent, Session};
 use crate::server::Server;
@@ -246,7 +246,7 @@ async fn to_account(server: &Server, to: &Jid, stanza: Stanza) {
             }
             Err(error) => {
                 tracing::error!(%error, "a message could not be archived");
-                refuse(server, &stanza, &ErrorKind::InternalServerError.into());
+                refuse(server, &stanza, &not_now());
             }
         };
     }
@@ -389,7 +389,7 @@ pub(crate) fn must_be_stored(message: &Stanza, owner: &str) -> bool {
 pub(crate) async fn put_by(server: &Server, to: &Jid, messages: &[Kept]) {
     let error = match server.account(to).await {
         Ok(None) => ErrorKind::ServiceUnavailable.into(), // §8.5.1
-        Err(_) => ErrorKind::InternalServerError.into(),
+        Err(error) => store_failed(&error),
         Ok(Some(_)) => {
             let kept = messages.iter().filter(|message| Offline::is_kept(&message.stanza));
             let kept: Vec<(&Stanza, Came)> = kept.map(|message| (&message.stanza, message.came)).collect();
@@ -403,7 +403,7 @@ pub(crate) async fn put_by(server: &Server, to: &Jid, messages: &[Kept]) {
                 }
                 Err(error) => {
                     tracing::error!(%error, "a message could not be kept");
-                    ErrorKind::InternalServerError.into()
+                    not_now()
                 }
             }
         }

@@ -22,6 +22,7 @@ use shared_runtime::unix_millis;
 use xmpp_core::{Element, ErrorKind, Stanza, StanzaError, ns};
 
 use crate::arrivals::Arrival;
+use crate::features::not_now;
 use crate::server::Server;
 
 /// XEP-0445.
@@ -225,5 +226,5 @@ fn refusal(error: &InviteError) -> StanzaError {
 
 fn store_failed(error: &shared_store::StoreError) -> StanzaError {
     tracing::error!(%error, "an invitation could not be read");
-    ErrorKind::InternalServerError.into()
+    not_now()
 }

@@ -22,7 +22,7 @@ use xmpp_core::payload::form::{Field, Form, table};
 use xmpp_core::payload::rsm::{self, Place, Wish};
 use xmpp_core::{Element, ErrorKind, Jid, StanzaError, ns};
 
-use super::{Answered, Feature, Request, Target, store_failed};
+use super::{Answered, Feature, Request, Target, not_now, store_failed};
 use crate::server::Server;
 
 pub(super) const FEATURE: Feature = Feature {
@@ -231,7 +231,7 @@ pub(crate) async fn finds(server: &Server, asker: &Jid, found: &AccountCard) -> 
     let visibility = server.visibility.get().map_or(&() as &dyn Visibility, |it| &**it);
     let found = (found.account, &found.aor, &found.jid);
     let finds = finds_by(&bare, found, visibility, Box::pin(is_contact)).await;
-    finds.map_err(|Unavailable| ErrorKind::InternalServerError.into())
+    finds.map_err(|Unavailable| not_now())
 }
 
 fn show(found: &Found, as_form: bool) -> Element {

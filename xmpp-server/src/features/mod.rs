@@ -28,6 +28,7 @@ pub(crate) mod vcard;
 mod version;
 
 use shared_model::{Pending, Spec};
+use shared_store::StoreError;
 use xmpp_core::{Element, ErrorKind, Jid, Kind, Stanza, StanzaError};
 
 pub(crate) use commands::Sessions as CommandSessions;
@@ -179,7 +180,7 @@ pub(crate) async fn answer(server: &Server, target: Target, stanza: Stanza) {
 
 async fn dispatch(server: &Server, request: &Request) -> Answered {
     if let Target::Account(account) = &request.target
-        && !matches!(server.account(account).await, Ok(Some(_)))
+        && server.account(account).await.map_err(|error| store_failed(&error))?.is_none()
     {
         return Err(ErrorKind::ServiceUnavailable.into()); // RFC 6121 §8.5.1
     }
@@ -192,10 +193,18 @@ async fn dispatch(server: &Server, request: &Request) -> Answered {
 }
 
 /// The answer to a failing store.
-pub(crate) fn store_failed(error: &shared_store::StoreError) -> StanzaError {
+pub(crate) fn store_failed(error: &StoreError) -> StanzaError {
     tracing::error!(%error, "the store refused");
     match error {
-        shared_store::StoreError::TooMany(_) => ErrorKind::ResourceConstraint.into(),
+        StoreError::TooMany(_) => ErrorKind::ResourceConstraint.into(),
+        StoreError::Overloaded | StoreError::ReadOnly(_) | StoreError::Backend(_) => not_now(),
         _ => ErrorKind::InternalServerError.into(),
     }
 }
+
+/// The store does not answer. It passes, so that clients try again (RFC 6120 §8.3.3.18, `wait`): who hears `cancel` does not (§8.3.2).
+pub(crate) fn not_now() -> StanzaError {
+    StanzaError::because(ErrorKind::ResourceConstraint, NOT_NOW)
+}
+
+const NOT_NOW: &str = "the store does not take this now";

@@ -5,6 +5,7 @@
 //! Errors section 6; `forbidden` to others; `bad-request` without name or size.
 
 use shared_model::{Spec, idn};
+use shared_store::StoreError;
 use xmpp_core::payload::delay::{date_time, parse_date_time};
 use xmpp_core::payload::disco::Info;
 use xmpp_core::payload::form::{Field, Form};
@@ -37,7 +38,7 @@ async fn answer(server: &Server, request: &Request) -> Answered {
     if request.target != Target::Upload || request.is_set {
         return Err(ErrorKind::ServiceUnavailable.into());
     }
-    if !may_leave(server, &request.from).await {
+    if !may_leave(server, &request.from).await.map_err(|error| store_failed(&error))? {
         let why = "only accounts of this service leave files here";
         return Err(StanzaError::because(ErrorKind::Forbidden, why));
     }
@@ -82,16 +83,12 @@ async fn answer(server: &Server, request: &Request) -> Answered {
 }
 
 /// Whether somebody may leave files: accounts, and users of domains that are named.
-async fn may_leave(server: &Server, user: &Jid) -> bool {
+async fn may_leave(server: &Server, user: &Jid) -> Result<bool, StoreError> {
     if !server.is_home(user.domain()) {
-        return server
-            .uploads
-            .config
-            .foreign_domains
-            .iter()
-            .any(|domain| idn::to_unicode(domain).as_deref() == Some(user.domain()));
+        let mut foreign = server.uploads.config.foreign_domains.iter();
+        return Ok(foreign.any(|domain| idn::to_unicode(domain).as_deref() == Some(user.domain())));
     }
-    matches!(server.account(user).await, Ok(Some(account)) if account.enabled)
+    Ok(server.account(user).await?.is_some_and(|account| account.enabled))
 }
 
 /// The last part of what a client calls a file, if that is a name.

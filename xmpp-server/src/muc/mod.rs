@@ -64,6 +64,7 @@ use tracing::Instrument;
 
 use crate::Config;
 use crate::abusers;
+use crate::features::not_now;
 use crate::labels::RoomSpan;
 use crate::route::{pass, refuse};
 use crate::server::Server;
@@ -288,7 +289,7 @@ impl Rooms {
                 Err(error) => {
                     tracing::error!(%error, "rooms cannot be read");
                     if let Command::Stanza(stanza) = &command {
-                        refuse(server, stanza, &ErrorKind::InternalServerError.into());
+                        refuse(server, stanza, &not_now());
                     }
                     return;
                 }

@@ -19,6 +19,7 @@ use super::search::Listing;
 use super::{avatar, history, state, tombstone};
 use crate::archive;
 use crate::callers::{self, Shown};
+use crate::features::not_now;
 use crate::route;
 use crate::server::Server;
 
@@ -148,7 +149,7 @@ async fn hear(
             Err(error) => {
                 // Whether it may be retracted nobody can say now.
                 tracing::error!(%error, "a message to be retracted cannot be read");
-                let error = StanzaError::from(ErrorKind::InternalServerError).by(room.jid.as_str());
+                let error = not_now().by(room.jid.as_str());
                 return route::refuse(server, stanza, &error);
             }
         }
@@ -215,9 +216,8 @@ async fn send(server: &Arc<Server>, room: &mut Room, mut effects: Effects) -> Re
     };
     if let Err(error) = &durable {
         tracing::error!(%error, "a room could not be kept");
-        let error = StanzaError::because(ErrorKind::InternalServerError, "the room could not be stored");
         for asked in &effects.causes {
-            route::refuse(server, asked, &error);
+            route::refuse(server, asked, &not_now());
         }
         // Who is inside is true all the same.
         effects.stanzas.retain(|stanza| stanza.kind == Kind::Presence);

@@ -27,7 +27,7 @@ use super::pulse::Heard;
 use crate::archive;
 use crate::blocking::{blocks, is_exempt};
 use crate::caps::Notify;
-use crate::features::{carbons, last};
+use crate::features::{carbons, last, not_now};
 use crate::guests::{self, Pace, Passage};
 use crate::pubsub;
 use crate::rate::Rate;
@@ -368,16 +368,14 @@ impl<'a> Client<'a> {
         if is_local && route::is_for_nobody(self.server, &to, &message) {
             return route::refuse(self.server, &message, &ErrorKind::ServiceUnavailable.into());
         }
-        let archived = match archive::keep(self.server, &message, Some(&self.jid), is_local.then_some(&to))
-            .await
-        {
-            Ok(archived) => archived,
-            Err(error) => {
-                tracing::error!(%error, "a message could not be archived");
-                let error = StanzaError::because(ErrorKind::InternalServerError, "it could not be stored");
-                return route::refuse(self.server, &message, &error);
-            }
-        };
+        let archived =
+            match archive::keep(self.server, &message, Some(&self.jid), is_local.then_some(&to)).await {
+                Ok(archived) => archived,
+                Err(error) => {
+                    tracing::error!(%error, "a message could not be archived");
+                    return route::refuse(self.server, &message, &not_now());
+                }
+            };
         let _turn = archived.turn;
         let sent = archive::with_id(message.clone(), archived.by_sender.as_deref(), &self.jid);
         if is_local {

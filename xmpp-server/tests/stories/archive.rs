@@ -327,7 +327,12 @@ async fn what_cannot_be_kept_for_its_recipient_is_refused_and_not_delivered() {
     served.auth.book.set_enabled(card.account, true).await.unwrap();
     fault.set(true);
     alice.send(&chat("bob@example.org", "lost?")).await;
-    alice.expect(&["type='error'", "<internal-server-error"]).await;
+    alice.expect(&["type='error'", "type='wait'", "<resource-constraint"]).await;
+    // Nobody takes it for a service that has no roster and no archive.
+    for asked in ["<query xmlns='jabber:iq:roster'/>", "<pref xmlns='urn:xmpp:mam:2'/>"] {
+        let answer = alice.ask("get", "alice@example.org", asked).await;
+        assert!(answer.contains("type='wait'"), "{answer}");
+    }
     fault.set(false);
     alice.send(&chat("bob@example.org", "kept")).await;
     bob.expect(&["<body>kept</body>", "<stanza-id", "by='bob@example.org'"]).await;
