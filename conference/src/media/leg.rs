@@ -5,12 +5,10 @@
 //! a browser that of the port that all browsers share ([`WebWire`]).
 //! Out   one packet a tick to where the other end is, and a report every five seconds; keys that were pressed.
 //! State play-out, coders, our numbering, whom it believes ([`Latch`]), what either end says of the other.
-//! Errors what is not RTP, of another payload type or from another source is dropped and counted. A full send buffer drops
-//! the packet, as a net would.
+//! Errors what is not RTP, of another payload type or from another source is dropped and counted, and takes nobody's place. A full send
+//! buffer drops the packet, as a net would.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rtc_rtp::header::Header;
@@ -31,7 +29,8 @@ use super::web::{Event, Peer, WebWire};
 use super::xr::{self, Extended};
 use super::{Frame, rtcp};
 use secured::Secured;
-use wire::{Wire, read, send};
+pub use waits::Waits;
+use wire::{Wire, read, send, unpadded};
 
 /// What offer and answer agreed on for one leg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,21 +99,8 @@ pub struct RtpLeg {
     counters: Counters,
     quality: Quality,
     waits: Waits,
-}
-
-/// How long sound waits before it is mixed, which pictures beside it want to know; clones share it.
-#[derive(Debug, Clone, Default)]
-pub struct Waits(Arc<AtomicU32>);
-
-impl Waits {
-    fn set(&self, waits: Duration) {
-        self.0.store(waits.as_micros() as u32, Ordering::Relaxed);
-    }
-
-    /// As it was half a second ago at the most.
-    pub fn get(&self) -> Duration {
-        Duration::from_micros(self.0.load(Ordering::Relaxed).into())
-    }
+    /// It was said that somebody else floods it.
+    is_flooded: bool,
 }
 
 /// Whom we receive.
@@ -215,6 +201,7 @@ impl UnboundLeg {
             counters: Counters::default(),
             quality: Quality::default(),
             waits: Waits::default(),
+            is_flooded: false,
         };
         leg.secure(false);
         Some(leg)
@@ -292,7 +279,9 @@ impl RtpLeg {
     pub fn receive(&mut self, now: Instant, mut press: impl FnMut(char)) {
         self.take_keys();
         let mut datagram = [0; LARGEST_DATAGRAM];
-        for _ in 0..MOST_A_TICK {
+        // What others send fills the kernel's queue, and would displace what the peer sends.
+        let (mut own, mut foreign, mut shaken) = (0, 0, 0);
+        while own < MOST_A_TICK && foreign < MOST_FOREIGN {
             let (came, source) = match &mut self.wire {
                 Wire::Ports(ports) => match read(&ports.rtp, &mut datagram) {
                     Some((length, source)) => (&datagram[..length], source),
@@ -313,13 +302,24 @@ impl RtpLeg {
                     None => break,
                 },
             };
+            let is_own = source == self.latch.target() || self.wire.is_web();
+            *(if is_own { &mut own } else { &mut foreign }) += 1;
             if self.secured.is_some() && Association::is_meant(came) {
-                self.shake(came, source, now);
+                shaken += usize::from(!is_own);
+                if is_own || shaken <= MOST_A_TICK {
+                    self.shake(came, source, now);
+                }
             } else if rtcp::is_rtcp(came) {
                 self.open_report(came, source, now);
             } else if let Some(key) = self.open(came, source, now) {
                 press(key);
             }
+        }
+        if foreign == MOST_FOREIGN && !std::mem::replace(&mut self.is_flooded, true) {
+            tracing::warn!(
+                port = self.local.port(),
+                "somebody else floods the port of a leg: what its peer sends may be lost"
+            );
         }
     }
 
@@ -569,18 +569,14 @@ impl RtpLeg {
     }
 }
 
-/// The payload without its padding (§5.1).
-fn unpadded(payload: &[u8], has_padding: bool) -> Option<&[u8]> {
-    let padding = if has_padding { usize::from(payload.last().copied().unwrap_or(0)) } else { 0 };
-    payload.get(..payload.len().checked_sub(padding)?)
-}
-
 /// Octets of an RTP header without contributing sources or extensions.
 const HEADER: usize = 12;
 /// Octets of a datagram that is looked at.
 const LARGEST_DATAGRAM: usize = 2_048;
-/// Datagrams read a tick; ten times what a sender of 20 ms sends, so that a flood costs a bounded time.
+/// Datagrams of the peer read a tick; ten times what a sender of 20 ms sends, so that a flood costs a bounded time.
 const MOST_A_TICK: usize = 10;
+/// Datagrams of others read a tick: about as many as the kernel's queue holds, a quarter of a millisecond.
+const MOST_FOREIGN: usize = 200;
 /// How often is looked for reports on their own port.
 const LOOKS: Duration = Duration::from_millis(500);
 /// §6.2: the least interval of reports, and half of it for the first.
@@ -592,4 +588,5 @@ const LOSSY: u8 = 5;
 mod secured;
 #[cfg(test)]
 mod tests;
+mod waits;
 mod wire;

@@ -1,6 +1,8 @@
 //! What legs bring beside sound, and what is done with legs that bring none or too much.
 #[allow(dead_code, reason = "each test file uses its part")]
 use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::house::{House, ROOM, URI, occupant};
@@ -48,6 +50,31 @@ async fn sound_from_elsewhere_is_dropped_and_counted() {
     let heard = crate::house::talk::<2>(&mut phones, 50);
     assert_eq!(heard, [[false, true], [true, false]], "and who was there is heard on");
     assert!(house.metric("conference_rtp_forged_total") >= 90.0);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_floods_the_port_of_a_leg_takes_nobodys_place() {
+    let house = House::start().await;
+    let mut phones = [house.call("alice", 440.0).await, house.call("bob", 700.0).await];
+    crate::house::talk::<2>(&mut phones, 20);
+    let (port, flooder) = (phones[0].mixer.unwrap(), UdpSocket::bind("127.0.0.2:0").unwrap());
+    let before = house.metric("conference_rtp_lost_total");
+    let is_over = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&is_over);
+    let flood = std::thread::spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            // Some thousands a second.
+            (0..60).for_each(|_| drop(flooder.send_to(&[0], port)));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
+    let heard = crate::house::talk::<2>(&mut phones, 100);
+    is_over.store(true, Ordering::Relaxed);
+    flood.join().unwrap();
+    assert_eq!(heard, [[false, true], [true, false]]);
+    let lost = house.metric("conference_rtp_lost_total") - before;
+    assert!(lost < 20.0, "{lost} of 200");
     house.stop().await;
 }
 

@@ -41,3 +41,9 @@ pub(super) fn read(socket: &UdpSocket, datagram: &mut [u8; LARGEST_DATAGRAM]) ->
         Err(_) => socket.recv_from(datagram).ok(),
     }
 }
+
+/// The payload without its padding (RFC 3550 §5.1).
+pub(super) fn unpadded(payload: &[u8], has_padding: bool) -> Option<&[u8]> {
+    let padding = if has_padding { usize::from(payload.last().copied().unwrap_or(0)) } else { 0 };
+    payload.get(..payload.len().checked_sub(padding)?)
+}
