@@ -76,7 +76,11 @@ impl Conference {
                     }
                 }
             };
-            if self.subscriptions.len() >= MOST_SUBSCRIPTIONS {
+            let of_account = || {
+                let is_own = |it: &&Subscription| who.0.is_some() && it.account == who.0;
+                self.subscriptions.iter().filter(is_own).count()
+            };
+            if self.subscriptions.len() >= MOST_SUBSCRIPTIONS || of_account() >= MOST_OF_ACCOUNT {
                 return incoming.server.respond(Message::response(request, 503, ""));
             }
             incoming.server.respond(response);
@@ -224,3 +228,5 @@ pub(super) fn in_dialog(
 }
 
 const MOST_SUBSCRIPTIONS: usize = 1000;
+/// Of one account: a few devices, a few programs.
+const MOST_OF_ACCOUNT: usize = 20;
