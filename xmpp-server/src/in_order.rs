@@ -56,8 +56,8 @@ impl Drop for Turn {
     }
 }
 
-/// How long a turn is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a turn is waited for: longer than the store is.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 mod tests {

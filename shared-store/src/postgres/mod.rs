@@ -2,7 +2,7 @@
 //!
 //! State a schema of ours in the database that the URL names.
 //! Errors when no connection of the pool is free for [`PATIENCE`], [`StoreError::Overloaded`], or why none can be made; so, too, where one
-//!        says nothing for [`ANSWER`]: whether what it was to write is written then is not known.
+//!        says nothing for [`ANSWER`]: what it was to write is not written then, but where it was asked to commit already.
 //!
 //! Every write is a transaction; PostgreSQL itself commits those that wait in groups. What must not interleave takes
 //! an advisory lock by name, which ends with the transaction.
@@ -18,23 +18,26 @@ mod archive;
 mod bindings;
 #[path = "../sql/migrate.rs"]
 mod migrate;
+#[path = "../sql/readers.rs"]
+mod readers;
 #[path = "../sql/records.rs"]
 mod records;
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection as _, Postgres};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection as _};
 
 use crate::{Entry, Store, StoreError};
 pub(crate) use alone::Alone;
 use migrations::MIGRATIONS;
+use readers::{Reader, Readers};
 
 pub(super) type Connection = sqlx::PgConnection;
+pub(super) type Options = PgConnectOptions;
 
 /// How a migration's transaction begins; the lock inside it keeps other nodes out.
 const BEGIN: &str = "BEGIN";
@@ -42,20 +45,10 @@ const BEGIN: &str = "BEGIN";
 /// Opens the database that `url` names.
 pub(crate) async fn open(url: &str) -> Result<Store, StoreError> {
     let options = PgConnectOptions::from_str(url)?.application_name("cusax").disable_statement_logging();
-    let pool = PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .acquire_timeout(PATIENCE)
-        // It is asked whether it lives when it comes back; who takes it soon after need not ask again.
-        .test_before_acquire(false)
-        .before_acquire(|conn, meta| {
-            Box::pin(async move {
-                let is_trusted = meta.idle_for < TRUSTED_FOR;
-                Ok(is_trusted || sqlx::Connection::ping(conn).await.is_ok())
-            })
-        })
-        .connect_lazy_with(options.clone());
-    let database = Database { pool, options };
-    migrate::migrate(&mut *database.reader().await?).await?;
+    migrate::migrate(&mut connect(&options).await?).await?;
+    // What was given up here is given up there.
+    let options = options.options([("statement_timeout", STATEMENT.as_millis().to_string())]);
+    let database = Database(Arc::new(Readers::new(options)));
     Ok(Store {
         accounts: Arc::new(accounts::Accounts(database.clone())),
         bindings: Arc::new(bindings::Bindings(database.clone())),
@@ -66,37 +59,18 @@ pub(crate) async fn open(url: &str) -> Result<Store, StoreError> {
 
 /// The connections to one database.
 #[derive(Clone)]
-struct Database {
-    pool: PgPool,
-    options: PgConnectOptions,
-}
+struct Database(Arc<Readers>);
 
 impl Database {
     /// A connection for reading.
-    async fn reader(&self) -> Result<PoolConnection<Postgres>, StoreError> {
-        match self.pool.acquire().await {
-            Ok(connection) => Ok(connection),
-            Err(sqlx::Error::PoolTimedOut) => Err(self.why_none().await),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Why there is no connection: all are busy, or none can be made.
-    async fn why_none(&self) -> StoreError {
-        let made = tokio::time::timeout(LOOK, self.options.connect()).await;
-        let (host, port) = (self.options.get_host(), self.options.get_port());
-        match made {
-            Ok(Ok(_)) => StoreError::Overloaded,
-            Ok(Err(error)) => StoreError::Backend(format!("no connection to {host}:{port}: {error}")),
-            Err(_) => StoreError::Backend(format!("no connection to {host}:{port}: no answer")),
-        }
+    async fn reader(&self) -> Result<Reader<'_>, StoreError> {
+        self.0.take().await
     }
 
     /// Waits no longer than [`ANSWER`] for a database that has taken a connection and is silent: a machine that hangs, a network that
     /// drops what is sent, somebody's lock.
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        let (host, port) = (self.options.get_host(), self.options.get_port());
-        let silent = || StoreError::Backend(format!("no answer from {host}:{port} in {ANSWER:?}"));
+        let silent = || StoreError::Backend(format!("the database does not answer in {ANSWER:?}"));
         tokio::time::timeout(ANSWER, work).await.unwrap_or_else(|_| Err(silent()))
     }
 
@@ -108,11 +82,11 @@ impl Database {
     {
         self.in_time(async {
             let mut connection = self.reader().await?;
+            // Given up in the middle, it would keep its transaction and what that locks.
+            connection.is_sound = false;
             let done = transact(&mut connection, work).await;
-            if let Err(StoreError::ReadOnly(_)) = &done {
-                // It stays so, though the database takes writes again, or another one does under its name.
-                connection.close_on_drop();
-            }
+            // One that takes no writes stays so, though the database takes them again, or another one does under its name.
+            connection.is_sound = !matches!(done, Err(StoreError::ReadOnly(_) | StoreError::Backend(_)));
             done
         })
         .await
@@ -127,10 +101,21 @@ impl Database {
         self.write(work).await
     }
 
-    /// Appends entries of archives, in a transaction of their own.
+    /// Appends entries of archives, in a transaction of their own. Where its answer is lost it is done once more: what is there by its
+    /// id stays as it is.
     async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        let entries = entries.to_vec();
-        self.write(|conn| Box::pin(async move { archive::append(conn, &entries).await })).await
+        let once = async || {
+            let entries = entries.to_vec();
+            self.write(|conn| Box::pin(async move { archive::append(conn, &entries).await })).await
+        };
+        let begun = Instant::now();
+        match once().await {
+            Err(StoreError::Backend(_)) if begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(AGAIN).await;
+                once().await
+            }
+            done => done,
+        }
     }
 }
 
@@ -139,10 +124,27 @@ where
     W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, StoreError>>,
 {
     let mut transaction = connection.begin().await?;
-    // Dropped without a commit, it is rolled back.
-    let value = work(&mut transaction).await?;
-    transaction.commit().await?;
-    Ok(value)
+    match work(&mut transaction).await {
+        Ok(value) => {
+            transaction.commit().await?;
+            Ok(value)
+        }
+        Err(error) => {
+            // Where that fails the connection is of no use, which its next use finds.
+            let _ = transaction.rollback().await;
+            Err(error)
+        }
+    }
+}
+
+/// A connection; why there is none, by name.
+async fn connect(options: &Options) -> Result<Connection, StoreError> {
+    let (host, port) = (options.get_host(), options.get_port());
+    match tokio::time::timeout(PATIENCE, options.connect()).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => Err(StoreError::Backend(format!("no connection to {host}:{port}: {error}"))),
+        Err(_) => Err(StoreError::Backend(format!("no connection to {host}:{port}: no answer"))),
+    }
 }
 
 /// Keeps other transactions that lock the same name waiting until this one ends.
@@ -155,11 +157,15 @@ async fn lock(conn: &mut Connection, name: &str) -> Result<(), StoreError> {
 const PATIENCE: Duration = Duration::from_secs(4);
 /// How long a caller waits for what a connection was asked: less than clients wait before they ask again.
 const ANSWER: Duration = Duration::from_secs(15);
-/// How long one is tried for, to say why there is none.
+/// How long one may take to say that it lives.
 const LOOK: Duration = Duration::from_secs(1);
-const CONNECTIONS: u32 = 16;
-/// For how long a connection that lived is not asked.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
+const CONNECTIONS: usize = 16;
+/// How long a statement may take there: less than its caller waits.
+const STATEMENT: Duration = Duration::from_secs(14);
+/// How long a database that restarts is left alone.
+const AGAIN: Duration = Duration::from_millis(500);
+/// For how long one that lived is not asked.
+const TRUSTED_FOR: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod server;

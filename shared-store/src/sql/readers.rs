@@ -1,27 +1,26 @@
-//! The connections that read beside the writer.
+//! The connections to one database: of a file those that read beside the writer, of a server all.
 //!
-//! In    whoever wants to read, at most [`MOST`] at once; others wait in order.
-//! Out   a connection, which comes back when it is dropped: at once, and without a word to its thread.
+//! In    whoever wants one, at most [`CONNECTIONS`] at once; others wait in order.
+//! Out   a connection, which comes back when it is dropped: at once, and without a word to it.
 //! State connections that nobody uses, the one that was used last on top: its thread and its pages are warm.
 //! Errors who waits longer than [`PATIENCE`] hears [`StoreError::Overloaded`].
 //!
-//! Each statement is one way to the connection's thread and back. A pool of the library asks a connection whether it lives before and
-//! after each use, which makes it three; here that is asked once in [`TRUSTED_FOR`].
+//! Each statement is one way to the connection and back. A pool of the library asks a connection whether it lives before and after each
+//! use, which makes it three, and waits without end for one that is silent; here that is asked once in [`TRUSTED_FOR`], for [`LOOK`].
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection as _};
+use sqlx::Connection as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::Connection;
+use super::{CONNECTIONS, Connection, LOOK, Options, PATIENCE, TRUSTED_FOR, connect};
 use crate::StoreError;
 
-/// Connections of one file.
+/// Connections of one database.
 pub(super) struct Readers {
-    options: SqliteConnectOptions,
+    options: Options,
     places: Semaphore,
     idle: Mutex<Vec<Idle>>,
 }
@@ -37,12 +36,14 @@ pub(super) struct Reader<'a> {
     readers: &'a Readers,
     /// There until it is dropped.
     held: Option<Idle>,
+    /// It is as it was taken, or its work came to an end.
+    pub(super) is_sound: bool,
     _place: SemaphorePermit<'a>,
 }
 
 impl Readers {
-    pub(super) fn new(options: SqliteConnectOptions) -> Self {
-        Self { options, places: Semaphore::new(MOST), idle: Mutex::default() }
+    pub(super) fn new(options: Options) -> Self {
+        Self { options, places: Semaphore::new(CONNECTIONS), idle: Mutex::default() }
     }
 
     /// A connection of one's own.
@@ -57,15 +58,20 @@ impl Readers {
         let idle = self.idle().pop();
         let held = match self.living(idle).await {
             Some(idle) => idle,
-            None => Idle { conn: self.options.connect().await?, seen: Instant::now() },
+            None => Idle { conn: connect(&self.options).await?, seen: Instant::now() },
         };
-        Ok(Reader { readers: self, held: Some(held), _place: place })
+        Ok(Reader { readers: self, held: Some(held), is_sound: true, _place: place })
     }
 
     async fn living(&self, idle: Option<Idle>) -> Option<Idle> {
         let mut idle = idle?;
         if idle.seen.elapsed() >= TRUSTED_FOR {
-            idle.conn.ping().await.ok()?;
+            let asked = tokio::time::timeout(LOOK, idle.conn.ping()).await;
+            if !matches!(asked, Ok(Ok(()))) {
+                // Others that were made before lie as dead there.
+                self.idle().clear();
+                return None;
+            }
             idle.seen = Instant::now();
         }
         Some(idle)
@@ -93,13 +99,7 @@ impl DerefMut for Reader<'_> {
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
         // Before its place is free. A statement that nobody waits for any more ends with the row that its thread is at.
-        self.readers.idle().extend(self.held.take());
+        let held = self.held.take().filter(|_| self.is_sound);
+        self.readers.idle().extend(held);
     }
 }
-
-/// Who reads at once.
-const MOST: usize = 4;
-/// How long a caller waits for a connection.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// For how long a connection that lived is not asked.
-const TRUSTED_FOR: Duration = Duration::from_secs(30);

@@ -9,7 +9,6 @@ mod appends;
 mod lists;
 mod migrations;
 mod packed;
-mod readers;
 mod writer;
 
 #[path = "../sql/accounts.rs"]
@@ -19,6 +18,8 @@ mod archive;
 mod bindings;
 #[path = "../sql/migrate.rs"]
 mod migrate;
+#[path = "../sql/readers.rs"]
+mod readers;
 #[path = "../sql/records.rs"]
 mod records;
 
@@ -37,6 +38,7 @@ use readers::{Reader, Readers};
 use writer::{Extent, Writer};
 
 pub(super) type Connection = sqlx::SqliteConnection;
+pub(super) type Options = SqliteConnectOptions;
 
 /// How a migration's transaction begins: no other process may migrate meanwhile.
 const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -128,11 +130,23 @@ impl Database {
     }
 }
 
+async fn connect(options: &Options) -> Result<Connection, StoreError> {
+    Ok(options.connect().await?)
+}
+
 /// SQLite has one writer at a time, so that nothing need be locked beyond the transaction.
 async fn lock(_conn: &mut Connection, _name: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Who reads at once.
+const CONNECTIONS: usize = 4;
+/// How long a caller waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one may take to say that it lives.
+const LOOK: Duration = Duration::from_secs(10);
+/// For how long one that lived is not asked.
+const TRUSTED_FOR: Duration = Duration::from_secs(30);
 /// How long to wait for another process's write.
 const BUSY: Duration = Duration::from_secs(10);
 /// Bytes of the write-ahead file that stay for the next writes: 64 MiB.
