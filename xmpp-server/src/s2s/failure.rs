@@ -20,6 +20,9 @@ pub(super) enum Failure {
     /// It took too long.
     #[error("the server did not answer in time")]
     TooSlow,
+    /// So many others are looked for that its turn did not come.
+    #[error("too many other servers are looked for")]
+    Crowded,
     /// The connection broke while the stream was made.
     #[error("the connection was lost")]
     Lost,
@@ -41,7 +44,12 @@ impl Failure {
             Self::NoSuchDomain | Self::Untrusted => true,
             Self::Refused(Refusal::Ended(error)) => is_final_condition(error),
             Self::Refused(_) => true,
-            Self::Silence | Self::Unreachable(_) | Self::TooSlow | Self::Lost | Self::Tls(_) => false,
+            Self::Silence
+            | Self::Unreachable(_)
+            | Self::TooSlow
+            | Self::Crowded
+            | Self::Lost
+            | Self::Tls(_) => false,
         }
     }
 
@@ -54,8 +62,9 @@ impl Failure {
             {
                 ErrorKind::RemoteServerNotFound
             }
+            Self::Crowded => ErrorKind::ResourceConstraint, // it passes
             Self::Refused(Refusal::Invalid) => ErrorKind::InternalServerError, // XEP-0220 §2.1.1
-            _ => ErrorKind::RemoteServerTimeout,                               // §8.3.3.17
+            _ => ErrorKind::RemoteServerTimeout,            // §8.3.3.17
         };
         StanzaError::because(kind, self.to_string())
     }

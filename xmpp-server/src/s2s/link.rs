@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use xmpp_core::stream::server::{Pair, Purpose, Refusal};
 use xmpp_core::{ErrorKind, StanzaError};
 
@@ -26,7 +26,8 @@ use crate::route;
 use crate::server::Server;
 
 /// Serves a queue until nothing waits, or nobody takes it.
-pub(super) async fn run(server: Arc<Server>, pair: Pair, serial: u64, mut queue: Queue) {
+/// `by` wrote first, so that it is their turn that it takes.
+pub(super) async fn run(server: Arc<Server>, (pair, by): (Pair, String), serial: u64, mut queue: Queue) {
     let mut brief = 0;
     let mut before: Option<Left> = None;
     let mut was_open = false;
@@ -39,7 +40,7 @@ pub(super) async fn run(server: Arc<Server>, pair: Pair, serial: u64, mut queue:
             return abandon(&server, &pair, queue);
         }
         let stream = tokio::select! {
-            opened = open(&server, &pair) => opened,
+            opened = open(&server, &pair, &by) => opened,
             () = too_late(&server) => return abandon(&server, &pair, queue),
         };
         let failure = match stream {
@@ -80,8 +81,10 @@ pub(super) async fn run(server: Arc<Server>, pair: Pair, serial: u64, mut queue:
 }
 
 /// Tries until a stream is open, or trying is of no use, or those who wait have waited long enough.
-async fn open(server: &Server, pair: &Pair) -> Result<Box<Stream>, Failure> {
+async fn open(server: &Server, pair: &Pair, by: &str) -> Result<Box<Stream>, Failure> {
     let deadline = Instant::now() + server.federation.config.timeout;
+    let turn = timeout_at(deadline, server.federation.turns.take(by)).await;
+    let Ok(_turn) = turn else { return Err(Failure::Crowded) };
     let mut wait = FIRST_PAUSE;
     loop {
         let failure = match dial(server, pair, Purpose::Speak, deadline).await {
@@ -129,7 +132,7 @@ fn abandon(server: &Server, pair: &Pair, queue: Queue) {
 
 fn give_up(server: &Server, pair: &Pair, serial: u64, queue: Queue, failure: &Failure) {
     let error = failure.of_stanza();
-    server.federation.failed(pair, serial, &error);
+    server.federation.failed(pair, serial, failure);
     let waiting = queue.drain();
     tracing::info!(domain = %pair.theirs, %failure, stanzas = waiting.len(), "no stream to another server");
     server.metrics.s2s_failures.inc();

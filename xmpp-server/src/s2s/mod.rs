@@ -28,6 +28,7 @@ mod resolve;
 mod stream;
 mod troubles;
 mod trust;
+mod turns;
 mod writer;
 
 use std::net::SocketAddr;
@@ -56,9 +57,11 @@ use crate::half_open::HalfOpen;
 use crate::server::{Server, tune};
 use acks::Earlier;
 use dialback::{Keys, MOST_QUESTIONS};
+use failure::Failure;
 use policy::Policy;
 use troubles::Troubles;
 use trust::Trust;
+use turns::Turns;
 
 pub(crate) const SPECS: &[Spec] = &[
     Spec::xep(220, "1.1.1").complete(),
@@ -82,6 +85,7 @@ pub(crate) struct Federation {
     troubles: Troubles,
     half_open: HalfOpen,
     questions: Semaphore,
+    turns: Turns,
     /// How far streams of others came.
     earlier: Earlier,
     /// What we take of one stream (XEP-0478).
@@ -150,6 +154,7 @@ impl Federation {
             troubles: Troubles::default(),
             half_open: HalfOpen::new(config.unproven_per_network),
             questions: Semaphore::new(MOST_QUESTIONS),
+            turns: Turns::default(),
             earlier: Earlier::default(),
             limits: StreamLimits { bytes: config.stanza_bytes as u64, idle: federation.idle.as_secs() },
         }
@@ -194,17 +199,19 @@ impl Federation {
                     return Err(Box::new((stanza, error)));
                 }
                 let (stanzas, mut queue) = Queue::new(self.config.queue);
+                let by = stanza.from.as_ref().map(|from| from.bare_str().to_owned());
                 queue.put_first(vec![stanza]);
                 let serial = server.new_serial();
-                self.begin(&server, place.key().clone(), serial, queue);
+                self.begin(&server, (place.key().clone(), by.unwrap_or_default()), serial, queue);
                 place.insert(Way { stanzas, serial });
                 Ok(())
             }
         }
     }
 
-    fn begin(&self, server: &Arc<Server>, pair: Pair, serial: u64, queue: Queue) {
-        server.shutdown.spawn(link::run(Arc::clone(server), pair, serial, queue));
+    /// Begins a link for who wrote first.
+    fn begin(&self, server: &Arc<Server>, (pair, by): (Pair, String), serial: u64, queue: Queue) {
+        server.shutdown.spawn(link::run(Arc::clone(server), (pair, by), serial, queue));
     }
 
     /// A stream of another server on which the pair is proven takes what goes back, if nothing else does.
@@ -246,13 +253,15 @@ impl Federation {
         }
         for (pair, serial, mut queue, waiting) in links {
             queue.put_first(waiting);
-            self.begin(&server, pair, serial, queue);
+            self.begin(&server, (pair, String::new()), serial, queue);
         }
     }
 
-    /// No stream could be made: the way is gone, and for a while nobody tries again.
-    fn failed(&self, pair: &Pair, serial: u64, error: &StanzaError) {
-        self.troubles.add(pair, error);
+    /// No stream could be made: the way is gone, and for a while nobody tries again, unless it is our own fault.
+    fn failed(&self, pair: &Pair, serial: u64, failure: &Failure) {
+        if *failure != Failure::Crowded {
+            self.troubles.add(pair, &failure.of_stanza());
+        }
         self.ways.remove_if(pair, |_, way| way.serial == serial);
     }
 
