@@ -28,8 +28,10 @@ pub(super) fn certify_for(folder: &Path, names: &[String], days: i64) -> Result<
     made.map_err(|error| TlsError::File(folder.to_owned(), error))?;
     let ca = folder.join("ca.pem");
     let ca_key = folder.join("ca.key");
+    // Who was killed between the two made no certificate by it, and nobody trusts it.
+    let is_unfinished = ca_key.exists() && !ca.exists() && !files(folder).certificate.exists();
     // Half of it is a restore that was not whole: a new one is trusted by nobody who trusts the old one.
-    if let (true, false) | (false, true) = (ca.exists(), ca_key.exists()) {
+    if let (false, (true, false) | (false, true)) = (is_unfinished, (ca.exists(), ca_key.exists())) {
         let missing = if ca.exists() { ca_key } else { ca };
         return Err(TlsError::HalfCa(missing));
     }
@@ -74,9 +76,15 @@ fn make_ca(ca: &Path, ca_key: &Path) -> Result<(), TlsError> {
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     (params.not_before, params.not_after) = validity(3650);
-    let key = KeyPair::generate()?;
+    // The key of who was killed before the certificate was there is as good as another.
+    let key = match ca_key.exists() {
+        true => KeyPair::from_pem(&read(ca_key)?)?,
+        false => KeyPair::generate()?,
+    };
     let certificate = params.self_signed(&key)?;
-    write(ca_key, &key.serialize_pem())?;
+    if !ca_key.exists() {
+        write(ca_key, &key.serialize_pem())?;
+    }
     write(ca, &certificate.pem())
 }
 
@@ -132,6 +140,11 @@ mod tests {
         let refused = certify(&folder, &["example.org".to_owned()]);
         assert!(matches!(refused, Err(TlsError::HalfCa(missing)) if missing == ca));
         std::fs::write(&ca, trusted).unwrap();
+        certify(&folder, &["example.org".to_owned()]).unwrap();
+        // As who was killed in the first start leaves it.
+        ["ca.pem", "server.pem", "server.key"]
+            .iter()
+            .for_each(|it| std::fs::remove_file(folder.join(it)).unwrap());
         certify(&folder, &["example.org".to_owned()]).unwrap();
         std::fs::remove_dir_all(folder).unwrap();
     }
