@@ -61,6 +61,16 @@ pub async fn udp(listener: &'static str, address: SocketAddr) -> Result<UdpSocke
     UdpSocket::bind(address).await.map_err(|reason| ListenError { listener, address, reason })
 }
 
+/// Where a path takes less than the first link, and the message that says so is filtered, a datagram that may not be cut into fragments is
+/// lost, each time that it is sent (RFC 8085 §3.2). A system that knows no such choice does what it does.
+fn may_be_cut(socket: &Socket) {
+    use rustix::net::sockopt::{
+        Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+    };
+    let _ = set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::DONT);
+    let _ = set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::DONT);
+}
+
 /// Binds `count` UDP sockets to one address; the system divides peers among them. Port 0 takes a free port for all.
 /// The address is nobody else's: what another process holds is an error. A system that cannot divide gives one socket.
 pub fn udp_group(
@@ -79,6 +89,7 @@ pub fn udp_group(
         socket.bind(&address.into())?;
         socket.set_reuse_port(true)?;
         socket.set_nonblocking(true)?;
+        may_be_cut(&socket);
         // The system may allow less, which then is what there is.
         let _ = socket.set_recv_buffer_size(UDP_BUFFER);
         let _ = socket.set_send_buffer_size(UDP_BUFFER);
@@ -139,6 +150,20 @@ mod tests {
         }
         assert_eq!(counts.iter().sum::<i32>(), 64);
         assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
+    }
+
+    #[tokio::test]
+    async fn a_datagram_may_be_cut_on_its_way() {
+        use rustix::net::sockopt::{
+            Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, ip_mtu_discover, ipv6_mtu_discover,
+        };
+        let [four, six] = ["127.0.0.1:0", "[::1]:0"].map(|address| {
+            let group = udp_group("sip.udp", address.parse().unwrap(), Stack::Dual, 1);
+            group.unwrap().pop().unwrap()
+        });
+        assert_eq!(ip_mtu_discover(&four), Ok(Ipv4PathMtuDiscovery::DONT));
+        assert_eq!(ip_mtu_discover(&six), Ok(Ipv4PathMtuDiscovery::DONT), "it may speak to both");
+        assert_eq!(ipv6_mtu_discover(&six), Ok(Ipv6PathMtuDiscovery::DONT));
     }
 
     #[test]
