@@ -240,6 +240,7 @@ pub(crate) fn tune(socket: &TcpStream) {
     // An error leaves the socket as the system made it, which works too.
     let _ = socket.set_nodelay(true);
     let _ = SockRef::from(socket).set_tcp_keepalive(&keepalive);
+    let _ = SockRef::from(socket).set_tcp_user_timeout(Some(UNHEARD));
 }
 
 /// How long a peer may take to read what waits for it.
@@ -250,6 +251,25 @@ const LINGER: Duration = Duration::from_secs(2);
 const OUTBOX: usize = 256;
 /// Bytes that are read at once.
 const READ: usize = 8 * 1024;
+/// How long what we sent may be without a sign that it came: then the connection is dead, and so is what is bound to it (RFC 5626 §4.4).
+/// Less than Timer B, and longer than a telephone is in a tunnel.
+const UNHEARD: Duration = Duration::from_secs(30);
 /// When a silent peer is first probed, and how often then.
 const PROBE_AFTER: Duration = Duration::from_secs(120);
 const PROBE_EVERY: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_is_silent_is_dead_before_a_request_to_it_is() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap());
+        let (accepted, _peer) = tokio::join!(listener.accept(), peer);
+        let (socket, _) = accepted.unwrap();
+        tune(&socket);
+        let limit = SockRef::from(&socket).tcp_user_timeout().unwrap().unwrap();
+        assert!(limit < Duration::from_secs(32), "Timer B");
+    }
+}
