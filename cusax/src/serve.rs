@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use operations::doctor::seen_by_others;
 use shared_runtime::tls::{TlsPolicy, Unread};
-use shared_runtime::{Shutdown, telemetry};
+use shared_runtime::{Shutdown, open_files, telemetry};
 use shared_store::{DataFolderLock, Store};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -17,6 +17,12 @@ use crate::out::say;
 /// Runs the service until SIGTERM or SIGINT, or until an administrator ends it. SIGHUP reads the certificates again.
 pub(crate) async fn run(config: Config, parts: &[Part], json: bool) -> anyhow::Result<()> {
     telemetry::start(&config.telemetry)?;
+    if let Some(files) = open_files::raise().filter(|files| *files < FILES) {
+        tracing::warn!(
+            files,
+            "few files and sockets may be open at once (`ulimit -Hn`): connections will be turned away"
+        );
+    }
     let _lock = DataFolderLock::acquire(&config.data_dir, "cusax serve")?;
     for file in seen_by_others(&config.data_dir, config.store_file().as_deref()) {
         tracing::warn!(file = %file.display(), "others than its owner may read or write this");
@@ -72,5 +78,7 @@ pub(crate) async fn until_told(tls: &TlsPolicy) -> anyhow::Result<()> {
     }
 }
 
+/// What the bounds of connections that are set out of the box add up to, and something for the store.
+const FILES: u64 = 65_536;
 /// How long open work may take to end: rooms, then sessions, then streams to other servers, one after the other.
 const PATIENCE: Duration = Duration::from_secs(8);

@@ -9,6 +9,7 @@ pub mod http;
 pub mod listen;
 pub mod names;
 mod network;
+pub mod open_files;
 mod redacted;
 mod seldom;
 mod shutdown;
