@@ -6,11 +6,11 @@
 //! ```text
 //! page 0: OpusHead (§5.1)   page 1: OpusTags (§5.2)   pages 2…: packets of 20 ms; the last ends the stream
 //! ```
-//! Not here: reading, but in tests.
+//! Not here: reading anything but what was written so.
 
 use std::io::{self, Write};
 
-use ogg::{PacketWriteEndInfo, PacketWriter};
+use ogg::{PacketReader, PacketWriteEndInfo, PacketWriter};
 
 use super::codec::LARGEST_PAYLOAD;
 use super::{FRAME, Frame, RATE, SAMPLES, opus};
@@ -72,9 +72,18 @@ impl<W: Write> Writer<W> {
     }
 }
 
+/// The packets of sound of such a file, as far as it can be read, if they are of 20 ms each.
+pub fn packets(file: &[u8]) -> Vec<Vec<u8>> {
+    let mut pages = PacketReader::new(io::Cursor::new(file));
+    let mut packets = std::iter::from_fn(|| pages.read_packet().ok().flatten()).map(|packet| packet.data);
+    let has_head = packets.next().is_some_and(|first| first.starts_with(HEAD));
+    let sound = packets.skip(1).take_while(|packet| opus::samples_of(packet) == SAMPLES);
+    if has_head { sound.collect() } else { Vec::new() }
+}
+
 /// §5.1: version, channels, samples to skip, rate of the source, gain, and that one channel is one stream.
 fn head() -> Vec<u8> {
-    let mut head = b"OpusHead\x01\x01".to_vec();
+    let mut head = HEAD.to_vec();
     head.extend_from_slice(&DELAY.to_le_bytes());
     head.extend_from_slice(&(RATE as u32).to_le_bytes());
     head.extend_from_slice(&[0, 0, 0]);
@@ -90,6 +99,8 @@ fn tags() -> Vec<u8> {
     tags
 }
 
+/// A head of one channel begins so.
+const HEAD: &[u8] = b"OpusHead\x01\x01";
 const BITS_A_SECOND: i32 = 32_000;
 /// Samples at 48 kHz that the encoder looks ahead.
 const DELAY: u16 = 312;
@@ -101,7 +112,6 @@ const VENDOR: &str = "cusax";
 pub(crate) mod tests {
     use super::*;
     use crate::mixer::{Goertzel, Tone};
-    use ogg::PacketReader;
 
     /// The samples of a file.
     pub(crate) fn read(file: &[u8]) -> Vec<i16> {

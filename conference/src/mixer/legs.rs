@@ -7,6 +7,7 @@ use super::loudest::Loudest;
 use super::prompts::Prompt;
 use super::shared::Shared;
 use super::tape::Tape;
+use super::words::Word;
 use crate::media::leg::{Negotiated, RtpLeg};
 use crate::media::playout::Worth;
 use crate::media::quality::{Counters, Quality};
@@ -98,7 +99,7 @@ struct Leg {
     loudness: f32,
     limiter: Limiter,
     /// What it is told, and how many frames of the first were said.
-    prompts: Vec<Prompt>,
+    words: Vec<Word>,
     said: usize,
     recording: Told,
     worth: Worth,
@@ -135,7 +136,7 @@ impl Legs {
             gain: 1.0,
             loudness: 0.0,
             limiter: Limiter::new(),
-            prompts: Vec::new(),
+            words: Vec::new(),
             said: 0,
             recording: Told::Nothing,
             worth: Worth::Nothing,
@@ -187,15 +188,22 @@ impl Legs {
     /// Says a prompt to a leg, after those that it is being told. More than a few are not kept.
     pub fn prompt(&mut self, id: LegId, prompt: Prompt) {
         let Some(leg) = self.find(id) else { return };
-        if leg.prompts.len() < MOST_PROMPTS {
-            leg.prompts.push(prompt);
+        if leg.words.len() < MOST_PROMPTS {
+            leg.words.push(Word::Prompt(prompt));
         }
+    }
+
+    /// Says this to a leg, instead of what it is being told.
+    pub fn tell(&mut self, id: LegId, words: Vec<Word>) {
+        self.hush(id);
+        let Some(leg) = self.find(id) else { return };
+        leg.words.extend(words);
     }
 
     /// Stops what a leg is being told.
     pub fn hush(&mut self, id: LegId) {
         let Some(leg) = self.find(id) else { return };
-        leg.prompts.retain(|prompt| prompt.is_notice());
+        leg.words.retain(Word::is_notice);
         leg.said = 0;
     }
 
@@ -369,7 +377,7 @@ impl Leg {
             // Who takes no sound cannot be told by it.
             self.recording = if self.peer == Peer::OnlySpeaks { Told::Knows } else { Told::Soon };
             if self.recording == Told::Soon {
-                self.prompts.push(Prompt::Recording);
+                self.words.push(Word::Prompt(Prompt::Recording));
             }
         }
     }
@@ -377,26 +385,26 @@ impl Leg {
     /// It is not recorded any more. Who was not told yet that it is need not know.
     fn tell_end(&mut self) {
         let told = std::mem::replace(&mut self.recording, Told::Nothing);
-        let waiting = self.prompts.iter().rposition(|prompt| *prompt == Prompt::Recording);
+        let waiting = self.words.iter().rposition(|word| word.is(Prompt::Recording));
         match (told, waiting) {
             (Told::Nothing, _) => {}
             _ if self.peer == Peer::OnlySpeaks => {}
-            (Told::Soon, Some(at)) if at > 0 || self.said == 0 => drop(self.prompts.remove(at)),
-            (Told::Soon | Told::Knows, _) => self.prompts.push(Prompt::RecordingEnded),
+            (Told::Soon, Some(at)) if at > 0 || self.said == 0 => drop(self.words.remove(at)),
+            (Told::Soon | Told::Knows, _) => self.words.push(Word::Prompt(Prompt::RecordingEnded)),
         }
     }
 
     fn next_of_prompt(&mut self) -> Option<Frame> {
-        while let Some(prompt) = self.prompts.first() {
-            if let Some(frame) = prompt.frame(self.said) {
+        while let Some(word) = self.words.first_mut() {
+            if let Some(frame) = word.frame(self.said) {
                 self.said += 1;
                 return Some(frame);
             }
-            if self.prompts.remove(0) == Prompt::Recording && self.recording == Told::Soon {
+            if self.words.remove(0).is(Prompt::Recording) && self.recording == Told::Soon {
                 self.recording = Told::Knows;
             }
             // One frame of silence divides prompts, and tells the end of the last.
-            self.said = if self.prompts.is_empty() { TOLD } else { 0 };
+            self.said = if self.words.is_empty() { TOLD } else { 0 };
         }
         None
     }

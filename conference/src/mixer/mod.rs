@@ -13,9 +13,11 @@ mod shared;
 mod tape;
 mod threads;
 mod tone;
+mod words;
 
 pub use legs::{Gate, LegId, Legs, MOST_GAIN, Peer, Spoken};
 pub use prompts::Prompt;
 pub use tape::{Ending, Recorded, Tail, Tape};
 pub use threads::{Command, Heard, Mixer, Mixers};
 pub use tone::{Goertzel, Tone};
+pub use words::{Sound, Word};

@@ -40,6 +40,46 @@ pub enum Prompt {
     ConfirmCharge,
     /// They may not make it.
     CallRefused,
+    /// Nothing is in their mailbox.
+    MailboxEmpty,
+    /// Nobody can say what is in it.
+    MailboxClosed,
+    /// What keys do there.
+    MailboxKeys,
+    /// A message of it is gone.
+    MailboxErased,
+    /// That was the last.
+    MailboxLast,
+    /// What is in it follows.
+    YouHave,
+    /// One that was not heard.
+    NewMessage,
+    /// Several.
+    NewMessages,
+    /// One that was.
+    OldMessage,
+    /// Several.
+    OldMessages,
+    /// Its number follows.
+    Message,
+    /// The number that called follows.
+    From,
+    /// It was left now.
+    JustNow,
+    /// After one.
+    MinuteAgo,
+    /// After how many.
+    MinutesAgo,
+    /// After one.
+    HourAgo,
+    /// After how many.
+    HoursAgo,
+    /// After one.
+    DayAgo,
+    /// After how many.
+    DaysAgo,
+    /// The call ends.
+    Goodbye,
 }
 
 impl Prompt {
@@ -50,16 +90,21 @@ impl Prompt {
 
     /// The frame that begins `at` frames from the start; `None` after the end.
     pub fn frame(self, at: usize) -> Option<Frame> {
-        let samples = SAMPLES_OF[self as usize].get(at * SAMPLES..)?;
-        let mut frame = [0; SAMPLES];
-        let taken = samples.len().min(SAMPLES);
-        frame[..taken].copy_from_slice(&samples[..taken]);
-        (taken > 0).then_some(frame)
+        cut(&SAMPLES_OF[self as usize], at)
     }
 }
 
+/// A frame of samples; the last may be cut short.
+pub(super) fn cut(samples: &[i16], at: usize) -> Option<Frame> {
+    let samples = samples.get(at * SAMPLES..)?;
+    let mut frame = [0; SAMPLES];
+    let taken = samples.len().min(SAMPLES);
+    frame[..taken].copy_from_slice(&samples[..taken]);
+    (taken > 0).then_some(frame)
+}
+
 /// By the order of the names above.
-static SAMPLES_OF: LazyLock<[Vec<i16>; 15]> = LazyLock::new(|| {
+static SAMPLES_OF: LazyLock<[Vec<i16>; 35]> = LazyLock::new(|| {
     [
         samples(include_bytes!("../../prompts/entry.wav")),
         samples(include_bytes!("../../prompts/alone.wav")),
@@ -76,11 +121,31 @@ static SAMPLES_OF: LazyLock<[Vec<i16>; 15]> = LazyLock::new(|| {
         samples(include_bytes!("../../prompts/charged.wav")),
         samples(include_bytes!("../../prompts/confirm-charge.wav")),
         samples(include_bytes!("../../prompts/call-refused.wav")),
+        samples(include_bytes!("../../prompts/mailbox-empty.wav")),
+        samples(include_bytes!("../../prompts/mailbox-closed.wav")),
+        samples(include_bytes!("../../prompts/mailbox-keys.wav")),
+        samples(include_bytes!("../../prompts/mailbox-erased.wav")),
+        samples(include_bytes!("../../prompts/mailbox-last.wav")),
+        samples(include_bytes!("../../prompts/you-have.wav")),
+        samples(include_bytes!("../../prompts/new-message.wav")),
+        samples(include_bytes!("../../prompts/new-messages.wav")),
+        samples(include_bytes!("../../prompts/old-message.wav")),
+        samples(include_bytes!("../../prompts/old-messages.wav")),
+        samples(include_bytes!("../../prompts/message.wav")),
+        samples(include_bytes!("../../prompts/from.wav")),
+        samples(include_bytes!("../../prompts/just-now.wav")),
+        samples(include_bytes!("../../prompts/minute-ago.wav")),
+        samples(include_bytes!("../../prompts/minutes-ago.wav")),
+        samples(include_bytes!("../../prompts/hour-ago.wav")),
+        samples(include_bytes!("../../prompts/hours-ago.wav")),
+        samples(include_bytes!("../../prompts/day-ago.wav")),
+        samples(include_bytes!("../../prompts/days-ago.wav")),
+        samples(include_bytes!("../../prompts/goodbye.wav")),
     ]
 });
 
 /// The samples of a WAV file of 16 kHz, one channel and 16 bits, at 48 kHz. Anything else is silence.
-fn samples(file: &[u8]) -> Vec<i16> {
+pub(super) fn samples(file: &[u8]) -> Vec<i16> {
     let narrow: Vec<i16> =
         data(file).chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
     let mut wide = vec![0; narrow.len() * Narrow::Sixteen.ratio()];
@@ -111,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_prompt_is_speech_of_half_a_second_to_four() {
+    fn every_prompt_is_speech_of_some_length() {
         use Prompt::*;
         for prompt in [
             Entry,
@@ -129,9 +194,29 @@ mod tests {
             Charged,
             ConfirmCharge,
             CallRefused,
+            MailboxEmpty,
+            MailboxClosed,
+            MailboxKeys,
+            MailboxErased,
+            MailboxLast,
+            YouHave,
+            NewMessage,
+            NewMessages,
+            OldMessage,
+            OldMessages,
+            Message,
+            From,
+            JustNow,
+            MinuteAgo,
+            MinutesAgo,
+            HourAgo,
+            HoursAgo,
+            DayAgo,
+            DaysAgo,
+            Goodbye,
         ] {
             let frames: Vec<Frame> = (0..).map_while(|at| prompt.frame(at)).collect();
-            assert!((25..200).contains(&frames.len()), "{prompt:?}: {} frames", frames.len());
+            assert!((10..450).contains(&frames.len()), "{prompt:?}: {} frames", frames.len());
             let peak = frames.iter().flatten().map(|sample| sample.unsigned_abs()).max().unwrap();
             assert!((10_000..20_000).contains(&peak), "{prompt:?}: {peak}");
         }

@@ -19,6 +19,7 @@ use tokio::sync::mpsc::{self, error::TryRecvError};
 use super::legs::{Gate, LegId, Legs, Peer, Spoken};
 use super::prompts::Prompt;
 use super::tape::Tape;
+use super::words::Word;
 use crate::media::FRAME;
 use crate::media::leg::{Negotiated, RtpLeg};
 use crate::metrics::{Metrics, MixerMetrics};
@@ -37,6 +38,8 @@ pub enum Command {
     Renegotiate(LegId, Box<Negotiated>, Peer),
     /// A leg is told something.
     Prompt(LegId, Prompt),
+    /// A leg is told this, instead of what it is being told.
+    Tell(LegId, Vec<Word>),
     /// What it is told stops.
     Hush(LegId),
     /// The mix is written down for who knows of it, or not any more.
@@ -198,6 +201,7 @@ impl Worker {
             Command::SetGain(id, decibels) => legs.set_gain(id, decibels),
             Command::Renegotiate(id, negotiated, peer) => legs.renegotiate(id, *negotiated, peer, now),
             Command::Prompt(id, prompt) => legs.prompt(id, prompt),
+            Command::Tell(id, words) => legs.tell(id, words),
             Command::Hush(id) => legs.hush(id),
             Command::Record(tape) => legs.record(tape),
             Command::Announce(tape) => legs.announce(tape),
