@@ -295,6 +295,7 @@ async fn start_conference(
         rooms,
         chat: chat.map(|chat| chat.rooms() as _),
         messages: chat.map(XmppServer::voice_messages),
+        own_chat: chat.map(XmppServer::own_chat),
         srtp: config.domains.iter().filter_map(|domain| Some((domain.name.clone(), domain.srtp?))).collect(),
         accounts: ground.auth.directory.clone(),
         bus: ground.bus.clone(),

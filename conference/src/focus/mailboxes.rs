@@ -1,6 +1,6 @@
 //! Mailboxes — where a call goes that somebody does not take (RFC 7081 §3; a [`shared_model::Mailboxes`]).
 //!
-//! In    the proxy, which asks for the mailbox of whoever did not answer.
+//! In    the proxy, which asks for the mailbox of whoever did not answer; calls of owners to the name of all mailboxes.
 //! Out   a URI for this one call, `sip:<voicemail>-<64 bits>@<domain>`: who knows no such URI leaves no message, so that
 //!       block lists and rules of the callee hold.
 //! State URIs that wait for their call, for [`PATIENCE`] each, at most [`MOST`]; when there are more, nobody gets another.
@@ -19,8 +19,20 @@ use super::Focus;
 /// URIs that wait for their calls.
 #[derive(Debug, Default)]
 pub(super) struct Tickets {
-    waiting: DashMap<RoomAddress, (BareJid, Instant)>,
+    /// Whose mailbox it is; `None` if that is who calls.
+    waiting: DashMap<RoomAddress, (Option<BareJid>, Instant)>,
     calls: Calls,
+    /// Of owners.
+    hearings: Calls,
+}
+
+/// What a call to a mailbox is for.
+#[derive(Debug)]
+pub(super) enum Ticket {
+    /// It leaves a message, or is refused with this status.
+    Leaves(Result<Taken, u16>),
+    /// Its owner hears what is there.
+    Hears,
 }
 
 /// How many calls mailboxes take now, by owner.
@@ -60,12 +72,11 @@ impl Drop for Taken {
 }
 
 impl Tickets {
-    /// One more, for a mailbox of `owner`; `seed` is random.
-    fn make(
+    /// One more, for a mailbox of `owner`, or of whoever calls; `seed` is random.
+    pub(super) fn make(
         &self,
-        name: &str,
-        domain: &str,
-        owner: &BareJid,
+        (name, domain): (&str, &str),
+        owner: Option<BareJid>,
         seed: u64,
         now: Instant,
     ) -> Option<RoomAddress> {
@@ -74,14 +85,20 @@ impl Tickets {
         if self.waiting.len() >= MOST {
             return None;
         }
-        self.waiting.insert(room.clone(), (owner.clone(), now + PATIENCE));
+        self.waiting.insert(room.clone(), (owner, now + PATIENCE));
         Some(room)
     }
 
-    /// The call came: whose mailbox it is for, or with which status it is refused.
-    pub(super) fn take(&self, room: &RoomAddress, now: Instant) -> Option<Result<Taken, u16>> {
+    /// The call came.
+    pub(super) fn take(&self, room: &RoomAddress, now: Instant) -> Option<Ticket> {
         let (_, (owner, until)) = self.waiting.remove(room)?;
-        (until > now).then(|| Taken::new(owner, &self.calls))
+        let of = |owner| Ticket::Leaves(Taken::new(owner, &self.calls));
+        (until > now).then(|| owner.map_or(Ticket::Hears, of))
+    }
+
+    /// An owner calls, or with which status they are refused.
+    pub(super) fn hears(&self, owner: BareJid) -> Result<Taken, u16> {
+        Taken::new(owner, &self.hearings)
     }
 }
 
@@ -95,7 +112,7 @@ impl Mailboxes for Focus {
                 return None;
             }
             let seed = (parts.random)();
-            let room = self.tickets().make(name, &parts.domain, owner, seed, Instant::now());
+            let room = self.tickets().make((name, &parts.domain), Some(owner.clone()), seed, Instant::now());
             if room.is_none() {
                 tracing::warn!("too many calls wait for mailboxes; one gets none");
             }
@@ -123,16 +140,19 @@ mod tests {
     fn a_mailbox_is_for_one_call_and_not_for_long() {
         let (tickets, now) = (Tickets::default(), Instant::now());
         let alice = BareJid::new("alice", "x").unwrap();
-        let make = |seed| tickets.make("voicemail", "conference.x", &alice, seed, now).unwrap();
+        let names = ("voicemail", "conference.x");
+        let another = |seed, now| tickets.make(names, Some(alice.clone()), seed, now);
+        let make = |seed| another(seed, now).unwrap();
         let (one, other) = (make(1), make(2));
         assert_eq!(one.to_sip_uri(), "sip:voicemail-0000000000000001@conference.x");
-        assert_eq!(tickets.take(&one, now).unwrap().unwrap().owner, alice);
+        let Some(Ticket::Leaves(Ok(taken))) = tickets.take(&one, now) else { panic!("no call") };
+        assert_eq!(taken.owner, alice);
         assert!(tickets.take(&one, now).is_none() && tickets.take(&other, now + PATIENCE).is_none());
         for seed in 0..MOST {
-            tickets.make("voicemail", "conference.x", &alice, seed as u64, now);
+            another(seed as u64, now);
         }
-        assert_eq!(tickets.make("voicemail", "conference.x", &alice, 9_999, now), None);
-        assert!(tickets.make("voicemail", "conference.x", &alice, 9_999, now + PATIENCE).is_some());
+        assert_eq!(another(9_999, now), None);
+        assert!(another(9_999, now + PATIENCE).is_some());
     }
 
     #[test]

@@ -37,12 +37,13 @@ mod xr;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Instant;
 
 use dashmap::{DashMap, Entry};
 use shared_auth::Directory;
 use shared_model::{
     AccountId, BareJid, CallOutError, ConferenceDirectory, ConferenceSnapshot, Deed, Fact, Moderation,
-    ModerationError, Pending, RoomAddress, RoomDirectory, RoomEvent, Unavailable, VoiceMessages,
+    ModerationError, OwnChat, Pending, RoomAddress, RoomDirectory, RoomEvent, Unavailable, VoiceMessages,
 };
 use shared_runtime::{Redacted, Shutdown, bus::Bus};
 use sip_core::{Message, Uri};
@@ -77,6 +78,8 @@ pub struct Parts {
     pub chat: Option<Arc<dyn Moderation>>,
     /// Keeps what is said to mailboxes; without it there are none.
     pub messages: Option<Arc<dyn VoiceMessages>>,
+    /// What accounts keep; without it nobody hears their mailbox by a call.
+    pub own_chat: Option<Arc<dyn OwnChat>>,
     /// Domains whose accounts have another rule than `conference.srtp`.
     pub srtp: HashMap<String, Secrecy>,
     /// Answers whose AOR a caller has.
@@ -362,18 +365,33 @@ impl Focus {
         if let Some(what) = self.desk.meant(&room) {
             return self.announce(incoming, what);
         }
-        let factory = &self.parts.config.factory;
-        let room = match is_begun && !factory.is_empty() && room.local() == factory {
-            true => match self.made.make(&self.parts.domain, (self.parts.random)()) {
-                Some(made) => made,
-                None => return incoming.server.respond(Message::response(&incoming.request, 503, "")),
-            },
-            false => room,
+        let room = match is_begun {
+            true => self.begins(room),
+            false => Some(room),
+        };
+        let Some(room) = room else {
+            return incoming.server.respond(Message::response(&incoming.request, 503, ""));
         };
         if let Err(refused) = self.deliver(room, Input::Request(Box::new(incoming)))
             && let Input::Request(incoming) = *refused
         {
             incoming.server.respond(Message::response(&incoming.request, 503, ""));
+        }
+    }
+}
+
+impl Focus {
+    /// What a call to `room` is to: names stand for conferences without a room, and for the mailbox of whoever calls. `None` if there are too
+    /// many.
+    fn begins(&self, room: RoomAddress) -> Option<RoomAddress> {
+        let Parts { config, domain, random, own_chat, .. } = &self.parts;
+        let is_called = |name: &str| !name.is_empty() && room.local() == name;
+        if is_called(&config.factory) {
+            self.made.make(domain, random())
+        } else if is_called(&config.voicemail) && own_chat.is_some() {
+            self.tickets.make((&config.voicemail, domain), None, random(), Instant::now())
+        } else {
+            Some(room)
         }
     }
 }

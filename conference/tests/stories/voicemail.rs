@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::house::{House, tone_in};
 use conference::Config;
-use shared_model::{Correlation, Fact, MailboxEvent, Mailboxes, Waiting};
+use shared_model::{Correlation, Fact, KeptMessage, MailboxEvent, Mailboxes, Waiting};
 use sip_core::Name;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,6 +97,69 @@ async fn a_mailbox_takes_two_calls_at_once() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), free).await.unwrap();
+    house.stop().await;
+}
+
+/// Two messages of bob's, a tone each, the older one first; and one of alice's.
+fn fill(house: &House) {
+    for (at, owner, hertz) in [(1_000, "bob", 440.0), (2_000, "bob", 600.0), (3_000, "alice", 800.0)] {
+        let mut writer = conference::media::ogg::Writer::begin(Vec::new(), 7).unwrap();
+        let mut tone = conference::mixer::Tone::new(hertz, 6_000.0);
+        (0..50).for_each(|_| writer.write(&tone.next_frame()).unwrap());
+        let message = KeptMessage { id: at.to_string(), at, ..KeptMessage::default() };
+        let sound = writer.finish().unwrap();
+        house.messages.old.lock().unwrap().push((crate::house::jid(owner), message, sound));
+    }
+}
+
+impl House {
+    /// Waits until it holds for the messages that there are.
+    async fn until_old(&self, holds: impl Fn(&[(&str, bool)]) -> bool) {
+        let seen = async {
+            loop {
+                let old = self.messages.old.lock().unwrap().clone();
+                let old: Vec<_> =
+                    old.iter().map(|(_, message, _)| (message.id.as_str(), message.is_heard)).collect();
+                if holds(&old) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), seen).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_hears_their_mailbox_and_nobody_elses() {
+    let house = House::start_with(Config::default()).await;
+    fill(&house);
+    let mailboxes = house.focus.watched();
+    assert_eq!(house.invite("stranger", &mailboxes).await, 403);
+    let mut phones = [house.phone_of("bob", 440.0).await, house.silent_phone("carol").await];
+    let response = phones[0].invite(&mailboxes).await;
+    assert_eq!(response.status(), 200);
+    assert!(!response.value(Name::Contact).unwrap().contains("isfocus"));
+    // «You have 2 new messages. Message 1, many days ago», and its tone.
+    let [bob, carol] = &mut phones;
+    let mut heard = [0.0; 3];
+    let begin = std::time::Instant::now();
+    while !house.messages.old.lock().unwrap()[0].1.is_heard {
+        assert!(begin.elapsed() < Duration::from_secs(20), "the first is never heard to its end");
+        let now = bob.loudest([440.0, 600.0, 800.0], 10);
+        heard = std::array::from_fn(|n| now[n].max(heard[n]));
+    }
+    assert!(heard[0] > 4_000.0 && heard[1] < 3_000.0 && heard[2] < 3_000.0, "{heard:?}");
+    bob.press("1");
+    house.until_old(|old| old == [("1000", true), ("2000", true), ("3000", false)]).await;
+    // While the keys are said, the second goes; nothing is left but the first.
+    bob.press("7");
+    house.until_old(|old| old == [("1000", true), ("3000", false)]).await;
+    bob.press("#");
+    let bye = bob.request("BYE").await;
+    assert_eq!(bye.value(Name::Reason), Some("SIP;cause=200;text=\"Mailbox Closed\""));
+    assert_eq!(carol.invite(&mailboxes).await.status(), 200);
+    assert_eq!(carol.request("BYE").await.value(Name::Reason), bye.value(Name::Reason), "hers is empty");
     house.stop().await;
 }
 

@@ -90,6 +90,9 @@ impl Conference {
             Err(least) => return incoming.server.respond(too_brief(request, least)),
         };
         let caller = caller(request, &self.focus.parts().accounts).await;
+        if let Err((status, reason)) = self.opens_for(&caller) {
+            return refuse(status, reason);
+        }
         let source = came_from(request, &incoming.flow);
         let jid = caller.card.as_ref().map(|card| &card.jid);
         let admitted = self.admit(jid, caller.is_by_number).await;

@@ -11,28 +11,41 @@ use std::time::{Duration, Instant};
 
 use shared_model::VoiceMessage;
 
-use super::super::mailboxes::Taken;
+use super::super::mailboxes::{Taken, Ticket};
 use super::super::participant::Participant;
 use super::Conference;
+use super::hearing::Hearing;
 use crate::mixer::{Command, Ending, LegId, Prompt, Tail, Tape};
 
-/// A mailbox that takes a message.
+/// A mailbox that takes a message, or that its owner hears.
 pub(super) struct Mailbox {
-    /// Whose it is; a status for who may leave nothing.
-    call: Result<Taken, u16>,
+    /// Whose it is; a status for who may leave, or hear, nothing.
+    pub(super) call: Result<Taken, u16>,
     message: Option<Ending<Vec<u8>>>,
+    /// Its owner calls.
+    pub(super) hearing: Option<Hearing>,
     /// The call ends then.
     pub(super) until: Option<Instant>,
 }
 
 impl Mailbox {
-    pub(super) fn of(call: Result<Taken, u16>) -> Self {
-        Self { call, message: None, until: None }
+    pub(super) fn of(ticket: Ticket) -> Self {
+        let (call, hearing) = match ticket {
+            Ticket::Leaves(call) => (call, None),
+            // Whose it is shows who calls.
+            Ticket::Hears => (Err(403), Some(Hearing::new())),
+        };
+        Self { call, message: None, hearing, until: None }
     }
 
     /// The status of a call that it does not take.
     pub(super) fn refusal(&self) -> Option<u16> {
         self.call.as_ref().err().copied()
+    }
+
+    /// The same, of every call.
+    pub(super) fn is_closed(&self) -> Option<u16> {
+        self.refusal().filter(|_| self.hearing.is_none())
     }
 }
 
@@ -40,6 +53,10 @@ impl Conference {
     /// Somebody comes who may leave a message.
     pub(super) async fn greet(&mut self, participant: &mut Participant) {
         participant.is_joined = true;
+        if self.mailbox.as_ref().is_some_and(|mailbox| mailbox.hearing.is_some()) {
+            participant.span().in_scope(|| tracing::info!("an owner hears their mailbox"));
+            return self.begin_hearing(participant.leg).await;
+        }
         participant.span().in_scope(|| tracing::info!("a mailbox took the call"));
         match self.focus.parts().config.prompts {
             true => self.say(participant.leg, Prompt::Voicemail).await,
@@ -47,8 +64,24 @@ impl Conference {
         }
     }
 
+    /// All that was to be said was said.
+    pub(super) async fn prompted_at_mailbox(&mut self, leg: LegId) {
+        match self.mailbox.as_ref().is_some_and(|mailbox| mailbox.hearing.is_some()) {
+            true => self.was_said(leg).await,
+            false => self.take_message().await,
+        }
+    }
+
+    /// What was waited for did not come, or took long enough.
+    pub(super) async fn mailbox_is_over(&mut self) {
+        match self.mailbox.as_ref().is_some_and(|mailbox| mailbox.hearing.is_some()) {
+            true => self.hearing_is_over().await,
+            false => self.hang_up_where(|_| true, "Message Taken").await,
+        }
+    }
+
     /// The tone was heard: the message begins.
-    pub(super) async fn take_message(&mut self) {
+    async fn take_message(&mut self) {
         let serial = self.random() as u32;
         let longest = self.focus.parts().config.voicemail_longest;
         let Some(mailbox) = self.mailbox.as_mut().filter(|mailbox| mailbox.message.is_none()) else { return };
@@ -64,6 +97,9 @@ impl Conference {
 
     /// A key during a message.
     pub(super) async fn press_at_mailbox(&mut self, leg: LegId, key: char) {
+        if self.mailbox.as_ref().is_some_and(|mailbox| mailbox.hearing.is_some()) {
+            return self.press_at_own_mailbox(leg, key).await;
+        }
         if key == '#' {
             self.hang_up(leg, "Message Taken").await;
         }
@@ -71,7 +107,7 @@ impl Conference {
 
     /// The caller is gone: what was said is kept.
     pub(super) async fn keep_message(&mut self, caller: &Participant) {
-        let Some(Mailbox { call, message, until }) = &mut self.mailbox else { return };
+        let Some(Mailbox { call, message, until, .. }) = &mut self.mailbox else { return };
         *until = None;
         let call = std::mem::replace(call, Err(486));
         let (Some(message), Ok(call)) = (message.take(), call) else { return };

@@ -8,6 +8,7 @@ mod about;
 mod again;
 mod calls;
 mod dial;
+mod hearing;
 mod keys;
 mod law;
 mod mailbox;
@@ -171,7 +172,7 @@ impl Conference {
                 if let Some((_, reason)) = ending {
                     self.hang_up(leg, reason).await;
                 } else if self.mailbox.is_some() {
-                    self.take_message().await;
+                    self.prompted_at_mailbox(leg).await;
                 }
             }
             Spoken::Speaker(leg) => {
@@ -291,7 +292,7 @@ impl Conference {
             // §12.2.2: out of order.
             return reply(500, "");
         }
-        let refusal = self.mailbox.as_ref().and_then(Mailbox::refusal);
+        let refusal = self.mailbox.as_ref().and_then(Mailbox::is_closed);
         let is_at_door = leg.is_some_and(|at| self.participants[at].pin.is_some());
         match (request.method(), leg) {
             // Who is inside, and who may come, is not for those before the door.
@@ -371,7 +372,7 @@ impl Conference {
         });
         let ended: Vec<_> = ended.collect();
         if self.mailbox.as_ref().and_then(|mailbox| mailbox.until).is_some_and(|until| until <= now) {
-            self.hang_up_where(|_| true, "Message Taken").await;
+            self.mailbox_is_over().await;
         }
         let due = |p: &Participant| Some((p.leg, p.session.as_ref()?.due(now)?));
         let due: Vec<_> = self.participants.iter().filter_map(due).collect();

@@ -141,6 +141,7 @@ impl House {
             rooms: rooms.clone(),
             chat: Some(rooms.clone()),
             messages: Some(messages.clone()),
+            own_chat: Some(messages.clone()),
             srtp: srtp.iter().map(|(domain, secrecy)| ((*domain).to_owned(), *secrecy)).collect(),
             accounts: auth.directory.clone(),
             bus: bus.clone(),

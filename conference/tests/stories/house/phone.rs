@@ -427,6 +427,16 @@ impl Phone {
         (power / f64::from(count.max(1) as u32)).sqrt()
     }
 
+    /// How loud each tone was at its loudest, in what comes in so many frames of 20 ms.
+    pub(crate) fn loudest<const N: usize>(&mut self, hertz: [f64; N], frames: u32) -> [f64; N] {
+        let mut tones = hertz.map(Level::new);
+        for _ in 0..frames {
+            self.hear(&mut tones);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        tones.map(|tone| tone.pieces.into_iter().fold(0.0, f64::max))
+    }
+
     fn hear(&mut self, tones: &mut [Level]) {
         let mut packet = [0; 2048];
         while let Ok((length, _)) = self.media.recv_from(&mut packet) {
