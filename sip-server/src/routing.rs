@@ -183,7 +183,7 @@ async fn route(server: &Server, request: &mut Message, flow: &Flow) -> Result<De
     if reg_event::is_meant(request) && server.is_our_host(&uri) {
         return Ok(Decision::Subscribe(caller));
     }
-    if let Some(mailbox) = voicemail::watch(server, request, caller.as_ref()).await {
+    if let Some(mailbox) = voicemail::own(server, request, caller.as_ref()).await {
         let route = Route { groups: vec![vec![mailbox]], caller, is_trusted: true, ..Route::default() };
         return Ok(Decision::Forward(route));
     }

@@ -1,7 +1,10 @@
-//! Voicemail — where a call goes that nobody took (RFC 7081 §3, B-13), and where its lamp asks (RFC 3842 §3).
+//! Voicemail — where a call goes that nobody took (RFC 7081 §3, B-13), where an account hears what was left, and where its lamp asks
+//! (RFC 3842 §3).
 //!
-//! In    a call whose callee is busy, away, or did not answer; SUBSCRIBE for `message-summary` at one's own AOR.
-//! Out   a branch to the mailbox that whoever keeps mailboxes names for this call, if the callee wants one.
+//! In    a call whose callee is busy, away, or did not answer; one to the code of the number plan (`sip.numbers.voicemail`); SUBSCRIBE for
+//!       `message-summary` at one's own AOR.
+//! Out   a branch to the mailbox that whoever keeps mailboxes names for this call, if the callee wants one; of accounts that were proved
+//!       a branch to where all mailboxes are, which go by who calls.
 //! State none. Not here: what is said there (the focus), and who wants it (the chat half). A call that was declined for all
 //! (6xx), or blocked, gets none.
 
@@ -36,8 +39,22 @@ pub(crate) async fn instead(
     }
 }
 
-/// The way of a wish to be told what waits for oneself.
-pub(crate) async fn watch(server: &Server, request: &Message, caller: Option<&Identity>) -> Option<Branch> {
+/// The way to what waits for oneself: to hear it, or to be told of it.
+pub(crate) async fn own(server: &Server, request: &Message, caller: Option<&Identity>) -> Option<Branch> {
+    match request.method() {
+        "INVITE" => hear(server, request, caller),
+        _ => watch(server, request, caller).await,
+    }
+}
+
+fn hear(server: &Server, request: &Message, caller: Option<&Identity>) -> Option<Branch> {
+    let mailboxes = server.mailboxes.as_ref()?;
+    let uri = Uri::parse(request.uri()).filter(|uri| uri.is_tel() || server.is_our_host(uri))?;
+    let is_proved = caller.is_some() && request.value(Name::Route).is_none();
+    (is_proved && server.plan.is_voicemail(&uri)).then(|| along(server, mailboxes.watched()))?
+}
+
+async fn watch(server: &Server, request: &Message, caller: Option<&Identity>) -> Option<Branch> {
     let event = request.value(Name::Event).filter(|_| request.method() == "SUBSCRIBE")?;
     let mailboxes = server.mailboxes.as_ref()?;
     let is_ours = event.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(PACKAGE);

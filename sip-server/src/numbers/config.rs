@@ -31,6 +31,9 @@ pub struct NumberConfig {
     pub short_codes: BTreeMap<String, String>,
     /// Numbers that are not an account's: an account or a room for each. Default none.
     pub direct: BTreeMap<String, String>,
+    /// What accounts dial to hear the messages in their own mailbox; empty: nothing. A code of the lists above goes before it.
+    /// Default `*97`.
+    pub voicemail: String,
     /// Zones in which SIP addresses of numbers are looked up before trunks are asked (RFC 6116), such as `e164.arpa`.
     /// Default none.
     pub enum_zones: Vec<String>,
@@ -87,6 +90,11 @@ pub(crate) const KEYS: &[Key] = &[
         "numbers that lead to an account or a room, such as { \"+33140000001\" = \"dev@conference.example.org\" }",
     ),
     Key::new(
+        "sip.numbers.voicemail",
+        "\"*97\"",
+        "what accounts dial to hear the messages in their own mailbox; empty: nothing",
+    ),
+    Key::new(
         "sip.numbers.enum_zones",
         "[]",
         "zones with SIP addresses of numbers (RFC 6116), such as \"e164.arpa\"; looked up before trunks are asked",
@@ -113,6 +121,7 @@ impl Default for NumberConfig {
             extensions: BTreeMap::new(),
             short_codes: BTreeMap::new(),
             direct: BTreeMap::new(),
+            voicemail: "*97".to_owned(),
             enum_zones: Vec::new(),
             tariffs: Vec::new(),
         }

@@ -40,6 +40,8 @@ pub struct Plan {
     services: HashMap<String, String>,
     /// Extensions, short codes and direct numbers by what is dialled.
     codes: HashMap<String, Dialled>,
+    /// What is dialled for one's own mailbox.
+    voicemail: Option<String>,
     tariffs: HashMap<String, Rate>,
     longest_tariff: usize,
 }
@@ -92,10 +94,18 @@ impl Plan {
                 .map(|(service, number)| (service.to_lowercase(), number.clone()))
                 .collect(),
             codes: HashMap::new(),
+            voicemail: digits_of(&config.voicemail),
             tariffs: HashMap::new(),
             longest_tariff: 0,
         };
         plan.add_codes(config, &mut faults);
+        let voicemail = config.voicemail.as_str();
+        if plan.voicemail.is_none() && !voicemail.is_empty() {
+            faults.push(format!("`sip.numbers.voicemail`: `{voicemail}` is not a number"));
+        }
+        if plan.voicemail.as_ref().is_some_and(|code| plan.emergency_number(code).is_some()) {
+            faults.push(format!("`sip.numbers.voicemail`: `{voicemail}` is an emergency number"));
+        }
         plan.add_tariffs(config, &mut faults);
         if faults.is_empty() { Ok(plan) } else { Err(faults) }
     }
@@ -184,6 +194,15 @@ impl Plan {
             return Dialled::Name;
         }
         if uri.is_tel() || uri.is_sip() { self.normalise(&uri.user_unescaped()) } else { Dialled::Name }
+    }
+
+    /// Whether a URI asks for one's own mailbox, and no code means something else by it.
+    pub fn is_voicemail(&self, uri: &Uri<'_>) -> bool {
+        let Some(code) = self.voicemail.as_ref().filter(|code| !self.codes.contains_key(*code)) else {
+            return false;
+        };
+        let is_here = uri.is_sip() || (uri.is_tel() && self.is_context_ours(uri));
+        is_here && digits_of(&uri.user_unescaped()).as_ref() == Some(code)
     }
 
     /// RFC 3966 §5.1.5: a local number means something in its context alone.
@@ -433,6 +452,21 @@ mod tests {
         }
         assert_eq!(plan.written_nationally("+33140000001"), "0140000001");
         assert_eq!(plan.written_nationally("+4930123456"), "004930123456");
+    }
+
+    #[test]
+    fn a_code_is_for_ones_own_mailbox_unless_the_operator_means_something_else_by_it() {
+        let is_voicemail = |plan: &Plan, uri: &str| plan.is_voicemail(&Uri::parse(uri).unwrap());
+        let own = plan(&NumberConfig::default());
+        assert!(is_voicemail(&own, "sip:*97@example.org") && is_voicemail(&own, "sip:%2a97@example.org"));
+        assert!(is_voicemail(&own, "tel:*97;phone-context=example.org"));
+        assert!(
+            !is_voicemail(&own, "sip:97@example.org")
+                && !is_voicemail(&own, "tel:*97;phone-context=x.example")
+        );
+        assert!(!is_voicemail(&plan(&france()), "sip:*97@example.org"), "a short code of theirs");
+        let none = NumberConfig { voicemail: String::new(), ..NumberConfig::default() };
+        assert!(!is_voicemail(&plan(&none), "sip:*97@example.org"));
     }
 
     /// RFC 5031 §4.2.

@@ -214,3 +214,24 @@ async fn who_asks_the_focus_for_a_call_says_so_in_their_own_name() {
     alice.expect("200").await;
     assert_eq!(taken.recv().await.unwrap().value(Name::ReferredBy), Some("<sip:alice@example.org>"));
 }
+
+#[tokio::test]
+async fn a_code_leads_who_is_proved_to_where_mailboxes_are() {
+    let (served, mut taken, _focus) = serve().await;
+    let bob = Phone::new("bob", &served).await;
+    for to in ["sip:*97@example.org", "sip:%2A97@example.org;user=phone"] {
+        assert_eq!(bob.ask(bob.request("INVITE", to, to), PASSWORD).await.status(), 200, "{to}");
+        let asked = taken.recv().await.unwrap();
+        assert_eq!(asked.uri(), "sip:box@mail.example.org");
+        assert!(asked.value(Name::PAssertedIdentity).unwrap().contains("sip:bob@example.org"));
+    }
+    let elsewhere = "sip:*98@example.org";
+    assert_eq!(bob.ask(bob.request("INVITE", elsewhere, elsewhere), PASSWORD).await.status(), 404);
+    let stranger = Phone::new("stranger", &served).await;
+    let to = "sip:*97@example.org";
+    let mut call = stranger.request("INVITE", to, to);
+    call.set(Name::From, "<sip:eve@elsewhere.example>;tag=1");
+    stranger.send(&call).await;
+    stranger.expect("404").await;
+    assert!(taken.try_recv().is_err());
+}
