@@ -64,6 +64,15 @@ class Phone:
                 config.write("video_size 320x240\nvideo_bitrate 300000\nvideo_fps 10\n")
         self.process = None
 
+    def add_modules(self, *names):
+        with open(self.folder / "config", "a") as config:
+            config.writelines(f"module_app {name}.so\n" for name in names)
+
+    def tell(self, keys):
+        """Types a command, which a new line ends, or keys in a call."""
+        self.process.stdin.write(keys.encode())
+        self.process.stdin.flush()
+
     def start(self, *commands):
         words = ["stdbuf", "-o0", "-e0", "baresip", "-f", str(self.folder), "-s"]
         for command in commands:

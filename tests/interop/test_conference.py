@@ -167,22 +167,27 @@ async def wait_async(holds, what, seconds=15):
     raise AssertionError(f"{what}: not in {seconds} s")
 
 
+async def wants_messages(chat, service):
+    """Callers may leave messages from now on."""
+    command = "<command xmlns='http://jabber.org/protocol/commands' node='urn:cusax:voicemail:0'"
+    form = "<x xmlns='jabber:x:data' type='submit'><field var='wanted'><value>1</value></field></x>"
+
+    async def ask(payload):
+        wish = chat.make_iq_set(ito=service.domain)
+        wish.append(ET.fromstring(payload))
+        return (await wish.send(timeout=10)).xml[0]
+
+    session = (await ask(f"{command}/>")).get("sessionid")
+    assert (await ask(f"{command} sessionid='{session}'>{form}</command>")).get("status") == "completed"
+
+
 def test_who_is_away_finds_what_a_caller_said_in_the_conversation(service):
     service.add("alice", "bob")
     alice = Phone(service, "alice", "udp", TONES["alice"], "pcmu", None)
 
     async def story():
         bob = await Chat("bob", service).connect()
-        command = "<command xmlns='http://jabber.org/protocol/commands' node='urn:cusax:voicemail:0'"
-        form = "<x xmlns='jabber:x:data' type='submit'><field var='wanted'><value>1</value></field></x>"
-
-        async def ask(payload):
-            wish = bob.make_iq_set(ito=service.domain)
-            wish.append(ET.fromstring(payload))
-            return (await wish.send(timeout=10)).xml[0]
-
-        session = (await ask(f"{command}/>")).get("sessionid")
-        assert (await ask(f"{command} sessionid='{session}'>{form}</command>")).get("status") == "completed"
+        await wants_messages(bob, service)
         alice.start(f"/dial sip:bob@{service.domain}")
         try:
             await asyncio.to_thread(alice.wait_for, "Call established")
@@ -199,5 +204,43 @@ def test_who_is_away_finds_what_a_caller_said_in_the_conversation(service):
         sound = await asyncio.to_thread(lambda: urllib.request.urlopen(said["body"], context=context, timeout=10).read())
         assert sound.startswith(b"OggS") and b"OpusHead" in sound[:100]
         await bob.close()
+
+    asyncio.run(story())
+
+
+def test_an_owner_hears_their_mailbox_by_its_number_and_the_lamp_goes_out(service):
+    service.add("alice", "bob")
+    alice = Phone(service, "alice", "udp", TONES["alice"], "pcmu", None)
+    bob = Phone(service, "bob", "tcp", TONES["bob"], "pcma", None)
+    bob.add_modules("mwi")
+
+    async def story():
+        chat = await Chat("bob", service).connect()
+        await wants_messages(chat, service)
+        alice.start(f"/dial sip:bob@{service.domain}")
+        try:
+            await asyncio.to_thread(alice.wait_for, "Call established")
+            await asyncio.sleep(8)
+        finally:
+            await asyncio.to_thread(alice.stop)
+        said = await chat.got(lambda message: "urn:xmpp:sfs:0" in str(message), "a voice message")
+        bob.start()
+        try:
+            await asyncio.to_thread(bob.wait_for, "Voice-Message: 1/0")
+            bob.tell("/dial *97\n")
+            await asyncio.to_thread(bob.wait_for, "Call established")
+            # «You have 1 new message. Message 1, just now», and the tone of who called.
+            await wait_async(lambda: bob.hears(TONES["alice"]) > LOUD, "the message is heard")
+            await asyncio.to_thread(bob.wait_for, "Voice-Message: 0/1")
+            bob.tell("7")
+            await asyncio.to_thread(bob.wait_for, "Voice-Message: 0/0")
+            bob.tell("#")
+            await asyncio.to_thread(bob.wait_for, "session closed")
+        finally:
+            await asyncio.to_thread(bob.stop)
+        chat.register_plugin("xep_0313")
+        archived = (await chat.plugin["xep_0313"].retrieve())["mam"]["results"]
+        assert any(said["body"] in str(message) for message in archived), "the message of the chat stays"
+        await chat.close()
 
     asyncio.run(story())
