@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use prometheus::{Counter, Histogram, HistogramOpts, IntCounter, IntGauge, Registry};
+use prometheus::{Counter, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::media::quality::Counters;
 
@@ -27,6 +27,7 @@ pub struct Metrics {
     pictures: IntCounter,
     requests: IntCounter,
     pictures_forged: IntCounter,
+    voice_messages: IntCounterVec,
 }
 
 /// One mixer's share of the metrics.
@@ -66,7 +67,12 @@ impl Metrics {
         let mixing =
             Counter::new("conference_mixing_seconds_total", "Time that mixers spent in their ticks.")?;
         registry.register(Box::new(mixing.clone()))?;
+        let options =
+            Opts::new("conference_voice_messages_total", "Messages to mailboxes, by what became of them.");
+        let voice_messages = IntCounterVec::new(options, &["outcome"])?;
+        registry.register(Box::new(voice_messages.clone()))?;
         Ok(Self {
+            voice_messages,
             legs,
             lateness,
             mixing,
@@ -98,6 +104,10 @@ impl Metrics {
     pub(crate) fn call_quality(&self, mos: f64, told: Option<f64>) {
         self.quality.observe(mos);
         told.into_iter().for_each(|mos| self.told.observe(mos));
+    }
+
+    pub(crate) fn voice_message(&self, outcome: &str) {
+        self.voice_messages.with_label_values(&[outcome]).inc();
     }
 
     pub(crate) fn pictures(&self, forwarded: u64, requests: u64) {

@@ -4,8 +4,8 @@
 //! In    what a caller said, from the focus. Out a file among the owner's own (`upload`), and a chat message with its address, from the
 //!       caller if they are known to us, else from the domain, which asks for a marker when it was displayed.
 //! State whether an account wants messages, collection `voicemail-settings`; the messages themselves ([`kept`]).
-//! Errors no room for the file, or [`MOST_WAITING`] messages that wait: the domain tells the owner that somebody called and that
-//!       nothing could be kept.
+//! Errors no room for the file, [`MOST_WAITING`] messages that wait, a folder or a store that refuses, nothing recorded: the domain tells the
+//!       owner who called, and why they could not leave a message.
 //! Not here: when a message counts as heard ([`heard`]).
 
 pub(crate) mod heard;
@@ -21,7 +21,7 @@ use xmpp_core::{Element, Jid, Kind, Stanza, ns};
 
 use crate::route;
 use crate::server::Server;
-use crate::upload::{Leaving, LeftHere};
+use crate::upload::{Leaving, LeftHere, Unkept};
 pub(crate) use heard::Signs;
 use kept::Kept;
 pub(crate) use unheard::Unheard;
@@ -106,8 +106,9 @@ async fn keep(server: &Server, owner: &BareJid, message: VoiceMessage) -> Result
                 .with(&sharing)
                 .with(&Element::new("markable", heard::CHAT_MARKERS))
         }
-        Err(Unavailable) => {
-            let text = format!("{about}. It is lost: there was no room to keep it.");
+        Err(lost) => {
+            tracing::warn!(error = ?lost, "a voice message could not be kept");
+            let text = format!("{caller} called and could not leave a message: {}.", lost.why());
             Stanza::new(Kind::Message, Some("chat")).with(&Element::new("body", ns::CLIENT).text_node(text))
         }
     };
@@ -115,29 +116,53 @@ async fn keep(server: &Server, owner: &BareJid, message: VoiceMessage) -> Result
     // What was lost the caller did not say: the domain does.
     let from = from.filter(|_| left.is_ok()).and_then(|jid| jid.as_str().parse::<Jid>().ok()).or_else(domain);
     route::route(server, said.addressed(from.as_ref(), Some(&to)).with_id(Some(&id))).await;
-    left?;
+    left.map_err(|_| Unavailable)?;
     kept::tell(server, owner.as_str()).await;
     Ok(())
 }
 
 /// The sound is among the owner's files, and waits to be heard; or neither.
-async fn leave(server: &Server, owner: &str, sound: Vec<u8>, kept: Kept) -> Result<LeftHere, Unavailable> {
-    let lost = |error: &dyn std::fmt::Debug| {
-        tracing::warn!(?error, "a voice message could not be kept");
-        Unavailable
-    };
-    let before = kept::waiting(server, owner).await.map_err(|error| lost(&error))?;
+async fn leave(server: &Server, owner: &str, sound: Vec<u8>, kept: Kept) -> Result<LeftHere, Lost> {
+    if sound.is_empty() {
+        return Err(Lost::Unrecorded);
+    }
+    let before = kept::waiting(server, owner).await.map_err(Lost::Store)?;
     if before.new as usize >= MOST_WAITING {
-        return Err(lost(&"the mailbox is full"));
+        return Err(Lost::Full);
     }
     let random = server.new_id() + &server.new_id()[..8];
     let leaving = Leaving { owner, name: NAME, media_type: MEDIA_TYPE, bytes: sound.into() };
-    let left = server.uploads.leave(leaving, &random).await.map_err(|error| lost(&error))?;
+    let left = server.uploads.leave(leaving, &random).await.map_err(Lost::File)?;
     if let Err(error) = kept::note(server, owner, &left.id, &Kept { until: left.expires, ..kept }).await {
         server.uploads.take_back(owner, &left.id).await;
-        return Err(lost(&error));
+        return Err(Lost::Store(error));
     }
     Ok(left)
+}
+
+/// Why a message was not kept.
+#[derive(Debug)]
+#[expect(dead_code, reason = "the log says it")]
+enum Lost {
+    /// So many wait.
+    Full,
+    Unrecorded,
+    File(Unkept),
+    Store(StoreError),
+}
+
+impl Lost {
+    /// What its owner is told; the log says more.
+    fn why(&self) -> &'static str {
+        match self {
+            Self::Full => "the mailbox is full",
+            Self::File(Unkept::NoRoom) => "there is no room for more files",
+            Self::File(Unkept::Closed) => "no files are kept here",
+            Self::File(Unkept::Disk(_)) => "the disk refused it",
+            Self::File(Unkept::Store(_)) | Self::Store(_) => "the store refused it",
+            Self::Unrecorded => "it could not be recorded",
+        }
+    }
 }
 
 const SETTINGS: &str = "voicemail-settings";

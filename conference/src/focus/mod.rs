@@ -60,7 +60,7 @@ use crate::mixer::{LegId, Mixers};
 use admission::Caller;
 use announcements::Desk;
 use answered::Answered;
-use conference::Conference;
+use conference::{Conference, Fate};
 use guesses::Guesses;
 use lamps::Lamps;
 use made::Made;
@@ -142,6 +142,8 @@ pub(crate) enum Input {
     Refreshed(LegId, Option<Box<Message>>),
     /// What takes a recording takes no more: it is full, or its disk failed.
     Recorded(u64),
+    /// What was said to a mailbox was kept, or was not.
+    MessageWas(Fate),
     /// A NOTIFY found nobody: its subscription is over.
     Unsubscribed(u64),
     /// Somebody asks who is in.

@@ -80,6 +80,8 @@ pub enum Prompt {
     DaysAgo,
     /// The call ends.
     Goodbye,
+    /// What they said to a mailbox could not be kept.
+    NotKept,
 }
 
 impl Prompt {
@@ -104,7 +106,7 @@ pub(super) fn cut(samples: &[i16], at: usize) -> Option<Frame> {
 }
 
 /// By the order of the names above.
-static SAMPLES_OF: LazyLock<[Vec<i16>; 35]> = LazyLock::new(|| {
+static SAMPLES_OF: LazyLock<[Vec<i16>; 36]> = LazyLock::new(|| {
     [
         samples(include_bytes!("../../prompts/entry.wav")),
         samples(include_bytes!("../../prompts/alone.wav")),
@@ -141,6 +143,7 @@ static SAMPLES_OF: LazyLock<[Vec<i16>; 35]> = LazyLock::new(|| {
         samples(include_bytes!("../../prompts/day-ago.wav")),
         samples(include_bytes!("../../prompts/days-ago.wav")),
         samples(include_bytes!("../../prompts/goodbye.wav")),
+        samples(include_bytes!("../../prompts/not-kept.wav")),
     ]
 });
 
@@ -214,6 +217,7 @@ mod tests {
             DayAgo,
             DaysAgo,
             Goodbye,
+            NotKept,
         ] {
             let frames: Vec<Frame> = (0..).map_while(|at| prompt.frame(at)).collect();
             assert!((10..450).contains(&frames.len()), "{prompt:?}: {} frames", frames.len());

@@ -59,6 +59,42 @@ async fn a_key_ends_a_message_and_silence_is_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_a_message_that_is_lost_hears_so() {
+    let house = House::start_with(Config::default()).await;
+    house.messages.wanted.lock().unwrap().push(crate::house::jid("bob"));
+    house.messages.is_full.store(true, Ordering::Relaxed);
+    let uri = house.focus.mailbox(&crate::house::jid("bob")).await.unwrap();
+    let mut alice = house.phone_of("alice", 700.0).await;
+    assert_eq!(alice.invite(&uri).await.status(), 200);
+    let mut phones = [alice];
+    crate::house::talk::<1>(&mut phones, 280);
+    let [alice] = &mut phones;
+    alice.press("#");
+    let loudness = alice.loudness(50);
+    assert!(loudness > 300.0, "it is said: {loudness}");
+    let bye = alice.request("BYE").await;
+    assert_eq!(bye.value(Name::Reason), Some("SIP;cause=200;text=\"Message Not Kept\""));
+    assert_eq!(house.metric("conference_voice_messages_total"), 1.0);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_ends_when_its_caller_vanishes() {
+    let config = Config { prompts: false, silence_timeout: Duration::from_secs(3), ..Config::default() };
+    let house = House::start_with(config).await;
+    house.messages.wanted.lock().unwrap().push(crate::house::jid("bob"));
+    let uri = house.focus.mailbox(&crate::house::jid("bob")).await.unwrap();
+    let mut alice = house.phone_of("alice", 700.0).await;
+    assert_eq!(alice.invite(&uri).await.status(), 200);
+    let mut phones = [alice];
+    crate::house::talk::<1>(&mut phones, 60);
+    let (_, message) = house.messages.until(1).await.remove(0);
+    let length = message.duration;
+    assert!((Duration::from_millis(900)..Duration::from_millis(1_800)).contains(&length), "{length:?}");
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_has_an_end() {
     let config = Config { prompts: false, voicemail_longest: Duration::from_secs(1), ..Config::default() };
     let house = House::start_with(config).await;

@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 pub(crate) use config::KEYS;
 pub use config::UploadConfig;
 pub(crate) use http::route;
-pub(crate) use leave::{Leaving, LeftHere};
+pub(crate) use leave::{Leaving, LeftHere, Unkept};
 
 use crate::metrics::Metrics;
 use crate::voicemail::Signs;

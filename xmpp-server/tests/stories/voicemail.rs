@@ -240,11 +240,36 @@ async fn who_called_is_said_when_there_is_no_room_for_what_they_said() {
     let messages = served.server.voice_messages();
     let mut client = Client::online(&served, "bob", "b").await;
     assert!(messages.keep(&bob(), message(Some("alice"), "Alice")).await.is_err(), "there is no HTTP");
-    let said = client.expect(&["<message", "Voice message from Alice, 12 s. It is lost"]).await;
+    let said = client
+        .expect(&["<message", "Alice called and could not leave a message: no files are kept here."])
+        .await;
     assert!(said.contains("from='example.org'"), "she did not say that: {said}");
     assert!(set(&mut client, "1").await.contains("status='completed'"));
     assert!(!messages.wants(&bob()).await, "there is nowhere to keep them");
     assert_eq!(messages.waiting(&bob()).await, Ok(Waiting::default()));
+}
+
+#[tokio::test]
+async fn who_called_is_said_when_the_disk_refuses_what_they_said() {
+    let served = serve().await;
+    open(&served).await;
+    let messages = served.server.voice_messages();
+    let mut client = Client::online(&served, "bob", "b").await;
+    messages.keep(&bob(), message(Some("alice"), "Alice")).await.unwrap();
+    client.expect(&["<message", "urn:xmpp:sfs:0"]).await;
+    let files = served.folder.join("upload");
+    std::fs::remove_dir_all(&files).unwrap();
+    std::fs::write(&files, b"no folder").unwrap();
+    assert!(messages.keep(&bob(), message(Some("alice"), "Alice")).await.is_err());
+    let said = client
+        .expect(&["<message", "Alice called and could not leave a message: the disk refused it."])
+        .await;
+    assert!(said.contains("from='example.org'"), "{said}");
+    let nothing = VoiceMessage { sound: Vec::new(), ..message(None, "+33123456789") };
+    assert!(messages.keep(&bob(), nothing).await.is_err());
+    client
+        .expect(&["<message", "+33123456789 called and could not leave a message: it could not be recorded."])
+        .await;
 }
 
 #[tokio::test]
@@ -258,7 +283,9 @@ async fn a_mailbox_takes_fifty_messages_that_wait() {
     assert!(messages.keep(&bob(), message(Some("alice"), "Alice")).await.is_err());
     assert_eq!(messages.waiting(&bob()).await, Ok(Waiting { new: 50, old: 0 }));
     let mut client = Client::online(&served, "bob", "b").await;
-    let said = client.expect(&["<message", "Voice message from Alice, 12 s. It is lost"]).await;
+    let said = client
+        .expect(&["<message", "Alice called and could not leave a message: the mailbox is full."])
+        .await;
     assert!(said.contains("from='example.org'"), "{said}");
 }
 

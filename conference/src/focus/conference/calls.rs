@@ -516,7 +516,7 @@ impl Conference {
         let call_id = participant.dialog.call_id.clone();
         participant.span().in_scope(|| tracing::info!("participant left"));
         if participant.is_joined && self.mailbox.is_some() {
-            self.keep_message(&participant).await;
+            self.end_mailbox(&participant).await;
         } else if participant.is_joined {
             let shown = participant.shown();
             self.publish(

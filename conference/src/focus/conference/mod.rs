@@ -48,6 +48,7 @@ use recording::Recording;
 use sound::Gone;
 
 pub(super) use again::Asking;
+pub(super) use mailbox::Fate;
 pub(super) use payer::Payer;
 pub(super) use pictures::{Screen, Source};
 
@@ -227,6 +228,7 @@ impl Conference {
                 self.offer_answered(leg, &call_id, answer).await;
                 self.offer_more().await;
             }
+            Input::MessageWas(fate) => self.message_was(fate).await,
             Input::Recorded(number) => self.recorded(number).await,
             Input::Record(asker, is_wanted, sender) => {
                 // Whoever asked may have gone.

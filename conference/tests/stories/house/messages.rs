@@ -13,6 +13,8 @@ pub(crate) struct Messages {
     pub(crate) wanted: Mutex<Vec<BareJid>>,
     /// Nobody can say what waits.
     pub(crate) is_down: AtomicBool,
+    /// There is no room for what is left.
+    pub(crate) is_full: AtomicBool,
     pub(crate) kept: Mutex<Vec<(BareJid, VoiceMessage)>>,
     /// What was kept before, whose it is, and what each sounds like.
     pub(crate) old: Mutex<Vec<(BareJid, KeptMessage, Vec<u8>)>>,
@@ -25,6 +27,9 @@ impl VoiceMessages for Messages {
 
     fn keep<'a>(&'a self, owner: &'a BareJid, message: VoiceMessage) -> Pending<'a, Result<(), Unavailable>> {
         Box::pin(async {
+            if self.is_full.load(Ordering::Relaxed) {
+                return Err(Unavailable);
+            }
             self.kept.lock().unwrap().push((owner.clone(), message));
             Ok(())
         })
