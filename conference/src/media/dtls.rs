@@ -2,11 +2,13 @@
 //! RFC 8122 §5 (fingerprints). The handshake is `rtc-dtls`'s.
 //!
 //! In    records of the peer, and instants. Out records of ours, and the keys of sound when both are proved.
-//! State a handshake. Errors a certificate of another fingerprint ends it: nothing is sent or believed then.
+//! State a handshake. Errors a certificate of another fingerprint ends it: nothing is sent or believed then, and that is told, for the call
+//! is to end (RFC 5763 §5).
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use aws_lc_rs::digest;
@@ -67,6 +69,17 @@ pub struct Dtls {
 pub(super) struct Handshake {
     endpoint: Endpoint,
     is_done: bool,
+    /// Another certificate came.
+    is_other: Arc<AtomicBool>,
+}
+
+/// What came of a handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shaken {
+    /// Both sides are proved: with these keys.
+    Keys(Crypto),
+    /// Whoever is there has not the certificate that was signalled.
+    Impostor,
 }
 
 impl Identity {
@@ -168,8 +181,11 @@ impl Handshake {
         side: Side,
         now: Instant,
     ) -> Option<Self> {
+        let is_other = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&is_other);
         let verify = move |chain: &[Vec<u8>], _: &[_]| {
             let is_theirs = theirs.zip(chain.first()).is_some_and(|(theirs, one)| theirs.is_of(one));
+            seen.fetch_or(!is_theirs, Ordering::Relaxed);
             if is_theirs { Ok(()) } else { Err(Error::Other("another fingerprint".to_owned())) }
         };
         let config = ConfigBuilder::default()
@@ -193,7 +209,7 @@ impl Handshake {
                 endpoint
             }
         };
-        Some(Self { endpoint, is_done: false })
+        Some(Self { endpoint, is_done: false, is_other })
     }
 
     /// Says hello, if that is ours to say.
@@ -206,20 +222,24 @@ impl Handshake {
         self.is_done
     }
 
-    /// Takes a datagram of records; the keys when the handshake is complete.
+    /// Takes a datagram of records; what came of it when the handshake is complete, or comes to nothing.
     pub(super) fn hear(
         &mut self,
         datagram: &[u8],
         now: Instant,
         mut send: impl FnMut(&[u8]),
-    ) -> Option<Crypto> {
+    ) -> Option<Shaken> {
         let heard = self.endpoint.read(now, peer(), None, BytesMut::from(datagram));
         self.flush(&mut send);
+        if self.is_other.swap(false, Ordering::Relaxed) {
+            self.is_done = true;
+            return Some(Shaken::Impostor);
+        }
         match heard {
             Ok(events) => {
                 self.is_done |= events.iter().any(|event| matches!(event, EndpointEvent::HandshakeComplete));
                 let is_news = events.iter().any(|event| matches!(event, EndpointEvent::HandshakeComplete));
-                is_news.then(|| self.keys()).flatten()
+                is_news.then(|| self.keys()).flatten().map(Shaken::Keys)
             }
             Err(error) => {
                 tracing::debug!(%error, "a DTLS record was refused");
@@ -280,6 +300,12 @@ const LONGEST: usize = 64;
 pub(super) mod tests {
     use super::*;
 
+    impl Shaken {
+        pub(crate) fn keys(self) -> Option<Crypto> {
+            if let Self::Keys(keys) = self { Some(keys) } else { None }
+        }
+    }
+
     impl Handshake {
         /// The browser's side, which believes whom it meets.
         pub(crate) fn client(identity: &Identity) -> Self {
@@ -291,7 +317,7 @@ pub(super) mod tests {
             let config = Arc::new(config.build(true, None).unwrap());
             let mut endpoint = Endpoint::new(peer(), TransportProtocol::UDP, None);
             endpoint.connect(Instant::now(), peer(), config, None).unwrap();
-            Self { endpoint, is_done: false }
+            Self { endpoint, is_done: false, is_other: Arc::default() }
         }
 
         /// Who waits for a hello of who has this fingerprint.
@@ -307,10 +333,12 @@ pub(super) mod tests {
         for _ in 0..20 {
             let (mut to_client, now) = (Vec::new(), Instant::now());
             for record in to_server.drain(..) {
-                ours = server.hear(&record, now, |record| to_client.push(record.to_vec())).or(ours);
+                let heard = server.hear(&record, now, |record| to_client.push(record.to_vec()));
+                ours = heard.and_then(Shaken::keys).or(ours);
             }
             for record in to_client {
-                theirs = client.hear(&record, now, |record| to_server.push(record.to_vec())).or(theirs);
+                let heard = client.hear(&record, now, |record| to_server.push(record.to_vec()));
+                theirs = heard.and_then(Shaken::keys).or(theirs);
             }
         }
         (ours, theirs)

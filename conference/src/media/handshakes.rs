@@ -4,7 +4,7 @@
 //! In    associations that begin, and what their legs hear of them. Out records of ours, and the keys when both sides are proved.
 //! State the handshakes of all legs, as long as these hold them; at most [`ORDERS`] things wait.
 //! Errors what comes while too much waits is lost, as in a net, and is said again. A handshake that comes to nothing has no
-//!       keys: nothing is sent, and the leg ends for its silence.
+//!       keys: nothing is sent, and the leg ends for its silence; at once, if another certificate than the signalled one came.
 //!
 //! One thread does them all, so that no mixer waits for a signature; it ends with the last handle.
 
@@ -15,9 +15,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_chan
 use std::sync::{Arc, Weak, mpsc};
 use std::time::{Duration, Instant};
 
-use super::dtls::{Dtls, Handshake, Identity, Side};
+use super::dtls::{Dtls, Handshake, Identity, Shaken, Side};
 use super::latch::is_somebody;
-use super::srtp::Crypto;
 use super::web::{answer_pinhole, ask_pinhole};
 
 /// The thread of all of them; clones share it.
@@ -32,7 +31,7 @@ pub struct Handshakes {
 pub(super) struct Association {
     id: u64,
     orders: SyncSender<Order>,
-    keys: Receiver<Crypto>,
+    news: Receiver<Shaken>,
     /// Says by its life that the leg is there.
     life: Option<Arc<()>>,
 }
@@ -50,7 +49,7 @@ struct Shaking {
     socket: UdpSocket,
     /// Where the peer is.
     target: SocketAddr,
-    keys: mpsc::Sender<Crypto>,
+    news: mpsc::Sender<Shaken>,
     life: Weak<()>,
 }
 
@@ -70,12 +69,12 @@ impl Handshakes {
 
     /// Begins an association of whoever is at `target`, as far as we know; nothing if the system has no socket for it.
     pub(super) fn begin(&self, dtls: Dtls, socket: &UdpSocket, target: SocketAddr) -> Option<Association> {
-        let ((sender, keys), life) = (channel(), Arc::new(()));
+        let ((sender, news), life) = (channel(), Arc::new(()));
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let socket = socket.try_clone().ok()?;
-        let shaking = Shaking { handshake: None, socket, target, keys: sender, life: Arc::downgrade(&life) };
+        let shaking = Shaking { handshake: None, socket, target, news: sender, life: Arc::downgrade(&life) };
         self.orders.try_send(Order::Begin(id, Box::new(shaking), dtls)).ok()?;
-        Some(Association { id, orders: self.orders.clone(), keys, life: Some(life) })
+        Some(Association { id, orders: self.orders.clone(), news, life: Some(life) })
     }
 }
 
@@ -102,9 +101,9 @@ impl Association {
         let _ = self.orders.try_send(Order::Heard(self.id, source, datagram.to_vec())); // lost, as in a net
     }
 
-    /// Keys that were agreed on since the last call.
-    pub(super) fn keys(&self) -> Option<Crypto> {
-        self.keys.try_iter().last()
+    /// What came of it since the last call.
+    pub(super) fn news(&self) -> Option<Shaken> {
+        self.news.try_iter().last()
     }
 }
 
@@ -179,9 +178,9 @@ impl Shaking {
         }
         let Self { handshake: Some(handshake), socket, .. } = self else { return };
         self.target = source;
-        let keys = handshake.hear(datagram, Instant::now(), |record| send(socket, record, source));
-        if let Some(keys) = keys {
-            let _ = self.keys.send(keys); // the leg may have gone
+        let shaken = handshake.hear(datagram, Instant::now(), |record| send(socket, record, source));
+        if let Some(shaken) = shaken {
+            let _ = self.news.send(shaken); // the leg may have gone
         }
     }
 

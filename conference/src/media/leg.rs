@@ -73,6 +73,7 @@ pub struct RtpLeg {
     /// Who shakes hands, and the associations that were begun.
     handshakes: Option<Handshakes>,
     secured: Option<Box<Secured>>,
+    is_impostor: bool,
     latch: Latch,
     reports: Option<Latch>,
     decoder: Decoder,
@@ -175,6 +176,7 @@ impl UnboundLeg {
             srtp,
             handshakes: self.handshakes,
             secured: None,
+            is_impostor: false,
             wire: self.wire,
             local: self.local,
             negotiated,
@@ -298,6 +300,7 @@ impl RtpLeg {
                         self.srtp = Srtp::new(crypto).map(Box::new);
                         continue;
                     }
+                    Some(Event::Impostor) => return self.meet_impostor(),
                     Some(Event::Target(_)) => continue,
                     None => break,
                 },

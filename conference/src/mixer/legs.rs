@@ -46,6 +46,8 @@ pub enum Peer {
 pub enum Spoken {
     /// No packet came from this leg for longer than allowed; said once.
     Silent(LegId),
+    /// It has another certificate than was signalled; said once.
+    Impostor(LegId),
     /// A key was pressed.
     Key(LegId, char),
     /// All prompts of a leg were said.
@@ -241,7 +243,11 @@ impl Legs {
             leg.rtp.report(now);
             let silence = now.duration_since(leg.rtp.last_sign());
             let is_silent = leg.peer != Peer::Listens && leg.gate != Gate::Closed && silence > self.patience;
-            leg.is_reported = is_silent && (leg.is_reported || notice(Spoken::Silent(leg.id)));
+            let wrong = match leg.rtp.is_impostor() {
+                true => Some(Spoken::Impostor(leg.id)),
+                false => is_silent.then_some(Spoken::Silent(leg.id)),
+            };
+            leg.is_reported = wrong.is_some_and(|wrong| leg.is_reported || notice(wrong));
         }
         self.choose();
         self.total.fill(0);

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use crate::house::{Hands, House, URI, talk};
 use conference::media::rtcp;
 use conference::{Config, Secrecy};
-use shared_model::Audio;
+use shared_model::{Audio, Event, MediaEvent};
+use shared_runtime::bus::Heard;
 use sip_core::Name;
 
 const BOTH: [[bool; 2]; 2] = [[false, true], [true, false]];
@@ -67,12 +68,11 @@ async fn reports_of_their_own_port_have_keys_of_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_believed_in_the_clear_or_with_another_certificate() {
+async fn nobody_is_believed_in_the_clear() {
     let silence_timeout = Duration::from_secs(2);
     let house = House::start_with(Config { silence_timeout, prompts: false, ..Config::default() }).await;
     let mut alice = house.phone_of("alice", 440.0).await;
     alice.offer_hands(&Hands::new("actpass"), "sendrecv").await;
-    alice.shake_hands(&Hands::new("actpass"), false);
     for _ in 0..150 {
         let packet = alice.packet();
         alice.media.send_to(&packet, alice.mixer.unwrap()).unwrap();
@@ -84,6 +84,30 @@ async fn nobody_is_believed_in_the_clear_or_with_another_certificate() {
     }
     let bye = alice.request("BYE").await;
     assert_eq!(bye.value(Name::Reason), Some("SIP;cause=200;text=\"No Sound Came\""));
+    house.stop().await;
+}
+
+/// RFC 5763 §5: the endpoint MUST tear down the media session immediately.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_certificate_than_was_signalled_ends_the_call() {
+    let house = House::start().await;
+    let mut facts = house.bus.subscribe();
+    for (setup, is_ours) in [("actpass", false), ("active", true)] {
+        let mut alice = house.phone_of("alice", 440.0).await;
+        alice.offer_hands(&Hands::new(setup), "sendrecv").await;
+        let begin = Instant::now();
+        alice.shake_hands(&Hands::new(setup), is_ours);
+        let bye = alice.request("BYE").await;
+        assert_eq!(bye.value(Name::Reason), Some("SIP;cause=200;text=\"Wrong Certificate\""), "{setup}");
+        assert!(begin.elapsed() < Duration::from_secs(5), "{setup}: {:?}", begin.elapsed());
+        let sound = loop {
+            let Some(Heard::Fact(fact)) = facts.next().await else { panic!("no facts") };
+            if let Event::Media(MediaEvent::Ended { sound, .. }) = fact.event {
+                break sound;
+            }
+        };
+        assert!(sound.received == 0 && sound.disbelieved > 0, "the timeline says whom it did not believe");
+    }
     house.stop().await;
 }
 

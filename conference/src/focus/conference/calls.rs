@@ -475,6 +475,20 @@ impl Conference {
         self.hang_up(leg, "No Sound Came").await;
     }
 
+    /// Whoever sends a leg's sound has not the certificate that was signalled (RFC 5763 §5).
+    pub(super) async fn end_impostor(&mut self, leg: LegId) {
+        if let Some(participant) = self.participants.iter().find(|participant| participant.leg == leg) {
+            let source = participant.source;
+            participant.span().in_scope(|| {
+                tracing::warn!(
+                    ?source,
+                    "the caller's sound has another certificate than was signalled; the call is ended"
+                );
+            });
+        }
+        self.hang_up(leg, "Wrong Certificate").await;
+    }
+
     pub(super) async fn hang_up_where(&mut self, is_meant: impl Fn(&Participant) -> bool, reason: &str) {
         let meant: Vec<LegId> = self.participants.iter().filter(|p| is_meant(p)).map(|p| p.leg).collect();
         for leg in meant {

@@ -167,6 +167,7 @@ impl Conference {
     async fn notice(&mut self, spoken: Spoken) {
         match spoken {
             Spoken::Silent(leg) => self.end_silent(leg).await,
+            Spoken::Impostor(leg) => self.end_impostor(leg).await,
             Spoken::Key(leg, key) => self.press(leg, key).await,
             Spoken::Prompted(leg) => {
                 let ending = self.participants.iter().find(|p| p.leg == leg).and_then(|p| p.ending);

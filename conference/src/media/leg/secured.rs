@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::wire::Wire;
 use super::{Association, Dtls, Negotiated, RtpLeg, Srtp};
+use crate::media::dtls::Shaken;
 use crate::media::latch::Latch;
 
 /// The associations of a leg.
@@ -112,15 +113,39 @@ impl RtpLeg {
             self.associate();
         }
         let Some(secured) = &mut self.secured else { return };
-        if let Some(keys) = secured.sound.keys() {
-            self.srtp = Srtp::new(keys).map(Box::new);
-            self.latch.prove();
+        let mut is_impostor = false;
+        match secured.sound.news() {
+            Some(Shaken::Keys(keys)) => {
+                self.srtp = Srtp::new(keys).map(Box::new);
+                self.latch.prove();
+            }
+            Some(Shaken::Impostor) => is_impostor = true,
+            None => {}
         }
-        let Some(reports) = &mut secured.reports else { return };
-        if let Some(keys) = reports.association.keys() {
-            reports.srtp = Srtp::new(keys).map(Box::new);
-            self.reports.iter_mut().for_each(Latch::prove);
+        if let Some(reports) = &mut secured.reports {
+            match reports.association.news() {
+                Some(Shaken::Keys(keys)) => {
+                    reports.srtp = Srtp::new(keys).map(Box::new);
+                    self.reports.iter_mut().for_each(Latch::prove);
+                }
+                Some(Shaken::Impostor) => is_impostor = true,
+                None => {}
+            }
         }
+        if is_impostor {
+            self.meet_impostor();
+        }
+    }
+
+    /// Somebody has not the certificate that was signalled: the call is to end (RFC 5763 §5).
+    pub(super) fn meet_impostor(&mut self) {
+        self.is_impostor = true;
+        self.counters.forged += 1;
+    }
+
+    /// Whether the peer has another certificate than was signalled.
+    pub fn is_impostor(&self) -> bool {
+        self.is_impostor
     }
 
     /// Something about the association of the sound came.

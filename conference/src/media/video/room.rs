@@ -211,6 +211,7 @@ impl PictureRoom {
     fn hear_web(&self, id: LegId, event: Event) {
         match event {
             Event::Packet(packet) => self.hear(id, &packet, None),
+            Event::Impostor => {} // who mixes ends the call
             Event::Keys(crypto) => self.change_wire(id, |wire| wire.srtp = Srtp::new(crypto)),
             Event::Target(now) => self.change_wire(id, |wire| {
                 if let Line::Web { target, .. } = &mut wire.line {

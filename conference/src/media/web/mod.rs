@@ -29,7 +29,7 @@ use tokio::sync::mpsc;
 use agent::Agent;
 use ice::{Check, Reply, Verdict};
 
-use super::dtls::{Fingerprint, Handshake, Identity, Side};
+use super::dtls::{Fingerprint, Handshake, Identity, Shaken, Side};
 use super::rtcp;
 use super::srtp::Crypto;
 
@@ -80,6 +80,8 @@ pub enum Event {
     Packet(Vec<u8>),
     /// Both sides are proved: with these keys.
     Keys(Crypto),
+    /// Another certificate came than was signalled.
+    Impostor,
     /// Where the peer is now, if it is anywhere.
     Target(Option<SocketAddr>),
 }
@@ -518,10 +520,13 @@ impl Leg {
     }
 
     fn shake(&mut self, socket: &UdpSocket, datagram: &[u8], source: SocketAddr, now: Instant) {
-        let keys = self.handshake.hear(datagram, now, |record| send(socket, record, source));
-        if let Some(keys) = keys {
-            self.keys = Some(keys);
-            tell(self, || Event::Keys(keys));
+        match self.handshake.hear(datagram, now, |record| send(socket, record, source)) {
+            Some(Shaken::Keys(keys)) => {
+                self.keys = Some(keys);
+                tell(self, || Event::Keys(keys));
+            }
+            Some(Shaken::Impostor) => put(&self.events, Event::Impostor),
+            None => {}
         }
     }
 

@@ -62,7 +62,7 @@ impl Browser {
                     None
                 }
             };
-            if let Some(keys) = keys {
+            if let Some(keys) = keys.and_then(crate::media::dtls::Shaken::keys) {
                 return keys;
             }
         }
