@@ -1,4 +1,4 @@
-//! Calls that name another one — RFC 3891 §6.1 (Replaces), RFC 3911 §7.1 (Join), RFC 3515 §2.1 with RFC 4579 §5.5, §5.10 and §5.11
+//! Calls that name another one — RFC 3891 §6.1 (Replaces), RFC 3911 §7.1 (Join), RFC 3515 §2.1 with RFC 4579 §5.5, §5.7, §5.10 and §5.11
 //! (Refer-To, and what a call gets from it: RFC 3261 §19.1.1). Pure.
 
 use sip_core::header::{Name, NameAddr, Params};
@@ -29,6 +29,8 @@ pub(super) enum Referral {
     Invite(String, Vec<(&'static str, String)>),
     /// Hang up on it.
     Remove(String),
+    /// Have the first call the second.
+    Refer(String, String),
 }
 
 /// What an INVITE has to do with another call. The error is a status.
@@ -65,20 +67,32 @@ pub(super) fn referral(request: &Message) -> Result<Referral, (u16, &'static str
     let plain = if uri.is_tel() { address.uri.to_owned() } else { plain(&uri) };
     // What stands outside brackets is the header's; some write the method there.
     let method = uri.params.value("method").or_else(|| address.params.value("method")).unwrap_or("INVITE");
+    // RFC 3261 §19.1.5: of the URI only method and headers say what the request is; a device (RFC 5627) and a transport stay.
+    let is_method =
+        |param: &&str| param.split('=').next().is_some_and(|name| name.eq_ignore_ascii_case("method"));
+    let params = if uri.is_tel() { "" } else { uri.params.0 };
+    let kept = params.split(';').skip(1).filter(|param| !is_method(param));
+    let whole = || kept.fold(plain.clone(), |uri, param| uri + ";" + param);
     match method.to_ascii_uppercase().as_str() {
         "BYE" => Ok(Referral::Remove(plain)),
         "INVITE" => {
             let beside = beside(uri.headers).ok_or((400, "One Call Is To Be Named"))?;
-            // RFC 3261 §19.1.5: of the URI only method and headers say what the request is; a device (RFC 5627) and a transport stay.
-            let is_method = |param: &&str| {
-                param.split('=').next().is_some_and(|name| name.eq_ignore_ascii_case("method"))
-            };
-            let params = if uri.is_tel() { "" } else { uri.params.0 };
-            let kept = params.split(';').skip(1).filter(|param| !is_method(param));
-            Ok(Referral::Invite(kept.fold(plain, |uri, param| uri + ";" + param), beside))
+            Ok(Referral::Invite(whole(), beside))
+        }
+        "REFER" => {
+            let to = header(uri.headers, "Refer-To").ok_or((400, "Refer To What"))?;
+            let to = NameAddr::parse(&to).map(|to| to.uri.to_owned()).ok_or((400, "Refer To What"))?;
+            Ok(Referral::Refer(whole(), to))
         }
         _ => Err(nothing),
     }
+}
+
+/// The value of the first header of a URI that is called so.
+fn header(headers: &str, name: &str) -> Option<String> {
+    let mut values = headers.split('&').filter_map(|header| header.split_once('='));
+    let value = values.find(|(known, _)| unescape(known).eq_ignore_ascii_case(name))?.1;
+    Some(unescape(value).into_owned())
 }
 
 /// A SIP URI without parameters and headers.
@@ -90,11 +104,7 @@ pub(super) fn plain(uri: &Uri<'_>) -> String {
 
 /// The headers of a URI that say what becomes of another call; nothing if they name none, or two.
 fn beside(headers: &str) -> Option<Vec<(&'static str, String)>> {
-    let said = |name: &str| {
-        let mut values = headers.split('&').filter_map(|header| header.split_once('='));
-        let value = values.find(|(known, _)| unescape(known).eq_ignore_ascii_case(name))?.1;
-        Some(unescape(value).into_owned())
-    };
+    let said = |name| header(headers, name);
     let (name, value) = match (said("Replaces"), said("Join")) {
         (None, None) => return Some(Vec::new()),
         (Some(value), None) => ("Replaces", value),
@@ -162,6 +172,11 @@ mod tests {
         );
         assert_eq!(of("<sip:bob@example.org;method=BYE>"), Ok(Referral::Remove(bob())));
         assert_eq!(of("sip:bob@example.org;method=BYE"), Ok(Referral::Remove(bob())));
+        assert_eq!(
+            of("<sip:bob@example.org;gr=x;method=REFER?Refer-To=%3Csip:dev%40x%3E>"),
+            Ok(Referral::Refer(format!("{};gr=x", bob()), "sip:dev@x".to_owned()))
+        );
+        assert_eq!(status("<sip:bob@example.org;method=REFER>"), 400);
         let number = "tel:0140;phone-context=+33".to_owned();
         assert_eq!(of(&format!("<{number}>")), call(&number));
         assert_eq!(of(&format!("<{number}>;method=BYE")), Ok(Referral::Remove(number)));

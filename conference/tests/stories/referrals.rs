@@ -127,3 +127,28 @@ async fn the_contact_of_a_call_in_secrecy_is_a_sips_uri() {
     assert_eq!(alice.send("BYE", &[]).await.status(), 200);
     house.stop().await;
 }
+
+/// RFC 4579 §5.7.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_focus_asks_somebody_to_call_it() {
+    let mut house = House::start().await;
+    let mut alice = house.call("alice", 440.0).await;
+    let to = |of: &str| format!("<sip:bob@example.org;method=REFER?Refer-To={of}>");
+    let (here, elsewhere) = (to("sip:dev%40conference.example.org"), to("sip:eve%40example.org"));
+    assert_eq!(alice.send("REFER", &[("Refer-To", &elsewhere)]).await.status(), 403);
+    for (answer, line) in [(202, "SIP/2.0 202 Accepted"), (603, "SIP/2.0 603 Decline")] {
+        assert_eq!(alice.send("REFER", &[("Refer-To", &here)]).await.status(), 202);
+        let wait = tokio::time::timeout(Duration::from_secs(10), house.called.recv());
+        let incoming = wait.await.unwrap().unwrap();
+        let asked = &incoming.request;
+        assert_eq!((asked.method(), asked.uri()), ("REFER", "sip:bob@example.org"));
+        assert_eq!(asked.value(Name::ReferTo), Some("<sip:dev@conference.example.org>"));
+        assert_eq!(asked.other_values("Refer-Sub").next(), Some("false"));
+        assert!(asked.value(Name::Contact).unwrap().contains("isfocus"));
+        assert_eq!(outcome(&mut alice).await.0, "SIP/2.0 100 Trying");
+        incoming.server.respond(Message::response(asked, answer, ""));
+        let last = outcome(&mut alice).await;
+        assert_eq!((last.0.as_str(), last.1.as_str()), (line, "terminated;reason=noresource"));
+    }
+    house.stop().await;
+}

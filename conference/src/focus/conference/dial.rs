@@ -98,7 +98,7 @@ impl Conference {
         if self.participants.len() + self.dialling.len() >= self.focus.parts().config.legs {
             return Err((486, "Conference Is Full"));
         }
-        if self.dialling.len() >= MOST_DIALLING {
+        if self.dialling.len() + self.referring >= MOST_DIALLING {
             return Err((486, "Too Many Calls Are Under Way"));
         }
         let parsed = Uri::parse(uri).ok_or((400, "No URI To Call"))?;
@@ -244,18 +244,24 @@ impl Conference {
         }
     }
 
-    fn invitation(&self, uri: &str, offer: String) -> Message {
+    /// A request of the conference outside any dialog.
+    pub(super) fn begun_by_us(&self, method: &str, uri: &str) -> Message {
         let own = self.room.to_sip_uri();
-        let mut request = Message::request("INVITE", uri);
+        let mut request = Message::request(method, uri);
         request.push(Name::MaxForwards, "70");
         request.push(Name::From, &format!("\"{}\" <{own}>;tag={:016x}", self.title(), self.random()));
         request.push(Name::To, &format!("<{uri}>"));
         request.push(Name::CallId, &format!("{:016x}{:016x}", self.random(), self.random()));
-        request.push(Name::CSeq, "1 INVITE");
+        request.push(Name::CSeq, &format!("1 {method}"));
         let mut request = self.describe(request);
         if is_sips(&request) {
             request.set(Name::Contact, &as_sips(&self.contact()));
         }
+        request
+    }
+
+    fn invitation(&self, uri: &str, offer: String) -> Message {
+        let mut request = self.begun_by_us("INVITE", uri);
         if self.snapshot.is_some() && self.focus.made().room(&self.room).is_none() {
             // RFC 7081 §3.5: where the chat of this call is. Who may not come is not called.
             request.push(Name::CallInfo, &format!("<{}>;purpose=impp", self.room.to_xmpp_uri()));

@@ -51,6 +51,7 @@ pub(super) use again::Asking;
 pub(super) use mailbox::Fate;
 pub(super) use payer::Payer;
 pub(super) use pictures::{Screen, Source};
+pub(super) use refer::Teller;
 
 /// The task's own state.
 pub(super) struct Conference {
@@ -61,6 +62,8 @@ pub(super) struct Conference {
     participants: Vec<Participant>,
     /// Calls of ours that nobody answered yet.
     dialling: Vec<Dialling>,
+    /// People who were asked to call, and did not say whether they will.
+    referring: usize,
     revoked: Revoked,
     subscriptions: Vec<Subscription>,
     /// Room and participants with their contacts, as the subscriptions' documents tell them.
@@ -96,6 +99,7 @@ impl Conference {
             snapshot: None,
             participants: Vec::new(),
             dialling: Vec::new(),
+            referring: 0,
             revoked: Revoked::default(),
             subscriptions: Vec::new(),
             told: (None, Vec::new()),
@@ -160,7 +164,8 @@ impl Conference {
     }
 
     fn is_over(&self) -> bool {
-        self.participants.is_empty() && self.subscriptions.is_empty() && self.dialling.is_empty()
+        let is_calling = !self.dialling.is_empty() || self.referring > 0;
+        self.participants.is_empty() && self.subscriptions.is_empty() && !is_calling
     }
 
     /// What the mixer noticed.
@@ -224,6 +229,7 @@ impl Conference {
                 self.end_disabled().await;
             }
             Input::AccountEnded(account) => self.account_ended(account).await,
+            Input::Referred(teller, status) => self.referred(teller, status).await,
             Input::Dialled(leg, answer) => self.dialled(leg, answer).await,
             Input::Offered(leg, call_id, answer) => {
                 self.offer_answered(leg, &call_id, answer).await;

@@ -1,10 +1,11 @@
-//! What somebody asks the focus for: to call others, into the place of another call too, and to end calls — RFC 4579 §5.5 (inviting by
-//! REFER), §5.10, §5.11 (removing), RFC 3515 §2.4 (what became of it), RFC 4488 (without being told).
+//! What somebody asks the focus for: to call others, into the place of another call too, to have others call it, and to end calls — RFC 4579
+//! §5.5 (inviting by REFER), §5.7 (having others dial in), §5.10, §5.11 (removing), RFC 3515 §2.4 (what became of it), RFC 4488 (without
+//! being told).
 //!
-//! In    REFER inside a leg's dialog or outside any, SUBSCRIBE for what is told of one; the wish of somebody outside the call. Out BYE, NOTIFY
-//!       of the package `refer`; the calls themselves are [`super::dial`]'s.
-//! State who wants to know what becomes of a call, beside that call. Errors 403 for who may not ask, 501 for what is neither a call nor a
-//!       removal, 403 to a SUBSCRIBE about nothing that is under way (RFC 3515 §2.4.4).
+//! In    REFER inside a leg's dialog or outside any, SUBSCRIBE for what is told of one; the wish of somebody outside the call. Out BYE, REFER,
+//!       NOTIFY of the package `refer`; the calls themselves are [`super::dial`]'s.
+//! State who wants to know what becomes of a call, beside that call. Errors 403 for who may not ask, and for whom another than this conference
+//!       is to be called; 501 for what is neither a call nor a removal, 403 to a SUBSCRIBE about nothing that is under way (RFC 3515 §2.4.4).
 //!
 //! Whoever is in the conference, or could join it, may invite; moderators may remove, and everybody their own legs.
 
@@ -17,6 +18,7 @@ use sip_core::{Message, Uri};
 use sip_endpoint::Incoming;
 use tokio::sync::oneshot;
 
+use super::super::Input;
 use super::super::admission::{Caller, caller};
 use super::super::dialog::Dialog;
 use super::super::named::{Referral, referral};
@@ -24,12 +26,12 @@ use super::super::notifier::Way;
 use super::super::participant::Participant;
 use super::super::policy::{self, Voice};
 use super::Conference;
-use super::dial::{Asker, Device, LONGEST_RING};
+use super::dial::{Asker, Device, LONGEST_RING, last};
 use super::watchers::in_dialog;
 use crate::mixer::LegId;
 
 /// Who wants to know what becomes of a call.
-pub(super) enum Teller {
+pub(crate) enum Teller {
     /// By NOTIFY.
     Refer(Told),
     /// Whoever asked from outside the call.
@@ -37,7 +39,7 @@ pub(super) enum Teller {
 }
 
 /// The subscription that a REFER made (RFC 3515 §2.4.4).
-pub(super) struct Told {
+pub(crate) struct Told {
     id: u64,
     way: Way,
     /// Of several REFERs in a dialog each is known by its CSeq (§2.4.6).
@@ -109,7 +111,60 @@ impl Conference {
                 }
                 Err((status, reason)) => refuse(status, reason),
             },
+            Referral::Refer(_, to) if !is_same(&to, &self.room.to_sip_uri()) => {
+                refuse(403, "Only Into This Conference")
+            }
+            Referral::Refer(uri, _) => match self.may_call(&uri, is_moderator).await {
+                Ok((callee, _)) => {
+                    let teller = self.accept(&incoming, leg);
+                    let referred_by = request.value(Name::ReferredBy).map(str::to_owned);
+                    let aor = sender.card.map(|card| card.aor);
+                    self.refer_on(&uri, &callee, (aor, referred_by), teller).await;
+                }
+                Err((status, reason)) => refuse(status, reason),
+            },
         }
+    }
+
+    /// RFC 4579 §5.7: somebody is asked to call the conference. They tell us nothing more (RFC 4488 §4): whether they came is seen.
+    async fn refer_on(
+        &mut self,
+        uri: &str,
+        callee: &Caller,
+        (aor, referred_by): (Option<Aor>, Option<String>),
+        mut teller: Option<Teller>,
+    ) {
+        let Some(endpoint) = self.focus.endpoint().cloned() else {
+            return self.tell_end(teller, 503).await;
+        };
+        let mut request = self.begun_by_us("REFER", uri);
+        request.push(Name::ReferTo, &format!("<{}>", self.room.to_sip_uri()));
+        request.push_other("Refer-Sub", "false");
+        if let Some(referred_by) = referred_by {
+            request.push(Name::ReferredBy, &referred_by);
+        }
+        if let Some(aor) = aor.filter(|_| callee.card.is_none()) {
+            // RFC 3325 §5: for the proxy, which takes it off.
+            request.push(Name::PAssertedIdentity, &format!("<{}>", aor.to_sip_uri()));
+        }
+        self.tell_begun(&mut teller).await;
+        self.referring += 1;
+        let inbox = self.inbox.clone();
+        let flow = endpoint.port(0);
+        tokio::spawn(async move {
+            let mut sent = endpoint.request(request, flow, "0").await;
+            let answer = tokio::time::timeout(LONGEST_RING, last(&mut sent)).await.ok().flatten();
+            let status = answer.map_or(408, |answer| answer.status());
+            // A conference waits for it, but at a shutdown.
+            let _ = inbox.send(Input::Referred(teller, status)).await;
+        });
+    }
+
+    /// Whoever was asked to call us said whether they will.
+    pub(super) async fn referred(&mut self, teller: Option<Teller>, status: u16) {
+        self.referring = self.referring.saturating_sub(1);
+        tracing::info!(status, "somebody was asked to call the conference");
+        self.tell_end(teller, status).await;
     }
 
     /// Somebody outside the call, in the chat or elsewhere, asks for one. Their rights are those of a REFER outside any dialog; who is called is not
@@ -231,8 +286,14 @@ impl Conference {
     }
 
     pub(super) async fn tell_trying(&mut self, at: usize) {
+        let mut teller = self.dialling[at].teller.take();
+        self.tell_begun(&mut teller).await;
+        self.dialling[at].teller = teller;
+    }
+
+    async fn tell_begun(&mut self, teller: &mut Option<Teller>) {
         let contact = self.contact();
-        let Some(Teller::Refer(Told { id, way, event_id })) = &mut self.dialling[at].teller else { return };
+        let Some(Teller::Refer(Told { id, way, event_id })) = teller else { return };
         let Some((mut notify, flow)) = in_dialog(&mut self.participants, way, &contact) else {
             return;
         };
