@@ -100,6 +100,6 @@ def wait_until(holds, seconds=10.0, what="it"):
 
 
 def free_port(kind=socket.SOCK_DGRAM, address="127.0.0.1"):
-    with socket.socket(socket.AF_INET, kind) as one:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind) as one:
         one.bind((address, 0))
         return one.getsockname()[1]
