@@ -7,6 +7,7 @@ mod announcements;
 mod answers;
 mod bodies;
 mod calls;
+mod families;
 mod focus;
 mod handshakes;
 mod house;

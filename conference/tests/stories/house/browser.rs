@@ -56,7 +56,7 @@ impl Phone {
         assert!(self.is_checked != says("ice-lite") && says(&format!("group:BUNDLE audio{mids}")));
         let media = &answer.media[0];
         let candidate: Vec<&str> = media.attribute("candidate").unwrap().split(' ').collect();
-        let focus: SocketAddr = format!("{}:{}", candidate[4], candidate[5]).parse().unwrap();
+        let focus = SocketAddr::new(candidate[4].parse().unwrap(), candidate[5].parse().unwrap());
         assert_eq!(focus.port(), media.port);
         let ice = (media.attribute("ice-ufrag").unwrap(), media.attribute("ice-pwd").unwrap());
         self.mixer = Some(focus);

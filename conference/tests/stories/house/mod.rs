@@ -130,7 +130,7 @@ impl House {
         let rooms = Arc::new(Rooms(Mutex::new(Some(snapshot)), Mutex::default()));
         let first = 20_000 + (random % 20_000) as u16 / 2 * 2;
         let config = Config {
-            media: SocketAddr::from(([127, 0, 0, 1], 0)),
+            media: if config.media.is_ipv6() { config.media } else { SocketAddr::from(([127, 0, 0, 1], 0)) },
             rtp_ports: format!("{first}-{}", first + 400),
             ..config
         };
@@ -305,6 +305,14 @@ impl House {
     /// A phone that has not called yet.
     pub(crate) async fn silent_phone(&self, name: &str) -> Phone {
         self.phone(name, 440.0).await
+    }
+
+    /// The same, whose sound is at another address than 127.0.0.1.
+    pub(crate) async fn phone_at(&self, name: &str, hertz: f64, ip: IpAddr) -> Phone {
+        let mut phone = self.phone(name, hertz).await;
+        phone.media = UdpSocket::bind((ip, 0)).unwrap();
+        phone.media.set_nonblocking(true).unwrap();
+        phone
     }
 
     async fn phone(&self, name: &str, hertz: f64) -> Phone {

@@ -138,16 +138,22 @@ impl Phone {
         }
     }
 
+    /// Where it is (RFC 8866 §5.7).
+    pub(super) fn connection(&self) -> String {
+        let ip = self.media.local_addr().unwrap().ip();
+        format!("IN {} {ip}", if ip.is_ipv4() { "IP4" } else { "IP6" })
+    }
+
     fn offer(&self, direction: &str) -> String {
-        let port = self.media.local_addr().unwrap().port();
-        let kind = self.payload_type();
+        let (port, kind, at) =
+            (self.media.local_addr().unwrap().port(), self.payload_type(), self.connection());
         let profile = if self.keys.is_some() { "RTP/SAVP" } else { "RTP/AVP" };
         let crypto = self.keys.map(|(suite, key)| {
             let key = base64::engine::general_purpose::STANDARD.encode(key.octets());
             format!("a=crypto:1 {} inline:{key}|2^31\r\n", suite.as_str())
         });
         format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+            "v=0\r\no=- 1 1 {at}\r\ns=-\r\nc={at}\r\nt=0 0\r\n\
              m=audio {port} {profile} {kind} 101\r\na=rtpmap:{kind} {}\r\n\
              a=rtpmap:101 telephone-event/8000\r\na={direction}\r\n{}m=message 9 TCP/MSRP *\r\n",
             self.format.rtpmap(),

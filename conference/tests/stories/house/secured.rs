@@ -55,8 +55,9 @@ impl Hands {
             Some(socket) => format!("a=rtcp:{}\r\n", socket.local_addr().unwrap().port()),
             None => "a=rtcp-mux\r\n".to_owned(),
         };
+        let family = if address.contains(':') { "IP6" } else { "IP4" };
         format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\na=fingerprint:{}\r\n\
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN {family} {address}\r\nt=0 0\r\na=fingerprint:{}\r\n\
              m=audio {port} {protocol} 0\r\na=setup:{setup}\r\n{reports}a={direction}\r\n",
             self.fingerprint()
         )
@@ -72,7 +73,8 @@ impl Phone {
         assert_eq!(response.status(), 200, "{response:?}");
         self.acknowledge();
         let text = String::from_utf8_lossy(response.body()).into_owned();
-        self.mixer = Some(SocketAddr::from(([127, 0, 0, 1], Sdp::parse(&text).unwrap().media[0].port)));
+        let answer = Sdp::parse(&text).unwrap();
+        self.mixer = Some(SocketAddr::new(answer.media[0].connection.unwrap(), answer.media[0].port));
         text.lines().map(str::to_owned).collect()
     }
 
