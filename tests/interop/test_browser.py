@@ -102,6 +102,20 @@ def test_a_browser_and_a_phone_with_a_camera_see_each_other(service):
             phone.stop()
 
 
+def test_browsers_see_each_other_by_h264(service):
+    service.add("alice", "bob")
+    room = f"dev@{ROOMS}"
+    service.run("room", "add", room, "--owner", f"alice@{DOMAIN}")
+    with Browser() as browser:
+        pages = [registered(browser, service, name) for name in ("alice", "bob")]
+        for page in pages:
+            assert page.value(script("dialSeeingIn", f"sip:{room}", "video/H264")) == "confirmed"
+        for page in pages:
+            wait_until(lambda page=page: page.value("seen()")["frames"] > 10, seconds=30, what="the other's picture")
+            seen = page.value("seen()")
+            assert (seen["codec"], seen["width"] > 0) == ("video/H264", True), seen
+
+
 def test_a_phone_that_the_focus_calls_sees_and_is_seen(service):
     service.add("alice", "bob")
     room = f"dev@{ROOMS}"
