@@ -3,6 +3,11 @@
 //! `speakers LEGS TALKERS SECONDS` prints the ports of its legs as a JSON line, reads for each leg a line `address type` (where
 //! to send, and Opus' payload type there), says `measuring`, and at the end what it measured, as JSON lines.
 //!
+//! The floor is what the codecs alone would cost a server of such a conference, in CPU-ms a second, measured at the end with the codec
+//! library and the settings of the service: while the talkers talk, a decode of each, an encode of what all others hear and one of
+//! what each talker hears; in the pauses an encode of silence. What is decoded to find that nobody speaks, and what is encoded
+//! because somebody just spoke, is not of the floor, nor is any packet.
+//!
 //! Talkers say the same speech for 0.8 s and are silent for 0.5 s, all at once; it is encoded beforehand. The time from the
 //! first packet of speech to the first packet with speech in it that a silent leg gets is the latency. A few legs decode what
 //! they get, the others count it, so that the machine is the server's.
@@ -81,7 +86,7 @@ fn main() {
         "{}",
         serde_json::json!({
             "sent": sent, "received": heard.packets, "latencies": latencies.len(),
-            "p50": at(0.5), "p99": at(0.99),
+            "p50": at(0.5), "p99": at(0.99), "floor": floor(talkers as f64),
         })
     );
 }
@@ -161,7 +166,36 @@ fn packet(kind: u8, tick: u64, ssrc: u32, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// Speech that is loud from its first frame, and the faint noise of a microphone.
+/// CPU-ms a second that codecs cost at least.
+fn floor(talkers: f64) -> f64 {
+    let (speech, (packets, _)) = (speech(), packets());
+    let silence = vec![SILENCE; speech.len()];
+    let mut encoder = Encoder::new(Encoding::of(Format::Opus)).expect("memory");
+    let mut encode = |frame: &Frame| encoder.encode(frame, &mut [0; LARGEST_PAYLOAD]);
+    let (encoding, quiet) = (least(&speech, &mut encode), least(&silence, &mut encode));
+    let mut decoder = Decoder::new(Format::Opus).expect("memory");
+    let decoding = least(&packets, |packet| decoder.decode(packet, &mut [0; LONGEST]));
+    let talk = talkers * decoding + (talkers + 1.0) * encoding;
+    let (of_talk, of_pause) = (TALK as f64, PAUSE as f64);
+    50.0 * (talk * of_talk + quiet * of_pause) / (of_talk + of_pause)
+}
+
+/// Milliseconds of one, in the round in which the machine did least else.
+fn least<T>(all: &[T], mut one: impl FnMut(&T) -> usize) -> f64 {
+    let mut round = || {
+        let begin = Instant::now();
+        std::hint::black_box(all.iter().map(&mut one).sum::<usize>());
+        begin.elapsed().as_secs_f64() * 1_000.0 / all.len() as f64
+    };
+    (0..ROUNDS).map(|_| round()).fold(f64::INFINITY, f64::min)
+}
+
+/// Loud from its first frame.
+fn speech() -> Vec<Frame> {
+    (6..).map_while(|at| Prompt::Pin.frame(at)).collect()
+}
+
+/// Speech, and the faint noise of a microphone.
 fn packets() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let encode = |frames: &[Frame]| -> Vec<Vec<u8>> {
         let mut encoder = Encoder::new(Encoding::of(Format::Opus)).expect("memory");
@@ -172,7 +206,6 @@ fn packets() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         };
         frames.iter().map(&mut one).collect()
     };
-    let speech: Vec<Frame> = (6..).map_while(|at| Prompt::Pin.frame(at)).collect();
     let mut seed = 1_u32;
     let noise = |_| {
         let mut frame = SILENCE;
@@ -183,9 +216,11 @@ fn packets() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         frame
     };
     let silence: Vec<Frame> = (0..50).map(noise).collect();
-    (encode(&speech), encode(&silence))
+    (encode(&speech()), encode(&silence))
 }
 
+/// Rounds of all of the speech.
+const ROUNDS: usize = 20;
 /// Ticks before anything is measured.
 const WARM_UP: u64 = 130;
 /// Ticks of speech, and of the pause after it.

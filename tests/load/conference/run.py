@@ -6,6 +6,10 @@
 Participants are plain RTP with Opus, encoded beforehand (`conference/examples/speakers.rs`). CPU is user and system time of all
 threads of the server while it is measured; CPU-ms a participant-second is that, by legs and seconds. Janus is Debian's package,
 its room 48 kHz, otherwise as shipped. Prints, fails nothing.
+
+`floor` is the CPU-ms a second that codecs would cost at least, measured at the end of the same run with the service's codec library
+(`speakers.rs` says how it is added up): decodes of who talks, and encodes of what is heard differently. `of floor` is the server's CPU by
+that, whose aim is 1.5.
 """
 
 import argparse
@@ -185,7 +189,7 @@ def main():
     words.add_argument("--only", choices=["cusax", "janus"])
     given = words.parse_args()
     servers = [server for server in (Ours, Janus) if given.only in (None, server.name)]
-    head = f"{'server':8}{'legs':>6}{'CPU-ms/part.-s':>16}{'cores':>8}{'p50 ms':>9}{'p99 ms':>9}{'missing':>9}{'of':>9}{'late ticks':>12}{'MiB':>12}"
+    head = f"{'server':8}{'legs':>6}{'CPU-ms/part.-s':>16}{'cores':>8}{'p50 ms':>9}{'p99 ms':>9}{'missing':>9}{'of':>9}{'late ticks':>12}{'MiB':>12}{'floor':>8}{'of floor':>10}"
     print(head, flush=True)
     for legs in given.legs:
         for server in servers:
@@ -194,7 +198,8 @@ def main():
             missing = legs * given.seconds * 50 - told["received"]
             print(
                 f"{server.name:8}{legs:6}{each:16.2f}{spent / given.seconds:8.2f}{told['p50']:9.1f}{told['p99']:9.1f}"
-                f"{max(0, missing):9}{legs * given.seconds * 50:9}{'-' if late is None else late:>12}{f'{begin:.0f}-{end:.0f}':>12}",
+                f"{max(0, missing):9}{legs * given.seconds * 50:9}{'-' if late is None else late:>12}{f'{begin:.0f}-{end:.0f}':>12}"
+                f"{told['floor']:8.1f}{spent * 1000 / given.seconds / told['floor']:10.2f}",
                 flush=True,
             )
 
