@@ -108,6 +108,11 @@ async fn another_certificate_than_was_signalled_ends_the_call() {
         };
         assert!(sound.received == 0 && sound.disbelieved > 0, "the timeline says whom it did not believe");
     }
+    let mut browser = house.phone_of("bob", 700.0).await;
+    browser.is_impostor = true;
+    browser.call_as_browser(URI).await;
+    let bye = browser.request("BYE").await;
+    assert_eq!(bye.value(Name::Reason), Some("SIP;cause=200;text=\"Wrong Certificate\""));
     house.stop().await;
 }
 

@@ -34,8 +34,10 @@ impl Phone {
     pub(crate) async fn call_as_browser_with(&mut self, uri: &str, beside: &[&str]) -> Message {
         let provider = AwsLcRsProvider::new();
         let certificate = Certificate::generate_self_signed(vec!["x".to_owned()], provider.crypto()).unwrap();
-        let fingerprint = Identity::fingerprint_of(&certificate.certificate[0]);
-        self.fingerprint = fingerprint;
+        self.fingerprint = match self.is_impostor {
+            true => Identity::fingerprint_of(b"another's"),
+            false => Identity::fingerprint_of(&certificate.certificate[0]),
+        };
         let ways = format!(
             "c=IN IP4 0.0.0.0\r\na=ice-ufrag:them\r\na=ice-pwd:theirpassword\r\na=fingerprint:{}\r\na=setup:actpass\r\na=rtcp-mux\r\n",
             self.fingerprint
@@ -62,7 +64,8 @@ impl Phone {
         self.mixer = Some(focus);
         self.ice = Some((ice.0.to_owned(), ice.1.to_owned()));
         let keys = self.shake(focus, ice, certificate);
-        self.srtp = Srtp::new(keys);
+        assert_eq!(keys.is_none(), self.is_impostor);
+        self.srtp = keys.and_then(Srtp::new);
         assert!(response.value(Name::Contact).unwrap().contains(";isfocus"));
         response
     }
@@ -200,12 +203,13 @@ impl Phone {
         true
     }
 
+    /// Nothing if the focus refuses the certificate.
     fn shake(
         &mut self,
         focus: SocketAddr,
         (name, password): (&str, &str),
         certificate: Certificate,
-    ) -> Crypto {
+    ) -> Option<Crypto> {
         let config = ConfigBuilder::default()
             .with_crypto_provider(Arc::new(AwsLcRsProvider::new()))
             .with_certificates(vec![certificate])
@@ -235,10 +239,10 @@ impl Phone {
                     }
                     20..=63 => {
                         let record = BytesMut::from(&datagram[..length]);
-                        let events = endpoint.read(Instant::now(), focus, None, record).unwrap();
+                        let events = endpoint.read(Instant::now(), focus, None, record).ok()?;
                         if events.iter().any(|event| matches!(event, EndpointEvent::HandshakeComplete)) {
                             self.flush(&mut endpoint, focus);
-                            return keys(&endpoint, focus);
+                            return Some(keys(&endpoint, focus));
                         }
                     }
                     _ => {}

@@ -352,6 +352,7 @@ impl House {
             srtp: None,
             ice: None,
             fingerprint: String::new(),
+            is_impostor: false,
             is_lite: false,
             is_checked: false,
             lines: String::new(),

@@ -86,6 +86,8 @@ pub(crate) struct Phone {
     pub(super) ice: Option<(String, String)>,
     /// A browser's own, of its certificate.
     pub(super) fingerprint: String,
+    /// Whether a browser has another certificate than it says.
+    pub(crate) is_impostor: bool,
     /// Whether it leaves checks to the focus.
     pub(crate) is_lite: bool,
     /// Whether the focus checks where it is.
