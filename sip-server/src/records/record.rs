@@ -216,6 +216,7 @@ pub async fn page(
         start: since,
         position,
         max: Query::LARGEST_PAGE,
+        most_counted: 0,
         ..Query::default()
     };
     let page = archive.page(OWNER, &query).await?;
